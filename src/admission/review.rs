@@ -1,0 +1,395 @@
+//! AdmissionReview v1, in and out: bytes to a request that can be judged, a
+//! decision to bytes. Pure.
+//!
+//! Whatever cannot be judged is an error ([`BadReview`]), answered with an HTTP
+//! status, so that the configuration's `failurePolicy` decides: podgate neither
+//! admits nor denies what it does not understand.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use crate::policy::decision::{Before, Decision, Outcome, decide};
+use crate::policy::engine::judge;
+use crate::policy::message;
+use crate::policy::object::{Object, Text};
+use crate::policy::policy_set::PolicySet;
+use crate::policy::workload::{Kind, NoPod, Subject, UnknownVersion};
+
+const API_VERSION: &str = "admission.k8s.io/v1";
+const REVIEW_KIND: &str = "AdmissionReview";
+
+/// The parts of an AdmissionReview that decide something.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Review<'a> {
+    #[serde(borrow)]
+    api_version: Text<'a>,
+    #[serde(borrow)]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    request: Option<Request<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Request<'a> {
+    #[serde(borrow)]
+    uid: Text<'a>,
+    #[serde(borrow)]
+    kind: GroupVersionKind<'a>,
+    #[serde(borrow)]
+    namespace: Text<'a>,
+    #[serde(borrow)]
+    operation: Text<'a>,
+    #[serde(borrow)]
+    object: Option<Object<'a>>,
+    #[serde(borrow)]
+    old_object: Option<Object<'a>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct GroupVersionKind<'a> {
+    #[serde(borrow)]
+    group: Text<'a>,
+    #[serde(borrow)]
+    version: Text<'a>,
+    #[serde(borrow)]
+    kind: Text<'a>,
+}
+
+/// Why a review cannot be judged.
+#[derive(Debug, thiserror::Error)]
+pub enum BadReview {
+    #[error("the body is empty; send an AdmissionReview")]
+    Empty,
+    #[error("the body is not UTF-8 (byte {0} on)")]
+    NotUtf8(usize),
+    #[error("the body is not an AdmissionReview: {path}: {source}")]
+    Malformed { path: String, source: serde_json::Error },
+    #[error(
+        "the body is a {kind:?} of {api_version:?}; podgate answers {REVIEW_KIND} of {API_VERSION}"
+    )]
+    NotAReview { api_version: String, kind: String },
+    #[error("request is missing")]
+    NoRequest,
+    #[error("request.uid is missing, so no answer could be matched to it")]
+    NoUid,
+    #[error("request.kind.kind is missing")]
+    NoKind,
+    #[error("request.operation is {0:?}; podgate judges CREATE and UPDATE")]
+    Operation(String),
+    #[error("request.{0} is missing")]
+    NoObject(&'static str),
+    #[error("request.kind is {expected}, but request.{field} is {found}")]
+    OtherKind { field: &'static str, expected: String, found: String },
+    #[error(transparent)]
+    UnknownVersion(#[from] UnknownVersion),
+    #[error("request.{field}: {source}")]
+    NoPod { field: &'static str, source: NoPod },
+}
+
+impl BadReview {
+    /// A short stable name, for logs: they must not repeat what was in a body.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Empty => "Empty",
+            Self::NotUtf8(_) => "NotUtf8",
+            Self::Malformed { .. } => "Malformed",
+            Self::NotAReview { .. } => "NotAReview",
+            Self::NoRequest => "NoRequest",
+            Self::NoUid => "NoUid",
+            Self::NoKind => "NoKind",
+            Self::Operation(_) => "Operation",
+            Self::NoObject(_) => "NoObject",
+            Self::OtherKind { .. } => "OtherKind",
+            Self::UnknownVersion(_) => "UnknownVersion",
+            Self::NoPod { .. } => "NoPod",
+        }
+    }
+}
+
+/// A review that was judged: the answer, and what metrics and logs say of it.
+pub struct Judged {
+    /// The AdmissionReview to send back, as JSON.
+    pub answer: Vec<u8>,
+    pub outcome: Outcome,
+    /// `None` is a kind that podgate has nothing to say of.
+    pub kind: Option<Kind>,
+    pub operation: Operation,
+    /// The denied object and its violations, for the log line; empty unless denied.
+    pub denial: Option<Denial>,
+}
+
+/// What a log line says of a denial. Names only: never the object.
+pub struct Denial {
+    pub object: String,
+    pub policies: String,
+    /// Each violation's rule and severity.
+    pub violations: Vec<(&'static str, &'static str)>,
+}
+
+/// The operation of a review, as metrics label it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Operation {
+    Create,
+    Update,
+    Other,
+}
+
+impl Operation {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "CREATE",
+            Self::Update => "UPDATE",
+            Self::Other => "other",
+        }
+    }
+}
+
+/// Judges one AdmissionReview by the policies in force.
+///
+/// # Errors
+/// The body is no review that podgate can judge; see [`BadReview`].
+pub fn answer(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
+    let request = decode(body)?;
+    let operation = match &*request.operation {
+        "CREATE" => Operation::Create,
+        "UPDATE" => Operation::Update,
+        "DELETE" | "CONNECT" => Operation::Other,
+        other => return Err(BadReview::Operation(message::clip(other))),
+    };
+    let kind = Kind::find(&request.kind.group, &request.kind.version, &request.kind.kind)?;
+    let (Some(judged_kind), Operation::Create | Operation::Update) = (kind, operation) else {
+        let answer = encode(&Answer::allowed(&request.uid));
+        return Ok(Judged { answer, outcome: Outcome::Allow, kind, operation, denial: None });
+    };
+    let subject = pod_in("object", judged_kind, &request.kind, request.object.as_ref())?;
+    let namespace = namespace(&request, &subject);
+    let covering =
+        || policies.covering(namespace).take(if subject.is_mirror() { 0 } else { usize::MAX });
+    let findings = judge(covering(), &subject);
+    let before = if operation == Operation::Update && !findings.is_empty() {
+        let old = pod_in("oldObject", judged_kind, &request.kind, request.old_object.as_ref())?;
+        if judged_kind == Kind::Pod {
+            Before::Violations(judge(covering(), &old))
+        } else if template_unchanged(judged_kind, body) {
+            Before::SameTemplate
+        } else {
+            Before::Nothing
+        }
+    } else {
+        Before::Nothing
+    };
+    let decision = decide(findings, &before);
+    let object = message::object_name(&subject, namespace);
+    Ok(Judged {
+        answer: encode(&Answer::decided(&request.uid, &object, &decision)),
+        outcome: decision.outcome(),
+        kind,
+        operation,
+        denial: denial(object, &decision),
+    })
+}
+
+fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(BadReview::Empty);
+    }
+    let text =
+        std::str::from_utf8(body).map_err(|error| BadReview::NotUtf8(error.valid_up_to()))?;
+    let review: Review<'_> = serde_json::from_str(text).map_err(|_| malformed(text))?;
+    if &*review.api_version != API_VERSION || &*review.kind != REVIEW_KIND {
+        return Err(BadReview::NotAReview {
+            api_version: message::clip(&review.api_version),
+            kind: message::clip(&review.kind),
+        });
+    }
+    let request = review.request.ok_or(BadReview::NoRequest)?;
+    if request.uid.is_empty() {
+        return Err(BadReview::NoUid);
+    }
+    if request.kind.kind.is_empty() {
+        return Err(BadReview::NoKind);
+    }
+    Ok(request)
+}
+
+/// Finds the field at fault; only bad bodies pay for it.
+fn malformed(text: &str) -> BadReview {
+    let mut json = serde_json::Deserializer::from_str(text);
+    match serde_path_to_error::deserialize::<_, Review<'_>>(&mut json) {
+        Err(error) => {
+            BadReview::Malformed { path: error.path().to_string(), source: error.into_inner() }
+        }
+        // What failed can only be what follows the review.
+        Ok(_) => BadReview::Malformed {
+            path: ".".to_owned(),
+            source: serde::de::Error::custom("something follows the AdmissionReview"),
+        },
+    }
+}
+
+/// The pod in one of a review's objects, which must be what the request says it is.
+fn pod_in<'a>(
+    field: &'static str,
+    kind: Kind,
+    expected: &GroupVersionKind<'_>,
+    object: Option<&'a Object<'a>>,
+) -> Result<Subject<'a>, BadReview> {
+    let object = object.ok_or(BadReview::NoObject(field))?;
+    let api_version = match &*expected.group {
+        "" => (*expected.version).to_owned(),
+        group => format!("{group}/{}", &*expected.version),
+    };
+    let differs = |found: &str, expected: &str| !found.is_empty() && found != expected;
+    if differs(&object.kind, &expected.kind) || differs(&object.api_version, &api_version) {
+        return Err(BadReview::OtherKind {
+            field,
+            expected: format!("{api_version} {}", &*expected.kind),
+            found: message::clip(&format!("{} {}", &*object.api_version, &*object.kind)),
+        });
+    }
+    Subject::of(kind, object).map_err(|source| BadReview::NoPod { field, source })
+}
+
+/// The namespace the object is in or will be in.
+fn namespace<'a>(request: &'a Request<'_>, subject: &Subject<'a>) -> Option<&'a str> {
+    let own = subject.metadata.map_or("", |metadata| &metadata.namespace);
+    [&request.namespace, own].into_iter().find(|namespace| !namespace.is_empty())
+}
+
+/// Whether the pod template is the same, byte for byte, before and after. The
+/// API server writes both from the same type, so equal templates are equal
+/// text; only updates of violating templates pay for this second look.
+fn template_unchanged(kind: Kind, body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Review<'a> {
+        #[serde(borrow)]
+        request: Request<'a>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Request<'a> {
+        #[serde(borrow)]
+        object: Holder<'a>,
+        #[serde(borrow)]
+        old_object: Holder<'a>,
+    }
+    /// Whatever may hold a template: an object, or a spec.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Holder<'a> {
+        #[serde(borrow)]
+        spec: Option<Box<Holder<'a>>>,
+        #[serde(borrow)]
+        job_template: Option<Box<Holder<'a>>>,
+        #[serde(borrow)]
+        template: Option<&'a RawValue>,
+    }
+    fn template<'a>(kind: Kind, object: &Holder<'a>) -> Option<&'a str> {
+        let holder = match kind {
+            Kind::PodTemplate => object,
+            Kind::CronJob => object.spec.as_ref()?.job_template.as_ref()?.spec.as_ref()?,
+            _ => object.spec.as_ref()?,
+        };
+        holder.template.map(RawValue::get)
+    }
+    let Ok(Review { request }) = serde_json::from_slice::<Review<'_>>(body) else { return false };
+    let before = template(kind, &request.old_object);
+    before.is_some() && before == template(kind, &request.object)
+}
+
+fn denial(object: String, decision: &Decision<'_>) -> Option<Denial> {
+    (decision.outcome() == Outcome::Deny).then(|| Denial {
+        object,
+        policies: policy_names(decision),
+        violations: decision.denied.iter().map(|it| (it.rule.id, it.severity.as_str())).collect(),
+    })
+}
+
+/// The policies that objected, each once, in order of their names.
+fn policy_names(decision: &Decision<'_>) -> String {
+    let all = decision.denied.iter().chain(&decision.warned).chain(&decision.recorded);
+    let mut names: Vec<_> = all.map(|finding| finding.policy.to_string()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(",")
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_annotations: Option<AuditAnnotations>,
+}
+
+/// A `metav1.Status`, as far as a denial needs one.
+#[derive(Serialize)]
+struct Status {
+    code: u16,
+    reason: &'static str,
+    message: String,
+}
+
+/// What the API server writes to its audit log, under the webhook's name. A
+/// clean answer has them too: they tell it from a fail-open.
+#[derive(Serialize)]
+struct AuditAnnotations {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    policy: String,
+    decision: &'static str,
+    violations: String,
+}
+
+impl<'a> Answer<'a> {
+    fn allowed(uid: &'a str) -> Self {
+        let response = Response {
+            uid,
+            allowed: true,
+            status: None,
+            warnings: Vec::new(),
+            audit_annotations: None,
+        };
+        Self { api_version: API_VERSION, kind: REVIEW_KIND, response }
+    }
+
+    fn decided(uid: &'a str, object: &str, decision: &Decision<'_>) -> Self {
+        let outcome = decision.outcome();
+        let mut answer = Self::allowed(uid);
+        answer.response.warnings = message::warnings(decision);
+        answer.response.audit_annotations = Some(AuditAnnotations {
+            policy: policy_names(decision),
+            decision: outcome.as_str(),
+            violations: decision.violations().to_string(),
+        });
+        if outcome == Outcome::Deny {
+            answer.response.allowed = false;
+            answer.response.status = Some(Status {
+                code: 403,
+                reason: "Forbidden",
+                message: message::denial(object, decision),
+            });
+        }
+        answer
+    }
+}
+
+fn encode(answer: &Answer<'_>) -> Vec<u8> {
+    // Strings and integers into memory: serialisation has no way to fail.
+    serde_json::to_vec(answer).unwrap_or_default()
+}

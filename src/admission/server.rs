@@ -1,0 +1,134 @@
+//! The listener: TCP, TLS, HTTP/1.1, and how connections end.
+//!
+//! HTTP/1.1 only, because that is what the API server speaks to a `service:`
+//! webhook: what the tests drive is then what production does.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::header::{CONNECTION, HeaderValue};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
+use tower_service::Service;
+
+/// The most connections served at once; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 1024;
+/// How long a client may take for its TLS handshake.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may be idle. Above the 90 seconds for which the API
+/// server keeps one: it does not retry a POST, so if this side hangs up first
+/// a user may see an error.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(100);
+/// How long to wait after an accept failed, as it does when files run out.
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
+
+/// Serves until `draining` turns true, then until the last connection is gone
+/// or `drain_timeout` is over. While it drains, new connections are still
+/// served, and every response asks its client to close.
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<rustls::ServerConfig>>,
+    router: Router,
+    mut draining: watch::Receiver<bool>,
+    drain_timeout: Duration,
+) {
+    let acceptor = tls.map(TlsAcceptor::from);
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    let drained = {
+        let mut draining = draining.clone();
+        async move {
+            // An error means the sender is gone, which ends serving too.
+            let _ = draining.wait_for(|it| *it).await;
+            tokio::time::sleep(drain_timeout).await;
+        }
+    };
+    tokio::pin!(drained);
+    loop {
+        let ending = *draining.borrow_and_update();
+        tokio::select! {
+            accepted = accept(&listener, &slots) => {
+                if let Some((stream, slot)) = accepted {
+                    let connection = Connection { router: router.clone(), draining: draining.clone() };
+                    let acceptor = acceptor.clone();
+                    connections.spawn(async move {
+                        connection.run(stream, acceptor).await;
+                        drop(slot);
+                    });
+                }
+            }
+            _ = connections.join_next(), if !connections.is_empty() => {}
+            _ = draining.changed(), if !ending => {}
+            () = &mut drained => break,
+        }
+        if *draining.borrow() && connections.is_empty() {
+            break;
+        }
+    }
+    connections.shutdown().await;
+}
+
+async fn accept(
+    listener: &TcpListener,
+    slots: &Arc<Semaphore>,
+) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    match listener.accept().await {
+        Ok((stream, _)) => Some((stream, slot)),
+        Err(error) => {
+            tracing::warn!(%error, "could not accept a connection");
+            tokio::time::sleep(ACCEPT_BACKOFF).await;
+            None
+        }
+    }
+}
+
+struct Connection {
+    router: Router,
+    draining: watch::Receiver<bool>,
+}
+
+impl Connection {
+    async fn run(self, stream: TcpStream, acceptor: Option<TlsAcceptor>) {
+        // An AdmissionReview's answer is one small write: waiting to fill a
+        // packet would only delay it.
+        let _ = stream.set_nodelay(true);
+        let Some(acceptor) = acceptor else { return self.serve(stream).await };
+        match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => self.serve(stream).await,
+            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
+            Err(_) => tracing::debug!("TLS handshake timed out"),
+        }
+    }
+
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let Self { router, draining } = self;
+        let service = service_fn(move |request: hyper::Request<Incoming>| {
+            let answer = router.clone().call(request.map(Body::new));
+            let draining = draining.clone();
+            async move {
+                let mut response = answer.await?;
+                if *draining.borrow() {
+                    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+                }
+                Ok::<_, std::convert::Infallible>(response)
+            }
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(IDLE_TIMEOUT)
+            .serve_connection(TokioIo::new(stream), service);
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "connection ended");
+        }
+    }
+}

@@ -1,0 +1,30 @@
+//! What users write: the custom resources of `devops.stochastic.io`.
+//!
+//! The types here are the source of the CRDs ([`crds`]), of the policy files
+//! that `podgate serve --standalone` reads, and of what the engine compiles.
+
+mod devops_policy;
+mod severity;
+mod status;
+
+pub use devops_policy::{DevOpsPolicy, DevOpsPolicySpec, EnforcementMode};
+pub use severity::Severity;
+pub use status::{
+    BundleStatus, Classification, DevOpsPolicyStatus, ExemptionStatus, RemediationStatus,
+    TopViolation,
+};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
+/// The API group of everything podgate defines.
+pub const GROUP: &str = "devops.stochastic.io";
+/// The version that is served and stored.
+pub const VERSION: &str = "v1";
+/// `GROUP/VERSION`, as it stands in a manifest's `apiVersion`.
+pub const API_VERSION: &str = "devops.stochastic.io/v1";
+
+/// Every CRD podgate needs, in the order they are printed and installed.
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    vec![DevOpsPolicy::crd()]
+}

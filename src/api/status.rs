@@ -1,0 +1,133 @@
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::Severity;
+
+/// What the audit found when it last evaluated the policy.
+///
+/// Every field is optional on the wire: a policy that nobody has audited yet has
+/// an empty status, and a reader must not take an absent number for a zero.
+#[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DevOpsPolicyStatus {
+    /// 0 (worst) to 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 100))]
+    pub health_score: Option<i32>,
+
+    /// How many violations are open now; exact, never cut.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub violations: Option<i64>,
+
+    /// Whether the score is 80 or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
+
+    /// The state in one sentence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub message: Option<String>,
+
+    /// When the policy was last evaluated with a result that differed from the one before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_evaluated: Option<Time>,
+
+    /// The `metadata.generation` that was evaluated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+
+    /// The score's class: Healthy from 80, Stable from 60, Degraded from 40, else Critical.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classification: Option<Classification>,
+
+    /// The worst violations, worst first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub top_violations: Vec<TopViolation>,
+
+    /// How many points each rule costs; they sum to 100 less the score.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub lost_points: BTreeMap<String, i32>,
+
+    /// `Ready`, `Reconciling` and `Stalled`, as kstatus reads them. Violations never make `Ready` false.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+
+    /// The built-in bundle the policy starts from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bundle: Option<BundleStatus>,
+
+    /// How many exemptions are in which state.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exemptions: Option<ExemptionStatus>,
+
+    /// What remediation did under this policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub remediation: Option<RemediationStatus>,
+}
+
+/// The class of a health score.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum Classification {
+    Healthy,
+    Stable,
+    Degraded,
+    Critical,
+}
+
+/// One of the worst violations, with what a person needs to find it.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TopViolation {
+    /// The top owner, as `KIND/NAME` or, in a cluster policy, `KIND/NAMESPACE/NAME`.
+    #[schemars(length(max = 512))]
+    pub workload: String,
+    /// The rule's id.
+    #[schemars(length(max = 128))]
+    pub rule: String,
+    pub severity: Severity,
+    /// The container, where the violation is a container's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub container: Option<String>,
+    /// The field at fault, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub field_path: Option<String>,
+    #[schemars(length(max = 256))]
+    pub message: String,
+}
+
+/// A built-in bundle in force.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct BundleStatus {
+    #[schemars(length(max = 63))]
+    pub name: String,
+    #[schemars(length(max = 63))]
+    pub version: String,
+}
+
+/// How many of a policy's exemptions are in which state.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(default)]
+pub struct ExemptionStatus {
+    pub used: i32,
+    pub unused: i32,
+    pub expired: i32,
+}
+
+/// How many workloads remediation has in which state.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct RemediationStatus {
+    pub proposed: i32,
+    pub in_flight: i32,
+    pub repaired: i32,
+    pub rolled_back: i32,
+}

@@ -1,0 +1,95 @@
+//! `podgate crd generate` and `podgate crd install`
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::wait::{await_condition, conditions};
+
+use super::{ClusterArgs, Failure, block_on, output};
+use crate::api::crds;
+use crate::clusters::{self, Cluster};
+
+const FIELD_MANAGER: &str = "podgate";
+/// How long the API server may take to serve a new resource; it takes a second.
+const ESTABLISH_TIMEOUT: Duration = Duration::from_mins(1);
+
+#[derive(Debug, Subcommand)]
+pub(super) enum CrdCommand {
+    /// Print the CRDs as YAML.
+    Generate,
+    /// Install the CRDs, or upgrade them, and wait until they are served.
+    Install(InstallArgs),
+}
+
+#[derive(Args, Debug)]
+pub(super) struct InstallArgs {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+impl CrdCommand {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Generate => output::print(&generate()?),
+            Self::Install(args) => block_on(install(args)),
+        }
+    }
+}
+
+fn generate() -> Result<String, Failure> {
+    let mut text = String::new();
+    for crd in crds() {
+        let yaml = serde_saphyr::to_string(&crd)
+            .map_err(|error| Failure::Input(format!("cannot write {}: {error}", crd.name_any())))?;
+        text.push_str("---\n");
+        text.push_str(&yaml);
+    }
+    Ok(text)
+}
+
+async fn install(args: InstallArgs) -> Result<(), Failure> {
+    let cluster = clusters::connect(&args.cluster.target()).await?;
+    let api = Api::<CustomResourceDefinition>::all(cluster.client.clone());
+    for crd in crds() {
+        let name = crd.name_any();
+        let outcome = apply(&cluster, &api, &name, &crd).await?;
+        let established = await_condition(api.clone(), &name, conditions::is_crd_established());
+        match tokio::time::timeout(ESTABLISH_TIMEOUT, established).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                return Err(Failure::Cluster(format!("{name} {outcome}, but: {error}")));
+            }
+            Err(_) => {
+                return Err(Failure::Cluster(format!(
+                    "{name} {outcome}, but is not served after {} s; see: kubectl describe crd {name}",
+                    ESTABLISH_TIMEOUT.as_secs()
+                )));
+            }
+        }
+        output::print(&format!("customresourcedefinition/{name} {outcome}\n"))?;
+    }
+    Ok(())
+}
+
+/// Applies a CRD; says, in kubectl's words, what that did.
+async fn apply(
+    cluster: &Cluster,
+    api: &Api<CustomResourceDefinition>,
+    name: &str,
+    crd: &CustomResourceDefinition,
+) -> Result<&'static str, Failure> {
+    let before = api.get_opt(name).await.map_err(|error| cluster.explain(error))?;
+    let params = PatchParams::apply(FIELD_MANAGER).force();
+    let after = api
+        .patch(name, &params, &Patch::Apply(crd))
+        .await
+        .map_err(|error| cluster.explain(error))?;
+    Ok(match before {
+        None => "created",
+        Some(before) if before.resource_version() == after.resource_version() => "unchanged",
+        Some(_) => "configured",
+    })
+}

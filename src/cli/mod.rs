@@ -1,0 +1,120 @@
+//! The command line: one file a command. Data goes to stdout, everything else
+//! to stderr.
+
+mod crd;
+mod explain;
+mod output;
+mod serve;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::clusters::{ClusterError, Target};
+use crate::runtime::ServeError;
+
+/// An admission-first policy controller for Kubernetes.
+#[derive(Parser)]
+#[command(name = "podgate", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Decide AdmissionReviews, and do everything else a replica does.
+    Serve(serve::ServeArgs),
+    /// The webhook and what belongs to it.
+    #[command(subcommand)]
+    Webhook(WebhookCommand),
+    /// The custom resource definitions.
+    #[command(subcommand)]
+    Crd(crd::CrdCommand),
+    /// Print a rule's page: what it asks, why, and how to satisfy it.
+    Explain(explain::ExplainArgs),
+}
+
+#[derive(Subcommand)]
+enum WebhookCommand {
+    /// Decide AdmissionReviews and nothing else.
+    Serve(serve::ServeArgs),
+}
+
+/// Which cluster.
+#[derive(Args, Debug)]
+struct ClusterArgs {
+    /// The kubeconfig file [default: $KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount]
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context [default: its current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+}
+
+impl ClusterArgs {
+    fn target(&self) -> Target {
+        Target { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
+    }
+}
+
+/// Why a command failed: one line, and the exit code that tells a script.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// Usage or bad input: exit code 2.
+    #[error("{0}")]
+    Input(String),
+    /// The cluster, or I/O: exit code 3.
+    #[error("{0}")]
+    Cluster(String),
+}
+
+impl Failure {
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Input(_) => ExitCode::from(2),
+            Self::Cluster(_) => ExitCode::from(3),
+        }
+    }
+}
+
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
+        Self::Cluster(error.to_string())
+    }
+}
+
+impl From<ServeError> for Failure {
+    fn from(error: ServeError) -> Self {
+        match error {
+            ServeError::Files(error) => Self::Input(error.to_string()),
+            error => Self::Cluster(error.to_string()),
+        }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::Cluster(error.to_string())
+    }
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// What went wrong, with the exit code that says of which kind it is.
+    pub fn run(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Serve(args) | Command::Webhook(WebhookCommand::Serve(args)) => args.run(),
+            Command::Crd(command) => command.run(),
+            Command::Explain(args) => args.run(),
+        }
+    }
+}
+
+/// Runs a command that talks to something.
+fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}

@@ -1,0 +1,78 @@
+//! `podgate serve` and `podgate webhook serve`
+
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{ClusterArgs, Failure, block_on};
+use crate::runtime::{self, Options, Source};
+use crate::telemetry;
+
+/// Longer than the API server keeps an idle connection (90 s), so that it is
+/// always the API server that hangs up.
+const CLUSTER_DRAIN_SECONDS: u64 = 95;
+/// Where no cluster's API server keeps connections, nobody needs to wait.
+const DEVELOPMENT_DRAIN_SECONDS: u64 = 5;
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  podgate serve --standalone --policy policies/ --cert-dir /tmp/podgate-certs
+  podgate serve --register --listen 127.0.0.1:8443     # develop against the current context
+Logs are JSON on stderr; PODGATE_LOG=debug says more.")]
+pub(super) struct ServeArgs {
+    /// Where reviews are answered, by TLS: /validate, /healthz, /readyz
+    #[arg(long, value_name = "ADDR", default_value = "[::]:8443", value_parser = address)]
+    listen: SocketAddr,
+    /// Where /metrics, /healthz and /readyz are served, without TLS
+    #[arg(long, value_name = "ADDR", default_value = "[::]:8080", value_parser = address)]
+    metrics_listen: SocketAddr,
+    /// The folder of tls.crt, tls.key and ca.crt; they are made there if absent [default: in memory]
+    #[arg(long, value_name = "DIR")]
+    cert_dir: Option<PathBuf>,
+    /// Take the policies from files, without any cluster
+    #[arg(long, requires = "policy", conflicts_with_all = ["register", "kubeconfig", "context"])]
+    standalone: bool,
+    /// A policy file or a folder of them, read again when it changes; may be repeated
+    #[arg(long, value_name = "FILE|DIR", requires = "standalone")]
+    policy: Vec<PathBuf>,
+    /// For development: write the webhook configuration to the cluster, and remove it at the end
+    #[arg(long)]
+    register: bool,
+    /// How long open connections may take to end after SIGTERM [default: 95; 5 with --standalone or --register]
+    #[arg(long, value_name = "SECONDS")]
+    drain_timeout: Option<u64>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+impl ServeArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        telemetry::init();
+        let development = self.standalone || self.register;
+        let drain = if development { DEVELOPMENT_DRAIN_SECONDS } else { CLUSTER_DRAIN_SECONDS };
+        let source = if self.standalone {
+            Source::Files(self.policy)
+        } else {
+            Source::Cluster { target: self.cluster.target(), register: self.register }
+        };
+        let options = Options {
+            listen: self.listen,
+            metrics_listen: self.metrics_listen,
+            cert_dir: self.cert_dir,
+            source,
+            drain_timeout: Duration::from_secs(self.drain_timeout.unwrap_or(drain)),
+        };
+        block_on(async { Ok(runtime::serve(options).await?) })
+    }
+}
+
+/// `HOST:PORT`, or `:PORT` for every address.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
+    let mut addresses = full.to_socket_addrs().map_err(|error| {
+        format!("{error}; write it as 127.0.0.1:8443, [::1]:8443, localhost:8443 or :8443")
+    })?;
+    addresses.next().ok_or_else(|| "it names no address".to_owned())
+}

@@ -1,0 +1,177 @@
+//! The policies of YAML files, for podgate without a cluster.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use crate::metrics::PolicyMetrics;
+use crate::policy::policy_file;
+use crate::policy::policy_set::{Policy, PolicySet};
+
+/// How often the files are looked at. They are read whole each time: modified
+/// times miss changes that a ConfigMap mount makes by swapping links.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+/// Why policies cannot be read from files.
+#[derive(Debug, thiserror::Error)]
+pub enum FilesError {
+    #[error("cannot read {path}: {source}; name a policy file or a folder of them")]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("{path} has no .yaml, .yml or .json file; name a policy file or a folder of them")]
+    Empty { path: PathBuf },
+    #[error("{path}:{source}")]
+    Policy { path: PathBuf, source: policy_file::PolicyFileError },
+    #[error("{path}:{position}: policy {name:?} is defined twice, first in {first}")]
+    Twice { path: PathBuf, position: policy_file::Position, name: String, first: String },
+}
+
+/// The text of each file, by path, in a stable order.
+type Texts = BTreeMap<PathBuf, String>;
+
+/// Reads and compiles the policies of these files and folders.
+///
+/// # Errors
+/// Names the file, and the line and column where there is one.
+pub fn load(paths: &[PathBuf]) -> Result<PolicySet, FilesError> {
+    compile(&read(paths)?)
+}
+
+/// Reads the files again and again until its caller drops it. A state with a
+/// fault is told once, and the last good one stays in force.
+pub async fn watch_files(
+    paths: Vec<PathBuf>,
+    policies: Arc<ArcSwapOption<PolicySet>>,
+    metrics: PolicyMetrics,
+) {
+    let mut last = read(&paths).map_err(|error| error.to_string());
+    loop {
+        tokio::time::sleep(POLL_INTERVAL).await;
+        let now = read(&paths).map_err(|error| error.to_string());
+        if now == last {
+            continue;
+        }
+        let compiled = match &now {
+            Ok(texts) => compile(texts).map_err(|error| error.to_string()),
+            Err(error) => Err(error.clone()),
+        };
+        match compiled {
+            Ok(set) => {
+                tracing::info!(policies = set.len(), "policies reloaded");
+                metrics.loaded(set.len(), 0);
+                policies.store(Some(Arc::new(set)));
+            }
+            Err(error) => {
+                metrics.load_failed();
+                tracing::error!(error, "policies not reloaded; the last good ones stay in force");
+            }
+        }
+        last = now;
+    }
+}
+
+fn read(paths: &[PathBuf]) -> Result<Texts, FilesError> {
+    let mut texts = Texts::new();
+    for path in paths {
+        let fault = |source| FilesError::Read { path: path.clone(), source };
+        if !fs::metadata(path).map_err(fault)?.is_dir() {
+            texts.insert(path.clone(), fs::read_to_string(path).map_err(fault)?);
+            continue;
+        }
+        let before = texts.len();
+        for entry in fs::read_dir(path).map_err(fault)? {
+            let file = entry.map_err(fault)?.path();
+            if is_manifest(&file) && file.is_file() {
+                let text = fs::read_to_string(&file)
+                    .map_err(|source| FilesError::Read { path: file.clone(), source })?;
+                texts.insert(file, text);
+            }
+        }
+        if texts.len() == before {
+            return Err(FilesError::Empty { path: path.clone() });
+        }
+    }
+    Ok(texts)
+}
+
+fn is_manifest(path: &Path) -> bool {
+    path.extension().is_some_and(|it| it == "yaml" || it == "yml" || it == "json")
+}
+
+fn compile(texts: &Texts) -> Result<PolicySet, FilesError> {
+    let mut first = BTreeMap::new();
+    let mut policies = Vec::new();
+    for (path, text) in texts {
+        let documents = policy_file::parse(text)
+            .map_err(|source| FilesError::Policy { path: path.clone(), source })?;
+        for document in documents {
+            let place = format!("{}:{}", path.display(), document.position);
+            let key = (document.namespace.clone(), document.name.clone());
+            if let Some(first) = first.insert(key, place) {
+                return Err(FilesError::Twice {
+                    path: path.clone(),
+                    position: document.position,
+                    name: document.name,
+                    first,
+                });
+            }
+            policies.push(Arc::new(Policy::compile(
+                document.namespace,
+                document.name,
+                &document.spec,
+            )));
+        }
+    }
+    Ok(PolicySet::new(policies))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(name: &str) -> String {
+        format!(
+            "apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata:\n  name: {name}\n"
+        )
+    }
+
+    #[test]
+    fn a_folder_gives_the_policies_of_its_manifests() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.yaml"), policy("a") + "---\n" + &policy("b")).unwrap();
+        fs::write(dir.path().join("c.yml"), policy("c")).unwrap();
+        fs::write(dir.path().join("README.md"), "no policy").unwrap();
+        assert_eq!(load(&[dir.path().to_owned()]).unwrap().len(), 3);
+    }
+
+    #[test]
+    fn one_name_in_two_files_is_an_error_that_names_both() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.yaml"), policy("same")).unwrap();
+        fs::write(dir.path().join("b.yaml"), policy("same")).unwrap();
+        let error = load(&[dir.path().to_owned()]).err().unwrap().to_string();
+        assert!(error.contains("b.yaml:4:9: policy \"same\" is defined twice"), "{error}");
+        assert!(error.ends_with("a.yaml:4:9"), "{error}");
+    }
+
+    #[test]
+    fn a_fault_is_named_by_file_line_and_column() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("bad.yaml");
+        fs::write(&path, policy("a") + "spec: {forbidLatestTag: often}\n").unwrap();
+        let error = load(std::slice::from_ref(&path)).err().unwrap().to_string();
+        assert_eq!(error, format!("{}:5:25: expected true or false", path.display()));
+    }
+
+    #[test]
+    fn a_path_without_policies_is_an_error_that_says_what_to_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = load(&[dir.path().to_owned()]).err().unwrap().to_string();
+        assert!(error.contains("has no .yaml"), "{error}");
+        let error = load(&[dir.path().join("absent.yaml")]).err().unwrap().to_string();
+        assert!(error.contains("cannot read") && error.contains("absent.yaml"), "{error}");
+    }
+}

@@ -1,0 +1,26 @@
+//! podgate: an admission-first policy controller for Kubernetes.
+//!
+//! Imports point one way, and `tests/architecture.rs` holds them to it:
+//!
+//! ```text
+//! cli → runtime → {admission, controller, certs} → policy → api
+//! ```
+//!
+//! The parts in braces do not know each other; [`runtime`] hands them channels.
+//! [`policy`] and [`api`] are pure: no clock, no I/O, no async. [`metrics`],
+//! [`telemetry`] and [`clusters`] are leaves that the shell parts share.
+//!
+//! A review's way in: `admission::server` (TLS, HTTP) → `admission::handler`
+//! → `admission::review` (decode) → `policy::engine` → `policy::decision` →
+//! `policy::message` → `admission::review` (encode).
+
+pub mod admission;
+pub mod api;
+pub mod certs;
+pub mod cli;
+pub mod clusters;
+pub mod controller;
+pub mod metrics;
+pub mod policy;
+pub mod runtime;
+pub mod telemetry;

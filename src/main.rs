@@ -1,0 +1,21 @@
+//! The `podgate` command.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use podgate::cli::Cli;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    // One crypto provider for everything; it fails only where one is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match Cli::parse().run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("podgate: {failure}");
+            failure.exit_code()
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! Image references, by the grammar of the OCI distribution specification as
+//! container runtimes read it (`github.com/distribution/reference`):
+//!
+//! ```text
+//! reference = name [ ":" tag ] [ "@" digest ]
+//! name      = [ host [ ":" port ] "/" ] component { "/" component }
+//! ```
+
+/// The longest name a registry accepts, host included.
+const MAX_NAME: usize = 255;
+/// The longest tag.
+const MAX_TAG: usize = 128;
+/// The fewest hexadecimal digits of a digest.
+const MIN_DIGEST_HEX: usize = 32;
+
+/// A parsed reference; its parts are slices of what was written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ImageReference<'a> {
+    /// Host and repository as written: `nginx`, `registry:5000/team/web`.
+    pub name: &'a str,
+    /// The tag, if one was written. An absent one means `latest`.
+    pub tag: Option<&'a str>,
+    /// The digest, if one was written. It wins over any tag.
+    pub digest: Option<&'a str>,
+}
+
+/// Why a text is no image reference, as the end of a sentence about it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum ImageError {
+    #[error("it is empty")]
+    Empty,
+    #[error("it has white space")]
+    WhiteSpace,
+    #[error("its repository must be lower case")]
+    UpperCase,
+    #[error("its registry host is malformed")]
+    Host,
+    #[error("its repository is malformed")]
+    Repository,
+    #[error("its name is longer than {MAX_NAME} characters")]
+    TooLong,
+    #[error("its tag is malformed")]
+    Tag,
+    #[error("its digest is malformed")]
+    Digest,
+}
+
+impl<'a> ImageReference<'a> {
+    /// Reads a reference.
+    ///
+    /// # Errors
+    /// Says which part does not follow the grammar; no runtime would pull it.
+    pub fn parse(text: &'a str) -> Result<Self, ImageError> {
+        if text.is_empty() {
+            return Err(ImageError::Empty);
+        }
+        if text.chars().any(char::is_whitespace) {
+            return Err(ImageError::WhiteSpace);
+        }
+        let (rest, digest) = match text.split_once('@') {
+            Some((rest, digest)) => (rest, Some(digest)),
+            None => (text, None),
+        };
+        // A colon after the last slash starts a tag; one before it, a port.
+        let (name, tag) = match rest.rsplit_once(':') {
+            Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
+            _ => (rest, None),
+        };
+        check_name(name)?;
+        if tag.is_some_and(|tag| !is_tag(tag)) {
+            return Err(ImageError::Tag);
+        }
+        if digest.is_some_and(|digest| !is_digest(digest)) {
+            return Err(ImageError::Digest);
+        }
+        Ok(Self { name, tag, digest })
+    }
+
+    /// Whether what runs may change without the reference changing, because
+    /// the tag is `latest`, or absent, which means the same.
+    pub fn floats_on_latest(&self) -> bool {
+        self.digest.is_none() && self.tag.is_none_or(|tag| tag == "latest")
+    }
+}
+
+fn check_name(name: &str) -> Result<(), ImageError> {
+    if name.len() > MAX_NAME {
+        return Err(ImageError::TooLong);
+    }
+    let repository = match name.split_once('/') {
+        Some((first, rest)) if is_host_like(first) => {
+            if !is_host(first) {
+                return Err(ImageError::Host);
+            }
+            rest
+        }
+        _ => name,
+    };
+    if repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Err(ImageError::UpperCase);
+    }
+    if repository.split('/').all(is_path_component) { Ok(()) } else { Err(ImageError::Repository) }
+}
+
+/// Whether the first component is a registry rather than the start of a path:
+/// runtimes decide so by a dot, a port, upper case, or the name `localhost`.
+fn is_host_like(first: &str) -> bool {
+    first == "localhost"
+        || first.bytes().any(|byte| byte == b'.' || byte == b':' || byte.is_ascii_uppercase())
+}
+
+fn is_host(text: &str) -> bool {
+    if let Some(bracketed) = text.strip_prefix('[') {
+        let Some((address, after)) = bracketed.split_once(']') else { return false };
+        let is_address = address.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':');
+        let is_end = after.is_empty() || after.strip_prefix(':').is_some_and(is_port);
+        return !address.is_empty() && is_address && is_end;
+    }
+    let (host, port) = match text.split_once(':') {
+        Some((host, port)) => (host, Some(port)),
+        None => (text, None),
+    };
+    port.is_none_or(is_port) && host.split('.').all(is_domain_component)
+}
+
+fn is_port(port: &str) -> bool {
+    !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn is_domain_component(label: &str) -> bool {
+    !label.is_empty()
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+        && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+}
+
+/// Lower-case letters and digits, separated by one dot, one or two underscores
+/// or any number of dashes.
+fn is_path_component(component: &str) -> bool {
+    let alphanumeric = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = component.as_bytes();
+    let (Some(&first), Some(&last)) = (bytes.first(), bytes.last()) else {
+        return false;
+    };
+    alphanumeric(first)
+        && alphanumeric(last)
+        && bytes.split(|&byte| alphanumeric(byte)).filter(|separator| !separator.is_empty()).all(
+            |separator| {
+                matches!(separator, b"." | b"_" | b"__")
+                    || separator.iter().all(|&byte| byte == b'-')
+            },
+        )
+}
+
+fn is_tag(tag: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    tag.len() <= MAX_TAG
+        && tag.bytes().next().is_some_and(word)
+        && tag.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
+}
+
+/// `algorithm:hex`, where the algorithm is words of letters and digits joined
+/// by one of `+._-`, each starting with a letter.
+fn is_digest(digest: &str) -> bool {
+    let Some((algorithm, hex)) = digest.split_once(':') else {
+        return false;
+    };
+    let is_word = |word: &str| {
+        word.bytes().next().is_some_and(|byte| byte.is_ascii_alphabetic())
+            && word.bytes().all(|byte| byte.is_ascii_alphanumeric())
+    };
+    algorithm.split(['+', '.', '_', '-']).all(is_word)
+        && hex.len() >= MIN_DIGEST_HEX
+        && hex.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGEST: &str = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn references_are_split_where_a_runtime_splits_them() {
+        let pinned = format!("nginx@{DIGEST}");
+        let both = format!("registry:5000/team/web:latest@{DIGEST}");
+        for (text, name, tag, digest) in [
+            ("nginx", "nginx", None, None),
+            ("nginx:1.29", "nginx", Some("1.29"), None),
+            ("nginx:LATEST", "nginx", Some("LATEST"), None),
+            ("registry:5000/nginx", "registry:5000/nginx", None, None),
+            ("registry:5000/nginx:1.2", "registry:5000/nginx", Some("1.2"), None),
+            ("Registry.Example.COM/a/b-c__d.e", "Registry.Example.COM/a/b-c__d.e", None, None),
+            ("localhost/web:v1_2-3", "localhost/web", Some("v1_2-3"), None),
+            ("[fd00::1]:5000/web:1", "[fd00::1]:5000/web", Some("1"), None),
+            (&pinned, "nginx", None, Some(DIGEST)),
+            (&both, "registry:5000/team/web", Some("latest"), Some(DIGEST)),
+        ] {
+            assert_eq!(
+                ImageReference::parse(text),
+                Ok(ImageReference { name, tag, digest }),
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_no_runtime_would_pull_is_refused_with_the_reason() {
+        let long = "a".repeat(256);
+        let long_tag = format!("nginx:{}", "a".repeat(129));
+        for (text, error) in [
+            ("", ImageError::Empty),
+            (" nginx", ImageError::WhiteSpace),
+            ("nginx\n", ImageError::WhiteSpace),
+            ("NGINX:1.2", ImageError::UpperCase),
+            ("ghcr.io/Team/web", ImageError::UpperCase),
+            ("-bad.io/web", ImageError::Host),
+            ("registry:port/web", ImageError::Host),
+            ("[fd00::1/web.x", ImageError::Host),
+            ("/web", ImageError::Repository),
+            ("web/", ImageError::Repository),
+            ("a//b", ImageError::Repository),
+            ("a___b", ImageError::Repository),
+            ("https://ghcr.io/web", ImageError::Host),
+            (&long, ImageError::TooLong),
+            ("nginx:", ImageError::Tag),
+            ("nginx:-x", ImageError::Tag),
+            ("nginx:1:2", ImageError::Repository),
+            (&long_tag, ImageError::Tag),
+            ("nginx@", ImageError::Digest),
+            ("nginx@sha256:12", ImageError::Digest),
+            ("nginx@1x:0123456789abcdef0123456789abcdef", ImageError::Digest),
+        ] {
+            assert_eq!(ImageReference::parse(text), Err(error), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn only_an_unpinned_latest_floats() {
+        let floats = |text: &str| ImageReference::parse(text).unwrap().floats_on_latest();
+        assert!(floats("nginx"));
+        assert!(floats("nginx:latest"));
+        assert!(floats("registry:5000/nginx"));
+        assert!(!floats("nginx:1.29"));
+        assert!(!floats("registry:5000/nginx:1.2"));
+        assert!(!floats("nginx:latest-alpine"));
+        assert!(!floats(&format!("nginx@{DIGEST}")));
+        assert!(!floats(&format!("nginx:latest@{DIGEST}")));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused_without_a_panic(text in ".{0,80}") {
+            if let Ok(image) = ImageReference::parse(&text) {
+                let mut rebuilt = image.name.to_owned();
+                if let Some(tag) = image.tag { rebuilt = format!("{rebuilt}:{tag}"); }
+                if let Some(digest) = image.digest { rebuilt = format!("{rebuilt}@{digest}"); }
+                proptest::prop_assert_eq!(rebuilt, text);
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! What people read: the denial, the warnings. Their form is a contract
+//! (documented in `docs/admission.md`), so snapshot tests hold it.
+
+use std::fmt::Write;
+
+use super::decision::Decision;
+use super::engine::Finding;
+use super::workload::Subject;
+
+/// The most bytes of a denial; the API server passes it on whole.
+const MAX_DENIAL: usize = 4096;
+/// The most warnings of one review, and the most characters of one. The API
+/// server cuts all warnings to 256 characters each once they pass 4096 in total.
+const MAX_WARNINGS: usize = 5;
+const MAX_WARNING: usize = 120;
+/// The most bytes of any one name or value, so that the first violation is
+/// complete within 900 bytes whatever the object is called.
+const MAX_VALUE: usize = 100;
+
+/// A value from an object, in quotes, with control characters escaped (it may
+/// end up in a terminal) and bounded.
+pub fn quote(value: &str) -> String {
+    format!("\"{}\"", clip(value))
+}
+
+/// The same without quotes.
+pub fn clip(value: &str) -> String {
+    cut(value.escape_debug().to_string(), MAX_VALUE)
+}
+
+fn cut(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        let end = text.floor_char_boundary(max - '…'.len_utf8());
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+/// The object as a developer names it: `Deployment shop/cart`, or
+/// `Pod shop/cart-*` where the API server has yet to make up the name.
+pub fn object_name(subject: &Subject<'_>, namespace: Option<&str>) -> String {
+    let kind = subject.kind.names().kind;
+    let (name, generate_name) =
+        subject.metadata.map_or(("", ""), |metadata| (&*metadata.name, &*metadata.generate_name));
+    let name = if name.is_empty() { format!("{}*", clip(generate_name)) } else { clip(name) };
+    match namespace {
+        Some(namespace) => format!("{kind} {}/{name}", clip(namespace)),
+        None => format!("{kind} {name}"),
+    }
+}
+
+/// The text of a denial: every violation with the field at fault, what was
+/// found and what would pass.
+pub fn denial(object: &str, decision: &Decision<'_>) -> String {
+    let denied = &decision.denied;
+    let mut rules: Vec<_> = denied.iter().map(|finding| finding.rule.id).collect();
+    rules.dedup();
+    let plural = if rules.len() == 1 { "" } else { "s" };
+    let mut text = format!("{object} breaks {} rule{plural}\n", rules.len());
+    let learn_more = format!(
+        "learn more: podgate explain {} · check before you push: podgate scan -f FILE --policy POLICY",
+        rules.first().copied().unwrap_or("RULE"),
+    );
+    let room = MAX_DENIAL - learn_more.len() - "  and 1000000 more violations\n".len();
+    for (told, finding) in denied.iter().enumerate() {
+        let violation = violation(finding);
+        if text.len() + violation.len() > room {
+            let _ = writeln!(text, "  and {} more violations", denied.len() - told);
+            break;
+        }
+        text.push_str(&violation);
+    }
+    text + &learn_more
+}
+
+fn violation(finding: &Finding<'_>) -> String {
+    let breach = &finding.breach;
+    let mut text = format!(
+        "  {} ({}) · policy {}",
+        finding.rule.id,
+        finding.severity,
+        clip(&finding.policy.to_string())
+    );
+    if let Some(container) = &breach.container {
+        let _ = write!(text, " · container {}", quote(container));
+    }
+    let _ = writeln!(text, "\n    {} {}; {}", breach.path, breach.problem, breach.remedy);
+    text
+}
+
+/// The warnings of an admitted (or, for another policy, denied) object, which
+/// kubectl prints a line each.
+pub fn warnings(decision: &Decision<'_>) -> Vec<String> {
+    let warned = &decision.warned;
+    let shown = if warned.len() > MAX_WARNINGS { MAX_WARNINGS - 1 } else { warned.len() };
+    let mut lines: Vec<_> = warned.iter().take(shown).map(warning).collect();
+    if warned.len() > shown {
+        lines.push(format!("podgate: and {} more: podgate scan", warned.len() - shown));
+    }
+    lines
+}
+
+fn warning(finding: &Finding<'_>) -> String {
+    let breach = &finding.breach;
+    let container = breach.container.as_deref().map(|name| format!(" {}", clip(name)));
+    let field = breach.path.rsplit('.').next().unwrap_or(&breach.path);
+    let text = format!(
+        "podgate: {} ({}){}: {field} {}",
+        finding.rule.id,
+        finding.severity,
+        container.unwrap_or_default(),
+        breach.problem,
+    );
+    cut(text, MAX_WARNING)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::decision::{Before, decide};
+    use super::super::engine::judge;
+    use super::super::object::Object;
+    use super::super::policy_set::Policy;
+    use super::super::workload::Kind;
+    use super::*;
+    use crate::api::{DevOpsPolicySpec, EnforcementMode};
+
+    fn policy(name: &str, mode: EnforcementMode) -> Policy {
+        let spec = DevOpsPolicySpec {
+            enforcement_mode: mode,
+            forbid_latest_tag: Some(true),
+            require_liveness_probe: Some(true),
+            ..DevOpsPolicySpec::default()
+        };
+        Policy::compile(Some("shop".to_owned()), name.to_owned(), &spec)
+    }
+
+    fn with_decision<T>(
+        policies: &[Policy],
+        json: &str,
+        read: impl FnOnce(&Subject<'_>, &Decision<'_>) -> T,
+    ) -> T {
+        let object: Object = serde_json::from_str(json).unwrap();
+        let subject = Subject::of(Kind::Deployment, &object).unwrap();
+        let decision = decide(judge(policies.iter(), &subject), &Before::Nothing);
+        read(&subject, &decision)
+    }
+
+    fn deployment(name: &str, containers: &str) -> String {
+        format!(
+            r#"{{"metadata":{{"name":"{name}"}},"spec":{{"template":{{"spec":{{"containers":[{containers}]}}}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_denial_names_the_object_each_rule_the_field_and_the_remedy() {
+        let json = deployment("cart", r#"{"name":"web","image":"nginx"}"#);
+        let policies = [policy("baseline", EnforcementMode::Enforce)];
+        let text = with_decision(&policies, &json, |subject, decision| {
+            denial(&object_name(subject, Some("shop")), decision)
+        });
+        insta::assert_snapshot!(text, @r#"
+        Deployment shop/cart breaks 2 rules
+          forbidLatestTag (high) · policy shop/baseline · container "web"
+            spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
+          requireLivenessProbe (medium) · policy shop/baseline · container "web"
+            spec.template.spec.containers[0].livenessProbe is missing; add one, such as livenessProbe: {tcpSocket: {port: 8080}}
+        learn more: podgate explain forbidLatestTag · check before you push: podgate scan -f FILE --policy POLICY
+        "#);
+    }
+
+    #[test]
+    fn warnings_are_short_and_few() {
+        let containers: Vec<_> =
+            (0..6).map(|i| format!(r#"{{"name":"c{i}","image":"nginx"}}"#)).collect();
+        let json = deployment("cart", &containers.join(","));
+        let policies = [policy("baseline", EnforcementMode::Warn)];
+        let lines = with_decision(&policies, &json, |_, decision| warnings(decision));
+        insta::assert_snapshot!(lines.join("\n"), @r#"
+        podgate: forbidLatestTag (high) c0: image is "nginx" (no tag means :latest)
+        podgate: forbidLatestTag (high) c1: image is "nginx" (no tag means :latest)
+        podgate: forbidLatestTag (high) c2: image is "nginx" (no tag means :latest)
+        podgate: forbidLatestTag (high) c3: image is "nginx" (no tag means :latest)
+        podgate: and 8 more: podgate scan
+        "#);
+    }
+
+    #[test]
+    fn the_longest_names_leave_the_first_violation_within_900_bytes_and_the_text_within_4096() {
+        let name = "n".repeat(253);
+        let image = format!("{}:latest", "é".repeat(2000));
+        let container = format!(r#"{{"name":"{}","image":"{image}"}}"#, "c".repeat(63));
+        let json = deployment(&name, &vec![container; 40].join(","));
+        let policies = [policy(&"p".repeat(253), EnforcementMode::Enforce)];
+        let text = with_decision(&policies, &json, |subject, decision| {
+            denial(&object_name(subject, Some(&"s".repeat(63))), decision)
+        });
+        assert!(text.len() <= MAX_DENIAL, "{} bytes", text.len());
+        let second = text.match_indices("\n  forbidLatestTag").nth(1).unwrap().0;
+        assert!(second <= 900, "the first violation ends at byte {second}");
+        assert!(text.contains(" more violations\nlearn more:"), "{text}");
+    }
+
+    #[test]
+    fn control_characters_of_an_object_do_not_reach_a_terminal() {
+        assert_eq!(quote("a\u{1b}[31m\n\"b"), r#""a\u{1b}[31m\n\"b""#);
+    }
+
+    #[test]
+    fn a_pod_without_a_name_is_shown_by_its_generated_prefix() {
+        let json =
+            r#"{"metadata":{"generateName":"cart-"},"spec":{"containers":[{"name":"web"}]}}"#;
+        let object: Object = serde_json::from_str(json).unwrap();
+        let subject = Subject::of(Kind::Pod, &object).unwrap();
+        assert_eq!(object_name(&subject, Some("shop")), "Pod shop/cart-*");
+    }
+}

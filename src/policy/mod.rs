@@ -1,0 +1,29 @@
+//! The pure engine: what a rule is, and what a set of policies says of a pod.
+//!
+//! Nothing here knows a clock, a socket or a thread; whoever calls hands in the
+//! object and, where a rule asks, the time. Every door (admission, audit,
+//! offline scan) goes the same way:
+//!
+//! 1. [`object::Object`] is decoded: a view of the fields that rules read;
+//! 2. [`workload::Subject::of`] finds the pod template in it;
+//! 3. [`engine::judge`] asks every policy of a [`policy_set::PolicySet`] that
+//!    covers the namespace;
+//! 4. [`decision::decide`] turns the findings into allow, warn or deny, and
+//!    [`message`] into words.
+
+pub mod decision;
+pub mod engine;
+pub mod image;
+pub mod message;
+pub mod object;
+pub mod policy_file;
+pub mod policy_set;
+pub mod registry;
+pub mod rule;
+mod rules;
+pub mod workload;
+
+/// Namespaces that podgate never judges: the cluster's own. Names, not labels,
+/// because a tenant can set a label (Kubernetes sets
+/// `kubernetes.io/metadata.name` itself, and nobody can change it).
+pub const PROTECTED_NAMESPACES: [&str; 3] = ["kube-system", "kube-node-lease", "kube-public"];

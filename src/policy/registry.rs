@@ -1,0 +1,46 @@
+//! The catalogue: every rule there is, once.
+
+use super::rule::Rule;
+use super::rules;
+
+/// Every rule, in the order of the fields of `DevOpsPolicySpec`.
+pub static RULES: [&Rule; 5] = [
+    &rules::forbid_latest_tag::RULE,
+    &rules::require_liveness_probe::RULE,
+    &rules::require_readiness_probe::RULE,
+    &rules::max_restart_count::RULE,
+    &rules::forbid_pending_duration::RULE,
+];
+
+/// The rule of an id.
+pub fn find(id: &str) -> Option<&'static Rule> {
+    RULES.into_iter().find(|rule| rule.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::crds;
+
+    #[test]
+    fn every_rule_has_a_page_that_says_more_than_its_name() {
+        for rule in RULES {
+            assert!(rule.page().lines().count() >= 3, "{} has no page", rule.id);
+        }
+    }
+
+    #[test]
+    fn a_rules_id_is_the_name_of_its_spec_field() {
+        let crd = serde_json::to_value(&crds()[0]).unwrap();
+        let properties = crd
+            .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties")
+            .and_then(|it| it.as_object())
+            .unwrap();
+        let mut fields: Vec<_> = properties.keys().map(String::as_str).collect();
+        fields.retain(|field| *field != "enforcementMode");
+        let mut ids: Vec<_> = RULES.iter().map(|rule| rule.id).collect();
+        fields.sort_unstable();
+        ids.sort_unstable();
+        assert_eq!(ids, fields);
+    }
+}

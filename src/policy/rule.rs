@@ -1,0 +1,125 @@
+//! What a rule is.
+
+use crate::api::{DevOpsPolicySpec, Severity};
+
+use super::object::{Container, Spec};
+use super::workload::Subject;
+
+/// A rule of the catalogue. Its id is the name of the field of
+/// `DevOpsPolicySpec` that switches it on.
+pub struct Rule {
+    pub id: &'static str,
+    /// The severity of its violations unless a policy says otherwise.
+    pub severity: Severity,
+    pub phase: Phase,
+    /// The source of the rule's file, whose module comment is its page.
+    pub source: &'static str,
+}
+
+impl Rule {
+    /// What the rule asks, why, and how to satisfy it: the comment at the head
+    /// of its file, so that there is one text and it stands beside the code.
+    pub fn page(&self) -> String {
+        let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
+        lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// When a rule can be decided, with the way to make its check from a policy's
+/// spec; `None` where the spec leaves the rule off.
+pub enum Phase {
+    /// From a pod's spec or a template: at admission, offline and in the audit.
+    Spec(fn(&DevOpsPolicySpec) -> Option<SpecCheck>),
+    /// From a running pod: in the audit only. It can never deny.
+    Status(fn(&DevOpsPolicySpec) -> Option<StatusCheck>),
+}
+
+/// A rule with a policy's parameters, ready to judge specs.
+pub type SpecCheck = Box<dyn Fn(&Subject<'_>, &mut Vec<Breach>) + Send + Sync>;
+/// A rule with a policy's parameters, ready to judge running pods.
+pub type StatusCheck = Box<dyn Fn(&RunningPod<'_>, &mut Vec<Breach>) + Send + Sync>;
+
+/// One thing wrong with a pod. `path problem; remedy` is a sentence.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub struct Breach {
+    pub container: Option<String>,
+    /// The field at fault, from the object's root: `spec.containers[0].image`.
+    pub path: String,
+    /// The value found; `None` where the field is missing.
+    pub value: Option<String>,
+    /// What is wrong, as a predicate of the path: `is missing`.
+    pub problem: String,
+    /// What would pass.
+    pub remedy: String,
+}
+
+/// What the status rules know of a pod.
+#[derive(Debug, Default)]
+pub struct RunningPod<'a> {
+    /// `status.phase`.
+    pub phase: &'a str,
+    /// Whether `spec.schedulingGates` still holds the pod back.
+    pub gated: bool,
+    /// Whole seconds since the pod was created.
+    pub age_seconds: u64,
+    /// Restarts of every container, init containers too.
+    pub restarts: Vec<Restarts<'a>>,
+}
+
+/// The restarts of one container.
+#[derive(Debug)]
+pub struct Restarts<'a> {
+    pub container: &'a str,
+    /// Where the count stands: `status.containerStatuses[0].restartCount`.
+    pub path: String,
+    pub count: u32,
+}
+
+/// The part a container plays, which decides what may be asked of it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// Runs to its end before the app containers start.
+    Init,
+    /// A native sidecar: an init container with `restartPolicy: Always` (KEP-753).
+    Sidecar,
+    App,
+    /// Added to a running pod for debugging.
+    Ephemeral,
+}
+
+/// A container with its place.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    pub role: Role,
+    pub container: &'a Container<'a>,
+    list: &'static str,
+    index: usize,
+}
+
+impl Place<'_> {
+    /// The container's own path, or a field's below it, from the object's root.
+    pub fn path(&self, subject: &Subject<'_>, field: &str) -> String {
+        format!("{}.{}[{}].{field}", subject.kind.names().spec_path, self.list, self.index)
+    }
+}
+
+/// Every container of a pod, in the order it lists them. All rules use this
+/// iterator, so that no list can be forgotten by one of them.
+pub fn containers<'a>(spec: &'a Spec<'a>) -> impl Iterator<Item = Place<'a>> {
+    let lists = [
+        ("initContainers", &spec.init_containers),
+        ("containers", &spec.containers),
+        ("ephemeralContainers", &spec.ephemeral_containers),
+    ];
+    lists.into_iter().flat_map(|(list, containers)| {
+        containers.iter().flatten().enumerate().map(move |(index, container)| {
+            let role = match list {
+                "initContainers" if &*container.restart_policy == "Always" => Role::Sidecar,
+                "initContainers" => Role::Init,
+                "containers" => Role::App,
+                _ => Role::Ephemeral,
+            };
+            Place { role, container, list, index }
+        })
+    })
+}

@@ -1,0 +1,10 @@
+//! One file a rule. A rule's file says what it asks, why, and how to satisfy it.
+
+pub mod forbid_latest_tag;
+pub mod forbid_pending_duration;
+pub mod max_restart_count;
+mod probe;
+pub mod require_liveness_probe;
+pub mod require_readiness_probe;
+#[cfg(test)]
+mod testing;

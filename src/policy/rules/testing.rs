@@ -1,0 +1,38 @@
+//! Lets a rule's tests say a spec and a policy field, and read the breaches.
+
+use super::super::object::Object;
+use super::super::rule::{Breach, Phase, Rule, RunningPod};
+use super::super::workload::{Kind, Subject};
+use crate::api::DevOpsPolicySpec;
+
+/// A policy with one field set.
+pub fn enabled(field: &str, value: &str) -> DevOpsPolicySpec {
+    serde_json::from_str(&format!(r#"{{"{field}": {value}}}"#)).unwrap()
+}
+
+/// What a spec-phase rule finds in a pod's spec.
+pub fn breaches(rule: &Rule, policy: &DevOpsPolicySpec, spec: &str) -> Vec<Breach> {
+    let Phase::Spec(compile) = rule.phase else { panic!("{} is a status rule", rule.id) };
+    let json = format!(r#"{{"spec": {spec}}}"#);
+    let object: Object = serde_json::from_str(&json).unwrap();
+    let subject = Subject::of(Kind::Pod, &object).unwrap();
+    let mut found = Vec::new();
+    if let Some(check) = compile(policy) {
+        check(&subject, &mut found);
+    }
+    found
+}
+
+/// What a status-phase rule finds in a running pod.
+pub fn status_breaches(
+    rule: &Rule,
+    policy: &DevOpsPolicySpec,
+    pod: &RunningPod<'_>,
+) -> Vec<Breach> {
+    let Phase::Status(compile) = rule.phase else { panic!("{} is a spec rule", rule.id) };
+    let mut found = Vec::new();
+    if let Some(check) = compile(policy) {
+        check(pod, &mut found);
+    }
+    found
+}

@@ -1,0 +1,210 @@
+//! The kinds that run pods, and where each keeps its pod template.
+
+use super::object::{Metadata, Object, Spec};
+
+/// A kind that podgate judges.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Kind {
+    Pod,
+    Deployment,
+    StatefulSet,
+    DaemonSet,
+    ReplicaSet,
+    ReplicationController,
+    Job,
+    CronJob,
+    PodTemplate,
+}
+
+/// What the API server calls a kind.
+pub struct KindNames {
+    pub group: &'static str,
+    pub version: &'static str,
+    pub kind: &'static str,
+    pub resource: &'static str,
+    /// Where its pods' spec stands in the object.
+    pub spec_path: &'static str,
+}
+
+/// A group and kind podgate judges, in a version it does not know.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{group}/{version} {kind} is not a version podgate reads; register the webhook with matchPolicy: Equivalent, \
+         so that the API server converts it to {known}"
+)]
+pub struct UnknownVersion {
+    group: String,
+    version: String,
+    kind: &'static str,
+    known: &'static str,
+}
+
+impl Kind {
+    /// Every kind podgate judges.
+    pub const ALL: [Self; 9] = [
+        Self::Pod,
+        Self::Deployment,
+        Self::StatefulSet,
+        Self::DaemonSet,
+        Self::ReplicaSet,
+        Self::ReplicationController,
+        Self::Job,
+        Self::CronJob,
+        Self::PodTemplate,
+    ];
+
+    /// The names of this kind; the one table that decoding, registration and
+    /// messages share.
+    pub const fn names(self) -> KindNames {
+        const fn names(
+            group: &'static str,
+            kind: &'static str,
+            resource: &'static str,
+            spec_path: &'static str,
+        ) -> KindNames {
+            KindNames { group, version: "v1", kind, resource, spec_path }
+        }
+        const TEMPLATE: &str = "spec.template.spec";
+        match self {
+            Self::Pod => names("", "Pod", "pods", "spec"),
+            Self::Deployment => names("apps", "Deployment", "deployments", TEMPLATE),
+            Self::StatefulSet => names("apps", "StatefulSet", "statefulsets", TEMPLATE),
+            Self::DaemonSet => names("apps", "DaemonSet", "daemonsets", TEMPLATE),
+            Self::ReplicaSet => names("apps", "ReplicaSet", "replicasets", TEMPLATE),
+            Self::ReplicationController => {
+                names("", "ReplicationController", "replicationcontrollers", TEMPLATE)
+            }
+            Self::Job => names("batch", "Job", "jobs", TEMPLATE),
+            Self::CronJob => {
+                names("batch", "CronJob", "cronjobs", "spec.jobTemplate.spec.template.spec")
+            }
+            Self::PodTemplate => names("", "PodTemplate", "podtemplates", "template.spec"),
+        }
+    }
+
+    /// The kind by its API names; `None` is a kind podgate has nothing to say of.
+    ///
+    /// # Errors
+    /// A known group and kind in another version: judging it as if it were
+    /// known would be a guess, and passing it a bypass.
+    pub fn find(group: &str, version: &str, kind: &str) -> Result<Option<Self>, UnknownVersion> {
+        let Some(found) = Self::ALL.into_iter().find(|known| {
+            let names = known.names();
+            names.kind == kind && names.group == group
+        }) else {
+            return Ok(None);
+        };
+        let names = found.names();
+        if names.version == version {
+            Ok(Some(found))
+        } else {
+            Err(UnknownVersion {
+                group: group.to_owned(),
+                version: version.to_owned(),
+                kind: names.kind,
+                known: names.version,
+            })
+        }
+    }
+
+    /// Whether pods of this kind end by themselves.
+    const fn runs_to_completion(self) -> bool {
+        matches!(self, Self::Job | Self::CronJob)
+    }
+}
+
+/// Why an object holds no pod to judge.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum NoPod {
+    #[error("{0} is missing")]
+    NoSpec(&'static str),
+    #[error("{0}.containers is missing; a pod has at least one container")]
+    NoContainers(&'static str),
+}
+
+/// What the rules judge: a pod, or the pod that a template would make.
+#[derive(Debug)]
+pub struct Subject<'a> {
+    pub kind: Kind,
+    pub metadata: Option<&'a Metadata<'a>>,
+    /// The pod's spec.
+    pub spec: &'a Spec<'a>,
+}
+
+impl<'a> Subject<'a> {
+    /// Finds the pod in an object of a kind.
+    ///
+    /// # Errors
+    /// Names the field that the kind cannot do without.
+    pub fn of(kind: Kind, object: &'a Object<'a>) -> Result<Self, NoPod> {
+        let path = kind.names().spec_path;
+        let template = |spec: &'a Option<Spec<'a>>| spec.as_ref()?.template.as_ref()?.spec.as_ref();
+        let spec = match kind {
+            Kind::Pod => object.spec.as_ref(),
+            Kind::PodTemplate => object.template.as_ref().and_then(|it| it.spec.as_ref()),
+            Kind::CronJob => {
+                let job = object.spec.as_ref().and_then(|spec| spec.job_template.as_ref());
+                job.and_then(|job| template(&job.spec))
+            }
+            _ => template(&object.spec),
+        };
+        let spec = spec.ok_or(NoPod::NoSpec(path))?;
+        if spec.containers.as_ref().is_none_or(Vec::is_empty) {
+            return Err(NoPod::NoContainers(path));
+        }
+        Ok(Self { kind, metadata: object.metadata.as_ref(), spec })
+    }
+
+    /// Whether the pod ends by itself, so that nobody needs to probe it.
+    pub fn runs_to_completion(&self) -> bool {
+        self.kind.runs_to_completion()
+            || matches!(&*self.spec.restart_policy, "Never" | "OnFailure")
+    }
+
+    /// Whether the kubelet made this pod to show a static one. It runs already,
+    /// whatever an admission says.
+    pub fn is_mirror(&self) -> bool {
+        let annotations = self.metadata.and_then(|metadata| metadata.annotations.as_ref());
+        self.kind == Kind::Pod && annotations.is_some_and(|it| it.mirror.is_some())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pod_is_found_where_each_kind_keeps_it() {
+        let spec = r#"{"containers":[{"name":"web","image":"nginx"}]}"#;
+        for kind in Kind::ALL {
+            let json = kind
+                .names()
+                .spec_path
+                .rsplit('.')
+                .fold(spec.to_owned(), |inner, field| format!(r#"{{"{field}":{inner}}}"#));
+            let object: Object = serde_json::from_str(&json).unwrap();
+            let subject = Subject::of(kind, &object).unwrap();
+            assert_eq!(&*subject.spec.containers.as_ref().unwrap()[0].image, "nginx", "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn an_object_of_another_shape_is_refused_by_the_field_it_lacks() {
+        let pod = r#"{"spec":{"containers":[{"name":"web"}]}}"#;
+        let object: Object = serde_json::from_str(pod).unwrap();
+        let error = Subject::of(Kind::Deployment, &object).unwrap_err();
+        assert_eq!(error.to_string(), "spec.template.spec is missing");
+
+        let object: Object = serde_json::from_str(r#"{"spec":{"containers":[]}}"#).unwrap();
+        assert_eq!(Subject::of(Kind::Pod, &object).unwrap_err(), NoPod::NoContainers("spec"));
+    }
+
+    #[test]
+    fn a_known_kind_in_an_unknown_version_is_an_error_and_a_foreign_kind_is_not() {
+        assert_eq!(Kind::find("apps", "v1", "Deployment").unwrap(), Some(Kind::Deployment));
+        assert_eq!(Kind::find("", "v1", "ConfigMap").unwrap(), None);
+        assert_eq!(Kind::find("example.com", "v1", "Pod").unwrap(), None);
+        let error = Kind::find("batch", "v1beta1", "CronJob").unwrap_err().to_string();
+        assert!(error.contains("batch/v1beta1 CronJob"), "{error}");
+    }
+}

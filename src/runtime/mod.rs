@@ -1,0 +1,210 @@
+//! Wires the parts of `podgate serve` together and ends them in order.
+
+mod listen;
+mod signals;
+mod source;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use axum::Router;
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use time::OffsetDateTime;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::admission::handler::{self, Policies, Readiness};
+use crate::admission::registration::{self, Registration, RegistrationError};
+use crate::admission::server;
+use crate::certs::{Identity, IdentityError, authority, store};
+use crate::clusters::ClusterError;
+use crate::controller::files::FilesError;
+use crate::metrics::Metrics;
+
+use source::PolicySource;
+pub use source::Source;
+
+/// How long the API server may take to forget this webhook at the end.
+const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// What to serve.
+pub struct Options {
+    pub listen: SocketAddr,
+    pub metrics_listen: SocketAddr,
+    /// `None` makes certificates in memory.
+    pub cert_dir: Option<PathBuf>,
+    pub source: Source,
+    /// How long connections may take to end after a signal.
+    pub drain_timeout: Duration,
+}
+
+/// Why `serve` could not start or ended by itself, as a sentence that says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error(
+        "cannot listen on {address}: {source}; end what uses the port, or choose another with {flag}"
+    )]
+    Listen { address: SocketAddr, flag: &'static str, source: std::io::Error },
+    #[error(transparent)]
+    Certificates(#[from] store::StoreError),
+    #[error("the certificates cannot be used: {0}; check tls.crt and tls.key in --cert-dir")]
+    Identity(#[from] IdentityError),
+    #[error("cannot make certificates: {0}")]
+    MakeCertificates(#[from] rcgen::Error),
+    #[error("--register needs ca.crt beside tls.crt, to tell the API server whom to trust")]
+    NoCa,
+    #[error("cannot register the webhook: {0}")]
+    Register(#[from] RegistrationError),
+    #[error("cannot set up metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    #[error("cannot wait for signals: {0}")]
+    Signals(std::io::Error),
+    #[error(
+        "the {0} ended unexpectedly; this is a fault of podgate, please report it with the log"
+    )]
+    Ended(&'static str),
+}
+
+/// Serves until SIGTERM or SIGINT, then drains. A second signal ends it at once.
+///
+/// # Errors
+/// What stands in the way of starting; nothing is left behind.
+pub async fn serve(options: Options) -> Result<(), ServeError> {
+    let signals = signals::count().map_err(ServeError::Signals)?;
+    tokio::select! {
+        served = run(options, signals.clone()) => served,
+        () = signals::reached(signals, 2) => Ok(()),
+    }
+}
+
+async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), ServeError> {
+    let metrics = Metrics::new()?;
+    let policies = Policies::new(ArcSwapOption::empty());
+    let source = PolicySource::open(&options.source, &policies, &metrics.policies).await?;
+    let listener = listen::bind(options.listen, "--listen").await?;
+    let metrics_listener = listen::bind(options.metrics_listen, "--metrics-listen").await?;
+    let address = listen::address(&listener, "--listen")?;
+    let metrics_address = listen::address(&metrics_listener, "--metrics-listen")?;
+    let identity = identity(options.cert_dir.as_deref(), address)?;
+    let tls = identity.server_config()?;
+
+    let (drain, draining) = watch::channel(false);
+    let (registered, is_registered) = watch::channel(!source.registers());
+    let readiness: Readiness = {
+        let (draining, source) = (draining.clone(), source.readiness(&policies));
+        Arc::new(move || {
+            if *draining.borrow() {
+                return Err("it is shutting down".to_owned());
+            }
+            source()?;
+            is_registered.borrow().then_some(()).ok_or_else(|| "not registered yet".to_owned())
+        })
+    };
+    let webhook = handler::router(policies.clone(), metrics.admission.clone(), readiness.clone());
+    let mut servers = JoinSet::new();
+    for (name, listener, tls, router) in [
+        ("webhook server", listener, Some(tls), webhook),
+        ("metrics server", metrics_listener, None, metrics_router(metrics.clone(), readiness)),
+    ] {
+        let serving = server::serve(listener, tls, router, draining.clone(), options.drain_timeout);
+        servers.spawn(async move {
+            serving.await;
+            name
+        });
+    }
+    // Dropped at the end of this function, which ends the updates.
+    let mut updates = JoinSet::new();
+    updates.spawn(source.clone().keep_up_to_date(policies, metrics.policies.clone()));
+
+    let mut registration = None;
+    let served = async {
+        source.first_known().await?;
+        registration = register(&source, &identity, address).await?;
+        registered.send_replace(true);
+        tracing::info!(listen = %address, metrics = %metrics_address, "serving");
+        tokio::select! {
+            ended = servers.join_next() => {
+                Err(ServeError::Ended(ended.and_then(Result::ok).unwrap_or("server")))
+            }
+            _ = updates.join_next() => Err(ServeError::Ended("watch of policies")),
+        }
+    };
+    let outcome = tokio::select! {
+        failed = served => failed,
+        () = signals::reached(signals, 1) => Ok(()),
+    };
+    drain.send_replace(true);
+    if let Some(registration) = registration {
+        // First of all, so that the API server stops calling.
+        unregister(registration).await;
+    }
+    if outcome.is_ok() {
+        tracing::info!("draining");
+        while servers.join_next().await.is_some() {}
+    }
+    outcome
+}
+
+/// The certificates of the folder, or new ones in memory.
+fn identity(
+    cert_dir: Option<&std::path::Path>,
+    address: SocketAddr,
+) -> Result<Identity, ServeError> {
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let own = address.ip().to_string();
+    if !address.ip().is_unspecified() && !names.contains(&own) {
+        names.push(own);
+    }
+    let now = OffsetDateTime::now_utc();
+    Ok(match cert_dir {
+        Some(dir) => store::load_or_create(dir, &names, now)?,
+        None => authority::self_signed(&names, now)?,
+    })
+}
+
+async fn register(
+    source: &PolicySource,
+    identity: &Identity,
+    address: SocketAddr,
+) -> Result<Option<Registration>, ServeError> {
+    let Some(client) = source.registering_client() else { return Ok(None) };
+    let ca = identity.ca.as_ref().ok_or(ServeError::NoCa)?;
+    let url = format!("https://{}/validate", listen::reachable(address));
+    let registration = registration::register(client, &url, ca).await?;
+    tracing::info!(url, configuration = registration::VALIDATING, "registered");
+    Ok(Some(registration))
+}
+
+async fn unregister(registration: Registration) {
+    let name = registration::VALIDATING;
+    let advice = format!("kubectl delete validatingwebhookconfiguration {name}");
+    match tokio::time::timeout(UNREGISTER_TIMEOUT, registration.remove()).await {
+        Ok(Ok(())) => tracing::info!(configuration = name, "unregistered"),
+        Ok(Err(error)) => {
+            tracing::error!(%error, advice, "the webhook configuration is left behind");
+        }
+        Err(_) => {
+            tracing::error!(advice, "the webhook configuration may be left behind: no answer");
+        }
+    }
+}
+
+/// The plain side: metrics and health.
+fn metrics_router(metrics: Metrics, readiness: Readiness) -> Router {
+    let expose = move || async move {
+        match metrics.expose() {
+            Ok(text) => ([("content-type", prometheus::TEXT_FORMAT)], text).into_response(),
+            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+        }
+    };
+    handler::health_router(readiness).route("/metrics", get(expose))
+}

@@ -1,0 +1,123 @@
+//! Where the policies come from, and whether they can be relied on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use kube::api::{Api, ListParams};
+use tokio::sync::watch;
+
+use super::ServeError;
+use crate::admission::handler::{Policies, Readiness};
+use crate::api::DevOpsPolicy;
+use crate::clusters::{self, Cluster, ClusterError, Target};
+use crate::controller::files;
+use crate::controller::snapshot::{self, WatchState};
+use crate::metrics::PolicyMetrics;
+
+/// How long the API server may refuse the watch of policies before this
+/// replica says it is not ready.
+const REFUSED_LIMIT: Duration = Duration::from_mins(1);
+
+/// Where the policies come from, as the command line says it.
+pub enum Source {
+    /// YAML files and folders; no cluster is needed.
+    Files(Vec<PathBuf>),
+    /// A cluster's watch. With `register`, also write the webhook configuration.
+    Cluster { target: Target, register: bool },
+}
+
+/// An opened source.
+#[derive(Clone)]
+pub(super) enum PolicySource {
+    Files(Vec<PathBuf>),
+    Cluster { client: Client, register: bool, state: watch::Sender<WatchState> },
+}
+
+impl PolicySource {
+    /// Reads the files, or sees that the cluster serves policies.
+    pub(super) async fn open(
+        source: &Source,
+        policies: &Policies,
+        metrics: &PolicyMetrics,
+    ) -> Result<Self, ServeError> {
+        match source {
+            Source::Files(paths) => {
+                let set = files::load(paths)?;
+                metrics.loaded(set.len(), 0);
+                policies.store(Some(Arc::new(set)));
+                Ok(Self::Files(paths.clone()))
+            }
+            Source::Cluster { target, register } => {
+                let cluster = clusters::connect(target).await?;
+                check_served(&cluster).await?;
+                let (state, _) = watch::channel(WatchState::default());
+                Ok(Self::Cluster { client: cluster.client, register: *register, state })
+            }
+        }
+    }
+
+    /// Publishes every change until it is dropped.
+    pub(super) async fn keep_up_to_date(self, policies: Policies, metrics: PolicyMetrics) {
+        match self {
+            Self::Files(paths) => files::watch_files(paths, policies, metrics).await,
+            Self::Cluster { client, state, .. } => {
+                snapshot::watch_policies(client, policies, state, metrics).await;
+            }
+        }
+    }
+
+    /// Waits until the policies are known for the first time.
+    pub(super) async fn first_known(&self) -> Result<(), ServeError> {
+        let Self::Cluster { state, .. } = self else { return Ok(()) };
+        let mut state = state.subscribe();
+        let synced = state.wait_for(|state| state.synced).await;
+        synced.map(|_| ()).map_err(|_| ServeError::Ended("watch of policies"))
+    }
+
+    /// Whether the policies can be relied on.
+    pub(super) fn readiness(&self, policies: &Policies) -> Readiness {
+        let policies = policies.clone();
+        let state = match self {
+            Self::Files(_) => None,
+            Self::Cluster { state, .. } => Some(state.subscribe()),
+        };
+        Arc::new(move || {
+            if policies.load().is_none() {
+                return Err("the policies are not loaded yet".to_owned());
+            }
+            let refused = state.as_ref().and_then(|state| state.borrow().refused_since);
+            if refused.is_some_and(|since| since.elapsed() > REFUSED_LIMIT) {
+                return Err(
+                    "the API server has refused the watch of policies for a minute".to_owned()
+                );
+            }
+            Ok(())
+        })
+    }
+
+    pub(super) fn registers(&self) -> bool {
+        self.registering_client().is_some()
+    }
+
+    /// The client to register with, if that was asked for.
+    pub(super) fn registering_client(&self) -> Option<Client> {
+        match self {
+            Self::Cluster { client, register: true, .. } => Some(client.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// A watch would only wait and retry; at the start it is better to say what is wrong.
+async fn check_served(cluster: &Cluster) -> Result<(), ClusterError> {
+    let policies = Api::<DevOpsPolicy>::all(cluster.client.clone());
+    match policies.list_metadata(&ListParams::default().limit(1)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 404 => {
+            Err(ClusterError::NotServed("DevOpsPolicy (devops.stochastic.io/v1)"))
+        }
+        Err(error) => Err(cluster.explain(error)),
+    }
+}
