@@ -27,7 +27,7 @@ fi
 
 version=$(sed -n 's|^.*k8s.io/kubernetes \(v[0-9.]*\)$|\1|p' go.mod)
 minor=$(echo "$version" | cut -d. -f2)
-key=$(cat go.mod go.sum main.go assets.sh <(go env GOVERSION GOOS GOARCH) | cksum | cut -d' ' -f1)
+key=$(cat go.mod go.sum main.go <(go env GOVERSION GOOS GOARCH) | cksum | cut -d" " -f1)
 assets="${XDG_CACHE_HOME:-$HOME/.cache}/podgate/controlplane/$version-$key"
 if [ -x "$assets/kubectl" ]; then
   echo "$assets"
@@ -52,7 +52,7 @@ go build -v -trimpath -buildvcs=false -o "$staging/controlplane" \
     { print > "/dev/stderr" }'
 for program in $programs; do ln -s controlplane "$staging/$program"; done
 # The rename is the last step, so a folder by the final name is always whole.
-# A build that ran at the same time may have won: its result is as good.
-mv -T "$staging" "$assets" 2>/dev/null || [ -x "$assets/kubectl" ]
+# A build that ran at the same time may have come first: its result is as good.
+[ -x "$assets/kubectl" ] || mv "$staging" "$assets"
 say "ready in $assets"
 echo "$assets"

@@ -1,0 +1,156 @@
+//! The real binary, started and ended.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::Value;
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
+
+use super::eventually;
+
+/// The binary of this build.
+pub fn command() -> Command {
+    Command::new(binary())
+}
+
+/// Beside this executable's folder: tests and examples lie one below the binary.
+fn binary() -> PathBuf {
+    let own = std::env::current_exe().unwrap();
+    let profile = own.ancestors().find(|dir| dir.join("podgate").is_file());
+    profile.expect("build podgate first: cargo build").join("podgate")
+}
+
+/// Runs a command that ends by itself.
+pub fn run(args: &[&str]) -> Output {
+    command().args(args).output().unwrap()
+}
+
+/// A `podgate serve` that is ready to answer; it ends with this value.
+pub struct Podgate {
+    child: Child,
+    log: Arc<Mutex<Vec<Value>>>,
+    /// `127.0.0.1:PORT` of the TLS side.
+    pub listen: String,
+    /// `127.0.0.1:PORT` of the plain side.
+    pub metrics: String,
+    agent: ureq::Agent,
+}
+
+impl Podgate {
+    /// Starts `podgate serve` with these arguments on free ports, and waits until it serves.
+    pub fn serve(args: &[&str], cert_dir: &Path) -> Self {
+        let mut child = command()
+            .arg("serve")
+            .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--cert-dir"])
+            .arg(cert_dir)
+            .args(args)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = follow(&mut child);
+        let (serving, _) = eventually("podgate to serve", || {
+            if let Some(status) = child.try_wait().unwrap() {
+                panic!("podgate ended with {status}: {:?}", log.lock().unwrap());
+            }
+            line(&log, "serving").ok_or_else(|| format!("{:?}", log.lock().unwrap()))
+        });
+        let address = |field: &str| serving[field].as_str().unwrap().to_owned();
+        let agent = agent(&std::fs::read(cert_dir.join("ca.crt")).unwrap());
+        Self { listen: address("listen"), metrics: address("metrics"), child, log, agent }
+    }
+
+    /// Sends a body to `/validate`; status and body of what comes back.
+    pub fn post(&self, content_type: &str, body: &[u8]) -> (u16, String) {
+        self.post_to("/validate?timeout=10s", content_type, body)
+    }
+
+    pub fn post_to(&self, path: &str, content_type: &str, body: &[u8]) -> (u16, String) {
+        let url = format!("https://{}{path}", self.listen);
+        let sent = self.agent.post(&url).header("content-type", content_type).send(body);
+        let mut response = sent.unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
+    /// Sends an AdmissionReview; its `response`.
+    pub fn review(&self, review: &Value) -> Value {
+        let (status, body) = self.post("application/json", review.to_string().as_bytes());
+        assert_eq!(status, 200, "{body}");
+        let mut answer: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
+        assert_eq!(answer["kind"], "AdmissionReview");
+        assert_eq!(answer["response"]["uid"], review["request"]["uid"], "the uid is echoed");
+        answer["response"].take()
+    }
+
+    /// GETs from the plain side.
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let mut response = self.agent.get(format!("http://{}{path}", self.metrics)).call().unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
+    /// The value of a metric's series, as it stands in the exposition.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let text = self.get("/metrics").1;
+        text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
+    }
+
+    /// The first log line with this message.
+    pub fn logged(&self, message: &str) -> Option<Value> {
+        line(&self.log, message)
+    }
+
+    /// Waits for a log line.
+    pub fn logs(&self, message: &str) -> Value {
+        eventually(message, || self.logged(message).ok_or_else(|| "not logged".to_owned())).0
+    }
+
+    /// Sends a signal, by the process's id.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Waits for the end.
+    pub fn ended(&mut self) -> (ExitStatus, Duration) {
+        eventually("podgate to end", || {
+            self.child.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned())
+        })
+    }
+}
+
+impl Drop for Podgate {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn agent(ca: &[u8]) -> ureq::Agent {
+    let roots = RootCerts::new_with_certs(&[Certificate::from_pem(ca).unwrap()]);
+    ureq::Agent::config_builder()
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .http_status_as_error(false)
+        .timeout_global(Some(super::PATIENCE))
+        .build()
+        .new_agent()
+}
+
+/// Collects the JSON lines of a child's stderr.
+fn follow(child: &mut Child) -> Arc<Mutex<Vec<Value>>> {
+    let log = Arc::new(Mutex::new(Vec::new()));
+    let (stderr, lines) = (child.stderr.take().unwrap(), Arc::clone(&log));
+    std::thread::spawn(move || {
+        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
+            let value = serde_json::from_str(&line).unwrap_or(Value::String(line));
+            lines.lock().unwrap().push(value);
+        }
+    });
+    log
+}
+
+fn line(log: &Mutex<Vec<Value>>, message: &str) -> Option<Value> {
+    log.lock().unwrap().iter().find(|line| line["message"] == message).cloned()
+}

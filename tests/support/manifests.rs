@@ -1,0 +1,72 @@
+//! Manifests of every judged kind around one pod spec.
+
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
+/// The kinds a developer applies (a PodTemplate runs nothing by itself).
+pub const APPLIED: [Kind; 8] = [
+    Kind::Pod,
+    Kind::Deployment,
+    Kind::StatefulSet,
+    Kind::DaemonSet,
+    Kind::ReplicaSet,
+    Kind::ReplicationController,
+    Kind::Job,
+    Kind::CronJob,
+];
+
+/// A pod spec of one container, `web`, without probes.
+pub fn pod(image: &str) -> Value {
+    json!({"containers": [{"name": "web", "image": image}]})
+}
+
+/// The same with both probes.
+pub fn probed_pod(image: &str) -> Value {
+    let probe = json!({"tcpSocket": {"port": 80}});
+    json!({"containers": [
+        {"name": "web", "image": image, "livenessProbe": probe, "readinessProbe": probe},
+    ]})
+}
+
+/// An object of a kind, named `web`, that runs the pod.
+pub fn workload(kind: Kind, mut pod: Value) -> Value {
+    if matches!(kind, Kind::Job | Kind::CronJob) {
+        pod["restartPolicy"] = json!("Never");
+    }
+    let labels = json!({"app": "web"});
+    let template = json!({"metadata": {"labels": labels}, "spec": pod});
+    let selector = json!({"matchLabels": labels});
+    let spec = match kind {
+        Kind::Pod => pod,
+        Kind::Deployment | Kind::ReplicaSet => {
+            json!({"replicas": 1, "selector": selector, "template": template})
+        }
+        Kind::StatefulSet => {
+            json!({"replicas": 1, "selector": selector, "serviceName": "web", "template": template})
+        }
+        Kind::DaemonSet => json!({"selector": selector, "template": template}),
+        Kind::ReplicationController => {
+            json!({"replicas": 1, "selector": labels, "template": template})
+        }
+        Kind::Job => json!({"template": template}),
+        Kind::CronJob => {
+            json!({"schedule": "0 4 * * *", "jobTemplate": {"spec": {"template": template}}})
+        }
+        Kind::PodTemplate => Value::Null,
+    };
+    let names = kind.names();
+    let api_version = match names.group {
+        "" => names.version.to_owned(),
+        group => format!("{group}/{}", names.version),
+    };
+    let mut object = json!({
+        "apiVersion": api_version,
+        "kind": names.kind,
+        "metadata": {"name": "web"},
+    });
+    match kind {
+        Kind::PodTemplate => object["template"] = template,
+        _ => object["spec"] = spec,
+    }
+    object
+}

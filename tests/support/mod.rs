@@ -1,0 +1,38 @@
+//! What the end-to-end suites share: a real control plane, the real binary, and
+//! verbs to say what is expected of them. A test of a new behaviour is ten lines:
+//!
+//! ```ignore
+//! let shop = cluster.namespace("shop");
+//! shop.policy("baseline", json!({"enforcementMode": "enforce", "forbidLatestTag": true}));
+//! shop.accepts(&workload(Kind::Pod, pod("nginx:1.29")));
+//! shop.rejects(&workload(Kind::Pod, pod("nginx"))).because(&["spec.containers[0].image"]);
+//! ```
+#![allow(dead_code, reason = "each suite uses its own part")]
+
+pub mod cluster;
+pub mod control_plane;
+pub mod manifests;
+pub mod binary;
+pub mod review;
+
+use std::time::{Duration, Instant};
+
+/// Far above what anything here takes, so that only a hang runs into it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Asks again and again until there is an answer, and says after how long.
+///
+/// # Panics
+/// After [`PATIENCE`], with what was waited for and the last reason there was none.
+pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> (T, Duration) {
+    let started = Instant::now();
+    loop {
+        match ask() {
+            Ok(answer) => return (answer, started.elapsed()),
+            Err(reason) if started.elapsed() > PATIENCE => {
+                panic!("waited {PATIENCE:?} for {what}: {reason}")
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+}
