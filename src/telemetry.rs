@@ -8,8 +8,9 @@ pub const LOG_VARIABLE: &str = "PODGATE_LOG";
 
 /// Starts logging. Called once, by the long-running commands.
 pub fn init() {
+    // What the client says of a failed call, podgate says itself, in its own words.
     let filter = EnvFilter::try_from_env(LOG_VARIABLE)
-        .unwrap_or_else(|_| EnvFilter::new("info,kube=warn,kube_runtime=error"));
+        .unwrap_or_else(|_| EnvFilter::new("info,kube_client=off,kube_runtime=off"));
     tracing_subscriber::fmt()
         .json()
         .flatten_event(true)

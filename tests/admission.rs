@@ -50,9 +50,15 @@ const TESTS: &[(&str, Test)] = &[
     ("another_namespace_is_untouched", another_namespace),
     ("a_policy_edit_comes_into_force_and_its_deletion_too", policy_edit),
     ("a_status_rule_never_denies", status_rules),
-    ("a_violating_deployment_from_before_takes_labels_and_scale_but_no_violating_change", update_of_template),
+    (
+        "a_violating_deployment_from_before_takes_labels_and_scale_but_no_violating_change",
+        update_of_template,
+    ),
     ("a_violating_pod_from_before_takes_labels_but_no_new_violation", update_of_pod),
-    ("a_demo_application_goes_from_deployment_to_pod_with_the_verdict_at_each_level", demo_application),
+    (
+        "a_demo_application_goes_from_deployment_to_pod_with_the_verdict_at_each_level",
+        demo_application,
+    ),
     ("protected_namespaces_are_not_judged", protected_namespaces),
     ("every_policy_that_objects_is_named", several_policies),
     ("the_api_server_counts_no_error_of_the_webhook", no_errors),
@@ -66,7 +72,10 @@ fn enforce(rules: &Value) -> Value {
 
 fn floating_images_are_refused(cluster: &Cluster, kind: Kind) {
     let shop = cluster.namespace("shop");
-    shop.policy("baseline", enforce(&json!({"forbidLatestTag": true, "requireLivenessProbe": true})));
+    shop.policy(
+        "baseline",
+        enforce(&json!({"forbidLatestTag": true, "requireLivenessProbe": true})),
+    );
     let path = format!("{}.containers[0].image", kind.names().spec_path);
     for image in ["nginx", "nginx:latest", "registry:5000/nginx"] {
         shop.rejects(&workload(kind, probed_pod(image))).because(&[
@@ -92,7 +101,8 @@ fn modes(cluster: &Cluster) {
     shop.policy("baseline", rules("warn"));
     let (admitted, printed) = apply();
     assert!(admitted, "{printed}");
-    let warning = "Warning: podgate: forbidLatestTag (high) web: image is \"nginx\" (no tag means :latest)";
+    let warning =
+        "Warning: podgate: forbidLatestTag (high) web: image is \"nginx\" (no tag means :latest)";
     assert!(printed.contains(warning), "{printed}");
 
     shop.policy("baseline", rules("enforce"));
@@ -115,7 +125,8 @@ fn policy_edit(cluster: &Cluster) {
     let latest = workload(Kind::Pod, pod("nginx"));
     let created = shop.policy("baseline", enforce(&json!({"forbidLatestTag": true})));
     shop.rejects(&latest);
-    let edited = shop.policy("baseline", json!({"enforcementMode": "audit", "forbidLatestTag": true}));
+    let edited =
+        shop.policy("baseline", json!({"enforcementMode": "audit", "forbidLatestTag": true}));
     shop.accepts(&latest);
     let back = shop.policy("baseline", enforce(&json!({"forbidLatestTag": true})));
     shop.rejects(&latest);
@@ -128,7 +139,8 @@ fn policy_edit(cluster: &Cluster) {
     let (deleted, printed) = shop.kubectl(&["delete", "devopspolicy", "baseline"], "");
     assert!(deleted, "{printed}");
     let (_, gone) = eventually("the deleted policy to be out of force", || {
-        let (admitted, printed) = shop.kubectl(&["run", "web", "--image=nginx", "--dry-run=server"], "");
+        let (admitted, printed) =
+            shop.kubectl(&["run", "web", "--image=nginx", "--dry-run=server"], "");
         if admitted { Ok(()) } else { Err(printed) }
     });
     println!("out of force after: deletion {}", seconds(gone));
@@ -139,7 +151,9 @@ fn status_rules(cluster: &Cluster) {
     let rules = json!({"maxRestartCount": 0, "forbidPendingDuration": 0, "forbidLatestTag": true});
     shop.policy("status", enforce(&rules));
     shop.create(&workload(Kind::Pod, pod("nginx:1.29"))).unwrap();
-    shop.awaits("the pod to be Pending", Kind::Pod, "web", |pod| pod.data["status"]["phase"] == "Pending");
+    shop.awaits("the pod to be Pending", Kind::Pod, "web", |pod| {
+        pod.data["status"]["phase"] == "Pending"
+    });
     shop.patch(Kind::Pod, "web", &json!({"metadata": {"labels": {"a": "b"}}})).unwrap();
     shop.accepts(&workload(Kind::Deployment, pod("nginx:1.29")));
 }
@@ -152,7 +166,9 @@ fn update_of_template(cluster: &Cluster) {
     patch(json!({"metadata": {"labels": {"team": "cart"}}})).unwrap();
     patch(json!({"spec": {"replicas": 3}})).unwrap();
     let image = |image: &str| json!({"spec": {"template": {"spec": pod(image)}}});
-    patch(image("redis")).unwrap_err().because(&["spec.template.spec.containers[0].image is \"redis\""]);
+    patch(image("redis"))
+        .unwrap_err()
+        .because(&["spec.template.spec.containers[0].image is \"redis\""]);
     // The same violation in a template that changes is judged whole.
     patch(json!({"spec": {"template": {"metadata": {"labels": {"new": "label"}}}}})).unwrap_err();
     patch(image("nginx:1.29")).unwrap();
@@ -213,7 +229,10 @@ fn no_errors(cluster: &Cluster) {
     let failed = |line: &&str| {
         let counts = line.starts_with("apiserver_admission_webhook_fail_open_count")
             || line.starts_with("apiserver_admission_webhook_rejection_count");
-        counts && line.contains("podgate") && !line.contains("error_type=\"no_error\"") && !line.ends_with(" 0")
+        counts
+            && line.contains("podgate")
+            && !line.contains("error_type=\"no_error\"")
+            && !line.ends_with(" 0")
     };
     let failures: Vec<_> = metrics.lines().filter(failed).collect();
     assert!(metrics.contains("apiserver_admission_webhook_request_total"), "no webhook was called");
@@ -230,7 +249,8 @@ fn demo_application(cluster: &Cluster) {
     // What exists before the policy keeps running.
     let (applied, printed) = shop.kubectl(&["apply", "-f", "-"], manifests);
     assert!(applied, "{printed}");
-    let (_, names) = shop.kubectl(&["get", "deployments", "-o", "jsonpath={.items[*].metadata.name}"], "");
+    let (_, names) =
+        shop.kubectl(&["get", "deployments", "-o", "jsonpath={.items[*].metadata.name}"], "");
     let names: Vec<_> = names.split_whitespace().collect();
     assert_eq!(names.len(), 12);
     let running = |deployment: &str, replicas: i64| {
@@ -241,9 +261,12 @@ fn demo_application(cluster: &Cluster) {
     for name in &names {
         running(name, 1);
     }
-    shop.policy("baseline", enforce(&json!({
-        "forbidLatestTag": true, "requireLivenessProbe": true, "requireReadinessProbe": true,
-    })));
+    shop.policy(
+        "baseline",
+        enforce(&json!({
+            "forbidLatestTag": true, "requireLivenessProbe": true, "requireReadinessProbe": true,
+        })),
+    );
 
     // Deployment: an unchanged one passes again, good or not.
     let (applied, printed) = shop.kubectl(&["apply", "-f", "-"], manifests);
@@ -264,7 +287,8 @@ fn demo_application(cluster: &Cluster) {
             let set = sets.items.first().ok_or("no ReplicaSet")?;
             assert_eq!(set.data["spec"]["replicas"], 2);
             let conditions = set.data["status"]["conditions"].as_array().ok_or("no condition")?;
-            let failure = conditions.iter().find(|it| it["type"] == "ReplicaFailure").ok_or("no failure")?;
+            let failure =
+                conditions.iter().find(|it| it["type"] == "ReplicaFailure").ok_or("no failure")?;
             Ok(failure["message"].as_str().unwrap().to_owned())
         });
         assert!(message.contains(&format!("Pod {}/{name}-", shop.name)), "{message}");
@@ -277,7 +301,10 @@ fn demo_application(cluster: &Cluster) {
     let (applied, printed) = fresh.kubectl(&["apply", "-f", "-"], manifests);
     assert!(!applied);
     for name in legacy {
-        assert!(printed.contains(&format!("Deployment {}/{name} breaks 1 rule", fresh.name)), "{printed}");
+        assert!(
+            printed.contains(&format!("Deployment {}/{name} breaks 1 rule", fresh.name)),
+            "{printed}"
+        );
     }
     assert_eq!(printed.matches(" breaks ").count(), legacy.len(), "{printed}");
     assert_eq!(printed.matches("deployment.apps/").count(), 10, "{printed}");

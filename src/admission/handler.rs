@@ -12,6 +12,7 @@ use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use http_body_util::BodyExt;
 
 use super::review::{self, BadReview, Judged};
 use crate::metrics::{AdmissionMetrics, ReviewSummary};
@@ -139,13 +140,14 @@ async fn read(request: Request) -> Result<Bytes, Refusal> {
     check_content_type(&head.headers)?;
     let deadline = timeout(head.uri.query())?.saturating_sub(MARGIN);
     let announced = head.headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
-    if announced.is_some_and(|length: usize| length > MAX_BODY) {
-        return Err(Refusal::TooLarge);
-    }
-    match tokio::time::timeout(deadline, collect(body)).await {
-        Ok(body) => body,
-        Err(_) => Err(Refusal::TooSlow),
-    }
+    let body = async {
+        if announced.is_some_and(|length: usize| length > MAX_BODY) {
+            discard(body).await;
+            return Err(Refusal::TooLarge);
+        }
+        collect(body).await
+    };
+    tokio::time::timeout(deadline, body).await.unwrap_or(Err(Refusal::TooSlow))
 }
 
 /// Reads the body, and stops at the limit rather than after it.
@@ -156,6 +158,18 @@ async fn collect(body: Body) -> Result<Bytes, Refusal> {
             source.is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
         if too_large { Refusal::TooLarge } else { Refusal::Broken }
     })
+}
+
+/// Reads past a body that is too large, within reason: a client that is still
+/// sending when the connection closes does not see the answer.
+async fn discard(mut body: Body) {
+    let mut read = 0;
+    while let Some(Ok(frame)) = body.frame().await {
+        read += frame.data_ref().map_or(0, Bytes::len);
+        if read > 2 * MAX_BODY {
+            return;
+        }
+    }
 }
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {

@@ -134,6 +134,7 @@ fn fault(error: &serde_saphyr::Error) -> PolicyFileError {
     let message = error.without_snippet().to_string();
     let place = format!(" at line {}, column {}", position.line, position.column);
     let message = match message.strip_suffix(&place).unwrap_or(&message) {
+        "expected string scalar" => "expected a string",
         "invalid boolean" => "expected true or false",
         "invalid u32" => "expected a whole number, 0 or more",
         "expected mapping start" => {

@@ -107,6 +107,11 @@ impl Podgate {
         eventually(message, || self.logged(message).ok_or_else(|| "not logged".to_owned())).0
     }
 
+    /// All that was logged so far.
+    pub fn whole_log(&self) -> String {
+        format!("{:?}", self.log.lock().unwrap())
+    }
+
     /// Sends a signal, by the process's id.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();

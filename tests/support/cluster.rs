@@ -14,9 +14,9 @@ use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+use super::binary::{self, Podgate};
 use super::control_plane::{ControlPlane, text};
 use super::manifests::{pod, workload};
-use super::binary::{self, Podgate};
 use super::{eventually, review};
 
 /// A control plane with the CRDs installed and podgate registered.
@@ -42,7 +42,8 @@ impl Cluster {
         let client = runtime.block_on(async {
             let config = Kubeconfig::read_from(&kubeconfig).unwrap();
             let options = KubeConfigOptions::default();
-            Client::try_from(Config::from_custom_kubeconfig(config, &options).await.unwrap()).unwrap()
+            Client::try_from(Config::from_custom_kubeconfig(config, &options).await.unwrap())
+                .unwrap()
         });
         let cluster = Self { podgate, plane, client, runtime };
         cluster.fail_closed();
@@ -108,12 +109,16 @@ impl Namespace<'_> {
             _ => "allow",
         };
         let spec_rules = ["forbidLatestTag", "requireLivenessProbe", "requireReadinessProbe"];
-        assert!(spec_rules.iter().any(|rule| spec[rule] == true), "the canary would not see {spec}");
+        assert!(
+            spec_rules.iter().any(|rule| spec[rule] == true),
+            "the canary would not see {spec}"
+        );
         let expected = format!("{}/{name}", self.name);
         let ((), after) = eventually("the policy to be in force", || {
             let annotations = &self.cluster.podgate.review(&canary)["auditAnnotations"];
             let named = annotations["policy"].as_str().unwrap_or_default();
-            let in_force = named.split(',').any(|it| it == expected) && annotations["decision"] == decision;
+            let in_force =
+                named.split(',').any(|it| it == expected) && annotations["decision"] == decision;
             if in_force { Ok(()) } else { Err(annotations.to_string()) }
         });
         after
@@ -155,9 +160,16 @@ impl Namespace<'_> {
     }
 
     /// Waits until an object satisfies a condition.
-    pub fn awaits(&self, what: &str, kind: Kind, name: &str, condition: impl Fn(&DynamicObject) -> bool) {
+    pub fn awaits(
+        &self,
+        what: &str,
+        kind: Kind,
+        name: &str,
+        condition: impl Fn(&DynamicObject) -> bool,
+    ) {
         eventually(what, || {
-            let object = self.cluster.wait(self.api(kind).get(name)).map_err(|it| it.to_string())?;
+            let object =
+                self.cluster.wait(self.api(kind).get(name)).map_err(|it| it.to_string())?;
             if condition(&object) { Ok(()) } else { Err(object.data["status"].to_string()) }
         });
     }

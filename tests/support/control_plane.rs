@@ -44,30 +44,38 @@ impl ControlPlane {
 
         let etcd_client = format!("http://127.0.0.1:{client_port}");
         let etcd_peer = format!("http://127.0.0.1:{peer_port}");
-        let etcd = Process::start(&assets.join("etcd"), dir.path(), &[
-            &format!("--data-dir={}", at("etcd")),
-            &format!("--listen-client-urls={etcd_client}"),
-            &format!("--advertise-client-urls={etcd_client}"),
-            &format!("--listen-peer-urls={etcd_peer}"),
-            &format!("--initial-advertise-peer-urls={etcd_peer}"),
-            &format!("--initial-cluster=default={etcd_peer}"),
-            "--unsafe-no-fsync",
-            "--log-level=warn",
-        ]);
-        let mut api_server = Process::start(&assets.join("kube-apiserver"), dir.path(), &[
-            &format!("--etcd-servers={etcd_client}"),
-            &format!("--secure-port={api_port}"),
-            "--bind-address=127.0.0.1",
-            &format!("--tls-cert-file={}", at("apiserver.crt")),
-            &format!("--tls-private-key-file={}", at("apiserver.key")),
-            &format!("--client-ca-file={}", at("ca.crt")),
-            "--service-account-issuer=https://kubernetes.default.svc",
-            &format!("--service-account-key-file={}", at("apiserver.crt")),
-            &format!("--service-account-signing-key-file={}", at("apiserver.key")),
-            "--authorization-mode=Node,RBAC",
-            "--service-cluster-ip-range=10.0.0.0/24",
-            "--allow-privileged=true",
-        ]);
+        let etcd = Process::start(
+            &assets.join("etcd"),
+            dir.path(),
+            &[
+                &format!("--data-dir={}", at("etcd")),
+                &format!("--listen-client-urls={etcd_client}"),
+                &format!("--advertise-client-urls={etcd_client}"),
+                &format!("--listen-peer-urls={etcd_peer}"),
+                &format!("--initial-advertise-peer-urls={etcd_peer}"),
+                &format!("--initial-cluster=default={etcd_peer}"),
+                "--unsafe-no-fsync",
+                "--log-level=warn",
+            ],
+        );
+        let mut api_server = Process::start(
+            &assets.join("kube-apiserver"),
+            dir.path(),
+            &[
+                &format!("--etcd-servers={etcd_client}"),
+                &format!("--secure-port={api_port}"),
+                "--bind-address=127.0.0.1",
+                &format!("--tls-cert-file={}", at("apiserver.crt")),
+                &format!("--tls-private-key-file={}", at("apiserver.key")),
+                &format!("--client-ca-file={}", at("ca.crt")),
+                "--service-account-issuer=https://kubernetes.default.svc",
+                &format!("--service-account-key-file={}", at("apiserver.crt")),
+                &format!("--service-account-signing-key-file={}", at("apiserver.key")),
+                "--authorization-mode=Node,RBAC",
+                "--service-cluster-ip-range=10.0.0.0/24",
+                "--allow-privileged=true",
+            ],
+        );
         let (kubectl, admin) = (assets.join("kubectl"), at("admin"));
         eventually("the API server to be ready", || {
             api_server.check_alive();
@@ -77,13 +85,17 @@ impl ControlPlane {
                 .unwrap();
             asked.status.success().then_some(()).ok_or_else(|| text(&asked.stderr))
         });
-        let controllers = Process::start(&assets.join("kube-controller-manager"), dir.path(), &[
-            &format!("--kubeconfig={}", at("system:kube-controller-manager")),
-            &format!("--service-account-private-key-file={}", at("apiserver.key")),
-            "--use-service-account-credentials=true",
-            "--leader-elect=false",
-            "--secure-port=0",
-        ]);
+        let controllers = Process::start(
+            &assets.join("kube-controller-manager"),
+            dir.path(),
+            &[
+                &format!("--kubeconfig={}", at("system:kube-controller-manager")),
+                &format!("--service-account-private-key-file={}", at("apiserver.key")),
+                "--use-service-account-credentials=true",
+                "--leader-elect=false",
+                "--secure-port=0",
+            ],
+        );
         Self { _controllers: controllers, _api_server: api_server, _etcd: etcd, assets, dir }
     }
 
@@ -154,7 +166,11 @@ impl Process {
         if let Some(status) = self.child.try_wait().unwrap() {
             let log = fs::read_to_string(&self.log).unwrap_or_default();
             let end: Vec<_> = log.lines().rev().take(20).collect();
-            panic!("{} ended with {status}; its last lines, newest first:\n{}", self.log.display(), end.join("\n"));
+            panic!(
+                "{} ended with {status}; its last lines, newest first:\n{}",
+                self.log.display(),
+                end.join("\n")
+            );
         }
     }
 }

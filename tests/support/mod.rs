@@ -9,10 +9,10 @@
 //! ```
 #![allow(dead_code, reason = "each suite uses its own part")]
 
+pub mod binary;
 pub mod cluster;
 pub mod control_plane;
 pub mod manifests;
-pub mod binary;
 pub mod review;
 
 use std::time::{Duration, Instant};

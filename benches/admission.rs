@@ -1,0 +1,243 @@
+//! `make bench`: what a review costs, against a null webhook on the same stack.
+//!
+//! Both servers are processes of their own, driven over TLS keep-alive from
+//! several connections with a review recorded from a kube-apiserver
+//! (`reviews/pod.json`). The null webhook is podgate's own server with a handler
+//! that reads the body and answers `allowed`. They take turns, round by round,
+//! so that a machine that slows down slows both; the ratios are made within a
+//! round. CPU is the kernel's account of the server process, in user and
+//! system time.
+#![allow(clippy::cast_precision_loss, reason = "figures for people")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const CONNECTIONS: usize = 4;
+const REVIEWS_PER_ROUND: usize = 4_000;
+const ROUNDS: usize = 15;
+const POLICIES: usize = 10;
+const NULL_SERVER: &str = "--null-server";
+
+fn main() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(NULL_SERVER) {
+        let cert_dir = arguments.next().expect("the folder of the certificates");
+        return null_server(Path::new(&cert_dir));
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let certs = dir.path().join("certs");
+    let policies = dir.path().join("policies");
+    std::fs::create_dir(&policies).unwrap();
+    for number in 0..POLICIES {
+        std::fs::write(policies.join(format!("{number}.yaml")), policy(number)).unwrap();
+    }
+    let allowed = include_str!("reviews/pod.json").to_owned();
+    // The same pod, one image without its version.
+    let denied = allowed.replacen("ghcr.io/example/checkout:3.2.0", "ghcr.io/example/checkout", 1);
+    assert_ne!(allowed, denied);
+
+    let podgate = Server::start(
+        Command::new(env!("CARGO_BIN_EXE_podgate"))
+            .args(["serve", "--standalone", "--listen", "127.0.0.1:0"])
+            .args(["--metrics-listen", "127.0.0.1:0", "--policy"])
+            .arg(&policies)
+            .arg("--cert-dir")
+            .arg(&certs)
+            .env("PODGATE_LOG", std::env::var("PODGATE_LOG").unwrap_or("podgate::runtime=info".into())),
+        &certs,
+    );
+    let null = Server::start(
+        Command::new(std::env::current_exe().unwrap()).arg(NULL_SERVER).arg(&certs),
+        &certs,
+    );
+    let runs = [
+        ("null webhook", &null, &allowed, "\"allowed\":true"),
+        ("podgate, allowed", &podgate, &allowed, "\"allowed\":true"),
+        ("podgate, denied", &podgate, &denied, "\"allowed\":false"),
+    ];
+    println!(
+        "{ROUNDS} rounds of {REVIEWS_PER_ROUND} reviews of {} bytes over {CONNECTIONS} connections, {POLICIES} policies",
+        allowed.len()
+    );
+    let mut figures = vec![Vec::new(); runs.len()];
+    for round in 0..=ROUNDS {
+        for ((_, server, review, expected), figures) in runs.iter().zip(&mut figures) {
+            let figure = server.drive(review, expected);
+            // The first round warms up.
+            if round > 0 {
+                figures.push(figure);
+            }
+        }
+    }
+    println!("{:<18} {:>14} {:>10} {:>10} {:>22}", "", "CPU µs/review", "p50 µs", "p99 µs", "CPU ÷ null (min–max)");
+    for ((name, ..), own) in runs.iter().zip(&figures) {
+        let ratios = own.iter().zip(&figures[0]).map(|(own, null)| own.cpu / null.cpu).collect();
+        let (low, middle, high) = spread(ratios);
+        println!(
+            "{name:<18} {:>14.1} {:>10.0} {:>10.0} {:>8.2} ({low:.2}–{high:.2})",
+            spread(own.iter().map(|it| it.cpu).collect()).1,
+            spread(own.iter().map(|it| it.p50).collect()).1,
+            spread(own.iter().map(|it| it.p99).collect()).1,
+            middle,
+        );
+    }
+}
+
+fn policy(number: usize) -> String {
+    format!(
+        "apiVersion: devops.stochastic.io/v1
+kind: DevOpsPolicy
+metadata: {{name: policy-{number}, namespace: default}}
+spec: {{enforcementMode: enforce, forbidLatestTag: true, requireLivenessProbe: true,
+  requireReadinessProbe: true, maxRestartCount: 3, forbidPendingDuration: 300}}
+"
+    )
+}
+
+/// Median and extremes.
+fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    (values[0], values[values.len() / 2], values[values.len() - 1])
+}
+
+/// What a round came to, in microseconds.
+#[derive(Clone, Copy)]
+struct Figure {
+    cpu: f64,
+    p50: f64,
+    p99: f64,
+}
+
+/// A server process; it ends with this value.
+struct Server {
+    child: Child,
+    address: String,
+    tls: Arc<ClientConfig>,
+}
+
+impl Server {
+    /// Starts a command that logs, as podgate does, where it listens.
+    fn start(command: &mut Command, certs: &Path) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
+        // What is logged afterwards is read, or a full pipe would stop the server.
+        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
+        let line: serde_json::Value = serde_json::from_str(&line).expect(&line);
+        let address = line["listen"].as_str().expect("a listen address").to_owned();
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(certs.join("ca.crt")).unwrap()).unwrap();
+        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
+        Self { child, address, tls: Arc::new(tls) }
+    }
+
+    fn drive(&self, review: &str, expected: &'static str) -> Figure {
+        let request: Arc<str> = format!(
+            "POST /validate?timeout=3s HTTP/1.1\r\nhost: podgate\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{review}",
+            review.len()
+        )
+        .into();
+        let connections: Vec<_> = (0..CONNECTIONS).map(|_| self.connect()).collect();
+        let before = self.cpu();
+        let threads: Vec<_> = connections
+            .into_iter()
+            .map(|mut connection| {
+                let request = Arc::clone(&request);
+                std::thread::spawn(move || {
+                    let exchange = |_| {
+                        let started = Instant::now();
+                        let answer = exchange(&mut connection, &request);
+                        assert!(answer.contains(expected), "{answer}");
+                        started.elapsed().as_secs_f64() * 1e6
+                    };
+                    (0..REVIEWS_PER_ROUND / CONNECTIONS).map(exchange).collect::<Vec<_>>()
+                })
+            })
+            .collect();
+        let mut times: Vec<_> = threads.into_iter().flat_map(|it| it.join().unwrap()).collect();
+        let cpu = (self.cpu() - before).as_secs_f64() * 1e6 / times.len() as f64;
+        times.sort_by(f64::total_cmp);
+        Figure { cpu, p50: times[times.len() / 2], p99: times[times.len() * 99 / 100] }
+    }
+
+    fn connect(&self) -> StreamOwned<ClientConnection, TcpStream> {
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let socket = TcpStream::connect(&self.address).unwrap();
+        socket.set_nodelay(true).unwrap();
+        StreamOwned::new(ClientConnection::new(Arc::clone(&self.tls), name).unwrap(), socket)
+    }
+
+    /// CPU time of all threads so far (`/proc/PID/task/TID/schedstat`, nanoseconds).
+    fn cpu(&self) -> Duration {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let nanos = |path: std::path::PathBuf| -> u64 {
+            let text = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
+            text.split(' ').next().and_then(|it| it.parse().ok()).unwrap_or(0)
+        };
+        Duration::from_nanos(tasks.map(|task| nanos(task.unwrap().path())).sum())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn exchange(connection: &mut StreamOwned<ClientConnection, TcpStream>, request: &str) -> String {
+    connection.write_all(request.as_bytes()).unwrap();
+    connection.flush().unwrap();
+    let mut answer = Vec::new();
+    let mut buffer = [0; 16 * 1024];
+    loop {
+        let read = connection.read(&mut buffer).unwrap();
+        assert!(read > 0, "the server hung up");
+        answer.extend_from_slice(&buffer[..read]);
+        let text = String::from_utf8_lossy(&answer);
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+        });
+        if body.len() >= length.expect("a content-length") {
+            return body.to_owned();
+        }
+    }
+}
+
+/// Reads a body and says yes, on podgate's own server.
+fn null_server(certs: &Path) {
+    use axum::body::Bytes;
+    use axum::routing::post;
+    use podgate::admission::server;
+
+    const ANSWER: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"5342a894-53d2-429d-947f-4082af9a99c8","allowed":true}}"#;
+    let now = std::time::SystemTime::now().into();
+    let identity = podgate::certs::store::load_or_create(certs, &[], now).unwrap();
+    let router = axum::Router::new().route(
+        "/validate",
+        post(|_: Bytes| async { ([("content-type", "application/json")], ANSWER) }),
+    );
+    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listen = listener.local_addr().unwrap().to_string();
+        eprintln!("{}", serde_json::json!({ "listen": listen }));
+        let (_never, draining) = tokio::sync::watch::channel(false);
+        let tls = identity.server_config().unwrap();
+        server::serve(listener, Some(tls), router, draining, Duration::ZERO).await;
+    });
+}
