@@ -55,7 +55,10 @@ fn main() {
             .arg(&policies)
             .arg("--cert-dir")
             .arg(&certs)
-            .env("PODGATE_LOG", std::env::var("PODGATE_LOG").unwrap_or("podgate::runtime=info".into())),
+            .env(
+                "PODGATE_LOG",
+                std::env::var("PODGATE_LOG").unwrap_or("podgate::runtime=info".into()),
+            ),
         &certs,
     );
     let null = Server::start(
@@ -81,7 +84,10 @@ fn main() {
             }
         }
     }
-    println!("{:<18} {:>14} {:>10} {:>10} {:>22}", "", "CPU µs/review", "p50 µs", "p99 µs", "CPU ÷ null (min–max)");
+    println!(
+        "{:<18} {:>14} {:>10} {:>10} {:>22}",
+        "", "CPU µs/review", "p50 µs", "p99 µs", "CPU ÷ null (min–max)"
+    );
     for ((name, ..), own) in runs.iter().zip(&figures) {
         let ratios = own.iter().zip(&figures[0]).map(|(own, null)| own.cpu / null.cpu).collect();
         let (low, middle, high) = spread(ratios);
@@ -211,7 +217,8 @@ fn exchange(connection: &mut StreamOwned<ClientConnection, TcpStream>, request: 
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
         let length = head.lines().find_map(|line| {
             let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+            name.eq_ignore_ascii_case("content-length")
+                .then(|| value.trim().parse::<usize>().ok())?
         });
         if body.len() >= length.expect("a content-length") {
             return body.to_owned();

@@ -166,13 +166,13 @@ pub fn answer(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
     };
     let subject = pod_in("object", judged_kind, &request.kind, request.object.as_ref())?;
     let namespace = namespace(&request, &subject);
-    let covering =
-        || policies.covering(namespace).take(if subject.is_mirror() { 0 } else { usize::MAX });
-    let findings = judge(covering(), &subject);
+    let plan = policies.covering(namespace);
+    // A mirror pod shows one that runs already; refusing it would only hide it.
+    let findings = if subject.is_mirror() { Vec::new() } else { judge(plan, &subject) };
     let before = if operation == Operation::Update && !findings.is_empty() {
         let old = pod_in("oldObject", judged_kind, &request.kind, request.old_object.as_ref())?;
         if judged_kind == Kind::Pod {
-            Before::Violations(judge(covering(), &old))
+            Before::Violations(judge(plan, &old))
         } else if template_unchanged(judged_kind, body) {
             Before::SameTemplate
         } else {
@@ -311,7 +311,7 @@ fn denial(object: String, decision: &Decision<'_>) -> Option<Denial> {
 /// The policies that objected, each once, in order of their names.
 fn policy_names(decision: &Decision<'_>) -> String {
     let all = decision.denied.iter().chain(&decision.warned).chain(&decision.recorded);
-    let mut names: Vec<_> = all.map(|finding| finding.policy.to_string()).collect();
+    let mut names: Vec<_> = all.map(|finding| finding.policy.label.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     names.join(",")

@@ -184,7 +184,13 @@ mod tests {
     }
 
     fn names(index: &Index) -> Vec<String> {
-        index.snapshot().covering(Some("shop")).map(|it| it.name.clone()).collect()
+        index
+            .snapshot()
+            .covering(Some("shop"))
+            .policies()
+            .iter()
+            .map(|it| it.name.clone())
+            .collect()
     }
 
     #[test]
@@ -211,7 +217,7 @@ mod tests {
         index.apply(Event::Apply(policy("a", &enforce)));
         index.apply(Event::Apply(policy("a", &json!({"enforcementMode": "strict"}))));
         assert_eq!(index.invalid.len(), 1);
-        let mode = index.snapshot().covering(Some("shop")).next().map(|it| it.mode);
+        let mode = index.snapshot().covering(Some("shop")).policies().first().map(|it| it.mode);
         assert_eq!(mode, Some(crate::api::EnforcementMode::Enforce));
 
         index.apply(Event::Apply(policy("a", &json!({}))));

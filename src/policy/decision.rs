@@ -97,7 +97,9 @@ fn identity<'f>(finding: &'f Finding<'_>) -> (&'static str, Option<&'f str>, Opt
 mod tests {
     use super::super::engine::judge;
     use super::super::object::Object;
-    use super::super::policy_set::Policy;
+    use std::sync::Arc;
+
+    use super::super::policy_set::{Policy, PolicySet};
     use super::super::workload::{Kind, Subject};
     use super::*;
     use crate::api::DevOpsPolicySpec;
@@ -113,10 +115,14 @@ mod tests {
         Policy::compile(Some("shop".to_owned()), mode.as_str().to_owned(), &spec)
     }
 
-    fn findings<'p>(policies: &'p [Policy], image: &str) -> Vec<Finding<'p>> {
+    fn set(modes: &[EnforcementMode]) -> PolicySet {
+        PolicySet::new(modes.iter().map(|mode| Arc::new(policy(*mode))))
+    }
+
+    fn findings<'p>(set: &'p PolicySet, image: &str) -> Vec<Finding<'p>> {
         let json = format!(r#"{{"spec":{{"containers":[{{"name":"web","image":"{image}"}}]}}}}"#);
         let object: Object = serde_json::from_str(&json).unwrap();
-        judge(policies.iter(), &Subject::of(Kind::Pod, &object).unwrap())
+        judge(set.covering(Some("shop")), &Subject::of(Kind::Pod, &object).unwrap())
     }
 
     #[test]
@@ -128,7 +134,7 @@ mod tests {
             (vec![Audit, Warn], Outcome::Warn),
             (vec![Audit, Warn, Enforce], Outcome::Deny),
         ] {
-            let policies: Vec<_> = modes.into_iter().map(policy).collect();
+            let policies = set(&modes);
             let decision = decide(findings(&policies, "nginx"), &Before::Nothing);
             assert_eq!(decision.outcome(), outcome);
             assert_eq!(decision.violations(), 2 * policies.len());
@@ -141,7 +147,7 @@ mod tests {
 
     #[test]
     fn an_unchanged_template_is_warned_about_but_never_denied() {
-        let policies = [policy(EnforcementMode::Enforce)];
+        let policies = set(&[EnforcementMode::Enforce]);
         let decision = decide(findings(&policies, "nginx"), &Before::SameTemplate);
         assert_eq!(decision.outcome(), Outcome::Warn);
         assert_eq!(decision.warned.len(), 2);
@@ -149,7 +155,7 @@ mod tests {
 
     #[test]
     fn an_updated_pod_is_denied_for_its_new_violations_only() {
-        let policies = [policy(EnforcementMode::Enforce)];
+        let policies = set(&[EnforcementMode::Enforce]);
         let before = Before::Violations(findings(&policies, "nginx"));
         assert_eq!(decide(findings(&policies, "nginx"), &before).outcome(), Outcome::Warn);
 

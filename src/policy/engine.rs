@@ -1,6 +1,8 @@
 //! Asks the policies. Every door comes through here.
 
-use super::policy_set::Policy;
+use std::sync::Arc;
+
+use super::policy_set::{Plan, Policy, Question};
 use super::rule::{Breach, Rule, RunningPod};
 use super::workload::Subject;
 use crate::api::Severity;
@@ -10,45 +12,34 @@ pub struct Finding<'p> {
     pub policy: &'p Policy,
     pub rule: &'static Rule,
     pub severity: Severity,
-    pub breach: Breach,
+    /// Shared by all policies that asked the same.
+    pub breach: Arc<Breach>,
 }
 
-/// What the spec rules of these policies find.
-pub fn judge<'p>(
-    policies: impl Iterator<Item = &'p Policy>,
-    subject: &Subject<'_>,
-) -> Vec<Finding<'p>> {
-    let mut findings = Vec::new();
-    let mut breaches = Vec::new();
-    for policy in policies {
-        for enabled in &policy.spec_checks {
-            (enabled.check)(subject, &mut breaches);
-            findings.extend(breaches.drain(..).map(|breach| Finding {
-                policy,
-                rule: enabled.rule,
-                severity: enabled.severity,
-                breach,
-            }));
-        }
-    }
-    findings
+/// What the spec rules find.
+pub fn judge<'p>(plan: &'p Plan, subject: &Subject<'_>) -> Vec<Finding<'p>> {
+    collect(&plan.spec_questions, |check, breaches| check(subject, breaches))
 }
 
-/// What the status rules of these policies find.
-pub fn judge_running<'p>(
-    policies: impl Iterator<Item = &'p Policy>,
-    pod: &RunningPod<'_>,
-) -> Vec<Finding<'p>> {
+/// What the status rules find.
+pub fn judge_running<'p>(plan: &'p Plan, pod: &RunningPod<'_>) -> Vec<Finding<'p>> {
+    collect(&plan.status_questions, |check, breaches| check(pod, breaches))
+}
+
+fn collect<Check>(
+    questions: &[Question<Check>],
+    ask: impl Fn(&Check, &mut Vec<Breach>),
+) -> Vec<Finding<'_>> {
     let mut findings = Vec::new();
     let mut breaches = Vec::new();
-    for policy in policies {
-        for enabled in &policy.status_checks {
-            (enabled.check)(pod, &mut breaches);
-            findings.extend(breaches.drain(..).map(|breach| Finding {
+    for question in questions {
+        ask(&question.check, &mut breaches);
+        for breach in breaches.drain(..).map(Arc::new) {
+            findings.extend(question.askers.iter().map(|(policy, severity)| Finding {
                 policy,
-                rule: enabled.rule,
-                severity: enabled.severity,
-                breach,
+                rule: question.rule,
+                severity: *severity,
+                breach: Arc::clone(&breach),
             }));
         }
     }

@@ -54,7 +54,7 @@ impl<'a> ImageReference<'a> {
         if text.is_empty() {
             return Err(ImageError::Empty);
         }
-        if text.chars().any(char::is_whitespace) {
+        if text.bytes().any(|byte| byte.is_ascii_whitespace()) {
             return Err(ImageError::WhiteSpace);
         }
         let (rest, digest) = match text.split_once('@') {

@@ -25,6 +25,10 @@ pub fn quote(value: &str) -> String {
 
 /// The same without quotes.
 pub fn clip(value: &str) -> String {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\');
+    if value.bytes().all(plain) {
+        return cut(value.to_owned(), MAX_VALUE);
+    }
     cut(value.escape_debug().to_string(), MAX_VALUE)
 }
 
@@ -80,7 +84,7 @@ fn violation(finding: &Finding<'_>) -> String {
         "  {} ({}) · policy {}",
         finding.rule.id,
         finding.severity,
-        clip(&finding.policy.to_string())
+        clip(&finding.policy.label)
     );
     if let Some(container) = &breach.container {
         let _ = write!(text, " · container {}", quote(container));
@@ -120,7 +124,9 @@ mod tests {
     use super::super::decision::{Before, decide};
     use super::super::engine::judge;
     use super::super::object::Object;
-    use super::super::policy_set::Policy;
+    use std::sync::Arc;
+
+    use super::super::policy_set::{Policy, PolicySet};
     use super::super::workload::Kind;
     use super::*;
     use crate::api::{DevOpsPolicySpec, EnforcementMode};
@@ -136,13 +142,14 @@ mod tests {
     }
 
     fn with_decision<T>(
-        policies: &[Policy],
+        policies: Vec<Policy>,
         json: &str,
         read: impl FnOnce(&Subject<'_>, &Decision<'_>) -> T,
     ) -> T {
         let object: Object = serde_json::from_str(json).unwrap();
         let subject = Subject::of(Kind::Deployment, &object).unwrap();
-        let decision = decide(judge(policies.iter(), &subject), &Before::Nothing);
+        let set = PolicySet::new(policies.into_iter().map(Arc::new));
+        let decision = decide(judge(set.covering(Some("shop")), &subject), &Before::Nothing);
         read(&subject, &decision)
     }
 
@@ -155,8 +162,8 @@ mod tests {
     #[test]
     fn a_denial_names_the_object_each_rule_the_field_and_the_remedy() {
         let json = deployment("cart", r#"{"name":"web","image":"nginx"}"#);
-        let policies = [policy("baseline", EnforcementMode::Enforce)];
-        let text = with_decision(&policies, &json, |subject, decision| {
+        let policies = vec![policy("baseline", EnforcementMode::Enforce)];
+        let text = with_decision(policies, &json, |subject, decision| {
             denial(&object_name(subject, Some("shop")), decision)
         });
         insta::assert_snapshot!(text, @r#"
@@ -174,8 +181,8 @@ mod tests {
         let containers: Vec<_> =
             (0..6).map(|i| format!(r#"{{"name":"c{i}","image":"nginx"}}"#)).collect();
         let json = deployment("cart", &containers.join(","));
-        let policies = [policy("baseline", EnforcementMode::Warn)];
-        let lines = with_decision(&policies, &json, |_, decision| warnings(decision));
+        let policies = vec![policy("baseline", EnforcementMode::Warn)];
+        let lines = with_decision(policies, &json, |_, decision| warnings(decision));
         insta::assert_snapshot!(lines.join("\n"), @r#"
         podgate: forbidLatestTag (high) c0: image is "nginx" (no tag means :latest)
         podgate: forbidLatestTag (high) c1: image is "nginx" (no tag means :latest)
@@ -191,8 +198,8 @@ mod tests {
         let image = format!("{}:latest", "é".repeat(2000));
         let container = format!(r#"{{"name":"{}","image":"{image}"}}"#, "c".repeat(63));
         let json = deployment(&name, &vec![container; 40].join(","));
-        let policies = [policy(&"p".repeat(253), EnforcementMode::Enforce)];
-        let text = with_decision(&policies, &json, |subject, decision| {
+        let policies = vec![policy(&"p".repeat(253), EnforcementMode::Enforce)];
+        let text = with_decision(policies, &json, |subject, decision| {
             denial(&object_name(subject, Some(&"s".repeat(63))), decision)
         });
         assert!(text.len() <= MAX_DENIAL, "{} bytes", text.len());

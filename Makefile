@@ -1,0 +1,31 @@
+# What people and CI run. `make help` lists it.
+
+CARGO ?= cargo
+# Where this build's programs are.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+
+.PHONY: help demo demo-cluster test lint control-plane bench
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: ## Serve the standalone webhook and show what it says to the sample workloads (ONCE=1 ends after them)
+	$(CARGO) build --bin podgate --example demo
+	ONCE=$(ONCE) $(TARGET)/debug/examples/demo
+
+demo-cluster: control-plane ## The same on a real kube-apiserver, with kubectl (ONCE=1 ends after the samples)
+	$(CARGO) build --bin podgate --example demo-cluster
+	ONCE=$(ONCE) $(TARGET)/debug/examples/demo-cluster
+
+test: lint control-plane ## Formatting, lints, unit tests and the suites on a real control plane
+	$(CARGO) test --no-fail-fast
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- --deny warnings
+
+control-plane: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl, once
+	@tests/controlplane/assets.sh > /dev/null
+
+bench: ## CPU and latency of a review against a null webhook on the same stack
+	$(CARGO) bench --bench admission
