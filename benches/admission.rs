@@ -111,7 +111,10 @@ fn pinned(program: impl AsRef<OsStr>) -> Command {
     static PIN_CLIENT: Once = Once::new();
     PIN_CLIENT.call_once(|| {
         let done = Command::new("taskset").args(["-a", "-p", "-c", &others, &own]).output();
-        assert!(done.is_ok_and(|it| it.status.success()), "taskset (util-linux) pins the processes to cores");
+        assert!(
+            done.is_ok_and(|it| it.status.success()),
+            "taskset (util-linux) pins the processes to cores"
+        );
     });
     let mut command = Command::new("taskset");
     command.args(["-c", "0"]).arg(program);
