@@ -118,6 +118,26 @@ impl Podgate {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
+    /// Waits until a signal ends this process, which has reached podgate too if a
+    /// terminal sent it, and then until podgate has ended.
+    pub fn until_interrupted(&mut self) {
+        use tokio::signal::unix::{SignalKind, signal};
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let by_terminal = runtime.block_on(async {
+            let mut interrupt = signal(SignalKind::interrupt()).unwrap();
+            let mut terminate = signal(SignalKind::terminate()).unwrap();
+            tokio::select! {
+                _ = interrupt.recv() => true,
+                _ = terminate.recv() => false,
+            }
+        });
+        let draining = || self.logged("draining").or_else(|| self.logged("unregistered"));
+        if !by_terminal || draining().is_none() {
+            self.signal("TERM");
+        }
+        self.ended();
+    }
+
     /// Waits for the end.
     pub fn ended(&mut self) -> (ExitStatus, Duration) {
         eventually("podgate to end", || {

@@ -3,6 +3,7 @@
 
 use std::fs::{self, File};
 use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -141,6 +142,11 @@ fn free_ports<const N: usize>() -> [u16; N] {
     held.map(|listener| listener.local_addr().unwrap().port())
 }
 
+/// Runs a program and ends it, by its id, when stdin ends: also where the
+/// process that holds the other end was killed and could not.
+const LIFELINE: &str =
+    r#"exec 3<&0; "$@" 3<&- & child=$!; (cat <&3 >/dev/null; kill -9 $child) & wait $child"#;
+
 /// A program that ends with this value; its output goes to a file.
 struct Process {
     child: Child,
@@ -152,13 +158,17 @@ impl Process {
         let name = program.file_name().unwrap().to_str().unwrap();
         let log = dir.join(format!("{name}.log"));
         let output = File::create(&log).unwrap();
-        let child = Command::new(program)
+        let child = Command::new("sh")
+            .args(["-c", LIFELINE, "sh"])
+            .arg(program)
             .args(args)
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(output.try_clone().unwrap())
             .stderr(output)
+            // A Ctrl-C at the terminal is for this process, which ends the others in order.
+            .process_group(0)
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+            .unwrap();
         Self { child, log }
     }
 
@@ -178,7 +188,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         // Nothing of it is kept, so there is nothing to end in order for.
-        let _ = self.child.kill();
+        drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }

@@ -14,6 +14,7 @@ pub mod cluster;
 pub mod control_plane;
 pub mod manifests;
 pub mod review;
+pub mod samples;
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,57 @@
+//! `make demo-cluster`: podgate in a real cluster. Starts a control plane,
+//! installs the CRD and the sample policies, registers the webhook, applies the
+//! sample workloads with kubectl, and stays until Ctrl-C, which removes
+//! everything (`ONCE=1` ends after the samples).
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use support::binary::{self, Podgate};
+use support::control_plane::{ControlPlane, text};
+use support::{eventually, samples};
+
+fn main() {
+    println!("Starting etcd, kube-apiserver and kube-controller-manager.");
+    let plane = ControlPlane::start();
+    let kubeconfig = plane.kubeconfig("admin");
+    let admin = kubeconfig.to_str().unwrap();
+    let kubectl = |args: &[&str]| {
+        println!("$ kubectl {}", args.join(" "));
+        let output = plane.kubectl(args, "");
+        println!("{}{}", text(&output.stdout), text(&output.stderr));
+    };
+
+    println!("$ podgate crd install");
+    println!("{}", text(&binary::run(&["crd", "install", "--kubeconfig", admin]).stdout));
+    for namespace in ["shop", "lab"] {
+        kubectl(&["create", "namespace", namespace]);
+        // Pods are refused before their ServiceAccount exists.
+        eventually("the default ServiceAccount", || {
+            let asked = plane.kubectl(&["get", "serviceaccount", "default", "-n", namespace], "");
+            if asked.status.success() { Ok(()) } else { Err(text(&asked.stderr)) }
+        });
+    }
+    let policies = samples::policies();
+    kubectl(&["apply", "-f", policies.to_str().unwrap()]);
+
+    println!("$ podgate serve --register");
+    let certs = kubeconfig.with_file_name("podgate-certs");
+    let mut podgate = Podgate::serve(&["--register", "--kubeconfig", admin], &certs);
+    println!("webhook registered: https://{}/validate\n", podgate.listen);
+    for file in samples::workloads() {
+        kubectl(&["apply", "-f", file.to_str().unwrap()]);
+    }
+    kubectl(&["get", "devopspolicies,deployments,pods", "--all-namespaces"]);
+
+    if samples::once() {
+        podgate.signal("TERM");
+        podgate.ended();
+        return;
+    }
+    println!("The cluster stays until Ctrl-C, which removes it and all it holds. Try it:");
+    println!("  export KUBECONFIG={admin} PATH={}:$PATH", plane.assets().display());
+    println!("  kubectl --namespace shop run web --image=nginx");
+    println!("  kubectl --namespace shop edit devopspolicy baseline");
+    podgate.until_interrupted();
+    println!("Removing the cluster.");
+}

@@ -1,0 +1,57 @@
+//! `make demo`: podgate without a cluster. Serves the sample policies, sends the
+//! sample workloads as AdmissionReviews, prints what a developer would read, and
+//! goes on serving until Ctrl-C (`ONCE=1` ends after the samples).
+
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::path::Path;
+
+use serde_json::Value;
+use support::binary::Podgate;
+use support::{review, samples};
+
+fn main() {
+    let dir = tempfile::tempdir().unwrap();
+    let certs = dir.path().join("certs");
+    let policies = samples::policies();
+    let mut podgate =
+        Podgate::serve(&["--standalone", "--policy", policies.to_str().unwrap()], &certs);
+    println!(
+        "podgate serves https://{} with the policies of deploy/samples/policies.\n",
+        podgate.listen
+    );
+    for file in samples::workloads() {
+        show(&podgate, &file);
+    }
+    if samples::once() {
+        return;
+    }
+    println!("Still serving; Ctrl-C ends it. Meanwhile, from another terminal:");
+    println!(
+        "  curl --cacert {} https://{}/readyz",
+        certs.join("ca.crt").display(),
+        podgate.listen
+    );
+    println!("  curl http://{}/metrics", podgate.metrics);
+    println!("and an edit in deploy/samples/policies comes into force at once.");
+    podgate.until_interrupted();
+}
+
+fn show(podgate: &Podgate, file: &Path) {
+    let text = std::fs::read_to_string(file).unwrap();
+    let object: Value = serde_saphyr::from_str(&text).unwrap();
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    let response = podgate.review(&review::create(namespace, &object));
+    println!("{}", samples::name(file));
+    if response["allowed"] == false {
+        let message = response["status"]["message"].as_str().unwrap_or_default();
+        println!("  denied: {}", message.replace('\n', "\n  "));
+    } else {
+        println!("  admitted");
+    }
+    for warning in response["warnings"].as_array().into_iter().flatten() {
+        println!("  Warning: {}", warning.as_str().unwrap_or_default());
+    }
+    println!();
+}
