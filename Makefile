@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Where this build's programs are.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo demo-cluster test lint control-plane bench
+.PHONY: help demo demo-cluster test lint control-plane licenses bench
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,6 +26,10 @@ lint:
 
 control-plane: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl, once
 	@tests/controlplane/assets.sh > /dev/null
+
+licenses: ## Licences, banned crates and sources of the dependencies
+	command -v cargo-deny > /dev/null || $(CARGO) install cargo-deny --locked --version 0.20.2
+	$(CARGO) deny check bans licenses sources
 
 bench: ## CPU and latency of a review against a null webhook on the same stack
 	$(CARGO) bench --bench admission

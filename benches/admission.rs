@@ -8,6 +8,13 @@
 //! so that a machine that slows down slows both; the ratios are made within a
 //! round. CPU is the kernel's account of the server process, in user and
 //! system time.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails loudly is a test"
+)]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
 use std::ffi::OsStr;
@@ -106,9 +113,9 @@ fn main() {
 /// A server on the first core; the client has the others. In production they are
 /// on two machines, and neither empties the other's caches.
 fn pinned(program: impl AsRef<OsStr>) -> Command {
+    static PIN_CLIENT: Once = Once::new();
     let own = std::process::id().to_string();
     let others = format!("1-{}", std::thread::available_parallelism().unwrap().get().max(2) - 1);
-    static PIN_CLIENT: Once = Once::new();
     PIN_CLIENT.call_once(|| {
         let done = Command::new("taskset").args(["-a", "-p", "-c", &others, &own]).output();
         assert!(
@@ -189,7 +196,7 @@ impl Server {
                 started.elapsed().as_secs_f64() * 1e6
             })
             .collect();
-        let cpu = (self.cpu() - before).as_secs_f64() * 1e6 / times.len() as f64;
+        let cpu = (self.cpu() - before) / times.len() as f64;
         times.sort_by(f64::total_cmp);
         Figure { cpu, p50: times[times.len() / 2], p99: times[times.len() * 99 / 100] }
     }
@@ -201,14 +208,14 @@ impl Server {
         StreamOwned::new(ClientConnection::new(Arc::clone(&self.tls), name).unwrap(), socket)
     }
 
-    /// CPU time of all threads so far (`/proc/PID/task/TID/schedstat`, nanoseconds).
-    fn cpu(&self) -> Duration {
+    /// CPU time of all threads so far, in microseconds (`/proc/PID/task/TID/schedstat`).
+    fn cpu(&self) -> f64 {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
         let nanos = |path: std::path::PathBuf| -> u64 {
             let text = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
             text.split(' ').next().and_then(|it| it.parse().ok()).unwrap_or(0)
         };
-        Duration::from_nanos(tasks.map(|task| nanos(task.unwrap().path())).sum())
+        tasks.map(|task| nanos(task.unwrap().path()) as f64 / 1e3).sum()
     }
 }
 

@@ -2,6 +2,13 @@
 //! installs the CRD and the sample policies, registers the webhook, applies the
 //! sample workloads with kubectl, and stays until Ctrl-C, which removes
 //! everything (`ONCE=1` ends after the samples).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails loudly is a test"
+)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -1,6 +1,13 @@
 //! `make demo`: podgate without a cluster. Serves the sample policies, sends the
 //! sample workloads as AdmissionReviews, prints what a developer would read, and
 //! goes on serving until Ctrl-C (`ONCE=1` ends after the samples).
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails loudly is a test"
+)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

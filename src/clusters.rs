@@ -22,7 +22,7 @@ pub enum ClusterError {
     #[error("the kubeconfig gives no usable cluster: {0}; check --kubeconfig and --context")]
     Kubeconfig(kube::config::KubeconfigError),
     #[error(
-        "there is no kubeconfig and this is no pod; set KUBECONFIG, pass --kubeconfig FILE, or use --standalone ({0})"
+        "there is no kubeconfig that can be read, and this is no pod; set KUBECONFIG or pass --kubeconfig FILE ({0})"
     )]
     None(kube::config::InferConfigError),
     #[error("cannot make a client: {0}")]

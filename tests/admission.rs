@@ -1,6 +1,13 @@
 //! Part of `make test`: verdicts through a real kube-apiserver, a real etcd and
 //! the real controllers. One control plane serves all tests, each in its own
 //! namespace.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails loudly is a test"
+)]
 
 mod support;
 
@@ -74,7 +81,7 @@ fn floating_images_are_refused(cluster: &Cluster, kind: Kind) {
     let shop = cluster.namespace("shop");
     shop.policy(
         "baseline",
-        enforce(&json!({"forbidLatestTag": true, "requireLivenessProbe": true})),
+        &enforce(&json!({"forbidLatestTag": true, "requireLivenessProbe": true})),
     );
     let path = format!("{}.containers[0].image", kind.names().spec_path);
     for image in ["nginx", "nginx:latest", "registry:5000/nginx"] {
@@ -93,19 +100,19 @@ fn modes(cluster: &Cluster) {
     let apply = || shop.kubectl(&["apply", "--dry-run=server", "-f", "-"], &manifest);
     let rules = |mode: &str| json!({"enforcementMode": mode, "forbidLatestTag": true});
 
-    shop.policy("baseline", rules("audit"));
+    shop.policy("baseline", &rules("audit"));
     let (admitted, printed) = apply();
     assert!(admitted, "{printed}");
     assert!(!printed.contains("podgate"), "{printed}");
 
-    shop.policy("baseline", rules("warn"));
+    shop.policy("baseline", &rules("warn"));
     let (admitted, printed) = apply();
     assert!(admitted, "{printed}");
     let warning =
         "Warning: podgate: forbidLatestTag (high) web: image is \"nginx\" (no tag means :latest)";
     assert!(printed.contains(warning), "{printed}");
 
-    shop.policy("baseline", rules("enforce"));
+    shop.policy("baseline", &rules("enforce"));
     let (admitted, printed) = apply();
     assert!(!admitted, "{printed}");
     println!("a developer reads:\n{printed}");
@@ -115,7 +122,7 @@ fn modes(cluster: &Cluster) {
 
 fn another_namespace(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
-    shop.policy("baseline", enforce(&json!({"forbidLatestTag": true})));
+    shop.policy("baseline", &enforce(&json!({"forbidLatestTag": true})));
     shop.rejects(&workload(Kind::Pod, pod("nginx")));
     cluster.namespace("lab").accepts(&workload(Kind::Pod, pod("nginx")));
 }
@@ -123,12 +130,12 @@ fn another_namespace(cluster: &Cluster) {
 fn policy_edit(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let latest = workload(Kind::Pod, pod("nginx"));
-    let created = shop.policy("baseline", enforce(&json!({"forbidLatestTag": true})));
+    let created = shop.policy("baseline", &enforce(&json!({"forbidLatestTag": true})));
     shop.rejects(&latest);
     let edited =
-        shop.policy("baseline", json!({"enforcementMode": "audit", "forbidLatestTag": true}));
+        shop.policy("baseline", &json!({"enforcementMode": "audit", "forbidLatestTag": true}));
     shop.accepts(&latest);
-    let back = shop.policy("baseline", enforce(&json!({"forbidLatestTag": true})));
+    let back = shop.policy("baseline", &enforce(&json!({"forbidLatestTag": true})));
     shop.rejects(&latest);
     println!(
         "in force after: creation {}, edits {} and {} (under 2 s is expected)",
@@ -138,7 +145,7 @@ fn policy_edit(cluster: &Cluster) {
     );
     let (deleted, printed) = shop.kubectl(&["delete", "devopspolicy", "baseline"], "");
     assert!(deleted, "{printed}");
-    let (_, gone) = eventually("the deleted policy to be out of force", || {
+    let ((), gone) = eventually("the deleted policy to be out of force", || {
         let (admitted, printed) =
             shop.kubectl(&["run", "web", "--image=nginx", "--dry-run=server"], "");
         if admitted { Ok(()) } else { Err(printed) }
@@ -149,7 +156,7 @@ fn policy_edit(cluster: &Cluster) {
 fn status_rules(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let rules = json!({"maxRestartCount": 0, "forbidPendingDuration": 0, "forbidLatestTag": true});
-    shop.policy("status", enforce(&rules));
+    shop.policy("status", &enforce(&rules));
     shop.create(&workload(Kind::Pod, pod("nginx:1.29"))).unwrap();
     shop.awaits("the pod to be Pending", Kind::Pod, "web", |pod| {
         pod.data["status"]["phase"] == "Pending"
@@ -161,7 +168,7 @@ fn status_rules(cluster: &Cluster) {
 fn update_of_template(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     shop.create(&workload(Kind::Deployment, pod("nginx"))).unwrap();
-    shop.policy("baseline", enforce(&json!({"forbidLatestTag": true})));
+    shop.policy("baseline", &enforce(&json!({"forbidLatestTag": true})));
     let patch = |patch: Value| shop.patch(Kind::Deployment, "web", &patch);
     patch(json!({"metadata": {"labels": {"team": "cart"}}})).unwrap();
     patch(json!({"spec": {"replicas": 3}})).unwrap();
@@ -177,7 +184,7 @@ fn update_of_template(cluster: &Cluster) {
 fn update_of_pod(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     shop.create(&workload(Kind::Pod, pod("nginx"))).unwrap();
-    shop.policy("baseline", enforce(&json!({"forbidLatestTag": true})));
+    shop.policy("baseline", &enforce(&json!({"forbidLatestTag": true})));
     shop.patch(Kind::Pod, "web", &json!({"metadata": {"labels": {"team": "cart"}}})).unwrap();
     let image = |image: &str| json!({"spec": pod(image)});
     shop.patch(Kind::Pod, "web", &image("redis")).unwrap_err().because(&["is \"redis\""]);
@@ -196,7 +203,7 @@ fn protected_namespaces(cluster: &Cluster) {
     assert!(apply.status.success());
     let shop = cluster.namespace("shop");
     // Whatever was published after it, it is known too.
-    shop.policy("baseline", enforce(&json!({"forbidLatestTag": true})));
+    shop.policy("baseline", &enforce(&json!({"forbidLatestTag": true})));
     let run = ["run", "web", "--image=nginx", "--dry-run=server", "-n", "kube-system"];
     eventually("a pod in kube-system", || {
         let output = cluster.plane.kubectl(&run, "");
@@ -209,9 +216,9 @@ fn protected_namespaces(cluster: &Cluster) {
 
 fn several_policies(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
-    shop.policy("advice", json!({"enforcementMode": "warn", "requireLivenessProbe": true}));
-    shop.policy("images", enforce(&json!({"forbidLatestTag": true})));
-    shop.policy("probes", enforce(&json!({"requireReadinessProbe": true})));
+    shop.policy("advice", &json!({"enforcementMode": "warn", "requireLivenessProbe": true}));
+    shop.policy("images", &enforce(&json!({"forbidLatestTag": true})));
+    shop.policy("probes", &enforce(&json!({"requireReadinessProbe": true})));
     shop.rejects(&workload(Kind::StatefulSet, pod("nginx"))).because(&[
         "breaks 2 rules",
         &format!("forbidLatestTag (high) · policy {}/images", shop.name),
@@ -263,7 +270,7 @@ fn demo_application(cluster: &Cluster) {
     }
     shop.policy(
         "baseline",
-        enforce(&json!({
+        &enforce(&json!({
             "forbidLatestTag": true, "requireLivenessProbe": true, "requireReadinessProbe": true,
         })),
     );
@@ -297,7 +304,7 @@ fn demo_application(cluster: &Cluster) {
     }
     // In a namespace that had the policy first, the same are refused at the Deployment.
     let fresh = cluster.namespace("shop");
-    fresh.policy("baseline", enforce(&json!({"forbidLatestTag": true})));
+    fresh.policy("baseline", &enforce(&json!({"forbidLatestTag": true})));
     let (applied, printed) = fresh.kubectl(&["apply", "-f", "-"], manifests);
     assert!(!applied);
     for name in legacy {

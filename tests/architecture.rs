@@ -1,5 +1,12 @@
 //! Holds the imports to one direction (see `src/lib.rs`), and the pure parts to
 //! being pure. What fails names the line.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails loudly is a test"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,10 +30,10 @@ const IMPURE: [&str; 9] = [
     ".await",
 ];
 
-fn may_import(importer: &str, imported: &str) -> bool {
+fn may_import(module: &str, imported: &str) -> bool {
     let below_parts = PURE.contains(&imported) || LEAVES.contains(&imported);
-    match importer {
-        _ if importer == imported => true,
+    match module {
+        _ if module == imported => true,
         "main" | "lib" => true,
         "cli" => imported == "runtime" || PARTS.contains(&imported) || below_parts,
         "runtime" => PARTS.contains(&imported) || below_parts,

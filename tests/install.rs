@@ -1,5 +1,12 @@
 //! Part of `make test`: how podgate comes into a cluster and leaves it, on a real
 //! control plane of its own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails loudly is a test"
+)]
 
 mod support;
 

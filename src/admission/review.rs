@@ -13,6 +13,7 @@ use crate::policy::engine::judge;
 use crate::policy::message;
 use crate::policy::object::{Object, Text};
 use crate::policy::policy_set::PolicySet;
+use crate::policy::text;
 use crate::policy::workload::{Kind, NoPod, Subject, UnknownVersion};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
@@ -157,7 +158,7 @@ pub fn answer(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
         "CREATE" => Operation::Create,
         "UPDATE" => Operation::Update,
         "DELETE" | "CONNECT" => Operation::Other,
-        other => return Err(BadReview::Operation(message::clip(other))),
+        other => return Err(BadReview::Operation(text::clip(other))),
     };
     let kind = Kind::find(&request.kind.group, &request.kind.version, &request.kind.kind)?;
     let (Some(judged_kind), Operation::Create | Operation::Update) = (kind, operation) else {
@@ -182,13 +183,17 @@ pub fn answer(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
         Before::Nothing
     };
     let decision = decide(findings, &before);
-    let object = message::object_name(&subject, namespace);
+    let denial = (decision.outcome() == Outcome::Deny).then(|| Denial {
+        object: message::object_name(&subject, namespace),
+        policies: policy_names(&decision),
+        violations: decision.denied.iter().map(|it| (it.rule.id, it.severity.as_str())).collect(),
+    });
     Ok(Judged {
-        answer: encode(&Answer::decided(&request.uid, &object, &decision)),
+        answer: encode(&Answer::decided(&request.uid, &decision, denial.as_ref())),
         outcome: decision.outcome(),
         kind,
         operation,
-        denial: denial(object, &decision),
+        denial,
     })
 }
 
@@ -196,13 +201,13 @@ fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(BadReview::Empty);
     }
-    let text =
+    let json =
         std::str::from_utf8(body).map_err(|error| BadReview::NotUtf8(error.valid_up_to()))?;
-    let review: Review<'_> = serde_json::from_str(text).map_err(|_| malformed(text))?;
+    let review: Review<'_> = serde_json::from_str(json).map_err(|_| malformed(json))?;
     if &*review.api_version != API_VERSION || &*review.kind != REVIEW_KIND {
         return Err(BadReview::NotAReview {
-            api_version: message::clip(&review.api_version),
-            kind: message::clip(&review.kind),
+            api_version: text::clip(&review.api_version),
+            kind: text::clip(&review.kind),
         });
     }
     let request = review.request.ok_or(BadReview::NoRequest)?;
@@ -216,9 +221,9 @@ fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
 }
 
 /// Finds the field at fault; only bad bodies pay for it.
-fn malformed(text: &str) -> BadReview {
-    let mut json = serde_json::Deserializer::from_str(text);
-    match serde_path_to_error::deserialize::<_, Review<'_>>(&mut json) {
+fn malformed(json: &str) -> BadReview {
+    let mut reader = serde_json::Deserializer::from_str(json);
+    match serde_path_to_error::deserialize::<_, Review<'_>>(&mut reader) {
         Err(error) => {
             BadReview::Malformed { path: error.path().to_string(), source: error.into_inner() }
         }
@@ -247,7 +252,7 @@ fn pod_in<'a>(
         return Err(BadReview::OtherKind {
             field,
             expected: format!("{api_version} {}", &*expected.kind),
-            found: message::clip(&format!("{} {}", &*object.api_version, &*object.kind)),
+            found: text::clip(&format!("{} {}", &*object.api_version, &*object.kind)),
         });
     }
     Subject::of(kind, object).map_err(|source| BadReview::NoPod { field, source })
@@ -298,14 +303,6 @@ fn template_unchanged(kind: Kind, body: &[u8]) -> bool {
     let Ok(Review { request }) = serde_json::from_slice::<Review<'_>>(body) else { return false };
     let before = template(kind, &request.old_object);
     before.is_some() && before == template(kind, &request.object)
-}
-
-fn denial(object: String, decision: &Decision<'_>) -> Option<Denial> {
-    (decision.outcome() == Outcome::Deny).then(|| Denial {
-        object,
-        policies: policy_names(decision),
-        violations: decision.denied.iter().map(|it| (it.rule.id, it.severity.as_str())).collect(),
-    })
 }
 
 /// The policies that objected, each once, in order of their names.
@@ -368,21 +365,20 @@ impl<'a> Answer<'a> {
         Self { api_version: API_VERSION, kind: REVIEW_KIND, response }
     }
 
-    fn decided(uid: &'a str, object: &str, decision: &Decision<'_>) -> Self {
-        let outcome = decision.outcome();
+    fn decided(uid: &'a str, decision: &Decision<'_>, denial: Option<&Denial>) -> Self {
         let mut answer = Self::allowed(uid);
         answer.response.warnings = message::warnings(decision);
         answer.response.audit_annotations = Some(AuditAnnotations {
             policy: policy_names(decision),
-            decision: outcome.as_str(),
+            decision: decision.outcome().as_str(),
             violations: decision.violations().to_string(),
         });
-        if outcome == Outcome::Deny {
+        if let Some(denial) = denial {
             answer.response.allowed = false;
             answer.response.status = Some(Status {
                 code: 403,
                 reason: "Forbidden",
-                message: message::denial(object, decision),
+                message: message::denial(&denial.object, decision),
             });
         }
         answer

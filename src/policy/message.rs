@@ -5,6 +5,7 @@ use std::fmt::Write;
 
 use super::decision::Decision;
 use super::engine::Finding;
+use super::text::{clip, cut, quote};
 use super::workload::Subject;
 
 /// The most bytes of a denial; the API server passes it on whole.
@@ -13,33 +14,6 @@ const MAX_DENIAL: usize = 4096;
 /// server cuts all warnings to 256 characters each once they pass 4096 in total.
 const MAX_WARNINGS: usize = 5;
 const MAX_WARNING: usize = 120;
-/// The most bytes of any one name or value, so that the first violation is
-/// complete within 900 bytes whatever the object is called.
-const MAX_VALUE: usize = 100;
-
-/// A value from an object, in quotes, with control characters escaped (it may
-/// end up in a terminal) and bounded.
-pub fn quote(value: &str) -> String {
-    format!("\"{}\"", clip(value))
-}
-
-/// The same without quotes.
-pub fn clip(value: &str) -> String {
-    let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\');
-    if value.bytes().all(plain) {
-        return cut(value.to_owned(), MAX_VALUE);
-    }
-    cut(value.escape_debug().to_string(), MAX_VALUE)
-}
-
-fn cut(mut text: String, max: usize) -> String {
-    if text.len() > max {
-        let end = text.floor_char_boundary(max - '…'.len_utf8());
-        text.truncate(end);
-        text.push('…');
-    }
-    text
-}
 
 /// The object as a developer names it: `Deployment shop/cart`, or
 /// `Pod shop/cart-*` where the API server has yet to make up the name.
@@ -206,11 +180,6 @@ mod tests {
         let second = text.match_indices("\n  forbidLatestTag").nth(1).unwrap().0;
         assert!(second <= 900, "the first violation ends at byte {second}");
         assert!(text.contains(" more violations\nlearn more:"), "{text}");
-    }
-
-    #[test]
-    fn control_characters_of_an_object_do_not_reach_a_terminal() {
-        assert_eq!(quote("a\u{1b}[31m\n\"b"), r#""a\u{1b}[31m\n\"b""#);
     }
 
     #[test]

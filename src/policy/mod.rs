@@ -21,6 +21,7 @@ pub mod policy_set;
 pub mod registry;
 pub mod rule;
 mod rules;
+pub mod text;
 pub mod workload;
 
 /// Namespaces that podgate never judges: the cluster's own. Names, not labels,

@@ -39,25 +39,26 @@ impl Policy {
             let severity = rule.severity;
             let parameter = fields.get(rule.id).map(ToString::to_string).unwrap_or_default();
             match rule.phase {
-                Phase::Spec(compile) => spec_checks.extend(compile(spec).map(|check| Enabled {
-                    rule,
-                    severity,
-                    parameter,
-                    check: Arc::new(check),
-                })),
+                Phase::Spec(compile) => {
+                    spec_checks.extend(enable(rule, severity, parameter, compile(spec)));
+                }
                 Phase::Status(compile) => {
-                    status_checks.extend(compile(spec).map(|check| Enabled {
-                        rule,
-                        severity,
-                        parameter,
-                        check: Arc::new(check),
-                    }))
+                    status_checks.extend(enable(rule, severity, parameter, compile(spec)));
                 }
             }
         }
         let label = namespace.as_ref().map_or_else(|| name.clone(), |it| format!("{it}/{name}"));
         Self { namespace, name, label, mode: spec.enforcement_mode, spec_checks, status_checks }
     }
+}
+
+fn enable<Check>(
+    rule: &'static Rule,
+    severity: Severity,
+    parameter: String,
+    check: Option<Check>,
+) -> Option<Enabled<Check>> {
+    check.map(|check| Enabled { rule, severity, parameter, check: Arc::new(check) })
 }
 
 /// What all policies that cover a namespace ask, each question once: ten

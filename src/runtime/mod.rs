@@ -142,13 +142,13 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
         failed = served => failed,
         () = signals::reached(signals, 1) => Ok(()),
     };
+    tracing::info!("draining");
     drain.send_replace(true);
     if let Some(registration) = registration {
         // First of all, so that the API server stops calling.
         unregister(registration).await;
     }
     if outcome.is_ok() {
-        tracing::info!("draining");
         while servers.join_next().await.is_some() {}
     }
     outcome

@@ -118,21 +118,27 @@ impl Podgate {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Waits until a signal ends this process, which has reached podgate too if a
-    /// terminal sent it, and then until podgate has ended.
+    /// Waits for SIGINT or SIGTERM, and then until podgate has ended.
     pub fn until_interrupted(&mut self) {
         use tokio::signal::unix::{SignalKind, signal};
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let by_terminal = runtime.block_on(async {
+        runtime.block_on(async {
             let mut interrupt = signal(SignalKind::interrupt()).unwrap();
             let mut terminate = signal(SignalKind::terminate()).unwrap();
             tokio::select! {
-                _ = interrupt.recv() => true,
-                _ = terminate.recv() => false,
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
             }
         });
-        let draining = || self.logged("draining").or_else(|| self.logged("unregistered"));
-        if !by_terminal || draining().is_none() {
+        // A terminal's Ctrl-C has reached podgate too, and a second signal would
+        // end it before it has cleaned up: only if it does not drain, it is told.
+        for _ in 0..50 {
+            if self.logged("draining").is_some() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        if self.logged("draining").is_none() {
             self.signal("TERM");
         }
         self.ended();

@@ -90,7 +90,7 @@ pub struct Namespace<'c> {
 impl Namespace<'_> {
     /// Creates or edits a policy and waits until it is in force; says after how long it
     /// was. It must have a spec rule, and no weaker mode than the namespace's others.
-    pub fn policy(&self, name: &str, spec: Value) -> Duration {
+    pub fn policy(&self, name: &str, spec: &Value) -> Duration {
         let object = json!({
             "apiVersion": "devops.stochastic.io/v1",
             "kind": "DevOpsPolicy",

@@ -19,7 +19,7 @@ pub mod samples;
 use std::time::{Duration, Instant};
 
 /// Far above what anything here takes, so that only a hang runs into it.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Asks again and again until there is an answer, and says after how long.
 ///

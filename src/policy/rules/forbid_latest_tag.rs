@@ -11,6 +11,7 @@
 
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, Phase, Rule, containers};
+use super::super::text::{clip, quote};
 use super::super::workload::Subject;
 use crate::api::Severity;
 
@@ -51,12 +52,12 @@ fn check(subject: &Subject<'_>, breaches: &mut Vec<Breach>) {
 
 /// What is wrong with an image, and what would pass.
 fn fault(image: &str) -> Option<(String, String)> {
-    let shown = super::super::message::quote(image);
+    let shown = quote(image);
     match ImageReference::parse(image) {
         Ok(reference) if !reference.floats_on_latest() => None,
         Ok(reference) => {
             let why = if reference.tag.is_none() { " (no tag means :latest)" } else { "" };
-            let name = super::super::message::clip(reference.name);
+            let name = clip(reference.name);
             Some((format!("is {shown}{why}"), format!("give a version, such as {name}:1.29")))
         }
         Err(error) => Some((

@@ -38,3 +38,67 @@ fn probed_port(container: &Container<'_>) -> i32 {
     let mut tcp = ports.filter(|port| matches!(&*port.protocol, "" | "TCP"));
     tcp.next().map_or(8080, |port| port.container_port)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::rule::Rule;
+    use super::super::testing::{breaches, enabled};
+    use super::super::{require_liveness_probe, require_readiness_probe};
+
+    /// Both rules, with the field each asks for.
+    const BOTH: [(&Rule, &str); 2] = [
+        (&require_liveness_probe::RULE, "livenessProbe"),
+        (&require_readiness_probe::RULE, "readinessProbe"),
+    ];
+
+    fn containers_at_fault(rule: &Rule, spec: &str) -> Vec<String> {
+        let found = breaches(rule, &enabled(rule.id, "true"), spec);
+        found.into_iter().filter_map(|breach| breach.container).collect()
+    }
+
+    #[test]
+    fn app_containers_and_native_sidecars_need_one_and_others_do_not() {
+        for (rule, field) in BOTH {
+            let spec = r#"{
+                "initContainers": [{"name": "migrate"}, {"name": "mesh", "restartPolicy": "Always"}],
+                "containers": [{"name": "web"}, {"name": "probed", "FIELD": {"tcpSocket": {"port": 80}}}],
+                "ephemeralContainers": [{"name": "debug"}]
+            }"#;
+            assert_eq!(containers_at_fault(rule, &spec.replace("FIELD", field)), ["mesh", "web"]);
+        }
+    }
+
+    #[test]
+    fn one_probe_does_not_stand_for_the_other() {
+        for (rule, other) in [(BOTH[0].0, BOTH[1].1), (BOTH[1].0, BOTH[0].1)] {
+            let spec = format!(r#"{{"containers": [{{"name": "web", "{other}": {{}}}}]}}"#);
+            assert_eq!(containers_at_fault(rule, &spec), ["web"]);
+        }
+    }
+
+    #[test]
+    fn a_pod_that_runs_to_completion_needs_none() {
+        for (rule, _) in BOTH {
+            for policy in ["Never", "OnFailure"] {
+                let spec = format!(
+                    r#"{{"restartPolicy": "{policy}", "containers": [{{"name": "web"}}]}}"#
+                );
+                assert_eq!(containers_at_fault(rule, &spec), Vec::<String>::new());
+            }
+        }
+    }
+
+    #[test]
+    fn the_remedy_names_a_port_the_container_declares() {
+        for (rule, field) in BOTH {
+            let spec = r#"{"containers": [{"name": "web", "ports": [
+                {"containerPort": 53, "protocol": "UDP"}, {"containerPort": 9000}]}]}"#;
+            let breach = breaches(rule, &enabled(rule.id, "true"), spec).remove(0);
+            assert_eq!(breach.path, format!("spec.containers[0].{field}"));
+            assert_eq!(
+                breach.remedy,
+                format!("add one, such as {field}: {{tcpSocket: {{port: 9000}}}}")
+            );
+        }
+    }
+}

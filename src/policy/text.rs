@@ -1,0 +1,46 @@
+//! Showing what an object holds: bounded, and safe for a terminal.
+
+/// The most bytes of any one name or value, so that the first violation is
+/// complete within 900 bytes whatever the object is called.
+const MAX_VALUE: usize = 100;
+
+/// A value from an object, in quotes, with control characters escaped (it may
+/// end up in a terminal) and bounded.
+pub fn quote(value: &str) -> String {
+    format!("\"{}\"", clip(value))
+}
+
+/// The same without quotes.
+pub fn clip(value: &str) -> String {
+    let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\');
+    if value.bytes().all(plain) {
+        return cut(value.to_owned(), MAX_VALUE);
+    }
+    cut(value.escape_debug().to_string(), MAX_VALUE)
+}
+
+/// At most so many bytes, with an ellipsis where something is missing.
+pub fn cut(mut text: String, max: usize) -> String {
+    if text.len() > max {
+        let end = text.floor_char_boundary(max - '…'.len_utf8());
+        text.truncate(end);
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_of_an_object_do_not_reach_a_terminal() {
+        assert_eq!(quote("a\u{1b}[31m\n\"b"), r#""a\u{1b}[31m\n\"b""#);
+    }
+
+    #[test]
+    fn a_long_value_is_cut_between_characters() {
+        assert_eq!(clip(&"é".repeat(100)), "é".repeat(48) + "…");
+        assert_eq!(clip("nginx:1.29"), "nginx:1.29");
+    }
+}
