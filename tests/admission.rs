@@ -190,6 +190,16 @@ fn update_of_pod(cluster: &Cluster) {
     shop.patch(Kind::Pod, "web", &image("redis")).unwrap_err().because(&["is \"redis\""]);
     shop.patch(Kind::Pod, "web", &image("nginx:1.29")).unwrap();
     shop.patch(Kind::Pod, "web", &image("nginx")).unwrap_err();
+    // A debug container comes in by a subresource of its own.
+    let debug = |image: &str| {
+        let containers = json!([{"name": "debug", "image": image}]);
+        shop.patch_ephemeral_containers(
+            "web",
+            &json!({"spec": {"ephemeralContainers": containers}}),
+        )
+    };
+    debug("busybox").unwrap_err().because(&["spec.ephemeralContainers[0].image is \"busybox\""]);
+    debug("busybox:1.37").unwrap();
 }
 
 fn protected_namespaces(cluster: &Cluster) {

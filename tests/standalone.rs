@@ -10,8 +10,9 @@
 mod support;
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -394,7 +395,7 @@ fn a_second_signal_ends_what_an_open_connection_holds_up() {
     fs::write(&file, policy("baseline", None, "")).unwrap();
     let args = ["--standalone", "--policy", file.to_str().unwrap(), "--drain-timeout", "600"];
     let mut podgate = Podgate::serve(&args, &dir.path().join("certs"));
-    let _idle = std::net::TcpStream::connect(&podgate.metrics).unwrap();
+    let _idle = TcpStream::connect(&podgate.metrics).unwrap();
     podgate.get("/healthz");
     podgate.signal("TERM");
     podgate.logs("draining");
@@ -503,10 +504,10 @@ fn what_stands_in_the_way_is_said_in_one_line_with_the_exit_code() {
     }
 }
 
-#[test]
-fn the_server_offers_http_1_1_only() {
-    use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
-    let standalone = Standalone::enforcing();
+/// A TLS connection of one's own, to send what no HTTP client would.
+fn connect(standalone: &Standalone) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, ServerName};
     let mut roots = rustls::RootCertStore::empty();
     let ca = standalone.dir.path().join("certs/ca.crt");
     roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
@@ -518,13 +519,50 @@ fn the_server_offers_http_1_1_only() {
         .with_no_client_auth();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     let name = ServerName::try_from("127.0.0.1").unwrap();
-    let mut client = rustls::ClientConnection::new(config.into(), name).unwrap();
-    let mut stream = std::net::TcpStream::connect(&standalone.podgate.listen).unwrap();
-    stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    while client.is_handshaking() {
-        client.complete_io(&mut stream).unwrap();
+    let client = rustls::ClientConnection::new(config.into(), name).unwrap();
+    let socket = TcpStream::connect(&standalone.podgate.listen).unwrap();
+    socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    rustls::StreamOwned::new(client, socket)
+}
+
+#[test]
+fn the_server_offers_http_1_1_only() {
+    let standalone = Standalone::enforcing();
+    let mut stream = connect(&standalone);
+    stream.flush().unwrap();
+    while stream.conn.is_handshaking() {
+        stream.conn.complete_io(&mut stream.sock).unwrap();
     }
-    assert_eq!(client.alpn_protocol(), Some(b"http/1.1".as_slice()));
+    assert_eq!(stream.conn.alpn_protocol(), Some(b"http/1.1".as_slice()));
+}
+
+#[test]
+fn a_body_that_does_not_arrive_within_the_timeout_is_not_waited_for() {
+    let standalone = Standalone::enforcing();
+    let mut stream = connect(&standalone);
+    let head =
+        "POST /validate?timeout=1s HTTP/1.1\r\nhost: podgate\r\ncontent-type: application/json\r\n";
+    write!(stream, "{head}content-length: 1000\r\n\r\n{{\"half\":").unwrap();
+    stream.flush().unwrap();
+    let mut answer = Vec::new();
+    // The server ends the connection after it, with or without a TLS farewell.
+    let _ = stream.read_to_end(&mut answer);
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
+    assert!(answer.contains("did not arrive within the review's timeout"), "{answer}");
+    assert!(standalone.denies("nginx"), "it still answers");
+}
+
+#[test]
+fn what_is_no_tls_is_hung_up_on_and_harms_nobody() {
+    let standalone = Standalone::enforcing();
+    let mut plain = TcpStream::connect(&standalone.podgate.listen).unwrap();
+    plain.set_read_timeout(Some(support::PATIENCE)).unwrap();
+    plain.write_all(b"GET /healthz HTTP/1.1\r\nhost: podgate\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    let _ = plain.read_to_end(&mut answer);
+    assert!(!answer.starts_with(b"HTTP/1.1 200"));
+    assert!(standalone.denies("nginx"), "it still answers");
 }
 
 #[test]

@@ -35,10 +35,9 @@ pub enum RegistrationError {
     Api(#[from] kube::Error),
 }
 
-/// A configuration in a cluster, to be removed when podgate ends.
+/// The configuration of a podgate that registers itself.
 pub struct Registration {
     api: Api<ValidatingWebhookConfiguration>,
-    uid: Option<String>,
 }
 
 /// The rules under which the API server asks: creation and update of each kind
@@ -103,41 +102,50 @@ pub fn validating(url: &str, ca_pem: &str) -> serde_json::Value {
     })
 }
 
-/// Writes the configuration; a left-over of an earlier `--register` is taken over.
-///
-/// # Errors
-/// Another podgate's configuration stands there, or the API server refuses.
-pub async fn register(
-    client: Client,
-    url: &str,
-    ca_pem: &str,
-) -> Result<Registration, RegistrationError> {
-    let api = Api::<ValidatingWebhookConfiguration>::all(client);
-    if let Some(existing) = api.get_opt(VALIDATING).await?
-        && !existing.labels().contains_key(REGISTERED_BY)
-    {
-        return Err(RegistrationError::NotOurs);
-    }
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    let written = api.patch(VALIDATING, &params, &Patch::Apply(validating(url, ca_pem))).await?;
-    Ok(Registration { api, uid: written.uid() })
-}
-
 impl Registration {
-    /// Removes the configuration, unless another one took its place meanwhile.
+    /// Nothing is written yet.
+    pub fn new(client: Client) -> Self {
+        Self { api: Api::all(client) }
+    }
+
+    /// Writes the configuration; a left-over of an earlier `--register` is taken over.
+    ///
+    /// # Errors
+    /// Another podgate's configuration stands there, or the API server refuses.
+    pub async fn write(&self, url: &str, ca_pem: &str) -> Result<(), RegistrationError> {
+        if let Some(existing) = self.api.get_opt(VALIDATING).await?
+            && !is_ours(&existing)
+        {
+            return Err(RegistrationError::NotOurs);
+        }
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        self.api.patch(VALIDATING, &params, &Patch::Apply(validating(url, ca_pem))).await?;
+        Ok(())
+    }
+
+    /// Removes the configuration if `--register` wrote it. Asks the cluster rather
+    /// than its memory: a signal may have come before a write's answer.
     ///
     /// # Errors
     /// The API server could not be asked.
-    pub async fn remove(self) -> Result<(), kube::Error> {
-        let preconditions = Preconditions { uid: self.uid, resource_version: None };
+    pub async fn remove(&self) -> Result<(), kube::Error> {
+        let Some(existing) = self.api.get_opt(VALIDATING).await? else { return Ok(()) };
+        if !is_ours(&existing) {
+            return Ok(());
+        }
+        let preconditions = Preconditions { uid: existing.uid(), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
         match self.api.delete(VALIDATING, &params).await {
             Ok(_) => Ok(()),
-            // Gone already, or no longer the one we wrote.
+            // Gone already, or another one meanwhile.
             Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
             Err(error) => Err(error),
         }
     }
+}
+
+fn is_ours(configuration: &ValidatingWebhookConfiguration) -> bool {
+    configuration.labels().contains_key(REGISTERED_BY)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::policy::decision::{Before, Decision, Outcome, decide};
 use crate::policy::engine::judge;
 use crate::policy::message;
 use crate::policy::object::{Object, Text};
-use crate::policy::policy_set::PolicySet;
+use crate::policy::policy_set::{Plan, PolicySet};
 use crate::policy::text;
 use crate::policy::workload::{Kind, NoPod, Subject, UnknownVersion};
 
@@ -69,7 +69,7 @@ pub enum BadReview {
     #[error("the body is not an AdmissionReview: {path}: {source}")]
     Malformed { path: String, source: serde_json::Error },
     #[error(
-        "the body is a {kind:?} of {api_version:?}; podgate answers {REVIEW_KIND} of {API_VERSION}"
+        "the body is no {REVIEW_KIND} of {API_VERSION}: its kind is {kind:?}, its apiVersion {api_version:?}"
     )]
     NotAReview { api_version: String, kind: String },
     #[error("request is missing")]
@@ -170,17 +170,10 @@ pub fn answer(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
     let plan = policies.covering(namespace);
     // A mirror pod shows one that runs already; refusing it would only hide it.
     let findings = if subject.is_mirror() { Vec::new() } else { judge(plan, &subject) };
-    let before = if operation == Operation::Update && !findings.is_empty() {
-        let old = pod_in("oldObject", judged_kind, &request.kind, request.old_object.as_ref())?;
-        if judged_kind == Kind::Pod {
-            Before::Violations(judge(plan, &old))
-        } else if template_unchanged(judged_kind, body) {
-            Before::SameTemplate
-        } else {
-            Before::Nothing
-        }
-    } else {
+    let before = if operation == Operation::Create || findings.is_empty() {
         Before::Nothing
+    } else {
+        before_update(judged_kind, &request, plan, body)?
     };
     let decision = decide(findings, &before);
     let denial = (decision.outcome() == Outcome::Deny).then(|| Denial {
@@ -194,6 +187,21 @@ pub fn answer(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
         kind,
         operation,
         denial,
+    })
+}
+
+/// What an update that has findings inherits from the object it changes.
+fn before_update<'p>(
+    kind: Kind,
+    request: &Request<'_>,
+    plan: &'p Plan,
+    body: &[u8],
+) -> Result<Before<'p>, BadReview> {
+    let old = pod_in("oldObject", kind, &request.kind, request.old_object.as_ref())?;
+    Ok(match kind {
+        Kind::Pod => Before::Violations(judge(plan, &old)),
+        _ if template_unchanged(kind, body) => Before::SameTemplate,
+        _ => Before::Nothing,
     })
 }
 

@@ -98,7 +98,8 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let tls = identity.server_config()?;
 
     let (drain, draining) = watch::channel(false);
-    let (registered, is_registered) = watch::channel(!source.registers());
+    let registration = source.registering_client().map(Registration::new);
+    let (registered, is_registered) = watch::channel(registration.is_none());
     let readiness: Readiness = {
         let (draining, source) = (draining.clone(), source.readiness(&policies));
         Arc::new(move || {
@@ -125,11 +126,12 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let mut updates = JoinSet::new();
     updates.spawn(source.clone().keep_up_to_date(policies, metrics.policies.clone()));
 
-    let mut registration = None;
     let served = async {
         source.first_known().await?;
-        registration = register(&source, &identity, address).await?;
-        registered.send_replace(true);
+        if let Some(registration) = &registration {
+            register(registration, &identity, address).await?;
+            registered.send_replace(true);
+        }
         tracing::info!(listen = %address, metrics = %metrics_address, "serving");
         tokio::select! {
             ended = servers.join_next() => {
@@ -144,7 +146,7 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     };
     tracing::info!("draining");
     drain.send_replace(true);
-    if let Some(registration) = registration {
+    if let Some(registration) = &registration {
         // First of all, so that the API server stops calling.
         unregister(registration).await;
     }
@@ -172,19 +174,18 @@ fn identity(
 }
 
 async fn register(
-    source: &PolicySource,
+    registration: &Registration,
     identity: &Identity,
     address: SocketAddr,
-) -> Result<Option<Registration>, ServeError> {
-    let Some(client) = source.registering_client() else { return Ok(None) };
+) -> Result<(), ServeError> {
     let ca = identity.ca.as_ref().ok_or(ServeError::NoCa)?;
     let url = format!("https://{}/validate", listen::reachable(address));
-    let registration = registration::register(client, &url, ca).await?;
+    registration.write(&url, ca).await?;
     tracing::info!(url, configuration = registration::VALIDATING, "registered");
-    Ok(Some(registration))
+    Ok(())
 }
 
-async fn unregister(registration: Registration) {
+async fn unregister(registration: &Registration) {
     let name = registration::VALIDATING;
     let advice = format!("kubectl delete validatingwebhookconfiguration {name}");
     match tokio::time::timeout(UNREGISTER_TIMEOUT, registration.remove()).await {

@@ -97,10 +97,6 @@ impl PolicySource {
         })
     }
 
-    pub(super) fn registers(&self) -> bool {
-        self.registering_client().is_some()
-    }
-
     /// The client to register with, if that was asked for.
     pub(super) fn registering_client(&self) -> Option<Client> {
         match self {
