@@ -12,7 +12,7 @@
 //!
 //! A review's way in: `admission::server` (TLS, HTTP) → `admission::handler`
 //! → `admission::review` (decode) → `policy::engine` → `policy::decision` →
-//! `policy::message` → `admission::review` (encode).
+//! `policy::message` → `admission::answer` (encode).
 
 pub mod admission;
 pub mod api;

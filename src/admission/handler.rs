@@ -132,7 +132,7 @@ async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Resp
 fn judge(policies: &Policies, body: &[u8]) -> Result<Judged, Refusal> {
     let policies = policies.load();
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
-    Ok(review::answer(body, policies)?)
+    Ok(review::judge_review(body, policies)?)
 }
 
 async fn read(request: Request) -> Result<Bytes, Refusal> {

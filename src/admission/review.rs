@@ -1,14 +1,14 @@
-//! AdmissionReview v1, in and out: bytes to a request that can be judged, a
-//! decision to bytes. Pure.
+//! AdmissionReview v1: bytes to a request that can be judged, and its verdict. Pure.
 //!
 //! Whatever cannot be judged is an error ([`BadReview`]), answered with an HTTP
 //! status, so that the configuration's `failurePolicy` decides: podgate neither
 //! admits nor denies what it does not understand.
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::policy::decision::{Before, Decision, Outcome, decide};
+use super::answer;
+use crate::policy::decision::{Before, Outcome, decide};
 use crate::policy::engine::judge;
 use crate::policy::message;
 use crate::policy::object::{Object, Text};
@@ -16,8 +16,8 @@ use crate::policy::policy_set::{Plan, PolicySet};
 use crate::policy::text;
 use crate::policy::workload::{Kind, NoPod, Subject, UnknownVersion};
 
-const API_VERSION: &str = "admission.k8s.io/v1";
-const REVIEW_KIND: &str = "AdmissionReview";
+pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
+pub(super) const REVIEW_KIND: &str = "AdmissionReview";
 
 /// The parts of an AdmissionReview that decide something.
 #[derive(Default, Deserialize)]
@@ -152,7 +152,7 @@ impl Operation {
 ///
 /// # Errors
 /// The body is no review that podgate can judge; see [`BadReview`].
-pub fn answer(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
+pub fn judge_review(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
     let request = decode(body)?;
     let operation = match &*request.operation {
         "CREATE" => Operation::Create,
@@ -162,7 +162,7 @@ pub fn answer(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
     };
     let kind = Kind::find(&request.kind.group, &request.kind.version, &request.kind.kind)?;
     let (Some(judged_kind), Operation::Create | Operation::Update) = (kind, operation) else {
-        let answer = encode(&Answer::allowed(&request.uid));
+        let answer = answer::allowed(&request.uid);
         return Ok(Judged { answer, outcome: Outcome::Allow, kind, operation, denial: None });
     };
     let subject = pod_in("object", judged_kind, &request.kind, request.object.as_ref())?;
@@ -178,11 +178,11 @@ pub fn answer(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
     let decision = decide(findings, &before);
     let denial = (decision.outcome() == Outcome::Deny).then(|| Denial {
         object: message::object_name(&subject, namespace),
-        policies: policy_names(&decision),
+        policies: answer::policy_names(&decision),
         violations: decision.denied.iter().map(|it| (it.rule.id, it.severity.as_str())).collect(),
     });
     Ok(Judged {
-        answer: encode(&Answer::decided(&request.uid, &decision, denial.as_ref())),
+        answer: answer::decided(&request.uid, &decision, denial.as_ref().map(|it| &*it.object)),
         outcome: decision.outcome(),
         kind,
         operation,
@@ -311,89 +311,4 @@ fn template_unchanged(kind: Kind, body: &[u8]) -> bool {
     let Ok(Review { request }) = serde_json::from_slice::<Review<'_>>(body) else { return false };
     let before = template(kind, &request.old_object);
     before.is_some() && before == template(kind, &request.object)
-}
-
-/// The policies that objected, each once, in order of their names.
-fn policy_names(decision: &Decision<'_>) -> String {
-    let all = decision.denied.iter().chain(&decision.warned).chain(&decision.recorded);
-    let mut names: Vec<_> = all.map(|finding| finding.policy.label.as_str()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names.join(",")
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Answer<'a> {
-    api_version: &'static str,
-    kind: &'static str,
-    response: Response<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Response<'a> {
-    uid: &'a str,
-    allowed: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    status: Option<Status>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    audit_annotations: Option<AuditAnnotations>,
-}
-
-/// A `metav1.Status`, as far as a denial needs one.
-#[derive(Serialize)]
-struct Status {
-    code: u16,
-    reason: &'static str,
-    message: String,
-}
-
-/// What the API server writes to its audit log, under the webhook's name. A
-/// clean answer has them too: they tell it from a fail-open.
-#[derive(Serialize)]
-struct AuditAnnotations {
-    #[serde(skip_serializing_if = "String::is_empty")]
-    policy: String,
-    decision: &'static str,
-    violations: String,
-}
-
-impl<'a> Answer<'a> {
-    fn allowed(uid: &'a str) -> Self {
-        let response = Response {
-            uid,
-            allowed: true,
-            status: None,
-            warnings: Vec::new(),
-            audit_annotations: None,
-        };
-        Self { api_version: API_VERSION, kind: REVIEW_KIND, response }
-    }
-
-    fn decided(uid: &'a str, decision: &Decision<'_>, denial: Option<&Denial>) -> Self {
-        let mut answer = Self::allowed(uid);
-        answer.response.warnings = message::warnings(decision);
-        answer.response.audit_annotations = Some(AuditAnnotations {
-            policy: policy_names(decision),
-            decision: decision.outcome().as_str(),
-            violations: decision.violations().to_string(),
-        });
-        if let Some(denial) = denial {
-            answer.response.allowed = false;
-            answer.response.status = Some(Status {
-                code: 403,
-                reason: "Forbidden",
-                message: message::denial(&denial.object, decision),
-            });
-        }
-        answer
-    }
-}
-
-fn encode(answer: &Answer<'_>) -> Vec<u8> {
-    // Strings and integers into memory: serialisation has no way to fail.
-    serde_json::to_vec(answer).unwrap_or_default()
 }

@@ -1,0 +1,93 @@
+//! The AdmissionReview that goes back. Pure.
+
+use serde::Serialize;
+
+use super::review::{API_VERSION, REVIEW_KIND};
+use crate::policy::decision::Decision;
+use crate::policy::message;
+
+/// The policies that objected, each once, in order of their names.
+pub(super) fn policy_names(decision: &Decision<'_>) -> String {
+    let all = decision.denied.iter().chain(&decision.warned).chain(&decision.recorded);
+    let mut names: Vec<_> = all.map(|finding| finding.policy.label.as_str()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names.join(",")
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: Response<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    audit_annotations: Option<AuditAnnotations>,
+}
+
+/// A `metav1.Status`, as far as a denial needs one.
+#[derive(Serialize)]
+struct Status {
+    code: u16,
+    reason: &'static str,
+    message: String,
+}
+
+/// What the API server writes to its audit log, under the webhook's name. A
+/// clean answer has them too: they tell it from a fail-open.
+#[derive(Serialize)]
+struct AuditAnnotations {
+    #[serde(skip_serializing_if = "String::is_empty")]
+    policy: String,
+    decision: &'static str,
+    violations: String,
+}
+
+/// The answer to a review that no policy judges.
+pub(super) fn allowed(uid: &str) -> Vec<u8> {
+    encode(Response {
+        uid,
+        allowed: true,
+        status: None,
+        warnings: Vec::new(),
+        audit_annotations: None,
+    })
+}
+
+/// The answer that a decision comes to; `object` is the name in a denial's text.
+pub(super) fn decided(uid: &str, decision: &Decision<'_>, object: Option<&str>) -> Vec<u8> {
+    let status = object.map(|object| Status {
+        code: 403,
+        reason: "Forbidden",
+        message: message::denial(object, decision),
+    });
+    let audit_annotations = AuditAnnotations {
+        policy: policy_names(decision),
+        decision: decision.outcome().as_str(),
+        violations: decision.violations().to_string(),
+    };
+    encode(Response {
+        uid,
+        allowed: status.is_none(),
+        status,
+        warnings: message::warnings(decision),
+        audit_annotations: Some(audit_annotations),
+    })
+}
+
+fn encode(response: Response<'_>) -> Vec<u8> {
+    let answer = Answer { api_version: API_VERSION, kind: REVIEW_KIND, response };
+    // Strings and integers into memory: serialisation has no way to fail.
+    serde_json::to_vec(&answer).unwrap_or_default()
+}
