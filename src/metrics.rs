@@ -9,13 +9,13 @@ use prometheus::{
 };
 
 /// What one review came to, as labels: values of closed sets only.
-pub struct ReviewSummary {
+pub struct ReviewSummary<'a> {
     pub operation: &'static str,
     /// A judged kind, or `other`.
     pub kind: &'static str,
     pub decision: &'static str,
     /// Rule and severity of each violation that denied.
-    pub denials: Vec<(&'static str, &'static str)>,
+    pub denials: &'a [(&'static str, &'static str)],
 }
 
 /// The registry and all families in it.
@@ -154,11 +154,11 @@ fn register<C: prometheus::core::Collector + Clone + 'static>(
 const WEBHOOK: &str = "validate";
 
 impl AdmissionMetrics {
-    pub fn judged(&self, review: &ReviewSummary) {
+    pub fn judged(&self, review: &ReviewSummary<'_>) {
         self.reviews
             .with_label_values(&[WEBHOOK, review.operation, review.kind, review.decision])
             .inc();
-        for (rule, severity) in &review.denials {
+        for (rule, severity) in review.denials {
             self.denials.with_label_values(&[rule, severity]).inc();
         }
     }
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn a_review_is_counted_by_its_decision_and_a_denial_by_its_rules() {
         let metrics = Metrics::new().unwrap();
-        let denials = vec![("forbidLatestTag", "high")];
+        let denials = &[("forbidLatestTag", "high")];
         let review = ReviewSummary { operation: "CREATE", kind: "Pod", decision: "deny", denials };
         metrics.admission.judged(&review);
         let in_flight = metrics.admission.in_flight();

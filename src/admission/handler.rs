@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Request, State};
@@ -16,7 +15,7 @@ use http_body_util::BodyExt;
 
 use super::review::{self, BadReview, Judged};
 use crate::metrics::{AdmissionMetrics, ReviewSummary};
-use crate::policy::policy_set::PolicySet;
+use crate::policy::policy_set::Policies;
 
 /// The largest review that is read: an UPDATE carries two objects, and etcd
 /// takes at most 1.5 MiB for each.
@@ -28,9 +27,6 @@ const MARGIN: Duration = Duration::from_millis(200);
 
 /// Says whether podgate may take traffic; if not, why.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
-
-/// The policies in force; `None` until they are first known.
-pub type Policies = Arc<ArcSwapOption<PolicySet>>;
 
 struct Webhook {
     policies: Policies,
@@ -196,12 +192,12 @@ fn timeout(query: Option<&str>) -> Result<Duration, Refusal> {
     parsed.map_err(|_| Refusal::Timeout(text.to_owned()))
 }
 
-fn summary(judged: &Judged) -> ReviewSummary {
+fn summary(judged: &Judged) -> ReviewSummary<'_> {
     ReviewSummary {
         operation: judged.operation.as_str(),
         kind: judged.kind.map_or("other", |kind| kind.names().kind),
         decision: judged.outcome.as_str(),
-        denials: judged.denial.as_ref().map(|it| it.violations.clone()).unwrap_or_default(),
+        denials: judged.denial.as_ref().map(|it| &*it.violations).unwrap_or_default(),
     }
 }
 

@@ -165,7 +165,7 @@ pub fn judge_review(body: &[u8], policies: &PolicySet) -> Result<Judged, BadRevi
         let answer = answer::allowed(&request.uid);
         return Ok(Judged { answer, outcome: Outcome::Allow, kind, operation, denial: None });
     };
-    let subject = pod_in("object", judged_kind, &request.kind, request.object.as_ref())?;
+    let subject = pod_in("object", judged_kind, request.object.as_ref())?;
     let namespace = namespace(&request, &subject);
     let plan = policies.covering(namespace);
     // A mirror pod shows one that runs already; refusing it would only hide it.
@@ -197,7 +197,7 @@ fn before_update<'p>(
     plan: &'p Plan,
     body: &[u8],
 ) -> Result<Before<'p>, BadReview> {
-    let old = pod_in("oldObject", kind, &request.kind, request.old_object.as_ref())?;
+    let old = pod_in("oldObject", kind, request.old_object.as_ref())?;
     Ok(match kind {
         Kind::Pod => Before::Violations(judge(plan, &old)),
         _ if template_unchanged(kind, body) => Before::SameTemplate,
@@ -247,19 +247,16 @@ fn malformed(json: &str) -> BadReview {
 fn pod_in<'a>(
     field: &'static str,
     kind: Kind,
-    expected: &GroupVersionKind<'_>,
     object: Option<&'a Object<'a>>,
 ) -> Result<Subject<'a>, BadReview> {
     let object = object.ok_or(BadReview::NoObject(field))?;
-    let api_version = match &*expected.group {
-        "" => (*expected.version).to_owned(),
-        group => format!("{group}/{}", &*expected.version),
-    };
+    let expected = kind.names();
+    let api_version = expected.api_version();
     let differs = |found: &str, expected: &str| !found.is_empty() && found != expected;
-    if differs(&object.kind, &expected.kind) || differs(&object.api_version, &api_version) {
+    if differs(&object.kind, expected.kind) || differs(&object.api_version, &api_version) {
         return Err(BadReview::OtherKind {
             field,
-            expected: format!("{api_version} {}", &*expected.kind),
+            expected: format!("{api_version} {}", expected.kind),
             found: text::clip(&format!("{} {}", &*object.api_version, &*object.kind)),
         });
     }

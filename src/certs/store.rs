@@ -79,13 +79,13 @@ fn create(dir: &Path, names: &[String], now: OffsetDateTime) -> Result<Identity,
     for (name, text, mode) in files {
         let path = dir.join(name);
         let Some(text) = text else { continue };
-        write_new(&path, text, mode).map_err(|source| StoreError::Write { path, source })?;
+        write(&path, text, mode).map_err(|source| StoreError::Write { path, source })?;
     }
     Ok(identity)
 }
 
 #[cfg_attr(not(unix), allow(unused_variables))]
-fn write_new(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
+fn write(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
     let mut options = fs::OpenOptions::new();
     // A CA without its leaf is of no use to anybody, so it may be replaced.
     options.write(true).create(true).truncate(true);

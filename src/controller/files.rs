@@ -6,11 +6,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
-
 use crate::metrics::PolicyMetrics;
 use crate::policy::policy_file;
-use crate::policy::policy_set::{Policy, PolicySet};
+use crate::policy::policy_set::{Policies, Policy, PolicySet};
 
 /// How often the files are looked at. They are read whole each time: modified
 /// times miss changes that a ConfigMap mount makes by swapping links.
@@ -32,44 +30,53 @@ pub enum FilesError {
 /// The text of each file, by path, in a stable order.
 type Texts = BTreeMap<PathBuf, String>;
 
-/// Reads and compiles the policies of these files and folders.
-///
-/// # Errors
-/// Names the file, and the line and column where there is one.
-pub fn load(paths: &[PathBuf]) -> Result<PolicySet, FilesError> {
-    compile(&read(paths)?)
+/// Files and folders of policies, and what they held when last looked at.
+#[derive(Clone)]
+pub struct Files {
+    paths: Vec<PathBuf>,
+    seen: Result<Texts, String>,
 }
 
-/// Reads the files again and again until its caller drops it. A state with a
-/// fault is told once, and the last good one stays in force.
-pub async fn watch_files(
-    paths: Vec<PathBuf>,
-    policies: Arc<ArcSwapOption<PolicySet>>,
-    metrics: PolicyMetrics,
-) {
-    let mut last = read(&paths).map_err(|error| error.to_string());
-    loop {
-        tokio::time::sleep(POLL_INTERVAL).await;
-        let now = read(&paths).map_err(|error| error.to_string());
-        if now == last {
-            continue;
-        }
-        let compiled = match &now {
-            Ok(texts) => compile(texts).map_err(|error| error.to_string()),
-            Err(error) => Err(error.clone()),
-        };
-        match compiled {
-            Ok(set) => {
-                tracing::info!(policies = set.len(), "policies reloaded");
-                metrics.loaded(set.len(), 0);
-                policies.store(Some(Arc::new(set)));
+impl Files {
+    /// Reads and compiles the policies.
+    ///
+    /// # Errors
+    /// Names the file, and the line and column where there is one.
+    pub fn open(paths: Vec<PathBuf>) -> Result<(Self, PolicySet), FilesError> {
+        let texts = read(&paths)?;
+        let set = compile(&texts)?;
+        Ok((Self { paths, seen: Ok(texts) }, set))
+    }
+
+    /// Publishes every change since, until its caller drops it. A state with a
+    /// fault is told once, and the last good one stays in force.
+    pub async fn watch(mut self, policies: Policies, metrics: PolicyMetrics) {
+        loop {
+            tokio::time::sleep(POLL_INTERVAL).await;
+            let now = read(&self.paths).map_err(|error| error.to_string());
+            if now == self.seen {
+                continue;
             }
-            Err(error) => {
-                metrics.load_failed();
-                tracing::error!(error, "policies not reloaded; the last good ones stay in force");
+            let compiled = match &now {
+                Ok(texts) => compile(texts).map_err(|error| error.to_string()),
+                Err(error) => Err(error.clone()),
+            };
+            match compiled {
+                Ok(set) => {
+                    tracing::info!(policies = set.len(), "policies reloaded");
+                    metrics.loaded(set.len(), 0);
+                    policies.store(Some(Arc::new(set)));
+                }
+                Err(error) => {
+                    metrics.load_failed();
+                    tracing::error!(
+                        error,
+                        "policies not reloaded; the last good ones stay in force"
+                    );
+                }
             }
+            self.seen = now;
         }
-        last = now;
     }
 }
 
@@ -138,13 +145,36 @@ mod tests {
         )
     }
 
+    fn load(path: &Path) -> Result<PolicySet, FilesError> {
+        Files::open(vec![path.to_owned()]).map(|(_, set)| set)
+    }
+
+    #[tokio::test]
+    async fn a_change_between_the_first_look_and_the_watch_is_not_missed() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.yaml"), policy("a")).unwrap();
+        let (files, _) = Files::open(vec![dir.path().to_owned()]).unwrap();
+        fs::write(dir.path().join("b.yaml"), policy("b")).unwrap();
+
+        let policies = Policies::default();
+        let metrics = crate::metrics::Metrics::new().unwrap().policies;
+        let watching = tokio::spawn(files.watch(policies.clone(), metrics));
+        let published = async {
+            while policies.load().as_ref().is_none_or(|set| set.len() != 2) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_mins(1), published).await.unwrap();
+        watching.abort();
+    }
+
     #[test]
     fn a_folder_gives_the_policies_of_its_manifests() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.yaml"), policy("a") + "---\n" + &policy("b")).unwrap();
         fs::write(dir.path().join("c.yml"), policy("c")).unwrap();
         fs::write(dir.path().join("README.md"), "no policy").unwrap();
-        assert_eq!(load(&[dir.path().to_owned()]).unwrap().len(), 3);
+        assert_eq!(load(dir.path()).unwrap().len(), 3);
     }
 
     #[test]
@@ -152,7 +182,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.yaml"), policy("same")).unwrap();
         fs::write(dir.path().join("b.yaml"), policy("same")).unwrap();
-        let error = load(&[dir.path().to_owned()]).err().unwrap().to_string();
+        let error = load(dir.path()).err().unwrap().to_string();
         assert!(error.contains("b.yaml:4:9: policy \"same\" is defined twice"), "{error}");
         assert!(error.ends_with("a.yaml:4:9"), "{error}");
     }
@@ -162,16 +192,16 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("bad.yaml");
         fs::write(&path, policy("a") + "spec: {forbidLatestTag: often}\n").unwrap();
-        let error = load(std::slice::from_ref(&path)).err().unwrap().to_string();
+        let error = load(&path).err().unwrap().to_string();
         assert_eq!(error, format!("{}:5:25: expected true or false", path.display()));
     }
 
     #[test]
     fn a_path_without_policies_is_an_error_that_says_what_to_name() {
         let dir = tempfile::tempdir().unwrap();
-        let error = load(&[dir.path().to_owned()]).err().unwrap().to_string();
+        let error = load(dir.path()).err().unwrap().to_string();
         assert!(error.contains("has no .yaml"), "{error}");
-        let error = load(&[dir.path().join("absent.yaml")]).err().unwrap().to_string();
+        let error = load(&dir.path().join("absent.yaml")).err().unwrap().to_string();
         assert!(error.contains("cannot read") && error.contains("absent.yaml"), "{error}");
     }
 }

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwapOption;
 use futures::{StreamExt, pin_mut};
 use kube::api::Api;
 use kube::core::DeserializeGuard;
@@ -19,7 +18,7 @@ use tokio::sync::watch;
 
 use crate::api::DevOpsPolicy;
 use crate::metrics::PolicyMetrics;
-use crate::policy::policy_set::{Policy, PolicySet};
+use crate::policy::policy_set::{Policies, Policy, PolicySet};
 
 /// The first and the longest wait before the watch is tried again.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -59,7 +58,7 @@ pub struct WatchState {
 /// Watches until its caller drops it.
 pub async fn watch_policies(
     client: Client,
-    policies: Arc<ArcSwapOption<PolicySet>>,
+    policies: Policies,
     state: watch::Sender<WatchState>,
     metrics: PolicyMetrics,
 ) {

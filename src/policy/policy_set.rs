@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use arc_swap::ArcSwapOption;
+
 use super::PROTECTED_NAMESPACES;
 use super::registry::RULES;
 use super::rule::{Phase, Rule, SpecCheck, StatusCheck};
@@ -112,6 +114,10 @@ fn ask<Check>(
         }
     }
 }
+
+/// Where the set in force stands, to be swapped whole by what learns of policies
+/// and read by what judges; `None` until they are first known.
+pub type Policies = Arc<ArcSwapOption<PolicySet>>;
 
 /// All policies in force. Never changed, only replaced whole, so that a review
 /// sees one state of the world from beginning to end.

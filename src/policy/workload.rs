@@ -1,5 +1,7 @@
 //! The kinds that run pods, and where each keeps its pod template.
 
+use std::borrow::Cow;
+
 use super::object::{Metadata, Object, Spec};
 
 /// A kind that podgate judges.
@@ -24,6 +26,16 @@ pub struct KindNames {
     pub resource: &'static str,
     /// Where its pods' spec stands in the object.
     pub spec_path: &'static str,
+}
+
+impl KindNames {
+    /// As it stands in a manifest's `apiVersion`.
+    pub fn api_version(&self) -> Cow<'static, str> {
+        match self.group {
+            "" => Cow::Borrowed(self.version),
+            group => Cow::Owned(format!("{group}/{}", self.version)),
+        }
+    }
 }
 
 /// A group and kind podgate judges, in a version it does not know.

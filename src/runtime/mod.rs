@@ -18,13 +18,14 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::admission::handler::{self, Policies, Readiness};
+use crate::admission::handler::{self, Readiness};
 use crate::admission::registration::{self, Registration, RegistrationError};
 use crate::admission::server;
 use crate::certs::{Identity, IdentityError, authority, store};
 use crate::clusters::ClusterError;
 use crate::controller::files::FilesError;
 use crate::metrics::Metrics;
+use crate::policy::policy_set::Policies;
 
 use source::PolicySource;
 pub use source::Source;

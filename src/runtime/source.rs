@@ -9,12 +9,13 @@ use kube::api::{Api, ListParams};
 use tokio::sync::watch;
 
 use super::ServeError;
-use crate::admission::handler::{Policies, Readiness};
+use crate::admission::handler::Readiness;
 use crate::api::DevOpsPolicy;
 use crate::clusters::{self, Cluster, ClusterError, Target};
-use crate::controller::files;
+use crate::controller::files::Files;
 use crate::controller::snapshot::{self, WatchState};
 use crate::metrics::PolicyMetrics;
+use crate::policy::policy_set::Policies;
 
 /// How long the API server may refuse the watch of policies before this
 /// replica says it is not ready.
@@ -31,7 +32,7 @@ pub enum Source {
 /// An opened source.
 #[derive(Clone)]
 pub(super) enum PolicySource {
-    Files(Vec<PathBuf>),
+    Files(Files),
     Cluster { client: Client, register: bool, state: watch::Sender<WatchState> },
 }
 
@@ -44,10 +45,10 @@ impl PolicySource {
     ) -> Result<Self, ServeError> {
         match source {
             Source::Files(paths) => {
-                let set = files::load(paths)?;
+                let (files, set) = Files::open(paths.clone())?;
                 metrics.loaded(set.len(), 0);
                 policies.store(Some(Arc::new(set)));
-                Ok(Self::Files(paths.clone()))
+                Ok(Self::Files(files))
             }
             Source::Cluster { target, register } => {
                 let cluster = clusters::connect(target).await?;
@@ -61,7 +62,7 @@ impl PolicySource {
     /// Publishes every change until it is dropped.
     pub(super) async fn keep_up_to_date(self, policies: Policies, metrics: PolicyMetrics) {
         match self {
-            Self::Files(paths) => files::watch_files(paths, policies, metrics).await,
+            Self::Files(files) => files.watch(policies, metrics).await,
             Self::Cluster { client, state, .. } => {
                 snapshot::watch_policies(client, policies, state, metrics).await;
             }

@@ -132,13 +132,11 @@ impl Podgate {
         });
         // A terminal's Ctrl-C has reached podgate too, and a second signal would
         // end it before it has cleaned up: only if it does not drain, it is told.
-        for _ in 0..50 {
-            if self.logged("draining").is_some() {
-                break;
-            }
+        let drains = (0..50).any(|_| {
             std::thread::sleep(Duration::from_millis(20));
-        }
-        if self.logged("draining").is_none() {
+            self.logged("draining").is_some()
+        });
+        if !drains {
             self.signal("TERM");
         }
         self.ended();

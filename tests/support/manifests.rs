@@ -55,12 +55,8 @@ pub fn workload(kind: Kind, mut pod: Value) -> Value {
         Kind::PodTemplate => Value::Null,
     };
     let names = kind.names();
-    let api_version = match names.group {
-        "" => names.version.to_owned(),
-        group => format!("{group}/{}", names.version),
-    };
     let mut object = json!({
-        "apiVersion": api_version,
+        "apiVersion": names.api_version(),
         "kind": names.kind,
         "metadata": {"name": "web"},
     });

@@ -24,47 +24,37 @@ pub static RULE: Rule = Rule {
 
 fn check(subject: &Subject<'_>, breaches: &mut Vec<Breach>) {
     for place in containers(subject.spec) {
-        let image = &place.container.image;
-        if let Some((problem, remedy)) = fault(image) {
-            breaches.push(Breach {
-                container: Some((*place.container.name).to_owned()),
-                path: place.path(subject, "image"),
-                value: Some((**image).to_owned()),
-                problem,
-                remedy,
-            });
-        }
+        let name = Some(&*place.container.name);
+        breaches.extend(fault(&place.container.image, name, || place.path(subject, "image")));
     }
     for (index, volume) in subject.spec.volumes.iter().flatten().enumerate() {
-        let Some(image) = volume.image.as_ref().map(|image| &image.reference) else { continue };
-        if let Some((problem, remedy)) = fault(image) {
-            let spec = subject.kind.names().spec_path;
-            breaches.push(Breach {
-                container: None,
-                path: format!("{spec}.volumes[{index}].image.reference"),
-                value: Some((**image).to_owned()),
-                problem,
-                remedy,
-            });
-        }
+        let Some(image) = &volume.image else { continue };
+        let spec = subject.kind.names().spec_path;
+        let path = || format!("{spec}.volumes[{index}].image.reference");
+        breaches.extend(fault(&image.reference, None, path));
     }
 }
 
 /// What is wrong with an image, and what would pass.
-fn fault(image: &str) -> Option<(String, String)> {
-    let shown = quote(image);
-    match ImageReference::parse(image) {
-        Ok(reference) if !reference.floats_on_latest() => None,
+fn fault(image: &str, container: Option<&str>, path: impl FnOnce() -> String) -> Option<Breach> {
+    let (why, remedy) = match ImageReference::parse(image) {
+        Ok(reference) if !reference.floats_on_latest() => return None,
         Ok(reference) => {
             let why = if reference.tag.is_none() { " (no tag means :latest)" } else { "" };
-            let name = clip(reference.name);
-            Some((format!("is {shown}{why}"), format!("give a version, such as {name}:1.29")))
+            (why.to_owned(), format!("give a version, such as {}:1.29", clip(reference.name)))
         }
-        Err(error) => Some((
-            format!("is {shown}, which is no image reference: {error}"),
+        Err(error) => (
+            format!(", which is no image reference: {error}"),
             "give a name and a version, such as nginx:1.29".to_owned(),
-        )),
-    }
+        ),
+    };
+    Some(Breach {
+        container: container.map(str::to_owned),
+        path: path(),
+        value: Some(image.to_owned()),
+        problem: format!("is {}{why}", quote(image)),
+        remedy,
+    })
 }
 
 #[cfg(test)]
