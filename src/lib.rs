@@ -23,4 +23,5 @@ pub mod controller;
 pub mod metrics;
 pub mod policy;
 pub mod runtime;
+pub mod scan;
 pub mod telemetry;

@@ -12,10 +12,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts that do the work; they do not know each other.
-const PARTS: [&str; 7] =
-    ["admission", "audit", "controller", "remediation", "report", "certs", "leader"];
+const PARTS: [&str; 8] =
+    ["admission", "audit", "controller", "remediation", "report", "certs", "leader", "scan"];
 /// What every part but the pure ones may use.
-const LEAVES: [&str; 3] = ["metrics", "telemetry", "clusters"];
+const LEAVES: [&str; 4] = ["metrics", "telemetry", "clusters", "manifests"];
 /// No clock, no I/O, no async: whoever calls hands these in.
 const PURE: [&str; 2] = ["policy", "api"];
 const IMPURE: [&str; 9] = [
@@ -39,6 +39,7 @@ fn may_import(module: &str, imported: &str) -> bool {
         "runtime" => PARTS.contains(&imported) || below_parts,
         "policy" => imported == "api",
         "api" => false,
+        "manifests" => PURE.contains(&imported),
         part if PARTS.contains(&part) => below_parts,
         _ => false,
     }

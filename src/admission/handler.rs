@@ -12,6 +12,8 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http_body_util::BodyExt;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
 
 use super::review::{self, BadReview, Judged};
 use crate::metrics::{AdmissionMetrics, ReviewSummary};
@@ -25,17 +27,25 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// What is left of that time for the answer's way back.
 const MARGIN: Duration = Duration::from_millis(200);
 
+/// How long a review waits until a new namespace is known, and how often it looks.
+const NAMESPACE_PATIENCE: Duration = Duration::from_secs(1);
+const NAMESPACE_RETRY: Duration = Duration::from_millis(20);
+/// How many reviews by policies with CEL are judged at a time.
+const MAX_DOCUMENT_REVIEWS: usize = 4;
+
 /// Says whether podgate may take traffic; if not, why.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 struct Webhook {
     policies: Policies,
     metrics: AdmissionMetrics,
+    document_reviews: Arc<Semaphore>,
 }
 
 /// The TLS side: reviews and health.
 pub fn router(policies: Policies, metrics: AdmissionMetrics, readiness: Readiness) -> Router {
-    let webhook = Arc::new(Webhook { policies, metrics });
+    let document_reviews = Arc::new(Semaphore::new(MAX_DOCUMENT_REVIEWS));
+    let webhook = Arc::new(Webhook { policies, metrics, document_reviews });
     Router::new()
         .route("/validate", post(validate))
         .with_state(webhook)
@@ -69,6 +79,8 @@ enum Refusal {
     Broken,
     #[error("the policies are not loaded yet")]
     NotReady,
+    #[error("the review was not finished; see the log")]
+    Unfinished,
     #[error(transparent)]
     Review(#[from] BadReview),
 }
@@ -80,6 +92,9 @@ impl Refusal {
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Unfinished | Self::Review(BadReview::UnknownNamespace) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
             Self::Timeout(_) | Self::Broken | Self::Review(_) => StatusCode::BAD_REQUEST,
         }
     }
@@ -93,6 +108,7 @@ impl Refusal {
             Self::TooSlow => "TooSlow",
             Self::Broken => "Broken",
             Self::NotReady => "NotReady",
+            Self::Unfinished => "Unfinished",
             Self::Review(review) => review.reason(),
         }
     }
@@ -102,9 +118,7 @@ async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Resp
     let started = Instant::now();
     let _in_flight = webhook.metrics.in_flight();
     let judged = match read(request).await {
-        // From here to the answer nothing waits: one load of the policies, one
-        // pass over the bytes.
-        Ok(body) => judge(&webhook.policies, &body),
+        Ok(body) => judge(&webhook, body).await,
         Err(refusal) => Err(refusal),
     };
     let response = match judged {
@@ -125,10 +139,50 @@ async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Resp
     response
 }
 
-fn judge(policies: &Policies, body: &[u8]) -> Result<Judged, Refusal> {
+/// Judges by one load of the policies. A namespace may be younger than what is known of it: then
+/// its review is tried again, for a while.
+async fn judge(webhook: &Webhook, body: Bytes) -> Result<Judged, Refusal> {
+    let deadline = Instant::now() + NAMESPACE_PATIENCE;
+    loop {
+        let judged = match judge_now(&webhook.policies, &body)? {
+            Some(judged) => judged,
+            None => judge_documents(webhook, &body).await?,
+        };
+        match judged {
+            Err(BadReview::UnknownNamespace) if Instant::now() < deadline => {
+                tokio::time::sleep(NAMESPACE_RETRY).await;
+            }
+            judged => return Ok(judged?),
+        }
+    }
+}
+
+/// One pass over the bytes, in which nothing waits; `None` where the policies want whole documents.
+fn judge_now(
+    policies: &Policies,
+    body: &[u8],
+) -> Result<Option<Result<Judged, BadReview>>, Refusal> {
     let policies = policies.load();
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
-    Ok(review::judge_review(body, policies)?)
+    if policies.reads_documents() {
+        return Ok(None);
+    }
+    Ok(Some(review::judge_review(body, policies, Timestamp::now())))
+}
+
+/// CEL runs apart, so that an expensive policy cannot keep reviews of others from being read.
+async fn judge_documents(
+    webhook: &Webhook,
+    body: &Bytes,
+) -> Result<Result<Judged, BadReview>, Refusal> {
+    let permit = Arc::clone(&webhook.document_reviews).acquire_owned().await;
+    let policies = webhook.policies.load_full().ok_or(Refusal::NotReady)?;
+    let body = body.clone();
+    let judged = tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        review::judge_review(&body, &policies, Timestamp::now())
+    });
+    judged.await.map_err(|_| Refusal::Unfinished)
 }
 
 async fn read(request: Request) -> Result<Bytes, Refusal> {
@@ -203,11 +257,10 @@ fn summary(judged: &Judged) -> ReviewSummary<'_> {
 
 /// One line a denial, with names only.
 fn log_denial(denial: &review::Denial) {
-    let rules: Vec<_> = denial.violations.iter().map(|(rule, _)| *rule).collect();
     tracing::info!(
         object = denial.object,
         policies = denial.policies,
-        rules = rules.join(","),
+        rules = denial.rules.join(","),
         "denied"
     );
 }

@@ -4,15 +4,20 @@
 //! status, so that the configuration's `failurePolicy` decides: podgate neither
 //! admits nor denies what it does not understand.
 
+use std::borrow::Cow;
+
+use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::answer;
 use crate::policy::decision::{Before, Outcome, decide};
-use crate::policy::engine::judge;
+use crate::policy::document::Document;
+use crate::policy::engine::{Finding, Judgement, judge};
 use crate::policy::message;
 use crate::policy::object::{Object, Text};
-use crate::policy::policy_set::{Plan, PolicySet};
+use crate::policy::policy_set::PolicySet;
 use crate::policy::text;
 use crate::policy::workload::{Kind, NoPod, Subject, UnknownVersion};
 
@@ -88,6 +93,10 @@ pub enum BadReview {
     UnknownVersion(#[from] UnknownVersion),
     #[error("request.{field}: {source}")]
     NoPod { field: &'static str, source: NoPod },
+    #[error(
+        "a policy selects namespaces by labels, and those of request.namespace are not known yet"
+    )]
+    UnknownNamespace,
 }
 
 impl BadReview {
@@ -106,6 +115,7 @@ impl BadReview {
             Self::OtherKind { .. } => "OtherKind",
             Self::UnknownVersion(_) => "UnknownVersion",
             Self::NoPod { .. } => "NoPod",
+            Self::UnknownNamespace => "UnknownNamespace",
         }
     }
 }
@@ -126,7 +136,9 @@ pub struct Judged {
 pub struct Denial {
     pub object: String,
     pub policies: String,
-    /// Each violation's rule and severity.
+    /// Each violation's rule, with its check where the rule has several.
+    pub rules: Vec<Cow<'static, str>>,
+    /// The rule, from the catalogue's closed list, and severity of each violation.
     pub violations: Vec<(&'static str, &'static str)>,
 }
 
@@ -152,7 +164,11 @@ impl Operation {
 ///
 /// # Errors
 /// The body is no review that podgate can judge; see [`BadReview`].
-pub fn judge_review(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
+pub fn judge_review(
+    body: &[u8],
+    policies: &PolicySet,
+    now: Timestamp,
+) -> Result<Judged, BadReview> {
     let request = decode(body)?;
     let operation = match &*request.operation {
         "CREATE" => Operation::Create,
@@ -165,20 +181,35 @@ pub fn judge_review(body: &[u8], policies: &PolicySet) -> Result<Judged, BadRevi
         let answer = answer::allowed(&request.uid);
         return Ok(Judged { answer, outcome: Outcome::Allow, kind, operation, denial: None });
     };
-    let subject = pod_in("object", judged_kind, request.object.as_ref())?;
+    let mut subject = pod_in("object", judged_kind, request.object.as_ref())?;
     let namespace = namespace(&request, &subject);
-    let plan = policies.covering(namespace);
+    subject.namespace = namespace;
+    let plan = policies.covering(namespace).map_err(|_| BadReview::UnknownNamespace)?;
+    let documents = plan
+        .reads_documents()
+        .then(|| documents(judged_kind, body, &policies.namespace_object(namespace)))
+        .unwrap_or_default();
+    subject.document = documents.object.as_ref();
     // A mirror pod shows one that runs already; refusing it would only hide it.
-    let findings = if subject.is_mirror() { Vec::new() } else { judge(plan, &subject) };
+    let judgement =
+        if subject.is_mirror() { Judgement::default() } else { judge(plan, &subject, now) };
+    let findings = judgement.violations;
     let before = if operation == Operation::Create || findings.is_empty() {
         Before::Nothing
+    } else if judged_kind != Kind::Pod {
+        let unchanged = template_unchanged(judged_kind, body);
+        if unchanged { Before::SameTemplate } else { Before::Nothing }
     } else {
-        before_update(judged_kind, &request, plan, body)?
+        let mut old = pod_in("oldObject", judged_kind, request.old_object.as_ref())?;
+        old.namespace = namespace;
+        old.document = documents.old_object.as_ref();
+        Before::Violations(judge(plan, &old, now).violations)
     };
     let decision = decide(findings, &before);
     let denial = (decision.outcome() == Outcome::Deny).then(|| Denial {
         object: message::object_name(&subject, namespace),
         policies: answer::policy_names(&decision),
+        rules: decision.denied.iter().map(Finding::id).collect(),
         violations: decision.denied.iter().map(|it| (it.rule.id, it.severity.as_str())).collect(),
     });
     Ok(Judged {
@@ -190,19 +221,28 @@ pub fn judge_review(body: &[u8], policies: &PolicySet) -> Result<Judged, BadRevi
     })
 }
 
-/// What an update that has findings inherits from the object it changes.
-fn before_update<'p>(
-    kind: Kind,
-    request: &Request<'_>,
-    plan: &'p Plan,
-    body: &[u8],
-) -> Result<Before<'p>, BadReview> {
-    let old = pod_in("oldObject", kind, request.old_object.as_ref())?;
-    Ok(match kind {
-        Kind::Pod => Before::Violations(judge(plan, &old)),
-        _ if template_unchanged(kind, body) => Before::SameTemplate,
-        _ => Before::Nothing,
-    })
+/// The pods of both objects, for rules that read documents.
+#[derive(Default)]
+struct Documents {
+    object: Option<Document>,
+    old_object: Option<Document>,
+}
+
+/// Decodes the body once more, whole; only policies that have such rules pay for it.
+fn documents(kind: Kind, body: &[u8], namespace: &Value) -> Documents {
+    #[derive(Default, Deserialize)]
+    struct Review {
+        request: Request,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Request {
+        object: Option<Value>,
+        old_object: Option<Value>,
+    }
+    let Review { request } = serde_json::from_slice(body).unwrap_or_default();
+    let of = |object: Option<Value>| object.map(|it| Document::of(kind, it, namespace.clone()));
+    Documents { object: of(request.object), old_object: of(request.old_object) }
 }
 
 fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {

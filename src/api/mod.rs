@@ -3,11 +3,22 @@
 //! The types here are the source of the CRDs ([`crds`]), of the policy files
 //! that `podgate serve --standalone` reads, and of what the engine compiles.
 
+mod bundle;
 mod devops_policy;
+mod exemption;
+mod rules;
 mod severity;
 mod status;
 
-pub use devops_policy::{DevOpsPolicy, DevOpsPolicySpec, EnforcementMode};
+pub use bundle::BundleName;
+pub use devops_policy::{
+    ClusterDevOpsPolicy, ClusterDevOpsPolicySpec, DevOpsPolicy, DevOpsPolicySpec, EnforcementMode,
+};
+pub use exemption::Exemption;
+pub use rules::{
+    ComputeResource, DefaultProbe, DefaultResources, HttpGet, ImageTag, PodSecurityLevel,
+    RequiredLabel, Validation, Variable,
+};
 pub use severity::Severity;
 pub use status::{
     BundleStatus, Classification, DevOpsPolicyStatus, ExemptionStatus, RemediationStatus,
@@ -26,5 +37,5 @@ pub const API_VERSION: &str = "devops.stochastic.io/v1";
 
 /// Every CRD podgate needs, in the order they are printed and installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![DevOpsPolicy::crd()]
+    vec![DevOpsPolicy::crd(), ClusterDevOpsPolicy::crd()]
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::metrics::PolicyMetrics;
+use crate::policy::compile::{Policy, Scope, Selection};
 use crate::policy::policy_file;
-use crate::policy::policy_set::{Policies, Policy, PolicySet};
+use crate::policy::policy_set::{Policies, PolicySet};
 
 /// How often the files are looked at. They are read whole each time: modified
 /// times miss changes that a ConfigMap mount makes by swapping links.
@@ -125,14 +126,21 @@ fn compile(texts: &Texts) -> Result<PolicySet, FilesError> {
                     first,
                 });
             }
-            policies.push(Arc::new(Policy::compile(
-                document.namespace,
-                document.name,
-                &document.spec,
-            )));
+            let scope = match document.namespace {
+                Some(namespace) => Scope::Namespace(namespace),
+                None => Scope::Cluster(Selection::default()),
+            };
+            let position = document.position;
+            let policy =
+                Policy::compile(scope, document.name, &document.spec).map_err(|error| {
+                    let source =
+                        policy_file::PolicyFileError { position, message: error.to_string() };
+                    FilesError::Policy { path: path.clone(), source }
+                })?;
+            policies.push(Arc::new(policy));
         }
     }
-    Ok(PolicySet::new(policies))
+    Ok(PolicySet::new(policies, Arc::default()))
 }
 
 #[cfg(test)]

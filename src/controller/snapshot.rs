@@ -18,7 +18,8 @@ use tokio::sync::watch;
 
 use crate::api::DevOpsPolicy;
 use crate::metrics::PolicyMetrics;
-use crate::policy::policy_set::{Policies, Policy, PolicySet};
+use crate::policy::compile::{Policy, Scope};
+use crate::policy::policy_set::{Policies, PolicySet};
 
 /// The first and the longest wait before the watch is tried again.
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -144,22 +145,29 @@ impl Index {
         let key = key(&policy);
         match policy.0 {
             Ok(policy) => {
-                self.invalid.remove(&key);
                 let (namespace, name) = key.clone();
-                let compiled = Policy::compile(namespace, name, &policy.spec);
-                self.in_force.insert(key.clone(), Arc::new(compiled));
+                let scope = Scope::Namespace(namespace.unwrap_or_default());
+                match Policy::compile(scope, name, &policy.spec) {
+                    Ok(compiled) => {
+                        self.invalid.remove(&key);
+                        self.in_force.insert(key.clone(), Arc::new(compiled));
+                    }
+                    Err(error) => self.refused(&key, &error),
+                }
             }
-            Err(error) => {
-                let (namespace, name) = &key;
-                tracing::error!(namespace, name, %error, "policy cannot be read; its last good version stays in force");
-                self.invalid.insert(key.clone());
-            }
+            Err(error) => self.refused(&key, &error),
         }
         key
     }
 
+    fn refused(&mut self, key: &Key, error: &dyn std::fmt::Display) {
+        let (namespace, name) = key;
+        tracing::error!(namespace, name, %error, "policy cannot be read; its last good version stays in force");
+        self.invalid.insert(key.clone());
+    }
+
     fn snapshot(&self) -> PolicySet {
-        PolicySet::new(self.in_force.values().cloned())
+        PolicySet::new(self.in_force.values().cloned(), Arc::default())
     }
 }
 
@@ -186,6 +194,7 @@ mod tests {
         index
             .snapshot()
             .covering(Some("shop"))
+            .unwrap()
             .policies()
             .iter()
             .map(|it| it.name.clone())
@@ -216,7 +225,8 @@ mod tests {
         index.apply(Event::Apply(policy("a", &enforce)));
         index.apply(Event::Apply(policy("a", &json!({"enforcementMode": "strict"}))));
         assert_eq!(index.invalid.len(), 1);
-        let mode = index.snapshot().covering(Some("shop")).policies().first().map(|it| it.mode);
+        let mode =
+            index.snapshot().covering(Some("shop")).unwrap().policies().first().map(|it| it.mode);
         assert_eq!(mode, Some(crate::api::EnforcementMode::Enforce));
 
         index.apply(Event::Apply(policy("a", &json!({}))));

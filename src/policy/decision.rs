@@ -75,7 +75,11 @@ pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>) -> Decision<'
     for finding in findings {
         match finding.policy.mode {
             EnforcementMode::Audit => decision.recorded.push(finding),
-            EnforcementMode::Enforce if !inherited(&finding) => decision.denied.push(finding),
+            EnforcementMode::Enforce
+                if finding.severity <= finding.policy.deny_severity && !inherited(&finding) =>
+            {
+                decision.denied.push(finding);
+            }
             EnforcementMode::Warn | EnforcementMode::Enforce => decision.warned.push(finding),
         }
     }
@@ -88,9 +92,10 @@ pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>) -> Decision<'
 }
 
 /// What makes two violations of one pod the same over time.
-fn identity<'f>(finding: &'f Finding<'_>) -> (&'static str, Option<&'f str>, Option<&'f str>) {
+fn identity<'f>(finding: &'f Finding<'_>) -> (&'static str, [Option<&'f str>; 3]) {
     let breach = &finding.breach;
-    (finding.rule.id, breach.container.as_deref(), breach.value.as_deref())
+    let parts = [breach.check.as_deref(), breach.container.as_deref(), breach.value.as_deref()];
+    (finding.rule.id, parts)
 }
 
 #[cfg(test)]
@@ -99,30 +104,35 @@ mod tests {
     use super::super::object::Object;
     use std::sync::Arc;
 
-    use super::super::policy_set::{Policy, PolicySet};
+    use jiff::Timestamp;
+
+    use super::super::compile::{Policy, Scope};
+    use super::super::policy_set::PolicySet;
     use super::super::workload::{Kind, Subject};
     use super::*;
     use crate::api::DevOpsPolicySpec;
 
     fn policy(mode: EnforcementMode) -> Policy {
         let spec = DevOpsPolicySpec {
-            enforcement_mode: mode,
+            enforcement_mode: Some(mode),
             forbid_latest_tag: Some(true),
             require_readiness_probe: Some(true),
             max_restart_count: Some(0),
             ..DevOpsPolicySpec::default()
         };
-        Policy::compile(Some("shop".to_owned()), mode.as_str().to_owned(), &spec)
+        let scope = Scope::Namespace("shop".to_owned());
+        Policy::compile(scope, mode.as_str().to_owned(), &spec).unwrap()
     }
 
     fn set(modes: &[EnforcementMode]) -> PolicySet {
-        PolicySet::new(modes.iter().map(|mode| Arc::new(policy(*mode))))
+        PolicySet::new(modes.iter().map(|mode| Arc::new(policy(*mode))), Arc::default())
     }
 
     fn findings<'p>(set: &'p PolicySet, image: &str) -> Vec<Finding<'p>> {
         let json = format!(r#"{{"spec":{{"containers":[{{"name":"web","image":"{image}"}}]}}}}"#);
         let object: Object = serde_json::from_str(&json).unwrap();
-        judge(set.covering(Some("shop")), &Subject::of(Kind::Pod, &object).unwrap())
+        let subject = Subject::of(Kind::Pod, &object).unwrap();
+        judge(set.covering(Some("shop")).unwrap(), &subject, Timestamp::UNIX_EPOCH).violations
     }
 
     #[test]

@@ -1,8 +1,12 @@
 //! Asks the policies. Every door comes through here.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::policy_set::{Plan, Policy, Question};
+use jiff::Timestamp;
+
+use super::compile::Policy;
+use super::policy_set::{Plan, Question};
 use super::rule::{Breach, Rule, RunningPod};
 use super::workload::Subject;
 use crate::api::Severity;
@@ -16,32 +20,67 @@ pub struct Finding<'p> {
     pub breach: Arc<Breach>,
 }
 
-/// What the spec rules find.
-pub fn judge<'p>(plan: &'p Plan, subject: &Subject<'_>) -> Vec<Finding<'p>> {
-    collect(&plan.spec_questions, |check, breaches| check(subject, breaches))
+impl Finding<'_> {
+    /// The rule, or `RULE/CHECK`.
+    pub fn id(&self) -> Cow<'static, str> {
+        self.breach.id(self.rule)
+    }
 }
 
-/// What the status rules find.
-pub fn judge_running<'p>(plan: &'p Plan, pod: &RunningPod<'_>) -> Vec<Finding<'p>> {
-    collect(&plan.status_questions, |check, breaches| check(pod, breaches))
+/// What the policies say of a pod.
+#[derive(Default)]
+pub struct Judgement<'p> {
+    pub violations: Vec<Finding<'p>>,
+    /// Violations that their own policy lets pass. They count as none.
+    pub exempt: Vec<Exempt<'p>>,
 }
 
-fn collect<Check>(
-    questions: &[Question<Check>],
+/// A violation, and which of its policy's exemptions lets it pass.
+pub struct Exempt<'p> {
+    pub finding: Finding<'p>,
+    /// Its place in `spec.exemptions`.
+    pub exemption: usize,
+}
+
+/// What the spec rules find. Exemptions that have expired by `now` let nothing pass.
+pub fn judge<'p>(plan: &'p Plan, subject: &Subject<'_>, now: Timestamp) -> Judgement<'p> {
+    collect(&plan.spec_questions, subject, now, |check, breaches| check(subject, breaches))
+}
+
+/// What the status rules find in a running pod; `subject` is the same pod, for exemptions.
+pub fn judge_running<'p>(
+    plan: &'p Plan,
+    subject: &Subject<'_>,
+    pod: &RunningPod<'_>,
+    now: Timestamp,
+) -> Judgement<'p> {
+    collect(&plan.status_questions, subject, now, |check, breaches| check(pod, breaches))
+}
+
+fn collect<'p, Check>(
+    questions: &'p [Question<Check>],
+    subject: &Subject<'_>,
+    now: Timestamp,
     ask: impl Fn(&Check, &mut Vec<Breach>),
-) -> Vec<Finding<'_>> {
-    let mut findings = Vec::new();
+) -> Judgement<'p> {
+    let mut judgement = Judgement::default();
     let mut breaches = Vec::new();
-    for question in questions {
-        ask(&question.check, &mut breaches);
+    for Question { rule, check, askers, .. } in questions {
+        ask(check, &mut breaches);
         for breach in breaches.drain(..).map(Arc::new) {
-            findings.extend(question.askers.iter().map(|(policy, severity)| Finding {
-                policy,
-                rule: question.rule,
-                severity: *severity,
-                breach: Arc::clone(&breach),
-            }));
+            for policy in askers {
+                let severity = policy.severity(rule, &breach);
+                let exemption = policy
+                    .exemptions
+                    .iter()
+                    .position(|exemption| exemption.covers(rule, &breach, subject, now));
+                let finding = Finding { policy, rule, severity, breach: Arc::clone(&breach) };
+                match exemption {
+                    None => judgement.violations.push(finding),
+                    Some(exemption) => judgement.exempt.push(Exempt { finding, exemption }),
+                }
+            }
         }
     }
-    findings
+    judgement
 }

@@ -6,6 +6,9 @@
 //! name      = [ host [ ":" port ] "/" ] component { "/" component }
 //! ```
 
+use std::borrow::Cow;
+
+const DOCKER_HUB: &str = "docker.io";
 /// The longest name a registry accepts, host included.
 const MAX_NAME: usize = 255;
 /// The longest tag.
@@ -74,6 +77,35 @@ impl<'a> ImageReference<'a> {
             return Err(ImageError::Digest);
         }
         Ok(Self { name, tag, digest })
+    }
+
+    /// The registry's host and port. An image that names none comes from Docker Hub, which has two names.
+    pub fn registry(&self) -> &'a str {
+        match self.name.split_once('/') {
+            Some((first, _)) if is_host_like(first) => {
+                if first.eq_ignore_ascii_case("index.docker.io") { DOCKER_HUB } else { first }
+            }
+            _ => DOCKER_HUB,
+        }
+    }
+
+    /// The path in the registry: of `nginx`, `library/nginx`.
+    pub fn repository(&self) -> Cow<'a, str> {
+        let path = match self.name.split_once('/') {
+            Some((first, rest)) if is_host_like(first) => rest,
+            _ => self.name,
+        };
+        if path.contains('/') || !self.registry().eq_ignore_ascii_case(DOCKER_HUB) {
+            Cow::Borrowed(path)
+        } else {
+            Cow::Owned(format!("library/{path}"))
+        }
+    }
+
+    /// Whether both name the same repository of the same registry.
+    pub fn same_repository(&self, other: &Self) -> bool {
+        self.registry().eq_ignore_ascii_case(other.registry())
+            && self.repository() == other.repository()
     }
 
     /// Whether what runs may change without the reference changing, because

@@ -1,6 +1,8 @@
 //! What people read: the denial, the warnings. Their form is a contract
 //! (documented in `docs/admission.md`), so snapshot tests hold it.
 
+use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::decision::Decision;
@@ -10,6 +12,8 @@ use super::workload::Subject;
 
 /// The most bytes of a denial; the API server passes it on whole.
 const MAX_DENIAL: usize = 4096;
+/// The most policies whose contact a denial tells.
+const MAX_CONTACTS: usize = 3;
 /// The most warnings of one review, and the most characters of one. The API
 /// server cuts all warnings to 256 characters each once they pass 4096 in total.
 const MAX_WARNINGS: usize = 5;
@@ -32,14 +36,17 @@ pub fn object_name(subject: &Subject<'_>, namespace: Option<&str>) -> String {
 /// found and what would pass.
 pub fn denial(object: &str, decision: &Decision<'_>) -> String {
     let denied = &decision.denied;
-    let mut rules: Vec<_> = denied.iter().map(|finding| finding.rule.id).collect();
-    rules.dedup();
+    let rules: BTreeSet<_> = denied.iter().map(Finding::id).collect();
     let plural = if rules.len() == 1 { "" } else { "s" };
     let mut text = format!("{object} breaks {} rule{plural}\n", rules.len());
-    let learn_more = format!(
+    let mut learn_more = format!(
         "learn more: podgate explain {} · check before you push: podgate scan -f FILE --policy POLICY",
-        rules.first().copied().unwrap_or("RULE"),
+        denied.first().map_or(Cow::Borrowed("RULE"), Finding::id),
     );
+    let contacts: BTreeSet<_> = denied.iter().filter_map(|it| it.policy.contact.as_ref()).collect();
+    for contact in contacts.into_iter().take(MAX_CONTACTS) {
+        let _ = write!(learn_more, "\ncontact: {}", clip(contact));
+    }
     let room = MAX_DENIAL - learn_more.len() - "  and 1000000 more violations\n".len();
     for (told, finding) in denied.iter().enumerate() {
         let violation = violation(finding);
@@ -56,14 +63,14 @@ fn violation(finding: &Finding<'_>) -> String {
     let breach = &finding.breach;
     let mut text = format!(
         "  {} ({}) · policy {}",
-        finding.rule.id,
+        finding.id(),
         finding.severity,
         clip(&finding.policy.label)
     );
     if let Some(container) = &breach.container {
         let _ = write!(text, " · container {}", quote(container));
     }
-    let _ = writeln!(text, "\n    {} {}; {}", breach.path, breach.problem, breach.remedy);
+    let _ = writeln!(text, "\n    {}", breach.sentence());
     text
 }
 
@@ -83,9 +90,10 @@ fn warning(finding: &Finding<'_>) -> String {
     let breach = &finding.breach;
     let container = breach.container.as_deref().map(|name| format!(" {}", clip(name)));
     let field = breach.path.rsplit('.').next().unwrap_or(&breach.path);
+    let gap = if field.is_empty() { "" } else { " " };
     let text = format!(
-        "podgate: {} ({}){}: {field} {}",
-        finding.rule.id,
+        "podgate: {} ({}){}: {field}{gap}{}",
+        finding.id(),
         finding.severity,
         container.unwrap_or_default(),
         breach.problem,
@@ -100,19 +108,22 @@ mod tests {
     use super::super::object::Object;
     use std::sync::Arc;
 
-    use super::super::policy_set::{Policy, PolicySet};
+    use jiff::Timestamp;
+
+    use super::super::compile::{Policy, Scope};
+    use super::super::policy_set::PolicySet;
     use super::super::workload::Kind;
     use super::*;
     use crate::api::{DevOpsPolicySpec, EnforcementMode};
 
     fn policy(name: &str, mode: EnforcementMode) -> Policy {
         let spec = DevOpsPolicySpec {
-            enforcement_mode: mode,
+            enforcement_mode: Some(mode),
             forbid_latest_tag: Some(true),
             require_liveness_probe: Some(true),
             ..DevOpsPolicySpec::default()
         };
-        Policy::compile(Some("shop".to_owned()), name.to_owned(), &spec)
+        Policy::compile(Scope::Namespace("shop".to_owned()), name.to_owned(), &spec).unwrap()
     }
 
     fn with_decision<T>(
@@ -122,8 +133,10 @@ mod tests {
     ) -> T {
         let object: Object = serde_json::from_str(json).unwrap();
         let subject = Subject::of(Kind::Deployment, &object).unwrap();
-        let set = PolicySet::new(policies.into_iter().map(Arc::new));
-        let decision = decide(judge(set.covering(Some("shop")), &subject), &Before::Nothing);
+        let set = PolicySet::new(policies.into_iter().map(Arc::new), Arc::default());
+        let plan = set.covering(Some("shop")).unwrap();
+        let findings = judge(plan, &subject, Timestamp::UNIX_EPOCH).violations;
+        let decision = decide(findings, &Before::Nothing);
         read(&subject, &decision)
     }
 

@@ -11,11 +11,16 @@
 //! 4. [`decision::decide`] turns the findings into allow, warn or deny, and
 //!    [`message`] into words.
 
+pub mod bundles;
+pub mod compile;
 pub mod decision;
+pub mod document;
 pub mod engine;
+mod exemption;
 pub mod image;
 pub mod message;
 pub mod object;
+pub mod owner;
 pub mod policy_file;
 pub mod policy_set;
 pub mod registry;

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, Visitor};
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 /// A pod, or an object that holds a pod template.
 #[derive(Debug, Default, Deserialize)]
@@ -38,15 +38,93 @@ pub struct Metadata<'a> {
     #[serde(borrow)]
     pub namespace: Text<'a>,
     #[serde(borrow)]
+    pub labels: Option<Pairs<'a>>,
+    #[serde(borrow)]
     pub annotations: Option<Annotations<'a>>,
+    #[serde(borrow)]
+    pub owner_references: Option<Vec<OwnerReference<'a>>>,
 }
 
-/// The one annotation that decides anything: the kubelet's mark of a mirror pod.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Annotations<'a> {
-    #[serde(borrow, rename = "kubernetes.io/config.mirror")]
-    pub mirror: Option<Text<'a>>,
+#[serde(rename_all = "camelCase", default)]
+pub struct OwnerReference<'a> {
+    #[serde(borrow)]
+    pub kind: Text<'a>,
+    #[serde(borrow)]
+    pub name: Text<'a>,
+    pub controller: Option<bool>,
+}
+
+/// Keys with values, in the order they were written.
+#[derive(Debug, Default)]
+pub struct Pairs<'a>(Vec<(Text<'a>, Text<'a>)>);
+
+impl<'a> Pairs<'a> {
+    /// The value of a key; of a key that stands twice, the last, as in the API server.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(name, _)| &**name == key).map(|(_, value)| &**value)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &(Text<'a>, Text<'a>)> {
+        self.0.iter()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(PairsVisitor(|_| true)).map(Pairs)
+    }
+}
+
+/// The annotations that decide anything; the others (they can be long) are skipped.
+#[derive(Debug, Default)]
+pub struct Annotations<'a>(Pairs<'a>);
+
+impl<'a> Annotations<'a> {
+    /// The kubelet's mark of a mirror pod.
+    const MIRROR: &'static str = "kubernetes.io/config.mirror";
+    /// Followed by a container's name.
+    pub const APPARMOR_PREFIX: &'static str = "container.apparmor.security.beta.kubernetes.io/";
+
+    pub fn is_mirror(&self) -> bool {
+        self.0.get(Self::MIRROR).is_some()
+    }
+
+    /// The AppArmor annotations: key and profile.
+    pub fn apparmor(&self) -> impl Iterator<Item = &(Text<'a>, Text<'a>)> {
+        self.0.iter().filter(|(key, _)| key.starts_with(Self::APPARMOR_PREFIX))
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        fn decides(key: &str) -> bool {
+            key == Annotations::MIRROR || key.starts_with(Annotations::APPARMOR_PREFIX)
+        }
+        deserializer.deserialize_map(PairsVisitor(decides)).map(|pairs| Self(Pairs(pairs)))
+    }
+}
+
+/// Collects the pairs whose key is wanted.
+struct PairsVisitor(fn(&str) -> bool);
+
+impl<'de> Visitor<'de> for PairsVisitor {
+    type Value = Vec<(Text<'de>, Text<'de>)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a map of strings")
+    }
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
+        let mut pairs = Vec::new();
+        while let Some(key) = map.next_key::<Text<'de>>()? {
+            if (self.0)(&key) {
+                pairs.push((key, map.next_value()?));
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(pairs)
+    }
 }
 
 /// A `PodSpec`, or the spec of an object that holds a template.
@@ -63,6 +141,8 @@ pub struct Spec<'a> {
     pub volumes: Option<Vec<Volume<'a>>>,
     #[serde(borrow)]
     pub restart_policy: Text<'a>,
+    #[serde(borrow)]
+    pub resources: Option<Resources<'a>>,
 
     #[serde(borrow)]
     pub template: Option<Box<Template<'a>>>,
@@ -74,6 +154,8 @@ pub struct Spec<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Template<'a> {
+    #[serde(borrow)]
+    pub metadata: Option<Metadata<'a>>,
     #[serde(borrow)]
     pub spec: Option<Spec<'a>>,
 }
@@ -91,6 +173,30 @@ pub struct Container<'a> {
     pub readiness_probe: Option<IgnoredAny>,
     #[serde(borrow)]
     pub ports: Option<Vec<Port<'a>>>,
+    #[serde(borrow)]
+    pub resources: Option<Resources<'a>>,
+}
+
+/// A container's resources, or the whole pod's (KEP-2837).
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Resources<'a> {
+    #[serde(borrow)]
+    pub requests: Option<Quantities<'a>>,
+    #[serde(borrow)]
+    pub limits: Option<Quantities<'a>>,
+}
+
+/// The quantities that rules ask for, as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Quantities<'a> {
+    #[serde(borrow)]
+    pub cpu: Option<QuantityText<'a>>,
+    #[serde(borrow)]
+    pub memory: Option<QuantityText<'a>>,
+    #[serde(borrow)]
+    pub ephemeral_storage: Option<QuantityText<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -153,5 +259,44 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
     fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
         Ok(Cow::Owned(text.to_owned()))
+    }
+}
+
+/// A quantity, which a manifest may also write as a number.
+#[derive(Debug)]
+pub struct QuantityText<'a>(Cow<'a, str>);
+
+impl std::ops::Deref for QuantityText<'_> {
+    type Target = str;
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for QuantityText<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct QuantityVisitor;
+        impl<'de> Visitor<'de> for QuantityVisitor {
+            type Value = Cow<'de, str>;
+            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+                f.write_str("a quantity, such as 100m or 128Mi")
+            }
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Cow::Borrowed(text))
+            }
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(text.to_owned()))
+            }
+            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(number.to_string()))
+            }
+            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(number.to_string()))
+            }
+            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
+                Ok(Cow::Owned(number.to_string()))
+            }
+        }
+        deserializer.deserialize_any(QuantityVisitor).map(QuantityText)
     }
 }

@@ -1,67 +1,15 @@
-//! Policies, compiled, and the immutable set of them that is in force.
+//! The immutable set of policies that is in force.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use serde_json::{Value, json};
 
 use super::PROTECTED_NAMESPACES;
-use super::registry::RULES;
-use super::rule::{Phase, Rule, SpecCheck, StatusCheck};
-use crate::api::{DevOpsPolicySpec, EnforcementMode, Severity};
-
-/// A policy, ready to judge.
-pub struct Policy {
-    /// The one namespace it judges; `None` judges all (a policy file that names none).
-    pub namespace: Option<String>,
-    pub name: String,
-    /// `NAMESPACE/NAME`, or the name alone where it judges all namespaces.
-    pub label: String,
-    pub mode: EnforcementMode,
-    spec_checks: Vec<Enabled<SpecCheck>>,
-    status_checks: Vec<Enabled<StatusCheck>>,
-}
-
-/// A rule that a policy switched on.
-struct Enabled<Check> {
-    rule: &'static Rule,
-    severity: Severity,
-    /// The value of the rule's field: two policies that set the same one ask the same.
-    parameter: String,
-    check: Arc<Check>,
-}
-
-impl Policy {
-    /// Makes the checks that a policy's spec asks for.
-    pub fn compile(namespace: Option<String>, name: String, spec: &DevOpsPolicySpec) -> Self {
-        let fields = serde_json::to_value(spec).unwrap_or_default();
-        let mut spec_checks = Vec::new();
-        let mut status_checks = Vec::new();
-        for rule in RULES {
-            let severity = rule.severity;
-            let parameter = fields.get(rule.id).map(ToString::to_string).unwrap_or_default();
-            match rule.phase {
-                Phase::Spec(compile) => {
-                    spec_checks.extend(enable(rule, severity, parameter, compile(spec)));
-                }
-                Phase::Status(compile) => {
-                    status_checks.extend(enable(rule, severity, parameter, compile(spec)));
-                }
-            }
-        }
-        let label = namespace.as_ref().map_or_else(|| name.clone(), |it| format!("{it}/{name}"));
-        Self { namespace, name, label, mode: spec.enforcement_mode, spec_checks, status_checks }
-    }
-}
-
-fn enable<Check>(
-    rule: &'static Rule,
-    severity: Severity,
-    parameter: String,
-    check: Option<Check>,
-) -> Option<Enabled<Check>> {
-    check.map(|check| Enabled { rule, severity, parameter, check: Arc::new(check) })
-}
+use super::compile::{Enabled, Policy, Scope};
+use super::rule::{Rule, SpecCheck, StatusCheck};
 
 /// What all policies that cover a namespace ask, each question once: ten
 /// policies that forbid the same cost one look at the pod.
@@ -76,8 +24,14 @@ pub struct Plan {
 pub(super) struct Question<Check> {
     pub rule: &'static Rule,
     pub check: Arc<Check>,
-    parameter: String,
-    pub askers: Vec<(Arc<Policy>, Severity)>,
+    parameters: String,
+    pub askers: Vec<Arc<Policy>>,
+}
+
+impl fmt::Debug for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.policies.iter().map(|policy| &policy.label)).finish()
+    }
 }
 
 impl Plan {
@@ -95,6 +49,11 @@ impl Plan {
     pub fn policies(&self) -> &[Arc<Policy>] {
         &self.policies
     }
+
+    /// Whether a rule wants the whole object: `Subject::document`.
+    pub fn reads_documents(&self) -> bool {
+        self.spec_questions.iter().any(|question| question.rule.reads_document)
+    }
 }
 
 fn ask<Check>(
@@ -102,17 +61,34 @@ fn ask<Check>(
     policy: &Arc<Policy>,
     checks: &[Enabled<Check>],
 ) {
-    for Enabled { rule, severity, parameter, check } in checks {
-        let asker = (Arc::clone(policy), *severity);
+    for Enabled { rule, parameters, check } in checks {
+        let asker = Arc::clone(policy);
         let same =
-            questions.iter_mut().find(|it| it.rule.id == rule.id && it.parameter == *parameter);
+            questions.iter_mut().find(|it| it.rule.id == rule.id && it.parameters == *parameters);
         if let Some(question) = same {
             question.askers.push(asker);
         } else {
-            let (check, parameter) = (Arc::clone(check), parameter.clone());
-            questions.push(Question { rule, check, parameter, askers: vec![asker] });
+            let (check, parameters) = (Arc::clone(check), parameters.clone());
+            questions.push(Question { rule, check, parameters, askers: vec![asker] });
         }
     }
+}
+
+/// What is known of a namespace.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct NamespaceMetadata {
+    pub labels: BTreeMap<String, String>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// The namespaces that are known, by name.
+pub type Namespaces = BTreeMap<String, NamespaceMetadata>;
+
+/// A policy selects namespaces by labels, and this one's are not known.
+#[derive(Debug)]
+pub struct UnknownNamespace<'a> {
+    /// What is asked if every selector matches.
+    pub assumed: &'a Plan,
 }
 
 /// Where the set in force stands, to be swapped whole by what learns of policies
@@ -123,40 +99,63 @@ pub type Policies = Arc<ArcSwapOption<PolicySet>>;
 /// sees one state of the world from beginning to end.
 #[derive(Default)]
 pub struct PolicySet {
+    namespaces: Arc<Namespaces>,
+    /// Of the namespaces that have policies of their own or are singled out by one.
     by_namespace: HashMap<String, Plan>,
     elsewhere: Plan,
     all: Plan,
     none: Plan,
+    reads_labels: bool,
 }
 
 impl PolicySet {
-    pub fn new(policies: impl IntoIterator<Item = Arc<Policy>>) -> Self {
+    /// `namespaces` need only be known if a policy selects by labels or reads them.
+    pub fn new(
+        policies: impl IntoIterator<Item = Arc<Policy>>,
+        namespaces: Arc<Namespaces>,
+    ) -> Self {
         let mut all: Vec<_> = policies.into_iter().collect();
         // A namespace's own policies by name, then those for all namespaces.
-        all.sort_by(|a, b| {
-            (a.namespace.is_none(), &a.namespace, &a.name).cmp(&(
-                b.namespace.is_none(),
-                &b.namespace,
-                &b.name,
-            ))
-        });
-        let covering = |namespace: Option<&str>| {
-            let covers = |policy: &&Arc<Policy>| {
-                policy.namespace.is_none() || policy.namespace.as_deref() == namespace
-            };
+        let order = |policy: &Arc<Policy>| {
+            let namespace = policy.scope.namespace().map(str::to_owned);
+            (namespace.is_none(), namespace, policy.name.clone())
+        };
+        all.sort_by_cached_key(order);
+        let reads_labels = all.iter().any(|policy| policy.scope.reads_labels());
+        let covering = |namespace: &str| {
+            let labels = namespaces.get(namespace).map(|known| &known.labels);
+            let covers = |policy: &&Arc<Policy>| policy.scope.covers(namespace, labels);
             Plan::new(all.iter().filter(covers).cloned().collect())
         };
-        let mut by_namespace = HashMap::new();
-        for namespace in all.iter().filter_map(|policy| policy.namespace.as_deref()) {
-            if !by_namespace.contains_key(namespace) {
-                by_namespace.insert(namespace.to_owned(), covering(Some(namespace)));
+        let mut special = BTreeSet::new();
+        for policy in &all {
+            match &policy.scope {
+                Scope::Namespace(own) => {
+                    special.insert(own.as_str());
+                }
+                Scope::Cluster(selection) => {
+                    special.extend(selection.excluded.iter().map(String::as_str));
+                }
             }
         }
-        Self { by_namespace, elsewhere: covering(None), all: Plan::new(all), none: Plan::default() }
+        if reads_labels {
+            special.extend(namespaces.keys().map(String::as_str));
+        }
+        let by_namespace = special.into_iter().map(|name| (name.to_owned(), covering(name)));
+        let by_namespace = by_namespace.collect();
+        // No namespace has an empty name, so this is any that nothing singles out.
+        let elsewhere = covering("");
+        let all = Plan::new(all);
+        Self { namespaces, by_namespace, elsewhere, all, none: Plan::default(), reads_labels }
     }
 
     pub fn len(&self) -> usize {
         self.all.policies.len()
+    }
+
+    /// Whether any policy has rules that want whole objects.
+    pub fn reads_documents(&self) -> bool {
+        self.all.reads_documents()
     }
 
     pub fn is_empty(&self) -> bool {
@@ -166,28 +165,60 @@ impl PolicySet {
     /// What the policies ask that judge a namespace's objects. An object of no
     /// known namespace could land in any, so every policy judges it; a
     /// protected namespace has none.
-    pub fn covering(&self, namespace: Option<&str>) -> &Plan {
-        match namespace {
-            None => &self.all,
-            Some(namespace) if PROTECTED_NAMESPACES.contains(&namespace) => &self.none,
-            Some(namespace) => self.by_namespace.get(namespace).unwrap_or(&self.elsewhere),
+    ///
+    /// # Errors
+    /// The namespace's labels decide, and are not known: never "no match".
+    pub fn covering(&self, namespace: Option<&str>) -> Result<&Plan, UnknownNamespace<'_>> {
+        let Some(namespace) = namespace else { return Ok(&self.all) };
+        if PROTECTED_NAMESPACES.contains(&namespace) {
+            return Ok(&self.none);
         }
+        let plan = self.by_namespace.get(namespace).unwrap_or(&self.elsewhere);
+        if self.reads_labels && !self.namespaces.contains_key(namespace) {
+            return Err(UnknownNamespace { assumed: plan });
+        }
+        Ok(plan)
+    }
+
+    /// A namespace as rules read it: its metadata, as far as it is known.
+    pub fn namespace_object(&self, namespace: Option<&str>) -> Value {
+        let known = namespace.and_then(|name| self.namespaces.get(name));
+        let NamespaceMetadata { labels, annotations } = known.cloned().unwrap_or_default();
+        json!({"metadata": {
+            "name": namespace.unwrap_or_default(),
+            "labels": labels,
+            "annotations": annotations,
+        }})
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::compile::Selection;
     use super::*;
+    use crate::api::DevOpsPolicySpec;
+
+    fn scope(namespace: Option<&str>) -> Scope {
+        let own = namespace.map(|it| Scope::Namespace(it.to_owned()));
+        own.unwrap_or_else(|| Scope::Cluster(Selection::default()))
+    }
+
+    fn policy(scope: Scope, name: &str) -> Arc<Policy> {
+        let spec = DevOpsPolicySpec::default();
+        Arc::new(Policy::compile(scope, name.to_owned(), &spec).unwrap())
+    }
 
     fn set(policies: &[(Option<&str>, &str)]) -> PolicySet {
-        PolicySet::new(policies.iter().map(|(namespace, name)| {
-            let spec = DevOpsPolicySpec::default();
-            Arc::new(Policy::compile(namespace.map(str::to_owned), (*name).to_owned(), &spec))
-        }))
+        let policies = policies.iter().map(|(namespace, name)| policy(scope(*namespace), name));
+        PolicySet::new(policies, Arc::default())
     }
 
     fn covering(set: &PolicySet, namespace: Option<&str>) -> Vec<String> {
-        set.covering(namespace).policies().iter().map(|policy| policy.label.clone()).collect()
+        labels(set.covering(namespace).unwrap())
+    }
+
+    fn labels(plan: &Plan) -> Vec<String> {
+        plan.policies().iter().map(|policy| policy.label.clone()).collect()
     }
 
     #[test]
@@ -209,6 +240,29 @@ mod tests {
         let set = set(&[(Some("kube-system"), "a"), (None, "every")]);
         assert!(covering(&set, Some("kube-system")).is_empty());
     }
+
+    #[test]
+    fn a_selector_is_decided_by_labels_and_excluded_names_are_left_out() {
+        let selector = serde_json::from_value(json!({"matchLabels": {"team": "a"}})).unwrap();
+        let selection = |excluded: &[&str]| {
+            let excluded = excluded.iter().map(|it| (*it).to_owned()).collect();
+            Scope::Cluster(Selection::new(Some(&selector), Some(excluded)).unwrap())
+        };
+        let labels_of = |team: &str| NamespaceMetadata {
+            labels: BTreeMap::from([("team".to_owned(), team.to_owned())]),
+            ..NamespaceMetadata::default()
+        };
+        let namespaces = [("one", "a"), ("two", "b"), ("three", "a")];
+        let namespaces = namespaces.map(|(name, team)| (name.to_owned(), labels_of(team)));
+        let policies = [policy(selection(&["three"]), "a-teams"), policy(scope(None), "every")];
+        let set = PolicySet::new(policies, Arc::new(namespaces.into()));
+        assert_eq!(covering(&set, Some("one")), ["a-teams", "every"]);
+        assert_eq!(covering(&set, Some("two")), ["every"]);
+        assert_eq!(covering(&set, Some("three")), ["every"]);
+        let unknown = set.covering(Some("four")).err().expect("its labels are not known");
+        assert_eq!(labels(unknown.assumed), ["a-teams", "every"]);
+    }
+
     #[test]
     fn policies_that_ask_the_same_ask_once() {
         let compile = |name: &str, restarts| {
@@ -217,10 +271,11 @@ mod tests {
                 max_restart_count: Some(restarts),
                 ..DevOpsPolicySpec::default()
             };
-            Arc::new(Policy::compile(Some("shop".to_owned()), name.to_owned(), &spec))
+            Arc::new(Policy::compile(scope(Some("shop")), name.to_owned(), &spec).unwrap())
         };
-        let set = PolicySet::new([compile("a", 3), compile("b", 3), compile("c", 5)]);
-        let plan = set.covering(Some("shop"));
+        let policies = [compile("a", 3), compile("b", 3), compile("c", 5)];
+        let set = PolicySet::new(policies, Arc::default());
+        let plan = set.covering(Some("shop")).unwrap();
         assert_eq!(plan.spec_questions.len(), 1);
         assert_eq!(plan.spec_questions[0].askers.len(), 3);
         let asked: Vec<_> = plan.status_questions.iter().map(|it| it.askers.len()).collect();

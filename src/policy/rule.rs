@@ -1,5 +1,9 @@
 //! What a rule is.
 
+use std::borrow::Cow;
+
+use serde_json::Value;
+
 use crate::api::{DevOpsPolicySpec, Severity};
 
 use super::object::{Container, Spec};
@@ -12,6 +16,12 @@ pub struct Rule {
     /// The severity of its violations unless a policy says otherwise.
     pub severity: Severity,
     pub phase: Phase,
+    /// The fields of the policy's spec, beside its own, that its check depends on.
+    pub reads: &'static [&'static str],
+    /// The names of its checks, where it has several that are known beforehand.
+    pub checks: &'static [&'static str],
+    /// Whether it reads whole documents ([`Subject::document`]), which cost more than the view.
+    pub reads_document: bool,
     /// The source of the rule's file, whose module comment is its page.
     pub source: &'static str,
 }
@@ -29,9 +39,21 @@ impl Rule {
 /// spec; `None` where the spec leaves the rule off.
 pub enum Phase {
     /// From a pod's spec or a template: at admission, offline and in the audit.
-    Spec(fn(&DevOpsPolicySpec) -> Option<SpecCheck>),
+    Spec(fn(&DevOpsPolicySpec) -> Compiled<SpecCheck>),
     /// From a running pod: in the audit only. It can never deny.
-    Status(fn(&DevOpsPolicySpec) -> Option<StatusCheck>),
+    Status(fn(&DevOpsPolicySpec) -> Compiled<StatusCheck>),
+}
+
+/// A check, or `None` where the spec leaves the rule off.
+pub type Compiled<Check> = Result<Option<Check>, InvalidField>;
+
+/// A field of a policy's spec that no check can be made from.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{path}: {message}")]
+pub struct InvalidField {
+    /// From the policy's root: `spec.validations[0].expression`.
+    pub path: String,
+    pub message: String,
 }
 
 /// A rule with a policy's parameters, ready to judge specs.
@@ -40,10 +62,14 @@ pub type SpecCheck = Box<dyn Fn(&Subject<'_>, &mut Vec<Breach>) + Send + Sync>;
 pub type StatusCheck = Box<dyn Fn(&RunningPod<'_>, &mut Vec<Breach>) + Send + Sync>;
 
 /// One thing wrong with a pod. `path problem; remedy` is a sentence.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Breach {
+    /// Which check of the rule, where it has several: `hostPathVolumes` of podSecurity, a validation's name.
+    pub check: Option<Cow<'static, str>>,
+    /// The check's own severity, where it differs from the rule's.
+    pub severity: Option<Severity>,
     pub container: Option<String>,
-    /// The field at fault, from the object's root: `spec.containers[0].image`.
+    /// The field at fault, from the object's root: `spec.containers[0].image`. Empty where it is the whole pod.
     pub path: String,
     /// The value found; `None` where the field is missing.
     pub value: Option<String>,
@@ -51,6 +77,42 @@ pub struct Breach {
     pub problem: String,
     /// What would pass.
     pub remedy: String,
+    /// What podgate itself can do about it, safely.
+    pub fix: Option<Fix>,
+    /// Whether the check could not be decided. It counts as a violation: an error is not a pass.
+    pub undecided: bool,
+}
+
+impl Breach {
+    /// What it is called in messages, exemptions and overrides: the rule, or `RULE/CHECK`.
+    pub fn id(&self, rule: &Rule) -> Cow<'static, str> {
+        match &self.check {
+            None => Cow::Borrowed(rule.id),
+            Some(check) => Cow::Owned(format!("{}/{check}", rule.id)),
+        }
+    }
+
+    /// `path problem; remedy`, as far as they are given.
+    pub fn sentence(&self) -> String {
+        let mut text = self.path.clone();
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(&self.problem);
+        if !self.remedy.is_empty() {
+            text.push_str("; ");
+            text.push_str(&self.remedy);
+        }
+        text
+    }
+}
+
+/// A field and the value that makes its rule pass. Parents that are missing are made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fix {
+    /// From the object's root, as [`Breach::path`].
+    pub path: String,
+    pub value: Value,
 }
 
 /// What the status rules know of a pod.

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use super::object::{Metadata, Object, Spec};
+use super::document::Document;
+use super::object::{Annotations, Metadata, Object, Spec};
 
 /// A kind that podgate judges.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -135,12 +136,19 @@ pub enum NoPod {
 }
 
 /// What the rules judge: a pod, or the pod that a template would make.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     pub kind: Kind,
+    /// The namespace it is in, or will be in, where that is known.
+    pub namespace: Option<&'a str>,
+    /// The object's own metadata.
     pub metadata: Option<&'a Metadata<'a>>,
+    /// The pod's metadata: the object's own, or the template's.
+    pub pod_metadata: Option<&'a Metadata<'a>>,
     /// The pod's spec.
     pub spec: &'a Spec<'a>,
+    /// The pod as JSON and its namespace's metadata, for rules that read whatever they like.
+    pub document: Option<&'a Document>,
 }
 
 impl<'a> Subject<'a> {
@@ -150,21 +158,39 @@ impl<'a> Subject<'a> {
     /// Names the field that the kind cannot do without.
     pub fn of(kind: Kind, object: &'a Object<'a>) -> Result<Self, NoPod> {
         let path = kind.names().spec_path;
-        let template = |spec: &'a Option<Spec<'a>>| spec.as_ref()?.template.as_ref()?.spec.as_ref();
-        let spec = match kind {
-            Kind::Pod => object.spec.as_ref(),
-            Kind::PodTemplate => object.template.as_ref().and_then(|it| it.spec.as_ref()),
-            Kind::CronJob => {
-                let job = object.spec.as_ref().and_then(|spec| spec.job_template.as_ref());
-                job.and_then(|job| template(&job.spec))
+        let template = |spec: &'a Option<Spec<'a>>| spec.as_ref()?.template.as_deref();
+        let (metadata, spec) = match kind {
+            Kind::Pod => (object.metadata.as_ref(), object.spec.as_ref()),
+            _ => {
+                let template = match kind {
+                    Kind::PodTemplate => object.template.as_ref(),
+                    Kind::CronJob => {
+                        let job = object.spec.as_ref().and_then(|spec| spec.job_template.as_ref());
+                        job.and_then(|job| template(&job.spec))
+                    }
+                    _ => template(&object.spec),
+                };
+                (
+                    template.and_then(|it| it.metadata.as_ref()),
+                    template.and_then(|it| it.spec.as_ref()),
+                )
             }
-            _ => template(&object.spec),
         };
         let spec = spec.ok_or(NoPod::NoSpec(path))?;
         if spec.containers.as_ref().is_none_or(Vec::is_empty) {
             return Err(NoPod::NoContainers(path));
         }
-        Ok(Self { kind, metadata: object.metadata.as_ref(), spec })
+        let own = object.metadata.as_ref();
+        let namespace = own.map(|it| &*it.namespace).filter(|it| !it.is_empty());
+        let pod_metadata = metadata;
+        Ok(Self { kind, namespace, metadata: own, pod_metadata, spec, document: None })
+    }
+
+    /// The path of a field of the pod, from the object's root: of `metadata.labels`, in a Deployment,
+    /// `spec.template.metadata.labels`.
+    pub fn pod_path(&self, field: &str) -> String {
+        let spec = self.kind.names().spec_path;
+        format!("{}{field}", spec.strip_suffix("spec").unwrap_or_default())
     }
 
     /// Whether the pod ends by itself, so that nobody needs to probe it.
@@ -177,7 +203,7 @@ impl<'a> Subject<'a> {
     /// whatever an admission says.
     pub fn is_mirror(&self) -> bool {
         let annotations = self.metadata.and_then(|metadata| metadata.annotations.as_ref());
-        self.kind == Kind::Pod && annotations.is_some_and(|it| it.mirror.is_some())
+        self.kind == Kind::Pod && annotations.is_some_and(Annotations::is_mirror)
     }
 }
 

@@ -10,51 +10,45 @@
 //! workload where that is meant.)
 
 use super::super::image::ImageReference;
-use super::super::rule::{Breach, Phase, Rule, containers};
+use super::super::rule::{Breach, Phase, Rule};
 use super::super::text::{clip, quote};
 use super::super::workload::Subject;
-use crate::api::Severity;
+use super::images::{images, retag};
+use crate::api::{ImageTag, Severity};
 
 pub static RULE: Rule = Rule {
     id: "forbidLatestTag",
     severity: Severity::High,
-    phase: Phase::Spec(|spec| spec.forbid_latest_tag?.then(|| Box::new(check) as _)),
+    phase: Phase::Spec(|spec| {
+        if spec.forbid_latest_tag != Some(true) {
+            return Ok(None);
+        }
+        let tags = spec.image_tags.clone().unwrap_or_default();
+        Ok(Some(Box::new(move |subject, breaches| check(subject, &tags, breaches))))
+    }),
+    reads: &["imageTags"],
+    checks: &[],
+    reads_document: false,
     source: include_str!("forbid_latest_tag.rs"),
 };
 
-fn check(subject: &Subject<'_>, breaches: &mut Vec<Breach>) {
-    for place in containers(subject.spec) {
-        let name = Some(&*place.container.name);
-        breaches.extend(fault(&place.container.image, name, || place.path(subject, "image")));
+fn check(subject: &Subject<'_>, tags: &[ImageTag], breaches: &mut Vec<Breach>) {
+    for image in images(subject) {
+        let (why, remedy) = match ImageReference::parse(image.text) {
+            Ok(reference) if !reference.floats_on_latest() => continue,
+            Ok(reference) => {
+                let why = if reference.tag.is_none() { " (no tag means :latest)" } else { "" };
+                let name = clip(reference.name);
+                (why.to_owned(), format!("give a version, such as {name}:1.29"))
+            }
+            Err(error) => (
+                format!(", which is no image reference: {error}"),
+                "give a name and a version, such as nginx:1.29".to_owned(),
+            ),
+        };
+        let problem = format!("is {}{why}", quote(image.text));
+        breaches.push(image.breach(problem, remedy, retag(tags, image.text, |_| true)));
     }
-    for (index, volume) in subject.spec.volumes.iter().flatten().enumerate() {
-        let Some(image) = &volume.image else { continue };
-        let spec = subject.kind.names().spec_path;
-        let path = || format!("{spec}.volumes[{index}].image.reference");
-        breaches.extend(fault(&image.reference, None, path));
-    }
-}
-
-/// What is wrong with an image, and what would pass.
-fn fault(image: &str, container: Option<&str>, path: impl FnOnce() -> String) -> Option<Breach> {
-    let (why, remedy) = match ImageReference::parse(image) {
-        Ok(reference) if !reference.floats_on_latest() => return None,
-        Ok(reference) => {
-            let why = if reference.tag.is_none() { " (no tag means :latest)" } else { "" };
-            (why.to_owned(), format!("give a version, such as {}:1.29", clip(reference.name)))
-        }
-        Err(error) => (
-            format!(", which is no image reference: {error}"),
-            "give a name and a version, such as nginx:1.29".to_owned(),
-        ),
-    };
-    Some(Breach {
-        container: container.map(str::to_owned),
-        path: path(),
-        value: Some(image.to_owned()),
-        problem: format!("is {}{why}", quote(image)),
-        remedy,
-    })
 }
 
 #[cfg(test)]

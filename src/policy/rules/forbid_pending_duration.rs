@@ -11,20 +11,23 @@ pub static RULE: Rule = Rule {
     id: "forbidPendingDuration",
     severity: Severity::Medium,
     phase: Phase::Status(|spec| {
-        let seconds = spec.forbid_pending_duration?;
-        Some(Box::new(move |pod, breaches| check(pod, seconds, breaches)))
+        let Some(seconds) = spec.forbid_pending_duration else { return Ok(None) };
+        Ok(Some(Box::new(move |pod, breaches| check(pod, seconds, breaches))))
     }),
+    reads: &[],
+    checks: &[],
+    reads_document: false,
     source: include_str!("forbid_pending_duration.rs"),
 };
 
 fn check(pod: &RunningPod<'_>, seconds: u32, breaches: &mut Vec<Breach>) {
     if pod.phase == "Pending" && !pod.gated && pod.age_seconds > u64::from(seconds) {
         breaches.push(Breach {
-            container: None,
             path: "status.phase".to_owned(),
             value: Some("Pending".to_owned()),
             problem: format!("is \"Pending\" for {} s, more than {seconds} s", pod.age_seconds),
             remedy: "see what it waits for: kubectl describe pod".to_owned(),
+            ..Breach::default()
         });
     }
 }

@@ -10,9 +10,12 @@ pub static RULE: Rule = Rule {
     id: "maxRestartCount",
     severity: Severity::Critical,
     phase: Phase::Status(|spec| {
-        let maximum = spec.max_restart_count?;
-        Some(Box::new(move |pod, breaches| check(pod, maximum, breaches)))
+        let Some(maximum) = spec.max_restart_count else { return Ok(None) };
+        Ok(Some(Box::new(move |pod, breaches| check(pod, maximum, breaches))))
     }),
+    reads: &[],
+    checks: &[],
+    reads_document: false,
     source: include_str!("max_restart_count.rs"),
 };
 
@@ -24,6 +27,7 @@ fn check(pod: &RunningPod<'_>, maximum: u32, breaches: &mut Vec<Breach>) {
             value: Some(restarts.count.to_string()),
             problem: format!("is {}, more than {maximum}", restarts.count),
             remedy: "find out why it ends: kubectl logs --previous".to_owned(),
+            ..Breach::default()
         });
     }
 }

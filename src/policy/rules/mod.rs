@@ -2,6 +2,7 @@
 
 pub mod forbid_latest_tag;
 pub mod forbid_pending_duration;
+mod images;
 pub mod max_restart_count;
 mod probe;
 pub mod require_liveness_probe;

@@ -1,8 +1,11 @@
 //! What the two probe rules share: who needs a probe, and what to write.
 
+use serde_json::{Value, json};
+
 use super::super::object::Container;
-use super::super::rule::{Breach, Role, containers};
+use super::super::rule::{Breach, Fix, Role, containers};
 use super::super::workload::Subject;
+use crate::api::DefaultProbe;
 
 /// Reports each container that should have a probe and has none.
 ///
@@ -12,6 +15,7 @@ pub fn require(
     subject: &Subject<'_>,
     field: &str,
     has_probe: fn(&Container<'_>) -> bool,
+    default: Option<&DefaultProbe>,
     breaches: &mut Vec<Breach>,
 ) {
     if subject.runs_to_completion() {
@@ -20,23 +24,51 @@ pub fn require(
     for place in containers(subject.spec) {
         let serves = matches!(place.role, Role::App | Role::Sidecar);
         if serves && !has_probe(place.container) {
-            let port = probed_port(place.container);
+            let port = tcp_ports(place.container).next().unwrap_or(8080);
+            let path = place.path(subject, field);
+            let fix = default.and_then(|default| default_probe(default, place.container));
             breaches.push(Breach {
                 container: Some((*place.container.name).to_owned()),
-                path: place.path(subject, field),
-                value: None,
+                fix: fix.map(|value| Fix { path: path.clone(), value }),
+                path,
                 problem: "is missing".to_owned(),
                 remedy: format!("add one, such as {field}: {{tcpSocket: {{port: {port}}}}}"),
+                ..Breach::default()
             });
         }
     }
 }
 
-/// The first TCP port the container declares, so that the remedy can be copied.
-fn probed_port(container: &Container<'_>) -> i32 {
+/// The TCP ports the container declares.
+fn tcp_ports(container: &Container<'_>) -> impl Iterator<Item = i32> {
     let ports = container.ports.iter().flatten();
-    let mut tcp = ports.filter(|port| matches!(&*port.protocol, "" | "TCP"));
-    tcp.next().map_or(8080, |port| port.container_port)
+    ports.filter(|port| matches!(&*port.protocol, "" | "TCP")).map(|port| port.container_port)
+}
+
+/// The policy's probe, for a container that declares its port: asking a port that nothing serves
+/// would end a healthy container.
+fn default_probe(default: &DefaultProbe, container: &Container<'_>) -> Option<Value> {
+    let asked = default.http_get.as_ref().map(|get| get.port).or(default.tcp_port);
+    let port = match asked {
+        Some(port) => tcp_ports(container).find(|declared| *declared == port)?,
+        None => {
+            let mut ports = tcp_ports(container);
+            ports.next().filter(|_| ports.next().is_none())?
+        }
+    };
+    let mut probe = match &default.http_get {
+        Some(get) => json!({"httpGet": {"path": get.path, "port": port}}),
+        None => json!({"tcpSocket": {"port": port}}),
+    };
+    for (field, seconds) in [
+        ("initialDelaySeconds", default.initial_delay_seconds),
+        ("periodSeconds", default.period_seconds),
+    ] {
+        if let (Some(probe), Some(seconds)) = (probe.as_object_mut(), seconds) {
+            probe.insert(field.to_owned(), seconds.into());
+        }
+    }
+    Some(probe)
 }
 
 #[cfg(test)]

@@ -4,18 +4,30 @@
 //! it runs, and nothing else.
 //! Pods that run to completion, init containers and ephemeral ones need none.
 
-use super::super::rule::{Breach, Phase, Rule};
-use super::super::workload::Subject;
+use super::super::rule::{Phase, Rule};
 use super::probe;
 use crate::api::Severity;
 
 pub static RULE: Rule = Rule {
     id: "requireLivenessProbe",
     severity: Severity::Medium,
-    phase: Phase::Spec(|spec| spec.require_liveness_probe?.then(|| Box::new(check) as _)),
+    phase: Phase::Spec(|spec| {
+        if spec.require_liveness_probe != Some(true) {
+            return Ok(None);
+        }
+        let default = spec.default_probe.clone();
+        Ok(Some(Box::new(move |subject, breaches| {
+            probe::require(
+                subject,
+                "livenessProbe",
+                |it| it.liveness_probe.is_some(),
+                default.as_ref(),
+                breaches,
+            );
+        })))
+    }),
+    reads: &["defaultProbe"],
+    checks: &[],
+    reads_document: false,
     source: include_str!("require_liveness_probe.rs"),
 };
-
-fn check(subject: &Subject<'_>, breaches: &mut Vec<Breach>) {
-    probe::require(subject, "livenessProbe", |it| it.liveness_probe.is_some(), breaches);
-}

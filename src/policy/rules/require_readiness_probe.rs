@@ -4,18 +4,30 @@
 //! answer, and a rollout goes on past new pods that never will.
 //! Pods that run to completion, init containers and ephemeral ones need none.
 
-use super::super::rule::{Breach, Phase, Rule};
-use super::super::workload::Subject;
+use super::super::rule::{Phase, Rule};
 use super::probe;
 use crate::api::Severity;
 
 pub static RULE: Rule = Rule {
     id: "requireReadinessProbe",
     severity: Severity::Low,
-    phase: Phase::Spec(|spec| spec.require_readiness_probe?.then(|| Box::new(check) as _)),
+    phase: Phase::Spec(|spec| {
+        if spec.require_readiness_probe != Some(true) {
+            return Ok(None);
+        }
+        let default = spec.default_probe.clone();
+        Ok(Some(Box::new(move |subject, breaches| {
+            probe::require(
+                subject,
+                "readinessProbe",
+                |it| it.readiness_probe.is_some(),
+                default.as_ref(),
+                breaches,
+            );
+        })))
+    }),
+    reads: &["defaultProbe"],
+    checks: &[],
+    reads_document: false,
     source: include_str!("require_readiness_probe.rs"),
 };
-
-fn check(subject: &Subject<'_>, breaches: &mut Vec<Breach>) {
-    probe::require(subject, "readinessProbe", |it| it.readiness_probe.is_some(), breaches);
-}

@@ -17,7 +17,7 @@ pub fn breaches(rule: &Rule, policy: &DevOpsPolicySpec, spec: &str) -> Vec<Breac
     let object: Object = serde_json::from_str(&json).unwrap();
     let subject = Subject::of(Kind::Pod, &object).unwrap();
     let mut found = Vec::new();
-    if let Some(check) = compile(policy) {
+    if let Some(check) = compile(policy).unwrap() {
         check(&subject, &mut found);
     }
     found
@@ -31,7 +31,7 @@ pub fn status_breaches(
 ) -> Vec<Breach> {
     let Phase::Status(compile) = rule.phase else { panic!("{} is a spec rule", rule.id) };
     let mut found = Vec::new();
-    if let Some(check) = compile(policy) {
+    if let Some(check) = compile(policy).unwrap() {
         check(pod, &mut found);
     }
     found

@@ -1,0 +1,41 @@
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What a policy lets pass. Every field that is given must match; of a list, one entry must.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Exemption {
+    /// Rule ids, `podSecurity/CHECK` or `validations/NAME`.
+    #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 128)))]
+    pub rules: Vec<String>,
+    /// Kinds of the object or of the workload that owns it: `Deployment`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63)))]
+    pub kinds: Option<Vec<String>>,
+    /// Names of the object or of the workload that owns it; `*` stands for any text, `?` for one character.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 253)))]
+    pub names: Option<Vec<String>>,
+    /// Namespaces, in a ClusterDevOpsPolicy; `*` and `?` as in names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
+    pub namespaces: Option<Vec<String>>,
+    /// Containers, by name; `*` and `?` as in names. A violation of the whole pod has no container and does not match.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
+    pub containers: Option<Vec<String>>,
+    /// The container's image as written; `*` and `?` as in names.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 512)))]
+    pub images: Option<Vec<String>>,
+    /// Why it may pass.
+    #[schemars(length(min = 1, max = 256))]
+    pub reason: String,
+    /// Who answers for it.
+    #[schemars(length(min = 1, max = 120))]
+    pub owner: String,
+    /// When it stops (RFC 3339); never by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+}

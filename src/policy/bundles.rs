@@ -1,0 +1,101 @@
+//! The built-in bundles that a policy may start from.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+
+use crate::api::{BundleName, DevOpsPolicySpec};
+
+/// Changes whenever a bundle asks for something else.
+pub const VERSION: &str = "1";
+
+/// What a bundle sets.
+pub fn spec(bundle: BundleName) -> DevOpsPolicySpec {
+    // The bundles are tested to be specs.
+    serde_json::from_value(fields(bundle)).unwrap_or_default()
+}
+
+fn fields(bundle: BundleName) -> Value {
+    match bundle {
+        BundleName::Permissive => json!({
+            "enforcementMode": "audit",
+            "forbidLatestTag": true,
+            "requireLivenessProbe": true,
+            "requireReadinessProbe": true,
+            "maxRestartCount": 10,
+            "forbidPendingDuration": 600,
+        }),
+        BundleName::Baseline => json!({
+            "enforcementMode": "audit",
+            "forbidLatestTag": true,
+            "requireReadinessProbe": true,
+            "podSecurity": "baseline",
+            "requireResourceRequests": ["cpu", "memory"],
+        }),
+        BundleName::Restricted => json!({
+            "enforcementMode": "enforce",
+            "forbidLatestTag": true,
+            "requireLivenessProbe": true,
+            "requireReadinessProbe": true,
+            "maxRestartCount": 3,
+            "forbidPendingDuration": 300,
+            "podSecurity": "restricted",
+            "requireResourceRequests": ["cpu", "memory"],
+            "requireResourceLimits": ["memory"],
+        }),
+    }
+}
+
+/// The five founding checks, which apply where no policy is given.
+pub fn founding() -> DevOpsPolicySpec {
+    DevOpsPolicySpec {
+        forbid_latest_tag: Some(true),
+        require_liveness_probe: Some(true),
+        require_readiness_probe: Some(true),
+        max_restart_count: Some(3),
+        forbid_pending_duration: Some(300),
+        ..DevOpsPolicySpec::default()
+    }
+}
+
+/// A spec on top of the bundle it starts from: a field that is set wins, an explicit `false` too, and lists replace.
+pub fn effective(spec: &DevOpsPolicySpec) -> Cow<'_, DevOpsPolicySpec> {
+    let Some(bundle) = spec.bundle else { return Cow::Borrowed(spec) };
+    let mut merged = fields(bundle);
+    if let (Value::Object(merged), Ok(Value::Object(own))) =
+        (&mut merged, serde_json::to_value(spec))
+    {
+        merged.extend(own);
+    }
+    serde_json::from_value(merged).map_or(Cow::Borrowed(spec), Cow::Owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::EnforcementMode;
+
+    #[test]
+    fn every_bundle_is_a_spec() {
+        for bundle in BundleName::ALL {
+            serde_json::from_value::<DevOpsPolicySpec>(fields(bundle)).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_field_that_is_set_wins_over_the_bundle_and_the_rest_is_the_bundles() {
+        let own: DevOpsPolicySpec = serde_json::from_value(json!({
+            "bundle": "restricted",
+            "enforcementMode": "warn",
+            "requireLivenessProbe": false,
+            "requireResourceRequests": ["memory"],
+        }))
+        .unwrap();
+        let spec = effective(&own);
+        assert_eq!(spec.enforcement_mode, Some(EnforcementMode::Warn));
+        assert_eq!(spec.require_liveness_probe, Some(false));
+        assert_eq!(spec.require_resource_requests.as_ref().unwrap().len(), 1);
+        assert_eq!(spec.require_readiness_probe, Some(true));
+        assert_eq!(spec.max_restart_count, Some(3));
+    }
+}

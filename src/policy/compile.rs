@@ -1,0 +1,206 @@
+//! A policy's spec, compiled: checks with their parameters, and what weighs and excuses their findings.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use kube::core::{Selector, SelectorExt};
+
+use super::bundles;
+use super::exemption::CompiledExemption;
+use super::registry::RULES;
+use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, StatusCheck};
+use crate::api::{DevOpsPolicySpec, EnforcementMode, Severity};
+
+/// A policy, ready to judge.
+pub struct Policy {
+    pub scope: Scope,
+    pub name: String,
+    /// `NAMESPACE/NAME`, or the name alone where it judges all namespaces.
+    pub label: String,
+    pub mode: EnforcementMode,
+    /// In enforce, the least severity that denies.
+    pub deny_severity: Severity,
+    pub contact: Option<String>,
+    pub(super) exemptions: Vec<CompiledExemption>,
+    pub(super) spec_checks: Vec<Enabled<SpecCheck>>,
+    pub(super) status_checks: Vec<Enabled<StatusCheck>>,
+    severity_overrides: BTreeMap<String, Severity>,
+}
+
+/// The namespaces a policy judges.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// Its own: a `DevOpsPolicy` of a cluster.
+    Namespace(String),
+    /// Those it selects: a `ClusterDevOpsPolicy`; or all, where a file's policy names none.
+    Cluster(Selection),
+}
+
+/// Which namespaces, of all.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// By their labels; `None` selects all.
+    selector: Option<Selector>,
+    /// Names that are left out.
+    pub(super) excluded: Vec<String>,
+}
+
+impl Selection {
+    /// # Errors
+    /// The selector's operator or values are not what Kubernetes knows.
+    pub fn new(
+        selector: Option<&LabelSelector>,
+        excluded: Option<Vec<String>>,
+    ) -> Result<Self, InvalidField> {
+        let invalid = |error: kube::core::ParseExpressionError| InvalidField {
+            path: "spec.namespaceSelector".to_owned(),
+            message: error.to_string(),
+        };
+        let selector = selector.cloned().map(Selector::try_from).transpose().map_err(invalid)?;
+        let selector = selector.filter(|selector| !selector.selects_all());
+        Ok(Self { selector, excluded: excluded.unwrap_or_default() })
+    }
+}
+
+impl Scope {
+    /// Whether namespaces are chosen by labels, so that their labels must be known.
+    pub fn reads_labels(&self) -> bool {
+        matches!(self, Self::Cluster(Selection { selector: Some(_), .. }))
+    }
+
+    /// Whether it covers a namespace. Labels that are not known are taken to match.
+    pub fn covers(&self, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
+        match self {
+            Self::Namespace(own) => own == namespace,
+            Self::Cluster(Selection { selector, excluded }) => {
+                let selected = match (selector, labels) {
+                    (Some(selector), Some(labels)) => selector.matches(labels),
+                    _ => true,
+                };
+                selected && !excluded.iter().any(|name| name == namespace)
+            }
+        }
+    }
+
+    pub fn namespace(&self) -> Option<&str> {
+        match self {
+            Self::Namespace(namespace) => Some(namespace),
+            Self::Cluster(_) => None,
+        }
+    }
+}
+
+/// A rule that a policy switched on.
+pub(super) struct Enabled<Check> {
+    pub rule: &'static Rule,
+    /// Everything in the spec that the check depends on: two policies with the same ask the same.
+    pub parameters: String,
+    pub check: Arc<Check>,
+}
+
+impl Policy {
+    /// Makes the checks that a policy's spec asks for.
+    ///
+    /// # Errors
+    /// The first field of which no check can be made.
+    pub fn compile(
+        scope: Scope,
+        name: String,
+        spec: &DevOpsPolicySpec,
+    ) -> Result<Self, InvalidField> {
+        let spec = &bundles::effective(spec);
+        let fields = serde_json::to_value(spec).unwrap_or_default();
+        let mut spec_checks = Vec::new();
+        let mut status_checks = Vec::new();
+        for rule in RULES {
+            let parameters = || {
+                let all = std::iter::once(&rule.id).chain(rule.reads);
+                all.map(|field| fields.get(*field).map(ToString::to_string).unwrap_or_default())
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            };
+            match rule.phase {
+                Phase::Spec(compile) => {
+                    spec_checks.extend(enable(rule, compile(spec), parameters)?);
+                }
+                Phase::Status(compile) => {
+                    status_checks.extend(enable(rule, compile(spec), parameters)?);
+                }
+            }
+        }
+        let severity_overrides = spec.severity_overrides.clone().unwrap_or_default();
+        for id in severity_overrides.keys() {
+            known_id(spec, id).map_err(|message| InvalidField {
+                path: format!("spec.severityOverrides[\"{id}\"]"),
+                message,
+            })?;
+        }
+        let exemptions = spec.exemptions.iter().flatten().enumerate();
+        let exemptions = exemptions
+            .map(|(index, exemption)| CompiledExemption::new(index, exemption, &scope, spec));
+        Ok(Self {
+            mode: spec.enforcement_mode.unwrap_or_default(),
+            deny_severity: spec.deny_severity.unwrap_or(Severity::Low),
+            contact: spec.contact.clone(),
+            exemptions: exemptions.collect::<Result<_, _>>()?,
+            label: scope.namespace().map_or_else(|| name.clone(), |it| format!("{it}/{name}")),
+            scope,
+            name,
+            spec_checks,
+            status_checks,
+            severity_overrides,
+        })
+    }
+
+    /// How much a violation matters to this policy: what it says of the check, else of the rule, else what
+    /// the check says of itself, else the rule.
+    pub(super) fn severity(&self, rule: &Rule, breach: &Breach) -> Severity {
+        let own = || {
+            if self.severity_overrides.is_empty() {
+                return None;
+            }
+            let check = self.severity_overrides.get(&*breach.id(rule));
+            check.or_else(|| self.severity_overrides.get(rule.id)).copied()
+        };
+        own().or(breach.severity).unwrap_or(rule.severity)
+    }
+
+    /// The worst severity that a rule's violations have here, which is its weight in a score; `None` where it is off.
+    pub fn weight_of(&self, rule: &Rule) -> Option<Severity> {
+        let on = self.spec_checks.iter().any(|it| it.rule.id == rule.id)
+            || self.status_checks.iter().any(|it| it.rule.id == rule.id);
+        on.then(|| self.severity_overrides.get(rule.id).copied().unwrap_or(rule.severity))
+    }
+}
+
+/// Whether an id names a rule, or a check of one that has several.
+pub(super) fn known_id(spec: &DevOpsPolicySpec, id: &str) -> Result<(), String> {
+    let (rule, check) = id.split_once('/').map_or((id, None), |(rule, check)| (rule, Some(check)));
+    let Some(found) = RULES.into_iter().find(|it| it.id == rule) else {
+        return Err(format!("there is no rule {rule:?}; podgate explain lists them"));
+    };
+    let Some(check) = check else { return Ok(()) };
+    let validations = spec.validations.iter().flatten().map(|it| it.name.as_str());
+    let mut checks: Vec<&str> = found.checks.to_vec();
+    if found.id == "validations" {
+        checks.extend(validations);
+    }
+    if checks.contains(&check) {
+        return Ok(());
+    }
+    Err(if checks.is_empty() {
+        format!("{rule} is one check; write {rule:?}")
+    } else {
+        format!("{rule} has no check {check:?}; it has {}", checks.join(", "))
+    })
+}
+
+fn enable<Check>(
+    rule: &'static Rule,
+    check: Compiled<Check>,
+    parameters: impl Fn() -> String,
+) -> Result<Option<Enabled<Check>>, InvalidField> {
+    let check = check?;
+    Ok(check.map(|check| Enabled { rule, parameters: parameters(), check: Arc::new(check) }))
+}

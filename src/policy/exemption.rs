@@ -1,0 +1,133 @@
+//! What a policy lets pass, and for how long.
+
+use jiff::Timestamp;
+
+use super::compile::{Scope, known_id};
+use super::owner;
+use super::rule::{Breach, InvalidField, Rule, containers};
+use super::workload::Subject;
+use crate::api::{DevOpsPolicySpec, Exemption};
+
+/// An exemption, ready to match.
+pub(super) struct CompiledExemption {
+    exemption: Exemption,
+    expires_at: Option<Timestamp>,
+}
+
+impl CompiledExemption {
+    /// # Errors
+    /// The exemption names a rule there is not, or a namespace where the policy has but one.
+    pub fn new(
+        index: usize,
+        exemption: &Exemption,
+        scope: &Scope,
+        spec: &DevOpsPolicySpec,
+    ) -> Result<Self, InvalidField> {
+        let at = |field: &str, message: String| InvalidField {
+            path: format!("spec.exemptions[{index}].{field}"),
+            message,
+        };
+        for (rule, id) in exemption.rules.iter().enumerate() {
+            known_id(spec, id).map_err(|message| at(&format!("rules[{rule}]"), message))?;
+        }
+        if exemption.namespaces.is_some() && scope.namespace().is_some() {
+            let message = "only a ClusterDevOpsPolicy has more than one namespace".to_owned();
+            return Err(at("namespaces", message));
+        }
+        let expires_at = exemption.expires_at.as_ref().map(|time| time.0);
+        Ok(Self { exemption: exemption.clone(), expires_at })
+    }
+
+    pub fn expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// Whether it lets this violation pass: every field that is given matches.
+    pub fn covers(
+        &self,
+        rule: &Rule,
+        breach: &Breach,
+        subject: &Subject<'_>,
+        now: Timestamp,
+    ) -> bool {
+        let Exemption { rules, kinds, names, namespaces, containers, images, .. } = &self.exemption;
+        let id = breach.id(rule);
+        !self.expired(now)
+            && rules.iter().any(|it| *it == rule.id || *it == id)
+            && matches(namespaces.as_deref(), subject.namespace)
+            && matches(containers.as_deref(), breach.container.as_deref())
+            && (images.is_none() || matches(images.as_deref(), image_of(breach, subject)))
+            && (kinds.is_none() && names.is_none()
+                || owner::identities(subject).any(|identity| {
+                    kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|it| *it == identity.kind))
+                        && matches(names.as_deref(), Some(&identity.name))
+                }))
+    }
+}
+
+/// Whether a value matches one of the patterns; no patterns match anything.
+fn matches(patterns: Option<&[String]>, value: Option<&str>) -> bool {
+    patterns.is_none_or(|patterns| {
+        value.is_some_and(|value| patterns.iter().any(|pattern| glob(pattern, value)))
+    })
+}
+
+/// The image that a violation is about: its container's, or the value at fault.
+fn image_of<'a>(breach: &'a Breach, subject: &'a Subject<'_>) -> Option<&'a str> {
+    let Some(name) = &breach.container else { return breach.value.as_deref() };
+    let found = containers(subject.spec).find(|place| *place.container.name == **name);
+    found.map(|place| &*place.container.image)
+}
+
+/// Whether a pattern matches a whole text: `*` stands for any text, `?` for one character.
+fn glob(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
+    let (mut at, mut read) = (0, 0);
+    // Where the last `*` stands, and how much text it has taken so far.
+    let mut star = None;
+    while let Some(&character) = text.get(read) {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, read));
+                at += 1;
+            }
+            Some(&expected) if expected == '?' || expected == character => {
+                at += 1;
+                read += 1;
+            }
+            _ => {
+                let Some((position, taken)) = star else { return false };
+                star = Some((position, taken + 1));
+                at = position + 1;
+                read = taken + 1;
+            }
+        }
+    }
+    pattern.iter().skip(at).all(|rest| *rest == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_star_stands_for_any_text_and_a_question_mark_for_one_character() {
+        for (pattern, text, expected) in [
+            ("cart", "cart", true),
+            ("cart", "cart2", false),
+            ("cart-*", "cart-", true),
+            ("*-web-*", "shop-web-1", true),
+            ("*ab", "aab", true),
+            ("c?rt", "cart", true),
+            ("c?rt", "crt", false),
+            ("*", "", true),
+            ("", "", true),
+            ("", "x", false),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-b-b", false),
+        ] {
+            assert_eq!(glob(pattern, text), expected, "{pattern} against {text}");
+        }
+    }
+}
