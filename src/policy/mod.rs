@@ -23,6 +23,7 @@ pub mod object;
 pub mod owner;
 pub mod policy_file;
 pub mod policy_set;
+pub mod quantity;
 pub mod registry;
 pub mod rule;
 mod rules;
