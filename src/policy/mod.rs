@@ -12,6 +12,7 @@
 //!    [`message`] into words.
 
 pub mod bundles;
+mod cel;
 pub mod compile;
 pub mod decision;
 pub mod document;

@@ -15,3 +15,4 @@ pub mod required_labels;
 mod resources;
 #[cfg(test)]
 mod testing;
+pub mod validations;
