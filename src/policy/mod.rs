@@ -26,6 +26,7 @@ pub mod policy_set;
 pub mod registry;
 pub mod rule;
 mod rules;
+pub mod score;
 pub mod text;
 pub mod workload;
 
