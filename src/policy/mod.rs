@@ -21,6 +21,7 @@ pub mod image;
 pub mod message;
 pub mod object;
 pub mod owner;
+pub mod pod_status;
 pub mod policy_file;
 pub mod policy_set;
 pub mod registry;
