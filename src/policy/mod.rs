@@ -12,6 +12,7 @@
 //!    [`message`] into words.
 
 pub mod bundles;
+mod cel;
 pub mod compile;
 pub mod decision;
 pub mod document;
@@ -24,6 +25,7 @@ pub mod owner;
 pub mod pod_status;
 pub mod policy_file;
 pub mod policy_set;
+pub mod quantity;
 pub mod registry;
 pub mod rule;
 mod rules;
