@@ -19,6 +19,7 @@ use podgate::policy::document::Document;
 use podgate::policy::engine::{judge, judge_running};
 use podgate::policy::object::Object;
 use podgate::policy::patch;
+use podgate::policy::pod_status::PodStatus;
 use podgate::policy::policy_set::PolicySet;
 use podgate::policy::registry::RULES;
 use podgate::policy::rule::{Fix, Phase, Rule};
@@ -69,9 +70,10 @@ impl Fixtures {
         let mut subject = Subject::of(kind, &view).unwrap();
         subject.document = Some(&document);
         let now: Timestamp = NOW.parse().unwrap();
+        let status = PodStatus::deserialize(object).unwrap();
         let judgement = match self.rule.phase {
             Phase::Spec(_) => judge(plan, &subject, now),
-            Phase::Status(_) => judge_running(plan, &subject, &support::running(object, now), now),
+            Phase::Status(_) => judge_running(plan, &subject, &status.running(now), now),
         };
         let found = judgement.violations.into_iter().map(|finding| Found {
             text: format!("{}: {}", finding.id(), finding.breach.sentence()),
@@ -224,16 +226,5 @@ fn a_container_that_fails_fails_as_an_init_container_too_where_the_rule_applies(
             let still: Vec<_> = after.iter().filter_map(|found| found.container.clone()).collect();
             assert_eq!(still, failing, "{}: {:#?}", path.display(), texts(&after));
         }
-    }
-}
-
-mod support {
-    use super::{Timestamp, Value};
-    use podgate::policy::rule::RunningPod;
-
-    /// What the audit would know of the pod.
-    pub fn running(pod: &Value, now: Timestamp) -> RunningPod<'_> {
-        let _ = (pod, now);
-        RunningPod::default()
     }
 }

@@ -1,8 +1,11 @@
 //! The command line: one file a command. Data goes to stdout, everything else
 //! to stderr.
 
+mod age;
+mod columns;
 mod crd;
 mod explain;
+mod list;
 mod output;
 mod serve;
 
@@ -29,6 +32,9 @@ enum Command {
     /// The webhook and what belongs to it.
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// What runs in a cluster.
+    #[command(subcommand)]
+    List(list::ListCommand),
     /// The custom resource definitions.
     #[command(subcommand)]
     Crd(crd::CrdCommand),
@@ -56,6 +62,24 @@ struct ClusterArgs {
 impl ClusterArgs {
     fn target(&self) -> Target {
         Target { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
+    }
+}
+
+/// Which namespaces, as kubectl's flags say it.
+#[derive(Args, Debug)]
+struct NamespaceArgs {
+    /// The namespace [default: the context's]
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+}
+
+impl NamespaceArgs {
+    /// The one namespace that is meant, or `None` for all of them.
+    fn one(&self, default: &str) -> Option<String> {
+        (!self.all_namespaces).then(|| self.namespace.clone().unwrap_or_else(|| default.to_owned()))
     }
 }
 
@@ -108,6 +132,7 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Serve(args) | Command::Webhook(WebhookCommand::Serve(args)) => args.run(),
+            Command::List(command) => command.run(),
             Command::Crd(command) => command.run(),
             Command::Explain(args) => args.run(),
         }

@@ -24,12 +24,14 @@ pub mod message;
 pub mod object;
 pub mod owner;
 pub mod patch;
+pub mod pod_status;
 pub mod policy_file;
 pub mod policy_set;
 pub mod quantity;
 pub mod registry;
 pub mod rule;
 mod rules;
+pub mod score;
 pub mod text;
 pub mod workload;
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::api::{DevOpsPolicySpec, Severity};
 
 use super::object::{Container, Spec};
+use super::score::Degree;
 use super::workload::Subject;
 
 /// A rule of the catalogue. Its id is the name of the field of
@@ -81,6 +82,8 @@ pub struct Breach {
     pub fix: Option<Fix>,
     /// Whether the check could not be decided. It counts as a violation: an error is not a pass.
     pub undecided: bool,
+    /// How much of a violation it is in the score.
+    pub degree: Degree,
 }
 
 impl Breach {

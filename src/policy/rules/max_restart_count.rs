@@ -4,6 +4,7 @@
 //! phase says. Seen on running pods only, so it never denies.
 
 use super::super::rule::{Breach, Phase, Rule, RunningPod};
+use super::super::score::restart_degree;
 use crate::api::Severity;
 
 pub static RULE: Rule = Rule {
@@ -27,6 +28,7 @@ fn check(pod: &RunningPod<'_>, maximum: u32, breaches: &mut Vec<Breach>) {
             value: Some(restarts.count.to_string()),
             problem: format!("is {}, more than {maximum}", restarts.count),
             remedy: "find out why it ends: kubectl logs --previous".to_owned(),
+            degree: restart_degree(restarts.count - maximum, maximum),
             ..Breach::default()
         });
     }
@@ -54,5 +56,6 @@ mod tests {
         assert_eq!(found[0].container.as_deref(), Some("crash"));
         assert_eq!(found[0].path, "status.containerStatuses[1].restartCount");
         assert_eq!(found[0].problem, "is 4, more than 3");
+        assert_eq!(found[0].degree, restart_degree(1, 3));
     }
 }
