@@ -162,11 +162,11 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, "kind: A\n").unwrap();
         }
+        let all = ["a/y.json", "a/z.yml", "b.yaml", "c.yaml"].map(str::to_owned);
+        assert_eq!(names(dir.path(), &["a", "b.yaml", "c.yaml", "b.yaml"]).0, all);
         #[cfg(unix)]
         std::os::unix::fs::symlink(dir.path(), dir.path().join("a/loop")).unwrap();
-        let all = ["a/y.json", "a/z.yml", "b.yaml", "c.yaml"].map(str::to_owned);
-        assert_eq!(names(dir.path(), &["."]).0.len(), 4);
-        assert_eq!(names(dir.path(), &["a", "b.yaml", "c.yaml", "b.yaml"]).0, all);
+        assert_eq!(names(dir.path(), &["."]).0.len(), all.len());
         // What is named is read, whatever it is called.
         assert_eq!(names(dir.path(), &["notes.txt"]).0, ["notes.txt"]);
     }
