@@ -14,7 +14,7 @@ use super::{ClusterArgs, Failure, block_on, output};
 use crate::api::Classification;
 use crate::clusters;
 use crate::policy::text::clip;
-use crate::scan::analysis::{Analysis, NamespaceScore};
+use crate::scan::analysis::Analysis;
 use crate::scan::cluster::{self, AnalysisError, Extent};
 use crate::scan::report::Violation;
 
@@ -202,7 +202,7 @@ fn violations<'a>(results: impl Iterator<Item = &'a Violation>, wide: bool) -> S
 mod tests {
     use super::*;
     use crate::api::Severity;
-    use crate::scan::analysis::{ClusterScore, RuleScore};
+    use crate::scan::analysis::{ClusterScore, NamespaceScore, RuleScore};
     use crate::scan::report::Summary;
 
     fn violation(number: usize) -> Violation {

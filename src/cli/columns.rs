@@ -26,12 +26,10 @@ impl Cell {
     }
 }
 
-/// A table with a line of headings, each line ended.
-pub(super) fn table(headings: &[&str], rows: Vec<Vec<Cell>>) -> String {
-    let headings = headings.iter().map(|heading| Cell::new(heading)).collect();
-    let rows: Vec<_> = std::iter::once(headings).chain(rows).collect();
+/// One line a row, without line breaks.
+pub(super) fn align(rows: &[Vec<Cell>]) -> Vec<String> {
     let mut widths: Vec<usize> = Vec::new();
-    for row in &rows {
+    for row in rows {
         widths.resize(widths.len().max(row.len()), 0);
         for (width, Cell(text)) in widths.iter_mut().zip(row) {
             *width = text.chars().count().max(*width);
@@ -41,9 +39,16 @@ pub(super) fn table(headings: &[&str], rows: Vec<Vec<Cell>>) -> String {
         let cells = row.iter().zip(&widths);
         let line: String =
             cells.map(|(Cell(text), width)| format!("{text:0$}", width + GAP)).collect();
-        format!("{}\n", line.trim_end())
+        line.trim_end().to_owned()
     };
     rows.iter().map(line).collect()
+}
+
+/// A table with a line of headings, each line ended.
+pub(super) fn table(headings: &[&str], rows: Vec<Vec<Cell>>) -> String {
+    let headings = headings.iter().map(|heading| Cell::new(heading)).collect();
+    let rows: Vec<_> = std::iter::once(headings).chain(rows).collect();
+    align(&rows).into_iter().map(|line| line + "\n").collect()
 }
 
 #[cfg(test)]

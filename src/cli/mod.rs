@@ -3,6 +3,7 @@
 
 mod age;
 mod analyze;
+mod check;
 mod columns;
 mod crd;
 mod explain;
@@ -34,6 +35,8 @@ enum Command {
     /// The webhook and what belongs to it.
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Preflight: API, permissions, CRDs, webhooks, policies, and what to do about what is wrong.
+    Check(check::CheckArgs),
     /// Judge what runs in a cluster, once: scores, classes, worst rules, lost points.
     Analyze(analyze::AnalyzeArgs),
     /// What runs in a cluster.
@@ -144,6 +147,7 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Serve(args) | Command::Webhook(WebhookCommand::Serve(args)) => args.run(),
+            Command::Check(args) => args.run(),
             Command::Analyze(args) => args.run(),
             Command::List(command) => command.run(),
             Command::Crd(command) => command.run(),

@@ -240,11 +240,11 @@ impl Namespace<'_> {
                 rule.violations += 1;
                 rule.severity = rule.severity.min(found.severity);
                 let mut message = found.message;
-                if kind != "Pod" {
-                    message = format!(
-                        "{message} ({} of {} pods, such as {})",
-                        found.pods, facts.pods, found.pod
-                    );
+                if facts.pods > 1 {
+                    let (some, all, pod) = (found.pods, facts.pods, found.pod);
+                    message = format!("{message} ({some} of {all} pods, such as {pod})");
+                } else if kind != "Pod" {
+                    message = format!("{message} (pod {})", found.pod);
                 }
                 results.push(Violation {
                     file: None,

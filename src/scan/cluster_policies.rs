@@ -41,6 +41,9 @@ impl ClusterPolicies {
     ) -> Result<Self, ClusterError> {
         let mut read = Self::default();
         if !everywhere || read.own(cluster, None).await? {
+            if everywhere && namespaces.clone().next().is_none() {
+                read.fault("the DevOpsPolicies", "cannot be read");
+            }
             for namespace in namespaces {
                 if read.own(cluster, Some(namespace)).await? {
                     read.fault(
