@@ -384,7 +384,9 @@ fn what_an_analysis_finds_decides_how_it_exits(plane: &Plane) {
     analyze(&["-n", "shopp"]).exits(2).says(&["there is no namespace \"shopp\""]);
     analyze(&["-n", "kube-system"]).exits(2).says(&["kube-system is a protected namespace"]);
     let unreachable = tempfile::tempdir().unwrap();
-    let kubeconfig = elsewhere(&plane.0.kubeconfig("admin"), unreachable.path());
+    let kubeconfig = altered(&plane.0.kubeconfig("admin"), unreachable.path(), |config| {
+        config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");
+    });
     let output = binary::run(&["analyze", "--kubeconfig", kubeconfig.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(3));
     assert!(text(&output.stderr).contains("does not answer"), "{}", text(&output.stderr));
@@ -412,11 +414,11 @@ fn a_cluster_policy_is_in_force_where_its_selector_matches(plane: &Plane) {
     plane.kubectl_ok(&["delete", "clusterdevopspolicy", "team-a"], "");
 }
 
-/// A kubeconfig whose server nobody is at.
-fn elsewhere(kubeconfig: &Path, dir: &Path) -> PathBuf {
-    let mut config: Value = serde_json::from_slice(&std::fs::read(kubeconfig).unwrap()).unwrap();
-    config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");
-    let copy = dir.join("elsewhere");
+/// A copy of a kubeconfig, changed.
+fn altered(kubeconfig: &Path, dir: &Path, change: impl Fn(&mut Value)) -> PathBuf {
+    let mut config = serde_json::from_slice(&std::fs::read(kubeconfig).unwrap()).unwrap();
+    change(&mut config);
+    let copy = dir.join("altered");
     std::fs::write(&copy, config.to_string()).unwrap();
     copy
 }
@@ -424,7 +426,10 @@ fn elsewhere(kubeconfig: &Path, dir: &Path) -> PathBuf {
 fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane) {
     // Nothing at all: the context's namespace is tried, and refused.
     let refused = plane.podgate("jane", &["analyze"]).exits(3);
-    refused.says(&["cannot list resource \"pods\"", "in the namespace \"default\""]);
+    refused.says(&[
+        "so only default is analysed; choose another with -n",
+        "cannot list resource \"pods\" in API group \"\" in the namespace \"default\"",
+    ]);
 
     let grant = |args: &[&str]| plane.kubectl_ok(&[&["create"], args].concat(), "");
     grant(&[
@@ -442,9 +447,20 @@ fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane
     ]);
     assert_eq!(shop.json()["namespaces"][0]["score"], 59);
 
-    // Without -n it is told how to choose.
-    let refused = plane.podgate("jane", &["analyze"]).exits(3);
-    refused.says(&["in the namespace \"default\""]);
+    // Without -n it is the context's namespace, and that is told.
+    let dir = tempfile::tempdir().unwrap();
+    let in_shop = altered(&plane.0.kubeconfig("jane"), dir.path(), |config| {
+        config["contexts"][0]["context"]["namespace"] = json!("shop");
+    });
+    let output = binary::run(&["analyze", "--kubeconfig", in_shop.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(3));
+    let told = "so only shop is analysed; choose another with -n";
+    assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
+    assert!(
+        text(&output.stdout).contains("shop        59      Degraded"),
+        "{}",
+        text(&output.stdout)
+    );
 
     // Where namespaces can be listed, each is tried.
     grant(&[

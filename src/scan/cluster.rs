@@ -72,7 +72,8 @@ pub async fn analyse(
             if let Some(message) = pods(cluster, Some(name), &mut judged).await? {
                 judged.leave_out(name, &format!("its pods cannot be read: {message}"));
                 if judged.is_empty() {
-                    return Err(ClusterError::Forbidden(message).into());
+                    let all: Vec<_> = wanted.note.into_iter().chain([message]).collect();
+                    return Err(ClusterError::Forbidden(all.join("; ")).into());
                 }
             }
         }
