@@ -15,7 +15,7 @@ mod serve;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::clusters::{ClusterError, Target};
 use crate::runtime::ServeError;
@@ -154,6 +154,11 @@ impl Cli {
             Command::Explain(args) => args.run(),
         }
     }
+}
+
+/// The whole command line, for pages and completions made from it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs a command that talks to something.

@@ -25,6 +25,8 @@ pub struct Rule {
     pub reads_document: bool,
     /// The source of the rule's file, whose module comment is its page.
     pub source: &'static str,
+    /// A pod that fails, as the rule's fixtures have it, and one that passes.
+    pub examples: [&'static str; 2],
 }
 
 impl Rule {
@@ -35,6 +37,33 @@ impl Rule {
         lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
     }
 }
+
+impl Rule {
+    /// A pod that fails, and what passes instead, as YAML.
+    pub fn examples(&self) -> (&'static str, &'static str) {
+        let [fails, passes] = self.examples;
+        (without_comments(fails), without_comments(passes))
+    }
+}
+
+/// A fixture begins with the findings it must lead to, as comments.
+fn without_comments(mut text: &str) -> &str {
+    while let Some((_, rest)) = text.split_once('\n').filter(|_| text.starts_with('#')) {
+        text = rest;
+    }
+    text
+}
+
+/// The examples of a rule, from the folder of its fixtures.
+macro_rules! examples {
+    ($rule:literal, $fails:literal, $passes:literal) => {
+        [
+            include_str!(concat!("../../../tests/rules/", $rule, "/", $fails, ".yaml")),
+            include_str!(concat!("../../../tests/rules/", $rule, "/", $passes, ".yaml")),
+        ]
+    };
+}
+pub(super) use examples;
 
 /// When a rule can be decided, with the way to make its check from a policy's
 /// spec; `None` where the spec leaves the rule off.

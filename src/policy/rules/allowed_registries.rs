@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use super::super::image::ImageReference;
-use super::super::rule::{Breach, InvalidField, Phase, Rule};
+use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};
 use super::super::text::{clip, quote};
 use super::super::workload::Subject;
 use super::images::images;
@@ -30,6 +30,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     source: include_str!("allowed_registries.rs"),
+    examples: examples!("allowedRegistries", "fail", "pass"),
 };
 
 /// A registry, or a path in one.

@@ -3,7 +3,7 @@
 //! A container that restarts again and again is crashing, whatever its pod's
 //! phase says. Seen on running pods only, so it never denies.
 
-use super::super::rule::{Breach, Phase, Rule, RunningPod};
+use super::super::rule::{Breach, Phase, Rule, RunningPod, examples};
 use super::super::score::restart_degree;
 use crate::api::Severity;
 
@@ -18,6 +18,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     source: include_str!("max_restart_count.rs"),
+    examples: examples!("maxRestartCount", "fail", "pass"),
 };
 
 fn check(pod: &RunningPod<'_>, maximum: u32, breaches: &mut Vec<Breach>) {

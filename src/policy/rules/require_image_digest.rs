@@ -4,7 +4,7 @@
 //! node and every roll-back runs the same. Keep the tag beside it for people to read.
 
 use super::super::image::ImageReference;
-use super::super::rule::{Breach, Phase, Rule};
+use super::super::rule::{Breach, Phase, Rule, examples};
 use super::super::text::{clip, quote};
 use super::super::workload::Subject;
 use super::images::{images, retag};
@@ -24,6 +24,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     source: include_str!("require_image_digest.rs"),
+    examples: examples!("requireImageDigest", "fail", "fixed"),
 };
 
 fn check(subject: &Subject<'_>, tags: &[ImageTag], breaches: &mut Vec<Breach>) {

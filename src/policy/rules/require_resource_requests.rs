@@ -6,7 +6,7 @@
 //!
 //! A LimitRange of the namespace may add what is missing here, after podgate has looked; podgate does not simulate it.
 
-use super::super::rule::{Phase, Rule};
+use super::super::rule::{Phase, Rule, examples};
 use super::resources::{Asked, Side};
 use crate::api::Severity;
 
@@ -22,4 +22,5 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     source: include_str!("require_resource_requests.rs"),
+    examples: examples!("requireResourceRequests", "fail", "fixed"),
 };

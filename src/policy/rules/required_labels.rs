@@ -6,7 +6,7 @@
 
 use regex::{Regex, RegexBuilder};
 
-use super::super::rule::{Breach, InvalidField, Phase, Rule};
+use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};
 use super::super::text::{clip, quote};
 use super::super::workload::Subject;
 use crate::api::{RequiredLabel, Severity};
@@ -29,6 +29,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     source: include_str!("required_labels.rs"),
+    examples: examples!("requiredLabels", "fail", "pass"),
 };
 
 struct Required {

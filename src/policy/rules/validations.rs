@@ -12,7 +12,7 @@
 //! eight of them, a pattern that is not written out as a string.
 
 use super::super::cel::Expressions;
-use super::super::rule::{Breach, Phase, Rule};
+use super::super::rule::{Breach, Phase, Rule, examples};
 use super::super::workload::Subject;
 use crate::api::{Severity, Validation};
 
@@ -34,6 +34,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: true,
     source: include_str!("validations.rs"),
+    examples: examples!("validations", "fail", "pass"),
 };
 
 fn check(
