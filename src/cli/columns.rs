@@ -1,49 +1,54 @@
-//! Rows in columns, as kubectl prints them.
+//! Aligned columns without borders, as kubectl prints them.
 
-/// What stands where a cell is empty.
-const NONE: &str = "<none>";
-/// Between two columns.
+/// Between two columns, as in kubectl.
 const GAP: usize = 3;
 
-/// Rows under a header. Every row has a cell for each column.
-pub(super) struct Columns {
-    rows: Vec<Vec<String>>,
-}
+/// A text of one line that is safe for a terminal.
+#[derive(Debug)]
+pub(super) struct Cell(String);
 
-impl Columns {
-    pub(super) fn new<const N: usize>(header: [&str; N]) -> Self {
-        Self { rows: vec![header.map(str::to_owned).to_vec()] }
-    }
-
-    /// Cells hold no text that a terminal would obey; an empty one is shown as `<none>`.
-    pub(super) fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
-    }
-
-    /// The lines, each as short as its last cell allows.
-    pub(super) fn text(&self) -> String {
-        let mut widths = Vec::new();
-        for row in &self.rows {
-            widths.resize(widths.len().max(row.len()), 0);
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = shown(cell).chars().count().max(*width);
+impl Cell {
+    pub(super) fn new(text: &str) -> Self {
+        let mut shown = String::with_capacity(text.len());
+        for character in text.chars() {
+            if character.is_control() {
+                shown.extend(character.escape_debug());
+            } else {
+                shown.push(character);
             }
         }
-        let mut text = String::new();
-        for row in &self.rows {
-            let cells = row.iter().zip(&widths);
-            let line: String = cells
-                .map(|(cell, width)| format!("{:width$}", shown(cell), width = width + GAP))
-                .collect();
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text
+        Self(shown)
+    }
+
+    /// The same, with kubectl's word for what is empty.
+    pub(super) fn or_none(text: &str) -> Self {
+        Self::new(if text.is_empty() { "<none>" } else { text })
     }
 }
 
-fn shown(cell: &str) -> &str {
-    if cell.is_empty() { NONE } else { cell }
+/// One line a row, without line breaks.
+pub(super) fn align(rows: &[Vec<Cell>]) -> Vec<String> {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, Cell(text)) in widths.iter_mut().zip(row) {
+            *width = text.chars().count().max(*width);
+        }
+    }
+    let line = |row: &Vec<Cell>| {
+        let cells = row.iter().zip(&widths);
+        let line: String =
+            cells.map(|(Cell(text), width)| format!("{text:0$}", width + GAP)).collect();
+        line.trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
+}
+
+/// A table with a line of headings, each line ended.
+pub(super) fn table(headings: &[&str], rows: Vec<Vec<Cell>>) -> String {
+    let headings = headings.iter().map(|heading| Cell::new(heading)).collect();
+    let rows: Vec<_> = std::iter::once(headings).chain(rows).collect();
+    align(&rows).into_iter().map(|line| line + "\n").collect()
 }
 
 #[cfg(test)]
@@ -51,14 +56,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell_in_characters() {
-        let mut columns = Columns::new(["NAME", "NODE", "OWNER"]);
-        columns.row(["web-überlang", "", "Deployment/web"].map(str::to_owned).to_vec());
-        columns.row(["a", "n1", ""].map(str::to_owned).to_vec());
-        insta::assert_snapshot!(columns.text(), @r"
+    fn columns_are_as_wide_as_their_widest_cell_and_lines_end_with_their_text() {
+        let row = |cells: [&str; 3]| cells.map(Cell::or_none).into();
+        let rows = vec![row(["web-überlang", "", "Deployment/web"]), row(["a", "n1", ""])];
+        insta::assert_snapshot!(table(&["NAME", "NODE", "OWNER"], rows), @r"
         NAME           NODE     OWNER
         web-überlang   <none>   Deployment/web
         a              n1       <none>
         ");
+    }
+
+    #[test]
+    fn what_an_object_holds_does_not_steer_the_terminal() {
+        assert_eq!(
+            table(&["A"], vec![vec![Cell::new("\"a\u{1b}[2J\nb")]]),
+            "A\n\"a\\u{1b}[2J\\nb\n"
+        );
     }
 }

@@ -2,9 +2,12 @@
 //! to stderr.
 
 mod age;
+mod analyze;
+mod check;
 mod columns;
 mod crd;
 mod explain;
+mod gate;
 mod list;
 mod output;
 mod serve;
@@ -32,6 +35,10 @@ enum Command {
     /// The webhook and what belongs to it.
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Preflight: API, permissions, CRDs, webhooks, policies, and what to do about what is wrong.
+    Check(check::CheckArgs),
+    /// Judge what runs in a cluster, once: scores, classes, worst rules, lost points.
+    Analyze(analyze::AnalyzeArgs),
     /// What runs in a cluster.
     #[command(subcommand)]
     List(list::ListCommand),
@@ -92,6 +99,12 @@ pub enum Failure {
     /// The cluster, or I/O: exit code 3.
     #[error("{0}")]
     Cluster(String),
+    /// Violations that --fail-on counts: exit code 1.
+    #[error("{0}")]
+    Findings(String),
+    /// A score below --min-score: exit code 4.
+    #[error("{0}")]
+    Score(String),
 }
 
 impl Failure {
@@ -99,6 +112,8 @@ impl Failure {
         match self {
             Self::Input(_) => ExitCode::from(2),
             Self::Cluster(_) => ExitCode::from(3),
+            Self::Findings(_) => ExitCode::from(1),
+            Self::Score(_) => ExitCode::from(4),
         }
     }
 }
@@ -132,6 +147,8 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Serve(args) | Command::Webhook(WebhookCommand::Serve(args)) => args.run(),
+            Command::Check(args) => args.run(),
+            Command::Analyze(args) => args.run(),
             Command::List(command) => command.run(),
             Command::Crd(command) => command.run(),
             Command::Explain(args) => args.run(),
