@@ -10,6 +10,7 @@ use crate::manifests::documents::Fault;
 use crate::manifests::node::Position;
 use crate::manifests::policy_file::{self, PolicyDocument};
 use crate::metrics::PolicyMetrics;
+use crate::policy::compile::Policy;
 use crate::policy::policy_set::{Policies, PolicySet};
 
 /// How often the files are looked at. They are read whole each time: modified
@@ -110,7 +111,19 @@ fn is_manifest(path: &Path) -> bool {
     path.extension().is_some_and(|it| it == "yaml" || it == "yml" || it == "json")
 }
 
+/// The policies of files and folders, once.
+///
+/// # Errors
+/// Names the file, and the line and column where there is one.
+pub fn load(paths: &[PathBuf]) -> Result<Vec<Arc<Policy>>, FilesError> {
+    policies(&read(paths)?)
+}
+
 fn compile(texts: &Texts) -> Result<PolicySet, FilesError> {
+    Ok(PolicySet::new(policies(texts)?, Arc::default()))
+}
+
+fn policies(texts: &Texts) -> Result<Vec<Arc<Policy>>, FilesError> {
     let mut first = BTreeMap::new();
     let mut policies = Vec::new();
     for (path, text) in texts {
@@ -125,7 +138,7 @@ fn compile(texts: &Texts) -> Result<PolicySet, FilesError> {
             policies.push(policy);
         }
     }
-    Ok(PolicySet::new(policies, Arc::default()))
+    Ok(policies)
 }
 
 #[cfg(test)]

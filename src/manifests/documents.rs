@@ -5,9 +5,9 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, Tag, options};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag, options};
 
-use super::node::{Content, Entry, Node, Position};
+use super::node::{Content, Entry, Form, Node, Position};
 use super::scalar::Scalar;
 
 /// How deep values may nest: nothing Kubernetes knows comes near.
@@ -143,9 +143,8 @@ struct Tree<'t> {
 
 /// A list or map whose end has not been read.
 struct Open<'t> {
-    at: Position,
+    node: Node<'t>,
     anchor: usize,
-    content: Content<'t>,
     /// The key that waits for its value.
     key: Option<(Cow<'t, str>, Position)>,
     /// Maps that `<<` brings in.
@@ -155,27 +154,33 @@ struct Open<'t> {
 impl<'t> Tree<'t> {
     fn event(&mut self, event: Event<'t>, span: &Span) -> Result<(), Fault> {
         let at = position(span);
+        let (start, end) = bytes(span);
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let content = Content::Scalar(scalar(text, style, tag.as_deref()));
-                self.value(Node { at, content }, anchor)
+                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let form = if block { Form::Block } else { Form::Flow };
+                self.value(Node { at, start, end, form, content }, anchor)
             }
-            Event::SequenceStart(_, anchor, _) => {
-                self.open(at, anchor, Content::List(Vec::new()));
+            Event::SequenceStart(style, anchor, _) => {
+                self.open(style, anchor, span, Content::List(Vec::new()));
                 Ok(())
             }
-            Event::MappingStart(_, anchor, _) => {
-                self.open(at, anchor, Content::Map(Vec::new()));
+            Event::MappingStart(style, anchor, _) => {
+                self.open(style, anchor, span, Content::Map(Vec::new()));
                 Ok(())
             }
             Event::SequenceEnd | Event::MappingEnd => {
                 let Some(open) = self.open.pop() else { return Ok(()) };
-                let Open { at, anchor, content, merged, .. } = open;
-                let content = match content {
-                    Content::Map(entries) => Content::Map(with_merged(entries, merged)?),
-                    content => content,
-                };
-                self.value(Node { at, content }, anchor)
+                let Open { mut node, anchor, merged, .. } = open;
+                // A block ends with what is last in it; its end event comes where the next thing begins.
+                if node.form == Form::Flow {
+                    node.end = end;
+                }
+                if let Content::Map(entries) = &mut node.content {
+                    with_merged(entries, merged)?;
+                }
+                self.value(node, anchor)
             }
             Event::Alias(anchor) => {
                 let Some((node, size)) = self.anchors.get(&anchor) else {
@@ -189,15 +194,18 @@ impl<'t> Tree<'t> {
                     let message = format!("its aliases stand for more than {MAX_ALIASED} values");
                     return Err(Fault { at, message });
                 }
-                let node = node.clone();
+                let node = Node { form: Form::Alias, start, end, ..node.clone() };
                 self.value(node, 0)
             }
             _ => Ok(()),
         }
     }
 
-    fn open(&mut self, at: Position, anchor: usize, content: Content<'t>) {
-        self.open.push(Open { at, anchor, content, key: None, merged: Vec::new() });
+    fn open(&mut self, style: StructureStyle, anchor: usize, span: &Span, content: Content<'t>) {
+        let form = if style == StructureStyle::Block { Form::Block } else { Form::Flow };
+        let (start, end) = bytes(span);
+        let node = Node { at: position(span), start, end, form, content };
+        self.open.push(Open { node, anchor, key: None, merged: Vec::new() });
     }
 
     /// Puts a value where it belongs: a key, a key's value, an item, or the whole document.
@@ -209,7 +217,8 @@ impl<'t> Tree<'t> {
             self.root = Some(node);
             return Ok(());
         };
-        match &mut open.content {
+        open.node.end = open.node.end.max(node.end);
+        match &mut open.node.content {
             Content::List(items) => items.push(node),
             Content::Map(entries) => match open.key.take() {
                 None => open.key = Some((key(&node)?, node.at)),
@@ -249,24 +258,22 @@ fn merge<'t>(merged: &mut Vec<Node<'t>>, node: Node<'t>, key_at: Position) -> Re
     Ok(())
 }
 
-/// A map's own entries, each key once, and those merged in that it has not itself.
-fn with_merged<'t>(
-    mut entries: Vec<Entry<'t>>,
-    merged: Vec<Node<'t>>,
-) -> Result<Vec<Entry<'t>>, Fault> {
-    if let Some(Entry { key, key_at, .. }) = repeated(&entries) {
+/// Sees that a map has each key once, and adds those merged in that it has not itself.
+fn with_merged<'t>(entries: &mut Vec<Entry<'t>>, merged: Vec<Node<'t>>) -> Result<(), Fault> {
+    if let Some(Entry { key, key_at, .. }) = repeated(entries) {
         let message = format!("the key {key:?} is there twice");
         return Err(Fault { at: *key_at, message });
     }
     for node in merged {
         let Content::Map(others) = node.content else { continue };
-        for entry in others {
+        for mut entry in others {
             if !entries.iter().any(|own| own.key == entry.key) {
+                entry.value.form = Form::Alias;
                 entries.push(entry);
             }
         }
     }
-    Ok(entries)
+    Ok(())
 }
 
 /// The first entry whose key was there before.
@@ -296,6 +303,11 @@ fn size(node: &Node<'_>) -> usize {
         Content::List(items) => 1 + items.iter().map(size).sum::<usize>(),
         Content::Map(entries) => 1 + entries.iter().map(|entry| size(&entry.value)).sum::<usize>(),
     }
+}
+
+fn bytes(span: &Span) -> (usize, usize) {
+    // A parser of a str knows its bytes.
+    (span.start.byte_offset().unwrap_or(0), span.end.byte_offset().unwrap_or(0))
 }
 
 fn position(span: &Span) -> Position {

@@ -4,6 +4,7 @@
 //! directly, borrowing from the text. Pure: whoever calls reads the files.
 
 pub mod documents;
+pub mod edit;
 pub mod node;
 pub mod policy_file;
 mod scalar;

@@ -25,7 +25,22 @@ impl fmt::Display for Position {
 #[derive(Clone, Debug)]
 pub struct Node<'t> {
     pub at: Position,
+    /// Where its text begins and ends, in bytes.
+    pub start: usize,
+    pub end: usize,
+    pub form: Form,
     pub content: Content<'t>,
+}
+
+/// How a value is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Form {
+    /// In lines of its own: a list of dashes, a map of keys, a text after `|` or `>`.
+    Block,
+    /// Within a line, or between brackets.
+    Flow,
+    /// Somewhere else: an alias (`*name`) stands for it.
+    Alias,
 }
 
 #[derive(Clone, Debug)]

@@ -5,6 +5,7 @@ mod analyser;
 pub mod analysis;
 pub mod cluster;
 pub mod cluster_policies;
+pub mod fix;
 pub mod inputs;
 pub mod manifest;
 pub mod offline;
