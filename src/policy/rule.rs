@@ -33,6 +33,11 @@ impl Rule {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
         lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
     }
+
+    /// The page's first paragraph, on one line: what the rule asks.
+    pub fn title(&self) -> String {
+        self.page().lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    }
 }
 
 /// When a rule can be decided, with the way to make its check from a policy's
