@@ -1,0 +1,109 @@
+//! Aligned columns without borders, as kubectl prints them.
+
+use std::fmt::Write;
+
+use clap::builder::styling::{AnsiColor, Style};
+use unicode_width::UnicodeWidthStr;
+
+use crate::api::Severity;
+use crate::policy::text::printable;
+
+/// Between two columns, as in kubectl.
+const GAP: usize = 3;
+
+/// A text of one line that is safe for a terminal, and its colour.
+#[derive(Debug)]
+pub(super) struct Cell {
+    text: String,
+    style: Style,
+}
+
+impl Cell {
+    pub(super) fn new(text: &str) -> Self {
+        Self { text: printable(text), style: Style::new() }
+    }
+
+    pub(super) fn severity(severity: Severity, color: bool) -> Self {
+        let style = if color { severity_style(severity) } else { Style::new() };
+        Self { text: severity.to_string(), style }
+    }
+}
+
+fn severity_style(severity: Severity) -> Style {
+    match severity {
+        Severity::Critical => AnsiColor::Red.on_default().bold(),
+        Severity::High => AnsiColor::Red.on_default(),
+        Severity::Medium => AnsiColor::Yellow.on_default(),
+        Severity::Low => AnsiColor::Cyan.on_default(),
+    }
+}
+
+/// One line a row, without line breaks. Columns that are empty in all rows are left out.
+pub(super) fn align(rows: &[Vec<Cell>]) -> Vec<String> {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.text.width().max(*width);
+        }
+    }
+    rows.iter().map(|row| line(row, &widths)).collect()
+}
+
+fn line(row: &[Cell], widths: &[usize]) -> String {
+    let mut line = String::new();
+    // Written only before a further text, so that no line ends in blanks.
+    let mut blanks = 0;
+    for (Cell { text, style }, width) in row.iter().zip(widths).filter(|(_, width)| **width > 0) {
+        if !text.is_empty() {
+            line.extend(std::iter::repeat_n(' ', blanks));
+            let _ = write!(line, "{style}{text}{style:#}");
+            blanks = 0;
+        }
+        blanks += width - text.width() + GAP;
+    }
+    line
+}
+
+/// A table with a line of headings, each line ended.
+pub(super) fn table(headings: &[&str], rows: Vec<Vec<Cell>>) -> String {
+    let headings = headings.iter().map(|heading| Cell::new(heading)).collect();
+    let rows: Vec<_> = std::iter::once(headings).chain(rows).collect();
+    align(&rows).into_iter().map(|line| line + "\n").collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(texts: &[&str]) -> Vec<Cell> {
+        texts.iter().map(|text| Cell::new(text)).collect()
+    }
+
+    #[test]
+    fn columns_align_by_the_width_on_screen_and_lines_end_with_their_text() {
+        let rows = [cells(&["日本", "x"]), cells(&["abcde", ""]), cells(&["é", "y"])];
+        assert_eq!(align(&rows), ["日本    x", "abcde", "é       y"]);
+    }
+
+    #[test]
+    fn a_column_that_no_row_fills_takes_no_room() {
+        assert_eq!(align(&[cells(&["a", "", "b"]), cells(&["c", "", "d"])]), ["a   b", "c   d"]);
+    }
+
+    #[test]
+    fn colours_take_no_width_and_only_come_if_wanted() {
+        let row = |color| vec![Cell::severity(Severity::High, color), Cell::new("x")];
+        let critical = |color| vec![Cell::severity(Severity::Critical, color), Cell::new("y")];
+        assert_eq!(align(&[row(false), critical(false)]), ["high       x", "critical   y"]);
+        assert_eq!(
+            align(&[row(true), critical(true)]),
+            ["\u{1b}[31mhigh\u{1b}[0m       x", "\u{1b}[1m\u{1b}[31mcritical\u{1b}[0m   y"]
+        );
+    }
+
+    #[test]
+    fn what_an_object_holds_does_not_steer_the_terminal() {
+        assert_eq!(align(&[cells(&["a\u{1b}[2J\nb"])]), [r"a\u{1b}[2J\nb"]);
+    }
+}
