@@ -1,10 +1,16 @@
 //! The command line: one file a command. Data goes to stdout, everything else
 //! to stderr.
 
+mod color;
+mod columns;
+mod completion;
 mod crd;
 mod explain;
+pub mod formats;
 mod output;
+mod policy;
 mod serve;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -34,6 +40,13 @@ enum Command {
     Crd(crd::CrdCommand),
     /// Print a rule's page: what it asks, why, and how to satisfy it.
     Explain(explain::ExplainArgs),
+    /// The policies, and the bundles that they may start from.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Print a script that makes a shell complete podgate's commands.
+    Completion(completion::CompletionArgs),
+    /// Print the version and what it was built for.
+    Version(version::VersionArgs),
 }
 
 #[derive(Subcommand)]
@@ -110,6 +123,9 @@ impl Cli {
             Command::Serve(args) | Command::Webhook(WebhookCommand::Serve(args)) => args.run(),
             Command::Crd(command) => command.run(),
             Command::Explain(args) => args.run(),
+            Command::Policy(command) => command.run(),
+            Command::Completion(args) => args.run(),
+            Command::Version(args) => args.run(),
         }
     }
 }
