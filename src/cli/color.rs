@@ -7,7 +7,7 @@ use clap::{Args, ColorChoice};
 
 #[derive(Args, Debug)]
 pub(super) struct ColorArgs {
-    /// Whether to colour what is printed; auto: on a terminal, unless `NO_COLOR` is set
+    /// Whether to colour what is printed; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: ColorChoice,
 }

@@ -71,11 +71,11 @@ fn page(rules: &[&Rule], name: &str) -> Result<String, String> {
 }
 
 fn unknown(rules: &[&Rule], name: &str, what: &str) -> String {
-    let nearest = nearest(rules, name).map(|it| format!("; did you mean {it}?"));
-    format!(
-        "there is no {what} {name:?}{}; podgate explain lists the rules",
-        nearest.unwrap_or_default()
-    )
+    let hint = nearest(rules, name).map_or_else(
+        || "podgate explain lists the rules".to_owned(),
+        |nearest| format!("did you mean {nearest}?"),
+    );
+    format!("there is no {what} {name:?}; {hint}")
 }
 
 /// The rule or check whose name is most like this one.

@@ -29,7 +29,7 @@ enum VersionFormat {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Version {
+struct Build {
     version: &'static str,
     /// Of podgate's own resources.
     api_versions: [&'static str; 1],
@@ -41,7 +41,7 @@ struct Version {
 
 impl VersionArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let version = Version {
+        let build = Build {
             version: env!("CARGO_PKG_VERSION"),
             api_versions: [API_VERSION],
             kubernetes_version: KUBERNETES,
@@ -50,20 +50,20 @@ impl VersionArgs {
             arch: std::env::consts::ARCH,
         };
         output::print(&match self.output {
-            VersionFormat::Text => text(&version),
-            VersionFormat::Json => output::json(&version)?,
+            VersionFormat::Text => text(&build),
+            VersionFormat::Json => output::json(&build)?,
         })
     }
 }
 
-fn text(version: &Version) -> String {
+fn text(build: &Build) -> String {
     format!(
         "podgate {} for {}/{}\npolicies: {}\nKubernetes API: {}\nbundles: version {}\n",
-        version.version,
-        version.os,
-        version.arch,
-        version.api_versions.join(", "),
-        version.kubernetes_version,
-        version.bundle_version,
+        build.version,
+        build.os,
+        build.arch,
+        build.api_versions.join(", "),
+        build.kubernetes_version,
+        build.bundle_version,
     )
 }

@@ -1,4 +1,4 @@
-//! `JUnit` XML: a suite a file, or a namespace of a cluster; a case for each rule that an object breaks. What passes
+//! JUnit XML: a suite a file, or a namespace of a cluster; a case for each rule that an object breaks. What passes
 //! is not in a report, so the first suite says that all was read and judged: a file without cases is an error to
 //! those who read it.
 
