@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Where this build's programs are.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo demo-cluster test lint control-plane licenses bench
+.PHONY: help demo demo-cluster test lint control-plane docs licenses bench
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -26,6 +26,9 @@ lint:
 
 control-plane: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl, once
 	@tests/controlplane/assets.sh > /dev/null
+
+docs: ## Write docs/rules.md, docs/crd.md and docs/cli.md from the code
+	UPDATE_DOCS=1 $(CARGO) test --test docs
 
 licenses: ## Licences, banned crates and sources of the dependencies
 	command -v cargo-deny > /dev/null || $(CARGO) install cargo-deny --locked --version 0.20.2

@@ -1,4 +1,6 @@
-//! Reaching a cluster: which one, and in whose words it fails.
+//! Reaching a cluster: which one, and in whose words it fails. [`list`] reads what it holds.
+
+mod list;
 
 use std::path::PathBuf;
 

@@ -68,6 +68,10 @@ const TESTS: &[(&str, Test)] = &[
     ),
     ("protected_namespaces_are_not_judged", protected_namespaces),
     ("every_policy_that_objects_is_named", several_policies),
+    ("a_cluster_policy_judges_the_namespaces_it_selects_from_their_first_pod_on", cluster_policy),
+    ("an_own_rule_in_cel_denies_in_its_own_words_and_an_error_is_no_pass", own_rules),
+    ("an_exemption_lets_its_workload_pass_from_the_deployment_to_the_pod", exemptions),
+    ("a_violation_below_the_denied_severity_only_warns", deny_severity),
     ("the_api_server_counts_no_error_of_the_webhook", no_errors),
 ];
 
@@ -236,6 +240,97 @@ fn several_policies(cluster: &Cluster) {
     ]);
     // A CronJob needs no probes.
     shop.accepts(&workload(Kind::CronJob, pod("nginx:1.29")));
+}
+
+fn cluster_policy(cluster: &Cluster) {
+    let labels = json!({"tenant": "selected"});
+    let mut spec = enforce(&json!({"forbidLatestTag": true}));
+    spec["namespaceSelector"] = json!({"matchLabels": labels});
+    cluster.cluster_policy("tenants", &spec);
+    let latest = workload(Kind::Pod, pod("nginx"));
+    let first = cluster.labelled_namespace("tenant", &labels);
+    eventually("the policy to be in force", || {
+        let answer = cluster.podgate.review(&support::review::create(&first.name, &latest));
+        if answer["allowed"] == false { Ok(()) } else { Err(answer.to_string()) }
+    });
+    // What is known of a new namespace comes later than its first pod: that pod waits.
+    for _ in 0..5 {
+        let fresh = cluster.labelled_namespace("tenant", &labels);
+        fresh.rejects(&latest).because(&["forbidLatestTag (high) · policy tenants"]);
+    }
+    cluster.namespace("other").accepts(&latest);
+    spec["excludeNamespaces"] = json!([first.name]);
+    cluster.cluster_policy("tenants", &spec);
+    eventually("the namespace to be left out", || {
+        let answer = cluster.podgate.review(&support::review::create(&first.name, &latest));
+        if answer["allowed"] == true { Ok(()) } else { Err(answer.to_string()) }
+    });
+}
+
+fn own_rules(cluster: &Cluster) {
+    let shop = cluster.namespace("shop");
+    shop.policy(
+        "own",
+        &enforce(&json!({
+            "forbidLatestTag": true,
+            "contact": "#platform",
+            "variables": [{"name": "names", "expression": "object.spec.containers.map(c, c.name)"}],
+            "validations": [
+                {"name": "no-debug", "expression": "!('debug' in variables.names)", "message": "a debug container stays out"},
+                {"name": "priority", "expression": "object.spec.priorityClassName != 'high' || namespaceObject.metadata.name == 'vip'", "message": "high priority is for vip"},
+            ],
+        })),
+    );
+    let named = |name: &str, priority: Value| {
+        let mut spec = json!({"containers": [{"name": name, "image": "nginx:1.29"}]});
+        spec["priorityClassName"] = priority;
+        workload(Kind::Deployment, spec)
+    };
+    shop.accepts(&named("web", json!("low")));
+    shop.rejects(&named("debug", json!("low"))).because(&[
+        "validations/no-debug (medium)",
+        "a debug container stays out",
+        "learn more: podgate explain validations/no-debug",
+        "contact: #platform",
+    ]);
+    shop.rejects(&named("web", json!("high"))).because(&["high priority is for vip"]);
+    shop.rejects(&named("web", Value::Null)).because(&[
+        "could not be decided: there is no field \"priorityClassName\"; test it first with has()",
+    ]);
+}
+
+fn exemptions(cluster: &Cluster) {
+    let shop = cluster.namespace("shop");
+    let exempting = |expires_at: &str| {
+        let exemption = json!({
+            "rules": ["forbidLatestTag"], "kinds": ["Deployment"], "names": ["web"],
+            "reason": "the vendor has no tags", "owner": "team cart", "expiresAt": expires_at,
+        });
+        enforce(&json!({"forbidLatestTag": true, "exemptions": [exemption]}))
+    };
+    shop.policy("baseline", &exempting("2999-01-01T00:00:00Z"));
+    shop.create(&workload(Kind::Deployment, pod("nginx"))).unwrap();
+    shop.awaits("its pod", Kind::Deployment, "web", |it| it.data["status"]["replicas"] == 1);
+    shop.rejects(&workload(Kind::StatefulSet, pod("nginx")));
+    shop.policy("baseline", &exempting("2020-01-01T00:00:00Z"));
+    let another = json!({"spec": {"template": {"spec": pod("redis")}}});
+    eventually("the expired exemption to end", || {
+        let patched = shop.patch(Kind::Deployment, "web", &another);
+        if patched.is_err() { Ok(()) } else { Err("it was admitted".to_owned()) }
+    });
+}
+
+fn deny_severity(cluster: &Cluster) {
+    let shop = cluster.namespace("shop");
+    let rules = json!({
+        "forbidLatestTag": true, "requireReadinessProbe": true, "denySeverity": "medium",
+    });
+    shop.policy("baseline", &enforce(&rules));
+    let manifest = workload(Kind::Pod, pod("nginx:1.29")).to_string();
+    let (admitted, printed) = shop.kubectl(&["apply", "--dry-run=server", "-f", "-"], &manifest);
+    assert!(admitted, "{printed}");
+    assert!(printed.contains("Warning: podgate: requireReadinessProbe (low) web"), "{printed}");
+    shop.rejects(&workload(Kind::Pod, pod("nginx"))).because(&["breaks 1 rule"]);
 }
 
 fn no_errors(cluster: &Cluster) {

@@ -32,6 +32,7 @@ fn kubectl(plane: &ControlPlane, args: &[&str], stdin: &str) -> (bool, String) {
 }
 
 const CRD: &str = "customresourcedefinition/devopspolicies.devops.stochastic.io";
+const CLUSTER_CRD: &str = "customresourcedefinition/clusterdevopspolicies.devops.stochastic.io";
 const CONFIGURATION: [&str; 3] = ["get", "validatingwebhookconfiguration", "podgate-validating"];
 
 #[test]
@@ -70,14 +71,15 @@ fn an_install_without_permission_names_it(jane: &str) {
 
 fn installing_is_idempotent_and_upgrades(plane: &ControlPlane, admin: &str) {
     let install = || podgate(&["crd", "install", "--kubeconfig", admin]);
-    assert_eq!(install(), (0, format!("{CRD} created\n")));
-    assert_eq!(install(), (0, format!("{CRD} unchanged\n")));
+    let both = |own: &str, all: &str| (0, format!("{CRD} {own}\n{CLUSTER_CRD} {all}\n"));
+    assert_eq!(install(), both("created", "created"));
+    assert_eq!(install(), both("unchanged", "unchanged"));
     // As an older version would have left it.
     let remove = json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/maxRestartCount"}]);
     let patch = ["patch", CRD, "--type=json", "--patch", &remove.to_string()];
     let (patched, printed) = kubectl(plane, &patch, "");
     assert!(patched, "{printed}");
-    assert_eq!(install(), (0, format!("{CRD} configured\n")));
+    assert_eq!(install(), both("configured", "unchanged"));
     let (_, schema) = kubectl(plane, &["get", CRD, "-o", "yaml"], "");
     assert!(schema.contains("maxRestartCount"), "{schema}");
     // What is printed is what is installed.
@@ -101,6 +103,14 @@ fn the_schema_refuses_what_is_no_policy(plane: &ControlPlane) {
         ("enforcementMode: strict", "supported values: \"audit\", \"warn\", \"enforce\""),
         ("maxRestartCount: -1", "should be greater than or equal to 0"),
         ("forbidPendingDuration: 3000000000", "spec.forbidPendingDuration"),
+        ("podSecurity: privileged", "supported values: \"baseline\", \"restricted\""),
+        ("requireResourceLimits: [gpu]", "supported values"),
+        ("severityOverrides: {podSecurity: severe}", "supported values"),
+        ("validations: [{name: a, expression: \"true\"}]", "spec.validations[0].message"),
+        ("exemptions: [{rules: [podSecurity], reason: x}]", "spec.exemptions[0].owner"),
+        ("exemptions: [{rules: [podSecurity], reason: x, owner: y, expiresAt: soon}]", "expiresAt"),
+        ("defaultProbe: {tcpPort: 80, httpGet: {path: /, port: 80}}", "not both"),
+        ("namespaceSelector: {}", "unknown field \"spec.namespaceSelector\""),
     ] {
         let (applied, printed) = kubectl(plane, &["apply", "-f", "-"], &policy(spec));
         assert!(!applied && printed.contains(why), "{spec}: {printed}");

@@ -188,6 +188,19 @@ policy_spec! {
     }
 }
 
+impl ClusterDevOpsPolicySpec {
+    /// All that it has in common with a `DevOpsPolicy`.
+    pub fn rules(&self) -> DevOpsPolicySpec {
+        let mut fields = serde_json::to_value(self).unwrap_or_default();
+        if let Some(fields) = fields.as_object_mut() {
+            fields.remove("namespaceSelector");
+            fields.remove("excludeNamespaces");
+        }
+        // The rest of the fields are the same text (`policy_spec!`); a test holds them to it.
+        serde_json::from_value(fields).unwrap_or_default()
+    }
+}
+
 /// What happens to an object that breaks a rule.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -209,5 +222,45 @@ impl EnforcementMode {
             Self::Warn => "warn",
             Self::Enforce => "enforce",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_cluster_policy_has_every_rule_of_a_namespaced_one() {
+        let spec = json!({
+            "enforcementMode": "enforce",
+            "podSecurity": "restricted",
+            "requiredLabels": [{"key": "team"}],
+            "validations": [{"name": "a", "expression": "true", "message": "m"}],
+            "severityOverrides": {"podSecurity": "low"},
+            "contact": "#platform",
+        });
+        let mut cluster = spec.clone();
+        cluster["namespaceSelector"] = json!({"matchLabels": {"team": "a"}});
+        cluster["excludeNamespaces"] = json!(["lab"]);
+        let cluster: ClusterDevOpsPolicySpec = serde_json::from_value(cluster).unwrap();
+        assert_eq!(cluster.rules(), serde_json::from_value(spec).unwrap());
+    }
+
+    #[test]
+    fn the_two_specs_differ_by_what_selects_namespaces() {
+        let fields = |crd: &_| {
+            let crd = serde_json::to_value(crd).unwrap();
+            let spec = crd
+                .pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties")
+                .cloned();
+            serde_json::from_value::<BTreeMap<String, serde_json::Value>>(spec.unwrap()).unwrap()
+        };
+        let [own, cluster] = super::super::crds().try_into().unwrap();
+        let (own, mut cluster) = (fields(&own), fields(&cluster));
+        assert!(cluster.remove("namespaceSelector").is_some());
+        assert!(cluster.remove("excludeNamespaces").is_some());
+        assert_eq!(own, cluster);
     }
 }

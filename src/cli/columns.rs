@@ -23,6 +23,11 @@ impl Cell {
         Self { text: printable(text), style: Style::new() }
     }
 
+    /// The same, with kubectl's word for what is empty, so that columns can be counted.
+    pub(super) fn or_none(text: &str) -> Self {
+        Self::new(if text.is_empty() { "<none>" } else { text })
+    }
+
     pub(super) fn severity(severity: Severity, color: bool) -> Self {
         let style = if color { severity_style(severity) } else { Style::new() };
         Self { text: severity.to_string(), style }

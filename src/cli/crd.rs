@@ -42,8 +42,10 @@ impl CrdCommand {
 fn generate() -> Result<String, Failure> {
     let mut text = String::new();
     for crd in crds() {
+        let yaml = serde_saphyr::to_string(&crd)
+            .map_err(|error| Failure::Input(format!("cannot write {}: {error}", crd.name_any())))?;
         text.push_str("---\n");
-        text.push_str(&output::yaml(&crd)?);
+        text.push_str(&yaml);
     }
     Ok(text)
 }

@@ -67,7 +67,18 @@ fn page(rules: &[&Rule], name: &str) -> Result<String, String> {
         Phase::Status(_) => "seen by the audit only; it never denies",
     };
     let check = check.map(|_| format!("{name} is a check of ")).unwrap_or_default();
-    Ok(format!("{check}{id}: severity {}, {phase}\n\n{}\n", rule.severity, rule.page()))
+    let (fails, passes) = rule.examples();
+    Ok(format!(
+        "{check}{id}: severity {}, {phase}\n\n{}\n\nFails:\n\n{}\nPasses:\n\n{}",
+        rule.severity,
+        rule.page(),
+        indented(fails),
+        indented(passes),
+    ))
+}
+
+fn indented(yaml: &str) -> String {
+    yaml.lines().map(|line| format!("    {line}").trim_end().to_owned() + "\n").collect()
 }
 
 fn unknown(rules: &[&Rule], name: &str, what: &str) -> String {
@@ -108,6 +119,7 @@ mod tests {
         checks: &["hostPathVolumes", "runAsNonRoot"],
         reads_document: false,
         source: "//! Meets a Pod\n//! Security Standard.\n//!\n//! Check for check.\n",
+        examples: ["# not shown\nkind: Pod\n\nspec: 1\n", "kind: Pod\nspec: 2\n"],
     };
     static VALIDATIONS: Rule = Rule {
         id: "validations",
@@ -117,6 +129,7 @@ mod tests {
         checks: &[],
         reads_document: false,
         source: "//! Rules of your own.\n",
+        examples: ["", ""],
     };
     const BOTH: [&Rule; 2] = [&SECURITY, &VALIDATIONS];
 
@@ -138,13 +151,24 @@ mod tests {
         Security Standard.
 
         Check for check.
+
+        Fails:
+
+            kind: Pod
+
+            spec: 1
+
+        Passes:
+
+            kind: Pod
+            spec: 2
         ");
     }
 
     #[test]
     fn a_validation_may_have_any_name() {
         let page = page(&BOTH, "validations/no-root").unwrap();
-        assert!(page.ends_with("Rules of your own.\n"), "{page}");
+        assert!(page.contains("Rules of your own.\n"), "{page}");
     }
 
     #[test]

@@ -1,12 +1,14 @@
 //! The command line: one file a command. Data goes to stdout, everything else
 //! to stderr.
 
+mod age;
 mod color;
 mod columns;
 mod completion;
 mod crd;
 mod explain;
 pub mod formats;
+mod list;
 mod output;
 mod policy;
 mod serve;
@@ -15,7 +17,7 @@ mod version;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::clusters::{ClusterError, Target};
 use crate::runtime::ServeError;
@@ -35,6 +37,9 @@ enum Command {
     /// The webhook and what belongs to it.
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// What runs in a cluster.
+    #[command(subcommand)]
+    List(list::ListCommand),
     /// The custom resource definitions.
     #[command(subcommand)]
     Crd(crd::CrdCommand),
@@ -69,6 +74,24 @@ struct ClusterArgs {
 impl ClusterArgs {
     fn target(&self) -> Target {
         Target { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
+    }
+}
+
+/// Which namespaces, as kubectl's flags say it.
+#[derive(Args, Debug)]
+struct NamespaceArgs {
+    /// The namespace [default: the context's]
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// All namespaces
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+}
+
+impl NamespaceArgs {
+    /// The one namespace that is meant, or `None` for all of them.
+    fn one(&self, default: &str) -> Option<String> {
+        (!self.all_namespaces).then(|| self.namespace.clone().unwrap_or_else(|| default.to_owned()))
     }
 }
 
@@ -121,6 +144,7 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Serve(args) | Command::Webhook(WebhookCommand::Serve(args)) => args.run(),
+            Command::List(command) => command.run(),
             Command::Crd(command) => command.run(),
             Command::Explain(args) => args.run(),
             Command::Policy(command) => command.run(),
@@ -128,6 +152,11 @@ impl Cli {
             Command::Version(args) => args.run(),
         }
     }
+}
+
+/// The whole command line, for pages and completions made from it.
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Runs a command that talks to something.

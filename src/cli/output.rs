@@ -1,27 +1,10 @@
 //! Printing to stdout.
 
-use std::fmt::Display;
 use std::io::{ErrorKind, Write};
 
 use serde::Serialize;
 
 use super::Failure;
-
-/// A value as JSON for people and programs, with a line break at its end.
-pub(super) fn json(value: &impl Serialize) -> Result<String, Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(unwritable)?;
-    Ok(text + "\n")
-}
-
-/// A value as YAML.
-pub(super) fn yaml(value: &impl Serialize) -> Result<String, Failure> {
-    serde_saphyr::to_string(value).map_err(unwritable)
-}
-
-/// No value that podgate prints is known to do this.
-pub(super) fn unwritable(error: impl Display) -> Failure {
-    Failure::Input(format!("cannot write the answer: {error}"))
-}
 
 /// Prints a text. A reader that has seen enough (`| head`) is no error.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
@@ -30,4 +13,15 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => Err(error.into()),
         _ => Ok(()),
     }
+}
+
+/// Prints a value as indented JSON.
+pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
+    print(&(text + "\n"))
+}
+
+/// Prints a value as YAML.
+pub(super) fn yaml(value: &impl Serialize) -> Result<(), Failure> {
+    print(&serde_saphyr::to_string(value).map_err(std::io::Error::other)?)
 }

@@ -66,7 +66,7 @@ fn list() -> Result<String, Failure> {
 
 /// What a spec asks, with the parameters: `forbidLatestTag, maxRestartCount=3`.
 fn rules(spec: &DevOpsPolicySpec) -> Result<String, Failure> {
-    let Value::Object(fields) = serde_json::to_value(spec).map_err(output::unwritable)? else {
+    let Value::Object(fields) = serde_json::to_value(spec).map_err(std::io::Error::from)? else {
         return Ok(String::new());
     };
     let rules = fields.into_iter().filter(|(field, _)| field != "enforcementMode");
@@ -85,14 +85,15 @@ fn rules(spec: &DevOpsPolicySpec) -> Result<String, Failure> {
 fn manifest(bundle: BundleName, kind: Kind) -> Result<String, Failure> {
     let (name, spec) = (bundle.as_str(), bundles::spec(bundle));
     let policy = match kind {
-        Kind::DevOpsPolicy => output::yaml(&DevOpsPolicy::new(name, spec)),
+        Kind::DevOpsPolicy => serde_saphyr::to_string(&DevOpsPolicy::new(name, spec)),
         Kind::ClusterDevOpsPolicy => {
             // Its spec has every field of the other, under the same name.
-            let fields = serde_json::to_value(spec).map_err(output::unwritable)?;
-            let spec = serde_json::from_value(fields).map_err(output::unwritable)?;
-            output::yaml(&ClusterDevOpsPolicy::new(name, spec))
+            let fields = serde_json::to_value(spec).map_err(std::io::Error::from)?;
+            let spec = serde_json::from_value(fields).map_err(std::io::Error::from)?;
+            serde_saphyr::to_string(&ClusterDevOpsPolicy::new(name, spec))
         }
-    }?;
+    };
+    let policy = policy.map_err(std::io::Error::other)?;
     Ok(format!("# podgate's bundle {name}, version {}\n{policy}", bundles::VERSION))
 }
 

@@ -49,10 +49,10 @@ impl VersionArgs {
             os: std::env::consts::OS,
             arch: std::env::consts::ARCH,
         };
-        output::print(&match self.output {
-            VersionFormat::Text => text(&build),
-            VersionFormat::Json => output::json(&build)?,
-        })
+        match self.output {
+            VersionFormat::Text => output::print(&text(&build)),
+            VersionFormat::Json => output::json(&build),
+        }
     }
 }
 

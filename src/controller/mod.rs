@@ -2,4 +2,5 @@
 //! watch, [`files`] from YAML. Both publish a whole `PolicySet` at once.
 
 pub mod files;
+mod index;
 pub mod snapshot;

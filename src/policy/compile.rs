@@ -10,7 +10,7 @@ use super::bundles;
 use super::exemption::CompiledExemption;
 use super::registry::RULES;
 use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, StatusCheck};
-use crate::api::{DevOpsPolicySpec, EnforcementMode, Severity};
+use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, Severity};
 
 /// A policy, ready to judge.
 pub struct Policy {
@@ -153,6 +153,19 @@ impl Policy {
         })
     }
 
+    /// Makes the checks of a policy for all namespaces that it selects.
+    ///
+    /// # Errors
+    /// As [`Policy::compile`].
+    pub fn compile_cluster(
+        name: String,
+        spec: &ClusterDevOpsPolicySpec,
+    ) -> Result<Self, InvalidField> {
+        let selection =
+            Selection::new(spec.namespace_selector.as_ref(), spec.exclude_namespaces.clone())?;
+        Self::compile(Scope::Cluster(selection), name, &spec.rules())
+    }
+
     /// How much a violation matters to this policy: what it says of the check, else of the rule, else what
     /// the check says of itself, else the rule.
     pub(super) fn severity(&self, rule: &Rule, breach: &Breach) -> Severity {
@@ -189,7 +202,7 @@ pub(super) fn known_id(spec: &DevOpsPolicySpec, id: &str) -> Result<(), String> 
     if checks.contains(&check) {
         return Ok(());
     }
-    Err(if checks.is_empty() {
+    Err(if checks.is_empty() && found.id != "validations" {
         format!("{rule} is one check; write {rule:?}")
     } else {
         format!("{rule} has no check {check:?}; it has {}", checks.join(", "))

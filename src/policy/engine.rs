@@ -84,3 +84,121 @@ fn collect<'p, Check>(
     }
     judgement
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::compile::{Scope, Selection};
+    use super::super::object::Object;
+    use super::super::policy_set::PolicySet;
+    use super::super::workload::Kind;
+    use super::*;
+
+    const NOW: &str = "2026-06-01T00:00:00Z";
+
+    fn policy(name: &str, spec: &Value) -> Arc<Policy> {
+        let spec = serde_json::from_value(spec.clone()).unwrap();
+        let scope = Scope::Cluster(Selection::default());
+        Arc::new(Policy::compile(scope, name.to_owned(), &spec).unwrap())
+    }
+
+    /// What is found in a pod of Deployment `shop/cart`: violations, and what is exempt, by policy and rule.
+    fn found(policies: Vec<Arc<Policy>>) -> (Vec<String>, Vec<String>) {
+        let pod = r#"{
+            "metadata": {"name": "cart-5d4-x", "labels": {"pod-template-hash": "5d4"},
+                "ownerReferences": [{"kind": "ReplicaSet", "name": "cart-5d4", "controller": true}]},
+            "spec": {"containers": [{"name": "web", "image": "nginx"}, {"name": "log", "image": "ghcr.io/team/log"}]}
+        }"#;
+        let object: Object = serde_json::from_str(pod).unwrap();
+        let mut subject = Subject::of(Kind::Pod, &object).unwrap();
+        subject.namespace = Some("shop");
+        let set = PolicySet::new(policies, Arc::default());
+        let plan = set.covering(Some("shop")).unwrap();
+        let judgement = judge(plan, &subject, NOW.parse().unwrap());
+        let tell = |it: &Finding<'_>| {
+            let container = it.breach.container.as_deref().unwrap_or("-");
+            format!("{} {} ({}) {container}", it.policy.name, it.id(), it.severity)
+        };
+        let exempt = judgement.exempt.iter().map(|it| tell(&it.finding)).collect();
+        (judgement.violations.iter().map(tell).collect(), exempt)
+    }
+
+    fn exempting(fields: &Value) -> Value {
+        let mut exemption = json!({"rules": ["forbidLatestTag"], "reason": "r", "owner": "o"});
+        exemption.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        json!({"forbidLatestTag": true, "exemptions": [exemption]})
+    }
+
+    #[test]
+    fn an_exemption_lets_pass_what_every_field_it_gives_matches() {
+        for (fields, exempt) in [
+            (json!({}), vec!["web", "log"]),
+            (json!({"containers": ["w*"]}), vec!["web"]),
+            (json!({"images": ["ghcr.io/*"]}), vec!["log"]),
+            (json!({"images": ["ghcr.io/*"], "containers": ["web"]}), vec![]),
+            (json!({"kinds": ["Deployment"]}), vec!["web", "log"]),
+            (json!({"kinds": ["Deployment"], "names": ["cart"]}), vec!["web", "log"]),
+            (json!({"kinds": ["Pod"], "names": ["cart"]}), vec![]),
+            (json!({"names": ["cart-???-?"]}), vec!["web", "log"]),
+            (json!({"kinds": ["StatefulSet"]}), vec![]),
+            (json!({"namespaces": ["sh*"]}), vec!["web", "log"]),
+            (json!({"namespaces": ["lab"]}), vec![]),
+            (json!({"expiresAt": "2026-06-01T00:00:01Z"}), vec!["web", "log"]),
+            (json!({"expiresAt": NOW}), vec![]),
+            (json!({"rules": ["requireLivenessProbe"]}), vec![]),
+        ] {
+            let (violations, passed) = found(vec![policy("p", &exempting(&fields))]);
+            assert_eq!(violations.len() + passed.len(), 2, "{fields}");
+            let containers: Vec<_> = passed.iter().filter_map(|it| it.rsplit(' ').next()).collect();
+            assert_eq!(containers, exempt, "{fields}");
+        }
+    }
+
+    #[test]
+    fn nothing_in_one_policy_weakens_another() {
+        let mut lenient = exempting(&json!({}));
+        lenient["severityOverrides"] = json!({"forbidLatestTag": "low"});
+        let strict = json!({"forbidLatestTag": true, "enforcementMode": "enforce"});
+        let (violations, exempt) =
+            found(vec![policy("lenient", &lenient), policy("strict", &strict)]);
+        assert_eq!(
+            violations,
+            ["strict forbidLatestTag (high) web", "strict forbidLatestTag (high) log"]
+        );
+        assert_eq!(exempt.len(), 2);
+        assert!(exempt[0].starts_with("lenient forbidLatestTag (low)"), "{exempt:?}");
+    }
+
+    #[test]
+    fn an_override_of_a_check_wins_over_one_of_its_rule_and_over_its_own_severity() {
+        let validation = |name: &str| json!({"name": name, "expression": "false", "message": "m", "severity": "high"});
+        let spec = json!({
+            "validations": [validation("a"), validation("b"), validation("c")],
+            "severityOverrides": {"validations/a": "low", "validations": "critical"},
+        });
+        // Without a document at hand they cannot be decided, which is a violation too.
+        let (violations, _) = found(vec![policy("p", &spec)]);
+        assert_eq!(
+            violations,
+            [
+                "p validations/a (low) -",
+                "p validations/b (critical) -",
+                "p validations/c (critical) -"
+            ]
+        );
+    }
+
+    #[test]
+    fn ids_that_name_nothing_refuse_the_policy() {
+        let refused = |spec: &Value| {
+            let spec = serde_json::from_value(spec.clone()).unwrap();
+            let scope = Scope::Namespace("shop".to_owned());
+            Policy::compile(scope, "p".to_owned(), &spec).err().expect("accepted").to_string()
+        };
+        insta::assert_snapshot!(refused(&json!({"severityOverrides": {"forbidLatestTags": "low"}})), @r#"spec.severityOverrides["forbidLatestTags"]: there is no rule "forbidLatestTags"; podgate explain lists them"#);
+        insta::assert_snapshot!(refused(&json!({"severityOverrides": {"forbidLatestTag/x": "low"}})), @r#"spec.severityOverrides["forbidLatestTag/x"]: forbidLatestTag is one check; write "forbidLatestTag""#);
+        insta::assert_snapshot!(refused(&exempting(&json!({"rules": ["validations/x"]}))), @r#"spec.exemptions[0].rules[0]: validations is one check; write "validations""#);
+        insta::assert_snapshot!(refused(&exempting(&json!({"namespaces": ["shop"]}))), @"spec.exemptions[0].namespaces: only a ClusterDevOpsPolicy has more than one namespace");
+    }
+}

@@ -267,6 +267,121 @@ mod tests {
         }
     }
 
+    /// Every reference with its registry, repository, tag and digest.
+    #[test]
+    fn references_resolve_to_registry_repository_tag_and_digest() {
+        const SHA512: &str = "sha512:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\
+            00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+        const HUB: &str = "docker.io";
+        let digest = |name: &str| format!("{name}@{DIGEST}");
+        let sha512 = format!("nginx@{SHA512}");
+        let d = Some(DIGEST);
+        for (text, registry, repository, tag, expected_digest) in [
+            // Docker Hub, by every name it has.
+            ("nginx", HUB, "library/nginx", None, None),
+            ("nginx:latest", HUB, "library/nginx", Some("latest"), None),
+            ("nginx:1.29", HUB, "library/nginx", Some("1.29"), None),
+            ("nginx:1.29-alpine", HUB, "library/nginx", Some("1.29-alpine"), None),
+            ("library/nginx", HUB, "library/nginx", None, None),
+            ("docker.io/nginx", HUB, "library/nginx", None, None),
+            ("docker.io/library/nginx:1", HUB, "library/nginx", Some("1"), None),
+            ("index.docker.io/nginx", HUB, "library/nginx", None, None),
+            ("index.docker.io/library/nginx", HUB, "library/nginx", None, None),
+            ("bitnami/redis", HUB, "bitnami/redis", None, None),
+            ("docker.io/bitnami/redis:8", HUB, "bitnami/redis", Some("8"), None),
+            ("a/b/c", HUB, "a/b/c", None, None),
+            (
+                "registry-1.docker.io/library/nginx",
+                "registry-1.docker.io",
+                "library/nginx",
+                None,
+                None,
+            ),
+            // What looks like a host and is none.
+            ("registry/nginx", HUB, "registry/nginx", None, None),
+            ("local/nginx:1", HUB, "local/nginx", Some("1"), None),
+            ("com.example/web", "com.example", "web", None, None),
+            ("web.example", HUB, "library/web.example", None, None),
+            ("localhost", HUB, "library/localhost", None, None),
+            ("localhost:5000", HUB, "library/localhost", Some("5000"), None),
+            // Hosts.
+            ("ghcr.io/team/web", "ghcr.io", "team/web", None, None),
+            ("ghcr.io/team/web:v1", "ghcr.io", "team/web", Some("v1"), None),
+            ("GHCR.IO/team/web:v1", "GHCR.IO", "team/web", Some("v1"), None),
+            ("Registry/web", "Registry", "web", None, None),
+            ("quay.io/a/b/c/d:x", "quay.io", "a/b/c/d", Some("x"), None),
+            ("gcr.io/distroless/static", "gcr.io", "distroless/static", None, None),
+            ("registry.k8s.io/pause:3.10", "registry.k8s.io", "pause", Some("3.10"), None),
+            (
+                "mcr.microsoft.com/dotnet/aspnet:9.0",
+                "mcr.microsoft.com",
+                "dotnet/aspnet",
+                Some("9.0"),
+                None,
+            ),
+            (
+                "123456789012.dkr.ecr.eu-west-1.amazonaws.com/web:1",
+                "123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+                "web",
+                Some("1"),
+                None,
+            ),
+            (
+                "europe-docker.pkg.dev/p/r/web:1",
+                "europe-docker.pkg.dev",
+                "p/r/web",
+                Some("1"),
+                None,
+            ),
+            ("localhost/web", "localhost", "web", None, None),
+            ("localhost:5000/web", "localhost:5000", "web", None, None),
+            ("registry:5000/nginx", "registry:5000", "nginx", None, None),
+            ("registry:5000/nginx:1.2", "registry:5000", "nginx", Some("1.2"), None),
+            (
+                "registry.example.com:443/team/web:1",
+                "registry.example.com:443",
+                "team/web",
+                Some("1"),
+                None,
+            ),
+            ("10.0.0.1/web", "10.0.0.1", "web", None, None),
+            ("127.0.0.1:5000/web:1", "127.0.0.1:5000", "web", Some("1"), None),
+            ("[::1]/web", "[::1]", "web", None, None),
+            ("[::1]:5000/web", "[::1]:5000", "web", None, None),
+            ("[2001:db8::1]:5000/team/web:1", "[2001:db8::1]:5000", "team/web", Some("1"), None),
+            ("xn--bcher-kva.example/web", "xn--bcher-kva.example", "web", None, None),
+            ("a.b-c.d/web", "a.b-c.d", "web", None, None),
+            // Path components.
+            ("ghcr.io/a_b/c__d/e-f/g--h/i.j", "ghcr.io", "a_b/c__d/e-f/g--h/i.j", None, None),
+            ("0/1", HUB, "0/1", None, None),
+            ("x", HUB, "library/x", None, None),
+            // Tags.
+            ("web:V1", HUB, "library/web", Some("V1"), None),
+            ("web:_x", HUB, "library/web", Some("_x"), None),
+            ("web:1.0_2-3", HUB, "library/web", Some("1.0_2-3"), None),
+            ("web:2026-11-23T10.00", HUB, "library/web", Some("2026-11-23T10.00"), None),
+            ("web:LATEST", HUB, "library/web", Some("LATEST"), None),
+            ("web:5000", HUB, "library/web", Some("5000"), None),
+            ("team/web:5000", HUB, "team/web", Some("5000"), None),
+            // Digests.
+            (&digest("nginx"), HUB, "library/nginx", None, d),
+            (&digest("nginx:latest"), HUB, "library/nginx", Some("latest"), d),
+            (&digest("nginx:1.29"), HUB, "library/nginx", Some("1.29"), d),
+            (&digest("ghcr.io/team/web"), "ghcr.io", "team/web", None, d),
+            (&digest("registry:5000/web"), "registry:5000", "web", None, d),
+            (&digest("registry:5000/web:1"), "registry:5000", "web", Some("1"), d),
+            (&digest("localhost/web"), "localhost", "web", None, d),
+            (&digest("[::1]:5000/web:1"), "[::1]:5000", "web", Some("1"), d),
+            (&digest("index.docker.io/web"), HUB, "library/web", None, d),
+            (&sha512, HUB, "library/nginx", None, Some(SHA512)),
+        ] {
+            let image = ImageReference::parse(text).unwrap_or_else(|it| panic!("{text}: {it}"));
+            assert_eq!(image.registry(), registry, "{text}");
+            assert_eq!(image.repository(), repository, "{text}");
+            assert_eq!((image.tag, image.digest), (tag, expected_digest), "{text}");
+        }
+    }
+
     #[test]
     fn only_an_unpinned_latest_floats() {
         let floats = |text: &str| ImageReference::parse(text).unwrap().floats_on_latest();

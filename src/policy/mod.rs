@@ -12,20 +12,26 @@
 //!    [`message`] into words.
 
 pub mod bundles;
+mod cel;
 pub mod compile;
 pub mod decision;
 pub mod document;
 pub mod engine;
 mod exemption;
+pub mod field_path;
 pub mod image;
 pub mod message;
 pub mod object;
 pub mod owner;
+pub mod patch;
+pub mod pod_status;
 pub mod policy_file;
 pub mod policy_set;
+pub mod quantity;
 pub mod registry;
 pub mod rule;
 mod rules;
+pub mod score;
 pub mod text;
 pub mod workload;
 

@@ -4,12 +4,18 @@ use super::rule::Rule;
 use super::rules;
 
 /// Every rule, in the order of the fields of `DevOpsPolicySpec`.
-pub static RULES: [&Rule; 5] = [
+pub static RULES: [&Rule; 11] = [
     &rules::forbid_latest_tag::RULE,
     &rules::require_liveness_probe::RULE,
     &rules::require_readiness_probe::RULE,
     &rules::max_restart_count::RULE,
     &rules::forbid_pending_duration::RULE,
+    &rules::require_image_digest::RULE,
+    &rules::allowed_registries::RULE,
+    &rules::require_resource_requests::RULE,
+    &rules::require_resource_limits::RULE,
+    &rules::required_labels::RULE,
+    &rules::validations::RULE,
 ];
 
 /// The rule of an id.

@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::api::{DevOpsPolicySpec, Severity};
 
 use super::object::{Container, Spec};
+use super::score::Degree;
 use super::workload::Subject;
 
 /// A rule of the catalogue. Its id is the name of the field of
@@ -24,6 +25,8 @@ pub struct Rule {
     pub reads_document: bool,
     /// The source of the rule's file, whose module comment is its page.
     pub source: &'static str,
+    /// A pod that fails, as the rule's fixtures have it, and one that passes.
+    pub examples: [&'static str; 2],
 }
 
 impl Rule {
@@ -39,6 +42,33 @@ impl Rule {
         self.page().lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
     }
 }
+
+impl Rule {
+    /// A pod that fails, and what passes instead, as YAML.
+    pub fn examples(&self) -> (&'static str, &'static str) {
+        let [fails, passes] = self.examples;
+        (without_comments(fails), without_comments(passes))
+    }
+}
+
+/// A fixture begins with the findings it must lead to, as comments.
+fn without_comments(mut text: &str) -> &str {
+    while let Some((_, rest)) = text.split_once('\n').filter(|_| text.starts_with('#')) {
+        text = rest;
+    }
+    text
+}
+
+/// The examples of a rule, from the folder of its fixtures.
+macro_rules! examples {
+    ($rule:literal, $fails:literal, $passes:literal) => {
+        [
+            include_str!(concat!("../../../tests/rules/", $rule, "/", $fails, ".yaml")),
+            include_str!(concat!("../../../tests/rules/", $rule, "/", $passes, ".yaml")),
+        ]
+    };
+}
+pub(super) use examples;
 
 /// When a rule can be decided, with the way to make its check from a policy's
 /// spec; `None` where the spec leaves the rule off.
@@ -86,6 +116,8 @@ pub struct Breach {
     pub fix: Option<Fix>,
     /// Whether the check could not be decided. It counts as a violation: an error is not a pass.
     pub undecided: bool,
+    /// How much of a violation it is in the score.
+    pub degree: Degree,
 }
 
 impl Breach {

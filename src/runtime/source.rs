@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use super::ServeError;
 use crate::admission::handler::Readiness;
-use crate::api::DevOpsPolicy;
+use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use crate::clusters::{self, Cluster, ClusterError, Target};
 use crate::controller::files::Files;
 use crate::controller::snapshot::{self, WatchState};
@@ -109,12 +109,22 @@ impl PolicySource {
 
 /// A watch would only wait and retry; at the start it is better to say what is wrong.
 async fn check_served(cluster: &Cluster) -> Result<(), ClusterError> {
-    let policies = Api::<DevOpsPolicy>::all(cluster.client.clone());
-    match policies.list_metadata(&ListParams::default().limit(1)).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.code == 404 => {
-            Err(ClusterError::NotServed("DevOpsPolicy (devops.stochastic.io/v1)"))
+    let one = ListParams::default().limit(1);
+    let own = Api::<DevOpsPolicy>::all(cluster.client.clone());
+    let own = own.list_metadata(&one).await.map(|_| ());
+    let all = Api::<ClusterDevOpsPolicy>::all(cluster.client.clone());
+    let all = all.list_metadata(&one).await.map(|_| ());
+    for (listed, kind) in [
+        (own, "DevOpsPolicy (devops.stochastic.io/v1)"),
+        (all, "ClusterDevOpsPolicy (devops.stochastic.io/v1)"),
+    ] {
+        match listed {
+            Ok(()) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                return Err(ClusterError::NotServed(kind));
+            }
+            Err(error) => return Err(cluster.explain(error)),
         }
-        Err(error) => Err(cluster.explain(error)),
     }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config};
 use podgate::admission::registration::{VALIDATE_WEBHOOK, VALIDATING};
-use podgate::api::DevOpsPolicy;
+use podgate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
@@ -61,10 +61,15 @@ impl Cluster {
 
     /// A new namespace, whose name starts with this one.
     pub fn namespace(&self, prefix: &str) -> Namespace<'_> {
+        self.labelled_namespace(prefix, &json!({}))
+    }
+
+    /// The same with labels of its own.
+    pub fn labelled_namespace(&self, prefix: &str, labels: &Value) -> Namespace<'_> {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let name = format!("{prefix}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let object: NamespaceObject =
-            serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+            serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}})).unwrap();
         let api = Api::all(self.client.clone());
         self.wait(api.create(&PostParams::default(), &object)).unwrap();
         // Pods are refused before their ServiceAccount exists.
@@ -73,6 +78,19 @@ impl Cluster {
             self.wait(accounts.get("default")).map_err(|error| error.to_string())
         });
         Namespace { cluster: self, name }
+    }
+
+    /// Creates or edits a policy for all namespaces that it selects.
+    pub fn cluster_policy(&self, name: &str, spec: &Value) {
+        let object = json!({
+            "apiVersion": "devops.stochastic.io/v1",
+            "kind": "ClusterDevOpsPolicy",
+            "metadata": {"name": name},
+            "spec": spec,
+        });
+        let api = Api::<ClusterDevOpsPolicy>::all(self.client.clone());
+        let params = PatchParams::apply("test").force();
+        self.wait(api.patch(name, &params, &Patch::Apply(&object))).unwrap();
     }
 
     /// Runs a call to the API server.

@@ -16,7 +16,7 @@ use std::collections::HashMap;
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::{Failure, output};
+use super::Failure;
 use crate::scan::report::{Report, Violation};
 
 /// How a report is printed.
@@ -49,9 +49,11 @@ pub fn render(format: Format, report: &Report, color: bool) -> Result<String, Fa
     Ok(match format {
         Format::Table => table::table(report, color),
         Format::Wide => table::wide(report, color),
-        Format::Json => output::json(&Versioned::of(report))?,
-        Format::Yaml => output::yaml(&Versioned::of(report))?,
-        Format::Sarif => output::json(&sarif::log(report))?,
+        Format::Json => json(&Versioned::of(report))?,
+        Format::Yaml => {
+            serde_saphyr::to_string(&Versioned::of(report)).map_err(std::io::Error::other)?
+        }
+        Format::Sarif => json(&sarif::log(report))?,
         Format::Junit => junit::xml(report),
         Format::Github => github::commands(report),
         Format::Markdown => markdown::page(report),
@@ -71,6 +73,10 @@ impl<'a> Versioned<'a> {
     fn of(report: &'a Report) -> Self {
         Self { api_version: "podgate/v1", report }
     }
+}
+
+fn json(value: &impl Serialize) -> Result<String, Failure> {
+    Ok(serde_json::to_string_pretty(value).map_err(std::io::Error::from)? + "\n")
 }
 
 /// The object as a developer names it: `Deployment shop/cart`.

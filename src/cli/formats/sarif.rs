@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::{object_name, repository_path};
 use crate::api::Severity;
 use crate::policy::registry;
+use crate::policy::rule::Rule;
 use crate::policy::text::cut;
 use crate::scan::report::{Fault, Report, Violation};
 
@@ -49,6 +50,9 @@ fn rule(id: &str) -> Value {
     let name = id.split('/').next().unwrap_or(id);
     let rule = registry::find(name);
     let (title, page) = rule.map_or((id.to_owned(), id.to_owned()), |it| (it.title(), it.page()));
+    let examples = rule.map(Rule::examples).map(|(fails, passes)| {
+        format!("\n\nFails:\n\n```yaml\n{fails}```\n\nPasses:\n\n```yaml\n{passes}```\n")
+    });
     let severity = rule.map_or(Severity::Medium, |rule| rule.severity);
     let mut properties = json!({"tags": ["kubernetes"]});
     if name == "podSecurity" {
@@ -59,7 +63,7 @@ fn rule(id: &str) -> Value {
         "id": id,
         "shortDescription": {"text": cut(title, MAX_DESCRIPTION)},
         "fullDescription": {"text": cut(page.clone(), MAX_DESCRIPTION)},
-        "help": {"text": page, "markdown": page},
+        "help": {"text": page, "markdown": page.clone() + &examples.unwrap_or_default()},
         "defaultConfiguration": {"level": level(severity)},
         "properties": properties,
     })
@@ -328,6 +332,15 @@ mod tests {
         let text = invocation["toolExecutionNotifications"][0]["message"]["text"].as_str().unwrap();
         assert!(text.starts_with("deploy/<bad>.yaml:3:1: this is no YAML"), "{text}");
         assert_eq!(run(&clean())["invocations"][0]["executionSuccessful"], true);
+    }
+
+    #[test]
+    fn a_rules_help_is_its_page_and_its_examples() {
+        let rule = rule("forbidLatestTag");
+        assert_eq!(rule["shortDescription"]["text"], "Forbids images that float on `latest`.");
+        let markdown = rule["help"]["markdown"].as_str().unwrap();
+        assert!(markdown.starts_with(rule["help"]["text"].as_str().unwrap()), "{markdown}");
+        assert!(markdown.contains("\n\nFails:\n\n```yaml\napiVersion: "), "{markdown}");
     }
 
     #[test]

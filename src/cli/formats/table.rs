@@ -10,9 +10,6 @@ use super::{by_object, identity, object_name, place, summary, without_path, wors
 use crate::policy::text::{printable, quote};
 use crate::scan::report::{Report, Violation};
 
-/// What kubectl prints where there is nothing, so that columns can be counted.
-const NONE: &str = "<none>";
-
 pub(super) fn table(report: &Report, color: bool) -> String {
     // With one policy, its name would be the same in every line.
     let policies: BTreeSet<_> = report.results.iter().map(|violation| &violation.policy).collect();
@@ -71,16 +68,16 @@ pub(super) fn wide(report: &Report, color: bool) -> String {
 }
 
 fn wide_row(violation: &Violation, color: bool) -> Vec<Cell> {
-    let or_none = |text: Option<&str>| Cell::new(text.filter(|it| !it.is_empty()).unwrap_or(NONE));
+    let found = violation.value.as_deref().map(quote).unwrap_or_default();
     vec![
-        or_none(place(violation).as_deref()),
+        Cell::or_none(&place(violation).unwrap_or_default()),
         Cell::new(&object_name(violation)),
         Cell::severity(violation.severity, color),
         Cell::new(&violation.rule),
-        or_none(violation.container.as_deref()),
-        or_none(Some(&violation.policy)),
-        or_none(Some(&violation.path)),
-        or_none(violation.value.as_deref().map(quote).as_deref()),
+        Cell::or_none(violation.container.as_deref().unwrap_or_default()),
+        Cell::new(&violation.policy),
+        Cell::or_none(&violation.path),
+        Cell::or_none(&found),
         Cell::new(without_path(violation)),
     ]
 }

@@ -10,7 +10,7 @@
 //! workload where that is meant.)
 
 use super::super::image::ImageReference;
-use super::super::rule::{Breach, Phase, Rule};
+use super::super::rule::{Breach, Phase, Rule, examples};
 use super::super::text::{clip, quote};
 use super::super::workload::Subject;
 use super::images::{images, retag};
@@ -30,6 +30,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     source: include_str!("forbid_latest_tag.rs"),
+    examples: examples!("forbidLatestTag", "fail", "fixed"),
 };
 
 fn check(subject: &Subject<'_>, tags: &[ImageTag], breaches: &mut Vec<Breach>) {

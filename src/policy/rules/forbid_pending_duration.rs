@@ -4,7 +4,7 @@
 //! for ever and serves nobody. A pod held back by a scheduling gate waits on
 //! purpose. Seen on running clusters only, so it never denies.
 
-use super::super::rule::{Breach, Phase, Rule, RunningPod};
+use super::super::rule::{Breach, Phase, Rule, RunningPod, examples};
 use crate::api::Severity;
 
 pub static RULE: Rule = Rule {
@@ -18,6 +18,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     source: include_str!("forbid_pending_duration.rs"),
+    examples: examples!("forbidPendingDuration", "fail", "pass"),
 };
 
 fn check(pod: &RunningPod<'_>, seconds: u32, breaches: &mut Vec<Breach>) {

@@ -3,7 +3,8 @@
 //! A container that restarts again and again is crashing, whatever its pod's
 //! phase says. Seen on running pods only, so it never denies.
 
-use super::super::rule::{Breach, Phase, Rule, RunningPod};
+use super::super::rule::{Breach, Phase, Rule, RunningPod, examples};
+use super::super::score::restart_degree;
 use crate::api::Severity;
 
 pub static RULE: Rule = Rule {
@@ -17,6 +18,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     source: include_str!("max_restart_count.rs"),
+    examples: examples!("maxRestartCount", "fail", "pass"),
 };
 
 fn check(pod: &RunningPod<'_>, maximum: u32, breaches: &mut Vec<Breach>) {
@@ -27,6 +29,7 @@ fn check(pod: &RunningPod<'_>, maximum: u32, breaches: &mut Vec<Breach>) {
             value: Some(restarts.count.to_string()),
             problem: format!("is {}, more than {maximum}", restarts.count),
             remedy: "find out why it ends: kubectl logs --previous".to_owned(),
+            degree: restart_degree(restarts.count - maximum, maximum),
             ..Breach::default()
         });
     }
@@ -54,5 +57,6 @@ mod tests {
         assert_eq!(found[0].container.as_deref(), Some("crash"));
         assert_eq!(found[0].path, "status.containerStatuses[1].restartCount");
         assert_eq!(found[0].problem, "is 4, more than 3");
+        assert_eq!(found[0].degree, restart_degree(1, 3));
     }
 }

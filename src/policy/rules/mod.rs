@@ -1,11 +1,18 @@
 //! One file a rule. A rule's file says what it asks, why, and how to satisfy it.
 
+pub mod allowed_registries;
 pub mod forbid_latest_tag;
 pub mod forbid_pending_duration;
 mod images;
 pub mod max_restart_count;
 mod probe;
+pub mod require_image_digest;
 pub mod require_liveness_probe;
 pub mod require_readiness_probe;
+pub mod require_resource_limits;
+pub mod require_resource_requests;
+pub mod required_labels;
+mod resources;
 #[cfg(test)]
 mod testing;
+pub mod validations;

@@ -4,7 +4,7 @@
 //! it runs, and nothing else.
 //! Pods that run to completion, init containers and ephemeral ones need none.
 
-use super::super::rule::{Phase, Rule};
+use super::super::rule::{Phase, Rule, examples};
 use super::probe;
 use crate::api::Severity;
 
@@ -30,4 +30,5 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     source: include_str!("require_liveness_probe.rs"),
+    examples: examples!("requireLivenessProbe", "fail", "fixed"),
 };

@@ -4,7 +4,7 @@
 //! answer, and a rollout goes on past new pods that never will.
 //! Pods that run to completion, init containers and ephemeral ones need none.
 
-use super::super::rule::{Phase, Rule};
+use super::super::rule::{Phase, Rule, examples};
 use super::probe;
 use crate::api::Severity;
 
@@ -30,4 +30,5 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     source: include_str!("require_readiness_probe.rs"),
+    examples: examples!("requireReadinessProbe", "fail", "fixed"),
 };

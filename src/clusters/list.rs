@@ -1,0 +1,152 @@
+//! Lists, page by page, each object as the JSON it came in: whoever asks decodes what it reads and keeps nothing else.
+
+use kube::Resource;
+use kube::api::ListParams;
+use kube::core::Request;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::Cluster;
+
+/// How many objects a page has: kubectl's own number.
+const PAGE: u32 = 500;
+
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(default)]
+    metadata: PageMetadata,
+    #[serde(borrow)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMetadata {
+    r#continue: Option<String>,
+}
+
+impl Cluster {
+    /// Hands every object of a kind to `each`: of a namespace, or of all; with a label selector, those it selects.
+    ///
+    /// # Errors
+    /// As the API server answers; objects of the pages before have been handed out.
+    pub async fn list<K: Resource<DynamicType = ()>>(
+        &self,
+        namespace: Option<&str>,
+        selector: Option<&str>,
+        mut each: impl FnMut(&str),
+    ) -> Result<(), kube::Error> {
+        let request = Request::new(K::url_path(&(), namespace));
+        let mut params = ListParams::default().limit(PAGE);
+        params.label_selector = selector.map(str::to_owned);
+        loop {
+            let page = request.list(&params).map_err(kube::Error::BuildRequest)?;
+            let next = match self.client.request_text(page).await {
+                Ok(text) => {
+                    let page: Page =
+                        serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
+                    for object in page.items.into_iter().flatten() {
+                        each(object.get());
+                    }
+                    page.metadata.r#continue
+                }
+                // The state that the list began with is no longer kept, and a token comes with that answer to go on
+                // from the same place in the present one.
+                Err(kube::Error::Api(status)) if status.code == 410 => {
+                    let token = status.metadata.as_ref().and_then(|it| it.continue_.clone());
+                    Some(token.ok_or(kube::Error::Api(status))?)
+                }
+                Err(error) => return Err(error),
+            };
+            match next.filter(|token| !token.is_empty()) {
+                None => return Ok(()),
+                token => params.continue_token = token,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::future::{Ready, ready};
+    use std::sync::{Arc, Mutex};
+    use std::task::{Context, Poll};
+
+    use axum::body::Body;
+    use axum::http::{Request, Response};
+    use k8s_openapi::api::core::v1::Pod;
+    use kube::Client;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// An API server that gives these answers in order, and remembers what it was asked.
+    #[derive(Clone)]
+    struct Script {
+        answers: Arc<Mutex<Vec<(u16, Value)>>>,
+        asked: Arc<Mutex<Vec<String>>>,
+    }
+
+    impl tower_service::Service<Request<kube::client::Body>> for Script {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
+            self.asked.lock().unwrap().push(request.uri().to_string());
+            let (status, body) = self.answers.lock().unwrap().remove(0);
+            ready(Ok(Response::builder()
+                .status(status)
+                .body(Body::from(body.to_string()))
+                .unwrap()))
+        }
+    }
+
+    async fn list(answers: &[(u16, Value)]) -> (Result<(), kube::Error>, Vec<String>, Vec<String>) {
+        let script =
+            Script { answers: Arc::new(Mutex::new(answers.to_vec())), asked: Arc::default() };
+        let asked = Arc::clone(&script.asked);
+        let cluster = Cluster { client: Client::new(script, "default"), url: String::new() };
+        let mut objects = Vec::new();
+        let listed =
+            cluster.list::<Pod>(Some("shop"), Some("a=b"), |it| objects.push(it.to_owned())).await;
+        let asked = asked.lock().unwrap().clone();
+        (listed, objects, asked)
+    }
+
+    fn expired(token: &Value) -> (u16, Value) {
+        (410, json!({"kind": "Status", "code": 410, "metadata": {"continue": token}}))
+    }
+
+    #[tokio::test]
+    async fn every_page_is_asked_for_also_where_the_list_expires_in_between() {
+        let (listed, objects, asked) = list(&[
+            (200, json!({"metadata": {"continue": "one"}, "items": [{"a": 1}, {"a": 2}]})),
+            expired(&json!("two")),
+            (200, json!({"metadata": {"continue": ""}, "items": [{"a": 3}]})),
+        ])
+        .await;
+        listed.unwrap();
+        assert_eq!(objects, [r#"{"a":1}"#, r#"{"a":2}"#, r#"{"a":3}"#]);
+        let path = "/api/v1/namespaces/shop/pods?&labelSelector=a%3Db&limit=500";
+        assert_eq!(
+            asked,
+            [path.to_owned(), format!("{path}&continue=one"), format!("{path}&continue=two")]
+        );
+    }
+
+    #[tokio::test]
+    async fn an_empty_list_is_empty_and_a_refusal_is_an_error() {
+        let (listed, objects, _) = list(&[(200, json!({"items": null}))]).await;
+        listed.unwrap();
+        assert!(objects.is_empty());
+        let refused = json!({"kind": "Status", "code": 403, "message": "no"});
+        for answer in [(403, refused), expired(&Value::Null), (200, json!("no list"))] {
+            assert!(list(std::slice::from_ref(&answer)).await.0.is_err(), "{answer:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! CEL for `validations` and `variables`.
+//!
+//! [`Expressions::compile`] checks everything that can be checked before an object is there: syntax, every name, and
+//! bounds on what an evaluation may cost, since nothing can interrupt one. [`Expressions::evaluate`] then tells true,
+//! false and error apart: an error is never a false.
+
+mod check;
+mod run;
+mod value;
+
+use kube_cel::cel::IdedExpr;
+use kube_cel::cel::parser::Parser;
+
+use super::rule::InvalidField;
+use crate::api::{Validation, Variable};
+
+/// The longest source, in bytes.
+const MAX_SOURCE: usize = 1024;
+
+/// A policy's expressions, compiled.
+pub struct Expressions {
+    variables: Vec<Expression>,
+    validations: Vec<Expression>,
+}
+
+/// One expression, and what bounds its cost.
+struct Expression {
+    name: String,
+    expr: IdedExpr,
+    cost: check::Cost,
+}
+
+impl Expressions {
+    /// # Errors
+    /// The first expression that is not CEL, uses a name that is not there, or could cost too much.
+    pub fn compile(
+        validations: &[Validation],
+        variables: &[Variable],
+    ) -> Result<Self, InvalidField> {
+        let mut known = Vec::new();
+        let mut compiled = Vec::new();
+        for (index, Variable { name, expression }) in variables.iter().enumerate() {
+            let field = |field: &str| format!("spec.variables[{index}].{field}");
+            if known.contains(name) {
+                let message = format!("variable {name:?} is there twice");
+                return Err(InvalidField { path: field("name"), message });
+            }
+            compiled.push(compile(name, expression, &known, field("expression"))?);
+            known.push(name.clone());
+        }
+        let mut checked: Vec<Expression> = Vec::new();
+        for (index, Validation { name, expression, .. }) in validations.iter().enumerate() {
+            let field = |field: &str| format!("spec.validations[{index}].{field}");
+            if checked.iter().any(|other| other.name == *name) {
+                let message = format!("validation {name:?} is there twice");
+                return Err(InvalidField { path: field("name"), message });
+            }
+            checked.push(compile(name, expression, &known, field("expression"))?);
+        }
+        Ok(Self { variables: compiled, validations: checked })
+    }
+}
+
+fn compile(
+    name: &str,
+    source: &str,
+    variables: &[String],
+    path: String,
+) -> Result<Expression, InvalidField> {
+    if source.len() > MAX_SOURCE {
+        let message =
+            format!("it is {} bytes long; at most {MAX_SOURCE} are allowed", source.len());
+        return Err(InvalidField { path, message });
+    }
+    let mut expr = match Parser::new().parse(source) {
+        Ok(expr) => expr,
+        Err(errors) => {
+            let first = errors.errors.first();
+            let message = first.map_or_else(
+                || "it is no CEL expression".to_owned(),
+                |it| format!("it is no CEL expression: {}:{}: {}", it.pos.0, it.pos.1, it.msg),
+            );
+            return Err(InvalidField { path, message });
+        }
+    };
+    let cost =
+        check::check(&mut expr, variables).map_err(|message| InvalidField { path, message })?;
+    Ok(Expression { name: name.to_owned(), expr, cost })
+}

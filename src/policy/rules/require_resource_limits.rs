@@ -1,0 +1,25 @@
+//! Requires every container to limit resources.
+//!
+//! A container without a memory limit can take its node down with it. The pod's own `resources` stand for its
+//! containers', and a limit of 0 is none. Debug containers cannot have any.
+//!
+//! A LimitRange of the namespace may add what is missing here, after podgate has looked; podgate does not simulate it.
+
+use super::super::rule::{Phase, Rule, examples};
+use super::resources::{Asked, Side};
+use crate::api::Severity;
+
+pub static RULE: Rule = Rule {
+    id: "requireResourceLimits",
+    severity: Severity::Medium,
+    phase: Phase::Spec(|spec| {
+        let Some(resources) = &spec.require_resource_limits else { return Ok(None) };
+        let asked = Asked::new(Side::Limits, resources, spec)?;
+        Ok(Some(Box::new(move |subject, breaches| asked.check(subject, breaches))))
+    }),
+    reads: &["defaultResources"],
+    checks: &[],
+    reads_document: false,
+    source: include_str!("require_resource_limits.rs"),
+    examples: examples!("requireResourceLimits", "fail", "fixed"),
+};

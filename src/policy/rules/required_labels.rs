@@ -1,0 +1,159 @@
+//! Requires labels on every pod.
+//!
+//! Labels say whose a pod is and what it belongs to; costs, alerts and network policies are found by them. They are
+//! asked of the pod itself: in a workload, of its pod template, since labels of the workload do not reach its pods. A
+//! pattern must match the whole value.
+
+use regex::{Regex, RegexBuilder};
+
+use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};
+use super::super::text::{clip, quote};
+use super::super::workload::Subject;
+use crate::api::{RequiredLabel, Severity};
+
+/// The most memory of a compiled pattern, in bytes: a policy's writer must not be able to take more.
+const MAX_PATTERN_SIZE: usize = 256 * 1024;
+
+pub static RULE: Rule = Rule {
+    id: "requiredLabels",
+    severity: Severity::Low,
+    phase: Phase::Spec(|spec| {
+        let Some(labels) = &spec.required_labels else { return Ok(None) };
+        let required = labels.iter().enumerate().map(|(index, label)| Required::new(index, label));
+        let required = required.collect::<Result<Vec<_>, _>>()?;
+        Ok(Some(Box::new(move |subject, breaches| {
+            breaches.extend(required.iter().filter_map(|label| label.check(subject)));
+        })))
+    }),
+    reads: &[],
+    checks: &[],
+    reads_document: false,
+    source: include_str!("required_labels.rs"),
+    examples: examples!("requiredLabels", "fail", "pass"),
+};
+
+struct Required {
+    key: String,
+    /// As written, and compiled to match whole values.
+    pattern: Option<(String, Regex)>,
+}
+
+impl Required {
+    fn new(index: usize, label: &RequiredLabel) -> Result<Self, InvalidField> {
+        let compile = |pattern: &String| match whole_value(pattern) {
+            Ok(regex) => Ok((pattern.clone(), regex)),
+            Err(error) => Err(InvalidField {
+                path: format!("spec.requiredLabels[{index}].pattern"),
+                message: reason(&error),
+            }),
+        };
+        let pattern = label.pattern.as_ref().map(compile).transpose()?;
+        Ok(Self { key: label.key.clone(), pattern })
+    }
+
+    fn check(&self, subject: &Subject<'_>) -> Option<Breach> {
+        let labels = subject.pod_metadata.and_then(|metadata| metadata.labels.as_ref());
+        let found = labels.and_then(|labels| labels.get(&self.key));
+        let (problem, remedy) = match (found, &self.pattern) {
+            (None, None) => ("is missing".to_owned(), "add the label".to_owned()),
+            (None, Some((pattern, _))) => (
+                "is missing".to_owned(),
+                format!("add it with a value that matches {}", clip(pattern)),
+            ),
+            (Some(value), Some((pattern, regex))) if !regex.is_match(value) => (
+                format!("is {}", quote(value)),
+                format!("give it a value that matches {}", clip(pattern)),
+            ),
+            (Some(_), _) => return None,
+        };
+        Some(Breach {
+            path: subject.pod_path(&format!("metadata.labels[\"{}\"]", clip(&self.key))),
+            // The key is part of what was found: two labels that are missing are two violations.
+            value: Some(
+                found.map_or_else(|| self.key.clone(), |value| format!("{}={value}", self.key)),
+            ),
+            problem,
+            remedy,
+            ..Breach::default()
+        })
+    }
+}
+
+/// Compiles a pattern so that it must match all of a value.
+fn whole_value(pattern: &str) -> Result<Regex, regex::Error> {
+    let build = |text: &str| RegexBuilder::new(text).size_limit(MAX_PATTERN_SIZE).build();
+    // First alone: the group around it must not lend it a bracket.
+    build(pattern)?;
+    build(&format!("^(?:{pattern})$"))
+}
+
+/// The last line of a syntax error says what is wrong; the others draw where.
+fn reason(error: &regex::Error) -> String {
+    if let regex::Error::CompiledTooBig(_) = error {
+        return "the pattern is too large".to_owned();
+    }
+    let text = error.to_string();
+    let last = text.lines().last().unwrap_or_default();
+    format!("it is no regular expression: {}", last.trim_start_matches("error: "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::object::Object;
+    use super::super::super::workload::{Kind, Subject};
+    use super::super::testing::enabled;
+    use super::*;
+
+    fn found(labels: &str, kind: Kind, object: &str) -> Vec<String> {
+        let Phase::Spec(compile) = RULE.phase else { unreachable!() };
+        let check = compile(&enabled("requiredLabels", labels)).unwrap().unwrap();
+        let object: Object = serde_json::from_str(object).unwrap();
+        let mut breaches = Vec::new();
+        check(&Subject::of(kind, &object).unwrap(), &mut breaches);
+        breaches.iter().map(Breach::sentence).collect()
+    }
+
+    fn pod(labels: &str) -> String {
+        format!(
+            r#"{{"metadata": {{"labels": {labels}}}, "spec": {{"containers": [{{"name": "web"}}]}}}}"#
+        )
+    }
+
+    #[test]
+    fn a_label_must_be_there_and_match_its_pattern_as_a_whole() {
+        let labels = r#"[{"key": "team", "pattern": "a|bc"}, {"key": "app.kubernetes.io/name"}]"#;
+        let named = r#""app.kubernetes.io/name": """#;
+        assert!(
+            found(labels, Kind::Pod, &pod(&format!(r#"{{"team": "bc", {named}}}"#))).is_empty()
+        );
+        assert_eq!(
+            found(labels, Kind::Pod, &pod(r#"{"team": "abc"}"#)),
+            [
+                r#"metadata.labels["team"] is "abc"; give it a value that matches a|bc"#,
+                r#"metadata.labels["app.kubernetes.io/name"] is missing; add the label"#,
+            ]
+        );
+        assert_eq!(found(labels, Kind::Pod, &pod("null")).len(), 2);
+    }
+
+    #[test]
+    fn a_workloads_own_labels_do_not_count_since_they_do_not_reach_its_pods() {
+        let object = r#"{"metadata": {"labels": {"team": "a"}}, "spec": {"template": {"spec": {"containers": [{"name": "web"}]}}}}"#;
+        assert_eq!(
+            found(r#"[{"key": "team"}]"#, Kind::Deployment, object),
+            [r#"spec.template.metadata.labels["team"] is missing; add the label"#]
+        );
+    }
+
+    #[test]
+    fn a_pattern_that_is_none_or_too_large_refuses_the_policy() {
+        let Phase::Spec(compile) = RULE.phase else { unreachable!() };
+        let refused = |pattern: &str| {
+            let policy =
+                enabled("requiredLabels", &format!(r#"[{{"key": "a", "pattern": "{pattern}"}}]"#));
+            compile(&policy).err().expect("the pattern was accepted").to_string()
+        };
+        insta::assert_snapshot!(refused("a)(b"), @"spec.requiredLabels[0].pattern: it is no regular expression: unopened group");
+        insta::assert_snapshot!(refused("a{1000}{1000}"), @"spec.requiredLabels[0].pattern: the pattern is too large");
+    }
+}

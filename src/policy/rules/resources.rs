@@ -1,0 +1,292 @@
+//! What the two resource rules share: who needs which, and what counts as having it.
+
+use serde_json::Value;
+
+use super::super::object::{Quantities, QuantityText, Resources};
+use super::super::quantity::Quantity;
+use super::super::rule::{Breach, Fix, InvalidField, Place, Role, containers};
+use super::super::text::quote;
+use super::super::workload::Subject;
+use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec};
+
+/// `resources.requests` or `resources.limits`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Side {
+    Requests,
+    Limits,
+}
+
+impl Side {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::Limits => "limits",
+        }
+    }
+}
+
+/// A resource with the amount to give a container that says none.
+struct Wanted {
+    resource: ComputeResource,
+    default: Option<String>,
+}
+
+/// What a policy asks on one side.
+pub struct Asked {
+    side: Side,
+    wanted: Vec<Wanted>,
+}
+
+impl Asked {
+    /// # Errors
+    /// A default that is no quantity, or a request above its limit.
+    pub fn new(
+        side: Side,
+        resources: &[ComputeResource],
+        spec: &DevOpsPolicySpec,
+    ) -> Result<Self, InvalidField> {
+        let defaults = spec.default_resources.clone().unwrap_or_default();
+        check_defaults(&defaults)?;
+        let default = |resource| match (side, resource) {
+            (Side::Requests, ComputeResource::Cpu) => defaults.cpu_request.clone(),
+            (Side::Requests, ComputeResource::Memory) => defaults.memory_request.clone(),
+            (Side::Limits, ComputeResource::Cpu) => defaults.cpu_limit.clone(),
+            (Side::Limits, ComputeResource::Memory) => defaults.memory_limit.clone(),
+            (_, ComputeResource::EphemeralStorage) => None,
+        };
+        let wanted =
+            resources.iter().map(|&resource| Wanted { resource, default: default(resource) });
+        Ok(Self { side, wanted: wanted.collect() })
+    }
+
+    /// Reports each container that lacks something that was asked.
+    pub fn check(&self, subject: &Subject<'_>, breaches: &mut Vec<Breach>) {
+        // Nobody can size a container that is added for debugging: the API server refuses it resources.
+        for place in containers(subject.spec).filter(|place| place.role != Role::Ephemeral) {
+            for wanted in &self.wanted {
+                if !self.given_by_pod(subject, wanted.resource) {
+                    breaches.extend(self.breach(subject, &place, wanted));
+                }
+            }
+        }
+    }
+
+    /// Whether the pod as a whole says it (KEP-2837), which it can for cpu and memory.
+    fn given_by_pod(&self, subject: &Subject<'_>, resource: ComputeResource) -> bool {
+        let pod = subject.spec.resources.as_ref();
+        resource != ComputeResource::EphemeralStorage
+            && pod.is_some_and(|pod| self.amount(pod, resource).is_some_and(is_some_amount))
+    }
+
+    /// What stands for the resource: a limit also for a missing request, as the API server defaults it.
+    fn amount<'a>(
+        &self,
+        resources: &'a Resources<'a>,
+        resource: ComputeResource,
+    ) -> Option<&'a QuantityText<'a>> {
+        let limit = of(resources.limits.as_ref(), resource);
+        match self.side {
+            Side::Limits => limit,
+            Side::Requests => of(resources.requests.as_ref(), resource).or(limit),
+        }
+    }
+
+    fn breach(
+        &self,
+        subject: &Subject<'_>,
+        place: &Place<'_>,
+        Wanted { resource, default }: &Wanted,
+    ) -> Option<Breach> {
+        let resources = place.container.resources.as_ref();
+        let found = resources.and_then(|resources| self.amount(resources, *resource));
+        let problem = match found.map(|text| (text, Quantity::parse(text))) {
+            Some((_, Some(quantity))) if quantity.is_positive() => return None,
+            Some((text, Some(_))) => format!("is {}, which is none", quote(text)),
+            Some((text, None)) => format!("is {}, which is no quantity", quote(text)),
+            None => "is missing".to_owned(),
+        };
+        let (side, name) = (self.side.as_str(), resource.as_str());
+        let path = place.path(subject, &format!("resources.{side}.{name}"));
+        let example = default.as_deref().unwrap_or(match resource {
+            ComputeResource::Cpu => "100m",
+            ComputeResource::Memory => "128Mi",
+            ComputeResource::EphemeralStorage => "1Gi",
+        });
+        let fits = default.as_ref().filter(|default| {
+            let requests = resources.and_then(|resources| resources.requests.as_ref());
+            found.is_none()
+                && (self.side == Side::Requests || covers(default, of(requests, *resource)))
+        });
+        Some(Breach {
+            container: Some((*place.container.name).to_owned()),
+            fix: fits
+                .map(|amount| Fix { path: path.clone(), value: Value::String(amount.clone()) }),
+            path,
+            value: found.map(|text| (**text).to_owned()),
+            problem,
+            remedy: format!("set it, such as {name}: {example}"),
+            ..Breach::default()
+        })
+    }
+}
+
+fn is_some_amount(text: &QuantityText<'_>) -> bool {
+    Quantity::parse(text).is_some_and(Quantity::is_positive)
+}
+
+fn of<'a>(
+    quantities: Option<&'a Quantities<'a>>,
+    resource: ComputeResource,
+) -> Option<&'a QuantityText<'a>> {
+    let quantities = quantities?;
+    match resource {
+        ComputeResource::Cpu => quantities.cpu.as_ref(),
+        ComputeResource::Memory => quantities.memory.as_ref(),
+        ComputeResource::EphemeralStorage => quantities.ephemeral_storage.as_ref(),
+    }
+}
+
+/// Whether a limit is no less than the request: the API server refuses less.
+fn covers(limit: &str, request: Option<&QuantityText<'_>>) -> bool {
+    request.is_none_or(|request| Quantity::parse(request) <= Quantity::parse(limit))
+}
+
+fn check_defaults(defaults: &DefaultResources) -> Result<(), InvalidField> {
+    let DefaultResources { cpu_request, cpu_limit, memory_request, memory_limit } = defaults;
+    let invalid = |field: &str, message: String| InvalidField {
+        path: format!("spec.defaultResources.{field}"),
+        message,
+    };
+    let read = |field: &str, text: &Option<String>| match text {
+        None => Ok(None),
+        Some(text) => match Quantity::parse(text).filter(|quantity| quantity.is_positive()) {
+            Some(quantity) => Ok(Some(quantity)),
+            None => {
+                Err(invalid(field, format!("{text:?} is no amount; write it as 100m or 128Mi")))
+            }
+        },
+    };
+    for (request, request_text, limit, limit_text) in [
+        ("cpuRequest", cpu_request, "cpuLimit", cpu_limit),
+        ("memoryRequest", memory_request, "memoryLimit", memory_limit),
+    ] {
+        let (low, high) = (read(request, request_text)?, read(limit, limit_text)?);
+        if low.zip(high).is_some_and(|(low, high)| low > high) {
+            return Err(invalid(request, format!("it is more than {limit}")));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::rule::{Phase, Rule};
+    use super::super::testing::{breaches, enabled};
+    use super::super::{require_resource_limits, require_resource_requests};
+    use super::*;
+
+    const REQUESTS: &Rule = &require_resource_requests::RULE;
+    const LIMITS: &Rule = &require_resource_limits::RULE;
+
+    fn sentences(rule: &Rule, asked: &str, spec: &str) -> Vec<String> {
+        let found = breaches(rule, &enabled(rule.id, asked), spec);
+        found.iter().map(Breach::sentence).collect()
+    }
+
+    fn container(resources: &str) -> String {
+        format!(r#"{{"containers": [{{"name": "web", "resources": {resources}}}]}}"#)
+    }
+
+    #[test]
+    fn each_missing_resource_is_named_with_its_path_and_an_example() {
+        let found = sentences(REQUESTS, r#"["cpu", "memory"]"#, &container("{}"));
+        assert_eq!(
+            found,
+            [
+                "spec.containers[0].resources.requests.cpu is missing; set it, such as cpu: 100m",
+                "spec.containers[0].resources.requests.memory is missing; set it, such as memory: 128Mi",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_limit_stands_for_a_missing_request_and_a_request_for_no_limit() {
+        let limited = container(r#"{"limits": {"memory": "1Gi"}}"#);
+        assert!(sentences(REQUESTS, r#"["memory"]"#, &limited).is_empty());
+        let requested = container(r#"{"requests": {"memory": "1Gi"}}"#);
+        assert_eq!(sentences(LIMITS, r#"["memory"]"#, &requested).len(), 1);
+    }
+
+    #[test]
+    fn a_pods_own_resources_satisfy_its_containers_for_cpu_and_memory() {
+        let spec = |resources: &str| {
+            format!(
+                r#"{{"resources": {resources}, "initContainers": [{{"name": "i"}}], "containers": [{{"name": "web"}}]}}"#
+            )
+        };
+        let limits = spec(r#"{"limits": {"cpu": 1, "memory": "1Gi", "ephemeral-storage": "1Gi"}}"#);
+        assert!(sentences(LIMITS, r#"["cpu", "memory"]"#, &limits).is_empty());
+        assert!(sentences(REQUESTS, r#"["cpu", "memory"]"#, &limits).is_empty());
+        assert_eq!(sentences(LIMITS, r#"["ephemeral-storage"]"#, &limits).len(), 2);
+        let requests = spec(r#"{"requests": {"memory": "1Gi"}}"#);
+        assert_eq!(sentences(LIMITS, r#"["memory"]"#, &requests).len(), 2);
+    }
+
+    #[test]
+    fn init_containers_need_them_and_debug_containers_cannot_have_them() {
+        let spec = r#"{"initContainers": [{"name": "i"}, {"name": "s", "restartPolicy": "Always"}],
+            "containers": [{"name": "web"}], "ephemeralContainers": [{"name": "d"}]}"#;
+        assert_eq!(sentences(LIMITS, r#"["memory"]"#, spec).len(), 3);
+    }
+
+    #[test]
+    fn nothing_and_nonsense_are_no_amount() {
+        let asked = r#"["cpu"]"#;
+        for (amount, why) in [
+            (r#""0""#, r#"is "0", which is none"#),
+            ("0", r#"is "0", which is none"#),
+            (r#""lots""#, r#"is "lots", which is no quantity"#),
+        ] {
+            let found = sentences(
+                LIMITS,
+                asked,
+                &container(&format!(r#"{{"limits": {{"cpu": {amount}}}}}"#)),
+            );
+            assert!(found[0].contains(why), "{found:?}");
+        }
+        for amount in ["1", "0.5", r#""1n""#, r#""1e3""#] {
+            let spec = container(&format!(r#"{{"limits": {{"cpu": {amount}}}}}"#));
+            assert!(sentences(LIMITS, asked, &spec).is_empty(), "{amount}");
+        }
+    }
+
+    #[test]
+    fn the_policys_default_is_the_fix_unless_the_request_is_above_it() {
+        let policy: DevOpsPolicySpec = serde_json::from_str(
+            r#"{"requireResourceLimits": ["memory"], "defaultResources": {"memoryRequest": "64Mi", "memoryLimit": "256Mi"}}"#,
+        )
+        .unwrap();
+        let fix = |resources: &str| breaches(LIMITS, &policy, &container(resources)).remove(0).fix;
+        let expected = Fix {
+            path: "spec.containers[0].resources.limits.memory".to_owned(),
+            value: "256Mi".into(),
+        };
+        assert_eq!(fix("{}"), Some(expected));
+        assert_eq!(fix(r#"{"requests": {"memory": "1Gi"}}"#), None);
+        assert_eq!(fix(r#"{"limits": {"memory": "0"}}"#), None);
+    }
+
+    #[test]
+    fn defaults_that_the_api_server_would_refuse_refuse_the_policy() {
+        let refused = |defaults: &str| {
+            let policy: DevOpsPolicySpec = serde_json::from_str(&format!(
+                r#"{{"requireResourceRequests": ["cpu"], "defaultResources": {defaults}}}"#
+            ))
+            .unwrap();
+            let Phase::Spec(compile) = REQUESTS.phase else { unreachable!() };
+            compile(&policy).err().expect("the defaults were accepted").to_string()
+        };
+        insta::assert_snapshot!(refused(r#"{"cpuLimit": "lots"}"#), @r#"spec.defaultResources.cpuLimit: "lots" is no amount; write it as 100m or 128Mi"#);
+        insta::assert_snapshot!(refused(r#"{"memoryRequest": "1Gi", "memoryLimit": "1G"}"#), @"spec.defaultResources.memoryRequest: it is more than memoryLimit");
+    }
+}

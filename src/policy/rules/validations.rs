@@ -1,0 +1,268 @@
+//! Rules of your own, in CEL, the language of the API server's own validation rules.
+//!
+//! A validation's `expression` is true for a pod that passes. `object` is always a Pod: the one under review, or the one
+//! that a workload's template would make, with the workload's namespace. `namespaceObject` is the metadata of its
+//! namespace, and `variables.NAME` what the policy's `variables` define. There is no `request`, `oldObject`, `params` or
+//! `authorizer`: a verdict must not depend on the door through which a pod is looked at. The functions are those of
+//! Kubernetes (strings, lists, sets, regular expressions, URLs, IP addresses, quantities, versions).
+//!
+//! An error is not a pass: a validation that cannot be decided is a violation that says why, and what comes of it follows
+//! the policy's mode. Test optional fields with `has()` first. Names that are not there refuse the policy when it is
+//! loaded, and so does what could cost too much: a source over 1 KiB, comprehensions nested deeper than two or more than
+//! eight of them, a pattern that is not written out as a string.
+
+use super::super::cel::Expressions;
+use super::super::rule::{Breach, Phase, Rule, examples};
+use super::super::workload::Subject;
+use crate::api::{Severity, Validation};
+
+pub static RULE: Rule = Rule {
+    id: "validations",
+    severity: Severity::Medium,
+    phase: Phase::Spec(|spec| {
+        let variables = spec.variables.as_deref().unwrap_or_default();
+        let validations = spec.validations.clone().unwrap_or_default();
+        let expressions = Expressions::compile(&validations, variables)?;
+        if validations.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(move |subject, breaches| {
+            check(subject, &validations, &expressions, breaches);
+        })))
+    }),
+    reads: &["variables"],
+    checks: &[],
+    reads_document: true,
+    source: include_str!("validations.rs"),
+    examples: examples!("validations", "fail", "pass"),
+};
+
+fn check(
+    subject: &Subject<'_>,
+    validations: &[Validation],
+    expressions: &Expressions,
+    breaches: &mut Vec<Breach>,
+) {
+    let results = match subject.document {
+        Some(document) => expressions.evaluate(document),
+        // A door that forgot the document must not let everything pass.
+        None => validations.iter().map(|_| Err("the pod is not at hand".to_owned())).collect(),
+    };
+    for (validation, result) in validations.iter().zip(results) {
+        let (problem, undecided) = match result {
+            Ok(true) => continue,
+            Ok(false) => (validation.message.clone(), false),
+            Err(why) => (format!("could not be decided: {why} ({})", validation.message), true),
+        };
+        breaches.push(Breach {
+            check: Some(validation.name.clone().into()),
+            severity: validation.severity,
+            problem,
+            undecided,
+            ..Breach::default()
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::super::document::Document;
+    use super::super::super::object::Object;
+    use super::super::super::workload::Kind;
+    use super::*;
+    use crate::api::DevOpsPolicySpec;
+
+    fn spec(validations: &Value, variables: &Value) -> DevOpsPolicySpec {
+        serde_json::from_value(json!({"validations": validations, "variables": variables})).unwrap()
+    }
+
+    fn one(expression: &str) -> DevOpsPolicySpec {
+        let validation = json!([{"name": "own", "expression": expression, "message": "must hold"}]);
+        spec(&validation, &json!([]))
+    }
+
+    fn refused(spec: &DevOpsPolicySpec) -> String {
+        let Phase::Spec(compile) = RULE.phase else { unreachable!() };
+        compile(spec).err().expect("the policy was accepted").to_string()
+    }
+
+    fn judged(spec: &DevOpsPolicySpec, pod: &Value) -> Vec<Breach> {
+        let Phase::Spec(compile) = RULE.phase else { unreachable!() };
+        let text = pod.to_string();
+        let object: Object = serde_json::from_str(&text).unwrap();
+        let namespace = json!({"metadata": {"name": "shop", "labels": {"tier": "gold"}}});
+        let document = Document::of(Kind::Pod, pod.clone(), namespace);
+        let mut subject = Subject::of(Kind::Pod, &object).unwrap();
+        subject.document = Some(&document);
+        let mut breaches = Vec::new();
+        compile(spec).unwrap().unwrap()(&subject, &mut breaches);
+        breaches
+    }
+
+    fn pod() -> Value {
+        json!({
+            "metadata": {"name": "web", "labels": {"app": "web"}, "annotations": null},
+            "spec": {
+                "priority": 5,
+                "containers": [{"name": "web", "image": "ghcr.io/team/web:1", "resources": {"limits": {"memory": "1Gi"}}}],
+            },
+        })
+    }
+
+    fn passes(expression: &str) -> bool {
+        let breaches = judged(&one(expression), &pod());
+        assert!(breaches.iter().all(|breach| !breach.undecided), "{expression}: {breaches:?}");
+        breaches.is_empty()
+    }
+
+    #[test]
+    fn true_passes_and_false_is_a_violation_in_the_policys_words() {
+        for expression in [
+            "object.kind == 'Pod' && object.apiVersion == 'v1'",
+            "object.metadata.namespace == 'shop'",
+            "namespaceObject.metadata.labels.tier == 'gold'",
+            "object.spec.priority == 5 && object.spec.priority < 6",
+            "object.spec.containers.all(c, c.image.startsWith('ghcr.io/'))",
+            "object.spec.containers.all(c, c.image.matches('^ghcr[.]io/.*:[0-9]+$'))",
+            "object.spec.containers.exists(c, c.image.split(':')[1] == '1')",
+            "object.spec.containers.all(c, quantity(c.resources.limits.memory).isLessThan(quantity('2Gi')))",
+            "!has(object.metadata.annotations)",
+            "'app' in object.metadata.labels && object.metadata.labels['app'] == 'web'",
+            "sets.contains(['web', 'api'], object.spec.containers.map(c, c.name))",
+            "size(object.spec.containers.filter(c, c.name == 'web')) == 1",
+            "has(object.spec.hostPID) ? false : true",
+        ] {
+            assert!(passes(expression), "{expression}");
+        }
+        let breach = judged(&one("has(object.spec.hostPID)"), &pod()).remove(0);
+        assert_eq!(breach.sentence(), "must hold");
+        assert_eq!(breach.id(&RULE), "validations/own");
+    }
+
+    #[test]
+    fn an_error_is_a_violation_that_says_why_and_never_a_pass() {
+        let why = |expression: &str| {
+            let mut breaches = judged(&one(expression), &pod());
+            assert!(breaches[0].undecided, "{expression}");
+            breaches.remove(0).sentence()
+        };
+        insta::assert_snapshot!(why("object.spec.hostPID"), @r#"could not be decided: there is no field "hostPID"; test it first with has() (must hold)"#);
+        insta::assert_snapshot!(why("!object.spec.hostPID"), @r#"could not be decided: there is no field "hostPID"; test it first with has() (must hold)"#);
+        insta::assert_snapshot!(why("object.metadata.name"), @"could not be decided: it is no bool but a string (must hold)");
+        insta::assert_snapshot!(why("object.spec.containers[3].name == 'x'"), @"could not be decided: an index is out of bounds (must hold)");
+        insta::assert_snapshot!(why("1 / 0 == 1"), @"could not be decided: it divides by zero (must hold)");
+    }
+
+    #[test]
+    fn a_variable_is_evaluated_once_and_its_error_counts_only_where_it_is_used() {
+        let variables = json!([
+            {"name": "names", "expression": "object.spec.containers.map(c, c.name)"},
+            {"name": "first", "expression": "variables.names[0]"},
+            {"name": "broken", "expression": "object.spec.nothing"},
+        ]);
+        let validation = |name: &str, expression: &str| json!({"name": name, "expression": expression, "message": "m"});
+        let validations = json!([
+            validation("good", "variables.first == 'web'"),
+            validation("guarded", "true || variables.broken"),
+            validation("bad", "variables.broken == 1"),
+        ]);
+        let breaches = judged(&spec(&validations, &variables), &pod());
+        assert_eq!(breaches.len(), 1, "{breaches:?}");
+        assert_eq!(
+            breaches[0].sentence(),
+            r#"could not be decided: variables.broken: there is no field "nothing"; test it first with has() (m)"#
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_refuses_the_policy() {
+        let own = |expression: &str| refused(&one(expression));
+        insta::assert_snapshot!(own("object.spec."), @"spec.validations[0].expression: it is no CEL expression: 1:13: Syntax error: no viable alternative at input '.'");
+        insta::assert_snapshot!(own("request.userInfo.username == 'x'"), @"spec.validations[0].expression: request is not there: a verdict must not depend on how the pod is looked at; use object");
+        insta::assert_snapshot!(own("obj.spec.hostPID"), @r#"spec.validations[0].expression: "obj" is not defined; there are object, namespaceObject and variables"#);
+        insta::assert_snapshot!(own("object.spec.containers.all(c, d.name == 'x')"), @r#"spec.validations[0].expression: "d" is not defined; there are object, namespaceObject and variables"#);
+        insta::assert_snapshot!(own("object.metadata.name.shout() == 'X'"), @"spec.validations[0].expression: there is no function shout()");
+        insta::assert_snapshot!(own("sets.shout([1])"), @"spec.validations[0].expression: there is no function sets.shout()");
+        insta::assert_snapshot!(own("variables.x == 1"), @"spec.validations[0].expression: variables.x is not defined: there is none before it");
+        insta::assert_snapshot!(own("Foo{a: 1} == 1"), @"spec.validations[0].expression: it makes an object of a type");
+        let variables =
+            json!([{"name": "a", "expression": "variables.b"}, {"name": "b", "expression": "1"}]);
+        insta::assert_snapshot!(refused(&spec(&json!([]), &variables)), @"spec.variables[0].expression: variables.b is not defined: there is none before it");
+        let twice = json!([{"name": "a", "expression": "1"}, {"name": "a", "expression": "1"}]);
+        insta::assert_snapshot!(refused(&spec(&json!([]), &twice)), @r#"spec.variables[1].name: variable "a" is there twice"#);
+    }
+
+    #[test]
+    fn what_could_cost_too_much_refuses_the_policy() {
+        let own = |expression: &str| refused(&one(expression));
+        let long = format!("'{}' == ''", "x".repeat(1024));
+        insta::assert_snapshot!(own(&long), @"spec.validations[0].expression: it is 1032 bytes long; at most 1024 are allowed");
+        let list = "[1,2]";
+        insta::assert_snapshot!(own(&format!("{list}.all(a, {list}.all(b, {list}.all(c, true)))")), @"spec.validations[0].expression: comprehensions nest deeper than 2");
+        let nine = vec!["[1].all(a, true)"; 9].join(" && ");
+        insta::assert_snapshot!(own(&nine), @"spec.validations[0].expression: it has more than 8 comprehensions");
+        insta::assert_snapshot!(own("object.metadata.name.matches(object.metadata.namespace)"), @"spec.validations[0].expression: the pattern of matches() must be written out as a string");
+        insta::assert_snapshot!(own("object.metadata.name.matches('(')"), @"spec.validations[0].expression: the pattern of matches() is no regular expression");
+        insta::assert_snapshot!(own("object.metadata.name.matches('a{1000}{1000}')"), @"spec.validations[0].expression: the pattern of matches() is too large");
+        assert!(passes(&vec!["[1].all(a, true)"; 8].join(" && ")));
+        assert!(passes("[1,2].all(a, [1,2].all(b, true))"));
+    }
+
+    #[test]
+    fn values_of_every_type_go_through_variables() {
+        for (value, use_of_it) in [
+            ("quantity('1Gi')", "variables.v.isGreaterThan(quantity('1Mi'))"),
+            (
+                "timestamp('2026-01-01T00:00:00Z')",
+                "variables.v < timestamp('2027-01-01T00:00:00Z')",
+            ),
+            ("duration('1h')", "variables.v == duration('60m')"),
+            ("b'abc'", "size(variables.v) == 3"),
+            ("1u", "variables.v == 1u"),
+            ("null", "variables.v == null"),
+            ("optional.of(1)", "variables.v.hasValue()"),
+            ("semver('1.2.3')", "variables.v.isLessThan(semver('2.0.0'))"),
+            ("url('https://a.example')", "variables.v.getHost() == 'a.example'"),
+            ("{'a': [1, 2.5]}", "variables.v.a[1] == 2.5"),
+            ("object.spec.containers.map(c, c.name)", "variables.v.join(',') == 'web'"),
+        ] {
+            let variables = json!([{"name": "v", "expression": value}]);
+            let validations = json!([{"name": "own", "expression": use_of_it, "message": "m"}]);
+            let breaches = judged(&spec(&validations, &variables), &pod());
+            assert!(breaches.is_empty(), "{value}: {breaches:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_expression_panics(expression in "[-a-c0-2 .,()\\[\\]{}'\"&|?:!=<>+*/%@_]{0,40}|(object|variables|namespaceObject|size|has|all|map|matches|[.(),'1 a]){1,12}") {
+            let Phase::Spec(compile) = RULE.phase else { unreachable!() };
+            if compile(&one(&expression)).is_ok() {
+                judged(&one(&expression), &pod());
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_over_a_thousand_is_an_error_and_so_is_what_nests_over_a_long_one() {
+        let with = |count: usize| {
+            let containers: Vec<_> = (0..count).map(|i| json!({"name": format!("c{i}")})).collect();
+            json!({"metadata": {"name": "web"}, "spec": {"containers": containers}})
+        };
+        let flat = one("object.spec.containers.all(c, c.name != '')");
+        assert!(judged(&flat, &with(1000)).is_empty());
+        let breach = judged(&flat, &with(1001)).remove(0);
+        assert!(
+            breach.undecided && breach.problem.contains("a list of 1001"),
+            "{}",
+            breach.problem
+        );
+        let nested =
+            one("object.spec.containers.all(a, object.spec.containers.all(b, a.name != ''))");
+        assert!(judged(&nested, &with(20)).is_empty());
+        let breach = judged(&nested, &with(1000)).remove(0);
+        assert!(breach.undecided && breach.problem.contains("too large"), "{}", breach.problem);
+    }
+}

@@ -1,0 +1,245 @@
+//! The health score: how much of what the policies ask is kept, from 0 to 100.
+//!
+//! The unit is the workload, so replicas and sidecars change nothing. In a namespace of N workloads, a rule's `v` is
+//! the sum over the workloads of the share of their pods that violate it, and m = ln(1 + v) / ln(1 + N): the first
+//! offender costs most. With w the rules' weights, the score is 100 · (1 − Σ w·m / Σ w).
+//!
+//! The way in: a [`Workload`] takes its pods, a [`Tally`] a namespace's workloads, a [`Loss`] the namespaces, and
+//! [`Loss::score`] rounds, once. All of them add whole numbers, so that no order of adding shows in a score.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use super::compile::Policy;
+use super::registry::RULES;
+use super::rule::Phase;
+use crate::api::{Classification, Severity};
+
+/// What is whole: a degree, a share, a point.
+const BILLION: u64 = 1_000_000_000;
+/// A millionth of a point. What the binary logarithms may be off by is less; without it, a half might round down.
+const SLACK: u64 = BILLION / 1_000_000;
+
+/// How much of a violation one is, in billionths. Most are whole.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Degree(u32);
+
+impl Degree {
+    pub const WHOLE: Self = Self(1_000_000_000);
+}
+
+impl Default for Degree {
+    fn default() -> Self {
+        Self::WHOLE
+    }
+}
+
+/// The degree of so many restarts over the maximum: the first says most, and ten times the maximum is whole.
+pub fn restart_degree(over: u32, maximum: u32) -> Degree {
+    let whole = 10.0 * f64::from(maximum.max(1));
+    let degree = f64::from(over).ln_1p() / whole.ln_1p();
+    Degree(u32::try_from(billionths(degree)).map_or(Degree::WHOLE.0, |it| it.min(Degree::WHOLE.0)))
+}
+
+/// A workload: its pods that count, and what they violate.
+#[derive(Clone, Debug, Default)]
+pub struct Workload {
+    pods: u64,
+    /// By rule, the sum of the pods' degrees.
+    degrees: BTreeMap<&'static str, u64>,
+}
+
+impl Workload {
+    /// Counts a pod in, with the ids of the rules it violates. However often it violates one, it counts once, by the
+    /// highest degree. Exempt violations count as none: leave them out.
+    pub fn add_pod(&mut self, violations: impl IntoIterator<Item = (&'static str, Degree)>) {
+        self.pods += 1;
+        let mut worst = BTreeMap::new();
+        for (rule, degree) in violations {
+            let known = worst.entry(rule).or_insert(degree);
+            *known = degree.max(*known);
+        }
+        for (rule, degree) in worst {
+            *self.degrees.entry(rule).or_default() += u64::from(degree.0);
+        }
+    }
+}
+
+/// The workloads of one namespace.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    workloads: u64,
+    /// By rule, the sum of the workloads' shares, in billionths.
+    shares: BTreeMap<&'static str, u64>,
+}
+
+impl Tally {
+    /// A workload of which no pod counts adds nothing.
+    pub fn add(&mut self, workload: &Workload) {
+        if workload.pods == 0 {
+            return;
+        }
+        self.workloads += 1;
+        for (rule, degrees) in &workload.degrees {
+            // Rounded half up, so that ten times the pods have the same share.
+            *self.shares.entry(rule).or_default() +=
+                (2 * degrees + workload.pods) / (2 * workload.pods);
+        }
+    }
+
+    /// How many workloads have a pod that counts.
+    pub fn workloads(&self) -> u64 {
+        self.workloads
+    }
+
+    /// This namespace's score alone.
+    pub fn score(&self, weights: &Weights) -> Score {
+        let mut loss = Loss::default();
+        loss.add(self, weights);
+        loss.score()
+    }
+}
+
+/// The rules that a score is about, by id, each with its weight: that of the highest severity that a policy gives it.
+#[derive(Clone, Debug, Default)]
+pub struct Weights(BTreeMap<&'static str, u32>);
+
+impl Weights {
+    /// For running pods: every rule that one of the policies enables.
+    pub fn live<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
+        Self::of(policies, |_| true)
+    }
+
+    /// For manifests: without the rules that only a running pod decides.
+    pub fn offline<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
+        Self::of(policies, |phase| matches!(phase, Phase::Spec(_)))
+    }
+
+    fn of<'p>(
+        policies: impl IntoIterator<Item = &'p Policy>,
+        decidable: impl Fn(&Phase) -> bool,
+    ) -> Self {
+        let mut weights = BTreeMap::new();
+        for policy in policies {
+            for rule in RULES.into_iter().filter(|rule| decidable(&rule.phase)) {
+                if let Some(severity) = policy.weight_of(rule) {
+                    let known = weights.entry(rule.id).or_default();
+                    *known = weight(severity).max(*known);
+                }
+            }
+        }
+        Self(weights)
+    }
+}
+
+/// How much a rule of a severity weighs.
+const fn weight(severity: Severity) -> u32 {
+    match severity {
+        Severity::Critical => 8,
+        Severity::High => 5,
+        Severity::Medium => 3,
+        Severity::Low => 1,
+    }
+}
+
+/// What namespaces lose of their hundred points. Those without workloads do not count.
+#[derive(Clone, Debug, Default)]
+pub struct Loss {
+    namespaces: u64,
+    /// The sum of what the namespaces lose, in billionths of a point.
+    total: u64,
+    /// The same by rule.
+    by_rule: BTreeMap<&'static str, u64>,
+}
+
+impl Loss {
+    /// Counts a namespace in, by the rules that are in force there.
+    pub fn add(&mut self, tally: &Tally, weights: &Weights) {
+        if tally.workloads == 0 {
+            return;
+        }
+        self.namespaces += 1;
+        let all = f64::from(weights.0.values().sum::<u32>());
+        let mut total = 0.0;
+        for (rule, weight) in &weights.0 {
+            let Some(share) = tally.shares.get(rule) else { continue };
+            let violating = float(*share) / float(BILLION);
+            let weighted = f64::from(*weight) * violating.ln_1p() / float(tally.workloads).ln_1p();
+            total += weighted;
+            *self.by_rule.entry(rule).or_default() += billionths(100.0 * weighted / all);
+        }
+        if total > 0.0 {
+            // Not the sum of the rounded parts: a half must stay one.
+            self.total += billionths(100.0 * total / all);
+        }
+    }
+
+    /// The mean over the namespaces; 100 where there are none.
+    pub fn score(&self) -> Score {
+        if self.namespaces == 0 {
+            return Score { points: 100, lost_points: BTreeMap::new() };
+        }
+        let point = BILLION * self.namespaces;
+        let kept = (100 * point).saturating_sub(self.total);
+        let rounded = (kept + point / 2 + SLACK * self.namespaces) / point;
+        let points = u8::try_from(rounded.min(100)).unwrap_or(100);
+        Score { points, lost_points: apportion(&self.by_rule, point, 100 - points) }
+    }
+}
+
+/// Parts that are whole points and add up to a sum: every rule has the whole points of its share, and what is left
+/// goes, a point each, to the largest remainders; of equal ones, to the larger share, then by id.
+fn apportion(
+    shares: &BTreeMap<&'static str, u64>,
+    point: u64,
+    sum: u8,
+) -> BTreeMap<&'static str, u8> {
+    let whole = |share: u64| u8::try_from(share / point).unwrap_or(100);
+    let left = shares.values().fold(sum, |left, share| left.saturating_sub(whole(*share)));
+    let mut order: Vec<_> = shares.iter().collect();
+    order.sort_by_key(|(rule, share)| (Reverse(**share % point), Reverse(**share), **rule));
+    let parts = order.into_iter().enumerate().map(|(place, (rule, share))| {
+        let extra = u8::from(place < usize::from(left));
+        (*rule, whole(*share) + extra)
+    });
+    parts.filter(|(_, points)| *points > 0).collect()
+}
+
+/// A health score.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Score {
+    /// From 0 (worst) to 100.
+    pub points: u8,
+    /// How many points each rule costs; they sum to 100 less the score. Rules that cost none are left out.
+    pub lost_points: BTreeMap<&'static str, u8>,
+}
+
+impl Score {
+    pub fn classification(&self) -> Classification {
+        match self.points {
+            80.. => Classification::Healthy,
+            60.. => Classification::Stable,
+            40.. => Classification::Degraded,
+            _ => Classification::Critical,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts and shares stay far below 2^53")]
+fn float(number: u64) -> f64 {
+    number as f64
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "degrees and points are neither negative nor large, and the cast saturates"
+)]
+fn billionths(number: f64) -> u64 {
+    (number * float(BILLION)).round() as u64
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

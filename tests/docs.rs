@@ -1,0 +1,161 @@
+//! `docs/rules.md`, `docs/crd.md` and `docs/cli.md` are made from the code. This test fails where one of them is behind;
+//! `make docs` writes them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails loudly is a test"
+)]
+
+use std::fmt::Write;
+use std::fs;
+use std::path::Path;
+
+use podgate::policy::registry::RULES;
+use podgate::policy::rule::{Phase, Rule};
+use serde_json::Value;
+
+const NOTE: &str = "<!-- Made from the code by `make docs`. -->\n";
+
+fn check(file: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(file);
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        fs::write(&path, expected).unwrap();
+        return;
+    }
+    let found = fs::read_to_string(&path).unwrap_or_default();
+    let differs = found.lines().zip(expected.lines()).position(|(a, b)| a != b);
+    assert!(
+        found == expected,
+        "docs/{file} is behind the code from line {differs:?} on; run: make docs"
+    );
+}
+
+#[test]
+fn the_page_of_every_rule_is_up_to_date() {
+    let mut text = format!(
+        "{NOTE}# Rules\n\nA rule is a field of a policy's `spec`, and its id is the field's name. `podgate explain RULE` prints its page.\n\n\
+         | rule | severity | decided |\n|---|---|---|\n"
+    );
+    for rule in RULES {
+        let _ = writeln!(
+            text,
+            "| [`{id}`](#{}) | {} | {} |",
+            rule.id.to_lowercase(),
+            rule.severity,
+            phase(rule),
+            id = rule.id
+        );
+    }
+    for rule in RULES {
+        let _ = write!(text, "\n## {}\n\n{}\n", rule.id, rule.page());
+        if !rule.checks.is_empty() {
+            let checks: Vec<_> =
+                rule.checks.iter().map(|check| format!("`{}/{check}`", rule.id)).collect();
+            let _ = write!(text, "\nIts checks: {}.\n", checks.join(", "));
+        }
+        let (before, after) = rule.examples();
+        let _ =
+            write!(text, "\nFails:\n\n```yaml\n{before}```\n\nPasses:\n\n```yaml\n{after}```\n");
+    }
+    check("rules.md", &text);
+}
+
+fn phase(rule: &Rule) -> &'static str {
+    match rule.phase {
+        Phase::Spec(_) => "at admission, offline and in the audit",
+        Phase::Status(_) => "in the audit only",
+    }
+}
+
+#[test]
+fn the_page_of_the_custom_resources_is_up_to_date() {
+    let mut text = format!(
+        "{NOTE}# Custom resources\n\nGroup `devops.stochastic.io`, version `v1`. `podgate crd generate` prints them.\n"
+    );
+    for crd in podgate::api::crds() {
+        let crd = serde_json::to_value(crd).unwrap();
+        let names = &crd["spec"]["names"];
+        let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+        let _ = write!(
+            text,
+            "\n## {} ({}, {})\n\n{}\n\n| field | type | |\n|---|---|---|\n",
+            names["kind"].as_str().unwrap(),
+            names["shortNames"][0].as_str().unwrap(),
+            crd["spec"]["scope"].as_str().unwrap().to_lowercase(),
+            sentence(schema),
+        );
+        for part in ["spec", "status"] {
+            fields(&mut text, part, &schema["properties"][part]);
+        }
+    }
+    check("crd.md", &text);
+}
+
+/// A row for each field below a schema.
+fn fields(text: &mut String, path: &str, schema: &Value) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        let _ = writeln!(text, "| `{path}` | {} | {} |", type_of(field), sentence(field));
+        // What Kubernetes defines, Kubernetes documents.
+        if !["namespaceSelector", "conditions"].contains(&name.as_str()) {
+            fields(text, &path, field);
+            fields(text, &format!("{path}[]"), &field["items"]);
+        }
+    }
+}
+
+fn type_of(field: &Value) -> String {
+    let own = || {
+        if let Some(values) = field["enum"].as_array() {
+            let values: Vec<_> =
+                values.iter().filter_map(|it| Some(format!("`{}`", it.as_str()?))).collect();
+            return values.join(", ");
+        }
+        let name = field["type"].as_str().unwrap_or("any").to_owned();
+        match field["format"].as_str() {
+            Some("date-time") => "time".to_owned(),
+            _ => name,
+        }
+    };
+    match (field["type"].as_str(), &field["additionalProperties"]) {
+        (Some("array"), _) => format!("list of {}", type_of(&field["items"])),
+        (_, Value::Object(_)) => format!("map of {}", type_of(&field["additionalProperties"])),
+        _ => own(),
+    }
+}
+
+fn sentence(schema: &Value) -> String {
+    let text = schema["description"].as_str().unwrap_or_default();
+    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|")
+}
+
+#[test]
+fn the_page_of_the_command_line_is_up_to_date() {
+    let mut command = podgate::cli::command();
+    command.build();
+    let mut text =
+        format!("{NOTE}# Command line\n\nData goes to stdout, everything else to stderr.\n");
+    commands(&mut text, &command, &[]);
+    check("cli.md", &text);
+}
+
+/// A section for each command that does something.
+fn commands(text: &mut String, command: &clap::Command, above: &[&str]) {
+    let path = [above, &[command.get_name()]].concat();
+    let mut below = command.get_subcommands().filter(|it| it.get_name() != "help").peekable();
+    if below.peek().is_none() {
+        let help = command.clone().term_width(100).render_long_help().to_string();
+        let help: Vec<_> = help.lines().map(str::trim_end).collect();
+        let _ = write!(
+            text,
+            "\n## {}\n\n```text\n{}\n```\n",
+            path.join(" "),
+            help.join("\n").trim_end()
+        );
+    }
+    for inner in below {
+        commands(text, inner, &path);
+    }
+}
