@@ -66,7 +66,11 @@ fn page(rules: &[&Rule], name: &str) -> Result<String, String> {
         Phase::Spec(_) => "decided at admission and in the audit",
         Phase::Status(_) => "seen by the audit only; it never denies",
     };
-    let check = check.map(|_| format!("{name} is a check of ")).unwrap_or_default();
+    let check = check.map(|check| match rule.check_title(check) {
+        Some(title) => format!("{name}: {title}\n\nIt is a check of "),
+        None => format!("{name} is a check of "),
+    });
+    let check = check.unwrap_or_default();
     let (fails, passes) = rule.examples();
     Ok(format!(
         "{check}{id}: severity {}, {phase}\n\n{}\n\nFails:\n\n{}\nPasses:\n\n{}",
@@ -118,7 +122,7 @@ mod tests {
         reads: &[],
         checks: &["hostPathVolumes", "runAsNonRoot"],
         reads_document: false,
-        source: "//! Meets a Pod\n//! Security Standard.\n//!\n//! Check for check.\n",
+        source: "//! Meets a Pod\n//! Security Standard.\n//!\n//! - `runAsNonRoot`: true in the pod\n//!   or in every container.\n//! - `more`: x.\n",
         examples: ["# not shown\nkind: Pod\n\nspec: 1\n", "kind: Pod\nspec: 2\n"],
     };
     static VALIDATIONS: Rule = Rule {
@@ -144,13 +148,17 @@ mod tests {
 
     #[test]
     fn a_check_has_the_page_of_its_rule() {
-        insta::assert_snapshot!(page(&BOTH, "podSecurity/hostPathVolumes").unwrap(), @r"
-        podSecurity/hostPathVolumes is a check of podSecurity: severity high, decided at admission and in the audit
+        insta::assert_snapshot!(page(&BOTH, "podSecurity/runAsNonRoot").unwrap(), @r"
+        podSecurity/runAsNonRoot: true in the pod or in every container.
+
+        It is a check of podSecurity: severity high, decided at admission and in the audit
 
         Meets a Pod
         Security Standard.
 
-        Check for check.
+        - `runAsNonRoot`: true in the pod
+          or in every container.
+        - `more`: x.
 
         Fails:
 
@@ -163,6 +171,15 @@ mod tests {
             kind: Pod
             spec: 2
         ");
+    }
+
+    #[test]
+    fn the_page_of_a_rule_with_checks_says_what_each_asks() {
+        for rule in RULES {
+            for check in rule.checks {
+                assert!(rule.check_title(check).is_some(), "{}'s page misses {check}", rule.id);
+            }
+        }
     }
 
     #[test]

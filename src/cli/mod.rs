@@ -2,12 +2,15 @@
 //! to stderr.
 
 mod age;
+mod analyze;
+mod check;
 mod color;
 mod columns;
 mod completion;
 mod crd;
 mod explain;
 pub mod formats;
+mod gate;
 mod list;
 mod output;
 mod policy;
@@ -37,6 +40,10 @@ enum Command {
     /// The webhook and what belongs to it.
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Preflight: API, permissions, CRDs, webhooks, policies, and what to do about what is wrong.
+    Check(check::CheckArgs),
+    /// Judge what runs in a cluster, once: scores, classes, worst rules, lost points.
+    Analyze(analyze::AnalyzeArgs),
     /// What runs in a cluster.
     #[command(subcommand)]
     List(list::ListCommand),
@@ -104,6 +111,12 @@ pub enum Failure {
     /// The cluster, or I/O: exit code 3.
     #[error("{0}")]
     Cluster(String),
+    /// Violations that --fail-on counts: exit code 1.
+    #[error("{0}")]
+    Findings(String),
+    /// A score below --min-score: exit code 4.
+    #[error("{0}")]
+    Score(String),
 }
 
 impl Failure {
@@ -111,6 +124,8 @@ impl Failure {
         match self {
             Self::Input(_) => ExitCode::from(2),
             Self::Cluster(_) => ExitCode::from(3),
+            Self::Findings(_) => ExitCode::from(1),
+            Self::Score(_) => ExitCode::from(4),
         }
     }
 }
@@ -144,6 +159,8 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Serve(args) | Command::Webhook(WebhookCommand::Serve(args)) => args.run(),
+            Command::Check(args) => args.run(),
+            Command::Analyze(args) => args.run(),
             Command::List(command) => command.run(),
             Command::Crd(command) => command.run(),
             Command::Explain(args) => args.run(),

@@ -100,7 +100,7 @@ fn manifest(bundle: BundleName, kind: Kind) -> Result<String, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::policy_file;
+    use crate::manifests::policy_file;
 
     #[test]
     fn the_list_shows_what_each_bundle_asks() {
@@ -113,23 +113,18 @@ mod tests {
     }
 
     #[test]
-    fn every_bundle_is_printed_as_the_policy_that_a_file_would_hold() {
+    fn every_bundle_is_printed_as_a_policy_of_either_kind_that_asks_the_same() {
         for bundle in BundleName::ALL {
-            let policies =
-                policy_file::parse(&manifest(bundle, Kind::DevOpsPolicy).unwrap()).unwrap();
-            assert_eq!(policies.len(), 1);
-            assert_eq!(policies[0].name, bundle.as_str());
-            assert_eq!(policies[0].spec, bundles::spec(bundle));
-        }
-    }
-
-    #[test]
-    fn a_cluster_policy_asks_the_same() {
-        for bundle in BundleName::ALL {
-            let text = manifest(bundle, Kind::ClusterDevOpsPolicy).unwrap();
-            let policy: ClusterDevOpsPolicy = serde_saphyr::from_str(&text).unwrap();
-            let spec = serde_json::to_value(&policy.spec).unwrap();
-            assert_eq!(spec, serde_json::to_value(bundles::spec(bundle)).unwrap());
+            let expected = serde_json::to_value(bundles::spec(bundle)).unwrap();
+            for kind in [Kind::DevOpsPolicy, Kind::ClusterDevOpsPolicy] {
+                let text = manifest(bundle, kind).unwrap();
+                let read: Value = serde_saphyr::from_str(&text).unwrap();
+                assert_eq!(read["spec"], expected);
+                let policies =
+                    policy_file::parse(&text).unwrap_or_else(|fault| panic!("{}", fault.message));
+                assert_eq!(policies.len(), 1);
+                assert_eq!(policies[0].policy.name, bundle.as_str());
+            }
         }
     }
 

@@ -11,6 +11,12 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
+mod security;
+mod volume;
+
+pub use security::{Capabilities, Handler, Lifecycle, Os, Profile, SecurityContext};
+pub use volume::Volume;
+
 /// A pod, or an object that holds a pod template.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -85,6 +91,8 @@ impl<'a> Annotations<'a> {
     const MIRROR: &'static str = "kubernetes.io/config.mirror";
     /// Followed by a container's name.
     pub const APPARMOR_PREFIX: &'static str = "container.apparmor.security.beta.kubernetes.io/";
+    /// The same for seccomp. No kubelet heeds it any more, but the API server compares it with the field.
+    const SECCOMP_PREFIX: &'static str = "container.seccomp.security.alpha.kubernetes.io/";
 
     pub fn is_mirror(&self) -> bool {
         self.0.get(Self::MIRROR).is_some()
@@ -94,12 +102,19 @@ impl<'a> Annotations<'a> {
     pub fn apparmor(&self) -> impl Iterator<Item = &(Text<'a>, Text<'a>)> {
         self.0.iter().filter(|(key, _)| key.starts_with(Self::APPARMOR_PREFIX))
     }
+
+    /// Whether a container has a seccomp annotation.
+    pub fn has_seccomp(&self, container: &str) -> bool {
+        self.0.iter().any(|(key, _)| key.strip_prefix(Self::SECCOMP_PREFIX) == Some(container))
+    }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         fn decides(key: &str) -> bool {
-            key == Annotations::MIRROR || key.starts_with(Annotations::APPARMOR_PREFIX)
+            key == Annotations::MIRROR
+                || key.starts_with(Annotations::APPARMOR_PREFIX)
+                || key.starts_with(Annotations::SECCOMP_PREFIX)
         }
         deserializer.deserialize_map(PairsVisitor(decides)).map(|pairs| Self(Pairs(pairs)))
     }
@@ -143,6 +158,19 @@ pub struct Spec<'a> {
     pub restart_policy: Text<'a>,
     #[serde(borrow)]
     pub resources: Option<Resources<'a>>,
+    #[serde(borrow)]
+    pub security_context: Option<SecurityContext<'a>>,
+    pub host_network: Option<bool>,
+    #[serde(rename = "hostPID")]
+    pub host_pid: Option<bool>,
+    #[serde(rename = "hostIPC")]
+    pub host_ipc: Option<bool>,
+    /// False puts the pod into a user namespace of its own.
+    pub host_users: Option<bool>,
+    #[serde(borrow)]
+    pub os: Option<Os<'a>>,
+    #[serde(borrow)]
+    pub node_selector: Option<Pairs<'a>>,
 
     #[serde(borrow)]
     pub template: Option<Box<Template<'a>>>,
@@ -169,12 +197,20 @@ pub struct Container<'a> {
     pub image: Text<'a>,
     #[serde(borrow)]
     pub restart_policy: Text<'a>,
-    pub liveness_probe: Option<IgnoredAny>,
-    pub readiness_probe: Option<IgnoredAny>,
+    #[serde(borrow)]
+    pub liveness_probe: Option<Handler<'a>>,
+    #[serde(borrow)]
+    pub readiness_probe: Option<Handler<'a>>,
+    #[serde(borrow)]
+    pub startup_probe: Option<Handler<'a>>,
+    #[serde(borrow)]
+    pub lifecycle: Option<Lifecycle<'a>>,
     #[serde(borrow)]
     pub ports: Option<Vec<Port<'a>>>,
     #[serde(borrow)]
     pub resources: Option<Resources<'a>>,
+    #[serde(borrow)]
+    pub security_context: Option<SecurityContext<'a>>,
 }
 
 /// A container's resources, or the whole pod's (KEP-2837).
@@ -203,23 +239,9 @@ pub struct Quantities<'a> {
 #[serde(rename_all = "camelCase", default)]
 pub struct Port<'a> {
     pub container_port: i32,
+    pub host_port: Option<i32>,
     #[serde(borrow)]
     pub protocol: Text<'a>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct Volume<'a> {
-    #[serde(borrow)]
-    pub image: Option<ImageVolume<'a>>,
-}
-
-/// A volume whose content is an image's (KEP-4639).
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct ImageVolume<'a> {
-    #[serde(borrow)]
-    pub reference: Text<'a>,
 }
 
 /// A string that borrows from its input unless that input needed unescaping.

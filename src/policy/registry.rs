@@ -4,7 +4,7 @@ use super::rule::Rule;
 use super::rules;
 
 /// Every rule, in the order of the fields of `DevOpsPolicySpec`.
-pub static RULES: [&Rule; 11] = [
+pub static RULES: [&Rule; 12] = [
     &rules::forbid_latest_tag::RULE,
     &rules::require_liveness_probe::RULE,
     &rules::require_readiness_probe::RULE,
@@ -15,6 +15,7 @@ pub static RULES: [&Rule; 11] = [
     &rules::require_resource_requests::RULE,
     &rules::require_resource_limits::RULE,
     &rules::required_labels::RULE,
+    &rules::pod_security::RULE,
     &rules::validations::RULE,
 ];
 

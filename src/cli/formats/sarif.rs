@@ -47,9 +47,12 @@ pub(super) fn log(report: &Report) -> Value {
 }
 
 fn rule(id: &str) -> Value {
-    let name = id.split('/').next().unwrap_or(id);
+    let (name, check) = id.split_once('/').unwrap_or((id, ""));
     let rule = registry::find(name);
     let (title, page) = rule.map_or((id.to_owned(), id.to_owned()), |it| (it.title(), it.page()));
+    // GitHub titles an alert with it, so it tells one check from the next.
+    let asked = rule.and_then(|rule| rule.check_title(check)).unwrap_or(title);
+    let title = if check.is_empty() { asked } else { format!("{id}: {asked}") };
     let examples = rule.map(Rule::examples).map(|(fails, passes)| {
         format!("\n\nFails:\n\n```yaml\n{fails}```\n\nPasses:\n\n```yaml\n{passes}```\n")
     });
@@ -346,6 +349,8 @@ mod tests {
     #[test]
     fn a_pod_security_check_is_a_security_rule() {
         let rule = rule("podSecurity/hostPathVolumes");
+        let title = "podSecurity/hostPathVolumes: folders of the node.";
+        assert_eq!(rule["shortDescription"]["text"], title);
         assert_eq!(rule["properties"]["tags"], json!(["kubernetes", "security"]));
         let score: f64 = rule["properties"]["security-severity"].as_str().unwrap().parse().unwrap();
         assert!(score > 0.0 && score <= 10.0);

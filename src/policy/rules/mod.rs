@@ -5,6 +5,7 @@ pub mod forbid_latest_tag;
 pub mod forbid_pending_duration;
 mod images;
 pub mod max_restart_count;
+pub mod pod_security;
 mod probe;
 pub mod require_image_digest;
 pub mod require_liveness_probe;

@@ -12,9 +12,13 @@ pub fn enabled(field: &str, value: &str) -> DevOpsPolicySpec {
 
 /// What a spec-phase rule finds in a pod's spec.
 pub fn breaches(rule: &Rule, policy: &DevOpsPolicySpec, spec: &str) -> Vec<Breach> {
+    pod_breaches(rule, policy, &format!(r#"{{"spec": {spec}}}"#))
+}
+
+/// What a spec-phase rule finds in a whole pod.
+pub fn pod_breaches(rule: &Rule, policy: &DevOpsPolicySpec, pod: &str) -> Vec<Breach> {
     let Phase::Spec(compile) = rule.phase else { panic!("{} is a status rule", rule.id) };
-    let json = format!(r#"{{"spec": {spec}}}"#);
-    let object: Object = serde_json::from_str(&json).unwrap();
+    let object: Object = serde_json::from_str(pod).unwrap();
     let subject = Subject::of(Kind::Pod, &object).unwrap();
     let mut found = Vec::new();
     if let Some(check) = compile(policy).unwrap() {

@@ -1,0 +1,104 @@
+//! What a pod asks of the node it runs on: its security contexts, and where its probes and hooks reach.
+
+use serde::Deserialize;
+
+use super::Text;
+
+/// A pod's security context or a container's. Each has some of the fields; the API server refuses the others.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct SecurityContext<'a> {
+    pub privileged: Option<bool>,
+    pub allow_privilege_escalation: Option<bool>,
+    #[serde(borrow)]
+    pub capabilities: Option<Capabilities<'a>>,
+    #[serde(borrow)]
+    pub proc_mount: Option<Text<'a>>,
+    pub run_as_non_root: Option<bool>,
+    pub run_as_user: Option<i64>,
+    #[serde(borrow)]
+    pub seccomp_profile: Option<Profile<'a>>,
+    #[serde(borrow)]
+    pub app_armor_profile: Option<Profile<'a>>,
+    #[serde(borrow)]
+    pub se_linux_options: Option<SeLinuxOptions<'a>>,
+    pub windows_options: Option<WindowsOptions>,
+    #[serde(borrow)]
+    pub sysctls: Option<Vec<Sysctl<'a>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Capabilities<'a> {
+    #[serde(borrow)]
+    pub add: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
+    pub drop: Option<Vec<Text<'a>>>,
+}
+
+/// A seccomp or AppArmor profile.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Profile<'a> {
+    #[serde(borrow)]
+    pub r#type: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct SeLinuxOptions<'a> {
+    #[serde(borrow)]
+    pub user: Text<'a>,
+    #[serde(borrow)]
+    pub role: Text<'a>,
+    #[serde(borrow)]
+    pub r#type: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct WindowsOptions {
+    pub host_process: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Sysctl<'a> {
+    #[serde(borrow)]
+    pub name: Text<'a>,
+}
+
+/// `spec.os`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Os<'a> {
+    #[serde(borrow)]
+    pub name: Text<'a>,
+}
+
+/// What a probe or a lifecycle hook does, as far as the network goes.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Handler<'a> {
+    #[serde(borrow)]
+    pub http_get: Option<Endpoint<'a>>,
+    #[serde(borrow)]
+    pub tcp_socket: Option<Endpoint<'a>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Endpoint<'a> {
+    /// Empty is the pod itself.
+    #[serde(borrow)]
+    pub host: Text<'a>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Lifecycle<'a> {
+    #[serde(borrow)]
+    pub post_start: Option<Handler<'a>>,
+    #[serde(borrow)]
+    pub pre_stop: Option<Handler<'a>>,
+}

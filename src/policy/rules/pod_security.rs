@@ -1,0 +1,206 @@
+//! Holds pods to a level of the Pod Security Standards: `baseline` or `restricted`.
+//!
+//! The verdict is that of the API server's own Pod Security admission (Kubernetes 1.36, version `latest`), check for
+//! check and under the same names; but here each field at fault is named, and exemptions, severities and the audit reach
+//! a single check, as `podSecurity/hostPathVolumes`.
+//!
+//! `baseline` forbids what is known to lead from a container to its node:
+//!
+//! - `appArmorProfile`: a profile other than `RuntimeDefault` or `Localhost`, in a field or in the old annotation.
+//! - `capabilities_baseline`: adding capabilities beyond those that a container runtime gives anyway.
+//! - `hostNamespaces`: `hostNetwork`, `hostPID`, `hostIPC`.
+//! - `hostPathVolumes`: folders of the node.
+//! - `hostPorts`: ports of the node; with `hostNetwork`, every declared port is one.
+//! - `hostProbesAndHostLifecycle`: probes and hooks that name a host, which the kubelet asks from the node's network.
+//! - `privileged`: `privileged: true`.
+//! - `procMount`: another than the `Default` view of /proc, unless `hostUsers: false`.
+//! - `seLinuxOptions`: a user, a role, or a type other than `container_t`, `container_init_t`, `container_kvm_t`,
+//!   `container_engine_t`.
+//! - `seccompProfile_baseline`: the profile `Unconfined`.
+//! - `sysctls`: all but `kernel.shm_rmid_forced` and, below `net.ipv4`, `ip_local_port_range`, `ip_local_reserved_ports`,
+//!   `ip_unprivileged_port_start`, `ping_group_range`, `tcp_fin_timeout`, `tcp_keepalive_intvl`,
+//!   `tcp_keepalive_probes`, `tcp_keepalive_time`, `tcp_rmem`, `tcp_syncookies`, `tcp_wmem`.
+//! - `windowsHostProcess`: containers of Windows that are processes of the node.
+//!
+//! `restricted` asks for all that, and for what is known to harden a pod:
+//!
+//! - `allowPrivilegeEscalation`: false in every container.
+//! - `capabilities_restricted`: every container drops `ALL`, and adds `NET_BIND_SERVICE` at most.
+//! - `procMount_restricted`: the `Default` view of /proc, always.
+//! - `restrictedVolumes`: only `configMap`, `csi`, `downwardAPI`, `emptyDir`, `ephemeral`, `image`,
+//!   `persistentVolumeClaim`, `projected` and `secret`.
+//! - `runAsNonRoot`: true in the pod or in every container, unless `hostUsers: false`.
+//! - `runAsUser`: not 0, unless `hostUsers: false`.
+//! - `seccompProfile_restricted`: `RuntimeDefault` or `Localhost`, in the pod or in every container.
+//!
+//! Where one of these is a stricter form of a baseline check, it reports alone. A pod with `spec.os.name: windows` is
+//! not asked for `allowPrivilegeEscalation`, `capabilities_restricted` and `seccompProfile_restricted`, which Windows
+//! does not have. Root in a pod with `hostUsers: false` is nobody on the node: hence that exception.
+//!
+//! What podgate can add by itself, where the field is absent, is what these three ask for, and never to a Windows pod:
+//! `allowPrivilegeEscalation: false`, `capabilities.drop: [ALL]`, `seccompProfile.type: RuntimeDefault`. It does not add
+//! `runAsNonRoot`, which would stop an image whose user is root.
+
+mod app_armor;
+mod capabilities;
+mod field;
+mod host;
+mod kernel;
+mod privileges;
+mod se_linux;
+mod seccomp;
+#[cfg(test)]
+mod testing;
+mod user;
+mod volumes;
+
+use std::borrow::Cow;
+
+use super::super::object::Spec;
+use super::super::rule::{Breach, Phase, Rule, examples};
+use super::super::workload::Subject;
+use crate::api::PodSecurityLevel::{self, Baseline, Restricted};
+use crate::api::Severity;
+
+pub static RULE: Rule = Rule {
+    id: "podSecurity",
+    severity: Severity::High,
+    phase: Phase::Spec(|spec| {
+        let Some(level) = spec.pod_security else { return Ok(None) };
+        let checks: Vec<_> = checks_of(level).collect();
+        Ok(Some(Box::new(move |subject, breaches| {
+            for Check { id, find, .. } in &checks {
+                let found = find(subject).into_iter();
+                let check = Some(Cow::Borrowed(*id));
+                breaches.extend(found.map(|breach| Breach { check: check.clone(), ..breach }));
+            }
+        })))
+    }),
+    reads: &[],
+    checks: &IDS,
+    reads_document: false,
+    source: include_str!("pod_security.rs"),
+    examples: examples!("podSecurity", "fail", "pass"),
+};
+
+/// A check of the standards.
+struct Check {
+    /// What the API server's admission calls it.
+    id: &'static str,
+    level: PodSecurityLevel,
+    /// The baseline check that it is a stricter form of, and reports instead of.
+    overrides: Option<&'static str>,
+    /// One breach for each field at fault.
+    find: fn(&Subject<'_>) -> Vec<Breach>,
+}
+
+/// In the order in which the API server's admission reports them.
+static CHECKS: [Check; 19] = [
+    baseline("appArmorProfile", app_armor::profile),
+    baseline("capabilities_baseline", capabilities::baseline),
+    baseline("hostNamespaces", host::namespaces),
+    baseline("hostPathVolumes", volumes::host_path),
+    baseline("hostPorts", host::ports),
+    baseline("hostProbesAndHostLifecycle", host::probes_and_lifecycle),
+    baseline("privileged", privileges::privileged),
+    baseline("procMount", kernel::proc_mount_baseline),
+    baseline("seLinuxOptions", se_linux::options),
+    baseline("seccompProfile_baseline", seccomp::baseline),
+    baseline("sysctls", kernel::sysctls),
+    baseline("windowsHostProcess", host::windows_process),
+    restricted("allowPrivilegeEscalation", None, privileges::escalation),
+    restricted("capabilities_restricted", Some("capabilities_baseline"), capabilities::restricted),
+    restricted("procMount_restricted", Some("procMount"), kernel::proc_mount_restricted),
+    restricted("restrictedVolumes", Some("hostPathVolumes"), volumes::restricted),
+    restricted("runAsNonRoot", None, user::non_root),
+    restricted("runAsUser", None, user::root),
+    restricted("seccompProfile_restricted", Some("seccompProfile_baseline"), seccomp::restricted),
+];
+
+const fn baseline(id: &'static str, find: fn(&Subject<'_>) -> Vec<Breach>) -> Check {
+    Check { id, level: Baseline, overrides: None, find }
+}
+
+const fn restricted(
+    id: &'static str,
+    overrides: Option<&'static str>,
+    find: fn(&Subject<'_>) -> Vec<Breach>,
+) -> Check {
+    Check { id, level: Restricted, overrides, find }
+}
+
+static IDS: [&str; CHECKS.len()] = {
+    let mut ids = [""; CHECKS.len()];
+    let mut at = 0;
+    while at < ids.len() {
+        ids[at] = CHECKS[at].id;
+        at += 1;
+    }
+    ids
+};
+
+fn checks_of(level: PodSecurityLevel) -> impl Iterator<Item = &'static Check> {
+    let overridden = |id| CHECKS.iter().any(|check| check.overrides == Some(id));
+    CHECKS.iter().filter(move |check| match level {
+        Baseline => check.level == Baseline,
+        Restricted => !overridden(check.id),
+    })
+}
+
+/// Whether the pod says it is one of Windows, in the one way that the standards heed.
+fn is_windows(spec: &Spec<'_>) -> bool {
+    spec.os.as_ref().is_some_and(|os| &*os.name == "windows")
+}
+
+/// Whether root in the pod is nobody on the node. The API server's admission heeds it without a feature gate from the
+/// standards of 1.35 on.
+fn has_user_namespace(spec: &Spec<'_>) -> bool {
+    spec.host_users == Some(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{baseline, hardened, restricted};
+    use super::*;
+
+    #[test]
+    fn a_hardened_pod_passes_both_levels_and_a_bare_one_fails_restricted_only() {
+        assert!(baseline(&hardened().to_string()).is_empty());
+        assert!(restricted(&hardened().to_string()).is_empty());
+        let bare = r#"{"containers": [{"name": "web"}]}"#;
+        assert!(baseline(bare).is_empty());
+        let found = restricted(bare);
+        let ids: Vec<_> = found.iter().map(|it| it.split_once(':').unwrap().0).collect();
+        assert_eq!(
+            ids,
+            [
+                "allowPrivilegeEscalation",
+                "capabilities_restricted",
+                "runAsNonRoot",
+                "seccompProfile_restricted"
+            ]
+        );
+    }
+
+    #[test]
+    fn restricted_asks_every_baseline_check_that_it_has_no_stricter_form_of() {
+        let ids = |level| checks_of(level).map(|check| check.id).collect::<Vec<_>>();
+        assert_eq!(ids(Baseline), RULE.checks[..12]);
+        assert_eq!(ids(Restricted).len(), 15);
+        for id in
+            ["procMount", "capabilities_baseline", "hostPathVolumes", "seccompProfile_baseline"]
+        {
+            assert!(ids(Baseline).contains(&id) && !ids(Restricted).contains(&id), "{id}");
+        }
+        for check in &CHECKS {
+            assert!(check.overrides.is_none_or(|id| ids(Baseline).contains(&id)), "{}", check.id);
+        }
+    }
+
+    #[test]
+    fn the_page_tells_of_every_check() {
+        for id in RULE.checks {
+            assert!(RULE.page().contains(&format!("- `{id}`: ")), "{id}");
+        }
+    }
+}

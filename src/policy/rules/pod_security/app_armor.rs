@@ -1,0 +1,94 @@
+//! Mandatory access control by AppArmor.
+
+use super::super::super::object::Annotations;
+use super::super::super::rule::Breach;
+use super::super::super::text::clip;
+use super::super::super::workload::Subject;
+use super::field::{Field, annotations, contexts};
+
+/// `appArmorProfile`: where the node has AppArmor, a container runs under the runtime's profile. It may name that one or
+/// another of the node's, and not switch it off; an annotation (the form before 1.30) may also be empty.
+pub fn profile(subject: &Subject<'_>) -> Vec<Breach> {
+    let fields = contexts(subject).filter_map(|context| {
+        let profile = &*context.settings.app_armor_profile.as_ref()?.r#type;
+        (!matches!(profile, "RuntimeDefault" | "Localhost")).then(|| {
+            let field = context.field(subject, "appArmorProfile.type");
+            field.is(profile, "remove it, or set it to RuntimeDefault or Localhost")
+        })
+    });
+    let annotations = annotations(subject).into_iter().flat_map(Annotations::apparmor);
+    let annotations = annotations.filter_map(|(key, profile)| {
+        let allowed = matches!(&**profile, "" | "runtime/default");
+        (!allowed && !profile.starts_with("localhost/")).then(|| {
+            let path = format!("metadata.annotations[\"{}\"]", clip(key));
+            let breach = Field::of_pod(subject, &path)
+                .is(profile, "remove it, or set it to runtime/default or localhost/PROFILE");
+            let container = key.strip_prefix(Annotations::APPARMOR_PREFIX).map(str::to_owned);
+            Breach { container, ..breach }
+        })
+    });
+    fields.chain(annotations).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{baseline, baseline_pod};
+
+    #[test]
+    fn the_runtimes_profile_and_the_nodes_pass_and_none_does_not() {
+        for (profile, passes) in [
+            ("RuntimeDefault", true),
+            ("Localhost", true),
+            ("Unconfined", false),
+            ("runtime/default", false),
+            ("", false),
+        ] {
+            let context =
+                format!(r#""securityContext": {{"appArmorProfile": {{"type": "{profile}"}}}}"#);
+            let of_pod = format!(r#"{{"containers": [{{"name": "web"}}], {context}}}"#);
+            let of_init = format!(
+                r#"{{"initContainers": [{{"name": "init", {context}}}], "containers": [{{"name": "web"}}]}}"#
+            );
+            let of_app = format!(r#"{{"containers": [{{"name": "web", {context}}}]}}"#);
+            for (spec, path) in [
+                (of_pod, "spec.securityContext"),
+                (of_init, "spec.initContainers[0].securityContext"),
+                (of_app, "spec.containers[0].securityContext"),
+            ] {
+                let sentence = format!(
+                    "appArmorProfile: {path}.appArmorProfile.type is \"{profile}\"; remove it, or set it to RuntimeDefault or Localhost"
+                );
+                let expected = if passes { vec![] } else { vec![sentence] };
+                assert_eq!(baseline(&spec), expected);
+            }
+        }
+    }
+
+    #[test]
+    fn the_old_annotation_counts_and_names_its_container() {
+        for (value, passes) in [
+            ("runtime/default", true),
+            ("localhost/mine", true),
+            ("", true),
+            ("unconfined", false),
+            ("localhost", false),
+        ] {
+            let pod = format!(
+                r#"{{"metadata": {{"annotations": {{"container.apparmor.security.beta.kubernetes.io/web": "{value}", "other": "unconfined"}}}},
+                    "spec": {{"containers": [{{"name": "web"}}]}}}}"#
+            );
+            let found = baseline_pod(&pod);
+            assert_eq!(found.is_empty(), passes, "{value}");
+            if let Some(breach) = found.first() {
+                assert_eq!(breach.container.as_deref(), Some("web"));
+                assert_eq!(
+                    breach.sentence(),
+                    format!(
+                        "metadata.annotations[\"container.apparmor.security.beta.kubernetes.io/web\"] is \"{value}\"; \
+                         remove it, or set it to runtime/default or localhost/PROFILE"
+                    )
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! Capabilities: the parts that root's power comes in.
+
+use serde_json::json;
+
+use super::super::super::object::Capabilities;
+use super::super::super::rule::{Breach, Place, containers};
+use super::super::super::text::quote;
+use super::super::super::workload::Subject;
+use super::field::{Field, fix};
+use super::is_windows;
+
+/// What container runtimes give anyway, but `NET_RAW`, with which a pod can pretend to be another.
+const DEFAULT: [&str; 13] = [
+    "AUDIT_WRITE",
+    "CHOWN",
+    "DAC_OVERRIDE",
+    "FOWNER",
+    "FSETID",
+    "KILL",
+    "MKNOD",
+    "NET_BIND_SERVICE",
+    "SETFCAP",
+    "SETGID",
+    "SETPCAP",
+    "SETUID",
+    "SYS_CHROOT",
+];
+
+/// `capabilities_baseline`: a container adds none beyond the default ones. Names are compared as they stand: `CAP_CHOWN`
+/// is not `CHOWN`.
+pub fn baseline(subject: &Subject<'_>) -> Vec<Breach> {
+    let added = |place| added(subject, place, "baseline", &DEFAULT);
+    containers(subject.spec).flat_map(added).collect()
+}
+
+/// `capabilities_restricted`: a container drops `ALL` and adds `NET_BIND_SERVICE` at most, to listen below port 1024.
+/// Windows has no capabilities.
+pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
+    if is_windows(subject.spec) {
+        return Vec::new();
+    }
+    let of_container = |place| {
+        let added = added(subject, place, "restricted", &["NET_BIND_SERVICE"]);
+        kept(subject, &place).into_iter().chain(added)
+    };
+    containers(subject.spec).flat_map(of_container).collect()
+}
+
+/// The capabilities that a container adds and may not.
+fn added(subject: &Subject<'_>, place: Place<'_>, level: &str, allowed: &[&str]) -> Vec<Breach> {
+    let capabilities = capabilities(&place).and_then(|it| it.add.as_deref()).unwrap_or_default();
+    let forbidden = capabilities.iter().enumerate().filter(|(_, it)| !allowed.contains(&&***it));
+    let breaches = forbidden.map(|(index, name)| {
+        let path = format!("securityContext.capabilities.add[{index}]");
+        let remedy = format!("remove it: {level} lets a container add only {}", allowed.join(", "));
+        Field::of_container(subject, &place, &path).is(name, remedy)
+    });
+    breaches.collect()
+}
+
+/// That a container keeps capabilities which it could drop.
+fn kept(subject: &Subject<'_>, place: &Place<'_>) -> Option<Breach> {
+    const PATH: &str = "securityContext.capabilities.drop";
+    const REMEDY: &str = r#"set it to ["ALL"]"#;
+    let dropped = capabilities(place).and_then(|it| it.drop.as_deref()).unwrap_or_default();
+    if dropped.iter().any(|name| &**name == "ALL") {
+        return None;
+    }
+    let field = Field::of_container(subject, place, PATH);
+    if dropped.is_empty() {
+        let fix = fix(subject, place, PATH, json!(["ALL"]));
+        return Some(Breach { fix, ..field.breach(None, "is missing", REMEDY) });
+    }
+    let names = dropped.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
+    let problem = format!("is {}, which keeps the others", quote(&names));
+    Some(field.breach(Some(&names), problem, REMEDY))
+}
+
+fn capabilities<'a>(place: &Place<'a>) -> Option<&'a Capabilities<'a>> {
+    place.container.security_context.as_ref()?.capabilities.as_ref()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{baseline, hardened, restricted};
+    use super::*;
+
+    fn adding(names: &[&str]) -> String {
+        let context = json!({"capabilities": {"add": names}});
+        json!({"containers": [{"name": "web", "securityContext": context}]}).to_string()
+    }
+
+    #[test]
+    fn baseline_lets_a_container_add_what_it_has_anyway() {
+        assert!(baseline(&adding(&DEFAULT)).is_empty());
+        assert!(baseline(&adding(&[])).is_empty());
+        let found = baseline(&adding(&["CHOWN", "NET_RAW", "CAP_CHOWN", "chown", ""]));
+        let heads: Vec<_> = found.iter().map(|it| it.split_once(';').unwrap().0).collect();
+        assert_eq!(
+            heads,
+            [
+                "capabilities_baseline: spec.containers[0].securityContext.capabilities.add[1] is \"NET_RAW\"",
+                "capabilities_baseline: spec.containers[0].securityContext.capabilities.add[2] is \"CAP_CHOWN\"",
+                "capabilities_baseline: spec.containers[0].securityContext.capabilities.add[3] is \"chown\"",
+                "capabilities_baseline: spec.containers[0].securityContext.capabilities.add[4] is \"\"",
+            ]
+        );
+        assert!(found[0].ends_with(
+            "; remove it: baseline lets a container add only AUDIT_WRITE, CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, MKNOD, \
+             NET_BIND_SERVICE, SETFCAP, SETGID, SETPCAP, SETUID, SYS_CHROOT"
+        ));
+    }
+
+    #[test]
+    fn restricted_asks_each_container_to_drop_all_and_reports_alone() {
+        let path = "spec.containers[0].securityContext.capabilities";
+        let missing = format!("{path}.drop is missing; set it to [\"ALL\"]");
+        for (capabilities, expected) in [
+            (json!({"drop": ["ALL"]}), vec![]),
+            (json!({"drop": ["NET_RAW", "ALL"], "add": ["NET_BIND_SERVICE"]}), vec![]),
+            (
+                json!({"drop": ["NET_RAW", "all"]}),
+                vec![format!(
+                    "{path}.drop is \"NET_RAW, all\", which keeps the others; set it to [\"ALL\"]"
+                )],
+            ),
+            (json!({"drop": []}), vec![missing.clone()]),
+            (json!({"drop": null}), vec![missing.clone()]),
+            (json!(null), vec![missing.clone()]),
+            (
+                json!({"add": ["CHOWN"]}),
+                vec![
+                    missing,
+                    format!(
+                        "{path}.add[0] is \"CHOWN\"; remove it: restricted lets a container add only NET_BIND_SERVICE"
+                    ),
+                ],
+            ),
+        ] {
+            let mut spec = hardened();
+            spec["containers"][0]["securityContext"]["capabilities"] = capabilities.clone();
+            let expected: Vec<_> =
+                expected.iter().map(|it| format!("capabilities_restricted: {it}")).collect();
+            assert_eq!(restricted(&spec.to_string()), expected, "{capabilities}");
+        }
+    }
+}

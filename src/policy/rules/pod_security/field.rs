@@ -1,0 +1,99 @@
+//! Fields at fault, and what podgate may put into one.
+
+use serde_json::Value;
+
+use super::super::super::object::{Annotations, SecurityContext};
+use super::super::super::rule::{Breach, Fix, Place, Role, containers};
+use super::super::super::text::quote;
+use super::super::super::workload::Subject;
+
+/// A field of a pod, and the container it belongs to.
+pub struct Field {
+    container: Option<String>,
+    path: String,
+}
+
+impl Field {
+    /// By its path from the pod: `spec.hostNetwork`.
+    pub fn of_pod(subject: &Subject<'_>, path: &str) -> Self {
+        Self { container: None, path: subject.pod_path(path) }
+    }
+
+    /// By its path from the container: `securityContext.privileged`.
+    pub fn of_container(subject: &Subject<'_>, place: &Place<'_>, path: &str) -> Self {
+        let container = Some((*place.container.name).to_owned());
+        Self { container, path: place.path(subject, path) }
+    }
+
+    /// `PATH PROBLEM; REMEDY`.
+    pub fn breach(
+        self,
+        value: Option<&str>,
+        problem: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Breach {
+        Breach {
+            container: self.container,
+            path: self.path,
+            value: value.map(str::to_owned),
+            problem: problem.into(),
+            remedy: remedy.into(),
+            ..Breach::default()
+        }
+    }
+
+    /// `PATH is "TEXT"; REMEDY`.
+    pub fn is(self, text: &str, remedy: impl Into<String>) -> Breach {
+        self.breach(Some(text), format!("is {}", quote(text)), remedy)
+    }
+
+    /// `PATH is true; REMEDY`.
+    pub fn is_true(self, remedy: &str) -> Breach {
+        self.breach(Some("true"), "is true", remedy)
+    }
+}
+
+/// A security context, and whose it is.
+pub struct Context<'a> {
+    pub settings: &'a SecurityContext<'a>,
+    /// The container; `None` is the pod.
+    place: Option<Place<'a>>,
+}
+
+impl Context<'_> {
+    /// By its path from the security context: `runAsUser`.
+    pub fn field(&self, subject: &Subject<'_>, path: &str) -> Field {
+        match &self.place {
+            None => Field::of_pod(subject, &format!("spec.securityContext.{path}")),
+            Some(place) => Field::of_container(subject, place, &format!("securityContext.{path}")),
+        }
+    }
+}
+
+/// The security contexts that are given: the pod's, and those of its containers.
+pub fn contexts<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Context<'a>> {
+    let of_pod = subject.spec.security_context.as_ref();
+    let of_pod = of_pod.map(|settings| Context { settings, place: None });
+    let of_containers = containers(subject.spec).filter_map(|place| {
+        let settings = place.container.security_context.as_ref()?;
+        Some(Context { settings, place: Some(place) })
+    });
+    of_pod.into_iter().chain(of_containers)
+}
+
+/// What fills an absent field of a container, where that cannot make things worse: not in a container that already runs,
+/// and not in a Windows pod, also where only its node selector says that it is one.
+pub fn fix(subject: &Subject<'_>, place: &Place<'_>, path: &str, value: Value) -> Option<Fix> {
+    let selector = subject.spec.node_selector.as_ref();
+    let on_windows =
+        selector.is_some_and(|labels| labels.get("kubernetes.io/os") == Some("windows"));
+    if place.role == Role::Ephemeral || on_windows || super::is_windows(subject.spec) {
+        return None;
+    }
+    Some(Fix { path: place.path(subject, path), value })
+}
+
+/// The pod's annotations that decide anything.
+pub fn annotations<'a>(subject: &Subject<'a>) -> Option<&'a Annotations<'a>> {
+    subject.pod_metadata?.annotations.as_ref()
+}

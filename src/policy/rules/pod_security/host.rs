@@ -1,0 +1,196 @@
+//! What a pod shares with its node.
+
+use super::super::super::object::{Container, Handler};
+use super::super::super::rule::{Breach, containers};
+use super::super::super::workload::Subject;
+use super::field::{Field, contexts};
+
+/// `hostNamespaces`: in the node's own namespaces a pod sees the node's traffic, processes and shared memory.
+pub fn namespaces(subject: &Subject<'_>) -> Vec<Breach> {
+    let spec = subject.spec;
+    let shared = [
+        ("spec.hostNetwork", spec.host_network),
+        ("spec.hostPID", spec.host_pid),
+        ("spec.hostIPC", spec.host_ipc),
+    ];
+    let shared = shared.into_iter().filter(|(_, shared)| *shared == Some(true));
+    shared
+        .map(|(path, _)| Field::of_pod(subject, path).is_true("remove it, or set it to false"))
+        .collect()
+}
+
+/// `hostPorts`: a port of the node is reached past every network policy, and the next pod cannot have it. In a pod with
+/// `hostNetwork`, the API server gives every port that has none the `hostPort` it listens on: a template is judged as its
+/// pods will be.
+pub fn ports(subject: &Subject<'_>) -> Vec<Breach> {
+    let host_network = subject.spec.host_network == Some(true);
+    let mut found = Vec::new();
+    for place in containers(subject.spec) {
+        for (index, port) in place.container.ports.iter().flatten().enumerate() {
+            let field = |name: &str| {
+                Field::of_container(subject, &place, &format!("ports[{index}].{name}"))
+            };
+            if let Some(host_port) = port.host_port.filter(|port| *port != 0) {
+                let remedy = "remove it, and reach the pod through a Service";
+                let number = host_port.to_string();
+                found.push(field("hostPort").breach(Some(&number), format!("is {number}"), remedy));
+            } else if host_network && port.container_port != 0 {
+                let number = port.container_port.to_string();
+                let problem = format!("is {number}, which hostNetwork makes a port of the node");
+                let remedy = "remove hostNetwork, and reach the pod through a Service";
+                found.push(field("containerPort").breach(Some(&number), problem, remedy));
+            }
+        }
+    }
+    found
+}
+
+/// `hostProbesAndHostLifecycle`: the kubelet asks from the node's network, so a host of the pod's choice would let it
+/// reach what only the node can.
+pub fn probes_and_lifecycle(subject: &Subject<'_>) -> Vec<Breach> {
+    let mut found = Vec::new();
+    for place in containers(subject.spec) {
+        for (name, handler) in handlers(place.container) {
+            let endpoints = [("httpGet", &handler.http_get), ("tcpSocket", &handler.tcp_socket)];
+            for (protocol, endpoint) in endpoints {
+                let Some(endpoint) = endpoint else { continue };
+                if !endpoint.host.is_empty() {
+                    let path = format!("{name}.{protocol}.host");
+                    let field = Field::of_container(subject, &place, &path);
+                    let remedy = "remove it: without a host, the container itself is asked";
+                    found.push(field.is(&endpoint.host, remedy));
+                }
+            }
+        }
+    }
+    found
+}
+
+/// The probes and hooks that are given.
+fn handlers<'a>(
+    container: &'a Container<'a>,
+) -> impl Iterator<Item = (&'static str, &'a Handler<'a>)> {
+    let hooks = container.lifecycle.as_ref();
+    let all = [
+        ("livenessProbe", container.liveness_probe.as_ref()),
+        ("readinessProbe", container.readiness_probe.as_ref()),
+        ("startupProbe", container.startup_probe.as_ref()),
+        ("lifecycle.postStart", hooks.and_then(|it| it.post_start.as_ref())),
+        ("lifecycle.preStop", hooks.and_then(|it| it.pre_stop.as_ref())),
+    ];
+    all.into_iter().filter_map(|(name, handler)| Some((name, handler?)))
+}
+
+/// `windowsHostProcess`: such a container is a process of the node.
+pub fn windows_process(subject: &Subject<'_>) -> Vec<Breach> {
+    let is_process = |context: &super::field::Context<'_>| {
+        let options = context.settings.windows_options.as_ref();
+        options.is_some_and(|options| options.host_process == Some(true))
+    };
+    contexts(subject)
+        .filter(is_process)
+        .map(|context| {
+            let field = context.field(subject, "windowsOptions.hostProcess");
+            field.is_true("remove it, or set it to false")
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::baseline;
+
+    #[test]
+    fn each_namespace_of_the_node_is_a_breach() {
+        for (field, passes) in [
+            (r#""hostNetwork": true"#, false),
+            (r#""hostPID": true"#, false),
+            (r#""hostIPC": true"#, false),
+            (r#""hostNetwork": false, "hostPID": false, "hostIPC": null"#, true),
+            (r#""shareProcessNamespace": true"#, true),
+            (r#""hostUsers": true"#, true),
+        ] {
+            let spec = format!(r#"{{"containers": [{{"name": "web"}}], {field}}}"#);
+            let name = field.split('"').nth(1).unwrap();
+            let expected =
+                format!("hostNamespaces: spec.{name} is true; remove it, or set it to false");
+            let expected = if passes { vec![] } else { vec![expected] };
+            assert_eq!(baseline(&spec), expected);
+        }
+    }
+
+    #[test]
+    fn a_port_of_the_node_is_a_breach_and_zero_is_none() {
+        let spec = r#"{
+            "initContainers": [{"name": "init", "ports": [{"containerPort": 1, "hostPort": 1001}]}],
+            "containers": [{"name": "web", "ports": [
+                {"containerPort": 80}, {"containerPort": 81, "hostPort": 0}, {"containerPort": 82, "hostPort": 8082}
+            ]}]
+        }"#;
+        assert_eq!(
+            baseline(spec),
+            [
+                "hostPorts: spec.initContainers[0].ports[0].hostPort is 1001; remove it, and reach the pod through a Service",
+                "hostPorts: spec.containers[0].ports[2].hostPort is 8082; remove it, and reach the pod through a Service",
+            ]
+        );
+    }
+
+    #[test]
+    fn host_network_makes_every_port_one_of_the_node_as_the_api_server_will() {
+        let submitted = r#"{"hostNetwork": true, "containers": [{"name": "web", "ports": [{"containerPort": 80}]}]}"#;
+        assert_eq!(
+            baseline(submitted),
+            [
+                "hostNamespaces: spec.hostNetwork is true; remove it, or set it to false",
+                "hostPorts: spec.containers[0].ports[0].containerPort is 80, which hostNetwork makes a port of the node; \
+                 remove hostNetwork, and reach the pod through a Service",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_probe_or_hook_that_names_a_host_is_a_breach() {
+        for handler in [
+            "livenessProbe",
+            "readinessProbe",
+            "startupProbe",
+            "lifecycle.postStart",
+            "lifecycle.preStop",
+        ] {
+            for protocol in ["httpGet", "tcpSocket"] {
+                for (host, passes) in [(r#""10.0.0.1""#, false), (r#""""#, true), ("null", true)] {
+                    let inner = format!(r#"{{"{protocol}": {{"host": {host}, "port": 80}}}}"#);
+                    let fields = handler
+                        .rsplit('.')
+                        .fold(inner, |inner, name| format!(r#"{{"{name}": {inner}}}"#));
+                    let container = format!(r#"{{"name": "web", {}"#, &fields[1..]);
+                    let spec = format!(r#"{{"containers": [{container}]}}"#);
+                    let expected = format!(
+                        "hostProbesAndHostLifecycle: spec.containers[0].{handler}.{protocol}.host is \"10.0.0.1\"; \
+                         remove it: without a host, the container itself is asked"
+                    );
+                    let expected = if passes { vec![] } else { vec![expected] };
+                    assert_eq!(baseline(&spec), expected);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_process_of_a_windows_node_is_a_breach_in_the_pod_and_in_a_container() {
+        let context = r#""securityContext": {"windowsOptions": {"hostProcess": true}}"#;
+        let spec = format!(
+            r#"{{{context}, "containers": [{{"name": "web", {context}}}, {{"name": "b"}}]}}"#
+        );
+        let sentence = "windowsOptions.hostProcess is true; remove it, or set it to false";
+        assert_eq!(
+            baseline(&spec),
+            [
+                format!("windowsHostProcess: spec.securityContext.{sentence}"),
+                format!("windowsHostProcess: spec.containers[0].securityContext.{sentence}"),
+            ]
+        );
+        assert!(baseline(&spec.replace("true", "false")).is_empty());
+    }
+}

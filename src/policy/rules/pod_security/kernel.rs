@@ -1,0 +1,116 @@
+//! The kernel's own files: /proc and its parameters.
+
+use super::super::super::rule::{Breach, containers};
+use super::super::super::workload::Subject;
+use super::field::Field;
+use super::has_user_namespace;
+
+/// Those that reach no further than the pod.
+const SAFE_SYSCTLS: [&str; 12] = [
+    "kernel.shm_rmid_forced",
+    "net.ipv4.ip_local_port_range",
+    "net.ipv4.ip_local_reserved_ports",
+    "net.ipv4.ip_unprivileged_port_start",
+    "net.ipv4.ping_group_range",
+    "net.ipv4.tcp_fin_timeout",
+    "net.ipv4.tcp_keepalive_intvl",
+    "net.ipv4.tcp_keepalive_probes",
+    "net.ipv4.tcp_keepalive_time",
+    "net.ipv4.tcp_rmem",
+    "net.ipv4.tcp_syncookies",
+    "net.ipv4.tcp_wmem",
+];
+
+/// `procMount`: the runtime hides the parts of /proc that tell of the node or change it. In a user namespace they are
+/// out of reach anyway.
+pub fn proc_mount_baseline(subject: &Subject<'_>) -> Vec<Breach> {
+    if has_user_namespace(subject.spec) {
+        return Vec::new();
+    }
+    proc_mount(subject, "set it to Default, or give the pod a user namespace: hostUsers: false")
+}
+
+/// `procMount_restricted`: the same, in a user namespace too.
+pub fn proc_mount_restricted(subject: &Subject<'_>) -> Vec<Breach> {
+    proc_mount(subject, "remove it, or set it to Default")
+}
+
+fn proc_mount(subject: &Subject<'_>, remedy: &str) -> Vec<Breach> {
+    let other = containers(subject.spec).filter_map(|place| {
+        let context = place.container.security_context.as_ref()?;
+        let proc_mount = context.proc_mount.as_deref().filter(|it| *it != "Default")?;
+        let field = Field::of_container(subject, &place, "securityContext.procMount");
+        Some(field.is(proc_mount, remedy))
+    });
+    other.collect()
+}
+
+/// `sysctls`: most parameters of the kernel are the whole node's. Names are compared as they stand: the form with slashes
+/// is another name.
+pub fn sysctls(subject: &Subject<'_>) -> Vec<Breach> {
+    let context = subject.spec.security_context.as_ref();
+    let given = context.and_then(|it| it.sysctls.as_deref()).unwrap_or_default();
+    let reaching = given.iter().enumerate().filter(|(_, it)| !SAFE_SYSCTLS.contains(&&*it.name));
+    let breach = reaching.map(|(index, sysctl)| {
+        let path = format!("spec.securityContext.sysctls[{index}].name");
+        let remedy = "remove it: it reaches beyond the pod (podgate explain podSecurity lists those that do not)";
+        Field::of_pod(subject, &path).is(&sysctl.name, remedy)
+    });
+    breach.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{baseline, hardened, restricted};
+    use super::*;
+
+    #[test]
+    fn an_unmasked_proc_needs_a_user_namespace_and_is_never_restricted() {
+        let path = "spec.containers[0].securityContext.procMount";
+        let relaxed = "set it to Default, or give the pod a user namespace: hostUsers: false";
+        for (value, host_users, sentence) in [
+            (json!(null), json!(null), None),
+            (json!("Default"), json!(null), None),
+            (json!("Unmasked"), json!(false), None),
+            (json!("Unmasked"), json!(true), Some(format!("is \"Unmasked\"; {relaxed}"))),
+            (json!("Unmasked"), json!(null), Some(format!("is \"Unmasked\"; {relaxed}"))),
+            (json!(""), json!(null), Some(format!("is \"\"; {relaxed}"))),
+        ] {
+            let mut spec = hardened();
+            spec["hostUsers"] = host_users;
+            spec["containers"][0]["securityContext"]["procMount"] = value.clone();
+            let expected: Vec<_> =
+                sentence.iter().map(|it| format!("procMount: {path} {it}")).collect();
+            assert_eq!(baseline(&spec.to_string()), expected);
+            let strict = restricted(&spec.to_string());
+            assert_eq!(strict.is_empty(), value.is_null() || value == "Default", "{strict:?}");
+            if let [only] = &strict[..] {
+                let sentence = format!("is {value}; remove it, or set it to Default");
+                assert_eq!(*only, format!("procMount_restricted: {path} {sentence}"));
+            }
+        }
+    }
+
+    #[test]
+    fn a_parameter_of_the_whole_kernel_is_a_breach() {
+        let spec = |names: &[&str]| {
+            let sysctls: Vec<_> =
+                names.iter().map(|it| json!({"name": it, "value": "1"})).collect();
+            let mut spec = hardened();
+            spec["securityContext"]["sysctls"] = json!(sysctls);
+            spec.to_string()
+        };
+        assert!(restricted(&spec(&SAFE_SYSCTLS)).is_empty());
+        for name in ["kernel.msgmax", "net/ipv4/tcp_rmem", "net.core.somaxconn", ""] {
+            assert_eq!(
+                baseline(&spec(&["net.ipv4.tcp_rmem", name])),
+                [format!(
+                    "sysctls: spec.securityContext.sysctls[1].name is \"{name}\"; remove it: it reaches beyond the pod \
+                     (podgate explain podSecurity lists those that do not)"
+                )]
+            );
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Being root on the node, and becoming more than one was.
+
+use serde_json::json;
+
+use super::super::super::object::SecurityContext;
+use super::super::super::rule::{Breach, containers};
+use super::super::super::workload::Subject;
+use super::field::{Field, fix};
+use super::is_windows;
+
+/// `privileged`: such a container has every capability and every device of the node.
+pub fn privileged(subject: &Subject<'_>) -> Vec<Breach> {
+    let privileged = containers(subject.spec).filter_map(|place| {
+        let context = place.container.security_context.as_ref()?;
+        (context.privileged == Some(true)).then(|| {
+            let field = Field::of_container(subject, &place, "securityContext.privileged");
+            field.is_true("remove it, or set it to false")
+        })
+    });
+    privileged.collect()
+}
+
+/// `allowPrivilegeEscalation`: without it no program, setuid or not, gives a process more than its parent had. Windows has
+/// no such thing.
+pub fn escalation(subject: &Subject<'_>) -> Vec<Breach> {
+    const PATH: &str = "securityContext.allowPrivilegeEscalation";
+    if is_windows(subject.spec) {
+        return Vec::new();
+    }
+    let allowing = containers(subject.spec).filter_map(|place| {
+        let context = place.container.security_context.as_ref();
+        let field = || Field::of_container(subject, &place, PATH);
+        match context.and_then(|it| it.allow_privilege_escalation) {
+            Some(false) => None,
+            Some(true) => Some(field().is_true("set it to false")),
+            None => {
+                let may_be_false = !context.is_some_and(needs_escalation);
+                let fix = may_be_false.then(|| fix(subject, &place, PATH, json!(false))).flatten();
+                let breach = field().breach(None, "is missing, which allows it", "set it to false");
+                Some(Breach { fix, ..breach })
+            }
+        }
+    });
+    allowing.collect()
+}
+
+/// Whether the API server refuses `allowPrivilegeEscalation: false` beside this.
+fn needs_escalation(context: &SecurityContext<'_>) -> bool {
+    let added = context.capabilities.as_ref().and_then(|it| it.add.as_deref()).unwrap_or_default();
+    context.privileged == Some(true) || added.iter().any(|name| &**name == "CAP_SYS_ADMIN")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::super::testing::{baseline, hardened, restricted, restricted_breaches};
+    use super::*;
+
+    fn with(context: &Value) -> String {
+        let mut spec = hardened();
+        spec["containers"][0]["securityContext"] = context.clone();
+        spec.to_string()
+    }
+
+    #[test]
+    fn a_privileged_container_is_a_breach() {
+        for (privileged, passes) in
+            [(json!(true), false), (json!(false), true), (Value::Null, true)]
+        {
+            let found = baseline(&with(&json!({"privileged": privileged})));
+            assert_eq!(found.is_empty(), passes, "{found:?}");
+        }
+        insta::assert_snapshot!(baseline(&with(&json!({"privileged": true})))[0], @"privileged: spec.containers[0].securityContext.privileged is true; remove it, or set it to false");
+    }
+
+    #[test]
+    fn escalation_is_allowed_unless_it_is_forbidden_and_windows_has_none() {
+        let drop = json!({"drop": ["ALL"]});
+        for (allowed, sentence) in [
+            (json!(false), None),
+            (json!(true), Some("is true; set it to false")),
+            (Value::Null, Some("is missing, which allows it; set it to false")),
+        ] {
+            let spec = with(&json!({"allowPrivilegeEscalation": allowed, "capabilities": drop}));
+            let path = "allowPrivilegeEscalation: spec.containers[0].securityContext.allowPrivilegeEscalation";
+            let expected: Vec<_> = sentence.iter().map(|it| format!("{path} {it}")).collect();
+            assert_eq!(restricted(&spec), expected);
+        }
+        let windows = r#"{"os": {"name": "windows"}, "securityContext": {"runAsNonRoot": true}, "containers": [{"name": "web"}]}"#;
+        assert!(restricted(windows).is_empty());
+        assert!(!restricted(&windows.replace("windows", "linux")).is_empty());
+    }
+
+    #[test]
+    fn podgate_adds_the_field_only_where_it_is_absent_and_the_api_server_would_take_it() {
+        for (context, fixed) in [
+            (json!({}), true),
+            (Value::Null, true),
+            (json!({"capabilities": {"add": ["SYS_ADMIN"]}}), true),
+            (json!({"allowPrivilegeEscalation": true}), false),
+            (json!({"privileged": true}), false),
+            (json!({"capabilities": {"add": ["CAP_SYS_ADMIN"]}}), false),
+        ] {
+            let found = restricted_breaches(&with(&context));
+            let breach =
+                found.iter().find(|it| it.path.ends_with("allowPrivilegeEscalation")).unwrap();
+            let fix = breach.fix.as_ref().map(|it| (it.path.as_str(), it.value.clone()));
+            let expected = (breach.path.as_str(), json!(false));
+            assert_eq!(fix, fixed.then_some(expected), "{context}");
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Which calls of the kernel a container may make.
+
+use serde_json::json;
+
+use super::super::super::object::SecurityContext;
+use super::super::super::rule::{Breach, Place, containers};
+use super::super::super::workload::Subject;
+use super::field::{Field, annotations, contexts, fix};
+use super::is_windows;
+
+/// `seccompProfile_baseline`: the filter is not switched off by name. A pod without a profile passes, although many nodes
+/// then filter nothing.
+pub fn baseline(subject: &Subject<'_>) -> Vec<Breach> {
+    unconfined(subject, "remove it, or set it to RuntimeDefault or Localhost").collect()
+}
+
+/// `seccompProfile_restricted`: every container has a filter, its own or its pod's. Windows has none.
+pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
+    if is_windows(subject.spec) {
+        return Vec::new();
+    }
+    let unconfined = unconfined(subject, "set it to RuntimeDefault or Localhost");
+    // Where the pod's own profile is at fault, mending it mends the containers too.
+    let of_pod = subject.spec.security_context.as_ref().and_then(profile);
+    let without = containers(subject.spec).filter(|place| {
+        of_pod.is_none() && place.container.security_context.as_ref().and_then(profile).is_none()
+    });
+    unconfined.chain(without.map(|place| missing(subject, &place))).collect()
+}
+
+fn profile<'a>(context: &'a SecurityContext<'_>) -> Option<&'a str> {
+    context.seccomp_profile.as_ref().map(|profile| &*profile.r#type)
+}
+
+fn unconfined(subject: &Subject<'_>, remedy: &'static str) -> impl Iterator<Item = Breach> {
+    contexts(subject).filter_map(move |context| {
+        let profile = profile(context.settings)?;
+        (!matches!(profile, "RuntimeDefault" | "Localhost"))
+            .then(|| context.field(subject, "seccompProfile.type").is(profile, remedy))
+    })
+}
+
+/// Each container without a profile is a breach of its own, so that an exemption can be for one of them; for the same
+/// reason the profile is added there, and not to the whole pod.
+fn missing(subject: &Subject<'_>, place: &Place<'_>) -> Breach {
+    const PATH: &str = "securityContext.seccompProfile";
+    // The API server refuses a field that says other than an annotation which it ignores otherwise.
+    let annotated = annotations(subject).is_some_and(|it| it.has_seccomp(&place.container.name));
+    let default = || fix(subject, place, PATH, json!({"type": "RuntimeDefault"}));
+    let remedy =
+        "set its type to RuntimeDefault or Localhost, here or once in the pod's securityContext";
+    let breach = Field::of_container(subject, place, PATH).breach(None, "is missing", remedy);
+    Breach { fix: if annotated { None } else { default() }, ..breach }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::testing::{
+        baseline, hardened, restricted, restricted_breaches, restricted_pod,
+    };
+
+    const MISSING: &str = "is missing; set its type to RuntimeDefault or Localhost, here or once in the pod's securityContext";
+
+    fn spec(pod: &Value, web: &Value) -> Value {
+        let mut spec = hardened();
+        spec["securityContext"]["seccompProfile"] = pod.clone();
+        spec["containers"][0]["securityContext"]["seccompProfile"] = web.clone();
+        spec
+    }
+
+    #[test]
+    fn baseline_forbids_no_filter_by_name_and_restricted_asks_for_one() {
+        let null = Value::Null;
+        let typed = |name: &str| json!({"type": name});
+        let (default, local, none) =
+            (typed("RuntimeDefault"), typed("Localhost"), typed("Unconfined"));
+        let (pod, web) = ("spec.securityContext", "spec.containers[0].securityContext");
+        let unconfined = ".type is \"Unconfined\"; ";
+        for (values, in_baseline, in_restricted) in [
+            ([&default, &null], vec![], vec![]),
+            ([&null, &local], vec![], vec![]),
+            ([&local, &default], vec![], vec![]),
+            ([&null, &null], vec![], vec![(web, MISSING)]),
+            ([&default, &none], vec![web], vec![(web, unconfined)]),
+            ([&none, &default], vec![pod], vec![(pod, unconfined)]),
+            ([&none, &null], vec![pod], vec![(pod, unconfined)]),
+            ([&none, &none], vec![pod, web], vec![(pod, unconfined), (web, unconfined)]),
+        ] {
+            let spec = spec(values[0], values[1]).to_string();
+            let set = "set it to RuntimeDefault or Localhost";
+            let told = |whose: &&str| {
+                format!(
+                    "seccompProfile_baseline: {whose}.seccompProfile{unconfined}remove it, or {set}"
+                )
+            };
+            let expected: Vec<_> = in_baseline.iter().map(told).collect();
+            assert_eq!(baseline(&spec), expected, "{values:?}");
+            let told = |(whose, problem): &(&str, &str)| {
+                let (gap, set) = if *problem == MISSING { (" ", "") } else { ("", set) };
+                format!("seccompProfile_restricted: {whose}.seccompProfile{gap}{problem}{set}")
+            };
+            let expected: Vec<_> = in_restricted.iter().map(told).collect();
+            assert_eq!(restricted(&spec), expected, "{values:?}");
+        }
+    }
+
+    #[test]
+    fn podgate_adds_a_profile_where_there_is_none_and_nothing_speaks_against_it() {
+        let fixed = |pod: Value| {
+            let found = restricted_pod(&pod.to_string());
+            assert_eq!(found.len(), 1, "{found:?}");
+            found[0].fix.clone()
+        };
+        let bare = spec(&Value::Null, &Value::Null);
+        let fix = fixed(json!({"spec": bare})).unwrap();
+        assert_eq!(fix.path, "spec.containers[0].securityContext.seccompProfile");
+        assert_eq!(fix.value, json!({"type": "RuntimeDefault"}));
+
+        let mut on_windows = bare.clone();
+        on_windows["nodeSelector"] = json!({"kubernetes.io/os": "windows"});
+        assert_eq!(fixed(json!({"spec": on_windows})), None);
+
+        for (container, fixable) in [("web", false), ("other", true)] {
+            let key = format!("container.seccomp.security.alpha.kubernetes.io/{container}");
+            let pod = json!({"metadata": {"annotations": {key: "unconfined"}}, "spec": bare});
+            assert_eq!(fixed(pod).is_some(), fixable, "{container}");
+        }
+        let unconfined = spec(&Value::Null, &json!({"type": "Unconfined"}));
+        assert_eq!(fixed(json!({"spec": unconfined})), None);
+    }
+
+    #[test]
+    fn a_debug_container_of_a_running_pod_is_judged_and_left_as_it_is() {
+        let mut spec = hardened();
+        spec["ephemeralContainers"] = json!([{"name": "debug"}]);
+        let found = restricted_breaches(&spec.to_string());
+        let checks: Vec<_> = found.iter().map(|it| it.check.as_deref().unwrap()).collect();
+        assert_eq!(checks, ["allowPrivilegeEscalation", "capabilities_restricted"]);
+        assert!(found.iter().all(|it| it.container.as_deref() == Some("debug")));
+        assert!(found.iter().all(|it| it.fix.is_none()), "{found:?}");
+    }
+}

@@ -1,0 +1,115 @@
+//! Whom a container runs as.
+
+use super::super::super::object::SecurityContext;
+use super::super::super::rule::{Breach, containers};
+use super::super::super::workload::Subject;
+use super::field::{Context, Field, contexts};
+use super::has_user_namespace;
+
+/// `runAsNonRoot`: the kubelet starts no container as root. A container without the field has its pod's.
+pub fn non_root(subject: &Subject<'_>) -> Vec<Breach> {
+    if has_user_namespace(subject.spec) {
+        return Vec::new();
+    }
+    let explicit = contexts(subject)
+        .filter(|context| context.settings.run_as_non_root == Some(false))
+        .map(|context| {
+            let field = context.field(subject, "runAsNonRoot");
+            field.breach(Some("false"), "is false", "set it to true")
+        });
+    // Where the pod's own field is false, mending it mends the containers too.
+    let given = |context: &Option<SecurityContext<'_>>| {
+        context.as_ref().is_some_and(|it| it.run_as_non_root.is_some())
+    };
+    let without = containers(subject.spec).filter(|place| {
+        !given(&subject.spec.security_context) && !given(&place.container.security_context)
+    });
+    let missing = without.map(|place| {
+        let remedy = "set it to true, here or once in the pod's securityContext, for an image whose user is not root";
+        let field = Field::of_container(subject, &place, "securityContext.runAsNonRoot");
+        field.breach(None, "is missing", remedy)
+    });
+    explicit.chain(missing).collect()
+}
+
+/// `runAsUser`: a container may leave its user to the image, but not say that it is root.
+pub fn root(subject: &Subject<'_>) -> Vec<Breach> {
+    if has_user_namespace(subject.spec) {
+        return Vec::new();
+    }
+    let is_root = |context: &Context<'_>| context.settings.run_as_user == Some(0);
+    let root = contexts(subject).filter(is_root).map(|context| {
+        let field = context.field(subject, "runAsUser");
+        field.breach(Some("0"), "is 0, which is root", "remove it, or give another user's number")
+    });
+    root.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::testing::{hardened, restricted};
+
+    /// A pod, its container and its init container, each with this value of a field.
+    fn spec(field: &str, pod: &Value, web: &Value, init: &Value) -> Value {
+        let mut spec = hardened();
+        spec["initContainers"] = spec["containers"].clone();
+        spec["initContainers"][0]["name"] = json!("init");
+        spec["securityContext"][field] = pod.clone();
+        spec["containers"][0]["securityContext"][field] = web.clone();
+        spec["initContainers"][0]["securityContext"][field] = init.clone();
+        spec
+    }
+
+    #[test]
+    fn every_container_says_that_it_is_not_root_or_its_pod_does() {
+        let null = Value::Null;
+        let (yes, no) = (json!(true), json!(false));
+        let missing = "is missing; set it to true, here or once in the pod's securityContext, for an image whose user is not root";
+        let explicit = "is false; set it to true";
+        let (pod, web, init) = ("spec", "spec.containers[0]", "spec.initContainers[0]");
+        for (values, expected) in [
+            ([&yes, &null, &null], vec![]),
+            ([&null, &yes, &yes], vec![]),
+            ([&yes, &yes, &no], vec![(init, explicit)]),
+            ([&null, &yes, &null], vec![(init, missing)]),
+            ([&null, &null, &null], vec![(init, missing), (web, missing)]),
+            ([&null, &no, &null], vec![(web, explicit), (init, missing)]),
+            ([&no, &null, &yes], vec![(pod, explicit)]),
+            ([&no, &yes, &yes], vec![(pod, explicit)]),
+        ] {
+            let mut spec = spec("runAsNonRoot", values[0], values[1], values[2]);
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|(whose, sentence)| {
+                    format!("runAsNonRoot: {whose}.securityContext.runAsNonRoot {sentence}")
+                })
+                .collect();
+            assert_eq!(restricted(&spec.to_string()), expected, "{values:?}");
+            spec["hostUsers"] = json!(false);
+            assert!(restricted(&spec.to_string()).is_empty(), "{values:?}");
+        }
+    }
+
+    #[test]
+    fn nobody_says_that_it_is_root_outside_a_user_namespace() {
+        let (null, root, other) = (Value::Null, json!(0), json!(1000));
+        for (values, expected) in [
+            ([&null, &null, &null], vec![]),
+            ([&other, &other, &null], vec![]),
+            ([&root, &other, &other], vec!["spec"]),
+            ([&other, &root, &root], vec!["spec.initContainers[0]", "spec.containers[0]"]),
+        ] {
+            let mut spec = spec("runAsUser", values[0], values[1], values[2]);
+            let sentence = "is 0, which is root; remove it, or give another user's number";
+            let expected: Vec<_> = expected
+                .iter()
+                .map(|whose| format!("runAsUser: {whose}.securityContext.runAsUser {sentence}"))
+                .collect();
+            assert_eq!(restricted(&spec.to_string()), expected, "{values:?}");
+            spec["hostUsers"] = json!(false);
+            assert!(restricted(&spec.to_string()).is_empty(), "{values:?}");
+        }
+    }
+}

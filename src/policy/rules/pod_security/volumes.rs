@@ -1,0 +1,94 @@
+//! Where volumes come from.
+
+use super::super::super::object::Volume;
+use super::super::super::rule::Breach;
+use super::super::super::text::{clip, quote};
+use super::super::super::workload::Subject;
+use super::field::Field;
+
+/// Those that restricted allows: they come from the cluster's API, from a driver, or die with the pod.
+const ALLOWED: [&str; 9] = [
+    "configMap",
+    "csi",
+    "downwardAPI",
+    "emptyDir",
+    "ephemeral",
+    "image",
+    "persistentVolumeClaim",
+    "projected",
+    "secret",
+];
+
+/// `hostPathVolumes`: through a folder of the node a pod reaches the kubelet, other pods and the node itself.
+pub fn host_path(subject: &Subject<'_>) -> Vec<Breach> {
+    let folders = volumes(subject).filter_map(|(index, volume)| {
+        let path = &volume.host_path.as_ref()?.path;
+        let problem = format!("is {} (volume {})", quote(path), quote(&volume.name));
+        let remedy = "use another kind of volume, such as emptyDir or persistentVolumeClaim";
+        let field = Field::of_pod(subject, &format!("spec.volumes[{index}].hostPath"));
+        Some(field.breach(Some(path), problem, remedy))
+    });
+    folders.collect()
+}
+
+/// `restrictedVolumes`: no folder of the node, and no storage that a pod names by itself where a claim could be checked.
+/// A kind that podgate does not know is not allowed.
+pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
+    let mut found = Vec::new();
+    for (index, volume) in volumes(subject) {
+        for source in volume.sources.iter().filter(|source| !ALLOWED.contains(&&***source)) {
+            let problem = format!("is a kind restricted forbids (volume {})", quote(&volume.name));
+            let remedy = format!("use one of {}", ALLOWED.join(", "));
+            let path = format!("spec.volumes[{index}].{}", clip(source));
+            found.push(Field::of_pod(subject, &path).breach(Some(source), problem, remedy));
+        }
+    }
+    found
+}
+
+fn volumes<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (usize, &'a Volume<'a>)> {
+    subject.spec.volumes.iter().flatten().enumerate()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::testing::{baseline, hardened, restricted};
+    use super::*;
+
+    fn spec(source: &str) -> String {
+        let mut spec = hardened();
+        spec["volumes"] = json!([{"name": "scratch"}, {"name": "data", source: {"path": "/etc"}}]);
+        spec.to_string()
+    }
+
+    #[test]
+    fn a_folder_of_the_node_is_a_breach_at_both_levels_under_one_name_each() {
+        assert_eq!(
+            baseline(&spec("hostPath")),
+            ["hostPathVolumes: spec.volumes[1].hostPath is \"/etc\" (volume \"data\"); \
+                 use another kind of volume, such as emptyDir or persistentVolumeClaim"]
+        );
+        let found = restricted(&spec("hostPath"));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].starts_with("restrictedVolumes: spec.volumes[1].hostPath "), "{found:?}");
+    }
+
+    #[test]
+    fn restricted_allows_the_kinds_it_lists_and_no_other_known_or_not() {
+        for source in ALLOWED {
+            assert!(restricted(&spec(source)).is_empty(), "{source}");
+        }
+        for source in ["nfs", "iscsi", "gitRepo", "flexVolume", "yetToCome", "configmap"] {
+            assert!(baseline(&spec(source)).is_empty(), "{source}");
+            assert_eq!(
+                restricted(&spec(source)),
+                [format!(
+                    "restrictedVolumes: spec.volumes[1].{source} is a kind restricted forbids (volume \"data\"); \
+                     use one of configMap, csi, downwardAPI, emptyDir, ephemeral, image, persistentVolumeClaim, projected, secret"
+                )]
+            );
+        }
+    }
+}
