@@ -1,47 +1,73 @@
 //! Aligned columns without borders, as kubectl prints them.
 
+use std::fmt::Write;
+
+use clap::builder::styling::{AnsiColor, Style};
+use unicode_width::UnicodeWidthStr;
+
+use crate::api::Severity;
+use crate::policy::text::printable;
+
 /// Between two columns, as in kubectl.
 const GAP: usize = 3;
 
-/// A text of one line that is safe for a terminal.
+/// A text of one line that is safe for a terminal, and its colour.
 #[derive(Debug)]
-pub(super) struct Cell(String);
+pub(super) struct Cell {
+    text: String,
+    style: Style,
+}
 
 impl Cell {
     pub(super) fn new(text: &str) -> Self {
-        let mut shown = String::with_capacity(text.len());
-        for character in text.chars() {
-            if character.is_control() {
-                shown.extend(character.escape_debug());
-            } else {
-                shown.push(character);
-            }
-        }
-        Self(shown)
+        Self { text: printable(text), style: Style::new() }
     }
 
-    /// The same, with kubectl's word for what is empty.
+    /// The same, with kubectl's word for what is empty, so that columns can be counted.
     pub(super) fn or_none(text: &str) -> Self {
         Self::new(if text.is_empty() { "<none>" } else { text })
     }
+
+    pub(super) fn severity(severity: Severity, color: bool) -> Self {
+        let style = if color { severity_style(severity) } else { Style::new() };
+        Self { text: severity.to_string(), style }
+    }
 }
 
-/// One line a row, without line breaks.
+fn severity_style(severity: Severity) -> Style {
+    match severity {
+        Severity::Critical => AnsiColor::Red.on_default().bold(),
+        Severity::High => AnsiColor::Red.on_default(),
+        Severity::Medium => AnsiColor::Yellow.on_default(),
+        Severity::Low => AnsiColor::Cyan.on_default(),
+    }
+}
+
+/// One line a row, without line breaks. Columns that are empty in all rows are left out.
 pub(super) fn align(rows: &[Vec<Cell>]) -> Vec<String> {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
         widths.resize(widths.len().max(row.len()), 0);
-        for (width, Cell(text)) in widths.iter_mut().zip(row) {
-            *width = text.chars().count().max(*width);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.text.width().max(*width);
         }
     }
-    let line = |row: &Vec<Cell>| {
-        let cells = row.iter().zip(&widths);
-        let line: String =
-            cells.map(|(Cell(text), width)| format!("{text:0$}", width + GAP)).collect();
-        line.trim_end().to_owned()
-    };
-    rows.iter().map(line).collect()
+    rows.iter().map(|row| line(row, &widths)).collect()
+}
+
+fn line(row: &[Cell], widths: &[usize]) -> String {
+    let mut line = String::new();
+    // Written only before a further text, so that no line ends in blanks.
+    let mut blanks = 0;
+    for (Cell { text, style }, width) in row.iter().zip(widths).filter(|(_, width)| **width > 0) {
+        if !text.is_empty() {
+            line.extend(std::iter::repeat_n(' ', blanks));
+            let _ = write!(line, "{style}{text}{style:#}");
+            blanks = 0;
+        }
+        blanks += width - text.width() + GAP;
+    }
+    line
 }
 
 /// A table with a line of headings, each line ended.
@@ -55,22 +81,34 @@ pub(super) fn table(headings: &[&str], rows: Vec<Vec<Cell>>) -> String {
 mod tests {
     use super::*;
 
+    fn cells(texts: &[&str]) -> Vec<Cell> {
+        texts.iter().map(|text| Cell::new(text)).collect()
+    }
+
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell_and_lines_end_with_their_text() {
-        let row = |cells: [&str; 3]| cells.map(Cell::or_none).into();
-        let rows = vec![row(["web-überlang", "", "Deployment/web"]), row(["a", "n1", ""])];
-        insta::assert_snapshot!(table(&["NAME", "NODE", "OWNER"], rows), @r"
-        NAME           NODE     OWNER
-        web-überlang   <none>   Deployment/web
-        a              n1       <none>
-        ");
+    fn columns_align_by_the_width_on_screen_and_lines_end_with_their_text() {
+        let rows = [cells(&["日本", "x"]), cells(&["abcde", ""]), cells(&["é", "y"])];
+        assert_eq!(align(&rows), ["日本    x", "abcde", "é       y"]);
+    }
+
+    #[test]
+    fn a_column_that_no_row_fills_takes_no_room() {
+        assert_eq!(align(&[cells(&["a", "", "b"]), cells(&["c", "", "d"])]), ["a   b", "c   d"]);
+    }
+
+    #[test]
+    fn colours_take_no_width_and_only_come_if_wanted() {
+        let row = |color| vec![Cell::severity(Severity::High, color), Cell::new("x")];
+        let critical = |color| vec![Cell::severity(Severity::Critical, color), Cell::new("y")];
+        assert_eq!(align(&[row(false), critical(false)]), ["high       x", "critical   y"]);
+        assert_eq!(
+            align(&[row(true), critical(true)]),
+            ["\u{1b}[31mhigh\u{1b}[0m       x", "\u{1b}[1m\u{1b}[31mcritical\u{1b}[0m   y"]
+        );
     }
 
     #[test]
     fn what_an_object_holds_does_not_steer_the_terminal() {
-        assert_eq!(
-            table(&["A"], vec![vec![Cell::new("\"a\u{1b}[2J\nb")]]),
-            "A\n\"a\\u{1b}[2J\\nb\n"
-        );
+        assert_eq!(align(&[cells(&["a\u{1b}[2J\nb"])]), [r"a\u{1b}[2J\nb"]);
     }
 }

@@ -4,13 +4,18 @@
 mod age;
 mod analyze;
 mod check;
+mod color;
 mod columns;
+mod completion;
 mod crd;
 mod explain;
+pub mod formats;
 mod gate;
 mod list;
 mod output;
+mod policy;
 mod serve;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,6 +52,13 @@ enum Command {
     Crd(crd::CrdCommand),
     /// Print a rule's page: what it asks, why, and how to satisfy it.
     Explain(explain::ExplainArgs),
+    /// The policies, and the bundles that they may start from.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Print a script that makes a shell complete podgate's commands.
+    Completion(completion::CompletionArgs),
+    /// Print the version and what it was built for.
+    Version(version::VersionArgs),
 }
 
 #[derive(Subcommand)]
@@ -152,6 +164,9 @@ impl Cli {
             Command::List(command) => command.run(),
             Command::Crd(command) => command.run(),
             Command::Explain(args) => args.run(),
+            Command::Policy(command) => command.run(),
+            Command::Completion(args) => args.run(),
+            Command::Version(args) => args.run(),
         }
     }
 }
