@@ -1,5 +1,7 @@
 //! Aligned columns without borders, as kubectl prints them.
 
+use std::fmt::Write;
+
 /// Between two columns, as in kubectl.
 const GAP: usize = 3;
 
@@ -36,9 +38,10 @@ pub(super) fn align(rows: &[Vec<Cell>]) -> Vec<String> {
         }
     }
     let line = |row: &Vec<Cell>| {
-        let cells = row.iter().zip(&widths);
-        let line: String =
-            cells.map(|(Cell(text), width)| format!("{text:0$}", width + GAP)).collect();
+        let mut line = String::new();
+        for (Cell(text), width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{text:0$}", width + GAP);
+        }
         line.trim_end().to_owned()
     };
     rows.iter().map(line).collect()
