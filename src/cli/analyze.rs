@@ -20,8 +20,11 @@ use crate::scan::cluster::{self, AnalysisError, Extent};
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Where no policy is in force, the five founding checks apply. Nothing is written to the cluster.
-Exit codes: 3 where something could not be read, else 1 and 4 as --fail-on and --min-score say.
+    after_help = "In a namespace where no policy is in force, the five founding checks apply. What several pods of a \
+workload have in common is told once. Nothing is written to the cluster.
+
+Exit codes: 3 where something could not be read (the rest is analysed all the same), else 1 and 4 as --fail-on and \
+--min-score say.
 
 Examples:
   podgate analyze
