@@ -381,6 +381,14 @@ fn what_an_analysis_finds_decides_how_it_exits(plane: &Plane) {
     analyze(&["-n", "batch", "-o", "yaml"])
         .exits(0)
         .prints(&["apiVersion: podgate/v1", "score: 100"]);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("policy.yaml");
+    let head = "apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {name: digests}\nspec: ";
+    let given = ["-n", "lab", "--policy", file.to_str().unwrap()];
+    std::fs::write(&file, format!("{head}{{requireImageDigest: true}}")).unwrap();
+    analyze(&given).exits(1).prints(&["requireImageDigest 100"]);
+    std::fs::write(&file, format!("{head}{{requireImageDigests: true}}")).unwrap();
+    analyze(&given).exits(2).says(&["policy.yaml:4:", "requireImageDigests"]);
     analyze(&["-n", "shopp"]).exits(2).says(&["there is no namespace \"shopp\""]);
     analyze(&["-n", "kube-system"]).exits(2).says(&["kube-system is a protected namespace"]);
     let unreachable = tempfile::tempdir().unwrap();

@@ -16,13 +16,15 @@ use crate::scan::offline;
 use crate::scan::report::{Fault, FaultKind};
 
 #[derive(Args, Debug)]
-#[command(after_help = "A fix is safe where the policy says what to put (imageTags, defaultProbe, defaultResources), or where
+#[command(
+    after_help = "A fix is safe where the policy says what to put (imageTags, defaultProbe, defaultResources), or where
 podSecurity: restricted asks for a field that is absent. Comments and order stay as they were.
 
 Examples:
   podgate fix -f deploy.yaml --policy policies/ > fixed.yaml
   podgate fix -f deploy/ --bundle restricted --in-place
-  podgate fix -f deploy.yaml --policy policies/ -o patch")]
+  podgate fix -f deploy.yaml --policy policies/ -o patch"
+)]
 pub(super) struct FixArgs {
     #[command(flatten)]
     manifests: ManifestArgs,
@@ -75,10 +77,12 @@ impl FixArgs {
         match self.output {
             _ if self.in_place => {}
             FixFormat::Yaml => output::print(&joined(&texts))?,
-            FixFormat::Patch => output::print(&output::json(&patches)?)?,
+            FixFormat::Patch => output::json(&patches)?,
         }
         if left > 0 {
-            eprintln!("{left} of {violations} violations have no safe fix; see them with podgate scan");
+            eprintln!(
+                "{left} of {violations} violations have no safe fix; see them with podgate scan"
+            );
         }
         manifests::tell(&faults)
     }

@@ -86,7 +86,7 @@ async fn pods(args: PodsArgs) -> Result<(), Failure> {
     let mut pods = Vec::new();
     cluster
         .list::<Pod>(namespace.as_deref(), args.selector.as_deref(), |pod| {
-            pods.push(listed(pod, now))
+            pods.push(listed(pod, now));
         })
         .await
         .map_err(|error| match error {
@@ -107,7 +107,8 @@ async fn pods(args: PodsArgs) -> Result<(), Failure> {
             Ok(())
         }
         PodsFormat::Name => {
-            output::print(&pods.iter().map(|pod| format!("pod/{}\n", pod.name)).collect::<String>())
+            let names: Vec<_> = pods.iter().map(|pod| format!("pod/{}\n", pod.name)).collect();
+            output::print(&names.concat())
         }
         PodsFormat::Table => output::print(&table(&pods)),
         PodsFormat::Wide => output::print(&wide(&pods)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::Failure;
+use super::policy::bundle_parser;
 use crate::api::{BundleName, DevOpsPolicySpec};
 use crate::controller::files;
 use crate::policy::bundles;
@@ -22,7 +23,7 @@ pub(super) struct ManifestArgs {
     #[arg(long, value_name = "FILE|DIR")]
     policy: Vec<PathBuf>,
     /// Judge by a built-in bundle; see: podgate policy bundles
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = bundle_parser())]
     bundle: Option<BundleName>,
     /// The namespace of objects that name none; without it, every policy judges them
     #[arg(short, long, value_name = "NAME")]
@@ -43,7 +44,7 @@ impl ManifestArgs {
             policies.push(everywhere(bundle.as_str(), &bundles::spec(bundle))?);
         }
         if policies.is_empty() {
-            policies.push(everywhere("founding-checks", &bundles::founding())?);
+            policies.push(everywhere(bundles::FOUNDING, &bundles::founding())?);
         }
         Ok(policies)
     }

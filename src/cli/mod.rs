@@ -9,11 +9,14 @@ mod columns;
 mod completion;
 mod crd;
 mod explain;
+mod fix;
 pub mod formats;
 mod gate;
 mod list;
+mod manifests;
 mod output;
 mod policy;
+mod scan;
 mod serve;
 mod version;
 
@@ -47,6 +50,10 @@ enum Command {
     /// What runs in a cluster.
     #[command(subcommand)]
     List(list::ListCommand),
+    /// Judge manifests: files, folders, the output of helm template and kustomize build.
+    Scan(scan::ScanArgs),
+    /// Print manifests with every safe fix put in place.
+    Fix(fix::FixArgs),
     /// The custom resource definitions.
     #[command(subcommand)]
     Crd(crd::CrdCommand),
@@ -162,6 +169,8 @@ impl Cli {
             Command::Check(args) => args.run(),
             Command::Analyze(args) => args.run(),
             Command::List(command) => command.run(),
+            Command::Scan(args) => args.run(),
+            Command::Fix(args) => args.run(),
             Command::Crd(command) => command.run(),
             Command::Explain(args) => args.run(),
             Command::Policy(command) => command.run(),

@@ -37,7 +37,7 @@ enum Kind {
     ClusterDevOpsPolicy,
 }
 
-fn bundle_parser() -> impl TypedValueParser<Value = BundleName> {
+pub(super) fn bundle_parser() -> impl TypedValueParser<Value = BundleName> {
     PossibleValuesParser::new(BundleName::ALL.map(BundleName::as_str)).try_map(|name| {
         let bundle = BundleName::ALL.into_iter().find(|bundle| bundle.as_str() == name);
         bundle.ok_or("it is no bundle")

@@ -21,7 +21,8 @@ use crate::scan::offline;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
-#[command(after_help = "Exit codes, the first that applies: 2 where something could not be read or judged, 3 on I/O, 1 and 4 as
+#[command(
+    after_help = "Exit codes, the first that applies: 2 where something could not be read or judged, 3 on I/O, 1 and 4 as
 --fail-on and --min-score say, else 0. Whatever is broken, everything else is still scanned.
 
 Examples:
@@ -29,7 +30,8 @@ Examples:
   podgate scan -f deploy/ --policy policies/ -n shop -o wide
   helm template shop chart/ | podgate scan -f - --bundle restricted
   kustomize build overlays/prod | podgate scan -f - -o sarif --output-file podgate.sarif
-  podgate scan -f deploy/ -o github --fail-on high --min-score 80")]
+  podgate scan -f deploy/ -o github --fail-on high --min-score 80"
+)]
 pub(super) struct ScanArgs {
     #[command(flatten)]
     manifests: ManifestArgs,
@@ -50,8 +52,9 @@ impl ScanArgs {
         let (inputs, unread) = self.manifests.inputs();
         let progress = Progress::new(&inputs);
         let namespace = self.manifests.namespace.as_deref();
-        let mut report =
-            offline::scan(&inputs, policies, namespace, Timestamp::now(), &|bytes| progress.add(bytes));
+        let mut report = offline::scan(&inputs, policies, namespace, Timestamp::now(), &|bytes| {
+            progress.add(bytes)
+        });
         progress.bar.finish_and_clear();
         report.faults.splice(0..0, unread);
         let color = self.output_file.is_none() && self.color.enabled();

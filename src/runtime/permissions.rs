@@ -18,7 +18,7 @@ pub struct Permission {
 /// Where a permission must hold.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scope {
-    /// In the whole cluster: a ClusterRole.
+    /// In the whole cluster: a `ClusterRole`.
     Cluster,
     /// In the namespace of the release: a Role.
     Release,

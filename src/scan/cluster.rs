@@ -48,18 +48,23 @@ struct Wanted {
     note: Option<String>,
 }
 
-/// Judges every pod of the extent by the policies that are in force where it runs.
+/// Judges every pod of the extent by the policies that are in force where it runs: those that are given or, if none
+/// are, the cluster's own.
 ///
 /// # Errors
 /// Nothing could be read.
 pub async fn analyse(
     cluster: &Cluster,
     extent: Extent,
+    given: Option<Vec<Arc<Policy>>>,
     now: Timestamp,
 ) -> Result<Analysis, AnalysisError> {
     let wanted = wanted(cluster, extent).await?;
     let names = || wanted.names.iter().map(String::as_str);
-    let found = ClusterPolicies::read(cluster, wanted.everywhere, names()).await?;
+    let found = match given {
+        Some(policies) => ClusterPolicies { policies, ..ClusterPolicies::default() },
+        None => ClusterPolicies::read(cluster, wanted.everywhere, names()).await?,
+    };
     let policies = PolicySet::new(found.policies, Arc::new(wanted.metadata.clone()));
     let founding = founding();
     let analyser = || Analyser::new(&policies, &founding, names().map(str::to_owned), now);

@@ -89,3 +89,39 @@ pub(super) async fn policies(cluster: &Cluster) -> Vec<Check> {
     }));
     checks
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::State;
+    use super::*;
+
+    #[test]
+    fn an_api_server_that_is_too_old_is_a_warning_and_an_unknown_version_is_none() {
+        for (major, minor, state) in [
+            ("1", "28", State::Warning),
+            ("1", "28+", State::Warning),
+            ("1", "29", State::Ok),
+            ("1", "36+", State::Ok),
+            ("2", "0", State::Ok),
+            ("1", "", State::Ok),
+        ] {
+            assert_eq!(version_check(major, minor, "v").state, state, "{major}.{minor}");
+        }
+    }
+
+    #[test]
+    fn a_crd_is_ok_only_as_this_binary_has_it_and_once_it_is_served() {
+        let ours = api::crds().remove(0);
+        let established =
+            serde_json::json!({"conditions": [{"type": "Established", "status": "True"}]});
+        let mut installed = ours.clone();
+        let state =
+            |installed: Option<&CustomResourceDefinition>| crd_check("x", installed, &ours).state;
+        assert_eq!(state(None), State::Error);
+        assert_eq!(state(Some(&installed)), State::Error);
+        installed.status = serde_json::from_value(established).unwrap();
+        assert_eq!(state(Some(&installed)), State::Ok);
+        installed.spec.versions[0].additional_printer_columns = None;
+        assert_eq!(state(Some(&installed)), State::Warning);
+    }
+}

@@ -196,8 +196,8 @@ async fn reachable(
     })
 }
 
-/// What a node needs to work must not depend on pods that need the node: DaemonSets of nodes belong where podgate
-/// does not judge.
+/// What a node needs to work must not wait for a pod that needs the node: a `DaemonSet` of the nodes belongs where
+/// podgate does not judge.
 async fn endangered(
     cluster: &Cluster,
     title: &str,
@@ -237,5 +237,61 @@ fn judged(selector: Option<&LabelSelector>) -> impl Fn(&str) -> bool {
             BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), namespace.to_owned())]);
         !PROTECTED_NAMESPACES.contains(&namespace)
             && selector.as_ref().is_none_or(|selector| selector.matches(&labels))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+    use serde_json::json;
+    use time::OffsetDateTime;
+
+    use super::super::State;
+    use super::*;
+    use crate::certs::authority;
+
+    const NOW: i64 = 1_800_000_000;
+
+    /// The CA of a certificate made so many days ago; it lasts a year.
+    fn ca(days_ago: i64) -> String {
+        let made = OffsetDateTime::from_unix_timestamp(NOW - days_ago * DAY).unwrap();
+        authority::self_signed(&["podgate".to_owned()], made).unwrap().ca.unwrap()
+    }
+
+    fn state(bundle: &str) -> Option<State> {
+        let config = WebhookClientConfig {
+            ca_bundle: Some(ByteString(bundle.as_bytes().to_vec())),
+            ..WebhookClientConfig::default()
+        };
+        trust("w", &config, Timestamp::from_second(NOW).unwrap()).map(|check| check.state)
+    }
+
+    #[test]
+    fn a_ca_that_the_api_server_cannot_use_is_an_error_and_one_that_ends_soon_a_warning() {
+        assert_eq!(state(""), Some(State::Error));
+        assert_eq!(state("no certificate"), Some(State::Error));
+        assert_eq!(state(&ca(366)), Some(State::Error));
+        assert_eq!(state(&ca(360)), Some(State::Warning));
+        assert_eq!(state(&ca(350)), None);
+        // While one is replaced, both are there.
+        assert_eq!(state(&(ca(366) + &ca(0))), None);
+        let never_filled = trust("w", &WebhookClientConfig::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!(never_filled.map(|check| check.state), Some(State::Error));
+    }
+
+    #[test]
+    fn namespaces_are_left_out_by_their_names_and_the_protected_ones_always() {
+        let selector = serde_json::from_value(json!({"matchExpressions": [
+            {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["cni"]},
+        ]}))
+        .unwrap();
+        for (selector, namespace, expected) in [
+            (None, "shop", true),
+            (None, "kube-system", false),
+            (Some(&selector), "shop", true),
+            (Some(&selector), "cni", false),
+        ] {
+            assert_eq!(judged(selector)(namespace), expected, "{namespace}");
+        }
     }
 }
