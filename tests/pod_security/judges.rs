@@ -1,7 +1,7 @@
 //! The two judges, and how their verdicts compare.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use jiff::Timestamp;
 use kube::Client;
@@ -12,6 +12,7 @@ use podgate::policy::object::Object;
 use podgate::policy::policy_set::PolicySet;
 use podgate::policy::registry;
 use podgate::policy::workload::{Kind, Subject};
+use regex::Regex;
 use serde_json::{Value, json};
 
 use crate::support::PATIENCE;
@@ -99,8 +100,9 @@ fn split_outside_of_parentheses(text: &str) -> Vec<&str> {
 
 /// The names after `container` or `containers`.
 fn containers_of(detail: &str) -> Vec<String> {
-    let pattern = regex::Regex::new(r#"\bcontainers? ("[^"]*"(?:, "[^"]*")*)"#).unwrap();
-    let lists = pattern.captures_iter(detail);
+    static LISTS: LazyLock<Regex> =
+        LazyLock::new(|| Regex::new(r#"\bcontainers? ("[^"]*"(?:, "[^"]*")*)"#).unwrap());
+    let lists = LISTS.captures_iter(detail);
     let names = lists.flat_map(|list| {
         let names = list.get(1).unwrap().as_str().split(", ");
         names.map(|name| name.trim_matches('"').to_owned()).collect::<Vec<_>>()
