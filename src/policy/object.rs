@@ -197,20 +197,21 @@ pub struct Container<'a> {
     pub image: Text<'a>,
     #[serde(borrow)]
     pub restart_policy: Text<'a>,
+    // Boxed, so that a container which has none of it stays small.
     #[serde(borrow)]
-    pub liveness_probe: Option<Handler<'a>>,
+    pub liveness_probe: Option<Box<Handler<'a>>>,
     #[serde(borrow)]
-    pub readiness_probe: Option<Handler<'a>>,
+    pub readiness_probe: Option<Box<Handler<'a>>>,
     #[serde(borrow)]
-    pub startup_probe: Option<Handler<'a>>,
+    pub startup_probe: Option<Box<Handler<'a>>>,
     #[serde(borrow)]
-    pub lifecycle: Option<Lifecycle<'a>>,
+    pub lifecycle: Option<Box<Lifecycle<'a>>>,
     #[serde(borrow)]
     pub ports: Option<Vec<Port<'a>>>,
     #[serde(borrow)]
     pub resources: Option<Resources<'a>>,
     #[serde(borrow)]
-    pub security_context: Option<SecurityContext<'a>>,
+    pub security_context: Option<Box<SecurityContext<'a>>>,
 }
 
 /// A container's resources, or the whole pod's (KEP-2837).

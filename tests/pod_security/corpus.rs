@@ -29,7 +29,7 @@ pub fn pods() -> Vec<Case> {
     let mut cases = Vec::new();
     for (index, (name, pod)) in bases().into_iter().enumerate() {
         let base = Case { what: name.to_owned(), changes: Vec::new(), pod };
-        // The second of a list is no other than the first: two bases show that.
+        // Two bases are changed in every container; of the others, one of each list will do.
         let containers = CONTAINERS.into_iter().step_by(if index < 2 { 1 } else { 2 });
         for (field, values) in container_fields() {
             for container in containers.clone() {
@@ -499,9 +499,9 @@ fn pairs() -> Vec<Case> {
     let base = Case { what: name.to_owned(), changes: Vec::new(), pod };
     let mut cases = Vec::new();
     for (index, (first, value)) in changes.iter().enumerate() {
-        let changed = base.with("", first, value);
+        let once = base.with("", first, value);
         let more = changes[index + 1..].iter();
-        cases.extend(more.map(|(second, value)| changed.with("", second, value)));
+        cases.extend(more.map(|(second, value)| once.with("", second, value)));
     }
     cases
 }

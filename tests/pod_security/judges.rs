@@ -200,9 +200,9 @@ impl ApiServer {
                 "pod-security.kubernetes.io/enforce": level,
                 "pod-security.kubernetes.io/enforce-version": "latest",
             });
-            let patch = json!({"metadata": {"labels": labels}});
+            let labelled = json!({"metadata": {"labels": labels}});
             let path = format!("/api/v1/namespaces/{level}");
-            server.send("PATCH", &path, &patch).await.unwrap();
+            server.send("PATCH", &path, &labelled).await.unwrap();
         }
         server
     }
@@ -253,8 +253,8 @@ impl ApiServer {
             None => self.send("POST", &format!("{pods}?{QUERY}"), submitted).await,
             Some(base) => {
                 let path = format!("{pods}/{}/ephemeralcontainers?{QUERY}", name_of(base));
-                let patch = json!({"spec": {"ephemeralContainers": [submitted]}});
-                self.send("PATCH", &path, &patch).await
+                let debugged = json!({"spec": {"ephemeralContainers": [submitted]}});
+                self.send("PATCH", &path, &debugged).await
             }
         }
     }
