@@ -20,6 +20,7 @@ pub mod certs;
 pub mod cli;
 pub mod clusters;
 pub mod controller;
+pub mod manifests;
 pub mod metrics;
 pub mod policy;
 pub mod runtime;

@@ -15,9 +15,11 @@ use crate::policy::workload::Kind;
 pub const VALIDATING: &str = "podgate-validating";
 /// The name of its webhook; it prefixes the audit annotations.
 pub const VALIDATE_WEBHOOK: &str = "validate.podgate.devops.stochastic.io";
+/// How the name of every webhook of podgate's ends, whatever its configuration is called.
+pub const WEBHOOK_SUFFIX: &str = ".podgate.devops.stochastic.io";
 /// Marks a configuration that `serve --register` wrote, so that it takes over
 /// and removes only its own.
-const REGISTERED_BY: &str = "devops.stochastic.io/registered-by";
+pub const REGISTERED_BY: &str = "devops.stochastic.io/registered-by";
 const FIELD_MANAGER: &str = "podgate-register";
 /// Every write of a user waits for this webhook: a low limit bounds the harm
 /// that a podgate that hangs can do. (The API server's own default is 10.)

@@ -1,64 +1,114 @@
-//! Rows in columns, as kubectl prints them.
+//! Aligned columns without borders, as kubectl prints them.
 
-/// What stands where a cell is empty.
-const NONE: &str = "<none>";
-/// Between two columns.
+use std::fmt::Write;
+
+use clap::builder::styling::{AnsiColor, Style};
+use unicode_width::UnicodeWidthStr;
+
+use crate::api::Severity;
+use crate::policy::text::printable;
+
+/// Between two columns, as in kubectl.
 const GAP: usize = 3;
 
-/// Rows under a header. Every row has a cell for each column.
-pub(super) struct Columns {
-    rows: Vec<Vec<String>>,
+/// A text of one line that is safe for a terminal, and its colour.
+#[derive(Debug)]
+pub(super) struct Cell {
+    text: String,
+    style: Style,
 }
 
-impl Columns {
-    pub(super) fn new<const N: usize>(header: [&str; N]) -> Self {
-        Self { rows: vec![header.map(str::to_owned).to_vec()] }
+impl Cell {
+    pub(super) fn new(text: &str) -> Self {
+        Self { text: printable(text), style: Style::new() }
     }
 
-    /// Cells hold no text that a terminal would obey; an empty one is shown as `<none>`.
-    pub(super) fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+    /// The same, with kubectl's word for what is empty, so that columns can be counted.
+    pub(super) fn or_none(text: &str) -> Self {
+        Self::new(if text.is_empty() { "<none>" } else { text })
     }
 
-    /// The lines, each as short as its last cell allows.
-    pub(super) fn text(&self) -> String {
-        let mut widths = Vec::new();
-        for row in &self.rows {
-            widths.resize(widths.len().max(row.len()), 0);
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = shown(cell).chars().count().max(*width);
-            }
-        }
-        let mut text = String::new();
-        for row in &self.rows {
-            let cells = row.iter().zip(&widths);
-            let line: String = cells
-                .map(|(cell, width)| format!("{:width$}", shown(cell), width = width + GAP))
-                .collect();
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text
+    pub(super) fn severity(severity: Severity, color: bool) -> Self {
+        let style = if color { severity_style(severity) } else { Style::new() };
+        Self { text: severity.to_string(), style }
     }
 }
 
-fn shown(cell: &str) -> &str {
-    if cell.is_empty() { NONE } else { cell }
+fn severity_style(severity: Severity) -> Style {
+    match severity {
+        Severity::Critical => AnsiColor::Red.on_default().bold(),
+        Severity::High => AnsiColor::Red.on_default(),
+        Severity::Medium => AnsiColor::Yellow.on_default(),
+        Severity::Low => AnsiColor::Cyan.on_default(),
+    }
+}
+
+/// One line a row, without line breaks. Columns that are empty in all rows are left out.
+pub(super) fn align(rows: &[Vec<Cell>]) -> Vec<String> {
+    let mut widths: Vec<usize> = Vec::new();
+    for row in rows {
+        widths.resize(widths.len().max(row.len()), 0);
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.text.width().max(*width);
+        }
+    }
+    rows.iter().map(|row| line(row, &widths)).collect()
+}
+
+fn line(row: &[Cell], widths: &[usize]) -> String {
+    let mut line = String::new();
+    // Written only before a further text, so that no line ends in blanks.
+    let mut blanks = 0;
+    for (Cell { text, style }, width) in row.iter().zip(widths).filter(|(_, width)| **width > 0) {
+        if !text.is_empty() {
+            line.extend(std::iter::repeat_n(' ', blanks));
+            let _ = write!(line, "{style}{text}{style:#}");
+            blanks = 0;
+        }
+        blanks += width - text.width() + GAP;
+    }
+    line
+}
+
+/// A table with a line of headings, each line ended.
+pub(super) fn table(headings: &[&str], rows: Vec<Vec<Cell>>) -> String {
+    let headings = headings.iter().map(|heading| Cell::new(heading)).collect();
+    let rows: Vec<_> = std::iter::once(headings).chain(rows).collect();
+    align(&rows).into_iter().map(|line| line + "\n").collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn cells(texts: &[&str]) -> Vec<Cell> {
+        texts.iter().map(|text| Cell::new(text)).collect()
+    }
+
     #[test]
-    fn columns_are_as_wide_as_their_widest_cell_in_characters() {
-        let mut columns = Columns::new(["NAME", "NODE", "OWNER"]);
-        columns.row(["web-überlang", "", "Deployment/web"].map(str::to_owned).to_vec());
-        columns.row(["a", "n1", ""].map(str::to_owned).to_vec());
-        insta::assert_snapshot!(columns.text(), @r"
-        NAME           NODE     OWNER
-        web-überlang   <none>   Deployment/web
-        a              n1       <none>
-        ");
+    fn columns_align_by_the_width_on_screen_and_lines_end_with_their_text() {
+        let rows = [cells(&["日本", "x"]), cells(&["abcde", ""]), cells(&["é", "y"])];
+        assert_eq!(align(&rows), ["日本    x", "abcde", "é       y"]);
+    }
+
+    #[test]
+    fn a_column_that_no_row_fills_takes_no_room() {
+        assert_eq!(align(&[cells(&["a", "", "b"]), cells(&["c", "", "d"])]), ["a   b", "c   d"]);
+    }
+
+    #[test]
+    fn colours_take_no_width_and_only_come_if_wanted() {
+        let row = |color| vec![Cell::severity(Severity::High, color), Cell::new("x")];
+        let critical = |color| vec![Cell::severity(Severity::Critical, color), Cell::new("y")];
+        assert_eq!(align(&[row(false), critical(false)]), ["high       x", "critical   y"]);
+        assert_eq!(
+            align(&[row(true), critical(true)]),
+            ["\u{1b}[31mhigh\u{1b}[0m       x", "\u{1b}[1m\u{1b}[31mcritical\u{1b}[0m   y"]
+        );
+    }
+
+    #[test]
+    fn what_an_object_holds_does_not_steer_the_terminal() {
+        assert_eq!(align(&[cells(&["a\u{1b}[2J\nb"])]), [r"a\u{1b}[2J\nb"]);
     }
 }

@@ -2,12 +2,23 @@
 //! to stderr.
 
 mod age;
+mod analyze;
+mod check;
+mod color;
 mod columns;
+mod completion;
 mod crd;
 mod explain;
+mod fix;
+pub mod formats;
+mod gate;
 mod list;
+mod manifests;
 mod output;
+mod policy;
+mod scan;
 mod serve;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,14 +43,29 @@ enum Command {
     /// The webhook and what belongs to it.
     #[command(subcommand)]
     Webhook(WebhookCommand),
+    /// Preflight: API, permissions, CRDs, webhooks, policies, and what to do about what is wrong.
+    Check(check::CheckArgs),
+    /// Judge what runs in a cluster, once: scores, classes, worst rules, lost points.
+    Analyze(analyze::AnalyzeArgs),
     /// What runs in a cluster.
     #[command(subcommand)]
     List(list::ListCommand),
+    /// Judge manifests: files, folders, the output of helm template and kustomize build.
+    Scan(scan::ScanArgs),
+    /// Print manifests with every safe fix put in place.
+    Fix(fix::FixArgs),
     /// The custom resource definitions.
     #[command(subcommand)]
     Crd(crd::CrdCommand),
     /// Print a rule's page: what it asks, why, and how to satisfy it.
     Explain(explain::ExplainArgs),
+    /// The policies, and the bundles that they may start from.
+    #[command(subcommand)]
+    Policy(policy::PolicyCommand),
+    /// Print a script that makes a shell complete podgate's commands.
+    Completion(completion::CompletionArgs),
+    /// Print the version and what it was built for.
+    Version(version::VersionArgs),
 }
 
 #[derive(Subcommand)]
@@ -92,6 +118,12 @@ pub enum Failure {
     /// The cluster, or I/O: exit code 3.
     #[error("{0}")]
     Cluster(String),
+    /// Violations that --fail-on counts: exit code 1.
+    #[error("{0}")]
+    Findings(String),
+    /// A score below --min-score: exit code 4.
+    #[error("{0}")]
+    Score(String),
 }
 
 impl Failure {
@@ -99,6 +131,8 @@ impl Failure {
         match self {
             Self::Input(_) => ExitCode::from(2),
             Self::Cluster(_) => ExitCode::from(3),
+            Self::Findings(_) => ExitCode::from(1),
+            Self::Score(_) => ExitCode::from(4),
         }
     }
 }
@@ -132,9 +166,16 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Serve(args) | Command::Webhook(WebhookCommand::Serve(args)) => args.run(),
+            Command::Check(args) => args.run(),
+            Command::Analyze(args) => args.run(),
             Command::List(command) => command.run(),
+            Command::Scan(args) => args.run(),
+            Command::Fix(args) => args.run(),
             Command::Crd(command) => command.run(),
             Command::Explain(args) => args.run(),
+            Command::Policy(command) => command.run(),
+            Command::Completion(args) => args.run(),
+            Command::Version(args) => args.run(),
         }
     }
 }

@@ -6,9 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::manifests::documents::Fault;
+use crate::manifests::node::Position;
+use crate::manifests::policy_file::{self, PolicyDocument};
 use crate::metrics::PolicyMetrics;
-use crate::policy::compile::{Policy, Scope, Selection};
-use crate::policy::policy_file;
+use crate::policy::compile::Policy;
 use crate::policy::policy_set::{Policies, PolicySet};
 
 /// How often the files are looked at. They are read whole each time: modified
@@ -23,9 +25,9 @@ pub enum FilesError {
     #[error("{path} has no .yaml, .yml or .json file; name a policy file or a folder of them")]
     Empty { path: PathBuf },
     #[error("{path}:{source}")]
-    Policy { path: PathBuf, source: policy_file::PolicyFileError },
-    #[error("{path}:{position}: policy {name:?} is defined twice, first in {first}")]
-    Twice { path: PathBuf, position: policy_file::Position, name: String, first: String },
+    Policy { path: PathBuf, source: Fault },
+    #[error("{path}:{at}: policy {name:?} is defined twice, first in {first}")]
+    Twice { path: PathBuf, at: Position, name: String, first: String },
 }
 
 /// The text of each file, by path, in a stable order.
@@ -109,38 +111,34 @@ fn is_manifest(path: &Path) -> bool {
     path.extension().is_some_and(|it| it == "yaml" || it == "yml" || it == "json")
 }
 
+/// The policies of files and folders, once.
+///
+/// # Errors
+/// Names the file, and the line and column where there is one.
+pub fn load(paths: &[PathBuf]) -> Result<Vec<Arc<Policy>>, FilesError> {
+    policies(&read(paths)?)
+}
+
 fn compile(texts: &Texts) -> Result<PolicySet, FilesError> {
+    Ok(PolicySet::new(policies(texts)?, Arc::default()))
+}
+
+fn policies(texts: &Texts) -> Result<Vec<Arc<Policy>>, FilesError> {
     let mut first = BTreeMap::new();
     let mut policies = Vec::new();
     for (path, text) in texts {
         let documents = policy_file::parse(text)
             .map_err(|source| FilesError::Policy { path: path.clone(), source })?;
-        for document in documents {
-            let place = format!("{}:{}", path.display(), document.position);
-            let key = (document.namespace.clone(), document.name.clone());
-            if let Some(first) = first.insert(key, place) {
-                return Err(FilesError::Twice {
-                    path: path.clone(),
-                    position: document.position,
-                    name: document.name,
-                    first,
-                });
+        for PolicyDocument { policy, at } in documents {
+            let place = format!("{}:{at}", path.display());
+            if let Some(first) = first.insert(policy.label.clone(), place) {
+                let (path, name) = (path.clone(), policy.name.clone());
+                return Err(FilesError::Twice { path, at, name, first });
             }
-            let scope = match document.namespace {
-                Some(namespace) => Scope::Namespace(namespace),
-                None => Scope::Cluster(Selection::default()),
-            };
-            let position = document.position;
-            let policy =
-                Policy::compile(scope, document.name, &document.spec).map_err(|error| {
-                    let source =
-                        policy_file::PolicyFileError { position, message: error.to_string() };
-                    FilesError::Policy { path: path.clone(), source }
-                })?;
-            policies.push(Arc::new(policy));
+            policies.push(policy);
         }
     }
-    Ok(PolicySet::new(policies, Arc::default()))
+    Ok(policies)
 }
 
 #[cfg(test)]
@@ -191,8 +189,8 @@ mod tests {
         fs::write(dir.path().join("a.yaml"), policy("same")).unwrap();
         fs::write(dir.path().join("b.yaml"), policy("same")).unwrap();
         let error = load(dir.path()).err().unwrap().to_string();
-        assert!(error.contains("b.yaml:4:9: policy \"same\" is defined twice"), "{error}");
-        assert!(error.ends_with("a.yaml:4:9"), "{error}");
+        assert!(error.contains("b.yaml:4:3: policy \"same\" is defined twice"), "{error}");
+        assert!(error.ends_with("a.yaml:4:3"), "{error}");
     }
 
     #[test]
@@ -201,7 +199,13 @@ mod tests {
         let path = dir.path().join("bad.yaml");
         fs::write(&path, policy("a") + "spec: {forbidLatestTag: often}\n").unwrap();
         let error = load(&path).err().unwrap().to_string();
-        assert_eq!(error, format!("{}:5:25: expected true or false", path.display()));
+        assert_eq!(
+            error,
+            format!(
+                "{}:5:25: spec.forbidLatestTag: invalid type: string \"often\", expected a boolean",
+                path.display()
+            )
+        );
     }
 
     #[test]

@@ -46,6 +46,9 @@ fn fields(bundle: BundleName) -> Value {
     }
 }
 
+/// What the founding checks are called where a policy is named.
+pub const FOUNDING: &str = "founding-checks";
+
 /// The five founding checks, which apply where no policy is given.
 pub fn founding() -> DevOpsPolicySpec {
     DevOpsPolicySpec {

@@ -166,6 +166,11 @@ impl Policy {
         Self::compile(Scope::Cluster(selection), name, &spec.rules())
     }
 
+    /// Whether it has a rule that wants whole objects.
+    pub fn reads_documents(&self) -> bool {
+        self.spec_checks.iter().any(|it| it.rule.reads_document)
+    }
+
     /// How much a violation matters to this policy: what it says of the check, else of the rule, else what
     /// the check says of itself, else the rule.
     pub(super) fn severity(&self, rule: &Rule, breach: &Breach) -> Severity {
@@ -205,7 +210,8 @@ pub(super) fn known_id(spec: &DevOpsPolicySpec, id: &str) -> Result<(), String> 
     Err(if checks.is_empty() && found.id != "validations" {
         format!("{rule} is one check; write {rule:?}")
     } else {
-        format!("{rule} has no check {check:?}; it has {}", checks.join(", "))
+        let known = if checks.is_empty() { "none".to_owned() } else { checks.join(", ") };
+        format!("{rule} has no check {check:?}; it has {known}")
     })
 }
 

@@ -198,7 +198,7 @@ mod tests {
         };
         insta::assert_snapshot!(refused(&json!({"severityOverrides": {"forbidLatestTags": "low"}})), @r#"spec.severityOverrides["forbidLatestTags"]: there is no rule "forbidLatestTags"; podgate explain lists them"#);
         insta::assert_snapshot!(refused(&json!({"severityOverrides": {"forbidLatestTag/x": "low"}})), @r#"spec.severityOverrides["forbidLatestTag/x"]: forbidLatestTag is one check; write "forbidLatestTag""#);
-        insta::assert_snapshot!(refused(&exempting(&json!({"rules": ["validations/x"]}))), @r#"spec.exemptions[0].rules[0]: validations is one check; write "validations""#);
+        insta::assert_snapshot!(refused(&exempting(&json!({"rules": ["validations/x"]}))), @r#"spec.exemptions[0].rules[0]: validations has no check "x"; it has none"#);
         insta::assert_snapshot!(refused(&exempting(&json!({"namespaces": ["shop"]}))), @"spec.exemptions[0].namespaces: only a ClusterDevOpsPolicy has more than one namespace");
     }
 }

@@ -25,7 +25,6 @@ pub mod object;
 pub mod owner;
 pub mod patch;
 pub mod pod_status;
-pub mod policy_file;
 pub mod policy_set;
 pub mod quantity;
 pub mod registry;

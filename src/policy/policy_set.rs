@@ -15,6 +15,8 @@ use super::rule::{Rule, SpecCheck, StatusCheck};
 /// policies that forbid the same cost one look at the pod.
 #[derive(Default)]
 pub struct Plan {
+    /// Whether it is of a namespace that is never judged.
+    protected: bool,
     policies: Vec<Arc<Policy>>,
     pub(super) spec_questions: Vec<Question<SpecCheck>>,
     pub(super) status_questions: Vec<Question<StatusCheck>>,
@@ -48,6 +50,11 @@ impl Plan {
     /// The policies, in the order in which they are told to people.
     pub fn policies(&self) -> &[Arc<Policy>] {
         &self.policies
+    }
+
+    /// Whether it is of a namespace that is never judged, and does not count.
+    pub fn is_protected(&self) -> bool {
+        self.protected
     }
 
     /// Whether a rule wants the whole object: `Subject::document`.
@@ -104,6 +111,7 @@ pub struct PolicySet {
     by_namespace: HashMap<String, Plan>,
     elsewhere: Plan,
     all: Plan,
+    /// Of the protected namespaces.
     none: Plan,
     reads_labels: bool,
 }
@@ -146,7 +154,8 @@ impl PolicySet {
         // No namespace has an empty name, so this is any that nothing singles out.
         let elsewhere = covering("");
         let all = Plan::new(all);
-        Self { namespaces, by_namespace, elsewhere, all, none: Plan::default(), reads_labels }
+        let none = Plan { protected: true, ..Plan::default() };
+        Self { namespaces, by_namespace, elsewhere, all, none, reads_labels }
     }
 
     pub fn len(&self) -> usize {

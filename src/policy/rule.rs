@@ -36,6 +36,21 @@ impl Rule {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
         lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
     }
+
+    /// The page's first paragraph, on one line: what the rule asks.
+    pub fn title(&self) -> String {
+        self.page().lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+    }
+
+    /// What the page's list of checks says of one, on one line.
+    pub fn check_title(&self, check: &str) -> Option<String> {
+        let page = self.page();
+        let (_, text) = page.split_once(&format!("- `{check}`: "))?;
+        let mut lines = text.lines();
+        let first = lines.next()?.to_owned();
+        let more = lines.map_while(|line| line.strip_prefix("  "));
+        Some(more.fold(first, |title, line| title + " " + line))
+    }
 }
 
 impl Rule {

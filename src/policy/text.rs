@@ -19,6 +19,18 @@ pub fn clip(value: &str) -> String {
     cut(value.escape_debug().to_string(), MAX_VALUE)
 }
 
+/// A text that was composed of clipped values, whole and on one line: control characters are escaped, quotes are not.
+pub fn printable(text: &str) -> String {
+    let quote = ['"', '\'', '\\'];
+    let mut shown = String::with_capacity(text.len());
+    for part in text.split_inclusive(quote) {
+        let plain = part.strip_suffix(quote).unwrap_or(part);
+        shown.extend(plain.escape_debug());
+        shown.extend(part.chars().next_back().filter(|last| quote.contains(last)));
+    }
+    shown
+}
+
 /// At most so many bytes, with an ellipsis where something is missing.
 pub fn cut(mut text: String, max: usize) -> String {
     if text.len() > max {
@@ -36,6 +48,14 @@ mod tests {
     #[test]
     fn control_characters_of_an_object_do_not_reach_a_terminal() {
         assert_eq!(quote("a\u{1b}[31m\n\"b"), r#""a\u{1b}[31m\n\"b""#);
+    }
+
+    #[test]
+    fn a_composed_text_keeps_its_quotes_and_loses_its_control_characters() {
+        let text = "is \"a\\u{1b}\", don't: \u{1b}[2J\u{202e}\n日本";
+        assert_eq!(printable(text), r#"is "a\u{1b}", don't: \u{1b}[2J\u{202e}\n日本"#);
+        assert_eq!(printable("e\u{301}"), "e\u{301}", "an accent may be a character of its own");
+        assert_eq!(printable(""), "");
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Wires the parts of `podgate serve` together and ends them in order.
 
 mod listen;
+pub mod permissions;
+pub mod preflight;
 mod signals;
 mod source;
 

@@ -1,3 +1,12 @@
-//! The offline door: manifests in, one report out. Nothing here prints.
+//! Judging once: manifests offline ([`offline::scan`]), or the pods of a live cluster ([`cluster`]); one report out.
+//! Nothing here prints or writes.
 
+mod analyser;
+pub mod analysis;
+pub mod cluster;
+pub mod cluster_policies;
+pub mod fix;
+pub mod inputs;
+pub mod manifest;
+pub mod offline;
 pub mod report;

@@ -199,6 +199,24 @@ mod tests {
     }
 
     #[test]
+    fn of_a_list_that_does_not_end_some_are_told() {
+        let many = |item: &str| vec![item; 100_000].join(",");
+        let (volume, sysctl, port) = (r#"{"hostPath":{}}"#, r#"{"name":"x"}"#, r#"{"hostPort":1}"#);
+        let spec = format!(
+            r#"{{"volumes": [{}], "securityContext": {{"sysctls": [{}]}},
+                "containers": [{{"ports": [{}], "securityContext": {{"capabilities": {{"add": [{}]}}}}}}]}}"#,
+            many(volume),
+            many(sysctl),
+            many(port),
+            many(r#""ALL""#),
+        );
+        let found = baseline(&spec);
+        let of = |id: &str| found.iter().filter(|it| it.starts_with(&format!("{id}:"))).count();
+        let ids = ["capabilities_baseline", "hostPathVolumes", "hostPorts", "sysctls"];
+        assert_eq!(ids.map(of), [1, 20, 20, 20]);
+    }
+
+    #[test]
     fn the_page_tells_of_every_check() {
         for id in RULE.checks {
             assert!(RULE.page().contains(&format!("- `{id}`: ")), "{id}");

@@ -1,0 +1,129 @@
+//! `podgate analyze`
+
+mod tables;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::gate::GateArgs;
+use super::{ClusterArgs, Failure, block_on, output};
+use crate::clusters;
+use crate::controller::files::Files;
+use crate::policy::compile::Policy;
+use crate::policy::text::clip;
+use crate::scan::analysis::Analysis;
+use crate::scan::cluster::{self, AnalysisError, Extent};
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "In a namespace where no policy is in force, the five founding checks apply. What several pods of a \
+workload have in common is told once. Nothing is written to the cluster.
+
+Exit codes: 3 where something could not be read (the rest is analysed all the same), else 1 and 4 as --fail-on and \
+--min-score say.
+
+Examples:
+  podgate analyze
+  podgate analyze -n shop -o wide
+  podgate analyze --policy stricter.yaml             # what it would find, were it in force
+  podgate analyze -o json --fail-on never --min-score 80"
+)]
+pub(super) struct AnalyzeArgs {
+    /// Only this namespace
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// All namespaces that can be listed, which is the default
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// A policy file or a folder of them, in place of the cluster's own policies; may be repeated
+    #[arg(long, value_name = "FILE|DIR")]
+    policy: Vec<PathBuf>,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: AnalysisFormat,
+    #[command(flatten)]
+    gate: GateArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum AnalysisFormat {
+    /// The namespaces, and the worst violations
+    #[default]
+    Table,
+    /// More columns, and every violation
+    Wide,
+    Json,
+    Yaml,
+}
+
+/// The structured answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    api_version: &'static str,
+    #[serde(flatten)]
+    analysis: &'a Analysis,
+}
+
+impl AnalyzeArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        block_on(analyze(self))
+    }
+}
+
+async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
+    let given = given(args.policy)?;
+    let cluster = clusters::connect(&args.cluster.target()).await?;
+    let extent = match args.namespace {
+        Some(namespace) if !args.all_namespaces => Extent::One(namespace),
+        _ => Extent::All { or_else: cluster.client.default_namespace().to_owned() },
+    };
+    let analysis = cluster::analyse(&cluster, extent, given, Timestamp::now()).await?;
+    for note in &analysis.notes {
+        eprintln!("podgate: {note}");
+    }
+    for fault in &analysis.faults {
+        eprintln!("podgate: {}: {}", clip(&fault.place), fault.message);
+    }
+    let envelope = Envelope { api_version: "podgate/v1", analysis: &analysis };
+    match args.output {
+        AnalysisFormat::Table => output::print(&tables::table(&analysis, false))?,
+        AnalysisFormat::Wide => output::print(&tables::table(&analysis, true))?,
+        AnalysisFormat::Json => output::json(&envelope)?,
+        AnalysisFormat::Yaml => output::yaml(&envelope)?,
+    }
+    if !analysis.faults.is_empty() {
+        let count = analysis.faults.len();
+        let (plural, verb) = if count == 1 { ("", "is") } else { ("s", "are") };
+        return Err(Failure::Cluster(format!(
+            "the analysis is incomplete: {count} fault{plural} {verb} told above"
+        )));
+    }
+    let severities = analysis.results.iter().map(|violation| violation.severity);
+    args.gate.check(severities, analysis.summary.counts.score)
+}
+
+/// The policies of `--policy`, if it was given.
+fn given(paths: Vec<PathBuf>) -> Result<Option<Vec<Arc<Policy>>>, Failure> {
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    let (_, set) = Files::open(paths).map_err(|error| Failure::Input(error.to_string()))?;
+    Ok(set.covering(None).ok().map(|all| all.policies().to_vec()))
+}
+
+impl From<AnalysisError> for Failure {
+    fn from(error: AnalysisError) -> Self {
+        match error {
+            AnalysisError::Cluster(error) => error.into(),
+            AnalysisError::NoNamespace(_) | AnalysisError::Protected(_) => {
+                Self::Input(error.to_string())
+            }
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! An analysis as a person reads it.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::super::columns::{self, Cell};
+use crate::api::Classification;
+use crate::policy::text::clip;
+use crate::scan::analysis::Analysis;
+use crate::scan::report::Violation;
+
+/// How many violations the short table shows, and how many rules of a namespace.
+const SHOWN_VIOLATIONS: usize = 10;
+const SHOWN_RULES: usize = 3;
+/// The row of all namespaces together; no namespace can be called so.
+const TOTAL: &str = "(cluster)";
+
+type LostPoints = BTreeMap<&'static str, u8>;
+
+/// The namespaces, and under them what is wrong: the worst of it, or, if `wide`, all.
+pub(in crate::cli) fn table(analysis: &Analysis, wide: bool) -> String {
+    let mut text = scores(analysis, wide);
+    let results = &analysis.results;
+    let shown = if wide { results.len() } else { results.len().min(SHOWN_VIOLATIONS) };
+    if shown > 0 {
+        text.push('\n');
+        text.push_str(&violations(results.iter().take(shown), wide));
+    }
+    if results.len() > shown {
+        let _ = writeln!(text, "and {} more: -o wide", results.len() - shown);
+    }
+    text
+}
+
+fn scores(analysis: &Analysis, wide: bool) -> String {
+    let mut headings =
+        vec!["NAMESPACE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS", "LOST POINTS"];
+    let row =
+        |name: &str, score: u8, class: Classification, counts: [u64; 2], lost: &LostPoints| {
+            let [workloads, violations] = counts.map(|count| Cell::new(&count.to_string()));
+            let (score, class) = (Cell::new(&score.to_string()), Cell::new(&format!("{class:?}")));
+            vec![
+                Cell::new(name),
+                score,
+                class,
+                workloads,
+                violations,
+                Cell::or_none(&costs(lost, wide)),
+            ]
+        };
+    let namespaces = analysis.namespaces.iter().map(|it| {
+        let counts = [it.workloads, it.violations];
+        row(&it.namespace, it.score, it.classification, counts, &it.lost_points)
+    });
+    let mut rows: Vec<_> = namespaces.collect();
+    let all = &analysis.summary;
+    let counts = [all.counts.workloads, all.counts.violations];
+    rows.push(row(TOTAL, all.counts.score, all.classification, counts, &all.lost_points));
+    if wide {
+        headings.push("POLICIES");
+        for (row, namespace) in rows.iter_mut().zip(&analysis.namespaces) {
+            row.push(Cell::new(&namespace.policies.join(", ")));
+        }
+    }
+    columns::table(&headings, rows)
+}
+
+/// `RULE POINTS`, the dearest first.
+fn costs(lost: &LostPoints, all: bool) -> String {
+    let mut costs: Vec<_> = lost.iter().collect();
+    costs.sort_by_key(|(_, points)| Reverse(**points));
+    let shown = if all { costs.len() } else { SHOWN_RULES };
+    let costs = costs.into_iter().take(shown).map(|(rule, points)| format!("{rule} {points}"));
+    costs.collect::<Vec<_>>().join(", ")
+}
+
+fn violations<'a>(results: impl Iterator<Item = &'a Violation>, wide: bool) -> String {
+    let mut headings = vec!["SEVERITY", "RULE", "NAMESPACE", "WORKLOAD", "CONTAINER", "MESSAGE"];
+    if wide {
+        headings.insert(2, "POLICY");
+    }
+    let row = |it: &Violation| {
+        let mut cells = vec![
+            Cell::new(it.severity.as_str()),
+            Cell::new(&it.rule),
+            Cell::new(it.namespace.as_deref().unwrap_or_default()),
+            Cell::new(&clip(&format!("{}/{}", it.kind, it.name))),
+            Cell::or_none(it.container.as_deref().unwrap_or_default()),
+            Cell::new(&it.message),
+        ];
+        if wide {
+            cells.insert(2, Cell::new(&it.policy));
+        }
+        cells
+    };
+    columns::table(&headings, results.map(row).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Envelope;
+    use super::*;
+    use crate::api::Severity;
+    use crate::scan::analysis::{ClusterScore, NamespaceScore, RuleScore};
+    use crate::scan::report::Summary;
+
+    fn violation(number: usize) -> Violation {
+        Violation {
+            file: None,
+            line: None,
+            column: None,
+            kind: "Deployment".to_owned(),
+            namespace: Some("shop".to_owned()),
+            name: format!("cart-{number}"),
+            policy: "shop/baseline".to_owned(),
+            rule: "forbidLatestTag".to_owned(),
+            severity: Severity::High,
+            container: (number > 0).then(|| "web".to_owned()),
+            path: "spec.containers[0].image".to_owned(),
+            value: Some("nginx".to_owned()),
+            message: "spec.containers[0].image is \"nginx\"".to_owned(),
+            fix: None,
+        }
+    }
+
+    fn analysis(violations: usize) -> Analysis {
+        let lost: LostPoints = [("a", 1), ("b", 2), ("c", 3), ("d", 4)].into();
+        let namespace = |name: &str, score, lost_points: LostPoints| NamespaceScore {
+            namespace: name.to_owned(),
+            score,
+            classification: Classification::Healthy,
+            workloads: 2,
+            pods: 4,
+            violations: violations as u64,
+            worst_rules: vec![RuleScore {
+                rule: "forbidLatestTag",
+                severity: Severity::High,
+                violations: violations as u64,
+                lost_points: 10,
+            }],
+            lost_points,
+            policies: vec!["shop/baseline".to_owned(), "every".to_owned()],
+        };
+        let violations = (0..violations).map(violation).collect::<Vec<_>>();
+        Analysis {
+            namespaces: vec![
+                namespace("lab", 100, LostPoints::new()),
+                namespace("shop", 90, lost.clone()),
+            ],
+            summary: ClusterScore {
+                counts: Summary {
+                    documents: 9,
+                    workloads: 4,
+                    skipped: 1,
+                    violations: violations.len() as u64,
+                    score: 95,
+                },
+                classification: Classification::Healthy,
+                lost_points: lost,
+            },
+            results: violations,
+            faults: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_table_shows_scores_with_what_costs_most_and_the_worst_violations() {
+        insta::assert_snapshot!(table(&analysis(1), false), @r#"
+        NAMESPACE   SCORE   CLASS     WORKLOADS   VIOLATIONS   LOST POINTS
+        lab         100     Healthy   2           1            <none>
+        shop        90      Healthy   2           1            d 4, c 3, b 2
+        (cluster)   95      Healthy   4           1            d 4, c 3, b 2
+
+        SEVERITY   RULE              NAMESPACE   WORKLOAD            CONTAINER   MESSAGE
+        high       forbidLatestTag   shop        Deployment/cart-0   <none>      spec.containers[0].image is "nginx"
+        "#);
+        let long = table(&analysis(12), false);
+        assert!(long.ends_with("and 2 more: -o wide\n"), "{long}");
+        assert!(!table(&analysis(0), false).contains("SEVERITY"));
+    }
+
+    #[test]
+    fn the_wide_table_shows_everything() {
+        insta::assert_snapshot!(table(&analysis(1), true), @r#"
+        NAMESPACE   SCORE   CLASS     WORKLOADS   VIOLATIONS   LOST POINTS          POLICIES
+        lab         100     Healthy   2           1            <none>               shop/baseline, every
+        shop        90      Healthy   2           1            d 4, c 3, b 2, a 1   shop/baseline, every
+        (cluster)   95      Healthy   4           1            d 4, c 3, b 2, a 1
+
+        SEVERITY   RULE              POLICY          NAMESPACE   WORKLOAD            CONTAINER   MESSAGE
+        high       forbidLatestTag   shop/baseline   shop        Deployment/cart-0   <none>      spec.containers[0].image is "nginx"
+        "#);
+        assert!(table(&analysis(12), true).contains("cart-11"));
+    }
+
+    #[test]
+    fn the_json_has_these_fields() {
+        let mut analysis = analysis(1);
+        analysis.namespaces.remove(0);
+        let json = serde_json::to_string_pretty(&Envelope {
+            api_version: "podgate/v1",
+            analysis: &analysis,
+        });
+        insta::assert_snapshot!(json.unwrap(), @r#"
+        {
+          "apiVersion": "podgate/v1",
+          "namespaces": [
+            {
+              "namespace": "shop",
+              "score": 90,
+              "classification": "Healthy",
+              "workloads": 2,
+              "pods": 4,
+              "violations": 1,
+              "worstRules": [
+                {
+                  "rule": "forbidLatestTag",
+                  "severity": "high",
+                  "violations": 1,
+                  "lostPoints": 10
+                }
+              ],
+              "lostPoints": {
+                "a": 1,
+                "b": 2,
+                "c": 3,
+                "d": 4
+              },
+              "policies": [
+                "shop/baseline",
+                "every"
+              ]
+            }
+          ],
+          "results": [
+            {
+              "file": null,
+              "line": null,
+              "column": null,
+              "kind": "Deployment",
+              "namespace": "shop",
+              "name": "cart-0",
+              "policy": "shop/baseline",
+              "rule": "forbidLatestTag",
+              "severity": "high",
+              "container": null,
+              "path": "spec.containers[0].image",
+              "value": "nginx",
+              "message": "spec.containers[0].image is \"nginx\"",
+              "fix": null
+            }
+          ],
+          "summary": {
+            "documents": 9,
+            "workloads": 4,
+            "skipped": 1,
+            "violations": 1,
+            "score": 95,
+            "classification": "Healthy",
+            "lostPoints": {
+              "a": 1,
+              "b": 2,
+              "c": 3,
+              "d": 4
+            }
+          }
+        }
+        "#);
+    }
+}

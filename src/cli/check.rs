@@ -1,0 +1,77 @@
+//! `podgate check`
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+
+use super::columns::{self, Cell};
+use super::{ClusterArgs, Failure, block_on, output};
+use crate::clusters;
+use crate::runtime::preflight::{self, Check, State};
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Permissions are those of the user of the kubeconfig: run it as podgate's ServiceAccount to see what \
+podgate itself may do. Nothing is written to the cluster. The exit code is 3 where something is an error.
+
+Examples:
+  podgate check
+  podgate check -n podgate-system -o json"
+)]
+pub(super) struct CheckArgs {
+    /// The namespace of the release [default: the context's]
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: CheckFormat,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum CheckFormat {
+    /// One line a check
+    #[default]
+    Table,
+    Json,
+    Yaml,
+}
+
+/// The structured answer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Envelope<'a> {
+    api_version: &'static str,
+    checks: &'a [Check],
+}
+
+impl CheckArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        block_on(check(self))
+    }
+}
+
+async fn check(args: CheckArgs) -> Result<(), Failure> {
+    let cluster = clusters::connect(&args.cluster.target()).await?;
+    let namespace = args.namespace.as_deref().unwrap_or(cluster.client.default_namespace());
+    let checks = preflight::run(&cluster, namespace).await;
+    let envelope = Envelope { api_version: "podgate/v1", checks: &checks };
+    match args.output {
+        CheckFormat::Table => output::print(&lines(&checks))?,
+        CheckFormat::Json => output::json(&envelope)?,
+        CheckFormat::Yaml => output::yaml(&envelope)?,
+    }
+    match checks.iter().filter(|check| check.state == State::Error).count() {
+        0 => Ok(()),
+        1 => Err(Failure::Cluster("1 check is an error".to_owned())),
+        count => Err(Failure::Cluster(format!("{count} checks are errors"))),
+    }
+}
+
+fn lines(checks: &[Check]) -> String {
+    let row = |check: &Check| {
+        let todo = check.todo.as_ref().map(|todo| format!(" → {todo}")).unwrap_or_default();
+        vec![Cell::new(check.state.as_str()), Cell::new(&format!("{}{todo}", check.what))]
+    };
+    let rows: Vec<_> = checks.iter().map(row).collect();
+    columns::align(&rows).into_iter().map(|line| line + "\n").collect()
+}

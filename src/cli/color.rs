@@ -1,0 +1,65 @@
+//! Whether to colour what is printed.
+
+use std::ffi::OsStr;
+use std::io::IsTerminal;
+
+use clap::{Args, ColorChoice};
+
+#[derive(Args, Debug)]
+pub(super) struct ColorArgs {
+    /// Whether to colour what is printed; auto: on a terminal, unless NO_COLOR is set
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+}
+
+impl ColorArgs {
+    /// Whether stdout gets colours.
+    pub(super) fn enabled(&self) -> bool {
+        let terminal = std::io::stdout().is_terminal();
+        let [no_color, term] = ["NO_COLOR", "TERM"].map(std::env::var_os);
+        let wanted = wanted(self.color, terminal, no_color.as_deref(), term.as_deref());
+        // Windows' console wants to be asked first; elsewhere there is nothing to ask.
+        wanted && (!terminal || anstyle_query::windows::enable_ansi_colors() != Some(false))
+    }
+}
+
+fn wanted(
+    choice: ColorChoice,
+    terminal: bool,
+    no_color: Option<&OsStr>,
+    term: Option<&OsStr>,
+) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        // An empty NO_COLOR says nothing: https://no-color.org.
+        ColorChoice::Auto => {
+            terminal && no_color.is_none_or(OsStr::is_empty) && term.is_none_or(|it| it != "dumb")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn auto(terminal: bool, no_color: Option<&str>, term: Option<&str>) -> bool {
+        wanted(ColorChoice::Auto, terminal, no_color.map(OsStr::new), term.map(OsStr::new))
+    }
+
+    #[test]
+    fn a_terminal_gets_colours_unless_the_environment_objects() {
+        assert!(auto(true, None, Some("xterm-256color")));
+        assert!(auto(true, Some(""), None), "an empty NO_COLOR counts as unset");
+        assert!(!auto(false, None, Some("xterm-256color")), "a pipe gets none");
+        assert!(!auto(true, Some("1"), Some("xterm-256color")));
+        assert!(!auto(true, None, Some("dumb")));
+    }
+
+    #[test]
+    fn the_flag_wins_over_terminal_and_environment() {
+        let (no_color, dumb) = (Some(OsStr::new("1")), Some(OsStr::new("dumb")));
+        assert!(wanted(ColorChoice::Always, false, no_color, dumb));
+        assert!(!wanted(ColorChoice::Never, true, None, None));
+    }
+}

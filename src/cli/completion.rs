@@ -1,0 +1,24 @@
+//! `podgate completion`
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::{Cli, Failure, output};
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  source <(podgate completion bash)
+  podgate completion zsh > \"${fpath[1]}/_podgate\"
+  podgate completion fish > ~/.config/fish/completions/podgate.fish")]
+pub(super) struct CompletionArgs {
+    /// The shell that is to complete podgate's commands and flags
+    shell: Shell,
+}
+
+impl CompletionArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "podgate", &mut script);
+        output::print(&String::from_utf8_lossy(&script))
+    }
+}

@@ -1,0 +1,122 @@
+//! `podgate fix`
+
+use std::fs;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::manifests::{self, ManifestArgs};
+use super::{Failure, output};
+use crate::manifests::documents;
+use crate::scan::fix::{self, Fixed};
+use crate::scan::inputs::Input;
+use crate::scan::manifest::Judge;
+use crate::scan::offline;
+use crate::scan::report::{Fault, FaultKind};
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "A fix is safe where the policy says what to put (imageTags, defaultProbe, defaultResources), or where
+podSecurity: restricted asks for a field that is absent. Comments and order stay as they were.
+
+Examples:
+  podgate fix -f deploy.yaml --policy policies/ > fixed.yaml
+  podgate fix -f deploy/ --bundle restricted --in-place
+  podgate fix -f deploy.yaml --policy policies/ -o patch"
+)]
+pub(super) struct FixArgs {
+    #[command(flatten)]
+    manifests: ManifestArgs,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: FixFormat,
+    /// Write the files instead of printing them
+    #[arg(long, conflicts_with = "output")]
+    in_place: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum FixFormat {
+    /// The manifests, fixed
+    #[default]
+    Yaml,
+    /// What changes, as a JSON Patch (RFC 6902) an object
+    Patch,
+}
+
+impl FixArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let (inputs, mut faults) = self.manifests.inputs();
+        let policies = offline::set(&inputs, self.manifests.policies()?);
+        let namespace = self.manifests.namespace.as_deref();
+        let judge = Judge { policies: &policies, namespace, now: Timestamp::now() };
+        let fixed = offline::in_parallel(&inputs, |input| fix_input(&judge, input));
+        let (mut texts, mut patches) = (Vec::new(), Vec::new());
+        let (mut violations, mut left) = (0, 0);
+        for (input, (original, fixed)) in inputs.iter().zip(fixed) {
+            violations += fixed.violations;
+            left += fixed.left;
+            faults.extend(fixed.faults);
+            for patch in &fixed.patches {
+                patches.push(json!({
+                    "file": input.name,
+                    "kind": patch.kind,
+                    "namespace": patch.namespace,
+                    "name": patch.name,
+                    "patch": patch.operations,
+                }));
+            }
+            if self.in_place && input.name != "-" && fixed.text != original {
+                fs::write(&input.name, &fixed.text).map_err(|error| {
+                    Failure::Cluster(format!("cannot write {}: {error}", input.name))
+                })?;
+                eprintln!("{}: fixed", input.name);
+            }
+            texts.push(fixed.text);
+        }
+        match self.output {
+            _ if self.in_place => {}
+            FixFormat::Yaml => output::print(&joined(&texts))?,
+            FixFormat::Patch => output::json(&patches)?,
+        }
+        if left > 0 {
+            eprintln!(
+                "{left} of {violations} violations have no safe fix; see them with podgate scan"
+            );
+        }
+        manifests::tell(&faults)
+    }
+}
+
+fn fix_input(judge: &Judge<'_>, input: &Input) -> (String, Fixed) {
+    let unread = |fault: Fault| (String::new(), Fixed { faults: vec![fault], ..Fixed::default() });
+    let bytes = match input.bytes() {
+        Ok(bytes) => bytes,
+        Err(fault) => return unread(fault),
+    };
+    match documents::text(&bytes) {
+        Ok(text) => (text.to_owned(), fix::fix(judge, &input.name, text)),
+        Err(error) => unread(Fault {
+            place: format!("{}:{}", input.name, error.at),
+            message: error.message,
+            kind: FaultKind::Input,
+        }),
+    }
+}
+
+/// Several files as one stream of documents.
+fn joined(texts: &[String]) -> String {
+    let mut joined = String::new();
+    for text in texts.iter().filter(|text| !text.is_empty()) {
+        if !joined.is_empty() {
+            if !joined.ends_with('\n') {
+                joined.push('\n');
+            }
+            if !text.starts_with("---") {
+                joined.push_str("---\n");
+            }
+        }
+        joined.push_str(text);
+    }
+    joined
+}

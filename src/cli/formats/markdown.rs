@@ -1,0 +1,140 @@
+//! For a pull request's comment and for `$GITHUB_STEP_SUMMARY`.
+
+use std::fmt::Write;
+
+use super::{object_name, place, summary, without_path, worst_first};
+use crate::policy::text::printable;
+use crate::scan::report::{Report, Violation};
+
+const MAX_ROWS: usize = 100;
+/// A comment on GitHub holds 65 536 characters.
+const MAX_BYTES: usize = 60_000;
+
+pub(super) fn page(report: &Report) -> String {
+    let mut page = format!("### podgate: {}\n", prose(&summary::line(report)));
+    if !report.faults.is_empty() {
+        page.push('\n');
+    }
+    for fault in report.faults.iter().take(MAX_ROWS) {
+        let _ = writeln!(page, "- {}: {}", code(&fault.place), prose(&fault.message));
+    }
+    if report.results.is_empty() {
+        return page;
+    }
+    page.push_str("\n| severity | object | rule | container | what |\n|---|---|---|---|---|\n");
+    let mut told = 0;
+    for row in worst_first(&report.results).into_iter().take(MAX_ROWS).map(row) {
+        if page.len() + row.len() > MAX_BYTES {
+            break;
+        }
+        page.push_str(&row);
+        told += 1;
+    }
+    if told < report.results.len() {
+        let _ = writeln!(page, "\nand {} more", report.results.len() - told);
+    }
+    page
+}
+
+fn row(violation: &Violation) -> String {
+    let place = place(violation).map(|place| format!("<br>{}", code(&place))).unwrap_or_default();
+    let path = if violation.path.is_empty() { String::new() } else { code(&violation.path) + " " };
+    format!(
+        "| {} | {}{place} | {} | {} | {path}{} |\n",
+        violation.severity,
+        code(&object_name(violation)),
+        code(&violation.rule),
+        violation.container.as_deref().map(code).unwrap_or_default(),
+        prose(without_path(violation)),
+    )
+}
+
+/// A code span: nothing in it is read as Markdown, as HTML or as somebody's name.
+fn code(text: &str) -> String {
+    let text = printable(text).replace('|', "\\|");
+    let runs = text.split(|c| c != '`').map(str::len);
+    let fence = "`".repeat(runs.max().unwrap_or(0) + 1);
+    let gap = if text.starts_with('`') || text.ends_with('`') { " " } else { "" };
+    format!("{fence}{gap}{text}{gap}{fence}")
+}
+
+/// Text that means only itself.
+fn prose(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in printable(text).chars() {
+        match c {
+            '&' => shown.push_str("&amp;"),
+            '<' => shown.push_str("&lt;"),
+            '>' => shown.push_str("&gt;"),
+            // Apart from what follows, they call no one and link no issue.
+            '@' | '#' => shown.extend(["<span>", c.encode_utf8(&mut [0; 4]), "</span>"]),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '!' | '$' => shown.extend(['\\', c]),
+            _ => shown.push(c),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{clean, faulty, plain, violated, with};
+    use super::*;
+
+    #[test]
+    fn the_page_is_a_headline_and_a_table_the_worst_first() {
+        insta::assert_snapshot!(page(&violated()), @r#"
+        ### podgate: 5 violations (1 critical, 1 high, 1 medium, 2 low) in 3 workloads (6 documents, 2 skipped); score 62
+
+        | severity | object | rule | container | what |
+        |---|---|---|---|---|
+        | critical | `StatefulSet shop/db` | `maxRestartCount` | `postgres` | `status.containerStatuses[0].restartCount` is 12; at most 3 are allowed |
+        | high | `Deployment shop/cart`<br>`deploy/cart.yaml:14:18` | `forbidLatestTag` | `web` | `spec.template.spec.containers[0].image` is "nginx" (no tag means :latest); give a version, such as nginx:1.29 |
+        | medium | `Deployment shop/cart`<br>`deploy/cart.yaml:14:18` | `forbidLatestTag` | `sidecar` | `spec.template.spec.containers[0].image` is "nginx" (no tag means :latest); give a version, such as nginx:1.29 |
+        | low | `Deployment shop/cart`<br>`deploy/cart.yaml:12:9` | `requireReadinessProbe` | `web` | `spec.template.spec.containers[0].readinessProbe` is missing; add one |
+        | low | ``Pod 日本`\|<b>@admin\u{1b}[31m``<br>`./a,b/50% é:\|<x>.yaml` | `validations/no-1.0` |  | 100% "wrong" \| \`a\` &lt;b&gt;&amp;\\n::error::gotcha\\u{1b}\[2J\\t<span>#</span>1 <span>@</span>all |
+        "#);
+    }
+
+    #[test]
+    fn without_violations_there_is_no_table() {
+        insta::assert_snapshot!(page(&clean()), @"### podgate: all 5 workloads pass (12 documents, 2 skipped); score 100");
+        insta::assert_snapshot!(page(&faulty()), @r#"
+        ### podgate: nothing to judge: no workload found (1 document, 1 skipped); 1 input could not be judged
+
+        - `deploy/<bad>.yaml:3:1`: this is no YAML:\\nfound "\\t\\u{1b}" &amp; more
+        "#);
+    }
+
+    #[test]
+    fn a_hundred_rows_are_enough() {
+        let text = page(&with(vec![plain(); 103]));
+        assert_eq!(text.matches("\n| high |").count(), 100);
+        assert!(text.ends_with("|\n\nand 3 more\n"), "{text}");
+        let text = page(&with(vec![plain(); 100]));
+        assert!(!text.contains("more\n"), "{text}");
+    }
+
+    #[test]
+    fn long_messages_leave_the_page_within_a_comments_bounds() {
+        let violation = Violation { message: "<".repeat(2000), ..plain() };
+        let text = page(&with(vec![violation; 100]));
+        assert!(text.len() < 65_536, "{} bytes", text.len());
+        assert!(text.ends_with(" more\n"), "{text}");
+    }
+
+    #[test]
+    fn a_code_span_is_fenced_by_more_backticks_than_it_holds() {
+        assert_eq!(code("web"), "`web`");
+        assert_eq!(code("a``b|c"), "```a``b\\|c```");
+        assert_eq!(code("`"), "`` ` ``");
+    }
+
+    #[test]
+    fn every_row_has_the_cells_of_the_heading() {
+        let bars = |line: &str| line.replace("\\|", "").matches('|').count();
+        let text = page(&violated());
+        let rows: Vec<_> = text.lines().filter(|line| line.starts_with('|')).collect();
+        assert_eq!(rows.len(), 2 + 5);
+        assert!(rows.iter().all(|row| bars(row) == 6), "{text}");
+    }
+}

@@ -1,0 +1,295 @@
+//! What `scan` and `analyze` print: one [`Report`], one file a format. Nothing
+//! here prints, and nothing looks at the clock or the environment, so that the
+//! same report is always the same text.
+
+mod github;
+mod junit;
+mod markdown;
+mod sarif;
+mod summary;
+mod table;
+#[cfg(test)]
+mod testing;
+
+use std::collections::HashMap;
+
+use clap::ValueEnum;
+use serde::Serialize;
+
+use super::Failure;
+use crate::scan::report::{Report, Violation};
+
+/// How a report is printed.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Format {
+    /// For people: the violations of each object
+    #[default]
+    Table,
+    /// One line a violation, with policy, path and value
+    Wide,
+    /// For programs
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// SARIF 2.1.0, for code scanning and editors
+    Sarif,
+    /// JUnit XML, for GitLab and Jenkins
+    Junit,
+    /// Annotations of a GitHub Actions run
+    Github,
+    /// For a pull request's comment or $GITHUB_STEP_SUMMARY
+    Markdown,
+}
+
+/// The report as a text that ends with a line break.
+///
+/// # Errors
+/// What the format's serializer says; no report is known that it refuses.
+pub fn render(format: Format, report: &Report, color: bool) -> Result<String, Failure> {
+    Ok(match format {
+        Format::Table => table::table(report, color),
+        Format::Wide => table::wide(report, color),
+        Format::Json => json(&Versioned::of(report))?,
+        Format::Yaml => {
+            serde_saphyr::to_string(&Versioned::of(report)).map_err(std::io::Error::other)?
+        }
+        Format::Sarif => json(&sarif::log(report))?,
+        Format::Junit => junit::xml(report),
+        Format::Github => github::commands(report),
+        Format::Markdown => markdown::page(report),
+    })
+}
+
+/// What other programs read: the report under a version.
+#[derive(Serialize)]
+struct Versioned<'a> {
+    #[serde(rename = "apiVersion")]
+    api_version: &'static str,
+    #[serde(flatten)]
+    report: &'a Report,
+}
+
+impl<'a> Versioned<'a> {
+    fn of(report: &'a Report) -> Self {
+        Self { api_version: "podgate/v1", report }
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<String, Failure> {
+    Ok(serde_json::to_string_pretty(value).map_err(std::io::Error::from)? + "\n")
+}
+
+/// The object as a developer names it: `Deployment shop/cart`.
+fn object_name(violation: &Violation) -> String {
+    let Violation { kind, namespace, name, .. } = violation;
+    match namespace {
+        Some(namespace) => format!("{kind} {namespace}/{name}"),
+        None => format!("{kind} {name}"),
+    }
+}
+
+/// `FILE:LINE:COLUMN`, as far as they are known.
+fn place(violation: &Violation) -> Option<String> {
+    let file = violation.file.as_ref()?;
+    Some(
+        [violation.line, violation.column]
+            .into_iter()
+            .flatten()
+            .fold(file.clone(), |place, it| format!("{place}:{it}")),
+    )
+}
+
+/// The message without the path that it begins with, for formats that show the path apart.
+fn without_path(violation: &Violation) -> &str {
+    violation.message.strip_prefix(&violation.path).map_or(&violation.message, str::trim_start)
+}
+
+/// The file as a repository names it, with slashes and without `./`; `None` for stdin and a cluster's objects.
+fn repository_path(violation: &Violation) -> Option<String> {
+    let file = violation.file.as_deref().filter(|file| *file != "-")?;
+    let path = if cfg!(windows) { file.replace('\\', "/") } else { file.to_owned() };
+    Some(path.trim_start_matches("./").to_owned())
+}
+
+/// What makes two violations those of one object.
+fn identity(violation: &Violation) -> (Option<&str>, &str, Option<&str>, &str) {
+    let Violation { file, kind, namespace, name, .. } = violation;
+    (file.as_deref(), kind, namespace.as_deref(), name)
+}
+
+/// Object by object, as the report first names them, and of each the worst first.
+fn by_object(results: &[Violation]) -> Vec<&Violation> {
+    let mut order = HashMap::new();
+    for violation in results {
+        let next = order.len();
+        order.entry(identity(violation)).or_insert(next);
+    }
+    let mut sorted: Vec<_> = results.iter().collect();
+    sorted.sort_by_key(|violation| (order.get(&identity(violation)), violation.severity));
+    sorted
+}
+
+/// The worst first; equals stay in the report's order.
+fn worst_first(results: &[Violation]) -> Vec<&Violation> {
+    let mut sorted: Vec<_> = results.iter().collect();
+    sorted.sort_by_key(|violation| violation.severity);
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::testing::{clean, faulty, plain, violated, with};
+    use super::*;
+
+    fn parsed(format: Format, report: &Report) -> Value {
+        let text = render(format, report, true).unwrap();
+        match format {
+            Format::Json => serde_json::from_str(&text).unwrap(),
+            _ => serde_saphyr::from_str(&text).unwrap(),
+        }
+    }
+
+    #[test]
+    fn json_is_the_report_under_its_version() {
+        let report = with(vec![plain()]);
+        insta::assert_snapshot!(render(Format::Json, &report, false).unwrap(), @r#"
+        {
+          "apiVersion": "podgate/v1",
+          "results": [
+            {
+              "file": "deploy/cart.yaml",
+              "line": 14,
+              "column": 18,
+              "kind": "Deployment",
+              "namespace": "shop",
+              "name": "cart",
+              "policy": "shop/baseline",
+              "rule": "forbidLatestTag",
+              "severity": "high",
+              "container": "web",
+              "path": "spec.template.spec.containers[0].image",
+              "value": "nginx",
+              "message": "spec.template.spec.containers[0].image is \"nginx\" (no tag means :latest); give a version, such as nginx:1.29",
+              "fix": null
+            }
+          ],
+          "summary": {
+            "documents": 3,
+            "workloads": 2,
+            "skipped": 0,
+            "violations": 1,
+            "score": 71
+          }
+        }
+        "#);
+        insta::assert_snapshot!(render(Format::Json, &faulty(), false).unwrap(), @r#"
+        {
+          "apiVersion": "podgate/v1",
+          "results": [],
+          "summary": {
+            "documents": 1,
+            "workloads": 0,
+            "skipped": 1,
+            "violations": 0,
+            "score": 100
+          }
+        }
+        "#);
+    }
+
+    #[test]
+    fn yaml_is_the_same_and_easier_on_the_eye() {
+        let report = with(vec![plain()]);
+        insta::assert_snapshot!(render(Format::Yaml, &report, false).unwrap(), @r#"
+        apiVersion: podgate/v1
+        results:
+        - file: deploy/cart.yaml
+          line: 14
+          column: 18
+          kind: Deployment
+          namespace: shop
+          name: cart
+          policy: shop/baseline
+          rule: forbidLatestTag
+          severity: high
+          container: web
+          path: spec.template.spec.containers[0].image
+          value: nginx
+          message: >-
+            spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give
+            a version, such as nginx:1.29
+          fix: null
+        summary:
+          documents: 3
+          workloads: 2
+          skipped: 0
+          violations: 1
+          score: 71
+        "#);
+        insta::assert_snapshot!(render(Format::Yaml, &faulty(), false).unwrap(), @"
+        apiVersion: podgate/v1
+        results: []
+        summary:
+          documents: 1
+          workloads: 0
+          skipped: 1
+          violations: 0
+          score: 100
+        ");
+    }
+
+    #[test]
+    fn json_and_yaml_read_back_as_the_report() {
+        for report in [violated(), clean(), faulty()] {
+            let expected = json!({
+                "apiVersion": "podgate/v1",
+                "results": report.results,
+                "summary": report.summary,
+            });
+            assert_eq!(parsed(Format::Json, &report), expected);
+            assert_eq!(parsed(Format::Yaml, &report), expected);
+        }
+    }
+
+    #[test]
+    fn a_text_that_looks_like_something_else_stays_a_text() {
+        let words = "no On y true null ~ 1 +1 1e3 0x1F 0o17 017 1_000 .5 .inf 12:30:45 2024-01-01 = << &a *a !a \
+                     %a @a `a ' \" [ {a} | > ? --- ...";
+        let others = [
+            "", " ", "- a", "a: b", "a #b", " a ", "a\nb\n", "\n", "\t", "\r\n", "\u{1b}",
+            "\u{85}", "\u{feff}", "\u{2028}",
+        ];
+        for text in words.split(' ').chain(others) {
+            let value = Some(text.to_owned());
+            let violation = Violation { message: text.to_owned(), value, ..plain() };
+            let yaml = parsed(Format::Yaml, &with(vec![violation]));
+            assert_eq!(yaml["results"][0]["value"], text);
+            assert_eq!(yaml["results"][0]["message"], text);
+        }
+    }
+
+    #[test]
+    fn every_format_ends_its_last_line_and_only_those_for_terminals_are_coloured() {
+        for format in Format::value_variants() {
+            for report in [violated(), clean(), faulty()] {
+                let text = render(*format, &report, true).unwrap();
+                assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{format:?}: {text}");
+                let colored =
+                    !report.results.is_empty() && matches!(format, Format::Table | Format::Wide);
+                assert_eq!(text.contains('\u{1b}'), colored, "{format:?}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_repositorys_path_has_neither_a_leading_dot_nor_stdin() {
+        let path =
+            |file: &str| repository_path(&Violation { file: Some(file.to_owned()), ..plain() });
+        assert_eq!(path("./deploy/cart.yaml").as_deref(), Some("deploy/cart.yaml"));
+        assert_eq!(path("../cart.yaml").as_deref(), Some("../cart.yaml"));
+        assert_eq!(path(".ci/cart.yaml").as_deref(), Some(".ci/cart.yaml"));
+        assert_eq!(path("-"), None);
+    }
+}

@@ -1,0 +1,75 @@
+//! The counts, in words.
+
+use crate::api::Severity;
+use crate::scan::report::{Report, Summary};
+
+const SEVERITIES: [Severity; 4] =
+    [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
+
+/// What the report comes to, in a sentence without its full stop.
+pub(super) fn line(report: &Report) -> String {
+    let summary = &report.summary;
+    let read = read(summary);
+    let verdict = match (report.results.as_slice(), summary.workloads) {
+        ([], 0) => format!("nothing to judge: no workload found {read}"),
+        ([], 1) => format!("the only workload passes {read}; score {}", summary.score),
+        ([], workloads) => {
+            format!("all {workloads} workloads pass {read}; score {}", summary.score)
+        }
+        (_, workloads) => format!(
+            "{} ({}) in {} {read}; score {}",
+            count(summary.violations, "violation"),
+            by_severity(report),
+            count(workloads, "workload"),
+            summary.score,
+        ),
+    };
+    match report.faults.len() as u64 {
+        0 => verdict,
+        faults => format!("{verdict}; {} could not be judged", count(faults, "input")),
+    }
+}
+
+/// `(12 documents, 2 skipped)`
+fn read(summary: &Summary) -> String {
+    let skipped = match summary.skipped {
+        0 => String::new(),
+        skipped => format!(", {skipped} skipped"),
+    };
+    format!("({}{skipped})", count(summary.documents, "document"))
+}
+
+/// `1 critical, 6 low`
+fn by_severity(report: &Report) -> String {
+    let number = |severity| report.results.iter().filter(|it| it.severity == severity).count();
+    let numbers = SEVERITIES.map(|severity| (number(severity), severity)).into_iter();
+    let told =
+        numbers.filter(|(number, _)| *number > 0).map(|(n, severity)| format!("{n} {severity}"));
+    told.collect::<Vec<_>>().join(", ")
+}
+
+/// `1 violation`, `2 violations`
+pub(super) fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{clean, faulty, violated};
+    use super::*;
+
+    #[test]
+    fn the_line_says_what_was_found_in_how_much() {
+        insta::assert_snapshot!(line(&violated()), @"5 violations (1 critical, 1 high, 1 medium, 2 low) in 3 workloads (6 documents, 2 skipped); score 62");
+        insta::assert_snapshot!(line(&clean()), @"all 5 workloads pass (12 documents, 2 skipped); score 100");
+        insta::assert_snapshot!(line(&faulty()), @"nothing to judge: no workload found (1 document, 1 skipped); 1 input could not be judged");
+        insta::assert_snapshot!(line(&Report::default()), @"nothing to judge: no workload found (0 documents)");
+    }
+
+    #[test]
+    fn one_of_a_kind_is_no_plural() {
+        let summary = Summary { documents: 1, workloads: 1, score: 100, ..Summary::default() };
+        insta::assert_snapshot!(line(&Report { summary, ..Report::default() }), @"the only workload passes (1 document); score 100");
+    }
+}

@@ -1,0 +1,106 @@
+//! What makes a command that did its work fail, so that a pipeline stops.
+
+use clap::{Args, ValueEnum};
+
+use super::Failure;
+use crate::api::Severity;
+
+#[derive(Args, Debug)]
+pub(super) struct GateArgs {
+    /// Exit with 1 if a violation is at least this severe
+    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t)]
+    fail_on: FailOn,
+    /// Exit with 4 if the score is below this
+    #[arg(long, value_name = "0-100", value_parser = clap::value_parser!(u8).range(0..=100))]
+    min_score: Option<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum FailOn {
+    Critical,
+    High,
+    Medium,
+    #[default]
+    Low,
+    /// Whatever is found
+    Never,
+}
+
+impl FailOn {
+    const fn least(self) -> Option<Severity> {
+        match self {
+            Self::Critical => Some(Severity::Critical),
+            Self::High => Some(Severity::High),
+            Self::Medium => Some(Severity::Medium),
+            Self::Low => Some(Severity::Low),
+            Self::Never => None,
+        }
+    }
+}
+
+impl GateArgs {
+    /// Lets pass what is good enough.
+    pub(super) fn check(
+        &self,
+        violations: impl Iterator<Item = Severity>,
+        score: u8,
+    ) -> Result<(), Failure> {
+        if let Some(least) = self.fail_on.least() {
+            let count = violations.filter(|severity| *severity <= least).count();
+            let plural = if count == 1 { "" } else { "s" };
+            if count > 0 {
+                return Err(Failure::Findings(format!(
+                    "{count} violation{plural} of severity {least} or worse; --fail-on says which count"
+                )));
+            }
+        }
+        match self.min_score {
+            Some(least) if score < least => Err(Failure::Score(format!(
+                "the score is {score}, below the {least} that --min-score asks"
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        gate: GateArgs,
+    }
+
+    fn exit(args: &str, violations: &[Severity], score: u8) -> String {
+        let args = std::iter::once("podgate").chain(args.split_whitespace());
+        let Ok(Command { gate }) = Command::try_parse_from(args) else { return "usage".to_owned() };
+        match gate.check(violations.iter().copied(), score) {
+            Ok(()) => "passes".to_owned(),
+            Err(failure) => failure.to_string(),
+        }
+    }
+
+    #[test]
+    fn findings_come_before_the_score_and_any_finding_counts_by_default() {
+        use Severity::{High, Low};
+        for (args, violations, score, expected) in [
+            ("", &[][..], 0, "passes"),
+            ("", &[Low], 100, "1 violation of severity low or worse"),
+            ("--fail-on high", &[Low], 90, "passes"),
+            ("--fail-on high", &[Low, High, High], 90, "2 violations of severity high or worse"),
+            ("--fail-on never", &[High], 0, "passes"),
+            ("--fail-on never --min-score 80", &[High], 79, "the score is 79, below the 80"),
+            ("--fail-on never --min-score 80", &[High], 80, "passes"),
+            ("--min-score 80", &[High], 79, "1 violation"),
+            ("--min-score 101", &[], 100, "usage"),
+            ("--fail-on some", &[], 100, "usage"),
+        ] {
+            let told = exit(args, violations, score);
+            assert!(told.starts_with(expected), "{args:?} with {violations:?} and {score}: {told}");
+        }
+    }
+}

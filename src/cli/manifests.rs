@@ -1,0 +1,70 @@
+//! What `scan` and `fix` have in common: which manifests, and by which policies.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::Failure;
+use super::policy::bundle_parser;
+use crate::api::{BundleName, DevOpsPolicySpec};
+use crate::controller::files;
+use crate::policy::bundles;
+use crate::policy::compile::{Policy, Scope, Selection};
+use crate::scan::inputs::{self, Input};
+use crate::scan::report::{Fault, FaultKind};
+
+#[derive(Args, Debug)]
+pub(super) struct ManifestArgs {
+    /// A manifest, a folder with all that is below it, or - for stdin; may be repeated
+    #[arg(short, long = "filename", value_name = "FILE|DIR|-", required = true)]
+    file: Vec<PathBuf>,
+    /// A policy file or a folder of them; may be repeated [default: the five founding checks]
+    #[arg(long, value_name = "FILE|DIR")]
+    policy: Vec<PathBuf>,
+    /// Judge by a built-in bundle; see: podgate policy bundles
+    #[arg(long, value_name = "NAME", value_parser = bundle_parser())]
+    bundle: Option<BundleName>,
+    /// The namespace of objects that name none; without it, every policy judges them
+    #[arg(short, long, value_name = "NAME")]
+    pub namespace: Option<String>,
+}
+
+impl ManifestArgs {
+    /// The files that are named, and what is wrong with naming them.
+    pub(super) fn inputs(&self) -> (Vec<Input>, Vec<Fault>) {
+        inputs::find(&self.file)
+    }
+
+    /// What to judge by.
+    pub(super) fn policies(&self) -> Result<Vec<Arc<Policy>>, Failure> {
+        let mut policies =
+            files::load(&self.policy).map_err(|error| Failure::Input(error.to_string()))?;
+        if let Some(bundle) = self.bundle {
+            policies.push(everywhere(bundle.as_str(), &bundles::spec(bundle))?);
+        }
+        if policies.is_empty() {
+            policies.push(everywhere(bundles::FOUNDING, &bundles::founding())?);
+        }
+        Ok(policies)
+    }
+}
+
+fn everywhere(name: &str, spec: &DevOpsPolicySpec) -> Result<Arc<Policy>, Failure> {
+    let policy = Policy::compile(Scope::Cluster(Selection::default()), name.to_owned(), spec);
+    policy.map(Arc::new).map_err(|error| Failure::Input(error.to_string()))
+}
+
+/// Tells the faults on stderr, and fails by the first kind that applies.
+pub(super) fn tell(faults: &[Fault]) -> Result<(), Failure> {
+    for Fault { place, message, .. } in faults {
+        eprintln!("{place}: {message}");
+    }
+    let summary = match faults.len() {
+        0 => return Ok(()),
+        1 => "the input has a fault, told above; everything else was read".to_owned(),
+        count => format!("the input has {count} faults, told above; everything else was read"),
+    };
+    let input = faults.iter().any(|fault| fault.kind == FaultKind::Input);
+    Err(if input { Failure::Input(summary) } else { Failure::Cluster(summary) })
+}

@@ -1,0 +1,154 @@
+//! `podgate policy`
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::Value;
+
+use super::columns::{self, Cell};
+use super::{Failure, output};
+use crate::api::{BundleName, ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicySpec};
+use crate::policy::bundles;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// List the built-in bundles that a policy may start from.
+    Bundles,
+    /// Print a bundle as a policy of its own, every field spelled out.
+    Show(ShowArgs),
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  podgate policy show baseline | kubectl apply -n shop -f -
+  podgate policy show restricted --kind ClusterDevOpsPolicy > restricted.yaml")]
+pub(super) struct ShowArgs {
+    /// The bundle's name
+    #[arg(value_parser = bundle_parser())]
+    bundle: BundleName,
+    /// The policy's kind: for one namespace, or for those that it selects
+    #[arg(long, value_enum, ignore_case = true, default_value = "DevOpsPolicy")]
+    kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "verbatim")]
+enum Kind {
+    DevOpsPolicy,
+    ClusterDevOpsPolicy,
+}
+
+pub(super) fn bundle_parser() -> impl TypedValueParser<Value = BundleName> {
+    PossibleValuesParser::new(BundleName::ALL.map(BundleName::as_str)).try_map(|name| {
+        let bundle = BundleName::ALL.into_iter().find(|bundle| bundle.as_str() == name);
+        bundle.ok_or("it is no bundle")
+    })
+}
+
+impl PolicyCommand {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        output::print(&match self {
+            Self::Bundles => list()?,
+            Self::Show(args) => manifest(args.bundle, args.kind)?,
+        })
+    }
+}
+
+fn list() -> Result<String, Failure> {
+    let mut rows = Vec::new();
+    for bundle in BundleName::ALL {
+        let spec = bundles::spec(bundle);
+        let mode = spec.enforcement_mode.unwrap_or_default().as_str();
+        let texts = [bundle.as_str(), bundles::VERSION, mode, &rules(&spec)?];
+        rows.push(texts.map(Cell::new).into());
+    }
+    Ok(columns::table(&["NAME", "VERSION", "MODE", "RULES"], rows))
+}
+
+/// What a spec asks, with the parameters: `forbidLatestTag, maxRestartCount=3`.
+fn rules(spec: &DevOpsPolicySpec) -> Result<String, Failure> {
+    let Value::Object(fields) = serde_json::to_value(spec).map_err(std::io::Error::from)? else {
+        return Ok(String::new());
+    };
+    let rules = fields.into_iter().filter(|(field, _)| field != "enforcementMode");
+    let told = rules.map(|(field, value)| match value {
+        Value::Bool(true) => field,
+        Value::String(value) => format!("{field}={value}"),
+        Value::Array(values) => {
+            let values: Vec<_> = values.iter().filter_map(Value::as_str).collect();
+            format!("{field}={}", values.join("+"))
+        }
+        value => format!("{field}={value}"),
+    });
+    Ok(told.collect::<Vec<_>>().join(", "))
+}
+
+fn manifest(bundle: BundleName, kind: Kind) -> Result<String, Failure> {
+    let (name, spec) = (bundle.as_str(), bundles::spec(bundle));
+    let policy = match kind {
+        Kind::DevOpsPolicy => serde_saphyr::to_string(&DevOpsPolicy::new(name, spec)),
+        Kind::ClusterDevOpsPolicy => {
+            // Its spec has every field of the other, under the same name.
+            let fields = serde_json::to_value(spec).map_err(std::io::Error::from)?;
+            let spec = serde_json::from_value(fields).map_err(std::io::Error::from)?;
+            serde_saphyr::to_string(&ClusterDevOpsPolicy::new(name, spec))
+        }
+    };
+    let policy = policy.map_err(std::io::Error::other)?;
+    Ok(format!("# podgate's bundle {name}, version {}\n{policy}", bundles::VERSION))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifests::policy_file;
+
+    #[test]
+    fn the_list_shows_what_each_bundle_asks() {
+        insta::assert_snapshot!(list().unwrap(), @"
+        NAME         VERSION   MODE      RULES
+        permissive   1         audit     forbidLatestTag, forbidPendingDuration=600, maxRestartCount=10, requireLivenessProbe, requireReadinessProbe
+        baseline     1         audit     forbidLatestTag, podSecurity=baseline, requireReadinessProbe, requireResourceRequests=cpu+memory
+        restricted   1         enforce   forbidLatestTag, forbidPendingDuration=300, maxRestartCount=3, podSecurity=restricted, requireLivenessProbe, requireReadinessProbe, requireResourceLimits=memory, requireResourceRequests=cpu+memory
+        ");
+    }
+
+    #[test]
+    fn every_bundle_is_printed_as_a_policy_of_either_kind_that_asks_the_same() {
+        for bundle in BundleName::ALL {
+            let expected = serde_json::to_value(bundles::spec(bundle)).unwrap();
+            for kind in [Kind::DevOpsPolicy, Kind::ClusterDevOpsPolicy] {
+                let text = manifest(bundle, kind).unwrap();
+                let read: Value = serde_saphyr::from_str(&text).unwrap();
+                assert_eq!(read["spec"], expected);
+                let policies =
+                    policy_file::parse(&text).unwrap_or_else(|fault| panic!("{}", fault.message));
+                assert_eq!(policies.len(), 1);
+                assert_eq!(policies[0].policy.name, bundle.as_str());
+            }
+        }
+    }
+
+    #[test]
+    fn a_manifest_says_nothing_that_is_not_set() {
+        insta::assert_snapshot!(manifest(BundleName::Restricted, Kind::ClusterDevOpsPolicy).unwrap(), @"
+        # podgate's bundle restricted, version 1
+        apiVersion: devops.stochastic.io/v1
+        kind: ClusterDevOpsPolicy
+        metadata:
+          name: restricted
+        spec:
+          enforcementMode: enforce
+          forbidLatestTag: true
+          requireLivenessProbe: true
+          requireReadinessProbe: true
+          maxRestartCount: 3
+          forbidPendingDuration: 300
+          requireResourceRequests:
+          - cpu
+          - memory
+          requireResourceLimits:
+          - memory
+          podSecurity: restricted
+        ");
+    }
+}

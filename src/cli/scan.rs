@@ -1,0 +1,101 @@
+//! `podgate scan`
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use jiff::Timestamp;
+
+use super::color::ColorArgs;
+use super::formats::{self, Format};
+use super::gate::GateArgs;
+use super::manifests::{self, ManifestArgs};
+use super::{Failure, output};
+use crate::scan::inputs::Input;
+use crate::scan::offline;
+
+/// A scan that is over sooner shows no progress.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Exit codes, the first that applies: 2 where something could not be read or judged, 3 on I/O, 1 and 4 as
+--fail-on and --min-score say, else 0. Whatever is broken, everything else is still scanned.
+
+Examples:
+  podgate scan -f deploy/
+  podgate scan -f deploy/ --policy policies/ -n shop -o wide
+  helm template shop chart/ | podgate scan -f - --bundle restricted
+  kustomize build overlays/prod | podgate scan -f - -o sarif --output-file podgate.sarif
+  podgate scan -f deploy/ -o github --fail-on high --min-score 80"
+)]
+pub(super) struct ScanArgs {
+    #[command(flatten)]
+    manifests: ManifestArgs,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: Format,
+    /// Write the report there instead of to stdout
+    #[arg(long, value_name = "FILE")]
+    output_file: Option<PathBuf>,
+    #[command(flatten)]
+    color: ColorArgs,
+    #[command(flatten)]
+    gate: GateArgs,
+}
+
+impl ScanArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let policies = self.manifests.policies()?;
+        let (inputs, unread) = self.manifests.inputs();
+        let progress = Progress::new(&inputs);
+        let namespace = self.manifests.namespace.as_deref();
+        let mut report = offline::scan(&inputs, policies, namespace, Timestamp::now(), &|bytes| {
+            progress.add(bytes)
+        });
+        progress.bar.finish_and_clear();
+        report.faults.splice(0..0, unread);
+        let color = self.output_file.is_none() && self.color.enabled();
+        let text = formats::render(self.output, &report, color)?;
+        match &self.output_file {
+            None => output::print(&text)?,
+            Some(path) => fs::write(path, text).map_err(|error| {
+                Failure::Cluster(format!("cannot write {}: {error}", path.display()))
+            })?,
+        }
+        manifests::tell(&report.faults)?;
+        self.gate.check(report.results.iter().map(|it| it.severity), report.summary.score)
+    }
+}
+
+/// A bar on a terminal's stderr, for a scan that takes its time.
+struct Progress {
+    bar: ProgressBar,
+    started: Instant,
+    shown: Mutex<bool>,
+}
+
+impl Progress {
+    fn new(inputs: &[Input]) -> Self {
+        let bytes = inputs.iter().map(Input::size).sum();
+        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden());
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {eta} left")
+        {
+            bar.set_style(style);
+        }
+        Self { bar, started: Instant::now(), shown: Mutex::new(false) }
+    }
+
+    fn add(&self, bytes: u64) {
+        self.bar.inc(bytes);
+        if self.started.elapsed() > PATIENCE
+            && let Ok(mut shown) = self.shown.lock()
+            && !std::mem::replace(&mut *shown, true)
+        {
+            self.bar.set_draw_target(ProgressDrawTarget::stderr());
+        }
+    }
+}

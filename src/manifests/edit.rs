@@ -1,0 +1,247 @@
+//! Changing a text where a JSON Patch says, and nowhere else: comments, order and quoting stay as they were written.
+
+use std::cmp::Reverse;
+
+use json_patch::jsonptr::Pointer;
+use json_patch::{AddOperation, PatchOperation, ReplaceOperation};
+use serde_json::{Value, json};
+
+use super::node::{Content, Form, Node};
+
+/// A piece of text to put in place of another.
+#[derive(Clone, Debug)]
+pub struct Edit {
+    start: usize,
+    end: usize,
+    /// How deep the value stands: what ends a map comes before what ends the map around it.
+    depth: usize,
+    replacement: String,
+}
+
+/// Puts every edit in place. They must not overlap; those at one place stay in their order.
+pub fn apply(text: &str, mut edits: Vec<Edit>) -> String {
+    edits.sort_by_key(|edit| (edit.start, Reverse(edit.depth)));
+    let mut edited = String::with_capacity(text.len() + 1024);
+    let mut done = 0;
+    for Edit { start, end, replacement, .. } in edits {
+        edited.push_str(text.get(done..start).unwrap_or_default());
+        edited.push_str(&replacement);
+        done = end.max(done);
+    }
+    edited.push_str(text.get(done..).unwrap_or_default());
+    edited
+}
+
+/// The edits that make an object what a patch makes of it. `None` where that would change something else too, because
+/// an alias stands for what is to change.
+pub fn edits(text: &str, object: &Node<'_>, operations: &[PatchOperation]) -> Option<Vec<Edit>> {
+    let folded = folded(operations)?;
+    // Fields that go into one map are put there together.
+    folded.iter().map(|(path, value)| edit(text, object, path, value)).collect()
+}
+
+/// The operations with those inside what another one adds taken into it: only that one has a place in the text.
+fn folded(operations: &[PatchOperation]) -> Option<Vec<(&Pointer, Value)>> {
+    let mut folded: Vec<(&Pointer, Value)> = Vec::new();
+    for operation in operations {
+        let (path, value) = match operation {
+            PatchOperation::Add(AddOperation { path, value })
+            | PatchOperation::Replace(ReplaceOperation { path, value }) => (path.as_ptr(), value),
+            _ => return None,
+        };
+        let around = folded.iter_mut().find_map(|(outer, whole)| {
+            path.strip_prefix(outer).filter(|rest| !rest.is_root()).map(|rest| (rest, whole))
+        });
+        match around {
+            None => folded.push((path, value.clone())),
+            Some((rest, whole)) => {
+                let add = AddOperation { path: rest.to_buf(), value: value.clone() };
+                json_patch::patch(whole, &[PatchOperation::Add(add)]).ok()?;
+            }
+        }
+    }
+    Some(folded)
+}
+
+fn edit(text: &str, object: &Node<'_>, path: &Pointer, value: &Value) -> Option<Edit> {
+    let (parent, last) = path.split_back()?;
+    let mut node = object;
+    for token in parent {
+        if node.form == Form::Alias {
+            return None;
+        }
+        node = match &node.content {
+            Content::Map(_) => node.get(&token.decoded())?,
+            Content::List(items) => items.get(token.decoded().parse::<usize>().ok()?)?,
+            Content::Scalar(_) => return None,
+        };
+    }
+    if node.form == Form::Alias {
+        return None;
+    }
+    let key = last.decoded();
+    let depth = path.count();
+    let insert = |at: usize, replacement| Edit { start: at, end: at, depth, replacement };
+    match (&node.content, node.get(&key)) {
+        (_, Some(old)) if old.form == Form::Alias => None,
+        (Content::Map(_), Some(old)) if old.start < old.end && old.form == Form::Flow => {
+            let quoted = text.get(old.start..)?.starts_with(['"', '\'']);
+            Some(Edit { start: old.start, end: old.end, depth, replacement: inline(value, quoted) })
+        }
+        // `key:` with nothing after it.
+        (Content::Map(entries), Some(_)) => {
+            let entry = entries.iter().find(|entry| entry.key == key)?;
+            let line = line_end(text, entry.value.start);
+            let indent = usize::try_from(entry.key_at.column).ok()? + 1;
+            let replacement = block(value, indent)?;
+            Some(insert(line, replacement))
+        }
+        (Content::Map(entries), None) if node.form == Form::Block => {
+            let first = entries.first()?;
+            let indent = usize::try_from(first.key_at.column).ok()?.checked_sub(1)?;
+            let line = line_end(text, node.end.saturating_sub(1).max(node.start));
+            let replacement = block(&json!({ &*key: value }), indent)?;
+            Some(insert(line, replacement))
+        }
+        (Content::Map(entries), None) => {
+            let separator = if entries.is_empty() { "" } else { ", " };
+            let replacement = format!("{separator}{}: {value}", Value::String(key.into_owned()));
+            let end = node.end.checked_sub(1)?;
+            // Before the bracket, and before the space in front of it.
+            let before = text.get(..end)?.trim_end().len();
+            Some(insert(before, replacement))
+        }
+        _ => None,
+    }
+}
+
+/// A value within a line; a string without quotes where it needs none and the old one had none.
+fn inline(value: &Value, quoted: bool) -> String {
+    let plain = value.as_str().filter(|_| !quoted);
+    let plain = plain.and_then(|text| serde_saphyr::to_string(&text).ok());
+    let plain = plain.map(|yaml| yaml.trim_end().to_owned());
+    plain
+        .filter(|yaml| !yaml.contains(['\n', ',', '[', ']', '{', '}']))
+        .unwrap_or_else(|| value.to_string())
+}
+
+/// Where the line ends that a byte is in.
+fn line_end(text: &str, byte: usize) -> usize {
+    let rest = text.get(byte..).unwrap_or_default();
+    byte + rest.find('\n').unwrap_or(rest.len())
+}
+
+/// A value as lines of YAML, each behind a line break and so many spaces.
+fn block(value: &Value, indent: usize) -> Option<String> {
+    let yaml = serde_saphyr::to_string(value).ok()?;
+    let lines = yaml.trim_end().lines();
+    Some(lines.map(|line| format!("\n{}{line}", " ".repeat(indent))).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::documents;
+    use super::*;
+
+    /// A text after a patch; it must then hold what the patch makes of the object.
+    fn patched(text: &str, patch: Value) -> Option<String> {
+        let operations: Vec<PatchOperation> = serde_json::from_value(patch).unwrap();
+        let read = |text: &str| {
+            let mut found = None;
+            documents::read(text, |object| found = Some(object.unwrap().node.to_json()));
+            found.unwrap()
+        };
+        let mut found = None;
+        documents::read(text, |object| found = edits(text, &object.unwrap().node, &operations));
+        let edited = apply(text, found?);
+        let mut expected = read(text);
+        json_patch::patch(&mut expected, &operations).unwrap();
+        assert_eq!(read(&edited), expected, "{edited}");
+        Some(edited)
+    }
+
+    const POD: &str = "\
+# A pod of the shop.
+kind: Pod
+spec:
+  containers:
+    # The server.
+    - name: web   # its name
+      image: \"nginx\"  # pinned later
+      resources:
+      env: [{name: A, value: b}]
+    - {name: log, image: log:1 }
+  hostNetwork: false
+
+# The end.
+";
+
+    #[test]
+    fn only_what_the_patch_names_changes() {
+        let patch = json!([
+            {"op": "replace", "path": "/spec/containers/0/image", "value": "nginx:1.29"},
+            {"op": "add", "path": "/spec/containers/0/resources", "value": {"limits": {"memory": "1Gi"}}},
+            {"op": "add", "path": "/spec/containers/0/resources/limits/cpu", "value": "1"},
+            {"op": "add", "path": "/spec/containers/0/securityContext", "value": {"capabilities": {"drop": ["ALL"]}}},
+            {"op": "add", "path": "/spec/containers/1/securityContext", "value": {"privileged": false}},
+            {"op": "add", "path": "/spec/securityContext", "value": {"runAsNonRoot": true}},
+        ]);
+        insta::assert_snapshot!(patched(POD, patch).unwrap(), @r#"
+        # A pod of the shop.
+        kind: Pod
+        spec:
+          containers:
+            # The server.
+            - name: web   # its name
+              image: "nginx:1.29"  # pinned later
+              resources:
+                limits:
+                  cpu: "1"
+                  memory: 1Gi
+              env: [{name: A, value: b}]
+              securityContext:
+                capabilities:
+                  drop:
+                  - ALL
+            - {name: log, image: log:1, "securityContext": {"privileged":false} }
+          hostNetwork: false
+          securityContext:
+            runAsNonRoot: true
+
+        # The end.
+        "#);
+    }
+
+    #[test]
+    fn json_stays_json() {
+        let text = "{\"kind\": \"Pod\", \"spec\": {\"containers\": [{\"name\": \"web\"}], \"labels\": {}}}";
+        let patch = json!([
+            {"op": "add", "path": "/spec/containers/0/image", "value": "nginx:1.29"},
+            {"op": "add", "path": "/spec/labels/a.b~1c", "value": "x"},
+            {"op": "replace", "path": "/kind", "value": "PodTemplate"},
+        ]);
+        let edited = patched(text, patch).unwrap();
+        serde_json::from_str::<Value>(&edited).unwrap();
+    }
+
+    #[test]
+    fn what_stands_in_several_places_is_left_alone() {
+        let text =
+            "kind: Pod\nbase: &base {image: nginx}\nspec:\n  one: *base\n  two:\n    <<: *base\n";
+        let replace = |path: &str| json!([{"op": "replace", "path": path, "value": "nginx:1.29"}]);
+        assert_eq!(patched(text, replace("/spec/one/image")), None);
+        assert_eq!(patched(text, replace("/spec/two/image")), None);
+    }
+
+    #[test]
+    fn a_text_block_at_the_end_and_a_missing_last_line_break_are_minded() {
+        let patch = json!([{"op": "add", "path": "/b", "value": 1}, {"op": "add", "path": "/a/y", "value": 2}]);
+        for text in [
+            "kind: A\na:\n  x: |\n    one\n    two\n",
+            "kind: A\na:\n  x: 1",
+            "kind: A\na:\n  x:\n  - 1\n  - 2\n\n\n# end\n",
+        ] {
+            patched(text, patch.clone()).unwrap();
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The webhook configurations: whether the API server calls podgate, reaches it, trusts it, and what if it does not.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use k8s_openapi::api::admissionregistration::v1::{
+    MutatingWebhookConfiguration, ServiceReference, ValidatingWebhookConfiguration,
+    WebhookClientConfig,
+};
+use k8s_openapi::api::apps::v1::DaemonSet;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use kube::Resource;
+use kube::api::{Api, ListParams};
+use kube::core::{Selector, SelectorExt};
+use serde::Deserialize;
+use x509_parser::pem::Pem;
+
+use super::{Check, Subject};
+use crate::admission::registration::{REGISTERED_BY, VALIDATE_WEBHOOK, WEBHOOK_SUFFIX};
+use crate::clusters::Cluster;
+use crate::policy::PROTECTED_NAMESPACES;
+
+/// From how long before a CA's end that is a warning.
+const EXPIRY_DAYS: i64 = 7;
+const DAY: i64 = 24 * 60 * 60;
+
+/// A configuration of either kind, as far as it is read here.
+#[derive(Deserialize)]
+struct Configuration {
+    metadata: ObjectMeta,
+    #[serde(default)]
+    webhooks: Vec<Webhook>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Webhook {
+    name: String,
+    client_config: WebhookClientConfig,
+    failure_policy: Option<String>,
+    namespace_selector: Option<LabelSelector>,
+}
+
+/// Everything about the configurations that call podgate.
+pub(super) async fn webhooks(cluster: &Cluster) -> Vec<Check> {
+    let mut checks = Vec::new();
+    let mut validates = false;
+    for (kind, listed) in [
+        ("ValidatingWebhookConfiguration", list::<ValidatingWebhookConfiguration>(cluster).await),
+        ("MutatingWebhookConfiguration", list::<MutatingWebhookConfiguration>(cluster).await),
+    ] {
+        let configurations = match listed {
+            Ok(configurations) => configurations,
+            Err(error) => {
+                checks.push(Subject::Webhook.unseen(&format!("{kind}s"), &error));
+                continue;
+            }
+        };
+        for configuration in &configurations {
+            for webhook in
+                configuration.webhooks.iter().filter(|it| it.name.ends_with(WEBHOOK_SUFFIX))
+            {
+                validates |= webhook.name == VALIDATE_WEBHOOK;
+                let name = configuration.metadata.name.as_deref().unwrap_or_default();
+                let title = format!("{kind} {name}, {}", webhook.name);
+                checks.extend(one(cluster, &title, &configuration.metadata, webhook).await);
+            }
+        }
+        if kind.starts_with("Validating") && !validates {
+            checks.push(Subject::Webhook.warning(
+                "no ValidatingWebhookConfiguration calls podgate, so nothing is refused",
+                "install the chart, or develop with: podgate serve --register",
+            ));
+        }
+    }
+    checks
+}
+
+async fn list<K: Resource<DynamicType = ()>>(
+    cluster: &Cluster,
+) -> Result<Vec<Configuration>, kube::Error> {
+    let mut found = Vec::new();
+    cluster.list::<K>(None, None, |json| found.push(serde_json::from_str(json))).await?;
+    found.into_iter().collect::<Result<_, _>>().map_err(kube::Error::SerdeError)
+}
+
+async fn one(
+    cluster: &Cluster,
+    title: &str,
+    metadata: &ObjectMeta,
+    webhook: &Webhook,
+) -> Vec<Check> {
+    let fails = webhook.failure_policy.as_deref() != Some("Ignore");
+    let state = if fails {
+        "failurePolicy Fail: what it cannot judge is refused"
+    } else {
+        "failurePolicy Ignore: what it cannot judge is admitted"
+    };
+    let by_serve = metadata.labels.as_ref().is_some_and(|it| it.contains_key(REGISTERED_BY));
+    let mut checks = vec![if by_serve {
+        Subject::Webhook.warning(
+            format!("{title}: {state}; it was registered by podgate serve --register"),
+            "that is for development and lasts as long as that podgate runs; to stay, install the chart",
+        )
+    } else {
+        Subject::Webhook.ok(format!("{title}: {state}"))
+    }];
+    checks.extend(trust(title, &webhook.client_config, Timestamp::now()));
+    if let Some(service) = &webhook.client_config.service {
+        checks.extend(reachable(cluster, title, service, fails).await);
+    }
+    if fails {
+        checks.extend(endangered(cluster, title, webhook.namespace_selector.as_ref()).await);
+    }
+    checks
+}
+
+/// What is wrong with the CA by which the API server knows podgate.
+fn trust(title: &str, config: &WebhookClientConfig, now: Timestamp) -> Option<Check> {
+    let bundle = config.ca_bundle.as_ref().map_or(&[][..], |bundle| &bundle.0);
+    if bundle.is_empty() {
+        return Some(Subject::Webhook.error(
+            format!("{title}: caBundle is empty, so the API server cannot trust podgate and its calls fail"),
+            "see the log of podgate, or of cert-manager, which should have filled it",
+        ));
+    }
+    let ends = Pem::iter_from_buffer(bundle).map(|pem| {
+        let pem = pem.ok()?;
+        pem.parse_x509().ok().map(|ca| ca.validity().not_after.timestamp())
+    });
+    // While a CA is replaced there are two of them, and one that is valid is enough.
+    let Some(end) = ends.collect::<Option<Vec<_>>>().and_then(|ends| ends.into_iter().max()) else {
+        return Some(Subject::Webhook.error(
+            format!("{title}: caBundle is not a PEM certificate, so the API server's calls fail"),
+            "write the CA's certificate there, in PEM",
+        ));
+    };
+    let date = Timestamp::from_second(end).map(|end| end.to_string()).unwrap_or_default();
+    let left = end - now.as_second();
+    if left < 0 {
+        let what = format!(
+            "{title}: the CA in caBundle expired on {date}, so the API server's calls fail"
+        );
+        return Some(Subject::Webhook.error(what, "renew the certificates"));
+    }
+    (left < EXPIRY_DAYS * DAY).then(|| {
+        let what = format!("{title}: the CA in caBundle expires on {date}");
+        Subject::Webhook.warning(what, "renew the certificates")
+    })
+}
+
+/// Whether there is anything behind the Service.
+async fn reachable(
+    cluster: &Cluster,
+    title: &str,
+    service: &ServiceReference,
+    fails: bool,
+) -> Option<Check> {
+    let ServiceReference { namespace, name, .. } = service;
+    let remedy = if fails {
+        "pods can be neither created nor changed until it is back; to lift that at once: podgate webhook delete"
+    } else {
+        "bring it back, or remove what is left of it: podgate webhook delete"
+    };
+    let services = Api::<Service>::namespaced(cluster.client.clone(), namespace);
+    match services.get_opt(name).await {
+        Err(error) => {
+            return Some(Subject::Webhook.unseen(&format!("Service {namespace}/{name}"), &error));
+        }
+        Ok(None) => {
+            let what = format!("{title}: its Service {namespace}/{name} does not exist");
+            return Some(Subject::Webhook.error(what, remedy));
+        }
+        Ok(Some(_)) => {}
+    }
+    let slices = Api::<EndpointSlice>::namespaced(cluster.client.clone(), namespace);
+    let of_service = ListParams::default().labels(&format!("kubernetes.io/service-name={name}"));
+    let slices = match slices.list(&of_service).await {
+        Ok(slices) => slices,
+        Err(error) => {
+            return Some(
+                Subject::Webhook.unseen(&format!("the endpoints of {namespace}/{name}"), &error),
+            );
+        }
+    };
+    let ready = slices
+        .items
+        .iter()
+        .flat_map(|slice| slice.endpoints.iter().flatten())
+        .any(|endpoint| endpoint.conditions.as_ref().and_then(|it| it.ready).unwrap_or(true));
+    (!ready).then(|| {
+        let what = format!("{title}: no pod behind its Service {namespace}/{name} is ready");
+        Subject::Webhook.error(what, remedy)
+    })
+}
+
+/// What a node needs to work must not wait for a pod that needs the node: a `DaemonSet` of the nodes belongs where
+/// podgate does not judge.
+async fn endangered(
+    cluster: &Cluster,
+    title: &str,
+    selector: Option<&LabelSelector>,
+) -> Vec<Check> {
+    #[derive(Deserialize)]
+    struct View {
+        metadata: ObjectMeta,
+        spec: k8s_openapi::api::apps::v1::DaemonSetSpec,
+    }
+    let judged = judged(selector);
+    let mut checks = Vec::new();
+    let listed = cluster.list::<DaemonSet>(None, None, |json| {
+        let Ok(View { metadata, spec }) = serde_json::from_str(json) else { return };
+        let pod = spec.template.spec.unwrap_or_default();
+        let critical = pod.priority_class_name.as_deref() == Some("system-node-critical");
+        let namespace = metadata.namespace.unwrap_or_default();
+        if (critical || pod.host_network == Some(true)) && judged(&namespace) {
+            let name = metadata.name.unwrap_or_default();
+            checks.push(Subject::Webhook.warning(
+                format!("{title}: DaemonSet {namespace}/{name} is part of the nodes, and waits for podgate when podgate is down"),
+                format!("add {namespace} to protectedNamespaces, or use failurePolicy Ignore"),
+            ));
+        }
+    });
+    if let Err(error) = listed.await {
+        checks.push(Subject::Webhook.unseen("DaemonSets", &error));
+    }
+    checks
+}
+
+/// Whether the API server asks about a namespace, as far as its name decides.
+fn judged(selector: Option<&LabelSelector>) -> impl Fn(&str) -> bool {
+    let selector = selector.cloned().and_then(|selector| Selector::try_from(selector).ok());
+    move |namespace| {
+        let labels =
+            BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), namespace.to_owned())]);
+        !PROTECTED_NAMESPACES.contains(&namespace)
+            && selector.as_ref().is_none_or(|selector| selector.matches(&labels))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::ByteString;
+    use serde_json::json;
+    use time::OffsetDateTime;
+
+    use super::super::State;
+    use super::*;
+    use crate::certs::authority;
+
+    const NOW: i64 = 1_800_000_000;
+
+    /// The CA of a certificate made so many days ago; it lasts a year.
+    fn ca(days_ago: i64) -> String {
+        let made = OffsetDateTime::from_unix_timestamp(NOW - days_ago * DAY).unwrap();
+        authority::self_signed(&["podgate".to_owned()], made).unwrap().ca.unwrap()
+    }
+
+    fn state(bundle: &str) -> Option<State> {
+        let config = WebhookClientConfig {
+            ca_bundle: Some(ByteString(bundle.as_bytes().to_vec())),
+            ..WebhookClientConfig::default()
+        };
+        trust("w", &config, Timestamp::from_second(NOW).unwrap()).map(|check| check.state)
+    }
+
+    #[test]
+    fn a_ca_that_the_api_server_cannot_use_is_an_error_and_one_that_ends_soon_a_warning() {
+        assert_eq!(state(""), Some(State::Error));
+        assert_eq!(state("no certificate"), Some(State::Error));
+        assert_eq!(state(&ca(366)), Some(State::Error));
+        assert_eq!(state(&ca(360)), Some(State::Warning));
+        assert_eq!(state(&ca(350)), None);
+        // While one is replaced, both are there.
+        assert_eq!(state(&(ca(366) + &ca(0))), None);
+        let never_filled = trust("w", &WebhookClientConfig::default(), Timestamp::UNIX_EPOCH);
+        assert_eq!(never_filled.map(|check| check.state), Some(State::Error));
+    }
+
+    #[test]
+    fn namespaces_are_left_out_by_their_names_and_the_protected_ones_always() {
+        let selector = serde_json::from_value(json!({"matchExpressions": [
+            {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["cni"]},
+        ]}))
+        .unwrap();
+        for (selector, namespace, expected) in [
+            (None, "shop", true),
+            (None, "kube-system", false),
+            (Some(&selector), "shop", true),
+            (Some(&selector), "cni", false),
+        ] {
+            assert_eq!(judged(selector)(namespace), expected, "{namespace}");
+        }
+    }
+}

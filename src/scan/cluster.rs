@@ -1,0 +1,168 @@
+//! Analyses a live cluster once. It reads and never writes, and a part that it may not read is a fault, not the end.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Namespace, Pod};
+use kube::api::Api;
+use kube::core::PartialObjectMeta;
+
+use super::analyser::Analyser;
+use super::analysis::Analysis;
+use super::cluster_policies::ClusterPolicies;
+use super::report::{Fault, FaultKind};
+use crate::clusters::{Cluster, ClusterError};
+use crate::policy::PROTECTED_NAMESPACES;
+use crate::policy::bundles;
+use crate::policy::compile::{Policy, Scope, Selection};
+use crate::policy::policy_set::{NamespaceMetadata, Namespaces, PolicySet};
+use crate::policy::text::quote;
+
+/// Which namespaces to analyse.
+pub enum Extent {
+    One(String),
+    /// All that can be listed; if none can, the one that is named here.
+    All {
+        or_else: String,
+    },
+}
+
+/// Why nothing could be analysed.
+#[derive(Debug, thiserror::Error)]
+pub enum AnalysisError {
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+    #[error("there is no namespace {}; kubectl get namespaces lists them", quote(.0))]
+    NoNamespace(String),
+    #[error("{0} is a protected namespace, which podgate never judges; choose another with -n")]
+    Protected(String),
+}
+
+/// The namespaces that are wanted, and how far the pods can be read at once.
+#[derive(Default)]
+struct Wanted {
+    names: Vec<String>,
+    metadata: Namespaces,
+    everywhere: bool,
+    note: Option<String>,
+}
+
+/// Judges every pod of the extent by the policies that are in force where it runs: those that are given or, if none
+/// are, the cluster's own.
+///
+/// # Errors
+/// Nothing could be read.
+pub async fn analyse(
+    cluster: &Cluster,
+    extent: Extent,
+    given: Option<Vec<Arc<Policy>>>,
+    now: Timestamp,
+) -> Result<Analysis, AnalysisError> {
+    let wanted = wanted(cluster, extent).await?;
+    let names = || wanted.names.iter().map(String::as_str);
+    let found = match given {
+        Some(policies) => ClusterPolicies { policies, ..ClusterPolicies::default() },
+        None => ClusterPolicies::read(cluster, wanted.everywhere, names()).await?,
+    };
+    let policies = PolicySet::new(found.policies, Arc::new(wanted.metadata.clone()));
+    let founding = founding();
+    let analyser = || Analyser::new(&policies, &founding, names().map(str::to_owned), now);
+
+    let mut judged = analyser();
+    let at_once = wanted.everywhere && pods(cluster, None, &mut judged).await?.is_none();
+    if !at_once {
+        judged = analyser();
+        for name in names() {
+            if let Some(message) = pods(cluster, Some(name), &mut judged).await? {
+                judged.leave_out(name, &format!("its pods cannot be read: {message}"));
+                if judged.is_empty() {
+                    let all: Vec<_> = wanted.note.into_iter().chain([message]).collect();
+                    return Err(ClusterError::Forbidden(all.join("; ")).into());
+                }
+            }
+        }
+    }
+
+    let mut analysis = judged.finish();
+    let unusable = found.unusable.into_iter().map(|it| Fault {
+        place: it.name,
+        message: format!("cannot be used, so nothing is judged by it: {}", it.error),
+        kind: FaultKind::Cluster,
+    });
+    let faults = found.faults.into_iter().chain(unusable);
+    analysis.faults.splice(0..0, faults);
+    analysis.notes.extend(wanted.note);
+    Ok(analysis)
+}
+
+async fn wanted(cluster: &Cluster, extent: Extent) -> Result<Wanted, AnalysisError> {
+    let or_else = match extent {
+        Extent::One(name) => return one(cluster, name).await,
+        Extent::All { or_else } => or_else,
+    };
+    let mut metadata = BTreeMap::new();
+    let listed = cluster.list::<Namespace>(None, None, |json| {
+        if let Ok(namespace) = serde_json::from_str::<PartialObjectMeta<Namespace>>(json) {
+            metadata.insert(namespace.metadata.name.clone().unwrap_or_default(), known(namespace));
+        }
+    });
+    match listed.await {
+        Ok(()) => {
+            let names =
+                metadata.keys().filter(|name| !PROTECTED_NAMESPACES.contains(&name.as_str()));
+            Ok(Wanted { names: names.cloned().collect(), metadata, everywhere: true, note: None })
+        }
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            let note = format!(
+                "namespaces cannot be listed ({}), so only {or_else} is analysed; choose another with -n",
+                status.message
+            );
+            let wanted = one(cluster, or_else).await?;
+            Ok(Wanted { note: Some(note), ..wanted })
+        }
+        Err(error) => Err(cluster.explain(error).into()),
+    }
+}
+
+async fn one(cluster: &Cluster, name: String) -> Result<Wanted, AnalysisError> {
+    if PROTECTED_NAMESPACES.contains(&name.as_str()) {
+        return Err(AnalysisError::Protected(name));
+    }
+    let metadata = match Api::<Namespace>::all(cluster.client.clone()).get_metadata_opt(&name).await
+    {
+        Ok(Some(namespace)) => BTreeMap::from([(name.clone(), known(namespace))]),
+        Ok(None) => return Err(AnalysisError::NoNamespace(name)),
+        // Only selectors need its labels, and they say so.
+        Err(kube::Error::Api(status)) if status.code == 403 => BTreeMap::new(),
+        Err(error) => return Err(cluster.explain(error).into()),
+    };
+    Ok(Wanted { names: vec![name], metadata, ..Wanted::default() })
+}
+
+fn known(namespace: PartialObjectMeta<Namespace>) -> NamespaceMetadata {
+    NamespaceMetadata {
+        labels: namespace.metadata.labels.unwrap_or_default(),
+        annotations: namespace.metadata.annotations.unwrap_or_default(),
+    }
+}
+
+/// Hands over the pods of a namespace, or of all; says why where that is refused.
+async fn pods(
+    cluster: &Cluster,
+    namespace: Option<&str>,
+    judged: &mut Analyser<'_>,
+) -> Result<Option<String>, ClusterError> {
+    match cluster.list::<Pod>(namespace, None, |pod| judged.pod(pod)).await {
+        Ok(()) => Ok(None),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(Some(status.message)),
+        Err(error) => Err(cluster.explain(error)),
+    }
+}
+
+/// The policy that stands in for none.
+fn founding() -> PolicySet {
+    let scope = Scope::Cluster(Selection::default());
+    let policy = Policy::compile(scope, bundles::FOUNDING.to_owned(), &bundles::founding());
+    PolicySet::new(policy.ok().map(Arc::new), Arc::default())
+}

@@ -1,0 +1,181 @@
+//! The files that a scan reads.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::report::{Fault, FaultKind};
+
+/// The largest file that is read, in bytes. It is held in memory whole.
+const MAX_FILE: u64 = 256 * 1024 * 1024;
+
+/// A file, or stdin.
+pub struct Input {
+    /// As it was named, or below what was named.
+    pub name: String,
+    source: Source,
+}
+
+enum Source {
+    File(PathBuf),
+    /// Read already: it can be read but once.
+    Bytes(Vec<u8>),
+}
+
+impl Input {
+    /// How many bytes it has, as far as that is known.
+    pub fn size(&self) -> u64 {
+        match &self.source {
+            Source::File(path) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
+            Source::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+
+    /// What is in it.
+    ///
+    /// # Errors
+    /// It cannot be read, or is too large.
+    pub fn bytes(&self) -> Result<Cow<'_, [u8]>, Fault> {
+        match &self.source {
+            Source::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
+            Source::File(_) if self.size() > MAX_FILE => Err(too_large(&self.name)),
+            Source::File(path) => {
+                fs::read(path).map(Cow::Owned).map_err(|error| unreadable(&self.name, &error))
+            }
+        }
+    }
+}
+
+/// Finds the files that paths name: files, folders with all that is below them, and `-` for stdin. In the order they
+/// were named, and of a folder in that of the names; each file once.
+pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<Fault>) {
+    let mut found = Found::default();
+    for path in paths {
+        if path.as_os_str() == "-" {
+            found.stdin();
+        } else if path.is_dir() {
+            found.folder(path);
+        } else {
+            found.file(path);
+        }
+    }
+    (found.inputs, found.faults)
+}
+
+#[derive(Default)]
+struct Found {
+    inputs: Vec<Input>,
+    faults: Vec<Fault>,
+    /// Files and folders by their real paths, so that neither a name given twice nor a loop of links is followed twice.
+    seen: HashSet<PathBuf>,
+}
+
+impl Found {
+    fn is_new(&mut self, path: &Path) -> bool {
+        match path.canonicalize() {
+            Ok(real) => self.seen.insert(real),
+            Err(error) => {
+                self.faults.push(unreadable(&path.display().to_string(), &error));
+                false
+            }
+        }
+    }
+
+    fn file(&mut self, path: &Path) {
+        if self.is_new(path) {
+            let source = Source::File(path.to_owned());
+            self.inputs.push(Input { name: path.display().to_string(), source });
+        }
+    }
+
+    fn folder(&mut self, path: &Path) {
+        if !self.is_new(path) {
+            return;
+        }
+        let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+        let mut entries = match entries {
+            Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect::<Vec<_>>(),
+            Err(error) => return self.faults.push(unreadable(&path.display().to_string(), &error)),
+        };
+        entries.sort();
+        for entry in entries {
+            let name = entry.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with('.') {
+                continue;
+            }
+            if entry.is_dir() {
+                self.folder(&entry);
+            } else if is_manifest(&entry) {
+                self.file(&entry);
+            }
+        }
+    }
+
+    fn stdin(&mut self) {
+        let mut bytes = Vec::new();
+        let read = std::io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut bytes);
+        match read {
+            Ok(_) if bytes.len() as u64 > MAX_FILE => self.faults.push(too_large("-")),
+            Ok(_) => {
+                self.inputs.push(Input { name: "-".to_owned(), source: Source::Bytes(bytes) });
+            }
+            Err(error) => self.faults.push(unreadable("-", &error)),
+        }
+    }
+}
+
+fn is_manifest(path: &Path) -> bool {
+    path.extension().is_some_and(|it| it == "yaml" || it == "yml" || it == "json")
+}
+
+fn too_large(name: &str) -> Fault {
+    let message = format!("it is larger than {} MiB; split it", MAX_FILE >> 20);
+    Fault { place: name.to_owned(), message, kind: FaultKind::Input }
+}
+
+fn unreadable(name: &str, error: &std::io::Error) -> Fault {
+    let message = format!("cannot read it: {error}");
+    Fault { place: name.to_owned(), message, kind: FaultKind::Cluster }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(dir: &Path, paths: &[&str]) -> (Vec<String>, Vec<String>) {
+        let paths: Vec<_> = paths.iter().map(|path| dir.join(path)).collect();
+        let (inputs, faults) = find(&paths);
+        let below = |name: &str| name.replace(&format!("{}/", dir.display()), "");
+        (
+            inputs.iter().map(|input| below(&input.name)).collect(),
+            faults.iter().map(|fault| below(&fault.place)).collect(),
+        )
+    }
+
+    #[test]
+    fn a_folder_is_every_manifest_below_it_in_order_and_each_once() {
+        let dir = tempfile::tempdir().unwrap();
+        for file in ["b.yaml", "a/z.yml", "a/y.json", "notes.txt", ".git/x.yaml", "c.yaml"] {
+            let path = dir.path().join(file);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "kind: A\n").unwrap();
+        }
+        let all = ["a/y.json", "a/z.yml", "b.yaml", "c.yaml"].map(str::to_owned);
+        assert_eq!(names(dir.path(), &["a", "b.yaml", "c.yaml", "b.yaml"]).0, all);
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(dir.path(), dir.path().join("a/loop")).unwrap();
+        assert_eq!(names(dir.path(), &["."]).0.len(), all.len());
+        // What is named is read, whatever it is called.
+        assert_eq!(names(dir.path(), &["notes.txt"]).0, ["notes.txt"]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_and_the_rest_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::write(dir.path().join("a.yaml"), "").unwrap();
+        let (found, faults) = names(dir.path(), &["missing.yaml", "a.yaml"]);
+        assert_eq!((found, faults), (vec!["a.yaml".to_owned()], vec!["missing.yaml".to_owned()]));
+    }
+}

@@ -1,0 +1,171 @@
+//! Judging the objects of one text.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use super::report::{Fault, FaultKind, Violation};
+use crate::manifests::documents::{self, Object as Manifest};
+use crate::manifests::node::Position;
+use crate::policy::document::Document;
+use crate::policy::engine::{Finding, judge};
+use crate::policy::object::Object;
+use crate::policy::patch;
+use crate::policy::policy_set::{Plan, PolicySet};
+use crate::policy::rule::Fix;
+use crate::policy::score::{Degree, Tally, Workload};
+use crate::policy::workload::{Kind, Subject};
+
+/// What decides verdicts beside the objects.
+pub struct Judge<'p> {
+    pub policies: &'p PolicySet,
+    /// The namespace of objects that name none.
+    pub namespace: Option<&'p str>,
+    pub now: Timestamp,
+}
+
+/// What one text holds.
+#[derive(Default)]
+pub struct Judged {
+    pub violations: Vec<Violation>,
+    pub faults: Vec<Fault>,
+    pub documents: u64,
+    pub workloads: u64,
+    pub skipped: u64,
+    /// By namespace; empty where an object names none.
+    pub tallies: BTreeMap<String, Tally>,
+}
+
+/// A workload that was read, with what is wrong with it.
+pub struct Found<'a, 'p> {
+    pub manifest: &'a Manifest<'a>,
+    pub subject: Subject<'a>,
+    pub findings: Vec<Finding<'p>>,
+    /// Whether the namespace's labels decide and are not known.
+    assumed: bool,
+    /// Whether its namespace is one that podgate never judges.
+    counts: bool,
+}
+
+impl<'p> Judge<'p> {
+    /// Judges every object of a text; `file` is what the text is called.
+    pub fn judge(&self, file: &str, text: &str) -> Judged {
+        let mut judged = Judged::default();
+        documents::read(text, |object| {
+            judged.documents += 1;
+            let manifest = match object {
+                Ok(manifest) => manifest,
+                Err(fault) => {
+                    return judged.faults.push(input_fault(file, fault.at, &fault.message));
+                }
+            };
+            let mut told = None;
+            match self.workload(&manifest, |found| told = Some(tell(file, &found))) {
+                Ok(true) => judged.workloads += 1,
+                Ok(false) => judged.skipped += 1,
+                Err((at, message)) => judged.faults.push(input_fault(file, at, &message)),
+            }
+            if let Some((namespace, violations, workload)) = told {
+                judged.violations.extend(violations);
+                if let Some(workload) = workload {
+                    judged.tallies.entry(namespace).or_default().add(&workload);
+                }
+            }
+        });
+        judged
+    }
+
+    /// Judges an object if it runs pods, and says whether it does.
+    ///
+    /// # Errors
+    /// What podgate cannot judge although it should, with its place.
+    pub fn workload(
+        &self,
+        manifest: &Manifest<'_>,
+        each: impl FnOnce(Found<'_, 'p>),
+    ) -> Result<bool, (Position, String)> {
+        let node = &manifest.node;
+        let (group, version) =
+            manifest.api_version.rsplit_once('/').unwrap_or(("", &manifest.api_version));
+        let kind = Kind::find(group, version, &manifest.kind)
+            .map_err(|error| (node.position_of("apiVersion"), error.to_string()))?;
+        let Some(kind) = kind else { return Ok(false) };
+        let view = Object::deserialize(node)
+            .map_err(|error| (error.at.unwrap_or(node.at), error.to_string()))?;
+        let mut subject = Subject::of(kind, &view).map_err(|error| (node.at, error.to_string()))?;
+        subject.namespace = subject.namespace.or(self.namespace);
+        let (plan, assumed) = self.plan(subject.namespace);
+        let document = plan.reads_documents().then(|| {
+            let namespace = self.policies.namespace_object(subject.namespace);
+            Document::of(kind, node.to_json(), namespace)
+        });
+        subject.document = document.as_ref();
+        let mut findings = judge(plan, &subject, self.now).violations;
+        findings.sort_by(|a, b| (a.severity, a.rule.id).cmp(&(b.severity, b.rule.id)));
+        let counts = !plan.is_protected();
+        each(Found {
+            manifest,
+            subject: Subject { document: None, ..subject },
+            findings,
+            assumed,
+            counts,
+        });
+        Ok(true)
+    }
+
+    fn plan(&self, namespace: Option<&str>) -> (&'p Plan, bool) {
+        match self.policies.covering(namespace) {
+            Ok(plan) => (plan, namespace.is_none()),
+            Err(unknown) => (unknown.assumed, true),
+        }
+    }
+}
+
+/// What the report says of a workload: its namespace, its violations, and itself for the score.
+fn tell(file: &str, found: &Found<'_, '_>) -> (String, Vec<Violation>, Option<Workload>) {
+    let Found { manifest, subject, findings, assumed, counts } = found;
+    let fixable = findings.iter().any(|finding| finding.breach.fix.is_some());
+    let json = fixable.then(|| manifest.node.to_json()).unwrap_or_default();
+    let (name, generate_name) =
+        subject.metadata.map_or(("", ""), |metadata| (&*metadata.name, &*metadata.generate_name));
+    let name = if name.is_empty() { format!("{generate_name}*") } else { name.to_owned() };
+    let violations = findings.iter().map(|finding| {
+        let breach = &finding.breach;
+        let at = manifest.node.position_of(&breach.path);
+        let mut message = breach.sentence();
+        if *assumed && finding.policy.scope.reads_labels() {
+            message += " (taking the policy's namespaceSelector to match: the input has no Namespace that tells)";
+        }
+        Violation {
+            file: Some(file.to_owned()),
+            line: Some(at.line.into()),
+            column: Some(at.column.into()),
+            kind: manifest.kind.clone(),
+            namespace: subject.namespace.map(str::to_owned),
+            name: name.clone(),
+            policy: finding.policy.label.clone(),
+            rule: finding.id().into_owned(),
+            severity: finding.severity,
+            container: breach.container.clone(),
+            path: breach.path.clone(),
+            value: breach.value.clone(),
+            message,
+            fix: breach.fix.as_ref().and_then(|fix| patch_of(&json, fix)),
+        }
+    });
+    let mut workload = Workload::default();
+    workload.add_pod(findings.iter().map(|finding| (finding.rule.id, Degree::WHOLE)));
+    let namespace = subject.namespace.unwrap_or_default().to_owned();
+    (namespace, violations.collect(), counts.then_some(workload))
+}
+
+fn patch_of(object: &serde_json::Value, fix: &Fix) -> Option<serde_json::Value> {
+    let operations = patch::operations(object, [fix]);
+    if operations.is_empty() { None } else { serde_json::to_value(operations).ok() }
+}
+
+fn input_fault(file: &str, at: Position, message: &str) -> Fault {
+    let place = format!("{file}:{at}");
+    Fault { place, message: message.to_owned(), kind: FaultKind::Input }
+}

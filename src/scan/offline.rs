@@ -1,0 +1,151 @@
+//! A scan of files: what `podgate scan` does.
+
+use std::collections::BTreeMap;
+use std::num::NonZero;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+use jiff::Timestamp;
+
+use super::inputs::Input;
+use super::manifest::{Judge, Judged};
+use super::report::{Fault, FaultKind, Report};
+use crate::manifests::documents;
+use crate::manifests::node::{Content, Node};
+use crate::policy::compile::Policy;
+use crate::policy::policy_set::{NamespaceMetadata, Namespaces, PolicySet};
+use crate::policy::score::{Loss, Weights};
+
+/// Judges every file by the policies. `namespace` is that of objects that name none; `progress` is told the bytes of
+/// each file that is done. Files are read one by one by each core, and the report is in the order of the files.
+pub fn scan(
+    inputs: &[Input],
+    policies: Vec<Arc<Policy>>,
+    namespace: Option<&str>,
+    now: Timestamp,
+    progress: &(dyn Fn(u64) + Sync),
+) -> Report {
+    let set = set(inputs, policies);
+    let judge = Judge { policies: &set, namespace, now };
+    let judged = in_parallel(inputs, |input| {
+        let judged = judge_input(&judge, input);
+        progress(input.size());
+        judged
+    });
+    report(judged, &set)
+}
+
+/// The policies, with the namespaces that the input itself describes where policies read them.
+pub fn set(inputs: &[Input], policies: Vec<Arc<Policy>>) -> PolicySet {
+    let reads = |policy: &Arc<Policy>| policy.scope.reads_labels() || policy.reads_documents();
+    let mut namespaces = Namespaces::new();
+    if policies.iter().any(reads) {
+        for known in in_parallel(inputs, namespaces_of) {
+            namespaces.extend(known);
+        }
+    }
+    PolicySet::new(policies, Arc::new(namespaces))
+}
+
+fn judge_input(judge: &Judge<'_>, input: &Input) -> Judged {
+    let unread = |place: &str, message: &str, kind| {
+        let (place, message) = (place.to_owned(), message.to_owned());
+        Judged { faults: vec![Fault { place, message, kind }], ..Judged::default() }
+    };
+    let bytes = match input.bytes() {
+        Ok(bytes) => bytes,
+        Err(fault) => return unread(&fault.place, &fault.message, fault.kind),
+    };
+    match documents::text(&bytes) {
+        Ok(text) => judge.judge(&input.name, text),
+        Err(fault) => {
+            let place = format!("{}:{}", input.name, fault.at);
+            unread(&place, &fault.message, FaultKind::Input)
+        }
+    }
+}
+
+/// The namespaces that a file describes. What is wrong with it is told when it is judged.
+fn namespaces_of(input: &Input) -> Namespaces {
+    let mut namespaces = Namespaces::new();
+    let Ok(bytes) = input.bytes() else { return namespaces };
+    let Ok(text) = documents::text(&bytes) else { return namespaces };
+    // Most files have none, and need not be read for it.
+    if !text.contains("Namespace") {
+        return namespaces;
+    }
+    documents::read(text, |object| {
+        let Ok(object) = object else { return };
+        let metadata = object.node.get("metadata");
+        let name = metadata.and_then(|it| it.get("name")).and_then(Node::as_str);
+        if let (Some(metadata), Some(name), "Namespace") = (metadata, name, object.kind.as_str()) {
+            let labels = pairs(metadata.get("labels"));
+            let annotations = pairs(metadata.get("annotations"));
+            namespaces.insert(name.to_owned(), NamespaceMetadata { labels, annotations });
+        }
+    });
+    // The API server gives every namespace its name as a label.
+    for (name, metadata) in &mut namespaces {
+        metadata.labels.insert("kubernetes.io/metadata.name".to_owned(), name.clone());
+    }
+    namespaces
+}
+
+fn pairs(node: Option<&Node<'_>>) -> BTreeMap<String, String> {
+    let Some(Content::Map(entries)) = node.map(|node| &node.content) else {
+        return BTreeMap::new();
+    };
+    let pair = |key: &str, value: &Node<'_>| Some((key.to_owned(), value.as_str()?.to_owned()));
+    entries.iter().filter_map(|entry| pair(&entry.key, &entry.value)).collect()
+}
+
+/// Works on every input, on each core one at a time; results come in the order of the inputs.
+pub fn in_parallel<T: Send>(inputs: &[Input], work: impl Fn(&Input) -> T + Sync) -> Vec<T> {
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Vec::with_capacity(inputs.len()));
+    let worker = || {
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(input) = inputs.get(index) else { return };
+            let result = work(input);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((index, result));
+        }
+    };
+    let cores = thread::available_parallelism().map_or(1, NonZero::get).min(inputs.len());
+    thread::scope(|scope| {
+        for _ in 1..cores {
+            scope.spawn(worker);
+        }
+        worker();
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(index, _)| *index);
+    done.into_iter().map(|(_, result)| result).collect()
+}
+
+fn report(judged: Vec<Judged>, set: &PolicySet) -> Report {
+    let mut report = Report::default();
+    let mut tallies = BTreeMap::<String, _>::new();
+    for file in judged {
+        report.summary.documents += file.documents;
+        report.summary.workloads += file.workloads;
+        report.summary.skipped += file.skipped;
+        report.results.extend(file.violations);
+        report.faults.extend(file.faults);
+        for (namespace, tally) in file.tallies {
+            let known: &mut crate::policy::score::Tally = tallies.entry(namespace).or_default();
+            known.merge(&tally);
+        }
+    }
+    let mut loss = Loss::default();
+    for (namespace, tally) in &tallies {
+        let namespace = Some(namespace.as_str()).filter(|namespace| !namespace.is_empty());
+        let plan = set.covering(namespace).unwrap_or_else(|unknown| unknown.assumed);
+        let weights = Weights::offline(plan.policies().iter().map(AsRef::as_ref));
+        loss.add(tally, &weights);
+    }
+    report.summary.violations = report.results.len() as u64;
+    report.summary.score = loss.score().points;
+    report
+}
