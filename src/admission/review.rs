@@ -185,10 +185,11 @@ pub fn judge_review(
     let namespace = namespace(&request, &subject);
     subject.namespace = namespace;
     let plan = policies.covering(namespace).map_err(|_| BadReview::UnknownNamespace)?;
-    let documents = plan
-        .reads_documents()
-        .then(|| documents(judged_kind, body, &policies.namespace_object(namespace)))
-        .unwrap_or_default();
+    let documents = if plan.reads_documents() {
+        documents(judged_kind, body, &policies.namespace_object(namespace))
+    } else {
+        Documents::default()
+    };
     subject.document = documents.object.as_ref();
     // A mirror pod shows one that runs already; refusing it would only hide it.
     let judgement =

@@ -76,7 +76,7 @@ pub async fn watch_policies(
     ]);
     let mut index = Index::default();
     while let Some(change) = changes.next().await {
-        let changed = match change {
+        let publish = match change {
             Ok(Change::Policy(event)) => index.policy(event),
             Ok(Change::ClusterPolicy(event)) => index.cluster_policy(event),
             Ok(Change::Namespace(event)) => index.namespace(event),
@@ -92,7 +92,7 @@ pub async fn watch_policies(
             }
         };
         state.send_if_modified(|state| state.refused_since.take().is_some());
-        if changed && index.complete() {
+        if publish && index.complete() {
             let (in_force, invalid) = index.count();
             metrics.loaded(in_force, invalid);
             policies.store(Some(Arc::new(index.snapshot())));

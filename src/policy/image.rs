@@ -268,6 +268,7 @@ mod tests {
     }
 
     /// Every reference with its registry, repository, tag and digest.
+    #[expect(clippy::too_many_lines, reason = "it is a table")]
     #[test]
     fn references_resolve_to_registry_repository_tag_and_digest() {
         const SHA512: &str = "sha512:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff\

@@ -15,13 +15,13 @@ pub fn operations<'f>(
 ) -> Vec<PatchOperation> {
     let mut object = object.clone();
     let mut operations = Vec::new();
-    let mut fixed: Vec<&str> = Vec::new();
+    let mut done: Vec<&str> = Vec::new();
     for fix in fixes {
-        if fixed.contains(&fix.path.as_str()) {
+        if done.contains(&fix.path.as_str()) {
             continue;
         }
         let Some(operation) = operation(&object, fix) else { continue };
-        fixed.push(&fix.path);
+        done.push(&fix.path);
         if json_patch::patch(&mut object, std::slice::from_ref(&operation)).is_ok() {
             operations.push(operation);
         }

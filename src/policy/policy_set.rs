@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(covering(&set, Some("one")), ["a-teams", "every"]);
         assert_eq!(covering(&set, Some("two")), ["every"]);
         assert_eq!(covering(&set, Some("three")), ["every"]);
-        let unknown = set.covering(Some("four")).err().expect("its labels are not known");
+        let unknown = set.covering(Some("four")).expect_err("its labels are not known");
         assert_eq!(labels(unknown.assumed), ["a-teams", "every"]);
     }
 

@@ -1,5 +1,6 @@
 //! A control plane with podgate registered in it, and namespaces to try things in.
 
+use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -18,6 +19,13 @@ use super::binary::{self, Podgate};
 use super::control_plane::{ControlPlane, text};
 use super::manifests::{pod, workload};
 use super::{eventually, review};
+
+/// A client of the one cluster of a kubeconfig.
+pub async fn client(kubeconfig: &Path) -> Client {
+    let config = Kubeconfig::read_from(kubeconfig).unwrap();
+    let options = KubeConfigOptions::default();
+    Client::try_from(Config::from_custom_kubeconfig(config, &options).await.unwrap()).unwrap()
+}
 
 /// A control plane with the CRDs installed and podgate registered.
 pub struct Cluster {
@@ -39,12 +47,7 @@ impl Cluster {
         let podgate = Podgate::serve(&["--register", "--kubeconfig", admin], &cert_dir);
 
         let runtime = Runtime::new().unwrap();
-        let client = runtime.block_on(async {
-            let config = Kubeconfig::read_from(&kubeconfig).unwrap();
-            let options = KubeConfigOptions::default();
-            Client::try_from(Config::from_custom_kubeconfig(config, &options).await.unwrap())
-                .unwrap()
-        });
+        let client = runtime.block_on(client(&kubeconfig));
         let cluster = Self { podgate, plane, client, runtime };
         cluster.fail_closed();
         cluster

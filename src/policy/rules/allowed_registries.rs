@@ -5,8 +5,6 @@
 //! not `ghcr.io/team-b/web`. An image that names no registry comes from Docker Hub: `nginx` is
 //! `docker.io/library/nginx`. Hosts are compared without case, and a port belongs to the host.
 
-use std::borrow::Cow;
-
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};
 use super::super::text::{clip, quote};
@@ -94,7 +92,7 @@ fn check(subject: &Subject<'_>, allowed: &[Allowed], breaches: &mut Vec<Breach>)
 }
 
 /// Where an image comes from, for one that does not say it itself.
-fn origin(reference: &ImageReference<'_>, repository: &Cow<'_, str>) -> String {
+fn origin(reference: &ImageReference<'_>, repository: &str) -> String {
     let whole = format!("{}/{repository}", reference.registry());
     if reference.name == whole {
         ", whose registry is not allowed".to_owned()

@@ -49,12 +49,11 @@ fn tcp_ports(container: &Container<'_>) -> impl Iterator<Item = i32> {
 /// would end a healthy container.
 fn default_probe(default: &DefaultProbe, container: &Container<'_>) -> Option<Value> {
     let asked = default.http_get.as_ref().map(|get| get.port).or(default.tcp_port);
-    let port = match asked {
-        Some(port) => tcp_ports(container).find(|declared| *declared == port)?,
-        None => {
-            let mut ports = tcp_ports(container);
-            ports.next().filter(|_| ports.next().is_none())?
-        }
+    let mut ports = tcp_ports(container);
+    let port = if let Some(asked) = asked {
+        ports.find(|declared| *declared == asked)?
+    } else {
+        ports.next().filter(|_| ports.next().is_none())?
     };
     let mut probe = match &default.http_get {
         Some(get) => json!({"httpGet": {"path": get.path, "port": port}}),

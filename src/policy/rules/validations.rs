@@ -201,12 +201,12 @@ mod tests {
         insta::assert_snapshot!(own(&long), @"spec.validations[0].expression: it is 1032 bytes long; at most 1024 are allowed");
         let list = "[1,2]";
         insta::assert_snapshot!(own(&format!("{list}.all(a, {list}.all(b, {list}.all(c, true)))")), @"spec.validations[0].expression: comprehensions nest deeper than 2");
-        let nine = vec!["[1].all(a, true)"; 9].join(" && ");
+        let nine = ["[1].all(a, true)"; 9].join(" && ");
         insta::assert_snapshot!(own(&nine), @"spec.validations[0].expression: it has more than 8 comprehensions");
         insta::assert_snapshot!(own("object.metadata.name.matches(object.metadata.namespace)"), @"spec.validations[0].expression: the pattern of matches() must be written out as a string");
         insta::assert_snapshot!(own("object.metadata.name.matches('(')"), @"spec.validations[0].expression: the pattern of matches() is no regular expression");
         insta::assert_snapshot!(own("object.metadata.name.matches('a{1000}{1000}')"), @"spec.validations[0].expression: the pattern of matches() is too large");
-        assert!(passes(&vec!["[1].all(a, true)"; 8].join(" && ")));
+        assert!(passes(&["[1].all(a, true)"; 8].join(" && ")));
         assert!(passes("[1,2].all(a, [1,2].all(b, true))"));
     }
 
