@@ -89,7 +89,7 @@ pub enum BadReview {
     NoObject(&'static str),
     #[error("request.kind is {expected}, but request.{field} is {found}")]
     OtherKind { field: &'static str, expected: String, found: String },
-    #[error(transparent)]
+    #[error("{0}; with matchPolicy: Equivalent in the webhook, the API server converts it")]
     UnknownVersion(#[from] UnknownVersion),
     #[error("request.{field}: {source}")]
     NoPod { field: &'static str, source: NoPod },

@@ -66,8 +66,11 @@ impl FixArgs {
                     "patch": patch.operations,
                 }));
             }
-            if self.in_place && input.name != "-" && fixed.text != original {
-                fs::write(&input.name, &fixed.text).map_err(|error| {
+            if self.in_place
+                && let Some(path) = input.path()
+                && fixed.text != original
+            {
+                fs::write(path, &fixed.text).map_err(|error| {
                     Failure::Cluster(format!("cannot write {}: {error}", input.name))
                 })?;
                 eprintln!("{}: fixed", input.name);

@@ -11,6 +11,7 @@ use crate::api::{BundleName, DevOpsPolicySpec};
 use crate::controller::files;
 use crate::policy::bundles;
 use crate::policy::compile::{Policy, Scope, Selection};
+use crate::policy::text::printable;
 use crate::scan::inputs::{self, Input};
 use crate::scan::report::{Fault, FaultKind};
 
@@ -58,7 +59,7 @@ fn everywhere(name: &str, spec: &DevOpsPolicySpec) -> Result<Arc<Policy>, Failur
 /// Tells the faults on stderr, and fails by the first kind that applies.
 pub(super) fn tell(faults: &[Fault]) -> Result<(), Failure> {
     for Fault { place, message, .. } in faults {
-        eprintln!("{place}: {message}");
+        eprintln!("{}: {}", printable(place), printable(message));
     }
     let summary = match faults.len() {
         0 => return Ok(()),

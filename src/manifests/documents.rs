@@ -2,18 +2,10 @@
 //!
 //! A document that is broken is told with its place, and the others are read all the same.
 
-use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use granit_parser::{ErrorKind, Event, Parser, ScanError, StrInput, options};
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle, Tag, options};
-
-use super::node::{Content, Entry, Form, Node, Position};
-use super::scalar::Scalar;
-
-/// How deep values may nest: nothing Kubernetes knows comes near.
-const MAX_DEPTH: usize = 128;
-/// How many values the aliases of one document may stand for.
-const MAX_ALIASED: usize = 100_000;
+use super::node::{Content, Form, Node, Position};
+use super::tree::{MAX_DEPTH, Origin, Tree, too_deep};
 
 /// What is wrong with a document, and where.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
@@ -32,38 +24,86 @@ pub struct Object<'t> {
 
 /// Reads a text that may hold any number of documents, and hands on each object, or what is wrong with it.
 pub fn read<'t>(text: &'t str, mut each: impl FnMut(Result<Object<'t>, Fault>)) {
+    let mut next = Some(Origin::default());
+    while let Some(origin) = next {
+        next = read_from(text, origin, &mut each);
+    }
+}
+
+/// Reads on from a place; gives the place where reading must begin anew.
+fn read_from<'t>(
+    text: &'t str,
+    origin: Origin,
+    each: &mut impl FnMut(Result<Object<'t>, Fault>),
+) -> Option<Origin> {
     let options = options! {
         emit_comments: false,
         flow_nesting_limit: MAX_DEPTH,
         block_nesting_limit: MAX_DEPTH,
     };
-    let mut parser = Parser::new_from_str_with_options(text, options);
+    let rest = text.get(origin.byte()..)?;
+    let mut parser = Parser::new_from_str_with_options(rest, options);
     loop {
-        let mut tree = Tree::default();
-        let document = loop {
-            match parser.next_event() {
-                None | Some(Ok((Event::StreamEnd, _))) => return,
-                Some(Ok((Event::DocumentEnd, _))) => break Ok(tree.root.take()),
-                Some(Ok((event, span))) => {
-                    if let Err(fault) = tree.event(event, &span) {
-                        break Err(fault);
-                    }
-                }
-                Some(Err(error)) => break Err(scan_fault(&error)),
+        match document(&mut parser, text, origin) {
+            Ok(Document::End) => return None,
+            Ok(Document::Read(node)) => objects(node, None, each),
+            Ok(Document::Json(node, end)) => {
+                objects(node, None, each);
+                return Some(end);
             }
-        };
-        match document {
-            Ok(Some(node)) => objects(node, None, &mut each),
-            Ok(None) => {}
             Err(fault) => {
                 each(Err(fault));
                 match parser.proceed_next_document() {
                     Ok(true) => {}
-                    Ok(false) => return,
-                    Err(error) => return each(Err(scan_fault(&error))),
+                    Ok(false) => return None,
+                    Err(error) => {
+                        each(Err(scan_fault(origin, &error)));
+                        return None;
+                    }
                 }
             }
         }
+    }
+}
+
+enum Document<'t> {
+    Read(Node<'t>),
+    /// JSON, after which comes more of it without a line of dashes, as `jq` writes it and kubectl reads it.
+    Json(Node<'t>, Origin),
+    /// There is no further document.
+    End,
+}
+
+fn document<'t>(
+    parser: &mut Parser<'t, StrInput<'t>>,
+    text: &'t str,
+    origin: Origin,
+) -> Result<Document<'t>, Fault> {
+    let mut tree = Tree::new(origin);
+    let node = loop {
+        match parser.next_event() {
+            None | Some(Ok((Event::StreamEnd, _))) => return Ok(Document::End),
+            Some(Ok((Event::DocumentEnd, _))) => {
+                if let Some(node) = tree.root.take() {
+                    break node;
+                }
+            }
+            Some(Ok((event, span))) => tree.event(event, &span)?,
+            Some(Err(error)) => return Err(scan_fault(origin, &error)),
+        }
+    };
+    match parser.peek() {
+        // What follows is no document of its own: it belongs to this one, which is broken.
+        Some(Err(error)) if *error.kind() == ErrorKind::ExpectedDocumentStart => {
+            let end = origin.further(error.marker());
+            let json = node.form == Form::Flow && matches!(node.content, Content::Map(_));
+            if json && text.get(end.byte()..).is_some_and(|rest| rest.starts_with('{')) {
+                Ok(Document::Json(node, end))
+            } else {
+                Err(scan_fault(origin, &error))
+            }
+        }
+        _ => Ok(Document::Read(node)),
     }
 }
 
@@ -131,196 +171,11 @@ fn objects<'t>(
     each(Ok(Object { api_version, kind, node }));
 }
 
-/// A document under construction.
-#[derive(Default)]
-struct Tree<'t> {
-    root: Option<Node<'t>>,
-    open: Vec<Open<'t>>,
-    /// Anchored values, with how many values each holds.
-    anchors: HashMap<usize, (Node<'t>, usize)>,
-    aliased: usize,
-}
-
-/// A list or map whose end has not been read.
-struct Open<'t> {
-    node: Node<'t>,
-    anchor: usize,
-    /// The key that waits for its value.
-    key: Option<(Cow<'t, str>, Position)>,
-    /// Maps that `<<` brings in.
-    merged: Vec<Node<'t>>,
-}
-
-impl<'t> Tree<'t> {
-    fn event(&mut self, event: Event<'t>, span: &Span) -> Result<(), Fault> {
-        let at = position(span);
-        let (start, end) = bytes(span);
-        match event {
-            Event::Scalar(text, style, anchor, tag) => {
-                let content = Content::Scalar(scalar(text, style, tag.as_deref()));
-                let block = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
-                let form = if block { Form::Block } else { Form::Flow };
-                self.value(Node { at, start, end, form, content }, anchor)
-            }
-            Event::SequenceStart(style, anchor, _) => {
-                self.open(style, anchor, span, Content::List(Vec::new()));
-                Ok(())
-            }
-            Event::MappingStart(style, anchor, _) => {
-                self.open(style, anchor, span, Content::Map(Vec::new()));
-                Ok(())
-            }
-            Event::SequenceEnd | Event::MappingEnd => {
-                let Some(open) = self.open.pop() else { return Ok(()) };
-                let Open { mut node, anchor, merged, .. } = open;
-                // A block ends with what is last in it; its end event comes where the next thing begins.
-                if node.form == Form::Flow {
-                    node.end = end;
-                }
-                if let Content::Map(entries) = &mut node.content {
-                    with_merged(entries, merged)?;
-                }
-                self.value(node, anchor)
-            }
-            Event::Alias(anchor) => {
-                let Some((node, size)) = self.anchors.get(&anchor) else {
-                    return Err(Fault {
-                        at,
-                        message: "an alias stands inside its own anchor".to_owned(),
-                    });
-                };
-                self.aliased += size;
-                if self.aliased > MAX_ALIASED {
-                    let message = format!("its aliases stand for more than {MAX_ALIASED} values");
-                    return Err(Fault { at, message });
-                }
-                let node = Node { form: Form::Alias, start, end, ..node.clone() };
-                self.value(node, 0)
-            }
-            _ => Ok(()),
-        }
+fn scan_fault(origin: Origin, error: &ScanError) -> Fault {
+    let at = origin.position(error.marker());
+    if *error.kind() == ErrorKind::RecursionLimitExceeded {
+        return too_deep(at);
     }
-
-    fn open(&mut self, style: StructureStyle, anchor: usize, span: &Span, content: Content<'t>) {
-        let form = if style == StructureStyle::Block { Form::Block } else { Form::Flow };
-        let (start, end) = bytes(span);
-        let node = Node { at: position(span), start, end, form, content };
-        self.open.push(Open { node, anchor, key: None, merged: Vec::new() });
-    }
-
-    /// Puts a value where it belongs: a key, a key's value, an item, or the whole document.
-    fn value(&mut self, node: Node<'t>, anchor: usize) -> Result<(), Fault> {
-        if anchor != 0 {
-            self.anchors.insert(anchor, (node.clone(), size(&node)));
-        }
-        let Some(open) = self.open.last_mut() else {
-            self.root = Some(node);
-            return Ok(());
-        };
-        open.node.end = open.node.end.max(node.end);
-        match &mut open.node.content {
-            Content::List(items) => items.push(node),
-            Content::Map(entries) => match open.key.take() {
-                None => open.key = Some((key(&node)?, node.at)),
-                Some((key, key_at)) if key == "<<" => merge(&mut open.merged, node, key_at)?,
-                Some((key, key_at)) => entries.push(Entry { key, key_at, value: node }),
-            },
-            Content::Scalar(_) => {}
-        }
-        Ok(())
-    }
-}
-
-/// A key as JSON has it: a string.
-fn key<'t>(node: &Node<'t>) -> Result<Cow<'t, str>, Fault> {
-    let Content::Scalar(scalar) = &node.content else {
-        return Err(Fault { at: node.at, message: "a key must be a string".to_owned() });
-    };
-    Ok(match scalar {
-        Scalar::String(text) => text.clone(),
-        Scalar::Null => Cow::Borrowed("null"),
-        Scalar::Bool(boolean) => Cow::Borrowed(if *boolean { "true" } else { "false" }),
-        Scalar::Integer(number) => Cow::Owned(number.to_string()),
-        Scalar::Natural(number) => Cow::Owned(number.to_string()),
-        Scalar::Float(number) => Cow::Owned(number.to_string()),
-    })
-}
-
-/// Takes in what `<<` brings: a map, or a list of maps.
-fn merge<'t>(merged: &mut Vec<Node<'t>>, node: Node<'t>, key_at: Position) -> Result<(), Fault> {
-    match node.content {
-        Content::Map(_) => merged.push(node),
-        Content::List(items) if items.iter().all(|it| matches!(it.content, Content::Map(_))) => {
-            merged.extend(items);
-        }
-        _ => return Err(Fault { at: key_at, message: "<< merges maps only".to_owned() }),
-    }
-    Ok(())
-}
-
-/// Sees that a map has each key once, and adds those merged in that it has not itself.
-fn with_merged<'t>(entries: &mut Vec<Entry<'t>>, merged: Vec<Node<'t>>) -> Result<(), Fault> {
-    if let Some(Entry { key, key_at, .. }) = repeated(entries) {
-        let message = format!("the key {key:?} is there twice");
-        return Err(Fault { at: *key_at, message });
-    }
-    for node in merged {
-        let Content::Map(others) = node.content else { continue };
-        for mut entry in others {
-            if !entries.iter().any(|own| own.key == entry.key) {
-                entry.value.form = Form::Alias;
-                entries.push(entry);
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The first entry whose key was there before.
-fn repeated<'e, 't>(entries: &'e [Entry<'t>]) -> Option<&'e Entry<'t>> {
-    // Most maps are small, and then looking is cheaper than hashing.
-    if entries.len() > 16 {
-        let mut keys = HashSet::new();
-        return entries.iter().find(|entry| !keys.insert(&*entry.key));
-    }
-    let seen = |index: usize, key: &str| entries.iter().take(index).any(|it| it.key == key);
-    entries.iter().enumerate().find(|(index, entry)| seen(*index, &entry.key)).map(|(_, it)| it)
-}
-
-fn scalar<'t>(text: Cow<'t, str>, style: ScalarStyle, tag: Option<&Tag>) -> Scalar<'t> {
-    let is_string = tag.is_some_and(|tag| matches!(tag.core_suffix(), Some("str" | "binary")));
-    if style == ScalarStyle::Plain && !is_string {
-        Scalar::plain(text)
-    } else {
-        Scalar::String(text)
-    }
-}
-
-/// How many values a tree holds.
-fn size(node: &Node<'_>) -> usize {
-    match &node.content {
-        Content::Scalar(_) => 1,
-        Content::List(items) => 1 + items.iter().map(size).sum::<usize>(),
-        Content::Map(entries) => 1 + entries.iter().map(|entry| size(&entry.value)).sum::<usize>(),
-    }
-}
-
-fn bytes(span: &Span) -> (usize, usize) {
-    // A parser of a str knows its bytes.
-    (span.start.byte_offset().unwrap_or(0), span.end.byte_offset().unwrap_or(0))
-}
-
-fn position(span: &Span) -> Position {
-    place(span.start.line(), span.start.col())
-}
-
-fn place(line: usize, column: usize) -> Position {
-    let number = |it: usize| u32::try_from(it).unwrap_or(u32::MAX);
-    Position { line: number(line.max(1)), column: number(column.saturating_add(1)) }
-}
-
-fn scan_fault(error: &ScanError) -> Fault {
-    let at = place(error.marker().line(), error.marker().col());
     Fault { at, message: format!("it is not YAML: {}", error.info()) }
 }
 
@@ -405,10 +260,10 @@ mod tests {
             bomb += &format!("a{i}: &a{i} [{aliases}]\n");
         }
         assert_eq!(shown(&bomb).len(), 1);
-        assert!(shown(&bomb)[0].contains("its aliases stand for more than 100000 values"));
+        assert!(shown(&bomb)[0].contains("its anchors and aliases repeat more than 100000 values"));
         let abyss = format!("kind: {}\n---\nkind: B\n", "[".repeat(100_000));
         let shown = shown(&abyss);
-        assert_eq!(shown, ["1:135: it is not YAML: recursion limit exceeded", "3:1  B -"]);
+        assert_eq!(shown, ["1:135: it nests deeper than 128 levels", "3:1  B -"]);
     }
 
     #[test]
@@ -445,6 +300,56 @@ mod tests {
         );
         assert_eq!(text(b"a\n\n\xC0").unwrap_err().to_string(), "3:1: it is not UTF-8");
         assert!(text("é".as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn what_breaks_a_document_behind_its_end_breaks_it_as_a_whole() {
+        let text = "kind: A\n---\n  kind: B\n name: b\n---\nkind: C\n";
+        let fault = "4:2: it is not YAML: did not find expected <document start>";
+        assert_eq!(shown(text), ["1:1  A -", fault, "6:1  C -"]);
+        let trailing = shown("{\"kind\": \"A\"}\nname: a\n");
+        assert_eq!(trailing, ["2:1: it is not YAML: did not find expected <document start>"]);
+    }
+
+    #[test]
+    fn json_needs_no_dashes_between_its_objects() {
+        let text = "{\"kind\": \"A\"}\n {\n\t\"kind\": \"B\", \"metadata\": {\"name\": \"\\ud83d\\ude00\"}\n}{\"kind\": \"C\"}\n---\nkind: D\n";
+        assert_eq!(shown(text), ["1:1  A -", "2:2  B 😀", "4:2  C -", "6:1  D -"]);
+        let mut names = Vec::new();
+        read(text, |object| {
+            let node = object.unwrap().node;
+            names.push((node.position_of("kind").to_string(), &text[node.start..node.end]));
+        });
+        assert_eq!(names[1].0, "3:2");
+        assert!(names[1].1.starts_with("{\n\t\"kind\"") && names[1].1.ends_with('}'), "{names:?}");
+        assert_eq!(names[2].1, r#"{"kind": "C"}"#);
+    }
+
+    #[test]
+    fn anchors_within_anchors_and_merges_of_merges_cost_little_or_are_refused() {
+        let numbers = "1,".repeat(2_000);
+        let nested = format!("kind: A\nx: {}[{numbers}]{}\n", "&a [".repeat(60), "]".repeat(60));
+        assert!(
+            shown(&nested)[0].contains("repeat more than 100000 values"),
+            "{:?}",
+            shown(&nested)
+        );
+        let keys: String = (0..20_000).map(|key| format!("  k{key}: 1\n")).collect();
+        let merged = format!("kind: A\nx: &x\n{keys}y:\n  <<: [*x, *x, *x]\n");
+        assert_eq!(shown(&merged), ["1:1  A -"]);
+
+        let mut chain = "kind: A\na0: &a0 [x]\n".to_owned();
+        for link in 1..130 {
+            chain += &format!("a{link}: &a{link} [*a{}]\n", link - 1);
+        }
+        assert!(
+            shown(&chain)[0].ends_with("it nests deeper than 128 levels"),
+            "{:?}",
+            shown(&chain)
+        );
+        assert!(
+            shown("kind: A\nx: &x [*x]\n")[0].ends_with("an alias stands inside its own anchor")
+        );
     }
 
     proptest::proptest! {

@@ -8,4 +8,5 @@ pub mod edit;
 pub mod node;
 pub mod policy_file;
 mod scalar;
+mod tree;
 mod value;

@@ -62,9 +62,9 @@ fn number(text: &str) -> Option<Scalar<'static>> {
         Cow::Borrowed(digits)
     };
     let (radix, digits) = match plain.as_bytes() {
-        [b'0', b'x', ..] => (16, plain.get(2..)?),
-        [b'0', b'o', ..] => (8, plain.get(2..)?),
-        [b'0', b'b', ..] => (2, plain.get(2..)?),
+        [b'0', b'x' | b'X', ..] => (16, plain.get(2..)?),
+        [b'0', b'o' | b'O', ..] => (8, plain.get(2..)?),
+        [b'0', b'b' | b'B', ..] => (2, plain.get(2..)?),
         [b'0', b'0'..=b'7', ..] if plain.bytes().all(|it| matches!(it, b'0'..=b'7')) => {
             (8, plain.get(1..)?)
         }
@@ -73,17 +73,19 @@ fn number(text: &str) -> Option<Scalar<'static>> {
     if digits.bytes().next()?.is_ascii_hexdigit()
         && let Ok(magnitude) = u64::from_str_radix(digits, radix)
     {
-        return Some(match (i64::try_from(magnitude), negative) {
-            (Ok(number), false) => Scalar::Integer(number),
-            (Ok(number), true) => Scalar::Integer(-number),
-            (Err(_), false) => Scalar::Natural(magnitude),
+        return Some(match (i64::try_from(magnitude), 0_i64.checked_sub_unsigned(magnitude)) {
+            (Ok(number), _) if !negative => Scalar::Integer(number),
+            (_, Some(number)) if negative => Scalar::Integer(number),
+            (Err(_), _) if !negative => Scalar::Natural(magnitude),
             #[expect(clippy::cast_precision_loss, reason = "as JSON reads such a number")]
-            (Err(_), true) => Scalar::Float(-(magnitude as f64)),
+            _ => Scalar::Float(-(magnitude as f64)),
         });
     }
-    let shaped =
-        plain.bytes().all(|it| matches!(it, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
-            && plain.bytes().any(|it| it.is_ascii_digit());
+    // One sign and no more.
+    let signed = plain.starts_with(['+', '-']);
+    let shaped = !signed
+        && plain.bytes().all(|it| matches!(it, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))
+        && plain.bytes().any(|it| it.is_ascii_digit());
     let number: f64 = plain.parse().ok().filter(|_| shaped && radix == 10)?;
     Some(Scalar::Float(if negative { -number } else { number }))
 }
@@ -114,6 +116,9 @@ mod tests {
             ("0o17", Scalar::Integer(15)),
             ("017", Scalar::Integer(15)),
             ("0b11", Scalar::Integer(3)),
+            ("-0X1f", Scalar::Integer(-31)),
+            ("-9223372036854775808", Scalar::Integer(i64::MIN)),
+            ("-9223372036854775809", Scalar::Float(-9_223_372_036_854_775_808.0)),
             ("089", Scalar::Integer(89)),
             ("18446744073709551615", Scalar::Natural(u64::MAX)),
             ("18446744073709551616", Scalar::Float(18_446_744_073_709_551_616.0)),
@@ -125,6 +130,8 @@ mod tests {
             ("100m", string("100m")),
             ("1.5Gi", string("1.5Gi")),
             ("-", string("-")),
+            ("--5", string("--5")),
+            ("+-5", string("+-5")),
             (".", string(".")),
             ("1-2", string("1-2")),
             ("0x", string("0x")),

@@ -15,8 +15,6 @@ use super::rule::{Rule, SpecCheck, StatusCheck};
 /// policies that forbid the same cost one look at the pod.
 #[derive(Default)]
 pub struct Plan {
-    /// Whether it is of a namespace that is never judged.
-    protected: bool,
     policies: Vec<Arc<Policy>>,
     pub(super) spec_questions: Vec<Question<SpecCheck>>,
     pub(super) status_questions: Vec<Question<StatusCheck>>,
@@ -50,11 +48,6 @@ impl Plan {
     /// The policies, in the order in which they are told to people.
     pub fn policies(&self) -> &[Arc<Policy>] {
         &self.policies
-    }
-
-    /// Whether it is of a namespace that is never judged, and does not count.
-    pub fn is_protected(&self) -> bool {
-        self.protected
     }
 
     /// Whether a rule wants the whole object: `Subject::document`.
@@ -154,8 +147,7 @@ impl PolicySet {
         // No namespace has an empty name, so this is any that nothing singles out.
         let elsewhere = covering("");
         let all = Plan::new(all);
-        let none = Plan { protected: true, ..Plan::default() };
-        Self { namespaces, by_namespace, elsewhere, all, none, reads_labels }
+        Self { namespaces, by_namespace, elsewhere, all, none: Plan::default(), reads_labels }
     }
 
     pub fn len(&self) -> usize {

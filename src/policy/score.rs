@@ -87,14 +87,6 @@ impl Tally {
         }
     }
 
-    /// Takes in the workloads of another part of the same namespace.
-    pub fn merge(&mut self, other: &Self) {
-        self.workloads += other.workloads;
-        for (rule, share) in &other.shares {
-            *self.shares.entry(rule).or_default() += share;
-        }
-    }
-
     /// How many workloads have a pod that counts.
     pub fn workloads(&self) -> u64 {
         self.workloads

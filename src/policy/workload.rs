@@ -41,15 +41,11 @@ impl KindNames {
 
 /// A group and kind podgate judges, in a version it does not know.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "{group}/{version} {kind} is not a version podgate reads; register the webhook with matchPolicy: Equivalent, \
-         so that the API server converts it to {known}"
-)]
+#[error("{found} {kind} is not a version podgate reads; it reads {known}")]
 pub struct UnknownVersion {
-    group: String,
-    version: String,
+    found: String,
     kind: &'static str,
-    known: &'static str,
+    known: Cow<'static, str>,
 }
 
 impl Kind {
@@ -111,11 +107,11 @@ impl Kind {
         if names.version == version {
             Ok(Some(found))
         } else {
+            let slash = if group.is_empty() { "" } else { "/" };
             Err(UnknownVersion {
-                group: group.to_owned(),
-                version: version.to_owned(),
+                found: format!("{group}{slash}{version}"),
                 kind: names.kind,
-                known: names.version,
+                known: names.api_version(),
             })
         }
     }
@@ -242,7 +238,11 @@ mod tests {
         assert_eq!(Kind::find("apps", "v1", "Deployment").unwrap(), Some(Kind::Deployment));
         assert_eq!(Kind::find("", "v1", "ConfigMap").unwrap(), None);
         assert_eq!(Kind::find("example.com", "v1", "Pod").unwrap(), None);
-        let error = Kind::find("batch", "v1beta1", "CronJob").unwrap_err().to_string();
-        assert!(error.contains("batch/v1beta1 CronJob"), "{error}");
+        for (group, version, kind, expected) in
+            [("batch", "v1beta1", "CronJob", "batch/v1beta1 CronJob"), ("", "v2", "Pod", "v2 Pod")]
+        {
+            let error = Kind::find(group, version, kind).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        }
     }
 }

@@ -25,6 +25,14 @@ enum Source {
 }
 
 impl Input {
+    /// The file it is, which can be read again and written.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.source {
+            Source::File(path) => Some(path),
+            Source::Bytes(_) => None,
+        }
+    }
+
     /// How many bytes it has, as far as that is known.
     pub fn size(&self) -> u64 {
         match &self.source {
@@ -54,9 +62,13 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<Fault>) {
     let mut found = Found::default();
     for path in paths {
         if path.as_os_str() == "-" {
-            found.stdin();
+            found.once(path, std::io::stdin().lock());
         } else if path.is_dir() {
+            let before = found.manifests;
             found.folder(path);
+            if found.manifests == before {
+                found.faults.push(empty(path));
+            }
         } else {
             found.file(path);
         }
@@ -68,6 +80,8 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<Fault>) {
 struct Found {
     inputs: Vec<Input>,
     faults: Vec<Fault>,
+    /// How many manifests were met, those too that were met before or cannot be read.
+    manifests: usize,
     /// Files and folders by their real paths, so that neither a name given twice nor a loop of links is followed twice.
     seen: HashSet<PathBuf>,
 }
@@ -77,27 +91,42 @@ impl Found {
         match path.canonicalize() {
             Ok(real) => self.seen.insert(real),
             Err(error) => {
-                self.faults.push(unreadable(&path.display().to_string(), &error));
+                self.unreadable(path, &error);
                 false
             }
         }
     }
 
     fn file(&mut self, path: &Path) {
-        if self.is_new(path) {
-            let source = Source::File(path.to_owned());
-            self.inputs.push(Input { name: path.display().to_string(), source });
+        self.manifests += 1;
+        match fs::metadata(path) {
+            Err(error) => self.unreadable(path, &error),
+            Ok(metadata) if metadata.is_file() => {
+                if self.is_new(path) {
+                    let source = Source::File(path.to_owned());
+                    self.inputs.push(Input { name: path.display().to_string(), source });
+                }
+            }
+            // A pipe, as of a shell's <(helm template …).
+            Ok(_) => match fs::File::open(path) {
+                Ok(file) => self.once(path, file),
+                Err(error) => self.unreadable(path, &error),
+            },
         }
     }
 
     fn folder(&mut self, path: &Path) {
         if !self.is_new(path) {
+            self.manifests += 1;
             return;
         }
         let entries = fs::read_dir(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
         let mut entries = match entries {
             Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect::<Vec<_>>(),
-            Err(error) => return self.faults.push(unreadable(&path.display().to_string(), &error)),
+            Err(error) => {
+                self.manifests += 1;
+                return self.unreadable(path, &error);
+            }
         };
         entries.sort();
         for entry in entries {
@@ -113,21 +142,30 @@ impl Found {
         }
     }
 
-    fn stdin(&mut self) {
+    /// Takes in what can be read but once.
+    fn once(&mut self, path: &Path, reader: impl Read) {
+        let name = path.display().to_string();
         let mut bytes = Vec::new();
-        let read = std::io::stdin().lock().take(MAX_FILE + 1).read_to_end(&mut bytes);
-        match read {
-            Ok(_) if bytes.len() as u64 > MAX_FILE => self.faults.push(too_large("-")),
-            Ok(_) => {
-                self.inputs.push(Input { name: "-".to_owned(), source: Source::Bytes(bytes) });
-            }
-            Err(error) => self.faults.push(unreadable("-", &error)),
+        match reader.take(MAX_FILE + 1).read_to_end(&mut bytes) {
+            Ok(_) if bytes.len() as u64 > MAX_FILE => self.faults.push(too_large(&name)),
+            Ok(_) => self.inputs.push(Input { name, source: Source::Bytes(bytes) }),
+            Err(error) => self.unreadable(path, &error),
         }
+    }
+
+    fn unreadable(&mut self, path: &Path, error: &std::io::Error) {
+        self.faults.push(unreadable(&path.display().to_string(), error));
     }
 }
 
 fn is_manifest(path: &Path) -> bool {
     path.extension().is_some_and(|it| it == "yaml" || it == "yml" || it == "json")
+}
+
+/// A scan that judges nothing must not pass for one that finds nothing.
+fn empty(path: &Path) -> Fault {
+    let message = "it has no .yaml, .yml or .json file".to_owned();
+    Fault { place: path.display().to_string(), message, kind: FaultKind::Input }
 }
 
 fn too_large(name: &str) -> Fault {
@@ -177,5 +215,8 @@ mod tests {
         fs::write(dir.path().join("a.yaml"), "").unwrap();
         let (found, faults) = names(dir.path(), &["missing.yaml", "a.yaml"]);
         assert_eq!((found, faults), (vec!["a.yaml".to_owned()], vec!["missing.yaml".to_owned()]));
+        fs::create_dir_all(dir.path().join("empty/.hidden")).unwrap();
+        assert_eq!(names(dir.path(), &["empty"]).1, ["empty"]);
+        assert_eq!(names(dir.path(), &[".", "."]).1, Vec::<String>::new());
     }
 }

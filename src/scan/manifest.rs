@@ -1,7 +1,5 @@
 //! Judging the objects of one text.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::Deserialize;
 
@@ -11,10 +9,11 @@ use crate::manifests::node::Position;
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge};
 use crate::policy::object::Object;
+use crate::policy::owner::{self, Identity};
 use crate::policy::patch;
 use crate::policy::policy_set::{Plan, PolicySet};
 use crate::policy::rule::Fix;
-use crate::policy::score::{Degree, Tally, Workload};
+use crate::policy::score::Degree;
 use crate::policy::workload::{Kind, Subject};
 
 /// What decides verdicts beside the objects.
@@ -33,8 +32,16 @@ pub struct Judged {
     pub documents: u64,
     pub workloads: u64,
     pub skipped: u64,
-    /// By namespace; empty where an object names none.
-    pub tallies: BTreeMap<String, Tally>,
+    /// What the score counts.
+    pub counted: Vec<Counted>,
+}
+
+/// An object, as the score counts it.
+pub struct Counted {
+    pub namespace: Option<String>,
+    /// The workload it belongs to, by kind and name.
+    pub workload: (String, String),
+    pub violations: Vec<(&'static str, Degree)>,
 }
 
 /// A workload that was read, with what is wrong with it.
@@ -44,7 +51,7 @@ pub struct Found<'a, 'p> {
     pub findings: Vec<Finding<'p>>,
     /// Whether the namespace's labels decide and are not known.
     assumed: bool,
-    /// Whether its namespace is one that podgate never judges.
+    /// Whether any policy judges it. Where nothing is asked, nothing is kept either.
     counts: bool,
 }
 
@@ -53,24 +60,21 @@ impl<'p> Judge<'p> {
     pub fn judge(&self, file: &str, text: &str) -> Judged {
         let mut judged = Judged::default();
         documents::read(text, |object| {
-            judged.documents += 1;
             let manifest = match object {
                 Ok(manifest) => manifest,
                 Err(fault) => {
                     return judged.faults.push(input_fault(file, fault.at, &fault.message));
                 }
             };
-            let mut told = None;
-            match self.workload(&manifest, |found| told = Some(tell(file, &found))) {
+            judged.documents += 1;
+            let tell = |found: Found<'_, 'p>| {
+                judged.violations.extend(tell(file, &found));
+                judged.counted.extend(found.counted());
+            };
+            match self.workload(&manifest, tell) {
                 Ok(true) => judged.workloads += 1,
                 Ok(false) => judged.skipped += 1,
                 Err((at, message)) => judged.faults.push(input_fault(file, at, &message)),
-            }
-            if let Some((namespace, violations, workload)) = told {
-                judged.violations.extend(violations);
-                if let Some(workload) = workload {
-                    judged.tallies.entry(namespace).or_default().add(&workload);
-                }
             }
         });
         judged
@@ -86,6 +90,12 @@ impl<'p> Judge<'p> {
         each: impl FnOnce(Found<'_, 'p>),
     ) -> Result<bool, (Position, String)> {
         let node = &manifest.node;
+        if manifest.api_version.is_empty() {
+            return Err((
+                node.at,
+                "it has no apiVersion, so it is no Kubernetes object".to_owned(),
+            ));
+        }
         let (group, version) =
             manifest.api_version.rsplit_once('/').unwrap_or(("", &manifest.api_version));
         let kind = Kind::find(group, version, &manifest.kind)
@@ -103,7 +113,7 @@ impl<'p> Judge<'p> {
         subject.document = document.as_ref();
         let mut findings = judge(plan, &subject, self.now).violations;
         findings.sort_by(|a, b| (a.severity, a.rule.id).cmp(&(b.severity, b.rule.id)));
-        let counts = !plan.is_protected();
+        let counts = !plan.policies().is_empty();
         each(Found {
             manifest,
             subject: Subject { document: None, ..subject },
@@ -122,9 +132,24 @@ impl<'p> Judge<'p> {
     }
 }
 
-/// What the report says of a workload: its namespace, its violations, and itself for the score.
-fn tell(file: &str, found: &Found<'_, '_>) -> (String, Vec<Violation>, Option<Workload>) {
-    let Found { manifest, subject, findings, assumed, counts } = found;
+impl Found<'_, '_> {
+    /// What the score counts of it, if it counts: nothing is asked of some namespaces.
+    fn counted(&self) -> Option<Counted> {
+        let Found { subject, findings, counts, .. } = self;
+        counts.then(|| {
+            let Identity { kind, name } = owner::workload(subject);
+            Counted {
+                namespace: subject.namespace.map(str::to_owned),
+                workload: (kind.into_owned(), name.into_owned()),
+                violations: findings.iter().map(|it| (it.rule.id, it.breach.degree)).collect(),
+            }
+        })
+    }
+}
+
+/// What the report says of a workload.
+fn tell(file: &str, found: &Found<'_, '_>) -> Vec<Violation> {
+    let Found { manifest, subject, findings, assumed, .. } = found;
     let fixable = findings.iter().any(|finding| finding.breach.fix.is_some());
     let json = fixable.then(|| manifest.node.to_json()).unwrap_or_default();
     let (name, generate_name) =
@@ -154,10 +179,7 @@ fn tell(file: &str, found: &Found<'_, '_>) -> (String, Vec<Violation>, Option<Wo
             fix: breach.fix.as_ref().and_then(|fix| patch_of(&json, fix)),
         }
     });
-    let mut workload = Workload::default();
-    workload.add_pod(findings.iter().map(|finding| (finding.rule.id, Degree::WHOLE)));
-    let namespace = subject.namespace.unwrap_or_default().to_owned();
-    (namespace, violations.collect(), counts.then_some(workload))
+    violations.collect()
 }
 
 fn patch_of(object: &serde_json::Value, fix: &Fix) -> Option<serde_json::Value> {

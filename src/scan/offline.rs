@@ -9,13 +9,13 @@ use std::thread;
 use jiff::Timestamp;
 
 use super::inputs::Input;
-use super::manifest::{Judge, Judged};
+use super::manifest::{Counted, Judge, Judged};
 use super::report::{Fault, FaultKind, Report};
 use crate::manifests::documents;
 use crate::manifests::node::{Content, Node};
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{NamespaceMetadata, Namespaces, PolicySet};
-use crate::policy::score::{Loss, Weights};
+use crate::policy::score::{Loss, Tally, Weights, Workload};
 
 /// Judges every file by the policies. `namespace` is that of objects that name none; `progress` is told the bytes of
 /// each file that is done. Files are read one by one by each core, and the report is in the order of the files.
@@ -79,7 +79,8 @@ fn namespaces_of(input: &Input) -> Namespaces {
         let Ok(object) = object else { return };
         let metadata = object.node.get("metadata");
         let name = metadata.and_then(|it| it.get("name")).and_then(Node::as_str);
-        if let (Some(metadata), Some(name), "Namespace") = (metadata, name, object.kind.as_str()) {
+        let kind = (object.api_version.as_str(), object.kind.as_str());
+        if let (Some(metadata), Some(name), ("v1", "Namespace")) = (metadata, name, kind) {
             let labels = pairs(metadata.get("labels"));
             let annotations = pairs(metadata.get("annotations"));
             namespaces.insert(name.to_owned(), NamespaceMetadata { labels, annotations });
@@ -126,24 +127,25 @@ pub fn in_parallel<T: Send>(inputs: &[Input], work: impl Fn(&Input) -> T + Sync)
 
 fn report(judged: Vec<Judged>, set: &PolicySet) -> Report {
     let mut report = Report::default();
-    let mut tallies = BTreeMap::<String, _>::new();
+    let mut namespaces = BTreeMap::<_, BTreeMap<_, Workload>>::new();
     for file in judged {
         report.summary.documents += file.documents;
         report.summary.workloads += file.workloads;
         report.summary.skipped += file.skipped;
         report.results.extend(file.violations);
         report.faults.extend(file.faults);
-        for (namespace, tally) in file.tallies {
-            let known: &mut crate::policy::score::Tally = tallies.entry(namespace).or_default();
-            known.merge(&tally);
+        for Counted { namespace, workload, violations } in file.counted {
+            let workloads = namespaces.entry(namespace).or_default();
+            workloads.entry(workload).or_default().add_pod(violations);
         }
     }
     let mut loss = Loss::default();
-    for (namespace, tally) in &tallies {
-        let namespace = Some(namespace.as_str()).filter(|namespace| !namespace.is_empty());
-        let plan = set.covering(namespace).unwrap_or_else(|unknown| unknown.assumed);
+    for (namespace, workloads) in &namespaces {
+        let mut tally = Tally::default();
+        workloads.values().for_each(|workload| tally.add(workload));
+        let plan = set.covering(namespace.as_deref()).unwrap_or_else(|unknown| unknown.assumed);
         let weights = Weights::offline(plan.policies().iter().map(AsRef::as_ref));
-        loss.add(tally, &weights);
+        loss.add(&tally, &weights);
     }
     report.summary.violations = report.results.len() as u64;
     report.summary.score = loss.score().points;
