@@ -53,7 +53,7 @@ impl ScanArgs {
         let progress = Progress::new(&inputs);
         let namespace = self.manifests.namespace.as_deref();
         let mut report = offline::scan(&inputs, policies, namespace, Timestamp::now(), &|bytes| {
-            progress.add(bytes)
+            progress.add(bytes);
         });
         progress.bar.finish_and_clear();
         report.faults.splice(0..0, unread);
