@@ -155,16 +155,16 @@ fn what_should_fail_fails_with_the_sentences_it_announces() {
 fn a_fix_makes_of_a_failing_pod_what_the_fixed_file_holds_and_that_passes() {
     for fixtures in all() {
         for path in fixtures.files("fail") {
-            let fixed =
+            let mended =
                 path.with_file_name(format!("{}.yaml", name(&path).replacen("fail", "fixed", 1)));
             let mut object = read(&path);
             let found = fixtures.judge(Kind::Pod, &object);
             let fixes: Vec<_> = found.into_iter().filter_map(|found| found.fix).collect();
-            assert_eq!(fixes.is_empty(), !fixed.exists(), "{}: {fixes:?}", path.display());
-            if fixed.exists() {
+            assert_eq!(fixes.is_empty(), !mended.exists(), "{}: {fixes:?}", path.display());
+            if mended.exists() {
                 let operations = patch::operations(&object, &fixes);
                 json_patch::patch(&mut object, &operations).unwrap();
-                assert_eq!(object, read(&fixed), "{}", path.display());
+                assert_eq!(object, read(&mended), "{}", path.display());
                 assert!(fixtures.judge(Kind::Pod, &object).is_empty(), "{}", path.display());
             }
         }
