@@ -34,15 +34,17 @@ fn of_container_ports<'a>(
     let host_network = subject.spec.host_network == Some(true);
     place.container.ports.iter().flatten().enumerate().filter_map(move |(index, port)| {
         let given = port.host_port.filter(|port| *port != 0);
-        let (field, number, why, remedy) = match given {
-            Some(number) => ("hostPort", number, "", "remove it"),
-            None if host_network && port.container_port != 0 => (
-                "containerPort",
-                port.container_port,
-                ", which hostNetwork makes a port of the node",
-                "remove hostNetwork",
-            ),
+        let (field, number) = match given {
+            Some(number) => ("hostPort", number),
+            None if host_network && port.container_port != 0 => {
+                ("containerPort", port.container_port)
+            }
             None => return None,
+        };
+        let (why, remedy) = if host_network {
+            (", which hostNetwork makes a port of the node", "remove hostNetwork and hostPort")
+        } else {
+            ("", "remove it")
         };
         let field = Field::of_container(subject, &place, &format!("ports[{index}].{field}"));
         let remedy = format!("{remedy}, and reach the pod through a Service");
@@ -144,14 +146,19 @@ mod tests {
     #[test]
     fn host_network_makes_every_port_one_of_the_node_as_the_api_server_will() {
         let submitted = r#"{"hostNetwork": true, "containers": [{"name": "web", "ports": [{"containerPort": 80}]}]}"#;
-        assert_eq!(
-            baseline(submitted),
-            [
-                "hostNamespaces: spec.hostNetwork is true; remove it, or set it to false",
-                "hostPorts: spec.containers[0].ports[0].containerPort is 80, which hostNetwork makes a port of the node; \
-                 remove hostNetwork, and reach the pod through a Service",
-            ]
-        );
+        let defaulted = submitted.replace("80", r#"80, "hostPort": 80"#);
+        for (spec, field) in [(submitted, "containerPort"), (&defaulted, "hostPort")] {
+            let sentence = "is 80, which hostNetwork makes a port of the node; \
+                remove hostNetwork and hostPort, and reach the pod through a Service";
+            assert_eq!(
+                baseline(spec),
+                [
+                    "hostNamespaces: spec.hostNetwork is true; remove it, or set it to false"
+                        .to_owned(),
+                    format!("hostPorts: spec.containers[0].ports[0].{field} {sentence}"),
+                ]
+            );
+        }
     }
 
     #[test]
