@@ -156,6 +156,16 @@ mod tests {
     }
 
     #[test]
+    fn an_exemption_of_images_is_about_images_and_no_value_that_a_tenant_chose() {
+        let spec = json!({
+            "requiredLabels": [{"key": "pod-template-hash", "pattern": "x"}],
+            "exemptions": [{"rules": ["requiredLabels"], "images": ["*5d4*"], "reason": "r", "owner": "o"}],
+        });
+        let (violations, exempt) = found(vec![policy("p", &spec)]);
+        assert_eq!((violations.len(), exempt.len()), (1, 0), "a label's value is no image");
+    }
+
+    #[test]
     fn nothing_in_one_policy_weakens_another() {
         let mut lenient = exempting(&json!({}));
         lenient["severityOverrides"] = json!({"forbidLatestTag": "low"});
