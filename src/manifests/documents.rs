@@ -181,6 +181,8 @@ fn scan_fault(origin: Origin, error: &ScanError) -> Fault {
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::Write;
+
     use super::*;
 
     /// Each object's kind, name and place, or its fault.
@@ -257,7 +259,7 @@ mod tests {
         let mut bomb = "kind: A\na0: &a0 [x,x,x,x,x,x,x,x,x,x]\n".to_owned();
         for i in 1..12 {
             let aliases = vec![format!("*a{}", i - 1); 10].join(",");
-            bomb += &format!("a{i}: &a{i} [{aliases}]\n");
+            let _ = writeln!(bomb, "a{i}: &a{i} [{aliases}]");
         }
         assert_eq!(shown(&bomb).len(), 1);
         assert!(shown(&bomb)[0].contains("its anchors and aliases repeat more than 100000 values"));
@@ -334,13 +336,16 @@ mod tests {
             "{:?}",
             shown(&nested)
         );
-        let keys: String = (0..20_000).map(|key| format!("  k{key}: 1\n")).collect();
+        let mut keys = String::new();
+        for key in 0..20_000 {
+            let _ = writeln!(keys, "  k{key}: 1");
+        }
         let merged = format!("kind: A\nx: &x\n{keys}y:\n  <<: [*x, *x, *x]\n");
         assert_eq!(shown(&merged), ["1:1  A -"]);
 
         let mut chain = "kind: A\na0: &a0 [x]\n".to_owned();
         for link in 1..130 {
-            chain += &format!("a{link}: &a{link} [*a{}]\n", link - 1);
+            let _ = writeln!(chain, "a{link}: &a{link} [*a{}]", link - 1);
         }
         assert!(
             shown(&chain)[0].ends_with("it nests deeper than 128 levels"),

@@ -134,8 +134,12 @@ fn line_end(text: &str, byte: usize) -> usize {
 /// A value as lines of YAML, each behind a line break and so many spaces.
 fn block(value: &Value, indent: usize) -> Option<String> {
     let yaml = serde_saphyr::to_string(value).ok()?;
-    let lines = yaml.trim_end().lines();
-    Some(lines.map(|line| format!("\n{}{line}", " ".repeat(indent))).collect())
+    let mut block = String::new();
+    for line in yaml.trim_end().lines() {
+        block.extend(std::iter::once('\n').chain(std::iter::repeat_n(' ', indent)));
+        block.push_str(line);
+    }
+    Some(block)
 }
 
 #[cfg(test)]

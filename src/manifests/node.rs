@@ -120,7 +120,7 @@ impl<'t> Node<'t> {
             Content::List(items) => Value::Array(items.iter().map(Node::to_json).collect()),
             Content::Map(entries) => {
                 let fields = entries.iter().map(|it| (it.key.to_string(), it.value.to_json()));
-                Value::Object(Map::from_iter(fields))
+                Value::Object(fields.collect::<Map<_, _>>())
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Policies from a text: what `--policy` reads.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -127,7 +128,7 @@ fn plainly(error: &DecodeError) -> String {
         });
         message = format!("unknown field `{unknown}`");
         if let Some(near) = near.filter(|near| strsim::jaro_winkler(unknown, near) > 0.8) {
-            message += &format!("; did you mean `{near}`?");
+            let _ = write!(message, "; did you mean `{near}`?");
         }
     }
     if error.path.is_empty() { message } else { format!("{}: {message}", error.path) }

@@ -1,6 +1,5 @@
 //! Decoding a tree into types, by serde. Strings are borrowed from the text.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::value::BorrowedStrDeserializer;
@@ -54,7 +53,7 @@ impl serde::de::Error for DecodeError {
     }
 }
 
-impl<'t> Node<'t> {
+impl Node<'_> {
     fn unexpected(&self) -> Unexpected<'_> {
         match &self.content {
             Content::List(_) => Unexpected::Seq,
@@ -233,6 +232,6 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
 }
 
 /// A key as a path writes it.
-fn step(key: &Cow<'_, str>) -> String {
-    if key.contains(['.', '[', ']', '/']) { format!("[\"{key}\"]") } else { key.to_string() }
+fn step(key: &str) -> String {
+    if key.contains(['.', '[', ']', '/']) { format!("[\"{key}\"]") } else { key.to_owned() }
 }

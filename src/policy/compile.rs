@@ -1,5 +1,6 @@
 //! A policy's spec, compiled: checks with their parameters, and what weighs and excuses their findings.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -26,7 +27,12 @@ pub struct Policy {
     pub(super) spec_checks: Vec<Enabled<SpecCheck>>,
     pub(super) status_checks: Vec<Enabled<StatusCheck>>,
     severity_overrides: BTreeMap<String, Severity>,
+    /// The validations' names, each with its own severity.
+    validations: Vec<(String, Option<Severity>)>,
 }
+
+/// The rule whose checks the policy itself names.
+const VALIDATIONS: &str = "validations";
 
 /// The namespaces a policy judges.
 #[derive(Clone, Debug)]
@@ -150,6 +156,12 @@ impl Policy {
             spec_checks,
             status_checks,
             severity_overrides,
+            validations: spec
+                .validations
+                .iter()
+                .flatten()
+                .map(|it| (it.name.clone(), it.severity))
+                .collect(),
         })
     }
 
@@ -188,7 +200,13 @@ impl Policy {
     pub fn weight_of(&self, rule: &Rule) -> Option<Severity> {
         let on = self.spec_checks.iter().any(|it| it.rule.id == rule.id)
             || self.status_checks.iter().any(|it| it.rule.id == rule.id);
-        on.then(|| self.severity_overrides.get(rule.id).copied().unwrap_or(rule.severity))
+        let of_check = |check: Option<Cow<'static, str>>, severity| {
+            self.severity(rule, &Breach { check, severity, ..Breach::default() })
+        };
+        let known = rule.checks.iter().map(|check| of_check(Some(Cow::Borrowed(check)), None));
+        let own = self.validations.iter().filter(|_| rule.id == VALIDATIONS);
+        let own = own.map(|(name, severity)| of_check(Some(Cow::Owned(name.clone())), *severity));
+        on.then(|| known.chain(own).min().unwrap_or_else(|| of_check(None, None)))
     }
 }
 
@@ -201,13 +219,13 @@ pub(super) fn known_id(spec: &DevOpsPolicySpec, id: &str) -> Result<(), String> 
     let Some(check) = check else { return Ok(()) };
     let validations = spec.validations.iter().flatten().map(|it| it.name.as_str());
     let mut checks: Vec<&str> = found.checks.to_vec();
-    if found.id == "validations" {
+    if found.id == VALIDATIONS {
         checks.extend(validations);
     }
     if checks.contains(&check) {
         return Ok(());
     }
-    Err(if checks.is_empty() && found.id != "validations" {
+    Err(if checks.is_empty() && found.id != VALIDATIONS {
         format!("{rule} is one check; write {rule:?}")
     } else {
         let known = if checks.is_empty() { "none".to_owned() } else { checks.join(", ") };

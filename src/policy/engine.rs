@@ -190,6 +190,24 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_weighs_as_much_as_the_worst_that_it_can_find() {
+        let validation = |name: &str, severity: &str| json!({"name": name, "expression": "true", "message": "m", "severity": severity});
+        let weight = |spec: &Value, id: &str| {
+            let rule = super::super::registry::find(id).unwrap();
+            policy("p", spec).weight_of(rule).map(Severity::as_str)
+        };
+        let own = json!({"validations": [validation("a", "low"), validation("b", "high")]});
+        assert_eq!(weight(&own, "validations"), Some("high"));
+        assert_eq!(weight(&own, "podSecurity"), None);
+        let standard =
+            |overrides: Value| json!({"podSecurity": "baseline", "severityOverrides": overrides});
+        assert_eq!(weight(&standard(json!({})), "podSecurity"), Some("high"));
+        assert_eq!(weight(&standard(json!({"podSecurity": "low"})), "podSecurity"), Some("low"));
+        let one = json!({"podSecurity": "low", "podSecurity/privileged": "critical"});
+        assert_eq!(weight(&standard(one), "podSecurity"), Some("critical"));
+    }
+
+    #[test]
     fn ids_that_name_nothing_refuse_the_policy() {
         let refused = |spec: &Value| {
             let spec = serde_json::from_value(spec.clone()).unwrap();

@@ -89,7 +89,9 @@ pub fn warnings(decision: &Decision<'_>) -> Vec<String> {
 fn warning(finding: &Finding<'_>) -> String {
     let breach = &finding.breach;
     let container = breach.container.as_deref().map(|name| format!(" {}", clip(name)));
-    let field = breach.path.rsplit('.').next().unwrap_or(&breach.path);
+    // A key in brackets has dots of its own.
+    let named = breach.path.split("[\"").next().unwrap_or_default();
+    let field = breach.path.get(named.rfind('.').map_or(0, |dot| dot + 1)..).unwrap_or_default();
     let gap = if field.is_empty() { "" } else { " " };
     let text = format!(
         "podgate: {} ({}){}: {field}{gap}{}",
@@ -177,6 +179,20 @@ mod tests {
         podgate: forbidLatestTag (high) c3: image is "nginx" (no tag means :latest)
         podgate: and 8 more: podgate scan
         "#);
+    }
+
+    #[test]
+    fn a_warning_names_a_key_whole() {
+        let spec = DevOpsPolicySpec {
+            enforcement_mode: Some(EnforcementMode::Warn),
+            required_labels: serde_json::from_str(r#"[{"key":"app.kubernetes.io/name"}]"#).unwrap(),
+            ..DevOpsPolicySpec::default()
+        };
+        let scope = Scope::Namespace("shop".to_owned());
+        let policy = Policy::compile(scope, "baseline".to_owned(), &spec).unwrap();
+        let json = deployment("cart", r#"{"name":"web","image":"nginx"}"#);
+        let lines = with_decision(vec![policy], &json, |_, decision| warnings(decision));
+        insta::assert_snapshot!(lines.join("\n"), @r#"podgate: requiredLabels (low): labels["app.kubernetes.io/name"] is missing"#);
     }
 
     #[test]

@@ -5,16 +5,17 @@
 //! where its kind is not known beforehand. That works because no field of a
 //! `PodSpec` shares its name with a field of a workload's spec.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 mod security;
+mod text;
 mod volume;
 
 pub use security::{Capabilities, Handler, Lifecycle, Os, Profile, SecurityContext};
+pub use text::{QuantityText, Text};
 pub use volume::Volume;
 
 /// A pod, or an object that holds a pod template.
@@ -197,20 +198,21 @@ pub struct Container<'a> {
     pub image: Text<'a>,
     #[serde(borrow)]
     pub restart_policy: Text<'a>,
+    // Boxed, so that a container which has none of it stays small.
     #[serde(borrow)]
-    pub liveness_probe: Option<Handler<'a>>,
+    pub liveness_probe: Option<Box<Handler<'a>>>,
     #[serde(borrow)]
-    pub readiness_probe: Option<Handler<'a>>,
+    pub readiness_probe: Option<Box<Handler<'a>>>,
     #[serde(borrow)]
-    pub startup_probe: Option<Handler<'a>>,
+    pub startup_probe: Option<Box<Handler<'a>>>,
     #[serde(borrow)]
-    pub lifecycle: Option<Lifecycle<'a>>,
+    pub lifecycle: Option<Box<Lifecycle<'a>>>,
     #[serde(borrow)]
     pub ports: Option<Vec<Port<'a>>>,
     #[serde(borrow)]
     pub resources: Option<Resources<'a>>,
     #[serde(borrow)]
-    pub security_context: Option<SecurityContext<'a>>,
+    pub security_context: Option<Box<SecurityContext<'a>>>,
 }
 
 /// A container's resources, or the whole pod's (KEP-2837).
@@ -242,83 +244,4 @@ pub struct Port<'a> {
     pub host_port: Option<i32>,
     #[serde(borrow)]
     pub protocol: Text<'a>,
-}
-
-/// A string that borrows from its input unless that input needed unescaping.
-/// A JSON null reads as empty, as it does in the API server.
-#[derive(Debug, Default)]
-pub struct Text<'a>(Cow<'a, str>);
-
-impl std::ops::Deref for Text<'_> {
-    type Target = str;
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_option(TextVisitor).map(Text)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Cow<'de, str>;
-
-    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str("a string")
-    }
-    fn visit_none<E>(self) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(""))
-    }
-    fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<Self::Value, D::Error> {
-        inner.deserialize_str(self)
-    }
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-        Ok(Cow::Borrowed(text))
-    }
-    fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-        Ok(Cow::Owned(text.to_owned()))
-    }
-}
-
-/// A quantity, which a manifest may also write as a number.
-#[derive(Debug)]
-pub struct QuantityText<'a>(Cow<'a, str>);
-
-impl std::ops::Deref for QuantityText<'_> {
-    type Target = str;
-    fn deref(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for QuantityText<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct QuantityVisitor;
-        impl<'de> Visitor<'de> for QuantityVisitor {
-            type Value = Cow<'de, str>;
-            fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
-                f.write_str("a quantity, such as 100m or 128Mi")
-            }
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Cow::Borrowed(text))
-            }
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Cow::Owned(text.to_owned()))
-            }
-            fn visit_u64<E>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(Cow::Owned(number.to_string()))
-            }
-            fn visit_i64<E>(self, number: i64) -> Result<Self::Value, E> {
-                Ok(Cow::Owned(number.to_string()))
-            }
-            fn visit_f64<E>(self, number: f64) -> Result<Self::Value, E> {
-                Ok(Cow::Owned(number.to_string()))
-            }
-        }
-        deserializer.deserialize_any(QuantityVisitor).map(QuantityText)
-    }
 }

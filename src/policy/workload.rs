@@ -155,22 +155,21 @@ impl<'a> Subject<'a> {
     pub fn of(kind: Kind, object: &'a Object<'a>) -> Result<Self, NoPod> {
         let path = kind.names().spec_path;
         let template = |spec: &'a Option<Spec<'a>>| spec.as_ref()?.template.as_deref();
+        let template = match kind {
+            Kind::Pod => None,
+            Kind::PodTemplate => object.template.as_ref(),
+            Kind::CronJob => {
+                let job = object.spec.as_ref().and_then(|spec| spec.job_template.as_ref());
+                job.and_then(|job| template(&job.spec))
+            }
+            _ => template(&object.spec),
+        };
         let (metadata, spec) = match kind {
             Kind::Pod => (object.metadata.as_ref(), object.spec.as_ref()),
-            _ => {
-                let template = match kind {
-                    Kind::PodTemplate => object.template.as_ref(),
-                    Kind::CronJob => {
-                        let job = object.spec.as_ref().and_then(|spec| spec.job_template.as_ref());
-                        job.and_then(|job| template(&job.spec))
-                    }
-                    _ => template(&object.spec),
-                };
-                (
-                    template.and_then(|it| it.metadata.as_ref()),
-                    template.and_then(|it| it.spec.as_ref()),
-                )
-            }
+            _ => (
+                template.and_then(|it| it.metadata.as_ref()),
+                template.and_then(|it| it.spec.as_ref()),
+            ),
         };
         let spec = spec.ok_or(NoPod::NoSpec(path))?;
         if spec.containers.as_ref().is_none_or(Vec::is_empty) {

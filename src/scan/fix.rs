@@ -51,29 +51,30 @@ pub fn fix(judge: &Judge<'_>, file: &str, text: &str) -> Fixed {
             Ok(manifest) => manifest,
             Err(error) => return fixed.faults.push(fault(error.at, error.message)),
         };
-        let mut plan = Planned {
+        let mut object = Planned {
             expected: manifest.node.to_json(),
             edits: Vec::new(),
             patch: None,
             line: format!("{file}:{}", manifest.node.at),
         };
         let judged = judge.workload(&manifest, |found| {
-            let fixes: Vec<_> =
+            let safe: Vec<_> =
                 found.findings.iter().filter_map(|it| it.breach.fix.as_ref()).collect();
             fixed.violations += found.findings.len();
-            fixed.left += found.findings.len() - fixes.len();
-            let operations = patch::operations(&plan.expected, fixes);
+            fixed.left += found.findings.len() - safe.len();
+            let operations = patch::operations(&object.expected, safe);
             let Some(edits) = edit::edits(text, &manifest.node, &operations) else {
                 let message =
                     "an alias stands for what should change; it is left as it was".to_owned();
                 return fixed.faults.push(fault(manifest.node.at, message));
             };
-            if operations.is_empty() || json_patch::patch(&mut plan.expected, &operations).is_err()
+            if operations.is_empty()
+                || json_patch::patch(&mut object.expected, &operations).is_err()
             {
                 return;
             }
-            plan.edits = edits;
-            plan.patch = Some(ObjectPatch {
+            object.edits = edits;
+            object.patch = Some(ObjectPatch {
                 kind: manifest.kind.clone(),
                 namespace: found.subject.namespace.map(str::to_owned),
                 name: found.subject.metadata.map(|it| it.name.to_string()).unwrap_or_default(),
@@ -83,7 +84,7 @@ pub fn fix(judge: &Judge<'_>, file: &str, text: &str) -> Fixed {
         if let Err((at, message)) = judged {
             fixed.faults.push(fault(at, message));
         }
-        planned.push(plan);
+        planned.push(object);
     });
     put_in_place(text, planned, &mut fixed);
     fixed

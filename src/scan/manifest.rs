@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::report::{Fault, FaultKind, Violation};
 use crate::manifests::documents::{self, Object as Manifest};
@@ -151,7 +152,7 @@ impl Found<'_, '_> {
 fn tell(file: &str, found: &Found<'_, '_>) -> Vec<Violation> {
     let Found { manifest, subject, findings, assumed, .. } = found;
     let fixable = findings.iter().any(|finding| finding.breach.fix.is_some());
-    let json = fixable.then(|| manifest.node.to_json()).unwrap_or_default();
+    let json = if fixable { manifest.node.to_json() } else { Value::Null };
     let (name, generate_name) =
         subject.metadata.map_or(("", ""), |metadata| (&*metadata.name, &*metadata.generate_name));
     let name = if name.is_empty() { format!("{generate_name}*") } else { name.to_owned() };

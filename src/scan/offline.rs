@@ -142,7 +142,9 @@ fn report(judged: Vec<Judged>, set: &PolicySet) -> Report {
     let mut loss = Loss::default();
     for (namespace, workloads) in &namespaces {
         let mut tally = Tally::default();
-        workloads.values().for_each(|workload| tally.add(workload));
+        for workload in workloads.values() {
+            tally.add(workload);
+        }
         let plan = set.covering(namespace.as_deref()).unwrap_or_else(|unknown| unknown.assumed);
         let weights = Weights::offline(plan.policies().iter().map(AsRef::as_ref));
         loss.add(&tally, &weights);

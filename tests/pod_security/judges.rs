@@ -9,8 +9,10 @@ use podgate::api::DevOpsPolicySpec;
 use podgate::policy::compile::{Policy, Scope, Selection};
 use podgate::policy::engine;
 use podgate::policy::object::Object;
+use podgate::policy::patch;
 use podgate::policy::policy_set::PolicySet;
 use podgate::policy::registry;
+use podgate::policy::rule::Breach;
 use podgate::policy::workload::{Kind, Subject};
 use regex::Regex;
 use serde_json::{Value, json};
@@ -142,19 +144,31 @@ impl Podgate {
     }
 
     pub fn verdict(&self, level: &str, pod: &Value) -> Verdict {
-        let json = pod.to_string();
-        let object: Object = serde_json::from_str(&json).unwrap();
-        let subject = Subject::of(Kind::Pod, &object).unwrap();
-        let set = &self.0[usize::from(level == "restricted")];
-        let judgement = engine::judge(set.covering(None).unwrap(), &subject, Timestamp::UNIX_EPOCH);
         let mut verdict = Verdict::default();
-        for finding in judgement.violations {
-            let breach = &finding.breach;
+        for breach in self.breaches(level, pod) {
             let check = breach.check.as_deref().unwrap();
             let id = checks().find(|id| *id == check).expect("the check is in the catalogue");
             verdict.0.entry(id).or_default().extend(breach.container.clone());
         }
         verdict
+    }
+
+    /// The pod with all that podgate would add to it; `None` if that is nothing.
+    pub fn fixed(&self, pod: &Value) -> Option<Value> {
+        let breaches = self.breaches("restricted", pod);
+        let operations = patch::operations(pod, breaches.iter().filter_map(|it| it.fix.as_ref()));
+        let mut fixed = pod.clone();
+        json_patch::patch(&mut fixed, &operations).unwrap();
+        (!operations.is_empty()).then_some(fixed)
+    }
+
+    fn breaches(&self, level: &str, pod: &Value) -> Vec<Arc<Breach>> {
+        let json = pod.to_string();
+        let object: Object = serde_json::from_str(&json).unwrap();
+        let subject = Subject::of(Kind::Pod, &object).unwrap();
+        let set = &self.0[usize::from(level == "restricted")];
+        let judgement = engine::judge(set.covering(None).unwrap(), &subject, Timestamp::UNIX_EPOCH);
+        judgement.violations.into_iter().map(|finding| finding.breach).collect()
     }
 }
 
@@ -186,9 +200,9 @@ impl ApiServer {
                 "pod-security.kubernetes.io/enforce": level,
                 "pod-security.kubernetes.io/enforce-version": "latest",
             });
-            let patch = json!({"metadata": {"labels": labels}});
+            let labelled = json!({"metadata": {"labels": labels}});
             let path = format!("/api/v1/namespaces/{level}");
-            server.send("PATCH", &path, &patch).await.unwrap();
+            server.send("PATCH", &path, &labelled).await.unwrap();
         }
         server
     }
@@ -239,8 +253,8 @@ impl ApiServer {
             None => self.send("POST", &format!("{pods}?{QUERY}"), submitted).await,
             Some(base) => {
                 let path = format!("{pods}/{}/ephemeralcontainers?{QUERY}", name_of(base));
-                let patch = json!({"spec": {"ephemeralContainers": [submitted]}});
-                self.send("PATCH", &path, &patch).await
+                let debugged = json!({"spec": {"ephemeralContainers": [submitted]}});
+                self.send("PATCH", &path, &debugged).await
             }
         }
     }

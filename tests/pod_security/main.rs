@@ -36,6 +36,8 @@ struct Outcome {
     failed: BTreeSet<&'static str>,
     /// Where the judges disagree, one entry for each level and form of the pod.
     disagreements: Vec<String>,
+    /// Whether podgate would add something.
+    fixed: bool,
 }
 
 #[test]
@@ -65,8 +67,13 @@ fn every_pod_gets_the_verdict_of_the_api_servers_own_admission_for_the_same_reas
 
 /// Has a case judged by both; `base` is the running pod that it is a debug container for.
 async fn judge(server: &ApiServer, podgate: &Podgate, base: Option<usize>, case: Case) -> Outcome {
-    let mut outcome =
-        Outcome { case, valid: false, failed: BTreeSet::new(), disagreements: Vec::new() };
+    let mut outcome = Outcome {
+        case,
+        valid: false,
+        failed: BTreeSet::new(),
+        disagreements: Vec::new(),
+        fixed: false,
+    };
     let Some((submitted, defaulted)) = server.take(base, &outcome.case.pod).await else {
         return outcome;
     };
@@ -81,6 +88,17 @@ async fn judge(server: &ApiServer, podgate: &Podgate, base: Option<usize>, case:
             }
         }
     }
+    // What podgate adds at creation must leave a pod that the API server takes.
+    if base.is_none()
+        && let Some(fixed) = podgate.fixed(&submitted)
+    {
+        outcome.fixed = true;
+        if server.take(None, &fixed).await.is_none() {
+            outcome
+                .disagreements
+                .push(format!("{}: refused once fixed\n  {fixed}", outcome.case.what));
+        }
+    }
     outcome
 }
 
@@ -92,10 +110,11 @@ fn tell(outcomes: &[Outcome]) {
     let valid: Vec<_> = outcomes.iter().filter(|it| it.valid).collect();
     let disagreements: Vec<_> = valid.iter().flat_map(|it| &it.disagreements).collect();
     println!(
-        "{} pods compared at each of {} levels, as submitted and as defaulted; {} were refused by validation; {} disagreements",
+        "{} pods compared at each of {} levels, as submitted and as defaulted; {} were refused by validation; {} fixed; {} disagreements",
         valid.len(),
         LEVELS.len(),
         outcomes.len() - valid.len(),
+        valid.iter().filter(|it| it.fixed).count(),
         disagreements.len(),
     );
     let first: Vec<_> = disagreements.iter().take(5).map(|it| it.as_str()).collect();

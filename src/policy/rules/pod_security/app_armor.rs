@@ -13,7 +13,7 @@ pub fn profile(subject: &Subject<'_>) -> Vec<Breach> {
         let profile = &*context.settings.app_armor_profile.as_ref()?.r#type;
         (!matches!(profile, "RuntimeDefault" | "Localhost")).then(|| {
             let field = context.field(subject, "appArmorProfile.type");
-            field.is(profile, "remove it, or set it to RuntimeDefault or Localhost")
+            field.says(profile, "remove it, or set it to RuntimeDefault or Localhost")
         })
     });
     let annotations = annotations(subject).into_iter().flat_map(Annotations::apparmor);
@@ -22,7 +22,7 @@ pub fn profile(subject: &Subject<'_>) -> Vec<Breach> {
         (!allowed && !profile.starts_with("localhost/")).then(|| {
             let path = format!("metadata.annotations[\"{}\"]", clip(key));
             let breach = Field::of_pod(subject, &path)
-                .is(profile, "remove it, or set it to runtime/default or localhost/PROFILE");
+                .says(profile, "remove it, or set it to runtime/default or localhost/PROFILE");
             let container = key.strip_prefix(Annotations::APPARMOR_PREFIX).map(str::to_owned);
             Breach { container, ..breach }
         })

@@ -7,6 +7,9 @@ use super::super::super::rule::{Breach, Fix, Place, Role, containers};
 use super::super::super::text::quote;
 use super::super::super::workload::Subject;
 
+/// The most items of one list that are told of. More would help nobody, and a list can have a hundred thousand.
+pub const TOLD: usize = 20;
+
 /// A field of a pod, and the container it belongs to.
 pub struct Field {
     container: Option<String>,
@@ -43,12 +46,12 @@ impl Field {
     }
 
     /// `PATH is "TEXT"; REMEDY`.
-    pub fn is(self, text: &str, remedy: impl Into<String>) -> Breach {
+    pub fn says(self, text: &str, remedy: impl Into<String>) -> Breach {
         self.breach(Some(text), format!("is {}", quote(text)), remedy)
     }
 
     /// `PATH is true; REMEDY`.
-    pub fn is_true(self, remedy: &str) -> Breach {
+    pub fn says_true(self, remedy: &str) -> Breach {
         self.breach(Some("true"), "is true", remedy)
     }
 }
@@ -75,7 +78,7 @@ pub fn contexts<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Context<'a>> 
     let of_pod = subject.spec.security_context.as_ref();
     let of_pod = of_pod.map(|settings| Context { settings, place: None });
     let of_containers = containers(subject.spec).filter_map(|place| {
-        let settings = place.container.security_context.as_ref()?;
+        let settings = place.container.security_context.as_deref()?;
         Some(Context { settings, place: Some(place) })
     });
     of_pod.into_iter().chain(of_containers)

@@ -1,9 +1,9 @@
 //! What a pod shares with its node.
 
 use super::super::super::object::{Container, Handler};
-use super::super::super::rule::{Breach, containers};
+use super::super::super::rule::{Breach, Place, containers};
 use super::super::super::workload::Subject;
-use super::field::{Field, contexts};
+use super::field::{Context, Field, TOLD, contexts};
 
 /// `hostNamespaces`: in the node's own namespaces a pod sees the node's traffic, processes and shared memory.
 pub fn namespaces(subject: &Subject<'_>) -> Vec<Breach> {
@@ -15,7 +15,7 @@ pub fn namespaces(subject: &Subject<'_>) -> Vec<Breach> {
     ];
     let shared = shared.into_iter().filter(|(_, shared)| *shared == Some(true));
     shared
-        .map(|(path, _)| Field::of_pod(subject, path).is_true("remove it, or set it to false"))
+        .map(|(path, _)| Field::of_pod(subject, path).says_true("remove it, or set it to false"))
         .collect()
 }
 
@@ -23,26 +23,31 @@ pub fn namespaces(subject: &Subject<'_>) -> Vec<Breach> {
 /// `hostNetwork`, the API server gives every port that has none the `hostPort` it listens on: a template is judged as its
 /// pods will be.
 pub fn ports(subject: &Subject<'_>) -> Vec<Breach> {
+    let of_container = |place| of_container_ports(subject, place).take(TOLD).collect::<Vec<_>>();
+    containers(subject.spec).flat_map(of_container).collect()
+}
+
+fn of_container_ports<'a>(
+    subject: &'a Subject<'_>,
+    place: Place<'a>,
+) -> impl Iterator<Item = Breach> {
     let host_network = subject.spec.host_network == Some(true);
-    let mut found = Vec::new();
-    for place in containers(subject.spec) {
-        for (index, port) in place.container.ports.iter().flatten().enumerate() {
-            let field = |name: &str| {
-                Field::of_container(subject, &place, &format!("ports[{index}].{name}"))
-            };
-            if let Some(host_port) = port.host_port.filter(|port| *port != 0) {
-                let remedy = "remove it, and reach the pod through a Service";
-                let number = host_port.to_string();
-                found.push(field("hostPort").breach(Some(&number), format!("is {number}"), remedy));
-            } else if host_network && port.container_port != 0 {
-                let number = port.container_port.to_string();
-                let problem = format!("is {number}, which hostNetwork makes a port of the node");
-                let remedy = "remove hostNetwork, and reach the pod through a Service";
-                found.push(field("containerPort").breach(Some(&number), problem, remedy));
-            }
-        }
-    }
-    found
+    place.container.ports.iter().flatten().enumerate().filter_map(move |(index, port)| {
+        let given = port.host_port.filter(|port| *port != 0);
+        let (field, number, why, remedy) = match given {
+            Some(number) => ("hostPort", number, "", "remove it"),
+            None if host_network && port.container_port != 0 => (
+                "containerPort",
+                port.container_port,
+                ", which hostNetwork makes a port of the node",
+                "remove hostNetwork",
+            ),
+            None => return None,
+        };
+        let field = Field::of_container(subject, &place, &format!("ports[{index}].{field}"));
+        let remedy = format!("{remedy}, and reach the pod through a Service");
+        Some(field.breach(Some(&number.to_string()), format!("is {number}{why}"), remedy))
+    })
 }
 
 /// `hostProbesAndHostLifecycle`: the kubelet asks from the node's network, so a host of the pod's choice would let it
@@ -58,7 +63,7 @@ pub fn probes_and_lifecycle(subject: &Subject<'_>) -> Vec<Breach> {
                     let path = format!("{name}.{protocol}.host");
                     let field = Field::of_container(subject, &place, &path);
                     let remedy = "remove it: without a host, the container itself is asked";
-                    found.push(field.is(&endpoint.host, remedy));
+                    found.push(field.says(&endpoint.host, remedy));
                 }
             }
         }
@@ -70,11 +75,11 @@ pub fn probes_and_lifecycle(subject: &Subject<'_>) -> Vec<Breach> {
 fn handlers<'a>(
     container: &'a Container<'a>,
 ) -> impl Iterator<Item = (&'static str, &'a Handler<'a>)> {
-    let hooks = container.lifecycle.as_ref();
+    let hooks = container.lifecycle.as_deref();
     let all = [
-        ("livenessProbe", container.liveness_probe.as_ref()),
-        ("readinessProbe", container.readiness_probe.as_ref()),
-        ("startupProbe", container.startup_probe.as_ref()),
+        ("livenessProbe", container.liveness_probe.as_deref()),
+        ("readinessProbe", container.readiness_probe.as_deref()),
+        ("startupProbe", container.startup_probe.as_deref()),
         ("lifecycle.postStart", hooks.and_then(|it| it.post_start.as_ref())),
         ("lifecycle.preStop", hooks.and_then(|it| it.pre_stop.as_ref())),
     ];
@@ -83,7 +88,7 @@ fn handlers<'a>(
 
 /// `windowsHostProcess`: such a container is a process of the node.
 pub fn windows_process(subject: &Subject<'_>) -> Vec<Breach> {
-    let is_process = |context: &super::field::Context<'_>| {
+    let is_process = |context: &Context<'_>| {
         let options = context.settings.windows_options.as_ref();
         options.is_some_and(|options| options.host_process == Some(true))
     };
@@ -91,7 +96,7 @@ pub fn windows_process(subject: &Subject<'_>) -> Vec<Breach> {
         .filter(is_process)
         .map(|context| {
             let field = context.field(subject, "windowsOptions.hostProcess");
-            field.is_true("remove it, or set it to false")
+            field.says_true("remove it, or set it to false")
         })
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use super::super::super::rule::{Breach, containers};
 use super::super::super::workload::Subject;
-use super::field::Field;
+use super::field::{Field, TOLD};
 use super::has_user_namespace;
 
 /// Those that reach no further than the pod.
@@ -37,10 +37,10 @@ pub fn proc_mount_restricted(subject: &Subject<'_>) -> Vec<Breach> {
 
 fn proc_mount(subject: &Subject<'_>, remedy: &str) -> Vec<Breach> {
     let other = containers(subject.spec).filter_map(|place| {
-        let context = place.container.security_context.as_ref()?;
+        let context = place.container.security_context.as_deref()?;
         let proc_mount = context.proc_mount.as_deref().filter(|it| *it != "Default")?;
         let field = Field::of_container(subject, &place, "securityContext.procMount");
-        Some(field.is(proc_mount, remedy))
+        Some(field.says(proc_mount, remedy))
     });
     other.collect()
 }
@@ -50,11 +50,12 @@ fn proc_mount(subject: &Subject<'_>, remedy: &str) -> Vec<Breach> {
 pub fn sysctls(subject: &Subject<'_>) -> Vec<Breach> {
     let context = subject.spec.security_context.as_ref();
     let given = context.and_then(|it| it.sysctls.as_deref()).unwrap_or_default();
-    let reaching = given.iter().enumerate().filter(|(_, it)| !SAFE_SYSCTLS.contains(&&*it.name));
+    let reaching =
+        given.iter().enumerate().filter(|(_, it)| !SAFE_SYSCTLS.contains(&&*it.name)).take(TOLD);
     let breach = reaching.map(|(index, sysctl)| {
         let path = format!("spec.securityContext.sysctls[{index}].name");
         let remedy = "remove it: it reaches beyond the pod (podgate explain podSecurity lists those that do not)";
-        Field::of_pod(subject, &path).is(&sysctl.name, remedy)
+        Field::of_pod(subject, &path).says(&sysctl.name, remedy)
     });
     breach.collect()
 }

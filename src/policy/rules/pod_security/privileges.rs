@@ -11,10 +11,10 @@ use super::is_windows;
 /// `privileged`: such a container has every capability and every device of the node.
 pub fn privileged(subject: &Subject<'_>) -> Vec<Breach> {
     let privileged = containers(subject.spec).filter_map(|place| {
-        let context = place.container.security_context.as_ref()?;
+        let context = place.container.security_context.as_deref()?;
         (context.privileged == Some(true)).then(|| {
             let field = Field::of_container(subject, &place, "securityContext.privileged");
-            field.is_true("remove it, or set it to false")
+            field.says_true("remove it, or set it to false")
         })
     });
     privileged.collect()
@@ -28,11 +28,11 @@ pub fn escalation(subject: &Subject<'_>) -> Vec<Breach> {
         return Vec::new();
     }
     let allowing = containers(subject.spec).filter_map(|place| {
-        let context = place.container.security_context.as_ref();
+        let context = place.container.security_context.as_deref();
         let field = || Field::of_container(subject, &place, PATH);
         match context.and_then(|it| it.allow_privilege_escalation) {
             Some(false) => None,
-            Some(true) => Some(field().is_true("set it to false")),
+            Some(true) => Some(field().says_true("set it to false")),
             None => {
                 let may_be_false = !context.is_some_and(needs_escalation);
                 let fix = may_be_false.then(|| fix(subject, &place, PATH, json!(false))).flatten();

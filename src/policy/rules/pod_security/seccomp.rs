@@ -23,7 +23,7 @@ pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
     // Where the pod's own profile is at fault, mending it mends the containers too.
     let of_pod = subject.spec.security_context.as_ref().and_then(profile);
     let without = containers(subject.spec).filter(|place| {
-        of_pod.is_none() && place.container.security_context.as_ref().and_then(profile).is_none()
+        of_pod.is_none() && place.container.security_context.as_deref().and_then(profile).is_none()
     });
     unconfined.chain(without.map(|place| missing(subject, &place))).collect()
 }
@@ -36,7 +36,7 @@ fn unconfined(subject: &Subject<'_>, remedy: &'static str) -> impl Iterator<Item
     contexts(subject).filter_map(move |context| {
         let profile = profile(context.settings)?;
         (!matches!(profile, "RuntimeDefault" | "Localhost"))
-            .then(|| context.field(subject, "seccompProfile.type").is(profile, remedy))
+            .then(|| context.field(subject, "seccompProfile.type").says(profile, remedy))
     })
 }
 

@@ -18,12 +18,12 @@ pub fn non_root(subject: &Subject<'_>) -> Vec<Breach> {
             field.breach(Some("false"), "is false", "set it to true")
         });
     // Where the pod's own field is false, mending it mends the containers too.
-    let given = |context: &Option<SecurityContext<'_>>| {
-        context.as_ref().is_some_and(|it| it.run_as_non_root.is_some())
+    let given = |context: Option<&SecurityContext<'_>>| {
+        context.is_some_and(|it| it.run_as_non_root.is_some())
     };
-    let without = containers(subject.spec).filter(|place| {
-        !given(&subject.spec.security_context) && !given(&place.container.security_context)
-    });
+    let of_pod = given(subject.spec.security_context.as_ref());
+    let without = containers(subject.spec)
+        .filter(|place| !of_pod && !given(place.container.security_context.as_deref()));
     let missing = without.map(|place| {
         let remedy = "set it to true, here or once in the pod's securityContext, for an image whose user is not root";
         let field = Field::of_container(subject, &place, "securityContext.runAsNonRoot");

@@ -4,7 +4,7 @@ use super::super::super::object::Volume;
 use super::super::super::rule::Breach;
 use super::super::super::text::{clip, quote};
 use super::super::super::workload::Subject;
-use super::field::Field;
+use super::field::{Field, TOLD};
 
 /// Those that restricted allows: they come from the cluster's API, from a driver, or die with the pod.
 const ALLOWED: [&str; 9] = [
@@ -28,22 +28,23 @@ pub fn host_path(subject: &Subject<'_>) -> Vec<Breach> {
         let field = Field::of_pod(subject, &format!("spec.volumes[{index}].hostPath"));
         Some(field.breach(Some(path), problem, remedy))
     });
-    folders.collect()
+    folders.take(TOLD).collect()
 }
 
 /// `restrictedVolumes`: no folder of the node, and no storage that a pod names by itself where a claim could be checked.
 /// A kind that podgate does not know is not allowed.
 pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
-    let mut found = Vec::new();
-    for (index, volume) in volumes(subject) {
-        for source in volume.sources.iter().filter(|source| !ALLOWED.contains(&&***source)) {
-            let problem = format!("is a kind restricted forbids (volume {})", quote(&volume.name));
-            let remedy = format!("use one of {}", ALLOWED.join(", "));
-            let path = format!("spec.volumes[{index}].{}", clip(source));
-            found.push(Field::of_pod(subject, &path).breach(Some(source), problem, remedy));
-        }
-    }
-    found
+    let sources = volumes(subject).flat_map(|(index, volume)| {
+        volume.sources.iter().map(move |source| (index, &*volume.name, &**source))
+    });
+    let forbidden = sources.filter(|(_, _, source)| !ALLOWED.contains(source)).take(TOLD);
+    let breaches = forbidden.map(|(index, name, source)| {
+        let problem = format!("is a kind restricted forbids (volume {})", quote(name));
+        let remedy = format!("use one of {}", ALLOWED.join(", "));
+        let path = format!("spec.volumes[{index}].{}", clip(source));
+        Field::of_pod(subject, &path).breach(Some(source), problem, remedy)
+    });
+    breaches.collect()
 }
 
 fn volumes<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (usize, &'a Volume<'a>)> {
