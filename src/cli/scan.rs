@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -50,12 +51,10 @@ impl ScanArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let policies = self.manifests.policies()?;
         let (inputs, unread) = self.manifests.inputs();
-        let progress = Progress::new(&inputs);
         let namespace = self.manifests.namespace.as_deref();
-        let mut report = offline::scan(&inputs, policies, namespace, Timestamp::now(), &|bytes| {
-            progress.add(bytes);
+        let mut report = with_progress(&inputs, |progress| {
+            offline::scan(&inputs, policies, namespace, Timestamp::now(), progress)
         });
-        progress.bar.finish_and_clear();
         report.faults.splice(0..0, unread);
         let color = self.output_file.is_none() && self.color.enabled();
         let text = formats::render(self.output, &report, color)?;
@@ -70,32 +69,27 @@ impl ScanArgs {
     }
 }
 
-/// A bar on a terminal's stderr, for a scan that takes its time.
-struct Progress {
-    bar: ProgressBar,
-    started: Instant,
-    shown: Mutex<bool>,
-}
-
-impl Progress {
-    fn new(inputs: &[Input]) -> Self {
-        let bytes = inputs.iter().map(Input::size).sum();
-        let bar = ProgressBar::with_draw_target(Some(bytes), ProgressDrawTarget::hidden());
-        if let Ok(style) =
-            ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}, {eta} left")
-        {
-            bar.set_style(style);
-        }
-        Self { bar, started: Instant::now(), shown: Mutex::new(false) }
+/// Shows on a terminal's stderr how far the work is, if it takes its time. The work tells the bytes that are done.
+fn with_progress<T>(inputs: &[Input], work: impl FnOnce(&(dyn Fn(u64) + Sync)) -> T) -> T {
+    let bar = ProgressBar::hidden();
+    bar.set_length(inputs.iter().map(Input::size).sum());
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {bytes} of {total_bytes}") {
+        bar.set_style(style);
     }
-
-    fn add(&self, bytes: u64) {
-        self.bar.inc(bytes);
-        if self.started.elapsed() > PATIENCE
-            && let Ok(mut shown) = self.shown.lock()
-            && !std::mem::replace(&mut *shown, true)
-        {
-            self.bar.set_draw_target(ProgressDrawTarget::stderr());
-        }
-    }
+    let (working, over) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        let shown = &bar;
+        scope.spawn(move || {
+            if over.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                // It draws nothing where stderr is no terminal.
+                shown.set_draw_target(ProgressDrawTarget::stderr());
+                shown.tick();
+                let _ = over.recv();
+                shown.finish_and_clear();
+            }
+        });
+        let result = work(&|bytes| bar.inc(bytes));
+        drop(working);
+        result
+    })
 }
