@@ -255,20 +255,6 @@ fn what_cannot_be_judged_is_an_http_error_that_says_why_and_never_an_answer() {
             "request.object",
         ),
         ("200 deep lists", deep("[", "]").into_bytes(), 400, "not an AdmissionReview"),
-        (
-            "200 deep templates",
-            text.replacen(
-                "\"spec\":{",
-                &format!(
-                    "\"spec\":{{\"template\":{},",
-                    deep("{\"spec\":{\"template\":", "}}").replace(":}", ":null}")
-                ),
-                1,
-            )
-            .into_bytes(),
-            400,
-            "recursion limit",
-        ),
     ];
     for (what, body, status, why) in cases {
         let (got, answer) = standalone.podgate.post("application/json", &body);
@@ -279,23 +265,28 @@ fn what_cannot_be_judged_is_an_http_error_that_says_why_and_never_an_answer() {
     let errors = standalone.podgate.metric(
         r#"podgate_admission_reviews_total{decision="error",kind="other",operation="other",webhook="validate"}"#,
     );
-    assert_eq!(errors, Some(28.0));
+    assert_eq!(errors, Some(27.0));
 }
 
 #[test]
 fn a_field_that_no_rule_reads_is_skipped_whatever_it_holds() {
     let standalone = Standalone::enforcing();
-    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
-    let judged = |image: &str| {
+    let lists = format!("\"unread\":{}{},", "[".repeat(200), "]".repeat(200));
+    // A template in a template holds no pod; types that nest like it must not end the stack.
+    let template = "\"template\":{\"spec\":{";
+    let templates = format!("{}{},", template.repeat(200), "}}".repeat(200));
+    let judged = |image: &str, deep: &str| {
         let review = review::create("shop", &workload(Kind::Pod, pod(image))).to_string();
-        let body = review.replacen("\"spec\":{", &format!("\"spec\":{{\"unread\":{deep},"), 1);
+        let body = review.replacen("\"spec\":{", &format!("\"spec\":{{{deep}"), 1);
         assert_ne!(body, review);
         let (status, answer) = standalone.podgate.post("application/json", body.as_bytes());
         assert_eq!(status, 200, "{answer}");
         serde_json::from_str::<Value>(&answer).unwrap()["response"]["allowed"].take()
     };
-    assert_eq!(judged("nginx"), false);
-    assert_eq!(judged("nginx:1.29"), true);
+    for deep in [lists, templates] {
+        assert_eq!(judged("nginx", &deep), false);
+        assert_eq!(judged("nginx:1.29", &deep), true);
+    }
 }
 
 #[test]
@@ -345,7 +336,7 @@ fn a_changed_file_comes_into_force_and_a_broken_one_keeps_the_last_good_policies
     standalone.write(&policy("baseline", None, "forbidLatestTag: often"));
     let error = standalone.podgate.logs("policies not reloaded; the last good ones stay in force");
     let text = error["error"].as_str().unwrap();
-    assert!(text.contains("policy.yaml:4:25: expected true or false"), "{text}");
+    assert!(text.contains("policy.yaml:4:25: spec.forbidLatestTag: invalid type"), "{text}");
     assert!(standalone.denies("nginx"));
     eventually("the metric to say so", || match standalone.podgate.metric(state) {
         Some(0.0) => Ok(()),
@@ -428,10 +419,14 @@ fn refused_policy(text: &str) -> (i32, String, PathBuf) {
 fn a_faulty_policy_file_is_named_with_line_and_column_and_nothing_starts() {
     let twice = policy("same", None, "") + "---\n" + &policy("same", None, "");
     for (text, place, why) in [
-        (policy("a", None, "forbidLatestTags: true"), "4:8", "unknown field `forbidLatestTags`"),
-        (policy("a", None, "maxRestartCount: many"), "4:25", "expected a whole number"),
-        (twice, "8:18", "policy \"same\" is defined twice, first at 3:18"),
-        ("kind: [".to_owned(), "1:7", "expected a string"),
+        (
+            policy("a", None, "forbidLatestTags: true"),
+            "4:8",
+            "spec: unknown field `forbidLatestTags`; did you mean `forbidLatestTag`?",
+        ),
+        (policy("a", None, "maxRestartCount: many"), "4:25", "spec.maxRestartCount: invalid type"),
+        (twice, "8:12", "policy \"same\" is defined twice, first at 3:12"),
+        ("kind: [".to_owned(), "1:7", "it is not YAML: unclosed bracket"),
     ] {
         let (code, line, file) = refused_policy(&text);
         assert_eq!(code, 2, "{line}");
@@ -485,7 +480,7 @@ fn what_stands_in_the_way_is_said_in_one_line_with_the_exit_code() {
         (owned(&["serve", "--kubeconfig", &unreachable, "--context", "other"]), 3, "--context"),
         (owned(&["crd", "install", "--kubeconfig", &unreachable]), 3, "does not answer"),
         (owned(&["serve", "--standalone", "--policy", &absent]), 2, "cannot read"),
-        (owned(&["explain", "forbidLatest"]), 2, "there are: forbidLatestTag"),
+        (owned(&["explain", "forbidLatest"]), 2, "did you mean forbidLatestTag?"),
     ] {
         let words: Vec<_> = args.iter().map(String::as_str).collect();
         let (got, line) = refused(&words);

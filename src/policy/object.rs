@@ -2,8 +2,8 @@
 //! bytes they came in. Everything else is skipped, not stored.
 //!
 //! One type serves every kind, so that an object is decoded in one pass even
-//! where its kind is not known beforehand. That works because no field of a
-//! `PodSpec` shares its name with a field of a workload's spec.
+//! where its kind is not known beforehand ([`Spec`]). That works because no field
+//! of a `PodSpec` shares its name with a field of a workload's spec.
 
 use std::fmt;
 
@@ -11,10 +11,12 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 mod security;
+mod spec;
 mod text;
 mod volume;
 
 pub use security::{Capabilities, Handler, Lifecycle, Os, Profile, SecurityContext};
+pub use spec::{JobSpec, JobTemplate, Spec};
 pub use text::{QuantityText, Text};
 pub use volume::Volume;
 
@@ -143,10 +145,9 @@ impl<'de> Visitor<'de> for PairsVisitor {
     }
 }
 
-/// A `PodSpec`, or the spec of an object that holds a template.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-pub struct Spec<'a> {
+pub struct PodSpec<'a> {
     #[serde(borrow)]
     pub init_containers: Option<Vec<Container<'a>>>,
     #[serde(borrow)]
@@ -172,21 +173,16 @@ pub struct Spec<'a> {
     pub os: Option<Os<'a>>,
     #[serde(borrow)]
     pub node_selector: Option<Pairs<'a>>,
-
-    #[serde(borrow)]
-    pub template: Option<Box<Template<'a>>>,
-    #[serde(borrow)]
-    pub job_template: Option<Box<Template<'a>>>,
 }
 
-/// A `PodTemplateSpec`, or a CronJob's `JobTemplateSpec`.
+/// A `PodTemplateSpec`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Template<'a> {
     #[serde(borrow)]
     pub metadata: Option<Metadata<'a>>,
     #[serde(borrow)]
-    pub spec: Option<Spec<'a>>,
+    pub spec: Option<PodSpec<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

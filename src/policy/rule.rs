@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::api::{DevOpsPolicySpec, Severity};
 
-use super::object::{Container, Spec};
+use super::object::{Container, PodSpec};
 use super::score::Degree;
 use super::workload::Subject;
 
@@ -214,7 +214,7 @@ impl Place<'_> {
 
 /// Every container of a pod, in the order it lists them. All rules use this
 /// iterator, so that no list can be forgotten by one of them.
-pub fn containers<'a>(spec: &'a Spec<'a>) -> impl Iterator<Item = Place<'a>> {
+pub fn containers<'a>(spec: &'a PodSpec<'a>) -> impl Iterator<Item = Place<'a>> {
     let lists = [
         ("initContainers", &spec.init_containers),
         ("containers", &spec.containers),

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::document::Document;
-use super::object::{Annotations, Metadata, Object, Spec};
+use super::object::{Annotations, Metadata, Object, PodSpec};
 
 /// A kind that podgate judges.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -142,7 +142,7 @@ pub struct Subject<'a> {
     /// The pod's metadata: the object's own, or the template's.
     pub pod_metadata: Option<&'a Metadata<'a>>,
     /// The pod's spec.
-    pub spec: &'a Spec<'a>,
+    pub spec: &'a PodSpec<'a>,
     /// The pod as JSON and its namespace's metadata, for rules that read whatever they like.
     pub document: Option<&'a Document>,
 }
@@ -154,18 +154,18 @@ impl<'a> Subject<'a> {
     /// Names the field that the kind cannot do without.
     pub fn of(kind: Kind, object: &'a Object<'a>) -> Result<Self, NoPod> {
         let path = kind.names().spec_path;
-        let template = |spec: &'a Option<Spec<'a>>| spec.as_ref()?.template.as_deref();
+        let own = object.spec.as_ref();
         let template = match kind {
             Kind::Pod => None,
             Kind::PodTemplate => object.template.as_ref(),
             Kind::CronJob => {
-                let job = object.spec.as_ref().and_then(|spec| spec.job_template.as_ref());
-                job.and_then(|job| template(&job.spec))
+                let job = own.and_then(|spec| spec.job_template.as_ref());
+                job.and_then(|job| job.spec.as_ref()?.template.as_ref())
             }
-            _ => template(&object.spec),
+            _ => own.and_then(|spec| spec.template.as_ref()),
         };
         let (metadata, spec) = match kind {
-            Kind::Pod => (object.metadata.as_ref(), object.spec.as_ref()),
+            Kind::Pod => (object.metadata.as_ref(), own.map(|spec| &spec.pod)),
             _ => (
                 template.and_then(|it| it.metadata.as_ref()),
                 template.and_then(|it| it.spec.as_ref()),

@@ -56,7 +56,7 @@ mod volumes;
 
 use std::borrow::Cow;
 
-use super::super::object::Spec;
+use super::super::object::PodSpec;
 use super::super::rule::{Breach, Phase, Rule, examples};
 use super::super::workload::Subject;
 use crate::api::PodSecurityLevel::{self, Baseline, Restricted};
@@ -149,13 +149,13 @@ fn checks_of(level: PodSecurityLevel) -> impl Iterator<Item = &'static Check> {
 }
 
 /// Whether the pod says it is one of Windows, in the one way that the standards heed.
-fn is_windows(spec: &Spec<'_>) -> bool {
+fn is_windows(spec: &PodSpec<'_>) -> bool {
     spec.os.as_ref().is_some_and(|os| &*os.name == "windows")
 }
 
 /// Whether root in the pod is nobody on the node. The API server's admission heeds it without a feature gate from the
 /// standards of 1.35 on.
-fn has_user_namespace(spec: &Spec<'_>) -> bool {
+fn has_user_namespace(spec: &PodSpec<'_>) -> bool {
     spec.host_users == Some(false)
 }
 
