@@ -83,8 +83,9 @@ impl FixArgs {
             FixFormat::Patch => output::json(&patches)?,
         }
         if left > 0 {
+            let verb = if left == 1 { "has" } else { "have" };
             eprintln!(
-                "{left} of {violations} violations have no safe fix; see them with podgate scan"
+                "{left} of {violations} violations {verb} no safe fix; see them with podgate scan"
             );
         }
         manifests::tell(&faults)
