@@ -3,16 +3,19 @@
 //! Imports point one way, and `tests/architecture.rs` holds them to it:
 //!
 //! ```text
-//! cli → runtime → {admission, controller, certs} → policy → api
+//! cli → runtime → {admission, controller, certs, scan} → manifests → policy → api
 //! ```
 //!
 //! The parts in braces do not know each other; [`runtime`] hands them channels.
-//! [`policy`] and [`api`] are pure: no clock, no I/O, no async. [`metrics`],
-//! [`telemetry`] and [`clusters`] are leaves that the shell parts share.
+//! [`manifests`], [`policy`] and [`api`] are pure: no clock, no I/O, no async.
+//! [`metrics`], [`telemetry`] and [`clusters`] are leaves that the shell parts share.
 //!
 //! A review's way in: `admission::server` (TLS, HTTP) → `admission::handler`
 //! → `admission::review` (decode) → `policy::engine` → `policy::decision` →
 //! `policy::message` → `admission::answer` (encode).
+//!
+//! A manifest's: `scan::inputs` (files) → `manifests::documents` (YAML with places) →
+//! `scan::manifest` → `policy::engine` → `scan::report` → `cli::formats`.
 
 pub mod admission;
 pub mod api;

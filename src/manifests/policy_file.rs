@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::documents::{self, Fault, Object};
-use super::node::Position;
+use super::node::{Node, Position};
 use super::value::DecodeError;
 use crate::api::{API_VERSION, ClusterDevOpsPolicySpec, DevOpsPolicySpec};
 use crate::policy::compile::{Policy, Scope, Selection};
@@ -88,9 +88,10 @@ fn policy(object: &Object<'_>) -> Result<PolicyDocument, Fault> {
         );
         return Err(Fault { at: at("apiVersion"), message });
     }
+    let name = object.node.get("metadata").and_then(|it| it.get("name")).and_then(Node::as_str);
     let invalid = |InvalidField { path, message }: InvalidField| Fault {
         at: at(&path),
-        message: format!("{path}: {message}"),
+        message: format!("policy {:?}: {path}: {message}", name.unwrap_or_default()),
     };
     let policy = if object.kind == "ClusterDevOpsPolicy" {
         let Manifest { metadata, spec, .. } = decode::<ClusterDevOpsPolicySpec>(object)?;
@@ -180,9 +181,9 @@ mod tests {
 
     #[test]
     fn a_check_that_cannot_be_made_is_told_where_it_stands() {
-        insta::assert_snapshot!(error(&policy("spec:\n  validations:\n  - name: a\n    message: m\n    expression: object.spec.\n")), @"9:5: spec.validations[0].expression: it is no CEL expression: 1:13: Syntax error: no viable alternative at input '.'");
-        insta::assert_snapshot!(error(&policy("spec:\n  requiredLabels:\n  - {key: a, pattern: '('}\n")), @"7:14: spec.requiredLabels[0].pattern: it is no regular expression: unclosed group");
-        insta::assert_snapshot!(error(&policy("spec:\n  severityOverrides: {forbidLatestTag/x: low}\n")), @r#"6:23: spec.severityOverrides["forbidLatestTag/x"]: forbidLatestTag is one check; write "forbidLatestTag""#);
-        insta::assert_snapshot!(error("apiVersion: devops.stochastic.io/v1\nkind: ClusterDevOpsPolicy\nmetadata: {name: all}\nspec:\n  namespaceSelector: {matchExpressions: [{key: a, operator: Maybe}]}\n"), @"5:3: spec.namespaceSelector: failed to parse value as expression: Invalid expression operator");
+        insta::assert_snapshot!(error(&policy("spec:\n  validations:\n  - name: a\n    message: m\n    expression: object.spec.\n")), @r#"9:5: policy "baseline": spec.validations[0].expression: it is no CEL expression: 1:13: Syntax error: no viable alternative at input '.'"#);
+        insta::assert_snapshot!(error(&policy("spec:\n  requiredLabels:\n  - {key: a, pattern: '('}\n")), @r#"7:14: policy "baseline": spec.requiredLabels[0].pattern: it is no regular expression: unclosed group"#);
+        insta::assert_snapshot!(error(&policy("spec:\n  severityOverrides: {forbidLatestTag/x: low}\n")), @r#"6:23: policy "baseline": spec.severityOverrides["forbidLatestTag/x"]: forbidLatestTag is one check; write "forbidLatestTag""#);
+        insta::assert_snapshot!(error("apiVersion: devops.stochastic.io/v1\nkind: ClusterDevOpsPolicy\nmetadata: {name: all}\nspec:\n  namespaceSelector: {matchExpressions: [{key: a, operator: Maybe}]}\n"), @r#"5:3: policy "all": spec.namespaceSelector: failed to parse value as expression: Invalid expression operator"#);
     }
 }

@@ -7,9 +7,12 @@
 //! 1. [`object::Object`] is decoded: a view of the fields that rules read;
 //! 2. [`workload::Subject::of`] finds the pod template in it;
 //! 3. [`engine::judge`] asks every policy of a [`policy_set::PolicySet`] that
-//!    covers the namespace;
+//!    covers the namespace, and sets apart what the policies exempt;
 //! 4. [`decision::decide`] turns the findings into allow, warn or deny, and
-//!    [`message`] into words.
+//!    [`message`] into words; [`score`] counts them, and [`patch`] mends what can
+//!    be mended.
+//!
+//! Before that, [`compile::Policy`] is made of a spec, on top of its bundle.
 
 pub mod bundles;
 mod cel;
