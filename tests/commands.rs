@@ -147,3 +147,11 @@ fn a_bundle_that_is_none_is_refused_with_those_there_are() {
     let said = refuses(&["policy", "show", "baseline", "--kind", "Policy"]);
     assert!(said.contains("DevOpsPolicy, ClusterDevOpsPolicy"), "{said}");
 }
+
+#[test]
+fn the_readme_shows_what_a_scan_prints() {
+    let output = run(&["scan", "-f", "deploy/samples/workloads/bad-deployment.yaml"]);
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let readme = include_str!("../README.md");
+    assert!(readme.contains(&printed), "README.md has another output than:\n{printed}");
+}
