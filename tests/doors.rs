@@ -18,6 +18,7 @@ use podgate::policy::rule::Phase;
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 use support::binary::{self, Podgate};
+use support::manifests::held_by;
 use support::review;
 
 fn read(path: &Path) -> Value {
@@ -38,24 +39,9 @@ fn objects(pods: &[Value]) -> Vec<Value> {
     let mut objects = Vec::new();
     for pod in pods {
         for kind in Kind::ALL {
-            let name = format!("web-{}", objects.len());
-            let metadata = json!({"name": name, "namespace": "shop"});
-            let names = kind.names();
-            let mut object = match names.spec_path.strip_suffix(".spec") {
-                None => pod.clone(),
-                Some(path) => {
-                    let template = json!({"metadata": pod["metadata"], "spec": pod["spec"]});
-                    path.rsplit('.').fold(template, |inner, field| json!({ field: inner }))
-                }
-            };
-            if kind == Kind::Pod {
-                object["metadata"]["name"] = metadata["name"].clone();
-                object["metadata"]["namespace"] = metadata["namespace"].clone();
-            } else {
-                object["metadata"] = metadata;
-            }
-            object["apiVersion"] = json!(names.api_version());
-            object["kind"] = json!(names.kind);
+            let mut object = held_by(kind, pod);
+            object["metadata"]["name"] = json!(format!("web-{}", objects.len()));
+            object["metadata"]["namespace"] = json!("shop");
             objects.push(object);
         }
     }

@@ -8,6 +8,8 @@
     reason = "a test that fails loudly is a test"
 )]
 
+mod support;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +28,7 @@ use podgate::policy::rule::{Fix, Phase, Rule};
 use podgate::policy::workload::{Kind, Subject};
 use serde::Deserialize;
 use serde_json::{Value, json};
+use support::manifests::held_by;
 
 /// When the fixtures are judged.
 const NOW: &str = "2026-01-01T12:00:00Z";
@@ -112,16 +115,6 @@ fn texts(found: &[Found]) -> Vec<String> {
     found.iter().map(|found| found.text.clone()).collect()
 }
 
-/// The same pod as each kind would hold it in its template.
-fn through(kind: Kind, pod: &Value) -> Value {
-    let path = kind.names().spec_path;
-    let Some(path) = path.strip_suffix(".spec") else { return pod.clone() };
-    let template = json!({"metadata": pod["metadata"], "spec": pod["spec"]});
-    let mut object = path.rsplit('.').fold(template, |inner, field| json!({ field: inner }));
-    object["metadata"] = json!({"name": "web"});
-    object
-}
-
 #[test]
 fn every_rule_has_cases_that_pass_and_cases_that_fail() {
     for fixtures in all() {
@@ -179,7 +172,7 @@ fn the_verdict_is_the_same_through_every_kind_of_controller() {
             let expected = texts(&fixtures.judge(Kind::Pod, &pod));
             for kind in Kind::ALL {
                 let prefix = kind.names().spec_path.strip_suffix("spec").unwrap();
-                let found = texts(&fixtures.judge(kind, &through(kind, &pod)));
+                let found = texts(&fixtures.judge(kind, &held_by(kind, &pod)));
                 // A pod that runs to completion needs no probes.
                 if matches!(kind, Kind::Job | Kind::CronJob) && fixtures.rule.id.ends_with("Probe")
                 {

@@ -15,6 +15,24 @@ pub const APPLIED: [Kind; 8] = [
     Kind::CronJob,
 ];
 
+/// A pod as an object of a kind holds it: with its labels, in the template. Its name is the pod's.
+pub fn held_by(kind: Kind, pod: &Value) -> Value {
+    let names = kind.names();
+    let mut object = match names.spec_path.strip_suffix(".spec") {
+        None => pod.clone(),
+        Some(path) => {
+            let template = json!({"metadata": pod["metadata"], "spec": pod["spec"]});
+            path.rsplit('.').fold(template, |inner, field| json!({ field: inner }))
+        }
+    };
+    if kind != Kind::Pod {
+        object["metadata"] = json!({"name": pod["metadata"]["name"]});
+    }
+    object["apiVersion"] = json!(names.api_version());
+    object["kind"] = json!(names.kind);
+    object
+}
+
 /// A pod spec of one container, `web`, without probes.
 pub fn pod(image: &str) -> Value {
     json!({"containers": [{"name": "web", "image": image}]})
