@@ -240,7 +240,7 @@ mod tests {
 
     #[test]
     fn anchors_merges_and_quotes_mean_what_yaml_says() {
-        let text = "kind: A\nbase: &b {image: nginx, port: 80}\none: {<<: *b, port: 81}\ntwo: [*b, \"80\", !!str 80, 080, yes]\nthree:\n  <<: [{x: 1}, {x: 2, z: 3}]\n1: t\n";
+        let text = "kind: A\nbase: &b {image: nginx, port: 80}\none: {<<: *b, port: 81}\ntwo: [*b, \"80\", !!str 80, 080, yes]\nthree:\n  <<: [{x: 1}, {x: 2, z: 3}]\n  \"<<\": {w: 4}\n1: t\n";
         assert_eq!(
             json(text),
             serde_json::json!({
@@ -248,7 +248,7 @@ mod tests {
                 "base": {"image": "nginx", "port": 80},
                 "one": {"image": "nginx", "port": 81},
                 "two": [{"image": "nginx", "port": 80}, "80", "80", 80, true],
-                "three": {"x": 1, "z": 3},
+                "three": {"x": 1, "z": 3, "<<": {"w": 4}},
                 "1": "t",
             })
         );

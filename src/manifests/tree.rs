@@ -62,12 +62,20 @@ pub(super) struct Tree<'t> {
     copies: usize,
 }
 
+/// A key that waits for its value.
+struct Key<'t> {
+    text: Cow<'t, str>,
+    at: Position,
+    /// Whether its value's entries go into the map that it stands in.
+    merges: bool,
+}
+
 /// A list or map whose end has not been read.
 struct Open<'t> {
     node: Node<'t>,
     anchor: usize,
     /// The key that waits for its value.
-    key: Option<(Cow<'t, str>, Position)>,
+    key: Option<Key<'t>>,
     /// Maps that `<<` brings in.
     merged: Vec<Node<'t>>,
 }
@@ -169,9 +177,16 @@ impl<'t> Tree<'t> {
         match &mut open.node.content {
             Content::List(items) => items.push(node),
             Content::Map(entries) => match open.key.take() {
-                None => open.key = Some((key(&node)?, node.at)),
-                Some((key, key_at)) if key == "<<" => merged(&mut open.merged, node, key_at)?,
-                Some((key, key_at)) => entries.push(Entry { key, key_at, value: node }),
+                None => {
+                    let text = key(&node)?;
+                    // In quotes it is a key like any other.
+                    let merges = text == "<<" && node.end - node.start == text.len();
+                    open.key = Some(Key { text, at: node.at, merges });
+                }
+                Some(Key { at, merges: true, .. }) => merged(&mut open.merged, node, at)?,
+                Some(Key { text, at, .. }) => {
+                    entries.push(Entry { key: text, key_at: at, value: node })
+                }
             },
             Content::Scalar(_) => {}
         }
