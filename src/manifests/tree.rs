@@ -185,7 +185,7 @@ impl<'t> Tree<'t> {
                 }
                 Some(Key { at, merges: true, .. }) => merged(&mut open.merged, node, at)?,
                 Some(Key { text, at, .. }) => {
-                    entries.push(Entry { key: text, key_at: at, value: node })
+                    entries.push(Entry { key: text, key_at: at, value: node });
                 }
             },
             Content::Scalar(_) => {}
