@@ -34,5 +34,5 @@ licenses: ## Licences, banned crates and sources of the dependencies
 	command -v cargo-deny > /dev/null || $(CARGO) install cargo-deny --locked --version 0.20.2
 	$(CARGO) deny check bans licenses sources
 
-bench: ## CPU and latency of a review against a null webhook on the same stack
-	$(CARGO) bench --bench admission
+bench: ## A review against a null webhook on the same stack, and a scan against the YAML parser alone
+	$(CARGO) bench --bench admission --bench scan
