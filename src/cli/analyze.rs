@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
-use serde::Serialize;
 
 use super::gate::GateArgs;
+use super::output::Versioned;
 use super::{ClusterArgs, Failure, block_on, output};
 use crate::clusters;
-use crate::controller::files::Files;
+use crate::controller::files;
 use crate::policy::compile::Policy;
 use crate::policy::text::clip;
-use crate::scan::analysis::Analysis;
 use crate::scan::cluster::{self, AnalysisError, Extent};
 
 #[derive(Args, Debug)]
@@ -61,15 +60,6 @@ enum AnalysisFormat {
     Yaml,
 }
 
-/// The structured answer.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    api_version: &'static str,
-    #[serde(flatten)]
-    analysis: &'a Analysis,
-}
-
 impl AnalyzeArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         block_on(analyze(self))
@@ -77,7 +67,7 @@ impl AnalyzeArgs {
 }
 
 async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
-    let given = given(args.policy)?;
+    let given = given(&args.policy)?;
     let cluster = clusters::connect(&args.cluster.target()).await?;
     let extent = match args.namespace {
         Some(namespace) if !args.all_namespaces => Extent::One(namespace),
@@ -90,12 +80,12 @@ async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
     for fault in &analysis.faults {
         eprintln!("podgate: {}: {}", clip(&fault.place), fault.message);
     }
-    let envelope = Envelope { api_version: "podgate/v1", analysis: &analysis };
+    let versioned = Versioned::of(&analysis);
     match args.output {
         AnalysisFormat::Table => output::print(&tables::table(&analysis, false))?,
         AnalysisFormat::Wide => output::print(&tables::table(&analysis, true))?,
-        AnalysisFormat::Json => output::json(&envelope)?,
-        AnalysisFormat::Yaml => output::yaml(&envelope)?,
+        AnalysisFormat::Json => output::json(&versioned)?,
+        AnalysisFormat::Yaml => output::yaml(&versioned)?,
     }
     if !analysis.faults.is_empty() {
         let count = analysis.faults.len();
@@ -109,12 +99,11 @@ async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
 }
 
 /// The policies of `--policy`, if it was given.
-fn given(paths: Vec<PathBuf>) -> Result<Option<Vec<Arc<Policy>>>, Failure> {
+fn given(paths: &[PathBuf]) -> Result<Option<Vec<Arc<Policy>>>, Failure> {
     if paths.is_empty() {
         return Ok(None);
     }
-    let (_, set) = Files::open(paths).map_err(|error| Failure::Input(error.to_string()))?;
-    Ok(set.covering(None).ok().map(|all| all.policies().to_vec()))
+    files::load(paths).map(Some).map_err(|error| Failure::Input(error.to_string()))
 }
 
 impl From<AnalysisError> for Failure {

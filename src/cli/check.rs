@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 
 use super::columns::{self, Cell};
+use super::output::Versioned;
 use super::{ClusterArgs, Failure, block_on, output};
 use crate::clusters;
 use crate::runtime::preflight::{self, Check, State};
@@ -38,9 +39,7 @@ enum CheckFormat {
 
 /// The structured answer.
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Envelope<'a> {
-    api_version: &'static str,
+struct Checks<'a> {
     checks: &'a [Check],
 }
 
@@ -54,11 +53,11 @@ async fn check(args: CheckArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
     let namespace = args.namespace.as_deref().unwrap_or(cluster.client.default_namespace());
     let checks = preflight::run(&cluster, namespace).await;
-    let envelope = Envelope { api_version: "podgate/v1", checks: &checks };
+    let answer = Checks { checks: &checks };
     match args.output {
         CheckFormat::Table => output::print(&lines(&checks))?,
-        CheckFormat::Json => output::json(&envelope)?,
-        CheckFormat::Yaml => output::yaml(&envelope)?,
+        CheckFormat::Json => output::json(&Versioned::of(&answer))?,
+        CheckFormat::Yaml => output::yaml(&Versioned::of(&answer))?,
     }
     match checks.iter().filter(|check| check.state == State::Error).count() {
         0 => Ok(()),

@@ -8,12 +8,10 @@ use serde_json::json;
 
 use super::manifests::{self, ManifestArgs};
 use super::{Failure, output};
-use crate::manifests::documents;
 use crate::scan::fix::{self, Fixed};
 use crate::scan::inputs::Input;
 use crate::scan::manifest::Judge;
 use crate::scan::offline;
-use crate::scan::report::{Fault, FaultKind};
 
 #[derive(Args, Debug)]
 #[command(
@@ -93,19 +91,8 @@ impl FixArgs {
 }
 
 fn fix_input(judge: &Judge<'_>, input: &Input) -> (String, Fixed) {
-    let unread = |fault: Fault| (String::new(), Fixed { faults: vec![fault], ..Fixed::default() });
-    let bytes = match input.bytes() {
-        Ok(bytes) => bytes,
-        Err(fault) => return unread(fault),
-    };
-    match documents::text(&bytes) {
-        Ok(text) => (text.to_owned(), fix::fix(judge, &input.name, text)),
-        Err(error) => unread(Fault {
-            place: format!("{}:{}", input.name, error.at),
-            message: error.message,
-            kind: FaultKind::Input,
-        }),
-    }
+    let fixed = input.read(|text| (text.to_owned(), fix::fix(judge, &input.name, text)));
+    fixed.unwrap_or_else(|fault| (String::new(), Fixed { faults: vec![fault], ..Fixed::default() }))
 }
 
 /// Several files as one stream of documents.

@@ -17,11 +17,35 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 
 /// Prints a value as indented JSON.
 pub(super) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(std::io::Error::from)?;
-    print(&(text + "\n"))
+    print(&to_json(value)?)
 }
 
 /// Prints a value as YAML.
 pub(super) fn yaml(value: &impl Serialize) -> Result<(), Failure> {
-    print(&serde_saphyr::to_string(value).map_err(std::io::Error::other)?)
+    print(&to_yaml(value)?)
+}
+
+/// A value as indented JSON, with a line break at its end.
+pub(super) fn to_json(value: &impl Serialize) -> Result<String, Failure> {
+    Ok(serde_json::to_string_pretty(value).map_err(std::io::Error::from)? + "\n")
+}
+
+/// A value as YAML.
+pub(super) fn to_yaml(value: &impl Serialize) -> Result<String, Failure> {
+    Ok(serde_saphyr::to_string(value).map_err(std::io::Error::other)?)
+}
+
+/// What other programs read: an answer under the version of its shape.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Versioned<'a, T> {
+    api_version: &'static str,
+    #[serde(flatten)]
+    answer: &'a T,
+}
+
+impl<'a, T: Serialize> Versioned<'a, T> {
+    pub(super) fn of(answer: &'a T) -> Self {
+        Self { api_version: "podgate/v1", answer }
+    }
 }

@@ -67,11 +67,11 @@ impl Index {
     pub fn namespace(&mut self, event: Event<PartialObjectMeta<Namespace>>) -> bool {
         // A namespace changes far more often than what is read of it.
         if let Event::Apply(namespace) = &event
-            && self.namespaces.in_force.get(&key(namespace)) == Some(&metadata(namespace))
+            && self.namespaces.in_force.get(&key(namespace)) == Some(&namespace.into())
         {
             return false;
         }
-        self.namespaces.apply(event, key, |namespace| Ok(metadata(&namespace)))
+        self.namespaces.apply(event, key, |namespace| Ok((&namespace).into()))
     }
 
     /// Whether every first list is in.
@@ -143,13 +143,6 @@ impl<T> Known<T> {
 
 fn key(object: &impl ResourceExt) -> Key {
     (object.namespace(), object.name_any())
-}
-
-fn metadata(namespace: &PartialObjectMeta<Namespace>) -> NamespaceMetadata {
-    NamespaceMetadata {
-        labels: namespace.labels().clone(),
-        annotations: namespace.annotations().clone(),
-    }
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use kube::core::{Selector, SelectorExt};
 
 use super::bundles;
 use super::exemption::CompiledExemption;
-use super::registry::RULES;
+use super::registry::{self, RULES};
 use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, StatusCheck};
 use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, Severity};
 
@@ -213,7 +213,7 @@ impl Policy {
 /// Whether an id names a rule, or a check of one that has several.
 pub(super) fn known_id(spec: &DevOpsPolicySpec, id: &str) -> Result<(), String> {
     let (rule, check) = id.split_once('/').map_or((id, None), |(rule, check)| (rule, Some(check)));
-    let Some(found) = RULES.into_iter().find(|it| it.id == rule) else {
+    let Some(found) = registry::find(rule) else {
         return Err(format!("there is no rule {rule:?}; podgate explain lists them"));
     };
     let Some(check) = check else { return Ok(()) };

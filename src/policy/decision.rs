@@ -84,11 +84,15 @@ pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>) -> Decision<'
         }
     }
     for findings in [&mut decision.denied, &mut decision.warned, &mut decision.recorded] {
-        // Stable: within one severity and rule, policies and containers keep
-        // the order in which they were judged.
-        findings.sort_by(|a, b| (a.severity, a.rule.id).cmp(&(b.severity, b.rule.id)));
+        worst_first(findings);
     }
     decision
+}
+
+/// The order in which people read findings. Stable: within one severity and rule, policies and containers keep the order
+/// in which they were judged.
+pub fn worst_first(findings: &mut [Finding<'_>]) {
+    findings.sort_by(|a, b| (a.severity, a.rule.id).cmp(&(b.severity, b.rule.id)));
 }
 
 /// What makes two violations of one pod the same over time.

@@ -5,6 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::ResourceExt;
+use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 
 use super::PROTECTED_NAMESPACES;
@@ -16,6 +19,7 @@ use super::rule::{Rule, SpecCheck, StatusCheck};
 #[derive(Default)]
 pub struct Plan {
     policies: Vec<Arc<Policy>>,
+    reads_documents: bool,
     pub(super) spec_questions: Vec<Question<SpecCheck>>,
     pub(super) status_questions: Vec<Question<StatusCheck>>,
 }
@@ -41,6 +45,7 @@ impl Plan {
             ask(&mut plan.spec_questions, policy, &policy.spec_checks);
             ask(&mut plan.status_questions, policy, &policy.status_checks);
         }
+        plan.reads_documents = policies.iter().any(|policy| policy.reads_documents());
         plan.policies = policies;
         plan
     }
@@ -52,7 +57,7 @@ impl Plan {
 
     /// Whether a rule wants the whole object: `Subject::document`.
     pub fn reads_documents(&self) -> bool {
-        self.spec_questions.iter().any(|question| question.rule.reads_document)
+        self.reads_documents
     }
 }
 
@@ -79,6 +84,12 @@ fn ask<Check>(
 pub struct NamespaceMetadata {
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+}
+
+impl From<&PartialObjectMeta<Namespace>> for NamespaceMetadata {
+    fn from(namespace: &PartialObjectMeta<Namespace>) -> Self {
+        Self { labels: namespace.labels().clone(), annotations: namespace.annotations().clone() }
+    }
 }
 
 /// The namespaces that are known, by name.

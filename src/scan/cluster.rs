@@ -16,7 +16,7 @@ use crate::clusters::{Cluster, ClusterError};
 use crate::policy::PROTECTED_NAMESPACES;
 use crate::policy::bundles;
 use crate::policy::compile::{Policy, Scope, Selection};
-use crate::policy::policy_set::{NamespaceMetadata, Namespaces, PolicySet};
+use crate::policy::policy_set::{Namespaces, PolicySet};
 use crate::policy::text::quote;
 
 /// Which namespaces to analyse.
@@ -104,7 +104,8 @@ async fn wanted(cluster: &Cluster, extent: Extent) -> Result<Wanted, AnalysisErr
     let mut metadata = BTreeMap::new();
     let listed = cluster.list::<Namespace>(None, None, |json| {
         if let Ok(namespace) = serde_json::from_str::<PartialObjectMeta<Namespace>>(json) {
-            metadata.insert(namespace.metadata.name.clone().unwrap_or_default(), known(namespace));
+            metadata
+                .insert(namespace.metadata.name.clone().unwrap_or_default(), (&namespace).into());
         }
     });
     match listed.await {
@@ -131,20 +132,13 @@ async fn one(cluster: &Cluster, name: String) -> Result<Wanted, AnalysisError> {
     }
     let metadata = match Api::<Namespace>::all(cluster.client.clone()).get_metadata_opt(&name).await
     {
-        Ok(Some(namespace)) => BTreeMap::from([(name.clone(), known(namespace))]),
+        Ok(Some(namespace)) => BTreeMap::from([(name.clone(), (&namespace).into())]),
         Ok(None) => return Err(AnalysisError::NoNamespace(name)),
         // Only selectors need its labels, and they say so.
         Err(kube::Error::Api(status)) if status.code == 403 => BTreeMap::new(),
         Err(error) => return Err(cluster.explain(error).into()),
     };
     Ok(Wanted { names: vec![name], metadata, ..Wanted::default() })
-}
-
-fn known(namespace: PartialObjectMeta<Namespace>) -> NamespaceMetadata {
-    NamespaceMetadata {
-        labels: namespace.metadata.labels.unwrap_or_default(),
-        annotations: namespace.metadata.annotations.unwrap_or_default(),
-    }
 }
 
 /// Hands over the pods of a namespace, or of all; says why where that is refused.

@@ -7,6 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::report::{Fault, FaultKind};
+use crate::manifests::documents;
 
 /// The largest file that is read, in bytes. It is held in memory whole.
 const MAX_FILE: u64 = 256 * 1024 * 1024;
@@ -41,11 +42,20 @@ impl Input {
         }
     }
 
-    /// What is in it.
+    /// Hands on its text.
     ///
     /// # Errors
-    /// It cannot be read, or is too large.
-    pub fn bytes(&self) -> Result<Cow<'_, [u8]>, Fault> {
+    /// It cannot be read, is too large, or is no text.
+    pub fn read<T>(&self, work: impl FnOnce(&str) -> T) -> Result<T, Fault> {
+        let bytes = self.bytes()?;
+        documents::text(&bytes).map(work).map_err(|error| Fault {
+            place: format!("{}:{}", self.name, error.at),
+            message: error.message,
+            kind: FaultKind::Input,
+        })
+    }
+
+    fn bytes(&self) -> Result<Cow<'_, [u8]>, Fault> {
         match &self.source {
             Source::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
             Source::File(_) if self.size() > MAX_FILE => Err(too_large(&self.name)),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::report::{Fault, FaultKind, Violation};
 use crate::manifests::documents::{self, Object as Manifest};
 use crate::manifests::node::Position;
+use crate::policy::decision::worst_first;
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge};
 use crate::policy::object::Object;
@@ -113,7 +114,7 @@ impl<'p> Judge<'p> {
         });
         subject.document = document.as_ref();
         let mut findings = judge(plan, &subject, self.now).violations;
-        findings.sort_by(|a, b| (a.severity, a.rule.id).cmp(&(b.severity, b.rule.id)));
+        worst_first(&mut findings);
         let counts = !plan.policies().is_empty();
         each(Found {
             manifest,

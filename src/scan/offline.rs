@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::inputs::Input;
 use super::manifest::{Counted, Judge, Judged};
-use super::report::{Fault, FaultKind, Report};
+use super::report::Report;
 use crate::manifests::documents;
 use crate::manifests::node::{Content, Node};
 use crate::policy::compile::Policy;
@@ -49,28 +49,17 @@ pub fn set(inputs: &[Input], policies: Vec<Arc<Policy>>) -> PolicySet {
 }
 
 fn judge_input(judge: &Judge<'_>, input: &Input) -> Judged {
-    let unread = |place: &str, message: &str, kind| {
-        let (place, message) = (place.to_owned(), message.to_owned());
-        Judged { faults: vec![Fault { place, message, kind }], ..Judged::default() }
-    };
-    let bytes = match input.bytes() {
-        Ok(bytes) => bytes,
-        Err(fault) => return unread(&fault.place, &fault.message, fault.kind),
-    };
-    match documents::text(&bytes) {
-        Ok(text) => judge.judge(&input.name, text),
-        Err(fault) => {
-            let place = format!("{}:{}", input.name, fault.at);
-            unread(&place, &fault.message, FaultKind::Input)
-        }
-    }
+    let judged = input.read(|text| judge.judge(&input.name, text));
+    judged.unwrap_or_else(|fault| Judged { faults: vec![fault], ..Judged::default() })
 }
 
 /// The namespaces that a file describes. What is wrong with it is told when it is judged.
 fn namespaces_of(input: &Input) -> Namespaces {
+    input.read(namespaces_in).unwrap_or_default()
+}
+
+fn namespaces_in(text: &str) -> Namespaces {
     let mut namespaces = Namespaces::new();
-    let Ok(bytes) = input.bytes() else { return namespaces };
-    let Ok(text) = documents::text(&bytes) else { return namespaces };
     // Most files have none, and need not be read for it.
     if !text.contains("Namespace") {
         return namespaces;

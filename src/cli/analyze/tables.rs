@@ -99,7 +99,7 @@ fn violations<'a>(results: impl Iterator<Item = &'a Violation>, wide: bool) -> S
 
 #[cfg(test)]
 mod tests {
-    use super::super::Envelope;
+    use super::super::Versioned;
     use super::*;
     use crate::api::Severity;
     use crate::scan::analysis::{ClusterScore, NamespaceScore, RuleScore};
@@ -199,10 +199,7 @@ mod tests {
     fn the_json_has_these_fields() {
         let mut analysis = analysis(1);
         analysis.namespaces.remove(0);
-        let json = serde_json::to_string_pretty(&Envelope {
-            api_version: "podgate/v1",
-            analysis: &analysis,
-        });
+        let json = serde_json::to_string_pretty(&Versioned::of(&analysis));
         insta::assert_snapshot!(json.unwrap(), @r#"
         {
           "apiVersion": "podgate/v1",

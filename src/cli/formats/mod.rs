@@ -14,9 +14,9 @@ mod testing;
 use std::collections::HashMap;
 
 use clap::ValueEnum;
-use serde::Serialize;
 
 use super::Failure;
+use super::output::{Versioned, to_json, to_yaml};
 use crate::scan::report::{Report, Violation};
 
 /// How a report is printed.
@@ -49,34 +49,13 @@ pub fn render(format: Format, report: &Report, color: bool) -> Result<String, Fa
     Ok(match format {
         Format::Table => table::table(report, color),
         Format::Wide => table::wide(report, color),
-        Format::Json => json(&Versioned::of(report))?,
-        Format::Yaml => {
-            serde_saphyr::to_string(&Versioned::of(report)).map_err(std::io::Error::other)?
-        }
-        Format::Sarif => json(&sarif::log(report))?,
+        Format::Json => to_json(&Versioned::of(report))?,
+        Format::Yaml => to_yaml(&Versioned::of(report))?,
+        Format::Sarif => to_json(&sarif::log(report))?,
         Format::Junit => junit::xml(report),
         Format::Github => github::commands(report),
         Format::Markdown => markdown::page(report),
     })
-}
-
-/// What other programs read: the report under a version.
-#[derive(Serialize)]
-struct Versioned<'a> {
-    #[serde(rename = "apiVersion")]
-    api_version: &'static str,
-    #[serde(flatten)]
-    report: &'a Report,
-}
-
-impl<'a> Versioned<'a> {
-    fn of(report: &'a Report) -> Self {
-        Self { api_version: "podgate/v1", report }
-    }
-}
-
-fn json(value: &impl Serialize) -> Result<String, Failure> {
-    Ok(serde_json::to_string_pretty(value).map_err(std::io::Error::from)? + "\n")
 }
 
 /// The object as a developer names it: `Deployment shop/cart`.
