@@ -81,20 +81,15 @@ impl<'a> ImageReference<'a> {
 
     /// The registry's host and port. An image that names none comes from Docker Hub, which has two names.
     pub fn registry(&self) -> &'a str {
-        match self.name.split_once('/') {
-            Some((first, _)) if is_host_like(first) => {
-                if first.eq_ignore_ascii_case("index.docker.io") { DOCKER_HUB } else { first }
-            }
+        match split_host(self.name).0 {
+            Some(host) if !host.eq_ignore_ascii_case("index.docker.io") => host,
             _ => DOCKER_HUB,
         }
     }
 
     /// The path in the registry: of `nginx`, `library/nginx`.
     pub fn repository(&self) -> Cow<'a, str> {
-        let path = match self.name.split_once('/') {
-            Some((first, rest)) if is_host_like(first) => rest,
-            _ => self.name,
-        };
+        let (_, path) = split_host(self.name);
         if path.contains('/') || !self.registry().eq_ignore_ascii_case(DOCKER_HUB) {
             Cow::Borrowed(path)
         } else {
@@ -119,19 +114,22 @@ fn check_name(name: &str) -> Result<(), ImageError> {
     if name.len() > MAX_NAME {
         return Err(ImageError::TooLong);
     }
-    let repository = match name.split_once('/') {
-        Some((first, rest)) if is_host_like(first) => {
-            if !is_host(first) {
-                return Err(ImageError::Host);
-            }
-            rest
-        }
-        _ => name,
-    };
+    let (host, repository) = split_host(name);
+    if host.is_some_and(|host| !is_host(host)) {
+        return Err(ImageError::Host);
+    }
     if repository.bytes().any(|byte| byte.is_ascii_uppercase()) {
         return Err(ImageError::UpperCase);
     }
     if repository.split('/').all(is_path_component) { Ok(()) } else { Err(ImageError::Repository) }
+}
+
+/// A name's host, if it has one, and the path after it.
+fn split_host(name: &str) -> (Option<&str>, &str) {
+    match name.split_once('/') {
+        Some((first, rest)) if is_host_like(first) => (Some(first), rest),
+        _ => (None, name),
+    }
 }
 
 /// Whether the first component is a registry rather than the start of a path:
