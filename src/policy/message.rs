@@ -33,8 +33,8 @@ pub fn object_name(subject: &Subject<'_>, namespace: Option<&str>) -> String {
 }
 
 /// The text of a denial: every violation with the field at fault, what was
-/// found and what would pass.
-pub fn denial(object: &str, decision: &Decision<'_>) -> String {
+/// found and what would pass; then where to learn more and whom to ask.
+pub fn denial(object: &str, decision: &Decision<'_>, docs_url: Option<&str>) -> String {
     let denied = &decision.denied;
     let rules: BTreeSet<_> = denied.iter().map(Finding::id).collect();
     let plural = if rules.len() == 1 { "" } else { "s" };
@@ -43,6 +43,9 @@ pub fn denial(object: &str, decision: &Decision<'_>) -> String {
         "learn more: podgate explain {} · check before you push: podgate scan -f FILE --policy POLICY",
         denied.first().map_or(Cow::Borrowed("RULE"), Finding::id),
     );
+    if let Some(url) = docs_url {
+        let _ = write!(learn_more, "\ndocs: {}", clip(url));
+    }
     let contacts: BTreeSet<_> = denied.iter().filter_map(|it| it.policy.contact.as_ref()).collect();
     for contact in contacts.into_iter().take(MAX_CONTACTS) {
         let _ = write!(learn_more, "\ncontact: {}", clip(contact));
@@ -153,7 +156,7 @@ mod tests {
         let json = deployment("cart", r#"{"name":"web","image":"nginx"}"#);
         let policies = vec![policy("baseline", EnforcementMode::Enforce)];
         let text = with_decision(policies, &json, |subject, decision| {
-            denial(&object_name(subject, Some("shop")), decision)
+            denial(&object_name(subject, Some("shop")), decision, None)
         });
         insta::assert_snapshot!(text, @r#"
         Deployment shop/cart breaks 2 rules
@@ -203,7 +206,7 @@ mod tests {
         let json = deployment(&name, &vec![container; 40].join(","));
         let policies = vec![policy(&"p".repeat(253), EnforcementMode::Enforce)];
         let text = with_decision(policies, &json, |subject, decision| {
-            denial(&object_name(subject, Some(&"s".repeat(63))), decision)
+            denial(&object_name(subject, Some(&"s".repeat(63))), decision, Some(&"u".repeat(500)))
         });
         assert!(text.len() <= MAX_DENIAL, "{} bytes", text.len());
         let second = text.match_indices("\n  forbidLatestTag").nth(1).unwrap().0;

@@ -42,6 +42,8 @@ pub struct Options {
     /// `None` makes certificates in memory.
     pub cert_dir: Option<PathBuf>,
     pub source: Source,
+    /// The admin's own page, with which denials end.
+    pub docs_url: Option<String>,
     /// How long connections may take to end after a signal.
     pub drain_timeout: Duration,
 }
@@ -113,7 +115,9 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
             is_registered.borrow().then_some(()).ok_or_else(|| "not registered yet".to_owned())
         })
     };
-    let webhook = handler::router(policies.clone(), metrics.admission.clone(), readiness.clone());
+    let docs_url = options.docs_url.map(Arc::from);
+    let admission = metrics.admission.clone();
+    let webhook = handler::router(policies.clone(), admission, docs_url, readiness.clone());
     let mut servers = JoinSet::new();
     for (name, listener, tls, router) in [
         ("webhook server", listener, Some(tls), webhook),
