@@ -37,7 +37,7 @@ pub(super) fn judge(request: &Request<'_>, operation: Operation, body: &[u8]) ->
 }
 
 fn denial(kind: &str, policy: &Value, fault: &str) -> String {
-    let text = |field: &str| policy["metadata"][field].as_str().unwrap_or_default();
+    let text = |field: &str| metadata(policy, field);
     let slash = if text("namespace").is_empty() { "" } else { "/" };
     let (namespace, name) = (clip(text("namespace")), clip(text("name")));
     format!(
@@ -50,7 +50,7 @@ fn denial(kind: &str, policy: &Value, fault: &str) -> String {
 
 /// Says what stands in the way of a policy, after the field.
 fn compile(kind: &str, policy: &Value) -> Result<(), String> {
-    let text = |field: &str| policy["metadata"][field].as_str().unwrap_or_default().to_owned();
+    let text = |field: &str| metadata(policy, field).to_owned();
     let compiled = if kind == "ClusterDevOpsPolicy" {
         Policy::compile_cluster(text("name"), &decode::<ClusterDevOpsPolicySpec>(policy)?)
     } else {
@@ -68,4 +68,8 @@ fn decode<Spec: Default + for<'de> Deserialize<'de>>(policy: &Value) -> Result<S
         whole if whole == "." => format!("spec: {}", error.inner()),
         path => format!("spec.{path}: {}", error.inner()),
     })
+}
+
+fn metadata<'a>(policy: &'a Value, field: &str) -> &'a str {
+    policy.get("metadata").and_then(|it| it.get(field)?.as_str()).unwrap_or_default()
 }

@@ -57,10 +57,13 @@ impl Injector {
         }
         // Resources are given where they are absent, whether or not a rule asks for them.
         let given = spec.default_resources.clone().unwrap_or_default();
-        let DefaultResources { cpu_request, cpu_limit, memory_request, memory_limit } = &given;
+        let DefaultResources { cpu_request, cpu_limit, memory_request, memory_limit } = given;
         let asking = DevOpsPolicySpec {
-            require_resource_requests: Some(resources(cpu_request, memory_request)),
-            require_resource_limits: Some(resources(cpu_limit, memory_limit)),
+            require_resource_requests: Some(resources(
+                cpu_request.is_some(),
+                memory_request.is_some(),
+            )),
+            require_resource_limits: Some(resources(cpu_limit.is_some(), memory_limit.is_some())),
             ..spec.clone()
         };
         let mut fillings = Vec::new();
@@ -75,10 +78,9 @@ impl Injector {
     }
 }
 
-/// The resources that have an amount.
-fn resources(cpu: &Option<String>, memory: &Option<String>) -> Vec<ComputeResource> {
-    let amounts = [(cpu, ComputeResource::Cpu), (memory, ComputeResource::Memory)];
-    amounts.into_iter().filter(|(it, _)| it.is_some()).map(|(_, resource)| resource).collect()
+fn resources(cpu: bool, memory: bool) -> Vec<ComputeResource> {
+    let given = [(cpu, ComputeResource::Cpu), (memory, ComputeResource::Memory)];
+    given.into_iter().filter_map(|(given, resource)| given.then_some(resource)).collect()
 }
 
 /// An object after its injections.

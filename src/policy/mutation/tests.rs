@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "json! makes values")]
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -178,7 +180,8 @@ fn image_tags_are_followed_to_their_end_in_every_container_and_volume() {
     assert_eq!(after["spec"]["containers"][0]["image"], "nginx:1.29", "a's comes first");
     assert_eq!(after["spec"]["volumes"][0]["image"]["reference"], "nginx:1.29");
 
-    let circle = policy(Some("shop"), "p", tags(&[("latest", "1.28"), ("1.28", "1.29"), ("1.29", "1.28")]));
+    let circle =
+        policy(Some("shop"), "p", tags(&[("latest", "1.28"), ("1.28", "1.29"), ("1.29", "1.28")]));
     assert_eq!(injected(&set([circle]), Kind::Pod, &pod).0, Vec::<Value>::new());
 }
 
