@@ -74,9 +74,18 @@ impl Podgate {
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
-    /// Sends an AdmissionReview; its `response`.
+    /// Sends an AdmissionReview to `/validate`; its `response`.
     pub fn review(&self, review: &Value) -> Value {
-        let (status, body) = self.post("application/json", review.to_string().as_bytes());
+        self.answer("/validate?timeout=10s", review)
+    }
+
+    /// The same to `/mutate`.
+    pub fn mutate(&self, review: &Value) -> Value {
+        self.answer("/mutate?timeout=10s", review)
+    }
+
+    fn answer(&self, path: &str, review: &Value) -> Value {
+        let (status, body) = self.post_to(path, "application/json", review.to_string().as_bytes());
         assert_eq!(status, 200, "{body}");
         let mut answer: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");

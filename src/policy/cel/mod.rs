@@ -78,12 +78,15 @@ fn compile(
             let first = errors.errors.first();
             let message = first.map_or_else(
                 || "it is no CEL expression".to_owned(),
-                |it| format!("it is no CEL expression: {}:{}: {}", it.pos.0, it.pos.1, it.msg),
+                |it| format!("{}:{}: it is no CEL expression: {}", it.pos.0, it.pos.1, it.msg),
             );
             return Err(InvalidField { path, message });
         }
     };
-    let cost =
-        check::check(&mut expr, variables).map_err(|message| InvalidField { path, message })?;
+    let cost = check::check(&mut expr, variables).map_err(|check::Fault { message, name }| {
+        let place = name.and_then(|name| check::place_of(source, &name));
+        let message = place.map_or(message.clone(), |place| format!("{place}: {message}"));
+        InvalidField { path, message }
+    })?;
     Ok(Expression { name: name.to_owned(), expr, cost })
 }
