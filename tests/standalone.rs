@@ -499,31 +499,10 @@ fn what_stands_in_the_way_is_said_in_one_line_with_the_exit_code() {
     }
 }
 
-/// A TLS connection of one's own, to send what no HTTP client would.
-fn connect(standalone: &Standalone) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, ServerName};
-    let mut roots = rustls::RootCertStore::empty();
-    let ca = standalone.dir.path().join("certs/ca.crt");
-    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let name = ServerName::try_from("127.0.0.1").unwrap();
-    let client = rustls::ClientConnection::new(config.into(), name).unwrap();
-    let socket = TcpStream::connect(&standalone.podgate.listen).unwrap();
-    socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
-    rustls::StreamOwned::new(client, socket)
-}
-
 #[test]
 fn the_server_offers_http_1_1_only() {
     let standalone = Standalone::enforcing();
-    let mut stream = connect(&standalone);
+    let mut stream = standalone.podgate.connect(&standalone.dir.path().join("certs"));
     stream.flush().unwrap();
     while stream.conn.is_handshaking() {
         stream.conn.complete_io(&mut stream.sock).unwrap();
@@ -534,7 +513,7 @@ fn the_server_offers_http_1_1_only() {
 #[test]
 fn a_body_that_does_not_arrive_within_the_timeout_is_not_waited_for() {
     let standalone = Standalone::enforcing();
-    let mut stream = connect(&standalone);
+    let mut stream = standalone.podgate.connect(&standalone.dir.path().join("certs"));
     let head =
         "POST /validate?timeout=1s HTTP/1.1\r\nhost: podgate\r\ncontent-type: application/json\r\n";
     write!(stream, "{head}content-length: 1000\r\n\r\n{{\"half\":").unwrap();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, Bytes};
 use axum::extract::Request;
 use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
@@ -21,7 +21,7 @@ pub const MAX_BODY: usize = 8 * 1024 * 1024;
 /// How many reviews, and how many bytes of them, are answered at a time. More are shed: an answer that comes after the
 /// API server has given up is work for nothing, and memory has an end.
 pub const MAX_REVIEWS: usize = 256;
-pub const MAX_BYTES: usize = 4 * MAX_BODY;
+pub const MAX_BYTES: usize = 3 * MAX_BODY;
 /// How long a review may take if the API server does not say (its own default), and the most it can say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const MAX_TIMEOUT: Duration = Duration::from_secs(30);
@@ -138,12 +138,17 @@ impl Limits {
         let length = head.headers.get(CONTENT_LENGTH);
         let announced = length.and_then(|it| it.to_str().ok()?.parse::<usize>().ok());
         let body_deadline = deadline.min(now + BODY_TIMEOUT);
-        if announced.is_some_and(|length| length > MAX_BODY) {
-            let _ = timeout_at(body_deadline, discard(body)).await;
-            return Err(Refusal::TooLarge);
-        }
-        let permits = self.room(announced.unwrap_or(MAX_BODY))?;
-        let body = timeout_at(body_deadline, collect(body)).await.unwrap_or(Err(Refusal::TooSlow));
+        let length = announced.unwrap_or(MAX_BODY);
+        let room = if length > MAX_BODY { Err(Refusal::TooLarge) } else { self.room(length) };
+        let permits = match room {
+            Ok(permits) => permits,
+            Err(refusal) => {
+                let _ = timeout_at(body_deadline, discard(body)).await;
+                return Err(refusal);
+            }
+        };
+        let body =
+            timeout_at(body_deadline, collect(body, length)).await.unwrap_or(Err(Refusal::TooSlow));
         Ok(Admitted { body: body?, deadline, _permits: permits })
     }
 
@@ -158,17 +163,30 @@ impl Limits {
     }
 }
 
-/// Reads the body, and stops at the limit rather than after it.
-async fn collect(body: Body) -> Result<Bytes, Refusal> {
-    to_bytes(body, MAX_BODY).await.map_err(|error| {
-        let source = std::error::Error::source(&error);
-        let too_large =
-            source.is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
-        if too_large { Refusal::TooLarge } else { Refusal::Broken }
-    })
+/// Reads the body of so many bytes at the most, and stops at the limit rather than after it. One that came in a piece is
+/// not copied, and others once.
+async fn collect(mut body: Body, length: usize) -> Result<Bytes, Refusal> {
+    let mut first = Bytes::new();
+    let mut all = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(|_| Refusal::Broken)?.into_data() else { continue };
+        if first.is_empty() {
+            first = data;
+            continue;
+        }
+        if all.is_empty() {
+            all.reserve_exact(length);
+            all.extend_from_slice(&first);
+        }
+        if all.len() + data.len() > length {
+            return Err(Refusal::TooLarge);
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(if all.is_empty() { first } else { all.into() })
 }
 
-/// Reads past a body that is too large, within reason: a client that is still
+/// Reads past a body that is not wanted, within reason: a client that is still
 /// sending when the connection closes does not see the answer.
 async fn discard(mut body: Body) {
     let mut read = 0;
