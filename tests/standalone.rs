@@ -552,11 +552,16 @@ fn the_sample_policies_and_workloads_are_judged_as_their_comments_say() {
         ("bad-cronjob", false, "1"),
         ("bad-init-container", false, "1"),
         ("warned-pod", true, "2"),
+        ("mended-pod", true, "0"),
     ] {
         let text = fs::read_to_string(samples.join(format!("workloads/{file}.yaml"))).unwrap();
-        let object: Value = serde_saphyr::from_str(&text).unwrap();
-        let namespace = object["metadata"]["namespace"].as_str().unwrap();
-        let response = podgate.review(&review::create(namespace, &object));
+        let mut object: Value = serde_saphyr::from_str(&text).unwrap();
+        let namespace = object["metadata"]["namespace"].as_str().unwrap().to_owned();
+        let changes = podgate.mutate(&review::create(&namespace, &object));
+        let patch = review::patch_of(&changes);
+        assert_eq!(patch.is_some(), file == "mended-pod", "{file}");
+        json_patch::patch(&mut object, &patch.unwrap_or_default()).unwrap();
+        let response = podgate.review(&review::create(&namespace, &object));
         assert_eq!(response["allowed"], allowed, "{file}");
         assert_eq!(response["auditAnnotations"]["violations"], violations, "{file}");
     }

@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use super::decision::Decision;
 use super::engine::Finding;
+use super::rule::Breach;
 use super::text::{clip, cut, quote};
 use super::workload::Subject;
 
@@ -43,6 +44,9 @@ pub fn denial(object: &str, decision: &Decision<'_>, docs_url: Option<&str>) -> 
         "learn more: podgate explain {} · check before you push: podgate scan -f FILE --policy POLICY",
         denied.first().map_or(Cow::Borrowed("RULE"), Finding::id),
     );
+    if denied.iter().any(is_template_lacking) {
+        learn_more.insert_str(0, "a template is judged as it is written: what a LimitRange or another webhook would add is not seen\n");
+    }
     if let Some(url) = docs_url {
         let _ = write!(learn_more, "\ndocs: {}", clip(url));
     }
@@ -60,6 +64,12 @@ pub fn denial(object: &str, decision: &Decision<'_>, docs_url: Option<&str>) -> 
         text.push_str(&violation);
     }
     text + &learn_more
+}
+
+/// Whether a field is missing in a template that somebody else may add to its pods.
+fn is_template_lacking(finding: &Finding<'_>) -> bool {
+    let Breach { path, value, .. } = &*finding.breach;
+    value.is_none() && path.contains("template.") && path.contains(".resources.")
 }
 
 fn violation(finding: &Finding<'_>) -> String {
@@ -164,6 +174,63 @@ mod tests {
             spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
           requireLivenessProbe (medium) · policy shop/baseline · container "web"
             spec.template.spec.containers[0].livenessProbe is missing; add one, such as livenessProbe: {tcpSocket: {port: 8080}}
+        learn more: podgate explain forbidLatestTag · check before you push: podgate scan -f FILE --policy POLICY
+        "#);
+    }
+
+    #[test]
+    fn a_denial_by_several_policies_names_each_and_whom_to_ask() {
+        let spec = |contact: &str| -> DevOpsPolicySpec {
+            serde_json::from_value(serde_json::json!({
+                "enforcementMode": "enforce", "forbidLatestTag": true,
+                "requireResourceLimits": ["memory"], "contact": contact,
+            }))
+            .unwrap()
+        };
+        let policy = |scope, name: &str, contact: &str| {
+            Policy::compile(scope, name.to_owned(), &spec(contact)).unwrap()
+        };
+        let everywhere = Scope::Cluster(super::super::compile::Selection::default());
+        let policies = vec![
+            policy(everywhere, "platform", "#platform"),
+            policy(Scope::Namespace("shop".to_owned()), "team", "jane@example.com"),
+        ];
+        let json = deployment("cart", r#"{"name":"web","image":"nginx"}"#);
+        let text = with_decision(policies, &json, |subject, decision| {
+            let object = object_name(subject, Some("shop"));
+            denial(&object, decision, Some("https://docs.example.com/pods"))
+        });
+        insta::assert_snapshot!(text, @r##"
+        Deployment shop/cart breaks 2 rules
+          forbidLatestTag (high) · policy shop/team · container "web"
+            spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
+          forbidLatestTag (high) · policy platform · container "web"
+            spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
+          requireResourceLimits (medium) · policy shop/team · container "web"
+            spec.template.spec.containers[0].resources.limits.memory is missing; set it, such as memory: 128Mi
+          requireResourceLimits (medium) · policy platform · container "web"
+            spec.template.spec.containers[0].resources.limits.memory is missing; set it, such as memory: 128Mi
+        a template is judged as it is written: what a LimitRange or another webhook would add is not seen
+        learn more: podgate explain forbidLatestTag · check before you push: podgate scan -f FILE --policy POLICY
+        docs: https://docs.example.com/pods
+        contact: #platform
+        contact: jane@example.com
+        "##);
+    }
+
+    #[test]
+    fn of_more_violations_than_fit_the_rest_is_counted() {
+        let containers: Vec<_> =
+            (0..60).map(|i| format!(r#"{{"name":"c{i}","image":"nginx"}}"#)).collect();
+        let json = deployment("cart", &containers.join(","));
+        let policies = vec![policy("baseline", EnforcementMode::Enforce)];
+        let text = with_decision(policies, &json, |subject, decision| {
+            denial(&object_name(subject, Some("shop")), decision, None)
+        });
+        let ends: Vec<_> = text.lines().skip(text.lines().count() - 3).collect();
+        insta::assert_snapshot!(ends.join("\n"), @r#"
+            spec.template.spec.containers[20].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
+          and 99 more violations
         learn more: podgate explain forbidLatestTag · check before you push: podgate scan -f FILE --policy POLICY
         "#);
     }
