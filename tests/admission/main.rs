@@ -9,6 +9,7 @@
     reason = "a test that fails loudly is a test"
 )]
 
+mod bypass;
 mod demo_application;
 mod policies;
 mod ratchet;
@@ -42,7 +43,8 @@ fn main() -> ExitCode {
             Ok(())
         })
     };
-    let listed = [demo_application::TESTS, policies::TESTS, ratchet::TESTS, verdicts::TESTS];
+    let listed =
+        [bypass::TESTS, demo_application::TESTS, policies::TESTS, ratchet::TESTS, verdicts::TESTS];
     let mut trials = Vec::new();
     for (name, run) in listed.concat() {
         trials.push(trial(name.to_owned(), Box::new(run)));

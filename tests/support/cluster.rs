@@ -31,7 +31,7 @@ pub async fn client(kubeconfig: &Path) -> Client {
 pub struct Cluster {
     pub podgate: Podgate,
     pub plane: ControlPlane,
-    client: Client,
+    pub(super) client: Client,
     runtime: Runtime,
 }
 
@@ -104,7 +104,7 @@ impl Cluster {
 
 /// A namespace of its own for a test.
 pub struct Namespace<'c> {
-    cluster: &'c Cluster,
+    pub cluster: &'c Cluster,
     pub name: String,
 }
 
@@ -237,7 +237,7 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    fn new(message: String) -> Self {
+    pub(super) fn new(message: String) -> Self {
         let by_podgate = format!("admission webhook \"{VALIDATE_WEBHOOK}\" denied the request: ");
         assert!(message.contains(&by_podgate), "refused, but not by podgate: {message}");
         Self { message }

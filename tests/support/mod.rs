@@ -15,6 +15,7 @@ pub mod control_plane;
 pub mod manifests;
 pub mod review;
 pub mod samples;
+pub mod wire;
 
 use std::time::{Duration, Instant};
 
