@@ -1,6 +1,7 @@
 //! Writes as they go over the wire, in every form the API server takes.
 
 use axum::http::{Method, Request};
+use kube::api::DeleteParams;
 use kube::client::Body;
 use podgate::policy::workload::Kind;
 use serde_json::Value;
@@ -74,17 +75,35 @@ impl Reply {
 
     /// podgate's refusal.
     pub fn rejection(self) -> Rejection {
-        assert!(!self.admitted(), "admitted: {}", self.body);
-        assert_eq!(self.code, 403, "{}", self.message());
-        Rejection::new(self.message().to_owned())
+        self.verdict().expect_err("it was admitted")
     }
+
+    /// Either.
+    pub fn verdict(self) -> Result<Value, Rejection> {
+        if self.admitted() {
+            return Ok(self.body);
+        }
+        assert_eq!(self.code, 403, "{}", self.message());
+        Err(Rejection::new(self.message().to_owned()))
+    }
+}
+
+/// An object as a PUT replaces whatever stands there by now: a controller may have written meanwhile.
+pub fn unversioned(mut object: Value) -> Value {
+    object["metadata"].as_object_mut().unwrap().remove("resourceVersion");
+    object
 }
 
 impl Cluster {
     /// Reads what stands at a path.
     pub fn get(&self, path: &str) -> Value {
+        self.try_get(path).unwrap()
+    }
+
+    /// The same where there may be nothing, or nothing yet.
+    pub fn try_get(&self, path: &str) -> Result<Value, String> {
         let request = Request::get(path).body(Vec::new()).unwrap();
-        self.wait(self.client.request(request)).unwrap()
+        self.wait(self.client.request(request)).map_err(|error| error.to_string())
     }
 
     /// Writes at a path: a collection for POST, else an object or a subresource of it.
@@ -126,5 +145,16 @@ impl Namespace<'_> {
     /// An object as it stands.
     pub fn get(&self, kind: Kind, name: &str) -> Value {
         self.cluster.get(&self.path(kind, name))
+    }
+
+    /// The same where it may be gone.
+    pub fn try_get(&self, kind: Kind, name: &str) -> Result<Value, String> {
+        self.cluster.try_get(&self.path(kind, name))
+    }
+
+    /// Deletes an object, which stays while a finalizer holds it.
+    pub fn delete(&self, kind: Kind, name: &str) {
+        let call = self.api(kind);
+        self.cluster.wait(call.delete(name, &DeleteParams::background())).unwrap();
     }
 }

@@ -55,13 +55,14 @@ pub struct Served {
 }
 
 impl Served {
-    /// Asks for the documents until they cover what discovery lists: those of a new CRD come later.
+    /// Asks for the documents until they cover what discovery lists: those of a new CRD come later, and
+    /// are empty at first.
     pub fn by(cluster: &Cluster) -> Self {
         let covering = eventually("the OpenAPI documents to cover what is served", || {
             let mut served = Self::default();
             for document in cluster.get("/openapi/v3")["paths"].as_object().unwrap().values() {
                 let url = document["serverRelativeURL"].as_str().unwrap();
-                served.read(&cluster.get(url));
+                served.read(&cluster.try_get(url)?);
             }
             let listed = listed(cluster);
             let unseen: Vec<_> = listed.difference(&served.writable).collect();

@@ -2,6 +2,7 @@
 //! violation at every place in that pod, by every way to write it. What the matrix does not know
 //! fails it.
 
+mod corners;
 mod discovery;
 mod table;
 
@@ -15,11 +16,18 @@ use table::{Place, Route, Step, Verdict, clean_pod, policy, verdict};
 
 use crate::support::cluster::{Cluster, Namespace};
 use crate::support::manifests::{in_pod, workload};
-use crate::support::wire::{Reply, Run, Write};
+use crate::support::wire::{Reply, Run, Write, unversioned};
 use crate::{Test, enforce};
 
-pub const TESTS: &[Test] =
-    &[("no_way_to_write_a_pod_that_the_api_server_serves_leads_past_podgate", matrix)];
+pub const TESTS: &[Test] = &[
+    ("no_way_to_write_a_pod_that_the_api_server_serves_leads_past_podgate", matrix),
+    ("a_suspended_job_is_judged_by_what_its_template_becomes", corners::suspended_job),
+    ("a_resize_of_the_whole_pod_is_judged_in_its_containers", corners::resize_of_the_whole_pod),
+    (
+        "an_old_violation_is_no_pass_for_the_same_value_in_another_field",
+        corners::another_field_of_an_old_violation,
+    ),
+];
 
 fn matrix(cluster: &Cluster) {
     let served = Served::by(cluster);
@@ -174,18 +182,14 @@ impl Target<'_> {
             Step::Update(Write::Apply) => dry(Write::Apply, &object("web"), &manifest),
             Step::Update(write) => {
                 let before = self.shop.cluster.get(&object("web"));
-                let mut after = amended(&before, change);
+                let after = amended(&before, change);
                 let body = match write {
                     Write::JsonPatch => {
                         serde_json::to_value(json_patch::diff(&before, &after)).unwrap()
                     }
                     Write::MergePatch => with_whole_lists(change, &after),
                     Write::StrategicPatch => change.clone(),
-                    _ => {
-                        // A controller may have written meanwhile.
-                        after["metadata"].as_object_mut().unwrap().remove("resourceVersion");
-                        after
-                    }
+                    _ => unversioned(after),
                 };
                 dry(write, &object("web"), &body)
             }

@@ -1,0 +1,73 @@
+//! Updates that only some objects take, or that hide behind what was there before.
+
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
+use super::table::{Place, clean_pod, policy};
+use crate::enforce;
+use crate::support::cluster::Cluster;
+use crate::support::manifests::{in_pod, pod, workload};
+use crate::support::wire::{Run, Write};
+
+const RESIZE: &str = "web/resize";
+
+/// Labels and resources of its template may change until it starts.
+pub fn suspended_job(cluster: &Cluster) {
+    let shop = cluster.namespace("shop");
+    shop.policy("matrix", &enforce(&policy()));
+    let mut job = workload(Kind::Job, clean_pod());
+    job["spec"]["suspend"] = json!(true);
+    job["spec"]["template"]["metadata"]["labels"]["team"] = json!("cart");
+    shop.create(&job).unwrap();
+    for place in [Place::InitLimit, Place::SidecarLimit, Place::AppLimit, Place::Label] {
+        let patch = |clean: bool| {
+            let change = in_pod(Kind::Job, place.change(clean));
+            shop.write(Run::Dry, Write::StrategicPatch, Kind::Job, "web", &change)
+        };
+        let path = format!("spec.template.{}", place.path());
+        patch(false).rejection().because(&["Job ", " breaks 1 rule\n", &path]);
+        patch(true).object();
+    }
+}
+
+/// Its limit stands for its containers', which have none.
+pub fn resize_of_the_whole_pod(cluster: &Cluster) {
+    let shop = cluster.namespace("shop");
+    shop.policy("matrix", &enforce(&policy()));
+    let memory =
+        |amount: &str| json!({"limits": {"memory": amount}, "requests": {"memory": amount}});
+    let mut whole = workload(Kind::Pod, pod("nginx:1.29"));
+    whole["metadata"]["labels"] = json!({"team": "cart"});
+    whole["spec"]["resources"] = memory("64Mi");
+    whole["spec"]["resources"]["requests"]["cpu"] = json!("10m");
+    shop.create(&whole).unwrap();
+    let resize = |amount: &str| {
+        let change = json!({"spec": {"resources": memory(amount)}});
+        shop.write(Run::Dry, Write::MergePatch, Kind::Pod, RESIZE, &change)
+    };
+    resize("0").rejection().because(&["spec.containers[0].resources.limits.memory is missing"]);
+    resize("48Mi").object();
+}
+
+/// A CPU limit of nothing once stood for a memory limit of nothing: both are 0, in one container, by one rule.
+pub fn another_field_of_an_old_violation(cluster: &Cluster) {
+    let shop = cluster.namespace("shop");
+    let resources = |cpu: &str, memory: &str| {
+        let limits = json!({"cpu": cpu, "memory": memory});
+        json!({"limits": limits, "requests": {"cpu": cpu, "memory": memory}})
+    };
+    let sized = |resources: Value| json!({"containers": [{"name": "web", "image": "nginx:1.29", "resources": resources}]});
+    shop.create(&workload(Kind::Pod, sized(resources("0", "64Mi")))).unwrap();
+    let rules = json!({"forbidLatestTag": true, "requireResourceLimits": ["cpu", "memory"]});
+    shop.policy("matrix", &enforce(&rules));
+    let resize = |cpu: &str, memory: &str| {
+        let change =
+            json!({"spec": {"containers": [{"name": "web", "resources": resources(cpu, memory)}]}});
+        shop.write(Run::Dry, Write::StrategicPatch, Kind::Pod, RESIZE, &change)
+    };
+    resize("0", "48Mi").object();
+    // A pod without any limit would be of another QoS class, so the CPU's comes in instead.
+    resize("10m", "0")
+        .rejection()
+        .because(&["breaks 1 rule\n", "spec.containers[0].resources.limits.memory is \"0\""]);
+}
