@@ -11,8 +11,10 @@
 
 mod bypass;
 mod demo_application;
+mod dry_run;
 mod policies;
 mod ratchet;
+mod registration;
 #[path = "../support/mod.rs"]
 mod support;
 mod verdicts;
@@ -43,18 +45,36 @@ fn main() -> ExitCode {
             Ok(())
         })
     };
-    let listed =
-        [bypass::TESTS, demo_application::TESTS, policies::TESTS, ratchet::TESTS, verdicts::TESTS];
     let mut trials = Vec::new();
-    for (name, run) in listed.concat() {
+    for (name, run) in listed() {
         trials.push(trial(name.to_owned(), Box::new(run)));
     }
     for (name, run) in verdicts::of_each_kind() {
         trials.push(trial(name, Box::new(run)));
     }
+    for (name, run) in dry_run::of_each_kind() {
+        trials.push(trial(name, Box::new(run)));
+    }
+    for (name, run) in ratchet::of_each_kind() {
+        trials.push(trial(name, Box::new(run)));
+    }
     let conclusion = libtest_mimic::run(&arguments, trials);
     drop(cluster);
     conclusion.exit_code()
+}
+
+/// The tests of all modules, the longest first.
+fn listed() -> Vec<Test> {
+    [
+        bypass::TESTS,
+        demo_application::TESTS,
+        dry_run::TESTS,
+        policies::TESTS,
+        ratchet::TESTS,
+        registration::TESTS,
+        verdicts::TESTS,
+    ]
+    .concat()
 }
 
 /// A policy that denies what breaks these rules.

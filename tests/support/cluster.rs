@@ -180,18 +180,6 @@ impl Namespace<'_> {
         patched.map_err(|error| Rejection::new(reason(&error)))
     }
 
-    /// Adds debug containers to a pod, as `kubectl debug` does.
-    pub fn patch_ephemeral_containers(
-        &self,
-        name: &str,
-        patch: &Value,
-    ) -> Result<DynamicObject, Rejection> {
-        let (pods, params, patch) =
-            (self.api(Kind::Pod), PatchParams::default(), Patch::Strategic(patch));
-        let call = pods.patch_subresource("ephemeralcontainers", name, &params, &patch);
-        self.cluster.wait(call).map_err(|error| Rejection::new(reason(&error)))
-    }
-
     /// Waits until an object satisfies a condition.
     pub fn awaits(
         &self,
