@@ -10,6 +10,7 @@
 )]
 
 mod bypass;
+mod controllers;
 mod demo_application;
 mod dry_run;
 mod policies;
@@ -63,9 +64,10 @@ fn main() -> ExitCode {
     conclusion.exit_code()
 }
 
-/// The tests of all modules, the longest first.
+/// The tests of all modules. The longest comes first, and runs beside the others.
 fn listed() -> Vec<Test> {
     [
+        controllers::TESTS,
         bypass::TESTS,
         demo_application::TESTS,
         dry_run::TESTS,
