@@ -20,13 +20,13 @@ pub fn suspended_job(cluster: &Cluster) {
     job["spec"]["template"]["metadata"]["labels"]["team"] = json!("cart");
     shop.create(&job).unwrap();
     for place in [Place::InitLimit, Place::SidecarLimit, Place::AppLimit, Place::Label] {
-        let patch = |clean: bool| {
+        let job_with = |clean: bool| {
             let change = in_pod(Kind::Job, place.change(clean));
             shop.write(Run::Dry, Write::StrategicPatch, Kind::Job, "web", &change)
         };
         let path = format!("spec.template.{}", place.path());
-        patch(false).rejection().because(&["Job ", " breaks 1 rule\n", &path]);
-        patch(true).object();
+        job_with(false).rejection().because(&["Job ", " breaks 1 rule\n", &path]);
+        job_with(true).object();
     }
 }
 
@@ -56,8 +56,9 @@ pub fn another_field_of_an_old_violation(cluster: &Cluster) {
         let limits = json!({"cpu": cpu, "memory": memory});
         json!({"limits": limits, "requests": {"cpu": cpu, "memory": memory}})
     };
-    let sized = |resources: Value| json!({"containers": [{"name": "web", "image": "nginx:1.29", "resources": resources}]});
-    shop.create(&workload(Kind::Pod, sized(resources("0", "64Mi")))).unwrap();
+    let mut before = pod("nginx:1.29");
+    before["containers"][0]["resources"] = resources("0", "64Mi");
+    shop.create(&workload(Kind::Pod, before)).unwrap();
     let rules = json!({"forbidLatestTag": true, "requireResourceLimits": ["cpu", "memory"]});
     shop.policy("matrix", &enforce(&rules));
     let resize = |cpu: &str, memory: &str| {
@@ -70,4 +71,40 @@ pub fn another_field_of_an_old_violation(cluster: &Cluster) {
     resize("10m", "0")
         .rejection()
         .because(&["breaks 1 rule\n", "spec.containers[0].resources.limits.memory is \"0\""]);
+}
+
+/// podgate lets a mirror pod pass, for it shows one that a kubelet runs already. It relies on the API server, which lets
+/// no pod that runs become one, and no such pod become another.
+pub fn mirror_pods(cluster: &Cluster) {
+    let shop = cluster.namespace("shop");
+    shop.policy("matrix", &enforce(&json!({"forbidLatestTag": true})));
+    let mirror = json!({"metadata": {"annotations": {"kubernetes.io/config.mirror": "a-hash"}}});
+    let mirroring = |kind: Kind, mut object: Value, node: &str| {
+        json_patch::merge(&mut object, &in_pod(kind, mirror.clone()));
+        let place = json!({"spec": {"nodeName": node}});
+        json_patch::merge(&mut object, &in_pod(kind, place));
+        object
+    };
+    let pod_on = |node: &str| mirroring(Kind::Pod, workload(Kind::Pod, pod("nginx")), node);
+    let post = |kind: Kind, object: &Value| shop.write(Run::Real, Write::Post, kind, "", object);
+    let merge = |name: &str, patch: &Value| {
+        shop.write(Run::Real, Write::MergePatch, Kind::Pod, name, patch)
+    };
+
+    // A template does not make mirror pods.
+    let deployment = workload(Kind::Deployment, pod("nginx"));
+    post(Kind::Deployment, &mirroring(Kind::Deployment, deployment, "a-node")).rejection();
+    // No scheduler has a say in one.
+    assert!(post(Kind::Pod, &pod_on("")).message().contains("must set spec.nodeName"));
+
+    let mut clean = pod_on("a-node");
+    clean["metadata"] = json!({"name": "another"});
+    clean["spec"]["containers"][0]["image"] = json!("nginx:1.29");
+    post(Kind::Pod, &clean).object();
+    assert!(merge("another", &mirror).message().contains("may not add mirror pod annotation"));
+    post(Kind::Pod, &pod_on("a-node")).object();
+    let none = json!({"metadata": {"annotations": null}});
+    assert!(
+        merge("web", &none).message().contains("may not remove or update mirror pod annotation")
+    );
 }

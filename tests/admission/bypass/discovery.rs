@@ -1,5 +1,5 @@
 //! What the live API server serves, by its own account: discovery says which resources there are,
-//! the OpenAPI documents what each takes.
+//! its schemas what each takes.
 
 use std::collections::BTreeSet;
 

@@ -2,25 +2,28 @@
 //! violation at every place in that pod, by every way to write it. What the matrix does not know
 //! fails it.
 
+mod cell;
 mod corners;
 mod discovery;
 mod table;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
+use cell::{Target, amended};
 use discovery::{Resource, Served};
 use podgate::policy::workload::Kind;
-use serde_json::Value;
-use table::{Place, Route, Step, Verdict, clean_pod, policy, verdict};
+use serde_json::json;
+use table::{Place, Route, Verdict, clean_pod, policy, verdict};
 
-use crate::support::cluster::{Cluster, Namespace};
+use crate::support::cluster::Cluster;
 use crate::support::manifests::{in_pod, workload};
-use crate::support::wire::{Reply, Run, Write, unversioned};
+use crate::support::wire::{Run, Write};
 use crate::{Test, enforce};
 
 pub const TESTS: &[Test] = &[
     ("no_way_to_write_a_pod_that_the_api_server_serves_leads_past_podgate", matrix),
+    ("a_pod_can_neither_become_a_mirror_pod_nor_stop_being_one", corners::mirror_pods),
     ("a_suspended_job_is_judged_by_what_its_template_becomes", corners::suspended_job),
     ("a_resize_of_the_whole_pod_is_judged_in_its_containers", corners::resize_of_the_whole_pod),
     (
@@ -44,16 +47,12 @@ fn matrix(cluster: &Cluster) {
         });
         routes.entry(route.kind().names().kind).or_default().push((resource, route));
     }
-    for kind in Kind::ALL {
-        assert!(routes.contains_key(kind.names().kind), "{kind:?} was not discovered");
+    let found: Vec<_> = routes.values().flatten().map(|(_, route)| *route).collect();
+    let known = Kind::ALL.map(Route::Object);
+    for route in known.iter().chain(&[Route::EphemeralContainers, Route::Resize]) {
+        assert!(found.contains(route), "{route:?} was not discovered");
     }
-    let previews: Vec<_> =
-        served.writable.iter().filter(|it| it.version.contains(['a', 'b'])).collect();
-    println!(
-        "the API server serves {} writable resources, {} of which bear a pod; alpha and beta: {previews:?}",
-        served.writable.len(),
-        served.pod_bearing.len(),
-    );
+    tell(&served);
 
     let tried: Vec<Cell> = thread::scope(|scope| {
         let kinds = routes.values().map(|routes| scope.spawn(|| try_all(cluster, routes)));
@@ -64,12 +63,24 @@ fn matrix(cluster: &Cluster) {
     for cell in &tried {
         *counts.entry(format!("{:?}", cell.verdict)).or_default() += 1;
     }
-    println!(
-        "the bypass matrix tried {} cells, each with its clean twin: {counts:#?}",
-        tried.len()
-    );
+    println!("the bypass matrix tried {} cells, each with its clean twin:", tried.len());
+    for (verdict, count) in counts {
+        println!("{count:6} {verdict}");
+    }
     let failures: Vec<_> = tried.iter().filter_map(|cell| cell.failure.as_deref()).collect();
     assert!(failures.is_empty(), "{} cells failed:\n{}", failures.len(), failures.join("\n"));
+}
+
+fn tell(served: &Served) {
+    let versions: BTreeSet<_> = served.pod_bearing.iter().map(Resource::api_version).collect();
+    println!(
+        "the API server serves {} resources that can be written; {} bear a pod, in {versions:?}",
+        served.writable.len(),
+        served.pod_bearing.len(),
+    );
+    let previews = served.writable.iter().filter(|it| it.version.contains(['a', 'b']));
+    let previews: BTreeSet<_> = previews.map(Resource::api_version).collect();
+    println!("alpha and beta versions among them: {previews:?}");
 }
 
 /// A cell of the matrix, tried.
@@ -83,7 +94,7 @@ fn try_all(cluster: &Cluster, routes: &[(&Resource, Route)]) -> Vec<Cell> {
     let shop = cluster.namespace("shop");
     shop.policy("matrix", &enforce(&policy()));
     let kind = routes[0].1.kind();
-    let labels = in_pod(kind, serde_json::json!({"metadata": {"labels": {"team": "cart"}}}));
+    let labels = in_pod(kind, json!({"metadata": {"labels": {"team": "cart"}}}));
     let manifest = amended(&workload(kind, clean_pod()), &labels);
     shop.write(Run::Real, Write::Apply, kind, "web", &manifest).object();
     let mut cells = Vec::new();
@@ -101,139 +112,4 @@ fn try_all(cluster: &Cluster, routes: &[(&Resource, Route)]) -> Vec<Cell> {
         }
     }
     cells
-}
-
-/// Where a kind's cells are tried.
-struct Target<'a> {
-    shop: &'a Namespace<'a>,
-    resource: &'a Resource,
-    kind: Kind,
-    manifest: &'a Value,
-}
-
-impl Target<'_> {
-    fn check(&self, place: Place, step: Step, verdict: Verdict) -> Result<(), String> {
-        let violation = in_pod(self.kind, place.change(false));
-        let twin = in_pod(self.kind, place.change(true));
-        let (denied, clean) = (self.write(step, &violation), self.write(step, &twin));
-        // Whether the pod came out changed: also of a write that was admitted.
-        let changed = |reply: &Reply, change: &Value| {
-            reply.admitted() && amended(&reply.body, change) == reply.body
-        };
-        let kept = |reply: &Reply, change: &Value| reply.admitted() && !changed(reply, change);
-        let right = match verdict {
-            Verdict::Denied => {
-                denied.code == 403
-                    && self.words(place, step).iter().all(|it| denied.message().contains(it))
-                    && changed(&clean, &twin)
-            }
-            Verdict::Refused(words) => [&denied, &clean].iter().all(|reply| {
-                let message = reply.message();
-                reply.code == 422 && message.contains(words) && !message.contains("webhook")
-            }),
-            Verdict::Kept(_) => kept(&denied, &violation) && kept(&clean, &twin),
-            Verdict::NotAsked(_) => changed(&denied, &violation) && changed(&clean, &twin),
-        };
-        let tell = |reply: &Reply| format!("{} {}", reply.code, clip(reply.message()));
-        if right {
-            Ok(())
-        } else {
-            Err(format!("not {verdict:?}: {}; its twin: {}", tell(&denied), tell(&clean)))
-        }
-    }
-
-    /// What a denial must say.
-    fn words(&self, place: Place, step: Step) -> [String; 3] {
-        let names = self.kind.names();
-        let name = if matches!(step, Step::Create(_)) { "new" } else { "web" };
-        let pod = names.spec_path.strip_suffix("spec").unwrap();
-        [
-            "admission webhook \"validate.podgate.devops.stochastic.io\" denied the request"
-                .to_owned(),
-            format!("{} {}/{name} breaks 1 rule\n", names.kind, self.shop.name),
-            format!("\n    {pod}{} is ", place.path()),
-        ]
-    }
-
-    /// Writes a change in a form, by a dry run.
-    fn write(&self, step: Step, change: &Value) -> Reply {
-        let Resource { name: resource, .. } = self.resource;
-        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
-        let root = if self.resource.group.is_empty() { "/api" } else { "/apis" };
-        let collection = format!(
-            "{root}/{}/namespaces/{}/{resource}",
-            self.resource.api_version(),
-            self.shop.name
-        );
-        let object = |name: &str| {
-            format!("{collection}/{name}/{subresource}").trim_end_matches('/').to_owned()
-        };
-        let mut manifest = amended(self.manifest, change);
-        manifest["apiVersion"] = self.resource.api_version().into();
-        let dry = |write: Write, path: &str, body: &Value| {
-            self.shop.cluster.write(Run::Dry, write, path, body)
-        };
-        match step {
-            Step::Create(write) => {
-                manifest["metadata"]["name"] = "new".into();
-                let path = if write == Write::Post { collection } else { object("new") };
-                dry(write, &path, &manifest)
-            }
-            Step::Update(Write::Apply) => dry(Write::Apply, &object("web"), &manifest),
-            Step::Update(write) => {
-                let before = self.shop.cluster.get(&object("web"));
-                let after = amended(&before, change);
-                let body = match write {
-                    Write::JsonPatch => {
-                        serde_json::to_value(json_patch::diff(&before, &after)).unwrap()
-                    }
-                    Write::MergePatch => with_whole_lists(change, &after),
-                    Write::StrategicPatch => change.clone(),
-                    _ => unversioned(after),
-                };
-                dry(write, &object("web"), &body)
-            }
-        }
-    }
-}
-
-/// An object after a change: items of a list are found by their name, as in a strategic merge.
-fn amended(object: &Value, change: &Value) -> Value {
-    match (object, change) {
-        (Value::Object(fields), Value::Object(changes)) => {
-            let mut fields = fields.clone();
-            for (key, change) in changes {
-                let before = fields.get(key).unwrap_or(&Value::Null);
-                let after = amended(before, change);
-                fields.insert(key.clone(), after);
-            }
-            Value::Object(fields)
-        }
-        (Value::Array(items), Value::Array(changes)) => {
-            let mut items = items.clone();
-            for change in changes {
-                match items.iter_mut().find(|item| item["name"] == change["name"]) {
-                    Some(item) => *item = amended(item, change),
-                    None => items.push(change.clone()),
-                }
-            }
-            Value::Array(items)
-        }
-        _ => change.clone(),
-    }
-}
-
-/// A change as a JSON merge patch says it, which replaces lists.
-fn with_whole_lists(change: &Value, after: &Value) -> Value {
-    match change {
-        Value::Object(changes) => changes
-            .iter()
-            .map(|(key, change)| (key.clone(), with_whole_lists(change, &after[key])))
-            .collect(),
-        _ => after.clone(),
-    }
-}
-
-fn clip(message: &str) -> String {
-    message.chars().take(300).collect()
 }

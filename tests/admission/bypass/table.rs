@@ -47,10 +47,9 @@ impl Route {
     /// The forms in which it is written.
     pub fn steps(self) -> impl Iterator<Item = Step> {
         use Write::{Apply, JsonPatch, MergePatch, Post, Put, StrategicPatch};
-        let creates = [Post, Apply].map(Step::Create);
+        let is_object = matches!(self, Self::Object(_));
         let updates = [Put, JsonPatch, MergePatch, StrategicPatch, Apply].map(Step::Update);
-        let created = matches!(self, Self::Object(_));
-        creates.into_iter().filter(move |_| created).chain(updates)
+        [Post, Apply].map(Step::Create).into_iter().filter(move |_| is_object).chain(updates)
     }
 }
 
