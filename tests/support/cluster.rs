@@ -31,7 +31,7 @@ pub async fn client(kubeconfig: &Path) -> Client {
 pub struct Cluster {
     pub podgate: Podgate,
     pub plane: ControlPlane,
-    client: Client,
+    pub(super) client: Client,
     runtime: Runtime,
 }
 
@@ -104,7 +104,7 @@ impl Cluster {
 
 /// A namespace of its own for a test.
 pub struct Namespace<'c> {
-    cluster: &'c Cluster,
+    pub cluster: &'c Cluster,
     pub name: String,
 }
 
@@ -180,18 +180,6 @@ impl Namespace<'_> {
         patched.map_err(|error| Rejection::new(reason(&error)))
     }
 
-    /// Adds debug containers to a pod, as `kubectl debug` does.
-    pub fn patch_ephemeral_containers(
-        &self,
-        name: &str,
-        patch: &Value,
-    ) -> Result<DynamicObject, Rejection> {
-        let (pods, params, patch) =
-            (self.api(Kind::Pod), PatchParams::default(), Patch::Strategic(patch));
-        let call = pods.patch_subresource("ephemeralcontainers", name, &params, &patch);
-        self.cluster.wait(call).map_err(|error| Rejection::new(reason(&error)))
-    }
-
     /// Waits until an object satisfies a condition.
     pub fn awaits(
         &self,
@@ -237,7 +225,7 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    fn new(message: String) -> Self {
+    pub(super) fn new(message: String) -> Self {
         let by_podgate = format!("admission webhook \"{VALIDATE_WEBHOOK}\" denied the request: ");
         assert!(message.contains(&by_podgate), "refused, but not by podgate: {message}");
         Self { message }
