@@ -13,6 +13,7 @@ mod bypass;
 mod controllers;
 mod demo_application;
 mod dry_run;
+mod mutation;
 mod policies;
 mod ratchet;
 mod registration;
@@ -71,6 +72,7 @@ fn listed() -> Vec<Test> {
         bypass::TESTS,
         demo_application::TESTS,
         dry_run::TESTS,
+        mutation::TESTS,
         policies::TESTS,
         ratchet::TESTS,
         registration::TESTS,

@@ -1,7 +1,7 @@
 //! What the API server has been told, by asking it: the duties that keep a podgate that hangs or is
 //! gone from taking the cluster with it.
 
-use podgate::admission::registration::WEBHOOK_SUFFIX;
+use podgate::admission::registration::{POLICIES_WEBHOOK, WEBHOOK_SUFFIX};
 use serde_json::Value;
 
 use crate::Test;
@@ -31,7 +31,9 @@ fn texts(list: &Value) -> Vec<&str> {
 }
 
 fn brief_and_narrow(cluster: &Cluster) {
-    for webhook in webhooks(cluster) {
+    let webhooks = webhooks(cluster);
+    assert_eq!(webhooks.len(), 3);
+    for webhook in webhooks {
         // Every write of a user waits that long for a podgate that hangs.
         assert!(webhook["timeoutSeconds"].as_i64().unwrap() <= 3, "{webhook}");
         // Another version of a kind is converted, not passed by.
@@ -39,8 +41,11 @@ fn brief_and_narrow(cluster: &Cluster) {
         // Else the API server would refuse every dry run.
         assert_eq!(webhook["sideEffects"], "None");
         assert_eq!(webhook["admissionReviewVersions"], serde_json::json!(["v1"]));
+        // A policy must be mended also while podgate is away.
+        let of_policies = webhook["name"] == POLICIES_WEBHOOK;
+        assert_eq!(webhook["failurePolicy"], if of_policies { "Ignore" } else { "Fail" });
         for rule in webhook["rules"].as_array().unwrap() {
-            assert_eq!(rule["scope"], "Namespaced", "{rule}");
+            assert_eq!(rule["scope"], if of_policies { "*" } else { "Namespaced" }, "{rule}");
             for field in ["apiGroups", "apiVersions", "operations", "resources"] {
                 assert!(texts(&rule[field]).iter().all(|it| !it.contains('*')), "{rule}");
             }
@@ -49,7 +54,9 @@ fn brief_and_narrow(cluster: &Cluster) {
             assert!(operations.iter().all(|it| ["CREATE", "UPDATE"].contains(it)), "{rule}");
             // Leases, events, nodes, and whatever podgate itself is made of and configured by.
             let groups = texts(&rule["apiGroups"]);
-            assert!(groups.iter().all(|it| ["", "apps", "batch"].contains(it)), "{rule}");
+            let known: &[_] =
+                if of_policies { &["devops.stochastic.io"] } else { &["", "apps", "batch"] };
+            assert!(groups.iter().all(|it| known.contains(it)), "{rule}");
             for resource in texts(&rule["resources"]) {
                 let (name, subresource) = resource.split_once('/').unwrap_or((resource, ""));
                 let never = ["nodes", "events", "namespaces", "secrets", "services", "endpoints"];
@@ -62,7 +69,8 @@ fn brief_and_narrow(cluster: &Cluster) {
 }
 
 fn out_of_tenants_hands(cluster: &Cluster) {
-    for webhook in webhooks(cluster) {
+    let of_workloads = webhooks(cluster).into_iter().filter(|it| it["name"] != POLICIES_WEBHOOK);
+    for webhook in of_workloads {
         let selector = &webhook["namespaceSelector"];
         assert!(selector["matchLabels"].is_null(), "{selector}");
         for expression in selector["matchExpressions"].as_array().unwrap() {

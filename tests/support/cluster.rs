@@ -9,7 +9,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config};
-use podgate::admission::registration::{VALIDATE_WEBHOOK, VALIDATING};
+use podgate::admission::registration::{MUTATE_WEBHOOK, MUTATING, VALIDATE_WEBHOOK, VALIDATING};
 use podgate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -55,11 +55,17 @@ impl Cluster {
 
     /// With `Ignore`, a webhook that never answers would look like one that admits.
     fn fail_closed(&self) {
-        use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+        use k8s_openapi::api::admissionregistration::v1::{
+            MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+        };
+        let fail = |webhook: &str| {
+            Patch::Strategic(json!({"webhooks": [{"name": webhook, "failurePolicy": "Fail"}]}))
+        };
+        let params = PatchParams::default();
         let api = Api::<ValidatingWebhookConfiguration>::all(self.client.clone());
-        let patch = json!({"webhooks": [{"name": VALIDATE_WEBHOOK, "failurePolicy": "Fail"}]});
-        let (params, patch) = (PatchParams::default(), Patch::Strategic(patch));
-        self.wait(api.patch(VALIDATING, &params, &patch)).unwrap();
+        self.wait(api.patch(VALIDATING, &params, &fail(VALIDATE_WEBHOOK))).unwrap();
+        let api = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
+        self.wait(api.patch(MUTATING, &params, &fail(MUTATE_WEBHOOK))).unwrap();
     }
 
     /// A new namespace, whose name starts with this one.
@@ -94,6 +100,11 @@ impl Cluster {
         let api = Api::<ClusterDevOpsPolicy>::all(self.client.clone());
         let params = PatchParams::apply("test").force();
         self.wait(api.patch(name, &params, &Patch::Apply(&object))).unwrap();
+    }
+
+    /// Runs something beside the tests.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
     }
 
     /// Runs a call to the API server.

@@ -12,6 +12,7 @@
 pub mod binary;
 pub mod cluster;
 pub mod control_plane;
+pub mod foreign;
 pub mod manifests;
 pub mod review;
 pub mod samples;
