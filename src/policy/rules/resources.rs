@@ -122,7 +122,10 @@ impl Asked {
             fix: fits
                 .map(|amount| Fix { path: path.clone(), value: Value::String(amount.clone()) }),
             path,
-            value: found.map(|text| (**text).to_owned()),
+            // The resource is part of what was found: two that are missing are two violations.
+            value: Some(
+                found.map_or_else(|| name.to_owned(), |text| format!("{name}={}", &**text)),
+            ),
             problem,
             remedy: format!("set it, such as {name}: {example}"),
             ..Breach::default()
