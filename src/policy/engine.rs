@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::compile::Policy;
+use super::object::MAX_ITEMS;
 use super::policy_set::{Plan, Question};
 use super::rule::{Breach, Rule, RunningPod};
 use super::workload::Subject;
@@ -44,7 +45,23 @@ pub struct Exempt<'p> {
 
 /// What the spec rules find. Exemptions that have expired by `now` let nothing pass.
 pub fn judge<'p>(plan: &'p Plan, subject: &Subject<'_>, now: Timestamp) -> Judgement<'p> {
+    if subject.is_too_large() {
+        return collect(&plan.spec_questions, subject, now, |_, breaches| {
+            breaches.push(too_large(subject))
+        });
+    }
     collect(&plan.spec_questions, subject, now, |check, breaches| check(subject, breaches))
+}
+
+/// Found by every rule in a pod that none can judge: an error is not a pass.
+fn too_large(subject: &Subject<'_>) -> Breach {
+    Breach {
+        path: subject.kind.names().spec_path.to_owned(),
+        problem: format!("could not be judged: it has more than {MAX_ITEMS} containers or volumes"),
+        remedy: "make it several pods".to_owned(),
+        undecided: true,
+        ..Breach::default()
+    }
 }
 
 /// What the status rules find in a running pod; `subject` is the same pod, for exemptions.
@@ -69,7 +86,10 @@ fn collect<'p, Check>(
         ask(check, &mut breaches);
         for breach in breaches.drain(..).map(Arc::new) {
             for policy in askers {
-                let severity = policy.severity(rule, &breach);
+                // What could be any of a rule's checks is as bad as the worst of them.
+                let whole = breach.undecided && breach.check.is_none();
+                let worst = if whole { policy.weight_of(rule) } else { None };
+                let severity = worst.unwrap_or_else(|| policy.severity(rule, &breach));
                 let exemption = policy
                     .exemptions
                     .iter()
