@@ -17,7 +17,7 @@ use crate::policy::decision::{Before, Outcome, decide};
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge, judge_as_created};
 use crate::policy::message;
-use crate::policy::object::{Object, Text};
+use crate::policy::object::{Object, Text, from_objects_only};
 use crate::policy::policy_set::{Plan, PolicySet};
 use crate::policy::text;
 use crate::policy::workload::{Kind, NoPod, Subject, UnknownVersion};
@@ -25,9 +25,14 @@ use crate::policy::workload::{Kind, NoPod, Subject, UnknownVersion};
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
 pub(super) const REVIEW_KIND: &str = "AdmissionReview";
 
+from_objects_only!(Review<'a>, Request<'a>, GroupVersionKind<'a>);
+
+/// The most bytes that are told of a fault, and of where it is.
+const MAX_PATH: usize = 300;
+
 /// The parts of an AdmissionReview that decide something.
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 struct Review<'a> {
     #[serde(borrow)]
     api_version: Text<'a>,
@@ -38,7 +43,7 @@ struct Review<'a> {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub(super) struct Request<'a> {
     #[serde(borrow)]
     pub uid: Text<'a>,
@@ -56,7 +61,7 @@ pub(super) struct Request<'a> {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub(super) struct GroupVersionKind<'a> {
     #[serde(borrow)]
     pub group: Text<'a>,
@@ -73,10 +78,11 @@ pub enum BadReview {
     Empty,
     #[error("the body is not UTF-8 (byte {0} on)")]
     NotUtf8(usize),
-    #[error("the body is not an AdmissionReview: {path}: {source}")]
-    Malformed { path: String, source: serde_json::Error },
+    /// `found` is bounded, and holds no value of the body: what is wrong with it and where.
+    #[error("the body is not an AdmissionReview: {path}: {found}")]
+    Malformed { path: String, found: String },
     #[error(
-        "the body is no {REVIEW_KIND} of {API_VERSION}: its kind is {kind:?}, its apiVersion {api_version:?}"
+        "the body is no {REVIEW_KIND} of {API_VERSION}: its kind is \"{kind}\", its apiVersion \"{api_version}\""
     )]
     NotAReview { api_version: String, kind: String },
     #[error("request is missing")]
@@ -85,7 +91,7 @@ pub enum BadReview {
     NoUid,
     #[error("request.kind.kind is missing")]
     NoKind,
-    #[error("request.operation is {0:?}; podgate judges CREATE and UPDATE")]
+    #[error("request.operation is \"{0}\"; podgate judges CREATE and UPDATE")]
     Operation(String),
     #[error("request.{0} is missing")]
     NoObject(&'static str),
@@ -349,15 +355,26 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
 fn malformed(json: &str) -> BadReview {
     let mut reader = serde_json::Deserializer::from_str(json);
     match serde_path_to_error::deserialize::<_, Review<'_>>(&mut reader) {
-        Err(error) => {
-            BadReview::Malformed { path: error.path().to_string(), source: error.into_inner() }
-        }
+        Err(error) => BadReview::Malformed {
+            path: text::printable(&text::cut(error.path().to_string(), MAX_PATH)),
+            found: fault(&error.into_inner().to_string()),
+        },
         // What failed can only be what follows the review.
         Ok(_) => BadReview::Malformed {
             path: ".".to_owned(),
-            source: serde::de::Error::custom("something follows the AdmissionReview"),
+            found: "something follows the AdmissionReview".to_owned(),
         },
     }
+}
+
+/// What is wrong, without the text that was found: it may be a secret, API servers log it, and it can be any length.
+fn fault(error: &str) -> String {
+    let (start, rest) = error.split_once(": string \"").unwrap_or((error, ""));
+    let found = match rest.rsplit_once("\", expected ") {
+        Some((_, expected)) => format!("{start}: a string, expected {expected}"),
+        None => error.to_owned(),
+    };
+    text::printable(&text::cut(found, MAX_PATH))
 }
 
 /// The pod in one of a review's objects, which must be what the request says it is.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::manifests::documents::Fault;
+use crate::manifests::documents::{self, Fault};
 use crate::manifests::node::Position;
 use crate::manifests::policy_file::{self, PolicyDocument};
 use crate::metrics::PolicyMetrics;
@@ -88,15 +88,14 @@ fn read(paths: &[PathBuf]) -> Result<Texts, FilesError> {
     for path in paths {
         let fault = |source| FilesError::Read { path: path.clone(), source };
         if !fs::metadata(path).map_err(fault)?.is_dir() {
-            texts.insert(path.clone(), fs::read_to_string(path).map_err(fault)?);
+            texts.insert(path.clone(), text(path)?);
             continue;
         }
         let before = texts.len();
         for entry in fs::read_dir(path).map_err(fault)? {
             let file = entry.map_err(fault)?.path();
             if is_manifest(&file) && file.is_file() {
-                let text = fs::read_to_string(&file)
-                    .map_err(|source| FilesError::Read { path: file.clone(), source })?;
+                let text = text(&file)?;
                 texts.insert(file, text);
             }
         }
@@ -105,6 +104,14 @@ fn read(paths: &[PathBuf]) -> Result<Texts, FilesError> {
         }
     }
     Ok(texts)
+}
+
+fn text(path: &Path) -> Result<String, FilesError> {
+    let bytes =
+        fs::read(path).map_err(|source| FilesError::Read { path: path.to_owned(), source })?;
+    let text = documents::text(&bytes)
+        .map_err(|source| FilesError::Policy { path: path.to_owned(), source })?;
+    Ok(text.to_owned())
 }
 
 fn is_manifest(path: &Path) -> bool {

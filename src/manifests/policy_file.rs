@@ -13,6 +13,10 @@ use super::value::DecodeError;
 use crate::api::{API_VERSION, ClusterDevOpsPolicySpec, DevOpsPolicySpec};
 use crate::policy::compile::{Policy, Scope, Selection};
 use crate::policy::rule::InvalidField;
+use crate::policy::text::{self, quote};
+
+/// The most bytes of a fault's text: what was written may be of any length.
+const MAX_MESSAGE: usize = 500;
 
 const KINDS: [&str; 2] = ["DevOpsPolicy", "ClusterDevOpsPolicy"];
 
@@ -78,20 +82,23 @@ fn policy(object: &Object<'_>) -> Result<PolicyDocument, Fault> {
     let at = |path: &str| object.node.position_of(path);
     if !KINDS.contains(&object.kind.as_str()) {
         let message =
-            format!("kind is {:?}; a policy has kind: {}", object.kind, KINDS.join(" or "));
+            format!("kind is {}; a policy has kind: {}", quote(&object.kind), KINDS.join(" or "));
         return Err(Fault { at: at("kind"), message });
     }
     if object.api_version != API_VERSION {
         let message = format!(
-            "apiVersion is {:?}; a policy has apiVersion: {API_VERSION}",
-            object.api_version
+            "apiVersion is {}; a policy has apiVersion: {API_VERSION}",
+            quote(&object.api_version)
         );
         return Err(Fault { at: at("apiVersion"), message });
     }
     let name = object.node.get("metadata").and_then(|it| it.get("name")).and_then(Node::as_str);
     let invalid = |InvalidField { path, message }: InvalidField| Fault {
         at: at(&path),
-        message: format!("policy {:?}: {path}: {message}", name.unwrap_or_default()),
+        message: {
+            let told = format!("policy {}: {path}: {message}", quote(name.unwrap_or_default()));
+            text::printable(&text::cut(told, MAX_MESSAGE))
+        },
     };
     let policy = if object.kind == "ClusterDevOpsPolicy" {
         let Manifest { metadata, spec, .. } = decode::<ClusterDevOpsPolicySpec>(object)?;
@@ -132,7 +139,8 @@ fn plainly(error: &DecodeError) -> String {
             let _ = write!(message, "; did you mean `{near}`?");
         }
     }
-    if error.path.is_empty() { message } else { format!("{}: {message}", error.path) }
+    let told = if error.path.is_empty() { message } else { format!("{}: {message}", error.path) };
+    text::printable(&text::cut(told, MAX_MESSAGE))
 }
 
 #[cfg(test)]

@@ -125,9 +125,22 @@ impl<'de> Deserializer<'de> for &'de Node<'_> {
         decoded.map_err(|error| error.at(self.at))
     }
 
+    /// An object only: serde's own code takes a list of a type's fields, too, which no API server does.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, DecodeError> {
+        if let Content::List(_) = self.content {
+            return Err(DecodeError::invalid_type(Unexpected::Seq, &"a map").at(self.at));
+        }
+        self.deserialize_any(visitor)
+    }
+
     forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
-        unit_struct seq tuple tuple_struct map struct identifier
+        unit_struct seq tuple tuple_struct map identifier
     }
 }
 

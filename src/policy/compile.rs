@@ -69,6 +69,13 @@ impl Selection {
             path: "spec.namespaceSelector".to_owned(),
             message: error.to_string(),
         };
+        let expressions = selector.iter().flat_map(|it| it.match_expressions.iter().flatten());
+        if expressions.into_iter().any(|it| it.key.is_empty()) {
+            return Err(InvalidField {
+                path: "spec.namespaceSelector".to_owned(),
+                message: "an expression has no key".to_owned(),
+            });
+        }
         let selector = selector.cloned().map(Selector::try_from).transpose().map_err(invalid)?;
         let selector = selector.filter(|selector| !selector.selects_all());
         Ok(Self { selector, excluded: excluded.unwrap_or_default() })

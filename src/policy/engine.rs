@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::compile::Policy;
 use super::mutation::inject;
+use super::object::MAX_ITEMS;
 use super::policy_set::{Plan, Question};
 use super::rule::{Breach, Rule, RunningPod};
 use super::workload::Subject;
@@ -46,6 +47,11 @@ pub struct Exempt<'p> {
 
 /// What the spec rules find. Exemptions that have expired by `now` let nothing pass.
 pub fn judge<'p>(plan: &'p Plan, subject: &Subject<'_>, now: Timestamp) -> Judgement<'p> {
+    if subject.is_too_large() {
+        return collect(&plan.spec_questions, subject, now, |_, breaches| {
+            breaches.push(too_large(subject));
+        });
+    }
     collect(&plan.spec_questions, subject, now, |check, breaches| check(subject, breaches))
 }
 
@@ -60,6 +66,17 @@ pub fn judge_as_created<'p>(
     inject(plan, subject, whole, now)
         .and_then(|injected| injected.view(subject, |after| judge(plan, after, now)))
         .unwrap_or_else(|| judge(plan, subject, now))
+}
+
+/// Found by every rule in a pod that none can judge: an error is not a pass.
+fn too_large(subject: &Subject<'_>) -> Breach {
+    Breach {
+        path: subject.kind.names().spec_path.to_owned(),
+        problem: format!("could not be judged: it has more than {MAX_ITEMS} containers or volumes"),
+        remedy: "make it several pods".to_owned(),
+        undecided: true,
+        ..Breach::default()
+    }
 }
 
 /// What the status rules find in a running pod; `subject` is the same pod, for exemptions.
@@ -84,7 +101,10 @@ fn collect<'p, Check>(
         ask(check, &mut breaches);
         for breach in breaches.drain(..).map(Arc::new) {
             for policy in askers {
-                let severity = policy.severity(rule, &breach);
+                // What could be any of a rule's checks is as bad as the worst of them.
+                let whole = breach.undecided && breach.check.is_none();
+                let worst = if whole { policy.weight_of(rule) } else { None };
+                let severity = worst.unwrap_or_else(|| policy.severity(rule, &breach));
                 let exemption = policy.exemption(rule, &breach, subject, now);
                 let finding = Finding { policy, rule, severity, breach: Arc::clone(&breach) };
                 match exemption {

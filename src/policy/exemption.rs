@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::compile::{Scope, known_id};
 use super::owner;
-use super::rule::{Breach, InvalidField, Rule, containers};
+use super::rule::{Breach, InvalidField, Rule, container_at, containers};
 use super::workload::Subject;
 use crate::api::{DevOpsPolicySpec, Exemption};
 
@@ -79,8 +79,10 @@ fn image_of<'a>(breach: &'a Breach, subject: &'a Subject<'_>) -> Option<&'a str>
         return breach.value.as_deref();
     }
     let name = breach.container.as_ref()?;
-    let found = containers(subject.spec).find(|place| *place.container.name == **name);
-    found.map(|place| &*place.container.image)
+    // By its place, if it has one: a name may be there twice. An annotation has the name alone.
+    let named = || containers(subject.spec).map(|it| it.container).find(|it| *it.name == **name);
+    let container = container_at(subject, &breach.path).or_else(named);
+    container.map(|container| &*container.image)
 }
 
 /// Whether a pattern matches a whole text: `*` stands for any text, `?` for one character.

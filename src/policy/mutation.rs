@@ -12,7 +12,6 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use json_patch::PatchOperation;
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::compile::Policy;
@@ -100,7 +99,7 @@ pub fn inject<'p>(
     whole: impl FnOnce() -> Option<Value>,
     now: Timestamp,
 ) -> Option<Injected<'p>> {
-    if plan.mutating.is_empty() || subject.is_mirror() {
+    if plan.mutating.is_empty() || subject.is_mirror() || subject.is_too_large() {
         return None;
     }
     let mut whole = Some(whole);

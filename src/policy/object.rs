@@ -11,18 +11,33 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 mod security;
+mod shape;
 mod spec;
 mod text;
 mod volume;
 
 pub use security::{Capabilities, Handler, Lifecycle, Os, Profile, SecurityContext};
+pub use shape::MAX_ITEMS;
+pub(crate) use shape::from_objects_only;
 pub use spec::{JobSpec, JobTemplate, Spec};
 pub use text::{QuantityText, Text};
 pub use volume::Volume;
 
+from_objects_only!(
+    Object<'a>,
+    Metadata<'a>,
+    OwnerReference<'a>,
+    PodSpec<'a>,
+    Template<'a>,
+    Container<'a>,
+    Resources<'a>,
+    Quantities<'a>,
+    Port<'a>,
+);
+
 /// A pod, or an object that holds a pod template.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct Object<'a> {
     #[serde(borrow)]
     pub api_version: Text<'a>,
@@ -38,7 +53,7 @@ pub struct Object<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct Metadata<'a> {
     #[serde(borrow)]
     pub name: Text<'a>,
@@ -50,12 +65,12 @@ pub struct Metadata<'a> {
     pub labels: Option<Pairs<'a>>,
     #[serde(borrow)]
     pub annotations: Option<Annotations<'a>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "shape::many")]
     pub owner_references: Option<Vec<OwnerReference<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct OwnerReference<'a> {
     #[serde(borrow)]
     pub kind: Text<'a>,
@@ -135,6 +150,9 @@ impl<'de> Visitor<'de> for PairsVisitor {
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
         let mut pairs = Vec::new();
         while let Some(key) = map.next_key::<Text<'de>>()? {
+            if pairs.len() == shape::MAX_ENTRIES {
+                return Err(shape::too_many());
+            }
             if (self.0)(&key) {
                 pairs.push((key, map.next_value()?));
             } else {
@@ -146,15 +164,15 @@ impl<'de> Visitor<'de> for PairsVisitor {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct PodSpec<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "shape::few")]
     pub init_containers: Option<Vec<Container<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "shape::few")]
     pub containers: Option<Vec<Container<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "shape::few")]
     pub ephemeral_containers: Option<Vec<Container<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "shape::few")]
     pub volumes: Option<Vec<Volume<'a>>>,
     #[serde(borrow)]
     pub restart_policy: Text<'a>,
@@ -177,7 +195,7 @@ pub struct PodSpec<'a> {
 
 /// A `PodTemplateSpec`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Template<'a> {
     #[serde(borrow)]
     pub metadata: Option<Metadata<'a>>,
@@ -186,7 +204,7 @@ pub struct Template<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct Container<'a> {
     #[serde(borrow)]
     pub name: Text<'a>,
@@ -203,7 +221,7 @@ pub struct Container<'a> {
     pub startup_probe: Option<Box<Handler<'a>>>,
     #[serde(borrow)]
     pub lifecycle: Option<Box<Lifecycle<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "shape::many")]
     pub ports: Option<Vec<Port<'a>>>,
     #[serde(borrow)]
     pub resources: Option<Resources<'a>>,
@@ -213,7 +231,7 @@ pub struct Container<'a> {
 
 /// A container's resources, or the whole pod's (KEP-2837).
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Resources<'a> {
     #[serde(borrow)]
     pub requests: Option<Quantities<'a>>,
@@ -223,7 +241,7 @@ pub struct Resources<'a> {
 
 /// The quantities that rules ask for, as written.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
+#[serde(rename_all = "kebab-case", default, remote = "Self")]
 pub struct Quantities<'a> {
     #[serde(borrow)]
     pub cpu: Option<QuantityText<'a>>,
@@ -234,7 +252,7 @@ pub struct Quantities<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct Port<'a> {
     pub container_port: i32,
     pub host_port: Option<i32>,

@@ -212,15 +212,29 @@ impl Place<'_> {
     }
 }
 
-/// Every container of a pod, in the order it lists them. All rules use this
-/// iterator, so that no list can be forgotten by one of them.
-pub fn containers<'a>(spec: &'a PodSpec<'a>) -> impl Iterator<Item = Place<'a>> {
-    let lists = [
+/// The container that a path from the object's root, as [`Place::path`] makes it, leads into.
+pub fn container_at<'a>(subject: &Subject<'a>, path: &str) -> Option<&'a Container<'a>> {
+    let path = path.strip_prefix(subject.kind.names().spec_path)?.strip_prefix('.')?;
+    let (list, rest) = path.split_once('[')?;
+    let index: usize = rest.split_once(']')?.0.parse().ok()?;
+    let (_, containers) = lists(subject.spec).into_iter().find(|(name, _)| *name == list)?;
+    containers.as_ref()?.get(index)
+}
+
+type List<'a> = (&'static str, &'a Option<Vec<Container<'a>>>);
+
+fn lists<'a>(spec: &'a PodSpec<'a>) -> [List<'a>; 3] {
+    [
         ("initContainers", &spec.init_containers),
         ("containers", &spec.containers),
         ("ephemeralContainers", &spec.ephemeral_containers),
-    ];
-    lists.into_iter().flat_map(|(list, containers)| {
+    ]
+}
+
+/// Every container of a pod, in the order it lists them. All rules use this
+/// iterator, so that no list can be forgotten by one of them.
+pub fn containers<'a>(spec: &'a PodSpec<'a>) -> impl Iterator<Item = Place<'a>> {
+    lists(spec).into_iter().flat_map(|(list, containers)| {
         containers.iter().flatten().enumerate().map(move |(index, container)| {
             let role = match list {
                 "initContainers" if &*container.restart_policy == "Always" => Role::Sidecar,

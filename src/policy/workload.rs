@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use super::document::Document;
-use super::object::{Annotations, Metadata, Object, PodSpec};
+use super::object::{Annotations, MAX_ITEMS, Metadata, Object, PodSpec};
+use super::text;
 
 /// A kind that podgate judges.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -109,7 +110,7 @@ impl Kind {
         } else {
             let slash = if group.is_empty() { "" } else { "/" };
             Err(UnknownVersion {
-                found: format!("{group}{slash}{version}"),
+                found: text::clip(&format!("{group}{slash}{version}")),
                 kind: names.kind,
                 known: names.api_version(),
             })
@@ -186,6 +187,17 @@ impl<'a> Subject<'a> {
     pub fn pod_path(&self, field: &str) -> String {
         let spec = self.kind.names().spec_path;
         format!("{}{field}", spec.strip_suffix("spec").unwrap_or_default())
+    }
+
+    /// Whether it holds more containers or volumes than are looked at. A legitimate pod comes nowhere near; judging each
+    /// of a hundred thousand would take the memory and time of everybody else's reviews.
+    pub fn is_too_large(&self) -> bool {
+        let PodSpec { init_containers, containers, ephemeral_containers, volumes, .. } = self.spec;
+        let length = |list: Option<usize>| list.unwrap_or(0) > MAX_ITEMS;
+        length(init_containers.as_ref().map(Vec::len))
+            || length(containers.as_ref().map(Vec::len))
+            || length(ephemeral_containers.as_ref().map(Vec::len))
+            || length(volumes.as_ref().map(Vec::len))
     }
 
     /// Whether the pod ends by itself, so that nobody needs to probe it.

@@ -105,7 +105,7 @@ impl<'p> Judge<'p> {
         let kind = Kind::find(group, version, &manifest.kind)
             .map_err(|error| (node.position_of("apiVersion"), error.to_string()))?;
         let Some(kind) = kind else { return Ok(false) };
-        let view = Object::deserialize(node)
+        let view = <Object as Deserialize>::deserialize(node)
             .map_err(|error| (error.at.unwrap_or(node.at), error.to_string()))?;
         let mut subject = Subject::of(kind, &view).map_err(|error| (node.at, error.to_string()))?;
         subject.namespace = subject.namespace.or(self.namespace);

@@ -46,7 +46,12 @@ pub struct Podgate {
 impl Podgate {
     /// Starts `podgate serve` with these arguments on free ports, and waits until it serves.
     pub fn serve(args: &[&str], cert_dir: &Path) -> Self {
-        let mut child = command()
+        Self::serve_by(command(), args, cert_dir)
+    }
+
+    /// The same by a command of one's own, such as one with an environment.
+    pub fn serve_by(mut podgate: Command, args: &[&str], cert_dir: &Path) -> Self {
+        let mut child = podgate
             .arg("serve")
             .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--cert-dir"])
             .arg(cert_dir)
@@ -150,9 +155,14 @@ impl Podgate {
         format!("{:?}", self.log.lock().unwrap())
     }
 
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, by the process's id.
     pub fn signal(&self, name: &str) {
-        let pid = self.child.id().to_string();
+        let pid = self.id().to_string();
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 

@@ -5,11 +5,11 @@
 //! false and error apart: an error is never a false.
 
 mod check;
+mod parse;
 mod run;
 mod value;
 
 use kube_cel::cel::IdedExpr;
-use kube_cel::cel::parser::Parser;
 
 use super::rule::InvalidField;
 use crate::api::{Validation, Variable};
@@ -72,18 +72,11 @@ fn compile(
             format!("it is {} bytes long; at most {MAX_SOURCE} are allowed", source.len());
         return Err(InvalidField { path, message });
     }
-    let mut expr = match Parser::new().parse(source) {
-        Ok(expr) => expr,
-        Err(errors) => {
-            let first = errors.errors.first();
-            let message = first.map_or_else(
-                || "it is no CEL expression".to_owned(),
-                |it| format!("{}:{}: it is no CEL expression: {}", it.pos.0, it.pos.1, it.msg),
-            );
-            return Err(InvalidField { path, message });
-        }
-    };
-    let cost = check::check(&mut expr, variables).map_err(|check::Fault { message, name }| {
+    let checked = parse::parse(source).map_err(check::Fault::from).and_then(|mut expr| {
+        let cost = check::check(&mut expr, variables)?;
+        Ok((expr, cost))
+    });
+    let (expr, cost) = checked.map_err(|check::Fault { message, name }| {
         let place = name.and_then(|name| check::place_of(source, &name));
         let message = place.map_or(message.clone(), |place| format!("{place}: {message}"));
         InvalidField { path, message }

@@ -2,11 +2,24 @@
 
 use serde::Deserialize;
 
-use super::Text;
+use super::{Text, from_objects_only, shape};
+
+from_objects_only!(
+    SecurityContext<'a>,
+    Capabilities<'a>,
+    Profile<'a>,
+    SeLinuxOptions<'a>,
+    WindowsOptions,
+    Sysctl<'a>,
+    Os<'a>,
+    Handler<'a>,
+    Endpoint<'a>,
+    Lifecycle<'a>,
+);
 
 /// A pod's security context or a container's. Each has some of the fields; the API server refuses the others.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct SecurityContext<'a> {
     pub privileged: Option<bool>,
     pub allow_privilege_escalation: Option<bool>,
@@ -23,29 +36,29 @@ pub struct SecurityContext<'a> {
     #[serde(borrow)]
     pub se_linux_options: Option<SeLinuxOptions<'a>>,
     pub windows_options: Option<WindowsOptions>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "shape::many")]
     pub sysctls: Option<Vec<Sysctl<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Capabilities<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "shape::many")]
     pub add: Option<Vec<Text<'a>>>,
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "shape::many")]
     pub drop: Option<Vec<Text<'a>>>,
 }
 
 /// A seccomp or AppArmor profile.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Profile<'a> {
     #[serde(borrow)]
     pub r#type: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct SeLinuxOptions<'a> {
     #[serde(borrow)]
     pub user: Text<'a>,
@@ -56,13 +69,13 @@ pub struct SeLinuxOptions<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct WindowsOptions {
     pub host_process: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Sysctl<'a> {
     #[serde(borrow)]
     pub name: Text<'a>,
@@ -70,7 +83,7 @@ pub struct Sysctl<'a> {
 
 /// `spec.os`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Os<'a> {
     #[serde(borrow)]
     pub name: Text<'a>,
@@ -78,7 +91,7 @@ pub struct Os<'a> {
 
 /// What a probe or a lifecycle hook does, as far as the network goes.
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct Handler<'a> {
     #[serde(borrow)]
     pub http_get: Option<Endpoint<'a>>,
@@ -87,7 +100,7 @@ pub struct Handler<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct Endpoint<'a> {
     /// Empty is the pod itself.
     #[serde(borrow)]
@@ -95,7 +108,7 @@ pub struct Endpoint<'a> {
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+#[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct Lifecycle<'a> {
     #[serde(borrow)]
     pub post_start: Option<Handler<'a>>,

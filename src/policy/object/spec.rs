@@ -4,10 +4,12 @@ use std::fmt;
 
 use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
 use super::text::Key;
-use super::{PodSpec, Template};
+use super::{PodSpec, Template, from_objects_only};
+
+from_objects_only!(JobTemplate<'a>, JobSpec<'a>);
 
 /// A `PodSpec` and, beside its fields, what a workload's spec holds. Templates do not nest in each other here: types that
 /// did would let a document end the stack.
@@ -20,14 +22,14 @@ pub struct Spec<'a> {
 
 /// A CronJob's `JobTemplateSpec`.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct JobTemplate<'a> {
     #[serde(borrow)]
     pub spec: Option<JobSpec<'a>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct JobSpec<'a> {
     #[serde(borrow)]
     pub template: Option<Template<'a>>,
@@ -72,6 +74,13 @@ impl<'de, M: MapAccess<'de>> MapAccess<'de> for PodFields<'_, 'de, M> {
     ) -> Result<Option<S::Value>, M::Error> {
         while let Some(key) = self.map.next_key::<Key<'de>>()? {
             match &*key {
+                // Twice is refused where serde derives the code, so it is here.
+                "template" if self.template.is_some() => {
+                    return Err(M::Error::duplicate_field("template"));
+                }
+                "jobTemplate" if self.job_template.is_some() => {
+                    return Err(M::Error::duplicate_field("jobTemplate"));
+                }
                 "template" => *self.template = self.map.next_value()?,
                 "jobTemplate" => *self.job_template = self.map.next_value()?,
                 field => return seed.deserialize(StrDeserializer::new(field)).map(Some),

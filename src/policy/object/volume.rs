@@ -3,9 +3,11 @@
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::Text;
+use super::{Text, from_objects_only};
+
+from_objects_only!(ImageVolume<'a>, HostPath<'a>);
 
 #[derive(Debug, Default)]
 pub struct Volume<'a> {
@@ -19,7 +21,7 @@ pub struct Volume<'a> {
 
 /// A volume whose content is an image's (KEP-4639).
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct ImageVolume<'a> {
     #[serde(borrow)]
     pub reference: Text<'a>,
@@ -27,7 +29,7 @@ pub struct ImageVolume<'a> {
 
 /// A volume that is a folder of the node.
 #[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[serde(default, remote = "Self")]
 pub struct HostPath<'a> {
     #[serde(borrow)]
     pub path: Text<'a>,
@@ -50,7 +52,15 @@ impl<'de> Visitor<'de> for VolumeVisitor {
     }
     fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Self::Value, M::Error> {
         let mut volume = Volume::default();
+        let mut seen = [false; 3];
         while let Some(key) = map.next_key::<Text<'de>>()? {
+            let read = ["name", "image", "hostPath"].into_iter().zip(&mut seen);
+            // Twice is refused where serde derives the code, so it is here.
+            for (name, seen) in read.filter(|(name, _)| **name == *key) {
+                if std::mem::replace(seen, true) {
+                    return Err(M::Error::duplicate_field(name));
+                }
+            }
             let given = match &*key {
                 "name" => {
                     volume.name = map.next_value()?;

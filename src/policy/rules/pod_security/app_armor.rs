@@ -1,10 +1,14 @@
 //! Mandatory access control by AppArmor.
 
-use super::super::super::object::Annotations;
+use super::super::super::object::{Annotations, MAX_ITEMS};
 use super::super::super::rule::Breach;
 use super::super::super::text::clip;
 use super::super::super::workload::Subject;
 use super::field::{Field, annotations, contexts};
+
+/// The most annotations that are told of: one for every container of the largest pod that is judged. The API server
+/// refuses those of containers that are not there; fewer would let exempt ones hide another.
+const MAX_ANNOTATIONS: usize = 3 * MAX_ITEMS;
 
 /// `appArmorProfile`: where the node has AppArmor, a container runs under the runtime's profile. It may name that one or
 /// another of the node's, and not switch it off; an annotation (the form before 1.30) may also be empty.
@@ -27,7 +31,7 @@ pub fn profile(subject: &Subject<'_>) -> Vec<Breach> {
             Breach { container, ..breach }
         })
     });
-    fields.chain(annotations).collect()
+    fields.chain(annotations.take(MAX_ANNOTATIONS)).collect()
 }
 
 #[cfg(test)]
