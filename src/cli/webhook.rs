@@ -179,3 +179,33 @@ async fn delete(args: DeleteArgs) -> Result<(), Failure> {
         shared.join(", ")
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_is_a_namespace_a_name_and_perhaps_a_port() {
+        let named = |port| {
+            let (namespace, name) = ("podgate-system".to_owned(), "podgate".to_owned());
+            Ok(Endpoint::Service { namespace, name, port })
+        };
+        assert_eq!(service("podgate-system/podgate"), named(443));
+        assert_eq!(service("podgate-system/podgate:8443"), named(8443));
+        for bad in ["", "podgate", "/podgate", "a/", "a/b/c", "a/b:0", "a/b:http", "a/b:70000"] {
+            assert!(service(bad).is_err_and(|why| why.starts_with("write it as")), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_the_servers_and_the_paths_are_podgates() {
+        let at = |it: &str| Ok(Endpoint::Url(it.to_owned()));
+        assert_eq!(url("https://127.0.0.1:8443"), at("https://127.0.0.1:8443"));
+        assert_eq!(url("https://[::1]:8443/"), at("https://[::1]:8443"));
+        for bad in
+            ["", "127.0.0.1:8443", "http://a", "https://a/validate", "https://a?b", "https://"]
+        {
+            assert!(url(bad).is_err_and(|why| why.starts_with("write it as")), "{bad}");
+        }
+    }
+}
