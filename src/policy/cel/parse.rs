@@ -43,7 +43,7 @@ fn is_deeper(expr: &IdedExpr, levels: usize) -> bool {
         Expr::Call(call) => call.target.iter().any(|it| deeper(it)) || call.args.iter().any(deeper),
         Expr::Comprehension(it) => {
             let parts = [&it.iter_range, &it.accu_init, &it.loop_cond, &it.loop_step, &it.result];
-            parts.into_iter().any(|it| deeper(it))
+            parts.into_iter().any(deeper)
         }
         Expr::List(list) => list.elements.iter().any(deeper),
         Expr::Map(map) => map.entries.iter().any(|entry| match &entry.expr {
