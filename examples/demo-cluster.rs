@@ -30,7 +30,7 @@ fn main() {
 
     println!("$ podgate crd install");
     println!("{}", text(&binary::run(&["crd", "install", "--kubeconfig", admin]).stdout));
-    for namespace in ["shop", "lab"] {
+    for namespace in ["shop", "lab", "nursery"] {
         kubectl(&["create", "namespace", namespace]);
         // Pods are refused before their ServiceAccount exists.
         eventually("the default ServiceAccount", || {
@@ -44,11 +44,13 @@ fn main() {
     println!("$ podgate serve --register");
     let certs = kubeconfig.with_file_name("podgate-certs");
     let mut podgate = Podgate::serve(&["--register", "--kubeconfig", admin], &certs);
-    println!("webhook registered: https://{}/validate\n", podgate.listen);
+    println!("webhooks registered: https://{}/validate and /mutate\n", podgate.listen);
     for file in samples::workloads() {
         kubectl(&["apply", "-f", file.to_str().unwrap()]);
     }
     kubectl(&["get", "devopspolicies,deployments,pods", "--all-namespaces"]);
+    let containers = "jsonpath={.spec.containers[0]}";
+    kubectl(&["get", "pod", "seedling", "--namespace", "nursery", "-o", containers]);
 
     if samples::once() {
         podgate.signal("TERM");

@@ -47,10 +47,18 @@ fn main() {
 
 fn show(podgate: &Podgate, file: &Path) {
     let text = std::fs::read_to_string(file).unwrap();
-    let object: Value = serde_saphyr::from_str(&text).unwrap();
-    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
-    let response = podgate.review(&review::create(namespace, &object));
+    let mut object: Value = serde_saphyr::from_str(&text).unwrap();
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
     println!("{}", samples::name(file));
+    // As the API server asks: first what is to be put in, then whether the result passes.
+    let changes = podgate.mutate(&review::create(&namespace, &object));
+    if let Some(patch) = review::patch_of(&changes) {
+        for operation in &patch.0 {
+            println!("  put in: {}", serde_json::to_string(operation).unwrap());
+        }
+        json_patch::patch(&mut object, &patch).unwrap();
+    }
+    let response = podgate.review(&review::create(&namespace, &object));
     if response["allowed"] == false {
         let message = response["status"]["message"].as_str().unwrap_or_default();
         println!("  denied: {}", message.replace('\n', "\n  "));

@@ -4,18 +4,22 @@
 use std::time::Duration;
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// What one review came to, as labels: values of closed sets only.
 pub struct ReviewSummary<'a> {
+    /// `validate` or `mutate`.
+    pub webhook: &'static str,
     pub operation: &'static str,
     /// A judged kind, or `other`.
     pub kind: &'static str,
     pub decision: &'static str,
     /// Rule and severity of each violation that denied.
     pub denials: &'a [(&'static str, &'static str)],
+    /// How many operations the patch has.
+    pub patch_operations: usize,
 }
 
 /// The registry and all families in it.
@@ -31,6 +35,7 @@ pub struct Metrics {
 pub struct AdmissionMetrics {
     reviews: IntCounterVec,
     denials: IntCounterVec,
+    patch_operations: IntCounter,
     duration: Histogram,
     in_flight: IntGauge,
 }
@@ -41,7 +46,7 @@ pub struct PolicyMetrics {
     in_force: IntGauge,
     invalid: IntGauge,
     load_succeeded: IntGauge,
-    watch_errors: prometheus::IntCounter,
+    watch_errors: IntCounter,
 }
 
 impl Metrics {
@@ -68,6 +73,13 @@ impl Metrics {
                         "Violations that denied an object.",
                     ),
                     &["rule", "severity"],
+                )?,
+            )?,
+            patch_operations: register(
+                &registry,
+                IntCounter::new(
+                    "podgate_admission_patch_operations_total",
+                    "Operations of the JSON Patches that changed pods at their creation.",
                 )?,
             )?,
             duration: register(
@@ -112,7 +124,7 @@ impl Metrics {
             )?,
             watch_errors: register(
                 &registry,
-                prometheus::IntCounter::new(
+                IntCounter::new(
                     "podgate_policy_watch_errors_total",
                     "Times the watch of policies failed; each is retried.",
                 )?,
@@ -150,22 +162,20 @@ fn register<C: prometheus::core::Collector + Clone + 'static>(
     Ok(family)
 }
 
-/// The name of the only webhook there is today, as a label.
-const WEBHOOK: &str = "validate";
-
 impl AdmissionMetrics {
     pub fn judged(&self, review: &ReviewSummary<'_>) {
         self.reviews
-            .with_label_values(&[WEBHOOK, review.operation, review.kind, review.decision])
+            .with_label_values(&[review.webhook, review.operation, review.kind, review.decision])
             .inc();
         for (rule, severity) in review.denials {
             self.denials.with_label_values(&[rule, severity]).inc();
         }
+        self.patch_operations.inc_by(review.patch_operations as u64);
     }
 
-    /// A request that got an HTTP error instead of a verdict.
-    pub fn refused(&self) {
-        self.reviews.with_label_values(&[WEBHOOK, "other", "other", "error"]).inc();
+    /// A request that got an HTTP error instead of a verdict; the decision is `error` or `shed`.
+    pub fn refused(&self, webhook: &str, decision: &str) {
+        self.reviews.with_label_values(&[webhook, "other", "other", decision]).inc();
     }
 
     pub fn took(&self, duration: Duration) {
@@ -211,7 +221,14 @@ mod tests {
     fn a_review_is_counted_by_its_decision_and_a_denial_by_its_rules() {
         let metrics = Metrics::new().unwrap();
         let denials = &[("forbidLatestTag", "high")];
-        let review = ReviewSummary { operation: "CREATE", kind: "Pod", decision: "deny", denials };
+        let review = ReviewSummary {
+            webhook: "validate",
+            operation: "CREATE",
+            kind: "Pod",
+            decision: "deny",
+            denials,
+            patch_operations: 0,
+        };
         metrics.admission.judged(&review);
         let in_flight = metrics.admission.in_flight();
         let text = String::from_utf8(metrics.expose().unwrap()).unwrap();

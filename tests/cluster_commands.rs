@@ -514,11 +514,17 @@ fn a_healthy_cluster_passes_the_check(plane: &Plane) {
             .starts_with("ok ")
     );
     assert!(checked.line(&["1 policy compiles"]).starts_with("ok "));
-    let registered = checked.line(&["ValidatingWebhookConfiguration podgate-validating"]);
-    assert!(
-        registered.starts_with("warning ") && registered.contains("failurePolicy Ignore"),
-        "{registered}"
-    );
+    for webhook in [
+        "ValidatingWebhookConfiguration podgate-validating, validate.",
+        "ValidatingWebhookConfiguration podgate-validating, policies.",
+        "MutatingWebhookConfiguration podgate-mutating, mutate.",
+    ] {
+        let registered = checked.line(&[webhook]);
+        assert!(
+            registered.starts_with("warning ") && registered.contains("failurePolicy Ignore"),
+            "{registered}"
+        );
+    }
 
     let json =
         plane.podgate("admin", &["check", "-n", "podgate-system", "-o", "json"]).exits(0).json();
@@ -580,6 +586,11 @@ fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
         ),
         (&["CRD clusterdevopspolicies.devops.stochastic.io is installed"], "ok", ""),
         (&["MutatingWebhookConfiguration prod-podgate-mutating", "failurePolicy Fail"], "ok", ""),
+        (
+            &["prod-podgate-mutating", "the API server does not ask about every change of pods"],
+            "warning",
+            "podgate webhook config",
+        ),
         (&["prod-podgate-mutating", "caBundle is empty"], "error", "log of podgate"),
         (
             &["prod-podgate-mutating", "Service gone/podgate does not exist"],

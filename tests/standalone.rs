@@ -499,31 +499,10 @@ fn what_stands_in_the_way_is_said_in_one_line_with_the_exit_code() {
     }
 }
 
-/// A TLS connection of one's own, to send what no HTTP client would.
-fn connect(standalone: &Standalone) -> rustls::StreamOwned<rustls::ClientConnection, TcpStream> {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, ServerName};
-    let mut roots = rustls::RootCertStore::empty();
-    let ca = standalone.dir.path().join("certs/ca.crt");
-    roots.add(CertificateDer::from_pem_file(ca).unwrap()).unwrap();
-    let provider = std::sync::Arc::new(rustls::crypto::ring::default_provider());
-    let mut config = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let name = ServerName::try_from("127.0.0.1").unwrap();
-    let client = rustls::ClientConnection::new(config.into(), name).unwrap();
-    let socket = TcpStream::connect(&standalone.podgate.listen).unwrap();
-    socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
-    rustls::StreamOwned::new(client, socket)
-}
-
 #[test]
 fn the_server_offers_http_1_1_only() {
     let standalone = Standalone::enforcing();
-    let mut stream = connect(&standalone);
+    let mut stream = standalone.podgate.connect(&standalone.dir.path().join("certs"));
     stream.flush().unwrap();
     while stream.conn.is_handshaking() {
         stream.conn.complete_io(&mut stream.sock).unwrap();
@@ -534,7 +513,7 @@ fn the_server_offers_http_1_1_only() {
 #[test]
 fn a_body_that_does_not_arrive_within_the_timeout_is_not_waited_for() {
     let standalone = Standalone::enforcing();
-    let mut stream = connect(&standalone);
+    let mut stream = standalone.podgate.connect(&standalone.dir.path().join("certs"));
     let head =
         "POST /validate?timeout=1s HTTP/1.1\r\nhost: podgate\r\ncontent-type: application/json\r\n";
     write!(stream, "{head}content-length: 1000\r\n\r\n{{\"half\":").unwrap();
@@ -573,11 +552,16 @@ fn the_sample_policies_and_workloads_are_judged_as_their_comments_say() {
         ("bad-cronjob", false, "1"),
         ("bad-init-container", false, "1"),
         ("warned-pod", true, "2"),
+        ("mended-pod", true, "0"),
     ] {
         let text = fs::read_to_string(samples.join(format!("workloads/{file}.yaml"))).unwrap();
-        let object: Value = serde_saphyr::from_str(&text).unwrap();
-        let namespace = object["metadata"]["namespace"].as_str().unwrap();
-        let response = podgate.review(&review::create(namespace, &object));
+        let mut object: Value = serde_saphyr::from_str(&text).unwrap();
+        let namespace = object["metadata"]["namespace"].as_str().unwrap().to_owned();
+        let changes = podgate.mutate(&review::create(&namespace, &object));
+        let patch = review::patch_of(&changes);
+        assert_eq!(patch.is_some(), file == "mended-pod", "{file}");
+        json_patch::patch(&mut object, &patch.unwrap_or_default()).unwrap();
+        let response = podgate.review(&review::create(&namespace, &object));
         assert_eq!(response["allowed"], allowed, "{file}");
         assert_eq!(response["auditAnnotations"]["violations"], violations, "{file}");
     }

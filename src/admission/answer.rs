@@ -1,10 +1,15 @@
 //! The AdmissionReview that goes back. Pure.
 
+use k8s_openapi::ByteString;
 use serde::Serialize;
 
 use super::review::{API_VERSION, REVIEW_KIND};
 use crate::policy::decision::Decision;
 use crate::policy::message;
+use crate::policy::mutation::Injected;
+
+/// What a review came to that changes its pod.
+pub(super) const MUTATE: &str = "mutate";
 
 /// The policies that objected, each once, in order of their names.
 pub(super) fn policy_names(decision: &Decision<'_>) -> String {
@@ -23,13 +28,18 @@ struct Answer<'a> {
     response: Response<'a>,
 }
 
-#[derive(Serialize)]
+#[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Response<'a> {
     uid: &'a str,
     allowed: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<Status>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    /// In base64, as the API has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<ByteString>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     warnings: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,27 +61,42 @@ struct AuditAnnotations {
     #[serde(skip_serializing_if = "String::is_empty")]
     policy: String,
     decision: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
     violations: String,
 }
 
 /// The answer to a review that no policy judges.
 pub(super) fn allowed(uid: &str) -> Vec<u8> {
+    encode(Response { uid, allowed: true, ..Response::default() })
+}
+
+/// The answer that changes a pod.
+pub(super) fn patched(uid: &str, injected: &Injected<'_>) -> Vec<u8> {
+    let policies: Vec<_> = injected.policies.iter().copied().collect();
+    let audit_annotations = AuditAnnotations {
+        policy: policies.join(","),
+        decision: MUTATE,
+        violations: String::new(),
+    };
     encode(Response {
         uid,
         allowed: true,
-        status: None,
-        warnings: Vec::new(),
-        audit_annotations: None,
+        patch_type: Some("JSONPatch"),
+        patch: Some(ByteString(serde_json::to_vec(&injected.operations).unwrap_or_default())),
+        audit_annotations: Some(audit_annotations),
+        ..Response::default()
     })
 }
 
-/// The answer that a decision comes to; `object` is the name in a denial's text.
-pub(super) fn decided(uid: &str, decision: &Decision<'_>, object: Option<&str>) -> Vec<u8> {
-    let status = object.map(|object| Status {
-        code: 403,
-        reason: "Forbidden",
-        message: message::denial(object, decision),
-    });
+/// The answer to a policy that cannot be put in force.
+pub(super) fn invalid(uid: &str, message: String) -> Vec<u8> {
+    let status = Status { code: 422, reason: "Invalid", message };
+    encode(Response { uid, allowed: false, status: Some(status), ..Response::default() })
+}
+
+/// The answer that a decision comes to; `denial` is the text of one.
+pub(super) fn decided(uid: &str, decision: &Decision<'_>, denial: Option<String>) -> Vec<u8> {
+    let status = denial.map(|message| Status { code: 403, reason: "Forbidden", message });
     let audit_annotations = AuditAnnotations {
         policy: policy_names(decision),
         decision: decision.outcome().as_str(),
@@ -83,6 +108,7 @@ pub(super) fn decided(uid: &str, decision: &Decision<'_>, object: Option<&str>) 
         status,
         warnings: message::warnings(decision),
         audit_annotations: Some(audit_annotations),
+        ..Response::default()
     })
 }
 

@@ -1,53 +1,85 @@
-//! The HTTP side of a review: what is checked before a body is read, how long
-//! it may take, and which status says what went wrong.
+//! The HTTP side of a review: from a request to an answer, or to a status that
+//! says what went wrong.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use axum::Router;
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::Bytes;
 use axum::extract::{Request, State};
-use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use http_body_util::BodyExt;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
+use tokio::time::{Duration, Instant, sleep, timeout_at};
 
-use super::review::{self, BadReview, Judged};
+use super::mutate::mutate_review;
+use super::request::{Admitted, Limits, Refusal};
+use super::review::{BadReview, Denial, Judged, Reviewer};
 use crate::metrics::{AdmissionMetrics, ReviewSummary};
 use crate::policy::policy_set::Policies;
-
-/// The largest review that is read: an UPDATE carries two objects, and etcd
-/// takes at most 1.5 MiB for each.
-pub const MAX_BODY: usize = 8 * 1024 * 1024;
-/// How long a review may take if the API server does not say (its own default).
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
-/// What is left of that time for the answer's way back.
-const MARGIN: Duration = Duration::from_millis(200);
 
 /// How long a review waits until a new namespace is known, and how often it looks.
 const NAMESPACE_PATIENCE: Duration = Duration::from_secs(1);
 const NAMESPACE_RETRY: Duration = Duration::from_millis(20);
-/// How many reviews by policies with CEL are judged at a time.
+/// How many reviews by policies with CEL are judged at a time, and how many of them there may be, waiting ones too.
 const MAX_DOCUMENT_REVIEWS: usize = 4;
+const MAX_DOCUMENT_QUEUE: usize = 64;
 
 /// Says whether podgate may take traffic; if not, why.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+/// What reviews share.
 struct Webhook {
     policies: Policies,
     metrics: AdmissionMetrics,
+    docs_url: Option<Arc<str>>,
+    limits: Limits,
     document_reviews: Arc<Semaphore>,
+    document_queue: Semaphore,
 }
 
-/// The TLS side: reviews and health.
-pub fn router(policies: Policies, metrics: AdmissionMetrics, readiness: Readiness) -> Router {
-    let document_reviews = Arc::new(Semaphore::new(MAX_DOCUMENT_REVIEWS));
-    let webhook = Arc::new(Webhook { policies, metrics, document_reviews });
+/// Which of the two webhooks is asked.
+#[derive(Clone, Copy)]
+enum Door {
+    Validate,
+    Mutate,
+}
+
+impl Door {
+    /// As metrics and logs name it.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Validate => "validate",
+            Self::Mutate => "mutate",
+        }
+    }
+}
+
+/// The TLS side: reviews and health. Denials end with `docs_url`.
+pub fn router(
+    policies: Policies,
+    metrics: AdmissionMetrics,
+    docs_url: Option<Arc<str>>,
+    readiness: Readiness,
+) -> Router {
+    let webhook = Arc::new(Webhook {
+        policies,
+        metrics,
+        docs_url,
+        limits: Limits::default(),
+        document_reviews: Arc::new(Semaphore::new(MAX_DOCUMENT_REVIEWS)),
+        document_queue: Semaphore::new(MAX_DOCUMENT_QUEUE),
+    });
+    let door = |door: Door| {
+        post(move |State(webhook): State<Arc<Webhook>>, request: Request| async move {
+            answer(&webhook, door, request).await
+        })
+    };
     Router::new()
-        .route("/validate", post(validate))
+        .route("/validate", door(Door::Validate))
+        .route("/mutate", door(Door::Mutate))
         .with_state(webhook)
         .merge(health_router(readiness))
 }
@@ -63,219 +95,102 @@ pub fn health_router(readiness: Readiness) -> Router {
     Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready))
 }
 
-/// Why a request got no verdict. Each is an HTTP error, never an answer, so
-/// that the API server follows the configuration's `failurePolicy`.
-#[derive(Debug, thiserror::Error)]
-enum Refusal {
-    #[error("the content type is {0:?}; send application/json")]
-    ContentType(String),
-    #[error("timeout={0:?} is no duration; write it as 3s or 500ms")]
-    Timeout(String),
-    #[error("the body is larger than {MAX_BODY} bytes")]
-    TooLarge,
-    #[error("the body did not arrive within the review's timeout")]
-    TooSlow,
-    #[error("the body broke off")]
-    Broken,
-    #[error("the policies are not loaded yet")]
-    NotReady,
-    #[error("the review was not finished; see the log")]
-    Unfinished,
-    #[error(transparent)]
-    Review(#[from] BadReview),
-}
-
-impl Refusal {
-    const fn status(&self) -> StatusCode {
-        match self {
-            Self::ContentType(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Unfinished | Self::Review(BadReview::UnknownNamespace) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
-            Self::Timeout(_) | Self::Broken | Self::Review(_) => StatusCode::BAD_REQUEST,
-        }
-    }
-
-    /// For logs, which must not repeat what was in a body.
-    const fn reason(&self) -> &'static str {
-        match self {
-            Self::ContentType(_) => "ContentType",
-            Self::Timeout(_) => "Timeout",
-            Self::TooLarge => "TooLarge",
-            Self::TooSlow => "TooSlow",
-            Self::Broken => "Broken",
-            Self::NotReady => "NotReady",
-            Self::Unfinished => "Unfinished",
-            Self::Review(review) => review.reason(),
-        }
-    }
-}
-
-async fn validate(State(webhook): State<Arc<Webhook>>, request: Request) -> Response {
+async fn answer(webhook: &Webhook, door: Door, request: Request) -> Response {
     let started = Instant::now();
     let _in_flight = webhook.metrics.in_flight();
-    let judged = match read(request).await {
-        Ok(body) => judge(&webhook, body).await,
-        Err(refusal) => Err(refusal),
-    };
-    let response = match judged {
+    let response = match verdict(webhook, door, request).await {
         Ok(judged) => {
-            webhook.metrics.judged(&summary(&judged));
+            webhook.metrics.judged(&summary(door, &judged));
             if let Some(denial) = &judged.denial {
-                log_denial(denial);
+                log_denial(denial, &judged);
             }
             ([(CONTENT_TYPE, "application/json")], judged.answer).into_response()
         }
         Err(refusal) => {
-            webhook.metrics.refused();
-            tracing::warn!(reason = refusal.reason(), "a review could not be judged");
-            (refusal.status(), format!("podgate: {refusal}\n")).into_response()
+            let shed = matches!(refusal, Refusal::Overloaded);
+            webhook.metrics.refused(door.as_str(), if shed { "shed" } else { "error" });
+            let (webhook, reason) = (door.as_str(), refusal.reason());
+            tracing::warn!(webhook, reason, "a review could not be judged");
+            refusal.into_response()
         }
     };
     webhook.metrics.took(started.elapsed());
     response
 }
 
+async fn verdict(webhook: &Webhook, door: Door, request: Request) -> Result<Judged, Refusal> {
+    let admitted = webhook.limits.read(request).await?;
+    let deadline = admitted.deadline;
+    let judged = timeout_at(deadline, judge(webhook, door, &admitted));
+    judged.await.unwrap_or(Err(Refusal::TooLate))
+}
+
 /// Judges by one load of the policies. A namespace may be younger than what is known of it: then
 /// its review is tried again, for a while.
-async fn judge(webhook: &Webhook, body: Bytes) -> Result<Judged, Refusal> {
-    let deadline = Instant::now() + NAMESPACE_PATIENCE;
+async fn judge(webhook: &Webhook, door: Door, admitted: &Admitted) -> Result<Judged, Refusal> {
+    let patience = Instant::now() + NAMESPACE_PATIENCE;
     loop {
-        let judged = match judge_now(&webhook.policies, &body)? {
-            Some(judged) => judged,
-            None => judge_documents(webhook, &body).await?,
+        let judged = match judge_now(webhook, door, &admitted.body)? {
+            Ok(None) => judge_documents(webhook, &admitted.body).await?,
+            judged => judged,
         };
         match judged {
-            Err(BadReview::UnknownNamespace) if Instant::now() < deadline => {
-                tokio::time::sleep(NAMESPACE_RETRY).await;
+            Err(BadReview::UnknownNamespace) if Instant::now() < patience => {
+                sleep(NAMESPACE_RETRY).await;
             }
-            judged => return Ok(judged?),
+            judged => return judged?.ok_or(Refusal::Unfinished),
         }
     }
 }
 
-/// One pass over the bytes, in which nothing waits; `None` where the policies want whole documents.
-fn judge_now(
-    policies: &Policies,
-    body: &[u8],
-) -> Result<Option<Result<Judged, BadReview>>, Refusal> {
-    let policies = policies.load();
+/// What a try to judge comes to; `None` where the policies want whole documents.
+type Tried = Result<Option<Judged>, BadReview>;
+
+/// One pass over the bytes, in which nothing waits.
+fn judge_now(webhook: &Webhook, door: Door, body: &[u8]) -> Result<Tried, Refusal> {
+    let policies = webhook.policies.load();
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
-    if policies.reads_documents() {
-        return Ok(None);
-    }
-    Ok(Some(review::judge_review(body, policies, Timestamp::now())))
+    let now = Timestamp::now();
+    let docs_url = webhook.docs_url.as_deref();
+    Ok(match door {
+        Door::Validate => Reviewer { policies, docs_url, documents: false, now }.validate(body),
+        Door::Mutate => mutate_review(body, policies, now).map(Some),
+    })
 }
 
 /// CEL runs apart, so that an expensive policy cannot keep reviews of others from being read.
-async fn judge_documents(
-    webhook: &Webhook,
-    body: &Bytes,
-) -> Result<Result<Judged, BadReview>, Refusal> {
+async fn judge_documents(webhook: &Webhook, body: &Bytes) -> Result<Tried, Refusal> {
+    let _queued = webhook.document_queue.try_acquire().map_err(|_| Refusal::Overloaded)?;
     let permit = Arc::clone(&webhook.document_reviews).acquire_owned().await;
     let policies = webhook.policies.load_full().ok_or(Refusal::NotReady)?;
-    let body = body.clone();
+    let (body, docs_url) = (body.clone(), webhook.docs_url.clone());
     let judged = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        review::judge_review(&body, &policies, Timestamp::now())
+        let (policies, docs_url) = (&*policies, docs_url.as_deref());
+        Reviewer { policies, docs_url, documents: true, now: Timestamp::now() }.validate(&body)
     });
     judged.await.map_err(|_| Refusal::Unfinished)
 }
 
-async fn read(request: Request) -> Result<Bytes, Refusal> {
-    let (head, body) = request.into_parts();
-    check_content_type(&head.headers)?;
-    let deadline = timeout(head.uri.query())?.saturating_sub(MARGIN);
-    let announced = head.headers.get(CONTENT_LENGTH).and_then(|it| it.to_str().ok()?.parse().ok());
-    let body = async {
-        if announced.is_some_and(|length: usize| length > MAX_BODY) {
-            discard(body).await;
-            return Err(Refusal::TooLarge);
-        }
-        collect(body).await
-    };
-    tokio::time::timeout(deadline, body).await.unwrap_or(Err(Refusal::TooSlow))
-}
-
-/// Reads the body, and stops at the limit rather than after it.
-async fn collect(body: Body) -> Result<Bytes, Refusal> {
-    to_bytes(body, MAX_BODY).await.map_err(|error| {
-        let source = std::error::Error::source(&error);
-        let too_large =
-            source.is_some_and(<dyn std::error::Error>::is::<http_body_util::LengthLimitError>);
-        if too_large { Refusal::TooLarge } else { Refusal::Broken }
-    })
-}
-
-/// Reads past a body that is too large, within reason: a client that is still
-/// sending when the connection closes does not see the answer.
-async fn discard(mut body: Body) {
-    let mut read = 0;
-    while let Some(Ok(frame)) = body.frame().await {
-        read += frame.data_ref().map_or(0, Bytes::len);
-        if read > 2 * MAX_BODY {
-            return;
-        }
-    }
-}
-
-fn check_content_type(headers: &HeaderMap) -> Result<(), Refusal> {
-    let value = headers.get(CONTENT_TYPE).map_or("", |value| value.to_str().unwrap_or("?"));
-    let media_type = value.split(';').next().unwrap_or("").trim();
-    if media_type.eq_ignore_ascii_case("application/json") {
-        Ok(())
-    } else {
-        Err(Refusal::ContentType(value.to_owned()))
-    }
-}
-
-/// The `?timeout=` that the API server sends: `webhooks[].timeoutSeconds`, as
-/// Go writes a duration.
-fn timeout(query: Option<&str>) -> Result<Duration, Refusal> {
-    let mut parameters = query.unwrap_or("").split('&');
-    let Some(text) = parameters.find_map(|it| it.strip_prefix("timeout=")) else {
-        return Ok(DEFAULT_TIMEOUT);
-    };
-    let parsed = match text.strip_suffix("ms") {
-        Some(millis) => millis.parse().map(Duration::from_millis),
-        None => text.strip_suffix('s').unwrap_or(text).parse().map(Duration::from_secs),
-    };
-    parsed.map_err(|_| Refusal::Timeout(text.to_owned()))
-}
-
-fn summary(judged: &Judged) -> ReviewSummary<'_> {
+fn summary(door: Door, judged: &Judged) -> ReviewSummary<'_> {
     ReviewSummary {
+        webhook: door.as_str(),
         operation: judged.operation.as_str(),
         kind: judged.kind.map_or("other", |kind| kind.names().kind),
-        decision: judged.outcome.as_str(),
+        decision: judged.decision,
         denials: judged.denial.as_ref().map(|it| &*it.violations).unwrap_or_default(),
+        patch_operations: judged.patch_operations,
     }
 }
 
 /// One line a denial, with names only.
-fn log_denial(denial: &review::Denial) {
+fn log_denial(denial: &Denial, judged: &Judged) {
     tracing::info!(
         object = denial.object,
+        operation = judged.operation.as_str(),
+        dry_run = denial.dry_run,
         policies = denial.policies,
         rules = denial.rules.join(","),
         "denied"
     );
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_timeout_is_read_as_go_writes_it() {
-        assert_eq!(timeout(None).unwrap(), DEFAULT_TIMEOUT);
-        assert_eq!(timeout(Some("timeout=3s")).unwrap(), Duration::from_secs(3));
-        assert_eq!(timeout(Some("a=b&timeout=500ms")).unwrap(), Duration::from_millis(500));
-        for bad in ["timeout=", "timeout=-1s", "timeout=1h", "timeout=99999999999999999999s"] {
-            assert!(timeout(Some(bad)).is_err(), "{bad}");
-        }
-    }
 }

@@ -1,161 +1,275 @@
-//! What the API server must know to call podgate: the webhook configuration,
-//! made in this one place.
+//! What the API server must know to call podgate: the webhook configurations, made in this one place.
 //!
-//! Only `serve --register`, which is for development, writes it to a cluster.
+//! `podgate webhook config` prints them. Only `serve --register`, which is for development, writes them to a cluster
+//! ([`super::register`]).
 
-use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
-use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
-use kube::{Client, ResourceExt};
-use serde_json::json;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::admissionregistration::v1::{ServiceReference, WebhookClientConfig};
+use serde_json::{Map, Value, json};
 
+use crate::api;
 use crate::policy::PROTECTED_NAMESPACES;
 use crate::policy::workload::Kind;
 
-/// The name of the validating configuration.
+/// The names of the configurations.
 pub const VALIDATING: &str = "podgate-validating";
-/// The name of its webhook; it prefixes the audit annotations.
+pub const MUTATING: &str = "podgate-mutating";
+/// The name of the webhook that judges workloads; it prefixes the audit annotations.
 pub const VALIDATE_WEBHOOK: &str = "validate.podgate.devops.stochastic.io";
+/// Of the one that changes pods.
+pub const MUTATE_WEBHOOK: &str = "mutate.podgate.devops.stochastic.io";
+/// Of the one that judges policies themselves.
+pub const POLICIES_WEBHOOK: &str = "policies.podgate.devops.stochastic.io";
 /// How the name of every webhook of podgate's ends, whatever its configuration is called.
 pub const WEBHOOK_SUFFIX: &str = ".podgate.devops.stochastic.io";
-/// Marks a configuration that `serve --register` wrote, so that it takes over
-/// and removes only its own.
-pub const REGISTERED_BY: &str = "devops.stochastic.io/registered-by";
-const FIELD_MANAGER: &str = "podgate-register";
-/// Every write of a user waits for this webhook: a low limit bounds the harm
+/// Every write of a user waits for these webhooks: a low limit bounds the harm
 /// that a podgate that hangs can do. (The API server's own default is 10.)
 const TIMEOUT_SECONDS: i32 = 3;
 
-/// Why `--register` did not work.
-#[derive(Debug, thiserror::Error)]
-pub enum RegistrationError {
-    #[error(
-        "{VALIDATING} exists and was not written by --register: a podgate is installed in this cluster; \
-         remove it first, or serve without --register"
-    )]
-    NotOurs,
-    #[error(transparent)]
-    Api(#[from] kube::Error),
+/// How the API server reaches podgate.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Endpoint {
+    /// `https://HOST:PORT`, without a path.
+    Url(String),
+    Service {
+        namespace: String,
+        name: String,
+        port: u16,
+    },
 }
 
-/// The configuration of a podgate that registers itself.
+/// What configurations differ in.
+#[derive(Clone, Debug)]
 pub struct Registration {
-    api: Api<ValidatingWebhookConfiguration>,
+    pub endpoint: Endpoint,
+    /// The certificate authority in PEM; without it, somebody else fills `caBundle`.
+    pub ca_pem: Option<String>,
+    /// What becomes of a review that podgate does not answer.
+    pub failure_policy: FailurePolicy,
+    /// Namespaces that are left alone beside [`PROTECTED_NAMESPACES`], by their exact names.
+    pub protected_namespaces: Vec<String>,
+    /// Labels of the configurations.
+    pub labels: Value,
 }
 
-/// The rules under which the API server asks: creation and update of each kind
-/// that runs pods, and nothing else (no Lease, no Node, no status).
-fn rules() -> Vec<serde_json::Value> {
-    let mut groups: Vec<(&str, Vec<String>)> = Vec::new();
-    for kind in Kind::ALL {
-        let names = kind.names();
-        match groups.iter_mut().find(|(group, _)| *group == names.group) {
-            Some((_, resources)) => resources.push(names.resource.to_owned()),
-            None => groups.push((names.group, vec![names.resource.to_owned()])),
+/// `webhooks[].failurePolicy`
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum FailurePolicy {
+    /// What podgate does not answer is admitted.
+    #[default]
+    Ignore,
+    /// What podgate does not answer is refused.
+    Fail,
+}
+
+impl FailurePolicy {
+    /// As the API has it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore => "Ignore",
+            Self::Fail => "Fail",
         }
     }
-    let rule = |(group, mut resources): (&str, Vec<String>)| {
-        if group.is_empty() {
-            resources.extend(["pods/ephemeralcontainers".to_owned(), "pods/resize".to_owned()]);
-        }
-        json!({
-            "apiGroups": [group],
-            "apiVersions": ["v1"],
-            "operations": ["CREATE", "UPDATE"],
-            "resources": resources,
-            "scope": "Namespaced",
-        })
-    };
-    groups.into_iter().map(rule).collect()
 }
 
-/// The validating configuration for a webhook at a URL.
-pub fn validating(url: &str, ca_pem: &str) -> serde_json::Value {
-    json!({
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": "ValidatingWebhookConfiguration",
-        "metadata": {
-            "name": VALIDATING,
-            "labels": {
-                "app.kubernetes.io/name": "podgate",
-                REGISTERED_BY: "serve",
-            },
-        },
-        "webhooks": [{
-            "name": VALIDATE_WEBHOOK,
-            "clientConfig": {
-                "url": url,
-                "caBundle": k8s_openapi::ByteString(ca_pem.as_bytes().to_vec()),
-            },
-            "rules": rules(),
-            // By the name that Kubernetes itself keeps as a label, which no tenant can change.
-            "namespaceSelector": {
-                "matchExpressions": [{
-                    "key": "kubernetes.io/metadata.name",
-                    "operator": "NotIn",
-                    "values": PROTECTED_NAMESPACES,
-                }],
-            },
-            "matchPolicy": "Equivalent",
-            "failurePolicy": "Ignore",
-            "sideEffects": "None",
-            "timeoutSeconds": TIMEOUT_SECONDS,
-            "admissionReviewVersions": ["v1"],
-        }],
-    })
+/// A rule of a webhook: what the API server asks about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rule {
+    pub group: &'static str,
+    pub resources: Vec<&'static str>,
+    pub operations: &'static [&'static str],
+    pub scope: &'static str,
+}
+
+/// What `/validate` is asked about: creation and update of each kind that runs pods, and nothing else (no Lease, no
+/// Node, no status).
+pub fn validate_rules() -> Vec<Rule> {
+    let mut rules: Vec<Rule> = Vec::new();
+    for kind in Kind::ALL {
+        let names = kind.names();
+        match rules.iter_mut().find(|rule| rule.group == names.group) {
+            Some(rule) => rule.resources.push(names.resource),
+            None => rules.push(Rule {
+                group: names.group,
+                resources: vec![names.resource],
+                operations: &["CREATE", "UPDATE"],
+                scope: "Namespaced",
+            }),
+        }
+    }
+    for rule in rules.iter_mut().filter(|rule| rule.group.is_empty()) {
+        rule.resources.extend(["pods/ephemeralcontainers", "pods/resize"]);
+    }
+    rules
+}
+
+/// What `/mutate` is asked about: the creation of pods.
+pub fn mutate_rules() -> Vec<Rule> {
+    let resources = vec![Kind::Pod.names().resource];
+    vec![Rule { group: "", resources, operations: &["CREATE"], scope: "Namespaced" }]
+}
+
+/// Policies themselves.
+fn policy_rules() -> Vec<Rule> {
+    vec![Rule {
+        group: api::GROUP,
+        resources: vec!["devopspolicies", "clusterdevopspolicies"],
+        operations: &["CREATE", "UPDATE"],
+        scope: "*",
+    }]
+}
+
+impl Rule {
+    fn to_json(&self) -> Value {
+        json!({
+            "apiGroups": [self.group],
+            "apiVersions": ["v1"],
+            "operations": self.operations,
+            "resources": self.resources,
+            "scope": self.scope,
+        })
+    }
 }
 
 impl Registration {
-    /// Nothing is written yet.
-    pub fn new(client: Client) -> Self {
-        Self { api: Api::all(client) }
+    /// The `ValidatingWebhookConfiguration`.
+    pub fn validating(&self) -> Value {
+        let mut workloads = self.webhook(VALIDATE_WEBHOOK, "/validate", &validate_rules());
+        workloads.insert("failurePolicy".to_owned(), self.failure_policy.as_str().into());
+        workloads.insert("namespaceSelector".to_owned(), self.namespace_selector());
+        // This one must never lock out the cure: a policy has to be corrected also while podgate is away. And the
+        // policies of a protected namespace are looked at too, although they judge nothing.
+        let mut policies = self.webhook(POLICIES_WEBHOOK, "/validate", &policy_rules());
+        policies.insert("failurePolicy".to_owned(), FailurePolicy::Ignore.as_str().into());
+        self.configuration("ValidatingWebhookConfiguration", VALIDATING, &[workloads, policies])
     }
 
-    /// Writes the configuration; a left-over of an earlier `--register` is taken over.
-    ///
-    /// # Errors
-    /// Another podgate's configuration stands there, or the API server refuses.
-    pub async fn write(&self, url: &str, ca_pem: &str) -> Result<(), RegistrationError> {
-        if let Some(existing) = self.api.get_opt(VALIDATING).await?
-            && !is_ours(&existing)
-        {
-            return Err(RegistrationError::NotOurs);
-        }
-        let params = PatchParams::apply(FIELD_MANAGER).force();
-        self.api.patch(VALIDATING, &params, &Patch::Apply(validating(url, ca_pem))).await?;
-        Ok(())
+    /// The `MutatingWebhookConfiguration`.
+    pub fn mutating(&self) -> Value {
+        let mut pods = self.webhook(MUTATE_WEBHOOK, "/mutate", &mutate_rules());
+        pods.insert("failurePolicy".to_owned(), self.failure_policy.as_str().into());
+        pods.insert("namespaceSelector".to_owned(), self.namespace_selector());
+        // A webhook that is called later may add a container, which has needs of its own.
+        pods.insert("reinvocationPolicy".to_owned(), "IfNeeded".into());
+        self.configuration("MutatingWebhookConfiguration", MUTATING, &[pods])
     }
 
-    /// Removes the configuration if `--register` wrote it. Asks the cluster rather
-    /// than its memory: a signal may have come before a write's answer.
-    ///
-    /// # Errors
-    /// The API server could not be asked.
-    pub async fn remove(&self) -> Result<(), kube::Error> {
-        let Some(existing) = self.api.get_opt(VALIDATING).await? else { return Ok(()) };
-        if !is_ours(&existing) {
-            return Ok(());
-        }
-        let preconditions = Preconditions { uid: existing.uid(), resource_version: None };
-        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
-        match self.api.delete(VALIDATING, &params).await {
-            Ok(_) => Ok(()),
-            // Gone already, or another one meanwhile.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
-            Err(error) => Err(error),
-        }
+    fn configuration(&self, kind: &str, name: &str, webhooks: &[Map<String, Value>]) -> Value {
+        json!({
+            "apiVersion": "admissionregistration.k8s.io/v1",
+            "kind": kind,
+            "metadata": {"name": name, "labels": self.labels},
+            "webhooks": webhooks,
+        })
     }
-}
 
-fn is_ours(configuration: &ValidatingWebhookConfiguration) -> bool {
-    configuration.labels().contains_key(REGISTERED_BY)
+    /// What all webhooks have.
+    fn webhook(&self, name: &str, path: &str, rules: &[Rule]) -> Map<String, Value> {
+        let fields = [
+            ("name", json!(name)),
+            ("clientConfig", self.client_config(path)),
+            ("rules", rules.iter().map(Rule::to_json).collect()),
+            ("matchPolicy", json!("Equivalent")),
+            ("sideEffects", json!("None")),
+            ("timeoutSeconds", json!(TIMEOUT_SECONDS)),
+            ("admissionReviewVersions", json!(["v1"])),
+        ];
+        fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    /// By the name that Kubernetes itself keeps as a label, which no tenant can change.
+    fn namespace_selector(&self) -> Value {
+        let mut protected = PROTECTED_NAMESPACES.map(str::to_owned).to_vec();
+        if let Endpoint::Service { namespace, .. } = &self.endpoint {
+            protected.push(namespace.clone());
+        }
+        for namespace in &self.protected_namespaces {
+            if !protected.contains(namespace) {
+                protected.push(namespace.clone());
+            }
+        }
+        json!({"matchExpressions": [
+            {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": protected},
+        ]})
+    }
+
+    fn client_config(&self, path: &str) -> Value {
+        let (url, service) = match &self.endpoint {
+            Endpoint::Url(url) => (Some(format!("{url}{path}")), None),
+            Endpoint::Service { namespace, name, port } => {
+                let (namespace, name) = (namespace.clone(), name.clone());
+                let (path, port) = (Some(path.to_owned()), Some(i32::from(*port)));
+                (None, Some(ServiceReference { name, namespace, path, port }))
+            }
+        };
+        let ca_bundle = self.ca_pem.as_ref().map(|pem| ByteString(pem.as_bytes().to_vec()));
+        json!(WebhookClientConfig { ca_bundle, service, url })
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn registration(endpoint: Endpoint) -> Registration {
+        Registration {
+            endpoint,
+            ca_pem: None,
+            failure_policy: FailurePolicy::Fail,
+            protected_namespaces: vec!["cni".to_owned(), "kube-system".to_owned()],
+            labels: json!({}),
+        }
+    }
+
+    fn service() -> Endpoint {
+        Endpoint::Service {
+            namespace: "podgate-system".to_owned(),
+            name: "podgate".to_owned(),
+            port: 443,
+        }
+    }
+
     #[test]
-    fn the_api_server_asks_about_what_runs_pods_and_nothing_else() {
-        insta::assert_snapshot!(serde_json::to_string(&rules()).unwrap(), @r#"[{"apiGroups":[""],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["pods","replicationcontrollers","podtemplates","pods/ephemeralcontainers","pods/resize"],"scope":"Namespaced"},{"apiGroups":["apps"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["deployments","statefulsets","daemonsets","replicasets"],"scope":"Namespaced"},{"apiGroups":["batch"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["jobs","cronjobs"],"scope":"Namespaced"}]"#);
+    fn the_api_server_asks_about_what_runs_pods_and_policies_and_nothing_else() {
+        let rules = |configuration: &Value| -> Vec<String> {
+            let webhooks = configuration["webhooks"].as_array().unwrap();
+            webhooks.iter().map(|it| format!("{} {}", it["name"], it["rules"])).collect()
+        };
+        let registration = registration(service());
+        insta::assert_snapshot!(rules(&registration.validating()).join("\n"), @r#"
+        "validate.podgate.devops.stochastic.io" [{"apiGroups":[""],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["pods","replicationcontrollers","podtemplates","pods/ephemeralcontainers","pods/resize"],"scope":"Namespaced"},{"apiGroups":["apps"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["deployments","statefulsets","daemonsets","replicasets"],"scope":"Namespaced"},{"apiGroups":["batch"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["jobs","cronjobs"],"scope":"Namespaced"}]
+        "policies.podgate.devops.stochastic.io" [{"apiGroups":["devops.stochastic.io"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["devopspolicies","clusterdevopspolicies"],"scope":"*"}]
+        "#);
+        insta::assert_snapshot!(rules(&registration.mutating()).join("\n"), @r#""mutate.podgate.devops.stochastic.io" [{"apiGroups":[""],"apiVersions":["v1"],"operations":["CREATE"],"resources":["pods"],"scope":"Namespaced"}]"#);
+    }
+
+    #[test]
+    fn protected_namespaces_are_left_out_by_their_exact_names_each_once() {
+        let selected = |endpoint| {
+            let selector = registration(endpoint).namespace_selector();
+            selector["matchExpressions"][0]["values"].to_string()
+        };
+        let url = Endpoint::Url("https://127.0.0.1:8443".to_owned());
+        assert_eq!(selected(url), r#"["kube-system","kube-node-lease","kube-public","cni"]"#);
+        assert_eq!(
+            selected(service()),
+            r#"["kube-system","kube-node-lease","kube-public","podgate-system","cni"]"#
+        );
+    }
+
+    #[test]
+    fn the_webhook_for_policies_never_fails_closed() {
+        let validating = registration(service()).validating();
+        let policy = |index: usize| validating["webhooks"][index]["failurePolicy"].clone();
+        assert_eq!((policy(0), policy(1)), ("Fail".into(), "Ignore".into()));
+    }
+
+    #[test]
+    fn a_ca_is_left_to_others_where_none_is_given() {
+        let mut registration = registration(service());
+        let config = |it: &Registration| it.mutating()["webhooks"][0]["clientConfig"].to_string();
+        insta::assert_snapshot!(config(&registration), @r#"{"service":{"name":"podgate","namespace":"podgate-system","path":"/mutate","port":443}}"#);
+        registration.ca_pem = Some("PEM".to_owned());
+        assert!(config(&registration).contains(r#""caBundle":"UEVN""#));
     }
 }

@@ -11,13 +11,14 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::answer;
+use super::{answer, policy_object};
+use crate::api;
 use crate::policy::decision::{Before, Outcome, decide};
 use crate::policy::document::Document;
-use crate::policy::engine::{Finding, Judgement, judge};
+use crate::policy::engine::{Finding, judge, judge_as_created};
 use crate::policy::message;
 use crate::policy::object::{Object, Text, from_objects_only};
-use crate::policy::policy_set::PolicySet;
+use crate::policy::policy_set::{Plan, PolicySet};
 use crate::policy::text;
 use crate::policy::workload::{Kind, NoPod, Subject, UnknownVersion};
 
@@ -43,15 +44,16 @@ struct Review<'a> {
 
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, remote = "Self")]
-struct Request<'a> {
+pub(super) struct Request<'a> {
     #[serde(borrow)]
-    uid: Text<'a>,
+    pub uid: Text<'a>,
     #[serde(borrow)]
-    kind: GroupVersionKind<'a>,
+    pub kind: GroupVersionKind<'a>,
     #[serde(borrow)]
     namespace: Text<'a>,
     #[serde(borrow)]
     operation: Text<'a>,
+    dry_run: Option<bool>,
     #[serde(borrow)]
     object: Option<Object<'a>>,
     #[serde(borrow)]
@@ -60,13 +62,13 @@ struct Request<'a> {
 
 #[derive(Default, Deserialize)]
 #[serde(default, remote = "Self")]
-struct GroupVersionKind<'a> {
+pub(super) struct GroupVersionKind<'a> {
     #[serde(borrow)]
-    group: Text<'a>,
+    pub group: Text<'a>,
     #[serde(borrow)]
-    version: Text<'a>,
+    pub version: Text<'a>,
     #[serde(borrow)]
-    kind: Text<'a>,
+    pub kind: Text<'a>,
 }
 
 /// Why a review cannot be judged.
@@ -130,10 +132,13 @@ impl BadReview {
 pub struct Judged {
     /// The AdmissionReview to send back, as JSON.
     pub answer: Vec<u8>,
-    pub outcome: Outcome,
+    /// What it comes to, as metrics label it.
+    pub decision: &'static str,
     /// `None` is a kind that podgate has nothing to say of.
     pub kind: Option<Kind>,
     pub operation: Operation,
+    /// How many operations the answer's patch has.
+    pub patch_operations: usize,
     /// The denied object and its violations, for the log line; empty unless denied.
     pub denial: Option<Denial>,
 }
@@ -141,6 +146,7 @@ pub struct Judged {
 /// What a log line says of a denial. Names only: never the object.
 pub struct Denial {
     pub object: String,
+    pub dry_run: bool,
     pub policies: String,
     /// Each violation's rule, with its check where the rule has several.
     pub rules: Vec<Cow<'static, str>>,
@@ -166,66 +172,130 @@ impl Operation {
     }
 }
 
-/// Judges one AdmissionReview by the policies in force.
-///
-/// # Errors
-/// The body is no review that podgate can judge; see [`BadReview`].
-pub fn judge_review(
-    body: &[u8],
-    policies: &PolicySet,
-    now: Timestamp,
-) -> Result<Judged, BadReview> {
-    let request = decode(body)?;
-    let operation = match &*request.operation {
-        "CREATE" => Operation::Create,
-        "UPDATE" => Operation::Update,
-        "DELETE" | "CONNECT" => Operation::Other,
-        other => return Err(BadReview::Operation(text::clip(other))),
-    };
-    let kind = Kind::find(&request.kind.group, &request.kind.version, &request.kind.kind)?;
-    let (Some(judged_kind), Operation::Create | Operation::Update) = (kind, operation) else {
-        let answer = answer::allowed(&request.uid);
-        return Ok(Judged { answer, outcome: Outcome::Allow, kind, operation, denial: None });
-    };
-    let mut subject = pod_in("object", judged_kind, request.object.as_ref())?;
-    let namespace = namespace(&request, &subject);
-    subject.namespace = namespace;
-    let plan = policies.covering(namespace).map_err(|_| BadReview::UnknownNamespace)?;
-    let documents = if plan.reads_documents() {
-        documents(judged_kind, body, &policies.namespace_object(namespace))
-    } else {
-        Documents::default()
-    };
-    subject.document = documents.object.as_ref();
-    // A mirror pod shows one that runs already; refusing it would only hide it.
-    let judgement =
-        if subject.is_mirror() { Judgement::default() } else { judge(plan, &subject, now) };
-    let findings = judgement.violations;
-    let before = if operation == Operation::Create || findings.is_empty() {
-        Before::Nothing
-    } else if judged_kind != Kind::Pod {
-        let unchanged = template_unchanged(judged_kind, body);
-        if unchanged { Before::SameTemplate } else { Before::Nothing }
-    } else {
-        let mut old = pod_in("oldObject", judged_kind, request.old_object.as_ref())?;
-        old.namespace = namespace;
-        old.document = documents.old_object.as_ref();
-        Before::Violations(judge(plan, &old, now).violations)
-    };
-    let decision = decide(findings, &before);
-    let denial = (decision.outcome() == Outcome::Deny).then(|| Denial {
-        object: message::object_name(&subject, namespace),
-        policies: answer::policy_names(&decision),
-        rules: decision.denied.iter().map(Finding::id).collect(),
-        violations: decision.denied.iter().map(|it| (it.rule.id, it.severity.as_str())).collect(),
-    });
-    Ok(Judged {
-        answer: answer::decided(&request.uid, &decision, denial.as_ref().map(|it| &*it.object)),
-        outcome: decision.outcome(),
-        kind,
-        operation,
-        denial,
-    })
+impl Judged {
+    /// What podgate has nothing to say of, or nothing to change in.
+    pub(super) fn allowed(request: &Request<'_>, kind: Option<Kind>, operation: Operation) -> Self {
+        let (answer, decision) = (answer::allowed(&request.uid), Outcome::Allow.as_str());
+        Self { answer, decision, kind, operation, patch_operations: 0, denial: None }
+    }
+}
+
+/// By what reviews are judged.
+#[derive(Clone, Copy)]
+pub struct Reviewer<'p> {
+    pub policies: &'p PolicySet,
+    /// The admin's own page, with which denials end.
+    pub docs_url: Option<&'p str>,
+    /// Whether to judge by rules that read whole documents too; they may take long.
+    pub documents: bool,
+    pub now: Timestamp,
+}
+
+impl Reviewer<'_> {
+    /// Judges one AdmissionReview: what `/validate` answers. `None` where its policies read documents, and that is not
+    /// wanted.
+    ///
+    /// # Errors
+    /// The body is no review that podgate can judge; see [`BadReview`].
+    pub fn validate(&self, body: &[u8]) -> Result<Option<Judged>, BadReview> {
+        let request = decode(body)?;
+        let (operation, kind) = (request.operation()?, request.kind()?);
+        let changes = matches!(operation, Operation::Create | Operation::Update);
+        if changes && kind.is_none() && &*request.kind.group == api::GROUP {
+            return Ok(Some(policy_object::judge(&request, operation, body)));
+        }
+        let Some(kind) = kind.filter(|_| changes) else {
+            return Ok(Some(Judged::allowed(&request, kind, operation)));
+        };
+        let subject = request.subject(kind)?;
+        let plan = self.policies.covering(subject.namespace);
+        let plan = plan.map_err(|_| BadReview::UnknownNamespace)?;
+        if plan.reads_documents() && !self.documents {
+            return Ok(None);
+        }
+        self.judge(plan, &request, subject, body).map(Some)
+    }
+
+    fn judge(
+        &self,
+        plan: &Plan,
+        request: &Request<'_>,
+        subject: Subject<'_>,
+        body: &[u8],
+    ) -> Result<Judged, BadReview> {
+        let (kind, operation) = (subject.kind, request.operation()?);
+        let documents = if plan.reads_documents() {
+            documents(kind, body, &self.policies.namespace_object(subject.namespace))
+        } else {
+            Documents::default()
+        };
+        let subject = Subject { document: documents.object.as_ref(), ..subject };
+        let findings = if subject.is_mirror() {
+            // It shows a pod that runs already; refusing it would only hide that.
+            Vec::new()
+        } else if kind == Kind::Pod {
+            // What was to be put in, `/mutate` has put in.
+            judge(plan, &subject, self.now).violations
+        } else {
+            judge_as_created(plan, &subject, || whole_objects(body).object, self.now).violations
+        };
+        let before = if operation == Operation::Create || findings.is_empty() {
+            Before::Nothing
+        } else if kind != Kind::Pod {
+            let unchanged = template_unchanged(kind, body);
+            if unchanged { Before::SameTemplate } else { Before::Nothing }
+        } else {
+            let mut old = pod_in("oldObject", kind, request.old_object.as_ref())?;
+            old.namespace = subject.namespace;
+            old.document = documents.old_object.as_ref();
+            Before::Violations(judge(plan, &old, self.now).violations)
+        };
+        let decision = decide(findings, &before);
+        let denial = (decision.outcome() == Outcome::Deny).then(|| Denial {
+            object: message::object_name(&subject, subject.namespace),
+            dry_run: request.dry_run == Some(true),
+            policies: answer::policy_names(&decision),
+            rules: decision.denied.iter().map(Finding::id).collect(),
+            violations: decision
+                .denied
+                .iter()
+                .map(|it| (it.rule.id, it.severity.as_str()))
+                .collect(),
+        });
+        let text = denial.as_ref().map(|it| message::denial(&it.object, &decision, self.docs_url));
+        Ok(Judged {
+            answer: answer::decided(&request.uid, &decision, text),
+            decision: decision.outcome().as_str(),
+            kind: Some(kind),
+            operation,
+            patch_operations: 0,
+            denial,
+        })
+    }
+}
+
+impl<'a> Request<'a> {
+    pub fn operation(&self) -> Result<Operation, BadReview> {
+        match &*self.operation {
+            "CREATE" => Ok(Operation::Create),
+            "UPDATE" => Ok(Operation::Update),
+            "DELETE" | "CONNECT" => Ok(Operation::Other),
+            other => Err(BadReview::Operation(text::clip(other))),
+        }
+    }
+
+    pub fn kind(&self) -> Result<Option<Kind>, BadReview> {
+        Ok(Kind::find(&self.kind.group, &self.kind.version, &self.kind.kind)?)
+    }
+
+    /// The new pod or template, in the namespace that it is or will be in.
+    pub fn subject(&'a self, kind: Kind) -> Result<Subject<'a>, BadReview> {
+        let mut subject = pod_in("object", kind, self.object.as_ref())?;
+        let own = subject.metadata.map_or("", |metadata| &metadata.namespace);
+        let given = [&self.namespace, own].into_iter().find(|namespace| !namespace.is_empty());
+        subject.namespace = given;
+        Ok(subject)
+    }
 }
 
 /// The pods of both objects, for rules that read documents.
@@ -235,24 +305,30 @@ struct Documents {
     old_object: Option<Document>,
 }
 
-/// Decodes the body once more, whole; only policies that have such rules pay for it.
 fn documents(kind: Kind, body: &[u8], namespace: &Value) -> Documents {
-    #[derive(Default, Deserialize)]
-    struct Review {
-        request: Request,
-    }
-    #[derive(Default, Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Request {
-        object: Option<Value>,
-        old_object: Option<Value>,
-    }
-    let Review { request } = serde_json::from_slice(body).unwrap_or_default();
+    let Objects { object, old_object } = whole_objects(body);
     let of = |object: Option<Value>| object.map(|it| Document::of(kind, it, namespace.clone()));
-    Documents { object: of(request.object), old_object: of(request.old_object) }
+    Documents { object: of(object), old_object: of(old_object) }
 }
 
-fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
+/// A review's objects as JSON.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Objects {
+    pub object: Option<Value>,
+    pub old_object: Option<Value>,
+}
+
+/// Decodes the body once more, whole; only what cannot do with the view pays for it.
+pub(super) fn whole_objects(body: &[u8]) -> Objects {
+    #[derive(Default, Deserialize)]
+    struct Review {
+        request: Objects,
+    }
+    serde_json::from_slice::<Review>(body).unwrap_or_default().request
+}
+
+pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(BadReview::Empty);
     }
@@ -319,12 +395,6 @@ fn pod_in<'a>(
         });
     }
     Subject::of(kind, object).map_err(|source| BadReview::NoPod { field, source })
-}
-
-/// The namespace the object is in or will be in.
-fn namespace<'a>(request: &'a Request<'_>, subject: &Subject<'a>) -> Option<&'a str> {
-    let own = subject.metadata.map_or("", |metadata| &metadata.namespace);
-    [&request.namespace, own].into_iter().find(|namespace| !namespace.is_empty())
 }
 
 /// Whether the pod template is the same, byte for byte, before and after. The

@@ -4,6 +4,7 @@
 //! webhook: what the tests drive is then what production does.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -28,6 +29,11 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// server keeps one: it does not retry a POST, so if this side hangs up first
 /// a user may see an error.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(100);
+/// How long a connection may take until its first request is there. Later ones come from somebody who has shown that
+/// it is no idler, and may take [`IDLE_TIMEOUT`].
+const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
+/// The most bytes that are read of a connection before somebody wants them.
+const MAX_BUFFER: usize = 64 * 1024;
 /// How long to wait after an accept failed, as it does when files run out.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
@@ -112,7 +118,10 @@ impl Connection {
 
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let Self { router, draining } = self;
+        let asked = Arc::new(AtomicBool::new(false));
+        let has_asked = Arc::clone(&asked);
         let service = service_fn(move |request: hyper::Request<Incoming>| {
+            asked.store(true, Ordering::Relaxed);
             let answer = router.clone().call(request.map(Body::new));
             let draining = draining.clone();
             async move {
@@ -126,8 +135,16 @@ impl Connection {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(IDLE_TIMEOUT)
+            .max_buf_size(MAX_BUFFER)
             .serve_connection(TokioIo::new(stream), service);
-        if let Err(error) = connection.await {
+        tokio::pin!(connection);
+        let in_time = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, &mut connection).await;
+        let ended = match in_time {
+            Ok(ended) => ended,
+            Err(_) if has_asked.load(Ordering::Relaxed) => connection.await,
+            Err(_) => return tracing::debug!("no request came"),
+        };
+        if let Err(error) = ended {
             tracing::debug!(%error, "connection ended");
         }
     }

@@ -112,6 +112,13 @@ macro_rules! policy_spec {
             #[schemars(length(max = 64))]
             pub exemptions: Option<Vec<Exemption>>,
 
+            /// Whether a pod that is created gets, before it is judged, what this policy has for it and it does not say
+            /// itself: `defaultResources`, `imageTags`, `defaultProbe` where a probe is required, and what `podSecurity:
+            /// restricted` asks for (`allowPrivilegeEscalation: false`, `capabilities.drop: [ALL]`, `seccompProfile:
+            /// RuntimeDefault`). Nothing that is exempt from the rule in question is changed.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub mutate: Option<bool>,
+
             /// The resources to give a container that says none.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub default_resources: Option<DefaultResources>,

@@ -47,7 +47,8 @@ impl FixArgs {
         let (inputs, mut faults) = self.manifests.inputs();
         let policies = offline::set(&inputs, self.manifests.policies()?);
         let namespace = self.manifests.namespace.as_deref();
-        let judge = Judge { policies: &policies, namespace, now: Timestamp::now() };
+        let judge =
+            Judge { policies: &policies, namespace, now: Timestamp::now(), as_written: true };
         let fixed = offline::in_parallel(&inputs, |input| fix_input(&judge, input));
         let (mut texts, mut patches) = (Vec::new(), Vec::new());
         let (mut violations, mut left) = (0, 0);

@@ -19,6 +19,7 @@ mod policy;
 mod scan;
 mod serve;
 mod version;
+mod webhook;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,7 +43,7 @@ enum Command {
     Serve(serve::ServeArgs),
     /// The webhook and what belongs to it.
     #[command(subcommand)]
-    Webhook(WebhookCommand),
+    Webhook(webhook::WebhookCommand),
     /// Preflight: API, permissions, CRDs, webhooks, policies, and what to do about what is wrong.
     Check(check::CheckArgs),
     /// Judge what runs in a cluster, once: scores, classes, worst rules, lost points.
@@ -66,12 +67,6 @@ enum Command {
     Completion(completion::CompletionArgs),
     /// Print the version and what it was built for.
     Version(version::VersionArgs),
-}
-
-#[derive(Subcommand)]
-enum WebhookCommand {
-    /// Decide AdmissionReviews and nothing else.
-    Serve(serve::ServeArgs),
 }
 
 /// Which cluster.
@@ -165,7 +160,8 @@ impl Cli {
     /// What went wrong, with the exit code that says of which kind it is.
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
-            Command::Serve(args) | Command::Webhook(WebhookCommand::Serve(args)) => args.run(),
+            Command::Serve(args) => args.run(),
+            Command::Webhook(command) => command.run(),
             Command::Check(args) => args.run(),
             Command::Analyze(args) => args.run(),
             Command::List(command) => command.run(),

@@ -37,6 +37,9 @@ pub(super) struct ServeArgs {
     /// A policy file or a folder of them, read again when it changes; may be repeated
     #[arg(long, value_name = "FILE|DIR", requires = "standalone")]
     policy: Vec<PathBuf>,
+    /// A page of yours that denials end with
+    #[arg(long, value_name = "URL")]
+    docs_url: Option<String>,
     /// For development: write the webhook configuration to the cluster, and remove it at the end
     #[arg(long)]
     register: bool,
@@ -62,6 +65,7 @@ impl ServeArgs {
             metrics_listen: self.metrics_listen,
             cert_dir: self.cert_dir,
             source,
+            docs_url: self.docs_url,
             drain_timeout: Duration::from_secs(self.drain_timeout.unwrap_or(drain)),
         };
         block_on(async { Ok(runtime::serve(options).await?) })

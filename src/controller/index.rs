@@ -5,10 +5,11 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::ResourceExt;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::Event;
+use kube::{Resource, ResourceExt};
 
+use super::stalled::{Note, PolicyKind};
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use crate::policy::compile::{Policy, Scope};
 use crate::policy::policy_set::{NamespaceMetadata, PolicySet};
@@ -19,6 +20,8 @@ pub(super) struct Index {
     policies: Known<Arc<Policy>>,
     cluster_policies: Known<Arc<Policy>>,
     namespaces: Known<NamespaceMetadata>,
+    /// Where a policy's status does not say what was found.
+    notes: Vec<Note>,
 }
 
 type Key = (Option<String>, String);
@@ -44,22 +47,35 @@ impl<T> Default for Known<T> {
 impl Index {
     /// Takes an event in; says whether there is something new to publish.
     pub fn policy(&mut self, event: Event<DeserializeGuard<DevOpsPolicy>>) -> bool {
+        let notes = &mut self.notes;
         self.policies.apply(event, key, |policy| {
             let scope = Scope::Namespace(policy.namespace().unwrap_or_default());
-            let name = policy.name_any();
-            let policy = policy.0.map_err(|error| error.to_string())?;
-            let compiled = Policy::compile(scope, name, &policy.spec);
-            compiled.map(Arc::new).map_err(|error| error.to_string())
+            let compiled = match &policy.0 {
+                Ok(read) => Policy::compile(scope, policy.name_any(), &read.spec)
+                    .map(Arc::new)
+                    .map_err(|fault| fault.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            let status = policy.0.as_ref().ok().and_then(|it| it.status.as_ref());
+            notes.extend(Note::of(PolicyKind::Own, policy.meta(), status, compiled.as_ref().err()));
+            compiled
         })
     }
 
     /// Takes an event in; says whether there is something new to publish.
     pub fn cluster_policy(&mut self, event: Event<DeserializeGuard<ClusterDevOpsPolicy>>) -> bool {
+        let notes = &mut self.notes;
         self.cluster_policies.apply(event, key, |policy| {
-            let name = policy.name_any();
-            let policy = policy.0.map_err(|error| error.to_string())?;
-            let compiled = Policy::compile_cluster(name, &policy.spec);
-            compiled.map(Arc::new).map_err(|error| error.to_string())
+            let compiled = match &policy.0 {
+                Ok(read) => Policy::compile_cluster(policy.name_any(), &read.spec)
+                    .map(Arc::new)
+                    .map_err(|fault| fault.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            let (kind, fault) = (PolicyKind::Cluster, compiled.as_ref().err());
+            let status = policy.0.as_ref().ok().and_then(|it| it.status.as_ref());
+            notes.extend(Note::of(kind, policy.meta(), status, fault));
+            compiled
         })
     }
 
@@ -85,6 +101,11 @@ impl Index {
         (own.in_force.len() + all.in_force.len(), own.invalid.len() + all.invalid.len())
     }
 
+    /// What should be written to policies' status since this was last asked.
+    pub fn take_notes(&mut self) -> Vec<Note> {
+        std::mem::take(&mut self.notes)
+    }
+
     pub fn snapshot(&self) -> PolicySet {
         let policies =
             self.policies.in_force.values().chain(self.cluster_policies.in_force.values());
@@ -100,7 +121,7 @@ impl<T> Known<T> {
         &mut self,
         event: Event<K>,
         key: impl Fn(&K) -> Key,
-        read: impl Fn(K) -> Result<T, String>,
+        mut read: impl FnMut(K) -> Result<T, String>,
     ) -> bool {
         match event {
             Event::Init => self.listed = Some(BTreeSet::new()),

@@ -4,3 +4,4 @@
 pub mod files;
 mod index;
 pub mod snapshot;
+mod stalled;

@@ -19,6 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::index::Index;
+use super::stalled::Stalled;
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use crate::metrics::PolicyMetrics;
 use crate::policy::policy_set::Policies;
@@ -75,6 +76,7 @@ pub async fn watch_policies(
         watch_all(&client, Change::Namespace),
     ]);
     let mut index = Index::default();
+    let mut stalled = Stalled::new(client.clone());
     while let Some(change) = changes.next().await {
         let publish = match change {
             Ok(Change::Policy(event)) => index.policy(event),
@@ -92,6 +94,7 @@ pub async fn watch_policies(
             }
         };
         state.send_if_modified(|state| state.refused_since.take().is_some());
+        stalled.tell(index.take_notes());
         if publish && index.complete() {
             let (in_force, invalid) = index.count();
             metrics.loaded(in_force, invalid);

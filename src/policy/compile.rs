@@ -4,13 +4,17 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt};
 
 use super::bundles;
 use super::exemption::CompiledExemption;
+use super::mutation::Injector;
 use super::registry::{self, RULES};
 use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, StatusCheck};
+use super::rules::images;
+use super::workload::Subject;
 use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, Severity};
 
 /// A policy, ready to judge.
@@ -26,6 +30,8 @@ pub struct Policy {
     pub(super) exemptions: Vec<CompiledExemption>,
     pub(super) spec_checks: Vec<Enabled<SpecCheck>>,
     pub(super) status_checks: Vec<Enabled<StatusCheck>>,
+    /// What it puts into pods; `None` unless it has `mutate`.
+    pub(super) injector: Option<Injector>,
     severity_overrides: BTreeMap<String, Severity>,
     /// The validations' names, each with its own severity.
     validations: Vec<(String, Option<Severity>)>,
@@ -96,6 +102,11 @@ impl Scope {
         }
     }
 
+    /// Whether there is no namespace that it leaves out.
+    pub fn covers_all(&self) -> bool {
+        matches!(self, Self::Cluster(Selection { selector: None, excluded }) if excluded.is_empty())
+    }
+
     pub fn namespace(&self) -> Option<&str> {
         match self {
             Self::Namespace(namespace) => Some(namespace),
@@ -124,6 +135,7 @@ impl Policy {
     ) -> Result<Self, InvalidField> {
         let spec = &bundles::effective(spec);
         let fields = serde_json::to_value(spec).unwrap_or_default();
+        images::check_tags(spec.image_tags.as_deref().unwrap_or_default())?;
         let mut spec_checks = Vec::new();
         let mut status_checks = Vec::new();
         for rule in RULES {
@@ -162,6 +174,7 @@ impl Policy {
             name,
             spec_checks,
             status_checks,
+            injector: Injector::new(spec)?,
             severity_overrides,
             validations: spec
                 .validations
@@ -201,6 +214,17 @@ impl Policy {
             check.or_else(|| self.severity_overrides.get(rule.id)).copied()
         };
         own().or(breach.severity).unwrap_or(rule.severity)
+    }
+
+    /// The place in `spec.exemptions` of the first one that lets a violation pass.
+    pub(super) fn exemption(
+        &self,
+        rule: &Rule,
+        breach: &Breach,
+        subject: &Subject<'_>,
+        now: Timestamp,
+    ) -> Option<usize> {
+        self.exemptions.iter().position(|it| it.covers(rule, breach, subject, now))
     }
 
     /// The worst severity that a rule's violations have here, which is its weight in a score; `None` where it is off.

@@ -95,11 +95,12 @@ pub fn worst_first(findings: &mut [Finding<'_>]) {
     findings.sort_by(|a, b| (a.severity, a.rule.id).cmp(&(b.severity, b.rule.id)));
 }
 
-/// What makes two violations of one pod the same over time.
-fn identity<'f>(finding: &'f Finding<'_>) -> (&'static str, [Option<&'f str>; 3]) {
+/// What makes two violations of one pod the same over time. Paths stay: the API server takes no container out of a pod, and
+/// new ones come last.
+fn identity<'f>(finding: &'f Finding<'_>) -> (&'static str, &'f str, [Option<&'f str>; 3]) {
     let breach = &finding.breach;
     let parts = [breach.check.as_deref(), breach.container.as_deref(), breach.value.as_deref()];
-    (finding.rule.id, parts)
+    (finding.rule.id, &breach.path, parts)
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use super::compile::Policy;
+use super::mutation::inject;
 use super::object::MAX_ITEMS;
 use super::policy_set::{Plan, Question};
 use super::rule::{Breach, Rule, RunningPod};
@@ -53,6 +55,19 @@ pub fn judge<'p>(plan: &'p Plan, subject: &Subject<'_>, now: Timestamp) -> Judge
     collect(&plan.spec_questions, subject, now, |check, breaches| check(subject, breaches))
 }
 
+/// The same for an object that is being created, or whose template changes: as policies with `mutate` would have it.
+/// `whole` is the object that the subject is a view of, and is asked for only where something is put in.
+pub fn judge_as_created<'p>(
+    plan: &'p Plan,
+    subject: &Subject<'_>,
+    whole: impl FnOnce() -> Option<Value>,
+    now: Timestamp,
+) -> Judgement<'p> {
+    inject(plan, subject, whole, now)
+        .and_then(|injected| injected.view(subject, |after| judge(plan, after, now)))
+        .unwrap_or_else(|| judge(plan, subject, now))
+}
+
 /// Found by every rule in a pod that none can judge: an error is not a pass.
 fn too_large(subject: &Subject<'_>) -> Breach {
     Breach {
@@ -90,10 +105,7 @@ fn collect<'p, Check>(
                 let whole = breach.undecided && breach.check.is_none();
                 let worst = if whole { policy.weight_of(rule) } else { None };
                 let severity = worst.unwrap_or_else(|| policy.severity(rule, &breach));
-                let exemption = policy
-                    .exemptions
-                    .iter()
-                    .position(|exemption| exemption.covers(rule, &breach, subject, now));
+                let exemption = policy.exemption(rule, &breach, subject, now);
                 let finding = Finding { policy, rule, severity, breach: Arc::clone(&breach) };
                 match exemption {
                     None => judgement.violations.push(finding),
@@ -107,7 +119,7 @@ fn collect<'p, Check>(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::super::compile::{Scope, Selection};
     use super::super::object::Object;

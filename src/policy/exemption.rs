@@ -72,13 +72,13 @@ fn matches(patterns: Option<&[String]>, value: Option<&str>) -> bool {
     })
 }
 
-/// The image that a violation is about: its container's, or a volume's. Any other value at fault may be a text that the
-/// tenant chose, and must not pass for an image.
+/// The image that a violation is about: the value at fault where that is an image, else its container's. Any other value
+/// may be a text that the tenant chose, and must not pass for an image.
 fn image_of<'a>(breach: &'a Breach, subject: &'a Subject<'_>) -> Option<&'a str> {
-    let Some(name) = &breach.container else {
-        let of_volume = breach.path.ends_with("].image.reference");
-        return breach.value.as_deref().filter(|_| of_volume);
-    };
+    if breach.path.ends_with("].image") || breach.path.ends_with("].image.reference") {
+        return breach.value.as_deref();
+    }
+    let name = breach.container.as_ref()?;
     // By its place, if it has one: a name may be there twice. An annotation has the name alone.
     let named = || containers(subject.spec).map(|it| it.container).find(|it| *it.name == **name);
     let container = container_at(subject, &breach.path).or_else(named);

@@ -7,6 +7,7 @@ use std::fmt::Write;
 
 use super::decision::Decision;
 use super::engine::Finding;
+use super::rule::Breach;
 use super::text::{clip, cut, quote};
 use super::workload::Subject;
 
@@ -33,8 +34,8 @@ pub fn object_name(subject: &Subject<'_>, namespace: Option<&str>) -> String {
 }
 
 /// The text of a denial: every violation with the field at fault, what was
-/// found and what would pass.
-pub fn denial(object: &str, decision: &Decision<'_>) -> String {
+/// found and what would pass; then where to learn more and whom to ask.
+pub fn denial(object: &str, decision: &Decision<'_>, docs_url: Option<&str>) -> String {
     let denied = &decision.denied;
     let rules: BTreeSet<_> = denied.iter().map(Finding::id).collect();
     let plural = if rules.len() == 1 { "" } else { "s" };
@@ -43,6 +44,12 @@ pub fn denial(object: &str, decision: &Decision<'_>) -> String {
         "learn more: podgate explain {} · check before you push: podgate scan -f FILE --policy POLICY",
         denied.first().map_or(Cow::Borrowed("RULE"), Finding::id),
     );
+    if denied.iter().any(is_template_lacking) {
+        learn_more.insert_str(0, "a template is judged as it is written: what a LimitRange or another webhook would add is not seen\n");
+    }
+    if let Some(url) = docs_url {
+        let _ = write!(learn_more, "\ndocs: {}", clip(url));
+    }
     let contacts: BTreeSet<_> = denied.iter().filter_map(|it| it.policy.contact.as_ref()).collect();
     for contact in contacts.into_iter().take(MAX_CONTACTS) {
         let _ = write!(learn_more, "\ncontact: {}", clip(contact));
@@ -57,6 +64,12 @@ pub fn denial(object: &str, decision: &Decision<'_>) -> String {
         text.push_str(&violation);
     }
     text + &learn_more
+}
+
+/// Whether a field is missing in a template that somebody else may add to its pods.
+fn is_template_lacking(finding: &Finding<'_>) -> bool {
+    let Breach { path, value, .. } = &*finding.breach;
+    value.is_none() && path.contains("template.") && path.contains(".resources.")
 }
 
 fn violation(finding: &Finding<'_>) -> String {
@@ -153,7 +166,7 @@ mod tests {
         let json = deployment("cart", r#"{"name":"web","image":"nginx"}"#);
         let policies = vec![policy("baseline", EnforcementMode::Enforce)];
         let text = with_decision(policies, &json, |subject, decision| {
-            denial(&object_name(subject, Some("shop")), decision)
+            denial(&object_name(subject, Some("shop")), decision, None)
         });
         insta::assert_snapshot!(text, @r#"
         Deployment shop/cart breaks 2 rules
@@ -161,6 +174,63 @@ mod tests {
             spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
           requireLivenessProbe (medium) · policy shop/baseline · container "web"
             spec.template.spec.containers[0].livenessProbe is missing; add one, such as livenessProbe: {tcpSocket: {port: 8080}}
+        learn more: podgate explain forbidLatestTag · check before you push: podgate scan -f FILE --policy POLICY
+        "#);
+    }
+
+    #[test]
+    fn a_denial_by_several_policies_names_each_and_whom_to_ask() {
+        let spec = |contact: &str| -> DevOpsPolicySpec {
+            serde_json::from_value(serde_json::json!({
+                "enforcementMode": "enforce", "forbidLatestTag": true,
+                "requireResourceLimits": ["memory"], "contact": contact,
+            }))
+            .unwrap()
+        };
+        let policy = |scope, name: &str, contact: &str| {
+            Policy::compile(scope, name.to_owned(), &spec(contact)).unwrap()
+        };
+        let everywhere = Scope::Cluster(super::super::compile::Selection::default());
+        let policies = vec![
+            policy(everywhere, "platform", "#platform"),
+            policy(Scope::Namespace("shop".to_owned()), "team", "jane@example.com"),
+        ];
+        let json = deployment("cart", r#"{"name":"web","image":"nginx"}"#);
+        let text = with_decision(policies, &json, |subject, decision| {
+            let object = object_name(subject, Some("shop"));
+            denial(&object, decision, Some("https://docs.example.com/pods"))
+        });
+        insta::assert_snapshot!(text, @r##"
+        Deployment shop/cart breaks 2 rules
+          forbidLatestTag (high) · policy shop/team · container "web"
+            spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
+          forbidLatestTag (high) · policy platform · container "web"
+            spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
+          requireResourceLimits (medium) · policy shop/team · container "web"
+            spec.template.spec.containers[0].resources.limits.memory is missing; set it, such as memory: 128Mi
+          requireResourceLimits (medium) · policy platform · container "web"
+            spec.template.spec.containers[0].resources.limits.memory is missing; set it, such as memory: 128Mi
+        a template is judged as it is written: what a LimitRange or another webhook would add is not seen
+        learn more: podgate explain forbidLatestTag · check before you push: podgate scan -f FILE --policy POLICY
+        docs: https://docs.example.com/pods
+        contact: #platform
+        contact: jane@example.com
+        "##);
+    }
+
+    #[test]
+    fn of_more_violations_than_fit_the_rest_is_counted() {
+        let containers: Vec<_> =
+            (0..60).map(|i| format!(r#"{{"name":"c{i}","image":"nginx"}}"#)).collect();
+        let json = deployment("cart", &containers.join(","));
+        let policies = vec![policy("baseline", EnforcementMode::Enforce)];
+        let text = with_decision(policies, &json, |subject, decision| {
+            denial(&object_name(subject, Some("shop")), decision, None)
+        });
+        let ends: Vec<_> = text.lines().skip(text.lines().count() - 3).collect();
+        insta::assert_snapshot!(ends.join("\n"), @r#"
+            spec.template.spec.containers[20].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
+          and 99 more violations
         learn more: podgate explain forbidLatestTag · check before you push: podgate scan -f FILE --policy POLICY
         "#);
     }
@@ -203,7 +273,7 @@ mod tests {
         let json = deployment(&name, &vec![container; 40].join(","));
         let policies = vec![policy(&"p".repeat(253), EnforcementMode::Enforce)];
         let text = with_decision(policies, &json, |subject, decision| {
-            denial(&object_name(subject, Some(&"s".repeat(63))), decision)
+            denial(&object_name(subject, Some(&"s".repeat(63))), decision, Some(&"u".repeat(500)))
         });
         assert!(text.len() <= MAX_DENIAL, "{} bytes", text.len());
         let second = text.match_indices("\n  forbidLatestTag").nth(1).unwrap().0;

@@ -6,9 +6,10 @@
 //!
 //! 1. [`object::Object`] is decoded: a view of the fields that rules read;
 //! 2. [`workload::Subject::of`] finds the pod template in it;
-//! 3. [`engine::judge`] asks every policy of a [`policy_set::PolicySet`] that
+//! 3. [`mutation::inject`] puts in what policies with `mutate` have for it;
+//! 4. [`engine::judge`] asks every policy of a [`policy_set::PolicySet`] that
 //!    covers the namespace, and sets apart what the policies exempt;
-//! 4. [`decision::decide`] turns the findings into allow, warn or deny, and
+//! 5. [`decision::decide`] turns the findings into allow, warn or deny, and
 //!    [`message`] into words; [`score`] counts them, and [`patch`] mends what can
 //!    be mended.
 //!
@@ -24,6 +25,7 @@ mod exemption;
 pub mod field_path;
 pub mod image;
 pub mod message;
+pub mod mutation;
 pub mod object;
 pub mod owner;
 pub mod patch;

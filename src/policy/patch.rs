@@ -7,22 +7,29 @@ use serde_json::{Map, Value};
 use super::field_path::{Step, steps};
 use super::rule::Fix;
 
-/// The operations that put fixes in place, in their order. Of two fixes of one field the first wins; one that does not
-/// fit the object (its parent is a string, or a list that is too short) is left out.
+/// The operations that would put fixes in place.
 pub fn operations<'f>(
     object: &Value,
     fixes: impl IntoIterator<Item = &'f Fix>,
 ) -> Vec<PatchOperation> {
-    let mut object = object.clone();
+    apply(&mut object.clone(), fixes)
+}
+
+/// Puts fixes in place, in their order, and gives the operations that do it. Of two fixes of one field the first wins;
+/// one that does not fit the object (its parent is a string, or a list that is too short) is left out.
+pub fn apply<'f>(
+    object: &mut Value,
+    fixes: impl IntoIterator<Item = &'f Fix>,
+) -> Vec<PatchOperation> {
     let mut operations = Vec::new();
     let mut done: Vec<&str> = Vec::new();
     for fix in fixes {
         if done.contains(&fix.path.as_str()) {
             continue;
         }
-        let Some(operation) = operation(&object, fix) else { continue };
+        let Some(operation) = operation(object, fix) else { continue };
         done.push(&fix.path);
-        if json_patch::patch(&mut object, std::slice::from_ref(&operation)).is_ok() {
+        if json_patch::patch(object, std::slice::from_ref(&operation)).is_ok() {
             operations.push(operation);
         }
     }

@@ -19,6 +19,8 @@ use super::rule::{Rule, SpecCheck, StatusCheck};
 #[derive(Default)]
 pub struct Plan {
     policies: Vec<Arc<Policy>>,
+    /// Those that put something into pods, in the order in which they do.
+    pub(super) mutating: Vec<Arc<Policy>>,
     reads_documents: bool,
     pub(super) spec_questions: Vec<Question<SpecCheck>>,
     pub(super) status_questions: Vec<Question<StatusCheck>>,
@@ -45,6 +47,7 @@ impl Plan {
             ask(&mut plan.spec_questions, policy, &policy.spec_checks);
             ask(&mut plan.status_questions, policy, &policy.status_checks);
         }
+        plan.mutating = policies.iter().filter(|it| it.injector.is_some()).cloned().collect();
         plan.reads_documents = policies.iter().any(|policy| policy.reads_documents());
         plan.policies = policies;
         plan
@@ -157,7 +160,9 @@ impl PolicySet {
         let by_namespace = by_namespace.collect();
         // No namespace has an empty name, so this is any that nothing singles out.
         let elsewhere = covering("");
-        let all = Plan::new(all);
+        let mut all = Plan::new(all);
+        // Where the namespace is not known, only what is put in everywhere is sure to be put in.
+        all.mutating.retain(|policy| policy.scope.covers_all());
         Self { namespaces, by_namespace, elsewhere, all, none: Plan::default(), reads_labels }
     }
 

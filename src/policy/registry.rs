@@ -51,6 +51,7 @@ mod tests {
             "severityOverrides",
             "bundle",
             "exemptions",
+            "mutate",
             "defaultResources",
             "defaultProbe",
             "imageTags",

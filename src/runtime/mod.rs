@@ -1,5 +1,7 @@
 //! Wires the parts of `podgate serve` together and ends them in order.
 
+pub mod break_glass;
+mod configurations;
 mod listen;
 pub mod permissions;
 pub mod preflight;
@@ -21,7 +23,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admission::handler::{self, Readiness};
-use crate::admission::registration::{self, Registration, RegistrationError};
+use crate::admission::register::{RegisterError, SelfRegistration};
+use crate::admission::registration::{MUTATING, VALIDATING};
 use crate::admission::server;
 use crate::certs::{Identity, IdentityError, authority, store};
 use crate::clusters::ClusterError;
@@ -42,6 +45,8 @@ pub struct Options {
     /// `None` makes certificates in memory.
     pub cert_dir: Option<PathBuf>,
     pub source: Source,
+    /// The admin's own page, with which denials end.
+    pub docs_url: Option<String>,
     /// How long connections may take to end after a signal.
     pub drain_timeout: Duration,
 }
@@ -66,7 +71,7 @@ pub enum ServeError {
     #[error("--register needs ca.crt beside tls.crt, to tell the API server whom to trust")]
     NoCa,
     #[error("cannot register the webhook: {0}")]
-    Register(#[from] RegistrationError),
+    Register(#[from] RegisterError),
     #[error("cannot set up metrics: {0}")]
     Metrics(#[from] prometheus::Error),
     #[error("cannot wait for signals: {0}")]
@@ -101,7 +106,7 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let tls = identity.server_config()?;
 
     let (drain, draining) = watch::channel(false);
-    let registration = source.registering_client().map(Registration::new);
+    let registration = source.registering_client().map(SelfRegistration::new);
     let (registered, is_registered) = watch::channel(registration.is_none());
     let readiness: Readiness = {
         let (draining, source) = (draining.clone(), source.readiness(&policies));
@@ -113,7 +118,9 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
             is_registered.borrow().then_some(()).ok_or_else(|| "not registered yet".to_owned())
         })
     };
-    let webhook = handler::router(policies.clone(), metrics.admission.clone(), readiness.clone());
+    let docs_url = options.docs_url.map(Arc::from);
+    let admission = metrics.admission.clone();
+    let webhook = handler::router(policies.clone(), admission, docs_url, readiness.clone());
     let mut servers = JoinSet::new();
     for (name, listener, tls, router) in [
         ("webhook server", listener, Some(tls), webhook),
@@ -177,27 +184,26 @@ fn identity(
 }
 
 async fn register(
-    registration: &Registration,
+    registration: &SelfRegistration,
     identity: &Identity,
     address: SocketAddr,
 ) -> Result<(), ServeError> {
     let ca = identity.ca.as_ref().ok_or(ServeError::NoCa)?;
-    let url = format!("https://{}/validate", listen::reachable(address));
+    let url = format!("https://{}", listen::reachable(address));
     registration.write(&url, ca).await?;
-    tracing::info!(url, configuration = registration::VALIDATING, "registered");
+    tracing::info!(url, configurations = ?[VALIDATING, MUTATING], "registered");
     Ok(())
 }
 
-async fn unregister(registration: &Registration) {
-    let name = registration::VALIDATING;
-    let advice = format!("kubectl delete validatingwebhookconfiguration {name}");
+async fn unregister(registration: &SelfRegistration) {
+    let advice = "podgate webhook delete";
     match tokio::time::timeout(UNREGISTER_TIMEOUT, registration.remove()).await {
-        Ok(Ok(())) => tracing::info!(configuration = name, "unregistered"),
+        Ok(Ok(())) => tracing::info!(configurations = ?[VALIDATING, MUTATING], "unregistered"),
         Ok(Err(error)) => {
-            tracing::error!(%error, advice, "the webhook configuration is left behind");
+            tracing::error!(%error, advice, "the webhook configurations are left behind");
         }
         Err(_) => {
-            tracing::error!(advice, "the webhook configuration may be left behind: no answer");
+            tracing::error!(advice, "the webhook configurations may be left behind: no answer");
         }
     }
 }

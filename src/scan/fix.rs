@@ -133,7 +133,12 @@ mod tests {
         let scope = Scope::Cluster(Selection::default());
         let policy = Policy::compile(scope, "p".to_owned(), &spec).unwrap();
         let policies = PolicySet::new([Arc::new(policy)], Arc::default());
-        let judge = Judge { policies: &policies, namespace: None, now: Timestamp::UNIX_EPOCH };
+        let judge = Judge {
+            policies: &policies,
+            namespace: None,
+            now: Timestamp::UNIX_EPOCH,
+            as_written: true,
+        };
         fix(&judge, "a.yaml", text)
     }
 

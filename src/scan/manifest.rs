@@ -9,7 +9,7 @@ use crate::manifests::documents::{self, Object as Manifest};
 use crate::manifests::node::Position;
 use crate::policy::decision::worst_first;
 use crate::policy::document::Document;
-use crate::policy::engine::{Finding, judge};
+use crate::policy::engine::{Finding, judge, judge_as_created};
 use crate::policy::object::Object;
 use crate::policy::owner::{self, Identity};
 use crate::policy::patch;
@@ -24,6 +24,8 @@ pub struct Judge<'p> {
     /// The namespace of objects that name none.
     pub namespace: Option<&'p str>,
     pub now: Timestamp,
+    /// Whether objects are judged as they are written, and not as policies with `mutate` would have them.
+    pub as_written: bool,
 }
 
 /// What one text holds.
@@ -113,7 +115,12 @@ impl<'p> Judge<'p> {
             Document::of(kind, node.to_json(), namespace)
         });
         subject.document = document.as_ref();
-        let mut findings = judge(plan, &subject, self.now).violations;
+        let judgement = if self.as_written {
+            judge(plan, &subject, self.now)
+        } else {
+            judge_as_created(plan, &subject, || Some(node.to_json()), self.now)
+        };
+        let mut findings = judgement.violations;
         worst_first(&mut findings);
         let counts = !plan.policies().is_empty();
         each(Found {

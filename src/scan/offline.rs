@@ -27,7 +27,7 @@ pub fn scan(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Report {
     let set = set(inputs, policies);
-    let judge = Judge { policies: &set, namespace, now };
+    let judge = Judge { policies: &set, namespace, now, as_written: false };
     let judged = in_parallel(inputs, |input| {
         let judged = judge_input(&judge, input);
         progress(input.size());

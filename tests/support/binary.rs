@@ -1,11 +1,15 @@
 //! The real binary, started and ended.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use rustls::ClientConnection;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::Value;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
@@ -79,15 +83,49 @@ impl Podgate {
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
-    /// Sends an AdmissionReview; its `response`.
+    /// Sends an AdmissionReview to `/validate`; its `response`.
     pub fn review(&self, review: &Value) -> Value {
-        let (status, body) = self.post("application/json", review.to_string().as_bytes());
+        self.answer("/validate?timeout=10s", review)
+    }
+
+    /// The same to `/mutate`.
+    pub fn mutate(&self, review: &Value) -> Value {
+        self.answer("/mutate?timeout=10s", review)
+    }
+
+    fn answer(&self, path: &str, review: &Value) -> Value {
+        let (status, body) = self.post_to(path, "application/json", review.to_string().as_bytes());
         assert_eq!(status, 200, "{body}");
         let mut answer: Value = serde_json::from_str(&body).unwrap();
         assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
         assert_eq!(answer["kind"], "AdmissionReview");
         assert_eq!(answer["response"]["uid"], review["request"]["uid"], "the uid is echoed");
         answer["response"].take()
+    }
+
+    /// A TLS connection of one's own, to send what no HTTP client would.
+    pub fn connect(&self, cert_dir: &Path) -> rustls::StreamOwned<ClientConnection, TcpStream> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(cert_dir.join("ca.crt")).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        let client = ClientConnection::new(config.into(), name).unwrap();
+        let socket = TcpStream::connect(&self.listen).unwrap();
+        socket.set_read_timeout(Some(super::PATIENCE)).unwrap();
+        rustls::StreamOwned::new(client, socket)
+    }
+
+    /// The most memory that the process has had, in KiB (`VmHWM`).
+    pub fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim_end_matches("kB").trim().parse().unwrap()
     }
 
     /// GETs from the plain side.

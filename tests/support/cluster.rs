@@ -9,7 +9,7 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::core::{ApiResource, GroupVersionKind};
 use kube::{Client, Config};
-use podgate::admission::registration::{VALIDATE_WEBHOOK, VALIDATING};
+use podgate::admission::registration::{MUTATE_WEBHOOK, MUTATING, VALIDATE_WEBHOOK, VALIDATING};
 use podgate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub async fn client(kubeconfig: &Path) -> Client {
 pub struct Cluster {
     pub podgate: Podgate,
     pub plane: ControlPlane,
-    client: Client,
+    pub(super) client: Client,
     runtime: Runtime,
 }
 
@@ -55,11 +55,17 @@ impl Cluster {
 
     /// With `Ignore`, a webhook that never answers would look like one that admits.
     fn fail_closed(&self) {
-        use k8s_openapi::api::admissionregistration::v1::ValidatingWebhookConfiguration;
+        use k8s_openapi::api::admissionregistration::v1::{
+            MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
+        };
+        let fail = |webhook: &str| {
+            Patch::Strategic(json!({"webhooks": [{"name": webhook, "failurePolicy": "Fail"}]}))
+        };
+        let params = PatchParams::default();
         let api = Api::<ValidatingWebhookConfiguration>::all(self.client.clone());
-        let patch = json!({"webhooks": [{"name": VALIDATE_WEBHOOK, "failurePolicy": "Fail"}]});
-        let (params, patch) = (PatchParams::default(), Patch::Strategic(patch));
-        self.wait(api.patch(VALIDATING, &params, &patch)).unwrap();
+        self.wait(api.patch(VALIDATING, &params, &fail(VALIDATE_WEBHOOK))).unwrap();
+        let api = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
+        self.wait(api.patch(MUTATING, &params, &fail(MUTATE_WEBHOOK))).unwrap();
     }
 
     /// A new namespace, whose name starts with this one.
@@ -96,6 +102,11 @@ impl Cluster {
         self.wait(api.patch(name, &params, &Patch::Apply(&object))).unwrap();
     }
 
+    /// Runs something beside the tests.
+    pub fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        self.runtime.spawn(work);
+    }
+
     /// Runs a call to the API server.
     pub fn wait<T>(&self, call: impl Future<Output = T>) -> T {
         self.runtime.block_on(call)
@@ -104,7 +115,7 @@ impl Cluster {
 
 /// A namespace of its own for a test.
 pub struct Namespace<'c> {
-    cluster: &'c Cluster,
+    pub cluster: &'c Cluster,
     pub name: String,
 }
 
@@ -180,18 +191,6 @@ impl Namespace<'_> {
         patched.map_err(|error| Rejection::new(reason(&error)))
     }
 
-    /// Adds debug containers to a pod, as `kubectl debug` does.
-    pub fn patch_ephemeral_containers(
-        &self,
-        name: &str,
-        patch: &Value,
-    ) -> Result<DynamicObject, Rejection> {
-        let (pods, params, patch) =
-            (self.api(Kind::Pod), PatchParams::default(), Patch::Strategic(patch));
-        let call = pods.patch_subresource("ephemeralcontainers", name, &params, &patch);
-        self.cluster.wait(call).map_err(|error| Rejection::new(reason(&error)))
-    }
-
     /// Waits until an object satisfies a condition.
     pub fn awaits(
         &self,
@@ -237,7 +236,7 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    fn new(message: String) -> Self {
+    pub(super) fn new(message: String) -> Self {
         let by_podgate = format!("admission webhook \"{VALIDATE_WEBHOOK}\" denied the request: ");
         assert!(message.contains(&by_podgate), "refused, but not by podgate: {message}");
         Self { message }

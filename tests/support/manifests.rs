@@ -18,12 +18,9 @@ pub const APPLIED: [Kind; 8] = [
 /// A pod as an object of a kind holds it: with its labels, in the template. Its name is the pod's.
 pub fn held_by(kind: Kind, pod: &Value) -> Value {
     let names = kind.names();
-    let mut object = match names.spec_path.strip_suffix(".spec") {
-        None => pod.clone(),
-        Some(path) => {
-            let template = json!({"metadata": pod["metadata"], "spec": pod["spec"]});
-            path.rsplit('.').fold(template, |inner, field| json!({ field: inner }))
-        }
+    let mut object = match kind {
+        Kind::Pod => pod.clone(),
+        _ => in_pod(kind, json!({"metadata": pod["metadata"], "spec": pod["spec"]})),
     };
     if kind != Kind::Pod {
         object["metadata"] = json!({"name": pod["metadata"]["name"]});
@@ -31,6 +28,15 @@ pub fn held_by(kind: Kind, pod: &Value) -> Value {
     object["apiVersion"] = json!(names.api_version());
     object["kind"] = json!(names.kind);
     object
+}
+
+/// A part of a pod at its place in an object of a kind: of `{"spec": …}`, in a PodTemplate,
+/// `{"template": {"spec": …}}`.
+pub fn in_pod(kind: Kind, part: Value) -> Value {
+    match kind.names().spec_path.strip_suffix(".spec") {
+        None => part,
+        Some(path) => path.rsplit('.').fold(part, |inner, field| json!({ field: inner })),
+    }
 }
 
 /// A pod spec of one container, `web`, without probes.

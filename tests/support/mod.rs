@@ -12,9 +12,11 @@
 pub mod binary;
 pub mod cluster;
 pub mod control_plane;
+pub mod foreign;
 pub mod manifests;
 pub mod review;
 pub mod samples;
+pub mod wire;
 
 use std::time::{Duration, Instant};
 
@@ -25,13 +27,25 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 ///
 /// # Panics
 /// After [`PATIENCE`], with what was waited for and the last reason there was none.
-pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> (T, Duration) {
+pub fn eventually<T>(what: &str, ask: impl FnMut() -> Result<T, String>) -> (T, Duration) {
+    eventually_within(PATIENCE, what, ask)
+}
+
+/// The same with a patience of its own, for what takes long by its nature.
+///
+/// # Panics
+/// After that.
+pub fn eventually_within<T>(
+    patience: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> Result<T, String>,
+) -> (T, Duration) {
     let started = Instant::now();
     loop {
         match ask() {
             Ok(answer) => return (answer, started.elapsed()),
-            Err(reason) if started.elapsed() > PATIENCE => {
-                panic!("waited {PATIENCE:?} for {what}: {reason}")
+            Err(reason) if started.elapsed() > patience => {
+                panic!("waited {patience:?} for {what}: {reason}")
             }
             Err(_) => std::thread::sleep(Duration::from_millis(20)),
         }

@@ -38,6 +38,15 @@ fn review(operation: &str, namespace: &str, object: &Value, old: &Value) -> Valu
     })
 }
 
+/// The JSON Patch of a `/mutate` answer, if it has one.
+pub fn patch_of(response: &Value) -> Option<json_patch::Patch> {
+    assert_eq!(response["allowed"], true, "{response}");
+    let patch = response.get("patch");
+    assert_eq!(response.get("patchType"), patch.map(|_| json!("JSONPatch")).as_ref());
+    let bytes: k8s_openapi::ByteString = serde_json::from_value(patch?.clone()).unwrap();
+    Some(serde_json::from_slice(&bytes.0).unwrap())
+}
+
 /// Which of the judged kinds an object says it is.
 pub fn kind_of(object: &Value) -> Kind {
     let found = Kind::ALL.into_iter().find(|kind| object["kind"] == kind.names().kind);

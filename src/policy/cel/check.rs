@@ -36,8 +36,54 @@ pub(super) fn variable_of(name: &str) -> Option<&str> {
     name.strip_prefix(VARIABLE_PREFIX)
 }
 
+/// What is wrong with an expression.
+pub(super) struct Fault {
+    pub message: String,
+    /// The name at fault, if it is one.
+    pub name: Option<String>,
+}
+
+impl From<String> for Fault {
+    fn from(message: String) -> Self {
+        Self { message, name: None }
+    }
+}
+
+fn unknown<T>(name: &str, message: String) -> Result<T, Fault> {
+    Err(Fault { message, name: Some(name.to_owned()) })
+}
+
+/// Where a name first stands in a source, outside of its strings, as `LINE:COLUMN`. (The parser gives no positions away.)
+pub(super) fn place_of(source: &str, name: &str) -> Option<String> {
+    let part_of_name = |it: char| it.is_alphanumeric() || it == '_';
+    let mut quoted = None;
+    let mut escaped = false;
+    let mut before = ' ';
+    for (at, character) in source.char_indices() {
+        match quoted {
+            Some(_) if escaped => escaped = false,
+            Some(_) if character == '\\' => escaped = true,
+            Some(quote) if character == quote => quoted = None,
+            Some(_) => {}
+            None if matches!(character, '\'' | '"') => quoted = Some(character),
+            None => {
+                let rest = source.get(at..).and_then(|it| it.strip_prefix(name));
+                if rest.is_some_and(|rest| !rest.starts_with(part_of_name)) && !part_of_name(before)
+                {
+                    let (_, line) =
+                        source.get(..at)?.rsplit_once('\n').unwrap_or(("", source.get(..at)?));
+                    let lines = source.get(..at)?.matches('\n').count() + 1;
+                    return Some(format!("{lines}:{}", line.chars().count() + 1));
+                }
+            }
+        }
+        before = character;
+    }
+    None
+}
+
 /// Checks an expression, and gives its variables their evaluation names.
-pub(super) fn check(expr: &mut IdedExpr, variables: &[String]) -> Result<Cost, String> {
+pub(super) fn check(expr: &mut IdedExpr, variables: &[String]) -> Result<Cost, Fault> {
     let mut walk = Walk { variables, scope: Vec::new(), depth: 0, count: 0, cost: Cost::default() };
     walk.expr(expr)?;
     Ok(walk.cost)
@@ -53,7 +99,7 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn expr(&mut self, expr: &mut IdedExpr) -> Result<(), String> {
+    fn expr(&mut self, expr: &mut IdedExpr) -> Result<(), Fault> {
         if let Some(replacement) = self.variable(&expr.expr)? {
             expr.expr = replacement;
             return Ok(());
@@ -70,14 +116,16 @@ impl Walk<'_> {
                     self.expr(&mut entry.key)?;
                     self.expr(&mut entry.value)
                 }
-                EntryExpr::StructField(_) => Err("it makes an object of a type".to_owned()),
+                EntryExpr::StructField(_) => Err("it makes an object of a type".to_owned().into()),
             }),
-            Expr::Struct(_) | Expr::Unspecified => Err("it makes an object of a type".to_owned()),
+            Expr::Struct(_) | Expr::Unspecified => {
+                Err("it makes an object of a type".to_owned().into())
+            }
         }
     }
 
     /// What `variables.NAME` becomes.
-    fn variable(&self, expr: &Expr) -> Result<Option<Expr>, String> {
+    fn variable(&self, expr: &Expr) -> Result<Option<Expr>, Fault> {
         let Expr::Select(SelectExpr { operand, field, test }) = expr else { return Ok(None) };
         if !matches!(&operand.expr, Expr::Ident(name) if name == "variables" && !self.scope.contains(name))
         {
@@ -89,7 +137,9 @@ impl Walk<'_> {
             } else {
                 format!("before it there are {}", self.variables.join(", "))
             };
-            return Err(format!("variables.{field} is not defined: {before}"));
+            let name = format!("variables.{field}");
+            let message = format!("{name} is not defined: {before}");
+            return unknown(&name, message);
         }
         Ok(Some(if *test {
             Expr::Literal(LiteralValue::Boolean(true.into()))
@@ -98,7 +148,7 @@ impl Walk<'_> {
         }))
     }
 
-    fn ident(&self, name: &str) -> Result<(), String> {
+    fn ident(&self, name: &str) -> Result<(), Fault> {
         // Macros define names that start so.
         let known = name.starts_with('@')
             || ["object", "namespaceObject"].contains(&name)
@@ -106,7 +156,7 @@ impl Walk<'_> {
         if known {
             return Ok(());
         }
-        Err(match name {
+        let message = match name {
             "variables" => "use a variable by its name: variables.NAME".to_owned(),
             "request" | "oldObject" | "params" | "authorizer" => format!(
                 "{name} is not there: a verdict must not depend on how the pod is looked at; use object"
@@ -114,10 +164,11 @@ impl Walk<'_> {
             _ => {
                 format!("{name:?} is not defined; there are object, namespaceObject and variables")
             }
-        })
+        };
+        unknown(name, message)
     }
 
-    fn call(&mut self, call: &mut CallExpr) -> Result<(), String> {
+    fn call(&mut self, call: &mut CallExpr) -> Result<(), Fault> {
         let qualified = match call.target.as_ref().map(|target| &target.expr) {
             Some(Expr::Ident(namespace)) if !self.is_value(namespace) => {
                 Some(format!("{namespace}.{}", call.func_name))
@@ -126,7 +177,7 @@ impl Walk<'_> {
         };
         let name = qualified.as_deref().unwrap_or(&call.func_name);
         if !is_function(name) {
-            return Err(format!("there is no function {name}()"));
+            return unknown(name, format!("there is no function {name}()"));
         }
         if qualified.is_none()
             && let Some(target) = &mut call.target
@@ -150,16 +201,16 @@ impl Walk<'_> {
             || self.scope.iter().any(|defined| defined == name)
     }
 
-    fn comprehension(&mut self, it: &mut ComprehensionExpr) -> Result<(), String> {
+    fn comprehension(&mut self, it: &mut ComprehensionExpr) -> Result<(), Fault> {
         self.count += 1;
         if self.count > MAX_COMPREHENSIONS {
-            return Err(format!("it has more than {MAX_COMPREHENSIONS} comprehensions"));
+            return Err(format!("it has more than {MAX_COMPREHENSIONS} comprehensions").into());
         }
         self.expr(&mut it.iter_range)?;
         self.cost.over_strings |= calls_a_function(&it.iter_range);
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            return Err(format!("comprehensions nest deeper than {MAX_DEPTH}"));
+            return Err(format!("comprehensions nest deeper than {MAX_DEPTH}").into());
         }
         self.cost.depth = self.cost.depth.max(self.depth);
         let outside = self.scope.len();
@@ -190,19 +241,23 @@ fn calls_a_function(expr: &IdedExpr) -> bool {
 }
 
 /// Patterns are compiled for every use, so what they may cost must be known beforehand.
-fn check_pattern(function: &str, argument: &IdedExpr) -> Result<(), String> {
+fn check_pattern(function: &str, argument: &IdedExpr) -> Result<(), Fault> {
     let pattern = match &argument.expr {
         Expr::Literal(LiteralValue::String(pattern)) => pattern.inner(),
         Expr::Literal(_) => return Ok(()),
-        _ => return Err(format!("the pattern of {function}() must be written out as a string")),
+        _ => {
+            return Err(
+                format!("the pattern of {function}() must be written out as a string").into()
+            );
+        }
     };
     let compiled = regex::RegexBuilder::new(pattern).size_limit(MAX_PATTERN_SIZE).build();
     match compiled {
         Ok(_) => Ok(()),
         Err(regex::Error::CompiledTooBig(_)) => {
-            Err(format!("the pattern of {function}() is too large"))
+            Err(format!("the pattern of {function}() is too large").into())
         }
-        Err(_) => Err(format!("the pattern of {function}() is no regular expression")),
+        Err(_) => Err(format!("the pattern of {function}() is no regular expression").into()),
     }
 }
 
@@ -225,4 +280,23 @@ fn is_function(name: &str) -> bool {
         || run::with_functions(|functions| {
             !matches!(functions.resolve(&call), Err(ExecutionError::UndeclaredReference(_)))
         })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::place_of;
+
+    #[test]
+    fn a_name_is_found_where_it_first_stands_outside_of_strings() {
+        for (source, name, place) in [
+            ("foo(1)", "foo", Some("1:1")),
+            ("'foo' == foo", "foo", Some("1:10")),
+            (r#""a\"foo" + foo"#, "foo", Some("1:12")),
+            ("afoo + foo2 +\n  foo", "foo", Some("2:3")),
+            ("é + variables.x", "variables.x", Some("1:5")),
+            ("'foo'", "foo", None),
+        ] {
+            assert_eq!(place_of(source, name).as_deref(), place, "{source}");
+        }
+    }
 }

@@ -72,10 +72,14 @@ fn compile(
             format!("it is {} bytes long; at most {MAX_SOURCE} are allowed", source.len());
         return Err(InvalidField { path, message });
     }
-    let checked = parse::parse(source).and_then(|mut expr| {
+    let checked = parse::parse(source).map_err(check::Fault::from).and_then(|mut expr| {
         let cost = check::check(&mut expr, variables)?;
         Ok((expr, cost))
     });
-    let (expr, cost) = checked.map_err(|message| InvalidField { path, message })?;
+    let (expr, cost) = checked.map_err(|check::Fault { message, name }| {
+        let place = name.and_then(|name| check::place_of(source, &name));
+        let message = place.map_or(message.clone(), |place| format!("{place}: {message}"));
+        InvalidField { path, message }
+    })?;
     Ok(Expression { name: name.to_owned(), expr, cost })
 }

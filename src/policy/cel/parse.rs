@@ -25,7 +25,7 @@ pub(super) fn parse(source: &str) -> Result<IdedExpr, String> {
     stacker::grow(STACK, || {
         let expr = Parser::new().parse(source).map_err(|errors| match errors.errors.first() {
             None => "it is no CEL expression".to_owned(),
-            Some(it) => format!("it is no CEL expression: {}:{}: {}", it.pos.0, it.pos.1, it.msg),
+            Some(it) => format!("{}:{}: it is no CEL expression: {}", it.pos.0, it.pos.1, it.msg),
         })?;
         if is_deeper(&expr, MAX_DEPTH) {
             return Err(format!("it nests deeper than {MAX_DEPTH} levels"));
@@ -43,7 +43,7 @@ fn is_deeper(expr: &IdedExpr, levels: usize) -> bool {
         Expr::Call(call) => call.target.iter().any(|it| deeper(it)) || call.args.iter().any(deeper),
         Expr::Comprehension(it) => {
             let parts = [&it.iter_range, &it.accu_init, &it.loop_cond, &it.loop_step, &it.result];
-            parts.into_iter().any(deeper)
+            parts.into_iter().any(&deeper)
         }
         Expr::List(list) => list.elements.iter().any(deeper),
         Expr::Map(map) => map.entries.iter().any(|entry| match &entry.expr {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::image::ImageReference;
-use super::super::rule::{Breach, Fix, containers};
+use super::super::rule::{Breach, Fix, InvalidField, containers};
 use super::super::workload::Subject;
 use crate::api::ImageTag;
 
@@ -57,6 +57,40 @@ pub fn images<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Image<'a>> {
     of_containers.chain(of_volumes)
 }
 
+/// Whether every entry names an image and versions of it.
+///
+/// # Errors
+/// The first field that does not.
+pub fn check_tags(tags: &[ImageTag]) -> Result<(), InvalidField> {
+    let invalid = |index: usize, field: &str, message: String| InvalidField {
+        path: format!("spec.imageTags[{index}].{field}"),
+        message,
+    };
+    for (index, ImageTag { image, from, to }) in tags.iter().enumerate() {
+        let named = ImageReference::parse(image);
+        let bare = named.is_ok_and(|it| it.tag.is_none() && it.digest.is_none());
+        if !bare {
+            let message = format!("{image:?} is no image without tag and digest, such as nginx");
+            return Err(invalid(index, "image", message));
+        }
+        let tagged = format!("{image}:{from}");
+        if ImageReference::parse(&tagged).is_err() {
+            return Err(invalid(index, "from", format!("{from:?} is no tag, such as latest")));
+        }
+        if ImageReference::parse(&versioned(image, to)).map_or(true, |it| it.floats_on_latest()) {
+            let message = format!("{to:?} is no version: give a tag, such as 1.29, or a digest");
+            return Err(invalid(index, "to", message));
+        }
+    }
+    Ok(())
+}
+
+/// An image with another tag, which has no colon, or with a digest, which has one.
+fn versioned(name: &str, to: &str) -> String {
+    let separator = if to.contains(':') { '@' } else { ':' };
+    format!("{name}{separator}{to}")
+}
+
 /// The image that a policy's `imageTags` put in place of this one.
 pub fn retag(tags: &[ImageTag], image: &str, wanted: impl Fn(&str) -> bool) -> Option<String> {
     let reference = ImageReference::parse(image).ok()?;
@@ -71,7 +105,5 @@ pub fn retag(tags: &[ImageTag], image: &str, wanted: impl Fn(&str) -> bool) -> O
             && named.is_ok_and(|named| named.same_repository(&reference))
     };
     let to = &tags.iter().find(replaced)?.to;
-    // A tag has no colon, a digest has one.
-    let separator = if to.contains(':') { '@' } else { ':' };
-    Some(format!("{}{separator}{to}", reference.name))
+    Some(versioned(reference.name, to))
 }

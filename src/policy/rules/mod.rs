@@ -3,7 +3,7 @@
 pub mod allowed_registries;
 pub mod forbid_latest_tag;
 pub mod forbid_pending_duration;
-mod images;
+pub mod images;
 pub mod max_restart_count;
 pub mod pod_security;
 mod probe;

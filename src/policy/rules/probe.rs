@@ -26,7 +26,10 @@ pub fn require(
         if serves && !has_probe(place.container) {
             let port = tcp_ports(place.container).next().unwrap_or(8080);
             let path = place.path(subject, field);
-            let fix = default.and_then(|default| default_probe(default, place.container));
+            // A sidecar is the work of whoever injects it; only the pod's author knows how the others are probed.
+            let fix = default
+                .filter(|_| place.role == Role::App)
+                .and_then(|default| default_probe(default, place.container));
             breaches.push(Breach {
                 container: Some((*place.container.name).to_owned()),
                 fix: fix.map(|value| Fix { path: path.clone(), value }),

@@ -115,6 +115,7 @@ impl Asked {
         let fits = default.as_ref().filter(|default| {
             let requests = resources.and_then(|resources| resources.requests.as_ref());
             found.is_none()
+                && !said_by_pod(subject, *resource)
                 && (self.side == Side::Requests || covers(default, of(requests, *resource)))
         });
         Some(Breach {
@@ -122,15 +123,20 @@ impl Asked {
             fix: fits
                 .map(|amount| Fix { path: path.clone(), value: Value::String(amount.clone()) }),
             path,
-            // The resource is part of what was found: two that are missing are two violations.
-            value: Some(
-                found.map_or_else(|| name.to_owned(), |text| format!("{name}={}", &**text)),
-            ),
+            value: found.map(|text| (**text).to_owned()),
             problem,
             remedy: format!("set it, such as {name}: {example}"),
             ..Breach::default()
         })
     }
+}
+
+/// Whether the pod as a whole says anything of a resource: the API server compares that with the sum of its containers,
+/// so that one more amount there could be one too many.
+fn said_by_pod(subject: &Subject<'_>, resource: ComputeResource) -> bool {
+    subject.spec.resources.as_ref().is_some_and(|pod| {
+        [&pod.requests, &pod.limits].iter().any(|side| of(side.as_ref(), resource).is_some())
+    })
 }
 
 fn is_some_amount(text: &QuantityText<'_>) -> bool {

@@ -179,17 +179,17 @@ mod tests {
     #[test]
     fn what_is_not_there_refuses_the_policy() {
         let own = |expression: &str| refused(&one(expression));
-        insta::assert_snapshot!(own("object.spec."), @"spec.validations[0].expression: it is no CEL expression: 1:13: Syntax error: no viable alternative at input '.'");
-        insta::assert_snapshot!(own("request.userInfo.username == 'x'"), @"spec.validations[0].expression: request is not there: a verdict must not depend on how the pod is looked at; use object");
-        insta::assert_snapshot!(own("obj.spec.hostPID"), @r#"spec.validations[0].expression: "obj" is not defined; there are object, namespaceObject and variables"#);
-        insta::assert_snapshot!(own("object.spec.containers.all(c, d.name == 'x')"), @r#"spec.validations[0].expression: "d" is not defined; there are object, namespaceObject and variables"#);
-        insta::assert_snapshot!(own("object.metadata.name.shout() == 'X'"), @"spec.validations[0].expression: there is no function shout()");
-        insta::assert_snapshot!(own("sets.shout([1])"), @"spec.validations[0].expression: there is no function sets.shout()");
-        insta::assert_snapshot!(own("variables.x == 1"), @"spec.validations[0].expression: variables.x is not defined: there is none before it");
+        insta::assert_snapshot!(own("object.spec."), @"spec.validations[0].expression: 1:13: it is no CEL expression: Syntax error: no viable alternative at input '.'");
+        insta::assert_snapshot!(own("request.userInfo.username == 'x'"), @"spec.validations[0].expression: 1:1: request is not there: a verdict must not depend on how the pod is looked at; use object");
+        insta::assert_snapshot!(own("obj.spec.hostPID"), @r#"spec.validations[0].expression: 1:1: "obj" is not defined; there are object, namespaceObject and variables"#);
+        insta::assert_snapshot!(own("object.spec.containers.all(c, d.name == 'x')"), @r#"spec.validations[0].expression: 1:31: "d" is not defined; there are object, namespaceObject and variables"#);
+        insta::assert_snapshot!(own("object.metadata.name.shout() == 'X'"), @"spec.validations[0].expression: 1:22: there is no function shout()");
+        insta::assert_snapshot!(own("sets.shout([1])"), @"spec.validations[0].expression: 1:1: there is no function sets.shout()");
+        insta::assert_snapshot!(own("variables.x == 1"), @"spec.validations[0].expression: 1:1: variables.x is not defined: there is none before it");
         insta::assert_snapshot!(own("Foo{a: 1} == 1"), @"spec.validations[0].expression: it makes an object of a type");
         let variables =
             json!([{"name": "a", "expression": "variables.b"}, {"name": "b", "expression": "1"}]);
-        insta::assert_snapshot!(refused(&spec(&json!([]), &variables)), @"spec.variables[0].expression: variables.b is not defined: there is none before it");
+        insta::assert_snapshot!(refused(&spec(&json!([]), &variables)), @"spec.variables[0].expression: 1:1: variables.b is not defined: there is none before it");
         let twice = json!([{"name": "a", "expression": "1"}, {"name": "a", "expression": "1"}]);
         insta::assert_snapshot!(refused(&spec(&json!([]), &twice)), @r#"spec.variables[1].name: variable "a" is there twice"#);
     }

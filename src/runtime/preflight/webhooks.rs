@@ -1,89 +1,77 @@
 //! The webhook configurations: whether the API server calls podgate, reaches it, trusts it, and what if it does not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use jiff::Timestamp;
-use k8s_openapi::api::admissionregistration::v1::{
-    MutatingWebhookConfiguration, ServiceReference, ValidatingWebhookConfiguration,
-    WebhookClientConfig,
-};
+use k8s_openapi::api::admissionregistration::v1::{ServiceReference, WebhookClientConfig};
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
-use kube::Resource;
 use kube::api::{Api, ListParams};
 use kube::core::{Selector, SelectorExt};
 use serde::Deserialize;
+use tokio::net::TcpStream;
 use x509_parser::pem::Pem;
 
+use super::super::configurations::{self, Kind, Webhook};
 use super::{Check, Subject};
-use crate::admission::registration::{REGISTERED_BY, VALIDATE_WEBHOOK, WEBHOOK_SUFFIX};
+use crate::admission::register::REGISTERED_BY;
+use crate::admission::registration::{
+    MUTATE_WEBHOOK, Rule, VALIDATE_WEBHOOK, mutate_rules, validate_rules,
+};
 use crate::clusters::Cluster;
 use crate::policy::PROTECTED_NAMESPACES;
 
+/// The longest that the API server should wait: above it, a podgate that hangs costs controllers their leases.
+const MAX_TIMEOUT_SECONDS: i32 = 10;
+/// How long a podgate that runs may take to take a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// From how long before a CA's end that is a warning.
 const EXPIRY_DAYS: i64 = 7;
 const DAY: i64 = 24 * 60 * 60;
 
-/// A configuration of either kind, as far as it is read here.
-#[derive(Deserialize)]
-struct Configuration {
-    metadata: ObjectMeta,
-    #[serde(default)]
-    webhooks: Vec<Webhook>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Webhook {
-    name: String,
-    client_config: WebhookClientConfig,
-    failure_policy: Option<String>,
-    namespace_selector: Option<LabelSelector>,
-}
-
 /// Everything about the configurations that call podgate.
 pub(super) async fn webhooks(cluster: &Cluster) -> Vec<Check> {
     let mut checks = Vec::new();
-    let mut validates = false;
-    for (kind, listed) in [
-        ("ValidatingWebhookConfiguration", list::<ValidatingWebhookConfiguration>(cluster).await),
-        ("MutatingWebhookConfiguration", list::<MutatingWebhookConfiguration>(cluster).await),
-    ] {
-        let configurations = match listed {
+    let mut called = BTreeSet::new();
+    for kind in Kind::ALL {
+        let configurations = match configurations::list(cluster, kind).await {
             Ok(configurations) => configurations,
             Err(error) => {
-                checks.push(Subject::Webhook.unseen(&format!("{kind}s"), &error));
+                checks.push(Subject::Webhook.unseen(&format!("{}s", kind.as_str()), &error));
                 continue;
             }
         };
         for configuration in &configurations {
-            for webhook in
-                configuration.webhooks.iter().filter(|it| it.name.ends_with(WEBHOOK_SUFFIX))
-            {
-                validates |= webhook.name == VALIDATE_WEBHOOK;
-                let name = configuration.metadata.name.as_deref().unwrap_or_default();
-                let title = format!("{kind} {name}, {}", webhook.name);
+            for webhook in configuration.ours() {
+                called.insert(webhook.name.clone());
+                let name = configuration.name();
+                let title = format!("{} {name}, {}", kind.as_str(), webhook.name);
                 checks.extend(one(cluster, &title, &configuration.metadata, webhook).await);
             }
         }
-        if kind.starts_with("Validating") && !validates {
-            checks.push(Subject::Webhook.warning(
-                "no ValidatingWebhookConfiguration calls podgate, so nothing is refused",
-                "install the chart, or develop with: podgate serve --register",
-            ));
-        }
     }
+    checks.extend(missing(&called));
     checks
 }
 
-async fn list<K: Resource<DynamicType = ()>>(
-    cluster: &Cluster,
-) -> Result<Vec<Configuration>, kube::Error> {
-    let mut found = Vec::new();
-    cluster.list::<K>(None, None, |json| found.push(serde_json::from_str(json))).await?;
-    found.into_iter().collect::<Result<_, _>>().map_err(kube::Error::SerdeError)
+/// What the API server does not ask podgate about at all.
+fn missing(called: &BTreeSet<String>) -> Option<Check> {
+    let calls = |name: &str| called.contains(name);
+    if !calls(VALIDATE_WEBHOOK) {
+        return Some(Subject::Webhook.warning(
+            "no ValidatingWebhookConfiguration calls podgate, so nothing is refused",
+            "install the chart, or develop with: podgate serve --register",
+        ));
+    }
+    (!calls(MUTATE_WEBHOOK)).then(|| {
+        Subject::Webhook.warning(
+            "no MutatingWebhookConfiguration calls podgate: what policies with mutate would put in is missing, and refused",
+            "restore it with helm upgrade, or see it with: podgate webhook config",
+        )
+    })
 }
 
 async fn one(
@@ -107,14 +95,81 @@ async fn one(
     } else {
         Subject::Webhook.ok(format!("{title}: {state}"))
     }];
+    checks.extend(stale(title, webhook));
     checks.extend(trust(title, &webhook.client_config, Timestamp::now()));
     if let Some(service) = &webhook.client_config.service {
         checks.extend(reachable(cluster, title, service, fails).await);
+    }
+    if let Some(url) = &webhook.client_config.url {
+        checks.extend(answers(title, url).await);
     }
     if fails {
         checks.extend(endangered(cluster, title, webhook.namespace_selector.as_ref()).await);
     }
     checks
+}
+
+/// What another version of podgate, or somebody's hand, left otherwise than this podgate would write it.
+fn stale(title: &str, webhook: &Webhook) -> Vec<Check> {
+    let asked = |rule: &Rule, resource: &str, operation: &str| {
+        let has = |list: &Option<Vec<String>>, item: &str| {
+            list.iter().flatten().any(|it| it == item || it == "*")
+        };
+        webhook.rules.iter().any(|found| {
+            has(&found.api_groups, rule.group)
+                && has(&found.resources, resource)
+                && has(&found.operations, operation)
+        })
+    };
+    let expected = match webhook.name.as_str() {
+        VALIDATE_WEBHOOK => validate_rules(),
+        MUTATE_WEBHOOK => mutate_rules(),
+        _ => Vec::new(),
+    };
+    let mut unasked = BTreeSet::new();
+    for rule in &expected {
+        for resource in &rule.resources {
+            if rule.operations.iter().any(|operation| !asked(rule, resource, operation)) {
+                unasked.insert(*resource);
+            }
+        }
+    }
+    let mut faults = Vec::new();
+    if !unasked.is_empty() {
+        let resources = unasked.into_iter().collect::<Vec<_>>().join(", ");
+        faults.push(format!("the API server does not ask about every change of {resources}"));
+    }
+    if webhook.match_policy.as_deref() == Some("Exact") {
+        faults.push("with matchPolicy Exact, other API versions are not judged".to_owned());
+    }
+    if let Some(seconds) = webhook.timeout_seconds.filter(|seconds| *seconds > MAX_TIMEOUT_SECONDS)
+    {
+        faults.push(format!("timeoutSeconds {seconds} lets a podgate that hangs stop controllers"));
+    }
+    let check = |fault| {
+        Subject::Webhook.warning(
+            format!("{title}: {fault}"),
+            "bring it up to date with helm upgrade; podgate webhook config prints what it should be",
+        )
+    };
+    faults.into_iter().map(check).collect()
+}
+
+/// Whether anything answers at a URL, which a podgate that was killed leaves behind.
+async fn answers(title: &str, url: &str) -> Option<Check> {
+    let uri = url.parse::<axum::http::Uri>().ok()?;
+    let (host, port) = (uri.host()?.to_owned(), uri.port_u16().unwrap_or(443));
+    let address = (host.trim_matches(['[', ']']), port);
+    let connected = tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(address)).await;
+    let why = match connected {
+        Ok(Ok(_)) => return None,
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no answer".to_owned(),
+    };
+    Some(Subject::Webhook.warning(
+        format!("{title}: nothing serves {url} as seen from here ({why})"),
+        "if that podgate is gone, remove what it left behind: podgate webhook delete",
+    ))
 }
 
 /// What is wrong with the CA by which the API server knows podgate.

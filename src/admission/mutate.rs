@@ -1,0 +1,42 @@
+//! AdmissionReview v1 to a JSON Patch: what `/mutate` answers. Pure.
+//!
+//! It changes Pods at their creation, and nothing else: a template stays as git has it and is judged as the pods that it
+//! will make. It never denies.
+
+use jiff::Timestamp;
+
+use super::answer;
+use super::review::{BadReview, Judged, Operation, decode, whole_objects};
+use crate::policy::mutation::inject;
+use crate::policy::policy_set::PolicySet;
+use crate::policy::workload::Kind;
+
+/// Answers one AdmissionReview with what the policies in force put into its pod.
+///
+/// # Errors
+/// The body is no review that podgate can judge; see [`BadReview`].
+pub fn mutate_review(
+    body: &[u8],
+    policies: &PolicySet,
+    now: Timestamp,
+) -> Result<Judged, BadReview> {
+    let request = decode(body)?;
+    let (operation, kind) = (request.operation()?, request.kind()?);
+    if operation != Operation::Create || kind != Some(Kind::Pod) {
+        return Ok(Judged::allowed(&request, kind, operation));
+    }
+    let subject = request.subject(Kind::Pod)?;
+    let plan = policies.covering(subject.namespace).map_err(|_| BadReview::UnknownNamespace)?;
+    let whole = || whole_objects(body).object;
+    let Some(injected) = inject(plan, &subject, whole, now) else {
+        return Ok(Judged::allowed(&request, kind, operation));
+    };
+    Ok(Judged {
+        answer: answer::patched(&request.uid, &injected),
+        decision: answer::MUTATE,
+        kind,
+        operation,
+        patch_operations: injected.operations.len(),
+        denial: None,
+    })
+}

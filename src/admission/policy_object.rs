@@ -1,0 +1,75 @@
+//! A review of a policy itself: one that could not be put in force is refused when it is applied, with the field and
+//! the place in it. Pure.
+//!
+//! An update that leaves the spec as it was passes: what slipped in must take labels and finalizers, and be deleted.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::answer;
+use super::review::{Judged, Operation, Request, whole_objects};
+use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec};
+use crate::policy::compile::{Policy, Scope};
+use crate::policy::decision::Outcome;
+use crate::policy::text::{clip, printable};
+
+/// Judges the policy of a review.
+pub(super) fn judge(request: &Request<'_>, operation: Operation, body: &[u8]) -> Judged {
+    let objects = whole_objects(body);
+    let policy = objects.object.unwrap_or_default();
+    let spec = |object: &Value| object.get("spec").cloned().unwrap_or_default();
+    let same = objects.old_object.is_some_and(|old| spec(&old) == spec(&policy));
+    let fault = match (same, &*request.kind.kind) {
+        (false, kind @ ("DevOpsPolicy" | "ClusterDevOpsPolicy")) => {
+            compile(kind, &policy).err().map(|fault| denial(kind, &policy, &fault))
+        }
+        _ => None,
+    };
+    let Some(message) = fault else { return Judged::allowed(request, None, operation) };
+    Judged {
+        answer: answer::invalid(&request.uid, message),
+        decision: Outcome::Deny.as_str(),
+        kind: None,
+        operation,
+        patch_operations: 0,
+        denial: None,
+    }
+}
+
+fn denial(kind: &str, policy: &Value, fault: &str) -> String {
+    let text = |field: &str| metadata(policy, field);
+    let slash = if text("namespace").is_empty() { "" } else { "/" };
+    let (namespace, name) = (clip(text("namespace")), clip(text("name")));
+    format!(
+        "{kind} {namespace}{slash}{name} cannot be put in force\n  {}\n\
+         fields: kubectl explain {}.spec · check before you push: podgate scan -f FILE --policy POLICY",
+        printable(fault),
+        kind.to_lowercase(),
+    )
+}
+
+/// Says what stands in the way of a policy, after the field.
+fn compile(kind: &str, policy: &Value) -> Result<(), String> {
+    let text = |field: &str| metadata(policy, field).to_owned();
+    let compiled = if kind == "ClusterDevOpsPolicy" {
+        Policy::compile_cluster(text("name"), &decode::<ClusterDevOpsPolicySpec>(policy)?)
+    } else {
+        let scope = Scope::Namespace(text("namespace"));
+        Policy::compile(scope, text("name"), &decode::<DevOpsPolicySpec>(policy)?)
+    };
+    compiled.map(|_| ()).map_err(|fault| fault.to_string())
+}
+
+fn decode<Spec: Default + for<'de> Deserialize<'de>>(policy: &Value) -> Result<Spec, String> {
+    let Some(spec) = policy.get("spec").filter(|spec| !spec.is_null()) else {
+        return Ok(Spec::default());
+    };
+    serde_path_to_error::deserialize(spec).map_err(|error| match error.path().to_string() {
+        whole if whole == "." => format!("spec: {}", error.inner()),
+        path => format!("spec.{path}: {}", error.inner()),
+    })
+}
+
+fn metadata<'a>(policy: &'a Value, field: &str) -> &'a str {
+    policy.get("metadata").and_then(|it| it.get(field)?.as_str()).unwrap_or_default()
+}

@@ -1,0 +1,181 @@
+//! `podgate webhook config` and `podgate webhook delete`
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use serde_json::{Value, json};
+
+use super::serve::ServeArgs;
+use super::{ClusterArgs, Failure, block_on, output};
+use crate::admission::registration::{Endpoint, FailurePolicy, Registration};
+use crate::clusters;
+use crate::runtime::break_glass::{self, Removal};
+
+#[derive(Subcommand)]
+pub(super) enum WebhookCommand {
+    /// Decide AdmissionReviews and nothing else.
+    Serve(ServeArgs),
+    /// Print the webhook configurations.
+    Config(ConfigArgs),
+    /// Break glass: have the API server stop asking podgate, at once.
+    Delete(DeleteArgs),
+}
+
+impl WebhookCommand {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Serve(args) => args.run(),
+            Self::Config(args) => args.run(),
+            Self::Delete(args) => block_on(delete(args)),
+        }
+    }
+}
+
+#[derive(Args, Debug)]
+#[command(
+    group = ArgGroup::new("endpoint").required(true),
+    after_help = "The chart writes the same. Without --ca-file, caBundle is left to whoever manages the certificates.
+
+Examples:
+  podgate webhook config --service podgate-system/podgate
+  podgate webhook config --url https://127.0.0.1:8443 --ca-file certs/ca.crt | kubectl apply -f -"
+)]
+pub(super) struct ConfigArgs {
+    /// The Service that the API server calls
+    #[arg(long, value_name = "NAMESPACE/NAME[:PORT]", group = "endpoint", value_parser = service)]
+    service: Option<Endpoint>,
+    /// The address that the API server calls
+    #[arg(long, value_name = "https://HOST[:PORT]", group = "endpoint", value_parser = url)]
+    url: Option<Endpoint>,
+    /// The certificate authority that signed podgate's certificate, in PEM
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// What becomes of what podgate does not answer
+    #[arg(long, value_enum, default_value_t)]
+    failure_policy: FailurePolicyArg,
+    /// A namespace to leave alone, beside kube-system, kube-node-lease, kube-public and the Service's own; may be repeated
+    #[arg(long, value_name = "NAME")]
+    protected_namespace: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum FailurePolicyArg {
+    /// Admit it
+    #[default]
+    #[value(name = "Ignore")]
+    Ignore,
+    /// Refuse it
+    #[value(name = "Fail")]
+    Fail,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Nothing is judged until the configurations are there again: by helm upgrade, by
+podgate webhook config | kubectl apply -f -, or by podgate serve --register.
+
+Examples:
+  podgate webhook delete
+  podgate webhook delete --dry-run"
+)]
+pub(super) struct DeleteArgs {
+    /// Only say what would be deleted
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+impl ConfigArgs {
+    fn run(self) -> Result<(), Failure> {
+        let read = |path: PathBuf| {
+            std::fs::read_to_string(&path).map_err(|error| {
+                Failure::Input(format!("cannot read {}: {error}; check --ca-file", path.display()))
+            })
+        };
+        let ca_pem = self.ca_file.map(read).transpose()?;
+        if ca_pem.as_ref().is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
+            return Err(Failure::Input("--ca-file holds no certificate in PEM".to_owned()));
+        }
+        let Some(endpoint) = self.service.or(self.url) else {
+            return Err(Failure::Input("give --service or --url".to_owned()));
+        };
+        let registration = Registration {
+            endpoint,
+            ca_pem,
+            failure_policy: match self.failure_policy {
+                FailurePolicyArg::Ignore => FailurePolicy::Ignore,
+                FailurePolicyArg::Fail => FailurePolicy::Fail,
+            },
+            protected_namespaces: self.protected_namespace,
+            labels: json!({"app.kubernetes.io/name": "podgate"}),
+        };
+        for configuration in [registration.mutating(), registration.validating()] {
+            output::print(&format!("---\n{}", yaml(&configuration)?))?;
+        }
+        Ok(())
+    }
+}
+
+fn yaml(value: &Value) -> Result<String, Failure> {
+    serde_saphyr::to_string(value)
+        .map_err(|error| Failure::Input(format!("cannot write the configuration: {error}")))
+}
+
+/// `NAMESPACE/NAME`, with the Service's port if it is not 443.
+fn service(text: &str) -> Result<Endpoint, String> {
+    let form = "write it as NAMESPACE/NAME or NAMESPACE/NAME:PORT";
+    let (path, port) = match text.split_once(':') {
+        Some((path, port)) => (path, port.parse().map_err(|_| form.to_owned())?),
+        None => (text, 443),
+    };
+    match path.split_once('/') {
+        Some((namespace, name))
+            if !namespace.is_empty() && !name.is_empty() && !name.contains('/') && port != 0 =>
+        {
+            let (namespace, name) = (namespace.to_owned(), name.to_owned());
+            Ok(Endpoint::Service { namespace, name, port })
+        }
+        _ => Err(form.to_owned()),
+    }
+}
+
+/// `https://HOST[:PORT]`; the paths are podgate's own.
+fn url(text: &str) -> Result<Endpoint, String> {
+    let form = "write it as https://HOST or https://HOST:PORT";
+    let uri = text.parse::<axum::http::Uri>().map_err(|_| form.to_owned())?;
+    let plain = matches!(uri.path(), "" | "/") && uri.query().is_none();
+    match uri.authority() {
+        Some(authority) if plain && uri.scheme_str() == Some("https") => {
+            Ok(Endpoint::Url(format!("https://{authority}")))
+        }
+        _ => Err(form.to_owned()),
+    }
+}
+
+async fn delete(args: DeleteArgs) -> Result<(), Failure> {
+    let cluster = clusters::connect(&args.cluster.target()).await?;
+    let removals = break_glass::delete(&cluster, args.dry_run).await?;
+    let suffix = if args.dry_run { " (dry run)" } else { "" };
+    let mut shared = Vec::new();
+    for removal in &removals {
+        match removal {
+            Removal::Deleted(label) => output::print(&format!("{label} deleted{suffix}\n"))?,
+            Removal::Shared(label) => shared.push(label.as_str()),
+        }
+    }
+    if removals.is_empty() {
+        eprintln!("podgate: no webhook configuration calls podgate; there is nothing to delete");
+    } else if !args.dry_run {
+        eprintln!(
+            "podgate: nothing is judged any more; to have it back: helm upgrade, or podgate webhook config | kubectl apply -f -"
+        );
+    }
+    if shared.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Cluster(format!(
+        "{} holds webhooks that are not podgate's and stays; take podgate's out with kubectl edit",
+        shared.join(", ")
+    )))
+}

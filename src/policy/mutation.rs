@@ -1,0 +1,207 @@
+//! What policies with `mutate` put into a pod before any policy judges it.
+//!
+//! The list is closed: image tags, default resources, the default probe, and three fields that the restricted Pod
+//! Security Standard asks for. All policies' image tags come first, since exemptions may go by image; then each policy,
+//! in the order of [`Plan::policies`], fills in what is still absent, so that the first one wins. What a policy exempts
+//! from a rule, it does not change for that rule's sake either.
+//!
+//! Injecting twice is injecting once: filling in never makes another filling possible, and image tags are followed to
+//! the end of their chain (a chain that comes back to where it was changes nothing).
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use json_patch::PatchOperation;
+use serde_json::Value;
+
+use super::compile::Policy;
+use super::document::Document;
+use super::object::Object;
+use super::patch;
+use super::policy_set::Plan;
+use super::rule::{Breach, Fix, InvalidField, Phase, Rule, SpecCheck};
+use super::rules::images::{self, Image};
+use super::rules::{
+    forbid_latest_tag, pod_security, require_image_digest, require_liveness_probe,
+    require_readiness_probe, require_resource_limits, require_resource_requests,
+};
+use super::workload::Subject;
+use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec, ImageTag};
+
+/// The rules whose fixes fill in what is absent.
+static FILLING: [&Rule; 5] = [
+    &require_resource_requests::RULE,
+    &require_resource_limits::RULE,
+    &require_liveness_probe::RULE,
+    &require_readiness_probe::RULE,
+    &pod_security::RULE,
+];
+/// The rules that image tags serve.
+static TAGGING: [&Rule; 2] = [&forbid_latest_tag::RULE, &require_image_digest::RULE];
+
+/// What one policy puts into pods.
+pub(super) struct Injector {
+    image_tags: Vec<ImageTag>,
+    fillings: Vec<(&'static Rule, SpecCheck)>,
+}
+
+impl Injector {
+    /// `None` where the policy leaves pods as they are.
+    ///
+    /// # Errors
+    /// As the rules' own.
+    pub fn new(spec: &DevOpsPolicySpec) -> Result<Option<Self>, InvalidField> {
+        if spec.mutate != Some(true) {
+            return Ok(None);
+        }
+        // Resources are given where they are absent, whether or not a rule asks for them.
+        let given = spec.default_resources.clone().unwrap_or_default();
+        let DefaultResources { cpu_request, cpu_limit, memory_request, memory_limit } = given;
+        let asking = DevOpsPolicySpec {
+            require_resource_requests: Some(resources(
+                cpu_request.is_some(),
+                memory_request.is_some(),
+            )),
+            require_resource_limits: Some(resources(cpu_limit.is_some(), memory_limit.is_some())),
+            ..spec.clone()
+        };
+        let mut fillings = Vec::new();
+        for rule in FILLING {
+            if let Phase::Spec(compile) = rule.phase
+                && let Some(check) = compile(&asking)?
+            {
+                fillings.push((rule, check));
+            }
+        }
+        Ok(Some(Self { image_tags: spec.image_tags.clone().unwrap_or_default(), fillings }))
+    }
+}
+
+fn resources(cpu: bool, memory: bool) -> Vec<ComputeResource> {
+    let given = [(cpu, ComputeResource::Cpu), (memory, ComputeResource::Memory)];
+    given.into_iter().filter_map(|(given, resource)| given.then_some(resource)).collect()
+}
+
+/// An object after its injections.
+pub struct Injected<'p> {
+    object: Value,
+    /// What leads from the object as it was to this one.
+    pub operations: Vec<PatchOperation>,
+    /// The labels of the policies that had something to put in.
+    pub policies: BTreeSet<&'p str>,
+}
+
+/// Puts in what the plan's policies have for a pod or a template; `None` where that is nothing. `whole` is the object
+/// that the subject is a view of, and is asked for only where something changes.
+pub fn inject<'p>(
+    plan: &'p Plan,
+    subject: &Subject<'_>,
+    whole: impl FnOnce() -> Option<Value>,
+    now: Timestamp,
+) -> Option<Injected<'p>> {
+    if plan.mutating.is_empty() || subject.is_mirror() || subject.is_too_large() {
+        return None;
+    }
+    let mut whole = Some(whole);
+    let mut injected: Option<Injected<'p>> = None;
+    let steps = std::iter::once(None).chain(plan.mutating.iter().map(Some));
+    for policy in steps {
+        let fixes = |subject: &Subject<'_>| match policy {
+            None => retaggings(plan, subject, now),
+            Some(policy) => fillings(policy, subject, now),
+        };
+        let found = match &injected {
+            None => fixes(subject),
+            Some(so_far) => so_far.view(subject, fixes)?,
+        };
+        if found.is_empty() {
+            continue;
+        }
+        if let Some(whole) = whole.take() {
+            let (operations, policies) = (Vec::new(), BTreeSet::new());
+            injected = Some(Injected { object: whole()?, operations, policies });
+        }
+        if let Some(injected) = &mut injected {
+            let fixes = found.iter().map(|(_, fix)| fix);
+            injected.operations.extend(patch::apply(&mut injected.object, fixes));
+            injected.policies.extend(found.iter().map(|(label, _)| *label));
+        }
+    }
+    injected.filter(|it| !it.operations.is_empty())
+}
+
+impl Injected<'_> {
+    /// Looks at the object; `subject` is what it was before. `None` if the view cannot be made, which it could before.
+    pub fn view<T>(
+        &self,
+        subject: &Subject<'_>,
+        look: impl FnOnce(&Subject<'_>) -> T,
+    ) -> Option<T> {
+        let view = Object::deserialize(&self.object).ok()?;
+        let mut after = Subject::of(subject.kind, &view).ok()?;
+        after.namespace = subject.namespace;
+        let document = subject.document.map(|before| {
+            Document::of(subject.kind, self.object.clone(), before.namespace.clone())
+        });
+        after.document = document.as_ref();
+        Some(look(&after))
+    }
+}
+
+/// What a policy wants, after the policy's label.
+type Of<'p, T> = (&'p str, T);
+
+/// The images that all policies together put in place of others.
+fn retaggings<'p>(plan: &'p Plan, subject: &Subject<'_>, now: Timestamp) -> Vec<Of<'p, Fix>> {
+    let retagging = |image: Image<'_>| {
+        let (policy, replacement) = end_of_chain(plan, subject, &image, now)?;
+        let breach = image.breach(String::new(), String::new(), Some(replacement));
+        Some((policy, breach.fix?))
+    };
+    images::images(subject).filter_map(retagging).collect()
+}
+
+/// The last image that tags lead to, and the last policy that does.
+fn end_of_chain<'p>(
+    plan: &'p Plan,
+    subject: &Subject<'_>,
+    image: &Image<'_>,
+    now: Timestamp,
+) -> Option<Of<'p, String>> {
+    let mut chain: Vec<Of<'p, String>> = Vec::new();
+    loop {
+        let current = chain.last().map_or(image.text, |(_, image)| image);
+        let next = plan.mutating.iter().find_map(|policy| {
+            let injector = policy.injector.as_ref()?;
+            let next = images::retag(&injector.image_tags, current, |_| true)?;
+            let breach = image.breach(String::new(), String::new(), None);
+            let breach = Breach { value: Some(current.to_owned()), ..breach };
+            let exempt =
+                TAGGING.iter().any(|rule| policy.exemption(rule, &breach, subject, now).is_some());
+            (!exempt).then(|| (policy.label.as_str(), next))
+        });
+        let Some(next) = next else { return chain.pop() };
+        if next.1 == image.text || chain.iter().any(|(_, seen)| *seen == next.1) {
+            return None;
+        }
+        chain.push(next);
+    }
+}
+
+/// What a policy fills in.
+fn fillings<'p>(policy: &'p Policy, subject: &Subject<'_>, now: Timestamp) -> Vec<Of<'p, Fix>> {
+    let mut breaches = Vec::new();
+    let mut fixes = Vec::new();
+    for (rule, check) in policy.injector.iter().flat_map(|injector| &injector.fillings) {
+        check(subject, &mut breaches);
+        let wanted = breaches.drain(..).filter(|it| it.fix.is_some());
+        let wanted = wanted.filter(|breach| policy.exemption(rule, breach, subject, now).is_none());
+        fixes.extend(wanted.filter_map(|breach| Some((policy.label.as_str(), breach.fix?))));
+    }
+    fixes
+}
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod tests;

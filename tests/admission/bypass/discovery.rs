@@ -1,0 +1,131 @@
+//! What the live API server serves, by its own account: discovery says which resources there are,
+//! its schemas what each takes.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::cluster::Cluster;
+use crate::support::eventually;
+
+const POD_SPEC: &str = "io.k8s.api.core.v1.PodSpec";
+const REFERENCE: &str = "#/components/schemas/";
+
+/// A resource that can be written, or a subresource (`pods/resize`).
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Resource {
+    pub group: String,
+    pub version: String,
+    pub name: String,
+}
+
+impl Resource {
+    /// Where it is written, by the path of its operation; `None` is a watch, or no resource.
+    fn at(path: &str) -> Option<Self> {
+        let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
+        let (group, version, below) = match parts.as_slice() {
+            ["api", version, below @ ..] => ("", version, below),
+            ["apis", group, version, below @ ..] => (*group, version, below),
+            _ => return None,
+        };
+        let below = below.strip_prefix(&["namespaces", "{namespace}"]).unwrap_or(below);
+        let name = match below {
+            ["watch", ..] | [] => return None,
+            [resource, "{name}", subresource, ..] => format!("{resource}/{subresource}"),
+            [resource, ..] => (*resource).to_owned(),
+        };
+        Some(Self { group: group.to_owned(), version: (*version).to_owned(), name })
+    }
+
+    /// `apps/v1` as in a manifest.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() {
+            self.version.clone()
+        } else {
+            format!("{}/{}", self.group, self.version)
+        }
+    }
+}
+
+/// What can be written, and what of it takes a body that a pod's spec is in.
+#[derive(Default)]
+pub struct Served {
+    pub writable: BTreeSet<Resource>,
+    pub pod_bearing: BTreeSet<Resource>,
+}
+
+impl Served {
+    /// Asks for the documents until they cover what discovery lists: those of a new CRD come later, and
+    /// are empty at first.
+    pub fn by(cluster: &Cluster) -> Self {
+        let covering = eventually("the OpenAPI documents to cover what is served", || {
+            let mut served = Self::default();
+            for document in cluster.get("/openapi/v3")["paths"].as_object().unwrap().values() {
+                let url = document["serverRelativeURL"].as_str().unwrap();
+                served.read(&cluster.try_get(url)?);
+            }
+            let listed = listed(cluster);
+            let unseen: Vec<_> = listed.difference(&served.writable).collect();
+            if unseen.is_empty() { Ok(served) } else { Err(format!("{unseen:?} have none")) }
+        });
+        covering.0
+    }
+
+    fn read(&mut self, document: &Value) {
+        let schemas = &document["components"]["schemas"];
+        for (path, operations) in document["paths"].as_object().into_iter().flatten() {
+            let Some(resource) = Resource::at(path) else { continue };
+            // A patch says in the answer only what it is a patch of.
+            let bodies = [("post", "requestBody"), ("put", "requestBody"), ("patch", "responses")];
+            for (method, body) in bodies {
+                let operation = &operations[method];
+                if operation.is_null() {
+                    continue;
+                }
+                self.writable.insert(resource.clone());
+                if bears_pod(schemas, &operation[body], &mut BTreeSet::new()) {
+                    self.pod_bearing.insert(resource.clone());
+                }
+            }
+        }
+    }
+}
+
+/// Whether a schema leads to a pod's spec, by whatever way.
+fn bears_pod<'a>(schemas: &'a Value, schema: &'a Value, seen: &mut BTreeSet<&'a str>) -> bool {
+    match schema {
+        Value::Object(fields) => fields.iter().any(|(key, value)| {
+            let name = value.as_str().and_then(|it| it.strip_prefix(REFERENCE));
+            match name.filter(|_| key == "$ref") {
+                Some(POD_SPEC) => true,
+                Some(name) => seen.insert(name) && bears_pod(schemas, &schemas[name], seen),
+                None => bears_pod(schemas, value, seen),
+            }
+        }),
+        Value::Array(items) => items.iter().any(|item| bears_pod(schemas, item, seen)),
+        _ => false,
+    }
+}
+
+/// What discovery lists as writable.
+fn listed(cluster: &Cluster) -> BTreeSet<Resource> {
+    let mut versions = vec![("/api/v1".to_owned(), String::new(), "v1".to_owned())];
+    for group in cluster.get("/apis")["groups"].as_array().unwrap() {
+        let name = group["name"].as_str().unwrap();
+        for version in group["versions"].as_array().unwrap() {
+            let version = version["version"].as_str().unwrap();
+            versions.push((format!("/apis/{name}/{version}"), name.to_owned(), version.to_owned()));
+        }
+    }
+    let mut listed = BTreeSet::new();
+    for (path, group, version) in versions {
+        for resource in cluster.get(&path)["resources"].as_array().unwrap() {
+            let verbs = resource["verbs"].as_array().unwrap();
+            if verbs.iter().any(|verb| ["create", "update", "patch"].iter().any(|it| verb == it)) {
+                let name = resource["name"].as_str().unwrap().to_owned();
+                listed.insert(Resource { group: group.clone(), version: version.clone(), name });
+            }
+        }
+    }
+    listed
+}

@@ -1,0 +1,88 @@
+//! What the API server has been told, by asking it: the duties that keep a podgate that hangs or is
+//! gone from taking the cluster with it.
+
+use podgate::admission::registration::{POLICIES_WEBHOOK, WEBHOOK_SUFFIX};
+use serde_json::Value;
+
+use crate::Test;
+use crate::support::cluster::Cluster;
+
+pub const TESTS: &[Test] = &[
+    ("the_registered_webhooks_are_asked_briefly_and_about_little", brief_and_narrow),
+    ("no_tenant_can_take_a_namespace_out_of_the_registered_webhooks", out_of_tenants_hands),
+];
+
+/// podgate's webhooks, as they stand in the cluster.
+fn webhooks(cluster: &Cluster) -> Vec<Value> {
+    let mut found = Vec::new();
+    for kind in ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"] {
+        let list = cluster.get(&format!("/apis/admissionregistration.k8s.io/v1/{kind}"));
+        for configuration in list["items"].as_array().unwrap() {
+            found.extend(configuration["webhooks"].as_array().into_iter().flatten().cloned());
+        }
+    }
+    found.retain(|webhook| webhook["name"].as_str().unwrap().ends_with(WEBHOOK_SUFFIX));
+    assert!(!found.is_empty(), "no webhook of podgate's is registered");
+    found
+}
+
+fn texts(list: &Value) -> Vec<&str> {
+    list.as_array().unwrap().iter().map(|it| it.as_str().unwrap()).collect()
+}
+
+fn brief_and_narrow(cluster: &Cluster) {
+    let webhooks = webhooks(cluster);
+    assert_eq!(webhooks.len(), 3);
+    for webhook in webhooks {
+        // Every write of a user waits that long for a podgate that hangs.
+        assert!(webhook["timeoutSeconds"].as_i64().unwrap() <= 3, "{webhook}");
+        // Another version of a kind is converted, not passed by.
+        assert_eq!(webhook["matchPolicy"], "Equivalent");
+        // Else the API server would refuse every dry run.
+        assert_eq!(webhook["sideEffects"], "None");
+        assert_eq!(webhook["admissionReviewVersions"], serde_json::json!(["v1"]));
+        // A policy must be mended also while podgate is away.
+        let of_policies = webhook["name"] == POLICIES_WEBHOOK;
+        assert_eq!(webhook["failurePolicy"], if of_policies { "Ignore" } else { "Fail" });
+        for rule in webhook["rules"].as_array().unwrap() {
+            assert_eq!(rule["scope"], if of_policies { "*" } else { "Namespaced" }, "{rule}");
+            for field in ["apiGroups", "apiVersions", "operations", "resources"] {
+                assert!(texts(&rule[field]).iter().all(|it| !it.contains('*')), "{rule}");
+            }
+            // Deletion is the way out of everything.
+            let operations = texts(&rule["operations"]);
+            assert!(operations.iter().all(|it| ["CREATE", "UPDATE"].contains(it)), "{rule}");
+            // Leases, events, nodes, and whatever podgate itself is made of and configured by.
+            let groups = texts(&rule["apiGroups"]);
+            let known: &[_] =
+                if of_policies { &["devops.stochastic.io"] } else { &["", "apps", "batch"] };
+            assert!(groups.iter().all(|it| known.contains(it)), "{rule}");
+            for resource in texts(&rule["resources"]) {
+                let (name, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+                let never = ["nodes", "events", "namespaces", "secrets", "services", "endpoints"];
+                assert!(!never.contains(&name), "{rule}");
+                // What the kubelet and the controllers write all the time.
+                assert!(!["status", "scale", "binding"].contains(&subresource), "{rule}");
+            }
+        }
+    }
+}
+
+fn out_of_tenants_hands(cluster: &Cluster) {
+    let of_workloads = webhooks(cluster).into_iter().filter(|it| it["name"] != POLICIES_WEBHOOK);
+    for webhook in of_workloads {
+        let selector = &webhook["namespaceSelector"];
+        assert!(selector["matchLabels"].is_null(), "{selector}");
+        for expression in selector["matchExpressions"].as_array().unwrap() {
+            // The API server itself keeps this label.
+            assert_eq!(expression["key"], "kubernetes.io/metadata.name");
+            assert_eq!(expression["operator"], "NotIn");
+            let values = texts(&expression["values"]);
+            for name in ["kube-system", "kube-node-lease", "kube-public"] {
+                assert!(values.contains(&name), "{name} is judged");
+            }
+        }
+        assert_eq!(webhook["objectSelector"], serde_json::json!({}));
+        assert!(webhook["matchConditions"].is_null());
+    }
+}

@@ -1,0 +1,190 @@
+//! Part of `make test`: more than podgate can do at once. It sheds with an answer, keeps its memory, and comes back.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails loudly is a test"
+)]
+
+mod support;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+use support::binary::Podgate;
+use support::manifests::{pod, workload};
+use support::{eventually, review};
+use tempfile::TempDir;
+
+/// What podgate may take at its worst, in KiB (`reliability.md` of the design: 128 MiB).
+const MAX_MEMORY: u64 = 128 * 1024;
+const MAX_BODY: usize = 8 * 1024 * 1024;
+const HEAD: &str = "host: podgate\r\ncontent-type: application/json\r\n";
+
+struct Standalone {
+    podgate: Podgate,
+    dir: TempDir,
+}
+
+impl Standalone {
+    fn with(spec: &Value) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("policy.json");
+        let policy = json!({
+            "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
+            "metadata": {"name": "baseline"}, "spec": spec,
+        });
+        fs::write(&file, policy.to_string()).unwrap();
+        let args = ["--standalone", "--policy", file.to_str().unwrap()];
+        Self { podgate: Podgate::serve(&args, &dir.path().join("certs")), dir }
+    }
+
+    fn certs(&self) -> PathBuf {
+        self.dir.path().join("certs")
+    }
+
+    fn post(&self, image: &str) -> (u16, String) {
+        let review = review::create("shop", &workload(Kind::Pod, pod(image))).to_string();
+        self.podgate.post("application/json", review.as_bytes())
+    }
+}
+
+fn enforcing() -> Standalone {
+    Standalone::with(&json!({"enforcementMode": "enforce", "forbidLatestTag": true}))
+}
+
+#[test]
+fn more_bytes_than_fit_are_shed_with_a_clear_answer_and_room_comes_back() {
+    let standalone = enforcing();
+    // Each announces a body as large as can be, and does not send it.
+    let head =
+        format!("POST /validate?timeout=30s HTTP/1.1\r\n{HEAD}content-length: {MAX_BODY}\r\n\r\n");
+    let holders: Vec<_> = (0..3)
+        .map(|_| {
+            let mut stream = standalone.podgate.connect(&standalone.certs());
+            stream.write_all(head.as_bytes()).unwrap();
+            stream.flush().unwrap();
+            stream
+        })
+        .collect();
+    let ((), _) = eventually("the room to be taken", || {
+        let in_flight = standalone.podgate.metric("podgate_admission_in_flight");
+        if in_flight == Some(3.0) { Ok(()) } else { Err(format!("{in_flight:?}")) }
+    });
+    let (status, answer) = standalone.post("nginx");
+    assert_eq!(status, 429, "{answer}");
+    assert!(answer.contains("too many reviews at once"), "{answer}");
+
+    let mut raw = standalone.podgate.connect(&standalone.certs());
+    write!(
+        raw,
+        "POST /mutate HTTP/1.1\r\n{HEAD}content-length: 2\r\nconnection: close\r\n\r\n{{}}"
+    )
+    .unwrap();
+    raw.flush().unwrap();
+    let mut shed = Vec::new();
+    let _ = raw.read_to_end(&mut shed);
+    let shed = String::from_utf8(shed).unwrap();
+    assert!(shed.starts_with("HTTP/1.1 429") && shed.contains("retry-after: 1\r\n"), "{shed}");
+    for webhook in ["validate", "mutate"] {
+        let series = format!(
+            r#"podgate_admission_reviews_total{{decision="shed",kind="other",operation="other",webhook="{webhook}"}}"#
+        );
+        assert_eq!(standalone.podgate.metric(&series), Some(1.0), "{webhook}");
+    }
+
+    drop(holders);
+    let ((), _) = eventually("the room to come back", || {
+        let (status, answer) = standalone.post("nginx");
+        if status == 200 && answer.contains("\"allowed\":false") { Ok(()) } else { Err(answer) }
+    });
+}
+
+#[test]
+fn five_hundred_idlers_and_a_dripping_client_hold_nobody_up() {
+    let standalone = enforcing();
+    let mut idlers: Vec<_> = (0..500)
+        .map(|_| {
+            let mut stream = standalone.podgate.connect(&standalone.certs());
+            stream.flush().unwrap();
+            while stream.conn.is_handshaking() {
+                stream.conn.complete_io(&mut stream.sock).unwrap();
+            }
+            stream
+        })
+        .collect();
+    // Half a head, and no more.
+    let dripping = idlers.last_mut().unwrap();
+    write!(dripping, "POST /validate HTTP/1.1\r\nhost: pod").unwrap();
+    dripping.flush().unwrap();
+    assert!(standalone.post("nginx").1.contains("\"allowed\":false"));
+    // Who has asked nothing is hung up on, sooner than the patience of this read.
+    for mut idler in idlers {
+        let mut rest = Vec::new();
+        let _ = idler.read_to_end(&mut rest);
+        assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"), "{rest:?}");
+    }
+    assert!(standalone.post("nginx").1.contains("\"allowed\":false"));
+    let peak = standalone.podgate.peak_memory();
+    println!("500 idle connections: {peak} KiB at the most");
+    assert!(peak < MAX_MEMORY);
+}
+
+#[test]
+fn a_review_that_is_not_judged_in_time_is_answered_as_such() {
+    let standalone = Standalone::with(&json!({
+        "enforcementMode": "enforce",
+        "validations": [{
+            "name": "slow",
+            "expression": "object.spec.containers.all(a, object.spec.containers.all(b, a.name + b.name != 'x'))",
+            "message": "m",
+        }],
+    }));
+    let containers: Vec<_> =
+        (0..300).map(|index| json!({"name": format!("c{index}"), "image": "nginx"})).collect();
+    let object = workload(Kind::Pod, json!({ "containers": containers }));
+    let body = review::create("shop", &object).to_string();
+    let post = |timeout: &str| {
+        let path = format!("/validate?timeout={timeout}");
+        standalone.podgate.post_to(&path, "application/json", body.as_bytes())
+    };
+    let (status, answer) = post("201ms");
+    assert_eq!(
+        (status, answer.as_str()),
+        (504, "podgate: the review was not judged within its timeout\n")
+    );
+    assert_eq!(post("30s").0, 200, "with more time it is judged");
+}
+
+#[test]
+fn a_flood_of_large_reviews_stays_within_its_memory_and_every_one_gets_an_answer() {
+    let standalone = enforcing();
+    // As large as an object can be in etcd, twice.
+    let mut object = workload(Kind::Pod, pod("nginx"));
+    object["metadata"]["annotations"] = json!({"notes": "x".repeat(3 * 1024 * 1024)});
+    let body = review::create("shop", &object).to_string();
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let client = || {
+            let podgate = &standalone.podgate;
+            (0..5).map(|_| podgate.post("application/json", body.as_bytes()).0).collect::<Vec<_>>()
+        };
+        let clients: Vec<_> = (0..32).map(|_| scope.spawn(client)).collect();
+        clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
+    });
+    let count = |status: u16| statuses.iter().filter(|it| **it == status).count();
+    let peak = standalone.podgate.peak_memory();
+    println!(
+        "of {} large reviews {} judged, {} shed; {peak} KiB at the most",
+        statuses.len(),
+        count(200),
+        count(429)
+    );
+    assert_eq!(count(200) + count(429), statuses.len(), "{statuses:?}");
+    assert!(count(200) > 0);
+    assert!(peak < MAX_MEMORY);
+    assert!(standalone.post("nginx").1.contains("\"allowed\":false"), "it still answers");
+}
