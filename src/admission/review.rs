@@ -356,7 +356,7 @@ fn malformed(json: &str) -> BadReview {
     let mut reader = serde_json::Deserializer::from_str(json);
     match serde_path_to_error::deserialize::<_, Review<'_>>(&mut reader) {
         Err(error) => BadReview::Malformed {
-            path: text::printable(&text::cut(error.path().to_string(), MAX_PATH)),
+            path: text::brief(error.path().to_string(), MAX_PATH),
             found: fault(&error.into_inner().to_string()),
         },
         // What failed can only be what follows the review.
@@ -374,7 +374,7 @@ fn fault(error: &str) -> String {
         Some((_, expected)) => format!("{start}: a string, expected {expected}"),
         None => error.to_owned(),
     };
-    text::printable(&text::cut(found, MAX_PATH))
+    text::brief(found, MAX_PATH)
 }
 
 /// The pod in one of a review's objects, which must be what the request says it is.

@@ -67,7 +67,8 @@ pub fn parse(text: &str) -> Result<Vec<PolicyDocument>, Fault> {
                 match seen.insert(label.clone(), document.at) {
                     None => policies.push(document),
                     Some(first) => {
-                        let message = format!("policy {name:?} is defined twice, first at {first}");
+                        let message =
+                            format!("policy {} is defined twice, first at {first}", quote(name));
                         fault = Some(Fault { at: document.at, message });
                     }
                 }
@@ -97,7 +98,7 @@ fn policy(object: &Object<'_>) -> Result<PolicyDocument, Fault> {
         at: at(&path),
         message: {
             let told = format!("policy {}: {path}: {message}", quote(name.unwrap_or_default()));
-            text::printable(&text::cut(told, MAX_MESSAGE))
+            text::brief(told, MAX_MESSAGE)
         },
     };
     let policy = if object.kind == "ClusterDevOpsPolicy" {
@@ -140,7 +141,7 @@ fn plainly(error: &DecodeError) -> String {
         }
     }
     let told = if error.path.is_empty() { message } else { format!("{}: {message}", error.path) };
-    text::printable(&text::cut(told, MAX_MESSAGE))
+    text::brief(told, MAX_MESSAGE)
 }
 
 #[cfg(test)]

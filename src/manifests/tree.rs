@@ -8,6 +8,7 @@ use granit_parser::{Event, Marker, ScalarStyle, Span, StructureStyle, Tag};
 use super::documents::Fault;
 use super::node::{Content, Entry, Form, Node, Position};
 use super::scalar::Scalar;
+use crate::policy::text::quote;
 
 /// How deep values may nest: nothing Kubernetes knows comes near.
 pub(super) const MAX_DEPTH: usize = 128;
@@ -263,7 +264,7 @@ fn each_key_once(entries: &[Entry<'_>]) -> Result<(), Fault> {
         numbered.find(|(index, entry)| seen(*index, &entry.key)).map(|(_, entry)| entry)
     };
     twice.map_or(Ok(()), |Entry { key, key_at, .. }| {
-        Err(Fault { at: *key_at, message: format!("the key {key:?} is there twice") })
+        Err(Fault { at: *key_at, message: format!("the key {} is there twice", quote(key)) })
     })
 }
 

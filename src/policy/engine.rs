@@ -250,6 +250,26 @@ mod tests {
     }
 
     #[test]
+    fn a_pod_too_large_to_look_at_breaks_every_rule_as_badly_as_it_may() {
+        let list = vec![r#"{"name": "web", "image": "nginx:1.29"}"#; 1001].join(",");
+        let pod = format!(r#"{{"spec": {{"containers": [{list}]}}}}"#);
+        let object: Object = serde_json::from_str(&pod).unwrap();
+        let subject = Subject::of(Kind::Pod, &object).unwrap();
+        let overrides = json!({"podSecurity": "low", "podSecurity/privileged": "critical"});
+        let exemption = json!({"rules": ["podSecurity"], "images": ["nginx*"], "containers": ["*"], "reason": "r", "owner": "o"});
+        let spec = json!({"forbidLatestTag": true, "podSecurity": "baseline", "severityOverrides": overrides, "exemptions": [exemption]});
+        let set = PolicySet::new(vec![policy("p", &spec)], Arc::default());
+        let judgement = judge(set.covering(None).unwrap(), &subject, NOW.parse().unwrap());
+        let told =
+            |it: &Finding<'_>| format!("{} ({}) {}", it.id(), it.severity, it.breach.sentence());
+        let why = "spec could not be judged: it has more than 1000 containers or volumes; make it several pods";
+        assert_eq!(
+            judgement.violations.iter().map(told).collect::<Vec<_>>(),
+            [format!("podSecurity (critical) {why}"), format!("forbidLatestTag (high) {why}")]
+        );
+    }
+
+    #[test]
     fn ids_that_name_nothing_refuse_the_policy() {
         let refused = |spec: &Value| {
             let spec = serde_json::from_value(spec.clone()).unwrap();

@@ -31,6 +31,11 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// The same of a text of any length, at most so many bytes of it.
+pub fn brief(text: String, max: usize) -> String {
+    cut(printable(&cut(text, max)), max)
+}
+
 /// At most so many bytes, with an ellipsis where something is missing.
 pub fn cut(mut text: String, max: usize) -> String {
     if text.len() > max {
@@ -56,6 +61,12 @@ mod tests {
         assert_eq!(printable(text), r#"is "a\u{1b}", don't: \u{1b}[2J\u{202e}\n日本"#);
         assert_eq!(printable("e\u{301}"), "e\u{301}", "an accent may be a character of its own");
         assert_eq!(printable(""), "");
+    }
+
+    #[test]
+    fn what_escapes_make_longer_is_bounded_all_the_same() {
+        assert_eq!(brief("\u{1b}".repeat(1000), 20).len(), 19);
+        assert_eq!(brief("as it is".to_owned(), 20), "as it is");
     }
 
     #[test]

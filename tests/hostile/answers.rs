@@ -76,27 +76,19 @@ impl Verdict {
         }
         let warnings = response["warnings"].as_array().map_or(0, Vec::len);
         must(warnings <= 5, "many warnings", &self.text)?;
-        match response["allowed"].as_bool().ok_or("allowed is missing")? {
-            true => {
-                must(response["status"].is_null(), "a status on an admission", &self.text)?;
-                Ok(Expected::Admitted)
-            }
-            false => {
-                let status = &response["status"];
-                must(
-                    status["code"] == 403 && status["reason"] == "Forbidden",
-                    "status",
-                    &self.text,
-                )?;
-                let message = status["message"].as_str().ok_or("a denial without a message")?;
-                must(message.len() <= MAX_DENIAL, "a long message", message)?;
-                let control = |it: char| it.is_control() && it != '\n';
-                must(!message.contains(control), "control characters in a message", message)?;
-                must(!message.contains('\u{202e}'), "a bidi override in a message", message)?;
-                must(!message.contains(MARKER), "a secret in a message", message)?;
-                Ok(Expected::Denied)
-            }
+        if response["allowed"].as_bool().ok_or("allowed is missing")? {
+            must(response["status"].is_null(), "a status on an admission", &self.text)?;
+            return Ok(Expected::Admitted);
         }
+        let status = &response["status"];
+        must(status["code"] == 403 && status["reason"] == "Forbidden", "status", &self.text)?;
+        let message = status["message"].as_str().ok_or("a denial without a message")?;
+        must(message.len() <= MAX_DENIAL, "a long message", message)?;
+        let control = |it: char| it.is_control() && it != '\n';
+        must(!message.contains(control), "control characters in a message", message)?;
+        must(!message.contains('\u{202e}'), "a bidi override in a message", message)?;
+        must(!message.contains(MARKER), "a secret in a message", message)?;
+        Ok(Expected::Denied)
     }
 
     /// Why, on one line: each violation's rule and field, the warnings, or the refusal.
@@ -124,7 +116,7 @@ impl Verdict {
 }
 
 fn must(holds: bool, what: &str, text: &str) -> Result<(), String> {
-    if holds { Ok(()) } else { Err(format!("{what}: {:.300?}", text)) }
+    if holds { Ok(()) } else { Err(format!("{what}: {text:.300?}")) }
 }
 
 fn keys(value: &Value) -> Vec<&str> {

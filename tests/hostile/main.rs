@@ -22,6 +22,7 @@ mod policies;
 #[path = "../support/mod.rs"]
 mod support;
 
+use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -100,7 +101,7 @@ fn every_hostile_review_gets_what_its_folder_says_and_harms_nobody() {
             if let Err(why) = verdict.check(expected, &body) {
                 wrong.push(format!("{}/{name}: {why}", expected.folder()));
             }
-            listing += &format!("{}/{name}: {}\n", expected.folder(), verdict.summary());
+            writeln!(listing, "{}/{name}: {}", expected.folder(), verdict.summary()).unwrap();
             count += 1;
         }
     }

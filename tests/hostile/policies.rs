@@ -62,6 +62,6 @@ fn fault(code: Option<i32>, error: &str, path: &str) -> Result<String, String> {
         Some(told) if code == Some(2) && told.len() <= 1024 && !told.contains(char::is_control) => {
             Ok(told.to_owned())
         }
-        _ => Err(format!("{code:?} {:.400?}", error)),
+        _ => Err(format!("{code:?} {error:.400?}")),
     }
 }
