@@ -265,7 +265,7 @@ mod tests {
         let why = "spec could not be judged: it has more than 1000 containers or volumes; make it several pods";
         assert_eq!(
             judgement.violations.iter().map(told).collect::<Vec<_>>(),
-            [format!("podSecurity (critical) {why}"), format!("forbidLatestTag (high) {why}")]
+            [format!("forbidLatestTag (high) {why}"), format!("podSecurity (critical) {why}")]
         );
     }
 
