@@ -34,5 +34,5 @@ licenses: ## Licences, banned crates and sources of the dependencies
 	command -v cargo-deny > /dev/null || $(CARGO) install cargo-deny --locked --version 0.20.2
 	$(CARGO) deny check bans licenses sources
 
-bench: ## A review against a null webhook on the same stack, and a scan against the YAML parser alone
-	$(CARGO) bench --bench admission --bench scan
+bench: control-plane ## A review against a null webhook, alone and through an API server, and a scan against the YAML parser alone
+	$(CARGO) bench --bench admission --bench api_server --bench scan

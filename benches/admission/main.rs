@@ -18,17 +18,20 @@
 )]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
+mod servers;
+
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Once};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use servers::{NULL_SERVER, Server};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -39,15 +42,10 @@ const CONNECTIONS: usize = 4;
 const REVIEWS_PER_ROUND: usize = 2_000;
 const ROUNDS: usize = 15;
 const POLICIES: usize = 10;
-const NULL_SERVER: &str = "--null-server";
 
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().as_deref() == Some(NULL_SERVER) {
-        let cert_dir = arguments.next().expect("the folder of the certificates");
-        return null_server(Path::new(&cert_dir));
-    }
+    servers::be_null_server_if_asked();
     let dir = tempfile::tempdir().unwrap();
     let certs = dir.path().join("certs");
     let policies = dir.path().join("policies");
@@ -60,20 +58,16 @@ fn main() {
     let denied = allowed.replacen("ghcr.io/example/checkout:3.2.0", "ghcr.io/example/checkout", 1);
     assert_ne!(allowed, denied);
 
-    let podgate = Server::start(
+    let podgate = Target::start(
         pinned(env!("CARGO_BIN_EXE_podgate"))
             .args(["serve", "--standalone", "--listen", "127.0.0.1:0"])
             .args(["--metrics-listen", "127.0.0.1:0", "--policy"])
             .arg(&policies)
             .arg("--cert-dir")
-            .arg(&certs)
-            .env(
-                "PODGATE_LOG",
-                std::env::var("PODGATE_LOG").unwrap_or("podgate::runtime=info".into()),
-            ),
+            .arg(&certs),
         &certs,
     );
-    let null = Server::start(
+    let null = Target::start(
         pinned(std::env::current_exe().unwrap()).arg(NULL_SERVER).arg(&certs),
         &certs,
     );
@@ -163,28 +157,19 @@ struct Figure {
     p99: f64,
 }
 
-/// A server process; it ends with this value.
-struct Server {
-    child: Child,
-    address: String,
+/// A server and how it is reached.
+struct Target {
+    server: Server,
     tls: Arc<ClientConfig>,
 }
 
-impl Server {
-    /// Starts a command that logs, as podgate does, where it listens.
+impl Target {
     fn start(command: &mut Command, certs: &Path) -> Self {
-        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
-        let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
-        // What is logged afterwards is read, or a full pipe would stop the server.
-        std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
-        let line: serde_json::Value = serde_json::from_str(&line).expect(&line);
-        let address = line["listen"].as_str().expect("a listen address").to_owned();
+        let server = Server::start(command);
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(certs.join("ca.crt")).unwrap()).unwrap();
         let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        Self { child, address, tls: Arc::new(tls) }
+        Self { server, tls: Arc::new(tls) }
     }
 
     fn drive(&self, clients: usize, review: &str, expected: &str) -> Figure {
@@ -220,26 +205,19 @@ impl Server {
 
     fn connect(&self) -> Stream {
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        let socket = TcpStream::connect(&self.address).unwrap();
+        let socket = TcpStream::connect(&self.server.listen).unwrap();
         socket.set_nodelay(true).unwrap();
         StreamOwned::new(ClientConnection::new(Arc::clone(&self.tls), name).unwrap(), socket)
     }
 
     /// CPU time of all threads so far, in microseconds (`/proc/PID/task/TID/schedstat`).
     fn cpu(&self) -> f64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.server.child.id())).unwrap();
         let nanos = |path: std::path::PathBuf| -> u64 {
             let text = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
             text.split(' ').next().and_then(|it| it.parse().ok()).unwrap_or(0)
         };
         tasks.map(|task| nanos(task.unwrap().path()) as f64 / 1e3).sum()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -263,27 +241,4 @@ fn exchange(connection: &mut Stream, request: &str) -> String {
             return body.to_owned();
         }
     }
-}
-
-/// Reads a body and says yes, on podgate's own server.
-fn null_server(certs: &Path) {
-    use axum::body::Bytes;
-    use axum::routing::post;
-    use podgate::admission::server;
-
-    const ANSWER: &str = r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"5342a894-53d2-429d-947f-4082af9a99c8","allowed":true}}"#;
-    let now = std::time::SystemTime::now().into();
-    let identity = podgate::certs::store::load_or_create(certs, &[], now).unwrap();
-    let router = axum::Router::new().route(
-        "/validate",
-        post(|_: Bytes| async { ([("content-type", "application/json")], ANSWER) }),
-    );
-    tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap().block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let listen = listener.local_addr().unwrap().to_string();
-        eprintln!("{}", serde_json::json!({ "listen": listen }));
-        let (_never, draining) = tokio::sync::watch::channel(false);
-        let tls = identity.server_config().unwrap();
-        server::serve(listener, Some(tls), router, draining, Duration::ZERO).await;
-    });
 }

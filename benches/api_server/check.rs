@@ -1,0 +1,37 @@
+//! A figure is worth nothing if what it is of does not happen: each variant decides what it is there to decide, and is asked.
+
+use podgate::policy::workload::Kind;
+
+use crate::client::{self, Client};
+use crate::objects::{self, Case};
+use crate::support::eventually;
+use crate::variants::{By, Variant};
+
+/// Waits until a variant is in force, for the API server takes a moment to know it.
+pub fn decides(variant: &Variant, client: &Client) {
+    eventually(variant.name, || {
+        for &kind in variant.kinds() {
+            for case in objects::cases(kind) {
+                agrees(variant, client, kind, &case)?;
+            }
+        }
+        let silent = variant.webhooks().into_iter().find(|it| client.calls(it).count == 0.0);
+        silent.map_or(Ok(()), |webhook| Err(format!("{webhook} was not asked")))
+    });
+}
+
+fn agrees(variant: &Variant, client: &Client, kind: Kind, case: &Case) -> Result<(), String> {
+    let mut pod = objects::compliant();
+    (case.change)(&mut pod["spec"]);
+    let object = objects::object(kind, pod).to_string();
+    let (status, answer) = client.create(&client::path(kind, variant.namespace), &object);
+    let as_expected = match case.breaks.filter(|_| variant.decides()) {
+        None => status == 201,
+        Some(rule) => {
+            let one = variant.by != By::Podgate || answer.contains("breaks 1 rule\\n");
+            (400..500).contains(&status) && answer.contains(rule) && one
+        }
+    };
+    let told = || format!("{kind:?}, {}: {status} {answer}", case.what);
+    if as_expected { Ok(()) } else { Err(told()) }
+}

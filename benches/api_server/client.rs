@@ -1,0 +1,72 @@
+//! A client that spends little time of its own: blocking, one connection kept alive, no decoding.
+
+use std::path::Path;
+
+use podgate::policy::workload::Kind;
+use serde_json::Value;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+
+use crate::support::PATIENCE;
+
+pub struct Client {
+    agent: ureq::Agent,
+    server: String,
+}
+
+impl Client {
+    /// The user of a kubeconfig of the test control plane's.
+    pub fn new(kubeconfig: &Path) -> Self {
+        let config: Value = serde_json::from_slice(&std::fs::read(kubeconfig).unwrap()).unwrap();
+        let (cluster, user) = (&config["clusters"][0]["cluster"], &config["users"][0]["user"]);
+        let pem = |path: &Value| std::fs::read(path.as_str().unwrap()).unwrap();
+        let certificate = |path: &Value| [Certificate::from_pem(&pem(path)).unwrap()];
+        let key = PrivateKey::from_pem(&pem(&user["client-key"])).unwrap();
+        let own = ClientCert::new_with_certs(&certificate(&user["client-certificate"]), key);
+        let roots = RootCerts::new_with_certs(&certificate(&cluster["certificate-authority"]));
+        let tls = TlsConfig::builder().client_cert(Some(own)).root_certs(roots).build();
+        let agent = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE))
+            .build()
+            .new_agent();
+        Self { agent, server: cluster["server"].as_str().unwrap().to_owned() }
+    }
+
+    /// Creates an object; status and body of what comes back.
+    pub fn create(&self, path: &str, object: &str) -> (u16, String) {
+        let request = self.agent.post(format!("{}{path}", self.server));
+        let sent = request.header("content-type", "application/json").send(object);
+        let mut response = sent.unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
+    /// The calls of a webhook so far, by the API server's own account.
+    pub fn calls(&self, webhook: &str) -> Calls {
+        const METRIC: &str = "apiserver_admission_webhook_admission_duration_seconds";
+        let mut response = self.agent.get(format!("{}/metrics", self.server)).call().unwrap();
+        let text = response.body_mut().with_config().limit(u64::MAX).read_to_string().unwrap();
+        let label = format!("name=\"{webhook}\"");
+        let total = |suffix: &str| -> f64 {
+            let series = format!("{METRIC}_{suffix}{{");
+            let own = text.lines().filter(|it| it.starts_with(&series) && it.contains(&label));
+            own.map(|it| it.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+        };
+        Calls { count: total("count"), seconds: total("sum") }
+    }
+}
+
+/// How often a webhook was called, and how long that took in all.
+#[derive(Clone, Copy)]
+pub struct Calls {
+    pub count: f64,
+    pub seconds: f64,
+}
+
+/// Where objects of a kind are created by dry run.
+pub fn path(kind: Kind, namespace: &str) -> String {
+    let names = kind.names();
+    let root = if names.group.is_empty() { "/api" } else { "/apis/" };
+    let (group, version, resource) = (names.group, names.version, names.resource);
+    format!("{root}{group}/{version}/namespaces/{namespace}/{resource}?dryRun=All")
+}

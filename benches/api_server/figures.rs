@@ -1,0 +1,103 @@
+//! What the rounds came to.
+
+use podgate::policy::workload::Kind;
+
+use crate::client::{self, Calls, Client};
+use crate::objects;
+use crate::variants::Variant;
+
+/// A variant that takes turns with others.
+pub struct Lane {
+    pub variant: &'static Variant,
+    pub path: String,
+    pub body: String,
+    /// The milliseconds of each request, by round.
+    pub rounds: Vec<Vec<f64>>,
+    /// The calls of its webhooks before the rounds.
+    before: Vec<Calls>,
+}
+
+impl Lane {
+    pub fn new(variant: &'static Variant, kind: Kind) -> Self {
+        Self {
+            variant,
+            path: client::path(kind, variant.namespace),
+            body: objects::object(kind, objects::compliant()).to_string(),
+            rounds: Vec::new(),
+            before: Vec::new(),
+        }
+    }
+
+    /// What happened until now does not count.
+    pub fn start(&mut self, client: &Client) {
+        self.before = self.calls(client);
+    }
+
+    fn calls(&self, client: &Client) -> Vec<Calls> {
+        self.variant.webhooks().iter().map(|webhook| client.calls(webhook)).collect()
+    }
+
+    /// How long the API server waited for webhooks in a request, in milliseconds on average.
+    fn waited(&self, client: &Client) -> f64 {
+        let both = self.before.iter().zip(self.calls(client));
+        let means = both.map(|(then, now)| (now.seconds - then.seconds) / (now.count - then.count));
+        means.fold(0.0, |sum, mean| sum + mean * 1e3)
+    }
+}
+
+/// Prints the lanes of one kind, of which the first is with nothing in the way.
+pub fn print(lanes: &[Lane], client: &Client) {
+    println!(
+        "{:<18} {:>8} {:>7} {:>7} {:>7} {:>8} {:>8}   {:<19} p99 ÷ null's",
+        "", "requests", "p50 ms", "p90 ms", "p99 ms", "adds ms", "waits ms", "adds ÷ null's"
+    );
+    for lane in lanes {
+        let all = lane.rounds.concat();
+        let [p50, p90, p99] = [50, 90, 99].map(|it| percentile(&all, it));
+        let null = lanes.iter().find(|it| it.variant.is_null_of(lane.variant)).unwrap();
+        let added = adds(lane, &lanes[0]);
+        let of_null = ratios(&added, &adds(null, &lanes[0]));
+        let tails = ratios(&by_round(lane, 99), &by_round(null, 99));
+        println!(
+            "{:<18} {:>8} {p50:>7.2} {p90:>7.2} {p99:>7.2} {:>8.2} {:>8.3}   {:<19} {}",
+            lane.variant.name,
+            all.len(),
+            spread(added).1,
+            lane.waited(client),
+            told(of_null),
+            told(tails),
+        );
+    }
+}
+
+/// What this share of the requests, in hundredths, did not take.
+fn percentile(times: &[f64], hundredths: usize) -> f64 {
+    let mut times = times.to_vec();
+    times.sort_by(f64::total_cmp);
+    times[times.len() * hundredths / 100]
+}
+
+/// How much later a median request is answered than with nothing in the way, by round.
+fn adds(lane: &Lane, nothing: &Lane) -> Vec<f64> {
+    let both = by_round(lane, 50).into_iter().zip(by_round(nothing, 50));
+    both.map(|(own, nothing)| own - nothing).collect()
+}
+
+fn by_round(lane: &Lane, hundredths: usize) -> Vec<f64> {
+    lane.rounds.iter().map(|times| percentile(times, hundredths)).collect()
+}
+
+fn ratios(own: &[f64], others: &[f64]) -> Vec<f64> {
+    own.iter().zip(others).map(|(own, other)| own / other).collect()
+}
+
+fn told(values: Vec<f64>) -> String {
+    let (low, middle, high) = spread(values);
+    format!("{middle:.2} ({low:.2}–{high:.2})")
+}
+
+/// Extremes and median.
+fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
+    values.sort_by(f64::total_cmp);
+    (values[0], values[values.len() / 2], values[values.len() - 1])
+}

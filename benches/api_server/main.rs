@@ -1,0 +1,135 @@
+//! `make bench`: what admission adds to a write through a real kube-apiserver.
+//!
+//! The same compliant objects are created by dry run in a namespace for each variant: with nothing in the way, with a
+//! null webhook on podgate's own server, with podgate, and with the same rules in CEL inside of the API server. They
+//! take short turns, so that a machine that slows down slows all; what is compared is compared within a round.
+//! Client, API server, etcd and webhooks share the machine's cores, as no cluster's do: read the ratios.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "a benchmark that fails loudly is one"
+)]
+
+mod check;
+mod client;
+mod expressions;
+mod figures;
+mod objects;
+#[path = "../servers/mod.rs"]
+mod servers;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+mod variants;
+
+use std::process::Command;
+use std::time::Instant;
+
+use client::Client;
+use figures::Lane;
+use podgate::policy::workload::Kind;
+use serde_json::json;
+use servers::{NULL_SERVER, Server};
+use support::binary;
+use support::control_plane::{ControlPlane, text};
+use variants::{Endpoints, VARIANTS};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Enough for a p99 of all of them, and for one of each round.
+const ROUNDS: usize = 10;
+const TURNS_PER_ROUND: usize = 10;
+/// A tenth of a second, more or less: what else goes on in the machine meets everybody.
+const REQUESTS_PER_TURN: usize = 24;
+const CLIENTS: [usize; 2] = [1, 4];
+
+fn main() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    servers::be_null_server_if_asked();
+    let plane = ControlPlane::start();
+    let kubeconfig = plane.kubeconfig("admin");
+    let installed =
+        binary::command().args(["crd", "install", "--kubeconfig"]).arg(&kubeconfig).output();
+    let installed = installed.unwrap();
+    assert!(installed.status.success(), "{}", text(&installed.stderr));
+
+    let certs = kubeconfig.with_file_name("podgate-certs");
+    let podgate = Server::start(
+        binary::command()
+            .args(["serve", "--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0"])
+            .arg("--kubeconfig")
+            .arg(&kubeconfig)
+            .arg("--cert-dir")
+            .arg(&certs),
+    );
+    let null =
+        Server::start(Command::new(std::env::current_exe().unwrap()).arg(NULL_SERVER).arg(&certs));
+    let ca_pem = std::fs::read_to_string(certs.join("ca.crt")).unwrap();
+    let endpoints =
+        Endpoints { null: null.listen.clone(), podgate: podgate.listen.clone(), ca_pem };
+    let items: Vec<_> = VARIANTS.iter().flat_map(|it| it.objects(&endpoints)).collect();
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
+    let applied = plane.kubectl(&["create", "-f", "-"], &list);
+    assert!(applied.status.success(), "{}", text(&applied.stderr));
+
+    let clients: Vec<_> =
+        (0..*CLIENTS.iter().max().unwrap()).map(|_| Client::new(&kubeconfig)).collect();
+    for variant in &VARIANTS {
+        check::decides(variant, &clients[0]);
+    }
+    println!(
+        "{ROUNDS} rounds of {} dry-run creations for each line",
+        TURNS_PER_ROUND * REQUESTS_PER_TURN
+    );
+    for count in CLIENTS {
+        for kind in [Kind::Deployment, Kind::Pod] {
+            measure(kind, &clients[..count]);
+        }
+    }
+}
+
+/// Lets the variants take turns with one kind, and prints what it took.
+fn measure(kind: Kind, clients: &[Client]) {
+    let own = VARIANTS.iter().filter(|it| it.kinds().contains(&kind));
+    let mut lanes: Vec<_> = own.map(|it| Lane::new(it, kind)).collect();
+    for lane in &mut lanes {
+        // Warms up.
+        (0..TURNS_PER_ROUND).for_each(|_| drop(drive(clients, lane)));
+        lane.start(&clients[0]);
+    }
+    for _ in 0..ROUNDS {
+        lanes.iter_mut().for_each(|lane| lane.rounds.push(Vec::new()));
+        for _ in 0..TURNS_PER_ROUND {
+            for lane in &mut lanes {
+                let times = drive(clients, lane);
+                lane.rounds.last_mut().unwrap().extend(times);
+            }
+        }
+    }
+    let plural = if clients.len() == 1 { "" } else { "s" };
+    println!("\n{kind:?}, {} client{plural}", clients.len());
+    figures::print(&lanes, &clients[0]);
+}
+
+/// A turn: the milliseconds of each request.
+fn drive(clients: &[Client], lane: &Lane) -> Vec<f64> {
+    let each = REQUESTS_PER_TURN / clients.len();
+    std::thread::scope(|scope| {
+        let requests = |client: &Client| {
+            let turns = (0..each).map(|_| {
+                let started = Instant::now();
+                let (status, answer) = client.create(&lane.path, &lane.body);
+                let took = started.elapsed();
+                assert_eq!(status, 201, "{}: {answer}", lane.variant.name);
+                took.as_secs_f64() * 1e3
+            });
+            turns.collect::<Vec<_>>()
+        };
+        let threads: Vec<_> =
+            clients.iter().map(|client| scope.spawn(move || requests(client))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
+    })
+}

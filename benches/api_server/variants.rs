@@ -1,0 +1,134 @@
+//! What stands in the way of a write, each in a namespace of its own.
+
+use podgate::admission::registration::{Endpoint, FailurePolicy, Registration};
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
+use crate::expressions;
+
+pub struct Variant {
+    pub name: &'static str,
+    pub namespace: &'static str,
+    pub by: By,
+    /// With a mutating webhook beside the validating one.
+    mutating: bool,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+pub enum By {
+    Nobody,
+    NullWebhook,
+    Podgate,
+    /// A ValidatingAdmissionPolicy.
+    Expressions,
+}
+
+const fn variant(name: &'static str, namespace: &'static str, by: By, mutating: bool) -> Variant {
+    Variant { name, namespace, by, mutating }
+}
+
+/// The first is what the others add to.
+pub const VARIANTS: [Variant; 6] = [
+    variant("nothing", "nothing", By::Nobody, false),
+    variant("null webhook", "null", By::NullWebhook, false),
+    variant("podgate", "podgate", By::Podgate, false),
+    variant("in-tree, CEL", "cel", By::Expressions, false),
+    variant("null webhook, both", "null-both", By::NullWebhook, true),
+    variant("podgate, both", "podgate-both", By::Podgate, true),
+];
+
+/// Where the webhooks are.
+pub struct Endpoints {
+    pub null: String,
+    pub podgate: String,
+    pub ca_pem: String,
+}
+
+impl Variant {
+    /// Only pods are changed, so only they meet both webhooks.
+    pub fn kinds(&self) -> &'static [Kind] {
+        if self.mutating { &[Kind::Pod] } else { &[Kind::Deployment, Kind::Pod] }
+    }
+
+    /// Whether it refuses what breaks the founding checks.
+    pub fn decides(&self) -> bool {
+        matches!(self.by, By::Podgate | By::Expressions)
+    }
+
+    /// Whether it is the null webhook that another variant is held against.
+    pub fn is_null_of(&self, other: &Self) -> bool {
+        self.by == By::NullWebhook && self.mutating == other.mutating
+    }
+
+    /// The names of its webhooks.
+    pub fn webhooks(&self) -> Vec<String> {
+        let doors = match (self.by, self.mutating) {
+            (By::Nobody | By::Expressions, _) => &[][..],
+            (_, false) => &["validate"],
+            (_, true) => &["validate", "mutate"],
+        };
+        doors.iter().map(|door| format!("{door}.{}.bench", self.namespace)).collect()
+    }
+
+    /// What the cluster must hold for it.
+    pub fn objects(&self, endpoints: &Endpoints) -> Vec<Value> {
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
+        let mut objects = vec![namespace];
+        match self.by {
+            By::Nobody => {}
+            By::NullWebhook => objects.extend(self.registration(&endpoints.null, endpoints)),
+            By::Podgate => {
+                objects.extend(self.registration(&endpoints.podgate, endpoints));
+                objects.push(self.policy());
+            }
+            By::Expressions => objects.extend(expressions::objects(self.namespace)),
+        }
+        objects
+    }
+
+    /// The founding checks, all of them. The two about status have nothing to say of what is created.
+    fn policy(&self) -> Value {
+        json!({
+            "apiVersion": "devops.stochastic.io/v1",
+            "kind": "DevOpsPolicy",
+            "metadata": {"name": "founding", "namespace": self.namespace},
+            "spec": {
+                "enforcementMode": "enforce",
+                "mutate": self.mutating,
+                "forbidLatestTag": true,
+                "requireLivenessProbe": true,
+                "requireReadinessProbe": true,
+                "maxRestartCount": 3,
+                "forbidPendingDuration": 300,
+            },
+        })
+    }
+
+    /// podgate's own configurations, but for this namespace alone and only about workloads.
+    fn registration(&self, listen: &str, endpoints: &Endpoints) -> impl Iterator<Item = Value> {
+        let registration = Registration {
+            endpoint: Endpoint::Url(format!("https://{listen}")),
+            ca_pem: Some(endpoints.ca_pem.clone()),
+            // What is not answered would look like what is admitted.
+            failure_policy: FailurePolicy::Fail,
+            protected_namespaces: Vec::new(),
+            labels: json!({}),
+        };
+        let configurations = [registration.validating(), registration.mutating()];
+        let namespace = self.namespace;
+        self.webhooks().into_iter().zip(configurations).map(move |(name, mut configuration)| {
+            let mut webhook = configuration["webhooks"][0].take();
+            webhook["name"] = name.into();
+            webhook["namespaceSelector"] = selector(namespace);
+            configuration["metadata"]["name"] = namespace.into();
+            configuration["webhooks"] = json!([webhook]);
+            configuration
+        })
+    }
+}
+
+/// Selects one namespace.
+pub fn selector(namespace: &str) -> Value {
+    json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}})
+}
