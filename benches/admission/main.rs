@@ -18,6 +18,7 @@
 )]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
+#[path = "../servers/mod.rs"]
 mod servers;
 
 use std::ffi::OsStr;

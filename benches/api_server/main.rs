@@ -101,7 +101,9 @@ fn measure(kind: Kind, clients: &[Client]) {
         lane.start(&clients[0]);
     }
     for _ in 0..ROUNDS {
-        lanes.iter_mut().for_each(|lane| lane.rounds.push(Vec::new()));
+        for lane in &mut lanes {
+            lane.rounds.push(Vec::new());
+        }
         for _ in 0..TURNS_PER_ROUND {
             for lane in &mut lanes {
                 let times = drive(clients, lane);
