@@ -76,16 +76,15 @@ fn is_refused(shop: &Namespace<'_>, owner: &str, patience: Duration) {
 
 fn deployments(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
-    // From before the policy, so that it is its pods that are refused.
-    let mut old = named(Kind::Deployment, "old");
-    old["spec"]["replicas"] = json!(0);
-    shop.create(&old).unwrap();
+    // From before the policy, with its ReplicaSet, so that only its new pod is refused.
+    shop.create(&named(Kind::Deployment, "old")).unwrap();
+    comes_up(&shop, "old-", PATIENCE);
     shop.policy("baseline", &exempting(Kind::Deployment, "vendor"));
     shop.create(&named(Kind::Deployment, "vendor")).unwrap();
-    shop.patch(Kind::Deployment, "old", &json!({"spec": {"replicas": 1}})).unwrap();
+    shop.patch(Kind::Deployment, "old", &json!({"spec": {"replicas": 2}})).unwrap();
     comes_up(&shop, "vendor-", PATIENCE);
     is_refused(&shop, "old-", PATIENCE);
-    assert_eq!(pods(&shop, "old-").len(), 0);
+    assert_eq!(pods(&shop, "old-").len(), 1);
     shop.rejects(&named(Kind::Deployment, "vendor-2"));
 }
 
