@@ -6,6 +6,7 @@
 
 mod answer;
 pub mod handler;
+mod json;
 pub mod mutate;
 mod policy_object;
 pub mod register;

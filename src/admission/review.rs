@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::{answer, policy_object};
+use super::{answer, json, policy_object};
 use crate::api;
 use crate::policy::decision::{Before, Outcome, decide};
 use crate::policy::document::Document;
@@ -334,7 +334,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
     }
     let json =
         std::str::from_utf8(body).map_err(|error| BadReview::NotUtf8(error.valid_up_to()))?;
-    let review: Review<'_> = serde_json::from_str(json).map_err(|_| malformed(json))?;
+    let review: Review<'_> = json::from_str(json).map_err(|_| malformed(json))?;
     if &*review.api_version != API_VERSION || &*review.kind != REVIEW_KIND {
         return Err(BadReview::NotAReview {
             api_version: text::clip(&review.api_version),
