@@ -167,10 +167,14 @@ impl AdmissionMetrics {
         self.reviews
             .with_label_values(&[review.webhook, review.operation, review.kind, review.decision])
             .inc();
-        for (rule, severity) in review.denials {
-            self.denials.with_label_values(&[rule, severity]).inc();
+        // Worst first, so that equal ones stand together.
+        for same in review.denials.chunk_by(|a, b| a == b) {
+            let &[(rule, severity), ..] = same else { continue };
+            self.denials.with_label_values(&[rule, severity]).inc_by(same.len() as u64);
         }
-        self.patch_operations.inc_by(review.patch_operations as u64);
+        if review.patch_operations > 0 {
+            self.patch_operations.inc_by(review.patch_operations as u64);
+        }
     }
 
     /// A request that got an HTTP error instead of a verdict; the decision is `error` or `shed`.

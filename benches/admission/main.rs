@@ -1,14 +1,11 @@
 //! `make bench`: what a review costs, against a null webhook on the same stack.
 //!
-//! Both servers are processes of their own, driven over TLS keep-alive from
-//! several connections with a review recorded from a kube-apiserver
-//! (`reviews/pod.json`): one at a time, as most clusters ask, so that each review
-//! wakes the server up, and then as fast as the server can, when waking up is
-//! rare and what is left is the work itself. The null webhook is podgate's own server with a handler
-//! that reads the body and answers `allowed`. They take turns, round by round,
-//! so that a machine that slows down slows both; the ratios are made within a
-//! round. CPU is the kernel's account of the server process, in user and
-//! system time.
+//! The null webhook is podgate's own server with a handler that reads the body and answers `allowed`; each set of
+//! policies is a podgate of its own. All are processes that are driven over TLS keep-alive from several connections with
+//! a review recorded from a kube-apiserver (`reviews/pod.json`): one at a time, as most clusters ask, so that each review
+//! wakes the server up, and then as fast as the server can, when waking up is rare and what is left is the work itself.
+//! They take turns, round by round, so that a machine that slows down slows all; the ratios are made within a round. CPU
+//! is the kernel's account of the server process, in user and system time.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -18,96 +15,144 @@
 )]
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
+use std::fs;
+use std::path::Path;
+
+use server::{Ask, Figure, REVIEWS_PER_ROUND, Target, pinned};
+use servers::NULL_SERVER;
+
+mod server;
 #[path = "../servers/mod.rs"]
 mod servers;
-
-use std::ffi::OsStr;
-use std::io::{Read, Write};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::Command;
-use std::sync::{Arc, Once};
-use std::time::Instant;
-
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use servers::{NULL_SERVER, Server};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-type Stream = StreamOwned<ClientConnection, TcpStream>;
-
-const CONNECTIONS: usize = 4;
-const REVIEWS_PER_ROUND: usize = 2_000;
 const ROUNDS: usize = 15;
-const POLICIES: usize = 10;
 
 fn main() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     servers::be_null_server_if_asked();
     let dir = tempfile::tempdir().unwrap();
     let certs = dir.path().join("certs");
-    let policies = dir.path().join("policies");
-    std::fs::create_dir(&policies).unwrap();
-    for number in 0..POLICIES {
-        std::fs::write(policies.join(format!("{number}.yaml")), policy(number)).unwrap();
-    }
-    let allowed = include_str!("../reviews/pod.json").to_owned();
-    // The same pod, one image without its version.
-    let denied = allowed.replacen("ghcr.io/example/checkout:3.2.0", "ghcr.io/example/checkout", 1);
-    assert_ne!(allowed, denied);
-
-    let podgate = Target::start(
-        pinned(env!("CARGO_BIN_EXE_podgate"))
-            .args(["serve", "--standalone", "--listen", "127.0.0.1:0"])
-            .args(["--metrics-listen", "127.0.0.1:0", "--policy"])
-            .arg(&policies)
-            .arg("--cert-dir")
-            .arg(&certs),
-        &certs,
-    );
+    let serve = |name: &str, spec: &str, own: usize, foreign: usize| {
+        let policies = dir.path().join(name);
+        fs::create_dir(&policies).unwrap();
+        for number in 0..own + foreign {
+            let namespace = if number < own { "default" } else { "elsewhere" };
+            let text = policy(&format!("policy-{number}"), namespace, spec);
+            fs::write(policies.join(format!("{number}.yaml")), text).unwrap();
+        }
+        podgate(&policies, &certs)
+    };
+    let [one, ten, hundred] = [1, 10, 100].map(|own| serve(&format!("{own}"), RULES, own, 0));
+    let among = serve("10-of-100", RULES, 10, 90);
+    let mutate = serve("mutate", DEFAULTS, 10, 0);
     let null = Target::start(
         pinned(std::env::current_exe().unwrap()).arg(NULL_SERVER).arg(&certs),
         &certs,
     );
-    let runs = [
-        ("null webhook", &null, &allowed, "\"allowed\":true"),
-        ("podgate, allowed", &podgate, &allowed, "\"allowed\":true"),
-        ("podgate, denied", &podgate, &denied, "\"allowed\":false"),
+    let cases = [
+        ("null webhook", &null, allowed()),
+        ("allowed by 1", &one, allowed()),
+        ("allowed by 10", &ten, allowed()),
+        ("allowed by 10 of 100", &among, allowed()),
+        ("allowed by 100", &hundred, allowed()),
+        ("denied by 1", &one, denied()),
+        ("denied by 10", &ten, denied()),
+        ("denied by 100", &hundred, denied()),
+        ("mutate, nothing", &mutate, unchanged()),
+        ("mutate, a limit", &mutate, changed()),
     ];
+    let bytes = REVIEW.len();
     println!(
-        "{ROUNDS} rounds of {REVIEWS_PER_ROUND} reviews of {} bytes, {POLICIES} policies",
-        allowed.len()
+        "{ROUNDS} rounds of {REVIEWS_PER_ROUND} reviews of {bytes} bytes, by so many policies"
     );
-    for (clients, load) in [(1, "one review at a time"), (CONNECTIONS, "as fast as the server can")]
-    {
-        println!("\n{CONNECTIONS} connections, {load}");
-        let mut figures = vec![Vec::new(); runs.len()];
+    for (clients, load) in [(1, "one review at a time"), (4, "as fast as the server can")] {
+        println!("\n{load}");
+        let mut figures = vec![Vec::new(); cases.len()];
         for round in 0..=ROUNDS {
-            for ((_, server, review, expected), figures) in runs.iter().zip(&mut figures) {
-                let figure = server.drive(clients, review, expected);
+            for ((_, server, ask), figures) in cases.iter().zip(&mut figures) {
+                let figure = server.drive(clients, ask);
                 // The first round warms up.
                 if round > 0 {
                     figures.push(figure);
                 }
             }
         }
-        print_table(&runs.map(|(name, ..)| name), &figures);
+        print_table(&cases.each_ref().map(|(name, ..)| *name), &figures);
     }
+}
+
+/// What the policies ask for; the recorded pod passes.
+const RULES: &str =
+    "forbidLatestTag: true, requireLivenessProbe: true, requireReadinessProbe: true,
+  maxRestartCount: 3, forbidPendingDuration: 300";
+const DEFAULTS: &str =
+    "mutate: true, requireResourceLimits: [memory], defaultResources: {memoryLimit: 1Gi}";
+
+const REVIEW: &str = include_str!("../reviews/pod.json");
+const VALIDATE: &str = "/validate";
+const MUTATE: &str = "/mutate";
+
+fn allowed() -> Ask {
+    Ask { path: VALIDATE, review: REVIEW.to_owned(), expected: "\"allowed\":true" }
+}
+
+fn denied() -> Ask {
+    let review = without(":3.2.0");
+    Ask { path: VALIDATE, review, expected: "\"allowed\":false" }
+}
+
+fn unchanged() -> Ask {
+    Ask { path: MUTATE, review: REVIEW.to_owned(), expected: "\"allowed\":true}}" }
+}
+
+fn changed() -> Ask {
+    let review = without(r#""limits":{"memory":"512Mi"},"#);
+    Ask { path: MUTATE, review, expected: "\"patchType\":\"JSONPatch\"" }
+}
+
+/// The recorded review without a piece that stands in it.
+fn without(piece: &str) -> String {
+    let at = REVIEW.rfind(piece).expect("the piece");
+    let mut review = REVIEW.to_owned();
+    review.replace_range(at..at + piece.len(), "");
+    review
+}
+
+fn policy(name: &str, namespace: &str, spec: &str) -> String {
+    format!(
+        "apiVersion: devops.stochastic.io/v1
+kind: DevOpsPolicy
+metadata: {{name: {name}, namespace: {namespace}}}
+spec: {{enforcementMode: enforce, {spec}}}
+"
+    )
+}
+
+fn podgate(policies: &Path, certs: &Path) -> Target {
+    Target::start(
+        pinned(env!("CARGO_BIN_EXE_podgate"))
+            .args(["serve", "--standalone", "--listen", "127.0.0.1:0"])
+            .args(["--metrics-listen", "127.0.0.1:0", "--policy"])
+            .arg(policies)
+            .arg("--cert-dir")
+            .arg(certs),
+        certs,
+    )
 }
 
 fn print_table(names: &[&str], figures: &[Vec<Figure>]) {
     println!(
-        "{:<18} {:>13} {:>8} {:>8}   CPU ÷ null (min–max)",
+        "{:<20} {:>13} {:>8} {:>8}   CPU ÷ null (min–max)",
         "", "CPU µs/review", "p50 µs", "p99 µs"
     );
     for (name, own) in names.iter().zip(figures) {
         let ratios = own.iter().zip(&figures[0]).map(|(own, null)| own.cpu / null.cpu).collect();
         let (low, middle, high) = spread(ratios);
         println!(
-            "{name:<18} {:>13.1} {:>8.0} {:>8.0}   {middle:.2} ({low:.2}–{high:.2})",
+            "{name:<20} {:>13.1} {:>8.0} {:>8.0}   {middle:.2} ({low:.2}–{high:.2})",
             spread(own.iter().map(|it| it.cpu).collect()).1,
             spread(own.iter().map(|it| it.p50).collect()).1,
             spread(own.iter().map(|it| it.p99).collect()).1,
@@ -115,131 +160,8 @@ fn print_table(names: &[&str], figures: &[Vec<Figure>]) {
     }
 }
 
-/// A server on the first core; the client has the others. In production they are
-/// on two machines, and neither empties the other's caches.
-fn pinned(program: impl AsRef<OsStr>) -> Command {
-    static PIN_CLIENT: Once = Once::new();
-    let own = std::process::id().to_string();
-    let others = format!("1-{}", std::thread::available_parallelism().unwrap().get().max(2) - 1);
-    PIN_CLIENT.call_once(|| {
-        let done = Command::new("taskset").args(["-a", "-p", "-c", &others, &own]).output();
-        assert!(
-            done.is_ok_and(|it| it.status.success()),
-            "taskset (util-linux) pins the processes to cores"
-        );
-    });
-    let mut command = Command::new("taskset");
-    command.args(["-c", "0"]).arg(program);
-    command
-}
-
-fn policy(number: usize) -> String {
-    format!(
-        "apiVersion: devops.stochastic.io/v1
-kind: DevOpsPolicy
-metadata: {{name: policy-{number}, namespace: default}}
-spec: {{enforcementMode: enforce, forbidLatestTag: true, requireLivenessProbe: true,
-  requireReadinessProbe: true, maxRestartCount: 3, forbidPendingDuration: 300}}
-"
-    )
-}
-
 /// Median and extremes.
 fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);
     (values[0], values[values.len() / 2], values[values.len() - 1])
-}
-
-/// What a round came to, in microseconds.
-#[derive(Clone, Copy)]
-struct Figure {
-    cpu: f64,
-    p50: f64,
-    p99: f64,
-}
-
-/// A server and how it is reached.
-struct Target {
-    server: Server,
-    tls: Arc<ClientConfig>,
-}
-
-impl Target {
-    fn start(command: &mut Command, certs: &Path) -> Self {
-        let server = Server::start(command);
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_file(certs.join("ca.crt")).unwrap()).unwrap();
-        let tls = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
-        Self { server, tls: Arc::new(tls) }
-    }
-
-    fn drive(&self, clients: usize, review: &str, expected: &str) -> Figure {
-        let request = format!(
-            "POST /validate?timeout=3s HTTP/1.1\r\nhost: podgate\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{review}",
-            review.len()
-        );
-        let mut connections: Vec<_> = (0..CONNECTIONS).map(|_| self.connect()).collect();
-        // Handshakes are not what is measured.
-        for connection in &mut connections {
-            exchange(connection, &request);
-        }
-        let before = self.cpu();
-        let each = CONNECTIONS / clients;
-        let mut times: Vec<_> = std::thread::scope(|scope| {
-            let client = |own: &mut [Stream]| {
-                let turns = (0..REVIEWS_PER_ROUND / clients).map(|number| {
-                    let started = Instant::now();
-                    let answer = exchange(&mut own[number % each], &request);
-                    assert!(answer.contains(expected), "{answer}");
-                    started.elapsed().as_secs_f64() * 1e6
-                });
-                turns.collect::<Vec<_>>()
-            };
-            let threads: Vec<_> =
-                connections.chunks_mut(each).map(|own| scope.spawn(move || client(own))).collect();
-            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
-        });
-        let cpu = (self.cpu() - before) / times.len() as f64;
-        times.sort_by(f64::total_cmp);
-        Figure { cpu, p50: times[times.len() / 2], p99: times[times.len() * 99 / 100] }
-    }
-
-    fn connect(&self) -> Stream {
-        let name = ServerName::try_from("127.0.0.1").unwrap();
-        let socket = TcpStream::connect(&self.server.listen).unwrap();
-        socket.set_nodelay(true).unwrap();
-        StreamOwned::new(ClientConnection::new(Arc::clone(&self.tls), name).unwrap(), socket)
-    }
-
-    /// CPU time of all threads so far, in microseconds (`/proc/PID/task/TID/schedstat`).
-    fn cpu(&self) -> f64 {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.server.child.id())).unwrap();
-        let nanos = |path: std::path::PathBuf| -> u64 {
-            let text = std::fs::read_to_string(path.join("schedstat")).unwrap_or_default();
-            text.split(' ').next().and_then(|it| it.parse().ok()).unwrap_or(0)
-        };
-        tasks.map(|task| nanos(task.unwrap().path()) as f64 / 1e3).sum()
-    }
-}
-
-fn exchange(connection: &mut Stream, request: &str) -> String {
-    connection.write_all(request.as_bytes()).unwrap();
-    connection.flush().unwrap();
-    let mut answer = Vec::new();
-    let mut buffer = [0; 16 * 1024];
-    loop {
-        let read = connection.read(&mut buffer).unwrap();
-        assert!(read > 0, "the server hung up");
-        answer.extend_from_slice(&buffer[..read]);
-        let text = String::from_utf8_lossy(&answer);
-        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
-        let length = head.lines().find_map(|line| {
-            let (name, value) = line.split_once(':')?;
-            name.eq_ignore_ascii_case("content-length")
-                .then(|| value.trim().parse::<usize>().ok())?
-        });
-        if body.len() >= length.expect("a content-length") {
-            return body.to_owned();
-        }
-    }
 }

@@ -95,10 +95,15 @@ pub(super) fn invalid(uid: &str, message: String) -> Vec<u8> {
 }
 
 /// The answer that a decision comes to; `denial` is the text of one.
-pub(super) fn decided(uid: &str, decision: &Decision<'_>, denial: Option<String>) -> Vec<u8> {
+pub(super) fn decided(
+    uid: &str,
+    decision: &Decision<'_>,
+    policies: String,
+    denial: Option<String>,
+) -> Vec<u8> {
     let status = denial.map(|message| Status { code: 403, reason: "Forbidden", message });
     let audit_annotations = AuditAnnotations {
-        policy: policy_names(decision),
+        policy: policies,
         decision: decision.outcome().as_str(),
         violations: decision.violations().to_string(),
     };

@@ -1,7 +1,10 @@
 //! What is checked and bounded before a review is judged: how much is let in at once, how large a body is, how long it
 //! may take. What does not pass is a [`Refusal`].
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
@@ -29,6 +32,9 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(30);
 const MARGIN: Duration = Duration::from_millis(200);
 /// How long a body may take: the API server has it at hand, and who has not holds up others.
 const BODY_TIMEOUT: Duration = Duration::from_secs(5);
+/// In how many rounds of its connection's task a body comes that is there already: it is read once somebody waits for
+/// it, and comes in a piece or two.
+const BODY_ROUNDS: usize = 3;
 /// After how many seconds a shed review may come again.
 const RETRY_AFTER_SECONDS: HeaderValue = HeaderValue::from_static("1");
 
@@ -147,8 +153,11 @@ impl Limits {
                 return Err(refusal);
             }
         };
-        let body =
-            timeout_at(body_deadline, collect(body, length)).await.unwrap_or(Err(Refusal::TooSlow));
+        let mut body = pin!(collect(body, length));
+        let body = match at_hand(body.as_mut()).await {
+            Some(body) => body,
+            None => timeout_at(body_deadline, body).await.unwrap_or(Err(Refusal::TooSlow)),
+        };
         Ok(Admitted { body: body?, deadline, _permits: permits })
     }
 
@@ -184,6 +193,21 @@ async fn collect(mut body: Body, length: usize) -> Result<Bytes, Refusal> {
         all.extend_from_slice(&data);
     }
     Ok(if all.is_empty() { first } else { all.into() })
+}
+
+/// What a future comes to in the few rounds of its task in which a body comes that is there already; a timer for each
+/// would cost more than to read it.
+async fn at_hand<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
+    let mut rounds = 0..BODY_ROUNDS;
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending if rounds.next().is_none() => Poll::Ready(None),
+        Poll::Pending => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 /// Reads past a body that is not wanted, within reason: a client that is still

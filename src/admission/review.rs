@@ -251,10 +251,11 @@ impl Reviewer<'_> {
             Before::Violations(judge(plan, &old, self.now).violations)
         };
         let decision = decide(findings, &before);
+        let policies = answer::policy_names(&decision);
         let denial = (decision.outcome() == Outcome::Deny).then(|| Denial {
             object: message::object_name(&subject, subject.namespace),
             dry_run: request.dry_run == Some(true),
-            policies: answer::policy_names(&decision),
+            policies: policies.clone(),
             rules: decision.denied.iter().map(Finding::id).collect(),
             violations: decision
                 .denied
@@ -264,7 +265,7 @@ impl Reviewer<'_> {
         });
         let text = denial.as_ref().map(|it| message::denial(&it.object, &decision, self.docs_url));
         Ok(Judged {
-            answer: answer::decided(&request.uid, &decision, text),
+            answer: answer::decided(&request.uid, &decision, policies, text),
             decision: decision.outcome().as_str(),
             kind: Some(kind),
             operation,

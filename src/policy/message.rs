@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::decision::Decision;
 use super::engine::Finding;
 use super::rule::Breach;
-use super::text::{clip, cut, quote};
+use super::text::{clip, cut};
 use super::workload::Subject;
 
 /// The most bytes of a denial; the API server passes it on whole.
@@ -37,9 +37,12 @@ pub fn object_name(subject: &Subject<'_>, namespace: Option<&str>) -> String {
 /// found and what would pass; then where to learn more and whom to ask.
 pub fn denial(object: &str, decision: &Decision<'_>, docs_url: Option<&str>) -> String {
     let denied = &decision.denied;
-    let rules: BTreeSet<_> = denied.iter().map(Finding::id).collect();
+    let mut rules: Vec<_> = denied.iter().map(Finding::id).collect();
+    rules.sort_unstable();
+    rules.dedup();
     let plural = if rules.len() == 1 { "" } else { "s" };
-    let mut text = format!("{object} breaks {} rule{plural}\n", rules.len());
+    let mut text = String::with_capacity(MAX_DENIAL);
+    let _ = writeln!(text, "{object} breaks {} rule{plural}", rules.len());
     let mut learn_more = format!(
         "learn more: podgate explain {} · check before you push: podgate scan -f FILE --policy POLICY",
         denied.first().map_or(Cow::Borrowed("RULE"), Finding::id),
@@ -56,12 +59,13 @@ pub fn denial(object: &str, decision: &Decision<'_>, docs_url: Option<&str>) -> 
     }
     let room = MAX_DENIAL - learn_more.len() - "  and 1000000 more violations\n".len();
     for (told, finding) in denied.iter().enumerate() {
-        let violation = violation(finding);
-        if text.len() + violation.len() > room {
+        let before = text.len();
+        tell(finding, &mut text);
+        if text.len() > room {
+            text.truncate(before);
             let _ = writeln!(text, "  and {} more violations", denied.len() - told);
             break;
         }
-        text.push_str(&violation);
     }
     text + &learn_more
 }
@@ -72,19 +76,19 @@ fn is_template_lacking(finding: &Finding<'_>) -> bool {
     value.is_none() && path.contains("template.") && path.contains(".resources.")
 }
 
-fn violation(finding: &Finding<'_>) -> String {
-    let breach = &finding.breach;
-    let mut text = format!(
-        "  {} ({}) · policy {}",
-        finding.id(),
-        finding.severity,
-        clip(&finding.policy.label)
-    );
-    if let Some(container) = &breach.container {
-        let _ = write!(text, " · container {}", quote(container));
+fn tell(finding: &Finding<'_>, text: &mut String) {
+    for part in ["  ", &finding.id(), " (", finding.severity.as_str(), ") · policy "] {
+        text.push_str(part);
     }
-    let _ = writeln!(text, "\n    {}", breach.sentence());
-    text
+    text.push_str(&clip(&finding.policy.label));
+    if let Some(container) = &finding.breach.container {
+        for part in [" · container \"", &clip(container), "\""] {
+            text.push_str(part);
+        }
+    }
+    for part in ["\n    ", &finding.breach.sentence(), "\n"] {
+        text.push_str(part);
+    }
 }
 
 /// The warnings of an admitted (or, for another policy, denied) object, which

@@ -7,7 +7,7 @@ pub(super) fn value(mut rest: &[u8]) -> Option<&[u8]> {
     rest = space(rest);
     loop {
         rest = match rest {
-            [b'"', rest @ ..] => string(rest)?.0,
+            [b'"', rest @ ..] => string(rest)?,
             [b'{', inner @ ..] => match space(inner) {
                 [b'}', rest @ ..] => rest,
                 inner => {
@@ -47,42 +47,54 @@ pub(super) fn value(mut rest: &[u8]) -> Option<&[u8]> {
 #[inline]
 fn key(rest: &[u8]) -> Option<&[u8]> {
     let [b'"', rest @ ..] = space(rest) else { return None };
-    let [b':', rest @ ..] = space(string(rest)?.0) else { return None };
+    let [b':', rest @ ..] = space(string(rest)?) else { return None };
     Some(space(rest))
 }
 
 #[inline]
-pub(super) fn space(mut rest: &[u8]) -> &[u8] {
+pub(super) fn space(rest: &[u8]) -> &[u8] {
     // The API server writes none.
-    while let [..=b' ', next @ ..] = rest {
-        let [b' ' | b'\n' | b'\t' | b'\r', ..] = rest else { break };
+    if let [..=b' ', ..] = rest { much_space(rest) } else { rest }
+}
+
+#[cold]
+fn much_space(mut rest: &[u8]) -> &[u8] {
+    while let [b' ' | b'\n' | b'\t' | b'\r', next @ ..] = rest {
         rest = next;
     }
     rest
 }
 
-/// Passes a string whose first quote is past already; tells whether it has escapes, too.
+/// Passes a string whose first quote is past already.
 #[inline]
-pub(super) fn string(mut rest: &[u8]) -> Option<(&[u8], bool)> {
-    let mut escapes = false;
+pub(super) fn string(rest: &[u8]) -> Option<&[u8]> {
+    match plain(rest) {
+        [b'"', rest @ ..] => Some(rest),
+        rest => escapes(rest),
+    }
+}
+
+/// Passes the rest of a string, from an escape on.
+fn escapes(mut rest: &[u8]) -> Option<&[u8]> {
     loop {
-        rest = match plain(rest) {
-            [b'"', rest @ ..] => return Some((rest, escapes)),
+        rest = match rest {
+            [b'"', rest @ ..] => return Some(rest),
+            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => {
+                plain(rest)
+            }
             [b'\\', b'u', a, b, c, d, rest @ ..]
                 if [a, b, c, d].iter().all(|it| it.is_ascii_hexdigit()) =>
             {
-                rest
+                plain(rest)
             }
-            [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', rest @ ..] => rest,
             _ => return None,
         };
-        escapes = true;
     }
 }
 
 /// Passes all of a string up to a quote, a backslash or a control character.
 #[inline]
-fn plain(mut rest: &[u8]) -> &[u8] {
+pub(super) fn plain(mut rest: &[u8]) -> &[u8] {
     while let Some((chunk, next)) = rest.split_first_chunk() {
         let special = special_bytes(u64::from_le_bytes(*chunk));
         if special != 0 {
