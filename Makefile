@@ -4,7 +4,7 @@ CARGO ?= cargo
 # Where this build's programs are.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo demo-cluster test lint control-plane docs licenses bench
+.PHONY: help demo demo-cluster test lint control-plane docs licenses bench fuzz
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,6 +33,10 @@ docs: ## Write docs/rules.md, docs/crd.md and docs/cli.md from the code
 licenses: ## Licences, banned crates and sources of the dependencies
 	command -v cargo-deny > /dev/null || $(CARGO) install cargo-deny --locked --version 0.20.2
 	$(CARGO) deny check bans licenses sources
+	$(CARGO) deny --manifest-path fuzz/Cargo.toml check --config deny.toml bans licenses sources
+
+fuzz: ## Build the fuzz targets and run each for SECONDS (60); TARGETS names some of them
+	fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)
 
 bench: control-plane ## A review against a null webhook, alone and through an API server, and a scan against the YAML parser alone
 	$(CARGO) bench --bench admission --bench api_server --bench scan

@@ -11,17 +11,26 @@ use super::review::{Judged, Operation, Request, whole_objects};
 use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec};
 use crate::policy::compile::{Policy, Scope};
 use crate::policy::decision::Outcome;
-use crate::policy::text::{clip, printable};
+use crate::policy::text::{brief, clip};
+
+/// The most bytes that are told of a fault.
+const MAX_FAULT: usize = 1000;
 
 /// Judges the policy of a review.
 pub(super) fn judge(request: &Request<'_>, operation: Operation, body: &[u8]) -> Judged {
     let objects = whole_objects(body);
+    let unreadable = objects.object.is_none();
     let policy = objects.object.unwrap_or_default();
     let spec = |object: &Value| object.get("spec").cloned().unwrap_or_default();
     let same = objects.old_object.is_some_and(|old| spec(&old) == spec(&policy));
     let fault = match (same, &*request.kind.kind) {
         (false, kind @ ("DevOpsPolicy" | "ClusterDevOpsPolicy")) => {
-            compile(kind, &policy).err().map(|fault| denial(kind, &policy, &fault))
+            let fault = if unreadable {
+                Some("it is missing, or nests deeper than can be read".to_owned())
+            } else {
+                compile(kind, &policy).err()
+            };
+            fault.map(|fault| denial(kind, &policy, &fault))
         }
         _ => None,
     };
@@ -43,7 +52,7 @@ fn denial(kind: &str, policy: &Value, fault: &str) -> String {
     format!(
         "{kind} {namespace}{slash}{name} cannot be put in force\n  {}\n\
          fields: kubectl explain {}.spec · check before you push: podgate scan -f FILE --policy POLICY",
-        printable(fault),
+        brief(fault.to_owned(), MAX_FAULT),
         kind.to_lowercase(),
     )
 }

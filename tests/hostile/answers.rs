@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::MARKER;
 use super::support::binary::Podgate;
+use super::support::review::patch_of;
 
 /// The most bytes of a denial, as `docs/admission.md` has it, and of a refusal, which API servers log.
 const MAX_DENIAL: usize = 4096;
@@ -36,7 +37,12 @@ pub struct Verdict {
 
 impl Verdict {
     pub fn of(podgate: &Podgate, body: &[u8]) -> Self {
-        let (status, text) = podgate.post("application/json", body);
+        Self::of_door(podgate, "/validate", body)
+    }
+
+    pub fn of_door(podgate: &Podgate, door: &str, body: &[u8]) -> Self {
+        let path = format!("{door}?timeout=10s");
+        let (status, text) = podgate.post_to(&path, "application/json", body);
         Self { status, text }
     }
 
@@ -58,17 +64,41 @@ impl Verdict {
         Ok(Expected::Refused)
     }
 
-    /// An AdmissionReview as the API server asks for it.
-    fn answer(&self, body: &[u8]) -> Result<Expected, String> {
+    /// Whether `/mutate` may say that: it refuses, or puts something in that fits, or nothing.
+    pub fn check_mutation(&self, body: &[u8]) -> Result<bool, String> {
+        match self.status {
+            200 => {
+                let response = self.response(
+                    body,
+                    &["allowed", "auditAnnotations", "patch", "patchType", "uid"],
+                )?;
+                let Some(patch) = patch_of(&response) else { return Ok(false) };
+                let mut review: Value =
+                    serde_json::from_slice(body).map_err(|it| it.to_string())?;
+                let applied = json_patch::patch(&mut review["request"]["object"], &patch);
+                applied.map(|()| true).map_err(|error| error.to_string())
+            }
+            400..500 => self.refusal().map(|_| false),
+            status => Err(format!("HTTP {status}: {}", self.text)),
+        }
+    }
+
+    /// The response of an AdmissionReview as the API server asks for it, with no other fields than those.
+    fn response(&self, body: &[u8], known: &[&str]) -> Result<Value, String> {
         let answer: Value = serde_json::from_str(&self.text).map_err(|it| it.to_string())?;
         must(keys(&answer) == ["apiVersion", "kind", "response"], "other fields", &self.text)?;
         must(answer["apiVersion"] == "admission.k8s.io/v1", "apiVersion", &self.text)?;
         must(answer["kind"] == "AdmissionReview", "kind", &self.text)?;
         let response = &answer["response"];
         must(response["uid"] == uid(body), "the uid is not echoed", &self.text)?;
-        let known = ["allowed", "auditAnnotations", "status", "uid", "warnings"];
-        // No patch: this is no mutating webhook.
         must(keys(response).iter().all(|key| known.contains(key)), "other fields", &self.text)?;
+        Ok(response.clone())
+    }
+
+    fn answer(&self, body: &[u8]) -> Result<Expected, String> {
+        // No patch: this is no mutating webhook.
+        let known = ["allowed", "auditAnnotations", "status", "uid", "warnings"];
+        let response = self.response(body, &known)?;
         for warning in response["warnings"].as_array().into_iter().flatten() {
             let warning = warning.as_str().ok_or("a warning is no string")?;
             must(warning.len() <= 120, "a long warning", warning)?;
@@ -81,7 +111,9 @@ impl Verdict {
             return Ok(Expected::Admitted);
         }
         let status = &response["status"];
-        must(status["code"] == 403 && status["reason"] == "Forbidden", "status", &self.text)?;
+        let forbidden = status["code"] == 403 && status["reason"] == "Forbidden";
+        let invalid = status["code"] == 422 && status["reason"] == "Invalid";
+        must(forbidden || invalid, "status", &self.text)?;
         let message = status["message"].as_str().ok_or("a denial without a message")?;
         must(message.len() <= MAX_DENIAL, "a long message", message)?;
         let control = |it: char| it.is_control() && it != '\n';
@@ -104,6 +136,10 @@ impl Verdict {
         };
         let lines: Vec<_> = message.lines().collect();
         let violations = lines.windows(2).filter(|it| it[1].starts_with("    "));
+        let policy = message.lines().nth(1).filter(|_| response["status"]["code"] == 422);
+        if let Some(fault) = policy {
+            return fault.trim_start().to_owned();
+        }
         let words = violations.map(|it| {
             let rule = it[0].trim_start().split(' ').next().unwrap_or_default();
             let sentence = it[1].trim_start();

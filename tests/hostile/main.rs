@@ -114,6 +114,34 @@ fn every_hostile_review_gets_what_its_folder_says_and_harms_nobody() {
 }
 
 #[test]
+fn the_mutating_door_refuses_hostile_reviews_or_puts_in_what_fits() {
+    let dir = tempfile::tempdir().unwrap();
+    let podgate = serve(dir.path());
+    let (mut wrong, mut patched) = (Vec::new(), 0);
+    for folder in Expected::ALL.map(Expected::folder) {
+        for (name, path) in files(&format!("reviews/{folder}")) {
+            let body = completed(fs::read(&path).unwrap());
+            match Verdict::of_door(&podgate, "/mutate", &body).check_mutation(&body) {
+                Ok(changed) => patched += usize::from(changed),
+                Err(why) => wrong.push(format!("{folder}/{name}: {why}")),
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    is_unharmed(&podgate);
+    println!("{patched} patches");
+    assert!(patched > 100, "{patched} patches");
+}
+
+/// The body in the namespace whose policy completes pods.
+fn completed(body: Vec<u8>) -> Vec<u8> {
+    match String::from_utf8(body) {
+        Ok(text) => text.replacen("\"shop\"", "\"completed\"", 1).into_bytes(),
+        Err(error) => error.into_bytes(),
+    }
+}
+
+#[test]
 fn reviews_of_any_size_get_what_they_deserve_within_the_memory_of_the_chart() {
     let dir = tempfile::tempdir().unwrap();
     let podgate = serve(dir.path());
@@ -124,6 +152,10 @@ fn reviews_of_any_size_get_what_they_deserve_within_the_memory_of_the_chart() {
         let started = std::time::Instant::now();
         let verdict = Verdict::of(&podgate, &body);
         let (took, peak) = (started.elapsed(), peak_memory(&podgate));
+        let mutation = Verdict::of_door(&podgate, "/mutate", &body).check_mutation(&body);
+        if let Err(why) = mutation {
+            wrong.push(format!("{name}, mutated: {why}"));
+        }
         println!("{name}: {} KB in {took:?}, VmHWM {before} to {peak} KiB", body.len() / 1000);
         if let Err(why) = verdict.check(*expected, &body) {
             wrong.push(format!("{name}: {why}"));

@@ -1,0 +1,44 @@
+//! What the fuzz targets share: the policies they judge by, and a way to judge one body.
+
+pub mod json;
+pub mod pods;
+
+use std::sync::{Arc, OnceLock};
+
+use jiff::Timestamp;
+use podgate::admission::review::{BadReview, Judged, Reviewer};
+use podgate::manifests::policy_file;
+use podgate::policy::policy_set::PolicySet;
+use serde_json::Value;
+
+/// The policies of the hostile corpus, so that its reviews are seeds here.
+pub fn policies() -> &'static PolicySet {
+    static POLICIES: OnceLock<PolicySet> = OnceLock::new();
+    POLICIES.get_or_init(|| {
+        let parsed = policy_file::parse(include_str!("../../tests/hostile/policy.yaml"));
+        set_of(parsed.unwrap_or_else(|fault| panic!("policy.yaml:{fault}")))
+    })
+}
+
+pub fn set_of(documents: Vec<policy_file::PolicyDocument>) -> PolicySet {
+    PolicySet::new(documents.into_iter().map(|it| it.policy), Arc::default())
+}
+
+pub fn judge(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
+    let reviewer = Reviewer { policies, docs_url: None, documents: true, now: Timestamp::UNIX_EPOCH };
+    reviewer.validate(body).map(|judged| judged.expect("documents are wanted"))
+}
+
+/// The `response` of an answer, which must be an AdmissionReview.
+pub fn response(judged: &Judged) -> Value {
+    let mut answer: Value = serde_json::from_slice(&judged.answer).unwrap();
+    assert_eq!(answer["apiVersion"], "admission.k8s.io/v1");
+    assert_eq!(answer["kind"], "AdmissionReview");
+    answer["response"].take()
+}
+
+/// A text that goes to a terminal.
+pub fn is_presentable(text: &str, max: usize) {
+    assert!(text.len() <= max, "{} bytes: {text}", text.len());
+    assert!(!text.contains(|it: char| it.is_control() && it != '\n'), "{text:?}");
+}

@@ -1,0 +1,69 @@
+//! Any bytes for `/mutate`: the patch fits the object that came, leads to one that needs no other, and touches nothing
+//! but containers and volumes.
+#![no_main]
+
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
+use libfuzzer_sys::fuzz_target;
+use podgate::admission::mutate::mutate_review;
+use podgate::manifests::policy_file;
+use podgate::policy::policy_set::PolicySet;
+use podgate_fuzz::{response, set_of};
+use serde_json::Value;
+
+/// Two policies that put in all that there is; the second fills what the first leaves.
+const POLICIES: &str = r#"
+apiVersion: devops.stochastic.io/v1
+kind: DevOpsPolicy
+metadata: {name: a}
+spec:
+  mutate: true
+  podSecurity: restricted
+  requireReadinessProbe: true
+  defaultProbe: {tcpPort: 80}
+  defaultResources: {cpuLimit: 500m, memoryRequest: 64Mi}
+  imageTags: [{image: nginx, from: latest, to: "1.28"}, {image: nginx, from: "1.29", to: "1.28"}]
+  exemptions:
+  - {rules: [podSecurity, requireResourceLimits], containers: ["*b*"], reason: r, owner: o}
+  - {rules: [requireReadinessProbe], images: ["nginx"], reason: r, owner: o}
+---
+apiVersion: devops.stochastic.io/v1
+kind: DevOpsPolicy
+metadata: {name: b}
+spec:
+  mutate: true
+  requireLivenessProbe: true
+  defaultProbe: {}
+  defaultResources: {cpuRequest: "1", memoryLimit: 32Mi}
+  imageTags: [{image: nginx, from: "1.28", to: "1.29"}, {image: busybox, from: latest, to: "1"}]
+"#;
+
+fn policies() -> &'static PolicySet {
+    static POLICY_SET: OnceLock<PolicySet> = OnceLock::new();
+    POLICY_SET.get_or_init(|| set_of(policy_file::parse(POLICIES).unwrap_or_else(|fault| panic!("{fault}"))))
+}
+
+fn patch(body: &[u8]) -> Option<json_patch::Patch> {
+    let judged = mutate_review(body, policies(), Timestamp::UNIX_EPOCH).ok()?;
+    let response = response(&judged);
+    assert_eq!(response["allowed"], true);
+    let encoded = response.get("patch")?;
+    assert_eq!(response["patchType"], "JSONPatch");
+    let bytes: k8s_openapi::ByteString = serde_json::from_value(encoded.clone()).unwrap();
+    Some(serde_json::from_slice(&bytes.0).unwrap())
+}
+
+fuzz_target!(|data: &[u8]| {
+    let Some(patch) = patch(data) else { return };
+    assert!(!patch.0.is_empty());
+    let mut review: Value = serde_json::from_slice(data).expect("what was patched can be read whole");
+    for operation in &patch.0 {
+        let path = operation.path().to_string();
+        let lists = ["/spec/containers/", "/spec/initContainers/", "/spec/volumes/"];
+        assert!(lists.iter().any(|list| path.starts_with(list)), "{path}");
+    }
+    json_patch::patch(&mut review["request"]["object"], &patch).expect("it fits");
+    let after = review.to_string();
+    assert!(self::patch(after.as_bytes()).is_none(), "not at once: {patch} and then more: {after}");
+});
