@@ -10,9 +10,9 @@
 //! [`manifests`], [`policy`] and [`api`] are pure: no clock, no I/O, no async.
 //! [`metrics`], [`telemetry`] and [`clusters`] are leaves that the shell parts share.
 //!
-//! A review's way in: `admission::server` (TLS, HTTP) → `admission::handler`
-//! → `admission::review` (decode) → `policy::engine` → `policy::decision` →
-//! `policy::message` → `admission::answer` (encode).
+//! A review's way in: `admission::server` (TLS, HTTP) → `admission::handler` → `admission::review` (decode) →
+//! `admission::validate` → `policy::engine` → `policy::decision` → `policy::message` → `admission::answer` (encode);
+//! or, to be completed, `admission::mutate` → `policy::mutation` → `policy::patch` → `admission::answer`.
 //!
 //! A manifest's: `scan::inputs` (files) → `manifests::documents` (YAML with places) →
 //! `scan::manifest` → `policy::engine` → `scan::report` → `cli::formats`.

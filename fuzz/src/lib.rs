@@ -6,7 +6,9 @@ pub mod pods;
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
-use podgate::admission::review::{BadReview, Judged, Reviewer};
+use podgate::admission::judged::Judged;
+use podgate::admission::review::BadReview;
+use podgate::admission::validate::Reviewer;
 use podgate::manifests::policy_file;
 use podgate::policy::policy_set::PolicySet;
 use serde_json::Value;

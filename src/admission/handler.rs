@@ -14,9 +14,11 @@ use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, sleep, timeout_at};
 
+use super::judged::{Denial, Judged};
 use super::mutate::mutate_review;
 use super::request::{Admitted, Limits, Refusal};
-use super::review::{BadReview, Denial, Judged, Reviewer};
+use super::review::BadReview;
+use super::validate::Reviewer;
 use crate::metrics::{AdmissionMetrics, ReviewSummary};
 use crate::policy::policy_set::Policies;
 

@@ -6,7 +6,8 @@
 use jiff::Timestamp;
 
 use super::answer;
-use super::review::{BadReview, Judged, Operation, decode, whole_objects};
+use super::judged::Judged;
+use super::review::{BadReview, Operation, decode, whole_objects};
 use crate::policy::mutation::inject;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::workload::Kind;

@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::answer;
-use super::review::{Judged, Operation, Request, whole_objects};
+use super::judged::Judged;
+use super::review::{Operation, Request, whole_objects};
 use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec};
 use crate::policy::compile::{Policy, Scope};
 use crate::policy::decision::Outcome;

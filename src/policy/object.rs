@@ -46,10 +46,11 @@ pub struct Object<'a> {
     #[serde(borrow)]
     pub metadata: Option<Metadata<'a>>,
     #[serde(borrow)]
-    pub spec: Option<Spec<'a>>,
+    // Boxed, as all that is large and often absent: what is read is moved more than once.
+    pub spec: Option<Box<Spec<'a>>>,
     /// Of a `PodTemplate`, which has no spec.
     #[serde(borrow)]
-    pub template: Option<Template<'a>>,
+    pub template: Option<Box<Template<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]

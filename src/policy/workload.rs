@@ -155,15 +155,15 @@ impl<'a> Subject<'a> {
     /// Names the field that the kind cannot do without.
     pub fn of(kind: Kind, object: &'a Object<'a>) -> Result<Self, NoPod> {
         let path = kind.names().spec_path;
-        let own = object.spec.as_ref();
+        let own = object.spec.as_deref();
         let template = match kind {
             Kind::Pod => None,
-            Kind::PodTemplate => object.template.as_ref(),
+            Kind::PodTemplate => object.template.as_deref(),
             Kind::CronJob => {
-                let job = own.and_then(|spec| spec.job_template.as_ref());
+                let job = own.and_then(|spec| spec.job_template.as_deref());
                 job.and_then(|job| job.spec.as_ref()?.template.as_ref())
             }
-            _ => own.and_then(|spec| spec.template.as_ref()),
+            _ => own.and_then(|spec| spec.template.as_deref()),
         };
         let (metadata, spec) = match kind {
             Kind::Pod => (object.metadata.as_ref(), own.map(|spec| &spec.pod)),

@@ -16,8 +16,8 @@ from_objects_only!(JobTemplate<'a>, JobSpec<'a>);
 #[derive(Debug, Default)]
 pub struct Spec<'a> {
     pub pod: PodSpec<'a>,
-    pub template: Option<Template<'a>>,
-    pub job_template: Option<JobTemplate<'a>>,
+    pub template: Option<Box<Template<'a>>>,
+    pub job_template: Option<Box<JobTemplate<'a>>>,
 }
 
 /// A CronJob's `JobTemplateSpec`.
@@ -61,8 +61,8 @@ impl<'de> Visitor<'de> for SpecVisitor {
 /// The fields of a spec but for the templates, which it puts aside as they come.
 struct PodFields<'s, 'de, M> {
     map: M,
-    template: &'s mut Option<Template<'de>>,
-    job_template: &'s mut Option<JobTemplate<'de>>,
+    template: &'s mut Option<Box<Template<'de>>>,
+    job_template: &'s mut Option<Box<JobTemplate<'de>>>,
 }
 
 impl<'de, M: MapAccess<'de>> MapAccess<'de> for PodFields<'_, 'de, M> {

@@ -1,0 +1,169 @@
+//! AdmissionReview v1 to a verdict: what `/validate` answers. Pure.
+//!
+//! A new object is judged whole. Of an update, what was there before denies nothing: not an unchanged template, and not
+//! a violation that the old pod had.
+
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::judged::{Denial, Judged};
+use super::review::{BadReview, Objects, Operation, Request, decode, pod_in, whole_objects};
+use super::{answer, policy_object};
+use crate::api;
+use crate::policy::decision::{Before, Outcome, decide};
+use crate::policy::document::Document;
+use crate::policy::engine::{Finding, judge, judge_as_created};
+use crate::policy::message;
+use crate::policy::policy_set::{Plan, PolicySet};
+use crate::policy::workload::{Kind, Subject};
+
+/// By what reviews are judged.
+#[derive(Clone, Copy)]
+pub struct Reviewer<'p> {
+    pub policies: &'p PolicySet,
+    /// The admin's own page, with which denials end.
+    pub docs_url: Option<&'p str>,
+    /// Whether to judge by rules that read whole documents too; they may take long.
+    pub documents: bool,
+    pub now: Timestamp,
+}
+
+impl Reviewer<'_> {
+    /// Judges one AdmissionReview: what `/validate` answers. `None` where its policies read documents, and that is not
+    /// wanted.
+    ///
+    /// # Errors
+    /// The body is no review that podgate can judge; see [`BadReview`].
+    pub fn validate(&self, body: &[u8]) -> Result<Option<Judged>, BadReview> {
+        let request = decode(body)?;
+        let (operation, kind) = (request.operation()?, request.kind()?);
+        let changes = matches!(operation, Operation::Create | Operation::Update);
+        if changes && kind.is_none() && &*request.kind.group == api::GROUP {
+            return Ok(Some(policy_object::judge(&request, operation, body)));
+        }
+        let Some(kind) = kind.filter(|_| changes) else {
+            return Ok(Some(Judged::allowed(&request, kind, operation)));
+        };
+        let subject = request.subject(kind)?;
+        let plan = self.policies.covering(subject.namespace);
+        let plan = plan.map_err(|_| BadReview::UnknownNamespace)?;
+        if plan.reads_documents() && !self.documents {
+            return Ok(None);
+        }
+        self.judge(plan, &request, subject, body).map(Some)
+    }
+
+    fn judge(
+        &self,
+        plan: &Plan,
+        request: &Request<'_>,
+        subject: Subject<'_>,
+        body: &[u8],
+    ) -> Result<Judged, BadReview> {
+        let (kind, operation) = (subject.kind, request.operation()?);
+        let documents = if plan.reads_documents() {
+            documents(kind, body, &self.policies.namespace_object(subject.namespace))
+        } else {
+            Documents::default()
+        };
+        let subject = Subject { document: documents.object.as_ref(), ..subject };
+        let findings = if subject.is_mirror() {
+            // It shows a pod that runs already; refusing it would only hide that.
+            Vec::new()
+        } else if kind == Kind::Pod {
+            // What was to be put in, `/mutate` has put in.
+            judge(plan, &subject, self.now).violations
+        } else {
+            judge_as_created(plan, &subject, || whole_objects(body).object, self.now).violations
+        };
+        let before = if operation == Operation::Create || findings.is_empty() {
+            Before::Nothing
+        } else if kind != Kind::Pod {
+            let unchanged = template_unchanged(kind, body);
+            if unchanged { Before::SameTemplate } else { Before::Nothing }
+        } else {
+            let mut old = pod_in("oldObject", kind, request.old_object.as_deref())?;
+            old.namespace = subject.namespace;
+            old.document = documents.old_object.as_ref();
+            Before::Violations(judge(plan, &old, self.now).violations)
+        };
+        let decision = decide(findings, &before);
+        let policies = answer::policy_names(&decision);
+        let denial = (decision.outcome() == Outcome::Deny).then(|| Denial {
+            object: message::object_name(&subject, subject.namespace),
+            dry_run: request.dry_run == Some(true),
+            policies: policies.clone(),
+            rules: decision.denied.iter().map(Finding::id).collect(),
+            violations: decision
+                .denied
+                .iter()
+                .map(|it| (it.rule.id, it.severity.as_str()))
+                .collect(),
+        });
+        let text = denial.as_ref().map(|it| message::denial(&it.object, &decision, self.docs_url));
+        Ok(Judged {
+            answer: answer::decided(&request.uid, &decision, policies, text),
+            decision: decision.outcome().as_str(),
+            kind: Some(kind),
+            operation,
+            patch_operations: 0,
+            denial,
+        })
+    }
+}
+
+/// The pods of both objects, for rules that read documents.
+#[derive(Default)]
+struct Documents {
+    object: Option<Document>,
+    old_object: Option<Document>,
+}
+
+fn documents(kind: Kind, body: &[u8], namespace: &Value) -> Documents {
+    let Objects { object, old_object } = whole_objects(body);
+    let of = |object: Option<Value>| object.map(|it| Document::of(kind, it, namespace.clone()));
+    Documents { object: of(object), old_object: of(old_object) }
+}
+
+/// Whether the pod template is the same, byte for byte, before and after. The
+/// API server writes both from the same type, so equal templates are equal
+/// text; only updates of violating templates pay for this second look.
+fn template_unchanged(kind: Kind, body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Review<'a> {
+        #[serde(borrow)]
+        request: Request<'a>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Request<'a> {
+        #[serde(borrow)]
+        object: Holder<'a>,
+        #[serde(borrow)]
+        old_object: Holder<'a>,
+    }
+    /// Whatever may hold a template: an object, or a spec.
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Holder<'a> {
+        #[serde(borrow)]
+        spec: Option<Box<Holder<'a>>>,
+        #[serde(borrow)]
+        job_template: Option<Box<Holder<'a>>>,
+        #[serde(borrow)]
+        template: Option<&'a RawValue>,
+    }
+    fn template<'a>(kind: Kind, object: &Holder<'a>) -> Option<&'a str> {
+        let holder = match kind {
+            Kind::PodTemplate => object,
+            Kind::CronJob => object.spec.as_ref()?.job_template.as_ref()?.spec.as_ref()?,
+            _ => object.spec.as_ref()?,
+        };
+        holder.template.map(RawValue::get)
+    }
+    let Ok(Review { request }) = serde_json::from_slice::<Review<'_>>(body) else { return false };
+    let before = template(kind, &request.old_object);
+    before.is_some() && before == template(kind, &request.object)
+}
