@@ -33,7 +33,7 @@ docs: ## Write docs/rules.md, docs/crd.md and docs/cli.md from the code
 licenses: ## Licences, banned crates and sources of the dependencies
 	command -v cargo-deny > /dev/null || $(CARGO) install cargo-deny --locked --version 0.20.2
 	$(CARGO) deny check bans licenses sources
-	$(CARGO) deny --manifest-path fuzz/Cargo.toml check --config deny.toml bans licenses sources
+	$(CARGO) deny --manifest-path fuzz/Cargo.toml check bans licenses sources
 
 fuzz: ## Build the fuzz targets and run each for SECONDS (60); TARGETS names some of them
 	fuzz/run.sh $(or $(SECONDS),60) $(TARGETS)

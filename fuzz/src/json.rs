@@ -86,7 +86,11 @@ fn string(text: &str, u: &mut Unstructured<'_>, out: &mut String) -> Result<()> 
     for character in text.chars() {
         if (escapes && u.ratio(1, 3)?) || matches!(character, '"' | '\\') || character < ' ' {
             for unit in character.encode_utf16(&mut [0; 2]) {
-                out.push_str(&if u.arbitrary()? { format!("\\u{unit:04x}") } else { format!("\\u{unit:04X}") });
+                out.push_str(&if u.arbitrary()? {
+                    format!("\\u{unit:04x}")
+                } else {
+                    format!("\\u{unit:04X}")
+                });
             }
         } else if character == '/' && escapes {
             out.push_str("\\/");

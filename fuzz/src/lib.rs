@@ -27,7 +27,8 @@ pub fn set_of(documents: Vec<policy_file::PolicyDocument>) -> PolicySet {
 }
 
 pub fn judge(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
-    let reviewer = Reviewer { policies, docs_url: None, documents: true, now: Timestamp::UNIX_EPOCH };
+    let reviewer =
+        Reviewer { policies, docs_url: None, documents: true, now: Timestamp::UNIX_EPOCH };
     reviewer.validate(body).map(|judged| judged.expect("documents are wanted"))
 }
 

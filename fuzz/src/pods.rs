@@ -22,9 +22,12 @@ const ANYWHERE: [Fault; 5] = [
     ("image", |it| it.set("image", text("nginx"))),
     ("image", |it| it.set("image", text("docker.io/library/nginx:latest"))),
     ("image", |it| it.set("image", text("ghcr.io/team-b/web:1"))),
-    ("securityContext.privileged", |it| it.set("securityContext", object([("privileged", Json::Raw("true"))]))),
+    ("securityContext.privileged", |it| {
+        it.set("securityContext", object([("privileged", Json::Raw("true"))]))
+    }),
     ("ports[1].hostPort", |it| {
-        let port = |host| object([("containerPort", Json::Raw("80")), ("hostPort", Json::Raw(host))]);
+        let port =
+            |host| object([("containerPort", Json::Raw("80")), ("hostPort", Json::Raw(host))]);
         it.set("ports", Json::List(vec![port("0"), port("8080")]));
     }),
 ];
@@ -121,7 +124,10 @@ fn held(kind: Kind, spec: Json, u: &mut Unstructured<'_>) -> Result<Json> {
     let names = kind.names();
     let annotations = object([
         ("kubernetes.io/config.source", text("api")),
-        ("last-applied", text(r#"{"spec":{"containers":[{"image":"nginx:1.29"}],"hostPID":false}}"#)),
+        (
+            "last-applied",
+            text(r#"{"spec":{"containers":[{"image":"nginx:1.29"}],"hostPID":false}}"#),
+        ),
     ]);
     let metadata = object([
         ("name", text("web")),
@@ -176,13 +182,25 @@ fn decoys(json: &mut Json, level: usize, u: &mut Unstructured<'_>) -> Result<()>
     }
 }
 
-fn review(kind: Kind, object_: Json, old: Option<Json>, u: &mut Unstructured<'_>) -> Result<String> {
+fn review(
+    kind: Kind,
+    object_: Json,
+    old: Option<Json>,
+    u: &mut Unstructured<'_>,
+) -> Result<String> {
     let names = kind.names();
     let request = object([
         ("uid", text("a-uid")),
         ("operation", text(if old.is_some() { "UPDATE" } else { "CREATE" })),
         ("namespace", text("shop")),
-        ("kind", object([("group", text(names.group)), ("version", text(names.version)), ("kind", text(names.kind))])),
+        (
+            "kind",
+            object([
+                ("group", text(names.group)),
+                ("version", text(names.version)),
+                ("kind", text(names.kind)),
+            ]),
+        ),
         ("userInfo", object([("username", text("jane"))])),
         ("object", object_),
         ("oldObject", old.unwrap_or(Json::Raw("null"))),

@@ -36,7 +36,8 @@ fn slowly(text: &str) -> Option<i128> {
     let end = text.find(|it: char| !it.is_ascii_digit() && it != '.').unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let binary = ["Ki", "Mi", "Gi", "Ti", "Pi", "Ei"].iter().position(|it| *it == suffix);
-    let decimal = ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"].iter().position(|it| *it == suffix);
+    let decimal =
+        ["n", "u", "m", "", "k", "M", "G", "T", "P", "E"].iter().position(|it| *it == suffix);
     let scale = match (binary, decimal) {
         (Some(power), _) => NANO << (10 * (power + 1)),
         (_, Some(power)) => 1000_i128.pow(u32::try_from(power).ok()?),
