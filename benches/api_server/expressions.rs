@@ -1,4 +1,4 @@
-//! The founding checks in CEL, as a ValidatingAdmissionPolicy has them.
+//! The founding checks in CEL, as a `ValidatingAdmissionPolicy` has them.
 
 use serde_json::{Value, json};
 

@@ -97,7 +97,9 @@ fn measure(kind: Kind, clients: &[Client]) {
     let mut lanes: Vec<_> = own.map(|it| Lane::new(it, kind)).collect();
     for lane in &mut lanes {
         // Warms up.
-        (0..TURNS_PER_ROUND).for_each(|_| drop(drive(clients, lane)));
+        for _ in 0..TURNS_PER_ROUND {
+            drive(clients, lane);
+        }
         lane.start(&clients[0]);
     }
     for _ in 0..ROUNDS {

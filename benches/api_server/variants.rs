@@ -19,7 +19,7 @@ pub enum By {
     Nobody,
     NullWebhook,
     Podgate,
-    /// A ValidatingAdmissionPolicy.
+    /// A `ValidatingAdmissionPolicy`.
     Expressions,
 }
 
