@@ -41,7 +41,9 @@ spec:
 
 fn policies() -> &'static PolicySet {
     static POLICY_SET: OnceLock<PolicySet> = OnceLock::new();
-    POLICY_SET.get_or_init(|| set_of(policy_file::parse(POLICIES).unwrap_or_else(|fault| panic!("{fault}"))))
+    POLICY_SET.get_or_init(|| {
+        set_of(policy_file::parse(POLICIES).unwrap_or_else(|fault| panic!("{fault}")))
+    })
 }
 
 fn patch(body: &[u8]) -> Option<json_patch::Patch> {
@@ -57,7 +59,8 @@ fn patch(body: &[u8]) -> Option<json_patch::Patch> {
 fuzz_target!(|data: &[u8]| {
     let Some(patch) = patch(data) else { return };
     assert!(!patch.0.is_empty());
-    let mut review: Value = serde_json::from_slice(data).expect("what was patched can be read whole");
+    let mut review: Value =
+        serde_json::from_slice(data).expect("what was patched can be read whole");
     for operation in &patch.0 {
         let path = operation.path().to_string();
         let lists = ["/spec/containers/", "/spec/initContainers/", "/spec/volumes/"];
