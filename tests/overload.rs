@@ -136,28 +136,36 @@ fn five_hundred_idlers_and_a_dripping_client_hold_nobody_up() {
 
 #[test]
 fn a_review_that_is_not_judged_in_time_is_answered_as_such() {
-    let standalone = Standalone::with(&json!({
-        "enforcementMode": "enforce",
-        "validations": [{
-            "name": "slow",
-            "expression": "object.spec.containers.all(a, object.spec.containers.all(b, a.name + b.name != 'x'))",
+    let slow = |number: usize| {
+        json!({
+            "name": format!("slow-{number}"),
+            "expression": "object.spec.containers.all(a, object.spec.containers.all(b, a.name + b.name + a.image + b.image != 'x'))",
             "message": "m",
-        }],
-    }));
+        })
+    };
+    let validations: Vec<_> = (0..16).map(slow).collect();
+    let spec = json!({"enforcementMode": "enforce", "validations": validations});
+    let standalone = Standalone::with(&spec);
     let containers: Vec<_> =
-        (0..300).map(|index| json!({"name": format!("c{index}"), "image": "nginx"})).collect();
+        (0..100).map(|index| json!({"name": format!("c{index}"), "image": "nginx"})).collect();
     let object = workload(Kind::Pod, json!({ "containers": containers }));
     let body = review::create("shop", &object).to_string();
     let post = |timeout: &str| {
         let path = format!("/validate?timeout={timeout}");
         standalone.podgate.post_to(&path, "application/json", body.as_bytes())
     };
-    let (status, answer) = post("201ms");
-    assert_eq!(
-        (status, answer.as_str()),
-        (504, "podgate: the review was not judged within its timeout\n")
-    );
-    assert_eq!(post("30s").0, 200, "with more time it is judged");
+    // On a busy machine the body itself may come too late, which has a status of its own.
+    let ((), _) = eventually("a review that was read in time", || match post("700ms") {
+        (504, answer) => {
+            assert_eq!(answer, "podgate: the review was not judged within its timeout\n");
+            Ok(())
+        }
+        (408, answer) => Err(answer),
+        other => panic!("{other:?}"),
+    });
+    let (status, answer) = post("30s");
+    assert_eq!(status, 200, "with more time it is judged");
+    assert!(answer.contains("\"allowed\":true"), "{answer}");
 }
 
 #[test]
