@@ -9,32 +9,24 @@
 
 mod support;
 
-use std::fs;
-
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
-use support::binary::Podgate;
+use support::binary::Standalone;
 use support::manifests::{pod, workload};
 use support::review::{self, patch_of};
-use tempfile::TempDir;
 
 const LABELS: &str = r#"kind="Pod",operation="CREATE",webhook="mutate"}"#;
 
-fn serve(spec: &str) -> (Podgate, TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let file = dir.path().join("policy.yaml");
-    let policy = format!(
+fn serve(spec: &str) -> Standalone {
+    Standalone::with(&format!(
         "apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {{name: defaults}}\nspec: {{{spec}}}\n"
-    );
-    fs::write(&file, policy).unwrap();
-    let args = ["--standalone", "--policy", file.to_str().unwrap()];
-    (Podgate::serve(&args, &dir.path().join("certs")), dir)
+    ))
 }
 
 #[test]
 fn a_pod_gets_a_patch_once_and_passes_the_other_webhook_with_it() {
     let spec = "enforcementMode: enforce, mutate: true, requireResourceLimits: [memory], defaultResources: {memoryLimit: 1Gi}";
-    let (podgate, _dir) = serve(spec);
+    let Standalone { podgate, .. } = &serve(spec);
     let mut object = workload(Kind::Pod, pod("nginx:1.29"));
     let review = review::create("shop", &object);
     assert_eq!(podgate.review(&review)["allowed"], false, "as it is written it is refused");
@@ -62,7 +54,7 @@ fn a_pod_gets_a_patch_once_and_passes_the_other_webhook_with_it() {
 
 #[test]
 fn templates_and_updates_are_never_changed_and_nothing_is_ever_denied() {
-    let (podgate, _dir) = serve(
+    let Standalone { podgate, .. } = &serve(
         "enforcementMode: enforce, mutate: true, forbidLatestTag: true, podSecurity: restricted",
     );
     for kind in Kind::ALL {
@@ -76,7 +68,7 @@ fn templates_and_updates_are_never_changed_and_nothing_is_ever_denied() {
 
 #[test]
 fn what_cannot_be_read_is_an_http_error_here_too() {
-    let (podgate, _dir) = serve("mutate: true, podSecurity: restricted");
+    let Standalone { podgate, .. } = &serve("mutate: true, podSecurity: restricted");
     let mut review = review::create("shop", &workload(Kind::Pod, pod("nginx")));
     review["request"]["object"]["spec"]["containers"] = json!("web");
     let (status, answer) =
@@ -108,7 +100,7 @@ fn policy_review(operation: &str, old: &Value, spec: &Value) -> Value {
 
 #[test]
 fn a_policy_that_cannot_be_put_in_force_is_refused_with_the_field_and_the_place_in_it() {
-    let (podgate, _dir) = serve("forbidLatestTag: true");
+    let Standalone { podgate, .. } = &serve("forbidLatestTag: true");
     let refused = |spec: Value| {
         let response = podgate.review(&policy_review("CREATE", &Value::Null, &spec));
         assert_eq!(response["allowed"], false, "{spec} was taken");

@@ -9,52 +9,35 @@
 
 mod support;
 
-use std::fs;
 use std::io::{Read, Write};
-use std::path::PathBuf;
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
-use support::binary::Podgate;
+use support::binary::{Podgate, Standalone};
 use support::manifests::{pod, workload};
 use support::{eventually, review};
-use tempfile::TempDir;
 
 /// What podgate may take at its worst, in KiB (`reliability.md` of the design: 128 MiB).
 const MAX_MEMORY: u64 = 128 * 1024;
 const MAX_BODY: usize = 8 * 1024 * 1024;
 const HEAD: &str = "host: podgate\r\ncontent-type: application/json\r\n";
 
-struct Standalone {
-    podgate: Podgate,
-    dir: TempDir,
+/// A podgate with this policy.
+fn with(spec: &Value) -> Standalone {
+    let policy = json!({
+        "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
+        "metadata": {"name": "baseline"}, "spec": spec,
+    });
+    Standalone::with(&policy.to_string())
 }
 
-impl Standalone {
-    fn with(spec: &Value) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("policy.json");
-        let policy = json!({
-            "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
-            "metadata": {"name": "baseline"}, "spec": spec,
-        });
-        fs::write(&file, policy.to_string()).unwrap();
-        let args = ["--standalone", "--policy", file.to_str().unwrap()];
-        Self { podgate: Podgate::serve(&args, &dir.path().join("certs")), dir }
-    }
-
-    fn certs(&self) -> PathBuf {
-        self.dir.path().join("certs")
-    }
-
-    fn post(&self, image: &str) -> (u16, String) {
-        let review = review::create("shop", &workload(Kind::Pod, pod(image))).to_string();
-        self.podgate.post("application/json", review.as_bytes())
-    }
+fn post(podgate: &Podgate, image: &str) -> (u16, String) {
+    let review = review::create("shop", &workload(Kind::Pod, pod(image))).to_string();
+    podgate.post("application/json", review.as_bytes())
 }
 
 fn enforcing() -> Standalone {
-    Standalone::with(&json!({"enforcementMode": "enforce", "forbidLatestTag": true}))
+    with(&json!({"enforcementMode": "enforce", "forbidLatestTag": true}))
 }
 
 #[test]
@@ -65,7 +48,7 @@ fn more_bytes_than_fit_are_shed_with_a_clear_answer_and_room_comes_back() {
         format!("POST /validate?timeout=30s HTTP/1.1\r\n{HEAD}content-length: {MAX_BODY}\r\n\r\n");
     let holders: Vec<_> = (0..3)
         .map(|_| {
-            let mut stream = standalone.podgate.connect(&standalone.certs());
+            let mut stream = standalone.connect();
             stream.write_all(head.as_bytes()).unwrap();
             stream.flush().unwrap();
             stream
@@ -75,11 +58,11 @@ fn more_bytes_than_fit_are_shed_with_a_clear_answer_and_room_comes_back() {
         let in_flight = standalone.podgate.metric("podgate_admission_in_flight");
         if in_flight == Some(3.0) { Ok(()) } else { Err(format!("{in_flight:?}")) }
     });
-    let (status, answer) = standalone.post("nginx");
+    let (status, answer) = post(&standalone.podgate, "nginx");
     assert_eq!(status, 429, "{answer}");
     assert!(answer.contains("too many reviews at once"), "{answer}");
 
-    let mut raw = standalone.podgate.connect(&standalone.certs());
+    let mut raw = standalone.connect();
     write!(
         raw,
         "POST /mutate HTTP/1.1\r\n{HEAD}content-length: 2\r\nconnection: close\r\n\r\n{{}}"
@@ -99,7 +82,7 @@ fn more_bytes_than_fit_are_shed_with_a_clear_answer_and_room_comes_back() {
 
     drop(holders);
     let ((), _) = eventually("the room to come back", || {
-        let (status, answer) = standalone.post("nginx");
+        let (status, answer) = post(&standalone.podgate, "nginx");
         if status == 200 && answer.contains("\"allowed\":false") { Ok(()) } else { Err(answer) }
     });
 }
@@ -109,7 +92,7 @@ fn five_hundred_idlers_and_a_dripping_client_hold_nobody_up() {
     let standalone = enforcing();
     let mut idlers: Vec<_> = (0..500)
         .map(|_| {
-            let mut stream = standalone.podgate.connect(&standalone.certs());
+            let mut stream = standalone.connect();
             stream.flush().unwrap();
             while stream.conn.is_handshaking() {
                 stream.conn.complete_io(&mut stream.sock).unwrap();
@@ -121,14 +104,14 @@ fn five_hundred_idlers_and_a_dripping_client_hold_nobody_up() {
     let dripping = idlers.last_mut().unwrap();
     write!(dripping, "POST /validate HTTP/1.1\r\nhost: pod").unwrap();
     dripping.flush().unwrap();
-    assert!(standalone.post("nginx").1.contains("\"allowed\":false"));
+    assert!(post(&standalone.podgate, "nginx").1.contains("\"allowed\":false"));
     // Who has asked nothing is hung up on, sooner than the patience of this read.
     for mut idler in idlers {
         let mut rest = Vec::new();
         let _ = idler.read_to_end(&mut rest);
         assert!(rest.is_empty() || rest.starts_with(b"HTTP/1.1 4"), "{rest:?}");
     }
-    assert!(standalone.post("nginx").1.contains("\"allowed\":false"));
+    assert!(post(&standalone.podgate, "nginx").1.contains("\"allowed\":false"));
     let peak = standalone.podgate.peak_memory();
     println!("500 idle connections: {peak} KiB at the most");
     assert!(peak < MAX_MEMORY);
@@ -145,17 +128,17 @@ fn a_review_that_is_not_judged_in_time_is_answered_as_such() {
     };
     let validations: Vec<_> = (0..16).map(slow).collect();
     let spec = json!({"enforcementMode": "enforce", "validations": validations});
-    let standalone = Standalone::with(&spec);
+    let standalone = with(&spec);
     let containers: Vec<_> =
         (0..100).map(|index| json!({"name": format!("c{index}"), "image": "nginx"})).collect();
     let object = workload(Kind::Pod, json!({ "containers": containers }));
     let body = review::create("shop", &object).to_string();
-    let post = |timeout: &str| {
+    let within = |timeout: &str| {
         let path = format!("/validate?timeout={timeout}");
         standalone.podgate.post_to(&path, "application/json", body.as_bytes())
     };
     // On a busy machine the body itself may come too late, which has a status of its own.
-    let ((), _) = eventually("a review that was read in time", || match post("700ms") {
+    let ((), _) = eventually("a review that was read in time", || match within("700ms") {
         (504, answer) => {
             assert_eq!(answer, "podgate: the review was not judged within its timeout\n");
             Ok(())
@@ -163,7 +146,7 @@ fn a_review_that_is_not_judged_in_time_is_answered_as_such() {
         (408, answer) => Err(answer),
         other => panic!("{other:?}"),
     });
-    let (status, answer) = post("30s");
+    let (status, answer) = within("30s");
     assert_eq!(status, 200, "with more time it is judged");
     assert!(answer.contains("\"allowed\":true"), "{answer}");
 }
@@ -194,5 +177,5 @@ fn a_flood_of_large_reviews_stays_within_its_memory_and_every_one_gets_an_answer
     assert_eq!(count(200) + count(429), statuses.len(), "{statuses:?}");
     assert!(count(200) > 0);
     assert!(peak < MAX_MEMORY);
-    assert!(standalone.post("nginx").1.contains("\"allowed\":false"), "it still answers");
+    assert!(post(&standalone.podgate, "nginx").1.contains("\"allowed\":false"), "it still answers");
 }

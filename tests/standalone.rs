@@ -16,38 +16,17 @@ use std::path::{Path, PathBuf};
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
-use support::binary::{self, Podgate};
+use support::binary::{self, Podgate, Standalone};
 use support::manifests::{pod, probed_pod, workload};
 use support::{eventually, review};
-use tempfile::TempDir;
 
-/// A podgate with one policy file, and its folder.
-struct Standalone {
-    podgate: Podgate,
-    dir: TempDir,
+fn enforcing() -> Standalone {
+    Standalone::with(&policy("baseline", None, "enforcementMode: enforce, forbidLatestTag: true"))
 }
 
-impl Standalone {
-    fn with(policy: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("policy.yaml");
-        fs::write(&file, policy).unwrap();
-        let args = ["--standalone", "--policy", file.to_str().unwrap()];
-        Self { podgate: Podgate::serve(&args, &dir.path().join("certs")), dir }
-    }
-
-    fn enforcing() -> Self {
-        Self::with(&policy("baseline", None, "enforcementMode: enforce, forbidLatestTag: true"))
-    }
-
-    fn write(&self, policy: &str) {
-        fs::write(self.dir.path().join("policy.yaml"), policy).unwrap();
-    }
-
-    fn denies(&self, image: &str) -> bool {
-        let review = review::create("shop", &workload(Kind::Pod, pod(image)));
-        self.podgate.review(&review)["allowed"] == false
-    }
+fn denies(podgate: &Podgate, image: &str) -> bool {
+    let review = review::create("shop", &workload(Kind::Pod, pod(image)));
+    podgate.review(&review)["allowed"] == false
 }
 
 fn policy(name: &str, namespace: Option<&str>, spec: &str) -> String {
@@ -59,7 +38,7 @@ fn policy(name: &str, namespace: Option<&str>, spec: &str) -> String {
 
 #[test]
 fn every_kind_is_judged_at_its_template_with_its_own_field_path() {
-    let standalone = Standalone::enforcing();
+    let standalone = enforcing();
     for kind in Kind::ALL {
         let bad = review::create("shop", &workload(kind, probed_pod("nginx")));
         let response = standalone.podgate.review(&bad);
@@ -95,7 +74,7 @@ fn a_policys_own_namespace_scopes_it() {
 
 #[test]
 fn an_update_is_judged_by_what_it_changes() {
-    let standalone = Standalone::enforcing();
+    let standalone = enforcing();
     let allowed = |old: &Value, new: &Value| {
         standalone.podgate.review(&review::update("shop", old, new))["allowed"].take()
     };
@@ -115,7 +94,7 @@ fn an_update_is_judged_by_what_it_changes() {
 
 #[test]
 fn deletions_and_foreign_kinds_are_allowed() {
-    let standalone = Standalone::enforcing();
+    let standalone = enforcing();
     let mut deletion = review::create("shop", &workload(Kind::Pod, pod("nginx")));
     deletion["request"]["operation"] = json!("DELETE");
     deletion["request"]["oldObject"] = deletion["request"]["object"].take();
@@ -131,7 +110,7 @@ fn deletions_and_foreign_kinds_are_allowed() {
 #[test]
 #[allow(clippy::too_many_lines, reason = "a table of cases")]
 fn what_cannot_be_judged_is_an_http_error_that_says_why_and_never_an_answer() {
-    let standalone = Standalone::enforcing();
+    let standalone = enforcing();
     let good = review::create("shop", &workload(Kind::Pod, pod("nginx:1.29")));
     let with = |change: &dyn Fn(&mut Value)| {
         let mut review = good.clone();
@@ -270,7 +249,7 @@ fn what_cannot_be_judged_is_an_http_error_that_says_why_and_never_an_answer() {
 
 #[test]
 fn a_field_that_no_rule_reads_is_skipped_whatever_it_holds() {
-    let standalone = Standalone::enforcing();
+    let standalone = enforcing();
     let lists = format!("\"unread\":{}{},", "[".repeat(200), "]".repeat(200));
     // A template in a template holds no pod; types that nest like it must not end the stack.
     let template = "\"template\":{\"spec\":{";
@@ -291,7 +270,7 @@ fn a_field_that_no_rule_reads_is_skipped_whatever_it_holds() {
 
 #[test]
 fn what_is_wrong_with_a_request_itself_has_its_own_status() {
-    let standalone = Standalone::enforcing();
+    let standalone = enforcing();
     let podgate = &standalone.podgate;
     let good = review::create("shop", &workload(Kind::Pod, pod("nginx:1.29"))).to_string();
     let body = good.as_bytes();
@@ -311,7 +290,7 @@ fn what_is_wrong_with_a_request_itself_has_its_own_status() {
 
 #[test]
 fn a_denial_is_logged_by_names_and_nothing_of_the_object() {
-    let standalone = Standalone::enforcing();
+    let standalone = enforcing();
     let mut object = workload(Kind::Pod, pod("nginx"));
     object["spec"]["containers"][0]["env"] = json!([{"name": "TOKEN", "value": "hunter2"}]);
     standalone.podgate.review(&review::create("shop", &object));
@@ -328,16 +307,16 @@ fn a_denial_is_logged_by_names_and_nothing_of_the_object() {
 
 #[test]
 fn a_changed_file_comes_into_force_and_a_broken_one_keeps_the_last_good_policies() {
-    let standalone = Standalone::enforcing();
+    let standalone = enforcing();
     let state = "podgate_policy_last_load_successful";
-    assert!(standalone.denies("nginx"));
+    assert!(denies(&standalone.podgate, "nginx"));
     assert_eq!(standalone.podgate.metric(state), Some(1.0));
 
     standalone.write(&policy("baseline", None, "forbidLatestTag: often"));
     let error = standalone.podgate.logs("policies not reloaded; the last good ones stay in force");
     let text = error["error"].as_str().unwrap();
     assert!(text.contains("policy.yaml:4:25: spec.forbidLatestTag: invalid type"), "{text}");
-    assert!(standalone.denies("nginx"));
+    assert!(denies(&standalone.podgate, "nginx"));
     eventually("the metric to say so", || match standalone.podgate.metric(state) {
         Some(0.0) => Ok(()),
         other => Err(format!("{other:?}")),
@@ -345,7 +324,7 @@ fn a_changed_file_comes_into_force_and_a_broken_one_keeps_the_last_good_policies
 
     standalone.write(&policy("baseline", None, "forbidLatestTag: false"));
     let ((), after) = eventually("the mended file to be in force", || {
-        if standalone.denies("nginx") { Err("still denied".to_owned()) } else { Ok(()) }
+        if denies(&standalone.podgate, "nginx") { Err("still denied".to_owned()) } else { Ok(()) }
     });
     println!("in force after {after:?}");
     assert_eq!(standalone.podgate.metric(state), Some(1.0));
@@ -369,8 +348,8 @@ fn certificates_are_made_once_and_then_kept() {
 #[test]
 fn both_signals_drain_and_end_with_success() {
     for signal in ["TERM", "INT"] {
-        let mut standalone = Standalone::enforcing();
-        assert!(standalone.denies("nginx"));
+        let mut standalone = enforcing();
+        assert!(denies(&standalone.podgate, "nginx"));
         standalone.podgate.signal(signal);
         let (status, after) = standalone.podgate.ended();
         assert!(status.success(), "{signal}: {status}");
@@ -501,8 +480,8 @@ fn what_stands_in_the_way_is_said_in_one_line_with_the_exit_code() {
 
 #[test]
 fn the_server_offers_http_1_1_only() {
-    let standalone = Standalone::enforcing();
-    let mut stream = standalone.podgate.connect(&standalone.dir.path().join("certs"));
+    let standalone = enforcing();
+    let mut stream = standalone.connect();
     stream.flush().unwrap();
     while stream.conn.is_handshaking() {
         stream.conn.complete_io(&mut stream.sock).unwrap();
@@ -512,8 +491,8 @@ fn the_server_offers_http_1_1_only() {
 
 #[test]
 fn a_body_that_does_not_arrive_within_the_timeout_is_not_waited_for() {
-    let standalone = Standalone::enforcing();
-    let mut stream = standalone.podgate.connect(&standalone.dir.path().join("certs"));
+    let standalone = enforcing();
+    let mut stream = standalone.connect();
     let head =
         "POST /validate?timeout=1s HTTP/1.1\r\nhost: podgate\r\ncontent-type: application/json\r\n";
     write!(stream, "{head}content-length: 1000\r\n\r\n{{\"half\":").unwrap();
@@ -524,19 +503,19 @@ fn a_body_that_does_not_arrive_within_the_timeout_is_not_waited_for() {
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("did not arrive within the review's timeout"), "{answer}");
-    assert!(standalone.denies("nginx"), "it still answers");
+    assert!(denies(&standalone.podgate, "nginx"), "it still answers");
 }
 
 #[test]
 fn what_is_no_tls_is_hung_up_on_and_harms_nobody() {
-    let standalone = Standalone::enforcing();
+    let standalone = enforcing();
     let mut plain = TcpStream::connect(&standalone.podgate.listen).unwrap();
     plain.set_read_timeout(Some(support::PATIENCE)).unwrap();
     plain.write_all(b"GET /healthz HTTP/1.1\r\nhost: podgate\r\n\r\n").unwrap();
     let mut answer = Vec::new();
     let _ = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
-    assert!(standalone.denies("nginx"), "it still answers");
+    assert!(denies(&standalone.podgate, "nginx"), "it still answers");
 }
 
 #[test]

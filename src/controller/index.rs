@@ -10,9 +10,10 @@ use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 
 use super::stalled::{Note, PolicyKind};
-use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
+use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicyStatus};
 use crate::policy::compile::{Policy, Scope};
 use crate::policy::policy_set::{NamespaceMetadata, PolicySet};
+use crate::policy::rule::InvalidField;
 
 /// Everything that decides which policies judge what.
 #[derive(Default)]
@@ -49,16 +50,16 @@ impl Index {
     pub fn policy(&mut self, event: Event<DeserializeGuard<DevOpsPolicy>>) -> bool {
         let notes = &mut self.notes;
         self.policies.apply(event, key, |policy| {
-            let scope = Scope::Namespace(policy.namespace().unwrap_or_default());
-            let compiled = match &policy.0 {
-                Ok(read) => Policy::compile(scope, policy.name_any(), &read.spec)
-                    .map(Arc::new)
-                    .map_err(|fault| fault.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            let status = policy.0.as_ref().ok().and_then(|it| it.status.as_ref());
-            notes.extend(Note::of(PolicyKind::Own, policy.meta(), status, compiled.as_ref().err()));
-            compiled
+            read(
+                PolicyKind::Own,
+                &policy,
+                |read| read.status.as_ref(),
+                notes,
+                |read| {
+                    let scope = Scope::Namespace(read.namespace().unwrap_or_default());
+                    Policy::compile(scope, read.name_any(), &read.spec)
+                },
+            )
         })
     }
 
@@ -66,16 +67,13 @@ impl Index {
     pub fn cluster_policy(&mut self, event: Event<DeserializeGuard<ClusterDevOpsPolicy>>) -> bool {
         let notes = &mut self.notes;
         self.cluster_policies.apply(event, key, |policy| {
-            let compiled = match &policy.0 {
-                Ok(read) => Policy::compile_cluster(policy.name_any(), &read.spec)
-                    .map(Arc::new)
-                    .map_err(|fault| fault.to_string()),
-                Err(error) => Err(error.to_string()),
-            };
-            let (kind, fault) = (PolicyKind::Cluster, compiled.as_ref().err());
-            let status = policy.0.as_ref().ok().and_then(|it| it.status.as_ref());
-            notes.extend(Note::of(kind, policy.meta(), status, fault));
-            compiled
+            read(
+                PolicyKind::Cluster,
+                &policy,
+                |read| read.status.as_ref(),
+                notes,
+                |read| Policy::compile_cluster(read.name_any(), &read.spec),
+            )
         })
     }
 
@@ -160,6 +158,24 @@ impl<T> Known<T> {
             }
         }
     }
+}
+
+/// Compiles a policy, and notes where its status does not say what came of it.
+fn read<K: Resource>(
+    kind: PolicyKind,
+    policy: &DeserializeGuard<K>,
+    status: impl FnOnce(&K) -> Option<&DevOpsPolicyStatus>,
+    notes: &mut Vec<Note>,
+    compile: impl FnOnce(&K) -> Result<Policy, InvalidField>,
+) -> Result<Arc<Policy>, String> {
+    let read = policy.0.as_ref();
+    let compiled = match read {
+        Ok(read) => compile(read).map(Arc::new).map_err(|fault| fault.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    let status = read.ok().and_then(status);
+    notes.extend(Note::of(kind, policy.meta(), status, compiled.as_ref().err()));
+    compiled
 }
 
 fn key(object: &impl ResourceExt) -> Key {

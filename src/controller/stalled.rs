@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicyStatus};
+use crate::policy::text::cut;
 
 const FIELD_MANAGER: &str = "podgate";
 const STALLED: &str = "Stalled";
@@ -56,7 +57,7 @@ impl Note {
         let conditions = status.map(|status| &*status.conditions).unwrap_or_default();
         let said = conditions.iter().find(|it| it.type_ == STALLED && it.status == "True");
         let said = said.filter(|it| it.reason == INVALID_SPEC).map(|it| &it.message);
-        let fault = fault.map(|fault| fault.chars().take(MAX_MESSAGE / 4).collect::<String>());
+        let fault = fault.map(|fault| cut(fault.clone(), MAX_MESSAGE));
         (said != fault.as_ref()).then(|| Self {
             kind,
             namespace: metadata.namespace.clone(),

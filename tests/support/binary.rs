@@ -32,6 +32,32 @@ pub fn run(args: &[&str]) -> Output {
     command().args(args).output().unwrap()
 }
 
+/// A podgate without a cluster, with one policy file, and its folder.
+pub struct Standalone {
+    pub podgate: Podgate,
+    dir: tempfile::TempDir,
+}
+
+impl Standalone {
+    pub fn with(policy: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("policy.yaml");
+        std::fs::write(&file, policy).unwrap();
+        let args = ["--standalone", "--policy", file.to_str().unwrap()];
+        Self { podgate: Podgate::serve(&args, &dir.path().join("certs")), dir }
+    }
+
+    /// Writes the policy file anew.
+    pub fn write(&self, policy: &str) {
+        std::fs::write(self.dir.path().join("policy.yaml"), policy).unwrap();
+    }
+
+    /// A TLS connection of one's own to it.
+    pub fn connect(&self) -> rustls::StreamOwned<ClientConnection, TcpStream> {
+        self.podgate.connect(&self.dir.path().join("certs"))
+    }
+}
+
 /// A `podgate serve` that is ready to answer; it ends with this value.
 pub struct Podgate {
     child: Child,
