@@ -29,17 +29,15 @@ pub(super) fn with_functions<T>(use_them: impl FnOnce(&Context<'static>) -> T) -
 impl Expressions {
     /// Each validation by its place: whether the pod passes, or why that could not be decided.
     pub fn evaluate(&self, document: &Document) -> Vec<Result<bool, String>> {
-        let mut size = Size::default();
-        let pod = to_cel(&document.pod, &mut size);
-        let namespace = to_cel(&document.namespace, &mut size);
+        let size = Size::of(&[&document.pod, &document.namespace]);
         if size.longest > MAX_ENTRIES {
             let why = format!("the pod has a list of {}, more than {MAX_ENTRIES}", size.longest);
             return self.validations.iter().map(|_| Err(why.clone())).collect();
         }
         with_functions(|functions| {
             let mut context = functions.new_inner_scope();
-            context.add_variable_from_value("object", pod);
-            context.add_variable_from_value("namespaceObject", namespace);
+            context.add_variable_from_value("object", to_cel(&document.pod));
+            context.add_variable_from_value("namespaceObject", to_cel(&document.namespace));
             let mut failed = HashMap::new();
             for variable in &self.variables {
                 // One that fails stays unbound, so that it is an error only where it is used.

@@ -18,9 +18,37 @@ pub(super) struct Size {
     pub longest_string: u64,
 }
 
+impl Size {
+    /// Measures before anything is converted: what is too large is then never held twice.
+    pub fn of(values: &[&Value]) -> Self {
+        let mut size = Self::default();
+        for value in values {
+            size.add(value);
+        }
+        size
+    }
+
+    fn add(&mut self, value: &Value) {
+        self.values += 1;
+        match value {
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+            Value::String(text) => {
+                self.longest_string = self.longest_string.max(text.len() as u64);
+            }
+            Value::Array(items) => {
+                self.longest = self.longest.max(items.len() as u64);
+                items.iter().for_each(|item| self.add(item));
+            }
+            Value::Object(fields) => {
+                self.longest = self.longest.max(fields.len() as u64);
+                fields.values().for_each(|field| self.add(field));
+            }
+        }
+    }
+}
+
 /// Converts a value. A null is left out of maps, as the API server leaves it out: the field is not there.
-pub(super) fn to_cel(value: &Value, size: &mut Size) -> CelValue {
-    size.values += 1;
+pub(super) fn to_cel(value: &Value) -> CelValue {
     match value {
         Value::Null => CelValue::Null,
         Value::Bool(boolean) => CelValue::Bool(*boolean),
@@ -28,19 +56,12 @@ pub(super) fn to_cel(value: &Value, size: &mut Size) -> CelValue {
             Some(integer) => CelValue::Int(integer),
             None => CelValue::Float(number.as_f64().unwrap_or(f64::INFINITY)),
         },
-        Value::String(text) => {
-            size.longest_string = size.longest_string.max(text.len() as u64);
-            CelValue::String(Arc::new(text.clone()))
-        }
-        Value::Array(items) => {
-            size.longest = size.longest.max(items.len() as u64);
-            CelValue::List(Arc::new(items.iter().map(|item| to_cel(item, size)).collect()))
-        }
+        Value::String(text) => CelValue::String(Arc::new(text.clone())),
+        Value::Array(items) => CelValue::List(Arc::new(items.iter().map(to_cel).collect())),
         Value::Object(fields) => {
-            size.longest = size.longest.max(fields.len() as u64);
             let given = fields.iter().filter(|(_, value)| !value.is_null());
             let map: HashMap<Key, CelValue> = given
-                .map(|(name, value)| (Key::String(Arc::new(name.clone())), to_cel(value, size)))
+                .map(|(name, value)| (Key::String(Arc::new(name.clone())), to_cel(value)))
                 .collect();
             CelValue::Map(Map { map: Arc::new(map) })
         }
