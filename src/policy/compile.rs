@@ -11,11 +11,12 @@ use kube::core::{Selector, SelectorExt};
 use super::bundles;
 use super::exemption::CompiledExemption;
 use super::mutation::Injector;
+use super::picture::PolicyKey;
 use super::registry::{self, RULES};
 use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, StatusCheck};
 use super::rules::images;
 use super::workload::Subject;
-use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, Severity};
+use crate::api::{BundleName, ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, Severity};
 
 /// A policy, ready to judge.
 pub struct Policy {
@@ -27,6 +28,10 @@ pub struct Policy {
     /// In enforce, the least severity that denies.
     pub deny_severity: Severity,
     pub contact: Option<String>,
+    /// The bundle it starts from.
+    pub bundle: Option<BundleName>,
+    /// Which version of which object it is, where it comes from a cluster.
+    pub origin: Option<Origin>,
     pub(super) exemptions: Vec<CompiledExemption>,
     pub(super) spec_checks: Vec<Enabled<SpecCheck>>,
     pub(super) status_checks: Vec<Enabled<StatusCheck>>,
@@ -35,6 +40,14 @@ pub struct Policy {
     severity_overrides: BTreeMap<String, Severity>,
     /// The validations' names, each with its own severity.
     validations: Vec<(String, Option<Severity>)>,
+}
+
+/// An object of a cluster, in a version of its spec.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Origin {
+    pub uid: String,
+    /// `metadata.generation`.
+    pub generation: i64,
 }
 
 /// The rule whose checks the policy itself names.
@@ -168,6 +181,8 @@ impl Policy {
             mode: spec.enforcement_mode.unwrap_or_default(),
             deny_severity: spec.deny_severity.unwrap_or(Severity::Low),
             contact: spec.contact.clone(),
+            bundle: spec.bundle,
+            origin: None,
             exemptions: exemptions.collect::<Result<_, _>>()?,
             label: scope.namespace().map_or_else(|| name.clone(), |it| format!("{it}/{name}")),
             scope,
@@ -196,6 +211,11 @@ impl Policy {
         let selection =
             Selection::new(spec.namespace_selector.as_ref(), spec.exclude_namespaces.clone())?;
         Self::compile(Scope::Cluster(selection), name, &spec.rules())
+    }
+
+    /// Its namespace, `None` where it judges more than one, and its name.
+    pub fn key(&self) -> PolicyKey {
+        (self.scope.namespace().map(str::to_owned), self.name.clone())
     }
 
     /// Whether it has a rule that wants whole objects.

@@ -29,6 +29,7 @@ pub mod mutation;
 pub mod object;
 pub mod owner;
 pub mod patch;
+pub mod picture;
 pub mod pod_status;
 pub mod policy_set;
 pub mod quantity;

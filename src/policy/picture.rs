@@ -1,0 +1,110 @@
+//! What the audit knows of the policies, for whoever tells it to people: status, reports, Events, metrics, terminal.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::compile::Policy;
+use super::score::Score;
+use crate::api::Severity;
+
+/// A policy's namespace, `None` for a cluster policy, and its name.
+pub type PolicyKey = (Option<String>, String);
+
+/// A workload, the unit in which violations are counted: the top owner of its pods.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct WorkloadKey {
+    pub namespace: String,
+    pub kind: String,
+    pub name: String,
+}
+
+/// What is wrong with a workload's pods.
+#[derive(Clone, Debug)]
+pub struct Fault {
+    pub rule: &'static str,
+    /// The rule, or `RULE/CHECK`.
+    pub id: String,
+    pub container: Option<String>,
+    /// The field at fault, from the pod's root; empty where it is the whole pod.
+    pub path: String,
+    /// `PATH PROBLEM; REMEDY`.
+    pub message: String,
+    /// Whether the check could not be decided, which counts as a violation.
+    pub undecided: bool,
+}
+
+/// A violation that is open: one for each workload, rule or check, container and path, in however many pods.
+#[derive(Clone, Debug)]
+pub struct Violation {
+    pub workload: Arc<WorkloadKey>,
+    pub severity: Severity,
+    pub fault: Arc<Fault>,
+    /// When it was first seen.
+    pub began: Timestamp,
+    /// How many pods have it.
+    pub pods: u32,
+}
+
+/// How many of a policy's exemptions are in which state.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Exemptions {
+    /// They let something pass.
+    pub used: u32,
+    /// They let nothing pass, and have not expired.
+    pub unused: u32,
+    pub expired: u32,
+}
+
+/// A policy, over all namespaces that it judges.
+#[derive(Clone)]
+pub struct PolicyPicture {
+    pub policy: Arc<Policy>,
+    pub score: Score,
+    /// Those that have a pod that counts.
+    pub workloads: u64,
+    /// The open violations by severity, worst first; exact.
+    pub open: [u64; 4],
+    /// At most ten, worst first.
+    pub worst: Vec<Violation>,
+    pub exemptions: Exemptions,
+}
+
+impl PolicyPicture {
+    /// How many violations are open.
+    pub fn violations(&self) -> u64 {
+        self.open.iter().sum()
+    }
+}
+
+/// What a report counts, in the words of a PolicyReport; exact.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Summary {
+    /// Pairs of a workload and a rule that it keeps.
+    pub pass: u64,
+    /// Open violations.
+    pub fail: u64,
+    /// Open violations of checks that could not be decided; they are not in `fail`.
+    pub error: u64,
+    /// Violations that are exempt.
+    pub skip: u64,
+}
+
+/// A policy in one namespace.
+#[derive(Clone)]
+pub struct NamespacePicture {
+    pub policy: Arc<Policy>,
+    pub namespace: String,
+    pub summary: Summary,
+    /// At most twenty, worst first; none where a cluster policy has twenty namespaces with worse ones.
+    pub worst: Vec<Violation>,
+}
+
+/// A violation that began or went.
+#[derive(Clone)]
+pub struct Change {
+    pub policy: Arc<Policy>,
+    pub violation: Violation,
+    /// Whether it went; else it began.
+    pub gone: bool,
+}
