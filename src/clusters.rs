@@ -1,6 +1,7 @@
 //! Reaching a cluster: which one, and in whose words it fails. [`list`] reads what it holds, and a
 //! [`claim::Claim`] says whether podgate may write to it.
 
+pub mod backoff;
 pub mod claim;
 mod list;
 

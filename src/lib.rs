@@ -19,6 +19,7 @@
 
 pub mod admission;
 pub mod api;
+pub mod audit;
 pub mod certs;
 pub mod cli;
 pub mod clusters;

@@ -22,12 +22,17 @@ pub struct ReviewSummary<'a> {
     pub patch_operations: usize,
 }
 
+mod audit;
+
+pub use audit::AuditMetrics;
+
 /// The registry and all families in it.
 #[derive(Clone)]
 pub struct Metrics {
     registry: Registry,
     pub admission: AdmissionMetrics,
     pub policies: PolicyMetrics,
+    pub audit: AuditMetrics,
 }
 
 /// Of the admission path.
@@ -130,6 +135,7 @@ impl Metrics {
                 )?,
             )?,
         };
+        let audit = AuditMetrics::new(&registry)?;
         let build = register(
             &registry,
             IntGaugeVec::new(
@@ -140,7 +146,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, admission, policies })
+        Ok(Self { registry, admission, policies, audit })
     }
 
     /// The text exposition format, for `/metrics`.

@@ -1,7 +1,6 @@
 //! The policies and namespaces of a cluster, as the events so far tell them. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Display;
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -9,9 +8,11 @@ use kube::core::{DeserializeGuard, PartialObjectMeta};
 use kube::runtime::watcher::Event;
 use kube::{Resource, ResourceExt};
 
-use super::stalled::{Note, PolicyKind};
-use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicyStatus};
-use crate::policy::compile::{Policy, Scope};
+use super::reconcile::Faults;
+use super::status::PolicyFault;
+use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
+use crate::policy::compile::{Origin, Policy, Scope};
+use crate::policy::picture::PolicyKey;
 use crate::policy::policy_set::{NamespaceMetadata, PolicySet};
 use crate::policy::rule::InvalidField;
 
@@ -21,26 +22,22 @@ pub(super) struct Index {
     policies: Known<Arc<Policy>>,
     cluster_policies: Known<Arc<Policy>>,
     namespaces: Known<NamespaceMetadata>,
-    /// Where a policy's status does not say what was found.
-    notes: Vec<Note>,
 }
-
-type Key = (Option<String>, String);
 
 /// What is known of one kind.
 struct Known<T> {
-    in_force: BTreeMap<Key, T>,
+    in_force: BTreeMap<PolicyKey, T>,
     /// Those whose newest version cannot be read.
-    invalid: BTreeSet<Key>,
+    invalid: BTreeMap<PolicyKey, PolicyFault>,
     /// What a list that is under way has named so far.
-    listed: Option<BTreeSet<Key>>,
+    listed: Option<BTreeSet<PolicyKey>>,
     /// Whether a list has ever been whole.
     complete: bool,
 }
 
 impl<T> Default for Known<T> {
     fn default() -> Self {
-        let (in_force, invalid) = (BTreeMap::new(), BTreeSet::new());
+        let (in_force, invalid) = (BTreeMap::new(), BTreeMap::new());
         Self { in_force, invalid, listed: None, complete: false }
     }
 }
@@ -48,44 +45,28 @@ impl<T> Default for Known<T> {
 impl Index {
     /// Takes an event in; says whether there is something new to publish.
     pub fn policy(&mut self, event: Event<DeserializeGuard<DevOpsPolicy>>) -> bool {
-        let notes = &mut self.notes;
-        self.policies.apply(event, key, |policy| {
-            read(
-                PolicyKind::Own,
-                &policy,
-                |read| read.status.as_ref(),
-                notes,
-                |read| {
-                    let scope = Scope::Namespace(read.namespace().unwrap_or_default());
-                    Policy::compile(scope, read.name_any(), &read.spec)
-                },
-            )
+        self.policies.apply(event, |known, policy| {
+            read(known, &policy, |read| {
+                let scope = Scope::Namespace(read.namespace().unwrap_or_default());
+                Policy::compile(scope, read.name_any(), &read.spec)
+            })
         })
     }
 
     /// Takes an event in; says whether there is something new to publish.
     pub fn cluster_policy(&mut self, event: Event<DeserializeGuard<ClusterDevOpsPolicy>>) -> bool {
-        let notes = &mut self.notes;
-        self.cluster_policies.apply(event, key, |policy| {
-            read(
-                PolicyKind::Cluster,
-                &policy,
-                |read| read.status.as_ref(),
-                notes,
-                |read| Policy::compile_cluster(read.name_any(), &read.spec),
-            )
+        self.cluster_policies.apply(event, |known, policy| {
+            read(known, &policy, |read| Policy::compile_cluster(read.name_any(), &read.spec))
         })
     }
 
     /// Takes an event in; says whether there is something new to publish.
     pub fn namespace(&mut self, event: Event<PartialObjectMeta<Namespace>>) -> bool {
-        // A namespace changes far more often than what is read of it.
-        if let Event::Apply(namespace) = &event
-            && self.namespaces.in_force.get(&key(namespace)) == Some(&namespace.into())
-        {
-            return false;
-        }
-        self.namespaces.apply(event, key, |namespace| Ok((&namespace).into()))
+        self.namespaces.apply(event, |known, namespace| {
+            // A namespace changes far more often than what is read of it.
+            let read = NamespaceMetadata::from(&namespace);
+            (known != Some(&read)).then_some(Ok(read))
+        })
     }
 
     /// Whether every first list is in.
@@ -99,9 +80,10 @@ impl Index {
         (own.in_force.len() + all.in_force.len(), own.invalid.len() + all.invalid.len())
     }
 
-    /// What should be written to policies' status since this was last asked.
-    pub fn take_notes(&mut self) -> Vec<Note> {
-        std::mem::take(&mut self.notes)
+    /// The policies whose newest version is no good.
+    pub fn faults(&self) -> Faults {
+        let all = self.policies.invalid.iter().chain(&self.cluster_policies.invalid);
+        Arc::new(all.map(|(key, fault)| (key.clone(), fault.clone())).collect())
     }
 
     pub fn snapshot(&self) -> PolicySet {
@@ -114,71 +96,104 @@ impl Index {
 }
 
 impl<T> Known<T> {
-    /// An unreadable version leaves the last good one in force.
-    fn apply<K>(
+    /// Takes an event in; says whether anything is new. `read` gets what is in force, and gives `None` where that is what
+    /// it reads. An unreadable version leaves the last good one in force.
+    fn apply<K: ResourceExt>(
         &mut self,
         event: Event<K>,
-        key: impl Fn(&K) -> Key,
-        mut read: impl FnMut(K) -> Result<T, String>,
+        read: impl Fn(Option<&T>, K) -> Option<Result<T, PolicyFault>>,
     ) -> bool {
         match event {
-            Event::Init => self.listed = Some(BTreeSet::new()),
+            Event::Init => {
+                self.listed = Some(BTreeSet::new());
+                false
+            }
             Event::InitApply(object) => {
                 let key = key(&object);
-                self.upsert(&key, read(object));
-                self.listed.get_or_insert_default().insert(key);
+                self.listed.get_or_insert_default().insert(key.clone());
+                self.upsert(key, object, read);
+                // A list that is under way has not yet named every object.
+                false
             }
             Event::InitDone => {
                 let listed = self.listed.take().unwrap_or_default();
                 self.in_force.retain(|key, _| listed.contains(key));
-                self.invalid.retain(|key| listed.contains(key));
+                self.invalid.retain(|key, _| listed.contains(key));
                 self.complete = true;
+                true
             }
-            Event::Apply(object) => self.upsert(&key(&object), read(object)),
+            Event::Apply(object) => {
+                self.upsert(key(&object), object, read) && self.listed.is_none()
+            }
             Event::Delete(object) => {
                 let key = key(&object);
                 self.in_force.remove(&key);
                 self.invalid.remove(&key);
+                self.listed.is_none()
             }
         }
-        // A list that is under way has not yet named every object.
-        self.listed.is_none()
     }
 
-    fn upsert(&mut self, key: &Key, read: Result<T, impl Display>) {
-        match read {
-            Ok(object) => {
-                self.invalid.remove(key);
-                self.in_force.insert(key.clone(), object);
+    fn upsert<K>(
+        &mut self,
+        key: PolicyKey,
+        object: K,
+        read: impl Fn(Option<&T>, K) -> Option<Result<T, PolicyFault>>,
+    ) -> bool {
+        // What is in force is not what was read last, where that was no good.
+        let known = self.in_force.get(&key).filter(|_| !self.invalid.contains_key(&key));
+        match read(known, object) {
+            None => return false,
+            Some(Ok(object)) => {
+                self.invalid.remove(&key);
+                self.in_force.insert(key, object);
             }
-            Err(error) => {
-                let (namespace, name) = key;
-                tracing::error!(namespace, name, %error, "policy cannot be read; its last good version stays in force");
-                self.invalid.insert(key.clone());
+            Some(Err(fault)) => {
+                let (namespace, name) = &key;
+                if self.invalid.get(&key) == Some(&fault) {
+                    return false;
+                }
+                tracing::error!(
+                    namespace,
+                    name,
+                    error = fault.message,
+                    "policy cannot be read; its last good version stays in force"
+                );
+                self.invalid.insert(key, fault);
             }
         }
+        true
     }
 }
 
-/// Compiles a policy, and notes where its status does not say what came of it.
+/// Compiles a policy; `None` where its spec is the one that is in force already, as after a write of its status.
 fn read<K: Resource>(
-    kind: PolicyKind,
+    known: Option<&Arc<Policy>>,
     policy: &DeserializeGuard<K>,
-    status: impl FnOnce(&K) -> Option<&DevOpsPolicyStatus>,
-    notes: &mut Vec<Note>,
     compile: impl FnOnce(&K) -> Result<Policy, InvalidField>,
-) -> Result<Arc<Policy>, String> {
-    let read = policy.0.as_ref();
-    let compiled = match read {
-        Ok(read) => compile(read).map(Arc::new).map_err(|fault| fault.to_string()),
+) -> Option<Result<Arc<Policy>, PolicyFault>> {
+    let meta = policy.meta();
+    let origin = Origin {
+        uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
+    };
+    if known.is_some_and(|known| known.origin.as_ref() == Some(&origin)) {
+        return None;
+    }
+    let compiled = match policy.0.as_ref() {
+        Ok(read) => compile(read).map_err(|fault| fault.to_string()),
         Err(error) => Err(error.to_string()),
     };
-    let status = read.ok().and_then(status);
-    notes.extend(Note::of(kind, policy.meta(), status, compiled.as_ref().err()));
-    compiled
+    Some(match compiled {
+        Ok(compiled) => Ok(Arc::new(Policy { origin: Some(origin), ..compiled })),
+        Err(message) => {
+            let Origin { uid, generation } = origin;
+            Err(PolicyFault { uid, generation, message })
+        }
+    })
 }
 
-fn key(object: &impl ResourceExt) -> Key {
+fn key(object: &impl ResourceExt) -> PolicyKey {
     (object.namespace(), object.name_any())
 }
 
@@ -188,11 +203,13 @@ mod tests {
     use crate::api::EnforcementMode;
     use serde_json::{Value, json};
 
+    /// As the API server has it: each spec has a generation of its own.
     fn policy(name: &str, spec: &Value) -> DeserializeGuard<DevOpsPolicy> {
+        let generation = spec.to_string().len();
         serde_json::from_value(json!({
             "apiVersion": "devops.stochastic.io/v1",
             "kind": "DevOpsPolicy",
-            "metadata": {"name": name, "namespace": "shop"},
+            "metadata": {"name": name, "namespace": "shop", "uid": name, "generation": generation},
             "spec": spec,
         }))
         .unwrap()
@@ -265,6 +282,22 @@ mod tests {
 
         index.policy(Event::Apply(policy("a", &json!({}))));
         assert_eq!(index.count(), (1, 0));
+    }
+
+    #[test]
+    fn a_write_of_a_status_publishes_nothing_and_keeps_what_is_compiled() {
+        let mut index = Index::default();
+        listed(&mut index);
+        assert!(index.policy(Event::Apply(policy("a", &json!({})))));
+        let before = Arc::clone(&index.snapshot().policies()[0]);
+        assert!(!index.policy(Event::Apply(policy("a", &json!({})))));
+        assert!(Arc::ptr_eq(&before, &index.snapshot().policies()[0]));
+        let bad = json!({"enforcementMode": "strict"});
+        assert!(index.policy(Event::Apply(policy("a", &bad))));
+        assert!(!index.policy(Event::Apply(policy("a", &bad))), "the fault is known");
+        assert_eq!(index.faults().len(), 1);
+        assert!(index.policy(Event::Apply(policy("a", &json!({})))), "the old spec is back");
+        assert!(index.faults().is_empty());
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! What keeps the policies in force up to date: [`snapshot`] from a cluster's
-//! watch, [`files`] from YAML. Both publish a whole `PolicySet` at once.
+//! The policies: [`snapshot`] (a cluster's watch) and [`files`] (YAML) keep the ones in force up to date, and publish a
+//! whole `PolicySet` at once; [`reconcile`] writes into their status what the audit found.
 
 pub mod files;
 mod index;
+pub mod reconcile;
 pub mod snapshot;
-mod stalled;
+mod status;

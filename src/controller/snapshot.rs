@@ -5,13 +5,12 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::stream::{BoxStream, StreamExt, select_all};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::Api;
 use kube::core::{DeserializeGuard, PartialObjectMeta};
-use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use kube::{Client, Resource};
@@ -19,31 +18,17 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::index::Index;
-use super::stalled::Stalled;
+use super::reconcile::Faults;
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
+use crate::clusters::backoff::Doubling;
 use crate::metrics::PolicyMetrics;
-use crate::policy::policy_set::Policies;
+use crate::policy::policy_set::{Policies, PolicySet};
 
-/// The first and the longest wait before the watch is tried again.
-const MIN_BACKOFF: Duration = Duration::from_millis(100);
-const MAX_BACKOFF: Duration = Duration::from_secs(5);
-
-/// Waits twice as long each time, up to [`MAX_BACKOFF`].
-struct Doubling(Duration);
-
-impl Iterator for Doubling {
-    type Item = Duration;
-    fn next(&mut self) -> Option<Duration> {
-        let wait = self.0;
-        self.0 = (wait * 2).min(MAX_BACKOFF);
-        Some(wait)
-    }
-}
-
-impl Backoff for Doubling {
-    fn reset(&mut self) {
-        self.0 = MIN_BACKOFF;
-    }
+/// Who is told of every change, beside the admission path.
+#[derive(Clone, Default)]
+pub struct Announcements {
+    pub policies: watch::Sender<Option<Arc<PolicySet>>>,
+    pub faults: watch::Sender<Faults>,
 }
 
 /// How the watch is doing, for readiness.
@@ -68,6 +53,7 @@ pub async fn watch_policies(
     client: Client,
     policies: Policies,
     state: watch::Sender<WatchState>,
+    announcements: Announcements,
     metrics: PolicyMetrics,
 ) {
     let mut changes = select_all([
@@ -76,7 +62,6 @@ pub async fn watch_policies(
         watch_all(&client, Change::Namespace),
     ]);
     let mut index = Index::default();
-    let mut stalled = Stalled::new(client.clone());
     while let Some(change) = changes.next().await {
         let publish = match change {
             Ok(Change::Policy(event)) => index.policy(event),
@@ -94,11 +79,13 @@ pub async fn watch_policies(
             }
         };
         state.send_if_modified(|state| state.refused_since.take().is_some());
-        stalled.tell(index.take_notes());
         if publish && index.complete() {
             let (in_force, invalid) = index.count();
             metrics.loaded(in_force, invalid);
-            policies.store(Some(Arc::new(index.snapshot())));
+            let snapshot = Arc::new(index.snapshot());
+            policies.store(Some(Arc::clone(&snapshot)));
+            announcements.policies.send_replace(Some(snapshot));
+            announcements.faults.send_replace(index.faults());
             state.send_if_modified(|state| !std::mem::replace(&mut state.synced, true));
         }
     }
@@ -113,7 +100,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     watch_objects(Api::<K>::all(client.clone()), watcher::Config::default())
-        .backoff(Doubling(MIN_BACKOFF))
+        .backoff(Doubling::default())
         .map(move |event| event.map(change))
         .boxed()
 }

@@ -1,7 +1,7 @@
 //! A policy's spec, compiled: checks with their parameters, and what weighs and excuses their findings.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,7 +11,7 @@ use kube::core::{Selector, SelectorExt};
 use super::bundles;
 use super::exemption::CompiledExemption;
 use super::mutation::Injector;
-use super::picture::PolicyKey;
+use super::picture::{Exemptions, PolicyKey};
 use super::registry::{self, RULES};
 use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, StatusCheck};
 use super::rules::images;
@@ -32,6 +32,8 @@ pub struct Policy {
     pub bundle: Option<BundleName>,
     /// Which version of which object it is, where it comes from a cluster.
     pub origin: Option<Origin>,
+    /// The most seconds a pod may be Pending, where it says so: a verdict that changes with the time alone.
+    pub pending_limit: Option<u32>,
     pub(super) exemptions: Vec<CompiledExemption>,
     pub(super) spec_checks: Vec<Enabled<SpecCheck>>,
     pub(super) status_checks: Vec<Enabled<StatusCheck>>,
@@ -183,6 +185,7 @@ impl Policy {
             contact: spec.contact.clone(),
             bundle: spec.bundle,
             origin: None,
+            pending_limit: spec.forbid_pending_duration,
             exemptions: exemptions.collect::<Result<_, _>>()?,
             label: scope.namespace().map_or_else(|| name.clone(), |it| format!("{it}/{name}")),
             scope,
@@ -216,6 +219,31 @@ impl Policy {
     /// Its namespace, `None` where it judges more than one, and its name.
     pub fn key(&self) -> PolicyKey {
         (self.scope.namespace().map(str::to_owned), self.name.clone())
+    }
+
+    pub fn has_exemptions(&self) -> bool {
+        !self.exemptions.is_empty()
+    }
+
+    /// When the first of its exemptions expires that has not expired yet.
+    pub fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        let ends = self.exemptions.iter().filter_map(|it| it.expires_at);
+        ends.filter(|end| *end > now).min()
+    }
+
+    /// In which states its exemptions are, given the places in `spec.exemptions` of those that let something pass.
+    pub fn exemptions(&self, used: &BTreeSet<usize>, now: Timestamp) -> Exemptions {
+        let mut states = Exemptions::default();
+        for (place, exemption) in self.exemptions.iter().enumerate() {
+            if exemption.expired(now) {
+                states.expired += 1;
+            } else if used.contains(&place) {
+                states.used += 1;
+            } else {
+                states.unused += 1;
+            }
+        }
+        states
     }
 
     /// Whether it has a rule that wants whole objects.

@@ -11,7 +11,7 @@ use crate::api::{DevOpsPolicySpec, Exemption};
 /// An exemption, ready to match.
 pub(super) struct CompiledExemption {
     exemption: Exemption,
-    expires_at: Option<Timestamp>,
+    pub expires_at: Option<Timestamp>,
 }
 
 impl CompiledExemption {

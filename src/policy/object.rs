@@ -113,6 +113,13 @@ impl<'a> Annotations<'a> {
     /// The same for seccomp. No kubelet heeds it any more, but the API server compares it with the field.
     const SECCOMP_PREFIX: &'static str = "container.seccomp.security.alpha.kubernetes.io/";
 
+    /// Whether an annotation of this name decides anything.
+    pub fn decides(key: &str) -> bool {
+        key == Self::MIRROR
+            || key.starts_with(Self::APPARMOR_PREFIX)
+            || key.starts_with(Self::SECCOMP_PREFIX)
+    }
+
     pub fn is_mirror(&self) -> bool {
         self.0.get(Self::MIRROR).is_some()
     }
@@ -130,12 +137,7 @@ impl<'a> Annotations<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Annotations<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        fn decides(key: &str) -> bool {
-            key == Annotations::MIRROR
-                || key.starts_with(Annotations::APPARMOR_PREFIX)
-                || key.starts_with(Annotations::SECCOMP_PREFIX)
-        }
-        deserializer.deserialize_map(PairsVisitor(decides)).map(|pairs| Self(Pairs(pairs)))
+        deserializer.deserialize_map(PairsVisitor(Self::decides)).map(|pairs| Self(Pairs(pairs)))
     }
 }
 

@@ -20,7 +20,7 @@ pub struct WorkloadKey {
 }
 
 /// What is wrong with a workload's pods.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Fault {
     pub rule: &'static str,
     /// The rule, or `RULE/CHECK`.
@@ -107,4 +107,17 @@ pub struct Change {
     pub violation: Violation,
     /// Whether it went; else it began.
     pub gone: bool,
+}
+
+/// A policy's state, or that it is gone.
+pub struct PolicyUpdate {
+    pub policy: PolicyKey,
+    pub picture: Option<PolicyPicture>,
+}
+
+/// A policy's state in a namespace, or that it judges nothing there any more.
+pub struct NamespaceUpdate {
+    pub policy: PolicyKey,
+    pub namespace: String,
+    pub picture: Option<NamespacePicture>,
 }

@@ -11,7 +11,8 @@ use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 
 use super::PROTECTED_NAMESPACES;
-use super::compile::{Enabled, Policy, Scope};
+use super::bundles;
+use super::compile::{Enabled, Policy, Scope, Selection};
 use super::rule::{Rule, SpecCheck, StatusCheck};
 
 /// What all policies that cover a namespace ask, each question once: ten
@@ -166,6 +167,24 @@ impl PolicySet {
         Self { namespaces, by_namespace, elsewhere, all, none: Plan::default(), reads_labels }
     }
 
+    /// What stands in where no policy is in force: the founding checks, everywhere.
+    pub fn founding() -> Self {
+        let scope = Scope::Cluster(Selection::default());
+        let policy = Policy::compile(scope, bundles::FOUNDING.to_owned(), &bundles::founding());
+        Self::new(policy.ok().map(Arc::new), Arc::default())
+    }
+
+    /// Every policy, in the order in which they are told to people.
+    pub fn policies(&self) -> &[Arc<Policy>] {
+        &self.all.policies
+    }
+
+    /// The namespaces that are known and not protected.
+    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
+        let names = self.namespaces.keys().map(String::as_str);
+        names.filter(|name| !PROTECTED_NAMESPACES.contains(name))
+    }
+
     pub fn len(&self) -> usize {
         self.all.policies.len()
     }
@@ -211,7 +230,6 @@ impl PolicySet {
 
 #[cfg(test)]
 mod tests {
-    use super::super::compile::Selection;
     use super::*;
     use crate::api::DevOpsPolicySpec;
 

@@ -45,8 +45,9 @@ pub fn restart_degree(over: u32, maximum: u32) -> Degree {
 #[derive(Clone, Debug, Default)]
 pub struct Workload {
     pods: u64,
-    /// By rule, the sum of the pods' degrees.
-    degrees: BTreeMap<&'static str, u64>,
+    /// By rule, in the order of the ids, the sum of the pods' degrees. A list, because there are many workloads and few
+    /// rules that one violates.
+    degrees: Vec<(&'static str, u64)>,
 }
 
 impl Workload {
@@ -54,15 +55,55 @@ impl Workload {
     /// highest degree. Exempt violations count as none: leave them out.
     pub fn add_pod(&mut self, violations: impl IntoIterator<Item = (&'static str, Degree)>) {
         self.pods += 1;
-        let mut worst = BTreeMap::new();
-        for (rule, degree) in violations {
-            let known = worst.entry(rule).or_insert(degree);
-            *known = degree.max(*known);
-        }
-        for (rule, degree) in worst {
-            *self.degrees.entry(rule).or_default() += u64::from(degree.0);
+        for (rule, degree) in worst(violations) {
+            match self.degrees.binary_search_by_key(&rule, |(rule, _)| rule) {
+                Ok(place) => {
+                    if let Some((_, sum)) = self.degrees.get_mut(place) {
+                        *sum += u64::from(degree.0);
+                    }
+                }
+                Err(place) => {
+                    self.degrees.reserve_exact(1);
+                    self.degrees.insert(place, (rule, u64::from(degree.0)));
+                }
+            }
         }
     }
+
+    /// Takes a pod out that was counted in with just these violations.
+    pub fn remove_pod(&mut self, violations: impl IntoIterator<Item = (&'static str, Degree)>) {
+        self.pods = self.pods.saturating_sub(1);
+        for (rule, degree) in worst(violations) {
+            for (known, sum) in &mut self.degrees {
+                if *known == rule {
+                    *sum = sum.saturating_sub(u64::from(degree.0));
+                }
+            }
+        }
+        self.degrees.retain(|(_, sum)| *sum > 0);
+    }
+
+    /// How many of its pods count.
+    pub fn pods(&self) -> u64 {
+        self.pods
+    }
+
+    /// How many rules its pods violate.
+    pub fn violated_rules(&self) -> usize {
+        self.degrees.len()
+    }
+}
+
+/// The highest degree of each rule, by its id.
+fn worst(
+    violations: impl IntoIterator<Item = (&'static str, Degree)>,
+) -> BTreeMap<&'static str, Degree> {
+    let mut worst = BTreeMap::new();
+    for (rule, degree) in violations {
+        let known = worst.entry(rule).or_insert(degree);
+        *known = degree.max(*known);
+    }
+    worst
 }
 
 /// The workloads of one namespace.
@@ -81,9 +122,23 @@ impl Tally {
         }
         self.workloads += 1;
         for (rule, degrees) in &workload.degrees {
-            // Rounded half up, so that ten times the pods have the same share.
-            *self.shares.entry(rule).or_default() +=
-                (2 * degrees + workload.pods) / (2 * workload.pods);
+            *self.shares.entry(rule).or_default() += share(*degrees, workload.pods);
+        }
+    }
+
+    /// Takes a workload out that was added just as it is.
+    pub fn remove(&mut self, workload: &Workload) {
+        if workload.pods == 0 {
+            return;
+        }
+        self.workloads = self.workloads.saturating_sub(1);
+        for (rule, degrees) in &workload.degrees {
+            if let Some(sum) = self.shares.get_mut(rule) {
+                *sum = sum.saturating_sub(share(*degrees, workload.pods));
+                if *sum == 0 {
+                    self.shares.remove(rule);
+                }
+            }
         }
     }
 
@@ -100,6 +155,11 @@ impl Tally {
     }
 }
 
+/// Rounded half up, so that ten times the pods have the same share.
+fn share(degrees: u64, pods: u64) -> u64 {
+    (2 * degrees + pods) / (2 * pods)
+}
+
 /// The rules that a score is about, by id, each with its weight: that of the highest severity that a policy gives it.
 #[derive(Clone, Debug, Default)]
 pub struct Weights(BTreeMap<&'static str, u32>);
@@ -113,6 +173,11 @@ impl Weights {
     /// For manifests: without the rules that only a running pod decides.
     pub fn offline<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
         Self::of(policies, |phase| matches!(phase, Phase::Spec(_)))
+    }
+
+    /// How many rules there are.
+    pub fn rules(&self) -> usize {
+        self.0.len()
     }
 
     fn of<'p>(
@@ -172,6 +237,27 @@ impl Loss {
             // Not the sum of the rounded parts: a half must stay one.
             self.total += billionths(100.0 * total / all);
         }
+    }
+
+    /// Counts in what another counts.
+    pub fn merge(&mut self, other: &Self) {
+        self.namespaces += other.namespaces;
+        self.total += other.total;
+        for (rule, loss) in &other.by_rule {
+            *self.by_rule.entry(rule).or_default() += loss;
+        }
+    }
+
+    /// Takes out what was merged just as it is.
+    pub fn unmerge(&mut self, other: &Self) {
+        self.namespaces = self.namespaces.saturating_sub(other.namespaces);
+        self.total = self.total.saturating_sub(other.total);
+        for (rule, loss) in &other.by_rule {
+            if let Some(sum) = self.by_rule.get_mut(rule) {
+                *sum = sum.saturating_sub(*loss);
+            }
+        }
+        self.by_rule.retain(|_, sum| *sum > 0);
     }
 
     /// The mean over the namespaces; 100 where there are none.

@@ -14,8 +14,7 @@ use super::cluster_policies::ClusterPolicies;
 use super::report::{Fault, FaultKind};
 use crate::clusters::{Cluster, ClusterError};
 use crate::policy::PROTECTED_NAMESPACES;
-use crate::policy::bundles;
-use crate::policy::compile::{Policy, Scope, Selection};
+use crate::policy::compile::Policy;
 use crate::policy::policy_set::{Namespaces, PolicySet};
 use crate::policy::text::quote;
 
@@ -66,7 +65,7 @@ pub async fn analyse(
         None => ClusterPolicies::read(cluster, wanted.everywhere, names()).await?,
     };
     let policies = PolicySet::new(found.policies, Arc::new(wanted.metadata.clone()));
-    let founding = founding();
+    let founding = PolicySet::founding();
     let analyser = || Analyser::new(&policies, &founding, names().map(str::to_owned), now);
 
     let mut judged = analyser();
@@ -152,11 +151,4 @@ async fn pods(
         Err(kube::Error::Api(status)) if status.code == 403 => Ok(Some(status.message)),
         Err(error) => Err(cluster.explain(error)),
     }
-}
-
-/// The policy that stands in for none.
-fn founding() -> PolicySet {
-    let scope = Scope::Cluster(Selection::default());
-    let policy = Policy::compile(scope, bundles::FOUNDING.to_owned(), &bundles::founding());
-    PolicySet::new(policy.ok().map(Arc::new), Arc::default())
 }

@@ -1,0 +1,429 @@
+//! What is known of the pods of a cluster and of what the policies find in them. No I/O, and no clock: whoever calls
+//! hands in the time.
+//!
+//! The way in: [`Index::pod`], [`Index::delete`] and, around a list, [`Index::list_begins`] and [`Index::list_ends`];
+//! [`Index::policies`] when they change; [`Index::age`] as time goes by. The way out is `tell`.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::cell::{Counted, Turn};
+use super::facts::{Facts, Interner, Pod, PodFinding, PolicyId};
+use super::judge::{Judge, Judged, address};
+use super::namespace::{Exchange, Namespace};
+use super::pod::ObservedPod;
+use super::totals::Totals;
+use crate::policy::PROTECTED_NAMESPACES;
+use crate::policy::compile::Policy;
+use crate::policy::document::Document;
+use crate::policy::picture::{Fault, PolicyKey, WorkloadKey};
+use crate::policy::policy_set::{Plan, PolicySet};
+use crate::policy::score::{Loss, Weights};
+use crate::policy::workload::Kind;
+
+mod tell;
+
+pub use tell::NamespaceScores;
+
+/// Stands for the founding checks, where no policy is in force.
+const FOUNDING: PolicyId = PolicyId(u32::MAX);
+
+/// When a violation began that an earlier leader saw begin.
+pub type Remembered = Box<dyn Fn(&Policy, &WorkloadKey, &Fault) -> Option<Timestamp> + Send>;
+
+pub struct Index {
+    policies: Arc<PolicySet>,
+    founding: PolicySet,
+    /// Of the policies in force, by which value they are.
+    ids: HashMap<usize, PolicyId>,
+    by_key: HashMap<PolicyKey, PolicyId>,
+    next_id: u32,
+    totals: BTreeMap<PolicyId, Totals>,
+    namespaces: BTreeMap<Arc<str>, Namespace>,
+    texts: Interner<str>,
+    faults: Interner<Fault>,
+    sets: Interner<[PodFinding]>,
+    /// The number of the last list.
+    list: u32,
+    /// Whether a list has ever been whole.
+    complete: bool,
+    /// Pods that may come to be Pending for too long: when, and which.
+    due: BTreeSet<(Timestamp, Arc<str>, Box<str>)>,
+    /// When the next exemption expires.
+    expiry: Option<Timestamp>,
+    remembered: Remembered,
+    pods: usize,
+    /// What all namespaces lose.
+    cluster: Loss,
+    /// The namespaces whose score was told.
+    told: BTreeSet<Arc<str>>,
+    news: tell::News,
+}
+
+/// What a change of policies asks for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum Then {
+    /// Everything is judged.
+    Done,
+    /// Rules read documents that nobody keeps: the pods must be listed again.
+    List,
+}
+
+impl Index {
+    pub fn new(remembered: Remembered) -> Self {
+        let founding = PolicySet::founding();
+        let ids = founding.policies().iter().map(|policy| (address(policy), FOUNDING)).collect();
+        Self {
+            policies: Arc::default(),
+            founding,
+            ids,
+            by_key: HashMap::new(),
+            next_id: 0,
+            totals: BTreeMap::new(),
+            namespaces: BTreeMap::new(),
+            texts: Interner::default(),
+            faults: Interner::default(),
+            sets: Interner::default(),
+            list: 0,
+            complete: false,
+            due: BTreeSet::new(),
+            expiry: None,
+            remembered,
+            pods: 0,
+            cluster: Loss::default(),
+            told: BTreeSet::new(),
+            news: tell::News::default(),
+        }
+    }
+
+    /// How many pods count.
+    pub fn pods(&self) -> usize {
+        self.pods
+    }
+
+    /// Whether every pod has been seen once.
+    pub fn complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Takes a pod in, new or changed.
+    pub fn pod<const WHOLE: bool>(&mut self, pod: &ObservedPod<WHOLE>, now: Timestamp) {
+        let (namespace, name) = pod.key();
+        if PROTECTED_NAMESPACES.contains(&namespace) {
+            return;
+        }
+        if pod.cut.has_ended() {
+            self.delete(namespace, name, now);
+            return;
+        }
+        let facts = Facts::new(&pod.cut, &mut self.texts);
+        let namespace = self.namespace(namespace, now);
+        let document = pod.whole.as_deref().and_then(|whole| self.document(&namespace, whole));
+        let list = self.list;
+        let known = self.namespaces.get_mut(&namespace).and_then(|it| it.pods.get_mut(name));
+        if let Some(known) = known {
+            known.listed = list;
+            if known.facts.same(&facts) && document.is_none() {
+                return;
+            }
+        }
+        self.judge(&namespace, name, facts, document.as_ref(), now);
+    }
+
+    /// Takes a pod out.
+    pub fn delete(&mut self, namespace: &str, name: &str, now: Timestamp) {
+        let Some((namespace, state)) = self.namespaces.get_key_value(namespace) else { return };
+        if state.pods.contains_key(name) {
+            let namespace = Arc::clone(namespace);
+            self.put(&namespace, name, None, now);
+        }
+    }
+
+    /// A list begins: what it does not name is gone when it ends. Until then everything stays as it is known.
+    pub fn list_begins(&mut self) {
+        self.list = self.list.wrapping_add(1);
+    }
+
+    pub fn list_ends(&mut self, now: Timestamp) {
+        let mut gone = Vec::new();
+        for (namespace, state) in &self.namespaces {
+            let unnamed = state.pods.iter().filter(|(_, pod)| pod.listed != self.list);
+            gone.extend(unnamed.map(|(name, _)| (Arc::clone(namespace), name.clone())));
+        }
+        for (namespace, name) in gone {
+            self.put(&namespace, &name, None, now);
+        }
+        self.complete = true;
+        self.texts.sweep();
+        self.faults.sweep();
+        self.sets.sweep();
+        self.news.everything(&self.totals, self.namespaces.keys());
+    }
+
+    /// Puts policies in force, and judges anew where others than before are.
+    pub fn policies(&mut self, policies: Arc<PolicySet>, now: Timestamp) -> Then {
+        self.policies = policies;
+        let mut ids = HashMap::new();
+        let mut by_key = HashMap::new();
+        for policy in self.policies.policies() {
+            let key = policy.key();
+            let id = self.by_key.get(&key).copied().unwrap_or_else(|| {
+                self.next_id += 1;
+                PolicyId(self.next_id)
+            });
+            ids.insert(address(policy), id);
+            by_key.insert(key, id);
+            match self.totals.get_mut(&id) {
+                Some(totals) if Arc::ptr_eq(&totals.policy, policy) => continue,
+                Some(totals) => totals.policy = Arc::clone(policy),
+                None => {
+                    self.totals.insert(id, Totals::new(Arc::clone(policy)));
+                }
+            }
+            self.news.policy(id);
+        }
+        let founding = self.founding.policies().iter();
+        ids.extend(founding.map(|policy| (address(policy), FOUNDING)));
+        let gone = self.by_key.iter().filter(|(key, _)| !by_key.contains_key(*key));
+        for (key, id) in gone {
+            self.totals.remove(id);
+            self.news.policy_gone(*id, key.clone());
+        }
+        (self.ids, self.by_key) = (ids, by_key);
+        self.expiry =
+            self.policies.policies().iter().filter_map(|it| it.next_expiry(now)).min();
+        let mut then = Then::Done;
+        for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
+            if self.replan(&namespace, false, now) == Then::List {
+                then = Then::List;
+            }
+        }
+        self.news.scores();
+        then
+    }
+
+    /// Whether any rule reads documents, so that pods must be handed in whole.
+    pub fn reads_documents(&self) -> bool {
+        self.policies.reads_documents()
+    }
+
+    /// Judges what only time changes: pods that are Pending too long, and what an exemption let pass until now.
+    pub fn age(&mut self, now: Timestamp) {
+        while self.due.first().is_some_and(|(when, ..)| *when <= now) {
+            let Some((_, namespace, name)) = self.due.pop_first() else { break };
+            self.judge_again(&namespace, &name, now);
+        }
+        if self.expiry.is_some_and(|expiry| expiry <= now) {
+            let policies = self.policies.policies();
+            self.expiry = policies.iter().filter_map(|policy| policy.next_expiry(now)).min();
+            for id in self.totals.keys() {
+                self.news.policy(*id);
+            }
+            for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
+                let _ = self.replan(&namespace, true, now);
+            }
+        }
+    }
+
+    /// The namespace's own key; one that is new gets its policies.
+    fn namespace(&mut self, name: &str, now: Timestamp) -> Arc<str> {
+        if let Some((known, _)) = self.namespaces.get_key_value(name) {
+            return Arc::clone(known);
+        }
+        let namespace: Arc<str> = name.into();
+        self.namespaces.insert(Arc::clone(&namespace), Namespace::default());
+        let _ = self.replan(&namespace, true, now);
+        namespace
+    }
+
+    /// Gives a namespace the policies that cover it now, and judges its pods by them if they are others than before.
+    fn replan(&mut self, namespace: &Arc<str>, always: bool, now: Timestamp) -> Then {
+        let plan = plan(&self.policies, &self.founding, namespace);
+        let in_force: BTreeMap<_, _> = plan
+            .policies()
+            .iter()
+            .filter_map(|policy| Some((*self.ids.get(&address(policy))?, Arc::clone(policy))))
+            .filter(|(id, _)| *id != FOUNDING)
+            .collect();
+        let document =
+            plan.reads_documents().then(|| self.policies.namespace_object(Some(namespace)));
+        let weights = Weights::live(plan.policies().iter().map(AsRef::as_ref));
+        let Some(state) = self.namespaces.get_mut(namespace) else { return Then::Done };
+        let same = state.policies().len() == in_force.len()
+            && state.policies().values().zip(in_force.values()).all(|(a, b)| Arc::ptr_eq(a, b));
+        if same && state.document == document && !always {
+            return Then::Done;
+        }
+        let then = if document.is_some() { Then::List } else { Then::Done };
+        state.document = document;
+        let known: BTreeSet<_> = state.cells.keys().copied().collect();
+        let counted: BTreeMap<_, _> =
+            state.cells.iter().map(|(id, cell)| (*id, cell.counted.clone())).collect();
+        for id in state.replan(in_force, weights) {
+            let before = counted.get(&id).cloned().unwrap_or_default();
+            if let Some(totals) = self.totals.get_mut(&id) {
+                totals.change(namespace, &before, &Counted::default());
+            }
+            self.news.cell(id, namespace);
+        }
+        for id in state.cells.keys() {
+            self.news.cell(*id, namespace);
+        }
+        self.news.namespace(namespace);
+        let names: Vec<_> = state.pods.keys().cloned().collect();
+        for name in names {
+            let pod = self.namespaces.get(namespace).and_then(|state| state.pods.get(&name));
+            let Some((facts, before)) = pod.map(|it| (it.facts.clone(), Arc::clone(&it.findings)))
+            else {
+                continue;
+            };
+            let json = facts.json(namespace, &name);
+            let Some(judged) = self.judged(namespace, &json, None, &before, now) else { continue };
+            self.schedule(namespace, &name, judged.due);
+            let after = self.sets.get(&judged.findings, || judged.findings.clone().into());
+            let Some(state) = self.namespaces.get_mut(namespace) else { continue };
+            let Some(pod) = state.pods.get_mut(&name) else { continue };
+            pod.findings = Arc::clone(&after);
+            let workload = Arc::clone(&pod.workload);
+            let pod =
+                Exchange { workload: &workload, before: Some(&before), after: Some(&after) };
+            let (remembered, news) = (&self.remembered, &mut self.news);
+            let complete = self.complete;
+            state.rejudged(
+                &pod,
+                &|id| !known.contains(&id),
+                &mut |policy, workload, fault| {
+                    remembered(policy, workload, fault).unwrap_or(now)
+                },
+                &mut |id, turns| news.turned(id, namespace, turns, complete),
+            );
+        }
+        then
+    }
+
+    fn judge_again(&mut self, namespace: &Arc<str>, name: &str, now: Timestamp) {
+        let pod = self.namespaces.get(namespace).and_then(|state| state.pods.get(name));
+        if let Some(facts) = pod.map(|pod| pod.facts.clone()) {
+            self.judge(namespace, name, facts, None, now);
+        }
+    }
+
+    fn judge(
+        &mut self,
+        namespace: &Arc<str>,
+        name: &str,
+        facts: Facts,
+        document: Option<&Document>,
+        now: Timestamp,
+    ) {
+        let known = self.namespaces.get(namespace).and_then(|state| state.pods.get(name));
+        let known = known.map(|pod| Arc::clone(&pod.findings));
+        let json = facts.json(namespace, name);
+        let judged = self.judged(namespace, &json, document, known.as_deref().unwrap_or(&[]), now);
+        let Some(judged) = judged else { return };
+        self.schedule(namespace, name, judged.due);
+        let (kind, workload) = judged.workload;
+        let workload = WorkloadKey { namespace: namespace.to_string(), kind, name: workload };
+        let pod = Pod {
+            workload: Arc::new(workload),
+            facts,
+            findings: self.sets.get(&judged.findings, || judged.findings.clone().into()),
+            listed: self.list,
+        };
+        self.put(namespace, name, Some(pod), now);
+    }
+
+    fn judged(
+        &mut self,
+        namespace: &Arc<str>,
+        json: &str,
+        document: Option<&Document>,
+        known: &[PodFinding],
+        now: Timestamp,
+    ) -> Option<Judged> {
+        let plan = plan(&self.policies, &self.founding, namespace);
+        let mut judge = Judge { plan, ids: &self.ids, faults: &mut self.faults, now };
+        let judged = judge.pod(json, document, known);
+        if let Err(error) = &judged {
+            // The API server takes no such pod; a person should hear of it if one comes all the same.
+            tracing::error!(%namespace, error, "a pod cannot be read, and is not audited");
+        }
+        judged.ok()
+    }
+
+    fn schedule(&mut self, namespace: &Arc<str>, name: &str, due: Option<Timestamp>) {
+        if let Some(due) = due {
+            self.due.insert((due, Arc::clone(namespace), name.into()));
+        }
+    }
+
+    /// Puts a pod in the place of what was known of it.
+    fn put(&mut self, namespace: &Arc<str>, name: &str, pod: Option<Pod>, now: Timestamp) {
+        let Some(state) = self.namespaces.get_mut(namespace) else { return };
+        let before = state.pods.remove(name);
+        self.pods = self.pods + usize::from(pod.is_some()) - usize::from(before.is_some());
+        let (remembered, news, complete) = (&self.remembered, &mut self.news, self.complete);
+        let mut began = |policy: &Policy, workload: &WorkloadKey, fault: &Fault| {
+            remembered(policy, workload, fault).unwrap_or(now)
+        };
+        let mut turned =
+            |id: PolicyId, turns: Vec<Turn>| news.turned(id, namespace, turns, complete);
+        let findings = |pod: &Pod| Arc::clone(&pod.findings);
+        let moved = match (&before, &pod) {
+            (Some(before), Some(after)) => before.workload != after.workload,
+            _ => true,
+        };
+        let (old, new) = (before.as_ref().map(findings), pod.as_ref().map(findings));
+        if moved {
+            if let Some(pod) = &pod {
+                let workload = &pod.workload;
+                let change = Exchange { workload, before: None, after: new.as_deref() };
+                state.exchange(&change, &mut began, &mut turned);
+            }
+            if let Some(pod) = &before {
+                let workload = &pod.workload;
+                let change = Exchange { workload, before: old.as_deref(), after: None };
+                state.exchange(&change, &mut began, &mut turned);
+            }
+        } else if let Some(pod) = &pod {
+            let workload = &pod.workload;
+            let change = Exchange { workload, before: old.as_deref(), after: new.as_deref() };
+            state.exchange(&change, &mut began, &mut turned);
+        }
+        if let Some(mut pod) = pod {
+            // One key for all pods of a workload.
+            if let Some(known) = state.overall.key(&pod.workload) {
+                pod.workload = known;
+            }
+            state.pods.insert(name.into(), pod);
+        }
+        self.news.namespace(namespace);
+    }
+
+    /// The pod as rules read it that read whatever they like, where there are any.
+    fn document(&self, namespace: &str, whole: &str) -> Option<Document> {
+        let plan = plan(&self.policies, &self.founding, namespace);
+        if !plan.reads_documents() {
+            return None;
+        }
+        let pod = serde_json::from_str(whole).ok()?;
+        Some(Document::of(
+            Kind::Pod,
+            pod,
+            self.policies.namespace_object(Some(namespace)),
+        ))
+    }
+}
+
+/// What is asked in a namespace. One whose labels are not known yet is taken to be selected; when they are, it is judged
+/// anew if that was wrong.
+fn plan<'p>(policies: &'p PolicySet, founding: &'p PolicySet, namespace: &str) -> &'p Plan {
+    let plan = policies.covering(Some(namespace)).unwrap_or_else(|unknown| unknown.assumed);
+    if !plan.policies().is_empty() {
+        return plan;
+    }
+    founding.covering(Some(namespace)).unwrap_or(plan)
+}

@@ -1,0 +1,267 @@
+//! What the index has to tell: whatever differs since it was last asked, each thing once and in its newest state. Whoever
+//! asks late misses nothing but what was overtaken.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::super::cell::{Counted, SEVERITIES, Turn};
+use super::super::facts::PolicyId;
+use super::super::totals::Totals;
+use super::Index;
+use crate::policy::picture::{
+    Change, NamespacePicture, NamespaceUpdate, PolicyKey, PolicyPicture, PolicyUpdate, Violation,
+    WorkloadKey,
+};
+use crate::policy::score::Score;
+
+/// The most violations of a policy's picture, and of its picture in a namespace.
+const WORST: usize = 10;
+const WORST_OF_NAMESPACE: usize = 20;
+
+/// The scores of namespaces by all policies in force there.
+pub struct NamespaceScores {
+    /// Those that changed; `None` where nothing counts any more.
+    pub changed: Vec<(String, Option<Score>)>,
+    pub cluster: Score,
+}
+
+/// What differs and has not been told.
+#[derive(Default)]
+pub(super) struct News {
+    /// Whose sums are not up to date.
+    cells: BTreeSet<(PolicyId, Arc<str>)>,
+    policies: BTreeSet<PolicyId>,
+    in_namespaces: BTreeSet<(PolicyId, Arc<str>)>,
+    namespaces: BTreeSet<Arc<str>>,
+    scores: bool,
+    gone: BTreeMap<PolicyId, PolicyKey>,
+    turns: BTreeMap<TurnKey, (i32, Violation)>,
+}
+
+/// A policy, a workload, and what is wrong where.
+type TurnKey = (PolicyId, Arc<WorkloadKey>, String, Option<String>, String);
+
+impl News {
+    pub fn policy(&mut self, id: PolicyId) {
+        self.policies.insert(id);
+    }
+
+    pub fn policy_gone(&mut self, id: PolicyId, key: PolicyKey) {
+        self.policies.insert(id);
+        self.gone.insert(id, key);
+    }
+
+    pub fn cell(&mut self, id: PolicyId, namespace: &Arc<str>) {
+        self.cells.insert((id, Arc::clone(namespace)));
+    }
+
+    pub fn namespace(&mut self, namespace: &Arc<str>) {
+        self.namespaces.insert(Arc::clone(namespace));
+    }
+
+    /// Namespaces may have come or gone.
+    pub fn scores(&mut self) {
+        self.scores = true;
+    }
+
+    /// Violations began or went. What goes and comes back before anybody was told has not changed.
+    pub fn turned(&mut self, id: PolicyId, namespace: &Arc<str>, turns: Vec<Turn>, told: bool) {
+        self.cell(id, namespace);
+        for Turn { violation, gone } in turns.into_iter().filter(|_| told) {
+            let fault = &violation.fault;
+            let (container, path) = (fault.container.clone(), fault.path.clone());
+            let workload = Arc::clone(&violation.workload);
+            let known = self.turns.entry((id, workload, fault.id.clone(), container, path));
+            let (net, last) = known.or_insert_with(|| (0, violation.clone()));
+            *net += if gone { -1 } else { 1 };
+            *last = violation;
+        }
+        self.turns.retain(|_, (net, _)| *net != 0);
+    }
+
+    pub fn everything<'n>(
+        &mut self,
+        totals: &BTreeMap<PolicyId, Totals>,
+        namespaces: impl Iterator<Item = &'n Arc<str>>,
+    ) {
+        self.policies.extend(totals.keys());
+        self.namespaces.extend(namespaces.cloned());
+        self.scores = true;
+    }
+}
+
+impl Index {
+    /// The policies whose state differs. Nothing before the first list is whole.
+    pub fn take_policies(&mut self, now: Timestamp) -> Vec<PolicyUpdate> {
+        if !self.settle() {
+            return Vec::new();
+        }
+        let ids = std::mem::take(&mut self.news.policies);
+        let updates: Vec<_> = ids
+            .into_iter()
+            .filter_map(|id| match self.totals.get(&id) {
+                Some(totals) => Some(PolicyUpdate {
+                    policy: totals.policy.key(),
+                    picture: Some(self.picture(id, totals, now)),
+                }),
+                None => {
+                    let policy = self.news.gone.get(&id)?.clone();
+                    Some(PolicyUpdate { policy, picture: None })
+                }
+            })
+            .collect();
+        self.forget_gone();
+        updates
+    }
+
+    /// The policies whose state in a namespace differs.
+    pub fn take_namespaces(&mut self) -> Vec<NamespaceUpdate> {
+        if !self.settle() {
+            return Vec::new();
+        }
+        let cells = std::mem::take(&mut self.news.in_namespaces);
+        let updates = cells
+            .into_iter()
+            .filter_map(|(id, namespace)| {
+                let totals = self.totals.get(&id);
+                let policy = totals.map(|it| it.policy.key());
+                let policy = policy.or_else(|| self.news.gone.get(&id).cloned())?;
+                let picture = totals.and_then(|totals| self.namespace_picture(id, totals, &namespace));
+                Some(NamespaceUpdate { policy, namespace: namespace.to_string(), picture })
+            })
+            .collect();
+        self.forget_gone();
+        updates
+    }
+
+    /// The violations that began or went since the first list was whole.
+    pub fn take_changes(&mut self) -> Vec<Change> {
+        let turns = std::mem::take(&mut self.news.turns);
+        let changes = turns.into_iter().filter_map(|((id, ..), (net, violation))| {
+            let policy = Arc::clone(&self.totals.get(&id)?.policy);
+            Some(Change { policy, violation, gone: net < 0 })
+        });
+        changes.collect()
+    }
+
+    /// The scores of namespaces, if any differs.
+    pub fn take_scores(&mut self) -> Option<NamespaceScores> {
+        if !self.settle() {
+            return None;
+        }
+        let mut names = std::mem::take(&mut self.news.namespaces);
+        if !std::mem::take(&mut self.news.scores) && names.is_empty() {
+            return None;
+        }
+        let known: BTreeSet<&str> = self.policies.namespaces().collect();
+        // A namespace without a pod has a score too, for as long as it is there.
+        names.extend(known.iter().filter(|name| !self.told.contains(**name)).map(|it| (*it).into()));
+        names.extend(self.told.iter().filter(|name| !known.contains(&***name)).cloned());
+        let mut changed = Vec::new();
+        for name in names {
+            let state = self.namespaces.get(&name);
+            let score = match state {
+                Some(state) => Some(state.counted.score()),
+                None => known.contains(&*name).then(|| Score { points: 100, lost_points: BTreeMap::new() }),
+            };
+            if score.is_some() {
+                self.told.insert(Arc::clone(&name));
+            } else {
+                self.told.remove(&name);
+            }
+            changed.push((name.to_string(), score));
+        }
+        Some(NamespaceScores { changed, cluster: self.cluster.score() })
+    }
+
+    /// Brings the sums up to date; says whether everything has been seen.
+    fn settle(&mut self) -> bool {
+        if !self.complete {
+            return false;
+        }
+        for name in &self.news.namespaces {
+            let Some(state) = self.namespaces.get_mut(name) else { continue };
+            self.cluster.unmerge(&state.counted);
+            state.counted = state.overall.loss();
+            self.cluster.merge(&state.counted);
+        }
+        for (id, namespace) in std::mem::take(&mut self.news.cells) {
+            self.news.in_namespaces.insert((id, Arc::clone(&namespace)));
+            let state = self.namespaces.get_mut(&namespace);
+            let cell = state.and_then(|state| state.cells.get_mut(&id));
+            let Some(totals) = self.totals.get_mut(&id) else { continue };
+            self.news.policies.insert(id);
+            let Some(cell) = cell else { continue };
+            let now = cell.count();
+            totals.change(&namespace, &cell.counted, &now);
+            cell.counted = now;
+        }
+        for id in &self.news.policies {
+            let Some(totals) = self.totals.get_mut(id) else { continue };
+            if totals.policy.scope.namespace().is_none() {
+                let changed = totals.choose();
+                self.news.in_namespaces.extend(changed.into_iter().map(|name| (*id, name)));
+            }
+        }
+        for name in &self.news.namespaces {
+            if self.namespaces.get(name).is_some_and(|state| state.pods.is_empty()) {
+                self.namespaces.remove(name);
+            }
+        }
+        true
+    }
+
+    fn picture(&self, id: PolicyId, totals: &Totals, now: Timestamp) -> PolicyPicture {
+        let mut worst = Vec::new();
+        for (severity, namespace) in totals.heads() {
+            let cell = self.namespaces.get(namespace).and_then(|state| state.cells.get(&id));
+            let open = cell.into_iter().flat_map(|cell| cell.open_at(*severity));
+            worst.extend(open.take(WORST - worst.len()));
+            if worst.len() == WORST {
+                break;
+            }
+        }
+        let cells = self.namespaces.values().filter_map(|state| state.cells.get(&id));
+        let used = if totals.policy.has_exemptions() {
+            cells.flat_map(super::super::cell::Cell::used).collect()
+        } else {
+            BTreeSet::new()
+        };
+        PolicyPicture {
+            policy: Arc::clone(&totals.policy),
+            score: totals.loss.score(),
+            workloads: totals.workloads,
+            open: totals.open,
+            worst,
+            exemptions: totals.policy.exemptions(&used, now),
+        }
+    }
+
+    fn namespace_picture(
+        &self,
+        id: PolicyId,
+        totals: &Totals,
+        namespace: &Arc<str>,
+    ) -> Option<NamespacePicture> {
+        let cell = self.namespaces.get(namespace)?.cells.get(&id)?;
+        let Counted { workloads, .. } = cell.counted;
+        let tells = totals.policy.scope.namespace().is_some() || totals.told.contains(namespace);
+        let open = SEVERITIES.into_iter().flat_map(|severity| cell.open_at(severity));
+        (workloads > 0).then(|| NamespacePicture {
+            policy: Arc::clone(&totals.policy),
+            namespace: namespace.to_string(),
+            summary: cell.summary(),
+            worst: open.take(if tells { WORST_OF_NAMESPACE } else { 0 }).collect(),
+        })
+    }
+
+    /// Forgets the keys of policies that are gone, once everybody was told.
+    fn forget_gone(&mut self) {
+        let News { gone, policies, in_namespaces, .. } = &mut self.news;
+        gone.retain(|id, _| {
+            policies.contains(id) || in_namespaces.iter().any(|(policy, _)| policy == id)
+        });
+    }
+}

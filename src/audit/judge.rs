@@ -1,0 +1,130 @@
+//! What the policies find in a pod, in the index's own words.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::facts::{Interner, PodFinding, PolicyId};
+use crate::policy::compile::Policy;
+use crate::policy::document::Document;
+use crate::policy::engine::{Finding, Judgement, judge, judge_running};
+use crate::policy::object::Object;
+use crate::policy::owner;
+use crate::policy::picture::Fault;
+use crate::policy::pod_status::PodStatus;
+use crate::policy::policy_set::Plan;
+use crate::policy::registry;
+use crate::policy::rule::Breach;
+use crate::policy::text::cut;
+use crate::policy::workload::{Kind, Subject};
+
+/// The longest message that is kept: what a status takes.
+const MAX_MESSAGE: usize = 256;
+
+/// Who asks, and what they are called here.
+pub(super) struct Judge<'a> {
+    pub plan: &'a Plan,
+    pub ids: &'a HashMap<usize, PolicyId>,
+    pub faults: &'a mut Interner<Fault>,
+    pub now: Timestamp,
+}
+
+/// A pod that counts, judged.
+pub(super) struct Judged {
+    /// The workload's kind and name.
+    pub workload: (String, String),
+    /// In the order of the policies' ids.
+    pub findings: Vec<PodFinding>,
+    /// When it may come to be Pending for too long, if nothing else happens.
+    pub due: Option<Timestamp>,
+}
+
+/// The key of a policy among the ids: which value it is.
+pub(super) fn address(policy: &Policy) -> usize {
+    std::ptr::from_ref(policy).addr()
+}
+
+impl Judge<'_> {
+    /// Judges a pod by what is left of it and, where rules read documents, by its `document`; where that is not at hand,
+    /// what they found before (`known`) stays found.
+    ///
+    /// # Errors
+    /// It is no pod.
+    pub fn pod(
+        &mut self,
+        json: &str,
+        document: Option<&Document>,
+        known: &[PodFinding],
+    ) -> Result<Judged, String> {
+        let object: Object = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let status: PodStatus = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let mut subject = Subject::of(Kind::Pod, &object).map_err(|error| error.to_string())?;
+        subject.document = document;
+        let running = status.running(self.now);
+        let mut findings = Vec::new();
+        self.collect(judge(self.plan, &subject, self.now), &mut findings);
+        self.collect(judge_running(self.plan, &subject, &running, self.now), &mut findings);
+        if self.plan.reads_documents() && document.is_none() {
+            findings.retain(|it| !reads_document(it));
+            let in_force = |it: &&PodFinding| self.ids.values().any(|id| *id == it.policy);
+            findings.extend(known.iter().filter(|it| reads_document(it)).filter(in_force).cloned());
+        }
+        findings.sort_by_key(|it| it.policy);
+        let waits = running.phase == "Pending" && !running.gated;
+        let due = waits.then(|| self.next_limit(running.age_seconds)).flatten();
+        let due = due.and_then(|left| self.now.checked_add(left).ok());
+        let owner = owner::workload(&subject);
+        let workload = (owner.kind.into_owned(), owner.name.into_owned());
+        Ok(Judged { workload, findings, due })
+    }
+
+    /// How long until the next limit on Pending is passed.
+    fn next_limit(&self, age_seconds: u64) -> Option<std::time::Duration> {
+        let limits = self.plan.policies().iter().filter_map(|policy| policy.pending_limit);
+        let left = limits.filter_map(|limit| (u64::from(limit) + 1).checked_sub(age_seconds));
+        left.filter(|left| *left > 0).min().map(std::time::Duration::from_secs)
+    }
+
+    fn collect(&mut self, judgement: Judgement<'_>, findings: &mut Vec<PodFinding>) {
+        // Policies that ask the same share a breach, and they come one after the other.
+        let mut last: Option<(*const Breach, Arc<Fault>)> = None;
+        let exempt = judgement.exempt.into_iter().map(|it| (it.finding, Some(it.exemption)));
+        let all = judgement.violations.into_iter().map(|it| (it, None)).chain(exempt);
+        for (finding, exemption) in all {
+            let Some(policy) = self.ids.get(&address(finding.policy)) else { continue };
+            let breach = Arc::as_ptr(&finding.breach);
+            let fault = match &last {
+                Some((known, fault)) if *known == breach => Arc::clone(fault),
+                _ => {
+                    let fault = fault(&finding);
+                    self.faults.get(&fault, || Arc::new(fault.clone()))
+                }
+            };
+            last = Some((breach, Arc::clone(&fault)));
+            findings.push(PodFinding {
+                policy: *policy,
+                severity: finding.severity,
+                degree: finding.breach.degree,
+                exemption: exemption.map(|place| u16::try_from(place).unwrap_or(u16::MAX)),
+                fault,
+            });
+        }
+    }
+}
+
+fn reads_document(finding: &PodFinding) -> bool {
+    registry::find(finding.fault.rule).is_some_and(|rule| rule.reads_document)
+}
+
+fn fault(finding: &Finding<'_>) -> Fault {
+    let breach = &finding.breach;
+    Fault {
+        rule: finding.rule.id,
+        id: finding.id().into_owned(),
+        container: breach.container.clone(),
+        path: breach.path.clone(),
+        message: cut(breach.sentence(), MAX_MESSAGE),
+        undecided: breach.undecided,
+    }
+}

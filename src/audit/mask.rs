@@ -1,0 +1,250 @@
+//! Cuts JSON down, in one pass over its text, to the fields that rules read. What is left is judged in place of the whole
+//! by the same engine; a test holds every fixture to the same findings.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+use serde_json::value::RawValue;
+
+use crate::policy::object::Annotations;
+
+/// What is left of a value. A list is left whole, and each of its elements is cut down.
+#[derive(Clone, Copy)]
+pub(super) enum Mask {
+    Whole,
+    /// Whether it is there, and not null.
+    Present,
+    Fields(fn(&str) -> Option<Mask>),
+}
+
+/// The fields by name, or nothing of the value.
+macro_rules! fields {
+    ($($name:literal => $mask:expr),* $(,)?) => {
+        Mask::Fields(|name| match name { $($name => Some($mask),)* _ => None })
+    };
+}
+
+/// `metadata`, but for what is a pod's alone.
+pub(super) const METADATA: Mask = fields! {
+    "labels" => Mask::Whole,
+    "annotations" => Mask::Fields(|key| Annotations::decides(key).then_some(Mask::Whole)),
+    "ownerReferences" => fields! { "kind" => Mask::Whole, "name" => Mask::Whole, "controller" => Mask::Whole },
+};
+
+pub(super) const SPEC: Mask = fields! {
+    "initContainers" => CONTAINER,
+    "containers" => CONTAINER,
+    "ephemeralContainers" => CONTAINER,
+    "volumes" => VOLUME,
+    "restartPolicy" => Mask::Whole,
+    "resources" => RESOURCES,
+    "securityContext" => SECURITY_CONTEXT,
+    "hostNetwork" => Mask::Whole,
+    "hostPID" => Mask::Whole,
+    "hostIPC" => Mask::Whole,
+    "hostUsers" => Mask::Whole,
+    "os" => NAME,
+    "nodeSelector" => Mask::Whole,
+    "schedulingGates" => Mask::Present,
+};
+
+pub(super) const STATUS: Mask = fields! {
+    "phase" => Mask::Whole,
+    "initContainerStatuses" => CONTAINER_STATUS,
+    "containerStatuses" => CONTAINER_STATUS,
+};
+
+const CONTAINER_STATUS: Mask = fields! { "name" => Mask::Whole, "restartCount" => Mask::Whole };
+const NAME: Mask = fields! { "name" => Mask::Whole };
+const TYPE: Mask = fields! { "type" => Mask::Whole };
+
+const CONTAINER: Mask = fields! {
+    "name" => Mask::Whole,
+    "image" => Mask::Whole,
+    "restartPolicy" => Mask::Whole,
+    "livenessProbe" => HANDLER,
+    "readinessProbe" => HANDLER,
+    "startupProbe" => HANDLER,
+    "lifecycle" => fields! { "postStart" => HANDLER, "preStop" => HANDLER },
+    "ports" => fields! { "containerPort" => Mask::Whole, "hostPort" => Mask::Whole, "protocol" => Mask::Whole },
+    "resources" => RESOURCES,
+    "securityContext" => SECURITY_CONTEXT,
+};
+
+const HANDLER: Mask = fields! { "httpGet" => HOST, "tcpSocket" => HOST };
+const HOST: Mask = fields! { "host" => Mask::Whole };
+const RESOURCES: Mask = fields! { "requests" => QUANTITIES, "limits" => QUANTITIES };
+const QUANTITIES: Mask = fields! {
+    "cpu" => Mask::Whole, "memory" => Mask::Whole, "ephemeral-storage" => Mask::Whole,
+};
+
+const SECURITY_CONTEXT: Mask = fields! {
+    "privileged" => Mask::Whole,
+    "allowPrivilegeEscalation" => Mask::Whole,
+    "capabilities" => Mask::Whole,
+    "procMount" => Mask::Whole,
+    "runAsNonRoot" => Mask::Whole,
+    "runAsUser" => Mask::Whole,
+    "seccompProfile" => TYPE,
+    "appArmorProfile" => TYPE,
+    "seLinuxOptions" => Mask::Whole,
+    "windowsOptions" => fields! { "hostProcess" => Mask::Whole },
+    "sysctls" => NAME,
+};
+
+/// A source of any kind counts, also of one that podgate does not know.
+const VOLUME: Mask = Mask::Fields(|field| {
+    Some(match field {
+        "name" => Mask::Whole,
+        "image" => fields! { "reference" => Mask::Whole },
+        "hostPath" => fields! { "path" => Mask::Whole },
+        _ => Mask::Present,
+    })
+});
+
+/// What the API server calls the volume that it gives to every pod, with a random end: no rule asks for that name, and
+/// with it no two pods would be alike.
+const TOKEN_VOLUME: &str = "kube-api-access-";
+
+/// Appends what a mask leaves of a value, as JSON.
+pub(super) struct Cut<'o> {
+    pub mask: Mask,
+    pub out: &'o mut String,
+}
+
+impl<'de> DeserializeSeed<'de> for Cut<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        match self.mask {
+            Mask::Whole => {
+                let raw = <&RawValue>::deserialize(deserializer)?.get();
+                self.out.push_str(if is_token_volume(raw) { "null" } else { raw });
+                Ok(())
+            }
+            Mask::Present => {
+                let present = present(deserializer)?;
+                self.out.push_str(present);
+                Ok(())
+            }
+            Mask::Fields(_) => deserializer.deserialize_any(self),
+        }
+    }
+}
+
+fn is_token_volume(raw: &str) -> bool {
+    raw.strip_prefix('"').is_some_and(|name| name.starts_with(TOKEN_VOLUME))
+}
+
+/// A value's like that is present, or not: lists tell whether they are empty.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+    let raw = <Option<&RawValue>>::deserialize(deserializer)?.map_or("null", RawValue::get);
+    Ok(match raw.trim_start().as_bytes().first() {
+        Some(b'n') | None => "null",
+        Some(b'[') if raw.bytes().all(|byte| b"[] \t\r\n".contains(&byte)) => "[]",
+        Some(b'[') => "[{}]",
+        _ => "{}",
+    })
+}
+
+impl<'de> Visitor<'de> for Cut<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("an object, or a list of them")
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.out.push_str("null");
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        self.out.push('[');
+        let start = self.out.len();
+        loop {
+            let before = self.out.len();
+            if before > start {
+                self.out.push(',');
+            }
+            if list.next_element_seed(Cut { mask: self.mask, out: self.out })?.is_none() {
+                self.out.truncate(before);
+                break;
+            }
+        }
+        self.out.push(']');
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
+        let Mask::Fields(of) = self.mask else { return Err(de::Error::custom("no such fields")) };
+        self.out.push('{');
+        fields(map, self.out, of)?;
+        self.out.push('}');
+        Ok(())
+    }
+}
+
+/// Appends the fields of a map that a mask leaves, without braces.
+fn fields<'de, A: MapAccess<'de>>(
+    mut map: A,
+    out: &mut String,
+    of: fn(&str) -> Option<Mask>,
+) -> Result<(), A::Error> {
+    let mut first = true;
+    while let Some(Key(key)) = map.next_key()? {
+        let Some(mask) = of(&key) else {
+            map.next_value::<IgnoredAny>()?;
+            continue;
+        };
+        if !std::mem::take(&mut first) {
+            out.push(',');
+        }
+        out.push_str(&serde_json::to_string(&*key).map_err(A::Error::custom)?);
+        out.push(':');
+        map.next_value_seed(Cut { mask, out })?;
+    }
+    Ok(())
+}
+
+/// A map's key, borrowed where it can be.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(mask: Mask, json: &str) -> String {
+        let mut out = String::new();
+        let mut deserializer = serde_json::Deserializer::from_str(json);
+        Cut { mask, out: &mut out }.deserialize(&mut deserializer).unwrap();
+        out
+    }
+
+    #[test]
+    fn only_what_rules_read_is_left() {
+        let spec = r#"{"nodeName": "n1", "schedulingGates": [{"name": "g"}], "containers": [
+            {"name": "web", "image": "nginx", "env": [{"name": "PASSWORD", "value": "s3cr3t"}], "livenessProbe": {"exec": {"command": ["x"]}}},
+            {"name": "log\u0041", "resources": {"limits": {"cpu": 1, "gpu": "1"}, "requests": null}}],
+            "volumes": [{"name": "kube-api-access-x7z", "projected": {"sources": []}}, {"name": "v", "yetToCome": {"a": 1}, "nfs": null}],
+            "tolerations": []}"#;
+        assert_eq!(
+            cut(SPEC, spec),
+            r#"{"schedulingGates":[{}],"containers":[{"name":"web","image":"nginx","livenessProbe":{}},{"name":"log\u0041","resources":{"limits":{"cpu":1},"requests":null}}],"volumes":[{"name":null,"projected":{}},{"name":"v","yetToCome":{},"nfs":null}]}"#
+        );
+    }
+
+    #[test]
+    fn annotations_that_decide_nothing_are_not_kept_and_labels_are() {
+        let metadata = r#"{"name": "p", "labels": {"app": "web"}, "annotations": {"note": "long", "kubernetes.io/config.mirror": "x"},
+            "managedFields": [{}], "ownerReferences": [{"kind": "ReplicaSet", "name": "r", "uid": "u", "controller": true}]}"#;
+        assert_eq!(
+            cut(METADATA, metadata),
+            r#"{"labels":{"app": "web"},"annotations":{"kubernetes.io/config.mirror":"x"},"ownerReferences":[{"kind":"ReplicaSet","name":"r","controller":true}]}"#
+        );
+    }
+}

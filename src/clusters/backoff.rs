@@ -1,0 +1,34 @@
+//! How long to wait before the API server is asked again.
+
+use std::time::Duration;
+
+use kube::runtime::utils::Backoff;
+
+/// The first and the longest wait.
+const MIN: Duration = Duration::from_millis(100);
+const MAX: Duration = Duration::from_secs(5);
+
+/// Waits twice as long each time, up to five seconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Doubling(Duration);
+
+impl Default for Doubling {
+    fn default() -> Self {
+        Self(MIN)
+    }
+}
+
+impl Iterator for Doubling {
+    type Item = Duration;
+    fn next(&mut self) -> Option<Duration> {
+        let wait = self.0;
+        self.0 = (wait * 2).min(MAX);
+        Some(wait)
+    }
+}
+
+impl Backoff for Doubling {
+    fn reset(&mut self) {
+        self.0 = MIN;
+    }
+}

@@ -1,0 +1,249 @@
+//! What a policy's status should say. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::api::{BundleStatus, DevOpsPolicyStatus, ExemptionStatus, TopViolation};
+use crate::policy::bundles;
+use crate::policy::picture::{PolicyPicture, Violation};
+use crate::policy::text::cut;
+
+/// The longest message that a condition takes (`metav1.Condition`).
+const MAX_MESSAGE: usize = 32 * 1024;
+/// The longest texts that a violation takes.
+const MAX_WORKLOAD: usize = 512;
+const MAX_PATH: usize = 256;
+
+/// Why the newest version of a policy cannot be put in force.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PolicyFault {
+    pub uid: String,
+    pub generation: i64,
+    pub message: String,
+}
+
+/// What is known of a policy: what it found and, if its newest version is no good, why. Then the last good one finds.
+#[derive(Clone, Default)]
+pub(super) struct Desired {
+    pub picture: Option<PolicyPicture>,
+    pub fault: Option<PolicyFault>,
+}
+
+impl Desired {
+    /// The status, given the one that is there: a time that says the same thing stays what it was.
+    pub fn status(&self, current: &DevOpsPolicyStatus, now: Timestamp) -> DevOpsPolicyStatus {
+        let mut status = self.picture.as_ref().map(found).unwrap_or_default();
+        status.observed_generation = self.generation();
+        status.conditions = self.conditions(&current.conditions, now);
+        status.remediation.clone_from(&current.remediation);
+        status.last_evaluated.clone_from(&current.last_evaluated);
+        if status != *current {
+            status.last_evaluated = Some(Time(now));
+        }
+        status
+    }
+
+    /// The version that was evaluated, or that cannot be.
+    fn generation(&self) -> Option<i64> {
+        let fault = self.fault.as_ref().map(|fault| fault.generation);
+        fault.or_else(|| Some(self.picture.as_ref()?.policy.origin.as_ref()?.generation))
+    }
+
+    /// As kstatus reads them.
+    fn conditions(&self, current: &[Condition], now: Timestamp) -> Vec<Condition> {
+        let stalled = self.fault.as_ref();
+        let (reason, message) = match stalled {
+            Some(fault) => ("InvalidSpec", cut(fault.message.clone(), MAX_MESSAGE)),
+            None => ("Evaluated", "compiled, in force and evaluated".to_owned()),
+        };
+        let none = || ("Evaluated", String::new());
+        let condition = |type_: &str, is: bool, (reason, message): (&str, String)| {
+            let status = if is { "True" } else { "False" }.to_owned();
+            let known = current.iter().find(|it| it.type_ == type_ && it.status == status);
+            Condition {
+                type_: type_.to_owned(),
+                reason: reason.to_owned(),
+                message,
+                observed_generation: self.generation(),
+                last_transition_time: known
+                    .map_or(Time(now), |known| known.last_transition_time.clone()),
+                status,
+            }
+        };
+        let told = || (reason, message.clone());
+        vec![
+            condition("Ready", stalled.is_none(), told()),
+            condition("Reconciling", false, none()),
+            condition("Stalled", stalled.is_some(), if stalled.is_some() { told() } else { none() }),
+        ]
+    }
+}
+
+/// What the audit found, as a status.
+fn found(picture: &PolicyPicture) -> DevOpsPolicyStatus {
+    let score = &picture.score;
+    let exemptions = picture.policy.has_exemptions().then(|| ExemptionStatus {
+        used: integer(picture.exemptions.used.into()),
+        unused: integer(picture.exemptions.unused.into()),
+        expired: integer(picture.exemptions.expired.into()),
+    });
+    DevOpsPolicyStatus {
+        health_score: Some(score.points.into()),
+        violations: i64::try_from(picture.violations()).ok(),
+        healthy: Some(score.points >= 80),
+        message: Some(sentence(picture)),
+        classification: Some(score.classification()),
+        top_violations: picture
+            .worst
+            .iter()
+            .map(|it| top(it, picture.policy.scope.namespace().is_none()))
+            .collect(),
+        lost_points: score
+            .lost_points
+            .iter()
+            .map(|(rule, points)| ((*rule).to_owned(), i32::from(*points)))
+            .collect(),
+        bundle: picture.policy.bundle.map(|bundle| BundleStatus {
+            name: bundle.as_str().to_owned(),
+            version: bundles::VERSION.to_owned(),
+        }),
+        exemptions,
+        ..DevOpsPolicyStatus::default()
+    }
+}
+
+fn integer(number: u64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+/// The state in one sentence: `Stable: score 72, 3 open violations (2 high, 1 low) in 12 workloads`.
+pub(super) fn sentence(picture: &PolicyPicture) -> String {
+    let class = picture.score.classification();
+    let points = picture.score.points;
+    let plural = |count: u64, one: &str| match count {
+        1 => format!("1 {one}"),
+        count => format!("{count} {one}s"),
+    };
+    let workloads = plural(picture.workloads, "workload");
+    if picture.violations() == 0 {
+        return format!("{class:?}: score {points}, no open violation in {workloads}");
+    }
+    let by_severity: Vec<_> = ["critical", "high", "medium", "low"]
+        .into_iter()
+        .zip(picture.open)
+        .filter(|(_, open)| *open > 0)
+        .map(|(severity, open)| format!("{open} {severity}"))
+        .collect();
+    let violations = plural(picture.violations(), "open violation");
+    let by_severity = by_severity.join(", ");
+    format!("{class:?}: score {points}, {violations} ({by_severity}) in {workloads}")
+}
+
+fn top(violation: &Violation, with_namespace: bool) -> TopViolation {
+    let Violation { workload, fault, severity, .. } = violation;
+    let name = if with_namespace {
+        format!("{}/{}/{}", workload.kind, workload.namespace, workload.name)
+    } else {
+        format!("{}/{}", workload.kind, workload.name)
+    };
+    TopViolation {
+        workload: cut(name, MAX_WORKLOAD),
+        rule: fault.id.clone(),
+        severity: *severity,
+        container: fault.container.clone(),
+        field_path: Some(cut(fault.path.clone(), MAX_PATH)).filter(|path| !path.is_empty()),
+        message: fault.message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::api::{DevOpsPolicySpec, Severity};
+    use crate::policy::compile::{Origin, Policy, Scope};
+    use crate::policy::picture::{Exemptions, Fault, WorkloadKey};
+    use crate::policy::score::Score;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn picture() -> PolicyPicture {
+        let scope = Scope::Namespace("shop".to_owned());
+        let spec = DevOpsPolicySpec { forbid_latest_tag: Some(true), ..DevOpsPolicySpec::default() };
+        let mut policy = Policy::compile(scope, "baseline".to_owned(), &spec).unwrap();
+        policy.origin = Some(Origin { uid: "u".to_owned(), generation: 4 });
+        let fault = Fault {
+            rule: "forbidLatestTag",
+            id: "forbidLatestTag".to_owned(),
+            container: Some("web".to_owned()),
+            path: "spec.containers[0].image".to_owned(),
+            message: "spec.containers[0].image is \"nginx\"".to_owned(),
+            undecided: false,
+        };
+        let [namespace, kind, name] = ["shop", "Deployment", "cart"].map(str::to_owned);
+        let violation = Violation {
+            workload: Arc::new(WorkloadKey { namespace, kind, name }),
+            severity: Severity::High,
+            fault: Arc::new(fault),
+            began: NOW,
+            pods: 2,
+        };
+        PolicyPicture {
+            policy: Arc::new(policy),
+            score: Score { points: 0, lost_points: [("forbidLatestTag", 100)].into() },
+            workloads: 1,
+            open: [0, 1, 0, 0],
+            worst: vec![violation],
+            exemptions: Exemptions::default(),
+        }
+    }
+
+    fn condition<'s>(status: &'s DevOpsPolicyStatus, type_: &str) -> &'s Condition {
+        status.conditions.iter().find(|it| it.type_ == type_).unwrap()
+    }
+
+    #[test]
+    fn violations_do_not_make_a_policy_unready() {
+        let desired = Desired { picture: Some(picture()), fault: None };
+        let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
+        let told = |type_| condition(&status, type_).status.as_str();
+        assert_eq!(["Ready", "Reconciling", "Stalled"].map(told), ["True", "False", "False"]);
+        assert_eq!((status.health_score, status.violations), (Some(0), Some(1)));
+        assert_eq!(status.observed_generation, Some(4));
+        assert_eq!(
+            status.message.as_deref(),
+            Some("Critical: score 0, 1 open violation (1 high) in 1 workload")
+        );
+        assert_eq!(status.top_violations[0].workload, "Deployment/cart");
+    }
+
+    #[test]
+    fn a_status_that_says_it_all_stays_as_it_is_however_late_it_is() {
+        let desired = Desired { picture: Some(picture()), fault: None };
+        let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
+        let later = NOW + std::time::Duration::from_hours(1);
+        assert_eq!(desired.status(&status, later), status);
+        let mut worse = picture();
+        worse.open = [0, 2, 0, 0];
+        let next = Desired { picture: Some(worse), fault: None }.status(&status, later);
+        assert_eq!(next.last_evaluated, Some(Time(later)));
+        assert_eq!(condition(&next, "Ready").last_transition_time, Time(NOW), "it did not change");
+    }
+
+    #[test]
+    fn a_version_that_cannot_be_in_force_stalls_while_the_last_good_one_is_evaluated() {
+        let fault =
+            PolicyFault { uid: "u".to_owned(), generation: 5, message: "spec.x: bad".to_owned() };
+        let desired = Desired { picture: Some(picture()), fault: Some(fault) };
+        let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
+        for (type_, is) in [("Ready", "False"), ("Stalled", "True")] {
+            let told = condition(&status, type_);
+            assert_eq!((told.status.as_str(), told.message.as_str()), (is, "spec.x: bad"));
+            assert_eq!((told.reason.as_str(), told.observed_generation), ("InvalidSpec", Some(5)));
+        }
+        assert_eq!(status.violations, Some(1));
+        let healed = Desired { picture: Some(picture()), fault: None }.status(&status, NOW);
+        assert_eq!(condition(&healed, "Ready").status, "True");
+    }
+}

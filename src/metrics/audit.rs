@@ -1,0 +1,177 @@
+//! What the audit counts, on the replica that leads. Series of what is gone go.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+use super::register;
+
+/// Worst first, as what is open is counted.
+const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
+
+#[derive(Clone)]
+pub struct AuditMetrics {
+    cluster: IntGaugeVec,
+    namespaces: IntGaugeVec,
+    pod_events: IntCounter,
+    reconciles: IntCounter,
+    reconcile_errors: IntCounter,
+    violations: IntCounterVec,
+    open: IntGaugeVec,
+    scores: IntGaugeVec,
+    pods: IntGauge,
+    watch_errors: IntCounter,
+    list_seconds: prometheus::Gauge,
+    /// The policies that have series: namespace and name.
+    told: Arc<Mutex<BTreeSet<(String, String)>>>,
+}
+
+impl AuditMetrics {
+    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let counter = |name: &str, help: &str| register(registry, IntCounter::new(name, help)?);
+        let gauges = |name: &str, help: &str, labels: &[&str]| {
+            register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+        };
+        Ok(Self {
+            // A vector without labels, so that a replica that does not lead has no series.
+            cluster: gauges(
+                "cluster_health_score",
+                "The mean score of the namespaces that have workloads, 0 to 100.",
+                &[],
+            )?,
+            namespaces: gauges(
+                "namespace_health_score",
+                "A namespace's score by all policies in force there, 0 to 100.",
+                &["namespace"],
+            )?,
+            pod_events: counter("pod_events_total", "Changes of pods that the audit has seen.")?,
+            reconciles: counter(
+                "devopspolicy_reconcile_total",
+                "Times the status of a policy was brought up to date.",
+            )?,
+            reconcile_errors: counter(
+                "devopspolicy_reconcile_errors_total",
+                "Times the status of a policy could not be written; each is retried.",
+            )?,
+            violations: register(
+                registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "devopspolicy_violations_total",
+                        "Violations that began while podgate watched.",
+                    ),
+                    &["namespace", "policy"],
+                )?,
+            )?,
+            open: gauges(
+                "devopspolicy_open_violations",
+                "Violations that are open now. The namespace is the policy's, empty for a cluster policy.",
+                &["namespace", "policy", "severity"],
+            )?,
+            scores: gauges(
+                "devopspolicy_health_score",
+                "A policy's score, 0 to 100. The namespace is the policy's, empty for a cluster policy.",
+                &["namespace", "policy"],
+            )?,
+            pods: register(
+                registry,
+                IntGauge::new("podgate_audit_pods", "Pods that the audit counts now.")?,
+            )?,
+            watch_errors: counter(
+                "podgate_pod_watch_errors_total",
+                "Times the watch of pods failed; each is retried.",
+            )?,
+            list_seconds: register(
+                registry,
+                prometheus::Gauge::new(
+                    "podgate_audit_first_list_seconds",
+                    "Time from the start of the audit to the first full picture.",
+                )?,
+            )?,
+            told: Arc::default(),
+        })
+    }
+
+    pub fn pod_event(&self) {
+        self.pod_events.inc();
+    }
+
+    pub fn reconciled(&self) {
+        self.reconciles.inc();
+    }
+
+    pub fn reconcile_failed(&self) {
+        self.reconcile_errors.inc();
+    }
+
+    pub fn watch_failed(&self) {
+        self.watch_errors.inc();
+    }
+
+    pub fn first_list(&self, seconds: f64) {
+        self.list_seconds.set(seconds);
+    }
+
+    pub fn pods(&self, pods: usize) {
+        self.pods.set(i64::try_from(pods).unwrap_or(i64::MAX));
+    }
+
+    pub fn cluster(&self, score: u8) {
+        self.cluster.with_label_values::<&str>(&[]).set(score.into());
+    }
+
+    /// A namespace's score; `None` where it is gone.
+    pub fn namespace(&self, namespace: &str, score: Option<u8>) {
+        match score {
+            Some(score) => self.namespaces.with_label_values(&[namespace]).set(score.into()),
+            None => drop(self.namespaces.remove_label_values(&[namespace])),
+        }
+    }
+
+    /// A violation of a policy began; the namespace of a cluster policy is empty.
+    pub fn began(&self, namespace: &str, policy: &str) {
+        self.violations.with_label_values(&[namespace, policy]).inc();
+    }
+
+    /// A policy's score, and what is open by severity, worst first.
+    pub fn policy(&self, namespace: &str, policy: &str, score: u8, open: [u64; 4]) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert((namespace.to_owned(), policy.to_owned()));
+        self.scores.with_label_values(&[namespace, policy]).set(score.into());
+        // So that the first violation shows as an increase.
+        self.violations.with_label_values(&[namespace, policy]).inc_by(0);
+        for (severity, open) in SEVERITIES.into_iter().zip(open) {
+            let gauge = self.open.with_label_values(&[namespace, policy, severity]);
+            gauge.set(i64::try_from(open).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// A policy is gone.
+    pub fn policy_gone(&self, namespace: &str, policy: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.remove(&(namespace.to_owned(), policy.to_owned())) {
+            self.remove(namespace, policy);
+        }
+    }
+
+    /// Takes away every series that only the leader has.
+    pub fn stopped(&self) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for (namespace, policy) in std::mem::take(&mut *told) {
+            self.remove(&namespace, &policy);
+        }
+        self.cluster.reset();
+        self.namespaces.reset();
+        self.pods.set(0);
+    }
+
+    fn remove(&self, namespace: &str, policy: &str) {
+        // What has no series needs none removed.
+        drop(self.scores.remove_label_values(&[namespace, policy]));
+        drop(self.violations.remove_label_values(&[namespace, policy]));
+        for severity in SEVERITIES {
+            drop(self.open.remove_label_values(&[namespace, policy, severity]));
+        }
+    }
+}
