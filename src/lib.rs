@@ -3,7 +3,7 @@
 //! Imports point one way, and `tests/architecture.rs` holds them to it:
 //!
 //! ```text
-//! cli → runtime → {admission, controller, certs, scan} → manifests → policy → api
+//! cli → runtime → {admission, controller, certs, leader, scan} → manifests → policy → api
 //! ```
 //!
 //! The parts in braces do not know each other; [`runtime`] hands them channels.
@@ -24,6 +24,7 @@ pub mod certs;
 pub mod cli;
 pub mod clusters;
 pub mod controller;
+pub mod leader;
 pub mod manifests;
 pub mod metrics;
 pub mod policy;

@@ -33,6 +33,7 @@ pub struct Metrics {
     pub admission: AdmissionMetrics,
     pub policies: PolicyMetrics,
     pub audit: AuditMetrics,
+    pub leader: LeaderMetrics,
 }
 
 /// Of the admission path.
@@ -52,6 +53,13 @@ pub struct PolicyMetrics {
     invalid: IntGauge,
     load_succeeded: IntGauge,
     watch_errors: IntCounter,
+}
+
+/// Of leading.
+#[derive(Clone)]
+pub struct LeaderMetrics {
+    leads: IntGauge,
+    transitions: IntCounter,
 }
 
 impl Metrics {
@@ -136,6 +144,19 @@ impl Metrics {
             )?,
         };
         let audit = AuditMetrics::new(&registry)?;
+        let leader = LeaderMetrics {
+            leads: register(
+                &registry,
+                IntGauge::new("podgate_leader", "1 if this podgate leads, 0 if not.")?,
+            )?,
+            transitions: register(
+                &registry,
+                IntCounter::new(
+                    "podgate_leader_transitions_total",
+                    "Times this podgate began to lead or ceased to.",
+                )?,
+            )?,
+        };
         let build = register(
             &registry,
             IntGaugeVec::new(
@@ -146,7 +167,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, admission, policies, audit })
+        Ok(Self { registry, admission, policies, audit, leader })
     }
 
     /// The text exposition format, for `/metrics`.
@@ -220,6 +241,14 @@ impl PolicyMetrics {
 
     pub fn watch_failed(&self) {
         self.watch_errors.inc();
+    }
+}
+
+impl LeaderMetrics {
+    /// This podgate begins to lead, or ceases to.
+    pub fn leads(&self, leads: bool) {
+        self.leads.set(i64::from(leads));
+        self.transitions.inc();
     }
 }
 

@@ -16,9 +16,11 @@ mod list;
 mod manifests;
 mod output;
 mod policy;
+mod reconcile;
 mod scan;
 mod serve;
 mod version;
+mod watch;
 mod webhook;
 
 use std::path::PathBuf;
@@ -41,6 +43,10 @@ pub struct Cli {
 enum Command {
     /// Decide AdmissionReviews, and do everything else a replica does.
     Serve(serve::ServeArgs),
+    /// Audit what runs and write what is found, without the webhook; contends for the same Lease as every replica.
+    Reconcile(reconcile::ReconcileArgs),
+    /// Watch the policies' scores and violations change. Writes nothing.
+    Watch(watch::WatchArgs),
     /// The webhook and what belongs to it.
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
@@ -161,6 +167,8 @@ impl Cli {
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Serve(args) => args.run(),
+            Command::Reconcile(args) => args.run(),
+            Command::Watch(args) => args.run(),
             Command::Webhook(command) => command.run(),
             Command::Check(args) => args.run(),
             Command::Analyze(args) => args.run(),

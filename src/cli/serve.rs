@@ -4,7 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{ClusterArgs, Failure, block_on};
 use crate::runtime::{self, Options, Source};
@@ -46,6 +46,12 @@ pub(super) struct ServeArgs {
     /// How long open connections may take to end after SIGTERM [default: 95; 5 with --standalone or --register]
     #[arg(long, value_name = "SECONDS")]
     drain_timeout: Option<u64>,
+    /// Where the Lease is by which replicas agree who writes [default: this pod's namespace, or the context's]
+    #[arg(long, value_name = "NAME", conflicts_with = "standalone")]
+    lease_namespace: Option<String>,
+    /// Write reports (openreports.io): where the cluster serves them, or never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    reports: Reports,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
@@ -66,14 +72,25 @@ impl ServeArgs {
             cert_dir: self.cert_dir,
             source,
             docs_url: self.docs_url,
+            lease_namespace: self.lease_namespace,
+            reports: self.reports == Reports::Auto,
             drain_timeout: Duration::from_secs(self.drain_timeout.unwrap_or(drain)),
         };
         block_on(async { Ok(runtime::serve(options).await?) })
     }
 }
 
+/// When to write reports.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub(super) enum Reports {
+    /// Where the cluster serves openreports.io.
+    #[default]
+    Auto,
+    None,
+}
+
 /// `HOST:PORT`, or `:PORT` for every address.
-fn address(text: &str) -> Result<SocketAddr, String> {
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
     let mut addresses = full.to_socket_addrs().map_err(|error| {
         format!("{error}; write it as 127.0.0.1:8443, [::1]:8443, localhost:8443 or :8443")

@@ -185,7 +185,10 @@ fn read<K: Resource>(
         Err(error) => Err(error.to_string()),
     };
     Some(match compiled {
-        Ok(compiled) => Ok(Arc::new(Policy { origin: Some(origin), ..compiled })),
+        Ok(mut compiled) => {
+            compiled.origin = Some(origin);
+            Ok(Arc::new(compiled))
+        }
         Err(message) => {
             let Origin { uid, generation } = origin;
             Err(PolicyFault { uid, generation, message })

@@ -2,9 +2,11 @@
 
 pub mod break_glass;
 mod configurations;
+mod leading;
 mod listen;
 pub mod permissions;
 pub mod preflight;
+pub mod reconcile;
 mod signals;
 mod source;
 
@@ -32,7 +34,8 @@ use crate::controller::files::FilesError;
 use crate::metrics::Metrics;
 use crate::policy::policy_set::Policies;
 
-use source::PolicySource;
+pub use leading::Tell;
+use source::{Lease, PolicySource};
 pub use source::Source;
 
 /// How long the API server may take to forget this webhook at the end.
@@ -49,6 +52,10 @@ pub struct Options {
     pub docs_url: Option<String>,
     /// How long connections may take to end after a signal.
     pub drain_timeout: Duration,
+    /// Where the Lease is that says who writes; `None` is the namespace of this pod or, outside of one, the context's.
+    pub lease_namespace: Option<String>,
+    /// Whether to write reports, where the cluster serves them.
+    pub reports: bool,
 }
 
 /// Why `serve` could not start or ended by itself, as a sentence that says what to do.
@@ -135,6 +142,11 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     // Dropped at the end of this function, which ends the updates.
     let mut updates = JoinSet::new();
     updates.spawn(source.clone().keep_up_to_date(policies, metrics.policies.clone()));
+    let lease = Lease { namespace: options.lease_namespace, reports: options.reports };
+    let mut leading = JoinSet::new();
+    if let Some(work) = source.leading(lease, metrics.clone()) {
+        leading.spawn(work.run(draining.clone()));
+    }
 
     let served = async {
         source.first_known().await?;
@@ -148,6 +160,7 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
                 Err(ServeError::Ended(ended.and_then(Result::ok).unwrap_or("server")))
             }
             _ = updates.join_next() => Err(ServeError::Ended("watch of policies")),
+            Some(_) = leading.join_next() => Err(ServeError::Ended("work of the leader")),
         }
     };
     let outcome = tokio::select! {
@@ -160,6 +173,9 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
         // First of all, so that the API server stops calling.
         unregister(registration).await;
     }
+    // At most as long as the work may take to end; others lead sooner if the Lease is released before the last
+    // connection ends.
+    while leading.join_next().await.is_some() {}
     if outcome.is_ok() {
         while servers.join_next().await.is_some() {}
     }

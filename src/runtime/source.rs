@@ -9,12 +9,15 @@ use kube::api::{Api, ListParams};
 use tokio::sync::watch;
 
 use super::ServeError;
+use super::leading::Leading;
 use crate::admission::handler::Readiness;
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use crate::clusters::{self, Cluster, ClusterError, Target};
 use crate::controller::files::Files;
-use crate::controller::snapshot::{self, WatchState};
-use crate::metrics::PolicyMetrics;
+use crate::controller::reconcile::Reconciled;
+use crate::controller::snapshot::{self, Announcements, WatchState};
+use crate::leader;
+use crate::metrics::{Metrics, PolicyMetrics};
 use crate::policy::policy_set::Policies;
 
 /// How long the API server may refuse the watch of policies before this
@@ -33,7 +36,18 @@ pub enum Source {
 #[derive(Clone)]
 pub(super) enum PolicySource {
     Files(Files),
-    Cluster { client: Client, register: bool, state: watch::Sender<WatchState> },
+    Cluster {
+        client: Client,
+        register: bool,
+        state: watch::Sender<WatchState>,
+        announcements: Announcements,
+    },
+}
+
+/// What the podgate that leads is told.
+pub(super) struct Lease {
+    pub namespace: Option<String>,
+    pub reports: bool,
 }
 
 impl PolicySource {
@@ -53,8 +67,12 @@ impl PolicySource {
             Source::Cluster { target, register } => {
                 let cluster = clusters::connect(target).await?;
                 check_served(&cluster).await?;
-                let (state, _) = watch::channel(WatchState::default());
-                Ok(Self::Cluster { client: cluster.client, register: *register, state })
+                Ok(Self::Cluster {
+                    client: cluster.client,
+                    register: *register,
+                    state: watch::Sender::default(),
+                    announcements: Announcements::default(),
+                })
             }
         }
     }
@@ -63,8 +81,8 @@ impl PolicySource {
     pub(super) async fn keep_up_to_date(self, policies: Policies, metrics: PolicyMetrics) {
         match self {
             Self::Files(files) => files.watch(policies, metrics).await,
-            Self::Cluster { client, state, .. } => {
-                snapshot::watch_policies(client, policies, state, metrics).await;
+            Self::Cluster { client, state, announcements, .. } => {
+                snapshot::watch_policies(client, policies, state, announcements, metrics).await;
             }
         }
     }
@@ -95,6 +113,23 @@ impl PolicySource {
                 );
             }
             Ok(())
+        })
+    }
+
+    /// What this podgate does when it leads; nothing without a cluster.
+    pub(super) fn leading(&self, lease: Lease, metrics: Metrics) -> Option<Leading> {
+        let Self::Cluster { client, announcements, .. } = self else { return None };
+        let namespace = lease.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+        Some(Leading {
+            client: client.clone(),
+            lease: leader::Options::new(namespace),
+            announcements: announcements.clone(),
+            metrics,
+            reports: lease.reports,
+            tell: Arc::new(|reconciled| {
+                let Reconciled { policy, message, written } = reconciled;
+                tracing::info!(policy, written, "{message}");
+            }),
         })
     }
 

@@ -1,0 +1,55 @@
+//! `podgate reconcile`
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use clap::Args;
+
+use super::serve::{Reports, address};
+use super::{ClusterArgs, Failure, block_on};
+use crate::controller::reconcile::Reconciled;
+use crate::runtime::reconcile::{self, Options};
+use crate::telemetry;
+
+/// Where a pod reads which namespace it is in.
+const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  podgate reconcile --lease-namespace podgate-system     # instead of a replica that leads there, or after it
+It prints a line whenever a policy was evaluated; logs are JSON on stderr, PODGATE_LOG=debug says more.")]
+pub(super) struct ReconcileArgs {
+    /// The namespace podgate is installed in, whose Lease says who writes [default: this pod's]
+    #[arg(long, value_name = "NAME")]
+    lease_namespace: Option<String>,
+    /// Where /metrics, /healthz and /readyz are served, without TLS
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
+    metrics_listen: SocketAddr,
+    /// Write reports (openreports.io): where the cluster serves them, or never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    reports: Reports,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+impl ReconcileArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        telemetry::init();
+        let own = || std::fs::read_to_string(OWN_NAMESPACE).ok().map(|it| it.trim().to_owned());
+        let Some(lease_namespace) = self.lease_namespace.or_else(own) else {
+            let message = "say in which namespace podgate is installed, so that only one writes: --lease-namespace podgate-system";
+            return Err(Failure::Input(message.to_owned()));
+        };
+        let options =
+            Options { target: self.cluster.target(), metrics_listen: self.metrics_listen };
+        let reports = self.reports == Reports::Auto;
+        let tell = Arc::new(|reconciled: &Reconciled| {
+            let Reconciled { policy, message, written } = reconciled;
+            let outcome = if *written { "status written" } else { "status says so already" };
+            println!("{policy}  {message}; {outcome}");
+        });
+        block_on(async {
+            Ok(reconcile::reconcile(options, lease_namespace, reports, tell).await?)
+        })
+    }
+}

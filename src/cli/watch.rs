@@ -1,0 +1,176 @@
+//! `podgate watch`
+
+use std::collections::BTreeMap;
+use std::io::{IsTerminal, Write, stdout};
+use std::net::SocketAddr;
+
+use clap::Args;
+
+use super::columns::{Cell, align};
+use super::serve::address;
+use super::{ClusterArgs, Failure, block_on};
+use crate::policy::picture::{Change, PolicyKey, PolicyPicture, PolicyUpdate};
+use crate::runtime::reconcile::{self, Options, Seen};
+use crate::telemetry;
+
+/// How many changes stand below the table.
+const RECENT: usize = 10;
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  podgate watch                      # a table that updates, in a terminal
+  podgate watch | tee changes.txt    # a line for each change, elsewhere")]
+pub(super) struct WatchArgs {
+    /// Where /metrics, /healthz and /readyz are served, without TLS
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
+    metrics_listen: SocketAddr,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+impl WatchArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let terminal = stdout().is_terminal();
+        if !terminal {
+            telemetry::init();
+        }
+        let options =
+            Options { target: self.cluster.target(), metrics_listen: self.metrics_listen };
+        block_on(async {
+            Ok(reconcile::look_on(options, async move |seen| show(seen, terminal).await).await?)
+        })
+    }
+}
+
+async fn show(mut seen: Seen, terminal: bool) {
+    let mut screen = Screen::default();
+    loop {
+        let shown = tokio::select! {
+            Some(updates) = seen.policies.recv() => {
+                if terminal {
+                    screen.policies(updates);
+                    screen.draw()
+                } else {
+                    print(updates.iter().map(policy_line))
+                }
+            }
+            Some(changes) = seen.changes.recv() => {
+                if terminal {
+                    screen.changes(&changes);
+                    screen.draw()
+                } else {
+                    print(changes.iter().map(change_line))
+                }
+            }
+            else => return,
+        };
+        // Whoever read has gone.
+        if shown.is_err() {
+            return;
+        }
+    }
+}
+
+fn print(lines: impl Iterator<Item = String>) -> std::io::Result<()> {
+    let mut out = stdout().lock();
+    for line in lines {
+        writeln!(out, "{line}")?;
+    }
+    out.flush()
+}
+
+/// What a terminal shows.
+#[derive(Default)]
+struct Screen {
+    policies: BTreeMap<PolicyKey, PolicyPicture>,
+    recent: Vec<String>,
+}
+
+impl Screen {
+    fn policies(&mut self, updates: Vec<PolicyUpdate>) {
+        for PolicyUpdate { policy, picture } in updates {
+            match picture {
+                Some(picture) => drop(self.policies.insert(policy, picture)),
+                None => drop(self.policies.remove(&policy)),
+            }
+        }
+    }
+
+    fn changes(&mut self, changes: &[Change]) {
+        self.recent.extend(changes.iter().map(change_line));
+        let over = self.recent.len().saturating_sub(RECENT);
+        self.recent.drain(..over);
+    }
+
+    fn draw(&self) -> std::io::Result<()> {
+        let mut out = stdout().lock();
+        // Home, and everything below it cleared.
+        write!(out, "\x1b[H\x1b[2J{}", self.text())?;
+        out.flush()
+    }
+
+    fn text(&self) -> String {
+        let header = ["POLICY", "MODE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS", "WORST"];
+        let mut rows = vec![header.map(Cell::new).into()];
+        rows.extend(self.policies.values().map(row));
+        let mut text = if self.policies.is_empty() {
+            "There is no policy in this cluster; podgate policy bundles shows what one may start from.\n".to_owned()
+        } else {
+            align(&rows).join("\n") + "\n"
+        };
+        if !self.recent.is_empty() {
+            text.push('\n');
+            text.extend(self.recent.iter().flat_map(|line| [line, "\n"]));
+        }
+        text
+    }
+}
+
+fn row(picture: &PolicyPicture) -> Vec<Cell> {
+    let worst = picture.worst.first();
+    let worst = worst.map(|it| format!("{} {}/{}", it.fault.id, it.workload.kind, it.workload.name));
+    vec![
+        Cell::new(&picture.policy.label),
+        Cell::new(picture.policy.mode.as_str()),
+        Cell::new(&picture.score.points.to_string()),
+        Cell::new(&format!("{:?}", picture.score.classification())),
+        Cell::new(&picture.workloads.to_string()),
+        Cell::new(&picture.violations().to_string()),
+        Cell::or_none(&worst.unwrap_or_default()),
+    ]
+}
+
+/// A policy's state on one line.
+fn policy_line(update: &PolicyUpdate) -> String {
+    match &update.picture {
+        Some(picture) => format!(
+            "{}: score {} ({:?}), {} violations in {} workloads",
+            picture.policy.label,
+            picture.score.points,
+            picture.score.classification(),
+            picture.violations(),
+            picture.workloads
+        ),
+        None => match &update.policy {
+            (Some(namespace), name) => format!("{namespace}/{name}: gone"),
+            (None, name) => format!("{name}: gone"),
+        },
+    }
+}
+
+/// A violation that began or went, on one line.
+fn change_line(change: &Change) -> String {
+    let Change { policy, violation, gone } = change;
+    let (workload, fault) = (&violation.workload, &violation.fault);
+    let sign = if *gone { '-' } else { '+' };
+    format!(
+        "{sign} {}/{}/{} {} ({}) {}: {}",
+        workload.kind,
+        workload.namespace,
+        workload.name,
+        fault.id,
+        violation.severity,
+        policy.label,
+        fault.message
+    )
+}

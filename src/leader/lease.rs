@@ -1,0 +1,82 @@
+//! Reads and writes a Lease. Each write is of the version that was read, so that of two at once one is refused; each
+//! call has a limit of time, since an API server that takes a request and is silent must not keep podgate waiting.
+
+use std::time::Duration;
+
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Client;
+use kube::api::{Api, PostParams};
+
+use super::Options;
+
+const FIELD_MANAGER: &str = "podgate";
+
+/// Why a Lease was not read or written.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LeaseError {
+    #[error("it was changed meanwhile")]
+    Changed,
+    #[error("the API server did not answer within {0:?}")]
+    Silent(Duration),
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+}
+
+pub(super) struct LeaseClient {
+    api: Api<Lease>,
+    name: String,
+    timeout: Duration,
+}
+
+impl LeaseClient {
+    pub fn new(client: Client, options: &Options) -> Self {
+        Self {
+            api: Api::namespaced(client, &options.namespace),
+            name: options.name.clone(),
+            // A holder whose renewal is lost has time for another.
+            timeout: options.renew_deadline / 2,
+        }
+    }
+
+    pub async fn get(&self) -> Result<Option<Lease>, LeaseError> {
+        self.in_time(self.api.get_opt(&self.name)).await
+    }
+
+    /// Writes a record in place of what was read, or the first one where there was none.
+    pub async fn put(
+        &self,
+        previous: Option<&Lease>,
+        spec: LeaseSpec,
+    ) -> Result<Lease, LeaseError> {
+        let params =
+            PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let metadata = match previous {
+            Some(lease) => lease.metadata.clone(),
+            None => ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+        };
+        let lease = Lease { metadata, spec: Some(spec) };
+        let written = match previous {
+            Some(_) => self.in_time(self.api.replace(&self.name, &params, &lease)).await,
+            None => self.in_time(self.api.create(&params, &lease)).await,
+        };
+        match written {
+            Err(LeaseError::Api(kube::Error::Api(status)))
+                if status.code == 409 || (status.code == 404 && previous.is_some()) =>
+            {
+                Err(LeaseError::Changed)
+            }
+            written => written,
+        }
+    }
+
+    async fn in_time<T>(
+        &self,
+        call: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, LeaseError> {
+        match tokio::time::timeout(self.timeout, call).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(LeaseError::Silent(self.timeout)),
+        }
+    }
+}

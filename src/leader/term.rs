@@ -1,0 +1,177 @@
+//! A time of leading: renews the Lease and extends the claim, until it is lost or released.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+
+use super::Options;
+use super::candidate::{Candidate, Held};
+use super::lease::{LeaseClient, LeaseError};
+use super::record;
+use crate::clusters::claim::{Claim, since_boot};
+use crate::metrics::LeaderMetrics;
+
+/// How often a release is tried: a renewal that was under way may come in between.
+const RELEASE_TRIES: u32 = 3;
+
+/// Why a term ended before its work did.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Lost {
+    #[error("the lease could not be renewed in time")]
+    Expired,
+    #[error("{0} holds the lease")]
+    Taken(String),
+}
+
+/// Why one renewal did not succeed.
+enum Fault {
+    Taken(String),
+    Call(LeaseError),
+}
+
+impl From<LeaseError> for Fault {
+    fn from(error: LeaseError) -> Self {
+        Self::Call(error)
+    }
+}
+
+/// It ends, and the claim with it, when it is dropped.
+pub(super) struct Term<'a> {
+    client: &'a LeaseClient,
+    options: &'a Options,
+    claim: &'a Claim,
+    metrics: &'a LeaderMetrics,
+    /// The Lease as this podgate wrote it last; `None` where it must be read again.
+    lease: Option<Lease>,
+    /// When (since boot) the claim ends, unless the Lease is renewed.
+    until: Duration,
+}
+
+impl<'a> Term<'a> {
+    pub fn begin(
+        candidate: &'a Candidate,
+        claim: &'a Claim,
+        metrics: &'a LeaderMetrics,
+        held: Held,
+    ) -> Self {
+        let Candidate { lease: client, options, .. } = candidate;
+        let mut term = Self { client, options, claim, metrics, lease: None, until: held.sent };
+        let number = held.lease.spec.as_ref().and_then(|it| it.lease_transitions);
+        term.written(held);
+        metrics.leads(true);
+        tracing::info!(identity = options.identity, term = number, "leading");
+        term
+    }
+
+    /// Renews until the claim is over or another holds the Lease.
+    pub async fn until_lost(&mut self) -> Lost {
+        let mut failed = false;
+        loop {
+            tokio::time::sleep(self.options.retry.min(self.left())).await;
+            // Also after a sleep that took longer than it should: a process that was stopped looks at the clock first.
+            let left = self.left();
+            if left.is_zero() {
+                return Lost::Expired;
+            }
+            match tokio::time::timeout(left, self.renew()).await {
+                Ok(Ok(())) => failed = false,
+                Ok(Err(Fault::Taken(holder))) => {
+                    self.claim.give_up();
+                    return Lost::Taken(holder);
+                }
+                Ok(Err(Fault::Call(error))) => {
+                    if !failed {
+                        tracing::warn!(%error, "could not renew the lease; it is tried again");
+                    }
+                    failed = true;
+                }
+                Err(_) => return Lost::Expired,
+            }
+        }
+    }
+
+    /// Ends the term without the Lease.
+    pub fn end(self, why: &str) {
+        drop(self);
+        tracing::info!(why, "not leading any more");
+    }
+
+    /// Ends the term, and leaves the Lease for others to take at once.
+    pub async fn release(mut self) {
+        let (client, options) = (self.client, self.options);
+        let mut known = self.lease.take();
+        self.end("podgate ends");
+        for _ in 0..RELEASE_TRIES {
+            match release(client, &options.identity, known.take()).await {
+                Ok(()) => return,
+                Err(LeaseError::Changed) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "could not release the lease; it ends by itself");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn renew(&mut self) -> Result<(), Fault> {
+        // Taken out: what becomes of a write that is not answered is not known.
+        if let Some(lease) = self.lease.take() {
+            match self.write(Some(&lease)).await {
+                // Who changed it is seen now rather than after the next pause.
+                Err(LeaseError::Changed) => {}
+                written => return Ok(written?),
+            }
+        }
+        let lease = self.client.get().await?;
+        let holder = lease.as_ref().and_then(|it| it.spec.as_ref()).and_then(record::holder);
+        match holder {
+            Some(holder) if holder != self.options.identity => Err(Fault::Taken(holder.to_owned())),
+            _ => Ok(self.write(lease.as_ref()).await?),
+        }
+    }
+
+    async fn write(&mut self, previous: Option<&Lease>) -> Result<(), LeaseError> {
+        let Options { identity, duration, .. } = self.options;
+        let spec = previous.and_then(|it| it.spec.as_ref());
+        let spec = record::renewed(spec, identity, *duration, Timestamp::now());
+        let sent = since_boot();
+        let lease = self.client.put(previous, spec).await?;
+        self.written(Held { lease, sent });
+        Ok(())
+    }
+
+    fn written(&mut self, held: Held) {
+        // From when it was sent: another may have seen it any time after, and waits longer than this.
+        self.until = held.sent.saturating_add(self.options.renew_deadline);
+        self.claim.extend(self.until);
+        self.lease = Some(held.lease);
+    }
+
+    fn left(&self) -> Duration {
+        self.until.saturating_sub(since_boot())
+    }
+}
+
+impl Drop for Term<'_> {
+    fn drop(&mut self) {
+        self.claim.give_up();
+        self.metrics.leads(false);
+    }
+}
+
+async fn release(
+    client: &LeaseClient,
+    identity: &str,
+    known: Option<Lease>,
+) -> Result<(), LeaseError> {
+    let lease = match known {
+        Some(lease) => Some(lease),
+        None => client.get().await?,
+    };
+    let spec = lease.as_ref().and_then(|it| it.spec.as_ref());
+    let Some(spec) = spec.filter(|it| record::holder(it) == Some(identity)) else {
+        return Ok(());
+    };
+    client.put(lease.as_ref(), record::released(spec, Timestamp::now())).await.map(|_| ())
+}
