@@ -138,19 +138,6 @@ impl Metrics {
                 )?,
             )?,
         };
-        let leader = LeaderMetrics {
-            leads: register(
-                &registry,
-                IntGauge::new("podgate_leader", "1 if this podgate leads, 0 if not.")?,
-            )?,
-            transitions: register(
-                &registry,
-                IntCounter::new(
-                    "podgate_leader_transitions_total",
-                    "Times this podgate began to lead or ceased to.",
-                )?,
-            )?,
-        };
         let build = register(
             &registry,
             IntGaugeVec::new(
@@ -161,6 +148,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let leader = LeaderMetrics::new(&registry)?;
         Ok(Self { registry, admission, policies, leader })
     }
 
@@ -239,6 +227,22 @@ impl PolicyMetrics {
 }
 
 impl LeaderMetrics {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            leads: register(
+                registry,
+                IntGauge::new("podgate_leader", "1 if this podgate leads, 0 if not.")?,
+            )?,
+            transitions: register(
+                registry,
+                IntCounter::new(
+                    "podgate_leader_transitions_total",
+                    "Times this podgate began to lead or ceased to.",
+                )?,
+            )?,
+        })
+    }
+
     /// This podgate begins to lead, or ceases to.
     pub fn leads(&self, leads: bool) {
         self.leads.set(i64::from(leads));
