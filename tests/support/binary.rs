@@ -58,7 +58,7 @@ impl Standalone {
     }
 }
 
-/// A `podgate serve` that is ready to answer; it ends with this value.
+/// A podgate that runs until it is ended, such as a `podgate serve` that is ready to answer; it ends with this value.
 pub struct Podgate {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
@@ -77,24 +77,36 @@ impl Podgate {
 
     /// The same by a command of one's own, such as one with an environment.
     pub fn serve_by(mut podgate: Command, args: &[&str], cert_dir: &Path) -> Self {
-        let mut child = podgate
+        podgate
             .arg("serve")
             .args(["--listen", "127.0.0.1:0", "--metrics-listen", "127.0.0.1:0", "--cert-dir"])
             .arg(cert_dir)
-            .args(args)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .args(args);
+        let mut served = Self::start_by(podgate, "serving");
+        served.agent = agent(Some(&std::fs::read(cert_dir.join("ca.crt")).unwrap()));
+        served
+    }
+
+    /// Starts another command that runs until it is ended, such as `reconcile`, and waits until it logs that it is
+    /// ready. Addresses that this line does not name are empty.
+    pub fn start(subcommand: &str, args: &[&str], ready: &str) -> Self {
+        let mut podgate = command();
+        podgate.arg(subcommand).args(args);
+        Self::start_by(podgate, ready)
+    }
+
+    fn start_by(mut podgate: Command, ready: &str) -> Self {
+        let mut child = podgate.stderr(Stdio::piped()).spawn().unwrap();
         let log = follow(&mut child);
-        let (serving, _) = eventually("podgate to serve", || {
+        let (line, _) = eventually(&format!("podgate to log \"{ready}\""), || {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("podgate ended with {status}: {:?}", log.lock().unwrap());
             }
-            line(&log, "serving").ok_or_else(|| format!("{:?}", log.lock().unwrap()))
+            line(&log, ready).ok_or_else(|| format!("{:?}", log.lock().unwrap()))
         });
-        let address = |field: &str| serving[field].as_str().unwrap().to_owned();
-        let agent = agent(&std::fs::read(cert_dir.join("ca.crt")).unwrap());
-        Self { listen: address("listen"), metrics: address("metrics"), child, log, agent }
+        let address = |field: &str| line[field].as_str().unwrap_or_default().to_owned();
+        let (listen, metrics) = (address("listen"), address("metrics"));
+        Self { listen, metrics, child, log, agent: agent(None) }
     }
 
     /// Sends a body to `/validate`; status and body of what comes back.
@@ -171,6 +183,11 @@ impl Podgate {
         line(&self.log, message)
     }
 
+    /// How often this message was logged.
+    pub fn count_logged(&self, message: &str) -> usize {
+        self.log.lock().unwrap().iter().filter(|line| line["message"] == message).count()
+    }
+
     /// Waits for a log line.
     pub fn logs(&self, message: &str) -> Value {
         eventually(message, || self.logged(message).ok_or_else(|| "not logged".to_owned())).0
@@ -231,14 +248,14 @@ impl Drop for Podgate {
     }
 }
 
-fn agent(ca: &[u8]) -> ureq::Agent {
-    let roots = RootCerts::new_with_certs(&[Certificate::from_pem(ca).unwrap()]);
-    ureq::Agent::config_builder()
-        .tls_config(TlsConfig::builder().root_certs(roots).build())
+/// An HTTP client that trusts this CA, or for plain HTTP.
+fn agent(ca: Option<&[u8]>) -> ureq::Agent {
+    let config = ureq::Agent::config_builder()
         .http_status_as_error(false)
-        .timeout_global(Some(super::PATIENCE))
-        .build()
-        .new_agent()
+        .timeout_global(Some(super::PATIENCE));
+    let Some(ca) = ca else { return config.build().new_agent() };
+    let roots = RootCerts::new_with_certs(&[Certificate::from_pem(ca).unwrap()]);
+    config.tls_config(TlsConfig::builder().root_certs(roots).build()).build().new_agent()
 }
 
 /// Collects the JSON lines of a child's stderr.

@@ -6,32 +6,53 @@ use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
-};
+use serde_json::Value;
 use tempfile::TempDir;
 
+use super::audit;
+use super::credentials::Credentials;
+use super::etcd::Etcd;
 use super::eventually;
+use super::proxy::Proxy;
 
 /// A running control plane.
 pub struct ControlPlane {
     /// In the order they are ended: etcd last, or the others complain for long.
     _controllers: Process,
-    _api_server: Process,
+    /// `None` while it is killed.
+    api_server: Mutex<Option<Process>>,
     _etcd: Process,
     assets: PathBuf,
+    credentials: Credentials,
+    ports: Ports,
+    audited: bool,
     dir: TempDir,
+}
+
+struct Ports {
+    etcd: u16,
+    api_server: u16,
 }
 
 impl ControlPlane {
     /// Starts one and waits until it is ready; the first call on a machine builds it.
     pub fn start() -> Self {
+        Self::start_as(false)
+    }
+
+    /// The same with an audit log of all writes; see [`Self::writes`].
+    pub fn audited() -> Self {
+        Self::start_as(true)
+    }
+
+    fn start_as(audited: bool) -> Self {
         let assets = assets();
         let dir = tempfile::Builder::new().prefix("podgate-control-plane-").tempdir().unwrap();
-        let [client_port, peer_port, api_port] = free_ports();
+        let [etcd_port, peer_port, api_port] = free_ports();
+        let ports = Ports { etcd: etcd_port, api_server: api_port };
         let credentials = Credentials::new(dir.path());
         let url = format!("https://127.0.0.1:{api_port}");
         for (user, groups) in [
@@ -39,11 +60,13 @@ impl ControlPlane {
             ("system:kube-controller-manager", &[]),
             ("jane", &[]),
         ] {
-            credentials.kubeconfig(user, groups, &url);
+            credentials.user(user, groups);
+            credentials.kubeconfig(user, user, &url);
         }
+        fs::write(dir.path().join("audit-policy"), audit::POLICY).unwrap();
         let at = |name: &str| dir.path().join(name).display().to_string();
 
-        let etcd_client = format!("http://127.0.0.1:{client_port}");
+        let etcd_client = format!("http://127.0.0.1:{etcd_port}");
         let etcd_peer = format!("http://127.0.0.1:{peer_port}");
         let etcd = Process::start(
             &assets.join("etcd"),
@@ -59,33 +82,7 @@ impl ControlPlane {
                 "--log-level=warn",
             ],
         );
-        let mut api_server = Process::start(
-            &assets.join("kube-apiserver"),
-            dir.path(),
-            &[
-                &format!("--etcd-servers={etcd_client}"),
-                &format!("--secure-port={api_port}"),
-                "--bind-address=127.0.0.1",
-                &format!("--tls-cert-file={}", at("apiserver.crt")),
-                &format!("--tls-private-key-file={}", at("apiserver.key")),
-                &format!("--client-ca-file={}", at("ca.crt")),
-                "--service-account-issuer=https://kubernetes.default.svc",
-                &format!("--service-account-key-file={}", at("apiserver.crt")),
-                &format!("--service-account-signing-key-file={}", at("apiserver.key")),
-                "--authorization-mode=Node,RBAC",
-                "--service-cluster-ip-range=10.0.0.0/24",
-                "--allow-privileged=true",
-            ],
-        );
-        let (kubectl, admin) = (assets.join("kubectl"), at("admin"));
-        eventually("the API server to be ready", || {
-            api_server.check_alive();
-            let asked = Command::new(&kubectl)
-                .args(["--kubeconfig", &admin, "get", "--raw", "/readyz"])
-                .output()
-                .unwrap();
-            asked.status.success().then_some(()).ok_or_else(|| text(&asked.stderr))
-        });
+        let api_server = api_server(&assets, dir.path(), &ports, audited);
         let controllers = Process::start(
             &assets.join("kube-controller-manager"),
             dir.path(),
@@ -97,12 +94,64 @@ impl ControlPlane {
                 "--secure-port=0",
             ],
         );
-        Self { _controllers: controllers, _api_server: api_server, _etcd: etcd, assets, dir }
+        Self {
+            _controllers: controllers,
+            api_server: Mutex::new(Some(api_server)),
+            _etcd: etcd,
+            assets,
+            credentials,
+            ports,
+            audited,
+            dir,
+        }
+    }
+
+    /// Kills the API server at once (SIGKILL, by its id); everything else runs on.
+    pub fn kill_api_server(&self) {
+        self.api_server.lock().unwrap().take();
+    }
+
+    /// Starts a killed API server again, on the same port and the same etcd, and waits until it is ready.
+    pub fn restart_api_server(&self) {
+        let mut running = self.api_server.lock().unwrap();
+        assert!(running.is_none(), "kill it first");
+        *running = Some(api_server(&self.assets, self.dir.path(), &self.ports, self.audited));
+    }
+
+    /// What the API server keeps its objects in.
+    pub fn etcd(&self) -> Etcd {
+        Etcd::at(self.ports.etcd)
+    }
+
+    /// A way to the API server that can be cut and blocked.
+    pub fn proxy(&self) -> Proxy {
+        Proxy::to(self.ports.api_server)
+    }
+
+    /// The audit events of all writes so far, in the order they were logged: one when a request is received, one when
+    /// it is answered.
+    pub fn writes(&self) -> Vec<Value> {
+        assert!(self.audited, "start it by ControlPlane::audited");
+        audit::events(&self.dir.path().join(audit::LOG))
     }
 
     /// A user's kubeconfig: `admin`, or `jane`, who may do nothing.
     pub fn kubeconfig(&self, user: &str) -> PathBuf {
         self.dir.path().join(user)
+    }
+
+    /// The kubeconfig of a further user, who may do everything, and is known by this name in the audit log.
+    pub fn kubeconfig_for(&self, user: &str) -> PathBuf {
+        self.credentials.user(user, &["system:masters"]);
+        let url = format!("https://127.0.0.1:{}", self.ports.api_server);
+        self.credentials.kubeconfig(user, user, &url)
+    }
+
+    /// The kubeconfig of such a user whose way goes through a proxy.
+    pub fn kubeconfig_through(&self, proxy: &Proxy, user: &str) -> PathBuf {
+        self.credentials.user(user, &["system:masters"]);
+        let file = format!("{user}-through-{}", proxy.port());
+        self.credentials.kubeconfig(&file, user, &format!("https://127.0.0.1:{}", proxy.port()))
     }
 
     /// Runs kubectl as the admin.
@@ -121,6 +170,41 @@ impl ControlPlane {
     pub fn assets(&self) -> &Path {
         &self.assets
     }
+}
+
+/// Starts an API server and waits until it is ready.
+fn api_server(assets: &Path, dir: &Path, ports: &Ports, audited: bool) -> Process {
+    let at = |name: &str| dir.join(name).display().to_string();
+    let mut args = vec![
+        format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd),
+        format!("--secure-port={}", ports.api_server),
+        "--bind-address=127.0.0.1".to_owned(),
+        format!("--tls-cert-file={}", at("apiserver.crt")),
+        format!("--tls-private-key-file={}", at("apiserver.key")),
+        format!("--client-ca-file={}", at("ca.crt")),
+        "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
+        format!("--service-account-key-file={}", at("apiserver.crt")),
+        format!("--service-account-signing-key-file={}", at("apiserver.key")),
+        "--authorization-mode=Node,RBAC".to_owned(),
+        "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
+        "--allow-privileged=true".to_owned(),
+    ];
+    if audited {
+        args.push(format!("--audit-policy-file={}", at("audit-policy")));
+        args.push(format!("--audit-log-path={}", at(audit::LOG)));
+    }
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let mut api_server = Process::start(&assets.join("kube-apiserver"), dir, &args);
+    let (kubectl, admin) = (assets.join("kubectl"), at("admin"));
+    eventually("the API server to be ready", || {
+        api_server.check_alive();
+        let asked = Command::new(&kubectl)
+            .args(["--kubeconfig", &admin, "get", "--raw", "/readyz"])
+            .output()
+            .unwrap();
+        asked.status.success().then_some(()).ok_or_else(|| text(&asked.stderr))
+    });
+    api_server
 }
 
 /// A text from a program's output.
@@ -157,7 +241,8 @@ impl Process {
     fn start(program: &Path, dir: &Path, args: &[&str]) -> Self {
         let name = program.file_name().unwrap().to_str().unwrap();
         let log = dir.join(format!("{name}.log"));
-        let output = File::create(&log).unwrap();
+        // One that is started again goes on with its log.
+        let output = File::options().create(true).append(true).open(&log).unwrap();
         let child = Command::new("sh")
             .args(["-c", LIFELINE, "sh"])
             .arg(program)
@@ -190,61 +275,6 @@ impl Drop for Process {
         // Nothing of it is kept, so there is nothing to end in order for.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
-    }
-}
-
-/// The cluster's CA and what it signs, as files in a folder.
-struct Credentials<'a> {
-    dir: &'a Path,
-    ca: CertifiedIssuer<'static, KeyPair>,
-}
-
-impl<'a> Credentials<'a> {
-    fn new(dir: &'a Path) -> Self {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, "podgate test cluster");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
-        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        fs::write(dir.join("ca.crt"), ca.pem()).unwrap();
-        let credentials = Self { dir, ca };
-        let names = ["127.0.0.1", "localhost", "kubernetes.default.svc"].map(str::to_owned);
-        let mut server = CertificateParams::new(names).unwrap();
-        server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-        credentials.sign("apiserver", &server);
-        credentials
-    }
-
-    fn sign(&self, name: &str, params: &CertificateParams) {
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.ca).unwrap();
-        fs::write(self.dir.join(format!("{name}.crt")), certificate.pem()).unwrap();
-        fs::write(self.dir.join(format!("{name}.key")), key.serialize_pem()).unwrap();
-    }
-
-    fn kubeconfig(&self, user: &str, groups: &[&str], url: &str) {
-        let mut params = CertificateParams::default();
-        params.distinguished_name.push(DnType::CommonName, user);
-        for group in groups {
-            params.distinguished_name.push(DnType::OrganizationName, *group);
-        }
-        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        self.sign(user, &params);
-        let config = serde_json::json!({
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": "test", "cluster": {
-                "server": url,
-                "certificate-authority": self.dir.join("ca.crt"),
-            }}],
-            "users": [{"name": user, "user": {
-                "client-certificate": self.dir.join(format!("{user}.crt")),
-                "client-key": self.dir.join(format!("{user}.key")),
-            }}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": user}}],
-            "current-context": "test",
-        });
-        fs::write(self.dir.join(user), config.to_string()).unwrap();
     }
 }
 

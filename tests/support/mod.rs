@@ -9,11 +9,15 @@
 //! ```
 #![allow(dead_code, reason = "each suite uses its own part")]
 
+pub mod audit;
 pub mod binary;
 pub mod cluster;
 pub mod control_plane;
+pub mod credentials;
+pub mod etcd;
 pub mod foreign;
 pub mod manifests;
+pub mod proxy;
 pub mod review;
 pub mod samples;
 pub mod wire;
