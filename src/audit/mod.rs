@@ -9,7 +9,7 @@ pub mod index;
 mod judge;
 mod mask;
 mod namespace;
-mod pod;
+pub mod pod;
 mod scope;
 mod totals;
 pub mod watch;

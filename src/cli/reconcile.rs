@@ -17,7 +17,7 @@ const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/names
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   podgate reconcile --lease-namespace podgate-system     # instead of a replica that leads there, or after it
-It prints a line whenever a policy was evaluated; logs are JSON on stderr, PODGATE_LOG=debug says more.")]
+It prints a line whenever the state of a policy changed; logs are JSON on stderr, PODGATE_LOG=debug says more.")]
 pub(super) struct ReconcileArgs {
     /// The namespace podgate is installed in, whose Lease says who writes [default: this pod's]
     #[arg(long, value_name = "NAME")]
@@ -44,9 +44,9 @@ impl ReconcileArgs {
             Options { target: self.cluster.target(), metrics_listen: self.metrics_listen };
         let reports = self.reports == Reports::Auto;
         let tell = Arc::new(|reconciled: &Reconciled| {
-            let Reconciled { policy, message, written } = reconciled;
-            let outcome = if *written { "status written" } else { "status says so already" };
-            println!("{policy}  {message}; {outcome}");
+            if reconciled.written {
+                println!("{}  {}", reconciled.policy, reconciled.message);
+            }
         });
         block_on(async {
             Ok(reconcile::reconcile(options, lease_namespace, reports, tell).await?)

@@ -128,7 +128,11 @@ impl PolicySource {
             reports: lease.reports,
             tell: Arc::new(|reconciled| {
                 let Reconciled { policy, message, written } = reconciled;
-                tracing::info!(policy, written, "{message}");
+                if *written {
+                    tracing::info!(policy, "{message}");
+                } else {
+                    tracing::debug!(policy, "{message}");
+                }
             }),
         })
     }

@@ -1,7 +1,7 @@
 //! Judging once: manifests offline ([`offline::scan`]), or the pods of a live cluster ([`cluster`]); one report out.
 //! Nothing here prints or writes.
 
-mod analyser;
+pub mod analyser;
 pub mod analysis;
 pub mod cluster;
 pub mod cluster_policies;
