@@ -12,7 +12,8 @@ impl Etcd {
         Self { url: format!("http://127.0.0.1:{port}") }
     }
 
-    /// Forgets all history up to now: a watch from an older revision is answered by 410.
+    /// Forgets all history up to now. The API server still answers from its own cache; after a restart it answers a
+    /// list or a watch from an older revision by 410.
     pub fn compact(&self) {
         let now = self.ask("/v3/kv/range", &json!({"key": base64(b"/"), "count_only": true}));
         let revision = &now["header"]["revision"];
