@@ -159,14 +159,12 @@ impl Audit {
                 self.metrics.namespace(namespace, score.as_ref().map(|score| score.points));
             }
         }
-        offer(self.listeners.changes.as_ref(), || {
-            let changes = index.take_changes();
-            for change in changes.iter().filter(|change| !change.gone) {
-                let (namespace, name) = change.policy.key();
-                self.metrics.began(&namespace.unwrap_or_default(), &name);
-            }
-            changes
-        });
+        let changes = index.take_changes();
+        for change in changes.iter().filter(|change| !change.gone) {
+            let (namespace, name) = change.policy.key();
+            self.metrics.began(&namespace.unwrap_or_default(), &name);
+        }
+        self.tell_changes(changes);
         offer(self.listeners.policies.as_ref(), || {
             let updates = index.take_policies(now);
             for PolicyUpdate { policy: (namespace, name), picture } in &updates {
@@ -179,6 +177,16 @@ impl Audit {
             updates
         });
         offer(self.listeners.namespaces.as_ref(), || index.take_namespaces());
+    }
+
+    fn tell_changes(&self, changes: Vec<Change>) {
+        let Some(listener) = self.listeners.changes.as_ref().filter(|_| !changes.is_empty()) else {
+            return;
+        };
+        let count = changes.len();
+        if listener.try_send(changes).is_err() {
+            tracing::warn!(count, "violations began or went and nobody is told: too many at once");
+        }
     }
 }
 

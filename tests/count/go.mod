@@ -1,0 +1,3 @@
+module podgate/count
+
+go 1.24

@@ -1,0 +1,143 @@
+//! Part of `make test`: the audit while the API server is killed, its history compacted and its watches cut. Afterwards it
+//! must come to what another program (`tests/count`) counts from `kubectl get -o json`.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails loudly is a test"
+)]
+
+mod support;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+use support::binary::{Podgate, run};
+use support::control_plane::{ControlPlane, seconds, text};
+use support::{eventually, eventually_within, PATIENCE};
+
+const NAMESPACES: [&str; 3] = ["alpha", "beta", "gamma"];
+
+struct Fixture {
+    plane: ControlPlane,
+}
+
+impl Fixture {
+    fn kubectl(&self, args: &[&str], stdin: &str) -> String {
+        let output = self.plane.kubectl(args, stdin);
+        assert!(output.status.success(), "kubectl {args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    fn apply(&self, object: &Value) {
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &object.to_string());
+    }
+
+    fn deployment(&self, namespace: &str, name: &str, image: &str, replicas: u32) {
+        let labels = json!({"app": name});
+        self.apply(&json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"replicas": replicas, "strategy": {"type": "Recreate"}, "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": image}]}}},
+        }));
+    }
+
+    /// How many violations there are by namespace, as another program counts them.
+    fn counted(&self) -> BTreeMap<String, u64> {
+        let pods = self.kubectl(&["get", "pods", "--all-namespaces", "-o", "json"], "");
+        let mut program = Command::new("go")
+            .args(["run", "."])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/count"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        program.stdin.take().unwrap().write_all(pods.as_bytes()).unwrap();
+        let output = program.wait_with_output().unwrap();
+        assert!(output.status.success());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// What podgate's statuses say.
+    fn told(&self) -> BTreeMap<String, u64> {
+        let policies = self.kubectl(&["get", "devopspolicies", "--all-namespaces", "-o", "json"], "");
+        let policies: Value = serde_json::from_str(&policies).unwrap();
+        let told = policies["items"].as_array().unwrap().iter().filter_map(|policy| {
+            let violations = policy["status"]["violations"].as_u64().filter(|it| *it > 0)?;
+            Some((policy["metadata"]["namespace"].as_str()?.to_owned(), violations))
+        });
+        told.collect()
+    }
+
+    fn converges(&self, after: &str) {
+        let started = std::time::Instant::now();
+        // The controllers work on meanwhile: both are asked until they agree twice.
+        let ((), _) = eventually_within(PATIENCE, after, || {
+            let (told, counted) = (self.told(), self.counted());
+            let agree = told == counted && counted == self.counted();
+            agree.then_some(()).ok_or_else(|| format!("told {told:?}, counted {counted:?}"))
+        });
+        println!("{after}: agrees after {} (the count itself takes a part of it)", seconds(started.elapsed()));
+    }
+}
+
+#[test]
+fn the_audit_comes_to_an_independent_count_whatever_happens_to_the_api_server() {
+    let plane = ControlPlane::start();
+    let admin = plane.kubeconfig("admin");
+    let installed = run(&["crd", "install", "--kubeconfig", admin.to_str().unwrap()]);
+    assert!(installed.status.success(), "{}", text(&installed.stderr));
+    let proxy = plane.proxy();
+    let through = plane.kubeconfig_through(&proxy, "podgate");
+    let fixture = Fixture { plane };
+    for namespace in NAMESPACES {
+        fixture.kubectl(&["create", "namespace", namespace], "");
+        fixture.apply(&json!({
+            "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
+            "metadata": {"name": "own", "namespace": namespace},
+            "spec": {"forbidLatestTag": true, "requireLivenessProbe": true},
+        }));
+    }
+    let mut podgate = Podgate::start(
+        "reconcile",
+        &["--kubeconfig", through.to_str().unwrap(), "--lease-namespace", "default", "--metrics-listen", "127.0.0.1:0"],
+        "auditing",
+    );
+    fixture.deployment("alpha", "cart", "nginx", 3);
+    fixture.deployment("alpha", "api", "nginx:1.29", 2);
+    fixture.deployment("beta", "cart", "registry:5000/cart", 2);
+    fixture.converges("from nothing");
+
+    proxy.cut();
+    fixture.deployment("gamma", "cart", "nginx", 2);
+    fixture.converges("watches cut");
+
+    // Nothing arrives for a while, and meanwhile the history in which podgate would go on is gone.
+    proxy.pause();
+    proxy.cut();
+    fixture.deployment("beta", "cart", "registry:5000/cart:1", 2);
+    fixture.kubectl(&["-n", "alpha", "delete", "deployment", "cart"], "");
+    fixture.plane.etcd().compact();
+    proxy.resume();
+    fixture.converges("history compacted while podgate was cut off");
+
+    fixture.plane.kill_api_server();
+    assert_eq!(podgate.get("/healthz").0, 200, "podgate lives on");
+    fixture.plane.restart_api_server();
+    fixture.deployment("alpha", "late", "nginx", 1);
+    fixture.converges("API server killed and restarted");
+    assert!(!podgate.whole_log().contains("panicked"));
+
+    podgate.signal("TERM");
+    let (status, took) = podgate.ended();
+    assert!(status.success());
+    println!("ended after {}", seconds(took));
+    eventually("the Lease to be released", || {
+        let lease = fixture.kubectl(&["get", "lease", "podgate", "-o", "jsonpath={.spec.holderIdentity}"], "");
+        if lease.is_empty() { Ok(()) } else { Err(lease) }
+    });
+}
