@@ -28,7 +28,6 @@ const NOT_LEADING: &str = "not leading any more";
 const WAITING: &str = "waiting for the lease";
 
 #[test]
-#[ignore = "`podgate reconcile` comes with the audit"]
 fn of_all_podgates_one_writes() {
     let plane = ControlPlane::audited();
     let admin = plane.kubeconfig("admin");

@@ -105,7 +105,7 @@ fn the_audit_comes_to_an_independent_count_whatever_happens_to_the_api_server() 
     let mut podgate = Podgate::start(
         "reconcile",
         &["--kubeconfig", through.to_str().unwrap(), "--lease-namespace", "default", "--metrics-listen", "127.0.0.1:0"],
-        "auditing",
+        "serving",
     );
     fixture.deployment("alpha", "cart", "nginx", 3);
     fixture.deployment("alpha", "api", "nginx:1.29", 2);

@@ -109,7 +109,7 @@ impl Parts {
         let mut updates = JoinSet::new();
         updates.spawn(source.clone().keep_up_to_date(policies, metrics.policies.clone()));
         source.first_known().await?;
-        tracing::info!(metrics = %address, "auditing");
+        tracing::info!(metrics = %address, "serving");
         Ok(Self { source, metrics, shutdown, signals, servers, updates })
     }
 

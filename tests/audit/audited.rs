@@ -23,7 +23,7 @@ impl Audited {
         let podgate = plane.kubeconfig_for("podgate");
         let args = ["--kubeconfig", podgate.to_str().unwrap(), "--lease-namespace", "default"];
         let podgate =
-            Podgate::start("reconcile", &[&args[..], &["--metrics-listen", "127.0.0.1:0"]].concat(), "auditing");
+            Podgate::start("reconcile", &[&args[..], &["--metrics-listen", "127.0.0.1:0"]].concat(), "serving");
         let audited = Self { podgate, plane };
         audited.podgate.logs("every pod is audited");
         audited
