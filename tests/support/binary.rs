@@ -95,7 +95,8 @@ impl Podgate {
         Self::start_by(podgate, ready)
     }
 
-    fn start_by(mut podgate: Command, ready: &str) -> Self {
+    /// The same by a command of one's own.
+    pub fn start_by(mut podgate: Command, ready: &str) -> Self {
         let mut child = podgate.stderr(Stdio::piped()).spawn().unwrap();
         let log = follow(&mut child);
         let (line, _) = eventually(&format!("podgate to log \"{ready}\""), || {

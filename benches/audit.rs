@@ -1,0 +1,270 @@
+//! `make bench`: what auditing costs, on a real kube-apiserver with real pods of about 9 KB: memory, the time to the first
+//! full picture beside a bare paged LIST in the same run, and the CPU time of one pod event, each at several numbers of
+//! pods. `PODS=1000,10000` chooses other numbers.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    reason = "a benchmark that fails loudly is one"
+)]
+
+#[allow(dead_code, reason = "the other bench uses the rest")]
+#[path = "api_server/objects.rs"]
+mod objects;
+#[path = "../tests/support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use kube::Client;
+use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use podgate::api::ClusterDevOpsPolicy;
+use serde_json::{Value, json};
+use support::binary::{self, Podgate};
+use support::control_plane::{ControlPlane, text};
+use support::eventually_within;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const PODS: &str = "0,1000,10000,50000";
+const NAMESPACES: usize = 50;
+const PODS_OF_A_WORKLOAD: usize = 10;
+const POLICIES: usize = 10;
+const EVENTS: usize = 1000;
+const PATIENCE: Duration = Duration::from_mins(5);
+
+fn main() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let sizes = std::env::var("PODS").unwrap_or_else(|_| PODS.to_owned());
+    let sizes: Vec<usize> = sizes.split(',').map(|it| it.parse().unwrap()).collect();
+    let plane = ControlPlane::start();
+    let kubeconfig = plane.kubeconfig("admin");
+    let installed = binary::run(&["crd", "install", "--kubeconfig", kubeconfig.to_str().unwrap()]);
+    assert!(installed.status.success(), "{}", text(&installed.stderr));
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let client = runtime.block_on(async {
+        let client = support::cluster::client(&kubeconfig).await;
+        prepare(&client, &sizes).await;
+        client
+    });
+    println!("{POLICIES} policies for all namespaces, {PODS_OF_A_WORKLOAD} pods a workload; half of the workloads break two of them");
+    println!("   pods   RSS MiB  peak MiB  B a pod   picture s   LIST s  ratio   raw LIST s   CPU of an event µs");
+    let (mut made, mut empty) = (0, 0);
+    for pods in sizes {
+        runtime.block_on(create(&client, made..pods));
+        made = pods;
+        let figures = measure(&runtime, &client, &kubeconfig, pods);
+        if pods == 0 {
+            empty = figures.resident;
+        }
+        let each = (figures.resident.saturating_sub(empty) * 1024).checked_div(pods as u64);
+        println!(
+            "{pods:>7} {:>9.1} {:>9.1} {:>8} {:>11.2} {:>8.2} {:>6.2} {:>12.2} {:>20.0}",
+            figures.resident as f64 / 1024.0,
+            figures.peak as f64 / 1024.0,
+            each.unwrap_or(0),
+            figures.picture,
+            figures.list,
+            figures.picture / figures.list,
+            figures.raw_list,
+            figures.event * 1e6,
+        );
+    }
+}
+
+/// Memory in KiB, times in seconds.
+struct Figures {
+    resident: u64,
+    peak: u64,
+    picture: f64,
+    list: f64,
+    raw_list: f64,
+    event: f64,
+}
+
+fn measure(
+    runtime: &tokio::runtime::Runtime,
+    client: &Client,
+    kubeconfig: &Path,
+    pods: usize,
+) -> Figures {
+    // The lists before and after, so that a machine that slows down slows both.
+    let before = runtime.block_on(list(client));
+    let raw_list = runtime.block_on(raw_list(client));
+    let mut podgate = binary::command();
+    podgate
+        .env("MIMALLOC_PURGE_DELAY", "0")
+        .arg("reconcile")
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .args(["--lease-namespace", &format!("bench-{pods}"), "--metrics-listen", "127.0.0.1:0"])
+        .stdout(Stdio::null());
+    let podgate = Podgate::start_by(podgate, "serving");
+    let (audited, _) = eventually_within(PATIENCE, "a full picture", || {
+        podgate.logged("every pod is audited").ok_or_else(|| "not yet".to_owned())
+    });
+    let picture = audited["seconds"].as_f64().unwrap();
+    let list = before.midpoint(runtime.block_on(list(client)));
+    eventually_within(PATIENCE, "every status", || {
+        let reconciled = podgate.metric("devopspolicy_reconcile_total").unwrap_or(0.0);
+        if reconciled >= POLICIES as f64 { Ok(()) } else { Err(reconciled.to_string()) }
+    });
+    let counted = podgate.metric("podgate_audit_pods");
+    assert_eq!(counted, Some(pods as f64));
+    let resident = memory(&podgate, "VmRSS:");
+    let event = if pods == 0 { 0.0 } else { runtime.block_on(cost_of_an_event(client, &podgate)) };
+    Figures { resident, peak: memory(&podgate, "VmHWM:"), picture, list, raw_list, event }
+}
+
+/// Changes a pod's image again and again, to one that breaks a rule and back; the CPU seconds that one change takes.
+async fn cost_of_an_event(client: &Client, podgate: &Podgate) -> f64 {
+    let api: Api<Pod> = Api::namespaced(client.clone(), "load-0");
+    let seen = || podgate.metric("pod_events_total").unwrap_or(0.0);
+    let (events, cpu) = (seen(), cpu_seconds(podgate));
+    for change in 0..EVENTS {
+        let tag = if change % 2 == 0 { "latest" } else { "1.0" };
+        let image = format!("ghcr.io/example/checkout:{tag}");
+        let patch = json!({"spec": {"containers": [{"name": container(), "image": image}]}});
+        api.patch("p0", &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
+    }
+    let all = events + EVENTS as f64;
+    eventually_within(PATIENCE, "every event", || {
+        if seen() >= all { Ok(()) } else { Err(seen().to_string()) }
+    });
+    (cpu_seconds(podgate) - cpu) / EVENTS as f64
+}
+
+fn container() -> String {
+    objects::compliant()["spec"]["containers"][0]["name"].as_str().unwrap().to_owned()
+}
+
+/// User and system time, in the hundredths of a second that the kernel counts in.
+fn cpu_seconds(podgate: &Podgate) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", podgate.id())).unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks = |at: usize| fields[at].parse::<f64>().unwrap();
+    (ticks(11) + ticks(12)) / 100.0
+}
+
+fn memory(podgate: &Podgate, what: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", podgate.id())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
+    line.trim_end_matches("kB").trim().parse().unwrap()
+}
+
+/// Lists all pods in pages and decodes them.
+async fn list(client: &Client) -> f64 {
+    let api: Api<Pod> = Api::all(client.clone());
+    let started = Instant::now();
+    let mut params = ListParams::default().limit(500);
+    loop {
+        let page = api.list(&params).await.unwrap();
+        match page.metadata.continue_.filter(|it| !it.is_empty()) {
+            Some(token) => params.continue_token = Some(token),
+            None => return started.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+/// The same without decoding anything but the page's end.
+async fn raw_list(client: &Client) -> f64 {
+    let started = Instant::now();
+    let mut continued = String::new();
+    loop {
+        let uri = format!("/api/v1/pods?limit=500&continue={continued}");
+        let request = axum::http::Request::get(uri).body(Vec::new()).unwrap();
+        let page = client.request_text(request).await.unwrap();
+        let token = page.split_once("\"continue\":\"").and_then(|(_, rest)| rest.split_once('"'));
+        match token.map(|(token, _)| token.to_owned()).filter(|it| !it.is_empty()) {
+            Some(token) => continued = token,
+            None => return started.elapsed().as_secs_f64(),
+        }
+    }
+}
+
+async fn prepare(client: &Client, sizes: &[usize]) {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let leases = sizes.iter().map(|pods| format!("bench-{pods}"));
+    for name in (0..NAMESPACES).map(|it| format!("load-{it}")).chain(leases) {
+        let object = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+        namespaces.create(&PostParams::default(), &object).await.unwrap();
+    }
+    let policies: Api<ClusterDevOpsPolicy> = Api::all(client.clone());
+    let specs = [
+        json!({"forbidLatestTag": true}),
+        json!({"requireLivenessProbe": true, "requireReadinessProbe": true}),
+        json!({"maxRestartCount": 3, "forbidPendingDuration": 86400}),
+        json!({"requireResourceRequests": ["cpu", "memory"]}),
+        json!({"forbidLatestTag": true, "podSecurity": "baseline"}),
+    ];
+    for number in 0..POLICIES {
+        let spec = &specs[number % specs.len()];
+        let policy = json!({
+            "apiVersion": "devops.stochastic.io/v1", "kind": "ClusterDevOpsPolicy",
+            "metadata": {"name": format!("policy-{number}")}, "spec": spec,
+        });
+        let policy = serde_json::from_value(policy).unwrap();
+        policies.create(&PostParams::default(), &policy).await.unwrap();
+    }
+    for namespace in 0..NAMESPACES {
+        eventually_account(client, &format!("load-{namespace}")).await;
+    }
+}
+
+/// Pods are refused before their ServiceAccount exists.
+async fn eventually_account(client: &Client, namespace: &str) {
+    use k8s_openapi::api::core::v1::ServiceAccount;
+    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
+    while api.get_opt("default").await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// Creates pods; each tenth is of a new workload, whose owner is there, so that nobody collects them.
+async fn create(client: &Client, pods: std::ops::Range<usize>) {
+    let workloads = pods.clone().filter(|pod| pod % PODS_OF_A_WORKLOAD == 0);
+    let owners: Vec<(usize, Value)> = stream::iter(workloads)
+        .map(|pod| async move {
+            let workload = pod / PODS_OF_A_WORKLOAD;
+            let api: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace(workload));
+            let name = format!("w{workload}");
+            let object = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+            let owner = api.create(&PostParams::default(), &object).await.unwrap();
+            let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name,
+                "uid": owner.metadata.uid, "controller": true});
+            (workload, reference)
+        })
+        .buffer_unordered(16)
+        .collect()
+        .await;
+    let owners: std::collections::HashMap<_, _> = owners.into_iter().collect();
+    let template = objects::compliant();
+    stream::iter(pods)
+        .for_each_concurrent(16, |pod| {
+            let workload = pod / PODS_OF_A_WORKLOAD;
+            let mut object = template.clone();
+            object["metadata"]["name"] = format!("p{pod}").into();
+            object["metadata"]["ownerReferences"] = json!([owners[&workload]]);
+            object["metadata"]["labels"]["app.kubernetes.io/instance"] = format!("w{workload}").into();
+            if workload % 2 == 1 {
+                object["spec"]["containers"][0]["image"] = "ghcr.io/example/checkout:latest".into();
+            }
+            let api: Api<Pod> = Api::namespaced(client.clone(), &namespace(workload));
+            async move {
+                let object = serde_json::from_value(object).unwrap();
+                api.create(&PostParams::default(), &object).await.unwrap();
+            }
+        })
+        .await;
+}
+
+fn namespace(workload: usize) -> String {
+    format!("load-{}", workload % NAMESPACES)
+}
