@@ -4,6 +4,8 @@
 pub mod claim;
 mod list;
 
+pub use list::list;
+
 use std::path::PathBuf;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};

@@ -3,7 +3,7 @@
 //! Imports point one way, and `tests/architecture.rs` holds them to it:
 //!
 //! ```text
-//! cli → runtime → {admission, controller, certs, scan} → manifests → policy → api
+//! cli → runtime → {admission, controller, report, certs, scan} → manifests → policy → api
 //! ```
 //!
 //! The parts in braces do not know each other; [`runtime`] hands them channels.
@@ -26,6 +26,7 @@ pub mod controller;
 pub mod manifests;
 pub mod metrics;
 pub mod policy;
+pub mod report;
 pub mod runtime;
 pub mod scan;
 pub mod telemetry;
