@@ -16,9 +16,7 @@ use super::registry::{self, RULES};
 use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, StatusCheck};
 use super::rules::images;
 use super::workload::Subject;
-use crate::api::{
-    BundleName, ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, Severity,
-};
+use crate::api::{BundleName, ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, Severity};
 
 /// A policy, ready to judge.
 pub struct Policy {

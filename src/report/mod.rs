@@ -1,9 +1,11 @@
 //! What people read of the audit beside the status: reports and Events.
 //!
-//! The way in is [`publish::publish`], which keeps one `Report` of OpenReports for each policy and namespace
-//! ([`build`] makes it of a picture): a background writer that lives as long as its channel, and writes under a claim. [`existing`] reads what an earlier podgate left.
+//! The ways in are [`publish::publish`], which keeps one `Report` of OpenReports for each policy and namespace
+//! ([`build`] makes it of a picture), and [`events::events`]: background writers that live as long as their channel, and
+//! write under a claim. [`existing`] reads what an earlier podgate left.
 
 mod build;
+pub mod events;
 pub mod existing;
 mod ledger;
 mod name;
