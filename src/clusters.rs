@@ -5,6 +5,8 @@ pub mod backoff;
 pub mod claim;
 mod list;
 
+pub use list::list;
+
 use std::path::PathBuf;
 
 use kube::config::{KubeConfigOptions, Kubeconfig};

@@ -3,7 +3,7 @@
 //! Imports point one way, and `tests/architecture.rs` holds them to it:
 //!
 //! ```text
-//! cli → runtime → {admission, controller, certs, leader, scan} → manifests → policy → api
+//! cli → runtime → {admission, audit, controller, report, leader, certs, scan} → manifests → policy → api
 //! ```
 //!
 //! The parts in braces do not know each other; [`runtime`] hands them channels.
@@ -13,6 +13,10 @@
 //! A review's way in: `admission::server` (TLS, HTTP) → `admission::handler` → `admission::review` (decode) →
 //! `admission::validate` → `policy::engine` → `policy::decision` → `policy::message` → `admission::answer` (encode);
 //! or, to be completed, `admission::mutate` → `policy::mutation` → `policy::patch` → `admission::answer`.
+//!
+//! A running pod's, where podgate leads: `audit::watch` → `audit::mask` (what rules read of it) → `audit::index` →
+//! `policy::engine` → `policy::picture`, which `controller::reconcile` writes into the policy's status, and `report` into
+//! reports and Events.
 //!
 //! A manifest's: `scan::inputs` (files) → `manifests::documents` (YAML with places) →
 //! `scan::manifest` → `policy::engine` → `scan::report` → `cli::formats`.
@@ -28,6 +32,7 @@ pub mod leader;
 pub mod manifests;
 pub mod metrics;
 pub mod policy;
+pub mod report;
 pub mod runtime;
 pub mod scan;
 pub mod telemetry;

@@ -259,8 +259,10 @@ fn nothing_is_told_before_every_pod_was_seen_and_nothing_is_lost_while_they_are_
     let _ = index.policies(set(&[(1, 0)]), now);
     index.list_begins();
     index.pod(&observed(&pod(1, 0, 0, 0, 0)), now);
-    assert!(index.take_policies(now).is_empty() && index.take_namespaces().is_empty());
+    assert!(index.take_policies(now).is_empty() && index.take_namespaces().is_none());
     index.list_ends(now);
+    assert!(index.take_namespaces().is_some(), "the first time all are named");
+    assert!(index.take_namespaces().is_none());
     assert_eq!(index.take_policies(now)[0].picture.as_ref().unwrap().violations(), 1);
     index.list_begins();
     index.pod(&observed(&pod(1, 2, 0, 0, 0)), now);
@@ -282,12 +284,12 @@ fn twenty_namespaces_of_a_cluster_policy_have_results_and_all_have_counts() {
         index.pod(&observed(&pod), now);
     }
     index.list_ends(now);
-    let pictures: Vec<_> = index.take_namespaces().into_iter().filter_map(|it| it.picture).collect();
+    let pictures: Vec<_> = index.take_namespaces().unwrap().into_iter().filter_map(|it| it.picture).collect();
     assert_eq!(pictures.len(), 30);
     assert!(pictures.iter().all(|it| it.summary.fail == 1));
     assert_eq!(pictures.iter().filter(|it| !it.worst.is_empty()).count(), 20);
     index.delete("n00", "p0", now);
-    let changed = index.take_namespaces();
+    let changed = index.take_namespaces().unwrap();
     let told: Vec<_> =
         changed.iter().map(|it| (it.namespace.as_str(), it.picture.as_ref().map(|it| it.worst.len()))).collect();
     assert_eq!(told, [("n00", None), ("n20", Some(1))], "another namespace takes its place");

@@ -1,4 +1,4 @@
-//! What users write: the custom resources of `devops.stochastic.io`.
+//! What users write: the custom resources of `devops.stochastic.io`; and [`Report`], which they read.
 //!
 //! The types here are the source of the CRDs ([`crds`]), of the policy files
 //! that `podgate serve --standalone` reads, and of what the engine compiles.
@@ -6,6 +6,7 @@
 mod bundle;
 mod devops_policy;
 mod exemption;
+mod report;
 mod rules;
 mod severity;
 mod status;
@@ -15,6 +16,10 @@ pub use devops_policy::{
     ClusterDevOpsPolicy, ClusterDevOpsPolicySpec, DevOpsPolicy, DevOpsPolicySpec, EnforcementMode,
 };
 pub use exemption::Exemption;
+pub use report::{
+    REPORT_API_VERSION, REPORT_GROUP, Report, ReportResult, ReportSummary, ResultStatus,
+    ResultTime, report_crd,
+};
 pub use rules::{
     ComputeResource, DefaultProbe, DefaultResources, HttpGet, ImageTag, PodSecurityLevel,
     RequiredLabel, Validation, Variable,

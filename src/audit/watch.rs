@@ -31,6 +31,7 @@ const AT_ONCE: usize = 256;
 #[derive(Default)]
 pub struct Listeners {
     pub policies: Option<mpsc::Sender<Vec<PolicyUpdate>>>,
+    /// Of policies in namespaces. The first update names all that there are, though there may be none.
     pub namespaces: Option<mpsc::Sender<Vec<NamespaceUpdate>>>,
     pub changes: Option<mpsc::Sender<Vec<Change>>>,
 }
@@ -174,7 +175,7 @@ impl Audit {
                     None => self.metrics.policy_gone(namespace, name),
                 }
             }
-            updates
+            (!updates.is_empty()).then_some(updates)
         });
         offer(self.listeners.namespaces.as_ref(), || index.take_namespaces());
     }
@@ -191,10 +192,9 @@ impl Audit {
 }
 
 /// Hands over what there is, if the listener has dealt with what it got before.
-fn offer<T>(listener: Option<&mpsc::Sender<Vec<T>>>, take: impl FnOnce() -> Vec<T>) {
+fn offer<T>(listener: Option<&mpsc::Sender<Vec<T>>>, take: impl FnOnce() -> Option<Vec<T>>) {
     let Some(Ok(room)) = listener.map(mpsc::Sender::try_reserve) else { return };
-    let news = take();
-    if !news.is_empty() {
+    if let Some(news) = take() {
         room.send(news);
     }
 }

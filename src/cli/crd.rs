@@ -9,7 +9,7 @@ use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::wait::{await_condition, conditions};
 
 use super::{ClusterArgs, Failure, block_on, output};
-use crate::api::crds;
+use crate::api::{crds, report_crd};
 use crate::clusters::{self, Cluster};
 
 const FIELD_MANAGER: &str = "podgate";
@@ -19,13 +19,35 @@ const ESTABLISH_TIMEOUT: Duration = Duration::from_mins(1);
 #[derive(Debug, Subcommand)]
 pub(super) enum CrdCommand {
     /// Print the CRDs as YAML.
-    Generate,
+    Generate(CrdArgs),
     /// Install the CRDs, or upgrade them, and wait until they are served.
     Install(InstallArgs),
 }
 
 #[derive(Args, Debug)]
+pub(super) struct CrdArgs {
+    /// The CRD of OpenReports' reports too (openreports.io), for clusters that do not have it
+    #[arg(long)]
+    reports: bool,
+}
+
+impl CrdArgs {
+    fn crds(&self) -> Result<Vec<CustomResourceDefinition>, Failure> {
+        let mut crds = crds();
+        if self.reports {
+            let crd = report_crd().map_err(|error| {
+                Failure::Input(format!("cannot make the CRD of reports: {error}"))
+            })?;
+            crds.push(crd);
+        }
+        Ok(crds)
+    }
+}
+
+#[derive(Args, Debug)]
 pub(super) struct InstallArgs {
+    #[command(flatten)]
+    crds: CrdArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
@@ -33,16 +55,16 @@ pub(super) struct InstallArgs {
 impl CrdCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self {
-            Self::Generate => output::print(&generate()?),
+            Self::Generate(args) => output::print(&generate(&args.crds()?)?),
             Self::Install(args) => block_on(install(args)),
         }
     }
 }
 
-fn generate() -> Result<String, Failure> {
+fn generate(crds: &[CustomResourceDefinition]) -> Result<String, Failure> {
     let mut text = String::new();
-    for crd in crds() {
-        let yaml = serde_saphyr::to_string(&crd)
+    for crd in crds {
+        let yaml = serde_saphyr::to_string(crd)
             .map_err(|error| Failure::Input(format!("cannot write {}: {error}", crd.name_any())))?;
         text.push_str("---\n");
         text.push_str(&yaml);
@@ -51,9 +73,10 @@ fn generate() -> Result<String, Failure> {
 }
 
 async fn install(args: InstallArgs) -> Result<(), Failure> {
+    let crds = args.crds.crds()?;
     let cluster = clusters::connect(&args.cluster.target()).await?;
     let api = Api::<CustomResourceDefinition>::all(cluster.client.clone());
-    for crd in crds() {
+    for crd in crds {
         let name = crd.name_any();
         let outcome = apply(&cluster, &api, &name, &crd).await?;
         let established = await_condition(api.clone(), &name, conditions::is_crd_established());

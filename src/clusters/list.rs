@@ -1,8 +1,8 @@
 //! Lists, page by page, each object as the JSON it came in: whoever asks decodes what it reads and keeps nothing else.
 
-use kube::Resource;
 use kube::api::ListParams;
 use kube::core::Request;
+use kube::{Client, Resource};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -25,42 +25,54 @@ struct PageMetadata {
 }
 
 impl Cluster {
-    /// Hands every object of a kind to `each`: of a namespace, or of all; with a label selector, those it selects.
+    /// As [`list`].
     ///
     /// # Errors
-    /// As the API server answers; objects of the pages before have been handed out.
+    /// As [`list`].
     pub async fn list<K: Resource<DynamicType = ()>>(
         &self,
         namespace: Option<&str>,
         selector: Option<&str>,
-        mut each: impl FnMut(&str),
+        each: impl FnMut(&str),
     ) -> Result<(), kube::Error> {
-        let request = Request::new(K::url_path(&(), namespace));
-        let mut params = ListParams::default().limit(PAGE);
-        params.label_selector = selector.map(str::to_owned);
-        loop {
-            let page = request.list(&params).map_err(kube::Error::BuildRequest)?;
-            let next = match self.client.request_text(page).await {
-                Ok(text) => {
-                    let page: Page =
-                        serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
-                    for object in page.items.into_iter().flatten() {
-                        each(object.get());
-                    }
-                    page.metadata.r#continue
+        list::<K>(&self.client, namespace, selector, each).await
+    }
+}
+
+/// Hands every object of a kind to `each`: of a namespace, or of all; with a label selector, those it selects.
+///
+/// # Errors
+/// As the API server answers; objects of the pages before have been handed out.
+pub async fn list<K: Resource<DynamicType = ()>>(
+    client: &Client,
+    namespace: Option<&str>,
+    selector: Option<&str>,
+    mut each: impl FnMut(&str),
+) -> Result<(), kube::Error> {
+    let request = Request::new(K::url_path(&(), namespace));
+    let mut params = ListParams::default().limit(PAGE);
+    params.label_selector = selector.map(str::to_owned);
+    loop {
+        let page = request.list(&params).map_err(kube::Error::BuildRequest)?;
+        let next = match client.request_text(page).await {
+            Ok(text) => {
+                let page: Page = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
+                for object in page.items.into_iter().flatten() {
+                    each(object.get());
                 }
-                // The state that the list began with is no longer kept, and a token comes with that answer to go on
-                // from the same place in the present one.
-                Err(kube::Error::Api(status)) if status.code == 410 => {
-                    let token = status.metadata.as_ref().and_then(|it| it.continue_.clone());
-                    Some(token.ok_or(kube::Error::Api(status))?)
-                }
-                Err(error) => return Err(error),
-            };
-            match next.filter(|token| !token.is_empty()) {
-                None => return Ok(()),
-                token => params.continue_token = token,
+                page.metadata.r#continue
             }
+            // The state that the list began with is no longer kept, and a token comes with that answer to go on
+            // from the same place in the present one.
+            Err(kube::Error::Api(status)) if status.code == 410 => {
+                let token = status.metadata.as_ref().and_then(|it| it.continue_.clone());
+                Some(token.ok_or(kube::Error::Api(status))?)
+            }
+            Err(error) => return Err(error),
+        };
+        match next.filter(|token| !token.is_empty()) {
+            None => return Ok(()),
+            token => params.continue_token = token,
         }
     }
 }
@@ -75,7 +87,6 @@ mod tests {
     use axum::body::Body;
     use axum::http::{Request, Response};
     use k8s_openapi::api::core::v1::Pod;
-    use kube::Client;
     use serde_json::{Value, json};
 
     use super::*;

@@ -46,6 +46,18 @@ pub struct Violation {
     pub pods: u32,
 }
 
+/// What a violation is recognised by after a restart, so that it has not begun anew. Its path is left out, since a
+/// container that is added before another moves the other's.
+#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
+pub struct BeganKey {
+    /// The policy's label.
+    pub policy: String,
+    pub workload: WorkloadKey,
+    /// The fault's id.
+    pub rule: String,
+    pub container: Option<String>,
+}
+
 /// How many of a policy's exemptions are in which state.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Exemptions {

@@ -13,6 +13,10 @@ use crate::controller::reconcile::{Reconciled, Reconciler};
 use crate::controller::snapshot::Announcements;
 use crate::leader::{self, Options};
 use crate::metrics::{AuditMetrics, Metrics};
+use crate::policy::picture::{BeganKey, NamespaceUpdate};
+use crate::report::events::events;
+use crate::report::existing;
+use crate::report::publish::{ReportMessage, publish};
 
 /// Says what was reconciled.
 pub type Tell = Arc<dyn Fn(&Reconciled) + Send + Sync>;
@@ -42,16 +46,25 @@ impl Leading {
 
     /// Audits and writes until it is dropped or, at a shutdown, until what was found is written.
     async fn work(self, claim: Claim, mut shutdown: watch::Receiver<bool>) {
-        let (policies, statuses) = mpsc::channel(1);
-        let listeners = Listeners { policies: Some(policies), ..Listeners::default() };
         let series = LeadersSeries(self.metrics.audit.clone());
-        let auditing = start_audit(
-            &self.client,
-            &self.announcements,
-            Box::new(|_, _, _| None),
-            self.metrics.audit.clone(),
-            listeners,
-        );
+        let reports = self.reports && served(&self.client).await;
+        let remembered = if reports { remembered(&self.client).await } else { nothing() };
+        let (policies, statuses) = mpsc::channel(1);
+        let (namespaces, in_namespaces) = mpsc::channel(1);
+        let (changes, changed) = mpsc::channel(MAX_BATCHES);
+        let listeners = Listeners {
+            policies: Some(policies),
+            namespaces: reports.then_some(namespaces),
+            changes: Some(changes),
+        };
+        let metrics = self.metrics.audit.clone();
+        let auditing =
+            start_audit(&self.client, &self.announcements, remembered, metrics, listeners);
+        let stop = async move {
+            // The end of the audit closes the channels, and so ends whoever writes once everything is written.
+            let _ = shutdown.wait_for(|told| *told).await;
+            drop(auditing);
+        };
         let tell = Arc::clone(&self.tell);
         let reconciler = Reconciler {
             client: self.client.clone(),
@@ -60,13 +73,76 @@ impl Leading {
             tell: Box::new(move |reconciled| tell(reconciled)),
         };
         let faults = self.announcements.faults.subscribe();
-        let stop = async move {
-            // The end of the audit closes the channels, and so ends whoever writes once everything is written.
-            let _ = shutdown.wait_for(|told| *told).await;
-            drop(auditing);
-        };
-        tokio::join!(stop, reconciler.run(statuses, faults));
+        let instance = self.lease.identity.clone();
+        let (told, messages) = mpsc::channel(1);
+        tokio::join!(
+            stop,
+            reconciler.run(statuses, faults),
+            events(self.client.clone(), claim.clone(), instance, changed),
+            name_reports(in_namespaces, told),
+            async {
+                if reports {
+                    publish(self.client.clone(), claim, messages).await;
+                }
+            },
+        );
         drop(series);
+    }
+}
+
+/// How many batches of changes may wait to be told as Events.
+const MAX_BATCHES: usize = 16;
+
+/// Whether the cluster serves reports. Where that cannot be known now, it is taken to: then writes are tried again.
+async fn served(client: &Client) -> bool {
+    match existing::served(client).await {
+        Ok(served) => served,
+        Err(error) => {
+            tracing::warn!(%error, "cannot see whether the cluster serves openreports.io");
+            true
+        }
+    }
+}
+
+/// When violations began that an earlier leader has told of.
+async fn remembered(client: &Client) -> Remembered {
+    let began = match existing::began(client).await {
+        Ok(began) if !began.is_empty() => began,
+        Ok(_) => return nothing(),
+        Err(error) => {
+            tracing::warn!(%error, "cannot read when violations began; they begin anew");
+            return nothing();
+        }
+    };
+    Box::new(move |policy, workload, fault| {
+        let key = BeganKey {
+            policy: policy.label.clone(),
+            workload: workload.clone(),
+            rule: fault.id.clone(),
+            container: fault.container.clone(),
+        };
+        began.get(&key).copied()
+    })
+}
+
+pub(super) fn nothing() -> Remembered {
+    Box::new(|_, _, _| None)
+}
+
+/// Hands the audit's updates to the reports. The first names every report that there should be.
+async fn name_reports(
+    mut updates: mpsc::Receiver<Vec<NamespaceUpdate>>,
+    told: mpsc::Sender<ReportMessage>,
+) {
+    let mut complete = false;
+    while let Some(update) = updates.recv().await {
+        let first = !std::mem::replace(&mut complete, true);
+        let messages = [Some(ReportMessage::Updates(update)), first.then_some(ReportMessage::Complete)];
+        for message in messages.into_iter().flatten() {
+            if told.send(message).await.is_err() {
+                return;
+            }
+        }
     }
 }
 

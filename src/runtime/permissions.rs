@@ -35,7 +35,7 @@ pub enum Need {
 const POLICIES: &str = crate::api::GROUP;
 const WEBHOOKS: &str = "admissionregistration.k8s.io";
 const WATCH: &[&str] = &["list", "watch"];
-/// Repairs patch the owner of a pod, in the kinds whose controllers then roll it out.
+/// Repairs get and patch the owner of a pod, in the kinds whose controllers then roll it out.
 const REPAIR: Need = Need::For("remediation");
 const SELF_SIGNED: Need = Need::For("certificates of its own");
 
@@ -69,7 +69,7 @@ pub static PERMISSIONS: &[Permission] = &[
     cluster("", "pods", WATCH, "audit what runs"),
     status("devopspolicies"),
     status("clusterdevopspolicies"),
-    cluster("events.k8s.io", "events", &["create", "patch"], "tell what happens to a policy"),
+    cluster("events.k8s.io", "events", &["create"], "tell what happens to policies and workloads"),
     Permission {
         scope: Scope::Release,
         ..cluster(
@@ -128,6 +128,13 @@ pub static PERMISSIONS: &[Permission] = &[
             "write reports",
         )
     },
+    owner("", "pods"),
+    owner("", "replicationcontrollers"),
+    owner("apps", "deployments"),
+    owner("apps", "statefulsets"),
+    owner("apps", "daemonsets"),
+    owner("apps", "replicasets"),
+    owner("batch", "jobs"),
     repaired("deployments"),
     repaired("statefulsets"),
     repaired("daemonsets"),
@@ -141,7 +148,14 @@ pub static PERMISSIONS: &[Permission] = &[
 const FINALIZER: &str = "finish repairs before a policy is gone (finalizer)";
 
 const fn repaired(resource: &'static str) -> Permission {
-    Permission { need: REPAIR, ..cluster("apps", resource, &["get", "patch"], "repair workloads") }
+    Permission { need: REPAIR, ..cluster("apps", resource, &["patch"], "repair workloads") }
+}
+
+/// A kind that may be the top owner of pods. Its metadata is read, with which a repair begins too.
+const fn owner(group: &'static str, resource: &'static str) -> Permission {
+    const WHY: &str = "know which object an Event is about (uid)";
+    let need = Need::For("Events on workloads");
+    Permission { need, ..cluster(group, resource, &["get"], WHY) }
 }
 
 #[cfg(test)]

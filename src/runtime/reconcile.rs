@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::leading::{Auditing, Tell, start_audit};
+use super::leading::{Auditing, Tell, nothing, start_audit};
 use super::source::{Lease, PolicySource};
 use super::{ServeError, Source, listen, metrics_router, signals};
 use crate::admission::server;
@@ -68,11 +68,10 @@ pub async fn look_on(
     let (changes, seen_changes) = mpsc::channel(1);
     let listeners =
         Listeners { policies: Some(policies), changes: Some(changes), ..Listeners::default() };
-    let nothing = Box::new(|_: &_, _: &_, _: &_| None);
     let auditing: Auditing = start_audit(
         client,
         announcements,
-        nothing,
+        nothing(),
         parts.metrics.audit.clone(),
         listeners,
     );

@@ -1,5 +1,6 @@
 //! A control plane that podgate audits.
 
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
@@ -9,7 +10,7 @@ use super::support::control_plane::{ControlPlane, seconds, text};
 use super::support::eventually;
 
 pub struct Audited {
-    pub podgate: Podgate,
+    podgate: RwLock<Podgate>,
     pub plane: ControlPlane,
 }
 
@@ -18,15 +19,23 @@ impl Audited {
         let plane = ControlPlane::audited();
         let admin = plane.kubeconfig("admin");
         let admin = admin.to_str().unwrap();
-        let installed = run(&["crd", "install", "--kubeconfig", admin]);
+        let installed = run(&["crd", "install", "--reports", "--kubeconfig", admin]);
         assert!(installed.status.success(), "{}", text(&installed.stderr));
-        let podgate = plane.kubeconfig_for("podgate");
-        let args = ["--kubeconfig", podgate.to_str().unwrap(), "--lease-namespace", "default"];
-        let podgate =
-            Podgate::start("reconcile", &[&args[..], &["--metrics-listen", "127.0.0.1:0"]].concat(), "serving");
-        let audited = Self { podgate, plane };
-        audited.podgate.logs("every pod is audited");
-        audited
+        let podgate = RwLock::new(start(&plane));
+        Self { podgate, plane }
+    }
+
+    /// Ends podgate, and starts it again.
+    pub fn restart(&self) {
+        let mut podgate = self.podgate.write().unwrap();
+        podgate.signal("TERM");
+        assert!(podgate.ended().0.success());
+        *podgate = start(&self.plane);
+    }
+
+    /// The value of a metric of podgate's.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        self.podgate.read().unwrap().metric(series)
     }
 
     /// A new namespace, whose name starts with this one.
@@ -55,6 +64,15 @@ impl Audited {
         let text = self.kubectl(&[&["get", "-o", "json"], args].concat(), "");
         serde_json::from_str(&text).unwrap()
     }
+}
+
+fn start(plane: &ControlPlane) -> Podgate {
+    let kubeconfig = plane.kubeconfig_for("podgate");
+    let kubeconfig = ["--kubeconfig", kubeconfig.to_str().unwrap()];
+    let rest = ["--lease-namespace", "default", "--metrics-listen", "127.0.0.1:0"];
+    let podgate = Podgate::start("reconcile", &[&kubeconfig[..], &rest].concat(), "serving");
+    podgate.logs("every pod is audited");
+    podgate
 }
 
 pub struct Namespace<'a> {
@@ -122,6 +140,6 @@ impl Namespace<'_> {
 
     /// The value of a metric of podgate's.
     pub fn metric(&self, series: &str) -> Option<f64> {
-        self.audited.podgate.metric(series)
+        self.audited.metric(series)
     }
 }

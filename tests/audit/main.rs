@@ -11,6 +11,7 @@
 mod audited;
 mod follow;
 mod running;
+mod told;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
     let audited = Arc::new(OnceLock::new());
-    let trials = [follow::TESTS, running::TESTS].concat().into_iter().map(|(name, run)| {
+    let trials = [follow::TESTS, running::TESTS, told::TESTS].concat().into_iter().map(|(name, run)| {
         let audited = Arc::clone(&audited);
         Trial::test(name, move || {
             let started = audited.get_or_init(|| std::panic::catch_unwind(Audited::start).ok());

@@ -34,6 +34,8 @@ pub(super) struct News {
     cells: BTreeSet<(PolicyId, Arc<str>)>,
     policies: BTreeSet<PolicyId>,
     in_namespaces: BTreeSet<(PolicyId, Arc<str>)>,
+    /// Whether all of those have been told once.
+    named: bool,
     namespaces: BTreeSet<Arc<str>>,
     scores: bool,
     gone: BTreeMap<PolicyId, PolicyKey>,
@@ -116,12 +118,15 @@ impl Index {
         updates
     }
 
-    /// The policies whose state in a namespace differs.
-    pub fn take_namespaces(&mut self) -> Vec<NamespaceUpdate> {
+    /// The policies whose state in a namespace differs, if any; at first all that there are, though there may be none.
+    pub fn take_namespaces(&mut self) -> Option<Vec<NamespaceUpdate>> {
         if !self.settle() {
-            return Vec::new();
+            return None;
         }
         let cells = std::mem::take(&mut self.news.in_namespaces);
+        if std::mem::replace(&mut self.news.named, true) && cells.is_empty() {
+            return None;
+        }
         let updates = cells
             .into_iter()
             .filter_map(|(id, namespace)| {
@@ -133,7 +138,7 @@ impl Index {
             })
             .collect();
         self.forget_gone();
-        updates
+        Some(updates)
     }
 
     /// The violations that began or went since the first list was whole.

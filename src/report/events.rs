@@ -1,0 +1,298 @@
+//! Events (`events.k8s.io/v1`) on workloads and policies, when violations begin or go: what `kubectl describe` and
+//! `kubectl events` show to the people who own them.
+//!
+//! [`note`] gathers changes and words them, [`queue`] holds them to a pace; both are pure.
+
+mod note;
+mod queue;
+
+use std::future::pending;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::Client;
+use kube::api::{Api, DynamicObject, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use tokio::sync::mpsc::Receiver;
+use tokio::time::sleep_until;
+
+use self::note::{About, Gathered, Topic};
+use self::queue::Queue;
+use super::MANAGED_BY;
+use crate::api::API_VERSION;
+use crate::clusters::claim::{Claim, WriteError};
+use crate::policy::picture::{Change, WorkloadKey};
+
+const CONTROLLER: &str = "podgate.devops.stochastic.io";
+const ACTION: &str = "Audit";
+/// Where the Events of objects without a namespace are.
+const CLUSTER_EVENTS: &str = "default";
+/// The most bytes of `reportingInstance`.
+const MAX_INSTANCE: usize = 128;
+/// How much of an object's name is in its Events' names.
+const MAX_PREFIX: usize = 200;
+
+/// Writes Events until the channel closes or the claim is over. `instance` tells this podgate from others (the pod's
+/// name).
+pub async fn events(
+    client: Client,
+    claim: Claim,
+    mut instance: String,
+    mut changes: Receiver<Vec<Change>>,
+) {
+    instance.truncate(instance.floor_char_boundary(MAX_INSTANCE));
+    let mut queue = Queue::default();
+    loop {
+        let due = queue.due();
+        let due = async {
+            if let Some(at) = due {
+                sleep_until(at.into()).await;
+            } else {
+                pending().await
+            }
+        };
+        tokio::select! {
+            biased;
+            batch = changes.recv() => match batch {
+                Some(batch) => queue.add(note::gather(&batch)),
+                None => break,
+            },
+            () = due => {
+                let now = Instant::now();
+                if let Some((topic, gathered)) = queue.next(now) {
+                    match write(&client, &claim, &instance, &topic, &gathered).await {
+                        Ok(()) => {}
+                        Err(WriteError::NotLeading) => return,
+                        Err(error) => failed(&mut queue, topic, gathered, &error),
+                    }
+                }
+            }
+        }
+        let dropped = queue.take_dropped();
+        if dropped > 0 {
+            tracing::warn!(
+                dropped,
+                "more violations began or went than there is room for in Events"
+            );
+        }
+    }
+    let untold = queue.untold();
+    if untold > 0 {
+        tracing::info!(untold, "podgate ends before the Events on all violations are written");
+    }
+}
+
+/// What the API server may take another time waits its turn again.
+fn failed(queue: &mut Queue, topic: Topic, gathered: Gathered, error: &WriteError) {
+    let again = !matches!(error.code(), Some(400..=428 | 430..=499));
+    let dropped = if again { 0 } else { gathered.count() };
+    tracing::warn!(about = %topic.about, %error, dropped, "could not write an Event");
+    if again {
+        queue.add([(topic, gathered)]);
+    }
+}
+
+async fn write(
+    client: &Client,
+    claim: &Claim,
+    instance: &str,
+    topic: &Topic,
+    gathered: &Gathered,
+) -> Result<(), WriteError> {
+    let regarding = match &topic.about {
+        About::Policy { namespace, kind, name, uid } => ObjectReference {
+            api_version: Some(API_VERSION.to_owned()),
+            kind: Some((*kind).to_owned()),
+            namespace: namespace.clone(),
+            name: Some(name.clone()),
+            uid: Some(uid.clone()),
+            ..ObjectReference::default()
+        },
+        About::Workload(key) => match workload(client, key).await? {
+            Some(regarding) => regarding,
+            // It is gone, and nobody is left to read of it.
+            None => return Ok(()),
+        },
+    };
+    let event = event(regarding, topic, gathered, instance, Timestamp::now());
+    let namespace = event.metadata.namespace.as_deref().unwrap_or(CLUSTER_EVENTS);
+    let api = Api::<Event>::namespaced(client.clone(), namespace);
+    claim.write(api.create(&PostParams::default(), &event)).await.map(|_| ())
+}
+
+/// The workload as an Event names it. `kubectl describe` finds Events by the uid, which the audit does not keep.
+async fn workload(
+    client: &Client,
+    key: &WorkloadKey,
+) -> Result<Option<ObjectReference>, kube::Error> {
+    let Some(kind) = note::owner_kind(&key.kind) else { return Ok(None) };
+    let names = kind.names();
+    let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
+    let resource = ApiResource::from_gvk_with_plural(&gvk, names.resource);
+    let api = Api::<DynamicObject>::namespaced_with(client.clone(), &key.namespace, &resource);
+    let there = api.get_metadata_opt(&key.name).await?;
+    Ok(there.map(|there| ObjectReference {
+        api_version: Some(names.api_version().into_owned()),
+        kind: Some(names.kind.to_owned()),
+        namespace: Some(key.namespace.clone()),
+        name: Some(key.name.clone()),
+        uid: there.metadata.uid,
+        ..ObjectReference::default()
+    }))
+}
+
+fn event(
+    regarding: ObjectReference,
+    topic: &Topic,
+    gathered: &Gathered,
+    instance: &str,
+    now: Timestamp,
+) -> Event {
+    let (type_, reason) = if topic.gone {
+        ("Normal", "PolicyViolationResolved")
+    } else {
+        ("Warning", "PolicyViolation")
+    };
+    let name = regarding.name.as_deref().unwrap_or_default();
+    let prefix = name.get(..name.floor_char_boundary(MAX_PREFIX)).unwrap_or_default();
+    let prefix = prefix.trim_end_matches(|last: char| !last.is_ascii_alphanumeric());
+    let namespace = regarding.namespace.clone().unwrap_or_else(|| CLUSTER_EVENTS.to_owned());
+    Event {
+        metadata: ObjectMeta {
+            // As Kubernetes' own Events are called.
+            name: Some(format!("{prefix}.{:x}", now.as_nanosecond())),
+            namespace: Some(namespace),
+            labels: Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into()),
+            ..ObjectMeta::default()
+        },
+        event_time: Some(MicroTime(now)),
+        type_: Some(type_.to_owned()),
+        reason: Some(reason.to_owned()),
+        action: Some(ACTION.to_owned()),
+        note: Some(note::text(topic, gathered)),
+        regarding: Some(regarding),
+        reporting_controller: Some(CONTROLLER.to_owned()),
+        reporting_instance: Some(instance.to_owned()),
+        ..Event::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+    use tokio::sync::mpsc;
+
+    use super::super::tests::{Script, cluster_policy, policy, refusal, violation};
+    use super::*;
+    use crate::clusters::claim::since_boot;
+
+    /// What is asked of an API server that gives these answers, about these changes.
+    async fn told(answers: Vec<(u16, serde_json::Value)>, changes: Vec<Change>) -> Script {
+        let script = Script::new(answers);
+        let claim = Claim::default();
+        claim.extend(since_boot() + Duration::from_mins(1));
+        let (sender, receiver) = mpsc::channel(10);
+        sender.try_send(changes).ok().unwrap();
+        let writing = events(script.client(), claim, "podgate-0".to_owned(), receiver);
+        let _ = tokio::time::timeout(Duration::from_millis(300), writing).await;
+        script
+    }
+
+    fn uid(uid: &str) -> (u16, serde_json::Value) {
+        (
+            200,
+            json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": {"uid": uid}}),
+        )
+    }
+
+    fn created() -> (u16, serde_json::Value) {
+        (201, json!({"metadata": {}, "eventTime": null}))
+    }
+
+    #[tokio::test]
+    async fn a_violation_is_told_on_the_policy_and_on_the_workload_by_its_uid() {
+        let change = Change {
+            policy: policy("baseline"),
+            violation: violation("cart", "forbidLatestTag"),
+            gone: false,
+        };
+        let script = told(vec![created(), uid("1234"), created()], vec![change]).await;
+        let events = "POST /apis/events.k8s.io/v1/namespaces/shop/events?";
+        assert_eq!(
+            script.asked(),
+            [events, "GET /apis/apps/v1/namespaces/shop/deployments/cart", events]
+        );
+        let of_policy = script.sent(0);
+        assert_eq!(of_policy["regarding"]["kind"], "DevOpsPolicy");
+        assert_eq!(of_policy["regarding"]["uid"], "uid-of-baseline");
+        let mut of_workload = script.sent(2);
+        assert!(of_workload["metadata"]["name"].as_str().unwrap().starts_with("cart."));
+        assert!(of_workload["eventTime"].is_string());
+        for part in ["metadata", "eventTime", "note", "apiVersion", "kind"] {
+            of_workload.as_object_mut().unwrap().remove(part);
+        }
+        assert_eq!(
+            of_workload,
+            json!({
+                "type": "Warning", "reason": "PolicyViolation", "action": "Audit",
+                "regarding": {
+                    "apiVersion": "apps/v1", "kind": "Deployment",
+                    "namespace": "shop", "name": "cart", "uid": "1234",
+                },
+                "reportingController": "podgate.devops.stochastic.io",
+                "reportingInstance": "podgate-0",
+            })
+        );
+    }
+
+    #[tokio::test]
+    async fn a_cluster_policy_is_told_in_the_namespace_default_and_a_gone_workload_not_at_all() {
+        let change = Change {
+            policy: cluster_policy("baseline"),
+            violation: violation("cart", "forbidLatestTag"),
+            gone: true,
+        };
+        let script = told(vec![created(), refusal(404)], vec![change]).await;
+        let asked = script.asked();
+        assert_eq!(asked[0], "POST /apis/events.k8s.io/v1/namespaces/default/events?");
+        assert_eq!(asked.len(), 2, "{asked:?}");
+        let event = script.sent(0);
+        assert_eq!(
+            (&event["type"], &event["reason"]),
+            (&json!("Normal"), &json!("PolicyViolationResolved"))
+        );
+        assert!(event["regarding"].get("namespace").is_none());
+    }
+
+    #[test]
+    fn what_may_be_taken_another_time_waits_and_what_is_refused_does_not() {
+        for (code, waits) in [(500, true), (429, true), (403, false), (409, false)] {
+            let change = Change {
+                policy: policy("baseline"),
+                violation: violation("cart", "forbidLatestTag"),
+                gone: false,
+            };
+            let (topic, gathered) = note::gather(&[change]).into_iter().next().unwrap();
+            let status = serde_json::from_value(refusal(code).1).unwrap();
+            let error = WriteError::Api(kube::Error::Api(status));
+            let mut queue = Queue::default();
+            failed(&mut queue, topic, gathered, &error);
+            assert_eq!(queue.untold(), u64::from(waits), "{code}");
+        }
+    }
+
+    #[test]
+    fn the_name_of_an_event_is_one_however_long_its_objects_is() {
+        let name = format!("{}.{}", "a".repeat(199), "b".repeat(53));
+        let regarding = ObjectReference { name: Some(name), ..ObjectReference::default() };
+        let topic = Topic { about: About::workload_of("x"), gone: false };
+        let event =
+            event(regarding, &topic, &Gathered::default(), "podgate-0", Timestamp::UNIX_EPOCH);
+        assert_eq!(event.metadata.name.unwrap(), format!("{}.0", "a".repeat(199)));
+    }
+}

@@ -1,0 +1,351 @@
+//! What began or went, gathered by the object it is told on, and in words. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::sync::Arc;
+
+use super::super::name;
+use crate::api::Severity;
+use crate::policy::picture::{Change, Fault, WorkloadKey};
+use crate::policy::text::{brief, clip, cut};
+use crate::policy::workload::Kind;
+
+/// The most bytes that the API takes.
+const MAX_NOTE: usize = 1024;
+/// The most faults, policies and workloads that are held of one topic; of others, that there are more.
+const MAX_FAULTS: usize = 16;
+const MAX_POLICIES: usize = 4;
+const MAX_WORKLOADS: usize = 4;
+/// Workloads that a policy's note names.
+const NAMED: usize = 3;
+const MAX_MESSAGE: usize = 300;
+const MAX_TAIL: usize = 256;
+const SEVERITIES: [Severity; 4] =
+    [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
+
+/// The object that an Event is about. Policies come first, since they tell the most in one.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum About {
+    Policy { namespace: Option<String>, kind: &'static str, name: String, uid: String },
+    Workload(WorkloadKey),
+}
+
+impl fmt::Display for About {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Policy { namespace: Some(namespace), kind, name, .. } => {
+                write!(f, "{kind} {namespace}/{name}")
+            }
+            Self::Policy { kind, name, .. } => write!(f, "{kind} {name}"),
+            Self::Workload(WorkloadKey { namespace, kind, name }) => {
+                write!(f, "{} {}/{}", clip(kind), clip(namespace), clip(name))
+            }
+        }
+    }
+}
+
+/// What one Event tells of.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct Topic {
+    pub about: About,
+    /// Of violations that went; else of those that began.
+    pub gone: bool,
+}
+
+/// The violations of one topic: bounded, however many there are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gathered {
+    /// By severity, worst first.
+    counts: [u64; 4],
+    /// One each rule or check, container and path, whichever policies name it.
+    faults: Vec<(Severity, Arc<Fault>)>,
+    /// How many found no place there.
+    more_faults: u64,
+    policies: BTreeSet<String>,
+    workloads: BTreeSet<WorkloadKey>,
+}
+
+impl Gathered {
+    /// How many violations it stands for.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
+    fn add(&mut self, Change { policy, violation, .. }: &Change) {
+        let severity = violation.severity;
+        for (count, of) in self.counts.iter_mut().zip(SEVERITIES) {
+            *count += u64::from(of == severity);
+        }
+        self.add_fault(severity, &violation.fault);
+        insert(&mut self.policies, &policy.label, MAX_POLICIES);
+        insert(&mut self.workloads, &*violation.workload, MAX_WORKLOADS);
+    }
+
+    fn add_fault(&mut self, severity: Severity, fault: &Arc<Fault>) {
+        let same = |it: &Fault| {
+            (&it.id, &it.container, &it.path) == (&fault.id, &fault.container, &fault.path)
+        };
+        if let Some((known, _)) = self.faults.iter_mut().find(|(_, it)| same(it)) {
+            *known = severity.min(*known);
+        } else if self.faults.len() < MAX_FAULTS {
+            self.faults.push((severity, Arc::clone(fault)));
+        } else {
+            self.more_faults += 1;
+            let mildest = self.faults.iter_mut().max_by_key(|(severity, _)| *severity);
+            if let Some(mildest) = mildest.filter(|(known, _)| severity < *known) {
+                *mildest = (severity, Arc::clone(fault));
+            }
+        }
+    }
+
+    /// Takes in what came later.
+    pub fn merge(&mut self, later: Self) {
+        for (count, more) in self.counts.iter_mut().zip(later.counts) {
+            *count += more;
+        }
+        self.more_faults += later.more_faults;
+        for (severity, fault) in later.faults {
+            self.add_fault(severity, &fault);
+        }
+        for policy in &later.policies {
+            insert(&mut self.policies, policy, MAX_POLICIES);
+        }
+        for workload in &later.workloads {
+            insert(&mut self.workloads, workload, MAX_WORKLOADS);
+        }
+    }
+}
+
+/// Keeps the first so many.
+fn insert<T: Clone + Ord>(set: &mut BTreeSet<T>, item: &T, max: usize) {
+    set.insert(item.clone());
+    if set.len() > max {
+        set.pop_last();
+    }
+}
+
+/// The kind of a workload that an Event can be about: one that may own pods and that podgate knows.
+pub(super) fn owner_kind(kind: &str) -> Option<Kind> {
+    let owners =
+        Kind::ALL.into_iter().filter(|it| !matches!(it, Kind::CronJob | Kind::PodTemplate));
+    owners.into_iter().find(|it| it.names().kind == kind)
+}
+
+/// The changes of a batch by what they are told on.
+pub(super) fn gather(changes: &[Change]) -> BTreeMap<Topic, Gathered> {
+    let mut topics: BTreeMap<Topic, Gathered> = BTreeMap::new();
+    for change in changes {
+        let Change { policy, violation, gone } = change;
+        let (namespace, name) = policy.key();
+        let of_policy = policy.origin.as_ref().map(|origin| About::Policy {
+            kind: name::kind(&policy.key()),
+            namespace,
+            name,
+            uid: origin.uid.clone(),
+        });
+        let workload = &violation.workload;
+        let of_workload = owner_kind(&workload.kind).map(|_| About::Workload((**workload).clone()));
+        for about in of_policy.into_iter().chain(of_workload) {
+            topics.entry(Topic { about, gone: *gone }).or_default().add(change);
+        }
+    }
+    topics
+}
+
+/// The note of an Event.
+pub(super) fn text(topic: &Topic, gathered: &Gathered) -> String {
+    match topic.about {
+        About::Policy { .. } => on_policy(topic.gone, gathered),
+        About::Workload(_) => on_workload(topic.gone, gathered),
+    }
+}
+
+fn on_policy(gone: bool, gathered: &Gathered) -> String {
+    let severities = gathered.counts.iter().zip(SEVERITIES).filter(|(count, _)| **count > 0);
+    let severities: Vec<_> =
+        severities.map(|(count, severity)| format!("{count} {severity}")).collect();
+    let workloads = gathered.workloads.iter().take(NAMED).cloned();
+    let workloads: Vec<_> = workloads.map(|it| About::Workload(it).to_string()).collect();
+    let others = if gathered.workloads.len() > NAMED { " and others" } else { "" };
+    let count = gathered.count();
+    let text = format!(
+        "{count} {} {} ({}): {}{others}",
+        if count == 1 { "violation" } else { "violations" },
+        match (gone, count) {
+            (false, _) => "began",
+            (true, 1) => "is gone",
+            (true, _) => "are gone",
+        },
+        severities.join(", "),
+        workloads.join(", "),
+    );
+    cut(text, MAX_NOTE)
+}
+
+fn on_workload(gone: bool, gathered: &Gathered) -> String {
+    let mut faults: Vec<_> = gathered.faults.iter().collect();
+    faults.sort_by_key(|(severity, it)| (*severity, &it.id, &it.container, &it.path));
+    let rules = faults.iter().map(|(_, it)| &it.id).collect::<BTreeSet<_>>().len();
+    let mut text = format!(
+        "{} {rules} rule{}{}: ",
+        if gone { "no longer breaks" } else { "breaks" },
+        if rules == 1 { "" } else { "s" },
+        if gathered.more_faults > 0 { " or more" } else { "" },
+    );
+    let tail = policies(gathered);
+    let room = MAX_NOTE - tail.len() - " · and 18446744073709551615 more".len();
+    let mut untold = gathered.more_faults;
+    for (index, (severity, fault)) in faults.into_iter().enumerate() {
+        let separator = if index == 0 { "" } else { " · " };
+        let told = told(*severity, fault, gone);
+        if untold == gathered.more_faults && text.len() + separator.len() + told.len() <= room {
+            text.push_str(separator);
+            text.push_str(&told);
+        } else {
+            untold += 1;
+        }
+    }
+    if untold > 0 {
+        text.push_str(&format!(" · and {untold} more"));
+    }
+    text + &tail
+}
+
+/// A fault; what is to be done about it only while it is there.
+fn told(severity: Severity, fault: &Fault, gone: bool) -> String {
+    let container = fault.container.as_ref();
+    let container = container.map(|it| format!(" container \"{}\"", clip(it))).unwrap_or_default();
+    let id = clip(&fault.id);
+    if gone {
+        return format!("{id} ({severity}){container}");
+    }
+    format!("{id} ({severity}){container}: {}", brief(fault.message.clone(), MAX_MESSAGE))
+}
+
+fn policies(gathered: &Gathered) -> String {
+    let plural = if gathered.policies.len() == 1 { "policy" } else { "policies" };
+    let names: Vec<_> = gathered.policies.iter().map(String::as_str).collect();
+    cut(format!("; {plural} {}", names.join(", ")), MAX_TAIL)
+}
+
+#[cfg(test)]
+impl About {
+    pub fn workload_of(name: &str) -> Self {
+        let violation = super::super::tests::violation(name, "forbidLatestTag");
+        Self::Workload((*violation.workload).clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::{cluster_policy, policy, violation};
+    use super::*;
+    use crate::policy::compile::Policy;
+
+    fn began(policy: Arc<Policy>, workload: &str, rule: &'static str) -> Change {
+        Change { policy, violation: violation(workload, rule), gone: false }
+    }
+
+    /// The Events of a batch: what each is about, and its note.
+    fn aggregate(changes: &[Change]) -> Vec<String> {
+        let topics = gather(changes);
+        topics.iter().map(|(topic, it)| format!("{}: {}", topic.about, text(topic, it))).collect()
+    }
+
+    #[test]
+    fn a_batch_is_one_event_a_workload_and_one_a_policy() {
+        let (own, all) = (policy("baseline"), cluster_policy("all"));
+        let mut low = began(Arc::clone(&own), "cart", "requireReadinessProbe");
+        low.violation.severity = Severity::Low;
+        let fault = Arc::make_mut(&mut low.violation.fault);
+        fault.container = None;
+        fault.message = "spec.x is missing".to_owned();
+        let changes = [
+            low,
+            began(Arc::clone(&own), "cart", "forbidLatestTag"),
+            began(all, "cart", "forbidLatestTag"),
+        ];
+        insta::assert_snapshot!(aggregate(&changes).join("\n"), @r#"
+        ClusterDevOpsPolicy all: 1 violation began (1 high): Deployment shop/cart
+        DevOpsPolicy shop/baseline: 2 violations began (1 high, 1 low): Deployment shop/cart
+        Deployment shop/cart: breaks 2 rules: forbidLatestTag (high) container "web": spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29 · requireReadinessProbe (low): spec.x is missing; policies all, shop/baseline
+        "#);
+    }
+
+    #[test]
+    fn what_went_is_told_apart_from_what_began() {
+        let mut gone = began(policy("baseline"), "cart", "forbidLatestTag");
+        gone.gone = true;
+        let changes = [began(policy("baseline"), "cart", "requireLivenessProbe"), gone];
+        insta::assert_snapshot!(aggregate(&changes).join("\n"), @r#"
+        DevOpsPolicy shop/baseline: 1 violation began (1 high): Deployment shop/cart
+        DevOpsPolicy shop/baseline: 1 violation is gone (1 high): Deployment shop/cart
+        Deployment shop/cart: breaks 1 rule: requireLivenessProbe (high) container "web": spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29; policy shop/baseline
+        Deployment shop/cart: no longer breaks 1 rule: forbidLatestTag (high) container "web"; policy shop/baseline
+        "#);
+    }
+
+    #[test]
+    fn a_policys_event_counts_and_names_three_workloads() {
+        let names = ["e", "d", "c", "b", "a"];
+        let changes = names.map(|name| began(policy("baseline"), name, "forbidLatestTag"));
+        assert_eq!(
+            aggregate(&changes)[0],
+            "DevOpsPolicy shop/baseline: 5 violations began (5 high): Deployment shop/a, Deployment shop/b, Deployment shop/c and others"
+        );
+    }
+
+    #[test]
+    fn a_note_names_the_worst_first_and_never_outgrows_the_api() {
+        let changes: Vec<_> = (0..40)
+            .map(|index| {
+                let mut change = began(policy(&"p".repeat(200)), "cart", "forbidLatestTag");
+                let fault = Arc::make_mut(&mut change.violation.fault);
+                fault.path = format!("spec.containers[{index}]");
+                fault.message = "\u{1b}é".repeat(500);
+                fault.container = Some("c".repeat(63));
+                if index == 30 {
+                    change.violation.severity = Severity::Critical;
+                }
+                change
+            })
+            .collect();
+        for (topic, gathered) in gather(&changes) {
+            let text = text(&topic, &gathered);
+            assert!(text.len() <= MAX_NOTE, "{} {text}", text.len());
+            assert!(!text.contains('\u{1b}'));
+            assert_eq!(gathered.count(), 40);
+            if matches!(topic.about, About::Workload(_)) {
+                assert!(text.starts_with("breaks 1 rule or more: forbidLatestTag (critical)"));
+                assert!(text.contains(" · and 39 more; policy shop/ppp"), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_event_can_be_about_has_none() {
+        let mut change = began(policy("baseline"), "cart", "forbidLatestTag");
+        Arc::make_mut(&mut change.violation.workload).kind = "Rollout".to_owned();
+        Arc::get_mut(&mut change.policy).unwrap().origin = None;
+        assert!(gather(&[change]).is_empty());
+    }
+
+    #[test]
+    fn what_is_merged_is_as_if_it_had_come_at_once() {
+        let changes: Vec<_> = (0..6)
+            .map(|index| {
+                began(policy(&format!("p{index}")), &format!("w{index}"), "forbidLatestTag")
+            })
+            .collect();
+        let (first, second) = changes.split_at(3);
+        for (topic, whole) in gather(&changes) {
+            let mut parts = Gathered::default();
+            for part in [first, second].map(gather) {
+                if let Some(part) = part.get(&topic) {
+                    parts.merge(part.clone());
+                }
+            }
+            assert_eq!(text(&topic, &parts), text(&topic, &whole));
+        }
+    }
+}

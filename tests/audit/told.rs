@@ -1,0 +1,110 @@
+//! Reports and Events: what people see of the audit beside the status.
+
+use serde_json::{Value, json};
+
+use super::Test;
+use super::audited::{Audited, Namespace};
+use super::support::control_plane::seconds;
+use super::support::eventually;
+
+pub const TESTS: &[Test] = &[
+    ("a_report_counts_exactly_follows_the_pods_and_goes_with_its_policy", reports),
+    ("events_tell_the_workloads_owner_what_began_and_what_went", events),
+    ("a_violation_keeps_the_time_it_began_over_a_restart", begins),
+];
+
+fn reports_of(shop: &Namespace<'_>) -> Vec<Value> {
+    shop.get(&["reports.openreports.io"])["items"].as_array().unwrap().clone()
+}
+
+/// Waits for the one report of a namespace.
+fn report(shop: &Namespace<'_>, what: &str, expected: impl Fn(&Value) -> bool) -> Value {
+    let (report, after) = eventually(what, || match &*reports_of(shop) {
+        [one] if expected(one) => Ok(one.clone()),
+        others => Err(format!("{others:?}")),
+    });
+    println!("{what}: after {}", seconds(after));
+    report
+}
+
+fn reports(audited: &Audited) {
+    let shop = audited.namespace("report");
+    shop.policy("own", &json!({"forbidLatestTag": true, "requireLivenessProbe": true}));
+    shop.deployment("cart", "nginx", 2);
+    shop.deployment("api", "nginx:1.29", 1);
+    let told = report(&shop, "a report", |report| report["summary"]["fail"] == 3);
+    assert_eq!(told["source"], "podgate");
+    // Two workloads and two rules: one pair passes.
+    assert_eq!(told["summary"], json!({"pass": 1, "fail": 3, "warn": 0, "error": 0, "skip": 0}));
+    let results = told["results"].as_array().unwrap();
+    assert_eq!(results.len(), 3);
+    let first = &results[0];
+    assert_eq!((&first["rule"], &first["severity"]), (&json!("forbidLatestTag"), &json!("high")));
+    assert_eq!(first["result"], "fail");
+    assert_eq!(first["resources"][0]["kind"], "Deployment");
+    assert_eq!(first["resources"][0]["name"], "cart");
+    let uid = shop.get(&["devopspolicy", "own"])["metadata"]["uid"].clone();
+    assert_eq!(told["metadata"]["ownerReferences"][0]["uid"], uid);
+    let (name, version) = (&told["metadata"]["name"], &told["metadata"]["resourceVersion"]);
+
+    shop.deployment("api", "nginx:1.29", 3);
+    eventually("three pods", || {
+        (shop.pods("api").len() == 3).then_some(()).ok_or_else(|| "fewer".to_owned())
+    });
+    shop.deployment("cart", "nginx:1.29", 2);
+    let mended = report(&shop, "a mended image", |report| report["summary"]["fail"] == 2);
+    assert_eq!(&mended["metadata"]["name"], name);
+    assert_ne!(&mended["metadata"]["resourceVersion"], version);
+    shop.kubectl(&["delete", "devopspolicy", "own"], "");
+    let ((), after) = eventually("the report to go with its policy", || {
+        let left = reports_of(&shop);
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    });
+    println!("a deleted policy: after {}", seconds(after));
+}
+
+fn events(audited: &Audited) {
+    let shop = audited.namespace("events");
+    shop.policy("own", &json!({"forbidLatestTag": true}));
+    shop.sees("a policy", "own", |status| status["violations"] == 0);
+    shop.deployment("cart", "nginx", 1);
+    let told = |reason: &str, kind: &str| {
+        let (event, after) = eventually(reason, || {
+            let events = shop.get(&["events.events.k8s.io"])["items"].as_array().unwrap().clone();
+            let found = events.iter().find(|it| it["reason"] == reason && it["regarding"]["kind"] == kind);
+            found.cloned().ok_or_else(|| format!("{events:?}"))
+        });
+        println!("{reason} on the {kind}: after {}", seconds(after));
+        event
+    };
+    let on_workload = told("PolicyViolation", "Deployment");
+    assert_eq!(on_workload["type"], "Warning");
+    let note = on_workload["note"].as_str().unwrap();
+    for word in ["forbidLatestTag", "nginx", "web"] {
+        assert!(note.contains(word), "{note}");
+    }
+    told("PolicyViolation", "DevOpsPolicy");
+    let described = shop.kubectl(&["describe", "deployment", "cart"], "");
+    assert!(described.contains("PolicyViolation"), "{described}");
+    shop.kubectl(&["delete", "deployment", "cart"], "");
+    told("PolicyViolationResolved", "DevOpsPolicy");
+}
+
+fn begins(audited: &Audited) {
+    let shop = audited.namespace("begins");
+    shop.policy("own", &json!({"forbidLatestTag": true}));
+    shop.deployment("cart", "nginx", 1);
+    let told = report(&shop, "a report", |report| report["summary"]["fail"] == 1);
+    let began = told["results"][0]["timestamp"].clone();
+    assert!(began["seconds"].as_u64().is_some_and(|it| it > 1_700_000_000), "{began}");
+    audited.restart();
+    shop.deployment("late", "nginx", 1);
+    let told = report(&shop, "a report of the next", |report| report["summary"]["fail"] == 2);
+    let of = |name: &str| {
+        let results = told["results"].as_array().unwrap();
+        let found = results.iter().find(|it| it["resources"][0]["name"] == name);
+        found.unwrap()["timestamp"].clone()
+    };
+    assert_eq!(of("cart"), began);
+    assert!(of("late")["seconds"].as_u64() >= began["seconds"].as_u64());
+}
