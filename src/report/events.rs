@@ -51,7 +51,7 @@ pub async fn events(
             if let Some(at) = due {
                 sleep_until(at.into()).await;
             } else {
-                pending().await
+                pending::<()>().await;
             }
         };
         tokio::select! {

@@ -57,7 +57,7 @@ pub(super) async fn each_report(
         match report {
             Ok(report) => each(report),
             Err(error) => {
-                tracing::warn!(%error, "there is a report of podgate that cannot be read")
+                tracing::warn!(%error, "there is a report of podgate that cannot be read");
             }
         }
     })

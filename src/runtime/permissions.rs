@@ -122,7 +122,7 @@ pub static PERMISSIONS: &[Permission] = &[
     Permission {
         need: Need::For("reports"),
         ..cluster(
-            "openreports.io",
+            crate::api::REPORT_GROUP,
             "reports",
             &["get", "list", "create", "patch", "delete"],
             "write reports",

@@ -1,7 +1,7 @@
 //! What began or went, gathered by the object it is told on, and in words. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use super::super::name;
@@ -206,7 +206,7 @@ fn on_workload(gone: bool, gathered: &Gathered) -> String {
         }
     }
     if untold > 0 {
-        text.push_str(&format!(" · and {untold} more"));
+        let _ = write!(text, " · and {untold} more");
     }
     text + &tail
 }
