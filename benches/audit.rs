@@ -20,22 +20,20 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod};
+use k8s_openapi::api::core::v1::{Namespace, Pod};
 use kube::Client;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use podgate::api::ClusterDevOpsPolicy;
-use serde_json::{Value, json};
+use serde_json::json;
 use support::binary::{self, Podgate};
 use support::control_plane::{ControlPlane, text};
-use support::eventually_within;
+use support::{eventually_within, load};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const PODS: &str = "0,1000,10000,50000";
 const NAMESPACES: usize = 50;
-const PODS_OF_A_WORKLOAD: usize = 10;
 const POLICIES: usize = 10;
 const EVENTS: usize = 1000;
 const PATIENCE: Duration = Duration::from_mins(5);
@@ -54,11 +52,17 @@ fn main() {
         prepare(&client, &sizes).await;
         client
     });
-    println!("{POLICIES} policies for all namespaces, {PODS_OF_A_WORKLOAD} pods a workload; half of the workloads break two of them");
+    println!("{POLICIES} policies for all namespaces, {} pods a workload; half of the workloads break two rules", load::PODS_OF_A_WORKLOAD);
     println!("   pods   RSS MiB  peak MiB  B a pod   picture s   LIST s  ratio   raw LIST s   CPU of an event µs");
     let (mut made, mut empty) = (0, 0);
     for pods in sizes {
-        runtime.block_on(create(&client, made..pods));
+        runtime.block_on(load::pods(&client, NAMESPACES, made..pods, |workload| {
+            let mut pod = objects::compliant();
+            if workload % 2 == 1 {
+                pod["spec"]["containers"][0]["image"] = "ghcr.io/example/checkout:latest".into();
+            }
+            pod
+        }));
         made = pods;
         let figures = measure(&runtime, &client, &kubeconfig, pods);
         if pods == 0 {
@@ -191,11 +195,12 @@ async fn raw_list(client: &Client) -> f64 {
 
 async fn prepare(client: &Client, sizes: &[usize]) {
     let namespaces: Api<Namespace> = Api::all(client.clone());
-    let leases = sizes.iter().map(|pods| format!("bench-{pods}"));
-    for name in (0..NAMESPACES).map(|it| format!("load-{it}")).chain(leases) {
+    for pods in sizes {
+        let name = format!("bench-{pods}");
         let object = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
         namespaces.create(&PostParams::default(), &object).await.unwrap();
     }
+    load::namespaces(client, NAMESPACES).await;
     let policies: Api<ClusterDevOpsPolicy> = Api::all(client.clone());
     let specs = [
         json!({"forbidLatestTag": true}),
@@ -213,58 +218,4 @@ async fn prepare(client: &Client, sizes: &[usize]) {
         let policy = serde_json::from_value(policy).unwrap();
         policies.create(&PostParams::default(), &policy).await.unwrap();
     }
-    for namespace in 0..NAMESPACES {
-        eventually_account(client, &format!("load-{namespace}")).await;
-    }
-}
-
-/// Pods are refused before their ServiceAccount exists.
-async fn eventually_account(client: &Client, namespace: &str) {
-    use k8s_openapi::api::core::v1::ServiceAccount;
-    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), namespace);
-    while api.get_opt("default").await.unwrap().is_none() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// Creates pods; each tenth is of a new workload, whose owner is there, so that nobody collects them.
-async fn create(client: &Client, pods: std::ops::Range<usize>) {
-    let workloads = pods.clone().filter(|pod| pod % PODS_OF_A_WORKLOAD == 0);
-    let owners: Vec<(usize, Value)> = stream::iter(workloads)
-        .map(|pod| async move {
-            let workload = pod / PODS_OF_A_WORKLOAD;
-            let api: Api<ConfigMap> = Api::namespaced(client.clone(), &namespace(workload));
-            let name = format!("w{workload}");
-            let object = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
-            let owner = api.create(&PostParams::default(), &object).await.unwrap();
-            let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name,
-                "uid": owner.metadata.uid, "controller": true});
-            (workload, reference)
-        })
-        .buffer_unordered(16)
-        .collect()
-        .await;
-    let owners: std::collections::HashMap<_, _> = owners.into_iter().collect();
-    let template = objects::compliant();
-    stream::iter(pods)
-        .for_each_concurrent(16, |pod| {
-            let workload = pod / PODS_OF_A_WORKLOAD;
-            let mut object = template.clone();
-            object["metadata"]["name"] = format!("p{pod}").into();
-            object["metadata"]["ownerReferences"] = json!([owners[&workload]]);
-            object["metadata"]["labels"]["app.kubernetes.io/instance"] = format!("w{workload}").into();
-            if workload % 2 == 1 {
-                object["spec"]["containers"][0]["image"] = "ghcr.io/example/checkout:latest".into();
-            }
-            let api: Api<Pod> = Api::namespaced(client.clone(), &namespace(workload));
-            async move {
-                let object = serde_json::from_value(object).unwrap();
-                api.create(&PostParams::default(), &object).await.unwrap();
-            }
-        })
-        .await;
-}
-
-fn namespace(workload: usize) -> String {
-    format!("load-{}", workload % NAMESPACES)
 }

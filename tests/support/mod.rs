@@ -16,6 +16,7 @@ pub mod control_plane;
 pub mod credentials;
 pub mod etcd;
 pub mod foreign;
+pub mod load;
 pub mod manifests;
 pub mod proxy;
 pub mod review;

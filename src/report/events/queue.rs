@@ -7,12 +7,12 @@ use std::time::{Duration, Instant};
 use super::note::{About, Gathered, Topic};
 
 /// So many Events at once, then one in each interval.
-const BURST: u32 = 10;
-const INTERVAL: Duration = Duration::from_secs(5);
+const BURST: u32 = 50;
+const INTERVAL: Duration = Duration::from_secs(1);
 /// How long an object has no other Event after one.
 const REST: Duration = Duration::from_secs(10);
 /// The most Events that wait: what comes after ten minutes is no news.
-const MAX_WAITING: usize = 120;
+const MAX_WAITING: usize = 600;
 
 #[derive(Default)]
 pub(super) struct Queue {

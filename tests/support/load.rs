@@ -1,0 +1,77 @@
+//! Many pods of many workloads, made fast. Each workload's pods have an owner that is there, so that nobody collects them,
+//! and whose controller does nothing.
+
+use std::collections::HashMap;
+use std::ops::Range;
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
+use kube::Client;
+use kube::api::{Api, PostParams};
+use serde_json::{Value, json};
+
+pub const PODS_OF_A_WORKLOAD: usize = 10;
+/// Requests at a time.
+const CLIENTS: usize = 16;
+
+/// Where a workload's pods are.
+pub fn namespace(workload: usize, namespaces: usize) -> String {
+    format!("load-{}", workload % namespaces)
+}
+
+/// Makes so many namespaces.
+pub async fn namespaces(client: &Client, count: usize) {
+    let api: Api<Namespace> = Api::all(client.clone());
+    for number in 0..count {
+        let name = namespace(number, count);
+        let object = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+        api.create(&PostParams::default(), &object).await.unwrap();
+    }
+    for number in 0..count {
+        // Pods are refused before their ServiceAccount exists.
+        let api: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace(number, count));
+        while api.get_opt("default").await.unwrap().is_none() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+/// Makes pods `p0`, `p1` and so on; `pod` is that of a workload, without a name.
+pub async fn pods(
+    client: &Client,
+    namespaces: usize,
+    pods: Range<usize>,
+    pod: impl Fn(usize) -> Value,
+) {
+    let pod = &pod;
+    let workloads = pods.clone().filter(|pod| pod % PODS_OF_A_WORKLOAD == 0);
+    let owners: Vec<(usize, Value)> = stream::iter(workloads)
+        .map(|first| async move {
+            let workload = first / PODS_OF_A_WORKLOAD;
+            let api: Api<ConfigMap> =
+                Api::namespaced(client.clone(), &namespace(workload, namespaces));
+            let name = format!("w{workload}");
+            let object = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+            let owner = api.create(&PostParams::default(), &object).await.unwrap();
+            let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name,
+                "uid": owner.metadata.uid, "controller": true});
+            (workload, reference)
+        })
+        .buffer_unordered(CLIENTS)
+        .collect()
+        .await;
+    let owners: HashMap<_, _> = owners.into_iter().collect();
+    let owners = &owners;
+    stream::iter(pods)
+        .for_each_concurrent(CLIENTS, |number| async move {
+            let workload = number / PODS_OF_A_WORKLOAD;
+            let mut object = pod(workload);
+            object["metadata"]["name"] = format!("p{number}").into();
+            object["metadata"]["ownerReferences"] = json!([owners[&workload]]);
+            let api: Api<Pod> = Api::namespaced(client.clone(), &namespace(workload, namespaces));
+            let object = serde_json::from_value(object).unwrap();
+            api.create(&PostParams::default(), &object).await.unwrap();
+        })
+        .await;
+}
