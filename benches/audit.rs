@@ -52,8 +52,13 @@ fn main() {
         prepare(&client, &sizes).await;
         client
     });
-    println!("{POLICIES} policies for all namespaces, {} pods a workload; half of the workloads break two rules", load::PODS_OF_A_WORKLOAD);
-    println!("   pods   RSS MiB  peak MiB  B a pod   picture s   LIST s  ratio   raw LIST s   CPU of an event µs");
+    println!(
+        "{POLICIES} policies for all namespaces, {} pods a workload; half of the workloads break two rules",
+        load::PODS_OF_A_WORKLOAD
+    );
+    println!(
+        "   pods   RSS MiB  peak MiB  B a pod   picture s   LIST s  ratio   raw LIST s   CPU of an event µs"
+    );
     let (mut made, mut empty) = (0, 0);
     for pods in sizes {
         runtime.block_on(load::pods(&client, NAMESPACES, made..pods, |workload| {

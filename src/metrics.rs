@@ -116,33 +116,7 @@ impl Metrics {
                 )?,
             )?,
         };
-        let policies = PolicyMetrics {
-            in_force: register(
-                &registry,
-                IntGauge::new("podgate_policies_in_force", "Policies that decide reviews now.")?,
-            )?,
-            invalid: register(
-                &registry,
-                IntGauge::new(
-                    "podgate_policies_invalid",
-                    "Policies that could not be read; the last good version of each stays in force.",
-                )?,
-            )?,
-            load_succeeded: register(
-                &registry,
-                IntGauge::new(
-                    "podgate_policy_last_load_successful",
-                    "1 if the policies were read when they last changed, 0 if an older state is still in force.",
-                )?,
-            )?,
-            watch_errors: register(
-                &registry,
-                IntCounter::new(
-                    "podgate_policy_watch_errors_total",
-                    "Times the watch of policies failed; each is retried.",
-                )?,
-            )?,
-        };
+        let policies = PolicyMetrics::new(&registry)?;
         let audit = AuditMetrics::new(&registry)?;
         let leader = LeaderMetrics {
             leads: register(
@@ -227,6 +201,36 @@ impl AdmissionMetrics {
 }
 
 impl PolicyMetrics {
+    fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            in_force: register(
+                registry,
+                IntGauge::new("podgate_policies_in_force", "Policies that decide reviews now.")?,
+            )?,
+            invalid: register(
+                registry,
+                IntGauge::new(
+                    "podgate_policies_invalid",
+                    "Policies that could not be read; the last good version of each stays in force.",
+                )?,
+            )?,
+            load_succeeded: register(
+                registry,
+                IntGauge::new(
+                    "podgate_policy_last_load_successful",
+                    "1 if the policies were read when they last changed, 0 if an older state is still in force.",
+                )?,
+            )?,
+            watch_errors: register(
+                registry,
+                IntCounter::new(
+                    "podgate_policy_watch_errors_total",
+                    "Times the watch of policies failed; each is retried.",
+                )?,
+            )?,
+        })
+    }
+
     /// The policies were read: so many are in force, so many are not readable.
     pub fn loaded(&self, in_force: usize, invalid: usize) {
         self.in_force.set(i64::try_from(in_force).unwrap_or(i64::MAX));

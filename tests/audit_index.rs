@@ -28,12 +28,27 @@ const NAMESPACES: [&str; 3] = ["lab", "shop", "kube-system"];
 /// Something that happens.
 #[derive(Clone, Debug)]
 enum Step {
-    Apply { namespace: usize, pod: usize, image: usize, restarts: u32, phase: usize },
-    Delete { namespace: usize, pod: usize },
+    Apply {
+        namespace: usize,
+        pod: usize,
+        image: usize,
+        restarts: u32,
+        phase: usize,
+    },
+    Delete {
+        namespace: usize,
+        pod: usize,
+    },
     /// The pods are listed anew; those of which the number is in the mask are gone.
-    List { gone: usize },
-    Policies { policies: Vec<(usize, usize)> },
-    Wait { seconds: u64 },
+    List {
+        gone: usize,
+    },
+    Policies {
+        policies: Vec<(usize, usize)>,
+    },
+    Wait {
+        seconds: u64,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -71,7 +86,8 @@ fn pod(namespace: usize, pod: usize, image: usize, restarts: u32, phase: usize) 
 
 /// A policy of a scope: of one of the namespaces, or of all.
 fn policy(scope: usize, spec: usize) -> Arc<Policy> {
-    let exempt = json!({"rules": ["forbidLatestTag"], "names": ["w1"], "reason": "r", "owner": "o"});
+    let exempt =
+        json!({"rules": ["forbidLatestTag"], "names": ["w1"], "reason": "r", "owner": "o"});
     let expiring = json!({"rules": ["maxRestartCount"], "reason": "r", "owner": "o", "expiresAt": "2026-01-01T00:03:00Z"});
     let spec = [
         json!({"forbidLatestTag": true}),
@@ -108,8 +124,7 @@ fn index() -> Index {
 
 fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timestamp) -> Analysis {
     let founding = PolicySet::founding();
-    let mut analyser =
-        Analyser::new(set, &founding, ["lab", "shop"].map(str::to_owned), now);
+    let mut analyser = Analyser::new(set, &founding, ["lab", "shop"].map(str::to_owned), now);
     for pod in pods.values() {
         analyser.pod(&pod.to_string());
     }
@@ -125,7 +140,8 @@ fn told(index: &mut Index, now: Timestamp) -> BTreeMap<String, (u64, String)> {
             .map(|it| format!("{:?} {} {} {}", it.workload, it.fault.id, it.severity, it.pods))
             .collect();
         let score = (it.score.points, &it.score.lost_points);
-        let text = format!("{score:?} {} {:?} {:?} {worst:?}", it.workloads, it.open, it.exemptions);
+        let text =
+            format!("{score:?} {} {:?} {:?} {worst:?}", it.workloads, it.open, it.exemptions);
         (it.policy.label.clone(), (it.violations(), text))
     });
     told.collect()
@@ -284,13 +300,16 @@ fn twenty_namespaces_of_a_cluster_policy_have_results_and_all_have_counts() {
         index.pod(&observed(&pod), now);
     }
     index.list_ends(now);
-    let pictures: Vec<_> = index.take_namespaces().unwrap().into_iter().filter_map(|it| it.picture).collect();
+    let pictures: Vec<_> =
+        index.take_namespaces().unwrap().into_iter().filter_map(|it| it.picture).collect();
     assert_eq!(pictures.len(), 30);
     assert!(pictures.iter().all(|it| it.summary.fail == 1));
     assert_eq!(pictures.iter().filter(|it| !it.worst.is_empty()).count(), 20);
     index.delete("n00", "p0", now);
     let changed = index.take_namespaces().unwrap();
-    let told: Vec<_> =
-        changed.iter().map(|it| (it.namespace.as_str(), it.picture.as_ref().map(|it| it.worst.len()))).collect();
+    let told: Vec<_> = changed
+        .iter()
+        .map(|it| (it.namespace.as_str(), it.picture.as_ref().map(|it| it.worst.len())))
+        .collect();
     assert_eq!(told, [("n00", None), ("n20", Some(1))], "another namespace takes its place");
 }

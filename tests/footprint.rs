@@ -5,6 +5,7 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::cast_precision_loss,
     reason = "a test that fails loudly is a test"
 )]
 
@@ -27,7 +28,8 @@ const MIB: usize = 1024 * 1024;
 const QUIET: Duration = Duration::from_mins(1);
 
 #[test]
-fn a_hundred_policies_that_ten_thousand_pods_break_take_less_than_a_mebibyte_and_a_quiet_minute_no_write() {
+fn a_hundred_policies_that_ten_thousand_pods_break_take_less_than_a_mebibyte_and_a_quiet_minute_no_write()
+ {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let plane = ControlPlane::audited();
     let admin = plane.kubeconfig("admin");
@@ -55,7 +57,14 @@ fn a_hundred_policies_that_ten_thousand_pods_break_take_less_than_a_mebibyte_and
     let kubeconfig = plane.kubeconfig_for("podgate");
     let podgate = Podgate::start(
         "reconcile",
-        &["--kubeconfig", kubeconfig.to_str().unwrap(), "--lease-namespace", "default", "--metrics-listen", "127.0.0.1:0"],
+        &[
+            "--kubeconfig",
+            kubeconfig.to_str().unwrap(),
+            "--lease-namespace",
+            "default",
+            "--metrics-listen",
+            "127.0.0.1:0",
+        ],
         "serving",
     );
     let etcd = plane.etcd();
@@ -66,17 +75,25 @@ fn a_hundred_policies_that_ten_thousand_pods_break_take_less_than_a_mebibyte_and
         let all = reconciled >= POLICIES as f64 && reports == POLICIES;
         if all { Ok(()) } else { Err(format!("{reconciled} statuses, {reports} reports")) }
     });
-    let open = "devopspolicy_open_violations{namespace=\"load-0\",policy=\"policy-0\",severity=\"high\"}";
+    let open =
+        "devopspolicy_open_violations{namespace=\"load-0\",policy=\"policy-0\",severity=\"high\"}";
     // A tenth of the workloads are in each namespace.
     assert_eq!(podgate.metric(open), Some((PODS / load::PODS_OF_A_WORKLOAD / NAMESPACES) as f64));
     let policies = etcd.bytes_below("/registry/devops.stochastic.io/");
     let reports = etcd.bytes_below("/registry/openreports.io/");
-    println!("all told after {}; {policies} bytes of policies, {reports} of reports", seconds(after));
+    println!(
+        "all told after {}; {policies} bytes of policies, {reports} of reports",
+        seconds(after)
+    );
     assert!(policies + reports < MIB, "{policies} + {reports} bytes");
 
     let written = || {
         let mut writes = BTreeMap::new();
-        for event in plane.writes().iter().filter(|it| audit::is_received(it) && audit::user(it) == "podgate") {
+        for event in plane
+            .writes()
+            .iter()
+            .filter(|it| audit::is_received(it) && audit::user(it) == "podgate")
+        {
             *writes.entry(audit::resource(event).to_owned()).or_insert(0) += 1;
         }
         writes
@@ -86,7 +103,8 @@ fn a_hundred_policies_that_ten_thousand_pods_break_take_less_than_a_mebibyte_and
     std::thread::sleep(QUIET);
     let mut after = written();
     let renewals = after.remove("leases").unwrap() - before["leases"];
-    let before: BTreeMap<_, _> = before.into_iter().filter(|(resource, _)| resource != "leases").collect();
+    let before: BTreeMap<_, _> =
+        before.into_iter().filter(|(resource, _)| resource != "leases").collect();
     assert_eq!(after, before, "something was written in a quiet minute");
     println!("a quiet minute: {renewals} renewals of the Lease and nothing else");
     assert!(renewals > 0);

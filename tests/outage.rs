@@ -17,7 +17,7 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 use support::binary::{Podgate, run};
 use support::control_plane::{ControlPlane, seconds, text};
-use support::{eventually, eventually_within, PATIENCE};
+use support::{PATIENCE, eventually, eventually_within};
 
 const NAMESPACES: [&str; 3] = ["alpha", "beta", "gamma"];
 
@@ -33,7 +33,10 @@ impl Fixture {
     }
 
     fn apply(&self, object: &Value) {
-        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &object.to_string());
+        self.kubectl(
+            &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+            &object.to_string(),
+        );
     }
 
     fn deployment(&self, namespace: &str, name: &str, image: &str, replicas: u32) {
@@ -64,7 +67,8 @@ impl Fixture {
 
     /// What podgate's statuses say.
     fn told(&self) -> BTreeMap<String, u64> {
-        let policies = self.kubectl(&["get", "devopspolicies", "--all-namespaces", "-o", "json"], "");
+        let policies =
+            self.kubectl(&["get", "devopspolicies", "--all-namespaces", "-o", "json"], "");
         let policies: Value = serde_json::from_str(&policies).unwrap();
         let told = policies["items"].as_array().unwrap().iter().filter_map(|policy| {
             let violations = policy["status"]["violations"].as_u64().filter(|it| *it > 0)?;
@@ -81,7 +85,10 @@ impl Fixture {
             let agree = told == counted && counted == self.counted();
             agree.then_some(()).ok_or_else(|| format!("told {told:?}, counted {counted:?}"))
         });
-        println!("{after}: agrees after {} (the count itself takes a part of it)", seconds(started.elapsed()));
+        println!(
+            "{after}: agrees after {} (the count itself takes a part of it)",
+            seconds(started.elapsed())
+        );
     }
 }
 
@@ -104,7 +111,14 @@ fn the_audit_comes_to_an_independent_count_whatever_happens_to_the_api_server() 
     }
     let mut podgate = Podgate::start(
         "reconcile",
-        &["--kubeconfig", through.to_str().unwrap(), "--lease-namespace", "default", "--metrics-listen", "127.0.0.1:0"],
+        &[
+            "--kubeconfig",
+            through.to_str().unwrap(),
+            "--lease-namespace",
+            "default",
+            "--metrics-listen",
+            "127.0.0.1:0",
+        ],
         "serving",
     );
     fixture.deployment("alpha", "cart", "nginx", 3);
@@ -137,7 +151,8 @@ fn the_audit_comes_to_an_independent_count_whatever_happens_to_the_api_server() 
     assert!(status.success());
     println!("ended after {}", seconds(took));
     eventually("the Lease to be released", || {
-        let lease = fixture.kubectl(&["get", "lease", "podgate", "-o", "jsonpath={.spec.holderIdentity}"], "");
+        let lease = fixture
+            .kubectl(&["get", "lease", "podgate", "-o", "jsonpath={.spec.holderIdentity}"], "");
         if lease.is_empty() { Ok(()) } else { Err(lease) }
     });
 }

@@ -141,12 +141,7 @@ impl Cell {
         open.insert(identity, state);
     }
 
-    fn remove(
-        &mut self,
-        workload: &Arc<WorkloadKey>,
-        finding: &PodFinding,
-        turns: &mut Vec<Turn>,
-    ) {
+    fn remove(&mut self, workload: &Arc<WorkloadKey>, finding: &PodFinding, turns: &mut Vec<Turn>) {
         let identity = identity(workload, &finding.fault);
         if let Some(place) = finding.exemption {
             let key = (place, identity);

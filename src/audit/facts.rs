@@ -43,7 +43,8 @@ impl Facts {
 
     /// The pod, in as far as rules read it.
     pub fn json(&self, namespace: &str, name: &str) -> String {
-        let or_null = |text: &Arc<str>| if text.is_empty() { "null".into() } else { Arc::clone(text) };
+        let or_null =
+            |text: &Arc<str>| if text.is_empty() { "null".into() } else { Arc::clone(text) };
         let (metadata, created) = (&self.metadata, self.created);
         let (spec, status) = (or_null(&self.spec), or_null(&self.status));
         // Both names are the API server's: nothing in them needs an escape.

@@ -193,8 +193,7 @@ impl Index {
             self.news.policy_gone(*id, key.clone());
         }
         (self.ids, self.by_key) = (ids, by_key);
-        self.expiry =
-            self.policies.policies().iter().filter_map(|it| it.next_expiry(now)).min();
+        self.expiry = self.policies.policies().iter().filter_map(|it| it.next_expiry(now)).min();
         let mut then = Then::Done;
         for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
             if self.replan(&namespace, false, now) == Then::List {
@@ -288,16 +287,13 @@ impl Index {
             let Some(pod) = state.pods.get_mut(&name) else { continue };
             pod.findings = Arc::clone(&after);
             let workload = Arc::clone(&pod.workload);
-            let pod =
-                Exchange { workload: &workload, before: Some(&before), after: Some(&after) };
+            let pod = Exchange { workload: &workload, before: Some(&before), after: Some(&after) };
             let (remembered, news) = (&self.remembered, &mut self.news);
             let complete = self.complete;
             state.rejudged(
                 &pod,
                 &|id| !known.contains(&id),
-                &mut |policy, workload, fault| {
-                    remembered(policy, workload, fault).unwrap_or(now)
-                },
+                &mut |policy, workload, fault| remembered(policy, workload, fault).unwrap_or(now),
                 &mut |id, turns| news.turned(id, namespace, turns, complete),
             );
         }
@@ -410,11 +406,7 @@ impl Index {
             return None;
         }
         let pod = serde_json::from_str(whole).ok()?;
-        Some(Document::of(
-            Kind::Pod,
-            pod,
-            self.policies.namespace_object(Some(namespace)),
-        ))
+        Some(Document::of(Kind::Pod, pod, self.policies.namespace_object(Some(namespace))))
     }
 }
 

@@ -13,4 +13,3 @@ pub mod pod;
 mod scope;
 mod totals;
 pub mod watch;
-

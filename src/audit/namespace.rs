@@ -43,7 +43,11 @@ impl Namespace {
 
     /// Puts other policies in force; what then must be judged anew, every pod, goes through [`Self::rejudged`]. Returns
     /// the policies that judge here no more.
-    pub fn replan(&mut self, policies: BTreeMap<PolicyId, Arc<Policy>>, weights: Weights) -> Vec<PolicyId> {
+    pub fn replan(
+        &mut self,
+        policies: BTreeMap<PolicyId, Arc<Policy>>,
+        weights: Weights,
+    ) -> Vec<PolicyId> {
         self.overall = Scope::new(weights);
         let gone: Vec<_> =
             self.cells.keys().filter(|id| !policies.contains_key(id)).copied().collect();

@@ -82,8 +82,9 @@ impl<'de, const WHOLE: bool> Deserialize<'de> for ObservedPod<WHOLE> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         if WHOLE {
             let raw = <&RawValue>::deserialize(deserializer)?.get();
-            let pod = ObservedPod::<false>::deserialize(&mut serde_json::Deserializer::from_str(raw))
-                .map_err(D::Error::custom)?;
+            let pod =
+                ObservedPod::<false>::deserialize(&mut serde_json::Deserializer::from_str(raw))
+                    .map_err(D::Error::custom)?;
             return Ok(Self { metadata: pod.metadata, cut: pod.cut, whole: Some(raw.into()) });
         }
         deserializer.deserialize_map(PodVisitor)

@@ -55,7 +55,8 @@ impl Audit {
     /// Audits until it is dropped.
     pub async fn run(mut self) {
         let started = Instant::now();
-        let mut index = Index::new(std::mem::replace(&mut self.remembered, Box::new(|_, _, _| None)));
+        let mut index =
+            Index::new(std::mem::replace(&mut self.remembered, Box::new(|_, _, _| None)));
         let Some(first) = self.next_policies().await else { return };
         let _ = index.policies(first, Timestamp::now());
         loop {

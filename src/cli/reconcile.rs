@@ -49,7 +49,7 @@ impl ReconcileArgs {
             }
         });
         block_on(async {
-            Ok(reconcile::reconcile(options, lease_namespace, reports, tell).await?)
+            Ok(Box::pin(reconcile::reconcile(options, lease_namespace, reports, tell)).await?)
         })
     }
 }

@@ -128,7 +128,8 @@ impl Screen {
 
 fn row(picture: &PolicyPicture) -> Vec<Cell> {
     let worst = picture.worst.first();
-    let worst = worst.map(|it| format!("{} {}/{}", it.fault.id, it.workload.kind, it.workload.name));
+    let worst =
+        worst.map(|it| format!("{} {}/{}", it.fault.id, it.workload.kind, it.workload.name));
     vec![
         Cell::new(&picture.policy.label),
         Cell::new(picture.policy.mode.as_str()),

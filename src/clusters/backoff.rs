@@ -9,7 +9,7 @@ const MIN: Duration = Duration::from_millis(100);
 const MAX: Duration = Duration::from_secs(5);
 
 /// Waits twice as long each time, up to five seconds.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct Doubling(Duration);
 
 impl Default for Doubling {

@@ -126,7 +126,12 @@ impl Reconciler {
 
     fn failed(&self, (namespace, name): &PolicyKey, error: &str) {
         self.metrics.reconcile_failed();
-        tracing::warn!(namespace, name, error, "cannot write the policy's status; it is tried again");
+        tracing::warn!(
+            namespace,
+            name,
+            error,
+            "cannot write the policy's status; it is tried again"
+        );
     }
 
     async fn reconcile(
@@ -184,15 +189,12 @@ impl Reconciler {
 
     fn api(&self, (namespace, _): &PolicyKey) -> (Api<DynamicObject>, ApiResource) {
         let client = self.client.clone();
-        match namespace {
-            Some(namespace) => {
-                let resource = ApiResource::erase::<DevOpsPolicy>(&());
-                (Api::namespaced_with(client, namespace, &resource), resource)
-            }
-            None => {
-                let resource = ApiResource::erase::<ClusterDevOpsPolicy>(&());
-                (Api::all_with(client, &resource), resource)
-            }
+        if let Some(namespace) = namespace {
+            let resource = ApiResource::erase::<DevOpsPolicy>(&());
+            (Api::namespaced_with(client, namespace, &resource), resource)
+        } else {
+            let resource = ApiResource::erase::<ClusterDevOpsPolicy>(&());
+            (Api::all_with(client, &resource), resource)
         }
     }
 }

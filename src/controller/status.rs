@@ -74,7 +74,11 @@ impl Desired {
         vec![
             condition("Ready", stalled.is_none(), told()),
             condition("Reconciling", false, none()),
-            condition("Stalled", stalled.is_some(), if stalled.is_some() { told() } else { none() }),
+            condition(
+                "Stalled",
+                stalled.is_some(),
+                if stalled.is_some() { told() } else { none() },
+            ),
         ]
     }
 }
@@ -170,7 +174,8 @@ mod tests {
 
     fn picture() -> PolicyPicture {
         let scope = Scope::Namespace("shop".to_owned());
-        let spec = DevOpsPolicySpec { forbid_latest_tag: Some(true), ..DevOpsPolicySpec::default() };
+        let spec =
+            DevOpsPolicySpec { forbid_latest_tag: Some(true), ..DevOpsPolicySpec::default() };
         let mut policy = Policy::compile(scope, "baseline".to_owned(), &spec).unwrap();
         policy.origin = Some(Origin { uid: "u".to_owned(), generation: 4 });
         let fault = Fault {

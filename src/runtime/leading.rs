@@ -40,7 +40,7 @@ impl Leading {
         let (client, lease) = (self.client.clone(), self.lease.clone());
         let metrics = self.metrics.leader.clone();
         let told = shutdown.clone();
-        let work = |claim| self.clone().work(claim, told.clone());
+        let work = |claim| Box::pin(self.clone().work(claim, told.clone()));
         leader::lead(client, lease, Claim::default(), shutdown, metrics, work).await;
     }
 
@@ -51,7 +51,7 @@ impl Leading {
         let remembered = if reports { remembered(&self.client).await } else { nothing() };
         let (policies, statuses) = mpsc::channel(1);
         let (namespaces, in_namespaces) = mpsc::channel(1);
-        let (changes, changed) = mpsc::channel(MAX_BATCHES);
+        let (changes, told) = mpsc::channel(MAX_BATCHES);
         let listeners = Listeners {
             policies: Some(policies),
             namespaces: reports.then_some(namespaces),
@@ -74,12 +74,12 @@ impl Leading {
         };
         let faults = self.announcements.faults.subscribe();
         let instance = self.lease.identity.clone();
-        let (told, messages) = mpsc::channel(1);
+        let (reported, messages) = mpsc::channel(1);
         tokio::join!(
             stop,
             reconciler.run(statuses, faults),
-            events(self.client.clone(), claim.clone(), instance, changed),
-            name_reports(in_namespaces, told),
+            events(self.client.clone(), claim.clone(), instance, told),
+            name_reports(in_namespaces, reported),
             async {
                 if reports {
                     publish(self.client.clone(), claim, messages).await;
@@ -137,7 +137,8 @@ async fn name_reports(
     let mut complete = false;
     while let Some(update) = updates.recv().await {
         let first = !std::mem::replace(&mut complete, true);
-        let messages = [Some(ReportMessage::Updates(update)), first.then_some(ReportMessage::Complete)];
+        let messages =
+            [Some(ReportMessage::Updates(update)), first.then_some(ReportMessage::Complete)];
         for message in messages.into_iter().flatten() {
             if told.send(message).await.is_err() {
                 return;
@@ -147,7 +148,9 @@ async fn name_reports(
 }
 
 /// Ends the audit when it is dropped.
-pub(super) struct Auditing(#[expect(dead_code, reason = "its end is what counts")] oneshot::Sender<()>);
+pub(super) struct Auditing(
+    #[expect(dead_code, reason = "its end is what counts")] oneshot::Sender<()>,
+);
 
 /// Starts an audit in a thread of its own: a list of many pods must not hold up a review, nor a renewal of the Lease.
 pub(super) fn start_audit(

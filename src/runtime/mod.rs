@@ -35,8 +35,8 @@ use crate::metrics::Metrics;
 use crate::policy::policy_set::Policies;
 
 pub use leading::Tell;
-use source::{Lease, PolicySource};
 pub use source::Source;
+use source::{Lease, PolicySource};
 
 /// How long the API server may take to forget this webhook at the end.
 const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(5);

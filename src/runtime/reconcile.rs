@@ -42,8 +42,8 @@ pub async fn reconcile(
         return Err(ServeError::Ended("cluster"));
     };
     leading.tell = tell;
-    let work = leading.run(parts.shutdown.subscribe());
-    parts.until_signalled(async move |_| work.await).await
+    let work = Box::pin(leading.run(parts.shutdown.subscribe()));
+    parts.until_signalled(work).await
 }
 
 /// What `podgate watch` is told.
@@ -56,10 +56,7 @@ pub struct Seen {
 ///
 /// # Errors
 /// What stands in the way of starting.
-pub async fn look_on(
-    options: Options,
-    show: impl AsyncFnOnce(Seen),
-) -> Result<(), ServeError> {
+pub async fn look_on(options: Options, show: impl AsyncFnOnce(Seen)) -> Result<(), ServeError> {
     let parts = Parts::start(options).await?;
     let PolicySource::Cluster { client, announcements, .. } = &parts.source else {
         return Err(ServeError::Ended("cluster"));
@@ -68,15 +65,10 @@ pub async fn look_on(
     let (changes, seen_changes) = mpsc::channel(1);
     let listeners =
         Listeners { policies: Some(policies), changes: Some(changes), ..Listeners::default() };
-    let auditing: Auditing = start_audit(
-        client,
-        announcements,
-        nothing(),
-        parts.metrics.audit.clone(),
-        listeners,
-    );
+    let auditing: Auditing =
+        start_audit(client, announcements, nothing(), parts.metrics.audit.clone(), listeners);
     let seen = Seen { policies: seen_policies, changes: seen_changes };
-    let shown = parts.until_signalled(async move |_| show(seen).await).await;
+    let shown = parts.until_signalled(show(seen)).await;
     drop(auditing);
     shown
 }
@@ -114,10 +106,7 @@ impl Parts {
 
     /// Works until the work ends or a signal comes; then everything ends, in bounded time. A second signal ends it at
     /// once.
-    async fn until_signalled(
-        mut self,
-        work: impl AsyncFnOnce(()),
-    ) -> Result<(), ServeError> {
+    async fn until_signalled(mut self, work: impl Future<Output = ()>) -> Result<(), ServeError> {
         let shutdown = self.shutdown.clone();
         let signals = self.signals.clone();
         let told = async {
@@ -128,7 +117,7 @@ impl Parts {
         };
         let updates = &mut self.updates;
         let outcome = tokio::select! {
-            () = work(()) => Ok(()),
+            () = work => Ok(()),
             () = told => Ok(()),
             () = signals::reached(self.signals.clone(), 2) => return Ok(()),
             _ = updates.join_next() => Err(ServeError::Ended("watch of policies")),

@@ -57,7 +57,10 @@ impl Audited {
     }
 
     pub fn apply(&self, object: &Value) {
-        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"], &object.to_string());
+        self.kubectl(
+            &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+            &object.to_string(),
+        );
     }
 
     pub fn get(&self, args: &[&str]) -> Value {
@@ -135,7 +138,10 @@ impl Namespace<'_> {
     /// Sets a pod's status, as its kubelet would.
     pub fn set_status(&self, pod: &str, status: &Value) {
         let patch = json!({ "status": status }).to_string();
-        self.kubectl(&["patch", "pod", pod, "--subresource=status", "--type=merge", "-p", &patch], "");
+        self.kubectl(
+            &["patch", "pod", pod, "--subresource=status", "--type=merge", "-p", &patch],
+            "",
+        );
     }
 
     /// The value of a metric of podgate's.

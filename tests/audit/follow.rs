@@ -31,7 +31,10 @@ fn deployments(audited: &Audited) {
 
     shop.deployment("cart", "nginx", 2);
     let status = shop.sees("a violation", "baseline", violations(1));
-    assert_eq!((&status["healthScore"], &status["classification"]), (&json!(0), &json!("Critical")));
+    assert_eq!(
+        (&status["healthScore"], &status["classification"]),
+        (&json!(0), &json!("Critical"))
+    );
     let top = &status["topViolations"][0];
     assert_eq!(top["workload"], "Deployment/cart");
     assert_eq!(top["rule"], "forbidLatestTag");
@@ -136,10 +139,8 @@ fn cluster_policies(audited: &Audited) {
     let workload = format!("Deployment/{}/cart", bad.name);
     assert_eq!(status["topViolations"][0]["workload"], workload);
     audited.kubectl(&["delete", "namespace", &bad.name, "--wait=false"], "");
-    audited.kubectl(
-        &["-n", &bad.name, "delete", "pods", "--all", "--force", "--grace-period=0"],
-        "",
-    );
+    audited
+        .kubectl(&["-n", &bad.name, "delete", "pods", "--all", "--force", "--grace-period=0"], "");
     sees("a deleted namespace", 100, 0);
     eventually("the series of a deleted namespace to go", || {
         let series = format!("namespace_health_score{{namespace=\"{}\"}}", bad.name);

@@ -11,9 +11,9 @@
 mod audited;
 mod follow;
 mod running;
-mod told;
 #[path = "../support/mod.rs"]
 mod support;
+mod told;
 
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
@@ -31,14 +31,15 @@ fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(THREADS);
     let audited = Arc::new(OnceLock::new());
-    let trials = [follow::TESTS, running::TESTS, told::TESTS].concat().into_iter().map(|(name, run)| {
-        let audited = Arc::clone(&audited);
-        Trial::test(name, move || {
-            let started = audited.get_or_init(|| std::panic::catch_unwind(Audited::start).ok());
-            run(started.as_ref().ok_or("nothing is audited; the panic is above")?);
-            Ok(())
-        })
-    });
+    let trials =
+        [follow::TESTS, running::TESTS, told::TESTS].concat().into_iter().map(|(name, run)| {
+            let audited = Arc::clone(&audited);
+            Trial::test(name, move || {
+                let started = audited.get_or_init(|| std::panic::catch_unwind(Audited::start).ok());
+                run(started.as_ref().ok_or("nothing is audited; the panic is above")?);
+                Ok(())
+            })
+        });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     drop(audited);
     conclusion.exit_code()

@@ -15,7 +15,9 @@ fn restarts(audited: &Audited) {
     let shop = audited.namespace("restarts");
     shop.policy("own", &json!({"maxRestartCount": 3}));
     shop.deployment("cart", "nginx:1.29", 1);
-    shop.sees("a pod", "own", |status| status["message"].as_str().is_some_and(|it| it.contains("1 workload")));
+    shop.sees("a pod", "own", |status| {
+        status["message"].as_str().is_some_and(|it| it.contains("1 workload"))
+    });
     let pod = shop.pods("cart").remove(0);
     let restarted = |count: u32| {
         shop.set_status(&pod, &json!({"phase": "Running", "containerStatuses": [{

@@ -71,7 +71,8 @@ fn events(audited: &Audited) {
     let told = |reason: &str, kind: &str| {
         let (event, after) = eventually(reason, || {
             let events = shop.get(&["events.events.k8s.io"])["items"].as_array().unwrap().clone();
-            let found = events.iter().find(|it| it["reason"] == reason && it["regarding"]["kind"] == kind);
+            let found =
+                events.iter().find(|it| it["reason"] == reason && it["regarding"]["kind"] == kind);
             found.cloned().ok_or_else(|| format!("{events:?}"))
         });
         println!("{reason} on the {kind}: after {}", seconds(after));

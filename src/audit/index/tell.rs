@@ -101,19 +101,15 @@ impl Index {
             return Vec::new();
         }
         let ids = std::mem::take(&mut self.news.policies);
-        let updates: Vec<_> = ids
-            .into_iter()
-            .filter_map(|id| match self.totals.get(&id) {
-                Some(totals) => Some(PolicyUpdate {
-                    policy: totals.policy.key(),
-                    picture: Some(self.picture(id, totals, now)),
-                }),
-                None => {
-                    let policy = self.news.gone.get(&id)?.clone();
-                    Some(PolicyUpdate { policy, picture: None })
-                }
-            })
-            .collect();
+        let mut updates = Vec::new();
+        for id in ids {
+            if let Some(totals) = self.totals.get(&id) {
+                let picture = Some(self.picture(id, totals, now));
+                updates.push(PolicyUpdate { policy: totals.policy.key(), picture });
+            } else if let Some(policy) = self.news.gone.get(&id).cloned() {
+                updates.push(PolicyUpdate { policy, picture: None });
+            }
+        }
         self.forget_gone();
         updates
     }
@@ -133,7 +129,8 @@ impl Index {
                 let totals = self.totals.get(&id);
                 let policy = totals.map(|it| it.policy.key());
                 let policy = policy.or_else(|| self.news.gone.get(&id).cloned())?;
-                let picture = totals.and_then(|totals| self.namespace_picture(id, totals, &namespace));
+                let picture =
+                    totals.and_then(|totals| self.namespace_picture(id, totals, &namespace));
                 Some(NamespaceUpdate { policy, namespace: namespace.to_string(), picture })
             })
             .collect();
@@ -162,14 +159,17 @@ impl Index {
         }
         let known: BTreeSet<&str> = self.policies.namespaces().collect();
         // A namespace without a pod has a score too, for as long as it is there.
-        names.extend(known.iter().filter(|name| !self.told.contains(**name)).map(|it| (*it).into()));
+        names
+            .extend(known.iter().filter(|name| !self.told.contains(**name)).map(|it| (*it).into()));
         names.extend(self.told.iter().filter(|name| !known.contains(&***name)).cloned());
         let mut changed = Vec::new();
         for name in names {
             let state = self.namespaces.get(&name);
             let score = match state {
                 Some(state) => Some(state.counted.score()),
-                None => known.contains(&*name).then(|| Score { points: 100, lost_points: BTreeMap::new() }),
+                None => known
+                    .contains(&*name)
+                    .then(|| Score { points: 100, lost_points: BTreeMap::new() }),
             };
             if score.is_some() {
                 self.told.insert(Arc::clone(&name));

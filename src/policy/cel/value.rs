@@ -37,11 +37,15 @@ impl Size {
             }
             Value::Array(items) => {
                 self.longest = self.longest.max(items.len() as u64);
-                items.iter().for_each(|item| self.add(item));
+                for item in items {
+                    self.add(item);
+                }
             }
             Value::Object(fields) => {
                 self.longest = self.longest.max(fields.len() as u64);
-                fields.values().for_each(|field| self.add(field));
+                for field in fields.values() {
+                    self.add(field);
+                }
             }
         }
     }
