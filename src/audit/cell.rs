@@ -88,10 +88,12 @@ impl Cell {
         Self { scope: Scope::new(weights), ..Self::default() }
     }
 
-    /// Takes a pod's findings of this policy out and others in. What is new began `now`, or when `began` says.
+    /// Takes a pod's findings of this policy out and others in; so many of the workload's `pods` were counted before. What is
+    /// new began `now`, or when `began` says.
     pub fn change(
         &mut self,
         workload: &Arc<WorkloadKey>,
+        pods: u64,
         before: Option<&[PodFinding]>,
         after: Option<&[PodFinding]>,
         began: &mut impl FnMut(&WorkloadKey, &Fault) -> Timestamp,
@@ -101,7 +103,7 @@ impl Cell {
             let counted = findings.iter().filter(|it| it.exemption.is_none());
             counted.map(|it| (it.fault.rule, it.degree)).collect::<Vec<_>>().into_iter()
         };
-        self.scope.change(workload, before.map(violated), after.map(violated));
+        self.scope.change(workload, pods, before.map(violated), after.map(violated));
         // In first, so that what stays never ends.
         for finding in after.into_iter().flatten() {
             self.add(workload, finding, began, turns);

@@ -11,42 +11,88 @@ use crate::api::Severity;
 use crate::policy::picture::{Fault, WorkloadKey};
 use crate::policy::score::Degree;
 
-/// A pod that counts.
+/// A pod that counts. There may be many: what it holds is small, and shared where it can be.
 pub(super) struct Pod {
     pub workload: Arc<WorkloadKey>,
     pub facts: Facts,
-    pub findings: Arc<[PodFinding]>,
+    pub findings: Findings,
     /// The list that named it last.
     pub listed: u32,
 }
 
-/// The fields that rules read, as JSON.
+/// What all policies found, in the order of their ids. Boxed, so that a pod holds one pointer.
+pub(super) type Findings = Arc<Box<[PodFinding]>>;
+
+/// The fields that rules read, as JSON, and when the pod was created.
 #[derive(Clone)]
 pub(super) struct Facts {
+    texts: Arc<Texts>,
+    /// In seconds, as the API server gives it.
+    created: i64,
+}
+
+/// The facts that pods share which are like each other.
+#[derive(Clone)]
+pub(super) struct Texts {
     /// `,"labels":…`, and so on.
     metadata: Arc<str>,
     spec: Arc<str>,
     status: Arc<str>,
-    pub created: Timestamp,
+}
+
+/// Each text is interned, so that equal ones are one and the same.
+impl PartialEq for Texts {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.metadata, &other.metadata)
+            && Arc::ptr_eq(&self.spec, &other.spec)
+            && Arc::ptr_eq(&self.status, &other.status)
+    }
+}
+
+impl Eq for Texts {}
+
+impl Hash for Texts {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        for text in [&self.metadata, &self.spec, &self.status] {
+            Arc::as_ptr(text).cast::<u8>().hash(state);
+        }
+    }
+}
+
+/// What is known of texts.
+#[derive(Default)]
+pub(super) struct Library {
+    texts: Interner<str>,
+    sets: Interner<Texts>,
+}
+
+impl Library {
+    /// Forgets what nobody uses.
+    pub fn sweep(&mut self) {
+        self.sets.sweep();
+        self.texts.sweep();
+    }
 }
 
 impl Facts {
-    pub fn new(pod: &CutPod, texts: &mut Interner<str>) -> Self {
-        let mut text = |text: &str| texts.get(text, || text.into());
-        Self {
+    pub fn new(pod: &CutPod, library: &mut Library) -> Self {
+        let mut text = |text: &str| library.texts.get(text, || text.into());
+        let texts = Texts {
             metadata: text(&pod.metadata),
             spec: text(&pod.spec),
             status: text(&pod.status),
-            created: pod.created,
-        }
+        };
+        let texts = library.sets.get(&texts, || Arc::new(texts.clone()));
+        Self { texts, created: pod.created.as_second() }
     }
 
     /// The pod, in as far as rules read it.
     pub fn json(&self, namespace: &str, name: &str) -> String {
         let or_null =
             |text: &Arc<str>| if text.is_empty() { "null".into() } else { Arc::clone(text) };
-        let (metadata, created) = (&self.metadata, self.created);
-        let (spec, status) = (or_null(&self.spec), or_null(&self.status));
+        let Texts { metadata, spec, status } = &*self.texts;
+        let created = Timestamp::from_second(self.created).unwrap_or_default();
+        let (spec, status) = (or_null(spec), or_null(status));
         // Both names are the API server's: nothing in them needs an escape.
         format!(
             r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}","creationTimestamp":"{created}"{metadata}}},"spec":{spec},"status":{status}}}"#
@@ -55,10 +101,7 @@ impl Facts {
 
     /// Whether nothing that a rule reads differs.
     pub fn same(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.metadata, &other.metadata)
-            && Arc::ptr_eq(&self.spec, &other.spec)
-            && Arc::ptr_eq(&self.status, &other.status)
-            && self.created == other.created
+        Arc::ptr_eq(&self.texts, &other.texts) && self.created == other.created
     }
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::cell::{Counted, Turn};
-use super::facts::{Facts, Interner, Pod, PodFinding, PolicyId};
+use super::facts::{Facts, Findings, Interner, Library, Pod, PodFinding, PolicyId};
 use super::judge::{Judge, Judged, address};
 use super::namespace::{Exchange, Namespace};
 use super::pod::ObservedPod;
@@ -42,15 +42,15 @@ pub struct Index {
     next_id: u32,
     totals: BTreeMap<PolicyId, Totals>,
     namespaces: BTreeMap<Arc<str>, Namespace>,
-    texts: Interner<str>,
+    library: Library,
     faults: Interner<Fault>,
-    sets: Interner<[PodFinding]>,
+    sets: Interner<Box<[PodFinding]>>,
     /// The number of the last list.
     list: u32,
     /// Whether a list has ever been whole.
     complete: bool,
-    /// Pods that may come to be Pending for too long: when, and which.
-    due: BTreeSet<(Timestamp, Arc<str>, Box<str>)>,
+    /// Pods that may come to be Pending for too long: at which second, and which.
+    due: BTreeSet<(i64, Arc<str>, Arc<str>)>,
     /// When the next exemption expires.
     expiry: Option<Timestamp>,
     remembered: Remembered,
@@ -84,7 +84,7 @@ impl Index {
             next_id: 0,
             totals: BTreeMap::new(),
             namespaces: BTreeMap::new(),
-            texts: Interner::default(),
+            library: Library::default(),
             faults: Interner::default(),
             sets: Interner::default(),
             list: 0,
@@ -119,7 +119,7 @@ impl Index {
             self.delete(namespace, name, now);
             return;
         }
-        let facts = Facts::new(&pod.cut, &mut self.texts);
+        let facts = Facts::new(&pod.cut, &mut self.library);
         let namespace = self.namespace(namespace, now);
         let document = pod.whole.as_deref().and_then(|whole| self.document(&namespace, whole));
         let list = self.list;
@@ -157,7 +157,7 @@ impl Index {
             self.put(&namespace, &name, None, now);
         }
         self.complete = true;
-        self.texts.sweep();
+        self.library.sweep();
         self.faults.sweep();
         self.sets.sweep();
         self.news.everything(&self.totals, self.namespaces.keys());
@@ -211,7 +211,7 @@ impl Index {
 
     /// Judges what only time changes: pods that are Pending too long, and what an exemption let pass until now.
     pub fn age(&mut self, now: Timestamp) {
-        while self.due.first().is_some_and(|(when, ..)| *when <= now) {
+        while self.due.first().is_some_and(|(when, ..)| *when <= now.as_second()) {
             let Some((_, namespace, name)) = self.due.pop_first() else { break };
             self.judge_again(&namespace, &name, now);
         }
@@ -273,6 +273,7 @@ impl Index {
         }
         self.news.namespace(namespace);
         let names: Vec<_> = state.pods.keys().cloned().collect();
+        let mut counted: HashMap<Arc<WorkloadKey>, u32> = HashMap::new();
         for name in names {
             let pod = self.namespaces.get(namespace).and_then(|state| state.pods.get(&name));
             let Some((facts, before)) = pod.map(|it| (it.facts.clone(), Arc::clone(&it.findings)))
@@ -282,7 +283,7 @@ impl Index {
             let json = facts.json(namespace, &name);
             let Some(judged) = self.judged(namespace, &json, None, &before, now) else { continue };
             self.schedule(namespace, &name, judged.due);
-            let after = self.sets.get(&judged.findings, || judged.findings.clone().into());
+            let after = self.found(judged.findings);
             let Some(state) = self.namespaces.get_mut(namespace) else { continue };
             let Some(pod) = state.pods.get_mut(&name) else { continue };
             pod.findings = Arc::clone(&after);
@@ -290,14 +291,23 @@ impl Index {
             let pod = Exchange { workload: &workload, before: Some(&before), after: Some(&after) };
             let (remembered, news) = (&self.remembered, &mut self.news);
             let complete = self.complete;
+            let counted = counted.entry(Arc::clone(&workload)).or_default();
             state.rejudged(
                 &pod,
+                *counted,
                 &|id| !known.contains(&id),
                 &mut |policy, workload, fault| remembered(policy, workload, fault).unwrap_or(now),
                 &mut |id, turns| news.turned(id, namespace, turns, complete),
             );
+            *counted += 1;
         }
         then
+    }
+
+    /// The one set of findings that equals these.
+    fn found(&mut self, findings: Vec<PodFinding>) -> Findings {
+        let findings = findings.into_boxed_slice();
+        self.sets.get(&findings, || Arc::new(findings.clone()))
     }
 
     fn judge_again(&mut self, namespace: &Arc<str>, name: &str, now: Timestamp) {
@@ -318,18 +328,21 @@ impl Index {
         let known = self.namespaces.get(namespace).and_then(|state| state.pods.get(name));
         let known = known.map(|pod| Arc::clone(&pod.findings));
         let json = facts.json(namespace, name);
-        let judged = self.judged(namespace, &json, document, known.as_deref().unwrap_or(&[]), now);
+        let judged =
+            self.judged(namespace, &json, document, known.as_deref().map_or(&[], |it| it), now);
         let Some(judged) = judged else { return };
-        self.schedule(namespace, name, judged.due);
         let (kind, workload) = judged.workload;
         let workload = WorkloadKey { namespace: namespace.to_string(), kind, name: workload };
+        // One key for all pods of a workload.
+        let known = self.namespaces.get(namespace).and_then(|state| state.key(&workload));
         let pod = Pod {
-            workload: Arc::new(workload),
+            workload: known.unwrap_or_else(|| Arc::new(workload)),
             facts,
-            findings: self.sets.get(&judged.findings, || judged.findings.clone().into()),
+            findings: self.found(judged.findings),
             listed: self.list,
         };
         self.put(namespace, name, Some(pod), now);
+        self.schedule(namespace, name, judged.due);
     }
 
     fn judged(
@@ -351,15 +364,18 @@ impl Index {
     }
 
     fn schedule(&mut self, namespace: &Arc<str>, name: &str, due: Option<Timestamp>) {
-        if let Some(due) = due {
-            self.due.insert((due, Arc::clone(namespace), name.into()));
+        let known = self.namespaces.get(namespace).and_then(|it| it.pods.get_key_value(name));
+        if let (Some(due), Some((name, _))) = (due, known) {
+            self.due.insert((due.as_second(), Arc::clone(namespace), Arc::clone(name)));
         }
     }
 
     /// Puts a pod in the place of what was known of it.
     fn put(&mut self, namespace: &Arc<str>, name: &str, pod: Option<Pod>, now: Timestamp) {
         let Some(state) = self.namespaces.get_mut(namespace) else { return };
-        let before = state.pods.remove(name);
+        let known = state.pods.remove_entry(name);
+        let (name, before) =
+            known.map_or_else(|| (name.into(), None), |(name, pod)| (name, Some(pod)));
         self.pods = self.pods + usize::from(pod.is_some()) - usize::from(before.is_some());
         let (remembered, news, complete) = (&self.remembered, &mut self.news, self.complete);
         let mut began = |policy: &Policy, workload: &WorkloadKey, fault: &Fault| {
@@ -373,28 +389,25 @@ impl Index {
             _ => true,
         };
         let (old, new) = (before.as_ref().map(findings), pod.as_ref().map(findings));
+        let (old, new) = (old.as_ref().map(|it| &***it), new.as_ref().map(|it| &***it));
         if moved {
             if let Some(pod) = &pod {
                 let workload = &pod.workload;
-                let change = Exchange { workload, before: None, after: new.as_deref() };
+                let change = Exchange { workload, before: None, after: new };
                 state.exchange(&change, &mut began, &mut turned);
             }
             if let Some(pod) = &before {
                 let workload = &pod.workload;
-                let change = Exchange { workload, before: old.as_deref(), after: None };
+                let change = Exchange { workload, before: old, after: None };
                 state.exchange(&change, &mut began, &mut turned);
             }
         } else if let Some(pod) = &pod {
             let workload = &pod.workload;
-            let change = Exchange { workload, before: old.as_deref(), after: new.as_deref() };
+            let change = Exchange { workload, before: old, after: new };
             state.exchange(&change, &mut began, &mut turned);
         }
-        if let Some(mut pod) = pod {
-            // One key for all pods of a workload.
-            if let Some(known) = state.overall.key(&pod.workload) {
-                pod.workload = known;
-            }
-            state.pods.insert(name.into(), pod);
+        if let Some(pod) = pod {
+            state.pods.insert(name, pod);
         }
         self.news.namespace(namespace);
     }

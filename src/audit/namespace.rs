@@ -24,7 +24,9 @@ pub(super) struct Namespace {
     pub overall: Scope,
     /// What the cluster's score holds of it.
     pub counted: Loss,
-    pub pods: HashMap<Box<str>, Pod>,
+    pub pods: HashMap<Arc<str>, Pod>,
+    /// How many pods each workload has.
+    workloads: HashMap<Arc<WorkloadKey>, u32>,
     /// What of the namespace itself was read by rules that read documents.
     pub document: Option<serde_json::Value>,
 }
@@ -70,32 +72,47 @@ impl Namespace {
         began: Began<'_>,
         turned: &mut dyn FnMut(PolicyId, Vec<Turn>),
     ) {
-        self.overall.change(pod.workload, pod.before.map(violated), pod.after.map(violated));
-        self.exchange_cells(pod, &|_| false, began, turned);
+        let pods = self.workloads.get(pod.workload).copied().unwrap_or(0);
+        let (before, after) = (pod.before.map(violated), pod.after.map(violated));
+        self.overall.change(pod.workload, pods.into(), before, after);
+        self.exchange_cells(pod, &|_| None, pods, began, turned);
+        let now = pods + u32::from(pod.after.is_some()) - u32::from(pod.before.is_some());
+        if now == 0 {
+            self.workloads.remove(pod.workload);
+        } else {
+            self.workloads.insert(Arc::clone(pod.workload), now);
+        }
     }
 
-    /// Counts what is found in a pod after [`Self::replan`]; `fresh` are the policies that did not judge here before.
+    /// Counts what is found in a pod after [`Self::replan`], where `counted` pods of its workload have been already;
+    /// `fresh` are the policies that did not judge here before.
     pub fn rejudged(
         &mut self,
         pod: &Exchange<'_>,
+        counted: u32,
         fresh: &dyn Fn(PolicyId) -> bool,
         began: Began<'_>,
         turned: &mut dyn FnMut(PolicyId, Vec<Turn>),
     ) {
         let none = None::<std::iter::Empty<_>>;
-        self.overall.change(pod.workload, none, pod.after.map(violated));
-        self.exchange_cells(pod, fresh, began, turned);
+        self.overall.change(pod.workload, counted.into(), none, pod.after.map(violated));
+        let pods = self.workloads.get(pod.workload).copied().unwrap_or(0);
+        let fresh = |id| fresh(id).then_some(counted);
+        self.exchange_cells(pod, &fresh, pods, began, turned);
     }
 
+    /// `fresh` says how many of the workload's pods have been counted, of a policy that did not judge here before.
     fn exchange_cells(
         &mut self,
         pod: &Exchange<'_>,
-        fresh: &dyn Fn(PolicyId) -> bool,
+        fresh: &dyn Fn(PolicyId) -> Option<u32>,
+        pods: u32,
         began: Began<'_>,
         turned: &mut dyn FnMut(PolicyId, Vec<Turn>),
     ) {
         for (id, policy) in &self.policies {
-            let before = pod.before.filter(|_| !fresh(*id)).map(|all| of_policy(all, *id));
+            let fresh = fresh(*id);
+            let before = pod.before.filter(|_| fresh.is_none()).map(|all| of_policy(all, *id));
             let after = pod.after.map(|all| of_policy(all, *id));
             if before == after {
                 continue;
@@ -104,9 +121,15 @@ impl Namespace {
                 self.cells.entry(*id).or_insert_with(|| Cell::new(Weights::live([&**policy])));
             let mut turns = Vec::new();
             let mut began = |workload: &WorkloadKey, fault: &Fault| began(policy, workload, fault);
-            cell.change(pod.workload, before, after, &mut began, &mut turns);
+            let pods = fresh.unwrap_or(pods).into();
+            cell.change(pod.workload, pods, before, after, &mut began, &mut turns);
             turned(*id, turns);
         }
+    }
+
+    /// The one key of a workload that has pods.
+    pub fn key(&self, workload: &WorkloadKey) -> Option<Arc<WorkloadKey>> {
+        self.workloads.get_key_value(workload).map(|(key, _)| Arc::clone(key))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::policy::picture::WorkloadKey;
-use crate::policy::score::{Degree, Loss, Tally, Weights, Workload};
+use crate::policy::score::{Degree, Degrees, Loss, Tally, Weights, Workload};
 
 /// A rule's id, and how much of a violation a pod has.
 pub(super) type Violated = (&'static str, Degree);
@@ -13,7 +13,8 @@ pub(super) type Violated = (&'static str, Degree);
 #[derive(Default)]
 pub(super) struct Scope {
     pub weights: Weights,
-    workloads: HashMap<Arc<WorkloadKey>, Workload>,
+    /// Only those that violate anything: most keep most policies, and there are many of both.
+    violating: HashMap<Arc<WorkloadKey>, Degrees>,
     tally: Tally,
     /// Pairs of a workload and a rule that it violates.
     violated: u64,
@@ -24,15 +25,17 @@ impl Scope {
         Self { weights, ..Self::default() }
     }
 
-    /// Takes a pod's violations out and others in; `None` is a pod that is not there.
+    /// Takes a pod's violations out and others in; `None` is a pod that is not there. So many of the workload's `pods`
+    /// were counted here before.
     pub fn change(
         &mut self,
         workload: &Arc<WorkloadKey>,
+        pods: u64,
         before: Option<impl Iterator<Item = Violated>>,
         after: Option<impl Iterator<Item = Violated>>,
     ) {
-        let counted = self.workloads.entry(Arc::clone(workload)).or_default();
-        self.tally.remove(counted);
+        let mut counted = Workload::of(pods, self.violating.remove(workload).unwrap_or_default());
+        self.tally.remove(&counted);
         self.violated -= counted.violated_rules() as u64;
         // In first: a rule that stays violated keeps its place.
         if let Some(violations) = after {
@@ -41,20 +44,15 @@ impl Scope {
         if let Some(violations) = before {
             counted.remove_pod(violations);
         }
-        self.tally.add(counted);
+        self.tally.add(&counted);
         self.violated += counted.violated_rules() as u64;
-        if counted.pods() == 0 {
-            self.workloads.remove(workload);
+        if let Some(degrees) = counted.into_degrees() {
+            self.violating.insert(Arc::clone(workload), degrees);
         }
     }
 
-    /// The one key of a workload that is known.
-    pub fn key(&self, workload: &Arc<WorkloadKey>) -> Option<Arc<WorkloadKey>> {
-        self.workloads.get_key_value(workload).map(|(key, _)| Arc::clone(key))
-    }
-
     pub fn workloads(&self) -> u64 {
-        self.workloads.len() as u64
+        self.tally.workloads()
     }
 
     /// Pairs of a workload and a rule that it keeps.

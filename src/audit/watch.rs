@@ -24,6 +24,8 @@ use crate::policy::policy_set::PolicySet;
 
 /// How long changes are gathered before they are told: what comes and goes within is not worth a write.
 const GATHER: Duration = Duration::from_millis(500);
+/// How many pods a page of a list has: a page is held whole while it is read.
+const PAGE: u32 = 250;
 /// The most events that are taken in between two looks at everything else.
 const AT_ONCE: usize = 256;
 
@@ -208,7 +210,7 @@ fn watch_pods(client: &Client, whole: bool) -> BoxStream<'static, watcher::Resul
     where
         ObservedPod<WHOLE>: Debug,
     {
-        watch_objects(Api::all(client.clone()), watcher::Config::default())
+        watch_objects(Api::all(client.clone()), watcher::Config::default().page_size(PAGE))
             .backoff(Doubling::default())
             .map(move |event| event.map(observed))
             .boxed()

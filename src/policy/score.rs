@@ -41,6 +41,10 @@ pub fn restart_degree(over: u32, maximum: u32) -> Degree {
     Degree(u32::try_from(billionths(degree)).map_or(Degree::WHOLE.0, |it| it.min(Degree::WHOLE.0)))
 }
 
+/// What a workload's pods violate, without their number.
+#[derive(Clone, Debug, Default)]
+pub struct Degrees(Vec<(&'static str, u64)>);
+
 /// A workload: its pods that count, and what they violate.
 #[derive(Clone, Debug, Default)]
 pub struct Workload {
@@ -51,6 +55,17 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// One of so many pods, with the sums of their degrees by rule.
+    pub fn of(pods: u64, degrees: Degrees) -> Self {
+        Self { pods, degrees: degrees.0 }
+    }
+
+    /// The sums of its pods' degrees; `None` where they violate nothing.
+    pub fn into_degrees(mut self) -> Option<Degrees> {
+        self.degrees.shrink_to_fit();
+        (!self.degrees.is_empty()).then_some(Degrees(self.degrees))
+    }
+
     /// Counts a pod in, with the ids of the rules it violates. However often it violates one, it counts once, by the
     /// highest degree. Exempt violations count as none: leave them out.
     pub fn add_pod(&mut self, violations: impl IntoIterator<Item = (&'static str, Degree)>) {
@@ -81,11 +96,6 @@ impl Workload {
             }
         }
         self.degrees.retain(|(_, sum)| *sum > 0);
-    }
-
-    /// How many of its pods count.
-    pub fn pods(&self) -> u64 {
-        self.pods
     }
 
     /// How many rules its pods violate.
