@@ -9,7 +9,8 @@
     reason = "a test that fails loudly is a test"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use jiff::Timestamp;
 use podgate::audit::index::Index;
 use podgate::audit::pod::ObservedPod;
 use podgate::policy::compile::{Policy, Scope, Selection};
-use podgate::policy::policy_set::PolicySet;
+use podgate::policy::policy_set::{NamespaceMetadata, PolicySet};
+use podgate::policy::text::cut;
 use podgate::scan::analyser::Analyser;
 use podgate::scan::analysis::Analysis;
 use proptest::prelude::*;
@@ -312,4 +314,60 @@ fn twenty_namespaces_of_a_cluster_policy_have_results_and_all_have_counts() {
         .map(|it| (it.namespace.as_str(), it.picture.as_ref().map(|it| it.worst.len())))
         .collect();
     assert_eq!(told, [("n00", None), ("n20", Some(1))], "another namespace takes its place");
+}
+
+/// The fixtures of every rule, also of those that only running pods decide: the policy's spec, and the pods.
+fn fixtures() -> Vec<(Value, Vec<Value>)> {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules");
+    let read = |path: &Path| -> Value {
+        serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let mut fixtures = Vec::new();
+    for folder in std::fs::read_dir(rules).unwrap().map(|entry| entry.unwrap().path()) {
+        let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let pods = files.filter(|path| !path.ends_with("policy.yaml")).map(|path| read(&path));
+        let pods = pods.enumerate().map(|(number, mut pod)| {
+            pod["metadata"]["name"] = json!(format!("p{number}"));
+            pod["metadata"]["namespace"] = json!("shop");
+            pod
+        });
+        fixtures.push((read(&folder.join("policy.yaml"))["spec"].clone(), pods.collect()));
+    }
+    fixtures
+}
+
+#[test]
+fn every_fixture_is_judged_by_what_is_kept_of_it_as_by_the_whole_pod() {
+    let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+    let mut compared = 0;
+    for (spec, pods) in fixtures() {
+        let spec = serde_json::from_value(spec).unwrap();
+        let scope = Scope::Namespace("shop".to_owned());
+        let policy = Arc::new(Policy::compile(scope, "own".to_owned(), &spec).unwrap());
+        let known = BTreeMap::from([("shop".to_owned(), NamespaceMetadata::default())]);
+        let set = Arc::new(PolicySet::new([policy], Arc::new(known)));
+        for pod in pods {
+            let mut index = index();
+            let _ = index.policies(Arc::clone(&set), now);
+            index.list_begins();
+            let whole: ObservedPod<true> = serde_json::from_str(&pod.to_string()).unwrap();
+            index.pod(&whole, now);
+            index.list_ends(now);
+            let namespace = index.take_namespaces().unwrap().into_iter().find_map(|it| it.picture);
+            let kept: BTreeSet<_> = namespace
+                .iter()
+                .flat_map(|it| &it.worst)
+                .map(|it| (it.fault.id.clone(), it.severity.as_str(), it.fault.message.clone()))
+                .collect();
+            let analysis = analysis(&set, &BTreeMap::from([((0, 0), pod.clone())]), now);
+            let whole: BTreeSet<_> = analysis
+                .results
+                .iter()
+                .map(|it| (it.rule.clone(), it.severity.as_str(), cut(it.message.clone(), 256)))
+                .collect();
+            assert_eq!(kept, whole, "{pod}");
+            compared += whole.len();
+        }
+    }
+    assert!(compared > 25, "only {compared} violations were compared");
 }

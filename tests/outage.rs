@@ -39,7 +39,8 @@ impl Fixture {
         );
     }
 
-    fn deployment(&self, namespace: &str, name: &str, image: &str, replicas: u32) {
+    /// A Deployment of one container, once its controller has made the pods.
+    fn deployment(&self, namespace: &str, name: &str, image: &str, replicas: usize) {
         let labels = json!({"app": name});
         self.apply(&json!({
             "apiVersion": "apps/v1", "kind": "Deployment",
@@ -47,6 +48,16 @@ impl Fixture {
             "spec": {"replicas": replicas, "strategy": {"type": "Recreate"}, "selector": {"matchLabels": labels},
                 "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": image}]}}},
         }));
+        eventually("the pods", || {
+            let selector = format!("app={name}");
+            let wanted = format!(
+                "jsonpath={{.items[?(@.spec.containers[0].image==\"{image}\")].metadata.name}}"
+            );
+            let pods =
+                self.kubectl(&["-n", namespace, "get", "pods", "-l", &selector, "-o", &wanted], "");
+            let count = pods.split_whitespace().count();
+            if count == replicas { Ok(()) } else { Err(format!("{count} pods")) }
+        });
     }
 
     /// How many violations there are by namespace, as another program counts them.
@@ -77,6 +88,16 @@ impl Fixture {
         told.collect()
     }
 
+    /// When the violations of a Deployment of alpha's began, as its report says.
+    fn began(&self, deployment: &str) -> Vec<Value> {
+        let reports =
+            self.kubectl(&["-n", "alpha", "get", "reports.openreports.io", "-o", "json"], "");
+        let reports: Value = serde_json::from_str(&reports).unwrap();
+        let results = reports["items"][0]["results"].as_array().unwrap().iter();
+        let own = results.filter(|it| it["resources"][0]["name"] == deployment);
+        own.map(|it| it["timestamp"].clone()).collect()
+    }
+
     fn converges(&self, after: &str) {
         let started = std::time::Instant::now();
         // The controllers work on meanwhile: both are asked until they agree twice.
@@ -96,7 +117,7 @@ impl Fixture {
 fn the_audit_comes_to_an_independent_count_whatever_happens_to_the_api_server() {
     let plane = ControlPlane::start();
     let admin = plane.kubeconfig("admin");
-    let installed = run(&["crd", "install", "--kubeconfig", admin.to_str().unwrap()]);
+    let installed = run(&["crd", "install", "--reports", "--kubeconfig", admin.to_str().unwrap()]);
     assert!(installed.status.success(), "{}", text(&installed.stderr));
     let proxy = plane.proxy();
     let through = plane.kubeconfig_through(&proxy, "podgate");
@@ -109,18 +130,12 @@ fn the_audit_comes_to_an_independent_count_whatever_happens_to_the_api_server() 
             "spec": {"forbidLatestTag": true, "requireLivenessProbe": true},
         }));
     }
-    let mut podgate = Podgate::start(
-        "reconcile",
-        &[
-            "--kubeconfig",
-            through.to_str().unwrap(),
-            "--lease-namespace",
-            "default",
-            "--metrics-listen",
-            "127.0.0.1:0",
-        ],
-        "serving",
-    );
+    let start = || {
+        let kubeconfig = ["--kubeconfig", through.to_str().unwrap()];
+        let rest = ["--lease-namespace", "default", "--metrics-listen", "127.0.0.1:0"];
+        Podgate::start("reconcile", &[&kubeconfig[..], &rest].concat(), "serving")
+    };
+    let mut podgate = start();
     fixture.deployment("alpha", "cart", "nginx", 3);
     fixture.deployment("alpha", "api", "nginx:1.29", 2);
     fixture.deployment("beta", "cart", "registry:5000/cart", 2);
@@ -130,20 +145,25 @@ fn the_audit_comes_to_an_independent_count_whatever_happens_to_the_api_server() 
     fixture.deployment("gamma", "cart", "nginx", 2);
     fixture.converges("watches cut");
 
-    // Nothing arrives for a while, and meanwhile the history in which podgate would go on is gone.
+    // Nothing arrives for a while. Meanwhile the history in which podgate would go on is gone: compacted in etcd, and not
+    // in the memory of an API server that was started since.
     proxy.pause();
     proxy.cut();
     fixture.deployment("beta", "cart", "registry:5000/cart:1", 2);
     fixture.kubectl(&["-n", "alpha", "delete", "deployment", "cart"], "");
     fixture.plane.etcd().compact();
-    proxy.resume();
-    fixture.converges("history compacted while podgate was cut off");
-
     fixture.plane.kill_api_server();
     assert_eq!(podgate.get("/healthz").0, 200, "podgate lives on");
     fixture.plane.restart_api_server();
-    fixture.deployment("alpha", "late", "nginx", 1);
-    fixture.converges("API server killed and restarted");
+    proxy.resume();
+    fixture.converges("history compacted, API server killed and restarted");
+
+    for round in 1..=3 {
+        fixture.plane.kill_api_server();
+        fixture.plane.restart_api_server();
+        fixture.deployment("alpha", "late", "nginx", round);
+        fixture.converges("API server killed and restarted");
+    }
     assert!(!podgate.whole_log().contains("panicked"));
 
     podgate.signal("TERM");
@@ -155,4 +175,16 @@ fn the_audit_comes_to_an_independent_count_whatever_happens_to_the_api_server() 
             .kubectl(&["get", "lease", "podgate", "-o", "jsonpath={.spec.holderIdentity}"], "");
         if lease.is_empty() { Ok(()) } else { Err(lease) }
     });
+
+    // The next one does not take for new what the reports say began long ago.
+    let began = fixture.began("late");
+    let podgate = start();
+    podgate.logs("every pod is audited");
+    fixture.deployment("alpha", "later", "nginx", 1);
+    eventually("the next leader's report", || {
+        let later = fixture.began("later");
+        if later.is_empty() { Err("it has no new violation".to_owned()) } else { Ok(()) }
+    });
+    assert!(!began.is_empty());
+    assert_eq!(fixture.began("late"), began);
 }

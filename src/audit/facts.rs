@@ -88,11 +88,12 @@ impl Facts {
 
     /// The pod, in as far as rules read it.
     pub fn json(&self, namespace: &str, name: &str) -> String {
-        let or_null =
-            |text: &Arc<str>| if text.is_empty() { "null".into() } else { Arc::clone(text) };
+        fn given(text: &str) -> &str {
+            if text.is_empty() { "{}" } else { text }
+        }
         let Texts { metadata, spec, status } = &*self.texts;
         let created = Timestamp::from_second(self.created).unwrap_or_default();
-        let (spec, status) = (or_null(spec), or_null(status));
+        let (spec, status) = (given(spec), given(status));
         // Both names are the API server's: nothing in them needs an escape.
         format!(
             r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}","creationTimestamp":"{created}"{metadata}}},"spec":{spec},"status":{status}}}"#

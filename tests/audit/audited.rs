@@ -1,6 +1,5 @@
 //! A control plane that podgate audits.
 
-use std::sync::RwLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
@@ -10,7 +9,7 @@ use super::support::control_plane::{ControlPlane, seconds, text};
 use super::support::eventually;
 
 pub struct Audited {
-    podgate: RwLock<Podgate>,
+    podgate: Podgate,
     pub plane: ControlPlane,
 }
 
@@ -21,21 +20,13 @@ impl Audited {
         let admin = admin.to_str().unwrap();
         let installed = run(&["crd", "install", "--reports", "--kubeconfig", admin]);
         assert!(installed.status.success(), "{}", text(&installed.stderr));
-        let podgate = RwLock::new(start(&plane));
+        let podgate = start(&plane);
         Self { podgate, plane }
-    }
-
-    /// Ends podgate, and starts it again.
-    pub fn restart(&self) {
-        let mut podgate = self.podgate.write().unwrap();
-        podgate.signal("TERM");
-        assert!(podgate.ended().0.success());
-        *podgate = start(&self.plane);
     }
 
     /// The value of a metric of podgate's.
     pub fn metric(&self, series: &str) -> Option<f64> {
-        self.podgate.read().unwrap().metric(series)
+        self.podgate.metric(series)
     }
 
     /// A new namespace, whose name starts with this one.

@@ -10,7 +10,6 @@ use super::support::eventually;
 pub const TESTS: &[Test] = &[
     ("a_report_counts_exactly_follows_the_pods_and_goes_with_its_policy", reports),
     ("events_tell_the_workloads_owner_what_began_and_what_went", events),
-    ("a_violation_keeps_the_time_it_began_over_a_restart", begins),
 ];
 
 fn reports_of(shop: &Namespace<'_>) -> Vec<Value> {
@@ -89,23 +88,4 @@ fn events(audited: &Audited) {
     assert!(described.contains("PolicyViolation"), "{described}");
     shop.kubectl(&["delete", "deployment", "cart"], "");
     told("PolicyViolationResolved", "DevOpsPolicy");
-}
-
-fn begins(audited: &Audited) {
-    let shop = audited.namespace("begins");
-    shop.policy("own", &json!({"forbidLatestTag": true}));
-    shop.deployment("cart", "nginx", 1);
-    let told = report(&shop, "a report", |report| report["summary"]["fail"] == 1);
-    let began = told["results"][0]["timestamp"].clone();
-    assert!(began["seconds"].as_u64().is_some_and(|it| it > 1_700_000_000), "{began}");
-    audited.restart();
-    shop.deployment("late", "nginx", 1);
-    let told = report(&shop, "a report of the next", |report| report["summary"]["fail"] == 2);
-    let of = |name: &str| {
-        let results = told["results"].as_array().unwrap();
-        let found = results.iter().find(|it| it["resources"][0]["name"] == name);
-        found.unwrap()["timestamp"].clone()
-    };
-    assert_eq!(of("cart"), began);
-    assert!(of("late")["seconds"].as_u64() >= began["seconds"].as_u64());
 }

@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::note::{About, Gathered, Topic};
+use super::note::{Gathered, Topic};
 
 /// So many Events at once, then one in each interval.
 const BURST: u32 = 50;
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long an object has no other Event after one.
+/// How long an object has no other Event of the same kind after one.
 const REST: Duration = Duration::from_secs(10);
 /// The most Events that wait: what comes after ten minutes is no news.
 const MAX_WAITING: usize = 600;
@@ -21,8 +21,8 @@ pub(super) struct Queue {
     arrivals: u64,
     /// When all that was spent of the burst has come back.
     full: Option<Instant>,
-    /// Objects that had an Event, and until when they have no other.
-    rests: BTreeMap<About, Instant>,
+    /// What was told, and until when there is nothing more of it: of what began on an object, or of what went.
+    rests: BTreeMap<Topic, Instant>,
     dropped: u64,
 }
 
@@ -46,18 +46,18 @@ impl Queue {
         if self.burst_from().is_some_and(|from| now < from) {
             return None;
         }
-        let ready = self.waiting.iter().filter(|(topic, _)| !self.rests.contains_key(&topic.about));
+        let ready = self.waiting.iter().filter(|(topic, _)| !self.rests.contains_key(*topic));
         let (topic, _) = ready.min_by_key(|(_, (arrival, _))| *arrival)?;
         let topic = topic.clone();
         let (_, gathered) = self.waiting.remove(&topic)?;
         self.full = Some(self.full.map_or(now, |full| full.max(now)) + INTERVAL);
-        self.rests.insert(topic.about.clone(), now + REST);
+        self.rests.insert(topic.clone(), now + REST);
         Some((topic, gathered))
     }
 
     /// When [`Queue::next`] will have one; in the past where it has one already.
     pub fn due(&self) -> Option<Instant> {
-        let rested = |topic: &Topic| self.rests.get(&topic.about).copied();
+        let rested = |topic: &Topic| self.rests.get(topic).copied();
         // `None` is now, which is before any time.
         let first = self.waiting.keys().map(rested).min()?;
         Some(first.max(self.burst_from()).unwrap_or_else(Instant::now))
@@ -82,7 +82,7 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::super::super::tests::{policy, violation};
-    use super::super::note::gather;
+    use super::super::note::{About, gather};
     use super::*;
     use crate::policy::picture::Change;
 
@@ -104,22 +104,27 @@ mod tests {
     }
 
     #[test]
-    fn ten_events_come_at_once_and_then_one_in_five_seconds_in_the_order_of_arrival() {
+    fn a_burst_comes_at_once_and_then_one_in_each_interval_in_the_order_of_arrival() {
         let (mut queue, now) = (Queue::default(), Instant::now());
-        for index in (0..14).rev() {
+        let burst = BURST as usize;
+        for index in (0..burst + 4).rev() {
             queue.add(began(&format!("w{index}")));
         }
-        assert_eq!(told(&mut queue, now).len(), 10);
+        assert_eq!(told(&mut queue, now).len(), burst);
         assert_eq!(queue.due(), Some(now + INTERVAL));
         assert!(told(&mut queue, now + INTERVAL.mul_f64(0.99)).is_empty());
         assert_eq!(told(&mut queue, now + INTERVAL), ["Deployment shop/w3 ×1"]);
         assert_eq!(told(&mut queue, now + INTERVAL * 3).len(), 2);
         assert_eq!(queue.due(), Some(now + INTERVAL * 4));
-        let much_later = now + INTERVAL * 100;
-        for index in 20..40 {
-            queue.add(began(&format!("w{index}")));
+        let much_later = now + INTERVAL * 1000;
+        for index in 0..2 * burst {
+            queue.add(began(&format!("v{index}")));
         }
-        assert_eq!(told(&mut queue, much_later).len(), 10, "a rest saves up no more than a burst");
+        assert_eq!(
+            told(&mut queue, much_later).len(),
+            burst,
+            "a rest saves up no more than a burst"
+        );
     }
 
     #[test]
