@@ -112,7 +112,7 @@ fn set(policies: &[(usize, usize)]) -> Arc<PolicySet> {
     // One of each name, as in a cluster.
     let named: BTreeMap<_, _> = policies.iter().map(|(scope, spec)| (*scope, *spec)).collect();
     let policies = named.into_iter().map(|(scope, spec)| policy(scope, spec));
-    let known = NAMESPACES.map(|name| (name.to_owned(), Default::default()));
+    let known = NAMESPACES.map(|name| (name.to_owned(), NamespaceMetadata::default()));
     Arc::new(PolicySet::new(policies, Arc::new(known.into())))
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::cell::{Counted, Turn};
+use super::cell::Turn;
 use super::facts::{Facts, Findings, Interner, Library, Pod, PodFinding, PolicyId};
 use super::judge::{Judge, Judged, address};
 use super::namespace::{Exchange, Namespace};
@@ -19,12 +19,14 @@ use crate::policy::PROTECTED_NAMESPACES;
 use crate::policy::compile::Policy;
 use crate::policy::document::Document;
 use crate::policy::picture::{Fault, PolicyKey, WorkloadKey};
-use crate::policy::policy_set::{Plan, PolicySet};
-use crate::policy::score::{Loss, Weights};
+use crate::policy::policy_set::PolicySet;
+use crate::policy::score::Loss;
 use crate::policy::workload::Kind;
 
+mod replan;
 mod tell;
 
+pub use replan::Then;
 pub use tell::NamespaceScores;
 
 /// Stands for the founding checks, where no policy is in force.
@@ -60,16 +62,6 @@ pub struct Index {
     /// The namespaces whose score was told.
     told: BTreeSet<Arc<str>>,
     news: tell::News,
-}
-
-/// What a change of policies asks for.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[must_use]
-pub enum Then {
-    /// Everything is judged.
-    Done,
-    /// Rules read documents that nobody keeps: the pods must be listed again.
-    List,
 }
 
 impl Index {
@@ -163,52 +155,6 @@ impl Index {
         self.news.everything(&self.totals, self.namespaces.keys());
     }
 
-    /// Puts policies in force, and judges anew where others than before are.
-    pub fn policies(&mut self, policies: Arc<PolicySet>, now: Timestamp) -> Then {
-        self.policies = policies;
-        let mut ids = HashMap::new();
-        let mut by_key = HashMap::new();
-        for policy in self.policies.policies() {
-            let key = policy.key();
-            let id = self.by_key.get(&key).copied().unwrap_or_else(|| {
-                self.next_id += 1;
-                PolicyId(self.next_id)
-            });
-            ids.insert(address(policy), id);
-            by_key.insert(key, id);
-            match self.totals.get_mut(&id) {
-                Some(totals) if Arc::ptr_eq(&totals.policy, policy) => continue,
-                Some(totals) => totals.policy = Arc::clone(policy),
-                None => {
-                    self.totals.insert(id, Totals::new(Arc::clone(policy)));
-                }
-            }
-            self.news.policy(id);
-        }
-        let founding = self.founding.policies().iter();
-        ids.extend(founding.map(|policy| (address(policy), FOUNDING)));
-        let gone = self.by_key.iter().filter(|(key, _)| !by_key.contains_key(*key));
-        for (key, id) in gone {
-            self.totals.remove(id);
-            self.news.policy_gone(*id, key.clone());
-        }
-        (self.ids, self.by_key) = (ids, by_key);
-        self.expiry = self.policies.policies().iter().filter_map(|it| it.next_expiry(now)).min();
-        let mut then = Then::Done;
-        for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
-            if self.replan(&namespace, false, now) == Then::List {
-                then = Then::List;
-            }
-        }
-        self.news.scores();
-        then
-    }
-
-    /// Whether any rule reads documents, so that pods must be handed in whole.
-    pub fn reads_documents(&self) -> bool {
-        self.policies.reads_documents()
-    }
-
     /// Judges what only time changes: pods that are Pending too long, and what an exemption let pass until now.
     pub fn age(&mut self, now: Timestamp) {
         while self.due.first().is_some_and(|(when, ..)| *when <= now.as_second()) {
@@ -236,72 +182,6 @@ impl Index {
         self.namespaces.insert(Arc::clone(&namespace), Namespace::default());
         let _ = self.replan(&namespace, true, now);
         namespace
-    }
-
-    /// Gives a namespace the policies that cover it now, and judges its pods by them if they are others than before.
-    fn replan(&mut self, namespace: &Arc<str>, always: bool, now: Timestamp) -> Then {
-        let plan = plan(&self.policies, &self.founding, namespace);
-        let in_force: BTreeMap<_, _> = plan
-            .policies()
-            .iter()
-            .filter_map(|policy| Some((*self.ids.get(&address(policy))?, Arc::clone(policy))))
-            .filter(|(id, _)| *id != FOUNDING)
-            .collect();
-        let document =
-            plan.reads_documents().then(|| self.policies.namespace_object(Some(namespace)));
-        let weights = Weights::live(plan.policies().iter().map(AsRef::as_ref));
-        let Some(state) = self.namespaces.get_mut(namespace) else { return Then::Done };
-        let same = state.policies().len() == in_force.len()
-            && state.policies().values().zip(in_force.values()).all(|(a, b)| Arc::ptr_eq(a, b));
-        if same && state.document == document && !always {
-            return Then::Done;
-        }
-        let then = if document.is_some() { Then::List } else { Then::Done };
-        state.document = document;
-        let known: BTreeSet<_> = state.cells.keys().copied().collect();
-        let counted: BTreeMap<_, _> =
-            state.cells.iter().map(|(id, cell)| (*id, cell.counted.clone())).collect();
-        for id in state.replan(in_force, weights) {
-            let before = counted.get(&id).cloned().unwrap_or_default();
-            if let Some(totals) = self.totals.get_mut(&id) {
-                totals.change(namespace, &before, &Counted::default());
-            }
-            self.news.cell(id, namespace);
-        }
-        for id in state.cells.keys() {
-            self.news.cell(*id, namespace);
-        }
-        self.news.namespace(namespace);
-        let names: Vec<_> = state.pods.keys().cloned().collect();
-        let mut counted: HashMap<Arc<WorkloadKey>, u32> = HashMap::new();
-        for name in names {
-            let pod = self.namespaces.get(namespace).and_then(|state| state.pods.get(&name));
-            let Some((facts, before)) = pod.map(|it| (it.facts.clone(), Arc::clone(&it.findings)))
-            else {
-                continue;
-            };
-            let json = facts.json(namespace, &name);
-            let Some(judged) = self.judged(namespace, &json, None, &before, now) else { continue };
-            self.schedule(namespace, &name, judged.due);
-            let after = self.found(judged.findings);
-            let Some(state) = self.namespaces.get_mut(namespace) else { continue };
-            let Some(pod) = state.pods.get_mut(&name) else { continue };
-            pod.findings = Arc::clone(&after);
-            let workload = Arc::clone(&pod.workload);
-            let pod = Exchange { workload: &workload, before: Some(&before), after: Some(&after) };
-            let (remembered, news) = (&self.remembered, &mut self.news);
-            let complete = self.complete;
-            let counted = counted.entry(Arc::clone(&workload)).or_default();
-            state.rejudged(
-                &pod,
-                *counted,
-                &|id| !known.contains(&id),
-                &mut |policy, workload, fault| remembered(policy, workload, fault).unwrap_or(now),
-                &mut |id, turns| news.turned(id, namespace, turns, complete),
-            );
-            *counted += 1;
-        }
-        then
     }
 
     /// The one set of findings that equals these.
@@ -353,7 +233,7 @@ impl Index {
         known: &[PodFinding],
         now: Timestamp,
     ) -> Option<Judged> {
-        let plan = plan(&self.policies, &self.founding, namespace);
+        let plan = replan::plan(&self.policies, &self.founding, namespace);
         let mut judge = Judge { plan, ids: &self.ids, faults: &mut self.faults, now };
         let judged = judge.pod(json, document, known);
         if let Err(error) = &judged {
@@ -414,21 +294,11 @@ impl Index {
 
     /// The pod as rules read it that read whatever they like, where there are any.
     fn document(&self, namespace: &str, whole: &str) -> Option<Document> {
-        let plan = plan(&self.policies, &self.founding, namespace);
+        let plan = replan::plan(&self.policies, &self.founding, namespace);
         if !plan.reads_documents() {
             return None;
         }
         let pod = serde_json::from_str(whole).ok()?;
         Some(Document::of(Kind::Pod, pod, self.policies.namespace_object(Some(namespace))))
     }
-}
-
-/// What is asked in a namespace. One whose labels are not known yet is taken to be selected; when they are, it is judged
-/// anew if that was wrong.
-fn plan<'p>(policies: &'p PolicySet, founding: &'p PolicySet, namespace: &str) -> &'p Plan {
-    let plan = policies.covering(Some(namespace)).unwrap_or_else(|unknown| unknown.assumed);
-    if !plan.policies().is_empty() {
-        return plan;
-    }
-    founding.covering(Some(namespace)).unwrap_or(plan)
 }

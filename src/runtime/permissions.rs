@@ -56,6 +56,8 @@ const fn cluster(
     }
 }
 
+const READ_STATUS: &str = "see what the status says, and write only what differs";
+
 const fn status(resource: &'static str) -> Permission {
     let why = "write what the audit found";
     Permission { subresource: "status", ..cluster(POLICIES, resource, &["patch"], why) }
@@ -67,6 +69,8 @@ pub static PERMISSIONS: &[Permission] = &[
     cluster(POLICIES, "clusterdevopspolicies", WATCH, "know the policies of the cluster"),
     cluster("", "namespaces", WATCH, "know which namespaces a policy selects"),
     cluster("", "pods", WATCH, "audit what runs"),
+    cluster(POLICIES, "devopspolicies", &["get"], READ_STATUS),
+    cluster(POLICIES, "clusterdevopspolicies", &["get"], READ_STATUS),
     status("devopspolicies"),
     status("clusterdevopspolicies"),
     cluster("events.k8s.io", "events", &["create"], "tell what happens to policies and workloads"),

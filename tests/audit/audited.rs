@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use podgate::runtime::permissions::{PERMISSIONS, Permission, Scope};
 use serde_json::{Value, json};
 
 use super::support::binary::{Podgate, run};
@@ -20,6 +21,7 @@ impl Audited {
         let admin = admin.to_str().unwrap();
         let installed = run(&["crd", "install", "--reports", "--kubeconfig", admin]);
         assert!(installed.status.success(), "{}", text(&installed.stderr));
+        grant(&plane, "jane");
         let podgate = start(&plane);
         Self { podgate, plane }
     }
@@ -60,8 +62,38 @@ impl Audited {
     }
 }
 
+/// Gives a user what `podgate check` says that podgate needs, and nothing else.
+fn grant(plane: &ControlPlane, user: &str) {
+    let rules = |scope: Scope| {
+        let granted = PERMISSIONS.iter().filter(|it| it.scope == scope);
+        let rule = |it: &Permission| {
+            let resource = match it.subresource {
+                "" => it.resource.to_owned(),
+                subresource => format!("{}/{subresource}", it.resource),
+            };
+            json!({"apiGroups": [it.group], "resources": [resource], "verbs": it.verbs})
+        };
+        granted.map(rule).collect::<Vec<_>>()
+    };
+    let rbac = "rbac.authorization.k8s.io/v1";
+    let subjects = json!([{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}]);
+    for (kind, metadata, scope) in [
+        ("ClusterRole", json!({"name": "podgate"}), Scope::Cluster),
+        ("Role", json!({"name": "podgate", "namespace": "default"}), Scope::Release),
+    ] {
+        let role =
+            json!({"apiVersion": rbac, "kind": kind, "metadata": metadata, "rules": rules(scope)});
+        let binding = json!({"apiVersion": rbac, "kind": format!("{kind}Binding"), "metadata": metadata,
+            "subjects": subjects, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "podgate"}});
+        for object in [role, binding] {
+            let applied = plane.kubectl(&["apply", "-f", "-"], &object.to_string());
+            assert!(applied.status.success(), "{}", text(&applied.stderr));
+        }
+    }
+}
+
 fn start(plane: &ControlPlane) -> Podgate {
-    let kubeconfig = plane.kubeconfig_for("podgate");
+    let kubeconfig = plane.kubeconfig("jane");
     let kubeconfig = ["--kubeconfig", kubeconfig.to_str().unwrap()];
     let rest = ["--lease-namespace", "default", "--metrics-listen", "127.0.0.1:0"];
     let podgate = Podgate::start("reconcile", &[&kubeconfig[..], &rest].concat(), "serving");

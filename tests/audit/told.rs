@@ -1,14 +1,19 @@
 //! Reports and Events: what people see of the audit beside the status.
 
+use std::fs::{self, File};
+use std::process::Stdio;
+
 use serde_json::{Value, json};
 
 use super::Test;
 use super::audited::{Audited, Namespace};
+use super::support::binary::{Podgate, command};
 use super::support::control_plane::seconds;
-use super::support::eventually;
+use super::support::{audit, eventually};
 
 pub const TESTS: &[Test] = &[
     ("a_report_counts_exactly_follows_the_pods_and_goes_with_its_policy", reports),
+    ("podgate_watch_tells_each_change_on_a_line_and_writes_nothing", watch),
     ("events_tell_the_workloads_owner_what_began_and_what_went", events),
 ];
 
@@ -88,4 +93,45 @@ fn events(audited: &Audited) {
     assert!(described.contains("PolicyViolation"), "{described}");
     shop.kubectl(&["delete", "deployment", "cart"], "");
     told("PolicyViolationResolved", "DevOpsPolicy");
+}
+
+fn watch(audited: &Audited) {
+    let shop = audited.namespace("watch");
+    shop.policy("own", &json!({"forbidLatestTag": true}));
+    let dir = tempfile::tempdir().unwrap();
+    let lines = dir.path().join("lines");
+    let mut podgate = command();
+    podgate
+        .arg("watch")
+        .arg("--kubeconfig")
+        .arg(audited.plane.kubeconfig_for("watcher"))
+        .args(["--metrics-listen", "127.0.0.1:0"])
+        .stdout(Stdio::from(File::create(&lines).unwrap()));
+    let mut podgate = Podgate::start_by(podgate, "serving");
+    let tells = |line: &str| {
+        let ((), after) = eventually(line, || {
+            let text = fs::read_to_string(&lines).unwrap();
+            if text.lines().any(|it| it.starts_with(line)) { Ok(()) } else { Err(text) }
+        });
+        println!("{line}: after {}", seconds(after));
+    };
+    tells(&format!("{}/own: score 100 (Healthy), 0 violations", shop.name));
+    shop.deployment("cart", "nginx", 1);
+    let violation =
+        format!("Deployment/{}/cart forbidLatestTag (high) {}/own: ", shop.name, shop.name);
+    tells(&format!("+ {violation}"));
+    tells(&format!("{}/own: score 0 (Critical), 1 violations", shop.name));
+    shop.deployment("cart", "nginx:1.29", 1);
+    tells(&format!("- {violation}"));
+    let open = format!(
+        "devopspolicy_open_violations{{namespace=\"{}\",policy=\"own\",severity=\"high\"}}",
+        shop.name
+    );
+    assert_eq!(podgate.metric(&open), Some(0.0));
+    assert_eq!(podgate.get("/readyz").0, 200);
+    podgate.signal("INT");
+    assert!(podgate.ended().0.success());
+    let writes = audited.plane.writes();
+    let own: Vec<_> = writes.iter().filter(|it| audit::user(it) == "watcher").collect();
+    assert!(own.is_empty(), "{own:?}");
 }

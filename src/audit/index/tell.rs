@@ -80,7 +80,6 @@ impl News {
             *net += if gone { -1 } else { 1 };
             *last = violation;
         }
-        self.turns.retain(|_, (net, _)| *net != 0);
     }
 
     pub fn everything<'n>(
@@ -141,7 +140,8 @@ impl Index {
     /// The violations that began or went since the first list was whole.
     pub fn take_changes(&mut self) -> Vec<Change> {
         let turns = std::mem::take(&mut self.news.turns);
-        let changes = turns.into_iter().filter_map(|((id, ..), (net, violation))| {
+        let changes = turns.into_iter().filter(|(_, (net, _))| *net != 0);
+        let changes = changes.filter_map(|((id, ..), (net, violation))| {
             let policy = Arc::clone(&self.totals.get(&id)?.policy);
             Some(Change { policy, violation, gone: net < 0 })
         });
