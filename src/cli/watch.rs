@@ -144,17 +144,10 @@ fn row(picture: &PolicyPicture) -> Vec<Cell> {
 /// A policy's state on one line.
 fn policy_line(update: &PolicyUpdate) -> String {
     match &update.picture {
-        Some(picture) => format!(
-            "{}: score {} ({:?}), {} violations in {} workloads",
-            picture.policy.label,
-            picture.score.points,
-            picture.score.classification(),
-            picture.violations(),
-            picture.workloads
-        ),
+        Some(picture) => format!("{}  {}", picture.policy.label, picture.sentence()),
         None => match &update.policy {
-            (Some(namespace), name) => format!("{namespace}/{name}: gone"),
-            (None, name) => format!("{name}: gone"),
+            (Some(namespace), name) => format!("{namespace}/{name}  gone"),
+            (None, name) => format!("{name}  gone"),
         },
     }
 }

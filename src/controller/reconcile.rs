@@ -13,7 +13,7 @@ use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::status::{Desired, PolicyFault, sentence};
+use super::status::{Desired, PolicyFault};
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicyStatus};
 use crate::clusters::backoff::Doubling;
 use crate::clusters::claim::{Claim, WriteError};
@@ -207,11 +207,11 @@ impl Desired {
 
     fn sentence(&self) -> String {
         match (&self.picture, &self.fault) {
-            (Some(picture), None) => sentence(picture),
+            (Some(picture), None) => picture.sentence(),
             (Some(picture), Some(fault)) => format!(
                 "its newest version cannot be put in force: {}; the last good one finds: {}",
                 fault.message,
-                sentence(picture)
+                picture.sentence()
             ),
             (None, Some(fault)) => format!("it cannot be put in force: {}", fault.message),
             (None, None) => String::new(),

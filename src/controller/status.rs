@@ -95,7 +95,7 @@ fn found(picture: &PolicyPicture) -> DevOpsPolicyStatus {
         health_score: Some(score.points.into()),
         violations: i64::try_from(picture.violations()).ok(),
         healthy: Some(score.points >= 80),
-        message: Some(sentence(picture)),
+        message: Some(picture.sentence()),
         classification: Some(score.classification()),
         top_violations: picture
             .worst
@@ -118,29 +118,6 @@ fn found(picture: &PolicyPicture) -> DevOpsPolicyStatus {
 
 fn integer(number: u64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
-}
-
-/// The state in one sentence: `Stable: score 72, 3 open violations (2 high, 1 low) in 12 workloads`.
-pub(super) fn sentence(picture: &PolicyPicture) -> String {
-    let class = picture.score.classification();
-    let points = picture.score.points;
-    let plural = |count: u64, one: &str| match count {
-        1 => format!("1 {one}"),
-        count => format!("{count} {one}s"),
-    };
-    let workloads = plural(picture.workloads, "workload");
-    if picture.violations() == 0 {
-        return format!("{class:?}: score {points}, no open violation in {workloads}");
-    }
-    let by_severity: Vec<_> = ["critical", "high", "medium", "low"]
-        .into_iter()
-        .zip(picture.open)
-        .filter(|(_, open)| *open > 0)
-        .map(|(severity, open)| format!("{open} {severity}"))
-        .collect();
-    let violations = plural(picture.violations(), "open violation");
-    let by_severity = by_severity.join(", ");
-    format!("{class:?}: score {points}, {violations} ({by_severity}) in {workloads}")
 }
 
 fn top(violation: &Violation, with_namespace: bool) -> TopViolation {

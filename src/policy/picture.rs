@@ -87,6 +87,29 @@ impl PolicyPicture {
     pub fn violations(&self) -> u64 {
         self.open.iter().sum()
     }
+
+    /// The state in one sentence: `Stable: score 72, 3 open violations (2 high, 1 low) in 12 workloads`.
+    pub fn sentence(&self) -> String {
+        let class = self.score.classification();
+        let points = self.score.points;
+        let plural = |count: u64, one: &str| match count {
+            1 => format!("1 {one}"),
+            count => format!("{count} {one}s"),
+        };
+        let workloads = plural(self.workloads, "workload");
+        if self.violations() == 0 {
+            return format!("{class:?}: score {points}, no open violation in {workloads}");
+        }
+        let by_severity: Vec<_> = ["critical", "high", "medium", "low"]
+            .into_iter()
+            .zip(self.open)
+            .filter(|(_, open)| *open > 0)
+            .map(|(severity, open)| format!("{open} {severity}"))
+            .collect();
+        let violations = plural(self.violations(), "open violation");
+        let by_severity = by_severity.join(", ");
+        format!("{class:?}: score {points}, {violations} ({by_severity}) in {workloads}")
+    }
 }
 
 /// What a report counts, in the words of a PolicyReport; exact.

@@ -68,7 +68,15 @@ pub async fn look_on(options: Options, show: impl AsyncFnOnce(Seen)) -> Result<(
     let auditing: Auditing =
         start_audit(client, announcements, nothing(), parts.metrics.audit.clone(), listeners);
     let seen = Seen { policies: seen_policies, changes: seen_changes };
-    let shown = parts.until_signalled(show(seen)).await;
+    let mut told = parts.shutdown.subscribe();
+    let shown = parts
+        .until_signalled(async move {
+            tokio::select! {
+                () = show(seen) => {}
+                _ = told.wait_for(|told| *told) => {}
+            }
+        })
+        .await;
     drop(auditing);
     shown
 }
@@ -104,8 +112,8 @@ impl Parts {
         Ok(Self { source, metrics, shutdown, signals, servers, updates })
     }
 
-    /// Works until the work ends or a signal comes; then everything ends, in bounded time. A second signal ends it at
-    /// once.
+    /// Works until the work ends, which is told of the first signal; a second one ends it at once. Then everything ends, in
+    /// bounded time.
     async fn until_signalled(mut self, work: impl Future<Output = ()>) -> Result<(), ServeError> {
         let shutdown = self.shutdown.clone();
         let signals = self.signals.clone();

@@ -115,12 +115,15 @@ fn watch(audited: &Audited) {
         });
         println!("{line}: after {}", seconds(after));
     };
-    tells(&format!("{}/own: score 100 (Healthy), 0 violations", shop.name));
+    tells(&format!("{}/own  Healthy: score 100, no open violation", shop.name));
     shop.deployment("cart", "nginx", 1);
     let violation =
         format!("Deployment/{}/cart forbidLatestTag (high) {}/own: ", shop.name, shop.name);
     tells(&format!("+ {violation}"));
-    tells(&format!("{}/own: score 0 (Critical), 1 violations", shop.name));
+    tells(&format!(
+        "{}/own  Critical: score 0, 1 open violation (1 high) in 1 workload",
+        shop.name
+    ));
     shop.deployment("cart", "nginx:1.29", 1);
     tells(&format!("- {violation}"));
     let open = format!(
