@@ -291,6 +291,22 @@ fn nothing_is_told_before_every_pod_was_seen_and_nothing_is_lost_while_they_are_
 }
 
 #[test]
+fn a_pod_that_grows_old_while_the_list_is_under_way_that_does_not_name_it_is_gone_when_that_ends() {
+    let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
+    let mut index = index();
+    let _ = index.policies(set(&[(1, 3)]), now);
+    index.list_begins();
+    index.pod(&observed(&pod(1, 0, 2, 0, 1)), now);
+    index.list_ends(now);
+    index.list_begins();
+    let later = now + Duration::from_secs(60);
+    index.age(later);
+    assert_eq!(index.take_policies(later)[0].picture.as_ref().unwrap().violations(), 1);
+    index.list_ends(later);
+    assert_eq!(index.pods(), 0);
+}
+
+#[test]
 fn twenty_namespaces_of_a_cluster_policy_have_results_and_all_have_counts() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();

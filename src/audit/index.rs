@@ -206,6 +206,8 @@ impl Index {
         now: Timestamp,
     ) {
         let known = self.namespaces.get(namespace).and_then(|state| state.pods.get(name));
+        // What is judged again by the time alone has not been named by the list that is under way.
+        let listed = known.map_or(self.list, |pod| pod.listed);
         let known = known.map(|pod| Arc::clone(&pod.findings));
         let json = facts.json(namespace, name);
         let judged =
@@ -219,7 +221,7 @@ impl Index {
             workload: known.unwrap_or_else(|| Arc::new(workload)),
             facts,
             findings: self.found(judged.findings),
-            listed: self.list,
+            listed,
         };
         self.put(namespace, name, Some(pod), now);
         self.schedule(namespace, name, judged.due);
