@@ -299,7 +299,7 @@ fn a_pod_that_grows_old_while_the_list_is_under_way_that_does_not_name_it_is_gon
     index.pod(&observed(&pod(1, 0, 2, 0, 1)), now);
     index.list_ends(now);
     index.list_begins();
-    let later = now + Duration::from_secs(60);
+    let later = now + Duration::from_mins(1);
     index.age(later);
     assert_eq!(index.take_policies(later)[0].picture.as_ref().unwrap().violations(), 1);
     index.list_ends(later);
