@@ -4,6 +4,8 @@
 pub mod backoff;
 pub mod claim;
 mod list;
+#[cfg(test)]
+pub(crate) mod script;
 
 pub use list::list;
 

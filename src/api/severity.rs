@@ -17,6 +17,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// All of them, worst first.
+    pub const ALL: [Self; 4] = [Self::Critical, Self::High, Self::Medium, Self::Low];
+
     /// The name used in manifests, messages and metric labels.
     pub const fn as_str(self) -> &'static str {
         match self {

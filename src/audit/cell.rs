@@ -11,9 +11,6 @@ use crate::api::Severity;
 use crate::policy::picture::{Fault, Summary, Violation, WorkloadKey};
 use crate::policy::score::{Loss, Weights};
 
-pub(super) const SEVERITIES: [Severity; 4] =
-    [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
-
 /// What makes two findings in the pods of a namespace one violation, in the order in which violations are told.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Identity {

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::cell::{Counted, SEVERITIES};
+use super::cell::Counted;
 use crate::api::Severity;
 use crate::policy::compile::Policy;
 use crate::policy::score::Loss;
@@ -35,7 +35,7 @@ impl Totals {
         self.loss.merge(&after.loss);
         self.workloads = self.workloads - before.workloads + after.workloads;
         let counts = self.open.iter_mut().zip(before.open.iter().zip(&after.open));
-        for ((sum, (before, after)), severity) in counts.zip(SEVERITIES) {
+        for ((sum, (before, after)), severity) in counts.zip(Severity::ALL) {
             *sum = *sum - before + after;
             if *after > 0 {
                 self.heads.insert((severity, Arc::clone(namespace)));

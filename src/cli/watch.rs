@@ -9,7 +9,7 @@ use clap::Args;
 use super::columns::{Cell, align};
 use super::serve::address;
 use super::{ClusterArgs, Failure, block_on};
-use crate::policy::picture::{Change, PolicyKey, PolicyPicture, PolicyUpdate};
+use crate::policy::picture::{Change, PolicyKey, PolicyPicture, PolicyUpdate, label};
 use crate::runtime::reconcile::{self, Options, Seen};
 use crate::telemetry;
 
@@ -145,10 +145,7 @@ fn row(picture: &PolicyPicture) -> Vec<Cell> {
 fn policy_line(update: &PolicyUpdate) -> String {
     match &update.picture {
         Some(picture) => format!("{}  {}", picture.policy.label, picture.sentence()),
-        None => match &update.policy {
-            (Some(namespace), name) => format!("{namespace}/{name}  gone"),
-            (None, name) => format!("{name}  gone"),
-        },
+        None => format!("{}  gone", label(&update.policy)),
     }
 }
 

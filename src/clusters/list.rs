@@ -79,53 +79,20 @@ pub async fn list<K: Resource<DynamicType = ()>>(
 
 #[cfg(test)]
 mod tests {
-    use std::convert::Infallible;
-    use std::future::{Ready, ready};
-    use std::sync::{Arc, Mutex};
-    use std::task::{Context, Poll};
-
-    use axum::body::Body;
-    use axum::http::{Request, Response};
     use k8s_openapi::api::core::v1::Pod;
     use serde_json::{Value, json};
 
+    use super::super::script::Script;
     use super::*;
 
-    /// An API server that gives these answers in order, and remembers what it was asked.
-    #[derive(Clone)]
-    struct Script {
-        answers: Arc<Mutex<Vec<(u16, Value)>>>,
-        asked: Arc<Mutex<Vec<String>>>,
-    }
-
-    impl tower_service::Service<Request<kube::client::Body>> for Script {
-        type Response = Response<Body>;
-        type Error = Infallible;
-        type Future = Ready<Result<Self::Response, Infallible>>;
-
-        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-            Poll::Ready(Ok(()))
-        }
-
-        fn call(&mut self, request: Request<kube::client::Body>) -> Self::Future {
-            self.asked.lock().unwrap().push(request.uri().to_string());
-            let (status, body) = self.answers.lock().unwrap().remove(0);
-            ready(Ok(Response::builder()
-                .status(status)
-                .body(Body::from(body.to_string()))
-                .unwrap()))
-        }
-    }
-
     async fn list(answers: &[(u16, Value)]) -> (Result<(), kube::Error>, Vec<String>, Vec<String>) {
-        let script =
-            Script { answers: Arc::new(Mutex::new(answers.to_vec())), asked: Arc::default() };
-        let asked = Arc::clone(&script.asked);
-        let cluster = Cluster { client: Client::new(script, "default"), url: String::new() };
+        let script = Script::new(answers.to_vec());
+        let cluster = Cluster { client: script.client(), url: String::new() };
         let mut objects = Vec::new();
         let listed =
             cluster.list::<Pod>(Some("shop"), Some("a=b"), |it| objects.push(it.to_owned())).await;
-        let asked = asked.lock().unwrap().clone();
+        let path = |asked: String| asked.strip_prefix("GET ").unwrap().to_owned();
+        let asked = script.asked().into_iter().map(path).collect();
         (listed, objects, asked)
     }
 

@@ -18,7 +18,7 @@ use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicyStatus};
 use crate::clusters::backoff::Doubling;
 use crate::clusters::claim::{Claim, WriteError};
 use crate::metrics::AuditMetrics;
-use crate::policy::picture::{PolicyKey, PolicyUpdate};
+use crate::policy::picture::{PolicyKey, PolicyUpdate, label};
 
 const FIELD_MANAGER: &str = "podgate";
 /// Longer than any answer takes; a call that hangs must not hold up the others for ever.
@@ -238,11 +238,4 @@ fn take_faults(
         });
     }
     desired.retain(|_, known| known.picture.is_some() || known.fault.is_some());
-}
-
-fn label((namespace, name): &PolicyKey) -> String {
-    match namespace {
-        Some(namespace) => format!("{namespace}/{name}"),
-        None => name.clone(),
-    }
 }

@@ -11,6 +11,14 @@ use crate::api::Severity;
 /// A policy's namespace, `None` for a cluster policy, and its name.
 pub type PolicyKey = (Option<String>, String);
 
+/// As a policy is named to people: `NAMESPACE/NAME`, or the name alone.
+pub fn label((namespace, name): &PolicyKey) -> String {
+    match namespace {
+        Some(namespace) => format!("{namespace}/{name}"),
+        None => name.clone(),
+    }
+}
+
 /// A workload, the unit in which violations are counted: the top owner of its pods.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct WorkloadKey {
@@ -100,7 +108,7 @@ impl PolicyPicture {
         if self.violations() == 0 {
             return format!("{class:?}: score {points}, no open violation in {workloads}");
         }
-        let by_severity: Vec<_> = ["critical", "high", "medium", "low"]
+        let by_severity: Vec<_> = Severity::ALL
             .into_iter()
             .zip(self.open)
             .filter(|(_, open)| *open > 0)

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::cell::{Counted, SEVERITIES, Turn};
+use super::super::cell::{Counted, Turn};
 use super::super::facts::PolicyId;
 use super::super::totals::Totals;
 use super::Index;
+use crate::api::Severity;
 use crate::policy::picture::{
     Change, NamespacePicture, NamespaceUpdate, PolicyKey, PolicyPicture, PolicyUpdate, Violation,
     WorkloadKey,
@@ -253,7 +254,7 @@ impl Index {
         let cell = self.namespaces.get(namespace)?.cells.get(&id)?;
         let Counted { workloads, .. } = cell.counted;
         let tells = totals.policy.scope.namespace().is_some() || totals.told.contains(namespace);
-        let open = SEVERITIES.into_iter().flat_map(|severity| cell.open_at(severity));
+        let open = Severity::ALL.into_iter().flat_map(|severity| cell.open_at(severity));
         (workloads > 0).then(|| NamespacePicture {
             policy: Arc::clone(&totals.policy),
             namespace: namespace.to_string(),

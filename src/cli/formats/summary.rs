@@ -3,9 +3,6 @@
 use crate::api::Severity;
 use crate::scan::report::{Report, Summary};
 
-const SEVERITIES: [Severity; 4] =
-    [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
-
 /// What the report comes to, in a sentence without its full stop.
 pub(super) fn line(report: &Report) -> String {
     let summary = &report.summary;
@@ -42,7 +39,7 @@ fn read(summary: &Summary) -> String {
 /// `1 critical, 6 low`
 fn by_severity(report: &Report) -> String {
     let number = |severity| report.results.iter().filter(|it| it.severity == severity).count();
-    let numbers = SEVERITIES.map(|severity| (number(severity), severity)).into_iter();
+    let numbers = Severity::ALL.map(|severity| (number(severity), severity)).into_iter();
     let told =
         numbers.filter(|(number, _)| *number > 0).map(|(n, severity)| format!("{n} {severity}"));
     told.collect::<Vec<_>>().join(", ")

@@ -20,8 +20,6 @@ const MAX_WORKLOADS: usize = 4;
 const NAMED: usize = 3;
 const MAX_MESSAGE: usize = 300;
 const MAX_TAIL: usize = 256;
-const SEVERITIES: [Severity; 4] =
-    [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
 
 /// The object that an Event is about. Policies come first, since they tell the most in one.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -73,7 +71,7 @@ impl Gathered {
 
     fn add(&mut self, Change { policy, violation, .. }: &Change) {
         let severity = violation.severity;
-        for (count, of) in self.counts.iter_mut().zip(SEVERITIES) {
+        for (count, of) in self.counts.iter_mut().zip(Severity::ALL) {
             *count += u64::from(of == severity);
         }
         self.add_fault(severity, &violation.fault);
@@ -161,7 +159,7 @@ pub(super) fn text(topic: &Topic, gathered: &Gathered) -> String {
 }
 
 fn on_policy(gone: bool, gathered: &Gathered) -> String {
-    let severities = gathered.counts.iter().zip(SEVERITIES).filter(|(count, _)| **count > 0);
+    let severities = gathered.counts.iter().zip(Severity::ALL).filter(|(count, _)| **count > 0);
     let severities: Vec<_> =
         severities.map(|(count, severity)| format!("{count} {severity}")).collect();
     let workloads = gathered.workloads.iter().take(NAMED).cloned();
