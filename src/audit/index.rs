@@ -156,11 +156,12 @@ impl Index {
     }
 
     /// Judges what only time changes: pods that are Pending too long, and what an exemption let pass until now.
-    pub fn age(&mut self, now: Timestamp) {
+    pub fn age(&mut self, now: Timestamp) -> Then {
         while self.due.first().is_some_and(|(when, ..)| *when <= now.as_second()) {
             let Some((_, namespace, name)) = self.due.pop_first() else { break };
             self.judge_again(&namespace, &name, now);
         }
+        let mut then = Then::Done;
         if self.expiry.is_some_and(|expiry| expiry <= now) {
             let policies = self.policies.policies();
             self.expiry = policies.iter().filter_map(|policy| policy.next_expiry(now)).min();
@@ -168,9 +169,12 @@ impl Index {
                 self.news.policy(*id);
             }
             for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
-                let _ = self.replan(&namespace, true, now);
+                if self.replan(&namespace, true, now) == Then::List {
+                    then = Then::List;
+                }
             }
         }
+        then
     }
 
     /// The namespace's own key; one that is new gets its policies.
