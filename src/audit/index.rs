@@ -15,7 +15,6 @@ use super::judge::{Judge, Judged, address};
 use super::namespace::{Exchange, Namespace};
 use super::pod::ObservedPod;
 use super::totals::Totals;
-use crate::policy::PROTECTED_NAMESPACES;
 use crate::policy::compile::Policy;
 use crate::policy::document::Document;
 use crate::policy::picture::{Fault, PolicyKey, WorkloadKey};
@@ -104,7 +103,7 @@ impl Index {
     /// Takes a pod in, new or changed.
     pub fn pod<const WHOLE: bool>(&mut self, pod: &ObservedPod<WHOLE>, now: Timestamp) {
         let (namespace, name) = pod.key();
-        if PROTECTED_NAMESPACES.contains(&namespace) {
+        if self.policies.protects(namespace) {
             return;
         }
         if pod.cut.has_ended() {
