@@ -41,7 +41,7 @@ if [ ! -e "$policy" ]; then
   printf '#!/bin/sh\nexit 101\n' | $root tee "$policy" >/dev/null
   $root chmod 755 "$policy"
 fi
-install() { DEBIAN_FRONTEND=noninteractive $root apt-get install -y -q --no-install-recommends "$package" >&2; }
+install() { $root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "$package" >&2; }
 if ! install; then
   say "the package lists may be old; updating them"
   $root apt-get update -q >&2
