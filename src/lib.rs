@@ -32,6 +32,7 @@ pub mod leader;
 pub mod manifests;
 pub mod metrics;
 pub mod policy;
+pub mod remediation;
 pub mod report;
 pub mod runtime;
 pub mod scan;

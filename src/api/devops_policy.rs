@@ -12,7 +12,7 @@ use super::rules::{
     ComputeResource, DefaultProbe, DefaultResources, ImageTag, PodSecurityLevel, RequiredLabel,
     Validation, Variable,
 };
-use super::{BundleName, DevOpsPolicyStatus, Exemption, Severity};
+use super::{BundleName, DevOpsPolicyStatus, Exemption, Remediation, Severity};
 
 /// Defines a policy's spec. Both kinds have every field of the catalogue; serde cannot both flatten a
 /// struct into another and refuse unknown fields, so they share their text instead.
@@ -131,6 +131,10 @@ macro_rules! policy_spec {
             #[serde(skip_serializing_if = "Option::is_none")]
             #[schemars(length(max = 64))]
             pub image_tags: Option<Vec<ImageTag>>,
+
+            /// How workloads that run already, and break this policy, are repaired.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub remediation: Option<Remediation>,
 
             /// Whom a denied developer may ask; printed at the end of a denial.
             #[serde(skip_serializing_if = "Option::is_none")]

@@ -6,6 +6,7 @@
 mod bundle;
 mod devops_policy;
 mod exemption;
+mod remediation;
 mod report;
 mod rules;
 mod severity;
@@ -16,6 +17,9 @@ pub use devops_policy::{
     ClusterDevOpsPolicy, ClusterDevOpsPolicySpec, DevOpsPolicy, DevOpsPolicySpec, EnforcementMode,
 };
 pub use exemption::Exemption;
+pub use remediation::{
+    GitOps, RemediatedWorkload, Remediation, RemediationMode, RemediationState, RemediationStatus,
+};
 pub use report::{
     REPORT_API_VERSION, REPORT_GROUP, Report, ReportResult, ReportSummary, ResultStatus,
     ResultTime, report_crd,
@@ -26,8 +30,7 @@ pub use rules::{
 };
 pub use severity::Severity;
 pub use status::{
-    BundleStatus, Classification, DevOpsPolicyStatus, ExemptionStatus, RemediationStatus,
-    TopViolation,
+    BundleStatus, Classification, DevOpsPolicyStatus, ExemptionStatus, TopViolation,
 };
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Severity;
+use super::{RemediationStatus, Severity};
 
 /// What the audit found when it last evaluated the policy.
 ///
@@ -122,12 +122,3 @@ pub struct ExemptionStatus {
     pub expired: i32,
 }
 
-/// How many workloads remediation has in which state.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", default)]
-pub struct RemediationStatus {
-    pub proposed: i32,
-    pub in_flight: i32,
-    pub repaired: i32,
-    pub rolled_back: i32,
-}

@@ -176,6 +176,7 @@ fn read<K: Resource>(
     let origin = Origin {
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
+        deleting: meta.deletion_timestamp.as_ref().map(|it| it.0),
     };
     if known.is_some_and(|known| known.origin.as_ref() == Some(&origin)) {
         return None;
@@ -190,7 +191,7 @@ fn read<K: Resource>(
             Ok(Arc::new(compiled))
         }
         Err(message) => {
-            let Origin { uid, generation } = origin;
+            let Origin { uid, generation, .. } = origin;
             Err(PolicyFault { uid, generation, message })
         }
     })

@@ -17,7 +17,8 @@ use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, Status
 use super::rules::images;
 use super::workload::Subject;
 use crate::api::{
-    BundleName, ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, Severity,
+    BundleName, ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, GitOps,
+    RemediationMode, Severity,
 };
 
 /// A policy, ready to judge.
@@ -36,6 +37,8 @@ pub struct Policy {
     pub origin: Option<Origin>,
     /// The most seconds a pod may be Pending, where it says so: a verdict that changes with the time alone.
     pub pending_limit: Option<u32>,
+    /// How it has workloads repaired that break it.
+    pub repair: Repair,
     pub(super) exemptions: Vec<CompiledExemption>,
     pub(super) spec_checks: Vec<Enabled<SpecCheck>>,
     pub(super) status_checks: Vec<Enabled<StatusCheck>>,
@@ -52,6 +55,40 @@ pub struct Origin {
     pub uid: String,
     /// `metadata.generation`.
     pub generation: i64,
+    /// Since when it is being deleted, where something holds it.
+    pub deleting: Option<Timestamp>,
+}
+
+/// `spec.remediation`, with its defaults.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Repair {
+    pub mode: RemediationMode,
+    pub gitops: GitOps,
+    /// How many workloads may roll out at a time.
+    pub max_concurrent: usize,
+    /// Seconds between two workloads.
+    pub cooldown: u32,
+    /// Seconds that a rollout may take.
+    pub timeout: u32,
+    /// Whether there is a default probe, for containers that declare its port.
+    pub has_probe: bool,
+}
+
+impl Repair {
+    fn new(spec: &DevOpsPolicySpec) -> Self {
+        let said = spec.remediation.clone().unwrap_or_default();
+        let number = |said: Option<i32>, default: u32| {
+            said.and_then(|it| u32::try_from(it).ok()).unwrap_or(default)
+        };
+        Self {
+            mode: said.mode.unwrap_or_default(),
+            gitops: said.gitops.unwrap_or_default(),
+            max_concurrent: number(said.max_concurrent, 1).max(1) as usize,
+            cooldown: number(said.cooldown_seconds, 60),
+            timeout: number(said.rollout_timeout_seconds, 600),
+            has_probe: spec.default_probe.is_some(),
+        }
+    }
 }
 
 /// The rule whose checks the policy itself names.
@@ -188,6 +225,7 @@ impl Policy {
             bundle: spec.bundle,
             origin: None,
             pending_limit: spec.forbid_pending_duration,
+            repair: Repair::new(spec),
             exemptions: exemptions.collect::<Result<_, _>>()?,
             label: scope.namespace().map_or_else(|| name.clone(), |it| format!("{it}/{name}")),
             scope,

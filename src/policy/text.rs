@@ -46,6 +46,15 @@ pub fn cut(mut text: String, max: usize) -> String {
     text
 }
 
+/// FNV-1a of 128 bits, which is the same for ever. Whoever makes two policies collide has both of them.
+pub fn hash(text: &str) -> String {
+    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
+    const PRIME: u128 = 0x0100_0000_0000_0000_0000_013b;
+    let hash =
+        text.bytes().fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
+    format!("{hash:032x}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::MANAGED_BY;
 use crate::policy::picture::PolicyKey;
+use crate::policy::text::hash;
 
 /// The most bytes of an object's name.
 const MAX_NAME: usize = 253;
@@ -46,15 +47,6 @@ pub(super) fn labels(policy: &PolicyKey) -> BTreeMap<String, String> {
 /// Whether a label is one of those above.
 pub(super) fn is_ours(label: &str) -> bool {
     [MANAGED_BY.0, POLICY_KIND, POLICY_NAME].contains(&label)
-}
-
-/// FNV-1a of 128 bits, which is the same for ever. Whoever makes two policies collide has both of them.
-fn hash(text: &str) -> String {
-    const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
-    const PRIME: u128 = 0x0100_0000_0000_0000_0000_013b;
-    let hash =
-        text.bytes().fold(OFFSET, |hash, byte| (hash ^ u128::from(byte)).wrapping_mul(PRIME));
-    format!("{hash:032x}")
 }
 
 #[cfg(test)]

@@ -1,0 +1,114 @@
+//! How far a workload's controller is with a template, as its status says. Pure.
+
+use serde_json::Value;
+
+use crate::policy::workload::Kind;
+
+/// So many restarts of one container of a new pod are a crash loop.
+const CRASHES: i64 = 3;
+
+/// How far a rollout is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Rollout {
+    /// How many pods are new and available, of how many.
+    Underway { updated: i64, available: i64, wanted: i64 },
+    /// Every pod is new and available.
+    Complete,
+    /// It will not become better by itself.
+    Failed(String),
+}
+
+/// How many pods are available, new or old.
+pub fn available(kind: Kind, object: &Value) -> i64 {
+    let status = &object["status"];
+    let number = |field: &str| status[field].as_i64().unwrap_or(0);
+    if kind == Kind::DaemonSet { number("numberAvailable") } else { number("availableReplicas") }
+}
+
+/// How far the controller is with the newest template.
+pub fn rollout(kind: Kind, object: &Value) -> Rollout {
+    let (spec, status) = (&object["spec"], &object["status"]);
+    let number = |field: &str| status[field].as_i64().unwrap_or(0);
+    let generation = object["metadata"]["generation"].as_i64().unwrap_or(0);
+    let (wanted, updated) = match kind {
+        Kind::DaemonSet => (number("desiredNumberScheduled"), number("updatedNumberScheduled")),
+        _ => (spec["replicas"].as_i64().unwrap_or(1), number("updatedReplicas")),
+    };
+    let available = available(kind, object);
+    let underway = Rollout::Underway { updated, available, wanted };
+    if number("observedGeneration") < generation {
+        return underway;
+    }
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let mut stuck = conditions.filter(|it| {
+        it["type"] == "Progressing" && it["reason"] == "ProgressDeadlineExceeded"
+    });
+    if let (Kind::Deployment, Some(condition)) = (kind, stuck.next()) {
+        let message = condition["message"].as_str().unwrap_or("no progress");
+        return Rollout::Failed(format!("its progress deadline is over: {message}"));
+    }
+    let alone = match kind {
+        // Old pods are pods too.
+        Kind::Deployment => number("replicas") == wanted,
+        Kind::StatefulSet => status["currentRevision"] == status["updateRevision"],
+        _ => true,
+    };
+    if updated >= wanted && available >= wanted && alone { Rollout::Complete } else { underway }
+}
+
+/// What shows in a new pod that it will not run: a container that crashes again and again.
+pub fn crash(pod: &Value) -> Option<String> {
+    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
+    let lists = ["initContainerStatuses", "containerStatuses"].map(|list| pod["status"][list].as_array());
+    let mut containers = lists.into_iter().flatten().flatten();
+    let restarts = |it: &Value| it["restartCount"].as_i64().unwrap_or(0);
+    let crashing = containers.find(|it| restarts(it) >= CRASHES)?;
+    let container = crashing["name"].as_str().unwrap_or_default();
+    Some(format!(
+        "container \"{container}\" of the new pod {name} has restarted {} times",
+        restarts(crashing)
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_rollout_is_complete_when_every_pod_is_new_and_available_and_the_controller_has_seen_it() {
+        let deployment = |generation: i64, updated: i64, all: i64, available: i64| {
+            json!({"metadata": {"generation": generation}, "spec": {"replicas": 3}, "status": {
+                "observedGeneration": 2, "updatedReplicas": updated, "replicas": all, "availableReplicas": available}})
+        };
+        let of = |object: Value| rollout(Kind::Deployment, &object);
+        assert_eq!(of(deployment(2, 3, 3, 3)), Rollout::Complete);
+        for underway in
+            [deployment(3, 3, 3, 3), deployment(2, 2, 3, 3), deployment(2, 3, 4, 3), deployment(2, 3, 3, 2)]
+        {
+            assert!(matches!(of(underway.clone()), Rollout::Underway { .. }), "{underway}");
+        }
+        let stateful = |current: &str| {
+            json!({"metadata": {"generation": 1}, "spec": {"replicas": 2}, "status": {"observedGeneration": 1,
+                "updatedReplicas": 2, "availableReplicas": 2, "currentRevision": current, "updateRevision": "b"}})
+        };
+        assert_eq!(rollout(Kind::StatefulSet, &stateful("b")), Rollout::Complete);
+        assert!(matches!(rollout(Kind::StatefulSet, &stateful("a")), Rollout::Underway { .. }));
+        let daemon = json!({"metadata": {"generation": 1}, "spec": {}, "status": {"observedGeneration": 1,
+            "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2}});
+        assert_eq!(rollout(Kind::DaemonSet, &daemon), Rollout::Complete);
+    }
+
+    #[test]
+    fn a_progress_deadline_that_is_over_and_a_crash_loop_are_failures() {
+        let stuck = json!({"metadata": {"generation": 1}, "spec": {"replicas": 1}, "status": {"observedGeneration": 1,
+            "conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "m"}]}});
+        assert!(matches!(rollout(Kind::Deployment, &stuck), Rollout::Failed(why) if why.ends_with(": m")));
+        let pod = |restarts: i64| {
+            json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [{"name": "web", "restartCount": restarts}]}})
+        };
+        assert_eq!(crash(&pod(2)), None);
+        assert!(crash(&pod(3)).unwrap().starts_with("container \"web\" of the new pod p has restarted 3"));
+    }
+}
