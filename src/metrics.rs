@@ -24,9 +24,11 @@ pub struct ReviewSummary<'a> {
 
 mod audit;
 mod certificates;
+mod remediation;
 
 pub use audit::AuditMetrics;
 pub use certificates::CertificateMetrics;
+pub use remediation::RemediationMetrics;
 
 /// The registry and all families in it.
 #[derive(Clone)]
@@ -37,6 +39,7 @@ pub struct Metrics {
     pub audit: AuditMetrics,
     pub leader: LeaderMetrics,
     pub certificates: CertificateMetrics,
+    pub remediation: RemediationMetrics,
 }
 
 /// Of the admission path.
@@ -122,6 +125,7 @@ impl Metrics {
         let policies = PolicyMetrics::new(&registry)?;
         let audit = AuditMetrics::new(&registry)?;
         let certificates = CertificateMetrics::new(&registry)?;
+        let remediation = RemediationMetrics::new(&registry)?;
         let leader = LeaderMetrics {
             leads: register(
                 &registry,
@@ -145,7 +149,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, admission, policies, audit, leader, certificates })
+        Ok(Self { registry, admission, policies, audit, leader, certificates, remediation })
     }
 
     /// The text exposition format, for `/metrics`.

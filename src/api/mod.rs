@@ -43,6 +43,9 @@ pub const VERSION: &str = "v1";
 /// `GROUP/VERSION`, as it stands in a manifest's `apiVersion`.
 pub const API_VERSION: &str = "devops.stochastic.io/v1";
 
+/// Holds a policy with remediation until what is in flight is finished or taken back.
+pub const FINALIZER: &str = "devops.stochastic.io/cleanup";
+
 /// Every CRD podgate needs, in the order they are printed and installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![DevOpsPolicy::crd(), ClusterDevOpsPolicy::crd()]

@@ -94,6 +94,8 @@ pub enum RemediationState {
     Conflict,
     /// Its new pods were worse than the old ones, so it is as it was.
     RolledBack,
+    /// Somebody undid it; it is tried again.
+    Undone,
     /// It waits for somebody: git, or a policy that says `apply`.
     Proposed,
     /// Nothing can be done for it.

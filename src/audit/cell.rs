@@ -1,6 +1,6 @@
 //! One policy in one namespace: what is open there, what is exempt, and its score.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -168,6 +168,12 @@ impl Cell {
     pub fn open_at(&self, severity: Severity) -> impl Iterator<Item = Violation> {
         let open = self.open.get(severity as usize).into_iter().flatten();
         open.map(move |(identity, state)| violation(identity, severity, state))
+    }
+
+    /// The workloads of which anything is open.
+    pub fn violating(&self) -> Vec<Arc<WorkloadKey>> {
+        let open = self.open.iter().flat_map(BTreeMap::keys);
+        open.map(|it| Arc::clone(&it.workload)).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
     /// What it adds to its policy's sums now.

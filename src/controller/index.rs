@@ -10,7 +10,7 @@ use kube::{Resource, ResourceExt};
 
 use super::reconcile::Faults;
 use super::status::PolicyFault;
-use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
+use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER};
 use crate::policy::compile::{Origin, Policy, Scope};
 use crate::policy::picture::PolicyKey;
 use crate::policy::policy_set::{NamespaceMetadata, PolicySet};
@@ -176,6 +176,7 @@ fn read<K: Resource>(
     let origin = Origin {
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
+        held: meta.finalizers.iter().flatten().any(|it| it == FINALIZER),
         deleting: meta.deletion_timestamp.as_ref().map(|it| it.0),
     };
     if known.is_some_and(|known| known.origin.as_ref() == Some(&origin)) {

@@ -154,7 +154,7 @@ mod tests {
         let spec =
             DevOpsPolicySpec { forbid_latest_tag: Some(true), ..DevOpsPolicySpec::default() };
         let mut policy = Policy::compile(scope, "baseline".to_owned(), &spec).unwrap();
-        policy.origin = Some(Origin { uid: "u".to_owned(), generation: 4, deleting: None });
+        policy.origin = Some(Origin { uid: "u".to_owned(), generation: 4, deleting: None, held: false });
         let fault = Fault {
             rule: "forbidLatestTag",
             id: "forbidLatestTag".to_owned(),

@@ -57,6 +57,8 @@ pub struct Origin {
     pub generation: i64,
     /// Since when it is being deleted, where something holds it.
     pub deleting: Option<Timestamp>,
+    /// Whether it carries podgate's finalizer.
+    pub held: bool,
 }
 
 /// `spec.remediation`, with its defaults.

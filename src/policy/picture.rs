@@ -141,6 +141,25 @@ pub struct NamespacePicture {
     pub summary: Summary,
     /// At most twenty, worst first; none where a cluster policy has twenty namespaces with worse ones.
     pub worst: Vec<Violation>,
+    /// Every workload with an open violation, where the policy wants them repaired.
+    pub violating: Vec<Arc<WorkloadKey>>,
+}
+
+/// Something to tell people in an Event.
+#[derive(Clone, Debug)]
+pub struct Notice {
+    pub about: NoticeAbout,
+    /// In CamelCase, as `kubectl describe` shows it.
+    pub reason: &'static str,
+    pub note: String,
+    pub warning: bool,
+}
+
+/// What a notice is on.
+#[derive(Clone, Debug)]
+pub enum NoticeAbout {
+    Policy { key: PolicyKey, uid: String },
+    Workload(WorkloadKey),
 }
 
 /// A violation that began or went.

@@ -13,8 +13,11 @@
 //!                                  └──somebody undid it──▶ (none), at most three times, then Conflict
 //! ```
 
+mod finalizer;
 pub mod gitops;
+mod ledger;
 pub mod plan;
 pub mod record;
 pub mod rollout;
 pub mod transaction;
+pub mod work;

@@ -153,18 +153,16 @@ impl Transactions {
         self.step(target, operations, record).await
     }
 
-    /// The rollout is over: it stays as it is.
-    pub async fn finish(
+    /// The rollout is over, one way or the other, and the template stays as it is: this is the record from now on.
+    pub async fn settle(
         &self,
         target: &Target,
         object: &Value,
-        record: &Record,
-        message: String,
+        record: Record,
     ) -> Result<Stepped, WriteError> {
-        let done = Record { state: RemediationState::Repaired, message, ..record.clone() };
         let mut operations = vec![test_record(object)];
-        operations.extend(marks(object, Some(&done), false));
-        self.step(target, operations, done).await
+        operations.extend(marks(object, Some(&record), false));
+        self.step(target, operations, record).await
     }
 
     /// Makes the template what it was before the repair.
@@ -262,9 +260,14 @@ fn test(at: &str, value: &Value) -> PatchOperation {
     PatchOperation::Test(TestOperation { path: path(at), value: value.clone() })
 }
 
-/// Holds the record to the one that was read.
+/// Holds the record to the one that was read; where there is none, the whole workload.
 fn test_record(object: &Value) -> PatchOperation {
-    test(&place("annotations", ANNOTATION), &object["metadata"]["annotations"][ANNOTATION])
+    match &object["metadata"]["annotations"][ANNOTATION] {
+        Value::Null => {
+            test("/metadata/resourceVersion", &object["metadata"]["resourceVersion"])
+        }
+        record => test(&place("annotations", ANNOTATION), record),
+    }
 }
 
 fn place(part: &str, key: &str) -> String {

@@ -15,7 +15,7 @@ pub(super) fn refusal(code: u16) -> (u16, Value) {
 }
 
 fn with_origin(mut policy: Policy) -> Arc<Policy> {
-    policy.origin = Some(Origin { uid: format!("uid-of-{}", policy.name), generation: 1, deleting: None });
+    policy.origin = Some(Origin { uid: format!("uid-of-{}", policy.name), generation: 1, deleting: None, held: false });
     Arc::new(policy)
 }
 
@@ -55,5 +55,5 @@ pub(super) fn violation(name: &str, rule: &'static str) -> Violation {
 pub(super) fn picture(policy: Arc<Policy>, worst: Vec<Violation>) -> NamespacePicture {
     let fail = worst.len().try_into().unwrap();
     let summary = Summary { pass: 4, fail, error: 0, skip: 2 };
-    NamespacePicture { policy, namespace: "shop".to_owned(), summary, worst }
+    NamespacePicture { policy, namespace: "shop".to_owned(), summary, worst, violating: Vec::new() }
 }

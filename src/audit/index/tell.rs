@@ -10,7 +10,7 @@ use super::super::cell::{Counted, Turn};
 use super::super::facts::PolicyId;
 use super::super::totals::Totals;
 use super::Index;
-use crate::api::Severity;
+use crate::api::{RemediationMode, Severity};
 use crate::policy::picture::{
     Change, NamespacePicture, NamespaceUpdate, PolicyKey, PolicyPicture, PolicyUpdate, Violation,
     WorkloadKey,
@@ -260,6 +260,11 @@ impl Index {
             namespace: namespace.to_string(),
             summary: cell.summary(),
             worst: open.take(if tells { WORST_OF_NAMESPACE } else { 0 }).collect(),
+            violating: if totals.policy.repair.mode == RemediationMode::Off {
+                Vec::new()
+            } else {
+                cell.violating()
+            },
         })
     }
 

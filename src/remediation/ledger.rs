@@ -1,0 +1,185 @@
+//! What the leader remembers of repairs: how many, how often, and what a policy's status tells of them. Pure.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::transaction::Target;
+use crate::api::{RemediatedWorkload, RemediationState, RemediationStatus};
+use crate::policy::compile::Policy;
+use crate::policy::picture::PolicyKey;
+use crate::policy::text::cut;
+
+/// The most repairs that begin in a namespace in an hour, whatever the policies say.
+const BUDGET: usize = 10;
+const HOUR: Duration = Duration::from_secs(60 * 60);
+/// A policy whose repairs were taken back so often repairs nothing more until it is changed.
+const BREAKER: i32 = 2;
+/// What a status takes.
+const MAX_WORKLOADS: usize = 20;
+const MAX_WORKLOAD: usize = 512;
+const MAX_MESSAGE: usize = 512;
+const MAX_PATCH: usize = 2048;
+
+/// What is told of a workload.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub state: RemediationState,
+    pub message: String,
+    pub patch: Option<String>,
+    pub policies: BTreeSet<PolicyKey>,
+    since: Timestamp,
+}
+
+/// How often a policy's repairs came to what, in the version of it that is in force.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    pub generation: i64,
+    pub repaired: i32,
+    pub rolled_back: i32,
+}
+
+#[derive(Default)]
+pub(super) struct Ledger {
+    entries: BTreeMap<Target, Entry>,
+    counts: BTreeMap<PolicyKey, Counts>,
+    /// When repairs began, by namespace.
+    begun: BTreeMap<String, VecDeque<Instant>>,
+    /// When a policy's last repair ended or began.
+    last: BTreeMap<PolicyKey, Instant>,
+}
+
+impl Ledger {
+    /// Notes what is to be told of a workload; says whether that is news.
+    pub fn tell(
+        &mut self,
+        target: &Target,
+        state: RemediationState,
+        message: String,
+        patch: Option<String>,
+        policies: BTreeSet<PolicyKey>,
+    ) -> bool {
+        let message = cut(message, MAX_MESSAGE);
+        let patch = patch.filter(|it| it.len() <= MAX_PATCH);
+        let known = self.entries.get(target);
+        let same = known.filter(|it| it.state == state);
+        let news = same.is_none_or(|it| it.message != message);
+        let since = same.map_or_else(Timestamp::now, |it| it.since);
+        self.entries.insert(target.clone(), Entry { state, message, patch, policies, since });
+        news
+    }
+
+    pub fn forget(&mut self, target: &Target) {
+        self.entries.remove(target);
+    }
+
+    /// Drops what is told of workloads that nobody wants repaired any more, but for what was done.
+    pub fn keep(&mut self, wanted: impl Fn(&Target) -> bool) {
+        use RemediationState::{Repaired, RolledBack, RollingOut};
+        let done = |it: &Entry| matches!(it.state, Repaired | RolledBack | RollingOut);
+        self.entries.retain(|target, entry| done(entry) || wanted(target));
+    }
+
+    /// What is known of a policy's counts; `None` where its status has not been read.
+    pub fn counts(&self, policy: &Policy) -> Option<Counts> {
+        let generation = policy.origin.as_ref().map_or(0, |it| it.generation);
+        let counts = *self.counts.get(&policy.key())?;
+        Some(if counts.generation == generation {
+            counts
+        } else {
+            Counts { generation, ..Counts::default() }
+        })
+    }
+
+    pub fn count(&mut self, key: PolicyKey, counts: Counts) {
+        self.counts.insert(key, counts);
+    }
+
+    /// A repair ended.
+    pub fn ended(&mut self, policies: &BTreeSet<PolicyKey>, rolled_back: bool) {
+        for key in policies {
+            if let Some(counts) = self.counts.get_mut(key) {
+                if rolled_back {
+                    counts.rolled_back += 1;
+                } else {
+                    counts.repaired += 1;
+                }
+            }
+            self.last.insert(key.clone(), Instant::now());
+        }
+    }
+
+    pub fn began(&mut self, namespace: &str, policies: &BTreeSet<PolicyKey>) {
+        self.begun.entry(namespace.to_owned()).or_default().push_back(Instant::now());
+        for key in policies {
+            self.last.insert(key.clone(), Instant::now());
+        }
+    }
+
+    /// Why a repair by these policies may not begin now.
+    pub fn hindrance<'p>(
+        &mut self,
+        namespace: &str,
+        policies: impl Iterator<Item = &'p Policy>,
+        in_flight: impl Fn(&PolicyKey) -> usize,
+    ) -> Option<String> {
+        for policy in policies {
+            let key = policy.key();
+            let counts = self.counts(policy)?;
+            if counts.rolled_back >= BREAKER {
+                return Some(format!(
+                    "policy {} has stopped: {BREAKER} of its repairs had to be taken back; change it to go on",
+                    policy.label
+                ));
+            }
+            if in_flight(&key) >= policy.repair.max_concurrent {
+                return Some("it waits for another workload's rollout".to_owned());
+            }
+            let cooldown = Duration::from_secs(policy.repair.cooldown.into());
+            if self.last.get(&key).is_some_and(|last| last.elapsed() < cooldown) {
+                return Some("it waits for the cooldown after another workload".to_owned());
+            }
+        }
+        let begun = self.begun.entry(namespace.to_owned()).or_default();
+        while begun.front().is_some_and(|first| first.elapsed() > HOUR) {
+            begun.pop_front();
+        }
+        (begun.len() >= BUDGET).then(|| {
+            format!("it waits: {BUDGET} workloads of namespace {namespace} were repaired within the last hour")
+        })
+    }
+
+    /// What a policy's status tells.
+    pub fn status(&self, policy: &Policy) -> RemediationStatus {
+        let key = policy.key();
+        let counts = self.counts(policy).unwrap_or_default();
+        let mut entries: Vec<_> =
+            self.entries.iter().filter(|(_, entry)| entry.policies.contains(&key)).collect();
+        entries.sort_by_key(|(target, entry)| (entry.state, *target));
+        let of = |state: RemediationState| {
+            let count = entries.iter().filter(|(_, entry)| entry.state == state).count();
+            i32::try_from(count).unwrap_or(i32::MAX)
+        };
+        RemediationStatus {
+            proposed: of(RemediationState::Proposed),
+            in_flight: of(RemediationState::RollingOut),
+            repaired: counts.repaired,
+            rolled_back: counts.rolled_back,
+            generation: Some(counts.generation),
+            workloads: entries.into_iter().take(MAX_WORKLOADS).map(told).collect(),
+        }
+    }
+}
+
+fn told((target, entry): (&Target, &Entry)) -> RemediatedWorkload {
+    let key = &target.key;
+    RemediatedWorkload {
+        workload: cut(format!("{}/{}/{}", key.kind, key.namespace, key.name), MAX_WORKLOAD),
+        state: entry.state,
+        message: entry.message.clone(),
+        patch: entry.patch.clone(),
+        since: Time(entry.since),
+    }
+}
