@@ -11,5 +11,17 @@ for set in $all_sets; do
   passes "its pods pass podgate's own bundle restricted ($set)" \
     "$podgate" scan -f "$scratch/$set.yaml" --bundle restricted
 done
-passes "so are the examples for users" valid -ignore-filename-pattern 'kustomization' deploy certs
+# A kustomization and values are no objects.
+passes "so are the examples for users" valid -ignore-filename-pattern 'kustomization|values' deploy certs
+passes "the examples of certificates are values of the chart" eval '
+  render defaults -f certs/provided/values.yaml && render defaults -f certs/cert-manager/values.yaml'
+
+# The commands of certs/README.md, as they are there.
+by_hand() {
+  (cd "$scratch" && . <(sed -n 's/^\$ \(openssl .*\)/\1/p' "$OLDPWD/certs/README.md") &&
+    openssl verify -CAfile ca.crt -purpose sslserver -verify_hostname podgate.podgate-system.svc tls.crt)
+}
+passes "openssl makes a certificate for podgate by the commands of certs/README.md" by_hand
+no_key() { ! grep -rlE 'PRIVATE KEY|tls\.key: *[A-Za-z0-9+/]{40}' certs charts deploy; }
+passes "no key lies about" no_key
 finish
