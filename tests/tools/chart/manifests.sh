@@ -13,6 +13,16 @@ for set in $all_sets; do
 done
 # A kustomization and values are no objects.
 passes "so are the examples for users" valid -ignore-filename-pattern 'kustomization|values' deploy certs
+samples() {
+  local rule code
+  for rule in $(sed -n 's/^## //p' docs/rules.md); do
+    code=0
+    "$podgate" scan -f deploy/samples/workloads/good-deployment.yaml --policy "deploy/samples/rules/$rule.yaml" || code=$?
+    # 1 is a verdict; 2 a policy that podgate does not take, or that is not there.
+    if [ "$code" -gt 1 ]; then return 1; fi
+  done
+}
+passes "every rule has a sample, and podgate takes it" samples
 passes "the examples of certificates are values of the chart" eval '
   render defaults -f certs/provided/values.yaml && render defaults -f certs/cert-manager/values.yaml'
 
