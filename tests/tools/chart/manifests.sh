@@ -6,10 +6,18 @@ kubeconform=$($tools/tool.sh kubeconform)
 schemas=$($tools/schemas.sh)
 valid() { "$kubeconform" -schema-location "$schemas/{{.ResourceKind}}{{.KindSuffix}}.json" "$@"; }
 rendered() { render "$1" >"$scratch/$1.yaml" && valid "$scratch/$1.yaml"; }
+# Without a cluster that is exit code 3; arguments that it does not know are 2.
+takes_arguments() {
+  local arguments code=0
+  mapfile -t arguments < <(sed -n '/^kind: Deployment$/,/^---$/{/^ *args:$/,/^ *env:$/s/^ *- //p}' "$scratch/$1.yaml")
+  KUBECONFIG=/nowhere timeout 20 "$podgate" "${arguments[@]}" || code=$?
+  [ "$code" = 3 ] && [ "${#arguments[@]}" -gt 5 ]
+}
 for set in $all_sets; do
   passes "every object is one that its API knows ($set)" rendered "$set"
   passes "its pods pass podgate's own bundle restricted ($set)" \
     "$podgate" scan -f "$scratch/$set.yaml" --bundle restricted
+  passes "podgate takes the arguments of its pods ($set)" takes_arguments "$set"
 done
 # A kustomization and values are no objects.
 passes "so are the examples for users" valid -ignore-filename-pattern 'kustomization|values' deploy certs
