@@ -29,7 +29,9 @@ pub struct Remediation {
 }
 
 /// Whether workloads are repaired.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum RemediationMode {
     #[default]
@@ -39,7 +41,7 @@ pub enum RemediationMode {
     Apply,
 }
 
-/// What becomes of workloads that a GitOps tool manages.
+/// What becomes of workloads that a tool manages from git.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GitOps {
@@ -86,7 +88,9 @@ pub struct RemediatedWorkload {
 }
 
 /// How far a workload's repair is. In the order in which a status names them.
-#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize)]
+#[derive(
+    Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
+)]
 pub enum RemediationState {
     /// It was patched, and its new pods are watched.
     RollingOut,

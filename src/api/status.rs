@@ -121,4 +121,3 @@ pub struct ExemptionStatus {
     pub unused: i32,
     pub expired: i32,
 }
-

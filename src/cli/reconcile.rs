@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::serve::{Reports, address};
+use super::serve::{Remediation, Reports, address};
 use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
 use crate::controller::reconcile::Reconciled;
 use crate::policy::protected::Protected;
@@ -29,6 +29,9 @@ pub(super) struct ReconcileArgs {
     /// Write reports (openreports.io): where the cluster serves them, or never
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     reports: Reports,
+    /// Whose remediation may change workloads: no policy's, that of cluster policies, or that of all
+    #[arg(long, value_name = "WHOSE", value_enum, default_value_t)]
+    remediation: Remediation,
     #[command(flatten)]
     protected: ProtectedArgs,
     #[command(flatten)]
@@ -51,6 +54,7 @@ impl ReconcileArgs {
                 [lease_namespace.clone()].into_iter().chain(self.protected.protected_namespace),
             ),
         };
+        let remediation = self.remediation.allowed();
         let reports = self.reports == Reports::Auto;
         let tell = Arc::new(|reconciled: &Reconciled| {
             if reconciled.written {
@@ -58,7 +62,8 @@ impl ReconcileArgs {
             }
         });
         block_on(async {
-            Ok(Box::pin(reconcile::reconcile(options, lease_namespace, reports, tell)).await?)
+            Ok(Box::pin(reconcile::reconcile(options, lease_namespace, reports, remediation, tell))
+                .await?)
         })
     }
 }

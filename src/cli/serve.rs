@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum};
 use super::certificates::CertificateArgs;
 use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
 use crate::admission::server::Drain;
+use crate::remediation::work::Allowed;
 use crate::runtime::{self, Certificates, Options, Source};
 use crate::telemetry;
 
@@ -63,6 +64,9 @@ pub(super) struct ServeArgs {
     /// Write reports (openreports.io): where the cluster serves them, or never
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     reports: Reports,
+    /// Whose remediation may change workloads: no policy's, that of cluster policies, or that of all
+    #[arg(long, value_name = "WHOSE", value_enum, default_value_t, conflicts_with = "standalone")]
+    remediation: Remediation,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
@@ -95,6 +99,7 @@ impl ServeArgs {
             docs_url: self.docs_url,
             lease_namespace: self.lease_namespace,
             reports: self.reports == Reports::Auto,
+            remediation: self.remediation.allowed(),
             protected: self.protected.list(),
             drain: Drain {
                 at_least: Duration::from_secs(at_least),
@@ -112,6 +117,26 @@ pub(super) enum Reports {
     #[default]
     Auto,
     None,
+}
+
+/// Whose remediation may write.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(super) enum Remediation {
+    /// Patches are proposed, whatever policies say
+    #[default]
+    None,
+    ClusterPolicies,
+    AllPolicies,
+}
+
+impl Remediation {
+    pub(super) const fn allowed(self) -> Allowed {
+        match self {
+            Self::None => Allowed::None,
+            Self::ClusterPolicies => Allowed::ClusterPolicies,
+            Self::AllPolicies => Allowed::AllPolicies,
+        }
+    }
 }
 
 /// `HOST:PORT`, or `:PORT` for every address.

@@ -18,7 +18,7 @@ use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicyStatus};
 use crate::clusters::backoff::Doubling;
 use crate::clusters::claim::{Claim, WriteError};
 use crate::metrics::AuditMetrics;
-use crate::policy::picture::{PolicyKey, PolicyUpdate, label};
+use crate::policy::picture::{PolicyKey, PolicyUpdate, RemediationPicture, label};
 
 const FIELD_MANAGER: &str = "podgate";
 /// Longer than any answer takes; a call that hangs must not hold up the others for ever.
@@ -26,6 +26,9 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The policies whose newest version is no good.
 pub type Faults = Arc<BTreeMap<PolicyKey, PolicyFault>>;
+
+/// What remediation tells of policies that have it.
+pub type Remediations = Arc<BTreeMap<PolicyKey, RemediationPicture>>;
 
 /// What became of a policy, for whoever looks on.
 pub struct Reconciled {
@@ -69,11 +72,13 @@ impl Reconciler {
         self,
         mut updates: mpsc::Receiver<Vec<PolicyUpdate>>,
         mut faults: watch::Receiver<Faults>,
+        mut remediation: watch::Receiver<Remediations>,
     ) {
         let mut desired: BTreeMap<PolicyKey, Desired> = BTreeMap::new();
         let mut pending = BTreeSet::new();
         let mut seen = BTreeMap::new();
         let mut backoff = Doubling::default();
+        let mut told_last = false;
         take_faults(&mut desired, &mut pending, &faults.borrow_and_update());
         loop {
             let mut wait = None;
@@ -109,8 +114,22 @@ impl Reconciler {
                             seen.remove(&policy);
                             desired.remove(&policy);
                         } else {
-                            desired.entry(policy.clone()).or_default().picture = picture;
+                            let known = desired.entry(policy.clone()).or_default();
+                            known.picture = picture;
+                            known.remediation = remediation.borrow().get(&policy).cloned().unwrap_or_default();
                             pending.insert(policy);
+                        }
+                    }
+                }
+                changed = remediation.changed(), if !told_last => {
+                    // What is gone has told its last.
+                    told_last = changed.is_err();
+                    let told = remediation.borrow_and_update().clone();
+                    for (key, known) in &mut desired {
+                        let told = told.get(key).cloned().unwrap_or_default();
+                        if known.remediation != told {
+                            known.remediation = told;
+                            pending.insert(key.clone());
                         }
                     }
                 }
@@ -234,7 +253,7 @@ fn take_faults(
     for (key, fault) in &**faults {
         desired.entry(key.clone()).or_insert_with(|| {
             pending.insert(key.clone());
-            Desired { picture: None, fault: Some(fault.clone()) }
+            Desired { fault: Some(fault.clone()), ..Desired::default() }
         });
     }
     desired.retain(|_, known| known.picture.is_some() || known.fault.is_some());

@@ -3,13 +3,18 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
-use crate::api::{BundleStatus, DevOpsPolicyStatus, ExemptionStatus, TopViolation};
+use crate::api::{
+    BundleStatus, DevOpsPolicyStatus, ExemptionStatus, RemediationState, RemediationStatus,
+    TopViolation,
+};
 use crate::policy::bundles;
-use crate::policy::picture::{PolicyPicture, Violation};
+use crate::policy::picture::{PolicyPicture, RemediationPicture, Violation};
 use crate::policy::text::cut;
 
 /// The longest message that a condition takes (`metav1.Condition`).
 const MAX_MESSAGE: usize = 32 * 1024;
+/// The condition of a policy whose repairs do not last.
+const CONFLICT: &str = "RemediationConflict";
 /// The longest texts that a violation takes.
 const MAX_WORKLOAD: usize = 512;
 const MAX_PATH: usize = 256;
@@ -27,6 +32,8 @@ pub struct PolicyFault {
 pub(super) struct Desired {
     pub picture: Option<PolicyPicture>,
     pub fault: Option<PolicyFault>,
+    /// What remediation tells of it.
+    pub remediation: RemediationPicture,
 }
 
 impl Desired {
@@ -35,7 +42,13 @@ impl Desired {
         let mut status = self.picture.as_ref().map(found).unwrap_or_default();
         status.observed_generation = self.generation();
         status.conditions = self.conditions(&current.conditions, now);
-        status.remediation.clone_from(&current.remediation);
+        status.remediation = match &self.remediation {
+            RemediationPicture::Unknown => current.remediation.clone(),
+            RemediationPicture::Off => None,
+            RemediationPicture::Told(told) => Some(told.clone()),
+        };
+        let conflict = self.conflict(status.remediation.as_ref(), &current.conditions, now);
+        status.conditions.extend(conflict);
         status.last_evaluated.clone_from(&current.last_evaluated);
         if status != *current {
             status.last_evaluated = Some(Time(now));
@@ -47,6 +60,35 @@ impl Desired {
     fn generation(&self) -> Option<i64> {
         let fault = self.fault.as_ref().map(|fault| fault.generation);
         fault.or_else(|| Some(self.picture.as_ref()?.policy.origin.as_ref()?.generation))
+    }
+
+    /// That repairs are undone by somebody else, where they are.
+    fn conflict(
+        &self,
+        remediation: Option<&RemediationStatus>,
+        current: &[Condition],
+        now: Timestamp,
+    ) -> Option<Condition> {
+        let workloads = remediation.into_iter().flat_map(|it| &it.workloads);
+        let in_conflict = workloads.filter(|it| it.state == RemediationState::Conflict);
+        let names: Vec<_> = in_conflict.map(|it| it.workload.as_str()).collect();
+        let count = names.len();
+        let known = current.iter().find(|it| it.type_ == CONFLICT);
+        (count > 0).then(|| Condition {
+            type_: CONFLICT.to_owned(),
+            status: "True".to_owned(),
+            reason: "Undone".to_owned(),
+            message: cut(
+                format!(
+                    "somebody undoes the repairs of {}; repair them where they come from",
+                    names.join(", ")
+                ),
+                MAX_MESSAGE,
+            ),
+            observed_generation: self.generation(),
+            last_transition_time: known
+                .map_or(Time(now), |known| known.last_transition_time.clone()),
+        })
     }
 
     /// As kstatus reads them.
@@ -154,7 +196,8 @@ mod tests {
         let spec =
             DevOpsPolicySpec { forbid_latest_tag: Some(true), ..DevOpsPolicySpec::default() };
         let mut policy = Policy::compile(scope, "baseline".to_owned(), &spec).unwrap();
-        policy.origin = Some(Origin { uid: "u".to_owned(), generation: 4, deleting: None, held: false });
+        policy.origin =
+            Some(Origin { uid: "u".to_owned(), generation: 4, deleting: None, held: false });
         let fault = Fault {
             rule: "forbidLatestTag",
             id: "forbidLatestTag".to_owned(),
@@ -187,7 +230,7 @@ mod tests {
 
     #[test]
     fn violations_do_not_make_a_policy_unready() {
-        let desired = Desired { picture: Some(picture()), fault: None };
+        let desired = Desired { picture: Some(picture()), ..Desired::default() };
         let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
         let told = |type_| condition(&status, type_).status.as_str();
         assert_eq!(["Ready", "Reconciling", "Stalled"].map(told), ["True", "False", "False"]);
@@ -202,13 +245,13 @@ mod tests {
 
     #[test]
     fn a_status_that_says_it_all_stays_as_it_is_however_late_it_is() {
-        let desired = Desired { picture: Some(picture()), fault: None };
+        let desired = Desired { picture: Some(picture()), ..Desired::default() };
         let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
         let later = NOW + std::time::Duration::from_hours(1);
         assert_eq!(desired.status(&status, later), status);
         let mut worse = picture();
         worse.open = [0, 2, 0, 0];
-        let next = Desired { picture: Some(worse), fault: None }.status(&status, later);
+        let next = Desired { picture: Some(worse), ..Desired::default() }.status(&status, later);
         assert_eq!(next.last_evaluated, Some(Time(later)));
         assert_eq!(condition(&next, "Ready").last_transition_time, Time(NOW), "it did not change");
     }
@@ -217,7 +260,8 @@ mod tests {
     fn a_version_that_cannot_be_in_force_stalls_while_the_last_good_one_is_evaluated() {
         let fault =
             PolicyFault { uid: "u".to_owned(), generation: 5, message: "spec.x: bad".to_owned() };
-        let desired = Desired { picture: Some(picture()), fault: Some(fault) };
+        let desired =
+            Desired { picture: Some(picture()), fault: Some(fault), ..Desired::default() };
         let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
         for (type_, is) in [("Ready", "False"), ("Stalled", "True")] {
             let told = condition(&status, type_);
@@ -225,7 +269,8 @@ mod tests {
             assert_eq!((told.reason.as_str(), told.observed_generation), ("InvalidSpec", Some(5)));
         }
         assert_eq!(status.violations, Some(1));
-        let healed = Desired { picture: Some(picture()), fault: None }.status(&status, NOW);
+        let healed =
+            Desired { picture: Some(picture()), ..Desired::default() }.status(&status, NOW);
         assert_eq!(condition(&healed, "Ready").status, "True");
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::compile::Policy;
 use super::score::Score;
-use crate::api::Severity;
+use crate::api::{RemediationStatus, Severity};
 
 /// A policy's namespace, `None` for a cluster policy, and its name.
 pub type PolicyKey = (Option<String>, String);
@@ -143,6 +143,17 @@ pub struct NamespacePicture {
     pub worst: Vec<Violation>,
     /// Every workload with an open violation, where the policy wants them repaired.
     pub violating: Vec<Arc<WorkloadKey>>,
+}
+
+/// What remediation tells of a policy.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum RemediationPicture {
+    /// Nobody has looked yet: what the status says is still so.
+    #[default]
+    Unknown,
+    /// The policy wants nothing repaired.
+    Off,
+    Told(RemediationStatus),
 }
 
 /// Something to tell people in an Event.

@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+use super::at;
+use super::record::place;
+
 /// Labels and annotations that a tool leaves, and what of their value tells it.
 const MARKS: [(&str, Option<&str>, &str); 6] = [
     ("argocd.argoproj.io/tracking-id", None, "Argo CD"),
@@ -23,14 +26,14 @@ const MANAGERS: [(&str, &str); 6] = [
 
 /// The tool that manages an object, if one does.
 pub fn manager(object: &Value) -> Option<&'static str> {
-    let of = |part: &str, key: &str| object["metadata"][part][key].as_str();
+    let of = |part: &str, key: &str| at(object, &place(part, key)).as_str();
     let marked = MARKS.iter().find(|(key, wanted, _)| {
         let found = of("labels", key).or_else(|| of("annotations", key));
         found.is_some_and(|found| wanted.is_none_or(|wanted| wanted == found))
     });
     let managed = || {
-        let fields = object["metadata"]["managedFields"].as_array()?;
-        let managers = fields.iter().filter_map(|it| it["manager"].as_str());
+        let fields = at(object, "/metadata/managedFields").as_array()?;
+        let managers = fields.iter().filter_map(|it| at(it, "/manager").as_str());
         let mut tools = managers.filter_map(|it| MANAGERS.iter().find(|(name, _)| *name == it));
         tools.next().map(|(_, tool)| *tool)
     };

@@ -14,7 +14,7 @@ use crate::policy::text::cut;
 
 /// The most repairs that begin in a namespace in an hour, whatever the policies say.
 const BUDGET: usize = 10;
-const HOUR: Duration = Duration::from_secs(60 * 60);
+const HOUR: Duration = Duration::from_hours(1);
 /// A policy whose repairs were taken back so often repairs nothing more until it is changed.
 const BREAKER: i32 = 2;
 /// What a status takes.

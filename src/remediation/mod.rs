@@ -21,3 +21,11 @@ pub mod record;
 pub mod rollout;
 pub mod transaction;
 pub mod work;
+
+use serde_json::Value;
+
+/// A value's part by its JSON pointer; null where there is none.
+fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
+    static NULL: Value = Value::Null;
+    value.pointer(pointer).unwrap_or(&NULL)
+}

@@ -10,6 +10,8 @@ use jiff::Timestamp;
 use json_patch::PatchOperation;
 use serde_json::Value;
 
+use super::at;
+
 use crate::policy::engine::{Finding, judge};
 use crate::policy::object::Object;
 use crate::policy::patch;
@@ -57,15 +59,21 @@ pub enum Refusal {
     Owned { kind: String, name: String },
     #[error("it is paused; resume it, or change its template by hand")]
     Paused,
-    #[error("its updateStrategy is OnDelete, so nothing would roll out; change its template by hand")]
+    #[error(
+        "its updateStrategy is OnDelete, so nothing would roll out; change its template by hand"
+    )]
     OnDelete,
-    #[error("its rolling update has a partition, so only a part would roll out; change its template by hand")]
+    #[error(
+        "its rolling update has a partition, so only a part would roll out; change its template by hand"
+    )]
     Partition,
     #[error("it runs on Windows, for which podgate has no defaults; change its template by hand")]
     Windows,
     #[error("it has more containers than podgate looks at; make it several pods")]
     TooLarge,
-    #[error("container \"{0}\" declares no port that the default probe would ask; declare it, or write a probe")]
+    #[error(
+        "container \"{0}\" declares no port that the default probe would ask; declare it, or write a probe"
+    )]
     NoPort(String),
     #[error("the policy says nothing to put in for {rule}: {what}")]
     NoDefault { rule: &'static str, what: &'static str },
@@ -83,10 +91,12 @@ pub enum Refusal {
 /// Why it cannot.
 pub fn repaired_kind(kind: &str) -> Result<Kind, Refusal> {
     let known = KINDS.into_iter().find(|known| known.names().kind == kind);
-    known.ok_or_else(|| {
+    known.ok_or({
         Refusal::Kind(match kind {
             "Pod" => "a Pod of its own is never made anew; make it by a Deployment",
-            "Job" | "CronJob" => "what runs to its end is not restarted; change the CronJob or Job itself",
+            "Job" | "CronJob" => {
+                "what runs to its end is not restarted; change the CronJob or Job itself"
+            }
             "ReplicaSet" | "ReplicationController" => {
                 "its controller does not roll a changed template out; make it a Deployment"
             }
@@ -127,31 +137,33 @@ pub fn plan(kind: Kind, object: &Value, policies: &PolicySet, now: Timestamp) ->
         };
     }
     let rules = fixable.filter(|it| it.breach.fix.is_some()).map(|it| it.rule.id).collect();
-    let left = judgement.violations.iter().filter(|it| {
-        !REPAIRED.contains(&it.rule.id) || it.breach.fix.is_none()
-    });
+    let left = judgement
+        .violations
+        .iter()
+        .filter(|it| !REPAIRED.contains(&it.rule.id) || it.breach.fix.is_none());
     Plan::Patch(Repair { operations, rules, left: left.count() })
 }
 
 /// What stands in the way, whatever the policies want.
 fn refusal(kind: Kind, object: &Value) -> Option<Refusal> {
-    let owners = object["metadata"]["ownerReferences"].as_array();
-    if let Some(owner) = owners.into_iter().flatten().find(|it| it["controller"] == true) {
+    let owners = at(object, "/metadata/ownerReferences").as_array();
+    if let Some(owner) = owners.into_iter().flatten().find(|it| at(it, "/controller") == true) {
         let text = |field: &str| owner[field].as_str().unwrap_or_default().to_owned();
         return Some(Refusal::Owned { kind: text("kind"), name: text("name") });
     }
-    let spec = &object["spec"];
-    if kind == Kind::Deployment && spec["paused"] == true {
+    let spec = at(object, "/spec");
+    if kind == Kind::Deployment && at(spec, "/paused") == true {
         return Some(Refusal::Paused);
     }
-    if spec["updateStrategy"]["type"] == "OnDelete" {
+    if at(spec, "/updateStrategy/type") == "OnDelete" {
         return Some(Refusal::OnDelete);
     }
-    if spec["updateStrategy"]["rollingUpdate"]["partition"].as_i64().is_some_and(|it| it > 0) {
+    if at(spec, "/updateStrategy/rollingUpdate/partition").as_i64().is_some_and(|it| it > 0) {
         return Some(Refusal::Partition);
     }
-    let pod = &spec["template"]["spec"];
-    let windows = pod["os"]["name"] == "windows" || pod["nodeSelector"]["kubernetes.io/os"] == "windows";
+    let pod = at(spec, "/template/spec");
+    let windows =
+        at(pod, "/os/name") == "windows" || at(pod, "/nodeSelector/kubernetes.io~1os") == "windows";
     windows.then_some(Refusal::Windows)
 }
 

@@ -8,6 +8,8 @@ use json_patch::PatchOperation;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::at;
+
 use crate::api::RemediationState;
 use crate::policy::text;
 
@@ -65,7 +67,7 @@ pub enum Template {
 impl Record {
     /// The record of an object, if it has one that can be read.
     pub fn of(object: &Value) -> Option<Self> {
-        let text = object["metadata"]["annotations"][ANNOTATION].as_str()?;
+        let text = at(object, &place("annotations", ANNOTATION)).as_str()?;
         serde_json::from_str(text).ok()
     }
 
@@ -84,8 +86,13 @@ impl Record {
     }
 }
 
+/// The pointer to one of an object's labels or annotations.
+pub(super) fn place(part: &str, key: &str) -> String {
+    format!("/metadata/{part}/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
 /// A hash of an object's pod template, by which it is known again.
 pub fn fingerprint(object: &Value) -> String {
     // The keys of a `Value` are in order, so equal templates have equal texts.
-    text::hash(&object["spec"]["template"].to_string())
+    text::hash(&at(object, "/spec/template").to_string())
 }

@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::at;
+
 use crate::policy::workload::Kind;
 
 /// So many restarts of one container of a new pod are a crash loop.
@@ -20,37 +22,37 @@ pub enum Rollout {
 
 /// How many pods are available, new or old.
 pub fn available(kind: Kind, object: &Value) -> i64 {
-    let status = &object["status"];
-    let number = |field: &str| status[field].as_i64().unwrap_or(0);
+    let status = at(object, "/status");
+    let number = |field: &str| at(status, &format!("/{field}")).as_i64().unwrap_or(0);
     if kind == Kind::DaemonSet { number("numberAvailable") } else { number("availableReplicas") }
 }
 
 /// How far the controller is with the newest template.
 pub fn rollout(kind: Kind, object: &Value) -> Rollout {
-    let (spec, status) = (&object["spec"], &object["status"]);
-    let number = |field: &str| status[field].as_i64().unwrap_or(0);
-    let generation = object["metadata"]["generation"].as_i64().unwrap_or(0);
+    let (spec, status) = (at(object, "/spec"), at(object, "/status"));
+    let number = |field: &str| at(status, &format!("/{field}")).as_i64().unwrap_or(0);
+    let generation = at(object, "/metadata/generation").as_i64().unwrap_or(0);
     let (wanted, updated) = match kind {
         Kind::DaemonSet => (number("desiredNumberScheduled"), number("updatedNumberScheduled")),
-        _ => (spec["replicas"].as_i64().unwrap_or(1), number("updatedReplicas")),
+        _ => (at(spec, "/replicas").as_i64().unwrap_or(1), number("updatedReplicas")),
     };
     let available = available(kind, object);
     let underway = Rollout::Underway { updated, available, wanted };
     if number("observedGeneration") < generation {
         return underway;
     }
-    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let conditions = at(status, "/conditions").as_array().into_iter().flatten();
     let mut stuck = conditions.filter(|it| {
-        it["type"] == "Progressing" && it["reason"] == "ProgressDeadlineExceeded"
+        at(it, "/type") == "Progressing" && at(it, "/reason") == "ProgressDeadlineExceeded"
     });
     if let (Kind::Deployment, Some(condition)) = (kind, stuck.next()) {
-        let message = condition["message"].as_str().unwrap_or("no progress");
+        let message = at(condition, "/message").as_str().unwrap_or("no progress");
         return Rollout::Failed(format!("its progress deadline is over: {message}"));
     }
     let alone = match kind {
         // Old pods are pods too.
         Kind::Deployment => number("replicas") == wanted,
-        Kind::StatefulSet => status["currentRevision"] == status["updateRevision"],
+        Kind::StatefulSet => at(status, "/currentRevision") == at(status, "/updateRevision"),
         _ => true,
     };
     if updated >= wanted && available >= wanted && alone { Rollout::Complete } else { underway }
@@ -58,12 +60,13 @@ pub fn rollout(kind: Kind, object: &Value) -> Rollout {
 
 /// What shows in a new pod that it will not run: a container that crashes again and again.
 pub fn crash(pod: &Value) -> Option<String> {
-    let name = pod["metadata"]["name"].as_str().unwrap_or_default();
-    let lists = ["initContainerStatuses", "containerStatuses"].map(|list| pod["status"][list].as_array());
+    let name = at(pod, "/metadata/name").as_str().unwrap_or_default();
+    let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let lists = lists.map(|list| at(pod, list).as_array());
     let mut containers = lists.into_iter().flatten().flatten();
-    let restarts = |it: &Value| it["restartCount"].as_i64().unwrap_or(0);
+    let restarts = |it: &Value| at(it, "/restartCount").as_i64().unwrap_or(0);
     let crashing = containers.find(|it| restarts(it) >= CRASHES)?;
-    let container = crashing["name"].as_str().unwrap_or_default();
+    let container = at(crashing, "/name").as_str().unwrap_or_default();
     Some(format!(
         "container \"{container}\" of the new pod {name} has restarted {} times",
         restarts(crashing)
@@ -84,9 +87,12 @@ mod tests {
         };
         let of = |object: Value| rollout(Kind::Deployment, &object);
         assert_eq!(of(deployment(2, 3, 3, 3)), Rollout::Complete);
-        for underway in
-            [deployment(3, 3, 3, 3), deployment(2, 2, 3, 3), deployment(2, 3, 4, 3), deployment(2, 3, 3, 2)]
-        {
+        for underway in [
+            deployment(3, 3, 3, 3),
+            deployment(2, 2, 3, 3),
+            deployment(2, 3, 4, 3),
+            deployment(2, 3, 3, 2),
+        ] {
             assert!(matches!(of(underway.clone()), Rollout::Underway { .. }), "{underway}");
         }
         let stateful = |current: &str| {
@@ -104,11 +110,15 @@ mod tests {
     fn a_progress_deadline_that_is_over_and_a_crash_loop_are_failures() {
         let stuck = json!({"metadata": {"generation": 1}, "spec": {"replicas": 1}, "status": {"observedGeneration": 1,
             "conditions": [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "m"}]}});
-        assert!(matches!(rollout(Kind::Deployment, &stuck), Rollout::Failed(why) if why.ends_with(": m")));
-        let pod = |restarts: i64| {
-            json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [{"name": "web", "restartCount": restarts}]}})
-        };
+        assert!(
+            matches!(rollout(Kind::Deployment, &stuck), Rollout::Failed(why) if why.ends_with(": m"))
+        );
+        let pod = |restarts: i64| json!({"metadata": {"name": "p"}, "status": {"containerStatuses": [{"name": "web", "restartCount": restarts}]}});
         assert_eq!(crash(&pod(2)), None);
-        assert!(crash(&pod(3)).unwrap().starts_with("container \"web\" of the new pod p has restarted 3"));
+        assert!(
+            crash(&pod(3))
+                .unwrap()
+                .starts_with("container \"web\" of the new pod p has restarted 3")
+        );
     }
 }

@@ -12,8 +12,10 @@ use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
+use super::at;
+
 use super::plan::{KINDS, Repair};
-use super::record::{ANNOTATION, Asker, IN_FLIGHT, LABEL, Record, Template, fingerprint};
+use super::record::{ANNOTATION, Asker, IN_FLIGHT, LABEL, Record, Template, fingerprint, place};
 use super::rollout;
 use crate::api::RemediationState;
 use crate::clusters::claim::{Claim, WriteError};
@@ -90,8 +92,10 @@ impl Transactions {
         for kind in KINDS {
             for object in self.api(kind, None).list(&labelled).await? {
                 let Some(record) = Record::of(&json!(object)) else { continue };
-                let (namespace, name) =
-                    (object.metadata.namespace.unwrap_or_default(), object.metadata.name.unwrap_or_default());
+                let (namespace, name) = (
+                    object.metadata.namespace.unwrap_or_default(),
+                    object.metadata.name.unwrap_or_default(),
+                );
                 let kind_name = kind.names().kind.to_owned();
                 let key = WorkloadKey { namespace, kind: kind_name, name };
                 found.push((Target::new(kind, key), record));
@@ -107,7 +111,7 @@ impl Transactions {
         object: &Value,
         repair: &Repair,
     ) -> Result<Result<Value, String>, WriteError> {
-        let mut operations = vec![test("/spec/template", &object["spec"]["template"])];
+        let mut operations = vec![test("/spec/template", at(object, "/spec/template"))];
         operations.extend(repair.operations.iter().cloned());
         match self.patch(target, operations, true).await {
             Ok(after) => Ok(Ok(after)),
@@ -133,7 +137,7 @@ impl Transactions {
         if before == after_hash {
             return Ok(Stepped::Refused("the API server leaves the template as it is".to_owned()));
         }
-        let template = |it: &Value| json!({"spec": {"template": it["spec"]["template"]}});
+        let template = |it: &Value| json!({"spec": {"template": at(it, "/spec/template")}});
         let record = Record {
             state: RemediationState::RollingOut,
             message: String::new(),
@@ -147,7 +151,7 @@ impl Transactions {
             available: rollout::available(target.kind(), object),
             inverse: json_patch::diff(&template(&after), &template(object)).0,
         };
-        let mut operations = vec![test("/spec/template", &object["spec"]["template"])];
+        let mut operations = vec![test("/spec/template", at(object, "/spec/template"))];
         operations.extend(repair.operations.iter().cloned());
         operations.extend(marks(object, Some(&record), true));
         self.step(target, operations, record).await
@@ -177,7 +181,7 @@ impl Transactions {
             return Ok(Stepped::Changed);
         }
         let back = Record { state: RemediationState::RolledBack, message, ..record.clone() };
-        let mut operations = vec![test("/spec/template", &object["spec"]["template"])];
+        let mut operations = vec![test("/spec/template", at(object, "/spec/template"))];
         operations.extend(record.inverse.iter().cloned());
         operations.extend(marks(object, Some(&back), false));
         self.step(target, operations, back).await
@@ -194,11 +198,17 @@ impl Transactions {
     }
 
     /// What shows in the new pods of a workload that they will not run.
-    pub async fn crash(&self, target: &Target, object: &Value, record: &Record) -> Result<Option<String>, kube::Error> {
-        let labels = object["spec"]["selector"]["matchLabels"].as_object();
-        let labels = labels.into_iter().flatten().filter_map(|(key, value)| {
-            value.as_str().map(|value| format!("{key}={value}"))
-        });
+    pub async fn crash(
+        &self,
+        target: &Target,
+        object: &Value,
+        record: &Record,
+    ) -> Result<Option<String>, kube::Error> {
+        let labels = at(object, "/spec/selector/matchLabels").as_object();
+        let labels = labels
+            .into_iter()
+            .flatten()
+            .filter_map(|(key, value)| value.as_str().map(|value| format!("{key}={value}")));
         let selector = labels.collect::<Vec<_>>().join(",");
         let api = Api::<Pod>::namespaced(self.client.clone(), &target.key.namespace);
         let pods = api.list(&ListParams::default().labels(&selector)).await?;
@@ -207,7 +217,11 @@ impl Transactions {
             // The API server's time has whole seconds.
             made.is_some_and(|made| made.0.as_second() >= record.began.as_second())
         };
-        Ok(pods.items.iter().filter(|pod| made_since(pod)).find_map(|pod| rollout::crash(&json!(pod))))
+        Ok(pods
+            .items
+            .iter()
+            .filter(|pod| made_since(pod))
+            .find_map(|pod| rollout::crash(&json!(pod))))
     }
 
     async fn step(
@@ -262,16 +276,10 @@ fn test(at: &str, value: &Value) -> PatchOperation {
 
 /// Holds the record to the one that was read; where there is none, the whole workload.
 fn test_record(object: &Value) -> PatchOperation {
-    match &object["metadata"]["annotations"][ANNOTATION] {
-        Value::Null => {
-            test("/metadata/resourceVersion", &object["metadata"]["resourceVersion"])
-        }
+    match at(object, &place("annotations", ANNOTATION)) {
+        Value::Null => test("/metadata/resourceVersion", at(object, "/metadata/resourceVersion")),
         record => test(&place("annotations", ANNOTATION), record),
     }
-}
-
-fn place(part: &str, key: &str) -> String {
-    format!("/metadata/{part}/{}", key.replace('~', "~0").replace('/', "~1"))
 }
 
 /// The operations that leave record and label as they should be.
@@ -282,20 +290,25 @@ fn marks(object: &Value, record: Option<&Record>, in_flight: bool) -> Vec<PatchO
     ];
     let mut operations = Vec::new();
     for (part, key, value) in wanted {
-        let there = &object["metadata"][part];
+        let has_others = at(object, &format!("/metadata/{part}")).is_object();
         match value {
-            Some(value) if there.is_object() => {
+            Some(value) if has_others => {
                 let path = path(&place(part, key));
                 operations.push(PatchOperation::Add(AddOperation { path, value: value.into() }));
             }
             Some(value) => {
                 // Somebody may put another one there meanwhile, which must not be lost.
-                operations.push(test("/metadata/resourceVersion", &object["metadata"]["resourceVersion"]));
+                operations.push(test(
+                    "/metadata/resourceVersion",
+                    at(object, "/metadata/resourceVersion"),
+                ));
                 let (path, value) = (path(&format!("/metadata/{part}")), json!({key: value}));
                 operations.push(PatchOperation::Add(AddOperation { path, value }));
             }
-            None if !there[key].is_null() => {
-                operations.push(PatchOperation::Remove(RemoveOperation { path: path(&place(part, key)) }));
+            None if !at(object, &place(part, key)).is_null() => {
+                operations.push(PatchOperation::Remove(RemoveOperation {
+                    path: path(&place(part, key)),
+                }));
             }
             None => {}
         }

@@ -1,6 +1,10 @@
 //! What the leader does about workloads that break policies with remediation: one after another, no faster than the
 //! policies, the budget and the breaker of [`super::ledger`] allow, and each watched until it is done or taken back.
 
+mod begin;
+mod follow;
+mod tell;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -10,20 +14,15 @@ use kube::api::{Api, DynamicObject};
 use kube::core::ApiResource;
 use tokio::sync::{mpsc, watch};
 
-use super::gitops;
 use super::ledger::{Counts, Ledger};
-use super::plan::{self, Plan, Repair};
-use super::record::{Asker, Record, Template};
-use super::rollout::{self, Rollout};
-use super::transaction::{Order, Stepped, Target, Transactions};
-use crate::api::{
-    ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicyStatus, GitOps, RemediationMode, RemediationState,
-    RemediationStatus,
-};
+use super::plan::Repair;
+use super::record::{Asker, Record};
+use super::transaction::{Target, Transactions};
+use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicyStatus, RemediationMode};
 use crate::clusters::claim::WriteError;
 use crate::metrics::RemediationMetrics;
 use crate::policy::compile::Policy;
-use crate::policy::picture::{Notice, NoticeAbout, PolicyKey, WorkloadKey, label};
+use crate::policy::picture::{Notice, PolicyKey, RemediationPicture, WorkloadKey, label};
 use crate::policy::policy_set::PolicySet;
 
 /// How often it is looked at what is under way, and whether something may begin.
@@ -56,9 +55,11 @@ impl Allowed {
     }
 }
 
+type Broken = BTreeMap<(PolicyKey, String), Vec<Arc<WorkloadKey>>>;
+
 /// Which workloads break which policies, by policy and namespace, as the audit has it now.
 #[derive(Clone, Default)]
-pub struct Violating(Arc<Mutex<BTreeMap<(PolicyKey, String), Vec<Arc<WorkloadKey>>>>>);
+pub struct Violating(Arc<Mutex<Broken>>);
 
 impl Violating {
     /// What breaks a policy in a namespace now; nothing where it is empty.
@@ -84,8 +85,8 @@ impl Violating {
     }
 }
 
-/// What policies' statuses tell of remediation; none of a policy without it.
-pub type Statuses = BTreeMap<PolicyKey, RemediationStatus>;
+/// What policies' statuses tell of remediation.
+pub type Statuses = BTreeMap<PolicyKey, RemediationPicture>;
 
 /// The leader's work.
 pub struct Work {
@@ -192,312 +193,6 @@ impl Work {
         Ok(())
     }
 
-    /// Looks how far a rollout is, and ends the repair one way or the other.
-    async fn watch(
-        &self,
-        state: &mut State,
-        target: &Target,
-        wanting: &BTreeMap<PolicyKey, Arc<Policy>>,
-    ) -> Result<(), WriteError> {
-        let Some(record) = state.in_flight.get(target).cloned() else { return Ok(()) };
-        let askers = keys(&record);
-        let Some(object) = self.transactions.get(target).await? else {
-            state.in_flight.remove(target);
-            state.ledger.forget(target);
-            return Ok(());
-        };
-        match record.template(&object) {
-            Template::Repaired => {}
-            Template::Reverted => return self.undone(state, target, &object, &record).await,
-            Template::Other => {
-                tracing::info!(workload = %name(target), "somebody else changed the template; it is theirs");
-                self.transactions.forget(target, &object).await?;
-                state.in_flight.remove(target);
-                state.ledger.forget(target);
-                return Ok(());
-            }
-        }
-        let kind = target.kind();
-        let (progress, worse) = match rollout::rollout(kind, &object) {
-            Rollout::Complete => {
-                return self.repaired(state, target, &object, &record, "every pod is new and available").await;
-            }
-            Rollout::Failed(why) => (String::new(), Some(why)),
-            Rollout::Underway { updated, available, wanted } => {
-                let progress = format!("{updated} of {wanted} pods are new, {available} available");
-                let crash = self.transactions.crash(target, &object, &record).await?;
-                (progress, crash)
-            }
-        };
-        let deleting = askers.iter().filter_map(|key| wanting.get(key)?.origin.as_ref()?.deleting);
-        let held = deleting.map(|it| it.as_second() + TAKE_BACK).min();
-        let now = Timestamp::now();
-        let over = now >= record.deadline || held.is_some_and(|until| now.as_second() >= until);
-        let worse = match worse {
-            None if over => {
-                let after = rollout::available(kind, &object);
-                let all_new = matches!(rollout::rollout(kind, &object), Rollout::Underway { updated, wanted, .. } if updated >= wanted);
-                if all_new && after >= record.available {
-                    let why = format!("no worse than before: {after} pods are available, as were {}", record.available);
-                    return self.repaired(state, target, &object, &record, &why).await;
-                }
-                Some(format!("its rollout did not end in time: {progress}"))
-            }
-            worse => worse,
-        };
-        match worse {
-            None => {
-                let message = format!("rolling out: {progress}");
-                state.ledger.tell(target, RemediationState::RollingOut, message, None, askers);
-                Ok(())
-            }
-            Some(why) => self.take_back(state, target, &object, &record, why).await,
-        }
-    }
-
-    async fn repaired(
-        &self,
-        state: &mut State,
-        target: &Target,
-        object: &serde_json::Value,
-        record: &Record,
-        why: &str,
-    ) -> Result<(), WriteError> {
-        let message = format!("repaired {}: {why}", record.rules.join(", "));
-        let settled = Record {
-            state: RemediationState::Repaired,
-            message: message.clone(),
-            ..record.clone()
-        };
-        if let Stepped::Done(_) = self.transactions.settle(target, object, settled).await? {
-            let askers = keys(record);
-            state.in_flight.remove(target);
-            state.ledger.ended(&askers, false);
-            state.ledger.tell(target, RemediationState::Repaired, message.clone(), None, askers);
-            self.metrics.step("repaired");
-            self.notice(target, record, "Repaired", message, false);
-        }
-        Ok(())
-    }
-
-    async fn take_back(
-        &self,
-        state: &mut State,
-        target: &Target,
-        object: &serde_json::Value,
-        record: &Record,
-        why: String,
-    ) -> Result<(), WriteError> {
-        let askers = keys(record);
-        let message = format!("taken back: {why}");
-        match self.transactions.roll_back(target, object, record, message.clone()).await? {
-            Stepped::Done(_) => {
-                state.in_flight.remove(target);
-                state.ledger.ended(&askers, true);
-                state.ledger.tell(target, RemediationState::RolledBack, message.clone(), None, askers);
-                self.metrics.step("rolled_back");
-                self.notice(target, record, "RolledBack", message, true);
-            }
-            // The next look shows what it is now.
-            Stepped::Changed => {}
-            Stepped::Refused(refusal) => {
-                let message = format!("cannot be {message}; the API server says: {refusal}");
-                if state.ledger.tell(target, RemediationState::RollingOut, message.clone(), None, askers) {
-                    self.notice(target, record, "RollbackRefused", message, true);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Somebody undid a repair: it is tried again, but not for ever.
-    async fn undone(
-        &self,
-        state: &mut State,
-        target: &Target,
-        object: &serde_json::Value,
-        record: &Record,
-    ) -> Result<(), WriteError> {
-        let askers = keys(record);
-        let conflict = record.attempts >= ATTEMPTS;
-        let (next, reason, message) = if conflict {
-            let message = format!("undone {ATTEMPTS} times by somebody else: repair it where it comes from, with podgate fix");
-            (RemediationState::Conflict, "RemediationConflict", message)
-        } else {
-            let message = format!("undone by somebody else, {} of {ATTEMPTS} times; it is tried again", record.attempts);
-            (RemediationState::Undone, "RepairUndone", message)
-        };
-        state.tried.insert(target.clone(), (record.before.clone(), record.attempts));
-        let settled = Record { state: next, message: message.clone(), ..record.clone() };
-        if let Stepped::Done(_) = self.transactions.settle(target, object, settled).await? {
-            state.in_flight.remove(target);
-            state.ledger.tell(target, next, message.clone(), None, askers);
-            self.metrics.step(if conflict { "conflict" } else { "undone" });
-            self.notice(target, record, reason, message, true);
-        }
-        Ok(())
-    }
-
-    /// Plans for a workload, and begins what may begin.
-    async fn consider(
-        &self,
-        state: &mut State,
-        key: &Arc<WorkloadKey>,
-        policies: &[Arc<Policy>],
-    ) -> Result<(), WriteError> {
-        let applying = |it: &&Arc<Policy>| it.repair.mode == RemediationMode::Apply;
-        let may: Vec<_> =
-            policies.iter().filter(applying).filter(|it| self.allowed.allows(it)).cloned().collect();
-        let proposes = may.is_empty();
-        let by = if proposes { policies.to_vec() } else { may };
-        let askers: BTreeSet<_> = by.iter().filter_map(|it| asker(it)).collect();
-        let fresh = state.looked.get(&**key).is_some_and(|(at, seen)| at.elapsed() < FRESH && *seen == askers);
-        let kind = plan::repaired_kind(&key.kind);
-        let target = Target::new(kind.clone().unwrap_or(plan::KINDS[0]), (**key).clone());
-        if fresh || state.in_flight.contains_key(&target) {
-            return Ok(());
-        }
-        let of: BTreeSet<_> = by.iter().map(|it| it.key()).collect();
-        state.looked.insert((**key).clone(), (Instant::now(), askers.clone()));
-        let kind = match kind {
-            Ok(kind) => kind,
-            Err(refusal) => {
-                state.ledger.tell(&target, RemediationState::Refused, refusal.to_string(), None, of);
-                return Ok(());
-            }
-        };
-        let Some(object) = self.transactions.get(&target).await? else { return Ok(()) };
-        let record = Record::of(&object);
-        let attempts = match self.before(state, &target, &object, record.as_ref(), &askers).await? {
-            Some(attempts) => attempts,
-            None => return Ok(()),
-        };
-        let set = PolicySet::new(by.iter().cloned(), Arc::default());
-        let repair = match plan::plan(kind, &object, &set, Timestamp::now()) {
-            Plan::Nothing => {
-                state.ledger.forget(&target);
-                return Ok(());
-            }
-            Plan::Refused(refusal) => {
-                state.ledger.tell(&target, RemediationState::Refused, refusal.to_string(), None, of);
-                return Ok(());
-            }
-            Plan::Patch(repair) => repair,
-        };
-        let tool = gitops::manager(&object);
-        let proposal = if proposes {
-            Some(if policies.iter().any(|it| it.repair.mode == RemediationMode::Apply) {
-                "this cluster lets no such policy write (the chart's value remediation); apply it by hand, with podgate remediate apply".to_owned()
-            } else {
-                "its policy only plans; apply it by hand, with podgate remediate apply".to_owned()
-            })
-        } else {
-            tool.filter(|_| by.iter().any(|it| it.repair.gitops == GitOps::Propose)).map(|tool| {
-                format!("{tool} manages it: change it where it comes from, with podgate fix")
-            })
-        };
-        if let Some(why) = proposal {
-            let patch = serde_json::to_string(&repair.operations).ok();
-            if state.ledger.tell(&target, RemediationState::Proposed, why.clone(), patch, of) {
-                let note = format!("podgate would put in what {} ask for; {why}", rules(&repair));
-                self.notice_of(&target, &by, "RemediationProposed", note, false);
-            }
-            return Ok(());
-        }
-        self.begin(state, &target, &object, &repair, &by, attempts).await
-    }
-
-    /// How often the same repair was tried before; `None` where it is not to be tried now.
-    async fn before(
-        &self,
-        state: &mut State,
-        target: &Target,
-        object: &serde_json::Value,
-        record: Option<&Record>,
-        askers: &BTreeSet<Asker>,
-    ) -> Result<Option<u32>, WriteError> {
-        let before = super::record::fingerprint(object);
-        let lost = state.tried.get(target).filter(|(known, _)| *known == before);
-        let lost = lost.map_or(0, |(_, attempts)| *attempts);
-        let Some(record) = record else { return Ok(Some(lost)) };
-        let same = record.policies.iter().cloned().collect::<BTreeSet<_>>() == *askers;
-        let reverted = record.template(object) == Template::Reverted;
-        match record.state {
-            // Begun by hand, or by a leader that was killed before this one knew of it.
-            RemediationState::RollingOut => {
-                state.in_flight.insert(target.clone(), record.clone());
-                Ok(None)
-            }
-            RemediationState::RolledBack | RemediationState::Conflict if reverted && same => {
-                let (message, of) = (record.message.clone(), keys(record));
-                state.ledger.tell(target, record.state, message, None, of);
-                Ok(None)
-            }
-            RemediationState::Repaired if reverted && same => {
-                self.undone(state, target, object, record).await?;
-                state.looked.remove(&target.key);
-                Ok(None)
-            }
-            RemediationState::Undone if reverted && same => Ok(Some(record.attempts.max(lost))),
-            _ => Ok(Some(lost)),
-        }
-    }
-
-    async fn begin(
-        &self,
-        state: &mut State,
-        target: &Target,
-        object: &serde_json::Value,
-        repair: &Repair,
-        by: &[Arc<Policy>],
-        attempts: u32,
-    ) -> Result<(), WriteError> {
-        let of: BTreeSet<_> = by.iter().map(|it| it.key()).collect();
-        let in_flight = |key: &PolicyKey| {
-            state.in_flight.values().filter(|record| keys(record).contains(key)).count()
-        };
-        let namespace = &target.key.namespace;
-        let mut waits = state.ledger.hindrance(namespace, by.iter().map(AsRef::as_ref), in_flight);
-        if attempts >= ATTEMPTS {
-            waits = Some(format!("undone {ATTEMPTS} times by somebody else: repair it where it comes from, with podgate fix"));
-        }
-        if let Rollout::Underway { updated, wanted, .. } = rollout::rollout(target.kind(), object)
-            && updated < wanted
-        {
-            waits = waits.or_else(|| Some("it waits for a rollout that is under way".to_owned()));
-        }
-        if let Some(why) = waits {
-            let now = if attempts >= ATTEMPTS { RemediationState::Conflict } else { RemediationState::Proposed };
-            let patch = serde_json::to_string(&repair.operations).ok();
-            state.ledger.tell(target, now, why, patch, of);
-            // It may be its turn at the next look.
-            state.looked.remove(&target.key);
-            return Ok(());
-        }
-        let timeout = by.iter().map(|it| it.repair.timeout).max().unwrap_or_default();
-        let order = Order {
-            policies: by.iter().filter_map(|it| asker(it)).collect(),
-            timeout: Duration::from_secs(timeout.into()),
-            attempts: attempts + 1,
-        };
-        match self.transactions.begin(target, object, repair, order).await? {
-            Stepped::Done(record) => {
-                let message = format!("repairing what {} ask for", rules(repair));
-                state.ledger.began(namespace, &of);
-                state.ledger.tell(target, RemediationState::RollingOut, message.clone(), None, of);
-                self.metrics.step("begun");
-                self.notice(target, &record, "Repairing", message, false);
-                state.in_flight.insert(target.clone(), record);
-            }
-            Stepped::Changed => drop(state.looked.remove(&target.key)),
-            Stepped::Refused(why) => {
-                let message = format!("the API server does not admit the patch: {why}");
-                state.ledger.tell(target, RemediationState::Refused, message, None, of);
-            }
-        }
-        Ok(())
-    }
-
     /// Holds policies that may repair until what is in flight is done, and lets go of those that need not be held.
     async fn hold(&self, state: &State, policies: &PolicySet) -> Result<(), WriteError> {
         if self.allowed == Allowed::None {
@@ -507,8 +202,11 @@ impl Work {
             let Some(origin) = &policy.origin else { continue };
             let key = policy.key();
             let busy = state.in_flight.values().any(|record| keys(record).contains(&key));
-            let over = origin.deleting.is_some_and(|it| Timestamp::now().as_second() >= it.as_second() + HELD);
-            let applies = policy.repair.mode == RemediationMode::Apply && self.allowed.allows(policy);
+            let over = origin
+                .deleting
+                .is_some_and(|it| Timestamp::now().as_second() >= it.as_second() + HELD);
+            let applies =
+                policy.repair.mode == RemediationMode::Apply && self.allowed.allows(policy);
             let hold = match origin.deleting {
                 Some(_) => busy && !over,
                 None => applies || busy,
@@ -518,7 +216,9 @@ impl Work {
                 continue;
             }
             let (api, resource) = self.api(&key);
-            match super::finalizer::set(&self.transactions.claim, &api, &resource, &key.1, hold).await {
+            match super::finalizer::set(&self.transactions.claim, &api, &resource, &key.1, hold)
+                .await
+            {
                 Ok(()) => {}
                 // It changed, or is gone.
                 Err(error) if matches!(error.code(), Some(404 | 409)) => {}
@@ -536,59 +236,6 @@ impl Work {
         } else {
             let resource = ApiResource::erase::<ClusterDevOpsPolicy>(&());
             (Api::all_with(client, &resource), resource)
-        }
-    }
-
-    fn tell_statuses(&self, state: &State, policies: &PolicySet) {
-        let wanting = wanting(policies);
-        let statuses: Statuses =
-            wanting.iter().map(|(key, policy)| (key.clone(), state.ledger.status(policy))).collect();
-        self.statuses.send_if_modified(|known| {
-            let news = **known != statuses;
-            if news {
-                *known = Arc::new(statuses);
-            }
-            news
-        });
-    }
-
-    /// Tells the owner of a workload, and those of the policies.
-    fn notice(&self, target: &Target, record: &Record, reason: &'static str, note: String, warning: bool) {
-        let policies = record.policies.iter().map(|it| (it.policy.clone(), it.uid.clone()));
-        self.tell(target, policies, reason, &note, warning);
-    }
-
-    fn notice_of(&self, target: &Target, by: &[Arc<Policy>], reason: &'static str, note: String, warning: bool) {
-        let policies = by.iter().filter_map(|it| asker(it)).map(|it| (it.policy, it.uid));
-        self.tell(target, policies, reason, &note, warning);
-    }
-
-    fn tell(
-        &self,
-        target: &Target,
-        policies: impl Iterator<Item = (String, String)>,
-        reason: &'static str,
-        note: &str,
-        warning: bool,
-    ) {
-        let of = name(target);
-        tracing::info!(workload = of, reason, note, "remediation");
-        let on_policies = policies.map(|(policy, uid)| Notice {
-            about: NoticeAbout::Policy { key: key_of(&policy), uid },
-            reason,
-            note: format!("{of}: {note}"),
-            warning,
-        });
-        let on_workload = Notice {
-            about: NoticeAbout::Workload(target.key.clone()),
-            reason,
-            note: note.to_owned(),
-            warning,
-        };
-        for notice in std::iter::once(on_workload).chain(on_policies) {
-            if self.notices.try_send(notice).is_err() {
-                tracing::warn!(reason, "an Event is lost: too many wait");
-            }
         }
     }
 }

@@ -21,13 +21,17 @@ use tokio::time::sleep_until;
 
 use self::note::{About, Gathered, Topic};
 use self::queue::Queue;
-use super::MANAGED_BY;
+use super::{MANAGED_BY, name};
 use crate::api::API_VERSION;
 use crate::clusters::claim::{Claim, WriteError};
-use crate::policy::picture::{Change, WorkloadKey};
+use crate::policy::picture::{Change, Notice, NoticeAbout, WorkloadKey};
+use crate::policy::text::cut;
 
 const CONTROLLER: &str = "podgate.devops.stochastic.io";
 const ACTION: &str = "Audit";
+const REMEDIATE: &str = "Remediate";
+/// The most bytes of a note that the API takes.
+const MAX_NOTE: usize = 1024;
 /// Where the Events of objects without a namespace are.
 const CLUSTER_EVENTS: &str = "default";
 /// The most bytes of `reportingInstance`.
@@ -42,6 +46,7 @@ pub async fn events(
     claim: Claim,
     mut instance: String,
     mut changes: Receiver<Vec<Change>>,
+    mut notices: Receiver<Notice>,
 ) {
     instance.truncate(instance.floor_char_boundary(MAX_INSTANCE));
     let mut queue = Queue::default();
@@ -60,6 +65,15 @@ pub async fn events(
                 Some(batch) => queue.add(note::gather(&batch)),
                 None => break,
             },
+            Some(notice) = notices.recv() => {
+                match notify(&client, &claim, &instance, &notice).await {
+                    Ok(()) => {}
+                    Err(WriteError::NotLeading) => return,
+                    Err(error) => {
+                        tracing::warn!(reason = notice.reason, %error, "could not write an Event");
+                    }
+                }
+            }
             () = due => {
                 let now = Instant::now();
                 if let Some((topic, gathered)) = queue.next(now) {
@@ -103,24 +117,54 @@ async fn write(
     gathered: &Gathered,
 ) -> Result<(), WriteError> {
     let regarding = match &topic.about {
-        About::Policy { namespace, kind, name, uid } => ObjectReference {
-            api_version: Some(API_VERSION.to_owned()),
-            kind: Some((*kind).to_owned()),
-            namespace: namespace.clone(),
-            name: Some(name.clone()),
-            uid: Some(uid.clone()),
-            ..ObjectReference::default()
-        },
+        About::Policy { namespace, kind, name, uid } => policy(namespace.clone(), kind, name, uid),
         About::Workload(key) => match workload(client, key).await? {
             Some(regarding) => regarding,
             // It is gone, and nobody is left to read of it.
             None => return Ok(()),
         },
     };
-    let event = event(regarding, topic, gathered, instance, Timestamp::now());
+    create(client, claim, &event(regarding, topic, gathered, instance, Timestamp::now())).await
+}
+
+async fn create(client: &Client, claim: &Claim, event: &Event) -> Result<(), WriteError> {
     let namespace = event.metadata.namespace.as_deref().unwrap_or(CLUSTER_EVENTS);
     let api = Api::<Event>::namespaced(client.clone(), namespace);
-    claim.write(api.create(&PostParams::default(), &event)).await.map(|_| ())
+    claim.write(api.create(&PostParams::default(), event)).await.map(|_| ())
+}
+
+/// Writes what another part has to tell.
+async fn notify(
+    client: &Client,
+    claim: &Claim,
+    instance: &str,
+    notice: &Notice,
+) -> Result<(), WriteError> {
+    let regarding = match &notice.about {
+        NoticeAbout::Policy { key, uid } => policy(key.0.clone(), name::kind(key), &key.1, uid),
+        NoticeAbout::Workload(key) => match workload(client, key).await? {
+            Some(regarding) => regarding,
+            None => return Ok(()),
+        },
+    };
+    let type_ = if notice.warning { "Warning" } else { "Normal" };
+    let mut event = unworded(regarding, instance, Timestamp::now());
+    event.type_ = Some(type_.to_owned());
+    event.reason = Some(notice.reason.to_owned());
+    event.action = Some(REMEDIATE.to_owned());
+    event.note = Some(cut(notice.note.clone(), MAX_NOTE));
+    create(client, claim, &event).await
+}
+
+fn policy(namespace: Option<String>, kind: &str, name: &str, uid: &str) -> ObjectReference {
+    ObjectReference {
+        api_version: Some(API_VERSION.to_owned()),
+        kind: Some(kind.to_owned()),
+        namespace,
+        name: Some(name.to_owned()),
+        uid: Some(uid.to_owned()),
+        ..ObjectReference::default()
+    }
 }
 
 /// The workload as an Event names it. `kubectl describe` finds Events by the uid, which the audit does not keep.
@@ -156,6 +200,17 @@ fn event(
     } else {
         ("Warning", "PolicyViolation")
     };
+    Event {
+        type_: Some(type_.to_owned()),
+        reason: Some(reason.to_owned()),
+        action: Some(ACTION.to_owned()),
+        note: Some(note::text(topic, gathered)),
+        ..unworded(regarding, instance, now)
+    }
+}
+
+/// An Event that says nothing yet.
+fn unworded(regarding: ObjectReference, instance: &str, now: Timestamp) -> Event {
     let name = regarding.name.as_deref().unwrap_or_default();
     let prefix = name.get(..name.floor_char_boundary(MAX_PREFIX)).unwrap_or_default();
     let prefix = prefix.trim_end_matches(|last: char| !last.is_ascii_alphanumeric());
@@ -169,10 +224,6 @@ fn event(
             ..ObjectMeta::default()
         },
         event_time: Some(MicroTime(now)),
-        type_: Some(type_.to_owned()),
-        reason: Some(reason.to_owned()),
-        action: Some(ACTION.to_owned()),
-        note: Some(note::text(topic, gathered)),
         regarding: Some(regarding),
         reporting_controller: Some(CONTROLLER.to_owned()),
         reporting_instance: Some(instance.to_owned()),
@@ -198,7 +249,9 @@ mod tests {
         claim.extend(since_boot() + Duration::from_mins(1));
         let (sender, receiver) = mpsc::channel(10);
         sender.try_send(changes).ok().unwrap();
-        let writing = events(script.client(), claim, "podgate-0".to_owned(), receiver);
+        let (_silent, notices) = mpsc::channel(1);
+        let instance = "podgate-0".to_owned();
+        let writing = events(script.client(), claim, instance, receiver, notices);
         let _ = tokio::time::timeout(Duration::from_millis(300), writing).await;
         script
     }

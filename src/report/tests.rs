@@ -15,7 +15,12 @@ pub(super) fn refusal(code: u16) -> (u16, Value) {
 }
 
 fn with_origin(mut policy: Policy) -> Arc<Policy> {
-    policy.origin = Some(Origin { uid: format!("uid-of-{}", policy.name), generation: 1, deleting: None, held: false });
+    policy.origin = Some(Origin {
+        uid: format!("uid-of-{}", policy.name),
+        generation: 1,
+        deleting: None,
+        held: false,
+    });
     Arc::new(policy)
 }
 

@@ -35,24 +35,24 @@ pub struct Shared {
     pub source: Option<Source>,
 }
 
-/// The certificates of the folder, or new ones in memory.
-pub(super) fn own(cert_dir: Option<&Path>, address: SocketAddr) -> Result<Identity, ServeError> {
+/// Shows the certificates of the folder, or new ones in memory.
+pub(super) fn own(
+    cert_dir: Option<&Path>,
+    address: SocketAddr,
+    resolver: &Resolver,
+) -> Result<Identity, ServeError> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let own = address.ip().to_string();
     if !address.ip().is_unspecified() && !names.contains(&own) {
         names.push(own);
     }
     let now = OffsetDateTime::now_utc();
-    Ok(match cert_dir {
+    let identity = match cert_dir {
         Some(dir) => folder::load_or_create(dir, &names, now)?,
         None => authority::self_signed(&names, now)?,
-    })
-}
-
-/// Shows what is its own.
-pub(super) fn show(identity: &Identity, resolver: &Resolver) -> Result<(), ServeError> {
+    };
     resolver.show(certified(&identity.certificate, &identity.key)?);
-    Ok(())
+    Ok(identity)
 }
 
 /// What the leader keeps.

@@ -11,11 +11,13 @@ use crate::audit::index::Remembered;
 use crate::audit::watch::{Audit, Listeners};
 use crate::certs::keeper::Keeper;
 use crate::clusters::claim::Claim;
-use crate::controller::reconcile::{Reconciled, Reconciler};
+use crate::controller::reconcile::{Reconciled, Reconciler, Remediations};
 use crate::controller::snapshot::Announcements;
 use crate::leader::{self, Options};
 use crate::metrics::{AuditMetrics, Metrics};
 use crate::policy::picture::{BeganKey, NamespaceUpdate};
+use crate::remediation::transaction::Transactions;
+use crate::remediation::work::{Allowed, Violating, Work};
 use crate::report::events::events;
 use crate::report::existing;
 use crate::report::publish::{ReportMessage, publish};
@@ -35,6 +37,8 @@ pub(super) struct Leading {
     pub reports: bool,
     /// What else is kept: the certificates, where they are podgate's to keep.
     pub keeping: Option<Keeping>,
+    /// Whose remediation may write to workloads.
+    pub remediation: Allowed,
     pub tell: Tell,
 }
 
@@ -67,9 +71,11 @@ impl Leading {
         let (policies, statuses) = mpsc::channel(1);
         let (namespaces, in_namespaces) = mpsc::channel(1);
         let (changes, told) = mpsc::channel(MAX_BATCHES);
+        // Remediation follows what the reports follow, so that one list of what there is serves both.
+        let violating = Violating::default();
         let listeners = Listeners {
             policies: Some(policies),
-            namespaces: reports.then_some(namespaces),
+            namespaces: Some(namespaces),
             changes: Some(changes),
         };
         let metrics = self.metrics.audit.clone();
@@ -90,19 +96,43 @@ impl Leading {
         let faults = self.announcements.faults.subscribe();
         let instance = self.lease.identity.clone();
         let (reported, messages) = mpsc::channel(1);
-        tokio::join!(
-            stop,
-            reconciler.run(statuses, faults),
-            events(self.client.clone(), claim.clone(), instance, told),
-            name_reports(in_namespaces, reported),
-            async {
-                if reports {
-                    publish(self.client.clone(), claim, messages).await;
-                }
-            },
-        );
+        let (statuses_told, remediations) = watch::channel(Remediations::default());
+        let (notices, to_notify) = mpsc::channel(MAX_NOTICES);
+        let remediation = Work {
+            transactions: Transactions { client: self.client.clone(), claim: claim.clone() },
+            policies: self.announcements.policies.subscribe(),
+            violating: violating.clone(),
+            allowed: self.remediation,
+            metrics: self.metrics.remediation.clone(),
+            statuses: statuses_told,
+            notices,
+        };
+        let writing = async {
+            tokio::join!(
+                stop,
+                reconciler.run(statuses, faults, remediations),
+                events(self.client.clone(), claim.clone(), instance, told, to_notify),
+                hand_on(in_namespaces, violating, reports.then_some(reported)),
+                async {
+                    if reports {
+                        publish(self.client.clone(), claim, messages).await;
+                    }
+                },
+            )
+        };
+        // What is under way stands on the workloads themselves: whoever leads next goes on from there.
+        tokio::select! {
+            _ = writing => {}
+            () = endless(remediation.run()) => {}
+        }
         drop(series);
     }
+}
+
+/// The same work, whose end ends nothing else.
+async fn endless(work: impl Future<Output = ()>) {
+    work.await;
+    std::future::pending::<()>().await;
 }
 
 async fn keep(keeper: Option<Keeper>) {
@@ -111,6 +141,9 @@ async fn keep(keeper: Option<Keeper>) {
         None => std::future::pending().await,
     }
 }
+
+/// How many notices may wait to be told as Events.
+const MAX_NOTICES: usize = 256;
 
 /// How many batches of changes may wait to be told as Events.
 const MAX_BATCHES: usize = 16;
@@ -151,13 +184,19 @@ pub(super) fn nothing() -> Remembered {
     Box::new(|_, _, _| None)
 }
 
-/// Hands the audit's updates to the reports. The first names every report that there should be.
-async fn name_reports(
+/// Hands the audit's updates to remediation and to the reports. The first names every report that there should be.
+async fn hand_on(
     mut updates: mpsc::Receiver<Vec<NamespaceUpdate>>,
-    told: mpsc::Sender<ReportMessage>,
+    violating: Violating,
+    told: Option<mpsc::Sender<ReportMessage>>,
 ) {
     let mut complete = false;
     while let Some(update) = updates.recv().await {
+        for NamespaceUpdate { policy, namespace, picture } in &update {
+            let workloads = picture.as_ref().map(|it| it.violating.clone());
+            violating.tell(policy.clone(), namespace.clone(), workloads.unwrap_or_default());
+        }
+        let Some(told) = &told else { continue };
         let first = !std::mem::replace(&mut complete, true);
         let messages =
             [Some(ReportMessage::Updates(update)), first.then_some(ReportMessage::Complete)];

@@ -33,6 +33,7 @@ use crate::controller::files::FilesError;
 use crate::metrics::Metrics;
 use crate::policy::policy_set::Policies;
 use crate::policy::protected::Protected;
+use crate::remediation::work::Allowed;
 
 pub use certificates::{Certificates, Shared};
 pub use leading::Tell;
@@ -58,6 +59,8 @@ pub struct Options {
     pub lease_namespace: Option<String>,
     /// Whether to write reports, where the cluster serves them.
     pub reports: bool,
+    /// Whose remediation may write to workloads.
+    pub remediation: Allowed,
 }
 
 /// Why `serve` could not start or ended by itself, as a sentence that says what to do.
@@ -118,9 +121,7 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let (mut identity, mut shared) = (None, None);
     match options.certificates {
         Certificates::Own(cert_dir) => {
-            let own = certificates::own(cert_dir.as_deref(), address)?;
-            certificates::show(&own, &resolver)?;
-            identity = Some(own);
+            identity = Some(certificates::own(cert_dir.as_deref(), address, &resolver)?);
         }
         Certificates::Shared(it) => {
             let namespace = source.release_namespace(options.lease_namespace.as_deref());
@@ -166,7 +167,12 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     if let (Some(shared), Some(client)) = (shared, source.client()) {
         updates.spawn(shared.serving.run(client));
     }
-    let lease = Lease { namespace: options.lease_namespace, reports: options.reports, keeping };
+    let lease = Lease {
+        namespace: options.lease_namespace,
+        reports: options.reports,
+        keeping,
+        remediation: options.remediation,
+    };
     let mut leading = JoinSet::new();
     if let Some(work) = source.leading(lease, metrics.clone()) {
         leading.spawn(work.run(draining.clone()));

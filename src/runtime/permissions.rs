@@ -182,7 +182,27 @@ pub static PERMISSIONS: &[Permission] = &[
     owner("apps", "daemonsets"),
     owner("apps", "replicasets"),
     owner("batch", "jobs"),
+    repaired("deployments"),
+    repaired("statefulsets"),
+    repaired("daemonsets"),
+    Permission { need: REPAIR, ..cluster(POLICIES, "devopspolicies", &["patch"], FINALIZER) },
+    Permission {
+        need: REPAIR,
+        ..cluster(POLICIES, "clusterdevopspolicies", &["patch"], FINALIZER)
+    },
 ];
+
+const REPAIR: Need = Need::For("remediation");
+const FINALIZER: &str = "finish or take back repairs before a policy is gone (finalizer)";
+
+/// A kind whose controller rolls a changed template out.
+const fn repaired(resource: &'static str) -> Permission {
+    let verbs = &["list", "patch"];
+    Permission {
+        need: REPAIR,
+        ..cluster("apps", resource, verbs, "repair workloads, and take repairs back")
+    }
+}
 
 /// A kind that may be the top owner of pods.
 const fn owner(group: &'static str, resource: &'static str) -> Permission {

@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::policy::picture::{Change, PolicyUpdate};
 use crate::policy::policy_set::Policies;
 use crate::policy::protected::Protected;
+use crate::remediation::work::Allowed;
 
 /// Which cluster, and where its metrics are served.
 pub struct Options {
@@ -38,10 +39,11 @@ pub async fn reconcile(
     options: Options,
     lease_namespace: String,
     reports: bool,
+    remediation: Allowed,
     tell: Tell,
 ) -> Result<(), ServeError> {
     let parts = Parts::start(options).await?;
-    let lease = Lease { namespace: Some(lease_namespace), reports, keeping: None };
+    let lease = Lease { namespace: Some(lease_namespace), reports, keeping: None, remediation };
     let Some(mut leading) = parts.source.leading(lease, parts.metrics.clone()) else {
         return Err(ServeError::Ended("cluster"));
     };

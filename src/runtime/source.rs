@@ -21,6 +21,7 @@ use crate::leader;
 use crate::metrics::{Metrics, PolicyMetrics};
 use crate::policy::policy_set::Policies;
 use crate::policy::protected::Protected;
+use crate::remediation::work::Allowed;
 
 /// How long the API server may refuse the watch of policies before this
 /// replica says it is not ready.
@@ -53,6 +54,8 @@ pub(super) struct Lease {
     pub reports: bool,
     /// What else the leader keeps.
     pub keeping: Option<Keeping>,
+    /// Whose remediation may write to workloads.
+    pub remediation: Allowed,
 }
 
 impl PolicySource {
@@ -142,6 +145,7 @@ impl PolicySource {
             metrics,
             reports: lease.reports,
             keeping: lease.keeping,
+            remediation: lease.remediation,
             tell: Arc::new(|reconciled| {
                 let Reconciled { policy, message, written } = reconciled;
                 if *written {

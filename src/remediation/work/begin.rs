@@ -1,0 +1,204 @@
+//! Plans for a workload that breaks policies, and begins what may begin.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::super::gitops;
+use super::super::plan::{self, Plan, Repair};
+use super::super::record::{Asker, Record, Template, fingerprint};
+use super::super::rollout::{self, Rollout};
+use super::super::transaction::{Order, Stepped, Target};
+use super::{ATTEMPTS, FRESH, State, Work, asker, keys, rules};
+use crate::api::{GitOps, RemediationMode, RemediationState};
+use crate::clusters::claim::WriteError;
+use crate::policy::compile::Policy;
+use crate::policy::picture::{PolicyKey, WorkloadKey};
+use crate::policy::policy_set::PolicySet;
+
+impl Work {
+    /// Plans for a workload, and begins what may begin.
+    pub(super) async fn consider(
+        &self,
+        state: &mut State,
+        key: &Arc<WorkloadKey>,
+        policies: &[Arc<Policy>],
+    ) -> Result<(), WriteError> {
+        let applying = |it: &&Arc<Policy>| it.repair.mode == RemediationMode::Apply;
+        let may: Vec<_> = policies
+            .iter()
+            .filter(applying)
+            .filter(|it| self.allowed.allows(it))
+            .cloned()
+            .collect();
+        let proposes = may.is_empty();
+        let by = if proposes { policies.to_vec() } else { may };
+        let askers: BTreeSet<_> = by.iter().filter_map(|it| asker(it)).collect();
+        let fresh = state
+            .looked
+            .get(&**key)
+            .is_some_and(|(at, seen)| at.elapsed() < FRESH && *seen == askers);
+        let kind = plan::repaired_kind(&key.kind);
+        let target = Target::new(kind.clone().unwrap_or(plan::KINDS[0]), (**key).clone());
+        if fresh || state.in_flight.contains_key(&target) {
+            return Ok(());
+        }
+        let of: BTreeSet<_> = by.iter().map(|it| it.key()).collect();
+        state.looked.insert((**key).clone(), (Instant::now(), askers.clone()));
+        let kind = match kind {
+            Ok(kind) => kind,
+            Err(refusal) => {
+                state.ledger.tell(
+                    &target,
+                    RemediationState::Refused,
+                    refusal.to_string(),
+                    None,
+                    of,
+                );
+                return Ok(());
+            }
+        };
+        let Some(object) = self.transactions.get(&target).await? else { return Ok(()) };
+        let record = Record::of(&object);
+        let tried = self.before(state, &target, &object, record.as_ref(), &askers).await?;
+        let Some(attempts) = tried else { return Ok(()) };
+        let set = PolicySet::new(by.iter().cloned(), Arc::default());
+        let repair = match plan::plan(kind, &object, &set, Timestamp::now()) {
+            Plan::Nothing => {
+                state.ledger.forget(&target);
+                return Ok(());
+            }
+            Plan::Refused(refusal) => {
+                state.ledger.tell(
+                    &target,
+                    RemediationState::Refused,
+                    refusal.to_string(),
+                    None,
+                    of,
+                );
+                return Ok(());
+            }
+            Plan::Patch(repair) => repair,
+        };
+        let tool = gitops::manager(&object);
+        let proposal = if proposes {
+            Some(if policies.iter().any(|it| it.repair.mode == RemediationMode::Apply) {
+                "this cluster lets no such policy write (the chart's value remediation); apply it by hand, with podgate remediate apply".to_owned()
+            } else {
+                "its policy only plans; apply it by hand, with podgate remediate apply".to_owned()
+            })
+        } else {
+            tool.filter(|_| by.iter().any(|it| it.repair.gitops == GitOps::Propose)).map(|tool| {
+                format!("{tool} manages it: change it where it comes from, with podgate fix")
+            })
+        };
+        if let Some(why) = proposal {
+            let patch = serde_json::to_string(&repair.operations).ok();
+            if state.ledger.tell(&target, RemediationState::Proposed, why.clone(), patch, of) {
+                let note = format!("podgate would put in what {} ask for; {why}", rules(&repair));
+                self.notice_of(&target, &by, "RemediationProposed", &note, false);
+            }
+            return Ok(());
+        }
+        self.begin(state, &target, &object, &repair, &by, attempts).await
+    }
+
+    /// How often the same repair was tried before; `None` where it is not to be tried now.
+    pub(super) async fn before(
+        &self,
+        state: &mut State,
+        target: &Target,
+        object: &serde_json::Value,
+        record: Option<&Record>,
+        askers: &BTreeSet<Asker>,
+    ) -> Result<Option<u32>, WriteError> {
+        let before = fingerprint(object);
+        let lost = state.tried.get(target).filter(|(known, _)| *known == before);
+        let lost = lost.map_or(0, |(_, attempts)| *attempts);
+        let Some(record) = record else { return Ok(Some(lost)) };
+        let same = record.policies.iter().cloned().collect::<BTreeSet<_>>() == *askers;
+        let reverted = record.template(object) == Template::Reverted;
+        match record.state {
+            // Begun by hand, or by a leader that was killed before this one knew of it.
+            RemediationState::RollingOut => {
+                state.in_flight.insert(target.clone(), record.clone());
+                Ok(None)
+            }
+            RemediationState::RolledBack | RemediationState::Conflict if reverted && same => {
+                let (message, of) = (record.message.clone(), keys(record));
+                state.ledger.tell(target, record.state, message, None, of);
+                Ok(None)
+            }
+            RemediationState::Repaired if reverted && same => {
+                self.undone(state, target, object, record).await?;
+                state.looked.remove(&target.key);
+                Ok(None)
+            }
+            RemediationState::Undone if reverted && same => Ok(Some(record.attempts.max(lost))),
+            _ => Ok(Some(lost)),
+        }
+    }
+
+    pub(super) async fn begin(
+        &self,
+        state: &mut State,
+        target: &Target,
+        object: &serde_json::Value,
+        repair: &Repair,
+        by: &[Arc<Policy>],
+        attempts: u32,
+    ) -> Result<(), WriteError> {
+        let of: BTreeSet<_> = by.iter().map(|it| it.key()).collect();
+        let in_flight = |key: &PolicyKey| {
+            state.in_flight.values().filter(|record| keys(record).contains(key)).count()
+        };
+        let namespace = &target.key.namespace;
+        let mut waits = state.ledger.hindrance(namespace, by.iter().map(AsRef::as_ref), in_flight);
+        if attempts >= ATTEMPTS {
+            waits = Some(format!(
+                "undone {ATTEMPTS} times by somebody else: repair it where it comes from, with podgate fix"
+            ));
+        }
+        if let Rollout::Underway { updated, wanted, .. } = rollout::rollout(target.kind(), object)
+            && updated < wanted
+        {
+            waits = waits.or_else(|| Some("it waits for a rollout that is under way".to_owned()));
+        }
+        if let Some(why) = waits {
+            let now = if attempts >= ATTEMPTS {
+                RemediationState::Conflict
+            } else {
+                RemediationState::Proposed
+            };
+            let patch = serde_json::to_string(&repair.operations).ok();
+            state.ledger.tell(target, now, why, patch, of);
+            // It may be its turn at the next look.
+            state.looked.remove(&target.key);
+            return Ok(());
+        }
+        let timeout = by.iter().map(|it| it.repair.timeout).max().unwrap_or_default();
+        let order = Order {
+            policies: by.iter().filter_map(|it| asker(it)).collect(),
+            timeout: Duration::from_secs(timeout.into()),
+            attempts: attempts + 1,
+        };
+        match self.transactions.begin(target, object, repair, order).await? {
+            Stepped::Done(record) => {
+                let message = format!("repairing what {} ask for", rules(repair));
+                state.ledger.began(namespace, &of);
+                state.ledger.tell(target, RemediationState::RollingOut, message.clone(), None, of);
+                self.metrics.step("begun");
+                self.notice(target, &record, "Repairing", &message, false);
+                state.in_flight.insert(target.clone(), record);
+            }
+            Stepped::Changed => drop(state.looked.remove(&target.key)),
+            Stepped::Refused(why) => {
+                let message = format!("the API server does not admit the patch: {why}");
+                state.ledger.tell(target, RemediationState::Refused, message, None, of);
+            }
+        }
+        Ok(())
+    }
+}

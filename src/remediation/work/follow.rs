@@ -1,0 +1,185 @@
+//! Watches a rollout, and ends the repair one way or the other.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::super::record::{Record, Template};
+use super::super::rollout::{self, Rollout};
+use super::super::transaction::{Stepped, Target};
+use super::{ATTEMPTS, State, TAKE_BACK, Work, keys, name};
+use crate::api::RemediationState;
+use crate::clusters::claim::WriteError;
+use crate::policy::compile::Policy;
+use crate::policy::picture::PolicyKey;
+
+impl Work {
+    /// Looks how far a rollout is, and ends the repair one way or the other.
+    pub(super) async fn watch(
+        &self,
+        state: &mut State,
+        target: &Target,
+        wanting: &BTreeMap<PolicyKey, Arc<Policy>>,
+    ) -> Result<(), WriteError> {
+        let Some(record) = state.in_flight.get(target).cloned() else { return Ok(()) };
+        let askers = keys(&record);
+        let Some(object) = self.transactions.get(target).await? else {
+            state.in_flight.remove(target);
+            state.ledger.forget(target);
+            return Ok(());
+        };
+        match record.template(&object) {
+            Template::Repaired => {}
+            Template::Reverted => return self.undone(state, target, &object, &record).await,
+            Template::Other => {
+                tracing::info!(workload = %name(target), "somebody else changed the template; it is theirs");
+                self.transactions.forget(target, &object).await?;
+                state.in_flight.remove(target);
+                state.ledger.forget(target);
+                return Ok(());
+            }
+        }
+        let kind = target.kind();
+        let (progress, worse) = match rollout::rollout(kind, &object) {
+            Rollout::Complete => {
+                return self
+                    .repaired(state, target, &object, &record, "every pod is new and available")
+                    .await;
+            }
+            Rollout::Failed(why) => (String::new(), Some(why)),
+            Rollout::Underway { updated, available, wanted } => {
+                let progress = format!("{updated} of {wanted} pods are new, {available} available");
+                let crash = self.transactions.crash(target, &object, &record).await?;
+                (progress, crash)
+            }
+        };
+        let deleting = askers.iter().filter_map(|key| wanting.get(key)?.origin.as_ref()?.deleting);
+        let held = deleting.map(|it| it.as_second() + TAKE_BACK).min();
+        let now = Timestamp::now();
+        let over = now >= record.deadline || held.is_some_and(|until| now.as_second() >= until);
+        let worse = match worse {
+            None if over => {
+                let after = rollout::available(kind, &object);
+                let all_new = matches!(rollout::rollout(kind, &object), Rollout::Underway { updated, wanted, .. } if updated >= wanted);
+                if all_new && after >= record.available {
+                    let why = format!(
+                        "no worse than before: {after} pods are available, as were {}",
+                        record.available
+                    );
+                    return self.repaired(state, target, &object, &record, &why).await;
+                }
+                Some(format!("its rollout did not end in time: {progress}"))
+            }
+            worse => worse,
+        };
+        match worse {
+            None => {
+                let message = format!("rolling out: {progress}");
+                state.ledger.tell(target, RemediationState::RollingOut, message, None, askers);
+                Ok(())
+            }
+            Some(why) => self.take_back(state, target, &object, &record, why).await,
+        }
+    }
+
+    pub(super) async fn repaired(
+        &self,
+        state: &mut State,
+        target: &Target,
+        object: &serde_json::Value,
+        record: &Record,
+        why: &str,
+    ) -> Result<(), WriteError> {
+        let message = format!("repaired {}: {why}", record.rules.join(", "));
+        let settled = Record {
+            state: RemediationState::Repaired,
+            message: message.clone(),
+            ..record.clone()
+        };
+        if let Stepped::Done(_) = self.transactions.settle(target, object, settled).await? {
+            let askers = keys(record);
+            state.in_flight.remove(target);
+            state.ledger.ended(&askers, false);
+            state.ledger.tell(target, RemediationState::Repaired, message.clone(), None, askers);
+            self.metrics.step("repaired");
+            self.notice(target, record, "Repaired", &message, false);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn take_back(
+        &self,
+        state: &mut State,
+        target: &Target,
+        object: &serde_json::Value,
+        record: &Record,
+        why: String,
+    ) -> Result<(), WriteError> {
+        let askers = keys(record);
+        let message = format!("taken back: {why}");
+        match self.transactions.roll_back(target, object, record, message.clone()).await? {
+            Stepped::Done(_) => {
+                state.in_flight.remove(target);
+                state.ledger.ended(&askers, true);
+                state.ledger.tell(
+                    target,
+                    RemediationState::RolledBack,
+                    message.clone(),
+                    None,
+                    askers,
+                );
+                self.metrics.step("rolled_back");
+                self.notice(target, record, "RolledBack", &message, true);
+            }
+            // The next look shows what it is now.
+            Stepped::Changed => {}
+            Stepped::Refused(refusal) => {
+                let message = format!("cannot be {message}; the API server says: {refusal}");
+                if state.ledger.tell(
+                    target,
+                    RemediationState::RollingOut,
+                    message.clone(),
+                    None,
+                    askers,
+                ) {
+                    self.notice(target, record, "RollbackRefused", &message, true);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody undid a repair: it is tried again, but not for ever.
+    pub(super) async fn undone(
+        &self,
+        state: &mut State,
+        target: &Target,
+        object: &serde_json::Value,
+        record: &Record,
+    ) -> Result<(), WriteError> {
+        let askers = keys(record);
+        let conflict = record.attempts >= ATTEMPTS;
+        let (next, reason, message) = if conflict {
+            let message = format!(
+                "undone {ATTEMPTS} times by somebody else: repair it where it comes from, with podgate fix"
+            );
+            (RemediationState::Conflict, "RemediationConflict", message)
+        } else {
+            let message = format!(
+                "undone by somebody else, {} of {ATTEMPTS} times; it is tried again",
+                record.attempts
+            );
+            (RemediationState::Undone, "RepairUndone", message)
+        };
+        state.tried.insert(target.clone(), (record.before.clone(), record.attempts));
+        let settled = Record { state: next, message: message.clone(), ..record.clone() };
+        if let Stepped::Done(_) = self.transactions.settle(target, object, settled).await? {
+            state.in_flight.remove(target);
+            state.ledger.tell(target, next, message.clone(), None, askers);
+            self.metrics.step(if conflict { "conflict" } else { "undone" });
+            self.notice(target, record, reason, &message, true);
+        }
+        Ok(())
+    }
+}

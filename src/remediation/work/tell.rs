@@ -1,0 +1,88 @@
+//! Tells of repairs: statuses, Events, the log.
+
+use std::sync::Arc;
+
+use super::super::record::Record;
+use super::super::transaction::Target;
+use super::{State, Statuses, Work, asker, key_of, name};
+use crate::api::RemediationMode;
+use crate::policy::compile::Policy;
+use crate::policy::picture::{Notice, NoticeAbout, RemediationPicture};
+use crate::policy::policy_set::PolicySet;
+
+impl Work {
+    pub(super) fn tell_statuses(&self, state: &State, policies: &PolicySet) {
+        let told = policies.policies().iter().map(|policy| {
+            let off = policy.repair.mode == RemediationMode::Off;
+            let known = state.ledger.counts(policy).is_some();
+            let picture = match (off, known) {
+                (true, _) => RemediationPicture::Off,
+                (false, false) => RemediationPicture::Unknown,
+                (false, true) => RemediationPicture::Told(state.ledger.status(policy)),
+            };
+            (policy.key(), picture)
+        });
+        let statuses: Statuses = told.collect();
+        self.statuses.send_if_modified(|known| {
+            let news = **known != statuses;
+            if news {
+                *known = Arc::new(statuses);
+            }
+            news
+        });
+    }
+
+    /// Tells the owner of a workload, and those of the policies.
+    pub(super) fn notice(
+        &self,
+        target: &Target,
+        record: &Record,
+        reason: &'static str,
+        note: &str,
+        warning: bool,
+    ) {
+        let policies = record.policies.iter().map(|it| (it.policy.clone(), it.uid.clone()));
+        self.tell(target, policies, reason, note, warning);
+    }
+
+    pub(super) fn notice_of(
+        &self,
+        target: &Target,
+        by: &[Arc<Policy>],
+        reason: &'static str,
+        note: &str,
+        warning: bool,
+    ) {
+        let policies = by.iter().filter_map(|it| asker(it)).map(|it| (it.policy, it.uid));
+        self.tell(target, policies, reason, note, warning);
+    }
+
+    pub(super) fn tell(
+        &self,
+        target: &Target,
+        policies: impl Iterator<Item = (String, String)>,
+        reason: &'static str,
+        note: &str,
+        warning: bool,
+    ) {
+        let of = name(target);
+        tracing::info!(workload = of, reason, note, "remediation");
+        let on_policies = policies.map(|(policy, uid)| Notice {
+            about: NoticeAbout::Policy { key: key_of(&policy), uid },
+            reason,
+            note: format!("{of}: {note}"),
+            warning,
+        });
+        let on_workload = Notice {
+            about: NoticeAbout::Workload(target.key.clone()),
+            reason,
+            note: note.to_owned(),
+            warning,
+        };
+        for notice in std::iter::once(on_workload).chain(on_policies) {
+            if self.notices.try_send(notice).is_err() {
+                tracing::warn!(reason, "an Event is lost: too many wait");
+            }
+        }
+    }
+}
