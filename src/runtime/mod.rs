@@ -148,7 +148,9 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     };
     let docs_url = options.docs_url.map(Arc::from);
     let admission = metrics.admission.clone();
-    let webhook = handler::router(policies.clone(), admission, docs_url, readiness.clone());
+    let own_user = source.own_user(options.remediation).await?;
+    let webhook =
+        handler::router(policies.clone(), admission, docs_url, own_user, readiness.clone());
     let mut servers = JoinSet::new();
     for (name, listener, tls, router) in [
         ("webhook server", listener, Some(tls), webhook),
