@@ -17,18 +17,23 @@ pub async fn set(
     name: &str,
     hold: bool,
 ) -> Result<(), WriteError> {
-    // A policy that is gone must not be made anew.
+    // A policy that is gone must not be made anew, nor a list be written that somebody else has changed meanwhile.
     let Some(found) = api.get_metadata_opt(name).await? else { return Ok(()) };
-    let finalizers = if hold { vec![FINALIZER] } else { Vec::new() };
-    let patch = json!({
-        "apiVersion": resource.api_version,
-        "kind": resource.kind,
-        "metadata": {
-            "uid": found.metadata.uid,
-            "resourceVersion": found.metadata.resource_version,
-            "finalizers": finalizers,
-        },
-    });
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    claim.write(api.patch(name, &params, &Patch::Apply(patch))).await.map(|_| ())
+    let metadata =
+        json!({"uid": found.metadata.uid, "resourceVersion": found.metadata.resource_version});
+    if hold {
+        let mut patch = json!({
+            "apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata,
+        });
+        patch["metadata"]["finalizers"] = json!([FINALIZER]);
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        return claim.write(api.patch(name, &params, &Patch::Apply(patch))).await.map(|_| ());
+    }
+    // Whoever put it there.
+    let others = found.metadata.finalizers.unwrap_or_default();
+    let others: Vec<_> = others.into_iter().filter(|it| it != FINALIZER).collect();
+    let mut patch = json!({ "metadata": metadata });
+    patch["metadata"]["finalizers"] = json!(others);
+    let params = PatchParams::default();
+    claim.write(api.patch(name, &params, &Patch::Merge(patch))).await.map(|_| ())
 }

@@ -1,6 +1,7 @@
 //! Wires the parts of `podgate serve` together and ends them in order.
 
 pub mod break_glass;
+pub mod by_hand;
 mod certificates;
 mod configurations;
 mod leading;
