@@ -152,17 +152,17 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let own_user = source.own_user(options.remediation).await?;
     let webhook =
         handler::router(policies.clone(), admission, docs_url, own_user, readiness.clone());
+    let plain = metrics_router(metrics.clone(), readiness);
     let mut servers = JoinSet::new();
-    for (name, listener, tls, router) in [
-        ("webhook server", listener, Some(tls), webhook),
-        ("metrics server", metrics_listener, None, metrics_router(metrics.clone(), readiness)),
-    ] {
+    let mut start = |name: &'static str, listener, tls, router| {
         let serving = server::serve(listener, tls, router, draining.clone(), options.drain);
         servers.spawn(async move {
             serving.await;
             name
         });
-    }
+    };
+    start("webhook server", listener, Some(tls), webhook);
+    start("metrics server", metrics_listener, None, plain);
     // Dropped at the end of this function, which ends the updates.
     let mut updates = JoinSet::new();
     updates.spawn(source.clone().keep_up_to_date(policies, metrics.policies.clone()));
