@@ -113,10 +113,9 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let mut source =
         PolicySource::open(&options.source, options.protected, &policies, &metrics.policies)
             .await?;
-    let listener = listen::bind(options.listen, "--listen").await?;
-    let metrics_listener = listen::bind(options.metrics_listen, "--metrics-listen").await?;
-    let address = listen::address(&listener, "--listen")?;
-    let metrics_address = listen::address(&metrics_listener, "--metrics-listen")?;
+    let (listener, address) = listen::bind(options.listen, "--listen").await?;
+    let (metrics_listener, metrics_address) =
+        listen::bind(options.metrics_listen, "--metrics-listen").await?;
     let resolver = Resolver::default();
     let tls = resolver.server_config();
     let (mut identity, mut shared) = (None, None);
