@@ -36,6 +36,9 @@ pub(super) struct ReleaseArgs {
     /// Every policy of the cluster
     #[arg(long)]
     all: bool,
+    /// First have every podgate that uses the Lease of this namespace stop writing for a minute, as before an uninstall
+    #[arg(long, value_name = "NAME", requires = "all")]
+    silence: Option<String>,
     /// The namespace of a DevOpsPolicy; without it, a ClusterDevOpsPolicy is meant
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
@@ -82,6 +85,9 @@ impl PolicyCommand {
 
 async fn release(args: ReleaseArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
+    if let Some(namespace) = &args.silence {
+        by_hand::silence(&cluster, namespace.clone()).await?;
+    }
     let wanted = |namespace: Option<&str>, name: &str| {
         args.all || (namespace == args.namespace.as_deref() && Some(name) == args.name.as_deref())
     };

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::clusters::claim::{Claim, WriteError};
 use crate::clusters::{Cluster, ClusterError};
+use crate::leader;
 use crate::policy::compile::Policy;
 use crate::policy::picture::label;
 use crate::policy::policy_set::{Namespaces, PolicySet};
@@ -238,6 +239,20 @@ impl ByHand {
 }
 
 const CHANGED: &str = "its template is not the one that was looked at any more; look again";
+
+/// How long a leader may take to see that it does not lead any more: longer than from one renewal to the next.
+const SEES: Duration = Duration::from_secs(5);
+
+/// Has nobody lead for a minute, so that a podgate that is about to be uninstalled writes nothing more.
+///
+/// # Errors
+/// The API server does not answer, or refuses.
+pub async fn silence(cluster: &Cluster, namespace: String) -> Result<(), ClusterError> {
+    let taken = leader::take_over(cluster.client.clone(), namespace).await;
+    taken.map_err(|error| cluster.explain(error))?;
+    tokio::time::sleep(SEES).await;
+    Ok(())
+}
 
 /// Takes podgate's finalizer off policies; the labels of those that had it.
 ///
