@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Prints the path of a program that the chart's tests need, building it from its
+# Go module the first time: tests/tools/tool.sh helm4|helm3|helm-unittest|kubeconform
+#
+# Each has a nested module beside this script, which names its version. The
+# build goes into the user's cache, under a key of everything it is made from: a
+# second run, and a second checkout, find it there. The path is all that goes to
+# stdout.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+name=${1:-}
+if [ -z "$name" ] || [ ! -f "$name/go.mod" ]; then
+  echo "usage: tool.sh NAME, where NAME is one of: $(echo */go.mod | sed 's|/go.mod||g')" >&2
+  exit 2
+fi
+cd "$name"
+
+if ! command -v go >/dev/null; then
+  echo "$name is built with Go (1.26 or newer), and there is no 'go' on the PATH: install it" >&2
+  exit 3
+fi
+
+package=$(sed -n 's|^tool ||p' go.mod)
+# The module is the longest required path that the package lies under.
+read -r module version < <(awk -v package="$package" '
+  /^[ \t]+[^ \t]+ v[0-9]/ || /^require [^(]/ {
+    path = $1 == "require" ? $2 : $1; v = $1 == "require" ? $3 : $2
+    if (index(package "/", path "/") == 1 && length(path) > length(best)) { best = path; found = v }
+  } END { print best, found }' go.mod)
+key=$(cat go.mod go.sum <(go env GOVERSION GOOS GOARCH) | cksum | cut -d" " -f1)
+folder="${XDG_CACHE_HOME:-$HOME/.cache}/podgate/tools/$name-$version-$key"
+program="$folder/${package##*/}"
+if [ -x "$program" ]; then
+  echo "$program"
+  exit 0
+fi
+
+say() { echo "$name: $*" >&2; }
+mkdir -p "$folder"
+staging=$(mktemp "$folder/build.XXXXXX")
+trap 'rm -f "$staging"' EXIT
+
+say "building $version from its Go module, once; up to five minutes on two cores"
+began=$SECONDS
+# Helm says its version to charts and to people; it is linked in, as its own builds do.
+flags="-s -w -X $module/internal/version.version=$version"
+go build -trimpath -buildvcs=false -ldflags "$flags" -o "$staging" "$package" >&2
+chmod +x "$staging"
+# The rename is the last step, so a program by the final name is always whole.
+mv "$staging" "$program"
+say "ready in $program after $((SECONDS - began)) s"
+echo "$program"
