@@ -11,8 +11,12 @@
 )]
 
 mod harness;
+mod helm;
+mod install;
 mod kubelet;
+mod load;
 mod netns;
+mod release;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
@@ -41,7 +45,7 @@ fn main() -> ExitCode {
     }
     arguments.test_threads = Some(1);
     let world = Arc::new(Mutex::new(None));
-    let trials = [harness::TESTS].concat().into_iter().map(|(name, run)| {
+    let trials = [harness::TESTS, install::TESTS].concat().into_iter().map(|(name, run)| {
         let world = Arc::clone(&world);
         Trial::test(name, move || in_world(&world, name, run))
     });
