@@ -55,7 +55,9 @@ impl Helm {
         self.told(world, &["rollback", RELEASE, "--wait", TIMEOUT])
     }
 
+    /// `helm uninstall`, before which nothing may have been refused to podgate.
     pub fn uninstall(self, world: &World) -> String {
+        world.nothing_was_forbidden();
         self.told(world, &["uninstall", RELEASE, "--wait", TIMEOUT])
     }
 

@@ -16,7 +16,9 @@ mod install;
 mod kubelet;
 mod load;
 mod netns;
+mod outage;
 mod release;
+mod rollout;
 #[path = "../support/mod.rs"]
 mod support;
 mod world;
@@ -45,10 +47,13 @@ fn main() -> ExitCode {
     }
     arguments.test_threads = Some(1);
     let world = Arc::new(Mutex::new(None));
-    let trials = [harness::TESTS, install::TESTS].concat().into_iter().map(|(name, run)| {
-        let world = Arc::clone(&world);
-        Trial::test(name, move || in_world(&world, name, run))
-    });
+    let trials = [harness::TESTS, install::TESTS, outage::TESTS, rollout::TESTS]
+        .concat()
+        .into_iter()
+        .map(|(name, run)| {
+            let world = Arc::clone(&world);
+            Trial::test(name, move || in_world(&world, name, run))
+        });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     world.lock().unwrap().take();
     conclusion.exit_code()

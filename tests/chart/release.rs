@@ -72,6 +72,12 @@ impl World {
         });
         assert_eq!(self.configurations(), Vec::<Value>::new());
         self.runs(0);
+        self.excuse();
+    }
+
+    /// Nothing that podgate asked for was refused.
+    pub fn nothing_was_forbidden(&self) {
+        assert_eq!(self.forbidden(), Vec::<String>::new());
     }
 
     /// Takes away what outlives a release, for the next test.

@@ -1,5 +1,6 @@
 //! A cluster to install podgate into: a real control plane on the bridge, and nodes whose podgate pods are processes.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use kube::Client;
@@ -33,6 +34,8 @@ pub struct World {
     pub plane: ControlPlane,
     pub client: Client,
     runtime: Runtime,
+    /// How many refusals are known, and as they should be.
+    excused: AtomicUsize,
 }
 
 impl World {
@@ -47,7 +50,7 @@ impl World {
         let runtime = Runtime::new().unwrap();
         let client = runtime.block_on(client(&plane.kubeconfig("admin")));
         let kubelet = Kubelet::start(&plane, NODES);
-        Self { kubelet, plane, client, runtime }
+        Self { kubelet, plane, client, runtime, excused: AtomicUsize::new(0) }
     }
 
     /// Runs a call to the API server.
@@ -99,12 +102,21 @@ impl World {
         after
     }
 
-    /// What the API server refused to podgate so far, as sentences.
+    /// What the API server refused to podgate, but what was excused, as sentences.
     pub fn forbidden(&self) -> Vec<String> {
+        self.refusals().split_off(self.excused.load(Ordering::SeqCst))
+    }
+
+    /// What was refused so far is as it should be: an uninstall takes podgate's rights before its pods have ended.
+    pub fn excuse(&self) {
+        self.excused.store(self.refusals().len(), Ordering::SeqCst);
+    }
+
+    fn refusals(&self) -> Vec<String> {
         let events = self.plane.writes();
         let refused = events.iter().filter(|it| it["responseStatus"]["code"] == 403);
-        refused
-            .map(|it| format!("{} {} {}", audit::user(it), it["verb"], it["requestURI"]))
-            .collect()
+        let sentence =
+            |it: &Value| format!("{} {} {}", audit::user(it), it["verb"], it["requestURI"]);
+        refused.map(sentence).collect()
     }
 }

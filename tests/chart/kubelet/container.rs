@@ -15,6 +15,8 @@ use super::super::netns::Network;
 
 /// Where podgate's pods may have mounts: what is made there is seen in the tests' mount namespace only.
 const MOUNTABLE: [&str; 2] = ["/run/", "/var/run/"];
+/// `USER` of the image.
+const IMAGES_USER: i64 = 65532;
 /// Runs in the pod's mount namespace: mounts, closes the root if told so, becomes the pod's user, and then the binary.
 const INIT: &str = r#"
 set -e
@@ -69,12 +71,13 @@ pub fn start(spec: &Spec<'_>) -> Child {
         .unwrap()
 }
 
-/// The user that it runs as, where the tests run as one who may say so.
+/// The user that it runs as, the image's if none is named, where the tests run as one who may say so.
 fn user(of_pod: Option<i64>, container: &Container) -> String {
     let own = container.security_context.as_ref().and_then(|it| it.run_as_user);
     let mapped = std::fs::read_to_string("/proc/self/uid_map").unwrap();
     let all = mapped.split_whitespace().last().is_some_and(|count| count.len() > 5);
-    own.or(of_pod).filter(|_| all).map(|it| it.to_string()).unwrap_or_default()
+    let user = own.or(of_pod).unwrap_or(IMAGES_USER);
+    if all { user.to_string() } else { String::new() }
 }
 
 fn environment(spec: &Spec<'_>) -> BTreeMap<String, String> {
