@@ -4,6 +4,7 @@
 pub mod backoff;
 pub mod claim;
 mod list;
+pub mod one;
 #[cfg(test)]
 pub(crate) mod script;
 

@@ -29,6 +29,9 @@ use crate::metrics::LeaderMetrics;
 use candidate::Candidate;
 use term::Term;
 
+/// The Lease's name: everybody who may write contends for the same.
+pub const LEASE: &str = "podgate";
+
 /// How long the work may take to end after it was told to. Kubernetes kills a pod 30 s after it asked it to end.
 const WORK_END_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -52,7 +55,7 @@ impl Options {
     pub fn new(namespace: String) -> Self {
         Self {
             namespace,
-            name: "podgate".to_owned(),
+            name: LEASE.to_owned(),
             identity: identity(),
             duration: Duration::from_secs(15),
             renew_deadline: Duration::from_secs(10),

@@ -23,8 +23,10 @@ pub struct ReviewSummary<'a> {
 }
 
 mod audit;
+mod certificates;
 
 pub use audit::AuditMetrics;
+pub use certificates::CertificateMetrics;
 
 /// The registry and all families in it.
 #[derive(Clone)]
@@ -34,6 +36,7 @@ pub struct Metrics {
     pub policies: PolicyMetrics,
     pub audit: AuditMetrics,
     pub leader: LeaderMetrics,
+    pub certificates: CertificateMetrics,
 }
 
 /// Of the admission path.
@@ -118,6 +121,7 @@ impl Metrics {
         };
         let policies = PolicyMetrics::new(&registry)?;
         let audit = AuditMetrics::new(&registry)?;
+        let certificates = CertificateMetrics::new(&registry)?;
         let leader = LeaderMetrics {
             leads: register(
                 &registry,
@@ -141,7 +145,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, admission, policies, audit, leader })
+        Ok(Self { registry, admission, policies, audit, leader, certificates })
     }
 
     /// The text exposition format, for `/metrics`.

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use podgate::audit::index::Index;
+use podgate::audit::index::{Index, Then};
 use podgate::audit::pod::ObservedPod;
 use podgate::policy::compile::{Policy, Scope, Selection};
 use podgate::policy::policy_set::{NamespaceMetadata, PolicySet};
@@ -204,7 +204,7 @@ proptest! {
                 }
                 Step::Wait { seconds } => {
                     now += Duration::from_secs(seconds);
-                    index.age(now);
+                    let _ = index.age(now);
                 }
             }
             // Told in between or not, it comes to the same.
@@ -300,10 +300,63 @@ fn a_pod_that_grows_old_while_the_list_is_under_way_that_does_not_name_it_is_gon
     index.list_ends(now);
     index.list_begins();
     let later = now + Duration::from_mins(1);
-    index.age(later);
+    let _ = index.age(later);
     assert_eq!(index.take_policies(later)[0].picture.as_ref().unwrap().violations(), 1);
     index.list_ends(later);
     assert_eq!(index.pods(), 0);
+}
+
+/// CI met it: a policy that was edited within the half second between the end of an exemption and the next look at the
+/// time made the index forget that end.
+#[test]
+fn an_exemption_that_ends_between_two_looks_at_the_time_is_not_forgotten_by_an_edit_of_policies() {
+    let now: Timestamp = "2026-01-01T00:02:59Z".parse().unwrap();
+    let mut index = index();
+    let exempting = policy(1, 5);
+    let known = Arc::new(NAMESPACES.map(|it| (it.to_owned(), NamespaceMetadata::default())).into());
+    let set = |more: &[Arc<Policy>]| {
+        let policies = [&[Arc::clone(&exempting)], more].concat();
+        Arc::new(PolicySet::new(policies.into_iter(), Arc::clone(&known)))
+    };
+    let _ = index.policies(set(&[]), now);
+    index.list_begins();
+    index.pod(&observed(&pod(1, 0, 1, 3, 0)), now);
+    index.list_ends(now);
+    assert_eq!(index.take_policies(now)[0].picture.as_ref().unwrap().violations(), 0);
+    let later = now + Duration::from_secs(2);
+    let _ = index.policies(set(&[policy(0, 0)]), later);
+    let _ = index.age(later);
+    let told = index.take_policies(later).into_iter().filter_map(|it| it.picture);
+    let violations = told.map(|it| (it.policy.label.clone(), it.violations())).collect::<Vec<_>>();
+    assert!(violations.contains(&("shop/p1".to_owned(), 1)), "{violations:?}");
+}
+
+#[test]
+fn when_an_exemption_from_a_rule_that_reads_whole_pods_ends_the_pods_are_listed_again() {
+    let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
+    let spec = json!({
+        "validations": [{"name": "v", "expression": "false", "message": "m"}],
+        "exemptions": [{"rules": ["validations/v"], "reason": "r", "owner": "o", "expiresAt": "2026-01-01T00:01:00Z"}],
+    });
+    let spec = serde_json::from_value(spec).unwrap();
+    let policy =
+        Policy::compile(Scope::Namespace("shop".to_owned()), "p".to_owned(), &spec).unwrap();
+    let known = NAMESPACES.map(|it| (it.to_owned(), NamespaceMetadata::default()));
+    let policies = PolicySet::new([Arc::new(policy)].into_iter(), Arc::new(known.into()));
+    let whole = |index: &mut Index, now| {
+        index.list_begins();
+        let pod = pod(1, 0, 1, 0, 0).to_string();
+        index.pod(&serde_json::from_str::<ObservedPod<true>>(&pod).unwrap(), now);
+        index.list_ends(now);
+        index.take_policies(now)[0].picture.as_ref().unwrap().violations()
+    };
+    let mut index = index();
+    let _ = index.policies(Arc::new(policies), now);
+    assert_eq!(whole(&mut index, now), 0);
+    let later = now + Duration::from_mins(1);
+    assert_eq!(index.age(later), Then::List);
+    assert_eq!(whole(&mut index, later), 1);
+    assert_eq!(index.age(later), Then::Done);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::routing::post;
-use podgate::admission::server;
+use podgate::admission::server::{self, Drain};
 
 /// What a benchmark's own executable is started with to be the null webhook; the folder of the certificates follows.
 pub const NULL_SERVER: &str = "--null-server";
@@ -71,7 +71,7 @@ fn null_server(certs: &Path) {
         eprintln!("{}", serde_json::json!({ "listen": listen }));
         let (_never, draining) = tokio::sync::watch::channel(false);
         let tls = identity.server_config().unwrap();
-        server::serve(listener, Some(tls), router, draining, Duration::ZERO).await;
+        server::serve(listener, Some(tls), router, draining, Drain::NONE).await;
     });
 }
 

@@ -8,7 +8,7 @@ use k8s_openapi::api::admissionregistration::v1::{ServiceReference, WebhookClien
 use serde_json::{Map, Value, json};
 
 use crate::api;
-use crate::policy::PROTECTED_NAMESPACES;
+use crate::policy::protected::Protected;
 use crate::policy::workload::Kind;
 
 /// The names of the configurations.
@@ -46,7 +46,7 @@ pub struct Registration {
     pub ca_pem: Option<String>,
     /// What becomes of a review that podgate does not answer.
     pub failure_policy: FailurePolicy,
-    /// Namespaces that are left alone beside [`PROTECTED_NAMESPACES`], by their exact names.
+    /// Namespaces that are left alone, by their exact names, beside the cluster's own and that of the Service.
     pub protected_namespaces: Vec<String>,
     /// Labels of the configurations.
     pub labels: Value,
@@ -179,17 +179,13 @@ impl Registration {
 
     /// By the name that Kubernetes itself keeps as a label, which no tenant can change.
     fn namespace_selector(&self) -> Value {
-        let mut protected = PROTECTED_NAMESPACES.map(str::to_owned).to_vec();
-        if let Endpoint::Service { namespace, .. } = &self.endpoint {
-            protected.push(namespace.clone());
-        }
-        for namespace in &self.protected_namespaces {
-            if !protected.contains(namespace) {
-                protected.push(namespace.clone());
-            }
-        }
+        let own = match &self.endpoint {
+            Endpoint::Service { namespace, .. } => Some(namespace),
+            Endpoint::Url(_) => None,
+        };
+        let protected = Protected::with(own.into_iter().chain(&self.protected_namespaces).cloned());
         json!({"matchExpressions": [
-            {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": protected},
+            {"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": protected.names()},
         ]})
     }
 

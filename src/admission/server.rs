@@ -3,6 +3,7 @@
 //! HTTP/1.1 only, because that is what the API server speaks to a `service:`
 //! webhook: what the tests drive is then what production does.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -37,30 +38,43 @@ const MAX_BUFFER: usize = 64 * 1024;
 /// How long to wait after an accept failed, as it does when files run out.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// Serves until `draining` turns true, then until the last connection is gone
-/// or `drain_timeout` is over. While it drains, new connections are still
-/// served, and every response asks its client to close.
+/// How long a server goes on after it was told to end.
+#[derive(Clone, Copy, Debug)]
+pub struct Drain {
+    /// Though nobody is connected: some may not have heard yet that they should call others.
+    pub at_least: Duration,
+    /// Though somebody still is.
+    pub at_most: Duration,
+}
+
+impl Drain {
+    /// Whoever is connected is hung up on.
+    pub const NONE: Self = Self { at_least: Duration::ZERO, at_most: Duration::ZERO };
+}
+
+/// Serves until `draining` turns true, then until the last connection is gone, as the drain's limits allow. While it
+/// drains, new connections are still served, and every response asks its client to close.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
     router: Router,
-    mut draining: watch::Receiver<bool>,
-    drain_timeout: Duration,
+    draining: watch::Receiver<bool>,
+    drain: Drain,
 ) {
     let acceptor = tls.map(TlsAcceptor::from);
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let mut connections = JoinSet::new();
-    let drained = {
+    let after = |limit: Duration| {
         let mut draining = draining.clone();
         async move {
             // An error means the sender is gone, which ends serving too.
             let _ = draining.wait_for(|it| *it).await;
-            tokio::time::sleep(drain_timeout).await;
+            tokio::time::sleep(limit).await;
         }
     };
-    tokio::pin!(drained);
+    let (mut heard, mut drained) = (pin!(after(drain.at_least)), pin!(after(drain.at_most)));
+    let mut all_heard = false;
     loop {
-        let ending = *draining.borrow_and_update();
         tokio::select! {
             accepted = accept(&listener, &slots) => {
                 if let Some((stream, slot)) = accepted {
@@ -73,10 +87,10 @@ pub async fn serve(
                 }
             }
             _ = connections.join_next(), if !connections.is_empty() => {}
-            _ = draining.changed(), if !ending => {}
+            () = &mut heard, if !all_heard => all_heard = true,
             () = &mut drained => break,
         }
-        if *draining.borrow() && connections.is_empty() {
+        if all_heard && connections.is_empty() {
             break;
         }
     }

@@ -15,7 +15,6 @@ use super::judge::{Judge, Judged, address};
 use super::namespace::{Exchange, Namespace};
 use super::pod::ObservedPod;
 use super::totals::Totals;
-use crate::policy::PROTECTED_NAMESPACES;
 use crate::policy::compile::Policy;
 use crate::policy::document::Document;
 use crate::policy::picture::{Fault, PolicyKey, WorkloadKey};
@@ -104,7 +103,7 @@ impl Index {
     /// Takes a pod in, new or changed.
     pub fn pod<const WHOLE: bool>(&mut self, pod: &ObservedPod<WHOLE>, now: Timestamp) {
         let (namespace, name) = pod.key();
-        if PROTECTED_NAMESPACES.contains(&namespace) {
+        if self.policies.protects(namespace) {
             return;
         }
         if pod.cut.has_ended() {
@@ -156,11 +155,12 @@ impl Index {
     }
 
     /// Judges what only time changes: pods that are Pending too long, and what an exemption let pass until now.
-    pub fn age(&mut self, now: Timestamp) {
+    pub fn age(&mut self, now: Timestamp) -> Then {
         while self.due.first().is_some_and(|(when, ..)| *when <= now.as_second()) {
             let Some((_, namespace, name)) = self.due.pop_first() else { break };
             self.judge_again(&namespace, &name, now);
         }
+        let mut then = Then::Done;
         if self.expiry.is_some_and(|expiry| expiry <= now) {
             let policies = self.policies.policies();
             self.expiry = policies.iter().filter_map(|policy| policy.next_expiry(now)).min();
@@ -168,9 +168,12 @@ impl Index {
                 self.news.policy(*id);
             }
             for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
-                let _ = self.replan(&namespace, true, now);
+                if self.replan(&namespace, true, now) == Then::List {
+                    then = Then::List;
+                }
             }
         }
+        then
     }
 
     /// The namespace's own key; one that is new gets its policies.

@@ -108,8 +108,11 @@ impl Audit {
                     }
                 }
                 _ = gathered.tick() => {
-                    index.age(Timestamp::now());
+                    let then = index.age(Timestamp::now());
                     self.tell(index);
+                    if then == Then::List {
+                        return true;
+                    }
                 }
             }
         }

@@ -1,39 +1,66 @@
-//! Makes a certificate authority and a leaf for the webhook. Pure: the time is
-//! a parameter, and only the caller keeps anything.
+//! Makes certificates: authorities, and leaves that they sign. Pure: the time is a parameter, and only the caller keeps
+//! anything.
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
 };
 use time::{Duration, OffsetDateTime};
 
 use super::Identity;
 
-/// How long a certificate made here lasts.
+/// How long a certificate lasts that is made for one process or one folder.
 const LIFETIME: Duration = Duration::days(365);
-/// How far before now it begins, for API servers whose clock is behind.
-const BACKDATED: Duration = Duration::hours(1);
+/// How far before now a certificate begins, for API servers whose clock is behind.
+pub(super) const BACKDATED: Duration = Duration::hours(1);
 
-/// Makes a new CA, and a leaf for these host names and IP addresses. The CA's
-/// key is forgotten: nothing else can ever be signed by it.
+/// A certificate and its private key, both in PEM (the key PKCS #8).
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Pair {
+    pub certificate: String,
+    pub key: String,
+}
+
+/// Makes a new CA, and a leaf for these host names and IP addresses. The CA's key is forgotten: nothing else can ever be
+/// signed by it.
 ///
 /// # Errors
 /// A name that no certificate can carry.
 pub fn self_signed(names: &[String], now: OffsetDateTime) -> Result<Identity, rcgen::Error> {
+    let ca = authority(now, LIFETIME)?;
+    let Pair { certificate, key } = leaf(&ca, names, now, now + LIFETIME)?;
+    Ok(Identity { certificate, key, ca: Some(ca.certificate) })
+}
+
+/// Makes a CA that lasts so long from now on.
+pub(super) fn authority(now: OffsetDateTime, lifetime: Duration) -> Result<Pair, rcgen::Error> {
     let mut ca = CertificateParams::default();
-    ca.distinguished_name.push(DnType::CommonName, "podgate webhook CA");
+    // Two that overlap must not be taken for one, so each has a name of its own.
+    let name = format!("podgate webhook CA {}", now.unix_timestamp());
+    ca.distinguished_name.push(DnType::CommonName, name);
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    (ca.not_before, ca.not_after) = (now - BACKDATED, now + LIFETIME);
-    let ca = CertifiedIssuer::self_signed(ca, KeyPair::generate()?)?;
+    (ca.not_before, ca.not_after) = (now - BACKDATED, now + lifetime);
+    let key = KeyPair::generate()?;
+    let certificate = ca.self_signed(&key)?.pem();
+    Ok(Pair { certificate, key: key.serialize_pem() })
+}
 
+/// Makes a leaf for these names that a CA signs.
+pub(super) fn leaf(
+    ca: &Pair,
+    names: &[String],
+    now: OffsetDateTime,
+    until: OffsetDateTime,
+) -> Result<Pair, rcgen::Error> {
+    let issuer = Issuer::from_ca_cert_pem(&ca.certificate, KeyPair::from_pem(&ca.key)?)?;
     let mut leaf = CertificateParams::new(names)?;
     leaf.distinguished_name.push(DnType::CommonName, "podgate webhook");
     leaf.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     leaf.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     leaf.use_authority_key_identifier_extension = true;
-    (leaf.not_before, leaf.not_after) = (now - BACKDATED, now + LIFETIME);
+    (leaf.not_before, leaf.not_after) = (now - BACKDATED, until);
     let key = KeyPair::generate()?;
-    let leaf = leaf.signed_by(&key, &ca)?;
-    Ok(Identity { certificate: leaf.pem(), key: key.serialize_pem(), ca: Some(ca.pem()) })
+    let certificate = leaf.signed_by(&key, &issuer)?.pem();
+    Ok(Pair { certificate, key: key.serialize_pem() })
 }

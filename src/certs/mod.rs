@@ -1,14 +1,28 @@
-//! Certificates for the webhook: [`authority`] makes them, [`store`] keeps them
-//! in a folder, and [`Identity`] is what the TLS server is started with.
+//! Certificates for the webhook.
+//!
+//! Every replica serves by a [`Resolver`], which takes another certificate at any time. Without a cluster it gets the one of
+//! a folder ([`folder`]). In a cluster all replicas [`serving`] read one Secret, and watch whether the API server trusts
+//! what is in it; the replica that leads is the [`keeper`] of the Secret and of the configurations' `caBundle`. What the
+//! Secret should hold is decided in [`keyring`], without I/O.
 
 pub mod authority;
-pub mod store;
+pub mod configuration;
+pub mod folder;
+pub mod keeper;
+pub mod keyring;
+mod resolver;
+pub mod serving;
+mod trust;
 
 use std::sync::Arc;
 
 use rustls::ServerConfig;
+use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+
+pub use resolver::Resolver;
 
 /// A certificate chain with its key, and the CA a client must trust.
 pub struct Identity {
@@ -34,24 +48,28 @@ pub enum IdentityError {
 }
 
 impl Identity {
-    /// The TLS side of the server. HTTP/1.1 is all it offers; see
-    /// `admission::server`.
+    /// A server's TLS side that shows this and nothing else.
     ///
     /// # Errors
     /// Says which of certificate and key is at fault.
     pub fn server_config(&self) -> Result<Arc<ServerConfig>, IdentityError> {
-        let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes())
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(IdentityError::Certificate)?;
-        if chain.is_empty() {
-            return Err(IdentityError::NoCertificate);
-        }
-        let key = PrivateKeyDer::from_pem_slice(self.key.as_bytes()).map_err(IdentityError::Key)?;
-        let mut config = ServerConfig::builder()
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .map_err(IdentityError::Mismatch)?;
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Arc::new(config))
+        let resolver = Resolver::default();
+        resolver.show(certified(&self.certificate, &self.key)?);
+        Ok(resolver.server_config())
     }
+}
+
+/// A chain and its key as a server shows them.
+///
+/// # Errors
+/// Says which of certificate and key is at fault.
+pub fn certified(certificate: &str, key: &str) -> Result<CertifiedKey, IdentityError> {
+    let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(IdentityError::Certificate)?;
+    if chain.is_empty() {
+        return Err(IdentityError::NoCertificate);
+    }
+    let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(IdentityError::Key)?;
+    CertifiedKey::from_der(chain, key, &ring::default_provider()).map_err(IdentityError::Mismatch)
 }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::gate::GateArgs;
 use super::output::Versioned;
-use super::{ClusterArgs, Failure, block_on, output};
+use super::{ClusterArgs, Failure, ProtectedArgs, block_on, output};
 use crate::clusters;
 use crate::controller::files;
 use crate::policy::compile::Policy;
@@ -46,6 +46,8 @@ pub(super) struct AnalyzeArgs {
     #[command(flatten)]
     gate: GateArgs,
     #[command(flatten)]
+    protected: ProtectedArgs,
+    #[command(flatten)]
     cluster: ClusterArgs,
 }
 
@@ -73,7 +75,8 @@ async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
         Some(namespace) if !args.all_namespaces => Extent::One(namespace),
         _ => Extent::All { or_else: cluster.client.default_namespace().to_owned() },
     };
-    let analysis = cluster::analyse(&cluster, extent, given, Timestamp::now()).await?;
+    let analysis =
+        cluster::analyse(&cluster, extent, given, args.protected.list(), Timestamp::now()).await?;
     for note in &analysis.notes {
         eprintln!("podgate: {note}");
     }

@@ -7,6 +7,7 @@ use super::columns::{self, Cell};
 use super::output::Versioned;
 use super::{ClusterArgs, Failure, block_on, output};
 use crate::clusters;
+use crate::runtime::permissions::Names;
 use crate::runtime::preflight::{self, Check, State};
 
 #[derive(Args, Debug)]
@@ -22,6 +23,12 @@ pub(super) struct CheckArgs {
     /// The namespace of the release [default: the context's]
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
+    /// The full name of the release, with which the names of its webhook configurations begin
+    #[arg(long, value_name = "NAME", default_value = "podgate")]
+    release: String,
+    /// The Secret of the certificate
+    #[arg(long, value_name = "NAME", default_value = "podgate-tls")]
+    tls_secret: String,
     #[arg(short, long, value_enum, default_value_t)]
     output: CheckFormat,
     #[command(flatten)]
@@ -51,8 +58,9 @@ impl CheckArgs {
 
 async fn check(args: CheckArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
+    let names = Names { release: args.release, tls_secret: args.tls_secret };
     let namespace = args.namespace.as_deref().unwrap_or(cluster.client.default_namespace());
-    let checks = preflight::run(&cluster, namespace).await;
+    let checks = preflight::run(&cluster, namespace, &names).await;
     let answer = Checks { checks: &checks };
     match args.output {
         CheckFormat::Table => output::print(&lines(&checks))?,

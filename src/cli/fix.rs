@@ -45,7 +45,8 @@ enum FixFormat {
 impl FixArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let (inputs, mut faults) = self.manifests.inputs();
-        let policies = offline::set(&inputs, self.manifests.policies()?);
+        let policies =
+            offline::set(&inputs, self.manifests.policies()?, self.manifests.protected.list());
         let namespace = self.manifests.namespace.as_deref();
         let judge =
             Judge { policies: &policies, namespace, now: Timestamp::now(), as_written: true };

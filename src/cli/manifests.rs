@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::Failure;
 use super::policy::bundle_parser;
+use super::{Failure, ProtectedArgs};
 use crate::api::{BundleName, DevOpsPolicySpec};
 use crate::controller::files;
 use crate::policy::bundles;
@@ -29,6 +29,8 @@ pub(super) struct ManifestArgs {
     /// The namespace of objects that name none; without it, every policy judges them
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
+    #[command(flatten)]
+    pub protected: ProtectedArgs,
 }
 
 impl ManifestArgs {

@@ -3,6 +3,7 @@
 
 mod age;
 mod analyze;
+mod certificates;
 mod check;
 mod color;
 mod columns;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::clusters::{ClusterError, Target};
+use crate::policy::protected::Protected;
 use crate::runtime::ServeError;
 
 /// An admission-first policy controller for Kubernetes.
@@ -107,6 +109,20 @@ impl NamespaceArgs {
     /// The one namespace that is meant, or `None` for all of them.
     fn one(&self, default: &str) -> Option<String> {
         (!self.all_namespaces).then(|| self.namespace.clone().unwrap_or_else(|| default.to_owned()))
+    }
+}
+
+/// Which namespaces podgate leaves alone.
+#[derive(Args, Debug)]
+struct ProtectedArgs {
+    /// A namespace that is never judged, beside kube-system, kube-node-lease and kube-public (the chart's protectedNamespaces); may be repeated
+    #[arg(long, value_name = "NAME")]
+    protected_namespace: Vec<String>,
+}
+
+impl ProtectedArgs {
+    fn list(&self) -> Protected {
+        Protected::with(self.protected_namespace.iter().cloned())
     }
 }
 

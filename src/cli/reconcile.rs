@@ -6,8 +6,9 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::serve::{Reports, address};
-use super::{ClusterArgs, Failure, block_on};
+use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
 use crate::controller::reconcile::Reconciled;
+use crate::policy::protected::Protected;
 use crate::runtime::reconcile::{self, Options};
 use crate::telemetry;
 
@@ -29,6 +30,8 @@ pub(super) struct ReconcileArgs {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     reports: Reports,
     #[command(flatten)]
+    protected: ProtectedArgs,
+    #[command(flatten)]
     cluster: ClusterArgs,
 }
 
@@ -40,8 +43,14 @@ impl ReconcileArgs {
             let message = "say in which namespace podgate is installed, so that only one writes: --lease-namespace podgate-system";
             return Err(Failure::Input(message.to_owned()));
         };
-        let options =
-            Options { target: self.cluster.target(), metrics_listen: self.metrics_listen };
+        let options = Options {
+            target: self.cluster.target(),
+            metrics_listen: self.metrics_listen,
+            // podgate's own namespace is left alone, as its webhooks leave it alone.
+            protected: Protected::with(
+                [lease_namespace.clone()].into_iter().chain(self.protected.protected_namespace),
+            ),
+        };
         let reports = self.reports == Reports::Auto;
         let tell = Arc::new(|reconciled: &Reconciled| {
             if reconciled.written {

@@ -52,8 +52,9 @@ impl ScanArgs {
         let policies = self.manifests.policies()?;
         let (inputs, unread) = self.manifests.inputs();
         let namespace = self.manifests.namespace.as_deref();
+        let protected = self.manifests.protected.list();
         let mut report = with_progress(&inputs, |progress| {
-            offline::scan(&inputs, policies, namespace, Timestamp::now(), progress)
+            offline::scan(&inputs, policies, protected, namespace, Timestamp::now(), progress)
         });
         report.faults.splice(0..0, unread);
         let color = self.output_file.is_none() && self.color.enabled();

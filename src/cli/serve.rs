@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::{ClusterArgs, Failure, block_on};
-use crate::runtime::{self, Options, Source};
+use super::certificates::CertificateArgs;
+use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
+use crate::admission::server::Drain;
+use crate::runtime::{self, Certificates, Options, Source};
 use crate::telemetry;
 
 /// Longer than the API server keeps an idle connection (90 s), so that it is
@@ -15,6 +17,8 @@ use crate::telemetry;
 const CLUSTER_DRAIN_SECONDS: u64 = 95;
 /// Where no cluster's API server keeps connections, nobody needs to wait.
 const DEVELOPMENT_DRAIN_SECONDS: u64 = 5;
+/// How long a cluster may take to hear that this replica is not to be called any more.
+const CLUSTER_DELAY_SECONDS: u64 = 10;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -43,9 +47,16 @@ pub(super) struct ServeArgs {
     /// For development: write the webhook configuration to the cluster, and remove it at the end
     #[arg(long)]
     register: bool,
+    /// How long to serve on after SIGTERM, whoever is connected: until nobody calls this address any more [default: 10; 0 with --standalone or --register]
+    #[arg(long, value_name = "SECONDS")]
+    shutdown_delay: Option<u64>,
     /// How long open connections may take to end after SIGTERM [default: 95; 5 with --standalone or --register]
     #[arg(long, value_name = "SECONDS")]
     drain_timeout: Option<u64>,
+    #[command(flatten)]
+    certificates: CertificateArgs,
+    #[command(flatten)]
+    protected: ProtectedArgs,
     /// Where the Lease is by which replicas agree who writes [default: this pod's namespace, or the context's]
     #[arg(long, value_name = "NAME", conflicts_with = "standalone")]
     lease_namespace: Option<String>,
@@ -60,7 +71,17 @@ impl ServeArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         telemetry::init();
         let development = self.standalone || self.register;
-        let drain = if development { DEVELOPMENT_DRAIN_SECONDS } else { CLUSTER_DRAIN_SECONDS };
+        let (at_least, at_most) = if development {
+            (0, DEVELOPMENT_DRAIN_SECONDS)
+        } else {
+            (CLUSTER_DELAY_SECONDS, CLUSTER_DRAIN_SECONDS)
+        };
+        let at_least = self.shutdown_delay.unwrap_or(at_least);
+        let at_most = self.drain_timeout.unwrap_or(at_most).max(at_least);
+        let certificates = match self.certificates.shared()? {
+            Some(shared) => Certificates::Shared(shared),
+            None => Certificates::Own(self.cert_dir),
+        };
         let source = if self.standalone {
             Source::Files(self.policy)
         } else {
@@ -69,12 +90,16 @@ impl ServeArgs {
         let options = Options {
             listen: self.listen,
             metrics_listen: self.metrics_listen,
-            cert_dir: self.cert_dir,
+            certificates,
             source,
             docs_url: self.docs_url,
             lease_namespace: self.lease_namespace,
             reports: self.reports == Reports::Auto,
-            drain_timeout: Duration::from_secs(self.drain_timeout.unwrap_or(drain)),
+            protected: self.protected.list(),
+            drain: Drain {
+                at_least: Duration::from_secs(at_least),
+                at_most: Duration::from_secs(at_most),
+            },
         };
         block_on(async { Ok(runtime::serve(options).await?) })
     }

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::columns::{Cell, align};
 use super::serve::address;
-use super::{ClusterArgs, Failure, block_on};
+use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
 use crate::policy::picture::{Change, PolicyKey, PolicyPicture, PolicyUpdate, label};
 use crate::runtime::reconcile::{self, Options, Seen};
 use crate::telemetry;
@@ -25,6 +25,8 @@ pub(super) struct WatchArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
     metrics_listen: SocketAddr,
     #[command(flatten)]
+    protected: ProtectedArgs,
+    #[command(flatten)]
     cluster: ClusterArgs,
 }
 
@@ -34,8 +36,11 @@ impl WatchArgs {
         if !terminal {
             telemetry::init();
         }
-        let options =
-            Options { target: self.cluster.target(), metrics_listen: self.metrics_listen };
+        let options = Options {
+            target: self.cluster.target(),
+            metrics_listen: self.metrics_listen,
+            protected: self.protected.list(),
+        };
         block_on(async {
             Ok(reconcile::look_on(options, async move |seen| show(seen, terminal).await).await?)
         })

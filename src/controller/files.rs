@@ -12,6 +12,7 @@ use crate::manifests::policy_file::{self, PolicyDocument};
 use crate::metrics::PolicyMetrics;
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{Policies, PolicySet};
+use crate::policy::protected::Protected;
 
 /// How often the files are looked at. They are read whole each time: modified
 /// times miss changes that a ConfigMap mount makes by swapping links.
@@ -37,6 +38,7 @@ type Texts = BTreeMap<PathBuf, String>;
 #[derive(Clone)]
 pub struct Files {
     paths: Vec<PathBuf>,
+    protected: Protected,
     seen: Result<Texts, String>,
 }
 
@@ -45,10 +47,13 @@ impl Files {
     ///
     /// # Errors
     /// Names the file, and the line and column where there is one.
-    pub fn open(paths: Vec<PathBuf>) -> Result<(Self, PolicySet), FilesError> {
+    pub fn open(
+        paths: Vec<PathBuf>,
+        protected: Protected,
+    ) -> Result<(Self, PolicySet), FilesError> {
         let texts = read(&paths)?;
-        let set = compile(&texts)?;
-        Ok((Self { paths, seen: Ok(texts) }, set))
+        let set = compile(&texts, &protected)?;
+        Ok((Self { paths, protected, seen: Ok(texts) }, set))
     }
 
     /// Publishes every change since, until its caller drops it. A state with a
@@ -61,7 +66,7 @@ impl Files {
                 continue;
             }
             let compiled = match &now {
-                Ok(texts) => compile(texts).map_err(|error| error.to_string()),
+                Ok(texts) => compile(texts, &self.protected).map_err(|error| error.to_string()),
                 Err(error) => Err(error.clone()),
             };
             match compiled {
@@ -126,8 +131,8 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Arc<Policy>>, FilesError> {
     policies(&read(paths)?)
 }
 
-fn compile(texts: &Texts) -> Result<PolicySet, FilesError> {
-    Ok(PolicySet::new(policies(texts)?, Arc::default()))
+fn compile(texts: &Texts, protected: &Protected) -> Result<PolicySet, FilesError> {
+    Ok(PolicySet::new(policies(texts)?, Arc::default()).protecting(protected.clone()))
 }
 
 fn policies(texts: &Texts) -> Result<Vec<Arc<Policy>>, FilesError> {
@@ -159,14 +164,14 @@ mod tests {
     }
 
     fn load(path: &Path) -> Result<PolicySet, FilesError> {
-        Files::open(vec![path.to_owned()]).map(|(_, set)| set)
+        Files::open(vec![path.to_owned()], Protected::default()).map(|(_, set)| set)
     }
 
     #[tokio::test]
     async fn a_change_between_the_first_look_and_the_watch_is_not_missed() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.yaml"), policy("a")).unwrap();
-        let (files, _) = Files::open(vec![dir.path().to_owned()]).unwrap();
+        let (files, _) = Files::open(vec![dir.path().to_owned()], Protected::default()).unwrap();
         fs::write(dir.path().join("b.yaml"), policy("b")).unwrap();
 
         let policies = Policies::default();

@@ -23,6 +23,7 @@ use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use crate::clusters::backoff::Doubling;
 use crate::metrics::PolicyMetrics;
 use crate::policy::policy_set::{Policies, PolicySet};
+use crate::policy::protected::Protected;
 
 /// Who is told of every change, beside the admission path.
 #[derive(Clone, Default)]
@@ -52,6 +53,7 @@ enum Change {
 pub async fn watch_policies(
     client: Client,
     policies: Policies,
+    protected: Protected,
     state: watch::Sender<WatchState>,
     announcements: Announcements,
     metrics: PolicyMetrics,
@@ -82,7 +84,7 @@ pub async fn watch_policies(
         if publish && index.complete() {
             let (in_force, invalid) = index.count();
             metrics.loaded(in_force, invalid);
-            let snapshot = Arc::new(index.snapshot());
+            let snapshot = Arc::new(index.snapshot().protecting(protected.clone()));
             policies.store(Some(Arc::clone(&snapshot)));
             announcements.policies.send_replace(Some(snapshot));
             announcements.faults.send_replace(index.faults());

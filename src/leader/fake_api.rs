@@ -76,14 +76,18 @@ impl State {
         }
         let sent = || serde_json::from_slice::<Value>(body).unwrap();
         match (method, self.lease.clone()) {
-            (&Method::POST, None) => (201, self.store(sent())),
-            (&Method::POST, Some(_)) => refuse(409),
+            // What names no version is made, and replaces nothing.
+            (&Method::PUT, None) if sent()["metadata"]["resourceVersion"].is_null() => {
+                (201, self.store(sent()))
+            }
             (_, None) => refuse(404),
             (&Method::GET, Some(lease)) => (200, lease),
             (&Method::PUT, Some(lease)) => {
                 let sent = sent();
                 let version = |lease: &Value| lease["metadata"]["resourceVersion"].clone();
-                if version(&sent) == version(&lease) {
+                if version(&sent).is_null() {
+                    refuse(422)
+                } else if version(&sent) == version(&lease) {
                     (200, self.store(sent))
                 } else {
                     refuse(409)

@@ -49,6 +49,8 @@ impl LeaseClient {
         previous: Option<&Lease>,
         spec: LeaseSpec,
     ) -> Result<Lease, LeaseError> {
+        // One that does not exist is made by a PUT too, which the API server allows for Leases: unlike a POST, it has a
+        // name, so that the right to it can be given by name. Without a version it replaces nothing.
         let params =
             PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let metadata = match previous {
@@ -56,13 +58,11 @@ impl LeaseClient {
             None => ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
         };
         let lease = Lease { metadata, spec: Some(spec) };
-        let written = match previous {
-            Some(_) => self.in_time(self.api.replace(&self.name, &params, &lease)).await,
-            None => self.in_time(self.api.create(&params, &lease)).await,
-        };
-        match written {
+        match self.in_time(self.api.replace(&self.name, &params, &lease)).await {
             Err(LeaseError::Api(kube::Error::Api(status)))
-                if status.code == 409 || (status.code == 404 && previous.is_some()) =>
+                if status.code == 409
+                    || (status.code == 404 && previous.is_some())
+                    || (status.code == 422 && previous.is_none()) =>
             {
                 Err(LeaseError::Changed)
             }

@@ -32,6 +32,7 @@ pub mod patch;
 pub mod picture;
 pub mod pod_status;
 pub mod policy_set;
+pub mod protected;
 pub mod quantity;
 pub mod registry;
 pub mod rule;
@@ -39,8 +40,3 @@ mod rules;
 pub mod score;
 pub mod text;
 pub mod workload;
-
-/// Namespaces that podgate never judges: the cluster's own. Names, not labels,
-/// because a tenant can set a label (Kubernetes sets
-/// `kubernetes.io/metadata.name` itself, and nobody can change it).
-pub const PROTECTED_NAMESPACES: [&str; 3] = ["kube-system", "kube-node-lease", "kube-public"];

@@ -10,9 +10,9 @@ use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use serde_json::{Value, json};
 
-use super::PROTECTED_NAMESPACES;
 use super::bundles;
 use super::compile::{Enabled, Policy, Scope, Selection};
+use super::protected::Protected;
 use super::rule::{Rule, SpecCheck, StatusCheck};
 
 /// What all policies that cover a namespace ask, each question once: ten
@@ -121,6 +121,7 @@ pub struct PolicySet {
     all: Plan,
     /// Of the protected namespaces.
     none: Plan,
+    protected: Protected,
     reads_labels: bool,
 }
 
@@ -164,7 +165,19 @@ impl PolicySet {
         let mut all = Plan::new(all);
         // Where the namespace is not known, only what is put in everywhere is sure to be put in.
         all.mutating.retain(|policy| policy.scope.covers_all());
-        Self { namespaces, by_namespace, elsewhere, all, none: Plan::default(), reads_labels }
+        let (none, protected) = (Plan::default(), Protected::default());
+        Self { namespaces, by_namespace, elsewhere, all, none, protected, reads_labels }
+    }
+
+    /// The same policies, which leave these namespaces alone.
+    #[must_use]
+    pub fn protecting(self, protected: Protected) -> Self {
+        Self { protected, ..self }
+    }
+
+    /// Whether no policy ever judges a namespace.
+    pub fn protects(&self, namespace: &str) -> bool {
+        self.protected.contains(namespace)
     }
 
     /// What stands in where no policy is in force: the founding checks, everywhere.
@@ -182,7 +195,7 @@ impl PolicySet {
     /// The namespaces that are known and not protected.
     pub fn namespaces(&self) -> impl Iterator<Item = &str> {
         let names = self.namespaces.keys().map(String::as_str);
-        names.filter(|name| !PROTECTED_NAMESPACES.contains(name))
+        names.filter(|name| !self.protects(name))
     }
 
     pub fn len(&self) -> usize {
@@ -206,7 +219,7 @@ impl PolicySet {
     /// The namespace's labels decide, and are not known: never "no match".
     pub fn covering(&self, namespace: Option<&str>) -> Result<&Plan, UnknownNamespace<'_>> {
         let Some(namespace) = namespace else { return Ok(&self.all) };
-        if PROTECTED_NAMESPACES.contains(&namespace) {
+        if self.protects(namespace) {
             return Ok(&self.none);
         }
         let plan = self.by_namespace.get(namespace).unwrap_or(&self.elsewhere);

@@ -8,26 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde::Deserialize;
 
 use crate::admission::registration::WEBHOOK_SUFFIX;
+pub use crate::certs::configuration::Kind;
 use crate::clusters::Cluster;
-
-/// The two kinds of configurations.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
-    Validating,
-    Mutating,
-}
-
-impl Kind {
-    pub const ALL: [Self; 2] = [Self::Validating, Self::Mutating];
-
-    /// As it stands in a manifest's `kind`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Validating => "ValidatingWebhookConfiguration",
-            Self::Mutating => "MutatingWebhookConfiguration",
-        }
-    }
-}
 
 /// A configuration of either kind.
 #[derive(Deserialize)]

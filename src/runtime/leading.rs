@@ -6,8 +6,10 @@ use std::sync::Arc;
 use kube::Client;
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::certificates::Keeping;
 use crate::audit::index::Remembered;
 use crate::audit::watch::{Audit, Listeners};
+use crate::certs::keeper::Keeper;
 use crate::clusters::claim::Claim;
 use crate::controller::reconcile::{Reconciled, Reconciler};
 use crate::controller::snapshot::Announcements;
@@ -31,6 +33,8 @@ pub(super) struct Leading {
     pub metrics: Metrics,
     /// Whether to write reports, where the cluster serves them.
     pub reports: bool,
+    /// What else is kept: the certificates, where they are podgate's to keep.
+    pub keeping: Option<Keeping>,
     pub tell: Tell,
 }
 
@@ -44,8 +48,19 @@ impl Leading {
         leader::lead(client, lease, Claim::default(), shutdown, metrics, work).await;
     }
 
+    /// Works until it is dropped or, at a shutdown, until what was found is written.
+    async fn work(self, claim: Claim, shutdown: watch::Receiver<bool>) {
+        // At once, whatever the audit waits for: without certificates nobody is asked anything.
+        let keeping = self.keeping.clone();
+        let keeper = keeping.map(|it| it.keeper(self.client.clone(), claim.clone()));
+        tokio::select! {
+            () = self.audit(claim, shutdown) => {}
+            () = keep(keeper) => {}
+        }
+    }
+
     /// Audits and writes until it is dropped or, at a shutdown, until what was found is written.
-    async fn work(self, claim: Claim, mut shutdown: watch::Receiver<bool>) {
+    async fn audit(self, claim: Claim, mut shutdown: watch::Receiver<bool>) {
         let series = LeadersSeries(self.metrics.audit.clone());
         let reports = self.reports && served(&self.client).await;
         let remembered = if reports { remembered(&self.client).await } else { nothing() };
@@ -87,6 +102,13 @@ impl Leading {
             },
         );
         drop(series);
+    }
+}
+
+async fn keep(keeper: Option<Keeper>) {
+    match keeper {
+        Some(keeper) => keeper.run().await,
+        None => std::future::pending().await,
     }
 }
 

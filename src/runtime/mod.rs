@@ -1,6 +1,7 @@
 //! Wires the parts of `podgate serve` together and ends them in order.
 
 pub mod break_glass;
+mod certificates;
 mod configurations;
 mod leading;
 mod listen;
@@ -11,7 +12,6 @@ mod signals;
 mod source;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,20 +20,21 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
-use time::OffsetDateTime;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use crate::admission::handler::{self, Readiness};
 use crate::admission::register::{RegisterError, SelfRegistration};
 use crate::admission::registration::{MUTATING, VALIDATING};
-use crate::admission::server;
-use crate::certs::{Identity, IdentityError, authority, store};
+use crate::admission::server::{self, Drain};
+use crate::certs::{Identity, IdentityError, Resolver, folder};
 use crate::clusters::ClusterError;
 use crate::controller::files::FilesError;
 use crate::metrics::Metrics;
 use crate::policy::policy_set::Policies;
+use crate::policy::protected::Protected;
 
+pub use certificates::{Certificates, Shared};
 pub use leading::Tell;
 pub use source::Source;
 use source::{Lease, PolicySource};
@@ -45,13 +46,14 @@ const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Options {
     pub listen: SocketAddr,
     pub metrics_listen: SocketAddr,
-    /// `None` makes certificates in memory.
-    pub cert_dir: Option<PathBuf>,
+    pub certificates: Certificates,
     pub source: Source,
     /// The admin's own page, with which denials end.
     pub docs_url: Option<String>,
-    /// How long connections may take to end after a signal.
-    pub drain_timeout: Duration,
+    /// How long to go on after a signal.
+    pub drain: Drain,
+    /// The namespaces that are left alone.
+    pub protected: Protected,
     /// Where the Lease is that says who writes; `None` is the namespace of this pod or, outside of one, the context's.
     pub lease_namespace: Option<String>,
     /// Whether to write reports, where the cluster serves them.
@@ -70,7 +72,7 @@ pub enum ServeError {
     )]
     Listen { address: SocketAddr, flag: &'static str, source: std::io::Error },
     #[error(transparent)]
-    Certificates(#[from] store::StoreError),
+    Certificates(#[from] folder::FolderError),
     #[error("the certificates cannot be used: {0}; check tls.crt and tls.key in --cert-dir")]
     Identity(#[from] IdentityError),
     #[error("cannot make certificates: {0}")]
@@ -104,24 +106,42 @@ pub async fn serve(options: Options) -> Result<(), ServeError> {
 async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), ServeError> {
     let metrics = Metrics::new()?;
     let policies = Policies::new(ArcSwapOption::empty());
-    let source = PolicySource::open(&options.source, &policies, &metrics.policies).await?;
+    let mut source =
+        PolicySource::open(&options.source, options.protected, &policies, &metrics.policies)
+            .await?;
     let listener = listen::bind(options.listen, "--listen").await?;
     let metrics_listener = listen::bind(options.metrics_listen, "--metrics-listen").await?;
     let address = listen::address(&listener, "--listen")?;
     let metrics_address = listen::address(&metrics_listener, "--metrics-listen")?;
-    let identity = identity(options.cert_dir.as_deref(), address)?;
-    let tls = identity.server_config()?;
+    let resolver = Resolver::default();
+    let tls = resolver.server_config();
+    let (mut identity, mut shared) = (None, None);
+    match options.certificates {
+        Certificates::Own(cert_dir) => {
+            let own = certificates::own(cert_dir.as_deref(), address)?;
+            certificates::show(&own, &resolver)?;
+            identity = Some(own);
+        }
+        Certificates::Shared(it) => {
+            let namespace = source.release_namespace(options.lease_namespace.as_deref());
+            source.protect(&namespace);
+            let metrics = metrics.certificates.clone();
+            shared = Some(certificates::shared(it, namespace, resolver, metrics));
+        }
+    }
 
     let (drain, draining) = watch::channel(false);
     let registration = source.registering_client().map(SelfRegistration::new);
     let (registered, is_registered) = watch::channel(registration.is_none());
     let readiness: Readiness = {
         let (draining, source) = (draining.clone(), source.readiness(&policies));
+        let trusted = shared.as_ref().map(|it| Arc::clone(&it.readiness));
         Arc::new(move || {
             if *draining.borrow() {
                 return Err("it is shutting down".to_owned());
             }
             source()?;
+            trusted.as_ref().map_or(Ok(()), |trusted| trusted())?;
             is_registered.borrow().then_some(()).ok_or_else(|| "not registered yet".to_owned())
         })
     };
@@ -133,7 +153,7 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
         ("webhook server", listener, Some(tls), webhook),
         ("metrics server", metrics_listener, None, metrics_router(metrics.clone(), readiness)),
     ] {
-        let serving = server::serve(listener, tls, router, draining.clone(), options.drain_timeout);
+        let serving = server::serve(listener, tls, router, draining.clone(), options.drain);
         servers.spawn(async move {
             serving.await;
             name
@@ -142,7 +162,11 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     // Dropped at the end of this function, which ends the updates.
     let mut updates = JoinSet::new();
     updates.spawn(source.clone().keep_up_to_date(policies, metrics.policies.clone()));
-    let lease = Lease { namespace: options.lease_namespace, reports: options.reports };
+    let keeping = shared.as_ref().and_then(|it| it.keeping.clone());
+    if let (Some(shared), Some(client)) = (shared, source.client()) {
+        updates.spawn(shared.serving.run(client));
+    }
+    let lease = Lease { namespace: options.lease_namespace, reports: options.reports, keeping };
     let mut leading = JoinSet::new();
     if let Some(work) = source.leading(lease, metrics.clone()) {
         leading.spawn(work.run(draining.clone()));
@@ -150,8 +174,8 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
 
     let served = async {
         source.first_known().await?;
-        if let Some(registration) = &registration {
-            register(registration, &identity, address).await?;
+        if let (Some(registration), Some(identity)) = (&registration, &identity) {
+            register(registration, identity, address).await?;
             registered.send_replace(true);
         }
         tracing::info!(listen = %address, metrics = %metrics_address, "serving");
@@ -159,7 +183,7 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
             ended = servers.join_next() => {
                 Err(ServeError::Ended(ended.and_then(Result::ok).unwrap_or("server")))
             }
-            _ = updates.join_next() => Err(ServeError::Ended("watch of policies")),
+            _ = updates.join_next() => Err(ServeError::Ended("watch of policies or certificates")),
             Some(_) = leading.join_next() => Err(ServeError::Ended("work of the leader")),
         }
     };
@@ -180,23 +204,6 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
         while servers.join_next().await.is_some() {}
     }
     outcome
-}
-
-/// The certificates of the folder, or new ones in memory.
-fn identity(
-    cert_dir: Option<&std::path::Path>,
-    address: SocketAddr,
-) -> Result<Identity, ServeError> {
-    let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
-    let own = address.ip().to_string();
-    if !address.ip().is_unspecified() && !names.contains(&own) {
-        names.push(own);
-    }
-    let now = OffsetDateTime::now_utc();
-    Ok(match cert_dir {
-        Some(dir) => store::load_or_create(dir, &names, now)?,
-        None => authority::self_signed(&names, now)?,
-    })
 }
 
 async fn register(

@@ -1,6 +1,8 @@
 //! What podgate must be allowed to do: the one table that `podgate check` asks the API server about and that the
 //! chart's roles grant.
 
+use crate::leader;
+
 /// A permission that `podgate serve` uses.
 #[derive(Debug)]
 pub struct Permission {
@@ -8,11 +10,51 @@ pub struct Permission {
     pub resource: &'static str,
     /// Empty where it is the resource itself.
     pub subresource: &'static str,
+    pub name: Name,
     pub verbs: &'static [&'static str],
     pub scope: Scope,
     /// What cannot be done without it, after "to".
     pub why: &'static str,
     pub need: Need,
+}
+
+/// Of which object: a right by name is no right to its neighbours.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Name {
+    /// All of the resource.
+    Any,
+    /// The configuration of the release, by how its name ends.
+    OfRelease(&'static str),
+    /// The one Lease.
+    Lease,
+    /// The Secret of the certificate.
+    TlsSecret,
+}
+
+/// What the objects are called that rights are given by name to.
+#[derive(Clone, Debug)]
+pub struct Names {
+    /// The release's full name, with which those of the configurations begin.
+    pub release: String,
+    pub tls_secret: String,
+}
+
+impl Default for Names {
+    fn default() -> Self {
+        Self { release: "podgate".to_owned(), tls_secret: "podgate-tls".to_owned() }
+    }
+}
+
+impl Name {
+    /// The name itself, where only one object is meant.
+    pub fn of(self, names: &Names) -> Option<String> {
+        match self {
+            Self::Any => None,
+            Self::OfRelease(suffix) => Some(format!("{}{suffix}", names.release)),
+            Self::Lease => Some(leader::LEASE.to_owned()),
+            Self::TlsSecret => Some(names.tls_secret.clone()),
+        }
+    }
 }
 
 /// Where a permission must hold.
@@ -34,10 +76,9 @@ pub enum Need {
 
 const POLICIES: &str = crate::api::GROUP;
 const WEBHOOKS: &str = "admissionregistration.k8s.io";
-const WATCH: &[&str] = &["list", "watch"];
-/// Repairs get and patch the owner of a pod, in the kinds whose controllers then roll it out.
-const REPAIR: Need = Need::For("remediation");
-const SELF_SIGNED: Need = Need::For("certificates of its own");
+const LIST: &[&str] = &["list", "watch"];
+/// What one object is followed by.
+const FOLLOW: &[&str] = &["get", "watch"];
 
 const fn cluster(
     group: &'static str,
@@ -49,6 +90,7 @@ const fn cluster(
         group,
         resource,
         subresource: "",
+        name: Name::Any,
         verbs,
         scope: Scope::Cluster,
         why,
@@ -63,64 +105,65 @@ const fn status(resource: &'static str) -> Permission {
     Permission { subresource: "status", ..cluster(POLICIES, resource, &["patch"], why) }
 }
 
+/// In the namespace of the release, an object by its name.
+const fn own(
+    group: &'static str,
+    resource: &'static str,
+    name: Name,
+    verbs: &'static [&'static str],
+    why: &'static str,
+) -> Permission {
+    Permission { scope: Scope::Release, name, ..cluster(group, resource, verbs, why) }
+}
+
+const SEEN: &str = "see whether the API server calls podgate, and trusts it";
+const TRUST: &str = "tell the API server whom to trust (caBundle)";
+
+const fn configuration(
+    resource: &'static str,
+    suffix: &'static str,
+    verbs: &'static [&'static str],
+    why: &'static str,
+) -> Permission {
+    Permission { name: Name::OfRelease(suffix), ..cluster(WEBHOOKS, resource, verbs, why) }
+}
+
+const fn fills(resource: &'static str, suffix: &'static str) -> Permission {
+    let need = Need::For("a podgate that fills caBundle itself");
+    Permission { need, ..configuration(resource, suffix, &["patch"], TRUST) }
+}
+
 /// Every permission, those of all replicas first.
 pub static PERMISSIONS: &[Permission] = &[
-    cluster(POLICIES, "devopspolicies", WATCH, "know the policies of namespaces"),
-    cluster(POLICIES, "clusterdevopspolicies", WATCH, "know the policies of the cluster"),
-    cluster("", "namespaces", WATCH, "know which namespaces a policy selects"),
-    cluster("", "pods", WATCH, "audit what runs"),
+    cluster(POLICIES, "devopspolicies", LIST, "know the policies of namespaces"),
+    cluster(POLICIES, "clusterdevopspolicies", LIST, "know the policies of the cluster"),
+    cluster("", "namespaces", LIST, "know which namespaces a policy selects"),
+    cluster("", "pods", LIST, "audit what runs"),
+    configuration("validatingwebhookconfigurations", "-validating", FOLLOW, SEEN),
+    configuration("mutatingwebhookconfigurations", "-mutating", FOLLOW, SEEN),
+    own("", "secrets", Name::TlsSecret, FOLLOW, "serve by the certificate that all replicas share"),
+    own(
+        "coordination.k8s.io",
+        "leases",
+        Name::Lease,
+        &["get", "create", "update"],
+        "have one replica write at a time",
+    ),
     cluster(POLICIES, "devopspolicies", &["get"], READ_STATUS),
     cluster(POLICIES, "clusterdevopspolicies", &["get"], READ_STATUS),
     status("devopspolicies"),
     status("clusterdevopspolicies"),
     cluster("events.k8s.io", "events", &["create"], "tell what happens to policies and workloads"),
+    fills("validatingwebhookconfigurations", "-validating"),
+    fills("mutatingwebhookconfigurations", "-mutating"),
     Permission {
-        scope: Scope::Release,
-        ..cluster(
-            "coordination.k8s.io",
-            "leases",
-            &["get", "create", "update"],
-            "have one replica write at a time",
-        )
-    },
-    cluster(
-        WEBHOOKS,
-        "validatingwebhookconfigurations",
-        WATCH,
-        "see whether the API server calls podgate, and trusts it",
-    ),
-    cluster(
-        WEBHOOKS,
-        "mutatingwebhookconfigurations",
-        WATCH,
-        "see whether the API server calls podgate, and trusts it",
-    ),
-    Permission {
-        need: SELF_SIGNED,
-        ..cluster(
-            WEBHOOKS,
-            "validatingwebhookconfigurations",
-            &["patch"],
-            "tell the API server whom to trust (caBundle)",
-        )
-    },
-    Permission {
-        need: SELF_SIGNED,
-        ..cluster(
-            WEBHOOKS,
-            "mutatingwebhookconfigurations",
-            &["patch"],
-            "tell the API server whom to trust (caBundle)",
-        )
-    },
-    Permission {
-        scope: Scope::Release,
-        need: SELF_SIGNED,
-        ..cluster(
+        need: Need::For("a podgate that makes its certificates itself"),
+        ..own(
             "",
             "secrets",
-            &["get", "create", "update"],
-            "share its certificate among replicas",
+            Name::TlsSecret,
+            &["create", "patch"],
+            "make and renew its certificate",
         )
     },
     Permission {
@@ -139,23 +182,9 @@ pub static PERMISSIONS: &[Permission] = &[
     owner("apps", "daemonsets"),
     owner("apps", "replicasets"),
     owner("batch", "jobs"),
-    repaired("deployments"),
-    repaired("statefulsets"),
-    repaired("daemonsets"),
-    Permission { need: REPAIR, ..cluster(POLICIES, "devopspolicies", &["patch"], FINALIZER) },
-    Permission {
-        need: REPAIR,
-        ..cluster(POLICIES, "clusterdevopspolicies", &["patch"], FINALIZER)
-    },
 ];
 
-const FINALIZER: &str = "finish repairs before a policy is gone (finalizer)";
-
-const fn repaired(resource: &'static str) -> Permission {
-    Permission { need: REPAIR, ..cluster("apps", resource, &["patch"], "repair workloads") }
-}
-
-/// A kind that may be the top owner of pods. Its metadata is read, with which a repair begins too.
+/// A kind that may be the top owner of pods.
 const fn owner(group: &'static str, resource: &'static str) -> Permission {
     const WHY: &str = "know which object an Event is about (uid)";
     let need = Need::For("Events on workloads");
@@ -180,8 +209,12 @@ mod tests {
     }
 
     #[test]
-    fn what_holds_secrets_and_leases_is_asked_in_one_namespace_only() {
-        let cluster = PERMISSIONS.iter().filter(|it| it.scope == Scope::Cluster);
-        assert!(cluster.into_iter().all(|it| !["secrets", "leases"].contains(&it.resource)));
+    fn what_holds_secrets_and_leases_is_asked_in_one_namespace_only_and_by_name() {
+        let sensitive =
+            PERMISSIONS.iter().filter(|it| ["secrets", "leases"].contains(&it.resource));
+        for it in sensitive {
+            assert!(it.scope == Scope::Release && it.name != Name::Any, "{it:?}");
+            assert!(!it.verbs.contains(&"list"), "{it:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, watch};
@@ -10,21 +11,24 @@ use tokio::task::JoinSet;
 use super::leading::{Auditing, Tell, nothing, start_audit};
 use super::source::{Lease, PolicySource};
 use super::{ServeError, Source, listen, metrics_router, signals};
-use crate::admission::server;
+use crate::admission::server::{self, Drain};
 use crate::audit::watch::Listeners;
 use crate::clusters::Target;
 use crate::metrics::Metrics;
 use crate::policy::picture::{Change, PolicyUpdate};
 use crate::policy::policy_set::Policies;
+use crate::policy::protected::Protected;
 
 /// Which cluster, and where its metrics are served.
 pub struct Options {
     pub target: Target,
     pub metrics_listen: SocketAddr,
+    /// The namespaces that are left alone.
+    pub protected: Protected,
 }
 
-/// How long open connections may take to end.
-const DRAIN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(1);
+/// Nobody needs to hear of the end, and open connections may take a moment.
+const DRAIN: Drain = Drain { at_least: Duration::ZERO, at_most: Duration::from_secs(1) };
 
 /// Audits and writes whenever it leads, until SIGTERM or SIGINT.
 ///
@@ -37,7 +41,7 @@ pub async fn reconcile(
     tell: Tell,
 ) -> Result<(), ServeError> {
     let parts = Parts::start(options).await?;
-    let lease = Lease { namespace: Some(lease_namespace), reports };
+    let lease = Lease { namespace: Some(lease_namespace), reports, keeping: None };
     let Some(mut leading) = parts.source.leading(lease, parts.metrics.clone()) else {
         return Err(ServeError::Ended("cluster"));
     };
@@ -97,14 +101,15 @@ impl Parts {
         let metrics = Metrics::new()?;
         let policies = Policies::new(ArcSwapOption::empty());
         let source = Source::Cluster { target: options.target, register: false };
-        let source = PolicySource::open(&source, &policies, &metrics.policies).await?;
+        let source =
+            PolicySource::open(&source, options.protected, &policies, &metrics.policies).await?;
         let listener = listen::bind(options.metrics_listen, "--metrics-listen").await?;
         let address = listen::address(&listener, "--metrics-listen")?;
         let shutdown = watch::Sender::new(false);
         let readiness = source.readiness(&policies);
         let router = metrics_router(metrics.clone(), Arc::clone(&readiness));
         let mut servers = JoinSet::new();
-        servers.spawn(server::serve(listener, None, router, shutdown.subscribe(), DRAIN_TIMEOUT));
+        servers.spawn(server::serve(listener, None, router, shutdown.subscribe(), DRAIN));
         let mut updates = JoinSet::new();
         updates.spawn(source.clone().keep_up_to_date(policies, metrics.policies.clone()));
         source.first_known().await?;

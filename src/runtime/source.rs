@@ -9,6 +9,7 @@ use kube::api::{Api, ListParams};
 use tokio::sync::watch;
 
 use super::ServeError;
+use super::certificates::Keeping;
 use super::leading::Leading;
 use crate::admission::handler::Readiness;
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
@@ -19,6 +20,7 @@ use crate::controller::snapshot::{self, Announcements, WatchState};
 use crate::leader;
 use crate::metrics::{Metrics, PolicyMetrics};
 use crate::policy::policy_set::Policies;
+use crate::policy::protected::Protected;
 
 /// How long the API server may refuse the watch of policies before this
 /// replica says it is not ready.
@@ -39,6 +41,7 @@ pub(super) enum PolicySource {
     Cluster {
         client: Client,
         register: bool,
+        protected: Protected,
         state: watch::Sender<WatchState>,
         announcements: Announcements,
     },
@@ -48,18 +51,21 @@ pub(super) enum PolicySource {
 pub(super) struct Lease {
     pub namespace: Option<String>,
     pub reports: bool,
+    /// What else the leader keeps.
+    pub keeping: Option<Keeping>,
 }
 
 impl PolicySource {
     /// Reads the files, or sees that the cluster serves policies.
     pub(super) async fn open(
         source: &Source,
+        protected: Protected,
         policies: &Policies,
         metrics: &PolicyMetrics,
     ) -> Result<Self, ServeError> {
         match source {
             Source::Files(paths) => {
-                let (files, set) = Files::open(paths.clone())?;
+                let (files, set) = Files::open(paths.clone(), protected)?;
                 metrics.loaded(set.len(), 0);
                 policies.store(Some(Arc::new(set)));
                 Ok(Self::Files(files))
@@ -70,6 +76,7 @@ impl PolicySource {
                 Ok(Self::Cluster {
                     client: cluster.client,
                     register: *register,
+                    protected,
                     state: watch::Sender::default(),
                     announcements: Announcements::default(),
                 })
@@ -81,8 +88,16 @@ impl PolicySource {
     pub(super) async fn keep_up_to_date(self, policies: Policies, metrics: PolicyMetrics) {
         match self {
             Self::Files(files) => files.watch(policies, metrics).await,
-            Self::Cluster { client, state, announcements, .. } => {
-                snapshot::watch_policies(client, policies, state, announcements, metrics).await;
+            Self::Cluster { client, protected, state, announcements, .. } => {
+                snapshot::watch_policies(
+                    client,
+                    policies,
+                    protected,
+                    state,
+                    announcements,
+                    metrics,
+                )
+                .await;
             }
         }
     }
@@ -119,13 +134,14 @@ impl PolicySource {
     /// What this podgate does when it leads; nothing without a cluster.
     pub(super) fn leading(&self, lease: Lease, metrics: Metrics) -> Option<Leading> {
         let Self::Cluster { client, announcements, .. } = self else { return None };
-        let namespace = lease.namespace.unwrap_or_else(|| client.default_namespace().to_owned());
+        let namespace = self.release_namespace(lease.namespace.as_deref());
         Some(Leading {
             client: client.clone(),
             lease: leader::Options::new(namespace),
             announcements: announcements.clone(),
             metrics,
             reports: lease.reports,
+            keeping: lease.keeping,
             tell: Arc::new(|reconciled| {
                 let Reconciled { policy, message, written } = reconciled;
                 if *written {
@@ -135,6 +151,27 @@ impl PolicySource {
                 }
             }),
         })
+    }
+
+    /// The namespace podgate is installed in: what was said or, in a pod, its own.
+    pub(super) fn release_namespace(&self, said: Option<&str>) -> String {
+        let own = self.client();
+        let own = own.as_ref().map(Client::default_namespace);
+        said.or(own).unwrap_or_default().to_owned()
+    }
+
+    /// Leaves podgate's own namespace alone too, as its webhooks do.
+    pub(super) fn protect(&mut self, namespace: &str) {
+        if let Self::Cluster { protected, .. } = self {
+            *protected = protected.and(namespace);
+        }
+    }
+
+    pub(super) fn client(&self) -> Option<Client> {
+        match self {
+            Self::Files(_) => None,
+            Self::Cluster { client, .. } => Some(client.clone()),
+        }
     }
 
     /// The client to register with, if that was asked for.

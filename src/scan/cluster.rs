@@ -13,9 +13,9 @@ use super::analysis::Analysis;
 use super::cluster_policies::ClusterPolicies;
 use super::report::{Fault, FaultKind};
 use crate::clusters::{Cluster, ClusterError};
-use crate::policy::PROTECTED_NAMESPACES;
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{Namespaces, PolicySet};
+use crate::policy::protected::Protected;
 use crate::policy::text::quote;
 
 /// Which namespaces to analyse.
@@ -56,15 +56,17 @@ pub async fn analyse(
     cluster: &Cluster,
     extent: Extent,
     given: Option<Vec<Arc<Policy>>>,
+    protected: Protected,
     now: Timestamp,
 ) -> Result<Analysis, AnalysisError> {
-    let wanted = wanted(cluster, extent).await?;
+    let wanted = wanted(cluster, extent, &protected).await?;
     let names = || wanted.names.iter().map(String::as_str);
     let found = match given {
         Some(policies) => ClusterPolicies { policies, ..ClusterPolicies::default() },
         None => ClusterPolicies::read(cluster, wanted.everywhere, names()).await?,
     };
     let policies = PolicySet::new(found.policies, Arc::new(wanted.metadata.clone()));
+    let policies = policies.protecting(protected);
     let founding = PolicySet::founding();
     let analyser = || Analyser::new(&policies, &founding, names().map(str::to_owned), now);
 
@@ -95,9 +97,13 @@ pub async fn analyse(
     Ok(analysis)
 }
 
-async fn wanted(cluster: &Cluster, extent: Extent) -> Result<Wanted, AnalysisError> {
+async fn wanted(
+    cluster: &Cluster,
+    extent: Extent,
+    protected: &Protected,
+) -> Result<Wanted, AnalysisError> {
     let or_else = match extent {
-        Extent::One(name) => return one(cluster, name).await,
+        Extent::One(name) => return one(cluster, name, protected).await,
         Extent::All { or_else } => or_else,
     };
     let mut metadata = BTreeMap::new();
@@ -109,8 +115,7 @@ async fn wanted(cluster: &Cluster, extent: Extent) -> Result<Wanted, AnalysisErr
     });
     match listed.await {
         Ok(()) => {
-            let names =
-                metadata.keys().filter(|name| !PROTECTED_NAMESPACES.contains(&name.as_str()));
+            let names = metadata.keys().filter(|name| !protected.contains(name));
             Ok(Wanted { names: names.cloned().collect(), metadata, everywhere: true, note: None })
         }
         Err(kube::Error::Api(status)) if status.code == 403 => {
@@ -118,15 +123,19 @@ async fn wanted(cluster: &Cluster, extent: Extent) -> Result<Wanted, AnalysisErr
                 "namespaces cannot be listed ({}), so only {or_else} is analysed; choose another with -n",
                 status.message
             );
-            let wanted = one(cluster, or_else).await?;
+            let wanted = one(cluster, or_else, protected).await?;
             Ok(Wanted { note: Some(note), ..wanted })
         }
         Err(error) => Err(cluster.explain(error).into()),
     }
 }
 
-async fn one(cluster: &Cluster, name: String) -> Result<Wanted, AnalysisError> {
-    if PROTECTED_NAMESPACES.contains(&name.as_str()) {
+async fn one(
+    cluster: &Cluster,
+    name: String,
+    protected: &Protected,
+) -> Result<Wanted, AnalysisError> {
+    if protected.contains(&name) {
         return Err(AnalysisError::Protected(name));
     }
     let metadata = match Api::<Namespace>::all(cluster.client.clone()).get_metadata_opt(&name).await

@@ -15,6 +15,7 @@ use crate::manifests::documents;
 use crate::manifests::node::{Content, Node};
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{NamespaceMetadata, Namespaces, PolicySet};
+use crate::policy::protected::Protected;
 use crate::policy::score::{Loss, Tally, Weights, Workload};
 
 /// Judges every file by the policies. `namespace` is that of objects that name none; `progress` is told the bytes of
@@ -22,11 +23,12 @@ use crate::policy::score::{Loss, Tally, Weights, Workload};
 pub fn scan(
     inputs: &[Input],
     policies: Vec<Arc<Policy>>,
+    protected: Protected,
     namespace: Option<&str>,
     now: Timestamp,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Report {
-    let set = set(inputs, policies);
+    let set = set(inputs, policies, protected);
     let judge = Judge { policies: &set, namespace, now, as_written: false };
     let judged = in_parallel(inputs, |input| {
         let judged = judge_input(&judge, input);
@@ -37,7 +39,7 @@ pub fn scan(
 }
 
 /// The policies, with the namespaces that the input itself describes where policies read them.
-pub fn set(inputs: &[Input], policies: Vec<Arc<Policy>>) -> PolicySet {
+pub fn set(inputs: &[Input], policies: Vec<Arc<Policy>>, protected: Protected) -> PolicySet {
     let reads = |policy: &Arc<Policy>| policy.scope.reads_labels() || policy.reads_documents();
     let mut namespaces = Namespaces::new();
     if policies.iter().any(reads) {
@@ -45,7 +47,7 @@ pub fn set(inputs: &[Input], policies: Vec<Arc<Policy>>) -> PolicySet {
             namespaces.extend(known);
         }
     }
-    PolicySet::new(policies, Arc::new(namespaces))
+    PolicySet::new(policies, Arc::new(namespaces)).protecting(protected)
 }
 
 fn judge_input(judge: &Judge<'_>, input: &Input) -> Judged {

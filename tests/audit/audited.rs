@@ -2,12 +2,12 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use podgate::runtime::permissions::{PERMISSIONS, Permission, Scope};
 use serde_json::{Value, json};
 
 use super::support::binary::{Podgate, run};
 use super::support::control_plane::{ControlPlane, seconds, text};
 use super::support::eventually;
+use super::support::role::grant;
 
 pub struct Audited {
     podgate: Podgate,
@@ -59,36 +59,6 @@ impl Audited {
     pub fn get(&self, args: &[&str]) -> Value {
         let text = self.kubectl(&[&["get", "-o", "json"], args].concat(), "");
         serde_json::from_str(&text).unwrap()
-    }
-}
-
-/// Gives a user what `podgate check` says that podgate needs, and nothing else.
-fn grant(plane: &ControlPlane, user: &str) {
-    let rules = |scope: Scope| {
-        let granted = PERMISSIONS.iter().filter(|it| it.scope == scope);
-        let rule = |it: &Permission| {
-            let resource = match it.subresource {
-                "" => it.resource.to_owned(),
-                subresource => format!("{}/{subresource}", it.resource),
-            };
-            json!({"apiGroups": [it.group], "resources": [resource], "verbs": it.verbs})
-        };
-        granted.map(rule).collect::<Vec<_>>()
-    };
-    let rbac = "rbac.authorization.k8s.io/v1";
-    let subjects = json!([{"kind": "User", "name": user, "apiGroup": "rbac.authorization.k8s.io"}]);
-    for (kind, metadata, scope) in [
-        ("ClusterRole", json!({"name": "podgate"}), Scope::Cluster),
-        ("Role", json!({"name": "podgate", "namespace": "default"}), Scope::Release),
-    ] {
-        let role =
-            json!({"apiVersion": rbac, "kind": kind, "metadata": metadata, "rules": rules(scope)});
-        let binding = json!({"apiVersion": rbac, "kind": format!("{kind}Binding"), "metadata": metadata,
-            "subjects": subjects, "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": "podgate"}});
-        for object in [role, binding] {
-            let applied = plane.kubectl(&["apply", "-f", "-"], &object.to_string());
-            assert!(applied.status.success(), "{}", text(&applied.stderr));
-        }
     }
 }
 

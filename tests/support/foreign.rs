@@ -1,12 +1,12 @@
 //! Somebody else's mutating webhook: it adds a container to pods, as meshes and log shippers do.
 
 use std::net::Ipv4Addr;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use axum::body::Bytes;
 use axum::routing::post;
 use k8s_openapi::ByteString;
-use podgate::admission::server;
+use podgate::admission::server::{self, Drain};
 use podgate::certs::authority;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -34,7 +34,7 @@ impl<'c> Injector<'c> {
         let listener = cluster.wait(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))).unwrap();
         let url = format!("https://{}/", listener.local_addr().unwrap());
         let router = axum::Router::new().route("/", post(async |review: Bytes| answer(&review)));
-        cluster.spawn(server::serve(listener, Some(tls), router, draining, Duration::ZERO));
+        cluster.spawn(server::serve(listener, Some(tls), router, draining, Drain::NONE));
 
         let configuration = format!("{prefix}-{}", namespace.name);
         let ca = ByteString(identity.ca.unwrap().into_bytes());

@@ -20,6 +20,7 @@ pub mod load;
 pub mod manifests;
 pub mod proxy;
 pub mod review;
+pub mod role;
 pub mod samples;
 pub mod wire;
 

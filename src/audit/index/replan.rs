@@ -16,7 +16,7 @@ use crate::policy::picture::WorkloadKey;
 use crate::policy::policy_set::{Plan, PolicySet};
 use crate::policy::score::Weights;
 
-/// What a change of policies asks for.
+/// What a change of policies, or of time, asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
 pub enum Then {
@@ -29,6 +29,8 @@ pub enum Then {
 impl Index {
     /// Puts policies in force, and judges anew where others than before are.
     pub fn policies(&mut self, policies: Arc<PolicySet>, now: Timestamp) -> Then {
+        // What has expired since the last look would never be looked at: only what is still to come is waited for.
+        let mut then = self.age(now);
         self.policies = policies;
         let mut ids = HashMap::new();
         let mut by_key = HashMap::new();
@@ -58,7 +60,6 @@ impl Index {
         }
         (self.ids, self.by_key) = (ids, by_key);
         self.expiry = self.policies.policies().iter().filter_map(|it| it.next_expiry(now)).min();
-        let mut then = Then::Done;
         for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
             if self.replan(&namespace, false, now) == Then::List {
                 then = Then::List;

@@ -6,41 +6,49 @@ use k8s_openapi::api::authorization::v1::{
 };
 use kube::api::{Api, PostParams};
 
-use super::super::permissions::{Need, PERMISSIONS, Permission, Scope};
+use super::super::permissions::{Names, Need, PERMISSIONS, Permission, Scope};
 use super::{Check, Subject};
 use crate::clusters::Cluster;
 
 /// One check for each permission of the table.
-pub(super) async fn permissions(cluster: &Cluster, release_namespace: &str) -> Vec<Check> {
+pub(super) async fn permissions(
+    cluster: &Cluster,
+    release_namespace: &str,
+    names: &Names,
+) -> Vec<Check> {
     let api = Api::<SelfSubjectAccessReview>::all(cluster.client.clone());
-    join_all(PERMISSIONS.iter().map(|permission| check(&api, permission, release_namespace))).await
+    let check = |permission| check(&api, permission, release_namespace, names);
+    join_all(PERMISSIONS.iter().map(check)).await
 }
 
 async fn check(
     api: &Api<SelfSubjectAccessReview>,
     permission: &Permission,
     release_namespace: &str,
+    names: &Names,
 ) -> Check {
     let namespace = match permission.scope {
         Scope::Cluster => None,
         Scope::Release => Some(release_namespace),
     };
+    let name = permission.name.of(names);
+    let name = name.as_deref();
     let mut refused = Vec::new();
     for verb in permission.verbs {
-        match allowed(api, permission, verb, namespace).await {
+        match allowed(api, permission, verb, namespace, name).await {
             Ok(true) => {}
             Ok(false) => refused.push(*verb),
             Err(error) => {
                 return Subject::Permission
-                    .unseen(&what(permission, permission.verbs, namespace), &error);
+                    .unseen(&what(permission, permission.verbs, namespace, name), &error);
             }
         }
     }
     if refused.is_empty() {
         return Subject::Permission
-            .ok(format!("may {}", what(permission, permission.verbs, namespace)));
+            .ok(format!("may {}", what(permission, permission.verbs, namespace, name)));
     }
-    let missing = format!("may not {}", what(permission, &refused, namespace));
+    let missing = format!("may not {}", what(permission, &refused, namespace, name));
     let why = permission.why;
     match permission.need {
         Need::Always => Subject::Permission
@@ -53,17 +61,25 @@ async fn check(
 }
 
 /// `list and watch pods in namespace x`.
-fn what(permission: &Permission, verbs: &[&str], namespace: Option<&str>) -> String {
+fn what(
+    permission: &Permission,
+    verbs: &[&str],
+    namespace: Option<&str>,
+    name: Option<&str>,
+) -> String {
     let Permission { group, resource, subresource, .. } = permission;
-    let mut name = (*resource).to_owned();
+    let mut objects = (*resource).to_owned();
     if !group.is_empty() {
-        name = format!("{name}.{group}");
+        objects = format!("{objects}.{group}");
     }
     if !subresource.is_empty() {
-        name = format!("{name}/{subresource}");
+        objects = format!("{objects}/{subresource}");
+    }
+    if let Some(name) = name {
+        objects = format!("{objects} {name}");
     }
     let place = namespace.map(|it| format!(" in namespace {it}")).unwrap_or_default();
-    format!("{} {name}{place}", verbs.join(", "))
+    format!("{} {objects}{place}", verbs.join(", "))
 }
 
 async fn allowed(
@@ -71,6 +87,7 @@ async fn allowed(
     permission: &Permission,
     verb: &str,
     namespace: Option<&str>,
+    name: Option<&str>,
 ) -> Result<bool, kube::Error> {
     let given = |text: &str| (!text.is_empty()).then(|| text.to_owned());
     let review = SelfSubjectAccessReview {
@@ -81,6 +98,7 @@ async fn allowed(
                 subresource: given(permission.subresource),
                 verb: given(verb),
                 namespace: namespace.map(str::to_owned),
+                name: name.map(str::to_owned),
                 ..ResourceAttributes::default()
             }),
             ..SelfSubjectAccessReviewSpec::default()

@@ -6,6 +6,7 @@ mod webhooks;
 
 use serde::Serialize;
 
+use super::permissions::Names;
 use crate::clusters::Cluster;
 
 /// One thing that was looked at.
@@ -75,13 +76,13 @@ impl Subject {
 }
 
 /// Looks at everything. `release_namespace` is where podgate is, or will be, installed.
-pub async fn run(cluster: &Cluster, release_namespace: &str) -> Vec<Check> {
+pub async fn run(cluster: &Cluster, release_namespace: &str, names: &Names) -> Vec<Check> {
     let mut checks = match installed::api(cluster).await {
         Ok(check) => vec![check],
         // Without an API server every other check would only say so again.
         Err(check) => return vec![check],
     };
-    checks.extend(access::permissions(cluster, release_namespace).await);
+    checks.extend(access::permissions(cluster, release_namespace, names).await);
     checks.extend(installed::crds(cluster).await);
     checks.extend(webhooks::webhooks(cluster).await);
     checks.extend(installed::policies(cluster).await);

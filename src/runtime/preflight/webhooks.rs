@@ -22,7 +22,7 @@ use crate::admission::registration::{
     MUTATE_WEBHOOK, Rule, VALIDATE_WEBHOOK, mutate_rules, validate_rules,
 };
 use crate::clusters::Cluster;
-use crate::policy::PROTECTED_NAMESPACES;
+use crate::policy::protected::Protected;
 
 /// The longest that the API server should wait: above it, a podgate that hangs costs controllers their leases.
 const MAX_TIMEOUT_SECONDS: i32 = 10;
@@ -287,10 +287,11 @@ async fn endangered(
 /// Whether the API server asks about a namespace, as far as its name decides.
 fn judged(selector: Option<&LabelSelector>) -> impl Fn(&str) -> bool {
     let selector = selector.cloned().and_then(|selector| Selector::try_from(selector).ok());
+    let protected = Protected::default();
     move |namespace| {
         let labels =
             BTreeMap::from([("kubernetes.io/metadata.name".to_owned(), namespace.to_owned())]);
-        !PROTECTED_NAMESPACES.contains(&namespace)
+        !protected.contains(namespace)
             && selector.as_ref().is_none_or(|selector| selector.matches(&labels))
     }
 }

@@ -15,7 +15,7 @@ const CA: &str = "ca.crt";
 
 /// Why a folder gives no identity.
 #[derive(Debug, thiserror::Error)]
-pub enum StoreError {
+pub enum FolderError {
     #[error("cannot read {path}: {source}")]
     Read { path: PathBuf, source: std::io::Error },
     #[error(
@@ -44,7 +44,7 @@ pub fn load_or_create(
     dir: &Path,
     names: &[String],
     now: OffsetDateTime,
-) -> Result<Identity, StoreError> {
+) -> Result<Identity, FolderError> {
     let identity = match (read(dir, CERTIFICATE)?, read(dir, KEY)?) {
         (Some(certificate), Some(key)) => Identity { certificate, key, ca: read(dir, CA)? },
         (None, None) => create(dir, names, now)?,
@@ -55,22 +55,23 @@ pub fn load_or_create(
     Ok(identity)
 }
 
-fn half(dir: &Path, present: &'static str, absent: &'static str) -> StoreError {
-    StoreError::Half { dir: dir.to_owned(), present, absent }
+fn half(dir: &Path, present: &'static str, absent: &'static str) -> FolderError {
+    FolderError::Half { dir: dir.to_owned(), present, absent }
 }
 
-fn read(dir: &Path, name: &str) -> Result<Option<String>, StoreError> {
+fn read(dir: &Path, name: &str) -> Result<Option<String>, FolderError> {
     let path = dir.join(name);
     match fs::read_to_string(&path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(StoreError::Read { path, source }),
+        Err(source) => Err(FolderError::Read { path, source }),
     }
 }
 
-fn create(dir: &Path, names: &[String], now: OffsetDateTime) -> Result<Identity, StoreError> {
+fn create(dir: &Path, names: &[String], now: OffsetDateTime) -> Result<Identity, FolderError> {
     let identity = authority::self_signed(names, now)?;
-    fs::create_dir_all(dir).map_err(|source| StoreError::Write { path: dir.to_owned(), source })?;
+    fs::create_dir_all(dir)
+        .map_err(|source| FolderError::Write { path: dir.to_owned(), source })?;
     let files = [
         (KEY, Some(&identity.key), 0o600),
         (CERTIFICATE, Some(&identity.certificate), 0o644),
@@ -79,7 +80,7 @@ fn create(dir: &Path, names: &[String], now: OffsetDateTime) -> Result<Identity,
     for (name, text, mode) in files {
         let path = dir.join(name);
         let Some(text) = text else { continue };
-        write(&path, text, mode).map_err(|source| StoreError::Write { path, source })?;
+        write(&path, text, mode).map_err(|source| FolderError::Write { path, source })?;
     }
     Ok(identity)
 }
@@ -94,14 +95,14 @@ fn write(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
     options.open(path)?.write_all(text.as_bytes())
 }
 
-fn check_dates(path: &Path, certificate: &str, now: OffsetDateTime) -> Result<(), StoreError> {
-    let unreadable = || StoreError::Unreadable { path: path.to_owned() };
+fn check_dates(path: &Path, certificate: &str, now: OffsetDateTime) -> Result<(), FolderError> {
+    let unreadable = || FolderError::Unreadable { path: path.to_owned() };
     let (_, pem) =
         x509_parser::pem::parse_x509_pem(certificate.as_bytes()).map_err(|_| unreadable())?;
     let leaf = pem.parse_x509().map_err(|_| unreadable())?;
     let end = leaf.validity().not_after;
     if end.timestamp() < now.unix_timestamp() {
-        return Err(StoreError::Expired { path: path.to_owned(), on: end.to_string() });
+        return Err(FolderError::Expired { path: path.to_owned(), on: end.to_string() });
     }
     Ok(())
 }
@@ -114,7 +115,7 @@ mod tests {
         OffsetDateTime::from_unix_timestamp(1_800_000_000).unwrap()
     }
 
-    fn load(dir: &Path, now: OffsetDateTime) -> Result<Identity, StoreError> {
+    fn load(dir: &Path, now: OffsetDateTime) -> Result<Identity, FolderError> {
         load_or_create(dir, &["localhost".to_owned()], now)
     }
 
@@ -123,7 +124,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("new");
         let made = load(&dir, now()).unwrap();
-        made.server_config().unwrap();
+        crate::certs::certified(&made.certificate, &made.key).unwrap();
         let found = load(&dir, now()).unwrap();
         assert_eq!((made.certificate, made.key, made.ca), (found.certificate, found.key, found.ca));
         #[cfg(unix)]

@@ -1,0 +1,207 @@
+//! What every replica does in a cluster: it serves by what the Secret holds, as soon as it holds something else, and sees
+//! whether the API server trusts that.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::Client;
+use kube::api::{Api, DynamicObject};
+use time::OffsetDateTime;
+use tokio::sync::watch;
+
+use super::configuration::{Kind, bundles};
+use super::keyring::{LEAF, LEAF_KEY, text};
+use super::trust::{self, Validity};
+use super::{Resolver, certified};
+use crate::clusters::one::{Seen, follow};
+use crate::metrics::CertificateMetrics;
+
+/// Which objects certificates are about.
+#[derive(Clone, Debug)]
+pub struct Objects {
+    /// Of the Secret and of the Service.
+    pub namespace: String,
+    pub secret: String,
+    pub service: String,
+    /// How the names of podgate's own webhooks end.
+    pub webhook_suffix: &'static str,
+}
+
+impl Objects {
+    /// The configuration of a kind.
+    pub fn configuration(&self, kind: Kind) -> String {
+        format!("{}-{}", self.service, kind.label())
+    }
+
+    /// The name by which the API server calls the Service.
+    pub(super) fn server_name(&self) -> String {
+        format!("{}.{}.svc", self.service, self.namespace)
+    }
+
+    /// The names in a certificate.
+    pub(super) fn names(&self) -> Vec<String> {
+        let name = self.server_name();
+        vec![format!("{name}.cluster.local"), name]
+    }
+}
+
+/// The objects as they are seen, by every part that wants to know.
+#[derive(Clone, Default)]
+pub struct Sight {
+    pub(super) secret: watch::Sender<Seen<Secret>>,
+    pub(super) validating: watch::Sender<Seen<DynamicObject>>,
+    pub(super) mutating: watch::Sender<Seen<DynamicObject>>,
+}
+
+impl Sight {
+    pub(super) fn configuration(&self, kind: Kind) -> &watch::Sender<Seen<DynamicObject>> {
+        match kind {
+            Kind::Validating => &self.validating,
+            Kind::Mutating => &self.mutating,
+        }
+    }
+
+    /// Looks on, until it is dropped.
+    async fn follow(&self, client: &Client, objects: &Objects) {
+        let secrets = Api::namespaced(client.clone(), &objects.namespace);
+        let configuration = |kind: Kind| {
+            let (api, seen) = (kind.api(client.clone()), self.configuration(kind).clone());
+            async move { follow(api, &objects.configuration(kind), seen).await }
+        };
+        tokio::join!(
+            follow(secrets, &objects.secret, self.secret.clone()),
+            configuration(Kind::Validating),
+            configuration(Kind::Mutating),
+        );
+    }
+}
+
+/// Whether the API server can call this replica: `Err` says why not.
+pub type Trusted = Result<(), String>;
+
+/// A replica's side of certificates.
+pub struct Serving {
+    pub objects: Objects,
+    pub sight: Sight,
+    pub resolver: Resolver,
+    pub metrics: CertificateMetrics,
+    pub trusted: watch::Sender<Trusted>,
+}
+
+impl Serving {
+    /// Serves by what there is, until it is dropped.
+    pub async fn run(self, client: Client) {
+        tokio::join!(self.sight.follow(&client, &self.objects), self.take_over());
+    }
+
+    async fn take_over(&self) {
+        let mut secret = self.sight.secret.subscribe();
+        let mut validating = self.sight.validating.subscribe();
+        let mut mutating = self.sight.mutating.subscribe();
+        let mut served = None;
+        // What cannot be served, and what is missing, is told once.
+        let (mut told, mut absent) = (None, [false; 2]);
+        loop {
+            if let Seen::Present(secret) = &*secret.borrow_and_update() {
+                let data = secret.data.clone().unwrap_or_default();
+                match self.show(&data, served.as_deref()) {
+                    Ok(leaf) => (served, told) = (Some(leaf), None),
+                    Err(why) if told.as_ref() != Some(&why) => {
+                        let (secret, old) = (&self.objects.secret, served.is_some());
+                        tracing::warn!(
+                            secret,
+                            why,
+                            serves_an_older_one = old,
+                            "the certificate cannot be served"
+                        );
+                        told = Some(why);
+                    }
+                    Err(_) => {}
+                }
+            }
+            let seen = [&mut validating, &mut mutating];
+            let mut trust = Ok(());
+            for ((kind, seen), absent) in Kind::ALL.into_iter().zip(seen).zip(&mut absent) {
+                let seen = seen.borrow_and_update();
+                let is_absent = matches!(*seen, Seen::Absent);
+                if is_absent && !std::mem::replace(absent, is_absent) {
+                    self.tell_absent(kind);
+                }
+                *absent = is_absent;
+                trust = trust.and(self.look(kind, &seen, served.as_deref()));
+            }
+            self.trusted.send_if_modified(|known| {
+                let news = *known != trust;
+                *known = trust;
+                news
+            });
+            tokio::select! {
+                _ = secret.changed() => {}
+                _ = validating.changed() => {}
+                _ = mutating.changed() => {}
+            }
+        }
+    }
+
+    /// Shows the Secret's certificate; gives its chain.
+    fn show(
+        &self,
+        data: &BTreeMap<String, ByteString>,
+        served: Option<&str>,
+    ) -> Result<String, String> {
+        let required = |key| text(data, key)?.ok_or_else(|| format!("it has no {key} yet"));
+        let (leaf, key) = (required(LEAF)?, required(LEAF_KEY)?);
+        if served == Some(&leaf) {
+            return Ok(leaf);
+        }
+        let certified = certified(&leaf, &key).map_err(|error| error.to_string())?;
+        let end = Validity::of(&leaf).ok_or_else(|| format!("{LEAF} is no certificate"))?.end;
+        if end <= OffsetDateTime::now_utc() {
+            return Err(format!("{LEAF} expired on {end}"));
+        }
+        self.resolver.show(certified);
+        self.metrics.serves_until(end.unix_timestamp());
+        tracing::info!(until = %end, "serving by another certificate");
+        Ok(leaf)
+    }
+
+    /// Whether the webhooks of a configuration trust what is served.
+    fn look(&self, kind: Kind, seen: &Seen<DynamicObject>, served: Option<&str>) -> Trusted {
+        let configuration = match seen {
+            Seen::Unknown => return Err(format!("the {} is not known yet", kind.as_str())),
+            Seen::Absent => {
+                self.metrics.configuration(kind.label(), None);
+                // Nobody calls who would have to trust.
+                return Ok(());
+            }
+            Seen::Present(configuration) => configuration,
+        };
+        let served = served.ok_or_else(|| "there is no certificate yet".to_owned());
+        let server_name = self.objects.server_name();
+        let trust = served.and_then(|leaf| {
+            let now = OffsetDateTime::now_utc();
+            let bundles = bundles(configuration, self.objects.webhook_suffix);
+            let verify = |bundle: &String| {
+                trust::verify(bundle, leaf, &server_name, now).map_err(|why| {
+                    format!(
+                        "the caBundle of the {} does not trust the certificate: {why}",
+                        kind.as_str()
+                    )
+                })
+            };
+            bundles.iter().try_for_each(verify)
+        });
+        self.metrics.configuration(kind.label(), Some(trust.is_ok()));
+        trust
+    }
+
+    fn tell_absent(&self, kind: Kind) {
+        let (kind, name) = (kind.as_str(), self.objects.configuration(kind));
+        tracing::warn!(
+            kind,
+            name,
+            "the configuration does not exist, so the API server does not ask podgate; helm upgrade restores it"
+        );
+    }
+}

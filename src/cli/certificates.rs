@@ -1,0 +1,89 @@
+//! The flags of `podgate serve` that say whose certificate it serves by in a cluster.
+
+use clap::{Args, ValueEnum};
+use time::Duration;
+
+use super::Failure;
+use crate::certs::keeper::Source;
+use crate::certs::keyring::Lifetimes;
+use crate::runtime::Shared;
+
+#[derive(Args, Debug)]
+pub(super) struct CertificateArgs {
+    /// Serve by the Secret that all replicas share, which is kept so [default: a certificate of this process alone]
+    #[arg(long, value_name = "MODE", value_enum, conflicts_with_all = ["standalone", "register", "cert_dir"])]
+    certificates: Option<Mode>,
+    /// That Secret, in podgate's own namespace
+    #[arg(long, value_name = "NAME", default_value = "podgate-tls", requires = "certificates")]
+    tls_secret: String,
+    /// The full name of the release: that of its Service, with which the names of its webhook configurations begin
+    #[arg(long, value_name = "NAME", default_value = "podgate", requires = "certificates")]
+    release: String,
+    /// With self-signed: how long an authority lasts, such as 43800h
+    #[arg(long, value_name = "DURATION", default_value = "43800h", value_parser = lifetime, requires = "certificates")]
+    ca_lifetime: Duration,
+    /// With self-signed: how long a certificate lasts, such as 90d
+    #[arg(long, value_name = "DURATION", default_value = "2160h", value_parser = lifetime, requires = "certificates")]
+    leaf_lifetime: Duration,
+}
+
+/// Who keeps Secret and caBundle.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Mode {
+    /// podgate makes and renews certificates, and tells the API server
+    SelfSigned,
+    /// You fill the Secret (tls.crt, tls.key, ca.crt), and podgate tells the API server
+    Provided,
+    /// cert-manager fills the Secret and tells the API server
+    CertManager,
+}
+
+impl CertificateArgs {
+    /// What is shared, if anything.
+    pub(super) fn shared(&self) -> Result<Option<Shared>, Failure> {
+        let Some(mode) = self.certificates else { return Ok(None) };
+        if self.leaf_lifetime >= self.ca_lifetime {
+            return Err(Failure::Input(
+                "--leaf-lifetime must be shorter than --ca-lifetime, by which it is signed"
+                    .to_owned(),
+            ));
+        }
+        let lifetimes = Lifetimes { ca: self.ca_lifetime, leaf: self.leaf_lifetime };
+        let source = match mode {
+            Mode::SelfSigned => Some(Source::SelfSigned(lifetimes)),
+            Mode::Provided => Some(Source::Provided),
+            Mode::CertManager => None,
+        };
+        let (secret, release) = (self.tls_secret.clone(), self.release.clone());
+        Ok(Some(Shared { secret, release, source }))
+    }
+}
+
+/// A number with its unit, at least ten seconds and at most a century.
+fn lifetime(text: &str) -> Result<Duration, String> {
+    const YEARS: i64 = 100 * 365 * 24 * 60 * 60;
+    let form = "write it as a whole number of s, m, h or d, such as 90d, from 10s to 36500d";
+    let units = [('s', 1), ('m', 60), ('h', 60 * 60), ('d', 24 * 60 * 60)];
+    let seconds = units.into_iter().find_map(|(unit, seconds)| {
+        text.strip_suffix(unit)?.parse::<u32>().ok().map(|count| i64::from(count) * seconds)
+    });
+    match seconds {
+        Some(seconds) if (10..=YEARS).contains(&seconds) => Ok(Duration::seconds(seconds)),
+        _ => Err(form.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lifetime_is_a_number_with_a_unit() {
+        for (text, seconds) in [("20s", 20), ("1m", 60), ("2160h", 7_776_000), ("90d", 7_776_000)] {
+            assert_eq!(lifetime(text), Ok(Duration::seconds(seconds)), "{text}");
+        }
+        for bad in ["", "9s", "90", "-1h", "1.5h", "1h30m", "h", "36501d", "4294967296s", "1y"] {
+            assert!(lifetime(bad).is_err_and(|why| why.starts_with("write it as")), "{bad}");
+        }
+    }
+}
