@@ -4,7 +4,8 @@ CARGO ?= cargo
 # Where this build's programs are.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
-.PHONY: help demo demo-cluster test lint control-plane docs licenses bench fuzz
+.PHONY: help demo demo-cluster test lint control-plane docs licenses bench fuzz \
+	test-chart chart-static chart-docs binary
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -19,6 +20,21 @@ demo-cluster: control-plane ## The same on a real kube-apiserver, with kubectl (
 
 test: lint control-plane ## Formatting, lints, unit tests and the suites on a real control plane
 	$(CARGO) test --no-fail-fast
+
+test-chart: chart-static ## The chart: Helm 3 and 4, helm-unittest, kubeconform; builds or installs what it needs, once
+
+# One after another: each builds the tools that it needs.
+chart-static: binary
+	PODGATE=$(TARGET)/debug/podgate tests/tools/chart/lint.sh
+	PODGATE=$(TARGET)/debug/podgate tests/tools/chart/current.sh
+	PODGATE=$(TARGET)/debug/podgate tests/tools/chart/manifests.sh
+	tests/tools/chart/unit.sh
+
+chart-docs: binary ## Write the chart's README and CRDs, and deploy/install.yaml
+	UPDATE=1 PODGATE=$(TARGET)/debug/podgate tests/tools/chart/current.sh
+
+binary:
+	$(CARGO) build --bin podgate
 
 lint:
 	$(CARGO) fmt --check

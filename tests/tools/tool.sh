@@ -28,7 +28,14 @@ read -r module version < <(awk -v package="$package" '
     path = $1 == "require" ? $2 : $1; v = $1 == "require" ? $3 : $2
     if (index(package "/", path "/") == 1 && length(path) > length(best)) { best = path; found = v }
   } END { print best, found }' go.mod)
-key=$(cat go.mod go.sum <(go env GOVERSION GOOS GOARCH) | cksum | cut -d" " -f1)
+# As their own builds do: Helm says its version, and takes the Kubernetes that its
+# client is of where there is no cluster (helm template, helm lint).
+minor=$(sed -n 's|^\tk8s.io/client-go v0\.\([0-9]*\)\..*|\1|p' go.mod)
+flags="-s -w -X $module/internal/version.version=$version"
+for holder in helm.sh/helm/v3/pkg/chartutil helm.sh/helm/v3/pkg/lint/rules; do
+  flags+=" -X $holder.k8sVersionMajor=1 -X $holder.k8sVersionMinor=$minor"
+done
+key=$(cat go.mod go.sum <(go env GOVERSION GOOS GOARCH) <(echo "$flags") | cksum | cut -d" " -f1)
 folder="${XDG_CACHE_HOME:-$HOME/.cache}/podgate/tools/$name-$version-$key"
 program="$folder/${package##*/}"
 if [ -x "$program" ]; then
@@ -43,8 +50,6 @@ trap 'rm -f "$staging"' EXIT
 
 say "building $version from its Go module, once; up to five minutes on two cores"
 began=$SECONDS
-# Helm says its version to charts and to people; it is linked in, as its own builds do.
-flags="-s -w -X $module/internal/version.version=$version"
 go build -trimpath -buildvcs=false -ldflags "$flags" -o "$staging" "$package" >&2
 chmod +x "$staging"
 # The rename is the last step, so a program by the final name is always whole.
