@@ -33,7 +33,7 @@ fn whole_life(world: &World, helm: Helm) {
     println!("   failed open {} times in both", world.failed_open() - before);
     // Again with the CRDs of the first still there.
     helm.uninstall(world);
-    world.is_clean();
+    println!("   its pods have drained {} after that", seconds(world.becomes_clean()));
     assert!(world.get(&["devopspolicy", "-n", SHOP, "baseline"]).is_some(), "policies outlive it");
     world.admits_all();
     world.runs_pods();

@@ -63,9 +63,16 @@ impl World {
         all["items"].as_array().unwrap().clone()
     }
 
-    /// Nothing is left of a release but what is to outlive it.
+    /// Nothing is left of a release but what is to outlive it. Pods that only wait for the API server to hang up are
+    /// killed.
     pub fn is_clean(&self) {
-        eventually("nothing to be left of podgate", || {
+        self.kubelet.kill_all();
+        self.becomes_clean();
+    }
+
+    /// The same with all the time that pods take to drain; after how long.
+    pub fn becomes_clean(&self) -> Duration {
+        let ((), after) = eventually_within(ROLLOUT, "nothing to be left of podgate", || {
             let all = self.kubectl(&["get", ITS_KINDS, "-A", "-o", "name"]);
             let left: Vec<_> = all.lines().filter(|name| name.contains("podgate")).collect();
             if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
@@ -73,6 +80,7 @@ impl World {
         assert_eq!(self.configurations(), Vec::<Value>::new());
         self.runs(0);
         self.excuse();
+        after
     }
 
     /// Nothing that podgate asked for was refused.
