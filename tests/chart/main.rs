@@ -17,6 +17,7 @@ mod kubelet;
 mod load;
 mod netns;
 mod outage;
+mod prometheus;
 mod release;
 mod rollout;
 #[path = "../support/mod.rs"]
@@ -47,7 +48,7 @@ fn main() -> ExitCode {
     }
     arguments.test_threads = Some(1);
     let world = Arc::new(Mutex::new(None));
-    let trials = [harness::TESTS, install::TESTS, outage::TESTS, rollout::TESTS]
+    let trials = [harness::TESTS, install::TESTS, outage::TESTS, rollout::TESTS, prometheus::TESTS]
         .concat()
         .into_iter()
         .map(|(name, run)| {
