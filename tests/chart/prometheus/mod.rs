@@ -178,9 +178,9 @@ fn what_is_exposed_is_clean(world: &World) {
     }
 }
 
-/// How many series podgate's replicas have of each metric, but the gauge that each namespace has.
+/// How many series of each metric were scraped from the replicas, but the gauge that each namespace has.
 fn series(prometheus: &Prometheus) -> BTreeMap<String, u64> {
-    let query = "count by (__name__) ({job=\"podgate\", __name__!=\"namespace_health_score\"})";
+    let query = "count by (__name__) ({job=\"podgate\", endpoint=\"metrics\", __name__!=\"namespace_health_score\"})";
     let found = prometheus.query(query).unwrap();
     let count = |it: &Value| it["value"][1].as_str().unwrap().parse().unwrap();
     found
@@ -194,31 +194,32 @@ fn gauges(prometheus: &Prometheus) -> Result<usize, String> {
 }
 
 fn namespaces_make_no_series(world: &World, prometheus: &Prometheus) {
-    // One of each first, so that what any number of them makes is there.
-    pods(world, 0..20);
-    let before = gauges(prometheus).unwrap();
-    eventually("their gauges", || {
-        gauges(prometheus).and_then(|it| if it > before { Ok(()) } else { Err(it.to_string()) })
-    });
-    let (before, few) = (series(prometheus), gauges(prometheus).unwrap());
-    pods(world, 20..NAMESPACES);
-    eventually_within(PATIENCE, "the gauges of all namespaces", || {
-        let count = gauges(prometheus)?;
-        if count >= NAMESPACES { Ok(()) } else { Err(format!("{count} gauges")) }
-    });
-    let (after, many) = (series(prometheus), gauges(prometheus).unwrap());
+    let others = gauges(prometheus).unwrap();
+    let becomes = |expected: usize| {
+        eventually_within(PATIENCE, &format!("{expected} gauges of namespaces"), || {
+            let count = gauges(prometheus)?;
+            if count == expected { Ok(()) } else { Err(format!("{count} gauges")) }
+        });
+    };
+    // A few first, so that what any number of them makes is there.
+    let few = 20;
+    pods(world, 0..few);
+    becomes(others + few);
+    let before = series(prometheus);
+    pods(world, few..NAMESPACES);
+    becomes(others + NAMESPACES);
+    let after = series(prometheus);
     let total = |it: &BTreeMap<String, u64>| it.values().sum::<u64>();
     println!(
-        "   {few} namespaces: {} series and {few} gauges; {many}: {} and {many}",
+        "   {} namespaces: {} series beside their gauges; {}: {}",
+        others + few,
         total(&before),
+        others + NAMESPACES,
         total(&after)
     );
     assert_eq!(before, after);
     world.kubectl(&["delete", "namespace", &load::namespace(0, NAMESPACES)]);
-    eventually("the gauge of a namespace that is gone to go", || {
-        let count = gauges(prometheus)?;
-        if count < many { Ok(()) } else { Err(format!("{count} gauges")) }
-    });
+    becomes(others + NAMESPACES - 1);
 }
 
 /// So many namespaces with a pod each.
