@@ -68,7 +68,7 @@ fn exposition() -> String {
     metrics.audit.cluster(100);
     metrics.audit.namespace("shop", Some(100));
     metrics.audit.policy("shop", "baseline", 100, [0; 4]);
-    metrics.certificates.serves_until(0);
+    metrics.certificates.serves(0, 0);
     metrics.certificates.configuration("validating", Some(true));
     String::from_utf8(metrics.expose().unwrap()).unwrap()
 }
@@ -131,7 +131,7 @@ Its own, with `name` the webhook: `validate.podgate.devops.stochastic.io`, `muta
 | name | type | labels | |
 |---|---|---|---|
 | `apiserver_admission_webhook_admission_duration_seconds` | histogram | `name`, `type`, `operation`, `rejected` | What a call took, as the writer felt it. |
-| `apiserver_admission_webhook_request_total` | counter | `name`, `type`, `operation`, `code`, `rejected` | Calls by HTTP status. |
+| `apiserver_admission_webhook_request_total` | counter | `name`, `type`, `operation`, `code`, `rejected` | Calls by HTTP status: 200 admits, 403 and 422 refuse, anything else is a call that failed. |
 | `apiserver_admission_webhook_rejection_count` | counter | `name`, `type`, `operation`, `error_type`, `rejection_code` | Writes refused: `no_error` is a denial, anything else a call that failed under `Fail`. |
 | `apiserver_admission_webhook_fail_open_count` | counter | `name`, `type` | Calls that failed under `Ignore`: the object passed unjudged. |
 ";
