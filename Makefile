@@ -4,8 +4,11 @@ CARGO ?= cargo
 # Where this build's programs are.
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 
+# With a target named, the flags of a static build are not those of build scripts, which must not be static.
+HOST = $(shell rustc -vV | sed -n 's/^host: //p')
+
 .PHONY: help demo demo-cluster test lint control-plane docs licenses bench fuzz \
-	test-chart chart-static chart-docs binary
+	test-chart chart-static chart-docs binary static image
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -45,6 +48,14 @@ control-plane: ## Build etcd, kube-apiserver, kube-controller-manager and kubect
 
 docs: ## Write docs/rules.md, docs/crd.md and docs/cli.md from the code
 	UPDATE_DOCS=1 $(CARGO) test --test docs
+
+static: ## The release binary, static, in TARGET/static
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --bin podgate --target $(HOST)
+	mkdir -p $(TARGET)/static
+	cp $(TARGET)/$(HOST)/release/podgate $(TARGET)/static/podgate
+
+image: static ## The image, FROM scratch, by buildah, and its SBOM
+	tests/tools/image.sh $(TARGET)/static
 
 licenses: ## Licences, banned crates and sources of the dependencies
 	command -v cargo-deny > /dev/null || $(CARGO) install cargo-deny --locked --version 0.20.2

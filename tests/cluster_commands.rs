@@ -510,7 +510,7 @@ fn a_healthy_cluster_passes_the_check(plane: &Plane) {
     assert!(checked.line(&["may list, watch pods"]).starts_with("ok "));
     assert!(
         checked
-            .line(&["may get, create, update leases.coordination.k8s.io in namespace default"])
+            .line(&["may get, create, update leases.coordination.k8s.io podgate in namespace default"])
             .starts_with("ok ")
     );
     assert!(checked.line(&["1 policy compiles"]).starts_with("ok "));
@@ -538,7 +538,7 @@ fn a_healthy_cluster_passes_the_check(plane: &Plane) {
     podgate.ended();
     let release =
         |it: &&Value| it["what"].as_str().unwrap().ends_with("in namespace podgate-system");
-    assert_eq!(json["checks"].as_array().unwrap().iter().filter(release).count(), 2);
+    assert_eq!(json["checks"].as_array().unwrap().iter().filter(release).count(), 3);
 }
 
 fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
@@ -615,7 +615,7 @@ fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
     let pods = jane.line(&["may not list, watch pods"]);
     assert!(pods.starts_with("error ") && pods.contains("to audit what runs"), "{pods}");
     assert!(jane.line(&["may not watch namespaces"]).starts_with("error "));
-    let secrets = jane.line(&["may not get, create, update secrets in namespace default"]);
+    let secrets = jane.line(&["may not create, patch secrets podgate-tls in namespace default"]);
     assert!(secrets.starts_with("warning "), "{secrets}");
     assert!(jane.line(&["CRD devopspolicies", "cannot be seen"]).starts_with("warning "));
 }

@@ -359,6 +359,28 @@ fn both_signals_drain_and_end_with_success() {
 }
 
 #[test]
+fn who_has_not_heard_of_the_end_yet_is_served_and_asked_to_call_another() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("policy.yaml");
+    fs::write(&file, policy("baseline", None, "")).unwrap();
+    let args = ["--standalone", "--policy", file.to_str().unwrap(), "--shutdown-delay", "3"];
+    let mut podgate = Podgate::serve(&args, &dir.path().join("certs"));
+    podgate.signal("TERM");
+    podgate.logs("draining");
+    assert_eq!(podgate.get("/readyz").0, 503);
+    // A connection of its own each time, for as long as the delay lasts.
+    let mut connection = podgate.connect(&dir.path().join("certs"));
+    connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: podgate\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    let answer = answer.to_lowercase();
+    assert!(answer.starts_with("http/1.1 200") && answer.contains("connection: close"), "{answer}");
+    let (status, after) = podgate.ended();
+    assert!(status.success(), "{status}");
+    println!("ended after {after:?}");
+}
+
+#[test]
 fn a_second_signal_ends_what_an_open_connection_holds_up() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("policy.yaml");

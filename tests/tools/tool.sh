@@ -10,8 +10,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
 name=${1:-}
-if [ -z "$name" ] || [ ! -f "$name/go.mod" ]; then
-  echo "usage: tool.sh NAME, where NAME is one of: $(echo */go.mod | sed 's|/go.mod||g')" >&2
+if ! grep -qs '^tool ' "./$name/go.mod"; then
+  echo "usage: tool.sh NAME, where NAME is one of:" $(grep -l '^tool ' */go.mod | sed 's|/go.mod||') >&2
   exit 2
 fi
 cd "$name"

@@ -22,20 +22,25 @@
 {{/* The pods that decide. The component keeps a test's pod out of the Service. */}}
 {{- define "podgate.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "podgate.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: controller
 {{- end -}}
 
 {{/* Labels of every object but pods, whose labels must not change with the chart's version. */}}
 {{- define "podgate.labels" -}}
-{{ include "podgate.selectorLabels" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-app.kubernetes.io/part-of: podgate
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- include "podgate.labelsWith" (list . dict) -}}
+{{- end -}}
+
+{{/* The same and more, (list $ labels): of two labels with one key the more special one counts. */}}
+{{- define "podgate.labelsWith" -}}
+{{- $root := first . -}}
+{{- $own := dict
+  "app.kubernetes.io/version" $root.Chart.AppVersion
+  "app.kubernetes.io/managed-by" $root.Release.Service
+  "app.kubernetes.io/part-of" "podgate"
+  "helm.sh/chart" (printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_")
+-}}
+{{- merge (dict) (last .) $root.Values.commonLabels $own (include "podgate.selectorLabels" $root | fromYaml) | toYaml -}}
 {{- end -}}
 
 {{/*

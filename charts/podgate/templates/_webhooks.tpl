@@ -3,7 +3,7 @@
 clientConfig:
   service:
     name: {{ include "podgate.fullname" .root }}
-    namespace: {{ .root.Release.Namespace }}
+    namespace: {{ .root.Release.Namespace | quote }}
     path: {{ .path }}
     port: {{ .root.Values.service.port }}
 matchPolicy: Equivalent

@@ -8,6 +8,10 @@ helm4=$($tools/tool.sh helm4)
 helm3=$($tools/tool.sh helm3)
 # Set by make; the build of this tree otherwise.
 podgate=${PODGATE:-${CARGO_TARGET_DIR:-target}/debug/podgate}
+if [ ! -x "$podgate" ]; then
+  echo "the chart's checks ask podgate itself, and there is no $podgate: make chart-static builds it, or set PODGATE" >&2
+  exit 3
+fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
