@@ -10,6 +10,7 @@
     reason = "a test that fails loudly is a test"
 )]
 
+mod certificates;
 mod harness;
 mod helm;
 mod install;
@@ -22,6 +23,7 @@ mod release;
 mod rollout;
 #[path = "../support/mod.rs"]
 mod support;
+mod trust;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -36,6 +38,16 @@ use world::World;
 /// A test: what it shows, and how.
 type Test = (&'static str, fn(&World));
 
+/// All tests, the ones that show most first.
+const SUITES: &[(&str, &[Test])] = &[
+    ("harness", harness::TESTS),
+    ("install", install::TESTS),
+    ("rollout", rollout::TESTS),
+    ("outage", outage::TESTS),
+    ("certificates", certificates::TESTS),
+    ("prometheus", prometheus::TESTS),
+];
+
 /// How much of each pod's log is printed when a test fails.
 const LOG_LINES: usize = 40;
 
@@ -48,13 +60,12 @@ fn main() -> ExitCode {
     }
     arguments.test_threads = Some(1);
     let world = Arc::new(Mutex::new(None));
-    let trials = [harness::TESTS, install::TESTS, outage::TESTS, rollout::TESTS, prometheus::TESTS]
-        .concat()
-        .into_iter()
-        .map(|(name, run)| {
-            let world = Arc::clone(&world);
-            Trial::test(name, move || in_world(&world, name, run))
-        });
+    let trials =
+        SUITES.iter().flat_map(|(suite, tests)| tests.iter().map(move |test| (suite, test)));
+    let trials = trials.map(|(suite, (name, run))| {
+        let (world, name, run) = (Arc::clone(&world), format!("{suite}::{name}"), *run);
+        Trial::test(name.clone(), move || in_world(&world, &name, run))
+    });
     let conclusion = libtest_mimic::run(&arguments, trials.collect());
     world.lock().unwrap().take();
     conclusion.exit_code()

@@ -123,10 +123,14 @@ impl Drop for Network {
     }
 }
 
-/// A file of this machine where every user in the namespaces may read it.
+/// A file of this machine where every user in the namespaces may read it, and none may write it.
 pub fn share(file: &PathBuf, name: &str) -> PathBuf {
     let shared = PathBuf::from("/run").join(name);
+    if shared.exists() {
+        return shared;
+    }
     std::fs::write(&shared, "").unwrap();
     run("mount", &["--bind", file.to_str().unwrap(), shared.to_str().unwrap()]);
+    run("mount", &["-o", "remount,bind,ro", shared.to_str().unwrap()]);
     shared
 }

@@ -59,7 +59,7 @@ impl World {
 
     /// The webhook configurations there are.
     pub fn configurations(&self) -> Vec<Value> {
-        let all = self.get(&[CONFIGURATIONS]).unwrap();
+        let Some(all) = self.get(&[CONFIGURATIONS]) else { return Vec::new() };
         all["items"].as_array().unwrap().clone()
     }
 
