@@ -147,6 +147,7 @@ fn rules_and_dashboards_name_metrics_that_exist() {
 
 #[test]
 fn dashboards_work_with_any_data_source_and_explain_each_panel() {
+    let variable = Regex::new(r"\$([a-z]+)").unwrap();
     let dashboards = values("dashboards", ".json");
     assert_eq!(dashboards.len(), 3);
     let uids: BTreeSet<_> = dashboards.iter().map(|(_, it)| text(it, "uid")).collect();
@@ -168,7 +169,6 @@ fn dashboards_work_with_any_data_source_and_explain_each_panel() {
                 assert_eq!(part["datasource"]["uid"], "${datasource}", "{file}: {title}");
             }
             for target in items(panel, "targets") {
-                let variable = Regex::new(r"\$([a-z]+)").unwrap();
                 for used in variable.captures_iter(text(target, "expr")) {
                     assert!(variables.contains(&used[1]), "{file}: {title} uses {}", &used[0]);
                 }

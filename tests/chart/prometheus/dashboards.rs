@@ -23,7 +23,7 @@ pub struct Query {
     pub text: String,
 }
 
-/// All dashboards, from the ConfigMaps that Grafana's sidecar would find by their label.
+/// All dashboards, from the config maps that Grafana's sidecar would find by their label.
 fn dashboards(world: &World) -> Vec<Value> {
     let found = world.get(&["-n", NAMESPACE, "configmaps", "-l", "grafana_dashboard=1"]).unwrap();
     let maps = found["items"].as_array().unwrap().iter();

@@ -3,24 +3,21 @@
 
 mod dashboards;
 mod scrape;
+mod series;
 mod server;
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, PostParams};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Test;
 use super::helm::{Helm, RELEASE};
 use super::load::Load;
 use super::release::SHOP;
 use super::support::control_plane::{seconds, text};
-use super::support::{eventually, eventually_within, load};
+use super::support::{eventually, eventually_within};
 use super::world::{NAMESPACE, World};
 use dashboards::{queries, without_data};
 use server::{Prometheus, tool};
@@ -42,13 +39,13 @@ const POLICIES: &str = "
 const SETTINGS: &str = "--set=metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboards.enabled=true";
 /// For every query: some look back over the range, and what got worse must get worse first.
 const PATIENCE: Duration = Duration::from_mins(4);
-const NAMESPACES: usize = 1000;
 
 fn observed(world: &World) {
     scrape::serve_monitoring(world);
     Helm::Four.install(world, &[SETTINGS]);
     world.shop();
-    ["audited", "completed"].iter().for_each(|it| world.namespace(it));
+    world.namespace("audited");
+    world.namespace("completed");
     world.apply(POLICIES);
     world.denies();
     let prometheus = Prometheus::start(world);
@@ -67,7 +64,7 @@ fn observed(world: &World) {
     labels_are_podgates_own(&prometheus);
     rules_are_evaluated(world, &prometheus);
     what_is_exposed_is_clean(world);
-    namespaces_make_no_series(world, &prometheus);
+    series::of_many_namespaces(world, &prometheus);
     drop(prometheus);
     Helm::Four.uninstall(world);
     world.is_clean();
@@ -79,7 +76,7 @@ fn every_query_returns_data(world: &World, prometheus: &Prometheus) {
     world.kubectl(&["create", "deployment", "good", "--image=nginx:1.29", "-n", "audited"]);
     let mut round = 0;
     let mut open = 0.0;
-    let (_, after) = eventually_within(PATIENCE, "every query to return data", || {
+    let ((), after) = eventually_within(PATIENCE, "every query to return data", || {
         round += 1;
         // What runs gets worse, somebody posts what is no review, and pods are completed.
         let bad = format!("bad-{round}");
@@ -151,11 +148,19 @@ fn rules_are_evaluated(world: &World, prometheus: &Prometheus) {
     for rule in &evaluated {
         assert_eq!(rule["health"], "ok", "{rule}");
     }
-    let alerts = prometheus.ask("alerts", &[]).unwrap();
+    // All replicas were killed.
+    let (alerts, _) = eventually("PodgateFailOpen to fire", || {
+        let fired =
+            prometheus.query("ALERTS{alertname=\"PodgateFailOpen\", alertstate=\"firing\"}")?;
+        if fired.is_empty() { Err("it does not".to_owned()) } else { prometheus.ask("alerts", &[]) }
+    });
     assert!(!alerts.to_string().contains("error expanding"), "{alerts}");
-    let names = alerts["alerts"].as_array().unwrap().iter();
-    let names: Vec<_> =
-        names.map(|it| format!("{} {}", it["labels"]["alertname"], it["state"])).collect();
+    let names: std::collections::BTreeSet<_> = alerts["alerts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| format!("{} {}", it["labels"]["alertname"], it["state"]))
+        .collect();
     println!("   {} rules are evaluated; alerts now: {names:?}", evaluated.len());
 }
 
@@ -176,64 +181,4 @@ fn what_is_exposed_is_clean(world: &World) {
             pod.name
         );
     }
-}
-
-/// How many series of each metric were scraped from the replicas, but the gauge that each namespace has.
-fn series(prometheus: &Prometheus) -> BTreeMap<String, u64> {
-    let query = "count by (__name__) ({job=\"podgate\", endpoint=\"metrics\", __name__!=\"namespace_health_score\"})";
-    let found = prometheus.query(query).unwrap();
-    let count = |it: &Value| it["value"][1].as_str().unwrap().parse().unwrap();
-    found
-        .iter()
-        .map(|it| (it["metric"]["__name__"].as_str().unwrap().to_owned(), count(it)))
-        .collect()
-}
-
-fn gauges(prometheus: &Prometheus) -> Result<usize, String> {
-    Ok(prometheus.query("max by (namespace) (namespace_health_score)")?.len())
-}
-
-fn namespaces_make_no_series(world: &World, prometheus: &Prometheus) {
-    let others = gauges(prometheus).unwrap();
-    let becomes = |expected: usize| {
-        eventually_within(PATIENCE, &format!("{expected} gauges of namespaces"), || {
-            let count = gauges(prometheus)?;
-            if count == expected { Ok(()) } else { Err(format!("{count} gauges")) }
-        });
-    };
-    // A few first, so that what any number of them makes is there.
-    let few = 20;
-    pods(world, 0..few);
-    becomes(others + few);
-    let before = series(prometheus);
-    pods(world, few..NAMESPACES);
-    becomes(others + NAMESPACES);
-    let after = series(prometheus);
-    let total = |it: &BTreeMap<String, u64>| it.values().sum::<u64>();
-    println!(
-        "   {} namespaces: {} series beside their gauges; {}: {}",
-        others + few,
-        total(&before),
-        others + NAMESPACES,
-        total(&after)
-    );
-    assert_eq!(before, after);
-    world.kubectl(&["delete", "namespace", &load::namespace(0, NAMESPACES)]);
-    becomes(others + NAMESPACES - 1);
-}
-
-/// So many namespaces with a pod each.
-fn pods(world: &World, numbers: std::ops::Range<usize>) {
-    let client = &world.client;
-    world.wait(stream::iter(numbers).for_each_concurrent(16, |number| async move {
-        let name = load::namespace(number, NAMESPACES);
-        load::make_namespace(client, &name).await;
-        let pod: Pod = serde_json::from_value(json!({
-            "metadata": {"name": "web"},
-            "spec": {"schedulerName": "nobody", "containers": [{"name": "web", "image": "nginx"}]},
-        }))
-        .unwrap();
-        let api = Api::<Pod>::namespaced(client.clone(), &name);
-        api.create(&PostParams::default(), &pod).await.unwrap();
-    }));
 }

@@ -1,5 +1,5 @@
-//! What prometheus-operator makes of the chart's objects: a scrape configuration of a ServiceMonitor, rule files of a
-//! PrometheusRule. Debian's Prometheus is built without the discovery of Kubernetes' objects, so that is played here: its
+//! What prometheus-operator makes of the chart's objects: a scrape configuration of a `ServiceMonitor`, rule files of a
+//! `PrometheusRule`. Debian's Prometheus is built without the discovery of Kubernetes' objects, so that is played here: its
 //! relabelling then works on the labels that it would have found.
 
 use serde_json::{Value, json};
@@ -37,7 +37,7 @@ pub fn rules(world: &World) -> Value {
     spec(world, "prometheusrule")
 }
 
-/// podgate by its ServiceMonitor, and the API server by its address.
+/// podgate by its `ServiceMonitor`, and the API server by its address.
 pub fn config(world: &World, rules: &str) -> Value {
     let admin = world.plane.kubeconfig("admin");
     let file = |name: &str| admin.with_file_name(name).display().to_string();

@@ -20,7 +20,7 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes as the chart's ServiceMonitor says and evaluates the chart's PrometheusRule, both as they
+    /// Starts one that scrapes as the chart's `ServiceMonitor` says and evaluates the chart's `PrometheusRule`, both as they
     /// stand in the API server; waits until it is ready.
     pub fn start(world: &World) -> Self {
         let dir = world.plane.kubeconfig("prometheus");
