@@ -510,7 +510,9 @@ fn a_healthy_cluster_passes_the_check(plane: &Plane) {
     assert!(checked.line(&["may list, watch pods"]).starts_with("ok "));
     assert!(
         checked
-            .line(&["may get, create, update leases.coordination.k8s.io podgate in namespace default"])
+            .line(&[
+                "may get, create, update leases.coordination.k8s.io podgate in namespace default"
+            ])
             .starts_with("ok ")
     );
     assert!(checked.line(&["1 policy compiles"]).starts_with("ok "));

@@ -18,6 +18,8 @@ mod kubelet;
 mod load;
 mod netns;
 mod outage;
+mod permissions;
+mod provoke;
 mod release;
 mod rollout;
 #[path = "../support/mod.rs"]
@@ -44,6 +46,7 @@ const SUITES: &[(&str, &[Test])] = &[
     ("rollout", rollout::TESTS),
     ("outage", outage::TESTS),
     ("certificates", certificates::TESTS),
+    ("permissions", permissions::TESTS),
 ];
 
 /// How much of each pod's log is printed when a test fails.

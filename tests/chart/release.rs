@@ -66,13 +66,19 @@ impl World {
     /// Nothing is left of a release but what is to outlive it. Pods that only wait for the API server to hang up are
     /// killed.
     pub fn is_clean(&self) {
-        self.kubelet.kill_all();
-        self.becomes_clean();
+        self.empties(true);
     }
 
     /// The same with all the time that pods take to drain; after how long.
     pub fn becomes_clean(&self) -> Duration {
+        self.empties(false)
+    }
+
+    fn empties(&self, hurried: bool) -> Duration {
         let ((), after) = eventually_within(ROLLOUT, "nothing to be left of podgate", || {
+            if hurried {
+                self.kubelet.kill_all();
+            }
             let all = self.kubectl(&["get", ITS_KINDS, "-A", "-o", "name"]);
             let left: Vec<_> = all.lines().filter(|name| name.contains("podgate")).collect();
             if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
