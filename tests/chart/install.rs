@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::Test;
-use super::helm::{Helm, RELEASE};
+use super::helm::{HA, Helm, RELEASE};
 use super::release::SHOP;
 use super::support::control_plane::seconds;
 use super::world::{NAMESPACE, World};
@@ -33,11 +33,16 @@ fn whole_life(world: &World, helm: Helm) {
     println!("   failed open {} times in both", world.failed_open() - before);
     // Again with the CRDs of the first still there.
     helm.uninstall(world);
-    println!("   its pods have drained {} after that", seconds(world.becomes_clean()));
+    match helm {
+        Helm::Four => {
+            println!("   its pods have drained {} after that", seconds(world.becomes_clean()))
+        }
+        Helm::Three => world.is_clean(),
+    }
     assert!(world.get(&["devopspolicy", "-n", SHOP, "baseline"]).is_some(), "policies outlive it");
     world.admits_all();
     world.runs_pods();
-    helm.install(world, &["--values", super::helm::HA]);
+    helm.install(world, &["--values", HA]);
     println!("   denies {} after a second install", seconds(world.denies()));
     helm.uninstall(world);
     world.is_clean();
@@ -47,7 +52,7 @@ fn whole_life(world: &World, helm: Helm) {
 
 /// All pods are killed, and none comes back.
 fn dead(world: &World, helm: Helm) {
-    helm.install(world, &["--values", super::helm::HA]);
+    helm.install(world, &["--values", HA]);
     world.shop();
     world.denies();
     world.kubelet.hold();
@@ -60,18 +65,35 @@ fn dead(world: &World, helm: Helm) {
 }
 
 fn namespace_first(world: &World) {
-    Helm::Four.install(world, &[]);
+    // Where the chart could see the namespace, all that it made in the cluster is the namespace's and goes with it.
+    world.kubectl(&["create", "namespace", NAMESPACE]);
+    Helm::Four.install(world, &["--values", HA]);
     world.shop();
     world.denies();
-    world.kubectl(&["delete", "namespace", NAMESPACE]);
-    // The default failurePolicy admits what nobody answers.
-    world.runs_pods();
-    // What the notes say for this case, since Helm knows of no release any more.
-    let selector = format!("app.kubernetes.io/instance={RELEASE}");
-    let kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations,clusterroles,clusterrolebindings";
-    world.kubectl(&["delete", kinds, "-l", &selector]);
+    world.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]);
     world.is_clean();
     world.runs_pods();
+    println!("   nothing is left of a release whose namespace was there before it");
+    world.forget_all();
+
+    // Where Helm made it, nobody answers to what is left until somebody follows the notes.
+    let notes = Helm::Four.install(world, &[]);
+    world.shop();
+    world.denies();
+    world.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]);
+    world.kubelet.kill_all();
+    world.runs(0);
+    world.runs_pods();
+    println!(
+        "   {} configurations are left where Helm made the namespace",
+        world.configurations().len()
+    );
+    world.breaks_glass(&notes);
+    assert_eq!(world.configurations(), Vec::<Value>::new());
+    world.runs_pods();
+    let selector = format!("app.kubernetes.io/instance={RELEASE}");
+    world.kubectl(&["delete", "clusterroles,clusterrolebindings", "-l", &selector]);
+    world.is_clean();
     world.forget_all();
 }
 

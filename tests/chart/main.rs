@@ -18,7 +18,9 @@ mod kubelet;
 mod load;
 mod netns;
 mod outage;
+mod permissions;
 mod prometheus;
+mod provoke;
 mod release;
 mod rollout;
 #[path = "../support/mod.rs"]
@@ -45,6 +47,8 @@ const SUITES: &[(&str, &[Test])] = &[
     ("rollout", rollout::TESTS),
     ("outage", outage::TESTS),
     ("certificates", certificates::TESTS),
+    ("permissions", permissions::TESTS),
+    // Nobody waits until its thousand namespaces are gone.
     ("prometheus", prometheus::TESTS),
 ];
 

@@ -66,13 +66,19 @@ impl World {
     /// Nothing is left of a release but what is to outlive it. Pods that only wait for the API server to hang up are
     /// killed.
     pub fn is_clean(&self) {
-        self.kubelet.kill_all();
-        self.becomes_clean();
+        self.empties(true);
     }
 
     /// The same with all the time that pods take to drain; after how long.
     pub fn becomes_clean(&self) -> Duration {
+        self.empties(false)
+    }
+
+    fn empties(&self, hurried: bool) -> Duration {
         let ((), after) = eventually_within(ROLLOUT, "nothing to be left of podgate", || {
+            if hurried {
+                self.kubelet.kill_all();
+            }
             let all = self.kubectl(&["get", ITS_KINDS, "-A", "-o", "name"]);
             let left: Vec<_> = all.lines().filter(|name| name.contains("podgate")).collect();
             if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
@@ -96,6 +102,14 @@ impl World {
             self.kubectl(&["delete", crd]);
         }
         self.is_clean();
+    }
+
+    /// Does what the notes of a release say for when podgate refuses what must get through.
+    pub fn breaks_glass(&self, notes: &str) {
+        let begins = "kubectl delete validatingwebhookconfiguration/";
+        let line = notes.lines().map(str::trim).find(|line| line.starts_with(begins));
+        let words: Vec<_> = line.expect("the notes say how").split(' ').skip(1).collect();
+        self.kubectl(&words);
     }
 
     /// `podgate check` finds nothing wrong.

@@ -104,6 +104,13 @@ impl World {
 
     /// What the API server refused to podgate, but what was excused, as sentences.
     pub fn forbidden(&self) -> Vec<String> {
+        let sentence =
+            |it: &Value| format!("{} {} {}", audit::user(it), it["verb"], it["requestURI"]);
+        self.refused().iter().map(sentence).collect()
+    }
+
+    /// The same as audit events.
+    pub fn refused(&self) -> Vec<Value> {
         self.refusals().split_off(self.excused.load(Ordering::SeqCst))
     }
 
@@ -112,11 +119,9 @@ impl World {
         self.excused.store(self.refusals().len(), Ordering::SeqCst);
     }
 
-    fn refusals(&self) -> Vec<String> {
-        let events = self.plane.writes();
-        let refused = events.iter().filter(|it| it["responseStatus"]["code"] == 403);
-        let sentence =
-            |it: &Value| format!("{} {} {}", audit::user(it), it["verb"], it["requestURI"]);
-        refused.map(sentence).collect()
+    fn refusals(&self) -> Vec<Value> {
+        let mut events = self.plane.writes();
+        events.retain(|it| it["responseStatus"]["code"] == 403);
+        events
     }
 }

@@ -284,7 +284,7 @@ impl Life<'_> {
     /// Ends the process, gently for so long.
     fn stop(&self, grace: Duration) {
         let deadline = Instant::now() + grace;
-        if let Some(child) = self.pod.running.lock().unwrap().as_ref() {
+        if let (None, Some(child)) = (self.exited(), self.pod.running.lock().unwrap().as_ref()) {
             container::terminate(child);
         }
         while self.exited().is_none() {
