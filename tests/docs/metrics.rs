@@ -9,7 +9,7 @@ use std::path::Path;
 use podgate::metrics::{Metrics, ReviewSummary};
 
 /// The page's parts: a heading, what is true of all in it, and how their names begin.
-const PARTS: [(&str, &str, &[&str]); 5] = [
+const PARTS: [(&str, &str, &[&str]); 6] = [
     (
         "Admission",
         "Of every replica. `webhook` is `validate` or `mutate`; `operation` is `CREATE`, `UPDATE` or `other`; `kind` is a judged \
@@ -41,6 +41,11 @@ const PARTS: [(&str, &str, &[&str]); 5] = [
         ],
     ),
     (
+        "Remediation",
+        "Of the replica that leads. `step` is `begun`, `repaired`, `rolled_back`, `undone` (somebody else did) or `conflict` (three times).",
+        &["podgate_remediation_"],
+    ),
+    (
         "Build and process",
         "Of every replica; `process_` on Linux.",
         &["podgate_build_", "process_"],
@@ -69,6 +74,7 @@ fn exposition() -> String {
     metrics.audit.namespace("shop", Some(100));
     metrics.audit.policy("shop", "baseline", 100, [0; 4]);
     metrics.certificates.serves(0, 0);
+    metrics.remediation.step("begun");
     metrics.certificates.configuration("validating", Some(true));
     String::from_utf8(metrics.expose().unwrap()).unwrap()
 }
