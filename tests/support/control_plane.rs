@@ -131,6 +131,11 @@ impl ControlPlane {
     /// The audit events of all writes so far, in the order they were logged: one when a request is received, one when
     /// it is answered.
     pub fn writes(&self) -> Vec<Value> {
+        self.requests().into_iter().filter(audit::is_write).collect()
+    }
+
+    /// The same with what jane reads.
+    pub fn requests(&self) -> Vec<Value> {
         assert!(self.audited, "start it by ControlPlane::audited");
         audit::events(&self.dir.path().join(audit::LOG))
     }
