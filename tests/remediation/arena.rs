@@ -39,6 +39,13 @@ impl Arena {
 
     /// A podgate that repairs what these policies say, and leads.
     pub fn podgate(&self, remediation: &str) -> Podgate {
+        let podgate = self.podgate_that_serves(remediation);
+        podgate.logs("every pod is audited");
+        podgate
+    }
+
+    /// The same before it leads.
+    pub fn podgate_that_serves(&self, remediation: &str) -> Podgate {
         // Who led before is dead, as is its claim; tests/leadership.rs is about the time that a candidate leaves it.
         self.api.delete("/apis/coordination.k8s.io/v1/namespaces/default/leases/podgate");
         let kubeconfig = self.plane.kubeconfig(USER);
@@ -52,9 +59,7 @@ impl Arena {
             "--remediation",
             remediation,
         ];
-        let podgate = Podgate::start("reconcile", &args, "serving");
-        podgate.logs("every pod is audited");
-        podgate
+        Podgate::start("reconcile", &args, "serving")
     }
 
     /// A new namespace, whose name starts with this one.
