@@ -21,12 +21,14 @@ use std::hash::{BuildHasher, RandomState};
 use std::pin::pin;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::watch;
 
 use crate::clusters::claim::Claim;
 use crate::metrics::LeaderMetrics;
 use candidate::Candidate;
+use lease::{LeaseClient, LeaseError};
 use term::Term;
 
 /// The Lease's name: everybody who may write contends for the same.
@@ -124,6 +126,32 @@ pub async fn lead<W, F>(
         } else {
             term.release().await;
             return;
+        }
+    }
+}
+
+/// Takes the Lease from whoever has it, for a minute: nobody leads, and so nobody writes, until that is over.
+///
+/// # Errors
+/// The API server refuses, or others are faster each time.
+pub async fn take_over(client: Client, namespace: String) -> Result<(), kube::Error> {
+    const TRIES: u32 = 5;
+    const MINUTE: Duration = Duration::from_mins(1);
+    let lease = LeaseClient::new(client, &Options::new(namespace));
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let taken = async {
+            let previous = lease.get().await?;
+            let spec = previous.as_ref().and_then(|it| it.spec.as_ref());
+            let taken = record::taken(spec, &identity(), MINUTE, Timestamp::now());
+            lease.put(previous.as_ref(), taken).await
+        };
+        match taken.await {
+            Ok(_) => return Ok(()),
+            Err(LeaseError::Api(error)) => return Err(error),
+            Err(LeaseError::Changed | LeaseError::Silent(_)) if tries < TRIES => {}
+            Err(error) => return Err(kube::Error::Service(error.to_string().into())),
         }
     }
 }

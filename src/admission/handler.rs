@@ -37,6 +37,7 @@ struct Webhook {
     policies: Policies,
     metrics: AdmissionMetrics,
     docs_url: Option<Arc<str>>,
+    own_user: Option<Arc<str>>,
     limits: Limits,
     document_reviews: Arc<Semaphore>,
     document_queue: Semaphore,
@@ -59,17 +60,19 @@ impl Door {
     }
 }
 
-/// The TLS side: reviews and health. Denials end with `docs_url`.
+/// The TLS side: reviews and health. Denials end with `docs_url`; `own_user` is who repairs workloads, if podgate does.
 pub fn router(
     policies: Policies,
     metrics: AdmissionMetrics,
     docs_url: Option<Arc<str>>,
+    own_user: Option<Arc<str>>,
     readiness: Readiness,
 ) -> Router {
     let webhook = Arc::new(Webhook {
         policies,
         metrics,
         docs_url,
+        own_user,
         limits: Limits::default(),
         document_reviews: Arc::new(Semaphore::new(MAX_DOCUMENT_REVIEWS)),
         document_queue: Semaphore::new(MAX_DOCUMENT_QUEUE),
@@ -153,9 +156,10 @@ fn judge_now(webhook: &Webhook, door: Door, body: &[u8]) -> Result<Tried, Refusa
     let policies = webhook.policies.load();
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
     let now = Timestamp::now();
-    let docs_url = webhook.docs_url.as_deref();
+    let (docs_url, own_user) = (webhook.docs_url.as_deref(), webhook.own_user.as_deref());
+    let reviewer = Reviewer { policies, docs_url, own_user, documents: false, now };
     Ok(match door {
-        Door::Validate => Reviewer { policies, docs_url, documents: false, now }.validate(body),
+        Door::Validate => reviewer.validate(body),
         Door::Mutate => mutate_review(body, policies, now).map(Some),
     })
 }
@@ -166,10 +170,12 @@ async fn judge_documents(webhook: &Webhook, body: &Bytes) -> Result<Tried, Refus
     let permit = Arc::clone(&webhook.document_reviews).acquire_owned().await;
     let policies = webhook.policies.load_full().ok_or(Refusal::NotReady)?;
     let (body, docs_url) = (body.clone(), webhook.docs_url.clone());
+    let own_user = webhook.own_user.clone();
     let judged = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let (policies, docs_url) = (&*policies, docs_url.as_deref());
-        Reviewer { policies, docs_url, documents: true, now: Timestamp::now() }.validate(&body)
+        let (own_user, now) = (own_user.as_deref(), Timestamp::now());
+        Reviewer { policies, docs_url, own_user, documents: true, now }.validate(&body)
     });
     judged.await.map_err(|_| Refusal::Unfinished)
 }

@@ -15,7 +15,7 @@ use crate::policy::workload::{Kind, NoPod, Subject, UnknownVersion};
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
 pub(super) const REVIEW_KIND: &str = "AdmissionReview";
 
-from_objects_only!(Review<'a>, Request<'a>, GroupVersionKind<'a>);
+from_objects_only!(Review<'a>, Request<'a>, GroupVersionKind<'a>, UserInfo<'a>);
 
 /// The most bytes that are told of a fault, and of where it is.
 const MAX_PATH: usize = 300;
@@ -45,9 +45,19 @@ pub(super) struct Request<'a> {
     operation: Text<'a>,
     pub dry_run: Option<bool>,
     #[serde(borrow)]
+    pub user_info: UserInfo<'a>,
+    #[serde(borrow)]
     object: Option<Box<Object<'a>>>,
     #[serde(borrow)]
     pub old_object: Option<Box<Object<'a>>>,
+}
+
+/// Who asks the API server.
+#[derive(Default, Deserialize)]
+#[serde(default, remote = "Self")]
+pub(super) struct UserInfo<'a> {
+    #[serde(borrow)]
+    pub username: Text<'a>,
 }
 
 #[derive(Default, Deserialize)]

@@ -18,6 +18,7 @@ mod manifests;
 mod output;
 mod policy;
 mod reconcile;
+mod remediate;
 mod scan;
 mod serve;
 mod version;
@@ -71,6 +72,9 @@ enum Command {
     /// The policies, and the bundles that they may start from.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Repair workloads by hand: what the leader does for policies with remediation.
+    #[command(subcommand)]
+    Remediate(remediate::RemediateCommand),
     /// Print a script that makes a shell complete podgate's commands.
     Completion(completion::CompletionArgs),
     /// Print the version and what it was built for.
@@ -194,6 +198,7 @@ impl Cli {
             Command::Crd(command) => command.run(),
             Command::Explain(args) => args.run(),
             Command::Policy(command) => command.run(),
+            Command::Remediate(command) => command.run(),
             Command::Completion(args) => args.run(),
             Command::Version(args) => args.run(),
         }

@@ -5,9 +5,11 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::columns::{self, Cell};
-use super::{Failure, output};
+use super::{ClusterArgs, Failure, block_on, output};
 use crate::api::{BundleName, ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicySpec};
+use crate::clusters;
 use crate::policy::bundles;
+use crate::runtime::by_hand;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
@@ -15,6 +17,33 @@ pub(super) enum PolicyCommand {
     Bundles,
     /// Print a bundle as a policy of its own, every field spelled out.
     Show(ShowArgs),
+    /// Take podgate's finalizer off policies, where no podgate is there to do it.
+    Release(ReleaseArgs),
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Policies with remediation carry it, so that what is under way is finished or taken back before they go.
+
+Examples:
+  podgate policy release baseline -n shop
+  podgate policy release --all"
+)]
+pub(super) struct ReleaseArgs {
+    /// The policy's name
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    name: Option<String>,
+    /// Every policy of the cluster
+    #[arg(long)]
+    all: bool,
+    /// First have every podgate that uses the Lease of this namespace stop writing for a minute, as before an uninstall
+    #[arg(long, value_name = "NAME", requires = "all")]
+    silence: Option<String>,
+    /// The namespace of a DevOpsPolicy; without it, a ClusterDevOpsPolicy is meant
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
 }
 
 #[derive(Args, Debug)]
@@ -46,11 +75,30 @@ pub(super) fn bundle_parser() -> impl TypedValueParser<Value = BundleName> {
 
 impl PolicyCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
-        output::print(&match self {
-            Self::Bundles => list()?,
-            Self::Show(args) => manifest(args.bundle, args.kind)?,
-        })
+        match self {
+            Self::Bundles => output::print(&list()?),
+            Self::Show(args) => output::print(&manifest(args.bundle, args.kind)?),
+            Self::Release(args) => block_on(release(args)),
+        }
     }
+}
+
+async fn release(args: ReleaseArgs) -> Result<(), Failure> {
+    let cluster = clusters::connect(&args.cluster.target()).await?;
+    if let Some(namespace) = &args.silence {
+        by_hand::silence(&cluster, namespace.clone()).await?;
+    }
+    let wanted = |namespace: Option<&str>, name: &str| {
+        args.all || (namespace == args.namespace.as_deref() && Some(name) == args.name.as_deref())
+    };
+    let released = by_hand::release(&cluster, wanted).await?;
+    for policy in &released {
+        output::print(&format!("{policy} released\n"))?;
+    }
+    if released.is_empty() {
+        eprintln!("podgate: no such policy carries podgate's finalizer");
+    }
+    Ok(())
 }
 
 fn list() -> Result<String, Failure> {

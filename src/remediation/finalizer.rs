@@ -17,18 +17,25 @@ pub async fn set(
     name: &str,
     hold: bool,
 ) -> Result<(), WriteError> {
-    // A policy that is gone must not be made anew.
+    // A policy that is gone must not be made anew, nor a list be written that somebody else has changed meanwhile.
     let Some(found) = api.get_metadata_opt(name).await? else { return Ok(()) };
-    let finalizers = if hold { vec![FINALIZER] } else { Vec::new() };
+    let (uid, version) = (found.metadata.uid, found.metadata.resource_version);
+    // Whoever put it there; of one's own entry alone others' are not touched.
+    let others = found.metadata.finalizers.unwrap_or_default();
+    let finalizers = if hold {
+        vec![FINALIZER.to_owned()]
+    } else {
+        others.into_iter().filter(|it| it != FINALIZER).collect()
+    };
     let patch = json!({
         "apiVersion": resource.api_version,
         "kind": resource.kind,
-        "metadata": {
-            "uid": found.metadata.uid,
-            "resourceVersion": found.metadata.resource_version,
-            "finalizers": finalizers,
-        },
+        "metadata": {"uid": uid, "resourceVersion": version, "finalizers": finalizers},
     });
-    let params = PatchParams::apply(FIELD_MANAGER).force();
-    claim.write(api.patch(name, &params, &Patch::Apply(patch))).await.map(|_| ())
+    let (params, patch) = if hold {
+        (PatchParams::apply(FIELD_MANAGER).force(), Patch::Apply(patch))
+    } else {
+        (PatchParams::default(), Patch::Merge(patch))
+    };
+    claim.write(api.patch(name, &params, &patch)).await.map(|_| ())
 }

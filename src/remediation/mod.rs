@@ -13,7 +13,7 @@
 //!                                  └──somebody undid it──▶ (none), at most three times, then Conflict
 //! ```
 
-mod finalizer;
+pub mod finalizer;
 pub mod gitops;
 mod ledger;
 pub mod plan;

@@ -105,7 +105,7 @@ pub fn repaired_kind(kind: &str) -> Result<Kind, Refusal> {
     })
 }
 
-/// Plans for an object, by policies all of which want it repaired.
+/// Plans for an object, by policies all of which cover it and want it repaired.
 pub fn plan(kind: Kind, object: &Value, policies: &PolicySet, now: Timestamp) -> Plan {
     if let Some(refusal) = refusal(kind, object) {
         return Plan::Refused(refusal);
@@ -121,9 +121,9 @@ pub fn plan(kind: Kind, object: &Value, policies: &PolicySet, now: Timestamp) ->
     if subject.is_too_large() {
         return Plan::Refused(Refusal::TooLarge);
     }
-    // The policies cover the namespace; one whose labels are not known yet is none of theirs for now.
-    let Ok(covering) = policies.covering(subject.namespace) else { return Plan::Nothing };
-    let judgement = judge(covering, &subject, now);
+    // All of them cover the workload: whoever asks has seen to that.
+    let Ok(all) = policies.covering(None) else { return Plan::Nothing };
+    let judgement = judge(all, &subject, now);
     let of_interest = |it: &&Finding<'_>| REPAIRED.contains(&it.rule.id);
     let fixable = judgement.violations.iter().filter(of_interest);
     let fixes: Vec<_> = fixable.clone().filter_map(|it| it.breach.fix.as_ref()).collect();

@@ -58,6 +58,42 @@ pub fn rollout(kind: Kind, object: &Value) -> Rollout {
     if updated >= wanted && available >= wanted && alone { Rollout::Complete } else { underway }
 }
 
+/// What a repair has come to.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// It goes on; how far it is.
+    Underway(String),
+    /// It may stay; why.
+    Good(String),
+    /// It made the workload worse; why.
+    Worse(String),
+}
+
+/// Judges a rollout: `crash` is what shows in its pods, `over` whether its time is over, and `before` how many pods were
+/// available when it began.
+pub fn judge(
+    kind: Kind,
+    object: &Value,
+    crash: Option<String>,
+    over: bool,
+    before: i64,
+) -> Verdict {
+    let (updated, available, wanted) = match rollout(kind, object) {
+        Rollout::Complete => return Verdict::Good("every pod is new and available".to_owned()),
+        Rollout::Failed(why) => return Verdict::Worse(why),
+        Rollout::Underway { updated, available, wanted } => (updated, available, wanted),
+    };
+    let progress = format!("{updated} of {wanted} pods are new, {available} available");
+    match crash {
+        Some(why) => Verdict::Worse(why),
+        None if !over => Verdict::Underway(progress),
+        None if updated >= wanted && available >= before => Verdict::Good(format!(
+            "no worse than before: {available} pods are available, as were {before}"
+        )),
+        None => Verdict::Worse(format!("its rollout did not end in time: {progress}")),
+    }
+}
+
 /// What shows in a new pod that it will not run: a container that crashes again and again.
 pub fn crash(pod: &Value) -> Option<String> {
     let name = at(pod, "/metadata/name").as_str().unwrap_or_default();

@@ -36,6 +36,13 @@ impl Target {
         Self { key, kind: kind.names().kind }
     }
 
+    /// The workload that an object is.
+    pub fn of(kind: Kind, object: &Value) -> Self {
+        let text = |pointer| at(object, pointer).as_str().unwrap_or_default().to_owned();
+        let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
+        Self::new(kind, WorkloadKey { namespace, kind: kind.names().kind.to_owned(), name })
+    }
+
     pub fn kind(&self) -> Kind {
         KINDS.into_iter().find(|it| it.names().kind == self.kind).unwrap_or(Kind::Deployment)
     }
@@ -68,7 +75,8 @@ pub struct Order {
 }
 
 impl Transactions {
-    fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
+    /// The workloads of a kind, of a namespace or of all.
+    pub fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
         let names = kind.names();
         let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
         let resource = ApiResource::from_gvk_with_plural(&gvk, names.resource);
@@ -91,14 +99,10 @@ impl Transactions {
         let labelled = ListParams::default().labels(&format!("{LABEL}={IN_FLIGHT}"));
         for kind in KINDS {
             for object in self.api(kind, None).list(&labelled).await? {
-                let Some(record) = Record::of(&json!(object)) else { continue };
-                let (namespace, name) = (
-                    object.metadata.namespace.unwrap_or_default(),
-                    object.metadata.name.unwrap_or_default(),
-                );
-                let kind_name = kind.names().kind.to_owned();
-                let key = WorkloadKey { namespace, kind: kind_name, name };
-                found.push((Target::new(kind, key), record));
+                let object = json!(object);
+                if let Some(record) = Record::of(&object) {
+                    found.push((Target::of(kind, &object), record));
+                }
             }
         }
         Ok(found)

@@ -7,34 +7,26 @@ use tokio::net::TcpListener;
 
 use super::ServeError;
 
-/// Listens on an address. `[::]` means every address there is, also on a
-/// machine without IPv6.
+/// Listens on an address, and says which it really is, where port 0 asked for any. `[::]` means every address there is, also
+/// on a machine without IPv6.
 pub(super) async fn bind(
     address: SocketAddr,
     flag: &'static str,
-) -> Result<TcpListener, ServeError> {
+) -> Result<(TcpListener, SocketAddr), ServeError> {
     let bound = match TcpListener::bind(address).await {
         Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && !is_final(&error) => {
             TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
         }
         bound => bound,
     };
-    bound.map_err(|source| ServeError::Listen { address, flag, source })
+    let failed = |source| ServeError::Listen { address, flag, source };
+    let listener = bound.map_err(failed)?;
+    let address = listener.local_addr().map_err(failed)?;
+    Ok((listener, address))
 }
 
 fn is_final(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied)
-}
-
-/// The address that is really listened on, where port 0 asked for any.
-pub(super) fn address(
-    listener: &TcpListener,
-    flag: &'static str,
-) -> Result<SocketAddr, ServeError> {
-    listener.local_addr().map_err(|source| {
-        let address = (Ipv4Addr::UNSPECIFIED, 0).into();
-        ServeError::Listen { address, flag, source }
-    })
 }
 
 /// The address under which something on this machine reaches a listener.

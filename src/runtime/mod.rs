@@ -1,6 +1,7 @@
 //! Wires the parts of `podgate serve` together and ends them in order.
 
 pub mod break_glass;
+pub mod by_hand;
 mod certificates;
 mod configurations;
 mod leading;
@@ -112,10 +113,9 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let mut source =
         PolicySource::open(&options.source, options.protected, &policies, &metrics.policies)
             .await?;
-    let listener = listen::bind(options.listen, "--listen").await?;
-    let metrics_listener = listen::bind(options.metrics_listen, "--metrics-listen").await?;
-    let address = listen::address(&listener, "--listen")?;
-    let metrics_address = listen::address(&metrics_listener, "--metrics-listen")?;
+    let (listener, address) = listen::bind(options.listen, "--listen").await?;
+    let (metrics_listener, metrics_address) =
+        listen::bind(options.metrics_listen, "--metrics-listen").await?;
     let resolver = Resolver::default();
     let tls = resolver.server_config();
     let (mut identity, mut shared) = (None, None);
@@ -148,18 +148,20 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     };
     let docs_url = options.docs_url.map(Arc::from);
     let admission = metrics.admission.clone();
-    let webhook = handler::router(policies.clone(), admission, docs_url, readiness.clone());
+    let own_user = source.own_user(options.remediation).await?;
+    let webhook =
+        handler::router(policies.clone(), admission, docs_url, own_user, readiness.clone());
+    let plain = metrics_router(metrics.clone(), readiness);
     let mut servers = JoinSet::new();
-    for (name, listener, tls, router) in [
-        ("webhook server", listener, Some(tls), webhook),
-        ("metrics server", metrics_listener, None, metrics_router(metrics.clone(), readiness)),
-    ] {
+    let mut start = |name: &'static str, listener, tls, router| {
         let serving = server::serve(listener, tls, router, draining.clone(), options.drain);
         servers.spawn(async move {
             serving.await;
             name
         });
-    }
+    };
+    start("webhook server", listener, Some(tls), webhook);
+    start("metrics server", metrics_listener, None, plain);
     // Dropped at the end of this function, which ends the updates.
     let mut updates = JoinSet::new();
     updates.spawn(source.clone().keep_up_to_date(policies, metrics.policies.clone()));

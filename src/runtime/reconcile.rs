@@ -105,8 +105,7 @@ impl Parts {
         let source = Source::Cluster { target: options.target, register: false };
         let source =
             PolicySource::open(&source, options.protected, &policies, &metrics.policies).await?;
-        let listener = listen::bind(options.metrics_listen, "--metrics-listen").await?;
-        let address = listen::address(&listener, "--metrics-listen")?;
+        let (listener, address) = listen::bind(options.metrics_listen, "--metrics-listen").await?;
         let shutdown = watch::Sender::new(false);
         let readiness = source.readiness(&policies);
         let router = metrics_router(metrics.clone(), Arc::clone(&readiness));

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::Client;
-use kube::api::{Api, ListParams};
+use kube::api::{Api, ListParams, PostParams};
 use tokio::sync::watch;
 
 use super::ServeError;
@@ -162,6 +163,21 @@ impl PolicySource {
         let own = self.client();
         let own = own.as_ref().map(Client::default_namespace);
         said.or(own).unwrap_or_default().to_owned()
+    }
+
+    /// Who the API server takes this podgate for, where it may repair workloads.
+    pub(super) async fn own_user(
+        &self,
+        remediation: Allowed,
+    ) -> Result<Option<Arc<str>>, ClusterError> {
+        let Some(client) = self.client().filter(|_| remediation != Allowed::None) else {
+            return Ok(None);
+        };
+        let api = Api::<SelfSubjectReview>::all(client);
+        let asked = api.create(&PostParams::default(), &SelfSubjectReview::default()).await;
+        let review = asked.map_err(|error| ClusterError::Api(error.to_string()))?;
+        let user = review.status.and_then(|it| it.user_info).and_then(|it| it.username);
+        Ok(user.map(Arc::from))
     }
 
     /// Leaves podgate's own namespace alone too, as its webhooks do.

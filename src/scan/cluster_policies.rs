@@ -7,9 +7,9 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
 use super::report::{Fault, FaultKind};
-use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
+use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER};
 use crate::clusters::{Cluster, ClusterError};
-use crate::policy::compile::{Policy, Scope};
+use crate::policy::compile::{Origin, Policy, Scope};
 
 /// The policies that can be used, and what stands against the others.
 #[derive(Default)]
@@ -112,9 +112,18 @@ impl ClusterPolicies {
                 Some(namespace) => format!("{kind} {namespace}/{}", object.name_any()),
                 None => format!("{kind} {}", object.name_any()),
             };
+            let origin = Origin {
+                uid: object.meta().uid.clone().unwrap_or_default(),
+                generation: object.meta().generation.unwrap_or_default(),
+                deleting: object.meta().deletion_timestamp.as_ref().map(|it| it.0),
+                held: object.finalizers().iter().any(|it| it == FINALIZER),
+            };
             let policy = object.0.map_err(|error| error.to_string()).and_then(&compile);
             match policy {
-                Ok(policy) => self.policies.push(Arc::new(policy)),
+                Ok(mut policy) => {
+                    policy.origin = Some(origin);
+                    self.policies.push(Arc::new(policy));
+                }
                 Err(error) => self.unusable.push(Unusable { name, error }),
             }
         }

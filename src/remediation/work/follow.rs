@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::super::record::{Record, Template};
-use super::super::rollout::{self, Rollout};
+use super::super::rollout::{self, Verdict};
 use super::super::transaction::{Stepped, Target};
 use super::{ATTEMPTS, State, TAKE_BACK, Work, keys, name};
 use crate::api::RemediationState;
@@ -40,46 +40,19 @@ impl Work {
                 return Ok(());
             }
         }
-        let kind = target.kind();
-        let (progress, worse) = match rollout::rollout(kind, &object) {
-            Rollout::Complete => {
-                return self
-                    .repaired(state, target, &object, &record, "every pod is new and available")
-                    .await;
-            }
-            Rollout::Failed(why) => (String::new(), Some(why)),
-            Rollout::Underway { updated, available, wanted } => {
-                let progress = format!("{updated} of {wanted} pods are new, {available} available");
-                let crash = self.transactions.crash(target, &object, &record).await?;
-                (progress, crash)
-            }
-        };
+        let crash = self.transactions.crash(target, &object, &record).await?;
         let deleting = askers.iter().filter_map(|key| wanting.get(key)?.origin.as_ref()?.deleting);
         let held = deleting.map(|it| it.as_second() + TAKE_BACK).min();
         let now = Timestamp::now();
         let over = now >= record.deadline || held.is_some_and(|until| now.as_second() >= until);
-        let worse = match worse {
-            None if over => {
-                let after = rollout::available(kind, &object);
-                let all_new = matches!(rollout::rollout(kind, &object), Rollout::Underway { updated, wanted, .. } if updated >= wanted);
-                if all_new && after >= record.available {
-                    let why = format!(
-                        "no worse than before: {after} pods are available, as were {}",
-                        record.available
-                    );
-                    return self.repaired(state, target, &object, &record, &why).await;
-                }
-                Some(format!("its rollout did not end in time: {progress}"))
-            }
-            worse => worse,
-        };
-        match worse {
-            None => {
+        match rollout::judge(target.kind(), &object, crash, over, record.available) {
+            Verdict::Underway(progress) => {
                 let message = format!("rolling out: {progress}");
                 state.ledger.tell(target, RemediationState::RollingOut, message, None, askers);
                 Ok(())
             }
-            Some(why) => self.take_back(state, target, &object, &record, why).await,
+            Verdict::Good(why) => self.repaired(state, target, &object, &record, &why).await,
+            Verdict::Worse(why) => self.take_back(state, target, &object, &record, why).await,
         }
     }
 

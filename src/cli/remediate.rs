@@ -1,0 +1,372 @@
+//! `podgate remediate`
+
+use std::io::{IsTerminal, Write, stderr, stdin};
+use std::time::Duration;
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use serde_json::Value;
+use similar::TextDiff;
+
+use super::columns::{self, Cell};
+use super::output::Versioned;
+use super::{ClusterArgs, Failure, NamespaceArgs, ProtectedArgs, block_on, output};
+use crate::clusters;
+use crate::remediation::plan::{Plan, Repair};
+use crate::remediation::record::Record;
+use crate::remediation::work;
+use crate::runtime::by_hand::{ByHand, Found, Outcome};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RemediateCommand {
+    /// Show what the policies in force would put into workloads; writes nothing.
+    Plan(PlanArgs),
+    /// Put it in, one workload after another, and take back what makes one worse.
+    Apply(ApplyArgs),
+    /// Show which workloads were repaired, and how far those are that roll out.
+    Status(StatusArgs),
+    /// Make a workload's template what it was before its repair.
+    Rollback(RollbackArgs),
+}
+
+#[derive(Args, Debug)]
+struct Which {
+    /// Workloads as KIND/NAME, such as deployment/cart [default: all of the namespace]
+    #[arg(value_name = "KIND/NAME")]
+    workload: Vec<String>,
+    #[command(flatten)]
+    namespace: NamespaceArgs,
+    #[command(flatten)]
+    protected: ProtectedArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Every policy in force counts, whatever its remediation says. What has no safe repair is named with the reason.
+
+Examples:
+  podgate remediate plan -n shop
+  podgate remediate plan -n shop deployment/cart -o json"
+)]
+pub(super) struct PlanArgs {
+    #[command(flatten)]
+    which: Which,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: PlanFormat,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum PlanFormat {
+    /// A diff for each workload
+    #[default]
+    Diff,
+    Json,
+    Yaml,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Each workload is tried as a server-side dry run first, patched, and watched until its new pods are as available as the
+old ones were; if they are not, or crash, it is made what it was. The exit code is 1 where one was taken back or refused.
+
+Examples:
+  podgate remediate apply -n shop deployment/cart
+  podgate remediate apply -n shop --dry-run
+  podgate remediate apply -n shop --yes --timeout 300"
+)]
+pub(super) struct ApplyArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Only ask the API server whether it would admit the patches
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+    /// How long a rollout may take before it is taken back
+    #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u64).range(10..=86400))]
+    timeout: u64,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:
+  podgate remediate status -A")]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    which: Which,
+}
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "It works for as long as nobody has changed the template since. podgate does not try that repair again before the
+policy or the workload changes.
+
+Examples:
+  podgate remediate rollback -n shop deployment/cart"
+)]
+pub(super) struct RollbackArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Do not ask
+    #[arg(short, long)]
+    yes: bool,
+}
+
+/// A plan as programs read it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Planned<'a> {
+    kind: &'a str,
+    namespace: &'a str,
+    name: &'a str,
+    /// The patch (RFC 6902); null where there is none.
+    patch: Option<Value>,
+    rules: Vec<&'static str>,
+    /// How many violations stay.
+    left: usize,
+    /// Why there is no patch.
+    refused: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Plans<'a> {
+    workloads: Vec<Planned<'a>>,
+}
+
+impl RemediateCommand {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        block_on(async {
+            match self {
+                Self::Plan(args) => plan(args).await,
+                Self::Apply(args) => apply(args).await,
+                Self::Status(args) => status(args).await,
+                Self::Rollback(args) => rollback(args).await,
+            }
+        })
+    }
+}
+
+impl Which {
+    /// The cluster, and the workloads that are meant.
+    async fn find(&self) -> Result<(ByHand, Vec<Found>), Failure> {
+        let cluster = clusters::connect(&self.cluster.target()).await?;
+        let namespace = self.namespace.one(cluster.client.default_namespace());
+        let namespace = namespace.as_deref();
+        let hand = ByHand::open(cluster, namespace, self.protected.list()).await?;
+        let all = hand.workloads(namespace).await?;
+        if self.workload.is_empty() {
+            return Ok((hand, all));
+        }
+        let mut found = Vec::new();
+        for wanted in &self.workload {
+            let named = |it: &&Found| {
+                let key = &it.target.key;
+                wanted.split_once('/').is_some_and(|(kind, name)| {
+                    let kind = kind.trim_end_matches('s');
+                    key.kind.eq_ignore_ascii_case(kind) && key.name == name
+                })
+            };
+            let count = found.len();
+            found.extend(
+                all.iter()
+                    .filter(named)
+                    .map(|it| Found { target: it.target.clone(), object: it.object.clone() }),
+            );
+            if found.len() == count {
+                return Err(Failure::Input(format!(
+                    "there is no workload {wanted}; write it as deployment/NAME, statefulset/NAME or daemonset/NAME, with -n NAMESPACE"
+                )));
+            }
+        }
+        Ok((hand, found))
+    }
+}
+
+async fn plan(args: PlanArgs) -> Result<(), Failure> {
+    let (hand, found) = args.which.find().await?;
+    let plans: Vec<_> = found.iter().map(|it| (it, hand.plan(it))).collect();
+    match args.output {
+        PlanFormat::Diff => {
+            let (mut repaired, mut refused) = (0, 0);
+            for (found, plan) in &plans {
+                match plan {
+                    Plan::Nothing => continue,
+                    Plan::Patch(_) => repaired += 1,
+                    Plan::Refused(_) => refused += 1,
+                }
+                output::print(&told(found, plan))?;
+            }
+            eprintln!("{repaired} can be repaired, {refused} cannot");
+            Ok(())
+        }
+        PlanFormat::Json => output::json(&Versioned::of(&Plans { workloads: planned(&plans) })),
+        PlanFormat::Yaml => output::yaml(&Versioned::of(&Plans { workloads: planned(&plans) })),
+    }
+}
+
+fn planned<'a>(plans: &'a [(&'a Found, Plan)]) -> Vec<Planned<'a>> {
+    let of = |(found, plan): &'a (&'a Found, Plan)| {
+        let key = &found.target.key;
+        let (patch, rules, left, refused) = match plan {
+            Plan::Nothing => return None,
+            Plan::Patch(Repair { operations, rules, left }) => {
+                let patch = serde_json::to_value(operations).ok();
+                (patch, rules.iter().copied().collect(), *left, None)
+            }
+            Plan::Refused(why) => (None, Vec::new(), 0, Some(why.to_string())),
+        };
+        let (kind, namespace, name) = (&*key.kind, &*key.namespace, &*key.name);
+        Some(Planned { kind, namespace, name, patch, rules, left, refused })
+    };
+    plans.iter().filter_map(of).collect()
+}
+
+/// A plan for people: the diff of the pod template.
+fn told(found: &Found, plan: &Plan) -> String {
+    let name = work::name(&found.target);
+    let repair = match plan {
+        Plan::Nothing => return String::new(),
+        Plan::Refused(why) => return format!("{name}: not repaired: {why}\n\n"),
+        Plan::Patch(repair) => repair,
+    };
+    let template = |object: &Value| {
+        let template = object.pointer("/spec/template").cloned().unwrap_or_default();
+        serde_saphyr::to_string(&template).unwrap_or_default()
+    };
+    let mut after = found.object.clone();
+    // A patch that was planned for this very object fits it.
+    let _ = json_patch::patch(&mut after, &repair.operations);
+    let (before, after) = (template(&found.object), template(&after));
+    let diff = TextDiff::from_lines(&before, &after);
+    let diff = diff.unified_diff().context_radius(3).header("template", "repaired").to_string();
+    let rules: Vec<_> = repair.rules.iter().copied().collect();
+    let left = match repair.left {
+        0 => String::new(),
+        1 => "; 1 violation stays".to_owned(),
+        count => format!("; {count} violations stay"),
+    };
+    format!("{name}: {}{left}\n{diff}\n", rules.join(", "))
+}
+
+async fn apply(args: ApplyArgs) -> Result<(), Failure> {
+    let (hand, found) = args.which.find().await?;
+    let mut repairs = Vec::new();
+    for found in &found {
+        let plan = hand.plan(found);
+        output::print(&told(found, &plan))?;
+        if let Plan::Patch(repair) = plan {
+            repairs.push((found, repair));
+        }
+    }
+    if repairs.is_empty() {
+        eprintln!("nothing can be repaired");
+        return Ok(());
+    }
+    let count = repairs.len();
+    let what = if count == 1 { "1 workload".to_owned() } else { format!("{count} workloads") };
+    if !args.dry_run {
+        confirm(args.yes, &format!("Repair {what}, one after another, each with one rollout?"))?;
+    }
+    let mut failed = 0;
+    for (found, repair) in repairs {
+        let name = work::name(&found.target);
+        let outcome = if args.dry_run {
+            hand.dry_run(found, &repair).await?
+        } else {
+            let progress = |how: &str| eprintln!("{name}: {how}");
+            hand.apply(found, &repair, Duration::from_secs(args.timeout), progress).await?
+        };
+        failed += usize::from(tell(&name, &outcome)?);
+    }
+    gate(failed)
+}
+
+/// Says what became of a workload, and whether that is a failure.
+fn tell(name: &str, outcome: &Outcome) -> Result<bool, Failure> {
+    let (text, failed) = match outcome {
+        Outcome::Repaired(why) => (why.clone(), false),
+        Outcome::TakenBack(why) => (why.clone(), true),
+        Outcome::Refused(why) => (format!("not repaired: {why}"), true),
+    };
+    output::print(&format!("{name}: {text}\n"))?;
+    Ok(failed)
+}
+
+fn gate(failed: usize) -> Result<(), Failure> {
+    match failed {
+        0 => Ok(()),
+        1 => Err(Failure::Findings("1 workload is not repaired".to_owned())),
+        count => Err(Failure::Findings(format!("{count} workloads are not repaired"))),
+    }
+}
+
+async fn status(args: StatusArgs) -> Result<(), Failure> {
+    let (_, found) = args.which.find().await?;
+    let header: Vec<_> =
+        ["WORKLOAD", "STATE", "BEGAN", "POLICIES", "MESSAGE"].map(Cell::new).into();
+    let mut rows = vec![header];
+    for found in &found {
+        let Some(record) = Record::of(&found.object) else { continue };
+        let policies: Vec<_> = record.policies.iter().map(|it| it.policy.as_str()).collect();
+        let began = record.began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+        rows.push(vec![
+            Cell::new(&work::name(&found.target)),
+            Cell::new(&format!("{:?}", record.state)),
+            Cell::new(&began),
+            Cell::new(&policies.join(",")),
+            Cell::new(&record.message),
+        ]);
+    }
+    if rows.len() == 1 {
+        eprintln!("no workload here was repaired");
+        return Ok(());
+    }
+    let lines = columns::align(&rows).into_iter().map(|line| line + "\n");
+    output::print(&lines.collect::<String>())
+}
+
+async fn rollback(args: RollbackArgs) -> Result<(), Failure> {
+    if args.which.workload.is_empty() {
+        return Err(Failure::Input("name the workload, such as deployment/cart".to_owned()));
+    }
+    let (hand, found) = args.which.find().await?;
+    let mut failed = 0;
+    for found in &found {
+        let name = work::name(&found.target);
+        let Some(record) = Record::of(&found.object) else {
+            return Err(Failure::Input(format!(
+                "{name} was not repaired by podgate, so there is nothing to take back"
+            )));
+        };
+        confirm(
+            args.yes,
+            &format!("Take back what was put into {name} ({})?", record.rules.join(", ")),
+        )?;
+        let outcome = hand.roll_back(found, &record).await?;
+        failed += usize::from(matches!(outcome, Outcome::Refused(_)));
+        tell(&name, &outcome)?;
+    }
+    gate(failed)
+}
+
+/// Asks a person, if there is one.
+fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
+    if yes {
+        return Ok(());
+    }
+    if !stdin().is_terminal() {
+        return Err(Failure::Input(
+            "nobody is there to ask; say --yes to do it all the same".to_owned(),
+        ));
+    }
+    eprint!("{question} [y/N] ");
+    stderr().flush()?;
+    let mut answer = String::new();
+    stdin().read_line(&mut answer)?;
+    match answer.trim() {
+        "y" | "Y" | "yes" => Ok(()),
+        _ => Err(Failure::Input("nothing was written".to_owned())),
+    }
+}
