@@ -53,7 +53,7 @@ fn cooldown(arena: &Arena) {
     for name in ["a", "b"] {
         shop.ready_deployment(name);
     }
-    shop.policy("own", &wants(&json!({"cooldownSeconds": 6, "maxConcurrent": 2})));
+    shop.policy("own", &wants(&json!({"cooldownSeconds": 6, "maxConcurrent": 1})));
     shop.sees("one waits", "own", |status| {
         let message = |name: &str| told(status, &format!("Deployment/{}/{name}", shop.name))["message"].clone();
         ["a", "b"].iter().any(|it| message(it).as_str().is_some_and(|it| it.contains("cooldown")))

@@ -25,14 +25,15 @@ const FRESH: Duration = Duration::from_secs(32);
 fn never(arena: &Arena) {
     let shop = arena.shop("never");
     let before = shop.deployment(NEVER);
-    shop.policy("own", &wants(&json!({})));
+    shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
     let told = taken_back(&shop, Kind::Deployment, &before);
     assert!(told["message"].as_str().unwrap().contains("did not end in time"), "{told}");
     assert_eq!(shop.event("RolledBack", "Deployment")["type"], "Warning");
     shop.event("RolledBack", "DevOpsPolicy");
-    let after = shop.is_available(Kind::Deployment, "web");
-    let revision = &after["metadata"]["annotations"]["deployment.kubernetes.io/revision"];
-    assert_eq!(revision, "3", "the taking back is one rollout, to the first ReplicaSet");
+    shop.awaits(Kind::Deployment, "web", "to be rolled out once more", |it| {
+        it["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "3"
+    });
+    shop.is_available(Kind::Deployment, "web");
     assert_eq!(shop.templates(Kind::Deployment, "web"), 2, "no third ReplicaSet");
 
     std::thread::sleep(FRESH);
@@ -83,7 +84,7 @@ fn progress_deadline(arena: &Arena) {
 fn stateful_set(arena: &Arena) {
     let shop = arena.shop("stuck");
     let before = shop.runs(Kind::StatefulSet, &workload(Kind::StatefulSet, "web", NEVER, 2));
-    shop.policy("own", &wants(&json!({})));
+    shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
     taken_back(&shop, Kind::StatefulSet, &before);
     shop.is_available(Kind::StatefulSet, "web");
     assert_eq!(shop.templates(Kind::StatefulSet, "web"), 2, "no third revision");
@@ -92,7 +93,7 @@ fn stateful_set(arena: &Arena) {
 fn daemon_set(arena: &Arena) {
     let shop = arena.shop("daemon");
     let before = shop.runs(Kind::DaemonSet, &workload(Kind::DaemonSet, "web", NEVER, 1));
-    shop.policy("own", &wants(&json!({})));
+    shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
     taken_back(&shop, Kind::DaemonSet, &before);
     shop.is_available(Kind::DaemonSet, "web");
     assert_eq!(shop.templates(Kind::DaemonSet, "web"), 2, "no third revision");

@@ -18,7 +18,7 @@ pub struct Shop<'a> {
 
 /// A policy that asks for what a workload of [`Shop::deployment`] lacks, with all that is put in.
 pub fn wants(remediation: &Value) -> Value {
-    let mut all = json!({"mode": "apply", "cooldownSeconds": 0, "rolloutTimeoutSeconds": 10});
+    let mut all = json!({"mode": "apply", "cooldownSeconds": 0, "rolloutTimeoutSeconds": 60});
     all.as_object_mut().unwrap().extend(remediation.as_object().unwrap().clone());
     json!({
         "requireResourceLimits": ["memory"], "requireReadinessProbe": true,

@@ -91,6 +91,9 @@ impl ControlPlane {
                 &format!("--service-account-private-key-file={}", at("apiserver.key")),
                 "--use-service-account-credentials=true",
                 "--leader-elect=false",
+                // Tests that run at a time share it.
+                "--kube-api-qps=500",
+                "--kube-api-burst=1000",
                 "--secure-port=0",
             ],
         );
