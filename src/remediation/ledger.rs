@@ -127,7 +127,9 @@ impl Ledger {
     ) -> Option<String> {
         for policy in policies {
             let key = policy.key();
-            let counts = self.counts(policy)?;
+            let Some(counts) = self.counts(policy) else {
+                return Some("it waits for the policy's status to be read".to_owned());
+            };
             if counts.rolled_back >= BREAKER {
                 return Some(format!(
                     "policy {} has stopped: {BREAKER} of its repairs had to be taken back; change it to go on",

@@ -94,6 +94,27 @@ pub fn judge(
     }
 }
 
+/// The selector of a workload's pods, as a list takes it.
+pub fn selector(object: &Value) -> String {
+    let selector = at(object, "/spec/selector");
+    let labels = at(selector, "/matchLabels").as_object().into_iter().flatten();
+    let labels = labels.filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?)));
+    let expressions = at(selector, "/matchExpressions").as_array().into_iter().flatten();
+    let expressions = expressions.filter_map(|it| {
+        let key = at(it, "/key").as_str()?;
+        let values = at(it, "/values").as_array().into_iter().flatten();
+        let values = values.filter_map(Value::as_str).collect::<Vec<_>>().join(",");
+        match at(it, "/operator").as_str()? {
+            "In" => Some(format!("{key} in ({values})")),
+            "NotIn" => Some(format!("{key} notin ({values})")),
+            "Exists" => Some(key.to_owned()),
+            "DoesNotExist" => Some(format!("!{key}")),
+            _ => None,
+        }
+    });
+    labels.chain(expressions).collect::<Vec<_>>().join(",")
+}
+
 /// What shows in a new pod that it will not run: a container that crashes again and again.
 pub fn crash(pod: &Value) -> Option<String> {
     let name = at(pod, "/metadata/name").as_str().unwrap_or_default();
@@ -140,6 +161,18 @@ mod tests {
         let daemon = json!({"metadata": {"generation": 1}, "spec": {}, "status": {"observedGeneration": 1,
             "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2}});
         assert_eq!(rollout(Kind::DaemonSet, &daemon), Rollout::Complete);
+    }
+
+    #[test]
+    fn pods_are_selected_by_labels_and_expressions() {
+        // With the expressions left out, the crash of any pod of the namespace had a repair taken back.
+        let object = json!({"spec": {"selector": {"matchLabels": {"app": "web"}, "matchExpressions": [
+            {"key": "tier", "operator": "In", "values": ["a", "b"]},
+            {"key": "track", "operator": "NotIn", "values": ["canary"]},
+            {"key": "x", "operator": "Exists"},
+            {"key": "y", "operator": "DoesNotExist"},
+        ]}}});
+        assert_eq!(selector(&object), "app=web,tier in (a,b),track notin (canary),x,!y");
     }
 
     #[test]

@@ -208,12 +208,7 @@ impl Transactions {
         object: &Value,
         record: &Record,
     ) -> Result<Option<String>, kube::Error> {
-        let labels = at(object, "/spec/selector/matchLabels").as_object();
-        let labels = labels
-            .into_iter()
-            .flatten()
-            .filter_map(|(key, value)| value.as_str().map(|value| format!("{key}={value}")));
-        let selector = labels.collect::<Vec<_>>().join(",");
+        let selector = rollout::selector(object);
         let api = Api::<Pod>::namespaced(self.client.clone(), &target.key.namespace);
         let pods = api.list(&ListParams::default().labels(&selector)).await?;
         let made_since = |pod: &Pod| {

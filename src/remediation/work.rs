@@ -150,8 +150,10 @@ impl Work {
         for policy in wanting.values() {
             self.know(state, policy).await?;
         }
+        // What the API server does not do for one workload, such as by a webhook that is down, holds up no other.
         for target in state.in_flight.keys().cloned().collect::<Vec<_>>() {
-            self.watch(state, &target, &wanting).await?;
+            let watched = self.watch(state, &target, &wanting).await;
+            unless_leading_is_over(watched, &target)?;
         }
         self.hold(state, policies).await?;
         let violating = self.violating.by_workload();
@@ -195,9 +197,6 @@ impl Work {
 
     /// Holds policies that may repair until what is in flight is done, and lets go of those that need not be held.
     async fn hold(&self, state: &State, policies: &PolicySet) -> Result<(), WriteError> {
-        if self.allowed == Allowed::None {
-            return Ok(());
-        }
         for policy in policies.policies() {
             let Some(origin) = &policy.origin else { continue };
             let key = policy.key();
@@ -222,6 +221,10 @@ impl Work {
                 Ok(()) => {}
                 // It changed, or is gone.
                 Err(error) if matches!(error.code(), Some(404 | 409)) => {}
+                // Where nobody's remediation may write, the right to may be gone with it.
+                Err(error) if self.allowed == Allowed::None && error.code() == Some(403) => {
+                    tracing::warn!(policy = %policy.label, %error, "cannot let go of a policy that was held; podgate policy release can");
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -237,6 +240,17 @@ impl Work {
             let resource = ApiResource::erase::<ClusterDevOpsPolicy>(&());
             (Api::all_with(client, &resource), resource)
         }
+    }
+}
+
+/// An error of the API server's is one workload's, and tried again at a later look; that of the Lease is the end.
+fn unless_leading_is_over(done: Result<(), WriteError>, target: &Target) -> Result<(), WriteError> {
+    match done {
+        Err(WriteError::Api(error)) => {
+            tracing::warn!(workload = %name(target), %error, "a repair is held up; it is tried again");
+            Ok(())
+        }
+        done => done,
     }
 }
 

@@ -8,7 +8,8 @@ use serde_json::Value;
 /// The log's file name in the control plane's folder.
 pub const LOG: &str = "audit.log";
 
-/// Writes only; of a Lease also what was written, which says who held it.
+/// Writes only, but of jane all requests; of a Lease also what was written, which says who held it, and of a workload
+/// what was patched.
 pub const POLICY: &str = "apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [ResponseStarted]
@@ -17,6 +18,11 @@ rules:
 - level: Request
   verbs: [create, update, patch, delete, deletecollection]
   resources: [{group: coordination.k8s.io, resources: [leases]}]
+- level: Request
+  verbs: [patch]
+  resources: [{group: apps, resources: [deployments, statefulsets, daemonsets]}]
+- level: Metadata
+  users: [jane]
 - level: Metadata
   verbs: [create, update, patch, delete, deletecollection]
 - level: None
@@ -27,6 +33,11 @@ pub fn events(log: &Path) -> Vec<Value> {
     let text = fs::read_to_string(log).unwrap_or_default();
     // The last line may be half-written still.
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
+/// Whether this event is of a request that would change something.
+pub fn is_write(event: &Value) -> bool {
+    !["get", "list", "watch"].map(Value::from).contains(&event["verb"])
 }
 
 /// Whether this event is the reception of a request: its time is when podgate's request began, to the microsecond.

@@ -166,6 +166,11 @@ impl ControlPlane {
     /// The audit events of all writes so far, in the order they were logged: one when a request is received, one when
     /// it is answered.
     pub fn writes(&self) -> Vec<Value> {
+        self.requests().into_iter().filter(audit::is_write).collect()
+    }
+
+    /// The same with what jane reads.
+    pub fn requests(&self) -> Vec<Value> {
         assert!(self.options.audit.is_some(), "start it by ControlPlane::audited");
         audit::events(&self.dir.path().join(audit::LOG))
     }
@@ -259,6 +264,9 @@ fn controllers(assets: &Path, dir: &Path, endpoint_lag: Duration) -> Process {
             &format!("--endpointslice-updates-batch-period={}s", endpoint_lag.as_secs()),
             "--use-service-account-credentials=true",
             "--leader-elect=false",
+            // Tests that run at a time share it.
+            "--kube-api-qps=500",
+            "--kube-api-burst=1000",
             "--secure-port=0",
         ],
     )

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::super::gitops;
-use super::super::plan::{self, Plan, Repair};
+use super::super::plan::{self, Plan, Refusal, Repair};
 use super::super::record::{Asker, Record, Template, fingerprint};
 use super::super::rollout::{self, Rollout};
 use super::super::transaction::{Order, Stepped, Target};
@@ -17,6 +17,7 @@ use crate::clusters::claim::WriteError;
 use crate::policy::compile::Policy;
 use crate::policy::picture::{PolicyKey, WorkloadKey};
 use crate::policy::policy_set::PolicySet;
+use crate::policy::workload::Kind;
 
 impl Work {
     /// Plans for a workload, and begins what may begin.
@@ -47,37 +48,53 @@ impl Work {
         }
         let of: BTreeSet<_> = by.iter().map(|it| it.key()).collect();
         state.looked.insert((**key).clone(), (Instant::now(), askers.clone()));
+        let planned = self.plan_for(state, &target, kind, &by, proposes, policies).await;
+        if let Err(WriteError::Api(error)) = &planned {
+            // Another workload's turn is not held up by it.
+            let message = format!("held up, and tried again: {error}");
+            state.ledger.tell(&target, RemediationState::Refused, message, None, of);
+            return Ok(());
+        }
+        planned
+    }
+
+    async fn plan_for(
+        &self,
+        state: &mut State,
+        target: &Target,
+        kind: Result<Kind, Refusal>,
+        by: &[Arc<Policy>],
+        proposes: bool,
+        policies: &[Arc<Policy>],
+    ) -> Result<(), WriteError> {
+        let of: BTreeSet<_> = by.iter().map(|it| it.key()).collect();
+        let askers: BTreeSet<_> = by.iter().filter_map(|it| asker(it)).collect();
         let kind = match kind {
             Ok(kind) => kind,
             Err(refusal) => {
-                state.ledger.tell(
-                    &target,
-                    RemediationState::Refused,
-                    refusal.to_string(),
-                    None,
-                    of,
-                );
+                state.ledger.tell(target, RemediationState::Refused, refusal.to_string(), None, of);
                 return Ok(());
             }
         };
-        let Some(object) = self.transactions.get(&target).await? else { return Ok(()) };
+        let Some(object) = self.transactions.get(target).await? else { return Ok(()) };
         let record = Record::of(&object);
-        let tried = self.before(state, &target, &object, record.as_ref(), &askers).await?;
+        let tried = self.before(state, target, &object, record.as_ref(), &askers).await?;
         let Some(attempts) = tried else { return Ok(()) };
         let set = PolicySet::new(by.iter().cloned(), Arc::default());
         let repair = match plan::plan(kind, &object, &set, Timestamp::now()) {
             Plan::Nothing => {
-                state.ledger.forget(&target);
+                match record.filter(|it| it.state == RemediationState::Repaired) {
+                    // Older pods are on their way out, or others were put into the new ones.
+                    Some(record) => {
+                        let (state_of, message) = (record.state, record.message);
+                        state.ledger.tell(target, state_of, message, None, of);
+                    }
+                    None => state.ledger.forget(target),
+                }
                 return Ok(());
             }
             Plan::Refused(refusal) => {
-                state.ledger.tell(
-                    &target,
-                    RemediationState::Refused,
-                    refusal.to_string(),
-                    None,
-                    of,
-                );
+                state.ledger.tell(target, RemediationState::Refused, refusal.to_string(), None, of);
                 return Ok(());
             }
             Plan::Patch(repair) => repair,
@@ -96,13 +113,13 @@ impl Work {
         };
         if let Some(why) = proposal {
             let patch = serde_json::to_string(&repair.operations).ok();
-            if state.ledger.tell(&target, RemediationState::Proposed, why.clone(), patch, of) {
+            if state.ledger.tell(target, RemediationState::Proposed, why.clone(), patch, of) {
                 let note = format!("podgate would put in what {} ask for; {why}", rules(&repair));
-                self.notice_of(&target, &by, "RemediationProposed", &note, false);
+                self.notice_of(target, &by, "RemediationProposed", &note, false);
             }
             return Ok(());
         }
-        self.begin(state, &target, &object, &repair, &by, attempts).await
+        self.begin(state, target, &object, &repair, &by, attempts).await
     }
 
     /// How often the same repair was tried before; `None` where it is not to be tried now.

@@ -149,6 +149,8 @@ impl Work {
         let settled = Record { state: next, message: message.clone(), ..record.clone() };
         if let Stepped::Done(_) = self.transactions.settle(target, object, settled).await? {
             state.in_flight.remove(target);
+            // Its turn may be at the next look: the cooldown has the say.
+            state.looked.remove(&target.key);
             state.ledger.tell(target, next, message.clone(), None, askers);
             self.metrics.step(if conflict { "conflict" } else { "undone" });
             self.notice(target, record, reason, &message, true);

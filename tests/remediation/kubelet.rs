@@ -1,0 +1,92 @@
+//! The suite's kubelet: it makes pods run and ready, as their label [`PLAY`] says. No pod is ever on a node, so that the
+//! API server takes a deleted one away at once.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::api::Api;
+
+pub const PLAY: &str = "play";
+/// A pod that has a probe never becomes ready.
+pub const NEVER: &str = "never";
+/// A pod that has a probe crashes again and again.
+pub const CRASH: &str = "crash";
+/// A pod becomes ready.
+pub const READY: &str = "ready";
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(100);
+
+#[derive(Default)]
+pub struct Kubelet {
+    held: Mutex<BTreeSet<String>>,
+    ended: AtomicBool,
+}
+
+impl Kubelet {
+    pub fn start(api: &Arc<Api>) -> Arc<Self> {
+        let kubelet = Arc::new(Self::default());
+        let (api, running) = (Arc::clone(api), Arc::clone(&kubelet));
+        std::thread::spawn(move || {
+            while !running.ended.load(Ordering::SeqCst) {
+                // The API server may be ending.
+                let Ok(pods) = api.try_get("/api/v1/pods?resourceVersion=0") else { return };
+                for pod in pods["items"].as_array().into_iter().flatten() {
+                    running.look_at(&api, pod);
+                }
+                std::thread::sleep(LOOK);
+            }
+        });
+        kubelet
+    }
+
+    /// From now on new pods of a namespace stay as they are.
+    pub fn hold(&self, namespace: &str) {
+        self.held.lock().unwrap().insert(namespace.to_owned());
+    }
+
+    pub fn release(&self, namespace: &str) {
+        self.held.lock().unwrap().remove(namespace);
+    }
+
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::SeqCst);
+    }
+
+    fn look_at(&self, api: &Api, pod: &Value) {
+        let metadata = &pod["metadata"];
+        let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
+        let gone = !metadata["deletionTimestamp"].is_null() || pod["status"]["phase"] != "Pending";
+        if gone || self.held.lock().unwrap().contains(namespace) {
+            return;
+        }
+        let containers = pod["spec"]["containers"].as_array().unwrap();
+        let probed = containers.iter().any(|it| !it["readinessProbe"].is_null());
+        let play = text(&metadata["labels"][PLAY]);
+        let ready = !probed || (play != NEVER && play != CRASH);
+        let restarts = if !ready && play == CRASH { 5 } else { 0 };
+        let status = if ready { "True" } else { "False" };
+        let condition = |kind: &str| json!({"type": kind, "status": status, "lastTransitionTime": metadata["creationTimestamp"]});
+        let of = |it: &Value| {
+            json!({
+                "name": it["name"], "image": it["image"], "imageID": "", "ready": ready,
+                "restartCount": restarts, "state": {"running": {"startedAt": metadata["creationTimestamp"]}},
+            })
+        };
+        let status = json!({"status": {
+            "phase": "Running",
+            "conditions": [condition("Ready"), condition("ContainersReady")],
+            "containerStatuses": containers.iter().map(of).collect::<Vec<_>>(),
+        }});
+        // The pod may be gone.
+        let _ = api.merge(&format!("/api/v1/namespaces/{namespace}/pods/{name}/status"), &status);
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}

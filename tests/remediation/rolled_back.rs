@@ -1,0 +1,100 @@
+//! A repair that makes a workload worse is taken back, and not tried again.
+
+use std::time::Duration;
+
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
+use super::Test;
+use super::arena::Arena;
+use super::kubelet::{CRASH, NEVER};
+use super::shop::{MARK, Shop, record, wants, workload};
+use super::support::eventually;
+
+pub const TESTS: &[Test] = &[
+    ("what_never_becomes_ready_is_taken_back_to_the_same_template_and_not_tried_again", never),
+    ("a_crash_loop_is_taken_back_long_before_the_timeout", crash),
+    ("a_progress_deadline_that_is_over_is_taken_back_before_the_timeout", progress_deadline),
+    ("a_stateful_set_that_never_becomes_ready_is_taken_back", stateful_set),
+    ("a_daemon_set_that_never_becomes_ready_is_taken_back", daemon_set),
+];
+
+/// So long what was found of a workload holds: only then it would be tried again.
+const FRESH: Duration = Duration::from_secs(32);
+
+fn never(arena: &Arena) {
+    let shop = arena.shop("never");
+    let before = shop.deployment(NEVER);
+    shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
+    let told = taken_back(&shop, Kind::Deployment, &before);
+    assert!(told["message"].as_str().unwrap().contains("did not end in time"), "{told}");
+    assert_eq!(shop.event("RolledBack", "Deployment")["type"], "Warning");
+    shop.event("RolledBack", "DevOpsPolicy");
+    shop.awaits(Kind::Deployment, "web", "to be rolled out once more", |it| {
+        it["metadata"]["annotations"]["deployment.kubernetes.io/revision"] == "3"
+    });
+    shop.is_available(Kind::Deployment, "web");
+    assert_eq!(shop.templates(Kind::Deployment, "web"), 2, "no third ReplicaSet");
+
+    std::thread::sleep(FRESH);
+    assert_eq!(arena.template_patches(&shop.name).len(), 2, "it was tried again");
+    shop.tells("own", "Deployment/web", "RolledBack");
+    shop.edit_policy("own", &json!({"remediation": {"rolloutTimeoutSeconds": 11}}));
+    eventually("a try for the policy's next version", || {
+        let patches = arena.template_patches(&shop.name).len();
+        if patches == 3 { Ok(()) } else { Err(patches.to_string()) }
+    });
+}
+
+/// Waits until the one repair of a workload `web` was taken back by one patch.
+fn taken_back(shop: &Shop<'_>, kind: Kind, before: &Value) -> Value {
+    let told = shop.tells("own", &format!("{}/web", kind.names().kind), "RolledBack");
+    println!("{}: {}", shop.name, told["message"]);
+    let after = shop.get(kind, "web");
+    let template = |it: &Value| it["spec"]["template"].to_string();
+    assert_eq!(template(&after), template(before), "the same template");
+    assert_eq!(record(&after)["state"], "RolledBack");
+    assert!(after["metadata"]["labels"][MARK].is_null(), "{}", after["metadata"]);
+    let patches = shop.arena.template_patches(&shop.name);
+    assert_eq!(patches.len(), 2, "there and back: {patches:?}");
+    let status = shop.sees("it is counted", "own", |it| it["remediation"]["rolledBack"] == 1);
+    assert_eq!(status["remediation"]["inFlight"], 0);
+    told
+}
+
+fn crash(arena: &Arena) {
+    let shop = arena.shop("crash");
+    let before = shop.deployment(CRASH);
+    shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
+    let told = taken_back(&shop, Kind::Deployment, &before);
+    let message = told["message"].as_str().unwrap();
+    assert!(message.contains("\"web\"") && message.contains("restarted 5 times"), "{message}");
+}
+
+fn progress_deadline(arena: &Arena) {
+    let shop = arena.shop("progress");
+    let mut object = workload(Kind::Deployment, "web", NEVER, 2);
+    object["spec"]["progressDeadlineSeconds"] = json!(2);
+    let before = shop.runs(Kind::Deployment, &object);
+    shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
+    let told = taken_back(&shop, Kind::Deployment, &before);
+    assert!(told["message"].as_str().unwrap().contains("progress deadline"), "{told}");
+}
+
+fn stateful_set(arena: &Arena) {
+    let shop = arena.shop("stuck");
+    let before = shop.runs(Kind::StatefulSet, &workload(Kind::StatefulSet, "web", NEVER, 2));
+    shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
+    taken_back(&shop, Kind::StatefulSet, &before);
+    shop.is_available(Kind::StatefulSet, "web");
+    assert_eq!(shop.templates(Kind::StatefulSet, "web"), 2, "no third revision");
+}
+
+fn daemon_set(arena: &Arena) {
+    let shop = arena.shop("daemon");
+    let before = shop.runs(Kind::DaemonSet, &workload(Kind::DaemonSet, "web", NEVER, 1));
+    shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
+    taken_back(&shop, Kind::DaemonSet, &before);
+    shop.is_available(Kind::DaemonSet, "web");
+    assert_eq!(shop.templates(Kind::DaemonSet, "web"), 2, "no third revision");
+}
