@@ -106,8 +106,23 @@ struct State {
     ledger: Ledger,
     /// What was looked at, when, for whom.
     looked: BTreeMap<WorkloadKey, (Instant, BTreeSet<Asker>)>,
-    /// How often a template was tried, where the workload's own record is lost.
-    tried: BTreeMap<Target, (String, u32)>,
+    /// How often a template was tried, and for whom, where the workload's own record is lost.
+    tried: BTreeMap<Target, Tried>,
+}
+
+/// What is remembered of a workload's last try.
+struct Tried {
+    /// The template before, as a hash of it.
+    before: String,
+    askers: BTreeSet<Asker>,
+    attempts: u32,
+}
+
+impl Tried {
+    fn of(record: &Record) -> Self {
+        let askers = record.policies.iter().cloned().collect();
+        Self { before: record.before.clone(), askers, attempts: record.attempts }
+    }
 }
 
 impl Work {
@@ -244,10 +259,7 @@ impl Work {
 }
 
 /// An error of the API server's is one workload's, and tried again at a later look; that of the Lease is the end.
-fn unless_leading_is_over(
-    done: Result<(), WriteError>,
-    target: &Target,
-) -> Result<(), WriteError> {
+fn unless_leading_is_over(done: Result<(), WriteError>, target: &Target) -> Result<(), WriteError> {
     match done {
         Err(WriteError::Api(error)) => {
             tracing::warn!(workload = %name(target), %error, "a repair is held up; it is tried again");

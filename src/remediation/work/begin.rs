@@ -11,7 +11,7 @@ use super::super::plan::{self, Plan, Refusal, Repair};
 use super::super::record::{Asker, Record, Template, fingerprint};
 use super::super::rollout::{self, Rollout};
 use super::super::transaction::{Order, Stepped, Target};
-use super::{ATTEMPTS, FRESH, State, Work, asker, keys, rules};
+use super::{ATTEMPTS, FRESH, State, Tried, Work, asker, keys, rules};
 use crate::api::{GitOps, RemediationMode, RemediationState};
 use crate::clusters::claim::WriteError;
 use crate::policy::compile::Policy;
@@ -72,13 +72,7 @@ impl Work {
         let kind = match kind {
             Ok(kind) => kind,
             Err(refusal) => {
-                state.ledger.tell(
-                    target,
-                    RemediationState::Refused,
-                    refusal.to_string(),
-                    None,
-                    of,
-                );
+                state.ledger.tell(target, RemediationState::Refused, refusal.to_string(), None, of);
                 return Ok(());
             }
         };
@@ -100,13 +94,7 @@ impl Work {
                 return Ok(());
             }
             Plan::Refused(refusal) => {
-                state.ledger.tell(
-                    target,
-                    RemediationState::Refused,
-                    refusal.to_string(),
-                    None,
-                    of,
-                );
+                state.ledger.tell(target, RemediationState::Refused, refusal.to_string(), None, of);
                 return Ok(());
             }
             Plan::Patch(repair) => repair,
@@ -144,8 +132,8 @@ impl Work {
         askers: &BTreeSet<Asker>,
     ) -> Result<Option<u32>, WriteError> {
         let before = fingerprint(object);
-        let lost = state.tried.get(target).filter(|(known, _)| *known == before);
-        let lost = lost.map_or(0, |(_, attempts)| *attempts);
+        let lost = state.tried.get(target).filter(|it| it.before == before && it.askers == *askers);
+        let lost = lost.map_or(0, |it| it.attempts);
         let Some(record) = record else { return Ok(Some(lost)) };
         let same = record.policies.iter().cloned().collect::<BTreeSet<_>>() == *askers;
         let reverted = record.template(object) == Template::Reverted;
@@ -202,7 +190,12 @@ impl Work {
                 RemediationState::Proposed
             };
             let patch = serde_json::to_string(&repair.operations).ok();
-            state.ledger.tell(target, now, why, patch, of);
+            let news = state.ledger.tell(target, now, why.clone(), patch, of);
+            if news && now == RemediationState::Conflict {
+                // Somebody replaces the whole object, so that its record is lost each time.
+                self.metrics.step("conflict");
+                self.notice_of(target, by, "RemediationConflict", &why, true);
+            }
             // It may be its turn at the next look.
             state.looked.remove(&target.key);
             return Ok(());
@@ -220,6 +213,7 @@ impl Work {
                 state.ledger.tell(target, RemediationState::RollingOut, message.clone(), None, of);
                 self.metrics.step("begun");
                 self.notice(target, &record, "Repairing", &message, false);
+                state.tried.insert(target.clone(), Tried::of(&record));
                 state.in_flight.insert(target.clone(), record);
             }
             Stepped::Changed => drop(state.looked.remove(&target.key)),
