@@ -57,10 +57,14 @@ pub fn only_what_is_allowed_writes() {
     cluster_policy(&arena, "second", &[&late]);
     cluster_tells(&arena, "second", &late, "Proposed");
     arena.api.delete(&first);
-    eventually("a policy that was held to be gone", || {
-        match arena.api.try_get(&first) {
-            Ok(policy) => Err(policy["metadata"].to_string()),
-            Err(refused) => if refused.code == 404 { Ok(()) } else { Err(refused.message) },
+    eventually("a policy that was held to be gone", || match arena.api.try_get(&first) {
+        Ok(policy) => Err(policy["metadata"].to_string()),
+        Err(refused) => {
+            if refused.code == 404 {
+                Ok(())
+            } else {
+                Err(refused.message)
+            }
         }
     });
     assert!(arena.repairs(&late.name).is_empty());

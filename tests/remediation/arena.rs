@@ -67,10 +67,7 @@ impl Arena {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let name = format!("{prefix}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
         let labels = json!({"shop": name});
-        self.api.post(
-            "/api/v1/namespaces",
-            &json!({"metadata": {"name": name, "labels": labels}}),
-        );
+        self.api.post("/api/v1/namespaces", &json!({"metadata": {"name": name, "labels": labels}}));
         eventually("the default ServiceAccount", || {
             let account = format!("/api/v1/namespaces/{name}/serviceaccounts/default");
             self.api.try_get(&account).map_err(|refused| refused.message)

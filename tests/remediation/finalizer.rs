@@ -52,7 +52,8 @@ fn only_while_it_applies(arena: &Arena) {
     shop.policy("own", &wants(&json!({"mode": "plan"})));
     shop.sees("it is evaluated", "own", |status| status["remediation"].is_object());
     assert!(!is_held(&shop.get_policy("own")));
-    let foreign = json!([{"op": "add", "path": "/metadata/finalizers", "value": ["example.com/other"]}]);
+    let foreign =
+        json!([{"op": "add", "path": "/metadata/finalizers", "value": ["example.com/other"]}]);
     let path = format!("/apis/devops.stochastic.io/v1/namespaces/{}/devopspolicies/own", shop.name);
     arena.api.patch(&path, &foreign).unwrap();
     shop.edit_policy("own", &json!({"remediation": {"mode": "apply"}}));

@@ -35,7 +35,7 @@ enum Moment {
     PutBack,
 }
 
-use Moment::{DryRun, Patched, Patching, PuttingBack, PutBack, Ready, RollingOut, Settling};
+use Moment::{DryRun, Patched, Patching, PutBack, PuttingBack, Ready, RollingOut, Settling};
 
 /// What is done to each kind.
 const SCENARIOS: &[(Moment, Kind, &str)] = &[
@@ -119,7 +119,9 @@ fn killed_at(shop: &Shop<'_>, leaders: &Arc<Leaders>, moment: Moment, kind: Kind
     let _webhook = Webhook::of_workloads(
         shop,
         Arc::new(move |request| {
-            if request["userInfo"]["username"] == USER && trap.lock().unwrap().remove(&step(request)) {
+            if request["userInfo"]["username"] == USER
+                && trap.lock().unwrap().remove(&step(request))
+            {
                 killer.kill();
             }
             Value::Null
@@ -149,7 +151,10 @@ fn killed_at(shop: &Shop<'_>, leaders: &Arc<Leaders>, moment: Moment, kind: Kind
     });
     shop.arena.kubelet.release(&shop.name);
     ended_well(shop, kind, "web", play, &before);
-    println!("killed at {moment:?}: {kind:?} ended as {:?}", record(&shop.get(kind, "web"))["state"]);
+    println!(
+        "killed at {moment:?}: {kind:?} ended as {:?}",
+        record(&shop.get(kind, "web"))["state"]
+    );
 }
 
 /// Which step podgate asks for.
@@ -191,8 +196,9 @@ fn ended_well(shop: &Shop<'_>, kind: Kind, name: &str, play: &str, before: &Valu
     assert_eq!(shop.templates(kind, name), 2, "a second rollout");
     let patches = shop.arena.template_patches(&shop.name).into_iter();
     let patches = patches.filter(|it| it["objectRef"]["name"] == name).count();
-    let expected = if play == READY { 1 } else { 2 };
-    assert_eq!(patches, expected, "{}: {} patches", shop.name, patches);
+    // One whose sender is dead may be done and yet not be logged as a success.
+    let most = if play == READY { 1 } else { 2 };
+    assert!(patches <= most, "{}: {patches} patches", shop.name);
 }
 
 /// So many leaders are killed at random moments; `KILLS` says how many, `SEED` when.

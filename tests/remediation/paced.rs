@@ -21,7 +21,8 @@ pub const TESTS: &[Test] = &[
 fn steps(arena: &Arena, namespace: &str) -> Vec<(String, bool, Timestamp)> {
     let step = |it: &Value| {
         let operations = it["requestObject"].as_array().unwrap();
-        let mark = |it: &&Value| it["path"].as_str().is_some_and(|it| it.starts_with("/metadata/labels"));
+        let mark =
+            |it: &&Value| it["path"].as_str().is_some_and(|it| it.starts_with("/metadata/labels"));
         let begins = operations.iter().rfind(mark).is_some_and(|it| it["op"] == "add");
         let name = it["objectRef"]["name"].as_str().unwrap().to_owned();
         (name, begins, audit::time(it).parse().unwrap())
@@ -55,7 +56,9 @@ fn cooldown(arena: &Arena) {
     }
     shop.policy("own", &wants(&json!({"cooldownSeconds": 6, "maxConcurrent": 1})));
     shop.sees("one waits", "own", |status| {
-        let message = |name: &str| told(status, &format!("Deployment/{}/{name}", shop.name))["message"].clone();
+        let message = |name: &str| {
+            told(status, &format!("Deployment/{}/{name}", shop.name))["message"].clone()
+        };
         ["a", "b"].iter().any(|it| message(it).as_str().is_some_and(|it| it.contains("cooldown")))
     });
     for name in ["a", "b"] {

@@ -88,7 +88,8 @@ fn owned(object: &mut Value) {
 
 fn portless(object: &mut Value) {
     let resources = json!({"limits": {"memory": "64Mi"}});
-    template(object)["containers"] = json!([{"name": "web", "image": "nginx:1.29", "resources": resources}]);
+    template(object)["containers"] =
+        json!([{"name": "web", "image": "nginx:1.29", "resources": resources}]);
 }
 
 fn on_delete(object: &mut Value) {
@@ -110,7 +111,8 @@ fn refused(arena: &Arena) {
     // One that begins so has no pods.
     let path = shop.path(Kind::Deployment, "paused");
     arena.api.merge(&path, &json!({"spec": {"paused": true}})).unwrap();
-    let pod = json!({"restartPolicy": "Never", "containers": [{"name": "web", "image": "nginx:1.29"}]});
+    let pod =
+        json!({"restartPolicy": "Never", "containers": [{"name": "web", "image": "nginx:1.29"}]});
     let job = json!({"metadata": {"name": "job"}, "spec": {"template": {"spec": pod}}});
     shop.create(Kind::Job, &job);
     shop.create(Kind::Pod, &json!({"metadata": {"name": "bare"}, "spec": pod}));

@@ -31,8 +31,7 @@ pub fn wants(remediation: &Value) -> Value {
 pub fn workload(kind: Kind, name: &str, play: &str, replicas: u32) -> Value {
     let names = kind.names();
     let labels = json!({"app": name, PLAY: play});
-    let container =
-        json!({"name": "web", "image": "nginx:1.29", "ports": [{"containerPort": 80}]});
+    let container = json!({"name": "web", "image": "nginx:1.29", "ports": [{"containerPort": 80}]});
     let mut object = json!({
         "apiVersion": names.api_version(), "kind": names.kind, "metadata": {"name": name},
         "spec": {
@@ -189,7 +188,13 @@ impl Shop<'_> {
         let pods = self.arena.api.list(&self.path(Kind::Pod, ""));
         let pods: Vec<_> = pods
             .iter()
-            .map(|it| json!([it["metadata"]["name"], it["metadata"]["labels"], it["status"]["conditions"]]))
+            .map(|it| {
+                json!([
+                    it["metadata"]["name"],
+                    it["metadata"]["labels"],
+                    it["status"]["conditions"]
+                ])
+            })
             .collect();
         let mut object = object.clone();
         object["metadata"]["managedFields"] = Value::Null;
@@ -206,7 +211,11 @@ pub fn told(status: &Value, workload: &str) -> Value {
 /// A condition's status, such as `True`.
 pub fn condition(status: &Value, kind: &str) -> Value {
     let conditions = status["conditions"].as_array().into_iter().flatten();
-    conditions.filter(|it| it["type"] == kind).map(|it| it["status"].clone()).next().unwrap_or_default()
+    conditions
+        .filter(|it| it["type"] == kind)
+        .map(|it| it["status"].clone())
+        .next()
+        .unwrap_or_default()
 }
 
 /// The record on a workload; null where there is none.

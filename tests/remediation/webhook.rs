@@ -78,8 +78,7 @@ impl Webhook {
         };
         let mut rule = rule;
         rule["apiVersions"] = json!(["v1"]);
-        let configurations =
-            "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
+        let configurations = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
         let api = Arc::clone(&shop.arena.api);
         api.post(
             configurations,
