@@ -52,6 +52,7 @@ mod tests {
             "bundle",
             "exemptions",
             "mutate",
+            "remediation",
             "defaultResources",
             "defaultProbe",
             "imageTags",

@@ -17,11 +17,11 @@ use super::eventually;
 
 /// The binary of this build.
 pub fn command() -> Command {
-    Command::new(binary())
+    Command::new(path())
 }
 
-/// Beside this executable's folder: tests and examples lie one below the binary.
-fn binary() -> PathBuf {
+/// Where it is: beside this executable's folder, since tests and examples lie one below the binary.
+pub fn path() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let profile = own.ancestors().find(|dir| dir.join("podgate").is_file());
     profile.expect("build podgate first: cargo build").join("podgate")

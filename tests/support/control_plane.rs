@@ -1,8 +1,9 @@
-//! A real etcd, kube-apiserver and kube-controller-manager on free ports of
-//! 127.0.0.1, ended by process id when the value is dropped, also by a panic.
+//! A real etcd, kube-apiserver, kube-controller-manager and, if asked for,
+//! kube-scheduler on free ports of 127.0.0.1 or of an address of one's own,
+//! ended by process id when the value is dropped, also by a panic.
 
 use std::fs::{self, File};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -18,17 +19,39 @@ use super::etcd::Etcd;
 use super::eventually;
 use super::proxy::Proxy;
 
+/// What differs between the control planes of the suites.
+#[derive(Clone, Copy)]
+pub struct Options {
+    /// Where the API server is. Webhooks by `service:` need one that `EndpointSlices` take, which is none of 127.0.0.0/8.
+    pub address: Ipv4Addr,
+    /// The audit policy, if there is to be an audit log.
+    pub audit: Option<&'static str>,
+    /// Whether pods are bound to nodes.
+    pub scheduler: bool,
+    /// For how long changes of endpoints are gathered before they are written.
+    pub endpoint_lag: Duration,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        let endpoint_lag = Duration::ZERO;
+        Self { address: Ipv4Addr::LOCALHOST, audit: None, scheduler: false, endpoint_lag }
+    }
+}
+
 /// A running control plane.
 pub struct ControlPlane {
     /// In the order they are ended: etcd last, or the others complain for long.
-    _controllers: Process,
+    _scheduler: Option<Process>,
+    /// `None` while they are started again.
+    controllers: Mutex<Option<Process>>,
     /// `None` while it is killed.
     api_server: Mutex<Option<Process>>,
     _etcd: Process,
     assets: PathBuf,
     credentials: Credentials,
     ports: Ports,
-    audited: bool,
+    options: Options,
     dir: TempDir,
 }
 
@@ -40,30 +63,34 @@ struct Ports {
 impl ControlPlane {
     /// Starts one and waits until it is ready; the first call on a machine builds it.
     pub fn start() -> Self {
-        Self::start_as(false)
+        Self::start_with(Options::default())
     }
 
     /// The same with an audit log of all writes; see [`Self::writes`].
     pub fn audited() -> Self {
-        Self::start_as(true)
+        Self::start_with(Options { audit: Some(audit::POLICY), ..Options::default() })
     }
 
-    fn start_as(audited: bool) -> Self {
+    /// The same as these options say.
+    pub fn start_with(options: Options) -> Self {
         let assets = assets();
         let dir = tempfile::Builder::new().prefix("podgate-control-plane-").tempdir().unwrap();
         let [etcd_port, peer_port, api_port] = free_ports();
         let ports = Ports { etcd: etcd_port, api_server: api_port };
-        let credentials = Credentials::new(dir.path());
-        let url = format!("https://127.0.0.1:{api_port}");
+        let credentials = Credentials::new(dir.path(), options.address);
+        let url = format!("https://{}:{api_port}", options.address);
         for (user, groups) in [
             ("admin", ["system:masters"].as_slice()),
             ("system:kube-controller-manager", &[]),
+            ("system:kube-scheduler", &[]),
             ("jane", &[]),
         ] {
             credentials.user(user, groups);
             credentials.kubeconfig(user, user, &url);
         }
-        fs::write(dir.path().join("audit-policy"), audit::POLICY).unwrap();
+        if let Some(policy) = options.audit {
+            fs::write(dir.path().join("audit-policy"), policy).unwrap();
+        }
         let at = |name: &str| dir.path().join(name).display().to_string();
 
         let etcd_client = format!("http://127.0.0.1:{etcd_port}");
@@ -82,29 +109,22 @@ impl ControlPlane {
                 "--log-level=warn",
             ],
         );
-        let api_server = api_server(&assets, dir.path(), &ports, audited);
-        let controllers = Process::start(
-            &assets.join("kube-controller-manager"),
-            dir.path(),
-            &[
-                &format!("--kubeconfig={}", at("system:kube-controller-manager")),
-                &format!("--service-account-private-key-file={}", at("apiserver.key")),
-                "--use-service-account-credentials=true",
-                "--leader-elect=false",
-                // Tests that run at a time share it.
-                "--kube-api-qps=500",
-                "--kube-api-burst=1000",
-                "--secure-port=0",
-            ],
-        );
+        let api_server = api_server(&assets, dir.path(), &ports, options);
+        let controllers = controllers(&assets, dir.path(), options.endpoint_lag);
+        let scheduler = options.scheduler.then(|| {
+            let kubeconfig = format!("--kubeconfig={}", at("system:kube-scheduler"));
+            let args = [&kubeconfig, "--leader-elect=false", "--secure-port=0"];
+            Process::start(&assets.join("kube-scheduler"), dir.path(), &args)
+        });
         Self {
-            _controllers: controllers,
+            _scheduler: scheduler,
+            controllers: Mutex::new(Some(controllers)),
             api_server: Mutex::new(Some(api_server)),
             _etcd: etcd,
             assets,
             credentials,
             ports,
-            audited,
+            options,
             dir,
         }
     }
@@ -118,7 +138,19 @@ impl ControlPlane {
     pub fn restart_api_server(&self) {
         let mut running = self.api_server.lock().unwrap();
         assert!(running.is_none(), "kill it first");
-        *running = Some(api_server(&self.assets, self.dir.path(), &self.ports, self.audited));
+        *running = Some(api_server(&self.assets, self.dir.path(), &self.ports, self.options));
+    }
+
+    /// Ends the controllers and starts them again with this lag of endpoints.
+    pub fn restart_controllers(&self, endpoint_lag: Duration) {
+        let mut running = self.controllers.lock().unwrap();
+        running.take();
+        *running = Some(controllers(&self.assets, self.dir.path(), endpoint_lag));
+    }
+
+    /// Where the API server is.
+    pub fn address(&self) -> SocketAddrV4 {
+        SocketAddrV4::new(self.options.address, self.ports.api_server)
     }
 
     /// What the API server keeps its objects in.
@@ -139,7 +171,7 @@ impl ControlPlane {
 
     /// The same with what jane reads.
     pub fn requests(&self) -> Vec<Value> {
-        assert!(self.audited, "start it by ControlPlane::audited");
+        assert!(self.options.audit.is_some(), "start it by ControlPlane::audited");
         audit::events(&self.dir.path().join(audit::LOG))
     }
 
@@ -151,8 +183,7 @@ impl ControlPlane {
     /// The kubeconfig of a further user, who may do everything, and is known by this name in the audit log.
     pub fn kubeconfig_for(&self, user: &str) -> PathBuf {
         self.credentials.user(user, &["system:masters"]);
-        let url = format!("https://127.0.0.1:{}", self.ports.api_server);
-        self.credentials.kubeconfig(user, user, &url)
+        self.credentials.kubeconfig(user, user, &format!("https://{}", self.address()))
     }
 
     /// The kubeconfig of such a user whose way goes through a proxy.
@@ -181,12 +212,12 @@ impl ControlPlane {
 }
 
 /// Starts an API server and waits until it is ready.
-fn api_server(assets: &Path, dir: &Path, ports: &Ports, audited: bool) -> Process {
+fn api_server(assets: &Path, dir: &Path, ports: &Ports, options: Options) -> Process {
     let at = |name: &str| dir.join(name).display().to_string();
     let mut args = vec![
         format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd),
         format!("--secure-port={}", ports.api_server),
-        "--bind-address=127.0.0.1".to_owned(),
+        format!("--bind-address={}", options.address),
         format!("--tls-cert-file={}", at("apiserver.crt")),
         format!("--tls-private-key-file={}", at("apiserver.key")),
         format!("--client-ca-file={}", at("ca.crt")),
@@ -197,7 +228,12 @@ fn api_server(assets: &Path, dir: &Path, ports: &Ports, audited: bool) -> Proces
         "--service-cluster-ip-range=10.0.0.0/24".to_owned(),
         "--allow-privileged=true".to_owned(),
     ];
-    if audited {
+    if options.address != Ipv4Addr::LOCALHOST {
+        // Webhooks by `service:` are called at an endpoint, since nothing here routes a Service's address.
+        args.push("--enable-aggregator-routing=true".to_owned());
+        args.push(format!("--advertise-address={}", options.address));
+    }
+    if options.audit.is_some() {
         args.push(format!("--audit-policy-file={}", at("audit-policy")));
         args.push(format!("--audit-log-path={}", at(audit::LOG)));
     }
@@ -213,6 +249,27 @@ fn api_server(assets: &Path, dir: &Path, ports: &Ports, audited: bool) -> Proces
         asked.status.success().then_some(()).ok_or_else(|| text(&asked.stderr))
     });
     api_server
+}
+
+/// Starts the controllers, all of a user's cluster.
+fn controllers(assets: &Path, dir: &Path, endpoint_lag: Duration) -> Process {
+    let at = |name: &str| dir.join(name).display().to_string();
+    Process::start(
+        &assets.join("kube-controller-manager"),
+        dir,
+        &[
+            &format!("--kubeconfig={}", at("system:kube-controller-manager")),
+            &format!("--service-account-private-key-file={}", at("apiserver.key")),
+            &format!("--root-ca-file={}", at("ca.crt")),
+            &format!("--endpointslice-updates-batch-period={}s", endpoint_lag.as_secs()),
+            "--use-service-account-credentials=true",
+            "--leader-elect=false",
+            // Tests that run at a time share it.
+            "--kube-api-qps=500",
+            "--kube-api-burst=1000",
+            "--secure-port=0",
+        ],
+    )
 }
 
 /// A text from a program's output.

@@ -1,6 +1,7 @@
 //! Who may talk to the test's control plane: a CA, the API server's certificate, users' certificates, kubeconfigs.
 
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use rcgen::{
@@ -15,7 +16,8 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    pub fn new(dir: &Path) -> Self {
+    /// For an API server at this address.
+    pub fn new(dir: &Path, address: Ipv4Addr) -> Self {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, "podgate test cluster");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -23,7 +25,10 @@ impl Credentials {
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         fs::write(dir.join("ca.crt"), ca.pem()).unwrap();
         let credentials = Self { dir: dir.to_owned(), ca };
-        let names = ["127.0.0.1", "localhost", "kubernetes.default.svc"].map(str::to_owned);
+        // Proxies are on 127.0.0.1 wherever it is.
+        let mut names =
+            ["127.0.0.1", "localhost", "kubernetes.default.svc"].map(str::to_owned).to_vec();
+        names.extend((address != Ipv4Addr::LOCALHOST).then(|| address.to_string()));
         let mut server = CertificateParams::new(names).unwrap();
         server.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         credentials.sign("apiserver", &server);

@@ -1,0 +1,146 @@
+//! How podgate comes into a cluster by Helm and leaves it, in whatever state it or the cluster is.
+
+use serde_json::Value;
+
+use super::Test;
+use super::helm::{HA, Helm, RELEASE};
+use super::release::SHOP;
+use super::support::control_plane::seconds;
+use super::world::{NAMESPACE, World};
+
+pub const TESTS: &[Test] = &[
+    ("helm_4_installs_upgrades_rolls_back_and_uninstalls", |world| whole_life(world, Helm::Four)),
+    ("helm_3_installs_upgrades_rolls_back_and_uninstalls", |world| whole_life(world, Helm::Three)),
+    ("helm_4_uninstalls_what_is_dead", |world| dead(world, Helm::Four)),
+    ("helm_3_uninstalls_what_is_dead", |world| dead(world, Helm::Three)),
+    ("a_cluster_without_podgates_namespace_runs_pods", namespace_first),
+    ("a_cluster_without_the_crds_runs_pods_and_uninstalls", crds_first),
+    ("a_configuration_deleted_by_hand_stays_deleted", stays_deleted),
+];
+
+fn whole_life(world: &World, helm: Helm) {
+    helm.install(world, &[]);
+    world.runs(2);
+    world.shop();
+    println!("   denies {} after a policy", seconds(world.denies()));
+    world.checks();
+    let before = world.failed_open();
+    helm.upgrade(world, &["--set=logLevel=debug"]);
+    println!("   denies {} after the upgrade", seconds(world.denies()));
+    helm.rollback(world);
+    println!("   denies {} after the rollback", seconds(world.denies()));
+    world.checks();
+    println!("   failed open {} times in both", world.failed_open() - before);
+    // Again with the CRDs of the first still there.
+    helm.uninstall(world);
+    match helm {
+        Helm::Four => {
+            println!("   its pods have drained {} after that", seconds(world.becomes_clean()))
+        }
+        Helm::Three => world.is_clean(),
+    }
+    assert!(world.get(&["devopspolicy", "-n", SHOP, "baseline"]).is_some(), "policies outlive it");
+    world.admits_all();
+    world.runs_pods();
+    helm.install(world, &["--values", HA]);
+    println!("   denies {} after a second install", seconds(world.denies()));
+    helm.uninstall(world);
+    world.is_clean();
+    world.runs_pods();
+    world.forget_all();
+}
+
+/// All pods are killed, and none comes back.
+fn dead(world: &World, helm: Helm) {
+    helm.install(world, &["--values", HA]);
+    world.shop();
+    world.denies();
+    world.kubelet.hold();
+    world.kubelet.kill_all();
+    helm.uninstall(world);
+    world.kubelet.release();
+    world.is_clean();
+    world.runs_pods();
+    world.forget_all();
+}
+
+fn namespace_first(world: &World) {
+    // Where the chart could see the namespace, all that it made in the cluster is the namespace's and goes with it.
+    world.kubectl(&["create", "namespace", NAMESPACE]);
+    Helm::Four.install(world, &["--values", HA]);
+    world.shop();
+    world.denies();
+    world.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]);
+    world.is_clean();
+    world.runs_pods();
+    println!("   nothing is left of a release whose namespace was there before it");
+    world.forget_all();
+
+    // Where Helm made it, nobody answers to what is left until somebody follows the notes.
+    let notes = Helm::Four.install(world, &[]);
+    world.shop();
+    world.denies();
+    world.kubectl(&["delete", "namespace", NAMESPACE, "--wait=false"]);
+    world.kubelet.kill_all();
+    world.runs(0);
+    world.runs_pods();
+    println!(
+        "   {} configurations are left where Helm made the namespace",
+        world.configurations().len()
+    );
+    world.breaks_glass(&notes);
+    assert_eq!(world.configurations(), Vec::<Value>::new());
+    world.runs_pods();
+    let selector = format!("app.kubernetes.io/instance={RELEASE}");
+    world.kubectl(&["delete", "clusterroles,clusterrolebindings", "-l", &selector]);
+    world.is_clean();
+    world.forget_all();
+}
+
+fn crds_first(world: &World) {
+    Helm::Four.install(world, &[]);
+    world.shop();
+    world.denies();
+    let policies: String = (0..100)
+        .map(|number| {
+            format!(
+                "---\n{{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {{name: p{number}, \
+                 namespace: {SHOP}}}, spec: {{requireReadinessProbe: true}}}}\n"
+            )
+        })
+        .collect();
+    world.apply(&policies);
+    let crds = world.kubectl(&["get", "crds", "-o", "name"]);
+    for crd in crds.lines().filter(|it| it.contains("devops.stochastic.io")) {
+        world.kubectl(&["delete", crd, "--timeout=60s"]);
+    }
+    world.runs_pods();
+    Helm::Four.uninstall(world);
+    world.is_clean();
+    world.runs_pods();
+    world.forget_all();
+}
+
+fn stays_deleted(world: &World) {
+    Helm::Four.install(world, &[]);
+    world.shop();
+    world.denies();
+    let configurations = world.configurations();
+    assert!(!configurations.is_empty());
+    for configuration in &configurations {
+        let kind = configuration["kind"].as_str().unwrap();
+        world.kubectl(&["delete", kind, configuration["metadata"]["name"].as_str().unwrap()]);
+    }
+    world.admits_all();
+    // Neither who leads nor who starts makes it anew.
+    world.kubelet.kill_all();
+    world.runs(2);
+    world.kubectl(&["rollout", "restart", "deployment", RELEASE, "-n", NAMESPACE]);
+    world.kubectl(&["rollout", "status", "deployment", RELEASE, "-n", NAMESPACE]);
+    assert_eq!(world.configurations(), Vec::<Value>::new());
+    Helm::Four.upgrade(world, &["--set=logLevel=debug"]);
+    println!("   denies {} after an upgrade", seconds(world.denies()));
+    Helm::Four.uninstall(world);
+    world.is_clean();
+    world.forget_all();
+}

@@ -1,0 +1,96 @@
+//! All of podgate is gone while what it does not answer is refused: the cluster lives, and podgate comes back by itself.
+
+use std::time::Instant;
+
+use super::Test;
+use super::helm::{HA, Helm};
+use super::load;
+use super::release::SHOP;
+use super::support::control_plane::seconds;
+use super::support::eventually;
+use super::world::{NAMESPACE, World};
+
+pub const TESTS: &[Test] = &[("a_cluster_outlives_all_replicas", outage)];
+
+const POD: &str = "{\"spec\": {\"schedulerName\": \"nobody\"}}";
+
+fn outage(world: &World) {
+    Helm::Four.install(world, &["--values", HA]);
+    world.shop();
+    world.denies();
+    world.kubelet.hold();
+    assert_eq!(world.kubelet.kill_all(), 3);
+    let refused = world.try_kubectl(&["run", "user", "--image=nginx:1.29", "-n", SHOP], "");
+    let error = refused.expect_err("nobody answers, and Fail is asked for");
+    assert!(error.contains("failed calling webhook"), "{error}");
+
+    nodes_live(world);
+    for exempt in ["kube-system", "kube-node-lease", "kube-public", NAMESPACE] {
+        world.kubectl(&["run", "exempt", "--image=nginx", "--overrides", POD, "-n", exempt]);
+        world.kubectl(&["delete", "pod", "exempt", "-n", exempt]);
+    }
+    for namespace in ["kube-system", NAMESPACE, SHOP] {
+        lives(world, namespace);
+    }
+    // The cure gets through as well.
+    world.apply(&format!(
+        "{{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {{name: baseline, namespace: {SHOP}}}, \
+         spec: {{enforcementMode: enforce, forbidLatestTag: true, contact: cured}}}}"
+    ));
+
+    let released = Instant::now();
+    world.kubelet.release();
+    let denied = world.denies();
+    println!("   denies {} after its containers may start again", seconds(denied));
+    world.runs(3);
+    println!("   all replicas are ready {} after that", seconds(released.elapsed()));
+
+    // The same by crashes alone: nobody holds anything back, nobody helps.
+    assert_eq!(world.kubelet.kill_all(), 3);
+    let crashed = Instant::now();
+    eventually("pods to be judged again", || world.wait(load::is_denied(&world.client, SHOP)));
+    println!("   denies {} after a crash of all", seconds(crashed.elapsed()));
+    world.runs(3);
+    Helm::Four.uninstall(world);
+    world.is_clean();
+    world.forget_all();
+}
+
+/// Each node's Lease is renewed, and its status can be written.
+fn nodes_live(world: &World) {
+    let before = world.kubelet.heartbeats();
+    let (_, after) = eventually("two more heartbeats of each node", || {
+        let now = world.kubelet.heartbeats();
+        if now.0 >= before.0 + 6 { Ok(()) } else { Err(format!("{before:?}, now {now:?}")) }
+    });
+    assert_eq!(world.kubelet.heartbeats().1, before.1, "a heartbeat failed");
+    println!("   six heartbeats in {}", seconds(after));
+    let status = "{\"status\": {\"capacity\": {\"example.com/outage\": \"1\"}}}";
+    world.kubectl(&[
+        "patch",
+        "node",
+        "node-1",
+        "--subresource=status",
+        "--type=merge",
+        "-p",
+        status,
+    ]);
+    let ready = world.kubectl(&[
+        "get",
+        "nodes",
+        "-o",
+        "jsonpath={.items[*].status.conditions[?(@.type=='Ready')].status}",
+    ]);
+    assert_eq!(ready, "True True True");
+}
+
+/// What makes no pods goes on in a namespace.
+fn lives(world: &World, namespace: &str) {
+    let lease = format!(
+        "{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: outage, namespace: {namespace}}}, \
+         spec: {{holderIdentity: somebody}}}}"
+    );
+    world.apply(&lease);
+    world.kubectl(&["create", "configmap", "outage", "-n", namespace]);
+    world.kubectl(&["delete", "lease,configmap", "outage", "-n", namespace]);
+}

@@ -1,0 +1,194 @@
+//! podgate's rights: the chart's roles are the table that `podgate check` asks about, and nothing in them is needless
+//! ([`provoke`] has podgate use a right). That nothing is refused to podgate is checked by every test before it uninstalls.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
+use podgate::runtime::permissions::{Names, PERMISSIONS, Scope};
+use serde_json::{Value, json};
+
+use super::Test;
+use super::helm::{Helm, RELEASE};
+use super::provoke::provoke;
+use super::support::audit;
+use super::support::binary;
+use super::world::{NAMESPACE, World};
+
+pub const TESTS: &[Test] = &[
+    ("the_roles_of_the_chart_are_the_table_of_permissions", roles_are_the_table),
+    ("each_rule_of_the_roles_is_needed", each_is_needed),
+];
+
+/// The one right to do one thing.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Right {
+    cluster: bool,
+    group: String,
+    /// With its subresource.
+    pub resource: String,
+    name: Option<String>,
+    pub verb: String,
+}
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, kind) = (
+            self.name.as_deref().unwrap_or("*"),
+            if self.cluster { "ClusterRole" } else { "Role" },
+        );
+        write!(f, "{kind}: {} {} {name} of {:?}", self.verb, self.resource, self.group)
+    }
+}
+
+fn rights_of(rule: &PolicyRule, cluster: bool) -> Vec<Right> {
+    let names: Vec<_> = match rule.resource_names.clone().unwrap_or_default() {
+        none if none.is_empty() => vec![None],
+        names => names.into_iter().map(Some).collect(),
+    };
+    let mut rights = Vec::new();
+    for group in rule.api_groups.iter().flatten() {
+        for resource in rule.resources.iter().flatten() {
+            for verb in &rule.verbs {
+                for name in &names {
+                    let (group, resource) = (group.clone(), resource.clone());
+                    let right =
+                        Right { cluster, group, resource, name: name.clone(), verb: verb.clone() };
+                    rights.push(right);
+                }
+            }
+        }
+    }
+    rights
+}
+
+fn rules(world: &World) -> (Vec<PolicyRule>, Vec<PolicyRule>) {
+    let cluster = world.get(&["clusterrole", RELEASE]).unwrap();
+    let own = world.get(&["role", RELEASE, "-n", NAMESPACE]).unwrap();
+    let cluster: ClusterRole = serde_json::from_value(cluster).unwrap();
+    let own: Role = serde_json::from_value(own).unwrap();
+    (cluster.rules.unwrap(), own.rules.unwrap())
+}
+
+fn roles_are_the_table(world: &World) {
+    Helm::Four.install(world, &[]);
+    let (cluster, own) = rules(world);
+    let cluster = cluster.iter().flat_map(|rule| rights_of(rule, true));
+    let granted: BTreeSet<_> =
+        cluster.chain(own.iter().flat_map(|rule| rights_of(rule, false))).collect();
+    let mut asked = BTreeSet::new();
+    for it in PERMISSIONS {
+        let resource = [it.resource, it.subresource].join("/").trim_end_matches('/').to_owned();
+        asked.extend(it.verbs.iter().map(|verb| Right {
+            cluster: it.scope == Scope::Cluster,
+            group: it.group.to_owned(),
+            resource: resource.clone(),
+            name: it.name.of(&Names::default()),
+            verb: (*verb).to_owned(),
+        }));
+    }
+    let list =
+        |rights: Vec<&Right>| rights.iter().map(|it| format!("\n  {it}")).collect::<String>();
+    let (more, fewer) =
+        (list(granted.difference(&asked).collect()), list(asked.difference(&granted).collect()));
+    assert!(
+        more.is_empty() && fewer.is_empty(),
+        "granted and not asked:{more}\nasked and not granted:{fewer}"
+    );
+    println!("   {} rights, granted and asked for", asked.len());
+    Helm::Four.uninstall(world);
+    world.is_clean();
+    world.forget_all();
+}
+
+/// How often podgate is given a reason to use a right.
+const ATTEMPTS: usize = 4;
+/// How long each time.
+const ATTEMPT: Duration = Duration::from_secs(15);
+
+fn each_is_needed(world: &World) {
+    let quick = "--set=shutdownDelaySeconds=0,drainTimeoutSeconds=1,replicas=1";
+    Helm::Four.install(world, &[quick]);
+    let kubeconfig = world.plane.kubeconfig("admin");
+    let reports = ["crd", "install", "--reports", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    assert!(binary::run(&reports).status.success());
+    world.shop();
+    world.denies();
+    world.nothing_was_forbidden();
+    let (cluster, own) = rules(world);
+    let mut needless = Vec::new();
+    let mut count = 0;
+    for (kind, all) in [("clusterrole", &cluster), ("role", &own)] {
+        for (at, rule) in all.iter().enumerate() {
+            for right in rights_of(rule, kind == "clusterrole") {
+                count += 1;
+                let without = without(all, at, &right);
+                set(world, kind, &without);
+                let refused = misses(world, &right);
+                set(world, kind, &json!(all));
+                recover(world);
+                match refused {
+                    Some(refusal) => println!("   without {right}: {refusal} is refused"),
+                    None => needless.push(right.to_string()),
+                }
+            }
+        }
+    }
+    println!("   {count} rights");
+    assert!(needless.is_empty(), "nothing breaks without:\n  {}", needless.join("\n  "));
+    Helm::Four.uninstall(world);
+    world.is_clean();
+    world.kubectl(&["delete", "crd", "reports.openreports.io"]);
+    world.forget_all();
+}
+
+/// The rules with everything in them but one right.
+fn without(rules: &[PolicyRule], at: usize, right: &Right) -> Value {
+    let mut left = rules.to_vec();
+    let rule = left.remove(at);
+    let rest = rights_of(&rule, right.cluster).into_iter().filter(|it| it != right);
+    left.extend(rest.map(|it| PolicyRule {
+        api_groups: Some(vec![it.group]),
+        resources: Some(vec![it.resource]),
+        resource_names: it.name.map(|name| vec![name]),
+        verbs: vec![it.verb],
+        non_resource_urls: None,
+    }));
+    json!(left)
+}
+
+fn set(world: &World, kind: &str, rules: &Value) {
+    let patch = json!({"rules": rules}).to_string();
+    world.kubectl(&["patch", kind, RELEASE, "-n", NAMESPACE, "--type=merge", "-p", &patch]);
+}
+
+/// What is refused to podgate while it has reasons to use the right.
+fn misses(world: &World, right: &Right) -> Option<String> {
+    for attempt in 0..ATTEMPTS {
+        provoke(world, right, attempt);
+        let started = Instant::now();
+        while started.elapsed() < ATTEMPT {
+            if let Some(refused) = world.refused().iter().find(|it| is_about(it, right)) {
+                return Some(format!("{} {}", refused["verb"], refused["requestURI"]));
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    None
+}
+
+fn is_about(event: &Value, right: &Right) -> bool {
+    let part = event["objectRef"]["subresource"].as_str().unwrap_or_default();
+    let resource = [audit::resource(event), part].join("/");
+    resource.trim_end_matches('/') == right.resource
+}
+
+/// podgate works again.
+fn recover(world: &World) {
+    world.kubectl(&["delete", "pods", "--all", "-n", NAMESPACE]);
+    world.runs(1);
+    world.all_trusted();
+    world.denies();
+    world.excuse();
+}

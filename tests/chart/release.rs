@@ -1,0 +1,131 @@
+//! podgate, installed: what the suites ask of a release, whatever Helm did to it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::load;
+use super::support::binary;
+use super::support::control_plane::text;
+use super::support::{eventually, eventually_within};
+use super::world::{NAMESPACE, ROLLOUT, World};
+
+/// Where the policies of the tests hold.
+pub const SHOP: &str = "shop";
+const CONFIGURATIONS: &str = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
+/// What a release has, but the namespace and what outlives it by its values.
+const ITS_KINDS: &str = "deployments,replicasets,pods,services,endpointslices,serviceaccounts,secrets,leases,roles,\
+    rolebindings,clusterroles,clusterrolebindings,poddisruptionbudgets,networkpolicies,configmaps,jobs,\
+    validatingwebhookconfigurations,mutatingwebhookconfigurations";
+
+impl World {
+    /// A namespace in which `forbidLatestTag` is enforced as soon as podgate knows it.
+    pub fn shop(&self) {
+        if self.get(&["namespace", SHOP]).is_none() {
+            self.namespace(SHOP);
+        }
+        self.apply(&format!(
+            "{{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {{name: baseline, namespace: {SHOP}}}, \
+             spec: {{enforcementMode: enforce, forbidLatestTag: true}}}}"
+        ));
+    }
+
+    /// Waits until violating pods are denied in the shop; after how long.
+    pub fn denies(&self) -> Duration {
+        eventually_within(ROLLOUT, "a violating pod to be denied", || {
+            self.wait(load::is_denied(&self.client, SHOP))
+        })
+        .1
+    }
+
+    /// Waits until violating pods are admitted in the shop, since nobody is asked.
+    pub fn admits_all(&self) {
+        eventually("a violating pod to be admitted", || {
+            match self.wait(load::is_denied(&self.client, SHOP)) {
+                Ok(()) => Err("it is denied".to_owned()),
+                Err(why) if why == "it is admitted" => Ok(()),
+                Err(why) => Err(why),
+            }
+        });
+    }
+
+    /// Pods, and what makes them, can be created, for real.
+    pub fn runs_pods(&self) {
+        let name = "anything";
+        self.kubectl(&["create", "deployment", name, "--image=nginx", "--replicas=2", "-n", SHOP]);
+        self.kubectl(&["rollout", "status", "deployment", name, "-n", SHOP, "--timeout=60s"]);
+        self.kubectl(&["delete", "deployment", name, "-n", SHOP]);
+    }
+
+    /// The webhook configurations there are.
+    pub fn configurations(&self) -> Vec<Value> {
+        let Some(all) = self.get(&[CONFIGURATIONS]) else { return Vec::new() };
+        all["items"].as_array().unwrap().clone()
+    }
+
+    /// Nothing is left of a release but what is to outlive it. Pods that only wait for the API server to hang up are
+    /// killed.
+    pub fn is_clean(&self) {
+        self.empties(true);
+    }
+
+    /// The same with all the time that pods take to drain; after how long.
+    pub fn becomes_clean(&self) -> Duration {
+        self.empties(false)
+    }
+
+    fn empties(&self, hurried: bool) -> Duration {
+        let ((), after) = eventually_within(ROLLOUT, "nothing to be left of podgate", || {
+            if hurried {
+                self.kubelet.kill_all();
+            }
+            let all = self.kubectl(&["get", ITS_KINDS, "-A", "-o", "name"]);
+            let left: Vec<_> = all.lines().filter(|name| name.contains("podgate")).collect();
+            if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+        });
+        assert_eq!(self.configurations(), Vec::<Value>::new());
+        self.runs(0);
+        self.excuse();
+        after
+    }
+
+    /// Nothing that podgate asked for was refused.
+    pub fn nothing_was_forbidden(&self) {
+        assert_eq!(self.forbidden(), Vec::<String>::new());
+    }
+
+    /// Takes away what outlives a release, for the next test.
+    pub fn forget_all(&self) {
+        self.kubectl(&["delete", "namespace", "--ignore-not-found", SHOP, NAMESPACE]);
+        let crds = self.kubectl(&["get", "crds", "-o", "name"]);
+        for crd in crds.lines().filter(|name| name.contains("devops.stochastic.io")) {
+            self.kubectl(&["delete", crd]);
+        }
+        self.is_clean();
+    }
+
+    /// Does what the notes of a release say for when podgate refuses what must get through.
+    pub fn breaks_glass(&self, notes: &str) {
+        let begins = "kubectl delete validatingwebhookconfiguration/";
+        let line = notes.lines().map(str::trim).find(|line| line.starts_with(begins));
+        let words: Vec<_> = line.expect("the notes say how").split(' ').skip(1).collect();
+        self.kubectl(&words);
+    }
+
+    /// `podgate check` finds nothing wrong.
+    pub fn checks(&self) {
+        let kubeconfig = self.plane.kubeconfig("admin");
+        let output = binary::run(&["check", "--kubeconfig", kubeconfig.to_str().unwrap()]);
+        let printed = text(&output.stdout) + &text(&output.stderr);
+        assert!(output.status.success(), "podgate check: {printed}");
+    }
+
+    /// How often the API server admitted what podgate did not answer.
+    pub fn failed_open(&self) -> f64 {
+        let metrics = self.kubectl(&["get", "--raw", "/metrics"]);
+        let counted = metrics.lines().filter(|it| {
+            it.starts_with("apiserver_admission_webhook_fail_open_count{") && it.contains("podgate")
+        });
+        counted.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+}

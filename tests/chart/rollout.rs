@@ -1,0 +1,56 @@
+//! Pods of podgate come and go, under load, while what it does not answer is refused: nothing fails, and nothing is let
+//! past, also where the API server learns late which endpoints there are.
+
+use std::time::Duration;
+
+use super::Test;
+use super::helm::{HA, Helm, RELEASE};
+use super::load::Load;
+use super::release::SHOP;
+use super::support::control_plane::seconds;
+use super::world::{NAMESPACE, World};
+
+pub const TESTS: &[Test] = &[
+    ("rollouts_lose_no_review", |world| rollouts(world, 0)),
+    ("rollouts_lose_no_review_while_endpoints_are_a_second_late", |world| rollouts(world, 1)),
+    ("rollouts_lose_no_review_while_endpoints_are_three_seconds_late", |world| rollouts(world, 3)),
+];
+
+fn rollouts(world: &World, lag: u64) {
+    world.plane.restart_controllers(Duration::from_secs(lag));
+    Helm::Four.install(world, &["--values", HA, "--set=replicas=2"]);
+    world.shop();
+    world.denies();
+    let load = Load::start(world, SHOP);
+    let phase = |what: &str, act: &dyn Fn()| {
+        act();
+        let ended = world.runs(2);
+        println!("   {what}: its pods ended {} later; {}", seconds(ended), load.so_far());
+    };
+    phase("a rolling restart", &|| {
+        world.kubectl(&["rollout", "restart", "deployment", RELEASE, "-n", NAMESPACE]);
+        world.kubectl(&["rollout", "status", "deployment", RELEASE, "-n", NAMESPACE]);
+    });
+    phase("an upgrade", &|| {
+        Helm::Four.upgrade(world, &["--values", HA, "--set=replicas=2,logLevel=debug"]);
+    });
+    phase("a rollback", &|| {
+        Helm::Four.rollback(world);
+    });
+    phase("a drain of each node", &|| {
+        for node in ["node-1", "node-2", "node-3"] {
+            world.kubectl(&["drain", node, "--timeout=5m"]);
+            world.runs(2);
+            world.kubectl(&["uncordon", node]);
+        }
+    });
+    let counts = load.end();
+    println!("   endpoints {lag} s late: {counts}");
+    assert!(counts.is_clean(), "{counts}");
+    let open = world.failed_open();
+    assert!(open == 0.0, "failed open {open} times");
+    Helm::Four.uninstall(world);
+    world.is_clean();
+    world.forget_all();
+    world.plane.restart_controllers(Duration::ZERO);
+}

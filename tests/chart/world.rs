@@ -1,0 +1,127 @@
+//! A cluster to install podgate into: a real control plane on the bridge, and nodes whose podgate pods are processes.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use kube::Client;
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::kubelet::Kubelet;
+use super::netns;
+use super::support::cluster::client;
+use super::support::control_plane::{ControlPlane, Options, text};
+use super::support::{audit, eventually, eventually_within};
+
+/// Where podgate is installed.
+pub const NAMESPACE: &str = "podgate-system";
+/// Above what a rollout of replicas takes that drain one after the other, two minutes each at most.
+pub const ROLLOUT: Duration = Duration::from_mins(8);
+const NODES: u16 = 3;
+/// Each request of podgate's own, and how it was answered.
+const AUDIT: &str = "apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+omitManagedFields: true
+rules:
+- level: Metadata
+  userGroups: ['system:serviceaccounts:podgate-system']
+- level: None
+";
+
+pub struct World {
+    pub kubelet: Kubelet,
+    pub plane: ControlPlane,
+    pub client: Client,
+    runtime: Runtime,
+    /// How many refusals are known, and as they should be.
+    excused: AtomicUsize,
+}
+
+impl World {
+    pub fn start() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let plane = ControlPlane::start_with(Options {
+            address: netns::HOST,
+            audit: Some(AUDIT),
+            scheduler: true,
+            endpoint_lag: Duration::ZERO,
+        });
+        let runtime = Runtime::new().unwrap();
+        let client = runtime.block_on(client(&plane.kubeconfig("admin")));
+        let kubelet = Kubelet::start(&plane, NODES);
+        Self { kubelet, plane, client, runtime, excused: AtomicUsize::new(0) }
+    }
+
+    /// Runs a call to the API server.
+    pub fn wait<T>(&self, call: impl Future<Output = T>) -> T {
+        self.runtime.block_on(call)
+    }
+
+    /// kubectl as the admin: what it prints, if it succeeds.
+    pub fn try_kubectl(&self, args: &[&str], stdin: &str) -> Result<String, String> {
+        let output = self.plane.kubectl(args, stdin);
+        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    }
+
+    /// kubectl that must succeed.
+    pub fn kubectl(&self, args: &[&str]) -> String {
+        self.try_kubectl(args, "").unwrap_or_else(|error| panic!("kubectl {args:?}: {error}"))
+    }
+
+    pub fn apply(&self, manifest: &str) {
+        self.try_kubectl(&["apply", "-f", "-"], manifest).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// An object, if it is there.
+    pub fn get(&self, args: &[&str]) -> Option<Value> {
+        let all = [&["get", "-o", "json", "--ignore-not-found"], args].concat();
+        serde_json::from_str(&self.kubectl(&all)).ok()
+    }
+
+    /// A new namespace in which pods can be created.
+    pub fn namespace(&self, name: &str) {
+        self.kubectl(&["create", "namespace", name]);
+        eventually("the default ServiceAccount", || {
+            self.try_kubectl(&["get", "serviceaccount", "default", "-n", name], "")
+        });
+    }
+
+    /// Waits until so many of podgate's pods are ready and none else is there; after how long.
+    pub fn runs(&self, replicas: usize) -> Duration {
+        let what = format!("{replicas} ready pods");
+        let ((), after) = eventually_within(ROLLOUT, &what, || {
+            let pods = self.kubelet.pods();
+            let ready = pods.iter().filter(|pod| pod.is_ready()).count();
+            if ready == replicas && pods.len() == replicas {
+                Ok(())
+            } else {
+                Err(format!("{ready} of {} pods are ready", pods.len()))
+            }
+        });
+        after
+    }
+
+    /// What the API server refused to podgate, but what was excused, as sentences.
+    pub fn forbidden(&self) -> Vec<String> {
+        let sentence =
+            |it: &Value| format!("{} {} {}", audit::user(it), it["verb"], it["requestURI"]);
+        self.refused().iter().map(sentence).collect()
+    }
+
+    /// The same as audit events.
+    pub fn refused(&self) -> Vec<Value> {
+        self.refusals().split_off(self.excused.load(Ordering::SeqCst))
+    }
+
+    /// What was refused so far is as it should be: an uninstall takes podgate's rights before its pods have ended.
+    pub fn excuse(&self) {
+        self.excused.store(self.refusals().len(), Ordering::SeqCst);
+    }
+
+    fn refusals(&self) -> Vec<Value> {
+        let mut events = self.plane.writes();
+        events.retain(|it| it["responseStatus"]["code"] == 403);
+        events
+    }
+}
