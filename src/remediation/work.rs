@@ -116,12 +116,15 @@ struct Tried {
     before: String,
     askers: BTreeSet<Asker>,
     attempts: u32,
+    /// Why it was taken back, if it was.
+    taken_back: Option<String>,
 }
 
 impl Tried {
     fn of(record: &Record) -> Self {
         let askers = record.policies.iter().cloned().collect();
-        Self { before: record.before.clone(), askers, attempts: record.attempts }
+        let (before, attempts) = (record.before.clone(), record.attempts);
+        Self { before, askers, attempts, taken_back: None }
     }
 }
 

@@ -207,7 +207,7 @@ fn killed_at_random(arena: &Arena, leaders: &Leaders) {
     let seed = number("SEED").unwrap_or_else(|| RandomState::new().hash_one(1));
     println!("random moments: SEED={seed}");
     let mut random = seed | 1;
-    for round in 0..number("KILLS").unwrap_or(4) {
+    for round in 0..number("KILLS").unwrap_or(2) {
         let shop = arena.shop("random");
         let workloads = [("a", READY), ("b", CRASH), ("c", READY)];
         let before = workloads.map(|(name, play)| {

@@ -70,6 +70,13 @@ fn crash(arena: &Arena) {
     let told = taken_back(&shop, Kind::Deployment, &before);
     let message = told["message"].as_str().unwrap();
     assert!(message.contains("\"web\"") && message.contains("restarted 5 times"), "{message}");
+    // Somebody replaces the whole object, and the record with it: it is not tried again for that.
+    let mut object = before.clone();
+    object["metadata"] = json!({"name": "web"});
+    arena.api.put(&shop.path(Kind::Deployment, "web"), &object).unwrap();
+    std::thread::sleep(FRESH);
+    assert_eq!(arena.template_patches(&shop.name).len(), 2, "it was tried again");
+    shop.tells("own", "Deployment/web", "RolledBack");
 }
 
 fn progress_deadline(arena: &Arena) {

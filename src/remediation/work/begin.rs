@@ -11,7 +11,7 @@ use super::super::plan::{self, Plan, Refusal, Repair};
 use super::super::record::{Asker, Record, Template, fingerprint};
 use super::super::rollout::{self, Rollout};
 use super::super::transaction::{Order, Stepped, Target};
-use super::{ATTEMPTS, FRESH, State, Tried, Work, asker, keys, rules};
+use super::{ATTEMPTS, FRESH, State, Tried, Work, asker, key_of, keys, rules};
 use crate::api::{GitOps, RemediationMode, RemediationState};
 use crate::clusters::claim::WriteError;
 use crate::policy::compile::Policy;
@@ -133,6 +133,11 @@ impl Work {
     ) -> Result<Option<u32>, WriteError> {
         let before = fingerprint(object);
         let lost = state.tried.get(target).filter(|it| it.before == before && it.askers == *askers);
+        if let (None, Some(why)) = (record, lost.and_then(|it| it.taken_back.clone())) {
+            let of = askers.iter().map(|it| key_of(&it.policy)).collect();
+            state.ledger.tell(target, RemediationState::RolledBack, why, None, of);
+            return Ok(None);
+        }
         let lost = lost.map_or(0, |it| it.attempts);
         let Some(record) = record else { return Ok(Some(lost)) };
         let same = record.policies.iter().cloned().collect::<BTreeSet<_>>() == *askers;

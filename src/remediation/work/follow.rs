@@ -94,6 +94,8 @@ impl Work {
         match self.transactions.roll_back(target, object, record, message.clone()).await? {
             Stepped::Done(_) => {
                 state.in_flight.remove(target);
+                let tried = Tried { taken_back: Some(message.clone()), ..Tried::of(record) };
+                state.tried.insert(target.clone(), tried);
                 state.ledger.ended(&askers, true);
                 state.ledger.tell(
                     target,
