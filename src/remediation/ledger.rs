@@ -185,3 +185,6 @@ fn told((target, entry): (&Target, &Entry)) -> RemediatedWorkload {
         since: Time(entry.since),
     }
 }
+
+#[cfg(test)]
+mod tests;

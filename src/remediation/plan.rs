@@ -180,3 +180,6 @@ fn why_not(finding: &Finding<'_>) -> Refusal {
     };
     Refusal::NoDefault { rule, what }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,6 +94,15 @@ pub fn judge(
     }
 }
 
+/// What to do after a rollout was taken back, which its controller does not do. That of StatefulSets goes on to no other
+/// pod, nor replaces this one, before a pod is ready, unless they may be made in parallel.
+pub fn left_behind(kind: Kind, object: &Value) -> &'static str {
+    if kind != Kind::StatefulSet || at(object, "/spec/podManagementPolicy") == "Parallel" {
+        return "";
+    }
+    "; its controller keeps a pod that never becomes ready: delete that pod, and it comes back as it was before"
+}
+
 /// The selector of a workload's pods, as a list takes it.
 pub fn selector(object: &Value) -> String {
     let selector = at(object, "/spec/selector");

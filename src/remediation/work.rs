@@ -106,8 +106,26 @@ struct State {
     ledger: Ledger,
     /// What was looked at, when, for whom.
     looked: BTreeMap<WorkloadKey, (Instant, BTreeSet<Asker>)>,
-    /// How often a template was tried, where the workload's own record is lost.
-    tried: BTreeMap<Target, (String, u32)>,
+    /// How often a template was tried, and for whom, where the workload's own record is lost.
+    tried: BTreeMap<Target, Tried>,
+}
+
+/// What is remembered of a workload's last try.
+struct Tried {
+    /// The template before, as a hash of it.
+    before: String,
+    askers: BTreeSet<Asker>,
+    attempts: u32,
+    /// Why it was taken back, if it was.
+    taken_back: Option<String>,
+}
+
+impl Tried {
+    fn of(record: &Record) -> Self {
+        let askers = record.policies.iter().cloned().collect();
+        let (before, attempts) = (record.before.clone(), record.attempts);
+        Self { before, askers, attempts, taken_back: None }
+    }
 }
 
 impl Work {

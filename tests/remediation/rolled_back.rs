@@ -16,6 +16,7 @@ pub const TESTS: &[Test] = &[
     ("a_crash_loop_is_taken_back_long_before_the_timeout", crash),
     ("a_progress_deadline_that_is_over_is_taken_back_before_the_timeout", progress_deadline),
     ("a_stateful_set_that_never_becomes_ready_is_taken_back", stateful_set),
+    ("a_stateful_set_of_parallel_pods_is_taken_back_without_anybodys_help", parallel),
     ("a_daemon_set_that_never_becomes_ready_is_taken_back", daemon_set),
 ];
 
@@ -69,6 +70,13 @@ fn crash(arena: &Arena) {
     let told = taken_back(&shop, Kind::Deployment, &before);
     let message = told["message"].as_str().unwrap();
     assert!(message.contains("\"web\"") && message.contains("restarted 5 times"), "{message}");
+    // Somebody replaces the whole object, and the record with it: it is not tried again for that.
+    let mut object = before.clone();
+    object["metadata"] = json!({"name": "web"});
+    arena.api.put(&shop.path(Kind::Deployment, "web"), &object).unwrap();
+    std::thread::sleep(FRESH);
+    assert_eq!(arena.template_patches(&shop.name).len(), 2, "it was tried again");
+    shop.tells("own", "Deployment/web", "RolledBack");
 }
 
 fn progress_deadline(arena: &Arena) {
@@ -81,13 +89,30 @@ fn progress_deadline(arena: &Arena) {
     assert!(told["message"].as_str().unwrap().contains("progress deadline"), "{told}");
 }
 
+/// Its controller waits for the stuck pod for ever, so a person is told to delete it.
 fn stateful_set(arena: &Arena) {
     let shop = arena.shop("stuck");
     let before = shop.runs(Kind::StatefulSet, &workload(Kind::StatefulSet, "web", NEVER, 2));
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
-    taken_back(&shop, Kind::StatefulSet, &before);
+    let told = taken_back(&shop, Kind::StatefulSet, &before);
+    assert!(told["message"].as_str().unwrap().contains("delete that pod"), "{told}");
+    std::thread::sleep(Duration::from_secs(5));
+    let status = &shop.get(Kind::StatefulSet, "web")["status"];
+    assert_eq!(status["availableReplicas"], 1, "the controller has become better: {status}");
+    arena.api.delete(&shop.path(Kind::Pod, "web-1"));
     shop.is_available(Kind::StatefulSet, "web");
     assert_eq!(shop.templates(Kind::StatefulSet, "web"), 2, "no third revision");
+}
+
+fn parallel(arena: &Arena) {
+    let shop = arena.shop("parallel");
+    let mut object = workload(Kind::StatefulSet, "web", NEVER, 2);
+    object["spec"]["podManagementPolicy"] = json!("Parallel");
+    let before = shop.runs(Kind::StatefulSet, &object);
+    shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
+    let told = taken_back(&shop, Kind::StatefulSet, &before);
+    assert!(!told["message"].as_str().unwrap().contains("delete"), "{told}");
+    shop.is_available(Kind::StatefulSet, "web");
 }
 
 fn daemon_set(arena: &Arena) {

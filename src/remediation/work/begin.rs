@@ -11,7 +11,7 @@ use super::super::plan::{self, Plan, Refusal, Repair};
 use super::super::record::{Asker, Record, Template, fingerprint};
 use super::super::rollout::{self, Rollout};
 use super::super::transaction::{Order, Stepped, Target};
-use super::{ATTEMPTS, FRESH, State, Work, asker, keys, rules};
+use super::{ATTEMPTS, FRESH, State, Tried, Work, asker, key_of, keys, rules};
 use crate::api::{GitOps, RemediationMode, RemediationState};
 use crate::clusters::claim::WriteError;
 use crate::policy::compile::Policy;
@@ -132,8 +132,13 @@ impl Work {
         askers: &BTreeSet<Asker>,
     ) -> Result<Option<u32>, WriteError> {
         let before = fingerprint(object);
-        let lost = state.tried.get(target).filter(|(known, _)| *known == before);
-        let lost = lost.map_or(0, |(_, attempts)| *attempts);
+        let lost = state.tried.get(target).filter(|it| it.before == before && it.askers == *askers);
+        if let (None, Some(why)) = (record, lost.and_then(|it| it.taken_back.clone())) {
+            let of = askers.iter().map(|it| key_of(&it.policy)).collect();
+            state.ledger.tell(target, RemediationState::RolledBack, why, None, of);
+            return Ok(None);
+        }
+        let lost = lost.map_or(0, |it| it.attempts);
         let Some(record) = record else { return Ok(Some(lost)) };
         let same = record.policies.iter().cloned().collect::<BTreeSet<_>>() == *askers;
         let reverted = record.template(object) == Template::Reverted;
@@ -190,7 +195,12 @@ impl Work {
                 RemediationState::Proposed
             };
             let patch = serde_json::to_string(&repair.operations).ok();
-            state.ledger.tell(target, now, why, patch, of);
+            let news = state.ledger.tell(target, now, why.clone(), patch, of);
+            if news && now == RemediationState::Conflict {
+                // Somebody replaces the whole object, so that its record is lost each time.
+                self.metrics.step("conflict");
+                self.notice_of(target, by, "RemediationConflict", &why, true);
+            }
             // It may be its turn at the next look.
             state.looked.remove(&target.key);
             return Ok(());
@@ -208,6 +218,7 @@ impl Work {
                 state.ledger.tell(target, RemediationState::RollingOut, message.clone(), None, of);
                 self.metrics.step("begun");
                 self.notice(target, &record, "Repairing", &message, false);
+                state.tried.insert(target.clone(), Tried::of(&record));
                 state.in_flight.insert(target.clone(), record);
             }
             Stepped::Changed => drop(state.looked.remove(&target.key)),

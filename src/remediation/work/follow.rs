@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::super::record::{Record, Template};
 use super::super::rollout::{self, Verdict};
 use super::super::transaction::{Stepped, Target};
-use super::{ATTEMPTS, State, TAKE_BACK, Work, keys, name};
+use super::{ATTEMPTS, State, TAKE_BACK, Tried, Work, keys, name};
 use crate::api::RemediationState;
 use crate::clusters::claim::WriteError;
 use crate::policy::compile::Policy;
@@ -90,10 +90,12 @@ impl Work {
         why: String,
     ) -> Result<(), WriteError> {
         let askers = keys(record);
-        let message = format!("taken back: {why}");
+        let message = format!("taken back: {why}{}", rollout::left_behind(target.kind(), object));
         match self.transactions.roll_back(target, object, record, message.clone()).await? {
             Stepped::Done(_) => {
                 state.in_flight.remove(target);
+                let tried = Tried { taken_back: Some(message.clone()), ..Tried::of(record) };
+                state.tried.insert(target.clone(), tried);
                 state.ledger.ended(&askers, true);
                 state.ledger.tell(
                     target,
@@ -145,7 +147,7 @@ impl Work {
             );
             (RemediationState::Undone, "RepairUndone", message)
         };
-        state.tried.insert(target.clone(), (record.before.clone(), record.attempts));
+        state.tried.insert(target.clone(), Tried::of(record));
         let settled = Record { state: next, message: message.clone(), ..record.clone() };
         if let Stepped::Done(_) = self.transactions.settle(target, object, settled).await? {
             state.in_flight.remove(target);
