@@ -94,13 +94,10 @@ pub fn judge(
     }
 }
 
-/// What to do after a rollout was taken back, which its controller does not do. That of StatefulSets goes on to no other
-/// pod, nor replaces this one, before a pod is ready, unless they may be made in parallel.
-pub fn left_behind(kind: Kind, object: &Value) -> &'static str {
-    if kind != Kind::StatefulSet || at(object, "/spec/podManagementPolicy") == "Parallel" {
-        return "";
-    }
-    "; its controller keeps a pod that never becomes ready: delete that pod, and it comes back as it was before"
+/// Whether a pod is ready.
+pub fn is_ready(pod: &Value) -> bool {
+    let conditions = at(pod, "/status/conditions").as_array().into_iter().flatten();
+    conditions.into_iter().any(|it| at(it, "/type") == "Ready" && at(it, "/status") == "True")
 }
 
 /// The selector of a workload's pods, as a list takes it.

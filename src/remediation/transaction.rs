@@ -8,7 +8,7 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
 use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
-use kube::api::{Api, DynamicObject, ListParams, Patch, PatchParams};
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
@@ -187,8 +187,52 @@ impl Transactions {
         let back = Record { state: RemediationState::RolledBack, message, ..record.clone() };
         let mut operations = vec![test("/spec/template", at(object, "/spec/template"))];
         operations.extend(record.inverse.iter().cloned());
-        operations.extend(marks(object, Some(&back), false));
+        // It is not over where pods stand in the way: see `clear`.
+        operations.extend(marks(object, Some(&back), leaves_pods(target.kind())));
         self.step(target, operations, back).await
+    }
+
+    /// Deletes the pods that a repair which was taken back has left in the way of the old ones: the controller of
+    /// `StatefulSet`s waits for a pod to become ready before it replaces it (kubernetes#67250). Says whether none is
+    /// left.
+    pub async fn clear(
+        &self,
+        target: &Target,
+        object: &Value,
+        record: &Record,
+    ) -> Result<bool, WriteError> {
+        if !leaves_pods(target.kind()) {
+            return Ok(true);
+        }
+        let number = |pointer| at(object, pointer).as_i64().unwrap_or(0);
+        if number("/status/observedGeneration") < number("/metadata/generation") {
+            return Ok(false);
+        }
+        let revision = at(object, "/status/updateRevision").as_str().unwrap_or_default();
+        let mut clear = true;
+        for pod in self.pods_since(target, object, record).await? {
+            let found = json!(pod);
+            let of = at(&found, "/metadata/labels/controller-revision-hash").as_str();
+            if of == Some(revision) || rollout::is_ready(&found) {
+                continue;
+            }
+            clear = false;
+            let preconditions = Preconditions {
+                uid: pod.metadata.uid.clone(),
+                resource_version: pod.metadata.resource_version.clone(),
+            };
+            let params =
+                DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
+            let name = pod.metadata.name.clone().unwrap_or_default();
+            let api = Api::<Pod>::namespaced(self.client.clone(), &target.key.namespace);
+            match self.claim.write(api.delete(&name, &params)).await {
+                Ok(_) => {}
+                // It is gone, or another by now.
+                Err(error) if matches!(error.code(), Some(404 | 409)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(clear)
     }
 
     /// Somebody else has changed the template: it is theirs again.
@@ -208,19 +252,26 @@ impl Transactions {
         object: &Value,
         record: &Record,
     ) -> Result<Option<String>, kube::Error> {
+        let pods = self.pods_since(target, object, record).await?;
+        Ok(pods.iter().find_map(|pod| rollout::crash(&json!(pod))))
+    }
+
+    /// The workload's pods that were made since its repair began.
+    async fn pods_since(
+        &self,
+        target: &Target,
+        object: &Value,
+        record: &Record,
+    ) -> Result<Vec<Pod>, kube::Error> {
         let selector = rollout::selector(object);
         let api = Api::<Pod>::namespaced(self.client.clone(), &target.key.namespace);
-        let pods = api.list(&ListParams::default().labels(&selector)).await?;
-        let made_since = |pod: &Pod| {
+        let mut pods = api.list(&ListParams::default().labels(&selector)).await?.items;
+        pods.retain(|pod| {
             let made = pod.metadata.creation_timestamp.as_ref();
             // The API server's time has whole seconds.
             made.is_some_and(|made| made.0.as_second() >= record.began.as_second())
-        };
-        Ok(pods
-            .items
-            .iter()
-            .filter(|pod| made_since(pod))
-            .find_map(|pod| rollout::crash(&json!(pod))))
+        });
+        Ok(pods)
     }
 
     async fn step(
@@ -253,6 +304,11 @@ impl Transactions {
         let patched = self.claim.write(api.patch(&target.key.name, &params, &patch)).await?;
         Ok(json!(patched))
     }
+}
+
+/// Whether the controller of a kind keeps a pod that never becomes ready.
+const fn leaves_pods(kind: Kind) -> bool {
+    matches!(kind, Kind::StatefulSet)
 }
 
 /// What the API server says of a write that it does not admit; other errors stay errors.

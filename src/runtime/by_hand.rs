@@ -204,7 +204,10 @@ impl ByHand {
                     let back =
                         self.transactions.roll_back(target, &object, &record, message.clone());
                     match back.await? {
-                        Stepped::Done(_) => return Ok(Outcome::TakenBack(message)),
+                        Stepped::Done(back) => {
+                            self.clear(target, &back).await?;
+                            return Ok(Outcome::TakenBack(message));
+                        }
                         Stepped::Changed => {}
                         Stepped::Refused(why) => {
                             return Ok(Outcome::Refused(format!("it cannot be taken back: {why}")));
@@ -224,10 +227,25 @@ impl ByHand {
         let message = "taken back by hand".to_owned();
         let back = self.transactions.roll_back(target, object, record, message.clone()).await;
         Ok(match back.map_err(|error| self.explain(error))? {
-            Stepped::Done(_) => Outcome::TakenBack(message),
+            Stepped::Done(back) => {
+                self.clear(target, &back).await.map_err(|error| self.explain(error))?;
+                Outcome::TakenBack(message)
+            }
             Stepped::Changed => Outcome::Refused(CHANGED.to_owned()),
             Stepped::Refused(why) => Outcome::Refused(why),
         })
+    }
+
+    /// Sees to it that no pod of the repair is left in the way of the old ones.
+    async fn clear(&self, target: &Target, record: &Record) -> Result<(), WriteError> {
+        while let Some(object) = self.transactions.get(target).await? {
+            if self.transactions.clear(target, &object, record).await? {
+                self.transactions.settle(target, &object, record.clone()).await?;
+                return Ok(());
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
     }
 
     fn explain(&self, error: WriteError) -> ClusterError {

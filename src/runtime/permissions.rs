@@ -185,6 +185,7 @@ pub static PERMISSIONS: &[Permission] = &[
     repaired("deployments"),
     repaired("statefulsets"),
     repaired("daemonsets"),
+    Permission { need: REPAIR, ..cluster("", "pods", &["delete"], STUCK) },
     Permission { need: REPAIR, ..cluster(POLICIES, "devopspolicies", &["patch"], FINALIZER) },
     Permission {
         need: REPAIR,
@@ -193,6 +194,8 @@ pub static PERMISSIONS: &[Permission] = &[
 ];
 
 const REPAIR: Need = Need::For("remediation");
+const STUCK: &str =
+    "take away a StatefulSet's pod that never becomes ready, after its repair was taken back";
 const FINALIZER: &str = "finish or take back repairs before a policy is gone (finalizer)";
 
 /// A kind whose controller rolls a changed template out.

@@ -109,7 +109,7 @@ fn a_limit_is_never_below_what_is_requested() {
             assert!(!text.contains("64Mi"), "{text}");
         }
         Plan::Refused(refusal) => {
-            assert!(matches!(refusal, Refusal::NoDefault { .. }), "{refusal}")
+            assert!(matches!(refusal, Refusal::NoDefault { .. }), "{refusal}");
         }
         Plan::Nothing => panic!("it has no limit"),
     }

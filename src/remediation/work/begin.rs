@@ -115,11 +115,11 @@ impl Work {
             let patch = serde_json::to_string(&repair.operations).ok();
             if state.ledger.tell(target, RemediationState::Proposed, why.clone(), patch, of) {
                 let note = format!("podgate would put in what {} ask for; {why}", rules(&repair));
-                self.notice_of(target, &by, "RemediationProposed", &note, false);
+                self.notice_of(target, by, "RemediationProposed", &note, false);
             }
             return Ok(());
         }
-        self.begin(state, target, &object, &repair, &by, attempts).await
+        self.begin(state, target, &object, &repair, by, attempts).await
     }
 
     /// How often the same repair was tried before; `None` where it is not to be tried now.

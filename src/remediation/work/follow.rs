@@ -29,6 +29,14 @@ impl Work {
             state.ledger.forget(target);
             return Ok(());
         };
+        if record.state == RemediationState::RolledBack {
+            if self.transactions.clear(target, &object, &record).await?
+                && let Stepped::Done(_) = self.transactions.settle(target, &object, record).await?
+            {
+                state.in_flight.remove(target);
+            }
+            return Ok(());
+        }
         match record.template(&object) {
             Template::Repaired => {}
             Template::Reverted => return self.undone(state, target, &object, &record).await,
@@ -90,10 +98,11 @@ impl Work {
         why: String,
     ) -> Result<(), WriteError> {
         let askers = keys(record);
-        let message = format!("taken back: {why}{}", rollout::left_behind(target.kind(), object));
+        let message = format!("taken back: {why}");
         match self.transactions.roll_back(target, object, record, message.clone()).await? {
-            Stepped::Done(_) => {
-                state.in_flight.remove(target);
+            Stepped::Done(back) => {
+                // Until no pod of it stands in the way.
+                state.in_flight.insert(target.clone(), back);
                 let tried = Tried { taken_back: Some(message.clone()), ..Tried::of(record) };
                 state.tried.insert(target.clone(), tried);
                 state.ledger.ended(&askers, true);
