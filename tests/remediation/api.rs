@@ -54,13 +54,13 @@ impl Api {
     }
 
     /// A JSON merge patch.
-    pub fn merge(&self, path: &str, patch: &Value) -> Result<Value, Refused> {
-        self.ask(&Method::PATCH, path, "application/merge-patch+json", patch)
+    pub fn merge(&self, path: &str, change: &Value) -> Result<Value, Refused> {
+        self.ask(&Method::PATCH, path, "application/merge-patch+json", change)
     }
 
     /// A JSON patch.
-    pub fn patch(&self, path: &str, patch: &Value) -> Result<Value, Refused> {
-        self.ask(&Method::PATCH, path, "application/json-patch+json", patch)
+    pub fn patch(&self, path: &str, operations: &Value) -> Result<Value, Refused> {
+        self.ask(&Method::PATCH, path, "application/json-patch+json", operations)
     }
 
     /// Deletes what may be gone.

@@ -24,7 +24,7 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// One with a node, for the DaemonSets.
+    /// One with a node, for `DaemonSet`s.
     pub fn start() -> Self {
         let plane = ControlPlane::audited();
         let admin = plane.kubeconfig("admin");

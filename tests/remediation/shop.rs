@@ -162,7 +162,7 @@ impl Shop<'_> {
         format!("{kind}/{}/{name}", self.name)
     }
 
-    /// How many templates a workload has had: the ReplicaSets of a Deployment, the revisions of another.
+    /// How many templates a workload has had: the `ReplicaSet`s of a Deployment, the revisions of another.
     pub fn templates(&self, kind: Kind, name: &str) -> usize {
         let path = match kind {
             Kind::Deployment => self.path(Kind::ReplicaSet, ""),
@@ -204,8 +204,8 @@ impl Shop<'_> {
 
 /// What a status tells of a workload.
 pub fn told(status: &Value, workload: &str) -> Value {
-    let workloads = status["remediation"]["workloads"].as_array().into_iter().flatten();
-    workloads.filter(|it| it["workload"] == workload).cloned().next().unwrap_or_default()
+    let mut workloads = status["remediation"]["workloads"].as_array().into_iter().flatten();
+    workloads.find(|it| it["workload"] == workload).cloned().unwrap_or_default()
 }
 
 /// A condition's status, such as `True`.
