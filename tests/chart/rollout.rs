@@ -21,6 +21,8 @@ fn rollouts(world: &World, lag: u64) {
     Helm::Four.install(world, &["--values", HA, "--set=replicas=2"]);
     world.shop();
     world.denies();
+    // A policy may have gone unchecked before the API server knew of any endpoint.
+    let open = world.failed_open();
     let load = Load::start(world, SHOP);
     let phase = |what: &str, act: &dyn Fn()| {
         act();
@@ -37,17 +39,16 @@ fn rollouts(world: &World, lag: u64) {
     phase("a rollback", &|| {
         Helm::Four.rollback(world);
     });
-    phase("a drain of each node", &|| {
-        for node in ["node-1", "node-2", "node-3"] {
-            world.kubectl(&["drain", node, "--timeout=5m"]);
-            world.runs(2);
-            world.kubectl(&["uncordon", node]);
-        }
+    phase("a drain of a node", &|| {
+        let node = world.kubelet.pods()[0].node();
+        world.kubectl(&["drain", &node, "--timeout=5m"]);
+        world.runs(2);
+        world.kubectl(&["uncordon", &node]);
     });
     let counts = load.end();
     println!("   endpoints {lag} s late: {counts}");
     assert!(counts.is_clean(), "{counts}");
-    let open = world.failed_open();
+    let open = world.failed_open() - open;
     assert!(open == 0.0, "failed open {open} times");
     Helm::Four.uninstall(world);
     world.is_clean();
