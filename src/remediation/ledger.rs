@@ -93,6 +93,13 @@ impl Ledger {
         })
     }
 
+    /// Whether a policy's counts are known; those of another version of it begin anew.
+    pub fn knows(&mut self, policy: &Policy) -> bool {
+        let Some(counts) = self.counts(policy) else { return false };
+        self.count(policy.key(), counts);
+        true
+    }
+
     pub fn count(&mut self, key: PolicyKey, counts: Counts) {
         self.counts.insert(key, counts);
     }

@@ -196,7 +196,7 @@ impl Work {
     async fn know(&self, state: &mut State, policy: &Policy) -> Result<(), WriteError> {
         let key = policy.key();
         let generation = policy.origin.as_ref().map_or(0, |it| it.generation);
-        if state.ledger.counts(policy).is_some() {
+        if state.ledger.knows(policy) {
             return Ok(());
         }
         let (api, _) = self.api(&key);

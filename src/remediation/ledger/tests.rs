@@ -78,8 +78,13 @@ fn a_policy_stops_after_two_roll_backs_until_it_is_changed() {
     let status = ledger.status(&own);
     assert_eq!((status.repaired, status.rolled_back), (1, 2));
     let edited = policy("own", 2, 0, 5);
+    assert!(ledger.knows(&edited));
     assert_eq!(hindrance(&mut ledger, &[&edited], 0), "");
     assert_eq!(ledger.status(&edited).rolled_back, 0);
+    // The next version stops too.
+    ledger.ended(&keys(&[&edited]), true);
+    ledger.ended(&keys(&[&edited]), true);
+    assert!(hindrance(&mut ledger, &[&edited], 0).contains("shop/own has stopped"));
 }
 
 #[test]
