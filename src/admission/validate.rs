@@ -173,3 +173,38 @@ fn template_unchanged(kind: Kind, body: &[u8]) -> bool {
     let before = template(kind, &request.old_object);
     before.is_some() && before == template(kind, &request.object)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::policy::compile::{Policy, Scope, Selection};
+
+    #[test]
+    fn what_podgate_itself_takes_back_is_not_denied_for_what_it_was_and_nobody_else_is_believed() {
+        let spec = json!({"enforcementMode": "enforce", "forbidLatestTag": true});
+        let spec = serde_json::from_value(spec).unwrap();
+        let scope = Scope::Cluster(Selection::default());
+        let policy = Policy::compile(scope, "p".to_owned(), &spec).unwrap();
+        let policies = PolicySet::new([Arc::new(policy)], Arc::default());
+        let own = "system:serviceaccount:podgate-system:podgate";
+        let decision = |own_user: Option<&str>, operation: &str, user: &str| {
+            let deployment = |image: &str| json!({"metadata": {"name": "cart"}, "spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}});
+            let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+                "uid": "u", "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
+                "namespace": "shop", "operation": operation, "userInfo": {"username": user},
+                "object": deployment("nginx"), "oldObject": deployment("nginx:1.29"),
+            }});
+            let (docs_url, documents, now) = (None, false, Timestamp::UNIX_EPOCH);
+            let reviewer = Reviewer { policies: &policies, docs_url, own_user, documents, now };
+            reviewer.validate(review.to_string().as_bytes()).unwrap().unwrap().decision
+        };
+        assert_eq!(decision(Some(own), "UPDATE", own), "warn");
+        assert_eq!(decision(Some(own), "UPDATE", "jane"), "deny");
+        assert_eq!(decision(Some(own), "CREATE", own), "deny", "it makes no workloads");
+        assert_eq!(decision(None, "UPDATE", own), "deny", "where it repairs nothing");
+    }
+}

@@ -22,6 +22,7 @@ mod permissions;
 mod prometheus;
 mod provoke;
 mod release;
+mod remediation;
 mod rollout;
 #[path = "../support/mod.rs"]
 mod support;
@@ -48,6 +49,7 @@ const SUITES: &[(&str, &[Test])] = &[
     ("outage", outage::TESTS),
     ("certificates", certificates::TESTS),
     ("permissions", permissions::TESTS),
+    ("remediation", remediation::TESTS),
     // Nobody waits until its thousand namespaces are gone.
     ("prometheus", prometheus::TESTS),
 ];

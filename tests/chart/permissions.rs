@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
-use podgate::runtime::permissions::{Names, PERMISSIONS, Scope};
+use podgate::runtime::permissions::{Names, Need, PERMISSIONS, Permission, Scope};
 use serde_json::{Value, json};
 
 use super::Test;
@@ -73,12 +73,23 @@ fn rules(world: &World) -> (Vec<PolicyRule>, Vec<PolicyRule>) {
 
 fn roles_are_the_table(world: &World) {
     Helm::Four.install(world, &[]);
+    compare(world, |it| !matches!(it.need, Need::For("remediation")));
+    Helm::Four.upgrade(world, &["--set=remediation.enabled=true"]);
+    compare(world, |_| true);
+    Helm::Four.upgrade(world, &[]);
+    Helm::Four.uninstall(world);
+    world.is_clean();
+    world.forget_all();
+}
+
+/// Compares the roles with the part of the table that these settings need.
+fn compare(world: &World, needed: impl Fn(&Permission) -> bool) {
     let (cluster, own) = rules(world);
     let cluster = cluster.iter().flat_map(|rule| rights_of(rule, true));
     let granted: BTreeSet<_> =
         cluster.chain(own.iter().flat_map(|rule| rights_of(rule, false))).collect();
     let mut asked = BTreeSet::new();
-    for it in PERMISSIONS {
+    for it in PERMISSIONS.iter().filter(|it| needed(it)) {
         let resource = [it.resource, it.subresource].join("/").trim_end_matches('/').to_owned();
         asked.extend(it.verbs.iter().map(|verb| Right {
             cluster: it.scope == Scope::Cluster,
@@ -97,9 +108,6 @@ fn roles_are_the_table(world: &World) {
         "granted and not asked:{more}\nasked and not granted:{fewer}"
     );
     println!("   {} rights, granted and asked for", asked.len());
-    Helm::Four.uninstall(world);
-    world.is_clean();
-    world.forget_all();
 }
 
 /// How often podgate is given a reason to use a right.

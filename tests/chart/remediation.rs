@@ -1,0 +1,62 @@
+//! Remediation as the chart enables it: with the rights that come with it podgate repairs, under `enforce` too, and an
+//! uninstall leaves no policy held.
+
+use serde_json::{Value, json};
+
+use super::Test;
+use super::helm::{Helm, RELEASE};
+use super::release::SHOP;
+use super::support::binary;
+use super::support::control_plane::{seconds, text};
+use super::support::eventually_within;
+use super::world::{ROLLOUT, World};
+
+pub const TESTS: &[Test] =
+    &[("what_runs_is_repaired_and_an_uninstall_lets_go_of_policies", repaired)];
+
+/// Nobody runs the shop's pods, so a rollout is as good as what was before when its time is over.
+const POLICY: &str = "{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {name: limits, namespace: shop}, \
+    spec: {enforcementMode: enforce, requireResourceLimits: [memory], defaultResources: {memoryLimit: 64Mi}, \
+    remediation: {mode: apply, rolloutTimeoutSeconds: 10}}}";
+
+fn repaired(world: &World) {
+    let enabled = "--set=remediation.enabled=true,remediation.namespacedPolicies=true";
+    Helm::Four.install(world, &[enabled]);
+    world.runs(2);
+    println!("   helm test: {}", tested(world));
+    world.shop();
+    world.denies();
+    world.kubectl(&["create", "deployment", "cart", "--image=nginx:1.29", "-n", SHOP]);
+    world.apply(POLICY);
+    let cart = || world.get(&["deployment", "cart", "-n", SHOP]).unwrap();
+    let ((), after) = eventually_within(ROLLOUT, "the repair of what runs", || {
+        let status = world.get(&["devopspolicy", "limits", "-n", SHOP]).unwrap();
+        let told = status["status"]["remediation"].clone();
+        if told["repaired"] == 1 { Ok(()) } else { Err(told.to_string()) }
+    });
+    println!("   repaired after {}", seconds(after));
+    let limit = "/spec/template/spec/containers/0/resources/limits/memory";
+    assert_eq!(cart().pointer(limit), Some(&json!("64Mi")));
+    // What is taken back violates, and podgate's own webhook enforces: it takes it for what it is.
+    let kubeconfig = world.plane.kubeconfig("admin");
+    let back = ["remediate", "rollback", "deployment/cart", "-n", SHOP, "--yes", "--kubeconfig"];
+    let refused = binary::run(&[&back[..], &[kubeconfig.to_str().unwrap()]].concat());
+    assert_eq!(refused.status.code(), Some(1), "an admin is no podgate: {}", text(&refused.stderr));
+    let finalizers = || {
+        let policy = world.get(&["devopspolicy", "limits", "-n", SHOP]).unwrap();
+        policy["metadata"]["finalizers"].clone()
+    };
+    assert_eq!(finalizers(), json!(["devops.stochastic.io/cleanup"]));
+    Helm::Four.uninstall(world);
+    assert_eq!(finalizers(), Value::Null);
+    world.kubectl(&["delete", "deployment", "cart", "-n", SHOP]);
+    world.is_clean();
+    world.forget_all();
+}
+
+/// `helm test`, in how many words.
+fn tested(world: &World) -> String {
+    let printed =
+        Helm::Four.run(world, &["test", RELEASE]).unwrap_or_else(|error| panic!("{error}"));
+    printed.lines().find(|line| line.contains("Phase")).unwrap_or_default().trim().to_owned()
+}
