@@ -80,12 +80,9 @@ impl Pod {
         self.running.lock().unwrap().as_mut().is_some_and(|child| child.kill().is_ok())
     }
 
-    /// Sends the process a signal, by its id.
-    pub fn signal(&self, name: &str) {
-        let running = self.running.lock().unwrap();
-        let id = running.as_ref().expect("it runs").id().to_string();
-        let sent = std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap();
-        assert!(sent.success());
+    /// The node that it is bound to.
+    pub fn node(&self) -> String {
+        self.object().spec.unwrap().node_name.unwrap()
     }
 
     pub fn is_ready(&self) -> bool {
