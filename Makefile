@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 .PHONY: help demo demo-cluster test lint control-plane docs licenses bench fuzz \
-	test-chart chart-static chart-docs binary static image
+	test-chart chart-static chart-suites chart-docs alerts binary static image
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -24,7 +24,17 @@ demo-cluster: control-plane ## The same on a real kube-apiserver, with kubectl (
 test: lint control-plane ## Formatting, lints, unit tests and the suites on a real control plane
 	$(CARGO) test --no-fail-fast
 
-test-chart: chart-static ## The chart: Helm 3 and 4, helm-unittest, kubeconform; builds or installs what it needs, once
+test-chart: chart-static alerts chart-suites ## The chart: Helm 3 and 4, helm-unittest, kubeconform, promtool, and podgate as its pods in a real control plane; builds or installs what it needs, once
+
+# What they need is installed before: in the suites' own network there is nobody to install it from.
+chart-suites: binary control-plane
+	tests/tools/tool.sh helm3 > /dev/null
+	tests/tools/tool.sh helm4 > /dev/null
+	tests/tools/debian.sh prometheus prometheus > /dev/null
+	$(CARGO) test --test chart
+
+alerts: ## Recording rules and alerts: valid, and each alert fires when it should
+	tests/prometheus/run.sh
 
 # One after another: each builds the tools that it needs.
 chart-static: binary
@@ -46,7 +56,7 @@ lint:
 control-plane: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl, once
 	@tests/controlplane/assets.sh > /dev/null
 
-docs: ## Write docs/rules.md, docs/crd.md and docs/cli.md from the code
+docs: ## Write docs/rules.md, docs/crd.md, docs/cli.md and docs/metrics.md from the code
 	UPDATE_DOCS=1 $(CARGO) test --test docs
 
 static: ## The release binary, static, in TARGET/static

@@ -19,6 +19,7 @@ use jiff::Timestamp;
 use podgate::api::BundleName;
 use podgate::policy::bundles;
 use podgate::policy::compile::{Policy, Scope, Selection};
+use podgate::policy::protected::Protected;
 use podgate::scan::{inputs, offline};
 
 const WORKLOADS: usize = 2400;
@@ -74,7 +75,8 @@ fn scan(path: &Path, spec: &podgate::api::DevOpsPolicySpec) {
     let policy = Arc::new(Policy::compile(scope, "bench".to_owned(), spec).unwrap());
     let (inputs, faults) = inputs::find(&[PathBuf::from(path)]);
     assert!(faults.is_empty(), "{faults:?}");
-    let report = offline::scan(&inputs, vec![policy], None, Timestamp::now(), &|_| ());
+    let report =
+        offline::scan(&inputs, vec![policy], Protected::default(), None, Timestamp::now(), &|_| ());
     assert_eq!(report.summary.workloads, WORKLOADS as u64);
     assert!(report.faults.is_empty(), "{:?}", report.faults);
 }

@@ -316,7 +316,7 @@ fn an_exemption_that_ends_between_two_looks_at_the_time_is_not_forgotten_by_an_e
     let known = Arc::new(NAMESPACES.map(|it| (it.to_owned(), NamespaceMetadata::default())).into());
     let set = |more: &[Arc<Policy>]| {
         let policies = [&[Arc::clone(&exempting)], more].concat();
-        Arc::new(PolicySet::new(policies.into_iter(), Arc::clone(&known)))
+        Arc::new(PolicySet::new(policies, Arc::clone(&known)))
     };
     let _ = index.policies(set(&[]), now);
     index.list_begins();
@@ -342,7 +342,7 @@ fn when_an_exemption_from_a_rule_that_reads_whole_pods_ends_the_pods_are_listed_
     let policy =
         Policy::compile(Scope::Namespace("shop".to_owned()), "p".to_owned(), &spec).unwrap();
     let known = NAMESPACES.map(|it| (it.to_owned(), NamespaceMetadata::default()));
-    let policies = PolicySet::new([Arc::new(policy)].into_iter(), Arc::new(known.into()));
+    let policies = PolicySet::new([Arc::new(policy)], Arc::new(known.into()));
     let whole = |index: &mut Index, now| {
         index.list_begins();
         let pod = pod(1, 0, 1, 0, 0).to_string();

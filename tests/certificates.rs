@@ -56,7 +56,7 @@ impl Cluster {
     }
 
     /// A podgate that leads or waits its turn.
-    fn podgate(&self, mode: &str, more: &[&str]) -> Podgate {
+    fn podgate(&self, mode: &str, flags: &[&str]) -> Podgate {
         let kubeconfig = self.0.kubeconfig("jane");
         let args = [
             "--kubeconfig",
@@ -74,7 +74,7 @@ impl Cluster {
             "--drain-timeout",
             "0",
         ];
-        Podgate::start("serve", &[&args, more].concat(), "serving")
+        Podgate::start("serve", &[&args, flags].concat(), "serving")
     }
 
     /// The bundles that the API server trusts, by webhook; those that are none are empty.

@@ -1,5 +1,5 @@
-//! `docs/rules.md`, `docs/crd.md` and `docs/cli.md` are made from the code. This test fails where one of them is behind;
-//! `make docs` writes them.
+//! `docs/rules.md`, `docs/crd.md`, `docs/cli.md` and `docs/metrics.md` are made from the code. This test fails where one
+//! of them is behind; `make docs` writes them.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -7,6 +7,9 @@
     clippy::indexing_slicing,
     reason = "a test that fails loudly is a test"
 )]
+
+#[path = "docs/metrics.rs"]
+mod metrics;
 
 use std::fmt::Write;
 use std::fs;

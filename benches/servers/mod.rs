@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
 use axum::body::Bytes;
 use axum::routing::post;
@@ -54,7 +53,7 @@ pub fn be_null_server_if_asked() {
 /// wants it back.
 fn null_server(certs: &Path) {
     let now = std::time::SystemTime::now().into();
-    let identity = podgate::certs::store::load_or_create(certs, &[], now).unwrap();
+    let identity = podgate::certs::folder::load_or_create(certs, &[], now).unwrap();
     let door = || {
         post(|body: Bytes| async move {
             let answer = format!(

@@ -156,12 +156,13 @@ impl Serving {
             return Ok(leaf);
         }
         let certified = certified(&leaf, &key).map_err(|error| error.to_string())?;
-        let end = Validity::of(&leaf).ok_or_else(|| format!("{LEAF} is no certificate"))?.end;
+        let Validity { begin, end } =
+            Validity::of(&leaf).ok_or_else(|| format!("{LEAF} is no certificate"))?;
         if end <= OffsetDateTime::now_utc() {
             return Err(format!("{LEAF} expired on {end}"));
         }
         self.resolver.show(certified);
-        self.metrics.serves_until(end.unix_timestamp());
+        self.metrics.serves(begin.unix_timestamp(), end.unix_timestamp());
         tracing::info!(until = %end, "serving by another certificate");
         Ok(leaf)
     }

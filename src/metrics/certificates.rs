@@ -6,7 +6,8 @@ use super::register;
 
 #[derive(Clone)]
 pub struct CertificateMetrics {
-    /// Without labels, so that it has no series before there is a certificate.
+    /// Without labels, so that they have no series before there is a certificate.
+    not_before: IntGaugeVec,
     expiry: IntGaugeVec,
     rotations: IntCounter,
     present: IntGaugeVec,
@@ -21,6 +22,11 @@ impl CertificateMetrics {
         };
         let counter = |name: &str, help: &str| register(registry, IntCounter::new(name, help)?);
         Ok(Self {
+            not_before: gauges(
+                "podgate_certificate_not_before_timestamp_seconds",
+                "When the certificate began that this podgate serves by.",
+                &[],
+            )?,
             expiry: gauges(
                 "podgate_certificate_expiry_timestamp_seconds",
                 "When the certificate ends that this podgate serves by.",
@@ -47,8 +53,9 @@ impl CertificateMetrics {
         })
     }
 
-    /// A certificate is served from now on, which ends then (seconds since 1970).
-    pub fn serves_until(&self, end: i64) {
+    /// A certificate is served from now on, which began and ends then (seconds since 1970).
+    pub fn serves(&self, begin: i64, end: i64) {
+        self.not_before.with_label_values::<&str>(&[]).set(begin);
         self.expiry.with_label_values::<&str>(&[]).set(end);
     }
 

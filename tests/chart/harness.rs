@@ -78,4 +78,5 @@ fn lives(world: &World) {
     world.kubectl(&["delete", "namespace,clusterrolebinding", "plain"]);
     world.runs(0);
     assert_eq!(world.kubelet.heartbeats().1, 0);
+    world.forget_all();
 }

@@ -19,6 +19,7 @@ mod load;
 mod netns;
 mod outage;
 mod permissions;
+mod prometheus;
 mod provoke;
 mod release;
 mod rollout;
@@ -47,6 +48,8 @@ const SUITES: &[(&str, &[Test])] = &[
     ("outage", outage::TESTS),
     ("certificates", certificates::TESTS),
     ("permissions", permissions::TESTS),
+    // Nobody waits until its thousand namespaces are gone.
+    ("prometheus", prometheus::TESTS),
 ];
 
 /// How much of each pod's log is printed when a test fails.

@@ -22,18 +22,21 @@ pub fn namespace(workload: usize, namespaces: usize) -> String {
 
 /// Makes so many namespaces.
 pub async fn namespaces(client: &Client, count: usize) {
+    let names = (0..count).map(|number| namespace(number, count));
+    stream::iter(names)
+        .for_each_concurrent(CLIENTS, |name| async move { make_namespace(client, &name).await })
+        .await;
+}
+
+/// Makes a namespace in which pods can be created.
+pub async fn make_namespace(client: &Client, name: &str) {
     let api: Api<Namespace> = Api::all(client.clone());
-    for number in 0..count {
-        let name = namespace(number, count);
-        let object = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
-        api.create(&PostParams::default(), &object).await.unwrap();
-    }
-    for number in 0..count {
-        // Pods are refused before their ServiceAccount exists.
-        let api: Api<ServiceAccount> = Api::namespaced(client.clone(), &namespace(number, count));
-        while api.get_opt("default").await.unwrap().is_none() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+    let object = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+    api.create(&PostParams::default(), &object).await.unwrap();
+    // Pods are refused before their ServiceAccount exists.
+    let api: Api<ServiceAccount> = Api::namespaced(client.clone(), name);
+    while api.get_opt("default").await.unwrap().is_none() {
+        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 

@@ -1,0 +1,75 @@
+//! What Prometheus has to keep: a thousand namespaces make a thousand gauges, and nothing else.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt, stream};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{Api, PostParams};
+use serde_json::{Value, json};
+
+use super::super::support::{eventually_within, load};
+use super::super::world::World;
+use super::PATIENCE;
+use super::server::Prometheus;
+
+const NAMESPACES: usize = 1000;
+
+/// How many series of each metric were scraped from the replicas, but the gauge that each namespace has.
+fn series(prometheus: &Prometheus) -> BTreeMap<String, u64> {
+    let query = "count by (__name__) ({job=\"podgate\", endpoint=\"metrics\", __name__!=\"namespace_health_score\"})";
+    let found = prometheus.query(query).unwrap();
+    let count = |it: &Value| it["value"][1].as_str().unwrap().parse().unwrap();
+    found
+        .iter()
+        .map(|it| (it["metric"]["__name__"].as_str().unwrap().to_owned(), count(it)))
+        .collect()
+}
+
+fn gauges(prometheus: &Prometheus) -> Result<usize, String> {
+    Ok(prometheus.query("max by (namespace) (namespace_health_score)")?.len())
+}
+
+pub fn of_many_namespaces(world: &World, prometheus: &Prometheus) {
+    let others = gauges(prometheus).unwrap();
+    let becomes = |expected: usize| {
+        eventually_within(PATIENCE, &format!("{expected} gauges of namespaces"), || {
+            let count = gauges(prometheus)?;
+            if count == expected { Ok(()) } else { Err(format!("{count} gauges")) }
+        });
+    };
+    // A few first, so that what any number of them makes is there.
+    let few = 20;
+    pods(world, 0..few);
+    becomes(others + few);
+    let before = series(prometheus);
+    pods(world, few..NAMESPACES);
+    becomes(others + NAMESPACES);
+    let after = series(prometheus);
+    let total = |it: &BTreeMap<String, u64>| it.values().sum::<u64>();
+    println!(
+        "   {} namespaces: {} series beside their gauges; {}: {}",
+        others + few,
+        total(&before),
+        others + NAMESPACES,
+        total(&after)
+    );
+    assert_eq!(before, after);
+    world.kubectl(&["delete", "namespace", &load::namespace(0, NAMESPACES)]);
+    becomes(others + NAMESPACES - 1);
+}
+
+/// So many namespaces with a pod each.
+fn pods(world: &World, numbers: std::ops::Range<usize>) {
+    let client = &world.client;
+    world.wait(stream::iter(numbers).for_each_concurrent(16, |number| async move {
+        let name = load::namespace(number, NAMESPACES);
+        load::make_namespace(client, &name).await;
+        let pod: Pod = serde_json::from_value(json!({
+            "metadata": {"name": "web"},
+            "spec": {"schedulerName": "nobody", "containers": [{"name": "web", "image": "nginx"}]},
+        }))
+        .unwrap();
+        let api = Api::<Pod>::namespaced(client.clone(), &name);
+        api.create(&PostParams::default(), &pod).await.unwrap();
+    }));
+}
