@@ -32,6 +32,7 @@ use super::support::control_plane::ControlPlane;
 
 use node::Node;
 pub use pod::Pod;
+pub use status::now;
 
 /// What says that a pod is one of podgate's.
 const LABEL: (&str, &str) = ("app.kubernetes.io/name", "podgate");

@@ -288,8 +288,12 @@ impl Life<'_> {
             if self.pod.running.lock().unwrap().is_none() {
                 return;
             }
-            if Instant::now() >= deadline || self.shared.ended.load(Ordering::SeqCst) {
-                eprintln!("kubelet: pod {} has not ended in its grace of {grace:?}", self.pod.name);
+            let (late, over) =
+                (Instant::now() >= deadline, self.shared.ended.load(Ordering::SeqCst));
+            if late && !over {
+                eprintln!("kubelet: pod {} has not ended in {grace:?}", self.pod.name);
+            }
+            if late || over {
                 self.pod.kill();
             }
             std::thread::sleep(TICK);
