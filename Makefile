@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 .PHONY: help demo demo-cluster test lint control-plane docs licenses bench fuzz \
-	test-chart chart-static chart-suites chart-docs alerts binary static image
+	test-chart chart-static chart-suites chart-docs alerts soak binary static image
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -33,6 +33,12 @@ chart-suites: binary control-plane
 	tests/tools/debian.sh prometheus prometheus > /dev/null
 	$(CARGO) test --test chart
 
+soak: binary control-plane ## The chart's suites with those that take long (half an hour more)
+	tests/tools/tool.sh helm3 > /dev/null
+	tests/tools/tool.sh helm4 > /dev/null
+	tests/tools/debian.sh prometheus prometheus > /dev/null
+	$(CARGO) test --test chart -- --include-ignored
+
 alerts: ## Recording rules and alerts: valid, and each alert fires when it should
 	tests/prometheus/run.sh
 
@@ -52,6 +58,7 @@ binary:
 lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- --deny warnings
+	$(CARGO) clippy --test chart -- --deny warnings
 
 control-plane: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl, once
 	@tests/controlplane/assets.sh > /dev/null

@@ -2,6 +2,7 @@
 //! [`claim::Claim`] says whether podgate may write to it.
 
 pub mod backoff;
+pub mod belongings;
 pub mod claim;
 mod list;
 pub mod one;

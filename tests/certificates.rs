@@ -129,8 +129,14 @@ fn handshake(podgate: &Podgate, bundle: &[u8]) -> Result<Vec<u8>, String> {
 fn replicas_share_one_authority_and_the_api_server_trusts_it_whatever_befalls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cluster = Cluster::start();
-    // As the chart makes it: without data.
-    cluster.kubectl(&["create", "secret", "generic", "podgate-tls"], "");
+    // As Helm makes it from the chart: without data.
+    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "podgate-tls",
+        "labels": {"app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "podgate-0.1.0"},
+        "annotations": {"meta.helm.sh/release-name": "podgate", "meta.helm.sh/release-namespace": "default"}}});
+    cluster.kubectl(
+        &["apply", "--server-side", "--field-manager=helm", "-f", "-"],
+        &secret.to_string(),
+    );
     let replicas: Vec<_> = std::thread::scope(|scope| {
         let starting: Vec<_> =
             (0..5).map(|_| scope.spawn(|| cluster.podgate("self-signed", &[]))).collect();
@@ -175,6 +181,11 @@ fn replicas_share_one_authority_and_the_api_server_trusts_it_whatever_befalls() 
     restored(&cluster, "a Secret that was corrupted", &ca);
     cluster.kubectl(&["delete", "secret", "podgate-tls"], "");
     restored(&cluster, "a Secret that was deleted", &ca);
+    // Or Helm would not take it away with the release, nor change it: what it owns is still its own.
+    let owner = r"jsonpath={.metadata.labels.app\.kubernetes\.io/managed-by} {.metadata.annotations.meta\.helm\.sh/release-name}";
+    assert_eq!(cluster.kubectl(&["get", "secret", "podgate-tls", "-o", owner], ""), "Helm podgate");
+    let upgraded = secret.to_string().replace("podgate-0.1.0", "podgate-0.2.0");
+    cluster.kubectl(&["apply", "--server-side", "--field-manager=helm", "-f", "-"], &upgraded);
     for podgate in &replicas {
         handshake(podgate, &ca).expect("it served on meanwhile");
     }

@@ -5,6 +5,7 @@
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
@@ -14,6 +15,7 @@ use time::OffsetDateTime;
 use super::configuration::{Kind, fill, names};
 use super::keyring::{CA, Keyring, Lifetimes, Step, text};
 use super::serving::{Objects, Sight};
+use crate::clusters::belongings::belongings;
 use crate::clusters::claim::{Claim, WriteError};
 use crate::clusters::one::Seen;
 use crate::metrics::CertificateMetrics;
@@ -57,6 +59,8 @@ struct Memory {
     deleted: Option<Instant>,
     /// What was said last: each thing once.
     told: Option<String>,
+    /// To which release the Secret belongs.
+    belongings: ObjectMeta,
 }
 
 impl Keeper {
@@ -125,6 +129,9 @@ impl Keeper {
             Seen::Present(secret) => Some(secret),
         };
         memory.deleted = memory.deleted.filter(|_| secret.is_none());
+        if let Some(secret) = secret {
+            memory.belongings = belongings(&secret.metadata);
+        }
         let data = secret.and_then(|it| it.data.clone()).unwrap_or_default();
         let server_name = self.objects.server_name();
         let read = Keyring::read(&data, &server_name, now);
@@ -139,7 +146,7 @@ impl Keeper {
                     None => Keyring::new(&self.objects.names(), lifetimes, now)?,
                 };
                 tracing::info!(secret = self.objects.secret, why, "the certificates are {what}");
-                self.write(secret, &keyring).await?;
+                self.write(secret, &memory.belongings, &keyring).await?;
                 memory.good = Some(keyring.clone());
                 return soon(Some(keyring.bundle()));
             }
@@ -150,7 +157,7 @@ impl Keeper {
         match step {
             Step::Write(next, why) => {
                 tracing::info!(secret = self.objects.secret, why, "the certificates are renewed");
-                self.write(secret, &next).await?;
+                self.write(secret, &memory.belongings, &next).await?;
                 let bundle = next.bundle();
                 memory.good = Some(*next);
                 soon(Some(bundle))
@@ -201,7 +208,12 @@ impl Keeper {
 
     /// Writes the Secret, of the version that was seen. One that does not exist is made by its name, so that no right to
     /// make others is needed.
-    async fn write(&self, secret: Option<&Secret>, keyring: &Keyring) -> Result<(), KeepError> {
+    async fn write(
+        &self,
+        secret: Option<&Secret>,
+        belongings: &ObjectMeta,
+        keyring: &Keyring,
+    ) -> Result<(), KeepError> {
         let name = &self.objects.secret;
         let patch = json!({
             "apiVersion": "v1",
@@ -210,6 +222,8 @@ impl Keeper {
                 "name": name,
                 "uid": secret.and_then(ResourceExt::uid),
                 "resourceVersion": secret.and_then(ResourceExt::resource_version),
+                "labels": belongings.labels,
+                "annotations": belongings.annotations,
             },
             "data": keyring.data(),
         });

@@ -1,6 +1,7 @@
 //! Reads and writes a Lease. Each write is of the version that was read, so that of two at once one is refused; each
 //! call has a limit of time, since an API server that takes a request and is silent must not keep podgate waiting.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
@@ -9,6 +10,7 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 
 use super::Options;
+use crate::clusters::belongings::belongings;
 
 const FIELD_MANAGER: &str = "podgate";
 
@@ -27,6 +29,8 @@ pub(super) struct LeaseClient {
     api: Api<Lease>,
     name: String,
     timeout: Duration,
+    /// To which release it belongs, as far as it was seen.
+    belongings: Mutex<ObjectMeta>,
 }
 
 impl LeaseClient {
@@ -36,11 +40,17 @@ impl LeaseClient {
             name: options.name.clone(),
             // A holder whose renewal is lost has time for another.
             timeout: options.renew_deadline / 2,
+            belongings: Mutex::default(),
         }
     }
 
     pub async fn get(&self) -> Result<Option<Lease>, LeaseError> {
-        self.in_time(self.api.get_opt(&self.name)).await
+        let found = self.in_time(self.api.get_opt(&self.name)).await?;
+        if let Some(lease) = &found {
+            *self.belongings.lock().unwrap_or_else(PoisonError::into_inner) =
+                belongings(&lease.metadata);
+        }
+        Ok(found)
     }
 
     /// Writes a record in place of what was read, or the first one where there was none.
@@ -53,9 +63,11 @@ impl LeaseClient {
         // name, so that the right to it can be given by name. Without a version it replaces nothing.
         let params =
             PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let metadata = match previous {
-            Some(lease) => lease.metadata.clone(),
-            None => ObjectMeta { name: Some(self.name.clone()), ..ObjectMeta::default() },
+        let metadata = if let Some(lease) = previous {
+            lease.metadata.clone()
+        } else {
+            let known = self.belongings.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            ObjectMeta { name: Some(self.name.clone()), ..known }
         };
         let lease = Lease { metadata, spec: Some(spec) };
         match self.in_time(self.api.replace(&self.name, &params, &lease)).await {

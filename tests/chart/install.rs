@@ -35,7 +35,7 @@ fn whole_life(world: &World, helm: Helm) {
     helm.uninstall(world);
     match helm {
         Helm::Four => {
-            println!("   its pods have drained {} after that", seconds(world.becomes_clean()))
+            println!("   its pods have drained {} after that", seconds(world.becomes_clean()));
         }
         Helm::Three => world.is_clean(),
     }
@@ -101,7 +101,7 @@ fn crds_first(world: &World) {
     Helm::Four.install(world, &[]);
     world.shop();
     world.denies();
-    let policies: String = (0..100)
+    let policies: Vec<String> = (0..100)
         .map(|number| {
             format!(
                 "---\n{{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {{name: p{number}, \
@@ -109,6 +109,7 @@ fn crds_first(world: &World) {
             )
         })
         .collect();
+    let policies = policies.concat();
     world.apply(&policies);
     let crds = world.kubectl(&["get", "crds", "-o", "name"]);
     for crd in crds.lines().filter(|it| it.contains("devops.stochastic.io")) {

@@ -132,7 +132,7 @@ async fn create_until(api: Api<Pod>, ended: &AtomicBool, counts: &Arc<Mutex<Coun
 }
 
 async fn create(api: Api<Pod>, number: u64, counts: Arc<Mutex<Counts>>) {
-    let good = number % 2 == 0;
+    let good = number.is_multiple_of(2);
     let name = format!("load-{number}");
     let image = if good { "nginx:1.29" } else { "nginx" };
     let pod = json!({
@@ -152,9 +152,9 @@ async fn create(api: Api<Pod>, number: u64, counts: Arc<Mutex<Counts>>) {
             (Ok(_), false) => counts.let_past += 1,
             (Err(error), good) if is_denial(error) => {
                 if good {
-                    counts.wronged += 1
+                    counts.wronged += 1;
                 } else {
-                    counts.denied += 1
+                    counts.denied += 1;
                 }
             }
             (Err(error), _) => *counts.failed.entry(error.to_string()).or_default() += 1,

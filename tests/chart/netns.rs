@@ -6,7 +6,7 @@
 
 use std::io::Read;
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use super::support::control_plane::text;
@@ -124,7 +124,7 @@ impl Drop for Network {
 }
 
 /// A file of this machine where every user in the namespaces may read it, and none may write it.
-pub fn share(file: &PathBuf, name: &str) -> PathBuf {
+pub fn share(file: &Path, name: &str) -> PathBuf {
     let shared = PathBuf::from("/run").join(name);
     if shared.exists() {
         return shared;

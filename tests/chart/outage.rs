@@ -59,7 +59,7 @@ fn outage(world: &World) {
 /// Each node's Lease is renewed, and its status can be written.
 fn nodes_live(world: &World) {
     let before = world.kubelet.heartbeats();
-    let (_, after) = eventually("two more heartbeats of each node", || {
+    let ((), after) = eventually("two more heartbeats of each node", || {
         let now = world.kubelet.heartbeats();
         if now.0 >= before.0 + 6 { Ok(()) } else { Err(format!("{before:?}, now {now:?}")) }
     });

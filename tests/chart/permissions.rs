@@ -100,8 +100,9 @@ fn compare(world: &World, needed: impl Fn(&Permission) -> bool) {
             verb: (*verb).to_owned(),
         }));
     }
-    let list =
-        |rights: Vec<&Right>| rights.iter().map(|it| format!("\n  {it}")).collect::<String>();
+    let list = |rights: Vec<&Right>| {
+        rights.iter().map(|it| format!("\n  {it}")).collect::<Vec<_>>().concat()
+    };
     let (more, fewer) =
         (list(granted.difference(&asked).collect()), list(asked.difference(&granted).collect()));
     assert!(

@@ -13,7 +13,7 @@ pub fn provoke(world: &World, right: &Right, attempt: usize) {
     let here = ["-n", NAMESPACE];
     match (right.resource.as_str(), right.verb.as_str()) {
         ("secrets", "create") => {
-            drop(world.kubectl(&[&["delete", "secret", "podgate-tls"][..], &here].concat()))
+            drop(world.kubectl(&[&["delete", "secret", "podgate-tls"][..], &here].concat()));
         }
         ("secrets", "patch") => {
             let patch = "{\"data\": {\"tls.crt\": null}}";
@@ -31,10 +31,10 @@ pub fn provoke(world: &World, right: &Right, attempt: usize) {
         }
         ("reports", verb) => report(world, verb, attempt),
         ("pods" | "namespaces" | "secrets" | "leases", "list" | "watch" | "update")
+        | ("secrets" | "leases", "get")
         | (_, "list" | "watch") => restart(world),
-        ("secrets" | "leases", "get") => restart(world),
         (configurations, "get") if configurations.ends_with("webhookconfigurations") => {
-            restart(world)
+            restart(world);
         }
         (
             "devopspolicies"

@@ -2,6 +2,7 @@
 //! pod says.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::fs::File;
 use std::net::SocketAddrV4;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -49,7 +50,7 @@ pub fn start(spec: &Spec<'_>) -> Child {
             MOUNTABLE.iter().any(|dir| to.starts_with(dir)),
             "{to}: mounts are played below {MOUNTABLE:?} only"
         );
-        mounts += &format!("{} {to}\n", spec.volumes.join(&mount.name).display());
+        writeln!(mounts, "{} {to}", spec.volumes.join(&mount.name).display()).unwrap();
     }
     let list = spec.volumes.join("mounts");
     std::fs::write(&list, mounts).unwrap();

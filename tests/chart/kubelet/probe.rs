@@ -43,18 +43,18 @@ impl Probes {
         std::thread::spawn(move || {
             let mut now = first;
             while now.alive && !stop.load(Ordering::SeqCst) {
-                if !now.started {
-                    match startup.as_mut().and_then(Probe::says) {
-                        Some(true) => (now.started, now.ready) = (true, readiness.is_none()),
-                        Some(false) => now.alive = false,
-                        None => {}
-                    }
-                } else {
+                if now.started {
                     if let Some(says) = readiness.as_mut().and_then(Probe::says) {
                         now.ready = says;
                     }
                     if liveness.as_mut().and_then(Probe::says) == Some(false) {
                         now.alive = false;
+                    }
+                } else {
+                    match startup.as_mut().and_then(Probe::says) {
+                        Some(true) => (now.started, now.ready) = (true, readiness.is_none()),
+                        Some(false) => now.alive = false,
+                        None => {}
                     }
                 }
                 *results.lock().unwrap() = now;
