@@ -3,7 +3,7 @@
 //! Imports point one way, and `tests/architecture.rs` holds them to it:
 //!
 //! ```text
-//! cli → runtime → {admission, audit, controller, report, leader, certs, scan} → manifests → policy → api
+//! cli → runtime → {admission, audit, controller, remediation, report, leader, certs, scan} → manifests → policy → api
 //! ```
 //!
 //! The parts in braces do not know each other; [`runtime`] hands them channels.
@@ -17,6 +17,12 @@
 //! A running pod's, where podgate leads: `audit::watch` → `audit::mask` (what rules read of it) → `audit::index` →
 //! `policy::engine` → `policy::picture`, which `controller::reconcile` writes into the policy's status, and `report` into
 //! reports and Events.
+//!
+//! A workload's that breaks a policy with remediation: `policy::picture` → `remediation::work` → `remediation::plan` (pure) →
+//! `remediation::transaction`, and back by the record on the workload itself.
+//!
+//! The certificate's: `certs::keyring` (pure) → `certs::keeper` (the leader writes the Secret and `caBundle`) → `certs::serving`
+//! (every replica reads it) → `certs::Resolver`, which `admission::server` asks at each handshake.
 //!
 //! A manifest's: `scan::inputs` (files) → `manifests::documents` (YAML with places) →
 //! `scan::manifest` → `policy::engine` → `scan::report` → `cli::formats`.
