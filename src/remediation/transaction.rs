@@ -6,7 +6,6 @@ use std::time::Duration;
 use jiff::Timestamp;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
-use k8s_openapi::api::core::v1::Pod;
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -75,7 +74,7 @@ pub struct Order {
 }
 
 impl Transactions {
-    /// The workloads of a kind, of a namespace or of all.
+    /// The objects of a kind, of a namespace or of all.
     pub fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
         let names = kind.names();
         let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
@@ -224,7 +223,7 @@ impl Transactions {
             let params =
                 DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
             let name = pod.metadata.name.clone().unwrap_or_default();
-            let api = Api::<Pod>::namespaced(self.client.clone(), &target.key.namespace);
+            let api = self.api(Kind::Pod, Some(&target.key.namespace));
             match self.claim.write(api.delete(&name, &params)).await {
                 Ok(_) => {}
                 // It is gone, or another by now.
@@ -262,11 +261,11 @@ impl Transactions {
         target: &Target,
         object: &Value,
         record: &Record,
-    ) -> Result<Vec<Pod>, kube::Error> {
+    ) -> Result<Vec<DynamicObject>, kube::Error> {
         let selector = rollout::selector(object);
-        let api = Api::<Pod>::namespaced(self.client.clone(), &target.key.namespace);
+        let api = self.api(Kind::Pod, Some(&target.key.namespace));
         let mut pods = api.list(&ListParams::default().labels(&selector)).await?.items;
-        pods.retain(|pod| {
+        pods.retain(|pod: &DynamicObject| {
             let made = pod.metadata.creation_timestamp.as_ref();
             // The API server's time has whole seconds.
             made.is_some_and(|made| made.0.as_second() >= record.began.as_second())

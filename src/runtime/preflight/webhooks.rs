@@ -258,16 +258,32 @@ async fn endangered(
     title: &str,
     selector: Option<&LabelSelector>,
 ) -> Vec<Check> {
+    // What is looked at: the whole type would be half a megabyte of code.
     #[derive(Deserialize)]
     struct View {
         metadata: ObjectMeta,
-        spec: k8s_openapi::api::apps::v1::DaemonSetSpec,
+        spec: DaemonSetView,
+    }
+    #[derive(Deserialize)]
+    struct DaemonSetView {
+        template: TemplateView,
+    }
+    #[derive(Deserialize)]
+    struct TemplateView {
+        #[serde(default)]
+        spec: PodView,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct PodView {
+        priority_class_name: Option<String>,
+        host_network: Option<bool>,
     }
     let judged = judged(selector);
     let mut checks = Vec::new();
     let listed = cluster.list::<DaemonSet>(None, None, |json| {
         let Ok(View { metadata, spec }) = serde_json::from_str(json) else { return };
-        let pod = spec.template.spec.unwrap_or_default();
+        let pod = spec.template.spec;
         let critical = pod.priority_class_name.as_deref() == Some("system-node-critical");
         let namespace = metadata.namespace.unwrap_or_default();
         if (critical || pod.host_network == Some(true)) && judged(&namespace) {
