@@ -130,7 +130,11 @@ fn watch(audited: &Audited) {
         "devopspolicy_open_violations{{namespace=\"{}\",policy=\"own\",severity=\"high\"}}",
         shop.name
     );
-    assert_eq!(podgate.metric(&open), Some(0.0));
+    // It is set with the policy's next picture, a moment after the line.
+    eventually("the metric", || match podgate.metric(&open) {
+        Some(0.0) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
     assert_eq!(podgate.get("/readyz").0, 200);
     podgate.signal("INT");
     assert!(podgate.ended().0.success());
