@@ -53,7 +53,8 @@ pub fn rollout(kind: Kind, object: &Value) -> Rollout {
         // Old pods are pods too.
         Kind::Deployment => number("replicas") == wanted,
         Kind::StatefulSet => at(status, "/currentRevision") == at(status, "/updateRevision"),
-        _ => true,
+        // Where no node is reachable, nothing shows whether the new pods run.
+        _ => wanted > 0,
     };
     if updated >= wanted && available >= wanted && alone { Rollout::Complete } else { underway }
 }
@@ -167,6 +168,9 @@ mod tests {
         let daemon = json!({"metadata": {"generation": 1}, "spec": {}, "status": {"observedGeneration": 1,
             "desiredNumberScheduled": 2, "updatedNumberScheduled": 2, "numberAvailable": 2}});
         assert_eq!(rollout(Kind::DaemonSet, &daemon), Rollout::Complete);
+        let nowhere = json!({"metadata": {"generation": 1}, "spec": {}, "status": {"observedGeneration": 1,
+            "desiredNumberScheduled": 0, "updatedNumberScheduled": 0, "numberAvailable": 0}});
+        assert!(matches!(rollout(Kind::DaemonSet, &nowhere), Rollout::Underway { .. }));
     }
 
     #[test]

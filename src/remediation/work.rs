@@ -29,6 +29,8 @@ use crate::policy::policy_set::PolicySet;
 const LOOK: Duration = Duration::from_secs(1);
 /// How long what was found of a workload holds, if nobody says otherwise.
 const FRESH: Duration = Duration::from_secs(30);
+/// The most workloads that are read in a round: however many break policies, the API server is asked no more than that.
+const LOOKS: usize = 20;
 /// How often a patch that somebody undoes is tried.
 const ATTEMPTS: u32 = 3;
 /// How long a policy that is deleted waits for its repairs, and when what is not done by then is taken back.
@@ -104,6 +106,9 @@ pub struct Work {
 struct State {
     in_flight: BTreeMap<Target, Record>,
     ledger: Ledger,
+    /// How many workloads may still be read in this round, and which was the last: the next have their turn first.
+    looks: usize,
+    last: Option<Arc<WorkloadKey>>,
     /// What was looked at, when, for whom.
     looked: BTreeMap<WorkloadKey, (Instant, BTreeSet<Asker>)>,
     /// How often a template was tried, and for whom, where the workload's own record is lost.
@@ -175,10 +180,13 @@ impl Work {
         }
         self.hold(state, policies).await?;
         let violating = self.violating.by_workload();
-        for (key, broken) in &violating {
+        state.looks = LOOKS;
+        let (done, next): (Vec<_>, Vec<_>) =
+            violating.iter().partition(|(key, _)| state.last.as_ref().is_some_and(|it| *key <= it));
+        for (key, broken) in next.into_iter().chain(done) {
             let askers = broken.iter().filter_map(|it| wanting.get(it)).collect::<Vec<_>>();
             let askers: Vec<_> = askers.into_iter().filter(|it| !deleted(it)).cloned().collect();
-            if !askers.is_empty() {
+            if !askers.is_empty() && state.looks > 0 {
                 self.consider(state, key, &askers).await?;
             }
         }

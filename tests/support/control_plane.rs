@@ -267,6 +267,8 @@ fn controllers(assets: &Path, dir: &Path, endpoint_lag: Duration) -> Process {
             // Tests that run at a time share it.
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
+            // Nodes that a suite makes have no kubelet to say that they are well.
+            "--node-monitor-grace-period=1h",
             "--secure-port=0",
         ],
     )

@@ -48,6 +48,7 @@ impl Work {
         }
         let of: BTreeSet<_> = by.iter().map(|it| it.key()).collect();
         state.looked.insert((**key).clone(), (Instant::now(), askers.clone()));
+        (state.looks, state.last) = (state.looks.saturating_sub(1), Some(Arc::clone(key)));
         let planned = self.plan_for(state, &target, kind, &by, proposes, policies).await;
         if let Err(WriteError::Api(error)) = &planned {
             // Another workload's turn is not held up by it.
