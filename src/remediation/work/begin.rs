@@ -179,6 +179,10 @@ impl Work {
         };
         let namespace = &target.key.namespace;
         let mut waits = state.ledger.hindrance(namespace, by.iter().map(AsRef::as_ref), in_flight);
+        // Else it might be gone before what is begun for it has ended.
+        if by.iter().any(|it| it.origin.as_ref().is_none_or(|origin| !origin.held)) {
+            waits = Some("it waits until its policy is held (finalizer)".to_owned());
+        }
         if attempts >= ATTEMPTS {
             waits = Some(format!(
                 "undone {ATTEMPTS} times by somebody else: repair it where it comes from, with podgate fix"
