@@ -32,7 +32,8 @@ pub use severity::Severity;
 pub use status::{BundleStatus, Classification, DevOpsPolicyStatus, ExemptionStatus, TopViolation};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use kube::CustomResourceExt;
+use kube::api::{Api, ApiResource, DynamicObject};
+use kube::{Client, CustomResourceExt};
 
 /// The API group of everything podgate defines.
 pub const GROUP: &str = "devops.stochastic.io";
@@ -43,6 +44,17 @@ pub const API_VERSION: &str = "devops.stochastic.io/v1";
 
 /// Holds a policy with remediation until what is in flight is finished or taken back.
 pub const FINALIZER: &str = "devops.stochastic.io/cleanup";
+
+/// The policies of a namespace, or the cluster's own where none is named, whichever kind they are; nothing is sent.
+pub fn policies(client: Client, namespace: Option<&str>) -> (Api<DynamicObject>, ApiResource) {
+    if let Some(namespace) = namespace {
+        let resource = ApiResource::erase::<DevOpsPolicy>(&());
+        (Api::namespaced_with(client, namespace, &resource), resource)
+    } else {
+        let resource = ApiResource::erase::<ClusterDevOpsPolicy>(&());
+        (Api::all_with(client, &resource), resource)
+    }
+}
 
 /// Every CRD podgate needs, in the order they are printed and installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {

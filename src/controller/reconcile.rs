@@ -6,15 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
-use kube::core::ApiResource;
+use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::runtime::utils::Backoff;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
 use super::status::{Desired, PolicyFault};
-use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicyStatus};
+use crate::api::{DevOpsPolicyStatus, policies};
 use crate::clusters::backoff::Doubling;
 use crate::clusters::claim::{Claim, WriteError};
 use crate::metrics::AuditMetrics;
@@ -159,7 +158,7 @@ impl Reconciler {
         desired: &Desired,
         seen: &mut BTreeMap<PolicyKey, Seen>,
     ) -> Result<(), WriteError> {
-        let (api, resource) = self.api(key);
+        let (api, resource) = policies(self.client.clone(), key.0.as_deref());
         // Once more with what is there now, if it is not what it was.
         for try_again in [true, false] {
             if !seen.contains_key(key) {
@@ -204,17 +203,6 @@ impl Reconciler {
             return Ok(());
         }
         Ok(())
-    }
-
-    fn api(&self, (namespace, _): &PolicyKey) -> (Api<DynamicObject>, ApiResource) {
-        let client = self.client.clone();
-        if let Some(namespace) = namespace {
-            let resource = ApiResource::erase::<DevOpsPolicy>(&());
-            (Api::namespaced_with(client, namespace, &resource), resource)
-        } else {
-            let resource = ApiResource::erase::<ClusterDevOpsPolicy>(&());
-            (Api::all_with(client, &resource), resource)
-        }
     }
 }
 

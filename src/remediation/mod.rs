@@ -10,7 +10,7 @@
 //! ```text
 //!   (none) ──dry run, patch──▶ RollingOut ──as good as before──▶ Repaired
 //!                                  │  └──worse, or too long──▶ RolledBack
-//!                                  └──somebody undid it──▶ (none), at most three times, then Conflict
+//!                                  └──somebody undid it──▶ Undone, and again; the third time Conflict
 //! ```
 
 pub mod finalizer;

@@ -11,6 +11,8 @@ use serde_json::Value;
 use super::at;
 
 use crate::api::RemediationState;
+use crate::policy::compile::Policy;
+use crate::policy::picture::label;
 use crate::policy::text;
 
 /// The annotation that holds the record, as JSON.
@@ -26,6 +28,15 @@ pub struct Asker {
     pub policy: String,
     pub uid: String,
     pub generation: i64,
+}
+
+impl Asker {
+    /// `None` of a policy that is no object of a cluster.
+    pub fn of(policy: &Policy) -> Option<Self> {
+        let origin = policy.origin.as_ref()?;
+        let (uid, generation) = (origin.uid.clone(), origin.generation);
+        Some(Self { policy: label(&policy.key()), uid, generation })
+    }
 }
 
 /// A repair.

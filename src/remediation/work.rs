@@ -10,19 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use kube::api::{Api, DynamicObject};
-use kube::core::ApiResource;
 use tokio::sync::{mpsc, watch};
 
 use super::ledger::{Counts, Ledger};
 use super::plan::Repair;
 use super::record::{Asker, Record};
 use super::transaction::{Target, Transactions};
-use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicyStatus, RemediationMode};
+use crate::api::{self, DevOpsPolicyStatus, RemediationMode};
 use crate::clusters::claim::WriteError;
 use crate::metrics::RemediationMetrics;
 use crate::policy::compile::Policy;
-use crate::policy::picture::{Notice, PolicyKey, RemediationPicture, WorkloadKey, label};
+use crate::policy::picture::{Notice, PolicyKey, RemediationPicture, WorkloadKey};
 use crate::policy::policy_set::PolicySet;
 
 /// How often it is looked at what is under way, and whether something may begin.
@@ -207,7 +205,7 @@ impl Work {
         if state.ledger.knows(policy) {
             return Ok(());
         }
-        let (api, _) = self.api(&key);
+        let (api, _) = api::policies(self.transactions.client.clone(), key.0.as_deref());
         let found = api.get_opt(&key.1).await?;
         let status = found.and_then(|it| it.data.get("status").cloned()).unwrap_or_default();
         let status: DevOpsPolicyStatus = serde_json::from_value(status).unwrap_or_default();
@@ -240,7 +238,7 @@ impl Work {
             if hold == origin.held || (hold && origin.deleting.is_some()) {
                 continue;
             }
-            let (api, resource) = self.api(&key);
+            let (api, resource) = api::policies(self.transactions.client.clone(), key.0.as_deref());
             match super::finalizer::set(&self.transactions.claim, &api, &resource, &key.1, hold)
                 .await
             {
@@ -255,17 +253,6 @@ impl Work {
             }
         }
         Ok(())
-    }
-
-    fn api(&self, (namespace, _): &PolicyKey) -> (Api<DynamicObject>, ApiResource) {
-        let client = self.transactions.client.clone();
-        if let Some(namespace) = namespace {
-            let resource = ApiResource::erase::<DevOpsPolicy>(&());
-            (Api::namespaced_with(client, namespace, &resource), resource)
-        } else {
-            let resource = ApiResource::erase::<ClusterDevOpsPolicy>(&());
-            (Api::all_with(client, &resource), resource)
-        }
     }
 }
 
@@ -288,12 +275,6 @@ fn wanting(policies: &PolicySet) -> BTreeMap<PolicyKey, Arc<Policy>> {
 
 fn deleted(policy: &Policy) -> bool {
     policy.origin.as_ref().is_some_and(|it| it.deleting.is_some())
-}
-
-fn asker(policy: &Policy) -> Option<Asker> {
-    let origin = policy.origin.as_ref()?;
-    let (uid, generation) = (origin.uid.clone(), origin.generation);
-    Some(Asker { policy: label(&policy.key()), uid, generation })
 }
 
 /// The key of a policy from its label; no part of one has a slash.

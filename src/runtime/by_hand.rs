@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::api::{Api, ListParams};
+use kube::Resource;
+use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::core::PartialObjectMeta;
 use serde_json::Value;
 
+use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER, RemediationState, policies};
 use crate::clusters::claim::{Claim, WriteError};
 use crate::clusters::{Cluster, ClusterError};
 use crate::leader;
@@ -17,6 +19,7 @@ use crate::policy::compile::Policy;
 use crate::policy::picture::label;
 use crate::policy::policy_set::{Namespaces, PolicySet};
 use crate::policy::protected::Protected;
+use crate::remediation::finalizer;
 use crate::remediation::plan::{KINDS, Plan, Repair, plan};
 use crate::remediation::record::{Asker, Record, Template};
 use crate::remediation::rollout::{self, Verdict};
@@ -141,11 +144,8 @@ impl ByHand {
         progress: impl Fn(&str),
     ) -> Result<Outcome, ClusterError> {
         let Found { target, object } = found;
-        let askers = self.covering(target).into_iter().filter_map(|policy| {
-            let origin = policy.origin.as_ref()?;
-            let (uid, generation) = (origin.uid.clone(), origin.generation);
-            Some(Asker { policy: label(&policy.key()), uid, generation })
-        });
+        let by = self.covering(target);
+        let askers = by.iter().filter_map(|it| Asker::of(it));
         let order = Order { policies: askers.collect(), timeout, attempts: 1 };
         let begun = self.transactions.begin(target, object, repair, order).await;
         let record = match begun.map_err(|error| self.explain(error))? {
@@ -169,10 +169,10 @@ impl ByHand {
             };
             // The leader sees to it too, and may have been faster.
             match Record::of(&object) {
-                Some(now) if now.state == crate::api::RemediationState::Repaired => {
+                Some(now) if now.state == RemediationState::Repaired => {
                     return Ok(Outcome::Repaired(now.message));
                 }
-                Some(now) if now.state == crate::api::RemediationState::RolledBack => {
+                Some(now) if now.state == RemediationState::RolledBack => {
                     return Ok(Outcome::TakenBack(now.message));
                 }
                 _ if record.template(&object) != Template::Repaired => {
@@ -189,7 +189,7 @@ impl ByHand {
                 Verdict::Good(why) => {
                     let message = format!("repaired by hand: {why}");
                     let settled = Record {
-                        state: crate::api::RemediationState::Repaired,
+                        state: RemediationState::Repaired,
                         message: message.clone(),
                         ..record.clone()
                     };
@@ -249,10 +249,14 @@ impl ByHand {
     }
 
     fn explain(&self, error: WriteError) -> ClusterError {
-        match error {
-            WriteError::Api(error) => self.cluster.explain(error),
-            WriteError::NotLeading => ClusterError::Api(error.to_string()),
-        }
+        explain(&self.cluster, error)
+    }
+}
+
+fn explain(cluster: &Cluster, error: WriteError) -> ClusterError {
+    match error {
+        WriteError::Api(error) => cluster.explain(error),
+        WriteError::NotLeading => ClusterError::Api(error.to_string()),
     }
 }
 
@@ -280,17 +284,11 @@ pub async fn release(
     cluster: &Cluster,
     wanted: impl Fn(Option<&str>, &str) -> bool,
 ) -> Result<Vec<String>, ClusterError> {
-    use kube::Resource;
-    use kube::core::ApiResource;
-
-    use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER};
-    use crate::remediation::finalizer;
-
     let mut released = Vec::new();
     for resource in
         [ApiResource::erase::<DevOpsPolicy>(&()), ApiResource::erase::<ClusterDevOpsPolicy>(&())]
     {
-        let all = Api::<kube::api::DynamicObject>::all_with(cluster.client.clone(), &resource);
+        let all = Api::<DynamicObject>::all_with(cluster.client.clone(), &resource);
         let listed = all.list_metadata(&ListParams::default()).await;
         for policy in listed.map_err(|error| cluster.explain(error))? {
             let metadata = policy.meta();
@@ -300,18 +298,10 @@ pub async fn release(
             if !held || !wanted(namespace, &name) {
                 continue;
             }
-            let api = match namespace {
-                Some(it) => Api::namespaced_with(cluster.client.clone(), it, &resource),
-                None => all.clone(),
-            };
+            let (api, resource) = policies(cluster.client.clone(), namespace);
             let set = finalizer::set(&Claim::by_hand(), &api, &resource, &name, false).await;
-            match set {
-                Ok(()) => released.push(label(&(namespace.map(str::to_owned), name))),
-                Err(WriteError::Api(error)) => return Err(cluster.explain(error)),
-                Err(error @ WriteError::NotLeading) => {
-                    return Err(ClusterError::Api(error.to_string()));
-                }
-            }
+            set.map_err(|error| explain(cluster, error))?;
+            released.push(label(&(namespace.map(str::to_owned), name)));
         }
     }
     Ok(released)

@@ -11,7 +11,7 @@ use super::super::plan::{self, Plan, Refusal, Repair};
 use super::super::record::{Asker, Record, Template, fingerprint};
 use super::super::rollout::{self, Rollout};
 use super::super::transaction::{Order, Stepped, Target};
-use super::{ATTEMPTS, FRESH, State, Tried, Work, asker, key_of, keys, rules};
+use super::{ATTEMPTS, FRESH, State, Tried, Work, key_of, keys, rules};
 use crate::api::{GitOps, RemediationMode, RemediationState};
 use crate::clusters::claim::WriteError;
 use crate::policy::compile::Policy;
@@ -36,7 +36,7 @@ impl Work {
             .collect();
         let proposes = may.is_empty();
         let by = if proposes { policies.to_vec() } else { may };
-        let askers: BTreeSet<_> = by.iter().filter_map(|it| asker(it)).collect();
+        let askers: BTreeSet<_> = by.iter().filter_map(|it| Asker::of(it)).collect();
         let fresh = state
             .looked
             .get(&**key)
@@ -69,7 +69,7 @@ impl Work {
         policies: &[Arc<Policy>],
     ) -> Result<(), WriteError> {
         let of: BTreeSet<_> = by.iter().map(|it| it.key()).collect();
-        let askers: BTreeSet<_> = by.iter().filter_map(|it| asker(it)).collect();
+        let askers: BTreeSet<_> = by.iter().filter_map(|it| Asker::of(it)).collect();
         let kind = match kind {
             Ok(kind) => kind,
             Err(refusal) => {
@@ -212,7 +212,7 @@ impl Work {
         }
         let timeout = by.iter().map(|it| it.repair.timeout).max().unwrap_or_default();
         let order = Order {
-            policies: by.iter().filter_map(|it| asker(it)).collect(),
+            policies: by.iter().filter_map(|it| Asker::of(it)).collect(),
             timeout: Duration::from_secs(timeout.into()),
             attempts: attempts + 1,
         };

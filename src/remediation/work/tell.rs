@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::record::Record;
+use super::super::record::{Asker, Record};
 use super::super::transaction::Target;
-use super::{State, Statuses, Work, asker, key_of, name};
+use super::{State, Statuses, Work, key_of, name};
 use crate::api::RemediationMode;
 use crate::policy::compile::Policy;
 use crate::policy::picture::{Notice, NoticeAbout, RemediationPicture};
@@ -53,7 +53,7 @@ impl Work {
         note: &str,
         warning: bool,
     ) {
-        let policies = by.iter().filter_map(|it| asker(it)).map(|it| (it.policy, it.uid));
+        let policies = by.iter().filter_map(|it| Asker::of(it)).map(|it| (it.policy, it.uid));
         self.tell(target, policies, reason, note, warning);
     }
 
