@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::manifests::documents::{self, Fault};
 use crate::manifests::node::Position;
-use crate::manifests::policy_file::{self, PolicyDocument};
+use crate::manifests::policy_file::{self, PolicyDocument, Reading};
 use crate::metrics::PolicyMetrics;
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{Policies, PolicySet};
@@ -139,9 +139,9 @@ fn policies(texts: &Texts) -> Result<Vec<Arc<Policy>>, FilesError> {
     let mut first = BTreeMap::new();
     let mut policies = Vec::new();
     for (path, text) in texts {
-        let documents = policy_file::parse(text)
+        let documents = policy_file::parse(text, Reading::default())
             .map_err(|source| FilesError::Policy { path: path.clone(), source })?;
-        for PolicyDocument { policy, at } in documents {
+        for PolicyDocument { policy, at, .. } in documents {
             let place = format!("{}:{at}", path.display());
             if let Some(first) = first.insert(policy.label.clone(), place) {
                 let (path, name) = (path.clone(), policy.name.clone());

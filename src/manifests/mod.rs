@@ -3,6 +3,7 @@
 //! [`documents::read`] splits a text into objects, each a tree ([`node::Node`]) that the engine's view decodes from
 //! directly, borrowing from the text. Pure: whoever calls reads the files.
 
+pub mod canonical;
 pub mod documents;
 pub mod edit;
 pub mod node;

@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::Value;
 
 use super::documents::{self, Fault, Object};
 use super::node::{Node, Position};
 use super::value::DecodeError;
-use crate::api::{API_VERSION, ClusterDevOpsPolicySpec, DevOpsPolicySpec};
+use crate::api::{API_VERSION, ClusterDevOpsPolicySpec, DevOpsPolicySpec, GROUP};
 use crate::policy::compile::{Policy, Scope, Selection};
 use crate::policy::rule::InvalidField;
 use crate::policy::text::{self, quote};
@@ -24,6 +25,17 @@ const KINDS: [&str; 2] = ["DevOpsPolicy", "ClusterDevOpsPolicy"];
 pub struct PolicyDocument {
     pub policy: Arc<Policy>,
     pub at: Position,
+    /// What is written, with the namespace that it takes.
+    pub manifest: Value,
+}
+
+/// What a text means where it says nothing itself.
+#[derive(Clone, Copy, Default)]
+pub struct Reading<'a> {
+    /// The namespace of a `DevOpsPolicy` that names none. Without it, such a policy judges all namespaces.
+    pub namespace: Option<&'a str>,
+    /// Whether objects of other API groups are passed over, as in a folder for a GitOps tool.
+    pub among_others: bool,
 }
 
 #[derive(Deserialize)]
@@ -53,7 +65,7 @@ struct Metadata {
 /// # Errors
 /// The first fault, with its place: what is not YAML, a document that is no policy, an unknown field, a value of the
 /// wrong type, a check that cannot be made, a name given twice.
-pub fn parse(text: &str) -> Result<Vec<PolicyDocument>, Fault> {
+pub fn parse(text: &str, reading: Reading<'_>) -> Result<Vec<PolicyDocument>, Fault> {
     let mut policies: Vec<PolicyDocument> = Vec::new();
     let mut seen = BTreeMap::new();
     let mut fault = None;
@@ -61,7 +73,15 @@ pub fn parse(text: &str) -> Result<Vec<PolicyDocument>, Fault> {
         if fault.is_some() {
             return;
         }
-        match object.and_then(|object| policy(&object)) {
+        let foreign = |object: &Object<'_>| {
+            reading.among_others && object.api_version.split('/').next() != Some(GROUP)
+        };
+        let read = match object {
+            Ok(object) if foreign(&object) => return,
+            Ok(object) => policy(&object, reading.namespace),
+            Err(fault) => Err(fault),
+        };
+        match read {
             Ok(document) => {
                 let Policy { name, label, .. } = &*document.policy;
                 match seen.insert(label.clone(), document.at) {
@@ -79,7 +99,7 @@ pub fn parse(text: &str) -> Result<Vec<PolicyDocument>, Fault> {
     fault.map_or(Ok(policies), Err)
 }
 
-fn policy(object: &Object<'_>) -> Result<PolicyDocument, Fault> {
+fn policy(object: &Object<'_>, namespace: Option<&str>) -> Result<PolicyDocument, Fault> {
     let at = |path: &str| object.node.position_of(path);
     if !KINDS.contains(&object.kind.as_str()) {
         let message =
@@ -101,13 +121,21 @@ fn policy(object: &Object<'_>) -> Result<PolicyDocument, Fault> {
             text::brief(told, MAX_MESSAGE)
         },
     };
+    let mut manifest = object.node.to_json();
     let policy = if object.kind == "ClusterDevOpsPolicy" {
         let Manifest { metadata, spec, .. } = decode::<ClusterDevOpsPolicySpec>(object)?;
         Policy::compile_cluster(metadata.name, &spec.unwrap_or_default()).map_err(invalid)?
     } else {
         let Manifest { metadata, spec, .. } = decode::<DevOpsPolicySpec>(object)?;
-        let scope = match metadata.namespace {
-            Some(namespace) => Scope::Namespace(namespace),
+        let scope = match metadata.namespace.or_else(|| namespace.map(str::to_owned)) {
+            Some(namespace) => {
+                if let Some(metadata) =
+                    manifest.pointer_mut("/metadata").and_then(Value::as_object_mut)
+                {
+                    metadata.insert("namespace".to_owned(), namespace.clone().into());
+                }
+                Scope::Namespace(namespace)
+            }
             None => Scope::Cluster(Selection::default()),
         };
         Policy::compile(scope, metadata.name, &spec.unwrap_or_default()).map_err(invalid)?
@@ -116,7 +144,7 @@ fn policy(object: &Object<'_>) -> Result<PolicyDocument, Fault> {
     if policy.name.is_empty() {
         return Err(Fault { at, message: "metadata.name is empty".to_owned() });
     }
-    Ok(PolicyDocument { policy: Arc::new(policy), at })
+    Ok(PolicyDocument { policy: Arc::new(policy), at, manifest })
 }
 
 fn decode<Spec: DeserializeOwned>(object: &Object<'_>) -> Result<Manifest<Spec>, Fault> {
@@ -155,7 +183,7 @@ mod tests {
     }
 
     fn error(text: &str) -> String {
-        parse(text).err().expect("it was accepted").to_string()
+        parse(text, Reading::default()).err().expect("it was accepted").to_string()
     }
 
     #[test]
@@ -165,9 +193,29 @@ mod tests {
             policy("spec:\n  forbidLatestTag: true\n  enforcementMode: enforce\n"),
             "apiVersion: devops.stochastic.io/v1\nkind: ClusterDevOpsPolicy\nmetadata: {name: all}\nspec: {excludeNamespaces: [lab]}\n",
         );
-        let labels: Vec<_> =
-            parse(&text).unwrap().into_iter().map(|it| it.policy.label.clone()).collect();
+        let labels: Vec<_> = parse(&text, Reading::default())
+            .unwrap()
+            .into_iter()
+            .map(|it| it.policy.label.clone())
+            .collect();
         assert_eq!(labels, ["baseline", "shop/other", "all"]);
+    }
+
+    #[test]
+    fn a_folders_other_objects_are_passed_over_on_request_and_a_policy_takes_the_namespace() {
+        let text = format!(
+            "apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop}}\n---\n{}",
+            policy("")
+        );
+        let reading = Reading { namespace: Some("shop"), among_others: true };
+        let read = parse(&text, reading).unwrap();
+        assert_eq!(
+            read.iter().map(|it| it.policy.label.as_str()).collect::<Vec<_>>(),
+            ["shop/baseline"]
+        );
+        assert_eq!(read[0].manifest["metadata"]["namespace"], "shop");
+        let typo = text.replace("DevOpsPolicy", "DevOpsPolice");
+        assert!(parse(&typo, reading).is_err(), "our own group's kinds are not passed over");
     }
 
     #[test]

@@ -1,56 +1,19 @@
-//! `podgate policy`
+//! `podgate policy bundles` and `podgate policy show`
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::columns::{self, Cell};
-use super::{ClusterArgs, Failure, block_on, output};
+use super::super::columns::{self, Cell};
+use super::super::{Failure, output};
 use crate::api::{BundleName, ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicySpec};
-use crate::clusters;
 use crate::policy::bundles;
-use crate::runtime::by_hand;
-
-#[derive(Debug, Subcommand)]
-pub(super) enum PolicyCommand {
-    /// List the built-in bundles that a policy may start from.
-    Bundles,
-    /// Print a bundle as a policy of its own, every field spelled out.
-    Show(ShowArgs),
-    /// Take podgate's finalizer off policies, where no podgate is there to do it.
-    Release(ReleaseArgs),
-}
-
-#[derive(Args, Debug)]
-#[command(
-    after_help = "Policies with remediation carry it, so that what is under way is finished or taken back before they go.
-
-Examples:
-  podgate policy release baseline -n shop
-  podgate policy release --all"
-)]
-pub(super) struct ReleaseArgs {
-    /// The policy's name
-    #[arg(required_unless_present = "all", conflicts_with = "all")]
-    name: Option<String>,
-    /// Every policy of the cluster
-    #[arg(long)]
-    all: bool,
-    /// First have every podgate that uses the Lease of this namespace stop writing for a minute, as before an uninstall
-    #[arg(long, value_name = "NAME", requires = "all")]
-    silence: Option<String>,
-    /// The namespace of a DevOpsPolicy; without it, a ClusterDevOpsPolicy is meant
-    #[arg(short, long, value_name = "NAME")]
-    namespace: Option<String>,
-    #[command(flatten)]
-    cluster: ClusterArgs,
-}
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   podgate policy show baseline | kubectl apply -n shop -f -
   podgate policy show restricted --kind ClusterDevOpsPolicy > restricted.yaml")]
-pub(super) struct ShowArgs {
+pub(in crate::cli) struct ShowArgs {
     /// The bundle's name
     #[arg(value_parser = bundle_parser())]
     bundle: BundleName,
@@ -61,44 +24,27 @@ pub(super) struct ShowArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "verbatim")]
-enum Kind {
+pub(super) enum Kind {
     DevOpsPolicy,
     ClusterDevOpsPolicy,
 }
 
-pub(super) fn bundle_parser() -> impl TypedValueParser<Value = BundleName> {
+pub(in crate::cli) fn bundle_parser() -> impl TypedValueParser<Value = BundleName> {
     PossibleValuesParser::new(BundleName::ALL.map(BundleName::as_str)).try_map(|name| {
         let bundle = BundleName::ALL.into_iter().find(|bundle| bundle.as_str() == name);
         bundle.ok_or("it is no bundle")
     })
 }
 
-impl PolicyCommand {
-    pub(super) fn run(self) -> Result<(), Failure> {
-        match self {
-            Self::Bundles => output::print(&list()?),
-            Self::Show(args) => output::print(&manifest(args.bundle, args.kind)?),
-            Self::Release(args) => block_on(release(args)),
-        }
+impl ShowArgs {
+    pub(super) fn run(&self) -> Result<(), Failure> {
+        output::print(&manifest(self.bundle, self.kind)?)
     }
 }
 
-async fn release(args: ReleaseArgs) -> Result<(), Failure> {
-    let cluster = clusters::connect(&args.cluster.target()).await?;
-    if let Some(namespace) = &args.silence {
-        by_hand::silence(&cluster, namespace.clone()).await?;
-    }
-    let wanted = |namespace: Option<&str>, name: &str| {
-        args.all || (namespace == args.namespace.as_deref() && Some(name) == args.name.as_deref())
-    };
-    let released = by_hand::release(&cluster, wanted).await?;
-    for policy in &released {
-        output::print(&format!("{policy} released\n"))?;
-    }
-    if released.is_empty() {
-        eprintln!("podgate: no such policy carries podgate's finalizer");
-    }
-    Ok(())
+/// `podgate policy bundles`
+pub(super) fn bundles() -> Result<(), Failure> {
+    output::print(&list()?)
 }
 
 fn list() -> Result<String, Failure> {
@@ -168,8 +114,8 @@ mod tests {
                 let text = manifest(bundle, kind).unwrap();
                 let read: Value = serde_saphyr::from_str(&text).unwrap();
                 assert_eq!(read["spec"], expected);
-                let policies =
-                    policy_file::parse(&text).unwrap_or_else(|fault| panic!("{}", fault.message));
+                let policies = policy_file::parse(&text, policy_file::Reading::default())
+                    .unwrap_or_else(|fault| panic!("{}", fault.message));
                 assert_eq!(policies.len(), 1);
                 assert_eq!(policies[0].policy.name, bundle.as_str());
             }

@@ -1,0 +1,31 @@
+//! `podgate policy`
+
+mod read;
+mod release;
+mod show;
+
+use clap::Subcommand;
+
+use super::Failure;
+
+pub(super) use show::bundle_parser;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PolicyCommand {
+    /// List the built-in bundles that a policy may start from.
+    Bundles,
+    /// Print a bundle as a policy of its own, every field spelled out.
+    Show(show::ShowArgs),
+    /// Take podgate's finalizer off policies, where no podgate is there to do it.
+    Release(release::ReleaseArgs),
+}
+
+impl PolicyCommand {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        match self {
+            Self::Bundles => show::bundles(),
+            Self::Show(args) => args.run(),
+            Self::Release(args) => args.run(),
+        }
+    }
+}

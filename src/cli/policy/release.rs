@@ -1,0 +1,56 @@
+//! `podgate policy release`
+
+use clap::Args;
+
+use super::super::{ClusterArgs, Failure, block_on, output};
+use crate::clusters;
+use crate::runtime::by_hand;
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Policies with remediation carry it, so that what is under way is finished or taken back before they go.
+
+Examples:
+  podgate policy release baseline -n shop
+  podgate policy release --all"
+)]
+pub(in crate::cli) struct ReleaseArgs {
+    /// The policy's name
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    name: Option<String>,
+    /// Every policy of the cluster
+    #[arg(long)]
+    all: bool,
+    /// First have every podgate that uses the Lease of this namespace stop writing for a minute, as before an uninstall
+    #[arg(long, value_name = "NAME", requires = "all")]
+    silence: Option<String>,
+    /// The namespace of a DevOpsPolicy; without it, a ClusterDevOpsPolicy is meant
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+impl ReleaseArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        block_on(release(self))
+    }
+}
+
+async fn release(args: ReleaseArgs) -> Result<(), Failure> {
+    let cluster = clusters::connect(&args.cluster.target()).await?;
+    if let Some(namespace) = &args.silence {
+        by_hand::silence(&cluster, namespace.clone()).await?;
+    }
+    let wanted = |namespace: Option<&str>, name: &str| {
+        args.all || (namespace == args.namespace.as_deref() && Some(name) == args.name.as_deref())
+    };
+    let released = by_hand::release(&cluster, wanted).await?;
+    for policy in &released {
+        output::print(&format!("{policy} released\n"))?;
+    }
+    if released.is_empty() {
+        eprintln!("podgate: no such policy carries podgate's finalizer");
+    }
+    Ok(())
+}
