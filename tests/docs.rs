@@ -144,6 +144,89 @@ fn the_page_of_the_command_line_is_up_to_date() {
     check("cli.md", &text);
 }
 
+/// The pages that people follow by hand.
+fn pages() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages: Vec<_> =
+        ["README.md", "CONTRIBUTING.md", "charts/podgate/README.md"].map(|it| root.join(it)).into();
+    for folder in ["docs", "docs/guides"] {
+        let entries = fs::read_dir(root.join(folder)).unwrap().map(|it| it.unwrap().path());
+        pages.extend(entries.filter(|it| it.extension().is_some_and(|it| it == "md")));
+    }
+    let read = |path: std::path::PathBuf| {
+        let text = fs::read_to_string(&path).unwrap();
+        (path.strip_prefix(root).unwrap().display().to_string(), text)
+    };
+    pages.into_iter().map(read).collect()
+}
+
+/// The podgate commands in a page's code blocks, each with its line; what a shell would make of the rest is left out.
+fn commands_in(text: &str) -> Vec<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    let mut code = false;
+    let mut open: Option<(usize, String)> = None;
+    for (number, line) in text.lines().enumerate() {
+        if line.trim_start().starts_with("```") {
+            code = !code;
+        }
+        let line = line.trim().trim_start_matches("- ").trim_start_matches("run: ");
+        let begun = open.take();
+        let going_on = begun.is_some();
+        let (first, line) = match begun {
+            Some((first, begun)) => (first, begun + " " + line),
+            None => (number + 1, line.to_owned()),
+        };
+        if let Some(begun) = line.strip_suffix('\\').filter(|_| code || going_on) {
+            open = Some((first, begun.trim_end().to_owned()));
+            continue;
+        }
+        let parts = line
+            .split(['|', '>', ';', '#', '&', ')', '('])
+            .map(|it| it.trim().trim_start_matches("$ "));
+        let parts = parts.filter(|it| code && it.starts_with("podgate "));
+        let words = |part: &str| {
+            part.split_whitespace().map(|word| word.trim_matches(['\'', '"']).to_owned()).collect()
+        };
+        found.extend(parts.map(|part| (first, words(part))));
+    }
+    found
+}
+
+#[test]
+fn every_command_that_a_page_names_is_one() {
+    let mut read = 0;
+    for (page, text) in pages() {
+        for (line, words) in commands_in(&text) {
+            read += 1;
+            if let Err(error) = podgate::cli::command().try_get_matches_from(&words) {
+                let shown =
+                    [clap::error::ErrorKind::DisplayHelp, clap::error::ErrorKind::DisplayVersion];
+                assert!(
+                    shown.contains(&error.kind()),
+                    "{page}:{line}: {}: {error}",
+                    words.join(" ")
+                );
+            }
+        }
+    }
+    assert!(read > 40, "only {read} commands were found");
+}
+
+#[test]
+fn every_link_of_a_page_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (page, text) in pages() {
+        let folder = root.join(&page).parent().unwrap().to_owned();
+        for link in text.split("](").skip(1) {
+            let target = link.split([')', '#', ' ']).next().unwrap();
+            if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+                continue;
+            }
+            assert!(folder.join(target).exists(), "{page} links to {target}, which is not there");
+        }
+    }
+}
+
 /// A section for each command that does something.
 fn commands(text: &mut String, command: &clap::Command, above: &[&str]) {
     let path = [above, &[command.get_name()]].concat();

@@ -13,6 +13,7 @@ use super::support::{audit, eventually};
 
 pub const TESTS: &[Test] = &[
     ("a_report_counts_exactly_follows_the_pods_and_goes_with_its_policy", reports),
+    ("status_report_event_and_metric_say_the_severity_that_the_policy_says", severities),
     ("podgate_watch_tells_each_change_on_a_line_and_writes_nothing", watch),
     ("events_tell_the_workloads_owner_what_began_and_what_went", events),
 ];
@@ -65,6 +66,47 @@ fn reports(audited: &Audited) {
         if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
     });
     println!("a deleted policy: after {}", seconds(after));
+}
+
+fn severities(audited: &Audited) {
+    let shop = audited.namespace("severity");
+    let overrides = json!({"forbidLatestTag": "low", "requireReadinessProbe": "critical"});
+    let spec = json!({"forbidLatestTag": true, "requireReadinessProbe": true, "severityOverrides": overrides});
+    shop.policy("own", &spec);
+    shop.deployment("cart", "nginx", 1);
+    let status = shop.sees("both violations", "own", |status| status["violations"] == 2);
+    let expected = [("requireReadinessProbe", "critical"), ("forbidLatestTag", "low")];
+    let pairs = |list: &Value| {
+        let text = |it: &Value, field: &str| it[field].as_str().unwrap().to_owned();
+        let list = list.as_array().unwrap().iter();
+        list.map(|it| (text(it, "rule"), text(it, "severity"))).collect::<Vec<_>>()
+    };
+    let owned = expected.map(|(rule, severity)| (rule.to_owned(), severity.to_owned()));
+    assert_eq!(pairs(&status["topViolations"]), owned, "worst first");
+    // Weights 8 and 1, and the one workload breaks both.
+    assert_eq!(status["lostPoints"], json!({"requireReadinessProbe": 89, "forbidLatestTag": 11}));
+    let told = report(&shop, "both in the report", |report| report["summary"]["fail"] == 2);
+    assert_eq!(pairs(&told["results"]), owned);
+    for (severity, open) in [("critical", 1.0_f64), ("high", 0.0), ("low", 1.0)] {
+        let series = format!(
+            "devopspolicy_open_violations{{namespace=\"{}\",policy=\"own\",severity=\"{severity}\"}}",
+            shop.name
+        );
+        eventually("the metric", || match shop.metric(&series) {
+            Some(found) if found.to_bits() == open.to_bits() => Ok(()),
+            other => Err(format!("{severity}: {other:?}")),
+        });
+    }
+    eventually("an event that names the worse one first", || {
+        let events = shop.get(&["events.events.k8s.io"])["items"].as_array().unwrap().clone();
+        let notes: Vec<_> = events.iter().filter_map(|it| it["note"].as_str()).collect();
+        let worse_first = |note: &&str| {
+            let [worse, other] =
+                expected.map(|(rule, severity)| note.find(&format!("{rule} ({severity})")));
+            worse.is_some() && (other.is_none() || worse < other)
+        };
+        notes.iter().any(worse_first).then_some(()).ok_or_else(|| format!("{notes:?}"))
+    });
 }
 
 fn events(audited: &Audited) {

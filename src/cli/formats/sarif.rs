@@ -1,7 +1,7 @@
 //! SARIF 2.1.0. Beyond what its schema asks, it keeps to what GitHub's code scanning accepts: that refuses a whole
 //! file for one result without a file and a line.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -17,8 +17,13 @@ use crate::scan::report::{Fault, Report, Violation};
 const MAX_DESCRIPTION: usize = 1024;
 
 pub(super) fn log(report: &Report) -> Value {
-    let rules: BTreeSet<&str> = report.results.iter().map(|it| it.rule.as_str()).collect();
-    let indices: HashMap<_, _> = rules.iter().enumerate().map(|(index, id)| (*id, index)).collect();
+    // Each with the worst that was found of it: a policy may hold it for worse, or for less bad, than the catalogue.
+    let mut rules = BTreeMap::<&str, Severity>::new();
+    for violation in &report.results {
+        let worst = rules.entry(&violation.rule).or_insert(violation.severity);
+        *worst = violation.severity.min(*worst);
+    }
+    let indices: HashMap<_, _> = rules.keys().enumerate().map(|(index, id)| (*id, index)).collect();
     let mut seen = HashMap::new();
     let results: Vec<_> = report
         .results
@@ -34,7 +39,7 @@ pub(super) fn log(report: &Report) -> Value {
                 "version": env!("CARGO_PKG_VERSION"),
                 "semanticVersion": env!("CARGO_PKG_VERSION"),
                 "informationUri": env!("CARGO_PKG_REPOSITORY"),
-                "rules": rules.into_iter().map(rule).collect::<Vec<_>>(),
+                "rules": rules.iter().map(|(id, severity)| rule(id, *severity)).collect::<Vec<_>>(),
             }},
             "columnKind": "unicodeCodePoints",
             "invocations": [{
@@ -46,7 +51,7 @@ pub(super) fn log(report: &Report) -> Value {
     })
 }
 
-fn rule(id: &str) -> Value {
+fn rule(id: &str, severity: Severity) -> Value {
     let (name, check) = id.split_once('/').unwrap_or((id, ""));
     let rule = registry::find(name);
     let (title, page) = rule.map_or((id.to_owned(), id.to_owned()), |it| (it.title(), it.page()));
@@ -56,7 +61,6 @@ fn rule(id: &str) -> Value {
     let examples = rule.map(Rule::examples).map(|(fails, passes)| {
         format!("\n\nFails:\n\n```yaml\n{fails}```\n\nPasses:\n\n```yaml\n{passes}```\n")
     });
-    let severity = rule.map_or(Severity::Medium, |rule| rule.severity);
     let mut properties = json!({"tags": ["kubernetes"]});
     if name == "podSecurity" {
         properties =
@@ -300,6 +304,18 @@ mod tests {
     }
 
     #[test]
+    fn a_rule_is_as_severe_as_the_worst_that_the_policies_make_of_it() {
+        let rated = |severities: &[Severity]| {
+            let with_severity = |severity: &Severity| Violation { severity: *severity, ..plain() };
+            let run = run(&with(severities.iter().map(with_severity).collect()));
+            run["tool"]["driver"]["rules"][0]["defaultConfiguration"]["level"].clone()
+        };
+        assert_eq!(rated(&[Severity::Low, Severity::Medium]), "warning");
+        assert_eq!(rated(&[Severity::Low]), "note");
+        assert_eq!(rated(&[Severity::Medium, Severity::Critical]), "error");
+    }
+
+    #[test]
     fn a_fingerprint_stays_when_lines_values_and_neighbours_change() {
         let before = with(vec![plain()]);
         let moved = Violation {
@@ -339,7 +355,7 @@ mod tests {
 
     #[test]
     fn a_rules_help_is_its_page_and_its_examples() {
-        let rule = rule("forbidLatestTag");
+        let rule = rule("forbidLatestTag", Severity::High);
         assert_eq!(rule["shortDescription"]["text"], "Forbids images that float on `latest`.");
         let markdown = rule["help"]["markdown"].as_str().unwrap();
         assert!(markdown.starts_with(rule["help"]["text"].as_str().unwrap()), "{markdown}");
@@ -348,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_pod_security_check_is_a_security_rule() {
-        let rule = rule("podSecurity/hostPathVolumes");
+        let rule = rule("podSecurity/hostPathVolumes", Severity::High);
         let title = "podSecurity/hostPathVolumes: folders of the node.";
         assert_eq!(rule["shortDescription"]["text"], title);
         assert_eq!(rule["properties"]["tags"], json!(["kubernetes", "security"]));
