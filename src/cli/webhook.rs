@@ -72,7 +72,7 @@ enum FailurePolicyArg {
 #[derive(Args, Debug)]
 #[command(
     after_help = "Nothing is judged until the configurations are there again: by helm upgrade, by
-podgate webhook config | kubectl apply -f -, or by podgate serve --register.
+podgate webhook config --service NAMESPACE/NAME | kubectl apply -f -, or by podgate serve --register.
 
 Examples:
   podgate webhook delete
@@ -168,7 +168,7 @@ async fn delete(args: DeleteArgs) -> Result<(), Failure> {
         eprintln!("podgate: no webhook configuration calls podgate; there is nothing to delete");
     } else if !args.dry_run {
         eprintln!(
-            "podgate: nothing is judged any more; to have it back: helm upgrade, or podgate webhook config | kubectl apply -f -"
+            "podgate: nothing is judged any more; to have it back: helm upgrade, or podgate webhook config --service NAMESPACE/NAME | kubectl apply -f -"
         );
     }
     if shared.is_empty() {
