@@ -4,6 +4,9 @@ use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
 
 use super::register;
 
+/// What may become of a repair.
+const STEPS: [&str; 5] = ["begun", "repaired", "rolled_back", "undone", "conflict"];
+
 #[derive(Clone)]
 pub struct RemediationMetrics {
     steps: IntCounterVec,
@@ -19,6 +22,10 @@ impl RemediationMetrics {
             ),
             &["step"],
         )?;
+        // A counter whose first value is 1 hides its first step from increase(), and so from the alerts.
+        for step in STEPS {
+            steps.with_label_values(&[step]).inc_by(0);
+        }
         let in_flight = IntGauge::new(
             "podgate_remediation_in_flight",
             "Workloads that were patched and whose rollout is watched now.",
