@@ -27,7 +27,7 @@ pub mod wire;
 use std::time::{Duration, Instant};
 
 /// Far above what anything here takes, so that only a hang runs into it.
-pub const PATIENCE: Duration = Duration::from_mins(1);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Asks again and again until there is an answer, and says after how long.
 ///
