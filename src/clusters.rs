@@ -99,8 +99,9 @@ pub async fn connect(target: &Target) -> Result<Cluster, ClusterError> {
     if let Some(unread) = contexts.unread.first() {
         return Err(unread.clone().into());
     }
-    if target.kubeconfig.is_some() && contexts.all.is_empty() {
-        return Err(ClusterError::NoContexts(contexts.looked_for()));
+    // A file that was asked for is not passed over for the pod's own cluster.
+    if target.kubeconfig.is_some() {
+        return Err(contexts.no_current());
     }
     match Config::incluster() {
         Ok(config) => {
@@ -108,7 +109,7 @@ pub async fn connect(target: &Target) -> Result<Cluster, ClusterError> {
             let client = Client::try_from(config).map_err(ClusterError::Client)?;
             Ok(Cluster { client, url })
         }
-        Err(_) if !contexts.all.is_empty() => Err(ClusterError::NoCurrentContext(contexts.names())),
+        Err(_) if !contexts.all.is_empty() => Err(contexts.no_current()),
         Err(error) => Err(ClusterError::None(error)),
     }
 }

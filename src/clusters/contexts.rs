@@ -86,14 +86,22 @@ impl Contexts {
         })
     }
 
+    /// Why there is no context where none is named.
+    pub(super) fn no_current(&self) -> ClusterError {
+        if self.all.is_empty() {
+            return ClusterError::NoContexts(self.looked_for());
+        }
+        ClusterError::NoCurrentContext(self.names())
+    }
+
     /// The files, for messages.
-    pub(super) fn looked_for(&self) -> String {
+    fn looked_for(&self) -> String {
         let files: Vec<_> = self.files.iter().map(|file| file.display().to_string()).collect();
         if files.is_empty() { "no file".to_owned() } else { files.join(", ") }
     }
 
     /// The names of all, for messages.
-    pub(super) fn names(&self) -> String {
+    fn names(&self) -> String {
         let names: Vec<_> = self.all.iter().map(|context| context.name.as_str()).collect();
         names.join(", ")
     }
