@@ -138,10 +138,7 @@ impl AnalyzeArgs {
 
 impl Question {
     /// The version, if the cluster says it, and the analysis.
-    async fn ask(
-        self,
-        cluster: &Cluster,
-    ) -> (Option<String>, Result<Analysis, AnalysisError>) {
+    async fn ask(self, cluster: &Cluster) -> (Option<String>, Result<Analysis, AnalysisError>) {
         let version = reach::version(cluster).await.ok();
         let extent = match self.namespace {
             Some(namespace) => Extent::One(namespace),
