@@ -591,15 +591,12 @@ fn one_that_is_killed_in_the_middle_is_unreachable(fleet: &Fleet) {
     // Far longer than anybody waits: it is the kill that ends it.
     let args = ["clusters", "analyze", "--timeout", "1h", "--fail-on", "never"];
     let mut podgate = fleet.spawn(&BOTH, &args);
-    let asks = format!(":{:04X} 01 ", fleet.west.address().port());
     eventually("podgate to be connected with the west", || {
-        let ours = read(&PathBuf::from(format!("/proc/{}/net/tcp", podgate.id())));
-        // remote address, and state 01: established.
-        let connected = ours.lines().any(|line| {
-            let cells: Vec<_> = line.split_whitespace().collect();
-            cells.get(2..4).is_some_and(|it| format!("{} ", it.join(" ")).ends_with(&asks))
-        });
-        if connected { Ok(()) } else { Err("it is not".to_owned()) }
+        if connected(podgate.id(), fleet.west.address().port()) {
+            Ok(())
+        } else {
+            Err("it is not".to_owned())
+        }
     });
     fleet.west.kill_api_server();
     eventually("podgate to end", || {
@@ -610,4 +607,22 @@ fn one_that_is_killed_in_the_middle_is_unreachable(fleet: &Fleet) {
     assert_eq!(analysed.row("west")[1..4], ["Unreachable", "-", "-"]);
     assert_eq!(analysed.row("east")[1], "Reachable");
     assert!(analysed.stderr.contains("1 of 2 clusters was not fully read"), "{}", analysed.stderr);
+}
+
+/// Whether a process has an open connection to a port.
+fn connected(process: u32, port: u16) -> bool {
+    let ours: Vec<_> = fs::read_dir(format!("/proc/{process}/fd"))
+        .unwrap()
+        .filter_map(|file| fs::read_link(file.ok()?.path()).ok())
+        .map(|it| it.display().to_string())
+        .collect();
+    // Of each line: number, local and remote address, state (01 is established), and as the tenth the inode.
+    read(&PathBuf::from(format!("/proc/{process}/net/tcp"))).lines().any(|line| {
+        let cells: Vec<_> = line.split_whitespace().collect();
+        cells.get(9).is_some_and(|inode| {
+            cells[2].ends_with(&format!(":{port:04X}"))
+                && cells[3] == "01"
+                && ours.contains(&format!("socket:[{inode}]"))
+        })
+    })
 }
