@@ -68,8 +68,7 @@ impl Contexts {
             }
         }
         let merged = kubeconfig::merge(read);
-        let names = merged.contexts.iter().map(|(name, _)| name.clone());
-        let all = names.map(|name| Context::of(&merged, name)).collect();
+        let all = merged.contexts.iter().map(|(name, it)| Context::of(&merged, name, it)).collect();
         Self { all, current: merged.current, unread, files }
     }
 
@@ -115,11 +114,11 @@ fn files(kubeconfig: Option<&Path>) -> Vec<PathBuf> {
 }
 
 impl Context {
-    fn of(all: &Kubeconfig, name: String) -> Self {
-        let own = alone(all, &name);
-        let cluster = own.as_ref().ok().and_then(|own| own.clusters.first()?.cluster.as_ref());
-        let server = cluster.and_then(|cluster| cluster.server.as_deref()).and_then(bare);
-        Self { name, server, own }
+    fn of(all: &Kubeconfig, name: &str, context: &Entry<config::Context>) -> Self {
+        let named = context.as_ref().ok().and_then(|it| all.clusters.get(&it.cluster));
+        let server = named.and_then(|it| it.as_ref().ok()?.server.as_deref()).and_then(bare);
+        let own = context.clone().and_then(|context| alone(all, name, context));
+        Self { name: name.to_owned(), server, own }
     }
 
     /// Makes a client. Nothing is sent yet; a credential plugin runs, and may ask at the terminal.
@@ -161,9 +160,7 @@ impl Context {
 }
 
 /// The kubeconfig of one context, if it is whole.
-fn alone(all: &Kubeconfig, name: &str) -> Entry<config::Kubeconfig> {
-    let found = all.contexts.iter().find(|(it, _)| it == name);
-    let context = found.map(|(_, context)| context.clone()).transpose()?.unwrap_or_default();
+fn alone(all: &Kubeconfig, name: &str, context: config::Context) -> Entry<config::Kubeconfig> {
     let cluster = match all.clusters.get(&context.cluster) {
         Some(cluster) => cluster.clone()?,
         None => return Err(format!("there is no cluster {:?} in the kubeconfig", context.cluster)),

@@ -77,9 +77,8 @@ impl ContextArgs {
         for name in &self.context {
             all.named(name).map_err(|error| Failure::Input(error.to_string()))?;
         }
-        let asked = |context: &Context| {
-            self.context.is_empty() || self.context.iter().any(|name| *name == context.name)
-        };
+        let asked =
+            |context: &Context| self.context.is_empty() || self.context.contains(&context.name);
         all.all.retain(asked);
         Ok(Chosen { contexts: all.all, current: all.current, unread })
     }
