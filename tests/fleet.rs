@@ -9,6 +9,8 @@
 )]
 
 mod support;
+#[path = "fleet/zoo.rs"]
+mod zoo;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -21,6 +23,7 @@ use support::binary;
 use support::control_plane::{ControlPlane, text};
 use support::eventually;
 use support::manifests::{pod, workload};
+use zoo::Zoo;
 
 #[test]
 fn clusters_are_seen_side_by_side_whatever_becomes_of_one() {
@@ -106,7 +109,7 @@ impl Fleet {
     }
 
     fn run(&self, files: &[&str], args: &[&str]) -> Ran {
-        Ran::of(self.spawn(files, args).wait_with_output().unwrap())
+        Ran::of(&self.spawn(files, args).wait_with_output().unwrap())
     }
 
     fn analyze(&self, files: &[&str], more: &[&str]) -> Ran {
@@ -115,7 +118,7 @@ impl Fleet {
 }
 
 impl Ran {
-    fn of(output: Output) -> Self {
+    fn of(output: &Output) -> Self {
         Self {
             code: output.status.code().unwrap(),
             stdout: text(&output.stdout),
@@ -322,174 +325,10 @@ fn all_can_be_judged_by_one_measure(fleet: &Fleet) {
     assert_eq!(json["drift"], Value::Null);
 }
 
-/// A token of a ServiceAccount that may read everything.
-fn token(plane: &ControlPlane) -> String {
-    apply(
-        plane,
-        &json!({
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
-            "metadata": {"name": "default-reads"},
-            "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin"},
-            "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": "default"}],
-        }),
-    );
-    let created = plane.kubectl(&["create", "token", "default", "-n", "default"], "");
-    text(&created.stdout).trim().to_owned()
-}
-
-/// Every kind of context: its name, its cluster and its user.
-struct Zoo {
-    clusters: Vec<Value>,
-    users: Vec<Value>,
-    contexts: Vec<Value>,
-    /// The state and what is told of each.
-    expected: Vec<(&'static str, &'static str, &'static str)>,
-}
-
-impl Zoo {
-    fn add(
-        &mut self,
-        name: &'static str,
-        cluster: &str,
-        user: Value,
-        state: &'static str,
-        told: &'static str,
-    ) {
-        self.users.push(json!({"name": name, "user": user}));
-        self.contexts.push(context(name, cluster, name));
-        self.expected.push((name, state, told));
-    }
-
-    fn new(fleet: &Fleet) -> Self {
-        let east = &fleet.east;
-        let mut zoo = Self {
-            clusters: vec![cluster("east", east)],
-            users: Vec::new(),
-            contexts: Vec::new(),
-            expected: Vec::new(),
-        };
-        let token = token(east);
-        let exec = |command: &Path| {
-            json!({"exec": {
-                "apiVersion": "client.authentication.k8s.io/v1", "command": command,
-                "interactiveMode": "IfAvailable",
-            }})
-        };
-        let credential = json!({"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential",
-            "status": {"token": token}});
-        let script = |name: &str, script: &str| exec(&fleet.script(name, script));
-        let admin = credentials(east, "admin");
-        fleet.write("token", &token);
-        zoo.add("certificate", "east", admin.clone(), "Reachable", "");
-        zoo.add("token", "east", json!({"token": token}), "Reachable", "");
-        zoo.add("token-file", "east", json!({"tokenFile": "token"}), "Reachable", "");
-        zoo.add("exec", "east", script("plugin", &format!("echo '{credential}'")), "Reachable", "");
-        zoo.add("exec-beside", "east", exec(Path::new("./plugin")), "Reachable", "");
-        zoo.add(
-            "relative",
-            "beside",
-            json!({"client-certificate": "east-admin.crt", "client-key": "east-admin.key"}),
-            "Reachable",
-            "",
-        );
-        zoo.add(
-            "exec-fails",
-            "east",
-            script("fails", "echo s3cret; echo log in first >&2; exit 3"),
-            "Invalid",
-            "failed with exit status: 3: log in first",
-        );
-        zoo.add(
-            "exec-hangs",
-            "east",
-            script("hangs", "echo $$ > \"$0.pid\"; exec sleep 1000"),
-            "Invalid",
-            "gave no answer within",
-        );
-        zoo.add(
-            "exec-rubbish",
-            "east",
-            script("rubbish", "echo 's3cret: ['"),
-            "Invalid",
-            "no ExecCredential",
-        );
-        zoo.add(
-            "exec-missing",
-            "east",
-            exec(Path::new("/no/such/plugin")),
-            "Invalid",
-            "/no/such/plugin cannot be run",
-        );
-        zoo.add(
-            "exec-asks",
-            "east",
-            json!({"exec": {"command": "sh", "interactiveMode": "Always"}}),
-            "Invalid",
-            "wants to ask at the terminal",
-        );
-        zoo.add(
-            "wrong-token",
-            "east",
-            json!({"token": "s3cret"}),
-            "Unauthorized",
-            "does not know who podgate is",
-        );
-        zoo.add("no-rights", "east", credentials(east, "jane"), "Forbidden", "refuses podgate");
-        zoo.add(
-            "no-certificate",
-            "east",
-            json!({"client-certificate": "/no/such.crt", "client-key": "/no/such.key"}),
-            "Invalid",
-            "/no/such.crt",
-        );
-        zoo.add(
-            "broken-user",
-            "east",
-            json!({"exec": {"command": "sh", "interactiveMode": "Sometimes"}}),
-            "Invalid",
-            "unknown variant `Sometimes`",
-        );
-        zoo.add(
-            "no-cluster",
-            "nowhere",
-            admin.clone(),
-            "Invalid",
-            "there is no cluster \"nowhere\"",
-        );
-        zoo.add("other-ca", "other-ca", admin.clone(), "Unreachable", "certificate");
-        zoo.add("no-ca", "no-ca", admin.clone(), "Invalid", "/no/ca.crt");
-        zoo.add("no-server", "no-server", admin.clone(), "Invalid", "names no server");
-        zoo.add(
-            "no-scheme",
-            "no-scheme",
-            admin.clone(),
-            "Invalid",
-            "is no URL as https://HOST:PORT",
-        );
-        zoo.add("nobody-listens", "nobody", admin, "Unreachable", "refused");
-        zoo.contexts.push(context("no-user", "east", "nobody"));
-        zoo.expected.push(("no-user", "Invalid", "there is no user \"nobody\""));
-        zoo.contexts.push(json!({"name": "empty"}));
-        zoo.expected.push(("empty", "Invalid", "context empty is empty"));
-        let ca = fleet.west.kubeconfig("ca.crt");
-        for (name, of) in [
-            ("beside", json!({"server": url(east), "certificate-authority": "east-ca.crt"})),
-            ("other-ca", json!({"server": url(east), "certificate-authority": ca})),
-            ("no-ca", json!({"server": url(east), "certificate-authority": "/no/ca.crt"})),
-            ("no-server", json!({})),
-            ("no-scheme", json!({"server": east.address().to_string()})),
-            ("nobody", json!({"server": "https://jane:s3cret@127.0.0.1:1"})),
-        ] {
-            zoo.clusters.push(json!({"name": name, "cluster": of}));
-        }
-        zoo
-    }
-}
-
 fn every_context_works_or_is_named_and_hides_no_other(fleet: &Fleet) {
-    let Zoo { clusters, users, contexts, expected } = Zoo::new(fleet);
-    let file = fleet
-        .write("zoo", &kubeconfig(&json!(clusters), &json!(users), &json!(contexts)).to_string());
+    let Zoo { clusters, users, contexts, expected } = Zoo::of(fleet);
+    let config = kubeconfig(&json!(clusters), &json!(users), &json!(contexts));
+    let file = fleet.write("zoo", &config.to_string());
     let args = ["clusters", "analyze", "--timeout", "30s", "-o", "json", "--fail-on", "never"];
     let analysed = fleet.run(&["zoo"], &args).exits(3);
     let json = analysed.json();
@@ -530,7 +369,7 @@ fn every_context_works_or_is_named_and_hides_no_other(fleet: &Fleet) {
             "--context",
             context,
         ];
-        let alone = Ran::of(binary::run(&alone));
+        let alone = Ran::of(&binary::run(&alone));
         let code = if *state == "Reachable" { 0 } else { 3 };
         assert_eq!(alone.code, code, "{context}: {}", alone.stderr);
         // Alone, what a plugin says goes to the terminal itself.
@@ -603,7 +442,7 @@ fn one_that_is_killed_in_the_middle_is_unreachable(fleet: &Fleet) {
     eventually("podgate to end", || {
         podgate.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned())
     });
-    let analysed = Ran::of(podgate.wait_with_output().unwrap()).exits(3);
+    let analysed = Ran::of(&podgate.wait_with_output().unwrap()).exits(3);
     println!("{}{}", analysed.stdout, analysed.stderr);
     assert_eq!(analysed.row("west")[1..4], ["Unreachable", "-", "-"]);
     assert_eq!(analysed.row("east")[1], "Reachable");

@@ -41,7 +41,7 @@ impl Contexts {
     /// # Errors
     /// There is no context in any of them.
     pub fn read(kubeconfig: Option<&Path>) -> Result<Self, ClusterError> {
-        let contexts = Self::of(files(kubeconfig), true);
+        let contexts = Self::of(kubeconfig, true);
         match contexts.unread.first() {
             _ if !contexts.all.is_empty() => Ok(contexts),
             Some(unread) => Err(unread.clone().into()),
@@ -52,14 +52,17 @@ impl Contexts {
     /// The same, up to the first file that cannot be read: what follows it counts only where that file says nothing
     /// else, and nobody knows what it says.
     pub(super) fn certain(kubeconfig: Option<&Path>) -> Self {
-        Self::of(files(kubeconfig), false)
+        Self::of(kubeconfig, false)
     }
 
-    fn of(files: Vec<PathBuf>, to_the_end: bool) -> Self {
+    fn of(kubeconfig: Option<&Path>, to_the_end: bool) -> Self {
+        let files = files(kubeconfig);
         let mut read = Vec::new();
         let mut unread = Vec::new();
         for path in &files {
             match kubeconfig::read(path) {
+                // One that was asked for by itself is missed.
+                Ok(None) if kubeconfig.is_some() => unread.push(Unread::missing(path)),
                 Ok(file) => read.extend(file),
                 Err(error) => unread.push(error),
             }

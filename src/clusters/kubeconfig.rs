@@ -32,6 +32,13 @@ pub struct Unread {
     pub cause: String,
 }
 
+impl Unread {
+    /// There is no such file.
+    pub fn missing(path: &Path) -> Self {
+        Self { path: path.to_owned(), cause: "there is no such file".to_owned() }
+    }
+}
+
 /// The files of `--kubeconfig`, else of `$KUBECONFIG`, else the one in the home folder.
 pub fn listed(flag: Option<&Path>, variable: Option<&OsStr>, home: Option<&Path>) -> Vec<PathBuf> {
     if let Some(path) = flag {

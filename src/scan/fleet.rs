@@ -317,11 +317,12 @@ fn drift(clusters: &[Member]) -> Vec<Drift> {
     names(clusters).into_iter().filter_map(of).collect()
 }
 
+/// Clusters for tests.
 #[cfg(test)]
-mod tests {
+pub(crate) mod testing {
     use super::*;
     use crate::scan::analysis::{ClusterScore, OwnPolicies};
-    use crate::scan::report::{Fault, Summary, Violation};
+    use crate::scan::report::{Summary, Violation};
 
     fn violation(rule: &str, severity: Severity) -> Violation {
         Violation {
@@ -342,7 +343,7 @@ mod tests {
         }
     }
 
-    fn analysis(violations: &[(&str, Severity)], policies: &[(&str, &str)]) -> Analysis {
+    pub fn analysis(violations: &[(&str, Severity)], policies: &[(&str, &str)]) -> Analysis {
         let results: Vec<_> = violations.iter().map(|(rule, it)| violation(rule, *it)).collect();
         let counts = Summary { violations: results.len() as u64, score: 90, ..Summary::default() };
         let hash = |(name, hash): &(&str, &str)| ((*name).to_owned(), (*hash).to_owned());
@@ -361,9 +362,16 @@ mod tests {
         }
     }
 
-    fn member(context: &str, analysis: Analysis) -> Member {
+    pub fn member(context: &str, analysis: Analysis) -> Member {
         Member::new(context.to_owned(), None, None, Ok(analysis))
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::{analysis, member};
+    use super::*;
+    use crate::scan::report::Fault;
 
     fn lost(context: &str) -> Member {
         let error = ClusterError::Forbidden("no".to_owned());

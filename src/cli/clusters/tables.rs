@@ -121,3 +121,122 @@ fn policies(fleet: &Fleet, drift: &[Drift]) -> String {
     headings.extend(&contexts);
     columns::table(&headings, drift.iter().map(row).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::Versioned;
+    use crate::clusters::ClusterError;
+    use crate::scan::fleet::testing::{analysis as analysed, member};
+
+    fn fleet(policies: [&[(&str, &str)]; 2]) -> Fleet {
+        use crate::api::Severity::{High, Low};
+        let [a, b] = policies;
+        let refused = ClusterError::Forbidden("no".to_owned());
+        let lost =
+            Member::new("lost".to_owned(), Some("https://c".to_owned()), None, Err(refused.into()));
+        Fleet::new(vec![
+            member("east", analysed(&[("forbidLatestTag", High), ("requiredLabels", Low)], a)),
+            lost,
+            member("west", analysed(&[("requiredLabels", Low)], b)),
+        ])
+    }
+
+    #[test]
+    fn clusters_rules_and_policies_that_differ_stand_side_by_side() {
+        let fleet = fleet([&[("DevOpsPolicy shop/a", "111111111111")], &[]]);
+        insta::assert_snapshot!(analysis(&fleet, false), @"
+        CONTEXT   STATE       SCORE   CLASS     WORKLOADS   VIOLATIONS   CRITICAL   HIGH   MEDIUM   LOW
+        east      Reachable   90      Healthy   0           2            0          1      0        1
+        lost      Forbidden   -       -         -           -            -          -      -        -
+        west      Reachable   90      Healthy   0           1            0          0      0        1
+
+        SEVERITY   RULE              east   west
+        high       forbidLatestTag   1      0
+        low        requiredLabels    1      1
+
+        POLICY THAT DIFFERS   east           west
+        DevOpsPolicy shop/a   111111111111   -
+        ");
+    }
+
+    #[test]
+    fn policies_that_agree_take_a_sentence() {
+        let same: &[(&str, &str)] = &[("a", "1"), ("b", "2")];
+        let text = analysis(&fleet([same, same]), true);
+        assert!(text.ends_with("\nThe 2 policies are the same in all 2 clusters.\n"), "{text}");
+        assert!(text.lines().next().unwrap().ends_with("VERSION   SERVER"));
+        assert!(
+            analysis(&fleet([&[], &[]]), false).contains("None of the 2 clusters has a policy.")
+        );
+    }
+
+    #[test]
+    fn the_json_has_these_fields() {
+        let mut fleet = fleet([&[("DevOpsPolicy shop/a", "111111111111")], &[]]);
+        fleet.clusters.pop();
+        let json = serde_json::to_string_pretty(&Versioned::of(&fleet)).unwrap();
+        insta::assert_snapshot!(json, @r#"
+        {
+          "apiVersion": "podgate/v1",
+          "clusters": [
+            {
+              "context": "east",
+              "server": null,
+              "state": "Reachable",
+              "message": null,
+              "version": null,
+              "score": 90,
+              "classification": "Healthy",
+              "workloads": 0,
+              "violations": 2,
+              "severities": {
+                "critical": 0,
+                "high": 1,
+                "medium": 0,
+                "low": 1
+              },
+              "lostPoints": {},
+              "rules": [
+                {
+                  "rule": "forbidLatestTag",
+                  "severity": "high",
+                  "violations": 1
+                },
+                {
+                  "rule": "requiredLabels",
+                  "severity": "low",
+                  "violations": 1
+                }
+              ],
+              "policies": {
+                "DevOpsPolicy shop/a": "111111111111"
+              }
+            },
+            {
+              "context": "lost",
+              "server": "https://c",
+              "state": "Forbidden",
+              "message": "the API server refuses podgate: no; ask a cluster admin for that permission",
+              "version": null
+            }
+          ],
+          "drift": [
+            {
+              "policy": "DevOpsPolicy shop/a",
+              "clusters": [
+                {
+                  "context": "east",
+                  "hash": "111111111111"
+                },
+                {
+                  "context": "west",
+                  "hash": null
+                }
+              ]
+            }
+          ]
+        }
+        "#);
+    }
+}
