@@ -1,20 +1,28 @@
 //! Reaching a cluster: which one, and in whose words it fails. [`list`] reads what it holds, and a
-//! [`claim::Claim`] says whether podgate may write to it.
+//! [`claim::Claim`] says whether podgate may write to it. [`contexts`] are the clusters there are to reach, and
+//! [`side_by_side`] asks several of them.
 
 pub mod backoff;
 pub mod belongings;
 pub mod claim;
+pub mod contexts;
+mod kubeconfig;
 mod list;
 pub mod one;
+mod plugin;
 #[cfg(test)]
 pub(crate) mod script;
+pub mod side_by_side;
 
 pub use list::list;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
+
+use contexts::Contexts;
+use kubeconfig::Unread;
 
 /// Which cluster, as kubectl's flags say it.
 #[derive(Clone, Debug, Default)]
@@ -28,16 +36,28 @@ pub struct Target {
 /// Why a cluster cannot be used, as a sentence that says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
-    #[error("cannot read {path}: {source}; check --kubeconfig")]
-    File { path: PathBuf, source: kube::config::KubeconfigError },
-    #[error("the kubeconfig gives no usable cluster: {0}; check --kubeconfig and --context")]
-    Kubeconfig(kube::config::KubeconfigError),
+    #[error("cannot read the kubeconfig {path}: {cause}; check KUBECONFIG and --kubeconfig")]
+    File { path: PathBuf, cause: String },
+    #[error("there is no context in {0}; set KUBECONFIG or pass --kubeconfig FILE")]
+    NoContexts(String),
+    #[error("there is no context {name:?} in the kubeconfig; there are: {known}")]
+    UnknownContext { name: String, known: String },
+    #[error("the kubeconfig has no current context; pass --context, one of: {0}")]
+    NoCurrentContext(String),
+    #[error("context {name} cannot be used: {cause}; check the kubeconfig")]
+    Context { name: String, cause: String },
     #[error(
         "there is no kubeconfig that can be read, and this is no pod; set KUBECONFIG or pass --kubeconfig FILE ({0})"
     )]
-    None(kube::config::InferConfigError),
+    None(kube::config::InClusterError),
     #[error("cannot make a client: {0}")]
     Client(kube::Error),
+    #[error("cannot start a thread: {0}; ask fewer clusters at once, by --context")]
+    Thread(std::io::Error),
+    #[error(
+        "the API server at {url} did not answer everything within {limit:?}; check that it runs, or give it longer by --timeout"
+    )]
+    NoAnswer { url: String, limit: Duration },
     #[error(
         "the API server at {url} does not answer: {cause}; check that it runs and that --context names the right cluster"
     )]
@@ -54,6 +74,12 @@ pub enum ClusterError {
     Api(String),
 }
 
+impl From<Unread> for ClusterError {
+    fn from(Unread { path, cause }: Unread) -> Self {
+        Self::File { path, cause }
+    }
+}
+
 /// A client and the address it talks to, for messages.
 #[derive(Clone)]
 pub struct Cluster {
@@ -66,20 +92,26 @@ pub struct Cluster {
 /// # Errors
 /// There is no configuration for it, or it cannot be used.
 pub async fn connect(target: &Target) -> Result<Cluster, ClusterError> {
-    let options =
-        KubeConfigOptions { context: target.context.clone(), ..KubeConfigOptions::default() };
-    let config = if let Some(path) = &target.kubeconfig {
-        let file = Kubeconfig::read_from(path)
-            .map_err(|source| ClusterError::File { path: path.clone(), source })?;
-        Config::from_custom_kubeconfig(file, &options).await.map_err(ClusterError::Kubeconfig)?
-    } else if target.context.is_some() {
-        Config::from_kubeconfig(&options).await.map_err(ClusterError::Kubeconfig)?
-    } else {
-        Config::infer().await.map_err(ClusterError::None)?
-    };
-    let url = config.cluster_url.to_string();
-    let client = Client::try_from(config).map_err(ClusterError::Client)?;
-    Ok(Cluster { client, url })
+    let contexts = Contexts::certain(target.kubeconfig.as_deref());
+    if let Some(name) = target.context.as_ref().or(contexts.current.as_ref()) {
+        return contexts.named(name)?.connect().await;
+    }
+    if let Some(unread) = contexts.unread.first() {
+        return Err(unread.clone().into());
+    }
+    // A file that was asked for is not passed over for the pod's own cluster.
+    if target.kubeconfig.is_some() {
+        return Err(contexts.no_current());
+    }
+    match Config::incluster() {
+        Ok(config) => {
+            let url = config.cluster_url.to_string();
+            let client = Client::try_from(config).map_err(ClusterError::Client)?;
+            Ok(Cluster { client, url })
+        }
+        Err(_) if !contexts.all.is_empty() => Err(contexts.no_current()),
+        Err(error) => Err(ClusterError::None(error)),
+    }
 }
 
 impl Cluster {
@@ -91,16 +123,9 @@ impl Cluster {
                 403 => ClusterError::Forbidden(status.message),
                 _ => ClusterError::Api(status.message),
             },
-            other => ClusterError::Unreachable { url: self.url.clone(), cause: root_cause(&other) },
+            other => {
+                ClusterError::Unreachable { url: self.url.clone(), cause: contexts::cause(&other) }
+            }
         }
     }
-}
-
-/// The innermost error: the others only say that something inside failed.
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }

@@ -24,6 +24,9 @@
 //! The certificate's: `certs::keyring` (pure) → `certs::keeper` (the leader writes the Secret and `caBundle`) → `certs::serving`
 //! (every replica reads it) → `certs::Resolver`, which `admission::server` asks at each handshake.
 //!
+//! Several clusters': `clusters::contexts` (kubeconfigs) → `clusters::side_by_side` → `scan::cluster`, each → `scan::fleet`
+//! (pure) → `cli::clusters`.
+//!
 //! A manifest's: `scan::inputs` (files) → `manifests::documents` (YAML with places) →
 //! `scan::manifest` → `policy::engine` → `scan::report` → `cli::formats`.
 

@@ -41,16 +41,24 @@ impl ManifestArgs {
 
     /// What to judge by.
     pub(super) fn policies(&self) -> Result<Vec<Arc<Policy>>, Failure> {
-        let mut policies =
-            files::load(&self.policy).map_err(|error| Failure::Input(error.to_string()))?;
-        if let Some(bundle) = self.bundle {
-            policies.push(everywhere(bundle.as_str(), &bundles::spec(bundle))?);
-        }
+        let mut policies = given(&self.policy, self.bundle)?;
         if policies.is_empty() {
             policies.push(everywhere(bundles::FOUNDING, &bundles::founding())?);
         }
         Ok(policies)
     }
+}
+
+/// The policies of files and folders, and those of a bundle.
+pub(super) fn given(
+    paths: &[PathBuf],
+    bundle: Option<BundleName>,
+) -> Result<Vec<Arc<Policy>>, Failure> {
+    let mut policies = files::load(paths).map_err(|error| Failure::Input(error.to_string()))?;
+    if let Some(bundle) = bundle {
+        policies.push(everywhere(bundle.as_str(), &bundles::spec(bundle))?);
+    }
+    Ok(policies)
 }
 
 fn everywhere(name: &str, spec: &DevOpsPolicySpec) -> Result<Arc<Policy>, Failure> {

@@ -5,6 +5,7 @@ mod age;
 mod analyze;
 mod certificates;
 mod check;
+mod clusters;
 mod color;
 mod columns;
 mod completion;
@@ -57,6 +58,9 @@ enum Command {
     Check(check::CheckArgs),
     /// Judge what runs in a cluster, once: scores, classes, worst rules, lost points.
     Analyze(analyze::AnalyzeArgs),
+    /// Several clusters side by side.
+    #[command(subcommand)]
+    Clusters(clusters::ClustersCommand),
     /// What runs in a cluster.
     #[command(subcommand)]
     List(list::ListCommand),
@@ -192,6 +196,7 @@ impl Cli {
             Command::Webhook(command) => command.run(),
             Command::Check(args) => args.run(),
             Command::Analyze(args) => args.run(),
+            Command::Clusters(command) => command.run(),
             Command::List(command) => command.run(),
             Command::Scan(args) => args.run(),
             Command::Fix(args) => args.run(),

@@ -177,7 +177,7 @@ impl<'p> Analyser<'p> {
         };
         let summary =
             ClusterScore { counts, classification: loss.score().classification(), lost_points };
-        Analysis { namespaces, results, summary, faults: self.faults, notes: Vec::new() }
+        Analysis { namespaces, results, summary, faults: self.faults, notes: Vec::new(), own: None }
     }
 }
 

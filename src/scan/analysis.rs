@@ -22,6 +22,18 @@ pub struct Analysis {
     /// What else a person should know; told as faults are.
     #[serde(skip)]
     pub notes: Vec<String>,
+    /// What compares this cluster with others; `None` where its own policies were not asked for.
+    #[serde(skip)]
+    pub own: Option<OwnPolicies>,
+}
+
+/// A cluster's own policies.
+#[derive(Debug, Default)]
+pub struct OwnPolicies {
+    /// The content hash of each, by its kind and name.
+    pub hashes: BTreeMap<String, String>,
+    /// Whether there may be more, which could not be read.
+    pub partly: bool,
 }
 
 /// How one namespace does.

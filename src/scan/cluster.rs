@@ -9,7 +9,7 @@ use kube::api::Api;
 use kube::core::PartialObjectMeta;
 
 use super::analyser::Analyser;
-use super::analysis::Analysis;
+use super::analysis::{Analysis, OwnPolicies};
 use super::cluster_policies::ClusterPolicies;
 use super::report::{Fault, FaultKind};
 use crate::clusters::{Cluster, ClusterError};
@@ -61,6 +61,7 @@ pub async fn analyse(
 ) -> Result<Analysis, AnalysisError> {
     let wanted = wanted(cluster, extent, &protected).await?;
     let names = || wanted.names.iter().map(String::as_str);
+    let own_policies = given.is_none();
     let found = match given {
         Some(policies) => ClusterPolicies { policies, ..ClusterPolicies::default() },
         None => ClusterPolicies::read(cluster, wanted.everywhere, names()).await?,
@@ -86,6 +87,8 @@ pub async fn analyse(
     }
 
     let mut analysis = judged.finish();
+    let partly = found.faults.iter().any(|fault| fault.kind != FaultKind::NotServed);
+    analysis.own = own_policies.then_some(OwnPolicies { hashes: found.hashes, partly });
     let unusable = found.unusable.into_iter().map(|it| Fault {
         place: it.name,
         message: format!("cannot be used, so nothing is judged by it: {}", it.error),

@@ -1,14 +1,17 @@
 //! The policies of a cluster, read once.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::core::DeserializeGuard;
 use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::report::{Fault, FaultKind};
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER};
 use crate::clusters::{Cluster, ClusterError};
+use crate::manifests::canonical::content_hash;
 use crate::policy::compile::{Origin, Policy, Scope};
 
 /// The policies that can be used, and what stands against the others.
@@ -19,6 +22,8 @@ pub struct ClusterPolicies {
     pub unusable: Vec<Unusable>,
     /// What could not be read at all.
     pub faults: Vec<Fault>,
+    /// The content hash of each, whether it can be used or not, by its name as [`Unusable`] has it.
+    pub hashes: BTreeMap<String, String>,
 }
 
 /// A policy that does not compile.
@@ -94,24 +99,28 @@ impl ClusterPolicies {
     {
         let mut objects = Vec::new();
         let listed = cluster.list::<K>(namespace, None, |json| {
-            objects.push(serde_json::from_str::<DeserializeGuard<K>>(json));
+            let hash = content_hash(&serde_json::from_str::<Value>(json).unwrap_or_default());
+            objects.push((serde_json::from_str::<DeserializeGuard<K>>(json), hash));
         });
         match listed.await {
             Ok(()) => {}
             Err(kube::Error::Api(status)) if status.code == 403 => return Ok(true),
             Err(kube::Error::Api(status)) if status.code == 404 => {
                 if self.faults.iter().all(|fault| fault.place != kind) {
-                    self.fault(kind, &ClusterError::NotServed(kind).to_string());
+                    let message = ClusterError::NotServed(kind).to_string();
+                    let (place, kind) = (kind.to_owned(), FaultKind::NotServed);
+                    self.faults.push(Fault { place, message, kind });
                 }
             }
             Err(error) => return Err(cluster.explain(error)),
         }
-        for object in objects {
+        for (object, hash) in objects {
             let object = object.map_err(|error| cluster.explain(kube::Error::SerdeError(error)))?;
             let name = match object.namespace() {
                 Some(namespace) => format!("{kind} {namespace}/{}", object.name_any()),
                 None => format!("{kind} {}", object.name_any()),
             };
+            self.hashes.insert(name.clone(), hash);
             let origin = Origin {
                 uid: object.meta().uid.clone().unwrap_or_default(),
                 generation: object.meta().generation.unwrap_or_default(),

@@ -71,4 +71,6 @@ pub enum FaultKind {
     Input,
     /// The cluster or I/O: exit code 3.
     Cluster,
+    /// The same, of a cluster where podgate is not installed.
+    NotServed,
 }

@@ -134,6 +134,23 @@ impl ControlPlane {
         self.api_server.lock().unwrap().take();
     }
 
+    /// Stops the API server's process (SIGSTOP, by its id): its port takes connections, and nothing is answered any more.
+    /// A kill ends it all the same.
+    pub fn freeze_api_server(&self) {
+        self.signal_api_server("STOP");
+    }
+
+    /// Lets a frozen API server go on.
+    pub fn thaw_api_server(&self) {
+        self.signal_api_server("CONT");
+    }
+
+    fn signal_api_server(&self, signal: &str) {
+        let running = self.api_server.lock().unwrap();
+        let pid = running.as_ref().unwrap().program().to_string();
+        assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
+    }
+
     /// Starts a killed API server again, on the same port and the same etcd, and waits until it is ready.
     pub fn restart_api_server(&self) {
         let mut running = self.api_server.lock().unwrap();
@@ -322,6 +339,16 @@ impl Process {
             .spawn()
             .unwrap();
         Self { child, log }
+    }
+
+    /// The id of the program itself, which is a child of the shell that ends it.
+    fn program(&self) -> u32 {
+        let shell = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+        let name = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap();
+        let own = self.log.file_stem().unwrap().to_str().unwrap();
+        let pid = children.split_whitespace().find(|pid| name(pid).trim() == own);
+        pid.expect("the program runs").parse().unwrap()
     }
 
     fn check_alive(&mut self) {

@@ -162,6 +162,7 @@ mod tests {
             results: violations,
             faults: Vec::new(),
             notes: Vec::new(),
+            own: None,
         }
     }
 

@@ -1,0 +1,242 @@
+//! Several clusters as a person reads them.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use super::super::columns::{self, Cell};
+use super::list::Row;
+use crate::scan::fleet::{Drift, Fleet, Found, Member};
+
+/// How many rules the short table shows.
+const SHOWN_RULES: usize = 10;
+/// Where there is nothing: not known, not there.
+const NOTHING: &str = "-";
+
+/// The contexts, and what their clusters say.
+pub(super) fn list(rows: &[Row]) -> String {
+    let row = |row: &Row| {
+        let reached = row.reached.as_ref();
+        let podgate = reached.and_then(|it| it.podgate.map(|served| (served, it.policies)));
+        let podgate = match podgate {
+            None | Some((false, _)) => NOTHING.to_owned(),
+            Some((true, None)) => "v1".to_owned(),
+            Some((true, Some(1))) => "v1, 1 policy".to_owned(),
+            Some((true, Some(count))) => format!("v1, {count} policies"),
+        };
+        vec![
+            Cell::new(if row.current { "*" } else { "" }),
+            Cell::new(&row.context),
+            Cell::new(row.server.as_deref().unwrap_or(NOTHING)),
+            Cell::new(row.state.as_str()),
+            Cell::new(reached.map_or(NOTHING, |it| &it.version)),
+            Cell::new(&podgate),
+        ]
+    };
+    let headings = ["CURRENT", "CONTEXT", "SERVER", "STATE", "VERSION", "PODGATE"];
+    columns::table(&headings, rows.iter().map(row).collect())
+}
+
+/// The clusters, under them the rules that are violated, and under them the policies that differ.
+pub(super) fn analysis(fleet: &Fleet, wide: bool) -> String {
+    let mut text = clusters(fleet, wide);
+    let rules = rules(fleet, wide);
+    if !rules.is_empty() {
+        let _ = write!(text, "\n{rules}");
+    }
+    if let Some(drift) = &fleet.drift {
+        let _ = write!(text, "\n{}", policies(fleet, drift));
+    }
+    text
+}
+
+fn clusters(fleet: &Fleet, wide: bool) -> String {
+    let mut headings = vec!["CONTEXT", "STATE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS"];
+    headings.extend(["CRITICAL", "HIGH", "MEDIUM", "LOW"]);
+    if wide {
+        headings.extend(["VERSION", "SERVER"]);
+    }
+    let row = |member: &Member| {
+        let mut cells = vec![member.context.clone(), member.state.as_str().to_owned()];
+        if let Some(found) = &member.found {
+            cells.extend([found.score.to_string(), format!("{:?}", found.classification)]);
+            cells.extend([found.workloads, found.violations].map(|count| count.to_string()));
+            cells.extend(found.severities.each().map(|(_, count)| count.to_string()));
+        } else {
+            cells.extend([NOTHING; 8].map(str::to_owned));
+        }
+        if wide {
+            let facts = [&member.version, &member.server];
+            cells.extend(facts.map(|it| it.clone().unwrap_or_else(|| NOTHING.to_owned())));
+        }
+        cells.iter().map(|cell| Cell::new(cell)).collect()
+    };
+    columns::table(&headings, fleet.clusters.iter().map(row).collect())
+}
+
+fn rules(fleet: &Fleet, wide: bool) -> String {
+    let rules = fleet.rules();
+    if rules.is_empty() {
+        return String::new();
+    }
+    let by_rule = |found: &Found| -> BTreeMap<String, u64> {
+        found.rules.iter().map(|it| (it.rule.clone(), it.violations)).collect()
+    };
+    let counts: Vec<_> = fleet.found().map(|(_, found)| by_rule(found)).collect();
+    let shown = if wide { rules.len() } else { rules.len().min(SHOWN_RULES) };
+    let rows = rules.iter().take(shown).map(|rule| {
+        let mut cells = vec![Cell::new(rule.severity.as_str()), Cell::new(&rule.rule)];
+        let count = |counts: &BTreeMap<String, u64>| counts.get(&rule.rule).copied().unwrap_or(0);
+        cells.extend(counts.iter().map(|counts| Cell::new(&count(counts).to_string())));
+        cells
+    });
+    let mut headings = vec!["SEVERITY", "RULE"];
+    headings.extend(fleet.found().map(|(member, _)| member.context.as_str()));
+    let mut text = columns::table(&headings, rows.collect());
+    if rules.len() > shown {
+        let _ = writeln!(text, "and {} more: -o wide", rules.len() - shown);
+    }
+    text
+}
+
+fn policies(fleet: &Fleet, drift: &[Drift]) -> String {
+    let contexts: Vec<_> = fleet.compared().map(|it| it.context.as_str()).collect();
+    if drift.is_empty() {
+        let clusters = contexts.len();
+        return match fleet.policies() {
+            0 => format!("None of the {clusters} clusters has a policy.\n"),
+            1 => format!("The one policy is the same in all {clusters} clusters.\n"),
+            count => format!("The {count} policies are the same in all {clusters} clusters.\n"),
+        };
+    }
+    let row = |drift: &Drift| {
+        let mut cells = vec![Cell::new(&drift.policy)];
+        cells.extend(contexts.iter().map(|context| {
+            let copy = drift.clusters.iter().find(|copy| copy.context == *context);
+            // A cluster that is left out may have it.
+            Cell::new(copy.map_or("?", |copy| copy.hash.as_deref().unwrap_or(NOTHING)))
+        }));
+        cells
+    };
+    let mut headings = vec!["POLICY THAT DIFFERS"];
+    headings.extend(&contexts);
+    columns::table(&headings, drift.iter().map(row).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::output::Versioned;
+    use crate::clusters::ClusterError;
+    use crate::scan::fleet::testing::{analysis as analysed, member};
+
+    fn fleet(policies: [&[(&str, &str)]; 2]) -> Fleet {
+        use crate::api::Severity::{High, Low};
+        let [a, b] = policies;
+        let refused = ClusterError::Forbidden("no".to_owned());
+        let lost =
+            Member::new("lost".to_owned(), Some("https://c".to_owned()), None, Err(refused.into()));
+        Fleet::new(vec![
+            member("east", analysed(&[("forbidLatestTag", High), ("requiredLabels", Low)], a)),
+            lost,
+            member("west", analysed(&[("requiredLabels", Low)], b)),
+        ])
+    }
+
+    #[test]
+    fn clusters_rules_and_policies_that_differ_stand_side_by_side() {
+        let fleet = fleet([&[("DevOpsPolicy shop/a", "111111111111")], &[]]);
+        insta::assert_snapshot!(analysis(&fleet, false), @"
+        CONTEXT   STATE       SCORE   CLASS     WORKLOADS   VIOLATIONS   CRITICAL   HIGH   MEDIUM   LOW
+        east      Reachable   90      Healthy   0           2            0          1      0        1
+        lost      Forbidden   -       -         -           -            -          -      -        -
+        west      Reachable   90      Healthy   0           1            0          0      0        1
+
+        SEVERITY   RULE              east   west
+        high       forbidLatestTag   1      0
+        low        requiredLabels    1      1
+
+        POLICY THAT DIFFERS   east           west
+        DevOpsPolicy shop/a   111111111111   -
+        ");
+    }
+
+    #[test]
+    fn policies_that_agree_take_a_sentence() {
+        let same: &[(&str, &str)] = &[("a", "1"), ("b", "2")];
+        let text = analysis(&fleet([same, same]), true);
+        assert!(text.ends_with("\nThe 2 policies are the same in all 2 clusters.\n"), "{text}");
+        assert!(text.lines().next().unwrap().ends_with("VERSION   SERVER"));
+        assert!(
+            analysis(&fleet([&[], &[]]), false).contains("None of the 2 clusters has a policy.")
+        );
+    }
+
+    #[test]
+    fn the_json_has_these_fields() {
+        let mut fleet = fleet([&[("DevOpsPolicy shop/a", "111111111111")], &[]]);
+        fleet.clusters.pop();
+        let json = serde_json::to_string_pretty(&Versioned::of(&fleet)).unwrap();
+        insta::assert_snapshot!(json, @r#"
+        {
+          "apiVersion": "podgate/v1",
+          "clusters": [
+            {
+              "context": "east",
+              "server": null,
+              "state": "Reachable",
+              "message": null,
+              "version": null,
+              "score": 90,
+              "classification": "Healthy",
+              "workloads": 0,
+              "violations": 2,
+              "severities": {
+                "critical": 0,
+                "high": 1,
+                "medium": 0,
+                "low": 1
+              },
+              "lostPoints": {},
+              "rules": [
+                {
+                  "rule": "forbidLatestTag",
+                  "severity": "high",
+                  "violations": 1
+                },
+                {
+                  "rule": "requiredLabels",
+                  "severity": "low",
+                  "violations": 1
+                }
+              ],
+              "policies": {
+                "DevOpsPolicy shop/a": "111111111111"
+              }
+            },
+            {
+              "context": "lost",
+              "server": "https://c",
+              "state": "Forbidden",
+              "message": "the API server refuses podgate: no; ask a cluster admin for that permission",
+              "version": null
+            }
+          ],
+          "drift": [
+            {
+              "policy": "DevOpsPolicy shop/a",
+              "clusters": [
+                {
+                  "context": "east",
+                  "hash": "111111111111"
+                },
+                {
+                  "context": "west",
+                  "hash": null
+                }
+              ]
+            }
+          ]
+        }
+        "#);
+    }
+}

@@ -1,0 +1,263 @@
+//! Kubeconfig files as kubectl reads them, entry by entry: one that is broken spoils nothing but itself.
+//!
+//! The way in: [`listed`] says which files, [`read`] reads each, and [`merge`] makes one of them.
+
+use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf, is_separator};
+
+use kube::config::{AuthInfo, Cluster, Context};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+/// An entry of a kubeconfig, or why it is none.
+pub type Entry<T> = Result<T, String>;
+
+/// What one file says, or all of them together.
+#[derive(Clone, Debug, Default)]
+pub struct Kubeconfig {
+    /// In the order of the files.
+    pub contexts: Vec<(String, Entry<Context>)>,
+    pub clusters: BTreeMap<String, Entry<Cluster>>,
+    pub users: BTreeMap<String, Entry<AuthInfo>>,
+    pub current: Option<String>,
+}
+
+/// A file that could not be read, and why.
+#[derive(Clone, Debug)]
+pub struct Unread {
+    pub path: PathBuf,
+    pub cause: String,
+}
+
+impl Unread {
+    /// There is no such file.
+    pub fn missing(path: &Path) -> Self {
+        Self { path: path.to_owned(), cause: "there is no such file".to_owned() }
+    }
+}
+
+/// The files of `--kubeconfig`, else of `$KUBECONFIG`, else the one in the home folder.
+pub fn listed(flag: Option<&Path>, variable: Option<&OsStr>, home: Option<&Path>) -> Vec<PathBuf> {
+    if let Some(path) = flag {
+        return vec![path.to_owned()];
+    }
+    let named: Vec<_> = variable
+        .into_iter()
+        .flat_map(std::env::split_paths)
+        .filter(|path| !path.as_os_str().is_empty())
+        .collect();
+    if !named.is_empty() {
+        return named;
+    }
+    home.map(|home| home.join(".kube").join("config")).into_iter().collect()
+}
+
+/// Reads a file; `None` where there is none.
+///
+/// # Errors
+/// It cannot be read, or is no kubeconfig.
+pub fn read(path: &Path) -> Result<Option<Kubeconfig>, Unread> {
+    let unread = |cause: String| Unread { path: path.to_owned(), cause };
+    let text = match fs::read(path) {
+        Ok(bytes) => decode(&bytes).ok_or_else(|| unread("it is no text".to_owned()))?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unread(error.to_string())),
+    };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    parse(&text, folder).map(Some).map_err(unread)
+}
+
+/// Of two entries by one name, the first counts.
+pub fn merge(files: impl IntoIterator<Item = Kubeconfig>) -> Kubeconfig {
+    let mut all = Kubeconfig::default();
+    for file in files {
+        for (name, context) in file.contexts {
+            if all.contexts.iter().all(|(known, _)| *known != name) {
+                all.contexts.push((name, context));
+            }
+        }
+        for (name, cluster) in file.clusters {
+            all.clusters.entry(name).or_insert(cluster);
+        }
+        for (name, user) in file.users {
+            all.users.entry(name).or_insert(user);
+        }
+        all.current = all.current.or(file.current);
+    }
+    all
+}
+
+/// UTF-8, or the UTF-16 that PowerShell writes.
+fn decode(bytes: &[u8]) -> Option<String> {
+    let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
+        let (pairs, rest) = bytes.as_chunks::<2>();
+        let units: Vec<_> = pairs.iter().map(|pair| unit(*pair)).collect();
+        rest.is_empty().then(|| String::from_utf16(&units).ok()).flatten()
+    };
+    match bytes {
+        [0xFF, 0xFE, rest @ ..] => wide(rest, u16::from_le_bytes),
+        [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
+        [0xEF, 0xBB, 0xBF, rest @ ..] | rest => String::from_utf8(rest.to_vec()).ok(),
+    }
+}
+
+/// Reads a text whose relative paths start at this folder.
+fn parse(text: &str, folder: &Path) -> Result<Kubeconfig, String> {
+    // Never with a piece of the text: it may hold a token.
+    let documents: Vec<Value> = serde_saphyr::from_multiple(text)
+        .map_err(|error| format!("it is not YAML: {}", error.without_snippet()))?;
+    let mut parsed = Vec::new();
+    for document in documents.iter().filter(|document| !document.is_null()) {
+        if !document.is_object() {
+            return Err("it is no kubeconfig: it has no clusters, users and contexts".to_owned());
+        }
+        let mut file = Kubeconfig {
+            contexts: entries(document, "contexts", "context")?,
+            current: document.get("current-context").and_then(Value::as_str).map(str::to_owned),
+            ..Kubeconfig::default()
+        };
+        file.current = file.current.filter(|name| !name.is_empty());
+        for (name, mut cluster) in entries::<Cluster>(document, "clusters", "cluster")? {
+            if let Ok(cluster) = &mut cluster {
+                anchor(folder, cluster.certificate_authority.as_mut());
+            }
+            file.clusters.entry(name).or_insert(cluster);
+        }
+        for (name, mut user) in entries::<AuthInfo>(document, "users", "user")? {
+            if let Ok(user) = &mut user {
+                anchor(folder, user.client_certificate.as_mut());
+                anchor(folder, user.client_key.as_mut());
+                anchor(folder, user.token_file.as_mut());
+                // A bare name is looked up in PATH.
+                let command = user.exec.as_mut().and_then(|exec| exec.command.as_mut());
+                anchor(folder, command.filter(|it| it.contains(is_separator)));
+            }
+            file.users.entry(name).or_insert(user);
+        }
+        parsed.push(file);
+    }
+    Ok(merge(parsed))
+}
+
+/// The named entries of a list.
+fn entries<T: DeserializeOwned>(
+    document: &Value,
+    list: &str,
+    field: &str,
+) -> Result<Vec<(String, Entry<T>)>, String> {
+    let items = match document.get(list) {
+        None | Some(Value::Null) => return Ok(Vec::new()),
+        Some(Value::Array(items)) => items,
+        Some(_) => return Err(format!("it is no kubeconfig: {list} is no list")),
+    };
+    let entry = |(index, item): (usize, &Value)| {
+        let name = item.get("name").and_then(Value::as_str);
+        let name = name.ok_or_else(|| format!("{list}[{index}] has no name"))?;
+        let value = item.get(field).filter(|value| !value.is_null());
+        let entry = value
+            .ok_or_else(|| format!("{field} {name} is empty"))
+            .and_then(|it| T::deserialize(it).map_err(|error| format!("{field} {name}: {error}")));
+        Ok((name.to_owned(), entry))
+    };
+    items.iter().enumerate().map(entry).collect()
+}
+
+/// Makes a path one that starts at the folder, unless it is absolute.
+fn anchor(folder: &Path, path: Option<&mut String>) {
+    if let Some(path) = path.filter(|path| !path.is_empty()) {
+        *path = folder.join(&*path).to_string_lossy().into_owned();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flag_comes_before_the_variable_and_that_before_the_home_folder() {
+        let (flag, home) = (Path::new("f"), Path::new("/home/jane"));
+        let variable = std::env::join_paths(["", "a", "", "b"]).unwrap();
+        let files = |flag, variable| listed(flag, variable, Some(home));
+        assert_eq!(files(Some(flag), Some(&variable)), [flag]);
+        assert_eq!(files(None, Some(&variable)), [Path::new("a"), Path::new("b")]);
+        let own = [home.join(".kube/config")];
+        assert_eq!(files(None, Some(OsStr::new(""))), own);
+        assert_eq!(files(None, None), own);
+        assert!(listed(None, None, None).is_empty());
+    }
+
+    #[test]
+    fn an_entry_that_is_broken_spoils_only_itself() {
+        let file = parse(
+            "clusters: [{name: c, cluster: {server: 'https://c', certificate-authority: ca.crt}}]
+users:
+- {name: good, user: {tokenFile: t, exec: {command: ./plugin}}}
+- {name: bare, user: {exec: {command: aws}, client-key: /k}}
+- {name: odd, user: {exec: {interactiveMode: Sometimes}}}
+- {name: none}
+contexts:
+- {name: one, context: {cluster: c, user: good}}
+- {name: two, context: {user: good}}
+current-context: ''",
+            Path::new("/conf"),
+        )
+        .unwrap();
+        let cluster = file.clusters["c"].as_ref().unwrap();
+        assert_eq!(cluster.certificate_authority.as_deref(), Some("/conf/ca.crt"));
+        let user = |name: &str| file.users[name].as_ref();
+        let command = |name: &str| user(name).unwrap().exec.clone().unwrap().command.unwrap();
+        assert_eq!(user("good").unwrap().token_file.as_deref(), Some("/conf/t"));
+        assert_eq!(command("good"), "/conf/./plugin");
+        assert_eq!(command("bare"), "aws");
+        assert_eq!(user("bare").unwrap().client_key.as_deref(), Some("/k"));
+        assert!(user("odd").unwrap_err().contains("unknown variant `Sometimes`"));
+        assert_eq!(user("none").unwrap_err(), "user none is empty");
+        assert!(file.contexts[0].1.is_ok());
+        let two = file.contexts[1].1.as_ref().unwrap_err();
+        assert_eq!(two, "context two: missing field `cluster`");
+        assert_eq!(file.current, None);
+    }
+
+    #[test]
+    fn of_two_files_the_first_says_what_both_say() {
+        let file = |server: &str, more: &str| {
+            let text = format!(
+                "clusters: [{{name: c, cluster: {{server: {server}}}}}]\ncontexts: [{{name: x, context: {{cluster: c}}}}]{more}"
+            );
+            parse(&text, Path::new("")).unwrap()
+        };
+        let merged = merge([file("first", ""), file("second", "\ncurrent-context: x")]);
+        assert_eq!(merged.contexts.len(), 1);
+        assert_eq!(merged.clusters["c"].as_ref().unwrap().server.as_deref(), Some("first"));
+        assert_eq!(merged.current.as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn what_is_no_kubeconfig_says_so_without_a_piece_of_it() {
+        for (text, cause) in [
+            ("users: [{name: a, user: {token: s3cret}", "it is not YAML"),
+            ("s3cret", "it is no kubeconfig"),
+            ("users: s3cret", "users is no list"),
+            ("users: [{user: {token: s3cret}}]", "users[0] has no name"),
+        ] {
+            let error = parse(text, Path::new("")).unwrap_err();
+            assert!(error.contains(cause) && !error.contains("s3cret"), "{error}");
+        }
+        for empty in ["", "# nothing\n", "---\n"] {
+            assert!(parse(empty, Path::new("")).unwrap().contexts.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_file_of_any_unicode_encoding_is_read() {
+        let wide: Vec<u8> = "é".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(decode(&[&[0xFF, 0xFE], &wide[..]].concat()).as_deref(), Some("é"));
+        assert_eq!(decode("\u{feff}é".as_bytes()).as_deref(), Some("é"));
+        assert_eq!(decode("é".as_bytes()).as_deref(), Some("é"));
+        assert_eq!(decode(&[0xFF, 0xFE, 0]), None);
+        assert_eq!(decode(&[0xC0]), None);
+    }
+}
