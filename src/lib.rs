@@ -3,7 +3,7 @@
 //! Imports point one way, and `tests/architecture.rs` holds them to it:
 //!
 //! ```text
-//! cli → runtime → {admission, audit, controller, remediation, report, leader, certs, scan} → manifests → policy → api
+//! cli → runtime → {admission, audit, controller, remediation, report, leader, certs, scan, gitops} → manifests → policy → api
 //! ```
 //!
 //! The parts in braces do not know each other; [`runtime`] hands them channels.
@@ -29,6 +29,9 @@
 //!
 //! A manifest's: `scan::inputs` (files) → `manifests::documents` (YAML with places) →
 //! `scan::manifest` → `policy::engine` → `scan::report` → `cli::formats`.
+//!
+//! A policy's between git and a cluster: `scan::inputs` → `manifests::policy_file` → `manifests::canonical` → `gitops::apply` or, to be
+//! compared, `gitops::live`.
 
 pub mod admission;
 pub mod api;
@@ -37,6 +40,7 @@ pub mod certs;
 pub mod cli;
 pub mod clusters;
 pub mod controller;
+pub mod gitops;
 pub mod leader;
 pub mod manifests;
 pub mod metrics;

@@ -12,8 +12,17 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts that do the work; they do not know each other.
-const PARTS: [&str; 8] =
-    ["admission", "audit", "controller", "remediation", "report", "certs", "leader", "scan"];
+const PARTS: [&str; 9] = [
+    "admission",
+    "audit",
+    "controller",
+    "remediation",
+    "report",
+    "certs",
+    "leader",
+    "scan",
+    "gitops",
+];
 /// What every part but the pure ones may use.
 const LEAVES: [&str; 3] = ["metrics", "telemetry", "clusters"];
 /// No clock, no I/O, no async: whoever calls hands these in.

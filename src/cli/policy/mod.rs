@@ -1,6 +1,11 @@
 //! `podgate policy`
 
+mod apply;
+mod diff;
+mod export;
+mod import;
 mod read;
+mod refused;
 mod release;
 mod show;
 
@@ -16,6 +21,14 @@ pub(super) enum PolicyCommand {
     Bundles,
     /// Print a bundle as a policy of its own, every field spelled out.
     Show(show::ShowArgs),
+    /// Write a policy that follows a bundle into a cluster.
+    Apply(apply::ApplyArgs),
+    /// Print a cluster's policies as they belong in git.
+    Export(export::ExportArgs),
+    /// Write the policies of files into a cluster: all of them, or none.
+    Import(import::ImportArgs),
+    /// Show what differs between the policies of files and a cluster's.
+    Diff(diff::DiffArgs),
     /// Take podgate's finalizer off policies, where no podgate is there to do it.
     Release(release::ReleaseArgs),
 }
@@ -25,6 +38,10 @@ impl PolicyCommand {
         match self {
             Self::Bundles => show::bundles(),
             Self::Show(args) => args.run(),
+            Self::Apply(args) => args.run(),
+            Self::Export(args) => args.run(),
+            Self::Import(args) => args.run(),
+            Self::Diff(args) => args.run(),
             Self::Release(args) => args.run(),
         }
     }

@@ -9,12 +9,19 @@ use crate::manifests::policy_file::{self, PolicyDocument, Reading};
 use crate::policy::text::quote;
 use crate::scan::inputs;
 
+/// A policy and where it is written.
+pub(super) struct PlacedPolicy {
+    /// `FILE:LINE:COLUMN`.
+    pub place: String,
+    pub document: PolicyDocument,
+}
+
 /// Reads files, folders with all that is below them, and `-`. A `DevOpsPolicy` that names no namespace takes this one, and
 /// objects of other API groups are passed over: such a folder is what a GitOps tool delivers.
 ///
 /// # Errors
 /// Every file that cannot be read is told, and the first fault of the first that holds one; nothing is read by halves.
-pub(super) fn policies(paths: &[PathBuf], namespace: &str) -> Result<Vec<PolicyDocument>, Failure> {
+pub(super) fn policies(paths: &[PathBuf], namespace: &str) -> Result<Vec<PlacedPolicy>, Failure> {
     let (inputs, faults) = inputs::find(paths);
     tell(&faults)?;
     let reading = Reading { namespace: Some(namespace), among_others: true };
@@ -33,7 +40,7 @@ pub(super) fn policies(paths: &[PathBuf], namespace: &str) -> Result<Vec<PolicyD
                     quote(&document.policy.label)
                 )));
             }
-            policies.push(document);
+            policies.push(PlacedPolicy { place, document });
         }
     }
     if policies.is_empty() {

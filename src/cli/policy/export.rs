@@ -1,0 +1,102 @@
+//! `podgate policy export`
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::super::{ClusterArgs, Failure, NamespaceArgs, block_on, output};
+use super::show::Kind;
+use crate::clusters;
+use crate::gitops::live::{self, Which};
+use crate::gitops::{Key, folder, yaml};
+use crate::manifests::canonical::canonical;
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "What the cluster added is left out, and the order is fixed: the export of the same policies is the same text.
+With -A, ClusterDevOpsPolicies come first.
+
+Examples:
+  podgate policy export -n shop > policies.yaml
+  podgate policy export -A --dir policies/
+  podgate policy export --kind ClusterDevOpsPolicy"
+)]
+pub(in crate::cli) struct ExportArgs {
+    #[command(flatten)]
+    namespaces: NamespaceArgs,
+    /// Only policies of this kind
+    #[arg(long, value_enum, ignore_case = true)]
+    kind: Option<Kind>,
+    /// Only policies that this label selector matches, such as team=cart
+    #[arg(short = 'l', long, value_name = "LABELS")]
+    selector: Option<String>,
+    /// Write a file for each: DIR/NAMESPACE/NAME.yaml, and DIR/NAME.yaml for a ClusterDevOpsPolicy
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+impl ExportArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        block_on(export(self))
+    }
+}
+
+async fn export(args: ExportArgs) -> Result<(), Failure> {
+    let cluster = clusters::connect(&args.cluster.target()).await?;
+    let which = match (args.kind, args.namespaces.one(cluster.client.default_namespace())) {
+        (Some(Kind::ClusterDevOpsPolicy), _) => Which::ClusterWide,
+        (_, Some(namespace)) => Which::Namespace(namespace),
+        (_, None) => Which::All,
+    };
+    let mut policies = live::list(&cluster, &which, args.selector.as_deref()).await?;
+    if let Some(Kind::DevOpsPolicy) = args.kind {
+        policies.retain(|(key, _)| key.namespace.is_some());
+    }
+    if policies.is_empty() {
+        eprintln!(
+            "podgate: there is no such policy; -A takes those of all namespaces and the cluster's own"
+        );
+    }
+    let policies: Vec<_> =
+        policies.into_iter().map(|(key, policy)| (key, canonical(&policy))).collect();
+    match &args.dir {
+        Some(dir) => files(dir, &which, &policies),
+        None => {
+            let texts: std::io::Result<Vec<_>> = policies.iter().map(|(_, it)| yaml(it)).collect();
+            output::print(&texts?.join("---\n"))
+        }
+    }
+}
+
+/// Writes a file for each, and names those that are of none.
+fn files(dir: &Path, which: &Which, policies: &[(Key, Value)]) -> Result<(), Failure> {
+    let cannot = |path: &Path, error| {
+        Failure::Cluster(format!("cannot write {}: {error}", dir.join(path).display()))
+    };
+    let mut exported = BTreeSet::new();
+    for (key, policy) in policies {
+        let path =
+            folder::path(key).map_err(|error| Failure::Cluster(format!("{key}: {error}")))?;
+        let written = folder::write(dir, &path, &yaml(policy)?);
+        if written.map_err(|error| cannot(&path, error))? {
+            eprintln!("{}: written", dir.join(&path).display());
+        }
+        exported.insert(path);
+    }
+    let namespace = match which {
+        Which::Namespace(namespace) => Some(namespace.as_str()),
+        Which::All | Which::ClusterWide => None,
+    };
+    let others = folder::others(dir, namespace, &exported);
+    for other in others.map_err(|error| cannot(Path::new(""), error))? {
+        eprintln!(
+            "{}: of no policy that was exported; delete it if its policy is gone",
+            dir.join(other).display()
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! `podgate policy import`
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use kube::core::SelectorExt;
+use serde_json::Value;
+
+use super::super::{ClusterArgs, Failure, block_on, output};
+use super::{read, refused};
+use crate::clusters::{self, Cluster};
+use crate::gitops::apply::Plan;
+use crate::gitops::{Desired, prune, selector};
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "The API server tries everything first, and nothing is written where it refuses a part. Objects that are no
+policies are passed over.
+
+Examples:
+  podgate policy import policies/
+  podgate policy import policies/ --dry-run server
+  podgate policy import policies/ --prune -l managed-by=git
+  podgate policy export -A --context old | podgate policy import - --context new"
+)]
+pub(in crate::cli) struct ImportArgs {
+    /// A policy file, a folder with all that is below it, or - for stdin; may be repeated
+    #[arg(required = true, value_name = "FILE|DIR|-")]
+    files: Vec<PathBuf>,
+    /// The namespace of policies that name none; one that names another is refused [default: the context's]
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    /// Say what would be done
+    #[arg(long, value_enum, value_name = "HOW", default_value_t)]
+    dry_run: DryRun,
+    /// Then delete the policies that the selector chooses and the files do not name: with -n those of the namespace, else
+    /// those of all namespaces and the cluster's own
+    #[arg(long, requires = "selector")]
+    prune: bool,
+    /// The labels by which --prune knows what comes from these files, such as managed-by=git
+    #[arg(short = 'l', long, value_name = "LABELS", requires = "prune")]
+    selector: Option<String>,
+    /// Take over fields that somebody else set
+    #[arg(long)]
+    force_conflicts: bool,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+enum DryRun {
+    /// Write
+    #[default]
+    None,
+    /// The API server tries it
+    Server,
+}
+
+impl ImportArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        block_on(import(self))
+    }
+}
+
+async fn import(args: ImportArgs) -> Result<(), Failure> {
+    let cluster = clusters::connect(&args.cluster.target()).await?;
+    let desired = desired(&args.files, args.namespace.as_deref(), &cluster)?;
+    if let Some(selector) = &args.selector {
+        all_selected(&desired, selector)?;
+    }
+    let dry_run = args.dry_run == DryRun::Server;
+    let plan = Plan::make(&cluster, &desired, args.force_conflicts).await;
+    let doomed = match &args.selector {
+        Some(selector) if plan.refusals.is_empty() => {
+            prune::find(&cluster, &desired, args.namespace.as_deref(), selector).await?
+        }
+        _ => Vec::new(),
+    };
+    let mut refusals = plan.refusals.clone();
+    for doomed in &doomed {
+        refusals.extend(prune::delete(&cluster, doomed, true).await.err());
+    }
+    refused::tell(refusals)?;
+    write(plan, dry_run).await?;
+    for doomed in &doomed {
+        if !dry_run {
+            prune::delete(&cluster, doomed, false).await?;
+        }
+        tell(&doomed.key.argument(), "pruned", dry_run)?;
+    }
+    Ok(())
+}
+
+/// Carries a plan out, or with a dry run says what it would do.
+pub(super) async fn write(plan: Plan<'_>, dry_run: bool) -> Result<(), Failure> {
+    if dry_run {
+        for applied in &plan.applied {
+            tell(&applied.key.argument(), applied.outcome.as_str(), true)?;
+        }
+        return Ok(());
+    }
+    plan.carry_out(|applied| tell(&applied.key.argument(), applied.outcome.as_str(), false)).await
+}
+
+fn tell(policy: &str, outcome: &str, dry_run: bool) -> Result<(), Failure> {
+    let how = if dry_run { " (server dry run)" } else { "" };
+    output::print(&format!("{policy} {outcome}{how}\n"))
+}
+
+/// The policies of files, in the namespace that is given or the context's.
+pub(super) fn desired(
+    files: &[PathBuf],
+    namespace: Option<&str>,
+    cluster: &Cluster,
+) -> Result<Vec<Desired>, Failure> {
+    let default = namespace.unwrap_or_else(|| cluster.client.default_namespace());
+    let policies = read::policies(files, default)?;
+    let desired =
+        policies.into_iter().map(|policy| Desired::new(policy.place, &policy.document.manifest));
+    let desired: Vec<_> = desired.collect();
+    let elsewhere = desired.iter().find(|it| {
+        namespace.is_some()
+            && it.key.namespace.is_some()
+            && it.key.namespace.as_deref() != namespace
+    });
+    match elsewhere {
+        Some(it) => Err(Failure::Input(format!(
+            "{}: {} is of another namespace than -n {default}; leave -n away, or the namespace in the file",
+            it.place, it.key
+        ))),
+        None => Ok(desired),
+    }
+}
+
+/// What is written now must be found again by the next prune, and not be taken by it.
+fn all_selected(desired: &[Desired], selector: &str) -> Result<(), Failure> {
+    let parsed =
+        selector::parse(selector).map_err(|error| Failure::Input(format!("-l: {error}")))?;
+    let labels = |policy: &Value| -> BTreeMap<String, String> {
+        let labels = policy.pointer("/metadata/labels").and_then(Value::as_object);
+        let text =
+            |(key, value): (&String, &Value)| Some((key.clone(), value.as_str()?.to_owned()));
+        labels.into_iter().flatten().filter_map(text).collect()
+    };
+    match desired.iter().find(|it| !parsed.matches(&labels(&it.policy))) {
+        Some(it) => Err(Failure::Input(format!(
+            "{}: {} has not the labels of -l {selector}, so no prune would ever find it; give it those labels",
+            it.place, it.key
+        ))),
+        None => Ok(()),
+    }
+}
