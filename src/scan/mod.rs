@@ -1,4 +1,5 @@
 //! Judging once: manifests offline ([`offline::scan`]), or the pods of a live cluster ([`cluster`]); one report out.
+//! What a policy would do to a cluster if it were enforced, [`preview`] tells beforehand.
 //! Nothing here prints or writes.
 
 pub mod analyser;
@@ -9,4 +10,5 @@ pub mod fix;
 pub mod inputs;
 pub mod manifest;
 pub mod offline;
+pub mod preview;
 pub mod report;
