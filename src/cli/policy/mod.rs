@@ -1,5 +1,6 @@
 //! `podgate policy`
 
+mod preview;
 mod read;
 mod release;
 mod show;
@@ -16,6 +17,8 @@ pub(super) enum PolicyCommand {
     Bundles,
     /// Print a bundle as a policy of its own, every field spelled out.
     Show(show::ShowArgs),
+    /// Tell what policies would do to a live cluster if they were enforced. Writes nothing.
+    Preview(preview::PreviewArgs),
     /// Take podgate's finalizer off policies, where no podgate is there to do it.
     Release(release::ReleaseArgs),
 }
@@ -25,6 +28,7 @@ impl PolicyCommand {
         match self {
             Self::Bundles => show::bundles(),
             Self::Show(args) => args.run(),
+            Self::Preview(args) => args.run(),
             Self::Release(args) => args.run(),
         }
     }

@@ -51,8 +51,7 @@ pub fn is_workload(kind: Kind, json: &str) -> Result<bool, serde_json::Error> {
     let Some(controller) = owners.find(|it| it.controller == Some(true)) else { return Ok(true) };
     let (group, _) = controller.api_version.split_once('/').unwrap_or_default();
     let judged = Kind::ALL.into_iter().map(Kind::names);
-    let judged =
-        judged.into_iter().any(|it| it.group == group && it.kind == &*controller.kind);
+    let judged = judged.into_iter().any(|it| it.group == group && it.kind == &*controller.kind);
     Ok(kind != Kind::Pod && !judged)
 }
 

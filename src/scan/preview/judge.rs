@@ -102,10 +102,11 @@ impl<'p> Judge<'p> {
         if !applied && status.is_none() {
             return Ok(());
         }
-        let document = (plans.before.reads_documents() || plans.after.reads_documents()).then(|| {
-            let namespace = self.sets.after.namespace_object(subject.namespace);
-            Document::of(kind, created::whole(kind, json).unwrap_or_default(), namespace)
-        });
+        let document =
+            (plans.before.reads_documents() || plans.after.reads_documents()).then(|| {
+                let namespace = self.sets.after.namespace_object(subject.namespace);
+                Document::of(kind, created::whole(kind, json).unwrap_or_default(), namespace)
+            });
         subject.document = document.as_ref();
         let before = self.sets.replaces().then(|| self.say(plans.before, &subject, json));
         let after = self.say(plans.after, &subject, json);
@@ -127,7 +128,8 @@ impl<'p> Judge<'p> {
         }
         if let Some(status) = status {
             let running = judge_running(plans.after, &subject, &status.running(self.now), self.now);
-            let previewed = running.exempt.iter().filter(|it| self.sets.is_previewed(it.finding.policy));
+            let previewed =
+                running.exempt.iter().filter(|it| self.sets.is_previewed(it.finding.policy));
             self.used.extend(previewed.map(|it| (it.finding.policy.label.as_str(), it.exemption)));
             self.workloads.entry(owner).or_default().restart(before.as_ref(), &after);
         }

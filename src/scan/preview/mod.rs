@@ -69,7 +69,10 @@ pub async fn preview(
     });
     let unusable = found.unusable.into_iter().filter(|it| !previewed.contains(&it.name));
     let unusable = unusable.map(|it| {
-        cluster_fault(&it.name, &format!("cannot be used, so nothing is judged by it: {}", it.error))
+        cluster_fault(
+            &it.name,
+            &format!("cannot be used, so nothing is judged by it: {}", it.error),
+        )
     });
     // Where podgate is not installed, there are no policies to be read.
     let kinds = ["DevOpsPolicy", "ClusterDevOpsPolicy"];
@@ -208,10 +211,8 @@ impl Reader<'_, '_> {
 fn changes(before: &Analysis, after: &Analysis) -> Vec<NamespaceChange> {
     let both = before.namespaces.iter().zip(&after.namespaces);
     let changes = both.map(|(before, after)| {
-        let [was, would] = [before, after].map(|it| Standing {
-            score: it.score,
-            classification: it.classification,
-        });
+        let [was, would] = [before, after]
+            .map(|it| Standing { score: it.score, classification: it.classification });
         NamespaceChange {
             namespace: after.namespace.clone(),
             change: Change { before: was, after: would },
