@@ -1,7 +1,7 @@
 //! Lists, page by page, each object as the JSON it came in: whoever asks decodes what it reads and keeps nothing else.
 
-use kube::api::ListParams;
-use kube::core::Request;
+use kube::api::{DynamicObject, ListParams};
+use kube::core::{ApiResource, Request};
 use kube::{Client, Resource};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -37,6 +37,19 @@ impl Cluster {
     ) -> Result<(), kube::Error> {
         list::<K>(&self.client, namespace, selector, each).await
     }
+
+    /// The same of a kind that is only known when it is asked for, without a selector.
+    ///
+    /// # Errors
+    /// As [`list`].
+    pub async fn list_resource(
+        &self,
+        resource: &ApiResource,
+        namespace: Option<&str>,
+        each: impl FnMut(&str),
+    ) -> Result<(), kube::Error> {
+        pages(&self.client, DynamicObject::url_path(resource, namespace), None, each).await
+    }
 }
 
 /// Hands every object of a kind to `each`: of a namespace, or of all; with a label selector, those it selects.
@@ -47,9 +60,18 @@ pub async fn list<K: Resource<DynamicType = ()>>(
     client: &Client,
     namespace: Option<&str>,
     selector: Option<&str>,
+    each: impl FnMut(&str),
+) -> Result<(), kube::Error> {
+    pages(client, K::url_path(&(), namespace), selector, each).await
+}
+
+async fn pages(
+    client: &Client,
+    path: String,
+    selector: Option<&str>,
     mut each: impl FnMut(&str),
 ) -> Result<(), kube::Error> {
-    let request = Request::new(K::url_path(&(), namespace));
+    let request = Request::new(path);
     let mut params = ListParams::default().limit(PAGE);
     params.label_selector = selector.map(str::to_owned);
     loop {

@@ -17,7 +17,7 @@ use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, Status
 use super::rules::images;
 use super::workload::Subject;
 use crate::api::{
-    BundleName, ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, GitOps,
+    BundleName, ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, Exemption, GitOps,
     RemediationMode, Severity,
 };
 
@@ -271,6 +271,11 @@ impl Policy {
     pub fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
         let ends = self.exemptions.iter().filter_map(|it| it.expires_at);
         ends.filter(|end| *end > now).min()
+    }
+
+    /// What it lets pass, in the order of `spec.exemptions`, each with whether it has expired.
+    pub fn exempts(&self, now: Timestamp) -> impl Iterator<Item = (&Exemption, bool)> {
+        self.exemptions.iter().map(move |it| (&it.exemption, it.expired(now)))
     }
 
     /// In which states its exemptions are, given the places in `spec.exemptions` of those that let something pass.

@@ -10,7 +10,8 @@ use crate::api::{DevOpsPolicySpec, Exemption};
 
 /// An exemption, ready to match.
 pub(super) struct CompiledExemption {
-    exemption: Exemption,
+    /// As it is written.
+    pub exemption: Exemption,
     pub expires_at: Option<Timestamp>,
 }
 

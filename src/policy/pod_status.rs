@@ -25,6 +25,8 @@ pub struct PodStatus<'a> {
 struct Metadata<'a> {
     #[serde(borrow)]
     creation_timestamp: Text<'a>,
+    #[serde(borrow)]
+    deletion_timestamp: Text<'a>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -73,6 +75,11 @@ impl PodStatus<'_> {
     /// Whether it has ended, by success or failure. Such a pod runs nothing, so it counts in no score.
     pub fn has_ended(&self) -> bool {
         matches!(self.phase(), "Succeeded" | "Failed")
+    }
+
+    /// Whether it is being deleted.
+    pub fn is_terminating(&self) -> bool {
+        !self.metadata.deletion_timestamp.is_empty()
     }
 
     /// What the status rules judge at a time.
@@ -159,6 +166,18 @@ mod tests {
                 assert_eq!((pod.phase(), pod.node(), running.age_seconds), ("", "", 0), "{json}");
                 assert!(running.restarts.is_empty() && !running.gated, "{json}");
             });
+        }
+    }
+
+    #[test]
+    fn a_pod_that_is_being_deleted_says_since_when() {
+        for (metadata, terminating) in [
+            (r#"{"deletionTimestamp": "2026-01-01T00:00:00Z"}"#, true),
+            (r#"{"deletionTimestamp": null}"#, false),
+            ("{}", false),
+        ] {
+            let json = format!(r#"{{"metadata": {metadata}}}"#);
+            with_running(&json, |pod, _| assert_eq!(pod.is_terminating(), terminating));
         }
     }
 

@@ -40,11 +40,11 @@ pub enum AnalysisError {
 
 /// The namespaces that are wanted, and how far the pods can be read at once.
 #[derive(Default)]
-struct Wanted {
-    names: Vec<String>,
-    metadata: Namespaces,
-    everywhere: bool,
-    note: Option<String>,
+pub(super) struct Wanted {
+    pub names: Vec<String>,
+    pub metadata: Namespaces,
+    pub everywhere: bool,
+    pub note: Option<String>,
 }
 
 /// Judges every pod of the extent by the policies that are in force where it runs: those that are given or, if none
@@ -100,7 +100,11 @@ pub async fn analyse(
     Ok(analysis)
 }
 
-async fn wanted(
+/// Finds the namespaces of an extent.
+///
+/// # Errors
+/// The one that is meant is not there or is protected, or the API server does not answer.
+pub(super) async fn wanted(
     cluster: &Cluster,
     extent: Extent,
     protected: &Protected,

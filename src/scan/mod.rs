@@ -1,4 +1,5 @@
 //! Judging once: manifests offline ([`offline::scan`]), or the pods of a live cluster ([`cluster`]); one report out.
+//! Several clusters side by side are a [`fleet`]. What a policy would do to a cluster if it were enforced, [`preview`] tells beforehand.
 //! Nothing here prints or writes.
 
 pub mod analyser;
@@ -10,5 +11,6 @@ pub mod fleet;
 pub mod inputs;
 pub mod manifest;
 pub mod offline;
+pub mod preview;
 pub mod reach;
 pub mod report;

@@ -50,7 +50,7 @@ fn row(violation: &Violation) -> String {
 }
 
 /// A code span: nothing in it is read as Markdown, as HTML or as somebody's name.
-fn code(text: &str) -> String {
+pub(in crate::cli) fn code(text: &str) -> String {
     let text = printable(text).replace('|', "\\|");
     let runs = text.split(|c| c != '`').map(str::len);
     let fence = "`".repeat(runs.max().unwrap_or(0) + 1);
@@ -59,7 +59,7 @@ fn code(text: &str) -> String {
 }
 
 /// Text that means only itself.
-fn prose(text: &str) -> String {
+pub(in crate::cli) fn prose(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in printable(text).chars() {
         match c {

@@ -4,7 +4,7 @@
 
 mod github;
 mod junit;
-mod markdown;
+pub(super) mod markdown;
 mod sarif;
 mod summary;
 mod table;
@@ -18,6 +18,8 @@ use clap::ValueEnum;
 use super::Failure;
 use super::output::{Versioned, to_json, to_yaml};
 use crate::scan::report::{Report, Violation};
+
+pub(super) use summary::count;
 
 /// How a report is printed.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]

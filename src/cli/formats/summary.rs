@@ -46,7 +46,7 @@ fn by_severity(report: &Report) -> String {
 }
 
 /// `1 violation`, `2 violations`
-pub(super) fn count(number: u64, noun: &str) -> String {
+pub(in crate::cli) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

@@ -4,6 +4,7 @@ mod apply;
 mod diff;
 mod export;
 mod import;
+mod preview;
 mod read;
 mod refused;
 mod release;
@@ -29,6 +30,8 @@ pub(super) enum PolicyCommand {
     Import(import::ImportArgs),
     /// Show what differs between the policies of files and a cluster's.
     Diff(diff::DiffArgs),
+    /// Tell what policies would do to a live cluster if they were enforced. Writes nothing.
+    Preview(preview::PreviewArgs),
     /// Take podgate's finalizer off policies, where no podgate is there to do it.
     Release(release::ReleaseArgs),
 }
@@ -42,6 +45,7 @@ impl PolicyCommand {
             Self::Export(args) => args.run(),
             Self::Import(args) => args.run(),
             Self::Diff(args) => args.run(),
+            Self::Preview(args) => args.run(),
             Self::Release(args) => args.run(),
         }
     }

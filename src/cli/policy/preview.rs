@@ -1,0 +1,130 @@
+//! `podgate policy preview`
+
+mod headline;
+mod markdown;
+mod table;
+#[cfg(test)]
+mod testing;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use jiff::Timestamp;
+
+use super::super::gate::GateArgs;
+use super::super::output::Versioned;
+use super::super::{ClusterArgs, Failure, ProtectedArgs, block_on, output};
+use super::{bundle_parser, read};
+use crate::api::{BundleName, DevOpsPolicySpec, EnforcementMode};
+use crate::clusters;
+use crate::policy::compile::{Policy, Scope, Selection};
+use crate::policy::text::clip;
+use crate::scan::preview;
+
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Each policy is judged by as if it were enforced, whatever mode it is written in, beside those of the \
+cluster and in the place of the one of the same name. Nothing is written to the cluster.
+
+Exit codes: 2 where a file cannot be used, 3 where something could not be read (the rest is previewed all the same), \
+else 1 and 4 as --fail-on (of what would deny) and --min-score (of the cluster's score afterwards) say.
+
+Examples:
+  podgate policy preview policies/
+  podgate policy preview --bundle restricted               # for the whole cluster
+  podgate policy preview --bundle baseline -n shop
+  podgate policy preview policies/ -o markdown --fail-on high > comment.md
+  kustomize build | podgate policy preview - -o json"
+)]
+pub(in crate::cli) struct PreviewArgs {
+    /// A policy file, a folder with all that is below it, or - for stdin
+    #[arg(
+        value_name = "FILE|DIR|-",
+        required_unless_present = "bundle",
+        conflicts_with = "bundle"
+    )]
+    policies: Vec<PathBuf>,
+    /// A built-in bundle as a policy of its name: for the namespace of -n, else for the whole cluster
+    #[arg(long, value_name = "NAME", value_parser = bundle_parser())]
+    bundle: Option<BundleName>,
+    /// The namespace of a DevOpsPolicy that names none [default: the context's]
+    #[arg(short, long, value_name = "NAME")]
+    namespace: Option<String>,
+    #[arg(short, long, value_enum, default_value_t)]
+    output: PreviewFormat,
+    #[command(flatten)]
+    gate: GateArgs,
+    #[command(flatten)]
+    protected: ProtectedArgs,
+    #[command(flatten)]
+    cluster: ClusterArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum PreviewFormat {
+    /// For people: the worst of it
+    #[default]
+    Table,
+    /// For programs, with everything
+    Json,
+    /// The same as YAML
+    Yaml,
+    /// For a pull request's comment or $GITHUB_STEP_SUMMARY
+    Markdown,
+}
+
+impl PreviewArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        block_on(run(self))
+    }
+}
+
+async fn run(args: PreviewArgs) -> Result<(), Failure> {
+    let cluster = clusters::connect(&args.cluster.target()).await?;
+    let mut policies = match args.bundle {
+        Some(bundle) => vec![Arc::new(of_bundle(bundle, args.namespace)?)],
+        None => {
+            let default = cluster.client.default_namespace();
+            let namespace = args.namespace.as_deref().unwrap_or(default);
+            let read = read::policies(&args.policies, namespace)?;
+            read.into_iter().map(|it| it.document.policy).collect()
+        }
+    };
+    for policy in policies.iter_mut().filter_map(Arc::get_mut) {
+        policy.mode = EnforcementMode::Enforce;
+    }
+    let protected = args.protected.list();
+    let preview = preview::preview(&cluster, policies, protected, Timestamp::now()).await?;
+    for note in &preview.notes {
+        eprintln!("podgate: {note}");
+    }
+    for fault in &preview.faults {
+        eprintln!("podgate: {}: {}", clip(&fault.place), fault.message);
+    }
+    match args.output {
+        PreviewFormat::Table => output::print(&table::table(&preview))?,
+        PreviewFormat::Json => output::json(&Versioned::of(&preview))?,
+        PreviewFormat::Yaml => output::yaml(&Versioned::of(&preview))?,
+        PreviewFormat::Markdown => output::print(&markdown::page(&preview))?,
+    }
+    if !preview.faults.is_empty() {
+        let count = preview.faults.len();
+        let (plural, verb) = if count == 1 { ("", "is") } else { ("s", "are") };
+        return Err(Failure::Cluster(format!(
+            "the preview is incomplete: {count} fault{plural} {verb} told above"
+        )));
+    }
+    let violations = preview.workloads.iter().flat_map(preview::answer::Workload::distinct);
+    let score = preview.summary.score.map_or(100, |score| score.after.score);
+    args.gate.check(violations.map(|it| it.severity), score)
+}
+
+/// The policy that `podgate policy show` prints: a namespace's, or that of all namespaces.
+fn of_bundle(bundle: BundleName, namespace: Option<String>) -> Result<Policy, Failure> {
+    let all = || Scope::Cluster(Selection::default());
+    let scope = namespace.map_or_else(all, Scope::Namespace);
+    let spec = DevOpsPolicySpec { bundle: Some(bundle), ..DevOpsPolicySpec::default() };
+    Policy::compile(scope, bundle.as_str().to_owned(), &spec)
+        .map_err(|error| Failure::Input(error.to_string()))
+}

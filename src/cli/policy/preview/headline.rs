@@ -1,0 +1,72 @@
+//! What a preview comes to, in words.
+
+use super::super::super::formats::count;
+use crate::scan::preview::answer::{Change, Preview, Violation, Workload};
+
+/// The whole in a sentence, without its full stop.
+pub(super) fn line(preview: &Preview) -> String {
+    let summary = &preview.summary;
+    let subject = match preview.policies.as_slice() {
+        [one] => format!("policy {}", one.policy),
+        all => format!("{} policies", all.len()),
+    };
+    if summary.workloads + summary.pods == 0 {
+        return format!("{subject}, enforced, would judge nothing: no workload is there yet");
+    }
+    let score = summary.score.map(|it| format!("; score {}", change(it))).unwrap_or_default();
+    format!(
+        "{subject}, enforced, would deny {} of {} and refuse {} of {} at the next start{score}",
+        summary.denied,
+        count(summary.workloads, "workload"),
+        summary.refused_pods,
+        count(summary.pods, "running pod"),
+    )
+}
+
+/// How that compares with the versions in force, if there are any.
+pub(super) fn compared(preview: &Preview) -> Option<String> {
+    let summary = &preview.summary;
+    let (denied, refused) = (summary.denied_before?, summary.refused_pods_before?);
+    Some(format!(
+        "today {} would be denied and {} refused; {} in workloads {} new, {} gone",
+        count(denied, "workload"),
+        count(refused, "pod"),
+        count(summary.new_violations, "violation"),
+        if summary.new_violations == 1 { "is" } else { "are" },
+        summary.gone_violations?,
+    ))
+}
+
+/// `62 → 58`, or `62` where it stays.
+pub(super) fn change(Change { before, after }: Change) -> String {
+    if before.score == after.score {
+        return after.score.to_string();
+    }
+    format!("{} → {}", before.score, after.score)
+}
+
+/// `2 of 5`, where any pod would be refused.
+pub(super) fn share(workload: &Workload) -> String {
+    let some = workload.pods.as_ref().filter(|pods| pods.refused > 0);
+    some.map(|pods| format!("{} of {}", pods.refused, pods.running)).unwrap_or_default()
+}
+
+/// The verdict, and what it is in force where that differs.
+pub(super) fn verdict(workload: &Workload) -> String {
+    use crate::scan::preview::answer::Verdict::{Admitted, Denied};
+    match (workload.verdict, workload.before) {
+        (Some(Denied), Some(Admitted)) => "denied (new)",
+        (Some(Denied), _) => "denied",
+        (Some(Admitted), Some(Denied)) => "admitted (new)",
+        (Some(Admitted), _) => "admitted",
+        (None, _) => "",
+    }
+    .to_owned()
+}
+
+/// What to tell first of a workload, and how much more there is.
+pub(super) fn first(workload: &Workload) -> Option<(&Violation, usize)> {
+    let mut distinct = workload.distinct();
+    let first = distinct.next()?;
+    Some((first, distinct.count()))
+}

@@ -1,0 +1,133 @@
+//! A preview for a pull request's comment.
+
+use std::fmt::Write;
+
+use super::super::super::formats::markdown::{code, prose};
+use super::headline::{change, compared, first, line, share, verdict};
+use crate::scan::preview::answer::{ExemptionUse, NamespaceChange, Preview, Workload};
+
+/// Of each table.
+const MAX_ROWS: usize = 50;
+/// A comment on GitHub holds 65 536 characters. What is written after a table that is cut has room up to 60 000.
+const MAX_BYTES: usize = 59_000;
+
+pub(super) fn page(preview: &Preview) -> String {
+    let mut page = format!("### podgate: {}\n", prose(&line(preview)));
+    if let Some(compared) = compared(preview) {
+        let _ = write!(page, "\n{}\n", prose(&compared));
+    }
+    if !preview.faults.is_empty() {
+        page.push('\n');
+        let rows = preview.faults.iter();
+        rows_of(
+            &mut page,
+            rows.map(|it| format!("- {}: {}\n", code(&it.place), prose(&it.message))),
+        );
+    }
+    let scores = preview.namespaces.iter().filter(|it| it.change.before != it.change.after);
+    table(&mut page, "| namespace | score |\n|---|---|\n", scores.map(score));
+    let heading = "| severity | workload | if applied | pods refused | rule | container | what |\n|---|---|---|---|---|---|---|\n";
+    table(&mut page, heading, preview.workloads.iter().map(workload));
+    let heading =
+        "| exemption | state | rules | owner | expires | reason |\n|---|---|---|---|---|---|\n";
+    table(&mut page, heading, preview.exemptions.iter().map(exemption));
+    page
+}
+
+fn table(page: &mut String, heading: &str, rows: impl Iterator<Item = String>) {
+    let mut rows = rows.peekable();
+    if rows.peek().is_some() {
+        let _ = write!(page, "\n{heading}");
+        rows_of(page, rows);
+    }
+}
+
+/// As many as there is room for, and how many more there are.
+fn rows_of(page: &mut String, rows: impl Iterator<Item = String>) {
+    let (mut told, mut left) = (0, 0);
+    for row in rows {
+        if left > 0 || told == MAX_ROWS || page.len() + row.len() > MAX_BYTES {
+            left += 1;
+        } else {
+            page.push_str(&row);
+            told += 1;
+        }
+    }
+    if left > 0 {
+        let _ = writeln!(page, "\nand {left} more");
+    }
+}
+
+fn score(it: &NamespaceChange) -> String {
+    format!("| {} | {} |\n", code(&it.namespace), change(it.change))
+}
+
+fn workload(it: &Workload) -> String {
+    let name = code(&format!("{} {}/{}", it.kind, it.namespace, it.name));
+    let (verdict, share) = (verdict(it), share(it));
+    let Some((first, more)) = first(it) else {
+        return format!("|  | {name} | {verdict} | {share} |  |  |  |\n");
+    };
+    let more = if more == 0 { String::new() } else { format!(" (and {more} more)") };
+    let path = if first.path.is_empty() { String::new() } else { code(&first.path) + " " };
+    let message = first.message.strip_prefix(&first.path).unwrap_or(&first.message).trim_start();
+    format!(
+        "| {} | {name} | {verdict} | {share} | {} | {} | {path}{}{more} |\n",
+        first.severity,
+        code(&first.rule),
+        first.container.as_deref().map(code).unwrap_or_default(),
+        prose(message),
+    )
+}
+
+fn exemption(it: &ExemptionUse) -> String {
+    let rules: Vec<_> = it.rules.iter().map(|rule| code(rule)).collect();
+    format!(
+        "| {} | {} | {} | {} | {} | {} |\n",
+        code(&format!("{}[{}]", it.policy, it.index)),
+        it.state.as_str(),
+        rules.join(", "),
+        prose(&it.owner),
+        it.expires_at.as_ref().map(|end| end.0.to_string()).unwrap_or_default(),
+        prose(&it.reason),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{awkward, compared, many, nothing, plain};
+    use super::*;
+
+    #[test]
+    fn the_page_is_a_headline_and_tables_the_worst_first() {
+        insta::assert_snapshot!(page(&plain()));
+        insta::assert_snapshot!(page(&compared()));
+        insta::assert_snapshot!(page(&nothing()));
+    }
+
+    #[test]
+    fn what_objects_hold_is_only_shown() {
+        insta::assert_snapshot!(page(&awkward()));
+        let bars = |line: &str| line.replace("\\|", "").matches('|').count();
+        let page = page(&awkward());
+        let rows: Vec<_> = page.lines().filter(|line| line.starts_with('|')).collect();
+        assert!(
+            rows.iter().any(|row| bars(row) == 8) && rows.iter().all(|row| bars(row) != 9),
+            "{page}"
+        );
+    }
+
+    #[test]
+    fn fifty_rows_of_a_table_are_enough_and_the_page_fits_a_comment() {
+        let text = page(&many(53));
+        assert_eq!(text.matches("\n| high |").count(), 50, "{text}");
+        assert!(text.contains("\n\nand 3 more\n"), "{text}");
+        let mut long = many(60);
+        for workload in &mut long.workloads {
+            workload.violations[0].message = "<".repeat(2000);
+        }
+        let text = page(&long);
+        assert!(text.len() < 60_000, "{} bytes", text.len());
+        assert!(text.contains(" more\n"), "{text}");
+    }
+}

@@ -1,0 +1,275 @@
+//! Judges the objects of a cluster one by one as if they were created today, by both sets. No I/O.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::answer::{
+    ExemptionState, ExemptionUse, Pods, Preview, Summary, Verdict, Violation, Workload,
+};
+use super::created;
+use super::sets::Sets;
+use crate::api::Severity;
+use crate::policy::compile::Policy;
+use crate::policy::decision::{Before, decide};
+use crate::policy::document::Document;
+use crate::policy::engine::{Finding, judge_as_created, judge_running};
+use crate::policy::owner;
+use crate::policy::picture::WorkloadKey;
+use crate::policy::pod_status::PodStatus;
+use crate::policy::policy_set::{Plan, PolicySet};
+use crate::policy::workload::{Kind, Subject};
+
+/// What makes two violations the same: policy, rule, container and path.
+type Key = (String, String, Option<String>, String);
+
+/// The objects of some namespaces, as far as they are read.
+pub struct Judge<'p> {
+    sets: &'p Sets,
+    now: Timestamp,
+    /// Those that a previewed policy judges, in either version.
+    namespaces: BTreeMap<String, Plans<'p>>,
+    workloads: BTreeMap<WorkloadKey, Row>,
+    /// The labels of policies, with the places of the exemptions that let something pass.
+    used: BTreeSet<(&'p str, usize)>,
+    judged: u64,
+    gone: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Plans<'p> {
+    before: &'p Plan,
+    after: &'p Plan,
+}
+
+/// What is seen of a workload.
+#[derive(Default)]
+struct Row {
+    verdict: Option<Verdict>,
+    before: Option<Verdict>,
+    violations: Vec<Violation>,
+    running: u64,
+    refused: u64,
+    refused_before: u64,
+    of_pods: BTreeMap<Key, Violation>,
+}
+
+/// What the previewed policies say of an object, in one of their versions.
+#[derive(Default)]
+struct Said<'p> {
+    denied: Vec<Finding<'p>>,
+    /// Everything that they find, whatever comes of it.
+    found: BTreeSet<Key>,
+    exempt: Vec<(&'p str, usize)>,
+}
+
+impl<'p> Judge<'p> {
+    /// Judges objects of these namespaces and of no others.
+    pub fn new(sets: &'p Sets, namespaces: impl Iterator<Item = String>, now: Timestamp) -> Self {
+        fn plan<'p>(set: &'p PolicySet, namespace: &str) -> &'p Plan {
+            set.covering(Some(namespace)).unwrap_or_else(|unknown| unknown.assumed)
+        }
+        let previewed = |plan: &Plan| plan.policies().iter().any(|it| sets.is_previewed(it));
+        let namespaces = namespaces.filter_map(|name| {
+            let plans =
+                Plans { before: plan(&sets.before, &name), after: plan(&sets.after, &name) };
+            (previewed(plans.before) || previewed(plans.after)).then_some((name, plans))
+        });
+        let (workloads, used) = (BTreeMap::new(), BTreeSet::new());
+        Self { sets, now, namespaces: namespaces.collect(), workloads, used, judged: 0, gone: 0 }
+    }
+
+    /// Takes an object in, as the API server writes it.
+    ///
+    /// # Errors
+    /// It is not what its kind should be.
+    pub fn object(&mut self, kind: Kind, json: &str) -> Result<(), String> {
+        let object = created::view(json).map_err(|error| error.to_string())?;
+        let mut subject = Subject::of(kind, &object).map_err(|error| error.to_string())?;
+        let own = subject.namespace.and_then(|name| self.namespaces.get_key_value(name));
+        let Some((namespace, &plans)) = own else { return Ok(()) };
+        if subject.is_mirror() {
+            return Ok(());
+        }
+        let applied = created::is_workload(kind, json).map_err(|error| error.to_string())?;
+        let status = match kind {
+            Kind::Pod => Some(serde_json::from_str(json)),
+            _ => None,
+        };
+        let status: Option<PodStatus<'_>> = status.transpose().map_err(|it| it.to_string())?;
+        // Those that end are not replaced, or are by now.
+        let status = status.filter(|it| !it.has_ended() && !it.is_terminating());
+        if !applied && status.is_none() {
+            return Ok(());
+        }
+        let document =
+            (plans.before.reads_documents() || plans.after.reads_documents()).then(|| {
+                let namespace = self.sets.after.namespace_object(subject.namespace);
+                Document::of(kind, created::whole(kind, json).unwrap_or_default(), namespace)
+            });
+        subject.document = document.as_ref();
+        let before = self.sets.replaces().then(|| self.say(plans.before, &subject, json));
+        let after = self.say(plans.after, &subject, json);
+        self.used.extend(&after.exempt);
+
+        let key = |kind: &str, name: &str| WorkloadKey {
+            namespace: namespace.clone(),
+            kind: kind.to_owned(),
+            name: name.to_owned(),
+        };
+        let (own, owner) = (subject.metadata.map_or("", |it| &*it.name), owner::workload(&subject));
+        let (own, owner) = (key(kind.names().kind, own), key(&owner.kind, &owner.name));
+        if applied {
+            self.judged += 1;
+            if let Some(before) = &before {
+                self.gone += before.found.difference(&after.found).count() as u64;
+            }
+            self.workloads.entry(own).or_default().apply(before.as_ref(), &after);
+        }
+        if let Some(status) = status {
+            let running = judge_running(plans.after, &subject, &status.running(self.now), self.now);
+            let previewed =
+                running.exempt.iter().filter(|it| self.sets.is_previewed(it.finding.policy));
+            self.used.extend(previewed.map(|it| (it.finding.policy.label.as_str(), it.exemption)));
+            self.workloads.entry(owner).or_default().restart(before.as_ref(), &after);
+        }
+        Ok(())
+    }
+
+    fn say(&self, plan: &'p Plan, subject: &Subject<'_>, json: &str) -> Said<'p> {
+        let whole = || created::whole(subject.kind, json);
+        let judgement = judge_as_created(plan, subject, whole, self.now);
+        let previewed = |policy: &Policy| self.sets.is_previewed(policy);
+        let exempt = judgement.exempt.iter().filter(|it| previewed(it.finding.policy));
+        let exempt = exempt.map(|it| (it.finding.policy.label.as_str(), it.exemption)).collect();
+        let mut findings = judgement.violations;
+        findings.retain(|it| previewed(it.policy));
+        let found = findings.iter().map(key).collect();
+        Said { denied: decide(findings, &Before::Nothing).denied, found, exempt }
+    }
+
+    /// What is to be told, but for the scores.
+    pub fn finish(self) -> Preview {
+        let replaces = self.sets.replaces();
+        let mut summary = Summary { workloads: self.judged, ..Summary::default() };
+        let (mut denied_before, mut refused_before) = (0, 0);
+        let mut workloads = Vec::new();
+        for (key, row) in self.workloads {
+            summary.denied += u64::from(row.verdict == Some(Verdict::Denied));
+            denied_before += u64::from(row.before == Some(Verdict::Denied));
+            summary.pods += row.running;
+            summary.refused_pods += row.refused;
+            refused_before += row.refused_before;
+            summary.violations += row.violations.len() as u64;
+            summary.new_violations += row.violations.iter().filter(|it| it.new).count() as u64;
+            if row.is_told() {
+                workloads.push(row.told(key, replaces));
+            }
+        }
+        summary.denied_before = replaces.then_some(denied_before);
+        summary.refused_pods_before = replaces.then_some(refused_before);
+        summary.gone_violations = replaces.then_some(self.gone);
+        // Stable: of the same severity, in the order of the keys, which is by namespace, kind and name.
+        workloads.sort_by_key(|it: &Workload| {
+            let worst: Option<Severity> = it.all().map(|violation| violation.severity).min();
+            (worst.is_none(), worst)
+        });
+        let used = &self.used;
+        let exemptions = self.sets.previewed().iter().flat_map(|policy| {
+            policy.exempts(self.now).enumerate().map(move |(index, (exemption, expired))| {
+                let state = if expired {
+                    ExemptionState::Expired
+                } else if used.contains(&(policy.label.as_str(), index)) {
+                    ExemptionState::Used
+                } else {
+                    ExemptionState::Unused
+                };
+                ExemptionUse {
+                    policy: policy.label.clone(),
+                    index,
+                    state,
+                    rules: exemption.rules.clone(),
+                    reason: exemption.reason.clone(),
+                    owner: exemption.owner.clone(),
+                    expires_at: exemption.expires_at.clone(),
+                }
+            })
+        });
+        let exemptions = exemptions.collect();
+        let (policies, namespaces) = (self.sets.told(), Vec::new());
+        let (faults, notes) = (Vec::new(), Vec::new());
+        Preview { policies, summary, workloads, exemptions, namespaces, faults, notes }
+    }
+}
+
+impl Row {
+    /// The workload itself is applied.
+    fn apply(&mut self, before: Option<&Said<'_>>, after: &Said<'_>) {
+        self.verdict = Some(after.verdict());
+        self.before = before.map(Said::verdict);
+        self.violations = after.denied.iter().map(|it| tell(it, before)).collect();
+    }
+
+    /// One of its pods is made again.
+    fn restart(&mut self, before: Option<&Said<'_>>, after: &Said<'_>) {
+        self.running += 1;
+        self.refused += u64::from(!after.denied.is_empty());
+        self.refused_before += before.map_or(0, |it| u64::from(!it.denied.is_empty()));
+        for finding in &after.denied {
+            let told = tell(finding, before);
+            let known = self.of_pods.entry(key(finding)).or_insert_with(|| told.clone());
+            known.pods = Some(known.pods.unwrap_or(0) + 1);
+            known.new &= told.new;
+            if told.severity < known.severity {
+                *known = Violation { pods: known.pods, new: known.new, ..told };
+            }
+        }
+    }
+
+    fn is_told(&self) -> bool {
+        let denied = Some(Verdict::Denied);
+        self.verdict == denied || self.before == denied || self.refused + self.refused_before > 0
+    }
+
+    fn told(self, key: WorkloadKey, replaces: bool) -> Workload {
+        let mut violations: Vec<_> = self.of_pods.into_values().collect();
+        // Stable: of the same severity, in the order of the keys.
+        violations.sort_by_key(|it| it.severity);
+        let WorkloadKey { namespace, kind, name } = key;
+        let pods = (self.running > 0).then(|| Pods {
+            running: self.running,
+            refused: self.refused,
+            refused_before: replaces.then_some(self.refused_before),
+            violations,
+        });
+        let Self { verdict, before, violations, .. } = Self { of_pods: BTreeMap::new(), ..self };
+        Workload { namespace, kind, name, verdict, before, violations, pods }
+    }
+}
+
+impl Said<'_> {
+    fn verdict(&self) -> Verdict {
+        if self.denied.is_empty() { Verdict::Admitted } else { Verdict::Denied }
+    }
+}
+
+fn key(finding: &Finding<'_>) -> Key {
+    let breach = &finding.breach;
+    let (policy, rule) = (finding.policy.label.clone(), finding.id().into_owned());
+    (policy, rule, breach.container.clone(), breach.path.clone())
+}
+
+fn tell(finding: &Finding<'_>, before: Option<&Said<'_>>) -> Violation {
+    let breach = &finding.breach;
+    Violation {
+        policy: finding.policy.label.clone(),
+        rule: finding.id().into_owned(),
+        severity: finding.severity,
+        container: breach.container.clone(),
+        path: breach.path.clone(),
+        value: breach.value.clone(),
+        message: breach.sentence(),
+        new: before.is_none_or(|it| !it.found.contains(&key(finding))),
+        pods: None,
+    }
+}
