@@ -96,21 +96,19 @@ pub async fn connect(target: &Target) -> Result<Cluster, ClusterError> {
     if let Some(name) = target.context.as_ref().or(contexts.current.as_ref()) {
         return contexts.named(name)?.connect().await;
     }
-    if let Some(unread) = contexts.unread.first() {
-        return Err(unread.clone().into());
-    }
     // A file that was asked for is not passed over for the pod's own cluster.
-    if target.kubeconfig.is_some() {
+    if target.kubeconfig.is_some() && contexts.unread.is_empty() {
         return Err(contexts.no_current());
     }
-    match Config::incluster() {
-        Ok(config) => {
+    match (Config::incluster(), contexts.unread.first()) {
+        (Ok(config), unread) if unread.is_none() || contexts.unasked => {
             let url = config.cluster_url.to_string();
             let client = Client::try_from(config).map_err(ClusterError::Client)?;
             Ok(Cluster { client, url })
         }
-        Err(_) if !contexts.all.is_empty() => Err(contexts.no_current()),
-        Err(error) => Err(ClusterError::None(error)),
+        (_, Some(unread)) => Err(unread.clone().into()),
+        (Err(error), None) if contexts.all.is_empty() => Err(ClusterError::None(error)),
+        (_, None) => Err(contexts.no_current()),
     }
 }
 

@@ -21,7 +21,9 @@ pub struct Contexts {
     /// Files that could not be read; what they hold is not here.
     pub unread: Vec<Unread>,
     /// The files that were looked for.
-    pub files: Vec<PathBuf>,
+    files: Vec<PathBuf>,
+    /// Whether neither flag nor variable names a file, so that a pod may do without the one of its home folder.
+    pub(super) unasked: bool,
 }
 
 /// One context, that may be broken.
@@ -56,7 +58,10 @@ impl Contexts {
     }
 
     fn of(kubeconfig: Option<&Path>, to_the_end: bool) -> Self {
-        let files = files(kubeconfig);
+        let variable = env::var_os("KUBECONFIG").filter(|it| !it.is_empty());
+        let home = env::home_dir();
+        let files = kubeconfig::listed(kubeconfig, variable.as_deref(), home.as_deref());
+        let unasked = kubeconfig.is_none() && variable.is_none();
         let mut read = Vec::new();
         let mut unread = Vec::new();
         for path in &files {
@@ -72,7 +77,7 @@ impl Contexts {
         }
         let merged = kubeconfig::merge(read);
         let all = merged.contexts.iter().map(|(name, it)| Context::of(&merged, name, it)).collect();
-        Self { all, current: merged.current, unread, files }
+        Self { all, current: merged.current, unread, files, unasked }
     }
 
     /// The context of a name.
@@ -107,13 +112,6 @@ impl Contexts {
         let names: Vec<_> = self.all.iter().map(|context| context.name.as_str()).collect();
         names.join(", ")
     }
-}
-
-/// The files that are meant, whether they are there or not.
-fn files(kubeconfig: Option<&Path>) -> Vec<PathBuf> {
-    let variable = env::var_os("KUBECONFIG");
-    let home = env::home_dir();
-    kubeconfig::listed(kubeconfig, variable.as_deref(), home.as_deref())
 }
 
 impl Context {

@@ -8,7 +8,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf, is_separator};
 
-use kube::config::{AuthInfo, Cluster, Context};
+use kube::config::{self, AuthInfo, Cluster, Context};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
@@ -106,40 +106,69 @@ fn decode(bytes: &[u8]) -> Option<String> {
 
 /// Reads a text whose relative paths start at this folder.
 fn parse(text: &str, folder: &Path) -> Result<Kubeconfig, String> {
+    let mut file = match serde_saphyr::from_multiple::<config::Kubeconfig>(text) {
+        Ok(documents) => merge(documents.into_iter().map(whole)),
+        Err(_) => by_entry(text)?,
+    };
+    for cluster in file.clusters.values_mut().flatten() {
+        anchor(folder, cluster.certificate_authority.as_mut());
+    }
+    for user in file.users.values_mut().flatten() {
+        anchor(folder, user.client_certificate.as_mut());
+        anchor(folder, user.client_key.as_mut());
+        anchor(folder, user.token_file.as_mut());
+        // A bare name is looked up in PATH.
+        let command = user.exec.as_mut().and_then(|exec| exec.command.as_mut());
+        anchor(folder, command.filter(|it| it.contains(is_separator)));
+    }
+    Ok(file)
+}
+
+/// A document of which every entry can be read.
+fn whole(document: config::Kubeconfig) -> Kubeconfig {
+    fn entry<T>(field: &str, name: String, value: Option<T>) -> (String, Entry<T>) {
+        let entry = value.ok_or_else(|| format!("{field} {name} is empty"));
+        (name, entry)
+    }
+    let contexts = document.contexts.into_iter().map(|it| entry("context", it.name, it.context));
+    let clusters = document.clusters.into_iter().map(|it| entry("cluster", it.name, it.cluster));
+    let users = document.auth_infos.into_iter().map(|it| entry("user", it.name, it.auth_info));
+    Kubeconfig {
+        contexts: contexts.collect(),
+        clusters: first(clusters),
+        users: first(users),
+        current: document.current_context.filter(|name| !name.is_empty()),
+    }
+}
+
+/// A text with an entry that cannot be read, whatever stands around it.
+fn by_entry(text: &str) -> Result<Kubeconfig, String> {
     // Never with a piece of the text: it may hold a token.
     let documents: Vec<Value> = serde_saphyr::from_multiple(text)
         .map_err(|error| format!("it is not YAML: {}", error.without_snippet()))?;
-    let mut parsed = Vec::new();
-    for document in documents.iter().filter(|document| !document.is_null()) {
+    let read = |document: &Value| {
         if !document.is_object() {
             return Err("it is no kubeconfig: it has no clusters, users and contexts".to_owned());
         }
-        let mut file = Kubeconfig {
+        let current = document.get("current-context").and_then(Value::as_str);
+        Ok(Kubeconfig {
             contexts: entries(document, "contexts", "context")?,
-            current: document.get("current-context").and_then(Value::as_str).map(str::to_owned),
-            ..Kubeconfig::default()
-        };
-        file.current = file.current.filter(|name| !name.is_empty());
-        for (name, mut cluster) in entries::<Cluster>(document, "clusters", "cluster")? {
-            if let Ok(cluster) = &mut cluster {
-                anchor(folder, cluster.certificate_authority.as_mut());
-            }
-            file.clusters.entry(name).or_insert(cluster);
-        }
-        for (name, mut user) in entries::<AuthInfo>(document, "users", "user")? {
-            if let Ok(user) = &mut user {
-                anchor(folder, user.client_certificate.as_mut());
-                anchor(folder, user.client_key.as_mut());
-                anchor(folder, user.token_file.as_mut());
-                // A bare name is looked up in PATH.
-                let command = user.exec.as_mut().and_then(|exec| exec.command.as_mut());
-                anchor(folder, command.filter(|it| it.contains(is_separator)));
-            }
-            file.users.entry(name).or_insert(user);
-        }
-        parsed.push(file);
+            clusters: first(entries(document, "clusters", "cluster")?),
+            users: first(entries(document, "users", "user")?),
+            current: current.filter(|name| !name.is_empty()).map(str::to_owned),
+        })
+    };
+    let documents = documents.iter().filter(|document| !document.is_null());
+    Ok(merge(documents.map(read).collect::<Result<Vec<_>, _>>()?))
+}
+
+/// Of two entries by one name, the first.
+fn first<T>(entries: impl IntoIterator<Item = (String, T)>) -> BTreeMap<String, T> {
+    let mut all = BTreeMap::new();
+    for (name, entry) in entries {
+        all.entry(name).or_insert(entry);
     }
-    Ok(merge(parsed))
+    all
 }
 
 /// The named entries of a list.
@@ -219,6 +248,14 @@ current-context: ''",
         let two = file.contexts[1].1.as_ref().unwrap_err();
         assert_eq!(two, "context two: missing field `cluster`");
         assert_eq!(file.current, None);
+    }
+
+    #[test]
+    fn a_name_may_look_like_a_number() {
+        let text = "users: [{name: 1, user: {token: 12345, exec: {command: yes}}}]";
+        let file = parse(text, Path::new("")).unwrap();
+        let user = serde_json::to_value(file.users["1"].as_ref().unwrap()).unwrap();
+        assert_eq!((&user["token"], &user["exec"]["command"]), (&"12345".into(), &"yes".into()));
     }
 
     #[test]
