@@ -339,8 +339,9 @@ fn bundles_are_applied_and_podgate_makes_no_drift(plane: &Plane) {
 
     let export = plane.policy(&["export", "-A"], "").exits(0).stdout;
     let kubeconfig = plane.0.kubeconfig("admin");
-    let args = ["--kubeconfig", kubeconfig.to_str().unwrap()];
-    let _podgate = Podgate::start("reconcile", &args, "leading");
+    let kubeconfig = ["--kubeconfig", kubeconfig.to_str().unwrap()];
+    let rest = ["--metrics-listen", "127.0.0.1:0", "--lease-namespace", "lab"];
+    let _podgate = Podgate::start("reconcile", &[&kubeconfig[..], &rest].concat(), "serving");
     let path = "jsonpath={.status.bundle.name}/{.status.bundle.version}";
     eventually("the status to name the bundle", || {
         let told = plane.kubectl(&["get", "devopspolicy", "restricted", "-n", "lab", "-o", path]);

@@ -92,7 +92,12 @@ mod tests {
         let asked = BundleName::ALL.map(|bundle| {
             format!("{} {}", bundle.as_str(), text::hash(&fields(bundle).to_string()))
         });
-        insta::assert_snapshot!(format!("version {VERSION}\n{}", asked.join("\n")), @"");
+        insta::assert_snapshot!(format!("version {VERSION}\n{}", asked.join("\n")), @"
+        version 1
+        permissive b1c188f3aa9ee7c0db841532d9bc3c13
+        baseline 181275e887aa7465c06158429a4fc43f
+        restricted 67fca6acdaeef302b469f9f13f8f8f8b
+        ");
     }
 
     #[test]
