@@ -94,9 +94,9 @@ mod tests {
         });
         insta::assert_snapshot!(format!("version {VERSION}\n{}", asked.join("\n")), @"
         version 1
-        permissive b1c188f3aa9ee7c0db841532d9bc3c13
-        baseline 181275e887aa7465c06158429a4fc43f
-        restricted 67fca6acdaeef302b469f9f13f8f8f8b
+        permissive f9dfc57ccf9ee7c0db841532d9bc3c13
+        baseline 58abcbf85daa7465c06158429a4fc43f
+        restricted 4fdbb77d4deef302b469f9f13f8f8f8b
         ");
     }
 
