@@ -48,6 +48,7 @@ chart-static: binary
 	PODGATE=$(TARGET)/debug/podgate tests/tools/chart/current.sh
 	PODGATE=$(TARGET)/debug/podgate tests/tools/chart/manifests.sh
 	tests/tools/chart/unit.sh
+	tests/tools/gitops/health.sh
 
 chart-docs: binary ## Write the chart's README and CRDs, and deploy/install.yaml
 	UPDATE=1 PODGATE=$(TARGET)/debug/podgate tests/tools/chart/current.sh

@@ -1,5 +1,6 @@
 //! The policies that a cluster has.
 
+use kube::Resource;
 use serde_json::Value;
 
 use super::{Key, Refusal};
@@ -27,22 +28,9 @@ pub async fn list(
     selector: Option<&str>,
 ) -> Result<Vec<(Key, Value)>, ClusterError> {
     let mut listed = Vec::new();
-    let mut take = |kind: &str, json: &str| {
-        let mut object = serde_json::from_str::<Value>(json)?;
-        if let Some(fields) = object.as_object_mut() {
-            fields.insert("kind".to_owned(), kind.into());
-        }
-        listed.push((Key::of(&object), object));
-        Ok::<_, serde_json::Error>(())
-    };
     if !matches!(which, Which::Namespace(_)) {
-        let mut read = Ok(());
         let kind = "ClusterDevOpsPolicy";
-        let asked = cluster.list::<ClusterDevOpsPolicy>(None, selector, |json| {
-            read = std::mem::replace(&mut read, Ok(())).and_then(|()| take(kind, json));
-        });
-        asked.await.map_err(|error| explain(cluster, kind, error))?;
-        read.map_err(|error| cluster.explain(kube::Error::SerdeError(error)))?;
+        listed.extend(of_kind::<ClusterDevOpsPolicy>(cluster, kind, None, selector).await?);
     }
     let namespace = match which {
         Which::ClusterWide => None,
@@ -50,16 +38,30 @@ pub async fn list(
         Which::Namespace(namespace) => Some(Some(namespace.as_str())),
     };
     if let Some(namespace) = namespace {
-        let mut read = Ok(());
         let kind = "DevOpsPolicy";
-        let asked = cluster.list::<DevOpsPolicy>(namespace, selector, |json| {
-            read = std::mem::replace(&mut read, Ok(())).and_then(|()| take(kind, json));
-        });
-        asked.await.map_err(|error| explain(cluster, kind, error))?;
-        read.map_err(|error| cluster.explain(kube::Error::SerdeError(error)))?;
+        listed.extend(of_kind::<DevOpsPolicy>(cluster, kind, namespace, selector).await?);
     }
     listed.sort_by(|(a, _), (b, _)| a.cmp(b));
     Ok(listed)
+}
+
+async fn of_kind<K: Resource<DynamicType = ()>>(
+    cluster: &Cluster,
+    kind: &'static str,
+    namespace: Option<&str>,
+    selector: Option<&str>,
+) -> Result<Vec<(Key, Value)>, ClusterError> {
+    let mut objects = Vec::new();
+    let listed = cluster.list::<K>(namespace, selector, |json| {
+        objects.push(serde_json::from_str::<Value>(json));
+    });
+    listed.await.map_err(|error| explain(cluster, kind, error))?;
+    let keyed = objects.into_iter().map(|object| {
+        let object = object?;
+        Ok((Key::of(&object), object))
+    });
+    let keyed: Result<_, serde_json::Error> = keyed.collect();
+    keyed.map_err(|error| cluster.explain(kube::Error::SerdeError(error)))
 }
 
 fn explain(cluster: &Cluster, kind: &'static str, error: kube::Error) -> ClusterError {

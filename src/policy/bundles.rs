@@ -77,12 +77,27 @@ pub fn effective(spec: &DevOpsPolicySpec) -> Cow<'_, DevOpsPolicySpec> {
 mod tests {
     use super::*;
     use crate::api::EnforcementMode;
+    use crate::policy::text;
 
     #[test]
     fn every_bundle_is_a_spec() {
         for bundle in BundleName::ALL {
             serde_json::from_value::<DevOpsPolicySpec>(fields(bundle)).unwrap();
         }
+    }
+
+    /// A policy's status tells the version that is in force: what a bundle asks and its version change together.
+    #[test]
+    fn a_bundle_that_asks_something_else_has_another_version() {
+        let asked = BundleName::ALL.map(|bundle| {
+            format!("{} {}", bundle.as_str(), text::hash(&fields(bundle).to_string()))
+        });
+        insta::assert_snapshot!(format!("version {VERSION}\n{}", asked.join("\n")), @"
+        version 1
+        permissive f9dfc57ccf9ee7c0db841532d9bc3c13
+        baseline 58abcbf85daa7465c06158429a4fc43f
+        restricted 4fdbb77d4deef302b469f9f13f8f8f8b
+        ");
     }
 
     #[test]

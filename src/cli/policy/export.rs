@@ -63,13 +63,11 @@ async fn export(args: ExportArgs) -> Result<(), Failure> {
     }
     let policies: Vec<_> =
         policies.into_iter().map(|(key, policy)| (key, canonical(&policy))).collect();
-    match &args.dir {
-        Some(dir) => files(dir, &which, &policies),
-        None => {
-            let texts: std::io::Result<Vec<_>> = policies.iter().map(|(_, it)| yaml(it)).collect();
-            output::print(&texts?.join("---\n"))
-        }
+    if let Some(dir) = &args.dir {
+        return files(dir, &which, &policies);
     }
+    let texts: std::io::Result<Vec<_>> = policies.iter().map(|(_, it)| yaml(it)).collect();
+    output::print(&texts?.join("---\n"))
 }
 
 /// Writes a file for each, and names those that are of none.

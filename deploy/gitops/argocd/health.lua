@@ -1,0 +1,21 @@
+-- The health of a DevOpsPolicy or ClusterDevOpsPolicy for Argo CD, from the conditions that kstatus reads too. Open violations
+-- do not make a policy unhealthy: it is in force and does its work.
+local hs = { status = "Progressing", message = "podgate has not evaluated it yet" }
+if obj.status == nil or obj.status.conditions == nil then
+  return hs
+end
+-- What is told is of an earlier version of the policy.
+if obj.status.observedGeneration ~= obj.metadata.generation then
+  return hs
+end
+for _, condition in ipairs(obj.status.conditions) do
+  if condition.type == "Stalled" and condition.status == "True" then
+    return { status = "Degraded", message = condition.message }
+  end
+end
+for _, condition in ipairs(obj.status.conditions) do
+  if condition.type == "Ready" and condition.status == "True" then
+    return { status = "Healthy", message = obj.status.message or condition.message }
+  end
+end
+return hs
