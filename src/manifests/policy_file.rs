@@ -34,7 +34,7 @@ pub struct PolicyDocument {
 pub struct Reading<'a> {
     /// The namespace of a `DevOpsPolicy` that names none. Without it, such a policy judges all namespaces.
     pub namespace: Option<&'a str>,
-    /// Whether objects of other API groups are passed over, as in a folder for a GitOps tool.
+    /// Whether objects of other API groups are passed over, as in a folder for a `GitOps` tool.
     pub among_others: bool,
 }
 

@@ -17,7 +17,7 @@ pub(super) struct PlacedPolicy {
 }
 
 /// Reads files, folders with all that is below them, and `-`. A `DevOpsPolicy` that names no namespace takes this one, and
-/// objects of other API groups are passed over: such a folder is what a GitOps tool delivers.
+/// objects of other API groups are passed over: such a folder is what a `GitOps` tool delivers.
 ///
 /// # Errors
 /// Every file that cannot be read is told, and the first fault of the first that holds one; nothing is read by halves.
