@@ -31,7 +31,7 @@ pub async fn client(kubeconfig: &Path) -> Client {
 pub struct Cluster {
     pub podgate: Podgate,
     pub plane: ControlPlane,
-    pub(super) client: Client,
+    pub client: Client,
     runtime: Runtime,
 }
 

@@ -82,14 +82,13 @@ impl PreviewArgs {
 
 async fn run(args: PreviewArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
-    let mut policies = match args.bundle {
-        Some(bundle) => vec![Arc::new(of_bundle(bundle, args.namespace)?)],
-        None => {
-            let default = cluster.client.default_namespace();
-            let namespace = args.namespace.as_deref().unwrap_or(default);
-            let read = read::policies(&args.policies, namespace)?;
-            read.into_iter().map(|it| it.document.policy).collect()
-        }
+    let mut policies = if let Some(bundle) = args.bundle {
+        vec![Arc::new(of_bundle(bundle, args.namespace)?)]
+    } else {
+        let default = cluster.client.default_namespace();
+        let namespace = args.namespace.as_deref().unwrap_or(default);
+        let read = read::policies(&args.policies, namespace)?;
+        read.into_iter().map(|it| it.document.policy).collect()
     };
     for policy in policies.iter_mut().filter_map(Arc::get_mut) {
         policy.mode = EnforcementMode::Enforce;
@@ -127,4 +126,122 @@ fn of_bundle(bundle: BundleName, namespace: Option<String>) -> Result<Policy, Fa
     let spec = DevOpsPolicySpec { bundle: Some(bundle), ..DevOpsPolicySpec::default() };
     Policy::compile(scope, bundle.as_str().to_owned(), &spec)
         .map_err(|error| Failure::Input(error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_has_these_fields() {
+        let mut preview = testing::plain();
+        preview.workloads.clear();
+        preview.exemptions.remove(0);
+        preview.namespaces.remove(0);
+        insta::assert_snapshot!(output::to_json(&Versioned::of(&preview)).unwrap(), @r#"
+        {
+          "apiVersion": "podgate/v1",
+          "policies": [
+            {
+              "policy": "shop/baseline",
+              "replaces": false
+            }
+          ],
+          "summary": {
+            "workloads": 3,
+            "denied": 1,
+            "deniedBefore": null,
+            "pods": 12,
+            "refusedPods": 7,
+            "refusedPodsBefore": null,
+            "violations": 2,
+            "newViolations": 2,
+            "goneViolations": null,
+            "score": {
+              "before": {
+                "score": 91,
+                "classification": "Healthy"
+              },
+              "after": {
+                "score": 74,
+                "classification": "Degraded"
+              }
+            }
+          },
+          "workloads": [],
+          "exemptions": [
+            {
+              "policy": "shop/baseline",
+              "index": 1,
+              "state": "expired",
+              "rules": [
+                "forbidLatestTag"
+              ],
+              "reason": "moves in June",
+              "owner": "team cart",
+              "expiresAt": "2026-01-01T00:00:00Z"
+            }
+          ],
+          "namespaces": [
+            {
+              "namespace": "shop",
+              "before": {
+                "score": 85,
+                "classification": "Healthy"
+              },
+              "after": {
+                "score": 52,
+                "classification": "Degraded"
+              }
+            }
+          ]
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_workloads_json_has_these_fields() {
+        let mut workload = testing::plain().workloads.remove(0);
+        workload.violations.truncate(1);
+        insta::assert_snapshot!(output::to_json(&workload).unwrap(), @r#"
+        {
+          "namespace": "shop",
+          "kind": "Deployment",
+          "name": "cart",
+          "verdict": "denied",
+          "before": null,
+          "violations": [
+            {
+              "policy": "shop/baseline",
+              "rule": "forbidLatestTag",
+              "severity": "high",
+              "container": "web",
+              "path": "spec.template.spec.containers[0].image",
+              "value": "nginx",
+              "message": "spec.template.spec.containers[0].image is \"nginx\" (no tag means :latest); give a version",
+              "new": true,
+              "pods": null
+            }
+          ],
+          "pods": {
+            "running": 5,
+            "refused": 5,
+            "refusedBefore": null,
+            "violations": [
+              {
+                "policy": "shop/baseline",
+                "rule": "forbidLatestTag",
+                "severity": "high",
+                "container": "web",
+                "path": "spec.containers[0].image",
+                "value": "nginx",
+                "message": "spec.containers[0].image is \"nginx\" (no tag means :latest); give a version",
+                "new": true,
+                "pods": 5
+              }
+            ]
+          }
+        }
+        "#);
+    }
 }

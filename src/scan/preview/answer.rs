@@ -44,7 +44,7 @@ pub struct PreviewedPolicy {
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
-    /// Those that the previewed policies judge, a workload's own ReplicaSets, Jobs and pods not counted again.
+    /// Those that the previewed policies judge, what a workload makes itself not counted again.
     pub workloads: u64,
     /// Of them, those that would be denied if they were applied today.
     pub denied: u64,

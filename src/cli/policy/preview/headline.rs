@@ -1,17 +1,18 @@
 //! What a preview comes to, in words.
 
 use super::super::super::formats::count;
+use crate::policy::text::clip;
 use crate::scan::preview::answer::{Change, Preview, Violation, Workload};
 
 /// The whole in a sentence, without its full stop.
 pub(super) fn line(preview: &Preview) -> String {
     let summary = &preview.summary;
     let subject = match preview.policies.as_slice() {
-        [one] => format!("policy {}", one.policy),
+        [one] => format!("policy {}", clip(&one.policy)),
         all => format!("{} policies", all.len()),
     };
     if summary.workloads + summary.pods == 0 {
-        return format!("{subject}, enforced, would judge nothing: no workload is there yet");
+        return format!("{subject}, enforced, would judge nothing: no workload was found");
     }
     let score = summary.score.map(|it| format!("; score {}", change(it))).unwrap_or_default();
     format!(

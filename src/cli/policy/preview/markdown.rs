@@ -100,14 +100,64 @@ mod tests {
 
     #[test]
     fn the_page_is_a_headline_and_tables_the_worst_first() {
-        insta::assert_snapshot!(page(&plain()));
-        insta::assert_snapshot!(page(&compared()));
-        insta::assert_snapshot!(page(&nothing()));
+        insta::assert_snapshot!(page(&plain()), @r#"
+        ### podgate: policy shop/baseline, enforced, would deny 1 of 3 workloads and refuse 7 of 12 running pods at the next start; score 91 → 74
+
+        | namespace | score |
+        |---|---|
+        | `shop` | 85 → 52 |
+
+        | severity | workload | if applied | pods refused | rule | container | what |
+        |---|---|---|---|---|---|---|
+        | high | `Deployment shop/cart` | denied | 5 of 5 | `forbidLatestTag` | `web` | `spec.template.spec.containers[0].image` is "nginx" (no tag means :latest); give a version (and 1 more) |
+        | high | `Deployment shop/rolling` | admitted | 2 of 5 | `forbidLatestTag` | `web` | `spec.containers[0].image` is "nginx" (no tag means :latest); give a version |
+
+        | exemption | state | rules | owner | expires | reason |
+        |---|---|---|---|---|---|
+        | `shop/baseline[0]` | used | `forbidLatestTag` | team cart |  | moves in June |
+        | `shop/baseline[1]` | expired | `forbidLatestTag` | team cart | 2026-01-01T00:00:00Z | moves in June |
+        "#);
+        insta::assert_snapshot!(page(&compared()), @r#"
+        ### podgate: policy shop/baseline, enforced, would deny 1 of 3 workloads and refuse 7 of 12 running pods at the next start; score 91 → 74
+
+        today 1 workload would be denied and 0 pods refused; 1 violation in workloads is new, 3 gone
+
+        | namespace | score |
+        |---|---|
+        | `shop` | 85 → 52 |
+
+        | severity | workload | if applied | pods refused | rule | container | what |
+        |---|---|---|---|---|---|---|
+        | high | `Deployment shop/cart` | denied (new) | 5 of 5 | `forbidLatestTag` | `web` | `spec.template.spec.containers[0].image` is "nginx" (no tag means :latest); give a version (and 1 more) |
+        | high | `Deployment shop/rolling` | admitted | 2 of 5 | `forbidLatestTag` | `web` | `spec.containers[0].image` is "nginx" (no tag means :latest); give a version |
+        |  | `Deployment shop/freed` | admitted (new) |  |  |  |  |
+        "#);
+        insta::assert_snapshot!(page(&nothing()), @r#"
+        ### podgate: 2 policies, enforced, would judge nothing: no workload was found
+
+        - `pods`: cannot be read in &lt;shop&gt;
+        "#);
     }
 
     #[test]
     fn what_objects_hold_is_only_shown() {
-        insta::assert_snapshot!(page(&awkward()));
+        insta::assert_snapshot!(page(&awkward()), @r#"
+        ### podgate: policy \`a\|&lt;b&gt;<span>@</span>admin\\u{1b}\[31m\\n<span>#</span>1, enforced, would deny 1 of 3 workloads and refuse 7 of 12 running pods at the next start; score 91 → 74
+
+        | namespace | score |
+        |---|---|
+        | `shop` | 85 → 52 |
+
+        | severity | workload | if applied | pods refused | rule | container | what |
+        |---|---|---|---|---|---|---|
+        | high | ``Deployment shop/`a\|<b>@admin\u{1b}[31m\n#1`` | denied | 5 of 5 | `forbidLatestTag` | `` `a\|<b>@admin\u{1b}[31m\n#1 `` | `` `a\|<b>@admin\u{1b}[31m\n#1 ``  (and 2 more) |
+        | high | `Deployment shop/rolling` | admitted | 2 of 5 | `forbidLatestTag` | `web` | `spec.containers[0].image` is "nginx" (no tag means :latest); give a version |
+
+        | exemption | state | rules | owner | expires | reason |
+        |---|---|---|---|---|---|
+        | `shop/baseline[0]` | used | `forbidLatestTag` | \`a\|&lt;b&gt;<span>@</span>admin\\u{1b}\[31m\\n<span>#</span>1 |  | \`a\|&lt;b&gt;<span>@</span>admin\\u{1b}\[31m\\n<span>#</span>1 |
+        | `shop/baseline[1]` | expired | `forbidLatestTag` | team cart | 2026-01-01T00:00:00Z | moves in June |
+        "#);
         let bars = |line: &str| line.replace("\\|", "").matches('|').count();
         let page = page(&awkward());
         let rows: Vec<_> = page.lines().filter(|line| line.starts_with('|')).collect();

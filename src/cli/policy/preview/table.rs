@@ -7,7 +7,7 @@ use super::headline::{change, compared, first, line, share, verdict};
 use crate::policy::text::clip;
 use crate::scan::preview::answer::{ExemptionUse, Preview, Workload};
 
-/// How many workloads are shown.
+/// How many workloads are shown, and how many exemptions.
 const SHOWN: usize = 20;
 /// The row of all namespaces together; no namespace can be called so.
 const TOTAL: &str = "(cluster)";
@@ -17,25 +17,23 @@ pub(super) fn table(preview: &Preview) -> String {
     if let Some(compared) = compared(preview) {
         let _ = writeln!(text, "{compared}");
     }
-    let shown = preview.workloads.iter().take(SHOWN);
-    if !preview.workloads.is_empty() {
-        let headings =
-            ["SEVERITY", "NAMESPACE", "WORKLOAD", "IF APPLIED", "PODS REFUSED", "REASON"];
-        text.push('\n');
-        text.push_str(&columns::table(&headings, shown.map(workload).collect()));
-    }
-    if preview.workloads.len() > SHOWN {
-        let _ = writeln!(text, "and {} more: -o json", preview.workloads.len() - SHOWN);
-    }
-    if !preview.exemptions.is_empty() {
-        let headings = ["EXEMPTION", "STATE", "RULES", "OWNER", "EXPIRES", "REASON"];
-        text.push('\n');
-        text.push_str(&columns::table(
-            &headings,
-            preview.exemptions.iter().map(exemption).collect(),
-        ));
-    }
+    let headings = ["SEVERITY", "NAMESPACE", "WORKLOAD", "IF APPLIED", "PODS REFUSED", "REASON"];
+    section(&mut text, &headings, preview.workloads.iter().map(workload));
+    let headings = ["EXEMPTION", "STATE", "RULES", "OWNER", "EXPIRES", "REASON"];
+    section(&mut text, &headings, preview.exemptions.iter().map(exemption));
     text + &scores(preview)
+}
+
+/// The first rows under their headings, if there are any, and how many more there are.
+fn section(text: &mut String, headings: &[&str], mut rows: impl Iterator<Item = Vec<Cell>>) {
+    let shown: Vec<_> = rows.by_ref().take(SHOWN).collect();
+    if !shown.is_empty() {
+        let _ = write!(text, "\n{}", columns::table(headings, shown));
+    }
+    let more = rows.count();
+    if more > 0 {
+        let _ = writeln!(text, "and {more} more: -o json");
+    }
 }
 
 fn workload(it: &Workload) -> Vec<Cell> {
@@ -91,9 +89,35 @@ mod tests {
 
     #[test]
     fn the_table_is_a_headline_and_what_it_is_made_of() {
-        insta::assert_snapshot!(table(&plain()));
-        insta::assert_snapshot!(table(&compared()));
-        insta::assert_snapshot!(table(&nothing()));
+        insta::assert_snapshot!(table(&plain()), @r#"
+        policy shop/baseline, enforced, would deny 1 of 3 workloads and refuse 7 of 12 running pods at the next start; score 91 → 74
+
+        SEVERITY   NAMESPACE   WORKLOAD             IF APPLIED   PODS REFUSED   REASON
+        high       shop        Deployment/cart      denied       5 of 5         forbidLatestTag web: spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version (and 1 more)
+        high       shop        Deployment/rolling   admitted     2 of 5         forbidLatestTag web: spec.containers[0].image is "nginx" (no tag means :latest); give a version
+
+        EXEMPTION          STATE     RULES             OWNER       EXPIRES                REASON
+        shop/baseline[0]   used      forbidLatestTag   team cart   <none>                 moves in June
+        shop/baseline[1]   expired   forbidLatestTag   team cart   2026-01-01T00:00:00Z   moves in June
+
+        NAMESPACE   SCORE     CLASS
+        shop        85 → 52   Healthy → Degraded
+        (cluster)   91 → 74   Healthy → Degraded
+        "#);
+        insta::assert_snapshot!(table(&compared()), @r#"
+        policy shop/baseline, enforced, would deny 1 of 3 workloads and refuse 7 of 12 running pods at the next start; score 91 → 74
+        today 1 workload would be denied and 0 pods refused; 1 violation in workloads is new, 3 gone
+
+        SEVERITY   NAMESPACE   WORKLOAD             IF APPLIED       PODS REFUSED   REASON
+        high       shop        Deployment/cart      denied (new)     5 of 5         forbidLatestTag web: spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version (and 1 more)
+        high       shop        Deployment/rolling   admitted         2 of 5         forbidLatestTag web: spec.containers[0].image is "nginx" (no tag means :latest); give a version
+        <none>     shop        Deployment/freed     admitted (new)   <none>         <none>
+
+        NAMESPACE   SCORE     CLASS
+        shop        85 → 52   Healthy → Degraded
+        (cluster)   91 → 74   Healthy → Degraded
+        "#);
+        insta::assert_snapshot!(table(&nothing()), @r#"2 policies, enforced, would judge nothing: no workload was found"#);
     }
 
     #[test]
