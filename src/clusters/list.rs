@@ -33,7 +33,7 @@ impl Cluster {
         &self,
         namespace: Option<&str>,
         selector: Option<&str>,
-        each: impl FnMut(&str),
+        each: impl FnMut(&str) + Send,
     ) -> Result<(), kube::Error> {
         list::<K>(&self.client, namespace, selector, each).await
     }
@@ -46,9 +46,9 @@ impl Cluster {
         &self,
         resource: &ApiResource,
         namespace: Option<&str>,
-        each: impl FnMut(&str),
+        mut each: impl FnMut(&str) + Send,
     ) -> Result<(), kube::Error> {
-        pages(&self.client, DynamicObject::url_path(resource, namespace), None, each).await
+        pages(&self.client, DynamicObject::url_path(resource, namespace), None, &mut each).await
     }
 }
 
@@ -60,16 +60,17 @@ pub async fn list<K: Resource<DynamicType = ()>>(
     client: &Client,
     namespace: Option<&str>,
     selector: Option<&str>,
-    each: impl FnMut(&str),
+    mut each: impl FnMut(&str) + Send,
 ) -> Result<(), kube::Error> {
-    pages(client, K::url_path(&(), namespace), selector, each).await
+    pages(client, K::url_path(&(), namespace), selector, &mut each).await
 }
 
+/// One for all kinds and callers: it is large, and generic it would be in the binary once for each.
 async fn pages(
     client: &Client,
     path: String,
     selector: Option<&str>,
-    mut each: impl FnMut(&str),
+    mut each: impl FnMut(&str) + Send,
 ) -> Result<(), kube::Error> {
     let request = Request::new(path);
     let mut params = ListParams::default().limit(PAGE);

@@ -46,7 +46,7 @@ pub async fn began(client: &Client) -> Result<BTreeMap<BeganKey, Timestamp>, kub
 /// if that much can be read.
 pub(super) async fn each_report(
     client: &Client,
-    mut each: impl FnMut(Report),
+    mut each: impl FnMut(Report) + Send,
 ) -> Result<(), kube::Error> {
     let ours = format!("{}={}", MANAGED_BY.0, MANAGED_BY.1);
     clusters::list::<Report>(client, None, Some(&ours), |json| {

@@ -95,7 +95,7 @@ impl ClusterPolicies {
         compile: impl Fn(K) -> Result<Policy, String>,
     ) -> Result<bool, ClusterError>
     where
-        K: Resource<DynamicType = ()> + DeserializeOwned,
+        K: Resource<DynamicType = ()> + DeserializeOwned + Send,
     {
         let mut objects = Vec::new();
         let listed = cluster.list::<K>(namespace, None, |json| {
