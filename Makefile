@@ -68,7 +68,8 @@ docs: ## Write docs/rules.md, docs/crd.md, docs/cli.md and docs/metrics.md from 
 	UPDATE_DOCS=1 $(CARGO) test --test docs
 
 static: ## The release binary, static, in TARGET/static
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --locked --bin podgate --target $(HOST)
+	# Packed relocations (glibc 2.36 or newer) take a hundredth of the room.
+	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" $(CARGO) build --release --locked --bin podgate --target $(HOST)
 	mkdir -p $(TARGET)/static
 	cp $(TARGET)/$(HOST)/release/podgate $(TARGET)/static/podgate
 
