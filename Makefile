@@ -67,8 +67,8 @@ control-plane: ## Build etcd, kube-apiserver, kube-controller-manager and kubect
 docs: ## Write docs/rules.md, docs/crd.md, docs/cli.md and docs/metrics.md from the code
 	UPDATE_DOCS=1 $(CARGO) test --test docs
 
+# Packed relocations (glibc 2.36 or newer) take a hundredth of the room.
 static: ## The release binary, static, in TARGET/static
-	# Packed relocations (glibc 2.36 or newer) take a hundredth of the room.
 	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" $(CARGO) build --release --locked --bin podgate --target $(HOST)
 	mkdir -p $(TARGET)/static
 	cp $(TARGET)/$(HOST)/release/podgate $(TARGET)/static/podgate
