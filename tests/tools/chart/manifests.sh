@@ -19,8 +19,9 @@ for set in $all_sets; do
     "$podgate" scan -f "$scratch/$set.yaml" --bundle restricted
   passes "podgate takes the arguments of its pods ($set)" takes_arguments "$set"
 done
-# A kustomization and values are no objects.
-passes "so are the examples for users" valid -ignore-filename-pattern 'kustomization|values' deploy certs
+# A kustomization and values are no objects; the schemas of Argo CD's and Flux's own come with neither.
+passes "so are the examples for users" valid -ignore-filename-pattern 'kustomization|values' \
+  -skip Application,GitRepository,Kustomization deploy certs
 samples() {
   local rule code
   for rule in $(sed -n 's/^## //p' docs/rules.md); do
