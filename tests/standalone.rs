@@ -476,7 +476,7 @@ fn what_stands_in_the_way_is_said_in_one_line_with_the_exit_code() {
     for (args, code, why) in [
         (standalone(&["--listen", &taken_address]), 3, "choose another with --listen"),
         (standalone(&["--listen", any, "--cert-dir", half]), 3, "has tls.crt but no tls.key"),
-        (owned(&["serve", "--kubeconfig", &absent]), 3, "check --kubeconfig"),
+        (owned(&["serve", "--kubeconfig", &absent]), 3, "check KUBECONFIG and --kubeconfig"),
         (owned(&["serve", "--kubeconfig", &unreachable]), 3, "does not answer"),
         (owned(&["serve", "--kubeconfig", &unreachable, "--context", "other"]), 3, "--context"),
         (owned(&["crd", "install", "--kubeconfig", &unreachable]), 3, "does not answer"),
