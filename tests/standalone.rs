@@ -478,7 +478,11 @@ fn what_stands_in_the_way_is_said_in_one_line_with_the_exit_code() {
         (standalone(&["--listen", any, "--cert-dir", half]), 3, "has tls.crt but no tls.key"),
         (owned(&["serve", "--kubeconfig", &absent]), 3, "check KUBECONFIG and --kubeconfig"),
         (owned(&["serve", "--kubeconfig", &unreachable]), 3, "does not answer"),
-        (owned(&["serve", "--kubeconfig", &unreachable, "--context", "other"]), 3, "--context"),
+        (
+            owned(&["serve", "--kubeconfig", &unreachable, "--context", "other"]),
+            3,
+            "there are: here",
+        ),
         (owned(&["crd", "install", "--kubeconfig", &unreachable]), 3, "does not answer"),
         (owned(&["serve", "--standalone", "--policy", &absent]), 2, "cannot read"),
         (owned(&["explain", "forbidLatest"]), 2, "did you mean forbidLatestTag?"),
