@@ -18,6 +18,7 @@ use support::binary::{self, Podgate};
 use support::control_plane::{ControlPlane, text};
 use support::eventually;
 use support::manifests::{pod, workload};
+use support::ran::Ran;
 
 #[test]
 fn a_cluster_is_listed_analysed_and_checked() {
@@ -40,24 +41,13 @@ fn a_cluster_is_listed_analysed_and_checked() {
 
 struct Plane(ControlPlane);
 
-/// What a command did.
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
 impl Plane {
     fn podgate(&self, user: &str, args: &[&str]) -> Ran {
         let kubeconfig = self.0.kubeconfig(user);
         let mut all = args.to_vec();
         all.extend(["--kubeconfig", kubeconfig.to_str().unwrap()]);
         let output = binary::run(&all);
-        Ran {
-            code: output.status.code().unwrap(),
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-        }
+        Ran::of(&output)
     }
 
     fn kubectl(&self, args: &[&str], stdin: &str) -> Result<String, String> {
@@ -99,31 +89,6 @@ impl Plane {
 }
 
 impl Ran {
-    fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// The stderr has all of these.
-    fn says(self, words: &[&str]) -> Self {
-        for word in words {
-            assert!(self.stderr.contains(word), "{word:?} is not in: {}", self.stderr);
-        }
-        self
-    }
-
-    fn prints(self, words: &[&str]) -> Self {
-        for word in words {
-            assert!(self.stdout.contains(word), "{word:?} is not in: {}", self.stdout);
-        }
-        self
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|error| panic!("{error}: {}", self.stdout))
-    }
-
     /// The one line that has all of these.
     fn line(&self, words: &[&str]) -> &str {
         let mut lines = self.stdout.lines().filter(|line| words.iter().all(|it| line.contains(it)));

@@ -15,7 +15,7 @@ mod zoo;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Stdio};
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ use support::binary;
 use support::control_plane::{ControlPlane, text};
 use support::eventually;
 use support::manifests::{pod, workload};
+use support::ran::Ran;
 use zoo::Zoo;
 
 #[test]
@@ -44,13 +45,6 @@ struct Fleet {
     east: ControlPlane,
     west: ControlPlane,
     dir: tempfile::TempDir,
-}
-
-/// What a command did.
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
 }
 
 impl Fleet {
@@ -118,30 +112,6 @@ impl Fleet {
 }
 
 impl Ran {
-    fn of(output: &Output) -> Self {
-        Self {
-            code: output.status.code().unwrap(),
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-        }
-    }
-
-    fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    fn says(self, words: &[&str]) -> Self {
-        for word in words {
-            assert!(self.stderr.contains(word), "{word:?} is not in: {}", self.stderr);
-        }
-        self
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|it| panic!("{it}: {}", self.stdout))
-    }
-
     /// The cells of the line that begins with this one.
     fn row(&self, first: &str) -> Vec<&str> {
         let rows = self.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use support::binary::{self, Podgate};
 use support::control_plane::{ControlPlane, text};
 use support::eventually;
+use support::ran::Ran;
 
 const POLICIES: &str = "apiVersion: devops.stochastic.io/v1
 kind: DevOpsPolicy
@@ -72,13 +73,6 @@ fn policies_go_from_one_cluster_through_git_to_another() {
 
 struct Plane(ControlPlane);
 
-/// What a command did.
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
 impl Plane {
     /// Runs `podgate` as a user.
     fn podgate(&self, user: &str, args: &[&str], stdin: &str) -> Ran {
@@ -92,11 +86,7 @@ impl Plane {
             .stdin(Stdio::from(fs::File::open(&input).unwrap()))
             .output()
             .unwrap();
-        Ran {
-            code: output.status.code().unwrap(),
-            stdout: text(&output.stdout),
-            stderr: text(&output.stderr),
-        }
+        Ran::of(&output)
     }
 
     /// Runs `podgate policy` as the admin.
@@ -120,28 +110,6 @@ impl Plane {
         let args =
             ["patch", "devopspolicy", policy, "-n", "shop", "--type=merge", &manager, "-p", &patch];
         self.kubectl(&args);
-    }
-}
-
-impl Ran {
-    fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    /// The stderr has all of these.
-    fn says(self, words: &[&str]) -> Self {
-        for word in words {
-            assert!(self.stderr.contains(word), "{word:?} is not in: {}", self.stderr);
-        }
-        self
-    }
-
-    fn prints(self, words: &[&str]) -> Self {
-        for word in words {
-            assert!(self.stdout.contains(word), "{word:?} is not in: {}", self.stdout);
-        }
-        self
     }
 }
 

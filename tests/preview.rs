@@ -21,9 +21,10 @@ use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 use support::binary;
 use support::cluster::{Cluster, Namespace};
-use support::control_plane::{seconds, text};
+use support::control_plane::seconds;
 use support::eventually;
 use support::manifests::{pod, probed_pod, workload};
+use support::ran::Ran;
 
 /// How many requests are under way at a time.
 const AT_A_TIME: usize = 24;
@@ -40,31 +41,6 @@ fn a_preview_foretells_the_webhook_and_writes_nothing() {
     restricted_denies_what_the_preview_names(&cluster);
 }
 
-/// What a command did.
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Ran {
-    fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "{}\n{}", self.stdout, self.stderr);
-        self
-    }
-
-    fn says(self, words: &[&str]) -> Self {
-        for word in words {
-            assert!(self.stderr.contains(word), "{word:?} is not in: {}", self.stderr);
-        }
-        self
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout).unwrap_or_else(|it| panic!("{it}: {}", self.stdout))
-    }
-}
-
 fn preview(cluster: &Cluster, user: &str, args: &[&str], stdin: &str) -> Ran {
     let kubeconfig = cluster.plane.kubeconfig(user);
     let input = kubeconfig.with_file_name("preview-stdin");
@@ -75,11 +51,7 @@ fn preview(cluster: &Cluster, user: &str, args: &[&str], stdin: &str) -> Ran {
         .stdin(std::fs::File::open(&input).unwrap())
         .output()
         .unwrap();
-    Ran {
-        code: output.status.code().unwrap(),
-        stdout: text(&output.stdout),
-        stderr: text(&output.stderr),
-    }
+    Ran::of(&output)
 }
 
 /// A namespace's policy, as a file has it.

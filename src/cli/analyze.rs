@@ -10,11 +10,10 @@ use jiff::Timestamp;
 
 use super::gate::GateArgs;
 use super::output::Versioned;
-use super::{ClusterArgs, Failure, ProtectedArgs, block_on, output};
+use super::{ClusterArgs, Failure, ProtectedArgs, block_on, live, output};
 use crate::clusters;
 use crate::controller::files;
 use crate::policy::compile::Policy;
-use crate::policy::text::clip;
 use crate::scan::cluster::{self, AnalysisError, Extent};
 
 #[derive(Args, Debug)]
@@ -77,12 +76,7 @@ async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
     };
     let analysis =
         cluster::analyse(&cluster, extent, given, args.protected.list(), Timestamp::now()).await?;
-    for note in &analysis.notes {
-        eprintln!("podgate: {note}");
-    }
-    for fault in &analysis.faults {
-        eprintln!("podgate: {}: {}", clip(&fault.place), fault.message);
-    }
+    live::tell(&analysis.notes, &analysis.faults);
     let versioned = Versioned::of(&analysis);
     match args.output {
         AnalysisFormat::Table => output::print(&tables::table(&analysis, false))?,
@@ -90,13 +84,7 @@ async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
         AnalysisFormat::Json => output::json(&versioned)?,
         AnalysisFormat::Yaml => output::yaml(&versioned)?,
     }
-    if !analysis.faults.is_empty() {
-        let count = analysis.faults.len();
-        let (plural, verb) = if count == 1 { ("", "is") } else { ("s", "are") };
-        return Err(Failure::Cluster(format!(
-            "the analysis is incomplete: {count} fault{plural} {verb} told above"
-        )));
-    }
+    live::complete("analysis", &analysis.faults)?;
     let severities = analysis.results.iter().map(|violation| violation.severity);
     args.gate.check(severities, analysis.summary.counts.score)
 }

@@ -15,6 +15,7 @@ mod fix;
 pub mod formats;
 mod gate;
 mod list;
+mod live;
 mod manifests;
 mod output;
 mod policy;

@@ -19,6 +19,7 @@ pub mod foreign;
 pub mod load;
 pub mod manifests;
 pub mod proxy;
+pub mod ran;
 pub mod review;
 pub mod role;
 pub mod samples;

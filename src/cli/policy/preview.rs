@@ -14,12 +14,11 @@ use jiff::Timestamp;
 
 use super::super::gate::GateArgs;
 use super::super::output::Versioned;
-use super::super::{ClusterArgs, Failure, ProtectedArgs, block_on, output};
+use super::super::{ClusterArgs, Failure, ProtectedArgs, block_on, live, output};
 use super::{bundle_parser, read};
 use crate::api::{BundleName, DevOpsPolicySpec, EnforcementMode};
 use crate::clusters;
 use crate::policy::compile::{Policy, Scope, Selection};
-use crate::policy::text::clip;
 use crate::scan::preview;
 
 #[derive(Args, Debug)]
@@ -95,25 +94,14 @@ async fn run(args: PreviewArgs) -> Result<(), Failure> {
     }
     let protected = args.protected.list();
     let preview = preview::preview(&cluster, policies, protected, Timestamp::now()).await?;
-    for note in &preview.notes {
-        eprintln!("podgate: {note}");
-    }
-    for fault in &preview.faults {
-        eprintln!("podgate: {}: {}", clip(&fault.place), fault.message);
-    }
+    live::tell(&preview.notes, &preview.faults);
     match args.output {
         PreviewFormat::Table => output::print(&table::table(&preview))?,
         PreviewFormat::Json => output::json(&Versioned::of(&preview))?,
         PreviewFormat::Yaml => output::yaml(&Versioned::of(&preview))?,
         PreviewFormat::Markdown => output::print(&markdown::page(&preview))?,
     }
-    if !preview.faults.is_empty() {
-        let count = preview.faults.len();
-        let (plural, verb) = if count == 1 { ("", "is") } else { ("s", "are") };
-        return Err(Failure::Cluster(format!(
-            "the preview is incomplete: {count} fault{plural} {verb} told above"
-        )));
-    }
+    live::complete("preview", &preview.faults)?;
     let violations = preview.workloads.iter().flat_map(preview::answer::Workload::distinct);
     let score = preview.summary.score.map_or(100, |score| score.after.score);
     args.gate.check(violations.map(|it| it.severity), score)
