@@ -2,7 +2,8 @@
 //!
 //! [`server`] accepts [`connections`] and [`handler`] is the HTTP side (with `request`, what it lets in by `pool` and
 //! `line`). Whoever is known to be an API server ([`callers`]) has room of its own in all of these. [`review`] reads
-//! the bytes (with `json`), [`validate`] judges and [`mutate`] completes what they hold, and `answer` writes what was
+//! the bytes (with `json`), [`validate`] judges (with `unchanged`, what an update left alone) and [`mutate`] completes what
+//! they hold, and `answer` writes what was
 //! [`judged`]. Policies are reviewed themselves, in `policy_object`. [`registration`] is what the API server must know to
 //! call at all, and [`register`] tells it, in development.
 
@@ -22,4 +23,5 @@ mod request;
 pub mod review;
 mod seldom;
 pub mod server;
+mod unchanged;
 pub mod validate;
