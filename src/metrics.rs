@@ -10,7 +10,7 @@ use prometheus::{
 
 /// What one review came to, as labels: values of closed sets only.
 pub struct ReviewSummary<'a> {
-    /// `validate` or `mutate`.
+    /// `validate`, `mutate` or `alive`.
     pub webhook: &'static str,
     pub operation: &'static str,
     /// A judged kind, or `other`.
@@ -23,10 +23,12 @@ pub struct ReviewSummary<'a> {
 }
 
 mod audit;
+mod beat;
 mod certificates;
 mod remediation;
 
 pub use audit::AuditMetrics;
+pub use beat::BeatMetrics;
 pub use certificates::CertificateMetrics;
 pub use remediation::RemediationMetrics;
 
@@ -40,6 +42,7 @@ pub struct Metrics {
     pub leader: LeaderMetrics,
     pub certificates: CertificateMetrics,
     pub remediation: RemediationMetrics,
+    pub beat: BeatMetrics,
 }
 
 /// Of the admission path.
@@ -126,6 +129,7 @@ impl Metrics {
         let audit = AuditMetrics::new(&registry)?;
         let certificates = CertificateMetrics::new(&registry)?;
         let remediation = RemediationMetrics::new(&registry)?;
+        let beat = BeatMetrics::new(&registry)?;
         let leader = LeaderMetrics {
             leads: register(
                 &registry,
@@ -149,7 +153,7 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, admission, policies, audit, leader, certificates, remediation })
+        Ok(Self { registry, admission, policies, audit, leader, certificates, remediation, beat })
     }
 
     /// The text exposition format, for `/metrics`.
