@@ -6,6 +6,7 @@
 //! call at all, and [`register`] tells it, in development.
 
 mod answer;
+pub mod callers;
 pub mod handler;
 mod json;
 pub mod judged;

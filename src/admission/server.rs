@@ -22,6 +22,8 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
+use super::callers::PeerAddress;
+
 /// The most connections served at once; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 1024;
 /// How long a client may take for its TLS handshake.
@@ -77,8 +79,9 @@ pub async fn serve(
     loop {
         tokio::select! {
             accepted = accept(&listener, &slots) => {
-                if let Some((stream, slot)) = accepted {
-                    let connection = Connection { router: router.clone(), draining: draining.clone() };
+                if let Some((stream, peer, slot)) = accepted {
+                    let (router, draining) = (router.clone(), draining.clone());
+                    let connection = Connection { router, draining, peer };
                     let acceptor = acceptor.clone();
                     connections.spawn(async move {
                         connection.run(stream, acceptor).await;
@@ -100,10 +103,10 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+) -> Option<(TcpStream, PeerAddress, tokio::sync::OwnedSemaphorePermit)> {
     let slot = Arc::clone(slots).acquire_owned().await.ok()?;
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok((stream, peer)) => Some((stream, PeerAddress(peer.ip().to_canonical()), slot)),
         Err(error) => {
             tracing::warn!(%error, "could not accept a connection");
             tokio::time::sleep(ACCEPT_BACKOFF).await;
@@ -115,6 +118,7 @@ async fn accept(
 struct Connection {
     router: Router,
     draining: watch::Receiver<bool>,
+    peer: PeerAddress,
 }
 
 impl Connection {
@@ -131,10 +135,11 @@ impl Connection {
     }
 
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let Self { router, draining } = self;
+        let Self { router, draining, peer } = self;
         let asked = Arc::new(AtomicBool::new(false));
         let has_asked = Arc::clone(&asked);
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             asked.store(true, Ordering::Relaxed);
             let answer = router.clone().call(request.map(Body::new));
             let draining = draining.clone();
