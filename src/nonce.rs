@@ -71,7 +71,8 @@ impl Key {
     /// Whether a text has the echo of this nonce in it, such as the value of a `Warning` header.
     pub fn is_echo(&self, nonce: &str, text: &str) -> bool {
         let tag = text.split_once(WARNING).map(|(_, rest)| rest);
-        let tag = tag.and_then(|rest| unhex(rest.split(|it: char| !it.is_ascii_hexdigit()).next()?));
+        let tag =
+            tag.and_then(|rest| unhex(rest.split(|it: char| !it.is_ascii_hexdigit()).next()?));
         tag.is_some_and(|tag| hmac::verify(&self.0, said("echo", nonce).as_bytes(), &tag).is_ok())
     }
 }
@@ -179,7 +180,10 @@ mod tests {
         ] {
             assert_eq!(key.verify(&bad, at(0)), Err(Fault::Malformed), "{:.40}", bad);
         }
-        assert_eq!(key.verify(&format!("{}0.a.{tag}", at(0).as_millisecond()), at(0)), Err(Fault::OtherKey));
+        assert_eq!(
+            key.verify(&format!("{}0.a.{tag}", at(0).as_millisecond()), at(0)),
+            Err(Fault::OtherKey)
+        );
     }
 
     #[test]

@@ -39,6 +39,11 @@ impl Callers {
         self.lock().get(&address.to_canonical()).is_some_and(|since| is_fresh(*since, now))
     }
 
+    /// How many addresses are known now.
+    pub fn count(&self, now: Instant) -> usize {
+        self.lock().values().filter(|since| is_fresh(**since, now)).count()
+    }
+
     /// When a valid nonce came last, from whatever address; the last one is never forgotten.
     pub fn last_proved(&self) -> Option<Instant> {
         self.lock().values().max().copied()
@@ -71,6 +76,7 @@ mod tests {
         callers.proved(one, start);
         callers.clone().proved(one, after(10));
         assert!(callers.is_known(one, after(69)) && !callers.is_known(other, after(69)));
+        assert_eq!((callers.count(after(69)), callers.count(after(70))), (1, 0));
         assert!(!callers.is_known(one, after(70)));
         assert_eq!(callers.last_proved(), Some(after(10)), "it is told how long ago that was");
     }

@@ -1,19 +1,22 @@
 //! The HTTP side of a review: from a request to an answer, or to a status that
 //! says what went wrong.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, sleep, timeout_at};
 
+use super::alive::Alive;
+use super::callers::PeerAddress;
 use super::judged::{Denial, Judged};
 use super::mutate::mutate_review;
 use super::request::{Admitted, Limits, Refusal};
@@ -38,16 +41,18 @@ struct Webhook {
     metrics: AdmissionMetrics,
     docs_url: Option<Arc<str>>,
     own_user: Option<Arc<str>>,
+    alive: Arc<Alive>,
     limits: Limits,
     document_reviews: Arc<Semaphore>,
     document_queue: Semaphore,
 }
 
-/// Which of the two webhooks is asked.
+/// Which of the webhooks is asked.
 #[derive(Clone, Copy)]
 enum Door {
     Validate,
     Mutate,
+    Alive,
 }
 
 impl Door {
@@ -56,16 +61,19 @@ impl Door {
         match self {
             Self::Validate => "validate",
             Self::Mutate => "mutate",
+            Self::Alive => "alive",
         }
     }
 }
 
-/// The TLS side: reviews and health. Denials end with `docs_url`; `own_user` is who repairs workloads, if podgate does.
+/// The TLS side: reviews and health. Denials end with `docs_url`; `own_user` is who repairs workloads, if podgate does;
+/// `alive` judges the beats.
 pub fn router(
     policies: Policies,
     metrics: AdmissionMetrics,
     docs_url: Option<Arc<str>>,
     own_user: Option<Arc<str>>,
+    alive: Arc<Alive>,
     readiness: Readiness,
 ) -> Router {
     let webhook = Arc::new(Webhook {
@@ -73,6 +81,7 @@ pub fn router(
         metrics,
         docs_url,
         own_user,
+        alive,
         limits: Limits::default(),
         document_reviews: Arc::new(Semaphore::new(MAX_DOCUMENT_REVIEWS)),
         document_queue: Semaphore::new(MAX_DOCUMENT_QUEUE),
@@ -85,6 +94,7 @@ pub fn router(
     Router::new()
         .route("/validate", door(Door::Validate))
         .route("/mutate", door(Door::Mutate))
+        .route("/alive", door(Door::Alive))
         .with_state(webhook)
         .merge(health_router(readiness))
 }
@@ -109,7 +119,13 @@ async fn answer(webhook: &Webhook, door: Door, request: Request) -> Response {
             if let Some(denial) = &judged.denial {
                 log_denial(denial, &judged);
             }
-            ([(CONTENT_TYPE, "application/json")], judged.answer).into_response()
+            let mut response =
+                ([(CONTENT_TYPE, "application/json")], judged.answer).into_response();
+            if matches!(door, Door::Alive) {
+                // The next beat takes a new connection, and so perhaps another replica: each is to know the callers.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
         }
         Err(refusal) => {
             let shed = matches!(refusal, Refusal::Overloaded);
@@ -124,18 +140,24 @@ async fn answer(webhook: &Webhook, door: Door, request: Request) -> Response {
 }
 
 async fn verdict(webhook: &Webhook, door: Door, request: Request) -> Result<Judged, Refusal> {
+    let peer = request.extensions().get::<PeerAddress>().map(|peer| peer.0);
     let admitted = webhook.limits.read(request).await?;
     let deadline = admitted.deadline;
-    let judged = timeout_at(deadline, judge(webhook, door, &admitted));
+    let judged = timeout_at(deadline, judge(webhook, door, peer, &admitted));
     judged.await.unwrap_or(Err(Refusal::TooLate))
 }
 
 /// Judges by one load of the policies. A namespace may be younger than what is known of it: then
 /// its review is tried again, for a while.
-async fn judge(webhook: &Webhook, door: Door, admitted: &Admitted) -> Result<Judged, Refusal> {
+async fn judge(
+    webhook: &Webhook,
+    door: Door,
+    peer: Option<IpAddr>,
+    admitted: &Admitted,
+) -> Result<Judged, Refusal> {
     let patience = Instant::now() + NAMESPACE_PATIENCE;
     loop {
-        let judged = match judge_now(webhook, door, &admitted.body)? {
+        let judged = match judge_now(webhook, door, peer, &admitted.body)? {
             Ok(None) => judge_documents(webhook, &admitted.body).await?,
             judged => judged,
         };
@@ -152,7 +174,12 @@ async fn judge(webhook: &Webhook, door: Door, admitted: &Admitted) -> Result<Jud
 type Tried = Result<Option<Judged>, BadReview>;
 
 /// One pass over the bytes, in which nothing waits.
-fn judge_now(webhook: &Webhook, door: Door, body: &[u8]) -> Result<Tried, Refusal> {
+fn judge_now(
+    webhook: &Webhook,
+    door: Door,
+    peer: Option<IpAddr>,
+    body: &[u8],
+) -> Result<Tried, Refusal> {
     let policies = webhook.policies.load();
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
     let now = Timestamp::now();
@@ -161,6 +188,7 @@ fn judge_now(webhook: &Webhook, door: Door, body: &[u8]) -> Result<Tried, Refusa
     Ok(match door {
         Door::Validate => reviewer.validate(body),
         Door::Mutate => mutate_review(body, policies, now).map(Some),
+        Door::Alive => webhook.alive.judge(body, peer, (now, std::time::Instant::now())).map(Some),
     })
 }
 

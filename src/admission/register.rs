@@ -42,18 +42,24 @@ impl SelfRegistration {
         Self { validating: Api::all(client.clone()), mutating: Api::all(client) }
     }
 
-    /// Writes the configurations for `https://HOST:PORT`; left-overs of an earlier `--register` are taken over.
+    /// What is written for `https://HOST:PORT`, and for the Lease of this namespace.
+    pub fn registration(url: String, ca_pem: String, lease_namespace: String) -> Registration {
+        Registration {
+            endpoint: Endpoint::Url(url),
+            ca_pem: Some(ca_pem),
+            failure_policy: FailurePolicy::Ignore,
+            protected_namespaces: Vec::new(),
+            match_conditions: Vec::new(),
+            lease_namespace: Some(lease_namespace),
+            labels: json!({"app.kubernetes.io/name": "podgate", REGISTERED_BY: "serve"}),
+        }
+    }
+
+    /// Writes the configurations; left-overs of an earlier `--register` are taken over.
     ///
     /// # Errors
     /// Another podgate's configuration stands there, or the API server refuses.
-    pub async fn write(&self, url: &str, ca_pem: &str) -> Result<(), RegisterError> {
-        let registration = Registration {
-            endpoint: Endpoint::Url(url.to_owned()),
-            ca_pem: Some(ca_pem.to_owned()),
-            failure_policy: FailurePolicy::Ignore,
-            protected_namespaces: Vec::new(),
-            labels: json!({"app.kubernetes.io/name": "podgate", REGISTERED_BY: "serve"}),
-        };
+    pub async fn write(&self, registration: &Registration) -> Result<(), RegisterError> {
         check_ours(&self.validating, VALIDATING).await?;
         check_ours(&self.mutating, MUTATING).await?;
         // What is put in first is judged afterwards.

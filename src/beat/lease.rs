@@ -41,8 +41,10 @@ impl Lease {
         let metadata = &mut lease.metadata;
         metadata.name = Some(LEASE.to_owned());
         if metadata.resource_version.is_none() {
-            let labels =
-                [("app.kubernetes.io/name", "podgate"), ("app.kubernetes.io/managed-by", "podgate")];
+            let labels = [
+                ("app.kubernetes.io/name", "podgate"),
+                ("app.kubernetes.io/managed-by", "podgate"),
+            ];
             let labels = labels.map(|(key, value)| (key.to_owned(), value.to_owned()));
             metadata.labels = Some(BTreeMap::from(labels));
         }
@@ -129,10 +131,16 @@ mod tests {
         let found = Lease(serde_json::from_value(found).unwrap());
         assert_eq!(found.stamp(), None, "others may write any time there");
         let renewed = json!(Lease::renewed(Some(found), at(0), None).0);
-        assert_eq!(renewed["metadata"], json!({"name": LEASE, "resourceVersion": "7", "labels": {"a": "b"}}));
-        assert_eq!(renewed["spec"], json!({
-            "holderIdentity": "x", "leaseDurationSeconds": 30, "renewTime": "2027-01-15T08:00:00.000000Z",
-        }));
+        assert_eq!(
+            renewed["metadata"],
+            json!({"name": LEASE, "resourceVersion": "7", "labels": {"a": "b"}})
+        );
+        assert_eq!(
+            renewed["spec"],
+            json!({
+                "holderIdentity": "x", "leaseDurationSeconds": 30, "renewTime": "2027-01-15T08:00:00.000000Z",
+            })
+        );
     }
 
     #[test]

@@ -100,8 +100,16 @@ mod tests {
             "endpoints": [{"addresses": ["10.0.0.2", "10.0.0.1"]}, {"addresses": ["10.0.0.2", "not-one"]}],
         });
         let found = addresses(&serde_json::from_value(slice).unwrap());
-        assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), ["10.0.0.1:6443", "10.0.0.2:6443"]);
-        for ports in [json!(null), json!([]), json!([{"name": "other", "port": 1}]), json!([{"port": 70000}])] {
+        assert_eq!(
+            found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["10.0.0.1:6443", "10.0.0.2:6443"]
+        );
+        for ports in [
+            json!(null),
+            json!([]),
+            json!([{"name": "other", "port": 1}]),
+            json!([{"port": 70000}]),
+        ] {
             let slice = json!({"metadata": {}, "addressType": "IPv4", "ports": ports, "endpoints": [{"addresses": ["10.0.0.1"]}]});
             assert!(addresses(&serde_json::from_value(slice).unwrap()).is_empty());
         }
