@@ -505,7 +505,7 @@ fn a_healthy_cluster_passes_the_check(plane: &Plane) {
     podgate.ended();
     let release =
         |it: &&Value| it["what"].as_str().unwrap().ends_with("in namespace podgate-system");
-    assert_eq!(json["checks"].as_array().unwrap().iter().filter(release).count(), 3);
+    assert_eq!(json["checks"].as_array().unwrap().iter().filter(release).count(), 4);
 }
 
 fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {

@@ -72,6 +72,11 @@ struct Spec {
 }
 
 impl Alive {
+    /// What it learns of callers, it tells these.
+    pub fn telling(callers: Callers) -> Self {
+        Self { callers, ..Self::default() }
+    }
+
     /// Judges one AdmissionReview that came from this address.
     ///
     /// # Errors
@@ -79,7 +84,7 @@ impl Alive {
     pub fn judge(
         &self,
         body: &[u8],
-        peer: Option<IpAddr>,
+        from: IpAddr,
         now: (Timestamp, Instant),
     ) -> Result<Judged, BadReview> {
         let request = decode(body)?;
@@ -94,7 +99,7 @@ impl Alive {
             // Others are none of podgate's business, whatever somebody made of the webhook.
             _ if !is_lease || !changes => Ok(Judged::allowed(&request, None, operation)),
             Ok(Some(lease)) if !named(&lease) => Ok(Judged::allowed(&request, None, operation)),
-            Ok(Some(lease)) => Ok(match self.verdict(&request, &lease, peer, now) {
+            Ok(Some(lease)) => Ok(match self.verdict(&request, &lease, from, now) {
                 Ok(warnings) => {
                     judged(operation, Outcome::Allow, answer::allowed_with(&request.uid, warnings))
                 }
@@ -109,7 +114,7 @@ impl Alive {
         &self,
         request: &Request<'_>,
         lease: &Lease,
-        peer: Option<IpAddr>,
+        from: IpAddr,
         (now, instant): (Timestamp, Instant),
     ) -> Result<Vec<String>, String> {
         let own = self.own_user.get().ok_or("podgate does not know yet who it is; try again")?;
@@ -138,8 +143,9 @@ impl Alive {
         if !self.is_first(issued, now) {
             return Err(wrong(&"it was brought before"));
         }
-        if let Some(peer) = peer {
-            self.callers.proved(peer, instant);
+        // Without an address it came by no connection of this server's.
+        if !from.is_unspecified() {
+            self.callers.proved(from, instant);
         }
         Ok(vec![key.echo(nonce)])
     }
@@ -216,8 +222,8 @@ mod tests {
     }
 
     fn answer(alive: &Alive, body: &[u8]) -> Value {
-        let peer = Some("10.0.0.1".parse().unwrap());
-        let judged = alive.judge(body, peer, (now(), Instant::now())).unwrap();
+        let from = "10.0.0.1".parse().unwrap();
+        let judged = alive.judge(body, from, (now(), Instant::now())).unwrap();
         serde_json::from_slice::<Value>(&judged.answer).unwrap()["response"].take()
     }
 

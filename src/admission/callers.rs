@@ -4,7 +4,7 @@
 //! The clock is a parameter. Addresses are compared as they are, IPv4 in IPv6 notation as IPv4.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,39 @@ const MAX_CALLERS: usize = 256;
 /// The address at the other end of a request's connection; the server puts it into the extensions of every request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct PeerAddress(pub IpAddr);
+
+/// Whether whoever is at the other end has shown a certificate that `--client-ca` vouches for; in the extensions of
+/// every request, like [`PeerAddress`].
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Certificate {
+    /// None is asked for.
+    NotAsked,
+    Missing,
+    Verified,
+}
+
+/// Who sends a request, as far as room is concerned.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    pub address: IpAddr,
+    /// Whether it has room of its own.
+    pub known: bool,
+}
+
+impl Caller {
+    /// The network that shares the room of an address which is not known.
+    pub fn network(&self) -> IpAddr {
+        network(self.address)
+    }
+}
+
+/// An IPv4 address as it is; of an IPv6 address the first 64 bits, since whoever has one has all that begin like it.
+pub(super) fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
+    }
+}
 
 /// The addresses that are known. Clones are one and the same.
 #[derive(Clone, Debug, Default)]
@@ -39,9 +72,11 @@ impl Callers {
         self.lock().get(&address.to_canonical()).is_some_and(|since| is_fresh(*since, now))
     }
 
-    /// How many addresses are known now.
-    pub fn count(&self, now: Instant) -> usize {
-        self.lock().values().filter(|since| is_fresh(**since, now)).count()
+    /// All addresses that are known.
+    pub fn known(&self, now: Instant) -> Vec<IpAddr> {
+        let proved = self.lock();
+        let fresh = proved.iter().filter(|(_, since)| is_fresh(**since, now));
+        fresh.map(|(address, _)| *address).collect()
     }
 
     /// When a valid nonce came last, from whatever address; the last one is never forgotten.
@@ -76,7 +111,7 @@ mod tests {
         callers.proved(one, start);
         callers.clone().proved(one, after(10));
         assert!(callers.is_known(one, after(69)) && !callers.is_known(other, after(69)));
-        assert_eq!((callers.count(after(69)), callers.count(after(70))), (1, 0));
+        assert_eq!((callers.known(after(69)), callers.known(after(70))), (vec![one], vec![]));
         assert!(!callers.is_known(one, after(70)));
         assert_eq!(callers.last_proved(), Some(after(10)), "it is told how long ago that was");
     }
@@ -88,6 +123,14 @@ mod tests {
         assert!(callers.is_known(address("10.0.0.1"), now));
         callers.proved(address("fd00::1"), now);
         assert!(!callers.is_known(address("fd00::2"), now));
+        assert_eq!(callers.known(now).len(), 2);
+    }
+
+    #[test]
+    fn an_ipv6_network_is_64_bits_and_an_ipv4_network_one_address() {
+        assert_eq!(network(address("fd00::1:2:3:4:5")), network(address("fd00::9")));
+        assert_ne!(network(address("fd00:0:0:1::9")), network(address("fd00::9")));
+        assert_ne!(network(address("10.0.0.1")), network(address("10.0.0.2")));
     }
 
     #[test]

@@ -27,7 +27,8 @@ pub fn mutate_review(
         return Ok(Judged::allowed(&request, kind, operation));
     }
     let subject = request.subject(Kind::Pod)?;
-    let plan = policies.covering(subject.namespace).map_err(|_| BadReview::UnknownNamespace)?;
+    let plan = policies.covering(subject.namespace);
+    let plan = plan.map_err(|_| BadReview::unknown_namespace(subject.namespace))?;
     let whole = || whole_objects(body).object;
     let Some(injected) = inject(plan, &subject, whole, now) else {
         return Ok(Judged::allowed(&request, kind, operation));

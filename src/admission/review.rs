@@ -104,7 +104,7 @@ pub enum BadReview {
     #[error(
         "a policy selects namespaces by labels, and those of request.namespace are not known yet"
     )]
-    UnknownNamespace,
+    UnknownNamespace(String),
 }
 
 impl BadReview {
@@ -123,8 +123,13 @@ impl BadReview {
             Self::OtherKind { .. } => "OtherKind",
             Self::UnknownVersion(_) => "UnknownVersion",
             Self::NoPod { .. } => "NoPod",
-            Self::UnknownNamespace => "UnknownNamespace",
+            Self::UnknownNamespace(_) => "UnknownNamespace",
         }
+    }
+
+    /// The labels of this namespace are not known.
+    pub(super) fn unknown_namespace(namespace: Option<&str>) -> Self {
+        Self::UnknownNamespace(namespace.unwrap_or_default().to_owned())
     }
 }
 

@@ -1,4 +1,4 @@
-//! `podgate webhook config` and `podgate webhook delete`
+//! `podgate webhook serve`, `podgate webhook config` and `podgate webhook delete`
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use k8s_openapi::api::admissionregistration::v1::MatchCondition;
 use serde_json::{Value, json};
 
 use super::certificates::condition;
-use super::serve::ServeArgs;
+use super::serve::WebhookServeArgs;
 use super::{ClusterArgs, Failure, block_on, output};
 use crate::admission::registration::{Endpoint, FailurePolicy, Registration};
 use crate::clusters;
@@ -16,7 +16,7 @@ use crate::runtime::break_glass::{self, Removal};
 #[derive(Subcommand)]
 pub(super) enum WebhookCommand {
     /// Decide AdmissionReviews and nothing else.
-    Serve(ServeArgs),
+    Serve(WebhookServeArgs),
     /// Print the webhook configurations.
     Config(ConfigArgs),
     /// Break glass: have the API server stop asking podgate, at once.

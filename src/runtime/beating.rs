@@ -11,6 +11,7 @@ use kube::api::{Api, DynamicObject, PostParams};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::Role;
 use super::configurations::Kind;
 use crate::admission::alive::Alive;
 use crate::admission::handler::Readiness;
@@ -75,8 +76,8 @@ pub(super) struct Beating {
 }
 
 impl Beating {
-    /// Beats, until it is dropped.
-    pub async fn run(self) {
+    /// Works until it is dropped. Who only decides reviews knows the beats of others, and writes none.
+    pub async fn run(self, role: Role) {
         let (intact, validating) = watch::channel(Err("they are not known yet".to_owned()));
         let readiness = Arc::clone(&self.readiness);
         let beat = Beat {
@@ -90,7 +91,11 @@ impl Beating {
             called: watch::Sender::new(None),
         };
         tokio::join!(
-            beat.run(),
+            async {
+                if role == Role::Replica {
+                    beat.run().await;
+                }
+            },
             self.know_oneself(),
             self.count_callers(),
             self.compare(Kind::Validating, self.rendered.validating(), Some(intact)),
@@ -115,7 +120,7 @@ impl Beating {
 
     async fn count_callers(&self) {
         loop {
-            self.metrics.knows_callers(self.alive.callers.count(Instant::now()));
+            self.metrics.knows_callers(self.alive.callers.known(Instant::now()).len());
             tokio::time::sleep(COUNT).await;
         }
     }

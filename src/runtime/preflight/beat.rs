@@ -15,8 +15,8 @@ use super::{Check, Subject};
 use crate::clusters::Cluster;
 use crate::nonce::LEASE;
 
-/// Above it, a beat is missing: podgate beats every ten seconds, and writes what it sees.
-const STALE: SignedDuration = SignedDuration::from_secs(20);
+/// Above it, a beat is missing: podgate beats about every ten seconds, and writes what it sees.
+const STALE: SignedDuration = SignedDuration::from_secs(15);
 /// How far `renewTime` may be ahead.
 const AHEAD: SignedDuration = SignedDuration::from_secs(10);
 /// How long a beat that is late is waited for, and how often it is looked.
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_beat_is_fresh_for_twenty_seconds_and_none_comes_from_the_future() {
+    fn a_beat_is_fresh_for_fifteen_seconds_and_none_comes_from_the_future() {
         let now = Timestamp::from_second(1_800_000_000).unwrap();
         let state = |spec: serde_json::Value| {
             let lease = serde_json::from_value(json!({"metadata": {}, "spec": spec})).unwrap();
@@ -124,8 +124,8 @@ mod tests {
             (-11, State::Error),
             (-10, State::Ok),
             (0, State::Ok),
-            (20, State::Ok),
-            (21, State::Error),
+            (15, State::Ok),
+            (16, State::Error),
             (86_400, State::Error),
         ] {
             assert_eq!(renewed(age), expected, "{age}");
