@@ -18,6 +18,7 @@ use super::answer;
 use super::callers::Callers;
 use super::judged::Judged;
 use super::review::{BadReview, Operation, Request, decode};
+use super::seldom::Seldom;
 use crate::nonce::{self, ANNOTATION, FRESH_MILLISECONDS, Issued, LEASE};
 use crate::policy::decision::Outcome;
 use crate::policy::text;
@@ -36,6 +37,23 @@ pub struct Alive {
     pub callers: Callers,
     /// The nonces that were brought, as long as they are fresh.
     used: Mutex<BTreeSet<Issued>>,
+    refusals: Seldom,
+}
+
+/// Why a write is refused.
+enum Refusal {
+    /// Somebody else's business: the API server says Forbidden.
+    Other(String),
+    /// Podgate's own, with what podgate does not write: Invalid, so that it looks like no right that podgate lacks.
+    Wrong(String),
+}
+
+impl Refusal {
+    fn why(&self) -> &str {
+        match self {
+            Self::Other(why) | Self::Wrong(why) => why,
+        }
+    }
 }
 
 /// The parts of a review that decide something.
@@ -103,9 +121,12 @@ impl Alive {
                 Ok(warnings) => {
                     judged(operation, Outcome::Allow, answer::allowed_with(&request.uid, warnings))
                 }
-                Err(why) => refused(&request, operation, why),
+                Err(refusal) => self.refuse(&request, operation, &refusal),
             }),
-            Ok(None) | Err(_) => Ok(refused(&request, operation, "it cannot be read".to_owned())),
+            Ok(None) | Err(_) => {
+                let refusal = Refusal::Wrong("it cannot be read".to_owned());
+                Ok(self.refuse(&request, operation, &refusal))
+            }
         }
     }
 
@@ -116,11 +137,25 @@ impl Alive {
         lease: &Lease,
         from: IpAddr,
         (now, instant): (Timestamp, Instant),
-    ) -> Result<Vec<String>, String> {
-        let own = self.own_user.get().ok_or("podgate does not know yet who it is; try again")?;
+    ) -> Result<Vec<String>, Refusal> {
+        let own = self.own_user.get().ok_or_else(|| {
+            Refusal::Other("podgate does not know yet who it is; try again".to_owned())
+        })?;
         if *request.user_info.username != **own {
-            return Err(format!("only podgate itself ({}) writes it", text::clip(own)));
+            let why = format!("only podgate itself ({}) writes it", text::clip(own));
+            return Err(Refusal::Other(why));
         }
+        self.own(request, lease, from, (now, instant)).map_err(Refusal::Wrong)
+    }
+
+    /// The same of what podgate itself writes.
+    fn own(
+        &self,
+        request: &Request<'_>,
+        lease: &Lease,
+        from: IpAddr,
+        (now, instant): (Timestamp, Instant),
+    ) -> Result<Vec<String>, String> {
         let renewed = lease.spec.renew_time.as_deref().and_then(|it| it.parse::<Timestamp>().ok());
         let renewed = renewed.ok_or("its spec.renewTime is missing, or no time")?;
         let latest = now.checked_add(AHEAD_SECONDS.seconds()).unwrap_or(now);
@@ -150,6 +185,22 @@ impl Alive {
         Ok(vec![key.echo(nonce)])
     }
 
+    fn refuse(&self, request: &Request<'_>, operation: Operation, refusal: &Refusal) -> Judged {
+        let why = refusal.why();
+        if let Some(left_out) = self.refusals.line(Instant::now()) {
+            tracing::info!(why, left_out, "a write of the Lease {LEASE} is refused");
+        }
+        let message = format!(
+            "podgate shows by the Lease {LEASE} that API servers call it, and this write is refused: {why}\n\
+             to be rid of it, delete it: kubectl delete lease {LEASE} · to have podgate asked nothing: podgate webhook delete"
+        );
+        let answer = match refusal {
+            Refusal::Other(_) => answer::forbidden(&request.uid, message),
+            Refusal::Wrong(_) => answer::invalid(&request.uid, message),
+        };
+        judged(operation, Outcome::Deny, answer)
+    }
+
     /// Whether it is brought for the first time; from now on it was.
     fn is_first(&self, issued: Issued, now: Timestamp) -> bool {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,15 +220,6 @@ fn judged(operation: Operation, outcome: Outcome, answer: Vec<u8>) -> Judged {
         patch_operations: 0,
         denial: None,
     }
-}
-
-fn refused(request: &Request<'_>, operation: Operation, why: String) -> Judged {
-    tracing::info!(why, "a write of the Lease {LEASE} is refused");
-    let message = format!(
-        "podgate shows by the Lease {LEASE} that API servers call it, and this write is refused: {why}\n\
-         to be rid of it, delete it: kubectl delete lease {LEASE} · to have podgate asked nothing: podgate webhook delete"
-    );
-    judged(operation, Outcome::Deny, answer::forbidden(&request.uid, message))
 }
 
 #[cfg(test)]
@@ -284,6 +326,8 @@ mod tests {
             assert!(message.contains(why), "{why}: {message}");
             assert!(message.contains("kubectl delete lease podgate-alive"), "{message}");
             assert!(!known(&alive), "{why}");
+            let code = if why == "only podgate itself" { 403 } else { 422 };
+            assert_eq!(answered["status"]["code"], code, "{why}");
         }
     }
 

@@ -51,6 +51,10 @@ impl Lease {
         if let Some(Owner(owner)) = owner {
             metadata.owner_references = Some(vec![owner]);
         }
+        // Whoever may write the metadata could put one there, to have podgate's own writes refused.
+        if let Some(annotations) = &mut metadata.annotations {
+            annotations.remove(ANNOTATION);
+        }
         // Who owns which field is the API server's to say.
         metadata.managed_fields = None;
         let spec = lease.spec.take().unwrap_or_default();
@@ -124,6 +128,7 @@ mod tests {
         let found = json!({
             "metadata": {
                 "name": LEASE, "resourceVersion": "7", "labels": {"a": "b"},
+                "annotations": {"c": "d", ANNOTATION: "not podgate's"},
                 "managedFields": [{"manager": "kubectl", "operation": "Update", "time": "2099-01-01T00:00:00Z"}],
             },
             "spec": {"holderIdentity": "x", "renewTime": "2020-01-01T00:00:00.000000Z"},
@@ -133,7 +138,7 @@ mod tests {
         let renewed = json!(Lease::renewed(Some(found), at(0), None).0);
         assert_eq!(
             renewed["metadata"],
-            json!({"name": LEASE, "resourceVersion": "7", "labels": {"a": "b"}})
+            json!({"name": LEASE, "resourceVersion": "7", "labels": {"a": "b"}, "annotations": {"c": "d"}})
         );
         assert_eq!(
             renewed["spec"],
