@@ -4,7 +4,7 @@
 //! others leave it: when all is taken, a connection of the address that holds most ends, an idle one if it has any. So
 //! nobody at one address can keep somebody at another from connecting.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -194,11 +194,13 @@ impl Table {
         };
         let others =
             self.owners.iter().filter(|(it, _)| it.anonymous || !spared.contains(&it.address));
-        let (owner, _) = others.max_by_key(|(owner, owned)| holds(owner, owned))?;
-        let own = self.open.iter().filter(|(_, (it, _))| it == owner);
-        let (id, _) = own.min_by_key(|(_, (_, open))| {
+        let most = others.clone().map(|(owner, owned)| holds(owner, owned)).max()?;
+        let others = others.filter(|(owner, owned)| holds(owner, owned) == most);
+        let others: HashSet<_> = others.map(|(owner, _)| owner).collect();
+        let theirs = self.open.iter().filter(|(_, (owner, _))| others.contains(owner));
+        let (id, _) = theirs.min_by_key(|(id, (_, open))| {
             let state = open.state.load(Ordering::Relaxed);
-            (state & 3 == Stage::Busy as u64, state >> 2)
+            (state & 3 == Stage::Busy as u64, state >> 2, **id)
         })?;
         Some(*id)
     }

@@ -96,7 +96,7 @@ impl Share {
     /// Takes so much more, if the caller may.
     #[must_use]
     pub fn take(&mut self, amount: usize) -> bool {
-        let taken = self.pool.take(self.caller, amount);
+        let taken = amount == 0 || self.pool.take(self.caller, amount);
         if taken {
             self.amount += amount;
         }

@@ -2,7 +2,9 @@
 //!
 //! Without one, a pod gets traffic from the moment it starts, before it can
 //! answer, and a rollout goes on past new pods that never will.
-//! Pods that run to completion, init containers and ephemeral ones need none.
+//! Containers that run to completion need none, by their own `restartPolicy` and
+//! `restartPolicyRules` before their pod's; nor do init containers that are no
+//! sidecars, and ephemeral ones.
 
 use super::super::rule::{Phase, Rule, examples};
 use super::probe;

@@ -119,7 +119,7 @@ impl Asked {
                 && (self.side == Side::Requests || covers(default, of(requests, *resource)))
         });
         Some(Breach {
-            container: Some((*place.container.name).to_owned()),
+            container: Some(place.name()),
             fix: fits
                 .map(|amount| Fix { path: path.clone(), value: Value::String(amount.clone()) }),
             path,
