@@ -201,13 +201,8 @@ impl Limits {
         // What came is given back at once; the place is held while the rest is passed.
         let Room { place, bytes, turn } = room;
         drop((bytes, turn));
-        let rest = match refusal {
-            Refusal::TooLarge => 2 * MAX_BODY,
-            Refusal::Overloaded => LARGE,
-            _ => 0,
-        };
-        if rest > 0 {
-            discard(&mut body, rest, deadline.min(now + BODY_TIMEOUT)).await;
+        if matches!(refusal, Refusal::TooLarge | Refusal::Overloaded) {
+            discard(&mut body, 2 * MAX_BODY, deadline.min(now + BODY_TIMEOUT)).await;
         }
         drop(place);
         Err(refusal)

@@ -15,7 +15,7 @@ const PARTS: [(&str, &str, &[&str]); 7] = [
         "Of every replica. `webhook` is `validate`, `mutate` or `alive`; `operation` is `CREATE`, `UPDATE` or `other`; `kind` is a judged \
          kind or `other`; `decision` is `allow`, `warn`, `deny`, `mutate`, `error` (an HTTP status instead of a verdict) or `shed` (too \
          many at once; the API server asks again). `rule` is a rule's id, `severity` one of `critical`, `high`, `medium`, `low`.",
-        &["podgate_admission_"],
+        &["podgate_admission_", "podgate_connections_"],
     ),
     ("Policies", "Of every replica, by its own watch.", &["podgate_policies_", "podgate_policy_"]),
     (
@@ -78,6 +78,7 @@ fn exposition() -> String {
         denials: &[("forbidLatestTag", "high")],
         patch_operations: 0,
     });
+    metrics.admission.refused("validate", "shed", "Overloaded");
     metrics.audit.cluster(100);
     metrics.audit.namespace("shop", Some(100));
     metrics.audit.policy("shop", "baseline", 100, [0; 4]);
