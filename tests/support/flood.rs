@@ -1,16 +1,19 @@
 //! Floods of a podgate: many clients at a loopback address of their own, which take what room they can. Each is bounded in
 //! clients and in time, and ends with its value.
 
+use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use podgate::policy::workload::Kind;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsConnector;
@@ -166,7 +169,7 @@ impl Client {
             Attack::HalfOpen => {
                 let mut stream = self.connect().await?;
                 // The head of a record that holds a ClientHello, which does not come.
-                stream.write_all(&[0x16, 3, 1, 2, 0]).await?;
+                write(&mut stream, &[0x16, 3, 1, 2, 0]).await?;
                 return held(stream).await;
             }
             _ => {}
@@ -181,25 +184,25 @@ impl Client {
             Attack::IdleAfterHealth => sends(stream, &health()).await,
             Attack::HeadersOnly => sends(stream, &post(8 * 1024 * 1024)).await,
             Attack::SlowBodies => {
-                stream.write_all(post(1024 * 1024).as_bytes()).await?;
+                write(&mut stream, post(1024 * 1024).as_bytes()).await?;
                 loop {
-                    stream.write_all(b" ").await?;
-                    stream.flush().await?;
+                    write(&mut stream, b" ").await?;
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
             }
             Attack::LargeBodiesWithoutEnd => {
-                stream.write_all(post(MAX_BODY).as_bytes()).await?;
+                write(&mut stream, post(MAX_BODY).as_bytes()).await?;
                 spaces(&mut stream, MAX_BODY - 1).await?;
                 held(stream).await
             }
             Attack::LargeBodies => loop {
                 let review = good_review();
-                stream.write_all(post(MAX_BODY).as_bytes()).await?;
+                write(&mut stream, post(MAX_BODY).as_bytes()).await?;
                 spaces(&mut stream, MAX_BODY - review.len()).await?;
-                stream.write_all(review.as_bytes()).await?;
-                stream.flush().await?;
-                stream.read_exact(&mut [0; 100]).await?;
+                write(&mut stream, review.as_bytes()).await?;
+                if read(&mut stream).await? == 0 {
+                    return Ok(());
+                }
             },
             Attack::Reviews => {
                 let review = good_review();
@@ -224,37 +227,67 @@ async fn spaces(stream: &mut TlsStream<TcpStream>, mut count: usize) -> std::io:
     let piece = [b' '; 16 * 1024];
     while count > 0 {
         let now = count.min(piece.len());
-        stream.write_all(&piece[..now]).await?;
+        write(stream, &piece[..now]).await?;
         count -= now;
     }
-    stream.flush().await
+    Ok(())
 }
 
 async fn sends(mut stream: TlsStream<TcpStream>, text: &str) -> std::io::Result<()> {
-    stream.write_all(text.as_bytes()).await?;
-    stream.flush().await?;
+    write(&mut stream, text.as_bytes()).await?;
     held(stream).await
 }
 
 /// Keeps a connection until the other side ends it.
-async fn held(mut stream: impl AsyncReadExt + Unpin) -> std::io::Result<()> {
-    let mut answer = [0; 1024];
-    while stream.read(&mut answer).await? > 0 {}
+async fn held(mut stream: impl AsyncRead + Unpin) -> std::io::Result<()> {
+    while read(&mut stream).await? > 0 {}
     Ok(())
 }
 
 /// Sends the same again and again, whatever comes back.
-async fn pipelines(stream: TlsStream<TcpStream>, text: &str) -> std::io::Result<()> {
-    let (reader, mut writer) = tokio::io::split(stream);
-    let writes = async {
-        loop {
-            writer.write_all(text.as_bytes()).await?;
+async fn pipelines(mut stream: TlsStream<TcpStream>, text: &str) -> std::io::Result<()> {
+    let mut sent = 0;
+    poll_fn(|context| {
+        // In turns, so that other clients have theirs.
+        for _ in 0..16 {
+            match poll_read(&mut stream, context) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                _ => {}
+            }
+            match Pin::new(&mut stream).poll_write(context, &text.as_bytes()[sent..]) {
+                Poll::Ready(Ok(count)) => sent = (sent + count) % text.len(),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
         }
-    };
-    tokio::select! {
-        ended = held(reader) => ended,
-        ended = writes => ended,
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}
+
+async fn write(stream: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        let count = poll_fn(|context| Pin::new(&mut *stream).poll_write(context, bytes)).await?;
+        bytes = &bytes[count..];
     }
+    poll_fn(|context| Pin::new(&mut *stream).poll_flush(context)).await
+}
+
+/// Reads a little, and says how much.
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<usize> {
+    poll_fn(|context| poll_read(stream, context)).await
+}
+
+fn poll_read(
+    stream: &mut (impl AsyncRead + Unpin),
+    context: &mut Context<'_>,
+) -> Poll<std::io::Result<usize>> {
+    let mut piece = [0; 4096];
+    let mut buffer = ReadBuf::new(&mut piece);
+    let polled = Pin::new(stream).poll_read(context, &mut buffer);
+    polled.map_ok(|()| buffer.filled().len())
 }
 
 /// A flood has more files open than a shell allows a program by itself.
