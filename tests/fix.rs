@@ -67,9 +67,6 @@ fn the_fixed_manifest_is_printed_with_its_comments_and_what_is_left_is_said() {
         name: web
         securityContext:
           allowPrivilegeEscalation: false
-          capabilities:
-            drop:
-            - ALL
           seccompProfile:
             type: RuntimeDefault
     ");

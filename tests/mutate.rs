@@ -37,6 +37,9 @@ fn a_pod_gets_a_patch_once_and_passes_the_other_webhook_with_it() {
     let patch = patch_of(&response).unwrap();
     let expected = json!([
         {"op": "add", "path": "/spec/containers/0/resources", "value": {"limits": {"memory": "1Gi"}}},
+        {"op": "add", "path": "/metadata/annotations", "value": {
+            "devops.stochastic.io/mutated-by": r#"{"defaults":["spec.containers[0].resources.limits.memory"]}"#,
+        }},
     ]);
     assert_eq!(serde_json::to_value(&patch).unwrap(), expected);
     json_patch::patch(&mut object, &patch).unwrap();
@@ -49,7 +52,7 @@ fn a_pod_gets_a_patch_once_and_passes_the_other_webhook_with_it() {
             .metric(&format!("podgate_admission_reviews_total{{decision=\"{decision}\",{LABELS}"))
     };
     assert_eq!((count("mutate"), count("allow")), (Some(1.0), Some(1.0)));
-    assert_eq!(podgate.metric("podgate_admission_patch_operations_total"), Some(1.0));
+    assert_eq!(podgate.metric("podgate_admission_patch_operations_total"), Some(2.0));
 }
 
 #[test]

@@ -30,10 +30,10 @@ pub struct Exemption {
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 512)))]
     pub images: Option<Vec<String>>,
     /// Why it may pass.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^\P{Cc}*$"))]
     pub reason: String,
     /// Who answers for it.
-    #[schemars(length(min = 1, max = 120))]
+    #[schemars(length(min = 1, max = 120), regex(pattern = r"^\P{Cc}*$"))]
     pub owner: String,
     /// When it stops (RFC 3339); never by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

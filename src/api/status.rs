@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RemediationStatus, Severity};
+use super::{EnforcementMode, RemediationStatus, Severity};
 
 /// What the audit found when it last evaluated the policy.
 ///
@@ -31,6 +31,10 @@ pub struct DevOpsPolicyStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
+
+    /// What happens to a pod that breaks a rule: the mode in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effective_mode: Option<EnforcementMode>,
 
     /// When the policy was last evaluated with a result that differed from the one before.
     #[serde(skip_serializing_if = "Option::is_none")]

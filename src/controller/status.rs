@@ -138,6 +138,7 @@ fn found(picture: &PolicyPicture) -> DevOpsPolicyStatus {
         violations: i64::try_from(picture.violations()).ok(),
         healthy: Some(score.points >= 80),
         message: Some(picture.sentence()),
+        effective_mode: Some(picture.policy.mode),
         classification: Some(score.classification()),
         top_violations: picture
             .worst

@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use crate::api::{BundleName, DevOpsPolicySpec};
 
 /// Changes whenever a bundle asks for something else.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 
-/// What a bundle sets.
+/// What a bundle sets: rules, and no mode. A policy that says no `enforcementMode` records, whatever it starts from.
 pub fn spec(bundle: BundleName) -> DevOpsPolicySpec {
     // The bundles are tested to be specs.
     serde_json::from_value(fields(bundle)).unwrap_or_default()
@@ -18,7 +18,6 @@ pub fn spec(bundle: BundleName) -> DevOpsPolicySpec {
 fn fields(bundle: BundleName) -> Value {
     match bundle {
         BundleName::Permissive => json!({
-            "enforcementMode": "audit",
             "forbidLatestTag": true,
             "requireLivenessProbe": true,
             "requireReadinessProbe": true,
@@ -26,14 +25,12 @@ fn fields(bundle: BundleName) -> Value {
             "forbidPendingDuration": 600,
         }),
         BundleName::Baseline => json!({
-            "enforcementMode": "audit",
             "forbidLatestTag": true,
             "requireReadinessProbe": true,
             "podSecurity": "baseline",
             "requireResourceRequests": ["cpu", "memory"],
         }),
         BundleName::Restricted => json!({
-            "enforcementMode": "enforce",
             "forbidLatestTag": true,
             "requireLivenessProbe": true,
             "requireReadinessProbe": true,
@@ -93,10 +90,10 @@ mod tests {
             format!("{} {}", bundle.as_str(), text::hash(&fields(bundle).to_string()))
         });
         insta::assert_snapshot!(format!("version {VERSION}\n{}", asked.join("\n")), @"
-        version 1
-        permissive f9dfc57ccf9ee7c0db841532d9bc3c13
-        baseline 58abcbf85daa7465c06158429a4fc43f
-        restricted 4fdbb77d4deef302b469f9f13f8f8f8b
+        version 2
+        permissive 7fcf26a6096a29cd5983ed745cf6ae2f
+        baseline 3d90367ee5d16b32af03f133629f8c7b
+        restricted df01eac7afa7b797a96523ff46a644f8
         ");
     }
 

@@ -5,6 +5,8 @@
 //! in the order of [`Plan::policies`], fills in what is still absent, so that the first one wins. What a policy exempts
 //! from a rule, it does not change for that rule's sake either.
 //!
+//! What was put in, the pod says in an annotation ([`MUTATED_BY`]), if anything was.
+//!
 //! Injecting twice is injecting once: filling in never makes another filling possible, and image tags are followed to
 //! the end of their chain (a chain that comes back to where it was changes nothing).
 
@@ -27,6 +29,8 @@ use super::rules::{
 };
 use super::workload::Subject;
 use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec, ImageTag};
+pub use mark::MUTATED_BY;
+use mark::PutIn;
 
 /// The rules whose fixes fill in what is absent.
 static FILLING: [&Rule; 5] = [
@@ -104,6 +108,7 @@ pub fn inject<'p>(
     }
     let mut whole = Some(whole);
     let mut injected: Option<Injected<'p>> = None;
+    let mut put_in = PutIn::new();
     let steps = std::iter::once(None).chain(plan.mutating.iter().map(Some));
     for policy in steps {
         let fixes = |subject: &Subject<'_>| match policy {
@@ -125,9 +130,16 @@ pub fn inject<'p>(
             let fixes = found.iter().map(|(_, fix)| fix);
             injected.operations.extend(patch::apply(&mut injected.object, fixes));
             injected.policies.extend(found.iter().map(|(label, _)| *label));
+            for (label, fix) in &found {
+                let fields = fix.parts().map(|part| part.path.clone());
+                put_in.entry((*label).to_owned()).or_default().extend(fields);
+            }
         }
     }
-    injected.filter(|it| !it.operations.is_empty())
+    let mut injected = injected.filter(|it| !it.operations.is_empty())?;
+    let mark = mark::fix(subject, &injected.object, put_in);
+    injected.operations.extend(patch::apply(&mut injected.object, [&mark]));
+    Some(injected)
 }
 
 impl Injected<'_> {
@@ -201,6 +213,7 @@ fn fillings<'p>(policy: &'p Policy, subject: &Subject<'_>, now: Timestamp) -> Ve
     fixes
 }
 
+mod mark;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! What the image rules share: where images stand, and which tags a policy replaces.
 
-use serde_json::Value;
-
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, Fix, InvalidField, containers};
 use super::super::workload::Subject;
@@ -30,7 +28,7 @@ impl Image<'_> {
         };
         Breach {
             container: self.container.map(str::to_owned),
-            fix: replacement.map(|image| Fix { path: path.clone(), value: Value::String(image) }),
+            fix: replacement.map(|image| Fix::new(path.clone(), image)),
             path,
             value: Some(self.text.to_owned()),
             problem,

@@ -2,7 +2,9 @@
 //!
 //! Without one, a process that hangs is never restarted: the kubelet sees that
 //! it runs, and nothing else.
-//! Pods that run to completion, init containers and ephemeral ones need none.
+//! An app container or a native sidecar of a pod that runs on counts as serving, whether or not it declares a port.
+//! Pods that run to completion, init containers and ephemeral ones need none. A port is proposed only where the container
+//! declares it; a worker that listens nowhere can be probed by a command, or be exempt.
 
 use super::super::rule::{Phase, Rule, examples};
 use super::probe;

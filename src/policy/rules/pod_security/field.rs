@@ -93,7 +93,7 @@ pub fn fix(subject: &Subject<'_>, place: &Place<'_>, path: &str, value: Value) -
     if place.role == Role::Ephemeral || on_windows || super::is_windows(subject.spec) {
         return None;
     }
-    Some(Fix { path: place.path(subject, path), value })
+    Some(Fix::new(place.path(subject, path), value))
 }
 
 /// The pod's annotations that decide anything.
