@@ -378,7 +378,10 @@ fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
     assert_eq!(versions(&everything), last, "the preview wrote");
     assert_eq!(found["summary"]["denied"], json!(named.len()));
 
-    cluster.cluster_policy("restricted", &json!({"bundle": "restricted"}));
+    cluster.cluster_policy(
+        "restricted",
+        &json!({"bundle": "restricted", "enforcementMode": "enforce"}),
+    );
     for shop in &namespaces {
         eventually("restricted to be in force", || {
             let review = support::review::create(&shop.name, &workload(Kind::Pod, pod("nginx")));
