@@ -219,8 +219,17 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
     Ok(request)
 }
 
+/// The largest bad body in which somebody looks for the field at fault: it takes memory several times the body's.
+const MAX_EXPLAINED: usize = 1024 * 1024;
+
 /// Finds the field at fault; only bad bodies pay for it.
 fn malformed(json: &str) -> BadReview {
+    if json.len() > MAX_EXPLAINED {
+        return BadReview::Malformed {
+            path: ".".to_owned(),
+            found: format!("what is wrong is not looked for in more than {MAX_EXPLAINED} bytes"),
+        };
+    }
     let mut reader = serde_json::Deserializer::from_str(json);
     match serde_path_to_error::deserialize::<_, Review<'_>>(&mut reader) {
         Err(error) => BadReview::Malformed {

@@ -51,8 +51,7 @@ impl OldPod<'_> {
     fn had(&self, finding: &Finding<'_>, known: &HashSet<Identity<'_>>) -> bool {
         let Breach { reads, undecided, .. } = &*finding.breach;
         let tells_what_it_found = reads.is_none() && !undecided;
-        known.contains(&identity(finding))
-            && (tells_what_it_found || (self.same)(&finding.breach))
+        known.contains(&identity(finding)) && (tells_what_it_found || (self.same)(&finding.breach))
     }
 }
 

@@ -29,7 +29,9 @@ impl Reads {
             let (old, new) = (at(old, path), at(new, path));
             match path.as_slice() {
                 [] => same_pod(old, new),
-                [metadata] if metadata == "metadata" => without(old, &OF_THE_SERVER) == without(new, &OF_THE_SERVER),
+                [metadata] if metadata == "metadata" => {
+                    without(old, &OF_THE_SERVER) == without(new, &OF_THE_SERVER)
+                }
                 _ => old == new,
             }
         })
@@ -43,9 +45,8 @@ fn at<'v>(pod: &'v Value, path: &[String]) -> Option<&'v Value> {
 
 /// Compares whole pods, but for what the API server and the kubelet write.
 fn same_pod(old: Option<&Value>, new: Option<&Value>) -> bool {
-    let metadata = |pod: Option<&Value>| {
-        without(pod.and_then(|pod| pod.get("metadata")), &OF_THE_SERVER)
-    };
+    let metadata =
+        |pod: Option<&Value>| without(pod.and_then(|pod| pod.get("metadata")), &OF_THE_SERVER);
     let rest = ["metadata", "status"];
     metadata(old) == metadata(new) && without(old, &rest) == without(new, &rest)
 }

@@ -311,7 +311,8 @@ mod tests {
 
     #[test]
     fn what_an_object_lacks_is_empty_where_the_api_server_refuses_it_itself() {
-        for json in ["{}", r#"{"spec": null}"#, r#"{"spec": {"containers": [], "hostPID": true}}"#] {
+        for json in ["{}", r#"{"spec": null}"#, r#"{"spec": {"containers": [], "hostPID": true}}"#]
+        {
             let object: Object = serde_json::from_str(json).unwrap();
             for kind in Kind::ALL {
                 let subject = Subject::or_empty(kind, &object);

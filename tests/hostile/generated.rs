@@ -135,7 +135,7 @@ pub const REVIEWS: &[Review] = &[
     ("annotations nested a million deep", Admitted, || pod("shop", &format!(r#","annotations":{}"#, format_args!(r#"{{"a":{}}}"#, deep(1_000_000, "[", "]"))), &format!(r#""containers":[{WEB}]"#))),
     ("an unread field nested a million deep", Denied, || shop(&format!(r#""unread":{},"containers":[{BAD}]"#, deep(1_000_000, r#"{"a":"#, "}").replace(":}", ":1}")))),
     ("containers nested a million deep", Refused, || shop(&format!(r#""containers":{}"#, deep(1_000_000, "[", "]")))),
-    ("a spec nested a hundred thousand deep", Refused, || replaced(r#""object":"#, &format!(r#""object":{},"was":"#, deep(100_000, r#"{"spec":"#, "}").replace(":}", ":1}")))),
+    ("a spec nested a hundred thousand deep", Denied, || replaced(r#""object":"#, &format!(r#""object":{},"was":"#, deep(100_000, r#"{"spec":"#, "}").replace(":}", ":1}")))),
     ("templates nested a hundred thousand deep", Admitted, || shop(&format!(r#""template":{},"containers":[{WEB}]"#, deep(100_000, r#"{"spec":{"template":"#, "}}").replace(":}", ":1}")))),
     ("a thousand clean containers", Admitted, || containers(&many(1_000, &WEB.replace("web", "c%")))),
     ("a thousand clean containers and a bad one", Denied, || containers(&format!("{},{BAD}", many(999, &WEB.replace("web", "c%"))))),

@@ -63,7 +63,9 @@ fn walk(expr: &IdedExpr, variables: &HashMap<&str, Reads>, reads: &mut Reads) {
 fn path_of(expr: &IdedExpr) -> Option<Vec<String>> {
     match &expr.expr {
         Expr::Ident(name) if name == "object" => Some(Vec::new()),
-        Expr::Select(select) => Some([path_of(&select.operand)?, vec![select.field.clone()]].concat()),
+        Expr::Select(select) => {
+            Some([path_of(&select.operand)?, vec![select.field.clone()]].concat())
+        }
         Expr::Call(call) if call.target.is_none() && call.func_name == "_[_]" => {
             let [value, key] = &call.args[..] else { return None };
             let Expr::Literal(LiteralValue::String(key)) = &key.expr else { return None };
@@ -105,7 +107,8 @@ mod tests {
 
     #[test]
     fn an_expression_reads_the_fields_that_it_names_and_all_below_them() {
-        let (containers, name): (&[&str], &[&str]) = (&["spec", "containers"], &["metadata", "name"]);
+        let (containers, name): (&[&str], &[&str]) =
+            (&["spec", "containers"], &["metadata", "name"]);
         for (expression, expected) in [
             ("object.spec.containers.all(c, c.image.startsWith('x'))", paths(&[containers])),
             ("has(object.spec.hostPID) && object.spec.hostPID", paths(&[&["spec", "hostPID"]])),
@@ -118,7 +121,10 @@ mod tests {
             ("variables.first != ''", paths(&[containers, name])),
             ("variables.images.exists(i, i == object.metadata.name)", paths(&[containers, name])),
             ("object.all(field, field != 'x')", paths(&[&[]])),
-            ("[object.spec.x, {'a': object.spec.y}] != []", paths(&[&["spec", "x"], &["spec", "y"]])),
+            (
+                "[object.spec.x, {'a': object.spec.y}] != []",
+                paths(&[&["spec", "x"], &["spec", "y"]]),
+            ),
             ("has(object.spec) && namespaceObject.metadata.name != ''", paths(&[&["spec"]])),
             ("size(object.metadata) > 0", paths(&[&["metadata"]])),
             ("true", paths(&[])),

@@ -51,14 +51,16 @@ impl Rule<'_> {
 impl<'de> Deserialize<'de> for RestartRules {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let is_after_success = |rule: Rule<'de>| rule.is_after_success();
-        let after_success = deserializer.deserialize_option(Any("a list of rules", is_after_success))?;
+        let after_success =
+            deserializer.deserialize_option(Any("a list of rules", is_after_success))?;
         Ok(Self { after_success })
     }
 }
 
 impl<'de> Deserialize<'de> for Values {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let zero = deserializer.deserialize_option(Any("a list of numbers", |code: i32| code == 0))?;
+        let zero =
+            deserializer.deserialize_option(Any("a list of numbers", |code: i32| code == 0))?;
         Ok(Self { zero })
     }
 }
@@ -94,7 +96,9 @@ mod tests {
     #[test]
     fn a_rule_that_holds_for_exit_code_zero_keeps_a_container_running() {
         let rule = |operator: &str, values: &str| {
-            format!(r#"[{{"action": "Restart", "exitCodes": {{"operator": "{operator}", "values": {values}}}}}]"#)
+            format!(
+                r#"[{{"action": "Restart", "exitCodes": {{"operator": "{operator}", "values": {values}}}}}]"#
+            )
         };
         for (rules, expected) in [
             ("null".to_owned(), false),

@@ -159,7 +159,9 @@ mod tests {
         let asked = r#"[{"key": "team"}]"#;
         assert_eq!(
             found(asked, Kind::Pod, &labels(&many)),
-            [r#"metadata.labels["team"] could not be judged: there are more than 10000 labels; give the pod fewer"#]
+            [
+                r#"metadata.labels["team"] could not be judged: there are more than 10000 labels; give the pod fewer"#
+            ]
         );
         assert!(found(asked, Kind::Pod, &labels(&many[..9_999])).is_empty());
     }

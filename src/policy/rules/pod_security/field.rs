@@ -2,13 +2,21 @@
 
 use serde_json::Value;
 
-use super::super::super::object::{Annotations, MAX_ENTRIES, NodeSelector, SecurityContext};
+use super::super::super::object::{
+    Annotations, MAX_ENTRIES, MAX_ITEMS, NodeSelector, SecurityContext,
+};
 use super::super::super::rule::{Breach, Fix, Place, Role, containers};
 use super::super::super::text::quote;
 use super::super::super::workload::Subject;
 
 /// The most items of one list that are told of. More would help nobody, and a list can have a hundred thousand.
 pub const TOLD: usize = 20;
+
+/// The most breaches of a container that are told of, when so many of others are already: of each one at least, since an
+/// exemption may be for some of the containers.
+pub const fn told_beside(others: usize) -> usize {
+    if others < MAX_ITEMS { TOLD } else { 1 }
+}
 
 /// A field of a pod, and the container it belongs to.
 pub struct Field {

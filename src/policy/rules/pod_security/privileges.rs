@@ -47,9 +47,8 @@ pub fn escalation(subject: &Subject<'_>) -> Vec<Breach> {
 /// Whether the API server may refuse `allowPrivilegeEscalation: false` beside this.
 fn needs_escalation(context: &SecurityContext<'_>) -> bool {
     let added = context.capabilities.as_ref().and_then(|it| it.add.as_ref());
-    let may_add = |list: &List<Text<'_>>| {
-        list.is_cut() || list.iter().any(|name| &**name == "CAP_SYS_ADMIN")
-    };
+    let may_add =
+        |list: &List<Text<'_>>| list.is_cut() || list.iter().any(|name| &**name == "CAP_SYS_ADMIN");
     context.privileged == Some(true) || added.is_some_and(may_add)
 }
 

@@ -45,9 +45,8 @@ pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
         Field::of_pod(subject, &path).breach(Some(source), problem, remedy)
     });
     let unseen = volumes(subject).filter(|(_, volume)| volume.sources.is_cut());
-    let unseen = unseen.map(|(index, _)| {
-        Field::of_pod(subject, &format!("spec.volumes[{index}]")).is_too_long()
-    });
+    let unseen = unseen
+        .map(|(index, _)| Field::of_pod(subject, &format!("spec.volumes[{index}]")).is_too_long());
     breaches.chain(unseen.take(TOLD)).collect()
 }
 
