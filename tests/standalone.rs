@@ -278,13 +278,13 @@ fn what_is_wrong_with_a_request_itself_has_its_own_status() {
     assert_eq!(podgate.post("application/json; charset=utf-8", body).0, 200);
     assert_eq!(podgate.post_to("/validate?timeout=soon", "application/json", body).0, 400);
     assert_eq!(podgate.post_to("/nothing", "application/json", body).0, 404);
-    let limit = 8 * 1024 * 1024;
+    let limit = 20 * 1024 * 1024;
     let padded = |size: usize| format!("{good}{}", " ".repeat(size - good.len()));
     assert_eq!(podgate.post("application/json", padded(limit).as_bytes()).0, 200);
     let (status, answer) = podgate.post("application/json", padded(limit + 1).as_bytes());
     assert_eq!(
         (status, answer.as_str()),
-        (413, "podgate: the body is larger than 8388608 bytes\n")
+        (413, "podgate: the body is larger than 20971520 bytes\n")
     );
 }
 

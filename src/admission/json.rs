@@ -14,6 +14,9 @@ use serde_json::Number;
 #[cfg(test)]
 mod properties;
 mod skip;
+mod whole;
+
+pub(super) use whole::whole;
 
 /// How deep that which is wanted may nest, as in `serde_json`; what is skipped may nest deeper.
 const MAX_DEPTH: u8 = 128;

@@ -1,7 +1,7 @@
 //! The primary path: an AdmissionReview comes in over TLS and is answered.
 //!
 //! [`server`] accepts connections and [`handler`] is the HTTP side (with `request`, what it lets in). [`review`] reads
-//! the bytes (with `json`), [`validate`] judges and [`mutate`] completes what they hold, and `answer` writes what was
+//! the bytes (with `json`), [`validate`] judges (with `unchanged`, what an update left alone) and [`mutate`] completes what they hold, and `answer` writes what was
 //! [`judged`]. Policies are reviewed themselves, in `policy_object`. [`registration`] is what the API server must know to
 //! call at all, and [`register`] tells it, in development.
 
@@ -16,4 +16,5 @@ pub mod registration;
 mod request;
 pub mod review;
 pub mod server;
+mod unchanged;
 pub mod validate;

@@ -27,7 +27,7 @@ pub(super) fn judge(request: &Request<'_>, operation: Operation, body: &[u8]) ->
     let fault = match (same, &*request.kind.kind) {
         (false, kind @ ("DevOpsPolicy" | "ClusterDevOpsPolicy")) => {
             let fault = if unreadable {
-                Some("it is missing, or nests deeper than can be read".to_owned())
+                Some("it is missing, or is larger or nests deeper than can be read".to_owned())
             } else {
                 compile(kind, &policy).err()
             };

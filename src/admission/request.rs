@@ -18,9 +18,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::review::BadReview;
 
-/// The largest review that is read: an UPDATE carries two objects, and etcd
-/// takes at most 1.5 MiB for each.
-pub const MAX_BODY: usize = 8 * 1024 * 1024;
+/// The largest review that is read, which is what the API server can send: an UPDATE carries two objects, of each of
+/// which etcd takes at most 1.5 MiB, as protobuf; in JSON each byte of a string may be six (`\u003c`), which makes 18 MiB;
+/// and there is room for the envelope and the names of the fields.
+pub const MAX_BODY: usize = 20 * 1024 * 1024;
 /// How many reviews, and how many bytes of them, are answered at a time. More are shed: an answer that comes after the
 /// API server has given up is work for nothing, and memory has an end.
 pub const MAX_REVIEWS: usize = 256;

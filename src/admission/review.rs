@@ -1,16 +1,18 @@
 //! AdmissionReview v1: bytes to a request that can be judged. Pure.
 //!
-//! Whatever cannot be judged is an error ([`BadReview`]), answered with an HTTP
+//! What no API server sends is an error ([`BadReview`]), answered with an HTTP
 //! status, so that the configuration's `failurePolicy` decides: podgate neither
-//! admits nor denies what it does not understand.
+//! admits nor denies what it does not understand. What an API server may send is
+//! judged, however large or odd it is.
 
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::json;
 use crate::policy::object::{Object, Text, from_objects_only};
 use crate::policy::text;
-use crate::policy::workload::{Kind, NoPod, Subject, UnknownVersion};
+use crate::policy::workload::{Kind, Subject, UnknownVersion};
 
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
 pub(super) const REVIEW_KIND: &str = "AdmissionReview";
@@ -99,8 +101,6 @@ pub enum BadReview {
     OtherKind { field: &'static str, expected: String, found: String },
     #[error("{0}; with matchPolicy: Equivalent in the webhook, the API server converts it")]
     UnknownVersion(#[from] UnknownVersion),
-    #[error("request.{field}: {source}")]
-    NoPod { field: &'static str, source: NoPod },
     #[error(
         "a policy selects namespaces by labels, and those of request.namespace are not known yet"
     )]
@@ -122,7 +122,6 @@ impl BadReview {
             Self::NoObject(_) => "NoObject",
             Self::OtherKind { .. } => "OtherKind",
             Self::UnknownVersion(_) => "UnknownVersion",
-            Self::NoPod { .. } => "NoPod",
             Self::UnknownNamespace => "UnknownNamespace",
         }
     }
@@ -170,9 +169,7 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A review's objects as JSON.
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
+/// A review's objects as JSON. One that is larger or deeper than is read whole is not there.
 pub(super) struct Objects {
     pub object: Option<Value>,
     pub old_object: Option<Value>,
@@ -181,10 +178,22 @@ pub(super) struct Objects {
 /// Decodes the body once more, whole; only what cannot do with the view pays for it.
 pub(super) fn whole_objects(body: &[u8]) -> Objects {
     #[derive(Default, Deserialize)]
-    struct Review {
-        request: Objects,
+    struct Review<'a> {
+        #[serde(borrow)]
+        request: Raw<'a>,
     }
-    serde_json::from_slice::<Review>(body).unwrap_or_default().request
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct Raw<'a> {
+        #[serde(borrow)]
+        object: Option<&'a RawValue>,
+        #[serde(borrow)]
+        old_object: Option<&'a RawValue>,
+    }
+    let Raw { object, old_object } =
+        serde_json::from_slice::<Review<'_>>(body).unwrap_or_default().request;
+    let whole = |raw: &RawValue| json::whole(raw.get());
+    Objects { object: object.and_then(whole), old_object: old_object.and_then(whole) }
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
@@ -210,8 +219,17 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
     Ok(request)
 }
 
+/// The largest bad body in which somebody looks for the field at fault: it takes memory several times the body's.
+const MAX_EXPLAINED: usize = 1024 * 1024;
+
 /// Finds the field at fault; only bad bodies pay for it.
 fn malformed(json: &str) -> BadReview {
+    if json.len() > MAX_EXPLAINED {
+        return BadReview::Malformed {
+            path: ".".to_owned(),
+            found: format!("what is wrong is not looked for in more than {MAX_EXPLAINED} bytes"),
+        };
+    }
     let mut reader = serde_json::Deserializer::from_str(json);
     match serde_path_to_error::deserialize::<_, Review<'_>>(&mut reader) {
         Err(error) => BadReview::Malformed {
@@ -253,5 +271,6 @@ pub(super) fn pod_in<'a>(
             found: text::clip(&format!("{} {}", &*object.api_version, &*object.kind)),
         });
     }
-    Subject::of(kind, object).map_err(|source| BadReview::NoPod { field, source })
+    // One without containers the API server refuses itself, in its own words; of what is there nothing passes.
+    Ok(Subject::or_empty(kind, object))
 }

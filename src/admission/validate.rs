@@ -3,20 +3,22 @@
 //! A new object is judged whole. Of an update, what was there before denies nothing: not an unchanged template, and not
 //! a violation that the old pod had.
 
+use std::cell::LazyCell;
+
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::judged::{Denial, Judged};
 use super::review::{BadReview, Objects, Operation, Request, decode, pod_in, whole_objects};
+use super::unchanged::{pod_unchanged, template_unchanged};
 use super::{answer, policy_object};
 use crate::api;
-use crate::policy::decision::{Before, Outcome, decide};
+use crate::policy::decision::{Before, OldPod, Outcome, decide};
 use crate::policy::document::Document;
-use crate::policy::engine::{Finding, judge, judge_as_created};
+use crate::policy::engine::{Finding, Judgement, judge, judge_as_created};
 use crate::policy::message;
 use crate::policy::policy_set::{Plan, PolicySet};
+use crate::policy::rule::Breach;
 use crate::policy::workload::{Kind, Subject};
 
 /// By what reviews are judged.
@@ -71,7 +73,7 @@ impl Reviewer<'_> {
             Documents::default()
         };
         let subject = Subject { document: documents.object.as_ref(), ..subject };
-        let findings = if subject.is_mirror() {
+        let findings = if subject.is_mirror_by(&request.user_info.username) {
             // It shows a pod that runs already; refusing it would only hide that.
             Vec::new()
         } else if kind == Kind::Pod {
@@ -79,6 +81,12 @@ impl Reviewer<'_> {
             judge(plan, &subject, self.now).violations
         } else {
             judge_as_created(plan, &subject, || whole_objects(body).object, self.now).violations
+        };
+        let same_pod = LazyCell::new(|| pod_unchanged(body));
+        let same = |breach: &Breach| {
+            let read = breach.reads.as_deref();
+            let read = read.zip(documents.old_object.as_ref()).zip(documents.object.as_ref());
+            read.map_or_else(|| *same_pod, |((reads, old), new)| reads.same(&old.pod, &new.pod))
         };
         let before = if operation == Operation::Create || findings.is_empty() {
             Before::Nothing
@@ -93,7 +101,9 @@ impl Reviewer<'_> {
             let mut old = pod_in("oldObject", kind, request.old_object.as_deref())?;
             old.namespace = subject.namespace;
             old.document = documents.old_object.as_ref();
-            Before::Violations(judge(plan, &old, self.now).violations)
+            let Judgement { violations: mut findings, exempt } = judge(plan, &old, self.now);
+            findings.extend(exempt.into_iter().map(|it| it.finding));
+            Before::Pod(OldPod { findings, same: &same })
         };
         let decision = decide(findings, &before);
         let policies = answer::policy_names(&decision);
@@ -131,47 +141,6 @@ fn documents(kind: Kind, body: &[u8], namespace: &Value) -> Documents {
     let Objects { object, old_object } = whole_objects(body);
     let of = |object: Option<Value>| object.map(|it| Document::of(kind, it, namespace.clone()));
     Documents { object: of(object), old_object: of(old_object) }
-}
-
-/// Whether the pod template is the same, byte for byte, before and after. The
-/// API server writes both from the same type, so equal templates are equal
-/// text; only updates of violating templates pay for this second look.
-fn template_unchanged(kind: Kind, body: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Review<'a> {
-        #[serde(borrow)]
-        request: Request<'a>,
-    }
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Request<'a> {
-        #[serde(borrow)]
-        object: Holder<'a>,
-        #[serde(borrow)]
-        old_object: Holder<'a>,
-    }
-    /// Whatever may hold a template: an object, or a spec.
-    #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
-    struct Holder<'a> {
-        #[serde(borrow)]
-        spec: Option<Box<Holder<'a>>>,
-        #[serde(borrow)]
-        job_template: Option<Box<Holder<'a>>>,
-        #[serde(borrow)]
-        template: Option<&'a RawValue>,
-    }
-    fn template<'a>(kind: Kind, object: &Holder<'a>) -> Option<&'a str> {
-        let holder = match kind {
-            Kind::PodTemplate => object,
-            Kind::CronJob => object.spec.as_ref()?.job_template.as_ref()?.spec.as_ref()?,
-            _ => object.spec.as_ref()?,
-        };
-        holder.template.map(RawValue::get)
-    }
-    let Ok(Review { request }) = serde_json::from_slice::<Review<'_>>(body) else { return false };
-    let before = template(kind, &request.old_object);
-    before.is_some() && before == template(kind, &request.object)
 }
 
 #[cfg(test)]

@@ -8,12 +8,15 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use serde::{Deserialize, de};
 use serde_json::value::RawValue;
 
-use crate::policy::object::Annotations;
+use crate::policy::object::{Annotations, MAX_ENTRIES};
 
-/// What is left of a value. A list is left whole, and each of its elements is cut down.
+/// What is left of a value. A list is left as long as it is, and each of its elements is cut down; of one that is longer
+/// than rules look at, just so much is left that they see that.
 #[derive(Clone, Copy)]
 pub(super) enum Mask {
     Whole,
+    /// A list of scalars.
+    List,
     /// Whether it is there, and not null.
     Present,
     Fields(fn(&str) -> Option<Mask>),
@@ -28,7 +31,7 @@ macro_rules! fields {
 
 /// `metadata`, but for what is a pod's alone.
 pub(super) const METADATA: Mask = fields! {
-    "labels" => Mask::Whole,
+    "labels" => Mask::Fields(|_| Some(Mask::Whole)),
     "annotations" => Mask::Fields(|key| Annotations::decides(key).then_some(Mask::Whole)),
     "ownerReferences" => fields! { "kind" => Mask::Whole, "name" => Mask::Whole, "controller" => Mask::Whole },
 };
@@ -46,7 +49,7 @@ pub(super) const SPEC: Mask = fields! {
     "hostIPC" => Mask::Whole,
     "hostUsers" => Mask::Whole,
     "os" => NAME,
-    "nodeSelector" => Mask::Whole,
+    "nodeSelector" => fields! { "kubernetes.io/os" => Mask::Whole },
     "schedulingGates" => Mask::Present,
 };
 
@@ -64,6 +67,9 @@ const CONTAINER: Mask = fields! {
     "name" => Mask::Whole,
     "image" => Mask::Whole,
     "restartPolicy" => Mask::Whole,
+    "restartPolicyRules" => fields! {
+        "exitCodes" => fields! { "operator" => Mask::Whole, "values" => Mask::List },
+    },
     "livenessProbe" => HANDLER,
     "readinessProbe" => HANDLER,
     "startupProbe" => HANDLER,
@@ -83,7 +89,7 @@ const QUANTITIES: Mask = fields! {
 const SECURITY_CONTEXT: Mask = fields! {
     "privileged" => Mask::Whole,
     "allowPrivilegeEscalation" => Mask::Whole,
-    "capabilities" => Mask::Whole,
+    "capabilities" => fields! { "add" => Mask::List, "drop" => Mask::List },
     "procMount" => Mask::Whole,
     "runAsNonRoot" => Mask::Whole,
     "runAsUser" => Mask::Whole,
@@ -129,7 +135,7 @@ impl<'de> DeserializeSeed<'de> for Cut<'_> {
                 self.out.push_str(present);
                 Ok(())
             }
-            Mask::Fields(_) => deserializer.deserialize_any(self),
+            Mask::List | Mask::Fields(_) => deserializer.deserialize_any(self),
         }
     }
 }
@@ -162,19 +168,19 @@ impl<'de> Visitor<'de> for Cut<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let mask = if let Mask::List = self.mask { Mask::Whole } else { self.mask };
         self.out.push('[');
-        let start = self.out.len();
-        loop {
-            let before = self.out.len();
-            if before > start {
-                self.out.push(',');
-            }
-            if list.next_element_seed(Cut { mask: self.mask, out: self.out })?.is_none() {
-                self.out.truncate(before);
-                break;
-            }
+        let mut end = self.out.len();
+        let mut kept = 0;
+        while kept <= MAX_ENTRIES && list.next_element_seed(Cut { mask, out: self.out })?.is_some()
+        {
+            kept += 1;
+            end = self.out.len();
+            self.out.push(',');
         }
+        self.out.truncate(end);
         self.out.push(']');
+        while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(())
     }
 
@@ -193,15 +199,16 @@ fn fields<'de, A: MapAccess<'de>>(
     out: &mut String,
     of: fn(&str) -> Option<Mask>,
 ) -> Result<(), A::Error> {
-    let mut first = true;
+    let mut kept = 0;
     while let Some(Key(key)) = map.next_key()? {
-        let Some(mask) = of(&key) else {
+        let Some(mask) = of(&key).filter(|_| kept <= MAX_ENTRIES) else {
             map.next_value::<IgnoredAny>()?;
             continue;
         };
-        if !std::mem::take(&mut first) {
+        if kept > 0 {
             out.push(',');
         }
+        kept += 1;
         out.push_str(&serde_json::to_string(&*key).map_err(A::Error::custom)?);
         out.push(':');
         map.next_value_seed(Cut { mask, out })?;
@@ -217,6 +224,7 @@ pub(super) struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::policy::object::{Metadata, PodSpec};
 
     fn cut(mask: Mask, json: &str) -> String {
         let mut out = String::new();
@@ -239,12 +247,28 @@ mod tests {
     }
 
     #[test]
+    fn of_what_is_longer_than_rules_look_at_so_much_is_left_that_they_see_it() {
+        let names = vec![r#""X""#; 200_001].join(",");
+        let labels: Vec<_> = (0..200_001).map(|number| format!(r#""k{number}":"v""#)).collect();
+        let container = format!(r#"{{"securityContext":{{"capabilities":{{"drop":[{names}]}}}}}}"#);
+        let spec = cut(SPEC, &format!(r#"{{"containers":[{container}]}}"#));
+        let metadata = cut(METADATA, &format!(r#"{{"labels":{{{}}}}}"#, labels.join(",")));
+        assert!(spec.len() < 100_000 && metadata.len() < 200_000);
+        let spec: PodSpec = serde_json::from_str(&spec).unwrap();
+        let containers = spec.containers.unwrap();
+        let context = containers[0].security_context.as_ref().unwrap();
+        assert!(context.capabilities.as_ref().unwrap().drop.as_ref().unwrap().is_cut());
+        let metadata: Metadata = serde_json::from_str(&metadata).unwrap();
+        assert!(metadata.labels.unwrap().is_cut());
+    }
+
+    #[test]
     fn annotations_that_decide_nothing_are_not_kept_and_labels_are() {
         let metadata = r#"{"name": "p", "labels": {"app": "web"}, "annotations": {"note": "long", "kubernetes.io/config.mirror": "x"},
             "managedFields": [{}], "ownerReferences": [{"kind": "ReplicaSet", "name": "r", "uid": "u", "controller": true}]}"#;
         assert_eq!(
             cut(METADATA, metadata),
-            r#"{"labels":{"app": "web"},"annotations":{"kubernetes.io/config.mirror":"x"},"ownerReferences":[{"kind":"ReplicaSet","name":"r","controller":true}]}"#
+            r#"{"labels":{"app":"web"},"annotations":{"kubernetes.io/config.mirror":"x"},"ownerReferences":[{"kind":"ReplicaSet","name":"r","controller":true}]}"#
         );
     }
 }

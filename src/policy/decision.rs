@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use super::engine::Finding;
+use super::rule::Breach;
 use crate::api::EnforcementMode;
 
 /// What becomes of the request.
@@ -33,9 +34,25 @@ pub enum Before<'a> {
     /// The whole template: it did not change, so labels, scale and finalizers
     /// must not be held up by it.
     SameTemplate,
-    /// These violations of the old pod: a running pod can hardly be mended, so
-    /// only new ones deny.
-    Violations(Vec<Finding<'a>>),
+    /// The old pod: it can hardly be mended, so only new violations deny.
+    Pod(OldPod<'a>),
+}
+
+/// What is known of a pod as it was.
+pub struct OldPod<'a> {
+    /// What it violated, exempt or not: a pod that lived by an exemption must still take every other change, also where the
+    /// exemption has expired or goes by an owner that the change removes.
+    pub findings: Vec<Finding<'a>>,
+    /// Whether all that a breach was made from is as it was. Asked where the breach does not tell it itself.
+    pub same: &'a dyn Fn(&Breach) -> bool,
+}
+
+impl OldPod<'_> {
+    fn had(&self, finding: &Finding<'_>, known: &HashSet<Identity<'_>>) -> bool {
+        let Breach { reads, undecided, .. } = &*finding.breach;
+        let tells_what_it_found = reads.is_none() && !undecided;
+        known.contains(&identity(finding)) && (tells_what_it_found || (self.same)(&finding.breach))
+    }
 }
 
 /// The findings, each under what it leads to, worst first.
@@ -64,12 +81,14 @@ impl Decision<'_> {
 
 /// Sorts findings by what their policy's mode makes of them.
 pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>) -> Decision<'p> {
-    let old: HashSet<_> = match before {
-        Before::Violations(old) => old.iter().map(identity).collect(),
+    let known: HashSet<_> = match before {
+        Before::Pod(old) => old.findings.iter().map(identity).collect(),
         Before::Nothing | Before::SameTemplate => HashSet::new(),
     };
-    let inherited = |finding: &Finding<'_>| {
-        matches!(before, Before::SameTemplate) || old.contains(&identity(finding))
+    let inherited = |finding: &Finding<'_>| match before {
+        Before::Nothing => false,
+        Before::SameTemplate => true,
+        Before::Pod(old) => old.had(finding, &known),
     };
     let mut decision = Decision { denied: Vec::new(), warned: Vec::new(), recorded: Vec::new() };
     for finding in findings {
@@ -95,12 +114,15 @@ pub fn worst_first(findings: &mut [Finding<'_>]) {
     findings.sort_by(|a, b| (a.severity, a.rule.id).cmp(&(b.severity, b.rule.id)));
 }
 
+/// The policy, the rule, the path, and check, container and value where there are any.
+type Identity<'f> = (&'f str, &'static str, &'f str, [Option<&'f str>; 3]);
+
 /// What makes two violations of one pod the same over time. Paths stay: the API server takes no container out of a pod, and
-/// new ones come last.
-fn identity<'f>(finding: &'f Finding<'_>) -> (&'static str, &'f str, [Option<&'f str>; 3]) {
+/// new ones come last. Two policies may have validations of one name.
+fn identity<'f>(finding: &'f Finding<'_>) -> Identity<'f> {
     let breach = &finding.breach;
     let parts = [breach.check.as_deref(), breach.container.as_deref(), breach.value.as_deref()];
-    (finding.rule.id, &breach.path, parts)
+    (&finding.policy.label, finding.rule.id, &breach.path, parts)
 }
 
 #[cfg(test)]
@@ -113,6 +135,7 @@ mod tests {
 
     use super::super::compile::{Policy, Scope};
     use super::super::policy_set::PolicySet;
+    use super::super::reads::Reads;
     use super::super::workload::{Kind, Subject};
     use super::*;
     use crate::api::DevOpsPolicySpec;
@@ -171,12 +194,52 @@ mod tests {
     #[test]
     fn an_updated_pod_is_denied_for_its_new_violations_only() {
         let policies = set(&[EnforcementMode::Enforce]);
-        let before = Before::Violations(findings(&policies, "nginx"));
+        let same = |_: &Breach| panic!("these breaches tell what they found");
+        let before = Before::Pod(OldPod { findings: findings(&policies, "nginx"), same: &same });
         assert_eq!(decide(findings(&policies, "nginx"), &before).outcome(), Outcome::Warn);
 
         let decision = decide(findings(&policies, "redis"), &before);
         assert_eq!(decision.outcome(), Outcome::Deny);
         assert_eq!(decision.denied.len(), 1);
         assert_eq!(decision.denied[0].breach.value.as_deref(), Some("redis"));
+    }
+
+    #[test]
+    fn what_does_not_tell_what_it_found_is_inherited_if_what_it_looked_at_did_not_change() {
+        let policies = set(&[EnforcementMode::Enforce]);
+        let reads = Some(Arc::new(Reads::default()));
+        for (reads, undecided) in [(reads, false), (None, true)] {
+            let found = || {
+                let mut found = findings(&policies, "nginx");
+                let breach = Breach { reads: reads.clone(), undecided, ..Breach::default() };
+                found[0].breach = Arc::new(breach);
+                found
+            };
+            for (same, outcome) in [(true, Outcome::Warn), (false, Outcome::Deny)] {
+                let asked = |_: &Breach| same;
+                let before = Before::Pod(OldPod { findings: found(), same: &asked });
+                let decision = decide(found(), &before);
+                assert_eq!(decision.outcome(), outcome);
+                assert_eq!(decision.denied.len(), usize::from(!same));
+                let new = Before::Pod(OldPod { findings: Vec::new(), same: &asked });
+                assert_eq!(decide(found(), &new).denied.len(), 2, "it was not there before");
+            }
+        }
+    }
+
+    #[test]
+    fn a_violation_of_one_policy_is_not_inherited_from_another() {
+        let policies = set(&[EnforcementMode::Enforce]);
+        let spec = DevOpsPolicySpec {
+            enforcement_mode: Some(EnforcementMode::Enforce),
+            forbid_latest_tag: Some(true),
+            ..DevOpsPolicySpec::default()
+        };
+        let scope = Scope::Namespace("shop".to_owned());
+        let other = Policy::compile(scope, "other".to_owned(), &spec).unwrap();
+        let other = PolicySet::new([Arc::new(other)], Arc::default());
+        let same = |_: &Breach| true;
+        let before = Before::Pod(OldPod { findings: findings(&policies, "nginx"), same: &same });
+        assert_eq!(decide(findings(&other, "nginx"), &before).outcome(), Outcome::Deny);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::compile::Policy;
 use super::mutation::inject;
-use super::object::MAX_ITEMS;
+use super::object::{MAX_ITEMS, MAX_WEIGHT};
 use super::policy_set::{Plan, Question};
 use super::rule::{Breach, Rule, RunningPod};
 use super::workload::Subject;
@@ -72,7 +72,10 @@ pub fn judge_as_created<'p>(
 fn too_large(subject: &Subject<'_>) -> Breach {
     Breach {
         path: subject.kind.names().spec_path.to_owned(),
-        problem: format!("could not be judged: it has more than {MAX_ITEMS} containers or volumes"),
+        problem: format!(
+            "could not be judged: it has more than {MAX_ITEMS} containers or volumes, or more than {MAX_WEIGHT} ports and \
+             capabilities"
+        ),
         remedy: "make it several pods".to_owned(),
         undecided: true,
         ..Breach::default()
@@ -262,7 +265,7 @@ mod tests {
         let judgement = judge(set.covering(None).unwrap(), &subject, NOW.parse().unwrap());
         let told =
             |it: &Finding<'_>| format!("{} ({}) {}", it.id(), it.severity, it.breach.sentence());
-        let why = "spec could not be judged: it has more than 1000 containers or volumes; make it several pods";
+        let why = "spec could not be judged: it has more than 1000 containers or volumes, or more than 100000 ports and capabilities; make it several pods";
         assert_eq!(
             judgement.violations.iter().map(told).collect::<Vec<_>>(),
             [format!("forbidLatestTag (high) {why}"), format!("podSecurity (critical) {why}")]

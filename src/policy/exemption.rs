@@ -86,8 +86,15 @@ fn image_of<'a>(breach: &'a Breach, subject: &'a Subject<'_>) -> Option<&'a str>
     container.map(|container| &*container.image)
 }
 
+/// The longest text that a pattern is held against, in bytes. No name and no image that could run is longer; what is,
+/// nobody excused.
+pub(super) const MAX_TEXT: usize = 1024;
+
 /// Whether a pattern matches a whole text: `*` stands for any text, `?` for one character.
 fn glob(pattern: &str, text: &str) -> bool {
+    if text.len() > MAX_TEXT {
+        return false;
+    }
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut read) = (0, 0);
@@ -136,5 +143,6 @@ mod tests {
         ] {
             assert_eq!(glob(pattern, text), expected, "{pattern} against {text}");
         }
+        assert!(glob("*", &"a".repeat(1024)) && !glob("*", &"a".repeat(1025)));
     }
 }

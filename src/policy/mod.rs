@@ -34,6 +34,7 @@ pub mod pod_status;
 pub mod policy_set;
 pub mod protected;
 pub mod quantity;
+pub mod reads;
 pub mod registry;
 pub mod rule;
 mod rules;

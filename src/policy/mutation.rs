@@ -103,7 +103,7 @@ pub fn inject<'p>(
     whole: impl FnOnce() -> Option<Value>,
     now: Timestamp,
 ) -> Option<Injected<'p>> {
-    if plan.mutating.is_empty() || subject.is_mirror() || subject.is_too_large() {
+    if plan.mutating.is_empty() || subject.is_too_large() {
         return None;
     }
     let mut whole = Some(whole);
@@ -150,7 +150,7 @@ impl Injected<'_> {
         look: impl FnOnce(&Subject<'_>) -> T,
     ) -> Option<T> {
         let view = Object::deserialize(&self.object).ok()?;
-        let mut after = Subject::of(subject.kind, &view).ok()?;
+        let mut after = Subject::or_empty(subject.kind, &view);
         after.namespace = subject.namespace;
         let document = subject.document.map(|before| {
             Document::of(subject.kind, self.object.clone(), before.namespace.clone())

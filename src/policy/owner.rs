@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::object::{Metadata, OwnerReference};
+use super::object::Metadata;
 use super::workload::{Kind, Subject};
 
 /// A kind and a name.
@@ -23,7 +23,7 @@ fn identity<'a>(kind: &'a str, name: &'a str) -> Identity<'a> {
 pub fn workload<'a>(subject: &Subject<'a>) -> Identity<'a> {
     let kind = subject.kind.names().kind;
     let Some(metadata) = subject.metadata else { return identity(kind, "") };
-    if let Some(owner) = controller(metadata) {
+    if let Some(owner) = &metadata.controller {
         if &*owner.kind == "ReplicaSet"
             && let Some(deployment) = deployment_of(&owner.name, metadata)
         {
@@ -55,10 +55,6 @@ fn own_name<'a>(metadata: &'a Metadata<'_>) -> &'a str {
     } else {
         &metadata.name
     }
-}
-
-fn controller<'a>(metadata: &'a Metadata<'a>) -> Option<&'a OwnerReference<'a>> {
-    metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }
 
 /// The Deployment controller names a ReplicaSet after the Deployment and the hash, and labels it with the hash.

@@ -1,5 +1,7 @@
 //! Fixes as a JSON Patch (RFC 6902): parents are made where they are missing, and what is right already is left alone.
 
+use std::collections::HashSet;
+
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, ReplaceOperation};
 use serde_json::{Map, Value};
@@ -22,13 +24,13 @@ pub fn apply<'f>(
     fixes: impl IntoIterator<Item = &'f Fix>,
 ) -> Vec<PatchOperation> {
     let mut operations = Vec::new();
-    let mut done: Vec<&str> = Vec::new();
+    let mut done = HashSet::new();
     for fix in fixes.into_iter().flat_map(Fix::parts) {
-        if done.contains(&fix.path.as_str()) {
+        if done.contains(fix.path.as_str()) {
             continue;
         }
         let Some(operation) = operation(object, fix) else { continue };
-        done.push(&fix.path);
+        done.insert(fix.path.as_str());
         if json_patch::patch(object, std::slice::from_ref(&operation)).is_ok() {
             operations.push(operation);
         }

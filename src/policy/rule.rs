@@ -1,14 +1,16 @@
 //! What a rule is.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use serde_json::Value;
 
 use crate::api::{DevOpsPolicySpec, Severity};
 
-use super::object::{Container, PodSpec};
+use super::object::{Container, List, PodSpec};
+use super::reads::Reads;
 use super::score::Degree;
-use super::text::printable;
+use super::text::{head, printable};
 use super::workload::Subject;
 
 /// A rule of the catalogue. Its id is the name of the field of
@@ -129,6 +131,8 @@ pub struct Breach {
     pub undecided: bool,
     /// How much of a violation it is in the score.
     pub degree: Degree,
+    /// What of the pod was looked at, where `path` and `value` do not tell.
+    pub reads: Option<Arc<Reads>>,
 }
 
 impl Breach {
@@ -211,6 +215,9 @@ pub enum Role {
     Ephemeral,
 }
 
+/// The longest name of anything, in bytes (RFC 1123 subdomain).
+const MAX_NAME: usize = 253;
+
 /// A container with its place.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
@@ -221,6 +228,11 @@ pub struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// The container's name, as far as the API server lets one be long: a breach has it, and there may be many.
+    pub fn name(&self) -> String {
+        head(&self.container.name, MAX_NAME).to_owned()
+    }
+
     /// The container's own path, or a field's below it, from the object's root.
     pub fn path(&self, subject: &Subject<'_>, field: &str) -> String {
         format!("{}.{}[{}].{field}", subject.kind.names().spec_path, self.list, self.index)
@@ -236,9 +248,9 @@ pub fn container_at<'a>(subject: &Subject<'a>, path: &str) -> Option<&'a Contain
     containers.as_ref()?.get(index)
 }
 
-type List<'a> = (&'static str, &'a Option<Vec<Container<'a>>>);
+type Named<'a> = (&'static str, &'a Option<List<Container<'a>>>);
 
-fn lists<'a>(spec: &'a PodSpec<'a>) -> [List<'a>; 3] {
+fn lists<'a>(spec: &'a PodSpec<'a>) -> [Named<'a>; 3] {
     [
         ("initContainers", &spec.init_containers),
         ("containers", &spec.containers),

@@ -13,6 +13,8 @@ pub fn quote(value: &str) -> String {
 /// The same without quotes.
 pub fn clip(value: &str) -> String {
     let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\');
+    // A few bytes more than are shown, so that what is cut off shows.
+    let value = head(value, MAX_VALUE + 4);
     if value.bytes().all(plain) {
         return cut(value.to_owned(), MAX_VALUE);
     }
@@ -34,6 +36,11 @@ pub fn printable(text: &str) -> String {
 /// The same of a text of any length, at most so many bytes of it.
 pub fn brief(text: String, max: usize) -> String {
     cut(printable(&cut(text, max)), max)
+}
+
+/// The first bytes of a text, at most so many.
+pub fn head(text: &str, max: usize) -> &str {
+    text.get(..text.floor_char_boundary(max)).unwrap_or(text)
 }
 
 /// At most so many bytes, with an ellipsis where something is missing.
@@ -82,5 +89,10 @@ mod tests {
     fn a_long_value_is_cut_between_characters() {
         assert_eq!(clip(&"é".repeat(100)), "é".repeat(48) + "…");
         assert_eq!(clip("nginx:1.29"), "nginx:1.29");
+        for (length, shown) in [(100, "a".repeat(100)), (101, "a".repeat(97) + "…")] {
+            assert_eq!(clip(&"a".repeat(length)), shown);
+        }
+        assert_eq!(clip(&"界".repeat(500_000)), "界".repeat(32) + "…");
+        assert_eq!(clip(&"<\u{1b}".repeat(700_000)).len(), 100);
     }
 }

@@ -9,7 +9,7 @@ type Review = (&'static str, Expected, fn() -> Vec<u8>);
 type Policy = (&'static str, fn() -> String);
 
 /// The largest body that is read.
-const MAX_BODY: usize = 8 * 1024 * 1024;
+const MAX_BODY: usize = 20 * 1024 * 1024;
 const WEB: &str = r#"{"name":"web","image":"nginx:1.29","livenessProbe":{},"resources":{"limits":{"memory":"1Mi"}}}"#;
 const BAD: &str =
     r#"{"name":"bad","image":"nginx","livenessProbe":{},"resources":{"limits":{"memory":"1Mi"}}}"#;
@@ -44,6 +44,23 @@ fn many(count: usize, item: &str) -> String {
     list
 }
 
+/// As many containers as are looked at, each of which breaks what a container can.
+fn everything_wrong() -> Vec<u8> {
+    let handler = r#"{"httpGet":{"host":"h"},"tcpSocket":{"host":"h"}}"#;
+    let probes = ["livenessProbe", "readinessProbe", "startupProbe"];
+    let probes = probes.map(|probe| format!(r#""{probe}":{handler},"#)).concat();
+    let hooks = format!(r#""lifecycle":{{"postStart":{handler},"preStop":{handler}}},"#);
+    let context = r#""securityContext":{"privileged":true,"procMount":"x","capabilities":{"add":["X"]},"seccompProfile":{"type":"x"},"appArmorProfile":{"type":"x"},"seLinuxOptions":{"type":"x","user":"x","role":"x"},"windowsOptions":{"hostProcess":true}}"#;
+    let container = format!(
+        r#"{{"name":"c%","image":"X",{probes}{hooks}"ports":[{}],{context}}}"#,
+        many(20, r#"{"hostPort":1}"#)
+    );
+    let list = many(1_000, &container);
+    shop(&format!(
+        r#""initContainers":[{list}],"containers":[{list}],"ephemeralContainers":[{list}]"#
+    ))
+}
+
 /// As many of an item as a body may hold.
 fn full_of(item: &str) -> String {
     many((MAX_BODY - 2000) / (item.len() + 1), item)
@@ -73,12 +90,12 @@ fn replaced(what: &str, by: &str) -> Vec<u8> {
 pub const REVIEWS: &[Review] = &[
     ("a body as large as may be", Admitted, || padded(MAX_BODY)),
     ("a body one byte larger", Refused, || padded(MAX_BODY + 1)),
-    ("8 MiB of white space", Refused, || vec![b' '; MAX_BODY]),
-    ("8 MiB of nul bytes", Refused, || vec![0; MAX_BODY]),
-    ("8 MiB of brackets", Refused, || vec![b'['; MAX_BODY]),
-    ("8 MiB of quotes", Refused, || vec![b'"'; MAX_BODY]),
-    ("8 MiB of backslashes in a string", Refused, || [b"\"", vec![b'\\'; MAX_BODY - 2].as_slice()].concat()),
-    ("8 MiB of 0xFF", Refused, || vec![0xFF; MAX_BODY]),
+    ("20 MiB of white space", Refused, || vec![b' '; MAX_BODY]),
+    ("20 MiB of nul bytes", Refused, || vec![0; MAX_BODY]),
+    ("20 MiB of brackets", Refused, || vec![b'['; MAX_BODY]),
+    ("20 MiB of quotes", Refused, || vec![b'"'; MAX_BODY]),
+    ("20 MiB of backslashes in a string", Refused, || [b"\"", vec![b'\\'; MAX_BODY - 2].as_slice()].concat()),
+    ("20 MiB of 0xFF", Refused, || vec![0xFF; MAX_BODY]),
     ("a uid of 100 KB", Admitted, || replaced(r#""uid":"u""#, &format!(r#""uid":"{}""#, "u".repeat(100_000)))),
     ("a uid of 8 MB", Admitted, || replaced(r#""uid":"u""#, &format!(r#""uid":"{}""#, "u".repeat(8_000_000)))),
     ("a uid of a million escapes", Admitted, || replaced(r#""uid":"u""#, &format!(r#""uid":"{}""#, "\\u0001".repeat(1_000_000)))),
@@ -107,34 +124,47 @@ pub const REVIEWS: &[Review] = &[
     ("a quantity with an exponent of a million digits", Denied, || containers(&WEB.replace("1Mi", &format!("1e{}", "9".repeat(1_000_000))))),
     ("a label's value of 5 MB", Denied, || replaced(r#""app":"web""#, &format!(r#""app":"{}!""#, "a".repeat(5_000_000)))),
     ("an environment of 8 MB", Admitted, || with(&format!(r#""env":[{{"name":"A","value":"{}"}}]"#, "v".repeat(8_000_000)))),
-    ("a hundred thousand labels", Admitted, || replaced(r#""app":"web""#, &format!(r#"{},"app":"web""#, many(100_000, r#""key-%":"value""#)))),
+    ("ten thousand labels", Admitted, || replaced(r#""app":"web""#, &format!(r#"{},"app":"web""#, many(9_999, r#""key-%":"value""#)))),
+    ("a hundred thousand labels", Denied, || replaced(r#""app":"web""#, &format!(r#"{},"app":"web""#, many(100_000, r#""key-%":"value""#)))),
     ("a hundred thousand labels and none that is asked for", Denied, || replaced(r#""app":"web""#, &many(100_000, r#""key-%":"value""#))),
     ("the asked label a hundred thousand times, bad last", Denied, || replaced(r#""app":"web""#, &format!(r#"{},"app":"NOT OK""#, many(100_000, r#""app":"web""#)))),
-    ("8 MiB of empty labels", Refused, || replaced(r#""app":"web""#, &full_of(r#""":"""#))),
+    ("20 MiB of empty labels", Denied, || replaced(r#""app":"web""#, &full_of(r#""":"""#))),
     ("a hundred thousand annotations", Admitted, || pod("shop", &format!(r#","annotations":{{{}}}"#, many(100_000, r#""key-%":"s3cr3t-marker""#)), &format!(r#""containers":[{WEB}]"#))),
     ("a hundred thousand app armor annotations", Denied, || pod("shop", &format!(r#","annotations":{{{}}}"#, many(100_000, r#""container.apparmor.security.beta.kubernetes.io/c%":"unconfined""#)), &format!(r#""containers":[{WEB}]"#))),
-    ("8 MiB of empty owner references", Refused, || pod("shop", &format!(r#","ownerReferences":[{}]"#, full_of("{}")), &format!(r#""containers":[{WEB}]"#))),
+    ("20 MiB of empty owner references", Admitted, || pod("shop", &format!(r#","ownerReferences":[{}]"#, full_of("{}")), &format!(r#""containers":[{WEB}]"#))),
     ("annotations nested a million deep", Admitted, || pod("shop", &format!(r#","annotations":{}"#, format_args!(r#"{{"a":{}}}"#, deep(1_000_000, "[", "]"))), &format!(r#""containers":[{WEB}]"#))),
     ("an unread field nested a million deep", Denied, || shop(&format!(r#""unread":{},"containers":[{BAD}]"#, deep(1_000_000, r#"{"a":"#, "}").replace(":}", ":1}")))),
     ("containers nested a million deep", Refused, || shop(&format!(r#""containers":{}"#, deep(1_000_000, "[", "]")))),
-    ("a spec nested a hundred thousand deep", Refused, || replaced(r#""object":"#, &format!(r#""object":{},"was":"#, deep(100_000, r#"{"spec":"#, "}").replace(":}", ":1}")))),
+    ("a spec nested a hundred thousand deep", Denied, || replaced(r#""object":"#, &format!(r#""object":{},"was":"#, deep(100_000, r#"{"spec":"#, "}").replace(":}", ":1}")))),
     ("templates nested a hundred thousand deep", Admitted, || shop(&format!(r#""template":{},"containers":[{WEB}]"#, deep(100_000, r#"{"spec":{"template":"#, "}}").replace(":}", ":1}")))),
     ("a thousand clean containers", Admitted, || containers(&many(1_000, &WEB.replace("web", "c%")))),
     ("a thousand clean containers and a bad one", Denied, || containers(&format!("{},{BAD}", many(999, &WEB.replace("web", "c%"))))),
     ("ten thousand containers and a bad one last", Denied, || containers(&format!("{},{BAD}", many(10_000, &WEB.replace("web", "c%"))))),
     ("ten thousand init containers before a bad one", Denied, || shop(&format!(r#""initContainers":[{}],"containers":[{BAD}]"#, many(10_000, &WEB.replace("web", "c%"))))),
     ("eighty thousand bad containers", Denied, || containers(&many(80_000, &BAD.replace("bad", "c%")))),
-    ("8 MiB of empty containers", Denied, || containers(&full_of("{}"))),
-    ("8 MiB of empty init containers", Denied, || shop(&format!(r#""initContainers":[{}],"containers":[{WEB}]"#, full_of("{}")))),
-    ("8 MiB of empty ephemeral containers", Denied, || shop(&format!(r#""ephemeralContainers":[{}],"containers":[{WEB}]"#, full_of("{}")))),
+    ("20 MiB of empty containers", Denied, || containers(&full_of("{}"))),
+    ("20 MiB of empty init containers", Denied, || shop(&format!(r#""initContainers":[{}],"containers":[{WEB}]"#, full_of("{}")))),
+    ("20 MiB of empty ephemeral containers", Denied, || shop(&format!(r#""ephemeralContainers":[{}],"containers":[{WEB}]"#, full_of("{}")))),
     ("a hundred thousand containers of which an exemption lets some pass", Denied, || pod("legacy", "", &format!(r#""containers":[{}]"#, many(100_000, r#"{"name":"c%","image":"ghcr.io/legacy/app"}"#)))),
     ("a hundred thousand image volumes", Denied, || shop(&format!(r#""containers":[{WEB}],"volumes":[{}]"#, many(100_000, r#"{"name":"v%","image":{"reference":"nginx"}}"#)))),
-    ("8 MiB of empty volumes", Denied, || shop(&format!(r#""containers":[{BAD}],"volumes":[{}]"#, full_of("{}")))),
+    ("20 MiB of empty volumes", Denied, || shop(&format!(r#""containers":[{BAD}],"volumes":[{}]"#, full_of("{}")))),
     ("a hundred thousand folders of the node", Denied, || shop(&format!(r#""containers":[{WEB}],"volumes":[{}]"#, many(100_000, r#"{"name":"v%","hostPath":{"path":"/"}}"#)))),
     ("a volume of a hundred thousand sources", Denied, || pod("strict", "", &format!(r#""containers":[{WEB}],"volumes":[{{{}}}]"#, many(100_000, r#""source%":{}"#)))),
     ("a hundred thousand host ports", Denied, || with(&format!(r#""ports":[{}]"#, many(100_000, r#"{"hostPort":1}"#)))),
     ("a hundred thousand ports and one of the node last", Denied, || with(&format!(r#""ports":[{},{{"hostPort":1}}]"#, many(100_000, r#"{"containerPort":1}"#)))),
-    ("8 MiB of empty ports", Refused, || containers(&format!(r#"{BAD},{{"name":"p","ports":[{}]}}"#, full_of("{}")))),
+    ("20 MiB of empty ports", Denied, || with(&format!(r#""ports":[{}]"#, full_of("{}")))),
+    ("a thousand containers of twenty ports of the node each", Denied, || containers(&many(1_000, &WEB.replace("web", "c%").replace(r#""livenessProbe""#, &format!(r#""ports":[{}],"livenessProbe""#, many(20, r#"{"hostPort":1}"#)))))),
+    ("three thousand containers with everything wrong", Denied, everything_wrong),
+    ("200 001 dropped capabilities of a privileged container", Denied, || with(&format!(r#""securityContext":{{"privileged":true,"capabilities":{{"drop":[{}]}}}}"#, many(200_001, r#""X""#)))),
+    ("200 001 dropped capabilities where all must be dropped", Denied, || pod("strict", "", &format!(r#""securityContext":{{"runAsNonRoot":true,"seccompProfile":{{"type":"RuntimeDefault"}}}},"containers":[{{"name":"web","securityContext":{{"allowPrivilegeEscalation":false,"capabilities":{{"drop":[{}]}}}}}}]"#, many(200_001, r#""X""#)))),
+    ("200 001 dropped capabilities where nobody asks", Admitted, || with(&format!(r#""securityContext":{{"capabilities":{{"drop":[{}]}}}}"#, many(200_001, r#""X""#)))),
+    ("20 MiB of empty added capabilities", Denied, || with(&format!(r#""securityContext":{{"capabilities":{{"add":[{}]}}}}"#, full_of(r#""""#)))),
+    ("20 MiB of empty sysctls", Denied, || shop(&format!(r#""containers":[{WEB}],"securityContext":{{"sysctls":[{}]}}"#, full_of("{}")))),
+    ("20 MiB of empty tolerations and a bad container", Denied, || shop(&format!(r#""containers":[{BAD}],"tolerations":[{}]"#, full_of("{}")))),
+    ("20 MiB of an empty node selector", Admitted, || shop(&format!(r#""containers":[{WEB}],"nodeSelector":{{{}}}"#, full_of(r#""":"""#)))),
+    ("1 450 000 escaped characters in an environment beside a bad container", Denied, || containers(&format!(r#"{BAD},{{"name":"env","image":"nginx:1.29","env":[{{"name":"A","value":"{}"}}]}}"#, "\\u003c".repeat(1_450_000)))),
+    ("an image of 1 400 000 escaped characters", Denied, || containers(&BAD.replace("nginx", &"\\u003c".repeat(1_400_000)))),
+    ("managed fields nested a million deep beside a bad container", Denied, || pod("shop", &format!(r#","managedFields":[{{"fieldsV1":{}}}]"#, deep(1_000_000, r#"{"f:a":"#, "}").replace(":}", ":{}}")), &format!(r#""containers":[{BAD}]"#))),
     ("a hundred thousand capabilities", Denied, || with(&format!(r#""securityContext":{{"capabilities":{{"add":[{}]}}}}"#, many(100_000, r#""CAP_%""#)))),
     ("a hundred thousand allowed capabilities and one more", Denied, || with(&format!(r#""securityContext":{{"capabilities":{{"add":[{},"SYS_ADMIN"]}}}}"#, many(100_000, r#""CHOWN""#)))),
     ("a hundred thousand sysctls", Denied, || shop(&format!(r#""containers":[{WEB}],"securityContext":{{"sysctls":[{}]}}"#, many(100_000, r#"{"name":"kernel.x%"}"#)))),

@@ -2,15 +2,19 @@
 //!
 //! [`Expressions::compile`] checks everything that can be checked before an object is there: syntax, every name, and
 //! bounds on what an evaluation may cost, since nothing can interrupt one. [`Expressions::evaluate`] then tells true,
-//! false and error apart: an error is never a false.
+//! false and error apart: an error is never a false. [`Expressions::reads`] tells what of the pod a validation looks at.
 
 mod check;
 mod parse;
+mod reads;
 mod run;
 mod value;
 
+use std::sync::Arc;
+
 use kube_cel::cel::IdedExpr;
 
+use super::reads::Reads;
 use super::rule::InvalidField;
 use crate::api::{Validation, Variable};
 
@@ -21,6 +25,8 @@ const MAX_SOURCE: usize = 1024;
 pub struct Expressions {
     variables: Vec<Expression>,
     validations: Vec<Expression>,
+    /// What each validation reads, its variables counted.
+    reads: Vec<Arc<Reads>>,
 }
 
 /// One expression, and what bounds its cost.
@@ -57,7 +63,13 @@ impl Expressions {
             }
             checked.push(compile(name, expression, &known, field("expression"))?);
         }
-        Ok(Self { variables: compiled, validations: checked })
+        let reads = reads::of(&compiled, &checked);
+        Ok(Self { variables: compiled, validations: checked, reads })
+    }
+
+    /// What of the pod a validation, by its place, looks at; `None` where there is no such validation.
+    pub fn reads(&self, validation: usize) -> Option<&Arc<Reads>> {
+        self.reads.get(validation)
     }
 }
 

@@ -264,16 +264,6 @@ fn what_a_policy_exempts_it_does_not_change() {
 }
 
 #[test]
-fn a_mirror_pod_is_left_as_it_is() {
-    let pod = json!({
-        "metadata": {"annotations": {"kubernetes.io/config.mirror": "x"}},
-        "spec": {"containers": [{"name": "web"}]},
-    });
-    let set = set([policy(Some("shop"), "p", json!({"podSecurity": "restricted"}))]);
-    assert_eq!(injected(&set, Kind::Pod, &pod).0, Vec::<Value>::new());
-}
-
-#[test]
 fn a_template_is_judged_as_the_pod_that_will_be_made_of_it() {
     let spec = json!({
         "forbidLatestTag": true,

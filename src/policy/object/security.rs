@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::{Text, from_objects_only, shape};
+use super::{List, Text, from_objects_only};
 
 from_objects_only!(
     SecurityContext<'a>,
@@ -36,17 +36,17 @@ pub struct SecurityContext<'a> {
     #[serde(borrow)]
     pub se_linux_options: Option<SeLinuxOptions<'a>>,
     pub windows_options: Option<WindowsOptions>,
-    #[serde(borrow, deserialize_with = "shape::many")]
-    pub sysctls: Option<Vec<Sysctl<'a>>>,
+    #[serde(borrow)]
+    pub sysctls: Option<List<Sysctl<'a>>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, remote = "Self")]
 pub struct Capabilities<'a> {
-    #[serde(borrow, deserialize_with = "shape::many")]
-    pub add: Option<Vec<Text<'a>>>,
-    #[serde(borrow, deserialize_with = "shape::many")]
-    pub drop: Option<Vec<Text<'a>>>,
+    #[serde(borrow)]
+    pub add: Option<List<Text<'a>>>,
+    #[serde(borrow)]
+    pub drop: Option<List<Text<'a>>>,
 }
 
 /// A seccomp or AppArmor profile.

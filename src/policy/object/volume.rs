@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::{Text, from_objects_only};
+use super::{List, Text, from_objects_only};
 
 from_objects_only!(ImageVolume<'a>, HostPath<'a>);
 
@@ -16,7 +16,7 @@ pub struct Volume<'a> {
     pub host_path: Option<HostPath<'a>>,
     /// The fields that say where the content comes from, those above too: `configMap`. The API server allows one, and
     /// makes an `emptyDir` of none.
-    pub sources: Vec<Text<'a>>,
+    pub sources: List<Text<'a>>,
 }
 
 /// A volume whose content is an image's (KEP-4639).

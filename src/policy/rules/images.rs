@@ -1,7 +1,9 @@
 //! What the image rules share: where images stand, and which tags a policy replaces.
 
+use super::super::exemption::MAX_TEXT;
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, Fix, InvalidField, containers};
+use super::super::text::head;
 use super::super::workload::Subject;
 use crate::api::ImageTag;
 
@@ -9,7 +11,6 @@ use crate::api::ImageTag;
 pub struct Image<'a> {
     /// As written.
     pub text: &'a str,
-    container: Option<&'a str>,
     path: ImagePath<'a>,
 }
 
@@ -20,17 +21,22 @@ enum ImagePath<'a> {
 }
 
 impl Image<'_> {
-    /// A violation by this image; `replacement` is the image that would pass.
+    /// A violation by this image; `replacement` is the image that would pass. Of a text that is too long for any image, and
+    /// for any exemption's pattern, only the head is kept.
     pub fn breach(&self, problem: String, remedy: String, replacement: Option<String>) -> Breach {
-        let path = match &self.path {
-            ImagePath::Container(place, subject) => place.path(subject, "image"),
-            ImagePath::Volume(index, spec) => format!("{spec}.volumes[{index}].image.reference"),
+        let (container, path) = match &self.path {
+            ImagePath::Container(place, subject) => {
+                (Some(place.name()), place.path(subject, "image"))
+            }
+            ImagePath::Volume(index, spec) => {
+                (None, format!("{spec}.volumes[{index}].image.reference"))
+            }
         };
         Breach {
-            container: self.container.map(str::to_owned),
+            container,
             fix: replacement.map(|image| Fix::new(path.clone(), image)),
             path,
-            value: Some(self.text.to_owned()),
+            value: Some(head(self.text, MAX_TEXT + 1).to_owned()),
             problem,
             remedy,
             ..Breach::default()
@@ -43,14 +49,13 @@ pub fn images<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Image<'a>> {
     let subject = *subject;
     let of_containers = containers(subject.spec).map(move |place| Image {
         text: &place.container.image,
-        container: Some(&place.container.name),
         path: ImagePath::Container(place, subject),
     });
     let spec = subject.kind.names().spec_path;
     let volumes = subject.spec.volumes.iter().flatten().enumerate();
     let of_volumes = volumes.filter_map(move |(index, volume)| {
         let text = &*volume.image.as_ref()?.reference;
-        Some(Image { text, container: None, path: ImagePath::Volume(index, spec) })
+        Some(Image { text, path: ImagePath::Volume(index, spec) })
     });
     of_containers.chain(of_volumes)
 }

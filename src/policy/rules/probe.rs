@@ -9,8 +9,8 @@ use crate::api::DefaultProbe;
 
 /// Reports each container that should have a probe and has none.
 ///
-/// A pod that runs to completion is watched by its exit code, and an init or
-/// ephemeral container serves nobody, so none of them is asked for one.
+/// A container that runs to completion ([`Subject::ends`]) is watched by its exit
+/// code, and an init or ephemeral container serves nobody, so none of them is asked for one.
 pub fn require(
     subject: &Subject<'_>,
     field: &str,
@@ -18,12 +18,9 @@ pub fn require(
     default: Option<&DefaultProbe>,
     breaches: &mut Vec<Breach>,
 ) {
-    if subject.runs_to_completion() {
-        return;
-    }
     for place in containers(subject.spec) {
         let serves = matches!(place.role, Role::App | Role::Sidecar);
-        if serves && !has_probe(place.container) {
+        if serves && !subject.ends(place.container) && !has_probe(place.container) {
             let remedy = match tcp_ports(place.container).next() {
                 Some(port) => format!("add one, such as {field}: {{tcpSocket: {{port: {port}}}}}"),
                 None => "declare the port it serves and probe that, or probe by a command (exec); exempt it if it \
@@ -36,7 +33,7 @@ pub fn require(
                 .filter(|_| place.role == Role::App)
                 .and_then(|default| default_probe(default, place.container));
             breaches.push(Breach {
-                container: Some((*place.container.name).to_owned()),
+                container: Some(place.name()),
                 fix: fix.map(|value| Fix::new(path.clone(), value)),
                 path,
                 problem: "is missing".to_owned(),
@@ -125,6 +122,37 @@ mod tests {
                 assert_eq!(containers_at_fault(rule, &spec), Vec::<String>::new());
             }
         }
+    }
+
+    #[test]
+    fn a_container_ends_by_its_own_restart_policy_and_rules_before_its_pods() {
+        let rules = |operator: &str, codes: &str| {
+            format!(
+                r#", "restartPolicyRules": [{{"action": "Restart", "exitCodes": {{"operator": "{operator}", "values": {codes}}}}}]"#
+            )
+        };
+        for (of_pod, own, more, serves) in [
+            ("Never", "Always", String::new(), true),
+            ("OnFailure", "Always", String::new(), true),
+            ("Always", "Never", String::new(), false),
+            ("Always", "OnFailure", String::new(), false),
+            ("Never", "", String::new(), false),
+            ("Always", "", String::new(), true),
+            ("Never", "Never", rules("In", "[42]"), false),
+            ("Never", "Never", rules("In", "[0]"), true),
+            ("Never", "OnFailure", rules("NotIn", "[137]"), true),
+            ("Always", "Never", rules("NotIn", "[0]"), false),
+        ] {
+            let spec = format!(
+                r#"{{"restartPolicy": "{of_pod}", "containers": [{{"name": "web", "restartPolicy": "{own}"{more}}}]}}"#
+            );
+            for (rule, _) in BOTH {
+                let found = containers_at_fault(rule, &spec);
+                assert_eq!(found, if serves { vec!["web"] } else { vec![] }, "{spec}");
+            }
+        }
+        let sidecar = r#"{"restartPolicy": "Never", "initContainers": [{"name": "mesh", "restartPolicy": "Always"}], "containers": [{"name": "web"}]}"#;
+        assert_eq!(containers_at_fault(BOTH[0].0, sidecar), ["mesh"]);
     }
 
     #[test]

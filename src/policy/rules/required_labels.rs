@@ -6,6 +6,7 @@
 
 use regex::{Regex, RegexBuilder};
 
+use super::super::object::{MAX_ENTRIES, Pairs};
 use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};
 use super::super::text::{clip, quote};
 use super::super::workload::Subject;
@@ -53,8 +54,13 @@ impl Required {
 
     fn check(&self, subject: &Subject<'_>) -> Option<Breach> {
         let labels = subject.pod_metadata.and_then(|metadata| metadata.labels.as_ref());
-        let found = labels.and_then(|labels| labels.get(&self.key));
+        let undecided = labels.is_some_and(Pairs::is_cut);
+        let found = labels.filter(|_| !undecided).and_then(|labels| labels.get(&self.key));
         let (problem, remedy) = match (found, &self.pattern) {
+            _ if undecided => (
+                format!("could not be judged: there are more than {MAX_ENTRIES} labels"),
+                "give the pod fewer".to_owned(),
+            ),
             (None, None) => ("is missing".to_owned(), "add the label".to_owned()),
             (None, Some((pattern, _))) => (
                 "is missing".to_owned(),
@@ -74,6 +80,7 @@ impl Required {
             ),
             problem,
             remedy,
+            undecided,
             ..Breach::default()
         })
     }
@@ -143,6 +150,20 @@ mod tests {
             found(r#"[{"key": "team"}]"#, Kind::Deployment, object),
             [r#"spec.template.metadata.labels["team"] is missing; add the label"#]
         );
+    }
+
+    #[test]
+    fn of_more_labels_than_are_looked_at_none_is_known_to_be_there() {
+        let many: Vec<_> = (0..10_001).map(|number| format!(r#""k{number}": "v""#)).collect();
+        let labels = |many: &[String]| pod(&format!(r#"{{"team": "a", {}}}"#, many.join(",")));
+        let asked = r#"[{"key": "team"}]"#;
+        assert_eq!(
+            found(asked, Kind::Pod, &labels(&many)),
+            [
+                r#"metadata.labels["team"] could not be judged: there are more than 10000 labels; give the pod fewer"#
+            ]
+        );
+        assert!(found(asked, Kind::Pod, &labels(&many[..9_999])).is_empty());
     }
 
     #[test]

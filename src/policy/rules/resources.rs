@@ -124,7 +124,7 @@ impl Asked {
                 && (self.side == Side::Requests || covers(default, request))
         });
         Some(Breach {
-            container: Some((*place.container.name).to_owned()),
+            container: Some(place.name()),
             fix: fits.map(|amount| Fix {
                 beside: default_request.as_ref().filter(|_| !requested).map(|amount| {
                     let path = place.path(subject, &format!("resources.requests.{name}"));

@@ -46,9 +46,12 @@ fn check(
     let results = match subject.document {
         Some(document) => expressions.evaluate(document),
         // A door that forgot the document must not let everything pass.
-        None => validations.iter().map(|_| Err("the pod is not at hand".to_owned())).collect(),
+        None => {
+            let why = "the pod is larger, or nests deeper, than is read whole";
+            validations.iter().map(|_| Err(why.to_owned())).collect()
+        }
     };
-    for (validation, result) in validations.iter().zip(results) {
+    for (index, (validation, result)) in validations.iter().zip(results).enumerate() {
         let (problem, undecided) = match result {
             Ok(true) => continue,
             Ok(false) => (validation.message.clone(), false),
@@ -59,6 +62,7 @@ fn check(
             severity: validation.severity,
             problem,
             undecided,
+            reads: expressions.reads(index).cloned(),
             ..Breach::default()
         });
     }

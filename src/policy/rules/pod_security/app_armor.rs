@@ -20,7 +20,10 @@ pub fn profile(subject: &Subject<'_>) -> Vec<Breach> {
             field.says(profile, "remove it, or set it to RuntimeDefault or Localhost")
         })
     });
-    let annotations = annotations(subject).into_iter().flat_map(Annotations::apparmor);
+    let annotations = annotations(subject);
+    let unseen = annotations.filter(|annotations| annotations.is_cut());
+    let unseen = unseen.map(|_| Field::of_pod(subject, "metadata.annotations").is_too_long());
+    let annotations = annotations.into_iter().flat_map(Annotations::apparmor);
     let annotations = annotations.filter_map(|(key, profile)| {
         let allowed = matches!(&**profile, "" | "runtime/default");
         (!allowed && !profile.starts_with("localhost/")).then(|| {
@@ -31,7 +34,7 @@ pub fn profile(subject: &Subject<'_>) -> Vec<Breach> {
             Breach { container, ..breach }
         })
     });
-    fields.chain(annotations.take(MAX_ANNOTATIONS)).collect()
+    fields.chain(annotations.take(MAX_ANNOTATIONS)).chain(unseen).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::super::object::Capabilities;
+use super::super::super::object::{Capabilities, List};
 use super::super::super::rule::{Breach, Place, containers};
 use super::super::super::text::quote;
 use super::super::super::workload::Subject;
@@ -31,7 +31,7 @@ const DEFAULT: [&str; 13] = [
 /// is not `CHOWN`.
 pub fn baseline(subject: &Subject<'_>) -> Vec<Breach> {
     let added = |place| added(subject, &place, "baseline", &DEFAULT);
-    containers(subject.spec).filter_map(added).collect()
+    containers(subject.spec).flat_map(added).collect()
 }
 
 /// `capabilities_restricted`: a container drops `ALL` and adds `NET_BIND_SERVICE` at most, to listen below port 1024.
@@ -42,39 +42,45 @@ pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
     }
     let of_container = |place| {
         let added = added(subject, &place, "restricted", &["NET_BIND_SERVICE"]);
-        [kept(subject, &place), added].into_iter().flatten()
+        kept(subject, &place).into_iter().chain(added)
     };
     containers(subject.spec).flat_map(of_container).collect()
 }
 
-/// That a container adds capabilities which it may not. One breach names them all: a list can be as long as it likes.
+/// That a container adds capabilities which it may not. One breach names them all; another is that there are more than are
+/// looked at.
 fn added(
     subject: &Subject<'_>,
     place: &Place<'_>,
     level: &str,
     allowed: &[&str],
-) -> Option<Breach> {
-    let added = capabilities(place).and_then(|it| it.add.as_deref()).unwrap_or_default();
-    let added = added.iter().map(|name| &**name);
-    let forbidden: Vec<_> = added.filter(|name| !allowed.contains(name)).collect();
-    if forbidden.is_empty() {
-        return None;
-    }
-    let names = forbidden.join(", ");
-    let remedy = format!("leave only what {level} allows: {}", allowed.join(", "));
-    let field = Field::of_container(subject, place, "securityContext.capabilities.add");
-    Some(field.breach(Some(&names), format!("holds {}", quote(&names)), remedy))
+) -> impl Iterator<Item = Breach> + use<> {
+    let list = capabilities(place).and_then(|it| it.add.as_ref());
+    let names = list.into_iter().flatten().map(|name| &**name);
+    let forbidden: Vec<_> = names.filter(|name| !allowed.contains(name)).collect();
+    let field = || Field::of_container(subject, place, "securityContext.capabilities.add");
+    let found = (!forbidden.is_empty()).then(|| {
+        let names = forbidden.join(", ");
+        let remedy = format!("leave only what {level} allows: {}", allowed.join(", "));
+        field().breach(Some(&names), format!("holds {}", quote(&names)), remedy)
+    });
+    let unseen = list.filter(|list| list.is_cut()).map(|_| field().is_too_long());
+    found.into_iter().chain(unseen)
 }
 
 /// That a container keeps capabilities which it could drop.
 fn kept(subject: &Subject<'_>, place: &Place<'_>) -> Option<Breach> {
     const PATH: &str = "securityContext.capabilities.drop";
     const REMEDY: &str = r#"set it to ["ALL"]"#;
-    let dropped = capabilities(place).and_then(|it| it.drop.as_deref()).unwrap_or_default();
+    let list = capabilities(place).and_then(|it| it.drop.as_ref());
+    let dropped = list.map(|list| &**list).unwrap_or_default();
     if dropped.iter().any(|name| &**name == "ALL") {
         return None;
     }
     let field = Field::of_container(subject, place, PATH);
+    if list.is_some_and(List::is_cut) {
+        return Some(field.is_too_long());
+    }
     if dropped.is_empty() {
         // Root loses with its capabilities what images that start as root need to start: chown, setuid, ports below 1024.
         let fix = is_known_non_root(subject, place)

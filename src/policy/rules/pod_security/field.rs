@@ -2,13 +2,21 @@
 
 use serde_json::Value;
 
-use super::super::super::object::{Annotations, SecurityContext};
+use super::super::super::object::{
+    Annotations, MAX_ENTRIES, MAX_ITEMS, NodeSelector, SecurityContext,
+};
 use super::super::super::rule::{Breach, Fix, Place, Role, containers};
 use super::super::super::text::quote;
 use super::super::super::workload::Subject;
 
 /// The most items of one list that are told of. More would help nobody, and a list can have a hundred thousand.
 pub const TOLD: usize = 20;
+
+/// The most breaches of a container that are told of, when so many of others are already: of each one at least, since an
+/// exemption may be for some of the containers.
+pub const fn told_beside(others: usize) -> usize {
+    if others < MAX_ITEMS { TOLD } else { 1 }
+}
 
 /// A field of a pod, and the container it belongs to.
 pub struct Field {
@@ -24,7 +32,7 @@ impl Field {
 
     /// By its path from the container: `securityContext.privileged`.
     pub fn of_container(subject: &Subject<'_>, place: &Place<'_>, path: &str) -> Self {
-        let container = Some((*place.container.name).to_owned());
+        let container = Some(place.name());
         Self { container, path: place.path(subject, path) }
     }
 
@@ -48,6 +56,12 @@ impl Field {
     /// `PATH is "TEXT"; REMEDY`.
     pub fn says(self, text: &str, remedy: impl Into<String>) -> Breach {
         self.breach(Some(text), format!("is {}", quote(text)), remedy)
+    }
+
+    /// That it holds more than is looked at, so that nobody can say whether it breaks the rule.
+    pub fn is_too_long(self) -> Breach {
+        let problem = format!("could not be judged: it has more than {MAX_ENTRIES} entries");
+        Breach { undecided: true, ..self.breach(None, problem, "make it shorter") }
     }
 
     /// `PATH is true; REMEDY`.
@@ -88,8 +102,7 @@ pub fn contexts<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Context<'a>> 
 /// and not in a Windows pod, also where only its node selector says that it is one.
 pub fn fix(subject: &Subject<'_>, place: &Place<'_>, path: &str, value: Value) -> Option<Fix> {
     let selector = subject.spec.node_selector.as_ref();
-    let on_windows =
-        selector.is_some_and(|labels| labels.get("kubernetes.io/os") == Some("windows"));
+    let on_windows = selector.is_some_and(NodeSelector::may_be_windows);
     if place.role == Role::Ephemeral || on_windows || super::is_windows(subject.spec) {
         return None;
     }

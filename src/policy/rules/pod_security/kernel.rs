@@ -49,7 +49,11 @@ fn proc_mount(subject: &Subject<'_>, remedy: &str) -> Vec<Breach> {
 /// is another name.
 pub fn sysctls(subject: &Subject<'_>) -> Vec<Breach> {
     let context = subject.spec.security_context.as_ref();
-    let given = context.and_then(|it| it.sysctls.as_deref()).unwrap_or_default();
+    let list = context.and_then(|it| it.sysctls.as_ref());
+    let given = list.map(|list| &**list).unwrap_or_default();
+    let unseen = list.filter(|list| list.is_cut());
+    let unseen =
+        unseen.map(|_| Field::of_pod(subject, "spec.securityContext.sysctls").is_too_long());
     let reaching =
         given.iter().enumerate().filter(|(_, it)| !SAFE_SYSCTLS.contains(&&*it.name)).take(TOLD);
     let breach = reaching.map(|(index, sysctl)| {
@@ -57,7 +61,7 @@ pub fn sysctls(subject: &Subject<'_>) -> Vec<Breach> {
         let remedy = "remove it: it reaches beyond the pod (podgate explain podSecurity lists those that do not)";
         Field::of_pod(subject, &path).says(&sysctl.name, remedy)
     });
-    breach.collect()
+    breach.chain(unseen).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::super::object::SecurityContext;
+use super::super::super::object::{List, SecurityContext, Text};
 use super::super::super::rule::{Breach, containers};
 use super::super::super::workload::Subject;
 use super::field::{Field, fix};
@@ -44,10 +44,12 @@ pub fn escalation(subject: &Subject<'_>) -> Vec<Breach> {
     allowing.collect()
 }
 
-/// Whether the API server refuses `allowPrivilegeEscalation: false` beside this.
+/// Whether the API server may refuse `allowPrivilegeEscalation: false` beside this.
 fn needs_escalation(context: &SecurityContext<'_>) -> bool {
-    let added = context.capabilities.as_ref().and_then(|it| it.add.as_deref()).unwrap_or_default();
-    context.privileged == Some(true) || added.iter().any(|name| &**name == "CAP_SYS_ADMIN")
+    let added = context.capabilities.as_ref().and_then(|it| it.add.as_ref());
+    let may_add =
+        |list: &List<Text<'_>>| list.is_cut() || list.iter().any(|name| &**name == "CAP_SYS_ADMIN");
+    context.privileged == Some(true) || added.is_some_and(may_add)
 }
 
 #[cfg(test)]

@@ -45,7 +45,8 @@ fn unconfined(subject: &Subject<'_>, remedy: &'static str) -> impl Iterator<Item
 fn missing(subject: &Subject<'_>, place: &Place<'_>) -> Breach {
     const PATH: &str = "securityContext.seccompProfile";
     // The API server refuses a field that says other than an annotation which it ignores otherwise.
-    let annotated = annotations(subject).is_some_and(|it| it.has_seccomp(&place.container.name));
+    let annotated =
+        annotations(subject).is_some_and(|it| it.may_have_seccomp(&place.container.name));
     let default = || fix(subject, place, PATH, json!({"type": "RuntimeDefault"}));
     let remedy =
         "set its type to RuntimeDefault or Localhost, here or once in the pod's securityContext";

@@ -44,7 +44,10 @@ pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
         let path = format!("spec.volumes[{index}].{}", clip(source));
         Field::of_pod(subject, &path).breach(Some(source), problem, remedy)
     });
-    breaches.collect()
+    let unseen = volumes(subject).filter(|(_, volume)| volume.sources.is_cut());
+    let unseen = unseen
+        .map(|(index, _)| Field::of_pod(subject, &format!("spec.volumes[{index}]")).is_too_long());
+    breaches.chain(unseen.take(TOLD)).collect()
 }
 
 fn volumes<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (usize, &'a Volume<'a>)> {

@@ -1,0 +1,96 @@
+//! Reads JSON into memory, within bounds: a text of three bytes, such as `"",`, is a value of ten times that.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::{MAX_DEPTH, Reader, skip};
+
+/// The most values that are read, those in lists and maps counted. A pod of a thousand containers has half as many.
+const MAX_VALUES: usize = 50_000;
+
+/// The value that a text is; `None` where it is no JSON, or larger or deeper than is read.
+pub(in super::super) fn whole(text: &str) -> Option<Value> {
+    let mut reader = Reader { text, rest: text.as_bytes(), depth: MAX_DEPTH };
+    let left = Cell::new(MAX_VALUES);
+    let value = Whole(&left).deserialize(&mut reader).ok()?;
+    skip::space(reader.rest).is_empty().then_some(value)
+}
+
+/// Reads a value, and counts it.
+#[derive(Clone, Copy)]
+struct Whole<'l>(&'l Cell<usize>);
+
+impl<'de> DeserializeSeed<'de> for Whole<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        let left = self.0.get().checked_sub(1);
+        self.0.set(left.ok_or_else(|| D::Error::custom("it is too large"))?);
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Whole<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("any value")
+    }
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(value.into())
+    }
+    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Value, S::Error> {
+        let mut items = Vec::new();
+        while let Some(item) = list.next_element_seed(self)? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Value, M::Error> {
+        let mut fields = Map::new();
+        while let Some(key) = map.next_key::<String>()? {
+            fields.insert(key, map.next_value_seed(self)?);
+        }
+        Ok(Value::Object(fields))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_small_is_read_as_it_is_and_what_is_large_is_not() {
+        let text = r#" {"a": [1, -2, 2.5, null, true, "x\u0041", {}], "b": {"c": "d"}, "b": 1e3} "#;
+        assert_eq!(whole(text), serde_json::from_str(text).ok());
+        for broken in ["", "[1", "[1] 2", "nul", r#"{"a" 1}"#] {
+            assert_eq!(whole(broken), None, "{broken}");
+        }
+        let list = |count: usize| format!("[{}]", vec!["{}"; count].join(","));
+        assert!(whole(&list(MAX_VALUES - 1)).is_some());
+        assert!(whole(&list(MAX_VALUES)).is_none());
+        assert!(whole(&format!("[{}]", "[],".repeat(2_000_000) + "0")).is_none());
+        assert!(whole(&("[".repeat(100_000) + &"]".repeat(100_000))).is_none());
+    }
+}

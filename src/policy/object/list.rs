@@ -1,0 +1,166 @@
+//! Lists, of which no more is kept than rules look at.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
+
+use super::security::Sysctl;
+use super::{Container, Port, Text, Volume};
+
+/// The longest list of containers or volumes that is looked at.
+pub const MAX_ITEMS: usize = 1000;
+/// The longest of any other list, and the most entries of a map.
+pub const MAX_ENTRIES: usize = 10_000;
+/// The most entries that the items of one list hold together: ports and capabilities of all containers, sources of all
+/// volumes. Without it, a thousand containers of ten thousand ports each would be looked at.
+pub const MAX_WEIGHT: usize = 100_000;
+
+/// What a list holds.
+pub trait Item {
+    /// How many of them are looked at.
+    const MAX: usize = MAX_ENTRIES;
+
+    /// How many entries it holds in lists of its own.
+    fn weight(&self) -> usize {
+        0
+    }
+}
+
+impl Item for Text<'_> {}
+impl Item for Port<'_> {}
+impl Item for Sysctl<'_> {}
+
+impl Item for Container<'_> {
+    const MAX: usize = MAX_ITEMS;
+
+    fn weight(&self) -> usize {
+        fn len<T>(list: Option<&List<T>>) -> usize {
+            list.map_or(0, |list| list.len())
+        }
+        let capabilities = self.security_context.as_ref().and_then(|it| it.capabilities.as_ref());
+        let capabilities =
+            capabilities.map_or(0, |it| len(it.add.as_ref()) + len(it.drop.as_ref()));
+        len(self.ports.as_ref()) + capabilities
+    }
+}
+
+impl Item for Volume<'_> {
+    const MAX: usize = MAX_ITEMS;
+
+    fn weight(&self) -> usize {
+        self.sources.len()
+    }
+}
+
+/// A list, as far as it is looked at.
+#[derive(Debug)]
+pub struct List<T> {
+    items: Vec<T>,
+    cut: bool,
+}
+
+impl<T> List<T> {
+    /// Whether the object has more of them than are here: what asks for all of them cannot be decided.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+}
+
+impl<T: Item> List<T> {
+    /// Adds an item, or notes that there is one more.
+    pub(super) fn push(&mut self, item: T) {
+        if self.items.len() < T::MAX { self.items.push(item) } else { self.cut = true }
+    }
+}
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self { items: Vec::new(), cut: false }
+    }
+}
+
+impl<T> Deref for List<T> {
+    type Target = [T];
+    fn deref(&self) -> &[T] {
+        &self.items
+    }
+}
+
+impl<'a, T> IntoIterator for &'a List<T> {
+    type Item = &'a T;
+    type IntoIter = std::slice::Iter<'a, T>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.items.iter()
+    }
+}
+
+impl<'de, T: Deserialize<'de> + Item> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(ListVisitor(PhantomData))
+    }
+}
+
+struct ListVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de> + Item> Visitor<'de> for ListVisitor<T> {
+    type Value = List<T>;
+
+    fn expecting(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str("a list")
+    }
+    fn visit_seq<S: SeqAccess<'de>>(self, mut list: S) -> Result<Self::Value, S::Error> {
+        let mut items: Vec<T> = Vec::new();
+        let mut weight = 0;
+        while items.len() < T::MAX && weight < MAX_WEIGHT {
+            let Some(item) = list.next_element()? else { return Ok(List { items, cut: false }) };
+            weight += T::weight(&item);
+            items.push(item);
+        }
+        let mut cut = false;
+        while list.next_element::<IgnoredAny>()?.is_some() {
+            cut = true;
+        }
+        Ok(List { items, cut })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Container, Object, PodSpec};
+
+    fn many(count: usize, item: &str) -> String {
+        vec![item; count].join(",")
+    }
+
+    #[test]
+    fn a_list_that_is_too_long_to_keep_is_known_to_be_too_long() {
+        for (given, kept) in [(999, 999), (1000, 1000), (1001, 1000), (50_000, 1000)] {
+            let json = format!(r#"{{"spec": {{"containers": [{}]}}}}"#, many(given, "{}"));
+            let object: Object = serde_json::from_str(&json).unwrap();
+            let containers = object.spec.unwrap().pod.containers.unwrap();
+            assert_eq!((containers.len(), containers.is_cut()), (kept, given > kept));
+        }
+        for (given, kept) in [(10_000, 10_000), (200_001, 10_000)] {
+            let json = format!(r#"{{"ports": [{}]}}"#, many(given, "{}"));
+            let container: Container = serde_json::from_str(&json).unwrap();
+            let ports = container.ports.unwrap();
+            assert_eq!((ports.len(), ports.is_cut()), (kept, given > kept));
+        }
+    }
+
+    #[test]
+    fn containers_that_hold_too_much_together_cut_their_list() {
+        let drop = many(9_999, r#""X""#);
+        let context = format!(r#"{{"securityContext": {{"capabilities": {{"drop": [{drop}]}}}}}}"#);
+        for (containers, cut) in [(10, false), (11, false), (12, true), (30, true)] {
+            let json = format!(r#"{{"containers": [{}]}}"#, many(containers, &context));
+            let spec: PodSpec = serde_json::from_str(&json).unwrap();
+            let list = spec.containers.unwrap();
+            assert_eq!(list.is_cut(), cut, "{containers}");
+            assert!(list.len() <= 11, "{}", list.len());
+        }
+    }
+}
