@@ -24,10 +24,12 @@ pub struct ReviewSummary<'a> {
 
 mod audit;
 mod certificates;
+mod connections;
 mod remediation;
 
 pub use audit::AuditMetrics;
 pub use certificates::CertificateMetrics;
+pub use connections::{ConnectionMetrics, Ended};
 pub use remediation::RemediationMetrics;
 
 /// The registry and all families in it.
@@ -35,6 +37,7 @@ pub use remediation::RemediationMetrics;
 pub struct Metrics {
     registry: Registry,
     pub admission: AdmissionMetrics,
+    pub connections: ConnectionMetrics,
     pub policies: PolicyMetrics,
     pub audit: AuditMetrics,
     pub leader: LeaderMetrics,
@@ -47,6 +50,7 @@ pub struct Metrics {
 pub struct AdmissionMetrics {
     reviews: IntCounterVec,
     denials: IntCounterVec,
+    refusals: IntCounterVec,
     patch_operations: IntCounter,
     duration: Histogram,
     in_flight: IntGauge,
@@ -94,6 +98,16 @@ impl Metrics {
                     &["rule", "severity"],
                 )?,
             )?,
+            refusals: register(
+                &registry,
+                IntCounterVec::new(
+                    Opts::new(
+                        "podgate_admission_refusals_total",
+                        "Requests that got an HTTP error instead of a verdict, by why.",
+                    ),
+                    &["reason"],
+                )?,
+            )?,
             patch_operations: register(
                 &registry,
                 IntCounter::new(
@@ -122,6 +136,7 @@ impl Metrics {
                 )?,
             )?,
         };
+        let connections = ConnectionMetrics::new(&registry)?;
         let policies = PolicyMetrics::new(&registry)?;
         let audit = AuditMetrics::new(&registry)?;
         let certificates = CertificateMetrics::new(&registry)?;
@@ -149,7 +164,16 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
-        Ok(Self { registry, admission, policies, audit, leader, certificates, remediation })
+        Ok(Self {
+            registry,
+            admission,
+            connections,
+            policies,
+            audit,
+            leader,
+            certificates,
+            remediation,
+        })
     }
 
     /// The text exposition format, for `/metrics`.
@@ -186,8 +210,9 @@ impl AdmissionMetrics {
         }
     }
 
-    /// A request that got an HTTP error instead of a verdict; the decision is `error` or `shed`.
-    pub fn refused(&self, webhook: &str, decision: &str) {
+    /// A request that got an HTTP error instead of a verdict; the decision is `error` or `shed`, the reason of a closed set.
+    pub fn refused(&self, webhook: &str, decision: &str, reason: &'static str) {
+        self.refusals.with_label_values(&[reason]).inc();
         self.reviews.with_label_values(&[webhook, "other", "other", decision]).inc();
     }
 

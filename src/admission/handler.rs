@@ -1,30 +1,37 @@
 //! The HTTP side of a review: from a request to an answer, or to a status that
 //! says what went wrong.
 
+use std::net::Ipv6Addr;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
-use tokio::time::{Duration, Instant, sleep, timeout_at};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
+use tokio::time::{Duration, Instant, timeout_at};
 
+use super::callers::{Caller, Callers, Certificate, PeerAddress};
 use super::judged::{Denial, Judged};
 use super::mutate::mutate_review;
+use super::pool::Pool;
 use super::request::{Admitted, Limits, Refusal};
 use super::review::BadReview;
+use super::seldom::Seldom;
 use super::validate::Reviewer;
 use crate::metrics::{AdmissionMetrics, ReviewSummary};
-use crate::policy::policy_set::Policies;
+use crate::policy::policy_set::{Policies, PolicySet};
 
-/// How long a review waits until a new namespace is known, and how often it looks.
+/// How long a review waits until a new namespace is known.
 const NAMESPACE_PATIENCE: Duration = Duration::from_secs(1);
-const NAMESPACE_RETRY: Duration = Duration::from_millis(20);
+/// The longest name of a namespace (RFC 1123's label); no longer one is waited for.
+const MAX_NAMESPACE: usize = 63;
+/// How many reviews are judged at a time, of known callers and of others: what each takes while it is decoded has an end.
+const MAX_JUDGED: usize = 4;
 /// How many reviews by policies with CEL are judged at a time, and how many of them there may be, waiting ones too.
 const MAX_DOCUMENT_REVIEWS: usize = 4;
 const MAX_DOCUMENT_QUEUE: usize = 64;
@@ -32,15 +39,49 @@ const MAX_DOCUMENT_QUEUE: usize = 64;
 /// Says whether podgate may take traffic; if not, why.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
+/// What reviews are judged by, and for whom.
+pub struct Reviews {
+    pub policies: Policies,
+    /// Tells of every change of them; without a sender there is none to wait for.
+    pub changes: watch::Receiver<Option<Arc<PolicySet>>>,
+    /// Who has room of its own.
+    pub callers: Callers,
+    pub metrics: AdmissionMetrics,
+    /// The admin's own page, with which denials end.
+    pub docs_url: Option<Arc<str>>,
+    /// Who repairs workloads, if podgate does.
+    pub own_user: Option<Arc<str>>,
+}
+
 /// What reviews share.
 struct Webhook {
-    policies: Policies,
-    metrics: AdmissionMetrics,
-    docs_url: Option<Arc<str>>,
-    own_user: Option<Arc<str>>,
+    reviews: Reviews,
     limits: Limits,
+    judging: Judging,
     document_reviews: Arc<Semaphore>,
-    document_queue: Semaphore,
+    document_queue: Arc<Pool>,
+    refusals: Seldom,
+}
+
+/// How many reviews may be judged now.
+struct Judging {
+    known: Semaphore,
+    /// Fewer than there are cores, where there are several: one is left to those that are known.
+    unknown: Semaphore,
+}
+
+impl Judging {
+    fn new() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let unknown = cores.saturating_sub(1).clamp(1, MAX_JUDGED);
+        Self { known: Semaphore::new(MAX_JUDGED), unknown: Semaphore::new(unknown) }
+    }
+
+    /// Waits until a caller's review may be judged, which it may until this is dropped.
+    async fn turn(&self, caller: Caller) -> Result<SemaphorePermit<'_>, Refusal> {
+        let turns = if caller.known { &self.known } else { &self.unknown };
+        turns.acquire().await.map_err(|_| Refusal::Unfinished)
+    }
 }
 
 /// Which of the two webhooks is asked.
@@ -60,22 +101,15 @@ impl Door {
     }
 }
 
-/// The TLS side: reviews and health. Denials end with `docs_url`; `own_user` is who repairs workloads, if podgate does.
-pub fn router(
-    policies: Policies,
-    metrics: AdmissionMetrics,
-    docs_url: Option<Arc<str>>,
-    own_user: Option<Arc<str>>,
-    readiness: Readiness,
-) -> Router {
+/// The TLS side: reviews and health.
+pub fn router(reviews: Reviews, readiness: Readiness) -> Router {
     let webhook = Arc::new(Webhook {
-        policies,
-        metrics,
-        docs_url,
-        own_user,
+        reviews,
         limits: Limits::default(),
+        judging: Judging::new(),
         document_reviews: Arc::new(Semaphore::new(MAX_DOCUMENT_REVIEWS)),
-        document_queue: Semaphore::new(MAX_DOCUMENT_QUEUE),
+        document_queue: Pool::new(MAX_DOCUMENT_QUEUE, MAX_DOCUMENT_QUEUE / 3),
+        refusals: Seldom::default(),
     });
     let door = |door: Door| {
         post(move |State(webhook): State<Arc<Webhook>>, request: Request| async move {
@@ -100,12 +134,13 @@ pub fn health_router(readiness: Readiness) -> Router {
     Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready))
 }
 
-async fn answer(webhook: &Webhook, door: Door, request: Request) -> Response {
+async fn answer(webhook: &Arc<Webhook>, door: Door, request: Request) -> Response {
     let started = Instant::now();
-    let _in_flight = webhook.metrics.in_flight();
+    let metrics = &webhook.reviews.metrics;
+    let _in_flight = metrics.in_flight();
     let response = match verdict(webhook, door, request).await {
         Ok(judged) => {
-            webhook.metrics.judged(&summary(door, &judged));
+            metrics.judged(&summary(door, &judged));
             if let Some(denial) = &judged.denial {
                 log_denial(denial, &judged);
             }
@@ -113,50 +148,96 @@ async fn answer(webhook: &Webhook, door: Door, request: Request) -> Response {
         }
         Err(refusal) => {
             let shed = matches!(refusal, Refusal::Overloaded);
-            webhook.metrics.refused(door.as_str(), if shed { "shed" } else { "error" });
-            let (webhook, reason) = (door.as_str(), refusal.reason());
-            tracing::warn!(webhook, reason, "a review could not be judged");
+            let (door, reason) = (door.as_str(), refusal.reason());
+            metrics.refused(door, if shed { "shed" } else { "error" }, reason);
+            if let Some(left_out) = webhook.refusals.line(started.into_std()) {
+                tracing::warn!(webhook = door, reason, left_out, "a review could not be judged");
+            }
             refusal.into_response()
         }
     };
-    webhook.metrics.took(started.elapsed());
+    metrics.took(started.elapsed());
     response
 }
 
-async fn verdict(webhook: &Webhook, door: Door, request: Request) -> Result<Judged, Refusal> {
-    let admitted = webhook.limits.read(request).await?;
+async fn verdict(webhook: &Arc<Webhook>, door: Door, request: Request) -> Result<Judged, Refusal> {
+    let caller = caller(&webhook.reviews.callers, &request)?;
+    let admitted = webhook.limits.read(caller, request).await?;
     let deadline = admitted.deadline;
     let judged = timeout_at(deadline, judge(webhook, door, &admitted));
     judged.await.unwrap_or(Err(Refusal::TooLate))
 }
 
-/// Judges by one load of the policies. A namespace may be younger than what is known of it: then
-/// its review is tried again, for a while.
-async fn judge(webhook: &Webhook, door: Door, admitted: &Admitted) -> Result<Judged, Refusal> {
-    let patience = Instant::now() + NAMESPACE_PATIENCE;
-    loop {
-        let judged = match judge_now(webhook, door, &admitted.body)? {
-            Ok(None) => judge_documents(webhook, &admitted.body).await?,
-            judged => judged,
-        };
-        match judged {
-            Err(BadReview::UnknownNamespace) if Instant::now() < patience => {
-                sleep(NAMESPACE_RETRY).await;
-            }
-            judged => return judged?.ok_or(Refusal::Unfinished),
-        }
+/// Who asks, who must have shown a certificate where one is asked for.
+fn caller(callers: &Callers, request: &Request) -> Result<Caller, Refusal> {
+    let extensions = request.extensions();
+    if extensions.get() == Some(&Certificate::Missing) {
+        return Err(Refusal::NoCertificate);
     }
+    // Without an address it came by no connection of this server's.
+    let address = extensions.get().map_or(Ipv6Addr::UNSPECIFIED.into(), |it: &PeerAddress| it.0);
+    Ok(Caller { address, known: callers.is_known(address, Instant::now().into_std()) })
+}
+
+/// Judges by one load of the policies. A namespace may be younger than what is known of it: then its review is judged
+/// once it is known, if that is soon.
+async fn judge(webhook: &Arc<Webhook>, door: Door, admitted: &Admitted) -> Result<Judged, Refusal> {
+    let mut judged = judge_now(webhook, door, admitted).await?;
+    if let Err(BadReview::UnknownNamespace(name)) = &judged
+        && becomes_known(webhook, name, admitted).await
+    {
+        judged = judge_now(webhook, door, admitted).await?;
+    }
+    judged?.ok_or(Refusal::Unfinished)
+}
+
+/// Waits until the labels of a namespace are known, for a while; says whether they are. Nobody who is not known keeps
+/// others from their turn by that.
+async fn becomes_known(webhook: &Webhook, namespace: &str, admitted: &Admitted) -> bool {
+    let holds_others_up = admitted.is_large() && !admitted.caller.known;
+    if namespace.len() > MAX_NAMESPACE || holds_others_up {
+        return false;
+    }
+    let known = |policies: &Option<Arc<PolicySet>>| {
+        policies.as_ref().is_some_and(|it| it.covering(Some(namespace)).is_ok())
+    };
+    let mut changes = webhook.reviews.changes.clone();
+    let patience = Instant::now() + NAMESPACE_PATIENCE;
+    matches!(timeout_at(patience, changes.wait_for(known)).await, Ok(Ok(_)))
 }
 
 /// What a try to judge comes to; `None` where the policies want whole documents.
 type Tried = Result<Option<Judged>, BadReview>;
 
+/// One pass over the bytes, or two where the policies want whole documents.
+async fn judge_now(
+    webhook: &Arc<Webhook>,
+    door: Door,
+    admitted: &Admitted,
+) -> Result<Tried, Refusal> {
+    let turn = webhook.judging.turn(admitted.caller).await?;
+    let judged = if admitted.is_large() {
+        // Others are not to wait while it is decoded.
+        let (webhook, body) = (Arc::clone(webhook), admitted.body.clone());
+        let judged = tokio::task::spawn_blocking(move || pass(&webhook, door, &body));
+        judged.await.map_err(|_| Refusal::Unfinished)?
+    } else {
+        pass(webhook, door, &admitted.body)
+    }?;
+    drop(turn);
+    match judged {
+        Ok(None) => judge_documents(webhook, admitted).await,
+        judged => Ok(judged),
+    }
+}
+
 /// One pass over the bytes, in which nothing waits.
-fn judge_now(webhook: &Webhook, door: Door, body: &[u8]) -> Result<Tried, Refusal> {
-    let policies = webhook.policies.load();
+fn pass(webhook: &Webhook, door: Door, body: &[u8]) -> Result<Tried, Refusal> {
+    let reviews = &webhook.reviews;
+    let policies = reviews.policies.load();
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
     let now = Timestamp::now();
-    let (docs_url, own_user) = (webhook.docs_url.as_deref(), webhook.own_user.as_deref());
+    let (docs_url, own_user) = (reviews.docs_url.as_deref(), reviews.own_user.as_deref());
     let reviewer = Reviewer { policies, docs_url, own_user, documents: false, now };
     Ok(match door {
         Door::Validate => reviewer.validate(body),
@@ -165,12 +246,16 @@ fn judge_now(webhook: &Webhook, door: Door, body: &[u8]) -> Result<Tried, Refusa
 }
 
 /// CEL runs apart, so that an expensive policy cannot keep reviews of others from being read.
-async fn judge_documents(webhook: &Webhook, body: &Bytes) -> Result<Tried, Refusal> {
-    let _queued = webhook.document_queue.try_acquire().map_err(|_| Refusal::Overloaded)?;
+async fn judge_documents(webhook: &Webhook, admitted: &Admitted) -> Result<Tried, Refusal> {
+    let mut queued = webhook.document_queue.share(admitted.caller);
+    if !queued.take(1) {
+        return Err(Refusal::Overloaded);
+    }
     let permit = Arc::clone(&webhook.document_reviews).acquire_owned().await;
-    let policies = webhook.policies.load_full().ok_or(Refusal::NotReady)?;
-    let (body, docs_url) = (body.clone(), webhook.docs_url.clone());
-    let own_user = webhook.own_user.clone();
+    let reviews = &webhook.reviews;
+    let policies = reviews.policies.load_full().ok_or(Refusal::NotReady)?;
+    let (body, docs_url) = (admitted.body.clone(), reviews.docs_url.clone());
+    let own_user = reviews.own_user.clone();
     let judged = tokio::task::spawn_blocking(move || {
         let _permit = permit;
         let (policies, docs_url) = (&*policies, docs_url.as_deref());

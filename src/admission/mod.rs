@@ -1,20 +1,27 @@
 //! The primary path: an AdmissionReview comes in over TLS and is answered.
 //!
-//! [`server`] accepts connections and [`handler`] is the HTTP side (with `request`, what it lets in). [`review`] reads
-//! the bytes (with `json`), [`validate`] judges (with `unchanged`, what an update left alone) and [`mutate`] completes what they hold, and `answer` writes what was
+//! [`server`] accepts [`connections`] and [`handler`] is the HTTP side (with `request`, what it lets in by `pool` and
+//! `line`). Whoever is known to be an API server ([`callers`]) has room of its own in all of these. [`review`] reads
+//! the bytes (with `json`), [`validate`] judges (with `unchanged`, what an update left alone) and [`mutate`] completes what
+//! they hold, and `answer` writes what was
 //! [`judged`]. Policies are reviewed themselves, in `policy_object`. [`registration`] is what the API server must know to
 //! call at all, and [`register`] tells it, in development.
 
 mod answer;
+pub mod callers;
+pub mod connections;
 pub mod handler;
 mod json;
 pub mod judged;
+mod line;
 pub mod mutate;
 mod policy_object;
+mod pool;
 pub mod register;
 pub mod registration;
 mod request;
 pub mod review;
+mod seldom;
 pub mod server;
 mod unchanged;
 pub mod validate;

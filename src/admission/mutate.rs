@@ -30,7 +30,8 @@ pub fn mutate_review(
     if subject.is_mirror_by(&request.user_info.username) {
         return Ok(Judged::allowed(&request, kind, operation));
     }
-    let plan = policies.covering(subject.namespace).map_err(|_| BadReview::UnknownNamespace)?;
+    let plan = policies.covering(subject.namespace);
+    let plan = plan.map_err(|_| BadReview::unknown_namespace(subject.namespace))?;
     let whole = || whole_objects(body).object;
     let Some(injected) = inject(plan, &subject, whole, now) else {
         return Ok(Judged::allowed(&request, kind, operation));

@@ -104,7 +104,7 @@ pub enum BadReview {
     #[error(
         "a policy selects namespaces by labels, and those of request.namespace are not known yet"
     )]
-    UnknownNamespace,
+    UnknownNamespace(String),
 }
 
 impl BadReview {
@@ -122,8 +122,13 @@ impl BadReview {
             Self::NoObject(_) => "NoObject",
             Self::OtherKind { .. } => "OtherKind",
             Self::UnknownVersion(_) => "UnknownVersion",
-            Self::UnknownNamespace => "UnknownNamespace",
+            Self::UnknownNamespace(_) => "UnknownNamespace",
         }
+    }
+
+    /// The labels of this namespace are not known.
+    pub(super) fn unknown_namespace(namespace: Option<&str>) -> Self {
+        Self::UnknownNamespace(namespace.unwrap_or_default().to_owned())
     }
 }
 

@@ -1,12 +1,14 @@
 //! The listener: TCP, TLS, HTTP/1.1, and how connections end.
 //!
 //! HTTP/1.1 only, because that is what the API server speaks to a `service:`
-//! webhook: what the tests drive is then what production does.
+//! webhook: what the tests drive is then what production does. Who may connect at all is decided in
+//! [`super::connections`].
 
+use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::Body;
@@ -14,27 +16,24 @@ use axum::http::header::{CONNECTION, HeaderValue};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::sleep_until;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
-/// The most connections served at once; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 1024;
-/// How long a client may take for its TLS handshake.
+use super::callers::{Callers, Certificate, PeerAddress};
+use super::connections::{Capacity, Connections, Seat, Stage};
+use super::seldom::Seldom;
+use crate::metrics::{ConnectionMetrics, Ended};
+
+/// How long a client may take for its TLS handshake, with the wait for those that its address has under way.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may be idle. Above the 90 seconds for which the API
-/// server keeps one: it does not retry a POST, so if this side hangs up first
-/// a user may see an error.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(100);
-/// How long a connection may take until its first request is there. Later ones come from somebody who has shown that
-/// it is no idler, and may take [`IDLE_TIMEOUT`].
-const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most bytes that are read of a connection before somebody wants them.
-const MAX_BUFFER: usize = 64 * 1024;
+/// The most bytes that are read of a connection before somebody wants them: what a TLS record holds.
+const MAX_BUFFER: usize = 16 * 1024;
 /// How long to wait after an accept failed, as it does when files run out.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
@@ -52,8 +51,17 @@ impl Drain {
     pub const NONE: Self = Self { at_least: Duration::ZERO, at_most: Duration::ZERO };
 }
 
-/// Serves until `draining` turns true, then until the last connection is gone, as the drain's limits allow. While it
-/// drains, new connections are still served, and every response asks its client to close.
+/// What is served, and to whom.
+pub struct Server {
+    /// Without it, plain text.
+    pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// Whether `tls` asks clients for a certificate; those that have none are served too, see [`Certificate`].
+    pub asks_certificates: bool,
+    pub router: Router,
+    pub connections: Connections,
+}
+
+/// Serves a router to whoever connects; see [`Server::serve`].
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
@@ -61,51 +69,68 @@ pub async fn serve(
     draining: watch::Receiver<bool>,
     drain: Drain,
 ) {
-    let acceptor = tls.map(TlsAcceptor::from);
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    let mut connections = JoinSet::new();
-    let after = |limit: Duration| {
-        let mut draining = draining.clone();
-        async move {
-            // An error means the sender is gone, which ends serving too.
-            let _ = draining.wait_for(|it| *it).await;
-            tokio::time::sleep(limit).await;
-        }
-    };
-    let (mut heard, mut drained) = (pin!(after(drain.at_least)), pin!(after(drain.at_most)));
-    let mut all_heard = false;
-    loop {
-        tokio::select! {
-            accepted = accept(&listener, &slots) => {
-                if let Some((stream, slot)) = accepted {
-                    let connection = Connection { router: router.clone(), draining: draining.clone() };
-                    let acceptor = acceptor.clone();
-                    connections.spawn(async move {
-                        connection.run(stream, acceptor).await;
-                        drop(slot);
-                    });
-                }
+    let metrics = ConnectionMetrics::default();
+    let connections = Connections::new(Capacity::default(), Callers::default(), metrics);
+    let server = Server { tls, asks_certificates: false, router, connections };
+    server.serve(listener, draining, drain).await;
+}
+
+impl Server {
+    /// Serves until `draining` turns true, then until the last connection is gone, as the drain's limits allow. While it
+    /// drains, new connections are still served, and every response asks its client to close.
+    pub async fn serve(self, listener: TcpListener, draining: watch::Receiver<bool>, drain: Drain) {
+        let Self { tls, asks_certificates, router, connections } = self;
+        let acceptor = tls.map(TlsAcceptor::from);
+        let mut open = JoinSet::new();
+        let after = |limit: Duration| {
+            let mut draining = draining.clone();
+            async move {
+                // An error means the sender is gone, which ends serving too.
+                let _ = draining.wait_for(|it| *it).await;
+                tokio::time::sleep(limit).await;
             }
-            _ = connections.join_next(), if !connections.is_empty() => {}
-            () = &mut heard, if !all_heard => all_heard = true,
-            () = &mut drained => break,
+        };
+        let (mut heard, mut drained) = (pin!(after(drain.at_least)), pin!(after(drain.at_most)));
+        let mut all_heard = false;
+        let faults = Seldom::default();
+        loop {
+            tokio::select! {
+                accepted = accept(&listener, &connections, &faults) => {
+                    let Some((stream, peer)) = accepted else { continue };
+                    let Some(seat) = connections.enter(peer.ip(), Instant::now()) else {
+                        connections.ended(Ended::Crowded);
+                        continue;
+                    };
+                    let (router, draining) = (router.clone(), draining.clone());
+                    let peer = PeerAddress(peer.ip().to_canonical());
+                    let (seat, acceptor) = (Arc::new(seat), acceptor.clone());
+                    let connection = Connection { router, draining, peer, seat, connections: connections.clone() };
+                    open.spawn(connection.run(stream, acceptor, asks_certificates));
+                }
+                _ = open.join_next(), if !open.is_empty() => {}
+                () = &mut heard, if !all_heard => all_heard = true,
+                () = &mut drained => break,
+            }
+            if all_heard && open.is_empty() {
+                break;
+            }
         }
-        if all_heard && connections.is_empty() {
-            break;
-        }
+        open.shutdown().await;
     }
-    connections.shutdown().await;
 }
 
 async fn accept(
     listener: &TcpListener,
-    slots: &Arc<Semaphore>,
-) -> Option<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.ok()?;
+    connections: &Connections,
+    faults: &Seldom,
+) -> Option<(TcpStream, SocketAddr)> {
     match listener.accept().await {
-        Ok((stream, _)) => Some((stream, slot)),
+        Ok(accepted) => Some(accepted),
         Err(error) => {
-            tracing::warn!(%error, "could not accept a connection");
+            if let Some(left_out) = faults.line(Instant::now()) {
+                tracing::warn!(%error, left_out, "could not accept a connection");
+            }
+            connections.end_one(Instant::now());
             tokio::time::sleep(ACCEPT_BACKOFF).await;
             None
         }
@@ -115,51 +140,99 @@ async fn accept(
 struct Connection {
     router: Router,
     draining: watch::Receiver<bool>,
+    peer: PeerAddress,
+    seat: Arc<Seat>,
+    connections: Connections,
 }
 
 impl Connection {
-    async fn run(self, stream: TcpStream, acceptor: Option<TlsAcceptor>) {
+    async fn run(self, stream: TcpStream, acceptor: Option<TlsAcceptor>, asks_certificates: bool) {
         // An AdmissionReview's answer is one small write: waiting to fill a
         // packet would only delay it.
         let _ = stream.set_nodelay(true);
-        let Some(acceptor) = acceptor else { return self.serve(stream).await };
-        match tokio::time::timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => self.serve(stream).await,
-            Ok(Err(error)) => tracing::debug!(%error, "TLS handshake failed"),
-            Err(_) => tracing::debug!("TLS handshake timed out"),
+        let seat = Arc::clone(&self.seat);
+        tokio::select! {
+            () = self.shake_hands(stream, acceptor, asks_certificates) => {}
+            () = seat.is_needed() => {}
         }
     }
 
-    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let Self { router, draining } = self;
-        let asked = Arc::new(AtomicBool::new(false));
-        let has_asked = Arc::clone(&asked);
-        let service = service_fn(move |request: hyper::Request<Incoming>| {
-            asked.store(true, Ordering::Relaxed);
+    async fn shake_hands(
+        self,
+        stream: TcpStream,
+        acceptor: Option<TlsAcceptor>,
+        asks_certificates: bool,
+    ) {
+        let Some(acceptor) = acceptor else {
+            return self.answer(stream, Certificate::NotAsked).await;
+        };
+        let handshake = async {
+            let _under_way = self.seat.handshake().await;
+            acceptor.accept(stream).await
+        };
+        let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                tracing::debug!(%error, "TLS handshake failed");
+                return self.connections.ended(Ended::Handshake);
+            }
+            Err(_) => return self.connections.ended(Ended::HandshakeTimeout),
+        };
+        let certificate = match stream.get_ref().1.peer_certificates() {
+            _ if !asks_certificates => Certificate::NotAsked,
+            Some(_) => Certificate::Verified,
+            None => {
+                self.seat.is_anonymous();
+                Certificate::Missing
+            }
+        };
+        self.answer(stream, certificate).await;
+    }
+
+    async fn answer(self, stream: impl AsyncRead + AsyncWrite + Unpin, certificate: Certificate) {
+        let Self { router, draining, peer, seat, connections } = self;
+        let own = Arc::clone(&seat);
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
+            own.is(Stage::Busy, Instant::now());
+            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(certificate);
             let answer = router.clone().call(request.map(Body::new));
-            let draining = draining.clone();
+            let (draining, seat) = (draining.clone(), Arc::clone(&own));
             async move {
                 let mut response = answer.await?;
+                seat.is(Stage::Idle, Instant::now());
                 if *draining.borrow() {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
-                Ok::<_, std::convert::Infallible>(response)
+                Ok::<_, Infallible>(response)
             }
         });
+        // How long a head may take is part of how long a connection may be idle: see `limit`.
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(IDLE_TIMEOUT)
+            .header_read_timeout(None)
             .max_buf_size(MAX_BUFFER)
             .serve_connection(TokioIo::new(stream), service);
-        tokio::pin!(connection);
-        let in_time = tokio::time::timeout(FIRST_REQUEST_TIMEOUT, &mut connection).await;
-        let ended = match in_time {
-            Ok(ended) => ended,
-            Err(_) if has_asked.load(Ordering::Relaxed) => connection.await,
-            Err(_) => return tracing::debug!("no request came"),
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "connection ended");
+        tokio::select! {
+            ended = connection => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "connection ended");
+                }
+            }
+            because = limit(&seat) => connections.ended(because),
+        }
+    }
+}
+
+/// Comes when the connection has waited for too long, with what for.
+async fn limit(seat: &Seat) -> Ended {
+    loop {
+        let (end, because) = seat.limit();
+        let now = Instant::now();
+        match because {
+            Some(because) if end <= now => return because,
+            // What is being answered is looked at again later.
+            None if end <= now => sleep_until((now + HANDSHAKE_TIMEOUT).into()).await,
+            _ => sleep_until(end.into()).await,
         }
     }
 }

@@ -52,7 +52,7 @@ impl Reviewer<'_> {
         };
         let subject = request.subject(kind)?;
         let plan = self.policies.covering(subject.namespace);
-        let plan = plan.map_err(|_| BadReview::UnknownNamespace)?;
+        let plan = plan.map_err(|_| BadReview::unknown_namespace(subject.namespace))?;
         if plan.reads_documents() && !self.documents {
             return Ok(None);
         }

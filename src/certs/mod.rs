@@ -3,9 +3,11 @@
 //! Every replica serves by a [`Resolver`], which takes another certificate at any time. Without a cluster it gets the one of
 //! a folder ([`folder`]). In a cluster all replicas [`serving`] read one Secret, and watch whether the API server trusts
 //! what is in it; the replica that leads is the [`keeper`] of the Secret and of the configurations' `caBundle`. What the
-//! Secret should hold is decided in [`keyring`], without I/O.
+//! Secret should hold is decided in [`keyring`], without I/O. Whose certificates callers must show, where they must, is in
+//! [`client_ca`].
 
 pub mod authority;
+pub mod client_ca;
 pub mod configuration;
 pub mod folder;
 pub mod keeper;

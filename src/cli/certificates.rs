@@ -11,7 +11,7 @@ use crate::runtime::Shared;
 #[derive(Args, Debug)]
 pub(super) struct CertificateArgs {
     /// Serve by the Secret that all replicas share, which is kept so [default: a certificate of this process alone]
-    #[arg(long, value_name = "MODE", value_enum, conflicts_with_all = ["standalone", "register", "cert_dir"])]
+    #[arg(long, value_name = "MODE", value_enum, conflicts_with_all = ["standalone", "cert_dir"])]
     certificates: Option<Mode>,
     /// That Secret, in podgate's own namespace
     #[arg(long, value_name = "NAME", default_value = "podgate-tls", requires = "certificates")]

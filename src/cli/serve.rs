@@ -10,7 +10,7 @@ use super::certificates::CertificateArgs;
 use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
 use crate::admission::server::Drain;
 use crate::remediation::work::Allowed;
-use crate::runtime::{self, Certificates, Options, Source};
+use crate::runtime::{self, Certificates, Options, Role, Source};
 use crate::telemetry;
 
 /// Longer than the API server keeps an idle connection (90 s), so that it is
@@ -27,6 +27,37 @@ const CLUSTER_DELAY_SECONDS: u64 = 10;
   podgate serve --register --listen 127.0.0.1:8443     # develop against the current context
 Logs are JSON on stderr; PODGATE_LOG=debug says more.")]
 pub(super) struct ServeArgs {
+    #[command(flatten)]
+    webhook: WebhookArgs,
+    /// For development: write the webhook configuration to the cluster, and remove it at the end
+    #[arg(long, conflicts_with_all = ["standalone", "certificates"])]
+    register: bool,
+    /// Where the Lease is by which replicas agree who writes [default: this pod's namespace, or the context's]
+    #[arg(long, value_name = "NAME", conflicts_with = "standalone")]
+    lease_namespace: Option<String>,
+    /// Write reports (openreports.io): where the cluster serves them, or never
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    reports: Reports,
+    /// Whose remediation may change workloads: no policy's, that of cluster policies, or that of all
+    #[arg(long, value_name = "WHOSE", value_enum, default_value_t, conflicts_with = "standalone")]
+    remediation: Remediation,
+}
+
+#[derive(Args, Debug)]
+#[command(after_help = "It takes no Lease and writes nothing: what it decides by, others keep.
+
+Examples:
+  podgate webhook serve --certificates provided --tls-secret podgate-tls
+  podgate webhook serve --standalone --policy policies/ --cert-dir /tmp/podgate-certs
+Logs are JSON on stderr; PODGATE_LOG=debug says more.")]
+pub(super) struct WebhookServeArgs {
+    #[command(flatten)]
+    webhook: WebhookArgs,
+}
+
+/// How reviews are decided, whatever else the process does.
+#[derive(Args, Debug)]
+struct WebhookArgs {
     /// Where reviews are answered, by TLS: /validate, /healthz, /readyz
     #[arg(long, value_name = "ADDR", default_value = "[::]:8443", value_parser = address)]
     listen: SocketAddr,
@@ -36,8 +67,11 @@ pub(super) struct ServeArgs {
     /// The folder of tls.crt, tls.key and ca.crt; they are made there if absent [default: in memory]
     #[arg(long, value_name = "DIR")]
     cert_dir: Option<PathBuf>,
+    /// Answer reviews only to callers with a certificate that an authority in this file has signed; read again when it changes [default: to everybody]
+    #[arg(long, value_name = "FILE")]
+    client_ca: Option<PathBuf>,
     /// Take the policies from files, without any cluster
-    #[arg(long, requires = "policy", conflicts_with_all = ["register", "kubeconfig", "context"])]
+    #[arg(long, requires = "policy", conflicts_with_all = ["kubeconfig", "context"])]
     standalone: bool,
     /// A policy file or a folder of them, read again when it changes; may be repeated
     #[arg(long, value_name = "FILE|DIR", requires = "standalone")]
@@ -45,9 +79,6 @@ pub(super) struct ServeArgs {
     /// A page of yours that denials end with
     #[arg(long, value_name = "URL")]
     docs_url: Option<String>,
-    /// For development: write the webhook configuration to the cluster, and remove it at the end
-    #[arg(long)]
-    register: bool,
     /// How long to serve on after SIGTERM, whoever is connected: until nobody calls this address any more [default: 10; 0 with --standalone or --register]
     #[arg(long, value_name = "SECONDS")]
     shutdown_delay: Option<u64>,
@@ -58,23 +89,38 @@ pub(super) struct ServeArgs {
     certificates: CertificateArgs,
     #[command(flatten)]
     protected: ProtectedArgs,
-    /// Where the Lease is by which replicas agree who writes [default: this pod's namespace, or the context's]
-    #[arg(long, value_name = "NAME", conflicts_with = "standalone")]
-    lease_namespace: Option<String>,
-    /// Write reports (openreports.io): where the cluster serves them, or never
-    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    reports: Reports,
-    /// Whose remediation may change workloads: no policy's, that of cluster policies, or that of all
-    #[arg(long, value_name = "WHOSE", value_enum, default_value_t, conflicts_with = "standalone")]
-    remediation: Remediation,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
 
 impl ServeArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        telemetry::init();
-        let development = self.standalone || self.register;
+        let options = Options {
+            lease_namespace: self.lease_namespace,
+            reports: self.reports == Reports::Auto,
+            remediation: self.remediation.allowed(),
+            role: Role::Replica,
+            ..self.webhook.options(self.register)?
+        };
+        serve(options)
+    }
+}
+
+impl WebhookServeArgs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        serve(self.webhook.options(false)?)
+    }
+}
+
+fn serve(options: Options) -> Result<(), Failure> {
+    telemetry::init();
+    block_on(async { Ok(runtime::serve(options).await?) })
+}
+
+impl WebhookArgs {
+    /// What decides reviews and does nothing else.
+    fn options(self, register: bool) -> Result<Options, Failure> {
+        let development = self.standalone || register;
         let (at_least, at_most) = if development {
             (0, DEVELOPMENT_DRAIN_SECONDS)
         } else {
@@ -89,24 +135,25 @@ impl ServeArgs {
         let source = if self.standalone {
             Source::Files(self.policy)
         } else {
-            Source::Cluster { target: self.cluster.target(), register: self.register }
+            Source::Cluster { target: self.cluster.target(), register }
         };
-        let options = Options {
+        Ok(Options {
             listen: self.listen,
             metrics_listen: self.metrics_listen,
             certificates,
+            client_ca: self.client_ca,
             source,
             docs_url: self.docs_url,
-            lease_namespace: self.lease_namespace,
-            reports: self.reports == Reports::Auto,
-            remediation: self.remediation.allowed(),
+            lease_namespace: None,
+            reports: false,
+            remediation: Allowed::None,
+            role: Role::Webhook,
             protected: self.protected.list(),
             drain: Drain {
                 at_least: Duration::from_secs(at_least),
                 at_most: Duration::from_secs(at_most),
             },
-        };
-        block_on(async { Ok(runtime::serve(options).await?) })
+        })
     }
 }
 

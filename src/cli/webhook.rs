@@ -1,11 +1,11 @@
-//! `podgate webhook config` and `podgate webhook delete`
+//! `podgate webhook serve`, `podgate webhook config` and `podgate webhook delete`
 
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::serve::ServeArgs;
+use super::serve::WebhookServeArgs;
 use super::{ClusterArgs, Failure, block_on, output};
 use crate::admission::registration::{Endpoint, FailurePolicy, Registration};
 use crate::clusters;
@@ -14,7 +14,7 @@ use crate::runtime::break_glass::{self, Removal};
 #[derive(Subcommand)]
 pub(super) enum WebhookCommand {
     /// Decide AdmissionReviews and nothing else.
-    Serve(ServeArgs),
+    Serve(WebhookServeArgs),
     /// Print the webhook configurations.
     Config(ConfigArgs),
     /// Break glass: have the API server stop asking podgate, at once.

@@ -13,6 +13,7 @@ mod signals;
 mod source;
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,10 +25,13 @@ use axum::routing::get;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::admission::handler::{self, Readiness};
+use crate::admission::callers::Callers;
+use crate::admission::connections::Connections;
+use crate::admission::handler::{self, Readiness, Reviews};
 use crate::admission::register::{RegisterError, SelfRegistration};
 use crate::admission::registration::{MUTATING, VALIDATING};
-use crate::admission::server::{self, Drain};
+use crate::admission::server::{Drain, Server};
+use crate::certs::client_ca::{ClientCa, ClientCaError};
 use crate::certs::{Identity, IdentityError, Resolver, folder};
 use crate::clusters::ClusterError;
 use crate::controller::files::FilesError;
@@ -62,6 +66,19 @@ pub struct Options {
     pub reports: bool,
     /// Whose remediation may write to workloads.
     pub remediation: Allowed,
+    /// The file of the authorities that must have signed callers' certificates; `None` asks for none.
+    pub client_ca: Option<PathBuf>,
+    /// What this process does.
+    pub role: Role,
+}
+
+/// What a process that serves does beside.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// All that a replica does: it contends for the Lease, and the one that holds it audits and writes.
+    Replica,
+    /// It decides reviews. It takes no Lease and writes nothing.
+    Webhook,
 }
 
 /// Why `serve` could not start or ended by itself, as a sentence that says what to do.
@@ -79,6 +96,8 @@ pub enum ServeError {
     Certificates(#[from] folder::FolderError),
     #[error("the certificates cannot be used: {0}; check tls.crt and tls.key in --cert-dir")]
     Identity(#[from] IdentityError),
+    #[error(transparent)]
+    ClientCa(#[from] ClientCaError),
     #[error("cannot make certificates: {0}")]
     MakeCertificates(#[from] rcgen::Error),
     #[error("--register needs ca.crt beside tls.crt, to tell the API server whom to trust")]
@@ -116,8 +135,13 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let (listener, address) = listen::bind(options.listen, "--listen").await?;
     let (metrics_listener, metrics_address) =
         listen::bind(options.metrics_listen, "--metrics-listen").await?;
+    let (files, plain_files) = listen::files();
     let resolver = Resolver::default();
-    let tls = resolver.server_config();
+    let client_ca = options.client_ca.as_deref().map(ClientCa::read).transpose()?;
+    let tls = match &client_ca {
+        Some(client_ca) => resolver.server_config_for(client_ca.clone()),
+        None => resolver.server_config(),
+    };
     let (mut identity, mut shared) = (None, None);
     match options.certificates {
         Certificates::Own(cert_dir) => {
@@ -146,28 +170,47 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
             is_registered.borrow().then_some(()).ok_or_else(|| "not registered yet".to_owned())
         })
     };
-    let docs_url = options.docs_url.map(Arc::from);
-    let admission = metrics.admission.clone();
-    let own_user = source.own_user(options.remediation).await?;
-    let webhook =
-        handler::router(policies.clone(), admission, docs_url, own_user, readiness.clone());
-    let plain = metrics_router(metrics.clone(), readiness);
+    let callers = Callers::default();
+    let reviews = Reviews {
+        policies: policies.clone(),
+        changes: source.changes(),
+        callers: callers.clone(),
+        metrics: metrics.admission.clone(),
+        docs_url: options.docs_url.map(Arc::from),
+        own_user: source.own_user(options.remediation).await?,
+    };
+    let count = metrics.connections.clone();
+    let webhook = Server {
+        tls: Some(tls),
+        asks_certificates: client_ca.is_some(),
+        router: handler::router(reviews, Arc::clone(&readiness)),
+        connections: Connections::new(files, callers, count.clone()),
+    };
+    let plain = Server {
+        tls: None,
+        asks_certificates: false,
+        router: metrics_router(metrics.clone(), readiness),
+        connections: Connections::new(plain_files, Callers::default(), count),
+    };
     let mut servers = JoinSet::new();
-    let mut start = |name: &'static str, listener, tls, router| {
-        let serving = server::serve(listener, tls, router, draining.clone(), options.drain);
+    let mut start = |name: &'static str, listener, server: Server| {
+        let serving = server.serve(listener, draining.clone(), options.drain);
         servers.spawn(async move {
             serving.await;
             name
         });
     };
-    start("webhook server", listener, Some(tls), webhook);
-    start("metrics server", metrics_listener, None, plain);
+    start("webhook server", listener, webhook);
+    start("metrics server", metrics_listener, plain);
     // Dropped at the end of this function, which ends the updates.
     let mut updates = JoinSet::new();
     updates.spawn(source.clone().keep_up_to_date(policies, metrics.policies.clone()));
     let keeping = shared.as_ref().and_then(|it| it.keeping.clone());
     if let (Some(shared), Some(client)) = (shared, source.client()) {
         updates.spawn(shared.serving.run(client));
+    }
+    if let (Some(client_ca), Some(path)) = (client_ca, options.client_ca) {
+        updates.spawn(client_ca.keep_up_to_date(path));
     }
     let lease = Lease {
         namespace: options.lease_namespace,
@@ -176,7 +219,11 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
         remediation: options.remediation,
     };
     let mut leading = JoinSet::new();
-    if let Some(work) = source.leading(lease, metrics.clone()) {
+    let work = match options.role {
+        Role::Replica => source.leading(lease, metrics.clone()),
+        Role::Webhook => None,
+    };
+    if let Some(work) = work {
         leading.spawn(work.run(draining.clone()));
     }
 

@@ -20,7 +20,7 @@ use crate::controller::reconcile::Reconciled;
 use crate::controller::snapshot::{self, Announcements, WatchState};
 use crate::leader;
 use crate::metrics::{Metrics, PolicyMetrics};
-use crate::policy::policy_set::Policies;
+use crate::policy::policy_set::{Policies, PolicySet};
 use crate::policy::protected::Protected;
 use crate::remediation::work::Allowed;
 
@@ -133,6 +133,14 @@ impl PolicySource {
             }
             Ok(())
         })
+    }
+
+    /// Tells of every change of the policies; of files nobody waits for one.
+    pub(super) fn changes(&self) -> watch::Receiver<Option<Arc<PolicySet>>> {
+        match self {
+            Self::Files(_) => watch::channel(None).1,
+            Self::Cluster { announcements, .. } => announcements.policies.subscribe(),
+        }
     }
 
     /// What this podgate does when it leads; nothing without a cluster.

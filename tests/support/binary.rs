@@ -20,6 +20,13 @@ pub fn command() -> Command {
     Command::new(path())
 }
 
+/// The same with the chart's environment: what a burst of reviews took goes back at once.
+pub fn as_in_the_chart() -> Command {
+    let mut podgate = command();
+    podgate.env("MIMALLOC_PURGE_DELAY", "0");
+    podgate
+}
+
 /// Where it is: beside this executable's folder, since tests and examples lie one below the binary.
 pub fn path() -> PathBuf {
     let own = std::env::current_exe().unwrap();
@@ -44,7 +51,15 @@ impl Standalone {
         let file = dir.path().join("policy.yaml");
         std::fs::write(&file, policy).unwrap();
         let args = ["--standalone", "--policy", file.to_str().unwrap()];
-        Self { podgate: Podgate::serve(&args, &dir.path().join("certs")), dir }
+        Self {
+            podgate: Podgate::serve_by(as_in_the_chart(), &args, &dir.path().join("certs")),
+            dir,
+        }
+    }
+
+    /// The folder of its certificates.
+    pub fn certs(&self) -> PathBuf {
+        self.dir.path().join("certs")
     }
 
     /// Writes the policy file anew.
@@ -54,7 +69,7 @@ impl Standalone {
 
     /// A TLS connection of one's own to it.
     pub fn connect(&self) -> rustls::StreamOwned<ClientConnection, TcpStream> {
-        self.podgate.connect(&self.dir.path().join("certs"))
+        self.podgate.connect(&self.certs())
     }
 }
 

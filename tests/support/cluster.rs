@@ -55,17 +55,24 @@ impl Cluster {
 
     /// With `Ignore`, a webhook that never answers would look like one that admits.
     fn fail_closed(&self) {
+        self.set_failure_policy("Fail", 3);
+    }
+
+    /// Sets what becomes of what podgate does not answer in so many seconds.
+    pub fn set_failure_policy(&self, policy: &str, timeout_seconds: u32) {
         use k8s_openapi::api::admissionregistration::v1::{
             MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
         };
-        let fail = |webhook: &str| {
-            Patch::Strategic(json!({"webhooks": [{"name": webhook, "failurePolicy": "Fail"}]}))
+        let patch = |webhook: &str| {
+            Patch::Strategic(json!({"webhooks": [
+                {"name": webhook, "failurePolicy": policy, "timeoutSeconds": timeout_seconds},
+            ]}))
         };
         let params = PatchParams::default();
         let api = Api::<ValidatingWebhookConfiguration>::all(self.client.clone());
-        self.wait(api.patch(VALIDATING, &params, &fail(VALIDATE_WEBHOOK))).unwrap();
+        self.wait(api.patch(VALIDATING, &params, &patch(VALIDATE_WEBHOOK))).unwrap();
         let api = Api::<MutatingWebhookConfiguration>::all(self.client.clone());
-        self.wait(api.patch(MUTATING, &params, &fail(MUTATE_WEBHOOK))).unwrap();
+        self.wait(api.patch(MUTATING, &params, &patch(MUTATE_WEBHOOK))).unwrap();
     }
 
     /// A new namespace, whose name starts with this one.

@@ -1,0 +1,146 @@
+use super::*;
+use crate::metrics::Metrics;
+
+const CAPACITY: Capacity = Capacity { all: 8, reserved: 2 };
+
+fn address(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn connections(callers: &Callers) -> Connections {
+    Connections::new(CAPACITY, callers.clone(), Metrics::new().unwrap().connections)
+}
+
+/// So many connections of an address, the first of which is the oldest.
+fn enter(connections: &Connections, from: &str, count: u64) -> Vec<Seat> {
+    let now = Instant::now();
+    let nth = |number| connections.enter(address(from), now + Duration::from_millis(number));
+    (0..count).map(|number| nth(number).unwrap()).collect()
+}
+
+/// Whether each has been told to go.
+fn gone(seats: &[Seat]) -> Vec<bool> {
+    seats.iter().map(|seat| !seat.connections.lock().open.contains_key(&seat.id)).collect()
+}
+
+fn holds(connections: &Connections, from: &str) -> usize {
+    connections.lock().open_of(Owner { address: address(from), anonymous: false })
+}
+
+#[test]
+fn nobody_at_one_address_keeps_somebody_at_another_from_connecting() {
+    let connections = connections(&Callers::default());
+    let flood = enter(&connections, "10.0.0.1", 100);
+    assert_eq!(holds(&connections, "10.0.0.1"), 6, "the rest is reserved");
+    let victims = enter(&connections, "10.0.0.2", 2);
+    assert_eq!((holds(&connections, "10.0.0.1"), holds(&connections, "10.0.0.2")), (4, 2));
+    let more = enter(&connections, "10.0.0.1", 100);
+    assert_eq!(gone(&victims), [false, false], "it goes on at the cost of the flood alone");
+    assert_eq!(holds(&connections, "10.0.0.1"), 4);
+    drop((flood, more, victims));
+    assert!(connections.lock().owners.is_empty() && connections.lock().networks.is_empty());
+}
+
+#[test]
+fn of_one_address_an_idle_connection_goes_before_a_busy_one_and_the_oldest_first() {
+    let connections = connections(&Callers::default());
+    let seats = enter(&connections, "10.0.0.1", 6);
+    let now = Instant::now() + Duration::from_secs(1);
+    seats[0].is(Stage::Busy, now);
+    seats[1].is(Stage::Idle, now);
+    let newcomer = enter(&connections, "10.0.0.2", 1);
+    assert_eq!(gone(&seats), [false, false, true, false, false, false]);
+    drop(newcomer);
+}
+
+#[tokio::test]
+async fn whoever_has_to_go_is_told() {
+    let connections = connections(&Callers::default());
+    let seats = enter(&connections, "10.0.0.1", 6);
+    let _newcomer = enter(&connections, "10.0.0.2", 1);
+    seats[0].is_needed().await;
+}
+
+#[test]
+fn a_known_caller_has_room_whoever_is_there_and_is_never_told_to_go_for_others() {
+    let callers = Callers::default();
+    let connections = connections(&callers);
+    let flood = enter(&connections, "10.0.0.1", 6);
+    callers.proved(address("10.0.0.9"), Instant::now());
+    let known = enter(&connections, "10.0.0.9", 2);
+    assert_eq!(gone(&flood), [false; 6], "it has room of its own");
+    let more = enter(&connections, "10.0.0.9", 6);
+    assert_eq!(gone(&flood), [true; 6], "and takes what others have when it needs it");
+    assert!(connections.enter(address("10.0.0.1"), Instant::now()).is_none());
+    assert_eq!((gone(&known), gone(&more)), (vec![false; 2], vec![false; 6]));
+    let last = enter(&connections, "10.0.0.9", 1);
+    assert_eq!(gone(&known), [true, false], "only for another one of a known caller");
+    drop(last);
+}
+
+#[test]
+fn an_address_that_shows_no_certificate_is_not_known() {
+    let callers = Callers::default();
+    callers.proved(address("10.0.0.9"), Instant::now());
+    let connections = connections(&callers);
+    let seats = enter(&connections, "10.0.0.9", 6);
+    for seat in &seats {
+        seat.is_anonymous();
+    }
+    let newcomer = enter(&connections, "10.0.0.2", 1);
+    assert_eq!(gone(&seats), [true, false, false, false, false, false]);
+    drop((seats, newcomer));
+    assert!(connections.lock().owners.is_empty());
+}
+
+#[test]
+fn an_ipv6_network_shares_its_room_and_inside_of_it_who_holds_least_is_spared() {
+    let connections = connections(&Callers::default());
+    let mut flood = Vec::new();
+    for number in 0..20 {
+        flood.extend(enter(&connections, &format!("fd00::1:{number:x}"), 1));
+    }
+    let elsewhere = enter(&connections, "fd00:0:0:1::1", 3);
+    let flood_again = enter(&connections, "fd00::2", 10);
+    assert_eq!(gone(&elsewhere), [false; 3]);
+    let beside = enter(&connections, "fd00::3", 1);
+    let more = enter(&connections, "fd00::2", 10);
+    assert_eq!(gone(&beside), [false], "an address of the same network that holds one");
+    drop((flood_again, more));
+}
+
+#[test]
+fn what_a_connection_does_has_its_own_end() {
+    let connections = connections(&Callers::default());
+    let seats = enter(&connections, "10.0.0.1", 1);
+    let now = Instant::now() + Duration::from_secs(60);
+    let seat = &seats[0];
+    let (end, why) = seat.limit();
+    assert!(end < now && why == Some(Ended::NoRequest));
+    seat.is(Stage::Busy, now);
+    assert_eq!(seat.limit().1, None);
+    seat.is(Stage::Idle, now);
+    let (end, why) = seat.limit();
+    assert!(end > now + Duration::from_secs(90), "an API server keeps one for 90 s");
+    assert_eq!(why, Some(Ended::Idle));
+}
+
+#[tokio::test]
+async fn handshakes_of_an_address_wait_for_each_other_and_for_nobody_elses() {
+    let connections = Connections::new(
+        Capacity::default(),
+        Callers::default(),
+        Metrics::new().unwrap().connections,
+    );
+    let seats = enter(&connections, "10.0.0.1", 40);
+    let mut under_way = Vec::new();
+    for seat in &seats[..MAX_HANDSHAKES] {
+        under_way.push(seat.handshake().await);
+    }
+    let last = seats[MAX_HANDSHAKES].handshake();
+    tokio::pin!(last);
+    assert!(futures::poll!(&mut last).is_pending());
+    drop(enter(&connections, "10.0.0.2", 1)[0].handshake().await.unwrap());
+    under_way.pop();
+    drop(last.await.unwrap());
+}

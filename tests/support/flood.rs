@@ -1,0 +1,307 @@
+//! Floods of a podgate: many clients at a loopback address of their own, which take what room they can. Each is bounded in
+//! clients and in time, and ends with its value.
+
+use std::future::poll_fn;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use podgate::policy::workload::Kind;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::runtime::Runtime;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::manifests::{probed_pod, workload};
+use super::review;
+
+/// Whatever happens, a flood is over after that.
+const LONGEST: Duration = Duration::from_mins(3);
+/// How long a client waits after a connection that podgate ended at once.
+const PAUSE: Duration = Duration::from_millis(5);
+/// As large as a body may be.
+const MAX_BODY: usize = 20 * 1024 * 1024;
+const HEAD: &str = "host: podgate\r\ncontent-type: application/json\r\n";
+
+/// What the clients do.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Attack {
+    /// Connect, and send nothing.
+    Connects,
+    /// Begin a TLS handshake, and do not go on.
+    HalfOpen,
+    /// Shake hands, and ask nothing.
+    Handshakes,
+    /// Send half a head.
+    HalfHeads,
+    /// Ask for `/healthz` once, and keep the connection.
+    IdleAfterHealth,
+    /// Announce 8 MiB, and send none of it.
+    HeadersOnly,
+    /// Announce a mebibyte, and send a byte each half second.
+    SlowBodies,
+    /// Announce the largest body, and send all but its end.
+    LargeBodiesWithoutEnd,
+    /// Send reviews as large as can be, one after another.
+    LargeBodies,
+    /// Send good reviews as fast as they are taken, without waiting for the answers.
+    Reviews,
+    /// The same with `/healthz`.
+    Health,
+    /// Send what is no review, as fast as it is taken.
+    Rubbish,
+}
+
+impl Attack {
+    pub const ALL: [Self; 12] = [
+        Self::Connects,
+        Self::HalfOpen,
+        Self::Handshakes,
+        Self::HalfHeads,
+        Self::IdleAfterHealth,
+        Self::HeadersOnly,
+        Self::SlowBodies,
+        Self::LargeBodiesWithoutEnd,
+        Self::LargeBodies,
+        Self::Reviews,
+        Self::Health,
+        Self::Rubbish,
+    ];
+
+    /// How many clients it takes: more connections than podgate has, or as many as keep a core busy.
+    pub const fn clients(self) -> usize {
+        match self {
+            Self::LargeBodiesWithoutEnd | Self::LargeBodies => 40,
+            Self::Reviews | Self::Health | Self::Rubbish => 200,
+            _ => 1200,
+        }
+    }
+}
+
+/// A flood that goes on until it is dropped.
+pub struct Flood {
+    connected: Arc<AtomicUsize>,
+    /// Dropped in the background: nobody waits for its clients.
+    runtime: Option<Runtime>,
+}
+
+impl Flood {
+    /// Begins one, from these addresses in turn, against `127.0.0.1:PORT`, whose authority is in this folder.
+    pub fn begin(attack: Attack, from: &[Ipv4Addr], listen: &str, cert_dir: &Path) -> Self {
+        allow_many_files();
+        // One thread: a flood takes a core, and leaves the others to who is flooded.
+        let runtime = tokio::runtime::Builder::new_multi_thread();
+        let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
+        let connected = Arc::<AtomicUsize>::default();
+        let to: SocketAddr = listen.parse().unwrap();
+        for number in 0..attack.clients() {
+            let from = from[number % from.len()];
+            let (ca, connected) = (cert_dir.join("ca.crt"), Arc::clone(&connected));
+            let client = Client { attack, from: from.into(), to, ca, connected };
+            runtime.spawn(tokio::time::timeout(LONGEST, client.run()));
+        }
+        Self { connected, runtime: Some(runtime) }
+    }
+
+    /// How often its clients have connected so far.
+    pub fn connected(&self) -> usize {
+        self.connected.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        self.runtime.take().unwrap().shutdown_background();
+    }
+}
+
+struct Client {
+    attack: Attack,
+    from: IpAddr,
+    to: SocketAddr,
+    ca: PathBuf,
+    connected: Arc<AtomicUsize>,
+}
+
+impl Client {
+    async fn run(self) {
+        loop {
+            // That it is hung up on is what should happen to it.
+            let _ = self.attack().await;
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn connect(&self) -> std::io::Result<TcpStream> {
+        let socket = TcpSocket::new_v4()?;
+        socket.bind((self.from, 0).into())?;
+        let stream = socket.connect(self.to).await?;
+        self.connected.fetch_add(1, Ordering::Relaxed);
+        Ok(stream)
+    }
+
+    async fn shake_hands(&self) -> std::io::Result<TlsStream<TcpStream>> {
+        let stream = self.connect().await?;
+        let mut roots = rustls::RootCertStore::empty();
+        // Before podgate starts there may be none.
+        let ca = CertificateDer::from_pem_file(&self.ca).map_err(std::io::Error::other)?;
+        roots.add(ca).map_err(std::io::Error::other)?;
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+
+    async fn attack(&self) -> std::io::Result<()> {
+        match self.attack {
+            Attack::Connects => return held(self.connect().await?).await,
+            Attack::HalfOpen => {
+                let mut stream = self.connect().await?;
+                // The head of a record that holds a ClientHello, which does not come.
+                write(&mut stream, &[0x16, 3, 1, 2, 0]).await?;
+                return held(stream).await;
+            }
+            _ => {}
+        }
+        let mut stream = self.shake_hands().await?;
+        let post = |length: usize| {
+            format!("POST /validate?timeout=30s HTTP/1.1\r\n{HEAD}content-length: {length}\r\n\r\n")
+        };
+        match self.attack {
+            Attack::Connects | Attack::HalfOpen | Attack::Handshakes => held(stream).await,
+            Attack::HalfHeads => sends(stream, "POST /validate HTTP/1.1\r\nhost: pod").await,
+            Attack::IdleAfterHealth => sends(stream, &health()).await,
+            Attack::HeadersOnly => sends(stream, &post(8 * 1024 * 1024)).await,
+            Attack::SlowBodies => {
+                write(&mut stream, post(1024 * 1024).as_bytes()).await?;
+                loop {
+                    write(&mut stream, b" ").await?;
+                    tokio::time::sleep(Duration::from_millis(500)).await;
+                }
+            }
+            Attack::LargeBodiesWithoutEnd => {
+                write(&mut stream, post(MAX_BODY).as_bytes()).await?;
+                spaces(&mut stream, MAX_BODY - 1).await?;
+                held(stream).await
+            }
+            Attack::LargeBodies => loop {
+                let review = good_review();
+                write(&mut stream, post(MAX_BODY).as_bytes()).await?;
+                spaces(&mut stream, MAX_BODY - review.len()).await?;
+                write(&mut stream, review.as_bytes()).await?;
+                if read(&mut stream).await? == 0 {
+                    return Ok(());
+                }
+            },
+            Attack::Reviews => {
+                let review = good_review();
+                pipelines(stream, &(post(review.len()) + &review)).await
+            }
+            Attack::Health => pipelines(stream, &health()).await,
+            Attack::Rubbish => pipelines(stream, &(post(5) + "hello")).await,
+        }
+    }
+}
+
+fn health() -> String {
+    format!("GET /healthz HTTP/1.1\r\n{HEAD}\r\n")
+}
+
+/// A review that podgate admits.
+fn good_review() -> String {
+    review::create("shop", &workload(Kind::Pod, probed_pod("nginx:1.29"))).to_string()
+}
+
+async fn spaces(stream: &mut TlsStream<TcpStream>, mut count: usize) -> std::io::Result<()> {
+    let piece = [b' '; 16 * 1024];
+    while count > 0 {
+        let now = count.min(piece.len());
+        write(stream, &piece[..now]).await?;
+        count -= now;
+    }
+    Ok(())
+}
+
+async fn sends(mut stream: TlsStream<TcpStream>, text: &str) -> std::io::Result<()> {
+    write(&mut stream, text.as_bytes()).await?;
+    held(stream).await
+}
+
+/// Keeps a connection until the other side ends it.
+async fn held(mut stream: impl AsyncRead + Unpin) -> std::io::Result<()> {
+    while read(&mut stream).await? > 0 {}
+    Ok(())
+}
+
+/// Sends the same again and again, whatever comes back.
+async fn pipelines(mut stream: TlsStream<TcpStream>, text: &str) -> std::io::Result<()> {
+    let mut sent = 0;
+    poll_fn(|context| {
+        // In turns, so that other clients have theirs.
+        for _ in 0..16 {
+            match poll_read(&mut stream, context) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                _ => {}
+            }
+            match Pin::new(&mut stream).poll_write(context, &text.as_bytes()[sent..]) {
+                Poll::Ready(Ok(count)) => sent = (sent + count) % text.len(),
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await
+}
+
+async fn write(stream: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> std::io::Result<()> {
+    while !bytes.is_empty() {
+        let count = poll_fn(|context| Pin::new(&mut *stream).poll_write(context, bytes)).await?;
+        bytes = &bytes[count..];
+    }
+    poll_fn(|context| Pin::new(&mut *stream).poll_flush(context)).await
+}
+
+/// Reads a little, and says how much.
+async fn read(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<usize> {
+    poll_fn(|context| poll_read(stream, context)).await
+}
+
+fn poll_read(
+    stream: &mut (impl AsyncRead + Unpin),
+    context: &mut Context<'_>,
+) -> Poll<std::io::Result<usize>> {
+    let mut piece = [0; 4096];
+    let mut buffer = ReadBuf::new(&mut piece);
+    let polled = Pin::new(stream).poll_read(context, &mut buffer);
+    polled.map_ok(|()| buffer.filled().len())
+}
+
+/// A flood has more files open than a shell allows a program by itself.
+#[cfg(not(target_os = "linux"))]
+fn allow_many_files() {}
+
+/// A flood has more files open than a shell allows a program by itself.
+#[cfg(target_os = "linux")]
+fn allow_many_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = 8192.min(limit.maximum.unwrap_or(u64::MAX));
+    if limit.current.is_some_and(|it| it < wanted) {
+        limit.current = Some(wanted);
+        setrlimit(Resource::Nofile, limit).unwrap();
+    }
+}
