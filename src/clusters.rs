@@ -16,13 +16,20 @@ pub mod side_by_side;
 
 pub use list::list;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::{Client, Config};
 
 use contexts::Contexts;
 use kubeconfig::Unread;
+
+/// The name that every API server has in its certificate, since pods call it so.
+const API_SERVER: &str = "kubernetes.default.svc";
+/// How long one API server of several may take to take a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Which cluster, as kubectl's flags say it.
 #[derive(Clone, Debug, Default)]
@@ -85,6 +92,8 @@ impl From<Unread> for ClusterError {
 pub struct Cluster {
     pub client: Client,
     url: String,
+    /// What the client was made of.
+    config: Option<Arc<Config>>,
 }
 
 /// Makes a client for a cluster. Nothing is sent yet.
@@ -103,8 +112,9 @@ pub async fn connect(target: &Target) -> Result<Cluster, ClusterError> {
     match (Config::incluster(), contexts.unread.first()) {
         (Ok(config), unread) if unread.is_none() || contexts.unasked => {
             let url = config.cluster_url.to_string();
+            let kept = Some(Arc::new(config.clone()));
             let client = Client::try_from(config).map_err(ClusterError::Client)?;
-            Ok(Cluster { client, url })
+            Ok(Cluster { client, url, config: kept })
         }
         (_, Some(unread)) => Err(unread.clone().into()),
         (Err(error), None) if contexts.all.is_empty() => Err(ClusterError::None(error)),
@@ -113,6 +123,16 @@ pub async fn connect(target: &Target) -> Result<Cluster, ClusterError> {
 }
 
 impl Cluster {
+    /// A client for the one API server at this address, which must have a certificate for `kubernetes.default.svc`. `None`
+    /// where none can be made.
+    pub fn at(&self, address: SocketAddr) -> Option<Client> {
+        let mut config = self.config.as_deref()?.clone();
+        config.cluster_url = format!("https://{address}/").parse().ok()?;
+        config.tls_server_name = Some(API_SERVER.to_owned());
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        Client::try_from(config).ok()
+    }
+
     /// Says in a sentence why a call failed.
     pub fn explain(&self, error: kube::Error) -> ClusterError {
         match error {

@@ -3,12 +3,12 @@
 //! Imports point one way, and `tests/architecture.rs` holds them to it:
 //!
 //! ```text
-//! cli → runtime → {admission, audit, controller, remediation, report, leader, certs, scan, gitops} → manifests → policy → api
+//! cli → runtime → {admission, audit, controller, remediation, report, leader, certs, beat, scan, gitops} → manifests → policy → api
 //! ```
 //!
 //! The parts in braces do not know each other; [`runtime`] hands them channels.
 //! [`manifests`], [`policy`] and [`api`] are pure: no clock, no I/O, no async.
-//! [`metrics`], [`telemetry`] and [`clusters`] are leaves that the shell parts share.
+//! [`metrics`], [`telemetry`], [`nonce`] and [`clusters`] are leaves that the shell parts share.
 //!
 //! A review's way in: `admission::server` (TLS, HTTP) → `admission::handler` → `admission::review` (decode) →
 //! `admission::validate` → `policy::engine` → `policy::decision` → `policy::message` → `admission::answer` (encode);
@@ -24,6 +24,9 @@
 //! The certificate's: `certs::keyring` (pure) → `certs::keeper` (the leader writes the Secret and `caBundle`) → `certs::serving`
 //! (every replica reads it) → `certs::Resolver`, which `admission::server` asks at each handshake.
 //!
+//! The beat's: `beat` sends a `nonce` through every API server → `admission::alive` knows it, and who brought it → its echo
+//! comes back to `beat`, which renews the Lease `podgate-alive`.
+//!
 //! Several clusters': `clusters::contexts` (kubeconfigs) → `clusters::side_by_side` → `scan::cluster`, each → `scan::fleet`
 //! (pure) → `cli::clusters`.
 //!
@@ -36,6 +39,7 @@
 pub mod admission;
 pub mod api;
 pub mod audit;
+pub mod beat;
 pub mod certs;
 pub mod cli;
 pub mod clusters;
@@ -44,6 +48,7 @@ pub mod gitops;
 pub mod leader;
 pub mod manifests;
 pub mod metrics;
+pub mod nonce;
 pub mod policy;
 pub mod remediation;
 pub mod report;

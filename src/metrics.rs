@@ -10,7 +10,7 @@ use prometheus::{
 
 /// What one review came to, as labels: values of closed sets only.
 pub struct ReviewSummary<'a> {
-    /// `validate` or `mutate`.
+    /// `validate`, `mutate` or `alive`.
     pub webhook: &'static str,
     pub operation: &'static str,
     /// A judged kind, or `other`.
@@ -23,11 +23,13 @@ pub struct ReviewSummary<'a> {
 }
 
 mod audit;
+mod beat;
 mod certificates;
 mod connections;
 mod remediation;
 
 pub use audit::AuditMetrics;
+pub use beat::BeatMetrics;
 pub use certificates::CertificateMetrics;
 pub use connections::{ConnectionMetrics, Ended};
 pub use remediation::RemediationMetrics;
@@ -43,6 +45,7 @@ pub struct Metrics {
     pub leader: LeaderMetrics,
     pub certificates: CertificateMetrics,
     pub remediation: RemediationMetrics,
+    pub beat: BeatMetrics,
 }
 
 /// Of the admission path.
@@ -141,6 +144,7 @@ impl Metrics {
         let audit = AuditMetrics::new(&registry)?;
         let certificates = CertificateMetrics::new(&registry)?;
         let remediation = RemediationMetrics::new(&registry)?;
+        let beat = BeatMetrics::new(&registry)?;
         let leader = LeaderMetrics {
             leads: register(
                 &registry,
@@ -173,6 +177,7 @@ impl Metrics {
             leader,
             certificates,
             remediation,
+            beat,
         })
     }
 

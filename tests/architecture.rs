@@ -12,19 +12,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The parts that do the work; they do not know each other.
-const PARTS: [&str; 9] = [
+const PARTS: [&str; 10] = [
     "admission",
     "audit",
     "controller",
     "remediation",
     "report",
     "certs",
+    "beat",
     "leader",
     "scan",
     "gitops",
 ];
 /// What every part but the pure ones may use.
-const LEAVES: [&str; 3] = ["metrics", "telemetry", "clusters"];
+const LEAVES: [&str; 4] = ["metrics", "telemetry", "nonce", "clusters"];
 /// No clock, no I/O, no async: whoever calls hands these in.
 const PURE: [&str; 3] = ["manifests", "policy", "api"];
 const IMPURE: [&str; 9] = [

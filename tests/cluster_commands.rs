@@ -36,6 +36,7 @@ fn a_cluster_is_listed_analysed_and_checked() {
     a_cluster_policy_is_in_force_where_its_selector_matches(&plane);
     a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(&plane);
     a_healthy_cluster_passes_the_check(&plane);
+    whoever_may_change_what_podgate_goes_by_is_named(&plane);
     an_incomplete_install_is_told_line_by_line(&plane);
 }
 
@@ -459,12 +460,52 @@ fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane
     );
 }
 
+fn whoever_may_change_what_podgate_goes_by_is_named(plane: &Plane) {
+    let line = |words: &[&str]| plane.podgate("admin", &["check"]).line(words).to_owned();
+    let role = ["create", "role", "labels", "-n", "lab", "--verb=patch", "--resource=namespaces"];
+    plane.kubectl_ok(&role, "");
+    plane.kubectl_ok(
+        &["create", "rolebinding", "labels", "-n", "lab", "--role=labels", "--user=jane"],
+        "",
+    );
+    plane.kubectl_ok(
+        &["create", "rolebinding", "edits", "-n", "default", "--clusterrole=edit", "--user=eve"],
+        "",
+    );
+    assert!(
+        line(&["Lease podgate-alive may be deleted", "ClusterRole edit in default (User eve)"])
+            .starts_with("ok ")
+    );
+    assert!(line(&["labels of namespaces", "Role labels in lab (User jane)"]).starts_with("ok "));
+    let policy = json!({
+        "apiVersion": "devops.stochastic.io/v1", "kind": "ClusterDevOpsPolicy", "metadata": {"name": "selecting"},
+        "spec": {"namespaceSelector": {"matchLabels": {"tier": "production"}}, "forbidLatestTag": true},
+    });
+    plane.kubectl_ok(&["apply", "-f", "-"], &policy.to_string());
+    let warned = line(&["the namespaceSelector of selecting", "Role labels in lab (User jane)"]);
+    assert!(warned.starts_with("warning ") && warned.contains("excludeNamespaces"), "{warned}");
+    for (kind, name, namespace) in [
+        ("clusterdevopspolicy", "selecting", "default"),
+        ("rolebinding", "labels", "lab"),
+        ("role", "labels", "lab"),
+        ("rolebinding", "edits", "default"),
+    ] {
+        plane.kubectl_ok(&["delete", kind, name, "-n", namespace], "");
+    }
+}
+
 fn a_healthy_cluster_passes_the_check(plane: &Plane) {
     let certs = tempfile::tempdir().unwrap();
     let kubeconfig = plane.0.kubeconfig("admin");
     let args = ["--register", "--kubeconfig", kubeconfig.to_str().unwrap()];
     let mut podgate = Podgate::serve(&args, certs.path());
+    let called = "the API servers were seen to call podgate";
+    support::eventually("a beat", || {
+        let printed = plane.podgate("admin", &["check"]).stdout;
+        if printed.contains(called) { Ok(()) } else { Err(printed) }
+    });
     let checked = plane.podgate("admin", &["check"]).exits(0);
+    assert!(checked.line(&[called, "Lease default/podgate-alive"]).starts_with("ok "));
     println!("{}", checked.stdout);
     assert!(!checked.stdout.contains("error "), "{}", checked.stdout);
     for crd in ["devopspolicies", "clusterdevopspolicies"] {
@@ -505,7 +546,7 @@ fn a_healthy_cluster_passes_the_check(plane: &Plane) {
     podgate.ended();
     let release =
         |it: &&Value| it["what"].as_str().unwrap().ends_with("in namespace podgate-system");
-    assert_eq!(json["checks"].as_array().unwrap().iter().filter(release).count(), 3);
+    assert_eq!(json["checks"].as_array().unwrap().iter().filter(release).count(), 4);
 }
 
 fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {

@@ -113,6 +113,8 @@ impl Variant {
             // What is not answered would look like what is admitted.
             failure_policy: FailurePolicy::Fail,
             protected_namespaces: Vec::new(),
+            match_conditions: Vec::new(),
+            lease_namespace: None,
             labels: json!({}),
         };
         let configurations = [registration.validating(), registration.mutating()];

@@ -70,6 +70,17 @@ pub(super) fn allowed(uid: &str) -> Vec<u8> {
     encode(Response { uid, allowed: true, ..Response::default() })
 }
 
+/// The same with warnings to whoever asked the API server.
+pub(super) fn allowed_with(uid: &str, warnings: Vec<String>) -> Vec<u8> {
+    encode(Response { uid, allowed: true, warnings, ..Response::default() })
+}
+
+/// The answer to a write that its writer has no business with.
+pub(super) fn forbidden(uid: &str, message: String) -> Vec<u8> {
+    let status = Status { code: 403, reason: "Forbidden", message };
+    encode(Response { uid, allowed: false, status: Some(status), ..Response::default() })
+}
+
 /// The answer that changes a pod.
 pub(super) fn patched(uid: &str, injected: &Injected<'_>) -> Vec<u8> {
     let policies: Vec<_> = injected.policies.iter().copied().collect();

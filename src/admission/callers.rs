@@ -73,7 +73,7 @@ impl Callers {
     }
 
     /// All addresses that are known.
-    pub(super) fn known(&self, now: Instant) -> Vec<IpAddr> {
+    pub fn known(&self, now: Instant) -> Vec<IpAddr> {
         let proved = self.lock();
         let fresh = proved.iter().filter(|(_, since)| is_fresh(**since, now));
         fresh.map(|(address, _)| *address).collect()
@@ -111,6 +111,7 @@ mod tests {
         callers.proved(one, start);
         callers.clone().proved(one, after(10));
         assert!(callers.is_known(one, after(69)) && !callers.is_known(other, after(69)));
+        assert_eq!((callers.known(after(69)), callers.known(after(70))), (vec![one], vec![]));
         assert!(!callers.is_known(one, after(70)));
         assert_eq!(callers.last_proved(), Some(after(10)), "it is told how long ago that was");
     }

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONNECTION, CONTENT_TYPE, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Duration, Instant, timeout_at};
 
+use super::alive::Alive;
 use super::callers::{Caller, Callers, Certificate, PeerAddress};
 use super::judged::{Denial, Judged};
 use super::mutate::mutate_review;
@@ -51,6 +52,8 @@ pub struct Reviews {
     pub docs_url: Option<Arc<str>>,
     /// Who repairs workloads, if podgate does.
     pub own_user: Option<Arc<str>>,
+    /// Who judges the beats.
+    pub alive: Arc<Alive>,
 }
 
 /// What reviews share.
@@ -84,11 +87,12 @@ impl Judging {
     }
 }
 
-/// Which of the two webhooks is asked.
+/// Which of the webhooks is asked.
 #[derive(Clone, Copy)]
 enum Door {
     Validate,
     Mutate,
+    Alive,
 }
 
 impl Door {
@@ -97,6 +101,7 @@ impl Door {
         match self {
             Self::Validate => "validate",
             Self::Mutate => "mutate",
+            Self::Alive => "alive",
         }
     }
 }
@@ -119,6 +124,7 @@ pub fn router(reviews: Reviews, readiness: Readiness) -> Router {
     Router::new()
         .route("/validate", door(Door::Validate))
         .route("/mutate", door(Door::Mutate))
+        .route("/alive", door(Door::Alive))
         .with_state(webhook)
         .merge(health_router(readiness))
 }
@@ -144,7 +150,13 @@ async fn answer(webhook: &Arc<Webhook>, door: Door, request: Request) -> Respons
             if let Some(denial) = &judged.denial {
                 log_denial(denial, &judged);
             }
-            ([(CONTENT_TYPE, "application/json")], judged.answer).into_response()
+            let mut response =
+                ([(CONTENT_TYPE, "application/json")], judged.answer).into_response();
+            if matches!(door, Door::Alive) {
+                // The next beat takes a new connection, and so perhaps another replica: each is to know the callers.
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
         }
         Err(refusal) => {
             let shed = matches!(refusal, Refusal::Overloaded);
@@ -215,14 +227,15 @@ async fn judge_now(
     door: Door,
     admitted: &Admitted,
 ) -> Result<Tried, Refusal> {
-    let turn = webhook.judging.turn(admitted.caller).await?;
+    let caller = admitted.caller;
+    let turn = webhook.judging.turn(caller).await?;
     let judged = if admitted.is_large() {
         // Others are not to wait while it is decoded.
         let (webhook, body) = (Arc::clone(webhook), admitted.body.clone());
-        let judged = tokio::task::spawn_blocking(move || pass(&webhook, door, &body));
+        let judged = tokio::task::spawn_blocking(move || pass(&webhook, door, caller, &body));
         judged.await.map_err(|_| Refusal::Unfinished)?
     } else {
-        pass(webhook, door, &admitted.body)
+        pass(webhook, door, caller, &admitted.body)
     }?;
     drop(turn);
     match judged {
@@ -232,7 +245,7 @@ async fn judge_now(
 }
 
 /// One pass over the bytes, in which nothing waits.
-fn pass(webhook: &Webhook, door: Door, body: &[u8]) -> Result<Tried, Refusal> {
+fn pass(webhook: &Webhook, door: Door, caller: Caller, body: &[u8]) -> Result<Tried, Refusal> {
     let reviews = &webhook.reviews;
     let policies = reviews.policies.load();
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
@@ -242,6 +255,10 @@ fn pass(webhook: &Webhook, door: Door, body: &[u8]) -> Result<Tried, Refusal> {
     Ok(match door {
         Door::Validate => reviewer.validate(body),
         Door::Mutate => mutate_review(body, policies, now).map(Some),
+        Door::Alive => {
+            let now = (now, Instant::now().into_std());
+            reviews.alive.judge(body, caller.address, now).map(Some)
+        }
     })
 }
 

@@ -6,12 +6,14 @@ use std::fmt::Debug;
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use kube::{Client, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::registration::{Endpoint, FailurePolicy, MUTATING, Registration, VALIDATING};
+use crate::nonce::LEASE;
 
 /// Marks a configuration that `serve --register` wrote, so that it takes over
 /// and removes only its own.
@@ -34,26 +36,38 @@ pub enum RegisterError {
 pub struct SelfRegistration {
     validating: Api<ValidatingWebhookConfiguration>,
     mutating: Api<MutatingWebhookConfiguration>,
+    /// Where the Lease of the beat is.
+    leases: Api<Lease>,
 }
 
 impl SelfRegistration {
     /// Nothing is written yet.
-    pub fn new(client: Client) -> Self {
-        Self { validating: Api::all(client.clone()), mutating: Api::all(client) }
+    pub fn new(client: Client, lease_namespace: &str) -> Self {
+        Self {
+            validating: Api::all(client.clone()),
+            mutating: Api::all(client.clone()),
+            leases: Api::namespaced(client, lease_namespace),
+        }
     }
 
-    /// Writes the configurations for `https://HOST:PORT`; left-overs of an earlier `--register` are taken over.
+    /// What is written for `https://HOST:PORT`, and for the Lease of this namespace.
+    pub fn registration(url: String, ca_pem: String, lease_namespace: String) -> Registration {
+        Registration {
+            endpoint: Endpoint::Url(url),
+            ca_pem: Some(ca_pem),
+            failure_policy: FailurePolicy::Ignore,
+            protected_namespaces: Vec::new(),
+            match_conditions: Vec::new(),
+            lease_namespace: Some(lease_namespace),
+            labels: json!({"app.kubernetes.io/name": "podgate", REGISTERED_BY: "serve"}),
+        }
+    }
+
+    /// Writes the configurations; left-overs of an earlier `--register` are taken over.
     ///
     /// # Errors
     /// Another podgate's configuration stands there, or the API server refuses.
-    pub async fn write(&self, url: &str, ca_pem: &str) -> Result<(), RegisterError> {
-        let registration = Registration {
-            endpoint: Endpoint::Url(url.to_owned()),
-            ca_pem: Some(ca_pem.to_owned()),
-            failure_policy: FailurePolicy::Ignore,
-            protected_namespaces: Vec::new(),
-            labels: json!({"app.kubernetes.io/name": "podgate", REGISTERED_BY: "serve"}),
-        };
+    pub async fn write(&self, registration: &Registration) -> Result<(), RegisterError> {
         check_ours(&self.validating, VALIDATING).await?;
         check_ours(&self.mutating, MUTATING).await?;
         // What is put in first is judged afterwards.
@@ -62,14 +76,20 @@ impl SelfRegistration {
         Ok(())
     }
 
-    /// Removes the configurations that `--register` wrote. Asks the cluster rather
+    /// Removes the configurations that `--register` wrote, and what was written because of them. Asks the cluster rather
     /// than its memory: a signal may have come before a write's answer.
     ///
     /// # Errors
     /// The API server could not be asked.
     pub async fn remove(&self) -> Result<(), kube::Error> {
         remove(&self.validating, VALIDATING).await?;
-        remove(&self.mutating, MUTATING).await
+        remove(&self.mutating, MUTATING).await?;
+        match self.leases.delete(LEASE, &DeleteParams::default()).await {
+            Ok(_) => Ok(()),
+            // The chart's right to it is not to delete it.
+            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 }
 

@@ -4,10 +4,13 @@
 //! ([`super::register`]).
 
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::{ServiceReference, WebhookClientConfig};
+use k8s_openapi::api::admissionregistration::v1::{
+    MatchCondition, ServiceReference, WebhookClientConfig,
+};
 use serde_json::{Map, Value, json};
 
 use crate::api;
+use crate::nonce;
 use crate::policy::protected::Protected;
 use crate::policy::workload::Kind;
 
@@ -20,6 +23,8 @@ pub const VALIDATE_WEBHOOK: &str = "validate.podgate.devops.stochastic.io";
 pub const MUTATE_WEBHOOK: &str = "mutate.podgate.devops.stochastic.io";
 /// Of the one that judges policies themselves.
 pub const POLICIES_WEBHOOK: &str = "policies.podgate.devops.stochastic.io";
+/// Of the one that judges writes of the Lease by which podgate knows that it is asked.
+pub const ALIVE_WEBHOOK: &str = "alive.podgate.devops.stochastic.io";
 /// How the name of every webhook of podgate's ends, whatever its configuration is called.
 pub const WEBHOOK_SUFFIX: &str = ".podgate.devops.stochastic.io";
 /// Every write of a user waits for these webhooks: a low limit bounds the harm
@@ -48,6 +53,10 @@ pub struct Registration {
     pub failure_policy: FailurePolicy,
     /// Namespaces that are left alone, by their exact names, beside the cluster's own and that of the Service.
     pub protected_namespaces: Vec<String>,
+    /// Under which conditions alone the API server asks about workloads (`matchConditions`).
+    pub match_conditions: Vec<MatchCondition>,
+    /// The namespace of the Lease `podgate-alive`; without it, there is no webhook for it.
+    pub lease_namespace: Option<String>,
     /// Labels of the configurations.
     pub labels: Value,
 }
@@ -119,6 +128,36 @@ fn policy_rules() -> Vec<Rule> {
     }]
 }
 
+/// The Lease by which podgate knows that it is asked, as far as rules go: all Leases of a namespace.
+fn alive_rules() -> Vec<Rule> {
+    vec![Rule {
+        group: "coordination.k8s.io",
+        resources: vec!["leases"],
+        operations: &["CREATE", "UPDATE"],
+        scope: "Namespaced",
+    }]
+}
+
+/// Of these Leases the one, and of its updates those that say something: what only concerns its metadata, such as finalizers
+/// and owners, is the garbage collector's. Neither can fail: of what they read, each part is there or asked for.
+fn alive_conditions() -> Vec<MatchCondition> {
+    let condition = |name: &str, expression: String| {
+        let name = name.to_owned();
+        MatchCondition { name, expression }
+    };
+    vec![
+        condition(
+            "the-lease",
+            format!("has(object.metadata.name) && object.metadata.name == '{}'", nonce::LEASE),
+        ),
+        condition(
+            "its-spec",
+            "request.operation == 'CREATE' || !has(object.spec) || !has(oldObject.spec) || object.spec != oldObject.spec"
+                .to_owned(),
+        ),
+    ]
+}
+
 impl Rule {
     fn to_json(&self) -> Value {
         json!({
@@ -136,22 +175,44 @@ impl Registration {
     pub fn validating(&self) -> Value {
         let mut workloads = self.webhook(VALIDATE_WEBHOOK, "/validate", &validate_rules());
         workloads.insert("failurePolicy".to_owned(), self.failure_policy.as_str().into());
-        workloads.insert("namespaceSelector".to_owned(), self.namespace_selector());
+        self.select(&mut workloads);
         // This one must never lock out the cure: a policy has to be corrected also while podgate is away. And the
         // policies of a protected namespace are looked at too, although they judge nothing.
         let mut policies = self.webhook(POLICIES_WEBHOOK, "/validate", &policy_rules());
         policies.insert("failurePolicy".to_owned(), FailurePolicy::Ignore.as_str().into());
-        self.configuration("ValidatingWebhookConfiguration", VALIDATING, &[workloads, policies])
+        let alive = self.lease_namespace.as_deref().map(|namespace| self.alive(namespace));
+        let webhooks: Vec<_> = [workloads, policies].into_iter().chain(alive).collect();
+        self.configuration("ValidatingWebhookConfiguration", VALIDATING, &webhooks)
     }
 
     /// The `MutatingWebhookConfiguration`.
     pub fn mutating(&self) -> Value {
         let mut pods = self.webhook(MUTATE_WEBHOOK, "/mutate", &mutate_rules());
         pods.insert("failurePolicy".to_owned(), self.failure_policy.as_str().into());
-        pods.insert("namespaceSelector".to_owned(), self.namespace_selector());
+        self.select(&mut pods);
         // A webhook that is called later may add a container, which has needs of its own.
         pods.insert("reinvocationPolicy".to_owned(), "IfNeeded".into());
         self.configuration("MutatingWebhookConfiguration", MUTATING, &[pods])
+    }
+
+    /// The webhook of the Lease. While podgate is away, nobody writes it: that is what it says.
+    fn alive(&self, namespace: &str) -> Map<String, Value> {
+        let mut alive = self.webhook(ALIVE_WEBHOOK, "/alive", &alive_rules());
+        let selector = json!({"matchExpressions": [
+            {"key": "kubernetes.io/metadata.name", "operator": "In", "values": [namespace]},
+        ]});
+        alive.insert("failurePolicy".to_owned(), FailurePolicy::Fail.as_str().into());
+        alive.insert("namespaceSelector".to_owned(), selector);
+        alive.insert("matchConditions".to_owned(), json!(alive_conditions()));
+        alive
+    }
+
+    /// Which workloads are asked about.
+    fn select(&self, webhook: &mut Map<String, Value>) {
+        webhook.insert("namespaceSelector".to_owned(), self.namespace_selector());
+        if !self.match_conditions.is_empty() {
+            webhook.insert("matchConditions".to_owned(), json!(self.match_conditions));
+        }
     }
 
     fn configuration(&self, kind: &str, name: &str, webhooks: &[Map<String, Value>]) -> Value {
@@ -213,6 +274,8 @@ mod tests {
             ca_pem: None,
             failure_policy: FailurePolicy::Fail,
             protected_namespaces: vec!["cni".to_owned(), "kube-system".to_owned()],
+            match_conditions: Vec::new(),
+            lease_namespace: Some("podgate-system".to_owned()),
             labels: json!({}),
         }
     }
@@ -235,6 +298,7 @@ mod tests {
         insta::assert_snapshot!(rules(&registration.validating()).join("\n"), @r#"
         "validate.podgate.devops.stochastic.io" [{"apiGroups":[""],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["pods","replicationcontrollers","podtemplates","pods/ephemeralcontainers","pods/resize"],"scope":"Namespaced"},{"apiGroups":["apps"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["deployments","statefulsets","daemonsets","replicasets"],"scope":"Namespaced"},{"apiGroups":["batch"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["jobs","cronjobs"],"scope":"Namespaced"}]
         "policies.podgate.devops.stochastic.io" [{"apiGroups":["devops.stochastic.io"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["devopspolicies","clusterdevopspolicies"],"scope":"*"}]
+        "alive.podgate.devops.stochastic.io" [{"apiGroups":["coordination.k8s.io"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["leases"],"scope":"Namespaced"}]
         "#);
         insta::assert_snapshot!(rules(&registration.mutating()).join("\n"), @r#""mutate.podgate.devops.stochastic.io" [{"apiGroups":[""],"apiVersions":["v1"],"operations":["CREATE"],"resources":["pods"],"scope":"Namespaced"}]"#);
     }
@@ -258,6 +322,34 @@ mod tests {
         let validating = registration(service()).validating();
         let policy = |index: usize| validating["webhooks"][index]["failurePolicy"].clone();
         assert_eq!((policy(0), policy(1)), ("Fail".into(), "Ignore".into()));
+    }
+
+    #[test]
+    fn of_all_leases_podgate_is_asked_about_one_in_one_namespace() {
+        let mut registration = registration(service());
+        let alive = registration.validating()["webhooks"][2].take();
+        assert_eq!(
+            (&alive["name"], &alive["failurePolicy"]),
+            (&json!(ALIVE_WEBHOOK), &json!("Fail"))
+        );
+        insta::assert_snapshot!(alive["namespaceSelector"], @r#"{"matchExpressions":[{"key":"kubernetes.io/metadata.name","operator":"In","values":["podgate-system"]}]}"#);
+        insta::assert_snapshot!(alive["matchConditions"], @r#"[{"expression":"has(object.metadata.name) && object.metadata.name == 'podgate-alive'","name":"the-lease"},{"expression":"request.operation == 'CREATE' || !has(object.spec) || !has(oldObject.spec) || object.spec != oldObject.spec","name":"its-spec"}]"#);
+        registration.lease_namespace = None;
+        assert_eq!(registration.validating()["webhooks"].as_array().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn conditions_are_those_of_the_webhooks_for_workloads_alone() {
+        let mut registration = registration(service());
+        let (name, expression) = ("people".to_owned(), "true".to_owned());
+        registration.match_conditions = vec![MatchCondition { name, expression }];
+        let of = |configuration: Value, index: usize| {
+            configuration["webhooks"][index]["matchConditions"].clone()
+        };
+        let expected = json!([{"name": "people", "expression": "true"}]);
+        assert_eq!(of(registration.validating(), 0), expected);
+        assert_eq!(of(registration.mutating(), 0), expected);
+        assert_eq!(of(registration.validating(), 1), Value::Null);
     }
 
     #[test]

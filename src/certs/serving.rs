@@ -16,6 +16,7 @@ use super::trust::{self, Validity};
 use super::{Resolver, certified};
 use crate::clusters::one::{Seen, follow};
 use crate::metrics::CertificateMetrics;
+use crate::nonce;
 
 /// Which objects certificates are about.
 #[derive(Clone, Debug)]
@@ -62,17 +63,27 @@ impl Sight {
         }
     }
 
+    /// What becomes of a configuration.
+    pub fn subscribe(&self, kind: Kind) -> watch::Receiver<Seen<DynamicObject>> {
+        self.configuration(kind).subscribe()
+    }
+
+    /// Follows the configurations of this name, until it is dropped.
+    pub async fn follow_configurations(&self, client: &Client, name: impl Fn(Kind) -> String) {
+        let configuration = |kind: Kind| {
+            let (api, seen) = (kind.api(client.clone()), self.configuration(kind).clone());
+            let name = name(kind);
+            async move { follow(api, &name, seen).await }
+        };
+        tokio::join!(configuration(Kind::Validating), configuration(Kind::Mutating));
+    }
+
     /// Looks on, until it is dropped.
     async fn follow(&self, client: &Client, objects: &Objects) {
         let secrets = Api::namespaced(client.clone(), &objects.namespace);
-        let configuration = |kind: Kind| {
-            let (api, seen) = (kind.api(client.clone()), self.configuration(kind).clone());
-            async move { follow(api, &objects.configuration(kind), seen).await }
-        };
         tokio::join!(
             follow(secrets, &objects.secret, self.secret.clone()),
-            configuration(Kind::Validating),
-            configuration(Kind::Mutating),
+            self.follow_configurations(client, |kind| objects.configuration(kind)),
         );
     }
 }
@@ -85,6 +96,8 @@ pub struct Serving {
     pub objects: Objects,
     pub sight: Sight,
     pub resolver: Resolver,
+    /// By which beats are signed.
+    pub key: nonce::Shared,
     pub metrics: CertificateMetrics,
     pub trusted: watch::Sender<Trusted>,
 }
@@ -155,13 +168,15 @@ impl Serving {
         if served == Some(&leaf) {
             return Ok(leaf);
         }
-        let certified = certified(&leaf, &key).map_err(|error| error.to_string())?;
+        let (certified, private_key) =
+            (certified(&leaf, &key).map_err(|error| error.to_string())?, key);
         let Validity { begin, end } =
             Validity::of(&leaf).ok_or_else(|| format!("{LEAF} is no certificate"))?;
         if end <= OffsetDateTime::now_utc() {
             return Err(format!("{LEAF} expired on {end}"));
         }
         self.resolver.show(certified);
+        self.key.serves_by(&private_key);
         self.metrics.serves(begin.unix_timestamp(), end.unix_timestamp());
         tracing::info!(until = %end, "serving by another certificate");
         Ok(leaf)

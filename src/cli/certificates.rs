@@ -1,12 +1,13 @@
 //! The flags of `podgate serve` that say whose certificate it serves by in a cluster.
 
 use clap::{Args, ValueEnum};
+use k8s_openapi::api::admissionregistration::v1::MatchCondition;
 use time::Duration;
 
 use super::Failure;
 use crate::certs::keeper::Source;
 use crate::certs::keyring::Lifetimes;
-use crate::runtime::Shared;
+use crate::runtime::{Rendered, Shared};
 
 #[derive(Args, Debug)]
 pub(super) struct CertificateArgs {
@@ -19,6 +20,12 @@ pub(super) struct CertificateArgs {
     /// The full name of the release: that of its Service, with which the names of its webhook configurations begin
     #[arg(long, value_name = "NAME", default_value = "podgate", requires = "certificates")]
     release: String,
+    /// The port of that Service, by which the webhook configurations call it
+    #[arg(long, value_name = "PORT", default_value_t = 443, requires = "certificates")]
+    service_port: u16,
+    /// A condition that the webhooks for workloads have (the chart's webhook.matchConditions), so that podgate sees where they have others; may be repeated
+    #[arg(long, value_name = "NAME=EXPRESSION", value_parser = condition, requires = "certificates")]
+    match_condition: Vec<MatchCondition>,
     /// With self-signed: how long an authority lasts, such as 43800h
     #[arg(long, value_name = "DURATION", default_value = "43800h", value_parser = lifetime, requires = "certificates")]
     ca_lifetime: Duration,
@@ -55,7 +62,22 @@ impl CertificateArgs {
             Mode::CertManager => None,
         };
         let (secret, release) = (self.tls_secret.clone(), self.release.clone());
-        Ok(Some(Shared { secret, release, source }))
+        let rendered = Rendered {
+            service_port: self.service_port,
+            match_conditions: self.match_condition.clone(),
+        };
+        Ok(Some(Shared { secret, release, source, rendered }))
+    }
+}
+
+/// `NAME=EXPRESSION`, as the first `=` divides them.
+pub(super) fn condition(text: &str) -> Result<MatchCondition, String> {
+    match text.split_once('=') {
+        Some((name, expression)) if !name.is_empty() && !expression.is_empty() => {
+            let (name, expression) = (name.to_owned(), expression.to_owned());
+            Ok(MatchCondition { name, expression })
+        }
+        _ => Err("write it as NAME=EXPRESSION, the expression in CEL".to_owned()),
     }
 }
 

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Subcommand, ValueEnum};
+use k8s_openapi::api::admissionregistration::v1::MatchCondition;
 use serde_json::{Value, json};
 
+use super::certificates::condition;
 use super::serve::WebhookServeArgs;
 use super::{ClusterArgs, Failure, block_on, output};
 use crate::admission::registration::{Endpoint, FailurePolicy, Registration};
@@ -56,6 +58,12 @@ pub(super) struct ConfigArgs {
     /// A namespace to leave alone, beside kube-system, kube-node-lease, kube-public and the Service's own; may be repeated
     #[arg(long, value_name = "NAME")]
     protected_namespace: Vec<String>,
+    /// A condition under which alone the API server asks about workloads; may be repeated
+    #[arg(long, value_name = "NAME=EXPRESSION", value_parser = condition)]
+    match_condition: Vec<MatchCondition>,
+    /// Where the Lease podgate-alive is, by which podgate knows that it is asked [default: the Service's namespace; with --url, none]
+    #[arg(long, value_name = "NAME")]
+    lease_namespace: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -100,6 +108,10 @@ impl ConfigArgs {
         let Some(endpoint) = self.service.or(self.url) else {
             return Err(Failure::Input("give --service or --url".to_owned()));
         };
+        let of_service = match &endpoint {
+            Endpoint::Service { namespace, .. } => Some(namespace.clone()),
+            Endpoint::Url(_) => None,
+        };
         let registration = Registration {
             endpoint,
             ca_pem,
@@ -108,6 +120,8 @@ impl ConfigArgs {
                 FailurePolicyArg::Fail => FailurePolicy::Fail,
             },
             protected_namespaces: self.protected_namespace,
+            match_conditions: self.match_condition,
+            lease_namespace: self.lease_namespace.or(of_service),
             labels: json!({"app.kubernetes.io/name": "podgate"}),
         };
         for configuration in [registration.mutating(), registration.validating()] {

@@ -2,6 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use kube::client::AuthError;
@@ -151,8 +152,9 @@ impl Context {
 
     fn client(&self, config: Config) -> Result<Cluster, ClusterError> {
         let url = self.server.clone().unwrap_or_default();
+        let kept = Some(Arc::new(config.clone()));
         let client = Client::try_from(config).map_err(|error| self.unusable(cause(&error)))?;
-        Ok(Cluster { client, url })
+        Ok(Cluster { client, url, config: kept })
     }
 
     fn unusable(&self, cause: String) -> ClusterError {

@@ -110,7 +110,7 @@ mod tests {
 
     async fn list(answers: &[(u16, Value)]) -> (Result<(), kube::Error>, Vec<String>, Vec<String>) {
         let script = Script::new(answers.to_vec());
-        let cluster = Cluster { client: script.client(), url: String::new() };
+        let cluster = Cluster { client: script.client(), url: String::new(), config: None };
         let mut objects = Vec::new();
         let listed =
             cluster.list::<Pod>(Some("shop"), Some("a=b"), |it| objects.push(it.to_owned())).await;

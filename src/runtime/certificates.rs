@@ -9,6 +9,7 @@ use time::OffsetDateTime;
 use tokio::sync::watch;
 
 use super::ServeError;
+use super::beating::Rendered;
 use crate::admission::handler::Readiness;
 use crate::admission::registration::WEBHOOK_SUFFIX;
 use crate::certs::keeper::{Keeper, Source};
@@ -16,6 +17,7 @@ use crate::certs::serving::{Objects, Serving, Sight, Trusted};
 use crate::certs::{Identity, Resolver, authority, certified, folder};
 use crate::clusters::claim::Claim;
 use crate::metrics::CertificateMetrics;
+use crate::nonce;
 
 /// Where certificates come from.
 pub enum Certificates {
@@ -33,6 +35,8 @@ pub struct Shared {
     pub release: String,
     /// What the leader keeps; `None` where others keep Secret and `caBundle`.
     pub source: Option<Source>,
+    /// What else the configurations were rendered by.
+    pub rendered: Rendered,
 }
 
 /// Shows the certificates of the folder, or new ones in memory.
@@ -40,6 +44,7 @@ pub(super) fn own(
     cert_dir: Option<&Path>,
     address: SocketAddr,
     resolver: &Resolver,
+    key: &nonce::Shared,
 ) -> Result<Identity, ServeError> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let own = address.ip().to_string();
@@ -52,6 +57,7 @@ pub(super) fn own(
         None => authority::self_signed(&names, now)?,
     };
     resolver.show(certified(&identity.certificate, &identity.key)?);
+    key.serves_by(&identity.key);
     Ok(identity)
 }
 
@@ -85,9 +91,10 @@ pub(super) fn shared(
     shared: Shared,
     namespace: String,
     resolver: Resolver,
+    key: nonce::Shared,
     metrics: CertificateMetrics,
 ) -> Parts {
-    let Shared { secret, release: service, source } = shared;
+    let Shared { secret, release: service, source, rendered: _ } = shared;
     let objects = Objects { namespace, secret, service, webhook_suffix: WEBHOOK_SUFFIX };
     let sight = Sight::default();
     let keeping = source.map(|source| {
@@ -96,7 +103,8 @@ pub(super) fn shared(
     });
     let trusted = watch::Sender::new(Err("the certificate is not known yet".to_owned()));
     let readiness = trusted_once(trusted.subscribe());
-    Parts { serving: Serving { objects, sight, resolver, metrics, trusted }, keeping, readiness }
+    let serving = Serving { objects, sight, resolver, key, metrics, trusted };
+    Parts { serving, keeping, readiness }
 }
 
 /// Ready from the first time that the API server trusts this replica. Later on, leaving the Service would not help: the

@@ -1,8 +1,8 @@
 //! The webhook configurations of a cluster, as far as podgate reads them.
 
 use k8s_openapi::api::admissionregistration::v1::{
-    MutatingWebhookConfiguration, RuleWithOperations, ValidatingWebhookConfiguration,
-    WebhookClientConfig,
+    MatchCondition, MutatingWebhookConfiguration, RuleWithOperations,
+    ValidatingWebhookConfiguration, WebhookClientConfig,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde::Deserialize;
@@ -30,6 +30,9 @@ pub struct Webhook {
     pub match_policy: Option<String>,
     pub timeout_seconds: Option<i32>,
     pub namespace_selector: Option<LabelSelector>,
+    pub object_selector: Option<LabelSelector>,
+    #[serde(default)]
+    pub match_conditions: Vec<MatchCondition>,
 }
 
 impl Configuration {

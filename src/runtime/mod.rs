@@ -1,5 +1,6 @@
 //! Wires the parts of `podgate serve` together and ends them in order.
 
+mod beating;
 pub mod break_glass;
 pub mod by_hand;
 mod certificates;
@@ -25,14 +26,17 @@ use axum::routing::get;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::admission::alive::Alive;
 use crate::admission::callers::Callers;
 use crate::admission::connections::Connections;
 use crate::admission::handler::{self, Readiness, Reviews};
 use crate::admission::register::{RegisterError, SelfRegistration};
-use crate::admission::registration::{MUTATING, VALIDATING};
+use crate::admission::registration::{MUTATING, Registration, VALIDATING};
 use crate::admission::server::{Drain, Server};
 use crate::certs::client_ca::{ClientCa, ClientCaError};
-use crate::certs::{Identity, IdentityError, Resolver, folder};
+use crate::certs::configuration::Kind;
+use crate::certs::serving::Sight;
+use crate::certs::{IdentityError, Resolver, folder};
 use crate::clusters::ClusterError;
 use crate::controller::files::FilesError;
 use crate::metrics::Metrics;
@@ -40,6 +44,8 @@ use crate::policy::policy_set::Policies;
 use crate::policy::protected::Protected;
 use crate::remediation::work::Allowed;
 
+use beating::Beating;
+pub use beating::Rendered;
 pub use certificates::{Certificates, Shared};
 pub use leading::Tell;
 pub use source::Source;
@@ -142,21 +148,38 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
         Some(client_ca) => resolver.server_config_for(client_ca.clone()),
         None => resolver.server_config(),
     };
-    let (mut identity, mut shared) = (None, None);
+    let callers = Callers::default();
+    let alive = Arc::new(Alive::telling(callers.clone()));
+    let namespace = source.release_namespace(options.lease_namespace.as_deref());
+    let registering = source.registering_client();
+    let registration = registering.map(|client| SelfRegistration::new(client, &namespace));
+    // What is to stand in the cluster, where it is this podgate that is called, and by which Deployment it runs.
+    let (mut shared, mut rendered, mut deployment) = (None, None, None);
+    let mut sight = Sight::default();
     match options.certificates {
         Certificates::Own(cert_dir) => {
-            identity = Some(certificates::own(cert_dir.as_deref(), address, &resolver)?);
+            let identity = certificates::own(cert_dir.as_deref(), address, &resolver, &alive.key)?;
+            if registration.is_some() {
+                let url = format!("https://{}", listen::reachable(address));
+                let ca = identity.ca.ok_or(ServeError::NoCa)?;
+                rendered = Some(SelfRegistration::registration(url, ca, namespace.clone()));
+            }
         }
         Certificates::Shared(it) => {
-            let namespace = source.release_namespace(options.lease_namespace.as_deref());
             source.protect(&namespace);
-            let metrics = metrics.certificates.clone();
-            shared = Some(certificates::shared(it, namespace, resolver, metrics));
+            let protected = source.protected().names().to_vec();
+            let release = it.release.clone();
+            let registration =
+                it.rendered.clone().registration(namespace.clone(), release.clone(), protected);
+            (rendered, deployment) = (Some(registration), Some(release));
+            let (key, metrics) = (alive.key.clone(), metrics.certificates.clone());
+            let parts = certificates::shared(it, namespace.clone(), resolver, key, metrics);
+            sight = parts.serving.sight.clone();
+            shared = Some(parts);
         }
     }
 
     let (drain, draining) = watch::channel(false);
-    let registration = source.registering_client().map(SelfRegistration::new);
     let (registered, is_registered) = watch::channel(registration.is_none());
     let readiness: Readiness = {
         let (draining, source) = (draining.clone(), source.readiness(&policies));
@@ -170,7 +193,6 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
             is_registered.borrow().then_some(()).ok_or_else(|| "not registered yet".to_owned())
         })
     };
-    let callers = Callers::default();
     let reviews = Reviews {
         policies: policies.clone(),
         changes: source.changes(),
@@ -178,6 +200,7 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
         metrics: metrics.admission.clone(),
         docs_url: options.docs_url.map(Arc::from),
         own_user: source.own_user(options.remediation).await?,
+        alive: Arc::clone(&alive),
     };
     let count = metrics.connections.clone();
     let webhook = Server {
@@ -189,7 +212,7 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let plain = Server {
         tls: None,
         asks_certificates: false,
-        router: metrics_router(metrics.clone(), readiness),
+        router: metrics_router(metrics.clone(), Arc::clone(&readiness)),
         connections: Connections::new(plain_files, Callers::default(), count),
     };
     let mut servers = JoinSet::new();
@@ -206,8 +229,28 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let mut updates = JoinSet::new();
     updates.spawn(source.clone().keep_up_to_date(policies, metrics.policies.clone()));
     let keeping = shared.as_ref().and_then(|it| it.keeping.clone());
-    if let (Some(shared), Some(client)) = (shared, source.client()) {
-        updates.spawn(shared.serving.run(client));
+    match (shared, source.client()) {
+        (Some(shared), Some(client)) => drop(updates.spawn(shared.serving.run(client))),
+        (None, Some(client)) if registration.is_some() => {
+            let sight = sight.clone();
+            updates.spawn(async move {
+                sight.follow_configurations(&client, registered_name).await;
+            });
+        }
+        _ => {}
+    }
+    if let (Some(rendered), Some(cluster)) = (rendered.clone(), source.cluster().cloned()) {
+        let beating = Beating {
+            cluster,
+            namespace,
+            deployment,
+            rendered,
+            sight,
+            alive,
+            readiness,
+            metrics: metrics.beat.clone(),
+        };
+        updates.spawn(beating.run(options.role));
     }
     if let (Some(client_ca), Some(path)) = (client_ca, options.client_ca) {
         updates.spawn(client_ca.keep_up_to_date(path));
@@ -229,8 +272,8 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
 
     let served = async {
         source.first_known().await?;
-        if let (Some(registration), Some(identity)) = (&registration, &identity) {
-            register(registration, identity, address).await?;
+        if let (Some(registration), Some(rendered)) = (&registration, &rendered) {
+            register(registration, rendered).await?;
             registered.send_replace(true);
         }
         tracing::info!(listen = %address, metrics = %metrics_address, "serving");
@@ -261,15 +304,20 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     outcome
 }
 
+/// What `--register` calls the configuration of a kind.
+fn registered_name(kind: Kind) -> String {
+    match kind {
+        Kind::Validating => VALIDATING.to_owned(),
+        Kind::Mutating => MUTATING.to_owned(),
+    }
+}
+
 async fn register(
     registration: &SelfRegistration,
-    identity: &Identity,
-    address: SocketAddr,
+    rendered: &Registration,
 ) -> Result<(), ServeError> {
-    let ca = identity.ca.as_ref().ok_or(ServeError::NoCa)?;
-    let url = format!("https://{}", listen::reachable(address));
-    registration.write(&url, ca).await?;
-    tracing::info!(url, configurations = ?[VALIDATING, MUTATING], "registered");
+    registration.write(rendered).await?;
+    tracing::info!(configurations = ?[VALIDATING, MUTATING], "registered");
     Ok(())
 }
 

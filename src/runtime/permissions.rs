@@ -2,6 +2,7 @@
 //! chart's roles grant.
 
 use crate::leader;
+use crate::nonce;
 
 /// A permission that `podgate serve` uses.
 #[derive(Debug)]
@@ -25,8 +26,12 @@ pub enum Name {
     Any,
     /// The configuration of the release, by how its name ends.
     OfRelease(&'static str),
-    /// The one Lease.
+    /// The Lease of the leader.
     Lease,
+    /// The Lease of the beat.
+    AliveLease,
+    /// The EndpointSlice in which API servers announce themselves.
+    ApiServers,
     /// The Secret of the certificate.
     TlsSecret,
 }
@@ -52,6 +57,8 @@ impl Name {
             Self::Any => None,
             Self::OfRelease(suffix) => Some(format!("{}{suffix}", names.release)),
             Self::Lease => Some(leader::LEASE.to_owned()),
+            Self::AliveLease => Some(nonce::LEASE.to_owned()),
+            Self::ApiServers => Some("kubernetes".to_owned()),
             Self::TlsSecret => Some(names.tls_secret.clone()),
         }
     }
@@ -149,6 +156,23 @@ pub static PERMISSIONS: &[Permission] = &[
         &["get", "create", "update"],
         "have one replica write at a time",
     ),
+    own(
+        "coordination.k8s.io",
+        "leases",
+        Name::AliveLease,
+        &["get", "create", "update"],
+        "see that API servers call it, and show when they last did",
+    ),
+    Permission {
+        name: Name::ApiServers,
+        need: Need::For("a podgate with several API servers"),
+        ..cluster(
+            "discovery.k8s.io",
+            "endpointslices",
+            &["get"],
+            "see of each API server that it calls podgate",
+        )
+    },
     cluster(POLICIES, "devopspolicies", &["get"], READ_STATUS),
     cluster(POLICIES, "clusterdevopspolicies", &["get"], READ_STATUS),
     status("devopspolicies"),
@@ -223,10 +247,12 @@ mod tests {
     #[test]
     fn nothing_is_asked_twice_and_nothing_is_asked_of_everything() {
         let mut seen = BTreeSet::new();
-        for Permission { group, resource, subresource, verbs, .. } in PERMISSIONS {
+        for Permission { group, resource, subresource, name, verbs, .. } in PERMISSIONS {
+            let name = name.of(&Names::default());
             for verb in *verbs {
                 assert!(![*verb, *group, *resource].contains(&"*"));
-                assert!(seen.insert((group, resource, subresource, verb)), "{verb} {resource}");
+                let right = (group, resource, subresource, name.clone(), verb);
+                assert!(seen.insert(right), "{verb} {resource}");
             }
         }
     }

@@ -64,15 +64,20 @@ pub struct Seen {
 /// What stands in the way of starting.
 pub async fn look_on(options: Options, show: impl AsyncFnOnce(Seen)) -> Result<(), ServeError> {
     let parts = Parts::start(options).await?;
-    let PolicySource::Cluster { client, announcements, .. } = &parts.source else {
+    let PolicySource::Cluster { cluster, announcements, .. } = &parts.source else {
         return Err(ServeError::Ended("cluster"));
     };
     let (policies, seen_policies) = mpsc::channel(1);
     let (changes, seen_changes) = mpsc::channel(1);
     let listeners =
         Listeners { policies: Some(policies), changes: Some(changes), ..Listeners::default() };
-    let auditing: Auditing =
-        start_audit(client, announcements, nothing(), parts.metrics.audit.clone(), listeners);
+    let auditing: Auditing = start_audit(
+        &cluster.client,
+        announcements,
+        nothing(),
+        parts.metrics.audit.clone(),
+        listeners,
+    );
     let seen = Seen { policies: seen_policies, changes: seen_changes };
     let mut told = parts.shutdown.subscribe();
     let shown = parts

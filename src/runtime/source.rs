@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::Client;
-use kube::api::{Api, ListParams, PostParams};
+use kube::api::{Api, ListParams};
 use tokio::sync::watch;
 
 use super::ServeError;
+use super::beating::who;
 use super::certificates::Keeping;
 use super::leading::Leading;
 use crate::admission::handler::Readiness;
@@ -41,7 +41,7 @@ pub enum Source {
 pub(super) enum PolicySource {
     Files(Files),
     Cluster {
-        client: Client,
+        cluster: Cluster,
         register: bool,
         protected: Protected,
         state: watch::Sender<WatchState>,
@@ -78,7 +78,7 @@ impl PolicySource {
                 let cluster = clusters::connect(target).await?;
                 check_served(&cluster).await?;
                 Ok(Self::Cluster {
-                    client: cluster.client,
+                    cluster,
                     register: *register,
                     protected,
                     state: watch::Sender::default(),
@@ -92,9 +92,9 @@ impl PolicySource {
     pub(super) async fn keep_up_to_date(self, policies: Policies, metrics: PolicyMetrics) {
         match self {
             Self::Files(files) => files.watch(policies, metrics).await,
-            Self::Cluster { client, protected, state, announcements, .. } => {
+            Self::Cluster { cluster, protected, state, announcements, .. } => {
                 snapshot::watch_policies(
-                    client,
+                    cluster.client,
                     policies,
                     protected,
                     state,
@@ -145,10 +145,10 @@ impl PolicySource {
 
     /// What this podgate does when it leads; nothing without a cluster.
     pub(super) fn leading(&self, lease: Lease, metrics: Metrics) -> Option<Leading> {
-        let Self::Cluster { client, announcements, .. } = self else { return None };
+        let Self::Cluster { cluster, announcements, .. } = self else { return None };
         let namespace = self.release_namespace(lease.namespace.as_deref());
         Some(Leading {
-            client: client.clone(),
+            client: cluster.client.clone(),
             lease: leader::Options::new(namespace),
             announcements: announcements.clone(),
             metrics,
@@ -181,11 +181,8 @@ impl PolicySource {
         let Some(client) = self.client().filter(|_| remediation != Allowed::None) else {
             return Ok(None);
         };
-        let api = Api::<SelfSubjectReview>::all(client);
-        let asked = api.create(&PostParams::default(), &SelfSubjectReview::default()).await;
-        let review = asked.map_err(|error| ClusterError::Api(error.to_string()))?;
-        let user = review.status.and_then(|it| it.user_info).and_then(|it| it.username);
-        Ok(user.map(Arc::from))
+        let user = who(client).await.map_err(|error| ClusterError::Api(error.to_string()))?;
+        Ok(Some(user.into()))
     }
 
     /// Leaves podgate's own namespace alone too, as its webhooks do.
@@ -196,16 +193,29 @@ impl PolicySource {
     }
 
     pub(super) fn client(&self) -> Option<Client> {
+        self.cluster().map(|cluster| cluster.client.clone())
+    }
+
+    /// The cluster, if there is one.
+    pub(super) fn cluster(&self) -> Option<&Cluster> {
         match self {
             Self::Files(_) => None,
-            Self::Cluster { client, .. } => Some(client.clone()),
+            Self::Cluster { cluster, .. } => Some(cluster),
+        }
+    }
+
+    /// The namespaces that are left alone.
+    pub(super) fn protected(&self) -> Protected {
+        match self {
+            Self::Files(_) => Protected::default(),
+            Self::Cluster { protected, .. } => protected.clone(),
         }
     }
 
     /// The client to register with, if that was asked for.
     pub(super) fn registering_client(&self) -> Option<Client> {
         match self {
-            Self::Cluster { client, register: true, .. } => Some(client.clone()),
+            Self::Cluster { cluster, register: true, .. } => Some(cluster.client.clone()),
             _ => None,
         }
     }

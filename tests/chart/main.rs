@@ -10,6 +10,7 @@
     reason = "a test that fails loudly is a test"
 )]
 
+mod beat;
 mod certificates;
 mod harness;
 mod helm;
@@ -46,6 +47,7 @@ const SUITES: &[(&str, &[Test])] = &[
     ("harness", harness::TESTS),
     ("install", install::TESTS),
     ("rollout", rollout::TESTS),
+    ("beat", beat::TESTS),
     ("outage", outage::TESTS),
     ("certificates", certificates::TESTS),
     ("permissions", permissions::TESTS),

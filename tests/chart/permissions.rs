@@ -29,7 +29,7 @@ pub struct Right {
     group: String,
     /// With its subresource.
     pub resource: String,
-    name: Option<String>,
+    pub name: Option<String>,
     pub verb: String,
 }
 

@@ -21,8 +21,11 @@ pub fn provoke(world: &World, right: &Right, attempt: usize) {
             world.kubectl(&[&args[..], &here].concat());
         }
         ("leases", "create") => {
-            world.kubectl(&[&["delete", "lease", "podgate"][..], &here].concat());
+            let name = right.name.as_deref().unwrap();
+            world.kubectl(&[&["delete", "lease", name][..], &here].concat());
         }
+        // It is looked once a minute, and at the start, which API servers there are.
+        ("endpointslices", _) => restart(world),
         (configurations, "patch") if configurations.ends_with("webhookconfigurations") => {
             let name =
                 format!("podgate-{}", configurations.trim_end_matches("webhookconfigurations"));

@@ -115,7 +115,8 @@ impl World {
     /// `podgate check` finds nothing wrong.
     pub fn checks(&self) {
         let kubeconfig = self.plane.kubeconfig("admin");
-        let output = binary::run(&["check", "--kubeconfig", kubeconfig.to_str().unwrap()]);
+        let args = ["check", "-n", NAMESPACE, "--kubeconfig", kubeconfig.to_str().unwrap()];
+        let output = binary::run(&args);
         let printed = text(&output.stdout) + &text(&output.stderr);
         assert!(output.status.success(), "podgate check: {printed}");
     }

@@ -9,20 +9,28 @@ use std::path::Path;
 use podgate::metrics::{Metrics, ReviewSummary};
 
 /// The page's parts: a heading, what is true of all in it, and how their names begin.
-const PARTS: [(&str, &str, &[&str]); 6] = [
+const PARTS: [(&str, &str, &[&str]); 7] = [
     (
         "Admission",
-        "Of every replica. `webhook` is `validate` or `mutate`; `operation` is `CREATE`, `UPDATE` or `other`; `kind` is a judged \
+        "Of every replica. `webhook` is `validate`, `mutate` or `alive`; `operation` is `CREATE`, `UPDATE` or `other`; `kind` is a judged \
          kind or `other`; `decision` is `allow`, `warn`, `deny`, `mutate`, `error` (an HTTP status instead of a verdict) or `shed` (too \
          many at once; the API server asks again). `rule` is a rule's id, `severity` one of `critical`, `high`, `medium`, `low`.",
-        &["podgate_admission_"],
+        &["podgate_admission_", "podgate_connections_"],
     ),
     ("Policies", "Of every replica, by its own watch.", &["podgate_policies_", "podgate_policy_"]),
     (
         "Certificates and trust",
         "Of every replica in a cluster, by what it sees; the counters grow where the replica leads. `configuration` is `validating` or \
          `mutating`. `podgate_ca_bundle_trusted` has no series where there is no configuration.",
-        &["podgate_certificate_", "podgate_ca_bundle_", "podgate_webhook_configuration_"],
+        &["podgate_certificate_", "podgate_ca_bundle_", "podgate_webhook_configuration_present"],
+    ),
+    (
+        "The beat",
+        "Of every replica in a cluster that calls it. Every ten seconds each sends a nonce through every API server, which must call podgate, and so \
+         brings it to some replica. `podgate_called` is how long ago a beat of this replica last came back from all API servers that answer; \
+         take `min by`: one that is heard speaks for all. `configuration` is `validating` or `mutating`; `podgate_webhook_configuration_intact` \
+         has no series where there is no configuration.",
+        &["podgate_called", "podgate_known_callers", "podgate_webhook_configuration_intact"],
     ),
     (
         "Leader and audit",
@@ -70,12 +78,16 @@ fn exposition() -> String {
         denials: &[("forbidLatestTag", "high")],
         patch_operations: 0,
     });
+    metrics.admission.refused("validate", "shed", "Overloaded");
     metrics.audit.cluster(100);
     metrics.audit.namespace("shop", Some(100));
     metrics.audit.policy("shop", "baseline", 100, [0; 4]);
     metrics.certificates.serves(0, 0);
     metrics.remediation.step("begun");
     metrics.certificates.configuration("validating", Some(true));
+    metrics.beat.called(std::time::Instant::now());
+    metrics.beat.knows_callers(1);
+    metrics.beat.intact("validating", Some(true));
     String::from_utf8(metrics.expose().unwrap()).unwrap()
 }
 
@@ -132,7 +144,7 @@ fn the_page_of_the_metrics_is_up_to_date() {
 const API_SERVER: &str = "
 ## Of the API server
 
-Its own, with `name` the webhook: `validate.podgate.devops.stochastic.io`, `mutate.…`, `policies.…`. A series begins with its first event.
+Its own, with `name` the webhook: `validate.podgate.devops.stochastic.io`, `mutate.…`, `policies.…`, `alive.…`. A series begins with its first event.
 
 | name | type | labels | |
 |---|---|---|---|

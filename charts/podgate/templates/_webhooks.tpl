@@ -8,8 +8,18 @@ clientConfig:
     port: {{ .root.Values.service.port }}
 matchPolicy: Equivalent
 sideEffects: None
-timeoutSeconds: {{ .root.Values.webhook.timeoutSeconds }}
+timeoutSeconds: {{ .timeoutSeconds | default .root.Values.webhook.timeoutSeconds }}
 admissionReviewVersions: [v1]
+{{- end -}}
+
+{{/*
+The namespaces that are left alone beside the cluster's and podgate's own. That
+of cert-manager, where it makes the certificate: to renew one that has expired it
+must run, and its pods must not wait for podgate, which waits for it.
+*/}}
+{{- define "podgate.protectedNamespaces" -}}
+{{- $manager := ternary (list .Values.certificates.certManager.namespace) list (eq .Values.certificates.mode "cert-manager") -}}
+{{- concat .Values.protectedNamespaces $manager | uniq | toYaml -}}
 {{- end -}}
 
 {{/* What the webhooks for workloads have beside that. */}}
@@ -21,7 +31,7 @@ namespaceSelector:
     - key: kubernetes.io/metadata.name
       operator: NotIn
       values:
-        {{- concat (list "kube-system" "kube-node-lease" "kube-public" .Release.Namespace) .Values.protectedNamespaces | uniq | toYaml | nindent 8 }}
+        {{- concat (list "kube-system" "kube-node-lease" "kube-public" .Release.Namespace) (include "podgate.protectedNamespaces" . | fromYamlArray) | uniq | toYaml | nindent 8 }}
 {{- with .Values.webhook.matchConditions }}
 matchConditions:
   {{- toYaml . | nindent 2 }}

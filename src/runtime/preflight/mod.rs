@@ -1,7 +1,11 @@
 //! `podgate check`: whether a cluster has what podgate needs, and what to do where it has not. It writes nothing.
 
 mod access;
+mod beat;
+mod holders;
 mod installed;
+mod rights;
+mod selection;
 mod webhooks;
 
 use serde::Serialize;
@@ -85,6 +89,8 @@ pub async fn run(cluster: &Cluster, release_namespace: &str, names: &Names) -> V
     checks.extend(access::permissions(cluster, release_namespace, names).await);
     checks.extend(installed::crds(cluster).await);
     checks.extend(webhooks::webhooks(cluster).await);
+    checks.push(beat::beat(cluster, release_namespace).await);
+    checks.extend(holders::holders(cluster, release_namespace, names).await);
     checks.extend(installed::policies(cluster).await);
     checks
 }

@@ -16,10 +16,10 @@ use tokio::net::TcpStream;
 use x509_parser::pem::Pem;
 
 use super::super::configurations::{self, Kind, Webhook};
-use super::{Check, Subject};
+use super::{Check, Subject, selection};
 use crate::admission::register::REGISTERED_BY;
 use crate::admission::registration::{
-    MUTATE_WEBHOOK, Rule, VALIDATE_WEBHOOK, mutate_rules, validate_rules,
+    ALIVE_WEBHOOK, MUTATE_WEBHOOK, Rule, VALIDATE_WEBHOOK, mutate_rules, validate_rules,
 };
 use crate::clusters::Cluster;
 use crate::policy::protected::Protected;
@@ -66,6 +66,12 @@ fn missing(called: &BTreeSet<String>) -> Option<Check> {
             "install the chart, or develop with: podgate serve --register",
         ));
     }
+    if !calls(ALIVE_WEBHOOK) {
+        return Some(Subject::Webhook.warning(
+            "the webhook alive. is missing, so podgate cannot see whether API servers call it",
+            "restore it with helm upgrade, or see it with: podgate webhook config",
+        ));
+    }
     (!calls(MUTATE_WEBHOOK)).then(|| {
         Subject::Webhook.warning(
             "no MutatingWebhookConfiguration calls podgate: what policies with mutate would put in is missing, and refused",
@@ -96,6 +102,7 @@ async fn one(
         Subject::Webhook.ok(format!("{title}: {state}"))
     }];
     checks.extend(stale(title, webhook));
+    checks.extend(selection::faults(title, webhook));
     checks.extend(trust(title, &webhook.client_config, Timestamp::now()));
     if let Some(service) = &webhook.client_config.service {
         checks.extend(reachable(cluster, title, service, fails).await);
@@ -103,7 +110,7 @@ async fn one(
     if let Some(url) = &webhook.client_config.url {
         checks.extend(answers(title, url).await);
     }
-    if fails {
+    if fails && webhook.name != ALIVE_WEBHOOK {
         checks.extend(endangered(cluster, title, webhook.namespace_selector.as_ref()).await);
     }
     checks

@@ -43,7 +43,7 @@ webhooks() {
   shift
   "$podgate" webhook config "$@" >"$scratch/config.yaml"
   # What podgate webhook config has no flag for.
-  render "$set" --set webhook.timeoutSeconds=3 --set webhook.matchConditions=null >"$scratch/rendered.yaml"
+  render "$set" --set webhook.timeoutSeconds=3 >"$scratch/rendered.yaml"
   # The kinds are words on purpose.
   # shellcheck disable=SC2086
   diff -u <(canonical "$scratch/config.yaml" $kinds) <(canonical "$scratch/rendered.yaml" $kinds)
@@ -51,7 +51,8 @@ webhooks() {
 passes "the webhooks are those of podgate webhook config" webhooks defaults --service podgate-system/podgate
 passes "with failurePolicy Fail too" webhooks ha --service podgate-system/podgate --failure-policy Fail
 passes "and with protected namespaces and another port" webhooks everything --service podgate-system/podgate:8443 \
-  --failure-policy Fail --protected-namespace cni --protected-namespace storage
+  --failure-policy Fail --protected-namespace cni --protected-namespace storage \
+  --match-condition "not-by-nodes=!('system:nodes' in request.userInfo.groups)"
 
 install() {
   {

@@ -1,0 +1,359 @@
+//! The review of the Lease `podgate-alive`: what `/alive` answers. Writing it says that API servers call podgate, so podgate
+//! itself may, and nobody else, and with no time that has not come.
+//!
+//! A dry run that carries a nonce of podgate's proves that whoever brought it is an API server: [`Alive::judge`] remembers the
+//! address, and answers the echo. What a nonce is worth to somebody else who sees it (in an audit log of whole requests, or
+//! as another webhook on Leases) is bounded: it counts once in each replica, within 30 s, and for room of one address, for a
+//! minute.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use jiff::{Timestamp, ToSpan};
+use serde::Deserialize;
+
+use super::answer;
+use super::callers::Callers;
+use super::judged::Judged;
+use super::review::{BadReview, Operation, Request, decode};
+use super::seldom::Seldom;
+use crate::nonce::{self, ANNOTATION, FRESH_MILLISECONDS, Issued, LEASE};
+use crate::policy::decision::Outcome;
+use crate::policy::text;
+
+/// How far `renewTime` may be ahead: what clocks may differ by.
+const AHEAD_SECONDS: i64 = 5;
+/// The most nonces that are remembered. Only podgate can sign one, and a replica sends one to each API server in 10 s.
+const MAX_USED: usize = 10_000;
+
+/// Judges writes of the Lease.
+#[derive(Default)]
+pub struct Alive {
+    pub key: nonce::Shared,
+    /// Who podgate is, by the API server; unset until it is known.
+    pub own_user: OnceLock<Arc<str>>,
+    pub callers: Callers,
+    /// The nonces that were brought, as long as they are fresh.
+    used: Mutex<BTreeSet<Issued>>,
+    refusals: Seldom,
+}
+
+/// Why a write is refused.
+enum Refusal {
+    /// Somebody else's business: the API server says Forbidden.
+    Other(String),
+    /// Podgate's own, with what podgate does not write: Invalid, so that it looks like no right that podgate lacks.
+    Wrong(String),
+}
+
+impl Refusal {
+    fn why(&self) -> &str {
+        match self {
+            Self::Other(why) | Self::Wrong(why) => why,
+        }
+    }
+}
+
+/// The parts of a review that decide something.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Review {
+    request: Objects,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Objects {
+    object: Option<Lease>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Lease {
+    metadata: Metadata,
+    spec: Spec,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Metadata {
+    name: Option<String>,
+    annotations: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Spec {
+    renew_time: Option<String>,
+}
+
+impl Alive {
+    /// What it learns of callers, it tells these.
+    pub fn telling(callers: Callers) -> Self {
+        Self { callers, ..Self::default() }
+    }
+
+    /// Judges one AdmissionReview that came from this address.
+    ///
+    /// # Errors
+    /// The body is no review.
+    pub fn judge(
+        &self,
+        body: &[u8],
+        from: IpAddr,
+        now: (Timestamp, Instant),
+    ) -> Result<Judged, BadReview> {
+        let request = decode(body)?;
+        let operation = request.operation()?;
+        let is_lease =
+            &*request.kind.group == "coordination.k8s.io" && &*request.kind.kind == "Lease";
+        let changes = matches!(operation, Operation::Create | Operation::Update);
+        // A Lease that cannot be read is none of podgate's writing.
+        let lease = serde_json::from_slice::<Review>(body).map(|review| review.request.object);
+        let named = |lease: &Lease| lease.metadata.name.as_deref() == Some(LEASE);
+        match lease {
+            // Others are none of podgate's business, whatever somebody made of the webhook.
+            _ if !is_lease || !changes => Ok(Judged::allowed(&request, None, operation)),
+            Ok(Some(lease)) if !named(&lease) => Ok(Judged::allowed(&request, None, operation)),
+            Ok(Some(lease)) => Ok(match self.verdict(&request, &lease, from, now) {
+                Ok(warnings) => {
+                    judged(operation, Outcome::Allow, answer::allowed_with(&request.uid, warnings))
+                }
+                Err(refusal) => self.refuse(&request, operation, &refusal),
+            }),
+            Ok(None) | Err(_) => {
+                let refusal = Refusal::Wrong("it cannot be read".to_owned());
+                Ok(self.refuse(&request, operation, &refusal))
+            }
+        }
+    }
+
+    /// The echo, where there was a nonce; or why the write is refused.
+    fn verdict(
+        &self,
+        request: &Request<'_>,
+        lease: &Lease,
+        from: IpAddr,
+        (now, instant): (Timestamp, Instant),
+    ) -> Result<Vec<String>, Refusal> {
+        let own = self.own_user.get().ok_or_else(|| {
+            Refusal::Other("podgate does not know yet who it is; try again".to_owned())
+        })?;
+        if *request.user_info.username != **own {
+            let why = format!("only podgate itself ({}) writes it", text::clip(own));
+            return Err(Refusal::Other(why));
+        }
+        self.own(request, lease, from, (now, instant)).map_err(Refusal::Wrong)
+    }
+
+    /// The same of what podgate itself writes.
+    fn own(
+        &self,
+        request: &Request<'_>,
+        lease: &Lease,
+        from: IpAddr,
+        (now, instant): (Timestamp, Instant),
+    ) -> Result<Vec<String>, String> {
+        let renewed = lease.spec.renew_time.as_deref().and_then(|it| it.parse::<Timestamp>().ok());
+        let renewed = renewed.ok_or("its spec.renewTime is missing, or no time")?;
+        let latest = now.checked_add(AHEAD_SECONDS.seconds()).unwrap_or(now);
+        if renewed > latest {
+            return Err(format!(
+                "its spec.renewTime is more than {AHEAD_SECONDS} s from now; compare the clocks of the nodes"
+            ));
+        }
+        let annotations = lease.metadata.annotations.as_ref();
+        let Some(nonce) = annotations.and_then(|it| it.get(ANNOTATION)) else {
+            return Ok(Vec::new());
+        };
+        if request.dry_run != Some(true) {
+            return Err(format!("{ANNOTATION} belongs into dry runs, where it is not stored"));
+        }
+        let nonce = nonce.as_str().unwrap_or_default();
+        let key = self.key.key().ok_or("this replica has no certificate yet")?;
+        let wrong = |why: &dyn std::fmt::Display| format!("its nonce counts for nothing: {why}");
+        let issued = key.verify(nonce, now).map_err(|fault| wrong(&fault))?;
+        if !self.is_first(issued, now) {
+            return Err(wrong(&"it was brought before"));
+        }
+        // Without an address it came by no connection of this server's.
+        if !from.is_unspecified() {
+            self.callers.proved(from, instant);
+        }
+        Ok(vec![key.echo(nonce)])
+    }
+
+    fn refuse(&self, request: &Request<'_>, operation: Operation, refusal: &Refusal) -> Judged {
+        let why = refusal.why();
+        if let Some(left_out) = self.refusals.line(Instant::now()) {
+            tracing::info!(why, left_out, "a write of the Lease {LEASE} is refused");
+        }
+        let message = format!(
+            "podgate shows by the Lease {LEASE} that API servers call it, and this write is refused: {why}\n\
+             to be rid of it, delete it: kubectl delete lease {LEASE} · to have podgate asked nothing: podgate webhook delete"
+        );
+        let answer = match refusal {
+            Refusal::Other(_) => answer::forbidden(&request.uid, message),
+            Refusal::Wrong(_) => answer::invalid(&request.uid, message),
+        };
+        judged(operation, Outcome::Deny, answer)
+    }
+
+    /// Whether it is brought for the first time; from now on it was.
+    fn is_first(&self, issued: Issued, now: Timestamp) -> bool {
+        let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = now.as_millisecond().saturating_sub(FRESH_MILLISECONDS);
+        *used = used.split_off(&Issued { time: oldest, sender: String::new() });
+        // Beyond that, nobody can tell.
+        used.len() < MAX_USED && used.insert(issued)
+    }
+}
+
+fn judged(operation: Operation, outcome: Outcome, answer: Vec<u8>) -> Judged {
+    Judged {
+        answer,
+        decision: outcome.as_str(),
+        kind: None,
+        operation,
+        patch_operations: 0,
+        denial: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::nonce::Key;
+
+    const OWN: &str = "system:serviceaccount:podgate-system:podgate";
+    const NOW: &str = "2027-01-15T08:00:00.000000Z";
+
+    fn now() -> Timestamp {
+        NOW.parse().unwrap()
+    }
+
+    fn alive() -> Alive {
+        let alive = Alive::default();
+        alive.key.serves_by("a private key");
+        alive.own_user.set(OWN.into()).unwrap();
+        alive
+    }
+
+    fn nonce(private_key: &str, seconds: i64) -> String {
+        Key::of(private_key).nonce("0a1b-1", now().checked_add(seconds.seconds()).unwrap())
+    }
+
+    /// A beat, changed in one place.
+    fn review(change: impl Fn(&mut Value)) -> Vec<u8> {
+        let mut review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
+            "uid": "u", "kind": {"group": "coordination.k8s.io", "version": "v1", "kind": "Lease"},
+            "namespace": "podgate-system", "name": LEASE, "operation": "UPDATE", "dryRun": true,
+            "userInfo": {"username": OWN},
+            "object": {
+                "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+                "metadata": {"name": LEASE, "annotations": {ANNOTATION: nonce("a private key", 0)}},
+                "spec": {"renewTime": NOW},
+            },
+        }});
+        change(&mut review["request"]);
+        review.to_string().into_bytes()
+    }
+
+    fn answer(alive: &Alive, body: &[u8]) -> Value {
+        let from = "10.0.0.1".parse().unwrap();
+        let judged = alive.judge(body, from, (now(), Instant::now())).unwrap();
+        serde_json::from_slice::<Value>(&judged.answer).unwrap()["response"].take()
+    }
+
+    fn known(alive: &Alive) -> bool {
+        alive.callers.is_known("10.0.0.1".parse().unwrap(), Instant::now())
+    }
+
+    #[test]
+    fn a_beat_is_echoed_and_who_brought_it_is_an_api_server_from_then_on() {
+        let alive = alive();
+        let answered = answer(&alive, &review(|_| {}));
+        assert_eq!(answered["allowed"], true);
+        let (nonce, echo) = (nonce("a private key", 0), answered["warnings"][0].as_str().unwrap());
+        assert!(Key::of("a private key").is_echo(&nonce, echo), "{echo}");
+        assert!(known(&alive));
+        let again = answer(&alive, &review(|_| {}));
+        assert_eq!(again["allowed"], false, "a nonce counts once");
+        assert!(again["status"]["message"].as_str().unwrap().contains("it was brought before"));
+    }
+
+    #[test]
+    fn everybody_elses_write_is_refused_and_no_wrong_nonce_or_time_counts() {
+        let of = |seconds, key: &'static str| {
+            move |it: &mut Value| {
+                it["object"]["metadata"]["annotations"][ANNOTATION] = json!(nonce(key, seconds));
+            }
+        };
+        let time =
+            |time: Value| move |it: &mut Value| it["object"]["spec"]["renewTime"] = time.clone();
+        type Change = Box<dyn Fn(&mut Value)>;
+        let cases: [(&str, Change); 15] = [
+            ("only podgate itself", Box::new(|it| it["userInfo"]["username"] = json!("admin"))),
+            ("only podgate itself", Box::new(|it| it["userInfo"] = json!({}))),
+            ("more than 5 s from now", Box::new(time(json!("2027-01-15T08:00:06.000000Z")))),
+            ("more than 5 s from now", Box::new(time(json!("9999-01-01T00:00:00.000000Z")))),
+            ("missing, or no time", Box::new(time(json!("9999-12-31T23:59:59.999999Z")))),
+            ("missing, or no time", Box::new(time(json!("soon")))),
+            ("missing, or no time", Box::new(time(json!(null)))),
+            ("missing, or no time", Box::new(|it| it["object"]["spec"] = json!({}))),
+            ("cannot be read", Box::new(time(json!(7)))),
+            ("cannot be read", Box::new(|it| it["object"] = json!(null))),
+            ("signed by another key", Box::new(of(0, "another key"))),
+            ("older or newer than 30 s", Box::new(of(-31, "a private key"))),
+            ("older or newer than 30 s", Box::new(of(31, "a private key"))),
+            (
+                "none of podgate's",
+                Box::new(|it| {
+                    it["object"]["metadata"]["annotations"][ANNOTATION] = json!(["x"]);
+                }),
+            ),
+            ("belongs into dry runs", Box::new(|it| it["dryRun"] = json!(false))),
+        ];
+        for (why, change) in cases {
+            let alive = alive();
+            let answered = answer(&alive, &review(change));
+            assert_eq!(answered["allowed"], false, "{why}");
+            let message = answered["status"]["message"].as_str().unwrap();
+            assert!(message.contains(why), "{why}: {message}");
+            assert!(message.contains("kubectl delete lease podgate-alive"), "{message}");
+            assert!(!known(&alive), "{why}");
+            let code = if why == "only podgate itself" { 403 } else { 422 };
+            assert_eq!(answered["status"]["code"], code, "{why}");
+        }
+    }
+
+    #[test]
+    fn the_real_write_carries_no_nonce_and_teaches_no_address() {
+        let alive = alive();
+        let real = review(|it| {
+            it["dryRun"] = json!(false);
+            it["object"]["metadata"] = json!({"name": LEASE});
+        });
+        let answered = answer(&alive, &real);
+        assert_eq!((&answered["allowed"], &answered["warnings"]), (&json!(true), &Value::Null));
+        assert!(!known(&alive));
+    }
+
+    #[test]
+    fn the_leases_of_others_are_never_refused() {
+        let alive = Alive::default();
+        for change in [
+            |it: &mut Value| it["object"]["metadata"]["name"] = json!("kube-controller-manager"),
+            |it: &mut Value| it["object"]["metadata"]["name"] = json!(null),
+            |it: &mut Value| it["kind"] = json!({"version": "v1", "kind": "ConfigMap"}),
+            |it: &mut Value| it["operation"] = json!("DELETE"),
+        ] {
+            assert_eq!(answer(&alive, &review(change))["allowed"], true);
+        }
+        assert_eq!(answer(&alive, &review(|_| {}))["allowed"], false, "before it knows who it is");
+    }
+}

@@ -1,0 +1,210 @@
+//! Nonces by which podgate knows that an API server called it: a replica sends one through the API server, and the replica
+//! that is called knows it again. Pure: times and names are handed in.
+//!
+//! The key is derived (HKDF, RFC 5869) from the private key of the certificate that podgate serves by. All replicas have
+//! that one already, whoever made it, so there is no further secret to make, to guard or to change; whoever knows it can
+//! pass for podgate itself anyway. It changes with the certificate.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use jiff::Timestamp;
+use ring::hmac;
+
+/// The Lease through whose writes the nonces go, and whose `renewTime` tells when a beat last came all the way.
+pub const LEASE: &str = "podgate-alive";
+/// The annotation that a nonce is in; it is only ever sent in a dry run, so it is never stored.
+pub const ANNOTATION: &str = "devops.stochastic.io/beat";
+/// How the warning begins that an echo comes back as.
+const WARNING: &str = "podgate beat ";
+/// How far the clock of who sent a nonce and of who gets it may be apart, its way included.
+pub const FRESH_MILLISECONDS: i64 = 30_000;
+/// The longest name of a sender.
+const MAX_SENDER: usize = 64;
+
+/// What signs nonces.
+pub struct Key(hmac::Key);
+
+impl Key {
+    /// The key that belongs to a private key, as its file has it.
+    pub fn of(private_key: &str) -> Self {
+        // HKDF-SHA256 of 32 bytes is one HMAC to extract and one to expand.
+        let salt = hmac::Key::new(hmac::HMAC_SHA256, b"podgate");
+        let extracted = hmac::sign(&salt, private_key.as_bytes());
+        let extracted = hmac::Key::new(hmac::HMAC_SHA256, extracted.as_ref());
+        let expanded = hmac::sign(&extracted, b"beat v1\x01");
+        Self(hmac::Key::new(hmac::HMAC_SHA256, expanded.as_ref()))
+    }
+
+    /// A nonce of a sender. No two may have the same sender and time.
+    pub fn nonce(&self, sender: &str, now: Timestamp) -> String {
+        let signed = format!("{}.{sender}", now.as_millisecond());
+        let tag = hex(hmac::sign(&self.0, said("nonce", &signed).as_bytes()).as_ref());
+        format!("{signed}.{tag}")
+    }
+
+    /// Whose nonce this is, and of when.
+    ///
+    /// # Errors
+    /// It is none, of another key, or of another time.
+    pub fn verify(&self, nonce: &str, now: Timestamp) -> Result<Issued, Fault> {
+        let (signed, tag) = nonce.rsplit_once('.').ok_or(Fault::Malformed)?;
+        let (time, sender) = signed.split_once('.').ok_or(Fault::Malformed)?;
+        let named = (1..=MAX_SENDER).contains(&sender.len())
+            && sender.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-');
+        let time = time.parse::<i64>().ok().filter(|_| named).ok_or(Fault::Malformed)?;
+        let tag = unhex(tag).ok_or(Fault::Malformed)?;
+        hmac::verify(&self.0, said("nonce", signed).as_bytes(), &tag)
+            .map_err(|_| Fault::OtherKey)?;
+        if now.as_millisecond().abs_diff(time) > FRESH_MILLISECONDS.unsigned_abs() {
+            return Err(Fault::OtherTime);
+        }
+        Ok(Issued { time, sender: sender.to_owned() })
+    }
+
+    /// What whoever was called answers to a nonce. It is signed too: who only sees the nonce cannot answer it.
+    pub fn echo(&self, nonce: &str) -> String {
+        let tag = hmac::sign(&self.0, said("echo", nonce).as_bytes());
+        format!("{WARNING}{}", hex(tag.as_ref()))
+    }
+
+    /// Whether a text has the echo of this nonce in it, such as the value of a `Warning` header.
+    pub fn is_echo(&self, nonce: &str, text: &str) -> bool {
+        let tag = text.split_once(WARNING).map(|(_, rest)| rest);
+        let tag =
+            tag.and_then(|rest| unhex(rest.split(|it: char| !it.is_ascii_hexdigit()).next()?));
+        tag.is_some_and(|tag| hmac::verify(&self.0, said("echo", nonce).as_bytes(), &tag).is_ok())
+    }
+}
+
+/// A nonce is none of an echo: each is signed with what it is.
+fn said(what: &str, text: &str) -> String {
+    format!("{what} {text}")
+}
+
+/// A nonce that was signed by the key, in time.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Issued {
+    /// Milliseconds since 1970.
+    pub time: i64,
+    pub sender: String,
+}
+
+/// Why a nonce counts for nothing.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Fault {
+    #[error("it is none of podgate's")]
+    Malformed,
+    #[error("it was signed by another key, or changed")]
+    OtherKey,
+    #[error("it is older or newer than 30 s; compare the clocks of the nodes")]
+    OtherTime,
+}
+
+/// The key that is in use; it changes with the certificate. Clones are one and the same.
+#[derive(Clone, Default)]
+pub struct Shared(Arc<ArcSwapOption<Key>>);
+
+impl Shared {
+    /// From now on podgate serves by this private key.
+    pub fn serves_by(&self, private_key: &str) {
+        self.0.store(Some(Arc::new(Key::of(private_key))));
+    }
+
+    /// `None` before there is a certificate.
+    pub fn key(&self) -> Option<Arc<Key>> {
+        self.0.load_full()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// The bytes of a tag; `None` where it is none.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let right = text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit());
+    let pairs = (0..text.len()).step_by(2);
+    let bytes = || pairs.map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect();
+    right.then(bytes).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + seconds).unwrap()
+    }
+
+    #[test]
+    fn a_nonce_is_known_again_by_every_replica_that_serves_by_the_same_certificate() {
+        let nonce = Key::of("a private key").nonce("0a1b-1", at(0));
+        let issued = Key::of("a private key").verify(&nonce, at(1)).unwrap();
+        assert_eq!((issued.time, &*issued.sender), (1_800_000_000_000, "0a1b-1"));
+        assert_eq!(Key::of("another").verify(&nonce, at(1)), Err(Fault::OtherKey));
+    }
+
+    #[test]
+    fn a_nonce_has_its_time_in_both_directions() {
+        let key = Key::of("k");
+        let nonce = key.nonce("a", at(0));
+        for (seconds, fresh) in [(-31, false), (-30, true), (0, true), (30, true), (31, false)] {
+            assert_eq!(key.verify(&nonce, at(seconds)).is_ok(), fresh, "{seconds}");
+        }
+        assert_eq!(key.verify(&nonce, at(3600)), Err(Fault::OtherTime));
+    }
+
+    #[test]
+    fn what_is_no_nonce_is_refused_whatever_its_length() {
+        let key = Key::of("k");
+        let good = key.nonce("a", at(0));
+        let tag = good.rsplit_once('.').unwrap().1;
+        let long = "a".repeat(MAX_SENDER + 1);
+        for bad in [
+            String::new(),
+            ".".repeat(1_000_000),
+            "9".repeat(1_000_000),
+            format!("1.{long}.{tag}"),
+            format!("1..{tag}"),
+            format!("1.a/b.{tag}"),
+            format!("99999999999999999999.a.{tag}"),
+            format!("1.a.{}é", &tag[..62]),
+            good[..good.len() - 1].to_owned(),
+        ] {
+            assert_eq!(key.verify(&bad, at(0)), Err(Fault::Malformed), "{:.40}", bad);
+        }
+        assert_eq!(
+            key.verify(&format!("{}0.a.{tag}", at(0).as_millisecond()), at(0)),
+            Err(Fault::OtherKey)
+        );
+    }
+
+    #[test]
+    fn an_echo_is_of_its_nonce_and_nobody_makes_one_from_the_nonce_alone() {
+        let key = Key::of("k");
+        let (nonce, other) = (key.nonce("a", at(0)), key.nonce("a", at(1)));
+        let header = format!("299 - \"{}\"", key.echo(&nonce));
+        assert!(key.is_echo(&nonce, &header));
+        assert!(!key.is_echo(&other, &header));
+        assert!(!Key::of("another").is_echo(&nonce, &header));
+        let tag = nonce.rsplit_once('.').unwrap().1;
+        assert!(!key.is_echo(&nonce, &format!("299 - \"{WARNING}{tag}\"")));
+        assert!(!key.is_echo(&nonce, &nonce) && !key.is_echo(&nonce, ""));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_comes_in_ends_the_process(text in "\\PC{0,200}") {
+            let key = Key::of("k");
+            prop_assert!(key.verify(&text, at(0)).is_err());
+            prop_assert!(!key.is_echo("n", &text));
+        }
+    }
+}

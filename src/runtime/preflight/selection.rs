@@ -1,0 +1,122 @@
+//! Which objects a webhook leaves out: what somebody set by hand, and what a tenant could use to get past podgate.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::super::configurations::Webhook;
+use super::{Check, Subject};
+use crate::admission::registration::{ALIVE_WEBHOOK, MUTATE_WEBHOOK, VALIDATE_WEBHOOK};
+
+/// The label that Kubernetes itself keeps, and nobody can change.
+const NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+/// What keeps objects from podgate; warnings, since an admin may have meant it.
+pub(super) fn faults(title: &str, webhook: &Webhook) -> Vec<Check> {
+    let mut faults = Vec::new();
+    let path = match webhook.name.as_str() {
+        VALIDATE_WEBHOOK => "/validate",
+        MUTATE_WEBHOOK => "/mutate",
+        ALIVE_WEBHOOK => "/alive",
+        _ => return Vec::new(),
+    };
+    if !calls(webhook, path) {
+        faults.push(format!("it does not call podgate at {path}"));
+    }
+    if webhook.name == ALIVE_WEBHOOK {
+        if webhook.failure_policy.as_deref() == Some("Ignore") {
+            faults.push(
+                "with failurePolicy Ignore anybody may write the Lease while podgate is away"
+                    .to_owned(),
+            );
+        }
+    } else {
+        if asks(webhook.object_selector.as_ref()) {
+            faults.push(
+                "its objectSelector leaves out objects by labels, which their owners set"
+                    .to_owned(),
+            );
+        }
+        if !by_name(webhook.namespace_selector.as_ref()) {
+            faults.push(format!("its namespaceSelector goes by other labels than {NAME_LABEL}, which whoever may label a namespace can change"));
+        }
+        if !webhook.match_conditions.is_empty() {
+            let names: Vec<_> =
+                webhook.match_conditions.iter().map(|it| it.name.as_str()).collect();
+            faults.push(format!(
+                "its matchConditions ({}) leave out objects, which are not judged at all",
+                names.join(", ")
+            ));
+        }
+    }
+    let check = |fault| {
+        Subject::Webhook.warning(
+            format!("{title}: {fault}"),
+            "if nobody meant that, restore it with helm upgrade; podgate webhook config prints what it should be",
+        )
+    };
+    faults.into_iter().map(check).collect()
+}
+
+fn calls(webhook: &Webhook, path: &str) -> bool {
+    let config = &webhook.client_config;
+    match (&config.service, &config.url) {
+        (Some(service), _) => service.path.as_deref() == Some(path),
+        (None, Some(url)) => url.ends_with(path),
+        (None, None) => false,
+    }
+}
+
+fn asks(selector: Option<&LabelSelector>) -> bool {
+    selector.is_some_and(|it| {
+        it.match_labels.as_ref().is_some_and(|labels| !labels.is_empty())
+            || it.match_expressions.as_ref().is_some_and(|all| !all.is_empty())
+    })
+}
+
+/// Whether a selector goes by the names of namespaces alone.
+fn by_name(selector: Option<&LabelSelector>) -> bool {
+    let labels = selector.and_then(|it| it.match_labels.as_ref()).into_iter().flatten();
+    let expressions = selector.and_then(|it| it.match_expressions.as_ref()).into_iter().flatten();
+    labels.map(|(key, _)| key).chain(expressions.map(|it| &it.key)).all(|key| key == NAME_LABEL)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn told(change: impl Fn(&mut Value)) -> Vec<String> {
+        let mut webhook = json!({
+            "name": VALIDATE_WEBHOOK,
+            "clientConfig": {"service": {"namespace": "a", "name": "podgate", "path": "/validate"}},
+            "objectSelector": {},
+            "namespaceSelector": {"matchExpressions": [{"key": NAME_LABEL, "operator": "NotIn", "values": ["a"]}]},
+        });
+        change(&mut webhook);
+        let webhook = serde_json::from_value(webhook).unwrap();
+        faults("w", &webhook).into_iter().map(|check| check.what).collect()
+    }
+
+    #[test]
+    fn what_leaves_objects_out_is_told_and_what_the_chart_writes_is_not() {
+        assert_eq!(told(|_| {}), Vec::<String>::new());
+        type Change = fn(&mut Value);
+        let cases: [(&str, Change); 5] = [
+            ("does not call podgate at /validate", |it| {
+                it["clientConfig"] = json!({"url": "https://a/other"})
+            }),
+            ("objectSelector", |it| it["objectSelector"] = json!({"matchLabels": {"a": "b"}})),
+            ("namespaceSelector", |it| it["namespaceSelector"]["matchLabels"] = json!({"a": "b"})),
+            ("matchConditions (people)", |it| {
+                it["matchConditions"] = json!([{"name": "people", "expression": "true"}]);
+            }),
+            ("failurePolicy Ignore", |it| {
+                *it = json!({"name": ALIVE_WEBHOOK, "clientConfig": {"url": "https://a/alive"}, "failurePolicy": "Ignore"});
+            }),
+        ];
+        for (what, change) in cases {
+            let told = told(change);
+            assert!(told.len() == 1 && told[0].contains(what), "{what}: {told:?}");
+        }
+    }
+}
