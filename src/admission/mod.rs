@@ -13,6 +13,7 @@ pub mod mutate;
 mod policy_object;
 pub mod register;
 pub mod registration;
+mod repairs;
 mod request;
 pub mod review;
 pub mod server;
