@@ -11,17 +11,19 @@ use crate::api::{RemediationMode, RemediationState};
 use crate::policy::decision::Outcome;
 use crate::policy::policy_set::Plan;
 use crate::policy::record::{ANNOTATION, Hand, LABEL, Record, Template, at, is_in_flight};
+use crate::policy::repaired::is_repair;
 use crate::policy::workload::Kind;
 
 /// Whether podgate's own update does nothing to the template but begin the repair that the new object's record tells of,
-/// or take back the one that the old object's record tells of.
-pub(super) fn is_step(body: &[u8], now: Timestamp) -> bool {
-    match whole_objects(body) {
-        Objects { object: Some(new), old_object: Some(old) } => {
-            leads_back(&new, &old, now) || leads_back(&old, &new, now)
-        }
-        _ => false,
-    }
+/// or take back the one that the old object's record tells of. The dry run before a repair has no record yet.
+pub(super) fn is_step(request: &Request<'_>, body: &[u8], now: Timestamp) -> bool {
+    let Objects { object: Some(new), old_object: Some(old) } = whole_objects(body) else {
+        return false;
+    };
+    let tries = || is_repair(at(&old, "/spec/template"), at(&new, "/spec/template"));
+    leads_back(&new, &old, now)
+        || leads_back(&old, &new, now)
+        || request.dry_run == Some(true) && tries()
 }
 
 /// Whether an object carries the record of a repair under way, without which its template is the other object's.

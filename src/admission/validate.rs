@@ -90,7 +90,7 @@ impl Reviewer<'_> {
             Before::Nothing
         } else if kind != Kind::Pod {
             let own = self.own_user.is_some_and(|own| own == &*request.user_info.username);
-            if template_unchanged(kind, body) || own && repairs::is_step(body, self.now) {
+            if template_unchanged(kind, body) || own && repairs::is_step(request, body, self.now) {
                 Before::SameTemplate
             } else {
                 Before::Nothing

@@ -109,7 +109,7 @@ pub enum Unbelieved {
     OtherWorkload,
     #[error("its times are none that podgate writes")]
     Times,
-    #[error("it would take out more than a repair puts in")]
+    #[error("it would not take out what a repair puts in, and only that")]
     Inverse,
 }
 
@@ -169,7 +169,7 @@ impl Record {
     /// The repaired object's template as it is without the repair.
     ///
     /// # Errors
-    /// The inverse does not fit the template, or would take out more than a repair puts in.
+    /// The inverse does not fit the template, or would take out nothing, or more than a repair puts in.
     pub fn taken_back(&self, repaired: &Value) -> Result<Value, Unbelieved> {
         // Such as `json_patch::diff` makes them; copies of copies would fill the memory.
         let plain = |it: &PatchOperation| {
@@ -184,7 +184,8 @@ impl Record {
         let mut object = json!({"spec": {"template": template}});
         json_patch::patch(&mut object, &self.inverse).map_err(|_| Unbelieved::Inverse)?;
         let back = at(&object, "/spec/template").clone();
-        if repaired::is_repair(&back, template) { Ok(back) } else { Err(Unbelieved::Inverse) }
+        let believed = back != *template && repaired::is_repair(&back, template);
+        believed.then_some(back).ok_or(Unbelieved::Inverse)
     }
 
     /// As it stands in the annotation.

@@ -47,6 +47,16 @@ fn recorded(object: &Value) -> Value {
 
 /// What comes of an update, where a policy enforces and, if it says so, repairs.
 fn review(mode: &str, user: &str, old: &Value, new: &Value) -> (&'static str, String) {
+    asked(mode, user, old, new, false)
+}
+
+fn asked(
+    mode: &str,
+    user: &str,
+    old: &Value,
+    new: &Value,
+    dry_run: bool,
+) -> (&'static str, String) {
     let spec = json!({"enforcementMode": "enforce", "forbidLatestTag": true, "remediation": {"mode": mode}});
     let scope = Scope::Cluster(Selection::default());
     let policy =
@@ -54,13 +64,17 @@ fn review(mode: &str, user: &str, old: &Value, new: &Value) -> (&'static str, St
     let policies = PolicySet::new([Arc::new(policy)], Arc::default());
     let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
         "uid": "r", "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
-        "namespace": "shop", "operation": "UPDATE", "userInfo": {"username": user},
+        "namespace": "shop", "operation": "UPDATE", "dryRun": dry_run, "userInfo": {"username": user},
         "object": new, "oldObject": old,
     }});
     let (docs_url, documents, own_user) = (None, false, Some(OWN));
     let reviewer = Reviewer { policies: &policies, docs_url, own_user, documents, now: NOW };
     let judged = reviewer.validate(review.to_string().as_bytes()).unwrap().unwrap();
     (judged.decision, String::from_utf8(judged.answer).unwrap())
+}
+
+fn dry_run(user: &str, old: &Value, new: &Value) -> &'static str {
+    asked("apply", user, old, new, true).0
 }
 
 fn decision(user: &str, old: &Value, new: &Value) -> &'static str {
@@ -110,6 +124,11 @@ fn a_repair_that_leaves_violations_is_begun_by_podgate_alone() {
     assert_eq!(decision(OWN, &old, &begun), "warn");
     assert_eq!(decision(OWN, &old, &new), "deny", "without its record");
     assert_eq!(decision("jane", &old, &new), "deny");
+    assert_eq!(dry_run(OWN, &old, &new), "warn", "it is tried first");
+    assert_eq!(dry_run("jane", &old, &new), "deny");
+    let mut more = new.clone();
+    more["spec"]["template"]["spec"]["hostPID"] = json!(true);
+    assert_eq!(dry_run(OWN, &old, &more), "deny", "no repair puts that in");
 }
 
 #[test]

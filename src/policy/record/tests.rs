@@ -73,7 +73,7 @@ fn a_record_of_another_workload_or_of_impossible_times_is_not_believed() {
 }
 
 #[test]
-fn an_inverse_that_takes_out_more_than_a_repair_puts_in_is_not_believed() {
+fn an_inverse_that_takes_out_nothing_or_more_than_a_repair_puts_in_is_not_believed() {
     let root = "/spec/template/spec";
     for inverse in [
         json!([{"op": "add", "path": format!("{root}/hostPID"), "value": true}]),
@@ -85,6 +85,8 @@ fn an_inverse_that_takes_out_more_than_a_repair_puts_in_is_not_believed() {
         json!([{"op": "add", "path": "/spec/replicas", "value": 9}, {"op": "remove", "path": "/spec/template"}]),
         json!([{"op": "replace", "path": "", "value": {"spec": {"template": {"spec": {"hostPID": true}}}}}]),
         json!([{"op": "remove", "path": "/spec/template/spec/containers/9"}]),
+        json!([{"op": "add", "path": "/spec/replicas", "value": 9}]),
+        json!([]),
         json!([{"op": "test", "path": "/metadata/uid", "value": "u"}]),
     ] {
         assert_eq!(
