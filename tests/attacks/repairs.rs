@@ -247,7 +247,7 @@ fn enforced() {
         "--kubeconfig",
     ];
     let certs = kubeconfig.with_file_name("podgate-certs");
-    let _podgate = Podgate::serve(&[&args[..], &[kubeconfig.to_str().unwrap()]].concat(), &certs);
+    let podgate = Podgate::serve(&[&args[..], &[kubeconfig.to_str().unwrap()]].concat(), &certs);
 
     let shop = arena.shop("enforced");
     let mut object = workload(Kind::Deployment, "web", READY, 1);
@@ -258,8 +258,13 @@ fn enforced() {
     spec["forbidLatestTag"] = json!(true);
     spec["enforcementMode"] = json!("enforce");
     shop.policy("own", &spec);
-    let after = shop.awaits(Kind::Deployment, "web", "to be taken back", |it| {
-        record(it)["state"] == "RolledBack" && it["metadata"]["labels"][MARK].is_null()
+    let (after, _) = eventually("the repair to be taken back", || {
+        let object = shop.get(Kind::Deployment, "web");
+        if record(&object)["state"] == "RolledBack" {
+            return Ok(object);
+        }
+        let told = shop.get_policy("own")["status"]["remediation"].clone();
+        Err(format!("{told} {}", podgate.whole_log()))
     });
     assert_eq!(after["spec"]["template"], before["spec"]["template"], "it is as it was");
     assert_eq!(arena.template_patches(&shop.name).len(), 2, "there and back");
