@@ -201,16 +201,43 @@ policy_spec! {
     }
 }
 
+/// Copies fields of the one spec into the other: the compiler refuses a list from which one is missing.
+macro_rules! shared_fields {
+    ($from:ident, $($field:ident),*) => {
+        DevOpsPolicySpec { $($field: $from.$field.clone()),* }
+    };
+}
+
 impl ClusterDevOpsPolicySpec {
     /// All that it has in common with a `DevOpsPolicy`.
     pub fn rules(&self) -> DevOpsPolicySpec {
-        let mut fields = serde_json::to_value(self).unwrap_or_default();
-        if let Some(fields) = fields.as_object_mut() {
-            fields.remove("namespaceSelector");
-            fields.remove("excludeNamespaces");
-        }
-        // The rest of the fields are the same text (`policy_spec!`); a test holds them to it.
-        serde_json::from_value(fields).unwrap_or_default()
+        shared_fields!(
+            self,
+            enforcement_mode,
+            forbid_latest_tag,
+            require_liveness_probe,
+            require_readiness_probe,
+            max_restart_count,
+            forbid_pending_duration,
+            require_image_digest,
+            allowed_registries,
+            require_resource_requests,
+            require_resource_limits,
+            required_labels,
+            pod_security,
+            validations,
+            variables,
+            deny_severity,
+            severity_overrides,
+            bundle,
+            exemptions,
+            mutate,
+            default_resources,
+            default_probe,
+            image_tags,
+            remediation,
+            contact
+        )
     }
 }
 

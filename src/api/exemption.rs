@@ -25,7 +25,9 @@ pub struct Exemption {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
     pub containers: Option<Vec<String>>,
-    /// The container's image as written; `*` and `?` as in names.
+    /// The container's image; `*` and `?` as in names. A pattern is matched against the whole reference: one that names no
+    /// registry is of Docker Hub (`nginx*` is `docker.io/library/nginx*`), as an image that names none is, and only one
+    /// that begins with `*` is of any registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 512)))]
     pub images: Option<Vec<String>>,

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{EnforcementMode, RemediationStatus, Severity};
 
+/// The longest spec that a status keeps, in bytes: with a spec of the usual size an object stays far below the 1.5 MiB
+/// that etcd takes.
+pub const MAX_LAST_GOOD: usize = 131_072;
+
 /// What the audit found when it last evaluated the policy.
 ///
 /// Every field is optional on the wire: a policy that nobody has audited yet has
@@ -70,6 +74,13 @@ pub struct DevOpsPolicyStatus {
     /// How many exemptions are in which state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exemptions: Option<ExemptionStatus>,
+
+    /// The last spec that was put in force, as JSON. It stays in force where the newest does not compile. Left out where
+    /// it is longer than 128 KiB: of a newer one that does not compile, what compiles is in force then, and the rest is
+    /// undecided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 131_072))]
+    pub last_good: Option<String>,
 
     /// What remediation did under this policy.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
+use super::rule::InvalidField;
 use crate::api::{BundleName, DevOpsPolicySpec};
 
 /// Changes whenever a bundle asks for something else.
@@ -59,15 +60,22 @@ pub fn founding() -> DevOpsPolicySpec {
 }
 
 /// A spec on top of the bundle it starts from: a field that is set wins, an explicit `false` too, and lists replace.
-pub fn effective(spec: &DevOpsPolicySpec) -> Cow<'_, DevOpsPolicySpec> {
-    let Some(bundle) = spec.bundle else { return Cow::Borrowed(spec) };
+///
+/// # Errors
+/// They cannot be put together; never the one without the other.
+pub fn effective(spec: &DevOpsPolicySpec) -> Result<Cow<'_, DevOpsPolicySpec>, InvalidField> {
+    let Some(bundle) = spec.bundle else { return Ok(Cow::Borrowed(spec)) };
     let mut merged = fields(bundle);
-    if let (Value::Object(merged), Ok(Value::Object(own))) =
-        (&mut merged, serde_json::to_value(spec))
-    {
+    let own = serde_json::to_value(spec).map_err(unreadable)?;
+    if let (Value::Object(merged), Value::Object(own)) = (&mut merged, own) {
         merged.extend(own);
     }
-    serde_json::from_value(merged).map_or(Cow::Borrowed(spec), Cow::Owned)
+    serde_json::from_value(merged).map(Cow::Owned).map_err(unreadable)
+}
+
+/// A spec that is no JSON, which none is that was read from some.
+pub(super) fn unreadable(error: serde_json::Error) -> InvalidField {
+    InvalidField { path: "spec".to_owned(), message: error.to_string() }
 }
 
 #[cfg(test)]
@@ -106,7 +114,7 @@ mod tests {
             "requireResourceRequests": ["memory"],
         }))
         .unwrap();
-        let spec = effective(&own);
+        let spec = effective(&own).unwrap();
         assert_eq!(spec.enforcement_mode, Some(EnforcementMode::Warn));
         assert_eq!(spec.require_liveness_probe, Some(false));
         assert_eq!(spec.require_resource_requests.as_ref().unwrap().len(), 1);

@@ -182,9 +182,10 @@ impl PolicySet {
 
     /// What stands in where no policy is in force: the founding checks, everywhere.
     pub fn founding() -> Self {
-        let scope = Scope::Cluster(Selection::default());
-        let policy = Policy::compile(scope, bundles::FOUNDING.to_owned(), &bundles::founding());
-        Self::new(policy.ok().map(Arc::new), Arc::default())
+        let (scope, name) = (Scope::Cluster(Selection::default()), bundles::FOUNDING.to_owned());
+        let policy = Policy::compile(scope.clone(), name.clone(), &bundles::founding());
+        let policy = policy.unwrap_or_else(|fault| Policy::undecided(scope, name, &fault));
+        Self::new([Arc::new(policy)], Arc::default())
     }
 
     /// Every policy, in the order in which they are told to people.

@@ -8,7 +8,7 @@ use super::object::{Annotations, Container, List, Metadata, Object, PodSpec};
 use super::text;
 
 /// A kind that podgate judges.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Kind {
     Pod,
     Deployment,
