@@ -105,7 +105,7 @@ impl<T> Known<T> {
             Event::InitApply(object) => {
                 let key = key(&object);
                 self.listed.get_or_insert_default().insert(key.clone());
-                self.upsert(key, object, read);
+                self.upsert(&key, object, read);
                 // A list that is under way has not yet named every object.
                 false
             }
@@ -117,7 +117,7 @@ impl<T> Known<T> {
                 true
             }
             Event::Apply(object) => {
-                self.upsert(key(&object), object, read) && self.listed.is_none()
+                self.upsert(&key(&object), object, read) && self.listed.is_none()
             }
             Event::Delete(object) => {
                 let key = key(&object);
@@ -130,18 +130,18 @@ impl<T> Known<T> {
 
     fn upsert<K>(
         &mut self,
-        key: PolicyKey,
+        key: &PolicyKey,
         object: K,
         read: impl Fn(Option<&T>, K) -> Option<Read<T>>,
     ) -> bool {
         // What is in force is not what was read last, where that was no good.
-        let known = self.in_force.get(&key).filter(|_| !self.invalid.contains_key(&key));
+        let known = self.in_force.get(key).filter(|_| !self.invalid.contains_key(key));
         let Some(Read { in_force, fault }) = read(known, object) else { return false };
         if let Some(fault) = &fault {
-            if self.invalid.get(&key) == Some(fault) {
+            if self.invalid.get(key) == Some(fault) {
                 return false;
             }
-            let (namespace, name) = &key;
+            let (namespace, name) = key;
             tracing::error!(
                 namespace,
                 name,
@@ -150,8 +150,8 @@ impl<T> Known<T> {
                 fault.in_force()
             );
         }
-        replace(&mut self.invalid, &key, fault);
-        replace(&mut self.in_force, &key, in_force);
+        replace(&mut self.invalid, key, fault);
+        replace(&mut self.in_force, key, in_force);
         true
     }
 }

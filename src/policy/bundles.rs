@@ -66,15 +66,15 @@ pub fn founding() -> DevOpsPolicySpec {
 pub fn effective(spec: &DevOpsPolicySpec) -> Result<Cow<'_, DevOpsPolicySpec>, InvalidField> {
     let Some(bundle) = spec.bundle else { return Ok(Cow::Borrowed(spec)) };
     let mut merged = fields(bundle);
-    let own = serde_json::to_value(spec).map_err(unreadable)?;
+    let own = serde_json::to_value(spec).map_err(|error| unreadable(&error))?;
     if let (Value::Object(merged), Value::Object(own)) = (&mut merged, own) {
         merged.extend(own);
     }
-    serde_json::from_value(merged).map(Cow::Owned).map_err(unreadable)
+    serde_json::from_value(merged).map(Cow::Owned).map_err(|error| unreadable(&error))
 }
 
 /// A spec that is no JSON, which none is that was read from some.
-pub(super) fn unreadable(error: serde_json::Error) -> InvalidField {
+pub(super) fn unreadable(error: &serde_json::Error) -> InvalidField {
     InvalidField { path: "spec".to_owned(), message: error.to_string() }
 }
 

@@ -216,7 +216,7 @@ impl Policy {
         spec: &DevOpsPolicySpec,
     ) -> Result<Self, InvalidField> {
         let spec = &bundles::effective(spec)?;
-        let fields = serde_json::to_value(spec).map_err(bundles::unreadable)?;
+        let fields = serde_json::to_value(spec).map_err(|error| bundles::unreadable(&error))?;
         images::check_tags(spec.image_tags.as_deref().unwrap_or_default())?;
         let mut spec_checks = Vec::new();
         let mut status_checks = Vec::new();

@@ -25,7 +25,7 @@ use crate::policy::repaired;
 use crate::policy::workload::Kind;
 
 const FIELD_MANAGER: &str = "podgate-remediation";
-/// The most ReplicaSets that are asked whose they are. The new pods of one rollout have one; a namespace may have any
+/// The most `ReplicaSet`s that are asked whose they are. The new pods of one rollout have one; a namespace may have any
 /// number with the same labels.
 const MAX_REPLICA_SETS: usize = 10;
 
