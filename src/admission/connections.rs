@@ -243,9 +243,10 @@ impl Seat {
         Arc::clone(&self.handshakes).acquire_owned().await.ok()
     }
 
-    /// What the connection does from now on.
-    pub fn is(&self, stage: Stage, now: Instant) {
-        self.open.state.store(self.connections.state(stage, now), Ordering::Relaxed);
+    /// What the connection does from now on; says whether it did something else in the same millisecond.
+    pub fn is(&self, stage: Stage, now: Instant) -> bool {
+        let state = self.connections.state(stage, now);
+        self.open.state.swap(state, Ordering::Relaxed) >> 2 == state >> 2
     }
 
     /// Until when it may do what it does, if that has an end, and why it ends then.

@@ -27,6 +27,8 @@ use super::review::BadReview;
 pub const MAX_BODY: usize = 20 * 1024 * 1024;
 /// A body that is larger than this comes when it is its turn, one at a time. Few objects are.
 const LARGE: usize = 1024 * 1024;
+/// What most bodies fit into.
+const FIRST_PIECES: usize = 32 * 1024;
 /// How many reviews, and how many bytes of them up to [`LARGE`], are answered at a time; a third of both is for known
 /// callers alone. More are shed: an answer that comes after the API server has given up is work for nothing, and memory
 /// has an end: this, one large body, and what it takes to decode them.
@@ -202,7 +204,8 @@ impl Limits {
         let Room { place, bytes, turn } = room;
         drop((bytes, turn));
         if matches!(refusal, Refusal::TooLarge | Refusal::Overloaded) {
-            discard(&mut body, 2 * MAX_BODY, deadline.min(now + BODY_TIMEOUT)).await;
+            let until = deadline.min(Instant::now() + BODY_TIMEOUT);
+            discard(&mut body, 2 * MAX_BODY, until).await;
         }
         drop(place);
         Err(refusal)
@@ -261,7 +264,8 @@ impl Incoming {
                 continue;
             }
             if all.is_empty() {
-                all.reserve(self.most.min(LARGE));
+                // Not as announced: what is reserved may be memory taken, where the kernel has huge pages.
+                all.reserve(self.most.min(FIRST_PIECES));
                 all.extend_from_slice(&first);
             }
             all.extend_from_slice(&data);

@@ -193,12 +193,16 @@ impl Connection {
         let Self { router, draining, peer, seat, connections } = self;
         let own = Arc::clone(&seat);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            own.is(Stage::Busy, Instant::now());
+            let hurries = own.is(Stage::Busy, Instant::now());
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(certificate);
             let answer = router.clone().call(request.map(Body::new));
             let (draining, seat) = (draining.clone(), Arc::clone(&own));
             async move {
+                if hurries {
+                    // Requests that were sent without waiting for answers let those of other connections go first.
+                    tokio::task::yield_now().await;
+                }
                 let mut response = answer.await?;
                 seat.is(Stage::Idle, Instant::now());
                 if *draining.borrow() {

@@ -116,10 +116,12 @@ fn a_large_review_gets_its_turn(server: &Standalone) {
     // A turn may be lost while the body comes slowly, as on a loaded machine; the API server asks again then, too.
     eventually("a large review's turn", || {
         let path = "/validate?timeout=30s";
-        match server.podgate.post_to(path, "application/json", body.as_bytes()) {
-            (200, answer) => Ok(assert!(answer.contains("\"allowed\":false"), "{answer}")),
-            (429 | 408, answer) => Err(answer),
-            other => panic!("{other:?}"),
+        match server.podgate.try_post_to(path, "application/json", body.as_bytes()) {
+            Ok((200, answer)) => Ok(assert!(answer.contains("\"allowed\":false"), "{answer}")),
+            Ok((429 | 408, answer)) => Err(answer),
+            Ok(other) => panic!("{other:?}"),
+            // It hung up before it had all, as it does with those that are slow.
+            Err(error) => Err(error.to_string()),
         }
     });
     println!("a review of 19 MiB took {:?}", sent.elapsed());

@@ -131,10 +131,19 @@ impl Podgate {
     }
 
     pub fn post_to(&self, path: &str, content_type: &str, body: &[u8]) -> (u16, String) {
+        self.try_post_to(path, content_type, body).unwrap()
+    }
+
+    /// The same where podgate may hang up before it has all of the body.
+    pub fn try_post_to(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: &[u8],
+    ) -> Result<(u16, String), ureq::Error> {
         let url = format!("https://{}{path}", self.listen);
-        let sent = self.agent.post(&url).header("content-type", content_type).send(body);
-        let mut response = sent.unwrap();
-        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+        let mut response = self.agent.post(&url).header("content-type", content_type).send(body)?;
+        Ok((response.status().as_u16(), response.body_mut().read_to_string()?))
     }
 
     /// Sends an AdmissionReview to `/validate`; its `response`.

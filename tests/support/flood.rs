@@ -5,8 +5,8 @@ use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -104,8 +104,9 @@ impl Flood {
         for number in 0..attack.clients() {
             let from = from[number % from.len()];
             let (ca, connected) = (cert_dir.join("ca.crt"), Arc::clone(&connected));
-            let client = Client { attack, from: from.into(), to, ca, connected };
-            runtime.spawn(tokio::time::timeout(LONGEST, client.run()));
+            let tls = OnceLock::new();
+            let client = Client { attack, from: from.into(), to, ca, tls, connected };
+            runtime.spawn(async move { tokio::time::timeout(LONGEST, client.run()).await });
         }
         Self { connected, runtime: Some(runtime) }
     }
@@ -127,6 +128,8 @@ struct Client {
     from: IpAddr,
     to: SocketAddr,
     ca: PathBuf,
+    /// Made once the authority is there.
+    tls: OnceLock<TlsConnector>,
     connected: Arc<AtomicUsize>,
 }
 
@@ -149,8 +152,18 @@ impl Client {
 
     async fn shake_hands(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = self.connect().await?;
+        let tls = match self.tls.get() {
+            Some(tls) => tls,
+            None => {
+                let tls = self.connector()?;
+                self.tls.get_or_init(|| tls)
+            }
+        };
+        tls.connect(ServerName::try_from("127.0.0.1").unwrap(), stream).await
+    }
+
+    fn connector(&self) -> std::io::Result<TlsConnector> {
         let mut roots = rustls::RootCertStore::empty();
-        // Before podgate starts there may be none.
         let ca = CertificateDer::from_pem_file(&self.ca).map_err(std::io::Error::other)?;
         roots.add(ca).map_err(std::io::Error::other)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -159,8 +172,7 @@ impl Client {
             .unwrap()
             .with_root_certificates(roots)
             .with_no_client_auth();
-        let name = ServerName::try_from("127.0.0.1").unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        Ok(TlsConnector::from(Arc::new(config)))
     }
 
     async fn attack(&self) -> std::io::Result<()> {
