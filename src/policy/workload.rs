@@ -218,9 +218,9 @@ impl<'a> Subject<'a> {
         let metadata = self.metadata.filter(|_| self.kind == Kind::Pod)?;
         let node = &*self.spec.node_name;
         let owner = metadata.controller.as_ref()?;
-        let owned = (&*owner.api_version, &*owner.kind, &*owner.name) == ("v1", "Node", node);
+        let by_node = (&*owner.api_version, &*owner.kind, &*owner.name) == ("v1", "Node", node);
         let marked = metadata.annotations.as_ref().is_some_and(Annotations::says_mirror);
-        (marked && owned && !node.is_empty()).then_some(node)
+        (marked && by_node && !node.is_empty()).then_some(node)
     }
 
     /// Whether this user, a kubelet, shows a static pod of its own node. It runs already, whatever an admission says.

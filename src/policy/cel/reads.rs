@@ -43,7 +43,9 @@ fn walk(expr: &IdedExpr, variables: &HashMap<&str, Reads>, reads: &mut Reads) {
         // What its variables stand for is part of the range, which is read whole.
         Expr::Comprehension(it) => {
             let parts = [&it.iter_range, &it.accu_init, &it.loop_cond, &it.loop_step, &it.result];
-            parts.into_iter().for_each(|part| each(part));
+            for part in parts {
+                each(part);
+            }
         }
         Expr::List(list) => list.elements.iter().for_each(each),
         Expr::Map(map) => {

@@ -43,14 +43,12 @@ fn check(
     expressions: &Expressions,
     breaches: &mut Vec<Breach>,
 ) {
-    let results = match subject.document {
-        Some(document) => expressions.evaluate(document),
-        // A door that forgot the document must not let everything pass.
-        None => {
-            let why = "the pod is larger, or nests deeper, than is read whole";
-            validations.iter().map(|_| Err(why.to_owned())).collect()
-        }
+    // A door that has no document must not let everything pass.
+    let undecided = || {
+        let why = "the pod is larger, or nests deeper, than is read whole";
+        validations.iter().map(|_| Err(why.to_owned())).collect()
     };
+    let results = subject.document.map_or_else(undecided, |it| expressions.evaluate(it));
     for (index, (validation, result)) in validations.iter().zip(results).enumerate() {
         let (problem, undecided) = match result {
             Ok(true) => continue,

@@ -64,7 +64,7 @@ fn added(
         let remedy = format!("leave only what {level} allows: {}", allowed.join(", "));
         field().breach(Some(&names), format!("holds {}", quote(&names)), remedy)
     });
-    let unseen = list.filter(|list| list.is_cut()).map(|_| field().is_too_long());
+    let unseen = list.filter(|list| list.is_cut()).map(|_| field().too_long());
     found.into_iter().chain(unseen)
 }
 
@@ -79,7 +79,7 @@ fn kept(subject: &Subject<'_>, place: &Place<'_>) -> Option<Breach> {
     }
     let field = Field::of_container(subject, place, PATH);
     if list.is_some_and(List::is_cut) {
-        return Some(field.is_too_long());
+        return Some(field.too_long());
     }
     if dropped.is_empty() {
         // Root loses with its capabilities what images that start as root need to start: chown, setuid, ports below 1024.

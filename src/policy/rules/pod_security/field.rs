@@ -59,7 +59,7 @@ impl Field {
     }
 
     /// That it holds more than is looked at, so that nobody can say whether it breaks the rule.
-    pub fn is_too_long(self) -> Breach {
+    pub fn too_long(self) -> Breach {
         let problem = format!("could not be judged: it has more than {MAX_ENTRIES} entries");
         Breach { undecided: true, ..self.breach(None, problem, "make it shorter") }
     }

@@ -28,7 +28,7 @@ pub fn ports(subject: &Subject<'_>) -> Vec<Breach> {
         let told = told_beside(found.len());
         found.extend(of_container_ports(subject, place).take(told));
         if place.container.ports.as_ref().is_some_and(List::is_cut) {
-            found.push(Field::of_container(subject, &place, "ports").is_too_long());
+            found.push(Field::of_container(subject, &place, "ports").too_long());
         }
     }
     found
