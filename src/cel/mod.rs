@@ -1,0 +1,15 @@
+//! CEL, the Common Expression Language, as Kubernetes' `ValidatingAdmissionPolicy` has it: parser, checker, evaluator, libraries
+//! and meter.
+//!
+//! This room is pure and knows nothing of policies or pods. What it does is defined elsewhere, in this order:
+//!
+//! - what the API server of Kubernetes 1.36 does with an expression: `k8s.io/apiserver`, `pkg/cel/environment/base.go` (which
+//!   libraries and options), `pkg/admission/plugin/cel` (variables and types) and `pkg/cel/library` (functions, cost);
+//! - cel-go 0.26, which that API server is built with: `parser`, `checker`, `interpreter`, `ext`;
+//! - the language's definition: `cel-spec/doc/langdef.md`.
+
+pub mod ast;
+pub mod checked;
+pub mod declarations;
+pub mod operators;
+pub mod types;
