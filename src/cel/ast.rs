@@ -6,6 +6,8 @@
 
 use std::sync::Arc;
 
+use super::source::{CompileError, Place};
+
 /// A name: of a variable, a field, a function, a type.
 pub type Name = Arc<str>;
 
@@ -115,6 +117,7 @@ pub struct Ast {
     /// Longest way down to a leaf, for each node; a leaf has 1.
     pub(super) depths: Vec<u32>,
     pub(super) root: ExprId,
+    pub(super) source: Arc<str>,
 }
 
 impl Ast {
@@ -128,9 +131,24 @@ impl Ast {
         self.nodes.get(id.index()).unwrap_or(NOTHING)
     }
 
-    /// Byte offset of the expression in its source: of an operator's sign, of a call's parenthesis, of a selection's dot.
+    /// Byte offset of the expression in its source: of an operator's sign, of the name of a function or a field; what a macro
+    /// made stands where the macro does.
     pub fn position(&self, id: ExprId) -> usize {
         self.positions.get(id.index()).map_or(0, |position| *position as usize)
+    }
+
+    /// The same as line and column.
+    pub fn place(&self, id: ExprId) -> Place {
+        Place::of(&self.source, self.position(id))
+    }
+
+    /// A refusal that names the expression's place.
+    pub fn refuse(&self, id: ExprId, message: impl Into<String>) -> CompileError {
+        CompileError { place: self.place(id), message: message.into() }
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// Number of nodes: ids are below it. Nodes that macros took apart are counted, though nothing leads to them.

@@ -53,8 +53,13 @@ pub fn member<const N: usize>(id: &'static str, params: [Type; N], result: Type)
 impl Function {
     /// Each overload as people write the call, with types: `string.charAt(int) -> string`.
     pub fn signatures(&self) -> impl Iterator<Item = String> + '_ {
-        self.overloads.iter().map(|overload| Signature(self.name, overload).to_string())
+        self.overloads.iter().map(|overload| signature(self.name, overload))
     }
+}
+
+/// An overload of the named function as people write its call: `string.charAt(int) -> string`.
+pub fn signature(function: &str, overload: &Overload) -> String {
+    Signature(function, overload).to_string()
 }
 
 struct Signature<'a>(&'a str, &'a Overload);

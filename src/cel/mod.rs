@@ -9,7 +9,18 @@
 //! - the language's definition: `cel-spec/doc/langdef.md`.
 
 pub mod ast;
+mod build;
+pub mod check;
 pub mod checked;
 pub mod declarations;
+pub mod declared;
+pub mod environment;
+mod lexer;
+mod literal;
+mod macros;
 pub mod operators;
+pub mod parser;
+pub mod source;
 pub mod types;
+mod unify;
+mod wellknown;

@@ -24,3 +24,7 @@ pub const OPT_SELECT: &str = "_?._";
 pub const IN: &str = "@in";
 /// What `all` and `exists` go on by: true unless its argument is known to be false.
 pub const NOT_STRICTLY_FALSE: &str = "@not_strictly_false";
+/// What `sortBy` sorts with.
+pub const SORT_BY_KEYS: &str = "@sortByAssociatedKeys";
+/// What `transformMap` and `transformMapEntry` build maps with.
+pub const MAP_INSERT: &str = "cel.@mapInsert";

@@ -12,8 +12,6 @@ pub enum Type {
     Dyn,
     /// `google.protobuf.Any`: treated as [`Type::Dyn`].
     Any,
-    /// What has no type because it is wrong; the checker has told why.
-    Error,
     Null,
     Bool,
     Int,
@@ -107,7 +105,6 @@ impl Type {
         match self {
             Self::Dyn => "dyn",
             Self::Any => "google.protobuf.Any",
-            Self::Error => "error",
             Self::Null => "null_type",
             Self::Bool => "bool",
             Self::Int => "int",
