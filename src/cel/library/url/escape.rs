@@ -1,0 +1,128 @@
+//! Percent-encoding, by the part of the URL that it stands in (`net/url`, RFC 3986).
+
+use super::UrlError;
+
+/// A part of a URL.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Component {
+    Path,
+    Host,
+    /// The zone of an IPv6 address in a host.
+    Zone,
+    UserPassword,
+    QueryComponent,
+    Fragment,
+}
+
+impl Component {
+    /// Whether a byte stands for itself in this part.
+    pub fn allows(self, byte: u8) -> bool {
+        let host = matches!(self, Self::Host | Self::Zone);
+        byte.is_ascii_alphanumeric()
+            || match byte {
+                b'-' | b'_' | b'.' | b'~' => true,
+                b'$' | b'&' | b'+' | b',' | b';' | b'=' => self != Self::QueryComponent,
+                b':' => !matches!(self, Self::UserPassword | Self::QueryComponent),
+                b'/' | b'@' => matches!(self, Self::Path | Self::Fragment),
+                b'?' => self == Self::Fragment,
+                b'!' | b'(' | b')' | b'*' => host || self == Self::Fragment,
+                b'\'' | b'[' | b']' | b'<' | b'>' | b'"' => host,
+                _ => false,
+            }
+    }
+}
+
+/// Replaces what is percent-encoded. In a host only bytes beyond ASCII may be, and `%25`.
+pub fn unescape(text: &[u8], component: Component) -> Result<Vec<u8>, UrlError> {
+    let host = matches!(component, Component::Host | Component::Zone);
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, after)) = rest.split_first() {
+        rest = after;
+        match first {
+            b'%' => {
+                let ([high, low], after) = after.split_first_chunk().ok_or(UrlError::Escape)?;
+                let (Some(high), Some(low)) = (hex(*high), hex(*low)) else {
+                    return Err(UrlError::Escape);
+                };
+                let byte = high << 4 | low;
+                let percent = byte == b'%';
+                let allowed = match component {
+                    Component::Host => byte >= 0x80 || percent,
+                    Component::Zone => percent || byte == b' ' || Component::Host.allows(byte),
+                    _ => true,
+                };
+                if !allowed {
+                    return Err(UrlError::Escape);
+                }
+                bytes.push(byte);
+                rest = after;
+            }
+            b'+' if component == Component::QueryComponent => bytes.push(b' '),
+            byte if host && *byte < 0x80 && !component.allows(*byte) => return Err(UrlError::Host),
+            byte => bytes.push(*byte),
+        }
+    }
+    Ok(bytes)
+}
+
+/// Percent-encodes what must be.
+pub fn escape(bytes: &[u8], component: Component) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for byte in bytes {
+        if component.allows(*byte) {
+            text.push(char::from(*byte));
+        } else {
+            text.push('%');
+            for half in [byte >> 4, byte & 15] {
+                text.extend(char::from_digit(half.into(), 16).map(|it| it.to_ascii_uppercase()));
+            }
+        }
+    }
+    text
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+}
+
+/// The text of bytes; those that are no UTF-8 become U+FFFD, each for itself, as Go counts them.
+pub fn text(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|_| char::REPLACEMENT_CHARACTER));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_escaped_is_unescaped_to_itself(bytes: Vec<u8>) {
+            for component in [Component::Path, Component::UserPassword, Component::Fragment] {
+                let escaped = escape(&bytes, component);
+                proptest::prop_assert_eq!(
+                    unescape(escaped.as_bytes(), component).unwrap(), bytes.clone()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_encodes_only_what_is_not_ascii() {
+        assert_eq!(unescape(b"h%C3%A9", Component::Host), Ok("hé".as_bytes().to_vec()));
+        assert_eq!(unescape(b"h%41", Component::Host), Err(UrlError::Escape));
+        assert_eq!(unescape(b"h h", Component::Host), Err(UrlError::Host));
+        assert_eq!(unescape(b"%2", Component::Path), Err(UrlError::Escape));
+        assert_eq!(unescape(b"a+b", Component::QueryComponent), Ok(b"a b".to_vec()));
+    }
+
+    #[test]
+    fn every_byte_that_is_no_text_counts_as_one_character() {
+        assert_eq!(text(b"a\xff\xf0\x9fz"), "a\u{fffd}\u{fffd}\u{fffd}z");
+    }
+}
