@@ -14,6 +14,7 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/cel"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/validating"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
+	apiservercel "k8s.io/apiserver/pkg/cel"
 	"k8s.io/apiserver/pkg/cel/environment"
 )
 
@@ -25,6 +26,8 @@ type unit struct {
 		Expression string `json:"expression"`
 	} `json:"variables"`
 	Validations []string `json:"validations"`
+	// The numbers of the loaded pods to evaluate on; all of them if absent.
+	Pods []int `json:"pods"`
 	// The number of a namespace that was loaded.
 	Namespace *int `json:"namespace"`
 	// How often each is asked (1 if absent): maps have no order, so an answer may differ from time to time.
@@ -42,7 +45,7 @@ type unitAnswer struct {
 }
 
 type expressionAnswer struct {
-	// Why it does not compile.
+	// Why it does not compile. That the API server's code panics on it is such a reason.
 	Refused string `json:"refused,omitempty"`
 	// The type it has; absent if it has none.
 	Type string `json:"type,omitempty"`
@@ -95,7 +98,7 @@ func newJudge() *judge {
 func (j *judge) unit(asked *unit) (given unitAnswer) {
 	defer func() {
 		if failure := recover(); failure != nil {
-			given = unitAnswer{Fault: fmt.Sprintf("the API server's code panics: %v", failure)}
+			given = unitAnswer{Fault: fmt.Sprintf("a panic: %v", failure)}
 		}
 	}()
 	compiler := j.plain
@@ -107,45 +110,67 @@ func (j *judge) unit(asked *unit) (given unitAnswer) {
 	}
 	var space namespace
 	if asked.Namespace != nil {
-		if *asked.Namespace < 0 || *asked.Namespace >= len(j.namespaces) {
-			return unitAnswer{Fault: fmt.Sprintf("no namespace %d is loaded", *asked.Namespace)}
-		}
 		space = j.namespaces[*asked.Namespace]
+	}
+	pods := j.pods
+	if asked.Pods != nil {
+		pods = nil
+		for _, number := range asked.Pods {
+			pods = append(pods, j.pods[number])
+		}
 	}
 	for _, variable := range asked.Variables {
 		accessor := &validating.Variable{Name: variable.Name, Expression: variable.Expression}
-		compiled := compiler.CompileAndStoreVariable(accessor, declared, environment.StoredExpressions)
+		compiled := guarded(func() cel.CompilationResult {
+			return compiler.CompileAndStoreVariable(accessor, declared, environment.StoredExpressions)
+		})
 		given.Variables = append(given.Variables, told(compiled))
 	}
 	compiles := true
 	conditions := make([]cel.ExpressionAccessor, len(asked.Validations))
 	for i, expression := range asked.Validations {
 		conditions[i] = &validating.ValidationCondition{Expression: expression}
-		compiled := compiler.CompileCELExpression(conditions[i], declared, environment.StoredExpressions)
+		compiled := compile(compiler, conditions[i])
 		answer := told(compiled)
-		answer.Overloads = j.overloads(expression)
 		if compiled.Error != nil {
 			compiles = false
 			if asked.Values {
-				any := &validating.Variable{Name: "value", Expression: expression}
-				compiled = compiler.CompileCELExpression(any, declared, environment.StoredExpressions)
+				compiled = compile(compiler, &validating.Variable{Name: "value", Expression: expression})
 				answer.Type = told(compiled).Type
 			}
 		}
 		if compiled.Error == nil {
-			for k := range j.pods {
-				answer.Results = append(answer.Results, j.results(compiler, compiled, &j.pods[k], &space, max(asked.Runs, 1)))
+			answer.Overloads = j.overloads(expression)
+			for k := range pods {
+				answer.Results = append(answer.Results, results(compiler, compiled, &pods[k], &space, max(asked.Runs, 1)))
 			}
 		}
 		given.Validations = append(given.Validations, answer)
 	}
 	if compiles && len(conditions) > 1 {
 		evaluator := compiler.CompileCondition(conditions, declared, environment.StoredExpressions)
-		for k := range j.pods {
-			given.Together = append(given.Together, policy(evaluator, &j.pods[k], &space))
+		for k := range pods {
+			given.Together = append(given.Together, policy(evaluator, &pods[k], &space))
 		}
 	}
 	return given
+}
+
+func compile(compiler *cel.CompositedCompiler, expression cel.ExpressionAccessor) cel.CompilationResult {
+	return guarded(func() cel.CompilationResult {
+		return compiler.CompileCELExpression(expression, declared, environment.StoredExpressions)
+	})
+}
+
+// The type checker panics on some expressions, such as [?dyn(1)]. An API server answers them with an error.
+func guarded(compile func() cel.CompilationResult) (compiled cel.CompilationResult) {
+	defer func() {
+		if failure := recover(); failure != nil {
+			detail := fmt.Sprintf("the API server's code panics: %v", failure)
+			compiled = cel.CompilationResult{Error: &apiservercel.Error{Type: apiservercel.ErrorTypeInternal, Detail: detail}}
+		}
+	}()
+	return compile()
 }
 
 func told(compiled cel.CompilationResult) expressionAnswer {
@@ -160,7 +185,7 @@ func told(compiled cel.CompilationResult) expressionAnswer {
 }
 
 // results asks several times, each time from the start.
-func (j *judge) results(compiler *cel.CompositedCompiler, compiled cel.CompilationResult, pod *pod, space *namespace, runs int) result {
+func results(compiler *cel.CompositedCompiler, compiled cel.CompilationResult, pod *pod, space *namespace, runs int) result {
 	first := evaluate(compiler, compiled.Program, pod, space)
 	for range runs - 1 {
 		other := evaluate(compiler, compiled.Program, pod, space)
