@@ -34,12 +34,16 @@ pub enum Kind {
     CostBudget,
     /// The review ran out of memory for values.
     Memory,
+    /// What makes cel-go itself give up.
+    Internal,
+    /// A variable that ran out of its cost limit, or made cel-go give up.
+    Variable,
 }
 
 impl Kind {
     /// Whether no operator absorbs it.
     pub fn ends_evaluation(self) -> bool {
-        matches!(self, Self::CostLimit | Self::CostBudget | Self::Memory)
+        matches!(self, Self::CostLimit | Self::CostBudget | Self::Memory | Self::Internal)
     }
 }
 
@@ -65,6 +69,15 @@ impl Error {
 
     pub fn kind(&self) -> Kind {
         self.0.kind
+    }
+
+    /// The same error as a value of a variable, which an expression may absorb. Only memory is the whole review's.
+    #[must_use]
+    pub(super) fn of_variable(mut self, name: &str) -> Self {
+        if matches!(self.0.kind, Kind::CostLimit | Kind::Internal) {
+            self.0.kind = Kind::Variable;
+        }
+        self.within(&format!("variables.{name}"))
     }
 
     /// The same error, and where it came from.

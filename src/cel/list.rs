@@ -73,6 +73,19 @@ impl<'v> List<'v> {
         }
     }
 
+    /// A list of elements that are charged already.
+    pub(super) fn of(items: Items<'v>) -> Self {
+        Self::Shared(Arc::new(items))
+    }
+
+    /// The element of an index; part of the input stays borrowed.
+    pub fn at(&self, index: usize) -> Option<Value<'v>> {
+        match self {
+            Self::Borrowed(items) => items.items.get(index).map(Value::by_reference),
+            Self::Shared(items) => items.items.get(index).cloned(),
+        }
+    }
+
     pub(super) fn items(&self) -> &Items<'v> {
         match self {
             Self::Borrowed(items) => items,

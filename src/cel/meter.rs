@@ -54,6 +54,11 @@ impl Meter {
         Ok(())
     }
 
+    /// Takes back what was charged too much.
+    pub(super) fn refund(&mut self, cost: u64) {
+        self.cost = self.cost.saturating_sub(cost);
+    }
+
     /// Charges bytes that are about to be allocated.
     pub fn allocate(&mut self, bytes: usize) -> Result<(), Error> {
         match self.memory_left.checked_sub(bytes) {

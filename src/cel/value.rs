@@ -65,6 +65,12 @@ pub trait Opaque: Any + fmt::Debug + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
 
+impl<'v> Held<'v> {
+    pub fn value(&self) -> &Value<'v> {
+        &self.value
+    }
+}
+
 impl<'v> Optional<'v> {
     /// An optional that has a value. The caller charges [`Optional::BYTES`].
     pub fn of(value: Value<'v>) -> Result<Self, Error> {

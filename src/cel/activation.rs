@@ -1,0 +1,114 @@
+//! What a policy's expressions are evaluated on: the object, its namespace, and the policy's variables, which are evaluated
+//! when they are read first and then kept (`pkg/admission/plugin/cel/{activation,composition}.go` of `k8s.io/apiserver`).
+
+use super::error::{Error, Kind};
+use super::evaluation::{Evaluated, Evaluator};
+use super::meter::{Meter, POLICY_COST_BUDGET};
+use super::program::Program;
+use super::value::Value;
+
+/// Stack that an expression of the highest nesting needs at most, in bytes: less in a release build. The test
+/// `the_deepest_expression_fits_into_the_stack_that_is_told` holds it.
+pub const STACK: usize = 768 * 1024;
+
+/// A variable of a policy.
+#[derive(Debug)]
+pub struct Variable {
+    pub name: String,
+    pub program: Program,
+}
+
+/// One policy's expressions on one object.
+#[derive(Debug)]
+pub struct Activation<'v> {
+    pub(super) object: Value<'v>,
+    pub(super) namespace: Value<'v>,
+    variables: &'v [Variable],
+    values: Vec<Option<Evaluated<'v>>>,
+    /// What variables have cost since it was charged to the budget last.
+    variables_cost: u64,
+    budget: u64,
+}
+
+impl<'v> Activation<'v> {
+    pub fn new(object: Value<'v>, namespace: Value<'v>, variables: &'v [Variable]) -> Self {
+        let values = variables.iter().map(|_| None).collect();
+        Self { object, namespace, variables, values, variables_cost: 0, budget: POLICY_COST_BUDGET }
+    }
+
+    /// The same with another budget of cost for all expressions.
+    #[must_use]
+    pub fn with_budget(mut self, budget: u64) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// What is left of the policy's budget of cost.
+    pub fn budget(&self) -> u64 {
+        self.budget
+    }
+
+    pub(super) fn variable(&mut self, name: &str, meter: &mut Meter) -> Evaluated<'v> {
+        let variables: &'v [Variable] = self.variables;
+        let Some((index, variable)) = variables.iter().enumerate().find(|(_, it)| it.name == name)
+        else {
+            let message = format!("variables.{name} is not defined");
+            return Err(Error::new(Kind::NoSuchKey, message));
+        };
+        if let Some(Some(known)) = self.values.get(index) {
+            return known.clone();
+        }
+        // A chain of variables is as long as its policy.
+        let (value, cost) = stacker::maybe_grow(STACK, 2 * STACK, || {
+            let outer = meter.start();
+            let value = variable.program.run(self, meter);
+            (value, meter.resume(outer))
+        });
+        self.variables_cost = self.variables_cost.saturating_add(cost);
+        let value = value.map_err(|error| error.of_variable(name));
+        if !matches!(&value, Err(error) if error.kind().ends_evaluation())
+            && let Some(known) = self.values.get_mut(index)
+        {
+            *known = Some(value.clone());
+        }
+        value
+    }
+
+    /// Charges an expression's cost, and that of the variables that it read, to the budget.
+    fn charge(&mut self, cost: u64) -> Result<(), Error> {
+        let total = std::mem::take(&mut self.variables_cost).saturating_add(cost);
+        match self.budget.checked_sub(total) {
+            Some(left) => {
+                self.budget = left;
+                Ok(())
+            }
+            None => Err(Error::new(
+                Kind::CostBudget,
+                format!("the policy's expressions cost more than {POLICY_COST_BUDGET} units together"),
+            )),
+        }
+    }
+}
+
+impl Program {
+    /// Evaluates the expression.
+    ///
+    /// # Errors
+    /// Where the expression fails, and where a limit is reached: the expression's cost, the policy's budget, the review's
+    /// memory.
+    pub fn evaluate<'v>(
+        &'v self,
+        activation: &mut Activation<'v>,
+        meter: &mut Meter,
+    ) -> Result<Value<'v>, Error> {
+        meter.start();
+        let value = stacker::maybe_grow(STACK, 2 * STACK, || self.run(activation, meter));
+        activation.charge(meter.cost())?;
+        value
+    }
+
+    fn run<'v>(&'v self, activation: &mut Activation<'v>, meter: &mut Meter) -> Evaluated<'v> {
+        let locals = vec![None; self.inits.len()];
+        Evaluator { program: self, activation, meter, locals }.eval(self.root)
+    }
+}
