@@ -1,5 +1,5 @@
-//! The type checker: cel-go's `checker/checker.go` and `checker/env.go`, with no container and with homogeneous aggregate
-//! literals. It stops at the first fault.
+//! The type checker: cel-go's `checker/checker.go` and `checker/env.go`, with no container. It stops at the first fault. Lists
+//! and maps of mixed types are for [`super::validate`].
 
 mod explain;
 
@@ -345,7 +345,7 @@ impl Checker<'_> {
             if element.optional {
                 of = self.unwrap_optional(element.value, of)?;
             }
-            joined = Some(self.join(element.value, joined, of, "a list")?);
+            joined = Some(self.join(joined, of));
         }
         let element = joined.unwrap_or_else(|| self.unifier.fresh());
         Ok(Type::list(element))
@@ -357,12 +357,12 @@ impl Checker<'_> {
         let (mut keys, mut values) = (None, None);
         for entry in entries {
             let key = self.check(entry.key)?;
-            keys = Some(self.join(entry.key, keys, key, "a map's keys")?);
+            keys = Some(self.join(keys, key));
             let mut value = self.check(entry.value)?;
             if entry.optional {
                 value = self.unwrap_optional(entry.value, value)?;
             }
-            values = Some(self.join(entry.value, values, value, "a map's values")?);
+            values = Some(self.join(values, value));
         }
         let key = keys.unwrap_or_else(|| self.unifier.fresh());
         let value = values.unwrap_or_else(|| self.unifier.fresh());
@@ -378,14 +378,13 @@ impl Checker<'_> {
         }
     }
 
-    /// The type of what holds both.
-    fn join(&mut self, id: ExprId, before: Option<Type>, of: Type, holder: &str) -> Judged {
-        let Some(before) = before else { return Ok(of) };
-        if self.unifier.assignable(&before, &of) {
-            return Ok(most_general(&before, &of).clone());
+    /// The type of what holds both: `dyn` if they do not fit.
+    fn join(&mut self, before: Option<Type>, of: Type) -> Type {
+        match before {
+            None => of,
+            Some(before) if self.unifier.assignable(&before, &of) => most_general(&before, &of).clone(),
+            Some(_) => Type::Dyn,
         }
-        let (before, of) = (self.unifier.settle(&before), self.unifier.settle(&of));
-        Err(self.ast.refuse(id, explain::mixed(holder, &before, &of)))
     }
 
     fn check_struct(&mut self, id: ExprId) -> Judged {
@@ -457,7 +456,7 @@ impl Checker<'_> {
             return Ok(());
         }
         let (wanted, of) = (self.unifier.settle(wanted), self.unifier.settle(of));
-        Err(self.ast.refuse(id, explain::mixed("what a macro gathers", &wanted, &of)))
+        Err(self.ast.refuse(id, explain::mixed_fold(&wanted, &of)))
     }
 }
 

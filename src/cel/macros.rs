@@ -15,26 +15,28 @@ pub const UNUSED: &str = "#unused";
 /// What `sortBy` binds its list to.
 const SORT_INPUT: &str = "@__sortBy_input__";
 
-/// `range.name(variable, …)`, for the documentation: each macro with what its call looks like.
-pub const MACROS: [&str; 18] = [
+/// What calls of the macros look like.
+pub const MACROS: [&str; 20] = [
     "has(value.field)",
     "range.all(x, condition)",
     "range.all(k, v, condition)",
     "range.exists(x, condition)",
     "range.exists(k, v, condition)",
     "range.exists_one(x, condition)",
-    "range.existsOne(x, condition)",
+    "range.exists_one(k, v, condition)",
     "range.existsOne(k, v, condition)",
     "range.map(x, value)",
     "range.map(x, condition, value)",
     "range.filter(x, condition)",
     "range.transformList(k, v, value)",
+    "range.transformList(k, v, condition, value)",
     "range.transformMap(k, v, value)",
+    "range.transformMap(k, v, condition, value)",
     "range.transformMapEntry(k, v, {key: value})",
+    "range.transformMapEntry(k, v, condition, {key: value})",
     "list.sortBy(x, key)",
     "optional.optMap(x, value)",
     "optional.optFlatMap(x, optional)",
-    "range.transformList(k, v, condition, value)",
 ];
 
 type Expanded = Result<ExprId, Fault>;
@@ -48,7 +50,7 @@ pub(super) fn call(
 ) -> Expanded {
     match (function, target, args.as_slice()) {
         ("has", None, [field]) => presence(tree, *field),
-        ("all" | "exists" | "exists_one" | "existsOne", Some(range), [x, condition]) => {
+        ("all" | "exists" | "exists_one", Some(range), [x, condition]) => {
             let variables = one_variable(tree, *x)?;
             quantifier(tree, function, range, variables, *condition)
         }

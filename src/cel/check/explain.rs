@@ -33,9 +33,9 @@ pub(super) fn not_optional(of: &Type) -> String {
     format!("what stands behind ? must be an optional, as value.?field is; this is {}", article(of))
 }
 
-pub(super) fn mixed(holder: &str, before: &Type, of: &Type) -> String {
+pub(super) fn mixed_fold(before: &Type, of: &Type) -> String {
     format!(
-        "{holder} must be of one type: before it is {before}, and here {of}; write dyn(…) around each to mix them"
+        "what a macro gathers must be of one type, and here it is {before} before and {of} after; write dyn(…) around each to mix them"
     )
 }
 
