@@ -1,5 +1,8 @@
 //! How a function of a library is written and what it costs.
 
+use std::any::Any;
+use std::sync::Arc;
+
 use super::error::Error;
 use super::meter::Meter;
 use super::value::Value;
@@ -13,10 +16,18 @@ pub struct Call<'c> {
     pub prepared: Option<&'c Prepared>,
 }
 
-/// Work that is done once for a constant argument.
+/// Work that is done once for a constant argument, such as compiling a regular expression.
 #[derive(Clone, Debug)]
-pub enum Prepared {
-    Pattern(regex::Regex),
+pub struct Prepared(Arc<dyn Any + Send + Sync>);
+
+impl Prepared {
+    pub fn new(value: impl Any + Send + Sync) -> Self {
+        Self(Arc::new(value))
+    }
+
+    pub fn get<T: Any>(&self) -> Option<&T> {
+        self.0.downcast_ref()
+    }
 }
 
 /// One overload of a function, by its id in Kubernetes' declarations. It is called with arguments of the declared types

@@ -49,8 +49,8 @@ impl Ip {
         if self.0.is_ipv4() { 4 } else { 6 }
     }
 
-    /// Bytes of the address.
-    pub fn len(self) -> u64 {
+    /// How many bytes the address has.
+    pub fn bytes(self) -> u64 {
         if self.0.is_ipv4() { 4 } else { 16 }
     }
 
@@ -161,8 +161,8 @@ impl Cidr {
         self.bits
     }
 
-    /// Bytes of the prefix.
-    pub fn len(self) -> u64 {
+    /// How many bytes the prefix has.
+    pub fn bytes(self) -> u64 {
         u64::from(self.bits.div_ceil(8))
     }
 

@@ -6,8 +6,12 @@ const TOO_WIDE: &str = "%!(NOVERB)";
 /// `x/text` refuses numbers whose first digits are above this.
 const MAX_NUMBER: i64 = 1_000_000;
 
-/// The most bytes that [`fixed`] and [`scientific`] make.
-pub const MAX_BYTES: usize = 1 << 16;
+/// The most bytes that [`fixed`] and [`scientific`] make with a precision.
+pub fn most_bytes(precision: i64) -> usize {
+    /// The digits and commas of the largest double.
+    const WHOLE: usize = 420;
+    usize::try_from(precision & 0xffff).unwrap_or(0) + WHOLE
+}
 
 /// `%.Nf` in English: groups of three digits, halves to the even digit. Of more than 255 digits
 /// behind the point, only those that the number has are printed.

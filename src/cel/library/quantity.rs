@@ -56,6 +56,19 @@ impl Quantity {
         Ok(Self { amount: Arc::new(Mutex::new(parse(text)?)), computed: false })
     }
 
+    /// Bytes that a quantity takes of a text.
+    pub fn size(text: &str) -> usize {
+        text.len().saturating_add(size_of::<Amount>() + size_of::<Decimal>() + 64)
+    }
+
+    /// Bytes that a calculation goes over.
+    pub fn digits(&self) -> usize {
+        match &*self.amount() {
+            Amount::Int { .. } => 0,
+            Amount::Dec(decimal) => lock(decimal).len(),
+        }
+    }
+
     /// -1, 0 or 1.
     pub fn sign(&self) -> i64 {
         match &*self.amount() {

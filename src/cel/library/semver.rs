@@ -39,6 +39,15 @@ impl Semver {
         if normalize { parse(&normalized(text)?) } else { parse(text) }
     }
 
+    /// Bytes that a comparison goes over at most.
+    pub fn len(&self) -> usize {
+        let bytes = |it: &Identifier| match it {
+            Identifier::Number(_) => 0,
+            Identifier::Word(word) => word.len(),
+        };
+        self.pre_release.iter().map(|it| size_of::<Identifier>() + bytes(it)).sum()
+    }
+
     /// Bytes that a version takes of a text.
     pub fn size(text: &str) -> usize {
         // In the worst case every other byte begins an identifier.

@@ -69,6 +69,18 @@ impl Url {
         Ok(url)
     }
 
+    /// Bytes of its parts.
+    pub fn len(&self) -> usize {
+        let texts = [&self.scheme, &self.opaque, &self.raw_path, &self.raw_query];
+        let texts: usize = texts.into_iter().map(String::len).sum();
+        texts + self.host.len() + self.path.len()
+    }
+
+    /// How many parameters its query has at most.
+    pub fn most_parameters(&self) -> usize {
+        self.raw_query.bytes().filter(|byte| *byte == b'&').count() + 1
+    }
+
     pub fn scheme(&self) -> &str {
         &self.scheme
     }
@@ -105,7 +117,7 @@ impl Url {
     /// decoded are left out.
     pub fn query(&self) -> Vec<(String, Vec<String>)> {
         let mut values: Vec<(String, Vec<String>)> = Vec::new();
-        if self.raw_query.bytes().filter(|byte| *byte == b'&').count() >= MAX_QUERY_PARAMETERS {
+        if self.most_parameters() > MAX_QUERY_PARAMETERS {
             return values;
         }
         let mut places = std::collections::HashMap::new();

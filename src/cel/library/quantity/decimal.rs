@@ -37,6 +37,11 @@ impl Decimal {
         }
     }
 
+    /// How many digits are kept.
+    pub fn len(&self) -> usize {
+        self.digits.len()
+    }
+
     /// The unscaled integer as the nearest double, and the scale.
     pub fn approximate(&self) -> (f64, i64) {
         let mut text = String::with_capacity(self.digits.len() + 24);
