@@ -187,7 +187,8 @@ pub(super) fn string<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Valu
         [Value::Uint(number)] => number.to_string(),
         [Value::Double(number)] => general(*number),
         [Value::Timestamp(at)] => at.to_string(),
-        [Value::Duration(length)] => format!("{}s", length.seconds()),
+        [Value::Duration(length)] => format!("{}s", plain(length.seconds())),
+        [Value::Opaque(opaque)] if let Some(text) = opaque.text() => text,
         _ => return mismatch("string()", args),
     };
     call.meter.allocate(SHORT)?;
@@ -202,14 +203,31 @@ fn general(number: f64) -> String {
     if number.is_infinite() {
         return if number > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
-    let scientific = format!("{number:e}");
+    let scientific = shortest(number);
     let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
     let exponent: i32 = exponent.parse().unwrap_or(0);
     if (-4..6).contains(&exponent) {
-        return format!("{number}");
+        return plain(number);
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.abs())
+}
+
+/// The shortest digits without an exponent, of a number below 1e16.
+fn plain(number: f64) -> String {
+    let scientific = shortest(number);
+    let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    let behind_point = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let behind_point = i64::try_from(behind_point).unwrap_or(0) - exponent.parse().unwrap_or(0);
+    format!("{number:.*}", usize::try_from(behind_point).unwrap_or(0))
+}
+
+/// The shortest digits that read back as the same number; of two that are as near, Go takes the even ones.
+fn shortest(number: f64) -> String {
+    let shortest = format!("{number:e}");
+    let digits = shortest.split('e').next().unwrap_or_default().bytes().filter(u8::is_ascii_digit);
+    let nearest = format!("{number:.*e}", digits.count().saturating_sub(1));
+    if nearest.parse() == Ok(number) { nearest } else { shortest }
 }
 
 pub(super) fn timestamp<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {

@@ -4,6 +4,7 @@
 //! most calls cost one unit whatever they do; Kubernetes' own functions go by their names.
 
 use super::function::{self, Cost, size_of_value, traversals};
+use super::library;
 use super::value::Value;
 
 pub(super) const ONE: Cost = Cost::Fixed(1);
@@ -66,5 +67,12 @@ pub(super) fn of_unsettled(function: &str, overload: &function::Overload) -> Cos
         "quantity", "isQuantity", "semver", "isSemver", "validate", "format.named", "sign", "asInteger",
         "isInteger", "asApproximateFloat", "isGreaterThan", "isLessThan", "compareTo", "add", "sub",
     ];
-    if BY_NAME.contains(&function) || function.starts_with("get") { overload.cost } else { ONE }
+    // Without an overload, Kubernetes does not know that it has to read a text.
+    let known = match overload.id {
+        "cidr_contains_ip_string" => library::find("cidr_contains_ip_ip"),
+        "cidr_contains_cidr_string" => library::find("cidr_contains_cidr"),
+        _ => None,
+    };
+    let cost = known.map_or(overload.cost, |known| known.cost);
+    if BY_NAME.contains(&function) || function.starts_with("get") { cost } else { ONE }
 }

@@ -114,7 +114,7 @@ pub(super) fn compare(
 /// `item in container`.
 pub(super) fn contains(item: &Value<'_>, container: &Value<'_>) -> Result<bool, Error> {
     match container {
-        Value::List(list) => Ok(list.iter().any(|it| equal(it, item).unwrap_or(false))),
+        Value::List(list) => Ok(list.iter().any(|it| equal(item, it).unwrap_or(false))),
         Value::Map(map) => {
             if matches!(item, Value::Bytes(_)) && map.has_general_keys() {
                 return Err(unhashable());

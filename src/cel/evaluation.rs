@@ -4,7 +4,7 @@
 use super::activation::Activation;
 use super::cost;
 use super::equality::equal;
-use super::error::Error;
+use super::error::{Error, Kind};
 use super::function::{Call as CallContext, Cost};
 use super::list::List;
 use super::map::{Map, same_key};
@@ -180,6 +180,10 @@ impl<'v> Evaluator<'v, '_> {
                 }
             },
         };
+        if matches!(&result, Err(error) if error.kind() == Kind::Internal) {
+            // cel-go gives up before it charges the call.
+            return result;
+        }
         self.spend(cost, args, result.as_ref().ok())?;
         result
     }

@@ -20,6 +20,7 @@ use super::set::Set;
 use super::source::CompileError;
 use super::standard;
 use super::text::Str;
+use super::types::Type;
 use super::value::Value;
 
 /// Finds what carries out an overload of a library, by its id.
@@ -308,7 +309,12 @@ impl Planner<'_> {
                     Some(_) => overload.cost,
                     None => cost::of_unsettled(function, &overload),
                 };
-                Some(Candidate { overload, params: it.params.clone(), cost })
+                // cel-go leaves it to `flatten` to look at what it is given (`DisableTypeGuards`).
+                let params = match function {
+                    "flatten" => vec![Type::Dyn; arity],
+                    _ => it.params.clone(),
+                };
+                Some(Candidate { overload, params, cost })
             })
             .collect()
     }

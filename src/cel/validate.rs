@@ -1,13 +1,14 @@
 //! What is refused after type checking: the validators that the API server adds (`pkg/cel/environment/base.go`, `cel/validator.go`
 //! and `ext/formatting.go` of cel-go).
 
-use super::ast::{Expr, ExprId};
+use super::ast::{Expr, ExprId, Literal};
 use super::checked::Checked;
+use super::library::check_format;
 use super::source::CompileError;
 use super::types::Type;
 use super::unify::same;
 
-/// Refuses lists and maps of mixed types, but for those within a call of `format`.
+/// Refuses lists and maps of mixed types, but for those within a call of `format`, and formats that do not fit.
 pub(super) fn validate(checked: &Checked) -> Result<(), CompileError> {
     let mut open = vec![(checked.ast().root(), false)];
     while let Some((id, exempt)) = open.pop() {
@@ -16,9 +17,36 @@ pub(super) fn validate(checked: &Checked) -> Result<(), CompileError> {
             homogeneous(checked, expr)?;
         }
         let formats = matches!(expr, Expr::Call { function, .. } if &**function == "format");
+        if formats {
+            format(checked, id, expr)?;
+        }
         open.extend(expr.children().into_iter().rev().map(|child| (child, exempt || formats)));
     }
     Ok(())
+}
+
+/// Refuses a format that does not fit its arguments, where both are written as literals.
+fn format(checked: &Checked, id: ExprId, expr: &Expr) -> Result<(), CompileError> {
+    let Expr::Call { target: Some(target), args, .. } = expr else { return Ok(()) };
+    let (Expr::Literal(Literal::String(format)), [list]) = (checked.get(*target), &args[..]) else {
+        return Ok(());
+    };
+    let Expr::List(elements) = checked.get(*list) else { return Ok(()) };
+    let types = elements.iter().map(|element| types_within(checked, element.value));
+    check_format(format, types).map_err(|error| checked.ast().refuse(id, error.to_string()))
+}
+
+/// The type of an expression, and of the elements and entries that it is written with.
+fn types_within(checked: &Checked, id: ExprId) -> Vec<&Type> {
+    let mut types = Vec::new();
+    let mut open = vec![id];
+    while let Some(id) = open.pop() {
+        types.push(checked.type_of(id));
+        if let expr @ (Expr::List(_) | Expr::Map(_)) = checked.get(id) {
+            open.extend(expr.children());
+        }
+    }
+    types
 }
 
 fn homogeneous(checked: &Checked, expr: &Expr) -> Result<(), CompileError> {

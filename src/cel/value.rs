@@ -61,6 +61,11 @@ pub trait Opaque: Any + fmt::Debug + Send + Sync {
         None
     }
 
+    /// What `string()` gives, if the type has a text.
+    fn text(&self) -> Option<String> {
+        None
+    }
+
     /// `self`, for [`Value::opaque`].
     fn as_any(&self) -> &dyn Any;
 }

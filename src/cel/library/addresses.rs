@@ -8,7 +8,7 @@ use super::super::types::{CIDR, IP};
 use super::super::value::{Opaque, Value};
 use super::address::{AddressError, Cidr, Ip};
 use super::cost::{TRAVERSAL, TRAVERSAL_AND_COPY, size};
-use super::{mismatch, text};
+use super::mismatch;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("string_to_ip", ip).costs(TRAVERSAL),
@@ -20,7 +20,6 @@ pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("ip_is_link_local_unicast", is_link_local_unicast),
     Overload::new("ip_is_global_unicast", is_global_unicast),
     Overload::new("is_ip", is_ip).costs(TRAVERSAL),
-    Overload::new("ip_to_string", to_string),
     Overload::new("string_to_cidr", cidr).costs(TRAVERSAL),
     Overload::new("cidr_contains_ip_string", contains_ip).costs(Cost::Of(|args, _| {
         of_addresses(args).saturating_add(traversals(size(args, 1), 1.0))
@@ -33,7 +32,6 @@ pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("cidr_prefix_length", prefix_length),
     Overload::new("cidr_masked", masked),
     Overload::new("is_cidr", is_cidr).costs(TRAVERSAL),
-    Overload::new("cidr_to_string", to_string),
 ];
 
 /// Comparing an address with a block's prefix.
@@ -62,6 +60,10 @@ impl Opaque for Ip {
         Some(self.bytes())
     }
 
+    fn text(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+
     fn as_any(&self) -> &dyn Any {
         self
     }
@@ -81,6 +83,10 @@ impl Opaque for Cidr {
 
     fn size(&self) -> Option<u64> {
         Some(self.bytes())
+    }
+
+    fn text(&self) -> Option<String> {
+        Some(self.to_string())
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -160,17 +166,6 @@ fn is_link_local_unicast<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Val
 
 fn is_global_unicast<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     address("isGlobalUnicast()", args).map(|it| Value::Bool(it.is_global_unicast()))
-}
-
-/// An address or a block as text.
-fn to_string<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
-    match address("string()", args) {
-        Ok(address) => text(call, &address.to_string()),
-        Err(_) => {
-            let block = block("string()", args)?;
-            text(call, &block.to_string())
-        }
-    }
 }
 
 fn cidr<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {

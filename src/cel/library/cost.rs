@@ -50,8 +50,16 @@ fn as_double(size: u64) -> f64 {
     size as f64
 }
 
-/// As Go converts on the processors that Kubernetes runs on: what is negative wraps around.
+/// As Go converts on the processors that Kubernetes runs on, also what does not fit.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as Go converts")]
 fn as_whole(cost: f64) -> u64 {
-    if cost < 0.0 { (cost as i64) as u64 } else { cost as u64 }
+    /// 2⁶⁴, the first double that does not fit.
+    const END: f64 = 18_446_744_073_709_551_616.0;
+    if cost < 0.0 {
+        (cost as i64) as u64
+    } else if cost >= END {
+        1 << 63
+    } else {
+        cost as u64
+    }
 }

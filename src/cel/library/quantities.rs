@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cmp::Ordering;
 
-use super::super::error::Error;
+use super::super::error::{Error, Kind};
 use super::super::function::{Call, Overload};
 use super::super::types::QUANTITY;
 use super::super::value::{Opaque, Value};
@@ -44,7 +44,11 @@ impl Opaque for Quantity {
 }
 
 fn error(error: QuantityError) -> Error {
-    Error::invalid(error.to_string())
+    let kind = match error {
+        QuantityError::TooFarApart => Kind::Internal,
+        QuantityError::Syntax | QuantityError::NoInteger => Kind::InvalidArgument,
+    };
+    Error::new(kind, error.to_string())
 }
 
 fn parse(
