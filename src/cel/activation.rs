@@ -84,7 +84,9 @@ impl<'v> Activation<'v> {
             }
             None => Err(Error::new(
                 Kind::CostBudget,
-                format!("the policy's expressions cost more than {POLICY_COST_BUDGET} units together"),
+                format!(
+                    "the policy's expressions cost more than {POLICY_COST_BUDGET} units together"
+                ),
             )),
         }
     }

@@ -3,7 +3,7 @@
 
 use super::error::{Error, Kind};
 use super::evaluation::{Evaluated, Evaluator};
-use super::number::{int_of};
+use super::number::int_of;
 use super::program::{AttributeId, Key, NodeId, Program, Root, Slot, Step};
 use super::text::Str;
 use super::value::{Optional, Value};
@@ -102,9 +102,7 @@ impl<'v> Evaluator<'v, '_> {
     fn descend(&mut self, value: Value<'v>, path: &'v [Step], optional: bool) -> Evaluated<'v> {
         match value {
             Value::Optional(Optional::None) => Ok(value),
-            Value::Optional(Optional::Some(held)) => {
-                self.go_on(native(held.value())?, path, true)
-            }
+            Value::Optional(Optional::Some(held)) => self.go_on(native(held.value())?, path, true),
             other => self.go_on(other, path, optional),
         }
     }
@@ -158,7 +156,8 @@ impl<'v> Evaluator<'v, '_> {
     fn missing(&self, step: &Step, value: &Value<'v>) -> Error {
         match (&step.key, value) {
             (Key::Constant(Value::String(name)), _) => {
-                let message = format!("there is no field {:?}; test it first with has()", name.as_str());
+                let message =
+                    format!("there is no field {:?}; test it first with has()", name.as_str());
                 Error::new(Kind::NoSuchKey, message)
             }
             (_, Value::List(_)) => Error::new(Kind::OutOfBounds, "an index is out of bounds"),
@@ -225,7 +224,8 @@ fn native<'v>(value: &Value<'v>) -> Evaluated<'v> {
         Value::Optional(Optional::Some(held)) => native(held.value()),
         Value::Type(name) => Ok(Value::borrowed(name)),
         Value::Opaque(opaque) => {
-            let message = format!("an optional of {} has no fields; use value()", opaque.type_name());
+            let message =
+                format!("an optional of {} has no fields; use value()", opaque.type_name());
             Err(Error::invalid(message))
         }
         other => Ok(other.clone()),

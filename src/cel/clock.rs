@@ -18,10 +18,20 @@ pub(super) fn find(name: &str) -> Option<Implementation> {
         "getDate" => |_, args| part("getDate()", args, |it| it.day, None),
         "getDayOfWeek" => |_, args| part("getDayOfWeek()", args, Civil::day_of_week, None),
         "getHours" => |_, args| {
-            part("getHours()", args, |it| it.second_of_day / 3_600, Some(|it| it.0 / (3_600 * NANOS)))
+            part(
+                "getHours()",
+                args,
+                |it| it.second_of_day / 3_600,
+                Some(|it| it.0 / (3_600 * NANOS)),
+            )
         },
         "getMinutes" => |_, args| {
-            part("getMinutes()", args, |it| it.second_of_day / 60 % 60, Some(|it| it.0 / (60 * NANOS)))
+            part(
+                "getMinutes()",
+                args,
+                |it| it.second_of_day / 60 % 60,
+                Some(|it| it.0 / (60 * NANOS)),
+            )
         },
         "getSeconds" => |_, args| {
             part("getSeconds()", args, |it| it.second_of_day % 60, Some(|it| it.0 / NANOS))

@@ -105,7 +105,9 @@ fn parse_double(text: &str) -> Option<f64> {
         "nan" if unsigned.len() == 3 && unsigned.len() == text.len() => f64::NAN,
         _ if lower.starts_with("0x") => parse_hexadecimal(unsigned.get(2..)?)?,
         _ => {
-            let plain = unsigned.bytes().all(|it| matches!(it, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
+            let plain = unsigned
+                .bytes()
+                .all(|it| matches!(it, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'));
             if !plain {
                 return None;
             }
@@ -123,7 +125,11 @@ fn parse_hexadecimal(text: &str) -> Option<f64> {
     if whole.is_empty() && fraction.is_empty() {
         return None;
     }
-    let exponent: i64 = decimal(exponent)?.parse().unwrap_or(if exponent.starts_with('-') { -100_000 } else { 100_000 });
+    let exponent: i64 = decimal(exponent)?.parse().unwrap_or(if exponent.starts_with('-') {
+        -100_000
+    } else {
+        100_000
+    });
     let (mut bits, mut scale) = (0_u128, 0_i64);
     let digits = whole.chars().map(|it| (it, 0)).chain(fraction.chars().map(|it| (it, -4)));
     for (digit, shift) in digits {

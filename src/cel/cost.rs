@@ -16,10 +16,14 @@ pub(super) fn of_standard(overload: Option<&str>) -> Cost {
             Cost::Of(|args, _| traversals(size(args, 0), 1.0))
         }
         "in_list" => Cost::Of(|args, _| size(args, 1)),
-        "less_string" | "less_equals_string" | "greater_string" | "greater_equals_string"
-        | "less_bytes" | "less_equals_bytes" | "greater_bytes" | "greater_equals_bytes" => {
-            Cost::Of(|args, _| of_comparison(args))
-        }
+        "less_string"
+        | "less_equals_string"
+        | "greater_string"
+        | "greater_equals_string"
+        | "less_bytes"
+        | "less_equals_bytes"
+        | "greater_bytes"
+        | "greater_equals_bytes" => Cost::Of(|args, _| of_comparison(args)),
         "add_string" | "add_bytes" => {
             Cost::Of(|args, _| traversals(size(args, 0).saturating_add(size(args, 1)), 1.0))
         }
@@ -60,12 +64,52 @@ pub(super) fn of_equality(a: &Value<'_>, b: &Value<'_>, is_equals: bool) -> u64 
 pub(super) fn of_unsettled(function: &str, overload: &function::Overload) -> Cost {
     /// The functions that `CallCost` knows by name.
     const BY_NAME: [&str; 46] = [
-        "isSorted", "sum", "max", "min", "indexOf", "lastIndexOf", "url", "lowerAscii", "upperAscii",
-        "substring", "trim", "replace", "split", "join", "find", "findAll", "cidr", "isIP", "isCIDR",
-        "ip", "ip.isCanonical", "masked", "prefixLength", "family", "isUnspecified", "isLoopback",
-        "isLinkLocalMulticast", "isLinkLocalUnicast", "isGlobalUnicast", "containsIP", "containsCIDR",
-        "quantity", "isQuantity", "semver", "isSemver", "validate", "format.named", "sign", "asInteger",
-        "isInteger", "asApproximateFloat", "isGreaterThan", "isLessThan", "compareTo", "add", "sub",
+        "isSorted",
+        "sum",
+        "max",
+        "min",
+        "indexOf",
+        "lastIndexOf",
+        "url",
+        "lowerAscii",
+        "upperAscii",
+        "substring",
+        "trim",
+        "replace",
+        "split",
+        "join",
+        "find",
+        "findAll",
+        "cidr",
+        "isIP",
+        "isCIDR",
+        "ip",
+        "ip.isCanonical",
+        "masked",
+        "prefixLength",
+        "family",
+        "isUnspecified",
+        "isLoopback",
+        "isLinkLocalMulticast",
+        "isLinkLocalUnicast",
+        "isGlobalUnicast",
+        "containsIP",
+        "containsCIDR",
+        "quantity",
+        "isQuantity",
+        "semver",
+        "isSemver",
+        "validate",
+        "format.named",
+        "sign",
+        "asInteger",
+        "isInteger",
+        "asApproximateFloat",
+        "isGreaterThan",
+        "isLessThan",
+        "compareTo",
+        "add",
+        "sub",
     ];
     // Without an overload, Kubernetes does not know that it has to read a text.
     let known = match overload.id {

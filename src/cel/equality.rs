@@ -87,11 +87,7 @@ fn double_and_uint(a: f64, b: u64) -> Option<Ordering> {
 }
 
 /// The order of two values by `operator` (`<` and its like).
-pub(super) fn compare(
-    operator: &str,
-    a: &Value<'_>,
-    b: &Value<'_>,
-) -> Result<Ordering, Error> {
+pub(super) fn compare(operator: &str, a: &Value<'_>, b: &Value<'_>) -> Result<Ordering, Error> {
     let order = match (a, b) {
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
         (Value::String(a), Value::String(b)) => a.as_str().cmp(b.as_str()),

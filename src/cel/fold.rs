@@ -110,7 +110,9 @@ impl<'v> Evaluator<'v, '_> {
                 self.meter.spend(1)?;
                 match (&mut *grown, items) {
                     (Ok(Grown::List(list)), Ok(Value::List(items))) => self.append(list, &items),
-                    (Ok(_), Ok(other)) => Err(Error::no_such_overload("+", &["list", other.type_name()])),
+                    (Ok(_), Ok(other)) => {
+                        Err(Error::no_such_overload("+", &["list", other.type_name()]))
+                    }
                     (Ok(_), Err(error)) => Err(error),
                     (Err(_), _) => Ok(()),
                 }
@@ -158,7 +160,12 @@ impl<'v> Evaluator<'v, '_> {
         (0..items.len()).filter_map(|at| items.at(at)).try_for_each(|item| list.push(item))
     }
 
-    fn insert(&mut self, map: &mut Builder<'v>, key: Value<'v>, value: Value<'v>) -> Result<(), Error> {
+    fn insert(
+        &mut self,
+        map: &mut Builder<'v>,
+        key: Value<'v>,
+        value: Value<'v>,
+    ) -> Result<(), Error> {
         if matches!(key, Value::Bytes(_)) {
             return Err(unhashable());
         }

@@ -40,6 +40,12 @@ impl<'v> Items<'v> {
         Ok(Self { items, depth: depth_around(deepest)? })
     }
 
+    /// The same of an input that is bounded by its decoder.
+    pub(super) fn of_tree(items: Vec<Value<'v>>) -> Self {
+        let depth = items.iter().map(Value::depth).max().unwrap_or(0).saturating_add(1);
+        Self { items, depth }
+    }
+
     pub(super) fn depth(&self) -> u16 {
         self.depth.max(1)
     }

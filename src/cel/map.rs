@@ -57,9 +57,11 @@ fn rank(key: &Value<'_>) -> u8 {
         Value::Timestamp(_) => 6,
         Value::Duration(_) => 7,
         Value::Type(_) => 8,
-        Value::Bytes(_) | Value::List(_) | Value::Map(_) | Value::Optional(_) | Value::Opaque(_) => {
-            9
-        }
+        Value::Bytes(_)
+        | Value::List(_)
+        | Value::Map(_)
+        | Value::Optional(_)
+        | Value::Opaque(_) => 9,
     }
 }
 
@@ -69,21 +71,34 @@ pub(super) fn same_key(a: &Value<'_>, b: &Value<'_>) -> bool {
     !nan && rank(a) < 9 && order(a, b) == Ordering::Equal
 }
 
+/// Entries in the order of their keys.
+fn sorted<'v>(mut entries: Vec<(Value<'v>, Value<'v>)>) -> Vec<(Value<'v>, Value<'v>)> {
+    let in_order = entries.windows(2).all(|pair| match pair {
+        [(a, _), (b, _)] => order(a, b) == Ordering::Less,
+        _ => true,
+    });
+    if !in_order {
+        entries.sort_by(|(a, _), (b, _)| order(a, b));
+        entries.reverse();
+        entries.dedup_by(|(a, _), (b, _)| same_key(a, b));
+        entries.reverse();
+    }
+    entries
+}
+
 impl<'v> Entries<'v> {
     /// Of equal keys the last one counts.
-    pub(super) fn new(mut entries: Vec<(Value<'v>, Value<'v>)>) -> Result<Self, Error> {
-        let in_order = entries.windows(2).all(|pair| match pair {
-            [(a, _), (b, _)] => order(a, b) == Ordering::Less,
-            _ => true,
-        });
-        if !in_order {
-            entries.sort_by(|(a, _), (b, _)| order(a, b));
-            entries.reverse();
-            entries.dedup_by(|(a, _), (b, _)| same_key(a, b));
-            entries.reverse();
-        }
+    pub(super) fn new(entries: Vec<(Value<'v>, Value<'v>)>) -> Result<Self, Error> {
+        let entries = sorted(entries);
         let deepest = entries.iter().map(|(_, value)| value.depth()).max().unwrap_or(0);
         Ok(Self { entries, depth: depth_around(deepest)? })
+    }
+
+    /// The same of an input that is bounded by its decoder.
+    pub(super) fn of_tree(entries: Vec<(Value<'v>, Value<'v>)>) -> Self {
+        let entries = sorted(entries);
+        let deepest = entries.iter().map(|(_, value)| value.depth()).max().unwrap_or(0);
+        Self { entries, depth: deepest.saturating_add(1) }
     }
 
     pub(super) fn depth(&self) -> u16 {
@@ -144,6 +159,14 @@ impl<'v> Map<'v> {
     /// Charges a map of `len` entries that is about to be made.
     pub fn charge(meter: &mut Meter, len: usize) -> Result<(), Error> {
         meter.allocate(len.saturating_mul(2 * size_of::<Value<'_>>()).saturating_add(64))
+    }
+
+    /// The entries, copied if somebody else has the map too.
+    pub(super) fn into_entries(self) -> Vec<(Value<'v>, Value<'v>)> {
+        match self {
+            Self::Borrowed(entries) => entries.entries.clone(),
+            Self::Shared(entries) => Arc::unwrap_or_clone(entries).entries,
+        }
     }
 
     pub fn entries(&self) -> &Entries<'v> {

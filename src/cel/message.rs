@@ -12,7 +12,8 @@ type Made<'v> = Result<Value<'v>, Error>;
 
 /// A message of a name with fields.
 pub(super) fn make<'v>(meter: &mut Meter, name: &str, fields: Vec<(&str, Value<'v>)>) -> Made<'v> {
-    let of = |wanted: &str| fields.iter().rev().find(|(field, _)| *field == wanted).map(|(_, it)| it);
+    let of =
+        |wanted: &str| fields.iter().rev().find(|(field, _)| *field == wanted).map(|(_, it)| it);
     let int = |wanted: &str| match of(wanted) {
         Some(Value::Int(number)) => *number,
         _ => 0,
@@ -44,23 +45,24 @@ pub(super) fn make<'v>(meter: &mut Meter, name: &str, fields: Vec<(&str, Value<'
             other => Ok(other.unwrap_or(Value::Uint(0))),
         },
         "Duration" | "duration" => {
-            let nanos = int("seconds").checked_mul(NANOS).and_then(|it| it.checked_add(int("nanos")));
+            let nanos =
+                int("seconds").checked_mul(NANOS).and_then(|it| it.checked_add(int("nanos")));
             nanos
                 .map(|it| Value::Duration(Duration(it)))
                 .ok_or_else(|| Error::overflow("the duration is longer than 292 years"))
         }
         "Timestamp" | "timestamp" => {
             let nanos = int("nanos");
-            let mut at = Timestamp::from_seconds(
-                int("seconds").saturating_add(nanos.div_euclid(NANOS)),
-            )?;
+            let mut at =
+                Timestamp::from_seconds(int("seconds").saturating_add(nanos.div_euclid(NANOS)))?;
             at.nanos = u32::try_from(nanos.rem_euclid(NANOS)).unwrap_or(0);
             Ok(Value::Timestamp(at))
         }
-        "Struct" => of("fields").map_or_else(|| Map::new(Vec::new()).map(Value::Map), |it| json(meter, it)),
-        "ListValue" => {
-            of("values").map_or_else(|| List::new(Vec::new()).map(Value::List), |it| json(meter, it))
+        "Struct" => {
+            of("fields").map_or_else(|| Map::new(Vec::new()).map(Value::Map), |it| json(meter, it))
         }
+        "ListValue" => of("values")
+            .map_or_else(|| List::new(Vec::new()).map(Value::List), |it| json(meter, it)),
         "Value" => match fields.last() {
             None | Some(("null_value", _)) => Ok(Value::Null),
             Some((_, value)) => json(meter, value),

@@ -253,9 +253,7 @@ impl Planner<'_> {
         args: Vec<NodeId>,
     ) -> Planned {
         let (target, cost) = match standard::find(function) {
-            Some(implementation) => {
-                (Target::Standard(implementation), cost::of_standard(settled))
-            }
+            Some(implementation) => (Target::Standard(implementation), cost::of_standard(settled)),
             None => (Target::Overloads(self.candidates(function, settled, args.len())), cost::ONE),
         };
         let constants: Vec<Option<&Value<'static>>> =
@@ -407,15 +405,19 @@ impl Planner<'_> {
     /// otherwise.
     fn fold_step(&self, step: NodeId, accumulator: Slot, init: NodeId) -> FoldStep {
         let grown = match self.get(step) {
-            Node::Attribute(attribute) => self.attributes.get(attribute.0 as usize).and_then(|it| {
-                let Root::Choice { condition, holds, fails } = it.root else { return None };
-                let Attribute { root: Root::Computed(call), path } = self.attributes.get(holds.0 as usize)? else {
-                    return None;
-                };
-                let grows = path.is_empty() && self.is_local_attribute(fails, accumulator);
-                let by = self.growth(*call, accumulator, init).filter(|_| grows)?;
-                Some(FoldStep::Grow { condition: Some(condition), by })
-            }),
+            Node::Attribute(attribute) => {
+                self.attributes.get(attribute.0 as usize).and_then(|it| {
+                    let Root::Choice { condition, holds, fails } = it.root else { return None };
+                    let Attribute { root: Root::Computed(call), path } =
+                        self.attributes.get(holds.0 as usize)?
+                    else {
+                        return None;
+                    };
+                    let grows = path.is_empty() && self.is_local_attribute(fails, accumulator);
+                    let by = self.growth(*call, accumulator, init).filter(|_| grows)?;
+                    Some(FoldStep::Grow { condition: Some(condition), by })
+                })
+            }
             _ => self
                 .growth(step, accumulator, init)
                 .map(|by| FoldStep::Grow { condition: None, by }),

@@ -47,16 +47,30 @@ pub(super) enum Node {
     Present(AttributeId),
     And(NodeId, NodeId),
     Or(NodeId, NodeId),
-    Equals { left: NodeId, right: NodeId, negated: bool },
+    Equals {
+        left: NodeId,
+        right: NodeId,
+        negated: bool,
+    },
     Call(Call),
     List(Vec<Element>),
     Map(Vec<Entry>),
     /// `name{field: value}`: field, value, whether the value is an optional.
-    Struct { name: Name, fields: Vec<(Name, NodeId, bool)> },
+    Struct {
+        name: Name,
+        fields: Vec<(Name, NodeId, bool)>,
+    },
     /// `item in [constants]`.
-    InSet { item: NodeId, set: Set },
+    InSet {
+        item: NodeId,
+        set: Set,
+    },
     /// `optional.or(other)`, `optional.orValue(value)`.
-    OptionalOr { left: NodeId, right: NodeId, gives_value: bool },
+    OptionalOr {
+        left: NodeId,
+        right: NodeId,
+        gives_value: bool,
+    },
     Fold(Fold),
 }
 
@@ -117,7 +131,11 @@ pub(super) enum Root {
     Local(Slot),
     Computed(NodeId),
     /// A ternary. What is selected from it is selected from each of its branches.
-    Choice { condition: NodeId, holds: AttributeId, fails: AttributeId },
+    Choice {
+        condition: NodeId,
+        holds: AttributeId,
+        fails: AttributeId,
+    },
 }
 
 /// A step down: `.field`, `[key]`, `.?field`, `[?key]`.

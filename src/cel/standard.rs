@@ -14,7 +14,8 @@ use super::operators;
 use super::value::{Optional, Value};
 
 /// What carries out a function.
-pub(super) type Implementation = for<'v> fn(&mut Call<'_>, &[Value<'v>]) -> Result<Value<'v>, Error>;
+pub(super) type Implementation =
+    for<'v> fn(&mut Call<'_>, &[Value<'v>]) -> Result<Value<'v>, Error>;
 
 /// The function of a name.
 pub(super) fn find(name: &str) -> Option<Implementation> {
@@ -62,7 +63,16 @@ pub(super) fn find(name: &str) -> Option<Implementation> {
 pub(super) fn is_conversion(name: &str) -> bool {
     matches!(
         name,
-        "bool" | "bytes" | "double" | "duration" | "dyn" | "int" | "string" | "timestamp" | "type" | "uint"
+        "bool"
+            | "bytes"
+            | "double"
+            | "duration"
+            | "dyn"
+            | "int"
+            | "string"
+            | "timestamp"
+            | "type"
+            | "uint"
     )
 }
 
@@ -173,7 +183,10 @@ fn none<'v>(_: &mut Call<'_>, _: &[Value<'v>]) -> Result<Value<'v>, Error> {
 fn value<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     match args {
         [Value::Optional(optional)] => optional.value().cloned().ok_or_else(|| {
-            Error::new(Kind::InvalidArgument, "the optional has no value; test it first with hasValue()")
+            Error::new(
+                Kind::InvalidArgument,
+                "the optional has no value; test it first with hasValue()",
+            )
         }),
         _ => mismatch("value()", args),
     }
@@ -221,4 +234,3 @@ fn unwrap<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Erro
     }
     List::new(values).map(Value::List)
 }
-

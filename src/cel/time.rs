@@ -176,7 +176,8 @@ fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     {
         let count = digits.iter().take_while(|it| it.is_ascii_digit()).count();
         let (fraction, after) = digits.split_at_checked(count)?;
-        let padded = fraction.iter().map(|digit| u32::from(digit - b'0')).chain(std::iter::repeat(0));
+        let padded =
+            fraction.iter().map(|digit| u32::from(digit - b'0')).chain(std::iter::repeat(0));
         nanos = padded.take(9).fold(0, |sum, digit| sum * 10 + digit);
         *rest = after;
     }
@@ -222,7 +223,8 @@ impl fmt::Display for Timestamp {
 impl Duration {
     /// As Go's `time.ParseDuration`: `1h30m`, `-1.5s`, `0`.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
-        let no_duration = || Error::invalid(format!("{} is no duration such as 1h30m", quoted(text)));
+        let no_duration =
+            || Error::invalid(format!("{} is no duration such as 1h30m", quoted(text)));
         parse_duration(text).map(Self).ok_or_else(no_duration)
     }
 
