@@ -1,11 +1,14 @@
 //! What a policy's expressions are evaluated on: the object, its namespace, and the policy's variables, which are evaluated
 //! when they are read first and then kept (`pkg/admission/plugin/cel/{activation,composition}.go` of `k8s.io/apiserver`).
 
+use std::any::Any;
+
 use super::error::{Error, Kind};
+use super::escape::unescape;
 use super::evaluation::{Evaluated, Evaluator};
 use super::meter::{Meter, POLICY_COST_BUDGET};
 use super::program::Program;
-use super::value::Value;
+use super::value::{Opaque, Value};
 
 /// Stack that an expression of the highest nesting needs at most, in bytes: less in a release build. The test
 /// `the_deepest_expression_fits_into_the_stack_that_is_told` holds it.
@@ -30,6 +33,24 @@ pub struct Activation<'v> {
     budget: u64,
 }
 
+/// All variables as one value: `variables` itself.
+#[derive(Debug)]
+pub(super) struct Variables;
+
+impl Opaque for Variables {
+    fn type_name(&self) -> &'static str {
+        "kubernetes.variables"
+    }
+
+    fn equals(&self, other: &dyn Opaque) -> Result<bool, Error> {
+        Ok(other.as_any().is::<Self>())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
 impl<'v> Activation<'v> {
     pub fn new(object: Value<'v>, namespace: Value<'v>, variables: &'v [Variable]) -> Self {
         let values = variables.iter().map(|_| None).collect();
@@ -48,15 +69,20 @@ impl<'v> Activation<'v> {
         self.budget
     }
 
-    pub(super) fn variable(&mut self, name: &str, meter: &mut Meter) -> Evaluated<'v> {
+    /// The value of a variable, if there is one of that name.
+    pub(super) fn variable(
+        &mut self,
+        name: &str,
+        meter: &mut Meter,
+    ) -> Result<Option<Value<'v>>, Error> {
         let variables: &'v [Variable] = self.variables;
+        let Some(name) = unescape(name) else { return Ok(None) };
         let Some((index, variable)) = variables.iter().enumerate().find(|(_, it)| it.name == name)
         else {
-            let message = format!("variables.{name} is not defined");
-            return Err(Error::new(Kind::NoSuchKey, message));
+            return Ok(None);
         };
         if let Some(Some(known)) = self.values.get(index) {
-            return known.clone();
+            return known.clone().map(Some);
         }
         // A chain of variables is as long as its policy.
         let (value, cost) = stacker::maybe_grow(STACK, 2 * STACK, || {
@@ -65,13 +91,13 @@ impl<'v> Activation<'v> {
             (value, meter.resume(outer))
         });
         self.variables_cost = self.variables_cost.saturating_add(cost);
-        let value = value.map_err(|error| error.of_variable(name));
+        let value = value.map_err(|error| error.of_variable(&name));
         if !matches!(&value, Err(error) if error.kind().ends_evaluation())
             && let Some(known) = self.values.get_mut(index)
         {
             *known = Some(value.clone());
         }
-        value
+        value.map(Some)
     }
 
     /// Charges an expression's cost, and that of the variables that it read, to the budget.

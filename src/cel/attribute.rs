@@ -1,11 +1,11 @@
 //! A variable, or a computed value, and the way down into it: `interpreter/attributes.go` of cel-go. A step costs one unit,
 //! and so does the attribute; below an optional step all steps are optional, and one that finds nothing costs nothing.
 
+use super::activation::Variables;
 use super::error::{Error, Kind};
 use super::evaluation::{Evaluated, Evaluator};
 use super::number::int_of;
 use super::program::{AttributeId, Key, NodeId, Program, Root, Slot, Step};
-use super::text::Str;
 use super::value::{Optional, Value};
 
 impl<'v> Evaluator<'v, '_> {
@@ -59,36 +59,9 @@ impl<'v> Evaluator<'v, '_> {
                     other => Err(Error::no_such_overload("?:", &[other.type_name()])),
                 };
             }
-            Root::Variables => match path.split_first() {
-                Some((Step { key: Key::Constant(Value::String(name)), optional, tests }, rest)) => {
-                    return self.variable(name, *optional, *tests, rest);
-                }
-                _ => return Err(Error::invalid("variables are read as variables.NAME")),
-            },
+            Root::Variables => (Value::opaque_of(Variables), path),
         };
         self.descend(value, path, false)
-    }
-
-    /// `variables.NAME` and the way down from there.
-    fn variable(
-        &mut self,
-        name: &str,
-        optional: bool,
-        tests: bool,
-        rest: &'v [Step],
-    ) -> Evaluated<'v> {
-        let value = match self.activation.variable(name, self.meter) {
-            Err(error) if error.kind().ends_evaluation() => return Err(error),
-            other => other,
-        };
-        if value.is_ok() || !optional {
-            self.meter.spend(1)?;
-        }
-        let value = value?;
-        if tests && !optional {
-            return Ok(Value::Bool(true));
-        }
-        self.go_on(value, rest, optional)
     }
 
     fn local(&mut self, slot: Slot) -> Evaluated<'v> {
@@ -116,10 +89,10 @@ impl<'v> Evaluator<'v, '_> {
         for step in path {
             optional |= step.optional;
             let found = match &step.key {
-                Key::Constant(Value::String(name)) => field(&value, name),
-                Key::Constant(key) => item(&value, key),
-                Key::Attribute(id) => self.key_of(*id).and_then(|key| item(&value, &key)),
-                Key::Computed(node) => self.computed(*node).and_then(|key| item(&value, &key)),
+                Key::Constant(Value::String(name)) => self.field(&value, name),
+                Key::Constant(key) => self.item(&value, key),
+                Key::Attribute(id) => self.key_of(*id).and_then(|key| self.item(&value, &key)),
+                Key::Computed(node) => self.computed(*node).and_then(|key| self.item(&value, &key)),
             };
             let found = match found {
                 Err(error) if error.kind().ends_evaluation() => return Err(error),
@@ -151,6 +124,38 @@ impl<'v> Evaluator<'v, '_> {
     fn computed(&mut self, node: NodeId) -> Evaluated<'v> {
         let value = self.eval(node)?;
         as_key(self.descend(value, &[], false)?)
+    }
+
+    /// A field of a value, if it has any of that name.
+    fn field(&mut self, value: &Value<'v>, name: &str) -> Result<Option<Value<'v>>, Error> {
+        match value {
+            Value::Map(map) => Ok(map.get_str(name)),
+            Value::List(_) => Err(Error::invalid("a list has no fields; its index is an int")),
+            Value::Opaque(_) if value.opaque::<Variables>().is_some() => {
+                self.activation.variable(name, self.meter)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What stands at a key or an index, if there is something.
+    fn item(&mut self, value: &Value<'v>, key: &Value<'v>) -> Result<Option<Value<'v>>, Error> {
+        match (value, key) {
+            (_, Value::String(name)) => self.field(value, name),
+            (Value::Map(map), key) => Ok(map.get(key)),
+            (Value::List(list), key) => {
+                let index = match key {
+                    Value::Int(index) => Some(*index),
+                    Value::Uint(index) => i64::try_from(*index).ok(),
+                    Value::Double(index) => int_of(*index).filter(|it| *it != i64::MIN),
+                    _ => None,
+                };
+                let no_index = || Error::invalid(format!("{} is no index of a list", shown(key)));
+                let index = index.ok_or_else(no_index)?;
+                Ok(usize::try_from(index).ok().and_then(|index| list.at(index)))
+            }
+            _ => Ok(None),
+        }
     }
 
     fn missing(&self, step: &Step, value: &Value<'v>) -> Error {
@@ -185,34 +190,6 @@ fn as_key(value: Value<'_>) -> Evaluated<'_> {
             Ok(value)
         }
         other => Err(Error::invalid(format!("a value of type {} is no index", other.type_name()))),
-    }
-}
-
-/// A field of a value, if it has any of that name.
-fn field<'v>(value: &Value<'v>, name: &Str<'_>) -> Result<Option<Value<'v>>, Error> {
-    match value {
-        Value::Map(map) => Ok(map.get_str(name)),
-        Value::List(_) => Err(Error::invalid("a list has no fields; its index is an int")),
-        _ => Ok(None),
-    }
-}
-
-/// What stands at a key or an index, if there is something.
-fn item<'v>(value: &Value<'v>, key: &Value<'_>) -> Result<Option<Value<'v>>, Error> {
-    match value {
-        Value::Map(map) => Ok(map.get(key)),
-        Value::List(list) => {
-            let index = match key {
-                Value::Int(index) => Some(*index),
-                Value::Uint(index) => i64::try_from(*index).ok(),
-                Value::Double(index) => int_of(*index).filter(|it| *it != i64::MIN),
-                _ => None,
-            };
-            let no_index = || Error::invalid(format!("{} is no index of a list", shown(key)));
-            let index = index.ok_or_else(no_index)?;
-            Ok(usize::try_from(index).ok().and_then(|index| list.at(index)))
-        }
-        _ => Ok(None),
     }
 }
 

@@ -3,6 +3,7 @@
 //! A cost goes by the overload that the checker settled on. Where types are known at run time only there is none, and then
 //! most calls cost one unit whatever they do; Kubernetes' own functions go by their names.
 
+use super::error::{Error, Kind};
 use super::function::{self, Cost, size_of_value, traversals};
 use super::library;
 use super::value::Value;
@@ -58,6 +59,24 @@ pub(super) fn of_equality(a: &Value<'_>, b: &Value<'_>, is_equals: bool) -> u64 
         (Value::Opaque(_), _) => 1,
         (_, b) => traversals(size_of_value(b).min(1), 1.0),
     }
+}
+
+/// Fails as cel-go does where it charges these calls: it breaks off if what it goes by is no list, or no int.
+/// (`trackListSelfCompare` and its like in `ext/lists.go`.)
+pub(super) fn check_arguments(overload: &str, args: &[Value<'_>]) -> Result<(), Error> {
+    let as_expected = match (overload, args) {
+        ("list_distinct", [list, ..]) => matches!(list, Value::List(_)),
+        ("list_flatten_int", [_, depth]) => matches!(depth, Value::Int(_)),
+        (sort, [list]) if sort.ends_with("_sort") => matches!(list, Value::List(_)),
+        (sort, [_, keys]) if sort.ends_with("_sortByAssociatedKeys") => {
+            matches!(keys, Value::List(_))
+        }
+        _ => true,
+    };
+    if as_expected {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Internal, "a list that is sorted or flattened could not be evaluated"))
 }
 
 /// The cost of a library's function where the checker did not settle on an overload, by the overload that was called.

@@ -9,8 +9,9 @@ use super::function::{Call as CallContext, Cost};
 use super::list::List;
 use super::map::{Map, same_key};
 use super::meter::Meter;
-use super::program::{Call, Candidate, Element, Entry, Node, NodeId, Program, Target};
+use super::program::{Call, Element, Entry, Node, NodeId, Program, Target};
 use super::runtime_type::takes;
+use super::types::Type;
 use super::value::{Optional, Value};
 
 pub(super) type Evaluated<'v> = Result<Value<'v>, Error>;
@@ -146,8 +147,15 @@ impl<'v> Evaluator<'v, '_> {
     /// Charges a call that an argument's error kept from being made. The error has the size of null.
     fn failed(&mut self, call: &Call, args: &[Value<'v>], error: Error) -> Evaluated<'v> {
         let cost = match &call.target {
-            Target::Standard(_) => call.cost,
-            Target::Overloads(candidates) => candidates.first().map_or(cost::ONE, |it| it.cost),
+            Target::Standard { .. } => call.cost,
+            Target::Overloads(candidates) => {
+                let cost = candidates.first().map_or(cost::ONE, |it| it.cost);
+                match candidates.as_slice() {
+                    [only] if only.settled => cost::check_arguments(only.overload.id, args)?,
+                    _ => {}
+                }
+                cost
+            }
         };
         self.spend(cost, args, None)?;
         Err(error)
@@ -169,16 +177,18 @@ impl<'v> Evaluator<'v, '_> {
         let prepared = call.prepared.as_ref();
         let mut context = CallContext { meter: self.meter, prepared };
         let (result, cost) = match &call.target {
-            Target::Standard(implementation) => (implementation(&mut context, args), call.cost),
-            Target::Overloads(candidates) => match find(candidates, args) {
-                Some(it) => ((it.overload.call)(&mut context, args), it.cost),
-                None => {
-                    let types: Vec<&str> = args.iter().map(Value::type_name).collect();
-                    let name = format!("{}()", call.function);
-                    let cost = candidates.first().map_or(cost::ONE, |it| it.cost);
-                    (Err(Error::no_such_overload(&name, &types)), cost)
+            Target::Standard { implementation, params } => {
+                if !params.is_empty() && !take_all(params, args) {
+                    return self.failed(call, args, no_overload(call, args));
                 }
-            },
+                (implementation(&mut context, args), call.cost)
+            }
+            Target::Overloads(candidates) => {
+                match candidates.iter().find(|it| take_all(&it.params, args)) {
+                    Some(it) => ((it.overload.call)(&mut context, args), it.cost),
+                    None => return self.failed(call, args, no_overload(call, args)),
+                }
+            }
         };
         if matches!(&result, Err(error) if error.kind() == Kind::Internal) {
             // cel-go gives up before it charges the call.
@@ -284,8 +294,11 @@ fn not_optional(value: &Value<'_>) -> Error {
     Error::invalid(format!("a value of type {} is no optional", value.type_name()))
 }
 
-fn find<'c>(candidates: &'c [Candidate], args: &[Value<'_>]) -> Option<&'c Candidate> {
-    candidates
-        .iter()
-        .find(|it| it.params.iter().zip(args).all(|(param, value)| takes(param, value)))
+fn take_all(params: &[Type], args: &[Value<'_>]) -> bool {
+    params.iter().zip(args).all(|(param, value)| takes(param, value))
+}
+
+fn no_overload(call: &Call, args: &[Value<'_>]) -> Error {
+    let types: Vec<&str> = args.iter().map(Value::type_name).collect();
+    Error::no_such_overload(&format!("{}()", call.function), &types)
 }

@@ -253,12 +253,16 @@ impl Planner<'_> {
         args: Vec<NodeId>,
     ) -> Planned {
         let (target, cost) = match standard::find(function) {
-            Some(implementation) => (Target::Standard(implementation), cost::of_standard(settled)),
+            Some(implementation) => {
+                let params = self.guard(function, settled);
+                (Target::Standard { implementation, params }, cost::of_standard(settled))
+            }
             None => (Target::Overloads(self.candidates(function, settled, args.len())), cost::ONE),
         };
         let constants: Vec<Option<&Value<'static>>> =
             args.iter().map(|arg| self.constant(*arg)).collect();
-        if let (Target::Standard(implementation), [Some(constant)]) = (&target, &constants[..])
+        if let (Target::Standard { implementation, .. }, [Some(constant)]) =
+            (&target, &constants[..])
             && standard::is_conversion(function)
         {
             let mut meter = Meter::default();
@@ -274,7 +278,7 @@ impl Planner<'_> {
             prepared = prepare(&constants).map_err(|error| self.refuse(id, error.to_string()))?;
         }
         let by_overload = match &target {
-            Target::Standard(_) => function.starts_with("get"),
+            Target::Standard { .. } => function.starts_with("get"),
             Target::Overloads(_) => true,
         };
         let call = Call {
@@ -289,6 +293,15 @@ impl Planner<'_> {
             prepared,
         };
         Ok(self.node(Node::Call(call)))
+    }
+
+    /// The types that a settled overload takes of a function whose overloads have implementations of their own.
+    fn guard(&self, function: &str, settled: Option<&'static str>) -> Vec<Type> {
+        let own = function.starts_with("get")
+            || (standard::is_conversion(function) && !matches!(function, "type" | "dyn"));
+        let declared = self.environment.function(function).unwrap_or_default();
+        let overload = declared.iter().find(|it| settled == Some(it.id)).filter(|_| own);
+        overload.map_or_else(Vec::new, |it| it.params.clone())
     }
 
     fn candidates(
@@ -312,7 +325,7 @@ impl Planner<'_> {
                     "flatten" => vec![Type::Dyn; arity],
                     _ => it.params.clone(),
                 };
-                Some(Candidate { overload, params, cost })
+                Some(Candidate { overload, params, cost, settled: settled.is_some() })
             })
             .collect()
     }

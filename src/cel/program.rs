@@ -102,8 +102,9 @@ pub(super) struct Call {
 
 #[derive(Debug)]
 pub(super) enum Target {
-    /// A function of the language.
-    Standard(Implementation),
+    /// A function of the language, with the types that it takes where the checker settled on an overload that has its own
+    /// implementation in cel-go; none otherwise.
+    Standard { implementation: Implementation, params: Vec<Type> },
     /// Overloads of a library; the first that takes the arguments is called.
     Overloads(Vec<Candidate>),
 }
@@ -115,6 +116,8 @@ pub(super) struct Candidate {
     pub params: Vec<Type>,
     /// Its cost in this call.
     pub cost: Cost,
+    /// Whether the checker settled on it.
+    pub settled: bool,
 }
 
 #[derive(Debug)]
