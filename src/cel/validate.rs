@@ -3,7 +3,7 @@
 
 use super::ast::{Expr, ExprId, Literal};
 use super::checked::Checked;
-use super::library::check_format;
+use super::library::{check_format, check_pattern};
 use super::source::CompileError;
 use super::types::Type;
 use super::unify::same;
@@ -20,9 +20,19 @@ pub(super) fn validate(checked: &Checked) -> Result<(), CompileError> {
         if formats {
             format(checked, id, expr)?;
         }
+        pattern(checked, expr)?;
         open.extend(expr.children().into_iter().rev().map(|child| (child, exempt || formats)));
     }
     Ok(())
+}
+
+/// Refuses a literal in the place of a pattern that is no regular expression. Kubernetes looks at the first argument, which is the
+/// text in `matches(text, pattern)`.
+fn pattern(checked: &Checked, expr: &Expr) -> Result<(), CompileError> {
+    let Expr::Call { function, args, .. } = expr else { return Ok(()) };
+    let Some(first) = args.first().filter(|_| &**function == "matches") else { return Ok(()) };
+    let Expr::Literal(Literal::String(pattern)) = checked.get(*first) else { return Ok(()) };
+    check_pattern(pattern).map_err(|error| checked.ast().refuse(*first, error.to_string()))
 }
 
 /// Refuses a format that does not fit its arguments, where both are written as literals.

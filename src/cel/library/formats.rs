@@ -1,9 +1,10 @@
 //! Named formats: Kubernetes' `pkg/cel/library/format.go`, and what it asks of `k8s.io/apimachinery/pkg/api/validate/content`
-//! and `k8s.io/kube-openapi/pkg/validation/strfmt`. As many messages are given as Kubernetes gives; the words are podgate's.
+//! and `k8s.io/kube-openapi/pkg/validation/strfmt`.
 
 mod check;
 
 use std::any::Any;
+use std::borrow::Cow;
 
 use super::super::error::Error;
 use super::super::function::{Call, Cost, Overload};
@@ -38,7 +39,7 @@ pub(super) const OVERLOADS: &[Overload] = &[
 #[derive(Clone, Copy, Debug)]
 struct Format {
     name: &'static str,
-    check: fn(&str) -> Vec<&'static str>,
+    check: fn(&str) -> check::Wrong,
     /// What Kubernetes takes the length of its pattern for.
     pattern_size: u64,
 }
@@ -61,7 +62,7 @@ const FORMATS: [Format; 13] = [
 
 const fn format(
     name: &'static str,
-    check: fn(&str) -> Vec<&'static str>,
+    check: fn(&str) -> check::Wrong,
     pattern_size: u64,
 ) -> Format {
     Format { name, check, pattern_size }
@@ -102,13 +103,18 @@ fn named<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error
 fn validate<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let [format, Value::String(text)] = args else { return mismatch("validate()", args) };
     let Some(format) = format.opaque::<Format>() else { return mismatch("validate()", args) };
-    call.meter.allocate(text.len())?;
+    // A message of a URL quotes it.
+    call.meter.allocate(text.len().saturating_mul(12))?;
     let wrong = (format.check)(text);
     if wrong.is_empty() {
         return Ok(Value::Optional(Optional::None));
     }
     List::charge(call.meter, wrong.len())?;
-    let wrong = List::new(wrong.into_iter().map(Value::borrowed).collect())?;
+    let wrong = wrong.into_iter().map(|message| match message {
+        Cow::Borrowed(message) => Value::borrowed(message),
+        Cow::Owned(message) => Value::string(message),
+    });
+    let wrong = List::new(wrong.collect())?;
     call.meter.allocate(Optional::BYTES)?;
     Optional::of(Value::List(wrong)).map(Value::Optional)
 }

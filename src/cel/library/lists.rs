@@ -205,7 +205,9 @@ fn flatten<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Err
     let (list, depth) = match args {
         [Value::List(list)] => (list, 1),
         [Value::List(list), Value::Int(depth)] => (list, *depth),
-        _ => return mismatch("flatten()", args),
+        [_, Value::Int(_)] | [_] => return mismatch("flatten()", args),
+        // The cost tracker of cel-go gives up.
+        _ => return Err(Error::new(Kind::Internal, "flatten() takes a depth that is an int")),
     };
     let depth = u64::try_from(depth)
         .map_err(|_| Error::invalid("flatten() takes a depth that is not negative"))?;

@@ -3,23 +3,36 @@
 
 mod escape;
 
-use super::address::is_ipv6;
+use super::address::{Ip, is_ipv6};
+use super::quoted;
 use escape::{Component, escape, text, unescape};
 
-/// Why a text is no URL.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+/// Why a text is no URL, in the words that Go has for it: `format.uri()` gives them to expressions.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UrlError {
-    #[error("this is no absolute URL or path: write https://example.org/path or /path")]
+    #[error("empty url")]
+    Empty,
+    #[error("invalid URI for request")]
     Relative,
-    #[error("this URL has a control character")]
+    #[error("missing protocol scheme")]
+    NoScheme,
+    #[error("first path segment in URL cannot contain colon")]
+    Colon,
+    #[error("net/url: invalid control character in URL")]
     Control,
-    #[error("this URL has a percent sign that encodes nothing")]
-    Escape,
-    #[error("this URL's host is none")]
-    Host,
-    #[error("this URL's port is no number")]
-    Port,
-    #[error("this URL's user information has a character that must be percent-encoded")]
+    #[error("invalid URL escape {0}")]
+    Escape(String),
+    #[error("invalid character {0} in host name")]
+    HostCharacter(String),
+    #[error("invalid IP-literal")]
+    IpLiteral,
+    #[error("missing ']' in host")]
+    Bracket,
+    #[error("invalid host: ParseAddr({0}): unable to parse IP")]
+    Address(String),
+    #[error("invalid port {0} after host")]
+    Port(String),
+    #[error("net/url: invalid userinfo")]
     User,
 }
 
@@ -213,7 +226,7 @@ fn parse(text: &str, mode: Mode) -> Result<Url, UrlError> {
         return Err(UrlError::Control);
     }
     if text.is_empty() && mode == Mode::Request {
-        return Err(UrlError::Relative);
+        return Err(UrlError::Empty);
     }
     let mut url = Url::default();
     if text == "*" {
@@ -239,8 +252,11 @@ fn parse(text: &str, mode: Mode) -> Result<Url, UrlError> {
             return Ok(url);
         }
         let first_has_colon = rest.split('/').next().is_some_and(|first| first.contains(':'));
-        if mode == Mode::Request || first_has_colon {
+        if mode == Mode::Request {
             return Err(UrlError::Relative);
+        }
+        if first_has_colon {
+            return Err(UrlError::Colon);
         }
     }
     let has_authority = !scheme.is_empty() || (mode == Mode::Reference && !rest.starts_with("///"));
@@ -268,7 +284,7 @@ fn split_scheme(text: &str) -> Result<(&str, &str), UrlError> {
     let end = text.bytes().position(|byte| !in_scheme(byte)).unwrap_or(text.len());
     let (scheme, rest) = text.split_at(end);
     match rest.strip_prefix(':') {
-        Some(_) if scheme.is_empty() => Err(UrlError::Relative),
+        Some(_) if scheme.is_empty() => Err(UrlError::NoScheme),
         Some(rest) if scheme.starts_with(|first: char| first.is_ascii_alphabetic()) => {
             Ok((scheme, rest))
         }
@@ -292,7 +308,7 @@ fn parse_user(text: &str) -> Result<(Vec<u8>, Option<Vec<u8>>), UrlError> {
 fn parse_host(scheme: &str, host: &str) -> Result<Vec<u8>, UrlError> {
     match host.rfind('[') {
         Some(0) => return parse_bracketed_host(host),
-        Some(_) => return Err(UrlError::Host),
+        Some(_) => return Err(UrlError::IpLiteral),
         None => {}
     }
     if let Some(first) = host.find(':') {
@@ -305,7 +321,7 @@ fn parse_host(scheme: &str, host: &str) -> Result<Vec<u8>, UrlError> {
 
 fn parse_bracketed_host(host: &str) -> Result<Vec<u8>, UrlError> {
     let (address, port) =
-        host.strip_prefix('[').and_then(|rest| rest.rsplit_once(']')).ok_or(UrlError::Host)?;
+        host.strip_prefix('[').and_then(|rest| rest.rsplit_once(']')).ok_or(UrlError::Bracket)?;
     valid_port(port)?;
     let address = match address.find("%25").and_then(|at| address.split_at_checked(at)) {
         Some((address, zone)) => [
@@ -316,7 +332,11 @@ fn parse_bracketed_host(host: &str) -> Result<Vec<u8>, UrlError> {
         None => unescape(address.as_bytes(), Component::Host)?,
     };
     if !is_ipv6(&address) {
-        return Err(UrlError::Host);
+        let address = text(&address);
+        return Err(match Ip::parse(&address) {
+            Ok(_) => UrlError::IpLiteral,
+            Err(_) => UrlError::Address(quoted::go(&address)),
+        });
     }
     Ok([b"[".as_slice(), &address, b"]", port.as_bytes()].concat())
 }
@@ -326,6 +346,6 @@ fn valid_port(text: &str) -> Result<(), UrlError> {
     match text.strip_prefix(':') {
         Some(digits) if digits.bytes().all(|digit| digit.is_ascii_digit()) => Ok(()),
         None if text.is_empty() => Ok(()),
-        _ => Err(UrlError::Port),
+        _ => Err(UrlError::Port(quoted::go(text))),
     }
 }

@@ -56,7 +56,10 @@ fn argument<'a>(
 
 fn url<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let text = argument(call, "url()", args)?;
-    Url::parse(text).map(Value::opaque_of).map_err(|error| Error::invalid(error.to_string()))
+    Url::parse(text).map(Value::opaque_of).map_err(|error| {
+        let message = format!("this is no URL such as https://example.org/path or /path: {error}");
+        Error::invalid(message)
+    })
 }
 
 fn is_url<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {

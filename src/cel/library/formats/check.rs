@@ -1,11 +1,18 @@
 //! What each named format asks of a text. A check gives what is wrong.
+//!
+//! The messages are those of the API server, to the letter: `validate()` returns them, and expressions may compare, measure
+//! and print them.
 
+use std::borrow::Cow;
+
+use super::super::quoted;
 use super::super::url::Url;
 
-type Wrong = Vec<&'static str>;
+pub type Wrong = Vec<Cow<'static, str>>;
 
 fn wrong<const N: usize>(checks: [(bool, &'static str); N]) -> Wrong {
-    checks.into_iter().filter(|(passes, _)| !passes).map(|(_, message)| message).collect()
+    let failed = checks.into_iter().filter(|(passes, _)| !passes);
+    failed.map(|(_, message)| Cow::Borrowed(message)).collect()
 }
 
 fn lower_or_digit(byte: u8) -> bool {
@@ -47,33 +54,45 @@ pub fn prefix(text: &str) -> String {
     }
 }
 
+const DNS_1123_LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric \
+    characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or \
+    '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const DNS_1123_SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case \
+    alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character \
+    (e.g. 'example.com', regex used for validation is \
+    '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const DNS_1035_LABEL: &str = "a DNS-1035 label must consist of lower case alphanumeric characters \
+    or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. \
+    'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const LABEL_KEY: &str = "must consist of alphanumeric characters, '-', '_' or '.', and must start \
+    and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used \
+    for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric \
+    characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. \
+    'MyValue',  or 'my_value',  or '12345', regex used for validation is \
+    '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+
 pub fn dns1123_label(text: &str) -> Wrong {
+    let form = if is_dns_subdomain(text) { "must not contain dots" } else { DNS_1123_LABEL };
     wrong([
-        (text.len() <= 63, "a DNS label has at most 63 bytes"),
-        (
-            is_dns_label(text),
-            "a DNS label has lowercase letters, digits and '-', and begins and ends with a letter \
-             or digit, such as my-name",
-        ),
+        (text.len() <= 63, "must be no more than 63 characters"),
+        (is_dns_label(text), form),
     ])
 }
 
 pub fn dns1123_subdomain(text: &str) -> Wrong {
     wrong([
-        (text.len() <= 253, "a DNS subdomain has at most 253 bytes"),
-        (is_dns_subdomain(text), "a DNS subdomain is DNS labels and dots, such as example.com"),
+        (text.len() <= 253, "must be no more than 253 characters"),
+        (is_dns_subdomain(text), DNS_1123_SUBDOMAIN),
     ])
 }
 
 pub fn dns1035_label(text: &str) -> Wrong {
     let inner = |byte: u8| lower_or_digit(byte) || byte == b'-';
+    let first = |byte: u8| byte.is_ascii_lowercase();
     wrong([
-        (text.len() <= 63, "a DNS label has at most 63 bytes"),
-        (
-            spans(text, |byte| byte.is_ascii_lowercase(), inner, lower_or_digit),
-            "a DNS-1035 label has lowercase letters, digits and '-', begins with a letter and ends \
-             with a letter or digit, such as my-name",
-        ),
+        (text.len() <= 63, "must be no more than 63 characters"),
+        (spans(text, first, inner, lower_or_digit), DNS_1035_LABEL),
     ])
 }
 
@@ -83,36 +102,40 @@ pub fn qualified_name(text: &str) -> Wrong {
         None => (None, text),
     };
     if name.contains('/') {
-        return vec!["a label's key is a name, or a DNS subdomain, a '/' and a name"];
+        return vec![Cow::Owned(format!(
+            "a valid label key {LABEL_KEY} with an optional DNS subdomain prefix and '/' (e.g. \
+             'example.com/MyName')"
+        ))];
     }
-    let length = match name.len() {
-        0 => Some("the name of a label's key is not empty"),
-        1..=63 => None,
-        _ => Some("the name of a label's key has at most 63 bytes"),
-    };
-    let form = "the name of a label's key has letters, digits, '-', '_' and '.', and begins and \
-                ends with a letter or digit";
     let of_prefix = match prefix {
-        Some("") => vec!["the prefix of a label's key is not empty"],
-        Some(prefix) => dns1123_subdomain(prefix),
         None => Vec::new(),
+        Some("") => wrong([(false, "must be non-empty")]),
+        Some(prefix) => wrong([
+            (prefix.len() <= 253, "must be no more than 253 bytes"),
+            (is_dns_subdomain(prefix), DNS_1123_SUBDOMAIN),
+        ]),
     };
-    of_prefix.into_iter().chain(length).chain((!is_label(name)).then_some(form)).collect()
+    let of_name = wrong([
+        (!name.is_empty(), "must be non-empty"),
+        (name.len() <= 63, "must be no more than 63 bytes"),
+        (is_label(name), LABEL_KEY),
+    ]);
+    let told = |part: &'static str| move |it: Cow<'_, str>| Cow::Owned(format!("{part} part {it}"));
+    of_prefix.into_iter().map(told("prefix")).chain(of_name.into_iter().map(told("name"))).collect()
 }
 
 pub fn label_value(text: &str) -> Wrong {
     wrong([
-        (text.len() <= 63, "a label's value has at most 63 bytes"),
-        (
-            text.is_empty() || is_label(text),
-            "a label's value is empty, or has letters, digits, '-', '_' and '.', and begins and \
-             ends with a letter or digit",
-        ),
+        (text.len() <= 63, "must be no more than 63 bytes"),
+        (text.is_empty() || is_label(text), LABEL_VALUE),
     ])
 }
 
 pub fn uri(text: &str) -> Wrong {
-    wrong([(Url::check(text).is_ok(), "this is no absolute URL or path")])
+    match Url::check(text) {
+        Ok(()) => Vec::new(),
+        Err(error) => vec![Cow::Owned(format!("parse {}: {error}", quoted::go(text)))],
+    }
 }
 
 pub fn uuid(text: &str) -> Wrong {
@@ -127,14 +150,14 @@ pub fn uuid(text: &str) -> Wrong {
         group.bytes().all(|byte| byte.is_ascii_hexdigit())
     });
     let matches = all.fold(true, |all, it| all && it);
-    wrong([(matches && rest.is_empty(), "this is no UUID")])
+    wrong([(matches && rest.is_empty(), "does not match the UUID format")])
 }
 
 pub fn base64(text: &str) -> Wrong {
     let digits = text.strip_suffix("==").or_else(|| text.strip_suffix('=')).unwrap_or(text);
     let digit = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'+' || byte == b'/';
     let groups = !text.is_empty() && text.len().is_multiple_of(4);
-    wrong([(groups && digits.bytes().all(digit), "this is no base64")])
+    wrong([(groups && digits.bytes().all(digit), "invalid base64")])
 }
 
 /// `YYYY-MM-DD`, of a day that there is.
@@ -160,7 +183,7 @@ fn is_date(text: &str) -> bool {
 }
 
 pub fn date(text: &str) -> Wrong {
-    wrong([(is_date(text), "this is no date; write YYYY-MM-DD")])
+    wrong([(is_date(text), "invalid date")])
 }
 
 /// What follows the date: `hh:mm:ss`, perhaps a fraction, and `Z` or an offset.
@@ -193,5 +216,5 @@ pub fn date_time(text: &str) -> Wrong {
     let lower = text.to_lowercase();
     let mut parts = lower.split('t');
     let valid = parts.next().is_some_and(is_date) && parts.next().is_some_and(is_time);
-    wrong([(valid, "this is no point in time; write YYYY-MM-DDThh:mm:ssZ")])
+    wrong([(valid, "invalid datetime")])
 }

@@ -1,5 +1,6 @@
 //! Percent-encoding, by the part of the URL that it stands in (`net/url`, RFC 3986).
 
+use super::super::quoted;
 use super::UrlError;
 
 /// A part of a URL.
@@ -33,37 +34,38 @@ impl Component {
 }
 
 /// Replaces what is percent-encoded. In a host only bytes beyond ASCII may be, and `%25`.
-pub fn unescape(text: &[u8], component: Component) -> Result<Vec<u8>, UrlError> {
+pub fn unescape(encoded: &[u8], component: Component) -> Result<Vec<u8>, UrlError> {
     let host = matches!(component, Component::Host | Component::Zone);
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text;
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded;
     while let Some((first, after)) = rest.split_first() {
-        rest = after;
         match first {
             b'%' => {
-                let ([high, low], after) = after.split_first_chunk().ok_or(UrlError::Escape)?;
-                let (Some(high), Some(low)) = (hex(*high), hex(*low)) else {
-                    return Err(UrlError::Escape);
-                };
-                let byte = high << 4 | low;
-                let percent = byte == b'%';
-                let allowed = match component {
-                    Component::Host => byte >= 0x80 || percent,
-                    Component::Zone => percent || byte == b' ' || Component::Host.allows(byte),
+                let byte = decoded(after).filter(|byte| match component {
+                    Component::Host => *byte >= 0x80 || *byte == b'%',
+                    Component::Zone => b"% ".contains(byte) || Component::Host.allows(*byte),
                     _ => true,
-                };
-                if !allowed {
-                    return Err(UrlError::Escape);
-                }
-                bytes.push(byte);
-                rest = after;
+                });
+                let shown = rest.get(..rest.len().min(3)).unwrap_or_default();
+                bytes.push(byte.ok_or_else(|| UrlError::Escape(quoted::go(&text(shown))))?);
+                rest = after.get(2..).unwrap_or_default();
+                continue;
             }
             b'+' if component == Component::QueryComponent => bytes.push(b' '),
-            byte if host && *byte < 0x80 && !component.allows(*byte) => return Err(UrlError::Host),
+            byte if host && *byte < 0x80 && !component.allows(*byte) => {
+                return Err(UrlError::HostCharacter(quoted::go(&text(&[*byte]))));
+            }
             byte => bytes.push(*byte),
         }
+        rest = after;
     }
     Ok(bytes)
+}
+
+/// The byte of two hexadecimal digits.
+fn decoded(digits: &[u8]) -> Option<u8> {
+    let [high, low, ..] = digits else { return None };
+    Some(hex(*high)? << 4 | hex(*low)?)
 }
 
 /// Percent-encodes what must be.
@@ -115,9 +117,11 @@ mod tests {
     #[test]
     fn a_host_encodes_only_what_is_not_ascii() {
         assert_eq!(unescape(b"h%C3%A9", Component::Host), Ok("hé".as_bytes().to_vec()));
-        assert_eq!(unescape(b"h%41", Component::Host), Err(UrlError::Escape));
-        assert_eq!(unescape(b"h h", Component::Host), Err(UrlError::Host));
-        assert_eq!(unescape(b"%2", Component::Path), Err(UrlError::Escape));
+        let escape = |it: &str| Err(UrlError::Escape(it.to_owned()));
+        assert_eq!(unescape(b"h%41", Component::Host), escape("\"%41\""));
+        assert_eq!(unescape(b"%2", Component::Path), escape("\"%2\""));
+        let space = UrlError::HostCharacter("\" \"".to_owned());
+        assert_eq!(unescape(b"h h", Component::Host), Err(space));
         assert_eq!(unescape(b"a+b", Component::QueryComponent), Ok(b"a b".to_vec()));
     }
 
