@@ -1,16 +1,16 @@
 //! The type checker: cel-go's `checker/checker.go` and `checker/env.go`, with no container. It stops at the first fault. Lists
 //! and maps of mixed types are for [`super::validate`].
 
+mod aggregates;
+mod calls;
 mod explain;
 
 use super::ast::{Ast, Comprehension, Expr, ExprId, Literal, Name};
 use super::checked::{Checked, Reference};
-use super::declarations::Overload;
 use super::environment::Environment;
-use super::operators;
 use super::source::CompileError;
 use super::types::Type;
-use super::unify::{Unifier, most_general};
+use super::unify::Unifier;
 use super::wellknown;
 
 /// The most types within a type; ordinary ones have below ten.
@@ -36,9 +36,9 @@ pub fn check(ast: Ast, environment: &Environment) -> Result<Checked, CompileErro
     if unifier.exhausted() {
         return Err(ast.refuse(root, explain::TOO_COMPLEX));
     }
-    let mut checked = Checked { ast, types, references };
-    resolve_types_in_variables(&mut checked)?;
-    Ok(checked)
+    let mut whole = Checked { ast, types, references };
+    resolve_types_in_variables(&mut whole)?;
+    Ok(whole)
 }
 
 /// The planner of cel-go takes a variable that holds a type for the type of the variable's name, and refuses it where there is
@@ -205,219 +205,6 @@ impl Checker<'_> {
             _ => return Err(self.no_fields(id, &target)),
         };
         Ok(if was_optional || optional { Type::optional(field) } else { field })
-    }
-
-    fn check_call(&mut self, id: ExprId) -> Judged {
-        let Expr::Call { function, target, args } = self.ast.get(id) else { return Ok(Type::Dyn) };
-        let (function, target, args) = (Name::clone(function), *target, args.clone());
-        if let (operators::OPT_SELECT, [operand, field]) = (&*function, args.as_slice()) {
-            return self.check_optional_select(id, *operand, *field);
-        }
-        let arg_types =
-            args.iter().map(|arg| self.check(*arg)).collect::<Result<Vec<Type>, _>>()?;
-        let Some(target) = target else {
-            let name = function.strip_prefix('.').map_or(Name::clone(&function), Name::from);
-            let Some(overloads) = self.environment.function(&name) else {
-                return Err(self.unknown_function(id, &name, None));
-            };
-            if name != function {
-                self.replace(
-                    id,
-                    Expr::Call { function: Name::clone(&name), target: None, args: args.clone() },
-                );
-            }
-            return self.resolve_overload(id, &name, overloads, arg_types, false);
-        };
-        if let Some(prefix) = self.qualified_name(target) {
-            let name = format!("{}.{function}", prefix.strip_prefix('.').unwrap_or(&prefix));
-            if let Some(overloads) = self.environment.function(&name) {
-                let name = Name::from(name);
-                self.replace(id, Expr::Call { function: Name::clone(&name), target: None, args });
-                return self.resolve_overload(id, &name, overloads, arg_types, false);
-            }
-        }
-        let Some(overloads) = self.environment.function(&function) else {
-            return Err(self.unknown_function(id, &function, Some(target)));
-        };
-        let mut types = vec![self.check(target)?];
-        types.extend(arg_types);
-        self.resolve_overload(id, &function, overloads, types, true)
-    }
-
-    /// `operand.?field`.
-    fn check_optional_select(&mut self, id: ExprId, operand: ExprId, field: ExprId) -> Judged {
-        let Expr::Literal(Literal::String(name)) = self.ast.get(field) else {
-            return Ok(Type::Dyn);
-        };
-        let name = Name::clone(name);
-        let of = self.check_field(id, operand, &name, true)?;
-        self.check(field)?;
-        self.refer(id, Reference::Overloads(vec!["select_optional_field"]));
-        Ok(self.unifier.resolve(&of))
-    }
-
-    /// The result of a call, of the overloads that fit the arguments' types.
-    fn resolve_overload(
-        &mut self,
-        id: ExprId,
-        name: &Name,
-        overloads: &[Overload],
-        args: Vec<Type>,
-        member: bool,
-    ) -> Judged {
-        if matches!(&**name, operators::AND | operators::OR) {
-            return self.check_logical(id, name, overloads, &args);
-        }
-        let mut fitting = Vec::new();
-        let mut result: Option<Type> = None;
-        for overload in overloads.iter().filter(|overload| overload.member == member) {
-            let mut fresh = Vec::new();
-            let params: Vec<Type> =
-                overload.params.iter().map(|param| self.instantiate(param, &mut fresh)).collect();
-            if !self.unifier.all_assignable(&args, &params) {
-                continue;
-            }
-            fitting.push(overload.id);
-            let its = self.instantiate(&overload.result, &mut fresh);
-            let its = self.unifier.resolve(&its);
-            result = Some(match result {
-                Some(before) if before.is_dyn() || super::unify::same(&before, &its) => before,
-                Some(_) => Type::Dyn,
-                None => its,
-            });
-        }
-        let Some(result) = result else {
-            let args: Vec<Type> = args.iter().map(|arg| self.unifier.settle(arg)).collect();
-            return Err(self.no_overload(id, name, overloads, &args, member));
-        };
-        self.refer(id, Reference::Overloads(fitting));
-        Ok(result)
-    }
-
-    fn check_logical(
-        &mut self,
-        id: ExprId,
-        name: &Name,
-        overloads: &[Overload],
-        args: &[Type],
-    ) -> Judged {
-        for (at, of) in args.iter().enumerate() {
-            if !self.unifier.assignable(of, &Type::Bool) {
-                let part = self.ast.get(id).children().get(at).copied().unwrap_or(id);
-                let of = self.unifier.settle(of);
-                return Err(self.ast.refuse(part, explain::not_bool(name, &of)));
-            }
-        }
-        self.refer(
-            id,
-            Reference::Overloads(overloads.iter().map(|overload| overload.id).collect()),
-        );
-        Ok(Type::Bool)
-    }
-
-    /// The declared type with fresh variables for its type parameters.
-    fn instantiate(&mut self, declared: &Type, fresh: &mut Vec<(&'static str, Type)>) -> Type {
-        match declared {
-            Type::Param(name) => match fresh.iter().find(|(its, _)| its == name) {
-                Some((_, variable)) => variable.clone(),
-                None => {
-                    let variable = self.unifier.fresh();
-                    fresh.push((name, variable.clone()));
-                    variable
-                }
-            },
-            Type::List(inner) => Type::list(self.instantiate(inner, fresh)),
-            Type::Optional(inner) => Type::optional(self.instantiate(inner, fresh)),
-            Type::Type(Some(inner)) => Type::type_of(self.instantiate(inner, fresh)),
-            Type::Map(key, value) => {
-                Type::map(self.instantiate(key, fresh), self.instantiate(value, fresh))
-            }
-            other => other.clone(),
-        }
-    }
-
-    fn check_list(&mut self, id: ExprId) -> Judged {
-        let Expr::List(elements) = self.ast.get(id) else { return Ok(Type::Dyn) };
-        let elements = elements.clone();
-        let mut joined = None;
-        for element in elements {
-            let mut of = self.check(element.value)?;
-            if element.optional {
-                of = self.unwrap_optional(element.value, of)?;
-            }
-            joined = Some(self.join(joined, of));
-        }
-        let element = joined.unwrap_or_else(|| self.unifier.fresh());
-        Ok(Type::list(element))
-    }
-
-    fn check_map(&mut self, id: ExprId) -> Judged {
-        let Expr::Map(entries) = self.ast.get(id) else { return Ok(Type::Dyn) };
-        let entries = entries.clone();
-        let (mut keys, mut values) = (None, None);
-        for entry in entries {
-            let key = self.check(entry.key)?;
-            keys = Some(self.join(keys, key));
-            let mut value = self.check(entry.value)?;
-            if entry.optional {
-                value = self.unwrap_optional(entry.value, value)?;
-            }
-            values = Some(self.join(values, value));
-        }
-        let key = keys.unwrap_or_else(|| self.unifier.fresh());
-        let value = values.unwrap_or_else(|| self.unifier.fresh());
-        Ok(Type::map(key, value))
-    }
-
-    /// The type of an optional's value, for what stands behind a `?`. The API server breaks down over one that is known to be
-    /// optional at run time only (`dyn`).
-    fn unwrap_optional(&self, id: ExprId, of: Type) -> Judged {
-        match of {
-            Type::Optional(inner) => Ok(Type::clone(&inner)),
-            other => Err(self.ast.refuse(id, explain::not_optional(&other))),
-        }
-    }
-
-    /// The type of what holds both: `dyn` if they do not fit.
-    fn join(&mut self, before: Option<Type>, of: Type) -> Type {
-        match before {
-            None => of,
-            Some(before) if self.unifier.assignable(&before, &of) => most_general(&before, &of).clone(),
-            Some(_) => Type::Dyn,
-        }
-    }
-
-    fn check_struct(&mut self, id: ExprId) -> Judged {
-        let Expr::Struct { name, fields } = self.ast.get(id) else { return Ok(Type::Dyn) };
-        let (name, fields) = (Name::from(name.strip_prefix('.').unwrap_or(name)), fields.clone());
-        let message = match self.environment.object(&name) {
-            Some(object) => wellknown::Message {
-                of: Type::Object(Name::clone(&name)),
-                fields: object.fields.clone(),
-            },
-            None => wellknown::message(&name)
-                .ok_or_else(|| self.ast.refuse(id, explain::no_such_type(&name)))?,
-        };
-        for field in &fields {
-            let value = self.check(field.value)?;
-            let Some((_, wanted)) = message.fields.iter().find(|(its, _)| *its == field.name)
-            else {
-                return Err(self.ast.refuse(
-                    field.value,
-                    explain::no_such_struct_field(&name, &field.name, &message),
-                ));
-            };
-            let value =
-                if field.optional { self.unwrap_optional(field.value, value)? } else { value };
-            if !self.unifier.assignable(wanted, &value) {
-                let value = self.unifier.settle(&value);
-                return Err(self
-                    .ast
-                    .refuse(field.value, explain::wrong_field_type(&field.name, wanted, &value)));
-            }
-        }
-        self.replace(id, Expr::Struct { name, fields });
-        Ok(message.of)
     }
 
     fn check_comprehension(&mut self, fold: &Comprehension) -> Judged {

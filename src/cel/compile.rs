@@ -13,9 +13,16 @@ use super::validate::validate;
 ///
 /// # Errors
 /// The first thing that is wrong with it, where, and what would be right.
-pub fn compile(source: &str, environment: &Environment, max_bytes: usize) -> Result<Checked, CompileError> {
+pub fn compile(
+    source: &str,
+    environment: &Environment,
+    max_bytes: usize,
+) -> Result<Checked, CompileError> {
     if source.len() > max_bytes {
-        let message = format!("it has {} bytes, and {max_bytes} are allowed; take parts out into variables", source.len());
+        let message = format!(
+            "it has {} bytes, and {max_bytes} are allowed; take parts out into variables",
+            source.len()
+        );
         return Err(Fault::new(0, message).place_in(source));
     }
     let checked = check(parse(source)?, environment)?;
@@ -27,7 +34,11 @@ pub fn compile(source: &str, environment: &Environment, max_bytes: usize) -> Res
 ///
 /// # Errors
 /// As of [`compile`], or that its type is another one. `dyn` is another one too.
-pub fn compile_validation(source: &str, environment: &Environment, max_bytes: usize) -> Result<Checked, CompileError> {
+pub fn compile_validation(
+    source: &str,
+    environment: &Environment,
+    max_bytes: usize,
+) -> Result<Checked, CompileError> {
     let checked = compile(source, environment, max_bytes)?;
     let of = checked.result_type();
     if same(of, &Type::Bool) {
@@ -41,3 +52,6 @@ pub fn compile_validation(source: &str, environment: &Environment, max_bytes: us
     let message = format!("a validation must be a bool, and this is {of}; {hint}");
     Err(checked.ast().refuse(checked.ast().root(), message))
 }
+
+#[cfg(test)]
+mod tests;

@@ -117,19 +117,17 @@ fn two_variables(tree: &Builder, k: ExprId, v: ExprId) -> Result<Variables, Faul
 }
 
 fn presence(tree: &mut Builder, field: ExprId) -> Expanded {
-    match tree.get(field) {
-        Some(Expr::Select { operand, field, .. }) => {
-            let (operand, field) = (*operand, Name::clone(field));
-            tree.push(Expr::Select { operand, field, test_only: true })
-        }
-        _ => {
-            let message = "has() takes a field, as in has(object.spec.hostNetwork)";
-            Err(Fault::new(tree.position_of(field), message))
-        }
+    if let Some(Expr::Select { operand, field, .. }) = tree.get(field) {
+        let (operand, field) = (*operand, Name::clone(field));
+        tree.push(Expr::Select { operand, field, test_only: true })
+    } else {
+        let message = "has() takes a field, as in has(object.spec.hostNetwork)";
+        Err(Fault::new(tree.position_of(field), message))
     }
 }
 
 /// The parts of a fold that differ from macro to macro.
+#[derive(Clone, Copy)]
 struct Fold {
     init: ExprId,
     condition: ExprId,

@@ -66,7 +66,11 @@ fn homogeneous(checked: &Checked, expr: &Expr) -> Result<(), CompileError> {
             all_alike(checked, elements, "a list")
         }
         Expr::Map(entries) => {
-            all_alike(checked, entries.iter().map(|entry| (entry.key, false)), "the keys of a map")?;
+            all_alike(
+                checked,
+                entries.iter().map(|entry| (entry.key, false)),
+                "the keys of a map",
+            )?;
             let values = entries.iter().map(|entry| (entry.value, entry.optional));
             all_alike(checked, values, "the values of a map")
         }
