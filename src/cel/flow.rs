@@ -322,3 +322,6 @@ impl Flow<'_> {
         result
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::ast::Name;
+use super::equality::equal;
+use super::value::Value;
 
 /// Who reads more than so many paths, reads the whole object.
 const MAX_PATHS: usize = 128;
@@ -64,7 +64,7 @@ impl Reads {
     }
 
     /// Whether the expression reads the same of both objects, so that it must come to the same verdict.
-    pub fn same(&self, one: &Value, other: &Value) -> bool {
+    pub fn same(&self, one: &Value<'_>, other: &Value<'_>) -> bool {
         self.paths.iter().all(|path| same(&path.steps, path.end, one, other))
     }
 }
@@ -86,37 +86,67 @@ impl Path {
 }
 
 /// Whether two values are the same along a path. The path bounds the way down.
-fn same(steps: &[Step], end: End, one: &Value, other: &Value) -> bool {
+fn same(steps: &[Step], end: End, one: &Value<'_>, other: &Value<'_>) -> bool {
     let Some((step, rest)) = steps.split_first() else { return same_end(end, one, other) };
     match (step, one, other) {
-        (Step::Field(name), Value::Object(one), Value::Object(other)) => {
-            match (one.get(&**name), other.get(&**name)) {
-                (Some(one), Some(other)) => same(rest, end, one, other),
+        (Step::Field(name), Value::Map(one), Value::Map(other)) => {
+            match (one.get_str(name), other.get_str(name)) {
+                (Some(one), Some(other)) => same(rest, end, &one, &other),
                 (one, other) => one.is_none() && other.is_none(),
             }
         }
-        (Step::Each, Value::Object(one), Value::Object(other)) => {
-            one.len() == other.len()
-                && one.iter().all(|(key, value)| {
-                    other.get(key).is_some_and(|its| same(rest, end, value, its))
-                })
+        (Step::Each, Value::Map(_), Value::Map(_))
+        | (Step::Each, Value::List(_), Value::List(_)) => {
+            pairwise(one, other, |one, other| same(rest, end, one, other))
         }
-        (Step::Each, Value::Array(one), Value::Array(other)) => {
-            one.len() == other.len()
-                && one.iter().zip(other).all(|(one, other)| same(rest, end, one, other))
-        }
-        _ => one == other,
+        _ => identical(one, other),
     }
 }
 
-fn same_end(end: End, one: &Value, other: &Value) -> bool {
+fn same_end(end: End, one: &Value<'_>, other: &Value<'_>) -> bool {
     match (end, one, other) {
         (End::Presence, ..) => std::mem::discriminant(one) == std::mem::discriminant(other),
-        (End::Keys, Value::Array(one), Value::Array(other)) => one.len() == other.len(),
-        (End::Keys, Value::Object(one), Value::Object(other)) => {
-            one.len() == other.len() && one.keys().all(|key| other.contains_key(key))
+        (End::Keys, Value::List(_), Value::List(_)) | (End::Keys, Value::Map(_), Value::Map(_)) => {
+            pairwise(one, other, |_, _| true)
         }
-        _ => one == other,
+        _ => identical(one, other),
+    }
+}
+
+/// Whether two lists are of one length, or two maps have the same keys, and the elements or values are as is asked.
+fn pairwise(
+    one: &Value<'_>,
+    other: &Value<'_>,
+    alike: impl Fn(&Value<'_>, &Value<'_>) -> bool,
+) -> bool {
+    match (one, other) {
+        (Value::List(one), Value::List(other)) => {
+            let (one, other) = (one.as_slice(), other.as_slice());
+            one.len() == other.len() && one.iter().zip(other).all(|(one, other)| alike(one, other))
+        }
+        // Entries are in the order of their keys.
+        (Value::Map(one), Value::Map(other)) => {
+            let (one, other) = (one.as_slice(), other.as_slice());
+            let pairs = || one.iter().zip(other);
+            one.len() == other.len()
+                && pairs().all(|((key, value), (other_key, other))| {
+                    identical(key, other_key) && alike(value, other)
+                })
+        }
+        _ => false,
+    }
+}
+
+/// Whether two values of the input are the same in every way; the depth of an object bounds the way down.
+fn identical(one: &Value<'_>, other: &Value<'_>) -> bool {
+    match (one, other) {
+        (Value::List(_), Value::List(_)) | (Value::Map(_), Value::Map(_)) => {
+            pairwise(one, other, identical)
+        }
+        _ => {
+            std::mem::discriminant(one) == std::mem::discriminant(other)
+                && equal(one, other).unwrap_or(false)
+        }
     }
 }
 
