@@ -10,11 +10,11 @@ import (
 	"github.com/google/cel-go/common/types"
 	"github.com/google/cel-go/common/types/ref"
 	"github.com/google/cel-go/common/types/traits"
-	apiservercel "k8s.io/apiserver/pkg/cel"
 )
 
 // render writes a value so that equal values of equal types have one text: 5, 5u, 5e+00, "text", bytes(00ff),
-// [1, 2], {"key": 1} by key, duration(NANOSECONDS), timestamp(SECONDS, NANOSECONDS), type(int), optional(1).
+// [1, 2], {"key": 1} by key, duration(NANOSECONDS), timestamp(SECONDS, NANOSECONDS), type(int), optional(1). Of
+// Kubernetes' own types it tells the type alone: a kubernetes.Quantity.
 func render(value ref.Val) string {
 	var out strings.Builder
 	write(&out, value)
@@ -51,20 +51,6 @@ func write(out *strings.Builder, value ref.Val) {
 		out.WriteString("optional(")
 		write(out, v.GetValue())
 		out.WriteString(")")
-	case apiservercel.Quantity:
-		out.WriteString("quantity(" + v.Quantity.String() + ")")
-	case apiservercel.Semver:
-		out.WriteString("semver(" + v.Version.String() + ")")
-	case apiservercel.IP:
-		out.WriteString("ip(" + v.Addr.String() + ")")
-	case apiservercel.CIDR:
-		out.WriteString("cidr(" + v.Prefix.String() + ")")
-	case apiservercel.URL:
-		out.WriteString("url(" + v.URL.String() + ")")
-	case *apiservercel.Format:
-		out.WriteString("format(" + v.Name + ")")
-	case apiservercel.Format:
-		out.WriteString("format(" + v.Name + ")")
 	case traits.Lister:
 		out.WriteString("[")
 		for i := types.Int(0); i < v.Size().(types.Int); i++ {
