@@ -1,6 +1,8 @@
 //! Conversions between types: `int()`, `string()`, `timestamp()` and their like, as `ConvertToType` of cel-go's
 //! `common/types`, which reads text as Go's `strconv` and `time` do.
 
+use std::borrow::Cow;
+
 use super::error::Error;
 use super::function::Call;
 use super::time::{Duration, Timestamp, quoted};
@@ -83,13 +85,32 @@ pub(super) fn double<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'
         [Value::Double(number)] => *number,
         [Value::Int(number)] => *number as f64,
         [Value::Uint(number)] => *number as f64,
-        [Value::String(text)] => match parse_double(text) {
+        [Value::String(text)] => match without_underscores(text).and_then(|it| parse_double(&it)) {
             Some(number) => number,
             None => return unreadable(text, "double"),
         },
         _ => return mismatch("double()", args),
     };
     Ok(Value::Double(number))
+}
+
+/// The number without the underscores between its digits, or behind `0x`; none where one stands elsewhere (`underscoreOK` of
+/// Go's `strconv`).
+fn without_underscores(text: &str) -> Option<Cow<'_, str>> {
+    if !text.contains('_') {
+        return Some(Cow::Borrowed(text));
+    }
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let digits = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X"));
+    let is_digit = |it: char| it.is_ascii_digit() || digits.is_some() && it.is_ascii_hexdigit();
+    let mut before = if digits.is_some() { '0' } else { ' ' };
+    for next in digits.unwrap_or(unsigned).chars().chain([' ']) {
+        if next == '_' && !is_digit(before) || before == '_' && !is_digit(next) {
+            return None;
+        }
+        before = next;
+    }
+    Some(Cow::Owned(text.replace('_', "")))
 }
 
 /// As Go's `ParseFloat`: decimal or hexadecimal, `inf`, `infinity` and `nan` in any case; out of range is an error.

@@ -26,7 +26,7 @@ pub(super) fn named(name: &str) -> Option<Named> {
         "type" => value(Type::Type(None)),
         "list" => value(Type::list(Type::Dyn)),
         "map" => value(Type::map(Type::Dyn, Type::Dyn)),
-        "optional_type" => value(Type::optional(Type::Dyn)),
+        "optional_type" => value(Type::Opaque("optional_type")),
         "google.protobuf.Duration" => value(Type::Duration),
         "google.protobuf.Timestamp" => value(Type::Timestamp),
         "google.protobuf.Empty" => value(Type::object(name)),

@@ -184,18 +184,6 @@ fn together(unit: &Unit, judge: &UnitAnswer, podgate: &UnitAnswer) -> Option<Dif
     })
 }
 
-impl Tally {
-    pub fn add(&mut self, other: &Self) {
-        self.expressions += other.expressions;
-        self.refused += other.refused;
-        self.results += other.results;
-        self.errors += other.errors;
-        self.costs += other.costs;
-        self.unstable += other.unstable;
-        self.left_out += other.left_out;
-    }
-}
-
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(

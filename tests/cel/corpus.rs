@@ -12,7 +12,9 @@ use crate::judge::{Unit, Variable};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    pub name: String,
+    /// What it is about, for who reads it.
+    #[serde(rename = "name")]
+    _name: String,
     #[serde(default)]
     variables: Vec<Variable>,
     validations: Vec<String>,

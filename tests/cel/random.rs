@@ -11,7 +11,7 @@ use crate::compare::{Difference, Kind, Tally, compare};
 use crate::generate::{Case, Generator};
 use crate::judge::{Judge, Request, Unit};
 use crate::podgate::World;
-use crate::trials::{Report, declared, prepare};
+use crate::trials::{Report, confirmed, declared, prepare};
 
 /// Choices of a policy at most; most take fewer.
 const ROW: usize = 400;
@@ -95,6 +95,7 @@ impl Sides {
         let world = World { pods, namespaces: std::mem::take(&mut self.namespaces) };
         let ours = world.answer(&unit);
         let differences = compare(&unit, &answer.units[0], &ours, tally);
+        let differences = confirmed(&mut self.judge, &unit, &ours, differences);
         let with_pod = |it: Difference| {
             let pod = it.pod.map(|at| world.pods[at].to_string());
             (it, pod)

@@ -181,7 +181,7 @@ pub fn ask(
             parts.into_iter().flat_map(|part| part.join().expect("podgate answers")).collect()
         });
         for ((unit, theirs), ours) in batch.iter().zip(&answer.units).zip(&ours) {
-            let differences = compare(unit, theirs, ours, &mut report.tally);
+            let differences = confirmed(judge, unit, ours, compare(unit, theirs, ours, &mut report.tally));
             let pods = |it: usize| unit.pods.as_ref().map_or(it, |pods| pods[it]);
             for difference in differences {
                 let pod = difference.pod.map(|it| world.pods[pods(it)].to_string());
@@ -190,6 +190,19 @@ pub fn ask(
             seen(unit, theirs);
         }
     }
+}
+
+/// How often the judge is asked before a difference is one: of two orders of a map, it may take the same one some times.
+const RUNS: u32 = 50;
+
+/// The differences that are left when the judge was asked more often.
+pub fn confirmed(judge: &mut Judge, unit: &Unit, ours: &UnitAnswer, found: Vec<Difference>) -> Vec<Difference> {
+    if found.is_empty() {
+        return found;
+    }
+    let unit = Unit { runs: RUNS, ..unit.clone() };
+    let theirs = judge.ask(&Request { units: std::slice::from_ref(&unit), ..Request::default() });
+    compare(&unit, &theirs.units[0], ours, &mut Tally::default())
 }
 
 /// What was compared, and the differences: one of each expression, with a pod.

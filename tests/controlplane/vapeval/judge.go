@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	celgo "github.com/google/cel-go/cel"
 	"github.com/google/cel-go/common/types/ref"
@@ -208,7 +207,7 @@ func evaluate(compiler *cel.CompositedCompiler, program celgo.Program, pod *pod,
 	}
 	if err != nil {
 		is := "error"
-		if errors.As(err, &interpreter.EvalCancelledError{}) || strings.Contains(err.Error(), "actual cost limit exceeded") {
+		if errors.As(err, &interpreter.EvalCancelledError{}) {
 			is = "budget"
 		}
 		return result{Is: is, Text: err.Error(), Cost: cost}
