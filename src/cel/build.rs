@@ -2,6 +2,7 @@
 
 use super::ast::{Ast, Element, Expr, ExprId, Literal, Name};
 use super::source::Fault;
+use super::stack::deeper;
 
 /// The most nodes of a tree. A source of 1 KiB makes some 1500; `optMap` copies what it is called on, so a chain of them
 /// doubles at each.
@@ -77,7 +78,7 @@ impl Builder {
         let before = self.position;
         let Some(mut expr) = self.get(id).cloned() else { return Ok(id) };
         for child in children_mut(&mut expr) {
-            *child = self.copy(*child)?;
+            *child = deeper(|| self.copy(*child))?;
         }
         self.position = self.position_of(id);
         let copy = self.push(expr);

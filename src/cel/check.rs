@@ -9,6 +9,7 @@ use super::ast::{Ast, Comprehension, Expr, ExprId, Literal, Name};
 use super::checked::{Checked, Reference};
 use super::environment::Environment;
 use super::source::CompileError;
+use super::stack::deeper;
 use super::types::Type;
 use super::unify::Unifier;
 use super::wellknown;
@@ -73,6 +74,10 @@ type Judged<T = Type> = Result<T, CompileError>;
 
 impl Checker<'_> {
     fn check(&mut self, id: ExprId) -> Judged {
+        deeper(|| self.check_here(id))
+    }
+
+    fn check_here(&mut self, id: ExprId) -> Judged {
         let of = match self.ast.get(id) {
             Expr::Literal(literal) => literal_type(literal),
             Expr::Ident(_) => self.check_ident(id)?,

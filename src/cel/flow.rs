@@ -12,6 +12,7 @@ use super::operators;
 use super::reads::{End, Path, Reads, Step};
 use super::schema::Schema;
 use super::source::Place;
+use super::stack::deeper;
 
 /// More places than these are followed as the whole object.
 const MAX_PLACES: usize = 64;
@@ -131,6 +132,10 @@ impl Flow<'_> {
     }
 
     fn value(&mut self, id: ExprId) -> Origin {
+        deeper(|| self.value_here(id))
+    }
+
+    fn value_here(&mut self, id: ExprId) -> Origin {
         match self.checked.get(id) {
             Expr::Literal(_) => Origin::default(),
             Expr::Ident(name) => self.ident(name),

@@ -48,6 +48,7 @@ mod runtime_type;
 pub mod schema;
 mod set;
 pub mod source;
+mod stack;
 mod standard;
 pub mod text;
 pub mod time;

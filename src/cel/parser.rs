@@ -11,6 +11,7 @@ use super::lexer::{Kind, Token, tokens};
 use super::macros;
 use super::operators;
 use super::source::{CompileError, Fault};
+use super::stack::deeper;
 
 /// `maxRecursionDepth` of `parser/parser.go`.
 const MAX_DEPTH: u32 = 250;
@@ -163,6 +164,10 @@ impl<'s> Parser<'s> {
 
     /// `condition ? value : expression`, or what binds stronger.
     fn expression(&mut self) -> Parsed {
+        deeper(|| self.expression_here())
+    }
+
+    fn expression_here(&mut self) -> Parsed {
         self.enter(Rule::Expression)?;
         let mut part = self.logical()?;
         let question = self.token();

@@ -18,6 +18,7 @@ use super::program::{
 use super::runtime_type::name_of;
 use super::set::Set;
 use super::source::CompileError;
+use super::stack::deeper;
 use super::standard;
 use super::text::Str;
 use super::types::Type;
@@ -68,6 +69,10 @@ type Planned = Result<NodeId, CompileError>;
 
 impl Planner<'_> {
     fn plan(&mut self, id: ExprId) -> Planned {
+        deeper(|| self.plan_here(id))
+    }
+
+    fn plan_here(&mut self, id: ExprId) -> Planned {
         match self.checked.get(id) {
             Expr::Literal(literal) => Ok(self.node(Node::Constant(constant(literal)))),
             Expr::Ident(name) => Ok(self.ident(id, name)),
@@ -283,7 +288,9 @@ impl Planner<'_> {
         };
         let call = Call {
             function: function.clone(),
+            // cel-go's format takes a row of arguments, not two.
             stops_at_errors: args.len() > 2
+                || &**function == "format"
                 || prepared.is_some()
                 || (args.len() == 2 && settled.is_none() && by_overload),
             takes_errors: &**function == operators::NOT_STRICTLY_FALSE,

@@ -249,6 +249,33 @@ fn nesting_is_bounded_as_by_the_api_server() {
 }
 
 #[test]
+fn the_deepest_trees_are_checked_on_an_ordinary_stack() {
+    for (open, inner, close) in [
+        ("[1].all(x, ", "true", ")"),
+        ("[1].map(x, true, ", "1", ")"),
+        ("[1].sortBy(x, ", "[]", ".size())"),
+        ("object.?a.optMap(x, ", "1", ")"),
+        ("{1: [{1: ", "1", "}]}"),
+        ("-(1 + object[", "0", "])"),
+    ] {
+        let deepest = [249, 240, 124, 120, 83, 80].into_iter().find_map(|times| {
+            let source = format!("{}{inner}{}", open.repeat(times), close.repeat(times));
+            compile(&source, &admission::environment(), 100_000).ok()
+        });
+        let deepest = deepest.unwrap();
+        let depth = deepest.ast().depth();
+        assert!(depth > 200, "{open}: {depth}");
+        let analysis = super::super::flow::analyze(&deepest, &[], None);
+        assert!(analysis.warnings.is_empty());
+        let _ = super::super::program::Program::plan(
+            &deepest,
+            &admission::environment(),
+            &super::super::library::find,
+        );
+    }
+}
+
+#[test]
 fn bombs_are_refused_before_they_grow() {
     let chain = format!("object.?a{}", ".optMap(x, x)".repeat(60));
     assert!(refusal(&chain).contains("has more than 10000 parts"));

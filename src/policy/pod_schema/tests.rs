@@ -75,7 +75,10 @@ fn the_fields_are_those_of_kubernetes() {
     let written = std::fs::read_to_string(file).unwrap();
     let (ours, theirs): (Vec<&str>, String) = (written.lines().collect(), fields());
     for line in theirs.lines() {
-        assert!(ours.contains(&line), "fields.txt has no line like this; run with UPDATE_POD_SCHEMA=1:\n{line}");
+        assert!(
+            ours.contains(&line),
+            "fields.txt has no line like this; run with UPDATE_POD_SCHEMA=1:\n{line}"
+        );
     }
     assert_eq!(ours.len(), theirs.lines().count());
 }
@@ -83,7 +86,11 @@ fn the_fields_are_those_of_kubernetes() {
 fn warnings(expression: &str) -> Vec<String> {
     let checked = compile(expression, &admission::environment(), 1024).unwrap();
     let analysis = analyze(&checked, &[], Some(pod_schema()));
-    analysis.warnings.iter().map(|warning| format!("{}: {}", warning.place, warning.message)).collect()
+    analysis
+        .warnings
+        .iter()
+        .map(|warning| format!("{}: {}", warning.place, warning.message))
+        .collect()
 }
 
 #[test]
@@ -94,7 +101,10 @@ fn a_field_that_no_pod_has_is_a_warning_with_what_may_have_been_meant() {
             "object.spec.securityContext.runasuser == 0",
             "1:29: no Pod has object.spec.securityContext.runasuser; did you mean runAsUser?",
         ),
-        ("has(object.spec.hostnetwork)", "1:17: no Pod has object.spec.hostnetwork; did you mean hostNetwork?"),
+        (
+            "has(object.spec.hostnetwork)",
+            "1:17: no Pod has object.spec.hostnetwork; did you mean hostNetwork?",
+        ),
         (
             "object.spec.?privileged.orValue(false)",
             "1:14: no Pod has object.spec.privileged; there is object.spec.containers[].securityContext.privileged",
