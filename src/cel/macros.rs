@@ -116,13 +116,14 @@ fn two_variables(tree: &Builder, k: ExprId, v: ExprId) -> Result<Variables, Faul
     Ok(Variables(first, Some(second)))
 }
 
-fn presence(tree: &mut Builder, field: ExprId) -> Expanded {
-    if let Some(Expr::Select { operand, field, .. }) = tree.get(field) {
+fn presence(tree: &mut Builder, select: ExprId) -> Expanded {
+    if let Some(Expr::Select { operand, field, .. }) = tree.get(select) {
         let (operand, field) = (*operand, Name::clone(field));
+        tree.position = tree.position_of(select);
         tree.push(Expr::Select { operand, field, test_only: true })
     } else {
         let message = "has() takes a field, as in has(object.spec.hostNetwork)";
-        Err(Fault::new(tree.position_of(field), message))
+        Err(Fault::new(tree.position_of(select), message))
     }
 }
 

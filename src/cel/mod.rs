@@ -7,6 +7,19 @@
 //!   libraries and options), `pkg/admission/plugin/cel` (variables and types) and `pkg/cel/library` (functions, cost);
 //! - cel-go 0.26, which that API server is built with: `parser`, `checker`, `interpreter`, `ext`;
 //! - the language's definition: `cel-spec/doc/langdef.md`.
+//!
+//! The way in, for a policy: [`admission::environment`] says what its expressions may name. [`compile::compile`] checks each variable,
+//! which [`admission::define`] then adds for those after it, and [`compile::compile_validation`] each validation;
+//! [`program::Program::plan`] makes of both what runs, on an [`activation::Activation`] and under a [`meter::Meter`].
+//! [`flow::analyze`] says what an expression reads of the object, and which of its names no object of a [`schema::Schema`] has.
+//!
+//! | | |
+//! |---|---|
+//! | `lexer`, `literal`, `parser`, `macros`, `build` | source → [`ast::Ast`] |
+//! | [`types`], `unify`, [`declarations`], [`declared`], [`environment`], `wellknown`, [`check`], `validate` | → [`checked::Checked`] |
+//! | `plan`, [`program`] | → what runs, constants worked out |
+//! | [`value`] and its parts, `evaluation`, `attribute`, `fold`, [`library`] | → a value, or an [`error::Error`] |
+//! | [`flow`], [`reads`], [`schema`] | what is known before it runs |
 
 pub mod activation;
 pub mod admission;

@@ -222,17 +222,17 @@ fn without_variables(of: &Type) -> Type {
 
 /// `isLegacyNullable`, and wrappers: what null may be assigned to.
 fn is_nullable(of: &Type) -> bool {
-    match of {
+    matches!(
+        of,
         Type::Null
-        | Type::Any
-        | Type::Duration
-        | Type::Timestamp
-        | Type::Wrapper(_)
-        | Type::Optional(_)
-        | Type::Opaque(_)
-        | Type::Object(_) => true,
-        _ => false,
-    }
+            | Type::Any
+            | Type::Duration
+            | Type::Timestamp
+            | Type::Wrapper(_)
+            | Type::Optional(_)
+            | Type::Opaque(_)
+            | Type::Object(_)
+    )
 }
 
 /// `IsExactType`: a wrapper is the same as what it wraps.

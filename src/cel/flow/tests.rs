@@ -12,14 +12,14 @@ use super::*;
 
 fn analysis(source: &str, variables: &[(&str, &str)]) -> Analysis {
     let mut environment = admission::environment();
-    let mut analyses = Vec::new();
+    let mut before = Vec::new();
     for (name, source) in variables {
         let checked = compile(source, &environment, 1024).unwrap();
         admission::define(&mut environment, name, checked.result_type());
-        let analysis = analyze(&checked, &analyses, None);
-        analyses.push((Name::from(*name), analysis));
+        let its = analyze(&checked, &before, None);
+        before.push((Name::from(*name), its));
     }
-    analyze(&compile(source, &environment, 1024).unwrap(), &analyses, None)
+    analyze(&compile(source, &environment, 1024).unwrap(), &before, None)
 }
 
 fn is_same(source: &str, one: &Value, other: &Value) -> bool {

@@ -115,7 +115,7 @@ fn a_field_that_no_pod_has_is_a_warning_with_what_may_have_been_meant() {
         ),
         (
             "(object.spec.containers + object.spec.?initContainers.orValue([])).exists(c, has(c.securityContext.priviledged))",
-            "1:99: no Pod has object.spec.containers[].securityContext.priviledged; did you mean privileged?",
+            "1:100: no Pod has object.spec.containers[].securityContext.priviledged; did you mean privileged?",
         ),
         (
             "object.spec.containers.name == ''",
