@@ -22,6 +22,8 @@ mod sets;
 mod sorting;
 mod strings;
 mod texts;
+#[cfg(test)]
+mod trials;
 mod url;
 mod urls;
 mod versions;
@@ -30,7 +32,7 @@ use super::error::Error;
 use super::function::{Call, Overload};
 use super::value::Value;
 
-pub use descriptions::{LEFT_OUT, description};
+pub use descriptions::{LEFT_OUT, MACROS, description};
 pub use format::check_format;
 pub use regular::check_pattern;
 
@@ -74,4 +76,38 @@ fn number<'v>(number: usize) -> Value<'v> {
 fn mismatch<T>(function: &str, args: &[Value<'_>]) -> Result<T, Error> {
     let types: Vec<&str> = args.iter().map(Value::type_name).collect();
     Err(Error::no_such_overload(function, &types))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::super::declared::{authorization::AUTHORIZATION, libraries};
+    use super::super::standard;
+    use super::*;
+
+    /// Overloads that are carried out elsewhere: by the interpreter, or by the language's own functions.
+    fn is_elsewhere(function: &str) -> bool {
+        let own = ["or", "orValue", "cel.@mapInsert"];
+        function.contains('_')
+            || own.contains(&function)
+            || function == "@in"
+            || function == "@not_strictly_false"
+            || standard::find(function).is_some()
+    }
+
+    #[test]
+    fn every_declared_overload_is_carried_out_and_no_other() {
+        let declared: BTreeSet<_> = libraries()
+            .iter()
+            .filter(|library| library.name != AUTHORIZATION)
+            .flat_map(|library| &library.functions)
+            .filter(|function| !is_elsewhere(function.name))
+            .flat_map(|function| function.overloads.iter().map(|overload| overload.id))
+            .collect();
+        let here: BTreeSet<_> =
+            LIBRARIES.into_iter().flatten().map(|overload| overload.id).collect();
+        assert_eq!(declared, here);
+        assert!(find("string_trim").is_some() && find("math_least").is_none());
+    }
 }

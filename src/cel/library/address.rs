@@ -202,3 +202,78 @@ fn parse_v4(text: &str) -> Result<Ipv4Addr, AddressError> {
 fn parse_v6(text: &str) -> Result<Ipv6Addr, AddressError> {
     text.parse().map_err(|_| AddressError::Address)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_read_and_printed_as_go_does() {
+        for (text, canonical) in [
+            ("1.2.3.4", "1.2.3.4"),
+            ("::", "::"),
+            ("0:0:0:0:0:0:0:1", "::1"),
+            ("2001:DB8:0:0:1::", "2001:db8:0:0:1::"),
+            ("1:0:0:2:0:0:0:3", "1:0:0:2::3"),
+            ("1:0:2:3:4:5:6:7", "1:0:2:3:4:5:6:7"),
+            ("::1.2.3.4", "::102:304"),
+            ("64:ff9b::1.2.3.4", "64:ff9b::102:304"),
+        ] {
+            assert_eq!(Ip::parse(text).unwrap().to_string(), canonical, "{text}");
+        }
+        for text in [
+            "",
+            "1",
+            "1.2.3",
+            "1.2.3.4.5",
+            "01.2.3.4",
+            "256.1.1.1",
+            "1:2",
+            "::g",
+            "1::2::3",
+            "%eth0",
+            "fe80::%",
+        ] {
+            assert_eq!(Ip::parse(text), Err(AddressError::Address), "{text}");
+        }
+        assert_eq!(Ip::parse("fe80::1%eth0"), Err(AddressError::Zone));
+        assert_eq!(Ip::parse("::ffff:1.2.3.4"), Err(AddressError::Mapped));
+    }
+
+    #[test]
+    fn blocks_contain_addresses_and_blocks_of_their_family() {
+        let block = |text| Cidr::parse(text).unwrap();
+        assert!(block("10.1.2.3/8").contains(Ip::parse("10.200.0.1").unwrap()));
+        assert!(!block("10.0.0.0/8").contains(Ip::parse("11.0.0.1").unwrap()));
+        assert!(!block("0.0.0.0/0").contains(Ip::parse("::1").unwrap()));
+        assert!(block("::/0").contains_cidr(block("2001:db8::/32")));
+        assert!(!block("10.0.0.0/16").contains_cidr(block("10.0.0.0/8")));
+        assert_eq!(block("10.1.2.3/8").masked().to_string(), "10.0.0.0/8");
+        assert_eq!(block("2001:db8:1::/32").masked().to_string(), "2001:db8::/32");
+        for text in
+            ["10.0.0.0", "10.0.0.0/33", "::/129", "10.0.0.0/08", "10.0.0.0/+8", "10.0.0.0/", "/8"]
+        {
+            assert!(Cidr::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_are_told_apart_by_their_use() {
+        let of = |text| Ip::parse(text).unwrap();
+        assert!(of("0.0.0.0").is_unspecified() && of("::").is_unspecified());
+        assert!(of("127.1.2.3").is_loopback() && of("::1").is_loopback());
+        assert!(
+            of("224.0.0.1").is_link_local_multicast() && of("ff02::1").is_link_local_multicast()
+        );
+        assert!(
+            !of("224.0.1.1").is_link_local_multicast() && of("ff12::1").is_link_local_multicast()
+        );
+        assert!(of("169.254.0.1").is_link_local_unicast() && of("fe80::1").is_link_local_unicast());
+        assert!(of("10.0.0.1").is_global_unicast() && of("fc00::1").is_global_unicast());
+        for text in
+            ["0.0.0.0", "255.255.255.255", "127.0.0.1", "224.1.1.1", "169.254.0.1", "ff00::", "::1"]
+        {
+            assert!(!of(text).is_global_unicast(), "{text}");
+        }
+    }
+}

@@ -95,3 +95,50 @@ fn superscript(digit: char) -> char {
         _ => '⁰',
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fixed_numbers_are_printed_for_readers_of_english() {
+        for (number, precision, text) in [
+            (1_234_567.891, 2, "1,234,567.89"),
+            (999.999, 2, "1,000.00"),
+            (0.5, 0, "0"),
+            (1.5, 0, "2"),
+            (-0.4, 0, "-0"),
+            (0.0, 1, "0.0"),
+            (f64::INFINITY, 3, "∞"),
+            (f64::NEG_INFINITY, 3, "-∞"),
+            (f64::NAN, 3, "NaN"),
+            (1.5, 256, "1.5"),
+            (1.5, 40_000, "1.5000000000000000000000000000000000000000000000000000000000000000"),
+            (1.5, 10_000_010, "%!(NOVERB)"),
+        ] {
+            assert_eq!(fixed(number, precision), text, "{number} {precision}");
+        }
+    }
+
+    #[test]
+    fn scientific_numbers_have_six_digits_and_a_width() {
+        for (number, width, text) in [
+            (1_052.032_911_275, 6, "1.052033×10⁰³"),
+            (-0.000_12, 3, "-1.200000×10⁻⁰⁴"),
+            (1e300, 3, "1.000000×10³⁰⁰"),
+            (0.0, 15, "  0.000000×10⁰⁰"),
+            (f64::NEG_INFINITY, 4, "  -∞"),
+        ] {
+            assert_eq!(scientific(number, width), text, "{number} {width}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_number_is_longer_than_is_told(number: f64, precision in 0..20_000_000_i64) {
+            for text in [fixed(number, precision), scientific(number, precision)] {
+                proptest::prop_assert!(text.chars().count() <= most_bytes(precision), "{}", text.len());
+            }
+        }
+    }
+}

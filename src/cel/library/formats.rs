@@ -60,11 +60,7 @@ const FORMATS: [Format; 13] = [
     format("datetime", check::date_time, 71),
 ];
 
-const fn format(
-    name: &'static str,
-    check: fn(&str) -> check::Wrong,
-    pattern_size: u64,
-) -> Format {
+const fn format(name: &'static str, check: fn(&str) -> check::Wrong, pattern_size: u64) -> Format {
     Format { name, check, pattern_size }
 }
 

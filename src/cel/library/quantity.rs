@@ -366,3 +366,114 @@ fn large(negative: bool, whole: &str, fraction: &str, scale: &Scale) -> Amount {
     }
     Amount::Dec(Arc::new(Mutex::new(decimal)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Quantity {
+        Quantity::parse(text).unwrap()
+    }
+
+    fn free(_: usize) -> Result<(), ()> {
+        Ok(())
+    }
+
+    #[test]
+    fn quantities_are_read_as_kubernetes_reads_them() {
+        for (text, integer, float) in [
+            ("0", Some(0), 0.0),
+            ("+1", Some(1), 1.0),
+            ("-1.0", None, -1.0),
+            ("100m", None, 0.1),
+            ("100k", Some(100_000), 100_000.0),
+            ("1e3", Some(1000), 1000.0),
+            ("1E3", Some(1000), 1000.0),
+            ("1Ki", Some(1024), 1024.0),
+            ("1.5Ki", None, 1536.0),
+            ("1Ei", None, 1_152_921_504_606_846_976.0),
+            ("100Ei", None, 9_223_372_036_854_775_807.0),
+            ("0.1n", None, 1e-9),
+            ("1e-40", None, 1e-9),
+            ("1e40", None, 1e40),
+            // What is left out is 0.
+            (".", Some(0), 0.0),
+            ("-", Some(0), 0.0),
+            ("Ki", Some(0), 0.0),
+            ("1e4294967296", Some(1), 1.0),
+        ] {
+            let quantity = of(text);
+            assert_eq!(quantity.as_integer().ok(), integer, "{text}");
+            assert!(
+                (quantity.as_approximate_float() - float).abs() <= float.abs() * 1e-15,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_api_server_refuses_is_no_quantity() {
+        for text in [
+            "", " 1", "1 ", "1K", "1ki", "1MiB", "1.2.3", "--1", "1e", "1e+", "1e3Mi", "1n5", "½",
+            "NaN",
+        ] {
+            assert_eq!(Quantity::parse(text).unwrap_err(), QuantityError::Syntax, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_compared_by_their_amount() {
+        assert_eq!(of("1").compare(&of("1000m")), Ok(Ordering::Equal));
+        assert_eq!(of("1Gi").compare(&of("1G")), Ok(Ordering::Greater));
+        assert_eq!(of("-1.5Gi").compare(&of("-1Gi")), Ok(Ordering::Less));
+        assert_eq!(of("1e1000000000").compare(&of("1e999999999")), Ok(Ordering::Greater));
+        assert_eq!(of("1e2147483647").compare(&of("1n")), Err(QuantityError::TooFarApart));
+    }
+
+    #[test]
+    fn sums_and_differences_are_exact() {
+        let sum = of("1.5Gi").add(&of("1n"), free).unwrap();
+        assert_eq!(sum.compare(&of("1610612736.000000001")), Ok(Ordering::Equal));
+        assert_eq!(of("1").add_int(1, free).unwrap().as_integer(), Ok(2));
+        assert_eq!(of("1").sub(&of("1500m"), free).unwrap().sign(), -1);
+        let most = of("9223372036854775807").add_int(1, free).unwrap();
+        assert_eq!(most.compare(&of("9223372036854775808")), Ok(Ordering::Equal));
+        assert!(of("0").sub_int(i64::MIN, free).is_ok());
+    }
+
+    #[test]
+    fn a_sum_that_is_too_long_is_refused_before_it_is_made() {
+        let limit = |bytes| if bytes > 1000 { Err(bytes) } else { Ok(()) };
+        assert!(
+            of("1e2000000000").add(&of("1.5Gi"), limit).is_err_and(|bytes| bytes > 1_000_000_000)
+        );
+    }
+
+    #[test]
+    fn decimals_are_shared_as_kubernetes_shares_them() {
+        let quantity = of("1");
+        assert!(quantity.compare(&of("2")).is_ok() && quantity.as_integer().is_ok());
+        assert!(quantity.compare(&of("1.5Gi")).is_ok());
+        assert_eq!(quantity.as_integer(), Err(QuantityError::NoInteger));
+        let decimal = of("1.5Gi");
+        let sum = decimal.add(&of("1Gi"), free).unwrap();
+        assert_eq!(sum.compare(&decimal), Ok(Ordering::Equal));
+    }
+
+    #[test]
+    fn what_was_computed_is_compared_on_the_left_only() {
+        let computed = of("1").add_int(1, free).unwrap();
+        assert_eq!(computed.equals(&of("2")), Some(Ok(true)));
+        assert_eq!(of("2").equals(&computed), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in "[-+0-9.eEkKMGTPnumi ]{0,60}") {
+            if let Ok(quantity) = Quantity::parse(&text) {
+                let _ = quantity.as_approximate_float();
+                let _ = quantity.compare(&of("1.5Gi"));
+            }
+        }
+    }
+}

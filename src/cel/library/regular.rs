@@ -9,7 +9,7 @@ use super::super::text::Str;
 use super::super::value::Value;
 use super::cost::{search, size};
 use super::mismatch;
-use super::pattern::Pattern;
+use super::pattern::{PROGRAM_LIMIT, Pattern, PatternError};
 use super::strings::charge_item;
 
 pub(super) const OVERLOADS: &[Overload] = &[
@@ -49,9 +49,15 @@ fn pattern<'c>(call: &mut Call<'c>, pattern: &str, text: &str) -> Result<Cow<'c,
         Some(prepared) => Cow::Borrowed(prepared),
         None => {
             call.meter.allocate(pattern.len())?;
-            let compiled = compile(pattern, call.meter.memory_left())?;
-            call.meter.allocate(compiled.size())?;
-            Cow::Owned(compiled)
+            let compiled = Pattern::new(pattern, call.meter.memory_left());
+            let size = match &compiled {
+                Ok(compiled) => compiled.size(),
+                // It took as much to find out.
+                Err(PatternError::Size) => PROGRAM_LIMIT,
+                Err(_) => 0,
+            };
+            call.meter.allocate(size)?;
+            Cow::Owned(compiled.map_err(|error| Error::invalid(error.to_string()))?)
         }
     };
     let steps = text.len().saturating_add(1).saturating_mul(pattern.size());

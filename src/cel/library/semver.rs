@@ -150,3 +150,68 @@ fn word(text: &str) -> Result<&str, SemverError> {
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Semver {
+        Semver::parse(text, false).unwrap()
+    }
+
+    #[test]
+    fn versions_are_ordered_as_semver_orders_them() {
+        let order = [
+            "1.0.0-1",
+            "1.0.0-2",
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-alpha.beta",
+            "1.0.0-beta",
+            "1.0.0",
+            "1.0.1",
+            "1.2.0",
+            "1.10.0",
+        ];
+        for pair in order.windows(2) {
+            assert!(of(pair[0]) < of(pair[1]), "{pair:?}");
+        }
+        assert_eq!(of("1.0.0+a"), of("1.0.0+b"));
+    }
+
+    #[test]
+    fn what_is_no_version_is_refused() {
+        for text in [
+            "",
+            "1",
+            "1.2",
+            "v1.2.3",
+            "01.2.3",
+            "1.2.3-",
+            "1.2.3-01",
+            "1.2.3-a..b",
+            "1.2.3+",
+            "1.2.3-é",
+            "1.2.18446744073709551616",
+            "1.2.3.4",
+            " 1.2.3",
+        ] {
+            assert!(Semver::parse(text, false).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_nearly_a_version_is_normalized_on_request() {
+        for (text, version) in [
+            ("v1", "1.0.0"),
+            ("1.2", "1.2.0"),
+            ("v01.002.0", "1.2.0"),
+            ("1.2.00-rc.1", "1.2.0-rc.1"),
+            ("", ""),
+        ] {
+            let version = Semver::parse(version, false).ok();
+            assert_eq!(Semver::parse(text, true).ok(), version, "{text}");
+        }
+        assert_eq!(Semver::parse("1.2-rc", true), Err(SemverError::Short));
+    }
+}

@@ -349,3 +349,85 @@ fn valid_port(text: &str) -> Result<(), UrlError> {
         _ => Err(UrlError::Port(quoted::go(text))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn urls_have_the_parts_that_go_finds() {
+        let url = of("HTTPS://user:p%40@example.com:8443/a%20b%2fc?q=1&q=2&r#f");
+        assert_eq!(
+            (url.scheme(), url.host(), url.hostname(), url.port()),
+            ("https", "example.com:8443".into(), "example.com".into(), "8443".into())
+        );
+        assert_eq!(url.escaped_path(), "/a%20b%2fc");
+        assert_eq!(
+            url.query(),
+            [("q".into(), vec!["1".into(), "2".into()]), ("r".into(), vec![String::new()])]
+        );
+        assert_eq!(of("http://[fe80::1%25en0]:80/").hostname(), "fe80::1%en0");
+        assert_eq!(of("/only/a/path").host(), "");
+        assert_eq!(of("mailto:a@b").escaped_path(), "");
+        assert_eq!(of("http://h/?a=%zz&b;c&=d").query(), [(String::new(), vec!["d".into()])]);
+    }
+
+    #[test]
+    fn urls_are_equal_whose_texts_are() {
+        assert_eq!(of("HTTP://a/b"), of("http://a/b"));
+        assert_ne!(of("http://a/%7e"), of("http://a/~"));
+        for text in [
+            "http://u:p@h:1/a%20b?q#f",
+            "//h/p",
+            "x:y",
+            "/a:b",
+            "http:///p",
+            "x:/p",
+            "*",
+            "http://h?",
+        ] {
+            assert_eq!(of(text).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn what_go_refuses_is_no_url() {
+        for text in [
+            "",
+            "a",
+            "a/b",
+            ":x",
+            "http://a b",
+            "http://[::1",
+            "http://[1.2.3.4]",
+            "http://a:b",
+            "http://%41",
+            "/%zz",
+            "/\n",
+            "http://é@b",
+            "http://a:1:2",
+        ] {
+            assert!(Url::check(text).is_err(), "{text}");
+        }
+        assert!(Url::check("ftp://a:1:2").is_ok());
+    }
+
+    #[test]
+    fn a_query_of_too_many_parameters_is_none() {
+        let query = |times| of(&format!("/?{}", "a&".repeat(times))).query().len();
+        assert_eq!((query(9_999), query(10_000)), (1, 0));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in "(http:)?(//)?[-a-z%0-9é@:/?#\\[\\]&=;. ]{0,30}") {
+            if let Ok(url) = Url::parse(&text) {
+                let _ = (url.to_string(), url.hostname(), url.port(), url.query(), url.escaped_path());
+            }
+        }
+    }
+}

@@ -74,10 +74,7 @@ const LABEL_VALUE: &str = "a valid label must be an empty string or consist of a
 
 pub fn dns1123_label(text: &str) -> Wrong {
     let form = if is_dns_subdomain(text) { "must not contain dots" } else { DNS_1123_LABEL };
-    wrong([
-        (text.len() <= 63, "must be no more than 63 characters"),
-        (is_dns_label(text), form),
-    ])
+    wrong([(text.len() <= 63, "must be no more than 63 characters"), (is_dns_label(text), form)])
 }
 
 pub fn dns1123_subdomain(text: &str) -> Wrong {
@@ -217,4 +214,66 @@ pub fn date_time(text: &str) -> Wrong {
     let mut parts = lower.split('t');
     let valid = parts.next().is_some_and(is_date) && parts.next().is_some_and(is_time);
     wrong([(valid, "invalid datetime")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_checked_as_kubernetes_checks_them() {
+        let long = "a".repeat(64);
+        let checks: [(fn(&str) -> Wrong, &[&str], &[&str]); 9] = [
+            (dns1123_label, &["a", "a-1", "1"], &["", "A", "-a", "a-", "a.b", "é", &long]),
+            (dns1123_subdomain, &["a", "a.b-c.1"], &["", "a..b", ".a", "A"]),
+            (dns1035_label, &["a", "a-1"], &["", "1a", "a-"]),
+            (
+                qualified_name,
+                &["a", "A_b.c", "example.com/a"],
+                &["", "/", "a/", "/a", "A/a", "a/b/c", "-a"],
+            ),
+            (label_value, &["", "a", "A_b.c"], &["-", "a b", &long]),
+            (
+                uuid,
+                &["123e4567-e89b-12d3-a456-426614174000", "123E4567e89b12d3a456-426614174000"],
+                &[
+                    "",
+                    "123e4567--e89b-12d3-a456-426614174000",
+                    "123e4567-e89b-12d3-a456-42661417400g",
+                ],
+            ),
+            (base64, &["YQ==", "YWI=", "YWJj"], &["", "YQ", "YQ=", "====", "Y===", "YQ=a"]),
+            (
+                date,
+                &["2024-02-29", "0000-01-01"],
+                &["", "2023-02-29", "2024-2-9", "2024-02-29 ", "2024-13-01"],
+            ),
+            (
+                date_time,
+                &["2024-02-29T10:00:00Z", "2024-02-29t23:59:59.5+02:00", "2024-02-29T10:00:00é5z"],
+                &[
+                    "",
+                    "2024-02-29",
+                    "2024-02-29T24:00:00Z",
+                    "2024-02-29T10:00:00",
+                    "2024-02-29T10:00Z",
+                ],
+            ),
+        ];
+        for (check, right, wrong) in checks {
+            for text in right {
+                assert_eq!(check(text), Wrong::new(), "{text}");
+            }
+            for text in wrong {
+                assert_ne!(check(text), Wrong::new(), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_prefix_may_end_with_a_dash() {
+        for (text, wrong) in [("a-", 0), ("ab-", 0), ("-", 1), ("--", 0), ("é-", 1)] {
+            assert_eq!(dns1123_label(&prefix(text)).len(), wrong, "{text}");
+        }
+    }
 }

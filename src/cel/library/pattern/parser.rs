@@ -1,14 +1,14 @@
 //! The syntax of Go's regular expressions (`regexp/syntax/parse.go`).
 
-use regex_syntax::hir::{Class, ClassUnicode, Dot, Hir, Look, Repetition};
+use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, Look, Repetition};
 
 use super::PatternError as Error;
 use super::class;
+use super::counts::counts;
+use super::node::{Node, alternation, concatenation, raised};
 
 /// The most that repetitions in repetitions multiply to, and one repetition is.
 const MAX_REPEAT: u32 = 1000;
-/// The most that the parts of an expression nest.
-const MAX_HEIGHT: u32 = 1000;
 
 /// Flags as `(?ims)` sets them.
 #[derive(Clone, Copy, Default)]
@@ -18,20 +18,6 @@ struct Flags {
     multi_line: bool,
     dot_matches_newline: bool,
     lazy: bool,
-}
-
-/// A part of the expression.
-struct Node {
-    hir: Hir,
-    height: u32,
-    /// What the repetitions in it multiply to.
-    repeats: u32,
-}
-
-impl Node {
-    fn leaf(hir: Hir) -> Self {
-        Self { hir, height: 1, repeats: 1 }
-    }
 }
 
 /// A group that is not closed yet.
@@ -44,17 +30,32 @@ struct Group {
     captures: bool,
 }
 
+/// Bytes that an element of a pattern, and a range of a class, take while it is parsed.
+const BYTES_OF_A_NODE: usize = 128;
+const BYTES_OF_A_RANGE: usize = 16;
+/// What looking up a class of Unicode takes: there are about 250 names, and a table for each.
+const BYTES_OF_A_NAME: usize = 16 << 10;
+
+/// How many letters are looked up where case is ignored, for each byte of the memory.
+const FOLDS_OF_A_BYTE: usize = 8;
+
 struct Parser<'p> {
     rest: &'p str,
+    /// Bytes that parsing may still take.
+    memory: usize,
+    /// The classes of Unicode that were looked up, by name.
+    classes: Vec<(&'p str, ClassUnicode)>,
     flags: Flags,
     groups: Vec<Group>,
     open: Group,
 }
 
-/// Parses a pattern.
-pub fn parse(pattern: &str) -> Result<Hir, Error> {
+/// Parses a pattern, which may take so many bytes.
+pub fn parse(pattern: &str, memory: usize) -> Result<Node, Error> {
     let mut parser = Parser {
         rest: pattern,
+        memory,
+        classes: Vec::new(),
         flags: Flags::default(),
         groups: Vec::new(),
         open: Group::default(),
@@ -67,7 +68,7 @@ pub fn parse(pattern: &str) -> Result<Hir, Error> {
     if !parser.groups.is_empty() {
         return Err(Error::MissingParen);
     }
-    alternation(parser.open).map(|node| node.hir)
+    alternation(parser.open.alternatives, parser.open.concatenation)
 }
 
 impl<'p> Parser<'p> {
@@ -89,14 +90,16 @@ impl<'p> Parser<'p> {
                 self.close_group()?;
             }
             '^' => {
-                self.assertion(1, if self.flags.multi_line { Look::StartLF } else { Look::Start })
+                self.assertion(1, if self.flags.multi_line { Look::StartLF } else { Look::Start })?
             }
-            '$' => self.assertion(1, if self.flags.multi_line { Look::EndLF } else { Look::End }),
+            '$' => {
+                self.assertion(1, if self.flags.multi_line { Look::EndLF } else { Look::End })?
+            }
             '.' => {
                 self.skip(1);
                 let all = self.flags.dot_matches_newline;
                 let dot = if all { Dot::AnyChar } else { Dot::AnyCharExceptLF };
-                self.push(Hir::dot(dot));
+                self.push(Hir::dot(dot))?;
             }
             '[' => self.class()?,
             '*' | '+' | '?' => {
@@ -118,13 +121,13 @@ impl<'p> Parser<'p> {
                 Some(_) => return Err(Error::RepeatSize),
                 None => {
                     self.skip(1);
-                    self.literal('{');
+                    self.literal('{')?;
                 }
             },
             '\\' => self.escape()?,
             literal => {
                 self.skip(literal.len_utf8());
-                self.literal(literal);
+                self.literal(literal)?;
             }
         }
         Ok(false)
@@ -134,26 +137,34 @@ impl<'p> Parser<'p> {
         self.rest = self.rest.get(bytes..).unwrap_or_default();
     }
 
-    fn push(&mut self, hir: Hir) {
+    fn charge(&mut self, bytes: usize) -> Result<(), Error> {
+        self.memory = self.memory.checked_sub(bytes).ok_or(Error::Size)?;
+        Ok(())
+    }
+
+    fn push(&mut self, hir: Hir) -> Result<(), Error> {
+        self.charge(BYTES_OF_A_NODE)?;
         self.open.concatenation.push(Node::leaf(hir));
+        Ok(())
     }
 
-    fn push_class(&mut self, class: ClassUnicode) {
-        self.push(Hir::class(Class::Unicode(class)));
+    fn push_class(&mut self, class: ClassUnicode) -> Result<(), Error> {
+        self.charge(BYTES_OF_A_RANGE * class.ranges().len())?;
+        self.push(Hir::class(Class::Unicode(class)))
     }
 
-    fn assertion(&mut self, bytes: usize, look: Look) {
+    fn assertion(&mut self, bytes: usize, look: Look) -> Result<(), Error> {
         self.skip(bytes);
-        self.push(Hir::look(look));
+        self.push(Hir::look(look))
     }
 
-    fn literal(&mut self, literal: char) {
+    fn literal(&mut self, literal: char) -> Result<(), Error> {
         if self.flags.ignore_case {
             let mut class = class::range(literal.into(), literal.into());
             class::fold(&mut class);
-            self.push_class(class);
+            self.push_class(class)
         } else {
-            self.push(Hir::literal(literal.encode_utf8(&mut [0; 4]).as_bytes()));
+            self.push(Hir::literal(literal.encode_utf8(&mut [0; 4]).as_bytes()))
         }
     }
 
@@ -167,7 +178,7 @@ impl<'p> Parser<'p> {
         let group = std::mem::replace(&mut self.open, outer);
         self.flags = group.flags;
         let captures = group.captures;
-        let mut node = alternation(group)?;
+        let mut node = alternation(group.alternatives, group.concatenation)?;
         if captures {
             node = raised(node)?;
         }
@@ -260,22 +271,22 @@ impl<'p> Parser<'p> {
     fn escape(&mut self) -> Result<(), Error> {
         let letter = self.rest.chars().nth(1);
         match letter {
-            Some('A') => self.assertion(2, Look::Start),
-            Some('z') => self.assertion(2, Look::End),
-            Some('b') => self.assertion(2, Look::WordAscii),
-            Some('B') => self.assertion(2, Look::WordAsciiNegate),
+            Some('A') => self.assertion(2, Look::Start)?,
+            Some('z') => self.assertion(2, Look::End)?,
+            Some('b') => self.assertion(2, Look::WordAscii)?,
+            Some('B') => self.assertion(2, Look::WordAsciiNegate)?,
             Some('Q') => {
                 self.skip(2);
                 let (literal, after) = self.rest.split_once(r"\E").unwrap_or((self.rest, ""));
                 self.rest = after;
-                literal.chars().for_each(|it| self.literal(it));
+                literal.chars().try_for_each(|it| self.literal(it))?;
             }
             _ => match self.escaped_class()? {
-                Some(class) => self.push_class(class),
+                Some(class) => self.push_class(class)?,
                 None => match char::from_u32(self.escaped_char()?) {
-                    Some(literal) => self.literal(literal),
+                    Some(literal) => self.literal(literal)?,
                     // A surrogate, which no text has.
-                    None => self.push(Hir::fail()),
+                    None => self.push(Hir::fail())?,
                 },
             },
         }
@@ -290,7 +301,7 @@ impl<'p> Parser<'p> {
         };
         if let Some((class, negated)) = class::perl(letter) {
             self.skip(2);
-            return Ok(Some(self.folded(class, negated)));
+            return self.folded(class, negated).map(Some);
         }
         if !matches!(letter, 'p' | 'P') {
             return Ok(None);
@@ -306,20 +317,33 @@ impl<'p> Parser<'p> {
             (after.get(..first.len_utf8()).unwrap_or_default(), first.len_utf8())
         };
         let (name, caret) = name.strip_prefix('^').map_or((name, false), |name| (name, true));
-        let class = class::unicode(name).ok_or_else(|| Error::Class(format!("\\p{{{name}}}")))?;
+        let class = self.unicode_class(name)?;
         self.skip(2 + length);
-        Ok(Some(self.folded(class, (letter == 'P') != caret)))
+        self.folded(class, (letter == 'P') != caret).map(Some)
+    }
+
+    fn unicode_class(&mut self, name: &'p str) -> Result<ClassUnicode, Error> {
+        if let Some((_, known)) = self.classes.iter().find(|(its, _)| *its == name) {
+            return Ok(known.clone());
+        }
+        let class = class::unicode(name).ok_or_else(|| Error::Class(format!("\\p{{{name}}}")))?;
+        // To look one up takes as much as a large part of a program.
+        self.charge(BYTES_OF_A_NAME + BYTES_OF_A_RANGE * class.ranges().len())?;
+        self.classes.push((name, class.clone()));
+        Ok(class)
     }
 
     /// The set, with other cases where case is ignored, and then negated.
-    fn folded(&self, mut class: ClassUnicode, negated: bool) -> ClassUnicode {
+    fn folded(&mut self, mut class: ClassUnicode, negated: bool) -> Result<ClassUnicode, Error> {
         if self.flags.ignore_case {
+            let letters: usize = class.ranges().iter().map(ClassUnicodeRange::len).sum();
+            self.charge(letters / FOLDS_OF_A_BYTE)?;
             class::fold(&mut class);
         }
         if negated {
             class.negate();
         }
-        class
+        Ok(class)
     }
 
     /// A backslash with what follows, and the code point that it stands for.
@@ -378,7 +402,7 @@ impl<'p> Parser<'p> {
         self.skip(1);
         let negated = self.rest.starts_with('^');
         self.skip(usize::from(negated));
-        let mut class = ClassUnicode::empty();
+        let mut ranges: Vec<ClassUnicodeRange> = Vec::new();
         let mut first = true;
         while first || !self.rest.starts_with(']') {
             first = false;
@@ -389,14 +413,15 @@ impl<'p> Parser<'p> {
                     None => self.class_range()?,
                 },
             };
-            class.union(&part);
+            self.charge(BYTES_OF_A_RANGE * part.ranges().len())?;
+            ranges.extend(part.ranges());
         }
         self.skip(1);
+        let mut class = ClassUnicode::new(ranges);
         if negated {
             class.negate();
         }
-        self.push_class(class);
-        Ok(())
+        self.push_class(class)
     }
 
     /// `[:alpha:]` or `[:^alpha:]`, if that comes next.
@@ -409,7 +434,7 @@ impl<'p> Parser<'p> {
         let (name, negated) = name.strip_prefix('^').map_or((name, false), |name| (name, true));
         let class = class::posix(name).ok_or_else(|| Error::Class(format!("[:{name}:]")))?;
         self.skip(whole);
-        Ok(Some(self.folded(class, negated)))
+        self.folded(class, negated).map(Some)
     }
 
     /// A character or a range of them.
@@ -425,7 +450,7 @@ impl<'p> Parser<'p> {
             let end = start.len() - self.rest.len();
             return Err(Error::Class(start.get(..end).unwrap_or(start).to_owned()));
         }
-        Ok(self.folded(class::range(first, last), false))
+        self.folded(class::range(first, last), false)
     }
 
     fn class_char(&mut self) -> Result<u32, Error> {
@@ -436,60 +461,4 @@ impl<'p> Parser<'p> {
         self.skip(next.len_utf8());
         Ok(next.into())
     }
-}
-
-/// `{min}`, `{min,}` or `{min,max}` at the start of a text: its length, and the numbers. The least
-/// is `None` where a number is far too large.
-fn counts(text: &str) -> Option<(usize, Option<u32>, Option<Option<u32>>)> {
-    let (inner, _) = text.strip_prefix('{')?.split_once('}')?;
-    let number = |digits: &str| {
-        let valid = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
-        let valid = valid && (digits.len() == 1 || !digits.starts_with('0'));
-        valid.then(|| digits.parse::<u32>().ok())
-    };
-    let (min, max) = match inner.split_once(',') {
-        Some((min, "")) => (number(min)?, None),
-        Some((min, max)) => {
-            let (min, max) = (number(min)?, number(max)?);
-            (min.filter(|_| max.is_some()), Some(max))
-        }
-        None => (number(inner)?, Some(number(inner)?)),
-    };
-    Some((inner.len() + 2, min, max))
-}
-
-fn concatenation(mut parts: Vec<Node>) -> Result<Node, Error> {
-    match (parts.pop(), parts.is_empty()) {
-        (None, _) => Ok(Node::leaf(Hir::empty())),
-        (Some(only), true) => Ok(only),
-        (Some(last), false) => {
-            parts.push(last);
-            joined(parts, Hir::concat)
-        }
-    }
-}
-
-fn alternation(mut group: Group) -> Result<Node, Error> {
-    let last = concatenation(group.concatenation)?;
-    if group.alternatives.is_empty() {
-        return Ok(last);
-    }
-    group.alternatives.push(last);
-    joined(group.alternatives, Hir::alternation)
-}
-
-fn joined(parts: Vec<Node>, join: fn(Vec<Hir>) -> Hir) -> Result<Node, Error> {
-    let height = parts.iter().map(|node| node.height).max().unwrap_or(0);
-    let repeats = parts.iter().map(|node| node.repeats).max().unwrap_or(0);
-    let hir = join(parts.into_iter().map(|node| node.hir).collect());
-    raised(Node { hir, height, repeats })
-}
-
-/// One higher.
-fn raised(mut node: Node) -> Result<Node, Error> {
-    node.height += 1;
-    if node.height > MAX_HEIGHT {
-        return Err(Error::Depth);
-    }
-    Ok(node)
 }
