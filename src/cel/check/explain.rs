@@ -8,12 +8,15 @@ use super::super::environment::Object;
 use super::super::macros;
 use super::super::operators;
 use super::super::source::{CompileError, suggestion};
-use super::super::types::Type;
+use super::super::types::{QUANTITY, SEMVER, Type};
 use super::super::wellknown::Message;
 use super::Checker;
 
 /// How many names or signatures a message lists.
 const MAX_LISTED: usize = 8;
+
+/// How many ways of calling a function a message shows whose subject they are not.
+const MAX_FORMS: usize = 3;
 
 pub(super) const TOO_COMPLEX: &str =
     "the types of its parts are too complex; take parts out into variables";
@@ -162,8 +165,6 @@ impl Checker<'_> {
         args: &[Type],
         member: bool,
     ) -> CompileError {
-        let list =
-            |types: &[Type]| types.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
         let message = match (name, args) {
             (operators::EQUALS | operators::NOT_EQUALS, [one, other]) => format!(
                 "{one} and {other} are never equal; compare values of one type, as with string(x), int(x) or double(x)"
@@ -192,6 +193,13 @@ impl Checker<'_> {
                     (Type::Int, Type::Double) | (Type::Double, Type::Int) => {
                         "; write double(x) around the int, or 1.0 for 1"
                     }
+                    (Type::Object(of), _)
+                        if [QUANTITY, SEMVER].contains(&&**of) && sign.starts_with(['<', '>']) =>
+                    {
+                        "; write isLessThan(), isGreaterThan() or compareTo()"
+                    }
+                    (Type::Object(of), _) if &**of == QUANTITY => "; write add() or sub()",
+                    _ if sign == "in" => "; on its right there is a list or a map",
                     (Type::String, _) | (_, Type::String) if sign == "+" => {
                         "; write string(x) around what is no string"
                     }
@@ -199,22 +207,57 @@ impl Checker<'_> {
                 };
                 format!("{sign} does not take {left} and {right}{hint}")
             }
-            _ => {
-                let written = match args {
-                    [target, rest @ ..] if member => format!("{target}.{name}({})", list(rest)),
-                    _ => format!("{name}({})", list(args)),
-                };
-                return self.ast.refuse(
-                    id,
-                    format!("there is no {written}; there is {}", signatures(name, overloads)),
-                );
+            (operators::SORT_BY_KEYS, [_, keys]) => {
+                format!(
+                    "sortBy() takes a key that can be compared, such as an int or a string, and these are {keys}"
+                )
             }
+            _ => return self.no_call(id, name, overloads, args, member),
         };
         self.ast.refuse(id, message)
     }
 
+    /// That a function does not take these arguments, and what it takes.
+    fn no_call(
+        &self,
+        id: ExprId,
+        name: &str,
+        overloads: &[Overload],
+        args: &[Type],
+        member: bool,
+    ) -> CompileError {
+        let list =
+            |types: &[Type]| types.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
+        let written = match args {
+            [target, rest @ ..] if member => format!("{target}.{name}({})", list(rest)),
+            _ => format!("{name}({})", list(args)),
+        };
+        let of_style: Vec<&Overload> = overloads.iter().filter(|it| it.member == member).collect();
+        let takes: Vec<String> = of_style
+            .iter()
+            .filter_map(|it| match it.params.as_slice() {
+                [only] if !member => Some(only.to_string()),
+                _ => None,
+            })
+            .collect();
+        if let ([only], false) = (args, takes.is_empty() || takes.len() < of_style.len()) {
+            let message =
+                format!("{name}() takes {}, and this is {}", takes.join(", "), article(only));
+            return self.ast.refuse(id, message);
+        }
+        let hint = match args.first() {
+            Some(Type::Optional(_)) if member => {
+                "; write .orValue(…) behind the optional for its value"
+            }
+            _ => "",
+        };
+        let shown = if of_style.is_empty() { overloads.iter().collect() } else { of_style };
+        let message = format!("there is no {written}; there is {}{hint}", signatures(name, shown));
+        self.ast.refuse(id, message)
+    }
+
     fn call_forms(&self, name: &str) -> String {
-        signatures(name, self.environment.function(name).unwrap_or_default())
+        signatures(name, self.environment.function(name).into_iter().flatten().take(MAX_FORMS))
     }
 }
 
@@ -224,9 +267,9 @@ fn macro_name(form: &str) -> &str {
     call.rsplit('.').next().unwrap_or(call)
 }
 
-fn signatures(name: &str, overloads: &[Overload]) -> String {
+fn signatures<'o>(name: &str, overloads: impl IntoIterator<Item = &'o Overload>) -> String {
     let mut text = String::new();
-    for (at, overload) in overloads.iter().enumerate() {
+    for (at, overload) in overloads.into_iter().enumerate() {
         if at == MAX_LISTED {
             text.push_str(", …");
             break;
