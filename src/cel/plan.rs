@@ -284,7 +284,8 @@ impl Planner<'_> {
         }
         let by_overload = match &target {
             Target::Standard { .. } => function.starts_with("get"),
-            Target::Overloads(_) => true,
+            // Of this one, all overloads have one implementation.
+            Target::Overloads(_) => &**function != operators::SORT_BY_KEYS,
         };
         let call = Call {
             function: function.clone(),
