@@ -116,7 +116,7 @@ fn verdict(
     } else if theirs.of != ours.of {
         Kind::Type
     } else {
-        tally.refused += usize::from(!theirs.refused.is_empty());
+        tally.refused += usize::from(theirs.of.is_empty());
         return None;
     };
     let of = |answer| format!("{} ({})", told(answer), answer.of);

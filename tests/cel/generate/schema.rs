@@ -138,9 +138,9 @@ pub fn walk(
             }
             Texts => {
                 let key = KEYS[choices.below(KEYS.len())];
-                let step = match choices.below(3) {
-                    0 => format!("['{key}']"),
-                    1 => format!("[?'{key}']"),
+                let step = match choices.below(20) {
+                    0..10 => format!("['{key}']"),
+                    10..19 => format!("[?'{key}']"),
                     _ => format!(".`{key}`"),
                 };
                 (step, Text)
@@ -151,7 +151,7 @@ pub fn walk(
         path.push_str(&step);
         shape = next;
     }
-    if optional && choices.below(4) != 3 {
+    if optional && choices.below(8) != 7 {
         path.push_str(default_of(shape));
     }
     (path, shape)

@@ -243,7 +243,7 @@ impl<'c, 'r> Terms<'c, 'r> {
 
     fn term(&mut self, of: &Type, depth: usize) -> String {
         self.left = self.left.saturating_sub(1);
-        if self.choices.once_in(48) {
+        if self.choices.once_in(160) {
             let other = self.any_type();
             return self.leaf(&other);
         }
@@ -251,8 +251,9 @@ impl<'c, 'r> Terms<'c, 'r> {
             return self.leaf(of);
         }
         match self.choices.below(12) {
-            0 | 1 => self.leaf(of),
-            2..9 => self.call(of, depth - 1).unwrap_or_else(|| self.leaf(of)),
+            0 => self.leaf(of),
+            1 if depth < DEPTH => self.leaf(of),
+            1..9 => self.call(of, depth - 1).unwrap_or_else(|| self.leaf(of)),
             9 | 10 => self.macro_of(of, depth - 1).unwrap_or_else(|| self.leaf(of)),
             _ => {
                 let condition = self.operand(&Type::Bool, depth - 1);
@@ -411,15 +412,27 @@ impl<'c, 'r> Terms<'c, 'r> {
             }
             _ => return None,
         };
-        let (path, _) = self.walk(end);
-        if *of == Type::Bool
-            && self.choices.below(3) == 0
-            && !path.ends_with([')', ']'])
-            && path.contains('.')
-        {
-            return Some(format!("has({path})"));
+        let (path, shape) = self.walk(end);
+        if !end(shape) {
+            return None;
+        }
+        if *of == Type::Bool {
+            return Some(match self.choices.below(4) {
+                0 => self.has(),
+                3 => path,
+                _ => format!("{path} == true"),
+            });
         }
         Some(path)
+    }
+
+    fn has(&mut self) -> String {
+        let (path, _) = self.walk(|_| true);
+        let is_field = |(_, field): (&str, &str)| field.chars().all(char::is_alphanumeric);
+        if path.rsplit_once('.').is_some_and(is_field) || self.choices.once_in(12) {
+            return format!("has({path})");
+        }
+        format!("has({path}.{})", self.choices.of(&["name", "type", "app", "nope"]))
     }
 
     fn walk(&mut self, end: fn(Shape) -> bool) -> (String, Shape) {
@@ -430,7 +443,14 @@ impl<'c, 'r> Terms<'c, 'r> {
         let mut roots: Vec<_> = self.scope.iter().filter_map(shaped).collect();
         roots.reverse();
         let (name, shape) = roots[self.choices.below(roots.len())].clone();
-        schema::walk(self.choices, &name, shape, end)
+        let mut found = schema::walk(self.choices, &name, shape, end);
+        for _ in 0..4 {
+            if end(found.1) {
+                break;
+            }
+            found = schema::walk(self.choices, &name, shape, end);
+        }
+        found
     }
 
     fn literal(&mut self, of: &Type) -> String {
@@ -543,8 +563,7 @@ impl<'c, 'r> Terms<'c, 'r> {
         };
         let kind = self.choices.of(kinds).to_owned();
         if kind == "has" {
-            let (path, _) = self.walk(|_| true);
-            return Some(format!("has({path})"));
+            return Some(self.has());
         }
         if kind.starts_with("opt") {
             let Type::Optional(value) = of else { return None };
@@ -557,7 +576,10 @@ impl<'c, 'r> Terms<'c, 'r> {
         }
         let (range, first, second) = self.range(depth, &kind, of);
         let two = kind.ends_with('2') || kind.starts_with("transform");
-        let (a, b) = (self.name(), self.name());
+        let (a, mut b) = (self.name(), self.name());
+        if a == b && !self.choices.once_in(8) {
+            b.push('2');
+        }
         let scope = if two {
             vec![(a.clone(), first), (b.clone(), second)]
         } else if range.1 {
