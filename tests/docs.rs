@@ -1,4 +1,4 @@
-//! `docs/rules.md`, `docs/crd.md`, `docs/cli.md` and `docs/metrics.md` are made from the code. This test fails where one
+//! `docs/rules.md`, `docs/cel.md`, `docs/crd.md`, `docs/cli.md` and `docs/metrics.md` are made from the code. This test fails where one
 //! of them is behind; `make docs` writes them.
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,8 @@
     reason = "a test that fails loudly is a test"
 )]
 
+#[path = "docs/cel.rs"]
+mod cel;
 #[path = "docs/metrics.rs"]
 mod metrics;
 
@@ -63,6 +65,11 @@ fn the_page_of_every_rule_is_up_to_date() {
             write!(text, "\nFails:\n\n```yaml\n{before}```\n\nPasses:\n\n```yaml\n{after}```\n");
     }
     check("rules.md", &text);
+}
+
+#[test]
+fn the_page_of_expressions_is_up_to_date() {
+    check("cel.md", &format!("{NOTE}{}", cel::page()));
 }
 
 fn phase(rule: &Rule) -> &'static str {

@@ -31,34 +31,33 @@ fn prepare(args: &[Option<&Value<'_>>]) -> Result<Option<Prepared>, Error> {
     let [_, Some(Value::String(pattern)), ..] = args else {
         return Ok(None);
     };
-    compile(pattern, usize::MAX).map(|pattern| Some(Prepared::new(pattern)))
+    compile(pattern).map(|pattern| Some(Prepared::new(pattern)))
 }
 
 /// Whether a text is a regular expression.
 pub fn check_pattern(pattern: &str) -> Result<(), Error> {
-    compile(pattern, usize::MAX).map(drop)
+    compile(pattern).map(drop)
 }
 
-fn compile(pattern: &str, memory: usize) -> Result<Pattern, Error> {
-    Pattern::new(pattern, memory).map_err(|error| Error::invalid(error.to_string()))
+fn compile(pattern: &str) -> Result<Pattern, Error> {
+    Pattern::new(pattern, usize::MAX).map_err(|error| Error::invalid(error.to_string()))
 }
 
 /// The pattern, compiled before or now, and the search of a text charged.
 fn pattern<'c>(call: &mut Call<'c>, pattern: &str, text: &str) -> Result<Cow<'c, Pattern>, Error> {
-    let pattern = match call.prepared.and_then(Prepared::get::<Pattern>) {
-        Some(prepared) => Cow::Borrowed(prepared),
-        None => {
-            call.meter.allocate(pattern.len())?;
-            let compiled = Pattern::new(pattern, call.meter.memory_left());
-            let size = match &compiled {
-                Ok(compiled) => compiled.size(),
-                // It took as much to find out.
-                Err(PatternError::Size) => PROGRAM_LIMIT,
-                Err(_) => 0,
-            };
-            call.meter.allocate(size)?;
-            Cow::Owned(compiled.map_err(|error| Error::invalid(error.to_string()))?)
-        }
+    let pattern = if let Some(prepared) = call.prepared.and_then(Prepared::get::<Pattern>) {
+        Cow::Borrowed(prepared)
+    } else {
+        call.meter.allocate(pattern.len())?;
+        let compiled = Pattern::new(pattern, call.meter.memory_left());
+        let size = match &compiled {
+            Ok(compiled) => compiled.size(),
+            // It took as much to find out.
+            Err(PatternError::Size) => PROGRAM_LIMIT,
+            Err(_) => 0,
+        };
+        call.meter.allocate(size)?;
+        Cow::Owned(compiled.map_err(|error| Error::invalid(error.to_string()))?)
     };
     let steps = text.len().saturating_add(1).saturating_mul(pattern.size());
     call.meter.allocate(steps / STEPS_OF_A_BYTE)?;

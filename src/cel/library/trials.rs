@@ -25,7 +25,7 @@ fn list<'v>(items: &[Value<'v>]) -> Value<'v> {
 
 const PLENTY: usize = 4 << 20;
 
-fn strings<'v>(id: &str, args: &[Value<'v>]) -> Vec<String> {
+fn strings(id: &str, args: &[Value<'_>]) -> Vec<String> {
     let result = call(id, args, PLENTY).unwrap();
     let list = result.as_list().unwrap();
     list.iter().map(|item| item.as_str().unwrap().to_owned()).collect()

@@ -139,7 +139,7 @@ impl Url {
                 continue;
             }
             let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            let decode = |it: &str| unescape(it.as_bytes(), Component::QueryComponent);
+            let decode = |it: &str| unescape(it.as_bytes(), Component::Query);
             let (Ok(key), Ok(value)) = (decode(key), decode(value)) else {
                 continue;
             };

@@ -136,18 +136,15 @@ pub fn uri(text: &str) -> Wrong {
 }
 
 pub fn uuid(text: &str) -> Wrong {
-    let mut rest = text;
-    let groups = [8, 4, 4, 4, 12].into_iter().enumerate();
-    let all = groups.map(|(at, digits)| {
-        if at > 0 {
-            rest = rest.strip_prefix('-').unwrap_or(rest);
-        }
-        let Some((group, after)) = rest.split_at_checked(digits) else { return false };
-        rest = after;
-        group.bytes().all(|byte| byte.is_ascii_hexdigit())
-    });
-    let matches = all.fold(true, |all, it| all && it);
-    wrong([(matches && rest.is_empty(), "does not match the UUID format")])
+    let mut rest = Some(text);
+    for (at, digits) in [8, 4, 4, 4, 12].into_iter().enumerate() {
+        rest = rest.and_then(|rest| {
+            let rest = rest.strip_prefix('-').filter(|_| at > 0).unwrap_or(rest);
+            let (group, rest) = rest.split_at_checked(digits)?;
+            group.bytes().all(|byte| byte.is_ascii_hexdigit()).then_some(rest)
+        });
+    }
+    wrong([(rest == Some(""), "does not match the UUID format")])
 }
 
 pub fn base64(text: &str) -> Wrong {
@@ -223,7 +220,8 @@ mod tests {
     #[test]
     fn texts_are_checked_as_kubernetes_checks_them() {
         let long = "a".repeat(64);
-        let checks: [(fn(&str) -> Wrong, &[&str], &[&str]); 9] = [
+        type Check<'t> = (fn(&str) -> Wrong, &'t [&'t str], &'t [&'t str]);
+        let checks: [Check<'_>; 9] = [
             (dns1123_label, &["a", "a-1", "1"], &["", "A", "-a", "a-", "a.b", "é", &long]),
             (dns1123_subdomain, &["a", "a.b-c.1"], &["", "a..b", ".a", "A"]),
             (dns1035_label, &["a", "a-1"], &["", "1a", "a-"]),

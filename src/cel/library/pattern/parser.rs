@@ -4,11 +4,8 @@ use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, Look, 
 
 use super::PatternError as Error;
 use super::class;
-use super::counts::counts;
+use super::counts::{Counts, MAX_REPEAT, counts};
 use super::node::{Node, alternation, concatenation, raised};
-
-/// The most that repetitions in repetitions multiply to, and one repetition is.
-const MAX_REPEAT: u32 = 1000;
 
 /// Flags as `(?ims)` sets them.
 #[derive(Clone, Copy, Default)]
@@ -90,10 +87,12 @@ impl<'p> Parser<'p> {
                 self.close_group()?;
             }
             '^' => {
-                self.assertion(1, if self.flags.multi_line { Look::StartLF } else { Look::Start })?
+                let look = if self.flags.multi_line { Look::StartLF } else { Look::Start };
+                self.assertion(1, look)?;
             }
             '$' => {
-                self.assertion(1, if self.flags.multi_line { Look::EndLF } else { Look::End })?
+                let look = if self.flags.multi_line { Look::EndLF } else { Look::End };
+                self.assertion(1, look)?;
             }
             '.' => {
                 self.skip(1);
@@ -110,20 +109,10 @@ impl<'p> Parser<'p> {
                 };
                 return self.repeat(1, min, max, false, after_repeat);
             }
-            '{' => match counts(self.rest) {
-                Some((length, Some(min), max)) if max.is_none_or(|max| Some(min) <= max) => {
-                    let max = max.flatten();
-                    if min > MAX_REPEAT || max.is_some_and(|max| max > MAX_REPEAT) {
-                        return Err(Error::RepeatSize);
-                    }
-                    return self.repeat(length, min, max, true, after_repeat);
-                }
-                Some(_) => return Err(Error::RepeatSize),
-                None => {
-                    self.skip(1);
-                    self.literal('{')?;
-                }
-            },
+            '{' if let Some(counts) = counts(self.rest) => {
+                let Counts { length, min, max } = counts?;
+                return self.repeat(length, min, max, true, after_repeat);
+            }
             '\\' => self.escape()?,
             literal => {
                 self.skip(literal.len_utf8());

@@ -38,7 +38,7 @@ impl Decimal {
     }
 
     /// How many digits are kept.
-    pub fn len(&self) -> usize {
+    pub fn digits(&self) -> usize {
         self.digits.len()
     }
 
@@ -119,6 +119,7 @@ impl Decimal {
     }
 
     /// The sum; the caller has charged `size_of_sum`.
+    #[must_use]
     pub fn plus(&self, other: &Self) -> Self {
         let low = self.exponent().min(other.exponent());
         let scale = self.scale.max(other.scale);
@@ -133,6 +134,7 @@ impl Decimal {
         Self { negative, digits, zeros: low.saturating_add(scale), scale }
     }
 
+    #[must_use]
     pub fn negated(&self) -> Self {
         Self { negative: !self.negative, ..self.clone() }
     }

@@ -11,7 +11,7 @@ pub enum Component {
     /// The zone of an IPv6 address in a host.
     Zone,
     UserPassword,
-    QueryComponent,
+    Query,
     Fragment,
 }
 
@@ -22,8 +22,8 @@ impl Component {
         byte.is_ascii_alphanumeric()
             || match byte {
                 b'-' | b'_' | b'.' | b'~' => true,
-                b'$' | b'&' | b'+' | b',' | b';' | b'=' => self != Self::QueryComponent,
-                b':' => !matches!(self, Self::UserPassword | Self::QueryComponent),
+                b'$' | b'&' | b'+' | b',' | b';' | b'=' => self != Self::Query,
+                b':' => !matches!(self, Self::UserPassword | Self::Query),
                 b'/' | b'@' => matches!(self, Self::Path | Self::Fragment),
                 b'?' => self == Self::Fragment,
                 b'!' | b'(' | b')' | b'*' => host || self == Self::Fragment,
@@ -51,7 +51,7 @@ pub fn unescape(encoded: &[u8], component: Component) -> Result<Vec<u8>, UrlErro
                 rest = after.get(2..).unwrap_or_default();
                 continue;
             }
-            b'+' if component == Component::QueryComponent => bytes.push(b' '),
+            b'+' if component == Component::Query => bytes.push(b' '),
             byte if host && *byte < 0x80 && !component.allows(*byte) => {
                 return Err(UrlError::HostCharacter(quoted::go(&text(&[*byte]))));
             }
@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(unescape(b"%2", Component::Path), escape("\"%2\""));
         let space = UrlError::HostCharacter("\" \"".to_owned());
         assert_eq!(unescape(b"h h", Component::Host), Err(space));
-        assert_eq!(unescape(b"a+b", Component::QueryComponent), Ok(b"a b".to_vec()));
+        assert_eq!(unescape(b"a+b", Component::Query), Ok(b"a b".to_vec()));
     }
 
     #[test]
