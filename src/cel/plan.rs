@@ -365,17 +365,17 @@ impl Planner<'_> {
             .iter()
             .map(|it| Some((self.constant(it.key)?.clone(), self.constant(it.value)?.clone())))
             .collect();
-        match constants {
-            Some(values)
-                if planned.iter().all(|it| !it.optional)
-                    && !values.iter().any(|(key, _)| matches!(key, Value::Bytes(_))) =>
-            {
-                match Map::new(values) {
-                    Ok(map) => Ok(self.node(Node::Constant(Value::Map(map)))),
-                    Err(error) => Ok(self.node(Node::Fails(error))),
-                }
-            }
-            _ => Ok(self.node(Node::Map(planned))),
+        let Some(values) = constants.filter(|_| planned.iter().all(|it| !it.optional)) else {
+            return Ok(self.node(Node::Map(planned)));
+        };
+        // The API server's code panics on them, here while it compiles.
+        if let Some(at) = values.iter().position(|(key, _)| matches!(key, Value::Bytes(_))) {
+            let key = entries.get(at).map_or(self.checked.ast().root(), |entry| entry.key);
+            return Err(self.refuse(key, "bytes cannot be keys of a map; write a string"));
+        }
+        match Map::new(values) {
+            Ok(map) => Ok(self.node(Node::Constant(Value::Map(map)))),
+            Err(error) => Ok(self.node(Node::Fails(error))),
         }
     }
 
