@@ -176,16 +176,25 @@ impl<'v> Evaluator<'v, '_> {
     fn apply(&mut self, call: &'v Call, args: &[Value<'v>]) -> Evaluated<'v> {
         let prepared = call.prepared.as_ref();
         let mut context = CallContext { meter: self.meter, prepared };
+        // With a pattern that is constant, cel-go takes whatever holds a string.
+        let held: Vec<Value<'v>>;
+        let taken = match (prepared, args) {
+            (Some(_), [subject, rest @ ..]) if subject.as_str().is_none() => {
+                held = [held_string(subject)].into_iter().chain(rest.iter().cloned()).collect();
+                held.as_slice()
+            }
+            _ => args,
+        };
         let (result, cost) = match &call.target {
             Target::Standard { implementation, params } => {
-                if !params.is_empty() && !take_all(params, args) {
+                if !params.is_empty() && !take_all(params, taken) {
                     return self.failed(call, args, no_overload(call, args));
                 }
-                (implementation(&mut context, args), call.cost)
+                (implementation(&mut context, taken), call.cost)
             }
             Target::Overloads(candidates) => {
-                match candidates.iter().find(|it| take_all(&it.params, args)) {
-                    Some(it) => ((it.overload.call)(&mut context, args), it.cost),
+                match candidates.iter().find(|it| take_all(&it.params, taken)) {
+                    Some(it) => ((it.overload.call)(&mut context, taken), it.cost),
                     None => return self.failed(call, args, no_overload(call, args)),
                 }
             }
@@ -301,4 +310,13 @@ fn take_all(params: &[Type], args: &[Value<'_>]) -> bool {
 fn no_overload(call: &Call, args: &[Value<'_>]) -> Error {
     let types: Vec<&str> = args.iter().map(Value::type_name).collect();
     Error::no_such_overload(&format!("{}()", call.function), &types)
+}
+
+/// What Go's `Value()` of a value is: of an optional what its value holds, of a type its name.
+fn held_string<'v>(value: &Value<'v>) -> Value<'v> {
+    match value {
+        Value::Optional(optional) => optional.value().map_or(Value::Null, held_string),
+        Value::Type(name) => Value::borrowed(name),
+        other => other.clone(),
+    }
 }

@@ -41,7 +41,7 @@ pub struct Tally {
     pub costs: usize,
     /// Results that the judge does not give each time.
     pub unstable: usize,
-    /// Expressions that use what podgate leaves out.
+    /// Expressions that use what podgate leaves out, or that the judge's code panics on.
     pub left_out: usize,
 }
 
@@ -91,7 +91,8 @@ pub fn compare(
 
 fn left_out(expression: &str, theirs: &ExpressionAnswer, ours: &ExpressionAnswer) -> bool {
     let compiles = |answer: &ExpressionAnswer| answer.refused.is_empty() || !answer.of.is_empty();
-    compiles(theirs) && !compiles(ours) && LEFT_OUT.iter().any(|name| expression.contains(name))
+    theirs.refused.contains("code panics")
+        || compiles(theirs) && !compiles(ours) && LEFT_OUT.iter().any(|name| expression.contains(name))
 }
 
 fn verdict(

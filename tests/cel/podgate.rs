@@ -109,11 +109,13 @@ fn evaluate(
     namespace: &Tree<'_>,
     variables: &[Variable],
 ) -> Outcome {
-    let mut activation = Activation::new(pod.value(), namespace.value(), variables);
+    let activation = Activation::new(pod.value(), namespace.value(), variables);
+    // Alone, an expression has its own limit only.
+    let mut activation = activation.with_budget(u64::MAX);
     let mut meter = Meter::new(EXPRESSION_COST_LIMIT, MEMORY);
     let value = program.evaluate(&mut activation, &mut meter);
     let mut outcome =
-        Outcome { cost: POLICY_COST_BUDGET - activation.budget(), ..Outcome::default() };
+        Outcome { cost: u64::MAX - activation.budget(), ..Outcome::default() };
     match value {
         Ok(value) => outcome.text = render::value(&value),
         Err(error) => {

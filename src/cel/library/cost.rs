@@ -10,9 +10,16 @@ pub const TRAVERSAL_AND_COPY: Cost = Cost::Of(|args, _| traversals(size(args, 0)
 /// Going over the first argument as a tree.
 pub const TREE: Cost = Cost::Of(|args, _| args.first().map_or(0, tree));
 
-/// The size of an argument.
+/// Going over the first argument once, or over what it holds if it is an optional.
+pub const TRAVERSAL_OF_HELD: Cost =
+    Cost::Of(|args, _| traversals(args.first().map_or(1, size_of_value), 1.0));
+
+/// The size of an argument. An optional has none in the libraries.
 pub fn size(args: &[Value<'_>], at: usize) -> u64 {
-    args.get(at).map_or(1, size_of_value)
+    match args.get(at) {
+        None | Some(Value::Optional(_)) => 1,
+        Some(value) => size_of_value(value),
+    }
 }
 
 /// Searching a text for a pattern of a size.

@@ -5,7 +5,7 @@ use super::super::function::{Call, Cost, Overload, size_of_value, traversals};
 use super::super::list::List;
 use super::super::text::Str;
 use super::super::value::Value;
-use super::cost::{TRAVERSAL, TRAVERSAL_AND_COPY, TREE};
+use super::cost::{TRAVERSAL, TRAVERSAL_AND_COPY, TRAVERSAL_OF_HELD, TREE};
 use super::format::format;
 use super::quoted;
 use super::texts::{byte_of, find_last, point_of};
@@ -28,8 +28,8 @@ pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("string_substring_int", substring).costs(TRAVERSAL),
     Overload::new("string_substring_int_int", substring).costs(TRAVERSAL),
     Overload::new("string_trim", trim).costs(TRAVERSAL),
-    Overload::new("string_format", format).costs(TRAVERSAL),
-    Overload::new("strings_quote", quote).costs(TRAVERSAL),
+    Overload::new("string_format", format).costs(TRAVERSAL_OF_HELD),
+    Overload::new("strings_quote", quote).costs(TRAVERSAL_OF_HELD),
 ];
 
 /// Going over the result, and making it.
