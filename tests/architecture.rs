@@ -26,7 +26,7 @@ const PARTS: [&str; 9] = [
 /// What every part but the pure ones may use.
 const LEAVES: [&str; 3] = ["metrics", "telemetry", "clusters"];
 /// No clock, no I/O, no async: whoever calls hands these in.
-const PURE: [&str; 3] = ["manifests", "policy", "api"];
+const PURE: [&str; 4] = ["manifests", "policy", "api", "cel"];
 const IMPURE: [&str; 9] = [
     "std::fs",
     "std::net",
@@ -46,8 +46,8 @@ fn may_import(module: &str, imported: &str) -> bool {
         "main" | "lib" => true,
         "cli" => imported == "runtime" || PARTS.contains(&imported) || below_parts,
         "runtime" => PARTS.contains(&imported) || below_parts,
-        "policy" => imported == "api",
-        "api" => false,
+        "policy" => imported == "api" || imported == "cel",
+        "api" | "cel" => false,
         "manifests" => imported == "policy" || imported == "api",
         part if PARTS.contains(&part) => below_parts,
         _ => false,

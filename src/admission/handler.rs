@@ -4,14 +4,12 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use jiff::Timestamp;
-use tokio::sync::Semaphore;
 use tokio::time::{Duration, Instant, sleep, timeout_at};
 
 use super::judged::{Denial, Judged};
@@ -25,9 +23,6 @@ use crate::policy::policy_set::Policies;
 /// How long a review waits until a new namespace is known, and how often it looks.
 const NAMESPACE_PATIENCE: Duration = Duration::from_secs(1);
 const NAMESPACE_RETRY: Duration = Duration::from_millis(20);
-/// How many reviews by policies with CEL are judged at a time, and how many of them there may be, waiting ones too.
-const MAX_DOCUMENT_REVIEWS: usize = 4;
-const MAX_DOCUMENT_QUEUE: usize = 64;
 
 /// Says whether podgate may take traffic; if not, why.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -39,8 +34,6 @@ struct Webhook {
     docs_url: Option<Arc<str>>,
     own_user: Option<Arc<str>>,
     limits: Limits,
-    document_reviews: Arc<Semaphore>,
-    document_queue: Semaphore,
 }
 
 /// Which of the two webhooks is asked.
@@ -74,8 +67,6 @@ pub fn router(
         docs_url,
         own_user,
         limits: Limits::default(),
-        document_reviews: Arc::new(Semaphore::new(MAX_DOCUMENT_REVIEWS)),
-        document_queue: Semaphore::new(MAX_DOCUMENT_QUEUE),
     });
     let door = |door: Door| {
         post(move |State(webhook): State<Arc<Webhook>>, request: Request| async move {
@@ -135,49 +126,26 @@ async fn verdict(webhook: &Webhook, door: Door, request: Request) -> Result<Judg
 async fn judge(webhook: &Webhook, door: Door, admitted: &Admitted) -> Result<Judged, Refusal> {
     let patience = Instant::now() + NAMESPACE_PATIENCE;
     loop {
-        let judged = match judge_now(webhook, door, &admitted.body)? {
-            Ok(None) => judge_documents(webhook, &admitted.body).await?,
-            judged => judged,
-        };
-        match judged {
+        match judge_now(webhook, door, &admitted.body)? {
             Err(BadReview::UnknownNamespace) if Instant::now() < patience => {
                 sleep(NAMESPACE_RETRY).await;
             }
-            judged => return judged?.ok_or(Refusal::Unfinished),
+            judged => return Ok(judged?),
         }
     }
 }
 
-/// What a try to judge comes to; `None` where the policies want whole documents.
-type Tried = Result<Option<Judged>, BadReview>;
-
 /// One pass over the bytes, in which nothing waits.
-fn judge_now(webhook: &Webhook, door: Door, body: &[u8]) -> Result<Tried, Refusal> {
+fn judge_now(webhook: &Webhook, door: Door, body: &[u8]) -> Result<Result<Judged, BadReview>, Refusal> {
     let policies = webhook.policies.load();
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
     let now = Timestamp::now();
     let (docs_url, own_user) = (webhook.docs_url.as_deref(), webhook.own_user.as_deref());
-    let reviewer = Reviewer { policies, docs_url, own_user, documents: false, now };
+    let reviewer = Reviewer { policies, docs_url, own_user, now };
     Ok(match door {
         Door::Validate => reviewer.validate(body),
-        Door::Mutate => mutate_review(body, policies, now).map(Some),
+        Door::Mutate => mutate_review(body, policies, now),
     })
-}
-
-/// CEL runs apart, so that an expensive policy cannot keep reviews of others from being read.
-async fn judge_documents(webhook: &Webhook, body: &Bytes) -> Result<Tried, Refusal> {
-    let _queued = webhook.document_queue.try_acquire().map_err(|_| Refusal::Overloaded)?;
-    let permit = Arc::clone(&webhook.document_reviews).acquire_owned().await;
-    let policies = webhook.policies.load_full().ok_or(Refusal::NotReady)?;
-    let (body, docs_url) = (body.clone(), webhook.docs_url.clone());
-    let own_user = webhook.own_user.clone();
-    let judged = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        let (policies, docs_url) = (&*policies, docs_url.as_deref());
-        let (own_user, now) = (own_user.as_deref(), Timestamp::now());
-        Reviewer { policies, docs_url, own_user, documents: true, now }.validate(&body)
-    });
-    judged.await.map_err(|_| Refusal::Unfinished)
 }
 
 fn summary(door: Door, judged: &Judged) -> ReviewSummary<'_> {

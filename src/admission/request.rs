@@ -58,8 +58,6 @@ pub(super) enum Refusal {
     TooLate,
     #[error("the policies are not loaded yet")]
     NotReady,
-    #[error("the review was not finished; see the log")]
-    Unfinished,
     #[error(transparent)]
     Review(#[from] BadReview),
 }
@@ -73,9 +71,7 @@ impl Refusal {
             Self::Overloaded => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLate => StatusCode::GATEWAY_TIMEOUT,
             Self::NotReady => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Unfinished | Self::Review(BadReview::UnknownNamespace) => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            Self::Review(BadReview::UnknownNamespace) => StatusCode::INTERNAL_SERVER_ERROR,
             Self::Timeout(_) | Self::Broken | Self::Review(_) => StatusCode::BAD_REQUEST,
         }
     }
@@ -91,7 +87,6 @@ impl Refusal {
             Self::Overloaded => "Overloaded",
             Self::TooLate => "TooLate",
             Self::NotReady => "NotReady",
-            Self::Unfinished => "Unfinished",
             Self::Review(review) => review.reason(),
         }
     }

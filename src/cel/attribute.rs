@@ -6,6 +6,7 @@ use super::error::{Error, Kind};
 use super::evaluation::{Evaluated, Evaluator};
 use super::number::int_of;
 use super::program::{AttributeId, Key, NodeId, Program, Root, Slot, Step};
+use super::tree::Unknown;
 use super::value::{Optional, Value};
 
 impl<'v> Evaluator<'v, '_> {
@@ -61,7 +62,14 @@ impl<'v> Evaluator<'v, '_> {
             }
             Root::Variables => (Value::opaque_of(Variables), path),
         };
-        self.descend(value, path, false)
+        let resolved = self.descend(value, path, false)?;
+        match (attribute.root, &resolved) {
+            (Root::Namespace, Value::Map(map)) if map.is_unknown_in_part() => {
+                let message = "it is not known as a whole here; read its single fields";
+                Err(Error::new(Kind::Unknown, message))
+            }
+            _ => Ok(resolved),
+        }
     }
 
     fn local(&mut self, slot: Slot) -> Evaluated<'v> {
@@ -129,7 +137,12 @@ impl<'v> Evaluator<'v, '_> {
     /// A field of a value, if it has any of that name.
     fn field(&mut self, value: &Value<'v>, name: &str) -> Result<Option<Value<'v>>, Error> {
         match value {
-            Value::Map(map) => Ok(map.get_str(name)),
+            Value::Map(map) => match map.get_str(name) {
+                Some(Value::Opaque(it)) if it.as_any().is::<Unknown>() => {
+                    Err(Error::new(Kind::Unknown, format!("{name} is not known here")))
+                }
+                found => Ok(found),
+            },
             Value::List(_) => Err(Error::invalid("a list has no fields; its index is an int")),
             Value::Opaque(_) if value.opaque::<Variables>().is_some() => {
                 self.activation.variable(name, self.meter)

@@ -36,6 +36,8 @@ pub enum Kind {
     Memory,
     /// What makes cel-go itself give up.
     Internal,
+    /// The API server knows what is asked for, and it is not known here.
+    Unknown,
     /// A variable that ran out of its cost limit, or made cel-go give up.
     Variable,
 }

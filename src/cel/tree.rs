@@ -4,6 +4,7 @@
 //! error; text is bounded by whoever hands it in. Left out is what no expression sees: `metadata.managedFields`, and fields
 //! that are null, unless the API server itself sends them so ([`SENT_AS_NULL`]).
 
+use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -11,10 +12,12 @@ use serde::de::{
     self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
+use super::equality::equal;
+use super::error::{Error, Kind};
 use super::list::{Items, List};
 use super::map::{Entries, Map};
 use super::text::Str;
-use super::value::Value;
+use super::value::{Opaque, Value};
 
 /// The deepest nesting of lists and maps in an object, that of `serde_json`. The API server takes no deeper one.
 pub const MAX_DEPTH: u16 = 128;
@@ -60,6 +63,19 @@ impl<'a> Tree<'a> {
     /// It is too deep.
     pub fn of(json: &'a serde_json::Value) -> Result<Self, serde_json::Error> {
         Self::deserialize(json)
+    }
+
+    /// From JSON that nobody needs any more.
+    ///
+    /// # Errors
+    /// It is too deep.
+    pub fn from_value(json: serde_json::Value) -> Result<Tree<'static>, serde_json::Error> {
+        Tree::deserialize(json)
+    }
+
+    /// A field that is there for the API server, and whose value is not known here: reading it is an error.
+    pub fn unknown() -> Self {
+        Self(Value::opaque_of(Unknown))
     }
 
     /// The value, which borrows from the tree.
@@ -108,14 +124,39 @@ impl<'a> Tree<'a> {
     }
 }
 
+impl PartialEq for Tree<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        equal(&self.0, &other.0).unwrap_or(false)
+    }
+}
+
+/// See [`Tree::unknown`].
+#[derive(Debug)]
+pub(super) struct Unknown;
+
+impl Opaque for Unknown {
+    fn type_name(&self) -> &'static str {
+        "unknown"
+    }
+
+    fn equals(&self, _: &dyn Opaque) -> Result<bool, Error> {
+        Err(Error::new(Kind::Unknown, "a value is not known here"))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
 fn map_of<'a>(entries: Vec<(Value<'a>, Value<'a>)>) -> Value<'a> {
     Value::Map(Map::Shared(Arc::new(Entries::of_tree(entries))))
 }
 
-impl<'de> Deserialize<'de> for Tree<'de> {
+impl<'de: 'a, 'a> Deserialize<'de> for Tree<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let node = Node { depth: MAX_DEPTH, place: Place::Object };
-        node.deserialize(deserializer).map(Self)
+        let value: Value<'a> = node.deserialize(deserializer)?;
+        Ok(Self(value))
     }
 }
 

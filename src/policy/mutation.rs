@@ -27,6 +27,7 @@ use super::rules::{
 };
 use super::workload::Subject;
 use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec, ImageTag};
+use crate::cel::tree::Tree;
 
 /// The rules whose fixes fill in what is absent.
 static FILLING: [&Rule; 5] = [
@@ -140,8 +141,9 @@ impl Injected<'_> {
         let view = Object::deserialize(&self.object).ok()?;
         let mut after = Subject::of(subject.kind, &view).ok()?;
         after.namespace = subject.namespace;
-        let document = subject.document.map(|before| {
-            Document::of(subject.kind, self.object.clone(), before.namespace.clone())
+        let document = subject.document.and_then(|before| {
+            let object = Tree::of(&self.object).ok()?;
+            Some(Document::of(subject.kind, object, before.namespace.clone()))
         });
         after.document = document.as_ref();
         Some(look(&after))
