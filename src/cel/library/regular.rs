@@ -24,7 +24,7 @@ const SEARCH: Cost = Cost::Of(|args, _| search(size(args, 0), size(args, 1)));
 
 /// Steps of a search that one byte of the review's memory stands for. What a search may take grows with the text times the
 /// pattern's program, which Kubernetes' cost knows by the pattern's length only: `a{1000}` is short.
-const STEPS_OF_A_BYTE: usize = 1 << 12;
+const STEPS_OF_A_BYTE: usize = 1 << 10;
 
 /// Compiles a pattern that is constant.
 fn prepare(args: &[Option<&Value<'_>>]) -> Result<Option<Prepared>, Error> {

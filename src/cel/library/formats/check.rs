@@ -219,8 +219,8 @@ mod tests {
 
     #[test]
     fn texts_are_checked_as_kubernetes_checks_them() {
-        let long = "a".repeat(64);
         type Check<'t> = (fn(&str) -> Wrong, &'t [&'t str], &'t [&'t str]);
+        let long = "a".repeat(64);
         let checks: [Check<'_>; 9] = [
             (dns1123_label, &["a", "a-1", "1"], &["", "A", "-a", "a-", "a.b", "é", &long]),
             (dns1123_subdomain, &["a", "a.b-c.1"], &["", "a..b", ".a", "A"]),
