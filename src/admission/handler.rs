@@ -61,13 +61,8 @@ pub fn router(
     own_user: Option<Arc<str>>,
     readiness: Readiness,
 ) -> Router {
-    let webhook = Arc::new(Webhook {
-        policies,
-        metrics,
-        docs_url,
-        own_user,
-        limits: Limits::default(),
-    });
+    let webhook =
+        Arc::new(Webhook { policies, metrics, docs_url, own_user, limits: Limits::default() });
     let door = |door: Door| {
         post(move |State(webhook): State<Arc<Webhook>>, request: Request| async move {
             answer(&webhook, door, request).await
@@ -136,7 +131,11 @@ async fn judge(webhook: &Webhook, door: Door, admitted: &Admitted) -> Result<Jud
 }
 
 /// One pass over the bytes, in which nothing waits.
-fn judge_now(webhook: &Webhook, door: Door, body: &[u8]) -> Result<Result<Judged, BadReview>, Refusal> {
+fn judge_now(
+    webhook: &Webhook,
+    door: Door,
+    body: &[u8],
+) -> Result<Result<Judged, BadReview>, Refusal> {
     let policies = webhook.policies.load();
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
     let now = Timestamp::now();

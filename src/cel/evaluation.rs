@@ -16,6 +16,12 @@ use super::value::{Optional, Value};
 
 pub(super) type Evaluated<'v> = Result<Value<'v>, Error>;
 
+/// Stack that is left, or made, before a node is evaluated, in bytes: enough for what goes through a value of the highest
+/// nesting, and for a library's function.
+pub(super) const STACK_TO_SPARE: usize = 512 * 1024;
+/// What is made, if less is left. A thread of the runtime has as much from the start.
+pub(super) const STACK: usize = 2 * 1024 * 1024;
+
 /// The cost of a list, a map and a message that an expression makes.
 const LIST: u64 = 10;
 const MAP: u64 = 30;
@@ -35,25 +41,33 @@ impl<'v> Evaluator<'v, '_> {
         let program: &'v Program = self.program;
         match program.nodes.get(id.0 as usize) {
             Some(Node::Constant(value)) => Ok(value.by_reference()),
-            Some(Node::Attribute(attribute)) => self.attribute(*attribute),
-            Some(Node::Present(attribute)) => self.presence(*attribute),
-            Some(Node::Equals { left, right, negated }) => self.equals(*left, *right, *negated),
-            Some(Node::Call(call)) => self.call(call),
-            Some(Node::And(left, right)) => self.junction(*left, *right, false),
-            Some(Node::Or(left, right)) => self.junction(*left, *right, true),
-            Some(Node::Fold(fold)) => self.fold(fold),
-            Some(Node::List(elements)) => self.list(elements),
-            Some(Node::Map(entries)) => self.map(entries),
-            Some(Node::Struct { name, fields }) => self.message(name, fields),
-            Some(Node::InSet { item, set }) => {
+            Some(Node::Fails(error)) => Err(error.clone()),
+            Some(node) => stacker::maybe_grow(STACK_TO_SPARE, STACK, || self.eval_node(node)),
+            None => Err(Error::invalid("the program has no such node")),
+        }
+    }
+
+    fn eval_node(&mut self, node: &'v Node) -> Evaluated<'v> {
+        match node {
+            Node::Constant(value) => Ok(value.by_reference()),
+            Node::Attribute(attribute) => self.attribute(*attribute),
+            Node::Present(attribute) => self.presence(*attribute),
+            Node::Equals { left, right, negated } => self.equals(*left, *right, *negated),
+            Node::Call(call) => self.call(call),
+            Node::And(left, right) => self.junction(*left, *right, false),
+            Node::Or(left, right) => self.junction(*left, *right, true),
+            Node::Fold(fold) => self.fold(fold),
+            Node::List(elements) => self.list(elements),
+            Node::Map(entries) => self.map(entries),
+            Node::Struct { name, fields } => self.message(name, fields),
+            Node::InSet { item, set } => {
                 let item = self.eval(*item)?;
                 set.contains(&item).map(Value::Bool)
             }
-            Some(Node::OptionalOr { left, right, gives_value }) => {
+            Node::OptionalOr { left, right, gives_value } => {
                 self.optional_or(*left, *right, *gives_value)
             }
-            Some(Node::Fails(error)) => Err(error.clone()),
-            None => Err(Error::invalid("the program has no such node")),
+            Node::Fails(error) => Err(error.clone()),
         }
     }
 

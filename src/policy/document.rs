@@ -109,10 +109,7 @@ mod tests {
         assert_eq!(document.pod, tree(&expected));
         let cron_job = json!({"spec": {"jobTemplate": {"spec": {"template": template}}}});
         let namespace = Document::namespace(json!({"metadata": {"name": "shop"}}));
-        assert_eq!(
-            Document::of(Kind::CronJob, tree(&cron_job), namespace).pod,
-            tree(&expected)
-        );
+        assert_eq!(Document::of(Kind::CronJob, tree(&cron_job), namespace).pod, tree(&expected));
     }
 
     #[test]
