@@ -84,6 +84,8 @@ fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.unwrap().path();
         if path.is_dir() {
             sources(&path, found);
+        } else if path.ends_with("tests.rs") {
+            // As what follows `#[cfg(test)]` in other files.
         } else if path.extension().is_some_and(|it| it == "rs") {
             found.push(path);
         }
