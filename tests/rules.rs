@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use podgate::cel::tree::Tree;
 use podgate::api::DevOpsPolicySpec;
+use podgate::cel::tree::Tree;
 use podgate::policy::compile::{Policy, Scope, Selection};
 use podgate::policy::document::Document;
 use podgate::policy::engine::{judge, judge_running};

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 
 use super::analysis::{Analysis, ClusterScore, NamespaceScore, RuleScore};
 use super::report::{Fault, FaultKind, Summary, Violation};
-use crate::cel::tree::Tree;
 use crate::api::Severity;
+use crate::cel::tree::Tree;
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge, judge_running};
 use crate::policy::object::Object;

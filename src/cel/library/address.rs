@@ -2,8 +2,8 @@
 //! refuses: zones, and IPv4 addresses written as IPv6 (`k8s.io/apiserver/pkg/cel/library/ip.go`,
 //! `cidr.go`).
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Why a text is no address or prefix.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]

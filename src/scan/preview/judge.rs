@@ -9,8 +9,8 @@ use super::answer::{
 };
 use super::created;
 use super::sets::Sets;
-use crate::cel::tree::Tree;
 use crate::api::Severity;
+use crate::cel::tree::Tree;
 use crate::policy::compile::Policy;
 use crate::policy::decision::{Before, decide};
 use crate::policy::document::Document;
