@@ -120,7 +120,7 @@ impl<'v> Evaluator<'v, '_> {
             return Ok(value);
         }
         self.meter.allocate(Optional::BYTES)?;
-        Optional::of(native(&value)?).map(Value::Optional)
+        Optional::of(value).map(Value::Optional)
     }
 
     /// The value of an attribute that is a key.
