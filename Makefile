@@ -66,7 +66,7 @@ lint:
 control-plane: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl, once
 	@tests/controlplane/assets.sh > /dev/null
 
-docs: ## Write docs/rules.md, docs/crd.md, docs/cli.md and docs/metrics.md from the code
+docs: ## Write docs/rules.md, docs/cel.md, docs/crd.md, docs/cli.md and docs/metrics.md from the code
 	UPDATE_DOCS=1 $(CARGO) test --test docs
 
 # Packed relocations (glibc 2.36 or newer) take a hundredth of the room.

@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::json;
+use crate::cel::tree::Tree;
 use crate::policy::object::{Object, Text, from_objects_only};
 use crate::policy::text;
 use crate::policy::workload::{Kind, Subject, UnknownVersion};
@@ -199,6 +200,29 @@ pub(super) fn whole_objects(body: &[u8]) -> Objects {
         serde_json::from_slice::<Review<'_>>(body).unwrap_or_default().request;
     let whole = |raw: &RawValue| json::whole(raw.get());
     Objects { object: object.and_then(whole), old_object: old_object.and_then(whole) }
+}
+
+/// The objects of a review as CEL reads them.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Trees<'a> {
+    #[serde(borrow)]
+    pub object: Option<Tree<'a>>,
+    #[serde(borrow)]
+    pub old_object: Option<Tree<'a>>,
+}
+
+/// Reads the objects once more, and nothing else of the body; only plans with validations pay for it. What cannot be read
+/// is missing, which leaves the validations undecided.
+pub(super) fn trees(body: &[u8]) -> Trees<'_> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Review<'a> {
+        #[serde(borrow)]
+        request: Trees<'a>,
+    }
+    let json = std::str::from_utf8(body).ok();
+    json.and_then(|it| json::from_str::<Review<'_>>(it).ok()).unwrap_or_default().request
 }
 
 pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::judged::{Denial, Judged};
-use super::review::{BadReview, Objects, Operation, Request, decode, pod_in, whole_objects};
+use super::review::{BadReview, Operation, Request, Trees, decode, pod_in, trees, whole_objects};
 use super::unchanged::{pod_unchanged, template_unchanged};
 use super::{answer, policy_object, repairs};
 use crate::api;
@@ -30,39 +30,33 @@ pub struct Reviewer<'p> {
     /// Who this podgate is, where it repairs workloads: what it puts in and takes back must not be denied for what the
     /// workload was before.
     pub own_user: Option<&'p str>,
-    /// Whether to judge by rules that read whole documents too; they may take long.
-    pub documents: bool,
     pub now: Timestamp,
 }
 
 impl Reviewer<'_> {
-    /// Judges one AdmissionReview: what `/validate` answers. `None` where its policies read documents, and that is not
-    /// wanted.
+    /// Judges one AdmissionReview: what `/validate` answers.
     ///
     /// # Errors
     /// The body is no review that podgate can judge; see [`BadReview`].
-    pub fn validate(&self, body: &[u8]) -> Result<Option<Judged>, BadReview> {
+    pub fn validate(&self, body: &[u8]) -> Result<Judged, BadReview> {
         let request = decode(body)?;
         let (operation, kind) = (request.operation()?, request.kind()?);
         let changes = matches!(operation, Operation::Create | Operation::Update);
         if changes && kind.is_none() && &*request.kind.group == api::GROUP {
-            return Ok(Some(policy_object::judge(&request, operation, body)));
+            return Ok(policy_object::judge(&request, operation, body));
         }
         let Some(kind) = kind.filter(|_| changes) else {
-            return Ok(Some(Judged::allowed(&request, kind, operation)));
+            return Ok(Judged::allowed(&request, kind, operation));
         };
         let subject = request.subject(kind)?;
         let plan = self.policies.covering(subject.namespace);
         let plan = plan.map_err(|_| BadReview::unknown_namespace(subject.namespace))?;
-        if plan.reads_documents() && !self.documents {
-            return Ok(None);
-        }
         if self.own_user.is_some_and(|own| own != &*request.user_info.username)
             && let Some(forged) = repairs::forged(&request, kind, operation, plan, body, self.now)
         {
-            return Ok(Some(forged));
+            return Ok(forged);
         }
-        self.judge(plan, &request, subject, body).map(Some)
+        self.judge(plan, &request, subject, body)
     }
 
     fn judge(
@@ -74,7 +68,7 @@ impl Reviewer<'_> {
     ) -> Result<Judged, BadReview> {
         let (kind, operation) = (subject.kind, request.operation()?);
         let documents = if plan.reads_documents() {
-            documents(kind, body, &self.policies.namespace_object(subject.namespace))
+            documents(kind, body, self.policies.namespace_object(subject.namespace))
         } else {
             Documents::default()
         };
@@ -138,14 +132,15 @@ impl Reviewer<'_> {
 
 /// The pods of both objects, for rules that read documents.
 #[derive(Default)]
-struct Documents {
-    object: Option<Document>,
-    old_object: Option<Document>,
+struct Documents<'a> {
+    object: Option<Document<'a>>,
+    old_object: Option<Document<'a>>,
 }
 
-fn documents(kind: Kind, body: &[u8], namespace: &Value) -> Documents {
-    let Objects { object, old_object } = whole_objects(body);
-    let of = |object: Option<Value>| object.map(|it| Document::of(kind, it, namespace.clone()));
+fn documents(kind: Kind, body: &[u8], namespace: Value) -> Documents<'_> {
+    let Trees { object, old_object } = trees(body);
+    let namespace = Document::namespace(namespace);
+    let of = |object: Option<_>| object.map(|it| Document::of(kind, it, namespace.clone()));
     Documents { object: of(object), old_object: of(old_object) }
 }
 
@@ -182,9 +177,9 @@ mod tests {
                 "namespace": "shop", "operation": operation, "userInfo": {"username": user},
                 "object": deployment("nginx"), "oldObject": deployment("nginx:1.29"),
             }});
-            let (docs_url, documents, now) = (None, false, Timestamp::UNIX_EPOCH);
-            let reviewer = Reviewer { policies: &policies, docs_url, own_user, documents, now };
-            reviewer.validate(review.to_string().as_bytes()).unwrap().unwrap().decision
+            let (docs_url, now) = (None, Timestamp::UNIX_EPOCH);
+            let reviewer = Reviewer { policies: &policies, docs_url, own_user, now };
+            reviewer.validate(review.to_string().as_bytes()).unwrap().decision
         };
         assert_eq!(decision(Some(own), "UPDATE", own), "warn");
         assert_eq!(decision(Some(own), "UPDATE", "jane"), "deny");

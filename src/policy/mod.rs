@@ -16,12 +16,12 @@
 //! Before that, [`compile::Policy`] is made of a spec, on top of its bundle.
 
 pub mod bundles;
-mod cel;
 pub mod compile;
 pub mod decision;
 pub mod document;
 pub mod engine;
 mod exemption;
+mod expressions;
 pub mod field_path;
 pub mod image;
 pub mod in_force;
@@ -31,6 +31,7 @@ pub mod object;
 pub mod owner;
 pub mod patch;
 pub mod picture;
+pub mod pod_schema;
 pub mod pod_status;
 pub mod policy_set;
 pub mod protected;

@@ -29,6 +29,7 @@ use super::rules::{
 };
 use super::workload::Subject;
 use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec, ImageTag};
+use crate::cel::tree::Tree;
 pub use mark::MUTATED_BY;
 use mark::PutIn;
 
@@ -152,8 +153,9 @@ impl Injected<'_> {
         let view = Object::deserialize(&self.object).ok()?;
         let mut after = Subject::or_empty(subject.kind, &view);
         after.namespace = subject.namespace;
-        let document = subject.document.map(|before| {
-            Document::of(subject.kind, self.object.clone(), before.namespace.clone())
+        let document = subject.document.and_then(|before| {
+            let object = Tree::of(&self.object).ok()?;
+            Some(Document::of(subject.kind, object, before.namespace.clone()))
         });
         after.document = document.as_ref();
         Some(look(&after))

@@ -234,11 +234,14 @@ impl PolicySet {
     pub fn namespace_object(&self, namespace: Option<&str>) -> Value {
         let known = namespace.and_then(|name| self.namespaces.get(name));
         let NamespaceMetadata { labels, annotations } = known.cloned().unwrap_or_default();
-        json!({"metadata": {
-            "name": namespace.unwrap_or_default(),
-            "labels": labels,
-            "annotations": annotations,
-        }})
+        // As the API server has it: what is empty is not there.
+        let mut metadata = json!({"name": namespace.unwrap_or_default()});
+        for (field, map) in [("labels", labels), ("annotations", annotations)] {
+            if !map.is_empty() {
+                metadata[field] = json!(map);
+            }
+        }
+        json!({ "metadata": metadata })
     }
 }
 

@@ -145,8 +145,8 @@ pub struct Subject<'a> {
     pub pod_metadata: Option<&'a Metadata<'a>>,
     /// The pod's spec.
     pub spec: &'a PodSpec<'a>,
-    /// The pod as JSON and its namespace's metadata, for rules that read whatever they like.
-    pub document: Option<&'a Document>,
+    /// The pod as CEL reads it, and its namespace, for rules that read whatever they like.
+    pub document: Option<&'a Document<'a>>,
 }
 
 impl<'a> Subject<'a> {

@@ -7,6 +7,7 @@ use super::super::policy_set::PolicySet;
 use super::super::workload::{Kind, Subject};
 use super::*;
 use crate::api::EnforcementMode;
+use crate::cel::tree::Tree;
 
 fn standing(namespace: Option<&str>, spec: &Value, last_good: Option<&str>) -> Standing {
     Stored { namespace, name: "own", spec, last_good }.standing()
@@ -17,7 +18,7 @@ fn found(policy: Policy) -> Vec<(String, String, bool)> {
     let pod = json!({"metadata": {"name": "web"}, "spec": {"containers": [{"name": "web", "image": "nginx:1.29"}]}});
     let text = pod.to_string();
     let object: Object = serde_json::from_str(&text).unwrap();
-    let document = Document::of(Kind::Pod, pod.clone(), json!({}));
+    let document = Document::of(Kind::Pod, Tree::of(&pod).unwrap(), Tree::empty());
     let mut subject = Subject::of(Kind::Pod, &object).unwrap();
     (subject.document, subject.namespace) = (Some(&document), Some("shop"));
     let set = PolicySet::new([Arc::new(policy)], Arc::default());

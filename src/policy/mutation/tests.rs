@@ -279,7 +279,7 @@ fn a_template_is_judged_as_the_pod_that_will_be_made_of_it() {
     let view: Object = serde_json::from_str(&text).unwrap();
     let mut subject = Subject::of(Kind::Deployment, &view).unwrap();
     subject.namespace = Some("shop");
-    let document = Document::of(Kind::Deployment, object.clone(), Value::Null);
+    let document = Document::of(Kind::Deployment, Tree::of(&object).unwrap(), Tree::empty());
     subject.document = Some(&document);
     let plan = set.covering(Some("shop")).unwrap();
     let whole = || Some(object.clone());
