@@ -113,7 +113,7 @@ impl<'v> Evaluator<'v, '_> {
                 (found, false, true) => Value::Bool(found.is_some()),
                 (Some(found), ..) => found,
                 (None, true, _) => return Ok(Value::Optional(Optional::None)),
-                (None, false, false) => return Err(self.missing(step, &value)),
+                (None, false, false) => return Err(Self::missing(step, &value)),
             };
         }
         if !optional {
@@ -171,7 +171,7 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    fn missing(&self, step: &Step, value: &Value<'v>) -> Error {
+    fn missing(step: &Step, value: &Value<'v>) -> Error {
         match (&step.key, value) {
             (Key::Constant(Value::String(name)), _) => {
                 let message =

@@ -63,6 +63,9 @@ fn part<'v>(
     }
 }
 
+/// The bundled database, as the API server has one built in: no file is read.
+static ZONES: OnceLock<TimeZoneDatabase> = OnceLock::new();
+
 /// Seconds east of UTC in a zone: `+01:30`, or an IANA name.
 fn offset_at(at: Timestamp, zone: &str) -> Result<i64, Error> {
     let unknown = || Error::invalid(format!("there is no time zone {}", quoted(zone)));
@@ -84,8 +87,6 @@ fn offset_at(at: Timestamp, zone: &str) -> Result<i64, Error> {
     if matches!(zone, "" | "UTC" | "Local") {
         return Ok(0);
     }
-    // The bundled database, as the API server has one built in: no file is read.
-    static ZONES: OnceLock<TimeZoneDatabase> = OnceLock::new();
     let zones = ZONES.get_or_init(TimeZoneDatabase::bundled);
     let found = zones.get(zone).map_err(|_| unknown())?;
     // Unlike the database, Go tells upper case from lower case.

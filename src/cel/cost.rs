@@ -51,13 +51,8 @@ pub(super) fn of_equality(a: &Value<'_>, b: &Value<'_>, is_equals: bool) -> u64 
         (Value::String(a), Value::String(b)) if a.len().min(b.len()) <= 10 => {
             u64::from(!a.is_empty() && !b.is_empty())
         }
-        (Value::String(_) | Value::Bytes(_) | Value::List(_) | Value::Map(_), _)
-        | (Value::Optional(_), _) => traversals(size_of_value(a).min(size_of_value(b)), 1.0),
-        (Value::Opaque(_), _) if !is_equals => {
-            traversals(size_of_value(a).min(size_of_value(b)), 1.0)
-        }
-        (Value::Opaque(_), _) => 1,
-        (_, b) => traversals(size_of_value(b).min(1), 1.0),
+        (Value::Opaque(_), _) if is_equals => 1,
+        _ => traversals(size_of_value(a).min(size_of_value(b)), 1.0),
     }
 }
 

@@ -42,7 +42,7 @@ pub(super) fn unescape(escaped: &str) -> Option<Cow<'_, str>> {
             "dash" => name.push('-'),
             "slash" => name.push('/'),
             word if RESERVED.contains(&word) && escaped.len() == word.len() + 4 => {
-                name.push_str(word)
+                name.push_str(word);
             }
             _ => return None,
         }

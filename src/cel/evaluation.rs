@@ -298,7 +298,7 @@ impl<'v> Evaluator<'v, '_> {
         self.meter.spend(MESSAGE)?;
         match failure {
             Some(error) => Err(error),
-            None => super::message::make(self.meter, name, given),
+            None => super::message::make(self.meter, name, &given),
         }
     }
 

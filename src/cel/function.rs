@@ -30,6 +30,9 @@ impl Prepared {
     }
 }
 
+/// What is made of constant arguments, if there is something.
+pub type Prepare = fn(&[Option<&Value<'_>>]) -> Result<Option<Prepared>, Error>;
+
 /// One overload of a function, by its id in Kubernetes' declarations. It is called with arguments of the declared types
 /// only (type parameters of lists and maps aside, which may hold anything), the target of a method first.
 #[derive(Clone, Copy, Debug)]
@@ -39,7 +42,7 @@ pub struct Overload {
     pub cost: Cost,
     /// Where there is one: called at compile time with the arguments that are constant (`None` for the others). Its
     /// error refuses the expression.
-    pub prepare: Option<fn(&[Option<&Value<'_>>]) -> Result<Option<Prepared>, Error>>,
+    pub prepare: Option<Prepare>,
 }
 
 /// What a call costs, in the units of cel-go's `interpreter/runtimecost.go`.
@@ -66,10 +69,7 @@ impl Overload {
     }
 
     #[must_use]
-    pub const fn prepared_by(
-        mut self,
-        prepare: fn(&[Option<&Value<'_>>]) -> Result<Option<Prepared>, Error>,
-    ) -> Self {
+    pub const fn prepared_by(mut self, prepare: Prepare) -> Self {
         self.prepare = Some(prepare);
         self
     }

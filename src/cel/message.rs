@@ -11,7 +11,7 @@ use super::value::Value;
 type Made<'v> = Result<Value<'v>, Error>;
 
 /// A message of a name with fields.
-pub(super) fn make<'v>(meter: &mut Meter, name: &str, fields: Vec<(&str, Value<'v>)>) -> Made<'v> {
+pub(super) fn make<'v>(meter: &mut Meter, name: &str, fields: &[(&str, Value<'v>)]) -> Made<'v> {
     let of =
         |wanted: &str| fields.iter().rev().find(|(field, _)| *field == wanted).map(|(_, it)| it);
     let int = |wanted: &str| match of(wanted) {

@@ -15,7 +15,8 @@ pub(super) struct Set {
     uints: HashSet<u64>,
     /// By their bits, without a sign of zero.
     doubles: HashSet<u64>,
-    bools: [bool; 2],
+    holds_true: bool,
+    holds_false: bool,
 }
 
 fn bits(number: f64) -> u64 {
@@ -32,7 +33,8 @@ impl Set {
                 Value::String(text) => {
                     set.strings.insert(text.as_str().into());
                 }
-                Value::Bool(it) => set.bools[usize::from(*it)] = true,
+                Value::Bool(true) => set.holds_true = true,
+                Value::Bool(false) => set.holds_false = true,
                 Value::Int(number) => {
                     set.ints.insert(*number);
                     set.doubles.insert(bits(*number as f64));
@@ -60,7 +62,8 @@ impl Set {
     pub fn contains(&self, item: &Value<'_>) -> Result<bool, Error> {
         Ok(match item {
             Value::String(text) => self.strings.contains(text.as_str()),
-            Value::Bool(it) => self.bools[usize::from(*it)],
+            Value::Bool(true) => self.holds_true,
+            Value::Bool(false) => self.holds_false,
             Value::Int(number) => self.ints.contains(number),
             Value::Uint(number) => self.uints.contains(number),
             Value::Double(number) => !number.is_nan() && self.doubles.contains(&bits(*number)),

@@ -89,6 +89,7 @@ fn not<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
 }
 
 /// The interpreter turns an error into true before.
+#[allow(clippy::unnecessary_wraps, reason = "as all functions")]
 fn not_strictly_false<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     Ok(Value::Bool(!matches!(args, [Value::Bool(false)])))
 }
@@ -176,6 +177,7 @@ fn of_non_zero_value<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Valu
     }
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "as all functions")]
 fn none<'v>(_: &mut Call<'_>, _: &[Value<'v>]) -> Result<Value<'v>, Error> {
     Ok(Value::Optional(Optional::None))
 }

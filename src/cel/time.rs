@@ -245,8 +245,7 @@ const MOST: u64 = 1 << 63;
 )]
 fn parse_duration(text: &str) -> Option<i64> {
     let (negative, mut rest) = match text.as_bytes() {
-        [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
+        [sign @ (b'-' | b'+'), rest @ ..] => (*sign == b'-', rest),
         rest => (false, rest),
     };
     if rest == b"0" {
@@ -312,7 +311,7 @@ fn parse_duration(text: &str) -> Option<i64> {
         total = total.checked_add(part).filter(|it| *it <= MOST)?;
     }
     if negative {
-        return Some((total as i64).wrapping_neg());
+        return Some(0_i64.wrapping_sub_unsigned(total));
     }
     i64::try_from(total).ok()
 }

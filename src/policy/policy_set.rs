@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::bundles;
 use super::compile::{Enabled, Policy, Scope, Selection};
@@ -235,12 +235,11 @@ impl PolicySet {
         let known = namespace.and_then(|name| self.namespaces.get(name));
         let NamespaceMetadata { labels, annotations } = known.cloned().unwrap_or_default();
         // As the API server has it: what is empty is not there.
-        let mut metadata = json!({"name": namespace.unwrap_or_default()});
-        for (field, map) in [("labels", labels), ("annotations", annotations)] {
-            if !map.is_empty() {
-                metadata[field] = json!(map);
-            }
-        }
+        let maps = [("labels", labels), ("annotations", annotations)];
+        let there = maps.into_iter().filter(|(_, map)| !map.is_empty());
+        let mut metadata: Map<_, _> =
+            there.map(|(field, map)| (field.to_owned(), json!(map))).collect();
+        metadata.insert("name".to_owned(), namespace.unwrap_or_default().into());
         json!({ "metadata": metadata })
     }
 }
