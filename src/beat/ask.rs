@@ -23,7 +23,7 @@ const TRIES: usize = 3;
 /// What came back of a beat.
 pub(super) enum Answer {
     /// The API server called podgate.
-    Heard(Heard),
+    Heard(Box<Heard>),
     /// It did not.
     NotCalled,
     /// It called and failed, or somebody refused.
@@ -85,7 +85,7 @@ impl Ask<'_> {
         }
         let no_stamp = || "its answer has no managedFields, by which its clock is known";
         let stamp = Lease(answer.0).stamp().ok_or_else(|| Failed::silent(no_stamp()))?;
-        Ok(Answer::Heard(Heard { lease, stamp, at: Instant::now() }))
+        Ok(Answer::Heard(Box::new(Heard { lease, stamp, at: Instant::now() })))
     }
 }
 
@@ -109,8 +109,8 @@ enum Failed {
 }
 
 impl Failed {
-    fn silent(why: impl ToString) -> Self {
-        Self::Silent(why.to_string())
+    fn silent(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Silent(why.into().to_string())
     }
 }
 

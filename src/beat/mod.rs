@@ -98,7 +98,7 @@ impl Beat {
     /// Sends a nonce through every API server that answers; each must call podgate.
     async fn beat(&self, routes: &mut Routes, sender: &Sender) -> Result<(), Unheard> {
         let key = self.key.key().ok_or(Unheard::NoKey)?;
-        let all = routes.to_each().await;
+        let all = routes.each().await;
         let mut answers = self.ask(&all, &key, sender).await;
         if answers.iter().all(|(_, answer)| matches!(answer, Answer::Silent(_))) {
             // Addresses may be known and not be reachable from here.
@@ -109,7 +109,7 @@ impl Beat {
         self.metrics.called(now);
         self.called.send_replace(Some(now));
         self.intact.borrow().clone().map_err(Unheard::Changed)?;
-        self.renew(&route, heard).await
+        self.renew(&route, *heard).await
     }
 
     /// Asks by every route at a time.
@@ -145,7 +145,7 @@ impl Beat {
 }
 
 /// What all answers come to: each API server that answers must have called podgate, and one must have answered.
-fn together(answers: Vec<(Route, Answer)>) -> Result<(Route, Heard), Unheard> {
+fn together(answers: Vec<(Route, Answer)>) -> Result<(Route, Box<Heard>), Unheard> {
     let mut heard = None;
     let mut silent = String::new();
     for (route, answer) in answers {
@@ -239,7 +239,7 @@ mod tests {
                 Err(why) => why.to_string(),
             }
         };
-        let heard = || Answer::Heard(Heard::example());
+        let heard = || Answer::Heard(Box::new(Heard::example()));
         let silent = || Answer::Silent("connection refused".to_owned());
         assert_eq!(told(vec![silent(), heard(), heard()]), "heard by 1");
         let refused = Answer::Refused("failed calling webhook".to_owned());

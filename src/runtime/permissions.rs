@@ -30,7 +30,7 @@ pub enum Name {
     Lease,
     /// The Lease of the beat.
     AliveLease,
-    /// The EndpointSlice in which API servers announce themselves.
+    /// The `EndpointSlice` in which API servers announce themselves.
     ApiServers,
     /// The Secret of the certificate.
     TlsSecret,
