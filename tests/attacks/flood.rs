@@ -192,13 +192,13 @@ fn floods_beside_an_api_server() {
             let flood = Flood::begin(attack, &[FLOOD], &cluster.podgate.listen, &certs);
             arrived(&flood, attack);
             let (took, faults) = victim.creates();
-            println!("{failure_policy}, {attack:?}: {}", told(took));
+            let peak = cluster.podgate.peak_memory();
+            println!("{failure_policy}, {attack:?}: {}; VmHWM {peak} KiB", told(took));
             wrong.extend(faults.iter().map(|it| format!("{failure_policy}, {attack:?}: {it}")));
         }
     }
-    let peak = cluster.podgate.peak_memory();
-    println!("VmHWM {peak} KiB");
     none(wrong);
+    let peak = cluster.podgate.peak_memory();
     assert!(peak < MAX_MEMORY, "{peak} KiB");
 }
 

@@ -44,7 +44,8 @@ impl Cluster {
         let installed = binary::run(&["crd", "install", "--kubeconfig", admin]);
         assert!(installed.status.success(), "{}", text(&installed.stderr));
         let cert_dir = kubeconfig.with_file_name("podgate-certs");
-        let podgate = Podgate::serve(&["--register", "--kubeconfig", admin], &cert_dir);
+        let args = ["--register", "--kubeconfig", admin];
+        let podgate = Podgate::serve_by(binary::as_in_the_chart(), &args, &cert_dir);
 
         let runtime = Runtime::new().unwrap();
         let client = runtime.block_on(client(&kubeconfig));
