@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::http::header::{CONNECTION, HeaderValue};
+use futures::FutureExt;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,7 +21,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{JoinSet, unconstrained};
 use tokio::time::sleep_until;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
@@ -34,6 +35,8 @@ use crate::metrics::{ConnectionMetrics, Ended};
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// The most bytes that are read of a connection before somebody wants them: what a TLS record holds.
 const MAX_BUFFER: usize = 16 * 1024;
+/// How many connections are accepted at a time.
+const MAX_ACCEPTED: usize = 256;
 /// How long to wait after an accept failed, as it does when files run out.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
@@ -96,16 +99,20 @@ impl Server {
         loop {
             tokio::select! {
                 accepted = accept(&listener, &connections, &faults) => {
-                    let Some((stream, peer)) = accepted else { continue };
-                    let Some(seat) = connections.enter(peer.ip(), Instant::now()) else {
-                        connections.ended(Ended::Crowded);
-                        continue;
-                    };
-                    let (router, draining) = (router.clone(), draining.clone());
-                    let peer = PeerAddress(peer.ip().to_canonical());
-                    let (seat, acceptor) = (Arc::new(seat), acceptor.clone());
-                    let connection = Connection { router, draining, peer, seat, connections: connections.clone() };
-                    open.spawn(connection.run(stream, acceptor, asks_certificates));
+                    for (stream, peer) in accepted {
+                        let Some(seat) = connections.enter(peer.ip(), Instant::now()) else {
+                            connections.ended(Ended::Crowded);
+                            continue;
+                        };
+                        let connection = Connection {
+                            router: router.clone(),
+                            draining: draining.clone(),
+                            peer: PeerAddress(peer.ip().to_canonical()),
+                            seat: Arc::new(seat),
+                            connections: connections.clone(),
+                        };
+                        open.spawn(connection.run(stream, acceptor.clone(), asks_certificates));
+                    }
                 }
                 _ = open.join_next(), if !open.is_empty() => {}
                 () = &mut heard, if !all_heard => all_heard = true,
@@ -119,22 +126,30 @@ impl Server {
     }
 }
 
+/// Accepts all that wait, within reason: a queue that is full drops connections, whosever they are.
 async fn accept(
     listener: &TcpListener,
     connections: &Connections,
     faults: &Seldom,
-) -> Option<(TcpStream, SocketAddr)> {
-    match listener.accept().await {
-        Ok(accepted) => Some(accepted),
+) -> Vec<(TcpStream, SocketAddr)> {
+    let mut accepted = match listener.accept().await {
+        Ok(first) => vec![first],
         Err(error) => {
             if let Some(left_out) = faults.line(Instant::now()) {
                 tracing::warn!(%error, left_out, "could not accept a connection");
             }
             connections.end_one(Instant::now());
             tokio::time::sleep(ACCEPT_BACKOFF).await;
-            None
+            return Vec::new();
+        }
+    };
+    while accepted.len() < MAX_ACCEPTED {
+        match unconstrained(listener.accept()).now_or_never() {
+            Some(Ok(next)) => accepted.push(next),
+            _ => break,
         }
     }
+    accepted
 }
 
 struct Connection {

@@ -3,11 +3,14 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::ServeError;
 use crate::admission::connections::Capacity;
 
+/// How many connections may wait until they are accepted; Linux' own limit, `net.core.somaxconn`. One more is dropped, and
+/// comes again after a second or more.
+const BACKLOG: u32 = 4096;
 /// Open files that are not connections of a listener: watches, certificates, policies.
 const OWN_FILES: usize = 128;
 /// The most connections of the plain listener, for probes and scrapes.
@@ -20,13 +23,13 @@ const WANTED_FILES: u64 = 2048;
 
 /// Listens on an address, and says which it really is, where port 0 asked for any. `[::]` means every address there is, also
 /// on a machine without IPv6.
-pub(super) async fn bind(
+pub(super) fn bind(
     address: SocketAddr,
     flag: &'static str,
 ) -> Result<(TcpListener, SocketAddr), ServeError> {
-    let bound = match TcpListener::bind(address).await {
+    let bound = match listen(address) {
         Err(error) if address.ip() == Ipv6Addr::UNSPECIFIED && !is_final(&error) => {
-            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+            listen((Ipv4Addr::UNSPECIFIED, address.port()).into())
         }
         bound => bound,
     };
@@ -34,6 +37,14 @@ pub(super) async fn bind(
     let listener = bound.map_err(failed)?;
     let address = listener.local_addr().map_err(failed)?;
     Ok((listener, address))
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    #[cfg(not(windows))]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn is_final(error: &std::io::Error) -> bool {
@@ -46,7 +57,8 @@ pub(super) fn files() -> (Capacity, Capacity) {
 }
 
 fn capacities(files: usize) -> (Capacity, Capacity) {
-    let free = files.saturating_sub(OWN_FILES);
+    // A connection that was ended is still open for a moment.
+    let free = files.saturating_sub(OWN_FILES) / 4 * 3;
     let plain = (free / 4).clamp(MIN_CONNECTIONS, MAX_PLAIN_CONNECTIONS);
     let all = free.saturating_sub(plain).clamp(MIN_CONNECTIONS, Capacity::default().all);
     (Capacity { all, reserved: all / 4 }, Capacity { all: plain, reserved: 0 })
@@ -101,7 +113,7 @@ mod tests {
             assert!(tls.reserved * 2 <= tls.all);
         }
         assert_eq!(capacities(2048).0.all, 1024);
-        assert_eq!(capacities(1024).0.all, 672);
+        assert_eq!(capacities(1024).0.all, 504);
         assert!(capacities(64).0.all > 0);
     }
 }

@@ -138,9 +138,9 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let mut source =
         PolicySource::open(&options.source, options.protected, &policies, &metrics.policies)
             .await?;
-    let (listener, address) = listen::bind(options.listen, "--listen").await?;
+    let (listener, address) = listen::bind(options.listen, "--listen")?;
     let (metrics_listener, metrics_address) =
-        listen::bind(options.metrics_listen, "--metrics-listen").await?;
+        listen::bind(options.metrics_listen, "--metrics-listen")?;
     let (files, plain_files) = listen::files();
     let resolver = Resolver::default();
     let client_ca = options.client_ca.as_deref().map(ClientCa::read).transpose()?;

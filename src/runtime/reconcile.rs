@@ -110,7 +110,7 @@ impl Parts {
         let source = Source::Cluster { target: options.target, register: false };
         let source =
             PolicySource::open(&source, options.protected, &policies, &metrics.policies).await?;
-        let (listener, address) = listen::bind(options.metrics_listen, "--metrics-listen").await?;
+        let (listener, address) = listen::bind(options.metrics_listen, "--metrics-listen")?;
         let shutdown = watch::Sender::new(false);
         let readiness = source.readiness(&policies);
         let router = metrics_router(metrics.clone(), Arc::clone(&readiness));
