@@ -14,7 +14,8 @@ const PARTS: [(&str, &str, &[&str]); 7] = [
         "Admission",
         "Of every replica. `webhook` is `validate`, `mutate` or `alive`; `operation` is `CREATE`, `UPDATE` or `other`; `kind` is a judged \
          kind or `other`; `decision` is `allow`, `warn`, `deny`, `mutate`, `error` (an HTTP status instead of a verdict) or `shed` (too \
-         many at once; the API server asks again). `rule` is a rule's id, `severity` one of `critical`, `high`, `medium`, `low`.",
+         many at once; the API server asks again). `reason` of a refusal is a name that the log has too (`Overloaded`, `TooSlow`, `Malformed`, …), and that of \
+         a connection one of `crowded` (another one needed its place), `handshake`, `handshake_timeout`, `no_request`, `idle`. `rule` is a rule's id, `severity` one of `critical`, `high`, `medium`, `low`.",
         &["podgate_admission_", "podgate_connections_"],
     ),
     ("Policies", "Of every replica, by its own watch.", &["podgate_policies_", "podgate_policy_"]),
