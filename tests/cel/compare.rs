@@ -92,7 +92,9 @@ pub fn compare(
 fn left_out(expression: &str, theirs: &ExpressionAnswer, ours: &ExpressionAnswer) -> bool {
     let compiles = |answer: &ExpressionAnswer| answer.refused.is_empty() || !answer.of.is_empty();
     theirs.refused.contains("code panics")
-        || compiles(theirs) && !compiles(ours) && LEFT_OUT.iter().any(|name| expression.contains(name))
+        || compiles(theirs)
+            && !compiles(ours)
+            && LEFT_OUT.iter().any(|name| expression.contains(name))
 }
 
 fn verdict(
