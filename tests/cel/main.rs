@@ -15,6 +15,7 @@
 mod compare;
 mod corpus;
 mod generate;
+mod hostile;
 mod judge;
 mod podgate;
 mod random;

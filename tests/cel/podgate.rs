@@ -19,12 +19,14 @@ use crate::render;
 /// podgate takes less (1 KiB), which is a rule of its own; here it is not to differ for that.
 const MAX_SOURCE: usize = 64 * 1024;
 /// Enough for each expression of the corpus; the judge has no such limit.
-const MEMORY: usize = 256 * 1024 * 1024;
+pub const MEMORY: usize = 256 * 1024 * 1024;
 
 /// What is judged, in the API server's words.
 pub struct World {
     pub pods: Vec<Value>,
     pub namespaces: Vec<Value>,
+    /// What a review's values may take, in bytes.
+    pub memory: usize,
 }
 
 pub fn environment() -> &'static Environment {
@@ -67,14 +69,18 @@ impl World {
                 value = program;
             }
             if let Some(program) = program.as_ref().or(value.as_ref()) {
-                let results = pods.iter().map(|pod| evaluate(program, pod, &namespace, &variables));
+                let results = pods
+                    .iter()
+                    .map(|pod| evaluate(program, pod, &namespace, &variables, self.memory));
                 told.results = results.collect();
             }
             programs.extend(program);
             answer.validations.push(told);
         }
         if programs.len() == unit.validations.len() && programs.len() > 1 {
-            let together = pods.iter().map(|pod| together(&programs, pod, &namespace, &variables));
+            let together = pods
+                .iter()
+                .map(|pod| together(&programs, pod, &namespace, &variables, self.memory));
             answer.together = together.collect();
         }
         answer
@@ -108,11 +114,12 @@ fn evaluate(
     pod: &Tree<'_>,
     namespace: &Tree<'_>,
     variables: &[Variable],
+    memory: usize,
 ) -> Outcome {
     let activation = Activation::new(pod.value(), namespace.value(), variables);
     // Alone, an expression has its own limit only.
     let mut activation = activation.with_budget(u64::MAX);
-    let mut meter = Meter::new(EXPRESSION_COST_LIMIT, MEMORY);
+    let mut meter = Meter::new(EXPRESSION_COST_LIMIT, memory);
     let value = program.evaluate(&mut activation, &mut meter);
     let mut outcome = Outcome { cost: u64::MAX - activation.budget(), ..Outcome::default() };
     match value {
@@ -134,9 +141,10 @@ fn together(
     pod: &Tree<'_>,
     namespace: &Tree<'_>,
     variables: &[Variable],
+    memory: usize,
 ) -> Together {
     let mut activation = Activation::new(pod.value(), namespace.value(), variables);
-    let mut meter = Meter::new(EXPRESSION_COST_LIMIT, MEMORY);
+    let mut meter = Meter::new(EXPRESSION_COST_LIMIT, memory);
     let mut together = Together::default();
     for program in programs {
         match program.evaluate(&mut activation, &mut meter) {

@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use crate::compare::{Difference, Kind, Tally, compare};
 use crate::generate::{Case, Generator};
 use crate::judge::{Judge, Request, Unit};
-use crate::podgate::World;
+use crate::podgate::{MEMORY, World};
 use crate::trials::{Report, confirmed, declared, prepare};
 
 /// Choices of a policy at most; most take fewer.
@@ -92,7 +92,8 @@ impl Sides {
         unit.pods = None;
         let answer =
             self.judge.ask(&Request { units: std::slice::from_ref(&unit), ..Request::default() });
-        let world = World { pods, namespaces: std::mem::take(&mut self.namespaces) };
+        let world =
+            World { pods, namespaces: std::mem::take(&mut self.namespaces), memory: MEMORY };
         let ours = world.answer(&unit);
         let differences = compare(&unit, &answer.units[0], &ours, tally);
         let differences = confirmed(&mut self.judge, &unit, &ours, differences);

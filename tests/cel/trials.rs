@@ -8,16 +8,21 @@ use serde_json::Value;
 use crate::compare::{Difference, Tally, compare};
 use crate::corpus;
 use crate::judge::{ExpressionAnswer, Functions, Judge, Request, Unit, UnitAnswer};
-use crate::podgate::{World, environment};
-use crate::{random, render};
+use crate::podgate::{MEMORY, World, environment};
+use crate::{hostile, random, render};
 
 pub type Run = fn() -> Result<(), String>;
 
-pub const TRIALS: [(&str, Run); 5] = [
+pub const TRIALS: [(&str, Run); 7] = [
     ("each_function_is_declared_with_the_overloads_of_the_api_server", functions),
     ("the_corpus_calls_every_overload_and_every_macro_there_is", coverage),
     ("each_expression_of_the_corpus_compiles_evaluates_and_costs_as_the_api_servers", expressions),
     ("each_policy_of_the_corpus_comes_to_what_the_api_server_makes_of_it", policies),
+    ("hostile_sources_are_compiled_or_refused_as_by_the_api_server", hostile::sources_are_answered),
+    (
+        "on_hostile_pods_of_the_largest_size_expressions_end_by_a_result_or_a_limit",
+        hostile::pods_are_answered,
+    ),
     ("random_policies_on_random_pods_come_to_what_the_api_server_makes_of_them", random::short),
 ];
 
@@ -45,7 +50,7 @@ pub fn prepare() -> (Judge, World) {
     };
     let pods = answer.pods.into_iter().zip(&pods).map(object).collect();
     let namespaces = answer.namespaces.into_iter().zip(&namespaces).map(object).collect();
-    (judge, World { pods, namespaces })
+    (judge, World { pods, namespaces, memory: MEMORY })
 }
 
 fn expressions() -> Result<(), String> {
