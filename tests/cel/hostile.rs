@@ -92,7 +92,10 @@ fn sources() -> Vec<String> {
         format!("url('http://{}') == url('')", "%41".repeat(300)),
         format!("'{}' == ''", "\\U0001F600".repeat(100)),
         format!("[{}].size()", "[],".repeat(330)),
-        format!("{{{}}}.size()", (0..150).map(|it| format!("{it}:1,")).collect::<String>()),
+        format!(
+            "{{{}}}.size()",
+            (0..150).map(|it| format!("{it}:1")).collect::<Vec<_>>().join(",")
+        ),
     ];
     let nests = nests.iter().map(|(open, middle, close)| nested(open, middle, close));
     nests.chain(long).filter(|it| it.len() <= SOURCE).collect()

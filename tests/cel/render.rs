@@ -14,7 +14,7 @@ pub fn value(of: &Value<'_>) -> String {
         Value::Double(it) => double(*it),
         Value::String(it) => format!("\"{}\"", it.as_str()),
         Value::Bytes(it) => {
-            let digits: String = it.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits = it.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
             format!("bytes({digits})")
         }
         Value::List(items) => format!("[{}]", list(items.iter().map(value).collect())),

@@ -66,11 +66,12 @@ fn expressions() -> Result<(), String> {
     let mut probes = Vec::new();
     let mut report = Report::default();
     ask(&mut judge, &world, &units, &mut report, &mut |asked, answer| {
-        let probed = |(expression, answer): (&String, &ExpressionAnswer)| {
+        let asked_again = |(expression, answer): (&String, &ExpressionAnswer)| {
             Some(format!("[{expression}\n].map(it, {})", render::probe(&answer.of)?))
         };
-        probes
-            .extend(asked.validations.iter().zip(&answer.validations).filter_map(probed).map(unit));
+        probes.extend(
+            asked.validations.iter().zip(&answer.validations).filter_map(asked_again).map(unit),
+        );
     });
     ask(&mut judge, &world, &probes, &mut report, &mut |_, _| {});
     report.finish()

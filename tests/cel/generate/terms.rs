@@ -24,7 +24,7 @@ pub enum Type {
     /// A type of Kubernetes, by name.
     Opaque(String),
     /// The type of a type.
-    Type,
+    Meta,
     /// A type parameter of a declaration.
     Param(String),
 }
@@ -81,7 +81,7 @@ impl Type {
             "google.protobuf.Duration" => Self::Duration,
             "google.protobuf.Timestamp" => Self::Timestamp,
             _ if text.starts_with('<') => Self::Param(text.to_owned()),
-            _ if text.starts_with("type(") => Self::Type,
+            _ if text.starts_with("type(") => Self::Meta,
             _ => {
                 if let Some(element) = inner("list(") {
                     Self::List(Box::new(Self::read(element)))
@@ -211,7 +211,7 @@ impl<'c, 'r> Terms<'c, 'r> {
                 let value = self.simple_type();
                 Type::Optional(boxed(value))
             }
-            18 => Type::Type,
+            18 => Type::Meta,
             _ => {
                 let names = [
                     "kubernetes.Quantity",
@@ -487,7 +487,7 @@ impl<'c, 'r> Terms<'c, 'r> {
                 1 => format!("optional.of({})", self.leaf(value)),
                 _ => format!("optional.ofNonZeroValue({})", self.leaf(value)),
             },
-            Type::Type => self
+            Type::Meta => self
                 .choices
                 .of(&[
                     "int",
@@ -593,9 +593,9 @@ impl<'c, 'r> Terms<'c, 'r> {
         let name = kind.trim_end_matches(['2', '3', '4']);
         let mut body = |result: &Type| self.within(scope.clone(), result, depth);
         Some(match (kind.as_str(), of) {
-            ("filter", _)
-            | (
-                "all" | "exists" | "exists_one" | "existsOne" | "all2" | "exists2" | "existsOne2",
+            (
+                "filter" | "all" | "exists" | "exists_one" | "existsOne" | "all2" | "exists2"
+                | "existsOne2",
                 _,
             ) => {
                 format!("{range}.{name}({head}, {})", body(&Type::Bool))
