@@ -318,6 +318,7 @@ fn versions(objects: &[(Kind, DynamicObject)]) -> BTreeSet<Option<String>> {
     objects.iter().map(|(_, it)| it.metadata.resource_version.clone()).collect()
 }
 
+#[allow(clippy::too_many_lines, reason = "one story, told once")]
 fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
     let namespaces = ["mixed-a", "mixed-b", "mixed-c"].map(|it| cluster.namespace(it));
     let objects = mixed::objects(1000);
