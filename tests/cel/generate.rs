@@ -96,7 +96,7 @@ fn as_declared(of: Type) -> Type {
         Type::Map(key, value) => {
             Type::Map(Box::new(as_declared(*key)), Box::new(as_declared(*value)))
         }
-        Type::Optional(_) | Type::Opaque(_) | Type::Type => Type::Dyn,
+        Type::Optional(_) | Type::Opaque(_) | Type::Meta => Type::Dyn,
         other => other,
     }
 }
