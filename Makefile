@@ -33,11 +33,12 @@ chart-suites: binary control-plane
 	tests/tools/debian.sh prometheus prometheus > /dev/null
 	$(CARGO) test --test chart
 
-soak: binary control-plane ## The chart's suites with those that take long (half an hour more)
+soak: binary control-plane ## The chart's suites and CEL's with those that take long (half an hour more)
 	tests/tools/tool.sh helm3 > /dev/null
 	tests/tools/tool.sh helm4 > /dev/null
 	tests/tools/debian.sh prometheus prometheus > /dev/null
 	$(CARGO) test --test chart -- --include-ignored
+	$(CARGO) test --test cel -- --include-ignored
 
 alerts: ## Recording rules and alerts: valid, and each alert fires when it should
 	tests/prometheus/run.sh
@@ -60,11 +61,14 @@ lint:
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- --deny warnings
 	$(CARGO) clippy --test chart -- --deny warnings
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) --locked --all-targets -- --deny warnings
 
-control-plane: ## Build etcd, kube-apiserver, kube-controller-manager and kubectl, once
+control-plane: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl, and the judge of CEL, once
 	@tests/controlplane/assets.sh > /dev/null
+	@tests/controlplane/vap-eval.sh > /dev/null
 
-docs: ## Write docs/rules.md, docs/crd.md, docs/cli.md and docs/metrics.md from the code
+docs: ## Write docs/rules.md, docs/cel.md, docs/crd.md, docs/cli.md and docs/metrics.md from the code
 	UPDATE_DOCS=1 $(CARGO) test --test docs
 
 # Packed relocations (glibc 2.36 or newer) take a hundredth of the room.

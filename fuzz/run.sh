@@ -1,11 +1,13 @@
 #!/bin/sh
 # Builds the fuzz targets once and runs each for a bounded time: fuzz/run.sh [SECONDS [TARGET…]].
+# Builds and what was found are kept in CARGO_TARGET_DIR where that is set, else in the user's cache.
 # The stable compiler instruments what libFuzzer needs by itself; no sanitizer and no further tool takes part.
 set -eu
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/podgate/fuzz
+cache=${CARGO_TARGET_DIR:+$CARGO_TARGET_DIR/fuzz}
+cache=${cache:-${XDG_CACHE_HOME:-$HOME/.cache}/podgate/fuzz}
 host=$(rustc -vV | sed -n 's/^host: //p')
 targets=${*:-$(ls fuzz/targets | sed 's/\.rs$//')}
 

@@ -3,11 +3,11 @@
 //! Imports point one way, and `tests/architecture.rs` holds them to it:
 //!
 //! ```text
-//! cli → runtime → {admission, audit, controller, remediation, report, leader, certs, beat, scan, gitops} → manifests → policy → api
+//! cli → runtime → {admission, audit, controller, remediation, report, leader, certs, beat, scan, gitops} → manifests → policy → {api, cel}
 //! ```
 //!
 //! The parts in braces do not know each other; [`runtime`] hands them channels.
-//! [`manifests`], [`policy`] and [`api`] are pure: no clock, no I/O, no async.
+//! [`manifests`], [`policy`], [`api`] and [`cel`] are pure: no clock, no I/O, no async.
 //! [`metrics`], [`telemetry`], [`nonce`] and [`clusters`] are leaves that the shell parts share.
 //!
 //! A review's way in: `admission::server` (TLS, HTTP) → `admission::handler` → `admission::review` (decode) →
@@ -40,6 +40,7 @@ pub mod admission;
 pub mod api;
 pub mod audit;
 pub mod beat;
+pub mod cel;
 pub mod certs;
 pub mod cli;
 pub mod clusters;

@@ -178,7 +178,7 @@ mod tests {
             format!("1.a.{}é", &tag[..62]),
             good[..good.len() - 1].to_owned(),
         ] {
-            assert_eq!(key.verify(&bad, at(0)), Err(Fault::Malformed), "{:.40}", bad);
+            assert_eq!(key.verify(&bad, at(0)), Err(Fault::Malformed), "{bad:.40}");
         }
         assert_eq!(
             key.verify(&format!("{}0.a.{tag}", at(0).as_millisecond()), at(0)),

@@ -109,6 +109,8 @@ fn webhook_serve_decides_reviews_takes_no_lease_and_writes_nothing() {
         "127.0.0.1:0",
         "--metrics-listen",
         "127.0.0.1:0",
+        "--lease-namespace",
+        "podgate-system",
     ]);
     command.arg("--cert-dir").arg(dir.path()).arg("--kubeconfig").arg(&kubeconfig);
     let webhook = Podgate::start_by(command, "serving");

@@ -1,4 +1,4 @@
-//! `docs/rules.md`, `docs/crd.md`, `docs/cli.md` and `docs/metrics.md` are made from the code. This test fails where one
+//! `docs/rules.md`, `docs/cel.md`, `docs/crd.md`, `docs/cli.md` and `docs/metrics.md` are made from the code. This test fails where one
 //! of them is behind; `make docs` writes them.
 #![allow(
     clippy::unwrap_used,
@@ -8,6 +8,8 @@
     reason = "a test that fails loudly is a test"
 )]
 
+#[path = "docs/cel.rs"]
+mod cel;
 #[path = "docs/metrics.rs"]
 mod metrics;
 
@@ -63,6 +65,11 @@ fn the_page_of_every_rule_is_up_to_date() {
             write!(text, "\nFails:\n\n```yaml\n{before}```\n\nPasses:\n\n```yaml\n{after}```\n");
     }
     check("rules.md", &text);
+}
+
+#[test]
+fn the_page_of_expressions_is_up_to_date() {
+    check("cel.md", &format!("{NOTE}{}", cel::page()));
 }
 
 fn phase(rule: &Rule) -> &'static str {
@@ -250,4 +257,40 @@ fn commands(text: &mut String, command: &clap::Command, above: &[&str]) {
     for inner in below {
         commands(text, inner, &path);
     }
+}
+
+/// Each line of the threat model that is held by a test names one: a trial, a function, or a file of them.
+#[test]
+fn the_threat_model_names_tests_that_exist() {
+    fn sources(folder: &Path, all: &mut String) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                sources(&path, all);
+            } else if path.extension().is_some_and(|it| it == "rs") {
+                all.push_str(&fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut all = String::new();
+    for folder in ["tests", "src"] {
+        sources(&root.join(folder), &mut all);
+    }
+    let page = fs::read_to_string(root.join("docs/threat-model.md")).unwrap();
+    let mut lines = 0;
+    for line in page.lines().filter(|line| line.starts_with("| ") && !line.contains("| held by |"))
+    {
+        lines += 1;
+        let held_by = line.trim_end_matches('|').rsplit('|').next().unwrap();
+        let named: Vec<_> = held_by.split('`').skip(1).step_by(2).collect();
+        assert!(!named.is_empty() || line.contains("ccepted, because*"), "nothing holds: {line}");
+        for test in named {
+            let file = test.starts_with("tests/") && root.join(test).exists();
+            let trial =
+                all.contains(&format!("\"{test}\"")) || all.contains(&format!("fn {test}("));
+            assert!(file || trial, "docs/threat-model.md names {test}, which is no test");
+        }
+    }
+    assert!(lines >= 30, "{lines} lines were read");
 }

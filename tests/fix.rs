@@ -67,14 +67,11 @@ fn the_fixed_manifest_is_printed_with_its_comments_and_what_is_left_is_said() {
         name: web
         securityContext:
           allowPrivilegeEscalation: false
-          capabilities:
-            drop:
-            - ALL
           seccompProfile:
             type: RuntimeDefault
     ");
     // runAsNonRoot would stop an image that runs as root.
-    assert_eq!(said, "1 of 5 violations has no safe fix; see them with podgate scan\n");
+    assert_eq!(said, "2 of 5 violations have no safe fix; see them with podgate scan\n");
     assert_eq!(fs::read_to_string(folder.path().join("pod.yaml")).unwrap(), POD, "it only prints");
 }
 

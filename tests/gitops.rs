@@ -313,7 +313,8 @@ fn bundles_are_applied_and_podgate_makes_no_drift(plane: &Plane) {
     let path = "jsonpath={.status.bundle.name}/{.status.bundle.version}";
     eventually("the status to name the bundle", || {
         let told = plane.kubectl(&["get", "devopspolicy", "restricted", "-n", "lab", "-o", path]);
-        if told == "restricted/1" { Ok(()) } else { Err(told) }
+        let expected = format!("restricted/{}", podgate::policy::bundles::VERSION);
+        if told == expected { Ok(()) } else { Err(told) }
     });
     assert_eq!(export, plane.policy(&["export", "-A"], "").exits(0).stdout);
     plane.policy(&["diff", "-"], &export).exits(0);

@@ -37,6 +37,9 @@ fn a_pod_gets_a_patch_once_and_passes_the_other_webhook_with_it() {
     let patch = patch_of(&response).unwrap();
     let expected = json!([
         {"op": "add", "path": "/spec/containers/0/resources", "value": {"limits": {"memory": "1Gi"}}},
+        {"op": "add", "path": "/metadata/annotations", "value": {
+            "devops.stochastic.io/mutated-by": r#"{"defaults":["spec.containers[0].resources.limits.memory"]}"#,
+        }},
     ]);
     assert_eq!(serde_json::to_value(&patch).unwrap(), expected);
     json_patch::patch(&mut object, &patch).unwrap();
@@ -49,7 +52,7 @@ fn a_pod_gets_a_patch_once_and_passes_the_other_webhook_with_it() {
             .metric(&format!("podgate_admission_reviews_total{{decision=\"{decision}\",{LABELS}"))
     };
     assert_eq!((count("mutate"), count("allow")), (Some(1.0), Some(1.0)));
-    assert_eq!(podgate.metric("podgate_admission_patch_operations_total"), Some(1.0));
+    assert_eq!(podgate.metric("podgate_admission_patch_operations_total"), Some(2.0));
 }
 
 #[test]
@@ -122,10 +125,10 @@ fn a_policy_that_cannot_be_put_in_force_is_refused_with_the_field_and_the_place_
     ];
     let faults = faults.map(|spec| refused(spec).lines().nth(1).unwrap().trim().to_owned());
     insta::assert_snapshot!(faults.join("\n"), @r#"
-    spec.validations[0].expression: 1:17: it is no CEL expression: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', ')', '.', '-', '!', 'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}
-    spec.validations[0].expression: 1:25: there is no function shout()
-    spec.validations[0].expression: 1:25: variables.nobody is not defined: there is none before it
-    spec.validations[0].expression: 1:1: request is not there: a verdict must not depend on how the pod is looked at; use object
+    spec.validations[0].expression: 1:17: the expression ends here; a value should stand here
+    spec.validations[0].expression: 1:25: there is no function shout(); did you mean sort()?
+    spec.validations[0].expression: 1:35: variables has no nobody; there is none before it
+    spec.validations[0].expression: 1:1: request is not there: a verdict must not depend on how the object is looked at; use object
     spec.severityOverrides["forbidLatest"]: there is no rule "forbidLatest"; podgate explain lists them
     spec.requiredLabels[0].pattern: it is no regular expression: unclosed group
     spec.denySeverity: unknown variant `severe`, expected one of `critical`, `high`, `medium`, `low`

@@ -138,37 +138,25 @@ fn five_hundred_idlers_and_dripping_clients_hold_nobody_up_and_are_hung_up_on() 
 }
 
 #[test]
-fn a_review_that_is_not_judged_in_time_is_answered_as_such() {
-    let slow = |number: usize| {
+fn a_review_whose_expressions_run_out_is_denied_and_says_of_what() {
+    let costly = |number: usize| {
         json!({
-            "name": format!("slow-{number}"),
+            "name": format!("costly-{number}"),
             "expression": "object.spec.containers.all(a, object.spec.containers.all(b, a.name + b.name + a.image + b.image != 'x'))",
             "message": "m",
         })
     };
-    let validations: Vec<_> = (0..16).map(slow).collect();
+    let validations: Vec<_> = (0..16).map(costly).collect();
     let spec = json!({"enforcementMode": "enforce", "validations": validations});
     let standalone = with(&spec);
     let containers: Vec<_> =
-        (0..100).map(|index| json!({"name": format!("c{index}"), "image": "nginx"})).collect();
+        (0..400).map(|index| json!({"name": format!("c{index}"), "image": "nginx"})).collect();
     let object = workload(Kind::Pod, json!({ "containers": containers }));
     let body = review::create("shop", &object).to_string();
-    let within = |timeout: &str| {
-        let path = format!("/validate?timeout={timeout}");
-        standalone.podgate.post_to(&path, "application/json", body.as_bytes())
-    };
-    // On a busy machine the body itself may come too late, which has a status of its own.
-    let ((), _) = eventually("a review that was read in time", || match within("700ms") {
-        (504, answer) => {
-            assert_eq!(answer, "podgate: the review was not judged within its timeout\n");
-            Ok(())
-        }
-        (408, answer) => Err(answer),
-        other => panic!("{other:?}"),
-    });
-    let (status, answer) = within("30s");
-    assert_eq!(status, 200, "with more time it is judged");
-    assert!(answer.contains("\"allowed\":true"), "{answer}");
+    let (status, answer) = standalone.podgate.post("application/json", body.as_bytes());
+    assert_eq!(status, 200, "{answer}");
+    assert!(answer.contains("\"allowed\":false"), "{answer}");
+    assert!(answer.contains("could not be decided: "), "{answer}");
 }
 
 #[test]

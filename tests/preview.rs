@@ -318,6 +318,7 @@ fn versions(objects: &[(Kind, DynamicObject)]) -> BTreeSet<Option<String>> {
     objects.iter().map(|(_, it)| it.metadata.resource_version.clone()).collect()
 }
 
+#[allow(clippy::too_many_lines, reason = "one story, told once")]
 fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
     let namespaces = ["mixed-a", "mixed-b", "mixed-c"].map(|it| cluster.namespace(it));
     let objects = mixed::objects(1000);
@@ -378,7 +379,10 @@ fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
     assert_eq!(versions(&everything), last, "the preview wrote");
     assert_eq!(found["summary"]["denied"], json!(named.len()));
 
-    cluster.cluster_policy("restricted", &json!({"bundle": "restricted"}));
+    cluster.cluster_policy(
+        "restricted",
+        &json!({"bundle": "restricted", "enforcementMode": "enforce"}),
+    );
     for shop in &namespaces {
         eventually("restricted to be in force", || {
             let review = support::review::create(&shop.name, &workload(Kind::Pod, pod("nginx")));

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use podgate::api::DevOpsPolicySpec;
+use podgate::cel::tree::Tree;
 use podgate::policy::compile::{Policy, Scope, Selection};
 use podgate::policy::document::Document;
 use podgate::policy::engine::{judge, judge_running};
@@ -67,8 +68,8 @@ impl Fixtures {
 
     fn judge(&self, kind: Kind, object: &Value) -> Vec<Found> {
         let plan = self.set.covering(None).unwrap();
-        let namespace = self.set.namespace_object(None);
-        let document = Document::of(kind, object.clone(), namespace);
+        let namespace = Document::namespace(self.set.namespace_object(None));
+        let document = Document::of(kind, Tree::of(object).unwrap(), namespace);
         let view = Object::deserialize(object).unwrap();
         let mut subject = Subject::of(kind, &view).unwrap();
         subject.document = Some(&document);

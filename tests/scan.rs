@@ -165,7 +165,7 @@ fn a_finding_tells_where_what_and_by_which_policy() {
           "container": "web",
           "path": "spec.template.spec.containers[0].image",
           "value": "nginx",
-          "message": "spec.template.spec.containers[0].image is \"nginx\" (no tag means :latest); give a version, such as nginx:1.29",
+          "message": "spec.template.spec.containers[0].image is \"nginx\" (no tag means :latest); pin the version that should run: nginx:VERSION",
           "fix": null
         }
       ],

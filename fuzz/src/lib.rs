@@ -1,6 +1,7 @@
 //! What the fuzz targets share: the policies they judge by, and a way to judge one body.
 
 pub mod json;
+pub mod odd;
 pub mod pods;
 
 use std::sync::{Arc, OnceLock};
@@ -9,7 +10,7 @@ use jiff::Timestamp;
 use podgate::admission::judged::Judged;
 use podgate::admission::review::BadReview;
 use podgate::admission::validate::Reviewer;
-use podgate::manifests::policy_file;
+use podgate::manifests::policy_file::{self, Reading};
 use podgate::policy::policy_set::PolicySet;
 use serde_json::Value;
 
@@ -17,9 +18,16 @@ use serde_json::Value;
 pub fn policies() -> &'static PolicySet {
     static POLICIES: OnceLock<PolicySet> = OnceLock::new();
     POLICIES.get_or_init(|| {
-        let parsed = policy_file::parse(include_str!("../../tests/hostile/policy.yaml"));
+        let parsed = parse(include_str!("../../tests/hostile/policy.yaml"));
         set_of(parsed.unwrap_or_else(|fault| panic!("policy.yaml:{fault}")))
     })
+}
+
+/// Reads a policy file in which a policy without a namespace judges all of them.
+pub fn parse(
+    text: &str,
+) -> Result<Vec<policy_file::PolicyDocument>, podgate::manifests::documents::Fault> {
+    policy_file::parse(text, Reading::default())
 }
 
 pub fn set_of(documents: Vec<policy_file::PolicyDocument>) -> PolicySet {
@@ -28,8 +36,8 @@ pub fn set_of(documents: Vec<policy_file::PolicyDocument>) -> PolicySet {
 
 pub fn judge(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
     let reviewer =
-        Reviewer { policies, docs_url: None, own_user: None, documents: true, now: Timestamp::UNIX_EPOCH };
-    reviewer.validate(body).map(|judged| judged.expect("documents are wanted"))
+        Reviewer { policies, docs_url: None, own_user: None, now: Timestamp::UNIX_EPOCH };
+    reviewer.validate(body)
 }
 
 /// The `response` of an answer, which must be an AdmissionReview.

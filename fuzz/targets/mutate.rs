@@ -7,9 +7,8 @@ use std::sync::OnceLock;
 use jiff::Timestamp;
 use libfuzzer_sys::fuzz_target;
 use podgate::admission::mutate::mutate_review;
-use podgate::manifests::policy_file;
 use podgate::policy::policy_set::PolicySet;
-use podgate_fuzz::{response, set_of};
+use podgate_fuzz::{parse, response, set_of};
 use serde_json::Value;
 
 /// Two policies that put in all that there is; the second fills what the first leaves.
@@ -41,9 +40,7 @@ spec:
 
 fn policies() -> &'static PolicySet {
     static POLICY_SET: OnceLock<PolicySet> = OnceLock::new();
-    POLICY_SET.get_or_init(|| {
-        set_of(policy_file::parse(POLICIES).unwrap_or_else(|fault| panic!("{fault}")))
-    })
+    POLICY_SET.get_or_init(|| set_of(parse(POLICIES).unwrap_or_else(|fault| panic!("{fault}"))))
 }
 
 fn patch(body: &[u8]) -> Option<json_patch::Patch> {

@@ -2,8 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use podgate::manifests::policy_file;
-use podgate_fuzz::{is_presentable, judge, response, set_of};
+use podgate_fuzz::{is_presentable, judge, parse, response, set_of};
 
 const REVIEWS: [&[u8]; 2] = [
     include_bytes!("../../tests/hostile/reviews/admitted/pod-that-is-clean-in-every-list.json"),
@@ -11,7 +10,7 @@ const REVIEWS: [&[u8]; 2] = [
 ];
 
 fuzz_target!(|text: &str| {
-    match policy_file::parse(text) {
+    match parse(text) {
         Ok(documents) => {
             let set = set_of(documents);
             for review in REVIEWS {

@@ -1,12 +1,21 @@
-//! Any bytes for an AdmissionReview: an answer that is one, or an error that an HTTP 4xx may carry; twice the same.
+//! Any bytes for an AdmissionReview: an answer that is one, or an error that an HTTP 4xx may carry; twice the same. And a
+//! violation in an object of any size that the API server stores: denied, found or undecided; never admitted, never an error.
 #![no_main]
 
+use arbitrary::Unstructured;
 use libfuzzer_sys::fuzz_target;
 use podgate::admission::review::BadReview;
-use podgate_fuzz::{is_presentable, judge, policies, response};
+use podgate_fuzz::{is_presentable, judge, odd, policies, response};
 use serde_json::Value;
 
 fuzz_target!(|data: &[u8]| {
+    any(data);
+    if let Ok(review) = odd::review(&mut Unstructured::new(data)) {
+        violating(&review);
+    }
+});
+
+fn any(data: &[u8]) {
     let (first, second) = (judge(data, policies()), judge(data, policies()));
     match (first, second) {
         (Ok(judged), Ok(again)) => {
@@ -24,9 +33,17 @@ fuzz_target!(|data: &[u8]| {
         }
         (Err(error), Err(again)) => {
             assert_eq!(error.to_string(), again.to_string());
-            assert!(!matches!(error, BadReview::UnknownNamespace), "no policy here selects");
+            assert!(!matches!(error, BadReview::UnknownNamespace(_)), "no policy here selects");
             is_presentable(&error.to_string(), 1024);
         }
         _ => panic!("judged twice, it was refused once"),
     }
-});
+}
+
+fn violating(review: &str) {
+    let judged = judge(review.as_bytes(), policies());
+    let judged = judged.unwrap_or_else(|error| panic!("{error}: {review:.2000}"));
+    let response = response(&judged);
+    assert_eq!(response["allowed"], false, "it was admitted: {review:.2000}");
+    is_presentable(response["status"]["message"].as_str().unwrap(), 4096);
+}

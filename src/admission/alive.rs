@@ -247,6 +247,8 @@ mod tests {
         Key::of(private_key).nonce("0a1b-1", now().checked_add(seconds.seconds()).unwrap())
     }
 
+    type Change = Box<dyn Fn(&mut Value)>;
+
     /// A beat, changed in one place.
     fn review(change: impl Fn(&mut Value)) -> Vec<u8> {
         let mut review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
@@ -295,7 +297,6 @@ mod tests {
         };
         let time =
             |time: Value| move |it: &mut Value| it["object"]["spec"]["renewTime"] = time.clone();
-        type Change = Box<dyn Fn(&mut Value)>;
         let cases: [(&str, Change); 15] = [
             ("only podgate itself", Box::new(|it| it["userInfo"]["username"] = json!("admin"))),
             ("only podgate itself", Box::new(|it| it["userInfo"] = json!({}))),

@@ -105,6 +105,12 @@ pub(super) fn invalid(uid: &str, message: String) -> Vec<u8> {
     encode(Response { uid, allowed: false, status: Some(status), ..Response::default() })
 }
 
+/// The answer to what nobody but podgate itself may write.
+pub(super) fn refused(uid: &str, message: String) -> Vec<u8> {
+    let status = Status { code: 403, reason: "Forbidden", message };
+    encode(Response { uid, allowed: false, status: Some(status), ..Response::default() })
+}
+
 /// The answer that a decision comes to; `denial` is the text of one.
 pub(super) fn decided(
     uid: &str,

@@ -161,9 +161,9 @@ impl Table {
     fn add(&mut self, owner: Owner) -> Arc<Semaphore> {
         *self.networks.entry(network(owner.address)).or_default() += 1;
         let fresh = || Owned { open: 0, handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)) };
-        let owned = self.owners.entry(owner).or_insert_with(fresh);
-        owned.open += 1;
-        Arc::clone(&owned.handshakes)
+        let held = self.owners.entry(owner).or_insert_with(fresh);
+        held.open += 1;
+        Arc::clone(&held.handshakes)
     }
 
     fn take_away(&mut self, owner: Owner) {
@@ -245,8 +245,8 @@ impl Seat {
 
     /// What the connection does from now on; says whether it did something else in the same millisecond.
     pub fn is(&self, stage: Stage, now: Instant) -> bool {
-        let state = self.connections.state(stage, now);
-        self.open.state.swap(state, Ordering::Relaxed) >> 2 == state >> 2
+        let packed = self.connections.state(stage, now);
+        self.open.state.swap(packed, Ordering::Relaxed) >> 2 == packed >> 2
     }
 
     /// Until when it may do what it does, if that has an end, and why it ends then.

@@ -19,7 +19,6 @@ use super::alive::Alive;
 use super::callers::{Caller, Callers, Certificate, PeerAddress};
 use super::judged::{Denial, Judged};
 use super::mutate::mutate_review;
-use super::pool::Pool;
 use super::request::{Admitted, Limits, Refusal};
 use super::review::BadReview;
 use super::seldom::Seldom;
@@ -33,9 +32,6 @@ const NAMESPACE_PATIENCE: Duration = Duration::from_secs(1);
 const MAX_NAMESPACE: usize = 63;
 /// How many reviews are judged at a time, of known callers and of others: what each takes while it is decoded has an end.
 const MAX_JUDGED: usize = 4;
-/// How many reviews by policies with CEL are judged at a time, and how many of them there may be, waiting ones too.
-const MAX_DOCUMENT_REVIEWS: usize = 4;
-const MAX_DOCUMENT_QUEUE: usize = 64;
 
 /// Says whether podgate may take traffic; if not, why.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -61,8 +57,6 @@ struct Webhook {
     reviews: Reviews,
     limits: Limits,
     judging: Judging,
-    document_reviews: Arc<Semaphore>,
-    document_queue: Arc<Pool>,
     refusals: Seldom,
 }
 
@@ -112,8 +106,6 @@ pub fn router(reviews: Reviews, readiness: Readiness) -> Router {
         reviews,
         limits: Limits::default(),
         judging: Judging::new(),
-        document_reviews: Arc::new(Semaphore::new(MAX_DOCUMENT_REVIEWS)),
-        document_queue: Pool::new(MAX_DOCUMENT_QUEUE, MAX_DOCUMENT_QUEUE / 3),
         refusals: Seldom::default(),
     });
     let door = |door: Door| {
@@ -200,7 +192,7 @@ async fn judge(webhook: &Arc<Webhook>, door: Door, admitted: &Admitted) -> Resul
     {
         judged = judge_now(webhook, door, admitted).await?;
     }
-    judged?.ok_or(Refusal::Unfinished)
+    Ok(judged?)
 }
 
 /// Waits until the labels of a namespace are known, for a while; says whether they are. Nobody who is not known keeps
@@ -218,10 +210,10 @@ async fn becomes_known(webhook: &Webhook, namespace: &str, admitted: &Admitted) 
     matches!(timeout_at(patience, changes.wait_for(known)).await, Ok(Ok(_)))
 }
 
-/// What a try to judge comes to; `None` where the policies want whole documents.
-type Tried = Result<Option<Judged>, BadReview>;
+/// What a try to judge comes to.
+type Tried = Result<Judged, BadReview>;
 
-/// One pass over the bytes, or two where the policies want whole documents.
+/// One pass over the bytes.
 async fn judge_now(
     webhook: &Arc<Webhook>,
     door: Door,
@@ -238,10 +230,7 @@ async fn judge_now(
         pass(webhook, door, caller, &admitted.body)
     }?;
     drop(turn);
-    match judged {
-        Ok(None) => judge_documents(webhook, admitted).await,
-        judged => Ok(judged),
-    }
+    Ok(judged)
 }
 
 /// One pass over the bytes, in which nothing waits.
@@ -251,35 +240,15 @@ fn pass(webhook: &Webhook, door: Door, caller: Caller, body: &[u8]) -> Result<Tr
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
     let now = Timestamp::now();
     let (docs_url, own_user) = (reviews.docs_url.as_deref(), reviews.own_user.as_deref());
-    let reviewer = Reviewer { policies, docs_url, own_user, documents: false, now };
+    let reviewer = Reviewer { policies, docs_url, own_user, now };
     Ok(match door {
         Door::Validate => reviewer.validate(body),
-        Door::Mutate => mutate_review(body, policies, now).map(Some),
+        Door::Mutate => mutate_review(body, policies, now),
         Door::Alive => {
             let now = (now, Instant::now().into_std());
-            reviews.alive.judge(body, caller.address, now).map(Some)
+            reviews.alive.judge(body, caller.address, now)
         }
     })
-}
-
-/// CEL runs apart, so that an expensive policy cannot keep reviews of others from being read.
-async fn judge_documents(webhook: &Webhook, admitted: &Admitted) -> Result<Tried, Refusal> {
-    let mut queued = webhook.document_queue.share(admitted.caller);
-    if !queued.take(1) {
-        return Err(Refusal::Overloaded);
-    }
-    let permit = Arc::clone(&webhook.document_reviews).acquire_owned().await;
-    let reviews = &webhook.reviews;
-    let policies = reviews.policies.load_full().ok_or(Refusal::NotReady)?;
-    let (body, docs_url) = (admitted.body.clone(), reviews.docs_url.clone());
-    let own_user = reviews.own_user.clone();
-    let judged = tokio::task::spawn_blocking(move || {
-        let _permit = permit;
-        let (policies, docs_url) = (&*policies, docs_url.as_deref());
-        let (own_user, now) = (own_user.as_deref(), Timestamp::now());
-        Reviewer { policies, docs_url, own_user, documents: true, now }.validate(&body)
-    });
-    judged.await.map_err(|_| Refusal::Unfinished)
 }
 
 fn summary(door: Door, judged: &Judged) -> ReviewSummary<'_> {

@@ -136,6 +136,8 @@ mod tests {
     use super::super::registration::{Endpoint, FailurePolicy, Registration};
     use super::*;
 
+    type Change = fn(&mut Value);
+
     fn rendered() -> Value {
         let registration = Registration {
             endpoint: Endpoint::Service {
@@ -185,10 +187,9 @@ mod tests {
 
     #[test]
     fn whatever_keeps_objects_from_podgate_is_seen() {
-        type Change = fn(&mut Value);
         let cases: [(&str, Change); 13] = [
             ("there is no webhook validate.podgate", |it| {
-                drop(it.as_array_mut().unwrap().remove(0))
+                drop(it.as_array_mut().unwrap().remove(0));
             }),
             ("there is no webhook alive.podgate", |it| drop(it.as_array_mut().unwrap().pop())),
             ("there is no webhook validate.podgate", |it| *it = json!(null)),
@@ -208,7 +209,7 @@ mod tests {
                 it[0]["matchConditions"] = json!([{"name": "never", "expression": "false"}]);
             }),
             ("clientConfig of validate.podgate", |it| {
-                it[0]["clientConfig"]["service"]["name"] = json!("other")
+                it[0]["clientConfig"]["service"]["name"] = json!("other");
             }),
             ("different caBundles", |it| it[0]["clientConfig"]["caBundle"] = json!("T1RIRVI=")),
         ];

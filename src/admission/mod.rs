@@ -21,6 +21,7 @@ mod policy_object;
 mod pool;
 pub mod register;
 pub mod registration;
+mod repairs;
 mod request;
 pub mod review;
 mod seldom;

@@ -3,15 +3,13 @@
 //!
 //! An update that leaves the spec as it was passes: what slipped in must take labels and finalizers, and be deleted.
 
-use serde::Deserialize;
 use serde_json::Value;
 
 use super::answer;
 use super::judged::Judged;
 use super::review::{Operation, Request, whole_objects};
-use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec};
-use crate::policy::compile::{Policy, Scope};
 use crate::policy::decision::Outcome;
+use crate::policy::in_force::Stored;
 use crate::policy::text::{brief, clip};
 
 /// The most bytes that are told of a fault.
@@ -60,24 +58,14 @@ fn denial(kind: &str, policy: &Value, fault: &str) -> String {
 
 /// Says what stands in the way of a policy, after the field.
 fn compile(kind: &str, policy: &Value) -> Result<(), String> {
-    let text = |field: &str| metadata(policy, field).to_owned();
-    let compiled = if kind == "ClusterDevOpsPolicy" {
-        Policy::compile_cluster(text("name"), &decode::<ClusterDevOpsPolicySpec>(policy)?)
-    } else {
-        let scope = Scope::Namespace(text("namespace"));
-        Policy::compile(scope, text("name"), &decode::<DevOpsPolicySpec>(policy)?)
+    let own = kind == "DevOpsPolicy";
+    let stored = Stored {
+        namespace: own.then(|| metadata(policy, "namespace")),
+        name: metadata(policy, "name"),
+        spec: policy.get("spec").unwrap_or(&Value::Null),
+        last_good: None,
     };
-    compiled.map(|_| ()).map_err(|fault| fault.to_string())
-}
-
-fn decode<Spec: Default + for<'de> Deserialize<'de>>(policy: &Value) -> Result<Spec, String> {
-    let Some(spec) = policy.get("spec").filter(|spec| !spec.is_null()) else {
-        return Ok(Spec::default());
-    };
-    serde_path_to_error::deserialize(spec).map_err(|error| match error.path().to_string() {
-        whole if whole == "." => format!("spec: {}", error.inner()),
-        path => format!("spec.{path}: {}", error.inner()),
-    })
+    stored.compile(stored.spec).map(|_| ()).map_err(|fault| fault.to_string())
 }
 
 fn metadata<'a>(policy: &'a Value, field: &str) -> &'a str {

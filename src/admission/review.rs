@@ -10,6 +10,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::json;
+use crate::cel::tree::Tree;
 use crate::policy::object::{Object, Text, from_objects_only};
 use crate::policy::text;
 use crate::policy::workload::{Kind, Subject, UnknownVersion};
@@ -201,6 +202,29 @@ pub(super) fn whole_objects(body: &[u8]) -> Objects {
     Objects { object: object.and_then(whole), old_object: old_object.and_then(whole) }
 }
 
+/// The objects of a review as CEL reads them.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Trees<'a> {
+    #[serde(borrow)]
+    pub object: Option<Tree<'a>>,
+    #[serde(borrow)]
+    pub old_object: Option<Tree<'a>>,
+}
+
+/// Reads the objects once more, and nothing else of the body; only plans with validations pay for it. What cannot be read
+/// is missing, which leaves the validations undecided.
+pub(super) fn trees(body: &[u8]) -> Trees<'_> {
+    #[derive(Default, Deserialize)]
+    #[serde(default)]
+    struct Review<'a> {
+        #[serde(borrow)]
+        request: Trees<'a>,
+    }
+    let json = std::str::from_utf8(body).ok();
+    json.and_then(|it| json::from_str::<Review<'_>>(it).ok()).unwrap_or_default().request
+}
+
 pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Err(BadReview::Empty);
@@ -224,8 +248,17 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
     Ok(request)
 }
 
+/// The largest bad body in which somebody looks for the field at fault: it takes memory several times the body's.
+const MAX_EXPLAINED: usize = 1024 * 1024;
+
 /// Finds the field at fault; only bad bodies pay for it.
 fn malformed(json: &str) -> BadReview {
+    if json.len() > MAX_EXPLAINED {
+        return BadReview::Malformed {
+            path: ".".to_owned(),
+            found: format!("what is wrong is not looked for in more than {MAX_EXPLAINED} bytes"),
+        };
+    }
     let mut reader = serde_json::Deserializer::from_str(json);
     match serde_path_to_error::deserialize::<_, Review<'_>>(&mut reader) {
         Err(error) => BadReview::Malformed {

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::judged::{Denial, Judged};
-use super::review::{BadReview, Objects, Operation, Request, decode, pod_in, whole_objects};
+use super::review::{BadReview, Operation, Request, Trees, decode, pod_in, trees, whole_objects};
 use super::unchanged::{pod_unchanged, template_unchanged};
-use super::{answer, policy_object};
+use super::{answer, policy_object, repairs};
 use crate::api;
 use crate::policy::decision::{Before, OldPod, Outcome, decide};
 use crate::policy::document::Document;
@@ -27,36 +27,36 @@ pub struct Reviewer<'p> {
     pub policies: &'p PolicySet,
     /// The admin's own page, with which denials end.
     pub docs_url: Option<&'p str>,
-    /// Who this podgate is, where it repairs workloads: what it takes back must not be denied for what it was before.
+    /// Who this podgate is, where it repairs workloads: what it puts in and takes back must not be denied for what the
+    /// workload was before.
     pub own_user: Option<&'p str>,
-    /// Whether to judge by rules that read whole documents too; they may take long.
-    pub documents: bool,
     pub now: Timestamp,
 }
 
 impl Reviewer<'_> {
-    /// Judges one AdmissionReview: what `/validate` answers. `None` where its policies read documents, and that is not
-    /// wanted.
+    /// Judges one AdmissionReview: what `/validate` answers.
     ///
     /// # Errors
     /// The body is no review that podgate can judge; see [`BadReview`].
-    pub fn validate(&self, body: &[u8]) -> Result<Option<Judged>, BadReview> {
+    pub fn validate(&self, body: &[u8]) -> Result<Judged, BadReview> {
         let request = decode(body)?;
         let (operation, kind) = (request.operation()?, request.kind()?);
         let changes = matches!(operation, Operation::Create | Operation::Update);
         if changes && kind.is_none() && &*request.kind.group == api::GROUP {
-            return Ok(Some(policy_object::judge(&request, operation, body)));
+            return Ok(policy_object::judge(&request, operation, body));
         }
         let Some(kind) = kind.filter(|_| changes) else {
-            return Ok(Some(Judged::allowed(&request, kind, operation)));
+            return Ok(Judged::allowed(&request, kind, operation));
         };
         let subject = request.subject(kind)?;
         let plan = self.policies.covering(subject.namespace);
         let plan = plan.map_err(|_| BadReview::unknown_namespace(subject.namespace))?;
-        if plan.reads_documents() && !self.documents {
-            return Ok(None);
+        if self.own_user.is_some_and(|own| own != &*request.user_info.username)
+            && let Some(forged) = repairs::forged(&request, kind, operation, plan, body, self.now)
+        {
+            return Ok(forged);
         }
-        self.judge(plan, &request, subject, body).map(Some)
+        self.judge(plan, &request, subject, body)
     }
 
     fn judge(
@@ -68,7 +68,7 @@ impl Reviewer<'_> {
     ) -> Result<Judged, BadReview> {
         let (kind, operation) = (subject.kind, request.operation()?);
         let documents = if plan.reads_documents() {
-            documents(kind, body, &self.policies.namespace_object(subject.namespace))
+            documents(kind, body, self.policies.namespace_object(subject.namespace))
         } else {
             Documents::default()
         };
@@ -92,7 +92,7 @@ impl Reviewer<'_> {
             Before::Nothing
         } else if kind != Kind::Pod {
             let own = self.own_user.is_some_and(|own| own == &*request.user_info.username);
-            if own || template_unchanged(kind, body) {
+            if template_unchanged(kind, body) || own && repairs::is_step(request, body, self.now) {
                 Before::SameTemplate
             } else {
                 Before::Nothing
@@ -132,14 +132,15 @@ impl Reviewer<'_> {
 
 /// The pods of both objects, for rules that read documents.
 #[derive(Default)]
-struct Documents {
-    object: Option<Document>,
-    old_object: Option<Document>,
+struct Documents<'a> {
+    object: Option<Document<'a>>,
+    old_object: Option<Document<'a>>,
 }
 
-fn documents(kind: Kind, body: &[u8], namespace: &Value) -> Documents {
-    let Objects { object, old_object } = whole_objects(body);
-    let of = |object: Option<Value>| object.map(|it| Document::of(kind, it, namespace.clone()));
+fn documents(kind: Kind, body: &[u8], namespace: Value) -> Documents<'_> {
+    let Trees { object, old_object } = trees(body);
+    let namespace = Document::namespace(namespace);
+    let of = |object: Option<_>| object.map(|it| Document::of(kind, it, namespace.clone()));
     Documents { object: of(object), old_object: of(old_object) }
 }
 
@@ -151,6 +152,7 @@ mod tests {
 
     use super::*;
     use crate::policy::compile::{Policy, Scope, Selection};
+    use crate::policy::record::{ANNOTATION, IN_FLIGHT, LABEL, fingerprint};
 
     #[test]
     fn what_podgate_itself_takes_back_is_not_denied_for_what_it_was_and_nobody_else_is_believed() {
@@ -161,15 +163,23 @@ mod tests {
         let policies = PolicySet::new([Arc::new(policy)], Arc::default());
         let own = "system:serviceaccount:podgate-system:podgate";
         let decision = |own_user: Option<&str>, operation: &str, user: &str| {
-            let deployment = |image: &str| json!({"metadata": {"name": "cart"}, "spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}});
+            let deployment = |image: &str| {
+                let mut deployment = json!({"metadata": {"name": "cart", "uid": "u", "labels": {LABEL: IN_FLIGHT}}, "spec": {"template": {"spec": {"containers": [{"name": "web", "image": image}]}}}});
+                let inverse = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "nginx"}]);
+                let record = json!({"state": "RollingOut", "uid": "u", "policies": [], "rules": [], "attempts": 1, "available": 1,
+                    "began": Timestamp::UNIX_EPOCH, "deadline": Timestamp::UNIX_EPOCH, "inverse": inverse,
+                    "before": "", "after": fingerprint(&deployment)});
+                deployment["metadata"]["annotations"] = json!({ANNOTATION: record.to_string()});
+                deployment
+            };
             let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": {
                 "uid": "u", "kind": {"group": "apps", "version": "v1", "kind": "Deployment"},
                 "namespace": "shop", "operation": operation, "userInfo": {"username": user},
                 "object": deployment("nginx"), "oldObject": deployment("nginx:1.29"),
             }});
-            let (docs_url, documents, now) = (None, false, Timestamp::UNIX_EPOCH);
-            let reviewer = Reviewer { policies: &policies, docs_url, own_user, documents, now };
-            reviewer.validate(review.to_string().as_bytes()).unwrap().unwrap().decision
+            let (docs_url, now) = (None, Timestamp::UNIX_EPOCH);
+            let reviewer = Reviewer { policies: &policies, docs_url, own_user, now };
+            reviewer.validate(review.to_string().as_bytes()).unwrap().decision
         };
         assert_eq!(decision(Some(own), "UPDATE", own), "warn");
         assert_eq!(decision(Some(own), "UPDATE", "jane"), "deny");

@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BundleName {
-    /// The five founding checks, in audit.
+    /// The five founding checks.
     Permissive,
-    /// What every workload should meet, in audit.
+    /// What every workload should meet.
     Baseline,
-    /// What a hardened cluster asks, in enforce.
+    /// What a hardened cluster asks.
     Restricted,
 }
 

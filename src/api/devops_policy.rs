@@ -114,8 +114,10 @@ macro_rules! policy_spec {
 
             /// Whether a pod that is created gets, before it is judged, what this policy has for it and it does not say
             /// itself: `defaultResources`, `imageTags`, `defaultProbe` where a probe is required, and what `podSecurity:
-            /// restricted` asks for (`allowPrivilegeEscalation: false`, `capabilities.drop: [ALL]`, `seccompProfile:
-            /// RuntimeDefault`). Nothing that is exempt from the rule in question is changed.
+            /// restricted` asks for (`allowPrivilegeEscalation: false`, `seccompProfile: RuntimeDefault`, and
+            /// `capabilities.drop: [ALL]` where the container is known not to run as root). Nothing that is exempt from
+            /// the rule in question is changed. The pod says what was put in, in the annotation
+            /// `devops.stochastic.io/mutated-by`.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub mutate: Option<bool>,
 
@@ -138,7 +140,7 @@ macro_rules! policy_spec {
 
             /// Whom a denied developer may ask; printed at the end of a denial.
             #[serde(skip_serializing_if = "Option::is_none")]
-            #[schemars(length(max = 120))]
+            #[schemars(length(max = 120), regex(pattern = r"^\P{Cc}*$"))]
             pub contact: Option<String>,
         }
     };
@@ -159,7 +161,7 @@ policy_spec! {
         status = "DevOpsPolicyStatus",
         derive = "PartialEq",
         doc = "A policy for the pods of its own namespace. Each rule is a field of `spec`; a field that is not set switches its rule off.",
-        printcolumn(name = "Mode", type_ = "string", json_path = ".spec.enforcementMode", description = "What happens to a pod that breaks a rule."),
+        printcolumn(name = "Mode", type_ = "string", json_path = ".status.effectiveMode", description = "What happens to a pod that breaks a rule."),
         printcolumn(name = "Score", type_ = "integer", json_path = ".status.healthScore", description = "0 to 100; 80 and more is healthy."),
         printcolumn(name = "Violations", type_ = "integer", json_path = ".status.violations", description = "How many violations are open now."),
         printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether the policy is compiled, in force and evaluated."),
@@ -181,7 +183,7 @@ policy_spec! {
         status = "DevOpsPolicyStatus",
         derive = "PartialEq",
         doc = "A policy for the pods of every namespace that it selects. Each rule is a field of `spec`; a field that is not set switches its rule off.",
-        printcolumn(name = "Mode", type_ = "string", json_path = ".spec.enforcementMode", description = "What happens to a pod that breaks a rule."),
+        printcolumn(name = "Mode", type_ = "string", json_path = ".status.effectiveMode", description = "What happens to a pod that breaks a rule."),
         printcolumn(name = "Score", type_ = "integer", json_path = ".status.healthScore", description = "0 to 100; 80 and more is healthy."),
         printcolumn(name = "Violations", type_ = "integer", json_path = ".status.violations", description = "How many violations are open now."),
         printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether the policy is compiled, in force and evaluated."),
@@ -199,16 +201,43 @@ policy_spec! {
     }
 }
 
+/// Copies fields of the one spec into the other: the compiler refuses a list from which one is missing.
+macro_rules! shared_fields {
+    ($from:ident, $($field:ident),*) => {
+        DevOpsPolicySpec { $($field: $from.$field.clone()),* }
+    };
+}
+
 impl ClusterDevOpsPolicySpec {
     /// All that it has in common with a `DevOpsPolicy`.
     pub fn rules(&self) -> DevOpsPolicySpec {
-        let mut fields = serde_json::to_value(self).unwrap_or_default();
-        if let Some(fields) = fields.as_object_mut() {
-            fields.remove("namespaceSelector");
-            fields.remove("excludeNamespaces");
-        }
-        // The rest of the fields are the same text (`policy_spec!`); a test holds them to it.
-        serde_json::from_value(fields).unwrap_or_default()
+        shared_fields!(
+            self,
+            enforcement_mode,
+            forbid_latest_tag,
+            require_liveness_probe,
+            require_readiness_probe,
+            max_restart_count,
+            forbid_pending_duration,
+            require_image_digest,
+            allowed_registries,
+            require_resource_requests,
+            require_resource_limits,
+            required_labels,
+            pod_security,
+            validations,
+            variables,
+            deny_severity,
+            severity_overrides,
+            bundle,
+            exemptions,
+            mutate,
+            default_resources,
+            default_probe,
+            image_tags,
+            remediation,
+            contact
+        )
     }
 }
 

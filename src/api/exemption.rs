@@ -25,15 +25,17 @@ pub struct Exemption {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
     pub containers: Option<Vec<String>>,
-    /// The container's image as written; `*` and `?` as in names.
+    /// The container's image; `*` and `?` as in names. A pattern is matched against the whole reference: one that names no
+    /// registry is of Docker Hub (`nginx*` is `docker.io/library/nginx*`), as an image that names none is, and only one
+    /// that begins with `*` is of any registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 512)))]
     pub images: Option<Vec<String>>,
     /// Why it may pass.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^\P{Cc}*$"))]
     pub reason: String,
     /// Who answers for it.
-    #[schemars(length(min = 1, max = 120))]
+    #[schemars(length(min = 1, max = 120), regex(pattern = r"^\P{Cc}*$"))]
     pub owner: String,
     /// When it stops (RFC 3339); never by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -29,7 +29,9 @@ pub use rules::{
     RequiredLabel, Validation, Variable,
 };
 pub use severity::Severity;
-pub use status::{BundleStatus, Classification, DevOpsPolicyStatus, ExemptionStatus, TopViolation};
+pub use status::{
+    BundleStatus, Classification, DevOpsPolicyStatus, ExemptionStatus, MAX_LAST_GOOD, TopViolation,
+};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::{Api, ApiResource, DynamicObject};

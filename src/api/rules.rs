@@ -65,7 +65,7 @@ pub struct Validation {
     #[schemars(length(min = 1, max = 1024))]
     pub expression: String,
     /// What to tell a developer whose pod does not pass.
-    #[schemars(length(min = 1, max = 256))]
+    #[schemars(length(min = 1, max = 256), regex(pattern = r"^\P{Cc}*$"))]
     pub message: String,
     /// Medium by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -5,7 +5,11 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{RemediationStatus, Severity};
+use super::{EnforcementMode, RemediationStatus, Severity};
+
+/// The longest spec that a status keeps, in bytes: with a spec of the usual size an object stays far below the 1.5 MiB
+/// that etcd takes.
+pub const MAX_LAST_GOOD: usize = 131_072;
 
 /// What the audit found when it last evaluated the policy.
 ///
@@ -31,6 +35,10 @@ pub struct DevOpsPolicyStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub message: Option<String>,
+
+    /// What happens to a pod that breaks a rule: the mode in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effective_mode: Option<EnforcementMode>,
 
     /// When the policy was last evaluated with a result that differed from the one before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -66,6 +74,13 @@ pub struct DevOpsPolicyStatus {
     /// How many exemptions are in which state.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exemptions: Option<ExemptionStatus>,
+
+    /// The last spec that was put in force, as JSON. It stays in force where the newest does not compile. Left out where
+    /// it is longer than 128 KiB: of a newer one that does not compile, what compiles is in force then, and the rest is
+    /// undecided.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 131_072))]
+    pub last_good: Option<String>,
 
     /// What remediation did under this policy.
     #[serde(skip_serializing_if = "Option::is_none")]

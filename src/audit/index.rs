@@ -15,6 +15,7 @@ use super::judge::{Judge, Judged, address};
 use super::namespace::{Exchange, Namespace};
 use super::pod::ObservedPod;
 use super::totals::Totals;
+use crate::cel::tree::Tree;
 use crate::policy::compile::Policy;
 use crate::policy::document::Document;
 use crate::policy::picture::{Fault, PolicyKey, WorkloadKey};
@@ -205,7 +206,7 @@ impl Index {
         namespace: &Arc<str>,
         name: &str,
         facts: Facts,
-        document: Option<&Document>,
+        document: Option<&Document<'_>>,
         now: Timestamp,
     ) {
         let known = self.namespaces.get(namespace).and_then(|state| state.pods.get(name));
@@ -234,7 +235,7 @@ impl Index {
         &mut self,
         namespace: &Arc<str>,
         json: &str,
-        document: Option<&Document>,
+        document: Option<&Document<'_>>,
         known: &[PodFinding],
         now: Timestamp,
     ) -> Option<Judged> {
@@ -298,12 +299,13 @@ impl Index {
     }
 
     /// The pod as rules read it that read whatever they like, where there are any.
-    fn document(&self, namespace: &str, whole: &str) -> Option<Document> {
+    fn document<'a>(&self, namespace: &str, whole: &'a str) -> Option<Document<'a>> {
         let plan = replan::plan(&self.policies, &self.founding, namespace);
         if !plan.reads_documents() {
             return None;
         }
-        let pod = serde_json::from_str(whole).ok()?;
-        Some(Document::of(Kind::Pod, pod, self.policies.namespace_object(Some(namespace))))
+        let pod = Tree::from_json(whole).ok()?;
+        let namespace = Document::namespace(self.policies.namespace_object(Some(namespace)));
+        Some(Document::of(Kind::Pod, pod, namespace))
     }
 }

@@ -54,7 +54,7 @@ impl Judge<'_> {
     pub fn pod(
         &mut self,
         json: &str,
-        document: Option<&Document>,
+        document: Option<&Document<'_>>,
         known: &[PodFinding],
     ) -> Result<Judged, String> {
         let object: Object = serde_json::from_str(json).map_err(|error| error.to_string())?;

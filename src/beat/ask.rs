@@ -23,7 +23,7 @@ const TRIES: usize = 3;
 /// What came back of a beat.
 pub(super) enum Answer {
     /// The API server called podgate.
-    Heard(Heard),
+    Heard(Box<Heard>),
     /// It did not.
     NotCalled,
     /// It called and failed, or somebody refused.
@@ -85,7 +85,7 @@ impl Ask<'_> {
         }
         let no_stamp = || "its answer has no managedFields, by which its clock is known";
         let stamp = Lease(answer.0).stamp().ok_or_else(|| Failed::silent(no_stamp()))?;
-        Ok(Answer::Heard(Heard { lease, stamp, at: Instant::now() }))
+        Ok(Answer::Heard(Box::new(Heard { lease, stamp, at: Instant::now() })))
     }
 }
 
@@ -109,8 +109,8 @@ enum Failed {
 }
 
 impl Failed {
-    fn silent(why: impl ToString) -> Self {
-        Self::Silent(why.to_string())
+    fn silent(why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        Self::Silent(why.into().to_string())
     }
 }
 
@@ -168,5 +168,85 @@ fn status(code: u16, body: &[u8]) -> Status {
     match serde_json::from_slice::<Status>(body) {
         Ok(status) if !status.message.is_empty() => Status { code, ..status },
         _ => Status { code, message: format!("HTTP {code}"), ..Status::default() },
+    }
+}
+
+#[cfg(test)]
+impl Heard {
+    pub(super) fn example() -> Self {
+        Self { lease: None, stamp: Timestamp::UNIX_EPOCH, at: Instant::now() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll};
+
+    use axum::http::{Method, Response};
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::nonce::ANNOTATION;
+
+    /// An API server without the Lease, that hands a dry run to a webhook of this key, if there is one.
+    #[derive(Clone)]
+    struct ApiServer(Option<Arc<Key>>);
+
+    type Answered =
+        Pin<Box<dyn Future<Output = Result<Response<axum::body::Body>, Infallible>> + Send>>;
+
+    impl tower_service::Service<axum::http::Request<Body>> for ApiServer {
+        type Response = Response<axum::body::Body>;
+        type Error = Infallible;
+        type Future = Answered;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, request: axum::http::Request<Body>) -> Answered {
+            let webhook = self.0.clone();
+            Box::pin(async move {
+                let (head, body) = request.into_parts();
+                if head.method == Method::GET {
+                    let status = json!({"kind": "Status", "code": 404, "message": "not found"});
+                    return Ok(Response::builder()
+                        .status(404)
+                        .body(status.to_string().into())
+                        .unwrap());
+                }
+                assert!(head.uri.query().unwrap().contains("dryRun=All"), "{}", head.uri);
+                let body = body.collect().await.unwrap().to_bytes();
+                let mut lease: Value = serde_json::from_slice(&body).unwrap();
+                let nonce =
+                    lease["metadata"]["annotations"][ANNOTATION].as_str().unwrap().to_owned();
+                lease["metadata"]["managedFields"] = json!([{"manager": FIELD_MANAGER, "operation": "Update", "time": "2027-01-15T08:00:00Z"}]);
+                let mut answer =
+                    Response::builder().header("warning", "299 - \"another webhook's\"");
+                if let Some(key) = webhook {
+                    answer = answer.header("warning", format!("299 - \"{}\"", key.echo(&nonce)));
+                }
+                Ok(answer.body(lease.to_string().into()).unwrap())
+            })
+        }
+    }
+
+    async fn asked(webhook: Option<&str>) -> Answer {
+        let client = Client::new(ApiServer(webhook.map(|key| Arc::new(Key::of(key)))), "default");
+        let ask = Ask { namespace: "podgate-system", key: &Key::of("own") };
+        ask.whether_it_calls(&client, || "a-1".to_owned()).await
+    }
+
+    #[tokio::test]
+    async fn who_calls_podgate_is_told_from_who_does_not_and_the_time_is_the_api_servers() {
+        let Answer::Heard(heard) = asked(Some("own")).await else { panic!("it called") };
+        assert!(heard.lease.is_none());
+        let behind = heard.now().duration_since("2027-01-15T08:00:00Z".parse().unwrap());
+        assert!(!behind.is_negative() && behind.as_secs() < 60, "{behind:?}");
+        assert!(matches!(asked(None).await, Answer::NotCalled));
+        assert!(matches!(asked(Some("another's")).await, Answer::NotCalled));
     }
 }

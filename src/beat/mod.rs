@@ -24,7 +24,7 @@ use tokio::sync::watch;
 use crate::clusters::Cluster;
 use crate::metrics::BeatMetrics;
 use crate::nonce::{self, Key};
-use ask::{Answer, Ask};
+use ask::{Answer, Ask, Heard};
 use lease::{Lease, Owner};
 use routes::Routes;
 
@@ -98,30 +98,18 @@ impl Beat {
     /// Sends a nonce through every API server that answers; each must call podgate.
     async fn beat(&self, routes: &mut Routes, sender: &Sender) -> Result<(), Unheard> {
         let key = self.key.key().ok_or(Unheard::NoKey)?;
-        let all = routes.to_each().await;
+        let all = routes.each().await;
         let mut answers = self.ask(&all, &key, sender).await;
         if answers.iter().all(|(_, answer)| matches!(answer, Answer::Silent(_))) {
             // Addresses may be known and not be reachable from here.
             answers = self.ask(&[routes.usual()], &key, sender).await;
         }
-        let mut heard = None;
-        let mut silent = String::new();
-        for (route, answer) in answers {
-            match answer {
-                Answer::Heard(it) => heard = heard.or(Some((route, it))),
-                Answer::NotCalled => return Err(Unheard::NotCalled(route.name.clone())),
-                Answer::Refused(message) => {
-                    return Err(Unheard::Refused { route: route.name.clone(), message });
-                }
-                Answer::Silent(why) => silent = why,
-            }
-        }
-        let (route, heard) = heard.ok_or(Unheard::NoAnswer(silent))?;
+        let (route, heard) = together(answers)?;
         let now = Instant::now();
         self.metrics.called(now);
         self.called.send_replace(Some(now));
         self.intact.borrow().clone().map_err(Unheard::Changed)?;
-        self.renew(&route, heard).await
+        self.renew(&route, *heard).await
     }
 
     /// Asks by every route at a time.
@@ -134,7 +122,7 @@ impl Beat {
     }
 
     /// Writes when that was, unless another replica just did.
-    async fn renew(&self, route: &Route, heard: ask::Heard) -> Result<(), Unheard> {
+    async fn renew(&self, route: &Route, heard: Heard) -> Result<(), Unheard> {
         let stamp = heard.now();
         if heard.lease.as_ref().is_some_and(|lease| lease.is_new(stamp)) {
             return Ok(());
@@ -154,6 +142,23 @@ impl Beat {
         let written = ask::write(&route.client, &self.namespace, &lease).await;
         written.map_err(|message| Unheard::Refused { route: route.name.clone(), message })
     }
+}
+
+/// What all answers come to: each API server that answers must have called podgate, and one must have answered.
+fn together(answers: Vec<(Route, Answer)>) -> Result<(Route, Box<Heard>), Unheard> {
+    let mut heard = None;
+    let mut silent = String::new();
+    for (route, answer) in answers {
+        match answer {
+            Answer::Heard(it) => heard = heard.or(Some((route, it))),
+            Answer::NotCalled => return Err(Unheard::NotCalled(route.name)),
+            Answer::Refused(message) => {
+                return Err(Unheard::Refused { route: route.name, message });
+            }
+            Answer::Silent(why) => silent = why,
+        }
+    }
+    heard.ok_or(Unheard::NoAnswer(silent))
 }
 
 /// A way to an API server, and what it is called in messages.
@@ -220,6 +225,34 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clusters::script::Script;
+
+    #[tokio::test]
+    async fn one_api_server_that_does_not_call_is_not_hidden_by_those_that_do_and_one_that_is_down_counts_for_nothing()
+     {
+        let told = |answers: Vec<Answer>| {
+            let route =
+                |name: usize| Route { name: name.to_string(), client: Script::default().client() };
+            let answers = answers.into_iter().enumerate();
+            match together(answers.map(|(at, answer)| (route(at), answer)).collect()) {
+                Ok((route, _)) => format!("heard by {}", route.name),
+                Err(why) => why.to_string(),
+            }
+        };
+        let heard = || Answer::Heard(Box::new(Heard::example()));
+        let silent = || Answer::Silent("connection refused".to_owned());
+        assert_eq!(told(vec![silent(), heard(), heard()]), "heard by 1");
+        let refused = Answer::Refused("failed calling webhook".to_owned());
+        for (answers, why) in [
+            (vec![heard(), Answer::NotCalled], "(1) admitted a beat without calling podgate"),
+            (vec![refused, heard()], "(0) refuses the beat: failed calling webhook"),
+            (vec![silent(), silent()], "no API server answers: connection refused"),
+            (vec![], "no API server answers"),
+        ] {
+            let told = told(answers);
+            assert!(told.contains(why), "{why}: {told}");
+        }
+    }
 
     #[test]
     fn no_two_nonces_have_one_sender_and_no_two_processes_one_name() {

@@ -15,7 +15,7 @@ use crate::clusters::Cluster;
 const LOOK: Duration = Duration::from_mins(1);
 /// The most addresses that are tried.
 const MAX_ROUTES: usize = 16;
-/// The EndpointSlice in which the API servers announce themselves (`pkg/controlplane/reconcilers` in the Kubernetes
+/// The `EndpointSlice` in which the API servers announce themselves (`pkg/controlplane/reconcilers` in the Kubernetes
 /// sources); a cluster whose API servers have IPv4 and IPv6 addresses announces those of one family.
 const NAMESPACE: &str = "default";
 const SLICE: &str = "kubernetes";
@@ -37,7 +37,7 @@ impl Routes {
     }
 
     /// One way to each API server; the usual one where they are not known.
-    pub async fn to_each(&mut self) -> Vec<Route> {
+    pub async fn each(&mut self) -> Vec<Route> {
         if self.looked.is_none_or(|looked| looked.elapsed() > LOOK) {
             self.look().await;
             self.looked = Some(Instant::now());
@@ -75,7 +75,8 @@ fn addresses(slice: &EndpointSlice) -> Vec<SocketAddr> {
     let https = |name: &str| name == "https" || name.is_empty();
     let ports = slice.ports.iter().flatten();
     let port = ports.filter(|it| https(it.name.as_deref().unwrap_or_default()));
-    let Some(port) = port.filter_map(|it| u16::try_from(it.port?).ok()).next() else {
+    let mut port = port.filter_map(|it| u16::try_from(it.port?).ok());
+    let Some(port) = port.next() else {
         return Vec::new();
     };
     let endpoints = slice.endpoints.iter().flatten();

@@ -13,7 +13,8 @@ use crate::runtime::preflight::{self, Check, State};
 #[derive(Args, Debug)]
 #[command(
     after_help = "Permissions are those of the user of the kubeconfig: run it as podgate's ServiceAccount to see what \
-podgate itself may do. Nothing is written to the cluster. The exit code is 3 where something is an error.
+podgate itself may do. All policies of the cluster are compiled: run the new version's check before an upgrade. Nothing is \
+written to the cluster. The exit code is 3 where something is an error.
 
 Examples:
   podgate check

@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Write, stderr, stdin};
 use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
@@ -12,8 +13,8 @@ use super::columns::{self, Cell};
 use super::output::Versioned;
 use super::{ClusterArgs, Failure, NamespaceArgs, ProtectedArgs, block_on, output};
 use crate::clusters;
+use crate::policy::record::{Record, Unbelieved};
 use crate::remediation::plan::{Plan, Repair};
-use crate::remediation::record::Record;
 use crate::remediation::work;
 use crate::runtime::by_hand::{ByHand, Found, Outcome};
 
@@ -252,8 +253,16 @@ fn told(found: &Found, plan: &Plan) -> String {
 
 async fn apply(args: ApplyArgs) -> Result<(), Failure> {
     let (hand, found) = args.which.find().await?;
-    let mut repairs = Vec::new();
+    let (mut repairs, mut failed) = (Vec::new(), 0);
     for found in &found {
+        if let Some(record) = ByHand::under_way(found).filter(|_| !args.dry_run) {
+            let name = work::name(&found.target);
+            eprintln!("{name}: goes on with the repair that was begun by hand");
+            let progress = |how: &str| eprintln!("{name}: {how}");
+            let outcome = hand.go_on(found, record, progress).await?;
+            failed += usize::from(tell(&name, &outcome)?);
+            continue;
+        }
         let plan = hand.plan(found);
         output::print(&told(found, &plan))?;
         if let Plan::Patch(repair) = plan {
@@ -262,14 +271,13 @@ async fn apply(args: ApplyArgs) -> Result<(), Failure> {
     }
     if repairs.is_empty() {
         eprintln!("nothing can be repaired");
-        return Ok(());
+        return gate(failed);
     }
     let count = repairs.len();
     let what = if count == 1 { "1 workload".to_owned() } else { format!("{count} workloads") };
     if !args.dry_run {
         confirm(args.yes, &format!("Repair {what}, one after another, each with one rollout?"))?;
     }
-    let mut failed = 0;
     for (found, repair) in repairs {
         let name = work::name(&found.target);
         let outcome = if args.dry_run {
@@ -308,7 +316,15 @@ async fn status(args: StatusArgs) -> Result<(), Failure> {
         ["WORKLOAD", "STATE", "BEGAN", "POLICIES", "MESSAGE"].map(Cell::new).into();
     let mut rows = vec![header];
     for found in &found {
-        let Some(record) = Record::of(&found.object) else { continue };
+        let record = match recorded(found) {
+            None => continue,
+            Some(Ok(record)) => record,
+            Some(Err(why)) => {
+                let name = work::name(&found.target);
+                eprintln!("{name}: its record is not believed: {why}");
+                continue;
+            }
+        };
         let policies: Vec<_> = record.policies.iter().map(|it| it.policy.as_str()).collect();
         let began = record.began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         rows.push(vec![
@@ -335,10 +351,18 @@ async fn rollback(args: RollbackArgs) -> Result<(), Failure> {
     let mut failed = 0;
     for found in &found {
         let name = work::name(&found.target);
-        let Some(record) = Record::of(&found.object) else {
-            return Err(Failure::Input(format!(
-                "{name} was not repaired by podgate, so there is nothing to take back"
-            )));
+        let record = match recorded(found) {
+            Some(Ok(record)) => record,
+            Some(Err(why)) => {
+                return Err(Failure::Input(format!(
+                    "{name}: its record is not believed: {why}; change its template by hand"
+                )));
+            }
+            None => {
+                return Err(Failure::Input(format!(
+                    "{name} was not repaired by podgate, so there is nothing to take back"
+                )));
+            }
         };
         confirm(
             args.yes,
@@ -349,6 +373,10 @@ async fn rollback(args: RollbackArgs) -> Result<(), Failure> {
         tell(&name, &outcome)?;
     }
     gate(failed)
+}
+
+fn recorded(found: &Found) -> Option<Result<Record, Unbelieved>> {
+    Record::of(&found.object, Timestamp::now())
 }
 
 /// Asks a person, if there is one.

@@ -1,18 +1,24 @@
 //! Credential plugins of clusters that are asked side by side: none gets the terminal, none is waited for without end.
 
-use std::io::Read;
-use std::process::{Child, Command, Stdio};
+use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::ByteString;
 use kube::config::{AuthInfo, ExecConfig, ExecInteractiveMode};
+use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// The most that is read of what a plugin prints, in bytes. Credentials have a few kilobytes.
 const MOST: u64 = 1 << 20;
+/// How often it is looked whether it has ended, once it prints nothing more.
+const LOOK: Duration = Duration::from_millis(10);
+/// How long a plugin that was killed is waited for: one in an uninterruptible call ends when that does.
+const KILLED: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct ExecCredential {
@@ -56,13 +62,19 @@ pub fn resolve(user: &mut AuthInfo, limit: Duration) -> Result<(), String> {
 }
 
 fn credential(exec: &ExecConfig, limit: Duration) -> Result<Status, String> {
+    let deadline = Instant::now() + limit;
     let mut child = spawn(exec).map_err(|error| format!("cannot be run: {error}"))?;
-    let Some([output, errors]) = printed(&mut child, limit) else {
-        let _ = child.kill();
-        let _ = child.wait();
+    let printed = printed(&mut child, deadline);
+    let ended = match &printed {
+        None => None,
+        Some(_) => {
+            ended(&mut child, deadline).map_err(|error| format!("cannot be waited for: {error}"))?
+        }
+    };
+    let (Some([output, errors]), Some(ended)) = (printed, ended) else {
+        kill(&mut child);
         return Err(format!("gave no answer within {limit:?}; run it by hand, or see --timeout"));
     };
-    let ended = child.wait().map_err(|error| format!("cannot be waited for: {error}"))?;
     if !ended.success() {
         let errors = String::from_utf8_lossy(&errors);
         let last = errors.lines().rev().find(|line| !line.trim().is_empty());
@@ -74,7 +86,23 @@ fn credential(exec: &ExecConfig, limit: Duration) -> Result<Status, String> {
     credential.status.ok_or_else(|| "printed an ExecCredential without a status".to_owned())
 }
 
-fn spawn(exec: &ExecConfig) -> std::io::Result<Child> {
+/// How it ended, if it does in time.
+fn ended(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+    loop {
+        match child.try_wait()? {
+            None if Instant::now() < deadline => thread::sleep(LOOK),
+            ended => return Ok(ended),
+        }
+    }
+}
+
+/// Ends it and all that it has started, which is in its group.
+fn kill(child: &mut Child) {
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+    let _ = ended(child, Instant::now() + KILLED);
+}
+
+fn spawn(exec: &ExecConfig) -> io::Result<Child> {
     let mut command = Command::new(exec.command.as_deref().unwrap_or_default());
     command.args(exec.args.iter().flatten());
     for variable in exec.env.iter().flatten() {
@@ -96,12 +124,12 @@ fn spawn(exec: &ExecConfig) -> std::io::Result<Child> {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
+        .process_group(0)
         .spawn()
 }
 
 /// What it prints on stdout and stderr until it ends, if it ends in time.
-fn printed(child: &mut Child, limit: Duration) -> Option<[Vec<u8>; 2]> {
-    let deadline = Instant::now() + limit;
+fn printed(child: &mut Child, deadline: Instant) -> Option<[Vec<u8>; 2]> {
     let mut read = Vec::new();
     let streams: [Option<Box<dyn Read + Send>>; 2] = [
         child.stdout.take().map(|it| Box::new(it) as _),
@@ -195,6 +223,44 @@ mod tests {
         let exec: ExecConfig = serde_json::from_value(shell("exec sleep 1000")).unwrap();
         let error = credential(&exec, Duration::from_millis(1)).err().unwrap();
         assert!(error.starts_with("gave no answer within 1ms"), "{error}");
+    }
+
+    #[test]
+    fn a_plugin_that_prints_nothing_more_and_goes_on_is_ended() {
+        let exec = shell("echo '{}'; exec >&- 2>&-; sleep 1000");
+        let exec: ExecConfig = serde_json::from_value(exec).unwrap();
+        let error = credential(&exec, Duration::from_millis(200)).err().unwrap();
+        assert!(error.starts_with("gave no answer within 200ms"), "{error}");
+    }
+
+    /// One that forks and ends left what it had started behind, with its output held open.
+    #[test]
+    fn what_a_plugin_has_started_ends_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pid");
+        let script = format!("sleep 1000 & echo $! > {}", file.display());
+        let exec: ExecConfig = serde_json::from_value(shell(&script)).unwrap();
+        let mut limit = Duration::from_millis(100);
+        // A loaded machine may take longer until it has started anything.
+        let pid = loop {
+            let error = credential(&exec, limit).err().unwrap();
+            assert!(error.starts_with("gave no answer within"), "{error}");
+            match std::fs::read_to_string(&file).unwrap_or_default().trim() {
+                "" => limit *= 2,
+                pid => break pid.to_owned(),
+            }
+            assert!(limit < Duration::from_mins(2), "the plugin has started nothing");
+        };
+        let lives = || {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            // One that nobody has waited for yet is dead all the same.
+            status.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
+        };
+        let until = Instant::now() + Duration::from_mins(2);
+        while lives() {
+            assert!(Instant::now() < until, "process {pid} has survived its plugin");
+            thread::sleep(LOOK);
+        }
     }
 
     #[test]

@@ -4,17 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::ResourceExt;
+use kube::core::{DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher::Event;
-use kube::{Resource, ResourceExt};
+use serde_json::Value;
 
 use super::reconcile::Faults;
 use super::status::PolicyFault;
-use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER};
-use crate::policy::compile::{Origin, Policy, Scope};
+use crate::api::FINALIZER;
+use crate::policy::compile::{Origin, Policy};
+use crate::policy::in_force::Stored;
 use crate::policy::picture::PolicyKey;
 use crate::policy::policy_set::{NamespaceMetadata, PolicySet};
-use crate::policy::rule::InvalidField;
 
 /// Everything that decides which policies judge what.
 #[derive(Default)]
@@ -27,7 +28,7 @@ pub(super) struct Index {
 /// What is known of one kind.
 struct Known<T> {
     in_force: BTreeMap<PolicyKey, T>,
-    /// Those whose newest version cannot be read.
+    /// Those whose newest version is not whole in force.
     invalid: BTreeMap<PolicyKey, PolicyFault>,
     /// What a list that is under way has named so far.
     listed: Option<BTreeSet<PolicyKey>>,
@@ -44,20 +45,13 @@ impl<T> Default for Known<T> {
 
 impl Index {
     /// Takes an event in; says whether there is something new to publish.
-    pub fn policy(&mut self, event: Event<DeserializeGuard<DevOpsPolicy>>) -> bool {
-        self.policies.apply(event, |known, policy| {
-            read(known, &policy, |read| {
-                let scope = Scope::Namespace(read.namespace().unwrap_or_default());
-                Policy::compile(scope, read.name_any(), &read.spec)
-            })
-        })
+    pub fn policy(&mut self, event: Event<DynamicObject>) -> bool {
+        self.policies.apply(event, |known, policy| read(known, &policy))
     }
 
     /// Takes an event in; says whether there is something new to publish.
-    pub fn cluster_policy(&mut self, event: Event<DeserializeGuard<ClusterDevOpsPolicy>>) -> bool {
-        self.cluster_policies.apply(event, |known, policy| {
-            read(known, &policy, |read| Policy::compile_cluster(read.name_any(), &read.spec))
-        })
+    pub fn cluster_policy(&mut self, event: Event<DynamicObject>) -> bool {
+        self.cluster_policies.apply(event, |known, policy| read(known, &policy))
     }
 
     /// Takes an event in; says whether there is something new to publish.
@@ -65,7 +59,7 @@ impl Index {
         self.namespaces.apply(event, |known, namespace| {
             // A namespace changes far more often than what is read of it.
             let read = NamespaceMetadata::from(&namespace);
-            (known != Some(&read)).then_some(Ok(read))
+            (known != Some(&read)).then_some(Read { in_force: Some(read), fault: None })
         })
     }
 
@@ -74,7 +68,7 @@ impl Index {
         self.policies.complete && self.cluster_policies.complete && self.namespaces.complete
     }
 
-    /// How many policies are in force, and of how many the newest version cannot be read.
+    /// How many policies are in force, and of how many the newest version is not, or not whole.
     pub fn count(&self) -> (usize, usize) {
         let (own, all) = (&self.policies, &self.cluster_policies);
         (own.in_force.len() + all.in_force.len(), own.invalid.len() + all.invalid.len())
@@ -97,11 +91,11 @@ impl Index {
 
 impl<T> Known<T> {
     /// Takes an event in; says whether anything is new. `read` gets what is in force, and gives `None` where that is what
-    /// it reads. An unreadable version leaves the last good one in force.
+    /// it reads.
     fn apply<K: ResourceExt>(
         &mut self,
         event: Event<K>,
-        read: impl Fn(Option<&T>, K) -> Option<Result<T, PolicyFault>>,
+        read: impl Fn(Option<&T>, K) -> Option<Read<T>>,
     ) -> bool {
         match event {
             Event::Init => {
@@ -111,7 +105,7 @@ impl<T> Known<T> {
             Event::InitApply(object) => {
                 let key = key(&object);
                 self.listed.get_or_insert_default().insert(key.clone());
-                self.upsert(key, object, read);
+                self.upsert(&key, object, read);
                 // A list that is under way has not yet named every object.
                 false
             }
@@ -123,7 +117,7 @@ impl<T> Known<T> {
                 true
             }
             Event::Apply(object) => {
-                self.upsert(key(&object), object, read) && self.listed.is_none()
+                self.upsert(&key(&object), object, read) && self.listed.is_none()
             }
             Event::Delete(object) => {
                 let key = key(&object);
@@ -136,43 +130,49 @@ impl<T> Known<T> {
 
     fn upsert<K>(
         &mut self,
-        key: PolicyKey,
+        key: &PolicyKey,
         object: K,
-        read: impl Fn(Option<&T>, K) -> Option<Result<T, PolicyFault>>,
+        read: impl Fn(Option<&T>, K) -> Option<Read<T>>,
     ) -> bool {
         // What is in force is not what was read last, where that was no good.
-        let known = self.in_force.get(&key).filter(|_| !self.invalid.contains_key(&key));
-        match read(known, object) {
-            None => return false,
-            Some(Ok(object)) => {
-                self.invalid.remove(&key);
-                self.in_force.insert(key, object);
+        let known = self.in_force.get(key).filter(|_| !self.invalid.contains_key(key));
+        let Some(Read { in_force, fault }) = read(known, object) else { return false };
+        if let Some(fault) = &fault {
+            if self.invalid.get(key) == Some(fault) {
+                return false;
             }
-            Some(Err(fault)) => {
-                let (namespace, name) = &key;
-                if self.invalid.get(&key) == Some(&fault) {
-                    return false;
-                }
-                tracing::error!(
-                    namespace,
-                    name,
-                    error = fault.message,
-                    "policy cannot be read; its last good version stays in force"
-                );
-                self.invalid.insert(key, fault);
-            }
+            let (namespace, name) = key;
+            tracing::error!(
+                namespace,
+                name,
+                error = fault.message,
+                "the policy's newest version cannot be put in force; {}",
+                fault.in_force()
+            );
         }
+        replace(&mut self.invalid, key, fault);
+        replace(&mut self.in_force, key, in_force);
         true
     }
 }
 
-/// Compiles a policy; `None` where its spec is the one that is in force already, as after a write of its status.
-fn read<K: Resource>(
-    known: Option<&Arc<Policy>>,
-    policy: &DeserializeGuard<K>,
-    compile: impl FnOnce(&K) -> Result<Policy, InvalidField>,
-) -> Option<Result<Arc<Policy>, PolicyFault>> {
-    let meta = policy.meta();
+/// What was read of an object.
+struct Read<T> {
+    in_force: Option<T>,
+    fault: Option<PolicyFault>,
+}
+
+fn replace<T>(all: &mut BTreeMap<PolicyKey, T>, key: &PolicyKey, one: Option<T>) {
+    match one {
+        Some(one) => drop(all.insert(key.clone(), one)),
+        None => drop(all.remove(key)),
+    }
+}
+
+/// Reads a policy; `None` where its spec is the one that is in force already, as after a write of its status. What is in
+/// force depends on the object alone: a replica that has just started has the same.
+fn read(known: Option<&Arc<Policy>>, object: &DynamicObject) -> Option<Read<Arc<Policy>>> {
+    let meta = &object.metadata;
     let origin = Origin {
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
@@ -182,20 +182,24 @@ fn read<K: Resource>(
     if known.is_some_and(|known| known.origin.as_ref() == Some(&origin)) {
         return None;
     }
-    let compiled = match policy.0.as_ref() {
-        Ok(read) => compile(read).map_err(|fault| fault.to_string()),
-        Err(error) => Err(error.to_string()),
+    let (namespace, name) = key(object);
+    let stored = Stored {
+        namespace: namespace.as_deref(),
+        name: &name,
+        spec: object.data.get("spec").unwrap_or(&Value::Null),
+        last_good: object.data.pointer("/status/lastGood").and_then(Value::as_str),
     };
-    Some(match compiled {
-        Ok(mut compiled) => {
-            compiled.origin = Some(origin);
-            Ok(Arc::new(compiled))
-        }
-        Err(message) => {
-            let Origin { uid, generation, .. } = origin;
-            Err(PolicyFault { uid, generation, message })
-        }
-    })
+    let standing = stored.standing();
+    let in_force = standing.policy.map(|mut policy| {
+        policy.origin = Some(origin.clone());
+        Arc::new(policy)
+    });
+    let fault = standing.fault.map(|(fault, stand_in)| PolicyFault {
+        origin,
+        message: fault.to_string(),
+        stand_in,
+    });
+    Some(Read { in_force, fault })
 }
 
 fn key(object: &impl ResourceExt) -> PolicyKey {
@@ -209,18 +213,26 @@ mod tests {
     use serde_json::{Value, json};
 
     /// As the API server has it: each spec has a generation of its own.
-    fn policy(name: &str, spec: &Value) -> DeserializeGuard<DevOpsPolicy> {
+    fn policy(name: &str, spec: &Value) -> DynamicObject {
+        kept(name, spec, &Value::Null)
+    }
+
+    /// The same, whose status keeps a spec.
+    fn kept(name: &str, spec: &Value, last_good: &Value) -> DynamicObject {
+        let last_good =
+            if last_good.is_null() { Value::Null } else { last_good.to_string().into() };
         let generation = spec.to_string().len();
         serde_json::from_value(json!({
             "apiVersion": "devops.stochastic.io/v1",
             "kind": "DevOpsPolicy",
             "metadata": {"name": name, "namespace": "shop", "uid": name, "generation": generation},
             "spec": spec,
+            "status": {"lastGood": last_good},
         }))
         .unwrap()
     }
 
-    fn cluster_policy(name: &str, spec: &Value) -> DeserializeGuard<ClusterDevOpsPolicy> {
+    fn cluster_policy(name: &str, spec: &Value) -> DynamicObject {
         serde_json::from_value(json!({
             "apiVersion": "devops.stochastic.io/v1",
             "kind": "ClusterDevOpsPolicy",
@@ -269,24 +281,45 @@ mod tests {
     }
 
     #[test]
-    fn an_unreadable_version_leaves_the_last_good_one_in_force() {
-        let mut index = Index::default();
-        listed(&mut index);
+    fn a_version_that_does_not_compile_leaves_the_one_in_force_that_its_status_keeps() {
         let enforce = json!({"enforcementMode": "enforce"});
-        index.policy(Event::Apply(policy("a", &enforce)));
-        for unreadable in [
+        for bad in [
             json!({"enforcementMode": "strict"}),
             json!({"validations": [{"name": "x", "expression": "nonsense(", "message": "m"}]}),
         ] {
-            index.policy(Event::Apply(policy("a", &unreadable)));
-            assert_eq!(index.count(), (1, 1), "{unreadable}");
+            // It makes no difference whether this replica has seen the good one.
+            for seen in [true, false] {
+                let mut index = Index::default();
+                listed(&mut index);
+                if seen {
+                    index.policy(Event::Apply(policy("a", &enforce)));
+                }
+                index.policy(Event::Apply(kept("a", &bad, &enforce)));
+                assert_eq!(index.count(), (1, 1), "{bad}");
+                let set = index.snapshot();
+                let mode = set.covering(Some("shop")).unwrap().policies().first().map(|it| it.mode);
+                assert_eq!(mode, Some(EnforcementMode::Enforce), "{bad}, seen: {seen}");
+                index.policy(Event::Apply(policy("a", &json!({}))));
+                assert_eq!(index.count(), (1, 0));
+            }
         }
-        let set = index.snapshot();
-        let mode = set.covering(Some("shop")).unwrap().policies().first().map(|it| it.mode);
-        assert_eq!(mode, Some(EnforcementMode::Enforce));
+    }
 
-        index.policy(Event::Apply(policy("a", &json!({}))));
-        assert_eq!(index.count(), (1, 0));
+    #[test]
+    fn what_is_kept_later_is_in_force_from_then_on_and_what_covers_nobody_knows_whom_never_is() {
+        let mut index = Index::default();
+        listed(&mut index);
+        let bad =
+            json!({"enforcementMode": "enforce", "requiredLabels": [{"key": "a", "pattern": "("}]});
+        assert!(index.policy(Event::Apply(policy("a", &bad))));
+        assert_eq!(index.count(), (1, 1), "what compiles of it is in force");
+        assert!(!index.policy(Event::Apply(policy("a", &bad))), "nothing is new");
+        assert!(index.policy(Event::Apply(kept("a", &bad, &json!({})))));
+        assert_eq!(index.snapshot().policies()[0].mode, EnforcementMode::Audit);
+        let nobody =
+            json!({"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "Maybe"}]}});
+        assert!(index.cluster_policy(Event::Apply(cluster_policy("b", &nobody))));
+        assert_eq!(index.count(), (1, 2));
     }
 
     #[test]

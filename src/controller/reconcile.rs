@@ -209,18 +209,21 @@ impl Reconciler {
 impl Desired {
     fn uid(&self) -> Option<&str> {
         let origin = self.picture.as_ref().and_then(|it| it.policy.origin.as_ref());
-        origin.map(|it| &*it.uid).or_else(|| Some(&self.fault.as_ref()?.uid))
+        origin.map(|it| &*it.uid).or_else(|| Some(&self.fault.as_ref()?.origin.uid))
     }
 
     fn sentence(&self) -> String {
         match (&self.picture, &self.fault) {
             (Some(picture), None) => picture.sentence(),
             (Some(picture), Some(fault)) => format!(
-                "its newest version cannot be put in force: {}; the last good one finds: {}",
+                "its newest version cannot be put in force: {}; {}, and finds: {}",
                 fault.message,
+                fault.in_force(),
                 picture.sentence()
             ),
-            (None, Some(fault)) => format!("it cannot be put in force: {}", fault.message),
+            (None, Some(fault)) => {
+                format!("it cannot be put in force: {}; {}", fault.message, fault.in_force())
+            }
             (None, None) => String::new(),
         }
     }

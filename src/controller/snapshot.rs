@@ -10,7 +10,7 @@ use std::time::Instant;
 use futures::stream::{BoxStream, StreamExt, select_all};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::Api;
-use kube::core::{DeserializeGuard, PartialObjectMeta};
+use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use kube::{Client, Resource};
@@ -44,8 +44,8 @@ pub struct WatchState {
 
 /// An event of any of the watches.
 enum Change {
-    Policy(Event<DeserializeGuard<DevOpsPolicy>>),
-    ClusterPolicy(Event<DeserializeGuard<ClusterDevOpsPolicy>>),
+    Policy(Event<DynamicObject>),
+    ClusterPolicy(Event<DynamicObject>),
     Namespace(Event<PartialObjectMeta<Namespace>>),
 }
 
@@ -58,10 +58,13 @@ pub async fn watch_policies(
     announcements: Announcements,
     metrics: PolicyMetrics,
 ) {
+    // As they are stored: what of a policy can be read is not for a type to say.
+    let own = ApiResource::erase::<DevOpsPolicy>(&());
+    let all = ApiResource::erase::<ClusterDevOpsPolicy>(&());
     let mut changes = select_all([
-        watch_all(&client, Change::Policy),
-        watch_all(&client, Change::ClusterPolicy),
-        watch_all(&client, Change::Namespace),
+        watch_all(Api::all_with(client.clone(), &own), Change::Policy),
+        watch_all(Api::all_with(client.clone(), &all), Change::ClusterPolicy),
+        watch_all(Api::all(client), Change::Namespace),
     ]);
     let mut index = Index::default();
     while let Some(change) = changes.next().await {
@@ -95,13 +98,13 @@ pub async fn watch_policies(
 
 /// The events of every object of a kind, in all namespaces.
 fn watch_all<K>(
-    client: &Client,
+    api: Api<K>,
     change: fn(Event<K>) -> Change,
 ) -> BoxStream<'static, watcher::Result<Change>>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    watch_objects(Api::<K>::all(client.clone()), watcher::Config::default())
+    watch_objects(api, watcher::Config::default())
         .backoff(Doubling::default())
         .map(move |event| event.map(change))
         .boxed()

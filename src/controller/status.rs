@@ -8,6 +8,8 @@ use crate::api::{
     TopViolation,
 };
 use crate::policy::bundles;
+use crate::policy::compile::Origin;
+use crate::policy::in_force::StandIn;
 use crate::policy::picture::{PolicyPicture, RemediationPicture, Violation};
 use crate::policy::text::cut;
 
@@ -19,15 +21,26 @@ const CONFLICT: &str = "RemediationConflict";
 const MAX_WORKLOAD: usize = 512;
 const MAX_PATH: usize = 256;
 
-/// Why the newest version of a policy cannot be put in force.
+/// Why the newest version of a policy cannot be put in force, and what is in its place.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PolicyFault {
-    pub uid: String,
-    pub generation: i64,
+    pub origin: Origin,
     pub message: String,
+    pub stand_in: StandIn,
 }
 
-/// What is known of a policy: what it found and, if its newest version is no good, why. Then the last good one finds.
+impl PolicyFault {
+    /// What is in force, as the end of a sentence.
+    pub(super) const fn in_force(&self) -> &'static str {
+        match self.stand_in {
+            StandIn::LastGood(_) => "the last good version (status.lastGood) is in force",
+            StandIn::Parts => "the rest of it is in force, and what it asks there is undecided",
+            StandIn::Nothing => "nothing of it is in force",
+        }
+    }
+}
+
+/// What is known of a policy: what it found and, if its newest version is no good, why. Then what is in its place finds.
 #[derive(Clone, Default)]
 pub(super) struct Desired {
     pub picture: Option<PolicyPicture>,
@@ -42,6 +55,10 @@ impl Desired {
         let mut status = self.picture.as_ref().map(found).unwrap_or_default();
         status.observed_generation = self.generation();
         status.conditions = self.conditions(&current.conditions, now);
+        status.last_good = match (&self.picture, &self.fault) {
+            (Some(picture), None) => picture.policy.text.as_deref().map(str::to_owned),
+            _ => current.last_good.clone(),
+        };
         status.remediation = match &self.remediation {
             RemediationPicture::Unknown => current.remediation.clone(),
             RemediationPicture::Off => None,
@@ -58,7 +75,7 @@ impl Desired {
 
     /// The version that was evaluated, or that cannot be.
     fn generation(&self) -> Option<i64> {
-        let fault = self.fault.as_ref().map(|fault| fault.generation);
+        let fault = self.fault.as_ref().map(|fault| fault.origin.generation);
         fault.or_else(|| Some(self.picture.as_ref()?.policy.origin.as_ref()?.generation))
     }
 
@@ -95,7 +112,10 @@ impl Desired {
     fn conditions(&self, current: &[Condition], now: Timestamp) -> Vec<Condition> {
         let stalled = self.fault.as_ref();
         let (reason, message) = match stalled {
-            Some(fault) => ("InvalidSpec", cut(fault.message.clone(), MAX_MESSAGE)),
+            Some(fault) => (
+                "InvalidSpec",
+                cut(format!("{}; {}", fault.message, fault.in_force()), MAX_MESSAGE),
+            ),
             None => ("Evaluated", "compiled, in force and evaluated".to_owned()),
         };
         let none = || ("Evaluated", String::new());
@@ -138,6 +158,7 @@ fn found(picture: &PolicyPicture) -> DevOpsPolicyStatus {
         violations: i64::try_from(picture.violations()).ok(),
         healthy: Some(score.points >= 80),
         message: Some(picture.sentence()),
+        effective_mode: Some(picture.policy.mode),
         classification: Some(score.classification()),
         top_violations: picture
             .worst
@@ -185,19 +206,23 @@ mod tests {
 
     use super::*;
     use crate::api::{DevOpsPolicySpec, Severity};
-    use crate::policy::compile::{Origin, Policy, Scope};
+    use crate::policy::compile::{Policy, Scope};
     use crate::policy::picture::{Exemptions, Fault, WorkloadKey};
     use crate::policy::score::Score;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn origin(generation: i64) -> Origin {
+        Origin { uid: "u".to_owned(), generation, deleting: None, held: false }
+    }
 
     fn picture() -> PolicyPicture {
         let scope = Scope::Namespace("shop".to_owned());
         let spec =
             DevOpsPolicySpec { forbid_latest_tag: Some(true), ..DevOpsPolicySpec::default() };
         let mut policy = Policy::compile(scope, "baseline".to_owned(), &spec).unwrap();
-        policy.origin =
-            Some(Origin { uid: "u".to_owned(), generation: 4, deleting: None, held: false });
+        policy.origin = Some(origin(4));
+        policy.text = Some("{}".into());
         let fault = Fault {
             rule: "forbidLatestTag",
             id: "forbidLatestTag".to_owned(),
@@ -258,19 +283,43 @@ mod tests {
 
     #[test]
     fn a_version_that_cannot_be_in_force_stalls_while_the_last_good_one_is_evaluated() {
-        let fault =
-            PolicyFault { uid: "u".to_owned(), generation: 5, message: "spec.x: bad".to_owned() };
+        let fault = PolicyFault {
+            origin: origin(5),
+            message: "spec.x: bad".to_owned(),
+            stand_in: StandIn::LastGood("{}".into()),
+        };
         let desired =
             Desired { picture: Some(picture()), fault: Some(fault), ..Desired::default() };
         let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
         for (type_, is) in [("Ready", "False"), ("Stalled", "True")] {
             let told = condition(&status, type_);
-            assert_eq!((told.status.as_str(), told.message.as_str()), (is, "spec.x: bad"));
+            let message = "spec.x: bad; the last good version (status.lastGood) is in force";
+            assert_eq!((told.status.as_str(), told.message.as_str()), (is, message));
             assert_eq!((told.reason.as_str(), told.observed_generation), ("InvalidSpec", Some(5)));
         }
         assert_eq!(status.violations, Some(1));
         let healed =
             Desired { picture: Some(picture()), ..Desired::default() }.status(&status, NOW);
         assert_eq!(condition(&healed, "Ready").status, "True");
+    }
+
+    #[test]
+    fn the_last_spec_that_was_in_force_is_kept_until_another_is() {
+        let good = Desired { picture: Some(picture()), ..Desired::default() };
+        let kept = good.status(&DevOpsPolicyStatus::default(), NOW);
+        assert_eq!(kept.last_good.as_deref(), Some("{}"));
+        let fault = PolicyFault {
+            origin: origin(5),
+            message: "spec.x: bad".to_owned(),
+            stand_in: StandIn::Parts,
+        };
+        let bad = Desired { fault: Some(fault), ..good.clone() };
+        assert_eq!(bad.status(&kept, NOW).last_good.as_deref(), Some("{}"));
+        let alone = Desired { picture: None, ..bad };
+        assert_eq!(alone.status(&kept, NOW).last_good.as_deref(), Some("{}"));
+        let mut long = picture();
+        Arc::get_mut(&mut long.policy).unwrap().text = None;
+        let long = Desired { picture: Some(long), ..Desired::default() };
+        assert_eq!(long.status(&kept, NOW).last_good, None, "an older one must not come back");
     }
 }

@@ -238,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_check_that_cannot_be_made_is_told_where_it_stands() {
-        insta::assert_snapshot!(error(&policy("spec:\n  validations:\n  - name: a\n    message: m\n    expression: object.spec.\n")), @r#"9:5: policy "baseline": spec.validations[0].expression: 1:13: it is no CEL expression: Syntax error: no viable alternative at input '.'"#);
+        insta::assert_snapshot!(error(&policy("spec:\n  validations:\n  - name: a\n    message: m\n    expression: object.spec.\n")), @r#"9:5: policy "baseline": spec.validations[0].expression: 1:13: the expression ends here; the name of a field or a function should follow"#);
         insta::assert_snapshot!(error(&policy("spec:\n  requiredLabels:\n  - {key: a, pattern: '('}\n")), @r#"7:14: policy "baseline": spec.requiredLabels[0].pattern: it is no regular expression: unclosed group"#);
         insta::assert_snapshot!(error(&policy("spec:\n  severityOverrides: {forbidLatestTag/x: low}\n")), @r#"6:23: policy "baseline": spec.severityOverrides["forbidLatestTag/x"]: forbidLatestTag is one check; write "forbidLatestTag""#);
         insta::assert_snapshot!(error("apiVersion: devops.stochastic.io/v1\nkind: ClusterDevOpsPolicy\nmetadata: {name: all}\nspec:\n  namespaceSelector: {matchExpressions: [{key: a, operator: Maybe}]}\n"), @r#"5:3: policy "all": spec.namespaceSelector: failed to parse value as expression: Invalid expression operator"#);

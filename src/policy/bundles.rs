@@ -4,12 +4,13 @@ use std::borrow::Cow;
 
 use serde_json::{Value, json};
 
+use super::rule::InvalidField;
 use crate::api::{BundleName, DevOpsPolicySpec};
 
 /// Changes whenever a bundle asks for something else.
-pub const VERSION: &str = "1";
+pub const VERSION: &str = "2";
 
-/// What a bundle sets.
+/// What a bundle sets: rules, and no mode. A policy that says no `enforcementMode` records, whatever it starts from.
 pub fn spec(bundle: BundleName) -> DevOpsPolicySpec {
     // The bundles are tested to be specs.
     serde_json::from_value(fields(bundle)).unwrap_or_default()
@@ -18,7 +19,6 @@ pub fn spec(bundle: BundleName) -> DevOpsPolicySpec {
 fn fields(bundle: BundleName) -> Value {
     match bundle {
         BundleName::Permissive => json!({
-            "enforcementMode": "audit",
             "forbidLatestTag": true,
             "requireLivenessProbe": true,
             "requireReadinessProbe": true,
@@ -26,14 +26,12 @@ fn fields(bundle: BundleName) -> Value {
             "forbidPendingDuration": 600,
         }),
         BundleName::Baseline => json!({
-            "enforcementMode": "audit",
             "forbidLatestTag": true,
             "requireReadinessProbe": true,
             "podSecurity": "baseline",
             "requireResourceRequests": ["cpu", "memory"],
         }),
         BundleName::Restricted => json!({
-            "enforcementMode": "enforce",
             "forbidLatestTag": true,
             "requireLivenessProbe": true,
             "requireReadinessProbe": true,
@@ -62,15 +60,22 @@ pub fn founding() -> DevOpsPolicySpec {
 }
 
 /// A spec on top of the bundle it starts from: a field that is set wins, an explicit `false` too, and lists replace.
-pub fn effective(spec: &DevOpsPolicySpec) -> Cow<'_, DevOpsPolicySpec> {
-    let Some(bundle) = spec.bundle else { return Cow::Borrowed(spec) };
+///
+/// # Errors
+/// They cannot be put together; never the one without the other.
+pub fn effective(spec: &DevOpsPolicySpec) -> Result<Cow<'_, DevOpsPolicySpec>, InvalidField> {
+    let Some(bundle) = spec.bundle else { return Ok(Cow::Borrowed(spec)) };
     let mut merged = fields(bundle);
-    if let (Value::Object(merged), Ok(Value::Object(own))) =
-        (&mut merged, serde_json::to_value(spec))
-    {
+    let own = serde_json::to_value(spec).map_err(|error| unreadable(&error))?;
+    if let (Value::Object(merged), Value::Object(own)) = (&mut merged, own) {
         merged.extend(own);
     }
-    serde_json::from_value(merged).map_or(Cow::Borrowed(spec), Cow::Owned)
+    serde_json::from_value(merged).map(Cow::Owned).map_err(|error| unreadable(&error))
+}
+
+/// A spec that is no JSON, which none is that was read from some.
+pub(super) fn unreadable(error: &serde_json::Error) -> InvalidField {
+    InvalidField { path: "spec".to_owned(), message: error.to_string() }
 }
 
 #[cfg(test)]
@@ -93,10 +98,10 @@ mod tests {
             format!("{} {}", bundle.as_str(), text::hash(&fields(bundle).to_string()))
         });
         insta::assert_snapshot!(format!("version {VERSION}\n{}", asked.join("\n")), @"
-        version 1
-        permissive f9dfc57ccf9ee7c0db841532d9bc3c13
-        baseline 58abcbf85daa7465c06158429a4fc43f
-        restricted 4fdbb77d4deef302b469f9f13f8f8f8b
+        version 2
+        permissive 7fcf26a6096a29cd5983ed745cf6ae2f
+        baseline 3d90367ee5d16b32af03f133629f8c7b
+        restricted df01eac7afa7b797a96523ff46a644f8
         ");
     }
 
@@ -109,7 +114,7 @@ mod tests {
             "requireResourceRequests": ["memory"],
         }))
         .unwrap();
-        let spec = effective(&own);
+        let spec = effective(&own).unwrap();
         assert_eq!(spec.enforcement_mode, Some(EnforcementMode::Warn));
         assert_eq!(spec.require_liveness_probe, Some(false));
         assert_eq!(spec.require_resource_requests.as_ref().unwrap().len(), 1);

@@ -44,6 +44,9 @@ pub struct Policy {
     pub(super) status_checks: Vec<Enabled<StatusCheck>>,
     /// What it puts into pods; `None` unless it has `mutate`.
     pub(super) injector: Option<Injector>,
+    /// Its spec as JSON, which its status keeps; `None` where it comes from no cluster, is too long for that, or where not
+    /// all of its spec compiles.
+    pub text: Option<Arc<str>>,
     severity_overrides: BTreeMap<String, Severity>,
     /// The validations' names, each with its own severity.
     validations: Vec<(String, Option<Severity>)>,
@@ -180,6 +183,29 @@ pub(super) struct Enabled<Check> {
 }
 
 impl Policy {
+    /// A policy that asks for nothing.
+    pub(super) fn bare(scope: Scope, name: String) -> Self {
+        Self {
+            label: scope.namespace().map_or_else(|| name.clone(), |it| format!("{it}/{name}")),
+            scope,
+            name,
+            mode: EnforcementMode::default(),
+            deny_severity: Severity::Low,
+            contact: None,
+            bundle: None,
+            origin: None,
+            pending_limit: None,
+            repair: Repair::new(&DevOpsPolicySpec::default()),
+            exemptions: Vec::new(),
+            spec_checks: Vec::new(),
+            status_checks: Vec::new(),
+            injector: None,
+            text: None,
+            severity_overrides: BTreeMap::new(),
+            validations: Vec::new(),
+        }
+    }
+
     /// Makes the checks that a policy's spec asks for.
     ///
     /// # Errors
@@ -189,8 +215,8 @@ impl Policy {
         name: String,
         spec: &DevOpsPolicySpec,
     ) -> Result<Self, InvalidField> {
-        let spec = &bundles::effective(spec);
-        let fields = serde_json::to_value(spec).unwrap_or_default();
+        let spec = &bundles::effective(spec)?;
+        let fields = serde_json::to_value(spec).map_err(|error| bundles::unreadable(&error))?;
         images::check_tags(spec.image_tags.as_deref().unwrap_or_default())?;
         let mut spec_checks = Vec::new();
         let mut status_checks = Vec::new();
@@ -225,13 +251,9 @@ impl Policy {
             deny_severity: spec.deny_severity.unwrap_or(Severity::Low),
             contact: spec.contact.clone(),
             bundle: spec.bundle,
-            origin: None,
             pending_limit: spec.forbid_pending_duration,
             repair: Repair::new(spec),
             exemptions: exemptions.collect::<Result<_, _>>()?,
-            label: scope.namespace().map_or_else(|| name.clone(), |it| format!("{it}/{name}")),
-            scope,
-            name,
             spec_checks,
             status_checks,
             injector: Injector::new(spec)?,
@@ -242,6 +264,7 @@ impl Policy {
                 .flatten()
                 .map(|it| (it.name.clone(), it.severity))
                 .collect(),
+            ..Self::bare(scope, name)
         })
     }
 

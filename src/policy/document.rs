@@ -1,46 +1,87 @@
-//! A pod as JSON, for rules that read whatever they like. It costs more than the view, so it is made only
-//! where a policy has such a rule ([`Plan::reads_documents`]).
+//! A pod as CEL reads it. It costs more than the view, so it is made only where a policy has validations
+//! ([`Plan::reads_documents`]).
 //!
 //! [`Plan::reads_documents`]: super::policy_set::Plan::reads_documents
 
-use serde_json::{Map, Value};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde_json::Value;
 
 use super::workload::Kind;
+use crate::cel::meter::REVIEW_MEMORY;
+use crate::cel::tree::Tree;
+
+/// What the API server knows of a namespace and podgate does not keep: reading it is undecided.
+const UNKNOWN_OF_NAMESPACE: [&str; 2] = ["spec", "status"];
+/// The same of its metadata.
+const UNKNOWN_OF_METADATA: [&str; 8] = [
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "resourceVersion",
+    "uid",
+];
 
 /// What CEL reads: nothing that depends on the door.
-#[derive(Debug, Default)]
-pub struct Document {
+#[derive(Debug)]
+pub struct Document<'a> {
     /// A Pod: the one under review, or the one the template would make.
-    pub pod: Value,
-    /// `{metadata: {name, labels, annotations}}` of its namespace, as far as it is known.
-    pub namespace: Value,
+    pub pod: Tree<'a>,
+    /// Its namespace, as far as podgate knows it.
+    pub namespace: Tree<'a>,
+    /// Bytes that the review's expressions may still allocate.
+    memory: AtomicUsize,
 }
 
-impl Document {
+impl<'a> Document<'a> {
     /// Takes the pod, or the pod template, out of an object. What is not there is missing in the pod too.
-    pub fn of(kind: Kind, mut object: Value, namespace: Value) -> Self {
-        let own_namespace = object.pointer("/metadata/namespace").cloned();
-        let mut pod = match kind.names().spec_path.strip_suffix(".spec") {
-            None => object,
-            Some(path) => {
-                let pointer = format!("/{}", path.replace('.', "/"));
-                object.pointer_mut(&pointer).map(Value::take).unwrap_or_default()
-            }
+    pub fn of(kind: Kind, object: Tree<'a>, namespace: Tree<'a>) -> Self {
+        let name = |object: &Tree<'a>| {
+            let name = object.get("metadata")?.get("name")?;
+            name.as_str().is_some_and(|it| !it.is_empty()).then_some(name)
         };
-        if !pod.is_object() {
-            pod = Value::Object(Map::new());
-        }
-        if let Some(fields) = pod.as_object_mut() {
-            fields.insert("apiVersion".to_owned(), "v1".into());
-            fields.insert("kind".to_owned(), "Pod".into());
-            let metadata = fields.entry("metadata").or_insert_with(|| Value::Object(Map::new()));
-            let named = namespace.pointer("/metadata/name").filter(|name| **name != "");
-            let known = named.cloned().or(own_namespace);
-            if let (Some(metadata), Some(known)) = (metadata.as_object_mut(), known) {
-                metadata.insert("namespace".to_owned(), known);
+        let own_namespace = object.get("metadata").and_then(|it| it.get("namespace"));
+        let pod = match kind.names().spec_path.strip_suffix(".spec") {
+            None => Some(object),
+            Some(path) => path.split('.').try_fold(object, |within, field| within.get(field)),
+        };
+        let pod = pod.filter(Tree::is_object).unwrap_or_else(Tree::empty);
+        let metadata = match (pod.get("metadata"), name(&namespace).or(own_namespace)) {
+            (None, known) => Some(Tree::empty().with("namespace", known)),
+            (Some(metadata), Some(known)) if metadata.is_object() => {
+                Some(metadata.with("namespace", Some(known)))
             }
-        }
-        Self { pod, namespace }
+            (metadata, _) => metadata,
+        };
+        let pod = pod
+            .with("apiVersion", Some(Tree::text("v1")))
+            .with("kind", Some(Tree::text("Pod")))
+            .with("metadata", metadata);
+        Self { pod, namespace, memory: AtomicUsize::new(REVIEW_MEMORY) }
+    }
+
+    /// A namespace as expressions see it: `metadata` is what is known of it.
+    pub fn namespace(known: Value) -> Tree<'static> {
+        let namespace = Tree::from_value(known).unwrap_or_else(|_| Tree::empty());
+        let metadata = namespace.get("metadata").unwrap_or_else(Tree::empty);
+        let unknown = |tree: Tree<'static>, fields: &[&'static str]| {
+            fields.iter().fold(tree, |tree, field| tree.with(field, Some(Tree::unknown())))
+        };
+        let metadata = unknown(metadata, &UNKNOWN_OF_METADATA);
+        unknown(namespace.with("metadata", Some(metadata)), &UNKNOWN_OF_NAMESPACE)
+    }
+
+    /// Bytes that expressions may still allocate.
+    pub fn memory(&self) -> usize {
+        self.memory.load(Ordering::Relaxed)
+    }
+
+    /// Tells what is left after an evaluation.
+    pub fn set_memory(&self, left: usize) {
+        self.memory.store(left, Ordering::Relaxed);
     }
 }
 
@@ -49,6 +90,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    fn tree(json: &Value) -> Tree<'_> {
+        Tree::of(json).unwrap()
+    }
 
     #[test]
     fn a_template_becomes_the_pod_it_would_make_in_its_workloads_namespace() {
@@ -60,17 +105,19 @@ mod tests {
         });
         let metadata = json!({"name": "web", "namespace": "shop"});
         let deployment = json!({"metadata": metadata, "spec": {"template": template}});
-        assert_eq!(Document::of(Kind::Deployment, deployment, Value::Null).pod, expected);
+        let document = Document::of(Kind::Deployment, tree(&deployment), Tree::empty());
+        assert_eq!(document.pod, tree(&expected));
         let cron_job = json!({"spec": {"jobTemplate": {"spec": {"template": template}}}});
-        let namespace = json!({"metadata": {"name": "shop"}});
-        assert_eq!(Document::of(Kind::CronJob, cron_job, namespace).pod, expected);
+        let namespace = Document::namespace(json!({"metadata": {"name": "shop"}}));
+        assert_eq!(Document::of(Kind::CronJob, tree(&cron_job), namespace).pod, tree(&expected));
     }
 
     #[test]
     fn what_is_missing_stays_missing_and_nothing_panics() {
         for object in [json!(null), json!([]), json!({"spec": 1}), json!({"metadata": 1})] {
             for kind in Kind::ALL {
-                assert_eq!(Document::of(kind, object.clone(), Value::Null).pod["kind"], "Pod");
+                let pod = Document::of(kind, tree(&object), Tree::empty()).pod;
+                assert_eq!(pod.get("kind").unwrap().as_str(), Some("Pod"));
             }
         }
     }

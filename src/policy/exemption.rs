@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::compile::{Scope, known_id};
+use super::image::{DOCKER_HUB, ImageReference, is_docker_hub, is_host_like};
 use super::owner;
 use super::rule::{Breach, InvalidField, Rule, container_at, containers};
 use super::workload::Subject;
@@ -12,6 +13,8 @@ use crate::api::{DevOpsPolicySpec, Exemption};
 pub(super) struct CompiledExemption {
     /// As it is written.
     pub exemption: Exemption,
+    /// Its patterns of images, as they are matched.
+    images: Option<Vec<String>>,
     pub expires_at: Option<Timestamp>,
 }
 
@@ -36,7 +39,9 @@ impl CompiledExemption {
             return Err(at("namespaces", message));
         }
         let expires_at = exemption.expires_at.as_ref().map(|time| time.0);
-        Ok(Self { exemption: exemption.clone(), expires_at })
+        let images = exemption.images.as_ref();
+        let images = images.map(|images| images.iter().map(|it| canonical(it)).collect());
+        Ok(Self { exemption: exemption.clone(), images, expires_at })
     }
 
     pub fn expired(&self, now: Timestamp) -> bool {
@@ -51,19 +56,40 @@ impl CompiledExemption {
         subject: &Subject<'_>,
         now: Timestamp,
     ) -> bool {
-        let Exemption { rules, kinds, names, namespaces, containers, images, .. } = &self.exemption;
+        let Exemption { rules, kinds, names, namespaces, containers, .. } = &self.exemption;
+        let image = || {
+            let image = image_of(breach, subject)?;
+            Some(ImageReference::parse(image).map_or(image.to_owned(), |it| it.canonical()))
+        };
         let id = breach.id(rule);
         !self.expired(now)
             && rules.iter().any(|it| *it == rule.id || *it == id)
             && matches(namespaces.as_deref(), subject.namespace)
             && matches(containers.as_deref(), breach.container.as_deref())
-            && (images.is_none() || matches(images.as_deref(), image_of(breach, subject)))
+            && (self.images.is_none() || matches(self.images.as_deref(), image().as_deref()))
             && (kinds.is_none() && names.is_none()
                 || owner::identities(subject).any(|identity| {
                     kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|it| *it == identity.kind))
                         && matches(names.as_deref(), Some(&identity.name))
                 }))
     }
+}
+
+/// A pattern of images as it is matched against a whole reference: one without a registry is of Docker Hub, as an image
+/// without one is. Only one that begins with `*` is of any registry.
+fn canonical(pattern: &str) -> String {
+    if pattern.starts_with('*') {
+        return pattern.to_owned();
+    }
+    let path = match pattern.split_once('/') {
+        Some((host, path)) if is_docker_hub(host) => path,
+        Some((host, path)) if is_host_like(host) => {
+            return format!("{}/{path}", host.to_ascii_lowercase());
+        }
+        _ => pattern,
+    };
+    let library = if path.contains('/') || path.starts_with('*') { "" } else { "library/" };
+    format!("{DOCKER_HUB}/{library}{path}")
 }
 
 /// Whether a value matches one of the patterns; no patterns match anything.
@@ -124,6 +150,39 @@ fn glob(pattern: &str, text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The raw text once matched, so that the registry `nginx.evil.example` passed for the image `nginx`.
+    #[test]
+    fn a_pattern_of_images_matches_the_whole_reference_whichever_way_either_is_written() {
+        for (pattern, image, expected) in [
+            ("nginx*", "nginx", true),
+            ("nginx*", "nginx:1.29", true),
+            ("nginx*", "docker.io/nginx:1.29", true),
+            ("nginx*", "index.docker.io/library/nginx:1.29", true),
+            ("nginx*", "nginx.evil.example/x", false),
+            ("nginx*", "nginx.evil.example/library/nginx", false),
+            ("nginx*", "nginx:5000/x", false),
+            ("nginx*", "evil.example/nginx", false),
+            ("nginx*", "nginx-team/x", false),
+            ("library/nginx:1.*", "nginx:1.29", true),
+            ("docker.io/nginx", "nginx", true),
+            ("bitnami/*", "bitnami/redis:8", true),
+            ("bitnami/*", "evil.example/bitnami/redis:8", false),
+            ("docker.io/*", "bitnami/redis:8", true),
+            ("docker.io/*", "docker.io.evil.example/redis:8", false),
+            ("ghcr.io/team/*", "GHCR.io/team/web:1", true),
+            ("GHCR.io/team/*", "ghcr.io/team/web:1", true),
+            ("ghcr.io/team/*", "ghcr.io.evil.example/team/web:1", false),
+            ("localhost:5000/*", "localhost:5000/web", true),
+            ("ghcr.io*", "ghcr.io/team/web", false),
+            ("*", "ghcr.io/team/web", true),
+            ("*/team/*", "ghcr.io/team/web", true),
+            ("?ginx", "nginx", true),
+        ] {
+            let whole = ImageReference::parse(image).unwrap().canonical();
+            assert_eq!(glob(&canonical(pattern), &whole), expected, "{pattern} against {image}");
+        }
+    }
 
     #[test]
     fn a_star_stands_for_any_text_and_a_question_mark_for_one_character() {

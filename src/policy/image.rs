@@ -8,7 +8,9 @@
 
 use std::borrow::Cow;
 
-const DOCKER_HUB: &str = "docker.io";
+pub(super) const DOCKER_HUB: &str = "docker.io";
+/// Its other name.
+const DOCKER_INDEX: &str = "index.docker.io";
 /// The longest name a registry accepts, host included.
 const MAX_NAME: usize = 255;
 /// The longest tag.
@@ -82,7 +84,7 @@ impl<'a> ImageReference<'a> {
     /// The registry's host and port. An image that names none comes from Docker Hub, which has two names.
     pub fn registry(&self) -> &'a str {
         match split_host(self.name).0 {
-            Some(host) if !host.eq_ignore_ascii_case("index.docker.io") => host,
+            Some(host) if !is_docker_hub(host) => host,
             _ => DOCKER_HUB,
         }
     }
@@ -90,11 +92,20 @@ impl<'a> ImageReference<'a> {
     /// The path in the registry: of `nginx`, `library/nginx`.
     pub fn repository(&self) -> Cow<'a, str> {
         let (_, path) = split_host(self.name);
-        if path.contains('/') || !self.registry().eq_ignore_ascii_case(DOCKER_HUB) {
+        if path.contains('/') || self.registry() != DOCKER_HUB {
             Cow::Borrowed(path)
         } else {
             Cow::Owned(format!("library/{path}"))
         }
+    }
+
+    /// The whole reference, the registry and `library/` written out: of `nginx:1.29`, `docker.io/library/nginx:1.29`. A
+    /// registry's name has no case.
+    pub fn canonical(&self) -> String {
+        let tag = self.tag.map(|tag| format!(":{tag}")).unwrap_or_default();
+        let digest = self.digest.map(|digest| format!("@{digest}")).unwrap_or_default();
+        let registry = self.registry().to_ascii_lowercase();
+        format!("{registry}/{}{tag}{digest}", self.repository())
     }
 
     /// Whether both name the same repository of the same registry.
@@ -124,6 +135,11 @@ fn check_name(name: &str) -> Result<(), ImageError> {
     if repository.split('/').all(is_path_component) { Ok(()) } else { Err(ImageError::Repository) }
 }
 
+/// Whether a host is Docker Hub, by either of its names.
+pub(super) fn is_docker_hub(host: &str) -> bool {
+    host.eq_ignore_ascii_case(DOCKER_HUB) || host.eq_ignore_ascii_case(DOCKER_INDEX)
+}
+
 /// A name's host, if it has one, and the path after it.
 fn split_host(name: &str) -> (Option<&str>, &str) {
     match name.split_once('/') {
@@ -134,7 +150,7 @@ fn split_host(name: &str) -> (Option<&str>, &str) {
 
 /// Whether the first component is a registry rather than the start of a path:
 /// runtimes decide so by a dot, a port, upper case, or the name `localhost`.
-fn is_host_like(first: &str) -> bool {
+pub(super) fn is_host_like(first: &str) -> bool {
     first == "localhost"
         || first.bytes().any(|byte| byte == b'.' || byte == b':' || byte.is_ascii_uppercase())
 }

@@ -8,7 +8,7 @@ use std::fmt::Write;
 use super::decision::Decision;
 use super::engine::Finding;
 use super::rule::Breach;
-use super::text::{clip, cut};
+use super::text::{brief, clip};
 use super::workload::Subject;
 
 /// The most bytes of a denial; the API server passes it on whole.
@@ -117,7 +117,8 @@ fn warning(finding: &Finding<'_>) -> String {
         container.unwrap_or_default(),
         breach.problem,
     );
-    cut(text, MAX_WARNING)
+    // The API server drops a warning that holds a control character.
+    brief(text, MAX_WARNING)
 }
 
 #[cfg(test)]
@@ -175,9 +176,9 @@ mod tests {
         insta::assert_snapshot!(text, @r#"
         Deployment shop/cart breaks 2 rules
           forbidLatestTag (high) · policy shop/baseline · container "web"
-            spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
+            spec.template.spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
           requireLivenessProbe (medium) · policy shop/baseline · container "web"
-            spec.template.spec.containers[0].livenessProbe is missing; add one, such as livenessProbe: {tcpSocket: {port: 8080}}
+            spec.template.spec.containers[0].livenessProbe is missing; declare the port it serves and probe that, or probe by a command (exec); exempt it if it serves nobody
         learn more: podgate explain forbidLatestTag · check before you push: podgate scan -f FILE --policy POLICY
         "#);
     }
@@ -204,12 +205,12 @@ mod tests {
             let object = object_name(subject, Some("shop"));
             denial(&object, decision, Some("https://docs.example.com/pods"))
         });
-        insta::assert_snapshot!(text, @r##"
+        insta::assert_snapshot!(text, @r#"
         Deployment shop/cart breaks 2 rules
           forbidLatestTag (high) · policy shop/team · container "web"
-            spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
+            spec.template.spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
           forbidLatestTag (high) · policy platform · container "web"
-            spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
+            spec.template.spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
           requireResourceLimits (medium) · policy shop/team · container "web"
             spec.template.spec.containers[0].resources.limits.memory is missing; set it, such as memory: 128Mi
           requireResourceLimits (medium) · policy platform · container "web"
@@ -219,7 +220,7 @@ mod tests {
         docs: https://docs.example.com/pods
         contact: #platform
         contact: jane@example.com
-        "##);
+        "#);
     }
 
     #[test]
@@ -233,8 +234,8 @@ mod tests {
         });
         let ends: Vec<_> = text.lines().skip(text.lines().count() - 3).collect();
         insta::assert_snapshot!(ends.join("\n"), @r#"
-            spec.template.spec.containers[20].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
-          and 99 more violations
+            spec.template.spec.containers[19].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
+          and 100 more violations
         learn more: podgate explain forbidLatestTag · check before you push: podgate scan -f FILE --policy POLICY
         "#);
     }

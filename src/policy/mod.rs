@@ -16,26 +16,30 @@
 //! Before that, [`compile::Policy`] is made of a spec, on top of its bundle.
 
 pub mod bundles;
-mod cel;
 pub mod compile;
 pub mod decision;
 pub mod document;
 pub mod engine;
 mod exemption;
+mod expressions;
 pub mod field_path;
 pub mod image;
+pub mod in_force;
 pub mod message;
 pub mod mutation;
 pub mod object;
 pub mod owner;
 pub mod patch;
 pub mod picture;
+pub mod pod_schema;
 pub mod pod_status;
 pub mod policy_set;
 pub mod protected;
 pub mod quantity;
 pub mod reads;
+pub mod record;
 pub mod registry;
+pub mod repaired;
 pub mod rule;
 mod rules;
 pub mod score;

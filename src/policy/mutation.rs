@@ -5,6 +5,8 @@
 //! in the order of [`Plan::policies`], fills in what is still absent, so that the first one wins. What a policy exempts
 //! from a rule, it does not change for that rule's sake either.
 //!
+//! What was put in, the pod says in an annotation ([`MUTATED_BY`]), if anything was.
+//!
 //! Injecting twice is injecting once: filling in never makes another filling possible, and image tags are followed to
 //! the end of their chain (a chain that comes back to where it was changes nothing).
 
@@ -27,6 +29,9 @@ use super::rules::{
 };
 use super::workload::Subject;
 use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec, ImageTag};
+use crate::cel::tree::Tree;
+pub use mark::MUTATED_BY;
+use mark::PutIn;
 
 /// The rules whose fixes fill in what is absent.
 static FILLING: [&Rule; 5] = [
@@ -104,6 +109,7 @@ pub fn inject<'p>(
     }
     let mut whole = Some(whole);
     let mut injected: Option<Injected<'p>> = None;
+    let mut put_in = PutIn::new();
     let steps = std::iter::once(None).chain(plan.mutating.iter().map(Some));
     for policy in steps {
         let fixes = |subject: &Subject<'_>| match policy {
@@ -125,9 +131,16 @@ pub fn inject<'p>(
             let fixes = found.iter().map(|(_, fix)| fix);
             injected.operations.extend(patch::apply(&mut injected.object, fixes));
             injected.policies.extend(found.iter().map(|(label, _)| *label));
+            for (label, fix) in &found {
+                let fields = fix.parts().map(|part| part.path.clone());
+                put_in.entry((*label).to_owned()).or_default().extend(fields);
+            }
         }
     }
-    injected.filter(|it| !it.operations.is_empty())
+    let mut injected = injected.filter(|it| !it.operations.is_empty())?;
+    let mark = mark::fix(subject, &injected.object, put_in);
+    injected.operations.extend(patch::apply(&mut injected.object, [&mark]));
+    Some(injected)
 }
 
 impl Injected<'_> {
@@ -140,8 +153,9 @@ impl Injected<'_> {
         let view = Object::deserialize(&self.object).ok()?;
         let mut after = Subject::or_empty(subject.kind, &view);
         after.namespace = subject.namespace;
-        let document = subject.document.map(|before| {
-            Document::of(subject.kind, self.object.clone(), before.namespace.clone())
+        let document = subject.document.and_then(|before| {
+            let object = Tree::of(&self.object).ok()?;
+            Some(Document::of(subject.kind, object, before.namespace.clone()))
         });
         after.document = document.as_ref();
         Some(look(&after))
@@ -201,6 +215,7 @@ fn fillings<'p>(policy: &'p Policy, subject: &Subject<'_>, now: Timestamp) -> Ve
     fixes
 }
 
+mod mark;
 #[cfg(test)]
 mod properties;
 #[cfg(test)]

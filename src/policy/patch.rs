@@ -17,7 +17,7 @@ pub fn operations<'f>(
     apply(&mut object.clone(), fixes)
 }
 
-/// Puts fixes in place, in their order, and gives the operations that do it. Of two fixes of one field the first wins;
+/// Puts fixes in place, each after what goes in beside it, in their order, and gives the operations that do it. Of two fixes of one field the first wins;
 /// one that does not fit the object (its parent is a string, or a list that is too short) is left out.
 pub fn apply<'f>(
     object: &mut Value,
@@ -25,7 +25,7 @@ pub fn apply<'f>(
 ) -> Vec<PatchOperation> {
     let mut operations = Vec::new();
     let mut done = HashSet::new();
-    for fix in fixes {
+    for fix in fixes.into_iter().flat_map(Fix::parts) {
         if done.contains(fix.path.as_str()) {
             continue;
         }
@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     fn fix(path: &str, value: Value) -> Fix {
-        Fix { path: path.to_owned(), value }
+        Fix::new(path.to_owned(), value)
     }
 
     fn patch(object: &Value, fixes: &[Fix]) -> Value {

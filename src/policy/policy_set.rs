@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::bundles;
 use super::compile::{Enabled, Policy, Scope, Selection};
@@ -182,9 +182,10 @@ impl PolicySet {
 
     /// What stands in where no policy is in force: the founding checks, everywhere.
     pub fn founding() -> Self {
-        let scope = Scope::Cluster(Selection::default());
-        let policy = Policy::compile(scope, bundles::FOUNDING.to_owned(), &bundles::founding());
-        Self::new(policy.ok().map(Arc::new), Arc::default())
+        let (scope, name) = (Scope::Cluster(Selection::default()), bundles::FOUNDING.to_owned());
+        let policy = Policy::compile(scope.clone(), name.clone(), &bundles::founding());
+        let policy = policy.unwrap_or_else(|fault| Policy::undecided(scope, name, &fault));
+        Self::new([Arc::new(policy)], Arc::default())
     }
 
     /// Every policy, in the order in which they are told to people.
@@ -233,11 +234,13 @@ impl PolicySet {
     pub fn namespace_object(&self, namespace: Option<&str>) -> Value {
         let known = namespace.and_then(|name| self.namespaces.get(name));
         let NamespaceMetadata { labels, annotations } = known.cloned().unwrap_or_default();
-        json!({"metadata": {
-            "name": namespace.unwrap_or_default(),
-            "labels": labels,
-            "annotations": annotations,
-        }})
+        // As the API server has it: what is empty is not there.
+        let maps = [("labels", labels), ("annotations", annotations)];
+        let there = maps.into_iter().filter(|(_, map)| !map.is_empty());
+        let mut metadata: Map<_, _> =
+            there.map(|(field, map)| (field.to_owned(), json!(map))).collect();
+        metadata.insert("name".to_owned(), namespace.unwrap_or_default().into());
+        json!({ "metadata": metadata })
     }
 }
 

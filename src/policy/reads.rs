@@ -1,74 +1,77 @@
 //! What of a pod a verdict was made from, so that two versions of the pod can be told to be the same in its eyes.
 
-use std::collections::BTreeSet;
+use crate::cel::ast::Name;
+use crate::cel::reads::{self, Step};
+use crate::cel::tree::Tree;
 
-use serde_json::{Map, Value};
-
-/// The fields of a pod that something reads, each with all that is below it.
+/// The fields of a pod that something reads.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Reads {
-    /// From the pod's root: `["spec", "containers"]`. The empty path is the whole pod.
-    paths: BTreeSet<Vec<String>>,
-}
+pub struct Reads(reads::Reads);
 
 /// What the API server writes into the metadata of any object by itself: who reads all of it did not mean that.
-const OF_THE_SERVER: [&str; 3] = ["generation", "managedFields", "resourceVersion"];
+const OF_THE_SERVER: [&str; 2] = ["generation", "resourceVersion"];
+
+impl From<reads::Reads> for Reads {
+    fn from(reads: reads::Reads) -> Self {
+        Self(reads)
+    }
+}
 
 impl Reads {
-    pub fn add(&mut self, path: Vec<String>) {
-        self.paths.insert(path);
+    /// Whether two versions of a pod are the same in all of it. What only the API server and the kubelet write counts only
+    /// where it is read by its name.
+    pub fn same(&self, old: &Tree<'_>, new: &Tree<'_>) -> bool {
+        let same = |old: &Tree<'_>, new: &Tree<'_>| self.0.same(&old.value(), &new.value());
+        same(old, new) || !self.names_what_is_the_servers() && same(&written(old), &written(new))
     }
 
-    pub fn add_all(&mut self, other: &Self) {
-        self.paths.extend(other.paths.iter().cloned());
-    }
-
-    /// Whether two versions of a pod are the same in all of it.
-    pub fn same(&self, old: &Value, new: &Value) -> bool {
-        self.paths.iter().all(|path| {
-            let (old, new) = (at(old, path), at(new, path));
-            match path.as_slice() {
-                [] => same_pod(old, new),
-                [metadata] if metadata == "metadata" => {
-                    without(old, &OF_THE_SERVER) == without(new, &OF_THE_SERVER)
-                }
-                _ => old == new,
-            }
+    fn names_what_is_the_servers(&self) -> bool {
+        let field = |step: Option<&Step>| match step {
+            Some(Step::Field(name)) => Some(Name::clone(name)),
+            _ => None,
+        };
+        self.0.paths().any(|path| {
+            let (root, below) = (field(path.steps.first()), field(path.steps.get(1)));
+            root.as_deref() == Some("status")
+                || root.as_deref() == Some("metadata")
+                    && below.is_some_and(|below| OF_THE_SERVER.contains(&&*below))
         })
     }
 }
 
-/// A null is a field that is not there.
-fn at<'v>(pod: &'v Value, path: &[String]) -> Option<&'v Value> {
-    path.iter().try_fold(pod, |value, field| value.get(field)).filter(|value| !value.is_null())
-}
-
-/// Compares whole pods, but for what the API server and the kubelet write.
-fn same_pod(old: Option<&Value>, new: Option<&Value>) -> bool {
-    let metadata =
-        |pod: Option<&Value>| without(pod.and_then(|pod| pod.get("metadata")), &OF_THE_SERVER);
-    let rest = ["metadata", "status"];
-    metadata(old) == metadata(new) && without(old, &rest) == without(new, &rest)
-}
-
-fn without(value: Option<&Value>, fields: &[&str]) -> Map<String, Value> {
-    let all = value.and_then(Value::as_object).into_iter().flatten();
-    let kept = all.filter(|(field, _)| !fields.contains(&field.as_str()));
-    kept.map(|(field, value)| (field.clone(), value.clone())).collect()
+/// A pod as people write it.
+fn written<'a>(pod: &Tree<'a>) -> Tree<'a> {
+    let metadata = pod.get("metadata").map(|metadata| {
+        OF_THE_SERVER.iter().fold(metadata, |metadata, field| metadata.with(field, None))
+    });
+    pod.clone().with("metadata", metadata).with("status", None)
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
+    use super::super::expressions::Expressions;
     use super::*;
 
-    fn reads(paths: &[&str]) -> Reads {
-        let mut reads = Reads::default();
-        for path in paths {
-            reads.add(path.split('.').filter(|it| !it.is_empty()).map(str::to_owned).collect());
-        }
-        reads
+    /// What an expression reads.
+    fn reads(expression: &str) -> Reads {
+        let validations = json!([{"name": "own", "expression": expression, "message": "m"}]);
+        let variables = json!([
+            {"name": "images", "expression": "object.spec.containers.map(c, c.image)"},
+            {"name": "first", "expression": "variables.images[0] + object.metadata.name"},
+        ]);
+        let (validations, variables) = (
+            serde_json::from_value::<Vec<_>>(validations).unwrap(),
+            serde_json::from_value::<Vec<_>>(variables).unwrap(),
+        );
+        let expressions = Expressions::compile(&validations, &variables).unwrap();
+        assert!(expressions.reads(1).is_none());
+        (**expressions.reads(0).unwrap()).clone()
+    }
+
+    fn same(expression: &str, old: &Value, new: &Value) -> bool {
+        reads(expression).same(&Tree::of(old).unwrap(), &Tree::of(new).unwrap())
     }
 
     #[test]
@@ -76,7 +79,7 @@ mod tests {
         let old = json!({
             "metadata": {"name": "web", "labels": {"app": "web"}, "ownerReferences": [{"name": "r"}],
                 "resourceVersion": "1", "generation": 1, "managedFields": [1]},
-            "spec": {"containers": [{"image": "nginx"}], "hostname": null},
+            "spec": {"containers": [{"name": "web", "image": "nginx"}], "priority": 1},
             "status": {"phase": "Running"},
         });
         let mut orphaned = old.clone();
@@ -84,25 +87,30 @@ mod tests {
         orphaned["status"] = json!({"phase": "Failed"});
         let mut swapped = old.clone();
         swapped["spec"]["containers"][0]["image"] = json!("evil");
-        for (paths, new, expected) in [
-            (vec!["spec.containers"], &orphaned, true),
-            (vec!["spec", "metadata.labels.app"], &orphaned, true),
-            (vec!["spec.hostname", "spec.hostPID"], &orphaned, true),
-            (vec!["metadata.ownerReferences"], &orphaned, false),
-            (vec!["metadata"], &orphaned, false),
-            (vec![""], &orphaned, false),
-            (vec!["status.phase"], &orphaned, false),
-            (vec!["metadata.resourceVersion"], &orphaned, false),
-            (vec!["spec.containers"], &swapped, false),
-            (vec!["metadata", "spec.hostname"], &swapped, true),
-            (vec!["metadata", ""], &swapped, false),
-            (vec![], &swapped, true),
+        for (expression, new, expected) in [
+            ("object.spec.containers.all(c, c.image != '')", &orphaned, true),
+            ("object.spec == object.spec && object.metadata.labels.app == 'web'", &orphaned, true),
+            ("has(object.spec.hostPID)", &orphaned, true),
+            ("variables.first == 'x'", &orphaned, true),
+            ("object.metadata.ownerReferences.size() > 0", &orphaned, false),
+            ("object.metadata == object.metadata", &orphaned, false),
+            ("object == object", &orphaned, false),
+            ("object.status.phase == 'Running'", &orphaned, false),
+            ("object.metadata.resourceVersion == '1'", &orphaned, false),
+            ("object.spec.containers.all(c, c.image != '')", &swapped, false),
+            ("variables.first == 'x'", &swapped, false),
+            ("object.spec.priority == 1 && object.metadata.name == 'web'", &swapped, true),
+            ("object == object", &swapped, false),
+            ("true", &swapped, true),
         ] {
-            assert_eq!(reads(&paths).same(&old, new), expected, "{paths:?}");
+            assert_eq!(same(expression, &old, new), expected, "{expression}");
         }
         let mut written = old.clone();
         written["metadata"]["managedFields"] = json!([2]);
+        written["metadata"]["resourceVersion"] = json!("2");
         written["status"] = json!(null);
-        assert!(reads(&["", "metadata"]).same(&old, &written));
+        for expression in ["object == object", "object.metadata == object.metadata"] {
+            assert!(same(expression, &old, &written), "{expression}");
+        }
     }
 }

@@ -10,7 +10,7 @@ use crate::api::{DevOpsPolicySpec, Severity};
 use super::object::{Container, List, PodSpec};
 use super::reads::Reads;
 use super::score::Degree;
-use super::text::head;
+use super::text::{head, printable};
 use super::workload::Subject;
 
 /// A rule of the catalogue. Its id is the name of the field of
@@ -155,7 +155,8 @@ impl Breach {
             text.push_str("; ");
             text.push_str(&self.remedy);
         }
-        text
+        // Parts of it are somebody's own words: an object's, or a policy's.
+        printable(&text)
     }
 }
 
@@ -165,6 +166,19 @@ pub struct Fix {
     /// From the object's root, as [`Breach::path`].
     pub path: String,
     pub value: Value,
+    /// What has to go in with it: a limit alone would become the request too.
+    pub beside: Option<Box<Fix>>,
+}
+
+impl Fix {
+    pub fn new(path: String, value: impl Into<Value>) -> Self {
+        Self { path, value: value.into(), beside: None }
+    }
+
+    /// It and what goes in beside it, which comes first.
+    pub fn parts(&self) -> impl Iterator<Item = &Self> {
+        self.beside.as_deref().into_iter().chain([self])
+    }
 }
 
 /// What the status rules know of a pod.

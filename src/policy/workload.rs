@@ -8,7 +8,7 @@ use super::object::{Annotations, Container, List, Metadata, Object, PodSpec};
 use super::text;
 
 /// A kind that podgate judges.
-#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub enum Kind {
     Pod,
     Deployment,
@@ -145,8 +145,8 @@ pub struct Subject<'a> {
     pub pod_metadata: Option<&'a Metadata<'a>>,
     /// The pod's spec.
     pub spec: &'a PodSpec<'a>,
-    /// The pod as JSON and its namespace's metadata, for rules that read whatever they like.
-    pub document: Option<&'a Document>,
+    /// The pod as CEL reads it, and its namespace, for rules that read whatever they like.
+    pub document: Option<&'a Document<'a>>,
 }
 
 impl<'a> Subject<'a> {
@@ -218,9 +218,9 @@ impl<'a> Subject<'a> {
         let metadata = self.metadata.filter(|_| self.kind == Kind::Pod)?;
         let node = &*self.spec.node_name;
         let owner = metadata.controller.as_ref()?;
-        let owned = (&*owner.api_version, &*owner.kind, &*owner.name) == ("v1", "Node", node);
+        let by_node = (&*owner.api_version, &*owner.kind, &*owner.name) == ("v1", "Node", node);
         let marked = metadata.annotations.as_ref().is_some_and(Annotations::says_mirror);
-        (marked && owned && !node.is_empty()).then_some(node)
+        (marked && by_node && !node.is_empty()).then_some(node)
     }
 
     /// Whether this user, a kubelet, shows a static pod of its own node. It runs already, whatever an admission says.

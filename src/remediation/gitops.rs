@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::at;
-use super::record::place;
+use crate::policy::record::{at, place};
 
 /// Labels and annotations that a tool leaves, and what of their value tells it.
 const MARKS: [(&str, Option<&str>, &str); 6] = [

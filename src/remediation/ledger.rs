@@ -6,10 +6,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::transaction::Target;
 use crate::api::{RemediatedWorkload, RemediationState, RemediationStatus};
 use crate::policy::compile::Policy;
-use crate::policy::picture::PolicyKey;
+use crate::policy::picture::{PolicyKey, WorkloadKey};
 use crate::policy::text::cut;
 
 /// The most repairs that begin in a namespace in an hour, whatever the policies say.
@@ -43,7 +42,7 @@ pub(super) struct Counts {
 
 #[derive(Default)]
 pub(super) struct Ledger {
-    entries: BTreeMap<Target, Entry>,
+    entries: BTreeMap<WorkloadKey, Entry>,
     counts: BTreeMap<PolicyKey, Counts>,
     /// When repairs began, by namespace.
     begun: BTreeMap<String, VecDeque<Instant>>,
@@ -55,7 +54,7 @@ impl Ledger {
     /// Notes what is to be told of a workload; says whether that is news.
     pub fn tell(
         &mut self,
-        target: &Target,
+        workload: &WorkloadKey,
         state: RemediationState,
         message: String,
         patch: Option<String>,
@@ -63,23 +62,23 @@ impl Ledger {
     ) -> bool {
         let message = cut(message, MAX_MESSAGE);
         let patch = patch.filter(|it| it.len() <= MAX_PATCH);
-        let known = self.entries.get(target);
+        let known = self.entries.get(workload);
         let same = known.filter(|it| it.state == state);
         let news = same.is_none_or(|it| it.message != message);
         let since = same.map_or_else(Timestamp::now, |it| it.since);
-        self.entries.insert(target.clone(), Entry { state, message, patch, policies, since });
+        self.entries.insert(workload.clone(), Entry { state, message, patch, policies, since });
         news
     }
 
-    pub fn forget(&mut self, target: &Target) {
-        self.entries.remove(target);
+    pub fn forget(&mut self, workload: &WorkloadKey) {
+        self.entries.remove(workload);
     }
 
     /// Drops what is told of workloads that nobody wants repaired any more, but for what was done.
-    pub fn keep(&mut self, wanted: impl Fn(&Target) -> bool) {
+    pub fn keep(&mut self, wanted: impl Fn(&WorkloadKey) -> bool) {
         use RemediationState::{Repaired, RolledBack, RollingOut};
         let done = |it: &Entry| matches!(it.state, Repaired | RolledBack | RollingOut);
-        self.entries.retain(|target, entry| done(entry) || wanted(target));
+        self.entries.retain(|workload, entry| done(entry) || wanted(workload));
     }
 
     /// What is known of a policy's counts; `None` where its status has not been read.
@@ -166,7 +165,7 @@ impl Ledger {
         let counts = self.counts(policy).unwrap_or_default();
         let mut entries: Vec<_> =
             self.entries.iter().filter(|(_, entry)| entry.policies.contains(&key)).collect();
-        entries.sort_by_key(|(target, entry)| (entry.state, *target));
+        entries.sort_by_key(|(workload, entry)| (entry.state, *workload));
         let of = |state: RemediationState| {
             let count = entries.iter().filter(|(_, entry)| entry.state == state).count();
             i32::try_from(count).unwrap_or(i32::MAX)
@@ -182,8 +181,7 @@ impl Ledger {
     }
 }
 
-fn told((target, entry): (&Target, &Entry)) -> RemediatedWorkload {
-    let key = &target.key;
+fn told((key, entry): (&WorkloadKey, &Entry)) -> RemediatedWorkload {
     RemediatedWorkload {
         workload: cut(format!("{}/{}/{}", key.kind, key.namespace, key.name), MAX_WORKLOAD),
         state: entry.state,

@@ -1,11 +1,11 @@
 //! Repairs workloads that run already and break a policy, one rollout each, so that each can be taken back.
 //!
 //! [`plan`] says what would make a workload pass, or why nothing can; [`rollout`] reads how far its controller is;
-//! [`record`] is what is written on the workload itself, in the same write as the patch, so that whoever leads next
-//! knows of it. These are pure. [`transaction`] does the steps of one repair, and [`work`] is the leader's: which
+//! [`crate::policy::record`] is what is written on the workload itself, in the same write as the patch, so that the next
+//! leader knows of it. These are pure. [`transaction`] does the steps of one repair, and [`work`] is the leader's: which
 //! workload, when, and what is told.
 //!
-//! The states of a repair, which a workload carries in the annotation [`record::ANNOTATION`]:
+//! The states of a repair, which a workload carries in the annotation [`crate::policy::record::ANNOTATION`]:
 //!
 //! ```text
 //!   (none) ──dry run, patch──▶ RollingOut ──as good as before──▶ Repaired
@@ -17,15 +17,6 @@ pub mod finalizer;
 pub mod gitops;
 mod ledger;
 pub mod plan;
-pub mod record;
 pub mod rollout;
 pub mod transaction;
 pub mod work;
-
-use serde_json::Value;
-
-/// A value's part by its JSON pointer; null where there is none.
-fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
-    static NULL: Value = Value::Null;
-    value.pointer(pointer).unwrap_or(&NULL)
-}

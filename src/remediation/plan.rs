@@ -10,12 +10,11 @@ use jiff::Timestamp;
 use json_patch::PatchOperation;
 use serde_json::Value;
 
-use super::at;
-
 use crate::policy::engine::{Finding, judge};
 use crate::policy::object::Object;
 use crate::policy::patch;
 use crate::policy::policy_set::PolicySet;
+use crate::policy::record::at;
 use crate::policy::workload::{Kind, Subject};
 
 /// The rules that are repaired.

@@ -2,8 +2,7 @@
 
 use serde_json::Value;
 
-use super::at;
-
+use crate::policy::record::at;
 use crate::policy::workload::Kind;
 
 /// So many restarts of one container of a new pod are a crash loop.
@@ -39,7 +38,8 @@ pub fn rollout(kind: Kind, object: &Value) -> Rollout {
     let available = available(kind, object);
     let underway = Rollout::Underway { updated, available, wanted };
     if number("observedGeneration") < generation {
-        return underway;
+        // Its controller has not seen this template, or is refused what it takes for it: no pod is new.
+        return Rollout::Underway { updated: 0, available, wanted };
     }
     let conditions = at(status, "/conditions").as_array().into_iter().flatten();
     let mut stuck = conditions.filter(|it| {
@@ -171,6 +171,19 @@ mod tests {
         let nowhere = json!({"metadata": {"generation": 1}, "spec": {}, "status": {"observedGeneration": 1,
             "desiredNumberScheduled": 0, "updatedNumberScheduled": 0, "numberAvailable": 0}});
         assert!(matches!(rollout(Kind::DaemonSet, &nowhere), Rollout::Underway { .. }));
+    }
+
+    /// Where the ReplicaSet of a repaired template was refused, its Deployment's status told of the old one for ever, which
+    /// was taken for the new one at the deadline.
+    #[test]
+    fn a_template_that_its_controller_never_took_up_is_no_better_at_the_deadline() {
+        let refused = json!({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": {
+            "observedGeneration": 1, "updatedReplicas": 1, "replicas": 1, "availableReplicas": 1}});
+        let verdict = judge(Kind::Deployment, &refused, None, true, 1);
+        assert!(
+            matches!(&verdict, Verdict::Worse(why) if why.contains("0 of 1 pods are new")),
+            "{verdict:?}"
+        );
     }
 
     #[test]

@@ -1,38 +1,45 @@
 //! One repair of one workload: each step is one write, and each leaves the workload in a state that whoever comes next can
 //! read from it.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
-use super::at;
-
 use super::plan::{KINDS, Repair};
-use super::record::{ANNOTATION, Asker, IN_FLIGHT, LABEL, Record, Template, fingerprint, place};
 use super::rollout;
 use crate::api::RemediationState;
 use crate::clusters::claim::{Claim, WriteError};
 use crate::policy::picture::WorkloadKey;
+use crate::policy::record::{
+    self, ANNOTATION, Asker, Hand, IN_FLIGHT, LABEL, Record, Template, at, place,
+};
+use crate::policy::repaired;
 use crate::policy::workload::Kind;
 
 const FIELD_MANAGER: &str = "podgate-remediation";
+/// The most `ReplicaSet`s that are asked whose they are. The new pods of one rollout have one; a namespace may have any
+/// number with the same labels.
+const MAX_REPLICA_SETS: usize = 10;
 
 /// A workload that may be repaired.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Target {
     pub key: WorkloadKey,
-    kind: &'static str,
+    /// One of [`KINDS`].
+    pub kind: Kind,
 }
 
 impl Target {
     pub fn new(kind: Kind, key: WorkloadKey) -> Self {
-        Self { key, kind: kind.names().kind }
+        Self { key, kind }
     }
 
     /// The workload that an object is.
@@ -40,10 +47,6 @@ impl Target {
         let text = |pointer| at(object, pointer).as_str().unwrap_or_default().to_owned();
         let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
         Self::new(kind, WorkloadKey { namespace, kind: kind.names().kind.to_owned(), name })
-    }
-
-    pub fn kind(&self) -> Kind {
-        KINDS.into_iter().find(|it| it.names().kind == self.kind).unwrap_or(Kind::Deployment)
     }
 }
 
@@ -68,6 +71,7 @@ pub struct Transactions {
 /// What a repair is asked for by.
 pub struct Order {
     pub policies: Vec<Asker>,
+    pub by: Hand,
     pub timeout: Duration,
     /// Which try it is.
     pub attempts: u32,
@@ -87,21 +91,19 @@ impl Transactions {
 
     /// The workload as it is; `None` where it is gone.
     pub async fn get(&self, target: &Target) -> Result<Option<Value>, kube::Error> {
-        let api = self.api(target.kind(), Some(&target.key.namespace));
+        let api = self.api(target.kind, Some(&target.key.namespace));
         let found = api.get_opt(&target.key.name).await?;
         Ok(found.map(|it| json!(it)))
     }
 
-    /// Every workload whose rollout is watched.
-    pub async fn in_flight(&self) -> Result<Vec<(Target, Record)>, kube::Error> {
+    /// Every workload that carries the label of a repair under way, whoever put it there.
+    pub async fn in_flight(&self) -> Result<Vec<(Target, Value)>, kube::Error> {
         let mut found = Vec::new();
         let labelled = ListParams::default().labels(&format!("{LABEL}={IN_FLIGHT}"));
         for kind in KINDS {
             for object in self.api(kind, None).list(&labelled).await? {
                 let object = json!(object);
-                if let Some(record) = Record::of(&object) {
-                    found.push((Target::of(kind, &object), record));
-                }
+                found.push((Target::of(kind, &object), object));
             }
         }
         Ok(found)
@@ -114,7 +116,7 @@ impl Transactions {
         object: &Value,
         repair: &Repair,
     ) -> Result<Result<Value, String>, WriteError> {
-        let mut operations = vec![test("/spec/template", at(object, "/spec/template"))];
+        let mut operations = vec![test(&TEMPLATE, at(object, "/spec/template"))];
         operations.extend(repair.operations.iter().cloned());
         match self.patch(target, operations, true).await {
             Ok(after) => Ok(Ok(after)),
@@ -136,28 +138,37 @@ impl Transactions {
             Err(why) => return Ok(Stepped::Refused(why)),
         };
         let now = Timestamp::now();
-        let (before, after_hash) = (fingerprint(object), fingerprint(&after));
-        if before == after_hash {
+        let template = at(&after, "/spec/template");
+        // Webhooks may change more in the same write, which is theirs and stays.
+        let back = match repaired::taken_back(at(object, "/spec/template"), template) {
+            Ok(back) => back,
+            Err(field) => {
+                return Ok(Stepped::Refused(format!(
+                    "a webhook changes {field} in the same write, so that the repair could not be taken back; change its template by hand"
+                )));
+            }
+        };
+        if back == *template {
             return Ok(Stepped::Refused("the API server leaves the template as it is".to_owned()));
         }
-        let template = |it: &Value| json!({"spec": {"template": at(it, "/spec/template")}});
         let record = Record {
             state: RemediationState::RollingOut,
             message: String::new(),
+            uid: at(object, "/metadata/uid").as_str().unwrap_or_default().to_owned(),
+            by: order.by,
             policies: order.policies,
             rules: repair.rules.iter().map(|it| (*it).to_owned()).collect(),
             began: now,
             deadline: now.checked_add(order.timeout).unwrap_or(Timestamp::MAX),
             attempts: order.attempts,
-            before,
-            after: after_hash,
-            available: rollout::available(target.kind(), object),
-            inverse: json_patch::diff(&template(&after), &template(object)).0,
+            before: record::hash(&back),
+            after: record::hash(template),
+            available: rollout::available(target.kind, object),
+            inverse: changes(template, &back),
         };
-        let mut operations = vec![test("/spec/template", at(object, "/spec/template"))];
+        let mut operations = vec![test(&TEMPLATE, at(object, "/spec/template"))];
         operations.extend(repair.operations.iter().cloned());
-        operations.extend(marks(object, Some(&record), true));
-        self.step(target, operations, record).await
+        self.step(target, object, operations, record, true).await
     }
 
     /// The rollout is over, one way or the other, and the template stays as it is: this is the record from now on.
@@ -167,12 +178,11 @@ impl Transactions {
         object: &Value,
         record: Record,
     ) -> Result<Stepped, WriteError> {
-        let mut operations = vec![test_record(object)];
-        operations.extend(marks(object, Some(&record), false));
-        self.step(target, operations, record).await
+        self.step(target, object, vec![test_record(object)], record, false).await
     }
 
-    /// Makes the template what it was before the repair.
+    /// Makes the template what it was before the repair. A record that would take out more than a repair puts in is
+    /// refused.
     pub async fn roll_back(
         &self,
         target: &Target,
@@ -183,12 +193,16 @@ impl Transactions {
         if record.template(object) != Template::Repaired {
             return Ok(Stepped::Changed);
         }
-        let back = Record { state: RemediationState::RolledBack, message, ..record.clone() };
-        let mut operations = vec![test("/spec/template", at(object, "/spec/template"))];
-        operations.extend(record.inverse.iter().cloned());
+        let template = at(object, "/spec/template");
+        let back = match record.taken_back(object) {
+            Ok(back) => back,
+            Err(why) => return Ok(Stepped::Refused(format!("its record is not believed: {why}"))),
+        };
+        let mut operations = vec![test(&TEMPLATE, template)];
+        operations.extend(changes(template, &back));
+        let record = Record { state: RemediationState::RolledBack, message, ..record.clone() };
         // It is not over where pods stand in the way: see `clear`.
-        operations.extend(marks(object, Some(&back), leaves_pods(target.kind())));
-        self.step(target, operations, back).await
+        self.step(target, object, operations, record, leaves_pods(target.kind)).await
     }
 
     /// Deletes the pods that a repair which was taken back has left in the way of the old ones: the controller of
@@ -200,7 +214,7 @@ impl Transactions {
         object: &Value,
         record: &Record,
     ) -> Result<bool, WriteError> {
-        if !leaves_pods(target.kind()) {
+        if !leaves_pods(target.kind) {
             return Ok(true);
         }
         let number = |pointer| at(object, pointer).as_i64().unwrap_or(0);
@@ -255,7 +269,8 @@ impl Transactions {
         Ok(pods.iter().find_map(|pod| rollout::crash(&json!(pod))))
     }
 
-    /// The workload's pods that were made since its repair began.
+    /// The workload's own pods that were made since its repair began. They are known by their owner's uid: any pod of
+    /// the namespace may carry the same labels.
     async fn pods_since(
         &self,
         target: &Target,
@@ -270,15 +285,44 @@ impl Transactions {
             // The API server's time has whole seconds.
             made.is_some_and(|made| made.0.as_second() >= record.began.as_second())
         });
+        let uid = at(object, "/metadata/uid").as_str().unwrap_or_default();
+        let mut own = BTreeMap::from([(uid.to_owned(), true)]);
+        if target.kind == Kind::Deployment {
+            for owner in pods.iter().filter_map(|pod| controller(&pod.metadata)) {
+                if owner.kind == "ReplicaSet"
+                    && !own.contains_key(&owner.uid)
+                    && own.len() <= MAX_REPLICA_SETS
+                {
+                    let api = self.api(Kind::ReplicaSet, Some(&target.key.namespace));
+                    let found = api.get_metadata_opt(&owner.name).await?;
+                    let is_own = found.is_some_and(|it| {
+                        it.metadata.uid.as_deref() == Some(&owner.uid)
+                            && controller(&it.metadata).is_some_and(|owner| owner.uid == uid)
+                    });
+                    own.insert(owner.uid.clone(), is_own);
+                }
+            }
+        }
+        pods.retain(|pod| {
+            controller(&pod.metadata).is_some_and(|it| own.get(&it.uid) == Some(&true))
+        });
         Ok(pods)
     }
 
+    /// Writes operations together with the record.
     async fn step(
         &self,
         target: &Target,
-        operations: Vec<PatchOperation>,
+        object: &Value,
+        mut operations: Vec<PatchOperation>,
         record: Record,
+        in_flight: bool,
     ) -> Result<Stepped, WriteError> {
+        let text = match record.text() {
+            Ok(text) => text,
+            Err(why) => return Ok(Stepped::Refused(format!("its record cannot be kept: {why}"))),
+        };
+        operations.extend(marks(object, Some(text), in_flight));
         match self.patch(target, operations, false).await {
             Ok(_) => Ok(Stepped::Done(record)),
             // A test that fails, or a workload that is gone.
@@ -298,7 +342,7 @@ impl Transactions {
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
-        let api = self.api(target.kind(), Some(&target.key.namespace));
+        let api = self.api(target.kind, Some(&target.key.namespace));
         let patch = Patch::Json::<()>(json_patch::Patch(operations));
         let patched = self.claim.write(api.patch(&target.key.name, &params, &patch)).await?;
         Ok(json!(patched))
@@ -320,26 +364,40 @@ fn refused(error: WriteError) -> Result<String, WriteError> {
     }
 }
 
-fn path(path: &str) -> PointerBuf {
-    PointerBuf::parse(path).unwrap_or_default()
+/// The object that controls another.
+fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    metadata.owner_references.iter().flatten().find(|it| it.controller == Some(true))
 }
 
-fn test(at: &str, value: &Value) -> PatchOperation {
+const TEMPLATE: [&str; 2] = ["spec", "template"];
+const VERSION: [&str; 2] = ["metadata", "resourceVersion"];
+
+/// What leads from one pod template to another, by paths from the object's root.
+fn changes(from: &Value, to: &Value) -> Vec<PatchOperation> {
+    let object = |template: &Value| json!({"spec": {"template": template}});
+    json_patch::diff(&object(from), &object(to)).0
+}
+
+fn path(tokens: &[&str]) -> PointerBuf {
+    PointerBuf::from_tokens(tokens.iter().copied())
+}
+
+fn test(at: &[&str], value: &Value) -> PatchOperation {
     PatchOperation::Test(TestOperation { path: path(at), value: value.clone() })
 }
 
 /// Holds the record to the one that was read; where there is none, the whole workload.
 fn test_record(object: &Value) -> PatchOperation {
     match at(object, &place("annotations", ANNOTATION)) {
-        Value::Null => test("/metadata/resourceVersion", at(object, "/metadata/resourceVersion")),
-        record => test(&place("annotations", ANNOTATION), record),
+        Value::Null => test(&VERSION, at(object, "/metadata/resourceVersion")),
+        record => test(&["metadata", "annotations", ANNOTATION], record),
     }
 }
 
-/// The operations that leave record and label as they should be.
-fn marks(object: &Value, record: Option<&Record>, in_flight: bool) -> Vec<PatchOperation> {
+/// The operations that leave record, as its text, and label as they should be.
+fn marks(object: &Value, record: Option<String>, in_flight: bool) -> Vec<PatchOperation> {
     let wanted = [
-        ("annotations", ANNOTATION, record.map(Record::text)),
+        ("annotations", ANNOTATION, record),
         ("labels", LABEL, in_flight.then(|| IN_FLIGHT.to_owned())),
     ];
     let mut operations = Vec::new();
@@ -347,22 +405,18 @@ fn marks(object: &Value, record: Option<&Record>, in_flight: bool) -> Vec<PatchO
         let has_others = at(object, &format!("/metadata/{part}")).is_object();
         match value {
             Some(value) if has_others => {
-                let path = path(&place(part, key));
+                let path = path(&["metadata", part, key]);
                 operations.push(PatchOperation::Add(AddOperation { path, value: value.into() }));
             }
             Some(value) => {
                 // Somebody may put another one there meanwhile, which must not be lost.
-                operations.push(test(
-                    "/metadata/resourceVersion",
-                    at(object, "/metadata/resourceVersion"),
-                ));
-                let (path, value) = (path(&format!("/metadata/{part}")), json!({key: value}));
+                operations.push(test(&VERSION, at(object, "/metadata/resourceVersion")));
+                let (path, value) = (path(&["metadata", part]), json!({key: value}));
                 operations.push(PatchOperation::Add(AddOperation { path, value }));
             }
             None if !at(object, &place(part, key)).is_null() => {
-                operations.push(PatchOperation::Remove(RemoveOperation {
-                    path: path(&place(part, key)),
-                }));
+                let path = path(&["metadata", part, key]);
+                operations.push(PatchOperation::Remove(RemoveOperation { path }));
             }
             None => {}
         }

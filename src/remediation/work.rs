@@ -2,6 +2,7 @@
 //! policies, the budget and the breaker of [`super::ledger`] allow, and each watched until it is done or taken back.
 
 mod begin;
+mod believe;
 mod follow;
 mod tell;
 
@@ -14,7 +15,6 @@ use tokio::sync::{mpsc, watch};
 
 use super::ledger::{Counts, Ledger};
 use super::plan::Repair;
-use super::record::{Asker, Record};
 use super::transaction::{Target, Transactions};
 use crate::api::{self, DevOpsPolicyStatus, RemediationMode};
 use crate::clusters::claim::WriteError;
@@ -22,6 +22,7 @@ use crate::metrics::RemediationMetrics;
 use crate::policy::compile::Policy;
 use crate::policy::picture::{Notice, PolicyKey, RemediationPicture, WorkloadKey};
 use crate::policy::policy_set::PolicySet;
+use crate::policy::record::{Asker, Record};
 
 /// How often it is looked at what is under way, and whether something may begin.
 const LOOK: Duration = Duration::from_secs(1);
@@ -161,10 +162,17 @@ impl Work {
     ) -> Result<(), WriteError> {
         let wanting = wanting(policies);
         if self.allowed != Allowed::None && !*resumed {
-            // What an earlier leader began, and what somebody began by hand.
-            for (target, record) in self.transactions.in_flight().await? {
-                tracing::info!(workload = %name(&target), "goes on with a repair that was under way");
-                state.in_flight.insert(target, record);
+            // What an earlier leader began.
+            for (target, object) in self.transactions.in_flight().await? {
+                match self.believed(&target, &object, policies) {
+                    Ok(record) => {
+                        tracing::info!(workload = %name(&target), "goes on with a repair that was under way");
+                        state.in_flight.insert(target, record);
+                    }
+                    Err(why) => {
+                        tracing::warn!(workload = %name(&target), %why, "is labelled as being repaired, and is left alone");
+                    }
+                }
             }
             *resumed = true;
         }
@@ -185,11 +193,11 @@ impl Work {
             let askers = broken.iter().filter_map(|it| wanting.get(it)).collect::<Vec<_>>();
             let askers: Vec<_> = askers.into_iter().filter(|it| !deleted(it)).cloned().collect();
             if !askers.is_empty() && state.looks > 0 {
-                self.consider(state, key, &askers).await?;
+                self.consider(state, key, &askers, policies).await?;
             }
         }
-        let wanted = |target: &Target| {
-            let broken = violating.get(&target.key);
+        let wanted = |workload: &WorkloadKey| {
+            let broken = violating.get(workload);
             broken.is_some_and(|broken| broken.iter().any(|it| wanting.contains_key(it)))
         };
         state.ledger.keep(wanted);

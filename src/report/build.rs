@@ -161,7 +161,7 @@ mod tests {
                     "resources": [{
                         "apiVersion": "apps/v1", "kind": "Deployment", "namespace": "shop", "name": "cart",
                     }],
-                    "message": "spec.containers[0].image is \"nginx\" (no tag means :latest); give a version, such as nginx:1.29",
+                    "message": "spec.containers[0].image is \"nginx\" (no tag means :latest); pin the version that should run: nginx:VERSION",
                     "properties": {"container": "web", "path": "spec.containers[0].image", "pods": "3"},
                 }],
             })

@@ -49,7 +49,7 @@ pub(super) fn violation(name: &str, rule: &'static str) -> Violation {
             id: rule.to_owned(),
             container: Some("web".to_owned()),
             path: "spec.containers[0].image".to_owned(),
-            message: "spec.containers[0].image is \"nginx\" (no tag means :latest); give a version, such as nginx:1.29".to_owned(),
+            message: "spec.containers[0].image is \"nginx\" (no tag means :latest); pin the version that should run: nginx:VERSION".to_owned(),
             undecided: false,
         }),
         began: Timestamp::from_second(1_700_000_000).unwrap(),

@@ -12,11 +12,12 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::Role;
+use super::certificates::Expected;
 use super::configurations::Kind;
 use crate::admission::alive::Alive;
 use crate::admission::handler::Readiness;
 use crate::admission::intact;
-use crate::admission::registration::{Endpoint, FailurePolicy, Registration};
+use crate::admission::registration::{Endpoint, FailurePolicy, MUTATING, Registration, VALIDATING};
 use crate::beat::Beat;
 use crate::certs::serving::Sight;
 use crate::clusters::Cluster;
@@ -65,9 +66,7 @@ impl Rendered {
 pub(super) struct Beating {
     pub cluster: Cluster,
     pub namespace: String,
-    /// The release's Deployment, where podgate runs by one.
-    pub deployment: Option<String>,
-    pub rendered: Registration,
+    pub expected: Expected,
     /// The configurations as they are seen.
     pub sight: Sight,
     pub alive: Arc<Alive>,
@@ -83,7 +82,7 @@ impl Beating {
         let beat = Beat {
             cluster: self.cluster.clone(),
             namespace: self.namespace.clone(),
-            deployment: self.deployment.clone(),
+            deployment: self.expected.deployment.clone(),
             key: self.alive.key.clone(),
             intact: validating,
             ready: Arc::new(move || readiness().is_ok()),
@@ -96,11 +95,20 @@ impl Beating {
                     beat.run().await;
                 }
             },
+            self.follow(),
             self.know_oneself(),
             self.count_callers(),
-            self.compare(Kind::Validating, self.rendered.validating(), Some(intact)),
-            self.compare(Kind::Mutating, self.rendered.mutating(), None),
+            self.compare(Kind::Validating, self.expected.rendered.validating(), Some(intact)),
+            self.compare(Kind::Mutating, self.expected.rendered.mutating(), None),
         );
+    }
+
+    /// Looks at the configurations that podgate registered itself; others are looked at for their certificates already.
+    async fn follow(&self) {
+        if self.expected.deployment.is_none() {
+            let client = &self.cluster.client;
+            self.sight.follow_configurations(client, registered_name).await;
+        }
     }
 
     /// Asks the API server who podgate is, until it says so.
@@ -156,6 +164,14 @@ impl Beating {
                 return;
             }
         }
+    }
+}
+
+/// What `--register` calls the configuration of a kind.
+fn registered_name(kind: Kind) -> String {
+    match kind {
+        Kind::Validating => VALIDATING.to_owned(),
+        Kind::Mutating => MUTATING.to_owned(),
     }
 }
 

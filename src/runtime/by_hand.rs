@@ -1,5 +1,5 @@
-//! Repairs by a person's hand: `podgate remediate`. The steps are those of the leader, and so is the record on the workload;
-//! a leader that sees one goes on with it, as this would.
+//! Repairs by a person's hand: `podgate remediate`. The steps are those of the leader, and so is the record on the workload,
+//! which says whose hand it was: the leader leaves it to that person, since it writes by other rights.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,9 +19,9 @@ use crate::policy::compile::Policy;
 use crate::policy::picture::label;
 use crate::policy::policy_set::{Namespaces, PolicySet};
 use crate::policy::protected::Protected;
+use crate::policy::record::{Asker, Hand, Record, Template, is_in_flight};
 use crate::remediation::finalizer;
 use crate::remediation::plan::{KINDS, Plan, Repair, plan};
-use crate::remediation::record::{Asker, Record, Template};
 use crate::remediation::rollout::{self, Verdict};
 use crate::remediation::transaction::{Order, Stepped, Target, Transactions};
 use crate::scan::cluster_policies::ClusterPolicies;
@@ -94,7 +94,8 @@ impl ByHand {
             let api = self.transactions.api(kind, namespace);
             let listed = api.list(&ListParams::default()).await;
             for object in listed.map_err(|error| self.cluster.explain(error))? {
-                let object = serde_json::to_value(object).unwrap_or_default();
+                let object = serde_json::to_value(object);
+                let object = object.map_err(|error| ClusterError::Api(error.to_string()))?;
                 found.push(Found { target: Target::of(kind, &object), object });
             }
         }
@@ -110,7 +111,7 @@ impl ByHand {
             return Plan::Nothing;
         }
         let set = PolicySet::new(by, Arc::default());
-        plan(found.target.kind(), &found.object, &set, Timestamp::now())
+        plan(found.target.kind, &found.object, &set, Timestamp::now())
     }
 
     fn covering(&self, target: &Target) -> Vec<Arc<Policy>> {
@@ -146,7 +147,8 @@ impl ByHand {
         let Found { target, object } = found;
         let by = self.covering(target);
         let askers = by.iter().filter_map(|it| Asker::of(it));
-        let order = Order { policies: askers.collect(), timeout, attempts: 1 };
+        let (policies, by) = (askers.collect(), Hand::Person);
+        let order = Order { policies, by, timeout, attempts: 1 };
         let begun = self.transactions.begin(target, object, repair, order).await;
         let record = match begun.map_err(|error| self.explain(error))? {
             Stepped::Done(record) => record,
@@ -154,6 +156,27 @@ impl ByHand {
             Stepped::Refused(why) => return Ok(Outcome::Refused(why)),
         };
         self.see_through(target, record, progress).await.map_err(|error| self.explain(error))
+    }
+
+    /// The repair by hand that a workload is under, if it was not seen through.
+    pub fn under_way(found: &Found) -> Option<Record> {
+        let record = Record::of(&found.object, Timestamp::now())?.ok()?;
+        let by_hand = record.by == Hand::Person && record.state == RemediationState::RollingOut;
+        (by_hand && is_in_flight(&found.object)).then_some(record)
+    }
+
+    /// Goes on with a repair by hand.
+    ///
+    /// # Errors
+    /// As [`ByHand::apply`].
+    pub async fn go_on(
+        &self,
+        found: &Found,
+        record: Record,
+        progress: impl Fn(&str),
+    ) -> Result<Outcome, ClusterError> {
+        let seen = self.see_through(&found.target, record, progress).await;
+        seen.map_err(|error| self.explain(error))
     }
 
     async fn see_through(
@@ -167,24 +190,14 @@ impl ByHand {
             let Some(object) = self.transactions.get(target).await? else {
                 return Ok(Outcome::Refused("it was deleted meanwhile".to_owned()));
             };
-            // The leader sees to it too, and may have been faster.
-            match Record::of(&object) {
-                Some(now) if now.state == RemediationState::Repaired => {
-                    return Ok(Outcome::Repaired(now.message));
-                }
-                Some(now) if now.state == RemediationState::RolledBack => {
-                    return Ok(Outcome::TakenBack(now.message));
-                }
-                _ if record.template(&object) != Template::Repaired => {
-                    return Ok(Outcome::Refused(
-                        "somebody else changed its template meanwhile".to_owned(),
-                    ));
-                }
-                _ => {}
+            if record.template(&object) != Template::Repaired {
+                return Ok(Outcome::Refused(
+                    "somebody else changed its template meanwhile".to_owned(),
+                ));
             }
             let crash = self.transactions.crash(target, &object, &record).await?;
             let over = Timestamp::now() >= record.deadline;
-            match rollout::judge(target.kind(), &object, crash, over, record.available) {
+            match rollout::judge(target.kind, &object, crash, over, record.available) {
                 Verdict::Underway(how) => progress(&how),
                 Verdict::Good(why) => {
                     let message = format!("repaired by hand: {why}");
@@ -225,7 +238,8 @@ impl ByHand {
     pub async fn roll_back(&self, found: &Found, record: &Record) -> Result<Outcome, ClusterError> {
         let Found { target, object } = found;
         let message = "taken back by hand".to_owned();
-        let back = self.transactions.roll_back(target, object, record, message.clone()).await;
+        let record = Record { by: Hand::Person, ..record.clone() };
+        let back = self.transactions.roll_back(target, object, &record, message.clone()).await;
         Ok(match back.map_err(|error| self.explain(error))? {
             Stepped::Done(back) => {
                 self.clear(target, &back).await.map_err(|error| self.explain(error))?;

@@ -8,10 +8,12 @@ use kube::Client;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use super::ServeError;
 use super::beating::Rendered;
+use super::source::PolicySource;
+use super::{ServeError, listen};
 use crate::admission::handler::Readiness;
-use crate::admission::registration::WEBHOOK_SUFFIX;
+use crate::admission::register::SelfRegistration;
+use crate::admission::registration::{Registration, WEBHOOK_SUFFIX};
 use crate::certs::keeper::{Keeper, Source};
 use crate::certs::serving::{Objects, Serving, Sight, Trusted};
 use crate::certs::{Identity, Resolver, authority, certified, folder};
@@ -39,8 +41,58 @@ pub struct Shared {
     pub rendered: Rendered,
 }
 
+/// The certificate, and what is to stand in the cluster so that the API server calls podgate by it.
+pub(super) struct Served {
+    pub shared: Option<Parts>,
+    /// `None` where it is not this podgate's to know.
+    pub expected: Option<Expected>,
+    /// The configurations as they are seen; somebody must look.
+    pub sight: Sight,
+}
+
+/// What is to stand in the cluster.
+pub(super) struct Expected {
+    pub rendered: Registration,
+    /// The release's Deployment, where podgate runs by one; otherwise it registers itself.
+    pub deployment: Option<String>,
+}
+
+/// Shows the certificate, or sets up what will.
+pub(super) fn open(
+    certificates: Certificates,
+    source: &mut PolicySource,
+    namespace: &str,
+    address: SocketAddr,
+    resolver: Resolver,
+    key: &nonce::Shared,
+    metrics: &CertificateMetrics,
+) -> Result<Served, ServeError> {
+    let it = match certificates {
+        Certificates::Shared(it) => it,
+        Certificates::Own(cert_dir) => {
+            let identity = own(cert_dir.as_deref(), address, &resolver, key)?;
+            let mut expected = None;
+            if source.registering_client().is_some() {
+                let url = format!("https://{}", listen::reachable(address));
+                let ca = identity.ca.ok_or(ServeError::NoCa)?;
+                let rendered = SelfRegistration::registration(url, ca, namespace.to_owned());
+                expected = Some(Expected { rendered, deployment: None });
+            }
+            return Ok(Served { shared: None, expected, sight: Sight::default() });
+        }
+    };
+    source.protect(namespace);
+    let (release, protected) = (it.release.clone(), source.protected().names().to_vec());
+    let rendered =
+        it.rendered.clone().registration(namespace.to_owned(), release.clone(), protected);
+    let expected = Some(Expected { rendered, deployment: Some(release) });
+    let parts = shared(it, namespace.to_owned(), resolver, key.clone(), metrics.clone());
+    let sight = parts.serving.sight.clone();
+    Ok(Served { shared: Some(parts), expected, sight })
+}
+
 /// Shows the certificates of the folder, or new ones in memory.
-pub(super) fn own(
+fn own(
     cert_dir: Option<&Path>,
     address: SocketAddr,
     resolver: &Resolver,
@@ -87,7 +139,7 @@ pub(super) struct Parts {
 }
 
 /// Sets them up; nothing is read yet.
-pub(super) fn shared(
+fn shared(
     shared: Shared,
     namespace: String,
     resolver: Resolver,

@@ -23,6 +23,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::get;
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -34,8 +35,6 @@ use crate::admission::register::{RegisterError, SelfRegistration};
 use crate::admission::registration::{MUTATING, Registration, VALIDATING};
 use crate::admission::server::{Drain, Server};
 use crate::certs::client_ca::{ClientCa, ClientCaError};
-use crate::certs::configuration::Kind;
-use crate::certs::serving::Sight;
 use crate::certs::{IdentityError, Resolver, folder};
 use crate::clusters::ClusterError;
 use crate::controller::files::FilesError;
@@ -46,6 +45,7 @@ use crate::remediation::work::Allowed;
 
 use beating::Beating;
 pub use beating::Rendered;
+use certificates::Served;
 pub use certificates::{Certificates, Shared};
 pub use leading::Tell;
 pub use source::Source;
@@ -144,55 +144,29 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let (files, plain_files) = listen::files();
     let resolver = Resolver::default();
     let client_ca = options.client_ca.as_deref().map(ClientCa::read).transpose()?;
-    let tls = match &client_ca {
-        Some(client_ca) => resolver.server_config_for(client_ca.clone()),
-        None => resolver.server_config(),
-    };
+    let tls = client_ca.clone().map_or_else(
+        || resolver.server_config(),
+        |client_ca| resolver.server_config_for(client_ca),
+    );
     let callers = Callers::default();
     let alive = Arc::new(Alive::telling(callers.clone()));
     let namespace = source.release_namespace(options.lease_namespace.as_deref());
-    let registering = source.registering_client();
-    let registration = registering.map(|client| SelfRegistration::new(client, &namespace));
-    // What is to stand in the cluster, where it is this podgate that is called, and by which Deployment it runs.
-    let (mut shared, mut rendered, mut deployment) = (None, None, None);
-    let mut sight = Sight::default();
-    match options.certificates {
-        Certificates::Own(cert_dir) => {
-            let identity = certificates::own(cert_dir.as_deref(), address, &resolver, &alive.key)?;
-            if registration.is_some() {
-                let url = format!("https://{}", listen::reachable(address));
-                let ca = identity.ca.ok_or(ServeError::NoCa)?;
-                rendered = Some(SelfRegistration::registration(url, ca, namespace.clone()));
-            }
-        }
-        Certificates::Shared(it) => {
-            source.protect(&namespace);
-            let protected = source.protected().names().to_vec();
-            let release = it.release.clone();
-            let registration =
-                it.rendered.clone().registration(namespace.clone(), release.clone(), protected);
-            (rendered, deployment) = (Some(registration), Some(release));
-            let (key, metrics) = (alive.key.clone(), metrics.certificates.clone());
-            let parts = certificates::shared(it, namespace.clone(), resolver, key, metrics);
-            sight = parts.serving.sight.clone();
-            shared = Some(parts);
-        }
-    }
+    let registration = source.registering_client().map(|it| SelfRegistration::new(it, &namespace));
+    let Served { shared, expected, sight } = certificates::open(
+        options.certificates,
+        &mut source,
+        &namespace,
+        address,
+        resolver,
+        &alive.key,
+        &metrics.certificates,
+    )?;
 
     let (drain, draining) = watch::channel(false);
     let (registered, is_registered) = watch::channel(registration.is_none());
-    let readiness: Readiness = {
-        let (draining, source) = (draining.clone(), source.readiness(&policies));
-        let trusted = shared.as_ref().map(|it| Arc::clone(&it.readiness));
-        Arc::new(move || {
-            if *draining.borrow() {
-                return Err("it is shutting down".to_owned());
-            }
-            source()?;
-            trusted.as_ref().map_or(Ok(()), |trusted| trusted())?;
-            is_registered.borrow().then_some(()).ok_or_else(|| "not registered yet".to_owned())
-        })
-    };
+    let trusted = shared.as_ref().map(|it| Arc::clone(&it.readiness));
+    let known = source.readiness(&policies);
+    let readiness = readiness(draining.clone(), known, trusted, is_registered);
     let reviews = Reviews {
         policies: policies.clone(),
         changes: source.changes(),
@@ -202,88 +176,50 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
         own_user: source.own_user(options.remediation).await?,
         alive: Arc::clone(&alive),
     };
-    let count = metrics.connections.clone();
     let webhook = Server {
         tls: Some(tls),
         asks_certificates: client_ca.is_some(),
         router: handler::router(reviews, Arc::clone(&readiness)),
-        connections: Connections::new(files, callers, count.clone()),
+        connections: Connections::new(files, callers, metrics.connections.clone()),
     };
     let plain = Server {
         tls: None,
         asks_certificates: false,
         router: metrics_router(metrics.clone(), Arc::clone(&readiness)),
-        connections: Connections::new(plain_files, Callers::default(), count),
+        connections: Connections::new(plain_files, Callers::default(), metrics.connections.clone()),
     };
-    let mut servers = JoinSet::new();
-    let mut start = |name: &'static str, listener, server: Server| {
-        let serving = server.serve(listener, draining.clone(), options.drain);
-        servers.spawn(async move {
-            serving.await;
-            name
-        });
-    };
-    start("webhook server", listener, webhook);
-    start("metrics server", metrics_listener, plain);
+    let all = [("webhook server", listener, webhook), ("metrics server", metrics_listener, plain)];
+    let mut servers = start(all, &draining, options.drain);
     // Dropped at the end of this function, which ends the updates.
     let mut updates = JoinSet::new();
     updates.spawn(source.clone().keep_up_to_date(policies, metrics.policies.clone()));
     let keeping = shared.as_ref().and_then(|it| it.keeping.clone());
-    match (shared, source.client()) {
-        (Some(shared), Some(client)) => drop(updates.spawn(shared.serving.run(client))),
-        (None, Some(client)) if registration.is_some() => {
-            let sight = sight.clone();
-            updates.spawn(async move {
-                sight.follow_configurations(&client, registered_name).await;
-            });
-        }
-        _ => {}
+    if let (Some(shared), Some(client)) = (shared, source.client()) {
+        updates.spawn(shared.serving.run(client));
     }
-    if let (Some(rendered), Some(cluster)) = (rendered.clone(), source.cluster().cloned()) {
-        let beating = Beating {
-            cluster,
-            namespace,
-            deployment,
-            rendered,
-            sight,
-            alive,
-            readiness,
-            metrics: metrics.beat.clone(),
-        };
+    let rendered = expected.as_ref().map(|it| it.rendered.clone());
+    if let (Some(expected), Some(cluster)) = (expected, source.cluster().cloned()) {
+        let metrics = metrics.beat.clone();
+        let beating = Beating { cluster, namespace, expected, sight, alive, readiness, metrics };
         updates.spawn(beating.run(options.role));
     }
     if let (Some(client_ca), Some(path)) = (client_ca, options.client_ca) {
         updates.spawn(client_ca.keep_up_to_date(path));
     }
-    let lease = Lease {
-        namespace: options.lease_namespace,
-        reports: options.reports,
-        keeping,
-        remediation: options.remediation,
-    };
+    let (namespace, reports, remediation) =
+        (options.lease_namespace, options.reports, options.remediation);
+    let lease = Lease { namespace, reports, keeping, remediation };
     let mut leading = JoinSet::new();
-    let work = match options.role {
-        Role::Replica => source.leading(lease, metrics.clone()),
-        Role::Webhook => None,
-    };
-    if let Some(work) = work {
+    if let (Role::Replica, Some(work)) = (options.role, source.leading(lease, metrics.clone())) {
         leading.spawn(work.run(draining.clone()));
     }
 
     let served = async {
         source.first_known().await?;
-        if let (Some(registration), Some(rendered)) = (&registration, &rendered) {
-            register(registration, rendered).await?;
-            registered.send_replace(true);
-        }
+        register(registration.as_ref().zip(rendered.as_ref())).await?;
+        registered.send_replace(true);
         tracing::info!(listen = %address, metrics = %metrics_address, "serving");
-        tokio::select! {
-            ended = servers.join_next() => {
-                Err(ServeError::Ended(ended.and_then(Result::ok).unwrap_or("server")))
-            }
-            _ = updates.join_next() => Err(ServeError::Ended("watch of policies or certificates")),
-            Some(_) = leading.join_next() => Err(ServeError::Ended("work of the leader")),
-        }
+        Err(first_to_end(&mut servers, &mut updates, &mut leading).await)
     };
     let outcome = tokio::select! {
         failed = served => failed,
@@ -298,24 +234,65 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     // At most as long as the work may take to end; others lead sooner if the Lease is released before the last
     // connection ends.
     while leading.join_next().await.is_some() {}
-    if outcome.is_ok() {
-        while servers.join_next().await.is_some() {}
-    }
-    outcome
+    outcome?;
+    while servers.join_next().await.is_some() {}
+    Ok(())
 }
 
-/// What `--register` calls the configuration of a kind.
-fn registered_name(kind: Kind) -> String {
-    match kind {
-        Kind::Validating => VALIDATING.to_owned(),
-        Kind::Mutating => MUTATING.to_owned(),
+/// What ended that should not.
+async fn first_to_end(
+    servers: &mut JoinSet<&'static str>,
+    updates: &mut JoinSet<()>,
+    leading: &mut JoinSet<()>,
+) -> ServeError {
+    tokio::select! {
+        ended = servers.join_next() => {
+            ServeError::Ended(ended.and_then(Result::ok).unwrap_or("server"))
+        }
+        _ = updates.join_next() => ServeError::Ended("watch of policies or certificates"),
+        Some(_) = leading.join_next() => ServeError::Ended("work of the leader"),
     }
 }
 
+/// Ready where all of these say so.
+fn readiness(
+    draining: watch::Receiver<bool>,
+    source: Readiness,
+    trusted: Option<Readiness>,
+    registered: watch::Receiver<bool>,
+) -> Readiness {
+    Arc::new(move || {
+        if *draining.borrow() {
+            return Err("it is shutting down".to_owned());
+        }
+        source()?;
+        trusted.as_ref().map_or(Ok(()), |trusted| trusted())?;
+        registered.borrow().then_some(()).ok_or_else(|| "not registered yet".to_owned())
+    })
+}
+
+/// Starts servers, each with the name that is told if it ends.
+fn start(
+    all: [(&'static str, TcpListener, Server); 2],
+    draining: &watch::Receiver<bool>,
+    drain: Drain,
+) -> JoinSet<&'static str> {
+    let mut servers = JoinSet::new();
+    for (name, listener, server) in all {
+        let serving = server.serve(listener, draining.clone(), drain);
+        servers.spawn(async move {
+            serving.await;
+            name
+        });
+    }
+    servers
+}
+
+/// Writes the configurations, where this podgate is to.
 async fn register(
-    registration: &SelfRegistration,
-    rendered: &Registration,
+    registration: Option<(&SelfRegistration, &Registration)>,
 ) -> Result<(), ServeError> {
+    let Some((registration, rendered)) = registration else { return Ok(()) };
     registration.write(rendered).await?;
     tracing::info!(configurations = ?[VALIDATING, MUTATING], "registered");
     Ok(())

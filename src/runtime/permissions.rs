@@ -30,7 +30,7 @@ pub enum Name {
     Lease,
     /// The Lease of the beat.
     AliveLease,
-    /// The EndpointSlice in which API servers announce themselves.
+    /// The `EndpointSlice` in which API servers announce themselves.
     ApiServers,
     /// The Secret of the certificate.
     TlsSecret,
@@ -233,8 +233,8 @@ const fn repaired(resource: &'static str) -> Permission {
 
 /// A kind that may be the top owner of pods.
 const fn owner(group: &'static str, resource: &'static str) -> Permission {
-    const WHY: &str = "know which object an Event is about (uid)";
-    let need = Need::For("Events on workloads");
+    const WHY: &str = "know which object an Event is about, and whose pods are (uid)";
+    let need = Need::For("a podgate that writes Events or repairs workloads");
     Permission { need, ..cluster(group, resource, &["get"], WHY) }
 }
 

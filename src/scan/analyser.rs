@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::analysis::{Analysis, ClusterScore, NamespaceScore, RuleScore};
 use super::report::{Fault, FaultKind, Summary, Violation};
 use crate::api::Severity;
+use crate::cel::tree::Tree;
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge, judge_running};
 use crate::policy::object::Object;
@@ -126,8 +127,8 @@ impl<'p> Analyser<'p> {
         };
         let document;
         if plan.reads_documents() {
-            let pod = serde_json::from_str(json).map_err(|error| error.to_string())?;
-            let namespace = self.policies.namespace_object(subject.namespace);
+            let pod = Tree::from_json(json).map_err(|error| error.to_string())?;
+            let namespace = Document::namespace(self.policies.namespace_object(subject.namespace));
             document = Document::of(Kind::Pod, pod, namespace);
             subject.document = Some(&document);
         }

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::report::{Fault, FaultKind, Violation};
+use crate::cel::tree::Tree;
 use crate::manifests::documents::{self, Object as Manifest};
 use crate::manifests::node::Position;
 use crate::policy::decision::worst_first;
@@ -110,10 +111,14 @@ impl<'p> Judge<'p> {
         let mut subject = Subject::of(kind, &view).map_err(|error| (node.at, error.to_string()))?;
         subject.namespace = subject.namespace.or(self.namespace);
         let (plan, assumed) = self.plan(subject.namespace);
-        let document = plan.reads_documents().then(|| {
-            let namespace = self.policies.namespace_object(subject.namespace);
-            Document::of(kind, node.to_json(), namespace)
-        });
+        let document = plan
+            .reads_documents()
+            .then(|| {
+                let namespace = self.policies.namespace_object(subject.namespace);
+                let object = Tree::from_value(node.to_json()).ok()?;
+                Some(Document::of(kind, object, Document::namespace(namespace)))
+            })
+            .flatten();
         subject.document = document.as_ref();
         let judgement = if self.as_written {
             judge(plan, &subject, self.now)

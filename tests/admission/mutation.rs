@@ -94,7 +94,7 @@ fn completed(cluster: &Cluster) {
     // What cannot be added is refused.
     let mut root = terse();
     root["securityContext"].take();
-    shop.rejects(&workload(Kind::Pod, root)).because(&["breaks 1 rule", "runAsNonRoot"]);
+    shop.rejects(&workload(Kind::Pod, root)).because(&["breaks 2 rules", "runAsNonRoot"]);
 }
 
 fn templates(cluster: &Cluster) {

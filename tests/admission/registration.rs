@@ -1,7 +1,7 @@
 //! What the API server has been told, by asking it: the duties that keep a podgate that hangs or is
 //! gone from taking the cluster with it.
 
-use podgate::admission::registration::{POLICIES_WEBHOOK, WEBHOOK_SUFFIX};
+use podgate::admission::registration::{ALIVE_WEBHOOK, POLICIES_WEBHOOK, WEBHOOK_SUFFIX};
 use serde_json::Value;
 
 use crate::Test;
@@ -32,7 +32,7 @@ fn texts(list: &Value) -> Vec<&str> {
 
 fn brief_and_narrow(cluster: &Cluster) {
     let webhooks = webhooks(cluster);
-    assert_eq!(webhooks.len(), 3);
+    assert_eq!(webhooks.len(), 4);
     for webhook in webhooks {
         // Every write of a user waits that long for a podgate that hangs.
         assert!(webhook["timeoutSeconds"].as_i64().unwrap() <= 3, "{webhook}");
@@ -54,8 +54,17 @@ fn brief_and_narrow(cluster: &Cluster) {
             assert!(operations.iter().all(|it| ["CREATE", "UPDATE"].contains(it)), "{rule}");
             // Leases, events, nodes, and whatever podgate itself is made of and configured by.
             let groups = texts(&rule["apiGroups"]);
-            let known: &[_] =
-                if of_policies { &["devops.stochastic.io"] } else { &["", "apps", "batch"] };
+            let known: &[_] = match webhook["name"].as_str() {
+                Some(POLICIES_WEBHOOK) => &["devops.stochastic.io"],
+                // One Lease, podgate's own, by its name.
+                Some(ALIVE_WEBHOOK) => {
+                    assert_eq!(rule["resources"], serde_json::json!(["leases"]));
+                    let condition = &webhook["matchConditions"][0]["expression"];
+                    assert!(condition.as_str().unwrap().contains("podgate-alive"), "{condition}");
+                    &["coordination.k8s.io"]
+                }
+                _ => &["", "apps", "batch"],
+            };
             assert!(groups.iter().all(|it| known.contains(it)), "{rule}");
             for resource in texts(&rule["resources"]) {
                 let (name, subresource) = resource.split_once('/').unwrap_or((resource, ""));
@@ -69,7 +78,9 @@ fn brief_and_narrow(cluster: &Cluster) {
 }
 
 fn out_of_tenants_hands(cluster: &Cluster) {
-    let of_workloads = webhooks(cluster).into_iter().filter(|it| it["name"] != POLICIES_WEBHOOK);
+    let others = [POLICIES_WEBHOOK, ALIVE_WEBHOOK];
+    let of_workloads =
+        webhooks(cluster).into_iter().filter(|it| others.iter().all(|other| it["name"] != *other));
     for webhook in of_workloads {
         let selector = &webhook["namespaceSelector"];
         assert!(selector["matchLabels"].is_null(), "{selector}");

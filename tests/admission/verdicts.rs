@@ -70,7 +70,7 @@ fn modes(cluster: &Cluster) {
     assert!(!admitted, "{printed}");
     println!("a developer reads:\n{printed}");
     assert!(printed.contains("Error from server (Forbidden)"), "{printed}");
-    assert!(printed.contains("give a version, such as nginx:1.29"), "{printed}");
+    assert!(printed.contains("pin the version that should run: nginx:VERSION"), "{printed}");
 }
 
 fn another_namespace(cluster: &Cluster) {

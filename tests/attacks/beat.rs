@@ -21,6 +21,9 @@ const NAMESPACE: &str = "podgate-system";
 const VALIDATING: &str = "validatingwebhookconfiguration/podgate-validating";
 const INTACT: &str = "podgate_webhook_configuration_intact{configuration=\"validating\"}";
 
+/// What somebody does, and how.
+type Harm<'a> = (&'a str, &'a dyn Fn());
+
 /// A podgate that beats, as a user of its own.
 struct Beating {
     podgate: Podgate,
@@ -103,7 +106,7 @@ fn the_lease() {
     nobody_else_writes_it(&it);
     no_time_or_nonce_of_anothers_counts(&it);
     others_may_do_what_is_none_of_its_business(&it);
-    nobody_is_hurt_while_podgate_is_away(it);
+    nobody_is_hurt_while_podgate_is_away(&it);
 }
 
 /// Neither an admin of the cluster nor one of the namespace.
@@ -196,7 +199,7 @@ fn others_may_do_what_is_none_of_its_business(it: &Beating) {
 }
 
 /// Killed, so that the configurations stay.
-fn nobody_is_hurt_while_podgate_is_away(it: Beating) {
+fn nobody_is_hurt_while_podgate_is_away(it: &Beating) {
     it.podgate.signal("KILL");
     let patch =
         ["patch", "lease", LEASE, "--type=merge", "-p", "{\"spec\": {\"renewTime\": null}}"];
@@ -241,25 +244,24 @@ fn what_is_seen() {
         it.must(&["create", "-f", "-"], &rendered.to_string());
     };
     // What the metrics show at once, and `check` as soon as beats are missing.
-    type Harm<'a> = (&'a str, &'a dyn Fn());
     let harms: [Harm<'_>; 5] = [
         ("a deleted configuration", &|| drop(it.must(&["delete", VALIDATING], ""))),
         ("fewer rules", &|| {
             changed(&|all| {
                 all[validate]["rules"].as_array_mut().unwrap().truncate(1);
-            })
+            });
         }),
         ("a wrong caBundle", &|| {
             changed(&|all| {
                 all[validate]["clientConfig"]["caBundle"] = other_ca.clone();
-            })
+            });
         }),
         ("a wrong caBundle of all", &|| {
             changed(&|all| {
                 for webhook in all.as_array_mut().unwrap() {
                     webhook["clientConfig"]["caBundle"] = other_ca.clone();
                 }
-            })
+            });
         }),
         ("no webhook alive.", &|| changed(&|all| drop(all.as_array_mut().unwrap().remove(alive)))),
     ];
@@ -289,23 +291,23 @@ fn what_is_seen() {
     // What leaves objects out in other ways is seen at once, too.
     let selections: [Harm<'_>; 4] = [
         ("other operations", &|| {
-            changed(&|all| all[validate]["rules"][0]["operations"] = json!(["CREATE"]))
+            changed(&|all| all[validate]["rules"][0]["operations"] = json!(["CREATE"]));
         }),
         ("another selector", &|| {
             changed(&|all| {
                 all[validate]["namespaceSelector"]["matchLabels"] = json!({"judge": "me"});
-            })
+            });
         }),
         ("a matchCondition", &|| {
             changed(&|all| {
                 all[validate]["matchConditions"] =
                     json!([{"name": "never", "expression": "false"}]);
-            })
+            });
         }),
         ("another place", &|| {
             changed(&|all| {
                 all[validate]["clientConfig"]["url"] = json!("https://127.0.0.1:1/validate");
-            })
+            });
         }),
     ];
     let intact = |expected: f64| {

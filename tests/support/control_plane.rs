@@ -203,6 +203,12 @@ impl ControlPlane {
         self.credentials.kubeconfig(user, user, &format!("https://{}", self.address()))
     }
 
+    /// The kubeconfig of a further user of these groups.
+    pub fn kubeconfig_in(&self, user: &str, groups: &[&str]) -> PathBuf {
+        self.credentials.user(user, groups);
+        self.credentials.kubeconfig(user, user, &format!("https://{}", self.address()))
+    }
+
     /// The kubeconfig of such a user whose way goes through a proxy.
     pub fn kubeconfig_through(&self, proxy: &Proxy, user: &str) -> PathBuf {
         self.credentials.user(user, &["system:masters"]);

@@ -152,12 +152,11 @@ impl Client {
 
     async fn shake_hands(&self) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = self.connect().await?;
-        let tls = match self.tls.get() {
-            Some(tls) => tls,
-            None => {
-                let tls = self.connector()?;
-                self.tls.get_or_init(|| tls)
-            }
+        let tls = if let Some(tls) = self.tls.get() {
+            tls
+        } else {
+            let tls = self.connector()?;
+            self.tls.get_or_init(|| tls)
         };
         tls.connect(ServerName::try_from("127.0.0.1").unwrap(), stream).await
     }
@@ -236,10 +235,10 @@ fn good_review() -> String {
 }
 
 async fn spaces(stream: &mut TlsStream<TcpStream>, mut count: usize) -> std::io::Result<()> {
-    let piece = [b' '; 16 * 1024];
+    static PIECE: [u8; 16 * 1024] = [b' '; 16 * 1024];
     while count > 0 {
-        let now = count.min(piece.len());
-        write(stream, &piece[..now]).await?;
+        let now = count.min(PIECE.len());
+        write(stream, &PIECE[..now]).await?;
         count -= now;
     }
     Ok(())

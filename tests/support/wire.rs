@@ -1,6 +1,6 @@
 //! Writes as they go over the wire, in every form the API server takes.
 
-use axum::http::{Method, Request};
+use axum::http::{HeaderValue, Method, Request};
 use kube::api::DeleteParams;
 use kube::client::Body;
 use podgate::policy::workload::Kind;
@@ -120,7 +120,8 @@ impl Cluster {
             let response = self.client.send(request).await.unwrap();
             let code = response.status().as_u16();
             let warnings = response.headers().get_all("warning").iter();
-            let warnings = warnings.map(|it| it.to_str().unwrap().to_owned()).collect();
+            let text = |it: &HeaderValue| String::from_utf8_lossy(it.as_bytes()).into_owned();
+            let warnings = warnings.map(text).collect();
             let body = response.into_body().collect_bytes().await.unwrap();
             Reply { code, body: serde_json::from_slice(&body).unwrap(), warnings }
         })

@@ -113,7 +113,7 @@ fn an_ipv6_network_shares_its_room_and_inside_of_it_who_holds_least_is_spared() 
 fn what_a_connection_does_has_its_own_end() {
     let connections = connections(&Callers::default());
     let seats = enter(&connections, "10.0.0.1", 1);
-    let now = Instant::now() + Duration::from_secs(60);
+    let now = Instant::now() + Duration::from_mins(1);
     let seat = &seats[0];
     let (end, why) = seat.limit();
     assert!(end < now && why == Some(Ended::NoRequest));

@@ -69,8 +69,8 @@ mod tests {
     fn each_violation_is_a_command_the_worst_first() {
         insta::assert_snapshot!(commands(&violated()), @r#"
         ::error title=maxRestartCount (critical)::StatefulSet shop/db, container postgres: status.containerStatuses[0].restartCount is 12; at most 3 are allowed (policy shop/baseline)
-        ::error file=deploy/cart.yaml,line=14,col=18,title=forbidLatestTag (high)::Deployment shop/cart, container web: spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29 (policy shop/baseline)
-        ::warning file=deploy/cart.yaml,line=14,col=18,title=forbidLatestTag (medium)::Deployment shop/cart, container sidecar: spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29 (policy shop/baseline)
+        ::error file=deploy/cart.yaml,line=14,col=18,title=forbidLatestTag (high)::Deployment shop/cart, container web: spec.template.spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION (policy shop/baseline)
+        ::warning file=deploy/cart.yaml,line=14,col=18,title=forbidLatestTag (medium)::Deployment shop/cart, container sidecar: spec.template.spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION (policy shop/baseline)
         ::notice title=podgate::5 violations (1 critical, 1 high, 1 medium, 2 low) in 3 workloads (6 documents, 2 skipped); score 62
         ::notice file=deploy/cart.yaml,line=12,col=9,title=requireReadinessProbe (low)::Deployment shop/cart, container web: spec.template.spec.containers[0].readinessProbe is missing; add one (policy shop/baseline)
         ::notice file=a%2Cb/50%25 é%3A|<x>.yaml,title=validations/no-1.0 (low)::Pod 日本`|<b>@admin\u{1b}[31m: 100%25 "wrong" | `a` <b>&%0A::error::gotcha\u{1b}[2J\t#1 @all (policy all)

@@ -139,8 +139,8 @@ mod tests {
           </testsuite>
           <testsuite name="deploy/cart.yaml" tests="2" failures="2" errors="0">
             <testcase classname="Deployment shop/cart" name="Deployment shop/cart: forbidLatestTag" file="deploy/cart.yaml">
-              <failure message="2 violations" type="high">deploy/cart.yaml:14:18: high · policy shop/baseline · container web: spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
-        deploy/cart.yaml:14:18: medium · policy shop/baseline · container sidecar: spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29</failure>
+              <failure message="2 violations" type="high">deploy/cart.yaml:14:18: high · policy shop/baseline · container web: spec.template.spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
+        deploy/cart.yaml:14:18: medium · policy shop/baseline · container sidecar: spec.template.spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION</failure>
             </testcase>
             <testcase classname="Deployment shop/cart" name="Deployment shop/cart: requireReadinessProbe" file="deploy/cart.yaml">
               <failure message="spec.template.spec.containers[0].readinessProbe is missing; add one" type="low">deploy/cart.yaml:12:9: low · policy shop/baseline · container web: spec.template.spec.containers[0].readinessProbe is missing; add one</failure>

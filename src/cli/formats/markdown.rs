@@ -88,8 +88,8 @@ mod tests {
         | severity | object | rule | container | what |
         |---|---|---|---|---|
         | critical | `StatefulSet shop/db` | `maxRestartCount` | `postgres` | `status.containerStatuses[0].restartCount` is 12; at most 3 are allowed |
-        | high | `Deployment shop/cart`<br>`deploy/cart.yaml:14:18` | `forbidLatestTag` | `web` | `spec.template.spec.containers[0].image` is "nginx" (no tag means :latest); give a version, such as nginx:1.29 |
-        | medium | `Deployment shop/cart`<br>`deploy/cart.yaml:14:18` | `forbidLatestTag` | `sidecar` | `spec.template.spec.containers[0].image` is "nginx" (no tag means :latest); give a version, such as nginx:1.29 |
+        | high | `Deployment shop/cart`<br>`deploy/cart.yaml:14:18` | `forbidLatestTag` | `web` | `spec.template.spec.containers[0].image` is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION |
+        | medium | `Deployment shop/cart`<br>`deploy/cart.yaml:14:18` | `forbidLatestTag` | `sidecar` | `spec.template.spec.containers[0].image` is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION |
         | low | `Deployment shop/cart`<br>`deploy/cart.yaml:12:9` | `requireReadinessProbe` | `web` | `spec.template.spec.containers[0].readinessProbe` is missing; add one |
         | low | ``Pod 日本`\|<b>@admin\u{1b}[31m``<br>`./a,b/50% é:\|<x>.yaml` | `validations/no-1.0` |  | 100% "wrong" \| \`a\` &lt;b&gt;&amp;\\n::error::gotcha\\u{1b}\[2J\\t<span>#</span>1 <span>@</span>all |
         "#);

@@ -152,7 +152,7 @@ mod tests {
               "container": "web",
               "path": "spec.template.spec.containers[0].image",
               "value": "nginx",
-              "message": "spec.template.spec.containers[0].image is \"nginx\" (no tag means :latest); give a version, such as nginx:1.29",
+              "message": "spec.template.spec.containers[0].image is \"nginx\" (no tag means :latest); pin the version that should run: nginx:VERSION",
               "fix": null
             }
           ],
@@ -198,9 +198,7 @@ mod tests {
           container: web
           path: spec.template.spec.containers[0].image
           value: nginx
-          message: >-
-            spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give
-            a version, such as nginx:1.29
+          message: "spec.template.spec.containers[0].image is \"nginx\" (no tag means :latest); pin the version that should run: nginx:VERSION"
           fix: null
         summary:
           documents: 3

@@ -241,7 +241,7 @@ mod tests {
             }
           ],
           "message": {
-            "text": "Deployment shop/cart, container web: spec.template.spec.containers[0].image is \"nginx\" (no tag means :latest); give a version, such as nginx:1.29"
+            "text": "Deployment shop/cart, container web: spec.template.spec.containers[0].image is \"nginx\" (no tag means :latest); pin the version that should run: nginx:VERSION"
           },
           "partialFingerprints": {
             "primaryLocationLineHash": "a196498c6de7224c:1"

@@ -105,8 +105,8 @@ mod tests {
     fn the_table_shows_object_by_object_the_worst_first() {
         insta::assert_snapshot!(table(&violated(), false), @r#"
         deploy/cart.yaml  Deployment shop/cart
-          14:18   high       forbidLatestTag         web        shop/baseline   spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
-          14:18   medium     forbidLatestTag         sidecar    shop/baseline   spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
+          14:18   high       forbidLatestTag         web        shop/baseline   spec.template.spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
+          14:18   medium     forbidLatestTag         sidecar    shop/baseline   spec.template.spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
           12:9    low        requireReadinessProbe   web        shop/baseline   spec.template.spec.containers[0].readinessProbe is missing; add one
 
         ./a,b/50% é:|<x>.yaml  Pod 日本`|<b>@admin\u{1b}[31m
@@ -126,7 +126,7 @@ mod tests {
         let report = with(vec![violation]);
         insta::assert_snapshot!(table(&report, false), @r#"
         Deployment shop/cart
-          high   forbidLatestTag   web   spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29
+          high   forbidLatestTag   web   spec.template.spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
 
         1 violation (1 high) in 2 workloads (3 documents); score 71
         learn more: podgate explain forbidLatestTag
@@ -137,8 +137,8 @@ mod tests {
     fn wide_shows_all_there_is_on_one_line() {
         insta::assert_snapshot!(wide(&violated(), false), @r#"
         LOCATION                 OBJECT                          SEVERITY   RULE                    CONTAINER   POLICY          PATH                                              VALUE     MESSAGE
-        deploy/cart.yaml:14:18   Deployment shop/cart            high       forbidLatestTag         web         shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); give a version, such as nginx:1.29
-        deploy/cart.yaml:14:18   Deployment shop/cart            medium     forbidLatestTag         sidecar     shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); give a version, such as nginx:1.29
+        deploy/cart.yaml:14:18   Deployment shop/cart            high       forbidLatestTag         web         shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
+        deploy/cart.yaml:14:18   Deployment shop/cart            medium     forbidLatestTag         sidecar     shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
         deploy/cart.yaml:12:9    Deployment shop/cart            low        requireReadinessProbe   web         shop/baseline   spec.template.spec.containers[0].readinessProbe   <none>    is missing; add one
         ./a,b/50% é:|<x>.yaml    Pod 日本`|<b>@admin\u{1b}[31m   low        validations/no-1.0      <none>      all             <none>                                            "no"      100% "wrong" | `a` <b>&\n::error::gotcha\u{1b}[2J\t#1 @all
         <none>                   StatefulSet shop/db             critical   maxRestartCount         postgres    shop/baseline   status.containerStatuses[0].restartCount          "12"      is 12; at most 3 are allowed

@@ -25,7 +25,7 @@ pub(super) fn plain() -> Violation {
         path: path.to_owned(),
         value: Some("nginx".to_owned()),
         message: format!(
-            "{path} is \"nginx\" (no tag means :latest); give a version, such as nginx:1.29"
+            "{path} is \"nginx\" (no tag means :latest); pin the version that should run: nginx:VERSION"
         ),
         fix: None,
     }

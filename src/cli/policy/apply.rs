@@ -35,9 +35,9 @@ pub(in crate::cli) struct ApplyArgs {
     /// The policy's name [default: the bundle's]
     #[arg(long)]
     name: Option<String>,
-    /// What happens to an object that breaks a rule [default: as the bundle says]
-    #[arg(long, value_enum)]
-    mode: Option<Mode>,
+    /// What happens to an object that breaks a rule
+    #[arg(long, value_enum, default_value_t)]
+    mode: Mode,
     /// Print what would be sent (client), or say what the API server would do (server)
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     dry_run: DryRun,
@@ -51,10 +51,14 @@ pub(in crate::cli) struct ApplyArgs {
     cluster: ClusterArgs,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum Mode {
+    /// Record it
+    #[default]
     Audit,
+    /// Admit it with a warning
     Warn,
+    /// Deny it
     Enforce,
 }
 
@@ -103,7 +107,7 @@ impl ApplyArgs {
             Kind::ClusterDevOpsPolicy => "ClusterDevOpsPolicy",
         };
         let namespace = namespace.filter(|_| matches!(self.kind, Kind::DevOpsPolicy));
-        let mode = self.mode.map(|mode| EnforcementMode::from(mode).as_str());
+        let mode = EnforcementMode::from(self.mode).as_str();
         let mut manifest = json!({
             "apiVersion": API_VERSION,
             "kind": kind,

@@ -51,11 +51,10 @@ fn list() -> Result<String, Failure> {
     let mut rows = Vec::new();
     for bundle in BundleName::ALL {
         let spec = bundles::spec(bundle);
-        let mode = spec.enforcement_mode.unwrap_or_default().as_str();
-        let texts = [bundle.as_str(), bundles::VERSION, mode, &rules(&spec)?];
+        let texts = [bundle.as_str(), bundles::VERSION, &rules(&spec)?];
         rows.push(texts.map(Cell::new).into());
     }
-    Ok(columns::table(&["NAME", "VERSION", "MODE", "RULES"], rows))
+    Ok(columns::table(&["NAME", "VERSION", "RULES"], rows))
 }
 
 /// What a spec asks, with the parameters: `forbidLatestTag, maxRestartCount=3`.
@@ -63,8 +62,7 @@ fn rules(spec: &DevOpsPolicySpec) -> Result<String, Failure> {
     let Value::Object(fields) = serde_json::to_value(spec).map_err(std::io::Error::from)? else {
         return Ok(String::new());
     };
-    let rules = fields.into_iter().filter(|(field, _)| field != "enforcementMode");
-    let told = rules.map(|(field, value)| match value {
+    let told = fields.into_iter().map(|(field, value)| match value {
         Value::Bool(true) => field,
         Value::String(value) => format!("{field}={value}"),
         Value::Array(values) => {
@@ -99,10 +97,10 @@ mod tests {
     #[test]
     fn the_list_shows_what_each_bundle_asks() {
         insta::assert_snapshot!(list().unwrap(), @"
-        NAME         VERSION   MODE      RULES
-        permissive   1         audit     forbidLatestTag, forbidPendingDuration=600, maxRestartCount=10, requireLivenessProbe, requireReadinessProbe
-        baseline     1         audit     forbidLatestTag, podSecurity=baseline, requireReadinessProbe, requireResourceRequests=cpu+memory
-        restricted   1         enforce   forbidLatestTag, forbidPendingDuration=300, maxRestartCount=3, podSecurity=restricted, requireLivenessProbe, requireReadinessProbe, requireResourceLimits=memory, requireResourceRequests=cpu+memory
+        NAME         VERSION   RULES
+        permissive   2         forbidLatestTag, forbidPendingDuration=600, maxRestartCount=10, requireLivenessProbe, requireReadinessProbe
+        baseline     2         forbidLatestTag, podSecurity=baseline, requireReadinessProbe, requireResourceRequests=cpu+memory
+        restricted   2         forbidLatestTag, forbidPendingDuration=300, maxRestartCount=3, podSecurity=restricted, requireLivenessProbe, requireReadinessProbe, requireResourceLimits=memory, requireResourceRequests=cpu+memory
         ");
     }
 
@@ -125,13 +123,12 @@ mod tests {
     #[test]
     fn a_manifest_says_nothing_that_is_not_set() {
         insta::assert_snapshot!(manifest(BundleName::Restricted, Kind::ClusterDevOpsPolicy).unwrap(), @"
-        # podgate's bundle restricted, version 1
+        # podgate's bundle restricted, version 2
         apiVersion: devops.stochastic.io/v1
         kind: ClusterDevOpsPolicy
         metadata:
           name: restricted
         spec:
-          enforcementMode: enforce
           forbidLatestTag: true
           requireLivenessProbe: true
           requireReadinessProbe: true

@@ -25,8 +25,36 @@ pub(super) fn set(policies: impl IntoIterator<Item = Arc<Policy>>) -> PolicySet 
     PolicySet::new(policies, Arc::default())
 }
 
-/// The operations for an object of `shop`, and the object after them.
+/// The operations for an object of `shop`, and the object after them, but for the annotation that tells of them.
 pub(super) fn injected(set: &PolicySet, kind: Kind, object: &Value) -> (Vec<Value>, Value) {
+    let (mut operations, mut after) = marked(set, kind, object);
+    if operations.pop().is_some() {
+        let root = kind.names().spec_path.strip_suffix("spec").unwrap().replace('.', "/");
+        let metadata = format!("/{root}metadata");
+        let annotations = format!("{metadata}/annotations");
+        let fields = |after: &mut Value, path: &str| {
+            after.pointer_mut(path).unwrap().as_object_mut().cloned()
+        };
+        let kept = |fields: Option<serde_json::Map<String, Value>>| {
+            fields.is_some_and(|it| !it.is_empty())
+        };
+        let marks = after.pointer_mut(&annotations).unwrap().as_object_mut().unwrap();
+        marks.remove(MUTATED_BY).expect("it tells of what was put in");
+        // Parents that were made for it go with it.
+        if object.pointer(&annotations).is_none() && !kept(fields(&mut after, &annotations)) {
+            after.pointer_mut(&metadata).unwrap().as_object_mut().unwrap().remove("annotations");
+        }
+        if object.pointer(&metadata).is_none() && !kept(fields(&mut after, &metadata)) {
+            let parent = format!("/{}", root.trim_end_matches('/'));
+            let parent = if root.is_empty() { "" } else { &parent };
+            after.pointer_mut(parent).unwrap().as_object_mut().unwrap().remove("metadata");
+        }
+    }
+    (operations, after)
+}
+
+/// The operations for an object of `shop`, and the object after them.
+pub(super) fn marked(set: &PolicySet, kind: Kind, object: &Value) -> (Vec<Value>, Value) {
     let text = object.to_string();
     let view: Object = serde_json::from_str(&text).unwrap();
     let mut subject = Subject::of(kind, &view).unwrap();
@@ -143,11 +171,13 @@ fn init_containers_sidecars_and_pods_that_end_get_no_probe() {
 #[test]
 fn restricted_is_met_where_a_field_is_absent_and_never_on_windows() {
     let hardened = json!({"securityContext": {
+        "runAsNonRoot": true,
         "allowPrivilegeEscalation": false,
         "capabilities": {"drop": ["ALL"]},
         "seccompProfile": {"type": "RuntimeDefault"},
     }});
-    assert_eq!(container(json!({"podSecurity": "restricted"}), json!({})), hardened);
+    let said = json!({"securityContext": {"runAsNonRoot": true}});
+    assert_eq!(container(json!({"podSecurity": "restricted"}), said), hardened);
     assert_eq!(container(json!({"podSecurity": "baseline"}), json!({})), json!({}));
     let said = json!({"securityContext": {
         "allowPrivilegeEscalation": true,
@@ -249,7 +279,7 @@ fn a_template_is_judged_as_the_pod_that_will_be_made_of_it() {
     let view: Object = serde_json::from_str(&text).unwrap();
     let mut subject = Subject::of(Kind::Deployment, &view).unwrap();
     subject.namespace = Some("shop");
-    let document = Document::of(Kind::Deployment, object.clone(), Value::Null);
+    let document = Document::of(Kind::Deployment, Tree::of(&object).unwrap(), Tree::empty());
     subject.document = Some(&document);
     let plan = set.covering(Some("shop")).unwrap();
     let whole = || Some(object.clone());
@@ -281,4 +311,58 @@ fn an_image_tag_that_names_no_image_or_no_version_refuses_the_policy() {
     insta::assert_snapshot!(refused("nginx", "la test", "1.29").unwrap(), @r#"spec.imageTags[0].from: "la test" is no tag, such as latest"#);
     insta::assert_snapshot!(refused("nginx", "latest", "sha256:12").unwrap(), @r#"spec.imageTags[0].to: "sha256:12" is no version: give a tag, such as 1.29, or a digest"#);
     assert!(refused("nginx", "1.29", "latest").unwrap().contains("is no version"));
+}
+
+#[test]
+fn a_limit_goes_in_with_its_request_as_the_policy_has_them_both() {
+    let spec = json!({
+        "requireResourceLimits": ["memory"],
+        "defaultResources": {"memoryRequest": "128Mi", "memoryLimit": "512Mi"},
+    });
+    let expected = json!({"requests": {"memory": "128Mi"}, "limits": {"memory": "512Mi"}});
+    assert_eq!(container(spec, json!({})), json!({ "resources": expected }));
+}
+
+#[test]
+fn only_a_container_that_is_known_not_to_run_as_root_loses_its_capabilities() {
+    let after = |pod: Value, own: Value| {
+        let pod = json!({"spec": {
+            "securityContext": pod,
+            "containers": [{"name": "web", "securityContext": own}],
+        }});
+        let set = set([policy(Some("shop"), "p", json!({"podSecurity": "restricted"}))]);
+        let mut after = injected(&set, Kind::Pod, &pod).1;
+        let context = after["spec"]["containers"][0]["securityContext"].take();
+        assert_eq!(context["allowPrivilegeEscalation"], false, "what harms nobody goes in");
+        context["capabilities"]["drop"] == json!(["ALL"])
+    };
+    for (pod, own, dropped) in [
+        (json!({}), json!({}), false),
+        (json!({"runAsNonRoot": true}), json!({}), true),
+        (json!({"runAsUser": 101}), json!({}), true),
+        (json!({}), json!({"runAsNonRoot": true}), true),
+        (json!({}), json!({"runAsUser": 101}), true),
+        (json!({"runAsUser": 0}), json!({}), false),
+        (json!({"runAsUser": 101}), json!({"runAsUser": 0}), false),
+        (json!({"runAsUser": 0}), json!({"runAsUser": 101}), true),
+        (json!({"runAsNonRoot": true}), json!({"runAsNonRoot": false}), false),
+        // The kubelet refuses to start it.
+        (json!({"runAsNonRoot": true, "runAsUser": 0}), json!({}), false),
+    ] {
+        assert_eq!(after(pod.clone(), own.clone()), dropped, "{pod} {own}");
+    }
+}
+
+#[test]
+fn a_pod_says_what_was_put_into_it_and_by_which_policies() {
+    let resources = |amount: &str| json!({"defaultResources": {"memoryLimit": amount}});
+    let set = set([
+        policy(Some("shop"), "a", resources("1Gi")),
+        policy(None, "z", json!({"defaultResources": {"cpuRequest": "1"}})),
+    ]);
+    let pod = json!({"spec": {"containers": [{"name": "web"}]}});
+    let (_, after) = marked(&set, Kind::Pod, &pod);
+    insta::assert_snapshot!(after["metadata"]["annotations"][MUTATED_BY].as_str().unwrap(), @r#"{"shop/a":["spec.containers[0].resources.limits.memory"],"z":["spec.containers[0].resources.requests.cpu"]}"#);
+    let (none, _) = marked(&set, Kind::Pod, &after);
+    assert_eq!(none, Vec::<Value>::new(), "what changes nothing says nothing");
 }

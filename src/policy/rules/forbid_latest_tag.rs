@@ -40,11 +40,11 @@ fn check(subject: &Subject<'_>, tags: &[ImageTag], breaches: &mut Vec<Breach>) {
             Ok(reference) => {
                 let why = if reference.tag.is_none() { " (no tag means :latest)" } else { "" };
                 let name = clip(reference.name);
-                (why.to_owned(), format!("give a version, such as {name}:1.29"))
+                (why.to_owned(), format!("pin the version that should run: {name}:VERSION"))
             }
             Err(error) => (
                 format!(", which is no image reference: {error}"),
-                "give a name and a version, such as nginx:1.29".to_owned(),
+                "write it as NAME:VERSION".to_owned(),
             ),
         };
         let problem = format!("is {}{why}", quote(image.text));
@@ -89,10 +89,10 @@ mod tests {
             let breach = breaches(&RULE, &policy, &spec).remove(0);
             format!("{} {}; {}", breach.path, breach.problem, breach.remedy)
         };
-        insta::assert_snapshot!(found("nginx"), @r#"spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29"#);
-        insta::assert_snapshot!(found("ghcr.io/a/b:latest"), @r#"spec.containers[0].image is "ghcr.io/a/b:latest"; give a version, such as ghcr.io/a/b:1.29"#);
-        insta::assert_snapshot!(found(""), @r#"spec.containers[0].image is "", which is no image reference: it is empty; give a name and a version, such as nginx:1.29"#);
-        insta::assert_snapshot!(found("Nginx:1"), @r#"spec.containers[0].image is "Nginx:1", which is no image reference: its repository must be lower case; give a name and a version, such as nginx:1.29"#);
+        insta::assert_snapshot!(found("nginx"), @r#"spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION"#);
+        insta::assert_snapshot!(found("ghcr.io/a/b:latest"), @r#"spec.containers[0].image is "ghcr.io/a/b:latest"; pin the version that should run: ghcr.io/a/b:VERSION"#);
+        insta::assert_snapshot!(found(""), @r#"spec.containers[0].image is "", which is no image reference: it is empty; write it as NAME:VERSION"#);
+        insta::assert_snapshot!(found("Nginx:1"), @r#"spec.containers[0].image is "Nginx:1", which is no image reference: its repository must be lower case; write it as NAME:VERSION"#);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! What the image rules share: where images stand, and which tags a policy replaces.
 
-use serde_json::Value;
-
 use super::super::exemption::MAX_TEXT;
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, Fix, InvalidField, containers};
@@ -36,7 +34,7 @@ impl Image<'_> {
         };
         Breach {
             container,
-            fix: replacement.map(|image| Fix { path: path.clone(), value: Value::String(image) }),
+            fix: replacement.map(|image| Fix::new(path.clone(), image)),
             path,
             value: Some(head(self.text, MAX_TEXT + 1).to_owned()),
             problem,

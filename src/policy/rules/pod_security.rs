@@ -38,8 +38,10 @@
 //! does not have. Root in a pod with `hostUsers: false` is nobody on the node: hence that exception.
 //!
 //! What podgate can add by itself, where the field is absent, is what these three ask for, and never to a Windows pod:
-//! `allowPrivilegeEscalation: false`, `capabilities.drop: [ALL]`, `seccompProfile.type: RuntimeDefault`. It does not add
-//! `runAsNonRoot`, which would stop an image whose user is root.
+//! `allowPrivilegeEscalation: false`, `seccompProfile.type: RuntimeDefault`, and `capabilities.drop: [ALL]` where the
+//! container is known not to run as root: `runAsNonRoot: true`, or a `runAsUser` that is not 0, its own or its pod's.
+//! Images that start as root and then become another user (nginx, mysql) need their capabilities to start. It does not
+//! add `runAsNonRoot`, which would stop an image whose user is root.
 
 mod app_armor;
 mod capabilities;

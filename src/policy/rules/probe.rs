@@ -21,7 +21,12 @@ pub fn require(
     for place in containers(subject.spec) {
         let serves = matches!(place.role, Role::App | Role::Sidecar);
         if serves && !subject.ends(place.container) && !has_probe(place.container) {
-            let port = tcp_ports(place.container).next().unwrap_or(8080);
+            let remedy = match tcp_ports(place.container).next() {
+                Some(port) => format!("add one, such as {field}: {{tcpSocket: {{port: {port}}}}}"),
+                None => "declare the port it serves and probe that, or probe by a command (exec); exempt it if it \
+                         serves nobody"
+                    .to_owned(),
+            };
             let path = place.path(subject, field);
             // A sidecar is the work of whoever injects it; only the pod's author knows how the others are probed.
             let fix = default
@@ -29,10 +34,10 @@ pub fn require(
                 .and_then(|default| default_probe(default, place.container));
             breaches.push(Breach {
                 container: Some(place.name()),
-                fix: fix.map(|value| Fix { path: path.clone(), value }),
+                fix: fix.map(|value| Fix::new(path.clone(), value)),
                 path,
                 problem: "is missing".to_owned(),
-                remedy: format!("add one, such as {field}: {{tcpSocket: {{port: {port}}}}}"),
+                remedy,
                 ..Breach::default()
             });
         }

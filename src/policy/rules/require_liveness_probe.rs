@@ -2,9 +2,10 @@
 //!
 //! Without one, a process that hangs is never restarted: the kubelet sees that
 //! it runs, and nothing else.
-//! Containers that run to completion need none, by their own `restartPolicy` and
-//! `restartPolicyRules` before their pod's; nor do init containers that are no
-//! sidecars, and ephemeral ones.
+//! An app container or a native sidecar that runs on counts as serving, whether or not it declares a port. Containers that
+//! run to completion need none, by their own `restartPolicy` and `restartPolicyRules` before their pod's; nor do init
+//! containers that are no sidecars, and ephemeral ones. A port is proposed only where the container declares it; a worker
+//! that listens nowhere can be probed by a command, or be exempt.
 
 use super::super::rule::{Phase, Rule, examples};
 use super::probe;

@@ -1,7 +1,5 @@
 //! What the two resource rules share: who needs which, and what counts as having it.
 
-use serde_json::Value;
-
 use super::super::object::{Quantities, QuantityText, Resources};
 use super::super::quantity::Quantity;
 use super::super::rule::{Breach, Fix, InvalidField, Place, Role, containers};
@@ -25,10 +23,13 @@ impl Side {
     }
 }
 
-/// A resource with the amount to give a container that says none.
+/// A resource with the amounts to give a container that says none.
 struct Wanted {
     resource: ComputeResource,
+    /// On the side that is asked.
     default: Option<String>,
+    /// Beside a limit: without a request, the API server takes the limit for one.
+    default_request: Option<String>,
 }
 
 /// What a policy asks on one side.
@@ -47,15 +48,18 @@ impl Asked {
     ) -> Result<Self, InvalidField> {
         let defaults = spec.default_resources.clone().unwrap_or_default();
         check_defaults(&defaults)?;
-        let default = |resource| match (side, resource) {
+        let default = |side, resource| match (side, resource) {
             (Side::Requests, ComputeResource::Cpu) => defaults.cpu_request.clone(),
             (Side::Requests, ComputeResource::Memory) => defaults.memory_request.clone(),
             (Side::Limits, ComputeResource::Cpu) => defaults.cpu_limit.clone(),
             (Side::Limits, ComputeResource::Memory) => defaults.memory_limit.clone(),
             (_, ComputeResource::EphemeralStorage) => None,
         };
-        let wanted =
-            resources.iter().map(|&resource| Wanted { resource, default: default(resource) });
+        let wanted = resources.iter().map(|&resource| Wanted {
+            resource,
+            default: default(side, resource),
+            default_request: default(Side::Requests, resource).filter(|_| side == Side::Limits),
+        });
         Ok(Self { side, wanted: wanted.collect() })
     }
 
@@ -95,7 +99,7 @@ impl Asked {
         &self,
         subject: &Subject<'_>,
         place: &Place<'_>,
-        Wanted { resource, default }: &Wanted,
+        Wanted { resource, default, default_request }: &Wanted,
     ) -> Option<Breach> {
         let resources = place.container.resources.as_ref();
         let found = resources.and_then(|resources| self.amount(resources, *resource));
@@ -112,16 +116,22 @@ impl Asked {
             ComputeResource::Memory => "128Mi",
             ComputeResource::EphemeralStorage => "1Gi",
         });
+        let request = of(resources.and_then(|it| it.requests.as_ref()), *resource);
+        let requested = request.is_some();
         let fits = default.as_ref().filter(|default| {
-            let requests = resources.and_then(|resources| resources.requests.as_ref());
             found.is_none()
                 && !said_by_pod(subject, *resource)
-                && (self.side == Side::Requests || covers(default, of(requests, *resource)))
+                && (self.side == Side::Requests || covers(default, request))
         });
         Some(Breach {
             container: Some(place.name()),
-            fix: fits
-                .map(|amount| Fix { path: path.clone(), value: Value::String(amount.clone()) }),
+            fix: fits.map(|amount| Fix {
+                beside: default_request.as_ref().filter(|_| !requested).map(|amount| {
+                    let path = place.path(subject, &format!("resources.requests.{name}"));
+                    Box::new(Fix::new(path, amount.clone()))
+                }),
+                ..Fix::new(path.clone(), amount.clone())
+            }),
             path,
             value: found.map(|text| (**text).to_owned()),
             problem,
@@ -276,11 +286,14 @@ mod tests {
         )
         .unwrap();
         let fix = |resources: &str| breaches(LIMITS, &policy, &container(resources)).remove(0).fix;
-        let expected = Fix {
-            path: "spec.containers[0].resources.limits.memory".to_owned(),
-            value: "256Mi".into(),
+        let of = |side: &str, amount: &str| {
+            Fix::new(format!("spec.containers[0].resources.{side}.memory"), amount)
         };
-        assert_eq!(fix("{}"), Some(expected));
+        let limit = of("limits", "256Mi");
+        // Without it, the pod would reserve four times what the policy says.
+        let beside = Some(Box::new(of("requests", "64Mi")));
+        assert_eq!(fix("{}"), Some(Fix { beside, ..limit.clone() }));
+        assert_eq!(fix(r#"{"requests": {"memory": "32Mi"}}"#), Some(limit));
         assert_eq!(fix(r#"{"requests": {"memory": "1Gi"}}"#), None);
         assert_eq!(fix(r#"{"limits": {"memory": "0"}}"#), None);
     }

@@ -4,8 +4,6 @@ use serde_json::json;
 
 use super::*;
 use crate::policy::compile::{Origin, Scope};
-use crate::policy::picture::WorkloadKey;
-use crate::policy::workload::Kind;
 
 fn policy(name: &str, generation: i64, cooldown: i32, concurrent: i32) -> Policy {
     let spec = json!({"remediation": {"mode": "apply", "cooldownSeconds": cooldown, "maxConcurrent": concurrent}});
@@ -16,9 +14,9 @@ fn policy(name: &str, generation: i64, cooldown: i32, concurrent: i32) -> Policy
     policy
 }
 
-fn target(name: &str) -> Target {
+fn workload(name: &str) -> WorkloadKey {
     let (namespace, kind, name) = ("shop".to_owned(), "Deployment".to_owned(), name.to_owned());
-    Target::new(Kind::Deployment, WorkloadKey { namespace, kind, name })
+    WorkloadKey { namespace, kind, name }
 }
 
 /// A ledger that has read the status of these policies.
@@ -106,12 +104,12 @@ fn a_status_tells_what_is_under_way_first_and_no_more_than_fits() {
     let of = || keys(&[&own]);
     for number in 0..30 {
         let name = format!("web-{number:02}");
-        ledger.tell(&target(&name), RemediationState::Repaired, "m".to_owned(), None, of());
+        ledger.tell(&workload(&name), RemediationState::Repaired, "m".to_owned(), None, of());
     }
     let (wide, narrow) = (Some("x".repeat(MAX_PATCH + 1)), Some("[]".to_owned()));
-    ledger.tell(&target("a"), RemediationState::Proposed, "m".repeat(1000), wide, of());
-    ledger.tell(&target("b"), RemediationState::Proposed, "m".to_owned(), narrow, of());
-    ledger.tell(&target("z"), RemediationState::RollingOut, "m".to_owned(), None, of());
+    ledger.tell(&workload("a"), RemediationState::Proposed, "m".repeat(1000), wide, of());
+    ledger.tell(&workload("b"), RemediationState::Proposed, "m".to_owned(), narrow, of());
+    ledger.tell(&workload("z"), RemediationState::RollingOut, "m".to_owned(), None, of());
     let status = ledger.status(&own);
     assert_eq!((status.in_flight, status.proposed), (1, 2));
     assert_eq!(status.workloads.len(), MAX_WORKLOADS);
@@ -129,7 +127,7 @@ fn only_what_is_new_is_news_and_what_was_done_is_kept() {
     let own = policy("own", 1, 0, 5);
     let mut ledger = ledger(&[&own]);
     let mut tell = |name: &str, state, message: &str| {
-        ledger.tell(&target(name), state, message.to_owned(), None, keys(&[&own]))
+        ledger.tell(&workload(name), state, message.to_owned(), None, keys(&[&own]))
     };
     assert!(tell("a", RemediationState::Proposed, "why"));
     assert!(!tell("a", RemediationState::Proposed, "why"));

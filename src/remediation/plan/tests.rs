@@ -212,3 +212,15 @@ fn kinds_whose_controllers_roll_nothing_out_say_what_to_do() {
         assert!(matches!(repaired_kind(kind), Err(Refusal::Kind(_))), "{kind}");
     }
 }
+
+/// The API server takes a limit without a request for both: four times the memory that the policy gives.
+#[test]
+fn a_limit_goes_in_with_the_request_that_the_policy_has_for_it() {
+    let spec = json!({
+        "requireResourceLimits": ["memory"],
+        "defaultResources": {"memoryRequest": "128Mi", "memoryLimit": "512Mi"},
+    });
+    let after = repaired(&object(Kind::Deployment, &web(), &json!({})), &[spec]);
+    let expected = json!({"requests": {"memory": "128Mi"}, "limits": {"memory": "512Mi"}});
+    assert_eq!(after[0]["resources"], expected);
+}

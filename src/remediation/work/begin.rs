@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::super::gitops;
-use super::super::plan::{self, Plan, Refusal, Repair};
-use super::super::record::{Asker, Record, Template, fingerprint};
+use super::super::plan::{self, Plan, Repair};
 use super::super::rollout::{self, Rollout};
 use super::super::transaction::{Order, Stepped, Target};
 use super::{ATTEMPTS, FRESH, State, Tried, Work, key_of, keys, rules};
@@ -17,7 +16,7 @@ use crate::clusters::claim::WriteError;
 use crate::policy::compile::Policy;
 use crate::policy::picture::{PolicyKey, WorkloadKey};
 use crate::policy::policy_set::PolicySet;
-use crate::policy::workload::Kind;
+use crate::policy::record::{Asker, Hand, Record, Template, fingerprint};
 
 impl Work {
     /// Plans for a workload, and begins what may begin.
@@ -26,6 +25,7 @@ impl Work {
         state: &mut State,
         key: &Arc<WorkloadKey>,
         policies: &[Arc<Policy>],
+        all: &PolicySet,
     ) -> Result<(), WriteError> {
         let applying = |it: &&Arc<Policy>| it.repair.mode == RemediationMode::Apply;
         let may: Vec<_> = policies
@@ -41,19 +41,24 @@ impl Work {
             .looked
             .get(&**key)
             .is_some_and(|(at, seen)| at.elapsed() < FRESH && *seen == askers);
-        let kind = plan::repaired_kind(&key.kind);
-        let target = Target::new(kind.clone().unwrap_or(plan::KINDS[0]), (**key).clone());
+        let of: BTreeSet<_> = by.iter().map(|it| it.key()).collect();
+        let target = match plan::repaired_kind(&key.kind) {
+            Ok(kind) => Target::new(kind, (**key).clone()),
+            Err(why) => {
+                state.ledger.tell(key, RemediationState::Refused, why.to_string(), None, of);
+                return Ok(());
+            }
+        };
         if fresh || state.in_flight.contains_key(&target) {
             return Ok(());
         }
-        let of: BTreeSet<_> = by.iter().map(|it| it.key()).collect();
         state.looked.insert((**key).clone(), (Instant::now(), askers.clone()));
         (state.looks, state.last) = (state.looks.saturating_sub(1), Some(Arc::clone(key)));
-        let planned = self.plan_for(state, &target, kind, &by, proposes, policies).await;
+        let planned = self.plan_for(state, &target, &by, proposes, policies, all).await;
         if let Err(WriteError::Api(error)) = &planned {
             // Another workload's turn is not held up by it.
             let message = format!("held up, and tried again: {error}");
-            state.ledger.tell(&target, RemediationState::Refused, message, None, of);
+            state.ledger.tell(key, RemediationState::Refused, message, None, of);
             return Ok(());
         }
         planned
@@ -63,39 +68,39 @@ impl Work {
         &self,
         state: &mut State,
         target: &Target,
-        kind: Result<Kind, Refusal>,
         by: &[Arc<Policy>],
         proposes: bool,
         policies: &[Arc<Policy>],
+        all: &PolicySet,
     ) -> Result<(), WriteError> {
+        let key = &target.key;
         let of: BTreeSet<_> = by.iter().map(|it| it.key()).collect();
         let askers: BTreeSet<_> = by.iter().filter_map(|it| Asker::of(it)).collect();
-        let kind = match kind {
-            Ok(kind) => kind,
-            Err(refusal) => {
-                state.ledger.tell(target, RemediationState::Refused, refusal.to_string(), None, of);
-                return Ok(());
-            }
-        };
         let Some(object) = self.transactions.get(target).await? else { return Ok(()) };
-        let record = Record::of(&object);
+        // One that is not believed is none, and is written over.
+        let record = Record::of(&object, Timestamp::now()).and_then(Result::ok);
+        if let Ok(record) = self.believed(target, &object, all) {
+            // Begun by a leader that was killed before this one knew of it.
+            state.in_flight.insert(target.clone(), record);
+            return Ok(());
+        }
         let tried = self.before(state, target, &object, record.as_ref(), &askers).await?;
         let Some(attempts) = tried else { return Ok(()) };
         let set = PolicySet::new(by.iter().cloned(), Arc::default());
-        let repair = match plan::plan(kind, &object, &set, Timestamp::now()) {
+        let repair = match plan::plan(target.kind, &object, &set, Timestamp::now()) {
             Plan::Nothing => {
                 match record.filter(|it| it.state == RemediationState::Repaired) {
                     // Older pods are on their way out, or others were put into the new ones.
                     Some(record) => {
                         let (state_of, message) = (record.state, record.message);
-                        state.ledger.tell(target, state_of, message, None, of);
+                        state.ledger.tell(key, state_of, message, None, of);
                     }
-                    None => state.ledger.forget(target),
+                    None => state.ledger.forget(key),
                 }
                 return Ok(());
             }
             Plan::Refused(refusal) => {
-                state.ledger.tell(target, RemediationState::Refused, refusal.to_string(), None, of);
+                state.ledger.tell(key, RemediationState::Refused, refusal.to_string(), None, of);
                 return Ok(());
             }
             Plan::Patch(repair) => repair,
@@ -114,7 +119,7 @@ impl Work {
         };
         if let Some(why) = proposal {
             let patch = serde_json::to_string(&repair.operations).ok();
-            if state.ledger.tell(target, RemediationState::Proposed, why.clone(), patch, of) {
+            if state.ledger.tell(key, RemediationState::Proposed, why.clone(), patch, of) {
                 let note = format!("podgate would put in what {} ask for; {why}", rules(&repair));
                 self.notice_of(target, by, "RemediationProposed", &note, false);
             }
@@ -136,7 +141,7 @@ impl Work {
         let lost = state.tried.get(target).filter(|it| it.before == before && it.askers == *askers);
         if let (None, Some(why)) = (record, lost.and_then(|it| it.taken_back.clone())) {
             let of = askers.iter().map(|it| key_of(&it.policy)).collect();
-            state.ledger.tell(target, RemediationState::RolledBack, why, None, of);
+            state.ledger.tell(&target.key, RemediationState::RolledBack, why, None, of);
             return Ok(None);
         }
         let lost = lost.map_or(0, |it| it.attempts);
@@ -144,14 +149,9 @@ impl Work {
         let same = record.policies.iter().cloned().collect::<BTreeSet<_>>() == *askers;
         let reverted = record.template(object) == Template::Reverted;
         match record.state {
-            // Begun by hand, or by a leader that was killed before this one knew of it.
-            RemediationState::RollingOut => {
-                state.in_flight.insert(target.clone(), record.clone());
-                Ok(None)
-            }
             RemediationState::RolledBack | RemediationState::Conflict if reverted && same => {
                 let (message, of) = (record.message.clone(), keys(record));
-                state.ledger.tell(target, record.state, message, None, of);
+                state.ledger.tell(&target.key, record.state, message, None, of);
                 Ok(None)
             }
             RemediationState::Repaired if reverted && same => {
@@ -188,7 +188,7 @@ impl Work {
                 "undone {ATTEMPTS} times by somebody else: repair it where it comes from, with podgate fix"
             ));
         }
-        if let Rollout::Underway { updated, wanted, .. } = rollout::rollout(target.kind(), object)
+        if let Rollout::Underway { updated, wanted, .. } = rollout::rollout(target.kind, object)
             && updated < wanted
         {
             waits = waits.or_else(|| Some("it waits for a rollout that is under way".to_owned()));
@@ -200,7 +200,7 @@ impl Work {
                 RemediationState::Proposed
             };
             let patch = serde_json::to_string(&repair.operations).ok();
-            let news = state.ledger.tell(target, now, why.clone(), patch, of);
+            let news = state.ledger.tell(&target.key, now, why.clone(), patch, of);
             if news && now == RemediationState::Conflict {
                 // Somebody replaces the whole object, so that its record is lost each time.
                 self.metrics.step("conflict");
@@ -213,6 +213,7 @@ impl Work {
         let timeout = by.iter().map(|it| it.repair.timeout).max().unwrap_or_default();
         let order = Order {
             policies: by.iter().filter_map(|it| Asker::of(it)).collect(),
+            by: Hand::Podgate,
             timeout: Duration::from_secs(timeout.into()),
             attempts: attempts + 1,
         };
@@ -220,7 +221,13 @@ impl Work {
             Stepped::Done(record) => {
                 let message = format!("repairing what {} ask for", rules(repair));
                 state.ledger.began(namespace, &of);
-                state.ledger.tell(target, RemediationState::RollingOut, message.clone(), None, of);
+                state.ledger.tell(
+                    &target.key,
+                    RemediationState::RollingOut,
+                    message.clone(),
+                    None,
+                    of,
+                );
                 self.metrics.step("begun");
                 self.notice(target, &record, "Repairing", &message, false);
                 state.tried.insert(target.clone(), Tried::of(&record));
@@ -229,7 +236,7 @@ impl Work {
             Stepped::Changed => drop(state.looked.remove(&target.key)),
             Stepped::Refused(why) => {
                 let message = format!("the API server does not admit the patch: {why}");
-                state.ledger.tell(target, RemediationState::Refused, message, None, of);
+                state.ledger.tell(&target.key, RemediationState::Refused, message, None, of);
             }
         }
         Ok(())

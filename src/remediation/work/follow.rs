@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::record::{Record, Template};
 use super::super::rollout::{self, Verdict};
 use super::super::transaction::{Stepped, Target};
 use super::{ATTEMPTS, State, TAKE_BACK, Tried, Work, keys, name};
@@ -13,6 +12,7 @@ use crate::api::RemediationState;
 use crate::clusters::claim::WriteError;
 use crate::policy::compile::Policy;
 use crate::policy::picture::PolicyKey;
+use crate::policy::record::{Record, Template};
 
 impl Work {
     /// Looks how far a rollout is, and ends the repair one way or the other.
@@ -26,7 +26,7 @@ impl Work {
         let askers = keys(&record);
         let Some(object) = self.transactions.get(target).await? else {
             state.in_flight.remove(target);
-            state.ledger.forget(target);
+            state.ledger.forget(&target.key);
             return Ok(());
         };
         if record.state == RemediationState::RolledBack {
@@ -44,7 +44,7 @@ impl Work {
                 tracing::info!(workload = %name(target), "somebody else changed the template; it is theirs");
                 self.transactions.forget(target, &object).await?;
                 state.in_flight.remove(target);
-                state.ledger.forget(target);
+                state.ledger.forget(&target.key);
                 return Ok(());
             }
         }
@@ -53,10 +53,10 @@ impl Work {
         let held = deleting.map(|it| it.as_second() + TAKE_BACK).min();
         let now = Timestamp::now();
         let over = now >= record.deadline || held.is_some_and(|until| now.as_second() >= until);
-        match rollout::judge(target.kind(), &object, crash, over, record.available) {
+        match rollout::judge(target.kind, &object, crash, over, record.available) {
             Verdict::Underway(progress) => {
                 let message = format!("rolling out: {progress}");
-                state.ledger.tell(target, RemediationState::RollingOut, message, None, askers);
+                state.ledger.tell(&target.key, RemediationState::RollingOut, message, None, askers);
                 Ok(())
             }
             Verdict::Good(why) => self.repaired(state, target, &object, &record, &why).await,
@@ -82,7 +82,13 @@ impl Work {
             let askers = keys(record);
             state.in_flight.remove(target);
             state.ledger.ended(&askers, false);
-            state.ledger.tell(target, RemediationState::Repaired, message.clone(), None, askers);
+            state.ledger.tell(
+                &target.key,
+                RemediationState::Repaired,
+                message.clone(),
+                None,
+                askers,
+            );
             self.metrics.step("repaired");
             self.notice(target, record, "Repaired", &message, false);
         }
@@ -107,7 +113,7 @@ impl Work {
                 state.tried.insert(target.clone(), tried);
                 state.ledger.ended(&askers, true);
                 state.ledger.tell(
-                    target,
+                    &target.key,
                     RemediationState::RolledBack,
                     message.clone(),
                     None,
@@ -121,7 +127,7 @@ impl Work {
             Stepped::Refused(refusal) => {
                 let message = format!("cannot be {message}; the API server says: {refusal}");
                 if state.ledger.tell(
-                    target,
+                    &target.key,
                     RemediationState::RollingOut,
                     message.clone(),
                     None,
@@ -162,7 +168,7 @@ impl Work {
             state.in_flight.remove(target);
             // Its turn may be at the next look: the cooldown has the say.
             state.looked.remove(&target.key);
-            state.ledger.tell(target, next, message.clone(), None, askers);
+            state.ledger.tell(&target.key, next, message.clone(), None, askers);
             self.metrics.step(if conflict { "conflict" } else { "undone" });
             self.notice(target, record, reason, &message, true);
         }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::super::record::{Asker, Record};
 use super::super::transaction::Target;
 use super::{State, Statuses, Work, key_of, name};
 use crate::api::RemediationMode;
 use crate::policy::compile::Policy;
 use crate::policy::picture::{Notice, NoticeAbout, RemediationPicture};
 use crate::policy::policy_set::PolicySet;
+use crate::policy::record::{Asker, Record};
 
 impl Work {
     pub(super) fn tell_statuses(&self, state: &State, policies: &PolicySet) {

@@ -266,7 +266,7 @@ mod tests {
         insta::assert_snapshot!(aggregate(&changes).join("\n"), @r#"
         ClusterDevOpsPolicy all: 1 violation began (1 high): Deployment shop/cart
         DevOpsPolicy shop/baseline: 2 violations began (1 high, 1 low): Deployment shop/cart
-        Deployment shop/cart: breaks 2 rules: forbidLatestTag (high) container "web": spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29 · requireReadinessProbe (low): spec.x is missing; policies all, shop/baseline
+        Deployment shop/cart: breaks 2 rules: forbidLatestTag (high) container "web": spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION · requireReadinessProbe (low): spec.x is missing; policies all, shop/baseline
         "#);
     }
 
@@ -278,7 +278,7 @@ mod tests {
         insta::assert_snapshot!(aggregate(&changes).join("\n"), @r#"
         DevOpsPolicy shop/baseline: 1 violation began (1 high): Deployment shop/cart
         DevOpsPolicy shop/baseline: 1 violation is gone (1 high): Deployment shop/cart
-        Deployment shop/cart: breaks 1 rule: requireLivenessProbe (high) container "web": spec.containers[0].image is "nginx" (no tag means :latest); give a version, such as nginx:1.29; policy shop/baseline
+        Deployment shop/cart: breaks 1 rule: requireLivenessProbe (high) container "web": spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION; policy shop/baseline
         Deployment shop/cart: no longer breaks 1 rule: forbidLatestTag (high) container "web"; policy shop/baseline
         "#);
     }

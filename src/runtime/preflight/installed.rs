@@ -85,7 +85,7 @@ pub(super) async fn policies(cluster: &Cluster) -> Vec<Check> {
     checks.extend(read.unusable.into_iter().map(|policy| {
         let what = format!("{} cannot be used: {}", policy.name, policy.error);
         Subject::Policy
-            .error(what, "correct that field; the last good version stays in force until then")
+            .error(what, "correct that field; until then the last version that compiled (status.lastGood) is in force or, where there is none, what of this one compiles, and the rest is undecided")
     }));
     checks
 }

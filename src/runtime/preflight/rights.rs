@@ -125,11 +125,11 @@ mod tests {
         rights
     }
 
-    fn role(name: &str, namespace: Value, rule: &Value) -> Value {
+    fn role(name: &str, namespace: &Value, rule: &Value) -> Value {
         json!({"metadata": {"name": name, "namespace": namespace}, "rules": [rule]})
     }
 
-    fn binding(namespace: Value, kind: &str, role: &str, subject: &str) -> Value {
+    fn binding(namespace: &Value, kind: &str, role: &str, subject: &str) -> Value {
         json!({
             "metadata": {"name": "b", "namespace": namespace},
             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": kind, "name": role},
@@ -146,22 +146,22 @@ mod tests {
         let reads = json!({"apiGroups": ["*"], "resources": ["leases"], "verbs": ["get"]});
         let rights = rights(
             &[
-                role("edit", json!(null), &leases),
-                role("cluster-admin", json!(null), &all),
-                role("one", json!("podgate-system"), &one),
-                role("other", json!("podgate-system"), &other),
-                role("reads", json!("podgate-system"), &reads),
-                role("system:controller:x", json!(null), &all),
+                role("edit", &json!(null), &leases),
+                role("cluster-admin", &json!(null), &all),
+                role("one", &json!("podgate-system"), &one),
+                role("other", &json!("podgate-system"), &other),
+                role("reads", &json!("podgate-system"), &reads),
+                role("system:controller:x", &json!(null), &all),
             ],
             &[
-                binding(json!("podgate-system"), "ClusterRole", "edit", "eve"),
-                binding(json!("shop"), "ClusterRole", "edit", "jane"),
-                binding(json!(null), "ClusterRole", "cluster-admin", "root"),
-                binding(json!("podgate-system"), "Role", "one", "ann"),
-                binding(json!("podgate-system"), "Role", "other", "bob"),
-                binding(json!("podgate-system"), "Role", "reads", "cem"),
-                binding(json!(null), "ClusterRole", "system:controller:x", "x"),
-                binding(json!("podgate-system"), "Role", "gone", "dan"),
+                binding(&json!("podgate-system"), "ClusterRole", "edit", "eve"),
+                binding(&json!("shop"), "ClusterRole", "edit", "jane"),
+                binding(&json!(null), "ClusterRole", "cluster-admin", "root"),
+                binding(&json!("podgate-system"), "Role", "one", "ann"),
+                binding(&json!("podgate-system"), "Role", "other", "bob"),
+                binding(&json!("podgate-system"), "Role", "reads", "cem"),
+                binding(&json!(null), "ClusterRole", "system:controller:x", "x"),
+                binding(&json!("podgate-system"), "Role", "gone", "dan"),
             ],
         );
         let deed = Deed {
@@ -185,10 +185,10 @@ mod tests {
     fn a_role_in_a_namespace_may_label_that_namespace() {
         let own = json!({"apiGroups": [""], "resources": ["namespaces"], "resourceNames": ["shop"], "verbs": ["patch"]});
         let rights = rights(
-            &[role("labels", json!("shop"), &own), role("labels", json!("other"), &own)],
+            &[role("labels", &json!("shop"), &own), role("labels", &json!("other"), &own)],
             &[
-                binding(json!("shop"), "Role", "labels", "jane"),
-                binding(json!("other"), "Role", "labels", "eve"),
+                binding(&json!("shop"), "Role", "labels", "jane"),
+                binding(&json!("other"), "Role", "labels", "eve"),
             ],
         );
         let deed =

@@ -85,6 +85,8 @@ mod tests {
 
     use super::*;
 
+    type Change = fn(&mut Value);
+
     fn told(change: impl Fn(&mut Value)) -> Vec<String> {
         let mut webhook = json!({
             "name": VALIDATE_WEBHOOK,
@@ -100,10 +102,9 @@ mod tests {
     #[test]
     fn what_leaves_objects_out_is_told_and_what_the_chart_writes_is_not() {
         assert_eq!(told(|_| {}), Vec::<String>::new());
-        type Change = fn(&mut Value);
         let cases: [(&str, Change); 5] = [
             ("does not call podgate at /validate", |it| {
-                it["clientConfig"] = json!({"url": "https://a/other"})
+                it["clientConfig"] = json!({"url": "https://a/other"});
             }),
             ("objectSelector", |it| it["objectSelector"] = json!({"matchLabels": {"a": "b"}})),
             ("namespaceSelector", |it| it["namespaceSelector"]["matchLabels"] = json!({"a": "b"})),

@@ -74,7 +74,7 @@ fn a_violation_of_several_replicas_is_told_once_by_the_worst_of_them() {
             "shop/baseline Deployment/cart maxRestartCount: status.containerStatuses[0].restartCount is 9, \
              more than 3; find out why it ends: kubectl logs --previous (3 of 4 pods, such as cart-5d4-b)",
             "shop/baseline Deployment/cart forbidLatestTag: spec.containers[0].image is \"nginx\" (no tag means \
-             :latest); give a version, such as nginx:1.29 (4 of 4 pods, such as cart-5d4-a)",
+             :latest); pin the version that should run: nginx:VERSION (4 of 4 pods, such as cart-5d4-a)",
         ]
     );
     assert_eq!(analysis.results[0].value.as_deref(), Some("9"));

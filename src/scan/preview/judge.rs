@@ -10,6 +10,7 @@ use super::answer::{
 use super::created;
 use super::sets::Sets;
 use crate::api::Severity;
+use crate::cel::tree::Tree;
 use crate::policy::compile::Policy;
 use crate::policy::decision::{Before, decide};
 use crate::policy::document::Document;
@@ -106,7 +107,9 @@ impl<'p> Judge<'p> {
         let document =
             (plans.before.reads_documents() || plans.after.reads_documents()).then(|| {
                 let namespace = self.sets.after.namespace_object(subject.namespace);
-                Document::of(kind, created::whole(kind, json).unwrap_or_default(), namespace)
+                let object = Tree::from_value(created::whole(kind, json).unwrap_or_default());
+                let object = object.unwrap_or_else(|_| Tree::empty());
+                Document::of(kind, object, Document::namespace(namespace))
             });
         subject.document = document.as_ref();
         let before = self.sets.replaces().then(|| self.say(plans.before, &subject, json));

@@ -73,11 +73,10 @@ pub fn another_field_of_an_old_violation(cluster: &Cluster) {
         .because(&["breaks 1 rule\n", "spec.containers[0].resources.limits.memory is \"0\""]);
 }
 
-/// podgate lets a mirror pod pass, for it shows one that a kubelet runs already. It relies on the API server, which lets
-/// no pod that runs become one, and no such pod become another.
+/// podgate lets a mirror pod pass only from the kubelet that runs what it shows; anybody else's is a pod like any other. The
+/// API server lets no pod that runs become one, and no such pod become another.
 pub fn mirror_pods(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
-    shop.policy("matrix", &enforce(&json!({"forbidLatestTag": true})));
     let mirror = json!({"metadata": {"annotations": {"kubernetes.io/config.mirror": "a-hash"}}});
     let mirroring = |kind: Kind, mut object: Value, node: &str| {
         json_patch::merge(&mut object, &in_pod(kind, mirror.clone()));
@@ -91,6 +90,11 @@ pub fn mirror_pods(cluster: &Cluster) {
         shop.write(Run::Real, Write::MergePatch, Kind::Pod, name, patch)
     };
 
+    post(Kind::Pod, &pod_on("a-node")).object();
+    shop.policy("matrix", &enforce(&json!({"forbidLatestTag": true})));
+    let mut later = pod_on("a-node");
+    later["metadata"]["name"] = json!("later");
+    post(Kind::Pod, &later).rejection();
     // A template does not make mirror pods.
     let deployment = workload(Kind::Deployment, pod("nginx"));
     post(Kind::Deployment, &mirroring(Kind::Deployment, deployment, "a-node")).rejection();
@@ -102,7 +106,6 @@ pub fn mirror_pods(cluster: &Cluster) {
     clean["spec"]["containers"][0]["image"] = json!("nginx:1.29");
     post(Kind::Pod, &clean).object();
     assert!(merge("another", &mirror).message().contains("may not add mirror pod annotation"));
-    post(Kind::Pod, &pod_on("a-node")).object();
     let none = json!({"metadata": {"annotations": null}});
     assert!(
         merge("web", &none).message().contains("may not remove or update mirror pod annotation")

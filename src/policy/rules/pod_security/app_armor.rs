@@ -22,7 +22,7 @@ pub fn profile(subject: &Subject<'_>) -> Vec<Breach> {
     });
     let annotations = annotations(subject);
     let unseen = annotations.filter(|annotations| annotations.is_cut());
-    let unseen = unseen.map(|_| Field::of_pod(subject, "metadata.annotations").is_too_long());
+    let unseen = unseen.map(|_| Field::of_pod(subject, "metadata.annotations").too_long());
     let annotations = annotations.into_iter().flat_map(Annotations::apparmor);
     let annotations = annotations.filter_map(|(key, profile)| {
         let allowed = matches!(&**profile, "" | "runtime/default");

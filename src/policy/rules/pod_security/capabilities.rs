@@ -8,6 +8,7 @@ use super::super::super::text::quote;
 use super::super::super::workload::Subject;
 use super::field::{Field, fix};
 use super::is_windows;
+use super::user::is_known_non_root;
 
 /// What container runtimes give anyway, but `NET_RAW`, with which a pod can pretend to be another.
 const DEFAULT: [&str; 13] = [
@@ -63,7 +64,7 @@ fn added(
         let remedy = format!("leave only what {level} allows: {}", allowed.join(", "));
         field().breach(Some(&names), format!("holds {}", quote(&names)), remedy)
     });
-    let unseen = list.filter(|list| list.is_cut()).map(|_| field().is_too_long());
+    let unseen = list.filter(|list| list.is_cut()).map(|_| field().too_long());
     found.into_iter().chain(unseen)
 }
 
@@ -78,10 +79,13 @@ fn kept(subject: &Subject<'_>, place: &Place<'_>) -> Option<Breach> {
     }
     let field = Field::of_container(subject, place, PATH);
     if list.is_some_and(List::is_cut) {
-        return Some(field.is_too_long());
+        return Some(field.too_long());
     }
     if dropped.is_empty() {
-        let fix = fix(subject, place, PATH, json!(["ALL"]));
+        // Root loses with its capabilities what images that start as root need to start: chown, setuid, ports below 1024.
+        let fix = is_known_non_root(subject, place)
+            .then(|| fix(subject, place, PATH, json!(["ALL"])))
+            .flatten();
         return Some(Breach { fix, ..field.breach(None, "is missing", REMEDY) });
     }
     let names = dropped.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");

@@ -2,13 +2,21 @@
 
 use serde_json::Value;
 
-use super::super::super::object::{Annotations, MAX_ENTRIES, NodeSelector, SecurityContext};
+use super::super::super::object::{
+    Annotations, MAX_ENTRIES, MAX_ITEMS, NodeSelector, SecurityContext,
+};
 use super::super::super::rule::{Breach, Fix, Place, Role, containers};
 use super::super::super::text::quote;
 use super::super::super::workload::Subject;
 
 /// The most items of one list that are told of. More would help nobody, and a list can have a hundred thousand.
 pub const TOLD: usize = 20;
+
+/// The most breaches of a container that are told of, when so many of others are already: of each one at least, since an
+/// exemption may be for some of the containers.
+pub const fn told_beside(others: usize) -> usize {
+    if others < MAX_ITEMS { TOLD } else { 1 }
+}
 
 /// A field of a pod, and the container it belongs to.
 pub struct Field {
@@ -51,7 +59,7 @@ impl Field {
     }
 
     /// That it holds more than is looked at, so that nobody can say whether it breaks the rule.
-    pub fn is_too_long(self) -> Breach {
+    pub fn too_long(self) -> Breach {
         let problem = format!("could not be judged: it has more than {MAX_ENTRIES} entries");
         Breach { undecided: true, ..self.breach(None, problem, "make it shorter") }
     }
@@ -98,7 +106,7 @@ pub fn fix(subject: &Subject<'_>, place: &Place<'_>, path: &str, value: Value) -
     if place.role == Role::Ephemeral || on_windows || super::is_windows(subject.spec) {
         return None;
     }
-    Some(Fix { path: place.path(subject, path), value })
+    Some(Fix::new(place.path(subject, path), value))
 }
 
 /// The pod's annotations that decide anything.

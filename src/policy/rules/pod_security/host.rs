@@ -1,9 +1,9 @@
 //! What a pod shares with its node.
 
-use super::super::super::object::{Container, Handler, List, MAX_ITEMS};
+use super::super::super::object::{Container, Handler, List};
 use super::super::super::rule::{Breach, Place, containers};
 use super::super::super::workload::Subject;
-use super::field::{Context, Field, TOLD, contexts};
+use super::field::{Context, Field, contexts, told_beside};
 
 /// `hostNamespaces`: in the node's own namespaces a pod sees the node's traffic, processes and shared memory.
 pub fn namespaces(subject: &Subject<'_>) -> Vec<Breach> {
@@ -25,11 +25,10 @@ pub fn namespaces(subject: &Subject<'_>) -> Vec<Breach> {
 pub fn ports(subject: &Subject<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for place in containers(subject.spec) {
-        // One of each container at least, since each may be exempt.
-        let told = if found.len() < MAX_ITEMS { TOLD } else { 1 };
+        let told = told_beside(found.len());
         found.extend(of_container_ports(subject, place).take(told));
         if place.container.ports.as_ref().is_some_and(List::is_cut) {
-            found.push(Field::of_container(subject, &place, "ports").is_too_long());
+            found.push(Field::of_container(subject, &place, "ports").too_long());
         }
     }
     found
@@ -65,20 +64,28 @@ fn of_container_ports<'a>(
 pub fn probes_and_lifecycle(subject: &Subject<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for place in containers(subject.spec) {
-        for (name, handler) in handlers(place.container) {
-            let endpoints = [("httpGet", &handler.http_get), ("tcpSocket", &handler.tcp_socket)];
-            for (protocol, endpoint) in endpoints {
-                let Some(endpoint) = endpoint else { continue };
-                if !endpoint.host.is_empty() {
-                    let path = format!("{name}.{protocol}.host");
-                    let field = Field::of_container(subject, &place, &path);
-                    let remedy = "remove it: without a host, the container itself is asked";
-                    found.push(field.says(&endpoint.host, remedy));
-                }
-            }
-        }
+        let told = told_beside(found.len());
+        found.extend(of_container_hosts(subject, place).take(told));
     }
     found
+}
+
+fn of_container_hosts<'a>(
+    subject: &'a Subject<'_>,
+    place: Place<'a>,
+) -> impl Iterator<Item = Breach> {
+    let endpoints = handlers(place.container).flat_map(|(name, handler)| {
+        let both = [("httpGet", &handler.http_get), ("tcpSocket", &handler.tcp_socket)];
+        both.map(|(protocol, endpoint)| (name, protocol, endpoint))
+    });
+    endpoints.filter_map(move |(name, protocol, endpoint)| {
+        let host = &*endpoint.as_ref()?.host;
+        (!host.is_empty()).then(|| {
+            let path = format!("{name}.{protocol}.host");
+            let remedy = "remove it: without a host, the container itself is asked";
+            Field::of_container(subject, &place, &path).says(host, remedy)
+        })
+    })
 }
 
 /// The probes and hooks that are given.

@@ -52,8 +52,7 @@ pub fn sysctls(subject: &Subject<'_>) -> Vec<Breach> {
     let list = context.and_then(|it| it.sysctls.as_ref());
     let given = list.map(|list| &**list).unwrap_or_default();
     let unseen = list.filter(|list| list.is_cut());
-    let unseen =
-        unseen.map(|_| Field::of_pod(subject, "spec.securityContext.sysctls").is_too_long());
+    let unseen = unseen.map(|_| Field::of_pod(subject, "spec.securityContext.sysctls").too_long());
     let reaching =
         given.iter().enumerate().filter(|(_, it)| !SAFE_SYSCTLS.contains(&&*it.name)).take(TOLD);
     let breach = reaching.map(|(index, sysctl)| {

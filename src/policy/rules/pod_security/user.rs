@@ -1,7 +1,7 @@
 //! Whom a container runs as.
 
 use super::super::super::object::SecurityContext;
-use super::super::super::rule::{Breach, containers};
+use super::super::super::rule::{Breach, Place, containers};
 use super::super::super::workload::Subject;
 use super::field::{Context, Field, contexts};
 use super::has_user_namespace;
@@ -30,6 +30,16 @@ pub fn non_root(subject: &Subject<'_>) -> Vec<Breach> {
         field.breach(None, "is missing", remedy)
     });
     explicit.chain(missing).collect()
+}
+
+/// Whether the kubelet starts a container as another user than root or not at all: it says so itself, or its pod does
+/// where it says nothing.
+pub fn is_known_non_root(subject: &Subject<'_>, place: &Place<'_>) -> bool {
+    let own = place.container.security_context.as_deref();
+    let pod = subject.spec.security_context.as_ref();
+    let user = own.and_then(|it| it.run_as_user).or(pod.and_then(|it| it.run_as_user));
+    let non_root = own.and_then(|it| it.run_as_non_root).or(pod.and_then(|it| it.run_as_non_root));
+    user.map_or(non_root == Some(true), |user| user != 0)
 }
 
 /// `runAsUser`: a container may leave its user to the image, but not say that it is root.

@@ -46,7 +46,7 @@ pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
     });
     let unseen = volumes(subject).filter(|(_, volume)| volume.sources.is_cut());
     let unseen = unseen
-        .map(|(index, _)| Field::of_pod(subject, &format!("spec.volumes[{index}]")).is_too_long());
+        .map(|(index, _)| Field::of_pod(subject, &format!("spec.volumes[{index}]")).too_long());
     breaches.chain(unseen.take(TOLD)).collect()
 }
 

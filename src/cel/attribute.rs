@@ -1,0 +1,223 @@
+//! A variable, or a computed value, and the way down into it: `interpreter/attributes.go` of cel-go. A step costs one unit,
+//! and so does the attribute; below an optional step all steps are optional, and one that finds nothing costs nothing.
+
+use super::activation::Variables;
+use super::error::{Error, Kind};
+use super::evaluation::{Evaluated, Evaluator};
+use super::number::int_of;
+use super::program::{AttributeId, Key, NodeId, Program, Root, Slot, Step};
+use super::tree::Unknown;
+use super::value::{Optional, Value};
+
+impl<'v> Evaluator<'v, '_> {
+    pub fn attribute(&mut self, id: AttributeId) -> Evaluated<'v> {
+        let resolved = self.resolve(id);
+        let program: &'v Program = self.program;
+        let is_choice = program
+            .attributes
+            .get(id.0 as usize)
+            .is_some_and(|it| matches!(it.root, Root::Choice { .. }));
+        match resolved {
+            Err(error) if error.kind().ends_evaluation() => Err(error),
+            // A ternary costs what its condition and its branch do.
+            other if is_choice => other,
+            other => {
+                self.meter.spend(1)?;
+                other
+            }
+        }
+    }
+
+    /// `has()`, which costs its steps alone; of a ternary's field it costs one less, as cel-go counts.
+    pub fn presence(&mut self, id: AttributeId) -> Evaluated<'v> {
+        let program: &'v Program = self.program;
+        let resolved = self.resolve(id);
+        if let Some(Root::Choice { .. }) = program.attributes.get(id.0 as usize).map(|it| it.root) {
+            self.meter.refund(1);
+        }
+        match resolved? {
+            Value::Optional(optional) => Ok(Value::Bool(optional.value().is_some())),
+            other => Ok(other),
+        }
+    }
+
+    /// The value of an attribute, charged for its steps only.
+    fn resolve(&mut self, id: AttributeId) -> Evaluated<'v> {
+        let program: &'v Program = self.program;
+        let Some(attribute) = program.attributes.get(id.0 as usize) else {
+            return Err(Error::invalid("the program has no such attribute"));
+        };
+        let path: &'v [Step] = &attribute.path;
+        let (value, path) = match attribute.root {
+            Root::Object => (self.activation.object.clone(), path),
+            Root::Namespace => (self.activation.namespace.clone(), path),
+            Root::Local(slot) => (self.local(slot)?, path),
+            Root::Computed(node) => (self.eval(node)?, path),
+            Root::Choice { condition, holds, fails } => {
+                return match self.eval(condition)? {
+                    Value::Bool(true) => self.resolve(holds),
+                    Value::Bool(false) => self.resolve(fails),
+                    other => Err(Error::no_such_overload("?:", &[other.type_name()])),
+                };
+            }
+            Root::Variables => (Value::opaque_of(Variables), path),
+        };
+        let resolved = self.descend(value, path, false)?;
+        match (attribute.root, &resolved) {
+            (Root::Namespace, Value::Map(map)) if map.is_unknown_in_part() => {
+                let message = "it is not known as a whole here; read its single fields";
+                Err(Error::new(Kind::Unknown, message))
+            }
+            _ => Ok(resolved),
+        }
+    }
+
+    fn local(&mut self, slot: Slot) -> Evaluated<'v> {
+        match self.locals.get(slot) {
+            Some(Some(value)) => value.clone(),
+            _ => self.initial(slot),
+        }
+    }
+
+    /// Goes down from an attribute's root, through an optional that it may be.
+    fn descend(&mut self, value: Value<'v>, path: &'v [Step], optional: bool) -> Evaluated<'v> {
+        match value {
+            Value::Optional(Optional::None) => Ok(value),
+            Value::Optional(Optional::Some(held)) => self.go_on(native(held.value())?, path, true),
+            other => self.go_on(other, path, optional),
+        }
+    }
+
+    fn go_on(
+        &mut self,
+        mut value: Value<'v>,
+        path: &'v [Step],
+        mut optional: bool,
+    ) -> Evaluated<'v> {
+        for step in path {
+            optional |= step.optional;
+            let found = match &step.key {
+                Key::Constant(Value::String(name)) => self.field(&value, name),
+                Key::Constant(key) => self.item(&value, key),
+                Key::Attribute(id) => self.key_of(*id).and_then(|key| self.item(&value, &key)),
+                Key::Computed(node) => self.computed(*node).and_then(|key| self.item(&value, &key)),
+            };
+            let found = match found {
+                Err(error) if error.kind().ends_evaluation() => return Err(error),
+                other => other,
+            };
+            if !optional || matches!(found, Ok(Some(_))) {
+                self.meter.spend(1)?;
+            }
+            value = match (found?, optional, step.tests) {
+                (found, false, true) => Value::Bool(found.is_some()),
+                (Some(found), ..) => found,
+                (None, true, _) => return Ok(Value::Optional(Optional::None)),
+                (None, false, false) => return Err(Self::missing(step, &value)),
+            };
+        }
+        if !optional {
+            return Ok(value);
+        }
+        self.meter.allocate(Optional::BYTES)?;
+        Optional::of(value).map(Value::Optional)
+    }
+
+    /// The value of an attribute that is a key.
+    fn key_of(&mut self, id: AttributeId) -> Evaluated<'v> {
+        let key = self.resolve(id)?;
+        as_key(key)
+    }
+
+    fn computed(&mut self, node: NodeId) -> Evaluated<'v> {
+        let value = self.eval(node)?;
+        as_key(self.descend(value, &[], false)?)
+    }
+
+    /// A field of a value, if it has any of that name.
+    fn field(&mut self, value: &Value<'v>, name: &str) -> Result<Option<Value<'v>>, Error> {
+        match value {
+            Value::Map(map) => match map.get_str(name) {
+                Some(Value::Opaque(it)) if it.as_any().is::<Unknown>() => {
+                    Err(Error::new(Kind::Unknown, format!("{name} is not known here")))
+                }
+                found => Ok(found),
+            },
+            Value::List(_) => Err(Error::invalid("a list has no fields; its index is an int")),
+            Value::Opaque(_) if value.opaque::<Variables>().is_some() => {
+                self.activation.variable(name, self.meter)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// What stands at a key or an index, if there is something.
+    fn item(&mut self, value: &Value<'v>, key: &Value<'v>) -> Result<Option<Value<'v>>, Error> {
+        match (value, key) {
+            (_, Value::String(name)) => self.field(value, name),
+            (Value::Map(map), key) => Ok(map.get(key)),
+            (Value::List(list), key) => {
+                let index = match key {
+                    Value::Int(index) => Some(*index),
+                    Value::Uint(index) => i64::try_from(*index).ok(),
+                    Value::Double(index) => int_of(*index).filter(|it| *it != i64::MIN),
+                    _ => None,
+                };
+                let no_index = || Error::invalid(format!("{} is no index of a list", shown(key)));
+                let index = index.ok_or_else(no_index)?;
+                Ok(usize::try_from(index).ok().and_then(|index| list.at(index)))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    fn missing(step: &Step, value: &Value<'v>) -> Error {
+        match (&step.key, value) {
+            (Key::Constant(Value::String(name)), _) => {
+                let message =
+                    format!("there is no field {:?}; test it first with has()", name.as_str());
+                Error::new(Kind::NoSuchKey, message)
+            }
+            (_, Value::List(_)) => Error::new(Kind::OutOfBounds, "an index is out of bounds"),
+            (Key::Constant(key), _) => {
+                Error::new(Kind::NoSuchKey, format!("there is no key {}", shown(key)))
+            }
+            _ => Error::new(Kind::NoSuchKey, "a map has no such key; test it first with in"),
+        }
+    }
+}
+
+fn shown(key: &Value<'_>) -> String {
+    match key {
+        Value::Int(number) => number.to_string(),
+        Value::Uint(number) => format!("{number}u"),
+        Value::Double(number) => number.to_string(),
+        Value::Bool(it) => it.to_string(),
+        other => format!("of type {}", other.type_name()),
+    }
+}
+
+fn as_key(value: Value<'_>) -> Evaluated<'_> {
+    match value {
+        Value::String(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Bool(_) => {
+            Ok(value)
+        }
+        other => Err(Error::invalid(format!("a value of type {} is no index", other.type_name()))),
+    }
+}
+
+/// What comes out of cel-go's conversion to a native value and back, which attributes of optionals go through: an optional
+/// within is unwrapped, a type becomes its name.
+fn native<'v>(value: &Value<'v>) -> Evaluated<'v> {
+    match value {
+        Value::Optional(Optional::None) => Ok(Value::Null),
+        Value::Optional(Optional::Some(held)) => native(held.value()),
+        Value::Type(name) => Ok(Value::borrowed(name)),
+        Value::Opaque(opaque) => {
+            let message =
+                format!("an optional of {} has no fields; use value()", opaque.type_name());
+            Err(Error::invalid(message))
+        }
+        other => Ok(other.clone()),
+    }
+}

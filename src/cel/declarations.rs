@@ -1,0 +1,82 @@
+//! How functions are declared. Each library gives one table ([`Library`]); the checker resolves calls by it, the evaluator and
+//! the meter find what runs by the overloads' ids, and the documentation lists it.
+//!
+//! Overload ids are cel-go's and Kubernetes' own (`common/overloads/overloads.go`, `ext/*.go`, `pkg/cel/library/*.go`), and so is
+//! the order of overloads: the first that fits gives the result's type.
+
+use std::fmt;
+
+use super::types::Type;
+
+/// A group of functions that belong together, and what to call it.
+#[derive(Clone, Debug)]
+pub struct Library {
+    /// For the documentation: `strings`, `Kubernetes quantities`.
+    pub name: &'static str,
+    pub functions: Vec<Function>,
+}
+
+/// A function: one name, one or more overloads.
+#[derive(Clone, Debug)]
+pub struct Function {
+    /// The full name: `charAt`, `sets.contains`, or an operator's (`_+_`, see [`super::operators`]).
+    pub name: &'static str,
+    pub overloads: Vec<Overload>,
+}
+
+/// One signature of a function.
+#[derive(Clone, Debug)]
+pub struct Overload {
+    pub id: &'static str,
+    /// Called as `target.function(…)`; the target's type is the first of `params`.
+    pub member: bool,
+    /// Types of the arguments; [`Type::Param`] for type parameters.
+    pub params: Vec<Type>,
+    pub result: Type,
+}
+
+/// Declares a function. A library may declare overloads of another library's function: they are added to its end.
+pub fn function<const N: usize>(name: &'static str, overloads: [Overload; N]) -> Function {
+    Function { name, overloads: overloads.into() }
+}
+
+/// An overload called as `function(params)`.
+pub fn global<const N: usize>(id: &'static str, params: [Type; N], result: Type) -> Overload {
+    Overload { id, member: false, params: params.into(), result }
+}
+
+/// An overload called as `params[0].function(the rest)`.
+pub fn member<const N: usize>(id: &'static str, params: [Type; N], result: Type) -> Overload {
+    Overload { id, member: true, params: params.into(), result }
+}
+
+impl Function {
+    /// Each overload as people write the call, with types: `string.charAt(int) -> string`.
+    pub fn signatures(&self) -> impl Iterator<Item = String> + '_ {
+        self.overloads.iter().map(|overload| signature(self.name, overload))
+    }
+}
+
+/// An overload of the named function as people write its call: `string.charAt(int) -> string`.
+pub fn signature(function: &str, overload: &Overload) -> String {
+    Signature(function, overload).to_string()
+}
+
+struct Signature<'a>(&'a str, &'a Overload);
+
+impl fmt::Display for Signature<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(name, overload) = self;
+        let mut params = overload.params.iter();
+        if overload.member
+            && let Some(target) = params.next()
+        {
+            write!(f, "{target}.")?;
+        }
+        write!(f, "{name}(")?;
+        for (at, param) in params.enumerate() {
+            write!(f, "{}{param}", if at == 0 { "" } else { ", " })?;
+        }
+        write!(f, ") -> {}", overload.result)
+    }
+}

@@ -1,0 +1,35 @@
+//! The functions that the API server of Kubernetes 1.36 declares for stored expressions, library by library, in the order in
+//! which its environment takes them up (`pkg/cel/environment/base.go`).
+
+pub mod authorization;
+mod comparison;
+mod lists;
+mod network;
+mod optional;
+mod quantities;
+mod standard;
+mod strings;
+mod time;
+
+use super::declarations::Library;
+
+/// All libraries.
+pub fn libraries() -> Vec<Library> {
+    vec![
+        standard::library(),
+        network::urls(),
+        strings::regular_expressions(),
+        lists::kubernetes(),
+        authorization::library(),
+        optional::library(),
+        quantities::quantities(),
+        strings::strings(),
+        lists::sets(),
+        network::addresses(),
+        network::blocks(),
+        quantities::formats(),
+        optional::two_variables(),
+        quantities::versions(),
+        lists::lists(),
+    ]
+}

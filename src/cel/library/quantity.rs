@@ -1,0 +1,480 @@
+//! Quantities as Kubernetes writes them: `100m`, `0.5`, `128Mi`, `1e3`
+//! (`k8s.io/apimachinery/pkg/api/resource`, `k8s.io/apiserver/pkg/cel/library/quantity.go`).
+//!
+//! A quantity is an `int64` with a power of ten where it fits, else a decimal. Expressions see
+//! the difference: only the first `isInteger`, a comparison with a decimal turns its receiver into
+//! one, and adding to a decimal changes the receiver too. All this is as in Kubernetes.
+
+pub mod decimal;
+
+use std::cmp::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use decimal::Decimal;
+
+/// Digits that an `int64` always holds.
+const MAX_DIGITS: i32 = 18;
+/// Quantities are kept in billionths.
+const NANO: i32 = -9;
+
+/// A quantity of an expression. Clones are the same quantity.
+#[derive(Clone, Debug)]
+pub struct Quantity {
+    amount: Arc<Mutex<Amount>>,
+    /// Whether `add` or `sub` made it. Kubernetes compares no quantity with such a one on the
+    /// right side of `==`.
+    computed: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Amount {
+    /// `value × 10^scale`.
+    Int {
+        value: i64,
+        scale: i32,
+    },
+    Dec(Arc<Mutex<Decimal>>),
+}
+
+/// Why a calculation has no result.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum QuantityError {
+    #[error(
+        "this is no quantity: write a number and optionally one of n, u, m, k, M, G, T, P, E, Ki, \
+         Mi, Gi, Ti, Pi, Ei or an exponent, such as 100m, 0.5, 128Mi or 1e3"
+    )]
+    Syntax,
+    #[error("this quantity is no integer that asInteger can give; ask isInteger first")]
+    NoInteger,
+    #[error("these quantities are too far apart to be compared")]
+    TooFarApart,
+}
+
+impl Quantity {
+    /// Reads a quantity, as `resource.ParseQuantity` does.
+    pub fn parse(text: &str) -> Result<Self, QuantityError> {
+        Ok(Self { amount: Arc::new(Mutex::new(parse(text)?)), computed: false })
+    }
+
+    /// Bytes that a quantity takes of a text.
+    pub fn size(text: &str) -> usize {
+        text.len().saturating_add(size_of::<Amount>() + size_of::<Decimal>() + 64)
+    }
+
+    /// Bytes that a calculation goes over.
+    pub fn digits(&self) -> usize {
+        match &*self.amount() {
+            Amount::Int { .. } => 0,
+            Amount::Dec(decimal) => lock(decimal).digits(),
+        }
+    }
+
+    /// -1, 0 or 1.
+    pub fn sign(&self) -> i64 {
+        match &*self.amount() {
+            Amount::Int { value, .. } => value.signum(),
+            Amount::Dec(decimal) => lock(decimal).sign(),
+        }
+    }
+
+    pub fn as_integer(&self) -> Result<i64, QuantityError> {
+        match *self.amount() {
+            Amount::Int { value: 0, scale: 0.. } => Ok(0),
+            Amount::Int { value, scale } => u32::try_from(scale)
+                .ok()
+                .and_then(|scale| value.checked_mul(10_i64.checked_pow(scale)?))
+                .ok_or(QuantityError::NoInteger),
+            Amount::Dec(_) => Err(QuantityError::NoInteger),
+        }
+    }
+
+    pub fn as_approximate_float(&self) -> f64 {
+        let (base, power) = match &*self.amount() {
+            #[expect(clippy::cast_precision_loss, reason = "the loss is the function's purpose")]
+            Amount::Int { value, scale } => (*value as f64, i64::from(*scale)),
+            Amount::Dec(decimal) => {
+                let (base, scale) = lock(decimal).approximate();
+                (base, -scale)
+            }
+        };
+        if power == 0 { base } else { base * power_of_ten(power) }
+    }
+
+    /// How it compares with another. Where the two are not both integers, the receiver is a
+    /// decimal from then on.
+    pub fn compare(&self, other: &Self) -> Result<Ordering, QuantityError> {
+        let right = other.amount().clone();
+        let mut left = self.amount();
+        if let (Amount::Int { value, scale }, Amount::Int { value: by, scale: by_scale }) =
+            (&*left, &right)
+        {
+            // Kubernetes subtracts in 32 bits, and divides by a power that is not there.
+            let apart = if scale > by_scale {
+                scale.checked_sub(*by_scale)
+            } else {
+                by_scale.checked_sub(*scale)
+            };
+            apart.ok_or(QuantityError::TooFarApart)?;
+            return Ok(Decimal::from_scaled(*value, -i64::from(*scale))
+                .cmp(&Decimal::from_scaled(*by, -i64::from(*by_scale))));
+        }
+        let left = left.as_decimal();
+        let right = right.clone().as_decimal();
+        if Arc::ptr_eq(&left, &right) {
+            return Ok(Ordering::Equal);
+        }
+        let right = lock(&right).clone();
+        Ok(lock(&left).cmp(&right))
+    }
+
+    /// The result of `left == right`; `None` is no such overload.
+    pub fn equals(&self, right: &Self) -> Option<Result<bool, QuantityError>> {
+        if right.computed {
+            return None;
+        }
+        let copy = Self { amount: Arc::new(Mutex::new(self.amount().clone())), computed: false };
+        Some(copy.compare(right).map(|order| order == Ordering::Equal))
+    }
+
+    /// The sum. `charge` is told how many bytes it takes, and may refuse.
+    pub fn add<E>(
+        &self,
+        other: &Self,
+        charge: impl FnOnce(usize) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let other = other.amount().clone();
+        self.plus(other, charge)
+    }
+
+    /// The difference; as `add`.
+    pub fn sub<E>(
+        &self,
+        other: &Self,
+        charge: impl FnOnce(usize) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let negated = match &*other.amount() {
+            Amount::Int { value, scale } => {
+                Amount::Int { value: value.wrapping_neg(), scale: *scale }
+            }
+            Amount::Dec(decimal) => Amount::Dec(Arc::new(Mutex::new(lock(decimal).negated()))),
+        };
+        self.plus(negated, charge)
+    }
+
+    /// The sum with an integer; as `add`.
+    pub fn add_int<E>(
+        &self,
+        value: i64,
+        charge: impl FnOnce(usize) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        self.plus(Amount::Int { value, scale: 0 }, charge)
+    }
+
+    /// The difference from an integer; as `add`.
+    pub fn sub_int<E>(
+        &self,
+        value: i64,
+        charge: impl FnOnce(usize) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        match value.checked_neg() {
+            Some(value) => self.add_int(value, charge),
+            // Kubernetes falls back to decimals, or adds what did not change its sign.
+            None => self.plus(Amount::Int { value, scale: 0 }, charge),
+        }
+    }
+
+    fn plus<E>(
+        &self,
+        mut other: Amount,
+        charge: impl FnOnce(usize) -> Result<(), E>,
+    ) -> Result<Self, E> {
+        let mut sum = self.amount().clone();
+        if let (Amount::Int { .. }, Amount::Int { .. }) = (&sum, &other)
+            && let Some(small) = add_ints(&sum, &other)
+        {
+            return Ok(Self::computed(small));
+        }
+        let (left, right) = (sum.as_decimal(), other.as_decimal());
+        let right = lock(&right).clone();
+        let mut total = lock(&left);
+        charge(total.size_of_sum(&right))?;
+        *total = total.plus(&right);
+        drop(total);
+        Ok(Self::computed(Amount::Dec(left)))
+    }
+
+    fn computed(amount: Amount) -> Self {
+        Self { amount: Arc::new(Mutex::new(amount)), computed: true }
+    }
+
+    fn amount(&self) -> MutexGuard<'_, Amount> {
+        lock(&self.amount)
+    }
+}
+
+impl Amount {
+    /// Turns into a decimal, and gives it.
+    fn as_decimal(&mut self) -> Arc<Mutex<Decimal>> {
+        match self {
+            Self::Dec(decimal) => decimal.clone(),
+            Self::Int { value, scale } => {
+                let decimal = Decimal::from_scaled(*value, -i64::from(*scale));
+                let decimal = Arc::new(Mutex::new(decimal));
+                *self = Self::Dec(decimal.clone());
+                decimal
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The sum of two integers; `None` where it does not fit.
+fn add_ints(left: &Amount, right: &Amount) -> Option<Amount> {
+    let (Amount::Int { value: a, scale: a_scale }, Amount::Int { value: b, scale: b_scale }) =
+        (left, right)
+    else {
+        return None;
+    };
+    if *b == 0 {
+        return Some(left.clone());
+    }
+    if *a == 0 {
+        return Some(right.clone());
+    }
+    let scaled = |value: i64, by: i32| match u32::try_from(by) {
+        Ok(by) => value.checked_mul(10_i64.checked_pow(by)?),
+        Err(_) => Some(value),
+    };
+    let low = (*a_scale).min(*b_scale);
+    let a = scaled(*a, a_scale.wrapping_sub(low))?;
+    let b = scaled(*b, b_scale.wrapping_sub(low))?;
+    Some(Amount::Int { value: a.checked_add(b)?, scale: low })
+}
+
+/// Ten to a power as Go's `math.Pow10` has it: beyond the range 0 or infinity, and below 1e-308
+/// a quotient of two.
+fn power_of_ten(power: i64) -> f64 {
+    let exact = |power: i64| format!("1e{power}").parse::<f64>().unwrap_or(0.0);
+    match power {
+        0..=308 => exact(power / 32 * 32) * exact(power % 32),
+        -323..0 => exact(-(-power / 32 * 32)) / exact(-power % 32),
+        309.. => f64::INFINITY,
+        _ => 0.0,
+    }
+}
+
+/// What a suffix multiplies by.
+enum Scale {
+    Ten(i32),
+    Two(u32),
+}
+
+fn scale(suffix: &str) -> Option<Scale> {
+    Some(match suffix {
+        "n" => Scale::Ten(-9),
+        "u" => Scale::Ten(-6),
+        "m" => Scale::Ten(-3),
+        "" => Scale::Ten(0),
+        "k" => Scale::Ten(3),
+        "M" => Scale::Ten(6),
+        "G" => Scale::Ten(9),
+        "T" => Scale::Ten(12),
+        "P" => Scale::Ten(15),
+        "E" => Scale::Ten(18),
+        "Ki" => Scale::Two(10),
+        "Mi" => Scale::Two(20),
+        "Gi" => Scale::Two(30),
+        "Ti" => Scale::Two(40),
+        "Pi" => Scale::Two(50),
+        "Ei" => Scale::Two(60),
+        exponent => {
+            let power: i64 = exponent.strip_prefix(['e', 'E'])?.parse().ok()?;
+            #[expect(clippy::cast_possible_truncation, reason = "Kubernetes keeps 32 bits of it")]
+            Scale::Ten(power as i32)
+        }
+    })
+}
+
+fn parse(text: &str) -> Result<Amount, QuantityError> {
+    if text.is_empty() {
+        return Err(QuantityError::Syntax);
+    }
+    let (negative, unsigned) = match text.strip_prefix(['+', '-']) {
+        Some(rest) => (text.starts_with('-'), rest),
+        None => (false, text),
+    };
+    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
+    let significant = unsigned.trim_start_matches('0');
+    let (whole, rest) = significant.split_at(digits(significant));
+    let (fraction, suffix) = match rest.strip_prefix('.') {
+        Some(rest) => rest.split_at(digits(rest)),
+        None => ("", rest),
+    };
+    // Kubernetes looks for letters, a sign and digits, in this order, before it reads the suffix.
+    let tail =
+        suffix.trim_start_matches(['e', 'E', 'i', 'n', 'u', 'm', 'k', 'K', 'M', 'G', 'T', 'P']);
+    let tail = tail.strip_prefix(['+', '-']).unwrap_or(tail);
+    if digits(tail) < tail.len() {
+        return Err(QuantityError::Syntax);
+    }
+    let scale = scale(suffix).ok_or(QuantityError::Syntax)?;
+    // A number without digits before its point is 0 before it.
+    let length = i32::try_from(whole.len().max(1) + fraction.len()).unwrap_or(i32::MAX);
+    let (room, power, factor) = match scale {
+        Scale::Ten(power) => (MAX_DIGITS.saturating_sub(length), power, 0),
+        Scale::Two(power) if fraction.is_empty() => {
+            let digits_of_factor = i32::try_from(power * 3 / 10).unwrap_or(0);
+            (15_i32.saturating_sub(length) - digits_of_factor - 1, 0, power)
+        }
+        Scale::Two(_) => (-1, 0, 0),
+    };
+    let behind_point = i32::try_from(fraction.len()).unwrap_or(i32::MAX);
+    let small_scale = power.wrapping_sub(behind_point);
+    if room >= 0 && small_scale >= NANO {
+        let number = format!("0{whole}{fraction}").parse::<i64>().ok();
+        if let Some(value) = number.and_then(|number| number.checked_mul(1 << factor)) {
+            let value = if negative { -value } else { value };
+            return Ok(Amount::Int { value, scale: small_scale });
+        }
+    }
+    if unsigned.bytes().next().is_none_or(|byte| !byte.is_ascii_digit() && byte != b'.')
+        || (whole.len() + fraction.len() == 0 && !unsigned.starts_with('0'))
+    {
+        return Err(QuantityError::Syntax);
+    }
+    Ok(large(negative, whole, fraction, &scale))
+}
+
+/// A quantity beyond an `int64`.
+fn large(negative: bool, whole: &str, fraction: &str, scale: &Scale) -> Amount {
+    let mut decimal = Decimal::new(negative, whole, fraction);
+    match scale {
+        Scale::Ten(power) => decimal.shift(i64::from(*power)),
+        Scale::Two(power) => decimal.double(*power),
+    }
+    decimal.round_up(-i64::from(NANO));
+    if let Scale::Two(_) = scale {
+        let max = Decimal::from_scaled(i64::MAX, 0);
+        if decimal > max {
+            decimal = max;
+        } else if decimal < max.negated() {
+            decimal = max.negated();
+        }
+    }
+    Amount::Dec(Arc::new(Mutex::new(decimal)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(text: &str) -> Quantity {
+        Quantity::parse(text).unwrap()
+    }
+
+    #[expect(clippy::unnecessary_wraps, reason = "a charge may be refused")]
+    fn free(_: usize) -> Result<(), ()> {
+        Ok(())
+    }
+
+    #[test]
+    fn quantities_are_read_as_kubernetes_reads_them() {
+        for (text, integer, float) in [
+            ("0", Some(0), 0.0),
+            ("+1", Some(1), 1.0),
+            ("-1.0", None, -1.0),
+            ("100m", None, 0.1),
+            ("100k", Some(100_000), 100_000.0),
+            ("1e3", Some(1000), 1000.0),
+            ("1E3", Some(1000), 1000.0),
+            ("1Ki", Some(1024), 1024.0),
+            ("1.5Ki", None, 1536.0),
+            ("1Ei", None, 1_152_921_504_606_846_976.0),
+            ("100Ei", None, 9_223_372_036_854_775_807.0),
+            ("0.1n", None, 1e-9),
+            ("1e-40", None, 1e-9),
+            ("1e40", None, 1e40),
+            // What is left out is 0.
+            (".", Some(0), 0.0),
+            ("-", Some(0), 0.0),
+            ("Ki", Some(0), 0.0),
+            ("1e4294967296", Some(1), 1.0),
+        ] {
+            let quantity = of(text);
+            assert_eq!(quantity.as_integer().ok(), integer, "{text}");
+            assert!(
+                (quantity.as_approximate_float() - float).abs() <= float.abs() * 1e-15,
+                "{text}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_the_api_server_refuses_is_no_quantity() {
+        for text in [
+            "", " 1", "1 ", "1K", "1ki", "1MiB", "1.2.3", "--1", "1e", "1e+", "1e3Mi", "1n5", "½",
+            "NaN",
+        ] {
+            assert_eq!(Quantity::parse(text).unwrap_err(), QuantityError::Syntax, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn quantities_are_compared_by_their_amount() {
+        assert_eq!(of("1").compare(&of("1000m")), Ok(Ordering::Equal));
+        assert_eq!(of("1Gi").compare(&of("1G")), Ok(Ordering::Greater));
+        assert_eq!(of("-1.5Gi").compare(&of("-1Gi")), Ok(Ordering::Less));
+        assert_eq!(of("1e1000000000").compare(&of("1e999999999")), Ok(Ordering::Greater));
+        assert_eq!(of("1e2147483647").compare(&of("1n")), Err(QuantityError::TooFarApart));
+    }
+
+    #[test]
+    fn sums_and_differences_are_exact() {
+        let sum = of("1.5Gi").add(&of("1n"), free).unwrap();
+        assert_eq!(sum.compare(&of("1610612736.000000001")), Ok(Ordering::Equal));
+        assert_eq!(of("1").add_int(1, free).unwrap().as_integer(), Ok(2));
+        assert_eq!(of("1").sub(&of("1500m"), free).unwrap().sign(), -1);
+        let most = of("9223372036854775807").add_int(1, free).unwrap();
+        assert_eq!(most.compare(&of("9223372036854775808")), Ok(Ordering::Equal));
+        assert!(of("0").sub_int(i64::MIN, free).is_ok());
+    }
+
+    #[test]
+    fn a_sum_that_is_too_long_is_refused_before_it_is_made() {
+        let limit = |bytes| if bytes > 1000 { Err(bytes) } else { Ok(()) };
+        assert!(
+            of("1e2000000000").add(&of("1.5Gi"), limit).is_err_and(|bytes| bytes > 1_000_000_000)
+        );
+    }
+
+    #[test]
+    fn decimals_are_shared_as_kubernetes_shares_them() {
+        let quantity = of("1");
+        assert!(quantity.compare(&of("2")).is_ok() && quantity.as_integer().is_ok());
+        assert!(quantity.compare(&of("1.5Gi")).is_ok());
+        assert_eq!(quantity.as_integer(), Err(QuantityError::NoInteger));
+        let decimal = of("1.5Gi");
+        let sum = decimal.add(&of("1Gi"), free).unwrap();
+        assert_eq!(sum.compare(&decimal), Ok(Ordering::Equal));
+    }
+
+    #[test]
+    fn what_was_computed_is_compared_on_the_left_only() {
+        let computed = of("1").add_int(1, free).unwrap();
+        assert_eq!(computed.equals(&of("2")), Some(Ok(true)));
+        assert_eq!(of("2").equals(&computed), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_read_or_refused_without_a_panic(text in "[-+0-9.eEkKMGTPnumi ]{0,60}") {
+            if let Ok(quantity) = Quantity::parse(&text) {
+                let _ = quantity.as_approximate_float();
+                let _ = quantity.compare(&of("1.5Gi"));
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Text as Go quotes it (`strconv.Quote`).
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+
+use super::pattern::Pattern;
+
+/// What Go prints as it is: letters, marks, numbers, punctuation, symbols and the space.
+static PRINTABLE: LazyLock<Option<Pattern>> =
+    LazyLock::new(|| Pattern::new(r"^[\pL\pM\pN\pP\pS ]*$", usize::MAX).ok());
+
+fn is_printable(text: &str) -> bool {
+    PRINTABLE.as_ref().is_some_and(|printable| printable.is_match(text))
+}
+
+/// The text as a literal of CEL, as `strings.quote` of cel-go has it: only what has a short escape is escaped.
+pub fn cel(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for letter in text.chars() {
+        match short_escape(letter) {
+            Some(escape) => quoted.push_str(escape),
+            None => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+fn short_escape(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        '"' => "\\\"",
+        '\\' => "\\\\",
+        '\x07' => "\\a",
+        '\x08' => "\\b",
+        '\x0c' => "\\f",
+        '\n' => "\\n",
+        '\r' => "\\r",
+        '\t' => "\\t",
+        '\x0b' => "\\v",
+        _ => return None,
+    })
+}
+
+/// The text in double quotes, what cannot be printed as an escape. It is at most ten times as long.
+pub fn go(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for letter in text.chars() {
+        let code = u32::from(letter);
+        match letter {
+            _ if let Some(escape) = short_escape(letter) => quoted.push_str(escape),
+            ' '..='~' => quoted.push(letter),
+            '\0'..='\x7f' => _ = write!(quoted, "\\x{code:02x}"),
+            _ if is_printable(letter.encode_utf8(&mut [0; 4])) => quoted.push(letter),
+            '\u{80}'..='\u{ffff}' => _ = write!(quoted, "\\u{code:04x}"),
+            _ => _ = write!(quoted, "\\U{code:08x}"),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_printed_is_escaped_as_go_does() {
+        for (text, expected) in [
+            ("", r#""""#),
+            ("a \"b\" \\", r#""a \"b\" \\""#),
+            ("\x07\x08\x0c\n\r\t\x0b\0\x7f", r#""\a\b\f\n\r\t\v\x00\x7f""#),
+            ("é日本😀", r#""é日本😀""#),
+            ("\u{a0}\u{200b}\u{2028}\u{feff}", r#""\u00a0\u200b\u2028\ufeff""#),
+            ("\u{e000}\u{10ffff}\u{fffd}", "\"\\ue000\\U0010ffff\u{fffd}\""),
+            ("e\u{301}", "\"e\u{301}\""),
+        ] {
+            assert_eq!(go(text), expected);
+        }
+    }
+}

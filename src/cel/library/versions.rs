@@ -1,0 +1,105 @@
+//! Semantic versions: Kubernetes' `pkg/cel/library/semverlib.go`.
+
+use std::any::Any;
+use std::cmp::Ordering;
+
+use super::super::error::Error;
+use super::super::function::{Call, Overload};
+use super::super::types::SEMVER;
+use super::super::value::{Opaque, Value};
+use super::cost::TRAVERSAL;
+use super::semver::{Semver, SemverError};
+use super::{mismatch, work};
+
+pub(super) const OVERLOADS: &[Overload] = &[
+    Overload::new("string_to_semver", semver).costs(TRAVERSAL),
+    Overload::new("string_bool_to_semver", semver).costs(TRAVERSAL),
+    Overload::new("is_semver_string", is_semver).costs(TRAVERSAL),
+    Overload::new("is_semver_string_bool", is_semver).costs(TRAVERSAL),
+    Overload::new("semver_is_greater_than", is_greater_than),
+    Overload::new("semver_is_less_than", is_less_than),
+    Overload::new("semver_compare_to", compare_to),
+    Overload::new("semver_major", major),
+    Overload::new("semver_minor", minor),
+    Overload::new("semver_patch", patch),
+];
+
+impl Opaque for Semver {
+    fn type_name(&self) -> &'static str {
+        SEMVER
+    }
+
+    fn equals(&self, other: &dyn Opaque) -> Result<bool, Error> {
+        match other.as_any().downcast_ref::<Self>() {
+            Some(other) => Ok(self == other),
+            None => Err(Error::no_such_overload("==", &[SEMVER, other.type_name()])),
+        }
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn parse(call: &mut Call<'_>, args: &[Value<'_>]) -> Result<Result<Semver, SemverError>, Error> {
+    let (text, normalize) = match args {
+        [Value::String(text)] => (text, false),
+        [Value::String(text), Value::Bool(normalize)] => (text, *normalize),
+        _ => return mismatch("semver()", args),
+    };
+    call.meter.allocate(Semver::size(text))?;
+    Ok(Semver::parse(text, normalize))
+}
+
+fn semver<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
+    let parsed = parse(call, args)?;
+    parsed.map(Value::opaque_of).map_err(|error| Error::invalid(error.to_string()))
+}
+
+fn is_semver<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
+    parse(call, args).map(|parsed| Value::Bool(parsed.is_ok()))
+}
+
+/// The version that a method is called on.
+fn receiver<'a>(function: &str, args: &'a [Value<'_>]) -> Result<&'a Semver, Error> {
+    match args.first().and_then(Value::opaque) {
+        Some(version) => Ok(version),
+        None => mismatch(function, args),
+    }
+}
+
+fn order(call: &mut Call<'_>, function: &str, args: &[Value<'_>]) -> Result<Ordering, Error> {
+    let left = receiver(function, args)?;
+    let right = receiver(function, args.get(1..).unwrap_or_default())?;
+    work(call, left.len().min(right.len()))?;
+    Ok(left.cmp(right))
+}
+
+fn is_greater_than<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
+    order(call, "isGreaterThan()", args).map(|it| Value::Bool(it.is_gt()))
+}
+
+fn is_less_than<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
+    order(call, "isLessThan()", args).map(|it| Value::Bool(it.is_lt()))
+}
+
+fn compare_to<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
+    order(call, "compareTo()", args).map(|it| Value::Int(it as i64))
+}
+
+/// A number of a version; Kubernetes takes its 64 bits as they are.
+fn int<'v>(number: u64) -> Value<'v> {
+    Value::Int(number.cast_signed())
+}
+
+fn major<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
+    receiver("major()", args).map(|it| int(it.major))
+}
+
+fn minor<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
+    receiver("minor()", args).map(|it| int(it.minor))
+}
+
+fn patch<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
+    receiver("patch()", args).map(|it| int(it.patch))
+}

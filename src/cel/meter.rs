@@ -1,0 +1,80 @@
+//! What an evaluation may use: cost in Kubernetes' units, and bytes of memory.
+
+use super::error::{Error, Kind};
+
+/// The most an expression may cost: `PerCallLimit` in `k8s.io/apiserver/pkg/apis/cel`.
+pub const EXPRESSION_COST_LIMIT: u64 = 1_000_000;
+/// The most a policy's expressions may cost together: `RuntimeCELCostBudget` there.
+pub const POLICY_COST_BUDGET: u64 = 10_000_000;
+/// The most bytes that the evaluations of one review may allocate. Kubernetes has no such limit.
+pub const REVIEW_MEMORY: usize = 4 * 1024 * 1024;
+
+/// Counts what an evaluation uses, before it is used. One serves a whole review; [`Meter::start`] begins an expression.
+#[derive(Debug)]
+pub struct Meter {
+    cost: u64,
+    cost_limit: u64,
+    memory_left: usize,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Self::new(EXPRESSION_COST_LIMIT, REVIEW_MEMORY)
+    }
+}
+
+impl Meter {
+    /// `cost_limit` is for each expression, `memory` (bytes) for all of them.
+    pub fn new(cost_limit: u64, memory: usize) -> Self {
+        Self { cost: 0, cost_limit, memory_left: memory }
+    }
+
+    /// Begins an expression, and returns what was spent since the last beginning.
+    pub fn start(&mut self) -> u64 {
+        std::mem::take(&mut self.cost)
+    }
+
+    /// Goes on with an expression that another one interrupted: its spending so far.
+    pub fn resume(&mut self, cost: u64) -> u64 {
+        std::mem::replace(&mut self.cost, cost)
+    }
+
+    /// What the expression has cost so far.
+    pub fn cost(&self) -> u64 {
+        self.cost
+    }
+
+    /// Charges a step's cost. As in cel-go, an expression ends by the step that goes over the limit, after it was done.
+    pub fn spend(&mut self, cost: u64) -> Result<(), Error> {
+        self.cost = self.cost.saturating_add(cost);
+        if self.cost > self.cost_limit {
+            let message = format!("it costs more than {} units", self.cost_limit);
+            return Err(Error::new(Kind::CostLimit, message));
+        }
+        Ok(())
+    }
+
+    /// Takes back what was charged too much.
+    pub(super) fn refund(&mut self, cost: u64) {
+        self.cost = self.cost.saturating_sub(cost);
+    }
+
+    /// Charges bytes that are about to be allocated.
+    pub fn allocate(&mut self, bytes: usize) -> Result<(), Error> {
+        match self.memory_left.checked_sub(bytes) {
+            Some(left) => {
+                self.memory_left = left;
+                Ok(())
+            }
+            None => Err(Error::new(
+                Kind::Memory,
+                "the review's validations need more than 4 MiB for their values",
+            )),
+        }
+    }
+
+    /// Bytes that are left for the review.
+    pub fn memory_left(&self) -> usize {
+        self.memory_left
+    }
+}

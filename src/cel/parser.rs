@@ -1,0 +1,399 @@
+//! The parser: the grammar rules of cel-go's `parser/gen/CEL.g4`, and the trees that `parser/parser.go` makes of them.
+//!
+//! Recursion is bounded as there: no grammar rule nests more than 250 times, and no way down the tree passes more than 250
+//! operators, selections, method calls and indices.
+
+mod primary;
+
+use super::ast::{Ast, Expr, ExprId, Literal, Name};
+use super::build::Builder;
+use super::lexer::{Kind, Token, tokens};
+use super::macros;
+use super::operators;
+use super::source::{CompileError, Fault};
+use super::stack::deeper;
+
+/// `maxRecursionDepth` of `parser/parser.go`.
+const MAX_DEPTH: u32 = 250;
+
+/// Parses a source and expands its macros.
+pub fn parse(source: &str) -> Result<Ast, CompileError> {
+    let parsed = tokens(source).and_then(|tokens| {
+        let mut parser =
+            Parser { source, tokens, at: 0, tree: Builder::default(), depths: Depths::default() };
+        let root = parser.expression()?;
+        parser.end()?;
+        Ok(parser.tree.finish(root.id, source))
+    });
+    parsed.map_err(|fault| fault.place_in(source))
+}
+
+struct Parser<'s> {
+    source: &'s str,
+    tokens: Vec<Token>,
+    at: usize,
+    tree: Builder,
+    depths: Depths,
+}
+
+/// How often the rules nest at the present token.
+#[derive(Debug, Default)]
+struct Depths {
+    expression: u32,
+    relation: u32,
+    calculation: u32,
+}
+
+/// The rules that nest most.
+#[derive(Clone, Copy, Debug)]
+enum Rule {
+    Expression,
+    Relation,
+    Calculation,
+}
+
+impl Depths {
+    fn of(&mut self, rule: Rule) -> &mut u32 {
+        match rule {
+            Rule::Expression => &mut self.expression,
+            Rule::Relation => &mut self.relation,
+            Rule::Calculation => &mut self.calculation,
+        }
+    }
+}
+
+/// A part that was read.
+#[derive(Clone, Copy, Debug)]
+struct Part {
+    id: ExprId,
+    /// How many operators, selections, method calls and indices the longest way down passes.
+    height: u32,
+}
+
+type Parsed<T = Part> = Result<T, Fault>;
+
+impl<'s> Parser<'s> {
+    fn token(&self) -> Token {
+        const NOTHING: Token = Token { kind: Kind::End, start: 0, end: 0 };
+        self.tokens.get(self.at).or(self.tokens.last()).copied().unwrap_or(NOTHING)
+    }
+
+    fn ahead(&self, by: usize) -> Kind {
+        self.tokens.get(self.at + by).map_or(Kind::End, |token| token.kind)
+    }
+
+    fn text(&self, token: Token) -> &'s str {
+        self.source.get(token.start..token.end).unwrap_or_default()
+    }
+
+    fn next(&mut self) -> Token {
+        let token = self.token();
+        self.at += 1;
+        token
+    }
+
+    fn sees(&self, sign: &'static str) -> bool {
+        self.token().kind == Kind::Sign(sign)
+    }
+
+    /// Goes past the sign if it is next.
+    fn takes(&mut self, sign: &'static str) -> bool {
+        let seen = self.sees(sign);
+        self.at += usize::from(seen);
+        seen
+    }
+
+    fn expect(&mut self, sign: &'static str, message: impl FnOnce() -> String) -> Parsed<()> {
+        if self.takes(sign) { Ok(()) } else { Err(self.unexpected(&message())) }
+    }
+
+    /// A fault at the next token, which is not what should stand there.
+    fn unexpected(&self, wanted: &str) -> Fault {
+        let token = self.token();
+        let found = match token.kind {
+            Kind::End => "the expression ends here".to_owned(),
+            Kind::Sign("=") => "= means nothing here".to_owned(),
+            _ => format!("{} cannot stand here", self.text(token)),
+        };
+        Fault::new(token.start, format!("{found}; {wanted}"))
+    }
+
+    fn end(&mut self) -> Parsed<()> {
+        let token = self.token();
+        let wanted = match (token.kind, self.text(token)) {
+            (Kind::End, _) => return Ok(()),
+            (Kind::Identifier, "and") => "write && for and".to_owned(),
+            (Kind::Identifier, "or") => "write || for or".to_owned(),
+            (Kind::Identifier, "is") => "write == to compare".to_owned(),
+            (Kind::Sign(")"), _) => "no ( is open".to_owned(),
+            (Kind::Sign("]"), _) => "no [ is open".to_owned(),
+            (Kind::Sign("}"), _) => "no { is open".to_owned(),
+            _ => "an operator, such as == or &&, or the end should follow".to_owned(),
+        };
+        Err(self.unexpected(&wanted))
+    }
+
+    /// The place of nodes that are made next.
+    fn stand_at(&mut self, token: Token) {
+        self.tree.position = token.start;
+    }
+
+    /// A part with one more operator, selection, method call or index above the others.
+    fn over(&self, id: ExprId, heights: &[u32]) -> Parsed {
+        let height = heights.iter().max().copied().unwrap_or_default() + 1;
+        if height > MAX_DEPTH { Err(self.too_deep()) } else { Ok(Part { id, height }) }
+    }
+
+    fn too_deep(&self) -> Fault {
+        Fault::new(
+            self.token().start,
+            format!("it nests deeper than {MAX_DEPTH}; take parts out into variables"),
+        )
+    }
+
+    /// Counts one more nesting of a rule; [`Self::leave`] counts it back.
+    fn enter(&mut self, rule: Rule) -> Parsed<()> {
+        let depth = self.depths.of(rule);
+        *depth += 1;
+        if *depth > MAX_DEPTH { Err(self.too_deep()) } else { Ok(()) }
+    }
+
+    fn leave(&mut self, rule: Rule) {
+        *self.depths.of(rule) -= 1;
+    }
+
+    /// `condition ? value : expression`, or what binds stronger.
+    fn expression(&mut self) -> Parsed {
+        deeper(|| self.expression_here())
+    }
+
+    fn expression_here(&mut self) -> Parsed {
+        self.enter(Rule::Expression)?;
+        let mut part = self.logical()?;
+        let question = self.token();
+        if self.takes("?") {
+            let yes = self.logical()?;
+            self.expect(":", || {
+                "a : and the other value should follow, as in condition ? a : b".to_owned()
+            })?;
+            let no = self.expression()?;
+            self.stand_at(question);
+            let id = self.tree.call(operators::CONDITIONAL, [part.id, yes.id, no.id])?;
+            part = self.over(id, &[part.height, yes.height, no.height])?;
+        }
+        self.leave(Rule::Expression);
+        Ok(part)
+    }
+
+    /// Parts with `||` between them, of parts with `&&` between them.
+    fn logical(&mut self) -> Parsed {
+        let mut any = Chain::new(operators::OR);
+        loop {
+            let mut all = Chain::new(operators::AND);
+            loop {
+                all.parts.push(self.relation()?);
+                all.signs.push(self.token());
+                if !self.takes("&&") {
+                    break;
+                }
+            }
+            any.parts.push(all.join(self)?);
+            any.signs.push(self.token());
+            if !self.takes("||") {
+                return any.join(self);
+            }
+        }
+    }
+
+    fn relation(&mut self) -> Parsed {
+        self.enter(Rule::Relation)?;
+        let mut left = self.calculation(1)?;
+        while let Some(operator) = self.relational_operator() {
+            let sign = self.next();
+            self.enter(Rule::Relation)?;
+            let right = self.calculation(1)?;
+            self.leave(Rule::Relation);
+            self.stand_at(sign);
+            let id = self.tree.call(operator, [left.id, right.id])?;
+            left = self.over(id, &[left.height, right.height])?;
+        }
+        self.leave(Rule::Relation);
+        Ok(left)
+    }
+
+    fn relational_operator(&self) -> Option<&'static str> {
+        match self.token().kind {
+            Kind::Sign("==") => Some(operators::EQUALS),
+            Kind::Sign("!=") => Some(operators::NOT_EQUALS),
+            Kind::Sign("<") => Some(operators::LESS),
+            Kind::Sign("<=") => Some(operators::LESS_EQUALS),
+            Kind::Sign(">") => Some(operators::GREATER),
+            Kind::Sign(">=") => Some(operators::GREATER_EQUALS),
+            Kind::Sign("in") => Some(operators::IN),
+            _ => None,
+        }
+    }
+
+    /// Parts with arithmetic operators between them that bind at least as strong as `strength`: 1 for `+` and `-`, 2 for the
+    /// others.
+    fn calculation(&mut self, strength: u8) -> Parsed {
+        self.enter(Rule::Calculation)?;
+        let mut left = self.unary()?;
+        while let Some((operator, its)) = self.arithmetic_operator()
+            && its >= strength
+        {
+            let sign = self.next();
+            let right = self.calculation(its + 1)?;
+            self.stand_at(sign);
+            let id = self.tree.call(operator, [left.id, right.id])?;
+            left = self.over(id, &[left.height, right.height])?;
+        }
+        self.leave(Rule::Calculation);
+        Ok(left)
+    }
+
+    fn arithmetic_operator(&self) -> Option<(&'static str, u8)> {
+        match self.token().kind {
+            Kind::Sign("+") => Some((operators::ADD, 1)),
+            Kind::Sign("-") => Some((operators::SUBTRACT, 1)),
+            Kind::Sign("*") => Some((operators::MULTIPLY, 2)),
+            Kind::Sign("/") => Some((operators::DIVIDE, 2)),
+            Kind::Sign("%") => Some((operators::MODULO, 2)),
+            _ => None,
+        }
+    }
+
+    /// `!a` or `-a`. A second one undoes the first. A single minus before a number belongs to the number.
+    fn unary(&mut self) -> Parsed {
+        for (sign, operator) in [("!", operators::NOT), ("-", operators::NEGATE)] {
+            if !self.sees(sign)
+                || (sign == "-" && matches!(self.ahead(1), Kind::Int | Kind::Double))
+            {
+                continue;
+            }
+            let first = self.token();
+            let mut count = 0_u32;
+            while self.takes(sign) {
+                count += 1;
+            }
+            let operand = self.member()?;
+            if count.is_multiple_of(2) {
+                return Ok(operand);
+            }
+            self.stand_at(first);
+            let id = self.tree.call(operator, [operand.id])?;
+            return Ok(Part { id, ..operand });
+        }
+        self.member()
+    }
+
+    /// A primary with what is selected from it, called on it, or indexed.
+    fn member(&mut self) -> Parsed {
+        let mut operand = self.primary()?;
+        loop {
+            operand = if self.takes(".") {
+                self.selection(operand)?
+            } else if self.sees("[") {
+                let bracket = self.next();
+                let operator =
+                    if self.takes("?") { operators::OPT_INDEX } else { operators::INDEX };
+                let index = self.expression()?;
+                self.expect("]", || "a ] should close the index".to_owned())?;
+                self.stand_at(bracket);
+                let id = self.tree.call(operator, [operand.id, index.id])?;
+                self.over(id, &[operand.height, index.height])?
+            } else {
+                return Ok(operand);
+            };
+        }
+    }
+
+    /// What follows a dot: a field, `?field`, or a method call.
+    fn selection(&mut self, operand: Part) -> Parsed {
+        let optional = self.takes("?");
+        let token = self.token();
+        let field = self.field_name()?;
+        if optional {
+            self.stand_at(token);
+            let field = self.tree.literal(Literal::String(field))?;
+            let id = self.tree.call(operators::OPT_SELECT, [operand.id, field])?;
+            return self.over(id, &[operand.height]);
+        }
+        if self.takes("(") {
+            let (args, heights) = self.arguments()?;
+            self.stand_at(token);
+            let id = macros::call(&mut self.tree, &field, Some(operand.id), args)?;
+            return self.over(id, &[operand.height, heights]);
+        }
+        self.stand_at(token);
+        let id = self.tree.push(Expr::Select { operand: operand.id, field, test_only: false })?;
+        self.over(id, &[operand.height])
+    }
+
+    fn field_name(&mut self) -> Parsed<Name> {
+        let token = self.token();
+        if token.kind == Kind::Identifier {
+            self.at += 1;
+            return Ok(self.text(token).into());
+        }
+        Err(self.unexpected(&match token.kind {
+            Kind::Sign("in" | "true" | "false" | "null") => {
+                let word = self.text(token);
+                format!("this word is no name; write ['{word}'] for such a field")
+            }
+            Kind::Int | Kind::Uint | Kind::Double => "write an index in brackets: [0]".to_owned(),
+            _ => "the name of a field or a function should follow".to_owned(),
+        }))
+    }
+
+    /// Arguments up to the closing parenthesis, and the greatest of their heights.
+    fn arguments(&mut self) -> Parsed<(Vec<ExprId>, u32)> {
+        let (mut args, mut height) = (Vec::new(), 0);
+        if self.takes(")") {
+            return Ok((args, height));
+        }
+        loop {
+            let argument = self.expression()?;
+            args.push(argument.id);
+            height = height.max(argument.height);
+            if self.takes(")") {
+                return Ok((args, height));
+            }
+            self.expect(",", || "a , or a ) should follow the argument".to_owned())?;
+        }
+    }
+}
+
+/// Parts that one logical operator joins. The tree of them is balanced, as in `balancingLogicManager` of `parser/helper.go`.
+struct Chain {
+    operator: &'static str,
+    parts: Vec<Part>,
+    /// The token behind each part.
+    signs: Vec<Token>,
+}
+
+impl Chain {
+    fn new(operator: &'static str) -> Self {
+        Self { operator, parts: Vec::new(), signs: Vec::new() }
+    }
+
+    fn join(&self, parser: &mut Parser<'_>) -> Parsed {
+        self.join_range(parser, 0, self.parts.len())
+    }
+
+    /// Joins the parts from `low` to before `high`; a source of bounded length bounds the depth by its logarithm.
+    fn join_range(&self, parser: &mut Parser<'_>, low: usize, high: usize) -> Parsed {
+        if high - low <= 1 {
+            return self.parts.get(low).copied().ok_or_else(|| parser.too_deep());
+        }
+        // Of n - 1 operators the middle one is on top.
+        let middle = (low + high - 1) / 2;
+        let left = self.join_range(parser, low, middle + 1)?;
+        let right = self.join_range(parser, middle + 1, high)?;
+        if let Some(sign) = self.signs.get(middle) {
+            parser.stand_at(*sign);
+        }
+        let id = parser.tree.call(self.operator, [left.id, right.id])?;
+        Ok(Part { id, height: left.height.max(right.height) })
+    }
+}

@@ -1,0 +1,488 @@
+//! From a checked expression to a [`Program`], as cel-go plans it (`interpreter/planner.go`, `interpreter/decorators.go`):
+//! a chain of selections is one attribute, constants are worked out, and lists of constants become sets.
+
+use super::ast::{self, Expr, ExprId, Literal, Name};
+use super::checked::{Checked, Reference};
+use super::cost;
+use super::environment::Environment;
+use super::error::Error;
+use super::function::{self, Call as CallContext};
+use super::list::List;
+use super::map::Map;
+use super::meter::Meter;
+use super::operators;
+use super::program::{
+    Attribute, AttributeId, Call, Candidate, Element, Entry, Fold, FoldStep, Growth, Key, Node,
+    NodeId, Program, Root, Slot, Step, Target,
+};
+use super::runtime_type::name_of;
+use super::set::Set;
+use super::source::CompileError;
+use super::stack::deeper;
+use super::standard;
+use super::text::Str;
+use super::types::Type;
+use super::value::Value;
+
+/// Finds what carries out an overload of a library, by its id.
+pub type Find<'f> = &'f dyn Fn(&str) -> Option<function::Overload>;
+
+impl Program {
+    /// Plans a checked expression.
+    ///
+    /// # Errors
+    /// What cel-go refuses only now: constants that cannot be converted, patterns that are none, keys of a type that no
+    /// key has.
+    pub fn plan(
+        checked: &Checked,
+        environment: &Environment,
+        find: Find<'_>,
+    ) -> Result<Self, CompileError> {
+        let mut planner = Planner {
+            checked,
+            environment,
+            find,
+            nodes: Vec::new(),
+            attributes: Vec::new(),
+            scope: Vec::new(),
+            inits: Vec::new(),
+        };
+        let root = planner.plan(checked.ast().root())?;
+        let Planner { nodes, attributes, inits, .. } = planner;
+        let result_type = checked.result_type().clone();
+        Ok(Self { nodes, attributes, root, inits, result_type })
+    }
+}
+
+pub(super) struct Planner<'a> {
+    pub(super) checked: &'a Checked,
+    environment: &'a Environment,
+    find: Find<'a>,
+    pub(super) nodes: Vec<Node>,
+    attributes: Vec<Attribute>,
+    /// The variables of the comprehensions around, the innermost last.
+    scope: Vec<(Name, Slot)>,
+    inits: Vec<Option<NodeId>>,
+}
+
+type Planned = Result<NodeId, CompileError>;
+
+impl Planner<'_> {
+    fn plan(&mut self, id: ExprId) -> Planned {
+        deeper(|| self.plan_here(id))
+    }
+
+    fn plan_here(&mut self, id: ExprId) -> Planned {
+        match self.checked.get(id) {
+            Expr::Literal(literal) => Ok(self.node(Node::Constant(constant(literal)))),
+            Expr::Ident(name) => Ok(self.ident(id, name)),
+            Expr::Select { operand, field, test_only } => {
+                self.select(id, *operand, field, *test_only)
+            }
+            Expr::Call { function, target, args } => self.call(id, function, *target, args),
+            Expr::List(elements) => self.list(elements),
+            Expr::Map(entries) => self.map(entries),
+            Expr::Struct { name, fields } => self.structure(id, name, fields),
+            Expr::Comprehension(fold) => self.fold(fold),
+        }
+    }
+
+    pub(super) fn node(&mut self, node: Node) -> NodeId {
+        self.nodes.push(node);
+        NodeId(u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    pub(super) fn get(&self, id: NodeId) -> &Node {
+        const NOTHING: &Node = &Node::Constant(Value::Null);
+        self.nodes.get(id.0 as usize).unwrap_or(NOTHING)
+    }
+
+    fn constant(&self, id: NodeId) -> Option<&Value<'static>> {
+        match self.get(id) {
+            Node::Constant(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    fn attribute(&mut self, root: Root) -> AttributeId {
+        self.attributes.push(Attribute { root, path: Vec::new() });
+        AttributeId(u32::try_from(self.attributes.len() - 1).unwrap_or(u32::MAX))
+    }
+
+    fn ident(&mut self, id: ExprId, name: &Name) -> NodeId {
+        let name = match self.checked.reference(id) {
+            Some(Reference::Constant(number)) => {
+                return self.node(Node::Constant(Value::Int(*number)));
+            }
+            Some(Reference::Type(of)) => {
+                return self.node(Node::Constant(Value::Type(name_of(of))));
+            }
+            Some(Reference::Variable(name)) => name,
+            _ => name,
+        };
+        let local = self.scope.iter().rev().find(|(its, _)| its == name).map(|(_, slot)| *slot);
+        let root = match (local, &**name) {
+            (Some(slot), _) => Root::Local(slot),
+            (None, "object") => Root::Object,
+            (None, "namespaceObject") => Root::Namespace,
+            (None, "variables") => Root::Variables,
+            (None, other) => {
+                let error = Error::invalid(format!("there is no variable {other}"));
+                return self.node(Node::Fails(error));
+            }
+        };
+        let attribute = self.attribute(root);
+        self.node(Node::Attribute(attribute))
+    }
+
+    /// The node of an operand as an attribute that steps can be added to, and the node that evaluates it.
+    fn as_attribute(&mut self, operand: NodeId) -> (NodeId, AttributeId) {
+        match self.get(operand) {
+            Node::Attribute(attribute) | Node::Present(attribute) => (operand, *attribute),
+            _ => {
+                let attribute = self.attribute(Root::Computed(operand));
+                (self.node(Node::Attribute(attribute)), attribute)
+            }
+        }
+    }
+
+    fn add_step(&mut self, attribute: AttributeId, step: Step) {
+        let Some(its) = self.attributes.get_mut(attribute.0 as usize) else { return };
+        if let Root::Choice { holds, fails, .. } = its.root {
+            self.add_step(holds, step.clone());
+            self.add_step(fails, step);
+        } else {
+            its.path.push(step);
+        }
+    }
+
+    fn select(&mut self, id: ExprId, operand: ExprId, field: &Name, tests: bool) -> Planned {
+        // A qualified name.
+        if self.checked.reference(id).is_some() {
+            return Ok(self.ident(id, field));
+        }
+        let operand = self.plan(operand)?;
+        let (node, attribute) = self.as_attribute(operand);
+        let key = Key::Constant(Value::String(Str::Shared(field.clone())));
+        self.add_step(attribute, Step { key, optional: false, tests });
+        Ok(if tests { self.node(Node::Present(attribute)) } else { node })
+    }
+
+    fn index(&mut self, id: ExprId, operand: NodeId, key: NodeId, optional: bool) -> Planned {
+        let key = match self.get(key) {
+            Node::Constant(
+                value @ (Value::String(_)
+                | Value::Int(_)
+                | Value::Uint(_)
+                | Value::Double(_)
+                | Value::Bool(_)),
+            ) => Key::Constant(value.clone()),
+            Node::Constant(other) => {
+                let message = format!("a value of type {} is no index", other.type_name());
+                return Err(self.refuse(id, message));
+            }
+            Node::Attribute(attribute) | Node::Present(attribute) => Key::Attribute(*attribute),
+            _ => Key::Computed(key),
+        };
+        let (node, attribute) = self.as_attribute(operand);
+        self.add_step(attribute, Step { key, optional, tests: false });
+        Ok(node)
+    }
+
+    pub(super) fn refuse(&self, id: ExprId, message: impl Into<String>) -> CompileError {
+        self.checked.ast().refuse(id, message)
+    }
+
+    fn call(
+        &mut self,
+        id: ExprId,
+        function: &Name,
+        target: Option<ExprId>,
+        args: &[ExprId],
+    ) -> Planned {
+        let args: Vec<NodeId> =
+            target.iter().chain(args).map(|arg| self.plan(*arg)).collect::<Result<_, _>>()?;
+        let settled = match self.checked.reference(id) {
+            Some(Reference::Overloads(ids)) if ids.len() == 1 => ids.first().copied(),
+            _ => None,
+        };
+        match (&**function, args.as_slice()) {
+            (operators::AND, [left, right]) => Ok(self.node(Node::And(*left, *right))),
+            (operators::OR, [left, right]) => Ok(self.node(Node::Or(*left, *right))),
+            (operators::CONDITIONAL, [condition, holds, fails]) => {
+                Ok(self.choice(*condition, *holds, *fails))
+            }
+            (operators::EQUALS | operators::NOT_EQUALS, [left, right]) => {
+                let negated = &**function == operators::NOT_EQUALS;
+                Ok(self.node(Node::Equals { left: *left, right: *right, negated }))
+            }
+            (operators::INDEX, [operand, key]) => self.index(id, *operand, *key, false),
+            (operators::OPT_INDEX | operators::OPT_SELECT, [operand, key]) => {
+                self.index(id, *operand, *key, true)
+            }
+            ("or" | "orValue", [left, right]) => {
+                let gives_value = &**function == "orValue";
+                Ok(self.node(Node::OptionalOr { left: *left, right: *right, gives_value }))
+            }
+            (operators::IN, [item, list]) if settled == Some("in_list") => {
+                match self.constant(*list) {
+                    Some(Value::List(list)) if list.is_empty() => {
+                        Ok(self.node(Node::Constant(Value::Bool(false))))
+                    }
+                    Some(Value::List(list)) if let Some(set) = Set::of(list) => {
+                        Ok(self.node(Node::InSet { item: *item, set }))
+                    }
+                    _ => self.function(id, function, settled, args),
+                }
+            }
+            _ => self.function(id, function, settled, args),
+        }
+    }
+
+    fn choice(&mut self, condition: NodeId, holds: NodeId, fails: NodeId) -> NodeId {
+        let mut branch = |node| match self.get(node) {
+            Node::Attribute(attribute) | Node::Present(attribute) => *attribute,
+            _ => self.attribute(Root::Computed(node)),
+        };
+        let (holds, fails) = (branch(holds), branch(fails));
+        let attribute = self.attribute(Root::Choice { condition, holds, fails });
+        self.node(Node::Attribute(attribute))
+    }
+
+    /// A call of a function that is nothing special.
+    fn function(
+        &mut self,
+        id: ExprId,
+        function: &Name,
+        settled: Option<&'static str>,
+        args: Vec<NodeId>,
+    ) -> Planned {
+        let (target, cost) = match standard::find(function) {
+            Some(implementation) => {
+                let params = self.guard(function, settled);
+                (Target::Standard { implementation, params }, cost::of_standard(settled))
+            }
+            None => (Target::Overloads(self.candidates(function, settled, args.len())), cost::ONE),
+        };
+        let constants: Vec<Option<&Value<'static>>> =
+            args.iter().map(|arg| self.constant(*arg)).collect();
+        if let (Target::Standard { implementation, .. }, [Some(constant)]) =
+            (&target, &constants[..])
+            && standard::is_conversion(function)
+        {
+            let mut meter = Meter::default();
+            let mut context = CallContext { meter: &mut meter, prepared: None };
+            let converted = implementation(&mut context, std::slice::from_ref(*constant));
+            let converted = converted.map_err(|error| self.refuse(id, error.to_string()))?;
+            return Ok(self.node(Node::Constant(converted)));
+        }
+        let mut prepared = None;
+        if let Target::Overloads(candidates) = &target
+            && let Some(prepare) = candidates.iter().find_map(|it| it.overload.prepare)
+        {
+            prepared = prepare(&constants).map_err(|error| self.refuse(id, error.to_string()))?;
+        }
+        let by_overload = match &target {
+            Target::Standard { .. } => function.starts_with("get"),
+            // Of this one, all overloads have one implementation.
+            Target::Overloads(_) => &**function != operators::SORT_BY_KEYS,
+        };
+        let call = Call {
+            function: function.clone(),
+            // cel-go's format takes a row of arguments, not two.
+            stops_at_errors: args.len() > 2
+                || &**function == "format"
+                || prepared.is_some()
+                || (args.len() == 2 && settled.is_none() && by_overload),
+            takes_errors: &**function == operators::NOT_STRICTLY_FALSE,
+            target,
+            args,
+            cost,
+            prepared,
+        };
+        Ok(self.node(Node::Call(call)))
+    }
+
+    /// The types that a settled overload takes of a function whose overloads have implementations of their own.
+    fn guard(&self, function: &str, settled: Option<&'static str>) -> Vec<Type> {
+        let own = function.starts_with("get")
+            || (standard::is_conversion(function) && !matches!(function, "type" | "dyn"));
+        let declared = self.environment.function(function).unwrap_or_default();
+        let overload = declared.iter().find(|it| settled == Some(it.id)).filter(|_| own);
+        overload.map_or_else(Vec::new, |it| it.params.clone())
+    }
+
+    fn candidates(
+        &self,
+        function: &str,
+        settled: Option<&'static str>,
+        arity: usize,
+    ) -> Vec<Candidate> {
+        let declared = self.environment.function(function).unwrap_or_default();
+        declared
+            .iter()
+            .filter(|it| settled.is_none_or(|id| id == it.id) && it.params.len() == arity)
+            .filter_map(|it| {
+                let overload = (self.find)(it.id)?;
+                let cost = match settled {
+                    Some(_) => overload.cost,
+                    None => cost::of_unsettled(function, &overload),
+                };
+                // cel-go leaves it to `flatten` to look at what it is given (`DisableTypeGuards`).
+                let params = match function {
+                    "flatten" => vec![Type::Dyn; arity],
+                    _ => it.params.clone(),
+                };
+                Some(Candidate { overload, params, cost, settled: settled.is_some() })
+            })
+            .collect()
+    }
+
+    fn list(&mut self, elements: &[ast::Element]) -> Planned {
+        let mut planned = Vec::with_capacity(elements.len());
+        for element in elements {
+            let value = self.plan(element.value)?;
+            planned.push(Element { value, optional: element.optional });
+        }
+        let constants: Option<Vec<Value<'static>>> =
+            planned.iter().map(|it| self.constant(it.value).cloned()).collect();
+        match constants {
+            Some(values) if planned.iter().all(|it| !it.optional) => match List::new(values) {
+                Ok(list) => Ok(self.node(Node::Constant(Value::List(list)))),
+                Err(error) => Ok(self.node(Node::Fails(error))),
+            },
+            _ => Ok(self.node(Node::List(planned))),
+        }
+    }
+
+    fn map(&mut self, entries: &[ast::Entry]) -> Planned {
+        let mut planned = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let (key, value) = (self.plan(entry.key)?, self.plan(entry.value)?);
+            planned.push(Entry { key, value, optional: entry.optional });
+        }
+        let constants: Option<Vec<(Value<'static>, Value<'static>)>> = planned
+            .iter()
+            .map(|it| Some((self.constant(it.key)?.clone(), self.constant(it.value)?.clone())))
+            .collect();
+        let Some(values) = constants.filter(|_| planned.iter().all(|it| !it.optional)) else {
+            return Ok(self.node(Node::Map(planned)));
+        };
+        // The API server's code panics on them, here while it compiles.
+        if let Some(at) = values.iter().position(|(key, _)| matches!(key, Value::Bytes(_))) {
+            let key = entries.get(at).map_or(self.checked.ast().root(), |entry| entry.key);
+            return Err(self.refuse(key, "bytes cannot be keys of a map; write a string"));
+        }
+        match Map::new(values) {
+            Ok(map) => Ok(self.node(Node::Constant(Value::Map(map)))),
+            Err(error) => Ok(self.node(Node::Fails(error))),
+        }
+    }
+
+    fn structure(&mut self, id: ExprId, name: &Name, fields: &[ast::StructField]) -> Planned {
+        let mut planned = Vec::with_capacity(fields.len());
+        for field in fields {
+            planned.push((field.name.clone(), self.plan(field.value)?, field.optional));
+        }
+        let _ = id;
+        Ok(self.node(Node::Struct { name: name.clone(), fields: planned }))
+    }
+
+    fn slot(&mut self, init: Option<NodeId>) -> Slot {
+        self.inits.push(init);
+        self.inits.len() - 1
+    }
+
+    fn fold(&mut self, fold: &ast::Comprehension) -> Planned {
+        let init = self.plan(fold.init)?;
+        let range = self.plan(fold.range)?;
+        let (accumulator, first) = (self.slot(Some(init)), self.slot(None));
+        let second = fold.iter_var2.as_ref().map(|name| (name.clone(), self.slot(None)));
+        let outside = self.scope.len();
+        // The accumulator comes before the first variable, which comes before the second, if they have one name.
+        self.scope.extend(second.clone());
+        self.scope.push((fold.iter_var.clone(), first));
+        self.scope.push((fold.accumulator.clone(), accumulator));
+        let condition = self.plan(fold.condition)?;
+        let step = self.plan(fold.step)?;
+        self.scope.truncate(outside);
+        self.scope.push((fold.accumulator.clone(), accumulator));
+        let result = self.plan(fold.result)?;
+        self.scope.truncate(outside);
+        let step = self.fold_step(step, accumulator, init);
+        let second = second.map(|(_, slot)| slot);
+        Ok(self.node(Node::Fold(Fold {
+            range,
+            first,
+            second,
+            accumulator,
+            condition,
+            step,
+            result,
+        })))
+    }
+
+    /// A step that only adds to an accumulator that began empty; it may be in a ternary that leaves the accumulator as it is
+    /// otherwise.
+    fn fold_step(&self, step: NodeId, accumulator: Slot, init: NodeId) -> FoldStep {
+        let grown = match self.get(step) {
+            Node::Attribute(attribute) => {
+                self.attributes.get(attribute.0 as usize).and_then(|it| {
+                    let Root::Choice { condition, holds, fails } = it.root else { return None };
+                    let Attribute { root: Root::Computed(call), path } =
+                        self.attributes.get(holds.0 as usize)?
+                    else {
+                        return None;
+                    };
+                    let grows = path.is_empty() && self.is_local_attribute(fails, accumulator);
+                    let by = self.growth(*call, accumulator, init).filter(|_| grows)?;
+                    Some(FoldStep::Grow { condition: Some(condition), by })
+                })
+            }
+            _ => self
+                .growth(step, accumulator, init)
+                .map(|by| FoldStep::Grow { condition: None, by }),
+        };
+        grown.unwrap_or(FoldStep::Value(step))
+    }
+
+    fn growth(&self, call: NodeId, accumulator: Slot, init: NodeId) -> Option<Growth> {
+        let Node::Call(call) = self.get(call) else { return None };
+        let (first, rest) = call.args.split_first()?;
+        let Node::Attribute(first) = self.get(*first) else { return None };
+        if !self.is_local_attribute(*first, accumulator) {
+            return None;
+        }
+        match (&*call.function, rest, self.constant(init)?) {
+            (operators::ADD, [items], Value::List(empty)) if empty.is_empty() => {
+                Some(Growth::List(*items))
+            }
+            ("cel.@mapInsert", [key, value], Value::Map(empty)) if empty.is_empty() => {
+                Some(Growth::Entry { key: *key, value: *value })
+            }
+            ("cel.@mapInsert", [entries], Value::Map(empty)) if empty.is_empty() => {
+                Some(Growth::Entries(*entries))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether an attribute is a comprehension's variable and nothing more.
+    fn is_local_attribute(&self, attribute: AttributeId, slot: Slot) -> bool {
+        self.attributes.get(attribute.0 as usize).is_some_and(|it| {
+            it.path.is_empty() && matches!(it.root, Root::Local(its) if its == slot)
+        })
+    }
+}
+
+fn constant(literal: &Literal) -> Value<'static> {
+    match literal {
+        Literal::Null => Value::Null,
+        Literal::Bool(it) => Value::Bool(*it),
+        Literal::Int(number) => Value::Int(*number),
+        Literal::Uint(number) => Value::Uint(*number),
+        Literal::Double(number) => Value::Double(*number),
+        Literal::String(text) => Value::String(Str::Shared(text.clone())),
+        Literal::Bytes(bytes) => Value::Bytes(bytes.clone()),
+    }
+}

@@ -1,0 +1,187 @@
+//! What an expression is compiled to: nodes that name each other by number, names resolved to places, what is constant
+//! worked out. It has the shape of cel-go's plan (`interpreter/planner.go`), since costs go by it.
+
+use super::ast::Name;
+use super::error::Error;
+use super::function::{Cost, Prepared};
+use super::standard::Implementation;
+use super::types::Type;
+use super::value::Value;
+use super::{function, set::Set};
+
+/// A compiled expression.
+#[derive(Debug)]
+pub struct Program {
+    pub(super) nodes: Vec<Node>,
+    pub(super) attributes: Vec<Attribute>,
+    pub(super) root: NodeId,
+    /// The variables of its comprehensions; of an accumulator what it begins as.
+    pub(super) inits: Vec<Option<NodeId>>,
+    pub(super) result_type: Type,
+}
+
+impl Program {
+    /// The type of what it evaluates to, as far as it is known.
+    pub fn result_type(&self) -> &Type {
+        &self.result_type
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NodeId(pub u32);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct AttributeId(pub u32);
+
+/// A variable of a comprehension.
+pub(super) type Slot = usize;
+
+#[derive(Debug)]
+pub(super) enum Node {
+    Constant(Value<'static>),
+    /// What is known to fail.
+    Fails(Error),
+    /// A variable or a value and the way down into it.
+    Attribute(AttributeId),
+    /// `has()`: the last step of the attribute tests.
+    Present(AttributeId),
+    And(NodeId, NodeId),
+    Or(NodeId, NodeId),
+    Equals {
+        left: NodeId,
+        right: NodeId,
+        negated: bool,
+    },
+    Call(Call),
+    List(Vec<Element>),
+    Map(Vec<Entry>),
+    /// `name{field: value}`: field, value, whether the value is an optional.
+    Struct {
+        name: Name,
+        fields: Vec<(Name, NodeId, bool)>,
+    },
+    /// `item in [constants]`.
+    InSet {
+        item: NodeId,
+        set: Set,
+    },
+    /// `optional.or(other)`, `optional.orValue(value)`.
+    OptionalOr {
+        left: NodeId,
+        right: NodeId,
+        gives_value: bool,
+    },
+    Fold(Fold),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Element {
+    pub value: NodeId,
+    pub optional: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub key: NodeId,
+    pub value: NodeId,
+    pub optional: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Call {
+    pub function: Name,
+    pub target: Target,
+    pub args: Vec<NodeId>,
+    pub cost: Cost,
+    pub prepared: Option<Prepared>,
+    /// Whether an argument that fails keeps the ones behind it from being evaluated, and the call from being charged.
+    pub stops_at_errors: bool,
+    /// Whether an error is an argument like any other.
+    pub takes_errors: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum Target {
+    /// A function of the language, with the types that it takes where the checker settled on an overload that has its own
+    /// implementation in cel-go; none otherwise.
+    Standard { implementation: Implementation, params: Vec<Type> },
+    /// Overloads of a library; the first that takes the arguments is called.
+    Overloads(Vec<Candidate>),
+}
+
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub overload: function::Overload,
+    /// The types that it takes.
+    pub params: Vec<Type>,
+    /// Its cost in this call.
+    pub cost: Cost,
+    /// Whether the checker settled on it.
+    pub settled: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Attribute {
+    pub root: Root,
+    pub path: Vec<Step>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Root {
+    Object,
+    Namespace,
+    Variables,
+    Local(Slot),
+    Computed(NodeId),
+    /// A ternary. What is selected from it is selected from each of its branches.
+    Choice {
+        condition: NodeId,
+        holds: AttributeId,
+        fails: AttributeId,
+    },
+}
+
+/// A step down: `.field`, `[key]`, `.?field`, `[?key]`.
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    pub key: Key,
+    pub optional: bool,
+    /// The last step of `has()`.
+    pub tests: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Key {
+    Constant(Value<'static>),
+    Attribute(AttributeId),
+    Computed(NodeId),
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fold {
+    pub range: NodeId,
+    pub first: Slot,
+    pub second: Option<Slot>,
+    pub accumulator: Slot,
+    pub condition: NodeId,
+    pub step: FoldStep,
+    pub result: NodeId,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum FoldStep {
+    /// The next accumulator.
+    Value(NodeId),
+    /// The accumulator began empty and grows in place, where the condition holds, if there is one.
+    Grow { condition: Option<NodeId>, by: Growth },
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Growth {
+    /// `accumulator + list`.
+    List(NodeId),
+    /// `cel.@mapInsert(accumulator, key, value)`.
+    Entry { key: NodeId, value: NodeId },
+    /// `cel.@mapInsert(accumulator, map)`.
+    Entries(NodeId),
+}

@@ -1,0 +1,148 @@
+//! The fields that a kind of object has, to warn of names that it cannot have.
+
+use std::collections::BTreeMap;
+
+use super::reads::{Step, write_steps};
+use super::source::closest;
+
+/// The types of a kind of object, by name.
+#[derive(Clone, Debug)]
+pub struct Schema {
+    /// What the object is, for people: `Pod`.
+    pub kind: &'static str,
+    types: BTreeMap<&'static str, BTreeMap<&'static str, Shape>>,
+}
+
+/// What a field holds, in a schema.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    /// A string, a number, a bool.
+    Scalar,
+    /// Anything.
+    Any,
+    Object(&'static str),
+    ListOf(Item),
+    MapOf(Item),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Item {
+    Scalar,
+    Object(&'static str),
+}
+
+impl Schema {
+    /// Reads a schema: a line for each type, which names the type and then its fields with what they hold: `name` a scalar, `name:*`
+    /// anything, `name:Type` an object, `name:[]` and `name:{}` a list and a map of scalars, `name:[]Type` and `name:{}Type` of
+    /// objects. The object is of the type that has the kind's name.
+    pub fn read(kind: &'static str, lines: &'static str) -> Self {
+        let types = lines.lines().filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let name = words.next()?;
+            Some((name, words.map(field).collect()))
+        });
+        Self { kind, types: types.collect() }
+    }
+
+    fn item(item: Item) -> Shape {
+        match item {
+            Item::Scalar => Shape::Scalar,
+            Item::Object(name) => Shape::Object(name),
+        }
+    }
+
+    /// What is at a place; none if there can be nothing.
+    fn at(&self, steps: &[Step]) -> Option<Shape> {
+        steps.iter().try_fold(Shape::Object(self.kind), |shape, step| match (shape, step) {
+            (Shape::Object(of), Step::Field(name)) => match self.types.get(of) {
+                Some(fields) => fields.get(&**name).copied(),
+                None => Some(Shape::Any),
+            },
+            (Shape::ListOf(item), Step::Each) | (Shape::MapOf(item), _) => Some(Self::item(item)),
+            (Shape::ListOf(_) | Shape::Scalar, Step::Field(_)) => None,
+            (Shape::Any | Shape::Scalar | Shape::Object(_), _) => Some(Shape::Any),
+        })
+    }
+
+    /// Why there is nothing at a place, if so, where there is something at the place above it.
+    pub(super) fn fault(&self, steps: &[Step]) -> Option<String> {
+        let (Step::Field(name), above) = steps.split_last()? else { return None };
+        let holder = self.at(above)?;
+        if self.at(steps).is_some() {
+            return None;
+        }
+        let place = |steps: &[Step]| {
+            let mut text = String::new();
+            let _ = write_steps(steps, &mut text);
+            text
+        };
+        Some(match holder {
+            Shape::ListOf(_) => {
+                format!(
+                    "{} is a list, which has no {name}; go over it with all() or exists(), or write [0]",
+                    place(above)
+                )
+            }
+            Shape::Scalar => format!("{} has no fields, so there is no {name} in it", place(above)),
+            _ => format!("no {} has {}{}", self.kind, place(steps), self.hint(holder, above, name)),
+        })
+    }
+
+    /// What may have been meant by a field that is not there.
+    fn hint(&self, holder: Shape, above: &[Step], name: &str) -> String {
+        let Shape::Object(of) = holder else { return String::new() };
+        let fields = self.types.get(of).into_iter().flat_map(BTreeMap::keys).copied();
+        if let Some(close) = closest(name, fields) {
+            return format!("; did you mean {close}?");
+        }
+        match self.elsewhere(above, name).or_else(|| self.elsewhere(&[], name)) {
+            Some(place) => format!("; there is {place}"),
+            None => String::new(),
+        }
+    }
+
+    /// The nearest place below another one that has a field of that name.
+    fn elsewhere(&self, from: &[Step], name: &str) -> Option<String> {
+        const MAX_PLACES: usize = 2000;
+        let mut places = vec![from.to_vec()];
+        let mut at = 0;
+        while let Some(place) = places.get(at).cloned() {
+            at += 1;
+            let fields = match self.at(&place)? {
+                Shape::Object(of) => self.types.get(of),
+                Shape::ListOf(Item::Object(of)) | Shape::MapOf(Item::Object(of)) => {
+                    self.types.get(of)
+                }
+                _ => None,
+            };
+            let each = matches!(self.at(&place), Some(Shape::ListOf(_) | Shape::MapOf(_)))
+                .then_some(Step::Each);
+            for field in fields.into_iter().flat_map(BTreeMap::keys) {
+                let mut below = place.clone();
+                below.extend(each.clone());
+                below.push(Step::Field((*field).into()));
+                if *field == name {
+                    let mut text = String::new();
+                    let _ = write_steps(&below, &mut text);
+                    return Some(text);
+                }
+                if places.len() < MAX_PLACES {
+                    places.push(below);
+                }
+            }
+        }
+        None
+    }
+}
+
+fn field(word: &'static str) -> (&'static str, Shape) {
+    let Some((name, holds)) = word.split_once(':') else { return (word, Shape::Scalar) };
+    let item = |of: &'static str| if of.is_empty() { Item::Scalar } else { Item::Object(of) };
+    let shape = match (holds.strip_prefix("[]"), holds.strip_prefix("{}")) {
+        (Some(of), _) => Shape::ListOf(item(of)),
+        (None, Some(of)) => Shape::MapOf(item(of)),
+        (None, None) if holds == "*" => Shape::Any,
+        (None, None) => Shape::Object(holds),
+    };
+    (name, shape)
+}

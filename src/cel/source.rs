@@ -1,0 +1,101 @@
+//! Where in a source something stands, and why a source is refused.
+
+use std::fmt;
+
+/// A place in a source, for people: both from 1, columns in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub line: u32,
+    pub column: u32,
+}
+
+impl Place {
+    /// The place of a byte offset; an offset behind the end is the end's.
+    pub fn of(source: &str, offset: usize) -> Self {
+        let mut place = Self { line: 1, column: 1 };
+        for (at, character) in source.char_indices() {
+            if at >= offset {
+                break;
+            }
+            if character == '\n' {
+                place = Self { line: place.line.saturating_add(1), column: 1 };
+            } else {
+                place.column = place.column.saturating_add(1);
+            }
+        }
+        place
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.line, self.column)
+    }
+}
+
+/// Why an expression is refused: `1:22: there is no function shout(); did you mean …?`.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{place}: {message}")]
+pub struct CompileError {
+    pub place: Place,
+    /// A sentence without a full stop, which says what would be right where that can be known.
+    pub message: String,
+}
+
+/// The same while the source is being read: where by byte offset.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub offset: usize,
+    pub message: String,
+}
+
+impl Fault {
+    pub fn new(offset: usize, message: impl Into<String>) -> Self {
+        Self { offset, message: message.into() }
+    }
+
+    pub fn place_in(self, source: &str) -> CompileError {
+        CompileError { place: Place::of(source, self.offset), message: self.message }
+    }
+}
+
+/// `; did you mean NAME?` where one of the names is close, else nothing.
+pub(super) fn suggestion<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> String {
+    closest(wrong, names).map_or_else(String::new, |name| format!("; did you mean {name}?"))
+}
+
+/// The name that is most like the wrong one, if one is alike enough. A name that differs in case alone comes first.
+pub fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let folded = wrong.to_lowercase();
+    names
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&folded, &name.to_lowercase()), name))
+        .filter(|(distance, name)| {
+            *distance <= 1 + name.len().min(wrong.len()) / 4 && *distance < name.len()
+        })
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_count_lines_and_characters_from_one() {
+        let source = "é == 1\n  || x";
+        assert_eq!(Place::of(source, 0).to_string(), "1:1");
+        assert_eq!(Place::of(source, source.find("==").unwrap()).to_string(), "1:3");
+        assert_eq!(Place::of(source, source.find('x').unwrap()).to_string(), "2:6");
+        assert_eq!(Place::of(source, 1000), Place::of(source, source.len()));
+    }
+
+    #[test]
+    fn a_close_name_is_suggested_and_a_far_one_is_not() {
+        let names = ["startsWith", "endsWith", "size"];
+        assert_eq!(closest("startswith", names), Some("startsWith"));
+        assert_eq!(closest("sise", names), Some("size"));
+        assert_eq!(closest("frobnicate", names), None);
+        assert_eq!(closest("x", ["y"]), None);
+    }
+}

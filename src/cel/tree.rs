@@ -1,0 +1,260 @@
+//! An object of Kubernetes, decoded once per review: values of the language that borrow their strings from the text.
+//!
+//! It is read from any `serde` deserializer, so the one that a review is read with anyway serves. What is too deep is an
+//! error; text is bounded by whoever hands it in. Left out is what no expression sees: `metadata.managedFields`, and fields
+//! that are null, unless the API server itself sends them so ([`SENT_AS_NULL`]).
+
+use std::any::Any;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::{
+    self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+
+use super::equality::equal;
+use super::error::{Error, Kind};
+use super::list::{Items, List};
+use super::map::{Entries, Map};
+use super::text::Str;
+use super::value::{Opaque, Value};
+
+/// The deepest nesting of lists and maps in an object, that of `serde_json`. The API server takes no deeper one.
+pub const MAX_DEPTH: u16 = 128;
+
+/// Fields of pods that Go's types send as null where they are empty: lists and pointers without `omitempty`, and times
+/// (`k8s.io/api/core/v1/types.go`). Everywhere else null is what a person wrote, and means that the field is not there.
+const SENT_AS_NULL: [&str; 12] = [
+    "apiGroup",
+    "containers",
+    "finishedAt",
+    "lastProbeTime",
+    "lastTransitionTime",
+    "monitors",
+    "nodeSelectorTerms",
+    "requestMappings",
+    "secretRef",
+    "service",
+    "sources",
+    "startedAt",
+];
+
+/// A decoded object.
+#[derive(Clone, Debug)]
+pub struct Tree<'a>(Value<'a>);
+
+impl<'a> Tree<'a> {
+    /// An object without fields.
+    pub fn empty() -> Self {
+        Self(map_of(Vec::new()))
+    }
+
+    /// From JSON text.
+    ///
+    /// # Errors
+    /// The text is no JSON, or too deep.
+    pub fn from_json(text: &'a str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(text)
+    }
+
+    /// From JSON that was decoded before.
+    ///
+    /// # Errors
+    /// It is too deep.
+    pub fn of(json: &'a serde_json::Value) -> Result<Self, serde_json::Error> {
+        Self::deserialize(json)
+    }
+
+    /// From JSON that nobody needs any more.
+    ///
+    /// # Errors
+    /// It is too deep.
+    pub fn from_value(json: serde_json::Value) -> Result<Tree<'static>, serde_json::Error> {
+        Tree::deserialize(json)
+    }
+
+    /// A field that is there for the API server, and whose value is not known here: reading it is an error.
+    pub fn unknown() -> Self {
+        Self(Value::opaque_of(Unknown))
+    }
+
+    /// The value, which borrows from the tree.
+    pub fn value(&self) -> Value<'_> {
+        self.0.by_reference()
+    }
+
+    pub fn is_object(&self) -> bool {
+        matches!(self.0, Value::Map(_))
+    }
+
+    /// A field of an object.
+    pub fn get(&self, field: &str) -> Option<Tree<'a>> {
+        match &self.0 {
+            Value::Map(map) => map.entries().find_str(field).cloned().map(Tree),
+            _ => None,
+        }
+    }
+
+    /// The text, if it is a string.
+    pub fn as_str(&self) -> Option<&str> {
+        self.0.as_str()
+    }
+
+    /// The object with a field that is set, or taken away.
+    #[must_use]
+    pub fn with(self, field: &'static str, value: Option<Tree<'a>>) -> Self {
+        let entries = match self.0 {
+            Value::Map(map) => map.into_entries(),
+            _ => Vec::new(),
+        };
+        let others = entries.into_iter().filter(|(key, _)| key.as_str() != Some(field));
+        let entries = others.chain(value.map(|it| (Value::borrowed(field), it.0)));
+        Self(map_of(entries.collect()))
+    }
+
+    /// A string.
+    pub fn text(text: impl Into<Arc<str>>) -> Self {
+        Self(Value::string(text))
+    }
+
+    /// An object of these fields.
+    pub fn object(fields: impl IntoIterator<Item = (Arc<str>, Tree<'a>)>) -> Self {
+        let fields = fields.into_iter().map(|(key, value)| (Value::string(key), value.0));
+        Self(map_of(fields.collect()))
+    }
+}
+
+impl PartialEq for Tree<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        equal(&self.0, &other.0).unwrap_or(false)
+    }
+}
+
+/// See [`Tree::unknown`].
+#[derive(Debug)]
+pub(super) struct Unknown;
+
+impl Opaque for Unknown {
+    fn type_name(&self) -> &'static str {
+        "unknown"
+    }
+
+    fn equals(&self, _: &dyn Opaque) -> Result<bool, Error> {
+        Err(Error::new(Kind::Unknown, "a value is not known here"))
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+fn map_of<'a>(entries: Vec<(Value<'a>, Value<'a>)>) -> Value<'a> {
+    Value::Map(Map::Shared(Arc::new(Entries::of_tree(entries))))
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Tree<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let node = Node { depth: MAX_DEPTH, place: Place::Object };
+        let value: Value<'a> = node.deserialize(deserializer)?;
+        Ok(Self(value))
+    }
+}
+
+/// Reads a value.
+#[derive(Clone, Copy)]
+struct Node {
+    /// How deep it may nest.
+    depth: u16,
+    place: Place,
+}
+
+/// Where in an object a value is.
+#[derive(Clone, Copy, PartialEq)]
+enum Place {
+    Object,
+    Metadata,
+    Below,
+}
+
+impl Node {
+    fn below<E: de::Error>(self, key: &str) -> Result<Self, E> {
+        let too_deep = || E::custom("the object nests too deep");
+        let depth = self.depth.checked_sub(1).ok_or_else(too_deep)?;
+        let place = match (self.place, key) {
+            (Place::Object, "metadata") => Place::Metadata,
+            _ => Place::Below,
+        };
+        Ok(Self { depth, place })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Node {
+    type Value = Value<'de>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Node {
+    type Value = Value<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value<'de>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value<'de>, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value<'de>, E> {
+        Ok(Value::Int(value))
+    }
+
+    #[allow(clippy::cast_precision_loss, reason = "as the API server decodes what is no int64")]
+    fn visit_u64<E>(self, value: u64) -> Result<Value<'de>, E> {
+        Ok(i64::try_from(value).map_or(Value::Double(value as f64), Value::Int))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value<'de>, E> {
+        Ok(Value::Double(value))
+    }
+
+    fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Value<'de>, E> {
+        Ok(Value::String(Str::Borrowed(value)))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value<'de>, E> {
+        Ok(Value::string(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Value<'de>, A::Error> {
+        let mut items = Vec::new();
+        let below = self.below("")?;
+        while let Some(item) = list.next_element_seed(below)? {
+            items.push(item);
+        }
+        Ok(Value::List(List::of(Items::of_tree(items))))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
+        let mut entries = Vec::new();
+        let name = Node { depth: 0, place: Place::Below };
+        while let Some(key) = map.next_key_seed(name)? {
+            let name = key.as_str().unwrap_or_default();
+            if self.place == Place::Metadata && name == "managedFields" {
+                map.next_value::<IgnoredAny>()?;
+                continue;
+            }
+            let value = map.next_value_seed(self.below(name)?)?;
+            if !matches!(value, Value::Null) || SENT_AS_NULL.contains(&name) {
+                entries.push((key, value));
+            }
+        }
+        Ok(map_of(entries))
+    }
+}

@@ -1,0 +1,114 @@
+//! A policy's `variables` and `validations`, compiled by [`crate::cel`] and evaluated on a pod.
+//!
+//! [`Expressions::compile`] refuses what the API server refuses. [`Expressions::evaluate`] tells true, false and error apart:
+//! an error is never a pass.
+
+use std::sync::Arc;
+
+use super::document::Document;
+use super::reads::Reads;
+use super::rule::InvalidField;
+use crate::api::{Validation, Variable};
+use crate::cel::activation::{self, Activation};
+use crate::cel::ast::Name;
+use crate::cel::error::{Error, Kind};
+use crate::cel::flow::{Analysis, analyze};
+use crate::cel::meter::{EXPRESSION_COST_LIMIT, Meter};
+use crate::cel::program::Program;
+use crate::cel::source::CompileError;
+use crate::cel::value::Value;
+use crate::cel::{admission, compile, library};
+
+/// The longest source, in bytes.
+const MAX_SOURCE: usize = 1024;
+
+/// A policy's expressions, compiled.
+pub struct Expressions {
+    variables: Vec<activation::Variable>,
+    validations: Vec<Program>,
+    /// What each validation reads, its variables counted.
+    reads: Vec<Arc<Reads>>,
+}
+
+impl Expressions {
+    /// # Errors
+    /// The first expression that the API server would not take either, or that is too long.
+    pub fn compile(
+        validations: &[Validation],
+        variables: &[Variable],
+    ) -> Result<Self, InvalidField> {
+        let mut environment = admission::environment();
+        let mut compiled: Vec<activation::Variable> = Vec::new();
+        let mut analyzed: Vec<(Name, Analysis)> = Vec::new();
+        for (index, Variable { name, expression }) in variables.iter().enumerate() {
+            let field = |field: &str| format!("spec.variables[{index}].{field}");
+            if compiled.iter().any(|other| other.name == *name) {
+                let message = format!("variable {name:?} is there twice");
+                return Err(InvalidField { path: field("name"), message });
+            }
+            let program = compile::compile(expression, &environment, MAX_SOURCE)
+                .and_then(|checked| {
+                    analyzed.push((name.as_str().into(), analyze(&checked, &analyzed, None)));
+                    Program::plan(&checked, &environment, &library::find)
+                })
+                .map_err(|error| refused(field("expression"), &error))?;
+            admission::define(&mut environment, name, program.result_type());
+            compiled.push(activation::Variable { name: name.clone(), program });
+        }
+        let (mut planned, mut reads) = (Vec::new(), Vec::new());
+        for (index, Validation { name, expression, .. }) in validations.iter().enumerate() {
+            let field = |field: &str| format!("spec.validations[{index}].{field}");
+            if validations.iter().take(index).any(|other| other.name == *name) {
+                let message = format!("validation {name:?} is there twice");
+                return Err(InvalidField { path: field("name"), message });
+            }
+            let program = compile::compile_validation(expression, &environment, MAX_SOURCE)
+                .and_then(|checked| {
+                    let read = analyze(&checked, &analyzed, None).reads();
+                    reads.push(Arc::new(Reads::from(read)));
+                    Program::plan(&checked, &environment, &library::find)
+                })
+                .map_err(|error| refused(field("expression"), &error))?;
+            planned.push(program);
+        }
+        Ok(Self { variables: compiled, validations: planned, reads })
+    }
+
+    /// What of the pod a validation, by its place, looks at; `None` where there is no such validation.
+    pub fn reads(&self, validation: usize) -> Option<&Arc<Reads>> {
+        self.reads.get(validation)
+    }
+
+    /// Each validation by its place: whether the pod passes, or why that could not be decided. Where the policy's budget
+    /// runs out, none is decided.
+    pub fn evaluate(&self, document: &Document<'_>) -> Vec<Result<bool, String>> {
+        let mut meter = Meter::new(EXPRESSION_COST_LIMIT, document.memory());
+        let (pod, namespace) = (document.pod.value(), document.namespace.value());
+        let mut activation = Activation::new(pod, namespace, &self.variables);
+        let mut results = Vec::with_capacity(self.validations.len());
+        for program in &self.validations {
+            results.push(match program.evaluate(&mut activation, &mut meter) {
+                Ok(Value::Bool(passes)) => Ok(passes),
+                Ok(other) => Err(format!("it is no bool but of type {}", other.type_name())),
+                Err(error) if error.kind() == Kind::CostBudget => {
+                    results = self.validations.iter().map(|_| Err(reason(&error))).collect();
+                    break;
+                }
+                Err(error) => Err(reason(&error)),
+            });
+        }
+        document.set_memory(meter.memory_left());
+        results
+    }
+}
+
+fn refused(path: String, error: &CompileError) -> InvalidField {
+    InvalidField { path, message: error.to_string() }
+}
+
+/// The error in so many words. What it quotes of a pod is short and made printable.
+fn reason(error: &Error) -> String {
+    /// The most characters of an error that are told.
+    const MOST: usize = 300;
+    super::text::brief(error.to_string(), MOST)
+}

@@ -1,0 +1,246 @@
+//! Expressions and pods that are made to cost: each is answered within the meter, and where podgate's memory suffices, as
+//! the judge answers.
+
+use podgate::cel::meter::{EXPRESSION_COST_LIMIT, REVIEW_MEMORY};
+use serde_json::{Value, json};
+
+use crate::judge::{Is, Judge, Request, Unit};
+use crate::podgate::World;
+use crate::trials::{Report, ask};
+
+/// The longest source of a policy, in bytes.
+const SOURCE: usize = 1024;
+/// About the API server's limit of an object that is written.
+const BYTES: usize = 1 << 20;
+
+/// As often as a source takes it.
+fn nested(open: &str, middle: &str, close: &str) -> String {
+    let times = (SOURCE - middle.len()) / (open.len() + close.len());
+    format!("{}{middle}{}", open.repeat(times), close.repeat(times))
+}
+
+fn sources() -> Vec<String> {
+    let nests = [
+        ("(", "1", ")"),
+        ("[", "", "]"),
+        ("[", "1", "][0]"),
+        ("{1:", "1", "}"),
+        ("{1:", "1", "}[1]"),
+        ("!", "true", ""),
+        ("-", "1", ""),
+        ("- ", "1", ""),
+        ("1+", "1", ""),
+        ("1-", "1", ""),
+        ("", "1", "+1"),
+        ("true&&", "true", ""),
+        ("true||", "false", ""),
+        ("true?1:", "2", ""),
+        ("true?", "1", ":2"),
+        ("true==", "true", ""),
+        ("", "object", ".a"),
+        ("", "object", ".?a"),
+        ("", "object", "[0]"),
+        ("", "object", "[?0]"),
+        ("", "'a'", ".trim()"),
+        ("", "object", "[object"),
+        ("size(", "'a'", ")"),
+        ("dyn(", "1", ")"),
+        ("type(", "1", ")"),
+        ("optional.of(", "1", ")"),
+        ("has(", "a.b", ")"),
+        ("[1].all(x,", "true", ")"),
+        ("[1].map(x,", "x", ")"),
+        ("[[1]].map(x,", "x", ").flatten()"),
+        ("[1].exists(x, y,", "true", ")"),
+        ("", "[1]", ".map(x,x)"),
+        ("", "[1]", ".sortBy(x,x)"),
+        ("", "{1:1}", ".transformMap(k,v,v)"),
+        ("quantity('1').add(", "1", ")"),
+        ("'%s'.format([", "1", "])"),
+        ("a.", "b", "{}"),
+        ("(", "", ""),
+        ("[", "", ""),
+        ("{", "", ""),
+        ("a(", "", ""),
+        ("\"", "", ""),
+        ("'''", "", ""),
+        ("//", "", ""),
+        ("\\", "", ""),
+        ("?", "", ""),
+        (".", "", ""),
+        (":", "", ""),
+    ];
+    let long = [
+        format!("'{}' == ''", "x".repeat(SOURCE - 10)),
+        format!("'{}'.matches('{}')", "a".repeat(400), "a?".repeat(250) + &"a".repeat(60)),
+        format!("'a'.matches('{}')", "(".repeat(400) + &")".repeat(400)),
+        format!("'a'.matches('{}')", "(a{9})".repeat(120)),
+        format!("'a'.matches('{}a{}')", "(".repeat(160), "{9})".repeat(160)),
+        format!("'a'.matches('{}')", "[^a]".repeat(250)),
+        format!("'a'.matches('{}')", "\\\\pL".repeat(200)),
+        format!("'{}'.format([])", "%s".repeat(500)),
+        format!("'%.{}f'.format([1.0])", "9".repeat(900)),
+        format!("{} == 1", "9".repeat(1000)),
+        format!("{}.0 == 1.0", "9".repeat(1000)),
+        format!("1e{} == 1.0", "9".repeat(1000)),
+        format!("0x{} == 1", "f".repeat(1000)),
+        format!("quantity('{}') == quantity('1')", "9".repeat(900)),
+        format!("quantity('1e{}') == quantity('1')", "9".repeat(900)),
+        format!("duration('{}h') == duration('1h')", "9".repeat(900)),
+        format!("semver('{}.0.0') == semver('1.0.0')", "9".repeat(900)),
+        format!("ip('{}') == ip('::1')", "0:".repeat(450)),
+        format!("url('http://{}') == url('')", "%41".repeat(300)),
+        format!("'{}' == ''", "\\U0001F600".repeat(100)),
+        format!("[{}].size()", "[],".repeat(330)),
+        format!(
+            "{{{}}}.size()",
+            (0..150).map(|it| format!("{it}:1")).collect::<Vec<_>>().join(",")
+        ),
+    ];
+    let nests = nests.iter().map(|(open, middle, close)| nested(open, middle, close));
+    nests.chain(long).filter(|it| it.len() <= SOURCE).collect()
+}
+
+/// Each of these macros doubles what it is called on, and an API server would run out of memory: only podgate is asked.
+const DOUBLING: [(&str, &str, &str); 2] = [
+    ("", "optional.of(1)", ".optMap(x,x)"),
+    ("", "optional.of(optional.of(1))", ".optFlatMap(x,optional.of(x))"),
+];
+
+/// Each source is compiled or refused as the judge does it, and evaluated within the meter.
+pub fn sources_are_answered() -> Result<(), String> {
+    let (mut judge, world) = crate::trials::prepare();
+    let world = World { memory: REVIEW_MEMORY, ..world };
+    let unit = |source| Unit {
+        validations: vec![source],
+        pods: Some(vec![0]),
+        runs: 1,
+        values: true,
+        ..Unit::default()
+    };
+    let units: Vec<_> = sources().into_iter().map(unit).collect();
+    let mut report = Report::default();
+    ask(&mut judge, &world, &units, &mut report, &mut |_, _| {});
+    for (open, middle, close) in DOUBLING {
+        let answer = world.answer(&unit(nested(open, middle, close)));
+        let refused = &answer.validations[0].refused;
+        assert!(!refused.is_empty(), "{middle}{close}… is compiled");
+        println!("{middle}{close}…: {refused}");
+    }
+    report.finish()
+}
+
+fn pods() -> Vec<Value> {
+    let values = [
+        ",".repeat(BYTES),
+        "a".repeat(BYTES - 1) + "!",
+        "\u{301}".repeat(BYTES / 2),
+        "😀".repeat(BYTES / 4),
+        "a,".repeat(BYTES / 2),
+        "(".repeat(BYTES),
+        "9".repeat(BYTES),
+        " ".repeat(BYTES),
+        "\u{0}".repeat(BYTES),
+        "%s".repeat(BYTES / 2),
+    ];
+    let pod = |value: String| {
+        json!({
+            "metadata": {"name": "hostile", "annotations": {"value": value}},
+            "spec": {"containers": [{"name": "a", "image": "a"}]},
+        })
+    };
+    let many: serde_json::Map<_, _> =
+        (0..60_000).map(|it| (format!("key-{it}"), json!(it.to_string()))).collect();
+    let containers: Vec<_> =
+        (0..20_000).map(|it| json!({"name": format!("c{it}"), "image": "a:b"})).collect();
+    let others = [
+        json!({"metadata": {"name": "many", "annotations": many}, "spec": {"containers": []}}),
+        json!({"metadata": {"name": "containers", "annotations": {"value": ""}}, "spec": {"containers": containers}}),
+    ];
+    values.into_iter().map(pod).chain(others).collect()
+}
+
+const OF_VALUES: [&str; 34] = [
+    "V.size() > 0",
+    "V.split(',').size() > 0",
+    "V.split('').size() > 0",
+    "V.split(',', 3).size() > 0",
+    "V.replace(',', ',,').size() > 0",
+    "V.replace('', 'x').size() > 0",
+    "V.lowerAscii().upperAscii().trim() == V",
+    "V.contains('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab')",
+    "V.indexOf('aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaab') > 0",
+    "V.lastIndexOf('baaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa') > 0",
+    "V.matches('^(a+)+$')",
+    "V.matches('(x+x+)+y')",
+    "V.matches('(.*)(.*)(.*)(.*)(.*)[^a]$')",
+    "V.matches('^(a|aa)+$')",
+    "V.matches('a{500}b')",
+    "V.find('(a*)*b') == ''",
+    "V.findAll('.').size() > 0",
+    "V.findAll('').size() > 0",
+    "'a'.matches(V)",
+    "'a'.find(V) == ''",
+    "quantity(V).isInteger()",
+    "isQuantity(V)",
+    "duration(V) > duration('1h')",
+    "timestamp(V) > timestamp(0)",
+    "semver(V).major() > 0",
+    "ip(V).family() == 4",
+    "url(V).getHost() == ''",
+    "int(V) > 0 || double(V) > 0.0 || bool(V)",
+    "V.format([V, V, V, V, V, V]).size() > 0",
+    "'%s%s%s%s'.format([V, V, V, V]).size() > 0",
+    "strings.quote(V).size() > 0",
+    "bytes(V).size() > 0 && string(bytes(V)) == V",
+    "(V + V + V + V).size() > 0",
+    "format.dns1123Subdomain().validate(V).hasValue()",
+];
+
+const OF_PODS: [&str; 14] = [
+    "object.metadata.annotations.all(k, v, v.size() < 10)",
+    "object.metadata.annotations.map(k, k).sort().size() > 0",
+    "object.metadata.annotations.transformMap(k, v, v + v).size() > 0",
+    "object.metadata.annotations.transformList(k, v, [k, v]).flatten().size() > 0",
+    "object.metadata.annotations.transformMapEntry(k, v, {v: k}).size() > 0",
+    "object.metadata.annotations == object.metadata.annotations",
+    "object == object",
+    "object.spec.containers.map(c, c.name).distinct().size() > 0",
+    "object.spec.containers.sortBy(c, c.name).size() > 0",
+    "object.spec.containers.all(c, object.spec.containers.exists(d, d.name == c.name))",
+    "sets.equivalent(object.spec.containers, object.spec.containers)",
+    "(object.spec.containers + object.spec.containers + object.spec.containers).size() > 0",
+    "object.spec.containers.map(c, c).map(c, c).map(c, c).size() > 0",
+    "'%s'.format([object]).size() > 0",
+];
+
+/// On pods of the largest size, each expression ends by its result or by a limit.
+pub fn pods_are_answered() -> Result<(), String> {
+    let mut judge = Judge::start();
+    let loaded = judge.ask(&Request { pods: Some(&pods()), ..Request::default() }).pods;
+    let pods = loaded.into_iter().map(|it| it.object).collect();
+    let world = World { pods, namespaces: Vec::new(), memory: REVIEW_MEMORY };
+    let of_values = OF_VALUES.iter().map(|it| it.replace('V', "object.metadata.annotations.value"));
+    let unit = |expression| Unit { validations: vec![expression], runs: 1, ..Unit::default() };
+    let units: Vec<_> =
+        of_values.chain(OF_PODS.iter().map(|it| (*it).to_owned())).map(unit).collect();
+    let mut report = Report::default();
+    let (mut results, mut ran_out, mut dearest) = (0, 0, 0);
+    for unit in &units {
+        for outcome in &world.answer(unit).validations[0].results {
+            results += 1;
+            ran_out += usize::from(matches!(outcome.is, Is::Budget | Is::Memory));
+            // One step may go over the limit, which ends it.
+            if outcome.is != Is::Budget {
+                dearest = dearest.max(outcome.cost);
+            }
+        }
+    }
+    println!(
+        "{results} results on pods of a megabyte, {ran_out} of them a limit; the dearest other costs {dearest}"
+    );
+    assert!(dearest <= EXPRESSION_COST_LIMIT, "{dearest} units");
+    assert!(ran_out > 20 && results - ran_out > 200, "{ran_out} of {results} ran out");
+    ask(&mut judge, &world, &units, &mut report, &mut |_, _| {});
+    report.finish()
+}

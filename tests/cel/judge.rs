@@ -1,0 +1,188 @@
+//! The judge: `vap-eval`, which is the API server's own evaluator, and what it is asked and answers (see
+//! `tests/controlplane/vapeval`). podgate's answer has the same form, so that both are compared.
+
+use std::io::{BufRead, BufReader, BufWriter, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// What a policy holds, and what it is asked about.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Unit {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub variables: Vec<Variable>,
+    pub validations: Vec<String>,
+    /// Numbers of pods that were loaded; all of them if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods: Option<Vec<usize>>,
+    /// The number of a namespace that was loaded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<usize>,
+    /// How often the judge is to evaluate each: a map has no order there.
+    pub runs: u32,
+    /// Whether validations of other types than bool are evaluated all the same.
+    pub values: bool,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Variable {
+    pub name: String,
+    pub expression: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct UnitAnswer {
+    pub fault: String,
+    pub variables: Vec<ExpressionAnswer>,
+    pub validations: Vec<ExpressionAnswer>,
+    /// All validations on one budget, for each pod; empty if one does not compile, or there is only one.
+    pub together: Vec<Together>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ExpressionAnswer {
+    /// Why it does not compile; empty if it does.
+    pub refused: String,
+    /// In cel-go's words; empty if it has none.
+    #[serde(rename = "type")]
+    pub of: String,
+    /// The overloads that it calls for certain.
+    pub overloads: Vec<String>,
+    /// For each pod.
+    pub results: Vec<Outcome>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Outcome {
+    pub is: Is,
+    /// The value, as `vapeval/render.go` writes it, or the error.
+    pub text: String,
+    pub cost: u64,
+    pub unstable: bool,
+    pub unstable_cost: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Is {
+    #[default]
+    Value,
+    Error,
+    /// The expression's cost limit.
+    Budget,
+    /// podgate's own limit of memory, which the judge does not have.
+    Memory,
+}
+
+#[derive(Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(default)]
+pub struct Together {
+    /// Whether the policy's budget ran out.
+    pub over: bool,
+    pub results: Vec<String>,
+    pub cost: u64,
+}
+
+/// An overload as the judge declares it.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Overload {
+    pub id: String,
+    pub receiver: bool,
+    pub arguments: Vec<String>,
+    pub result: String,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct Functions {
+    /// By the function's name.
+    pub overloads: std::collections::BTreeMap<String, Vec<Overload>>,
+    /// `NAME:ARGUMENTS:IS_METHOD`.
+    pub macros: Vec<String>,
+}
+
+#[derive(Default, Serialize)]
+pub struct Request<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pods: Option<&'a [Value]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<&'a [Value]>,
+    pub functions: bool,
+    pub units: &'a [Unit],
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Answer {
+    fault: String,
+    pub pods: Vec<Loaded>,
+    pub namespaces: Vec<Loaded>,
+    pub units: Vec<UnitAnswer>,
+    pub functions: Option<Functions>,
+}
+
+/// An object as the API server has it, or why there is none.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub struct Loaded {
+    pub object: Value,
+    pub refused: String,
+}
+
+/// A running `vap-eval`; it ends when this is dropped, since its stdin does.
+pub struct Judge {
+    process: Child,
+    requests: Option<BufWriter<ChildStdin>>,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Judge {
+    /// Starts one; the first call on a machine builds it.
+    pub fn start() -> Self {
+        let mut process = Command::new(program())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("vap-eval starts");
+        let requests = process.stdin.take().map(BufWriter::new);
+        let answers = BufReader::new(process.stdout.take().expect("stdout is piped"));
+        Self { process, requests, answers }
+    }
+
+    pub fn ask(&mut self, request: &Request<'_>) -> Answer {
+        let requests = self.requests.as_mut().expect("it runs");
+        serde_json::to_writer(&mut *requests, request).expect("vap-eval reads");
+        requests.write_all(b"\n").and_then(|()| requests.flush()).expect("vap-eval reads");
+        let mut line = String::new();
+        self.answers.read_line(&mut line).expect("vap-eval answers");
+        let answer: Answer = serde_json::from_str(&line)
+            .unwrap_or_else(|error| panic!("vap-eval answers JSON: {error}: {line:.500}"));
+        assert!(answer.fault.is_empty(), "vap-eval: {}", answer.fault);
+        for unit in &answer.units {
+            assert!(unit.fault.is_empty(), "vap-eval: {}", unit.fault);
+        }
+        answer
+    }
+}
+
+impl Drop for Judge {
+    fn drop(&mut self) {
+        self.requests.take();
+        let _ = self.process.wait();
+    }
+}
+
+fn program() -> &'static str {
+    static PROGRAM: OnceLock<String> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/controlplane/vap-eval.sh");
+        let output = Command::new(&script).stderr(Stdio::inherit()).output().expect("bash");
+        assert!(output.status.success(), "{} failed; its message is above", script.display());
+        String::from_utf8(output.stdout).expect("a path").trim().to_owned()
+    })
+}
