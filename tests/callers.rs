@@ -10,10 +10,11 @@
 mod support;
 
 use std::path::Path;
-use std::time::SystemTime;
 
-use podgate::certs::authority;
 use podgate::policy::workload::Kind;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+};
 use serde_json::json;
 use support::audit;
 use support::binary::{self, Podgate};
@@ -22,26 +23,44 @@ use support::manifests::{pod, workload};
 use support::{eventually, review};
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
-/// An HTTP client that shows this certificate.
-fn agent(server: &Path, own: &podgate::certs::Identity) -> ureq::Agent {
-    let ca = std::fs::read(server.join("ca.crt")).unwrap();
-    let roots = RootCerts::new_with_certs(&[Certificate::from_pem(&ca).unwrap()]);
-    let certificate = Certificate::from_pem(own.certificate.as_bytes()).unwrap();
-    let key = PrivateKey::from_pem(own.key.as_bytes()).unwrap();
-    let own = ClientCert::new_with_certs(&[certificate], key);
-    let tls = TlsConfig::builder().root_certs(roots).client_cert(Some(own)).build();
-    let config = ureq::Agent::config_builder().http_status_as_error(false);
-    config.timeout_global(Some(support::PATIENCE)).tls_config(tls).build().new_agent()
+/// A client's certificate with its key and the authority that signed it, as PEM.
+struct Client {
+    authority: String,
+    certificate: String,
+    key: String,
+}
+
+impl Client {
+    fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let mut params = CertificateParams::default();
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &authority).unwrap().pem();
+        Self { authority: authority.pem(), certificate, key: key.serialize_pem() }
+    }
+
+    /// An HTTP client that shows it, to a server whose authority is in this folder.
+    fn agent(&self, server: &Path) -> ureq::Agent {
+        let ca = std::fs::read(server.join("ca.crt")).unwrap();
+        let roots = RootCerts::new_with_certs(&[Certificate::from_pem(&ca).unwrap()]);
+        let certificate = Certificate::from_pem(self.certificate.as_bytes()).unwrap();
+        let key = PrivateKey::from_pem(self.key.as_bytes()).unwrap();
+        let own = ClientCert::new_with_certs(&[certificate], key);
+        let tls = TlsConfig::builder().root_certs(roots).client_cert(Some(own)).build();
+        let config = ureq::Agent::config_builder().http_status_as_error(false);
+        config.timeout_global(Some(support::PATIENCE)).tls_config(tls).build().new_agent()
+    }
 }
 
 #[test]
 fn with_a_client_ca_only_callers_with_its_certificate_get_verdicts_and_probes_need_none() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
-    let now = SystemTime::now().into();
-    let identity = || authority::self_signed(&["api-server".to_owned()], now).unwrap();
-    let (api_server, stranger) = (identity(), identity());
-    std::fs::write(at("callers.crt"), api_server.ca.as_ref().unwrap()).unwrap();
+    let (api_server, stranger) = (Client::new(), Client::new());
+    std::fs::write(at("callers.crt"), &api_server.authority).unwrap();
     let policy = "apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {name: p}\nspec: {forbidLatestTag: true, enforcementMode: enforce}\n";
     std::fs::write(at("policy.yaml"), policy).unwrap();
     let (policy, authorities) = (at("policy.yaml"), at("callers.crt"));
@@ -64,8 +83,8 @@ fn with_a_client_ca_only_callers_with_its_certificate_get_verdicts_and_probes_ne
     let health = support::raw::get(&mut podgate.connect(&at("certs")), "/healthz");
     assert!(health.starts_with("HTTP/1.1 200"), "a kubelet has no certificate: {health}");
 
-    let with = |own| {
-        let agent = agent(&at("certs"), own);
+    let with = |client: &Client| {
+        let agent = client.agent(&at("certs"));
         let request = agent.post(url("/validate")).header("content-type", "application/json");
         request.send(body.as_bytes()).map(|mut answer| {
             (answer.status().as_u16(), answer.body_mut().read_to_string().unwrap())
@@ -76,7 +95,7 @@ fn with_a_client_ca_only_callers_with_its_certificate_get_verdicts_and_probes_ne
     assert!(with(&stranger).is_err(), "a certificate of another authority ends the handshake");
 
     // The file is read again: whoever is trusted then is.
-    std::fs::write(at("callers.crt"), stranger.ca.as_ref().unwrap()).unwrap();
+    std::fs::write(at("callers.crt"), &stranger.authority).unwrap();
     eventually("the other authority to count", || match with(&stranger) {
         Ok((200, _)) => Ok(()),
         other => Err(format!("{other:?}")),
@@ -109,8 +128,6 @@ fn webhook_serve_decides_reviews_takes_no_lease_and_writes_nothing() {
         "127.0.0.1:0",
         "--metrics-listen",
         "127.0.0.1:0",
-        "--lease-namespace",
-        "podgate-system",
     ]);
     command.arg("--cert-dir").arg(dir.path()).arg("--kubeconfig").arg(&kubeconfig);
     let webhook = Podgate::start_by(command, "serving");
@@ -121,7 +138,9 @@ fn webhook_serve_decides_reviews_takes_no_lease_and_writes_nothing() {
 
     // A replica that comes later leads at once, and has written what a leader writes: by then the first would have, too.
     let kubeconfig = plane.kubeconfig_for("leads");
-    let args = ["--kubeconfig", kubeconfig.to_str().unwrap(), "--metrics-listen", "127.0.0.1:0"];
+    let kubeconfig = kubeconfig.to_str().unwrap();
+    let args = ["--kubeconfig", kubeconfig, "--metrics-listen", "127.0.0.1:0"];
+    let args = [args.as_slice(), &["--lease-namespace", "default"]].concat();
     let replica = Podgate::start("reconcile", &args, "serving");
     eventually("the replica to write a status", || {
         let wrote = |event: &serde_json::Value| {
