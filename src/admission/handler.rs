@@ -19,7 +19,7 @@ use super::alive::Alive;
 use super::callers::{Caller, Callers, Certificate, PeerAddress};
 use super::judged::{Denial, Judged};
 use super::mutate::mutate_review;
-use super::request::{Admitted, Limits, Refusal};
+use super::request::{Admitted, Limits, Refusal, pass_over};
 use super::review::BadReview;
 use super::seldom::Seldom;
 use super::validate::Reviewer;
@@ -165,7 +165,10 @@ async fn answer(webhook: &Arc<Webhook>, door: Door, request: Request) -> Respons
 }
 
 async fn verdict(webhook: &Arc<Webhook>, door: Door, request: Request) -> Result<Judged, Refusal> {
-    let caller = caller(&webhook.reviews.callers, &request)?;
+    let caller = match caller(&webhook.reviews.callers, &request) {
+        Ok(caller) => caller,
+        Err(refusal) => return Err(pass_over(request.into_body(), refusal).await),
+    };
     let admitted = webhook.limits.read(caller, request).await?;
     let deadline = admitted.deadline;
     let judged = timeout_at(deadline, judge(webhook, door, &admitted));

@@ -175,15 +175,15 @@ impl Admitted {
 impl Limits {
     /// Reads a request whole, if there is room for it.
     pub async fn read(&self, caller: Caller, request: Request) -> Result<Admitted, Refusal> {
-        let (head, mut body) = request.into_parts();
-        check_content_type(&head.headers)?;
+        let (head, body) = request.into_parts();
         let now = Instant::now();
-        let deadline = now + timeout(head.uri.query())?.saturating_sub(MARGIN);
+        let checked = check_content_type(&head.headers).and_then(|()| timeout(head.uri.query()));
         let mut place = self.reviews.share(caller);
-        if !place.take(1) {
-            discard(&mut body, LARGE, now + GRACE).await;
-            return Err(Refusal::Overloaded);
-        }
+        let deadline = match checked {
+            Ok(_) if !place.take(1) => return Err(pass_over(body, Refusal::Overloaded).await),
+            Ok(timeout) => now + timeout.saturating_sub(MARGIN),
+            Err(refusal) => return Err(pass_over(body, refusal).await),
+        };
         let room = Room { place, bytes: self.bytes.share(caller), turn: None };
         let length = head.headers.get(CONTENT_LENGTH);
         let announced = length.and_then(|it| it.to_str().ok()?.parse::<usize>().ok());
@@ -312,6 +312,12 @@ async fn at_hand<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
         }
     })
     .await
+}
+
+/// Refuses a request of which nothing is wanted.
+pub(super) async fn pass_over(mut body: Body, because: Refusal) -> Refusal {
+    discard(&mut body, LARGE, Instant::now() + GRACE).await;
+    because
 }
 
 /// Reads past a body that is not wanted, within reason: a client that is still
