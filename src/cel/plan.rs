@@ -331,6 +331,10 @@ impl Planner<'_> {
                 // cel-go leaves it to `flatten` to look at what it is given (`DisableTypeGuards`).
                 let params = match function {
                     "flatten" => vec![Type::Dyn; arity],
+                    // Of these, all overloads have one implementation, which takes what a field of another type holds.
+                    "sort" | operators::SORT_BY_KEYS if settled.is_some() => {
+                        vec![Type::list(Type::Dyn); arity]
+                    }
                     _ => it.params.clone(),
                 };
                 Some(Candidate { overload, params, cost, settled: settled.is_some() })

@@ -77,7 +77,7 @@ fn sources() -> Vec<String> {
         format!("'a'.matches('{}')", "(a{9})".repeat(120)),
         format!("'a'.matches('{}a{}')", "(".repeat(160), "{9})".repeat(160)),
         format!("'a'.matches('{}')", "[^a]".repeat(250)),
-        format!("'a'.matches('{}')", "\\\\pL".repeat(200)),
+        format!("'a'.matches('{}')", "\\\\pL".repeat(20)),
         format!("'{}'.format([])", "%s".repeat(500)),
         format!("'%.{}f'.format([1.0])", "9".repeat(900)),
         format!("{} == 1", "9".repeat(1000)),
