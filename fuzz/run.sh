@@ -18,19 +18,20 @@ RUSTFLAGS="-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
 CARGO_TARGET_DIR="$cache/target" \
     "${CARGO:-cargo}" build --release --locked --manifest-path fuzz/Cargo.toml --target "$host" --bins
 
-# Images and quantities to begin with are those of the corpus.
+# Images, quantities and expressions to begin with are those of the corpora.
 seeds=$cache/seeds
-mkdir -p "$seeds/image" "$seeds/quantity" "$seeds/none"
+mkdir -p "$seeds/image" "$seeds/quantity" "$seeds/cel" "$seeds/none"
 split_into() { awk -v dir="$1" '{ file = sprintf("%s/%05d", dir, NR); printf "%s", $0 > file; close(file) }'; }
 cat tests/hostile/reviews/*/*.json | grep -ao '"image":"[^"]*"' | cut -d'"' -f4 | sort -u | split_into "$seeds/image"
 cat tests/hostile/reviews/*/*.json | grep -ao '"memory":"[^"]*"' | cut -d'"' -f4 | sort -u | split_into "$seeds/quantity"
+cat tests/cel/corpus/*.cel | grep -av '^[#[:space:]]' | grep -a . | split_into "$seeds/cel"
 
 failed=
 for target in $targets; do
     case $target in
     review | mutate) from='tests/hostile/reviews/refused tests/hostile/reviews/denied tests/hostile/reviews/admitted' ;;
     policy) from="tests/hostile/policies/refused tests/hostile/policies/accepted $(ls -d tests/rules/*)" ;;
-    image | quantity) from=$seeds/$target ;;
+    image | quantity | cel) from=$seeds/$target ;;
     *) from=$seeds/none ;;
     esac
     corpus=$cache/corpus/$target crashes=$cache/crashes/$target
