@@ -93,6 +93,9 @@ fn offset_at(at: Timestamp, zone: &str) -> Result<i64, Error> {
     if found.iana_name().is_none_or(|name| name != zone) {
         return Err(unknown());
     }
-    let second = jiff::Timestamp::from_second(at.seconds).map_err(|_| unknown())?;
+    // The library's times end a day before those of CEL, at both ends; no zone changes its offset there.
+    let (first, last) = (jiff::Timestamp::MIN.as_second(), jiff::Timestamp::MAX.as_second());
+    let second =
+        jiff::Timestamp::from_second(at.seconds.clamp(first, last)).map_err(|_| unknown())?;
     Ok(i64::from(found.to_offset(second).seconds()))
 }
