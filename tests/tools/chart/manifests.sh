@@ -9,7 +9,8 @@ rendered() { render "$1" >"$scratch/$1.yaml" && valid "$scratch/$1.yaml"; }
 # Without a cluster that is exit code 3; arguments that it does not know are 2.
 takes_arguments() {
   local arguments code=0
-  mapfile -t arguments < <(sed -n '/^kind: Deployment$/,/^---$/{/^ *args:$/,/^ *env:$/s/^ *- //p}' "$scratch/$1.yaml")
+  mapfile -t arguments < <(sed -n '/^kind: Deployment$/,/^---$/{/^ *args:$/,/^ *env:$/s/^ *- //p}' "$scratch/$1.yaml" |
+    sed 's/^"\(.*\)"$/\1/')
   KUBECONFIG=/nowhere timeout 20 "$podgate" "${arguments[@]}" || code=$?
   [ "$code" = 3 ] && [ "${#arguments[@]}" -gt 5 ]
 }
