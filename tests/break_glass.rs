@@ -190,6 +190,14 @@ fn a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it(plane: &Plane, ce
         refused.contains("spec.validations[0].expression: 1:9: there is no function nope()"),
         "{refused}"
     );
+    let odd = policy(&json!({
+        "validations": [{"name": "a", "expression": "!has(object.spec.hostnetwork)", "message": "m"}],
+    }));
+    let warned = plane.apply(&odd).unwrap();
+    assert!(
+        warned.contains("Warning: spec.validations[0].expression: 1:18: no Pod has object.spec.hostnetwork; did you mean hostNetwork?"),
+        "{warned}"
+    );
     plane.apply(&good).unwrap();
     let review = review::create("default", &workload(Kind::Pod, pod("nginx")));
     let denied = || {

@@ -558,6 +558,17 @@ fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
         "spec": {"validations": [{"name": "a", "expression": "nope(object)", "message": "m"}]},
     });
     plane.kubectl_ok(&["apply", "-f", "-"], &policy.to_string());
+    // One that compiles and is hardly what was meant; it judges no namespace.
+    let odd = json!({
+        "apiVersion": "devops.stochastic.io/v1",
+        "kind": "ClusterDevOpsPolicy",
+        "metadata": {"name": "odd"},
+        "spec": {
+            "namespaceSelector": {"matchLabels": {"of": "nobody"}},
+            "validations": [{"name": "a", "expression": "!has(object.spec.hostnetwork)", "message": "m"}],
+        },
+    });
+    plane.kubectl_ok(&["apply", "-f", "-"], &odd.to_string());
     // What an uninstall left behind, or an install that never came up.
     let leftover = json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -586,6 +597,13 @@ fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
             &["ClusterDevOpsPolicy broken cannot be used: spec.validations[0]"][..],
             "error",
             "correct that field",
+        ),
+        (
+            &[
+                "policy odd: spec.validations[0].expression: 1:18: no Pod has object.spec.hostnetwork",
+            ],
+            "warning",
+            "correct the expression",
         ),
         (
             &["CRD devopspolicies.devops.stochastic.io is not the one of podgate"],

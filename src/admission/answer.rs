@@ -75,7 +75,7 @@ pub(super) fn allowed_with(uid: &str, warnings: Vec<String>) -> Vec<u8> {
     encode(Response { uid, allowed: true, warnings, ..Response::default() })
 }
 
-/// The answer to a write that its writer has no business with.
+/// The answer to a write of what only podgate itself may write.
 pub(super) fn forbidden(uid: &str, message: String) -> Vec<u8> {
     let status = Status { code: 403, reason: "Forbidden", message };
     encode(Response { uid, allowed: false, status: Some(status), ..Response::default() })
@@ -102,12 +102,6 @@ pub(super) fn patched(uid: &str, injected: &Injected<'_>) -> Vec<u8> {
 /// The answer to a policy that cannot be put in force.
 pub(super) fn invalid(uid: &str, message: String) -> Vec<u8> {
     let status = Status { code: 422, reason: "Invalid", message };
-    encode(Response { uid, allowed: false, status: Some(status), ..Response::default() })
-}
-
-/// The answer to what nobody but podgate itself may write.
-pub(super) fn refused(uid: &str, message: String) -> Vec<u8> {
-    let status = Status { code: 403, reason: "Forbidden", message };
     encode(Response { uid, allowed: false, status: Some(status), ..Response::default() })
 }
 

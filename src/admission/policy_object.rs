@@ -8,12 +8,18 @@ use serde_json::Value;
 use super::answer;
 use super::judged::Judged;
 use super::review::{Operation, Request, whole_objects};
+use crate::policy::compile::Policy;
 use crate::policy::decision::Outcome;
 use crate::policy::in_force::Stored;
+use crate::policy::rule::InvalidField;
 use crate::policy::text::{brief, clip};
 
 /// The most bytes that are told of a fault.
 const MAX_FAULT: usize = 1000;
+/// The most bytes of a warning; the API server cuts what is longer than 256 characters when there are many.
+const MAX_WARNING: usize = 250;
+/// The most warnings: the API server keeps 4 KiB of them.
+const MAX_WARNINGS: usize = 10;
 
 /// Judges the policy of a review.
 pub(super) fn judge(request: &Request<'_>, operation: Operation, body: &[u8]) -> Judged {
@@ -22,20 +28,26 @@ pub(super) fn judge(request: &Request<'_>, operation: Operation, body: &[u8]) ->
     let policy = objects.object.unwrap_or_default();
     let spec = |object: &Value| object.get("spec").cloned().unwrap_or_default();
     let same = objects.old_object.is_some_and(|old| spec(&old) == spec(&policy));
-    let fault = match (same, &*request.kind.kind) {
-        (false, kind @ ("DevOpsPolicy" | "ClusterDevOpsPolicy")) => {
-            let fault = if unreadable {
-                Some("it is missing, or is larger or nests deeper than can be read".to_owned())
-            } else {
-                compile(kind, &policy).err()
-            };
-            fault.map(|fault| denial(kind, &policy, &fault))
-        }
-        _ => None,
+    let allowed = Judged::allowed(request, None, operation);
+    let (false, kind @ ("DevOpsPolicy" | "ClusterDevOpsPolicy")) = (same, &*request.kind.kind)
+    else {
+        return allowed;
     };
-    let Some(message) = fault else { return Judged::allowed(request, None, operation) };
+    let compiled = if unreadable {
+        Err("it is missing, or is larger or nests deeper than can be read".to_owned())
+    } else {
+        compile(kind, &policy)
+    };
+    let fault = match compiled {
+        Ok(policy) if policy.unknown_fields.is_empty() => return allowed,
+        Ok(policy) => {
+            let answer = answer::allowed_with(&request.uid, warnings(&policy));
+            return Judged { answer, ..allowed };
+        }
+        Err(fault) => fault,
+    };
     Judged {
-        answer: answer::invalid(&request.uid, message),
+        answer: answer::invalid(&request.uid, denial(kind, &policy, &fault)),
         decision: Outcome::Deny.as_str(),
         kind: None,
         operation,
@@ -56,8 +68,14 @@ fn denial(kind: &str, policy: &Value, fault: &str) -> String {
     )
 }
 
-/// Says what stands in the way of a policy, after the field.
-fn compile(kind: &str, policy: &Value) -> Result<(), String> {
+/// One for each field that no Pod has.
+fn warnings(policy: &Policy) -> Vec<String> {
+    let warning = |field: &InvalidField| brief(field.to_string(), MAX_WARNING);
+    policy.unknown_fields.iter().take(MAX_WARNINGS).map(warning).collect()
+}
+
+/// The policy, or what stands in its way, after the field.
+fn compile(kind: &str, policy: &Value) -> Result<Policy, String> {
     let own = kind == "DevOpsPolicy";
     let stored = Stored {
         namespace: own.then(|| metadata(policy, "namespace")),
@@ -65,7 +83,7 @@ fn compile(kind: &str, policy: &Value) -> Result<(), String> {
         spec: policy.get("spec").unwrap_or(&Value::Null),
         last_good: None,
     };
-    stored.compile(stored.spec).map(|_| ()).map_err(|fault| fault.to_string())
+    stored.compile(stored.spec).map_err(|fault| fault.to_string())
 }
 
 fn metadata<'a>(policy: &'a Value, field: &str) -> &'a str {

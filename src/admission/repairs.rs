@@ -71,7 +71,7 @@ pub(super) fn forged(
         "annotation and label {ANNOTATION} are podgate's own record of a repair under way; leave both as they are, or remove both"
     );
     Some(Judged {
-        answer: answer::refused(&request.uid, message),
+        answer: answer::forbidden(&request.uid, message),
         decision: Outcome::Deny.as_str(),
         kind: Some(kind),
         operation,

@@ -17,6 +17,8 @@ use crate::policy::text::cut;
 const MAX_MESSAGE: usize = 32 * 1024;
 /// The condition of a policy whose repairs do not last.
 const CONFLICT: &str = "RemediationConflict";
+/// The condition of a policy whose expressions name fields that no Pod has.
+const UNKNOWN_FIELDS: &str = "UnknownFields";
 /// The longest texts that a violation takes.
 const MAX_WORKLOAD: usize = 512;
 const MAX_PATH: usize = 256;
@@ -64,8 +66,8 @@ impl Desired {
             RemediationPicture::Off => None,
             RemediationPicture::Told(told) => Some(told.clone()),
         };
-        let conflict = self.conflict(status.remediation.as_ref(), &current.conditions, now);
-        status.conditions.extend(conflict);
+        let complaints = self.complaints(status.remediation.as_ref(), &current.conditions, now);
+        status.conditions.extend(complaints);
         status.last_evaluated.clone_from(&current.last_evaluated);
         if status != *current {
             status.last_evaluated = Some(Time(now));
@@ -79,33 +81,39 @@ impl Desired {
         fault.or_else(|| Some(self.picture.as_ref()?.policy.origin.as_ref()?.generation))
     }
 
-    /// That repairs are undone by somebody else, where they are.
-    fn conflict(
+    /// Conditions that are there only where they hold.
+    fn complaints(
         &self,
         remediation: Option<&RemediationStatus>,
         current: &[Condition],
         now: Timestamp,
-    ) -> Option<Condition> {
+    ) -> Vec<Condition> {
         let workloads = remediation.into_iter().flat_map(|it| &it.workloads);
         let in_conflict = workloads.filter(|it| it.state == RemediationState::Conflict);
-        let names: Vec<_> = in_conflict.map(|it| it.workload.as_str()).collect();
-        let count = names.len();
-        let known = current.iter().find(|it| it.type_ == CONFLICT);
-        (count > 0).then(|| Condition {
-            type_: CONFLICT.to_owned(),
+        let undone: Vec<_> = in_conflict.map(|it| it.workload.as_str()).collect();
+        let fields = self.picture.iter().flat_map(|it| &it.policy.unknown_fields);
+        let fields: Vec<_> = fields.map(ToString::to_string).collect();
+        let condition = |type_: &str, reason: &str, message: String| Condition {
+            type_: type_.to_owned(),
             status: "True".to_owned(),
-            reason: "Undone".to_owned(),
-            message: cut(
-                format!(
-                    "somebody undoes the repairs of {}; repair them where they come from",
-                    names.join(", ")
-                ),
-                MAX_MESSAGE,
-            ),
+            reason: reason.to_owned(),
+            message: cut(message, MAX_MESSAGE),
             observed_generation: self.generation(),
-            last_transition_time: known
+            last_transition_time: current
+                .iter()
+                .find(|it| it.type_ == type_)
                 .map_or(Time(now), |known| known.last_transition_time.clone()),
-        })
+        };
+        let conflict = (!undone.is_empty()).then(|| {
+            let undone = undone.join(", ");
+            let message = format!(
+                "somebody undoes the repairs of {undone}; repair them where they come from"
+            );
+            condition(CONFLICT, "Undone", message)
+        });
+        let unknown_fields = (!fields.is_empty())
+            .then(|| condition(UNKNOWN_FIELDS, "NotInPodSchema", fields.join("; ")));
+        conflict.into_iter().chain(unknown_fields).collect()
     }
 
     /// As kstatus reads them.
@@ -301,6 +309,28 @@ mod tests {
         let healed =
             Desired { picture: Some(picture()), ..Desired::default() }.status(&status, NOW);
         assert_eq!(condition(&healed, "Ready").status, "True");
+    }
+
+    #[test]
+    fn fields_that_no_pod_has_are_a_condition_as_long_as_an_expression_names_them() {
+        let validation = serde_json::json!({"validations": [
+            {"name": "own", "expression": "!has(object.spec.hostnetwork)", "message": "m"},
+        ]});
+        let spec = serde_json::from_value(validation).unwrap();
+        let scope = Scope::Namespace("shop".to_owned());
+        let policy = Arc::new(Policy::compile(scope, "own".to_owned(), &spec).unwrap());
+        let odd =
+            Desired { picture: Some(PolicyPicture { policy, ..picture() }), ..Desired::default() };
+        let status = odd.status(&DevOpsPolicyStatus::default(), NOW);
+        let told = condition(&status, "UnknownFields");
+        assert_eq!(
+            told.message,
+            "spec.validations[0].expression: 1:18: no Pod has object.spec.hostnetwork; did you mean hostNetwork?"
+        );
+        assert_eq!(condition(&status, "Ready").status, "True");
+        let mended = Desired { picture: Some(picture()), ..Desired::default() };
+        let status = mended.status(&status, NOW);
+        assert!(status.conditions.iter().all(|it| it.type_ != "UnknownFields"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use kube::core::{Selector, SelectorExt};
 
 use super::bundles;
 use super::exemption::CompiledExemption;
+use super::expressions::Expressions;
 use super::mutation::Injector;
 use super::picture::{Exemptions, PolicyKey};
 use super::registry::{self, RULES};
@@ -47,6 +48,8 @@ pub struct Policy {
     /// Its spec as JSON, which its status keeps; `None` where it comes from no cluster, is too long for that, or where not
     /// all of its spec compiles.
     pub text: Option<Arc<str>>,
+    /// The fields that its expressions name and that no Pod has. Such a policy is in force, and hardly what was meant.
+    pub unknown_fields: Vec<InvalidField>,
     severity_overrides: BTreeMap<String, Severity>,
     /// The validations' names, each with its own severity.
     validations: Vec<(String, Option<Severity>)>,
@@ -201,6 +204,7 @@ impl Policy {
             status_checks: Vec::new(),
             injector: None,
             text: None,
+            unknown_fields: Vec::new(),
             severity_overrides: BTreeMap::new(),
             validations: Vec::new(),
         }
@@ -257,6 +261,7 @@ impl Policy {
             spec_checks,
             status_checks,
             injector: Injector::new(spec)?,
+            unknown_fields: Expressions::unknown_fields(spec)?,
             severity_overrides,
             validations: spec
                 .validations

@@ -6,9 +6,10 @@
 use std::sync::Arc;
 
 use super::document::Document;
+use super::pod_schema::pod_schema;
 use super::reads::Reads;
 use super::rule::InvalidField;
-use crate::api::{Validation, Variable};
+use crate::api::{DevOpsPolicySpec, Validation, Variable};
 use crate::cel::activation::{self, Activation};
 use crate::cel::ast::Name;
 use crate::cel::error::{Error, Kind};
@@ -28,6 +29,8 @@ pub struct Expressions {
     validations: Vec<Program>,
     /// What each validation reads, its variables counted.
     reads: Vec<Arc<Reads>>,
+    /// Fields that the expressions name and that no Pod has, where they name them.
+    unknown_fields: Vec<InvalidField>,
 }
 
 impl Expressions {
@@ -40,6 +43,13 @@ impl Expressions {
         let mut environment = admission::environment();
         let mut compiled: Vec<activation::Variable> = Vec::new();
         let mut analyzed: Vec<(Name, Analysis)> = Vec::new();
+        let mut unknown_fields = Vec::new();
+        let mut note = |path: &str, analysis: &Analysis| {
+            unknown_fields.extend(analysis.warnings.iter().map(|it| InvalidField {
+                path: path.to_owned(),
+                message: format!("{}: {}", it.place, it.message),
+            }));
+        };
         for (index, Variable { name, expression }) in variables.iter().enumerate() {
             let field = |field: &str| format!("spec.variables[{index}].{field}");
             if compiled.iter().any(|other| other.name == *name) {
@@ -48,7 +58,9 @@ impl Expressions {
             }
             let program = compile::compile(expression, &environment, MAX_SOURCE)
                 .and_then(|checked| {
-                    analyzed.push((name.as_str().into(), analyze(&checked, &analyzed, None)));
+                    let analysis = analyze(&checked, &analyzed, Some(pod_schema()));
+                    note(&field("expression"), &analysis);
+                    analyzed.push((name.as_str().into(), analysis));
                     Program::plan(&checked, &environment, &library::find)
                 })
                 .map_err(|error| refused(field("expression"), &error))?;
@@ -64,14 +76,26 @@ impl Expressions {
             }
             let program = compile::compile_validation(expression, &environment, MAX_SOURCE)
                 .and_then(|checked| {
-                    let read = analyze(&checked, &analyzed, None).reads();
-                    reads.push(Arc::new(Reads::from(read)));
+                    let analysis = analyze(&checked, &analyzed, Some(pod_schema()));
+                    note(&field("expression"), &analysis);
+                    reads.push(Arc::new(Reads::from(analysis.reads())));
                     Program::plan(&checked, &environment, &library::find)
                 })
                 .map_err(|error| refused(field("expression"), &error))?;
             planned.push(program);
         }
-        Ok(Self { variables: compiled, validations: planned, reads })
+        Ok(Self { variables: compiled, validations: planned, reads, unknown_fields })
+    }
+
+    /// The fields that a spec's expressions name and that no Pod has, by the newest version of Kubernetes that podgate knows:
+    /// an expression that reads one is undecided for every pod, or holds for none.
+    ///
+    /// # Errors
+    /// As [`Expressions::compile`].
+    pub fn unknown_fields(spec: &DevOpsPolicySpec) -> Result<Vec<InvalidField>, InvalidField> {
+        let validations = spec.validations.as_deref().unwrap_or_default();
+        let variables = spec.variables.as_deref().unwrap_or_default();
+        Ok(Self::compile(validations, variables)?.unknown_fields)
     }
 
     /// What of the pod a validation, by its place, looks at; `None` where there is no such validation.

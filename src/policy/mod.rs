@@ -35,7 +35,6 @@ pub mod pod_schema;
 pub mod pod_status;
 pub mod policy_set;
 pub mod protected;
-pub mod quantity;
 pub mod reads;
 pub mod record;
 pub mod registry;

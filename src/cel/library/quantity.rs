@@ -5,17 +5,14 @@
 //! the difference: only the first `isInteger`, a comparison with a decimal turns its receiver into
 //! one, and adding to a decimal changes the receiver too. All this is as in Kubernetes.
 
+pub mod amount;
 pub mod decimal;
 
 use std::cmp::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
+use amount::{Amount, add_ints, lock};
 use decimal::Decimal;
-
-/// Digits that an `int64` always holds.
-const MAX_DIGITS: i32 = 18;
-/// Quantities are kept in billionths.
-const NANO: i32 = -9;
 
 /// A quantity of an expression. Clones are the same quantity.
 #[derive(Clone, Debug)]
@@ -24,16 +21,6 @@ pub struct Quantity {
     /// Whether `add` or `sub` made it. Kubernetes compares no quantity with such a one on the
     /// right side of `==`.
     computed: bool,
-}
-
-#[derive(Clone, Debug)]
-enum Amount {
-    /// `value × 10^scale`.
-    Int {
-        value: i64,
-        scale: i32,
-    },
-    Dec(Arc<Mutex<Decimal>>),
 }
 
 /// Why a calculation has no result.
@@ -53,7 +40,7 @@ pub enum QuantityError {
 impl Quantity {
     /// Reads a quantity, as `resource.ParseQuantity` does.
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
-        Ok(Self { amount: Arc::new(Mutex::new(parse(text)?)), computed: false })
+        Ok(Self { amount: Arc::new(Mutex::new(Amount::parse(text)?)), computed: false })
     }
 
     /// Bytes that a quantity takes of a text.
@@ -71,10 +58,7 @@ impl Quantity {
 
     /// -1, 0 or 1.
     pub fn sign(&self) -> i64 {
-        match &*self.amount() {
-            Amount::Int { value, .. } => value.signum(),
-            Amount::Dec(decimal) => lock(decimal).sign(),
-        }
+        self.amount().sign()
     }
 
     pub fn as_integer(&self) -> Result<i64, QuantityError> {
@@ -104,27 +88,7 @@ impl Quantity {
     /// decimal from then on.
     pub fn compare(&self, other: &Self) -> Result<Ordering, QuantityError> {
         let right = other.amount().clone();
-        let mut left = self.amount();
-        if let (Amount::Int { value, scale }, Amount::Int { value: by, scale: by_scale }) =
-            (&*left, &right)
-        {
-            // Kubernetes subtracts in 32 bits, and divides by a power that is not there.
-            let apart = if scale > by_scale {
-                scale.checked_sub(*by_scale)
-            } else {
-                by_scale.checked_sub(*scale)
-            };
-            apart.ok_or(QuantityError::TooFarApart)?;
-            return Ok(Decimal::from_scaled(*value, -i64::from(*scale))
-                .cmp(&Decimal::from_scaled(*by, -i64::from(*by_scale))));
-        }
-        let left = left.as_decimal();
-        let right = right.clone().as_decimal();
-        if Arc::ptr_eq(&left, &right) {
-            return Ok(Ordering::Equal);
-        }
-        let right = lock(&right).clone();
-        Ok(lock(&left).cmp(&right))
+        self.amount().compare(right)
     }
 
     /// The result of `left == right`; `None` is no such overload.
@@ -212,48 +176,6 @@ impl Quantity {
     }
 }
 
-impl Amount {
-    /// Turns into a decimal, and gives it.
-    fn as_decimal(&mut self) -> Arc<Mutex<Decimal>> {
-        match self {
-            Self::Dec(decimal) => decimal.clone(),
-            Self::Int { value, scale } => {
-                let decimal = Decimal::from_scaled(*value, -i64::from(*scale));
-                let decimal = Arc::new(Mutex::new(decimal));
-                *self = Self::Dec(decimal.clone());
-                decimal
-            }
-        }
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// The sum of two integers; `None` where it does not fit.
-fn add_ints(left: &Amount, right: &Amount) -> Option<Amount> {
-    let (Amount::Int { value: a, scale: a_scale }, Amount::Int { value: b, scale: b_scale }) =
-        (left, right)
-    else {
-        return None;
-    };
-    if *b == 0 {
-        return Some(left.clone());
-    }
-    if *a == 0 {
-        return Some(right.clone());
-    }
-    let scaled = |value: i64, by: i32| match u32::try_from(by) {
-        Ok(by) => value.checked_mul(10_i64.checked_pow(by)?),
-        Err(_) => Some(value),
-    };
-    let low = (*a_scale).min(*b_scale);
-    let a = scaled(*a, a_scale.wrapping_sub(low))?;
-    let b = scaled(*b, b_scale.wrapping_sub(low))?;
-    Some(Amount::Int { value: a.checked_add(b)?, scale: low })
-}
-
 /// Ten to a power as Go's `math.Pow10` has it: beyond the range 0 or infinity, and below 1e-308
 /// a quotient of two.
 fn power_of_ten(power: i64) -> f64 {
@@ -264,107 +186,6 @@ fn power_of_ten(power: i64) -> f64 {
         309.. => f64::INFINITY,
         _ => 0.0,
     }
-}
-
-/// What a suffix multiplies by.
-enum Scale {
-    Ten(i32),
-    Two(u32),
-}
-
-fn scale(suffix: &str) -> Option<Scale> {
-    Some(match suffix {
-        "n" => Scale::Ten(-9),
-        "u" => Scale::Ten(-6),
-        "m" => Scale::Ten(-3),
-        "" => Scale::Ten(0),
-        "k" => Scale::Ten(3),
-        "M" => Scale::Ten(6),
-        "G" => Scale::Ten(9),
-        "T" => Scale::Ten(12),
-        "P" => Scale::Ten(15),
-        "E" => Scale::Ten(18),
-        "Ki" => Scale::Two(10),
-        "Mi" => Scale::Two(20),
-        "Gi" => Scale::Two(30),
-        "Ti" => Scale::Two(40),
-        "Pi" => Scale::Two(50),
-        "Ei" => Scale::Two(60),
-        exponent => {
-            let power: i64 = exponent.strip_prefix(['e', 'E'])?.parse().ok()?;
-            #[expect(clippy::cast_possible_truncation, reason = "Kubernetes keeps 32 bits of it")]
-            Scale::Ten(power as i32)
-        }
-    })
-}
-
-fn parse(text: &str) -> Result<Amount, QuantityError> {
-    if text.is_empty() {
-        return Err(QuantityError::Syntax);
-    }
-    let (negative, unsigned) = match text.strip_prefix(['+', '-']) {
-        Some(rest) => (text.starts_with('-'), rest),
-        None => (false, text),
-    };
-    let digits = |text: &str| text.bytes().take_while(u8::is_ascii_digit).count();
-    let significant = unsigned.trim_start_matches('0');
-    let (whole, rest) = significant.split_at(digits(significant));
-    let (fraction, suffix) = match rest.strip_prefix('.') {
-        Some(rest) => rest.split_at(digits(rest)),
-        None => ("", rest),
-    };
-    // Kubernetes looks for letters, a sign and digits, in this order, before it reads the suffix.
-    let tail =
-        suffix.trim_start_matches(['e', 'E', 'i', 'n', 'u', 'm', 'k', 'K', 'M', 'G', 'T', 'P']);
-    let tail = tail.strip_prefix(['+', '-']).unwrap_or(tail);
-    if digits(tail) < tail.len() {
-        return Err(QuantityError::Syntax);
-    }
-    let scale = scale(suffix).ok_or(QuantityError::Syntax)?;
-    // A number without digits before its point is 0 before it.
-    let length = i32::try_from(whole.len().max(1) + fraction.len()).unwrap_or(i32::MAX);
-    let (room, power, factor) = match scale {
-        Scale::Ten(power) => (MAX_DIGITS.saturating_sub(length), power, 0),
-        Scale::Two(power) if fraction.is_empty() => {
-            let digits_of_factor = i32::try_from(power * 3 / 10).unwrap_or(0);
-            (15_i32.saturating_sub(length) - digits_of_factor - 1, 0, power)
-        }
-        Scale::Two(_) => (-1, 0, 0),
-    };
-    let behind_point = i32::try_from(fraction.len()).unwrap_or(i32::MAX);
-    let small_scale = power.wrapping_sub(behind_point);
-    if room >= 0 && small_scale >= NANO {
-        let number = format!("0{whole}{fraction}").parse::<i64>().ok();
-        if let Some(value) = number.and_then(|number| number.checked_mul(1 << factor)) {
-            let value = if negative { -value } else { value };
-            return Ok(Amount::Int { value, scale: small_scale });
-        }
-    }
-    if unsigned.bytes().next().is_none_or(|byte| !byte.is_ascii_digit() && byte != b'.')
-        || (whole.len() + fraction.len() == 0 && !unsigned.starts_with('0'))
-    {
-        return Err(QuantityError::Syntax);
-    }
-    Ok(large(negative, whole, fraction, &scale))
-}
-
-/// A quantity beyond an `int64`.
-fn large(negative: bool, whole: &str, fraction: &str, scale: &Scale) -> Amount {
-    let mut decimal = Decimal::new(negative, whole, fraction);
-    match scale {
-        Scale::Ten(power) => decimal.shift(i64::from(*power)),
-        Scale::Two(power) => decimal.double(*power),
-    }
-    decimal.round_up(-i64::from(NANO));
-    if let Scale::Two(_) = scale {
-        let max = Decimal::from_scaled(i64::MAX, 0);
-        if decimal > max {
-            decimal = max;
-        } else if decimal < max.negated() {
-            decimal = max.negated();
-        }
-    }
-    Amount::Dec(Arc::new(Mutex::new(decimal)))
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! What the two resource rules share: who needs which, and what counts as having it.
 
+use std::cmp::Ordering;
+
 use super::super::object::{Quantities, QuantityText, Resources};
-use super::super::quantity::Quantity;
 use super::super::rule::{Breach, Fix, InvalidField, Place, Role, containers};
 use super::super::text::quote;
 use super::super::workload::Subject;
 use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec};
+use crate::cel::library::quantity::amount::Amount;
 
 /// `resources.requests` or `resources.limits`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -103,10 +105,10 @@ impl Asked {
     ) -> Option<Breach> {
         let resources = place.container.resources.as_ref();
         let found = resources.and_then(|resources| self.amount(resources, *resource));
-        let problem = match found.map(|text| (text, Quantity::parse(text))) {
-            Some((_, Some(quantity))) if quantity.is_positive() => return None,
-            Some((text, Some(_))) => format!("is {}, which is none", quote(text)),
-            Some((text, None)) => format!("is {}, which is no quantity", quote(text)),
+        let problem = match found.map(|text| (text, Amount::parse(text))) {
+            Some((_, Ok(amount))) if amount.sign() > 0 => return None,
+            Some((text, Ok(_))) => format!("is {}, which is none", quote(text)),
+            Some((text, Err(_))) => format!("is {}, which is no quantity", quote(text)),
             None => "is missing".to_owned(),
         };
         let (side, name) = (self.side.as_str(), resource.as_str());
@@ -150,7 +152,7 @@ fn said_by_pod(subject: &Subject<'_>, resource: ComputeResource) -> bool {
 }
 
 fn is_some_amount(text: &QuantityText<'_>) -> bool {
-    Quantity::parse(text).is_some_and(Quantity::is_positive)
+    positive(text).is_some()
 }
 
 fn of<'a>(
@@ -165,9 +167,19 @@ fn of<'a>(
     }
 }
 
+/// An amount, if it is one. A request or limit of nothing means none to the kubelet.
+fn positive(text: &str) -> Option<Amount> {
+    Amount::parse(text).ok().filter(|amount| amount.sign() > 0)
+}
+
+fn is_more(mut amount: Amount, than: Amount) -> bool {
+    amount.compare(than) == Ok(Ordering::Greater)
+}
+
 /// Whether a limit is no less than the request: the API server refuses less.
 fn covers(limit: &str, request: Option<&QuantityText<'_>>) -> bool {
-    request.is_none_or(|request| Quantity::parse(request) <= Quantity::parse(limit))
+    let request = request.and_then(|text| Amount::parse(text).ok());
+    request.is_none_or(|request| Amount::parse(limit).is_ok_and(|limit| !is_more(request, limit)))
 }
 
 fn check_defaults(defaults: &DefaultResources) -> Result<(), InvalidField> {
@@ -178,8 +190,8 @@ fn check_defaults(defaults: &DefaultResources) -> Result<(), InvalidField> {
     };
     let read = |field: &str, text: &Option<String>| match text {
         None => Ok(None),
-        Some(text) => match Quantity::parse(text).filter(|quantity| quantity.is_positive()) {
-            Some(quantity) => Ok(Some(quantity)),
+        Some(text) => match positive(text) {
+            Some(amount) => Ok(Some(amount)),
             None => {
                 Err(invalid(field, format!("{text:?} is no amount; write it as 100m or 128Mi")))
             }
@@ -190,7 +202,7 @@ fn check_defaults(defaults: &DefaultResources) -> Result<(), InvalidField> {
         ("memoryRequest", memory_request, "memoryLimit", memory_limit),
     ] {
         let (low, high) = (read(request, request_text)?, read(limit, limit_text)?);
-        if low.zip(high).is_some_and(|(low, high)| low > high) {
+        if low.zip(high).is_some_and(|(low, high)| is_more(low, high)) {
             return Err(invalid(request, format!("it is more than {limit}")));
         }
     }

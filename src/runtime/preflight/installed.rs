@@ -82,6 +82,15 @@ pub(super) async fn policies(cluster: &Cluster) -> Vec<Check> {
     if read.faults.is_empty() {
         checks.push(Subject::Policy.ok(format!("{count} {plural}")));
     }
+    checks.extend(read.policies.iter().flat_map(|policy| {
+        policy.unknown_fields.iter().map(|field| {
+            let what = format!("policy {}: {field}", policy.label);
+            Subject::Policy.warning(
+                what,
+                "correct the expression; kubectl explain pod --recursive lists a Pod's fields",
+            )
+        })
+    }));
     checks.extend(read.unusable.into_iter().map(|policy| {
         let what = format!("{} cannot be used: {}", policy.name, policy.error);
         Subject::Policy

@@ -1,0 +1,97 @@
+//! Plans of comprehensions. A step that only adds to an accumulator grows it in place.
+
+use super::super::ast;
+use super::super::operators;
+use super::super::program::{
+    Attribute, AttributeId, Fold, FoldStep, Growth, Node, NodeId, Root, Slot,
+};
+use super::super::value::Value;
+use super::{Planned, Planner};
+
+impl Planner<'_> {
+    fn slot(&mut self, init: Option<NodeId>) -> Slot {
+        self.inits.push(init);
+        self.inits.len() - 1
+    }
+
+    pub(super) fn fold(&mut self, fold: &ast::Comprehension) -> Planned {
+        let init = self.plan(fold.init)?;
+        let range = self.plan(fold.range)?;
+        let (accumulator, first) = (self.slot(Some(init)), self.slot(None));
+        let second = fold.iter_var2.as_ref().map(|name| (name.clone(), self.slot(None)));
+        let outside = self.scope.len();
+        // The accumulator comes before the first variable, which comes before the second, if they have one name.
+        self.scope.extend(second.clone());
+        self.scope.push((fold.iter_var.clone(), first));
+        self.scope.push((fold.accumulator.clone(), accumulator));
+        let condition = self.plan(fold.condition)?;
+        let step = self.plan(fold.step)?;
+        self.scope.truncate(outside);
+        self.scope.push((fold.accumulator.clone(), accumulator));
+        let result = self.plan(fold.result)?;
+        self.scope.truncate(outside);
+        let step = self.fold_step(step, accumulator, init);
+        let second = second.map(|(_, slot)| slot);
+        Ok(self.node(Node::Fold(Fold {
+            range,
+            first,
+            second,
+            accumulator,
+            condition,
+            step,
+            result,
+        })))
+    }
+
+    /// A step that only adds to an accumulator that began empty; it may be in a ternary that leaves the accumulator as it is
+    /// otherwise.
+    fn fold_step(&self, step: NodeId, accumulator: Slot, init: NodeId) -> FoldStep {
+        let grown = match self.get(step) {
+            Node::Attribute(attribute) => {
+                self.attributes.get(attribute.0 as usize).and_then(|it| {
+                    let Root::Choice { condition, holds, fails } = it.root else { return None };
+                    let Attribute { root: Root::Computed(call), path } =
+                        self.attributes.get(holds.0 as usize)?
+                    else {
+                        return None;
+                    };
+                    let grows = path.is_empty() && self.is_local_attribute(fails, accumulator);
+                    let by = self.growth(*call, accumulator, init).filter(|_| grows)?;
+                    Some(FoldStep::Grow { condition: Some(condition), by })
+                })
+            }
+            _ => self
+                .growth(step, accumulator, init)
+                .map(|by| FoldStep::Grow { condition: None, by }),
+        };
+        grown.unwrap_or(FoldStep::Value(step))
+    }
+
+    fn growth(&self, call: NodeId, accumulator: Slot, init: NodeId) -> Option<Growth> {
+        let Node::Call(call) = self.get(call) else { return None };
+        let (first, rest) = call.args.split_first()?;
+        let Node::Attribute(first) = self.get(*first) else { return None };
+        if !self.is_local_attribute(*first, accumulator) {
+            return None;
+        }
+        match (&*call.function, rest, self.constant(init)?) {
+            (operators::ADD, [items], Value::List(empty)) if empty.is_empty() => {
+                Some(Growth::List(*items))
+            }
+            ("cel.@mapInsert", [key, value], Value::Map(empty)) if empty.is_empty() => {
+                Some(Growth::Entry { key: *key, value: *value })
+            }
+            ("cel.@mapInsert", [entries], Value::Map(empty)) if empty.is_empty() => {
+                Some(Growth::Entries(*entries))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether an attribute is a comprehension's variable and nothing more.
+    fn is_local_attribute(&self, attribute: AttributeId, slot: Slot) -> bool {
+        self.attributes.get(attribute.0 as usize).is_some_and(|it| {
+            it.path.is_empty() && matches!(it.root, Root::Local(its) if its == slot)
+        })
+    }
+}
