@@ -218,6 +218,7 @@ fn judged(operation: Operation, outcome: Outcome, answer: Vec<u8>) -> Judged {
         kind: None,
         operation,
         patch_operations: 0,
+        interrupted: None,
         denial: None,
     }
 }

@@ -17,6 +17,7 @@ use tokio::time::{Duration, Instant, timeout_at};
 
 use super::alive::Alive;
 use super::callers::{Caller, Callers, Certificate, PeerAddress};
+use super::costly::{self, AT_ONCE, cost_within};
 use super::judged::{Denial, Judged};
 use super::mutate::mutate_review;
 use super::request::{Admitted, Limits, Refusal, pass_over};
@@ -32,6 +33,9 @@ const NAMESPACE_PATIENCE: Duration = Duration::from_secs(1);
 const MAX_NAMESPACE: usize = 63;
 /// How many reviews are judged at a time, of known callers and of others: what each takes while it is decoded has an end.
 const MAX_JUDGED: usize = 4;
+
+/// What is left of a review's time for its answer, where its expressions take all that there is.
+const TO_ANSWER: Duration = Duration::from_millis(200);
 
 /// Says whether podgate may take traffic; if not, why.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
@@ -57,6 +61,7 @@ struct Webhook {
     reviews: Reviews,
     limits: Limits,
     judging: Judging,
+    costly: costly::Turns,
     refusals: Seldom,
 }
 
@@ -106,6 +111,7 @@ pub fn router(reviews: Reviews, readiness: Readiness) -> Router {
         reviews,
         limits: Limits::default(),
         judging: Judging::new(),
+        costly: costly::Turns::default(),
         refusals: Seldom::default(),
     });
     let door = |door: Door| {
@@ -227,23 +233,61 @@ async fn judge_now(
     let judged = if admitted.is_large() {
         // Others are not to wait while it is decoded.
         let (webhook, body) = (Arc::clone(webhook), admitted.body.clone());
-        let judged = tokio::task::spawn_blocking(move || pass(&webhook, door, caller, &body));
+        let judged =
+            tokio::task::spawn_blocking(move || pass(&webhook, door, caller, &body, AT_ONCE));
         judged.await.map_err(|_| Refusal::Unfinished)?
     } else {
-        pass(webhook, door, caller, &admitted.body)
+        pass(webhook, door, caller, &admitted.body, AT_ONCE)
     }?;
     drop(turn);
-    Ok(judged)
+    match judged {
+        Ok(interrupted) if interrupted.interrupted.is_some() => {
+            judge_costly(webhook, door, admitted, interrupted).await
+        }
+        judged => Ok(judged),
+    }
 }
 
-/// One pass over the bytes, in which nothing waits.
-fn pass(webhook: &Webhook, door: Door, caller: Caller, body: &[u8]) -> Result<Tried, Refusal> {
+/// Judges a review whose expressions cost much, when it is its turn. If that is not in time, what is known counts:
+/// that they are undecided.
+async fn judge_costly(
+    webhook: &Arc<Webhook>,
+    door: Door,
+    admitted: &Admitted,
+    interrupted: Judged,
+) -> Result<Tried, Refusal> {
+    let end = admitted.deadline.checked_sub(TO_ANSWER).unwrap_or(admitted.deadline);
+    let namespace = interrupted.interrupted.as_deref().unwrap_or_default();
+    let Ok(Some(turn)) = timeout_at(end, webhook.costly.turn(namespace)).await else {
+        return Ok(Ok(interrupted));
+    };
+    let cost = cost_within(end.saturating_duration_since(Instant::now()));
+    let (webhook, caller, body) = (Arc::clone(webhook), admitted.caller, admitted.body.clone());
+    let judged = tokio::task::spawn_blocking(move || {
+        let judged = pass(&webhook, door, caller, &body, cost);
+        drop(turn);
+        judged
+    });
+    match timeout_at(end, judged).await {
+        Ok(judged) => judged.map_err(|_| Refusal::Unfinished)?,
+        Err(_) => Ok(Ok(interrupted)),
+    }
+}
+
+/// One pass over the bytes, in which nothing waits; `cost` is what expressions may cost.
+fn pass(
+    webhook: &Webhook,
+    door: Door,
+    caller: Caller,
+    body: &[u8],
+    cost: u64,
+) -> Result<Tried, Refusal> {
     let reviews = &webhook.reviews;
     let policies = reviews.policies.load();
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
     let now = Timestamp::now();
     let (docs_url, own_user) = (reviews.docs_url.as_deref(), reviews.own_user.as_deref());
-    let reviewer = Reviewer { policies, docs_url, own_user, now };
+    let reviewer = Reviewer { policies, docs_url, own_user, cost, now };
     Ok(match door {
         Door::Validate => reviewer.validate(body),
         Door::Mutate => mutate_review(body, policies, now),

@@ -18,6 +18,9 @@ pub struct Judged {
     pub operation: Operation,
     /// How many operations the answer's patch has.
     pub patch_operations: usize,
+    /// The namespace whose turn it takes to go on, where expressions were not evaluated to their end: what they ask is
+    /// undecided here.
+    pub interrupted: Option<String>,
     /// The denied object and its violations, for the log line; empty unless denied.
     pub denial: Option<Denial>,
 }
@@ -37,6 +40,14 @@ impl Judged {
     /// What podgate has nothing to say of, or nothing to change in.
     pub(super) fn allowed(request: &Request<'_>, kind: Option<Kind>, operation: Operation) -> Self {
         let (answer, decision) = (answer::allowed(&request.uid), Outcome::Allow.as_str());
-        Self { answer, decision, kind, operation, patch_operations: 0, denial: None }
+        Self {
+            answer,
+            decision,
+            kind,
+            operation,
+            patch_operations: 0,
+            interrupted: None,
+            denial: None,
+        }
     }
 }

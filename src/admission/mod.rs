@@ -11,6 +11,7 @@ pub mod alive;
 mod answer;
 pub mod callers;
 pub mod connections;
+mod costly;
 pub mod handler;
 pub mod intact;
 mod json;

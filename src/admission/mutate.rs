@@ -42,6 +42,7 @@ pub fn mutate_review(
         kind,
         operation,
         patch_operations: injected.operations.len(),
+        interrupted: None,
         denial: None,
     })
 }

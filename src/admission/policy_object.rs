@@ -52,6 +52,7 @@ pub(super) fn judge(request: &Request<'_>, operation: Operation, body: &[u8]) ->
         kind: None,
         operation,
         patch_operations: 0,
+        interrupted: None,
         denial: None,
     }
 }

@@ -76,6 +76,7 @@ pub(super) fn forged(
         kind: Some(kind),
         operation,
         patch_operations: 0,
+        interrupted: None,
         denial: None,
     })
 }

@@ -30,6 +30,8 @@ pub struct Reviewer<'p> {
     /// Who this podgate is, where it repairs workloads: what it puts in and takes back must not be denied for what the
     /// workload was before.
     pub own_user: Option<&'p str>,
+    /// What validations may cost together, in CEL's units.
+    pub cost: u64,
     pub now: Timestamp,
 }
 
@@ -68,7 +70,8 @@ impl Reviewer<'_> {
     ) -> Result<Judged, BadReview> {
         let (kind, operation) = (subject.kind, request.operation()?);
         let documents = if plan.reads_documents() {
-            documents(kind, body, self.policies.namespace_object(subject.namespace))
+            let namespace = self.policies.namespace_object(subject.namespace);
+            Documents::new(kind, body, namespace, self.cost)
         } else {
             Documents::default()
         };
@@ -125,6 +128,9 @@ impl Reviewer<'_> {
             kind: Some(kind),
             operation,
             patch_operations: 0,
+            interrupted: documents
+                .were_interrupted()
+                .then(|| subject.namespace.unwrap_or_default().to_owned()),
             denial,
         })
     }
@@ -137,11 +143,19 @@ struct Documents<'a> {
     old_object: Option<Document<'a>>,
 }
 
-fn documents(kind: Kind, body: &[u8], namespace: Value) -> Documents<'_> {
-    let Trees { object, old_object } = trees(body);
-    let namespace = Document::namespace(namespace);
-    let of = |object: Option<_>| object.map(|it| Document::of(kind, it, namespace.clone()));
-    Documents { object: of(object), old_object: of(old_object) }
+impl<'a> Documents<'a> {
+    fn new(kind: Kind, body: &'a [u8], namespace: Value, cost: u64) -> Self {
+        let Trees { object, old_object } = trees(body);
+        let namespace = Document::namespace(namespace);
+        let of = |object: Option<_>| {
+            object.map(|it| Document::of(kind, it, namespace.clone()).within(cost))
+        };
+        Self { object: of(object), old_object: of(old_object) }
+    }
+
+    fn were_interrupted(&self) -> bool {
+        self.object.iter().chain(&self.old_object).any(Document::was_interrupted)
+    }
 }
 
 #[cfg(test)]
@@ -178,7 +192,8 @@ mod tests {
                 "object": deployment("nginx"), "oldObject": deployment("nginx:1.29"),
             }});
             let (docs_url, now) = (None, Timestamp::UNIX_EPOCH);
-            let reviewer = Reviewer { policies: &policies, docs_url, own_user, now };
+            let reviewer =
+                Reviewer { policies: &policies, docs_url, own_user, cost: u64::MAX, now };
             reviewer.validate(review.to_string().as_bytes()).unwrap().decision
         };
         assert_eq!(decision(Some(own), "UPDATE", own), "warn");

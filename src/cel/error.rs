@@ -34,6 +34,8 @@ pub enum Kind {
     CostBudget,
     /// The review ran out of memory for values.
     Memory,
+    /// The review ran out of cost, which Kubernetes does not limit.
+    Interrupted,
     /// What makes cel-go itself give up.
     Internal,
     /// The API server knows what is asked for, and it is not known here.
@@ -45,7 +47,10 @@ pub enum Kind {
 impl Kind {
     /// Whether no operator absorbs it.
     pub fn ends_evaluation(self) -> bool {
-        matches!(self, Self::CostLimit | Self::CostBudget | Self::Memory | Self::Internal)
+        matches!(
+            self,
+            Self::CostLimit | Self::CostBudget | Self::Memory | Self::Interrupted | Self::Internal
+        )
     }
 }
 

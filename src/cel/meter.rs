@@ -9,24 +9,39 @@ pub const POLICY_COST_BUDGET: u64 = 10_000_000;
 /// The most bytes that the evaluations of one review may allocate. Kubernetes has no such limit.
 pub const REVIEW_MEMORY: usize = 4 * 1024 * 1024;
 
+/// What the evaluations of one review may still use together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Allowance {
+    /// Bytes.
+    pub memory: usize,
+    /// Units of cost. Kubernetes has no such limit: without one it is `u64::MAX`.
+    pub cost: u64,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { memory: REVIEW_MEMORY, cost: u64::MAX }
+    }
+}
+
 /// Counts what an evaluation uses, before it is used. One serves a whole review; [`Meter::start`] begins an expression.
 #[derive(Debug)]
 pub struct Meter {
     cost: u64,
     cost_limit: u64,
-    memory_left: usize,
+    left: Allowance,
 }
 
 impl Default for Meter {
     fn default() -> Self {
-        Self::new(EXPRESSION_COST_LIMIT, REVIEW_MEMORY)
+        Self::new(EXPRESSION_COST_LIMIT, Allowance::default())
     }
 }
 
 impl Meter {
-    /// `cost_limit` is for each expression, `memory` (bytes) for all of them.
-    pub fn new(cost_limit: u64, memory: usize) -> Self {
-        Self { cost: 0, cost_limit, memory_left: memory }
+    /// `cost_limit` is for each expression, the allowance for all of them.
+    pub fn new(cost_limit: u64, allowance: Allowance) -> Self {
+        Self { cost: 0, cost_limit, left: allowance }
     }
 
     /// Begins an expression, and returns what was spent since the last beginning.
@@ -51,19 +66,29 @@ impl Meter {
             let message = format!("it costs more than {} units", self.cost_limit);
             return Err(Error::new(Kind::CostLimit, message));
         }
-        Ok(())
+        match self.left.cost.checked_sub(cost) {
+            Some(left) => {
+                self.left.cost = left;
+                Ok(())
+            }
+            None => {
+                self.left.cost = 0;
+                Err(Error::new(Kind::Interrupted, "it takes longer than there is time"))
+            }
+        }
     }
 
     /// Takes back what was charged too much.
     pub(super) fn refund(&mut self, cost: u64) {
         self.cost = self.cost.saturating_sub(cost);
+        self.left.cost = self.left.cost.saturating_add(cost);
     }
 
     /// Charges bytes that are about to be allocated.
     pub fn allocate(&mut self, bytes: usize) -> Result<(), Error> {
-        match self.memory_left.checked_sub(bytes) {
+        match self.left.memory.checked_sub(bytes) {
             Some(left) => {
-                self.memory_left = left;
+                self.left.memory = left;
                 Ok(())
             }
             None => Err(Error::new(
@@ -73,8 +98,8 @@ impl Meter {
         }
     }
 
-    /// Bytes that are left for the review.
-    pub fn memory_left(&self) -> usize {
-        self.memory_left
+    /// What is left for the review. No cost is left where an evaluation was interrupted.
+    pub fn left(&self) -> Allowance {
+        self.left
     }
 }

@@ -3,12 +3,12 @@
 //!
 //! [`Plan::reads_documents`]: super::policy_set::Plan::reads_documents
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::Value;
 
 use super::workload::Kind;
-use crate::cel::meter::REVIEW_MEMORY;
+use crate::cel::meter::Allowance;
 use crate::cel::tree::Tree;
 
 /// What the API server knows of a namespace and podgate does not keep: reading it is undecided.
@@ -32,8 +32,8 @@ pub struct Document<'a> {
     pub pod: Tree<'a>,
     /// Its namespace, as far as podgate knows it.
     pub namespace: Tree<'a>,
-    /// Bytes that the review's expressions may still allocate.
-    memory: AtomicUsize,
+    /// What the review's expressions may still use.
+    left: Arc<Mutex<Allowance>>,
 }
 
 impl<'a> Document<'a> {
@@ -60,7 +60,21 @@ impl<'a> Document<'a> {
             .with("apiVersion", Some(Tree::text("v1")))
             .with("kind", Some(Tree::text("Pod")))
             .with("metadata", metadata);
-        Self { pod, namespace, memory: AtomicUsize::new(REVIEW_MEMORY) }
+        Self { pod, namespace, left: Arc::default() }
+    }
+
+    /// The same, whose expressions may cost so much together, in CEL's units.
+    #[must_use]
+    pub fn within(self, cost: u64) -> Self {
+        self.set_left(Allowance { cost, ..self.left() });
+        self
+    }
+
+    /// The object as it is after a change, in the same namespace: the two share what expressions may use.
+    #[must_use]
+    pub fn beside(&self, kind: Kind, object: Tree<'a>) -> Self {
+        let left = Arc::clone(&self.left);
+        Self { left, ..Self::of(kind, object, self.namespace.clone()) }
     }
 
     /// A namespace as expressions see it: `metadata` is what is known of it.
@@ -74,14 +88,19 @@ impl<'a> Document<'a> {
         unknown(namespace.with("metadata", Some(metadata)), &UNKNOWN_OF_NAMESPACE)
     }
 
-    /// Bytes that expressions may still allocate.
-    pub fn memory(&self) -> usize {
-        self.memory.load(Ordering::Relaxed)
+    /// What expressions may still use.
+    pub fn left(&self) -> Allowance {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Tells what is left after an evaluation.
-    pub fn set_memory(&self, left: usize) {
-        self.memory.store(left, Ordering::Relaxed);
+    /// Notes what is left after an evaluation.
+    pub fn set_left(&self, left: Allowance) {
+        *self.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
+    }
+
+    /// Whether an expression was not evaluated to its end because of what [`Document::within`] allows.
+    pub fn was_interrupted(&self) -> bool {
+        self.left().cost == 0
     }
 }
 

@@ -106,7 +106,7 @@ impl Expressions {
     /// Each validation by its place: whether the pod passes, or why that could not be decided. Where the policy's budget
     /// runs out, none is decided.
     pub fn evaluate(&self, document: &Document<'_>) -> Vec<Result<bool, String>> {
-        let mut meter = Meter::new(EXPRESSION_COST_LIMIT, document.memory());
+        let mut meter = Meter::new(EXPRESSION_COST_LIMIT, document.left());
         let (pod, namespace) = (document.pod.value(), document.namespace.value());
         let mut activation = Activation::new(pod, namespace, &self.variables);
         let mut results = Vec::with_capacity(self.validations.len());
@@ -121,7 +121,7 @@ impl Expressions {
                 Err(error) => Err(reason(&error)),
             });
         }
-        document.set_memory(meter.memory_left());
+        document.set_left(meter.left());
         results
     }
 }

@@ -17,7 +17,6 @@ use json_patch::PatchOperation;
 use serde_json::Value;
 
 use super::compile::Policy;
-use super::document::Document;
 use super::object::Object;
 use super::patch;
 use super::policy_set::Plan;
@@ -155,7 +154,7 @@ impl Injected<'_> {
         after.namespace = subject.namespace;
         let document = subject.document.and_then(|before| {
             let object = Tree::of(&self.object).ok()?;
-            Some(Document::of(subject.kind, object, before.namespace.clone()))
+            Some(before.beside(subject.kind, object))
         });
         after.document = document.as_ref();
         Some(look(&after))

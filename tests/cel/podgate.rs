@@ -7,7 +7,7 @@ use podgate::cel::admission;
 use podgate::cel::compile::{compile, compile_validation};
 use podgate::cel::environment::Environment;
 use podgate::cel::error::Kind;
-use podgate::cel::meter::{EXPRESSION_COST_LIMIT, Meter, POLICY_COST_BUDGET};
+use podgate::cel::meter::{Allowance, EXPRESSION_COST_LIMIT, Meter, POLICY_COST_BUDGET};
 use podgate::cel::program::Program;
 use podgate::cel::tree::Tree;
 use podgate::cel::{library, types::Type};
@@ -119,7 +119,7 @@ fn evaluate(
     let activation = Activation::new(pod.value(), namespace.value(), variables);
     // Alone, an expression has its own limit only.
     let mut activation = activation.with_budget(u64::MAX);
-    let mut meter = Meter::new(EXPRESSION_COST_LIMIT, memory);
+    let mut meter = Meter::new(EXPRESSION_COST_LIMIT, Allowance { memory, ..Allowance::default() });
     let value = program.evaluate(&mut activation, &mut meter);
     let mut outcome = Outcome { cost: u64::MAX - activation.budget(), ..Outcome::default() };
     match value {
@@ -144,7 +144,7 @@ fn together(
     memory: usize,
 ) -> Together {
     let mut activation = Activation::new(pod.value(), namespace.value(), variables);
-    let mut meter = Meter::new(EXPRESSION_COST_LIMIT, memory);
+    let mut meter = Meter::new(EXPRESSION_COST_LIMIT, Allowance { memory, ..Allowance::default() });
     let mut together = Together::default();
     for program in programs {
         match program.evaluate(&mut activation, &mut meter) {

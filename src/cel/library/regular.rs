@@ -49,7 +49,7 @@ fn pattern<'c>(call: &mut Call<'c>, pattern: &str, text: &str) -> Result<Cow<'c,
         Cow::Borrowed(prepared)
     } else {
         call.meter.allocate(pattern.len())?;
-        let compiled = Pattern::new(pattern, call.meter.memory_left());
+        let compiled = Pattern::new(pattern, call.meter.left().memory);
         let size = match &compiled {
             Ok(compiled) => compiled.size(),
             // It took as much to find out.

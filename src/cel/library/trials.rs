@@ -4,14 +4,14 @@ use super::super::declared::libraries;
 use super::super::error::{Error, Kind};
 use super::super::function::Call;
 use super::super::list::List;
-use super::super::meter::Meter;
+use super::super::meter::{Allowance, Meter};
 use super::super::value::Value;
 use super::find;
 
 /// Calls an overload with so much memory.
 fn call<'v>(id: &str, args: &[Value<'v>], memory: usize) -> Result<Value<'v>, Error> {
     let overload = find(id).unwrap();
-    let mut meter = Meter::new(1_000_000, memory);
+    let mut meter = Meter::new(1_000_000, Allowance { memory, ..Allowance::default() });
     (overload.call)(&mut Call { meter: &mut meter, prepared: None }, args)
 }
 
