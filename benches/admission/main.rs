@@ -48,6 +48,7 @@ fn main() {
     let [one, ten, hundred] = [1, 10, 100].map(|own| serve(&format!("{own}"), RULES, own, 0));
     let among = serve("10-of-100", RULES, 10, 90);
     let mutate = serve("mutate", DEFAULTS, 10, 0);
+    let validations = serve("validations", VALIDATIONS, 1, 0);
     let null = Target::start(
         pinned(std::env::current_exe().unwrap()).arg(NULL_SERVER).arg(&certs),
         &certs,
@@ -58,6 +59,7 @@ fn main() {
         ("allowed by 10", &ten, allowed()),
         ("allowed by 10 of 100", &among, allowed()),
         ("allowed by 100", &hundred, allowed()),
+        ("5 validations", &validations, allowed()),
         ("denied by 1", &one, denied()),
         ("denied by 10", &ten, denied()),
         ("denied by 100", &hundred, denied()),
@@ -88,6 +90,13 @@ fn main() {
 const RULES: &str =
     "forbidLatestTag: true, requireLivenessProbe: true, requireReadinessProbe: true,
   maxRestartCount: 3, forbidPendingDuration: 300";
+/// Five ordinary ones; the recorded pod passes.
+const VALIDATIONS: &str = r#"validations: [
+  {name: a, message: a, expression: "object.spec.containers.all(it, !it.image.endsWith(':latest'))"},
+  {name: b, message: b, expression: "object.spec.containers.all(it, it.image.startsWith('ghcr.io/'))"},
+  {name: c, message: c, expression: "object.spec.containers.all(it, !it.?securityContext.privileged.orValue(false))"},
+  {name: d, message: d, expression: "object.spec.containers.all(it, has(it.resources.limits.memory))"},
+  {name: e, message: e, expression: "has(object.metadata.labels) && object.metadata.labels.size() > 0"}]"#;
 const DEFAULTS: &str =
     "mutate: true, requireResourceLimits: [memory], defaultResources: {memoryLimit: 1Gi}";
 

@@ -1,11 +1,35 @@
-//! The founding checks in CEL, as a `ValidatingAdmissionPolicy` has them.
+//! Validations in CEL, as a `ValidatingAdmissionPolicy` and as a `DevOpsPolicy` have them.
 
 use serde_json::{Value, json};
 
-/// The policy, and its binding to a namespace.
-pub fn objects(namespace: &str) -> [Value; 2] {
+/// The founding checks. An object that is not yet there has not restarted, nor waited.
+pub const FOUNDING: [(&str, &str); 5] =
+    [LATEST, LIVENESS, READINESS, ("maxRestartCount", "true"), ("forbidPendingDuration", "true")];
+/// Five that have something to do.
+pub const ORDINARY: [(&str, &str); 5] = [
+    LATEST,
+    LIVENESS,
+    READINESS,
+    (
+        "unprivileged",
+        "variables.pod.containers.all(it, !it.?securityContext.privileged.orValue(false))",
+    ),
+    ("limited", "variables.pod.containers.all(it, has(it.resources.limits.memory))"),
+];
+
+const LATEST: (&str, &str) = (
+    "forbidLatestTag",
+    "variables.images.all(it, it.matches('@|:[^/]+$') && !it.endsWith(':latest'))",
+);
+const LIVENESS: (&str, &str) =
+    ("requireLivenessProbe", "variables.serving.all(it, has(it.livenessProbe))");
+const READINESS: (&str, &str) =
+    ("requireReadinessProbe", "variables.serving.all(it, has(it.readinessProbe))");
+
+/// What the validations share.
+pub fn variables() -> Value {
     const CONTAINERS: &str = "variables.pod.containers + variables.init + variables.pod.?ephemeralContainers.orValue([])";
-    let variables = [
+    let variables: [(&str, String); 4] = [
         ("pod", "has(object.spec.template) ? object.spec.template.spec : object.spec".to_owned()),
         ("init", "variables.pod.?initContainers.orValue([])".to_owned()),
         (
@@ -20,17 +44,11 @@ pub fn objects(namespace: &str) -> [Value; 2] {
             "variables.pod.?restartPolicy.orValue('Always') != 'Always' ? [] : variables.pod.containers + variables.init.filter(it, it.?restartPolicy.orValue('') == 'Always')".to_owned(),
         ),
     ];
-    let validations = [
-        (
-            "forbidLatestTag",
-            "variables.images.all(it, it.matches('@|:[^/]+$') && !it.endsWith(':latest'))",
-        ),
-        ("requireLivenessProbe", "variables.serving.all(it, has(it.livenessProbe))"),
-        ("requireReadinessProbe", "variables.serving.all(it, has(it.readinessProbe))"),
-        // An object that is not yet there has not restarted, nor waited.
-        ("maxRestartCount", "true"),
-        ("forbidPendingDuration", "true"),
-    ];
+    variables.map(|(name, expression)| json!({"name": name, "expression": expression})).into()
+}
+
+/// The policy, and its binding to a namespace.
+pub fn objects(namespace: &str, validations: &[(&str, &str)]) -> [Value; 2] {
     let rule = |group: &str, resource: &str| {
         json!({
             "apiGroups": [group], "apiVersions": ["v1"],
@@ -48,9 +66,11 @@ pub fn objects(namespace: &str) -> [Value; 2] {
     let policy = json!({
         "failurePolicy": "Fail",
         "matchConstraints": {"resourceRules": [rule("", "pods"), rule("apps", "deployments")]},
-        "variables": variables.map(|(name, expression)| json!({"name": name, "expression": expression})),
-        "validations":
-            validations.map(|(rule, expression)| json!({"message": rule, "expression": expression})),
+        "variables": variables(),
+        "validations": validations
+            .iter()
+            .map(|(rule, expression)| json!({"message": rule, "expression": expression}))
+            .collect::<Vec<_>>(),
     });
     let binding = json!({
         "policyName": namespace,

@@ -4,7 +4,7 @@ use podgate::admission::registration::{Endpoint, FailurePolicy, Registration};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
-use crate::expressions;
+use crate::expressions::{self, FOUNDING, ORDINARY};
 
 pub struct Variant {
     pub name: &'static str,
@@ -19,8 +19,12 @@ pub enum By {
     Nobody,
     NullWebhook,
     Podgate,
-    /// A `ValidatingAdmissionPolicy`.
+    /// podgate with `validations`.
+    Validations,
+    /// A `ValidatingAdmissionPolicy` of the founding checks.
     Expressions,
+    /// One of the same expressions as `Validations`.
+    SameExpressions,
 }
 
 const fn variant(name: &'static str, namespace: &'static str, by: By, mutating: bool) -> Variant {
@@ -28,11 +32,13 @@ const fn variant(name: &'static str, namespace: &'static str, by: By, mutating: 
 }
 
 /// The first is what the others add to.
-pub const VARIANTS: [Variant; 6] = [
+pub const VARIANTS: [Variant; 8] = [
     variant("nothing", "nothing", By::Nobody, false),
     variant("null webhook", "null", By::NullWebhook, false),
     variant("podgate", "podgate", By::Podgate, false),
     variant("in-tree, CEL", "cel", By::Expressions, false),
+    variant("podgate, validations", "validations", By::Validations, false),
+    variant("in-tree, the same", "same", By::SameExpressions, false),
     variant("null webhook, both", "null-both", By::NullWebhook, true),
     variant("podgate, both", "podgate-both", By::Podgate, true),
 ];
@@ -52,7 +58,7 @@ impl Variant {
 
     /// Whether it refuses what breaks the founding checks.
     pub fn decides(&self) -> bool {
-        matches!(self.by, By::Podgate | By::Expressions)
+        !matches!(self.by, By::Nobody | By::NullWebhook)
     }
 
     /// Whether it is the null webhook that another variant is held against.
@@ -63,7 +69,7 @@ impl Variant {
     /// The names of its webhooks.
     pub fn webhooks(&self) -> Vec<String> {
         let doors = match (self.by, self.mutating) {
-            (By::Nobody | By::Expressions, _) => &[][..],
+            (By::Nobody | By::Expressions | By::SameExpressions, _) => &[][..],
             (_, false) => &["validate"],
             (_, true) => &["validate", "mutate"],
         };
@@ -78,22 +84,28 @@ impl Variant {
         match self.by {
             By::Nobody => {}
             By::NullWebhook => objects.extend(self.registration(&endpoints.null, endpoints)),
-            By::Podgate => {
+            By::Podgate | By::Validations => {
                 objects.extend(self.registration(&endpoints.podgate, endpoints));
                 objects.push(self.policy());
             }
-            By::Expressions => objects.extend(expressions::objects(self.namespace)),
+            By::Expressions => objects.extend(expressions::objects(self.namespace, &FOUNDING)),
+            By::SameExpressions => objects.extend(expressions::objects(self.namespace, &ORDINARY)),
         }
         objects
     }
 
-    /// The founding checks, all of them. The two about status have nothing to say of what is created.
+    /// The founding checks, all of them, or validations. The two about status have nothing to say of what is created.
     fn policy(&self) -> Value {
-        json!({
-            "apiVersion": "devops.stochastic.io/v1",
-            "kind": "DevOpsPolicy",
-            "metadata": {"name": "founding", "namespace": self.namespace},
-            "spec": {
+        let spec = if self.by == By::Validations {
+            json!({
+                "enforcementMode": "enforce",
+                "variables": expressions::variables(),
+                "validations": ORDINARY.map(|(rule, expression)| {
+                    json!({"name": rule, "message": rule, "expression": expression})
+                }),
+            })
+        } else {
+            json!({
                 "enforcementMode": "enforce",
                 "mutate": self.mutating,
                 "forbidLatestTag": true,
@@ -101,7 +113,13 @@ impl Variant {
                 "requireReadinessProbe": true,
                 "maxRestartCount": 3,
                 "forbidPendingDuration": 300,
-            },
+            })
+        };
+        json!({
+            "apiVersion": "devops.stochastic.io/v1",
+            "kind": "DevOpsPolicy",
+            "metadata": {"name": "founding", "namespace": self.namespace},
+            "spec": spec,
         })
     }
 

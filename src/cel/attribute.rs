@@ -7,6 +7,7 @@ use super::evaluation::{Evaluated, Evaluator};
 use super::number::int_of;
 use super::program::{AttributeId, Key, NodeId, Program, Root, Slot, Step};
 use super::tree::Unknown;
+use super::types::NAMED_FORMAT;
 use super::value::{Optional, Value};
 
 impl<'v> Evaluator<'v, '_> {
@@ -213,7 +214,8 @@ fn native<'v>(value: &Value<'v>) -> Evaluated<'v> {
         Value::Optional(Optional::None) => Ok(Value::Null),
         Value::Optional(Optional::Some(held)) => native(held.value()),
         Value::Type(name) => Ok(Value::borrowed(name)),
-        Value::Opaque(opaque) => {
+        // A format is its own native value.
+        Value::Opaque(opaque) if opaque.type_name() != NAMED_FORMAT => {
             let message =
                 format!("an optional of {} has no fields; use value()", opaque.type_name());
             Err(Error::invalid(message))

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::super::error::Error;
-use super::super::function::{Call, Cost, Overload, Prepared};
+use super::super::function::{Call, Cost, Overload, Prepared, size_of_value};
 use super::super::list::List;
 use super::super::text::Str;
 use super::super::value::Value;
@@ -14,13 +14,18 @@ use super::strings::charge_item;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("matches", matches).prepared_by(prepare),
-    Overload::new("matches_string", matches).costs(SEARCH).prepared_by(prepare),
+    Overload::new("matches_string", matches).costs(MATCH).prepared_by(prepare),
     Overload::new("string_find_string", find_first).costs(SEARCH).prepared_by(prepare),
     Overload::new("string_find_all_string", find_all).costs(SEARCH).prepared_by(prepare),
     Overload::new("string_find_all_string_int", find_all).costs(SEARCH).prepared_by(prepare),
 ];
 
 const SEARCH: Cost = Cost::Of(|args, _| search(size(args, 0), size(args, 1)));
+/// `matches` is cel-go's own, to which an optional is as long as what it holds.
+const MATCH: Cost = Cost::Of(|args, _| {
+    let size = |at| args.get(at).map_or(1, size_of_value);
+    search(size(0), size(1))
+});
 
 /// Steps of a search that one byte of the review's memory stands for. What a search may take grows with the text times the
 /// pattern's program, which Kubernetes' cost knows by the pattern's length only: `a{1000}` is short.
