@@ -1,28 +1,19 @@
-//! Reaching a cluster: which one, and in whose words it fails. [`list`] reads what it holds, and a
-//! [`claim::Claim`] says whether podgate may write to it. [`contexts`] are the clusters there are to reach, and
+//! Reaching a cluster: which one, and in whose words it fails. [`contexts`] are the clusters there are to reach, and
 //! [`side_by_side`] asks several of them.
 
-pub mod backoff;
-pub mod belongings;
-pub mod claim;
 pub mod contexts;
 mod kubeconfig;
-mod list;
-pub mod one;
 mod plugin;
-#[cfg(test)]
-pub(crate) mod script;
 pub mod side_by_side;
-
-pub use list::list;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kube::{Client, Config};
+use kube::{Client, Config, Resource};
 
+use crate::client::list::list;
 use contexts::Contexts;
 use kubeconfig::Unread;
 
@@ -131,6 +122,19 @@ impl Cluster {
         config.tls_server_name = Some(API_SERVER.to_owned());
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         Client::try_from(config).ok()
+    }
+
+    /// As [`list()`].
+    ///
+    /// # Errors
+    /// As [`list()`].
+    pub async fn list<K: Resource<DynamicType = ()>>(
+        &self,
+        namespace: Option<&str>,
+        selector: Option<&str>,
+        each: impl FnMut(&str) + Send,
+    ) -> Result<(), kube::Error> {
+        list::<K>(&self.client, namespace, selector, each).await
     }
 
     /// Says in a sentence why a call failed.

@@ -8,6 +8,7 @@
 //! whole duration, which is longer. Both count by a clock that goes on while the machine sleeps.
 
 mod candidate;
+pub mod claim;
 #[cfg(test)]
 mod fake_api;
 mod lease;
@@ -25,9 +26,9 @@ use jiff::Timestamp;
 use kube::Client;
 use tokio::sync::watch;
 
-use crate::clusters::claim::Claim;
 use crate::metrics::LeaderMetrics;
 use candidate::Candidate;
+use claim::Claim;
 use lease::{LeaseClient, LeaseError};
 use term::Term;
 

@@ -37,22 +37,26 @@
 //! compared, `gitops::live`.
 
 pub mod admission;
+pub mod analysis;
 pub mod api;
 pub mod audit;
 pub mod beat;
 pub mod cel;
 pub mod certs;
 pub mod cli;
+pub mod client;
 pub mod clusters;
-pub mod controller;
 pub mod gitops;
+pub mod install;
 pub mod leader;
 pub mod manifests;
 pub mod metrics;
 pub mod nonce;
+pub mod policies;
 pub mod policy;
 pub mod remediation;
 pub mod report;
 pub mod runtime;
 pub mod scan;
+pub mod status;
 pub mod telemetry;

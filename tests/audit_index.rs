@@ -15,13 +15,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use podgate::analysis::analyzer::Analyzer;
+use podgate::analysis::result::Analysis;
 use podgate::audit::index::{Index, Then};
 use podgate::audit::pod::ObservedPod;
 use podgate::policy::compile::{Policy, Scope, Selection};
 use podgate::policy::policy_set::{NamespaceMetadata, PolicySet};
 use podgate::policy::text::cut;
-use podgate::scan::analyser::Analyser;
-use podgate::scan::analysis::Analysis;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -126,11 +126,11 @@ fn index() -> Index {
 
 fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timestamp) -> Analysis {
     let founding = PolicySet::founding();
-    let mut analyser = Analyser::new(set, &founding, ["lab", "shop"].map(str::to_owned), now);
+    let mut analyzer = Analyzer::new(set, &founding, ["lab", "shop"].map(str::to_owned), now);
     for pod in pods.values() {
-        analyser.pod(&pod.to_string());
+        analyzer.pod(&pod.to_string());
     }
-    analyser.finish()
+    analyzer.finish()
 }
 
 /// What an index says of each policy: how many violations, and everything else.

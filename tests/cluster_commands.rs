@@ -21,7 +21,7 @@ use support::manifests::{pod, workload};
 use support::ran::Ran;
 
 #[test]
-fn a_cluster_is_listed_analysed_and_checked() {
+fn a_cluster_is_listed_analyzed_and_checked() {
     let plane = Plane(ControlPlane::start());
     an_empty_cluster_says_what_it_lacks(&plane);
     plane.kubectl_ok(&["apply", "-f", "-"], &namespaces());
@@ -116,12 +116,12 @@ fn an_empty_cluster_says_what_it_lacks(plane: &Plane) {
 }
 
 fn an_analysis_needs_no_podgate(plane: &Plane) {
-    let analysed = plane.podgate("admin", &["analyze", "-o", "json"]).exits(3).says(&[
+    let analyzed = plane.podgate("admin", &["analyze", "-o", "json"]).exits(3).says(&[
         "the cluster does not serve DevOpsPolicy; install it with: podgate crd install",
         "the cluster does not serve ClusterDevOpsPolicy; install it with: podgate crd install",
         "the analysis is incomplete: 2 faults are told above",
     ]);
-    let analysis = analysed.json();
+    let analysis = analyzed.json();
     let names: Vec<_> =
         analysis["namespaces"].as_array().unwrap().iter().map(|it| &it["namespace"]).collect();
     assert_eq!(names, ["batch", "default", "empty", "lab", "shop"]);
@@ -260,12 +260,12 @@ fn selectors_and_empty_namespaces_read_as_kubectl_has_them(plane: &Plane) {
 
 fn scores_are_what_the_formula_gives_by_hand(plane: &Plane) {
     // The api pod is Pending for more than 0 s as soon as it is a second old.
-    let (analysed, _) = eventually("the api pod to be older than a second", || {
-        let analysed = plane.podgate("admin", &["analyze", "-o", "json", "--fail-on", "never"]);
-        let violations = analysed.json()["summary"]["violations"].clone();
-        if violations == 5 { Ok(analysed) } else { Err(analysed.stdout) }
+    let (analyzed, _) = eventually("the api pod to be older than a second", || {
+        let analyzed = plane.podgate("admin", &["analyze", "-o", "json", "--fail-on", "never"]);
+        let violations = analyzed.json()["summary"]["violations"].clone();
+        if violations == 5 { Ok(analyzed) } else { Err(analyzed.stdout) }
     });
-    let analysis = analysed.exits(0).json();
+    let analysis = analyzed.exits(0).json();
     let namespace = |name: &str| {
         let all = analysis["namespaces"].as_array().unwrap();
         all.iter()
@@ -401,7 +401,7 @@ fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane
     // Nothing at all: the context's namespace is tried, and refused.
     let refused = plane.podgate("jane", &["analyze"]).exits(3);
     refused.says(&[
-        "so only default is analysed; choose another with -n",
+        "so only default is analyzed; choose another with -n",
         "cannot list resource \"pods\" in API group \"\" in the namespace \"default\"",
     ]);
 
@@ -428,7 +428,7 @@ fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane
     });
     let output = binary::run(&["analyze", "--kubeconfig", in_shop.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(3));
-    let told = "so only shop is analysed; choose another with -n";
+    let told = "so only shop is analyzed; choose another with -n";
     assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
     assert!(
         text(&output.stdout).contains("shop        59      Degraded"),
@@ -633,8 +633,8 @@ fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
         let line = checked.line(words);
         assert!(line.starts_with(&format!("{state} ")) && line.contains(todo), "{line}");
     }
-    let analysed = plane.podgate("admin", &["analyze"]).exits(3);
-    analysed.says(&["ClusterDevOpsPolicy broken: cannot be used, so nothing is judged by it: spec.validations[0]"]);
+    let analyzed = plane.podgate("admin", &["analyze"]).exits(3);
+    analyzed.says(&["ClusterDevOpsPolicy broken: cannot be used, so nothing is judged by it: spec.validations[0]"]);
 
     // What a user may not do is told one by one; what not every podgate needs is no error.
     let jane = plane.podgate("jane", &["check"]).exits(3);

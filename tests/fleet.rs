@@ -220,9 +220,9 @@ fn a_cluster_without_podgate_is_judged_by_the_founding_checks(fleet: &Fleet) {
             if text(&pods.stdout).contains("pod/cart") { Ok(()) } else { Err(text(&pods.stderr)) }
         });
     }
-    let analysed = fleet.analyze(&BOTH, &["-o", "json", "--fail-on", "never"]).exits(0);
-    assert!(analysed.told("west").contains("podgate is not installed here"), "{}", analysed.stderr);
-    let json = analysed.json();
+    let analyzed = fleet.analyze(&BOTH, &["-o", "json", "--fail-on", "never"]).exits(0);
+    assert!(analyzed.told("west").contains("podgate is not installed here"), "{}", analyzed.stderr);
+    let json = analyzed.json();
     assert_eq!(of(&json, "west")["state"], "Reachable");
     assert_eq!(of(&json, "west")["workloads"], 1);
     install(fleet, "west");
@@ -263,11 +263,11 @@ fn policies_are_compared_by_their_content(fleet: &Fleet) {
 }
 
 fn rules_and_scores_stand_side_by_side(fleet: &Fleet) {
-    let analysed = fleet.analyze(&BOTH, &["-o", "wide"]).exits(1);
+    let analyzed = fleet.analyze(&BOTH, &["-o", "wide"]).exits(1);
     // nginx without a tag breaks forbidLatestTag in the east, where a probe is asked for too.
-    let row = analysed.row("high");
-    assert_eq!(row, ["high", "forbidLatestTag", "1", "0"], "{}", analysed.stdout);
-    assert_eq!(analysed.row("medium")[1..], ["requireLivenessProbe", "1", "0"]);
+    let row = analyzed.row("high");
+    assert_eq!(row, ["high", "forbidLatestTag", "1", "0"], "{}", analyzed.stdout);
+    assert_eq!(analyzed.row("medium")[1..], ["requireLivenessProbe", "1", "0"]);
     let json = fleet.analyze(&BOTH, &["-o", "json"]).exits(1).json();
     let [east, west] = [of(&json, "east"), of(&json, "west")];
     assert_eq!(east["violations"], 2);
@@ -300,20 +300,20 @@ fn every_context_works_or_is_named_and_hides_no_other(fleet: &Fleet) {
     let config = kubeconfig(&json!(clusters), &json!(users), &json!(contexts));
     let file = fleet.write("zoo", &config.to_string());
     let args = ["clusters", "analyze", "--timeout", "30s", "-o", "json", "--fail-on", "never"];
-    let analysed = fleet.run(&["zoo"], &args).exits(3);
-    let json = analysed.json();
-    println!("{}", analysed.stderr);
+    let analyzed = fleet.run(&["zoo"], &args).exits(3);
+    let json = analyzed.json();
+    println!("{}", analyzed.stderr);
     assert_eq!(json["clusters"].as_array().unwrap().len(), expected.len());
     for (context, state, told) in &expected {
         let found = of(&json, context);
         assert_eq!(found["state"], *state, "{found}");
-        assert!(analysed.told(context).contains(told), "{context}: {}", analysed.stderr);
+        assert!(analyzed.told(context).contains(told), "{context}: {}", analyzed.stderr);
         assert_eq!(found["violations"].is_number(), *state == "Reachable", "{found}");
     }
     assert_eq!(of(&json, "nobody-listens")["server"], "https://127.0.0.1:1");
-    let both = format!("{}{}", analysed.stdout, analysed.stderr);
+    let both = format!("{}{}", analyzed.stdout, analyzed.stderr);
     assert!(!both.contains("s3cret"), "a secret is repeated: {both}");
-    assert!(analysed.stderr.lines().count() <= expected.len() + 1, "{}", analysed.stderr);
+    assert!(analyzed.stderr.lines().count() <= expected.len() + 1, "{}", analyzed.stderr);
     // The plugin that hung is gone.
     let pid = read(&fleet.path("hangs.pid"));
     assert!(!Path::new("/proc").join(pid.trim()).exists(), "the plugin still runs");
@@ -383,15 +383,15 @@ fn a_file_that_cannot_be_read_hides_no_other(fleet: &Fleet) {
 fn one_that_freezes_is_given_up_after_its_time(fleet: &Fleet) {
     fleet.west.freeze_api_server();
     let args = ["clusters", "analyze", "--timeout", "5s", "-o", "json", "--fail-on", "never"];
-    let analysed = fleet.run(&BOTH, &args).exits(3);
+    let analyzed = fleet.run(&BOTH, &args).exits(3);
     fleet.west.thaw_api_server();
-    let json = analysed.json();
+    let json = analyzed.json();
     assert_eq!(of(&json, "east")["violations"], 2, "{json}");
     assert_eq!(of(&json, "west")["state"], "Unreachable");
     assert!(
-        analysed.told("west").contains("did not answer everything within 5s"),
+        analyzed.told("west").contains("did not answer everything within 5s"),
         "{}",
-        analysed.stderr
+        analyzed.stderr
     );
 }
 
@@ -412,11 +412,11 @@ fn one_that_is_killed_in_the_middle_is_unreachable(fleet: &Fleet) {
     eventually("podgate to end", || {
         podgate.try_wait().unwrap().ok_or_else(|| "it still runs".to_owned())
     });
-    let analysed = Ran::of(&podgate.wait_with_output().unwrap()).exits(3);
-    println!("{}{}", analysed.stdout, analysed.stderr);
-    assert_eq!(analysed.row("west")[1..4], ["Unreachable", "-", "-"]);
-    assert_eq!(analysed.row("east")[1], "Reachable");
-    assert!(analysed.stderr.contains("1 of 2 clusters was not fully read"), "{}", analysed.stderr);
+    let analyzed = Ran::of(&podgate.wait_with_output().unwrap()).exits(3);
+    println!("{}{}", analyzed.stdout, analyzed.stderr);
+    assert_eq!(analyzed.row("west")[1..4], ["Unreachable", "-", "-"]);
+    assert_eq!(analyzed.row("east")[1], "Reachable");
+    assert!(analyzed.stderr.contains("1 of 2 clusters was not fully read"), "{}", analyzed.stderr);
 }
 
 /// Whether a process has an open connection to a port.

@@ -25,7 +25,8 @@ use super::review::BadReview;
 use super::seldom::Seldom;
 use super::validate::Reviewer;
 use crate::metrics::{AdmissionMetrics, ReviewSummary};
-use crate::policy::policy_set::{Policies, PolicySet};
+use crate::policies::Policies;
+use crate::policy::policy_set::PolicySet;
 
 /// How long a review waits until a new namespace is known.
 const NAMESPACE_PATIENCE: Duration = Duration::from_secs(1);

@@ -17,8 +17,9 @@ use tokio::time::MissedTickBehavior;
 
 use super::index::{Index, Remembered, Then};
 use super::pod::ObservedPod;
-use crate::clusters::backoff::Doubling;
+use crate::client::backoff::Doubling;
 use crate::metrics::AuditMetrics;
+use crate::policy::key::PolicyKey;
 use crate::policy::picture::{Change, NamespaceUpdate, PolicyUpdate};
 use crate::policy::policy_set::PolicySet;
 
@@ -168,13 +169,13 @@ impl Audit {
         }
         let changes = index.take_changes();
         for change in changes.iter().filter(|change| !change.gone) {
-            let (namespace, name) = change.policy.key();
+            let PolicyKey { namespace, name } = change.policy.key();
             self.metrics.began(&namespace.unwrap_or_default(), &name);
         }
         self.tell_changes(changes);
         offer(self.listeners.policies.as_ref(), || {
             let updates = index.take_policies(now);
-            for PolicyUpdate { policy: (namespace, name), picture } in &updates {
+            for PolicyUpdate { policy: PolicyKey { namespace, name }, picture } in &updates {
                 let namespace = namespace.as_deref().unwrap_or_default();
                 match picture {
                     Some(it) => self.metrics.policy(namespace, name, it.score.points, it.open),

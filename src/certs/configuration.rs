@@ -8,8 +8,8 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::clusters::claim::{Claim, WriteError};
-use crate::clusters::one::Seen;
+use crate::client::watch_one::Seen;
+use crate::leader::claim::{Claim, WriteError};
 
 /// Owns `caBundle`, and nothing else.
 const FIELD_MANAGER: &str = "podgate-ca-bundle";

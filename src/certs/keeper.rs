@@ -15,9 +15,9 @@ use time::OffsetDateTime;
 use super::configuration::{Kind, fill, names};
 use super::keyring::{CA, Keyring, Lifetimes, Step, text};
 use super::serving::{Objects, Sight};
-use crate::clusters::belongings::belongings;
-use crate::clusters::claim::{Claim, WriteError};
-use crate::clusters::one::Seen;
+use crate::client::helm_ownership::belongings;
+use crate::client::watch_one::Seen;
+use crate::leader::claim::{Claim, WriteError};
 use crate::metrics::CertificateMetrics;
 
 const FIELD_MANAGER: &str = "podgate";

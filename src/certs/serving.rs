@@ -14,7 +14,7 @@ use super::configuration::{Kind, bundles};
 use super::keyring::{LEAF, LEAF_KEY, text};
 use super::trust::{self, Validity};
 use super::{Resolver, certified};
-use crate::clusters::one::{Seen, follow};
+use crate::client::watch_one::{Seen, follow};
 use crate::metrics::CertificateMetrics;
 use crate::nonce;
 

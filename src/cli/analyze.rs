@@ -11,17 +11,17 @@ use jiff::Timestamp;
 use super::gate::GateArgs;
 use super::output::Versioned;
 use super::{ClusterArgs, Failure, ProtectedArgs, block_on, live, output};
+use crate::analysis::cluster::{self, AnalysisError, Extent};
 use crate::clusters;
-use crate::controller::files;
+use crate::policies::files;
 use crate::policy::compile::Policy;
-use crate::scan::cluster::{self, AnalysisError, Extent};
 
 #[derive(Args, Debug)]
 #[command(
     after_help = "In a namespace where no policy is in force, the five founding checks apply. What several pods of a \
 workload have in common is told once. Nothing is written to the cluster.
 
-Exit codes: 3 where something could not be read (the rest is analysed all the same), else 1 and 4 as --fail-on and \
+Exit codes: 3 where something could not be read (the rest is analyzed all the same), else 1 and 4 as --fail-on and \
 --min-score say.
 
 Examples:
@@ -75,7 +75,7 @@ async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
         _ => Extent::All { or_else: cluster.client.default_namespace().to_owned() },
     };
     let analysis =
-        cluster::analyse(&cluster, extent, given, args.protected.list(), Timestamp::now()).await?;
+        cluster::analyze(&cluster, extent, given, args.protected.list(), Timestamp::now()).await?;
     live::tell(&analysis.notes, &analysis.faults);
     let versioned = Versioned::of(&analysis);
     match args.output {

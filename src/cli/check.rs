@@ -7,8 +7,8 @@ use super::columns::{self, Cell};
 use super::output::Versioned;
 use super::{ClusterArgs, Failure, block_on, output};
 use crate::clusters;
-use crate::runtime::permissions::Names;
-use crate::runtime::preflight::{self, Check, State};
+use crate::install::permissions::Names;
+use crate::install::preflight::{self, Check, State};
 
 #[derive(Args, Debug)]
 #[command(

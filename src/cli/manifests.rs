@@ -8,7 +8,7 @@ use clap::Args;
 use super::policy::bundle_parser;
 use super::{Failure, ProtectedArgs};
 use crate::api::{BundleName, DevOpsPolicySpec};
-use crate::controller::files;
+use crate::policies::files;
 use crate::policy::bundles;
 use crate::policy::compile::{Policy, Scope, Selection};
 use crate::policy::text::printable;

@@ -7,9 +7,9 @@ use clap::Args;
 
 use super::serve::{Remediation, Reports, address};
 use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
-use crate::controller::reconcile::Reconciled;
 use crate::policy::protected::Protected;
 use crate::runtime::reconcile::{self, Options};
+use crate::status::write::Reconciled;
 use crate::telemetry;
 
 /// Where a pod reads which namespace it is in.

@@ -14,9 +14,9 @@ use super::output::Versioned;
 use super::{ClusterArgs, Failure, NamespaceArgs, ProtectedArgs, block_on, output};
 use crate::clusters;
 use crate::policy::record::{Record, Unbelieved};
+use crate::remediation::manual::{ByHand, Found, Outcome};
 use crate::remediation::plan::{Plan, Repair};
 use crate::remediation::work;
-use crate::runtime::by_hand::{ByHand, Found, Outcome};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RemediateCommand {

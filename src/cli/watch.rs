@@ -9,7 +9,8 @@ use clap::Args;
 use super::columns::{Cell, align};
 use super::serve::address;
 use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
-use crate::policy::picture::{Change, PolicyKey, PolicyPicture, PolicyUpdate, label};
+use crate::policy::key::PolicyKey;
+use crate::policy::picture::{Change, PolicyPicture, PolicyUpdate};
 use crate::runtime::reconcile::{self, Options, Seen};
 use crate::telemetry;
 
@@ -150,7 +151,7 @@ fn row(picture: &PolicyPicture) -> Vec<Cell> {
 fn policy_line(update: &PolicyUpdate) -> String {
     match &update.picture {
         Some(picture) => format!("{}  {}", picture.policy.label, picture.sentence()),
-        None => format!("{}  gone", label(&update.policy)),
+        None => format!("{}  gone", update.policy.label()),
     }
 }
 

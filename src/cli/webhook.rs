@@ -11,7 +11,7 @@ use super::serve::WebhookServeArgs;
 use super::{ClusterArgs, Failure, block_on, output};
 use crate::admission::registration::{Endpoint, FailurePolicy, Registration};
 use crate::clusters;
-use crate::runtime::break_glass::{self, Removal};
+use crate::install::break_glass::{self, Removal};
 
 #[derive(Subcommand)]
 pub(super) enum WebhookCommand {

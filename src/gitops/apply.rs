@@ -7,10 +7,11 @@ use kube::api::{Api, DynamicObject, Patch, PatchParams, ValidationDirective};
 use serde_json::{Value, json as value};
 
 use super::leftover::{self, Leftover, leftovers};
-use super::{Blame, Desired, FIELD_MANAGER, Key, Refusal, live};
-use crate::api::policies;
+use super::{Blame, Desired, FIELD_MANAGER, Refusal, live};
 use crate::clusters::Cluster;
 use crate::manifests::canonical::canonical;
+use crate::policies;
+use crate::policy::key::PolicyKey;
 
 /// What a write does to a policy, in kubectl's words.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -33,7 +34,7 @@ impl Outcome {
 /// A policy that was written, or would be.
 #[derive(Clone, Debug)]
 pub struct Applied {
-    pub key: Key,
+    pub key: PolicyKey,
     pub outcome: Outcome,
     /// As the API server has it.
     pub policy: Value,
@@ -80,7 +81,7 @@ impl<'a> Plan<'a> {
 
     async fn write(&self, desired: &Desired, dry_run: bool) -> Result<Applied, Refusal> {
         let Desired { key, place, policy } = desired;
-        let (api, _) = policies(self.cluster.client.clone(), key.namespace.as_deref());
+        let (api, _) = policies::api(self.cluster.client.clone(), key.namespace.as_deref());
         let before = live::get(self.cluster, key, place).await?;
         let deleting = before.as_ref().and_then(|it| it.pointer("/metadata/deletionTimestamp"));
         if deleting.is_some() {
@@ -136,7 +137,7 @@ fn told(leftovers: &[&Leftover]) -> String {
 /// Takes away what server-side apply leaves.
 async fn take_over(
     api: &Api<DynamicObject>,
-    key: &Key,
+    key: &PolicyKey,
     live: &Value,
     left: &[Leftover],
 ) -> Result<Value, kube::Error> {

@@ -5,13 +5,13 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::Key;
+use crate::policy::key::PolicyKey;
 
 /// Where a policy is written, below the folder.
 ///
 /// # Errors
 /// Its name is none that a file may have; Kubernetes has no such names.
-pub fn path(key: &Key) -> io::Result<PathBuf> {
+pub fn path(key: &PolicyKey) -> io::Result<PathBuf> {
     let namespace = key.namespace.as_deref();
     for part in namespace.into_iter().chain([key.name.as_str()]) {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
@@ -97,8 +97,8 @@ fn files(dir: &Path, below: &Path, found: &mut Vec<PathBuf>) -> io::Result<Vec<P
 mod tests {
     use super::*;
 
-    fn key(namespace: Option<&str>, name: &str) -> Key {
-        Key { namespace: namespace.map(str::to_owned), name: name.to_owned() }
+    fn key(namespace: Option<&str>, name: &str) -> PolicyKey {
+        PolicyKey { namespace: namespace.map(str::to_owned), name: name.to_owned() }
     }
 
     #[test]

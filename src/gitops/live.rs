@@ -3,9 +3,11 @@
 use kube::Resource;
 use serde_json::Value;
 
-use super::{Key, Refusal};
-use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, policies};
+use super::Refusal;
+use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use crate::clusters::{Cluster, ClusterError};
+use crate::policies;
+use crate::policy::key::PolicyKey;
 
 /// Which policies of a cluster.
 #[derive(Clone, Debug)]
@@ -26,7 +28,7 @@ pub async fn list(
     cluster: &Cluster,
     which: &Which,
     selector: Option<&str>,
-) -> Result<Vec<(Key, Value)>, ClusterError> {
+) -> Result<Vec<(PolicyKey, Value)>, ClusterError> {
     let mut listed = Vec::new();
     if !matches!(which, Which::Namespace(_)) {
         let kind = "ClusterDevOpsPolicy";
@@ -50,7 +52,7 @@ async fn of_kind<K: Resource<DynamicType = ()>>(
     kind: &'static str,
     namespace: Option<&str>,
     selector: Option<&str>,
-) -> Result<Vec<(Key, Value)>, ClusterError> {
+) -> Result<Vec<(PolicyKey, Value)>, ClusterError> {
     let mut objects = Vec::new();
     let listed = cluster.list::<K>(namespace, selector, |json| {
         objects.push(serde_json::from_str::<Value>(json));
@@ -58,7 +60,7 @@ async fn of_kind<K: Resource<DynamicType = ()>>(
     listed.await.map_err(|error| explain(cluster, kind, error))?;
     let keyed = objects.into_iter().map(|object| {
         let object = object?;
-        Ok((Key::of(&object), object))
+        Ok((PolicyKey::of_manifest(&object), object))
     });
     let keyed: Result<_, serde_json::Error> = keyed.collect();
     keyed.map_err(|error| cluster.explain(kube::Error::SerdeError(error)))
@@ -75,8 +77,12 @@ fn explain(cluster: &Cluster, kind: &'static str, error: kube::Error) -> Cluster
 ///
 /// # Errors
 /// It cannot be read; `place` says where it is wanted.
-pub async fn get(cluster: &Cluster, key: &Key, place: &str) -> Result<Option<Value>, Refusal> {
-    let (api, _) = policies(cluster.client.clone(), key.namespace.as_deref());
+pub async fn get(
+    cluster: &Cluster,
+    key: &PolicyKey,
+    place: &str,
+) -> Result<Option<Value>, Refusal> {
+    let (api, _) = policies::api(cluster.client.clone(), key.namespace.as_deref());
     match api.get(&key.name).await {
         Ok(found) => Ok(Some(super::apply::json(&found))),
         Err(kube::Error::Api(status))

@@ -6,14 +6,15 @@ use kube::api::{DeleteParams, Preconditions};
 use serde_json::Value;
 
 use super::live::{self, Which};
-use super::{Blame, Desired, Key, Refusal};
-use crate::api::policies;
+use super::{Blame, Desired, Refusal};
 use crate::clusters::{Cluster, ClusterError};
+use crate::policies;
+use crate::policy::key::PolicyKey;
 
 /// A policy to delete: this one, and none made anew under its name.
 #[derive(Clone, Debug)]
 pub struct Doomed {
-    pub key: Key,
+    pub key: PolicyKey,
     uid: Option<String>,
 }
 
@@ -45,7 +46,7 @@ pub async fn find(
 /// # Errors
 /// The API server refuses, or the policy was made anew since it was found.
 pub async fn delete(cluster: &Cluster, doomed: &Doomed, dry_run: bool) -> Result<(), Refusal> {
-    let (api, _) = policies(cluster.client.clone(), doomed.key.namespace.as_deref());
+    let (api, _) = policies::api(cluster.client.clone(), doomed.key.namespace.as_deref());
     let preconditions = Preconditions { uid: doomed.uid.clone(), resource_version: None };
     let params = DeleteParams { dry_run, ..DeleteParams::default() }.preconditions(preconditions);
     match api.delete(&doomed.key.name, &params).await {

@@ -3,8 +3,8 @@
 use kube::core::Status;
 use kube::core::response::StatusDetails;
 
-use super::Key;
 use crate::clusters::{Cluster, ClusterError};
+use crate::policy::key::PolicyKey;
 
 /// Who has to do something.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -26,7 +26,7 @@ pub struct Refusal {
 
 impl Refusal {
     /// In whose words a call failed, and what to do about it.
-    pub fn of(place: String, key: &Key, cluster: &Cluster, error: kube::Error) -> Self {
+    pub fn of(place: String, key: &PolicyKey, cluster: &Cluster, error: kube::Error) -> Self {
         let (blame, message) = match error {
             kube::Error::Api(status) => told(key, cluster, *status),
             error => (Blame::Cluster, cluster.explain(error).to_string()),
@@ -35,7 +35,7 @@ impl Refusal {
     }
 }
 
-fn told(key: &Key, cluster: &Cluster, status: Status) -> (Blame, String) {
+fn told(key: &PolicyKey, cluster: &Cluster, status: Status) -> (Blame, String) {
     let details = status.details.as_ref();
     match status.code {
         404 if details.is_some_and(|it| it.kind == "namespaces") => {

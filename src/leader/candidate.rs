@@ -7,9 +7,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 
 use super::Options;
+use super::claim::since_boot;
 use super::lease::{LeaseClient, LeaseError};
 use super::record::{self, Observed, Verdict};
-use crate::clusters::claim::since_boot;
 
 /// The Lease that this podgate has just written, and when (since boot) it sent it.
 pub(super) struct Held {

@@ -10,7 +10,7 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 
 use super::Options;
-use crate::clusters::belongings::belongings;
+use crate::client::helm_ownership::belongings;
 
 const FIELD_MANAGER: &str = "podgate";
 

@@ -7,9 +7,9 @@ use k8s_openapi::api::coordination::v1::Lease;
 
 use super::Options;
 use super::candidate::{Candidate, Held};
+use super::claim::{Claim, since_boot};
 use super::lease::{LeaseClient, LeaseError};
 use super::record;
-use crate::clusters::claim::{Claim, since_boot};
 use crate::metrics::LeaderMetrics;
 
 /// How often a release is tried: a renewal that was under way may come in between.

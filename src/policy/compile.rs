@@ -11,8 +11,9 @@ use kube::core::{Selector, SelectorExt};
 use super::bundles;
 use super::exemption::CompiledExemption;
 use super::expressions::Expressions;
+use super::key::PolicyKey;
 use super::mutation::Injector;
-use super::picture::{Exemptions, PolicyKey};
+use super::picture::Exemptions;
 use super::registry::{self, RULES};
 use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, StatusCheck};
 use super::rules::images;
@@ -288,7 +289,7 @@ impl Policy {
 
     /// Its namespace, `None` where it judges more than one, and its name.
     pub fn key(&self) -> PolicyKey {
-        (self.scope.namespace().map(str::to_owned), self.name.clone())
+        PolicyKey { namespace: self.scope.namespace().map(str::to_owned), name: self.name.clone() }
     }
 
     pub fn has_exemptions(&self) -> bool {

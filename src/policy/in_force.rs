@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::compile::{Enabled, Policy, Scope};
+use super::compile::{Enabled, Origin, Policy, Scope};
 use super::field_path::{Step, steps};
 use super::registry;
 use super::rule::{Breach, InvalidField, Phase, Rule, SpecCheck};
@@ -42,6 +42,25 @@ pub enum StandIn {
     Parts,
     /// Nothing: it cannot be said of which namespaces.
     Nothing,
+}
+
+/// Why the newest version of a policy cannot be put in force, and what is in its place.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PolicyFault {
+    pub origin: Origin,
+    pub message: String,
+    pub stand_in: StandIn,
+}
+
+impl PolicyFault {
+    /// What is in force, as the end of a sentence.
+    pub const fn in_force(&self) -> &'static str {
+        match self.stand_in {
+            StandIn::LastGood(_) => "the last good version (status.lastGood) is in force",
+            StandIn::Parts => "the rest of it is in force, and what it asks there is undecided",
+            StandIn::Nothing => "nothing of it is in force",
+        }
+    }
 }
 
 /// What is in force, and what is wrong with the spec if it is not that.

@@ -5,19 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::compile::Policy;
+use super::key::PolicyKey;
 use super::score::Score;
 use crate::api::{RemediationStatus, Severity};
-
-/// A policy's namespace, `None` for a cluster policy, and its name.
-pub type PolicyKey = (Option<String>, String);
-
-/// As a policy is named to people: `NAMESPACE/NAME`, or the name alone.
-pub fn label((namespace, name): &PolicyKey) -> String {
-    match namespace {
-        Some(namespace) => format!("{namespace}/{name}"),
-        None => name.clone(),
-    }
-}
 
 /// A workload, the unit in which violations are counted: the top owner of its pods.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

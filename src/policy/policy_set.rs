@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
-use arc_swap::ArcSwapOption;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
@@ -105,10 +104,6 @@ pub struct UnknownNamespace<'a> {
     /// What is asked if every selector matches.
     pub assumed: &'a Plan,
 }
-
-/// Where the set in force stands, to be swapped whole by what learns of policies
-/// and read by what judges; `None` until they are first known.
-pub type Policies = Arc<ArcSwapOption<PolicySet>>;
 
 /// All policies in force. Never changed, only replaced whole, so that a review
 /// sees one state of the world from beginning to end.

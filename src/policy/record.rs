@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::compile::Policy;
-use super::picture::label;
 use super::registry;
 use super::repaired;
 use super::text;
@@ -48,7 +47,7 @@ impl Asker {
     pub fn of(policy: &Policy) -> Option<Self> {
         let origin = policy.origin.as_ref()?;
         let (uid, generation) = (origin.uid.clone(), origin.generation);
-        Some(Self { policy: label(&policy.key()), uid, generation })
+        Some(Self { policy: policy.label.clone(), uid, generation })
     }
 
     /// Whether it is a version of this policy.

@@ -5,7 +5,7 @@ use kube::core::ApiResource;
 use serde_json::json;
 
 use crate::api::FINALIZER;
-use crate::clusters::claim::{Claim, WriteError};
+use crate::leader::claim::{Claim, WriteError};
 
 const FIELD_MANAGER: &str = "podgate-remediation";
 

@@ -8,7 +8,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::api::{RemediatedWorkload, RemediationState, RemediationStatus};
 use crate::policy::compile::Policy;
-use crate::policy::picture::{PolicyKey, WorkloadKey};
+use crate::policy::key::PolicyKey;
+use crate::policy::picture::WorkloadKey;
 use crate::policy::text::cut;
 
 /// The most repairs that begin in a namespace in an hour, whatever the policies say.

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::plan::{KINDS, Repair};
 use super::rollout;
 use crate::api::RemediationState;
-use crate::clusters::claim::{Claim, WriteError};
+use crate::leader::claim::{Claim, WriteError};
 use crate::policy::picture::WorkloadKey;
 use crate::policy::record::{
     self, ANNOTATION, Asker, Hand, IN_FLIGHT, LABEL, Record, Template, at, place,

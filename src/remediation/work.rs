@@ -16,11 +16,13 @@ use tokio::sync::{mpsc, watch};
 use super::ledger::{Counts, Ledger};
 use super::plan::Repair;
 use super::transaction::{Target, Transactions};
-use crate::api::{self, DevOpsPolicyStatus, RemediationMode};
-use crate::clusters::claim::WriteError;
+use crate::api::{DevOpsPolicyStatus, RemediationMode};
+use crate::leader::claim::WriteError;
 use crate::metrics::RemediationMetrics;
+use crate::policies;
 use crate::policy::compile::Policy;
-use crate::policy::picture::{Notice, PolicyKey, RemediationPicture, WorkloadKey};
+use crate::policy::key::PolicyKey;
+use crate::policy::picture::{Notice, RemediationPicture, WorkloadKey};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::record::{Asker, Record};
 
@@ -213,8 +215,8 @@ impl Work {
         if state.ledger.knows(policy) {
             return Ok(());
         }
-        let (api, _) = api::policies(self.transactions.client.clone(), key.0.as_deref());
-        let found = api.get_opt(&key.1).await?;
+        let (api, _) = policies::api(self.transactions.client.clone(), key.namespace.as_deref());
+        let found = api.get_opt(&key.name).await?;
         let status = found.and_then(|it| it.data.get("status").cloned()).unwrap_or_default();
         let status: DevOpsPolicyStatus = serde_json::from_value(status).unwrap_or_default();
         let told = status.remediation.filter(|it| it.generation == Some(generation));
@@ -246,8 +248,9 @@ impl Work {
             if hold == origin.held || (hold && origin.deleting.is_some()) {
                 continue;
             }
-            let (api, resource) = api::policies(self.transactions.client.clone(), key.0.as_deref());
-            match super::finalizer::set(&self.transactions.claim, &api, &resource, &key.1, hold)
+            let (api, resource) =
+                policies::api(self.transactions.client.clone(), key.namespace.as_deref());
+            match super::finalizer::set(&self.transactions.claim, &api, &resource, &key.name, hold)
                 .await
             {
                 Ok(()) => {}
@@ -285,16 +288,8 @@ fn deleted(policy: &Policy) -> bool {
     policy.origin.as_ref().is_some_and(|it| it.deleting.is_some())
 }
 
-/// The key of a policy from its label; no part of one has a slash.
-fn key_of(label: &str) -> PolicyKey {
-    match label.split_once('/') {
-        Some((namespace, name)) => (Some(namespace.to_owned()), name.to_owned()),
-        None => (None, label.to_owned()),
-    }
-}
-
 fn keys(record: &Record) -> BTreeSet<PolicyKey> {
-    record.policies.iter().map(|it| key_of(&it.policy)).collect()
+    record.policies.iter().map(|it| PolicyKey::of_label(&it.policy)).collect()
 }
 
 fn rules(repair: &Repair) -> String {

@@ -67,7 +67,7 @@ fn owner(policy: &Policy) -> Option<OwnerReference> {
     let origin = policy.origin.as_ref()?;
     Some(OwnerReference {
         api_version: API_VERSION.to_owned(),
-        kind: name::kind(&policy.key()).to_owned(),
+        kind: policy.key().kind().to_owned(),
         name: policy.name.clone(),
         uid: origin.uid.clone(),
         ..OwnerReference::default()

@@ -21,9 +21,9 @@ use tokio::time::sleep_until;
 
 use self::note::{About, Gathered, Topic};
 use self::queue::Queue;
-use super::{MANAGED_BY, name};
+use super::MANAGED_BY;
 use crate::api::API_VERSION;
-use crate::clusters::claim::{Claim, WriteError};
+use crate::leader::claim::{Claim, WriteError};
 use crate::policy::picture::{Change, Notice, NoticeAbout, WorkloadKey};
 use crate::policy::text::cut;
 
@@ -141,7 +141,9 @@ async fn notify(
     notice: &Notice,
 ) -> Result<(), WriteError> {
     let regarding = match &notice.about {
-        NoticeAbout::Policy { key, uid } => policy(key.0.clone(), name::kind(key), &key.1, uid),
+        NoticeAbout::Policy { key, uid } => {
+            policy(key.namespace.clone(), key.kind(), &key.name, uid)
+        }
         NoticeAbout::Workload(key) => match workload(client, key).await? {
             Some(regarding) => regarding,
             None => return Ok(()),
@@ -240,7 +242,7 @@ mod tests {
 
     use super::super::tests::{Script, cluster_policy, policy, refusal, violation};
     use super::*;
-    use crate::clusters::claim::since_boot;
+    use crate::leader::claim::since_boot;
 
     /// What is asked of an API server that gives these answers, about these changes.
     async fn told(answers: Vec<(u16, serde_json::Value)>, changes: Vec<Change>) -> Script {

@@ -10,7 +10,7 @@ use kube::Client;
 use super::MANAGED_BY;
 use super::build::CONTAINER;
 use crate::api::{REPORT_API_VERSION, Report, ReportResult};
-use crate::clusters;
+use crate::client::list::list;
 use crate::policy::picture::{BeganKey, WorkloadKey};
 
 /// Whether the cluster knows what a `Report` is.
@@ -49,7 +49,7 @@ pub(super) async fn each_report(
     mut each: impl FnMut(Report) + Send,
 ) -> Result<(), kube::Error> {
     let ours = format!("{}={}", MANAGED_BY.0, MANAGED_BY.1);
-    clusters::list::<Report>(client, None, Some(&ours), |json| {
+    list::<Report>(client, None, Some(&ours), |json| {
         let report = serde_json::from_str::<Report>(json).or_else(|_| {
             let only = serde_json::from_str::<OnlyMetadata>(json)?;
             Ok::<_, serde_json::Error>(Report { metadata: only.metadata, ..Report::default() })

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::MANAGED_BY;
-use crate::policy::picture::PolicyKey;
+use crate::policy::key::PolicyKey;
 use crate::policy::text::hash;
 
 /// The most bytes of an object's name.
@@ -13,31 +13,23 @@ const MAX_LABEL: usize = 63;
 const POLICY_KIND: &str = "devops.stochastic.io/policy-kind";
 const POLICY_NAME: &str = "devops.stochastic.io/policy-name";
 
-/// The policy's kind.
-pub(super) fn kind((namespace, _): &PolicyKey) -> &'static str {
-    match namespace {
-        Some(_) => "DevOpsPolicy",
-        None => "ClusterDevOpsPolicy",
-    }
-}
-
 /// The report's name, in whatever namespace. A prefix is never the beginning of another, and what follows one tells a
 /// name (`-`) from a hash (`.`), so no two policies share a report.
 pub(super) fn report(policy: &PolicyKey) -> String {
-    let prefix = match policy.0 {
+    let prefix = match policy.namespace {
         Some(_) => "podgate-dop",
         None => "podgate-cdop",
     };
-    let name = format!("{prefix}-{}", policy.1);
-    if name.len() <= MAX_NAME { name } else { format!("{prefix}.{}", hash(&policy.1)) }
+    let name = format!("{prefix}-{}", policy.name);
+    if name.len() <= MAX_NAME { name } else { format!("{prefix}.{}", hash(&policy.name)) }
 }
 
 pub(super) fn labels(policy: &PolicyKey) -> BTreeMap<String, String> {
-    let name = &policy.1;
+    let name = &policy.name;
     let name = if name.len() <= MAX_LABEL { name.clone() } else { hash(name) };
     [
         (MANAGED_BY.0, MANAGED_BY.1.to_owned()),
-        (POLICY_KIND, kind(policy).to_owned()),
+        (POLICY_KIND, policy.kind().to_owned()),
         (POLICY_NAME, name),
     ]
     .map(|(key, value)| (key.to_owned(), value))
@@ -56,11 +48,11 @@ mod tests {
     use super::*;
 
     fn own(name: &str) -> PolicyKey {
-        (Some("shop".to_owned()), name.to_owned())
+        PolicyKey { namespace: Some("shop".to_owned()), name: name.to_owned() }
     }
 
     fn cluster(name: &str) -> PolicyKey {
-        (None, name.to_owned())
+        PolicyKey { namespace: None, name: name.to_owned() }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::time::{sleep, sleep_until};
 use super::ledger::{Ledger, Unwritten, Write};
 use super::{FIELD_MANAGER, MANAGED_BY, build, existing, name};
 use crate::api::Report;
-use crate::clusters::claim::{Claim, WriteError};
+use crate::leader::claim::{Claim, WriteError};
 use crate::policy::picture::NamespaceUpdate;
 
 /// How long until the reports that are there are asked for again, where that failed.
@@ -181,7 +181,7 @@ mod tests {
 
     use super::super::tests::{Script, picture, policy, refusal, violation};
     use super::*;
-    use crate::clusters::claim::since_boot;
+    use crate::leader::claim::since_boot;
 
     fn update(name: &str, violations: Option<usize>) -> NamespaceUpdate {
         let policy = policy(name);

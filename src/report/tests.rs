@@ -3,7 +3,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-pub(super) use crate::clusters::script::Script;
+pub(super) use crate::client::script::Script;
 
 use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec, Severity};
 use crate::policy::compile::{Origin, Policy, Scope};

@@ -13,16 +13,16 @@ use tokio::sync::watch;
 
 use super::Role;
 use super::certificates::Expected;
-use super::configurations::Kind;
 use crate::admission::alive::Alive;
 use crate::admission::handler::Readiness;
 use crate::admission::intact;
 use crate::admission::registration::{Endpoint, FailurePolicy, MUTATING, Registration, VALIDATING};
 use crate::beat::Beat;
 use crate::certs::serving::Sight;
+use crate::client::backoff::Doubling;
+use crate::client::watch_one::Seen;
 use crate::clusters::Cluster;
-use crate::clusters::backoff::Doubling;
-use crate::clusters::one::Seen;
+use crate::install::configurations::Kind;
 use crate::metrics::BeatMetrics;
 
 /// How often it is counted how many API servers are known.

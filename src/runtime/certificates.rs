@@ -17,7 +17,7 @@ use crate::admission::registration::{Registration, WEBHOOK_SUFFIX};
 use crate::certs::keeper::{Keeper, Source};
 use crate::certs::serving::{Objects, Serving, Sight, Trusted};
 use crate::certs::{Identity, Resolver, authority, certified, folder};
-use crate::clusters::claim::Claim;
+use crate::leader::claim::Claim;
 use crate::metrics::CertificateMetrics;
 use crate::nonce;
 

@@ -10,17 +10,17 @@ use super::certificates::Keeping;
 use crate::audit::index::Remembered;
 use crate::audit::watch::{Audit, Listeners};
 use crate::certs::keeper::Keeper;
-use crate::clusters::claim::Claim;
-use crate::controller::reconcile::{Reconciled, Reconciler, Remediations};
-use crate::controller::snapshot::Announcements;
+use crate::leader::claim::Claim;
 use crate::leader::{self, Options};
 use crate::metrics::{AuditMetrics, Metrics};
+use crate::policies::watch::Announcements;
 use crate::policy::picture::{BeganKey, NamespaceUpdate};
 use crate::remediation::transaction::Transactions;
 use crate::remediation::work::{Allowed, Violating, Work};
 use crate::report::events::events;
 use crate::report::existing;
 use crate::report::publish::{ReportMessage, publish};
+use crate::status::write::{Reconciled, Reconciler, Remediations};
 
 /// Says what was reconciled.
 pub type Tell = Arc<dyn Fn(&Reconciled) + Send + Sync>;

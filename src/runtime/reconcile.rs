@@ -15,8 +15,8 @@ use crate::admission::server::{self, Drain};
 use crate::audit::watch::Listeners;
 use crate::clusters::Target;
 use crate::metrics::Metrics;
+use crate::policies::Policies;
 use crate::policy::picture::{Change, PolicyUpdate};
-use crate::policy::policy_set::Policies;
 use crate::policy::protected::Protected;
 use crate::remediation::work::Allowed;
 

@@ -15,14 +15,15 @@ use super::leading::Leading;
 use crate::admission::handler::Readiness;
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use crate::clusters::{self, Cluster, ClusterError, Target};
-use crate::controller::files::Files;
-use crate::controller::reconcile::Reconciled;
-use crate::controller::snapshot::{self, Announcements, WatchState};
 use crate::leader;
 use crate::metrics::{Metrics, PolicyMetrics};
-use crate::policy::policy_set::{Policies, PolicySet};
+use crate::policies::Policies;
+use crate::policies::files::Files;
+use crate::policies::watch::{Announcements, WatchState, watch_policies};
+use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
 use crate::remediation::work::Allowed;
+use crate::status::write::Reconciled;
 
 /// How long the API server may refuse the watch of policies before this
 /// replica says it is not ready.
@@ -93,15 +94,8 @@ impl PolicySource {
         match self {
             Self::Files(files) => files.watch(policies, metrics).await,
             Self::Cluster { cluster, protected, state, announcements, .. } => {
-                snapshot::watch_policies(
-                    cluster.client,
-                    policies,
-                    protected,
-                    state,
-                    announcements,
-                    metrics,
-                )
-                .await;
+                watch_policies(cluster.client, policies, protected, state, announcements, metrics)
+                    .await;
             }
         }
     }

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
-use podgate::runtime::permissions::{Names, Need, PERMISSIONS, Permission, Scope};
+use podgate::install::permissions::{Names, Need, PERMISSIONS, Permission, Scope};
 use serde_json::{Value, json};
 
 use super::Test;

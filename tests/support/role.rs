@@ -1,6 +1,6 @@
 //! The rights that podgate needs, given to a user: what a suite runs podgate by, so that it shows if they are too few.
 
-use podgate::runtime::permissions::{Names, PERMISSIONS, Permission, Scope};
+use podgate::install::permissions::{Names, PERMISSIONS, Permission, Scope};
 use serde_json::json;
 
 use super::control_plane::{ControlPlane, text};

@@ -11,9 +11,9 @@ use super::super::facts::PolicyId;
 use super::super::totals::Totals;
 use super::Index;
 use crate::api::{RemediationMode, Severity};
+use crate::policy::key::PolicyKey;
 use crate::policy::picture::{
-    Change, NamespacePicture, NamespaceUpdate, PolicyKey, PolicyPicture, PolicyUpdate, Violation,
-    WorkloadKey,
+    Change, NamespacePicture, NamespaceUpdate, PolicyPicture, PolicyUpdate, Violation, WorkloadKey,
 };
 use crate::policy::score::Score;
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::super::columns::{self, Cell};
+use crate::analysis::result::Analysis;
 use crate::api::Classification;
 use crate::policy::text::clip;
-use crate::scan::analysis::Analysis;
 use crate::scan::report::Violation;
 
 /// How many violations the short table shows, and how many rules of a namespace.
@@ -101,8 +101,8 @@ fn violations<'a>(results: impl Iterator<Item = &'a Violation>, wide: bool) -> S
 mod tests {
     use super::super::Versioned;
     use super::*;
+    use crate::analysis::result::{ClusterScore, NamespaceScore, RuleScore};
     use crate::api::Severity;
-    use crate::scan::analysis::{ClusterScore, NamespaceScore, RuleScore};
     use crate::scan::report::Summary;
 
     fn violation(number: usize) -> Violation {

@@ -13,14 +13,14 @@ use super::super::output::Versioned;
 use super::super::policy::bundle_parser;
 use super::super::{Failure, ProtectedArgs, manifests, output};
 use super::{ContextArgs, UnreadFile, tables, tell, time};
+use crate::analysis::cluster::{self, AnalysisError, Extent};
+use crate::analysis::fleet::{Fleet, Member};
+use crate::analysis::reach;
+use crate::analysis::result::Analysis;
 use crate::api::BundleName;
 use crate::clusters::{Cluster, ClusterError, side_by_side};
 use crate::policy::compile::Policy;
 use crate::policy::protected::Protected;
-use crate::scan::analysis::Analysis;
-use crate::scan::cluster::{self, AnalysisError, Extent};
-use crate::scan::fleet::{Fleet, Member};
-use crate::scan::reach;
 
 #[derive(Args, Debug)]
 #[command(
@@ -102,9 +102,9 @@ impl AnalyzeArgs {
             async move { Ok(question.ask(&cluster).await) }
         });
         let members = contexts.into_iter().zip(answers).map(|(context, answer)| {
-            let (version, analysed) =
+            let (version, analyzed) =
                 answer.unwrap_or_else(|error: ClusterError| (None, Err(error.into())));
-            Member::new(context.name.clone(), context.server.clone(), version, analysed)
+            Member::new(context.name.clone(), context.server.clone(), version, analyzed)
         });
         let fleet = Fleet::new(members.collect());
         for member in &fleet.clusters {
@@ -144,7 +144,7 @@ impl Question {
             Some(namespace) => Extent::One(namespace),
             None => Extent::All { or_else: cluster.client.default_namespace().to_owned() },
         };
-        let analysed = cluster::analyse(cluster, extent, self.given, self.protected, self.now);
-        (version, analysed.await)
+        let analyzed = cluster::analyze(cluster, extent, self.given, self.protected, self.now);
+        (version, analyzed.await)
     }
 }

@@ -8,10 +8,10 @@ use serde::Serialize;
 use super::super::output::Versioned;
 use super::super::{Failure, output};
 use super::{ContextArgs, UnreadFile, tables, tell, time};
+use crate::analysis::fleet::State;
+use crate::analysis::reach::{self, Reached};
 use crate::clusters::contexts::Context;
 use crate::clusters::{ClusterError, side_by_side};
-use crate::scan::fleet::State;
-use crate::scan::reach::{self, Reached};
 
 #[derive(Args, Debug)]
 #[command(

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::super::columns::{self, Cell};
 use super::list::Row;
-use crate::scan::fleet::{Drift, Fleet, Found, Member};
+use crate::analysis::fleet::{Drift, Fleet, Found, Member};
 
 /// How many rules the short table shows.
 const SHOWN_RULES: usize = 10;
@@ -125,9 +125,9 @@ fn policies(fleet: &Fleet, drift: &[Drift]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analysis::fleet::testing::{analysis as analyzed, member};
     use crate::cli::output::Versioned;
     use crate::clusters::ClusterError;
-    use crate::scan::fleet::testing::{analysis as analysed, member};
 
     fn fleet(policies: [&[(&str, &str)]; 2]) -> Fleet {
         use crate::api::Severity::{High, Low};
@@ -136,9 +136,9 @@ mod tests {
         let lost =
             Member::new("lost".to_owned(), Some("https://c".to_owned()), None, Err(refused.into()));
         Fleet::new(vec![
-            member("east", analysed(&[("forbidLatestTag", High), ("requiredLabels", Low)], a)),
+            member("east", analyzed(&[("forbidLatestTag", High), ("requiredLabels", Low)], a)),
             lost,
-            member("west", analysed(&[("requiredLabels", Low)], b)),
+            member("west", analyzed(&[("requiredLabels", Low)], b)),
         ])
     }
 

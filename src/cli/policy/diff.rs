@@ -9,8 +9,9 @@ use similar::TextDiff;
 use super::super::{ClusterArgs, Failure, block_on, output};
 use super::import;
 use crate::clusters;
-use crate::gitops::{Key, live, yaml};
+use crate::gitops::{live, yaml};
 use crate::manifests::canonical::canonical;
+use crate::policy::key::PolicyKey;
 
 #[derive(Args, Debug)]
 #[command(
@@ -58,7 +59,7 @@ async fn diff(args: DiffArgs) -> Result<(), Failure> {
 }
 
 /// As a unified diff; empty where they are the same.
-fn changes(key: &Key, live: Option<&Value>, wanted: &Value) -> Result<String, Failure> {
+fn changes(key: &PolicyKey, live: Option<&Value>, wanted: &Value) -> Result<String, Failure> {
     let live = live.map(canonical);
     if live.as_ref() == Some(wanted) {
         return Ok(String::new());

@@ -10,8 +10,9 @@ use super::super::{ClusterArgs, Failure, NamespaceArgs, block_on, output};
 use super::show::Kind;
 use crate::clusters;
 use crate::gitops::live::{self, Which};
-use crate::gitops::{Key, folder, yaml};
+use crate::gitops::{folder, yaml};
 use crate::manifests::canonical::canonical;
+use crate::policy::key::PolicyKey;
 
 #[derive(Args, Debug)]
 #[command(
@@ -71,7 +72,7 @@ async fn export(args: ExportArgs) -> Result<(), Failure> {
 }
 
 /// Writes a file for each, and names those that are of none.
-fn files(dir: &Path, which: &Which, policies: &[(Key, Value)]) -> Result<(), Failure> {
+fn files(dir: &Path, which: &Which, policies: &[(PolicyKey, Value)]) -> Result<(), Failure> {
     let cannot = |path: &Path, error| {
         Failure::Cluster(format!("cannot write {}: {error}", dir.join(path).display()))
     };

@@ -16,10 +16,10 @@ use super::super::gate::GateArgs;
 use super::super::output::Versioned;
 use super::super::{ClusterArgs, Failure, ProtectedArgs, block_on, live, output};
 use super::{bundle_parser, read};
+use crate::analysis::preview;
 use crate::api::{BundleName, DevOpsPolicySpec, EnforcementMode};
 use crate::clusters;
 use crate::policy::compile::{Policy, Scope, Selection};
-use crate::scan::preview;
 
 #[derive(Args, Debug)]
 #[command(

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::super::{ClusterArgs, Failure, block_on, output};
 use crate::clusters;
-use crate::runtime::by_hand;
+use crate::remediation::manual;
 
 #[derive(Args, Debug)]
 #[command(
@@ -40,12 +40,12 @@ impl ReleaseArgs {
 async fn release(args: ReleaseArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
     if let Some(namespace) = &args.silence {
-        by_hand::silence(&cluster, namespace.clone()).await?;
+        manual::silence(&cluster, namespace.clone()).await?;
     }
     let wanted = |namespace: Option<&str>, name: &str| {
         args.all || (namespace == args.namespace.as_deref() && Some(name) == args.name.as_deref())
     };
-    let released = by_hand::release(&cluster, wanted).await?;
+    let released = manual::release(&cluster, wanted).await?;
     for policy in &released {
         output::print(&format!("{policy} released\n"))?;
     }

@@ -10,11 +10,12 @@ use super::super::gitops;
 use super::super::plan::{self, Plan, Repair};
 use super::super::rollout::{self, Rollout};
 use super::super::transaction::{Order, Stepped, Target};
-use super::{ATTEMPTS, FRESH, State, Tried, Work, key_of, keys, rules};
+use super::{ATTEMPTS, FRESH, State, Tried, Work, keys, rules};
 use crate::api::{GitOps, RemediationMode, RemediationState};
-use crate::clusters::claim::WriteError;
+use crate::leader::claim::WriteError;
 use crate::policy::compile::Policy;
-use crate::policy::picture::{PolicyKey, WorkloadKey};
+use crate::policy::key::PolicyKey;
+use crate::policy::picture::WorkloadKey;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::record::{Asker, Hand, Record, Template, fingerprint};
 
@@ -140,7 +141,7 @@ impl Work {
         let before = fingerprint(object);
         let lost = state.tried.get(target).filter(|it| it.before == before && it.askers == *askers);
         if let (None, Some(why)) = (record, lost.and_then(|it| it.taken_back.clone())) {
-            let of = askers.iter().map(|it| key_of(&it.policy)).collect();
+            let of = askers.iter().map(|it| PolicyKey::of_label(&it.policy)).collect();
             state.ledger.tell(&target.key, RemediationState::RolledBack, why, None, of);
             return Ok(None);
         }

@@ -9,9 +9,9 @@ use super::super::rollout::{self, Verdict};
 use super::super::transaction::{Stepped, Target};
 use super::{ATTEMPTS, State, TAKE_BACK, Tried, Work, keys, name};
 use crate::api::RemediationState;
-use crate::clusters::claim::WriteError;
+use crate::leader::claim::WriteError;
 use crate::policy::compile::Policy;
-use crate::policy::picture::PolicyKey;
+use crate::policy::key::PolicyKey;
 use crate::policy::record::{Record, Template};
 
 impl Work {

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::super::transaction::Target;
-use super::{State, Statuses, Work, key_of, name};
+use super::{State, Statuses, Work, name};
 use crate::api::RemediationMode;
 use crate::policy::compile::Policy;
+use crate::policy::key::PolicyKey;
 use crate::policy::picture::{Notice, NoticeAbout, RemediationPicture};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::record::{Asker, Record};
@@ -68,7 +69,7 @@ impl Work {
         let of = name(target);
         tracing::info!(workload = of, reason, note, "remediation");
         let on_policies = policies.map(|(policy, uid)| Notice {
-            about: NoticeAbout::Policy { key: key_of(&policy), uid },
+            about: NoticeAbout::Policy { key: PolicyKey::of_label(&policy), uid },
             reason,
             note: format!("{of}: {note}"),
             warning,

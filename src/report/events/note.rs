@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use super::super::name;
 use crate::api::Severity;
+use crate::policy::key::PolicyKey;
 use crate::policy::picture::{Change, Fault, WorkloadKey};
 use crate::policy::text::{brief, clip, cut};
 use crate::policy::workload::Kind;
@@ -134,9 +134,11 @@ pub(super) fn gather(changes: &[Change]) -> BTreeMap<Topic, Gathered> {
     let mut topics: BTreeMap<Topic, Gathered> = BTreeMap::new();
     for change in changes {
         let Change { policy, violation, gone } = change;
-        let (namespace, name) = policy.key();
+        let key = policy.key();
+        let kind = key.kind();
+        let PolicyKey { namespace, name } = key;
         let of_policy = policy.origin.as_ref().map(|origin| About::Policy {
-            kind: name::kind(&policy.key()),
+            kind: kind,
             namespace,
             name,
             uid: origin.uid.clone(),

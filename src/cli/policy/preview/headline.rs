@@ -1,8 +1,8 @@
 //! What a preview comes to, in words.
 
 use super::super::super::formats::count;
+use crate::analysis::preview::answer::{Change, Preview, Violation, Workload};
 use crate::policy::text::clip;
-use crate::scan::preview::answer::{Change, Preview, Violation, Workload};
 
 /// The whole in a sentence, without its full stop.
 pub(super) fn line(preview: &Preview) -> String {
@@ -54,7 +54,7 @@ pub(super) fn share(workload: &Workload) -> String {
 
 /// The verdict, and what it is in force where that differs.
 pub(super) fn verdict(workload: &Workload) -> String {
-    use crate::scan::preview::answer::Verdict::{Admitted, Denied};
+    use crate::analysis::preview::answer::Verdict::{Admitted, Denied};
     match (workload.verdict, workload.before) {
         (Some(Denied), Some(Admitted)) => "denied (new)",
         (Some(Denied), _) => "denied",

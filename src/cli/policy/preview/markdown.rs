@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::super::super::formats::markdown::{code, prose};
 use super::headline::{change, compared, first, line, share, verdict};
-use crate::scan::preview::answer::{ExemptionUse, NamespaceChange, Preview, Workload};
+use crate::analysis::preview::answer::{ExemptionUse, NamespaceChange, Preview, Workload};
 
 /// Of each table.
 const MAX_ROWS: usize = 50;

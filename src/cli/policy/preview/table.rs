@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use super::super::super::columns::{self, Cell};
 use super::headline::{change, compared, first, line, share, verdict};
+use crate::analysis::preview::answer::{ExemptionUse, Preview, Workload};
 use crate::policy::text::clip;
-use crate::scan::preview::answer::{ExemptionUse, Preview, Workload};
 
 /// How many workloads are shown, and how many exemptions.
 const SHOWN: usize = 20;

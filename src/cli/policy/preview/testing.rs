@@ -1,10 +1,10 @@
 //! Previews for the formats' tests.
 
-use crate::api::{Classification, Severity};
-use crate::scan::preview::answer::{
+use crate::analysis::preview::answer::{
     Change, ExemptionState, ExemptionUse, NamespaceChange, Pods, Preview, PreviewedPolicy,
     Standing, Summary, Verdict, Violation, Workload,
 };
+use crate::api::{Classification, Severity};
 use crate::scan::report::{Fault, FaultKind};
 
 fn violation(severity: Severity, path: &str, pods: Option<u64>) -> Violation {

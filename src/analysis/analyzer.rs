@@ -1,0 +1,289 @@
+//! Judges the pods of a cluster one by one, and keeps only what an analysis tells of them. No I/O.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::result::{Analysis, ClusterScore, NamespaceScore, RuleScore};
+use crate::api::Severity;
+use crate::cel::tree::Tree;
+use crate::policy::document::Document;
+use crate::policy::engine::{Finding, judge, judge_running};
+use crate::policy::object::Object;
+use crate::policy::owner;
+use crate::policy::pod_status::PodStatus;
+use crate::policy::policy_set::{Plan, PolicySet};
+use crate::policy::score::{Degree, Loss, Score, Tally, Weights, Workload};
+use crate::policy::workload::{Kind, Subject};
+use crate::scan::report::{Fault, FaultKind, Summary, Violation};
+
+/// The pods of some namespaces, as far as they are read.
+pub struct Analyzer<'p> {
+    policies: &'p PolicySet,
+    now: Timestamp,
+    namespaces: BTreeMap<String, Namespace<'p>>,
+    pods: u64,
+    skipped: u64,
+    faults: Vec<Fault>,
+}
+
+struct Namespace<'p> {
+    plan: &'p Plan,
+    /// By kind and name.
+    workloads: BTreeMap<(String, String), WorkloadFindings>,
+}
+
+#[derive(Default)]
+struct WorkloadFindings {
+    pods: u64,
+    score: Workload,
+    findings: BTreeMap<Key, Found>,
+}
+
+/// What makes two violations of a workload's pods the same.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct Key {
+    policy: String,
+    rule: String,
+    container: Option<String>,
+    path: String,
+}
+
+struct Found {
+    rule: &'static str,
+    severity: Severity,
+    /// Of the worst pod, as are its name, the value and the message.
+    degree: Degree,
+    pod: String,
+    value: Option<String>,
+    message: String,
+    pods: u64,
+}
+
+impl<'p> Analyzer<'p> {
+    /// Judges the pods of these namespaces and of no others. Where no policy is in force, what is asked of pods is
+    /// what `founding` asks: a namespace's score depends on nothing but what is in force there.
+    pub fn new(
+        policies: &'p PolicySet,
+        founding: &'p PolicySet,
+        namespaces: impl IntoIterator<Item = String>,
+        now: Timestamp,
+    ) -> Self {
+        let mut faults = Vec::new();
+        let mut plan = |name: &str| {
+            let plan = policies.covering(Some(name)).unwrap_or_else(|unknown| {
+                let message =
+                    "its labels cannot be read; every namespaceSelector is taken to match it";
+                faults.push(cluster_fault(name, message));
+                unknown.assumed
+            });
+            if !plan.policies().is_empty() {
+                return plan;
+            }
+            // Founding checks select no namespaces, so their labels decide nothing.
+            founding.covering(Some(name)).unwrap_or(plan)
+        };
+        let known = |name: String| {
+            let plan = plan(&name);
+            (name, Namespace { plan, workloads: BTreeMap::new() })
+        };
+        let namespaces = namespaces.into_iter().map(known).collect();
+        Self { policies, now, namespaces, pods: 0, skipped: 0, faults }
+    }
+
+    /// Takes a pod in, as the API server writes it.
+    pub fn pod(&mut self, json: &str) {
+        self.pods += 1;
+        match self.judge(json) {
+            Ok(true) => {}
+            Ok(false) => self.skipped += 1,
+            Err(message) => {
+                self.skipped += 1;
+                self.faults.push(cluster_fault("a pod", &format!("cannot be read: {message}")));
+            }
+        }
+    }
+
+    /// Leaves a namespace out, because it could not be read.
+    pub fn leave_out(&mut self, namespace: &str, why: &str) {
+        self.namespaces.remove(namespace);
+        self.faults.push(cluster_fault(namespace, why));
+    }
+
+    /// Whether every namespace was left out.
+    pub fn is_empty(&self) -> bool {
+        self.namespaces.is_empty()
+    }
+
+    /// Whether the pod counts.
+    fn judge(&mut self, json: &str) -> Result<bool, String> {
+        let object: Object = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let status: PodStatus = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let mut subject = Subject::of(Kind::Pod, &object).map_err(|error| error.to_string())?;
+        let namespace = subject.namespace.and_then(|name| self.namespaces.get_mut(name));
+        let Some(Namespace { plan, workloads }) = namespace.filter(|_| !status.has_ended()) else {
+            return Ok(false);
+        };
+        let document;
+        if plan.reads_documents() {
+            let pod = Tree::from_json(json).map_err(|error| error.to_string())?;
+            let namespace = Document::namespace(self.policies.namespace_object(subject.namespace));
+            document = Document::of(Kind::Pod, pod, namespace);
+            subject.document = Some(&document);
+        }
+        let mut findings = judge(plan, &subject, self.now).violations;
+        let running = status.running(self.now);
+        findings.extend(judge_running(plan, &subject, &running, self.now).violations);
+
+        let owner = owner::workload(&subject);
+        let key = (owner.kind.into_owned(), owner.name.into_owned());
+        let workload = workloads.entry(key).or_default();
+        workload.pods += 1;
+        workload.score.add_pod(findings.iter().map(|it| (it.rule.id, it.breach.degree)));
+        let name = subject.metadata.map_or("", |metadata| &*metadata.name);
+        for finding in &findings {
+            workload.record(name, finding);
+        }
+        Ok(true)
+    }
+
+    /// What is to be told.
+    pub fn finish(self) -> Analysis {
+        let mut results = Vec::new();
+        let mut namespaces = Vec::new();
+        let mut loss = Loss::default();
+        let mut workloads = 0;
+        for (name, namespace) in self.namespaces {
+            let tally = namespace.tally();
+            let weights = Weights::live(namespace.plan.policies().iter().map(AsRef::as_ref));
+            loss.add(&tally, &weights);
+            workloads += tally.workloads();
+            namespaces.push(namespace.told(name, &tally.score(&weights), &mut results));
+        }
+        // Stable: within a workload, in the order of the keys.
+        results.sort_by(|a: &Violation, b| {
+            let key = |it: &Violation| {
+                (it.severity, it.namespace.clone(), it.kind.clone(), it.name.clone())
+            };
+            key(a).cmp(&key(b))
+        });
+        let Score { points, lost_points } = loss.score();
+        let counts = Summary {
+            documents: self.pods,
+            workloads,
+            skipped: self.skipped,
+            violations: results.len() as u64,
+            score: points,
+        };
+        let summary =
+            ClusterScore { counts, classification: loss.score().classification(), lost_points };
+        Analysis { namespaces, results, summary, faults: self.faults, notes: Vec::new(), own: None }
+    }
+}
+
+impl WorkloadFindings {
+    fn record(&mut self, pod: &str, finding: &Finding<'_>) {
+        let breach = &finding.breach;
+        let found = Found {
+            rule: finding.rule.id,
+            severity: finding.severity,
+            degree: breach.degree,
+            pod: pod.to_owned(),
+            value: breach.value.clone(),
+            message: breach.sentence(),
+            pods: 1,
+        };
+        let key = Key {
+            policy: finding.policy.label.clone(),
+            rule: finding.id().into_owned(),
+            container: breach.container.clone(),
+            path: breach.path.clone(),
+        };
+        match self.findings.get_mut(&key) {
+            None => {
+                self.findings.insert(key, found);
+            }
+            Some(known) => {
+                let pods = known.pods + 1;
+                if (found.severity, Reverse(found.degree)) < (known.severity, Reverse(known.degree))
+                {
+                    *known = found;
+                }
+                known.pods = pods;
+            }
+        }
+    }
+}
+
+impl Namespace<'_> {
+    fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for workload in self.workloads.values() {
+            tally.add(&workload.score);
+        }
+        tally
+    }
+
+    /// Moves the violations to the results.
+    fn told(self, name: String, score: &Score, results: &mut Vec<Violation>) -> NamespaceScore {
+        let mut rules = BTreeMap::new();
+        let (workloads, mut pods, before) = (self.workloads.len() as u64, 0, results.len());
+        for ((kind, workload), facts) in self.workloads {
+            pods += facts.pods;
+            for (key, found) in facts.findings {
+                let rule = rules.entry(found.rule).or_insert_with(|| RuleScore {
+                    rule: found.rule,
+                    severity: found.severity,
+                    violations: 0,
+                    lost_points: score.lost_points.get(found.rule).copied().unwrap_or(0),
+                });
+                rule.violations += 1;
+                rule.severity = rule.severity.min(found.severity);
+                let mut message = found.message;
+                if facts.pods > 1 {
+                    let (some, all, pod) = (found.pods, facts.pods, found.pod);
+                    message = format!("{message} ({some} of {all} pods, such as {pod})");
+                } else if kind != "Pod" {
+                    message = format!("{message} (pod {})", found.pod);
+                }
+                results.push(Violation {
+                    file: None,
+                    line: None,
+                    column: None,
+                    kind: kind.clone(),
+                    namespace: Some(name.clone()),
+                    name: workload.clone(),
+                    policy: key.policy,
+                    rule: key.rule,
+                    severity: found.severity,
+                    container: key.container,
+                    path: key.path,
+                    value: found.value,
+                    message,
+                    fix: None,
+                });
+            }
+        }
+        let mut worst_rules: Vec<_> = rules.into_values().collect();
+        worst_rules.sort_by_key(|it| (Reverse(it.lost_points), it.severity, it.rule));
+        NamespaceScore {
+            namespace: name,
+            score: score.points,
+            classification: score.classification(),
+            workloads,
+            pods,
+            violations: (results.len() - before) as u64,
+            worst_rules,
+            lost_points: score.lost_points.clone(),
+            policies: self.plan.policies().iter().map(|policy| policy.label.clone()).collect(),
+        }
+    }
+}
+
+fn cluster_fault(place: &str, message: &str) -> Fault {
+    Fault { place: place.to_owned(), message: message.to_owned(), kind: FaultKind::Cluster }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,171 @@
+//! What an analysis tells of given pods.
+
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::api::Classification;
+use crate::policy::bundles;
+use crate::policy::compile::{Policy, Scope, Selection};
+use crate::policy::policy_set::Namespaces;
+
+const NOW: &str = "2026-01-01T00:10:00Z";
+
+fn policy(scope: Scope, spec: &Value) -> Arc<Policy> {
+    let spec = serde_json::from_value(spec.clone()).unwrap();
+    Arc::new(Policy::compile(scope, "baseline".to_owned(), &spec).unwrap())
+}
+
+fn shop(spec: &Value) -> Arc<Policy> {
+    policy(Scope::Namespace("shop".to_owned()), spec)
+}
+
+/// A pod of Deployment cart, with what is laid over it.
+fn cart(name: &str, image: &str, status: &Value) -> Value {
+    json!({
+        "metadata": {
+            "name": name, "namespace": "shop", "labels": {"pod-template-hash": "5d4"},
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "ownerReferences": [{"kind": "ReplicaSet", "name": "cart-5d4", "controller": true}],
+        },
+        "spec": {"containers": [{"name": "web", "image": image}]},
+        "status": status,
+    })
+}
+
+fn restarted(times: u32) -> Value {
+    json!({"phase": "Running", "containerStatuses": [{"name": "web", "restartCount": times}]})
+}
+
+fn analyzed(policies: Vec<Arc<Policy>>, namespaces: &[&str], pods: &[Value]) -> Analysis {
+    let everywhere = Scope::Cluster(Selection::default());
+    let founding = Policy::compile(everywhere, "founding".to_owned(), &bundles::founding());
+    let founding = PolicySet::new([Arc::new(founding.unwrap())], Arc::default());
+    let policies = PolicySet::new(policies, Arc::new(Namespaces::new()));
+    let names = namespaces.iter().map(|it| (*it).to_owned());
+    let mut analyzer = Analyzer::new(&policies, &founding, names, NOW.parse().unwrap());
+    for pod in pods {
+        analyzer.pod(&pod.to_string());
+    }
+    analyzer.finish()
+}
+
+fn told(analysis: &Analysis) -> Vec<String> {
+    let line = |it: &Violation| {
+        format!("{} {}/{} {}: {}", it.policy, it.kind, it.name, it.rule, it.message)
+    };
+    analysis.results.iter().map(line).collect()
+}
+
+#[test]
+fn a_violation_of_several_replicas_is_told_once_by_the_worst_of_them() {
+    let rules = json!({"forbidLatestTag": true, "maxRestartCount": 3});
+    let pods = [
+        cart("cart-5d4-a", "nginx", &restarted(4)),
+        cart("cart-5d4-b", "nginx", &restarted(9)),
+        cart("cart-5d4-c", "nginx", &restarted(9)),
+        cart("cart-5d4-d", "nginx", &restarted(0)),
+    ];
+    let analysis = analyzed(vec![shop(&rules)], &["shop"], &pods);
+    assert_eq!(
+        told(&analysis),
+        [
+            "shop/baseline Deployment/cart maxRestartCount: status.containerStatuses[0].restartCount is 9, \
+             more than 3; find out why it ends: kubectl logs --previous (3 of 4 pods, such as cart-5d4-b)",
+            "shop/baseline Deployment/cart forbidLatestTag: spec.containers[0].image is \"nginx\" (no tag means \
+             :latest); pin the version that should run: nginx:VERSION (4 of 4 pods, such as cart-5d4-a)",
+        ]
+    );
+    assert_eq!(analysis.results[0].value.as_deref(), Some("9"));
+    let [namespace] = &analysis.namespaces[..] else { panic!("{:?}", analysis.namespaces) };
+    assert_eq!((namespace.workloads, namespace.pods, namespace.violations), (1, 4, 2));
+    assert_eq!(namespace.policies, ["shop/baseline"]);
+    // Restarts: v = (ln 2 + 2 · ln 7 + 0) / (4 · ln 31) = 0.33380, m = ln 1.33380 / ln 2 = 0.41555.
+    // Lost: 100 · (8 · 0.41555 + 5 · 1)/13 = 25.572 + 38.462 = 64.034.
+    assert_eq!((namespace.score, namespace.classification), (36, Classification::Critical));
+    assert_eq!(namespace.lost_points, [("forbidLatestTag", 38), ("maxRestartCount", 26)].into());
+    assert_eq!(analysis.summary.counts.score, 36);
+}
+
+#[test]
+fn pods_that_ended_and_namespaces_that_are_not_asked_about_do_not_count() {
+    let mut elsewhere = cart("a", "nginx", &restarted(0));
+    elsewhere["metadata"]["namespace"] = json!("lab");
+    let pods = [
+        cart("cart-5d4-a", "nginx", &json!({"phase": "Succeeded"})),
+        cart("cart-5d4-b", "nginx", &json!({"phase": "Failed"})),
+        elsewhere,
+    ];
+    let analysis = analyzed(vec![shop(&json!({"forbidLatestTag": true}))], &["shop"], &pods);
+    assert!(analysis.results.is_empty());
+    let counts = analysis.summary.counts;
+    assert_eq!((counts.documents, counts.skipped, counts.workloads, counts.score), (3, 3, 0, 100));
+    assert_eq!(analysis.namespaces[0].score, 100);
+}
+
+#[test]
+fn the_founding_checks_judge_where_no_policy_is_in_force_and_only_there() {
+    let mut lab = cart("a", "nginx", &json!({"phase": "Pending"}));
+    lab["metadata"]["namespace"] = json!("lab");
+    let pods = [cart("b", "nginx", &json!({"phase": "Pending"})), lab];
+    let silent = shop(&json!({"maxRestartCount": 0}));
+    let analysis = analyzed(vec![silent], &["lab", "shop"], &pods);
+    let [lab, shop] = &analysis.namespaces[..] else { panic!("{:?}", analysis.namespaces) };
+    assert_eq!((shop.score, shop.violations), (100, 0));
+    // All but restarts: latest, liveness, readiness, and Pending for 600 s; 8 of 20 are kept.
+    assert_eq!((lab.score, lab.violations), (40, 4));
+    assert_eq!(lab.policies, ["founding"]);
+    let rules: Vec<_> = lab.worst_rules.iter().map(|it| (it.rule, it.lost_points)).collect();
+    assert_eq!(
+        rules,
+        [
+            ("forbidLatestTag", 25),
+            ("forbidPendingDuration", 15),
+            ("requireLivenessProbe", 15),
+            ("requireReadinessProbe", 5),
+        ]
+    );
+    assert_eq!(analysis.summary.counts.score, 70);
+}
+
+#[test]
+fn an_exempt_violation_is_neither_told_nor_counted() {
+    let rules = json!({"forbidLatestTag": true, "maxRestartCount": 3, "exemptions": [
+        {"rules": ["forbidLatestTag", "maxRestartCount"], "names": ["cart"], "reason": "r", "owner": "o"},
+    ]});
+    let pods = [cart("cart-5d4-a", "nginx", &restarted(9))];
+    let analysis = analyzed(vec![shop(&rules)], &["shop"], &pods);
+    assert!(told(&analysis).is_empty());
+    assert_eq!(analysis.summary.counts.score, 100);
+}
+
+#[test]
+fn labels_that_are_not_known_are_taken_to_match_and_that_is_told() {
+    let selector = serde_json::from_value(json!({"matchLabels": {"team": "a"}})).unwrap();
+    let scope = Scope::Cluster(Selection::new(Some(&selector), None).unwrap());
+    let policy = policy(scope, &json!({"forbidLatestTag": true}));
+    let pods = [cart("a", "nginx", &restarted(0))];
+    let analysis = analyzed(vec![policy], &["shop"], &pods);
+    assert_eq!(analysis.results.len(), 1);
+    let [fault] = &analysis.faults[..] else { panic!("{:?}", analysis.faults) };
+    assert_eq!(fault.place, "shop");
+    assert!(fault.message.contains("labels cannot be read"), "{}", fault.message);
+}
+
+#[test]
+fn validations_read_the_whole_pod() {
+    let rules = json!({"validations": [
+        {"name": "host", "expression": "has(object.spec.hostNetwork)", "message": "m"},
+    ]});
+    let pods = [cart("a", "nginx:1.29", &restarted(0))];
+    let analysis = analyzed(vec![shop(&rules)], &["shop"], &pods);
+    assert_eq!(analysis.results[0].rule, "validations/host");
+}
+
+#[test]
+fn a_pod_that_cannot_be_read_is_a_fault_and_the_others_are_judged() {
+    let pods = [json!({"metadata": 1}), json!({"spec": {}}), cart("a", "nginx", &restarted(0))];
+    let analysis = analyzed(vec![shop(&json!({"forbidLatestTag": true}))], &["shop"], &pods);
+    assert_eq!((analysis.faults.len(), analysis.results.len()), (2, 1));
+}

@@ -1,0 +1,227 @@
+//! What policies would do to a live cluster if they were enforced, told before they are. It reads and never writes.
+//!
+//! [`preview`] reads; [`judge`] decides, by the two [`sets`] of policies, as the webhook would at a creation
+//! ([`created`]); [`answer`] is what comes of it.
+
+pub mod answer;
+mod created;
+mod judge;
+mod sets;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use kube::core::{ApiResource, GroupVersionKind};
+
+use super::analyzer::Analyzer;
+use super::cluster::{AnalysisError, Extent, Wanted, wanted};
+use super::result::Analysis;
+use crate::client::list::list_resource;
+use crate::clusters::{Cluster, ClusterError};
+use crate::policies::list::ClusterPolicies;
+use crate::policy::compile::Policy;
+use crate::policy::policy_set::PolicySet;
+use crate::policy::protected::Protected;
+use crate::policy::workload::Kind;
+use crate::scan::report::{Fault, FaultKind};
+use answer::{Change, NamespaceChange, Preview, Standing};
+use judge::Judge;
+use sets::Sets;
+
+/// Previews policies as they are given, beside those of the cluster that they do not replace. Where each has a namespace,
+/// nothing but those is read.
+///
+/// # Errors
+/// No namespace can be previewed, or the API server does not answer. What it refuses is a fault of the answer.
+pub async fn preview(
+    cluster: &Cluster,
+    policies: Vec<Arc<Policy>>,
+    protected: Protected,
+    now: Timestamp,
+) -> Result<Preview, AnalysisError> {
+    let (wanted, notes) = extent(cluster, &policies, &protected).await?;
+    let names = || wanted.names.iter().map(String::as_str);
+    let found = ClusterPolicies::read(cluster, wanted.everywhere, names()).await?;
+    let previewed: Vec<_> = policies.iter().map(|it| named(it)).collect();
+    let sets = Sets::new(found.policies, policies, wanted.metadata.clone(), &protected);
+    let founding = PolicySet::founding();
+    let analyzer = |set| Analyzer::new(set, &founding, names().map(str::to_owned), now);
+    let mut reader = Reader {
+        cluster,
+        wanted: &wanted,
+        judge: Judge::new(&sets, names().map(str::to_owned), now),
+        scores: [analyzer(&sets.before), analyzer(&sets.after)],
+        faults: Vec::new(),
+    };
+    for kind in Kind::ALL {
+        reader.read(kind).await?;
+    }
+    let Reader { judge, scores: [before, after], faults, .. } = reader;
+    let any = !after.is_empty();
+    let (mut preview, before, after) = (judge.finish(), before.finish(), after.finish());
+    preview.namespaces = changes(&before, &after);
+    preview.summary.score = any.then(|| {
+        let standing = |it: &Analysis| Standing {
+            score: it.summary.counts.score,
+            classification: it.summary.classification,
+        };
+        Change { before: standing(&before), after: standing(&after) }
+    });
+    let unusable = found.unusable.into_iter().filter(|it| !previewed.contains(&it.name));
+    let unusable = unusable.map(|it| {
+        cluster_fault(
+            &it.name,
+            &format!("cannot be used, so nothing is judged by it: {}", it.error),
+        )
+    });
+    // Where podgate is not installed, there are no policies to be read.
+    let kinds = ["DevOpsPolicy", "ClusterDevOpsPolicy"];
+    let (absent, unread): (Vec<_>, Vec<_>) =
+        found.faults.into_iter().partition(|it| kinds.contains(&it.place.as_str()));
+    preview.notes = notes;
+    preview.notes.extend(absent.into_iter().map(|it| it.message));
+    let refused = wanted.note.iter().map(|note| cluster_fault("the namespaces", note));
+    // Both analyses tell of the same pods and namespaces.
+    let mut seen = Vec::new();
+    for fault in refused.chain(unread).chain(unusable).chain(faults).chain(after.faults) {
+        if !seen.contains(&(fault.place.clone(), fault.message.clone())) {
+            seen.push((fault.place.clone(), fault.message.clone()));
+            preview.faults.push(fault);
+        }
+    }
+    Ok(preview)
+}
+
+/// As [`ClusterPolicies`] names a policy.
+fn named(policy: &Policy) -> String {
+    match policy.scope.namespace() {
+        Some(_) => format!("DevOpsPolicy {}", policy.label),
+        None => format!("ClusterDevOpsPolicy {}", policy.label),
+    }
+}
+
+/// The namespaces of the policies, and notes of those that are not there.
+async fn extent(
+    cluster: &Cluster,
+    policies: &[Arc<Policy>],
+    protected: &Protected,
+) -> Result<(Wanted, Vec<String>), AnalysisError> {
+    let own: Option<Vec<_>> = policies.iter().map(|it| it.scope.namespace()).collect();
+    let Some(mut own) = own else {
+        let or_else = cluster.client.default_namespace().to_owned();
+        let all = wanted(cluster, Extent::All { or_else }, protected).await?;
+        return Ok((all, Vec::new()));
+    };
+    own.sort_unstable();
+    own.dedup();
+    let (mut together, mut notes, mut error) = (Wanted::default(), Vec::new(), None);
+    for name in own {
+        match wanted(cluster, Extent::One(name.to_owned()), protected).await {
+            Ok(one) => {
+                together.names.extend(one.names);
+                together.metadata.extend(one.metadata);
+            }
+            Err(it @ (AnalysisError::NoNamespace(_) | AnalysisError::Protected(_))) => {
+                notes.push(it.to_string());
+                error = Some(it);
+            }
+            Err(it) => return Err(it),
+        }
+    }
+    match error {
+        // A folder may hold the policies of a namespace that is yet to be made; one that is alone is mistyped.
+        Some(error) if together.names.is_empty() => Err(error),
+        _ => Ok((together, notes)),
+    }
+}
+
+/// Hands every object to those that judge it.
+struct Reader<'c, 'p> {
+    cluster: &'c Cluster,
+    wanted: &'c Wanted,
+    judge: Judge<'p>,
+    scores: [Analyzer<'p>; 2],
+    faults: Vec<Fault>,
+}
+
+impl Reader<'_, '_> {
+    /// Reads the objects of a kind, of all namespaces at once where that is wanted and may be.
+    async fn read(&mut self, kind: Kind) -> Result<(), ClusterError> {
+        let wanted = self.wanted;
+        if wanted.everywhere && self.list(kind, None).await?.is_none() {
+            return Ok(());
+        }
+        let mut refused = BTreeMap::new();
+        for name in &wanted.names {
+            if let Some(message) = self.list(kind, Some(name)).await? {
+                refused.insert(name.as_str(), message);
+            }
+        }
+        let more = match refused.len() {
+            0 | 1 => String::new(),
+            all => format!(" and {} more namespaces", all - 1),
+        };
+        if let Some((name, message)) = refused.first_key_value() {
+            let message = format!("cannot be read in {name}{more}: {message}");
+            self.faults.push(cluster_fault(kind.names().resource, &message));
+        }
+        if kind == Kind::Pod {
+            for (name, message) in refused {
+                for score in &mut self.scores {
+                    score.leave_out(name, &format!("it has no score: {message}"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Says why where a list is refused; then nothing of it was read.
+    async fn list(
+        &mut self,
+        kind: Kind,
+        namespace: Option<&str>,
+    ) -> Result<Option<String>, ClusterError> {
+        let Self { cluster, judge, scores, faults, .. } = self;
+        let names = kind.names();
+        let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
+        let resource = ApiResource::from_gvk_with_plural(&gvk, names.resource);
+        let mut begun = false;
+        let listed = list_resource(&cluster.client, &resource, namespace, |json| {
+            begun = true;
+            if let Err(message) = judge.object(kind, json) {
+                let place = format!("a {}", names.kind);
+                faults.push(cluster_fault(&place, &format!("cannot be read: {message}")));
+            }
+            if kind == Kind::Pod {
+                for score in scores.iter_mut() {
+                    score.pod(json);
+                }
+            }
+        });
+        match listed.await {
+            Ok(()) => Ok(None),
+            Err(kube::Error::Api(status)) if status.code == 403 && !begun => {
+                Ok(Some(status.message))
+            }
+            Err(error) => Err(cluster.explain(error)),
+        }
+    }
+}
+
+fn changes(before: &Analysis, after: &Analysis) -> Vec<NamespaceChange> {
+    let both = before.namespaces.iter().zip(&after.namespaces);
+    let changes = both.map(|(before, after)| {
+        let [was, would] = [before, after]
+            .map(|it| Standing { score: it.score, classification: it.classification });
+        NamespaceChange {
+            namespace: after.namespace.clone(),
+            change: Change { before: was, after: would },
+        }
+    });
+    changes.collect()
+}
+
+fn cluster_fault(place: &str, message: &str) -> Fault {
+    Fault { place: place.to_owned(), message: message.to_owned(), kind: FaultKind::Cluster }
+}

@@ -1,0 +1,150 @@
+//! The policies of a cluster, read once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kube::core::DeserializeGuard;
+use kube::{Resource, ResourceExt};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER};
+use crate::clusters::{Cluster, ClusterError};
+use crate::manifests::canonical::content_hash;
+use crate::policy::compile::{Origin, Policy, Scope};
+use crate::scan::report::{Fault, FaultKind};
+
+/// The policies that can be used, and what stands against the others.
+#[derive(Default)]
+pub struct ClusterPolicies {
+    pub policies: Vec<Arc<Policy>>,
+    /// Those of which no check can be made.
+    pub unusable: Vec<Unusable>,
+    /// What could not be read at all.
+    pub faults: Vec<Fault>,
+    /// The content hash of each, whether it can be used or not, by its name as [`Unusable`] has it.
+    pub hashes: BTreeMap<String, String>,
+}
+
+/// A policy that does not compile.
+pub struct Unusable {
+    /// `DevOpsPolicy NAMESPACE/NAME`, or `ClusterDevOpsPolicy NAME`.
+    pub name: String,
+    pub error: String,
+}
+
+impl ClusterPolicies {
+    /// Reads the policies of these namespaces, or with `everywhere` of the whole cluster and, where that is refused,
+    /// of each of them; and the cluster's own.
+    ///
+    /// # Errors
+    /// The API server does not answer. What it refuses is a fault.
+    pub async fn read(
+        cluster: &Cluster,
+        everywhere: bool,
+        namespaces: impl Iterator<Item = &str> + Clone,
+    ) -> Result<Self, ClusterError> {
+        let mut read = Self::default();
+        if !everywhere || read.own(cluster, None).await? {
+            if everywhere && namespaces.clone().next().is_none() {
+                read.fault("the DevOpsPolicies", "cannot be read");
+            }
+            for namespace in namespaces {
+                if read.own(cluster, Some(namespace)).await? {
+                    read.fault(
+                        namespace,
+                        "its policies cannot be read, so it is judged without them",
+                    );
+                }
+            }
+        }
+        if read.cluster_wide(cluster).await? {
+            let message = "cannot be read, so everything is judged without them";
+            read.fault("the ClusterDevOpsPolicies", message);
+        }
+        Ok(read)
+    }
+
+    /// Reads the policies of a namespace, or of all; says whether that was refused.
+    async fn own(
+        &mut self,
+        cluster: &Cluster,
+        namespace: Option<&str>,
+    ) -> Result<bool, ClusterError> {
+        self.add::<DevOpsPolicy>(cluster, namespace, "DevOpsPolicy", |policy| {
+            let scope = Scope::Namespace(policy.namespace().unwrap_or_default());
+            Policy::compile(scope, policy.name_any(), &policy.spec)
+                .map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    async fn cluster_wide(&mut self, cluster: &Cluster) -> Result<bool, ClusterError> {
+        self.add::<ClusterDevOpsPolicy>(cluster, None, "ClusterDevOpsPolicy", |policy| {
+            Policy::compile_cluster(policy.name_any(), &policy.spec)
+                .map_err(|error| error.to_string())
+        })
+        .await
+    }
+
+    async fn add<K>(
+        &mut self,
+        cluster: &Cluster,
+        namespace: Option<&str>,
+        kind: &'static str,
+        compile: impl Fn(K) -> Result<Policy, String>,
+    ) -> Result<bool, ClusterError>
+    where
+        K: Resource<DynamicType = ()> + DeserializeOwned + Send,
+    {
+        let mut objects = Vec::new();
+        let listed = cluster.list::<K>(namespace, None, |json| {
+            let hash = content_hash(&serde_json::from_str::<Value>(json).unwrap_or_default());
+            objects.push((serde_json::from_str::<DeserializeGuard<K>>(json), hash));
+        });
+        match listed.await {
+            Ok(()) => {}
+            Err(kube::Error::Api(status)) if status.code == 403 => return Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                if self.faults.iter().all(|fault| fault.place != kind) {
+                    let message = ClusterError::NotServed(kind).to_string();
+                    let (place, kind) = (kind.to_owned(), FaultKind::NotServed);
+                    self.faults.push(Fault { place, message, kind });
+                }
+            }
+            Err(error) => return Err(cluster.explain(error)),
+        }
+        for (object, hash) in objects {
+            let object = object.map_err(|error| cluster.explain(kube::Error::SerdeError(error)))?;
+            let name = match object.namespace() {
+                Some(namespace) => format!("{kind} {namespace}/{}", object.name_any()),
+                None => format!("{kind} {}", object.name_any()),
+            };
+            self.hashes.insert(name.clone(), hash);
+            let origin = Origin {
+                uid: object.meta().uid.clone().unwrap_or_default(),
+                generation: object.meta().generation.unwrap_or_default(),
+                deleting: object.meta().deletion_timestamp.as_ref().map(|it| it.0),
+                held: object.finalizers().iter().any(|it| it == FINALIZER),
+            };
+            let policy = object.0.map_err(|error| error.to_string()).and_then(&compile);
+            match policy {
+                Ok(mut policy) => {
+                    policy.origin = Some(origin);
+                    self.policies.push(Arc::new(policy));
+                }
+                Err(error) => self.unusable.push(Unusable { name, error }),
+            }
+        }
+        Ok(false)
+    }
+
+    fn fault(&mut self, place: &str, message: &str) {
+        let fault = Fault {
+            place: place.to_owned(),
+            message: message.to_owned(),
+            kind: FaultKind::Cluster,
+        };
+        self.faults.push(fault);
+    }
+}

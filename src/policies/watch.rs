@@ -1,0 +1,125 @@
+//! The policies of a cluster, by a watch that never gives up.
+//!
+//! What was known stays in force while the API server is away: a policy is
+//! never briefly absent because something was being reloaded.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Instant;
+
+use futures::stream::{BoxStream, StreamExt, select_all};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::api::Api;
+use kube::core::{ApiResource, DynamicObject, PartialObjectMeta};
+use kube::runtime::watcher::{self, Event};
+use kube::runtime::{WatchStreamExt, watcher as watch_objects};
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use super::Faults;
+use super::Policies;
+use super::index::Index;
+use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
+use crate::client::backoff::Doubling;
+use crate::metrics::PolicyMetrics;
+use crate::policy::policy_set::PolicySet;
+use crate::policy::protected::Protected;
+
+/// Who is told of every change, beside the admission path.
+#[derive(Clone, Default)]
+pub struct Announcements {
+    pub policies: watch::Sender<Option<Arc<PolicySet>>>,
+    pub faults: watch::Sender<Faults>,
+}
+
+/// How the watch is doing, for readiness.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WatchState {
+    /// Whether the first lists are in.
+    pub synced: bool,
+    /// Since when the API server has answered with errors. A server that does
+    /// not answer at all is no reason to stop serving what is known.
+    pub refused_since: Option<Instant>,
+}
+
+/// An event of any of the watches.
+enum Change {
+    Policy(Event<DynamicObject>),
+    ClusterPolicy(Event<DynamicObject>),
+    Namespace(Event<PartialObjectMeta<Namespace>>),
+}
+
+/// Watches until its caller drops it.
+pub async fn watch_policies(
+    client: Client,
+    policies: Policies,
+    protected: Protected,
+    state: watch::Sender<WatchState>,
+    announcements: Announcements,
+    metrics: PolicyMetrics,
+) {
+    // As they are stored: what of a policy can be read is not for a type to say.
+    let own = ApiResource::erase::<DevOpsPolicy>(&());
+    let all = ApiResource::erase::<ClusterDevOpsPolicy>(&());
+    let mut changes = select_all([
+        watch_all(Api::all_with(client.clone(), &own), Change::Policy),
+        watch_all(Api::all_with(client.clone(), &all), Change::ClusterPolicy),
+        watch_all(Api::all(client), Change::Namespace),
+    ]);
+    let mut index = Index::default();
+    while let Some(change) = changes.next().await {
+        let publish = match change {
+            Ok(Change::Policy(event)) => index.policy(event),
+            Ok(Change::ClusterPolicy(event)) => index.cluster_policy(event),
+            Ok(Change::Namespace(event)) => index.namespace(event),
+            Err(error) => {
+                metrics.watch_failed();
+                tracing::warn!(%error, "the watch of policies failed; it is tried again");
+                if is_answer(&error) {
+                    state.send_modify(|state| {
+                        state.refused_since.get_or_insert_with(Instant::now);
+                    });
+                }
+                continue;
+            }
+        };
+        state.send_if_modified(|state| state.refused_since.take().is_some());
+        if publish && index.complete() {
+            let (in_force, invalid) = index.count();
+            metrics.loaded(in_force, invalid);
+            let snapshot = Arc::new(index.snapshot().protecting(protected.clone()));
+            policies.store(Some(Arc::clone(&snapshot)));
+            announcements.policies.send_replace(Some(snapshot));
+            announcements.faults.send_replace(index.faults());
+            state.send_if_modified(|state| !std::mem::replace(&mut state.synced, true));
+        }
+    }
+}
+
+/// The events of every object of a kind, in all namespaces.
+fn watch_all<K>(
+    api: Api<K>,
+    change: fn(Event<K>) -> Change,
+) -> BoxStream<'static, watcher::Result<Change>>
+where
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    watch_objects(api, watcher::Config::default())
+        .backoff(Doubling::default())
+        .map(move |event| event.map(change))
+        .boxed()
+}
+
+/// Whether the API server answered at all.
+fn is_answer(error: &watcher::Error) -> bool {
+    use watcher::Error::{
+        InitialListFailed, NoResourceVersion, WatchError, WatchFailed, WatchStartFailed,
+    };
+    match error {
+        InitialListFailed(error) | WatchStartFailed(error) | WatchFailed(error) => {
+            matches!(error, kube::Error::Api(_))
+        }
+        WatchError(_) | NoResourceVersion => true,
+    }
+}

@@ -1,0 +1,336 @@
+//! What a policy's status should say. Pure.
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+
+use crate::api::{
+    BundleStatus, DevOpsPolicyStatus, ExemptionStatus, RemediationState, RemediationStatus,
+    TopViolation,
+};
+use crate::policy::bundles;
+use crate::policy::in_force::PolicyFault;
+use crate::policy::picture::{PolicyPicture, RemediationPicture, Violation};
+use crate::policy::text::cut;
+
+/// The longest message that a condition takes (`metav1.Condition`).
+const MAX_MESSAGE: usize = 32 * 1024;
+/// The condition of a policy whose repairs do not last.
+const CONFLICT: &str = "RemediationConflict";
+/// The condition of a policy whose expressions name fields that no Pod has.
+const UNKNOWN_FIELDS: &str = "UnknownFields";
+/// The longest texts that a violation takes.
+const MAX_WORKLOAD: usize = 512;
+const MAX_PATH: usize = 256;
+
+/// What is known of a policy: what it found and, if its newest version is no good, why. Then what is in its place finds.
+#[derive(Clone, Default)]
+pub(super) struct Desired {
+    pub picture: Option<PolicyPicture>,
+    pub fault: Option<PolicyFault>,
+    /// What remediation tells of it.
+    pub remediation: RemediationPicture,
+}
+
+impl Desired {
+    /// The status, given the one that is there: a time that says the same thing stays what it was.
+    pub fn status(&self, current: &DevOpsPolicyStatus, now: Timestamp) -> DevOpsPolicyStatus {
+        let mut status = self.picture.as_ref().map(found).unwrap_or_default();
+        status.observed_generation = self.generation();
+        status.conditions = self.conditions(&current.conditions, now);
+        status.last_good = match (&self.picture, &self.fault) {
+            (Some(picture), None) => picture.policy.text.as_deref().map(str::to_owned),
+            _ => current.last_good.clone(),
+        };
+        status.remediation = match &self.remediation {
+            RemediationPicture::Unknown => current.remediation.clone(),
+            RemediationPicture::Off => None,
+            RemediationPicture::Told(told) => Some(told.clone()),
+        };
+        let complaints = self.complaints(status.remediation.as_ref(), &current.conditions, now);
+        status.conditions.extend(complaints);
+        status.last_evaluated.clone_from(&current.last_evaluated);
+        if status != *current {
+            status.last_evaluated = Some(Time(now));
+        }
+        status
+    }
+
+    /// The version that was evaluated, or that cannot be.
+    fn generation(&self) -> Option<i64> {
+        let fault = self.fault.as_ref().map(|fault| fault.origin.generation);
+        fault.or_else(|| Some(self.picture.as_ref()?.policy.origin.as_ref()?.generation))
+    }
+
+    /// Conditions that are there only where they hold.
+    fn complaints(
+        &self,
+        remediation: Option<&RemediationStatus>,
+        current: &[Condition],
+        now: Timestamp,
+    ) -> Vec<Condition> {
+        let workloads = remediation.into_iter().flat_map(|it| &it.workloads);
+        let in_conflict = workloads.filter(|it| it.state == RemediationState::Conflict);
+        let undone: Vec<_> = in_conflict.map(|it| it.workload.as_str()).collect();
+        let fields = self.picture.iter().flat_map(|it| &it.policy.unknown_fields);
+        let fields: Vec<_> = fields.map(ToString::to_string).collect();
+        let condition = |type_: &str, reason: &str, message: String| Condition {
+            type_: type_.to_owned(),
+            status: "True".to_owned(),
+            reason: reason.to_owned(),
+            message: cut(message, MAX_MESSAGE),
+            observed_generation: self.generation(),
+            last_transition_time: current
+                .iter()
+                .find(|it| it.type_ == type_)
+                .map_or(Time(now), |known| known.last_transition_time.clone()),
+        };
+        let conflict = (!undone.is_empty()).then(|| {
+            let undone = undone.join(", ");
+            let message = format!(
+                "somebody undoes the repairs of {undone}; repair them where they come from"
+            );
+            condition(CONFLICT, "Undone", message)
+        });
+        let unknown_fields = (!fields.is_empty())
+            .then(|| condition(UNKNOWN_FIELDS, "NotInPodSchema", fields.join("; ")));
+        conflict.into_iter().chain(unknown_fields).collect()
+    }
+
+    /// As kstatus reads them.
+    fn conditions(&self, current: &[Condition], now: Timestamp) -> Vec<Condition> {
+        let stalled = self.fault.as_ref();
+        let (reason, message) = match stalled {
+            Some(fault) => (
+                "InvalidSpec",
+                cut(format!("{}; {}", fault.message, fault.in_force()), MAX_MESSAGE),
+            ),
+            None => ("Evaluated", "compiled, in force and evaluated".to_owned()),
+        };
+        let none = || ("Evaluated", String::new());
+        let condition = |type_: &str, is: bool, (reason, message): (&str, String)| {
+            let status = if is { "True" } else { "False" }.to_owned();
+            let known = current.iter().find(|it| it.type_ == type_ && it.status == status);
+            Condition {
+                type_: type_.to_owned(),
+                reason: reason.to_owned(),
+                message,
+                observed_generation: self.generation(),
+                last_transition_time: known
+                    .map_or(Time(now), |known| known.last_transition_time.clone()),
+                status,
+            }
+        };
+        let told = || (reason, message.clone());
+        vec![
+            condition("Ready", stalled.is_none(), told()),
+            condition("Reconciling", false, none()),
+            condition(
+                "Stalled",
+                stalled.is_some(),
+                if stalled.is_some() { told() } else { none() },
+            ),
+        ]
+    }
+}
+
+/// What the audit found, as a status.
+fn found(picture: &PolicyPicture) -> DevOpsPolicyStatus {
+    let score = &picture.score;
+    let exemptions = picture.policy.has_exemptions().then(|| ExemptionStatus {
+        used: integer(picture.exemptions.used.into()),
+        unused: integer(picture.exemptions.unused.into()),
+        expired: integer(picture.exemptions.expired.into()),
+    });
+    DevOpsPolicyStatus {
+        health_score: Some(score.points.into()),
+        violations: i64::try_from(picture.violations()).ok(),
+        healthy: Some(score.points >= 80),
+        message: Some(picture.sentence()),
+        effective_mode: Some(picture.policy.mode),
+        classification: Some(score.classification()),
+        top_violations: picture
+            .worst
+            .iter()
+            .map(|it| top(it, picture.policy.scope.namespace().is_none()))
+            .collect(),
+        lost_points: score
+            .lost_points
+            .iter()
+            .map(|(rule, points)| ((*rule).to_owned(), i32::from(*points)))
+            .collect(),
+        bundle: picture.policy.bundle.map(|bundle| BundleStatus {
+            name: bundle.as_str().to_owned(),
+            version: bundles::VERSION.to_owned(),
+        }),
+        exemptions,
+        ..DevOpsPolicyStatus::default()
+    }
+}
+
+fn integer(number: u64) -> i32 {
+    i32::try_from(number).unwrap_or(i32::MAX)
+}
+
+fn top(violation: &Violation, with_namespace: bool) -> TopViolation {
+    let Violation { workload, fault, severity, .. } = violation;
+    let name = if with_namespace {
+        format!("{}/{}/{}", workload.kind, workload.namespace, workload.name)
+    } else {
+        format!("{}/{}", workload.kind, workload.name)
+    };
+    TopViolation {
+        workload: cut(name, MAX_WORKLOAD),
+        rule: fault.id.clone(),
+        severity: *severity,
+        container: fault.container.clone(),
+        field_path: Some(cut(fault.path.clone(), MAX_PATH)).filter(|path| !path.is_empty()),
+        message: fault.message.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::api::{DevOpsPolicySpec, Severity};
+    use crate::policy::compile::{Origin, Policy, Scope};
+    use crate::policy::in_force::StandIn;
+    use crate::policy::picture::{Exemptions, Fault, WorkloadKey};
+    use crate::policy::score::Score;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn origin(generation: i64) -> Origin {
+        Origin { uid: "u".to_owned(), generation, deleting: None, held: false }
+    }
+
+    fn picture() -> PolicyPicture {
+        let scope = Scope::Namespace("shop".to_owned());
+        let spec =
+            DevOpsPolicySpec { forbid_latest_tag: Some(true), ..DevOpsPolicySpec::default() };
+        let mut policy = Policy::compile(scope, "baseline".to_owned(), &spec).unwrap();
+        policy.origin = Some(origin(4));
+        policy.text = Some("{}".into());
+        let fault = Fault {
+            rule: "forbidLatestTag",
+            id: "forbidLatestTag".to_owned(),
+            container: Some("web".to_owned()),
+            path: "spec.containers[0].image".to_owned(),
+            message: "spec.containers[0].image is \"nginx\"".to_owned(),
+            undecided: false,
+        };
+        let [namespace, kind, name] = ["shop", "Deployment", "cart"].map(str::to_owned);
+        let violation = Violation {
+            workload: Arc::new(WorkloadKey { namespace, kind, name }),
+            severity: Severity::High,
+            fault: Arc::new(fault),
+            began: NOW,
+            pods: 2,
+        };
+        PolicyPicture {
+            policy: Arc::new(policy),
+            score: Score { points: 0, lost_points: [("forbidLatestTag", 100)].into() },
+            workloads: 1,
+            open: [0, 1, 0, 0],
+            worst: vec![violation],
+            exemptions: Exemptions::default(),
+        }
+    }
+
+    fn condition<'s>(status: &'s DevOpsPolicyStatus, type_: &str) -> &'s Condition {
+        status.conditions.iter().find(|it| it.type_ == type_).unwrap()
+    }
+
+    #[test]
+    fn violations_do_not_make_a_policy_unready() {
+        let desired = Desired { picture: Some(picture()), ..Desired::default() };
+        let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
+        let told = |type_| condition(&status, type_).status.as_str();
+        assert_eq!(["Ready", "Reconciling", "Stalled"].map(told), ["True", "False", "False"]);
+        assert_eq!((status.health_score, status.violations), (Some(0), Some(1)));
+        assert_eq!(status.observed_generation, Some(4));
+        assert_eq!(
+            status.message.as_deref(),
+            Some("Critical: score 0, 1 open violation (1 high) in 1 workload")
+        );
+        assert_eq!(status.top_violations[0].workload, "Deployment/cart");
+    }
+
+    #[test]
+    fn a_status_that_says_it_all_stays_as_it_is_however_late_it_is() {
+        let desired = Desired { picture: Some(picture()), ..Desired::default() };
+        let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
+        let later = NOW + std::time::Duration::from_hours(1);
+        assert_eq!(desired.status(&status, later), status);
+        let mut worse = picture();
+        worse.open = [0, 2, 0, 0];
+        let next = Desired { picture: Some(worse), ..Desired::default() }.status(&status, later);
+        assert_eq!(next.last_evaluated, Some(Time(later)));
+        assert_eq!(condition(&next, "Ready").last_transition_time, Time(NOW), "it did not change");
+    }
+
+    #[test]
+    fn a_version_that_cannot_be_in_force_stalls_while_the_last_good_one_is_evaluated() {
+        let fault = PolicyFault {
+            origin: origin(5),
+            message: "spec.x: bad".to_owned(),
+            stand_in: StandIn::LastGood("{}".into()),
+        };
+        let desired =
+            Desired { picture: Some(picture()), fault: Some(fault), ..Desired::default() };
+        let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
+        for (type_, is) in [("Ready", "False"), ("Stalled", "True")] {
+            let told = condition(&status, type_);
+            let message = "spec.x: bad; the last good version (status.lastGood) is in force";
+            assert_eq!((told.status.as_str(), told.message.as_str()), (is, message));
+            assert_eq!((told.reason.as_str(), told.observed_generation), ("InvalidSpec", Some(5)));
+        }
+        assert_eq!(status.violations, Some(1));
+        let healed =
+            Desired { picture: Some(picture()), ..Desired::default() }.status(&status, NOW);
+        assert_eq!(condition(&healed, "Ready").status, "True");
+    }
+
+    #[test]
+    fn fields_that_no_pod_has_are_a_condition_as_long_as_an_expression_names_them() {
+        let validation = serde_json::json!({"validations": [
+            {"name": "own", "expression": "!has(object.spec.hostnetwork)", "message": "m"},
+        ]});
+        let spec = serde_json::from_value(validation).unwrap();
+        let scope = Scope::Namespace("shop".to_owned());
+        let policy = Arc::new(Policy::compile(scope, "own".to_owned(), &spec).unwrap());
+        let odd =
+            Desired { picture: Some(PolicyPicture { policy, ..picture() }), ..Desired::default() };
+        let status = odd.status(&DevOpsPolicyStatus::default(), NOW);
+        let told = condition(&status, "UnknownFields");
+        assert_eq!(
+            told.message,
+            "spec.validations[0].expression: 1:18: no Pod has object.spec.hostnetwork; did you mean hostNetwork?"
+        );
+        assert_eq!(condition(&status, "Ready").status, "True");
+        let mended = Desired { picture: Some(picture()), ..Desired::default() };
+        let status = mended.status(&status, NOW);
+        assert!(status.conditions.iter().all(|it| it.type_ != "UnknownFields"));
+    }
+
+    #[test]
+    fn the_last_spec_that_was_in_force_is_kept_until_another_is() {
+        let good = Desired { picture: Some(picture()), ..Desired::default() };
+        let kept = good.status(&DevOpsPolicyStatus::default(), NOW);
+        assert_eq!(kept.last_good.as_deref(), Some("{}"));
+        let fault = PolicyFault {
+            origin: origin(5),
+            message: "spec.x: bad".to_owned(),
+            stand_in: StandIn::Parts,
+        };
+        let bad = Desired { fault: Some(fault), ..good.clone() };
+        assert_eq!(bad.status(&kept, NOW).last_good.as_deref(), Some("{}"));
+        let alone = Desired { picture: None, ..bad };
+        assert_eq!(alone.status(&kept, NOW).last_good.as_deref(), Some("{}"));
+        let mut long = picture();
+        Arc::get_mut(&mut long.policy).unwrap().text = None;
+        let long = Desired { picture: Some(long), ..Desired::default() };
+        assert_eq!(long.status(&kept, NOW).last_good, None, "an older one must not come back");
+    }
+}
