@@ -17,10 +17,11 @@ use std::time::{Duration, Instant};
 use granit_parser::{Parser, options};
 use jiff::Timestamp;
 use podgate::api::BundleName;
+use podgate::inputs;
 use podgate::policy::bundles;
 use podgate::policy::compile::{Policy, Scope, Selection};
 use podgate::policy::protected::Protected;
-use podgate::scan::{inputs, offline};
+use podgate::scan::offline;
 
 const WORKLOADS: usize = 2400;
 const ROUNDS: usize = 11;

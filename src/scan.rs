@@ -1,7 +1,5 @@
 //! Manifests, judged without a cluster: files in ([`inputs`]), one report out ([`offline::scan`]). Nothing here prints or writes.
 
 pub mod fix;
-pub mod inputs;
 pub mod manifest;
 pub mod offline;
-pub mod report;

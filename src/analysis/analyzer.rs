@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::result::{Analysis, ClusterScore, NamespaceScore, RuleScore};
 use crate::api::Severity;
 use crate::cel::tree::Tree;
+use crate::findings::{Fault, FaultKind, Summary, Violation};
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge, judge_running};
 use crate::policy::object::Object;
@@ -16,7 +17,6 @@ use crate::policy::pod_status::PodStatus;
 use crate::policy::policy_set::{Plan, PolicySet};
 use crate::policy::score::{Degree, Loss, Score, Tally, Weights, Workload};
 use crate::policy::workload::{Kind, Subject};
-use crate::scan::report::{Fault, FaultKind, Summary, Violation};
 
 /// The pods of some namespaces, as far as they are read.
 pub struct Analyzer<'p> {

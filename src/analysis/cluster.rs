@@ -11,12 +11,12 @@ use kube::core::PartialObjectMeta;
 use super::analyzer::Analyzer;
 use super::result::{Analysis, OwnPolicies};
 use crate::clusters::{Cluster, ClusterError};
+use crate::findings::{Fault, FaultKind};
 use crate::policies::list::ClusterPolicies;
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{Namespaces, PolicySet};
 use crate::policy::protected::Protected;
 use crate::policy::text::quote;
-use crate::scan::report::{Fault, FaultKind};
 
 /// Which namespaces to analyze.
 pub enum Extent {

@@ -9,7 +9,7 @@ use super::cluster::AnalysisError;
 use super::result::Analysis;
 use crate::api::{Classification, Severity};
 use crate::clusters::ClusterError;
-use crate::scan::report::FaultKind;
+use crate::findings::FaultKind;
 
 /// How many faults of a cluster are told here.
 const TOLD_FAULTS: usize = 5;
@@ -322,7 +322,7 @@ fn drift(clusters: &[Member]) -> Vec<Drift> {
 pub(crate) mod testing {
     use super::super::result::{ClusterScore, OwnPolicies};
     use super::*;
-    use crate::scan::report::{Summary, Violation};
+    use crate::findings::{Summary, Violation};
 
     fn violation(rule: &str, severity: Severity) -> Violation {
         Violation {
@@ -371,7 +371,7 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::{analysis, member};
     use super::*;
-    use crate::scan::report::Fault;
+    use crate::findings::Fault;
 
     fn lost(context: &str) -> Member {
         let error = ClusterError::Forbidden("no".to_owned());

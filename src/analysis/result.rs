@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::api::{Classification, Severity};
-use crate::scan::report::{Fault, Summary, Violation};
+use crate::findings::{Fault, Summary, Violation};
 
 /// The whole answer of `podgate analyze`: `-o json` prints it with `apiVersion: podgate/v1` before it.
 #[derive(Debug, Serialize)]

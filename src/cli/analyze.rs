@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::gate::GateArgs;
 use super::output::Versioned;
-use super::{ClusterArgs, Failure, ProtectedArgs, block_on, live, output};
+use super::{ClusterArgs, Failure, ProtectedArgs, block_on, diagnostics, output};
 use crate::analysis::cluster::{self, AnalysisError, Extent};
 use crate::clusters;
 use crate::policies::files;
@@ -76,7 +76,7 @@ async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
     };
     let analysis =
         cluster::analyze(&cluster, extent, given, args.protected.list(), Timestamp::now()).await?;
-    live::tell(&analysis.notes, &analysis.faults);
+    diagnostics::report_notes(&analysis.notes, &analysis.faults);
     let versioned = Versioned::of(&analysis);
     match args.output {
         AnalysisFormat::Table => output::print(&tables::table(&analysis, false))?,
@@ -84,7 +84,7 @@ async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
         AnalysisFormat::Json => output::json(&versioned)?,
         AnalysisFormat::Yaml => output::yaml(&versioned)?,
     }
-    live::complete("analysis", &analysis.faults)?;
+    diagnostics::require_complete("analysis", &analysis.faults)?;
     let severities = analysis.results.iter().map(|violation| violation.severity);
     args.gate.check(severities, analysis.summary.counts.score)
 }

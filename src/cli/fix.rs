@@ -6,10 +6,10 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::manifests::{self, ManifestArgs};
-use super::{Failure, output};
+use super::manifests::ManifestArgs;
+use super::{Failure, diagnostics, output};
+use crate::inputs::Input;
 use crate::scan::fix::{self, Fixed};
-use crate::scan::inputs::Input;
 use crate::scan::manifest::Judge;
 use crate::scan::offline;
 
@@ -88,7 +88,7 @@ impl FixArgs {
                 "{left} of {violations} violations {verb} no safe fix; see them with podgate scan"
             );
         }
-        manifests::tell(&faults)
+        diagnostics::report_faults(&faults)
     }
 }
 

@@ -17,7 +17,7 @@ use clap::ValueEnum;
 
 use super::Failure;
 use super::output::{Versioned, to_json, to_yaml};
-use crate::scan::report::{Report, Violation};
+use crate::findings::{Report, Violation};
 
 pub(super) use summary::count;
 

@@ -8,12 +8,11 @@ use clap::Args;
 use super::policy::bundle_parser;
 use super::{Failure, ProtectedArgs};
 use crate::api::{BundleName, DevOpsPolicySpec};
+use crate::findings::Fault;
+use crate::inputs::{self, Input};
 use crate::policies::files;
 use crate::policy::bundles;
 use crate::policy::compile::{Policy, Scope, Selection};
-use crate::policy::text::printable;
-use crate::scan::inputs::{self, Input};
-use crate::scan::report::{Fault, FaultKind};
 
 #[derive(Args, Debug)]
 pub(super) struct ManifestArgs {
@@ -54,7 +53,7 @@ pub(super) fn given(
     paths: &[PathBuf],
     bundle: Option<BundleName>,
 ) -> Result<Vec<Arc<Policy>>, Failure> {
-    let mut policies = files::load(paths).map_err(|error| Failure::Input(error.to_string()))?;
+    let mut policies = files::load(paths)?;
     if let Some(bundle) = bundle {
         policies.push(everywhere(bundle.as_str(), &bundles::spec(bundle))?);
     }
@@ -64,18 +63,4 @@ pub(super) fn given(
 fn everywhere(name: &str, spec: &DevOpsPolicySpec) -> Result<Arc<Policy>, Failure> {
     let policy = Policy::compile(Scope::Cluster(Selection::default()), name.to_owned(), spec);
     policy.map(Arc::new).map_err(|error| Failure::Input(error.to_string()))
-}
-
-/// Tells the faults on stderr, and fails by the first kind that applies.
-pub(super) fn tell(faults: &[Fault]) -> Result<(), Failure> {
-    for Fault { place, message, .. } in faults {
-        eprintln!("{}: {}", printable(place), printable(message));
-    }
-    let summary = match faults.len() {
-        0 => return Ok(()),
-        1 => "the input has a fault, told above; everything else was read".to_owned(),
-        count => format!("the input has {count} faults, told above; everything else was read"),
-    };
-    let input = faults.iter().any(|fault| fault.kind == FaultKind::Input);
-    Err(if input { Failure::Input(summary) } else { Failure::Cluster(summary) })
 }

@@ -5,8 +5,6 @@ mod diff;
 mod export;
 mod import;
 mod preview;
-mod read;
-mod refused;
 mod release;
 mod show;
 

@@ -13,9 +13,9 @@ use jiff::Timestamp;
 use super::color::ColorArgs;
 use super::formats::{self, Format};
 use super::gate::GateArgs;
-use super::manifests::{self, ManifestArgs};
-use super::{Failure, output};
-use crate::scan::inputs::Input;
+use super::manifests::ManifestArgs;
+use super::{Failure, diagnostics, output};
+use crate::inputs::Input;
 use crate::scan::offline;
 
 /// A scan that is over sooner shows no progress.
@@ -65,7 +65,7 @@ impl ScanArgs {
                 Failure::Cluster(format!("cannot write {}: {error}", path.display()))
             })?,
         }
-        manifests::tell(&report.faults)?;
+        diagnostics::report_faults(&report.faults)?;
         self.gate.check(report.results.iter().map(|it| it.severity), report.summary.score)
     }
 }

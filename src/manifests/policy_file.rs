@@ -38,6 +38,13 @@ pub struct Reading<'a> {
     pub among_others: bool,
 }
 
+impl<'a> Reading<'a> {
+    /// In a folder for a `GitOps` tool.
+    pub fn among_others(namespace: &'a str) -> Self {
+        Self { namespace: Some(namespace), among_others: true }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Manifest<Spec> {

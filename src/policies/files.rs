@@ -1,19 +1,19 @@
-//! The policies of YAML files, for podgate without a cluster.
+//! The policies of YAML files: files, folders with all that is below them and, where they are read once, `-` for stdin.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Policies;
-use crate::manifests::documents::{self, Fault};
-use crate::manifests::node::Position;
+use crate::findings::Fault;
+use crate::inputs;
 use crate::manifests::policy_file::{self, PolicyDocument, Reading};
 use crate::metrics::PolicyMetrics;
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
+use crate::policy::text::quote;
 
 /// How often the files are looked at. They are read whole each time: modified
 /// times miss changes that a ConfigMap mount makes by swapping links.
@@ -22,18 +22,92 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 /// Why policies cannot be read from files.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
-    #[error("cannot read {path}: {source}; name a policy file or a folder of them")]
-    Read { path: PathBuf, source: std::io::Error },
-    #[error("{path} has no .yaml, .yml or .json file; name a policy file or a folder of them")]
-    Empty { path: PathBuf },
-    #[error("{path}:{source}")]
-    Policy { path: PathBuf, source: Fault },
-    #[error("{path}:{at}: policy {name:?} is defined twice, first in {first}")]
-    Twice { path: PathBuf, at: Position, name: String, first: String },
+    /// Every file that cannot be read, or folder that has none.
+    #[error("{}", lines(.0))]
+    Unreadable(Vec<Fault>),
+    #[error("{place}:{fault}")]
+    Policy { place: String, fault: crate::manifests::documents::Fault },
+    #[error("{place}: policy {} is defined twice, first in {first}", quote(.label))]
+    Twice { place: String, label: String, first: String },
+    #[error("there is no policy in what was named; name a policy file or a folder of them")]
+    Empty,
+    #[error("policies that are watched cannot come from stdin; name a file or a folder of them")]
+    Stdin,
 }
 
-/// The text of each file, by path, in a stable order.
-type Texts = BTreeMap<PathBuf, String>;
+fn lines(faults: &[Fault]) -> String {
+    let line = |it: &Fault| {
+        format!("{}: {}; name a policy file or a folder of them", it.place, it.message)
+    };
+    faults.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// A policy and where it is written.
+pub struct PlacedPolicy {
+    /// `FILE:LINE:COLUMN`.
+    pub place: String,
+    pub document: PolicyDocument,
+}
+
+/// Reads the policies that paths name, each name once.
+///
+/// # Errors
+/// Every file that cannot be read, and else the first fault of the first that holds one; nothing is read by halves.
+pub fn read(paths: &[PathBuf], reading: Reading<'_>) -> Result<Vec<PlacedPolicy>, FilesError> {
+    some(parse(&texts(paths)?, reading)?)
+}
+
+/// The policies that paths name, none where there are no paths. Of folders, every object must be a policy.
+///
+/// # Errors
+/// As [`read`].
+pub fn load(paths: &[PathBuf]) -> Result<Vec<Arc<Policy>>, FilesError> {
+    if paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    some(compile(&texts(paths)?)?)
+}
+
+/// The text of each file by its name, in the order in which they were found.
+type Texts = Vec<(String, String)>;
+
+fn texts(paths: &[PathBuf]) -> Result<Texts, FilesError> {
+    let (inputs, mut faults) = inputs::find(paths);
+    let mut texts = Texts::new();
+    for input in inputs {
+        match input.read(str::to_owned) {
+            Ok(text) => texts.push((input.name, text)),
+            Err(fault) => faults.push(fault),
+        }
+    }
+    if faults.is_empty() { Ok(texts) } else { Err(FilesError::Unreadable(faults)) }
+}
+
+fn parse(texts: &Texts, reading: Reading<'_>) -> Result<Vec<PlacedPolicy>, FilesError> {
+    let mut first = BTreeMap::new();
+    let mut policies = Vec::new();
+    for (name, text) in texts {
+        let documents = policy_file::parse(text, reading)
+            .map_err(|fault| FilesError::Policy { place: name.clone(), fault })?;
+        for document in documents {
+            let place = format!("{name}:{}", document.at);
+            let label = document.policy.label.clone();
+            if let Some(first) = first.insert(label.clone(), place.clone()) {
+                return Err(FilesError::Twice { place, label, first });
+            }
+            policies.push(PlacedPolicy { place, document });
+        }
+    }
+    Ok(policies)
+}
+
+fn some<T>(policies: Vec<T>) -> Result<Vec<T>, FilesError> {
+    if policies.is_empty() { Err(FilesError::Empty) } else { Ok(policies) }
+}
+
+fn compile(texts: &Texts) -> Result<Vec<Arc<Policy>>, FilesError> {
+    Ok(parse(texts, Reading::default())?.into_iter().map(|it| it.document.policy).collect())
+}
 
 /// Files and folders of policies, and what they held when last looked at.
 #[derive(Clone)]
@@ -47,13 +121,16 @@ impl Files {
     /// Reads and compiles the policies.
     ///
     /// # Errors
-    /// Names the file, and the line and column where there is one.
+    /// As [`read`], and where stdin is named.
     pub fn open(
         paths: Vec<PathBuf>,
         protected: Protected,
     ) -> Result<(Self, PolicySet), FilesError> {
-        let texts = read(&paths)?;
-        let set = compile(&texts, &protected)?;
+        if paths.iter().any(|path| path.as_os_str() == "-") {
+            return Err(FilesError::Stdin);
+        }
+        let texts = texts(&paths)?;
+        let set = set(&texts, &protected)?;
         Ok((Self { paths, protected, seen: Ok(texts) }, set))
     }
 
@@ -62,12 +139,12 @@ impl Files {
     pub async fn watch(mut self, policies: Policies, metrics: PolicyMetrics) {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
-            let now = read(&self.paths).map_err(|error| error.to_string());
+            let now = texts(&self.paths).map_err(|error| error.to_string());
             if now == self.seen {
                 continue;
             }
             let compiled = match &now {
-                Ok(texts) => compile(texts, &self.protected).map_err(|error| error.to_string()),
+                Ok(texts) => set(texts, &self.protected).map_err(|error| error.to_string()),
                 Err(error) => Err(error.clone()),
             };
             match compiled {
@@ -89,73 +166,15 @@ impl Files {
     }
 }
 
-fn read(paths: &[PathBuf]) -> Result<Texts, FilesError> {
-    let mut texts = Texts::new();
-    for path in paths {
-        let fault = |source| FilesError::Read { path: path.clone(), source };
-        if !fs::metadata(path).map_err(fault)?.is_dir() {
-            texts.insert(path.clone(), text(path)?);
-            continue;
-        }
-        let before = texts.len();
-        for entry in fs::read_dir(path).map_err(fault)? {
-            let file = entry.map_err(fault)?.path();
-            if is_manifest(&file) && file.is_file() {
-                let text = text(&file)?;
-                texts.insert(file, text);
-            }
-        }
-        if texts.len() == before {
-            return Err(FilesError::Empty { path: path.clone() });
-        }
-    }
-    Ok(texts)
-}
-
-fn text(path: &Path) -> Result<String, FilesError> {
-    let bytes =
-        fs::read(path).map_err(|source| FilesError::Read { path: path.to_owned(), source })?;
-    let text = documents::text(&bytes)
-        .map_err(|source| FilesError::Policy { path: path.to_owned(), source })?;
-    Ok(text.to_owned())
-}
-
-fn is_manifest(path: &Path) -> bool {
-    path.extension().is_some_and(|it| it == "yaml" || it == "yml" || it == "json")
-}
-
-/// The policies of files and folders, once.
-///
-/// # Errors
-/// Names the file, and the line and column where there is one.
-pub fn load(paths: &[PathBuf]) -> Result<Vec<Arc<Policy>>, FilesError> {
-    policies(&read(paths)?)
-}
-
-fn compile(texts: &Texts, protected: &Protected) -> Result<PolicySet, FilesError> {
-    Ok(PolicySet::new(policies(texts)?, Arc::default()).protecting(protected.clone()))
-}
-
-fn policies(texts: &Texts) -> Result<Vec<Arc<Policy>>, FilesError> {
-    let mut first = BTreeMap::new();
-    let mut policies = Vec::new();
-    for (path, text) in texts {
-        let documents = policy_file::parse(text, Reading::default())
-            .map_err(|source| FilesError::Policy { path: path.clone(), source })?;
-        for PolicyDocument { policy, at, .. } in documents {
-            let place = format!("{}:{at}", path.display());
-            if let Some(first) = first.insert(policy.label.clone(), place) {
-                let (path, name) = (path.clone(), policy.name.clone());
-                return Err(FilesError::Twice { path, at, name, first });
-            }
-            policies.push(policy);
-        }
-    }
-    Ok(policies)
+fn set(texts: &Texts, protected: &Protected) -> Result<PolicySet, FilesError> {
+    Ok(PolicySet::new(compile(texts)?, Arc::default()).protecting(protected.clone()))
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
     use super::*;
 
     fn policy(name: &str) -> String {
@@ -188,12 +207,14 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_gives_the_policies_of_its_manifests() {
+    fn a_folder_gives_the_policies_of_all_manifests_below_it() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.yaml"), policy("a") + "---\n" + &policy("b")).unwrap();
         fs::write(dir.path().join("c.yml"), policy("c")).unwrap();
         fs::write(dir.path().join("README.md"), "no policy").unwrap();
-        assert_eq!(load(dir.path()).unwrap().len(), 3);
+        fs::create_dir_all(dir.path().join("teams/shop")).unwrap();
+        fs::write(dir.path().join("teams/shop/d.yaml"), policy("d")).unwrap();
+        assert_eq!(load(dir.path()).unwrap().len(), 4);
     }
 
     #[test]

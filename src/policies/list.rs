@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER};
 use crate::clusters::{Cluster, ClusterError};
+use crate::findings::{Fault, FaultKind};
 use crate::manifests::canonical::content_hash;
 use crate::policy::compile::{Origin, Policy, Scope};
-use crate::scan::report::{Fault, FaultKind};
 
 /// The policies that can be used, and what stands against the others.
 #[derive(Default)]

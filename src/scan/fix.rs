@@ -4,7 +4,7 @@ use json_patch::PatchOperation;
 use serde_json::Value;
 
 use super::manifest::Judge;
-use super::report::{Fault, FaultKind};
+use crate::findings::{Fault, FaultKind};
 use crate::manifests::documents;
 use crate::manifests::edit::{self, Edit};
 use crate::policy::patch;

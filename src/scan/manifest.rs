@@ -4,8 +4,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::report::{Fault, FaultKind, Violation};
 use crate::cel::tree::Tree;
+use crate::findings::{Fault, FaultKind, Violation};
 use crate::manifests::documents::{self, Object as Manifest};
 use crate::manifests::node::Position;
 use crate::policy::decision::worst_first;

@@ -8,9 +8,9 @@ use std::thread;
 
 use jiff::Timestamp;
 
-use super::inputs::Input;
 use super::manifest::{Counted, Judge, Judged};
-use super::report::Report;
+use crate::findings::Report;
+use crate::inputs::Input;
 use crate::manifests::documents;
 use crate::manifests::node::{Content, Node};
 use crate::policy::compile::Policy;

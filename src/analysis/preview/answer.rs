@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 
 use crate::api::{Classification, Severity};
-use crate::scan::report::Fault;
+use crate::findings::Fault;
 
 /// The whole answer: `-o json` prints it with `apiVersion: podgate/v1` before it.
 #[derive(Debug, Serialize)]

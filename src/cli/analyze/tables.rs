@@ -7,8 +7,8 @@ use std::fmt::Write;
 use super::super::columns::{self, Cell};
 use crate::analysis::result::Analysis;
 use crate::api::Classification;
+use crate::findings::Violation;
 use crate::policy::text::clip;
-use crate::scan::report::Violation;
 
 /// How many violations the short table shows, and how many rules of a namespace.
 const SHOWN_VIOLATIONS: usize = 10;
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
     use crate::analysis::result::{ClusterScore, NamespaceScore, RuleScore};
     use crate::api::Severity;
-    use crate::scan::report::Summary;
+    use crate::findings::Summary;
 
     fn violation(number: usize) -> Violation {
         Violation {

@@ -2,8 +2,8 @@
 
 use super::{object_name, repository_path, summary, worst_first};
 use crate::api::Severity;
+use crate::findings::{Fault, Report, Violation};
 use crate::policy::text::printable;
-use crate::scan::report::{Fault, Report, Violation};
 
 pub(super) fn commands(report: &Report) -> String {
     // GitHub keeps ten errors, ten warnings and ten notices of a step: what could not be judged and the worst come

@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use super::summary::{self, count};
 use super::{object_name, place};
-use crate::scan::report::{Fault, Report, Violation};
+use crate::findings::{Fault, Report, Violation};
 
 /// A suite's cases, by object and rule.
 type Suite<'a> = BTreeMap<(String, &'a str), Vec<&'a Violation>>;

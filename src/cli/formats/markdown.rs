@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use super::{object_name, place, summary, without_path, worst_first};
+use crate::findings::{Report, Violation};
 use crate::policy::text::printable;
-use crate::scan::report::{Report, Violation};
 
 const MAX_ROWS: usize = 100;
 /// A comment on GitHub holds 65 536 characters.

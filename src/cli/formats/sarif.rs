@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::{object_name, repository_path};
 use crate::api::Severity;
+use crate::findings::{Fault, Report, Violation};
 use crate::policy::registry;
 use crate::policy::rule::Rule;
 use crate::policy::text::cut;
-use crate::scan::report::{Fault, Report, Violation};
 
 /// The most characters of a description that GitHub shows.
 const MAX_DESCRIPTION: usize = 1024;

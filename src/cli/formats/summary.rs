@@ -1,7 +1,7 @@
 //! The counts, in words.
 
 use crate::api::Severity;
-use crate::scan::report::{Report, Summary};
+use crate::findings::{Report, Summary};
 
 /// What the report comes to, in a sentence without its full stop.
 pub(super) fn line(report: &Report) -> String {

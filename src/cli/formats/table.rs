@@ -7,8 +7,8 @@ use clap::builder::styling::Style;
 
 use super::super::columns::{self, Cell};
 use super::{by_object, identity, object_name, place, summary, without_path, worst_first};
+use crate::findings::{Report, Violation};
 use crate::policy::text::{printable, quote};
-use crate::scan::report::{Report, Violation};
 
 pub(super) fn table(report: &Report, color: bool) -> String {
     // With one policy, its name would be the same in every line.

@@ -6,7 +6,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use crate::api::Severity;
-use crate::scan::report::{Fault, FaultKind, Report, Summary, Violation};
+use crate::findings::{Fault, FaultKind, Report, Summary, Violation};
 
 /// A violation of an object with nothing awkward about it.
 pub(super) fn plain() -> Violation {

@@ -3,9 +3,8 @@
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::super::{ClusterArgs, Failure, block_on, output};
+use super::super::{ClusterArgs, Failure, block_on, diagnostics, output};
 use super::import;
-use super::refused;
 use super::show::{Kind, bundle_parser};
 use crate::api::{API_VERSION, BundleName, EnforcementMode};
 use crate::clusters;
@@ -129,7 +128,7 @@ async fn apply(args: ApplyArgs) -> Result<(), Failure> {
     let desired =
         [args.desired(Some(namespace.unwrap_or_else(|| cluster.client.default_namespace())))];
     let plan = Plan::make(&cluster, &desired, args.force_conflicts).await;
-    refused::tell(plan.refusals.clone())?;
+    diagnostics::report_refusals(plan.refusals.clone())?;
     let dry_run = args.dry_run == DryRun::Server;
     match args.output {
         None => import::write(plan, dry_run).await,

@@ -7,11 +7,12 @@ use clap::{Args, ValueEnum};
 use kube::core::SelectorExt;
 use serde_json::Value;
 
-use super::super::{ClusterArgs, Failure, block_on, output};
-use super::{read, refused};
+use super::super::{ClusterArgs, Failure, block_on, diagnostics, output};
 use crate::clusters::{self, Cluster};
 use crate::gitops::apply::Plan;
 use crate::gitops::{Desired, prune, selector};
+use crate::manifests::policy_file::Reading;
+use crate::policies::files;
 
 #[derive(Args, Debug)]
 #[command(
@@ -81,13 +82,13 @@ async fn import(args: ImportArgs) -> Result<(), Failure> {
     for doomed in &doomed {
         refusals.extend(prune::delete(&cluster, doomed, true).await.err());
     }
-    refused::tell(refusals)?;
+    diagnostics::report_refusals(refusals)?;
     write(plan, dry_run).await?;
     for doomed in &doomed {
         if !dry_run {
             prune::delete(&cluster, doomed, false).await?;
         }
-        tell(&doomed.key.argument(), "pruned", dry_run)?;
+        print_outcome(&doomed.key.argument(), "pruned", dry_run)?;
     }
     Ok(())
 }
@@ -96,26 +97,29 @@ async fn import(args: ImportArgs) -> Result<(), Failure> {
 pub(super) async fn write(plan: Plan<'_>, dry_run: bool) -> Result<(), Failure> {
     if dry_run {
         for applied in &plan.applied {
-            tell(&applied.key.argument(), applied.outcome.as_str(), true)?;
+            print_outcome(&applied.key.argument(), applied.outcome.as_str(), true)?;
         }
         return Ok(());
     }
-    plan.carry_out(|applied| tell(&applied.key.argument(), applied.outcome.as_str(), false)).await
+    plan.carry_out(|applied| {
+        print_outcome(&applied.key.argument(), applied.outcome.as_str(), false)
+    })
+    .await
 }
 
-fn tell(policy: &str, outcome: &str, dry_run: bool) -> Result<(), Failure> {
+fn print_outcome(policy: &str, outcome: &str, dry_run: bool) -> Result<(), Failure> {
     let how = if dry_run { " (server dry run)" } else { "" };
     output::print(&format!("{policy} {outcome}{how}\n"))
 }
 
 /// The policies of files, in the namespace that is given or the context's.
 pub(super) fn desired(
-    files: &[PathBuf],
+    paths: &[PathBuf],
     namespace: Option<&str>,
     cluster: &Cluster,
 ) -> Result<Vec<Desired>, Failure> {
     let default = namespace.unwrap_or_else(|| cluster.client.default_namespace());
-    let policies = read::policies(files, default)?;
+    let policies = files::read(paths, Reading::among_others(default))?;
     let desired =
         policies.into_iter().map(|policy| Desired::new(policy.place, &policy.document.manifest));
     let desired: Vec<_> = desired.collect();

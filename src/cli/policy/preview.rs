@@ -14,11 +14,13 @@ use jiff::Timestamp;
 
 use super::super::gate::GateArgs;
 use super::super::output::Versioned;
-use super::super::{ClusterArgs, Failure, ProtectedArgs, block_on, live, output};
-use super::{bundle_parser, read};
+use super::super::{ClusterArgs, Failure, ProtectedArgs, block_on, diagnostics, output};
+use super::bundle_parser;
 use crate::analysis::preview;
 use crate::api::{BundleName, DevOpsPolicySpec, EnforcementMode};
 use crate::clusters;
+use crate::manifests::policy_file::Reading;
+use crate::policies::files;
 use crate::policy::compile::{Policy, Scope, Selection};
 
 #[derive(Args, Debug)]
@@ -86,7 +88,7 @@ async fn run(args: PreviewArgs) -> Result<(), Failure> {
     } else {
         let default = cluster.client.default_namespace();
         let namespace = args.namespace.as_deref().unwrap_or(default);
-        let read = read::policies(&args.policies, namespace)?;
+        let read = files::read(&args.policies, Reading::among_others(namespace))?;
         read.into_iter().map(|it| it.document.policy).collect()
     };
     for policy in policies.iter_mut().filter_map(Arc::get_mut) {
@@ -94,14 +96,14 @@ async fn run(args: PreviewArgs) -> Result<(), Failure> {
     }
     let protected = args.protected.list();
     let preview = preview::preview(&cluster, policies, protected, Timestamp::now()).await?;
-    live::tell(&preview.notes, &preview.faults);
+    diagnostics::report_notes(&preview.notes, &preview.faults);
     match args.output {
         PreviewFormat::Table => output::print(&table::table(&preview))?,
         PreviewFormat::Json => output::json(&Versioned::of(&preview))?,
         PreviewFormat::Yaml => output::yaml(&Versioned::of(&preview))?,
         PreviewFormat::Markdown => output::print(&markdown::page(&preview))?,
     }
-    live::complete("preview", &preview.faults)?;
+    diagnostics::require_complete("preview", &preview.faults)?;
     let violations = preview.workloads.iter().flat_map(preview::answer::Workload::distinct);
     let score = preview.summary.score.map_or(100, |score| score.after.score);
     args.gate.check(violations.map(|it| it.severity), score)

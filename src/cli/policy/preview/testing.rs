@@ -5,7 +5,7 @@ use crate::analysis::preview::answer::{
     Standing, Summary, Verdict, Violation, Workload,
 };
 use crate::api::{Classification, Severity};
-use crate::scan::report::{Fault, FaultKind};
+use crate::findings::{Fault, FaultKind};
 
 fn violation(severity: Severity, path: &str, pods: Option<u64>) -> Violation {
     Violation {

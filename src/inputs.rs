@@ -6,7 +6,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::report::{Fault, FaultKind};
+use crate::findings::{Fault, FaultKind};
 use crate::manifests::documents;
 
 /// The largest file that is read, in bytes. It is held in memory whole.
