@@ -1,21 +1,23 @@
 //! podgate: an admission-first policy controller for Kubernetes.
 //!
-//! Imports point one way, and `tests/architecture.rs` holds them to it:
+//! Who may import whom; `tests/architecture.rs` reads this map and holds the modules to it:
 //!
 //! ```text
-//! cli → runtime → {admission, audit, controller, remediation, report, leader, certs, beat, scan, gitops} → manifests → policy → {api, cel}
+//! cli → runtime → install
+//!   → {admission, analysis, audit, beat, certs, gitops, remediation, report, scan, status}
+//!   → policies → {clusters, inputs, leader} → {client, metrics, nonce, telemetry}
+//!   → manifests → {findings, policy} → {api, cel}
 //! ```
 //!
-//! The parts in braces do not know each other; [`runtime`] hands them channels.
-//! [`manifests`], [`policy`], [`api`] and [`cel`] are pure: no clock, no I/O, no async.
-//! [`metrics`], [`telemetry`], [`nonce`] and [`clusters`] are leaves that the shell parts share.
+//! A module imports what stands to the right of it. Those in braces do not know each other; [`runtime`] hands the parts of
+//! the second line channels. [`manifests`], [`findings`], [`policy`], [`api`] and [`cel`] are pure: no clock, no I/O, no async.
 //!
 //! A review's way in: `admission::server` (TLS, HTTP) → `admission::handler` → `admission::review` (decode) →
 //! `admission::validate` → `policy::engine` → `policy::decision` → `policy::message` → `admission::answer` (encode);
 //! or, to be completed, `admission::mutate` → `policy::mutation` → `policy::patch` → `admission::answer`.
 //!
 //! A running pod's, where podgate leads: `audit::watch` → `audit::mask` (what rules read of it) → `audit::index` →
-//! `policy::engine` → `policy::picture`, which `controller::reconcile` writes into the policy's status, and `report` into
+//! `policy::engine` → `policy::picture`, which `status::write` writes into the policy's status, and `report` into
 //! reports and Events.
 //!
 //! A workload's that breaks a policy with remediation: `policy::picture` → `remediation::work` → `remediation::plan` (pure) →
@@ -27,13 +29,15 @@
 //! The beat's: `beat` sends a `nonce` through every API server → `admission::alive` knows it, and who brought it → its echo
 //! comes back to `beat`, which renews the Lease `podgate-alive`.
 //!
-//! Several clusters': `clusters::contexts` (kubeconfigs) → `clusters::side_by_side` → `scan::cluster`, each → `scan::fleet`
+//! Several clusters': `clusters::contexts` (kubeconfigs) → `clusters::side_by_side` → `analysis::cluster`, each → `analysis::fleet`
 //! (pure) → `cli::clusters`.
 //!
-//! A manifest's: `scan::inputs` (files) → `manifests::documents` (YAML with places) →
-//! `scan::manifest` → `policy::engine` → `scan::report` → `cli::formats`.
+//! A manifest's: `inputs` (files) → `manifests::documents` (YAML with places) →
+//! `scan::manifest` → `policy::engine` → `findings` → `cli::formats`.
 //!
-//! A policy's between git and a cluster: `scan::inputs` → `manifests::policy_file` → `manifests::canonical` → `gitops::apply` or, to be
+//! A policy's of a cluster: `policies::watch` → `policies::index` → `policy::in_force` → `policy::compile` → `policy::policy_set`.
+//!
+//! A policy's between git and a cluster: `policies::files` → `manifests::policy_file` → `manifests::canonical` → `gitops::apply` or, to be
 //! compared, `gitops::live`.
 
 pub mod admission;

@@ -65,7 +65,7 @@ fn number(text: &str) -> Option<Scalar<'static>> {
         [b'0', b'x' | b'X', ..] => (16, plain.get(2..)?),
         [b'0', b'o' | b'O', ..] => (8, plain.get(2..)?),
         [b'0', b'b' | b'B', ..] => (2, plain.get(2..)?),
-        [b'0', b'0'..=b'7', ..] if plain.bytes().all(|it| matches!(it, b'0'..=b'7')) => {
+        [b'0', (b'0'..=b'7'), ..] if plain.bytes().all(|it| matches!(it, b'0'..=b'7')) => {
             (8, plain.get(1..)?)
         }
         _ => (10, &*plain),

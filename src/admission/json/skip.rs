@@ -54,7 +54,7 @@ fn key(rest: &[u8]) -> Option<&[u8]> {
 #[inline]
 pub(super) fn space(rest: &[u8]) -> &[u8] {
     // The API server writes none.
-    if let [..=b' ', ..] = rest { much_space(rest) } else { rest }
+    if let [(..=b' '), ..] = rest { much_space(rest) } else { rest }
 }
 
 #[cold]
