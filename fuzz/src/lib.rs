@@ -35,8 +35,13 @@ pub fn set_of(documents: Vec<policy_file::PolicyDocument>) -> PolicySet {
 }
 
 pub fn judge(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
-    let reviewer =
-        Reviewer { policies, docs_url: None, own_user: None, cost: u64::MAX, now: Timestamp::UNIX_EPOCH };
+    let reviewer = Reviewer {
+        policies,
+        docs_url: None,
+        own_user: None,
+        cost: u64::MAX,
+        now: Timestamp::UNIX_EPOCH,
+    };
     reviewer.validate(body)
 }
 

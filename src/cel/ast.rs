@@ -144,7 +144,7 @@ impl Ast {
 
     /// A refusal that names the expression's place.
     pub fn refuse(&self, id: ExprId, message: impl Into<String>) -> CompileError {
-        CompileError { place: self.place(id), message: message.into() }
+        CompileError::new(self.place(id), &message.into())
     }
 
     pub fn source(&self) -> &str {

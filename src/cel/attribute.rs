@@ -1,6 +1,8 @@
 //! A variable, or a computed value, and the way down into it: `interpreter/attributes.go` of cel-go. A step costs one unit,
 //! and so does the attribute; below an optional step all steps are optional, and one that finds nothing costs nothing.
 
+use std::any::Any;
+
 use super::activation::Variables;
 use super::error::{Error, Kind};
 use super::evaluation::{Evaluated, Evaluator};
@@ -8,7 +10,7 @@ use super::number::int_of;
 use super::program::{AttributeId, Key, NodeId, Program, Root, Slot, Step};
 use super::tree::Unknown;
 use super::types::NAMED_FORMAT;
-use super::value::{Optional, Value};
+use super::value::{Opaque, Optional, Value};
 
 impl<'v> Evaluator<'v, '_> {
     pub fn attribute(&mut self, id: AttributeId) -> Evaluated<'v> {
@@ -84,7 +86,7 @@ impl<'v> Evaluator<'v, '_> {
     fn descend(&mut self, value: Value<'v>, path: &'v [Step], optional: bool) -> Evaluated<'v> {
         match value {
             Value::Optional(Optional::None) => Ok(value),
-            Value::Optional(Optional::Some(held)) => self.go_on(native(held.value())?, path, true),
+            Value::Optional(Optional::Some(held)) => self.go_on(native(held.value()), path, true),
             other => self.go_on(other, path, optional),
         }
     }
@@ -148,6 +150,7 @@ impl<'v> Evaluator<'v, '_> {
             Value::Opaque(_) if value.opaque::<Variables>().is_some() => {
                 self.activation.variable(name, self.meter)
             }
+            Value::Opaque(_) => Broken::check(value).map(|()| None),
             _ => Ok(None),
         }
     }
@@ -168,7 +171,7 @@ impl<'v> Evaluator<'v, '_> {
                 let index = index.ok_or_else(no_index)?;
                 Ok(usize::try_from(index).ok().and_then(|index| list.at(index)))
             }
-            _ => Ok(None),
+            _ => Broken::check(value).map(|()| None),
         }
     }
 
@@ -207,19 +210,48 @@ fn as_key(value: Value<'_>) -> Evaluated<'_> {
     }
 }
 
+/// An error as a value: cel-go has optionals that hold one. Whoever takes it out is told.
+#[derive(Debug)]
+pub(super) struct Broken(Error);
+
+impl Broken {
+    /// # Errors
+    /// The value is one.
+    pub fn check(value: &Value<'_>) -> Result<(), Error> {
+        match value.opaque::<Self>() {
+            Some(Self(error)) => Err(error.clone()),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Opaque for Broken {
+    fn type_name(&self) -> &'static str {
+        "error"
+    }
+
+    fn equals(&self, _: &dyn Opaque) -> Result<bool, Error> {
+        Err(self.0.clone())
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
 /// What comes out of cel-go's conversion to a native value and back, which attributes of optionals go through: an optional
 /// within is unwrapped, a type becomes its name.
-fn native<'v>(value: &Value<'v>) -> Evaluated<'v> {
+fn native<'v>(value: &Value<'v>) -> Value<'v> {
     match value {
-        Value::Optional(Optional::None) => Ok(Value::Null),
+        Value::Optional(Optional::None) => Value::Null,
         Value::Optional(Optional::Some(held)) => native(held.value()),
-        Value::Type(name) => Ok(Value::borrowed(name)),
+        Value::Type(name) => Value::borrowed(name),
         // A format is its own native value.
         Value::Opaque(opaque) if opaque.type_name() != NAMED_FORMAT => {
             let message =
                 format!("an optional of {} has no fields; use value()", opaque.type_name());
-            Err(Error::invalid(message))
+            Value::opaque_of(Broken(Error::invalid(message)))
         }
-        other => Ok(other.clone()),
+        other => other.clone(),
     }
 }

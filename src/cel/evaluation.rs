@@ -2,6 +2,7 @@
 //! `runtimecost.go` does.
 
 use super::activation::Activation;
+use super::attribute::Broken;
 use super::cost;
 use super::equality::equal;
 use super::error::{Error, Kind};
@@ -42,7 +43,11 @@ impl<'v> Evaluator<'v, '_> {
         match program.nodes.get(id.0 as usize) {
             Some(Node::Constant(value)) => Ok(value.by_reference()),
             Some(Node::Fails(error)) => Err(error.clone()),
-            Some(node) => stacker::maybe_grow(STACK_TO_SPARE, STACK, || self.eval_node(node)),
+            Some(node) => {
+                let value = stacker::maybe_grow(STACK_TO_SPARE, STACK, || self.eval_node(node))?;
+                Broken::check(&value)?;
+                Ok(value)
+            }
             None => Err(Error::invalid("the program has no such node")),
         }
     }

@@ -66,16 +66,12 @@ impl Meter {
             let message = format!("it costs more than {} units", self.cost_limit);
             return Err(Error::new(Kind::CostLimit, message));
         }
-        match self.left.cost.checked_sub(cost) {
-            Some(left) => {
-                self.left.cost = left;
-                Ok(())
-            }
-            None => {
-                self.left.cost = 0;
-                Err(Error::new(Kind::Interrupted, "it takes longer than there is time"))
-            }
+        if let Some(left) = self.left.cost.checked_sub(cost) {
+            self.left.cost = left;
+            return Ok(());
         }
+        self.left.cost = 0;
+        Err(Error::new(Kind::Interrupted, "it takes longer than there is time"))
     }
 
     /// Takes back what was charged too much.

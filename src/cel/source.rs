@@ -42,6 +42,21 @@ pub struct CompileError {
     pub message: String,
 }
 
+impl CompileError {
+    /// `message` may quote the source; control characters in it are escaped.
+    pub(super) fn new(place: Place, message: &str) -> Self {
+        let mut printable = String::with_capacity(message.len());
+        for char in message.chars() {
+            if char.is_control() {
+                printable.extend(char.escape_default());
+            } else {
+                printable.push(char);
+            }
+        }
+        Self { place, message: printable }
+    }
+}
+
 /// The same while the source is being read: where by byte offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Fault {
@@ -55,7 +70,7 @@ impl Fault {
     }
 
     pub fn place_in(self, source: &str) -> CompileError {
-        CompileError { place: Place::of(source, self.offset), message: self.message }
+        CompileError::new(Place::of(source, self.offset), &self.message)
     }
 }
 

@@ -49,7 +49,7 @@ const FLOOD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// The chart's, in KiB.
 const MAX_MEMORY: u64 = 128 * 1024;
 /// How long a victim calls at the least, and how often.
-const SPELL: Duration = Duration::from_secs(2);
+const SPELL: Duration = Duration::from_secs(1);
 const CALLS: usize = 20;
 
 fn policy() -> Value {

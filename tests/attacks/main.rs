@@ -2,7 +2,7 @@
 //! through a real kube-apiserver. A trial fails if the attempt succeeds, or if somebody else pays for it.
 //!
 //! Each module lists its trials: `TESTS` share one control plane, each in a namespace of its own; `ALONE` start what
-//! they need themselves, one after another, because they take away what others would be waiting for.
+//! they need themselves, one after another but for the beat's, because they take away what others would be waiting for.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -41,7 +41,8 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(4);
     // Started by the first trial that needs it, ended by the drop below.
     let cluster = Arc::new(OnceLock::new());
-    let turn = Arc::new(Mutex::new(()));
+    // Those of the beat wait most of their time, and load nothing.
+    let [turn, turn_of_beat] = [(); 2].map(|()| Arc::new(Mutex::new(())));
     let mut trials = Vec::new();
     for (name, run) in listed() {
         let cluster = Arc::clone(&cluster);
@@ -51,8 +52,9 @@ fn main() -> ExitCode {
             Ok(())
         }));
     }
-    for (name, run) in alone() {
-        let turn = Arc::clone(&turn);
+    let beat = beat::ALONE.iter().map(|it| (*it, &turn_of_beat));
+    for ((name, run), turn) in beat.chain(alone().into_iter().map(|it| (it, &turn))) {
+        let turn = Arc::clone(turn);
         trials.push(Trial::test(name, move || {
             // A trial that failed must not fail those after it.
             let _turn = turn.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -83,7 +85,6 @@ fn listed() -> Vec<Test> {
 
 fn alone() -> Vec<Alone> {
     [
-        beat::ALONE,
         defaults::ALONE,
         expressions::ALONE,
         flood::ALONE,

@@ -25,11 +25,13 @@ impl Checker<'_> {
                 return self.check_global(id, &name.into(), args);
             }
         }
-        let mut types = vec![self.check(target)?];
         let Some(overloads) = self.environment.function(&function) else {
+            self.check(target)?;
             return Err(self.unknown_function(id, &function, Some(target)));
         };
-        types.extend(self.check_all(&args)?);
+        // As in cel-go, what the arguments say of a type comes before what the target says.
+        let args = self.check_all(&args)?;
+        let types: Vec<Type> = std::iter::once(self.check(target)?).chain(args).collect();
         self.resolve_overload(id, &function, overloads, &types, true)
     }
 

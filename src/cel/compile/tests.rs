@@ -135,6 +135,12 @@ fn lists_and_maps_are_of_one_type_but_in_formats() {
 }
 
 #[test]
+fn a_refusal_that_quotes_the_source_has_no_control_characters() {
+    let refusal = refusal("'a'.matches('[0-\u{b}]')");
+    assert!(refusal.ends_with(r"0-\u{b} is no range or class of characters"), "{refusal}");
+}
+
+#[test]
 fn what_is_there_for_requests_only_is_refused_with_the_reason() {
     for name in ["request", "oldObject", "params", "authorizer"] {
         let refused = refusal(&format!("{name}.x == 1"));

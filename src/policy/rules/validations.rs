@@ -14,6 +14,10 @@
 //!
 //! Expressions run out as in Kubernetes, by its own measure of cost: 1 000 000 units for an expression or a variable, and
 //! 10 000 000 for a policy, which leaves all its validations undecided. What they make of values may take 4 MiB for a pod.
+//! A review whose expressions cost more than 40 000 units, about a millisecond, waits for the others like it, one at a time of
+//! each namespace; what is not evaluated in the review's time is undecided.
+//!
+//! [All functions and macros](cel.md).
 
 use super::super::expressions::Expressions;
 use super::super::rule::{Breach, Phase, Rule, examples};

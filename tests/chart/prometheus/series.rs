@@ -53,7 +53,9 @@ pub fn of_many_namespaces(world: &World, prometheus: &Prometheus) {
         others + NAMESPACES,
         total(&after)
     );
-    assert_eq!(before, after);
+    // A series begins with its first event, which may have come meanwhile: a few are no series for each namespace.
+    let grown = total(&after).saturating_sub(total(&before));
+    assert!(grown < NAMESPACES as u64 / 10, "{grown} more, from {before:?} to {after:?}");
     world.kubectl(&["delete", "namespace", &load::namespace(0, NAMESPACES)]);
     becomes(others + NAMESPACES - 1);
 }
