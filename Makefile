@@ -7,8 +7,15 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # With a target named, the flags of a static build are not those of build scripts, which must not be static.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
-.PHONY: help demo demo-cluster test lint control-plane docs licenses bench fuzz \
+.PHONY: help demo demo-cluster check test lint control-plane docs new-rule licenses bench fuzz \
 	test-chart chart-static chart-suites chart-docs alerts soak binary static image
+
+.DEFAULT_GOAL := help
+
+# The suites that start no control plane: tests/support's ControlPlane is in none of them, nor the judge of tests/cel. They need
+# no Go. A new suite without a cluster gets its name here.
+OFFLINE := architecture audit_index commands docs doors fix hostile mutate observability overload \
+	rules scan severity standalone
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
@@ -20,6 +27,11 @@ demo: ## Serve the standalone webhook and show what it says to the sample worklo
 demo-cluster: control-plane ## The same on a real kube-apiserver, with kubectl (ONCE=1 ends after the samples)
 	$(CARGO) build --bin podgate --example demo-cluster
 	ONCE=$(ONCE) $(TARGET)/debug/examples/demo-cluster
+
+check: ## Formatting, lints, unit tests and the suites without a cluster; needs no Go
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- --deny warnings
+	$(CARGO) test --lib --bins $(OFFLINE:%=--test %)
 
 test: lint control-plane ## Formatting, lints, unit tests and the suites on a real control plane
 	$(CARGO) test --no-fail-fast
@@ -70,6 +82,9 @@ control-plane: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl, 
 
 docs: ## Write docs/rules.md, docs/cel.md, docs/crd.md, docs/cli.md and docs/metrics.md from the code
 	UPDATE_DOCS=1 $(CARGO) test --test docs
+
+new-rule: ## Make the files of a new rule, and say what to do next: make new-rule NAME=camelCaseName
+	@tests/tools/new-rule.sh "$(NAME)"
 
 # Packed relocations (glibc 2.36 or newer) take a hundredth of the room.
 static: ## The release binary, static, in TARGET/static
