@@ -220,7 +220,7 @@ fn an_api_server_trusts_every_replica_while_leaves_and_authorities_are_replaced(
     let (mut leaves, mut authorities, mut handshakes) = (BTreeSet::new(), BTreeSet::new(), 0);
     // What an API server that has just looked trusts.
     let trusted = || cluster.bundles(CONFIGURATIONS[0]).remove(0);
-    let (_, after) = eventually_within(REPLACED, "leaves and authorities to be replaced", || {
+    let ((), after) = eventually_within(REPLACED, "leaves and authorities to be replaced", || {
         for podgate in &replicas {
             let (leaf, bundle) = trusting_handshake(podgate, trusted);
             leaves.insert(leaf);
