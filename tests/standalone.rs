@@ -351,7 +351,7 @@ fn who_has_not_heard_of_the_end_yet_is_served_and_asked_to_call_another() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("policy.yaml");
     fs::write(&file, policy("baseline", None, "")).unwrap();
-    let args = ["--standalone", "--policy", file.to_str().unwrap(), "--shutdown-delay", "3"];
+    let args = ["--standalone", "--policy", file.to_str().unwrap(), "--shutdown-delay", "600"];
     let mut podgate = Podgate::serve(&args, &dir.path().join("certs"));
     podgate.signal("TERM");
     podgate.logs("draining");
@@ -363,9 +363,9 @@ fn who_has_not_heard_of_the_end_yet_is_served_and_asked_to_call_another() {
     connection.read_to_string(&mut answer).unwrap();
     let answer = answer.to_lowercase();
     assert!(answer.starts_with("http/1.1 200") && answer.contains("connection: close"), "{answer}");
-    let (status, after) = podgate.ended();
-    assert!(status.success(), "{status}");
-    println!("ended after {after:?}");
+    // Nobody waits until the delay is over.
+    podgate.signal("TERM");
+    podgate.ended();
 }
 
 #[test]

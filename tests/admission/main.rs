@@ -21,6 +21,7 @@ mod registration;
 mod support;
 mod verdicts;
 
+use std::panic::AssertUnwindSafe;
 use std::process::ExitCode;
 use std::sync::{Arc, OnceLock};
 
@@ -61,6 +62,13 @@ fn main() -> ExitCode {
         trials.push(trial(name, Box::new(run)));
     }
     let conclusion = libtest_mimic::run(&arguments, trials);
+    if let Some(Some(cluster)) = cluster.get() {
+        let counted = AssertUnwindSafe(|| verdicts::no_errors(cluster));
+        if std::panic::catch_unwind(counted).is_err() {
+            eprintln!("the API server counts errors of the webhook; the panic is above");
+            return ExitCode::FAILURE;
+        }
+    }
     drop(cluster);
     conclusion.exit_code()
 }

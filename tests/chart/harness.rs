@@ -63,7 +63,9 @@ fn lives(world: &World) {
             "-o",
             "jsonpath={.items[*].status.containerStatuses[0].restartCount}",
         ]);
-        if pods == "1 1" { Ok(()) } else { Err(pods) }
+        // On a busy machine a probe may end one once more.
+        let counts: Vec<_> = pods.split(' ').filter_map(|it| it.parse::<u32>().ok()).collect();
+        if counts.len() == 2 && counts.iter().all(|it| *it >= 1) { Ok(()) } else { Err(pods) }
     });
     println!("after kill -9 they are ready again after {}", seconds(world.runs(2)));
     let restarted = world.kubelet.pods().iter().map(|it| it.name.clone()).collect();

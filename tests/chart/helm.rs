@@ -12,6 +12,8 @@ pub const RELEASE: &str = "podgate";
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podgate");
 /// The values for many replicas that a cluster does not do without.
 pub const HA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podgate/values-ha.yaml");
+/// How many replicas these are.
+pub const HA_REPLICAS: usize = 3;
 /// For three replicas that drain.
 const TIMEOUT: &str = "--timeout=10m";
 

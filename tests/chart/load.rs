@@ -35,9 +35,23 @@ pub struct Counts {
     took: Vec<Duration>,
 }
 
+/// How many pods a load must have tried, and how many each of admitted and denied, so that it shows anything. It has tried
+/// ten times as many after two minutes, on a machine that is not busy.
+const LEAST_ATTEMPTS: u64 = 1000;
+const LEAST_OF_EACH: u64 = 400;
+
 impl Counts {
-    pub fn is_clean(&self) -> bool {
-        self.let_past == 0 && self.wronged == 0 && self.failed.is_empty()
+    /// There was a load, and nothing of it failed or was decided wrongly.
+    ///
+    /// # Panics
+    /// Otherwise.
+    pub fn check(&self) {
+        let clean = self.let_past == 0 && self.wronged == 0 && self.failed.is_empty();
+        assert!(clean, "{self}");
+        let enough = self.admitted + self.denied >= LEAST_ATTEMPTS
+            && self.admitted >= LEAST_OF_EACH
+            && self.denied >= LEAST_OF_EACH;
+        assert!(enough, "that was no load: {self}");
     }
 
     pub fn failures(&self) -> u64 {

@@ -201,7 +201,7 @@ fn recover(world: &World, right: &Right) {
         world.kubectl(&["delete", "pods", "--all", "-n", NAMESPACE]);
     }
     world.runs(1);
-    world.all_trusted();
+    world.all_trusted(1);
     world.denies();
     world.excuse();
 }

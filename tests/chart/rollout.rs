@@ -47,7 +47,7 @@ fn rollouts(world: &World, lag: u64) {
     });
     let counts = load.end();
     println!("   endpoints {lag} s late: {counts}");
-    assert!(counts.is_clean(), "{counts}");
+    counts.check();
     let open = world.failed_open() - open;
     assert!(open == 0.0, "failed open {open} times");
     Helm::Four.uninstall(world);

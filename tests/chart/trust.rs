@@ -16,8 +16,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::{Value, json};
 
 use super::helm::RELEASE;
-use super::support::{PATIENCE, eventually};
-use super::world::{NAMESPACE, World};
+use super::support::{PATIENCE, eventually_within};
+use super::world::{NAMESPACE, ROLLOUT, World};
 
 const SECRET: &str = "podgate-tls";
 const PORT: u16 = 8443;
@@ -85,21 +85,27 @@ impl World {
         webhooks.map(|it| bundle(it).unwrap_or_default()).collect()
     }
 
-    /// Waits until every webhook trusts what every ready replica serves; after how long.
-    pub fn all_trusted(&self) -> Duration {
-        let ((), after) = eventually("every webhook to trust every replica", || {
-            let bundles = self.bundles();
-            if bundles.is_empty() {
-                return Err("there is no webhook".to_owned());
-            }
-            for pod in self.kubelet.pods().iter().filter(|it| it.is_ready()) {
-                for bundle in &bundles {
-                    handshake(&pod.address().unwrap(), bundle)
-                        .map_err(|error| format!("{}: {error}", pod.name))?;
+    /// Waits until so many replicas are ready and every webhook trusts what each ready one serves; after how long.
+    pub fn all_trusted(&self, replicas: usize) -> Duration {
+        let ((), after) =
+            eventually_within(ROLLOUT, "every webhook to trust every replica", || {
+                let bundles = self.bundles();
+                if bundles.is_empty() {
+                    return Err("there is no webhook".to_owned());
                 }
-            }
-            Ok(())
-        });
+                let pods = self.kubelet.pods();
+                let ready: Vec<_> = pods.iter().filter(|it| it.is_ready()).collect();
+                if ready.len() < replicas {
+                    return Err(format!("{} of {replicas} replicas are ready", ready.len()));
+                }
+                for pod in ready {
+                    for bundle in &bundles {
+                        handshake(&pod.address().unwrap(), bundle)
+                            .map_err(|error| format!("{}: {error}", pod.name))?;
+                    }
+                }
+                Ok(())
+            });
         after
     }
 }

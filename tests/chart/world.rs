@@ -119,9 +119,18 @@ impl World {
         self.excused.store(self.refusals().len(), Ordering::SeqCst);
     }
 
+    /// Of every request of podgate's, reads too.
     fn refusals(&self) -> Vec<Value> {
-        let mut events = self.plane.writes();
+        let mut events = self.plane.requests_about("\"code\":403");
         events.retain(|it| it["responseStatus"]["code"] == 403);
         events
+    }
+
+    /// Whether the audit log has a list of podgate's own that was answered: only then the log would show a read that was
+    /// refused.
+    pub fn sees_reads(&self) -> bool {
+        let lists = self.plane.requests_about("\"verb\":\"list\"");
+        let own = format!("system:serviceaccount:{NAMESPACE}:");
+        lists.iter().any(|it| audit::user(it).starts_with(&own) && audit::is_success(it))
     }
 }

@@ -10,6 +10,11 @@ use super::support::review::patch_of;
 const MAX_DENIAL: usize = 4096;
 const MAX_REFUSAL: usize = 1024;
 
+/// How a body is refused for what it is. That it came too slowly (408), or that there was no room for it (429), is said
+/// of no body here.
+const REFUSED: u16 = 400;
+const TOO_LARGE: u16 = 413;
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Expected {
     Refused,
@@ -49,13 +54,15 @@ impl Verdict {
     pub fn check(&self, expected: Expected, body: &[u8]) -> Result<(), String> {
         let found = match self.status {
             200 => self.answer(body)?,
-            400..500 => self.refusal()?,
+            REFUSED | TOO_LARGE => self.refusal()?,
             status => return Err(format!("HTTP {status}: {}", self.text)),
         };
         if found == expected { Ok(()) } else { Err(format!("{found:?}: {}", self.summary())) }
     }
 
     fn refusal(&self) -> Result<Expected, String> {
+        let large = self.text.contains("is larger than");
+        must(large == (self.status == TOO_LARGE), "the status of a refusal", &self.text)?;
         let text = self.text.strip_prefix("podgate: ").and_then(|it| it.strip_suffix('\n'));
         let text = text.ok_or_else(|| format!("no sentence: {:?}", self.text))?;
         must(text.len() > 10 && text.len() <= MAX_REFUSAL, "a refusal's length", text)?;
@@ -78,7 +85,7 @@ impl Verdict {
                 let applied = json_patch::patch(&mut review["request"]["object"], &patch);
                 applied.map(|()| true).map_err(|error| error.to_string())
             }
-            400..500 => self.refusal().map(|_| false),
+            REFUSED | TOO_LARGE => self.refusal().map(|_| false),
             status => Err(format!("HTTP {status}: {}", self.text)),
         }
     }
@@ -121,6 +128,16 @@ impl Verdict {
         must(!message.contains('\u{202e}'), "a bidi override in a message", message)?;
         must(!message.contains(MARKER), "a secret in a message", message)?;
         Ok(Expected::Denied)
+    }
+
+    /// Status and [`Self::summary`], of a long one only the beginning.
+    pub fn short(&self) -> String {
+        const MOST: usize = 160;
+        let summary = self.summary();
+        let short: String = summary.chars().take(MOST).collect();
+        let rest = if short.len() < summary.len() { "…" } else { "" };
+        let status = if self.status == 200 { "200 " } else { "" };
+        format!("{status}{short}{rest}").trim_end().to_owned()
     }
 
     /// Why, on one line: each violation's rule and field, the warnings, or the refusal.

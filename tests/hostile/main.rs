@@ -5,8 +5,8 @@
 //! - `policies/refused`: exit code 2 and the place of the fault; `policies/accepted`: a policy.
 //!
 //! What is too large for a file is made in `generated`. One process answers every review; it must outlive them all in
-//! 128 MiB and repeat nothing of a body in its log. Why each is refused or denied stands in `reviews/answers.txt` and
-//! `policies/faults.txt`, so that a file cannot be right for a wrong reason: `UPDATE_HOSTILE=1 cargo test --test hostile`
+//! 128 MiB and repeat nothing of a body in its log. Why each is refused or denied stands in `reviews/answers.txt`,
+//! `generated.txt` and `policies/faults.txt`, so that a file cannot be right for a wrong reason: `UPDATE_HOSTILE=1 cargo test --test hostile`
 //! writes them, and a person reads what changed.
 #![allow(
     clippy::unwrap_used,
@@ -145,7 +145,7 @@ fn completed(body: Vec<u8>) -> Vec<u8> {
 fn reviews_of_any_size_get_what_they_deserve_within_the_memory_of_the_chart() {
     let dir = tempfile::tempdir().unwrap();
     let podgate = serve(dir.path());
-    let mut wrong = Vec::new();
+    let (mut listing, mut wrong) = (String::new(), Vec::new());
     for (name, expected, body) in generated::REVIEWS {
         let body = body();
         let before = peak_memory(&podgate);
@@ -160,11 +160,13 @@ fn reviews_of_any_size_get_what_they_deserve_within_the_memory_of_the_chart() {
         if let Err(why) = verdict.check(*expected, &body) {
             wrong.push(format!("{name}: {why}"));
         }
+        writeln!(listing, "{}/{name}: {}", expected.folder(), verdict.short()).unwrap();
         if peak > MEMORY_KIB && before <= MEMORY_KIB {
             wrong.push(format!("{name}: it took {peak} KiB"));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    check_listing("generated.txt", &listing);
     is_unharmed(&podgate);
 }
 

@@ -83,7 +83,8 @@ impl Api {
             let answer = self.client.send(request).await;
             let answer = answer.map_err(|it| Refused { code: 0, message: it.to_string() })?;
             let code = answer.status().as_u16();
-            let body = answer.into_body().collect_bytes().await.unwrap();
+            let body = answer.into_body().collect_bytes().await;
+            let body = body.map_err(|it| Refused { code: 0, message: it.to_string() })?;
             let body: Value = serde_json::from_slice(&body).unwrap_or_default();
             if code < 300 {
                 return Ok(body);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -12,10 +13,15 @@ use super::shop::Shop;
 use super::support::binary::{Podgate, run};
 use super::support::control_plane::{ControlPlane, text};
 use super::support::role::grant;
-use super::support::{audit, eventually};
+use super::support::{audit, eventually, eventually_within};
 
 /// The user by whom podgate runs, who may do what `podgate check` says and nothing else.
 pub const USER: &str = "jane";
+
+const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/podgate";
+
+/// Far above what two readings take: of a workload that is not in flight, they are half a minute apart.
+const READS: Duration = Duration::from_mins(5);
 
 pub struct Arena {
     pub api: Arc<Api>,
@@ -32,7 +38,7 @@ impl Arena {
         assert!(installed.status.success(), "{}", text(&installed.stderr));
         grant(&plane, USER);
         let api = Arc::new(Api::new(&admin));
-        api.post("/api/v1/nodes", &json!({"metadata": {"name": "node"}}));
+        add_node(&api);
         let kubelet = Kubelet::start(&api);
         Self { api, kubelet, plane }
     }
@@ -46,8 +52,13 @@ impl Arena {
 
     /// The same before it leads.
     pub fn podgate_that_serves(&self, remediation: &str) -> Podgate {
-        // Who led before is dead, as is its claim; tests/leadership.rs is about the time that a candidate leaves it.
-        self.api.delete("/apis/coordination.k8s.io/v1/namespaces/default/leases/podgate");
+        // The leader before is dead, as is its claim; tests/leadership.rs is about the time that a candidate leaves it.
+        self.api.delete(LEASE);
+        self.podgate_that_waits(remediation)
+    }
+
+    /// The same that leads only when the Lease of the leader before has expired.
+    pub fn podgate_that_waits(&self, remediation: &str) -> Podgate {
         let kubeconfig = self.plane.kubeconfig(USER);
         let args = [
             "--kubeconfig",
@@ -60,6 +71,36 @@ impl Arena {
             remediation,
         ];
         Podgate::start("reconcile", &args, "serving")
+    }
+
+    /// The Lease that the leader holds; null where there is none.
+    pub fn lease(&self) -> Value {
+        self.api.try_get(LEASE).unwrap_or_default()
+    }
+
+    /// How often podgate has asked for the object of this path so far.
+    fn reads(&self, path: &str) -> usize {
+        let asked = self.plane.requests_about(path).into_iter();
+        let of = |it: &Value| {
+            it["requestURI"].as_str().and_then(|it| it.split('?').next()) == Some(path)
+        };
+        asked
+            .filter(|it| {
+                audit::user(it) == USER && it["verb"] == "get" && audit::is_received(it) && of(it)
+            })
+            .count()
+    }
+
+    /// Waits until podgate has read this object so many times more. When it reads it for the second time, it has done
+    /// all that it does about the first.
+    pub fn is_read(&self, path: &str, times: usize) {
+        let before = self.reads(path);
+        eventually_within(READS, &format!("{path} to be read {times} more times"), || {
+            // The log is long.
+            std::thread::sleep(Duration::from_millis(200));
+            let reads = self.reads(path) - before;
+            if reads >= times { Ok(()) } else { Err(format!("it was read {reads} times")) }
+        });
     }
 
     /// A new namespace, whose name starts with this one.
@@ -105,6 +146,20 @@ impl Arena {
         let dry = |it: &Value| it["requestURI"].as_str().is_some_and(|it| it.contains("dryRun"));
         self.repairs(namespace).into_iter().filter(|it| changes(it) && !dry(it)).collect()
     }
+}
+
+/// A node that is ready, and so takes the pods of a `DaemonSet`, for as long as the control plane lasts.
+fn add_node(api: &Api) {
+    api.post("/api/v1/nodes", &json!({"metadata": {"name": "node"}}));
+    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    let ready = json!({"type": "Ready", "status": "True", "reason": "KubeletReady",
+        "lastHeartbeatTime": now, "lastTransitionTime": now});
+    let status = json!({"status": {"conditions": [ready]}});
+    api.merge("/api/v1/nodes/node/status", &status).unwrap();
+    eventually("the node to take pods", || {
+        let node = api.get("/api/v1/nodes/node");
+        if node["spec"]["taints"].is_null() { Ok(()) } else { Err(node.to_string()) }
+    });
 }
 
 impl Drop for Arena {

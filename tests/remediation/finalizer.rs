@@ -1,5 +1,7 @@
 //! A policy that may repair is held while it has to be, and not a moment longer.
 
+use std::time::Duration;
+
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
@@ -18,6 +20,9 @@ pub const TESTS: &[Test] = &[
 ];
 
 const FINALIZER: &str = "devops.stochastic.io/cleanup";
+
+/// Far above the minute for which a deleted policy waits for its repairs.
+const HELD: Duration = Duration::from_mins(5);
 
 fn is_held(policy: &Value) -> bool {
     let finalizers = policy["metadata"]["finalizers"].as_array();
@@ -39,8 +44,7 @@ fn goes(shop: &Shop<'_>) {
 }
 
 fn gone(shop: &Shop<'_>) {
-    let patience = std::time::Duration::from_secs(75);
-    let ((), after) = eventually_within(patience, "the policy to be gone", || {
+    let ((), after) = eventually_within(HELD, "the policy to be gone", || {
         let policy = shop.get_policy("own");
         if policy.is_null() { Ok(()) } else { Err(policy.to_string()) }
     });
@@ -77,7 +81,8 @@ fn finished(arena: &Arena) {
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
     shop.tells("own", "Deployment/web", "RollingOut");
     shop.delete_policy("own");
-    std::thread::sleep(std::time::Duration::from_secs(4));
+    // It watches the rollout on.
+    shop.is_read_twice(Kind::Deployment, "web");
     let policy = shop.get_policy("own");
     assert!(is_held(&policy) && policy["metadata"]["deletionTimestamp"].is_string(), "{policy}");
     arena.kubelet.release(&shop.name);

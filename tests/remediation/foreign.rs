@@ -1,7 +1,6 @@
 //! What others put between podgate and the workloads.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -42,10 +41,10 @@ fn sidecar(arena: &Arena) {
     assert_eq!(of(&after, 1), of(&before, 1));
     assert_eq!(of(&after, 2), Value::Null);
     // What was injected breaks the policy still, and no template can help.
-    std::thread::sleep(Duration::from_secs(3));
-    let status = shop.get_policy("own")["status"].clone();
-    println!("{}: with what is injected: {status}", shop.name);
-    assert!(status["violations"].as_i64() > Some(0), "{status}");
+    shop.sees("what is injected breaks it", "own", |status| {
+        status["violations"].as_i64() > Some(0) && status["remediation"]["repaired"] == 1
+    });
+    shop.is_read_twice(Kind::Deployment, "web");
     assert_eq!(arena.template_patches(&shop.name).len(), 1);
 }
 

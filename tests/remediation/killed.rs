@@ -24,9 +24,9 @@ enum Moment {
     /// The patch is being written.
     Patching,
     Patched,
-    /// Some new pods are ready, and some are not.
+    /// There is a new pod, and none is ready.
     RollingOut,
-    /// The last new pod is ready.
+    /// The last new pod is ready, and the leader has not seen it: it was stopped before.
     Ready,
     /// The end is being written.
     Settling,
@@ -57,20 +57,30 @@ const SCENARIOS: &[(Moment, Kind, &str)] = &[
 struct Leaders {
     id: Mutex<Option<u32>>,
     kills: AtomicU32,
+    /// Whether the next one waits until the Lease of the one before has expired.
+    wait: AtomicBool,
     ended: AtomicBool,
 }
 
 impl Leaders {
     fn kill(&self) {
         let Some(id) = self.id.lock().unwrap().take() else { return };
-        let killed = std::process::Command::new("kill").args(["-9", &id.to_string()]).status();
-        assert!(killed.unwrap().success());
+        signal(id, "KILL");
         self.kills.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// From now on the leader does nothing; it can only be killed.
+    fn stop(&self) {
+        signal(self.id.lock().unwrap().expect("somebody leads"), "STOP");
     }
 
     fn keep(&self, arena: &Arena) {
         while !self.ended.load(Ordering::SeqCst) {
-            let mut podgate = arena.podgate_that_serves("all-policies");
+            let mut podgate = if self.wait.load(Ordering::SeqCst) {
+                arena.podgate_that_waits("all-policies")
+            } else {
+                arena.podgate_that_serves("all-policies")
+            };
             *self.id.lock().unwrap() = Some(podgate.id());
             while !self.ended.load(Ordering::SeqCst) && self.id.lock().unwrap().is_some() {
                 std::thread::sleep(Duration::from_millis(20));
@@ -80,6 +90,11 @@ impl Leaders {
             }
         }
     }
+}
+
+fn signal(id: u32, name: &str) {
+    let sent = std::process::Command::new("kill").args(["-s", name, &id.to_string()]).status();
+    assert!(sent.unwrap().success());
 }
 
 /// Ends them, also by a panic.
@@ -96,6 +111,7 @@ pub fn whoever_leads_next_ends_what_a_killed_leader_began() {
     let leaders = Arc::new(Leaders {
         id: Mutex::default(),
         kills: AtomicU32::new(0),
+        wait: AtomicBool::new(false),
         ended: AtomicBool::new(false),
     });
     std::thread::scope(|scope| {
@@ -106,6 +122,14 @@ pub fn whoever_leads_next_ends_what_a_killed_leader_began() {
             let shop = arena.shop("kill");
             killed_at(&shop, &leaders, *moment, *kind, play);
         }
+        let shop = arena.shop("expires");
+        leaders.wait.store(true, Ordering::SeqCst);
+        let before = arena.lease();
+        killed_at(&shop, &leaders, RollingOut, Kind::Deployment, READY);
+        let after = arena.lease();
+        leaders.wait.store(false, Ordering::SeqCst);
+        assert_eq!(before["metadata"]["uid"], after["metadata"]["uid"], "the Lease was made anew");
+        assert_ne!(before["spec"]["holderIdentity"], after["spec"]["holderIdentity"]);
         killed_at_random(&arena, &leaders);
     });
     println!("{} leaders were killed", leaders.kills.load(Ordering::SeqCst));
@@ -129,12 +153,12 @@ fn killed_at(shop: &Shop<'_>, leaders: &Arc<Leaders>, moment: Moment, kind: Kind
     );
     let is_so = |object: &Value| match moment {
         Patched => record(object)["state"] == "RollingOut",
-        RollingOut => object["status"]["updatedReplicas"] == 1 && marked(object),
-        Ready => marked(object) && complete(object),
+        RollingOut | Ready => object["status"]["updatedReplicas"] == 1 && marked(object),
         PutBack => record(object)["state"] == "RolledBack",
         _ => false,
     };
-    if moment == RollingOut {
+    // Such a moment lasts until somebody has seen it.
+    if matches!(moment, Patched | RollingOut | Ready) {
         shop.arena.kubelet.hold(&shop.name);
     }
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
@@ -144,6 +168,11 @@ fn killed_at(shop: &Shop<'_>, leaders: &Arc<Leaders>, moment: Moment, kind: Kind
         }
         let object = shop.get(kind, "web");
         if is_so(&object) {
+            if moment == Ready {
+                leaders.stop();
+                shop.arena.kubelet.release(&shop.name);
+                shop.awaits(kind, "web", "to be complete", |it| marked(it) && complete(it));
+            }
             leaders.kill();
             return Ok(());
         }
@@ -191,7 +220,7 @@ fn ended_well(shop: &Shop<'_>, kind: Kind, name: &str, play: &str, before: &Valu
     let same = after["spec"]["template"] == before["spec"]["template"];
     assert_eq!(same, expected == "RolledBack", "{}", after["spec"]["template"]);
     // The next look would show if it went on.
-    std::thread::sleep(Duration::from_millis(1500));
+    shop.is_gone_through();
     assert_eq!(record(&shop.get(kind, name)), record(&after), "it went on");
     assert_eq!(shop.templates(kind, name), 2, "a second rollout");
     let patches = shop.arena.template_patches(&shop.name).into_iter();

@@ -32,11 +32,22 @@ impl Kubelet {
         let kubelet = Arc::new(Self::default());
         let (api, running) = (Arc::clone(api), Arc::clone(&kubelet));
         std::thread::spawn(move || {
+            let mut fails = false;
             while !running.ended.load(Ordering::SeqCst) {
-                // The API server may be ending.
-                let Ok(pods) = api.try_get("/api/v1/pods?resourceVersion=0") else { return };
-                for pod in pods["items"].as_array().into_iter().flatten() {
-                    running.look_at(&api, pod);
+                match api.try_get("/api/v1/pods?resourceVersion=0") {
+                    Ok(pods) => {
+                        fails = false;
+                        for pod in pods["items"].as_array().into_iter().flatten() {
+                            running.look_at(&api, pod);
+                        }
+                    }
+                    Err(refused) => {
+                        if !std::mem::replace(&mut fails, true) {
+                            eprintln!(
+                                "kubelet: it cannot list pods, and goes on trying: {refused:?}"
+                            );
+                        }
+                    }
                 }
                 std::thread::sleep(LOOK);
             }
@@ -64,8 +75,8 @@ impl Kubelet {
         if gone || self.held.lock().unwrap().contains(namespace) {
             return;
         }
-        let containers = pod["spec"]["containers"].as_array().unwrap();
-        let probed = containers.iter().any(|it| !it["readinessProbe"].is_null());
+        let containers = || pod["spec"]["containers"].as_array().into_iter().flatten();
+        let probed = containers().any(|it| !it["readinessProbe"].is_null());
         let play = text(&metadata["labels"][PLAY]);
         let ready = !probed || (play != NEVER && play != CRASH);
         let restarts = if !ready && play == CRASH { 5 } else { 0 };
@@ -80,10 +91,14 @@ impl Kubelet {
         let status = json!({"status": {
             "phase": "Running",
             "conditions": [condition("Ready"), condition("ContainersReady")],
-            "containerStatuses": containers.iter().map(of).collect::<Vec<_>>(),
+            "containerStatuses": containers().map(of).collect::<Vec<_>>(),
         }});
-        // The pod may be gone.
-        let _ = api.merge(&format!("/api/v1/namespaces/{namespace}/pods/{name}/status"), &status);
+        let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/status");
+        match api.merge(&path, &status) {
+            // The pod may be gone.
+            Err(refused) if refused.code != 404 => eprintln!("kubelet: {path}: {refused:?}"),
+            _ => {}
+        }
     }
 }
 

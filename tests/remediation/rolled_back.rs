@@ -1,7 +1,5 @@
 //! A repair that makes a workload worse is taken back, and not tried again.
 
-use std::time::Duration;
-
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
@@ -20,9 +18,6 @@ pub const TESTS: &[Test] = &[
     ("a_daemon_set_that_never_becomes_ready_is_taken_back", daemon_set),
 ];
 
-/// So long what was found of a workload holds: only then it would be tried again.
-const FRESH: Duration = Duration::from_secs(32);
-
 fn never(arena: &Arena) {
     let shop = arena.shop("never");
     let before = shop.deployment(NEVER);
@@ -37,7 +32,7 @@ fn never(arena: &Arena) {
     shop.is_available(Kind::Deployment, "web");
     assert_eq!(shop.templates(Kind::Deployment, "web"), 2, "no third ReplicaSet");
 
-    std::thread::sleep(FRESH);
+    shop.is_read_twice(Kind::Deployment, "web");
     assert_eq!(arena.template_patches(&shop.name).len(), 2, "it was tried again");
     shop.tells("own", "Deployment/web", "RolledBack");
     shop.edit_policy("own", &json!({"remediation": {"rolloutTimeoutSeconds": 11}}));
@@ -77,7 +72,7 @@ fn crash(arena: &Arena) {
     let mut object = before.clone();
     object["metadata"] = json!({"name": "web"});
     arena.api.put(&shop.path(Kind::Deployment, "web"), &object).unwrap();
-    std::thread::sleep(FRESH);
+    shop.is_read_twice(Kind::Deployment, "web");
     assert_eq!(arena.template_patches(&shop.name).len(), 2, "it was tried again");
     shop.tells("own", "Deployment/web", "RolledBack");
 }

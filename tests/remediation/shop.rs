@@ -1,5 +1,7 @@
 //! A namespace, its policies and workloads, and what is expected of them.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
@@ -160,6 +162,24 @@ impl Shop<'_> {
     fn label(&self, workload: &str) -> String {
         let (kind, name) = workload.split_once('/').unwrap();
         format!("{kind}/{}/{name}", self.name)
+    }
+
+    /// Waits until podgate has read a workload twice more, and so has done all that it does about it as it is.
+    pub fn is_read_twice(&self, kind: Kind, name: &str) {
+        self.arena.is_read(&self.path(kind, name), 2);
+    }
+
+    /// Waits until the leader has had a whole round of repairs: it reads a policy that it does not know as a round
+    /// begins, and the next one that it does not know as another begins.
+    pub fn is_gone_through(&self) {
+        static COUNT: AtomicU32 = AtomicU32::new(1);
+        for _ in 0..2 {
+            let name = format!("unknown-{}", COUNT.fetch_add(1, Ordering::Relaxed));
+            // Nothing here breaks it.
+            let plans = json!({"forbidLatestTag": true, "remediation": {"mode": "plan"}});
+            self.policy(&name, &plans);
+            self.arena.is_read(&self.policies(&name), 1);
+        }
     }
 
     /// How many templates a workload has had: the `ReplicaSet`s of a Deployment, the revisions of another.

@@ -10,7 +10,7 @@ use k8s_openapi::ByteString;
 use podgate::admission::server::{self, Drain};
 use podgate::certs::authority;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::watch;
 
 use super::api::Api;
@@ -23,7 +23,18 @@ pub type Answer = Arc<dyn Fn(&Value) -> Value + Send + Sync>;
 pub struct Webhook {
     api: Arc<Api>,
     path: String,
-    _serving: Option<watch::Sender<bool>>,
+    _keeps: Keeps,
+}
+
+/// What ends with a webhook.
+enum Keeps {
+    Serving {
+        _until: watch::Sender<bool>,
+    },
+    /// A port that is taken, on which nobody listens.
+    Down {
+        _port: TcpSocket,
+    },
 }
 
 const PODS: &str = "pods";
@@ -42,8 +53,12 @@ impl Webhook {
 
     /// One that never answers, so that no workload of the namespace can be changed.
     pub fn that_is_down(shop: &Shop<'_>) -> Self {
-        // Nothing listens on the port of TCP's discard service.
-        Self::register(shop, DEPLOYMENTS, "https://127.0.0.1:9/", &ByteString::default(), None)
+        // A socket that is bound and does not listen: nobody else can have its port, and calls are refused.
+        let port = TcpSocket::new_v4().unwrap();
+        port.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let url = format!("https://{}/", port.local_addr().unwrap());
+        let keeps = Keeps::Down { _port: port };
+        Self::register(shop, DEPLOYMENTS, &url, &ByteString::default(), keeps)
     }
 
     fn serve(shop: &Shop<'_>, resources: &str, answer: Answer) -> Self {
@@ -61,7 +76,7 @@ impl Webhook {
         let router = axum::Router::new().route("/", answers);
         runtime.spawn(server::serve(listener, Some(tls), router, draining, Drain::NONE));
         let ca = ByteString(identity.ca.unwrap().into_bytes());
-        Self::register(shop, resources, &url, &ca, Some(serving))
+        Self::register(shop, resources, &url, &ca, Keeps::Serving { _until: serving })
     }
 
     fn register(
@@ -69,7 +84,7 @@ impl Webhook {
         resources: &str,
         url: &str,
         ca: &ByteString,
-        serving: Option<watch::Sender<bool>>,
+        keeps: Keeps,
     ) -> Self {
         let rule = match resources {
             PODS => json!({"apiGroups": [""], "operations": ["CREATE"], "resources": [PODS]}),
@@ -96,7 +111,7 @@ impl Webhook {
             }),
         );
         let path = format!("{configurations}/{}", shop.name);
-        Self { api, path, _serving: serving }
+        Self { api, path, _keeps: keeps }
     }
 }
 

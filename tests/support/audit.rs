@@ -35,6 +35,13 @@ pub fn events(log: &Path) -> Vec<Value> {
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
+/// The events of a log whose lines have this text, such as a path: of a long log these are read much faster.
+pub fn events_about(log: &Path, about: &str) -> Vec<Value> {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines = text.lines().filter(|line| line.contains(about));
+    lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
+}
+
 /// Whether this event is of a request that would change something.
 pub fn is_write(event: &Value) -> bool {
     !["get", "list", "watch"].map(Value::from).contains(&event["verb"])

@@ -32,6 +32,8 @@ pub struct Cluster {
     pub podgate: Podgate,
     pub plane: ControlPlane,
     pub client: Client,
+    /// The webhook configurations as podgate registered them, which this suite then changes.
+    pub registered: Vec<Value>,
     runtime: Runtime,
 }
 
@@ -49,14 +51,19 @@ impl Cluster {
 
         let runtime = Runtime::new().unwrap();
         let client = runtime.block_on(client(&kubeconfig));
-        let cluster = Self { podgate, plane, client, runtime };
+        let kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
+        let listed = plane.kubectl(&["get", kinds, "-o", "json"], "");
+        let mut listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+        let registered = serde_json::from_value(listed["items"].take()).unwrap();
+        let cluster = Self { podgate, plane, client, registered, runtime };
         cluster.fail_closed();
         cluster
     }
 
-    /// With `Ignore`, a webhook that never answers would look like one that admits.
+    /// With `Ignore`, a webhook that never answers would look like one that admits. On a busy machine an answer may take
+    /// longer than what is registered; nobody waits so long for one that comes.
     fn fail_closed(&self) {
-        self.set_failure_policy("Fail", 3);
+        self.set_failure_policy("Fail", 30);
     }
 
     /// Sets what becomes of what podgate does not answer in so many seconds.

@@ -3,7 +3,7 @@
 //! ended by process id when the value is dropped, also by a panic.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener};
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -17,6 +17,7 @@ use super::audit;
 use super::credentials::Credentials;
 use super::etcd::Etcd;
 use super::eventually;
+use super::ports::Reserved;
 use super::proxy::Proxy;
 
 /// What differs between the control planes of the suites.
@@ -58,6 +59,8 @@ pub struct ControlPlane {
 struct Ports {
     etcd: u16,
     api_server: u16,
+    /// As long as the programs run, also while one of them is started again.
+    _reserved: [Reserved; 3],
 }
 
 impl ControlPlane {
@@ -75,8 +78,9 @@ impl ControlPlane {
     pub fn start_with(options: Options) -> Self {
         let assets = assets();
         let dir = tempfile::Builder::new().prefix("podgate-control-plane-").tempdir().unwrap();
-        let [etcd_port, peer_port, api_port] = free_ports();
-        let ports = Ports { etcd: etcd_port, api_server: api_port };
+        let reserved = [(); 3].map(|()| Reserved::port(options.address));
+        let [etcd_port, peer_port, api_port] = reserved.each_ref().map(|it| it.port);
+        let ports = Ports { etcd: etcd_port, api_server: api_port, _reserved: reserved };
         let credentials = Credentials::new(dir.path(), options.address);
         let url = format!("https://{}:{api_port}", options.address);
         for (user, groups) in [
@@ -186,10 +190,19 @@ impl ControlPlane {
         self.requests().into_iter().filter(audit::is_write).collect()
     }
 
-    /// The same with what jane reads.
+    /// The same with all that the audit policy has logged beside writes, such as what jane reads.
     pub fn requests(&self) -> Vec<Value> {
+        audit::events(&self.audit_log())
+    }
+
+    /// Those of [`Self::requests`] whose events have this text, such as a path.
+    pub fn requests_about(&self, about: &str) -> Vec<Value> {
+        audit::events_about(&self.audit_log(), about)
+    }
+
+    fn audit_log(&self) -> PathBuf {
         assert!(self.options.audit.is_some(), "start it by ControlPlane::audited");
-        audit::events(&self.dir.path().join(audit::LOG))
+        self.dir.path().join(audit::LOG)
     }
 
     /// A user's kubeconfig: `admin`, or `jane`, who may do nothing.
@@ -290,8 +303,10 @@ fn controllers(assets: &Path, dir: &Path, endpoint_lag: Duration) -> Process {
             // Tests that run at a time share it.
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
-            // Nodes that a suite makes have no kubelet to say that they are well.
-            "--node-monitor-grace-period=1h",
+            // Nodes that a suite makes have no kubelet to say that they are well: neither one that has said so once is
+            // given up, nor one that never has.
+            "--node-monitor-grace-period=24h",
+            "--node-startup-grace-period=24h",
             "--secure-port=0",
         ],
     )
@@ -308,12 +323,6 @@ fn assets() -> PathBuf {
     let found = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
     assert!(found.status.success(), "{script} failed");
     PathBuf::from(text(&found.stdout).trim())
-}
-
-fn free_ports<const N: usize>() -> [u16; N] {
-    // All are held until all are chosen, so that none is chosen twice.
-    let held = [(); N].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    held.map(|listener| listener.local_addr().unwrap().port())
 }
 
 /// Runs a program and ends it, by its id, when stdin ends: also where the

@@ -19,6 +19,7 @@ pub mod flood;
 pub mod foreign;
 pub mod load;
 pub mod manifests;
+pub mod ports;
 pub mod proxy;
 pub mod ran;
 pub mod raw;
