@@ -125,8 +125,8 @@ fn index() -> Index {
 }
 
 fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timestamp) -> Analysis {
-    let founding = PolicySet::founding();
-    let mut analyzer = Analyzer::new(set, &founding, ["lab", "shop"].map(str::to_owned), now);
+    let default_checks = PolicySet::default_checks();
+    let mut analyzer = Analyzer::new(set, &default_checks, ["lab", "shop"].map(str::to_owned), now);
     for pod in pods.values() {
         analyzer.pod(&pod.to_string());
     }

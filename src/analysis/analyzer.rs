@@ -63,10 +63,10 @@ struct Found {
 
 impl<'p> Analyzer<'p> {
     /// Judges the pods of these namespaces and of no others. Where no policy is in force, what is asked of pods is
-    /// what `founding` asks: a namespace's score depends on nothing but what is in force there.
+    /// what `default_checks` asks: a namespace's score depends on nothing but what is in force there.
     pub fn new(
         policies: &'p PolicySet,
-        founding: &'p PolicySet,
+        default_checks: &'p PolicySet,
         namespaces: impl IntoIterator<Item = String>,
         now: Timestamp,
     ) -> Self {
@@ -81,8 +81,8 @@ impl<'p> Analyzer<'p> {
             if !plan.policies().is_empty() {
                 return plan;
             }
-            // Founding checks select no namespaces, so their labels decide nothing.
-            founding.covering(Some(name)).unwrap_or(plan)
+            // Default checks select no namespaces, so their labels decide nothing.
+            default_checks.covering(Some(name)).unwrap_or(plan)
         };
         let known = |name: String| {
             let plan = plan(&name);

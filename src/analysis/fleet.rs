@@ -157,7 +157,7 @@ impl Member {
             told.push(format!("and {} more: podgate analyze --context", count - told.len()));
         }
         if analysis.faults.len() > count {
-            told.push("podgate is not installed here, so the founding checks apply".to_owned());
+            told.push("podgate is not installed here, so the default checks apply".to_owned());
         }
         told.extend(analysis.notes.iter().cloned());
         let message = (!told.is_empty()).then(|| told.join("; "));

@@ -30,15 +30,15 @@ mod tell;
 pub use replan::Then;
 pub use tell::NamespaceScores;
 
-/// Stands for the founding checks, where no policy is in force.
-const FOUNDING: PolicyId = PolicyId(u32::MAX);
+/// Stands for the default checks, where no policy is in force.
+const DEFAULT_CHECKS: PolicyId = PolicyId(u32::MAX);
 
 /// When a violation began that an earlier leader saw begin.
 pub type Remembered = Box<dyn Fn(&Policy, &WorkloadKey, &Fault) -> Option<Timestamp> + Send>;
 
 pub struct Index {
     policies: Arc<PolicySet>,
-    founding: PolicySet,
+    default_checks: PolicySet,
     /// Of the policies in force, by which value they are.
     ids: HashMap<usize, PolicyId>,
     by_key: HashMap<PolicyKey, PolicyId>,
@@ -67,11 +67,15 @@ pub struct Index {
 
 impl Index {
     pub fn new(remembered: Remembered) -> Self {
-        let founding = PolicySet::founding();
-        let ids = founding.policies().iter().map(|policy| (address(policy), FOUNDING)).collect();
+        let default_checks = PolicySet::default_checks();
+        let ids = default_checks
+            .policies()
+            .iter()
+            .map(|policy| (address(policy), DEFAULT_CHECKS))
+            .collect();
         Self {
             policies: Arc::default(),
-            founding,
+            default_checks,
             ids,
             by_key: HashMap::new(),
             next_id: 0,
@@ -240,7 +244,7 @@ impl Index {
         known: &[PodFinding],
         now: Timestamp,
     ) -> Option<Judged> {
-        let plan = replan::plan(&self.policies, &self.founding, namespace);
+        let plan = replan::plan(&self.policies, &self.default_checks, namespace);
         let mut judge = Judge { plan, ids: &self.ids, faults: &mut self.faults, now };
         let judged = judge.pod(json, document, known);
         if let Err(error) = &judged {
@@ -301,7 +305,7 @@ impl Index {
 
     /// The pod as rules read it that read whatever they like, where there are any.
     fn document<'a>(&self, namespace: &str, whole: &'a str) -> Option<Document<'a>> {
-        let plan = replan::plan(&self.policies, &self.founding, namespace);
+        let plan = replan::plan(&self.policies, &self.default_checks, namespace);
         if !plan.reads_documents() {
             return None;
         }

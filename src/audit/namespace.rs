@@ -20,7 +20,7 @@ pub(super) struct Namespace {
     /// Those in force here, by id.
     policies: BTreeMap<PolicyId, Arc<Policy>>,
     pub cells: BTreeMap<PolicyId, Cell>,
-    /// What all of them ask, or the founding checks where there are none.
+    /// What all of them ask, or the default checks where there are none.
     pub overall: Scope,
     /// What the cluster's score holds of it.
     pub counted: Loss,

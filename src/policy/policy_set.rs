@@ -175,10 +175,11 @@ impl PolicySet {
         self.protected.contains(namespace)
     }
 
-    /// What stands in where no policy is in force: the founding checks, everywhere.
-    pub fn founding() -> Self {
-        let (scope, name) = (Scope::Cluster(Selection::default()), bundles::FOUNDING.to_owned());
-        let policy = Policy::compile(scope.clone(), name.clone(), &bundles::founding());
+    /// What stands in where no policy is in force: the default checks, everywhere.
+    pub fn default_checks() -> Self {
+        let (scope, name) =
+            (Scope::Cluster(Selection::default()), bundles::DEFAULT_CHECKS.to_owned());
+        let policy = Policy::compile(scope.clone(), name.clone(), &bundles::default_checks());
         let policy = policy.unwrap_or_else(|fault| Policy::undecided(scope, name, &fault));
         Self::new([Arc::new(policy)], Arc::default())
     }

@@ -40,11 +40,12 @@ fn restarted(times: u32) -> Value {
 
 fn analyzed(policies: Vec<Arc<Policy>>, namespaces: &[&str], pods: &[Value]) -> Analysis {
     let everywhere = Scope::Cluster(Selection::default());
-    let founding = Policy::compile(everywhere, "founding".to_owned(), &bundles::founding());
-    let founding = PolicySet::new([Arc::new(founding.unwrap())], Arc::default());
+    let default_checks =
+        Policy::compile(everywhere, "default".to_owned(), &bundles::default_checks());
+    let default_checks = PolicySet::new([Arc::new(default_checks.unwrap())], Arc::default());
     let policies = PolicySet::new(policies, Arc::new(Namespaces::new()));
     let names = namespaces.iter().map(|it| (*it).to_owned());
-    let mut analyzer = Analyzer::new(&policies, &founding, names, NOW.parse().unwrap());
+    let mut analyzer = Analyzer::new(&policies, &default_checks, names, NOW.parse().unwrap());
     for pod in pods {
         analyzer.pod(&pod.to_string());
     }
@@ -105,7 +106,7 @@ fn pods_that_ended_and_namespaces_that_are_not_asked_about_do_not_count() {
 }
 
 #[test]
-fn the_founding_checks_judge_where_no_policy_is_in_force_and_only_there() {
+fn the_default_checks_judge_where_no_policy_is_in_force_and_only_there() {
     let mut lab = cart("a", "nginx", &json!({"phase": "Pending"}));
     lab["metadata"]["namespace"] = json!("lab");
     let pods = [cart("b", "nginx", &json!({"phase": "Pending"})), lab];
@@ -115,7 +116,7 @@ fn the_founding_checks_judge_where_no_policy_is_in_force_and_only_there() {
     assert_eq!((shop.score, shop.violations), (100, 0));
     // All but restarts: latest, liveness, readiness, and Pending for 600 s; 8 of 20 are kept.
     assert_eq!((lab.score, lab.violations), (40, 4));
-    assert_eq!(lab.policies, ["founding"]);
+    assert_eq!(lab.policies, ["default"]);
     let rules: Vec<_> = lab.worst_rules.iter().map(|it| (it.rule, it.lost_points)).collect();
     assert_eq!(
         rules,

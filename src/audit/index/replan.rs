@@ -11,7 +11,7 @@ use super::super::facts::PolicyId;
 use super::super::judge::address;
 use super::super::namespace::Exchange;
 use super::super::totals::Totals;
-use super::{FOUNDING, Index};
+use super::{DEFAULT_CHECKS, Index};
 use crate::policy::picture::WorkloadKey;
 use crate::policy::policy_set::{Plan, PolicySet};
 use crate::policy::score::Weights;
@@ -51,8 +51,8 @@ impl Index {
             }
             self.news.policy(id);
         }
-        let founding = self.founding.policies().iter();
-        ids.extend(founding.map(|policy| (address(policy), FOUNDING)));
+        let default_checks = self.default_checks.policies().iter();
+        ids.extend(default_checks.map(|policy| (address(policy), DEFAULT_CHECKS)));
         let gone = self.by_key.iter().filter(|(key, _)| !by_key.contains_key(*key));
         for (key, id) in gone {
             self.totals.remove(id);
@@ -76,12 +76,12 @@ impl Index {
 
     /// Gives a namespace the policies that cover it now, and judges its pods by them if they are others than before.
     pub(super) fn replan(&mut self, namespace: &Arc<str>, always: bool, now: Timestamp) -> Then {
-        let plan = plan(&self.policies, &self.founding, namespace);
+        let plan = plan(&self.policies, &self.default_checks, namespace);
         let in_force: BTreeMap<_, _> = plan
             .policies()
             .iter()
             .filter_map(|policy| Some((*self.ids.get(&address(policy))?, Arc::clone(policy))))
-            .filter(|(id, _)| *id != FOUNDING)
+            .filter(|(id, _)| *id != DEFAULT_CHECKS)
             .collect();
         let document =
             plan.reads_documents().then(|| self.policies.namespace_object(Some(namespace)));
@@ -145,12 +145,12 @@ impl Index {
 /// anew if that was wrong.
 pub(super) fn plan<'p>(
     policies: &'p PolicySet,
-    founding: &'p PolicySet,
+    default_checks: &'p PolicySet,
     namespace: &str,
 ) -> &'p Plan {
     let plan = policies.covering(Some(namespace)).unwrap_or_else(|unknown| unknown.assumed);
     if !plan.policies().is_empty() {
         return plan;
     }
-    founding.covering(Some(namespace)).unwrap_or(plan)
+    default_checks.covering(Some(namespace)).unwrap_or(plan)
 }

@@ -25,7 +25,7 @@ use crate::policy::protected::Protected;
 #[derive(Args, Debug)]
 #[command(
     after_help = "All are judged at once, each by its own policies, or by what --policy and --bundle give. In a \
-namespace where no policy is in force, the five founding checks apply. A policy differs between clusters where its \
+namespace where no policy is in force, the five default checks apply. A policy differs between clusters where its \
 content hash does: the first digits of its spec's SHA-256. Nothing is written to any cluster.
 
 Exit codes: 3 where a cluster or a kubeconfig file could not be fully read (the rest is printed all the same), 2 where \
