@@ -9,7 +9,7 @@ use super::cell::{Cell, Turn};
 use super::facts::{Pod, PodFinding, PolicyId};
 use super::scope::Scope;
 use crate::policy::compile::Policy;
-use crate::policy::picture::{Fault, WorkloadKey};
+use crate::policy::observed::{Fault, WorkloadKey};
 use crate::policy::score::{Loss, Weights};
 
 /// When a violation that is new to the index began.

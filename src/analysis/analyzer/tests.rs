@@ -52,7 +52,7 @@ fn analyzed(policies: Vec<Arc<Policy>>, namespaces: &[&str], pods: &[Value]) -> 
     analyzer.finish()
 }
 
-fn told(analysis: &Analysis) -> Vec<String> {
+fn lines(analysis: &Analysis) -> Vec<String> {
     let line = |it: &Violation| {
         format!("{} {}/{} {}: {}", it.policy, it.kind, it.name, it.rule, it.message)
     };
@@ -70,7 +70,7 @@ fn a_violation_of_several_replicas_is_told_once_by_the_worst_of_them() {
     ];
     let analysis = analyzed(vec![shop(&rules)], &["shop"], &pods);
     assert_eq!(
-        told(&analysis),
+        lines(&analysis),
         [
             "shop/baseline Deployment/cart maxRestartCount: status.containerStatuses[0].restartCount is 9, \
              more than 3; find out why it ends: kubectl logs --previous (3 of 4 pods, such as cart-5d4-b)",
@@ -137,7 +137,7 @@ fn an_exempt_violation_is_neither_told_nor_counted() {
     ]});
     let pods = [cart("cart-5d4-a", "nginx", &restarted(9))];
     let analysis = analyzed(vec![shop(&rules)], &["shop"], &pods);
-    assert!(told(&analysis).is_empty());
+    assert!(lines(&analysis).is_empty());
     assert_eq!(analysis.summary.counts.score, 100);
 }
 

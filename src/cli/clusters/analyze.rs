@@ -12,7 +12,7 @@ use super::super::gate::GateArgs;
 use super::super::output::Versioned;
 use super::super::policy::bundle_parser;
 use super::super::{Failure, ProtectedArgs, manifests, output};
-use super::{ContextArgs, UnreadFile, tables, tell, time};
+use super::{ContextArgs, UnreadFile, print_message, tables, time};
 use crate::analysis::cluster::{self, AnalysisError, Extent};
 use crate::analysis::fleet::{Fleet, Member};
 use crate::analysis::reach;
@@ -108,7 +108,7 @@ impl AnalyzeArgs {
         });
         let fleet = Fleet::new(members.collect());
         for member in &fleet.clusters {
-            tell(&member.context, member.message.as_deref());
+            print_message(&member.context, member.message.as_deref());
         }
         let versioned = Answer { fleet: &fleet, unread_files: &chosen.unread };
         match self.output {
