@@ -45,8 +45,8 @@ fn main() {
     };
     let measured = [
         ("the YAML parser alone", median(parse)),
-        ("scan of one file, founding checks", median(|| scan(&one, &bundles::founding()))),
-        ("scan of a file each, founding checks", median(|| scan(&many, &bundles::founding()))),
+        ("scan of one file, default checks", median(|| scan(&one, &bundles::default_checks()))),
+        ("scan of a file each, default checks", median(|| scan(&many, &bundles::default_checks()))),
         (
             "scan of one file, bundle restricted",
             median(|| scan(&one, &bundles::spec(BundleName::Restricted))),

@@ -34,7 +34,7 @@ const PERIOD: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_secs(5);
 /// How often a replica that is not ready looks whether it is.
 const NOT_READY: Duration = Duration::from_secs(1);
-/// After how many failures in a row it is told: the Service hears of a new replica a little after the replica is ready.
+/// After how many failures in a row it is logged: the Service hears of a new replica a little after the replica is ready.
 const FAILURES: u32 = 3;
 
 /// When the API servers were last seen to call podgate; `None` before the first time.
@@ -81,12 +81,12 @@ impl Beat {
     pub async fn run(self) {
         let mut routes = Routes::new(self.cluster.clone());
         let sender = Sender::default();
-        let mut told = Told::default();
+        let mut log = BeatLog::default();
         self.metrics.called(Instant::now());
         loop {
             let pause = if (self.ready)() {
                 let beat = self.beat(&mut routes, &sender).await;
-                told.tell(&beat);
+                log.record(&beat);
                 sender.jittered(if beat.is_ok() { PERIOD } else { SOON })
             } else {
                 NOT_READY
@@ -195,16 +195,16 @@ impl Sender {
     }
 }
 
-/// What was told of it: each change once.
+/// Logs each change of whether the API servers call podgate, once.
 #[derive(Default)]
-struct Told {
+struct BeatLog {
     failures: u32,
-    /// Whether the API servers call podgate, by what was told last.
+    /// Whether the API servers call podgate, as last logged.
     calls: Option<bool>,
 }
 
-impl Told {
-    fn tell(&mut self, beat: &Result<(), Unheard>) {
+impl BeatLog {
+    fn record(&mut self, beat: &Result<(), Unheard>) {
         match beat {
             Ok(()) => {
                 self.failures = 0;
@@ -266,15 +266,15 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_once_it_lasts_and_once() {
-        let mut told = Told::default();
+        let mut log = BeatLog::default();
         let failed = || Err(Unheard::NoKey);
         for _ in 0..2 {
-            told.tell(&failed());
-            assert_eq!(told.calls, None);
+            log.record(&failed());
+            assert_eq!(log.calls, None);
         }
-        told.tell(&failed());
-        assert_eq!(told.calls, Some(false));
-        told.tell(&Ok(()));
-        assert_eq!((told.calls, told.failures), (Some(true), 0));
+        log.record(&failed());
+        assert_eq!(log.calls, Some(false));
+        log.record(&Ok(()));
+        assert_eq!((log.calls, log.failures), (Some(true), 0));
     }
 }

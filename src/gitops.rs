@@ -1,5 +1,5 @@
 //! Policies between git and a cluster, for `podgate policy export|import|diff|apply`: [`live`] reads what a cluster has,
-//! [`apply::Plan`] writes what files say, [`prune`] deletes what they no longer say, and [`folder`] writes files.
+//! [`apply::ApplyPlan`] writes what files say, [`prune`] deletes what they no longer say, and [`folder`] writes files.
 //! What is compared is always a policy's canonical form (`manifests::canonical`).
 
 pub mod apply;

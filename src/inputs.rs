@@ -69,7 +69,7 @@ impl Input {
 /// Finds the files that paths name: files, folders with all that is below them, and `-` for stdin. In the order they
 /// were named, and of a folder in that of the names; each file once.
 pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<Fault>) {
-    let mut found = Found::default();
+    let mut found = Search::default();
     for path in paths {
         if path.as_os_str() == "-" {
             found.once(path, std::io::stdin().lock());
@@ -87,7 +87,7 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<Fault>) {
 }
 
 #[derive(Default)]
-struct Found {
+struct Search {
     inputs: Vec<Input>,
     faults: Vec<Fault>,
     /// How many manifests were met, those too that were met before or cannot be read.
@@ -96,7 +96,7 @@ struct Found {
     seen: HashSet<PathBuf>,
 }
 
-impl Found {
+impl Search {
     fn is_new(&mut self, path: &Path) -> bool {
         match path.canonicalize() {
             Ok(real) => self.seen.insert(real),

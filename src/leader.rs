@@ -101,7 +101,7 @@ pub async fn lead<W, F>(
     loop {
         let free = tokio::select! {
             biased;
-            () = told(&mut shutdown) => return,
+            () = signalled(&mut shutdown) => return,
             free = candidate.until_free() => free,
         };
         // Not given up half-way at a shutdown: the Lease would be taken, and nobody there to release it.
@@ -114,7 +114,7 @@ pub async fn lead<W, F>(
                 biased;
                 why = &mut lost => Some(why),
                 () = &mut work => None,
-                () = told(&mut shutdown) => tokio::select! {
+                () = signalled(&mut shutdown) => tokio::select! {
                     biased;
                     why = &mut lost => Some(why),
                     () = &mut work => None,
@@ -157,7 +157,7 @@ pub async fn take_over(client: Client, namespace: String) -> Result<(), kube::Er
     }
 }
 
-async fn told(shutdown: &mut watch::Receiver<bool>) {
+async fn signalled(shutdown: &mut watch::Receiver<bool>) {
     // Where the sender is gone, the process is ending as well.
-    let _ = shutdown.wait_for(|told| *told).await;
+    let _ = shutdown.wait_for(|signalled| *signalled).await;
 }

@@ -17,10 +17,10 @@
 //! or, to be completed, `admission::mutate` → `policy::mutation` → `policy::patch` → `admission::answer`.
 //!
 //! A running pod's, where podgate leads: `audit::watch` → `audit::mask` (what rules read of it) → `audit::index` →
-//! `policy::engine` → `policy::picture`, which `status::write` writes into the policy's status, and `report` into
+//! `policy::engine` → `policy::observed`, which `status::write` writes into the policy's status, and `report` into
 //! reports and Events.
 //!
-//! A workload's that breaks a policy with remediation: `policy::picture` → `remediation::work` → `remediation::plan` (pure) →
+//! A workload's that breaks a policy with remediation: `policy::observed` → `remediation::work` → `remediation::plan` (pure) →
 //! `remediation::transaction`, and back by the record on the workload itself.
 //!
 //! The certificate's: `certs::keyring` (pure) → `certs::keeper` (the leader writes the Secret and `caBundle`) → `certs::serving`

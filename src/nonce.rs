@@ -39,7 +39,7 @@ impl Key {
     /// A nonce of a sender. No two may have the same sender and time.
     pub fn nonce(&self, sender: &str, now: Timestamp) -> String {
         let signed = format!("{}.{sender}", now.as_millisecond());
-        let tag = hex(hmac::sign(&self.0, said("nonce", &signed).as_bytes()).as_ref());
+        let tag = hex(hmac::sign(&self.0, tagged("nonce", &signed).as_bytes()).as_ref());
         format!("{signed}.{tag}")
     }
 
@@ -54,7 +54,7 @@ impl Key {
             && sender.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-');
         let time = time.parse::<i64>().ok().filter(|_| named).ok_or(Fault::Malformed)?;
         let tag = unhex(tag).ok_or(Fault::Malformed)?;
-        hmac::verify(&self.0, said("nonce", signed).as_bytes(), &tag)
+        hmac::verify(&self.0, tagged("nonce", signed).as_bytes(), &tag)
             .map_err(|_| Fault::OtherKey)?;
         if now.as_millisecond().abs_diff(time) > FRESH_MILLISECONDS.unsigned_abs() {
             return Err(Fault::OtherTime);
@@ -64,7 +64,7 @@ impl Key {
 
     /// What whoever was called answers to a nonce. It is signed too: who only sees the nonce cannot answer it.
     pub fn echo(&self, nonce: &str) -> String {
-        let tag = hmac::sign(&self.0, said("echo", nonce).as_bytes());
+        let tag = hmac::sign(&self.0, tagged("echo", nonce).as_bytes());
         format!("{WARNING}{}", hex(tag.as_ref()))
     }
 
@@ -73,12 +73,12 @@ impl Key {
         let tag = text.split_once(WARNING).map(|(_, rest)| rest);
         let tag =
             tag.and_then(|rest| unhex(rest.split(|it: char| !it.is_ascii_hexdigit()).next()?));
-        tag.is_some_and(|tag| hmac::verify(&self.0, said("echo", nonce).as_bytes(), &tag).is_ok())
+        tag.is_some_and(|tag| hmac::verify(&self.0, tagged("echo", nonce).as_bytes(), &tag).is_ok())
     }
 }
 
 /// A nonce is none of an echo: each is signed with what it is.
-fn said(what: &str, text: &str) -> String {
+fn tagged(what: &str, text: &str) -> String {
     format!("{what} {text}")
 }
 

@@ -1,7 +1,7 @@
 //! What people read of the audit beside the status: reports and Events.
 //!
 //! The ways in are [`publish::publish`], which keeps one `Report` of OpenReports for each policy and namespace
-//! ([`build`] makes it of a picture), and [`events::events`]: background writers that live as long as their channel, and
+//! ([`build`] makes it of an observed namespace), and [`events::events`]: background writers that live as long as their channel, and
 //! write under a claim. [`existing`] reads what an earlier podgate left.
 
 mod build;

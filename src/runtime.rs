@@ -42,7 +42,7 @@ use beating::Beating;
 pub use beating::Rendered;
 use certificates::Served;
 pub use certificates::{Certificates, Shared};
-pub use leading::Tell;
+pub use leading::OnReconciled;
 pub use source::Source;
 use source::{Lease, PolicySource};
 
@@ -144,10 +144,10 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
         |client_ca| resolver.server_config_for(client_ca),
     );
     let callers = Callers::default();
-    let alive = Arc::new(Alive::telling(callers.clone()));
+    let alive = Arc::new(Alive::reporting_to(callers.clone()));
     let namespace = source.release_namespace(options.lease_namespace.as_deref());
     let registration = source.registering_client().map(|it| SelfRegistration::new(it, &namespace));
-    let Served { shared, expected, sight } = certificates::open(
+    let Served { shared, expected, watched } = certificates::open(
         options.certificates,
         &mut source,
         &namespace,
@@ -195,7 +195,7 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let rendered = expected.as_ref().map(|it| it.rendered.clone());
     if let (Some(expected), Some(cluster)) = (expected, source.cluster().cloned()) {
         let metrics = metrics.beat.clone();
-        let beating = Beating { cluster, namespace, expected, sight, alive, readiness, metrics };
+        let beating = Beating { cluster, namespace, expected, watched, alive, readiness, metrics };
         updates.spawn(beating.run(options.role));
     }
     if let (Some(client_ca), Some(path)) = (client_ca, options.client_ca) {

@@ -17,7 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use podgate::analysis::analyzer::Analyzer;
 use podgate::analysis::result::Analysis;
-use podgate::audit::index::{Index, Then};
+use podgate::audit::index::{Index, NextStep};
 use podgate::audit::pod::ObservedPod;
 use podgate::policy::compile::{Policy, Scope, Selection};
 use podgate::policy::policy_set::{NamespaceMetadata, PolicySet};
@@ -125,8 +125,8 @@ fn index() -> Index {
 }
 
 fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timestamp) -> Analysis {
-    let founding = PolicySet::founding();
-    let mut analyzer = Analyzer::new(set, &founding, ["lab", "shop"].map(str::to_owned), now);
+    let default_checks = PolicySet::default_checks();
+    let mut analyzer = Analyzer::new(set, &default_checks, ["lab", "shop"].map(str::to_owned), now);
     for pod in pods.values() {
         analyzer.pod(&pod.to_string());
     }
@@ -135,7 +135,7 @@ fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timest
 
 /// What an index says of each policy: how many violations, and everything else.
 fn told(index: &mut Index, now: Timestamp) -> BTreeMap<String, (u64, String)> {
-    let updates = index.take_policies(now).into_iter().filter_map(|it| it.picture);
+    let updates = index.take_policies(now).into_iter().filter_map(|it| it.observed);
     let told = updates.map(|it| {
         let worst = it.worst.iter();
         let worst: Vec<_> = worst
@@ -281,13 +281,13 @@ fn nothing_is_told_before_every_pod_was_seen_and_nothing_is_lost_while_they_are_
     index.list_ends(now);
     assert!(index.take_namespaces().is_some(), "the first time all are named");
     assert!(index.take_namespaces().is_none());
-    assert_eq!(index.take_policies(now)[0].picture.as_ref().unwrap().violations(), 1);
+    assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 1);
     index.list_begins();
     index.pod(&observed(&pod(1, 2, 0, 0, 0)), now);
-    let picture = index.take_policies(now).remove(0).picture.unwrap();
-    assert_eq!(picture.violations(), 2, "a list that is under way takes nothing away");
+    let observed = index.take_policies(now).remove(0).observed.unwrap();
+    assert_eq!(observed.violations(), 2, "a list that is under way takes nothing away");
     index.list_ends(now);
-    assert_eq!(index.take_policies(now)[0].picture.as_ref().unwrap().violations(), 1);
+    assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 1);
 }
 
 #[test]
@@ -301,7 +301,7 @@ fn a_pod_that_grows_old_while_the_list_is_under_way_that_does_not_name_it_is_gon
     index.list_begins();
     let later = now + Duration::from_mins(1);
     let _ = index.age(later);
-    assert_eq!(index.take_policies(later)[0].picture.as_ref().unwrap().violations(), 1);
+    assert_eq!(index.take_policies(later)[0].observed.as_ref().unwrap().violations(), 1);
     index.list_ends(later);
     assert_eq!(index.pods(), 0);
 }
@@ -322,11 +322,11 @@ fn an_exemption_that_ends_between_two_looks_at_the_time_is_not_forgotten_by_an_e
     index.list_begins();
     index.pod(&observed(&pod(1, 0, 1, 3, 0)), now);
     index.list_ends(now);
-    assert_eq!(index.take_policies(now)[0].picture.as_ref().unwrap().violations(), 0);
+    assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 0);
     let later = now + Duration::from_secs(2);
     let _ = index.policies(set(&[policy(0, 0)]), later);
     let _ = index.age(later);
-    let told = index.take_policies(later).into_iter().filter_map(|it| it.picture);
+    let told = index.take_policies(later).into_iter().filter_map(|it| it.observed);
     let violations = told.map(|it| (it.policy.label.clone(), it.violations())).collect::<Vec<_>>();
     assert!(violations.contains(&("shop/p1".to_owned(), 1)), "{violations:?}");
 }
@@ -348,15 +348,15 @@ fn when_an_exemption_from_a_rule_that_reads_whole_pods_ends_the_pods_are_listed_
         let pod = pod(1, 0, 1, 0, 0).to_string();
         index.pod(&serde_json::from_str::<ObservedPod<true>>(&pod).unwrap(), now);
         index.list_ends(now);
-        index.take_policies(now)[0].picture.as_ref().unwrap().violations()
+        index.take_policies(now)[0].observed.as_ref().unwrap().violations()
     };
     let mut index = index();
     let _ = index.policies(Arc::new(policies), now);
     assert_eq!(whole(&mut index, now), 0);
     let later = now + Duration::from_mins(1);
-    assert_eq!(index.age(later), Then::List);
+    assert_eq!(index.age(later), NextStep::ListPods);
     assert_eq!(whole(&mut index, later), 1);
-    assert_eq!(index.age(later), Then::Done);
+    assert_eq!(index.age(later), NextStep::Done);
 }
 
 #[test]
@@ -372,7 +372,7 @@ fn twenty_namespaces_of_a_cluster_policy_have_results_and_all_have_counts() {
     }
     index.list_ends(now);
     let pictures: Vec<_> =
-        index.take_namespaces().unwrap().into_iter().filter_map(|it| it.picture).collect();
+        index.take_namespaces().unwrap().into_iter().filter_map(|it| it.observed).collect();
     assert_eq!(pictures.len(), 30);
     assert!(pictures.iter().all(|it| it.summary.fail == 1));
     assert_eq!(pictures.iter().filter(|it| !it.worst.is_empty()).count(), 20);
@@ -380,7 +380,7 @@ fn twenty_namespaces_of_a_cluster_policy_have_results_and_all_have_counts() {
     let changed = index.take_namespaces().unwrap();
     let told: Vec<_> = changed
         .iter()
-        .map(|it| (it.namespace.as_str(), it.picture.as_ref().map(|it| it.worst.len())))
+        .map(|it| (it.namespace.as_str(), it.observed.as_ref().map(|it| it.worst.len())))
         .collect();
     assert_eq!(told, [("n00", None), ("n20", Some(1))], "another namespace takes its place");
 }
@@ -422,7 +422,7 @@ fn every_fixture_is_judged_by_what_is_kept_of_it_as_by_the_whole_pod() {
             let whole: ObservedPod<true> = serde_json::from_str(&pod.to_string()).unwrap();
             index.pod(&whole, now);
             index.list_ends(now);
-            let namespace = index.take_namespaces().unwrap().into_iter().find_map(|it| it.picture);
+            let namespace = index.take_namespaces().unwrap().into_iter().find_map(|it| it.observed);
             let kept: BTreeSet<_> = namespace
                 .iter()
                 .flat_map(|it| &it.worst)

@@ -289,7 +289,7 @@ fn scores_are_what_the_formula_gives_by_hand(plane: &Plane) {
         (&json!(2), &json!(3), &json!(3))
     );
     assert_eq!(shop["policies"], json!(["shop/baseline"]));
-    // lab has no policy: of the founding checks' 20, liveness (3) and readiness (1) are broken.
+    // lab has no policy: of the default checks' 20, liveness (3) and readiness (1) are broken.
     let lab = namespace("lab");
     assert_eq!((&lab["score"], &lab["policies"]), (&json!(80), &json!(["founding-checks"])));
     assert_eq!(lab["lostPoints"], json!({"requireLivenessProbe": 15, "requireReadinessProbe": 5}));

@@ -30,7 +30,7 @@ use zoo::Zoo;
 fn clusters_are_seen_side_by_side_whatever_becomes_of_one() {
     let fleet = Fleet::start();
     both_are_listed(&fleet);
-    a_cluster_without_podgate_is_judged_by_the_founding_checks(&fleet);
+    a_cluster_without_podgate_is_judged_by_the_default_checks(&fleet);
     policies_are_compared_by_their_content(&fleet);
     rules_and_scores_stand_side_by_side(&fleet);
     all_can_be_judged_by_one_measure(&fleet);
@@ -210,7 +210,7 @@ fn both_are_listed(fleet: &Fleet) {
         .says(&["there is no context \"north\" in the kubeconfig; there are: east, west"]);
 }
 
-fn a_cluster_without_podgate_is_judged_by_the_founding_checks(fleet: &Fleet) {
+fn a_cluster_without_podgate_is_judged_by_the_default_checks(fleet: &Fleet) {
     for (plane, image) in [(&fleet.east, "nginx"), (&fleet.west, "nginx:1.29")] {
         let mut cart = workload(Kind::Deployment, pod(image));
         cart["metadata"] = json!({"name": "cart", "namespace": "default"});

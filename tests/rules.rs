@@ -35,7 +35,7 @@ use support::manifests::held_by;
 const NOW: &str = "2026-01-01T12:00:00Z";
 
 /// One finding: what a person reads, and what podgate can do about it.
-struct Found {
+struct RuleFinding {
     text: String,
     container: Option<String>,
     fix: Option<Fix>,
@@ -66,7 +66,7 @@ impl Fixtures {
         files
     }
 
-    fn judge(&self, kind: Kind, object: &Value) -> Vec<Found> {
+    fn judge(&self, kind: Kind, object: &Value) -> Vec<RuleFinding> {
         let plan = self.set.covering(None).unwrap();
         let namespace = Document::namespace(self.set.namespace_object(None));
         let document = Document::of(kind, Tree::of(object).unwrap(), namespace);
@@ -79,7 +79,7 @@ impl Fixtures {
             Phase::Spec(_) => judge(plan, &subject, now),
             Phase::Status(_) => judge_running(plan, &subject, &status.running(now), now),
         };
-        let found = judgement.violations.into_iter().map(|finding| Found {
+        let found = judgement.violations.into_iter().map(|finding| RuleFinding {
             text: format!("{}: {}", finding.id(), finding.breach.sentence()),
             container: finding.breach.container.clone(),
             fix: finding.breach.fix.clone(),
@@ -112,7 +112,7 @@ fn announced(path: &Path) -> Vec<String> {
     text.lines().map_while(|line| line.strip_prefix("# ").map(str::to_owned)).collect()
 }
 
-fn texts(found: &[Found]) -> Vec<String> {
+fn texts(found: &[RuleFinding]) -> Vec<String> {
     found.iter().map(|found| found.text.clone()).collect()
 }
 

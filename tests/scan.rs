@@ -333,7 +333,7 @@ fn validations_see_the_pod_and_the_namespace_of_the_input() {
 }
 
 #[test]
-fn policies_within_the_input_are_not_applied_and_the_founding_checks_stand_in_for_none() {
+fn policies_within_the_input_are_not_applied_and_the_default_checks_stand_in_for_none() {
     let folder = Folder::with(&[("a.yaml", &deployment("cart", "")), ("p.yaml", EVERYWHERE)]);
     let answer = folder.scan(&["-f", "."]);
     assert_eq!(answer.objections(), ["cart founding-checks"]);

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-/// The founding checks. An object that is not yet there has not restarted, nor waited.
-pub const FOUNDING: [(&str, &str); 5] =
+/// The default checks. An object that is not yet there has not restarted, nor waited.
+pub const DEFAULT_CHECKS: [(&str, &str); 5] =
     [LATEST, LIVENESS, READINESS, ("maxRestartCount", "true"), ("forbidPendingDuration", "true")];
 /// Five that have something to do.
 pub const ORDINARY: [(&str, &str); 5] = [

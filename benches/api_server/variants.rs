@@ -4,7 +4,7 @@ use podgate::admission::registration::{Endpoint, FailurePolicy, Registration};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
-use crate::expressions::{self, FOUNDING, ORDINARY};
+use crate::expressions::{self, DEFAULT_CHECKS, ORDINARY};
 
 pub struct Variant {
     pub name: &'static str,
@@ -21,7 +21,7 @@ pub enum By {
     Podgate,
     /// podgate with `validations`.
     Validations,
-    /// A `ValidatingAdmissionPolicy` of the founding checks.
+    /// A `ValidatingAdmissionPolicy` of the default checks.
     Expressions,
     /// One of the same expressions as `Validations`.
     SameExpressions,
@@ -56,7 +56,7 @@ impl Variant {
         if self.mutating { &[Kind::Pod] } else { &[Kind::Deployment, Kind::Pod] }
     }
 
-    /// Whether it refuses what breaks the founding checks.
+    /// Whether it refuses what breaks the default checks.
     pub fn decides(&self) -> bool {
         !matches!(self.by, By::Nobody | By::NullWebhook)
     }
@@ -88,13 +88,15 @@ impl Variant {
                 objects.extend(self.registration(&endpoints.podgate, endpoints));
                 objects.push(self.policy());
             }
-            By::Expressions => objects.extend(expressions::objects(self.namespace, &FOUNDING)),
+            By::Expressions => {
+                objects.extend(expressions::objects(self.namespace, &DEFAULT_CHECKS))
+            }
             By::SameExpressions => objects.extend(expressions::objects(self.namespace, &ORDINARY)),
         }
         objects
     }
 
-    /// The founding checks, all of them, or validations. The two about status have nothing to say of what is created.
+    /// The default checks, all of them, or validations. The two about status have nothing to say of what is created.
     fn policy(&self) -> Value {
         let spec = if self.by == By::Validations {
             json!({
@@ -118,7 +120,7 @@ impl Variant {
         json!({
             "apiVersion": "devops.stochastic.io/v1",
             "kind": "DevOpsPolicy",
-            "metadata": {"name": "founding", "namespace": self.namespace},
+            "metadata": {"name": "default-checks", "namespace": self.namespace},
             "spec": spec,
         })
     }

@@ -90,8 +90,8 @@ struct Spec {
 }
 
 impl Alive {
-    /// What it learns of callers, it tells these.
-    pub fn telling(callers: Callers) -> Self {
+    /// Reports what it learns of callers to these.
+    pub fn reporting_to(callers: Callers) -> Self {
         Self { callers, ..Self::default() }
     }
 

@@ -221,14 +221,14 @@ async fn becomes_known(webhook: &Webhook, namespace: &str, admitted: &Admitted) 
 }
 
 /// What a try to judge comes to.
-type Tried = Result<Judged, BadReview>;
+type ReviewResult = Result<Judged, BadReview>;
 
 /// One pass over the bytes.
 async fn judge_now(
     webhook: &Arc<Webhook>,
     door: Door,
     admitted: &Admitted,
-) -> Result<Tried, Refusal> {
+) -> Result<ReviewResult, Refusal> {
     let caller = admitted.caller;
     let turn = webhook.judging.turn(caller).await?;
     let judged = if admitted.is_large() {
@@ -256,7 +256,7 @@ async fn judge_costly(
     door: Door,
     admitted: &Admitted,
     interrupted: Judged,
-) -> Result<Tried, Refusal> {
+) -> Result<ReviewResult, Refusal> {
     let end = admitted.deadline.checked_sub(TO_ANSWER).unwrap_or(admitted.deadline);
     let namespace = interrupted.interrupted.as_deref().unwrap_or_default();
     let Ok(Some(turn)) = timeout_at(end, webhook.costly.turn(namespace)).await else {
@@ -282,7 +282,7 @@ fn pass(
     caller: Caller,
     body: &[u8],
     cost: u64,
-) -> Result<Tried, Refusal> {
+) -> Result<ReviewResult, Refusal> {
     let reviews = &webhook.reviews;
     let policies = reviews.policies.load();
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;

@@ -9,7 +9,7 @@ use super::judged::Judged;
 use super::review::{Objects, Operation, Request, whole_objects};
 use crate::api::{RemediationMode, RemediationState};
 use crate::policy::decision::Outcome;
-use crate::policy::policy_set::Plan;
+use crate::policy::policy_set::EvaluationPlan;
 use crate::policy::record::{ANNOTATION, Hand, LABEL, Record, Template, at, is_in_flight};
 use crate::policy::repaired::is_repair;
 use crate::policy::workload::Kind;
@@ -42,7 +42,7 @@ pub(super) fn forged(
     request: &Request<'_>,
     kind: Kind,
     operation: Operation,
-    plan: &Plan,
+    plan: &EvaluationPlan,
     body: &[u8],
     now: Timestamp,
 ) -> Option<Judged> {

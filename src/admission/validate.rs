@@ -17,7 +17,7 @@ use crate::policy::decision::{Before, OldPod, Outcome, decide};
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, Judgement, judge, judge_as_created};
 use crate::policy::message;
-use crate::policy::policy_set::{Plan, PolicySet};
+use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::rule::Breach;
 use crate::policy::workload::{Kind, Subject};
 
@@ -63,7 +63,7 @@ impl Reviewer<'_> {
 
     fn judge(
         &self,
-        plan: &Plan,
+        plan: &EvaluationPlan,
         request: &Request<'_>,
         subject: Subject<'_>,
         body: &[u8],

@@ -14,7 +14,7 @@ use crate::policy::engine::{Finding, judge, judge_running};
 use crate::policy::object::Object;
 use crate::policy::owner;
 use crate::policy::pod_status::PodStatus;
-use crate::policy::policy_set::{Plan, PolicySet};
+use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::score::{Degree, Loss, Score, Tally, Weights, Workload};
 use crate::policy::workload::{Kind, Subject};
 
@@ -29,7 +29,7 @@ pub struct Analyzer<'p> {
 }
 
 struct Namespace<'p> {
-    plan: &'p Plan,
+    plan: &'p EvaluationPlan,
     /// By kind and name.
     workloads: BTreeMap<(String, String), WorkloadFindings>,
 }
@@ -38,7 +38,7 @@ struct Namespace<'p> {
 struct WorkloadFindings {
     pods: u64,
     score: Workload,
-    findings: BTreeMap<Key, Found>,
+    findings: BTreeMap<Key, WorstFinding>,
 }
 
 /// What makes two violations of a workload's pods the same.
@@ -50,7 +50,7 @@ struct Key {
     path: String,
 }
 
-struct Found {
+struct WorstFinding {
     rule: &'static str,
     severity: Severity,
     /// Of the worst pod, as are its name, the value and the message.
@@ -63,10 +63,10 @@ struct Found {
 
 impl<'p> Analyzer<'p> {
     /// Judges the pods of these namespaces and of no others. Where no policy is in force, what is asked of pods is
-    /// what `founding` asks: a namespace's score depends on nothing but what is in force there.
+    /// what `default_checks` asks: a namespace's score depends on nothing but what is in force there.
     pub fn new(
         policies: &'p PolicySet,
-        founding: &'p PolicySet,
+        default_checks: &'p PolicySet,
         namespaces: impl IntoIterator<Item = String>,
         now: Timestamp,
     ) -> Self {
@@ -81,8 +81,8 @@ impl<'p> Analyzer<'p> {
             if !plan.policies().is_empty() {
                 return plan;
             }
-            // Founding checks select no namespaces, so their labels decide nothing.
-            founding.covering(Some(name)).unwrap_or(plan)
+            // Default checks select no namespaces, so their labels decide nothing.
+            default_checks.covering(Some(name)).unwrap_or(plan)
         };
         let known = |name: String| {
             let plan = plan(&name);
@@ -159,7 +159,7 @@ impl<'p> Analyzer<'p> {
             let weights = Weights::live(namespace.plan.policies().iter().map(AsRef::as_ref));
             loss.add(&tally, &weights);
             workloads += tally.workloads();
-            namespaces.push(namespace.told(name, &tally.score(&weights), &mut results));
+            namespaces.push(namespace.into_score(name, &tally.score(&weights), &mut results));
         }
         // Stable: within a workload, in the order of the keys.
         results.sort_by(|a: &Violation, b| {
@@ -185,7 +185,7 @@ impl<'p> Analyzer<'p> {
 impl WorkloadFindings {
     fn record(&mut self, pod: &str, finding: &Finding<'_>) {
         let breach = &finding.breach;
-        let found = Found {
+        let found = WorstFinding {
             rule: finding.rule.id,
             severity: finding.severity,
             degree: breach.degree,
@@ -226,7 +226,12 @@ impl Namespace<'_> {
     }
 
     /// Moves the violations to the results.
-    fn told(self, name: String, score: &Score, results: &mut Vec<Violation>) -> NamespaceScore {
+    fn into_score(
+        self,
+        name: String,
+        score: &Score,
+        results: &mut Vec<Violation>,
+    ) -> NamespaceScore {
         let mut rules = BTreeMap::new();
         let (workloads, mut pods, before) = (self.workloads.len() as u64, 0, results.len());
         for ((kind, workload), facts) in self.workloads {

@@ -1,4 +1,4 @@
-//! Analyses a live cluster once. It reads and never writes, and a part that it may not read is a fault, not the end.
+//! Analyzes a live cluster once. It reads and never writes, and a part that it may not read is a fault, not the end.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -68,8 +68,8 @@ pub async fn analyze(
     };
     let policies = PolicySet::new(found.policies, Arc::new(wanted.metadata.clone()));
     let policies = policies.protecting(protected);
-    let founding = PolicySet::founding();
-    let analyzer = || Analyzer::new(&policies, &founding, names().map(str::to_owned), now);
+    let default_checks = PolicySet::default_checks();
+    let analyzer = || Analyzer::new(&policies, &default_checks, names().map(str::to_owned), now);
 
     let mut judged = analyzer();
     let at_once = wanted.everywhere && pods(cluster, None, &mut judged).await?.is_none();

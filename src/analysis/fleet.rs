@@ -11,15 +11,15 @@ use crate::api::{Classification, Severity};
 use crate::clusters::ClusterError;
 use crate::findings::FaultKind;
 
-/// How many faults of a cluster are told here.
-const TOLD_FAULTS: usize = 5;
+/// How many faults of a cluster are named here.
+const SHOWN_FAULTS: usize = 5;
 
 /// What became of asking a cluster.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 pub enum State {
     /// It answered everything.
     Reachable,
-    /// It answered, and something could not be read or judged; the rest is told.
+    /// It answered, and something could not be read or judged; the rest is in the answer.
     Incomplete,
     /// It answers, and not as a healthy API server does.
     Failing,
@@ -90,13 +90,13 @@ pub struct Member {
     pub version: Option<String>,
     /// Of a cluster that was analyzed.
     #[serde(flatten)]
-    pub found: Option<Found>,
+    pub found: Option<ClusterFindings>,
 }
 
 /// What an analysis says of a cluster.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Found {
+pub struct ClusterFindings {
     pub score: u8,
     pub classification: Classification,
     pub workloads: u64,
@@ -149,23 +149,30 @@ impl Member {
         let faults = || analysis.faults.iter().filter(|it| it.kind != FaultKind::NotServed);
         let count = faults().count();
         let state = if count == 0 { State::Reachable } else { State::Incomplete };
-        let mut told: Vec<_> = faults()
-            .take(TOLD_FAULTS)
+        let mut remarks: Vec<_> = faults()
+            .take(SHOWN_FAULTS)
             .map(|fault| format!("{}: {}", fault.place, fault.message))
             .collect();
-        if count > told.len() {
-            told.push(format!("and {} more: podgate analyze --context", count - told.len()));
+        if count > remarks.len() {
+            remarks.push(format!("and {} more: podgate analyze --context", count - remarks.len()));
         }
         if analysis.faults.len() > count {
-            told.push("podgate is not installed here, so the founding checks apply".to_owned());
+            remarks.push("podgate is not installed here, so the default checks apply".to_owned());
         }
-        told.extend(analysis.notes.iter().cloned());
-        let message = (!told.is_empty()).then(|| told.join("; "));
-        Self { context, server, state, message, version, found: Some(Found::of(analysis)) }
+        remarks.extend(analysis.notes.iter().cloned());
+        let message = (!remarks.is_empty()).then(|| remarks.join("; "));
+        Self {
+            context,
+            server,
+            state,
+            message,
+            version,
+            found: Some(ClusterFindings::of(analysis)),
+        }
     }
 }
 
-impl Found {
+impl ClusterFindings {
     fn of(analysis: Analysis) -> Self {
         let mut severities = BySeverity::default();
         let mut rules = BTreeMap::<&str, RuleCount>::new();
@@ -239,12 +246,12 @@ pub struct Fleet {
 pub struct Drift {
     /// `DevOpsPolicy NAMESPACE/NAME`, or `ClusterDevOpsPolicy NAME`.
     pub policy: String,
-    pub clusters: Vec<Copy>,
+    pub clusters: Vec<PolicyCopy>,
 }
 
 /// A policy as one cluster has it.
 #[derive(Debug, Eq, PartialEq, Serialize)]
-pub struct Copy {
+pub struct PolicyCopy {
     pub context: String,
     /// The first twelve hexadecimal digits of the SHA-256 of its spec; null where the cluster lacks it. A cluster whose
     /// policies could not all be read is left out where it is not known.
@@ -274,7 +281,7 @@ impl Fleet {
     }
 
     /// The clusters that were analyzed.
-    pub fn found(&self) -> impl Iterator<Item = (&Member, &Found)> {
+    pub fn found(&self) -> impl Iterator<Item = (&Member, &ClusterFindings)> {
         self.clusters.iter().filter_map(|it| Some((it, it.found.as_ref()?)))
     }
 
@@ -307,7 +314,7 @@ fn drift(clusters: &[Member]) -> Vec<Drift> {
         let found = member.found.as_ref()?;
         let hash = found.policies.as_ref()?.get(policy).cloned();
         let known = hash.is_some() || !found.partly;
-        known.then(|| Copy { context: member.context.clone(), hash })
+        known.then(|| PolicyCopy { context: member.context.clone(), hash })
     };
     let of = |policy: &str| {
         let copies: Vec<_> = clusters.iter().filter_map(|it| copy(it, policy)).collect();

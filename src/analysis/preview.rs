@@ -45,8 +45,8 @@ pub async fn preview(
     let found = ClusterPolicies::read(cluster, wanted.everywhere, names()).await?;
     let previewed: Vec<_> = policies.iter().map(|it| named(it)).collect();
     let sets = Sets::new(found.policies, policies, wanted.metadata.clone(), &protected);
-    let founding = PolicySet::founding();
-    let analyzer = |set| Analyzer::new(set, &founding, names().map(str::to_owned), now);
+    let default_checks = PolicySet::default_checks();
+    let analyzer = |set| Analyzer::new(set, &default_checks, names().map(str::to_owned), now);
     let mut reader = Reader {
         cluster,
         wanted: &wanted,
@@ -82,7 +82,7 @@ pub async fn preview(
     preview.notes = notes;
     preview.notes.extend(absent.into_iter().map(|it| it.message));
     let refused = wanted.note.iter().map(|note| cluster_fault("the namespaces", note));
-    // Both analyses tell of the same pods and namespaces.
+    // Both analyses are of the same pods and namespaces.
     let mut seen = Vec::new();
     for fault in refused.chain(unread).chain(unusable).chain(faults).chain(after.faults) {
         if !seen.contains(&(fault.place.clone(), fault.message.clone())) {

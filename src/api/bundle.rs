@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BundleName {
-    /// The five founding checks.
+    /// The five default checks.
     Permissive,
     /// What every workload should meet.
     Baseline,

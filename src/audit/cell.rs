@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use super::facts::PodFinding;
 use super::scope::Scope;
 use crate::api::Severity;
-use crate::policy::picture::{Fault, Summary, Violation, WorkloadKey};
+use crate::policy::observed::{Fault, Summary, Violation, WorkloadKey};
 use crate::policy::score::{Loss, Weights};
 
 /// What makes two findings in the pods of a namespace one violation, in the order in which violations are told.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct Identity {
+pub(super) struct ViolationKey {
     workload: Arc<WorkloadKey>,
     place: Place,
 }
@@ -64,10 +64,10 @@ pub(super) struct Turn {
 pub(super) struct Cell {
     pub scope: Scope,
     /// By severity, worst first.
-    open: [BTreeMap<Identity, Open>; 4],
+    open: [BTreeMap<ViolationKey, Open>; 4],
     undecided: u64,
     /// By what lets it pass, in how many pods it stands.
-    exempt: BTreeMap<(u16, Identity), u32>,
+    exempt: BTreeMap<(u16, ViolationKey), u32>,
     /// What the policy's sums hold of this cell.
     pub counted: Counted,
 }
@@ -117,15 +117,15 @@ impl Cell {
         began: &mut impl FnMut(&WorkloadKey, &Fault) -> Timestamp,
         turns: &mut Vec<Turn>,
     ) {
-        let identity = identity(workload, &finding.fault);
+        let key = key(workload, &finding.fault);
         if let Some(place) = finding.exemption {
-            *self.exempt.entry((place, identity)).or_default() += 1;
+            *self.exempt.entry((place, key)).or_default() += 1;
             return;
         }
         // A policy's edit may have changed the severity of what began long ago.
-        let earlier = self.open.iter().find_map(|open| open.get(&identity)).map(|open| open.began);
+        let earlier = self.open.iter().find_map(|open| open.get(&key)).map(|open| open.began);
         let Some(open) = self.open.get_mut(finding.severity as usize) else { return };
-        if let Some(open) = open.get_mut(&identity) {
+        if let Some(open) = open.get_mut(&key) {
             open.pods += 1;
             self.undecided += u64::from(finding.fault.undecided);
             self.undecided -= u64::from(open.fault.undecided);
@@ -135,15 +135,15 @@ impl Cell {
         let began = earlier.unwrap_or_else(|| began(workload, &finding.fault));
         let fault = Arc::clone(&finding.fault);
         let state = Open { began, pods: 1, fault };
-        turns.push(Turn { violation: violation(&identity, finding.severity, &state), gone: false });
+        turns.push(Turn { violation: violation(&key, finding.severity, &state), gone: false });
         self.undecided += u64::from(finding.fault.undecided);
-        open.insert(identity, state);
+        open.insert(key, state);
     }
 
     fn remove(&mut self, workload: &Arc<WorkloadKey>, finding: &PodFinding, turns: &mut Vec<Turn>) {
-        let identity = identity(workload, &finding.fault);
+        let key = key(workload, &finding.fault);
         if let Some(place) = finding.exemption {
-            let key = (place, identity);
+            let key = (place, key);
             if let Some(pods) = self.exempt.get_mut(&key) {
                 *pods -= 1;
                 if *pods == 0 {
@@ -153,13 +153,13 @@ impl Cell {
             return;
         }
         let Some(open) = self.open.get_mut(finding.severity as usize) else { return };
-        let Some(state) = open.get_mut(&identity) else { return };
+        let Some(state) = open.get_mut(&key) else { return };
         state.pods -= 1;
         if state.pods == 0
-            && let Some(state) = open.remove(&identity)
+            && let Some(state) = open.remove(&key)
         {
             self.undecided -= u64::from(state.fault.undecided);
-            let violation = violation(&identity, finding.severity, &state);
+            let violation = violation(&key, finding.severity, &state);
             turns.push(Turn { violation, gone: true });
         }
     }
@@ -167,7 +167,7 @@ impl Cell {
     /// What is open of a severity, in the order in which it is told.
     pub fn open_at(&self, severity: Severity) -> impl Iterator<Item = Violation> {
         let open = self.open.get(severity as usize).into_iter().flatten();
-        open.map(move |(identity, state)| violation(identity, severity, state))
+        open.map(move |(key, state)| violation(key, severity, state))
     }
 
     /// The workloads of which anything is open.
@@ -201,13 +201,13 @@ impl Cell {
     }
 }
 
-fn identity(workload: &Arc<WorkloadKey>, fault: &Arc<Fault>) -> Identity {
-    Identity { workload: Arc::clone(workload), place: Place(Arc::clone(fault)) }
+fn key(workload: &Arc<WorkloadKey>, fault: &Arc<Fault>) -> ViolationKey {
+    ViolationKey { workload: Arc::clone(workload), place: Place(Arc::clone(fault)) }
 }
 
-fn violation(identity: &Identity, severity: Severity, open: &Open) -> Violation {
+fn violation(key: &ViolationKey, severity: Severity, open: &Open) -> Violation {
     Violation {
-        workload: Arc::clone(&identity.workload),
+        workload: Arc::clone(&key.workload),
         severity,
         fault: Arc::clone(&open.fault),
         began: open.began,

@@ -19,7 +19,7 @@ use crate::cel::tree::Tree;
 use crate::policy::compile::Policy;
 use crate::policy::document::Document;
 use crate::policy::key::PolicyKey;
-use crate::policy::picture::{Fault, WorkloadKey};
+use crate::policy::observed::{Fault, WorkloadKey};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::score::Loss;
 use crate::policy::workload::Kind;
@@ -27,18 +27,18 @@ use crate::policy::workload::Kind;
 mod replan;
 mod tell;
 
-pub use replan::Then;
+pub use replan::NextStep;
 pub use tell::NamespaceScores;
 
-/// Stands for the founding checks, where no policy is in force.
-const FOUNDING: PolicyId = PolicyId(u32::MAX);
+/// Stands for the default checks, where no policy is in force.
+const DEFAULT_CHECKS: PolicyId = PolicyId(u32::MAX);
 
 /// When a violation began that an earlier leader saw begin.
 pub type Remembered = Box<dyn Fn(&Policy, &WorkloadKey, &Fault) -> Option<Timestamp> + Send>;
 
 pub struct Index {
     policies: Arc<PolicySet>,
-    founding: PolicySet,
+    default_checks: PolicySet,
     /// Of the policies in force, by which value they are.
     ids: HashMap<usize, PolicyId>,
     by_key: HashMap<PolicyKey, PolicyId>,
@@ -60,18 +60,22 @@ pub struct Index {
     pods: usize,
     /// What all namespaces lose.
     cluster: Loss,
-    /// The namespaces whose score was told.
-    told: BTreeSet<Arc<str>>,
-    news: tell::News,
+    /// The namespaces whose score was published.
+    scored: BTreeSet<Arc<str>>,
+    unpublished: tell::Unpublished,
 }
 
 impl Index {
     pub fn new(remembered: Remembered) -> Self {
-        let founding = PolicySet::founding();
-        let ids = founding.policies().iter().map(|policy| (address(policy), FOUNDING)).collect();
+        let default_checks = PolicySet::default_checks();
+        let ids = default_checks
+            .policies()
+            .iter()
+            .map(|policy| (address(policy), DEFAULT_CHECKS))
+            .collect();
         Self {
             policies: Arc::default(),
-            founding,
+            default_checks,
             ids,
             by_key: HashMap::new(),
             next_id: 0,
@@ -87,8 +91,8 @@ impl Index {
             remembered,
             pods: 0,
             cluster: Loss::default(),
-            told: BTreeSet::new(),
-            news: tell::News::default(),
+            scored: BTreeSet::new(),
+            unpublished: tell::Unpublished::default(),
         }
     }
 
@@ -153,29 +157,29 @@ impl Index {
         self.library.sweep();
         self.faults.sweep();
         self.sets.sweep();
-        self.news.everything(&self.totals, self.namespaces.keys());
+        self.unpublished.everything(&self.totals, self.namespaces.keys());
     }
 
     /// Judges what only time changes: pods that are Pending too long, and what an exemption let pass until now.
-    pub fn age(&mut self, now: Timestamp) -> Then {
+    pub fn age(&mut self, now: Timestamp) -> NextStep {
         while self.due.first().is_some_and(|(when, ..)| *when <= now.as_second()) {
             let Some((_, namespace, name)) = self.due.pop_first() else { break };
             self.judge_again(&namespace, &name, now);
         }
-        let mut then = Then::Done;
+        let mut next = NextStep::Done;
         if self.expiry.is_some_and(|expiry| expiry <= now) {
             let policies = self.policies.policies();
             self.expiry = policies.iter().filter_map(|policy| policy.next_expiry(now)).min();
             for id in self.totals.keys() {
-                self.news.policy(*id);
+                self.unpublished.policy(*id);
             }
             for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
-                if self.replan(&namespace, true, now) == Then::List {
-                    then = Then::List;
+                if self.replan(&namespace, true, now) == NextStep::ListPods {
+                    next = NextStep::ListPods;
                 }
             }
         }
-        then
+        next
     }
 
     /// The namespace's own key; one that is new gets its policies.
@@ -240,7 +244,7 @@ impl Index {
         known: &[PodFinding],
         now: Timestamp,
     ) -> Option<Judged> {
-        let plan = replan::plan(&self.policies, &self.founding, namespace);
+        let plan = replan::plan(&self.policies, &self.default_checks, namespace);
         let mut judge = Judge { plan, ids: &self.ids, faults: &mut self.faults, now };
         let judged = judge.pod(json, document, known);
         if let Err(error) = &judged {
@@ -264,7 +268,7 @@ impl Index {
         let (name, before) =
             known.map_or_else(|| (name.into(), None), |(name, pod)| (name, Some(pod)));
         self.pods = self.pods + usize::from(pod.is_some()) - usize::from(before.is_some());
-        let (remembered, news, complete) = (&self.remembered, &mut self.news, self.complete);
+        let (remembered, news, complete) = (&self.remembered, &mut self.unpublished, self.complete);
         let mut began = |policy: &Policy, workload: &WorkloadKey, fault: &Fault| {
             remembered(policy, workload, fault).unwrap_or(now)
         };
@@ -296,12 +300,12 @@ impl Index {
         if let Some(pod) = pod {
             state.pods.insert(name, pod);
         }
-        self.news.namespace(namespace);
+        self.unpublished.namespace(namespace);
     }
 
     /// The pod as rules read it that read whatever they like, where there are any.
     fn document<'a>(&self, namespace: &str, whole: &'a str) -> Option<Document<'a>> {
-        let plan = replan::plan(&self.policies, &self.founding, namespace);
+        let plan = replan::plan(&self.policies, &self.default_checks, namespace);
         if !plan.reads_documents() {
             return None;
         }

@@ -10,10 +10,10 @@ use crate::policy::compile::Policy;
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, Judgement, judge, judge_running};
 use crate::policy::object::Object;
+use crate::policy::observed::Fault;
 use crate::policy::owner;
-use crate::policy::picture::Fault;
 use crate::policy::pod_status::PodStatus;
-use crate::policy::policy_set::Plan;
+use crate::policy::policy_set::EvaluationPlan;
 use crate::policy::registry;
 use crate::policy::rule::Breach;
 use crate::policy::text::cut;
@@ -24,7 +24,7 @@ const MAX_MESSAGE: usize = 256;
 
 /// Who asks, and what they are called here.
 pub(super) struct Judge<'a> {
-    pub plan: &'a Plan,
+    pub plan: &'a EvaluationPlan,
     pub ids: &'a HashMap<usize, PolicyId>,
     pub faults: &'a mut Interner<Fault>,
     pub now: Timestamp,

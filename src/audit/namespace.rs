@@ -9,7 +9,7 @@ use super::cell::{Cell, Turn};
 use super::facts::{Pod, PodFinding, PolicyId};
 use super::scope::Scope;
 use crate::policy::compile::Policy;
-use crate::policy::picture::{Fault, WorkloadKey};
+use crate::policy::observed::{Fault, WorkloadKey};
 use crate::policy::score::{Loss, Weights};
 
 /// When a violation that is new to the index began.
@@ -20,7 +20,7 @@ pub(super) struct Namespace {
     /// Those in force here, by id.
     policies: BTreeMap<PolicyId, Arc<Policy>>,
     pub cells: BTreeMap<PolicyId, Cell>,
-    /// What all of them ask, or the founding checks where there are none.
+    /// What all of them ask, or the default checks where there are none.
     pub overall: Scope,
     /// What the cluster's score holds of it.
     pub counted: Loss,

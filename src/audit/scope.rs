@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::policy::picture::WorkloadKey;
+use crate::policy::observed::WorkloadKey;
 use crate::policy::score::{Degree, Degrees, Loss, Tally, Weights, Workload};
 
 /// A rule's id, and how much of a violation a pod has.

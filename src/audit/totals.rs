@@ -10,23 +10,23 @@ use crate::policy::compile::Policy;
 use crate::policy::score::Loss;
 
 /// How many namespaces of a cluster policy have a report with results.
-const TOLD_NAMESPACES: usize = 20;
+const REPORTED_NAMESPACES: usize = 20;
 
 pub(super) struct Totals {
     pub policy: Arc<Policy>,
     pub loss: Loss,
     pub workloads: u64,
     pub open: [u64; 4],
-    /// The namespaces where something of a severity is open, in the order in which they are told.
+    /// The namespaces where something of a severity is open, in the order in which they are reported.
     heads: BTreeSet<(Severity, Arc<str>)>,
     /// The namespaces whose reports have results.
-    pub told: BTreeSet<Arc<str>>,
+    pub reported: BTreeSet<Arc<str>>,
 }
 
 impl Totals {
     pub fn new(policy: Arc<Policy>) -> Self {
-        let (loss, heads, told) = (Loss::default(), BTreeSet::new(), BTreeSet::new());
-        Self { policy, loss, workloads: 0, open: [0; 4], heads, told }
+        let (loss, heads, reported) = (Loss::default(), BTreeSet::new(), BTreeSet::new());
+        Self { policy, loss, workloads: 0, open: [0; 4], heads, reported }
     }
 
     /// Takes what a namespace counted out, and what it counts now in.
@@ -52,15 +52,15 @@ impl Totals {
 
     /// Chooses anew the namespaces whose reports have results; those that were chosen and are not, or the other way.
     pub fn choose(&mut self) -> Vec<Arc<str>> {
-        let mut told = BTreeSet::new();
+        let mut reported = BTreeSet::new();
         for (_, namespace) in &self.heads {
-            if told.len() == TOLD_NAMESPACES {
+            if reported.len() == REPORTED_NAMESPACES {
                 break;
             }
-            told.insert(Arc::clone(namespace));
+            reported.insert(Arc::clone(namespace));
         }
-        let changed = self.told.symmetric_difference(&told).cloned().collect();
-        self.told = told;
+        let changed = self.reported.symmetric_difference(&reported).cloned().collect();
+        self.reported = reported;
         changed
     }
 }

@@ -15,15 +15,15 @@ use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::index::{Index, Remembered, Then};
+use super::index::{Index, NextStep, Remembered};
 use super::pod::ObservedPod;
 use crate::client::backoff::Doubling;
 use crate::metrics::AuditMetrics;
 use crate::policy::key::PolicyKey;
-use crate::policy::picture::{Change, NamespaceUpdate, PolicyUpdate};
+use crate::policy::observed::{Change, NamespaceUpdate, PolicyUpdate};
 use crate::policy::policy_set::PolicySet;
 
-/// How long changes are gathered before they are told: what comes and goes within is not worth a write.
+/// How long changes are gathered before they are published: what comes and goes within is not worth a write.
 const GATHER: Duration = Duration::from_millis(500);
 /// How many pods a page of a list has: a page is held whole while it is read.
 const PAGE: u32 = 250;
@@ -103,15 +103,15 @@ impl Audit {
                     }
                     let Some(policies) = self.next_policies().await else { return false };
                     let whole = index.reads_documents();
-                    let then = index.policies(policies, Timestamp::now());
-                    if then == Then::List || whole != index.reads_documents() {
+                    let next = index.policies(policies, Timestamp::now());
+                    if next == NextStep::ListPods || whole != index.reads_documents() {
                         return true;
                     }
                 }
                 _ = gathered.tick() => {
-                    let then = index.age(Timestamp::now());
-                    self.tell(index);
-                    if then == Then::List {
+                    let next = index.age(Timestamp::now());
+                    self.publish(index);
+                    if next == NextStep::ListPods {
                         return true;
                     }
                 }
@@ -154,8 +154,8 @@ impl Audit {
         }
     }
 
-    /// Tells whoever has room for it. The metrics are told first and always.
-    fn tell(&self, index: &mut Index) {
+    /// Sends updates to each listener whose channel has room. The metrics are set first, and always.
+    fn publish(&self, index: &mut Index) {
         if !index.complete() {
             return;
         }
@@ -172,12 +172,12 @@ impl Audit {
             let PolicyKey { namespace, name } = change.policy.key();
             self.metrics.began(&namespace.unwrap_or_default(), &name);
         }
-        self.tell_changes(changes);
+        self.publish_changes(changes);
         offer(self.listeners.policies.as_ref(), || {
             let updates = index.take_policies(now);
-            for PolicyUpdate { policy: PolicyKey { namespace, name }, picture } in &updates {
+            for PolicyUpdate { policy: PolicyKey { namespace, name }, observed } in &updates {
                 let namespace = namespace.as_deref().unwrap_or_default();
-                match picture {
+                match observed {
                     Some(it) => self.metrics.policy(namespace, name, it.score.points, it.open),
                     None => self.metrics.policy_gone(namespace, name),
                 }
@@ -187,7 +187,7 @@ impl Audit {
         offer(self.listeners.namespaces.as_ref(), || index.take_namespaces());
     }
 
-    fn tell_changes(&self, changes: Vec<Change>) {
+    fn publish_changes(&self, changes: Vec<Change>) {
         let Some(listener) = self.listeners.changes.as_ref().filter(|_| !changes.is_empty()) else {
             return;
         };

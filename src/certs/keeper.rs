@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 
 use super::configuration::{Kind, fill, names};
 use super::keyring::{CA, Keyring, Lifetimes, Step, text};
-use super::serving::{Objects, Sight};
+use super::serving::{Objects, WatchedObjects};
 use crate::client::helm_ownership::belongings;
 use crate::client::watch_one::Seen;
 use crate::leader::claim::{Claim, WriteError};
@@ -43,7 +43,7 @@ pub struct Keeper {
     pub client: Client,
     pub claim: Claim,
     pub objects: Objects,
-    pub sight: Sight,
+    pub watched: WatchedObjects,
     pub source: Source,
     pub metrics: CertificateMetrics,
 }
@@ -58,7 +58,7 @@ struct Memory {
     /// Since when the Secret does not exist.
     deleted: Option<Instant>,
     /// What was said last: each thing once.
-    told: Option<String>,
+    reported: Option<String>,
     /// To which release the Secret belongs.
     belongings: ObjectMeta,
 }
@@ -67,20 +67,20 @@ impl Keeper {
     /// Keeps them until it is dropped.
     pub async fn run(self) {
         let mut memory = Memory::default();
-        let mut secret = self.sight.secret.subscribe();
-        let mut validating = self.sight.validating.subscribe();
-        let mut mutating = self.sight.mutating.subscribe();
+        let mut secret = self.watched.secret.subscribe();
+        let mut validating = self.watched.validating.subscribe();
+        let mut mutating = self.watched.mutating.subscribe();
         loop {
             secret.mark_unchanged();
             validating.mark_unchanged();
             mutating.mark_unchanged();
             let next = match self.look(&mut memory).await {
                 Ok(next) => {
-                    memory.told = None;
+                    memory.reported = None;
                     next
                 }
                 Err(error) => {
-                    memory.tell(&error);
+                    memory.report(&error);
                     tokio::time::sleep(SOON).await;
                     SOON
                 }
@@ -96,7 +96,7 @@ impl Keeper {
 
     /// Does what is to be done now; says how long there is nothing else to do, if nothing happens.
     async fn look(&self, memory: &mut Memory) -> Result<Duration, KeepError> {
-        let secret = self.sight.secret.borrow().clone();
+        let secret = self.watched.secret.borrow().clone();
         let kept = match self.source {
             Source::SelfSigned(lifetimes) => self.keep(&secret, lifetimes, memory).await?,
             Source::Provided => Kept { bundle: provided(&secret)?, next: LATE },
@@ -173,7 +173,7 @@ impl Keeper {
     /// For how long every configuration has named this bundle, as far as this podgate has looked on.
     fn trusted_for(&self, bundle: &str, memory: &mut Memory) -> Option<time::Duration> {
         let named = Kind::ALL.into_iter().all(|kind| {
-            let seen = self.sight.configuration(kind).borrow();
+            let seen = self.watched.configuration(kind).borrow();
             names(&seen, self.objects.webhook_suffix, bundle)
         });
         memory.trusted.take_if(|(known, _)| !named || known != bundle);
@@ -186,7 +186,7 @@ impl Keeper {
 
     /// Fills a configuration's `caBundle` where it is another.
     async fn trust(&self, kind: Kind, bundle: &str) -> Result<(), KeepError> {
-        let seen = self.sight.configuration(kind).borrow().clone();
+        let seen = self.watched.configuration(kind).borrow().clone();
         let suffix = self.objects.webhook_suffix;
         let Seen::Present(configuration) = &seen else { return Ok(()) };
         if names(&seen, suffix, bundle) {
@@ -233,7 +233,7 @@ impl Keeper {
         let written = written?;
         self.metrics.rotated();
         // What was written is seen at once: the watch may take a moment.
-        self.sight.secret.send_replace(Seen::Present(written));
+        self.watched.secret.send_replace(Seen::Present(written));
         Ok(())
     }
 }
@@ -247,15 +247,15 @@ struct Kept {
 }
 
 impl Memory {
-    /// Says what went wrong, once. That somebody else was faster is nothing to tell.
-    fn tell(&mut self, error: &KeepError) {
+    /// Logs an error once. A conflict with another writer is not logged.
+    fn report(&mut self, error: &KeepError) {
         if matches!(error, KeepError::Write(error) if error.code() == Some(409)) {
             return;
         }
         let why = error.to_string();
-        if self.told.as_ref() != Some(&why) {
+        if self.reported.as_ref() != Some(&why) {
             tracing::warn!(why, "the certificates cannot be kept; it is tried again");
-            self.told = Some(why);
+            self.reported = Some(why);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What every replica does in a cluster: it serves by what the Secret holds, as soon as it holds something else, and sees
+//! What every replica does in a cluster: it serves the certificate of the Secret, reloads it on change, and checks
 //! whether the API server trusts that.
 
 use std::collections::BTreeMap;
@@ -47,15 +47,15 @@ impl Objects {
     }
 }
 
-/// The objects as they are seen, by every part that wants to know.
+/// The Secret and the webhook configurations as they were last watched, shared by every part that reads them.
 #[derive(Clone, Default)]
-pub struct Sight {
+pub struct WatchedObjects {
     pub(super) secret: watch::Sender<Seen<Secret>>,
     pub(super) validating: watch::Sender<Seen<DynamicObject>>,
     pub(super) mutating: watch::Sender<Seen<DynamicObject>>,
 }
 
-impl Sight {
+impl WatchedObjects {
     pub(super) fn configuration(&self, kind: Kind) -> &watch::Sender<Seen<DynamicObject>> {
         match kind {
             Kind::Validating => &self.validating,
@@ -63,7 +63,7 @@ impl Sight {
         }
     }
 
-    /// What becomes of a configuration.
+    /// Follows the changes of a configuration.
     pub fn subscribe(&self, kind: Kind) -> watch::Receiver<Seen<DynamicObject>> {
         self.configuration(kind).subscribe()
     }
@@ -78,7 +78,7 @@ impl Sight {
         tokio::join!(configuration(Kind::Validating), configuration(Kind::Mutating));
     }
 
-    /// Looks on, until it is dropped.
+    /// Watches the objects until it is dropped.
     async fn follow(&self, client: &Client, objects: &Objects) {
         let secrets = Api::namespaced(client.clone(), &objects.namespace);
         tokio::join!(
@@ -94,7 +94,7 @@ pub type Trusted = Result<(), String>;
 /// A replica's side of certificates.
 pub struct Serving {
     pub objects: Objects,
-    pub sight: Sight,
+    pub watched: WatchedObjects,
     pub resolver: Resolver,
     /// By which beats are signed.
     pub key: nonce::Shared,
@@ -103,24 +103,24 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Serves by what there is, until it is dropped.
+    /// Serves the Secret's certificate and reloads it on change, until it is dropped.
     pub async fn run(self, client: Client) {
-        tokio::join!(self.sight.follow(&client, &self.objects), self.take_over());
+        tokio::join!(self.watched.follow(&client, &self.objects), self.take_over());
     }
 
     async fn take_over(&self) {
-        let mut secret = self.sight.secret.subscribe();
-        let mut validating = self.sight.validating.subscribe();
-        let mut mutating = self.sight.mutating.subscribe();
+        let mut secret = self.watched.secret.subscribe();
+        let mut validating = self.watched.validating.subscribe();
+        let mut mutating = self.watched.mutating.subscribe();
         let mut served = None;
         // What cannot be served, and what is missing, is told once.
-        let (mut told, mut absent) = (None, [false; 2]);
+        let (mut reported, mut absent) = (None, [false; 2]);
         loop {
             if let Seen::Present(secret) = &*secret.borrow_and_update() {
                 let data = secret.data.clone().unwrap_or_default();
                 match self.show(&data, served.as_deref()) {
-                    Ok(leaf) => (served, told) = (Some(leaf), None),
-                    Err(why) if told.as_ref() != Some(&why) => {
+                    Ok(leaf) => (served, reported) = (Some(leaf), None),
+                    Err(why) if reported.as_ref() != Some(&why) => {
                         let (secret, old) = (&self.objects.secret, served.is_some());
                         tracing::warn!(
                             secret,
@@ -128,7 +128,7 @@ impl Serving {
                             serves_an_older_one = old,
                             "the certificate cannot be served"
                         );
-                        told = Some(why);
+                        reported = Some(why);
                     }
                     Err(_) => {}
                 }
@@ -139,7 +139,7 @@ impl Serving {
                 let seen = seen.borrow_and_update();
                 let is_absent = matches!(*seen, Seen::Absent);
                 if is_absent && !std::mem::replace(absent, is_absent) {
-                    self.tell_absent(kind);
+                    self.warn_absent(kind);
                 }
                 *absent = is_absent;
                 trust = trust.and(self.look(kind, &seen, served.as_deref()));
@@ -212,7 +212,7 @@ impl Serving {
         trust
     }
 
-    fn tell_absent(&self, kind: Kind) {
+    fn warn_absent(&self, kind: Kind) {
         let (kind, name) = (kind.as_str(), self.objects.configuration(kind));
         tracing::warn!(
             kind,

@@ -18,7 +18,7 @@ use crate::policy::compile::Policy;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "In a namespace where no policy is in force, the five founding checks apply. What several pods of a \
+    after_help = "In a namespace where no policy is in force, the five default checks apply. What several pods of a \
 workload have in common is told once. Nothing is written to the cluster.
 
 Exit codes: 3 where something could not be read (the rest is analyzed all the same), else 1 and 4 as --fail-on and \

@@ -100,12 +100,12 @@ impl ContextArgs {
         if missing.is_empty() {
             return Ok(());
         }
-        Err(Failure::Cluster(format!("{}, as told above", missing.join(", and "))))
+        Err(Failure::Cluster(format!("{}; see the messages above", missing.join(", and "))))
     }
 }
 
-/// Tells what stands against a cluster, or is to be known of it.
-fn tell(context: &str, message: Option<&str>) {
+/// Prints what a person should know about a cluster to stderr.
+fn print_message(context: &str, message: Option<&str>) {
     if let Some(message) = message {
         eprintln!("podgate: {}: {}", clip(context), brief(message.to_owned(), MESSAGE));
     }
@@ -113,8 +113,9 @@ fn tell(context: &str, message: Option<&str>) {
 
 /// A time such as `10s` or `1m30s`.
 fn time(text: &str) -> Result<Duration, String> {
-    let said = text.parse::<SignedDuration>().ok().and_then(|it| Duration::try_from(it).ok());
-    said.filter(|it| !it.is_zero() && *it <= LONGEST)
+    let duration = text.parse::<SignedDuration>().ok().and_then(|it| Duration::try_from(it).ok());
+    duration
+        .filter(|it| !it.is_zero() && *it <= LONGEST)
         .ok_or_else(|| "write it as 10s or 1m30s, at most 1h".to_owned())
 }
 

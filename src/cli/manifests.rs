@@ -19,7 +19,7 @@ pub(super) struct ManifestArgs {
     /// A manifest, a folder with all that is below it, or - for stdin; may be repeated
     #[arg(short, long = "filename", value_name = "FILE|DIR|-", required = true)]
     file: Vec<PathBuf>,
-    /// A policy file or a folder of them; may be repeated [default: the five founding checks]
+    /// A policy file or a folder of them; may be repeated [default: the five default checks]
     #[arg(long, value_name = "FILE|DIR")]
     policy: Vec<PathBuf>,
     /// Judge by a built-in bundle; see: podgate policy bundles
@@ -42,7 +42,7 @@ impl ManifestArgs {
     pub(super) fn policies(&self) -> Result<Vec<Arc<Policy>>, Failure> {
         let mut policies = given(&self.policy, self.bundle)?;
         if policies.is_empty() {
-            policies.push(everywhere(bundles::FOUNDING, &bundles::founding())?);
+            policies.push(everywhere(bundles::DEFAULT_CHECKS, &bundles::default_checks())?);
         }
         Ok(policies)
     }

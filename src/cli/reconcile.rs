@@ -56,14 +56,20 @@ impl ReconcileArgs {
         };
         let remediation = self.remediation.allowed();
         let reports = self.reports == Reports::Auto;
-        let tell = Arc::new(|reconciled: &Reconciled| {
+        let on_reconciled = Arc::new(|reconciled: &Reconciled| {
             if reconciled.written {
                 println!("{}  {}", reconciled.policy, reconciled.message);
             }
         });
         block_on(async {
-            Ok(Box::pin(reconcile::reconcile(options, lease_namespace, reports, remediation, tell))
-                .await?)
+            Ok(Box::pin(reconcile::reconcile(
+                options,
+                lease_namespace,
+                reports,
+                remediation,
+                on_reconciled,
+            ))
+            .await?)
         })
     }
 }

@@ -14,8 +14,8 @@ use super::output::Versioned;
 use super::{ClusterArgs, Failure, NamespaceArgs, ProtectedArgs, block_on, output};
 use crate::clusters;
 use crate::policy::record::{Record, Unbelieved};
-use crate::remediation::manual::{ByHand, Found, Outcome};
-use crate::remediation::plan::{Plan, Repair};
+use crate::remediation::manual::{ByHand, LiveWorkload, Outcome};
+use crate::remediation::plan::{Repair, RepairPlan};
 use crate::remediation::work;
 
 #[derive(Debug, Subcommand)]
@@ -151,7 +151,7 @@ impl RemediateCommand {
 
 impl Which {
     /// The cluster, and the workloads that are meant.
-    async fn find(&self) -> Result<(ByHand, Vec<Found>), Failure> {
+    async fn find(&self) -> Result<(ByHand, Vec<LiveWorkload>), Failure> {
         let cluster = clusters::connect(&self.cluster.target()).await?;
         let namespace = self.namespace.one(cluster.client.default_namespace());
         let namespace = namespace.as_deref();
@@ -162,7 +162,7 @@ impl Which {
         }
         let mut found = Vec::new();
         for wanted in &self.workload {
-            let named = |it: &&Found| {
+            let named = |it: &&LiveWorkload| {
                 let key = &it.target.key;
                 wanted.split_once('/').is_some_and(|(kind, name)| {
                     let kind = kind.trim_end_matches('s');
@@ -171,9 +171,10 @@ impl Which {
             };
             let count = found.len();
             found.extend(
-                all.iter()
-                    .filter(named)
-                    .map(|it| Found { target: it.target.clone(), object: it.object.clone() }),
+                all.iter().filter(named).map(|it| LiveWorkload {
+                    target: it.target.clone(),
+                    object: it.object.clone(),
+                }),
             );
             if found.len() == count {
                 return Err(Failure::Input(format!(
@@ -193,11 +194,11 @@ async fn plan(args: PlanArgs) -> Result<(), Failure> {
             let (mut repaired, mut refused) = (0, 0);
             for (found, plan) in &plans {
                 match plan {
-                    Plan::Nothing => continue,
-                    Plan::Patch(_) => repaired += 1,
-                    Plan::Refused(_) => refused += 1,
+                    RepairPlan::Nothing => continue,
+                    RepairPlan::Patch(_) => repaired += 1,
+                    RepairPlan::Refused(_) => refused += 1,
                 }
-                output::print(&told(found, plan))?;
+                output::print(&render(found, plan))?;
             }
             eprintln!("{repaired} can be repaired, {refused} cannot");
             Ok(())
@@ -207,16 +208,16 @@ async fn plan(args: PlanArgs) -> Result<(), Failure> {
     }
 }
 
-fn planned<'a>(plans: &'a [(&'a Found, Plan)]) -> Vec<Planned<'a>> {
-    let of = |(found, plan): &'a (&'a Found, Plan)| {
+fn planned<'a>(plans: &'a [(&'a LiveWorkload, RepairPlan)]) -> Vec<Planned<'a>> {
+    let of = |(found, plan): &'a (&'a LiveWorkload, RepairPlan)| {
         let key = &found.target.key;
         let (patch, rules, left, refused) = match plan {
-            Plan::Nothing => return None,
-            Plan::Patch(Repair { operations, rules, left }) => {
+            RepairPlan::Nothing => return None,
+            RepairPlan::Patch(Repair { operations, rules, left }) => {
                 let patch = serde_json::to_value(operations).ok();
                 (patch, rules.iter().copied().collect(), *left, None)
             }
-            Plan::Refused(why) => (None, Vec::new(), 0, Some(why.to_string())),
+            RepairPlan::Refused(why) => (None, Vec::new(), 0, Some(why.to_string())),
         };
         let (kind, namespace, name) = (&*key.kind, &*key.namespace, &*key.name);
         Some(Planned { kind, namespace, name, patch, rules, left, refused })
@@ -225,12 +226,12 @@ fn planned<'a>(plans: &'a [(&'a Found, Plan)]) -> Vec<Planned<'a>> {
 }
 
 /// A plan for people: the diff of the pod template.
-fn told(found: &Found, plan: &Plan) -> String {
+fn render(found: &LiveWorkload, plan: &RepairPlan) -> String {
     let name = work::name(&found.target);
     let repair = match plan {
-        Plan::Nothing => return String::new(),
-        Plan::Refused(why) => return format!("{name}: not repaired: {why}\n\n"),
-        Plan::Patch(repair) => repair,
+        RepairPlan::Nothing => return String::new(),
+        RepairPlan::Refused(why) => return format!("{name}: not repaired: {why}\n\n"),
+        RepairPlan::Patch(repair) => repair,
     };
     let template = |object: &Value| {
         let template = object.pointer("/spec/template").cloned().unwrap_or_default();
@@ -260,12 +261,12 @@ async fn apply(args: ApplyArgs) -> Result<(), Failure> {
             eprintln!("{name}: goes on with the repair that was begun by hand");
             let progress = |how: &str| eprintln!("{name}: {how}");
             let outcome = hand.go_on(found, record, progress).await?;
-            failed += usize::from(tell(&name, &outcome)?);
+            failed += usize::from(print_outcome(&name, &outcome)?);
             continue;
         }
         let plan = hand.plan(found);
-        output::print(&told(found, &plan))?;
-        if let Plan::Patch(repair) = plan {
+        output::print(&render(found, &plan))?;
+        if let RepairPlan::Patch(repair) = plan {
             repairs.push((found, repair));
         }
     }
@@ -286,13 +287,13 @@ async fn apply(args: ApplyArgs) -> Result<(), Failure> {
             let progress = |how: &str| eprintln!("{name}: {how}");
             hand.apply(found, &repair, Duration::from_secs(args.timeout), progress).await?
         };
-        failed += usize::from(tell(&name, &outcome)?);
+        failed += usize::from(print_outcome(&name, &outcome)?);
     }
     gate(failed)
 }
 
-/// Says what became of a workload, and whether that is a failure.
-fn tell(name: &str, outcome: &Outcome) -> Result<bool, Failure> {
+/// Prints what became of a workload; returns whether that is a failure.
+fn print_outcome(name: &str, outcome: &Outcome) -> Result<bool, Failure> {
     let (text, failed) = match outcome {
         Outcome::Repaired(why) => (why.clone(), false),
         Outcome::TakenBack(why) => (why.clone(), true),
@@ -370,12 +371,12 @@ async fn rollback(args: RollbackArgs) -> Result<(), Failure> {
         )?;
         let outcome = hand.roll_back(found, &record).await?;
         failed += usize::from(matches!(outcome, Outcome::Refused(_)));
-        tell(&name, &outcome)?;
+        print_outcome(&name, &outcome)?;
     }
     gate(failed)
 }
 
-fn recorded(found: &Found) -> Option<Result<Record, Unbelieved>> {
+fn recorded(found: &LiveWorkload) -> Option<Result<Record, Unbelieved>> {
     Record::of(&found.object, Timestamp::now())
 }
 

@@ -10,8 +10,8 @@ use super::columns::{Cell, align};
 use super::serve::address;
 use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
 use crate::policy::key::PolicyKey;
-use crate::policy::picture::{Change, PolicyPicture, PolicyUpdate};
-use crate::runtime::reconcile::{self, Options, Seen};
+use crate::policy::observed::{Change, ObservedPolicy, PolicyUpdate};
+use crate::runtime::reconcile::{self, AuditUpdates, Options};
 use crate::telemetry;
 
 /// How many changes stand below the table.
@@ -43,12 +43,12 @@ impl WatchArgs {
             protected: self.protected.list(),
         };
         block_on(async {
-            Ok(reconcile::look_on(options, async move |seen| show(seen, terminal).await).await?)
+            Ok(reconcile::observe(options, async move |seen| show(seen, terminal).await).await?)
         })
     }
 }
 
-async fn show(mut seen: Seen, terminal: bool) {
+async fn show(mut seen: AuditUpdates, terminal: bool) {
     let mut screen = Screen::default();
     loop {
         let shown = tokio::select! {
@@ -88,15 +88,15 @@ fn print(lines: impl Iterator<Item = String>) -> std::io::Result<()> {
 /// What a terminal shows.
 #[derive(Default)]
 struct Screen {
-    policies: BTreeMap<PolicyKey, PolicyPicture>,
+    policies: BTreeMap<PolicyKey, ObservedPolicy>,
     recent: Vec<String>,
 }
 
 impl Screen {
     fn policies(&mut self, updates: Vec<PolicyUpdate>) {
-        for PolicyUpdate { policy, picture } in updates {
-            match picture {
-                Some(picture) => drop(self.policies.insert(policy, picture)),
+        for PolicyUpdate { policy, observed } in updates {
+            match observed {
+                Some(observed) => drop(self.policies.insert(policy, observed)),
                 None => drop(self.policies.remove(&policy)),
             }
         }
@@ -132,25 +132,25 @@ impl Screen {
     }
 }
 
-fn row(picture: &PolicyPicture) -> Vec<Cell> {
-    let worst = picture.worst.first();
+fn row(observed: &ObservedPolicy) -> Vec<Cell> {
+    let worst = observed.worst.first();
     let worst =
         worst.map(|it| format!("{} {}/{}", it.fault.id, it.workload.kind, it.workload.name));
     vec![
-        Cell::new(&picture.policy.label),
-        Cell::new(picture.policy.mode.as_str()),
-        Cell::new(&picture.score.points.to_string()),
-        Cell::new(&format!("{:?}", picture.score.classification())),
-        Cell::new(&picture.workloads.to_string()),
-        Cell::new(&picture.violations().to_string()),
+        Cell::new(&observed.policy.label),
+        Cell::new(observed.policy.mode.as_str()),
+        Cell::new(&observed.score.points.to_string()),
+        Cell::new(&format!("{:?}", observed.score.classification())),
+        Cell::new(&observed.workloads.to_string()),
+        Cell::new(&observed.violations().to_string()),
         Cell::or_none(&worst.unwrap_or_default()),
     ]
 }
 
 /// A policy's state on one line.
 fn policy_line(update: &PolicyUpdate) -> String {
-    match &update.picture {
-        Some(picture) => format!("{}  {}", picture.policy.label, picture.sentence()),
+    match &update.observed {
+        Some(observed) => format!("{}  {}", observed.policy.label, observed.sentence()),
         None => format!("{}  gone", update.policy.label()),
     }
 }

@@ -94,7 +94,7 @@ mod tests {
         let script = Script::new(answers.to_vec());
         let mut objects = Vec::new();
         let listed = super::list::<Pod>(&script.client(), Some("shop"), Some("a=b"), |it| {
-            objects.push(it.to_owned())
+            objects.push(it.to_owned());
         })
         .await;
         let path = |asked: String| asked.strip_prefix("GET ").unwrap().to_owned();

@@ -42,21 +42,25 @@ pub fn resolve(user: &mut AuthInfo, limit: Duration) -> Result<(), String> {
     let outranked = user.token.is_some() || user.token_file.is_some() || user.password.is_some();
     let Some(exec) = user.exec.take().filter(|_| !outranked) else { return Ok(()) };
     let command = exec.command.clone().unwrap_or_default();
-    let told = |why: String| {
+    let described = |why: String| {
         let hint = exec.install_hint.as_deref().map(|hint| format!("; {}", hint.trim()));
         format!("its credential plugin {command} {why}{}", hint.unwrap_or_default())
     };
     if exec.interactive_mode == Some(ExecInteractiveMode::Always) {
-        return Err(told("wants to ask at the terminal; ask this cluster alone".to_owned()));
+        return Err(described("wants to ask at the terminal; ask this cluster alone".to_owned()));
     }
-    let status = credential(&exec, limit).map_err(told)?;
+    let status = credential(&exec, limit).map_err(described)?;
     match (status.token, status.client_certificate_data, status.client_key_data) {
         (_, Some(certificate), Some(key)) => {
             user.client_certificate_data = Some(base64(certificate));
             user.client_key_data = Some(base64(key).into());
         }
         (Some(token), ..) => user.token = Some(token.into()),
-        _ => return Err(told("gave neither a token nor a certificate with its key".to_owned())),
+        _ => {
+            return Err(described(
+                "gave neither a token nor a certificate with its key".to_owned(),
+            ));
+        }
     }
     Ok(())
 }
@@ -136,13 +140,13 @@ fn printed(child: &mut Child, deadline: Instant) -> Option<[Vec<u8>; 2]> {
         child.stderr.take().map(|it| Box::new(it) as _),
     ];
     for stream in streams.into_iter().flatten() {
-        let (told, heard) = mpsc::channel();
+        let (described, heard) = mpsc::channel();
         // A plugin's own children may hold the stream for longer, so nobody waits for this thread.
         thread::Builder::new()
             .spawn(move || {
                 let mut bytes = Vec::new();
                 let _ = stream.take(MOST).read_to_end(&mut bytes);
-                let _ = told.send(bytes);
+                let _ = described.send(bytes);
             })
             .ok()?;
         read.push(heard);

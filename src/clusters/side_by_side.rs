@@ -20,18 +20,18 @@ where
     T: Send + 'static,
     E: From<ClusterError> + Send + 'static,
 {
-    let (told, heard) = mpsc::channel();
+    let (sender, heard) = mpsc::channel();
     for (index, context) in contexts.iter().enumerate() {
-        let (context, question, told) = ((*context).clone(), question.clone(), told.clone());
+        let (context, question, sender) = ((*context).clone(), question.clone(), sender.clone());
         let started = thread::Builder::new().spawn({
-            let told = told.clone();
-            move || one(&context, limit, &question, |answer| drop(told.send((index, answer))))
+            let sender = sender.clone();
+            move || one(&context, limit, &question, |answer| drop(sender.send((index, answer))))
         });
         if let Err(error) = started {
-            let _ = told.send((index, Err(ClusterError::Thread(error).into())));
+            let _ = sender.send((index, Err(ClusterError::Thread(error).into())));
         }
     }
-    drop(told);
+    drop(sender);
     let mut answers: Vec<_> = contexts.iter().map(|_| None).collect();
     let deadline = Instant::now() + limit + GRACE;
     while let Ok((index, answer)) =
@@ -46,12 +46,12 @@ where
     answers.map(|(answer, context)| answer.unwrap_or_else(|| silent(context))).collect()
 }
 
-/// Asks one cluster, and tells before anything of it may hang.
+/// Asks one cluster, and sends the answer before anything of it may hang.
 fn one<T, E, Q, A>(
     context: &Context,
     limit: Duration,
     question: &Q,
-    tell: impl FnOnce(Result<T, E>),
+    send: impl FnOnce(Result<T, E>),
 ) where
     Q: Fn(Cluster) -> A,
     A: Future<Output = Result<T, E>>,
@@ -60,7 +60,7 @@ fn one<T, E, Q, A>(
     let started = Instant::now();
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return tell(Err(ClusterError::Thread(error).into())),
+        Err(error) => return send(Err(ClusterError::Thread(error).into())),
     };
     let answer = runtime.block_on(async {
         let cluster = context.connect_unattended(limit).await?;
@@ -68,7 +68,7 @@ fn one<T, E, Q, A>(
         let answer = tokio::time::timeout(left, question(cluster)).await;
         answer.unwrap_or_else(|_| Err(no_answer(context, limit).into()))
     });
-    tell(answer);
+    send(answer);
     // A name server that does not answer has a thread here.
     runtime.shutdown_background();
 }

@@ -1,6 +1,6 @@
 //! Writes policies as files say them: all of them, or none.
 //!
-//! [`Plan::make`] has the API server try everything first, by a dry run; [`Plan::refusals`] is what stands against it. Only a plan
+//! [`ApplyPlan::make`] has the API server try everything first, by a dry run; [`ApplyPlan::refusals`] is what stands against it. Only a plan
 //! that nothing stands against is carried out. No transaction spans objects in Kubernetes, so a write may still fail.
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams, ValidationDirective};
@@ -41,7 +41,7 @@ pub struct Applied {
 }
 
 /// What files ask for, tried out.
-pub struct Plan<'a> {
+pub struct ApplyPlan<'a> {
     cluster: &'a Cluster,
     desired: &'a [Desired],
     /// Whether fields that somebody else set are taken over.
@@ -51,7 +51,7 @@ pub struct Plan<'a> {
     pub refusals: Vec<Refusal>,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> ApplyPlan<'a> {
     /// Tries everything; writes nothing.
     pub async fn make(cluster: &'a Cluster, desired: &'a [Desired], force: bool) -> Self {
         let mut plan = Self { cluster, desired, force, applied: Vec::new(), refusals: Vec::new() };
@@ -64,7 +64,7 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// Writes one after the other, and tells each as it is written.
+    /// Writes one after the other, and calls `written` after each.
     ///
     /// # Errors
     /// One could not be written, though the dry run of it went well; those after it are not.
@@ -101,7 +101,7 @@ impl<'a> Plan<'a> {
         let left = leftovers(&after, policy);
         let foreign: Vec<_> = left.iter().filter(|it| !it.own).collect();
         if !self.force && !foreign.is_empty() {
-            return Err(desired.refused(&told(&foreign)));
+            return Err(desired.refused(&describe(&foreign)));
         }
         if !left.is_empty() {
             after = if dry_run {
@@ -126,8 +126,8 @@ impl Desired {
     }
 }
 
-fn told(leftovers: &[&Leftover]) -> String {
-    let fields: Vec<_> = leftovers.iter().map(|it| it.told()).collect();
+fn describe(leftovers: &[&Leftover]) -> String {
+    let fields: Vec<_> = leftovers.iter().map(|it| it.describe()).collect();
     format!(
         "the cluster's policy has what the file does not say ({}); put it into the file, or take it away with --force-conflicts",
         fields.join("; ")

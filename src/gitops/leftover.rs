@@ -81,13 +81,13 @@ fn managers(live: &Value, path: &[String]) -> BTreeSet<String> {
 
 impl Leftover {
     /// The field, and who set it: `spec.contact, set by kubectl-edit`.
-    pub fn told(&self) -> String {
-        let field = self.path.iter().fold(String::new(), |told, key| {
+    pub fn describe(&self) -> String {
+        let field = self.path.iter().fold(String::new(), |field, key| {
             let plain = key.chars().all(|c| c.is_ascii_alphanumeric());
-            match (plain, told.is_empty()) {
+            match (plain, field.is_empty()) {
                 (true, true) => key.clone(),
-                (true, false) => format!("{told}.{key}"),
-                (false, _) => format!("{told}[{key}]"),
+                (true, false) => format!("{field}.{key}"),
+                (false, _) => format!("{field}[{key}]"),
             }
         });
         let managers: Vec<_> = self.managers.iter().map(String::as_str).collect();
@@ -152,9 +152,9 @@ mod tests {
     #[test]
     fn each_field_that_a_file_does_not_say_is_told_with_who_set_it() {
         let found = leftovers(&live(), &wanted());
-        let told: Vec<_> = found.iter().map(Leftover::told).collect();
+        let described: Vec<_> = found.iter().map(Leftover::describe).collect();
         assert_eq!(
-            told,
+            described,
             [
                 "metadata.labels[a/b], set by kubectl-edit",
                 "spec.maxRestartCount, set by kubectl-edit",

@@ -13,7 +13,7 @@ use crate::policy::key::PolicyKey;
 
 /// A policy to delete: this one, and none made anew under its name.
 #[derive(Clone, Debug)]
-pub struct Doomed {
+pub struct PruneTarget {
     pub key: PolicyKey,
     uid: Option<String>,
 }
@@ -28,32 +28,34 @@ pub async fn find(
     desired: &[Desired],
     namespace: Option<&str>,
     selector: &str,
-) -> Result<Vec<Doomed>, ClusterError> {
+) -> Result<Vec<PruneTarget>, ClusterError> {
     let which = namespace.map_or(Which::All, |it| Which::Namespace(it.to_owned()));
     let kept: BTreeSet<_> = desired.iter().map(|it| &it.key).collect();
     let listed = live::list(cluster, &which, Some(selector)).await?;
     let text = |object: &Value, path: &str| {
         object.pointer(path).and_then(Value::as_str).map(str::to_owned)
     };
-    let doomed = listed.into_iter().filter(|(key, object)| {
+    let targets = listed.into_iter().filter(|(key, object)| {
         !kept.contains(key) && text(object, "/metadata/deletionTimestamp").is_none()
     });
-    Ok(doomed.map(|(key, object)| Doomed { uid: text(&object, "/metadata/uid"), key }).collect())
+    Ok(targets
+        .map(|(key, object)| PruneTarget { uid: text(&object, "/metadata/uid"), key })
+        .collect())
 }
 
 /// Deletes one; what is gone already is deleted.
 ///
 /// # Errors
 /// The API server refuses, or the policy was made anew since it was found.
-pub async fn delete(cluster: &Cluster, doomed: &Doomed, dry_run: bool) -> Result<(), Refusal> {
-    let (api, _) = policies::api(cluster.client.clone(), doomed.key.namespace.as_deref());
-    let preconditions = Preconditions { uid: doomed.uid.clone(), resource_version: None };
+pub async fn delete(cluster: &Cluster, target: &PruneTarget, dry_run: bool) -> Result<(), Refusal> {
+    let (api, _) = policies::api(cluster.client.clone(), target.key.namespace.as_deref());
+    let preconditions = Preconditions { uid: target.uid.clone(), resource_version: None };
     let params = DeleteParams { dry_run, ..DeleteParams::default() }.preconditions(preconditions);
-    match api.delete(&doomed.key.name, &params).await {
+    match api.delete(&target.key.name, &params).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => {
-            let refusal = Refusal::of("--prune".to_owned(), &doomed.key, cluster, error);
+            let refusal = Refusal::of("--prune".to_owned(), &target.key, cluster, error);
             Err(Refusal { blame: Blame::Cluster, ..refusal })
         }
     }

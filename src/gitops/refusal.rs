@@ -28,14 +28,14 @@ impl Refusal {
     /// In whose words a call failed, and what to do about it.
     pub fn of(place: String, key: &PolicyKey, cluster: &Cluster, error: kube::Error) -> Self {
         let (blame, message) = match error {
-            kube::Error::Api(status) => told(key, cluster, *status),
+            kube::Error::Api(status) => describe(key, cluster, *status),
             error => (Blame::Cluster, cluster.explain(error).to_string()),
         };
         Self { place, message: format!("{key}: {message}"), blame }
     }
 }
 
-fn told(key: &PolicyKey, cluster: &Cluster, status: Status) -> (Blame, String) {
+fn describe(key: &PolicyKey, cluster: &Cluster, status: Status) -> (Blame, String) {
     let details = status.details.as_ref();
     match status.code {
         404 if details.is_some_and(|it| it.kind == "namespaces") => {

@@ -24,7 +24,7 @@ pub(super) struct Candidate {
     /// How long to wait before the next look.
     pause: Duration,
     /// What was logged last: each thing once, not at every look.
-    said: Option<String>,
+    last_logged: Option<String>,
 }
 
 impl Candidate {
@@ -34,7 +34,7 @@ impl Candidate {
             options,
             observed: Observed::default(),
             pause: Duration::ZERO,
-            said: None,
+            last_logged: None,
         }
     }
 
@@ -58,7 +58,7 @@ impl Candidate {
                 Verdict::Wait { holder, until } => {
                     // It may end before the next look would be due.
                     self.pause = self.pause.min(until.saturating_sub(now));
-                    if self.is_news(&holder) {
+                    if self.is_new(&holder) {
                         let identity = &self.options.identity;
                         tracing::info!(identity, holder, "waiting for the lease");
                     }
@@ -75,7 +75,7 @@ impl Candidate {
         let sent = since_boot();
         match self.lease.put(free.as_ref(), spec).await {
             Ok(lease) => {
-                self.said = None;
+                self.last_logged = None;
                 // Whoever loses it looks at once who has it.
                 self.pause = Duration::ZERO;
                 Some(Held { lease, sent })
@@ -91,17 +91,17 @@ impl Candidate {
 
     fn failed(&mut self, error: &LeaseError) {
         let error = error.to_string();
-        if self.is_news(&error) {
+        if self.is_new(&error) {
             let Options { namespace, name, .. } = &self.options;
             tracing::warn!(namespace, name, error, "could not get the lease; it is tried again");
         }
     }
 
-    fn is_news(&mut self, what: &str) -> bool {
-        if self.said.as_deref() == Some(what) {
+    fn is_new(&mut self, what: &str) -> bool {
+        if self.last_logged.as_deref() == Some(what) {
             return false;
         }
-        self.said = Some(what.to_owned());
+        self.last_logged = Some(what.to_owned());
         true
     }
 }

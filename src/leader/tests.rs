@@ -55,7 +55,7 @@ fn contend(api: &FakeApi, identity: &str, ends: bool) -> Contender {
                 assert!(claim.holds(), "work begins with the right to write");
                 working.fetch_add(1, Ordering::SeqCst);
                 let _working = Working(working);
-                told(&mut told_to).await;
+                signalled(&mut told_to).await;
                 if !ends {
                     std::future::pending::<()>().await;
                 }

@@ -24,7 +24,7 @@ pub struct AuditMetrics {
     watch_errors: IntCounter,
     list_seconds: prometheus::Gauge,
     /// The policies that have series: namespace and name.
-    told: Arc<Mutex<BTreeSet<(String, String)>>>,
+    with_series: Arc<Mutex<BTreeSet<(String, String)>>>,
 }
 
 impl AuditMetrics {
@@ -89,7 +89,7 @@ impl AuditMetrics {
                     "Time from the start of the audit to the first full picture.",
                 )?,
             )?,
-            told: Arc::default(),
+            with_series: Arc::default(),
         })
     }
 
@@ -136,8 +136,8 @@ impl AuditMetrics {
 
     /// A policy's score, and what is open by severity, worst first.
     pub fn policy(&self, namespace: &str, policy: &str, score: u8, open: [u64; 4]) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.insert((namespace.to_owned(), policy.to_owned()));
+        let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
+        with_series.insert((namespace.to_owned(), policy.to_owned()));
         self.scores.with_label_values(&[namespace, policy]).set(score.into());
         // So that the first violation shows as an increase.
         self.violations.with_label_values(&[namespace, policy]).inc_by(0);
@@ -149,16 +149,16 @@ impl AuditMetrics {
 
     /// A policy is gone.
     pub fn policy_gone(&self, namespace: &str, policy: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.remove(&(namespace.to_owned(), policy.to_owned())) {
+        let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
+        if with_series.remove(&(namespace.to_owned(), policy.to_owned())) {
             self.remove(namespace, policy);
         }
     }
 
     /// Takes away every series that only the leader has.
     pub fn stopped(&self) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        for (namespace, policy) in std::mem::take(&mut *told) {
+        let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
+        for (namespace, policy) in std::mem::take(&mut *with_series) {
             self.remove(&namespace, &policy);
         }
         self.cluster.reset();

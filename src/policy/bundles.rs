@@ -44,11 +44,11 @@ fn fields(bundle: BundleName) -> Value {
     }
 }
 
-/// What the founding checks are called where a policy is named.
-pub const FOUNDING: &str = "founding-checks";
+/// What the default checks are called where a policy is named.
+pub const DEFAULT_CHECKS: &str = "founding-checks";
 
-/// The five founding checks, which apply where no policy is given.
-pub fn founding() -> DevOpsPolicySpec {
+/// The five default checks, which apply where no policy is given.
+pub fn default_checks() -> DevOpsPolicySpec {
     DevOpsPolicySpec {
         forbid_latest_tag: Some(true),
         require_liveness_probe: Some(true),

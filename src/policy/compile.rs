@@ -13,7 +13,7 @@ use super::exemption::CompiledExemption;
 use super::expressions::Expressions;
 use super::key::PolicyKey;
 use super::mutation::Injector;
-use super::picture::Exemptions;
+use super::observed::Exemptions;
 use super::registry::{self, RULES};
 use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, StatusCheck};
 use super::rules::images;
@@ -85,16 +85,16 @@ pub struct Repair {
 
 impl Repair {
     fn new(spec: &DevOpsPolicySpec) -> Self {
-        let said = spec.remediation.clone().unwrap_or_default();
-        let number = |said: Option<i32>, default: u32| {
-            said.and_then(|it| u32::try_from(it).ok()).unwrap_or(default)
+        let given = spec.remediation.clone().unwrap_or_default();
+        let number = |given: Option<i32>, default: u32| {
+            given.and_then(|it| u32::try_from(it).ok()).unwrap_or(default)
         };
         Self {
-            mode: said.mode.unwrap_or_default(),
-            gitops: said.gitops.unwrap_or_default(),
-            max_concurrent: number(said.max_concurrent, 1).max(1) as usize,
-            cooldown: number(said.cooldown_seconds, 60),
-            timeout: number(said.rollout_timeout_seconds, 600),
+            mode: given.mode.unwrap_or_default(),
+            gitops: given.gitops.unwrap_or_default(),
+            max_concurrent: number(given.max_concurrent, 1).max(1) as usize,
+            cooldown: number(given.cooldown_seconds, 60),
+            timeout: number(given.rollout_timeout_seconds, 600),
             has_probe: spec.default_probe.is_some(),
         }
     }

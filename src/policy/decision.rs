@@ -48,10 +48,11 @@ pub struct OldPod<'a> {
 }
 
 impl OldPod<'_> {
-    fn had(&self, finding: &Finding<'_>, known: &HashSet<Identity<'_>>) -> bool {
+    fn had(&self, finding: &Finding<'_>, known: &HashSet<FindingKey<'_>>) -> bool {
         let Breach { reads, undecided, .. } = &*finding.breach;
         let tells_what_it_found = reads.is_none() && !undecided;
-        known.contains(&identity(finding)) && (tells_what_it_found || (self.same)(&finding.breach))
+        known.contains(&finding_key(finding))
+            && (tells_what_it_found || (self.same)(&finding.breach))
     }
 }
 
@@ -82,7 +83,7 @@ impl Decision<'_> {
 /// Sorts findings by what their policy's mode makes of them.
 pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>) -> Decision<'p> {
     let known: HashSet<_> = match before {
-        Before::Pod(old) => old.findings.iter().map(identity).collect(),
+        Before::Pod(old) => old.findings.iter().map(finding_key).collect(),
         Before::Nothing | Before::SameTemplate => HashSet::new(),
     };
     let inherited = |finding: &Finding<'_>| match before {
@@ -115,11 +116,11 @@ pub fn worst_first(findings: &mut [Finding<'_>]) {
 }
 
 /// The policy, the rule, the path, and check, container and value where there are any.
-type Identity<'f> = (&'f str, &'static str, &'f str, [Option<&'f str>; 3]);
+type FindingKey<'f> = (&'f str, &'static str, &'f str, [Option<&'f str>; 3]);
 
 /// What makes two violations of one pod the same over time. Paths stay: the API server takes no container out of a pod, and
 /// new ones come last. Two policies may have validations of one name.
-fn identity<'f>(finding: &'f Finding<'_>) -> Identity<'f> {
+fn finding_key<'f>(finding: &'f Finding<'_>) -> FindingKey<'f> {
     let breach = &finding.breach;
     let parts = [breach.check.as_deref(), breach.container.as_deref(), breach.value.as_deref()];
     (&finding.policy.label, finding.rule.id, &breach.path, parts)

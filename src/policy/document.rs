@@ -1,7 +1,7 @@
 //! A pod as CEL reads it. It costs more than the view, so it is made only where a policy has validations
-//! ([`Plan::reads_documents`]).
+//! ([`EvaluationPlan::reads_documents`]).
 //!
-//! [`Plan::reads_documents`]: super::policy_set::Plan::reads_documents
+//! [`EvaluationPlan::reads_documents`]: super::policy_set::EvaluationPlan::reads_documents
 
 use std::sync::{Arc, Mutex, PoisonError};
 

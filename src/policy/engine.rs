@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::compile::Policy;
 use super::mutation::inject;
 use super::object::{MAX_ITEMS, MAX_WEIGHT};
-use super::policy_set::{Plan, Question};
+use super::policy_set::{EvaluationPlan, Question};
 use super::rule::{Breach, Rule, RunningPod};
 use super::workload::Subject;
 use crate::api::Severity;
@@ -46,7 +46,7 @@ pub struct Exempt<'p> {
 }
 
 /// What the spec rules find. Exemptions that have expired by `now` let nothing pass.
-pub fn judge<'p>(plan: &'p Plan, subject: &Subject<'_>, now: Timestamp) -> Judgement<'p> {
+pub fn judge<'p>(plan: &'p EvaluationPlan, subject: &Subject<'_>, now: Timestamp) -> Judgement<'p> {
     if subject.is_too_large() {
         return collect(&plan.spec_questions, subject, now, |_, breaches| {
             breaches.push(too_large(subject));
@@ -58,7 +58,7 @@ pub fn judge<'p>(plan: &'p Plan, subject: &Subject<'_>, now: Timestamp) -> Judge
 /// The same for an object that is being created, or whose template changes: as policies with `mutate` would have it.
 /// `whole` is the object that the subject is a view of, and is asked for only where something is put in.
 pub fn judge_as_created<'p>(
-    plan: &'p Plan,
+    plan: &'p EvaluationPlan,
     subject: &Subject<'_>,
     whole: impl FnOnce() -> Option<Value>,
     now: Timestamp,
@@ -84,7 +84,7 @@ fn too_large(subject: &Subject<'_>) -> Breach {
 
 /// What the status rules find in a running pod; `subject` is the same pod, for exemptions.
 pub fn judge_running<'p>(
-    plan: &'p Plan,
+    plan: &'p EvaluationPlan,
     subject: &Subject<'_>,
     pod: &RunningPod<'_>,
     now: Timestamp,
@@ -151,12 +151,12 @@ mod tests {
         let set = PolicySet::new(policies, Arc::default());
         let plan = set.covering(Some("shop")).unwrap();
         let judgement = judge(plan, &subject, NOW.parse().unwrap());
-        let tell = |it: &Finding<'_>| {
+        let describe = |it: &Finding<'_>| {
             let container = it.breach.container.as_deref().unwrap_or("-");
             format!("{} {} ({}) {container}", it.policy.name, it.id(), it.severity)
         };
-        let exempt = judgement.exempt.iter().map(|it| tell(&it.finding)).collect();
-        (judgement.violations.iter().map(tell).collect(), exempt)
+        let exempt = judgement.exempt.iter().map(|it| describe(&it.finding)).collect();
+        (judgement.violations.iter().map(describe).collect(), exempt)
     }
 
     fn exempting(fields: &Value) -> Value {

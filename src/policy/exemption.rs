@@ -68,7 +68,7 @@ impl CompiledExemption {
             && matches(containers.as_deref(), breach.container.as_deref())
             && (self.images.is_none() || matches(self.images.as_deref(), image().as_deref()))
             && (kinds.is_none() && names.is_none()
-                || owner::identities(subject).any(|identity| {
+                || owner::object_names(subject).any(|identity| {
                     kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|it| *it == identity.kind))
                         && matches(names.as_deref(), Some(&identity.name))
                 }))

@@ -58,12 +58,12 @@ pub fn denial(object: &str, decision: &Decision<'_>, docs_url: Option<&str>) -> 
         let _ = write!(learn_more, "\ncontact: {}", clip(contact));
     }
     let room = MAX_DENIAL - learn_more.len() - "  and 1000000 more violations\n".len();
-    for (told, finding) in denied.iter().enumerate() {
+    for (rendered, finding) in denied.iter().enumerate() {
         let before = text.len();
-        tell(finding, &mut text);
+        render(finding, &mut text);
         if text.len() > room {
             text.truncate(before);
-            let _ = writeln!(text, "  and {} more violations", denied.len() - told);
+            let _ = writeln!(text, "  and {} more violations", denied.len() - rendered);
             break;
         }
     }
@@ -76,7 +76,7 @@ fn is_template_lacking(finding: &Finding<'_>) -> bool {
     value.is_none() && path.contains("template.") && path.contains(".resources.")
 }
 
-fn tell(finding: &Finding<'_>, text: &mut String) {
+fn render(finding: &Finding<'_>, text: &mut String) {
     for part in ["  ", &finding.id(), " (", finding.severity.as_str(), ") · policy "] {
         text.push_str(part);
     }

@@ -2,7 +2,7 @@
 //!
 //! The list is closed: image tags, default resources, the default probe, and three fields that the restricted Pod
 //! Security Standard asks for. All policies' image tags come first, since exemptions may go by image; then each policy,
-//! in the order of [`Plan::policies`], fills in what is still absent, so that the first one wins. What a policy exempts
+//! in the order of [`EvaluationPlan::policies`], fills in what is still absent, so that the first one wins. What a policy exempts
 //! from a rule, it does not change for that rule's sake either.
 //!
 //! What was put in, the pod says in an annotation ([`MUTATED_BY`]), if anything was.
@@ -19,7 +19,7 @@ use serde_json::Value;
 use super::compile::Policy;
 use super::object::Object;
 use super::patch;
-use super::policy_set::Plan;
+use super::policy_set::EvaluationPlan;
 use super::rule::{Breach, Fix, InvalidField, Phase, Rule, SpecCheck};
 use super::rules::images::{self, Image};
 use super::rules::{
@@ -98,7 +98,7 @@ pub struct Injected<'p> {
 /// Puts in what the plan's policies have for a pod or a template; `None` where that is nothing. `whole` is the object
 /// that the subject is a view of, and is asked for only where something changes.
 pub fn inject<'p>(
-    plan: &'p Plan,
+    plan: &'p EvaluationPlan,
     subject: &Subject<'_>,
     whole: impl FnOnce() -> Option<Value>,
     now: Timestamp,
@@ -165,7 +165,11 @@ impl Injected<'_> {
 type Of<'p, T> = (&'p str, T);
 
 /// The images that all policies together put in place of others.
-fn retaggings<'p>(plan: &'p Plan, subject: &Subject<'_>, now: Timestamp) -> Vec<Of<'p, Fix>> {
+fn retaggings<'p>(
+    plan: &'p EvaluationPlan,
+    subject: &Subject<'_>,
+    now: Timestamp,
+) -> Vec<Of<'p, Fix>> {
     let retagging = |image: Image<'_>| {
         let (policy, replacement) = end_of_chain(plan, subject, &image, now)?;
         let breach = image.breach(String::new(), String::new(), Some(replacement));
@@ -176,7 +180,7 @@ fn retaggings<'p>(plan: &'p Plan, subject: &Subject<'_>, now: Timestamp) -> Vec<
 
 /// The last image that tags lead to, and the last policy that does.
 fn end_of_chain<'p>(
-    plan: &'p Plan,
+    plan: &'p EvaluationPlan,
     subject: &Subject<'_>,
     image: &Image<'_>,
     now: Timestamp,

@@ -10,39 +10,39 @@ use super::workload::{Kind, Subject};
 
 /// A kind and a name.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct Identity<'a> {
+pub struct ObjectName<'a> {
     pub kind: Cow<'a, str>,
     pub name: Cow<'a, str>,
 }
 
-fn identity<'a>(kind: &'a str, name: &'a str) -> Identity<'a> {
-    Identity { kind: Cow::Borrowed(kind), name: Cow::Borrowed(name) }
+fn object_name<'a>(kind: &'a str, name: &'a str) -> ObjectName<'a> {
+    ObjectName { kind: Cow::Borrowed(kind), name: Cow::Borrowed(name) }
 }
 
 /// The workload: the Deployment of a ReplicaSet's pod, else the controller, else the object itself.
-pub fn workload<'a>(subject: &Subject<'a>) -> Identity<'a> {
+pub fn workload<'a>(subject: &Subject<'a>) -> ObjectName<'a> {
     let kind = subject.kind.names().kind;
-    let Some(metadata) = subject.metadata else { return identity(kind, "") };
+    let Some(metadata) = subject.metadata else { return object_name(kind, "") };
     if let Some(owner) = &metadata.controller {
         if &*owner.kind == "ReplicaSet"
             && let Some(deployment) = deployment_of(&owner.name, metadata)
         {
-            return identity("Deployment", deployment);
+            return object_name("Deployment", deployment);
         }
-        return identity(&owner.kind, &owner.name);
+        return object_name(&owner.kind, &owner.name);
     }
     let name = own_name(metadata);
     if subject.kind == Kind::ReplicaSet
         && let Some(deployment) = deployment_of(name, metadata)
     {
-        return identity("Deployment", deployment);
+        return object_name("Deployment", deployment);
     }
-    identity(kind, name)
+    object_name(kind, name)
 }
 
 /// Everything that the object may be called by: itself, its workload, and the CronJob whose Job it may belong to.
-pub fn identities<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Identity<'a>> {
-    let own = identity(subject.kind.names().kind, subject.metadata.map_or("", own_name));
+pub fn object_names<'a>(subject: &Subject<'a>) -> impl Iterator<Item = ObjectName<'a>> {
+    let own = object_name(subject.kind.names().kind, subject.metadata.map_or("", own_name));
     let workload = workload(subject);
     let cron_job = (workload.kind == "Job").then(|| cron_job_of(&workload.name)).flatten();
     [Some(own), Some(workload), cron_job].into_iter().flatten()
@@ -65,11 +65,11 @@ fn deployment_of<'a>(replica_set: &'a str, metadata: &Metadata<'_>) -> Option<&'
 }
 
 /// The CronJob controller names a Job after the CronJob and the scheduled minute.
-fn cron_job_of<'a>(job: &str) -> Option<Identity<'a>> {
+fn cron_job_of<'a>(job: &str) -> Option<ObjectName<'a>> {
     let (name, minute) = job.rsplit_once('-')?;
     let digits = !minute.is_empty() && minute.bytes().all(|byte| byte.is_ascii_digit());
     (digits && !name.is_empty())
-        .then(|| Identity { kind: Cow::Borrowed("CronJob"), name: Cow::Owned(name.to_owned()) })
+        .then(|| ObjectName { kind: Cow::Borrowed("CronJob"), name: Cow::Owned(name.to_owned()) })
 }
 
 #[cfg(test)]
@@ -82,8 +82,8 @@ mod tests {
         let json = format!(r#"{{"metadata": {metadata}, "spec": {spec}}}"#);
         let object: Object = serde_json::from_str(&json).unwrap();
         let subject = Subject::of(kind, &object).unwrap();
-        let show = |it: Identity<'_>| format!("{}/{}", it.kind, it.name);
-        (show(workload(&subject)), identities(&subject).map(show).collect())
+        let show = |it: ObjectName<'_>| format!("{}/{}", it.kind, it.name);
+        (show(workload(&subject)), object_names(&subject).map(show).collect())
     }
 
     fn pod(owner: &str, labels: &str) -> String {

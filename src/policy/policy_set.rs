@@ -17,7 +17,7 @@ use super::rule::{Rule, SpecCheck, StatusCheck};
 /// What all policies that cover a namespace ask, each question once: ten
 /// policies that forbid the same cost one look at the pod.
 #[derive(Default)]
-pub struct Plan {
+pub struct EvaluationPlan {
     policies: Vec<Arc<Policy>>,
     /// Those that put something into pods, in the order in which they do.
     pub(super) mutating: Vec<Arc<Policy>>,
@@ -34,13 +34,13 @@ pub(super) struct Question<Check> {
     pub askers: Vec<Arc<Policy>>,
 }
 
-impl fmt::Debug for Plan {
+impl fmt::Debug for EvaluationPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list().entries(self.policies.iter().map(|policy| &policy.label)).finish()
     }
 }
 
-impl Plan {
+impl EvaluationPlan {
     fn new(policies: Vec<Arc<Policy>>) -> Self {
         let mut plan = Self::default();
         for policy in &policies {
@@ -102,7 +102,7 @@ pub type Namespaces = BTreeMap<String, NamespaceMetadata>;
 #[derive(Debug)]
 pub struct UnknownNamespace<'a> {
     /// What is asked if every selector matches.
-    pub assumed: &'a Plan,
+    pub assumed: &'a EvaluationPlan,
 }
 
 /// All policies in force. Never changed, only replaced whole, so that a review
@@ -111,11 +111,11 @@ pub struct UnknownNamespace<'a> {
 pub struct PolicySet {
     namespaces: Arc<Namespaces>,
     /// Of the namespaces that have policies of their own or are singled out by one.
-    by_namespace: HashMap<String, Plan>,
-    elsewhere: Plan,
-    all: Plan,
+    by_namespace: HashMap<String, EvaluationPlan>,
+    elsewhere: EvaluationPlan,
+    all: EvaluationPlan,
     /// Of the protected namespaces.
-    none: Plan,
+    none: EvaluationPlan,
     protected: Protected,
     reads_labels: bool,
 }
@@ -137,7 +137,7 @@ impl PolicySet {
         let covering = |namespace: &str| {
             let labels = namespaces.get(namespace).map(|known| &known.labels);
             let covers = |policy: &&Arc<Policy>| policy.scope.covers(namespace, labels);
-            Plan::new(all.iter().filter(covers).cloned().collect())
+            EvaluationPlan::new(all.iter().filter(covers).cloned().collect())
         };
         let mut special = BTreeSet::new();
         for policy in &all {
@@ -157,10 +157,10 @@ impl PolicySet {
         let by_namespace = by_namespace.collect();
         // No namespace has an empty name, so this is any that nothing singles out.
         let elsewhere = covering("");
-        let mut all = Plan::new(all);
+        let mut all = EvaluationPlan::new(all);
         // Where the namespace is not known, only what is put in everywhere is sure to be put in.
         all.mutating.retain(|policy| policy.scope.covers_all());
-        let (none, protected) = (Plan::default(), Protected::default());
+        let (none, protected) = (EvaluationPlan::default(), Protected::default());
         Self { namespaces, by_namespace, elsewhere, all, none, protected, reads_labels }
     }
 
@@ -175,10 +175,11 @@ impl PolicySet {
         self.protected.contains(namespace)
     }
 
-    /// What stands in where no policy is in force: the founding checks, everywhere.
-    pub fn founding() -> Self {
-        let (scope, name) = (Scope::Cluster(Selection::default()), bundles::FOUNDING.to_owned());
-        let policy = Policy::compile(scope.clone(), name.clone(), &bundles::founding());
+    /// What stands in where no policy is in force: the default checks, everywhere.
+    pub fn default_checks() -> Self {
+        let (scope, name) =
+            (Scope::Cluster(Selection::default()), bundles::DEFAULT_CHECKS.to_owned());
+        let policy = Policy::compile(scope.clone(), name.clone(), &bundles::default_checks());
         let policy = policy.unwrap_or_else(|fault| Policy::undecided(scope, name, &fault));
         Self::new([Arc::new(policy)], Arc::default())
     }
@@ -213,7 +214,10 @@ impl PolicySet {
     ///
     /// # Errors
     /// The namespace's labels decide, and are not known: never "no match".
-    pub fn covering(&self, namespace: Option<&str>) -> Result<&Plan, UnknownNamespace<'_>> {
+    pub fn covering(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<&EvaluationPlan, UnknownNamespace<'_>> {
         let Some(namespace) = namespace else { return Ok(&self.all) };
         if self.protects(namespace) {
             return Ok(&self.none);
@@ -263,7 +267,7 @@ mod tests {
         labels(set.covering(namespace).unwrap())
     }
 
-    fn labels(plan: &Plan) -> Vec<String> {
+    fn labels(plan: &EvaluationPlan) -> Vec<String> {
         plan.policies().iter().map(|policy| policy.label.clone()).collect()
     }
 

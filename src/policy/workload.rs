@@ -219,7 +219,7 @@ impl<'a> Subject<'a> {
         let node = &*self.spec.node_name;
         let owner = metadata.controller.as_ref()?;
         let by_node = (&*owner.api_version, &*owner.kind, &*owner.name) == ("v1", "Node", node);
-        let marked = metadata.annotations.as_ref().is_some_and(Annotations::says_mirror);
+        let marked = metadata.annotations.as_ref().is_some_and(Annotations::claims_mirror);
         (marked && by_node && !node.is_empty()).then_some(node)
     }
 

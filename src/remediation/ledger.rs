@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use crate::api::{RemediatedWorkload, RemediationState, RemediationStatus};
 use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
-use crate::policy::picture::WorkloadKey;
+use crate::policy::observed::WorkloadKey;
 use crate::policy::text::cut;
 
 /// The most repairs that begin in a namespace in an hour, whatever the policies say.
@@ -23,7 +23,7 @@ const MAX_WORKLOAD: usize = 512;
 const MAX_MESSAGE: usize = 512;
 const MAX_PATCH: usize = 2048;
 
-/// What is told of a workload.
+/// What the statuses report of a workload.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub state: RemediationState,
@@ -52,8 +52,8 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// Notes what is to be told of a workload; says whether that is news.
-    pub fn tell(
+    /// Records what the statuses report of a workload; returns whether that is new.
+    pub fn report(
         &mut self,
         workload: &WorkloadKey,
         state: RemediationState,
@@ -65,10 +65,10 @@ impl Ledger {
         let patch = patch.filter(|it| it.len() <= MAX_PATCH);
         let known = self.entries.get(workload);
         let same = known.filter(|it| it.state == state);
-        let news = same.is_none_or(|it| it.message != message);
+        let is_new = same.is_none_or(|it| it.message != message);
         let since = same.map_or_else(Timestamp::now, |it| it.since);
         self.entries.insert(workload.clone(), Entry { state, message, patch, policies, since });
-        news
+        is_new
     }
 
     pub fn forget(&mut self, workload: &WorkloadKey) {
@@ -177,12 +177,12 @@ impl Ledger {
             repaired: counts.repaired,
             rolled_back: counts.rolled_back,
             generation: Some(counts.generation),
-            workloads: entries.into_iter().take(MAX_WORKLOADS).map(told).collect(),
+            workloads: entries.into_iter().take(MAX_WORKLOADS).map(remediated_workload).collect(),
         }
     }
 }
 
-fn told((key, entry): (&WorkloadKey, &Entry)) -> RemediatedWorkload {
+fn remediated_workload((key, entry): (&WorkloadKey, &Entry)) -> RemediatedWorkload {
     RemediatedWorkload {
         workload: cut(format!("{}/{}/{}", key.kind, key.namespace, key.name), MAX_WORKLOAD),
         state: entry.state,

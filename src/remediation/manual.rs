@@ -12,7 +12,7 @@ use kube::core::PartialObjectMeta;
 use serde_json::Value;
 
 use super::finalizer;
-use super::plan::{KINDS, Plan, Repair, plan};
+use super::plan::{KINDS, Repair, RepairPlan, plan};
 use super::rollout::{self, Verdict};
 use super::transaction::{Order, Stepped, Target, Transactions};
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER, RemediationState};
@@ -40,7 +40,7 @@ pub struct ByHand {
 }
 
 /// A workload as it is.
-pub struct Found {
+pub struct LiveWorkload {
     pub target: Target,
     pub object: Value,
 }
@@ -89,7 +89,10 @@ impl ByHand {
     ///
     /// # Errors
     /// They cannot be listed.
-    pub async fn workloads(&self, namespace: Option<&str>) -> Result<Vec<Found>, ClusterError> {
+    pub async fn workloads(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<Vec<LiveWorkload>, ClusterError> {
         let mut found = Vec::new();
         for kind in KINDS {
             let api = self.transactions.api(kind, namespace);
@@ -97,7 +100,7 @@ impl ByHand {
             for object in listed.map_err(|error| self.cluster.explain(error))? {
                 let object = serde_json::to_value(object);
                 let object = object.map_err(|error| ClusterError::Api(error.to_string()))?;
-                found.push(Found { target: Target::of(kind, &object), object });
+                found.push(LiveWorkload { target: Target::of(kind, &object), object });
             }
         }
         found.retain(|it| !self.protected.contains(&it.target.key.namespace));
@@ -106,10 +109,10 @@ impl ByHand {
     }
 
     /// What the policies in force would have a workload be.
-    pub fn plan(&self, found: &Found) -> Plan {
+    pub fn plan(&self, found: &LiveWorkload) -> RepairPlan {
         let by = self.covering(&found.target);
         if by.is_empty() {
-            return Plan::Nothing;
+            return RepairPlan::Nothing;
         }
         let set = PolicySet::new(by, Arc::default());
         plan(found.target.kind, &found.object, &set, Timestamp::now())
@@ -126,7 +129,11 @@ impl ByHand {
     ///
     /// # Errors
     /// It cannot be asked.
-    pub async fn dry_run(&self, found: &Found, repair: &Repair) -> Result<Outcome, ClusterError> {
+    pub async fn dry_run(
+        &self,
+        found: &LiveWorkload,
+        repair: &Repair,
+    ) -> Result<Outcome, ClusterError> {
         let asked = self.transactions.dry_run(&found.target, &found.object, repair).await;
         Ok(match asked.map_err(|error| self.explain(error))? {
             Ok(_) => Outcome::Repaired("the API server would admit it".to_owned()),
@@ -140,12 +147,12 @@ impl ByHand {
     /// The API server does not answer; the record on the workload says how far it is, and the same command goes on.
     pub async fn apply(
         &self,
-        found: &Found,
+        found: &LiveWorkload,
         repair: &Repair,
         timeout: Duration,
         progress: impl Fn(&str),
     ) -> Result<Outcome, ClusterError> {
-        let Found { target, object } = found;
+        let LiveWorkload { target, object } = found;
         let by = self.covering(target);
         let askers = by.iter().filter_map(|it| Asker::of(it));
         let (policies, by) = (askers.collect(), Hand::Person);
@@ -160,7 +167,7 @@ impl ByHand {
     }
 
     /// The repair by hand that a workload is under, if it was not seen through.
-    pub fn under_way(found: &Found) -> Option<Record> {
+    pub fn under_way(found: &LiveWorkload) -> Option<Record> {
         let record = Record::of(&found.object, Timestamp::now())?.ok()?;
         let by_hand = record.by == Hand::Person && record.state == RemediationState::RollingOut;
         (by_hand && is_in_flight(&found.object)).then_some(record)
@@ -172,7 +179,7 @@ impl ByHand {
     /// As [`ByHand::apply`].
     pub async fn go_on(
         &self,
-        found: &Found,
+        found: &LiveWorkload,
         record: Record,
         progress: impl Fn(&str),
     ) -> Result<Outcome, ClusterError> {
@@ -236,8 +243,12 @@ impl ByHand {
     ///
     /// # Errors
     /// The API server does not answer.
-    pub async fn roll_back(&self, found: &Found, record: &Record) -> Result<Outcome, ClusterError> {
-        let Found { target, object } = found;
+    pub async fn roll_back(
+        &self,
+        found: &LiveWorkload,
+        record: &Record,
+    ) -> Result<Outcome, ClusterError> {
+        let LiveWorkload { target, object } = found;
         let message = "taken back by hand".to_owned();
         let record = Record { by: Hand::Person, ..record.clone() };
         let back = self.transactions.roll_back(target, object, &record, message.clone()).await;

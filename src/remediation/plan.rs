@@ -32,7 +32,7 @@ pub const KINDS: [Kind; 3] = [Kind::Deployment, Kind::StatefulSet, Kind::DaemonS
 
 /// What can be done for a workload.
 #[derive(Debug)]
-pub enum Plan {
+pub enum RepairPlan {
     /// Its template breaks nothing: what runs of an older one goes by itself.
     Nothing,
     Patch(Repair),
@@ -105,23 +105,23 @@ pub fn repaired_kind(kind: &str) -> Result<Kind, Refusal> {
 }
 
 /// Plans for an object, by policies all of which cover it and want it repaired.
-pub fn plan(kind: Kind, object: &Value, policies: &PolicySet, now: Timestamp) -> Plan {
+pub fn plan(kind: Kind, object: &Value, policies: &PolicySet, now: Timestamp) -> RepairPlan {
     if let Some(refusal) = refusal(kind, object) {
-        return Plan::Refused(refusal);
+        return RepairPlan::Refused(refusal);
     }
     let view = match Object::deserialize(object) {
         Ok(view) => view,
-        Err(error) => return Plan::Refused(Refusal::Unreadable(error.to_string())),
+        Err(error) => return RepairPlan::Refused(Refusal::Unreadable(error.to_string())),
     };
     let subject = match Subject::of(kind, &view) {
         Ok(subject) => subject,
-        Err(error) => return Plan::Refused(Refusal::Unreadable(error.to_string())),
+        Err(error) => return RepairPlan::Refused(Refusal::Unreadable(error.to_string())),
     };
     if subject.is_too_large() {
-        return Plan::Refused(Refusal::TooLarge);
+        return RepairPlan::Refused(Refusal::TooLarge);
     }
     // All of them cover the workload: whoever asks has seen to that.
-    let Ok(all) = policies.covering(None) else { return Plan::Nothing };
+    let Ok(all) = policies.covering(None) else { return RepairPlan::Nothing };
     let judgement = judge(all, &subject, now);
     let of_interest = |it: &&Finding<'_>| REPAIRED.contains(&it.rule.id);
     let fixable = judgement.violations.iter().filter(of_interest);
@@ -129,10 +129,10 @@ pub fn plan(kind: Kind, object: &Value, policies: &PolicySet, now: Timestamp) ->
     let operations = patch::operations(object, fixes.iter().copied());
     if operations.is_empty() {
         return match (fixable.clone().next(), judgement.violations.first()) {
-            (Some(finding), _) => Plan::Refused(why_not(finding)),
-            (None, Some(finding)) => Plan::Refused(Refusal::NoRepair(finding.rule.id)),
-            (None, None) if judgement.exempt.is_empty() => Plan::Nothing,
-            (None, None) => Plan::Refused(Refusal::Exempt),
+            (Some(finding), _) => RepairPlan::Refused(why_not(finding)),
+            (None, Some(finding)) => RepairPlan::Refused(Refusal::NoRepair(finding.rule.id)),
+            (None, None) if judgement.exempt.is_empty() => RepairPlan::Nothing,
+            (None, None) => RepairPlan::Refused(Refusal::Exempt),
         };
     }
     let rules = fixable.filter(|it| it.breach.fix.is_some()).map(|it| it.rule.id).collect();
@@ -140,7 +140,7 @@ pub fn plan(kind: Kind, object: &Value, policies: &PolicySet, now: Timestamp) ->
         .violations
         .iter()
         .filter(|it| !REPAIRED.contains(&it.rule.id) || it.breach.fix.is_none());
-    Plan::Patch(Repair { operations, rules, left: left.count() })
+    RepairPlan::Patch(Repair { operations, rules, left: left.count() })
 }
 
 /// What stands in the way, whatever the policies want.

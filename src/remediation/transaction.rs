@@ -17,7 +17,7 @@ use super::plan::{KINDS, Repair};
 use super::rollout;
 use crate::api::RemediationState;
 use crate::leader::claim::{Claim, WriteError};
-use crate::policy::picture::WorkloadKey;
+use crate::policy::observed::WorkloadKey;
 use crate::policy::record::{
     self, ANNOTATION, Asker, Hand, IN_FLIGHT, LABEL, Record, Template, at, place,
 };

@@ -22,7 +22,7 @@ use crate::metrics::RemediationMetrics;
 use crate::policies;
 use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
-use crate::policy::picture::{Notice, RemediationPicture, WorkloadKey};
+use crate::policy::observed::{Notice, ObservedRemediation, WorkloadKey};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::record::{Asker, Record};
 
@@ -66,7 +66,7 @@ pub struct Violating(Arc<Mutex<Broken>>);
 
 impl Violating {
     /// What breaks a policy in a namespace now; nothing where it is empty.
-    pub fn tell(&self, policy: PolicyKey, namespace: String, workloads: Vec<Arc<WorkloadKey>>) {
+    pub fn set(&self, policy: PolicyKey, namespace: String, workloads: Vec<Arc<WorkloadKey>>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if workloads.is_empty() {
             all.remove(&(policy, namespace));
@@ -89,7 +89,7 @@ impl Violating {
 }
 
 /// What policies' statuses tell of remediation.
-pub type Statuses = BTreeMap<PolicyKey, RemediationPicture>;
+pub type Statuses = BTreeMap<PolicyKey, ObservedRemediation>;
 
 /// The leader's work.
 pub struct Work {
@@ -150,7 +150,7 @@ impl Work {
                         tracing::warn!(%error, "remediation is held up; it is tried again");
                     }
                 }
-                self.tell_statuses(&state, &policies);
+                self.publish_statuses(&state, &policies);
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -219,8 +219,8 @@ impl Work {
         let found = api.get_opt(&key.name).await?;
         let status = found.and_then(|it| it.data.get("status").cloned()).unwrap_or_default();
         let status: DevOpsPolicyStatus = serde_json::from_value(status).unwrap_or_default();
-        let told = status.remediation.filter(|it| it.generation == Some(generation));
-        let counts = told.map_or_else(Counts::default, |it| Counts {
+        let status = status.remediation.filter(|it| it.generation == Some(generation));
+        let counts = status.map_or_else(Counts::default, |it| Counts {
             generation,
             repaired: it.repaired,
             rolled_back: it.rolled_back,

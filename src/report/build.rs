@@ -10,7 +10,7 @@ use crate::api::{
     API_VERSION, REPORT_API_VERSION, Report, ReportResult, ReportSummary, ResultStatus, ResultTime,
 };
 use crate::policy::compile::Policy;
-use crate::policy::picture::{NamespacePicture, Summary, Violation, WorkloadKey};
+use crate::policy::observed::{ObservedNamespace, Summary, Violation, WorkloadKey};
 use crate::policy::text::cut;
 use crate::policy::workload::Kind;
 
@@ -27,25 +27,25 @@ const MAX_NAME: usize = 253;
 pub(super) const CONTAINER: &str = "container";
 
 /// The whole report.
-pub(super) fn report(picture: &NamespacePicture) -> Report {
-    let policy = &picture.policy;
+pub(super) fn report(observed: &ObservedNamespace) -> Report {
+    let policy = &observed.policy;
     let key = policy.key();
     let mut report = Report {
         api_version: REPORT_API_VERSION.to_owned(),
         kind: "Report".to_owned(),
         metadata: ObjectMeta {
             name: Some(name::report(&key)),
-            namespace: Some(picture.namespace.clone()),
+            namespace: Some(observed.namespace.clone()),
             labels: Some(name::labels(&key)),
             owner_references: owner(policy).map(|it| vec![it]),
             ..ObjectMeta::default()
         },
         source: SOURCE.to_owned(),
-        summary: summary(picture.summary),
+        summary: summary(observed.summary),
         ..Report::default()
     };
     let mut left = MAX_BYTES.saturating_sub(length(&report) + r#","results":[]"#.len());
-    for violation in picture.worst.iter().take(MAX_RESULTS) {
+    for violation in observed.worst.iter().take(MAX_RESULTS) {
         let result = result(policy, violation);
         let bytes = length(&result) + ",".len();
         if bytes > left && !report.results.is_empty() {
@@ -125,11 +125,11 @@ fn subject(workload: &WorkloadKey) -> ObjectReference {
 mod tests {
     use serde_json::{Value, json};
 
-    use super::super::tests::{cluster_policy, picture, policy, violation};
+    use super::super::tests::{cluster_policy, observed, policy, violation};
     use super::*;
 
-    fn json(picture: &NamespacePicture) -> Value {
-        serde_json::to_value(report(picture)).unwrap()
+    fn json(observed: &ObservedNamespace) -> Value {
+        serde_json::to_value(report(observed)).unwrap()
     }
 
     #[test]
@@ -137,7 +137,7 @@ mod tests {
         let mut violation = violation("cart", "forbidLatestTag");
         violation.pods = 3;
         assert_eq!(
-            json(&picture(policy("baseline"), vec![violation])),
+            json(&observed(policy("baseline"), vec![violation])),
             json!({
                 "apiVersion": "openreports.io/v1alpha1", "kind": "Report",
                 "metadata": {
@@ -178,7 +178,7 @@ mod tests {
         fault.message = "é".repeat(300);
         violation.pods = 0;
         std::sync::Arc::make_mut(&mut violation.workload).kind = "Rollout".to_owned();
-        let report = json(&picture(cluster_policy("baseline"), vec![violation]));
+        let report = json(&observed(cluster_policy("baseline"), vec![violation]));
         let result = &report["results"][0];
         assert_eq!(result["result"], "error");
         assert_eq!(result["policy"], "baseline");
@@ -192,7 +192,7 @@ mod tests {
     fn a_policy_that_is_no_object_owns_nothing() {
         let mut policy = policy("baseline");
         std::sync::Arc::get_mut(&mut policy).unwrap().origin = None;
-        assert!(json(&picture(policy, vec![]))["metadata"].get("ownerReferences").is_none());
+        assert!(json(&observed(policy, vec![]))["metadata"].get("ownerReferences").is_none());
     }
 
     #[test]
@@ -203,8 +203,8 @@ mod tests {
                 std::sync::Arc::make_mut(&mut violation.fault).message = "m".repeat(message);
                 violation
             });
-            let picture = picture(policy("baseline"), many.collect());
-            let report = report(&picture);
+            let observed = observed(policy("baseline"), many.collect());
+            let report = report(&observed);
             println!("{} results, {} bytes", report.results.len(), length(&report));
             assert!(length(&report) <= MAX_BYTES);
             assert!(results.contains(&report.results.len()), "{message}: {}", report.results.len());
@@ -213,7 +213,7 @@ mod tests {
         }
         let mut large = violation("cart", "forbidLatestTag");
         std::sync::Arc::make_mut(&mut large.fault).path = "p".repeat(5000);
-        let of_one = report(&picture(policy("baseline"), vec![large.clone(), large]));
+        let of_one = report(&observed(policy("baseline"), vec![large.clone(), large]));
         assert_eq!(of_one.results.len(), 1);
     }
 }

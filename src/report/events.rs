@@ -24,7 +24,7 @@ use self::queue::Queue;
 use super::MANAGED_BY;
 use crate::api::API_VERSION;
 use crate::leader::claim::{Claim, WriteError};
-use crate::policy::picture::{Change, Notice, NoticeAbout, WorkloadKey};
+use crate::policy::observed::{Change, Notice, NoticeAbout, WorkloadKey};
 use crate::policy::text::cut;
 
 const CONTROLLER: &str = "podgate.devops.stochastic.io";
@@ -245,7 +245,7 @@ mod tests {
     use crate::leader::claim::since_boot;
 
     /// What is asked of an API server that gives these answers, about these changes.
-    async fn told(answers: Vec<(u16, serde_json::Value)>, changes: Vec<Change>) -> Script {
+    async fn requests(answers: Vec<(u16, serde_json::Value)>, changes: Vec<Change>) -> Script {
         let script = Script::new(answers);
         let claim = Claim::default();
         claim.extend(since_boot() + Duration::from_mins(1));
@@ -276,7 +276,7 @@ mod tests {
             violation: violation("cart", "forbidLatestTag"),
             gone: false,
         };
-        let script = told(vec![created(), uid("1234"), created()], vec![change]).await;
+        let script = requests(vec![created(), uid("1234"), created()], vec![change]).await;
         let events = "POST /apis/events.k8s.io/v1/namespaces/shop/events?";
         assert_eq!(
             script.asked(),
@@ -312,7 +312,7 @@ mod tests {
             violation: violation("cart", "forbidLatestTag"),
             gone: true,
         };
-        let script = told(vec![created(), refusal(404)], vec![change]).await;
+        let script = requests(vec![created(), refusal(404)], vec![change]).await;
         let asked = script.asked();
         assert_eq!(asked[0], "POST /apis/events.k8s.io/v1/namespaces/default/events?");
         assert_eq!(asked.len(), 2, "{asked:?}");

@@ -11,7 +11,7 @@ use super::MANAGED_BY;
 use super::build::CONTAINER;
 use crate::api::{REPORT_API_VERSION, Report, ReportResult};
 use crate::client::list::list;
-use crate::policy::picture::{BeganKey, WorkloadKey};
+use crate::policy::observed::{BeganKey, WorkloadKey};
 
 /// Whether the cluster knows what a `Report` is.
 ///
@@ -84,7 +84,7 @@ mod tests {
     use serde_json::json;
 
     use super::super::build;
-    use super::super::tests::{Script, picture, policy, violation};
+    use super::super::tests::{Script, observed, policy, violation};
     use super::*;
 
     #[tokio::test]
@@ -92,7 +92,7 @@ mod tests {
         let first = violation("cart", "forbidLatestTag");
         let mut second = violation("web", "forbidLatestTag");
         second.began = Timestamp::from_second(1_600_000_000).unwrap();
-        let written = build::report(&picture(policy("baseline"), vec![first.clone(), second]));
+        let written = build::report(&observed(policy("baseline"), vec![first.clone(), second]));
         let mut again = written.clone();
         again.results[0].timestamp = written.results[1].timestamp;
         let by_hand = json!({"metadata": {"name": "x"}, "results": "none"});

@@ -164,12 +164,12 @@ fn rest(tries: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::super::build;
-    use super::super::tests::{picture, policy, violation};
+    use super::super::tests::{observed, policy, violation};
     use super::*;
 
     fn report(name: &str, violations: usize) -> Report {
         let worst = vec![violation("cart", "forbidLatestTag"); violations];
-        build::report(&picture(policy(name), worst))
+        build::report(&observed(policy(name), worst))
     }
 
     fn key(name: &str) -> Key {

@@ -12,7 +12,7 @@ use super::ledger::{Ledger, Unwritten, Write};
 use super::{FIELD_MANAGER, MANAGED_BY, build, existing, name};
 use crate::api::Report;
 use crate::leader::claim::{Claim, WriteError};
-use crate::policy::picture::NamespaceUpdate;
+use crate::policy::observed::NamespaceUpdate;
 
 /// How long until the reports that are there are asked for again, where that failed.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -73,9 +73,9 @@ fn take(ledger: &mut Ledger, message: ReportMessage) {
     let now = Instant::now();
     match message {
         ReportMessage::Updates(updates) => {
-            for NamespaceUpdate { policy, namespace, picture } in updates {
-                let write = picture.map_or(Write::Delete, |picture| {
-                    Write::Apply(Box::new(build::report(&picture)))
+            for NamespaceUpdate { policy, namespace, observed } in updates {
+                let write = observed.map_or(Write::Delete, |observed| {
+                    Write::Apply(Box::new(build::report(&observed)))
                 });
                 ledger.want((namespace, name::report(&policy)), write, now);
             }
@@ -179,7 +179,7 @@ mod tests {
     use serde_json::{Value, json};
     use tokio::sync::mpsc;
 
-    use super::super::tests::{Script, picture, policy, refusal, violation};
+    use super::super::tests::{Script, observed, policy, refusal, violation};
     use super::*;
     use crate::leader::claim::since_boot;
 
@@ -188,14 +188,14 @@ mod tests {
         NamespaceUpdate {
             policy: policy.key(),
             namespace: "shop".to_owned(),
-            picture: violations
-                .map(|it| picture(policy, vec![violation("cart", "forbidLatestTag"); it])),
+            observed: violations
+                .map(|it| observed(policy, vec![violation("cart", "forbidLatestTag"); it])),
         }
     }
 
     /// A report as the API server holds it.
     fn held(name: &str, violations: usize, version: &str) -> Value {
-        let mut report = build::report(&update(name, Some(violations)).picture.unwrap());
+        let mut report = build::report(&update(name, Some(violations)).observed.unwrap());
         report.metadata.resource_version = Some(version.to_owned());
         serde_json::to_value(report).unwrap()
     }

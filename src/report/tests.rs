@@ -7,7 +7,7 @@ pub(super) use crate::client::script::Script;
 
 use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec, Severity};
 use crate::policy::compile::{Origin, Policy, Scope};
-use crate::policy::picture::{Fault, NamespacePicture, Summary, Violation, WorkloadKey};
+use crate::policy::observed::{Fault, ObservedNamespace, Summary, Violation, WorkloadKey};
 
 /// A refusal as the API server words it.
 pub(super) fn refusal(code: u16) -> (u16, Value) {
@@ -57,8 +57,14 @@ pub(super) fn violation(name: &str, rule: &'static str) -> Violation {
     }
 }
 
-pub(super) fn picture(policy: Arc<Policy>, worst: Vec<Violation>) -> NamespacePicture {
+pub(super) fn observed(policy: Arc<Policy>, worst: Vec<Violation>) -> ObservedNamespace {
     let fail = worst.len().try_into().unwrap();
     let summary = Summary { pass: 4, fail, error: 0, skip: 2 };
-    NamespacePicture { policy, namespace: "shop".to_owned(), summary, worst, violating: Vec::new() }
+    ObservedNamespace {
+        policy,
+        namespace: "shop".to_owned(),
+        summary,
+        worst,
+        violating: Vec::new(),
+    }
 }

@@ -18,7 +18,7 @@ use crate::admission::handler::Readiness;
 use crate::admission::intact;
 use crate::admission::registration::{Endpoint, FailurePolicy, MUTATING, Registration, VALIDATING};
 use crate::beat::Beat;
-use crate::certs::serving::Sight;
+use crate::certs::serving::WatchedObjects;
 use crate::client::backoff::Doubling;
 use crate::client::watch_one::Seen;
 use crate::clusters::Cluster;
@@ -68,7 +68,7 @@ pub(super) struct Beating {
     pub namespace: String,
     pub expected: Expected,
     /// The configurations as they are seen.
-    pub sight: Sight,
+    pub watched: WatchedObjects,
     pub alive: Arc<Alive>,
     pub readiness: Readiness,
     pub metrics: BeatMetrics,
@@ -107,7 +107,7 @@ impl Beating {
     async fn follow(&self) {
         if self.expected.deployment.is_none() {
             let client = &self.cluster.client;
-            self.sight.follow_configurations(client, registered_name).await;
+            self.watched.follow_configurations(client, registered_name).await;
         }
     }
 
@@ -140,7 +140,7 @@ impl Beating {
         rendered: Value,
         intact: Option<watch::Sender<Result<(), String>>>,
     ) {
-        let mut seen = self.sight.subscribe(kind);
+        let mut seen = self.watched.subscribe(kind);
         let mut told = None;
         loop {
             let same = same(kind, &rendered, &seen.borrow_and_update());

@@ -15,7 +15,7 @@ use crate::admission::handler::Readiness;
 use crate::admission::register::SelfRegistration;
 use crate::admission::registration::{Registration, WEBHOOK_SUFFIX};
 use crate::certs::keeper::{Keeper, Source};
-use crate::certs::serving::{Objects, Serving, Sight, Trusted};
+use crate::certs::serving::{Objects, Serving, Trusted, WatchedObjects};
 use crate::certs::{Identity, Resolver, authority, certified, folder};
 use crate::leader::claim::Claim;
 use crate::metrics::CertificateMetrics;
@@ -47,7 +47,7 @@ pub(super) struct Served {
     /// `None` where it is not this podgate's to know.
     pub expected: Option<Expected>,
     /// The configurations as they are seen; somebody must look.
-    pub sight: Sight,
+    pub watched: WatchedObjects,
 }
 
 /// What is to stand in the cluster.
@@ -78,7 +78,7 @@ pub(super) fn open(
                 let rendered = SelfRegistration::registration(url, ca, namespace.to_owned());
                 expected = Some(Expected { rendered, deployment: None });
             }
-            return Ok(Served { shared: None, expected, sight: Sight::default() });
+            return Ok(Served { shared: None, expected, watched: WatchedObjects::default() });
         }
     };
     source.protect(namespace);
@@ -87,8 +87,8 @@ pub(super) fn open(
         it.rendered.clone().registration(namespace.to_owned(), release.clone(), protected);
     let expected = Some(Expected { rendered, deployment: Some(release) });
     let parts = shared(it, namespace.to_owned(), resolver, key.clone(), metrics.clone());
-    let sight = parts.serving.sight.clone();
-    Ok(Served { shared: Some(parts), expected, sight })
+    let watched = parts.serving.watched.clone();
+    Ok(Served { shared: Some(parts), expected, watched })
 }
 
 /// Shows the certificates of the folder, or new ones in memory.
@@ -117,15 +117,15 @@ fn own(
 #[derive(Clone)]
 pub(super) struct Keeping {
     objects: Objects,
-    sight: Sight,
+    watched: WatchedObjects,
     source: Source,
     metrics: CertificateMetrics,
 }
 
 impl Keeping {
     pub(super) fn keeper(self, client: Client, claim: Claim) -> Keeper {
-        let Self { objects, sight, source, metrics } = self;
-        Keeper { client, claim, objects, sight, source, metrics }
+        let Self { objects, watched, source, metrics } = self;
+        Keeper { client, claim, objects, watched, source, metrics }
     }
 }
 
@@ -148,14 +148,14 @@ fn shared(
 ) -> Parts {
     let Shared { secret, release: service, source, rendered: _ } = shared;
     let objects = Objects { namespace, secret, service, webhook_suffix: WEBHOOK_SUFFIX };
-    let sight = Sight::default();
+    let watched = WatchedObjects::default();
     let keeping = source.map(|source| {
-        let (objects, sight, metrics) = (objects.clone(), sight.clone(), metrics.clone());
-        Keeping { objects, sight, source, metrics }
+        let (objects, watched, metrics) = (objects.clone(), watched.clone(), metrics.clone());
+        Keeping { objects, watched, source, metrics }
     });
     let trusted = watch::Sender::new(Err("the certificate is not known yet".to_owned()));
     let readiness = trusted_once(trusted.subscribe());
-    let serving = Serving { objects, sight, resolver, key, metrics, trusted };
+    let serving = Serving { objects, watched, resolver, key, metrics, trusted };
     Parts { serving, keeping, readiness }
 }
 

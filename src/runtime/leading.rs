@@ -14,7 +14,7 @@ use crate::leader::claim::Claim;
 use crate::leader::{self, Options};
 use crate::metrics::{AuditMetrics, Metrics};
 use crate::policies::watch::Announcements;
-use crate::policy::picture::{BeganKey, NamespaceUpdate};
+use crate::policy::observed::{BeganKey, NamespaceUpdate};
 use crate::remediation::transaction::Transactions;
 use crate::remediation::work::{Allowed, Violating, Work};
 use crate::report::events::events;
@@ -23,7 +23,7 @@ use crate::report::publish::{ReportMessage, publish};
 use crate::status::write::{Reconciled, Reconciler, Remediations};
 
 /// Says what was reconciled.
-pub type Tell = Arc<dyn Fn(&Reconciled) + Send + Sync>;
+pub type OnReconciled = Arc<dyn Fn(&Reconciled) + Send + Sync>;
 
 /// What leading takes.
 #[derive(Clone)]
@@ -39,7 +39,7 @@ pub(super) struct Leading {
     pub keeping: Option<Keeping>,
     /// Whose remediation may write to workloads.
     pub remediation: Allowed,
-    pub tell: Tell,
+    pub on_reconciled: OnReconciled,
 }
 
 impl Leading {
@@ -86,12 +86,12 @@ impl Leading {
             let _ = shutdown.wait_for(|told| *told).await;
             drop(auditing);
         };
-        let tell = Arc::clone(&self.tell);
+        let on_reconciled = Arc::clone(&self.on_reconciled);
         let reconciler = Reconciler {
             client: self.client.clone(),
             claim: claim.clone(),
             metrics: self.metrics.audit.clone(),
-            tell: Box::new(move |reconciled| tell(reconciled)),
+            on_reconciled: Box::new(move |reconciled| on_reconciled(reconciled)),
         };
         let faults = self.announcements.faults.subscribe();
         let instance = self.lease.identity.clone();
@@ -192,9 +192,9 @@ async fn hand_on(
 ) {
     let mut complete = false;
     while let Some(update) = updates.recv().await {
-        for NamespaceUpdate { policy, namespace, picture } in &update {
-            let workloads = picture.as_ref().map(|it| it.violating.clone());
-            violating.tell(policy.clone(), namespace.clone(), workloads.unwrap_or_default());
+        for NamespaceUpdate { policy, namespace, observed } in &update {
+            let workloads = observed.as_ref().map(|it| it.violating.clone());
+            violating.set(policy.clone(), namespace.clone(), workloads.unwrap_or_default());
         }
         let Some(told) = &told else { continue };
         let first = !std::mem::replace(&mut complete, true);

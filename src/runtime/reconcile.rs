@@ -8,7 +8,7 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::leading::{Auditing, Tell, nothing, start_audit};
+use super::leading::{Auditing, OnReconciled, nothing, start_audit};
 use super::source::{Lease, PolicySource};
 use super::{ServeError, Source, listen, metrics_router, signals};
 use crate::admission::server::{self, Drain};
@@ -16,7 +16,7 @@ use crate::audit::watch::Listeners;
 use crate::clusters::Target;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
-use crate::policy::picture::{Change, PolicyUpdate};
+use crate::policy::observed::{Change, PolicyUpdate};
 use crate::policy::protected::Protected;
 use crate::remediation::work::Allowed;
 
@@ -40,20 +40,20 @@ pub async fn reconcile(
     lease_namespace: String,
     reports: bool,
     remediation: Allowed,
-    tell: Tell,
+    on_reconciled: OnReconciled,
 ) -> Result<(), ServeError> {
     let parts = Parts::start(options).await?;
     let lease = Lease { namespace: Some(lease_namespace), reports, keeping: None, remediation };
     let Some(mut leading) = parts.source.leading(lease, parts.metrics.clone()) else {
         return Err(ServeError::Ended("cluster"));
     };
-    leading.tell = tell;
+    leading.on_reconciled = on_reconciled;
     let work = Box::pin(leading.run(parts.shutdown.subscribe()));
     parts.until_signalled(work).await
 }
 
 /// What `podgate watch` is told.
-pub struct Seen {
+pub struct AuditUpdates {
     pub policies: mpsc::Receiver<Vec<PolicyUpdate>>,
     pub changes: mpsc::Receiver<Vec<Change>>,
 }
@@ -62,7 +62,10 @@ pub struct Seen {
 ///
 /// # Errors
 /// What stands in the way of starting.
-pub async fn look_on(options: Options, show: impl AsyncFnOnce(Seen)) -> Result<(), ServeError> {
+pub async fn observe(
+    options: Options,
+    show: impl AsyncFnOnce(AuditUpdates),
+) -> Result<(), ServeError> {
     let parts = Parts::start(options).await?;
     let PolicySource::Cluster { cluster, announcements, .. } = &parts.source else {
         return Err(ServeError::Ended("cluster"));
@@ -78,7 +81,7 @@ pub async fn look_on(options: Options, show: impl AsyncFnOnce(Seen)) -> Result<(
         parts.metrics.audit.clone(),
         listeners,
     );
-    let seen = Seen { policies: seen_policies, changes: seen_changes };
+    let seen = AuditUpdates { policies: seen_policies, changes: seen_changes };
     let mut told = parts.shutdown.subscribe();
     let shown = parts
         .until_signalled(async move {

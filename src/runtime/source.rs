@@ -149,7 +149,7 @@ impl PolicySource {
             reports: lease.reports,
             keeping: lease.keeping,
             remediation: lease.remediation,
-            tell: Arc::new(|reconciled| {
+            on_reconciled: Arc::new(|reconciled| {
                 let Reconciled { policy, message, written } = reconciled;
                 if *written {
                     tracing::info!(policy, "{message}");

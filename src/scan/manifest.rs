@@ -12,9 +12,9 @@ use crate::policy::decision::worst_first;
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge, judge_as_created};
 use crate::policy::object::Object;
-use crate::policy::owner::{self, Identity};
+use crate::policy::owner::{self, ObjectName};
 use crate::policy::patch;
-use crate::policy::policy_set::{Plan, PolicySet};
+use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::rule::Fix;
 use crate::policy::score::Degree;
 use crate::policy::workload::{Kind, Subject};
@@ -50,7 +50,7 @@ pub struct Counted {
 }
 
 /// A workload that was read, with what is wrong with it.
-pub struct Found<'a, 'p> {
+pub struct JudgedWorkload<'a, 'p> {
     pub manifest: &'a Manifest<'a>,
     pub subject: Subject<'a>,
     pub findings: Vec<Finding<'p>>,
@@ -72,11 +72,11 @@ impl<'p> Judge<'p> {
                 }
             };
             judged.documents += 1;
-            let tell = |found: Found<'_, 'p>| {
-                judged.violations.extend(tell(file, &found));
+            let take = |found: JudgedWorkload<'_, 'p>| {
+                judged.violations.extend(violations(file, &found));
                 judged.counted.extend(found.counted());
             };
-            match self.workload(&manifest, tell) {
+            match self.workload(&manifest, take) {
                 Ok(true) => judged.workloads += 1,
                 Ok(false) => judged.skipped += 1,
                 Err((at, message)) => judged.faults.push(input_fault(file, at, &message)),
@@ -92,7 +92,7 @@ impl<'p> Judge<'p> {
     pub fn workload(
         &self,
         manifest: &Manifest<'_>,
-        each: impl FnOnce(Found<'_, 'p>),
+        each: impl FnOnce(JudgedWorkload<'_, 'p>),
     ) -> Result<bool, (Position, String)> {
         let node = &manifest.node;
         if manifest.api_version.is_empty() {
@@ -128,7 +128,7 @@ impl<'p> Judge<'p> {
         let mut findings = judgement.violations;
         worst_first(&mut findings);
         let counts = !plan.policies().is_empty();
-        each(Found {
+        each(JudgedWorkload {
             manifest,
             subject: Subject { document: None, ..subject },
             findings,
@@ -138,7 +138,7 @@ impl<'p> Judge<'p> {
         Ok(true)
     }
 
-    fn plan(&self, namespace: Option<&str>) -> (&'p Plan, bool) {
+    fn plan(&self, namespace: Option<&str>) -> (&'p EvaluationPlan, bool) {
         match self.policies.covering(namespace) {
             Ok(plan) => (plan, namespace.is_none()),
             Err(unknown) => (unknown.assumed, true),
@@ -146,12 +146,12 @@ impl<'p> Judge<'p> {
     }
 }
 
-impl Found<'_, '_> {
+impl JudgedWorkload<'_, '_> {
     /// What the score counts of it, if it counts: nothing is asked of some namespaces.
     fn counted(&self) -> Option<Counted> {
-        let Found { subject, findings, counts, .. } = self;
+        let JudgedWorkload { subject, findings, counts, .. } = self;
         counts.then(|| {
-            let Identity { kind, name } = owner::workload(subject);
+            let ObjectName { kind, name } = owner::workload(subject);
             Counted {
                 namespace: subject.namespace.map(str::to_owned),
                 workload: (kind.into_owned(), name.into_owned()),
@@ -161,9 +161,9 @@ impl Found<'_, '_> {
     }
 }
 
-/// What the report says of a workload.
-fn tell(file: &str, found: &Found<'_, '_>) -> Vec<Violation> {
-    let Found { manifest, subject, findings, assumed, .. } = found;
+/// A workload's violations, as the report lists them.
+fn violations(file: &str, found: &JudgedWorkload<'_, '_>) -> Vec<Violation> {
+    let JudgedWorkload { manifest, subject, findings, assumed, .. } = found;
     let fixable = findings.iter().any(|finding| finding.breach.fix.is_some());
     let json = if fixable { manifest.node.to_json() } else { Value::Null };
     let (name, generate_name) =

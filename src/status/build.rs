@@ -9,7 +9,7 @@ use crate::api::{
 };
 use crate::policy::bundles;
 use crate::policy::in_force::PolicyFault;
-use crate::policy::picture::{PolicyPicture, RemediationPicture, Violation};
+use crate::policy::observed::{ObservedPolicy, ObservedRemediation, Violation};
 use crate::policy::text::cut;
 
 /// The longest message that a condition takes (`metav1.Condition`).
@@ -25,26 +25,26 @@ const MAX_PATH: usize = 256;
 /// What is known of a policy: what it found and, if its newest version is no good, why. Then what is in its place finds.
 #[derive(Clone, Default)]
 pub(super) struct Desired {
-    pub picture: Option<PolicyPicture>,
+    pub observed: Option<ObservedPolicy>,
     pub fault: Option<PolicyFault>,
     /// What remediation tells of it.
-    pub remediation: RemediationPicture,
+    pub remediation: ObservedRemediation,
 }
 
 impl Desired {
     /// The status, given the one that is there: a time that says the same thing stays what it was.
     pub fn status(&self, current: &DevOpsPolicyStatus, now: Timestamp) -> DevOpsPolicyStatus {
-        let mut status = self.picture.as_ref().map(found).unwrap_or_default();
+        let mut status = self.observed.as_ref().map(found).unwrap_or_default();
         status.observed_generation = self.generation();
         status.conditions = self.conditions(&current.conditions, now);
-        status.last_good = match (&self.picture, &self.fault) {
-            (Some(picture), None) => picture.policy.text.as_deref().map(str::to_owned),
+        status.last_good = match (&self.observed, &self.fault) {
+            (Some(observed), None) => observed.policy.text.as_deref().map(str::to_owned),
             _ => current.last_good.clone(),
         };
         status.remediation = match &self.remediation {
-            RemediationPicture::Unknown => current.remediation.clone(),
-            RemediationPicture::Off => None,
-            RemediationPicture::Told(told) => Some(told.clone()),
+            ObservedRemediation::Unknown => current.remediation.clone(),
+            ObservedRemediation::Off => None,
+            ObservedRemediation::Status(status) => Some(status.clone()),
         };
         let complaints = self.complaints(status.remediation.as_ref(), &current.conditions, now);
         status.conditions.extend(complaints);
@@ -58,7 +58,7 @@ impl Desired {
     /// The version that was evaluated, or that cannot be.
     fn generation(&self) -> Option<i64> {
         let fault = self.fault.as_ref().map(|fault| fault.origin.generation);
-        fault.or_else(|| Some(self.picture.as_ref()?.policy.origin.as_ref()?.generation))
+        fault.or_else(|| Some(self.observed.as_ref()?.policy.origin.as_ref()?.generation))
     }
 
     /// Conditions that are there only where they hold.
@@ -71,7 +71,7 @@ impl Desired {
         let workloads = remediation.into_iter().flat_map(|it| &it.workloads);
         let in_conflict = workloads.filter(|it| it.state == RemediationState::Conflict);
         let undone: Vec<_> = in_conflict.map(|it| it.workload.as_str()).collect();
-        let fields = self.picture.iter().flat_map(|it| &it.policy.unknown_fields);
+        let fields = self.observed.iter().flat_map(|it| &it.policy.unknown_fields);
         let fields: Vec<_> = fields.map(ToString::to_string).collect();
         let condition = |type_: &str, reason: &str, message: String| Condition {
             type_: type_.to_owned(),
@@ -134,31 +134,31 @@ impl Desired {
 }
 
 /// What the audit found, as a status.
-fn found(picture: &PolicyPicture) -> DevOpsPolicyStatus {
-    let score = &picture.score;
-    let exemptions = picture.policy.has_exemptions().then(|| ExemptionStatus {
-        used: integer(picture.exemptions.used.into()),
-        unused: integer(picture.exemptions.unused.into()),
-        expired: integer(picture.exemptions.expired.into()),
+fn found(observed: &ObservedPolicy) -> DevOpsPolicyStatus {
+    let score = &observed.score;
+    let exemptions = observed.policy.has_exemptions().then(|| ExemptionStatus {
+        used: integer(observed.exemptions.used.into()),
+        unused: integer(observed.exemptions.unused.into()),
+        expired: integer(observed.exemptions.expired.into()),
     });
     DevOpsPolicyStatus {
         health_score: Some(score.points.into()),
-        violations: i64::try_from(picture.violations()).ok(),
+        violations: i64::try_from(observed.violations()).ok(),
         healthy: Some(score.points >= 80),
-        message: Some(picture.sentence()),
-        effective_mode: Some(picture.policy.mode),
+        message: Some(observed.sentence()),
+        effective_mode: Some(observed.policy.mode),
         classification: Some(score.classification()),
-        top_violations: picture
+        top_violations: observed
             .worst
             .iter()
-            .map(|it| top(it, picture.policy.scope.namespace().is_none()))
+            .map(|it| top(it, observed.policy.scope.namespace().is_none()))
             .collect(),
         lost_points: score
             .lost_points
             .iter()
             .map(|(rule, points)| ((*rule).to_owned(), i32::from(*points)))
             .collect(),
-        bundle: picture.policy.bundle.map(|bundle| BundleStatus {
+        bundle: observed.policy.bundle.map(|bundle| BundleStatus {
             name: bundle.as_str().to_owned(),
             version: bundles::VERSION.to_owned(),
         }),
@@ -196,7 +196,7 @@ mod tests {
     use crate::api::{DevOpsPolicySpec, Severity};
     use crate::policy::compile::{Origin, Policy, Scope};
     use crate::policy::in_force::StandIn;
-    use crate::policy::picture::{Exemptions, Fault, WorkloadKey};
+    use crate::policy::observed::{Exemptions, Fault, WorkloadKey};
     use crate::policy::score::Score;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -205,7 +205,7 @@ mod tests {
         Origin { uid: "u".to_owned(), generation, deleting: None, held: false }
     }
 
-    fn picture() -> PolicyPicture {
+    fn observed() -> ObservedPolicy {
         let scope = Scope::Namespace("shop".to_owned());
         let spec =
             DevOpsPolicySpec { forbid_latest_tag: Some(true), ..DevOpsPolicySpec::default() };
@@ -228,7 +228,7 @@ mod tests {
             began: NOW,
             pods: 2,
         };
-        PolicyPicture {
+        ObservedPolicy {
             policy: Arc::new(policy),
             score: Score { points: 0, lost_points: [("forbidLatestTag", 100)].into() },
             workloads: 1,
@@ -244,7 +244,7 @@ mod tests {
 
     #[test]
     fn violations_do_not_make_a_policy_unready() {
-        let desired = Desired { picture: Some(picture()), ..Desired::default() };
+        let desired = Desired { observed: Some(observed()), ..Desired::default() };
         let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
         let told = |type_| condition(&status, type_).status.as_str();
         assert_eq!(["Ready", "Reconciling", "Stalled"].map(told), ["True", "False", "False"]);
@@ -259,13 +259,13 @@ mod tests {
 
     #[test]
     fn a_status_that_says_it_all_stays_as_it_is_however_late_it_is() {
-        let desired = Desired { picture: Some(picture()), ..Desired::default() };
+        let desired = Desired { observed: Some(observed()), ..Desired::default() };
         let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
         let later = NOW + std::time::Duration::from_hours(1);
         assert_eq!(desired.status(&status, later), status);
-        let mut worse = picture();
+        let mut worse = observed();
         worse.open = [0, 2, 0, 0];
-        let next = Desired { picture: Some(worse), ..Desired::default() }.status(&status, later);
+        let next = Desired { observed: Some(worse), ..Desired::default() }.status(&status, later);
         assert_eq!(next.last_evaluated, Some(Time(later)));
         assert_eq!(condition(&next, "Ready").last_transition_time, Time(NOW), "it did not change");
     }
@@ -278,7 +278,7 @@ mod tests {
             stand_in: StandIn::LastGood("{}".into()),
         };
         let desired =
-            Desired { picture: Some(picture()), fault: Some(fault), ..Desired::default() };
+            Desired { observed: Some(observed()), fault: Some(fault), ..Desired::default() };
         let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
         for (type_, is) in [("Ready", "False"), ("Stalled", "True")] {
             let told = condition(&status, type_);
@@ -288,7 +288,7 @@ mod tests {
         }
         assert_eq!(status.violations, Some(1));
         let healed =
-            Desired { picture: Some(picture()), ..Desired::default() }.status(&status, NOW);
+            Desired { observed: Some(observed()), ..Desired::default() }.status(&status, NOW);
         assert_eq!(condition(&healed, "Ready").status, "True");
     }
 
@@ -300,8 +300,10 @@ mod tests {
         let spec = serde_json::from_value(validation).unwrap();
         let scope = Scope::Namespace("shop".to_owned());
         let policy = Arc::new(Policy::compile(scope, "own".to_owned(), &spec).unwrap());
-        let odd =
-            Desired { picture: Some(PolicyPicture { policy, ..picture() }), ..Desired::default() };
+        let odd = Desired {
+            observed: Some(ObservedPolicy { policy, ..observed() }),
+            ..Desired::default()
+        };
         let status = odd.status(&DevOpsPolicyStatus::default(), NOW);
         let told = condition(&status, "UnknownFields");
         assert_eq!(
@@ -309,14 +311,14 @@ mod tests {
             "spec.validations[0].expression: 1:18: no Pod has object.spec.hostnetwork; did you mean hostNetwork?"
         );
         assert_eq!(condition(&status, "Ready").status, "True");
-        let mended = Desired { picture: Some(picture()), ..Desired::default() };
+        let mended = Desired { observed: Some(observed()), ..Desired::default() };
         let status = mended.status(&status, NOW);
         assert!(status.conditions.iter().all(|it| it.type_ != "UnknownFields"));
     }
 
     #[test]
     fn the_last_spec_that_was_in_force_is_kept_until_another_is() {
-        let good = Desired { picture: Some(picture()), ..Desired::default() };
+        let good = Desired { observed: Some(observed()), ..Desired::default() };
         let kept = good.status(&DevOpsPolicyStatus::default(), NOW);
         assert_eq!(kept.last_good.as_deref(), Some("{}"));
         let fault = PolicyFault {
@@ -326,11 +328,11 @@ mod tests {
         };
         let bad = Desired { fault: Some(fault), ..good.clone() };
         assert_eq!(bad.status(&kept, NOW).last_good.as_deref(), Some("{}"));
-        let alone = Desired { picture: None, ..bad };
+        let alone = Desired { observed: None, ..bad };
         assert_eq!(alone.status(&kept, NOW).last_good.as_deref(), Some("{}"));
-        let mut long = picture();
+        let mut long = observed();
         Arc::get_mut(&mut long.policy).unwrap().text = None;
-        let long = Desired { picture: Some(long), ..Desired::default() };
+        let long = Desired { observed: Some(long), ..Desired::default() };
         assert_eq!(long.status(&kept, NOW).last_good, None, "an older one must not come back");
     }
 }

@@ -19,14 +19,14 @@ use crate::leader::claim::{Claim, WriteError};
 use crate::metrics::AuditMetrics;
 use crate::policies::{self, Faults};
 use crate::policy::key::PolicyKey;
-use crate::policy::picture::{PolicyUpdate, RemediationPicture};
+use crate::policy::observed::{ObservedRemediation, PolicyUpdate};
 
 const FIELD_MANAGER: &str = "podgate";
 /// Longer than any answer takes; a call that hangs must not hold up the others for ever.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What remediation tells of policies that have it.
-pub type Remediations = Arc<BTreeMap<PolicyKey, RemediationPicture>>;
+pub type Remediations = Arc<BTreeMap<PolicyKey, ObservedRemediation>>;
 
 /// What became of a policy, for whoever looks on.
 pub struct Reconciled {
@@ -42,7 +42,7 @@ pub struct Reconciler {
     pub client: Client,
     pub claim: Claim,
     pub metrics: AuditMetrics,
-    pub tell: Box<dyn Fn(&Reconciled) + Send + Sync>,
+    pub on_reconciled: Box<dyn Fn(&Reconciled) + Send + Sync>,
 }
 
 /// A policy as the API server last gave it.
@@ -107,13 +107,13 @@ impl Reconciler {
                 () = retry => {}
                 update = updates.recv() => {
                     let Some(update) = update else { return };
-                    for PolicyUpdate { policy, picture } in update {
-                        if picture.is_none() {
+                    for PolicyUpdate { policy, observed } in update {
+                        if observed.is_none() {
                             seen.remove(&policy);
                             desired.remove(&policy);
                         } else {
                             let known = desired.entry(policy.clone()).or_default();
-                            known.picture = picture;
+                            known.observed = observed;
                             known.remediation = remediation.borrow().get(&policy).cloned().unwrap_or_default();
                             pending.insert(policy);
                         }
@@ -198,7 +198,11 @@ impl Reconciler {
                 }
             }
             self.metrics.reconciled();
-            (self.tell)(&Reconciled { policy: key.label(), message: desired.sentence(), written });
+            (self.on_reconciled)(&Reconciled {
+                policy: key.label(),
+                message: desired.sentence(),
+                written,
+            });
             return Ok(());
         }
         Ok(())
@@ -207,18 +211,18 @@ impl Reconciler {
 
 impl Desired {
     fn uid(&self) -> Option<&str> {
-        let origin = self.picture.as_ref().and_then(|it| it.policy.origin.as_ref());
+        let origin = self.observed.as_ref().and_then(|it| it.policy.origin.as_ref());
         origin.map(|it| &*it.uid).or_else(|| Some(&self.fault.as_ref()?.origin.uid))
     }
 
     fn sentence(&self) -> String {
-        match (&self.picture, &self.fault) {
-            (Some(picture), None) => picture.sentence(),
-            (Some(picture), Some(fault)) => format!(
+        match (&self.observed, &self.fault) {
+            (Some(observed), None) => observed.sentence(),
+            (Some(observed), Some(fault)) => format!(
                 "its newest version cannot be put in force: {}; {}, and finds: {}",
                 fault.message,
                 fault.in_force(),
-                picture.sentence()
+                observed.sentence()
             ),
             (None, Some(fault)) => {
                 format!("it cannot be put in force: {}; {}", fault.message, fault.in_force())
@@ -246,5 +250,5 @@ fn take_faults(
             Desired { fault: Some(fault.clone()), ..Desired::default() }
         });
     }
-    desired.retain(|_, known| known.picture.is_some() || known.fault.is_some());
+    desired.retain(|_, known| known.observed.is_some() || known.fault.is_some());
 }

@@ -172,7 +172,7 @@ fn watch(audited: &Audited) {
         "devopspolicy_open_violations{{namespace=\"{}\",policy=\"own\",severity=\"high\"}}",
         shop.name
     );
-    // It is set with the policy's next picture, a moment after the line.
+    // It is set with the policy's next update, a moment after the line.
     eventually("the metric", || match podgate.metric(&open) {
         Some(0.0) => Ok(()),
         other => Err(format!("{other:?}")),

@@ -1,4 +1,4 @@
-// Counts what breaks two founding checks, by itself: from the JSON of kubectl get, with nothing of podgate's. It reads a
+// Counts what breaks two default checks, by itself: from the JSON of kubectl get, with nothing of podgate's. It reads a
 // List of pods on standard input, and prints for each namespace how many violations forbidLatestTag and
 // requireLivenessProbe have there: one for each workload, rule, and container.
 package main

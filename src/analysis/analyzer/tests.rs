@@ -40,18 +40,19 @@ fn restarted(times: u32) -> Value {
 
 fn analyzed(policies: Vec<Arc<Policy>>, namespaces: &[&str], pods: &[Value]) -> Analysis {
     let everywhere = Scope::Cluster(Selection::default());
-    let founding = Policy::compile(everywhere, "founding".to_owned(), &bundles::founding());
-    let founding = PolicySet::new([Arc::new(founding.unwrap())], Arc::default());
+    let default_checks =
+        Policy::compile(everywhere, "default".to_owned(), &bundles::default_checks());
+    let default_checks = PolicySet::new([Arc::new(default_checks.unwrap())], Arc::default());
     let policies = PolicySet::new(policies, Arc::new(Namespaces::new()));
     let names = namespaces.iter().map(|it| (*it).to_owned());
-    let mut analyzer = Analyzer::new(&policies, &founding, names, NOW.parse().unwrap());
+    let mut analyzer = Analyzer::new(&policies, &default_checks, names, NOW.parse().unwrap());
     for pod in pods {
         analyzer.pod(&pod.to_string());
     }
     analyzer.finish()
 }
 
-fn told(analysis: &Analysis) -> Vec<String> {
+fn lines(analysis: &Analysis) -> Vec<String> {
     let line = |it: &Violation| {
         format!("{} {}/{} {}: {}", it.policy, it.kind, it.name, it.rule, it.message)
     };
@@ -69,7 +70,7 @@ fn a_violation_of_several_replicas_is_told_once_by_the_worst_of_them() {
     ];
     let analysis = analyzed(vec![shop(&rules)], &["shop"], &pods);
     assert_eq!(
-        told(&analysis),
+        lines(&analysis),
         [
             "shop/baseline Deployment/cart maxRestartCount: status.containerStatuses[0].restartCount is 9, \
              more than 3; find out why it ends: kubectl logs --previous (3 of 4 pods, such as cart-5d4-b)",
@@ -105,7 +106,7 @@ fn pods_that_ended_and_namespaces_that_are_not_asked_about_do_not_count() {
 }
 
 #[test]
-fn the_founding_checks_judge_where_no_policy_is_in_force_and_only_there() {
+fn the_default_checks_judge_where_no_policy_is_in_force_and_only_there() {
     let mut lab = cart("a", "nginx", &json!({"phase": "Pending"}));
     lab["metadata"]["namespace"] = json!("lab");
     let pods = [cart("b", "nginx", &json!({"phase": "Pending"})), lab];
@@ -115,7 +116,7 @@ fn the_founding_checks_judge_where_no_policy_is_in_force_and_only_there() {
     assert_eq!((shop.score, shop.violations), (100, 0));
     // All but restarts: latest, liveness, readiness, and Pending for 600 s; 8 of 20 are kept.
     assert_eq!((lab.score, lab.violations), (40, 4));
-    assert_eq!(lab.policies, ["founding"]);
+    assert_eq!(lab.policies, ["default"]);
     let rules: Vec<_> = lab.worst_rules.iter().map(|it| (it.rule, it.lost_points)).collect();
     assert_eq!(
         rules,
@@ -136,7 +137,7 @@ fn an_exempt_violation_is_neither_told_nor_counted() {
     ]});
     let pods = [cart("cart-5d4-a", "nginx", &restarted(9))];
     let analysis = analyzed(vec![shop(&rules)], &["shop"], &pods);
-    assert!(told(&analysis).is_empty());
+    assert!(lines(&analysis).is_empty());
     assert_eq!(analysis.summary.counts.score, 100);
 }
 

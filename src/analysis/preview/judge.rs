@@ -15,10 +15,10 @@ use crate::policy::compile::Policy;
 use crate::policy::decision::{Before, decide};
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge_as_created, judge_running};
+use crate::policy::observed::WorkloadKey;
 use crate::policy::owner;
-use crate::policy::picture::WorkloadKey;
 use crate::policy::pod_status::PodStatus;
-use crate::policy::policy_set::{Plan, PolicySet};
+use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::workload::{Kind, Subject};
 
 /// What makes two violations the same: policy, rule, container and path.
@@ -39,8 +39,8 @@ pub struct Judge<'p> {
 
 #[derive(Clone, Copy)]
 struct Plans<'p> {
-    before: &'p Plan,
-    after: &'p Plan,
+    before: &'p EvaluationPlan,
+    after: &'p EvaluationPlan,
 }
 
 /// What is seen of a workload.
@@ -55,9 +55,9 @@ struct Row {
     of_pods: BTreeMap<Key, Violation>,
 }
 
-/// What the previewed policies say of an object, in one of their versions.
+/// What the previewed policies find in an object, in one of their versions.
 #[derive(Default)]
-struct Said<'p> {
+struct VersionFindings<'p> {
     denied: Vec<Finding<'p>>,
     /// Everything that they find, whatever comes of it.
     found: BTreeSet<Key>,
@@ -67,10 +67,11 @@ struct Said<'p> {
 impl<'p> Judge<'p> {
     /// Judges objects of these namespaces and of no others.
     pub fn new(sets: &'p Sets, namespaces: impl Iterator<Item = String>, now: Timestamp) -> Self {
-        fn plan<'p>(set: &'p PolicySet, namespace: &str) -> &'p Plan {
+        fn plan<'p>(set: &'p PolicySet, namespace: &str) -> &'p EvaluationPlan {
             set.covering(Some(namespace)).unwrap_or_else(|unknown| unknown.assumed)
         }
-        let previewed = |plan: &Plan| plan.policies().iter().any(|it| sets.is_previewed(it));
+        let previewed =
+            |plan: &EvaluationPlan| plan.policies().iter().any(|it| sets.is_previewed(it));
         let namespaces = namespaces.filter_map(|name| {
             let plans =
                 Plans { before: plan(&sets.before, &name), after: plan(&sets.after, &name) };
@@ -112,8 +113,8 @@ impl<'p> Judge<'p> {
                 Document::of(kind, object, Document::namespace(namespace))
             });
         subject.document = document.as_ref();
-        let before = self.sets.replaces().then(|| self.say(plans.before, &subject, json));
-        let after = self.say(plans.after, &subject, json);
+        let before = self.sets.replaces().then(|| self.judge_version(plans.before, &subject, json));
+        let after = self.judge_version(plans.after, &subject, json);
         self.used.extend(&after.exempt);
 
         let key = |kind: &str, name: &str| WorkloadKey {
@@ -140,7 +141,12 @@ impl<'p> Judge<'p> {
         Ok(())
     }
 
-    fn say(&self, plan: &'p Plan, subject: &Subject<'_>, json: &str) -> Said<'p> {
+    fn judge_version(
+        &self,
+        plan: &'p EvaluationPlan,
+        subject: &Subject<'_>,
+        json: &str,
+    ) -> VersionFindings<'p> {
         let whole = || created::whole(subject.kind, json);
         let judgement = judge_as_created(plan, subject, whole, self.now);
         let previewed = |policy: &Policy| self.sets.is_previewed(policy);
@@ -149,10 +155,10 @@ impl<'p> Judge<'p> {
         let mut findings = judgement.violations;
         findings.retain(|it| previewed(it.policy));
         let found = findings.iter().map(key).collect();
-        Said { denied: decide(findings, &Before::Nothing).denied, found, exempt }
+        VersionFindings { denied: decide(findings, &Before::Nothing).denied, found, exempt }
     }
 
-    /// What is to be told, but for the scores.
+    /// The preview, without the scores.
     pub fn finish(self) -> Preview {
         let replaces = self.sets.replaces();
         let mut summary = Summary { workloads: self.judged, ..Summary::default() };
@@ -166,8 +172,8 @@ impl<'p> Judge<'p> {
             refused_before += row.refused_before;
             summary.violations += row.violations.len() as u64;
             summary.new_violations += row.violations.iter().filter(|it| it.new).count() as u64;
-            if row.is_told() {
-                workloads.push(row.told(key, replaces));
+            if row.is_reported() {
+                workloads.push(row.into_workload(key, replaces));
             }
         }
         summary.denied_before = replaces.then_some(denied_before);
@@ -200,7 +206,7 @@ impl<'p> Judge<'p> {
             })
         });
         let exemptions = exemptions.collect();
-        let (policies, namespaces) = (self.sets.told(), Vec::new());
+        let (policies, namespaces) = (self.sets.previewed_policies(), Vec::new());
         let (faults, notes) = (Vec::new(), Vec::new());
         Preview { policies, summary, workloads, exemptions, namespaces, faults, notes }
     }
@@ -208,34 +214,34 @@ impl<'p> Judge<'p> {
 
 impl Row {
     /// The workload itself is applied.
-    fn apply(&mut self, before: Option<&Said<'_>>, after: &Said<'_>) {
+    fn apply(&mut self, before: Option<&VersionFindings<'_>>, after: &VersionFindings<'_>) {
         self.verdict = Some(after.verdict());
-        self.before = before.map(Said::verdict);
-        self.violations = after.denied.iter().map(|it| tell(it, before)).collect();
+        self.before = before.map(VersionFindings::verdict);
+        self.violations = after.denied.iter().map(|it| violation(it, before)).collect();
     }
 
     /// One of its pods is made again.
-    fn restart(&mut self, before: Option<&Said<'_>>, after: &Said<'_>) {
+    fn restart(&mut self, before: Option<&VersionFindings<'_>>, after: &VersionFindings<'_>) {
         self.running += 1;
         self.refused += u64::from(!after.denied.is_empty());
         self.refused_before += before.map_or(0, |it| u64::from(!it.denied.is_empty()));
         for finding in &after.denied {
-            let told = tell(finding, before);
-            let known = self.of_pods.entry(key(finding)).or_insert_with(|| told.clone());
+            let violation = violation(finding, before);
+            let known = self.of_pods.entry(key(finding)).or_insert_with(|| violation.clone());
             known.pods = Some(known.pods.unwrap_or(0) + 1);
-            known.new &= told.new;
-            if told.severity < known.severity {
-                *known = Violation { pods: known.pods, new: known.new, ..told };
+            known.new &= violation.new;
+            if violation.severity < known.severity {
+                *known = Violation { pods: known.pods, new: known.new, ..violation };
             }
         }
     }
 
-    fn is_told(&self) -> bool {
+    fn is_reported(&self) -> bool {
         let denied = Some(Verdict::Denied);
         self.verdict == denied || self.before == denied || self.refused + self.refused_before > 0
     }
 
-    fn told(self, key: WorkloadKey, replaces: bool) -> Workload {
+    fn into_workload(self, key: WorkloadKey, replaces: bool) -> Workload {
         let mut violations: Vec<_> = self.of_pods.into_values().collect();
         // Stable: of the same severity, in the order of the keys.
         violations.sort_by_key(|it| it.severity);
@@ -251,7 +257,7 @@ impl Row {
     }
 }
 
-impl Said<'_> {
+impl VersionFindings<'_> {
     fn verdict(&self) -> Verdict {
         if self.denied.is_empty() { Verdict::Admitted } else { Verdict::Denied }
     }
@@ -263,7 +269,7 @@ fn key(finding: &Finding<'_>) -> Key {
     (policy, rule, breach.container.clone(), breach.path.clone())
 }
 
-fn tell(finding: &Finding<'_>, before: Option<&Said<'_>>) -> Violation {
+fn violation(finding: &Finding<'_>, before: Option<&VersionFindings<'_>>) -> Violation {
     let breach = &finding.breach;
     Violation {
         policy: finding.policy.label.clone(),

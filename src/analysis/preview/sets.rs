@@ -51,11 +51,11 @@ impl Sets {
         !self.replaced.is_empty()
     }
 
-    pub fn told(&self) -> Vec<PreviewedPolicy> {
-        let told = |it: &Arc<Policy>| PreviewedPolicy {
+    pub fn previewed_policies(&self) -> Vec<PreviewedPolicy> {
+        let entry = |it: &Arc<Policy>| PreviewedPolicy {
             policy: it.label.clone(),
             replaces: self.replaced.contains(&it.label),
         };
-        self.previewed.iter().map(told).collect()
+        self.previewed.iter().map(entry).collect()
     }
 }

@@ -11,26 +11,26 @@ use super::super::facts::PolicyId;
 use super::super::judge::address;
 use super::super::namespace::Exchange;
 use super::super::totals::Totals;
-use super::{FOUNDING, Index};
-use crate::policy::picture::WorkloadKey;
-use crate::policy::policy_set::{Plan, PolicySet};
+use super::{DEFAULT_CHECKS, Index};
+use crate::policy::observed::WorkloadKey;
+use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::score::Weights;
 
 /// What a change of policies, or of time, asks for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 #[must_use]
-pub enum Then {
+pub enum NextStep {
     /// Everything is judged.
     Done,
     /// Rules read documents that nobody keeps: the pods must be listed again.
-    List,
+    ListPods,
 }
 
 impl Index {
     /// Puts policies in force, and judges anew where others than before are.
-    pub fn policies(&mut self, policies: Arc<PolicySet>, now: Timestamp) -> Then {
+    pub fn policies(&mut self, policies: Arc<PolicySet>, now: Timestamp) -> NextStep {
         // What has expired since the last look would never be looked at: only what is still to come is waited for.
-        let mut then = self.age(now);
+        let mut next = self.age(now);
         self.policies = policies;
         let mut ids = HashMap::new();
         let mut by_key = HashMap::new();
@@ -49,24 +49,24 @@ impl Index {
                     self.totals.insert(id, Totals::new(Arc::clone(policy)));
                 }
             }
-            self.news.policy(id);
+            self.unpublished.policy(id);
         }
-        let founding = self.founding.policies().iter();
-        ids.extend(founding.map(|policy| (address(policy), FOUNDING)));
+        let default_checks = self.default_checks.policies().iter();
+        ids.extend(default_checks.map(|policy| (address(policy), DEFAULT_CHECKS)));
         let gone = self.by_key.iter().filter(|(key, _)| !by_key.contains_key(*key));
         for (key, id) in gone {
             self.totals.remove(id);
-            self.news.policy_gone(*id, key.clone());
+            self.unpublished.policy_gone(*id, key.clone());
         }
         (self.ids, self.by_key) = (ids, by_key);
         self.expiry = self.policies.policies().iter().filter_map(|it| it.next_expiry(now)).min();
         for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
-            if self.replan(&namespace, false, now) == Then::List {
-                then = Then::List;
+            if self.replan(&namespace, false, now) == NextStep::ListPods {
+                next = NextStep::ListPods;
             }
         }
-        self.news.scores();
-        then
+        self.unpublished.scores();
+        next
     }
 
     /// Whether any rule reads documents, so that pods must be handed in whole.
@@ -75,24 +75,29 @@ impl Index {
     }
 
     /// Gives a namespace the policies that cover it now, and judges its pods by them if they are others than before.
-    pub(super) fn replan(&mut self, namespace: &Arc<str>, always: bool, now: Timestamp) -> Then {
-        let plan = plan(&self.policies, &self.founding, namespace);
+    pub(super) fn replan(
+        &mut self,
+        namespace: &Arc<str>,
+        always: bool,
+        now: Timestamp,
+    ) -> NextStep {
+        let plan = plan(&self.policies, &self.default_checks, namespace);
         let in_force: BTreeMap<_, _> = plan
             .policies()
             .iter()
             .filter_map(|policy| Some((*self.ids.get(&address(policy))?, Arc::clone(policy))))
-            .filter(|(id, _)| *id != FOUNDING)
+            .filter(|(id, _)| *id != DEFAULT_CHECKS)
             .collect();
         let document =
             plan.reads_documents().then(|| self.policies.namespace_object(Some(namespace)));
         let weights = Weights::live(plan.policies().iter().map(AsRef::as_ref));
-        let Some(state) = self.namespaces.get_mut(namespace) else { return Then::Done };
+        let Some(state) = self.namespaces.get_mut(namespace) else { return NextStep::Done };
         let same = state.policies().len() == in_force.len()
             && state.policies().values().zip(in_force.values()).all(|(a, b)| Arc::ptr_eq(a, b));
         if same && state.document == document && !always {
-            return Then::Done;
+            return NextStep::Done;
         }
-        let then = if document.is_some() { Then::List } else { Then::Done };
+        let next = if document.is_some() { NextStep::ListPods } else { NextStep::Done };
         state.document = document;
         let known: BTreeSet<_> = state.cells.keys().copied().collect();
         let counted: BTreeMap<_, _> =
@@ -102,12 +107,12 @@ impl Index {
             if let Some(totals) = self.totals.get_mut(&id) {
                 totals.change(namespace, &before, &Counted::default());
             }
-            self.news.cell(id, namespace);
+            self.unpublished.cell(id, namespace);
         }
         for id in state.cells.keys() {
-            self.news.cell(*id, namespace);
+            self.unpublished.cell(*id, namespace);
         }
-        self.news.namespace(namespace);
+        self.unpublished.namespace(namespace);
         let names: Vec<_> = state.pods.keys().cloned().collect();
         let mut counted: HashMap<Arc<WorkloadKey>, u32> = HashMap::new();
         for name in names {
@@ -125,7 +130,7 @@ impl Index {
             pod.findings = Arc::clone(&after);
             let workload = Arc::clone(&pod.workload);
             let pod = Exchange { workload: &workload, before: Some(&before), after: Some(&after) };
-            let (remembered, news) = (&self.remembered, &mut self.news);
+            let (remembered, news) = (&self.remembered, &mut self.unpublished);
             let complete = self.complete;
             let counted = counted.entry(Arc::clone(&workload)).or_default();
             state.rejudged(
@@ -137,7 +142,7 @@ impl Index {
             );
             *counted += 1;
         }
-        then
+        next
     }
 }
 
@@ -145,12 +150,12 @@ impl Index {
 /// anew if that was wrong.
 pub(super) fn plan<'p>(
     policies: &'p PolicySet,
-    founding: &'p PolicySet,
+    default_checks: &'p PolicySet,
     namespace: &str,
-) -> &'p Plan {
+) -> &'p EvaluationPlan {
     let plan = policies.covering(Some(namespace)).unwrap_or_else(|unknown| unknown.assumed);
     if !plan.policies().is_empty() {
         return plan;
     }
-    founding.covering(Some(namespace)).unwrap_or(plan)
+    default_checks.covering(Some(namespace)).unwrap_or(plan)
 }

@@ -12,12 +12,13 @@ use super::super::totals::Totals;
 use super::Index;
 use crate::api::{RemediationMode, Severity};
 use crate::policy::key::PolicyKey;
-use crate::policy::picture::{
-    Change, NamespacePicture, NamespaceUpdate, PolicyPicture, PolicyUpdate, Violation, WorkloadKey,
+use crate::policy::observed::{
+    Change, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate, Violation,
+    WorkloadKey,
 };
 use crate::policy::score::Score;
 
-/// The most violations of a policy's picture, and of its picture in a namespace.
+/// The most violations listed of a policy, and of a policy in a namespace.
 const WORST: usize = 10;
 const WORST_OF_NAMESPACE: usize = 20;
 
@@ -30,7 +31,7 @@ pub struct NamespaceScores {
 
 /// What differs and has not been told.
 #[derive(Default)]
-pub(super) struct News {
+pub(super) struct Unpublished {
     /// Whose sums are not up to date.
     cells: BTreeSet<(PolicyId, Arc<str>)>,
     policies: BTreeSet<PolicyId>,
@@ -46,7 +47,7 @@ pub(super) struct News {
 /// A policy, a workload, and what is wrong where.
 type TurnKey = (PolicyId, Arc<WorkloadKey>, String, Option<String>, String);
 
-impl News {
+impl Unpublished {
     pub fn policy(&mut self, id: PolicyId) {
         self.policies.insert(id);
     }
@@ -70,9 +71,15 @@ impl News {
     }
 
     /// Violations began or went. What goes and comes back before anybody was told has not changed.
-    pub fn turned(&mut self, id: PolicyId, namespace: &Arc<str>, turns: Vec<Turn>, told: bool) {
+    pub fn turned(
+        &mut self,
+        id: PolicyId,
+        namespace: &Arc<str>,
+        turns: Vec<Turn>,
+        first_list_seen: bool,
+    ) {
         self.cell(id, namespace);
-        for Turn { violation, gone } in turns.into_iter().filter(|_| told) {
+        for Turn { violation, gone } in turns.into_iter().filter(|_| first_list_seen) {
             let fault = &violation.fault;
             let (container, path) = (fault.container.clone(), fault.path.clone());
             let workload = Arc::clone(&violation.workload);
@@ -100,14 +107,14 @@ impl Index {
         if !self.settle() {
             return Vec::new();
         }
-        let ids = std::mem::take(&mut self.news.policies);
+        let ids = std::mem::take(&mut self.unpublished.policies);
         let mut updates = Vec::new();
         for id in ids {
             if let Some(totals) = self.totals.get(&id) {
-                let picture = Some(self.picture(id, totals, now));
-                updates.push(PolicyUpdate { policy: totals.policy.key(), picture });
-            } else if let Some(policy) = self.news.gone.get(&id).cloned() {
-                updates.push(PolicyUpdate { policy, picture: None });
+                let observed = Some(self.observed(id, totals, now));
+                updates.push(PolicyUpdate { policy: totals.policy.key(), observed });
+            } else if let Some(policy) = self.unpublished.gone.get(&id).cloned() {
+                updates.push(PolicyUpdate { policy, observed: None });
             }
         }
         self.forget_gone();
@@ -119,8 +126,8 @@ impl Index {
         if !self.settle() {
             return None;
         }
-        let cells = std::mem::take(&mut self.news.in_namespaces);
-        if std::mem::replace(&mut self.news.named, true) && cells.is_empty() {
+        let cells = std::mem::take(&mut self.unpublished.in_namespaces);
+        if std::mem::replace(&mut self.unpublished.named, true) && cells.is_empty() {
             return None;
         }
         let updates = cells
@@ -128,10 +135,10 @@ impl Index {
             .filter_map(|(id, namespace)| {
                 let totals = self.totals.get(&id);
                 let policy = totals.map(|it| it.policy.key());
-                let policy = policy.or_else(|| self.news.gone.get(&id).cloned())?;
-                let picture =
-                    totals.and_then(|totals| self.namespace_picture(id, totals, &namespace));
-                Some(NamespaceUpdate { policy, namespace: namespace.to_string(), picture })
+                let policy = policy.or_else(|| self.unpublished.gone.get(&id).cloned())?;
+                let observed =
+                    totals.and_then(|totals| self.observed_namespace(id, totals, &namespace));
+                Some(NamespaceUpdate { policy, namespace: namespace.to_string(), observed })
             })
             .collect();
         self.forget_gone();
@@ -140,7 +147,7 @@ impl Index {
 
     /// The violations that began or went since the first list was whole.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        let turns = std::mem::take(&mut self.news.turns);
+        let turns = std::mem::take(&mut self.unpublished.turns);
         let changes = turns.into_iter().filter(|(_, (net, _))| *net != 0);
         let changes = changes.filter_map(|((id, ..), (net, violation))| {
             let policy = Arc::clone(&self.totals.get(&id)?.policy);
@@ -154,15 +161,16 @@ impl Index {
         if !self.settle() {
             return None;
         }
-        let mut names = std::mem::take(&mut self.news.namespaces);
-        if !std::mem::take(&mut self.news.scores) && names.is_empty() {
+        let mut names = std::mem::take(&mut self.unpublished.namespaces);
+        if !std::mem::take(&mut self.unpublished.scores) && names.is_empty() {
             return None;
         }
         let known: BTreeSet<&str> = self.policies.namespaces().collect();
         // A namespace without a pod has a score too, for as long as it is there.
-        names
-            .extend(known.iter().filter(|name| !self.told.contains(**name)).map(|it| (*it).into()));
-        names.extend(self.told.iter().filter(|name| !known.contains(&***name)).cloned());
+        names.extend(
+            known.iter().filter(|name| !self.scored.contains(**name)).map(|it| (*it).into()),
+        );
+        names.extend(self.scored.iter().filter(|name| !known.contains(&***name)).cloned());
         let mut changed = Vec::new();
         for name in names {
             let state = self.namespaces.get(&name);
@@ -173,9 +181,9 @@ impl Index {
                     .then(|| Score { points: 100, lost_points: BTreeMap::new() }),
             };
             if score.is_some() {
-                self.told.insert(Arc::clone(&name));
+                self.scored.insert(Arc::clone(&name));
             } else {
-                self.told.remove(&name);
+                self.scored.remove(&name);
             }
             changed.push((name.to_string(), score));
         }
@@ -187,31 +195,31 @@ impl Index {
         if !self.complete {
             return false;
         }
-        for name in &self.news.namespaces {
+        for name in &self.unpublished.namespaces {
             let Some(state) = self.namespaces.get_mut(name) else { continue };
             self.cluster.unmerge(&state.counted);
             state.counted = state.overall.loss();
             self.cluster.merge(&state.counted);
         }
-        for (id, namespace) in std::mem::take(&mut self.news.cells) {
-            self.news.in_namespaces.insert((id, Arc::clone(&namespace)));
+        for (id, namespace) in std::mem::take(&mut self.unpublished.cells) {
+            self.unpublished.in_namespaces.insert((id, Arc::clone(&namespace)));
             let state = self.namespaces.get_mut(&namespace);
             let cell = state.and_then(|state| state.cells.get_mut(&id));
             let Some(totals) = self.totals.get_mut(&id) else { continue };
-            self.news.policies.insert(id);
+            self.unpublished.policies.insert(id);
             let Some(cell) = cell else { continue };
             let now = cell.count();
             totals.change(&namespace, &cell.counted, &now);
             cell.counted = now;
         }
-        for id in &self.news.policies {
+        for id in &self.unpublished.policies {
             let Some(totals) = self.totals.get_mut(id) else { continue };
             if totals.policy.scope.namespace().is_none() {
                 let changed = totals.choose();
-                self.news.in_namespaces.extend(changed.into_iter().map(|name| (*id, name)));
+                self.unpublished.in_namespaces.extend(changed.into_iter().map(|name| (*id, name)));
             }
         }
-        for name in &self.news.namespaces {
+        for name in &self.unpublished.namespaces {
             if self.namespaces.get(name).is_some_and(|state| state.pods.is_empty()) {
                 self.namespaces.remove(name);
             }
@@ -219,7 +227,7 @@ impl Index {
         true
     }
 
-    fn picture(&self, id: PolicyId, totals: &Totals, now: Timestamp) -> PolicyPicture {
+    fn observed(&self, id: PolicyId, totals: &Totals, now: Timestamp) -> ObservedPolicy {
         let mut worst = Vec::new();
         for (severity, namespace) in totals.heads() {
             let cell = self.namespaces.get(namespace).and_then(|state| state.cells.get(&id));
@@ -235,7 +243,7 @@ impl Index {
         } else {
             BTreeSet::new()
         };
-        PolicyPicture {
+        ObservedPolicy {
             policy: Arc::clone(&totals.policy),
             score: totals.loss.score(),
             workloads: totals.workloads,
@@ -245,21 +253,22 @@ impl Index {
         }
     }
 
-    fn namespace_picture(
+    fn observed_namespace(
         &self,
         id: PolicyId,
         totals: &Totals,
         namespace: &Arc<str>,
-    ) -> Option<NamespacePicture> {
+    ) -> Option<ObservedNamespace> {
         let cell = self.namespaces.get(namespace)?.cells.get(&id)?;
         let Counted { workloads, .. } = cell.counted;
-        let tells = totals.policy.scope.namespace().is_some() || totals.told.contains(namespace);
+        let lists =
+            totals.policy.scope.namespace().is_some() || totals.reported.contains(namespace);
         let open = Severity::ALL.into_iter().flat_map(|severity| cell.open_at(severity));
-        (workloads > 0).then(|| NamespacePicture {
+        (workloads > 0).then(|| ObservedNamespace {
             policy: Arc::clone(&totals.policy),
             namespace: namespace.to_string(),
             summary: cell.summary(),
-            worst: open.take(if tells { WORST_OF_NAMESPACE } else { 0 }).collect(),
+            worst: open.take(if lists { WORST_OF_NAMESPACE } else { 0 }).collect(),
             violating: if totals.policy.repair.mode == RemediationMode::Off {
                 Vec::new()
             } else {
@@ -270,7 +279,7 @@ impl Index {
 
     /// Forgets the keys of policies that are gone, once everybody was told.
     fn forget_gone(&mut self) {
-        let News { gone, policies, in_namespaces, .. } = &mut self.news;
+        let Unpublished { gone, policies, in_namespaces, .. } = &mut self.unpublished;
         gone.retain(|id, _| {
             policies.contains(id) || in_namespaces.iter().any(|(policy, _)| policy == id)
         });

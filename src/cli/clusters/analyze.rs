@@ -12,7 +12,7 @@ use super::super::gate::GateArgs;
 use super::super::output::Versioned;
 use super::super::policy::bundle_parser;
 use super::super::{Failure, ProtectedArgs, manifests, output};
-use super::{ContextArgs, UnreadFile, tables, tell, time};
+use super::{ContextArgs, UnreadFile, print_message, tables, time};
 use crate::analysis::cluster::{self, AnalysisError, Extent};
 use crate::analysis::fleet::{Fleet, Member};
 use crate::analysis::reach;
@@ -25,7 +25,7 @@ use crate::policy::protected::Protected;
 #[derive(Args, Debug)]
 #[command(
     after_help = "All are judged at once, each by its own policies, or by what --policy and --bundle give. In a \
-namespace where no policy is in force, the five founding checks apply. A policy differs between clusters where its \
+namespace where no policy is in force, the five default checks apply. A policy differs between clusters where its \
 content hash does: the first digits of its spec's SHA-256. Nothing is written to any cluster.
 
 Exit codes: 3 where a cluster or a kubeconfig file could not be fully read (the rest is printed all the same), 2 where \
@@ -108,7 +108,7 @@ impl AnalyzeArgs {
         });
         let fleet = Fleet::new(members.collect());
         for member in &fleet.clusters {
-            tell(&member.context, member.message.as_deref());
+            print_message(&member.context, member.message.as_deref());
         }
         let versioned = Answer { fleet: &fleet, unread_files: &chosen.unread };
         match self.output {

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::super::output::Versioned;
 use super::super::{Failure, output};
-use super::{ContextArgs, UnreadFile, tables, tell, time};
+use super::{ContextArgs, UnreadFile, print_message, tables, time};
 use crate::analysis::fleet::State;
 use crate::analysis::reach::{self, Reached};
 use crate::clusters::contexts::Context;
@@ -88,7 +88,7 @@ impl ListArgs {
         };
         let rows: Vec<_> = chosen.contexts.iter().zip(answers).map(row).collect();
         for row in &rows {
-            tell(&row.context, row.message.as_deref());
+            print_message(&row.context, row.message.as_deref());
         }
         let unread = rows.iter().filter(|row| row.state != State::Reachable).count();
         let complete = self.contexts.complete(&chosen, unread);

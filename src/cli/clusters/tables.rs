@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::super::columns::{self, Cell};
 use super::list::Row;
-use crate::analysis::fleet::{Drift, Fleet, Found, Member};
+use crate::analysis::fleet::{ClusterFindings, Drift, Fleet, Member};
 
 /// How many rules the short table shows.
 const SHOWN_RULES: usize = 10;
@@ -78,7 +78,7 @@ fn rules(fleet: &Fleet, wide: bool) -> String {
     if rules.is_empty() {
         return String::new();
     }
-    let by_rule = |found: &Found| -> BTreeMap<String, u64> {
+    let by_rule = |found: &ClusterFindings| -> BTreeMap<String, u64> {
         found.rules.iter().map(|it| (it.rule.clone(), it.violations)).collect()
     };
     let counts: Vec<_> = fleet.found().map(|(_, found)| by_rule(found)).collect();

@@ -8,7 +8,7 @@ use super::import;
 use super::show::{Kind, bundle_parser};
 use crate::api::{API_VERSION, BundleName, EnforcementMode};
 use crate::clusters;
-use crate::gitops::apply::Plan;
+use crate::gitops::apply::ApplyPlan;
 use crate::gitops::{Desired, yaml};
 
 #[derive(Args, Debug)]
@@ -127,7 +127,7 @@ async fn apply(args: ApplyArgs) -> Result<(), Failure> {
     let namespace = args.namespace.as_deref();
     let desired =
         [args.desired(Some(namespace.unwrap_or_else(|| cluster.client.default_namespace())))];
-    let plan = Plan::make(&cluster, &desired, args.force_conflicts).await;
+    let plan = ApplyPlan::make(&cluster, &desired, args.force_conflicts).await;
     diagnostics::report_refusals(plan.refusals.clone())?;
     let dry_run = args.dry_run == DryRun::Server;
     match args.output {

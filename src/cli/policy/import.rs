@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::super::{ClusterArgs, Failure, block_on, diagnostics, output};
 use crate::clusters::{self, Cluster};
-use crate::gitops::apply::Plan;
+use crate::gitops::apply::ApplyPlan;
 use crate::gitops::{Desired, prune, selector};
 use crate::manifests::policy_file::Reading;
 use crate::policies::files;
@@ -71,30 +71,30 @@ async fn import(args: ImportArgs) -> Result<(), Failure> {
         all_selected(&desired, selector)?;
     }
     let dry_run = args.dry_run == DryRun::Server;
-    let plan = Plan::make(&cluster, &desired, args.force_conflicts).await;
-    let doomed = match &args.selector {
+    let plan = ApplyPlan::make(&cluster, &desired, args.force_conflicts).await;
+    let pruned = match &args.selector {
         Some(selector) if plan.refusals.is_empty() => {
             prune::find(&cluster, &desired, args.namespace.as_deref(), selector).await?
         }
         _ => Vec::new(),
     };
     let mut refusals = plan.refusals.clone();
-    for doomed in &doomed {
-        refusals.extend(prune::delete(&cluster, doomed, true).await.err());
+    for target in &pruned {
+        refusals.extend(prune::delete(&cluster, target, true).await.err());
     }
     diagnostics::report_refusals(refusals)?;
     write(plan, dry_run).await?;
-    for doomed in &doomed {
+    for target in &pruned {
         if !dry_run {
-            prune::delete(&cluster, doomed, false).await?;
+            prune::delete(&cluster, target, false).await?;
         }
-        print_outcome(&doomed.key.argument(), "pruned", dry_run)?;
+        print_outcome(&target.key.argument(), "pruned", dry_run)?;
     }
     Ok(())
 }
 
 /// Carries a plan out, or with a dry run says what it would do.
-pub(super) async fn write(plan: Plan<'_>, dry_run: bool) -> Result<(), Failure> {
+pub(super) async fn write(plan: ApplyPlan<'_>, dry_run: bool) -> Result<(), Failure> {
     if dry_run {
         for applied in &plan.applied {
             print_outcome(&applied.key.argument(), applied.outcome.as_str(), true)?;

@@ -87,7 +87,7 @@ mod tests {
 
     type Change = fn(&mut Value);
 
-    fn told(change: impl Fn(&mut Value)) -> Vec<String> {
+    fn faults_of(change: impl Fn(&mut Value)) -> Vec<String> {
         let mut webhook = json!({
             "name": VALIDATE_WEBHOOK,
             "clientConfig": {"service": {"namespace": "a", "name": "podgate", "path": "/validate"}},
@@ -101,7 +101,7 @@ mod tests {
 
     #[test]
     fn what_leaves_objects_out_is_told_and_what_the_chart_writes_is_not() {
-        assert_eq!(told(|_| {}), Vec::<String>::new());
+        assert_eq!(faults_of(|_| {}), Vec::<String>::new());
         let cases: [(&str, Change); 5] = [
             ("does not call podgate at /validate", |it| {
                 it["clientConfig"] = json!({"url": "https://a/other"});
@@ -116,8 +116,8 @@ mod tests {
             }),
         ];
         for (what, change) in cases {
-            let told = told(change);
-            assert!(told.len() == 1 && told[0].contains(what), "{what}: {told:?}");
+            let found = faults_of(change);
+            assert!(found.len() == 1 && found[0].contains(what), "{what}: {found:?}");
         }
     }
 }

@@ -90,7 +90,7 @@ impl<'a> Annotations<'a> {
 
     /// Whether the pod says that it is a mirror, which anybody may say. (Of more annotations than are looked at, it may be
     /// one that was not seen: then it is judged, as any pod.)
-    pub fn says_mirror(&self) -> bool {
+    pub fn claims_mirror(&self) -> bool {
         self.0.get(Self::MIRROR).is_some()
     }
 

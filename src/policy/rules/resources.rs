@@ -122,7 +122,7 @@ impl Asked {
         let requested = request.is_some();
         let fits = default.as_ref().filter(|default| {
             found.is_none()
-                && !said_by_pod(subject, *resource)
+                && !is_set_on_pod(subject, *resource)
                 && (self.side == Side::Requests || covers(default, request))
         });
         Some(Breach {
@@ -145,7 +145,7 @@ impl Asked {
 
 /// Whether the pod as a whole says anything of a resource: the API server compares that with the sum of its containers,
 /// so that one more amount there could be one too many.
-fn said_by_pod(subject: &Subject<'_>, resource: ComputeResource) -> bool {
+fn is_set_on_pod(subject: &Subject<'_>, resource: ComputeResource) -> bool {
     subject.spec.resources.as_ref().is_some_and(|pod| {
         [&pod.requests, &pod.limits].iter().any(|side| of(side.as_ref(), resource).is_some())
     })

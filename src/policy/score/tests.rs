@@ -17,7 +17,7 @@ fn policy(spec: &str) -> Policy {
 }
 
 /// The weights are 5, 3, 1, 8 and 3; their sum is 20.
-const FOUNDING: &str = r#"{"forbidLatestTag": true, "requireLivenessProbe": true,
+const DEFAULT_CHECKS: &str = r#"{"forbidLatestTag": true, "requireLivenessProbe": true,
     "requireReadinessProbe": true, "maxRestartCount": 3, "forbidPendingDuration": 300}"#;
 const LATEST: &str = "forbidLatestTag";
 const LIVENESS: &str = "requireLivenessProbe";
@@ -46,7 +46,7 @@ fn shown(score: &Score) -> String {
 
 #[test]
 fn scores_are_what_the_formula_gives_by_hand() {
-    let weights = Weights::live([&policy(FOUNDING)]);
+    let weights = Weights::live([&policy(DEFAULT_CHECKS)]);
     for (workloads, expected) in [
         // Nothing to judge, and nothing wrong.
         (&[][..], "100 Healthy: "),
@@ -115,7 +115,7 @@ fn a_pods_worst_container_is_its_degree_and_a_workloads_is_the_mean_of_its_pods(
     let mut tally = Tally::default();
     tally.add(&workload);
     // v = 0.46868 / 4 = 0.11717, m = ln 1.11717 / ln 2 = 0.15985, and 100 · 8 · 0.15985/20 = 6.394 is lost.
-    let score = tally.score(&Weights::live([&policy(FOUNDING)]));
+    let score = tally.score(&Weights::live([&policy(DEFAULT_CHECKS)]));
     assert_eq!(shown(&score), "94 Healthy: maxRestartCount 6");
 }
 
@@ -137,7 +137,7 @@ fn a_rule_weighs_by_its_highest_severity_among_the_policies_that_enable_it() {
 
 #[test]
 fn rules_that_manifests_cannot_decide_are_in_neither_sum() {
-    let policy = policy(FOUNDING);
+    let policy = policy(DEFAULT_CHECKS);
     let weights = Weights::offline([&policy]);
     assert_eq!(weights.0, BTreeMap::from([(LATEST, 5), (LIVENESS, 3), (READINESS, 1)]));
     // 100 · 5/9 = 55.6 is lost.
@@ -148,7 +148,7 @@ fn rules_that_manifests_cannot_decide_are_in_neither_sum() {
 #[test]
 fn a_mean_counts_each_namespace_with_workloads_once_and_by_its_own_rules() {
     let few = Weights::live([&policy(r#"{"forbidLatestTag": true}"#)]);
-    let all = Weights::live([&policy(FOUNDING)]);
+    let all = Weights::live([&policy(DEFAULT_CHECKS)]);
     let mut loss = Loss::default();
     assert_eq!(loss.score().points, 100);
     loss.add(&tally(&[&[&[LATEST]]]), &few);

@@ -104,12 +104,12 @@ fn a_status_tells_what_is_under_way_first_and_no_more_than_fits() {
     let of = || keys(&[&own]);
     for number in 0..30 {
         let name = format!("web-{number:02}");
-        ledger.tell(&workload(&name), RemediationState::Repaired, "m".to_owned(), None, of());
+        ledger.report(&workload(&name), RemediationState::Repaired, "m".to_owned(), None, of());
     }
     let (wide, narrow) = (Some("x".repeat(MAX_PATCH + 1)), Some("[]".to_owned()));
-    ledger.tell(&workload("a"), RemediationState::Proposed, "m".repeat(1000), wide, of());
-    ledger.tell(&workload("b"), RemediationState::Proposed, "m".to_owned(), narrow, of());
-    ledger.tell(&workload("z"), RemediationState::RollingOut, "m".to_owned(), None, of());
+    ledger.report(&workload("a"), RemediationState::Proposed, "m".repeat(1000), wide, of());
+    ledger.report(&workload("b"), RemediationState::Proposed, "m".to_owned(), narrow, of());
+    ledger.report(&workload("z"), RemediationState::RollingOut, "m".to_owned(), None, of());
     let status = ledger.status(&own);
     assert_eq!((status.in_flight, status.proposed), (1, 2));
     assert_eq!(status.workloads.len(), MAX_WORKLOADS);
@@ -126,13 +126,13 @@ fn a_status_tells_what_is_under_way_first_and_no_more_than_fits() {
 fn only_what_is_new_is_news_and_what_was_done_is_kept() {
     let own = policy("own", 1, 0, 5);
     let mut ledger = ledger(&[&own]);
-    let mut tell = |name: &str, state, message: &str| {
-        ledger.tell(&workload(name), state, message.to_owned(), None, keys(&[&own]))
+    let mut report = |name: &str, state, message: &str| {
+        ledger.report(&workload(name), state, message.to_owned(), None, keys(&[&own]))
     };
-    assert!(tell("a", RemediationState::Proposed, "why"));
-    assert!(!tell("a", RemediationState::Proposed, "why"));
-    assert!(tell("a", RemediationState::Proposed, "another"));
-    assert!(tell("b", RemediationState::Repaired, "done"));
+    assert!(report("a", RemediationState::Proposed, "why"));
+    assert!(!report("a", RemediationState::Proposed, "why"));
+    assert!(report("a", RemediationState::Proposed, "another"));
+    assert!(report("b", RemediationState::Repaired, "done"));
     ledger.keep(|_| false);
     let status = ledger.status(&own);
     assert_eq!(status.workloads.len(), 1);

@@ -38,7 +38,7 @@ fn web() -> Value {
     json!([{"name": "web", "image": "nginx:1.29", "ports": [{"containerPort": 80}]}])
 }
 
-fn planned(kind: Kind, object: &Value, specs: &[Value]) -> Plan {
+fn planned(kind: Kind, object: &Value, specs: &[Value]) -> RepairPlan {
     let policies = specs.iter().enumerate().map(|(at, spec)| policy(&at.to_string(), spec));
     let set = PolicySet::new(policies, Arc::default());
     plan(kind, object, &set, NOW.parse().unwrap())
@@ -46,7 +46,7 @@ fn planned(kind: Kind, object: &Value, specs: &[Value]) -> Plan {
 
 /// The containers after the patch.
 fn repaired(object: &Value, specs: &[Value]) -> Value {
-    let Plan::Patch(repair) = planned(Kind::Deployment, object, specs) else {
+    let RepairPlan::Patch(repair) = planned(Kind::Deployment, object, specs) else {
         panic!("no patch for {object}")
     };
     let mut after = object.clone();
@@ -104,14 +104,14 @@ fn a_limit_is_never_below_what_is_requested() {
     let limits =
         json!({"requireResourceLimits": ["memory"], "defaultResources": {"memoryLimit": "64Mi"}});
     match planned(Kind::Deployment, &object(Kind::Deployment, &containers, &json!({})), &[limits]) {
-        Plan::Patch(repair) => {
+        RepairPlan::Patch(repair) => {
             let text = json!(repair.operations).to_string();
             assert!(!text.contains("64Mi"), "{text}");
         }
-        Plan::Refused(refusal) => {
+        RepairPlan::Refused(refusal) => {
             assert!(matches!(refusal, Refusal::NoDefault { .. }), "{refusal}");
         }
-        Plan::Nothing => panic!("it has no limit"),
+        RepairPlan::Nothing => panic!("it has no limit"),
     }
 }
 
@@ -122,7 +122,7 @@ fn what_breaks_nothing_needs_nothing() {
         &object(Kind::Deployment, &web(), &json!({})),
         &[json!({"forbidLatestTag": true})],
     );
-    assert!(matches!(plan, Plan::Nothing), "{plan:?}");
+    assert!(matches!(plan, RepairPlan::Nothing), "{plan:?}");
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn what_cannot_be_repaired_is_refused_with_its_reason() {
         let mut spec = asks();
         json_patch::merge(&mut spec, change);
         let plan = planned(kind, &object(kind, &containers, &more), &[spec]);
-        let Plan::Refused(refusal) = plan else { panic!("{expected}: {plan:?}") };
+        let RepairPlan::Refused(refusal) = plan else { panic!("{expected}: {plan:?}") };
         assert!(refusal.to_string().contains(expected), "{expected}: {refusal}");
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::super::gitops;
-use super::super::plan::{self, Plan, Repair};
+use super::super::plan::{self, Repair, RepairPlan};
 use super::super::rollout::{self, Rollout};
 use super::super::transaction::{Order, Stepped, Target};
 use super::{ATTEMPTS, FRESH, State, Tried, Work, keys, rules};
@@ -15,7 +15,7 @@ use crate::api::{GitOps, RemediationMode, RemediationState};
 use crate::leader::claim::WriteError;
 use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
-use crate::policy::picture::WorkloadKey;
+use crate::policy::observed::WorkloadKey;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::record::{Asker, Hand, Record, Template, fingerprint};
 
@@ -46,7 +46,7 @@ impl Work {
         let target = match plan::repaired_kind(&key.kind) {
             Ok(kind) => Target::new(kind, (**key).clone()),
             Err(why) => {
-                state.ledger.tell(key, RemediationState::Refused, why.to_string(), None, of);
+                state.ledger.report(key, RemediationState::Refused, why.to_string(), None, of);
                 return Ok(());
             }
         };
@@ -59,7 +59,7 @@ impl Work {
         if let Err(WriteError::Api(error)) = &planned {
             // Another workload's turn is not held up by it.
             let message = format!("held up, and tried again: {error}");
-            state.ledger.tell(key, RemediationState::Refused, message, None, of);
+            state.ledger.report(key, RemediationState::Refused, message, None, of);
             return Ok(());
         }
         planned
@@ -89,22 +89,22 @@ impl Work {
         let Some(attempts) = tried else { return Ok(()) };
         let set = PolicySet::new(by.iter().cloned(), Arc::default());
         let repair = match plan::plan(target.kind, &object, &set, Timestamp::now()) {
-            Plan::Nothing => {
+            RepairPlan::Nothing => {
                 match record.filter(|it| it.state == RemediationState::Repaired) {
                     // Older pods are on their way out, or others were put into the new ones.
                     Some(record) => {
                         let (state_of, message) = (record.state, record.message);
-                        state.ledger.tell(key, state_of, message, None, of);
+                        state.ledger.report(key, state_of, message, None, of);
                     }
                     None => state.ledger.forget(key),
                 }
                 return Ok(());
             }
-            Plan::Refused(refusal) => {
-                state.ledger.tell(key, RemediationState::Refused, refusal.to_string(), None, of);
+            RepairPlan::Refused(refusal) => {
+                state.ledger.report(key, RemediationState::Refused, refusal.to_string(), None, of);
                 return Ok(());
             }
-            Plan::Patch(repair) => repair,
+            RepairPlan::Patch(repair) => repair,
         };
         let tool = gitops::manager(&object);
         let proposal = if proposes {
@@ -120,7 +120,7 @@ impl Work {
         };
         if let Some(why) = proposal {
             let patch = serde_json::to_string(&repair.operations).ok();
-            if state.ledger.tell(key, RemediationState::Proposed, why.clone(), patch, of) {
+            if state.ledger.report(key, RemediationState::Proposed, why.clone(), patch, of) {
                 let note = format!("podgate would put in what {} ask for; {why}", rules(&repair));
                 self.notice_of(target, by, "RemediationProposed", &note, false);
             }
@@ -142,7 +142,7 @@ impl Work {
         let lost = state.tried.get(target).filter(|it| it.before == before && it.askers == *askers);
         if let (None, Some(why)) = (record, lost.and_then(|it| it.taken_back.clone())) {
             let of = askers.iter().map(|it| PolicyKey::of_label(&it.policy)).collect();
-            state.ledger.tell(&target.key, RemediationState::RolledBack, why, None, of);
+            state.ledger.report(&target.key, RemediationState::RolledBack, why, None, of);
             return Ok(None);
         }
         let lost = lost.map_or(0, |it| it.attempts);
@@ -152,7 +152,7 @@ impl Work {
         match record.state {
             RemediationState::RolledBack | RemediationState::Conflict if reverted && same => {
                 let (message, of) = (record.message.clone(), keys(record));
-                state.ledger.tell(&target.key, record.state, message, None, of);
+                state.ledger.report(&target.key, record.state, message, None, of);
                 Ok(None)
             }
             RemediationState::Repaired if reverted && same => {
@@ -201,8 +201,8 @@ impl Work {
                 RemediationState::Proposed
             };
             let patch = serde_json::to_string(&repair.operations).ok();
-            let news = state.ledger.tell(&target.key, now, why.clone(), patch, of);
-            if news && now == RemediationState::Conflict {
+            let is_new = state.ledger.report(&target.key, now, why.clone(), patch, of);
+            if is_new && now == RemediationState::Conflict {
                 // Somebody replaces the whole object, so that its record is lost each time.
                 self.metrics.step("conflict");
                 self.notice_of(target, by, "RemediationConflict", &why, true);
@@ -222,7 +222,7 @@ impl Work {
             Stepped::Done(record) => {
                 let message = format!("repairing what {} ask for", rules(repair));
                 state.ledger.began(namespace, &of);
-                state.ledger.tell(
+                state.ledger.report(
                     &target.key,
                     RemediationState::RollingOut,
                     message.clone(),
@@ -237,7 +237,7 @@ impl Work {
             Stepped::Changed => drop(state.looked.remove(&target.key)),
             Stepped::Refused(why) => {
                 let message = format!("the API server does not admit the patch: {why}");
-                state.ledger.tell(&target.key, RemediationState::Refused, message, None, of);
+                state.ledger.report(&target.key, RemediationState::Refused, message, None, of);
             }
         }
         Ok(())

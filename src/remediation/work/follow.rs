@@ -56,7 +56,13 @@ impl Work {
         match rollout::judge(target.kind, &object, crash, over, record.available) {
             Verdict::Underway(progress) => {
                 let message = format!("rolling out: {progress}");
-                state.ledger.tell(&target.key, RemediationState::RollingOut, message, None, askers);
+                state.ledger.report(
+                    &target.key,
+                    RemediationState::RollingOut,
+                    message,
+                    None,
+                    askers,
+                );
                 Ok(())
             }
             Verdict::Good(why) => self.repaired(state, target, &object, &record, &why).await,
@@ -82,7 +88,7 @@ impl Work {
             let askers = keys(record);
             state.in_flight.remove(target);
             state.ledger.ended(&askers, false);
-            state.ledger.tell(
+            state.ledger.report(
                 &target.key,
                 RemediationState::Repaired,
                 message.clone(),
@@ -112,7 +118,7 @@ impl Work {
                 let tried = Tried { taken_back: Some(message.clone()), ..Tried::of(record) };
                 state.tried.insert(target.clone(), tried);
                 state.ledger.ended(&askers, true);
-                state.ledger.tell(
+                state.ledger.report(
                     &target.key,
                     RemediationState::RolledBack,
                     message.clone(),
@@ -126,7 +132,7 @@ impl Work {
             Stepped::Changed => {}
             Stepped::Refused(refusal) => {
                 let message = format!("cannot be {message}; the API server says: {refusal}");
-                if state.ledger.tell(
+                if state.ledger.report(
                     &target.key,
                     RemediationState::RollingOut,
                     message.clone(),
@@ -168,7 +174,7 @@ impl Work {
             state.in_flight.remove(target);
             // Its turn may be at the next look: the cooldown has the say.
             state.looked.remove(&target.key);
-            state.ledger.tell(&target.key, next, message.clone(), None, askers);
+            state.ledger.report(&target.key, next, message.clone(), None, askers);
             self.metrics.step(if conflict { "conflict" } else { "undone" });
             self.notice(target, record, reason, &message, true);
         }

@@ -1,4 +1,4 @@
-//! Tells of repairs: statuses, Events, the log.
+//! Publishes the state of repairs: policy statuses, Events, the log.
 
 use std::sync::Arc;
 
@@ -7,33 +7,33 @@ use super::{State, Statuses, Work, name};
 use crate::api::RemediationMode;
 use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
-use crate::policy::picture::{Notice, NoticeAbout, RemediationPicture};
+use crate::policy::observed::{Notice, NoticeAbout, ObservedRemediation};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::record::{Asker, Record};
 
 impl Work {
-    pub(super) fn tell_statuses(&self, state: &State, policies: &PolicySet) {
-        let told = policies.policies().iter().map(|policy| {
+    pub(super) fn publish_statuses(&self, state: &State, policies: &PolicySet) {
+        let statuses = policies.policies().iter().map(|policy| {
             let off = policy.repair.mode == RemediationMode::Off;
             let known = state.ledger.counts(policy).is_some();
-            let picture = match (off, known) {
-                (true, _) => RemediationPicture::Off,
-                (false, false) => RemediationPicture::Unknown,
-                (false, true) => RemediationPicture::Told(state.ledger.status(policy)),
+            let observed = match (off, known) {
+                (true, _) => ObservedRemediation::Off,
+                (false, false) => ObservedRemediation::Unknown,
+                (false, true) => ObservedRemediation::Status(state.ledger.status(policy)),
             };
-            (policy.key(), picture)
+            (policy.key(), observed)
         });
-        let statuses: Statuses = told.collect();
+        let statuses: Statuses = statuses.collect();
         self.statuses.send_if_modified(|known| {
-            let news = **known != statuses;
-            if news {
+            let changed = **known != statuses;
+            if changed {
                 *known = Arc::new(statuses);
             }
-            news
+            changed
         });
     }
 
-    /// Tells the owner of a workload, and those of the policies.
+    /// Publishes an Event on the workload, and one on each policy.
     pub(super) fn notice(
         &self,
         target: &Target,
@@ -43,7 +43,7 @@ impl Work {
         warning: bool,
     ) {
         let policies = record.policies.iter().map(|it| (it.policy.clone(), it.uid.clone()));
-        self.tell(target, policies, reason, note, warning);
+        self.publish(target, policies, reason, note, warning);
     }
 
     pub(super) fn notice_of(
@@ -55,10 +55,10 @@ impl Work {
         warning: bool,
     ) {
         let policies = by.iter().filter_map(|it| Asker::of(it)).map(|it| (it.policy, it.uid));
-        self.tell(target, policies, reason, note, warning);
+        self.publish(target, policies, reason, note, warning);
     }
 
-    pub(super) fn tell(
+    pub(super) fn publish(
         &self,
         target: &Target,
         policies: impl Iterator<Item = (String, String)>,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::api::Severity;
 use crate::policy::key::PolicyKey;
-use crate::policy::picture::{Change, Fault, WorkloadKey};
+use crate::policy::observed::{Change, Fault, WorkloadKey};
 use crate::policy::text::{brief, clip, cut};
 use crate::policy::workload::Kind;
 
@@ -138,7 +138,7 @@ pub(super) fn gather(changes: &[Change]) -> BTreeMap<Topic, Gathered> {
         let kind = key.kind();
         let PolicyKey { namespace, name } = key;
         let of_policy = policy.origin.as_ref().map(|origin| About::Policy {
-            kind: kind,
+            kind,
             namespace,
             name,
             uid: origin.uid.clone(),
@@ -194,25 +194,26 @@ fn on_workload(gone: bool, gathered: &Gathered) -> String {
     );
     let tail = policies(gathered);
     let room = MAX_NOTE - tail.len() - " · and 18446744073709551615 more".len();
-    let mut untold = gathered.more_faults;
+    let mut omitted = gathered.more_faults;
     for (index, (severity, fault)) in faults.into_iter().enumerate() {
         let separator = if index == 0 { "" } else { " · " };
-        let told = told(*severity, fault, gone);
-        if untold == gathered.more_faults && text.len() + separator.len() + told.len() <= room {
+        let described = describe(*severity, fault, gone);
+        if omitted == gathered.more_faults && text.len() + separator.len() + described.len() <= room
+        {
             text.push_str(separator);
-            text.push_str(&told);
+            text.push_str(&described);
         } else {
-            untold += 1;
+            omitted += 1;
         }
     }
-    if untold > 0 {
-        let _ = write!(text, " · and {untold} more");
+    if omitted > 0 {
+        let _ = write!(text, " · and {omitted} more");
     }
     text + &tail
 }
 
 /// A fault; what is to be done about it only while it is there.
-fn told(severity: Severity, fault: &Fault, gone: bool) -> String {
+fn describe(severity: Severity, fault: &Fault, gone: bool) -> String {
     let container = fault.container.as_ref();
     let container = container.map(|it| format!(" container \"{}\"", clip(it))).unwrap_or_default();
     let id = clip(&fault.id);

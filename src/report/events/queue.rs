@@ -84,7 +84,7 @@ mod tests {
     use super::super::super::tests::{policy, violation};
     use super::super::note::{About, gather};
     use super::*;
-    use crate::policy::picture::Change;
+    use crate::policy::observed::Change;
 
     /// A violation of a workload that began, told on the workload only.
     fn began(name: &str) -> BTreeMap<Topic, Gathered> {
@@ -98,7 +98,7 @@ mod tests {
         topics
     }
 
-    fn told(queue: &mut Queue, now: Instant) -> Vec<String> {
+    fn sent(queue: &mut Queue, now: Instant) -> Vec<String> {
         let next = std::iter::from_fn(|| queue.next(now));
         next.map(|(topic, it)| format!("{} ×{}", topic.about, it.count())).collect()
     }
@@ -110,18 +110,18 @@ mod tests {
         for index in (0..burst + 4).rev() {
             queue.add(began(&format!("w{index}")));
         }
-        assert_eq!(told(&mut queue, now).len(), burst);
+        assert_eq!(sent(&mut queue, now).len(), burst);
         assert_eq!(queue.due(), Some(now + INTERVAL));
-        assert!(told(&mut queue, now + INTERVAL.mul_f64(0.99)).is_empty());
-        assert_eq!(told(&mut queue, now + INTERVAL), ["Deployment shop/w3 ×1"]);
-        assert_eq!(told(&mut queue, now + INTERVAL * 3).len(), 2);
+        assert!(sent(&mut queue, now + INTERVAL.mul_f64(0.99)).is_empty());
+        assert_eq!(sent(&mut queue, now + INTERVAL), ["Deployment shop/w3 ×1"]);
+        assert_eq!(sent(&mut queue, now + INTERVAL * 3).len(), 2);
         assert_eq!(queue.due(), Some(now + INTERVAL * 4));
         let much_later = now + INTERVAL * 1000;
         for index in 0..2 * burst {
             queue.add(began(&format!("v{index}")));
         }
         assert_eq!(
-            told(&mut queue, much_later).len(),
+            sent(&mut queue, much_later).len(),
             burst,
             "a rest saves up no more than a burst"
         );
@@ -131,13 +131,13 @@ mod tests {
     fn an_object_rests_after_an_event_and_what_comes_meanwhile_is_one() {
         let (mut queue, now) = (Queue::default(), Instant::now());
         queue.add(began("cart"));
-        assert_eq!(told(&mut queue, now), ["Deployment shop/cart ×1"]);
+        assert_eq!(sent(&mut queue, now), ["Deployment shop/cart ×1"]);
         queue.add(began("cart"));
         queue.add(began("cart"));
         queue.add(began("web"));
-        assert_eq!(told(&mut queue, now), ["Deployment shop/web ×1"]);
+        assert_eq!(sent(&mut queue, now), ["Deployment shop/web ×1"]);
         assert_eq!(queue.due(), Some(now + REST));
-        assert_eq!(told(&mut queue, now + REST), ["Deployment shop/cart ×2"]);
+        assert_eq!(sent(&mut queue, now + REST), ["Deployment shop/cart ×2"]);
         assert_eq!(queue.due(), None);
     }
 

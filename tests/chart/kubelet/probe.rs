@@ -12,7 +12,7 @@ use ureq::tls::TlsConfig;
 
 /// What the probes have found so far.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Found {
+pub struct ProbeResults {
     pub started: bool,
     pub ready: bool,
     pub alive: bool,
@@ -20,7 +20,7 @@ pub struct Found {
 
 /// The probes of a container that runs; they end with this value.
 pub struct Probes {
-    found: Arc<Mutex<Found>>,
+    found: Arc<Mutex<ProbeResults>>,
     ended: Arc<AtomicBool>,
 }
 
@@ -32,7 +32,7 @@ impl Probes {
         let mut startup = probe(&container.startup_probe);
         let mut readiness = probe(&container.readiness_probe);
         let mut liveness = probe(&container.liveness_probe);
-        let first = Found {
+        let first = ProbeResults {
             started: startup.is_none(),
             ready: startup.is_none() && readiness.is_none(),
             alive: true,
@@ -64,7 +64,7 @@ impl Probes {
         Self { found, ended }
     }
 
-    pub fn found(&self) -> Found {
+    pub fn found(&self) -> ProbeResults {
         *self.found.lock().unwrap()
     }
 }

@@ -6,7 +6,7 @@ use super::super::super::text::clip;
 use super::super::super::workload::Subject;
 use super::field::{Field, annotations, contexts};
 
-/// The most annotations that are told of: one for every container of the largest pod that is judged. The API server
+/// The most annotations that are reported: one for every container of the largest pod that is judged. The API server
 /// refuses those of containers that are not there; fewer would let exempt ones hide another.
 const MAX_ANNOTATIONS: usize = 3 * MAX_ITEMS;
 
@@ -17,7 +17,7 @@ pub fn profile(subject: &Subject<'_>) -> Vec<Breach> {
         let profile = &*context.settings.app_armor_profile.as_ref()?.r#type;
         (!matches!(profile, "RuntimeDefault" | "Localhost")).then(|| {
             let field = context.field(subject, "appArmorProfile.type");
-            field.says(profile, "remove it, or set it to RuntimeDefault or Localhost")
+            field.value_breach(profile, "remove it, or set it to RuntimeDefault or Localhost")
         })
     });
     let annotations = annotations(subject);
@@ -28,8 +28,10 @@ pub fn profile(subject: &Subject<'_>) -> Vec<Breach> {
         let allowed = matches!(&**profile, "" | "runtime/default");
         (!allowed && !profile.starts_with("localhost/")).then(|| {
             let path = format!("metadata.annotations[\"{}\"]", clip(key));
-            let breach = Field::of_pod(subject, &path)
-                .says(profile, "remove it, or set it to runtime/default or localhost/PROFILE");
+            let breach = Field::of_pod(subject, &path).value_breach(
+                profile,
+                "remove it, or set it to runtime/default or localhost/PROFILE",
+            );
             let container = key.strip_prefix(Annotations::APPARMOR_PREFIX).map(str::to_owned);
             Breach { container, ..breach }
         })

@@ -9,13 +9,13 @@ use super::super::super::rule::{Breach, Fix, Place, Role, containers};
 use super::super::super::text::quote;
 use super::super::super::workload::Subject;
 
-/// The most items of one list that are told of. More would help nobody, and a list can have a hundred thousand.
-pub const TOLD: usize = 20;
+/// The most items of one list that are reported. More would help nobody, and a list can have a hundred thousand.
+pub const MAX_SHOWN: usize = 20;
 
-/// The most breaches of a container that are told of, when so many of others are already: of each one at least, since an
+/// The most breaches of a container that are reported, when so many of others are already: of each one at least, since an
 /// exemption may be for some of the containers.
-pub const fn told_beside(others: usize) -> usize {
-    if others < MAX_ITEMS { TOLD } else { 1 }
+pub const fn shown_beside(others: usize) -> usize {
+    if others < MAX_ITEMS { MAX_SHOWN } else { 1 }
 }
 
 /// A field of a pod, and the container it belongs to.
@@ -54,7 +54,7 @@ impl Field {
     }
 
     /// `PATH is "TEXT"; REMEDY`.
-    pub fn says(self, text: &str, remedy: impl Into<String>) -> Breach {
+    pub fn value_breach(self, text: &str, remedy: impl Into<String>) -> Breach {
         self.breach(Some(text), format!("is {}", quote(text)), remedy)
     }
 
@@ -65,7 +65,7 @@ impl Field {
     }
 
     /// `PATH is true; REMEDY`.
-    pub fn says_true(self, remedy: &str) -> Breach {
+    pub fn true_breach(self, remedy: &str) -> Breach {
         self.breach(Some("true"), "is true", remedy)
     }
 }

@@ -3,7 +3,7 @@
 use super::super::super::object::{Container, Handler, List};
 use super::super::super::rule::{Breach, Place, containers};
 use super::super::super::workload::Subject;
-use super::field::{Context, Field, contexts, told_beside};
+use super::field::{Context, Field, contexts, shown_beside};
 
 /// `hostNamespaces`: in the node's own namespaces a pod sees the node's traffic, processes and shared memory.
 pub fn namespaces(subject: &Subject<'_>) -> Vec<Breach> {
@@ -15,7 +15,7 @@ pub fn namespaces(subject: &Subject<'_>) -> Vec<Breach> {
     ];
     let shared = shared.into_iter().filter(|(_, shared)| *shared == Some(true));
     shared
-        .map(|(path, _)| Field::of_pod(subject, path).says_true("remove it, or set it to false"))
+        .map(|(path, _)| Field::of_pod(subject, path).true_breach("remove it, or set it to false"))
         .collect()
 }
 
@@ -25,8 +25,8 @@ pub fn namespaces(subject: &Subject<'_>) -> Vec<Breach> {
 pub fn ports(subject: &Subject<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for place in containers(subject.spec) {
-        let told = told_beside(found.len());
-        found.extend(of_container_ports(subject, place).take(told));
+        let shown = shown_beside(found.len());
+        found.extend(of_container_ports(subject, place).take(shown));
         if place.container.ports.as_ref().is_some_and(List::is_cut) {
             found.push(Field::of_container(subject, &place, "ports").too_long());
         }
@@ -64,8 +64,8 @@ fn of_container_ports<'a>(
 pub fn probes_and_lifecycle(subject: &Subject<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for place in containers(subject.spec) {
-        let told = told_beside(found.len());
-        found.extend(of_container_hosts(subject, place).take(told));
+        let shown = shown_beside(found.len());
+        found.extend(of_container_hosts(subject, place).take(shown));
     }
     found
 }
@@ -83,7 +83,7 @@ fn of_container_hosts<'a>(
         (!host.is_empty()).then(|| {
             let path = format!("{name}.{protocol}.host");
             let remedy = "remove it: without a host, the container itself is asked";
-            Field::of_container(subject, &place, &path).says(host, remedy)
+            Field::of_container(subject, &place, &path).value_breach(host, remedy)
         })
     })
 }
@@ -113,7 +113,7 @@ pub fn windows_process(subject: &Subject<'_>) -> Vec<Breach> {
         .filter(is_process)
         .map(|context| {
             let field = context.field(subject, "windowsOptions.hostProcess");
-            field.says_true("remove it, or set it to false")
+            field.true_breach("remove it, or set it to false")
         })
         .collect()
 }

@@ -2,7 +2,7 @@
 
 use super::super::super::rule::{Breach, containers};
 use super::super::super::workload::Subject;
-use super::field::{Field, TOLD};
+use super::field::{Field, MAX_SHOWN};
 use super::has_user_namespace;
 
 /// Those that reach no further than the pod.
@@ -40,7 +40,7 @@ fn proc_mount(subject: &Subject<'_>, remedy: &str) -> Vec<Breach> {
         let context = place.container.security_context.as_deref()?;
         let proc_mount = context.proc_mount.as_deref().filter(|it| *it != "Default")?;
         let field = Field::of_container(subject, &place, "securityContext.procMount");
-        Some(field.says(proc_mount, remedy))
+        Some(field.value_breach(proc_mount, remedy))
     });
     other.collect()
 }
@@ -53,12 +53,15 @@ pub fn sysctls(subject: &Subject<'_>) -> Vec<Breach> {
     let given = list.map(|list| &**list).unwrap_or_default();
     let unseen = list.filter(|list| list.is_cut());
     let unseen = unseen.map(|_| Field::of_pod(subject, "spec.securityContext.sysctls").too_long());
-    let reaching =
-        given.iter().enumerate().filter(|(_, it)| !SAFE_SYSCTLS.contains(&&*it.name)).take(TOLD);
+    let reaching = given
+        .iter()
+        .enumerate()
+        .filter(|(_, it)| !SAFE_SYSCTLS.contains(&&*it.name))
+        .take(MAX_SHOWN);
     let breach = reaching.map(|(index, sysctl)| {
         let path = format!("spec.securityContext.sysctls[{index}].name");
         let remedy = "remove it: it reaches beyond the pod (podgate explain podSecurity lists those that do not)";
-        Field::of_pod(subject, &path).says(&sysctl.name, remedy)
+        Field::of_pod(subject, &path).value_breach(&sysctl.name, remedy)
     });
     breach.chain(unseen).collect()
 }

@@ -14,7 +14,7 @@ pub fn privileged(subject: &Subject<'_>) -> Vec<Breach> {
         let context = place.container.security_context.as_deref()?;
         (context.privileged == Some(true)).then(|| {
             let field = Field::of_container(subject, &place, "securityContext.privileged");
-            field.says_true("remove it, or set it to false")
+            field.true_breach("remove it, or set it to false")
         })
     });
     privileged.collect()
@@ -32,7 +32,7 @@ pub fn escalation(subject: &Subject<'_>) -> Vec<Breach> {
         let field = || Field::of_container(subject, &place, PATH);
         match context.and_then(|it| it.allow_privilege_escalation) {
             Some(false) => None,
-            Some(true) => Some(field().says_true("set it to false")),
+            Some(true) => Some(field().true_breach("set it to false")),
             None => {
                 let may_be_false = !context.is_some_and(needs_escalation);
                 let fix = may_be_false.then(|| fix(subject, &place, PATH, json!(false))).flatten();

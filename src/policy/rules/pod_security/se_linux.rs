@@ -17,11 +17,11 @@ pub fn options(subject: &Subject<'_>) -> Vec<Breach> {
         let r#type = &*options.r#type;
         if !r#type.is_empty() && !TYPES.contains(&r#type) {
             let remedy = format!("remove it, or set it to one of {}", TYPES.join(", "));
-            found.push(field("type").says(r#type, remedy));
+            found.push(field("type").value_breach(r#type, remedy));
         }
         for (name, value) in [("user", &*options.user), ("role", &*options.role)] {
             if !value.is_empty() {
-                found.push(field(name).says(value, "remove it"));
+                found.push(field(name).value_breach(value, "remove it"));
             }
         }
     }

@@ -36,7 +36,7 @@ fn unconfined(subject: &Subject<'_>, remedy: &'static str) -> impl Iterator<Item
     contexts(subject).filter_map(move |context| {
         let profile = profile(context.settings)?;
         (!matches!(profile, "RuntimeDefault" | "Localhost"))
-            .then(|| context.field(subject, "seccompProfile.type").says(profile, remedy))
+            .then(|| context.field(subject, "seccompProfile.type").value_breach(profile, remedy))
     })
 }
 
@@ -91,18 +91,18 @@ mod tests {
         ] {
             let spec = spec(values[0], values[1]).to_string();
             let set = "set it to RuntimeDefault or Localhost";
-            let told = |whose: &&str| {
+            let line = |whose: &&str| {
                 format!(
                     "seccompProfile_baseline: {whose}.seccompProfile{unconfined}remove it, or {set}"
                 )
             };
-            let expected: Vec<_> = in_baseline.iter().map(told).collect();
+            let expected: Vec<_> = in_baseline.iter().map(line).collect();
             assert_eq!(baseline(&spec), expected, "{values:?}");
-            let told = |(whose, problem): &(&str, &str)| {
+            let line = |(whose, problem): &(&str, &str)| {
                 let (gap, set) = if *problem == MISSING { (" ", "") } else { ("", set) };
                 format!("seccompProfile_restricted: {whose}.seccompProfile{gap}{problem}{set}")
             };
-            let expected: Vec<_> = in_restricted.iter().map(told).collect();
+            let expected: Vec<_> = in_restricted.iter().map(line).collect();
             assert_eq!(restricted(&spec), expected, "{values:?}");
         }
     }

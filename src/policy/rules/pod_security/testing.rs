@@ -7,7 +7,7 @@ use super::super::testing::{enabled, pod_breaches};
 use super::RULE;
 
 pub fn baseline(spec: &str) -> Vec<String> {
-    told(&baseline_pod(&format!(r#"{{"spec": {spec}}}"#)))
+    sentences(&baseline_pod(&format!(r#"{{"spec": {spec}}}"#)))
 }
 
 pub fn baseline_pod(pod: &str) -> Vec<Breach> {
@@ -15,7 +15,7 @@ pub fn baseline_pod(pod: &str) -> Vec<Breach> {
 }
 
 pub fn restricted(spec: &str) -> Vec<String> {
-    told(&restricted_breaches(spec))
+    sentences(&restricted_breaches(spec))
 }
 
 pub fn restricted_breaches(spec: &str) -> Vec<Breach> {
@@ -37,7 +37,7 @@ pub fn hardened() -> Value {
     })
 }
 
-fn told(breaches: &[Breach]) -> Vec<String> {
+fn sentences(breaches: &[Breach]) -> Vec<String> {
     let told =
         breaches.iter().map(|it| format!("{}: {}", it.check.as_ref().unwrap(), it.sentence()));
     told.collect()

@@ -4,7 +4,7 @@ use super::super::super::object::Volume;
 use super::super::super::rule::Breach;
 use super::super::super::text::{clip, quote};
 use super::super::super::workload::Subject;
-use super::field::{Field, TOLD};
+use super::field::{Field, MAX_SHOWN};
 
 /// Those that restricted allows: they come from the cluster's API, from a driver, or die with the pod.
 const ALLOWED: [&str; 9] = [
@@ -28,7 +28,7 @@ pub fn host_path(subject: &Subject<'_>) -> Vec<Breach> {
         let field = Field::of_pod(subject, &format!("spec.volumes[{index}].hostPath"));
         Some(field.breach(Some(path), problem, remedy))
     });
-    folders.take(TOLD).collect()
+    folders.take(MAX_SHOWN).collect()
 }
 
 /// `restrictedVolumes`: no folder of the node, and no storage that a pod names by itself where a claim could be checked.
@@ -37,7 +37,7 @@ pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
     let sources = volumes(subject).flat_map(|(index, volume)| {
         volume.sources.iter().map(move |source| (index, &*volume.name, &**source))
     });
-    let forbidden = sources.filter(|(_, _, source)| !ALLOWED.contains(source)).take(TOLD);
+    let forbidden = sources.filter(|(_, _, source)| !ALLOWED.contains(source)).take(MAX_SHOWN);
     let breaches = forbidden.map(|(index, name, source)| {
         let problem = format!("is a kind restricted forbids (volume {})", quote(name));
         let remedy = format!("use one of {}", ALLOWED.join(", "));
@@ -47,7 +47,7 @@ pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
     let unseen = volumes(subject).filter(|(_, volume)| volume.sources.is_cut());
     let unseen = unseen
         .map(|(index, _)| Field::of_pod(subject, &format!("spec.volumes[{index}]")).too_long());
-    breaches.chain(unseen.take(TOLD)).collect()
+    breaches.chain(unseen.take(MAX_SHOWN)).collect()
 }
 
 fn volumes<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (usize, &'a Volume<'a>)> {

@@ -1,4 +1,4 @@
-//! What the audit knows of the policies, for whoever tells it to people: status, reports, Events, metrics, terminal.
+//! What the audit observed of each policy. Status, reports, Events, metrics and the terminal are rendered from it.
 
 use std::sync::Arc;
 
@@ -68,7 +68,7 @@ pub struct Exemptions {
 
 /// A policy, over all namespaces that it judges.
 #[derive(Clone)]
-pub struct PolicyPicture {
+pub struct ObservedPolicy {
     pub policy: Arc<Policy>,
     pub score: Score,
     /// Those that have a pod that counts.
@@ -80,7 +80,7 @@ pub struct PolicyPicture {
     pub exemptions: Exemptions,
 }
 
-impl PolicyPicture {
+impl ObservedPolicy {
     /// How many violations are open.
     pub fn violations(&self) -> u64 {
         self.open.iter().sum()
@@ -125,7 +125,7 @@ pub struct Summary {
 
 /// A policy in one namespace.
 #[derive(Clone)]
-pub struct NamespacePicture {
+pub struct ObservedNamespace {
     pub policy: Arc<Policy>,
     pub namespace: String,
     pub summary: Summary,
@@ -135,18 +135,18 @@ pub struct NamespacePicture {
     pub violating: Vec<Arc<WorkloadKey>>,
 }
 
-/// What remediation tells of a policy.
+/// The remediation part of a policy's status.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub enum RemediationPicture {
-    /// Nobody has looked yet: what the status says is still so.
+pub enum ObservedRemediation {
+    /// Not observed yet: the status in the cluster stays as it is.
     #[default]
     Unknown,
     /// The policy wants nothing repaired.
     Off,
-    Told(RemediationStatus),
+    Status(RemediationStatus),
 }
 
-/// Something to tell people in an Event.
+/// An Event to publish.
 #[derive(Clone, Debug)]
 pub struct Notice {
     pub about: NoticeAbout,
@@ -175,12 +175,12 @@ pub struct Change {
 /// A policy's state, or that it is gone.
 pub struct PolicyUpdate {
     pub policy: PolicyKey,
-    pub picture: Option<PolicyPicture>,
+    pub observed: Option<ObservedPolicy>,
 }
 
 /// A policy's state in a namespace, or that it judges nothing there any more.
 pub struct NamespaceUpdate {
     pub policy: PolicyKey,
     pub namespace: String,
-    pub picture: Option<NamespacePicture>,
+    pub observed: Option<ObservedNamespace>,
 }
