@@ -89,7 +89,7 @@ impl Variant {
                 objects.push(self.policy());
             }
             By::Expressions => {
-                objects.extend(expressions::objects(self.namespace, &DEFAULT_CHECKS))
+                objects.extend(expressions::objects(self.namespace, &DEFAULT_CHECKS));
             }
             By::SameExpressions => objects.extend(expressions::objects(self.namespace, &ORDINARY)),
         }
