@@ -24,7 +24,7 @@ insert_before() {
     # $(...) drops trailing newlines, and a blank line at the end must stay; the dot protects it.
     lines=$(cat; printf .)
     LINES_TO_INSERT=${lines%.} BEFORE=$2 AFTER=${3:-} awk '
-        index($0, ENVIRON["AFTER"]) { seen = 1 }
+        ENVIRON["AFTER"] == "" || index($0, ENVIRON["AFTER"]) { seen = 1 }
         seen && !inserted && index($0, ENVIRON["BEFORE"]) { printf "%s", ENVIRON["LINES_TO_INSERT"]; inserted = 1 }
         { print }
         END { exit !inserted }' "$1" > "$1.new" || {
