@@ -32,7 +32,7 @@ func readme(text, values string) (string, error) {
 // It reads the lines, since no YAML parser keeps comments and the way a default
 // is written; values.yaml keeps to what it can read.
 func table(values string) (string, error) {
-	rows := "| value | default | what it is |\n|---|---|---|\n"
+	rows := "| value | default | description |\n|---|---|---|\n"
 	var path []string
 	var said []string
 	for number, line := range strings.Split(values, "\n") {
