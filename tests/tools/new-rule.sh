@@ -21,15 +21,14 @@ done
 
 # insert_before FILE TEXT [AFTER]: inserts stdin before the first line of FILE that contains TEXT, after a line that contains AFTER.
 insert_before() {
-    # $(...) drops trailing newlines, and a blank line at the end must stay; the dot protects it.
-    lines=$(cat; printf .)
-    LINES_TO_INSERT=${lines%.} BEFORE=$2 AFTER=${3:-} awk '
+    lines=$(cat)
+    LINES_TO_INSERT=$lines BEFORE=$2 AFTER=${3:-} awk '
         ENVIRON["AFTER"] == "" || index($0, ENVIRON["AFTER"]) { seen = 1 }
-        seen && !inserted && index($0, ENVIRON["BEFORE"]) { printf "%s", ENVIRON["LINES_TO_INSERT"]; inserted = 1 }
+        seen && !inserted && index($0, ENVIRON["BEFORE"]) { print ENVIRON["LINES_TO_INSERT"]; inserted = 1 }
         { print }
         END { exit !inserted }' "$1" > "$1.new" || {
         rm "$1.new"
-        printf '%s has no line "%s"; add these lines by hand:\n%s' "$1" "$2" "${lines%.}"
+        printf '%s has no line "%s"; add this by hand:\n%s\n' "$1" "$2" "$lines"
         return
     }
     cat "$1.new" > "$1"
@@ -54,14 +53,23 @@ sed "s/^\(pub static RULES: \[&Rule; \)[0-9]*/\1$count/" "$registry" > "$registr
 cat "$registry.new" > "$registry"
 rm "$registry.new"
 
-insert_before src/api/devops_policy.rs '/// Rules of your own, in CEL.' <<FIELD
+# The field goes above that of the validations, whose comment and attributes begin after a blank line.
+api=src/api/devops_policy.rs
+line=$(awk '/^ *$/ { begin = NR + 1 } /pub validations:/ { print begin; exit }' "$api")
+{
+    head -n "$((line - 1))" "$api"
+    cat <<FIELD
             /// TODO: what the field requires, in one sentence. This is its description in the CRD.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub $snake: Option<bool>,
 
 FIELD
+    tail -n "+$line" "$api"
+} > "$api.new"
+cat "$api.new" > "$api"
+rm "$api.new"
 # ClusterDevOpsPolicySpec::rules copies every field that both kinds have, by this list.
-printf '            %s,\n' "$snake" | insert_before src/api/devops_policy.rs '            validations,' 'shared_fields!('
+printf '            %s,\n' "$snake" | insert_before "$api" '            validations,' 'shared_fields!('
 
 mkdir "$fixtures"
 cat > "$fixtures/policy.yaml" <<YAML
