@@ -1,6 +1,6 @@
 #!/bin/sh
-# Creates the files of a new rule: tests/tools/new-rule.sh camelCaseName. The created rule compiles and passes the tests of its
-# fixtures: it forbids containers named "forbidden" until its author writes the check.
+# Creates the files of a new rule: tests/tools/new-rule.sh camelCaseName. The created rule compiles and passes the tests
+# of its fixtures: it forbids containers named "forbidden" until its author writes the check.
 set -eu
 cd "$(dirname "$0")/../.."
 name=${1:-}
@@ -19,7 +19,8 @@ for path in "$rule" "$fixtures" "$sample"; do
     fi
 done
 
-# insert_before FILE TEXT [AFTER]: inserts stdin before the first line of FILE that contains TEXT, after a line that contains AFTER.
+# insert_before FILE TEXT [AFTER]: inserts stdin before the first line of FILE that contains TEXT, after a line that
+# contains AFTER.
 insert_before() {
     lines=$(cat)
     LINES_TO_INSERT=$lines BEFORE=$2 AFTER=${3:-} awk '
