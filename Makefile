@@ -7,7 +7,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # With a target named, the flags of a static build are not those of build scripts, which must not be static.
 HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
-.PHONY: help demo demo-cluster check test lint control-plane docs new-rule licenses bench fuzz \
+.PHONY: help demo demo-cluster check test lint rust-version control-plane docs new-rule licenses bench fuzz \
 	test-chart chart-static chart-suites chart-docs alerts soak binary static image
 
 .DEFAULT_GOAL := help
@@ -69,12 +69,20 @@ chart-docs: binary ## Write the chart's README and CRDs, and deploy/install.yaml
 binary:
 	$(CARGO) build --bin podgate
 
-lint:
+# rust-toolchain.toml names the installed channel, so that rustup downloads nothing. This check pins the compiler instead:
+# another one formats and lints differently.
+RUST := $(shell sed -n 's/^rust-version = "\(.*\)"$$/\1/p' Cargo.toml)
+
+lint: rust-version
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- --deny warnings
 	$(CARGO) clippy --test chart -- --deny warnings
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) --locked --all-targets -- --deny warnings
+
+rust-version:
+	@found=$$(rustc --version | cut -d' ' -f2); case "$$found" in $(RUST) | $(RUST).*) ;; *) \
+		echo "Cargo.toml pins Rust $(RUST) (rust-version), and rustc is $$found; run: rustup override set $(RUST)" >&2; exit 1 ;; esac
 
 control-plane: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl, and the judge of CEL, once
 	@tests/controlplane/assets.sh > /dev/null

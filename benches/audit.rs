@@ -1,6 +1,6 @@
-//! `make bench`: what auditing costs, on a real kube-apiserver with real pods of about 9 KB: memory, the time to the first
-//! full picture beside a bare paged LIST in the same run, and the CPU time of one pod event, each at several numbers of
-//! pods. `PODS=1000,10000` chooses other numbers.
+//! `make bench`: the cost of the audit, on a real kube-apiserver with real pods of about 9 KB: memory, the time to the
+//! first full audit against a bare paged LIST in the same run, and the CPU time of one pod event, each at several
+//! numbers of pods. `PODS=1000,10000` sets other numbers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -104,7 +104,7 @@ fn measure(
     kubeconfig: &Path,
     pods: usize,
 ) -> Figures {
-    // The lists before and after, so that a machine that slows down slows both.
+    // Lists before and after, so that a slow moment of the machine affects both.
     let before = runtime.block_on(list(client));
     let raw_list = runtime.block_on(raw_list(client));
     let mut podgate = binary::command();
@@ -132,7 +132,7 @@ fn measure(
     Figures { resident, peak: memory(&podgate, "VmHWM:"), picture, list, raw_list, event }
 }
 
-/// Changes a pod's image again and again, to one that breaks a rule and back; the CPU seconds that one change takes.
+/// Changes a pod's image repeatedly, to one that violates a rule and back; returns the CPU seconds of one change.
 async fn cost_of_an_event(client: &Client, podgate: &Podgate) -> f64 {
     let api: Api<Pod> = Api::namespaced(client.clone(), "load-0");
     let seen = || podgate.metric("pod_events_total").unwrap_or(0.0);
@@ -154,7 +154,7 @@ fn container() -> String {
     objects::compliant()["spec"]["containers"][0]["name"].as_str().unwrap().to_owned()
 }
 
-/// User and system time, in the hundredths of a second that the kernel counts in.
+/// User and system time, in hundredths of a second, the kernel's unit.
 fn cpu_seconds(podgate: &Podgate) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", podgate.id())).unwrap();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
@@ -182,7 +182,7 @@ async fn list(client: &Client) -> f64 {
     }
 }
 
-/// The same without decoding anything but the page's end.
+/// The same, but decodes only the end of each page.
 async fn raw_list(client: &Client) -> f64 {
     let started = Instant::now();
     let mut continued = String::new();

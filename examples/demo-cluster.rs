@@ -1,7 +1,6 @@
-//! `make demo-cluster`: podgate in a real cluster. Starts a control plane,
-//! installs the CRD and the sample policies, registers the webhook, applies the
-//! sample workloads with kubectl, and stays until Ctrl-C, which removes
-//! everything (`ONCE=1` ends after the samples).
+//! `make demo-cluster`: podgate in a real cluster. It starts a control plane, installs the CRDs and the sample
+//! policies, registers the webhooks, and applies the sample workloads with kubectl. It runs until Ctrl-C, and then
+//! removes everything (`ONCE=1` ends it after the samples).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -32,7 +31,7 @@ fn main() {
     println!("{}", text(&binary::run(&["crd", "install", "--kubeconfig", admin]).stdout));
     for namespace in ["shop", "lab", "nursery"] {
         kubectl(&["create", "namespace", namespace]);
-        // Pods are refused before their ServiceAccount exists.
+        // The API server refuses pods before their ServiceAccount exists.
         eventually("the default ServiceAccount", || {
             let asked = plane.kubectl(&["get", "serviceaccount", "default", "-n", namespace], "");
             if asked.status.success() { Ok(()) } else { Err(text(&asked.stderr)) }
@@ -57,7 +56,7 @@ fn main() {
         podgate.ended();
         return;
     }
-    println!("The cluster stays until Ctrl-C, which removes it and all it holds. Try it:");
+    println!("The cluster runs until Ctrl-C, which removes it. Try it:");
     println!("  export KUBECONFIG={admin} PATH={}:$PATH", plane.assets().display());
     println!("  kubectl --namespace shop run web --image=nginx");
     println!("  kubectl --namespace shop edit devopspolicy baseline");

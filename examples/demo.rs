@@ -1,6 +1,6 @@
-//! `make demo`: podgate without a cluster. Serves the sample policies, sends the
-//! sample workloads as AdmissionReviews, prints what a developer would read, and
-//! goes on serving until Ctrl-C (`ONCE=1` ends after the samples).
+//! `make demo`: podgate without a cluster. It serves the sample policies, sends the sample workloads as
+//! AdmissionReviews, and prints the answers as a developer reads them. It serves until Ctrl-C (`ONCE=1` ends it after
+//! the samples).
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -34,14 +34,14 @@ fn main() {
     if samples::once() {
         return;
     }
-    println!("Still serving; Ctrl-C ends it. Meanwhile, from another terminal:");
+    println!("podgate serves until Ctrl-C. Try it in another terminal:");
     println!(
         "  curl --cacert {} https://{}/readyz",
         certs.join("ca.crt").display(),
         podgate.listen
     );
     println!("  curl http://{}/metrics", podgate.metrics);
-    println!("and an edit in deploy/samples/policies comes into force at once.");
+    println!("An edit in deploy/samples/policies is in force at once.");
     podgate.until_interrupted();
 }
 
@@ -50,11 +50,11 @@ fn show(podgate: &Podgate, file: &Path) {
     let mut object: Value = serde_saphyr::from_str(&text).unwrap();
     let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default().to_owned();
     println!("{}", samples::name(file));
-    // As the API server asks: first what is to be put in, then whether the result passes.
+    // In the API server's order: first mutation, then validation of the result.
     let changes = podgate.mutate(&review::create(&namespace, &object));
     if let Some(patch) = review::patch_of(&changes) {
         for operation in &patch.0 {
-            println!("  put in: {}", serde_json::to_string(operation).unwrap());
+            println!("  patched: {}", serde_json::to_string(operation).unwrap());
         }
         json_patch::patch(&mut object, &patch).unwrap();
     }

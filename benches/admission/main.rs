@@ -1,11 +1,11 @@
-//! `make bench`: what a review costs, against a null webhook on the same stack.
+//! `make bench`: the cost of a review, against a null webhook on the same stack.
 //!
-//! The null webhook is podgate's own server with a handler that reads the body and answers `allowed`; each set of
-//! policies is a podgate of its own. All are processes that are driven over TLS keep-alive from several connections with
-//! a review recorded from a kube-apiserver (`reviews/pod.json`): one at a time, as most clusters ask, so that each review
-//! wakes the server up, and then as fast as the server can, when waking up is rare and what is left is the work itself.
-//! They take turns, round by round, so that a machine that slows down slows all; the ratios are made within a round. CPU
-//! is the kernel's account of the server process, in user and system time.
+//! The null webhook is podgate's own server with a handler that reads the body and answers `allowed`. Each set of
+//! policies has its own podgate process. The client sends a review that was recorded from a kube-apiserver
+//! (`reviews/pod.json`) over several TLS keep-alive connections: first one at a time, as in most clusters, so that each
+//! review wakes the server up; then as fast as the server can, so that the work itself dominates. The processes take
+//! turns, round by round, so that a slow moment of the machine affects all; ratios are within a round. CPU is the
+//! kernel's user and system time of the server process.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -86,11 +86,11 @@ fn main() {
     }
 }
 
-/// What the policies ask for; the recorded pod passes.
+/// The rules of the policies; the recorded pod passes.
 const RULES: &str =
     "forbidLatestTag: true, requireLivenessProbe: true, requireReadinessProbe: true,
   maxRestartCount: 3, forbidPendingDuration: 300";
-/// Five ordinary ones; the recorded pod passes.
+/// Five ordinary validations; the recorded pod passes.
 const VALIDATIONS: &str = r#"validations: [
   {name: a, message: a, expression: "object.spec.containers.all(it, !it.image.endsWith(':latest'))"},
   {name: b, message: b, expression: "object.spec.containers.all(it, it.image.startsWith('ghcr.io/'))"},
@@ -122,7 +122,7 @@ fn changed() -> Ask {
     Ask { path: MUTATE, review, expected: "\"patchType\":\"JSONPatch\"" }
 }
 
-/// The recorded review without a piece that stands in it.
+/// The recorded review without this part of it.
 fn without(piece: &str) -> String {
     let at = REVIEW.rfind(piece).expect("the piece");
     let mut review = REVIEW.to_owned();
@@ -169,7 +169,7 @@ fn print_table(names: &[&str], figures: &[Vec<Figure>]) {
     }
 }
 
-/// Median and extremes.
+/// Median, minimum and maximum.
 fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);
     (values[0], values[values.len() / 2], values[values.len() - 1])

@@ -1,4 +1,4 @@
-//! A server process that is driven over TLS, and what that costs it.
+//! A server process that is driven over TLS, and its cost.
 
 use std::ffi::OsStr;
 use std::io::{Read, Write};
@@ -18,7 +18,7 @@ type Stream = StreamOwned<ClientConnection, TcpStream>;
 const CONNECTIONS: usize = 4;
 pub const REVIEWS_PER_ROUND: usize = 2_000;
 
-/// What a round came to, in microseconds.
+/// The results of a round, in microseconds.
 #[derive(Clone, Copy)]
 pub struct Figure {
     pub cpu: f64,
@@ -26,15 +26,15 @@ pub struct Figure {
     pub p99: f64,
 }
 
-/// What a server is asked, and what its answer must contain.
+/// A request, and a text that its answer must contain.
 pub struct Ask {
     pub path: &'static str,
     pub review: String,
     pub expected: &'static str,
 }
 
-/// A server on the first core; the client has the others. In production they are
-/// on two machines, and neither empties the other's caches.
+/// A server on the first core; the client has the others. In production they run on two machines, and do not evict each
+/// other's caches.
 pub fn pinned(program: impl AsRef<OsStr>) -> Command {
     static PIN_CLIENT: Once = Once::new();
     let own = std::process::id().to_string();
@@ -51,7 +51,7 @@ pub fn pinned(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// A server and how it is reached.
+/// A server and the connections to it.
 pub struct Target {
     server: Server,
     tls: Arc<ClientConfig>,
@@ -72,7 +72,7 @@ impl Target {
             review.len()
         );
         let mut connections: Vec<_> = (0..CONNECTIONS).map(|_| self.connect()).collect();
-        // Handshakes are not what is measured.
+        // Handshakes before the measurement.
         for connection in &mut connections {
             exchange(connection, &request);
         }

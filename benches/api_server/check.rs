@@ -1,4 +1,4 @@
-//! A figure is worth nothing if what it is of does not happen: each variant decides what it is there to decide, and is asked.
+//! Checks before the measurement that each variant is called, and decides as expected.
 
 use podgate::policy::workload::Kind;
 
@@ -7,7 +7,7 @@ use crate::objects::{self, Case};
 use crate::support::eventually;
 use crate::variants::{By, Variant};
 
-/// Waits until a variant is in force, for the API server takes a moment to know it.
+/// Waits until a variant is in force; the API server needs a moment.
 pub fn decides(variant: &Variant, client: &Client) {
     eventually(variant.name, || {
         for &kind in variant.kinds() {
@@ -33,6 +33,6 @@ fn agrees(variant: &Variant, client: &Client, kind: Kind, case: &Case) -> Result
             (400..500).contains(&status) && answer.contains(rule) && one
         }
     };
-    let told = || format!("{kind:?}, {}: {status} {answer}", case.what);
-    if as_expected { Ok(()) } else { Err(told()) }
+    let fault = || format!("{kind:?}, {}: {status} {answer}", case.what);
+    if as_expected { Ok(()) } else { Err(fault()) }
 }

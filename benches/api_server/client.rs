@@ -1,4 +1,4 @@
-//! A client that spends little time of its own: blocking, one connection kept alive, no decoding.
+//! A client with little overhead: blocking, one keep-alive connection, no decoding.
 
 use std::path::Path;
 
@@ -14,7 +14,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// The user of a kubeconfig of the test control plane's.
+    /// Connects as the user of a kubeconfig of the test control plane.
     pub fn new(kubeconfig: &Path) -> Self {
         let config: Value = serde_json::from_slice(&std::fs::read(kubeconfig).unwrap()).unwrap();
         let (cluster, user) = (&config["clusters"][0]["cluster"], &config["users"][0]["user"]);
@@ -33,7 +33,7 @@ impl Client {
         Self { agent, server: cluster["server"].as_str().unwrap().to_owned() }
     }
 
-    /// Creates an object; status and body of what comes back.
+    /// Creates an object; returns the status and body of the response.
     pub fn create(&self, path: &str, object: &str) -> (u16, String) {
         let request = self.agent.post(format!("{}{path}", self.server));
         let sent = request.header("content-type", "application/json").send(object);
@@ -41,7 +41,7 @@ impl Client {
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
-    /// The calls of a webhook so far, by the API server's own account.
+    /// The calls of a webhook so far, from the API server's metrics.
     pub fn calls(&self, webhook: &str) -> Calls {
         const METRIC: &str = "apiserver_admission_webhook_admission_duration_seconds";
         let mut response = self.agent.get(format!("{}/metrics", self.server)).call().unwrap();
@@ -56,14 +56,14 @@ impl Client {
     }
 }
 
-/// How often a webhook was called, and how long that took in all.
+/// The number of calls of a webhook, and their total duration.
 #[derive(Clone, Copy)]
 pub struct Calls {
     pub count: f64,
     pub seconds: f64,
 }
 
-/// Where objects of a kind are created by dry run.
+/// The path that creates objects of a kind by dry run.
 pub fn path(kind: Kind, namespace: &str) -> String {
     let names = kind.names();
     let root = if names.group.is_empty() { "/api" } else { "/apis/" };

@@ -1,11 +1,11 @@
-//! Validations in CEL, as a `ValidatingAdmissionPolicy` and as a `DevOpsPolicy` have them.
+//! Validations in CEL, for a `ValidatingAdmissionPolicy` and for a `DevOpsPolicy`.
 
 use serde_json::{Value, json};
 
-/// The default checks. An object that is not yet there has not restarted, nor waited.
+/// The default checks that apply at creation: a new object has no restarts and was never Pending.
 pub const DEFAULT_CHECKS: [(&str, &str); 5] =
     [LATEST, LIVENESS, READINESS, ("maxRestartCount", "true"), ("forbidPendingDuration", "true")];
-/// Five that have something to do.
+/// Five validations with some work.
 pub const ORDINARY: [(&str, &str); 5] = [
     LATEST,
     LIVENESS,
@@ -26,7 +26,7 @@ const LIVENESS: (&str, &str) =
 const READINESS: (&str, &str) =
     ("requireReadinessProbe", "variables.serving.all(it, has(it.readinessProbe))");
 
-/// What the validations share.
+/// Variables that the validations share.
 pub fn variables() -> Value {
     const CONTAINERS: &str = "variables.pod.containers + variables.init + variables.pod.?ephemeralContainers.orValue([])";
     let variables: [(&str, String); 4] = [
@@ -38,7 +38,7 @@ pub fn variables() -> Value {
                 "({CONTAINERS}).map(it, it.image) + variables.pod.?volumes.orValue([]).filter(it, has(it.image)).map(it, it.image.reference)"
             ),
         ),
-        // Who is asked for probes.
+        // The containers that need probes.
         (
             "serving",
             "variables.pod.?restartPolicy.orValue('Always') != 'Always' ? [] : variables.pod.containers + variables.init.filter(it, it.?restartPolicy.orValue('') == 'Always')".to_owned(),

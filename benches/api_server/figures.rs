@@ -1,4 +1,4 @@
-//! What the rounds came to.
+//! Statistics of the rounds.
 
 use podgate::policy::workload::Kind;
 
@@ -6,14 +6,14 @@ use crate::client::{self, Calls, Client};
 use crate::objects;
 use crate::variants::Variant;
 
-/// A variant that takes turns with others.
+/// The measurements of one variant.
 pub struct Lane {
     pub variant: &'static Variant,
     pub path: String,
     pub body: String,
     /// The milliseconds of each request, by round.
     pub rounds: Vec<Vec<f64>>,
-    /// The calls of its webhooks before the rounds.
+    /// The count of webhook calls before the rounds.
     before: Vec<Calls>,
 }
 
@@ -28,7 +28,7 @@ impl Lane {
         }
     }
 
-    /// What happened until now does not count.
+    /// Discards the measurements so far.
     pub fn start(&mut self, client: &Client) {
         self.before = self.calls(client);
     }
@@ -37,7 +37,7 @@ impl Lane {
         self.variant.webhooks().iter().map(|webhook| client.calls(webhook)).collect()
     }
 
-    /// How long the API server waited for webhooks in a request, in milliseconds on average.
+    /// The API server's mean wait for webhooks in a request, in milliseconds.
     fn waited(&self, client: &Client) -> f64 {
         let both = self.before.iter().zip(self.calls(client));
         let means = both.map(|(then, now)| (now.seconds - then.seconds) / (now.count - then.count));
@@ -45,7 +45,7 @@ impl Lane {
     }
 }
 
-/// Prints the lanes of one kind, of which the first is with nothing in the way.
+/// Prints the lanes of one kind. The first is the baseline, without webhooks.
 pub fn print(lanes: &[Lane], client: &Client) {
     println!(
         "{:<18} {:>8} {:>7} {:>7} {:>7} {:>8} {:>8}   {:<19} p99 ÷ null's",
@@ -64,20 +64,20 @@ pub fn print(lanes: &[Lane], client: &Client) {
             all.len(),
             spread(added).1,
             lane.waited(client),
-            told(of_null),
-            told(tails),
+            with_range(of_null),
+            with_range(tails),
         );
     }
 }
 
-/// What this share of the requests, in hundredths, did not take.
+/// A percentile of the requests; the share is in hundredths.
 fn percentile(times: &[f64], hundredths: usize) -> f64 {
     let mut times = times.to_vec();
     times.sort_by(f64::total_cmp);
     times[times.len() * hundredths / 100]
 }
 
-/// How much later a median request is answered than with nothing in the way, by round.
+/// The median request's delay against the baseline, for each round.
 fn adds(lane: &Lane, nothing: &Lane) -> Vec<f64> {
     let both = by_round(lane, 50).into_iter().zip(by_round(nothing, 50));
     both.map(|(own, nothing)| own - nothing).collect()
@@ -91,12 +91,12 @@ fn ratios(own: &[f64], others: &[f64]) -> Vec<f64> {
     own.iter().zip(others).map(|(own, other)| own / other).collect()
 }
 
-fn told(values: Vec<f64>) -> String {
+fn with_range(values: Vec<f64>) -> String {
     let (low, middle, high) = spread(values);
     format!("{middle:.2} ({low:.2}–{high:.2})")
 }
 
-/// Extremes and median.
+/// Minimum, median and maximum.
 fn spread(mut values: Vec<f64>) -> (f64, f64, f64) {
     values.sort_by(f64::total_cmp);
     (values[0], values[values.len() / 2], values[values.len() - 1])

@@ -1,9 +1,9 @@
 //! `make bench`: what admission adds to a write through a real kube-apiserver.
 //!
-//! The same compliant objects are created by dry run in a namespace for each variant: with nothing in the way, with a
-//! null webhook on podgate's own server, with podgate, and with the same rules in CEL inside of the API server. They
-//! take short turns, so that a machine that slows down slows all; what is compared is compared within a round.
-//! Client, API server, etcd and webhooks share the machine's cores, as no cluster's do: read the ratios.
+//! The benchmark creates the same compliant objects by dry run, in a namespace for each variant: without webhooks, with
+//! a null webhook on podgate's own server, with podgate, and with the same rules in CEL inside the API server. The
+//! variants take short turns, so that a slow moment of the machine affects all; comparisons are within a round. Client,
+//! API server, etcd and webhooks share the machine's cores, unlike in a cluster: read the ratios.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -39,10 +39,10 @@ use variants::{Endpoints, VARIANTS};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Enough for a p99 of all of them, and for one of each round.
+/// Enough for a p99 of all rounds, and of each round.
 const ROUNDS: usize = 10;
 const TURNS_PER_ROUND: usize = 10;
-/// A tenth of a second, more or less: what else goes on in the machine meets everybody.
+/// About a tenth of a second, so that other load on the machine affects all variants.
 const REQUESTS_PER_TURN: usize = 24;
 const CLIENTS: [usize; 2] = [1, 4];
 
@@ -91,12 +91,12 @@ fn main() {
     }
 }
 
-/// Lets the variants take turns with one kind, and prints what it took.
+/// Runs the variants in turns with one kind, and prints the results.
 fn measure(kind: Kind, clients: &[Client]) {
     let own = VARIANTS.iter().filter(|it| it.kinds().contains(&kind));
     let mut lanes: Vec<_> = own.map(|it| Lane::new(it, kind)).collect();
     for lane in &mut lanes {
-        // Warms up.
+        // A warm-up round.
         for _ in 0..TURNS_PER_ROUND {
             drive(clients, lane);
         }
@@ -118,7 +118,7 @@ fn measure(kind: Kind, clients: &[Client]) {
     figures::print(&lanes, &clients[0]);
 }
 
-/// A turn: the milliseconds of each request.
+/// One turn: the milliseconds of each request.
 fn drive(clients: &[Client], lane: &Lane) -> Vec<f64> {
     let each = REQUESTS_PER_TURN / clients.len();
     std::thread::scope(|scope| {

@@ -1,9 +1,9 @@
-//! What is created: an ordinary pod, alone and in a Deployment, and the same with one thing changed.
+//! The created objects: an ordinary pod, alone and in a Deployment, and the same with one change.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
-/// The recorded pod as its author wrote it, more or less: without what the API server and the ReplicaSet put in.
+/// The recorded pod, without the fields that the API server and the ReplicaSet set.
 pub fn compliant() -> Value {
     let review: Value = serde_json::from_str(include_str!("../reviews/pod.json")).unwrap();
     let recorded = &review["request"]["object"];
@@ -14,7 +14,7 @@ pub fn compliant() -> Value {
     })
 }
 
-/// An object of a kind that runs this pod.
+/// An object of this kind with this pod.
 pub fn object(kind: Kind, mut pod: Value) -> Value {
     let mut object = match kind {
         Kind::Pod => std::mem::take(&mut pod),
@@ -35,14 +35,14 @@ pub fn object(kind: Kind, mut pod: Value) -> Value {
     object
 }
 
-/// A change to a pod, and the one rule that it then breaks.
+/// A change to a pod, and the one rule that it then violates.
 pub struct Case {
     pub what: &'static str,
     pub breaks: Option<&'static str>,
     pub change: fn(&mut Value),
 }
 
-/// What all that decide must agree about.
+/// The cases on which all variants must agree.
 pub fn cases(kind: Kind) -> impl Iterator<Item = Case> {
     let case = |what, breaks, change| Case { what, breaks, change };
     let all = vec![
@@ -76,7 +76,7 @@ pub fn cases(kind: Kind) -> impl Iterator<Item = Case> {
             spec["initContainers"][0]["readinessProbe"] = json!({"tcpSocket": {"port": 80}});
         }),
     ];
-    // A Deployment's pods always run on.
+    // A Deployment's pods always restart.
     let ends = case("no probes and an end", None, |spec| {
         spec["restartPolicy"] = json!("Never");
         for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {

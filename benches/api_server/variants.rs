@@ -1,4 +1,4 @@
-//! What stands in the way of a write, each in a namespace of its own.
+//! The variants of admission that the benchmark compares, each in its own namespace.
 
 use podgate::admission::registration::{Endpoint, FailurePolicy, Registration};
 use podgate::policy::workload::Kind;
@@ -10,7 +10,7 @@ pub struct Variant {
     pub name: &'static str,
     pub namespace: &'static str,
     pub by: By,
-    /// With a mutating webhook beside the validating one.
+    /// A mutating and a validating webhook.
     mutating: bool,
 }
 
@@ -21,9 +21,9 @@ pub enum By {
     Podgate,
     /// podgate with `validations`.
     Validations,
-    /// A `ValidatingAdmissionPolicy` of the default checks.
+    /// A `ValidatingAdmissionPolicy` with the default checks.
     Expressions,
-    /// One of the same expressions as `Validations`.
+    /// A `ValidatingAdmissionPolicy` with the expressions of `Validations`.
     SameExpressions,
 }
 
@@ -31,7 +31,7 @@ const fn variant(name: &'static str, namespace: &'static str, by: By, mutating: 
     Variant { name, namespace, by, mutating }
 }
 
-/// The first is what the others add to.
+/// The first is the baseline.
 pub const VARIANTS: [Variant; 8] = [
     variant("nothing", "nothing", By::Nobody, false),
     variant("null webhook", "null", By::NullWebhook, false),
@@ -43,7 +43,7 @@ pub const VARIANTS: [Variant; 8] = [
     variant("podgate, both", "podgate-both", By::Podgate, true),
 ];
 
-/// Where the webhooks are.
+/// The addresses of the webhooks.
 pub struct Endpoints {
     pub null: String,
     pub podgate: String,
@@ -51,17 +51,17 @@ pub struct Endpoints {
 }
 
 impl Variant {
-    /// Only pods are changed, so only they meet both webhooks.
+    /// Only pods are mutated, so only pods use both webhooks.
     pub fn kinds(&self) -> &'static [Kind] {
         if self.mutating { &[Kind::Pod] } else { &[Kind::Deployment, Kind::Pod] }
     }
 
-    /// Whether it refuses what breaks the default checks.
+    /// Whether it denies violations of the default checks.
     pub fn decides(&self) -> bool {
         !matches!(self.by, By::Nobody | By::NullWebhook)
     }
 
-    /// Whether it is the null webhook that another variant is held against.
+    /// Whether it is the null webhook, the reference of other variants.
     pub fn is_null_of(&self, other: &Self) -> bool {
         self.by == By::NullWebhook && self.mutating == other.mutating
     }
@@ -76,7 +76,7 @@ impl Variant {
         doors.iter().map(|door| format!("{door}.{}.bench", self.namespace)).collect()
     }
 
-    /// What the cluster must hold for it.
+    /// The objects that it needs in the cluster.
     pub fn objects(&self, endpoints: &Endpoints) -> Vec<Value> {
         let namespace =
             json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.namespace}});
@@ -96,7 +96,7 @@ impl Variant {
         objects
     }
 
-    /// The default checks, all of them, or validations. The two about status have nothing to say of what is created.
+    /// All default checks, or validations. The two status checks do not apply at creation.
     fn policy(&self) -> Value {
         let spec = if self.by == By::Validations {
             json!({
@@ -125,12 +125,12 @@ impl Variant {
         })
     }
 
-    /// podgate's own configurations, but for this namespace alone and only about workloads.
+    /// podgate's own configurations, for this namespace and for workloads only.
     fn registration(&self, listen: &str, endpoints: &Endpoints) -> impl Iterator<Item = Value> {
         let registration = Registration {
             endpoint: Endpoint::Url(format!("https://{listen}")),
             ca_pem: Some(endpoints.ca_pem.clone()),
-            // What is not answered would look like what is admitted.
+            // With Ignore, a failed call would count as admitted.
             failure_policy: FailurePolicy::Fail,
             protected_namespaces: Vec::new(),
             match_conditions: Vec::new(),

@@ -1,4 +1,4 @@
-//! The server processes that the benchmarks measure: podgate, and a null webhook to hold it against.
+//! The server processes that the benchmarks measure: podgate, and a null webhook as the reference.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -7,10 +7,10 @@ use axum::body::Bytes;
 use axum::routing::post;
 use podgate::admission::server::{self, Drain};
 
-/// What a benchmark's own executable is started with to be the null webhook; the folder of the certificates follows.
+/// The argument that makes a benchmark's own executable the null webhook; the certificates' folder follows it.
 pub const NULL_SERVER: &str = "--null-server";
 
-/// A server process; it ends with this value.
+/// A server process, which ends when this value is dropped.
 pub struct Server {
     pub child: Child,
     /// `127.0.0.1:PORT`
@@ -18,14 +18,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// Starts a command that logs, as podgate does, where it listens. It logs no reviews unless `PODGATE_LOG` asks.
+    /// Starts a command that logs its address, as podgate does. It logs no reviews unless `PODGATE_LOG` is set.
     pub fn start(command: &mut Command) -> Self {
         let log = std::env::var("PODGATE_LOG").unwrap_or("podgate::runtime=info".into());
         let mut child = command.env("PODGATE_LOG", log).stderr(Stdio::piped()).spawn().unwrap();
         let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
         let mut line = String::new();
         std::io::BufRead::read_line(&mut stderr, &mut line).unwrap();
-        // What is logged afterwards is read, or a full pipe would stop the server.
+        // Reads the rest of the log too, because a full pipe would block the server.
         std::thread::spawn(move || std::io::copy(&mut stderr, &mut std::io::sink()));
         let first: serde_json::Value = serde_json::from_str(&line).expect(&line);
         let listen = first["listen"].as_str().expect("a listen address").to_owned();
@@ -40,7 +40,7 @@ impl Drop for Server {
     }
 }
 
-/// Runs the null webhook if that is what this process was started for, and never returns then.
+/// Runs the null webhook if this process was started for it; then it does not return.
 pub fn be_null_server_if_asked() {
     let mut arguments = std::env::args().skip(1);
     if arguments.next().as_deref() == Some(NULL_SERVER) {
@@ -49,8 +49,8 @@ pub fn be_null_server_if_asked() {
     }
 }
 
-/// Reads a body and says yes, on podgate's own server. The uid is all that it takes from the body, since the API server
-/// wants it back.
+/// Reads a body and admits it, on podgate's own server. It reads only the uid, which the API server requires in the
+/// answer.
 fn null_server(certs: &Path) {
     let now = std::time::SystemTime::now().into();
     let identity = podgate::certs::folder::load_or_create(certs, &[], now).unwrap();
@@ -74,7 +74,7 @@ fn null_server(certs: &Path) {
     });
 }
 
-/// The review's uid; the API server writes it before anything else that has one.
+/// The review's uid, which is the first uid in the body.
 fn uid(body: &[u8]) -> &str {
     const KEY: &[u8] = br#""uid":""#;
     let start = body.windows(KEY.len()).position(|window| window == KEY).unwrap() + KEY.len();

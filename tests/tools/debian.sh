@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Prints the path of a program, installing the Debian package that has it if it
-# is missing: tests/tools/debian.sh PROGRAM PACKAGE, such as `promtool prometheus`.
+# Prints the path of a program, and installs its Debian package first if the program is missing:
+# tests/tools/debian.sh PROGRAM PACKAGE, such as `promtool prometheus`.
 #
-# A service that comes with the package is not started. The path is all that
-# goes to stdout.
+# Services of the package are not started. Only the path goes to stdout.
 set -euo pipefail
 
 if [ $# -ne 2 ]; then
@@ -12,7 +11,7 @@ if [ $# -ne 2 ]; then
 fi
 program=$1
 package=$2
-# What belongs to administrators is not on everybody's PATH.
+# Programs for administrators are not on every user's PATH.
 PATH=$PATH:/usr/sbin:/sbin
 if command -v "$program"; then
   exit 0
@@ -20,13 +19,13 @@ fi
 
 by_hand="install it (on Debian and Ubuntu: apt-get install $package), so that '$program' is on the PATH"
 if ! command -v apt-get >/dev/null; then
-  echo "the tests need $program, which is missing, and there is no apt-get here to install it with: $by_hand" >&2
+  echo "the tests need $program, which is missing, and there is no apt-get to install it with: $by_hand" >&2
   exit 3
 fi
 root=""
 if [ "$(id -u)" != 0 ]; then
   if ! sudo -n true 2>/dev/null; then
-    echo "the tests need $program, which is missing, and may not install it (neither root nor sudo without a password): $by_hand" >&2
+    echo "the tests need $program, which is missing, and cannot install it (neither root nor sudo without a password): $by_hand" >&2
     exit 3
   fi
   root="sudo -n"
@@ -34,7 +33,7 @@ fi
 
 say() { echo "$package: $*" >&2; }
 say "installing the Debian package for $program; a minute or so"
-# Packages ask this file whether they may start what they bring; 101 is no.
+# Packages run this script to ask whether they may start services; 101 means no.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
   trap '$root rm -f "$policy"' EXIT
@@ -51,6 +50,6 @@ if ! install; then
   fi
 fi
 if ! command -v "$program"; then
-  echo "the package $package is installed and has no $program: $by_hand" >&2
+  echo "the package $package is installed but has no $program: $by_hand" >&2
   exit 3
 fi

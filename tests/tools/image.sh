@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Makes the image of a static binary by buildah, and its SBOM, and holds both to what they promise:
-# tests/tools/image.sh FOLDER, where FOLDER/podgate is that binary (`make image` calls it).
+# Builds the image of a static binary with buildah, and its SBOM, and checks both: tests/tools/image.sh FOLDER, where
+# FOLDER/podgate is the binary (`make image` calls it).
 #
-# The image is podgate:VERSION in buildah's own store in the user's cache; FOLDER/podgate.oci.tar is the same to take
-# elsewhere, and FOLDER/podgate.cdx.json is the SBOM.
+# The image is podgate:VERSION in a buildah store in the user's cache. FOLDER/podgate.oci.tar is the same image as a
+# file; FOLDER/podgate.cdx.json is the SBOM.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -18,10 +18,10 @@ store=(--storage-driver vfs --root "$cache/buildah/store" --runroot "$cache/buil
 say() { echo "image: $*" >&2; }
 fail() { say "$*"; exit 1; }
 
-# Of a static one, ldd says so, in one way or the other.
+# ldd has two messages for a static binary.
 (ldd "$folder/podgate" 2>&1 || true) | grep -qE "statically linked|not a dynamic executable" ||
   fail "$folder/podgate is not static: make static"
-# The first stage of the Dockerfile builds the binary; here it is there.
+# The first stage of the Dockerfile builds the binary. Here the build context `build` replaces that stage.
 context=$(mktemp -d)
 trap 'rm -rf "$context"' EXIT
 cp "$folder/podgate" "$context/podgate"
@@ -30,22 +30,22 @@ cp "$folder/podgate" "$context/podgate"
 rm -f "$context.log"
 
 inspected=$("$buildah" inspect "${store[@]}" --type image --format '{{.OCIv1.Config.User}} {{.OCIv1.Config.Entrypoint}}' "$image")
-[ "$inspected" = "65532:65532 [/podgate]" ] || fail "user and entrypoint are $inspected"
+[ "$inspected" = "65532:65532 [/podgate]" ] || fail "user and entrypoint are $inspected, not 65532:65532 [/podgate]"
 container=$("$buildah" from "${store[@]}" "$image")
 trap '"$buildah" rm "${store[@]}" "$container" >/dev/null; rm -rf "$context"' EXIT
 mount=$("$buildah" mount "${store[@]}" "$container")
 files=$(cd "$mount" && find . -type f)
-[ "$files" = ./podgate ] || fail "it holds more than the binary: $files"
-# As in a cluster: not root, and nothing beside it.
-said=$(chroot --userspec=65532:65532 "$mount" /podgate version) || fail "the binary does not run in it"
+[ "$files" = ./podgate ] || fail "the image contains more than the binary: $files"
+# As in a cluster: not as root, and without other files.
+said=$(chroot --userspec=65532:65532 "$mount" /podgate version) || fail "the binary does not run in the image"
 bytes=$(stat -c %s "$mount/podgate")
 mib=$(awk "BEGIN {printf \"%.1f\", $bytes / 1048576}")
 rm -f "$folder/podgate.oci.tar"
-"$buildah" push "${store[@]}" "$image" "oci-archive:$folder/podgate.oci.tar:podgate:$version" >/dev/null 2>&1 || fail "it cannot be written to $folder/podgate.oci.tar"
-[ "$bytes" -le $((most_mib * 1048576)) ] || fail "it is $mib MiB; at most $most_mib were promised"
+"$buildah" push "${store[@]}" "$image" "oci-archive:$folder/podgate.oci.tar:podgate:$version" >/dev/null 2>&1 || fail "the image cannot be written to $folder/podgate.oci.tar"
+[ "$bytes" -le $((most_mib * 1048576)) ] || fail "the binary is $mib MiB; the limit is $most_mib MiB"
 say "$image, $mib MiB unpacked, $(du -m "$folder/podgate.oci.tar" | cut -f1) MiB packed; in it: $(head -1 <<<"$said")"
 
-# The SBOM is of what the lockfile says goes into the binary.
+# The SBOM lists the crates that Cargo.lock puts into the binary.
 cyclonedx=0.5.9
 tool="$cache/tools/cargo-cyclonedx-$cyclonedx/bin/cargo-cyclonedx"
 if [ ! -x "$tool" ]; then
@@ -55,5 +55,5 @@ fi
 "$tool" cyclonedx --quiet --format json --target x86_64-unknown-linux-gnu --no-build-deps --override-filename podgate.cdx
 mv podgate.cdx.json "$folder/podgate.cdx.json"
 components=$(grep -c '"purl": "pkg:cargo/' "$folder/podgate.cdx.json") || true
-[ "$components" -ge 100 ] || fail "the SBOM names $components crates only"
+[ "$components" -ge 100 ] || fail "the SBOM lists only $components crates"
 say "SBOM of $components crates in $folder/podgate.cdx.json"

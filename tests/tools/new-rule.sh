@@ -1,11 +1,11 @@
 #!/bin/sh
-# Makes the files that a rule needs: tests/tools/new-rule.sh camelCaseName. The rule that it makes compiles and passes the tests
-# of its fixtures; it forbids containers named "forbidden", until its author writes the check.
+# Creates the files of a new rule: tests/tools/new-rule.sh camelCaseName. The created rule compiles and passes the tests
+# of its fixtures: it forbids containers named "forbidden" until its author writes the check.
 set -eu
 cd "$(dirname "$0")/../.."
 name=${1:-}
 if ! printf '%s' "$name" | grep -qxE '[a-z]+([A-Z][a-z0-9]*)+'; then
-    echo "a rule is named in camelCase, after what it asks: make new-rule NAME=forbidHostAliases" >&2
+    echo "name the rule in camelCase, after what it requires: make new-rule NAME=forbidHostAliases" >&2
     exit 2
 fi
 snake=$(printf '%s' "$name" | sed 's/\([A-Z]\)/_\1/g' | tr '[:upper:]' '[:lower:]')
@@ -19,20 +19,26 @@ for path in "$rule" "$fixtures" "$sample"; do
     fi
 done
 
-# Puts the lines on stdin before the first line of a file that has this text.
+# insert_before FILE TEXT [AFTER]: inserts stdin before the first line of FILE that contains TEXT, after a line that
+# contains AFTER.
 insert_before() {
     lines=$(cat)
-    grep -qF "$2" "$1" || { echo "$1 has no line \"$2\"; add these lines by hand:"; echo "$lines"; return; }
-    LINES_TO_INSERT=$lines BEFORE=$2 awk '
-        !inserted && index($0, ENVIRON["BEFORE"]) { print ENVIRON["LINES_TO_INSERT"]; inserted = 1 }
-        { print }' "$1" > "$1.new"
+    LINES_TO_INSERT=$lines BEFORE=$2 AFTER=${3:-} awk '
+        ENVIRON["AFTER"] == "" || index($0, ENVIRON["AFTER"]) { seen = 1 }
+        seen && !inserted && index($0, ENVIRON["BEFORE"]) { print ENVIRON["LINES_TO_INSERT"]; inserted = 1 }
+        { print }
+        END { exit !inserted }' "$1" > "$1.new" || {
+        rm "$1.new"
+        printf '%s has no line "%s"; add this by hand:\n%s\n' "$1" "$2" "$lines"
+        return
+    }
     cat "$1.new" > "$1"
     rm "$1.new"
 }
 
 sed -e "s/exampleRule/$name/g" -e "s/example_rule/$snake/g" tests/tools/new-rule.rs.txt > "$rule"
 
-# The modules stand by the alphabet.
+# The modules are in alphabetical order.
 awk -v added="pub mod $snake;" '
     function plain(line) { sub(/^pub /, "", line); return line }
     !done && /^(pub )?mod / && plain($0) > plain(added) && $0 !~ /testing/ { print added; done = 1 }
@@ -48,12 +54,23 @@ sed "s/^\(pub static RULES: \[&Rule; \)[0-9]*/\1$count/" "$registry" > "$registr
 cat "$registry.new" > "$registry"
 rm "$registry.new"
 
-insert_before src/api/devops_policy.rs '/// Rules of your own, in CEL.' <<FIELD
-            /// TODO: what it asks, in a sentence. This is its description in the CRD.
+# The field goes above that of the validations, whose comment and attributes begin after a blank line.
+api=src/api/devops_policy.rs
+line=$(awk '/^ *$/ { begin = NR + 1 } /pub validations:/ { print begin; exit }' "$api")
+{
+    head -n "$((line - 1))" "$api"
+    cat <<FIELD
+            /// TODO: what the field requires, in one sentence. This is its description in the CRD.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub $snake: Option<bool>,
 
 FIELD
+    tail -n "+$line" "$api"
+} > "$api.new"
+cat "$api.new" > "$api"
+rm "$api.new"
+# ClusterDevOpsPolicySpec::rules copies every field that both kinds have, by this list.
+printf '            %s,\n' "$snake" | insert_before "$api" '            validations,' 'shared_fields!('
 
 mkdir "$fixtures"
 cat > "$fixtures/policy.yaml" <<YAML
@@ -98,15 +115,18 @@ spec:
 YAML
 
 cat <<NEXT
-Made $rule, $fixtures/{policy,pass,fail}.yaml and $sample,
-and a line each in src/policy/rules.rs, $registry and src/api/devops_policy.rs.
+Created $rule, $fixtures/{policy,pass,fail}.yaml and $sample,
+and added the rule to src/policy/rules.rs, $registry and src/api/devops_policy.rs.
+It compiles now: it forbids containers named "forbidden".
 
-Next:
-  1. $rule: write the check and the module comment, which is the rule's page; settle the severity.
-  2. src/api/devops_policy.rs: give the field \`$snake\` its type and its description.
-  3. $fixtures: pods that pass and pods that fail. A failing pod begins with its findings as comments.
-     A rule with a fix also has fixed.yaml, which names what the fix makes of fail.yaml.
-  4. cargo test --lib -- $snake && cargo test --test rules
-  5. make docs, make chart-docs: the pages and the CRDs. Add a line to CHANGELOG.md.
-  6. make check
+Next steps:
+  1. $rule: write the check, choose the severity, and write the module comment. The comment is the
+     page of the rule: what it requires, why, and how to satisfy it.
+  2. src/api/devops_policy.rs: set the type and the description of the field \`$snake\`.
+  3. $fixtures: write pods that pass and pods that fail. A failing pod begins with its findings as comments.
+     For a rule with a fix, add fixed.yaml: the result of the fix on fail.yaml.
+  4. $sample: write the comment.
+  5. Run the tests: cargo test --lib -- $snake && cargo test --test offline -- rules::
+  6. Run make docs and make chart-docs, which write the pages and the CRDs. Add a line to CHANGELOG.md.
+  7. Run make check.
 NEXT

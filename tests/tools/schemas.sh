@@ -1,11 +1,10 @@
 #!/usr/bin/env bash
-# Prints the folder of JSON schemas that kubeconform checks manifests by, making
-# it the first time: of Kubernetes (the version of tests/controlplane), of
-# cert-manager's and prometheus-operator's objects, and of podgate's policies.
+# Prints the folder of JSON schemas for kubeconform, and creates it the first time: schemas of Kubernetes (the version
+# of tests/controlplane), cert-manager, prometheus-operator, and podgate's policies.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-# The modules are read, not built; dependencies of theirs are not fetched.
+# Only these modules are downloaded, without their dependencies; they are not built.
 cert_manager=github.com/cert-manager/cert-manager@v1.21.2
 operator=github.com/prometheus-operator/prometheus-operator@v0.85.0
 kubernetes=$(sed -n 's|^.*\(k8s.io/kubernetes\) \(v[0-9.]*\)$|\1@\2|p' ../controlplane/go.mod)

@@ -1,11 +1,9 @@
 #!/usr/bin/env bash
-# Prints the path of a program that the chart's tests need, building it from its
-# Go module the first time: tests/tools/tool.sh helm4|helm3|helm-unittest|kubeconform
+# Prints the path of a program for the chart's tests, and builds it from its Go module the first time:
+# tests/tools/tool.sh helm4|helm3|helm-unittest|kubeconform
 #
-# Each has a nested module beside this script, which names its version. The
-# build goes into the user's cache, under a key of everything it is made from: a
-# second run, and a second checkout, find it there. The path is all that goes to
-# stdout.
+# The version is in a nested module beside this script. The build goes into the user's cache, under a key of all its
+# inputs, so later runs and other checkouts find it there. Only the path goes to stdout.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
@@ -22,14 +20,14 @@ if ! command -v go >/dev/null; then
 fi
 
 package=$(sed -n 's|^tool ||p' go.mod)
-# The module is the longest required path that the package lies under.
+# The module is the longest required path that is a prefix of the package's.
 read -r module version < <(awk -v package="$package" '
   /^[ \t]+[^ \t]+ v[0-9]/ || /^require [^(]/ {
     path = $1 == "require" ? $2 : $1; v = $1 == "require" ? $3 : $2
     if (index(package "/", path "/") == 1 && length(path) > length(best)) { best = path; found = v }
   } END { print best, found }' go.mod)
-# As their own builds do: Helm says its version, and takes the Kubernetes that its
-# client is of where there is no cluster (helm template, helm lint).
+# The same flags as Helm's own builds: its version, and the Kubernetes version that it assumes without a cluster
+# (helm template, helm lint).
 minor=$(sed -n 's|^\tk8s.io/client-go v0\.\([0-9]*\)\..*|\1|p' go.mod)
 flags="-s -w -X $module/internal/version.version=$version"
 for holder in helm.sh/helm/v3/pkg/chartutil helm.sh/helm/v3/pkg/lint/rules; do
@@ -52,7 +50,7 @@ say "building $version from its Go module, once; up to five minutes on two cores
 began=$SECONDS
 go build -trimpath -buildvcs=false -ldflags "$flags" -o "$staging" "$package" >&2
 chmod +x "$staging"
-# The rename is the last step, so a program by the final name is always whole.
+# The rename is the last step, so the program with the final name is always complete.
 mv "$staging" "$program"
 say "ready in $program after $((SECONDS - began)) s"
 echo "$program"

@@ -4,7 +4,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* The name of the Deployment, the Service and most else; podgate is told it by --release. */}}
+{{/* The name of the Deployment, the Service and most other objects. --release passes it to podgate. */}}
 {{- define "podgate.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
@@ -19,19 +19,19 @@
 {{- .Values.serviceAccount.name | default (include "podgate.fullname" .) -}}
 {{- end -}}
 
-{{/* The pods that decide. The component keeps a test's pod out of the Service. */}}
+{{/* Labels of podgate's pods. The component keeps the pod of `helm test` out of the Service. */}}
 {{- define "podgate.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "podgate.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 app.kubernetes.io/component: controller
 {{- end -}}
 
-{{/* Labels of every object but pods, whose labels must not change with the chart's version. */}}
+{{/* Labels of all objects except pods, whose labels must not change with the chart's version. */}}
 {{- define "podgate.labels" -}}
 {{- include "podgate.labelsWith" (list . dict) -}}
 {{- end -}}
 
-{{/* The same and more, (list $ labels): of two labels with one key the more special one counts. */}}
+{{/* The same with additional labels, (list $ labels). If two labels have the same key, the more specific one wins. */}}
 {{- define "podgate.labelsWith" -}}
 {{- $root := first . -}}
 {{- $own := dict
@@ -44,10 +44,9 @@ app.kubernetes.io/component: controller
 {{- end -}}
 
 {{/*
-Objects of the cluster are owned by the release's namespace, so that they go too
-where somebody deletes it instead of the release: Helm's own record of what to
-uninstall is in there. A template cannot know the namespace where there is no
-cluster (helm template), nor where helm install is only about to make it.
+The release's namespace owns cluster-scoped objects, so that Kubernetes removes them if somebody deletes the namespace
+instead of the release: Helm's record of the release is in that namespace. The template does not know the namespace's uid
+without a cluster (helm template), nor if helm install creates the namespace.
 */}}
 {{- define "podgate.ownedByNamespace" -}}
 {{- with lookup "v1" "Namespace" "" .Release.Namespace }}

@@ -1,6 +1,6 @@
-{{/* Arithmetic on what values say. */}}
+{{/* Arithmetic on values. */}}
 
-{{/* The seconds of 90s, 15m, 2160h, 30d or, as cert-manager has them, 1h30m. */}}
+{{/* Seconds of a duration: 90s, 15m, 2160h, 30d or, as in cert-manager, 1h30m. */}}
 {{- define "podgate.seconds" -}}
 {{- $unit := dict "s" 1 "m" 60 "h" 3600 "d" 86400 -}}
 {{- $sum := 0 -}}
@@ -10,7 +10,7 @@
 {{- $sum -}}
 {{- end -}}
 
-{{/* How many replicas evictions may take at once. Of a percentage the API server rounds up. */}}
+{{/* How many replicas evictions may remove at once. The API server rounds percentages up. */}}
 {{- define "podgate.evictable" -}}
 {{- $allowed := toString .Values.podDisruptionBudget.maxUnavailable -}}
 {{- if hasSuffix "%" $allowed -}}

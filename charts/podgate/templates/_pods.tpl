@@ -1,6 +1,6 @@
-{{/* What the pods of podgate and of its tests have in common. */}}
+{{/* Shared by the pods of podgate, of helm test, and of the uninstall hook. */}}
 
-{{/* No user is named: the image's is 65532, and OpenShift gives its own. */}}
+{{/* Without runAsUser: the image's user is 65532, and OpenShift assigns its own. */}}
 {{- define "podgate.podSecurityContext" -}}
 runAsNonRoot: true
 seccompProfile: {type: RuntimeDefault}
@@ -12,12 +12,12 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* It covers what a drain may take, and a little for the process to end. */}}
+{{/* The longest drain, and five seconds for the process to exit. */}}
 {{- define "podgate.terminationGracePeriodSeconds" -}}
 {{- add .Values.shutdownDelaySeconds .Values.drainTimeoutSeconds 5 -}}
 {{- end -}}
 
-{{/* What is said of the libraries podgate is made of stays at info: their debug output has bodies in it. */}}
+{{/* Libraries stay at level info: their debug logs contain bodies of objects. */}}
 {{- define "podgate.logFilter" -}}
 {{- $level := .Values.logLevel -}}
 {{- if has $level (list "debug" "trace") -}}
@@ -38,7 +38,7 @@ podAntiAffinity:
             {{- include "podgate.selectorLabels" . | nindent 12 }}
 {{- end -}}
 
-{{/* Each rollout spreads by itself, not against the pods that it replaces. */}}
+{{/* matchLabelKeys: a rollout spreads its new pods without counting the old ones. */}}
 {{- define "podgate.defaultTopologySpread" -}}
 - maxSkew: 1
   topologyKey: topology.kubernetes.io/zone

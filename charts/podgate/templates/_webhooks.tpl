@@ -1,4 +1,4 @@
-{{/* What all webhooks have; (dict "root" $ "path" "/validate"). caBundle is left to podgate, or to cert-manager. */}}
+{{/* Fields of all webhooks, (dict "root" $ "path" "/validate"). podgate or cert-manager writes caBundle. */}}
 {{- define "podgate.webhook" -}}
 clientConfig:
   service:
@@ -13,19 +13,18 @@ admissionReviewVersions: [v1]
 {{- end -}}
 
 {{/*
-The namespaces that are left alone beside the cluster's and podgate's own. That
-of cert-manager, where it makes the certificate: to renew one that has expired it
-must run, and its pods must not wait for podgate, which waits for it.
+Namespaces that podgate does not judge, in addition to Kubernetes' and podgate's own. In mode cert-manager also that of
+cert-manager: to renew an expired certificate, cert-manager must be able to start while podgate is unavailable.
 */}}
 {{- define "podgate.protectedNamespaces" -}}
 {{- $manager := ternary (list .Values.certificates.certManager.namespace) list (eq .Values.certificates.mode "cert-manager") -}}
 {{- concat .Values.protectedNamespaces $manager | uniq | toYaml -}}
 {{- end -}}
 
-{{/* What the webhooks for workloads have beside that. */}}
+{{/* Additional fields of the webhooks for workloads. */}}
 {{- define "podgate.workloadWebhook" -}}
 failurePolicy: {{ .Values.webhook.failurePolicy }}
-# By the label that Kubernetes itself keeps, which no tenant can change.
+# Kubernetes maintains this label; no tenant can change it.
 namespaceSelector:
   matchExpressions:
     - key: kubernetes.io/metadata.name

@@ -1,10 +1,10 @@
--- The health of a DevOpsPolicy or ClusterDevOpsPolicy for Argo CD, from the conditions that kstatus reads too. Open violations
--- do not make a policy unhealthy: it is in force and does its work.
+-- The health of a DevOpsPolicy or ClusterDevOpsPolicy for Argo CD, from its kstatus conditions. Open violations do
+-- not make a policy unhealthy: it is in force.
 local hs = { status = "Progressing", message = "podgate has not evaluated it yet" }
 if obj.status == nil or obj.status.conditions == nil then
   return hs
 end
--- What is told is of an earlier version of the policy.
+-- The status describes an earlier version of the policy.
 if obj.status.observedGeneration ~= obj.metadata.generation then
   return hs
 end

@@ -7,8 +7,8 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// canonical makes what was written in two ways alike, so that `diff` compares
-// what it means. Of the metadata the name is left.
+// canonical brings documents into one form, so that `diff` compares their
+// content. It removes all metadata except the name.
 func canonical(text string, kinds []string) (string, error) {
 	var documents []string
 	for _, document := range strings.Split("\n"+text, "\n---\n") {

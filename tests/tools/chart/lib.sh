@@ -1,4 +1,4 @@
-# Sourced by the checks beside it: where things are, and how to say what is wrong.
+# The checks in this folder source it: paths, sets of values, and the report of results.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 
@@ -6,17 +6,17 @@ tools=tests/tools
 chart=charts/podgate
 helm4=$($tools/tool.sh helm4)
 helm3=$($tools/tool.sh helm3)
-# Set by make; the build of this tree otherwise.
+# make sets PODGATE. The default is this checkout's build.
 podgate=${PODGATE:-${CARGO_TARGET_DIR:-target}/debug/podgate}
 if [ ! -x "$podgate" ]; then
-  echo "the chart's checks ask podgate itself, and there is no $podgate: make chart-static builds it, or set PODGATE" >&2
+  echo "the checks of the chart run podgate, and $podgate does not exist: run make chart-static, or set PODGATE" >&2
   exit 3
 fi
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
 failures=0
-# passes WHAT COMMAND...: runs it, and shows what it says only where it fails.
+# passes WHAT COMMAND...: runs COMMAND, and shows its output only if it fails.
 passes() {
   local what=$1
   shift
@@ -31,12 +31,12 @@ passes() {
 
 finish() {
   if [ "$failures" -gt 0 ]; then
-    echo "$failures of the chart's checks failed" >&2
+    echo "$failures checks of the chart failed" >&2
     exit 1
   fi
 }
 
-# The sets of values that every check of manifests renders, as arguments of Helm by name.
+# The sets of values that the checks of manifests render: a name, and Helm's arguments.
 all_sets="defaults ha cert-manager issuer provided everything"
 declare -A sets=(
   [defaults]=""
@@ -46,7 +46,7 @@ declare -A sets=(
   [provided]="--set certificates.mode=provided,certificates.secretName=our-tls"
   [everything]="-f $tools/chart/everything.yaml"
 )
-# render NAME [ARGUMENT...]: that set, by Helm 4 unless HELM says otherwise.
+# render NAME [ARGUMENT...]: renders a set, with Helm 4 or with $HELM.
 render() {
   local name=$1
   shift

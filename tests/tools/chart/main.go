@@ -1,7 +1,7 @@
-// What the chart's checks need beside a shell.
+// Helpers of the chart's checks that need more than a shell.
 //
-//	readme README VALUES      prints README with the table made from the values' comments
-//	canonical FILE KIND...    prints the documents of these kinds without labels and the like, sorted
+//	readme README VALUES      prints README with its table of values generated from VALUES
+//	canonical FILE KIND...    prints the documents of these kinds, sorted, with no metadata but the name
 package main
 
 import (

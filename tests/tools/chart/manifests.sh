@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# What the chart renders is valid, field by field, and keeps podgate's own rules.
+# Checks that the rendered objects have valid fields, and comply with podgate's own rules.
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 kubeconform=$($tools/tool.sh kubeconform)
 schemas=$($tools/schemas.sh)
 valid() { "$kubeconform" -schema-location "$schemas/{{.ResourceKind}}{{.KindSuffix}}.json" "$@"; }
 rendered() { render "$1" >"$scratch/$1.yaml" && valid "$scratch/$1.yaml"; }
-# Without a cluster that is exit code 3; arguments that it does not know are 2.
+# Without a cluster the exit code is 3; with unknown arguments it is 2.
 takes_arguments() {
   local arguments code=0
   mapfile -t arguments < <(sed -n '/^kind: Deployment$/,/^---$/{/^ *args:$/,/^ *env:$/s/^ *- //p}' "$scratch/$1.yaml" |
@@ -15,33 +15,33 @@ takes_arguments() {
   [ "$code" = 3 ] && [ "${#arguments[@]}" -gt 5 ]
 }
 for set in $all_sets; do
-  passes "every object is one that its API knows ($set)" rendered "$set"
-  passes "its pods pass podgate's own bundle restricted ($set)" \
+  passes "every object is valid ($set)" rendered "$set"
+  passes "the pods pass the bundle restricted ($set)" \
     "$podgate" scan -f "$scratch/$set.yaml" --bundle restricted
-  passes "podgate takes the arguments of its pods ($set)" takes_arguments "$set"
+  passes "podgate accepts the arguments of its pods ($set)" takes_arguments "$set"
 done
-# A kustomization and values are no objects; the schemas of Argo CD's and Flux's own come with neither.
-passes "so are the examples for users" valid -ignore-filename-pattern 'kustomization|values' \
+# Kustomizations and values are no objects, and there are no schemas of Argo CD and Flux.
+passes "the examples for users are valid" valid -ignore-filename-pattern 'kustomization|values' \
   -skip Application,GitRepository,Kustomization deploy certs
 samples() {
   local rule code
   for rule in $(sed -n 's/^## //p' docs/rules.md); do
     code=0
     "$podgate" scan -f deploy/samples/workloads/good-deployment.yaml --policy "deploy/samples/rules/$rule.yaml" || code=$?
-    # 1 is a verdict; 2 a policy that podgate does not take, or that is not there.
+    # 1 is a verdict; 2 is a policy that is invalid or missing.
     if [ "$code" -gt 1 ]; then return 1; fi
   done
 }
-passes "every rule has a sample, and podgate takes it" samples
-passes "the examples of certificates are values of the chart" eval '
+passes "every rule has a valid sample" samples
+passes "the chart accepts the values of certs/" eval '
   render defaults -f certs/provided/values.yaml && render defaults -f certs/cert-manager/values.yaml'
 
-# The commands of certs/README.md, as they are there.
+# Runs the commands of certs/README.md.
 by_hand() {
   (cd "$scratch" && . <(sed -n 's/^\$ \(openssl .*\)/\1/p' "$OLDPWD/certs/README.md") &&
     openssl verify -CAfile ca.crt -purpose sslserver -verify_hostname podgate.podgate-system.svc tls.crt)
 }
-passes "openssl makes a certificate for podgate by the commands of certs/README.md" by_hand
+passes "the commands of certs/README.md create a valid certificate" by_hand
 no_key() { ! grep -rlE 'PRIVATE KEY|tls\.key: *[A-Za-z0-9+/]{40}' certs charts deploy; }
-passes "no key lies about" no_key
+passes "no private key is committed" no_key
 finish

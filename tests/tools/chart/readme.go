@@ -13,11 +13,11 @@ const (
 
 var (
 	comment = regexp.MustCompile(`^ *# ?(.*)$`)
-	// A key at its indentation, with what is written behind it.
+	// A key with its indentation, and the value on the same line.
 	entry = regexp.MustCompile(`^( *)([A-Za-z][\w-]*):(?: +(.*))?$`)
 )
 
-// readme replaces the table between the two marks.
+// readme replaces the table between the two marker lines.
 func readme(text, values string) (string, error) {
 	head, rest, found := strings.Cut(text, begin)
 	_, tail, ended := strings.Cut(rest, end)
@@ -28,11 +28,11 @@ func readme(text, values string) (string, error) {
 	return head + begin + table + end + tail, err
 }
 
-// table has a row for each value: the comment above a key is what it means.
-// It reads the lines, since no YAML parser keeps comments and the way a default
-// is written; values.yaml keeps to what it can read.
+// table has a row for each value, with the comment above the key as its
+// description. It reads lines, because a YAML parser drops comments and the
+// notation of defaults. It does not read all of YAML, only the form of values.yaml.
 func table(values string) (string, error) {
-	rows := "| value | default | what it is |\n|---|---|---|\n"
+	rows := "| value | default | description |\n|---|---|---|\n"
 	var path []string
 	var said []string
 	for number, line := range strings.Split(values, "\n") {
@@ -52,7 +52,7 @@ func table(values string) (string, error) {
 		if value := match[3]; value != "" {
 			name := strings.Join(path, ".")
 			if len(said) == 0 {
-				return "", fmt.Errorf("values.yaml:%d: %s has no comment that says what it is", number+1, name)
+				return "", fmt.Errorf("values.yaml:%d: %s has no comment; describe the value above it", number+1, name)
 			}
 			rows += fmt.Sprintf("| `%s` | `%s` | %s |\n", name, value, strings.ReplaceAll(strings.Join(said, " "), "|", `\|`))
 		}

@@ -1,4 +1,4 @@
--- Runs the health check that is named on statuses as podgate writes them: lua health.lua FILE
+-- Runs the health check FILE on statuses that podgate writes: lua health.lua FILE
 local source = assert(io.open(arg[1])):read("a")
 
 local function condition(type, status, message)

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The health check for Argo CD by a real Lua, on statuses as podgate writes them; and argocd-cm.yaml has this very text.
+# Runs the health check for Argo CD on statuses that podgate writes, and compares its copies in argocd-cm.yaml with it.
 set -euo pipefail
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
@@ -12,8 +12,8 @@ for kind in DevOpsPolicy ClusterDevOpsPolicy; do
   key="  resource.customizations.health.devops.stochastic.io_$kind: |"
   found=$(KEY="$key" awk '$0 == ENVIRON["KEY"] { on = 1; next } on && !/^    / { exit } on' "$argocd/argocd-cm.yaml")
   if [ "$found" != "$script" ]; then
-    echo "$argocd/argocd-cm.yaml: the health of $kind is not the text of health.lua" >&2
+    echo "$argocd/argocd-cm.yaml: the script for $kind differs from health.lua; copy health.lua into it" >&2
     exit 1
   fi
 done
-echo "Argo CD's health check tells every state of a policy"
+echo "Argo CD's health check is correct for every state of a policy"

@@ -1,8 +1,8 @@
-// Writes what kubeconform reads, a JSON schema a kind, from what Kubernetes and
-// its operators publish of their APIs: schemas OUT SWAGGER [CRD...]
+// Writes one JSON schema for each kind, for kubeconform, from the OpenAPI document
+// of Kubernetes and the CRDs of operators: schemas OUT SWAGGER [CRD...]
 //
-// The schemas are strict: a field that the API does not know is an error, where
-// the API server would drop it in silence.
+// The schemas are strict: an unknown field is an error. (The API server would
+// drop it.)
 package main
 
 import (
@@ -42,13 +42,13 @@ func fromSwagger(out, path string) {
 	fail(err)
 	fail(json.Unmarshal(text, &swagger))
 
-	// The two types whose JSON is wider than the published type says.
+	// These two types accept more JSON types than the document says.
 	swagger.Definitions[apimachinery+"util.intstr.IntOrString"] = object{"type": []string{"string", "integer"}}
 	swagger.Definitions[apimachinery+"api.resource.Quantity"] = object{"type": []string{"string", "number"}}
 	for name, definition := range swagger.Definitions {
 		strict(definition)
 		kinds, _ := definition["x-kubernetes-group-version-kind"].([]any)
-		// What every group has (DeleteOptions) is in no manifest.
+		// Kinds of every group (DeleteOptions) are in no manifest.
 		if len(kinds) != 1 {
 			continue
 		}
@@ -88,7 +88,7 @@ func fromCRD(out, path string) {
 	}
 }
 
-// strict refuses fields that a schema does not name, at every depth.
+// strict makes unknown fields an error, at every depth.
 func strict(value any) {
 	switch it := value.(type) {
 	case []any:
@@ -118,7 +118,7 @@ func strict(value any) {
 	}
 }
 
-// write names the file as kubeconform asks for it: deployment-apps-v1.json.
+// write uses the file names that kubeconform expects: deployment-apps-v1.json.
 func write(out, group, version, kind string, schema object) {
 	parts := []string{kind}
 	if group != "" {
