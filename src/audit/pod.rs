@@ -1,4 +1,4 @@
-//! A pod as the watch hands it on: cut down while it is decoded, so that nobody ever holds a whole one.
+//! A pod as the watch decodes it: cut down during decoding, so that the parts that no rule reads are never kept.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 
 use super::mask::{self, Cut, Key, Mask};
 
-/// A pod. With `WHOLE` its JSON comes along, for rules that read whatever they like.
+/// A pod, cut down. With `WHOLE` it carries the whole JSON as well, for rules that read documents (CEL).
 #[derive(Clone, Debug, Default)]
 pub struct ObservedPod<const WHOLE: bool> {
     /// Its name, namespace and resource version.
@@ -23,7 +23,7 @@ pub struct ObservedPod<const WHOLE: bool> {
     pub(super) whole: Option<Box<str>>,
 }
 
-/// What is left of a pod: JSON of the fields that rules read.
+/// The JSON of the fields of a pod that rules read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CutPod {
     pub namespace: String,
@@ -35,7 +35,7 @@ pub(super) struct CutPod {
 }
 
 impl CutPod {
-    /// Whether it has ended, so that it counts no more.
+    /// Whether the pod has ended (`Succeeded`, `Failed`) and is no longer audited.
     pub fn has_ended(&self) -> bool {
         #[derive(Deserialize)]
         struct Status<'a> {
@@ -120,7 +120,7 @@ impl<'de, const WHOLE: bool> Visitor<'de> for PodVisitor<WHOLE> {
     }
 }
 
-/// Reads what is a pod's alone, and cuts down the rest.
+/// Decodes a pod's name, namespace, version and creation time, and cuts down the rest of its metadata.
 struct MetadataSeed<'p, const WHOLE: bool>(&'p mut ObservedPod<WHOLE>);
 
 impl<'de, const WHOLE: bool> DeserializeSeed<'de> for MetadataSeed<'_, WHOLE> {
