@@ -144,11 +144,7 @@ impl Cell {
         Some(Transition { violation, gone: false })
     }
 
-    fn remove(
-        &mut self,
-        workload: &Arc<WorkloadKey>,
-        finding: &PodFinding,
-    ) -> Option<Transition> {
+    fn remove(&mut self, workload: &Arc<WorkloadKey>, finding: &PodFinding) -> Option<Transition> {
         let key = key(workload, &finding.fault);
         if let Some(place) = finding.exemption {
             let key = (place, key);

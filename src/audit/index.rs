@@ -12,8 +12,8 @@ use jiff::Timestamp;
 
 use self::policy_sets::PolicySets;
 use self::unpublished::Unpublished;
-pub use super::began::Remembered;
 use super::began::BeganTimes;
+pub use super::began::Remembered;
 use super::facts::{Facts, Findings, Interner, PodFinding, PolicyId, TextPool, TrackedPod};
 use super::judge::{JudgedPod, PodJudge, address};
 use super::namespace::{AuditedNamespace, Exchange, PolicyTransitions};

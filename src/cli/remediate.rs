@@ -14,8 +14,8 @@ use super::output::Versioned;
 use super::{ClusterArgs, Failure, NamespaceArgs, ProtectedArgs, block_on, output};
 use crate::clusters;
 use crate::policy::record::{Record, Unbelieved};
-use crate::remediation::manual::{ByHand, LiveWorkload, Outcome};
-use crate::remediation::plan::{Repair, RepairPlan};
+use crate::remediation::manual::{LiveWorkload, ManualRepairs, RepairOutcome};
+use crate::remediation::plan::{RepairPatch, RepairPlan};
 use crate::remediation::work;
 
 #[derive(Debug, Subcommand)]
@@ -151,11 +151,11 @@ impl RemediateCommand {
 
 impl Which {
     /// The cluster, and the workloads that are meant.
-    async fn find(&self) -> Result<(ByHand, Vec<LiveWorkload>), Failure> {
+    async fn find(&self) -> Result<(ManualRepairs, Vec<LiveWorkload>), Failure> {
         let cluster = clusters::connect(&self.cluster.target()).await?;
         let namespace = self.namespace.one(cluster.client.default_namespace());
         let namespace = namespace.as_deref();
-        let hand = ByHand::open(cluster, namespace, self.protected.list()).await?;
+        let hand = ManualRepairs::open(cluster, namespace, self.protected.list()).await?;
         let all = hand.workloads(namespace).await?;
         if self.workload.is_empty() {
             return Ok((hand, all));
@@ -213,7 +213,7 @@ fn planned<'a>(plans: &'a [(&'a LiveWorkload, RepairPlan)]) -> Vec<Planned<'a>> 
         let key = &found.target.key;
         let (patch, rules, left, refused) = match plan {
             RepairPlan::Nothing => return None,
-            RepairPlan::Patch(Repair { operations, rules, left }) => {
+            RepairPlan::Patch(RepairPatch { operations, rules, left }) => {
                 let patch = serde_json::to_value(operations).ok();
                 (patch, rules.iter().copied().collect(), *left, None)
             }
@@ -256,11 +256,11 @@ async fn apply(args: ApplyArgs) -> Result<(), Failure> {
     let (hand, found) = args.which.find().await?;
     let (mut repairs, mut failed) = (Vec::new(), 0);
     for found in &found {
-        if let Some(record) = ByHand::under_way(found).filter(|_| !args.dry_run) {
+        if let Some(record) = ManualRepairs::in_flight(found).filter(|_| !args.dry_run) {
             let name = work::name(&found.target);
             eprintln!("{name}: goes on with the repair that was begun by hand");
             let progress = |how: &str| eprintln!("{name}: {how}");
-            let outcome = hand.go_on(found, record, progress).await?;
+            let outcome = hand.resume(found, record, progress).await?;
             failed += usize::from(print_outcome(&name, &outcome)?);
             continue;
         }
@@ -293,11 +293,11 @@ async fn apply(args: ApplyArgs) -> Result<(), Failure> {
 }
 
 /// Prints what became of a workload; returns whether that is a failure.
-fn print_outcome(name: &str, outcome: &Outcome) -> Result<bool, Failure> {
+fn print_outcome(name: &str, outcome: &RepairOutcome) -> Result<bool, Failure> {
     let (text, failed) = match outcome {
-        Outcome::Repaired(why) => (why.clone(), false),
-        Outcome::TakenBack(why) => (why.clone(), true),
-        Outcome::Refused(why) => (format!("not repaired: {why}"), true),
+        RepairOutcome::Repaired(why) => (why.clone(), false),
+        RepairOutcome::RolledBack(why) => (why.clone(), true),
+        RepairOutcome::Refused(why) => (format!("not repaired: {why}"), true),
     };
     output::print(&format!("{name}: {text}\n"))?;
     Ok(failed)
@@ -370,7 +370,7 @@ async fn rollback(args: RollbackArgs) -> Result<(), Failure> {
             &format!("Take back what was put into {name} ({})?", record.rules.join(", ")),
         )?;
         let outcome = hand.roll_back(found, &record).await?;
-        failed += usize::from(matches!(outcome, Outcome::Refused(_)));
+        failed += usize::from(matches!(outcome, RepairOutcome::Refused(_)));
         print_outcome(&name, &outcome)?;
     }
     gate(failed)

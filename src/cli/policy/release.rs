@@ -40,7 +40,7 @@ impl ReleaseArgs {
 async fn release(args: ReleaseArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
     if let Some(namespace) = &args.silence {
-        manual::silence(&cluster, namespace.clone()).await?;
+        manual::stop_leader(&cluster, namespace.clone()).await?;
     }
     let wanted = |namespace: Option<&str>, name: &str| {
         args.all || (namespace == args.namespace.as_deref() && Some(name) == args.name.as_deref())
