@@ -3,6 +3,7 @@
 
 mod age;
 mod analyze;
+mod args;
 mod certificates;
 mod check;
 mod clusters;
@@ -12,8 +13,9 @@ mod completion;
 mod crd;
 mod diagnostics;
 mod explain;
+mod failure;
 mod fix;
-pub mod formats;
+mod formats;
 mod gate;
 mod list;
 mod manifests;
@@ -27,14 +29,9 @@ mod version;
 mod watch;
 mod webhook;
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
-
-use crate::clusters::{ClusterError, Target};
-use crate::policy::protected::Protected;
-use crate::runtime::ServeError;
+pub use failure::Failure;
 
 /// An admission-first policy controller for Kubernetes.
 #[derive(Parser)]
@@ -86,104 +83,6 @@ enum Command {
     Version(version::VersionArgs),
 }
 
-/// Which cluster.
-#[derive(Args, Debug)]
-struct ClusterArgs {
-    /// The kubeconfig file [default: $KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount]
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The kubeconfig's context [default: its current one]
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
-}
-
-impl ClusterArgs {
-    fn target(&self) -> Target {
-        Target { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
-    }
-}
-
-/// Which namespaces, as kubectl's flags say it.
-#[derive(Args, Debug)]
-struct NamespaceArgs {
-    /// The namespace [default: the context's]
-    #[arg(short, long, value_name = "NAME")]
-    namespace: Option<String>,
-    /// All namespaces
-    #[arg(short = 'A', long)]
-    all_namespaces: bool,
-}
-
-impl NamespaceArgs {
-    /// The one namespace that is meant, or `None` for all of them.
-    fn one(&self, default: &str) -> Option<String> {
-        (!self.all_namespaces).then(|| self.namespace.clone().unwrap_or_else(|| default.to_owned()))
-    }
-}
-
-/// Which namespaces podgate leaves alone.
-#[derive(Args, Debug)]
-struct ProtectedArgs {
-    /// A namespace that is never judged, beside kube-system, kube-node-lease and kube-public (the chart's protectedNamespaces); may be repeated
-    #[arg(long, value_name = "NAME")]
-    protected_namespace: Vec<String>,
-}
-
-impl ProtectedArgs {
-    fn list(&self) -> Protected {
-        Protected::with(self.protected_namespace.iter().cloned())
-    }
-}
-
-/// Why a command failed: one line, and the exit code that tells a script.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// Usage or bad input: exit code 2.
-    #[error("{0}")]
-    Input(String),
-    /// The cluster, or I/O: exit code 3.
-    #[error("{0}")]
-    Cluster(String),
-    /// Violations that --fail-on counts: exit code 1.
-    #[error("{0}")]
-    Findings(String),
-    /// A score below --min-score: exit code 4.
-    #[error("{0}")]
-    Score(String),
-}
-
-impl Failure {
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Input(_) => ExitCode::from(2),
-            Self::Cluster(_) => ExitCode::from(3),
-            Self::Findings(_) => ExitCode::from(1),
-            Self::Score(_) => ExitCode::from(4),
-        }
-    }
-}
-
-impl From<ClusterError> for Failure {
-    fn from(error: ClusterError) -> Self {
-        Self::Cluster(error.to_string())
-    }
-}
-
-impl From<ServeError> for Failure {
-    fn from(error: ServeError) -> Self {
-        match error {
-            ServeError::Files(error) => Self::Input(error.to_string()),
-            error => Self::Cluster(error.to_string()),
-        }
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::Cluster(error.to_string())
-    }
-}
-
 impl Cli {
     /// Runs the command.
     ///
@@ -205,7 +104,7 @@ impl Cli {
             Command::Explain(args) => args.run(),
             Command::Policy(command) => command.run(),
             Command::Remediate(command) => command.run(),
-            Command::Completion(args) => args.run(),
+            Command::Completion(args) => args.run(command()),
             Command::Version(args) => args.run(),
         }
     }
@@ -214,9 +113,4 @@ impl Cli {
 /// The whole command line, for pages and completions made from it.
 pub fn command() -> clap::Command {
     Cli::command()
-}
-
-/// Runs a command that talks to something.
-fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }

@@ -29,7 +29,7 @@ mod tests {
 
     #[test]
     fn an_age_is_said_in_one_or_two_units() {
-        for (seconds, said) in [
+        for (seconds, expected) in [
             (0, "0s"),
             (119, "119s"),
             (120, "2m"),
@@ -46,7 +46,7 @@ mod tests {
             (90_000_000, "2y311d"),
             (400_000_000, "12y"),
         ] {
-            assert_eq!(age(seconds), said);
+            assert_eq!(age(seconds), expected);
         }
     }
 }

@@ -8,10 +8,12 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
+use super::args::{ClusterArgs, ProtectedArgs};
+use super::failure::{Failure, block_on};
 use super::gate::GateArgs;
 use super::output::Versioned;
-use super::{ClusterArgs, Failure, ProtectedArgs, block_on, diagnostics, output};
-use crate::analysis::cluster::{self, AnalysisError, Extent};
+use super::{diagnostics, output};
+use crate::analysis::cluster::{self, Extent};
 use crate::clusters;
 use crate::policies::files;
 use crate::policy::compile::Policy;
@@ -95,15 +97,4 @@ fn given(paths: &[PathBuf]) -> Result<Option<Vec<Arc<Policy>>>, Failure> {
         return Ok(None);
     }
     files::load(paths).map(Some).map_err(|error| Failure::Input(error.to_string()))
-}
-
-impl From<AnalysisError> for Failure {
-    fn from(error: AnalysisError) -> Self {
-        match error {
-            AnalysisError::Cluster(error) => error.into(),
-            AnalysisError::NoNamespace(_) | AnalysisError::Protected(_) => {
-                Self::Input(error.to_string())
-            }
-        }
-    }
 }

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use k8s_openapi::api::admissionregistration::v1::MatchCondition;
 use time::Duration;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::certs::keeper::Source;
 use crate::certs::keyring::Lifetimes;
 use crate::runtime::{Rendered, Shared};
@@ -13,7 +13,7 @@ use crate::runtime::{Rendered, Shared};
 pub(super) struct CertificateArgs {
     /// Serve by the Secret that all replicas share, which is kept so [default: a certificate of this process alone]
     #[arg(long, value_name = "MODE", value_enum, conflicts_with_all = ["standalone", "cert_dir"])]
-    certificates: Option<Mode>,
+    certificates: Option<CertificateMode>,
     /// That Secret, in podgate's own namespace
     #[arg(long, value_name = "NAME", default_value = "podgate-tls", requires = "certificates")]
     tls_secret: String,
@@ -36,7 +36,7 @@ pub(super) struct CertificateArgs {
 
 /// Who keeps Secret and caBundle.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Mode {
+enum CertificateMode {
     /// podgate makes and renews certificates, and tells the API server
     SelfSigned,
     /// You fill the Secret (tls.crt, tls.key, ca.crt), and podgate tells the API server
@@ -57,9 +57,9 @@ impl CertificateArgs {
         }
         let lifetimes = Lifetimes { ca: self.ca_lifetime, leaf: self.leaf_lifetime };
         let source = match mode {
-            Mode::SelfSigned => Some(Source::SelfSigned(lifetimes)),
-            Mode::Provided => Some(Source::Provided),
-            Mode::CertManager => None,
+            CertificateMode::SelfSigned => Some(Source::SelfSigned(lifetimes)),
+            CertificateMode::Provided => Some(Source::Provided),
+            CertificateMode::CertManager => None,
         };
         let (secret, release) = (self.tls_secret.clone(), self.release.clone());
         let rendered = Rendered {

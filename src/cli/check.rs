@@ -3,9 +3,11 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::columns::{self, Cell};
+use super::args::ClusterArgs;
+use super::columns::{self, TableCell};
+use super::failure::{Failure, block_on};
+use super::output;
 use super::output::Versioned;
-use super::{ClusterArgs, Failure, block_on, output};
 use crate::clusters;
 use crate::install::permissions::Names;
 use crate::install::preflight::{self, Check, State};
@@ -78,7 +80,7 @@ async fn check(args: CheckArgs) -> Result<(), Failure> {
 fn lines(checks: &[Check]) -> String {
     let row = |check: &Check| {
         let todo = check.todo.as_ref().map(|todo| format!(" → {todo}")).unwrap_or_default();
-        vec![Cell::new(check.state.as_str()), Cell::new(&format!("{}{todo}", check.what))]
+        vec![TableCell::new(check.state.as_str()), TableCell::new(&format!("{}{todo}", check.what))]
     };
     let rows: Vec<_> = checks.iter().map(row).collect();
     columns::align(&rows).into_iter().map(|line| line + "\n").collect()

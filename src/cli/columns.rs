@@ -13,12 +13,12 @@ const GAP: usize = 3;
 
 /// A text of one line that is safe for a terminal, and its colour.
 #[derive(Debug)]
-pub(super) struct Cell {
+pub(super) struct TableCell {
     text: String,
     style: Style,
 }
 
-impl Cell {
+impl TableCell {
     pub(super) fn new(text: &str) -> Self {
         Self { text: printable(text), style: Style::new() }
     }
@@ -44,7 +44,7 @@ fn severity_style(severity: Severity) -> Style {
 }
 
 /// One line a row, without line breaks. Columns that are empty in all rows are left out.
-pub(super) fn align(rows: &[Vec<Cell>]) -> Vec<String> {
+pub(super) fn align(rows: &[Vec<TableCell>]) -> Vec<String> {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
         widths.resize(widths.len().max(row.len()), 0);
@@ -55,11 +55,13 @@ pub(super) fn align(rows: &[Vec<Cell>]) -> Vec<String> {
     rows.iter().map(|row| line(row, &widths)).collect()
 }
 
-fn line(row: &[Cell], widths: &[usize]) -> String {
+fn line(row: &[TableCell], widths: &[usize]) -> String {
     let mut line = String::new();
     // Written only before a further text, so that no line ends in blanks.
     let mut blanks = 0;
-    for (Cell { text, style }, width) in row.iter().zip(widths).filter(|(_, width)| **width > 0) {
+    for (TableCell { text, style }, width) in
+        row.iter().zip(widths).filter(|(_, width)| **width > 0)
+    {
         if !text.is_empty() {
             line.extend(std::iter::repeat_n(' ', blanks));
             let _ = write!(line, "{style}{text}{style:#}");
@@ -71,8 +73,8 @@ fn line(row: &[Cell], widths: &[usize]) -> String {
 }
 
 /// A table with a line of headings, each line ended.
-pub(super) fn table(headings: &[&str], rows: Vec<Vec<Cell>>) -> String {
-    let headings = headings.iter().map(|heading| Cell::new(heading)).collect();
+pub(super) fn table(headings: &[&str], rows: Vec<Vec<TableCell>>) -> String {
+    let headings = headings.iter().map(|heading| TableCell::new(heading)).collect();
     let rows: Vec<_> = std::iter::once(headings).chain(rows).collect();
     align(&rows).into_iter().map(|line| line + "\n").collect()
 }
@@ -81,8 +83,8 @@ pub(super) fn table(headings: &[&str], rows: Vec<Vec<Cell>>) -> String {
 mod tests {
     use super::*;
 
-    fn cells(texts: &[&str]) -> Vec<Cell> {
-        texts.iter().map(|text| Cell::new(text)).collect()
+    fn cells(texts: &[&str]) -> Vec<TableCell> {
+        texts.iter().map(|text| TableCell::new(text)).collect()
     }
 
     #[test]
@@ -98,8 +100,9 @@ mod tests {
 
     #[test]
     fn colours_take_no_width_and_only_come_if_wanted() {
-        let row = |color| vec![Cell::severity(Severity::High, color), Cell::new("x")];
-        let critical = |color| vec![Cell::severity(Severity::Critical, color), Cell::new("y")];
+        let row = |color| vec![TableCell::severity(Severity::High, color), TableCell::new("x")];
+        let critical =
+            |color| vec![TableCell::severity(Severity::Critical, color), TableCell::new("y")];
         assert_eq!(align(&[row(false), critical(false)]), ["high       x", "critical   y"]);
         assert_eq!(
             align(&[row(true), critical(true)]),

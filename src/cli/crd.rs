@@ -8,7 +8,9 @@ use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::wait::{await_condition, conditions};
 
-use super::{ClusterArgs, Failure, block_on, output};
+use super::args::ClusterArgs;
+use super::failure::{Failure, block_on};
+use super::output;
 use crate::api::{crds, report_crd};
 use crate::clusters::{self, Cluster};
 

@@ -1,6 +1,6 @@
 //! What commands print on stderr of what could not be read, decided or written, and how they fail by it.
 
-use super::Failure;
+use super::failure::Failure;
 use crate::findings::{Fault, FaultKind};
 use crate::gitops::{Blame, Refusal};
 use crate::policies::files::FilesError;
@@ -53,16 +53,6 @@ pub(super) fn require_complete(what: &str, faults: &[Fault]) -> Result<(), Failu
     Err(Failure::Cluster(format!(
         "the {what} is incomplete: {count} fault{plural} {verb} told above"
     )))
-}
-
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        let message = format!("{}: {}", printable(&refusal.place), printable(&refusal.message));
-        match refusal.blame {
-            Blame::Input => Self::Input(message),
-            Blame::Cluster => Self::Cluster(message),
-        }
-    }
 }
 
 /// Prints the refusals on stderr, and fails by the first kind that applies.

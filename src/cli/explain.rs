@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::color::ColorArgs;
-use super::columns::{self, Cell};
-use super::{Failure, output};
+use super::columns::{self, TableCell};
+use super::failure::Failure;
+use super::output;
 use crate::policy::registry::RULES;
 use crate::policy::rule::{Phase, Rule};
 
@@ -41,8 +42,13 @@ fn catalogue(rules: &[&Rule], color: bool) -> String {
             Phase::Spec(_) => "admission, audit",
             Phase::Status(_) => "audit only",
         };
-        let severity = Cell::severity(rule.severity, color);
-        vec![Cell::new(rule.id), severity, Cell::new(phase), Cell::new(&rule.title())]
+        let severity = TableCell::severity(rule.severity, color);
+        vec![
+            TableCell::new(rule.id),
+            severity,
+            TableCell::new(phase),
+            TableCell::new(&rule.title()),
+        ]
     });
     columns::table(&["RULE", "SEVERITY", "DECIDED", "WHAT"], rows.collect())
 }

@@ -6,8 +6,9 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::failure::Failure;
 use super::manifests::ManifestArgs;
-use super::{Failure, diagnostics, output};
+use super::{diagnostics, output};
 use crate::inputs::Input;
 use crate::scan::fix::{self, Fixed};
 use crate::scan::manifest::Judge;

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::Failure;
+use super::failure::Failure;
 use crate::api::Severity;
 
 #[derive(Args, Debug)]
@@ -99,8 +99,11 @@ mod tests {
             ("--min-score 101", &[], 100, "usage"),
             ("--fail-on some", &[], 100, "usage"),
         ] {
-            let told = exit(args, violations, score);
-            assert!(told.starts_with(expected), "{args:?} with {violations:?} and {score}: {told}");
+            let outcome = exit(args, violations, score);
+            assert!(
+                outcome.starts_with(expected),
+                "{args:?} with {violations:?} and {score}: {outcome}"
+            );
         }
     }
 }

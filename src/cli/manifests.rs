@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::policy::bundle_parser;
-use super::{Failure, ProtectedArgs};
+use super::args::{ProtectedArgs, bundle_parser};
+use super::failure::Failure;
 use crate::api::{BundleName, DevOpsPolicySpec};
 use crate::findings::Fault;
 use crate::inputs::{self, Input};

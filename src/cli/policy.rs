@@ -10,9 +10,7 @@ mod show;
 
 use clap::Subcommand;
 
-use super::Failure;
-
-pub(super) use show::bundle_parser;
+use super::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
@@ -21,7 +19,7 @@ pub(super) enum PolicyCommand {
     /// Print a bundle as a policy of its own, every field spelled out.
     Show(show::ShowArgs),
     /// Write a policy that follows a bundle into a cluster.
-    Apply(apply::ApplyArgs),
+    Apply(apply::PolicyApplyArgs),
     /// Print a cluster's policies as they belong in git.
     Export(export::ExportArgs),
     /// Write the policies of files into a cluster: all of them, or none.

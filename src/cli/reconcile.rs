@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::serve::{Remediation, Reports, address};
-use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
+use super::args::{ClusterArgs, ProtectedArgs};
+use super::failure::{Failure, block_on};
+use super::serve::{RemediationArg, ReportsArg, address};
 use crate::policy::protected::Protected;
 use crate::runtime::reconcile::{self, Options};
 use crate::status::write::Reconciled;
@@ -28,10 +29,10 @@ pub(super) struct ReconcileArgs {
     metrics_listen: SocketAddr,
     /// Write reports (openreports.io): where the cluster serves them, or never
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    reports: Reports,
+    reports: ReportsArg,
     /// Whose remediation may change workloads: no policy's, that of cluster policies, or that of all
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t)]
-    remediation: Remediation,
+    remediation: RemediationArg,
     #[command(flatten)]
     protected: ProtectedArgs,
     #[command(flatten)]
@@ -55,7 +56,7 @@ impl ReconcileArgs {
             ),
         };
         let remediation = self.remediation.allowed();
-        let reports = self.reports == Reports::Auto;
+        let reports = self.reports == ReportsArg::Auto;
         let on_reconciled = Arc::new(|reconciled: &Reconciled| {
             if reconciled.written {
                 println!("{}  {}", reconciled.policy, reconciled.message);

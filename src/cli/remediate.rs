@@ -9,9 +9,11 @@ use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
 
-use super::columns::{self, Cell};
+use super::args::{ClusterArgs, NamespaceArgs, ProtectedArgs};
+use super::columns::{self, TableCell};
+use super::failure::{Failure, block_on};
+use super::output;
 use super::output::Versioned;
-use super::{ClusterArgs, Failure, NamespaceArgs, ProtectedArgs, block_on, output};
 use crate::clusters;
 use crate::policy::record::{Record, Unbelieved};
 use crate::remediation::manual::{LiveWorkload, ManualRepairs, RepairOutcome};
@@ -23,7 +25,7 @@ pub(super) enum RemediateCommand {
     /// Show what the policies in force would put into workloads; writes nothing.
     Plan(PlanArgs),
     /// Put it in, one workload after another, and take back what makes one worse.
-    Apply(ApplyArgs),
+    Apply(RemediateApplyArgs),
     /// Show which workloads were repaired, and how far those are that roll out.
     Status(StatusArgs),
     /// Make a workload's template what it was before its repair.
@@ -31,7 +33,7 @@ pub(super) enum RemediateCommand {
 }
 
 #[derive(Args, Debug)]
-struct Which {
+struct WorkloadArgs {
     /// Workloads as KIND/NAME, such as deployment/cart [default: all of the namespace]
     #[arg(value_name = "KIND/NAME")]
     workload: Vec<String>,
@@ -53,7 +55,7 @@ Examples:
 )]
 pub(super) struct PlanArgs {
     #[command(flatten)]
-    which: Which,
+    workloads: WorkloadArgs,
     #[arg(short, long, value_enum, default_value_t)]
     output: PlanFormat,
 }
@@ -77,9 +79,9 @@ Examples:
   podgate remediate apply -n shop --dry-run
   podgate remediate apply -n shop --yes --timeout 300"
 )]
-pub(super) struct ApplyArgs {
+pub(super) struct RemediateApplyArgs {
     #[command(flatten)]
-    which: Which,
+    workloads: WorkloadArgs,
     /// Only ask the API server whether it would admit the patches
     #[arg(long)]
     dry_run: bool,
@@ -96,7 +98,7 @@ pub(super) struct ApplyArgs {
   podgate remediate status -A")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
-    which: Which,
+    workloads: WorkloadArgs,
 }
 
 #[derive(Args, Debug)]
@@ -109,7 +111,7 @@ Examples:
 )]
 pub(super) struct RollbackArgs {
     #[command(flatten)]
-    which: Which,
+    workloads: WorkloadArgs,
     /// Do not ask
     #[arg(short, long)]
     yes: bool,
@@ -118,7 +120,7 @@ pub(super) struct RollbackArgs {
 /// A plan as programs read it.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Planned<'a> {
+struct PlannedRepair<'a> {
     kind: &'a str,
     namespace: &'a str,
     name: &'a str,
@@ -132,8 +134,8 @@ struct Planned<'a> {
 }
 
 #[derive(Serialize)]
-struct Plans<'a> {
-    workloads: Vec<Planned<'a>>,
+struct PlannedRepairs<'a> {
+    workloads: Vec<PlannedRepair<'a>>,
 }
 
 impl RemediateCommand {
@@ -149,7 +151,7 @@ impl RemediateCommand {
     }
 }
 
-impl Which {
+impl WorkloadArgs {
     /// The cluster, and the workloads that are meant.
     async fn find(&self) -> Result<(ManualRepairs, Vec<LiveWorkload>), Failure> {
         let cluster = clusters::connect(&self.cluster.target()).await?;
@@ -187,7 +189,7 @@ impl Which {
 }
 
 async fn plan(args: PlanArgs) -> Result<(), Failure> {
-    let (hand, found) = args.which.find().await?;
+    let (hand, found) = args.workloads.find().await?;
     let plans: Vec<_> = found.iter().map(|it| (it, hand.plan(it))).collect();
     match args.output {
         PlanFormat::Diff => {
@@ -203,12 +205,16 @@ async fn plan(args: PlanArgs) -> Result<(), Failure> {
             eprintln!("{repaired} can be repaired, {refused} cannot");
             Ok(())
         }
-        PlanFormat::Json => output::json(&Versioned::of(&Plans { workloads: planned(&plans) })),
-        PlanFormat::Yaml => output::yaml(&Versioned::of(&Plans { workloads: planned(&plans) })),
+        PlanFormat::Json => {
+            output::json(&Versioned::of(&PlannedRepairs { workloads: planned(&plans) }))
+        }
+        PlanFormat::Yaml => {
+            output::yaml(&Versioned::of(&PlannedRepairs { workloads: planned(&plans) }))
+        }
     }
 }
 
-fn planned<'a>(plans: &'a [(&'a LiveWorkload, RepairPlan)]) -> Vec<Planned<'a>> {
+fn planned<'a>(plans: &'a [(&'a LiveWorkload, RepairPlan)]) -> Vec<PlannedRepair<'a>> {
     let of = |(found, plan): &'a (&'a LiveWorkload, RepairPlan)| {
         let key = &found.target.key;
         let (patch, rules, left, refused) = match plan {
@@ -220,7 +226,7 @@ fn planned<'a>(plans: &'a [(&'a LiveWorkload, RepairPlan)]) -> Vec<Planned<'a>> 
             RepairPlan::Refused(why) => (None, Vec::new(), 0, Some(why.to_string())),
         };
         let (kind, namespace, name) = (&*key.kind, &*key.namespace, &*key.name);
-        Some(Planned { kind, namespace, name, patch, rules, left, refused })
+        Some(PlannedRepair { kind, namespace, name, patch, rules, left, refused })
     };
     plans.iter().filter_map(of).collect()
 }
@@ -252,8 +258,8 @@ fn render(found: &LiveWorkload, plan: &RepairPlan) -> String {
     format!("{name}: {}{left}\n{diff}\n", rules.join(", "))
 }
 
-async fn apply(args: ApplyArgs) -> Result<(), Failure> {
-    let (hand, found) = args.which.find().await?;
+async fn apply(args: RemediateApplyArgs) -> Result<(), Failure> {
+    let (hand, found) = args.workloads.find().await?;
     let (mut repairs, mut failed) = (Vec::new(), 0);
     for found in &found {
         if let Some(record) = ManualRepairs::in_flight(found).filter(|_| !args.dry_run) {
@@ -312,9 +318,9 @@ fn gate(failed: usize) -> Result<(), Failure> {
 }
 
 async fn status(args: StatusArgs) -> Result<(), Failure> {
-    let (_, found) = args.which.find().await?;
+    let (_, found) = args.workloads.find().await?;
     let header: Vec<_> =
-        ["WORKLOAD", "STATE", "BEGAN", "POLICIES", "MESSAGE"].map(Cell::new).into();
+        ["WORKLOAD", "STATE", "BEGAN", "POLICIES", "MESSAGE"].map(TableCell::new).into();
     let mut rows = vec![header];
     for found in &found {
         let record = match recorded(found) {
@@ -329,11 +335,11 @@ async fn status(args: StatusArgs) -> Result<(), Failure> {
         let policies: Vec<_> = record.policies.iter().map(|it| it.policy.as_str()).collect();
         let began = record.began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         rows.push(vec![
-            Cell::new(&work::name(&found.target)),
-            Cell::new(&format!("{:?}", record.state)),
-            Cell::new(&began),
-            Cell::new(&policies.join(",")),
-            Cell::new(&record.message),
+            TableCell::new(&work::name(&found.target)),
+            TableCell::new(&format!("{:?}", record.state)),
+            TableCell::new(&began),
+            TableCell::new(&policies.join(",")),
+            TableCell::new(&record.message),
         ]);
     }
     if rows.len() == 1 {
@@ -345,10 +351,10 @@ async fn status(args: StatusArgs) -> Result<(), Failure> {
 }
 
 async fn rollback(args: RollbackArgs) -> Result<(), Failure> {
-    if args.which.workload.is_empty() {
+    if args.workloads.workload.is_empty() {
         return Err(Failure::Input("name the workload, such as deployment/cart".to_owned()));
     }
-    let (hand, found) = args.which.find().await?;
+    let (hand, found) = args.workloads.find().await?;
     let mut failed = 0;
     for found in &found {
         let name = work::name(&found.target);

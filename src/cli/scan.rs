@@ -11,10 +11,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
 use super::color::ColorArgs;
-use super::formats::{self, Format};
+use super::failure::Failure;
+use super::formats::{self, ReportFormat};
 use super::gate::GateArgs;
 use super::manifests::ManifestArgs;
-use super::{Failure, diagnostics, output};
+use super::{diagnostics, output};
 use crate::inputs::Input;
 use crate::scan::offline;
 
@@ -37,7 +38,7 @@ pub(super) struct ScanArgs {
     #[command(flatten)]
     manifests: ManifestArgs,
     #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
+    output: ReportFormat,
     /// Write the report there instead of to stdout
     #[arg(long, value_name = "FILE")]
     output_file: Option<PathBuf>,

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::args::{ClusterArgs, ProtectedArgs};
 use super::certificates::CertificateArgs;
-use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
+use super::failure::{Failure, block_on};
 use crate::admission::server::Drain;
 use crate::remediation::work::Allowed;
 use crate::runtime::{self, Certificates, Options, Role, Source};
@@ -37,10 +38,10 @@ pub(super) struct ServeArgs {
     lease_namespace: Option<String>,
     /// Write reports (openreports.io): where the cluster serves them, or never
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    reports: Reports,
+    reports: ReportsArg,
     /// Whose remediation may change workloads: no policy's, that of cluster policies, or that of all
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t, conflicts_with = "standalone")]
-    remediation: Remediation,
+    remediation: RemediationArg,
 }
 
 #[derive(Args, Debug)]
@@ -97,7 +98,7 @@ impl ServeArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let options = Options {
             lease_namespace: self.lease_namespace,
-            reports: self.reports == Reports::Auto,
+            reports: self.reports == ReportsArg::Auto,
             remediation: self.remediation.allowed(),
             role: Role::Replica,
             ..self.webhook.options(self.register)?
@@ -159,7 +160,7 @@ impl WebhookArgs {
 
 /// When to write reports.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub(super) enum Reports {
+pub(super) enum ReportsArg {
     /// Where the cluster serves openreports.io.
     #[default]
     Auto,
@@ -168,7 +169,7 @@ pub(super) enum Reports {
 
 /// Whose remediation may write.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(super) enum Remediation {
+pub(super) enum RemediationArg {
     /// Patches are proposed, whatever policies say
     #[default]
     None,
@@ -176,7 +177,7 @@ pub(super) enum Remediation {
     AllPolicies,
 }
 
-impl Remediation {
+impl RemediationArg {
     pub(super) const fn allowed(self) -> Allowed {
         match self {
             Self::None => Allowed::None,

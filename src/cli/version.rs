@@ -3,7 +3,8 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Failure, output};
+use super::failure::Failure;
+use super::output;
 use crate::api::API_VERSION;
 use crate::policy::bundles;
 

@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::columns::{Cell, align};
+use super::args::{ClusterArgs, ProtectedArgs};
+use super::columns::{TableCell, align};
+use super::failure::{Failure, block_on};
 use super::serve::address;
-use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Change, ObservedPolicy, PolicyUpdate};
 use crate::runtime::reconcile::{self, AuditUpdates, Options};
@@ -117,7 +118,7 @@ impl Screen {
 
     fn text(&self) -> String {
         let header = ["POLICY", "MODE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS", "WORST"];
-        let mut rows = vec![header.map(Cell::new).into()];
+        let mut rows = vec![header.map(TableCell::new).into()];
         rows.extend(self.policies.values().map(row));
         let mut text = if self.policies.is_empty() {
             "There is no policy in this cluster; podgate policy bundles shows what one may start from.\n".to_owned()
@@ -132,18 +133,18 @@ impl Screen {
     }
 }
 
-fn row(observed: &ObservedPolicy) -> Vec<Cell> {
+fn row(observed: &ObservedPolicy) -> Vec<TableCell> {
     let worst = observed.worst.first();
     let worst =
         worst.map(|it| format!("{} {}/{}", it.fault.id, it.workload.kind, it.workload.name));
     vec![
-        Cell::new(&observed.policy.label),
-        Cell::new(observed.policy.mode.as_str()),
-        Cell::new(&observed.score.points.to_string()),
-        Cell::new(&format!("{:?}", observed.score.classification())),
-        Cell::new(&observed.workloads.to_string()),
-        Cell::new(&observed.violations().to_string()),
-        Cell::or_none(&worst.unwrap_or_default()),
+        TableCell::new(&observed.policy.label),
+        TableCell::new(observed.policy.mode.as_str()),
+        TableCell::new(&observed.score.points.to_string()),
+        TableCell::new(&format!("{:?}", observed.score.classification())),
+        TableCell::new(&observed.workloads.to_string()),
+        TableCell::new(&observed.violations().to_string()),
+        TableCell::or_none(&worst.unwrap_or_default()),
     ]
 }
 

@@ -6,9 +6,11 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use k8s_openapi::api::admissionregistration::v1::MatchCondition;
 use serde_json::{Value, json};
 
+use super::args::ClusterArgs;
 use super::certificates::condition;
+use super::failure::{Failure, block_on};
+use super::output;
 use super::serve::WebhookServeArgs;
-use super::{ClusterArgs, Failure, block_on, output};
 use crate::admission::registration::{Endpoint, FailurePolicy, Registration};
 use crate::clusters;
 use crate::install::break_glass::{self, Removal};

@@ -15,6 +15,7 @@ use self::operations::{InFlight, TEMPLATE, changes, marks, test, test_record};
 use super::plan::{KINDS, RepairPatch};
 use super::rollout;
 use crate::api::RemediationState;
+use crate::client::dry_run::DryRun;
 use crate::leader::claim::{Claim, WriteError};
 use crate::policy::observed::WorkloadKey;
 use crate::policy::record::{self, Asker, Hand, IN_FLIGHT, LABEL, Record, Template, at};
@@ -67,12 +68,6 @@ pub enum DryRunOutcome {
     Admitted(Value),
     /// The API server's message.
     Refused(String),
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum DryRun {
-    Yes,
-    No,
 }
 
 /// Reads and writes workloads. Every write checks the claim.

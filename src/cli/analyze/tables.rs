@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::super::columns::{self, Cell};
+use super::super::columns::{self, TableCell};
 use crate::analysis::result::Analysis;
 use crate::api::Classification;
 use crate::findings::Violation;
@@ -38,15 +38,16 @@ fn scores(analysis: &Analysis, wide: bool) -> String {
         vec!["NAMESPACE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS", "LOST POINTS"];
     let row =
         |name: &str, score: u8, class: Classification, counts: [u64; 2], lost: &LostPoints| {
-            let [workloads, violations] = counts.map(|count| Cell::new(&count.to_string()));
-            let (score, class) = (Cell::new(&score.to_string()), Cell::new(&format!("{class:?}")));
+            let [workloads, violations] = counts.map(|count| TableCell::new(&count.to_string()));
+            let (score, class) =
+                (TableCell::new(&score.to_string()), TableCell::new(&format!("{class:?}")));
             vec![
-                Cell::new(name),
+                TableCell::new(name),
                 score,
                 class,
                 workloads,
                 violations,
-                Cell::or_none(&costs(lost, wide)),
+                TableCell::or_none(&costs(lost, wide)),
             ]
         };
     let namespaces = analysis.namespaces.iter().map(|it| {
@@ -60,7 +61,7 @@ fn scores(analysis: &Analysis, wide: bool) -> String {
     if wide {
         headings.push("POLICIES");
         for (row, namespace) in rows.iter_mut().zip(&analysis.namespaces) {
-            row.push(Cell::new(&namespace.policies.join(", ")));
+            row.push(TableCell::new(&namespace.policies.join(", ")));
         }
     }
     columns::table(&headings, rows)
@@ -82,15 +83,15 @@ fn violations<'a>(results: impl Iterator<Item = &'a Violation>, wide: bool) -> S
     }
     let row = |it: &Violation| {
         let mut cells = vec![
-            Cell::new(it.severity.as_str()),
-            Cell::new(&it.rule),
-            Cell::new(it.namespace.as_deref().unwrap_or_default()),
-            Cell::new(&clip(&format!("{}/{}", it.kind, it.name))),
-            Cell::or_none(it.container.as_deref().unwrap_or_default()),
-            Cell::new(&it.message),
+            TableCell::new(it.severity.as_str()),
+            TableCell::new(&it.rule),
+            TableCell::new(it.namespace.as_deref().unwrap_or_default()),
+            TableCell::new(&clip(&format!("{}/{}", it.kind, it.name))),
+            TableCell::or_none(it.container.as_deref().unwrap_or_default()),
+            TableCell::new(&it.message),
         ];
         if wide {
-            cells.insert(2, Cell::new(&it.policy));
+            cells.insert(2, TableCell::new(&it.policy));
         }
         cells
     };

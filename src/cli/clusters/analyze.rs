@@ -8,11 +8,13 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::super::args::{ProtectedArgs, bundle_parser};
+use super::super::failure::Failure;
 use super::super::gate::GateArgs;
 use super::super::output::Versioned;
-use super::super::policy::bundle_parser;
-use super::super::{Failure, ProtectedArgs, manifests, output};
-use super::{ContextArgs, UnreadFile, print_message, tables, time};
+use super::super::{manifests, output};
+use super::contexts::{ContextArgs, UnreadFile, print_message, time};
+use super::tables;
 use crate::analysis::cluster::{self, AnalysisError, Extent};
 use crate::analysis::fleet::{Fleet, Member};
 use crate::analysis::reach;
@@ -37,7 +39,7 @@ Examples:
   podgate clusters analyze --bundle restricted -o wide         # all by the same measure
   podgate clusters analyze -o json --fail-on never --min-score 80"
 )]
-pub(in crate::cli) struct AnalyzeArgs {
+pub(in crate::cli) struct ClustersAnalyzeArgs {
     #[command(flatten)]
     contexts: ContextArgs,
     /// Only this namespace
@@ -56,7 +58,7 @@ pub(in crate::cli) struct AnalyzeArgs {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     timeout: Duration,
     #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
+    output: FleetFormat,
     #[command(flatten)]
     gate: GateArgs,
     #[command(flatten)]
@@ -64,7 +66,7 @@ pub(in crate::cli) struct AnalyzeArgs {
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Format {
+enum FleetFormat {
     /// The clusters, the worst rules, and the policies that differ
     #[default]
     Table,
@@ -77,7 +79,7 @@ enum Format {
 /// The whole answer, in the shape that its JSON has.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+struct FleetAnswer<'a> {
     #[serde(flatten)]
     fleet: &'a Fleet,
     unread_files: &'a [UnreadFile],
@@ -85,14 +87,14 @@ struct Answer<'a> {
 
 /// What is asked of every cluster.
 #[derive(Clone)]
-struct Question {
+struct ClusterQuery {
     namespace: Option<String>,
     given: Option<Vec<Arc<Policy>>>,
     protected: Protected,
     now: Timestamp,
 }
 
-impl AnalyzeArgs {
+impl ClustersAnalyzeArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let question = self.question()?;
         let chosen = self.contexts.chosen()?;
@@ -110,12 +112,12 @@ impl AnalyzeArgs {
         for member in &fleet.clusters {
             print_message(&member.context, member.message.as_deref());
         }
-        let versioned = Answer { fleet: &fleet, unread_files: &chosen.unread };
+        let versioned = FleetAnswer { fleet: &fleet, unread_files: &chosen.unread };
         match self.output {
-            Format::Table => output::print(&tables::analysis(&fleet, false))?,
-            Format::Wide => output::print(&tables::analysis(&fleet, true))?,
-            Format::Json => output::json(&Versioned::of(&versioned))?,
-            Format::Yaml => output::yaml(&Versioned::of(&versioned))?,
+            FleetFormat::Table => output::print(&tables::analysis(&fleet, false))?,
+            FleetFormat::Wide => output::print(&tables::analysis(&fleet, true))?,
+            FleetFormat::Json => output::json(&Versioned::of(&versioned))?,
+            FleetFormat::Yaml => output::yaml(&Versioned::of(&versioned))?,
         }
         self.contexts.complete(&chosen, fleet.unread())?;
         let severities = fleet.found().flat_map(|(_, found)| found.severities.each());
@@ -124,7 +126,7 @@ impl AnalyzeArgs {
         self.gate.check(severities, lowest.unwrap_or_default())
     }
 
-    fn question(&self) -> Result<Question, Failure> {
+    fn question(&self) -> Result<ClusterQuery, Failure> {
         let protected = self.protected.list();
         let namespace = self.namespace.clone();
         if let Some(name) = namespace.as_ref().filter(|name| protected.contains(name)) {
@@ -132,11 +134,11 @@ impl AnalyzeArgs {
         }
         let given = manifests::given(&self.policy, self.bundle)?;
         let given = (!given.is_empty()).then_some(given);
-        Ok(Question { namespace, given, protected, now: Timestamp::now() })
+        Ok(ClusterQuery { namespace, given, protected, now: Timestamp::now() })
     }
 }
 
-impl Question {
+impl ClusterQuery {
     /// The version, if the cluster says it, and the analysis.
     async fn ask(self, cluster: &Cluster) -> (Option<String>, Result<Analysis, AnalysisError>) {
         let version = reach::version(cluster).await.ok();

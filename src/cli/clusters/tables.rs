@@ -3,38 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::super::columns::{self, Cell};
-use super::list::Row;
+use super::super::columns::{self, TableCell};
 use crate::analysis::fleet::{ClusterFindings, Drift, Fleet, Member};
 
 /// How many rules the short table shows.
 const SHOWN_RULES: usize = 10;
 /// Where there is nothing: not known, not there.
-const NOTHING: &str = "-";
-
-/// The contexts, and what their clusters say.
-pub(super) fn list(rows: &[Row]) -> String {
-    let row = |row: &Row| {
-        let reached = row.reached.as_ref();
-        let podgate = reached.and_then(|it| it.podgate.map(|served| (served, it.policies)));
-        let podgate = match podgate {
-            None | Some((false, _)) => NOTHING.to_owned(),
-            Some((true, None)) => "v1".to_owned(),
-            Some((true, Some(1))) => "v1, 1 policy".to_owned(),
-            Some((true, Some(count))) => format!("v1, {count} policies"),
-        };
-        vec![
-            Cell::new(if row.current { "*" } else { "" }),
-            Cell::new(&row.context),
-            Cell::new(row.server.as_deref().unwrap_or(NOTHING)),
-            Cell::new(row.state.as_str()),
-            Cell::new(reached.map_or(NOTHING, |it| &it.version)),
-            Cell::new(&podgate),
-        ]
-    };
-    let headings = ["CURRENT", "CONTEXT", "SERVER", "STATE", "VERSION", "PODGATE"];
-    columns::table(&headings, rows.iter().map(row).collect())
-}
+pub(super) const NOTHING: &str = "-";
 
 /// The clusters, under them the rules that are violated, and under them the policies that differ.
 pub(super) fn analysis(fleet: &Fleet, wide: bool) -> String {
@@ -68,7 +43,7 @@ fn clusters(fleet: &Fleet, wide: bool) -> String {
             let facts = [&member.version, &member.server];
             cells.extend(facts.map(|it| it.clone().unwrap_or_else(|| NOTHING.to_owned())));
         }
-        cells.iter().map(|cell| Cell::new(cell)).collect()
+        cells.iter().map(|cell| TableCell::new(cell)).collect()
     };
     columns::table(&headings, fleet.clusters.iter().map(row).collect())
 }
@@ -84,9 +59,9 @@ fn rules(fleet: &Fleet, wide: bool) -> String {
     let counts: Vec<_> = fleet.found().map(|(_, found)| by_rule(found)).collect();
     let shown = if wide { rules.len() } else { rules.len().min(SHOWN_RULES) };
     let rows = rules.iter().take(shown).map(|rule| {
-        let mut cells = vec![Cell::new(rule.severity.as_str()), Cell::new(&rule.rule)];
+        let mut cells = vec![TableCell::new(rule.severity.as_str()), TableCell::new(&rule.rule)];
         let count = |counts: &BTreeMap<String, u64>| counts.get(&rule.rule).copied().unwrap_or(0);
-        cells.extend(counts.iter().map(|counts| Cell::new(&count(counts).to_string())));
+        cells.extend(counts.iter().map(|counts| TableCell::new(&count(counts).to_string())));
         cells
     });
     let mut headings = vec!["SEVERITY", "RULE"];
@@ -109,11 +84,11 @@ fn policies(fleet: &Fleet, drift: &[Drift]) -> String {
         };
     }
     let row = |drift: &Drift| {
-        let mut cells = vec![Cell::new(&drift.policy)];
+        let mut cells = vec![TableCell::new(&drift.policy)];
         cells.extend(contexts.iter().map(|context| {
             let copy = drift.clusters.iter().find(|copy| copy.context == *context);
             // A cluster that is left out may have it.
-            Cell::new(copy.map_or("?", |copy| copy.hash.as_deref().unwrap_or(NOTHING)))
+            TableCell::new(copy.map_or("?", |copy| copy.hash.as_deref().unwrap_or(NOTHING)))
         }));
         cells
     };

@@ -1,6 +1,7 @@
 //! Workflow commands: GitHub Actions makes an annotation of each and shows it at the file's line.
 
-use super::{object_name, repository_path, summary, worst_first};
+use super::summary;
+use super::violations::{object_name, repository_path, worst_first};
 use crate::api::Severity;
 use crate::findings::{Fault, Report, Violation};
 use crate::policy::text::printable;

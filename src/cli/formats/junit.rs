@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::summary::{self, count};
-use super::{object_name, place};
+use super::violations::{object_name, place};
 use crate::findings::{Fault, Report, Violation};
 
 /// A suite's cases, by object and rule.

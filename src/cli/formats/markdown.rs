@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use super::{object_name, place, summary, without_path, worst_first};
+use super::summary;
+use super::violations::{object_name, place, without_path, worst_first};
 use crate::findings::{Report, Violation};
 use crate::policy::text::printable;
 
@@ -22,16 +23,16 @@ pub(super) fn page(report: &Report) -> String {
         return page;
     }
     page.push_str("\n| severity | object | rule | container | what |\n|---|---|---|---|---|\n");
-    let mut told = 0;
+    let mut shown_rows = 0;
     for row in worst_first(&report.results).into_iter().take(MAX_ROWS).map(row) {
         if page.len() + row.len() > MAX_BYTES {
             break;
         }
         page.push_str(&row);
-        told += 1;
+        shown_rows += 1;
     }
-    if told < report.results.len() {
-        let _ = writeln!(page, "\nand {} more", report.results.len() - told);
+    if shown_rows < report.results.len() {
+        let _ = writeln!(page, "\nand {} more", report.results.len() - shown_rows);
     }
     page
 }

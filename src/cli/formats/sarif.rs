@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{object_name, repository_path};
+use super::violations::{object_name, repository_path};
 use crate::api::Severity;
 use crate::findings::{Fault, Report, Violation};
 use crate::policy::registry;

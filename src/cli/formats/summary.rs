@@ -40,9 +40,9 @@ fn read(summary: &Summary) -> String {
 fn by_severity(report: &Report) -> String {
     let number = |severity| report.results.iter().filter(|it| it.severity == severity).count();
     let numbers = Severity::ALL.map(|severity| (number(severity), severity)).into_iter();
-    let told =
+    let counts =
         numbers.filter(|(number, _)| *number > 0).map(|(n, severity)| format!("{n} {severity}"));
-    told.collect::<Vec<_>>().join(", ")
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 /// `1 violation`, `2 violations`

@@ -5,8 +5,9 @@ use std::fmt::Write;
 
 use clap::builder::styling::Style;
 
-use super::super::columns::{self, Cell};
-use super::{by_object, identity, object_name, place, summary, without_path, worst_first};
+use super::super::columns::{self, TableCell};
+use super::summary;
+use super::violations::{by_object, identity, object_name, place, without_path, worst_first};
 use crate::findings::{Report, Violation};
 use crate::policy::text::{printable, quote};
 
@@ -34,16 +35,16 @@ fn heading(violation: &Violation, color: bool) -> String {
     format!("{style}{}{style:#}\n", printable(&(file + &object_name(violation))))
 }
 
-fn row(violation: &Violation, name_policy: bool, color: bool) -> Vec<Cell> {
+fn row(violation: &Violation, name_policy: bool, color: bool) -> Vec<TableCell> {
     let place = [violation.line, violation.column].into_iter().flatten();
     let place: Vec<_> = place.map(|number| number.to_string()).collect();
     vec![
-        Cell::new(&place.join(":")),
-        Cell::severity(violation.severity, color),
-        Cell::new(&violation.rule),
-        Cell::new(violation.container.as_deref().unwrap_or_default()),
-        Cell::new(if name_policy { &violation.policy } else { "" }),
-        Cell::new(&violation.message),
+        TableCell::new(&place.join(":")),
+        TableCell::severity(violation.severity, color),
+        TableCell::new(&violation.rule),
+        TableCell::new(violation.container.as_deref().unwrap_or_default()),
+        TableCell::new(if name_policy { &violation.policy } else { "" }),
+        TableCell::new(&violation.message),
     ]
 }
 
@@ -67,18 +68,18 @@ pub(super) fn wide(report: &Report, color: bool) -> String {
     columns::table(&headings, rows) + "\n" + &ending(report)
 }
 
-fn wide_row(violation: &Violation, color: bool) -> Vec<Cell> {
+fn wide_row(violation: &Violation, color: bool) -> Vec<TableCell> {
     let found = violation.value.as_deref().map(quote).unwrap_or_default();
     vec![
-        Cell::or_none(&place(violation).unwrap_or_default()),
-        Cell::new(&object_name(violation)),
-        Cell::severity(violation.severity, color),
-        Cell::new(&violation.rule),
-        Cell::or_none(violation.container.as_deref().unwrap_or_default()),
-        Cell::new(&violation.policy),
-        Cell::or_none(&violation.path),
-        Cell::or_none(&found),
-        Cell::new(without_path(violation)),
+        TableCell::or_none(&place(violation).unwrap_or_default()),
+        TableCell::new(&object_name(violation)),
+        TableCell::severity(violation.severity, color),
+        TableCell::new(&violation.rule),
+        TableCell::or_none(violation.container.as_deref().unwrap_or_default()),
+        TableCell::new(&violation.policy),
+        TableCell::or_none(&violation.path),
+        TableCell::or_none(&found),
+        TableCell::new(without_path(violation)),
     ]
 }
 

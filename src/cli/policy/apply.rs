@@ -3,9 +3,11 @@
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::super::{ClusterArgs, Failure, block_on, diagnostics, output};
+use super::super::args::{ClusterArgs, bundle_parser};
+use super::super::failure::{Failure, block_on};
+use super::super::{diagnostics, output};
 use super::import;
-use super::show::{Kind, bundle_parser};
+use super::show::PolicyKind;
 use crate::api::{API_VERSION, BundleName, EnforcementMode};
 use crate::clusters;
 use crate::gitops::apply::ApplyPlan;
@@ -21,13 +23,13 @@ Examples:
   podgate policy apply restricted --kind ClusterDevOpsPolicy --mode warn
   podgate policy apply baseline -n shop --dry-run client > policies/shop/baseline.yaml"
 )]
-pub(in crate::cli) struct ApplyArgs {
+pub(in crate::cli) struct PolicyApplyArgs {
     /// The bundle's name; see: podgate policy bundles
     #[arg(value_parser = bundle_parser())]
     bundle: BundleName,
     /// The policy's kind: for one namespace, or for all
     #[arg(long, value_enum, ignore_case = true, default_value = "DevOpsPolicy")]
-    kind: Kind,
+    kind: PolicyKind,
     /// The namespace of a DevOpsPolicy [default: the context's]
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
@@ -36,13 +38,13 @@ pub(in crate::cli) struct ApplyArgs {
     name: Option<String>,
     /// What happens to an object that breaks a rule
     #[arg(long, value_enum, default_value_t)]
-    mode: Mode,
+    mode: ModeArg,
     /// Print what would be sent (client), or say what the API server would do (server)
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
-    dry_run: DryRun,
+    dry_run: ApplyDryRun,
     /// Print the policy instead of what was done
     #[arg(short, long, value_enum)]
-    output: Option<Format>,
+    output: Option<ApplyFormat>,
     /// Take over fields that somebody else set
     #[arg(long)]
     force_conflicts: bool,
@@ -51,7 +53,7 @@ pub(in crate::cli) struct ApplyArgs {
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Mode {
+enum ModeArg {
     /// Record it
     #[default]
     Audit,
@@ -61,18 +63,18 @@ enum Mode {
     Enforce,
 }
 
-impl From<Mode> for EnforcementMode {
-    fn from(mode: Mode) -> Self {
+impl From<ModeArg> for EnforcementMode {
+    fn from(mode: ModeArg) -> Self {
         match mode {
-            Mode::Audit => Self::Audit,
-            Mode::Warn => Self::Warn,
-            Mode::Enforce => Self::Enforce,
+            ModeArg::Audit => Self::Audit,
+            ModeArg::Warn => Self::Warn,
+            ModeArg::Enforce => Self::Enforce,
         }
     }
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-enum DryRun {
+enum ApplyDryRun {
     /// Write
     #[default]
     None,
@@ -83,17 +85,17 @@ enum DryRun {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+enum ApplyFormat {
     Yaml,
 }
 
-impl ApplyArgs {
+impl PolicyApplyArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        if matches!(self.kind, Kind::ClusterDevOpsPolicy) && self.namespace.is_some() {
+        if matches!(self.kind, PolicyKind::ClusterDevOpsPolicy) && self.namespace.is_some() {
             let message = "a ClusterDevOpsPolicy is of no namespace; leave -n or --kind away";
             return Err(Failure::Input(message.to_owned()));
         }
-        if self.dry_run == DryRun::Client {
+        if self.dry_run == ApplyDryRun::Client {
             return output::print(&yaml(&self.desired(self.namespace.as_deref()).policy)?);
         }
         block_on(apply(self))
@@ -102,10 +104,10 @@ impl ApplyArgs {
     fn desired(&self, namespace: Option<&str>) -> Desired {
         let bundle = self.bundle.as_str();
         let kind = match self.kind {
-            Kind::DevOpsPolicy => "DevOpsPolicy",
-            Kind::ClusterDevOpsPolicy => "ClusterDevOpsPolicy",
+            PolicyKind::DevOpsPolicy => "DevOpsPolicy",
+            PolicyKind::ClusterDevOpsPolicy => "ClusterDevOpsPolicy",
         };
-        let namespace = namespace.filter(|_| matches!(self.kind, Kind::DevOpsPolicy));
+        let namespace = namespace.filter(|_| matches!(self.kind, PolicyKind::DevOpsPolicy));
         let mode = EnforcementMode::from(self.mode).as_str();
         let mut manifest = json!({
             "apiVersion": API_VERSION,
@@ -122,19 +124,19 @@ impl ApplyArgs {
     }
 }
 
-async fn apply(args: ApplyArgs) -> Result<(), Failure> {
+async fn apply(args: PolicyApplyArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
     let namespace = args.namespace.as_deref();
     let desired =
         [args.desired(Some(namespace.unwrap_or_else(|| cluster.client.default_namespace())))];
     let plan = ApplyPlan::make(&cluster, &desired, args.force_conflicts).await;
     diagnostics::report_refusals(plan.refusals.clone())?;
-    let dry_run = args.dry_run == DryRun::Server;
+    let dry_run = args.dry_run == ApplyDryRun::Server;
     match args.output {
         None => import::write(plan, dry_run).await,
-        Some(Format::Yaml) if dry_run => {
+        Some(ApplyFormat::Yaml) if dry_run => {
             plan.applied.iter().try_for_each(|it| output::print(&yaml(&it.policy)?))
         }
-        Some(Format::Yaml) => plan.carry_out(|it| output::print(&yaml(&it.policy)?)).await,
+        Some(ApplyFormat::Yaml) => plan.carry_out(|it| output::print(&yaml(&it.policy)?)).await,
     }
 }

@@ -6,7 +6,9 @@ use clap::Args;
 use serde_json::Value;
 use similar::TextDiff;
 
-use super::super::{ClusterArgs, Failure, block_on, output};
+use super::super::args::ClusterArgs;
+use super::super::failure::{Failure, block_on};
+use super::super::output;
 use super::import;
 use crate::clusters;
 use crate::gitops::{live, yaml};

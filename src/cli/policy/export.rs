@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
-use super::super::{ClusterArgs, Failure, NamespaceArgs, block_on, output};
-use super::show::Kind;
+use super::super::args::{ClusterArgs, NamespaceArgs};
+use super::super::failure::{Failure, block_on};
+use super::super::output;
+use super::show::PolicyKind;
 use crate::clusters;
 use crate::gitops::live::{self, Which};
 use crate::gitops::{folder, yaml};
@@ -29,7 +31,7 @@ pub(in crate::cli) struct ExportArgs {
     namespaces: NamespaceArgs,
     /// Only policies of this kind
     #[arg(long, value_enum, ignore_case = true)]
-    kind: Option<Kind>,
+    kind: Option<PolicyKind>,
     /// Only policies that this label selector matches, such as team=cart
     #[arg(short = 'l', long, value_name = "LABELS")]
     selector: Option<String>,
@@ -49,12 +51,12 @@ impl ExportArgs {
 async fn export(args: ExportArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
     let which = match (args.kind, args.namespaces.one(cluster.client.default_namespace())) {
-        (Some(Kind::ClusterDevOpsPolicy), _) => Which::ClusterWide,
+        (Some(PolicyKind::ClusterDevOpsPolicy), _) => Which::ClusterWide,
         (_, Some(namespace)) => Which::Namespace(namespace),
         (_, None) => Which::All,
     };
     let mut policies = live::list(&cluster, &which, args.selector.as_deref()).await?;
-    if let Some(Kind::DevOpsPolicy) = args.kind {
+    if let Some(PolicyKind::DevOpsPolicy) = args.kind {
         policies.retain(|(key, _)| key.namespace.is_some());
     }
     if policies.is_empty() {

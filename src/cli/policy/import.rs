@@ -7,7 +7,9 @@ use clap::{Args, ValueEnum};
 use kube::core::SelectorExt;
 use serde_json::Value;
 
-use super::super::{ClusterArgs, Failure, block_on, diagnostics, output};
+use super::super::args::ClusterArgs;
+use super::super::failure::{Failure, block_on};
+use super::super::{diagnostics, output};
 use crate::clusters::{self, Cluster};
 use crate::gitops::apply::ApplyPlan;
 use crate::gitops::{Desired, prune, selector};
@@ -34,7 +36,7 @@ pub(in crate::cli) struct ImportArgs {
     namespace: Option<String>,
     /// Say what would be done
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
-    dry_run: DryRun,
+    dry_run: ImportDryRun,
     /// Then delete the policies that the selector chooses and the files do not name: with -n those of the namespace, else
     /// those of all namespaces and the cluster's own
     #[arg(long, requires = "selector")]
@@ -50,7 +52,7 @@ pub(in crate::cli) struct ImportArgs {
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-enum DryRun {
+enum ImportDryRun {
     /// Write
     #[default]
     None,
@@ -70,7 +72,7 @@ async fn import(args: ImportArgs) -> Result<(), Failure> {
     if let Some(selector) = &args.selector {
         all_selected(&desired, selector)?;
     }
-    let dry_run = args.dry_run == DryRun::Server;
+    let dry_run = args.dry_run == ImportDryRun::Server;
     let plan = ApplyPlan::make(&cluster, &desired, args.force_conflicts).await;
     let pruned = match &args.selector {
         Some(selector) if plan.refusals.is_empty() => {

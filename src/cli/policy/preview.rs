@@ -12,10 +12,11 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
+use super::super::args::{ClusterArgs, ProtectedArgs, bundle_parser};
+use super::super::failure::{Failure, block_on};
 use super::super::gate::GateArgs;
 use super::super::output::Versioned;
-use super::super::{ClusterArgs, Failure, ProtectedArgs, block_on, diagnostics, output};
-use super::bundle_parser;
+use super::super::{diagnostics, output};
 use crate::analysis::preview;
 use crate::api::{BundleName, DevOpsPolicySpec, EnforcementMode};
 use crate::clusters;

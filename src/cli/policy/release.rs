@@ -2,7 +2,9 @@
 
 use clap::Args;
 
-use super::super::{ClusterArgs, Failure, block_on, output};
+use super::super::args::ClusterArgs;
+use super::super::failure::{Failure, block_on};
+use super::super::output;
 use crate::clusters;
 use crate::remediation::manual;
 

@@ -44,13 +44,13 @@ fn table(page: &mut String, heading: &str, rows: impl Iterator<Item = String>) {
 
 /// As many as there is room for, and how many more there are.
 fn rows_of(page: &mut String, rows: impl Iterator<Item = String>) {
-    let (mut told, mut left) = (0, 0);
+    let (mut shown, mut left) = (0, 0);
     for row in rows {
-        if left > 0 || told == MAX_ROWS || page.len() + row.len() > MAX_BYTES {
+        if left > 0 || shown == MAX_ROWS || page.len() + row.len() > MAX_BYTES {
             left += 1;
         } else {
             page.push_str(&row);
-            told += 1;
+            shown += 1;
         }
     }
     if left > 0 {

@@ -1,0 +1,78 @@
+//! Names, places and orders of violations, as several formats need them.
+
+use std::collections::HashMap;
+
+use crate::findings::Violation;
+
+/// The object as a developer names it: `Deployment shop/cart`.
+pub(super) fn object_name(violation: &Violation) -> String {
+    let Violation { kind, namespace, name, .. } = violation;
+    match namespace {
+        Some(namespace) => format!("{kind} {namespace}/{name}"),
+        None => format!("{kind} {name}"),
+    }
+}
+
+/// `FILE:LINE:COLUMN`, as far as they are known.
+pub(super) fn place(violation: &Violation) -> Option<String> {
+    let file = violation.file.as_ref()?;
+    Some(
+        [violation.line, violation.column]
+            .into_iter()
+            .flatten()
+            .fold(file.clone(), |place, it| format!("{place}:{it}")),
+    )
+}
+
+/// The message without the path that it begins with, for formats that show the path apart.
+pub(super) fn without_path(violation: &Violation) -> &str {
+    violation.message.strip_prefix(&violation.path).map_or(&violation.message, str::trim_start)
+}
+
+/// The file as a repository names it, with slashes and without `./`; `None` for stdin and a cluster's objects.
+pub(super) fn repository_path(violation: &Violation) -> Option<String> {
+    let file = violation.file.as_deref().filter(|file| *file != "-")?;
+    let path = if cfg!(windows) { file.replace('\\', "/") } else { file.to_owned() };
+    Some(path.trim_start_matches("./").to_owned())
+}
+
+/// What makes two violations those of one object.
+pub(super) fn identity(violation: &Violation) -> (Option<&str>, &str, Option<&str>, &str) {
+    let Violation { file, kind, namespace, name, .. } = violation;
+    (file.as_deref(), kind, namespace.as_deref(), name)
+}
+
+/// Object by object, as the report first names them, and of each the worst first.
+pub(super) fn by_object(results: &[Violation]) -> Vec<&Violation> {
+    let mut order = HashMap::new();
+    for violation in results {
+        let next = order.len();
+        order.entry(identity(violation)).or_insert(next);
+    }
+    let mut sorted: Vec<_> = results.iter().collect();
+    sorted.sort_by_key(|violation| (order.get(&identity(violation)), violation.severity));
+    sorted
+}
+
+/// The worst first; equals stay in the report's order.
+pub(super) fn worst_first(results: &[Violation]) -> Vec<&Violation> {
+    let mut sorted: Vec<_> = results.iter().collect();
+    sorted.sort_by_key(|violation| violation.severity);
+    sorted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::plain;
+    use super::*;
+
+    #[test]
+    fn a_repositorys_path_has_neither_a_leading_dot_nor_stdin() {
+        let path =
+            |file: &str| repository_path(&Violation { file: Some(file.to_owned()), ..plain() });
+        assert_eq!(path("./deploy/cart.yaml").as_deref(), Some("deploy/cart.yaml"));
+        assert_eq!(path("../cart.yaml").as_deref(), Some("../cart.yaml"));
+        assert_eq!(path(".ci/cart.yaml").as_deref(), Some(".ci/cart.yaml"));
+        assert_eq!(path("-"), None);
+    }
+}
