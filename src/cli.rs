@@ -1,5 +1,4 @@
-//! The command line: one file a command. Data goes to stdout, everything else
-//! to stderr.
+//! The command line: one file for each command. Data goes to stdout, everything else to stderr.
 
 mod age;
 mod analyze;
@@ -43,43 +42,43 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Decide AdmissionReviews, and do everything else a replica does.
+    /// Run a replica: answer AdmissionReviews and, as the leader, audit and write.
     Serve(serve::ServeArgs),
-    /// Audit what runs and write what is found, without the webhook; contends for the same Lease as every replica.
+    /// Audit running pods and write status, reports and Events, without the webhook; competes for the replicas' Lease.
     Reconcile(reconcile::ReconcileArgs),
-    /// Watch the policies' scores and violations change. Writes nothing.
+    /// Watch policies' scores and violations change. Writes nothing to the cluster.
     Watch(watch::WatchArgs),
-    /// The webhook and what belongs to it.
+    /// Serve the webhook, and print or delete its configurations.
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
-    /// Preflight: API, permissions, CRDs, webhooks, policies, and what to do about what is wrong.
+    /// Check API, permissions, CRDs, webhooks and policies, and name the next step for each fault.
     Check(check::CheckArgs),
-    /// Judge what runs in a cluster, once: scores, classes, worst rules, lost points.
+    /// Judge a cluster's running pods once: scores, classes, worst rules, lost points.
     Analyze(analyze::AnalyzeArgs),
-    /// Several clusters side by side.
+    /// List and compare several clusters.
     #[command(subcommand)]
     Clusters(clusters::ClustersCommand),
-    /// What runs in a cluster.
+    /// List a cluster's pods.
     #[command(subcommand)]
     List(list::ListCommand),
     /// Judge manifests: files, folders, the output of helm template and kustomize build.
     Scan(scan::ScanArgs),
-    /// Print manifests with every safe fix put in place.
+    /// Print manifests with every safe fix applied.
     Fix(fix::FixArgs),
-    /// The custom resource definitions.
+    /// Print or install the custom resource definitions.
     #[command(subcommand)]
     Crd(crd::CrdCommand),
-    /// Print a rule's page: what it asks, why, and how to satisfy it.
+    /// Print a rule's page: what it requires, why, and how to satisfy it.
     Explain(explain::ExplainArgs),
-    /// The policies, and the bundles that they may start from.
+    /// Write, compare and preview policies, and print the built-in bundles.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
-    /// Repair workloads by hand: what the leader does for policies with remediation.
+    /// Repair workloads by hand, as the leader does for policies with remediation.
     #[command(subcommand)]
     Remediate(remediate::RemediateCommand),
-    /// Print a script that makes a shell complete podgate's commands.
+    /// Print a shell's completion script for podgate's commands.
     Completion(completion::CompletionArgs),
-    /// Print the version and what it was built for.
+    /// Print the version, and the platform and APIs of the build.
     Version(version::VersionArgs),
 }
 
@@ -87,7 +86,7 @@ impl Cli {
     /// Runs the command.
     ///
     /// # Errors
-    /// What went wrong, with the exit code that says of which kind it is.
+    /// Why the command failed, with its exit code.
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Serve(args) => args.run(),
@@ -110,7 +109,7 @@ impl Cli {
     }
 }
 
-/// The whole command line, for pages and completions made from it.
+/// The command line's definition, from which the reference page and completions are generated.
 pub fn command() -> clap::Command {
     Cli::command()
 }

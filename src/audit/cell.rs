@@ -64,7 +64,7 @@ pub(super) struct Transition {
 
 /// A policy's counts in a namespace.
 #[derive(Default)]
-pub(super) struct Cell {
+pub(super) struct NamespaceCell {
     pub scope: LiveScore,
     /// By severity, worst first.
     open: [BTreeMap<ViolationKey, OpenViolation>; 4],
@@ -83,7 +83,7 @@ pub(super) struct CellSums {
     pub open: [u64; 4],
 }
 
-impl Cell {
+impl NamespaceCell {
     pub fn new(weights: Weights) -> Self {
         Self { scope: LiveScore::new(weights), ..Self::default() }
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::began::BeganTimes;
-use super::cell::{Cell, Transition};
+use super::cell::{NamespaceCell, Transition};
 use super::facts::{PodFinding, PolicyId, TrackedPod};
 use super::live_score::{LiveScore, ViolatedRule};
 use crate::policy::compile::Policy;
@@ -21,7 +21,7 @@ pub(super) struct PolicyTransitions {
 pub(super) struct AuditedNamespace {
     /// The policies in force here, by id.
     policies: BTreeMap<PolicyId, Arc<Policy>>,
-    pub cells: BTreeMap<PolicyId, Cell>,
+    pub cells: BTreeMap<PolicyId, NamespaceCell>,
     /// The score by all policies in force here, or by the default checks where there are none.
     pub overall: LiveScore,
     /// The loss that the cluster's score counts for this namespace.
@@ -120,8 +120,10 @@ impl AuditedNamespace {
             if before == after {
                 continue;
             }
-            let cell =
-                self.cells.entry(*id).or_insert_with(|| Cell::new(Weights::live([&**policy])));
+            let cell = self
+                .cells
+                .entry(*id)
+                .or_insert_with(|| NamespaceCell::new(Weights::live([&**policy])));
             let pods = fresh.unwrap_or(pods).into();
             let transitions = cell.change(pod.workload, pods, before, after, policy, began);
             changed.push(PolicyTransitions { policy: *id, transitions });

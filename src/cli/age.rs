@@ -1,6 +1,6 @@
-//! How long ago, as kubectl says it.
+//! Renders an age as kubectl does.
 
-/// Two units at most, and the second only where the first is small.
+/// At most two units; the second only where the first is small.
 pub(super) fn age(seconds: u64) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
@@ -28,7 +28,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_is_said_in_one_or_two_units() {
+    fn an_age_has_one_or_two_units() {
         for (seconds, expected) in [
             (0, "0s"),
             (119, "119s"),

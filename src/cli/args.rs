@@ -9,7 +9,7 @@ use crate::api::BundleName;
 use crate::clusters::Target;
 use crate::policy::protected::Protected;
 
-/// Which cluster.
+/// Selects the cluster.
 #[derive(Args, Debug)]
 pub(super) struct ClusterArgs {
     /// The kubeconfig file [default: $KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount]
@@ -26,7 +26,7 @@ impl ClusterArgs {
     }
 }
 
-/// Which namespaces, as kubectl's flags say it.
+/// Selects namespaces, with kubectl's flags.
 #[derive(Args, Debug)]
 pub(super) struct NamespaceArgs {
     /// The namespace [default: the context's]
@@ -38,13 +38,13 @@ pub(super) struct NamespaceArgs {
 }
 
 impl NamespaceArgs {
-    /// The one namespace that is meant, or `None` for all of them.
+    /// The selected namespace; `None` for all of them. `default` is the context's.
     pub(super) fn one(&self, default: &str) -> Option<String> {
         (!self.all_namespaces).then(|| self.namespace.clone().unwrap_or_else(|| default.to_owned()))
     }
 }
 
-/// Which namespaces podgate leaves alone.
+/// The namespaces that podgate never judges.
 #[derive(Args, Debug)]
 pub(super) struct ProtectedArgs {
     /// A namespace that is never judged, beside kube-system, kube-node-lease and kube-public (the chart's protectedNamespaces); may be repeated
@@ -62,6 +62,6 @@ impl ProtectedArgs {
 pub(super) fn bundle_parser() -> impl TypedValueParser<Value = BundleName> {
     PossibleValuesParser::new(BundleName::ALL.map(BundleName::as_str)).try_map(|name| {
         let bundle = BundleName::ALL.into_iter().find(|bundle| bundle.as_str() == name);
-        bundle.ok_or("it is no bundle")
+        bundle.ok_or("there is no such bundle")
     })
 }

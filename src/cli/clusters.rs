@@ -11,9 +11,9 @@ use super::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ClustersCommand {
-    /// List the kubeconfig's contexts: which answer, which Kubernetes they run, whether podgate is there.
+    /// List the kubeconfig's contexts: whether each cluster answers, its Kubernetes version, and whether podgate is installed.
     List(list::ClustersListArgs),
-    /// Judge what runs in every cluster: scores, violations by rule, and where policies differ.
+    /// Judge every cluster's running pods: scores, violations by rule, and policies that differ.
     Analyze(analyze::ClustersAnalyzeArgs),
 }
 

@@ -1,17 +1,27 @@
-//! Aligned columns without borders, as kubectl prints them.
+//! Renders tables as kubectl does: aligned columns without borders.
 
 use std::fmt::Write;
 
 use clap::builder::styling::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
+use super::color::Coloring;
 use crate::api::Severity;
 use crate::policy::text::printable;
 
-/// Between two columns, as in kubectl.
+/// The blanks between two columns, as in kubectl.
 const GAP: usize = 3;
 
-/// A text of one line that is safe for a terminal, and its colour.
+/// How much a table shows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Detail {
+    /// The worst rows and the main columns.
+    Brief,
+    /// Every row and every column.
+    Full,
+}
+
+/// One line of text, escaped for a terminal, and its colour.
 #[derive(Debug)]
 pub(super) struct TableCell {
     text: String,
@@ -23,13 +33,16 @@ impl TableCell {
         Self { text: printable(text), style: Style::new() }
     }
 
-    /// The same, with kubectl's word for what is empty, so that columns can be counted.
+    /// A cell that shows kubectl's `<none>` for an empty text, so that every row has the same number of columns.
     pub(super) fn or_none(text: &str) -> Self {
         Self::new(if text.is_empty() { "<none>" } else { text })
     }
 
-    pub(super) fn severity(severity: Severity, color: bool) -> Self {
-        let style = if color { severity_style(severity) } else { Style::new() };
+    pub(super) fn severity(severity: Severity, coloring: Coloring) -> Self {
+        let style = match coloring {
+            Coloring::Colored => severity_style(severity),
+            Coloring::Plain => Style::new(),
+        };
         Self { text: severity.to_string(), style }
     }
 }
@@ -43,7 +56,7 @@ fn severity_style(severity: Severity) -> Style {
     }
 }
 
-/// One line a row, without line breaks. Columns that are empty in all rows are left out.
+/// One line for each row, without line breaks. Columns that are empty in all rows are left out.
 pub(super) fn align(rows: &[Vec<TableCell>]) -> Vec<String> {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
@@ -57,7 +70,7 @@ pub(super) fn align(rows: &[Vec<TableCell>]) -> Vec<String> {
 
 fn line(row: &[TableCell], widths: &[usize]) -> String {
     let mut line = String::new();
-    // Written only before a further text, so that no line ends in blanks.
+    // Blanks are written only before the next text, so that no line ends in blanks.
     let mut blanks = 0;
     for (TableCell { text, style }, width) in
         row.iter().zip(widths).filter(|(_, width)| **width > 0)
@@ -72,7 +85,7 @@ fn line(row: &[TableCell], widths: &[usize]) -> String {
     line
 }
 
-/// A table with a line of headings, each line ended.
+/// A table with a line of headings. Each line ends with a line break.
 pub(super) fn table(headings: &[&str], rows: Vec<Vec<TableCell>>) -> String {
     let headings = headings.iter().map(|heading| TableCell::new(heading)).collect();
     let rows: Vec<_> = std::iter::once(headings).chain(rows).collect();
@@ -100,12 +113,16 @@ mod tests {
 
     #[test]
     fn colours_take_no_width_and_only_come_if_wanted() {
-        let row = |color| vec![TableCell::severity(Severity::High, color), TableCell::new("x")];
+        let row =
+            |coloring| vec![TableCell::severity(Severity::High, coloring), TableCell::new("x")];
         let critical =
-            |color| vec![TableCell::severity(Severity::Critical, color), TableCell::new("y")];
-        assert_eq!(align(&[row(false), critical(false)]), ["high       x", "critical   y"]);
+            |coloring| vec![TableCell::severity(Severity::Critical, coloring), TableCell::new("y")];
         assert_eq!(
-            align(&[row(true), critical(true)]),
+            align(&[row(Coloring::Plain), critical(Coloring::Plain)]),
+            ["high       x", "critical   y"]
+        );
+        assert_eq!(
+            align(&[row(Coloring::Colored), critical(Coloring::Colored)]),
             ["\u{1b}[31mhigh\u{1b}[0m       x", "\u{1b}[1m\u{1b}[31mcritical\u{1b}[0m   y"]
         );
     }

@@ -12,7 +12,7 @@ use super::output;
   podgate completion zsh > \"${fpath[1]}/_podgate\"
   podgate completion fish > ~/.config/fish/completions/podgate.fish")]
 pub(super) struct CompletionArgs {
-    /// The shell that is to complete podgate's commands and flags
+    /// The shell
     shell: Shell,
 }
 

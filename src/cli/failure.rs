@@ -8,7 +8,7 @@ use crate::gitops::{Blame, Refusal};
 use crate::policy::text::printable;
 use crate::runtime::ServeError;
 
-/// Why a command failed: one line, and the exit code that tells a script.
+/// Why a command failed: one line for people, and the exit code for scripts.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// Usage or bad input: exit code 2.
@@ -78,7 +78,7 @@ impl From<Refusal> for Failure {
     }
 }
 
-/// Runs a command that talks to something.
+/// Runs an async command to its end.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }

@@ -1,6 +1,5 @@
-//! What `scan` and `analyze` print: one [`Report`], one file a format. Nothing
-//! here prints, and nothing looks at the clock or the environment, so that the
-//! same report is always the same text.
+//! Renders the [`Report`] of `scan`: one file for each format. Pure: no output, no clock and no environment, so equal
+//! reports give equal texts.
 
 mod github;
 mod junit;
@@ -14,19 +13,20 @@ mod violations;
 
 use clap::ValueEnum;
 
-use super::Failure;
+use super::color::Coloring;
+use super::failure::Failure;
 use super::output::{Versioned, to_json, to_yaml};
 use crate::findings::Report;
 
 pub(super) use summary::count;
 
-/// How a report is printed.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
 pub enum ReportFormat {
     /// For people: the violations of each object
     #[default]
     Table,
-    /// One line a violation, with policy, path and value
+    /// One line for each violation, with policy, path and value
     Wide,
     /// For programs
     Json,
@@ -42,14 +42,18 @@ pub enum ReportFormat {
     Markdown,
 }
 
-/// The report as a text that ends with a line break.
+/// Renders a report as a text that ends with a line break.
 ///
 /// # Errors
-/// What the format's serializer says; no report is known that it refuses.
-pub fn render(format: ReportFormat, report: &Report, color: bool) -> Result<String, Failure> {
+/// The error of the format's serializer; no report is known to cause one.
+pub fn render(
+    format: ReportFormat,
+    report: &Report,
+    coloring: Coloring,
+) -> Result<String, Failure> {
     Ok(match format {
-        ReportFormat::Table => table::table(report, color),
-        ReportFormat::Wide => table::wide(report, color),
+        ReportFormat::Table => table::table(report, coloring),
+        ReportFormat::Wide => table::wide(report, coloring),
         ReportFormat::Json => to_json(&Versioned::of(report))?,
         ReportFormat::Yaml => to_yaml(&Versioned::of(report))?,
         ReportFormat::Sarif => to_json(&sarif::log(report))?,
@@ -68,7 +72,7 @@ mod tests {
     use crate::findings::Violation;
 
     fn parsed(format: ReportFormat, report: &Report) -> Value {
-        let text = render(format, report, true).unwrap();
+        let text = render(format, report, Coloring::Colored).unwrap();
         match format {
             ReportFormat::Json => serde_json::from_str(&text).unwrap(),
             _ => serde_saphyr::from_str(&text).unwrap(),
@@ -78,7 +82,7 @@ mod tests {
     #[test]
     fn json_is_the_report_under_its_version() {
         let report = with(vec![plain()]);
-        insta::assert_snapshot!(render(ReportFormat::Json, &report, false).unwrap(), @r#"
+        insta::assert_snapshot!(render(ReportFormat::Json, &report, Coloring::Plain).unwrap(), @r#"
         {
           "apiVersion": "podgate/v1",
           "results": [
@@ -108,7 +112,7 @@ mod tests {
           }
         }
         "#);
-        insta::assert_snapshot!(render(ReportFormat::Json, &faulty(), false).unwrap(), @r#"
+        insta::assert_snapshot!(render(ReportFormat::Json, &faulty(), Coloring::Plain).unwrap(), @r#"
         {
           "apiVersion": "podgate/v1",
           "results": [],
@@ -126,7 +130,7 @@ mod tests {
     #[test]
     fn yaml_is_the_same_and_easier_on_the_eye() {
         let report = with(vec![plain()]);
-        insta::assert_snapshot!(render(ReportFormat::Yaml, &report, false).unwrap(), @r#"
+        insta::assert_snapshot!(render(ReportFormat::Yaml, &report, Coloring::Plain).unwrap(), @r#"
         apiVersion: podgate/v1
         results:
         - file: deploy/cart.yaml
@@ -150,7 +154,7 @@ mod tests {
           violations: 1
           score: 71
         "#);
-        insta::assert_snapshot!(render(ReportFormat::Yaml, &faulty(), false).unwrap(), @"
+        insta::assert_snapshot!(render(ReportFormat::Yaml, &faulty(), Coloring::Plain).unwrap(), @"
         apiVersion: podgate/v1
         results: []
         summary:
@@ -196,7 +200,7 @@ mod tests {
     fn every_format_ends_its_last_line_and_only_those_for_terminals_are_coloured() {
         for format in ReportFormat::value_variants() {
             for report in [violated(), clean(), faulty()] {
-                let text = render(*format, &report, true).unwrap();
+                let text = render(*format, &report, Coloring::Colored).unwrap();
                 assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{format:?}: {text}");
                 let colored = !report.results.is_empty()
                     && matches!(format, ReportFormat::Table | ReportFormat::Wide);

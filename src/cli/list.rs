@@ -55,18 +55,18 @@ enum PodsFormat {
     Name,
 }
 
-/// A pod as it is listed. Other programs rely on the names.
+/// A pod as it is listed. The JSON names are a contract.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ListedPod {
     namespace: String,
     name: String,
     phase: String,
-    /// Null where the pod is bound to none.
+    /// Null where the pod is bound to no node.
     node: Option<String>,
-    /// KIND/NAME of the workload; of a pod that nothing controls, its own.
+    /// KIND/NAME of the workload, or of the pod itself if nothing controls it.
     owner: String,
-    /// Of all containers together, init containers too.
+    /// The sum over all containers, init containers included.
     restarts: u64,
     created: Option<String>,
     #[serde(skip)]
@@ -138,7 +138,7 @@ fn listed(json: &str, now: Timestamp) -> Result<ListedPod, Failure> {
     })
 }
 
-/// The cells that both tables have.
+/// The cells of both tables.
 fn cells(pod: &ListedPod) -> Vec<TableCell> {
     let node = pod.node.as_deref().unwrap_or_default();
     vec![

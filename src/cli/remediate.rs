@@ -22,13 +22,13 @@ use crate::remediation::work;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RemediateCommand {
-    /// Show what the policies in force would put into workloads; writes nothing.
+    /// Show the repairs that the policies in force ask for; writes nothing.
     Plan(PlanArgs),
-    /// Put it in, one workload after another, and take back what makes one worse.
+    /// Repair workloads one after another, and roll back a repair that makes one worse.
     Apply(RemediateApplyArgs),
-    /// Show which workloads were repaired, and how far those are that roll out.
+    /// Show the repaired workloads and the progress of rollouts.
     Status(StatusArgs),
-    /// Make a workload's template what it was before its repair.
+    /// Restore a workload's template of before its repair.
     Rollback(RollbackArgs),
 }
 
@@ -47,7 +47,8 @@ struct WorkloadArgs {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Every policy in force counts, whatever its remediation says. What has no safe repair is named with the reason.
+    after_help = "Every policy in force counts, whatever its remediation mode. A workload without a safe repair is listed with
+the reason.
 
 Examples:
   podgate remediate plan -n shop
@@ -71,8 +72,9 @@ enum PlanFormat {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Each workload is tried as a server-side dry run first, patched, and watched until its new pods are as available as the
-old ones were; if they are not, or crash, it is made what it was. The exit code is 1 where one was taken back or refused.
+    after_help = "Each patch is sent as a server-side dry run, then written; the rollout is followed until the new pods are as
+available as the old ones were. If they crash or do not become available, the repair is rolled back. The exit code is 1 where
+a repair was rolled back or refused.
 
 Examples:
   podgate remediate apply -n shop deployment/cart
@@ -85,10 +87,10 @@ pub(super) struct RemediateApplyArgs {
     /// Only ask the API server whether it would admit the patches
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
-    /// How long a rollout may take before it is taken back
+    /// The seconds that a rollout may take before it is rolled back
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u64).range(10..=86400))]
     timeout: u64,
 }
@@ -103,7 +105,7 @@ pub(super) struct StatusArgs {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "It works for as long as nobody has changed the template since. podgate does not try that repair again before the
+    after_help = "It works as long as the template has not changed since the repair. podgate does not repeat the repair before the
 policy or the workload changes.
 
 Examples:
@@ -112,12 +114,12 @@ Examples:
 pub(super) struct RollbackArgs {
     #[command(flatten)]
     workloads: WorkloadArgs,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
 }
 
-/// A plan as programs read it.
+/// A plan as JSON and YAML.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PlannedRepair<'a> {
@@ -127,7 +129,7 @@ struct PlannedRepair<'a> {
     /// The patch (RFC 6902); null where there is none.
     patch: Option<Value>,
     rules: Vec<&'static str>,
-    /// How many violations stay.
+    /// The number of violations that stay.
     left: usize,
     /// Why there is no patch.
     refused: Option<String>,
@@ -152,7 +154,7 @@ impl RemediateCommand {
 }
 
 impl WorkloadArgs {
-    /// The cluster, and the workloads that are meant.
+    /// Reads the cluster's policies, and the selected workloads.
     async fn find(&self) -> Result<(ManualRepairs, Vec<LiveWorkload>), Failure> {
         let cluster = clusters::connect(&self.cluster.target()).await?;
         let namespace = self.namespace.one(cluster.client.default_namespace());
@@ -231,7 +233,7 @@ fn planned<'a>(plans: &'a [(&'a LiveWorkload, RepairPlan)]) -> Vec<PlannedRepair
     plans.iter().filter_map(of).collect()
 }
 
-/// A plan for people: the diff of the pod template.
+/// Renders a plan as a diff of the pod template.
 fn render(found: &LiveWorkload, plan: &RepairPlan) -> String {
     let name = work::name(&found.target);
     let repair = match plan {
@@ -244,7 +246,7 @@ fn render(found: &LiveWorkload, plan: &RepairPlan) -> String {
         serde_saphyr::to_string(&template).unwrap_or_default()
     };
     let mut after = found.object.clone();
-    // A patch that was planned for this very object fits it.
+    // The patch was planned for this object, so it applies.
     let _ = json_patch::patch(&mut after, &repair.operations);
     let (before, after) = (template(&found.object), template(&after));
     let diff = TextDiff::from_lines(&before, &after);
@@ -264,7 +266,7 @@ async fn apply(args: RemediateApplyArgs) -> Result<(), Failure> {
     for found in &found {
         if let Some(record) = ManualRepairs::in_flight(found).filter(|_| !args.dry_run) {
             let name = work::name(&found.target);
-            eprintln!("{name}: goes on with the repair that was begun by hand");
+            eprintln!("{name}: resumes the repair that was begun by hand");
             let progress = |how: &str| eprintln!("{name}: {how}");
             let outcome = hand.resume(found, record, progress).await?;
             failed += usize::from(print_outcome(&name, &outcome)?);
@@ -298,7 +300,7 @@ async fn apply(args: RemediateApplyArgs) -> Result<(), Failure> {
     gate(failed)
 }
 
-/// Prints what became of a workload; returns whether that is a failure.
+/// Prints the outcome of a workload's repair. Returns whether it failed.
 fn print_outcome(name: &str, outcome: &RepairOutcome) -> Result<bool, Failure> {
     let (text, failed) = match outcome {
         RepairOutcome::Repaired(why) => (why.clone(), false),
@@ -367,13 +369,13 @@ async fn rollback(args: RollbackArgs) -> Result<(), Failure> {
             }
             None => {
                 return Err(Failure::Input(format!(
-                    "{name} was not repaired by podgate, so there is nothing to take back"
+                    "{name} was not repaired by podgate, so there is nothing to roll back"
                 )));
             }
         };
         confirm(
             args.yes,
-            &format!("Take back what was put into {name} ({})?", record.rules.join(", ")),
+            &format!("Roll back the repair of {name} ({})?", record.rules.join(", ")),
         )?;
         let outcome = hand.roll_back(found, &record).await?;
         failed += usize::from(matches!(outcome, RepairOutcome::Refused(_)));
@@ -386,14 +388,17 @@ fn recorded(found: &LiveWorkload) -> Option<Result<Record, Unbelieved>> {
     Record::of(&found.object, Timestamp::now())
 }
 
-/// Asks a person, if there is one.
+/// Asks for confirmation on the terminal.
+///
+/// # Errors
+/// The answer is no, or stdin is not a terminal.
 fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
     if !stdin().is_terminal() {
         return Err(Failure::Input(
-            "nobody is there to ask; say --yes to do it all the same".to_owned(),
+            "stdin is not a terminal, so nobody can confirm; repeat with --yes".to_owned(),
         ));
     }
     eprint!("{question} [y/N] ");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::cell::{Cell, CellSums, Transition};
+use super::super::cell::{CellSums, NamespaceCell, Transition};
 use super::super::facts::PolicyId;
 use super::super::totals::Totals;
 use super::Index;
@@ -158,7 +158,7 @@ impl Index {
         }
         let cells = self.namespaces.values().filter_map(|state| state.cells.get(&id));
         let used = if totals.policy.has_exemptions() {
-            cells.flat_map(Cell::used).collect()
+            cells.flat_map(NamespaceCell::used).collect()
         } else {
             BTreeSet::new()
         };

@@ -1,31 +1,32 @@
-//! An analysis as a person reads it.
+//! Renders an analysis as tables.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::super::columns::{self, TableCell};
+use super::super::columns::{self, Detail, TableCell};
 use crate::analysis::result::Analysis;
 use crate::api::Classification;
 use crate::findings::Violation;
 use crate::policy::text::clip;
 
-/// How many violations the short table shows, and how many rules of a namespace.
+/// The violations that the brief table shows, and the rules of each namespace.
 const SHOWN_VIOLATIONS: usize = 10;
 const SHOWN_RULES: usize = 3;
-/// The row of all namespaces together; no namespace can be called so.
+/// The row of all namespaces together. No namespace can have this name.
 const TOTAL: &str = "(cluster)";
 
 type LostPoints = BTreeMap<&'static str, u8>;
 
-/// The namespaces, and under them what is wrong: the worst of it, or, if `wide`, all.
-pub(in crate::cli) fn table(analysis: &Analysis, wide: bool) -> String {
-    let mut text = scores(analysis, wide);
+/// The namespaces, then the violations: the worst of them, or all with [`Detail::Full`].
+pub(crate) fn table(analysis: &Analysis, detail: Detail) -> String {
+    let mut text = scores(analysis, detail);
     let results = &analysis.results;
-    let shown = if wide { results.len() } else { results.len().min(SHOWN_VIOLATIONS) };
+    let shown =
+        if detail == Detail::Full { results.len() } else { results.len().min(SHOWN_VIOLATIONS) };
     if shown > 0 {
         text.push('\n');
-        text.push_str(&violations(results.iter().take(shown), wide));
+        text.push_str(&violations(results.iter().take(shown), detail));
     }
     if results.len() > shown {
         let _ = writeln!(text, "and {} more: -o wide", results.len() - shown);
@@ -33,7 +34,7 @@ pub(in crate::cli) fn table(analysis: &Analysis, wide: bool) -> String {
     text
 }
 
-fn scores(analysis: &Analysis, wide: bool) -> String {
+fn scores(analysis: &Analysis, detail: Detail) -> String {
     let mut headings =
         vec!["NAMESPACE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS", "LOST POINTS"];
     let row =
@@ -47,7 +48,7 @@ fn scores(analysis: &Analysis, wide: bool) -> String {
                 class,
                 workloads,
                 violations,
-                TableCell::or_none(&costs(lost, wide)),
+                TableCell::or_none(&costs(lost, detail)),
             ]
         };
     let namespaces = analysis.namespaces.iter().map(|it| {
@@ -58,7 +59,7 @@ fn scores(analysis: &Analysis, wide: bool) -> String {
     let all = &analysis.summary;
     let counts = [all.counts.workloads, all.counts.violations];
     rows.push(row(TOTAL, all.counts.score, all.classification, counts, &all.lost_points));
-    if wide {
+    if detail == Detail::Full {
         headings.push("POLICIES");
         for (row, namespace) in rows.iter_mut().zip(&analysis.namespaces) {
             row.push(TableCell::new(&namespace.policies.join(", ")));
@@ -67,18 +68,18 @@ fn scores(analysis: &Analysis, wide: bool) -> String {
     columns::table(&headings, rows)
 }
 
-/// `RULE POINTS`, the dearest first.
-fn costs(lost: &LostPoints, all: bool) -> String {
+/// `RULE POINTS` for each rule, most points first.
+fn costs(lost: &LostPoints, detail: Detail) -> String {
     let mut costs: Vec<_> = lost.iter().collect();
     costs.sort_by_key(|(_, points)| Reverse(**points));
-    let shown = if all { costs.len() } else { SHOWN_RULES };
+    let shown = if detail == Detail::Full { costs.len() } else { SHOWN_RULES };
     let costs = costs.into_iter().take(shown).map(|(rule, points)| format!("{rule} {points}"));
     costs.collect::<Vec<_>>().join(", ")
 }
 
-fn violations<'a>(results: impl Iterator<Item = &'a Violation>, wide: bool) -> String {
+fn violations<'a>(results: impl Iterator<Item = &'a Violation>, detail: Detail) -> String {
     let mut headings = vec!["SEVERITY", "RULE", "NAMESPACE", "WORKLOAD", "CONTAINER", "MESSAGE"];
-    if wide {
+    if detail == Detail::Full {
         headings.insert(2, "POLICY");
     }
     let row = |it: &Violation| {
@@ -90,7 +91,7 @@ fn violations<'a>(results: impl Iterator<Item = &'a Violation>, wide: bool) -> S
             TableCell::or_none(it.container.as_deref().unwrap_or_default()),
             TableCell::new(&it.message),
         ];
-        if wide {
+        if detail == Detail::Full {
             cells.insert(2, TableCell::new(&it.policy));
         }
         cells
@@ -169,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_table_shows_scores_with_what_costs_most_and_the_worst_violations() {
-        insta::assert_snapshot!(table(&analysis(1), false), @r#"
+        insta::assert_snapshot!(table(&analysis(1), Detail::Brief), @r#"
         NAMESPACE   SCORE   CLASS     WORKLOADS   VIOLATIONS   LOST POINTS
         lab         100     Healthy   2           1            <none>
         shop        90      Healthy   2           1            d 4, c 3, b 2
@@ -178,14 +179,14 @@ mod tests {
         SEVERITY   RULE              NAMESPACE   WORKLOAD            CONTAINER   MESSAGE
         high       forbidLatestTag   shop        Deployment/cart-0   <none>      spec.containers[0].image is "nginx"
         "#);
-        let long = table(&analysis(12), false);
+        let long = table(&analysis(12), Detail::Brief);
         assert!(long.ends_with("and 2 more: -o wide\n"), "{long}");
-        assert!(!table(&analysis(0), false).contains("SEVERITY"));
+        assert!(!table(&analysis(0), Detail::Brief).contains("SEVERITY"));
     }
 
     #[test]
     fn the_wide_table_shows_everything() {
-        insta::assert_snapshot!(table(&analysis(1), true), @r#"
+        insta::assert_snapshot!(table(&analysis(1), Detail::Full), @r#"
         NAMESPACE   SCORE   CLASS     WORKLOADS   VIOLATIONS   LOST POINTS          POLICIES
         lab         100     Healthy   2           1            <none>               shop/baseline, every
         shop        90      Healthy   2           1            d 4, c 3, b 2, a 1   shop/baseline, every
@@ -194,7 +195,7 @@ mod tests {
         SEVERITY   RULE              POLICY          NAMESPACE   WORKLOAD            CONTAINER   MESSAGE
         high       forbidLatestTag   shop/baseline   shop        Deployment/cart-0   <none>      spec.containers[0].image is "nginx"
         "#);
-        assert!(table(&analysis(12), true).contains("cart-11"));
+        assert!(table(&analysis(12), Detail::Full).contains("cart-11"));
     }
 
     #[test]

@@ -9,10 +9,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::super::args::{ProtectedArgs, bundle_parser};
+use super::super::columns::Detail;
 use super::super::failure::Failure;
 use super::super::gate::GateArgs;
+use super::super::manifests;
+use super::super::output;
 use super::super::output::Versioned;
-use super::super::{manifests, output};
 use super::contexts::{ContextArgs, UnreadFile, print_message, time};
 use super::tables;
 use crate::analysis::cluster::{self, AnalysisError, Extent};
@@ -26,26 +28,26 @@ use crate::policy::protected::Protected;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "All are judged at once, each by its own policies, or by what --policy and --bundle give. In a \
+    after_help = "All clusters are judged in parallel, each by its own policies, or by those of --policy and --bundle. In a \
 namespace where no policy is in force, the five default checks apply. A policy differs between clusters where its \
 content hash does: the first digits of its spec's SHA-256. Nothing is written to any cluster.
 
-Exit codes: 3 where a cluster or a kubeconfig file could not be fully read (the rest is printed all the same), 2 where \
---context names what is not there, else 1 and 4 as --fail-on says of all violations and --min-score of the lowest score.
+Exit codes: 3 where a cluster or a kubeconfig file could not be fully read (the rest is printed), 2 where --context names \
+a context that does not exist, else 1 by --fail-on (all violations) and 4 by --min-score (the lowest score).
 
 Examples:
   podgate clusters analyze
   podgate clusters analyze --context staging --context production -n shop
-  podgate clusters analyze --bundle restricted -o wide         # all by the same measure
+  podgate clusters analyze --bundle restricted -o wide         # all clusters by the same rules
   podgate clusters analyze -o json --fail-on never --min-score 80"
 )]
-pub(in crate::cli) struct ClustersAnalyzeArgs {
+pub(crate) struct ClustersAnalyzeArgs {
     #[command(flatten)]
     contexts: ContextArgs,
     /// Only this namespace
     #[arg(short, long, value_name = "NAME", conflicts_with = "all_namespaces")]
     namespace: Option<String>,
-    /// All namespaces that can be listed, which is the default
+    /// All namespaces that can be listed (the default)
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// A policy file or a folder of them, in place of the clusters' own policies; may be repeated
@@ -67,16 +69,16 @@ pub(in crate::cli) struct ClustersAnalyzeArgs {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum FleetFormat {
-    /// The clusters, the worst rules, and the policies that differ
+    /// The clusters, the worst rules and the policies that differ
     #[default]
     Table,
-    /// More columns, and every rule
+    /// More columns and every rule
     Wide,
     Json,
     Yaml,
 }
 
-/// The whole answer, in the shape that its JSON has.
+/// The answer as JSON and YAML.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct FleetAnswer<'a> {
@@ -85,7 +87,7 @@ struct FleetAnswer<'a> {
     unread_files: &'a [UnreadFile],
 }
 
-/// What is asked of every cluster.
+/// The parameters of a cluster's analysis, the same for every cluster.
 #[derive(Clone)]
 struct ClusterQuery {
     namespace: Option<String>,
@@ -114,8 +116,8 @@ impl ClustersAnalyzeArgs {
         }
         let versioned = FleetAnswer { fleet: &fleet, unread_files: &chosen.unread };
         match self.output {
-            FleetFormat::Table => output::print(&tables::analysis(&fleet, false))?,
-            FleetFormat::Wide => output::print(&tables::analysis(&fleet, true))?,
+            FleetFormat::Table => output::print(&tables::analysis(&fleet, Detail::Brief))?,
+            FleetFormat::Wide => output::print(&tables::analysis(&fleet, Detail::Full))?,
             FleetFormat::Json => output::json(&Versioned::of(&versioned))?,
             FleetFormat::Yaml => output::yaml(&Versioned::of(&versioned))?,
         }
@@ -139,7 +141,7 @@ impl ClustersAnalyzeArgs {
 }
 
 impl ClusterQuery {
-    /// The version, if the cluster says it, and the analysis.
+    /// Reads a cluster's version, if it answers, and analyzes it.
     async fn ask(self, cluster: &Cluster) -> (Option<String>, Result<Analysis, AnalysisError>) {
         let version = reach::version(cluster).await.ok();
         let extent = match self.namespace {

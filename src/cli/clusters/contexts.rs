@@ -11,12 +11,12 @@ use super::super::failure::Failure;
 use crate::clusters::contexts::{Context, Contexts};
 use crate::policy::text::{brief, clip};
 
-/// The longest time that a cluster may be given.
+/// The longest `--timeout`.
 const LONGEST: Duration = Duration::from_hours(1);
-/// How much of a message stands on stderr, in bytes.
+/// The most bytes of a message on stderr.
 const MESSAGE: usize = 1000;
 
-/// Which clusters.
+/// Selects the clusters.
 #[derive(Args, Debug)]
 pub(super) struct ContextArgs {
     /// A context of the kubeconfig; may be repeated [default: all of them]
@@ -27,17 +27,17 @@ pub(super) struct ContextArgs {
     kubeconfig: Option<PathBuf>,
 }
 
-/// A kubeconfig file that could not be read, and so hides which clusters it names.
+/// A kubeconfig file that could not be read; its clusters are unknown.
 #[derive(Debug, Serialize)]
 pub(super) struct UnreadFile {
     file: String,
     message: String,
 }
 
-/// The contexts that are asked, in the order of the kubeconfig.
+/// The selected contexts, in the order of the kubeconfig.
 pub(super) struct ChosenContexts {
     pub contexts: Vec<Context>,
-    /// The name of the current one.
+    /// The name of the current context.
     pub current: Option<String>,
     pub unread: Vec<UnreadFile>,
 }
@@ -56,13 +56,13 @@ impl ContextArgs {
         for name in &self.context {
             all.named(name).map_err(|error| Failure::Input(error.to_string()))?;
         }
-        let asked =
+        let selected =
             |context: &Context| self.context.is_empty() || self.context.contains(&context.name);
-        all.all.retain(asked);
+        all.all.retain(selected);
         Ok(ChosenContexts { contexts: all.all, current: all.current, unread })
     }
 
-    /// Fails where not everything that was asked for could be read.
+    /// Fails where `unread` clusters, or a kubeconfig file, could not be fully read.
     pub(super) fn complete(&self, chosen: &ChosenContexts, unread: usize) -> Result<(), Failure> {
         let mut missing = Vec::new();
         if unread > 0 {
@@ -70,7 +70,7 @@ impl ContextArgs {
             let verb = if unread == 1 { "was" } else { "were" };
             missing.push(format!("{unread} of {all} clusters {verb} not fully read"));
         }
-        // Who names contexts has them all.
+        // Contexts named by --context were all found.
         if self.context.is_empty() && !chosen.unread.is_empty() {
             let count = chosen.unread.len();
             let plural = if count == 1 { "" } else { "s" };
@@ -83,14 +83,14 @@ impl ContextArgs {
     }
 }
 
-/// Prints what a person should know about a cluster to stderr.
+/// Prints a cluster's message to stderr, if it has one.
 pub(super) fn print_message(context: &str, message: Option<&str>) {
     if let Some(message) = message {
         eprintln!("podgate: {}: {}", clip(context), brief(message.to_owned(), MESSAGE));
     }
 }
 
-/// A time such as `10s` or `1m30s`.
+/// Parses a duration such as `10s` or `1m30s`.
 pub(super) fn time(text: &str) -> Result<Duration, String> {
     let duration = text.parse::<SignedDuration>().ok().and_then(|it| Duration::try_from(it).ok());
     duration

@@ -18,18 +18,17 @@ use crate::clusters::{ClusterError, side_by_side};
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "All are asked at once. A context that cannot be used, or a cluster that does not \
-answer, hides no other.
+    after_help = "All clusters are read in parallel. One that cannot be reached does not affect the others.
 
-Exit codes: 3 where a cluster or a kubeconfig file could not be read (the rest is printed all the same), 2 where \
---context names what is not there, else 0.
+Exit codes: 3 where a cluster or a kubeconfig file could not be read (the rest is printed), 2 where --context names a \
+context that does not exist, else 0.
 
 Examples:
   podgate clusters list
   podgate clusters list --context staging --context production --timeout 5s
   KUBECONFIG=a.yaml:b.yaml podgate clusters list -o json"
 )]
-pub(in crate::cli) struct ClustersListArgs {
+pub(crate) struct ClustersListArgs {
     #[command(flatten)]
     contexts: ContextArgs,
     /// How long each cluster may take
@@ -47,7 +46,7 @@ enum ClustersFormat {
     Yaml,
 }
 
-/// The whole answer, in the shape that its JSON has.
+/// The answer as JSON and YAML.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ClustersList {
@@ -55,11 +54,11 @@ struct ClustersList {
     unread_files: Vec<UnreadFile>,
 }
 
-/// A context, and what its cluster says.
+/// A context, and its cluster's state.
 #[derive(Debug, Serialize)]
 struct ClusterRow {
     context: String,
-    /// Whether it is the kubeconfig's current one.
+    /// Whether it is the kubeconfig's current context.
     current: bool,
     server: Option<String>,
     state: State,
@@ -106,7 +105,7 @@ impl ClustersListArgs {
     }
 }
 
-/// The contexts, and what their clusters say.
+/// The contexts and their clusters' state as a table.
 fn table(rows: &[ClusterRow]) -> String {
     let row = |row: &ClusterRow| {
         let reached = row.reached.as_ref();

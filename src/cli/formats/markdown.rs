@@ -1,4 +1,4 @@
-//! For a pull request's comment and for `$GITHUB_STEP_SUMMARY`.
+//! Renders Markdown, for a pull request's comment and `$GITHUB_STEP_SUMMARY`.
 
 use std::fmt::Write;
 
@@ -8,7 +8,7 @@ use crate::findings::{Report, Violation};
 use crate::policy::text::printable;
 
 const MAX_ROWS: usize = 100;
-/// A comment on GitHub holds 65 536 characters.
+/// The most bytes of the table. A comment on GitHub holds 65 536 characters.
 const MAX_BYTES: usize = 60_000;
 
 pub(super) fn page(report: &Report) -> String {
@@ -50,8 +50,8 @@ fn row(violation: &Violation) -> String {
     )
 }
 
-/// A code span: nothing in it is read as Markdown, as HTML or as somebody's name.
-pub(in crate::cli) fn code(text: &str) -> String {
+/// A code span: nothing in it is interpreted as Markdown, HTML or a mention.
+pub(crate) fn code(text: &str) -> String {
     let text = printable(text).replace('|', "\\|");
     let runs = text.split(|c| c != '`').map(str::len);
     let fence = "`".repeat(runs.max().unwrap_or(0) + 1);
@@ -59,15 +59,15 @@ pub(in crate::cli) fn code(text: &str) -> String {
     format!("{fence}{gap}{text}{gap}{fence}")
 }
 
-/// Text that means only itself.
-pub(in crate::cli) fn prose(text: &str) -> String {
+/// Escaped text: nothing in it is interpreted as Markdown, HTML or a mention.
+pub(crate) fn prose(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in printable(text).chars() {
         match c {
             '&' => shown.push_str("&amp;"),
             '<' => shown.push_str("&lt;"),
             '>' => shown.push_str("&gt;"),
-            // Apart from what follows, they call no one and link no issue.
+            // In an element of its own, `@` mentions nobody and `#` links no issue.
             '@' | '#' => shown.extend(["<span>", c.encode_utf8(&mut [0; 4]), "</span>"]),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '!' | '$' => shown.extend(['\\', c]),
             _ => shown.push(c),

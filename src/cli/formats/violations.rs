@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::findings::Violation;
 
-/// The object as a developer names it: `Deployment shop/cart`.
+/// The name of a violation's object: `Deployment shop/cart`.
 pub(super) fn object_name(violation: &Violation) -> String {
     let Violation { kind, namespace, name, .. } = violation;
     match namespace {
@@ -24,25 +24,25 @@ pub(super) fn place(violation: &Violation) -> Option<String> {
     )
 }
 
-/// The message without the path that it begins with, for formats that show the path apart.
+/// The message without its leading path, for formats that show the path in a column of its own.
 pub(super) fn without_path(violation: &Violation) -> &str {
     violation.message.strip_prefix(&violation.path).map_or(&violation.message, str::trim_start)
 }
 
-/// The file as a repository names it, with slashes and without `./`; `None` for stdin and a cluster's objects.
+/// The file's path in the repository, with slashes and without `./`; `None` for stdin and a cluster's objects.
 pub(super) fn repository_path(violation: &Violation) -> Option<String> {
     let file = violation.file.as_deref().filter(|file| *file != "-")?;
     let path = if cfg!(windows) { file.replace('\\', "/") } else { file.to_owned() };
     Some(path.trim_start_matches("./").to_owned())
 }
 
-/// What makes two violations those of one object.
+/// The identity of a violation's object.
 pub(super) fn identity(violation: &Violation) -> (Option<&str>, &str, Option<&str>, &str) {
     let Violation { file, kind, namespace, name, .. } = violation;
     (file.as_deref(), kind, namespace.as_deref(), name)
 }
 
-/// Object by object, as the report first names them, and of each the worst first.
+/// Violations grouped by object, in the report's order of objects; within an object the worst first.
 pub(super) fn by_object(results: &[Violation]) -> Vec<&Violation> {
     let mut order = HashMap::new();
     for violation in results {
@@ -54,7 +54,7 @@ pub(super) fn by_object(results: &[Violation]) -> Vec<&Violation> {
     sorted
 }
 
-/// The worst first; equals stay in the report's order.
+/// Violations with the worst first; equally severe ones stay in the report's order.
 pub(super) fn worst_first(results: &[Violation]) -> Vec<&Violation> {
     let mut sorted: Vec<_> = results.iter().collect();
     sorted.sort_by_key(|violation| violation.severity);

@@ -18,15 +18,15 @@ use crate::policy::key::PolicyKey;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "What the cluster added is left out, and the order is fixed: the export of the same policies is the same text.
-With -A, ClusterDevOpsPolicies come first.
+    after_help = "Fields that the cluster added are left out, and the order is fixed: equal policies export to equal texts. With
+-A, ClusterDevOpsPolicies come first.
 
 Examples:
   podgate policy export -n shop > policies.yaml
   podgate policy export -A --dir policies/
   podgate policy export --kind ClusterDevOpsPolicy"
 )]
-pub(in crate::cli) struct ExportArgs {
+pub(crate) struct ExportArgs {
     #[command(flatten)]
     namespaces: NamespaceArgs,
     /// Only policies of this kind
@@ -35,7 +35,7 @@ pub(in crate::cli) struct ExportArgs {
     /// Only policies that this label selector matches, such as team=cart
     #[arg(short = 'l', long, value_name = "LABELS")]
     selector: Option<String>,
-    /// Write a file for each: DIR/NAMESPACE/NAME.yaml, and DIR/NAME.yaml for a ClusterDevOpsPolicy
+    /// Write a file for each policy: DIR/NAMESPACE/NAME.yaml, or DIR/NAME.yaml for a ClusterDevOpsPolicy
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     #[command(flatten)]
@@ -61,7 +61,7 @@ async fn export(args: ExportArgs) -> Result<(), Failure> {
     }
     if policies.is_empty() {
         eprintln!(
-            "podgate: there is no such policy; -A takes those of all namespaces and the cluster's own"
+            "podgate: there is no such policy; -A exports all namespaces and ClusterDevOpsPolicies"
         );
     }
     let policies: Vec<_> =
@@ -73,7 +73,7 @@ async fn export(args: ExportArgs) -> Result<(), Failure> {
     output::print(&texts?.join("---\n"))
 }
 
-/// Writes a file for each, and names those that are of none.
+/// Writes a file for each policy, and names the folder's other files.
 fn files(dir: &Path, which: &Which, policies: &[(PolicyKey, Value)]) -> Result<(), Failure> {
     let cannot = |path: &Path, error| {
         Failure::Cluster(format!("cannot write {}: {error}", dir.join(path).display()))
@@ -95,7 +95,7 @@ fn files(dir: &Path, which: &Which, policies: &[(PolicyKey, Value)]) -> Result<(
     let others = folder::others(dir, namespace, &exported);
     for other in others.map_err(|error| cannot(Path::new(""), error))? {
         eprintln!(
-            "{}: of no policy that was exported; delete it if its policy is gone",
+            "{}: not the file of an exported policy; delete it if its policy is gone",
             dir.join(other).display()
         );
     }

@@ -10,23 +10,23 @@ use crate::remediation::manual;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Policies with remediation carry it, so that what is under way is finished or taken back before they go.
+    after_help = "Policies with remediation have the finalizer, so that repairs in flight end before the policy is deleted.
 
 Examples:
   podgate policy release baseline -n shop
   podgate policy release --all"
 )]
-pub(in crate::cli) struct ReleaseArgs {
+pub(crate) struct ReleaseArgs {
     /// The policy's name
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     name: Option<String>,
     /// Every policy of the cluster
     #[arg(long)]
     all: bool,
-    /// First have every podgate that uses the Lease of this namespace stop writing for a minute, as before an uninstall
+    /// First stop the writes of every podgate that uses this namespace's Lease for a minute, as before an uninstall
     #[arg(long, value_name = "NAME", requires = "all")]
     silence: Option<String>,
-    /// The namespace of a DevOpsPolicy; without it, a ClusterDevOpsPolicy is meant
+    /// The namespace of a DevOpsPolicy; without it, NAME is a ClusterDevOpsPolicy
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
     #[command(flatten)]
@@ -52,7 +52,7 @@ async fn release(args: ReleaseArgs) -> Result<(), Failure> {
         output::print(&format!("{policy} released\n"))?;
     }
     if released.is_empty() {
-        eprintln!("podgate: no such policy carries podgate's finalizer");
+        eprintln!("podgate: no such policy has podgate's finalizer");
     }
     Ok(())
 }

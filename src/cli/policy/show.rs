@@ -14,11 +14,11 @@ use crate::policy::bundles;
 #[command(after_help = "Examples:
   podgate policy show baseline | kubectl apply -n shop -f -
   podgate policy show restricted --kind ClusterDevOpsPolicy > restricted.yaml")]
-pub(in crate::cli) struct ShowArgs {
+pub(crate) struct ShowArgs {
     /// The bundle's name
     #[arg(value_parser = bundle_parser())]
     bundle: BundleName,
-    /// The policy's kind: for one namespace, or for those that it selects
+    /// The policy's kind: for one namespace, or for the namespaces that it selects
     #[arg(long, value_enum, ignore_case = true, default_value = "DevOpsPolicy")]
     kind: PolicyKind,
 }
@@ -51,7 +51,7 @@ fn list() -> Result<String, Failure> {
     Ok(columns::table(&["NAME", "VERSION", "RULES"], rows))
 }
 
-/// What a spec asks, with the parameters: `forbidLatestTag, maxRestartCount=3`.
+/// The rules of a spec with their parameters: `forbidLatestTag, maxRestartCount=3`.
 fn rules(spec: &DevOpsPolicySpec) -> Result<String, Failure> {
     let Value::Object(fields) = serde_json::to_value(spec).map_err(std::io::Error::from)? else {
         return Ok(String::new());
@@ -73,7 +73,7 @@ fn manifest(bundle: BundleName, kind: PolicyKind) -> Result<String, Failure> {
     let policy = match kind {
         PolicyKind::DevOpsPolicy => serde_saphyr::to_string(&DevOpsPolicy::new(name, spec)),
         PolicyKind::ClusterDevOpsPolicy => {
-            // Its spec has every field of the other, under the same name.
+            // A ClusterDevOpsPolicy's spec has every field of a DevOpsPolicy's.
             let fields = serde_json::to_value(spec).map_err(std::io::Error::from)?;
             let spec = serde_json::from_value(fields).map_err(std::io::Error::from)?;
             serde_saphyr::to_string(&ClusterDevOpsPolicy::new(name, spec))

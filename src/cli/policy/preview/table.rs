@@ -1,4 +1,4 @@
-//! A preview as a person reads it.
+//! Renders a preview as tables.
 
 use std::fmt::Write;
 
@@ -7,9 +7,9 @@ use super::headline::{change, compared, first, line, share, verdict};
 use crate::analysis::preview::answer::{ExemptionUse, Preview, Workload};
 use crate::policy::text::clip;
 
-/// How many workloads are shown, and how many exemptions.
+/// The most workloads shown, and the most exemptions.
 const SHOWN: usize = 20;
-/// The row of all namespaces together; no namespace can be called so.
+/// The row of all namespaces together. No namespace can have this name.
 const TOTAL: &str = "(cluster)";
 
 pub(super) fn table(preview: &Preview) -> String {
@@ -24,7 +24,7 @@ pub(super) fn table(preview: &Preview) -> String {
     text + &scores(preview)
 }
 
-/// The first rows under their headings, if there are any, and how many more there are.
+/// Appends the first rows under their headings, if there are any, and the number of the others.
 fn section(text: &mut String, headings: &[&str], mut rows: impl Iterator<Item = Vec<TableCell>>) {
     let shown: Vec<_> = rows.by_ref().take(SHOWN).collect();
     if !shown.is_empty() {
@@ -66,7 +66,7 @@ fn exemption(it: &ExemptionUse) -> Vec<TableCell> {
     ]
 }
 
-/// Those that change, and the whole.
+/// The scores of the namespaces that change, and of the cluster.
 fn scores(preview: &Preview) -> String {
     let Some(total) = preview.summary.score else { return String::new() };
     let changed = preview.namespaces.iter().filter(|it| it.change.before != it.change.after);
