@@ -1,6 +1,6 @@
 //! Audits running pods: keeps compact facts of every pod in the cluster, and what the policies find in them.
 //!
-//! [`watch`] lists and watches the pods and hands each, cut down to its [`pod::ObservedPod`], to the [`index`], which
+//! [`watch`] lists and watches the pods and passes each, cut down to its [`pod::ObservedPod`], to the [`index`], which
 //! counts without any I/O and returns what changed. Only the leader and `podgate watch` run it.
 
 mod began;

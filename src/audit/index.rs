@@ -1,9 +1,9 @@
 //! In-memory state of the audit: the cluster's pods and the policies' findings in them. No I/O and no clock: the caller
 //! passes the time.
 //!
-//! The way in: [`Index::pod`] and [`Index::delete`], between [`Index::list_begins`] and [`Index::list_ends`] for a list;
-//! [`Index::policies`] when policies change; [`Index::age`] as time passes. The way out: the `take_…` methods in
-//! `updates`.
+//! The way in: [`AuditIndex::pod`] and [`AuditIndex::delete`], between [`AuditIndex::list_begins`] and
+//! [`AuditIndex::list_ends`] for a list; [`AuditIndex::policies`] when policies change; [`AuditIndex::age`] as time
+//! passes. The way out: the `take_…` methods in `updates`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -43,14 +43,14 @@ pub enum NextStep {
     ListPods,
 }
 
-/// Whether [`Index::replan`] judges pods again whose policies did not change.
+/// Whether [`AuditIndex::replan`] judges pods again whose policies did not change.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Replan {
     Always,
     IfChanged,
 }
 
-pub struct Index {
+pub struct AuditIndex {
     policies: PolicySets,
     /// The ids of the policies in force and of the default checks, by the policy's address.
     ids: HashMap<usize, PolicyId>,
@@ -86,7 +86,7 @@ struct Due {
     pod: Arc<str>,
 }
 
-impl Index {
+impl AuditIndex {
     pub fn new(remembered: Remembered) -> Self {
         let default_checks = PolicySet::default_checks();
         let ids = default_checks
@@ -182,8 +182,8 @@ impl Index {
         self.unpublished.mark_all(&self.totals, self.namespaces.keys());
     }
 
-    /// Judges again what the passing of time changes: pods that exceed a limit on Pending, and violations whose exemption
-    /// expired.
+    /// Judges again what the passing of time changes: pods that exceed
+    /// a limit on Pending, and violations whose exemption expired.
     pub fn age(&mut self, now: Timestamp) -> NextStep {
         while self.due.first().is_some_and(|due| due.at <= now.as_second()) {
             let Some(Due { namespace, pod, .. }) = self.due.pop_first() else { break };
@@ -328,7 +328,8 @@ impl Index {
         self.mark_changed(namespace, changed);
     }
 
-    /// Marks changed counts for publication; until the first list is complete, without the violations that began or went.
+    /// Marks changed counts for publication; until the first list
+    /// is complete, without the violations that began or went.
     fn mark_changed(&mut self, namespace: &Arc<str>, changed: Vec<PolicyTransitions>) {
         if self.complete {
             self.unpublished.add_transitions(namespace, changed);

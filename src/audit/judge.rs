@@ -46,8 +46,8 @@ pub(super) fn address(policy: &Policy) -> usize {
 }
 
 impl PodJudge<'_> {
-    /// Judges a pod by its cut-down `json` and, for rules that read documents, by its `document`. Without a document, the
-    /// earlier findings of those rules (`known`) are kept.
+    /// Judges a pod by its cut-down `json` and, for rules that read documents, by its
+    /// `document`. Without a document, the earlier findings of those rules (`known`) are kept.
     ///
     /// # Errors
     /// `json` is not a pod's.

@@ -13,7 +13,8 @@ pub(super) type ViolatedRule = (&'static str, Degree);
 #[derive(Default)]
 pub(super) struct LiveScore {
     pub weights: Weights,
-    /// Only workloads that violate a rule: there are many workloads and policies, and most workloads keep most policies.
+    /// Only workloads that violate a rule: there are many workloads
+    /// and policies, and most workloads keep most policies.
     violating: HashMap<Arc<WorkloadKey>, Degrees>,
     tally: Tally,
     /// The number of pairs of a workload and a rule that it violates.

@@ -1,5 +1,5 @@
-//! Cuts a pod's JSON down, in one pass over its text, to the fields that rules read. The engine judges the cut-down pod in
-//! place of the whole one; a test checks that the findings are the same for every fixture.
+//! Cuts a pod's JSON down, in one pass over its text, to the fields that rules read. The engine judges the
+//! cut-down pod in place of the whole one; a test checks that the findings are the same for every fixture.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -200,7 +200,7 @@ fn fields<'de, A: MapAccess<'de>>(
     of: fn(&str) -> Option<Mask>,
 ) -> Result<(), A::Error> {
     let mut kept = 0;
-    while let Some(Key(key)) = map.next_key()? {
+    while let Some(FieldKey(key)) = map.next_key()? {
         let Some(mask) = of(&key).filter(|_| kept <= MAX_ENTRIES) else {
             map.next_value::<IgnoredAny>()?;
             continue;
@@ -219,7 +219,7 @@ fn fields<'de, A: MapAccess<'de>>(
 /// A map's key, borrowed where it can be.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub(super) struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);
+pub(super) struct FieldKey<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {

@@ -87,8 +87,8 @@ impl AuditedNamespace {
     }
 
     /// Counts a pod that was judged again after [`Self::replan`]. `counted` is the number of its workload's pods that
-    /// were counted since; `known` are the policies that covered this namespace before. Returns an entry for each policy
-    /// whose counts changed.
+    /// were counted since; `known` are the policies that covered this namespace before. Returns an entry for each
+    /// policy whose counts changed.
     pub fn rejudged(
         &mut self,
         pod: &Exchange<'_>,

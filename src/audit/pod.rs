@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::mask::{self, Cut, Key, Mask};
+use super::mask::{self, Cut, FieldKey, Mask};
 
 /// A pod, cut down. With `WHOLE` it carries the whole JSON as well, for rules that read documents (CEL).
 #[derive(Clone, Debug, Default)]
@@ -102,7 +102,7 @@ impl<'de, const WHOLE: bool> Visitor<'de> for PodVisitor<WHOLE> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut pod = ObservedPod::default();
-        while let Some(Key(key)) = map.next_key()? {
+        while let Some(FieldKey(key)) = map.next_key()? {
             match &*key {
                 "metadata" => map.next_value_seed(MetadataSeed(&mut pod))?,
                 "spec" => {
@@ -141,7 +141,7 @@ impl<'de, const WHOLE: bool> Visitor<'de> for MetadataSeed<'_, WHOLE> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let ObservedPod { metadata, cut, .. } = self.0;
         let Mask::Fields(kept) = mask::METADATA else { return Ok(()) };
-        while let Some(Key(key)) = map.next_key()? {
+        while let Some(FieldKey(key)) = map.next_key()? {
             match &*key {
                 "name" => cut.name = map.next_value()?,
                 "namespace" => cut.namespace = map.next_value()?,

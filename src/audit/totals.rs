@@ -1,5 +1,5 @@
-//! The sums of a policy over all its namespaces, updated as its cells change, so that the cost of a change does not depend
-//! on the number of namespaces.
+//! The sums of a policy over all its namespaces, updated as its cells change,
+//! so that the cost of a change does not depend on the number of namespaces.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -16,7 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::began::Remembered;
-use super::index::{Index, NextStep};
+use super::index::{AuditIndex, NextStep};
 use super::pod::ObservedPod;
 use crate::client::backoff::Doubling;
 use crate::metrics::AuditMetrics;
@@ -67,7 +67,7 @@ impl Audit {
     pub async fn run(mut self) {
         let started = Instant::now();
         let mut index =
-            Index::new(std::mem::replace(&mut self.remembered, Box::new(|_, _, _| None)));
+            AuditIndex::new(std::mem::replace(&mut self.remembered, Box::new(|_, _, _| None)));
         let Some(first) = self.next_policies().await else { return };
         let _ = index.policies(first, Timestamp::now());
         loop {
@@ -92,7 +92,7 @@ impl Audit {
     /// Applies events until the pods must be listed again or the policies' channel closes.
     async fn follow(
         &mut self,
-        index: &mut Index,
+        index: &mut AuditIndex,
         pods: BoxStream<'static, watcher::Result<PodEvent>>,
         started: Instant,
     ) -> Followed {
@@ -130,7 +130,12 @@ impl Audit {
         }
     }
 
-    fn apply_event(&self, index: &mut Index, event: watcher::Result<PodEvent>, started: Instant) {
+    fn apply_event(
+        &self,
+        index: &mut AuditIndex,
+        event: watcher::Result<PodEvent>,
+        started: Instant,
+    ) {
         let first = !index.complete();
         match event {
             Ok(PodEvent::Cut(event)) => self.apply(index, event),
@@ -147,7 +152,7 @@ impl Audit {
         }
     }
 
-    fn apply<const WHOLE: bool>(&self, index: &mut Index, event: Event<ObservedPod<WHOLE>>) {
+    fn apply<const WHOLE: bool>(&self, index: &mut AuditIndex, event: Event<ObservedPod<WHOLE>>) {
         let now = Timestamp::now();
         match event {
             Event::Init => index.list_begins(),
@@ -166,7 +171,7 @@ impl Audit {
     }
 
     /// Sends updates to each listener whose channel has room. The metrics are set first, and always.
-    fn publish(&self, index: &mut Index) {
+    fn publish(&self, index: &mut AuditIndex) {
         if !index.complete() {
             return;
         }

@@ -47,7 +47,8 @@ impl NamespaceArgs {
 /// The namespaces that podgate never judges.
 #[derive(Args, Debug)]
 pub(super) struct ProtectedArgs {
-    /// A namespace that is never judged, beside kube-system, kube-node-lease and kube-public (the chart's protectedNamespaces); may be repeated
+    /// A namespace that is never judged, beside kube-system, kube-node-lease
+    /// and kube-public (the chart's protectedNamespaces); may be repeated
     #[arg(long, value_name = "NAME")]
     pub(super) protected_namespace: Vec<String>,
 }

@@ -11,7 +11,8 @@ use crate::runtime::{Rendered, Shared};
 
 #[derive(Args, Debug)]
 pub(super) struct CertificateArgs {
-    /// Serve the certificate of the Secret that all replicas share; MODE says who maintains it [default: a certificate of this process alone]
+    /// Serve the certificate of the Secret that all replicas share; MODE
+    /// says who maintains it [default: a certificate of this process alone]
     #[arg(long, value_name = "MODE", value_enum, conflicts_with_all = ["standalone", "cert_dir"])]
     certificates: Option<CertificateMode>,
     /// The name of that Secret, in podgate's own namespace
@@ -23,7 +24,8 @@ pub(super) struct CertificateArgs {
     /// The Service's port in the webhook configurations
     #[arg(long, value_name = "PORT", default_value_t = 443, requires = "certificates")]
     service_port: u16,
-    /// A match condition expected of the webhooks for workloads (the chart's webhook.matchConditions), so that podgate notices others; may be repeated
+    /// A match condition expected of the webhooks for workloads (the chart's
+    /// webhook.matchConditions), so that podgate notices others; may be repeated
     #[arg(long, value_name = "NAME=EXPRESSION", value_parser = condition, requires = "certificates")]
     match_condition: Vec<MatchCondition>,
     /// With self-signed: the lifetime of the authority, such as 43800h

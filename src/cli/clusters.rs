@@ -11,7 +11,8 @@ use super::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ClustersCommand {
-    /// List the kubeconfig's contexts: whether each cluster answers, its Kubernetes version, and whether podgate is installed.
+    /// List the kubeconfig's contexts: whether each cluster answers,
+    /// its Kubernetes version, and whether podgate is installed.
     List(list::ClustersListArgs),
     /// Judge every cluster's running pods: scores, violations by rule, and policies that differ.
     Analyze(analyze::ClustersAnalyzeArgs),

@@ -10,7 +10,7 @@ use super::args::{ClusterArgs, ProtectedArgs};
 use super::certificates::CertificateArgs;
 use super::failure::{Failure, block_on};
 use crate::admission::server::Drain;
-use crate::remediation::work::Allowed;
+use crate::remediation::work::RemediationScope;
 use crate::runtime::{self, Certificates, Options, Role, Source};
 use crate::telemetry;
 
@@ -70,7 +70,8 @@ struct WebhookArgs {
     /// The folder of tls.crt, tls.key and ca.crt, which are created if absent [default: in memory]
     #[arg(long, value_name = "DIR")]
     cert_dir: Option<PathBuf>,
-    /// Answer only callers with a certificate signed by an authority in this file; read again when it changes [default: answer every caller]
+    /// Answer only callers with a certificate signed by an authority in
+    /// this file; read again when it changes [default: answer every caller]
     #[arg(long, value_name = "FILE")]
     client_ca: Option<PathBuf>,
     /// Read the policies from files, without a cluster
@@ -82,7 +83,8 @@ struct WebhookArgs {
     /// A page of your own, linked at the end of each denial
     #[arg(long, value_name = "URL")]
     docs_url: Option<String>,
-    /// The seconds to keep serving after SIGTERM, while endpoints are removed [default: 10; 0 with --standalone or --register]
+    /// The seconds to keep serving after SIGTERM, while endpoints
+    /// are removed [default: 10; 0 with --standalone or --register]
     #[arg(long, value_name = "SECONDS")]
     shutdown_delay: Option<u64>,
     /// The seconds that open connections have to end after SIGTERM [default: 95; 5 with --standalone or --register]
@@ -149,7 +151,7 @@ impl WebhookArgs {
             docs_url: self.docs_url,
             lease_namespace: None,
             reports: false,
-            remediation: Allowed::None,
+            remediation: RemediationScope::None,
             role: Role::Webhook,
             protected: self.protected.list(),
             drain: Drain {
@@ -180,11 +182,11 @@ pub(super) enum RemediationArg {
 }
 
 impl RemediationArg {
-    pub(super) const fn allowed(self) -> Allowed {
+    pub(super) const fn allowed(self) -> RemediationScope {
         match self {
-            Self::None => Allowed::None,
-            Self::ClusterPolicies => Allowed::ClusterPolicies,
-            Self::AllPolicies => Allowed::AllPolicies,
+            Self::None => RemediationScope::None,
+            Self::ClusterPolicies => RemediationScope::ClusterPolicies,
+            Self::AllPolicies => RemediationScope::AllPolicies,
         }
     }
 }

@@ -34,7 +34,7 @@ pub(super) struct WatchArgs {
 
 /// How updates are shown.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum View {
+enum WatchView {
     /// A table that updates in place, with the newest changes below it.
     Table,
     /// A line for each update.
@@ -43,8 +43,8 @@ enum View {
 
 impl WatchArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let view = if stdout().is_terminal() { View::Table } else { View::Lines };
-        if view == View::Lines {
+        let view = if stdout().is_terminal() { WatchView::Table } else { WatchView::Lines };
+        if view == WatchView::Lines {
             telemetry::init();
         }
         let options = Options {
@@ -59,12 +59,12 @@ impl WatchArgs {
 }
 
 /// Shows updates until their channels or stdout close.
-async fn show(mut audit: AuditUpdates, view: View) {
+async fn show(mut audit: AuditUpdates, view: WatchView) {
     let mut screen = Screen::default();
     loop {
         let shown = tokio::select! {
             Some(updates) = audit.policies.recv() => {
-                if view == View::Table {
+                if view == WatchView::Table {
                     screen.policies(updates);
                     screen.draw()
                 } else {
@@ -72,7 +72,7 @@ async fn show(mut audit: AuditUpdates, view: View) {
                 }
             }
             Some(changes) = audit.changes.recv() => {
-                if view == View::Table {
+                if view == WatchView::Table {
                     screen.changes(&changes);
                     screen.draw()
                 } else {

@@ -57,13 +57,15 @@ pub(super) struct ConfigArgs {
     /// What the API server does with a request that podgate does not answer
     #[arg(long, value_enum, default_value_t)]
     failure_policy: FailurePolicyArg,
-    /// A namespace that is never judged, beside kube-system, kube-node-lease, kube-public and the Service's own; may be repeated
+    /// A namespace that is never judged, beside kube-system,
+    /// kube-node-lease, kube-public and the Service's own; may be repeated
     #[arg(long, value_name = "NAME")]
     protected_namespace: Vec<String>,
     /// A match condition of the webhooks for workloads; may be repeated
     #[arg(long, value_name = "NAME=EXPRESSION", value_parser = condition)]
     match_condition: Vec<MatchCondition>,
-    /// The namespace of the Lease podgate-alive, by which podgate checks that the API server calls it [default: the Service's namespace; with --url, none]
+    /// The namespace of the Lease podgate-alive, by which podgate checks that the
+    /// API server calls it [default: the Service's namespace; with --url, none]
     #[arg(long, value_name = "NAME")]
     lease_namespace: Option<String>,
 }

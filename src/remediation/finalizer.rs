@@ -22,7 +22,8 @@ pub(super) async fn set(
     name: &str,
     wanted: Finalizer,
 ) -> Result<(), WriteError> {
-    // The UID and the version keep the write from creating a deleted policy again, and from overwriting a concurrent change.
+    // The UID and the version keep the write from creating a deleted
+    // policy again, and from overwriting a concurrent change.
     let Some(found) = api.get_metadata_opt(name).await? else { return Ok(()) };
     let (uid, version) = (found.metadata.uid, found.metadata.resource_version);
     let present = found.metadata.finalizers.unwrap_or_default();

@@ -83,7 +83,8 @@ impl RepairLedger {
         self.entries.remove(workload);
     }
 
-    /// Drops the entries of workloads that no policy wants repaired any more, except those of repairs that were written.
+    /// Drops the entries of workloads that no policy wants repaired
+    /// any more, except those of repairs that were written.
     pub fn keep(&mut self, wanted: impl Fn(&WorkloadKey) -> bool) {
         use RemediationState::{Repaired, RolledBack, RollingOut};
         let done = |it: &LedgerEntry| matches!(it.state, Repaired | RolledBack | RollingOut);
@@ -132,8 +133,8 @@ impl RepairLedger {
         }
     }
 
-    /// The reason why a repair by these policies may not begin now; `None` where it may. `in_flight` returns the number of
-    /// a policy's repairs in flight.
+    /// The reason why a repair by these policies may not begin now; `None` where
+    /// it may. `in_flight` returns the number of a policy's repairs in flight.
     pub fn hindrance<'p>(
         &mut self,
         namespace: &str,

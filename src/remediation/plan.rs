@@ -1,9 +1,9 @@
 //! Plans a repair: the patch of a workload's pod template that satisfies the policies, or the reason why there is none.
 //! Pure.
 //!
-//! A repair sets only missing resources, missing probes and image tags, each from the policy's own defaults. It is planned
-//! from the template, whose containers are identified by their index; pods are not read, since webhooks may have added
-//! containers to them.
+//! A repair sets only missing resources, missing probes and image tags, each from the policy's own defaults. It is
+//! planned from the template, whose containers are identified by their index; pods are not read, since webhooks may
+//! have added containers to them.
 
 use std::collections::BTreeSet;
 

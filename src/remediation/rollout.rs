@@ -182,8 +182,8 @@ mod tests {
         assert!(matches!(rollout(Kind::DaemonSet, &nowhere), Rollout::Underway { .. }));
     }
 
-    /// The ReplicaSet of a repaired template was refused, so its Deployment's status described the old one for ever, and
-    /// the old pods counted as new ones at the deadline.
+    /// The ReplicaSet of a repaired template was refused, so its Deployment's status
+    /// described the old one for ever, and the old pods counted as new ones at the deadline.
     #[test]
     fn a_template_that_its_controller_never_took_up_is_no_better_at_the_deadline() {
         let refused = json!({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": {

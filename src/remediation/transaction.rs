@@ -106,8 +106,8 @@ impl Transactions {
         Ok(found.map(|it| json!(it)))
     }
 
-    /// Lists the workloads with the label of a repair in flight. The label proves nothing: anyone who may update workloads
-    /// can set it.
+    /// Lists the workloads with the label of a repair in flight. The
+    /// label proves nothing: anyone who may update workloads can set it.
     pub async fn in_flight(&self) -> Result<Vec<(RepairTarget, Value)>, kube::Error> {
         let mut found = Vec::new();
         let labelled = ListParams::default().labels(&format!("{LABEL}={IN_FLIGHT}"));
@@ -220,8 +220,8 @@ impl Transactions {
         self.step(target, object, operations, record, in_flight).await
     }
 
-    /// Deletes the stuck pods of a repair that was taken back: the controller of `StatefulSet`s waits for a pod to become
-    /// ready before it replaces it (kubernetes#67250). Returns whether none is left.
+    /// Deletes the stuck pods of a repair that was taken back: the controller of `StatefulSet`s waits
+    /// for a pod to become ready before it replaces it (kubernetes#67250). Returns whether none is left.
     pub async fn delete_stuck_pods(
         &self,
         target: &RepairTarget,
@@ -283,8 +283,8 @@ impl Transactions {
         Ok(pods.iter().find_map(|pod| rollout::crash(&json!(pod))))
     }
 
-    /// The workload's pods that were created since its repair began. They are recognised by their owner's UID: any pod of
-    /// the namespace may carry the same labels.
+    /// The workload's pods that were created since its repair began. They are recognised
+    /// by their owner's UID: any pod of the namespace may carry the same labels.
     async fn pods_since(
         &self,
         target: &RepairTarget,

@@ -42,7 +42,7 @@ const ROLL_BACK: i64 = 45;
 
 /// The policies whose remediation may write.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Allowed {
+pub enum RemediationScope {
     /// No policy's: patches are only proposed, whatever its remediation mode.
     #[default]
     None,
@@ -50,7 +50,7 @@ pub enum Allowed {
     AllPolicies,
 }
 
-impl Allowed {
+impl RemediationScope {
     fn allows(self, policy: &Policy) -> bool {
         match self {
             Self::None => false,
@@ -98,7 +98,7 @@ pub struct Work {
     pub transactions: Transactions,
     pub policies: watch::Receiver<Option<Arc<PolicySet>>>,
     pub violating: Violating,
-    pub allowed: Allowed,
+    pub allowed: RemediationScope,
     pub metrics: RemediationMetrics,
     pub statuses: watch::Sender<Arc<Statuses>>,
     pub notices: mpsc::Sender<Notice>,
@@ -172,7 +172,7 @@ impl Work {
         resumed: &mut bool,
     ) -> Result<(), WriteError> {
         let wanting = wanting(policies);
-        if self.allowed != Allowed::None && !*resumed {
+        if self.allowed != RemediationScope::None && !*resumed {
             // The repairs that an earlier leader began.
             for (target, object) in self.transactions.in_flight().await? {
                 match self.resumable(&target, &object, policies) {
@@ -242,8 +242,8 @@ impl Work {
         Ok(())
     }
 
-    /// Adds the finalizer to the policies that may repair, and removes it from those that have no repair in flight and may
-    /// not begin one.
+    /// Adds the finalizer to the policies that may repair, and removes it
+    /// from those that have no repair in flight and may not begin one.
     async fn hold(&self, state: &WorkState, policies: &PolicySet) -> Result<(), WriteError> {
         for policy in policies.policies() {
             let Some(origin) = &policy.origin else { continue };
@@ -271,7 +271,9 @@ impl Work {
                 // The policy changed, or is gone.
                 Err(error) if matches!(error.code(), Some(404 | 409)) => {}
                 // Where no policy's remediation may write, podgate may lack the permission too.
-                Err(error) if self.allowed == Allowed::None && error.code() == Some(403) => {
+                Err(error)
+                    if self.allowed == RemediationScope::None && error.code() == Some(403) =>
+                {
                     tracing::warn!(policy = %policy.label, %error, "cannot remove the finalizer of a policy; run podgate policy release");
                 }
                 Err(error) => return Err(error),
@@ -281,8 +283,8 @@ impl Work {
     }
 }
 
-/// Logs an API server's error, which concerns one workload and is retried in the next round. Passes on that the Lease is
-/// lost.
+/// Logs an API server's error, which concerns one workload and is
+/// retried in the next round. Passes on that the Lease is lost.
 fn unless_leading_is_over(
     done: Result<(), WriteError>,
     target: &RepairTarget,

@@ -18,8 +18,8 @@ use crate::policy::workload::Kind;
 pub(super) const SOURCE: &str = "podgate";
 const MAX_RESULTS: usize = 20;
 const MAX_MESSAGE: usize = 200;
-/// The most bytes of a report as JSON: with it a hundred policies, their statuses and the API server's own fields take less
-/// than 1 MiB of etcd. Results beyond it are left out, except the worst one.
+/// The most bytes of a report as JSON: with it a hundred policies, their statuses and the API server's
+/// own fields take less than 1 MiB of etcd. Results beyond it are left out, except the worst one.
 const MAX_BYTES: usize = 4096;
 /// The most bytes of a kind or a name: both come from owner references, which the API server does not limit.
 const MAX_NAME: usize = 253;

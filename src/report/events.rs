@@ -172,8 +172,8 @@ fn policy(namespace: Option<String>, kind: &str, name: &str, uid: &str) -> Objec
     }
 }
 
-/// The reference of a workload; `None` where it is gone. Reads its UID, by which `kubectl describe` finds Events and which
-/// the audit does not keep.
+/// The reference of a workload; `None` where it is gone. Reads its UID, by
+/// which `kubectl describe` finds Events and which the audit does not keep.
 async fn workload(
     client: &Client,
     key: &WorkloadKey,

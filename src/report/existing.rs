@@ -24,8 +24,8 @@ pub async fn served(client: &Client) -> Result<bool, kube::Error> {
     }
 }
 
-/// When each violation in podgate's reports began, so that its age survives a restart. Violations that a report left out
-/// for its size are missing.
+/// When each violation in podgate's reports began, so that its age survives
+/// a restart. Violations that a report left out for its size are missing.
 ///
 /// # Errors
 /// The API server's error.
@@ -41,8 +41,8 @@ pub async fn began(client: &Client) -> Result<BTreeMap<BeganKey, Timestamp>, kub
     Ok(began)
 }
 
-/// Calls `each` with every report of podgate. Of a report that cannot be decoded (someone edited it) only the metadata is
-/// passed.
+/// Calls `each` with every report of podgate. Of a report that cannot
+/// be decoded (someone edited it) only the metadata is passed.
 pub(super) async fn each_report(
     client: &Client,
     mut each: impl FnMut(Report) + Send,

@@ -13,8 +13,8 @@ pub(super) struct PolicySets {
 }
 
 impl PolicySets {
-    /// The plan for a namespace's pods. A namespace whose labels are not known yet counts as selected; once they are, its
-    /// pods are judged again if it is not.
+    /// The plan for a namespace's pods. A namespace whose labels are not known yet
+    /// counts as selected; once they are, its pods are judged again if it is not.
     pub fn plan(&self, namespace: &str) -> &EvaluationPlan {
         let plan =
             self.in_force.covering(Some(namespace)).unwrap_or_else(|unknown| unknown.assumed);

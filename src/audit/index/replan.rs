@@ -11,12 +11,12 @@ use super::super::facts::PolicyId;
 use super::super::judge::address;
 use super::super::namespace::Exchange;
 use super::super::totals::Totals;
-use super::{DEFAULT_CHECKS, Index, NextStep, Replan};
+use super::{AuditIndex, DEFAULT_CHECKS, NextStep, Replan};
 use crate::policy::observed::WorkloadKey;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::score::Weights;
 
-impl Index {
+impl AuditIndex {
     /// Puts policies in force, and judges the pods again in each namespace whose policies changed.
     pub fn policies(&mut self, policies: Arc<PolicySet>, now: Timestamp) -> NextStep {
         // Exemptions that expired since the last call are handled first: `expiry` below only covers later ones.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::super::cell::{CellSums, NamespaceCell, Transition};
 use super::super::facts::PolicyId;
 use super::super::totals::Totals;
-use super::Index;
+use super::AuditIndex;
 use super::unpublished::{NamespaceScores, Unpublished};
 use crate::api::{RemediationMode, Severity};
 use crate::policy::observed::{
@@ -20,7 +20,7 @@ use crate::policy::score::Score;
 const WORST: usize = 10;
 const WORST_OF_NAMESPACE: usize = 20;
 
-impl Index {
+impl AuditIndex {
     /// Takes the policies whose state changed. Empty until the first list is complete.
     pub fn take_policies(&mut self, now: Timestamp) -> Vec<PolicyUpdate> {
         if !self.settle() {

@@ -1,5 +1,6 @@
-//! Renders JUnit XML: a suite for each file or namespace, and a case for each rule that an object violates. A report does not
-//! list what passes, so the first suite has one passing case: readers of JUnit take a file without cases for an error.
+//! Renders JUnit XML: a suite for each file or namespace, and a case for each rule that an object violates. A report
+//! does not list what passes, so the first suite has one passing case: readers of JUnit take a file without cases for
+//! an error.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -1,5 +1,5 @@
-//! Renders SARIF 2.1.0, within the limits of GitHub's code scanning, which refuses a whole log for one result without a file
-//! and a line.
+//! Renders SARIF 2.1.0, within the limits of GitHub's code scanning,
+//! which refuses a whole log for one result without a file and a line.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -142,8 +142,8 @@ fn location(violation: &Violation) -> Value {
     })
 }
 
-/// The file's path from podgate's working directory. An object without a file gets a path of its own, since a result must
-/// have one.
+/// The file's path from podgate's working directory. An object without
+/// a file gets a path of its own, since a result must have one.
 fn uri(violation: &Violation, object: &str) -> String {
     let Some(path) = repository_path(violation) else {
         let source = if violation.file.is_some() { "stdin" } else { "cluster" };

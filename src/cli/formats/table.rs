@@ -1,4 +1,5 @@
-//! Renders tables for a terminal: `table` lists each object's violations below its name, `wide` has a line for each violation.
+//! Renders tables for a terminal: `table` lists each object's
+//! violations below its name, `wide` has a line for each violation.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;

@@ -30,7 +30,8 @@ pub(super) fn test(at: &[&str], value: &Value) -> PatchOperation {
     PatchOperation::Test(TestOperation { path: path(at), value: value.clone() })
 }
 
-/// Tests that the workload still has the record that was read; without a record, that its version is the one that was read.
+/// Tests that the workload still has the record that was read;
+/// without a record, that its version is the one that was read.
 pub(super) fn test_record(object: &Value) -> PatchOperation {
     match at(object, &place("annotations", ANNOTATION)) {
         Value::Null => test(&VERSION, at(object, "/metadata/resourceVersion")),

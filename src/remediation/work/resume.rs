@@ -1,5 +1,5 @@
-//! Decides which records of repairs in flight the leader resumes. A record proves nothing by itself: anyone who may update
-//! a workload can write one.
+//! Decides which records of repairs in flight the leader resumes. A record
+//! proves nothing by itself: anyone who may update a workload can write one.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -24,8 +24,8 @@ pub(super) enum NotResumable {
 }
 
 impl Work {
-    /// The record of a repair that podgate began and that has not ended, reduced to those of its policies that still cover
-    /// the workload and may repair it.
+    /// The record of a repair that podgate began and that has not ended, reduced
+    /// to those of its policies that still cover the workload and may repair it.
     ///
     /// # Errors
     /// The reason why the repair is not resumed.

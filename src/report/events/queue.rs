@@ -1,5 +1,5 @@
-//! Paces Events, so that a rollout with many violations does not overload the API server. Changes that arrive while a topic
-//! waits are merged into it. Pure.
+//! Paces Events, so that a rollout with many violations does not overload the
+//! API server. Changes that arrive while a topic waits are merged into it. Pure.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
