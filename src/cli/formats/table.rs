@@ -9,7 +9,7 @@ use clap::builder::styling::Style;
 use super::super::color::Coloring;
 use super::super::columns::{self, TableCell};
 use super::summary;
-use super::violations::{by_object, identity, object_name, place, without_path, worst_first};
+use super::violations::{ObjectIdentity, by_object, object_name, place, without_path, worst_first};
 use crate::findings::{Report, Violation};
 use crate::policy::text::{printable, quote};
 
@@ -21,7 +21,7 @@ pub(super) fn table(report: &Report, coloring: Coloring) -> String {
     let rows: Vec<_> = violations.iter().map(|it| row(it, name_policies, coloring)).collect();
     let mut lines = columns::align(&rows).into_iter();
     let mut text = String::new();
-    for violations in violations.chunk_by(|a, b| identity(a) == identity(b)) {
+    for violations in violations.chunk_by(|a, b| ObjectIdentity::of(a) == ObjectIdentity::of(b)) {
         text.extend(violations.first().map(|first| heading(first, coloring)));
         for line in lines.by_ref().take(violations.len()) {
             let _ = writeln!(text, "  {line}");

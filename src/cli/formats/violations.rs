@@ -37,9 +37,19 @@ pub(super) fn repository_path(violation: &Violation) -> Option<String> {
 }
 
 /// The identity of a violation's object.
-pub(super) fn identity(violation: &Violation) -> (Option<&str>, &str, Option<&str>, &str) {
-    let Violation { file, kind, namespace, name, .. } = violation;
-    (file.as_deref(), kind, namespace.as_deref(), name)
+#[derive(Eq, Hash, PartialEq)]
+pub(super) struct ObjectIdentity<'a> {
+    file: Option<&'a str>,
+    kind: &'a str,
+    namespace: Option<&'a str>,
+    name: &'a str,
+}
+
+impl<'a> ObjectIdentity<'a> {
+    pub(super) fn of(violation: &'a Violation) -> Self {
+        let Violation { file, kind, namespace, name, .. } = violation;
+        Self { file: file.as_deref(), kind, namespace: namespace.as_deref(), name }
+    }
 }
 
 /// Violations grouped by object, in the report's order of objects; within an object the worst first.
@@ -47,10 +57,10 @@ pub(super) fn by_object(results: &[Violation]) -> Vec<&Violation> {
     let mut order = HashMap::new();
     for violation in results {
         let next = order.len();
-        order.entry(identity(violation)).or_insert(next);
+        order.entry(ObjectIdentity::of(violation)).or_insert(next);
     }
     let mut sorted: Vec<_> = results.iter().collect();
-    sorted.sort_by_key(|violation| (order.get(&identity(violation)), violation.severity));
+    sorted.sort_by_key(|violation| (order.get(&ObjectIdentity::of(violation)), violation.severity));
     sorted
 }
 

@@ -39,8 +39,8 @@ pub(crate) struct ImportArgs {
     /// Print what would be done
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
     dry_run: ImportDryRun,
-    /// Then delete the policies that match the selector and are not in the files:
-    /// with -n in that namespace, else in all namespaces and ClusterDevOpsPolicies
+    /// Then delete the policies that match the selector and are not in the files: with -n in that
+    /// namespace, else in all namespaces and cluster-wide
     #[arg(long, requires = "selector")]
     prune: bool,
     /// The labels by which --prune recognises the policies of these files, such as managed-by=git

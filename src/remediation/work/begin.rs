@@ -215,7 +215,7 @@ impl Work {
         let mut waits = state.ledger.hindrance(namespace, by.iter().map(AsRef::as_ref), in_flight);
         // Without the finalizer the policy might be deleted before its repair has ended.
         if by.iter().any(|it| it.origin.as_ref().is_none_or(|origin| !origin.held)) {
-            waits = Some("it waits until its policy is held (finalizer)".to_owned());
+            waits = Some("it waits for the finalizer on its policy".to_owned());
         }
         if attempts >= ATTEMPTS {
             waits = Some(format!(
