@@ -1,15 +1,16 @@
-//! What already runs: the pods of the cluster, as compact facts, and what the policies say of them.
+//! Audits running pods: keeps compact facts of every pod in the cluster, and what the policies find in them.
 //!
-//! [`watch`] follows the pods and hands each, already cut down to its [`pod::ObservedPod`], to the [`index`], which
-//! counts without any I/O and tells what changed. Only whoever leads, or looks on (`podgate watch`), runs it.
+//! [`watch`] lists and watches the pods and passes each, cut down to its [`pod::ObservedPod`], to the [`index`], which
+//! counts without any I/O and returns what changed. Only the leader and `podgate watch` run it.
 
+mod began;
 mod cell;
 mod facts;
 pub mod index;
 mod judge;
+mod live_score;
 mod mask;
 mod namespace;
 pub mod pod;
-mod scope;
 mod totals;
 pub mod watch;

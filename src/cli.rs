@@ -1,8 +1,8 @@
-//! The command line: one file a command. Data goes to stdout, everything else
-//! to stderr.
+//! The command line: one file for each command. Data goes to stdout, everything else to stderr.
 
 mod age;
 mod analyze;
+mod args;
 mod certificates;
 mod check;
 mod clusters;
@@ -12,8 +12,9 @@ mod completion;
 mod crd;
 mod diagnostics;
 mod explain;
+mod failure;
 mod fix;
-pub mod formats;
+mod formats;
 mod gate;
 mod list;
 mod manifests;
@@ -27,14 +28,9 @@ mod version;
 mod watch;
 mod webhook;
 
-use std::path::PathBuf;
-use std::process::ExitCode;
+use clap::{CommandFactory, Parser, Subcommand};
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
-
-use crate::clusters::{ClusterError, Target};
-use crate::policy::protected::Protected;
-use crate::runtime::ServeError;
+pub use failure::Failure;
 
 /// An admission-first policy controller for Kubernetes.
 #[derive(Parser)]
@@ -46,149 +42,51 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Decide AdmissionReviews, and do everything else a replica does.
+    /// Run a replica: answer AdmissionReviews and, as the leader, audit and write.
     Serve(serve::ServeArgs),
-    /// Audit what runs and write what is found, without the webhook; contends for the same Lease as every replica.
+    /// Audit running pods and write status, reports and Events, without the webhook; competes for the replicas' Lease.
     Reconcile(reconcile::ReconcileArgs),
-    /// Watch the policies' scores and violations change. Writes nothing.
+    /// Watch policies' scores and violations change. Writes nothing to the cluster.
     Watch(watch::WatchArgs),
-    /// The webhook and what belongs to it.
+    /// Serve the webhook, and print or delete its configurations.
     #[command(subcommand)]
     Webhook(webhook::WebhookCommand),
-    /// Preflight: API, permissions, CRDs, webhooks, policies, and what to do about what is wrong.
+    /// Check API, permissions, CRDs, webhooks and policies, and name the next step for each fault.
     Check(check::CheckArgs),
-    /// Judge what runs in a cluster, once: scores, classes, worst rules, lost points.
+    /// Judge a cluster's running pods once: scores, classes, worst rules, lost points.
     Analyze(analyze::AnalyzeArgs),
-    /// Several clusters side by side.
+    /// List and compare several clusters.
     #[command(subcommand)]
     Clusters(clusters::ClustersCommand),
-    /// What runs in a cluster.
+    /// List a cluster's pods.
     #[command(subcommand)]
     List(list::ListCommand),
     /// Judge manifests: files, folders, the output of helm template and kustomize build.
     Scan(scan::ScanArgs),
-    /// Print manifests with every safe fix put in place.
+    /// Print manifests with every safe fix applied.
     Fix(fix::FixArgs),
-    /// The custom resource definitions.
+    /// Print or install the custom resource definitions.
     #[command(subcommand)]
     Crd(crd::CrdCommand),
-    /// Print a rule's page: what it asks, why, and how to satisfy it.
+    /// Print a rule's page: what it requires, why, and how to satisfy it.
     Explain(explain::ExplainArgs),
-    /// The policies, and the bundles that they may start from.
+    /// Write, compare and preview policies, and print the built-in bundles.
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
-    /// Repair workloads by hand: what the leader does for policies with remediation.
+    /// Repair workloads by hand, as the leader does for policies with remediation.
     #[command(subcommand)]
     Remediate(remediate::RemediateCommand),
-    /// Print a script that makes a shell complete podgate's commands.
+    /// Print a shell's completion script for podgate's commands.
     Completion(completion::CompletionArgs),
-    /// Print the version and what it was built for.
+    /// Print the version, and the platform and APIs of the build.
     Version(version::VersionArgs),
-}
-
-/// Which cluster.
-#[derive(Args, Debug)]
-struct ClusterArgs {
-    /// The kubeconfig file [default: $KUBECONFIG, ~/.kube/config, or the pod's ServiceAccount]
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-    /// The kubeconfig's context [default: its current one]
-    #[arg(long, value_name = "NAME")]
-    context: Option<String>,
-}
-
-impl ClusterArgs {
-    fn target(&self) -> Target {
-        Target { kubeconfig: self.kubeconfig.clone(), context: self.context.clone() }
-    }
-}
-
-/// Which namespaces, as kubectl's flags say it.
-#[derive(Args, Debug)]
-struct NamespaceArgs {
-    /// The namespace [default: the context's]
-    #[arg(short, long, value_name = "NAME")]
-    namespace: Option<String>,
-    /// All namespaces
-    #[arg(short = 'A', long)]
-    all_namespaces: bool,
-}
-
-impl NamespaceArgs {
-    /// The one namespace that is meant, or `None` for all of them.
-    fn one(&self, default: &str) -> Option<String> {
-        (!self.all_namespaces).then(|| self.namespace.clone().unwrap_or_else(|| default.to_owned()))
-    }
-}
-
-/// Which namespaces podgate leaves alone.
-#[derive(Args, Debug)]
-struct ProtectedArgs {
-    /// A namespace that is never judged, beside kube-system, kube-node-lease and kube-public (the chart's protectedNamespaces); may be repeated
-    #[arg(long, value_name = "NAME")]
-    protected_namespace: Vec<String>,
-}
-
-impl ProtectedArgs {
-    fn list(&self) -> Protected {
-        Protected::with(self.protected_namespace.iter().cloned())
-    }
-}
-
-/// Why a command failed: one line, and the exit code that tells a script.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// Usage or bad input: exit code 2.
-    #[error("{0}")]
-    Input(String),
-    /// The cluster, or I/O: exit code 3.
-    #[error("{0}")]
-    Cluster(String),
-    /// Violations that --fail-on counts: exit code 1.
-    #[error("{0}")]
-    Findings(String),
-    /// A score below --min-score: exit code 4.
-    #[error("{0}")]
-    Score(String),
-}
-
-impl Failure {
-    pub fn exit_code(&self) -> ExitCode {
-        match self {
-            Self::Input(_) => ExitCode::from(2),
-            Self::Cluster(_) => ExitCode::from(3),
-            Self::Findings(_) => ExitCode::from(1),
-            Self::Score(_) => ExitCode::from(4),
-        }
-    }
-}
-
-impl From<ClusterError> for Failure {
-    fn from(error: ClusterError) -> Self {
-        Self::Cluster(error.to_string())
-    }
-}
-
-impl From<ServeError> for Failure {
-    fn from(error: ServeError) -> Self {
-        match error {
-            ServeError::Files(error) => Self::Input(error.to_string()),
-            error => Self::Cluster(error.to_string()),
-        }
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Self::Cluster(error.to_string())
-    }
 }
 
 impl Cli {
     /// Runs the command.
     ///
     /// # Errors
-    /// What went wrong, with the exit code that says of which kind it is.
+    /// Why the command failed, with its exit code.
     pub fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Serve(args) => args.run(),
@@ -205,18 +103,13 @@ impl Cli {
             Command::Explain(args) => args.run(),
             Command::Policy(command) => command.run(),
             Command::Remediate(command) => command.run(),
-            Command::Completion(args) => args.run(),
+            Command::Completion(args) => args.run(command()),
             Command::Version(args) => args.run(),
         }
     }
 }
 
-/// The whole command line, for pages and completions made from it.
+/// The command line's definition, from which the reference page and completions are generated.
 pub fn command() -> clap::Command {
     Cli::command()
-}
-
-/// Runs a command that talks to something.
-fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
 }

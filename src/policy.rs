@@ -20,6 +20,7 @@ pub mod compile;
 pub mod decision;
 pub mod document;
 pub mod engine;
+pub mod event;
 mod exemption;
 mod expressions;
 pub mod field_path;

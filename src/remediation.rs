@@ -1,11 +1,12 @@
-//! Repairs workloads that run already and break a policy, one rollout each, so that each can be taken back.
+//! Repairs running workloads that violate a policy: one rollout each, rolled back if it makes the workload worse.
 //!
-//! [`plan`] says what would make a workload pass, or why nothing can; [`rollout`] reads how far its controller is;
-//! [`crate::policy::record`] is what is written on the workload itself, in the same write as the patch, so that the next
-//! leader knows of it. These are pure. [`transaction`] does the steps of one repair, and [`work`] is the leader's: which
-//! workload, when, and what is told.
+//! Pure parts: [`plan`] computes the patch, or the reason why there is none; [`rollout`] reads a rollout's progress
+//! from the workload's status; [`crate::policy::record`] is the record of a repair, an annotation of the workload
+//! written together with the patch, from which the next leader resumes. [`transaction`] does the steps of one repair.
+//! The leader runs [`work`], which chooses the workload and the time, and publishes the state; a person runs
+//! [`manual`].
 //!
-//! The states of a repair, which a workload carries in the annotation [`crate::policy::record::ANNOTATION`]:
+//! The states of a repair, in the annotation [`crate::policy::record::ANNOTATION`]:
 //!
 //! ```text
 //!   (none) ──dry run, patch──▶ RollingOut ──as good as before──▶ Repaired
@@ -13,11 +14,11 @@
 //!                                  └──somebody undid it──▶ Undone, and again; the third time Conflict
 //! ```
 
-pub mod finalizer;
-pub mod gitops;
+mod finalizer;
+mod gitops;
 mod ledger;
 pub mod manual;
 pub mod plan;
-pub mod rollout;
+mod rollout;
 pub mod transaction;
 pub mod work;

@@ -36,7 +36,7 @@ use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::policies::files::FilesError;
 use crate::policy::protected::Protected;
-use crate::remediation::work::Allowed;
+use crate::remediation::work::RemediationScope;
 
 use beating::Beating;
 pub use beating::Rendered;
@@ -66,7 +66,7 @@ pub struct Options {
     /// Whether to write reports, where the cluster serves them.
     pub reports: bool,
     /// Whose remediation may write to workloads.
-    pub remediation: Allowed,
+    pub remediation: RemediationScope,
     /// The file of the authorities that must have signed callers' certificates; `None` asks for none.
     pub client_ca: Option<PathBuf>,
     /// What this process does.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use podgate::analysis::analyzer::Analyzer;
 use podgate::analysis::result::Analysis;
-use podgate::audit::index::{Index, NextStep};
+use podgate::audit::index::{AuditIndex, NextStep};
 use podgate::audit::pod::ObservedPod;
 use podgate::policy::compile::{Policy, Scope, Selection};
 use podgate::policy::policy_set::{NamespaceMetadata, PolicySet};
@@ -120,8 +120,8 @@ fn observed(pod: &Value) -> ObservedPod<false> {
     serde_json::from_str(&pod.to_string()).unwrap()
 }
 
-fn index() -> Index {
-    Index::new(Box::new(|_, _, _| None))
+fn index() -> AuditIndex {
+    AuditIndex::new(Box::new(|_, _, _| None))
 }
 
 fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timestamp) -> Analysis {
@@ -134,7 +134,7 @@ fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timest
 }
 
 /// What an index says of each policy: how many violations, and everything else.
-fn told(index: &mut Index, now: Timestamp) -> BTreeMap<String, (u64, String)> {
+fn told(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, String)> {
     let updates = index.take_policies(now).into_iter().filter_map(|it| it.observed);
     let told = updates.map(|it| {
         let worst = it.worst.iter();
@@ -154,7 +154,7 @@ fn told(index: &mut Index, now: Timestamp) -> BTreeMap<String, (u64, String)> {
 struct Scores(u8, BTreeMap<String, u8>);
 
 impl Scores {
-    fn take(&mut self, index: &mut Index) {
+    fn take(&mut self, index: &mut AuditIndex) {
         let Some(scores) = index.take_scores() else { return };
         self.0 = scores.cluster.points;
         for (namespace, score) in scores.changed {
@@ -343,7 +343,7 @@ fn when_an_exemption_from_a_rule_that_reads_whole_pods_ends_the_pods_are_listed_
         Policy::compile(Scope::Namespace("shop".to_owned()), "p".to_owned(), &spec).unwrap();
     let known = NAMESPACES.map(|it| (it.to_owned(), NamespaceMetadata::default()));
     let policies = PolicySet::new([Arc::new(policy)], Arc::new(known.into()));
-    let whole = |index: &mut Index, now| {
+    let whole = |index: &mut AuditIndex, now| {
         index.list_begins();
         let pod = pod(1, 0, 1, 0, 0).to_string();
         index.pod(&serde_json::from_str::<ObservedPod<true>>(&pod).unwrap(), now);

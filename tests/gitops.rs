@@ -185,7 +185,7 @@ fn a_folder_holds_a_file_for_each(plane: &Plane) {
     plane.policy(&["diff", folder.to_str().unwrap()], "").exits(0);
     fs::write(at("shop/gone.yaml"), "a: 1\n").unwrap();
     let again =
-        plane.policy(&args, "").exits(0).says(&["gone.yaml: of no policy that was exported"]);
+        plane.policy(&args, "").exits(0).says(&["gone.yaml: not the file of an exported policy"]);
     assert!(!again.stderr.contains("written"), "{}", again.stderr);
     assert!(Path::new(&at("shop/gone.yaml")).exists());
 }

@@ -1,146 +1,150 @@
-//! One policy in one namespace: what is open there, what is exempt, and its score.
+//! One policy in one namespace: its open violations, its exempt ones, and its score.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::began::BeganTimes;
 use super::facts::PodFinding;
-use super::scope::Scope;
+use super::live_score::LiveScore;
 use crate::api::Severity;
+use crate::policy::compile::Policy;
 use crate::policy::observed::{Fault, Summary, Violation, WorkloadKey};
 use crate::policy::score::{Loss, Weights};
 
-/// What makes two findings in the pods of a namespace one violation, in the order in which violations are told.
+/// Identifies a violation among the findings of a namespace's pods, in the order in which violations are listed.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct ViolationKey {
     workload: Arc<WorkloadKey>,
-    place: Place,
+    place: FaultPlace,
 }
 
 /// A rule or check, a container and a path.
 #[derive(Clone, Debug)]
-struct Place(Arc<Fault>);
+struct FaultPlace(Arc<Fault>);
 
-impl Place {
+impl FaultPlace {
     fn parts(&self) -> (&str, Option<&str>, &str) {
         (&self.0.id, self.0.container.as_deref(), &self.0.path)
     }
 }
 
-impl Ord for Place {
+impl Ord for FaultPlace {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         self.parts().cmp(&other.parts())
     }
 }
-impl PartialOrd for Place {
+impl PartialOrd for FaultPlace {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
-impl PartialEq for Place {
+impl PartialEq for FaultPlace {
     fn eq(&self, other: &Self) -> bool {
         self.parts() == other.parts()
     }
 }
-impl Eq for Place {}
+impl Eq for FaultPlace {}
 
 /// A violation, and how many pods have it.
 #[derive(Clone, Debug)]
-struct Open {
+struct OpenViolation {
     began: Timestamp,
     pods: u32,
-    /// As the pod has it that changed last: its message may tell a number.
+    /// The fault of the pod that changed last: its message may contain a number that differs between pods.
     fault: Arc<Fault>,
 }
 
-/// A violation that came or went.
-pub(super) struct Turn {
+/// A violation that began or went.
+pub(super) struct Transition {
     pub violation: Violation,
     pub gone: bool,
 }
 
+/// A policy's counts in a namespace.
 #[derive(Default)]
-pub(super) struct Cell {
-    pub scope: Scope,
+pub(super) struct NamespaceCell {
+    pub scope: LiveScore,
     /// By severity, worst first.
-    open: [BTreeMap<ViolationKey, Open>; 4],
+    open: [BTreeMap<ViolationKey, OpenViolation>; 4],
     undecided: u64,
-    /// By what lets it pass, in how many pods it stands.
+    /// The number of pods with an exempt violation, by the exemption's place in `spec.exemptions` and the violation.
     exempt: BTreeMap<(u16, ViolationKey), u32>,
-    /// What the policy's sums hold of this cell.
-    pub counted: Counted,
+    /// This cell's part of the policy's sums, as last added.
+    pub counted: CellSums,
 }
 
 /// What a cell adds to its policy's sums.
 #[derive(Clone, Default)]
-pub(super) struct Counted {
+pub(super) struct CellSums {
     pub loss: Loss,
     pub workloads: u64,
     pub open: [u64; 4],
 }
 
-impl Cell {
+impl NamespaceCell {
     pub fn new(weights: Weights) -> Self {
-        Self { scope: Scope::new(weights), ..Self::default() }
+        Self { scope: LiveScore::new(weights), ..Self::default() }
     }
 
-    /// Takes a pod's findings of this policy out and others in; so many of the workload's `pods` were counted before. What is
-    /// new began `now`, or when `began` says.
+    /// Replaces a pod's findings of this policy and returns the violations that began or went. `pods` is the number of
+    /// the workload's pods that this cell counted before.
     pub fn change(
         &mut self,
         workload: &Arc<WorkloadKey>,
         pods: u64,
         before: Option<&[PodFinding]>,
         after: Option<&[PodFinding]>,
-        began: &mut impl FnMut(&WorkloadKey, &Fault) -> Timestamp,
-        turns: &mut Vec<Turn>,
-    ) {
+        policy: &Policy,
+        began: &BeganTimes<'_>,
+    ) -> Vec<Transition> {
         let violated = |findings: &[PodFinding]| {
             let counted = findings.iter().filter(|it| it.exemption.is_none());
             counted.map(|it| (it.fault.rule, it.degree)).collect::<Vec<_>>().into_iter()
         };
         self.scope.change(workload, pods, before.map(violated), after.map(violated));
-        // In first, so that what stays never ends.
-        for finding in after.into_iter().flatten() {
-            self.add(workload, finding, began, turns);
-        }
-        for finding in before.into_iter().flatten() {
-            self.remove(workload, finding, turns);
-        }
+        // Additions come first, so that a violation in both never ends in between.
+        let added = after.into_iter().flatten();
+        let mut transitions: Vec<_> =
+            added.filter_map(|it| self.add(workload, it, policy, began)).collect();
+        let removed = before.into_iter().flatten();
+        transitions.extend(removed.filter_map(|it| self.remove(workload, it)));
+        transitions
     }
 
     fn add(
         &mut self,
         workload: &Arc<WorkloadKey>,
         finding: &PodFinding,
-        began: &mut impl FnMut(&WorkloadKey, &Fault) -> Timestamp,
-        turns: &mut Vec<Turn>,
-    ) {
+        policy: &Policy,
+        began: &BeganTimes<'_>,
+    ) -> Option<Transition> {
         let key = key(workload, &finding.fault);
         if let Some(place) = finding.exemption {
             *self.exempt.entry((place, key)).or_default() += 1;
-            return;
+            return None;
         }
-        // A policy's edit may have changed the severity of what began long ago.
+        // An edit of the policy may have changed the severity of a violation that began long ago.
         let earlier = self.open.iter().find_map(|open| open.get(&key)).map(|open| open.began);
-        let Some(open) = self.open.get_mut(finding.severity as usize) else { return };
+        let open = self.open.get_mut(finding.severity as usize)?;
         if let Some(open) = open.get_mut(&key) {
             open.pods += 1;
             self.undecided += u64::from(finding.fault.undecided);
             self.undecided -= u64::from(open.fault.undecided);
             open.fault = Arc::clone(&finding.fault);
-            return;
+            return None;
         }
-        let began = earlier.unwrap_or_else(|| began(workload, &finding.fault));
+        let began = earlier.unwrap_or_else(|| began.of(policy, workload, &finding.fault));
         let fault = Arc::clone(&finding.fault);
-        let state = Open { began, pods: 1, fault };
-        turns.push(Turn { violation: violation(&key, finding.severity, &state), gone: false });
+        let state = OpenViolation { began, pods: 1, fault };
+        let violation = violation(&key, finding.severity, &state);
         self.undecided += u64::from(finding.fault.undecided);
         open.insert(key, state);
+        Some(Transition { violation, gone: false })
     }
 
-    fn remove(&mut self, workload: &Arc<WorkloadKey>, finding: &PodFinding, turns: &mut Vec<Turn>) {
+    fn remove(&mut self, workload: &Arc<WorkloadKey>, finding: &PodFinding) -> Option<Transition> {
         let key = key(workload, &finding.fault);
         if let Some(place) = finding.exemption {
             let key = (place, key);
@@ -150,42 +154,41 @@ impl Cell {
                     self.exempt.remove(&key);
                 }
             }
-            return;
+            return None;
         }
-        let Some(open) = self.open.get_mut(finding.severity as usize) else { return };
-        let Some(state) = open.get_mut(&key) else { return };
+        let open = self.open.get_mut(finding.severity as usize)?;
+        let state = open.get_mut(&key)?;
         state.pods -= 1;
-        if state.pods == 0
-            && let Some(state) = open.remove(&key)
-        {
-            self.undecided -= u64::from(state.fault.undecided);
-            let violation = violation(&key, finding.severity, &state);
-            turns.push(Turn { violation, gone: true });
+        if state.pods > 0 {
+            return None;
         }
+        let state = open.remove(&key)?;
+        self.undecided -= u64::from(state.fault.undecided);
+        Some(Transition { violation: violation(&key, finding.severity, &state), gone: true })
     }
 
-    /// What is open of a severity, in the order in which it is told.
+    /// The open violations of a severity, in the order in which they are listed.
     pub fn open_at(&self, severity: Severity) -> impl Iterator<Item = Violation> {
         let open = self.open.get(severity as usize).into_iter().flatten();
         open.map(move |(key, state)| violation(key, severity, state))
     }
 
-    /// The workloads of which anything is open.
+    /// The workloads with an open violation.
     pub fn violating(&self) -> Vec<Arc<WorkloadKey>> {
         let open = self.open.iter().flat_map(BTreeMap::keys);
         open.map(|it| Arc::clone(&it.workload)).collect::<BTreeSet<_>>().into_iter().collect()
     }
 
-    /// What it adds to its policy's sums now.
-    pub fn count(&self) -> Counted {
-        Counted {
+    /// This cell's part of the policy's sums, counted now.
+    pub fn count(&self) -> CellSums {
+        CellSums {
             loss: self.scope.loss(),
             workloads: self.scope.workloads(),
             open: [0, 1, 2, 3].map(|at| self.open.get(at).map_or(0, BTreeMap::len) as u64),
         }
     }
 
-    /// The places in `spec.exemptions` of those that let something pass here.
+    /// The places in `spec.exemptions` of the exemptions in use here.
     pub fn used(&self) -> impl Iterator<Item = usize> {
         self.exempt.keys().map(|(place, _)| usize::from(*place))
     }
@@ -202,10 +205,10 @@ impl Cell {
 }
 
 fn key(workload: &Arc<WorkloadKey>, fault: &Arc<Fault>) -> ViolationKey {
-    ViolationKey { workload: Arc::clone(workload), place: Place(Arc::clone(fault)) }
+    ViolationKey { workload: Arc::clone(workload), place: FaultPlace(Arc::clone(fault)) }
 }
 
-fn violation(key: &ViolationKey, severity: Severity, open: &Open) -> Violation {
+fn violation(key: &ViolationKey, severity: Severity, open: &OpenViolation) -> Violation {
     Violation {
         workload: Arc::clone(&key.workload),
         severity,

@@ -1,4 +1,4 @@
-//! What is kept of a pod: texts that it shares with the pods that are like it, and what the policies found.
+//! The facts kept of each pod: JSON texts shared with pods of the same shape, and the policies' findings.
 
 use std::collections::HashSet;
 use std::hash::{Hash, Hasher};
@@ -11,37 +11,37 @@ use crate::api::Severity;
 use crate::policy::observed::{Fault, WorkloadKey};
 use crate::policy::score::Degree;
 
-/// A pod that counts. There may be many: what it holds is small, and shared where it can be.
-pub(super) struct Pod {
+/// A pod that has not ended. There may be many, so it is small and shares what it can.
+pub(super) struct TrackedPod {
     pub workload: Arc<WorkloadKey>,
     pub facts: Facts,
     pub findings: Findings,
-    /// The list that named it last.
+    /// The number of the list that last contained it.
     pub listed: u32,
 }
 
-/// What all policies found, in the order of their ids. Boxed, so that a pod holds one pointer.
+/// The findings of all policies, in the order of policy ids. Boxed, so that a pod holds one pointer.
 pub(super) type Findings = Arc<Box<[PodFinding]>>;
 
 /// The fields that rules read, as JSON, and when the pod was created.
 #[derive(Clone)]
 pub(super) struct Facts {
-    texts: Arc<Texts>,
-    /// In seconds, as the API server gives it.
+    texts: Arc<PodTexts>,
+    /// In seconds since the epoch, the API server's resolution.
     created: i64,
 }
 
-/// The facts that pods share which are like each other.
+/// The facts that pods of the same shape share.
 #[derive(Clone)]
-pub(super) struct Texts {
-    /// `,"labels":…`, and so on.
+pub(super) struct PodTexts {
+    /// Further members of `metadata`, each with a leading comma: `,"labels":…`.
     metadata: Arc<str>,
     spec: Arc<str>,
     status: Arc<str>,
 }
 
-/// Each text is interned, so that equal ones are one and the same.
-impl PartialEq for Texts {
+/// Texts are interned, so equal texts have the same address.
+impl PartialEq for PodTexts {
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.metadata, &other.metadata)
             && Arc::ptr_eq(&self.spec, &other.spec)
@@ -49,9 +49,9 @@ impl PartialEq for Texts {
     }
 }
 
-impl Eq for Texts {}
+impl Eq for PodTexts {}
 
-impl Hash for Texts {
+impl Hash for PodTexts {
     fn hash<H: Hasher>(&self, state: &mut H) {
         for text in [&self.metadata, &self.spec, &self.status] {
             Arc::as_ptr(text).cast::<u8>().hash(state);
@@ -59,15 +59,15 @@ impl Hash for Texts {
     }
 }
 
-/// What is known of texts.
+/// The interned texts of all pods.
 #[derive(Default)]
-pub(super) struct Library {
+pub(super) struct TextPool {
     texts: Interner<str>,
-    sets: Interner<Texts>,
+    sets: Interner<PodTexts>,
 }
 
-impl Library {
-    /// Forgets what nobody uses.
+impl TextPool {
+    /// Drops unused texts.
     pub fn sweep(&mut self) {
         self.sets.sweep();
         self.texts.sweep();
@@ -75,53 +75,53 @@ impl Library {
 }
 
 impl Facts {
-    pub fn new(pod: &CutPod, library: &mut Library) -> Self {
-        let mut text = |text: &str| library.texts.get(text, || text.into());
-        let texts = Texts {
+    pub fn new(pod: &CutPod, text_pool: &mut TextPool) -> Self {
+        let mut text = |text: &str| text_pool.texts.get(text, || text.into());
+        let texts = PodTexts {
             metadata: text(&pod.metadata),
             spec: text(&pod.spec),
             status: text(&pod.status),
         };
-        let texts = library.sets.get(&texts, || Arc::new(texts.clone()));
+        let texts = text_pool.sets.get(&texts, || Arc::new(texts.clone()));
         Self { texts, created: pod.created.as_second() }
     }
 
-    /// The pod, in as far as rules read it.
+    /// The pod's JSON, cut down to the fields that rules read.
     pub fn json(&self, namespace: &str, name: &str) -> String {
         fn given(text: &str) -> &str {
             if text.is_empty() { "{}" } else { text }
         }
-        let Texts { metadata, spec, status } = &*self.texts;
+        let PodTexts { metadata, spec, status } = &*self.texts;
         let created = Timestamp::from_second(self.created).unwrap_or_default();
         let (spec, status) = (given(spec), given(status));
-        // Both names are the API server's: nothing in them needs an escape.
+        // The API server validated both names, so neither needs escaping.
         format!(
             r#"{{"metadata":{{"name":"{name}","namespace":"{namespace}","creationTimestamp":"{created}"{metadata}}},"spec":{spec},"status":{status}}}"#
         )
     }
 
-    /// Whether nothing that a rule reads differs.
+    /// Whether every field that a rule reads is equal.
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.texts, &other.texts) && self.created == other.created
     }
 }
 
-/// Which of the policies it ever knew; never given twice.
+/// The index's id of a policy. Never reused.
 #[derive(Clone, Copy, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub(super) struct PolicyId(pub u32);
 
-/// What one policy found in a pod.
+/// One policy's finding in a pod.
 #[derive(Clone, Debug)]
 pub(super) struct PodFinding {
     pub policy: PolicyId,
     pub severity: Severity,
     pub degree: Degree,
-    /// The place in `spec.exemptions` of the one that lets it pass.
+    /// The place in `spec.exemptions` of the exemption that covers it.
     pub exemption: Option<u16>,
     pub fault: Arc<Fault>,
 }
 
-/// Equal faults are one and the same here: they are interned.
+/// Faults are interned, so equal faults have the same address.
 impl PartialEq for PodFinding {
     fn eq(&self, other: &Self) -> bool {
         let parts = |it: &Self| (it.policy, it.severity, it.degree, it.exemption);
@@ -137,10 +137,10 @@ impl Hash for PodFinding {
     }
 }
 
-/// Keeps one of each value, for as long as somebody uses it.
+/// Keeps one copy of each value for as long as it is used.
 pub(super) struct Interner<T: ?Sized> {
     known: HashSet<Arc<T>>,
-    /// When to look next for what nobody uses.
+    /// The number of values at which unused ones are dropped next.
     sweep_at: usize,
 }
 
@@ -151,7 +151,7 @@ impl<T: ?Sized + Eq + Hash> Default for Interner<T> {
 }
 
 impl<T: ?Sized + Eq + Hash> Interner<T> {
-    /// The one that equals a value, or what `make` makes of it.
+    /// The copy that equals a value; without one, `make` makes it.
     pub fn get(&mut self, value: &T, make: impl FnOnce() -> Arc<T>) -> Arc<T> {
         if let Some(known) = self.known.get(value) {
             return Arc::clone(known);
@@ -164,7 +164,7 @@ impl<T: ?Sized + Eq + Hash> Interner<T> {
         value
     }
 
-    /// Forgets what nobody uses.
+    /// Drops unused values.
     pub fn sweep(&mut self) {
         self.known.retain(|value| Arc::strong_count(value) > 1);
         self.known.shrink_to(2 * self.known.len());

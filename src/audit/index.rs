@@ -1,71 +1,92 @@
-//! What is known of the pods of a cluster and of what the policies find in them. No I/O, and no clock: whoever calls
-//! hands in the time.
+//! In-memory state of the audit: the cluster's pods and the policies' findings in them. No I/O and no clock: the caller
+//! passes the time.
 //!
-//! The way in: [`Index::pod`], [`Index::delete`] and, around a list, [`Index::list_begins`] and [`Index::list_ends`];
-//! [`Index::policies`] when they change; [`Index::age`] as time goes by. The way out is `tell`.
+//! The way in: [`AuditIndex::pod`] and [`AuditIndex::delete`], between [`AuditIndex::list_begins`] and
+//! [`AuditIndex::list_ends`] for a list; [`AuditIndex::policies`] when policies change; [`AuditIndex::age`] as time
+//! passes. The way out: the `take_…` methods in `updates`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::cell::Turn;
-use super::facts::{Facts, Findings, Interner, Library, Pod, PodFinding, PolicyId};
-use super::judge::{Judge, Judged, address};
-use super::namespace::{Exchange, Namespace};
+use self::policy_sets::PolicySets;
+use self::unpublished::Unpublished;
+use super::began::BeganTimes;
+pub use super::began::Remembered;
+use super::facts::{Facts, Findings, Interner, PodFinding, PolicyId, TextPool, TrackedPod};
+use super::judge::{JudgedPod, PodJudge, address};
+use super::namespace::{AuditedNamespace, Exchange, PolicyTransitions};
 use super::pod::ObservedPod;
 use super::totals::Totals;
-use crate::cel::tree::Tree;
-use crate::policy::compile::Policy;
 use crate::policy::document::Document;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Fault, WorkloadKey};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::score::Loss;
-use crate::policy::workload::Kind;
 
+mod policy_sets;
 mod replan;
-mod tell;
+mod unpublished;
+mod updates;
 
-pub use replan::NextStep;
-pub use tell::NamespaceScores;
-
-/// Stands for the default checks, where no policy is in force.
+/// The id of the default checks, in a namespace that no policy covers.
 const DEFAULT_CHECKS: PolicyId = PolicyId(u32::MAX);
 
-/// When a violation began that an earlier leader saw begin.
-pub type Remembered = Box<dyn Fn(&Policy, &WorkloadKey, &Fault) -> Option<Timestamp> + Send>;
+/// What the caller does after policies changed or time passed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[must_use]
+pub enum NextStep {
+    /// Nothing: every pod is judged.
+    Done,
+    /// List the pods again: rules read documents, which the index does not keep.
+    ListPods,
+}
 
-pub struct Index {
-    policies: Arc<PolicySet>,
-    default_checks: PolicySet,
-    /// Of the policies in force, by which value they are.
+/// Whether [`AuditIndex::replan`] judges pods again whose policies did not change.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Replan {
+    Always,
+    IfChanged,
+}
+
+pub struct AuditIndex {
+    policies: PolicySets,
+    /// The ids of the policies in force and of the default checks, by the policy's address.
     ids: HashMap<usize, PolicyId>,
     by_key: HashMap<PolicyKey, PolicyId>,
     next_id: u32,
     totals: BTreeMap<PolicyId, Totals>,
-    namespaces: BTreeMap<Arc<str>, Namespace>,
-    library: Library,
+    namespaces: BTreeMap<Arc<str>, AuditedNamespace>,
+    text_pool: TextPool,
     faults: Interner<Fault>,
-    sets: Interner<Box<[PodFinding]>>,
+    findings: Interner<Box<[PodFinding]>>,
     /// The number of the last list.
     list: u32,
-    /// Whether a list has ever been whole.
+    /// Whether a list has been completed.
     complete: bool,
-    /// Pods that may come to be Pending for too long: at which second, and which.
-    due: BTreeSet<(i64, Arc<str>, Arc<str>)>,
+    /// Pods that may exceed a limit on Pending, by the time at which they do.
+    due: BTreeSet<Due>,
     /// When the next exemption expires.
     expiry: Option<Timestamp>,
     remembered: Remembered,
     pods: usize,
-    /// What all namespaces lose.
+    /// The points that all namespaces lose.
     cluster: Loss,
     /// The namespaces whose score was published.
     scored: BTreeSet<Arc<str>>,
-    unpublished: tell::Unpublished,
+    unpublished: Unpublished,
 }
 
-impl Index {
+/// A pod to judge again at a time, in seconds since the epoch.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct Due {
+    at: i64,
+    namespace: Arc<str>,
+    pod: Arc<str>,
+}
+
+impl AuditIndex {
     pub fn new(remembered: Remembered) -> Self {
         let default_checks = PolicySet::default_checks();
         let ids = default_checks
@@ -74,16 +95,15 @@ impl Index {
             .map(|policy| (address(policy), DEFAULT_CHECKS))
             .collect();
         Self {
-            policies: Arc::default(),
-            default_checks,
+            policies: PolicySets { in_force: Arc::default(), default_checks },
             ids,
             by_key: HashMap::new(),
             next_id: 0,
             totals: BTreeMap::new(),
             namespaces: BTreeMap::new(),
-            library: Library::default(),
+            text_pool: TextPool::default(),
             faults: Interner::default(),
-            sets: Interner::default(),
+            findings: Interner::default(),
             list: 0,
             complete: false,
             due: BTreeSet::new(),
@@ -92,33 +112,34 @@ impl Index {
             pods: 0,
             cluster: Loss::default(),
             scored: BTreeSet::new(),
-            unpublished: tell::Unpublished::default(),
+            unpublished: Unpublished::default(),
         }
     }
 
-    /// How many pods count.
+    /// The number of audited pods.
     pub fn pods(&self) -> usize {
         self.pods
     }
 
-    /// Whether every pod has been seen once.
+    /// Whether the first list of pods is complete.
     pub fn complete(&self) -> bool {
         self.complete
     }
 
-    /// Takes a pod in, new or changed.
+    /// Adds or updates a pod; one that has ended is removed.
     pub fn pod<const WHOLE: bool>(&mut self, pod: &ObservedPod<WHOLE>, now: Timestamp) {
         let (namespace, name) = pod.key();
-        if self.policies.protects(namespace) {
+        if self.policies.in_force.protects(namespace) {
             return;
         }
         if pod.cut.has_ended() {
             self.delete(namespace, name, now);
             return;
         }
-        let facts = Facts::new(&pod.cut, &mut self.library);
+        let facts = Facts::new(&pod.cut, &mut self.text_pool);
         let namespace = self.namespace(namespace, now);
-        let document = pod.whole.as_deref().and_then(|whole| self.document(&namespace, whole));
+        let whole = pod.whole.as_deref();
+        let document = whole.and_then(|whole| self.policies.document(&namespace, whole));
         let list = self.list;
         let known = self.namespaces.get_mut(&namespace).and_then(|it| it.pods.get_mut(name));
         if let Some(known) = known {
@@ -130,7 +151,7 @@ impl Index {
         self.judge(&namespace, name, facts, document.as_ref(), now);
     }
 
-    /// Takes a pod out.
+    /// Removes a pod.
     pub fn delete(&mut self, namespace: &str, name: &str, now: Timestamp) {
         let Some((namespace, state)) = self.namespaces.get_key_value(namespace) else { return };
         if state.pods.contains_key(name) {
@@ -139,42 +160,43 @@ impl Index {
         }
     }
 
-    /// A list begins: what it does not name is gone when it ends. Until then everything stays as it is known.
+    /// Begins a list. Pods that it does not contain stay until it ends.
     pub fn list_begins(&mut self) {
         self.list = self.list.wrapping_add(1);
     }
 
+    /// Ends a list: removes the pods that it did not contain.
     pub fn list_ends(&mut self, now: Timestamp) {
         let mut gone = Vec::new();
         for (namespace, state) in &self.namespaces {
-            let unnamed = state.pods.iter().filter(|(_, pod)| pod.listed != self.list);
-            gone.extend(unnamed.map(|(name, _)| (Arc::clone(namespace), name.clone())));
+            let unlisted = state.pods.iter().filter(|(_, pod)| pod.listed != self.list);
+            gone.extend(unlisted.map(|(name, _)| (Arc::clone(namespace), name.clone())));
         }
         for (namespace, name) in gone {
             self.put(&namespace, &name, None, now);
         }
         self.complete = true;
-        self.library.sweep();
+        self.text_pool.sweep();
         self.faults.sweep();
-        self.sets.sweep();
-        self.unpublished.everything(&self.totals, self.namespaces.keys());
+        self.findings.sweep();
+        self.unpublished.mark_all(&self.totals, self.namespaces.keys());
     }
 
-    /// Judges what only time changes: pods that are Pending too long, and what an exemption let pass until now.
+    /// Judges again what the passing of time changes: pods that exceed
+    /// a limit on Pending, and violations whose exemption expired.
     pub fn age(&mut self, now: Timestamp) -> NextStep {
-        while self.due.first().is_some_and(|(when, ..)| *when <= now.as_second()) {
-            let Some((_, namespace, name)) = self.due.pop_first() else { break };
-            self.judge_again(&namespace, &name, now);
+        while self.due.first().is_some_and(|due| due.at <= now.as_second()) {
+            let Some(Due { namespace, pod, .. }) = self.due.pop_first() else { break };
+            self.judge_again(&namespace, &pod, now);
         }
         let mut next = NextStep::Done;
         if self.expiry.is_some_and(|expiry| expiry <= now) {
-            let policies = self.policies.policies();
-            self.expiry = policies.iter().filter_map(|policy| policy.next_expiry(now)).min();
+            self.expiry = self.next_expiry(now);
             for id in self.totals.keys() {
-                self.unpublished.policy(*id);
+                self.unpublished.mark_policy(*id);
             }
             for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
-                if self.replan(&namespace, true, now) == NextStep::ListPods {
+                if self.replan(&namespace, Replan::Always, now) == NextStep::ListPods {
                     next = NextStep::ListPods;
                 }
             }
@@ -182,21 +204,26 @@ impl Index {
         next
     }
 
-    /// The namespace's own key; one that is new gets its policies.
+    /// When the next exemption of the policies in force expires.
+    fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+        let policies = self.policies.in_force.policies();
+        policies.iter().filter_map(|policy| policy.next_expiry(now)).min()
+    }
+
+    /// The shared name of a namespace. A new namespace is given its policies.
     fn namespace(&mut self, name: &str, now: Timestamp) -> Arc<str> {
         if let Some((known, _)) = self.namespaces.get_key_value(name) {
             return Arc::clone(known);
         }
         let namespace: Arc<str> = name.into();
-        self.namespaces.insert(Arc::clone(&namespace), Namespace::default());
-        let _ = self.replan(&namespace, true, now);
+        self.namespaces.insert(Arc::clone(&namespace), AuditedNamespace::default());
+        let _ = self.replan(&namespace, Replan::Always, now);
         namespace
     }
 
-    /// The one set of findings that equals these.
-    fn found(&mut self, findings: Vec<PodFinding>) -> Findings {
+    fn intern_findings(&mut self, findings: Vec<PodFinding>) -> Findings {
         let findings = findings.into_boxed_slice();
-        self.sets.get(&findings, || Arc::new(findings.clone()))
+        self.findings.get(&findings, || Arc::new(findings.clone()))
     }
 
     fn judge_again(&mut self, namespace: &Arc<str>, name: &str, now: Timestamp) {
@@ -215,7 +242,7 @@ impl Index {
         now: Timestamp,
     ) {
         let known = self.namespaces.get(namespace).and_then(|state| state.pods.get(name));
-        // What is judged again by the time alone has not been named by the list that is under way.
+        // A known pod keeps its list number: a pod judged again because time passed was not in the current list.
         let listed = known.map_or(self.list, |pod| pod.listed);
         let known = known.map(|pod| Arc::clone(&pod.findings));
         let json = facts.json(namespace, name);
@@ -224,12 +251,12 @@ impl Index {
         let Some(judged) = judged else { return };
         let (kind, workload) = judged.workload;
         let workload = WorkloadKey { namespace: namespace.to_string(), kind, name: workload };
-        // One key for all pods of a workload.
+        // All pods of a workload share one key.
         let known = self.namespaces.get(namespace).and_then(|state| state.key(&workload));
-        let pod = Pod {
+        let pod = TrackedPod {
             workload: known.unwrap_or_else(|| Arc::new(workload)),
             facts,
-            findings: self.found(judged.findings),
+            findings: self.intern_findings(judged.findings),
             listed,
         };
         self.put(namespace, name, Some(pod), now);
@@ -243,12 +270,12 @@ impl Index {
         document: Option<&Document<'_>>,
         known: &[PodFinding],
         now: Timestamp,
-    ) -> Option<Judged> {
-        let plan = replan::plan(&self.policies, &self.default_checks, namespace);
-        let mut judge = Judge { plan, ids: &self.ids, faults: &mut self.faults, now };
+    ) -> Option<JudgedPod> {
+        let plan = self.policies.plan(namespace);
+        let mut judge = PodJudge { plan, ids: &self.ids, faults: &mut self.faults, now };
         let judged = judge.pod(json, document, known);
         if let Err(error) = &judged {
-            // The API server takes no such pod; a person should hear of it if one comes all the same.
+            // The API server validates pods, so this is a fault worth a log line.
             tracing::error!(%namespace, error, "a pod cannot be read, and is not audited");
         }
         judged.ok()
@@ -256,25 +283,22 @@ impl Index {
 
     fn schedule(&mut self, namespace: &Arc<str>, name: &str, due: Option<Timestamp>) {
         let known = self.namespaces.get(namespace).and_then(|it| it.pods.get_key_value(name));
-        if let (Some(due), Some((name, _))) = (due, known) {
-            self.due.insert((due.as_second(), Arc::clone(namespace), Arc::clone(name)));
+        if let (Some(due), Some((pod, _))) = (due, known) {
+            let (namespace, pod) = (Arc::clone(namespace), Arc::clone(pod));
+            self.due.insert(Due { at: due.as_second(), namespace, pod });
         }
     }
 
-    /// Puts a pod in the place of what was known of it.
-    fn put(&mut self, namespace: &Arc<str>, name: &str, pod: Option<Pod>, now: Timestamp) {
+    /// Replaces a pod; `None` removes it.
+    fn put(&mut self, namespace: &Arc<str>, name: &str, pod: Option<TrackedPod>, now: Timestamp) {
         let Some(state) = self.namespaces.get_mut(namespace) else { return };
         let known = state.pods.remove_entry(name);
         let (name, before) =
             known.map_or_else(|| (name.into(), None), |(name, pod)| (name, Some(pod)));
         self.pods = self.pods + usize::from(pod.is_some()) - usize::from(before.is_some());
-        let (remembered, news, complete) = (&self.remembered, &mut self.unpublished, self.complete);
-        let mut began = |policy: &Policy, workload: &WorkloadKey, fault: &Fault| {
-            remembered(policy, workload, fault).unwrap_or(now)
-        };
-        let mut turned =
-            |id: PolicyId, turns: Vec<Turn>| news.turned(id, namespace, turns, complete);
-        let findings = |pod: &Pod| Arc::clone(&pod.findings);
+        let began = BeganTimes { remembered: &self.remembered, now };
+        let mut changed = Vec::new();
+        let findings = |pod: &TrackedPod| Arc::clone(&pod.findings);
         let moved = match (&before, &pod) {
             (Some(before), Some(after)) => before.workload != after.workload,
             _ => true,
@@ -285,32 +309,32 @@ impl Index {
             if let Some(pod) = &pod {
                 let workload = &pod.workload;
                 let change = Exchange { workload, before: None, after: new };
-                state.exchange(&change, &mut began, &mut turned);
+                changed.extend(state.exchange(&change, &began));
             }
             if let Some(pod) = &before {
                 let workload = &pod.workload;
                 let change = Exchange { workload, before: old, after: None };
-                state.exchange(&change, &mut began, &mut turned);
+                changed.extend(state.exchange(&change, &began));
             }
         } else if let Some(pod) = &pod {
             let workload = &pod.workload;
             let change = Exchange { workload, before: old, after: new };
-            state.exchange(&change, &mut began, &mut turned);
+            changed.extend(state.exchange(&change, &began));
         }
         if let Some(pod) = pod {
             state.pods.insert(name, pod);
         }
-        self.unpublished.namespace(namespace);
+        self.unpublished.mark_namespace(namespace);
+        self.mark_changed(namespace, changed);
     }
 
-    /// The pod as rules read it that read whatever they like, where there are any.
-    fn document<'a>(&self, namespace: &str, whole: &'a str) -> Option<Document<'a>> {
-        let plan = replan::plan(&self.policies, &self.default_checks, namespace);
-        if !plan.reads_documents() {
-            return None;
+    /// Marks changed counts for publication; until the first list
+    /// is complete, without the violations that began or went.
+    fn mark_changed(&mut self, namespace: &Arc<str>, changed: Vec<PolicyTransitions>) {
+        if self.complete {
+            self.unpublished.add_transitions(namespace, changed);
+        } else {
+            self.unpublished.mark_cells(namespace, changed);
         }
-        let pod = Tree::from_json(whole).ok()?;
-        let namespace = Document::namespace(self.policies.namespace_object(Some(namespace)));
-        Some(Document::of(Kind::Pod, pod, namespace))
     }
 }

@@ -1,4 +1,4 @@
-//! What the policies find in a pod, in the index's own words.
+//! Judges a pod by its namespace's policies, and converts the engine's findings into the index's [`PodFinding`]s.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,44 +19,44 @@ use crate::policy::rule::Breach;
 use crate::policy::text::cut;
 use crate::policy::workload::{Kind, Subject};
 
-/// The longest message that is kept: what a status takes.
+/// The most bytes of a message: the limit of a policy's status.
 const MAX_MESSAGE: usize = 256;
 
-/// Who asks, and what they are called here.
-pub(super) struct Judge<'a> {
+/// What a judgement needs: the policies, their ids, the interned faults and the time.
+pub(super) struct PodJudge<'a> {
     pub plan: &'a EvaluationPlan,
     pub ids: &'a HashMap<usize, PolicyId>,
     pub faults: &'a mut Interner<Fault>,
     pub now: Timestamp,
 }
 
-/// A pod that counts, judged.
-pub(super) struct Judged {
+/// The judgement of a pod.
+pub(super) struct JudgedPod {
     /// The workload's kind and name.
     pub workload: (String, String),
     /// In the order of the policies' ids.
     pub findings: Vec<PodFinding>,
-    /// When it may come to be Pending for too long, if nothing else happens.
+    /// When it exceeds the next limit on Pending, if it stays Pending.
     pub due: Option<Timestamp>,
 }
 
-/// The key of a policy among the ids: which value it is.
+/// The address of a policy, its key in [`PodJudge::ids`].
 pub(super) fn address(policy: &Policy) -> usize {
     std::ptr::from_ref(policy).addr()
 }
 
-impl Judge<'_> {
-    /// Judges a pod by what is left of it and, where rules read documents, by its `document`; where that is not at hand,
-    /// what they found before (`known`) stays found.
+impl PodJudge<'_> {
+    /// Judges a pod by its cut-down `json` and, for rules that read documents, by its
+    /// `document`. Without a document, the earlier findings of those rules (`known`) are kept.
     ///
     /// # Errors
-    /// It is no pod.
+    /// `json` is not a pod's.
     pub fn pod(
         &mut self,
         json: &str,
         document: Option<&Document<'_>>,
         known: &[PodFinding],
-    ) -> Result<Judged, String> {
+    ) -> Result<JudgedPod, String> {
         let object: Object = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let status: PodStatus = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let mut subject = Subject::of(Kind::Pod, &object).map_err(|error| error.to_string())?;
@@ -76,10 +76,10 @@ impl Judge<'_> {
         let due = due.and_then(|left| self.now.checked_add(left).ok());
         let owner = owner::workload(&subject);
         let workload = (owner.kind.into_owned(), owner.name.into_owned());
-        Ok(Judged { workload, findings, due })
+        Ok(JudgedPod { workload, findings, due })
     }
 
-    /// How long until the next limit on Pending is passed.
+    /// The time until the pod exceeds the next limit on Pending.
     fn next_limit(&self, age_seconds: u64) -> Option<std::time::Duration> {
         let limits = self.plan.policies().iter().filter_map(|policy| policy.pending_limit);
         let left = limits.filter_map(|limit| (u64::from(limit) + 1).checked_sub(age_seconds));
@@ -87,7 +87,7 @@ impl Judge<'_> {
     }
 
     fn collect(&mut self, judgement: Judgement<'_>, findings: &mut Vec<PodFinding>) {
-        // Policies that ask the same share a breach, and they come one after the other.
+        // Policies with an equal rule share a breach, and their findings follow each other.
         let mut last: Option<(*const Breach, Arc<Fault>)> = None;
         let exempt = judgement.exempt.into_iter().map(|it| (it.finding, Some(it.exemption)));
         let all = judgement.violations.into_iter().map(|it| (it, None)).chain(exempt);

@@ -1,5 +1,5 @@
-//! Cuts JSON down, in one pass over its text, to the fields that rules read. What is left is judged in place of the whole
-//! by the same engine; a test holds every fixture to the same findings.
+//! Cuts a pod's JSON down, in one pass over its text, to the fields that rules read. The engine judges the
+//! cut-down pod in place of the whole one; a test checks that the findings are the same for every fixture.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,26 +10,26 @@ use serde_json::value::RawValue;
 
 use crate::policy::object::{Annotations, MAX_ENTRIES};
 
-/// What is left of a value. A list is left as long as it is, and each of its elements is cut down; of one that is longer
-/// than rules look at, just so much is left that they see that.
+/// Which part of a value is kept. In a list each element is cut down; a list longer than rules read is kept up to one
+/// element more than they read, so that they see that it is too long.
 #[derive(Clone, Copy)]
 pub(super) enum Mask {
     Whole,
     /// A list of scalars.
     List,
-    /// Whether it is there, and not null.
+    /// Whether the value exists and is not null.
     Present,
     Fields(fn(&str) -> Option<Mask>),
 }
 
-/// The fields by name, or nothing of the value.
+/// A mask that keeps the named fields of an object.
 macro_rules! fields {
     ($($name:literal => $mask:expr),* $(,)?) => {
         Mask::Fields(|name| match name { $($name => Some($mask),)* _ => None })
     };
 }
 
-/// `metadata`, but for what is a pod's alone.
+/// `metadata` without the fields that differ between a workload's pods (name, namespace, timestamps).
 pub(super) const METADATA: Mask = fields! {
     "labels" => Mask::Fields(|_| Some(Mask::Whole)),
     "annotations" => Mask::Fields(|key| Annotations::decides(key).then_some(Mask::Whole)),
@@ -100,7 +100,7 @@ const SECURITY_CONTEXT: Mask = fields! {
     "sysctls" => NAME,
 };
 
-/// A source of any kind counts, also of one that podgate does not know.
+/// A volume source is kept as present whatever its kind, even one that podgate does not know.
 const VOLUME: Mask = Mask::Fields(|field| {
     Some(match field {
         "name" => Mask::Whole,
@@ -110,11 +110,11 @@ const VOLUME: Mask = Mask::Fields(|field| {
     })
 });
 
-/// What the API server calls the volume that it gives to every pod, with a random end: no rule asks for that name, and
-/// with it no two pods would be alike.
+/// The prefix of the token volume's name, which the API server adds to every pod with a random suffix. The name is cut:
+/// no rule reads it, and with it no two pods would share their texts.
 const TOKEN_VOLUME: &str = "kube-api-access-";
 
-/// Appends what a mask leaves of a value, as JSON.
+/// Appends the part of a value that a mask keeps, as JSON.
 pub(super) struct Cut<'o> {
     pub mask: Mask,
     pub out: &'o mut String,
@@ -144,7 +144,7 @@ fn is_token_volume(raw: &str) -> bool {
     raw.strip_prefix('"').is_some_and(|name| name.starts_with(TOKEN_VOLUME))
 }
 
-/// A value's like that is present, or not: lists tell whether they are empty.
+/// A stand-in for a value: `null`, `{}`, or for a list `[]` or `[{}]`, so that an empty list stays empty.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
     let raw = <Option<&RawValue>>::deserialize(deserializer)?.map_or("null", RawValue::get);
     Ok(match raw.trim_start().as_bytes().first() {
@@ -193,14 +193,14 @@ impl<'de> Visitor<'de> for Cut<'_> {
     }
 }
 
-/// Appends the fields of a map that a mask leaves, without braces.
+/// Appends the fields of a map that a mask keeps, without braces.
 fn fields<'de, A: MapAccess<'de>>(
     mut map: A,
     out: &mut String,
     of: fn(&str) -> Option<Mask>,
 ) -> Result<(), A::Error> {
     let mut kept = 0;
-    while let Some(Key(key)) = map.next_key()? {
+    while let Some(FieldKey(key)) = map.next_key()? {
         let Some(mask) = of(&key).filter(|_| kept <= MAX_ENTRIES) else {
             map.next_value::<IgnoredAny>()?;
             continue;
@@ -219,7 +219,7 @@ fn fields<'de, A: MapAccess<'de>>(
 /// A map's key, borrowed where it can be.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub(super) struct Key<'a>(#[serde(borrow)] pub Cow<'a, str>);
+pub(super) struct FieldKey<'a>(#[serde(borrow)] pub Cow<'a, str>);
 
 #[cfg(test)]
 mod tests {
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_is_longer_than_rules_look_at_so_much_is_left_that_they_see_it() {
+    fn a_list_longer_than_rules_read_is_kept_long_enough_that_they_see_it() {
         let names = vec![r#""X""#; 200_001].join(",");
         let labels: Vec<_> = (0..200_001).map(|number| format!(r#""k{number}":"v""#)).collect();
         let container = format!(r#"{{"securityContext":{{"capabilities":{{"drop":[{names}]}}}}}}"#);

@@ -1,4 +1,4 @@
-//! A pod as the watch hands it on: cut down while it is decoded, so that nobody ever holds a whole one.
+//! A pod as the watch decodes it: cut down during decoding, so that the parts that no rule reads are never kept.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,9 +12,9 @@ use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::mask::{self, Cut, Key, Mask};
+use super::mask::{self, Cut, FieldKey, Mask};
 
-/// A pod. With `WHOLE` its JSON comes along, for rules that read whatever they like.
+/// A pod, cut down. With `WHOLE` it carries the whole JSON as well, for rules that read documents (CEL).
 #[derive(Clone, Debug, Default)]
 pub struct ObservedPod<const WHOLE: bool> {
     /// Its name, namespace and resource version.
@@ -23,7 +23,7 @@ pub struct ObservedPod<const WHOLE: bool> {
     pub(super) whole: Option<Box<str>>,
 }
 
-/// What is left of a pod: JSON of the fields that rules read.
+/// The JSON of the fields of a pod that rules read.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CutPod {
     pub namespace: String,
@@ -35,7 +35,7 @@ pub(super) struct CutPod {
 }
 
 impl CutPod {
-    /// Whether it has ended, so that it counts no more.
+    /// Whether the pod has ended (`Succeeded`, `Failed`) and is no longer audited.
     pub fn has_ended(&self) -> bool {
         #[derive(Deserialize)]
         struct Status<'a> {
@@ -102,7 +102,7 @@ impl<'de, const WHOLE: bool> Visitor<'de> for PodVisitor<WHOLE> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut pod = ObservedPod::default();
-        while let Some(Key(key)) = map.next_key()? {
+        while let Some(FieldKey(key)) = map.next_key()? {
             match &*key {
                 "metadata" => map.next_value_seed(MetadataSeed(&mut pod))?,
                 "spec" => {
@@ -120,7 +120,7 @@ impl<'de, const WHOLE: bool> Visitor<'de> for PodVisitor<WHOLE> {
     }
 }
 
-/// Reads what is a pod's alone, and cuts down the rest.
+/// Decodes a pod's name, namespace, version and creation time, and cuts down the rest of its metadata.
 struct MetadataSeed<'p, const WHOLE: bool>(&'p mut ObservedPod<WHOLE>);
 
 impl<'de, const WHOLE: bool> DeserializeSeed<'de> for MetadataSeed<'_, WHOLE> {
@@ -141,7 +141,7 @@ impl<'de, const WHOLE: bool> Visitor<'de> for MetadataSeed<'_, WHOLE> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let ObservedPod { metadata, cut, .. } = self.0;
         let Mask::Fields(kept) = mask::METADATA else { return Ok(()) };
-        while let Some(Key(key)) = map.next_key()? {
+        while let Some(FieldKey(key)) = map.next_key()? {
             match &*key {
                 "name" => cut.name = map.next_value()?,
                 "namespace" => cut.namespace = map.next_value()?,

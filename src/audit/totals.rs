@@ -1,15 +1,15 @@
-//! A policy over all its namespaces: sums that are kept as its cells change, so that one change costs the same however
-//! many namespaces there are.
+//! The sums of a policy over all its namespaces, updated as its cells change,
+//! so that the cost of a change does not depend on the number of namespaces.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::cell::Counted;
+use super::cell::CellSums;
 use crate::api::Severity;
 use crate::policy::compile::Policy;
 use crate::policy::score::Loss;
 
-/// How many namespaces of a cluster policy have a report with results.
+/// The most namespaces of a cluster policy whose reports list results.
 const REPORTED_NAMESPACES: usize = 20;
 
 pub(super) struct Totals {
@@ -17,9 +17,9 @@ pub(super) struct Totals {
     pub loss: Loss,
     pub workloads: u64,
     pub open: [u64; 4],
-    /// The namespaces where something of a severity is open, in the order in which they are reported.
+    /// The namespaces with an open violation, by severity, in the order in which they are reported.
     heads: BTreeSet<(Severity, Arc<str>)>,
-    /// The namespaces whose reports have results.
+    /// The namespaces whose reports list results.
     pub reported: BTreeSet<Arc<str>>,
 }
 
@@ -29,8 +29,8 @@ impl Totals {
         Self { policy, loss, workloads: 0, open: [0; 4], heads, reported }
     }
 
-    /// Takes what a namespace counted out, and what it counts now in.
-    pub fn change(&mut self, namespace: &Arc<str>, before: &Counted, after: &Counted) {
+    /// Replaces a namespace's part of the sums.
+    pub fn change(&mut self, namespace: &Arc<str>, before: &CellSums, after: &CellSums) {
         self.loss.unmerge(&before.loss);
         self.loss.merge(&after.loss);
         self.workloads = self.workloads - before.workloads + after.workloads;
@@ -45,13 +45,13 @@ impl Totals {
         }
     }
 
-    /// Where violations are, worst first.
+    /// The namespaces with open violations, worst severity first.
     pub fn heads(&self) -> impl Iterator<Item = &(Severity, Arc<str>)> {
         self.heads.iter()
     }
 
-    /// Chooses anew the namespaces whose reports have results; those that were chosen and are not, or the other way.
-    pub fn choose(&mut self) -> Vec<Arc<str>> {
+    /// Chooses the namespaces whose reports list results. Returns those that were added or dropped.
+    pub fn choose_reported(&mut self) -> Vec<Arc<str>> {
         let mut reported = BTreeSet::new();
         for (_, namespace) in &self.heads {
             if reported.len() == REPORTED_NAMESPACES {

@@ -1,5 +1,5 @@
-//! Follows the pods of a cluster for the index, by lists and watches that never give up. What was known stays known while
-//! the API server is away.
+//! Lists and watches the cluster's pods for the index, and retries for ever. While the API server does not answer, the
+//! index keeps its state.
 
 use std::fmt::Debug;
 use std::pin::pin;
@@ -15,7 +15,8 @@ use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
-use super::index::{Index, NextStep, Remembered};
+use super::began::Remembered;
+use super::index::{AuditIndex, NextStep};
 use super::pod::ObservedPod;
 use crate::client::backoff::Doubling;
 use crate::metrics::AuditMetrics;
@@ -23,23 +24,23 @@ use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Change, NamespaceUpdate, PolicyUpdate};
 use crate::policy::policy_set::PolicySet;
 
-/// How long changes are gathered before they are published: what comes and goes within is not worth a write.
+/// How long changes are gathered before they are published: a change that is undone within is not worth a write.
 const GATHER: Duration = Duration::from_millis(500);
-/// How many pods a page of a list has: a page is held whole while it is read.
+/// The pods in a page of a list: a whole page is in memory while it is decoded.
 const PAGE: u32 = 250;
-/// The most events that are taken in between two looks at everything else.
+/// The most watch events applied before policies and timers have their turn.
 const AT_ONCE: usize = 256;
 
-/// Whom the audit tells. Who takes long gets the newest state when it is ready for it.
+/// The channels that the audit publishes to. A slow listener gets the newest state once its channel has room.
 #[derive(Default)]
 pub struct Listeners {
     pub policies: Option<mpsc::Sender<Vec<PolicyUpdate>>>,
-    /// Of policies in namespaces. The first update names all that there are, though there may be none.
+    /// Policies in namespaces. The first update names all of them and may be empty.
     pub namespaces: Option<mpsc::Sender<Vec<NamespaceUpdate>>>,
     pub changes: Option<mpsc::Sender<Vec<Change>>>,
 }
 
-/// What the audit needs.
+/// The audit's inputs and outputs.
 pub struct Audit {
     pub client: Client,
     /// The policies in force, as they change.
@@ -49,9 +50,16 @@ pub struct Audit {
     pub listeners: Listeners,
 }
 
-enum Observed {
+/// A watch event, of pods decoded with or without their whole JSON.
+enum PodEvent {
     Cut(Event<ObservedPod<false>>),
     Whole(Event<ObservedPod<true>>),
+}
+
+/// Why [`Audit::follow`] ended.
+enum Followed {
+    ListAgain,
+    PoliciesClosed,
 }
 
 impl Audit {
@@ -59,18 +67,19 @@ impl Audit {
     pub async fn run(mut self) {
         let started = Instant::now();
         let mut index =
-            Index::new(std::mem::replace(&mut self.remembered, Box::new(|_, _, _| None)));
+            AuditIndex::new(std::mem::replace(&mut self.remembered, Box::new(|_, _, _| None)));
         let Some(first) = self.next_policies().await else { return };
         let _ = index.policies(first, Timestamp::now());
         loop {
             let pods = watch_pods(&self.client, index.reads_documents());
-            if !self.follow(&mut index, pods, started).await {
-                return;
+            match self.follow(&mut index, pods, started).await {
+                Followed::ListAgain => {}
+                Followed::PoliciesClosed => return,
             }
         }
     }
 
-    /// The newest policies, once there are any that were not seen.
+    /// Waits for policies that were not seen yet, and returns the newest. `None` where the channel is closed.
     async fn next_policies(&mut self) -> Option<Arc<PolicySet>> {
         loop {
             if let Some(policies) = self.policies.borrow_and_update().clone() {
@@ -80,13 +89,13 @@ impl Audit {
         }
     }
 
-    /// Takes events in until the pods must be listed again; false where nobody wants to know any more.
+    /// Applies events until the pods must be listed again or the policies' channel closes.
     async fn follow(
         &mut self,
-        index: &mut Index,
-        pods: BoxStream<'static, watcher::Result<Observed>>,
+        index: &mut AuditIndex,
+        pods: BoxStream<'static, watcher::Result<PodEvent>>,
         started: Instant,
-    ) -> bool {
+    ) -> Followed {
         let mut pods = pin!(pods.ready_chunks(AT_ONCE));
         let mut gathered = tokio::time::interval(GATHER);
         gathered.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -94,36 +103,43 @@ impl Audit {
             tokio::select! {
                 events = pods.next() => {
                     for event in events.into_iter().flatten() {
-                        self.take_in(index, event, started);
+                        self.apply_event(index, event, started);
                     }
                 }
                 changed = self.policies.changed() => {
                     if changed.is_err() {
-                        return false;
+                        return Followed::PoliciesClosed;
                     }
-                    let Some(policies) = self.next_policies().await else { return false };
+                    let Some(policies) = self.next_policies().await else {
+                        return Followed::PoliciesClosed;
+                    };
                     let whole = index.reads_documents();
                     let next = index.policies(policies, Timestamp::now());
                     if next == NextStep::ListPods || whole != index.reads_documents() {
-                        return true;
+                        return Followed::ListAgain;
                     }
                 }
                 _ = gathered.tick() => {
                     let next = index.age(Timestamp::now());
                     self.publish(index);
                     if next == NextStep::ListPods {
-                        return true;
+                        return Followed::ListAgain;
                     }
                 }
             }
         }
     }
 
-    fn take_in(&self, index: &mut Index, event: watcher::Result<Observed>, started: Instant) {
+    fn apply_event(
+        &self,
+        index: &mut AuditIndex,
+        event: watcher::Result<PodEvent>,
+        started: Instant,
+    ) {
         let first = !index.complete();
         match event {
-            Ok(Observed::Cut(event)) => self.apply(index, event),
-            Ok(Observed::Whole(event)) => self.apply(index, event),
+            Ok(PodEvent::Cut(event)) => self.apply(index, event),
+            Ok(PodEvent::Whole(event)) => self.apply(index, event),
             Err(error) => {
                 self.metrics.watch_failed();
                 tracing::warn!(%error, "the watch of pods failed; it is tried again");
@@ -136,7 +152,7 @@ impl Audit {
         }
     }
 
-    fn apply<const WHOLE: bool>(&self, index: &mut Index, event: Event<ObservedPod<WHOLE>>) {
+    fn apply<const WHOLE: bool>(&self, index: &mut AuditIndex, event: Event<ObservedPod<WHOLE>>) {
         let now = Timestamp::now();
         match event {
             Event::Init => index.list_begins(),
@@ -155,7 +171,7 @@ impl Audit {
     }
 
     /// Sends updates to each listener whose channel has room. The metrics are set first, and always.
-    fn publish(&self, index: &mut Index) {
+    fn publish(&self, index: &mut AuditIndex) {
         if !index.complete() {
             return;
         }
@@ -193,31 +209,31 @@ impl Audit {
         };
         let count = changes.len();
         if listener.try_send(changes).is_err() {
-            tracing::warn!(count, "violations began or went and nobody is told: too many at once");
+            tracing::warn!(count, "violations began or went without an Event: too many at once");
         }
     }
 }
 
-/// Hands over what there is, if the listener has dealt with what it got before.
+/// Sends an update, if the listener's channel has room for it.
 fn offer<T>(listener: Option<&mpsc::Sender<Vec<T>>>, take: impl FnOnce() -> Option<Vec<T>>) {
     let Some(Ok(room)) = listener.map(mpsc::Sender::try_reserve) else { return };
-    if let Some(news) = take() {
-        room.send(news);
+    if let Some(update) = take() {
+        room.send(update);
     }
 }
 
-fn watch_pods(client: &Client, whole: bool) -> BoxStream<'static, watcher::Result<Observed>> {
+fn watch_pods(client: &Client, whole: bool) -> BoxStream<'static, watcher::Result<PodEvent>> {
     fn events<const WHOLE: bool>(
         client: &Client,
-        observed: fn(Event<ObservedPod<WHOLE>>) -> Observed,
-    ) -> BoxStream<'static, watcher::Result<Observed>>
+        variant: fn(Event<ObservedPod<WHOLE>>) -> PodEvent,
+    ) -> BoxStream<'static, watcher::Result<PodEvent>>
     where
         ObservedPod<WHOLE>: Debug,
     {
         watch_objects(Api::all(client.clone()), watcher::Config::default().page_size(PAGE))
             .backoff(Doubling::default())
-            .map(move |event| event.map(observed))
+            .map(move |event| event.map(variant))
             .boxed()
     }
-    if whole { events(client, Observed::Whole) } else { events(client, Observed::Cut) }
+    if whole { events(client, PodEvent::Whole) } else { events(client, PodEvent::Cut) }
 }

@@ -1,6 +1,6 @@
-//! How long ago, as kubectl says it.
+//! Renders an age as kubectl does.
 
-/// Two units at most, and the second only where the first is small.
+/// At most two units; the second only where the first is small.
 pub(super) fn age(seconds: u64) -> String {
     const MINUTE: u64 = 60;
     const HOUR: u64 = 60 * MINUTE;
@@ -28,8 +28,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_age_is_said_in_one_or_two_units() {
-        for (seconds, said) in [
+    fn an_age_has_one_or_two_units() {
+        for (seconds, expected) in [
             (0, "0s"),
             (119, "119s"),
             (120, "2m"),
@@ -46,7 +46,7 @@ mod tests {
             (90_000_000, "2y311d"),
             (400_000_000, "12y"),
         ] {
-            assert_eq!(age(seconds), said);
+            assert_eq!(age(seconds), expected);
         }
     }
 }

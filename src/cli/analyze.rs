@@ -8,10 +8,13 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
+use super::args::{ClusterArgs, ProtectedArgs};
+use super::columns::Detail;
+use super::failure::{Failure, block_on};
 use super::gate::GateArgs;
 use super::output::Versioned;
-use super::{ClusterArgs, Failure, ProtectedArgs, block_on, diagnostics, output};
-use crate::analysis::cluster::{self, AnalysisError, Extent};
+use super::{diagnostics, output};
+use crate::analysis::cluster::{self, Extent};
 use crate::clusters;
 use crate::policies::files;
 use crate::policy::compile::Policy;
@@ -19,22 +22,21 @@ use crate::policy::compile::Policy;
 #[derive(Args, Debug)]
 #[command(
     after_help = "In a namespace where no policy is in force, the five default checks apply. What several pods of a \
-workload have in common is told once. Nothing is written to the cluster.
+workload have in common is listed once. Nothing is written to the cluster.
 
-Exit codes: 3 where something could not be read (the rest is analyzed all the same), else 1 and 4 as --fail-on and \
---min-score say.
+Exit codes: 3 where something could not be read (the rest is analyzed), else 1 by --fail-on and 4 by --min-score.
 
 Examples:
   podgate analyze
   podgate analyze -n shop -o wide
-  podgate analyze --policy stricter.yaml             # what it would find, were it in force
+  podgate analyze --policy stricter.yaml             # the violations if this policy were in force
   podgate analyze -o json --fail-on never --min-score 80"
 )]
 pub(super) struct AnalyzeArgs {
     /// Only this namespace
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
-    /// All namespaces that can be listed, which is the default
+    /// All namespaces that can be listed (the default)
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// A policy file or a folder of them, in place of the cluster's own policies; may be repeated
@@ -52,10 +54,10 @@ pub(super) struct AnalyzeArgs {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum AnalysisFormat {
-    /// The namespaces, and the worst violations
+    /// The namespaces and the worst violations
     #[default]
     Table,
-    /// More columns, and every violation
+    /// More columns and every violation
     Wide,
     Json,
     Yaml,
@@ -79,8 +81,8 @@ async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
     diagnostics::report_notes(&analysis.notes, &analysis.faults);
     let versioned = Versioned::of(&analysis);
     match args.output {
-        AnalysisFormat::Table => output::print(&tables::table(&analysis, false))?,
-        AnalysisFormat::Wide => output::print(&tables::table(&analysis, true))?,
+        AnalysisFormat::Table => output::print(&tables::table(&analysis, Detail::Brief))?,
+        AnalysisFormat::Wide => output::print(&tables::table(&analysis, Detail::Full))?,
         AnalysisFormat::Json => output::json(&versioned)?,
         AnalysisFormat::Yaml => output::yaml(&versioned)?,
     }
@@ -89,21 +91,10 @@ async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
     args.gate.check(severities, analysis.summary.counts.score)
 }
 
-/// The policies of `--policy`, if it was given.
+/// The policies of `--policy`; `None` without the flag.
 fn given(paths: &[PathBuf]) -> Result<Option<Vec<Arc<Policy>>>, Failure> {
     if paths.is_empty() {
         return Ok(None);
     }
     files::load(paths).map(Some).map_err(|error| Failure::Input(error.to_string()))
-}
-
-impl From<AnalysisError> for Failure {
-    fn from(error: AnalysisError) -> Self {
-        match error {
-            AnalysisError::Cluster(error) => error.into(),
-            AnalysisError::NoNamespace(_) | AnalysisError::Protected(_) => {
-                Self::Input(error.to_string())
-            }
-        }
-    }
 }

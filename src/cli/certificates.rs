@@ -1,65 +1,67 @@
-//! The flags of `podgate serve` that say whose certificate it serves by in a cluster.
+//! The flags of `podgate serve` that select its certificate in a cluster.
 
 use clap::{Args, ValueEnum};
 use k8s_openapi::api::admissionregistration::v1::MatchCondition;
 use time::Duration;
 
-use super::Failure;
+use super::failure::Failure;
 use crate::certs::keeper::Source;
 use crate::certs::keyring::Lifetimes;
 use crate::runtime::{Rendered, Shared};
 
 #[derive(Args, Debug)]
 pub(super) struct CertificateArgs {
-    /// Serve by the Secret that all replicas share, which is kept so [default: a certificate of this process alone]
+    /// Serve the certificate of the Secret that all replicas share; MODE
+    /// says who maintains it [default: a certificate of this process alone]
     #[arg(long, value_name = "MODE", value_enum, conflicts_with_all = ["standalone", "cert_dir"])]
-    certificates: Option<Mode>,
-    /// That Secret, in podgate's own namespace
+    certificates: Option<CertificateMode>,
+    /// The name of that Secret, in podgate's own namespace
     #[arg(long, value_name = "NAME", default_value = "podgate-tls", requires = "certificates")]
     tls_secret: String,
-    /// The full name of the release: that of its Service, with which the names of its webhook configurations begin
+    /// The full name of the release: the name of its Service and the prefix of its webhook configurations' names
     #[arg(long, value_name = "NAME", default_value = "podgate", requires = "certificates")]
     release: String,
-    /// The port of that Service, by which the webhook configurations call it
+    /// The Service's port in the webhook configurations
     #[arg(long, value_name = "PORT", default_value_t = 443, requires = "certificates")]
     service_port: u16,
-    /// A condition that the webhooks for workloads have (the chart's webhook.matchConditions), so that podgate sees where they have others; may be repeated
+    /// A match condition expected of the webhooks for workloads (the chart's
+    /// webhook.matchConditions), so that podgate notices others; may be repeated
     #[arg(long, value_name = "NAME=EXPRESSION", value_parser = condition, requires = "certificates")]
     match_condition: Vec<MatchCondition>,
-    /// With self-signed: how long an authority lasts, such as 43800h
+    /// With self-signed: the lifetime of the authority, such as 43800h
     #[arg(long, value_name = "DURATION", default_value = "43800h", value_parser = lifetime, requires = "certificates")]
     ca_lifetime: Duration,
-    /// With self-signed: how long a certificate lasts, such as 90d
+    /// With self-signed: the lifetime of the certificate, such as 90d
     #[arg(long, value_name = "DURATION", default_value = "2160h", value_parser = lifetime, requires = "certificates")]
     leaf_lifetime: Duration,
 }
 
-/// Who keeps Secret and caBundle.
+/// Who maintains the Secret and the webhook configurations' `caBundle`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Mode {
-    /// podgate makes and renews certificates, and tells the API server
+enum CertificateMode {
+    /// podgate creates and renews certificates, and writes caBundle
     SelfSigned,
-    /// You fill the Secret (tls.crt, tls.key, ca.crt), and podgate tells the API server
+    /// You fill the Secret (tls.crt, tls.key, ca.crt), and podgate writes caBundle
     Provided,
-    /// cert-manager fills the Secret and tells the API server
+    /// cert-manager fills the Secret and writes caBundle
     CertManager,
 }
 
 impl CertificateArgs {
-    /// What is shared, if anything.
+    /// The shared certificate; `None` without `--certificates`.
     pub(super) fn shared(&self) -> Result<Option<Shared>, Failure> {
         let Some(mode) = self.certificates else { return Ok(None) };
         if self.leaf_lifetime >= self.ca_lifetime {
             return Err(Failure::Input(
-                "--leaf-lifetime must be shorter than --ca-lifetime, by which it is signed"
+                "--leaf-lifetime must be shorter than --ca-lifetime, the lifetime of its authority"
                     .to_owned(),
             ));
         }
         let lifetimes = Lifetimes { ca: self.ca_lifetime, leaf: self.leaf_lifetime };
         let source = match mode {
-            Mode::SelfSigned => Some(Source::SelfSigned(lifetimes)),
-            Mode::Provided => Some(Source::Provided),
-            Mode::CertManager => None,
+            CertificateMode::SelfSigned => Some(Source::SelfSigned(lifetimes)),
+            CertificateMode::Provided => Some(Source::Provided),
+            CertificateMode::CertManager => None,
         };
         let (secret, release) = (self.tls_secret.clone(), self.release.clone());
         let rendered = Rendered {
@@ -70,7 +72,7 @@ impl CertificateArgs {
     }
 }
 
-/// `NAME=EXPRESSION`, as the first `=` divides them.
+/// Parses `NAME=EXPRESSION`, divided at the first `=`.
 pub(super) fn condition(text: &str) -> Result<MatchCondition, String> {
     match text.split_once('=') {
         Some((name, expression)) if !name.is_empty() && !expression.is_empty() => {
@@ -81,7 +83,7 @@ pub(super) fn condition(text: &str) -> Result<MatchCondition, String> {
     }
 }
 
-/// A number with its unit, at least ten seconds and at most a century.
+/// Parses a number with its unit, at least ten seconds and at most a century.
 fn lifetime(text: &str) -> Result<Duration, String> {
     const YEARS: i64 = 100 * 365 * 24 * 60 * 60;
     let form = "write it as a whole number of s, m, h or d, such as 90d, from 10s to 36500d";

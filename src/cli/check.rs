@@ -3,18 +3,20 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::columns::{self, Cell};
+use super::args::ClusterArgs;
+use super::columns::{self, TableCell};
+use super::failure::{Failure, block_on};
+use super::output;
 use super::output::Versioned;
-use super::{ClusterArgs, Failure, block_on, output};
 use crate::clusters;
 use crate::install::permissions::Names;
 use crate::install::preflight::{self, Check, State};
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Permissions are those of the user of the kubeconfig: run it as podgate's ServiceAccount to see what \
-podgate itself may do. All policies of the cluster are compiled: run the new version's check before an upgrade. Nothing is \
-written to the cluster. The exit code is 3 where something is an error.
+    after_help = "Permissions are those of the kubeconfig's user: run it as podgate's ServiceAccount to check podgate's own \
+permissions. All policies of the cluster are compiled: run the new version's check before an upgrade. Nothing is written to \
+the cluster. The exit code is 3 where a check is an error.
 
 Examples:
   podgate check
@@ -24,7 +26,7 @@ pub(super) struct CheckArgs {
     /// The namespace of the release [default: the context's]
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
-    /// The full name of the release, with which the names of its webhook configurations begin
+    /// The full name of the release, the prefix of its webhook configurations' names
     #[arg(long, value_name = "NAME", default_value = "podgate")]
     release: String,
     /// The Secret of the certificate
@@ -38,14 +40,14 @@ pub(super) struct CheckArgs {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum CheckFormat {
-    /// One line a check
+    /// One line for each check
     #[default]
     Table,
     Json,
     Yaml,
 }
 
-/// The structured answer.
+/// The answer as JSON and YAML.
 #[derive(Serialize)]
 struct Checks<'a> {
     checks: &'a [Check],
@@ -78,7 +80,7 @@ async fn check(args: CheckArgs) -> Result<(), Failure> {
 fn lines(checks: &[Check]) -> String {
     let row = |check: &Check| {
         let todo = check.todo.as_ref().map(|todo| format!(" → {todo}")).unwrap_or_default();
-        vec![Cell::new(check.state.as_str()), Cell::new(&format!("{}{todo}", check.what))]
+        vec![TableCell::new(check.state.as_str()), TableCell::new(&format!("{}{todo}", check.what))]
     };
     let rows: Vec<_> = checks.iter().map(row).collect();
     columns::align(&rows).into_iter().map(|line| line + "\n").collect()

@@ -1,31 +1,21 @@
 //! `podgate clusters`
 
 mod analyze;
+mod contexts;
 mod list;
 mod tables;
 
-use std::path::PathBuf;
-use std::time::Duration;
+use clap::Subcommand;
 
-use clap::{Args, Subcommand};
-use jiff::SignedDuration;
-use serde::Serialize;
-
-use super::Failure;
-use crate::clusters::contexts::{Context, Contexts};
-use crate::policy::text::{brief, clip};
-
-/// The longest time that a cluster may be given.
-const LONGEST: Duration = Duration::from_hours(1);
-/// How much of a message stands on stderr, in bytes.
-const MESSAGE: usize = 1000;
+use super::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ClustersCommand {
-    /// List the kubeconfig's contexts: which answer, which Kubernetes they run, whether podgate is there.
-    List(list::ListArgs),
-    /// Judge what runs in every cluster: scores, violations by rule, and where policies differ.
-    Analyze(analyze::AnalyzeArgs),
+    /// List the kubeconfig's contexts: whether each cluster answers,
+    /// its Kubernetes version, and whether podgate is installed.
+    List(list::ClustersListArgs),
+    /// Judge every cluster's running pods: scores, violations by rule, and policies that differ.
+    Analyze(analyze::ClustersAnalyzeArgs),
 }
 
 impl ClustersCommand {
@@ -33,103 +23,6 @@ impl ClustersCommand {
         match self {
             Self::List(args) => args.run(),
             Self::Analyze(args) => args.run(),
-        }
-    }
-}
-
-/// Which clusters.
-#[derive(Args, Debug)]
-struct ContextArgs {
-    /// A context of the kubeconfig; may be repeated [default: all of them]
-    #[arg(long, value_name = "NAME")]
-    context: Vec<String>,
-    /// The kubeconfig file [default: every file of $KUBECONFIG, or ~/.kube/config]
-    #[arg(long, value_name = "FILE")]
-    kubeconfig: Option<PathBuf>,
-}
-
-/// A kubeconfig file that could not be read, and so hides which clusters it names.
-#[derive(Debug, Serialize)]
-struct UnreadFile {
-    file: String,
-    message: String,
-}
-
-/// The contexts that are asked, in the order of the kubeconfig.
-struct Chosen {
-    contexts: Vec<Context>,
-    /// The name of the current one.
-    current: Option<String>,
-    unread: Vec<UnreadFile>,
-}
-
-impl ContextArgs {
-    fn chosen(&self) -> Result<Chosen, Failure> {
-        let mut all = Contexts::read(self.kubeconfig.as_deref())?;
-        let unread: Vec<_> = all
-            .unread
-            .iter()
-            .map(|it| UnreadFile { file: it.path.display().to_string(), message: it.cause.clone() })
-            .collect();
-        for UnreadFile { file, message } in &unread {
-            eprintln!("podgate: cannot read {}: {}", clip(file), brief(message.clone(), MESSAGE));
-        }
-        for name in &self.context {
-            all.named(name).map_err(|error| Failure::Input(error.to_string()))?;
-        }
-        let asked =
-            |context: &Context| self.context.is_empty() || self.context.contains(&context.name);
-        all.all.retain(asked);
-        Ok(Chosen { contexts: all.all, current: all.current, unread })
-    }
-
-    /// Fails where not everything that was asked for could be read.
-    fn complete(&self, chosen: &Chosen, unread: usize) -> Result<(), Failure> {
-        let mut missing = Vec::new();
-        if unread > 0 {
-            let all = chosen.contexts.len();
-            let verb = if unread == 1 { "was" } else { "were" };
-            missing.push(format!("{unread} of {all} clusters {verb} not fully read"));
-        }
-        // Who names contexts has them all.
-        if self.context.is_empty() && !chosen.unread.is_empty() {
-            let count = chosen.unread.len();
-            let plural = if count == 1 { "" } else { "s" };
-            missing.push(format!("{count} kubeconfig file{plural} cannot be read"));
-        }
-        if missing.is_empty() {
-            return Ok(());
-        }
-        Err(Failure::Cluster(format!("{}; see the messages above", missing.join(", and "))))
-    }
-}
-
-/// Prints what a person should know about a cluster to stderr.
-fn print_message(context: &str, message: Option<&str>) {
-    if let Some(message) = message {
-        eprintln!("podgate: {}: {}", clip(context), brief(message.to_owned(), MESSAGE));
-    }
-}
-
-/// A time such as `10s` or `1m30s`.
-fn time(text: &str) -> Result<Duration, String> {
-    let duration = text.parse::<SignedDuration>().ok().and_then(|it| Duration::try_from(it).ok());
-    duration
-        .filter(|it| !it.is_zero() && *it <= LONGEST)
-        .ok_or_else(|| "write it as 10s or 1m30s, at most 1h".to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_is_positive_has_a_unit_and_an_end() {
-        assert_eq!(time("10s"), Ok(Duration::from_secs(10)));
-        assert_eq!(time("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(time("500ms"), Ok(Duration::from_millis(500)));
-        for text in ["", "10", "0s", "-1s", "2h", "soon", "9999999999999h"] {
-            assert!(time(text).is_err(), "{text}");
         }
     }
 }

@@ -1,25 +1,32 @@
-//! Whether to colour what is printed.
+//! Whether stdout is coloured.
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
 
 use clap::{Args, ColorChoice};
 
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Coloring {
+    Colored,
+    Plain,
+}
+
 #[derive(Args, Debug)]
 pub(super) struct ColorArgs {
-    /// Whether to colour what is printed; auto: on a terminal, unless NO_COLOR is set
+    /// Whether to colour the output; auto: on a terminal, unless NO_COLOR is set
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     color: ColorChoice,
 }
 
 impl ColorArgs {
-    /// Whether stdout gets colours.
-    pub(super) fn enabled(&self) -> bool {
+    /// Whether stdout is coloured.
+    pub(super) fn coloring(&self) -> Coloring {
         let terminal = std::io::stdout().is_terminal();
         let [no_color, term] = ["NO_COLOR", "TERM"].map(std::env::var_os);
         let wanted = wanted(self.color, terminal, no_color.as_deref(), term.as_deref());
-        // Windows' console wants to be asked first; elsewhere there is nothing to ask.
-        wanted && (!terminal || anstyle_query::windows::enable_ansi_colors() != Some(false))
+        // A Windows console must be switched to ANSI colours first; elsewhere this does nothing.
+        let capable = !terminal || anstyle_query::windows::enable_ansi_colors() != Some(false);
+        if wanted && capable { Coloring::Colored } else { Coloring::Plain }
     }
 }
 
@@ -32,7 +39,7 @@ fn wanted(
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
-        // An empty NO_COLOR says nothing: https://no-color.org.
+        // An empty NO_COLOR counts as unset: https://no-color.org.
         ColorChoice::Auto => {
             terminal && no_color.is_none_or(OsStr::is_empty) && term.is_none_or(|it| it != "dumb")
         }

@@ -1,35 +1,48 @@
-//! Aligned columns without borders, as kubectl prints them.
+//! Renders tables as kubectl does: aligned columns without borders.
 
 use std::fmt::Write;
 
 use clap::builder::styling::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
+use super::color::Coloring;
 use crate::api::Severity;
 use crate::policy::text::printable;
 
-/// Between two columns, as in kubectl.
+/// The blanks between two columns, as in kubectl.
 const GAP: usize = 3;
 
-/// A text of one line that is safe for a terminal, and its colour.
+/// How much a table shows.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Detail {
+    /// The worst rows and the main columns.
+    Brief,
+    /// Every row and every column.
+    Full,
+}
+
+/// One line of text, escaped for a terminal, and its colour.
 #[derive(Debug)]
-pub(super) struct Cell {
+pub(super) struct TableCell {
     text: String,
     style: Style,
 }
 
-impl Cell {
+impl TableCell {
     pub(super) fn new(text: &str) -> Self {
         Self { text: printable(text), style: Style::new() }
     }
 
-    /// The same, with kubectl's word for what is empty, so that columns can be counted.
+    /// A cell that shows kubectl's `<none>` for an empty text, so that every row has the same number of columns.
     pub(super) fn or_none(text: &str) -> Self {
         Self::new(if text.is_empty() { "<none>" } else { text })
     }
 
-    pub(super) fn severity(severity: Severity, color: bool) -> Self {
-        let style = if color { severity_style(severity) } else { Style::new() };
+    pub(super) fn severity(severity: Severity, coloring: Coloring) -> Self {
+        let style = match coloring {
+            Coloring::Colored => severity_style(severity),
+            Coloring::Plain => Style::new(),
+        };
         Self { text: severity.to_string(), style }
     }
 }
@@ -43,8 +56,8 @@ fn severity_style(severity: Severity) -> Style {
     }
 }
 
-/// One line a row, without line breaks. Columns that are empty in all rows are left out.
-pub(super) fn align(rows: &[Vec<Cell>]) -> Vec<String> {
+/// One line for each row, without line breaks. Columns that are empty in all rows are left out.
+pub(super) fn align(rows: &[Vec<TableCell>]) -> Vec<String> {
     let mut widths: Vec<usize> = Vec::new();
     for row in rows {
         widths.resize(widths.len().max(row.len()), 0);
@@ -55,11 +68,13 @@ pub(super) fn align(rows: &[Vec<Cell>]) -> Vec<String> {
     rows.iter().map(|row| line(row, &widths)).collect()
 }
 
-fn line(row: &[Cell], widths: &[usize]) -> String {
+fn line(row: &[TableCell], widths: &[usize]) -> String {
     let mut line = String::new();
-    // Written only before a further text, so that no line ends in blanks.
+    // Blanks are written only before the next text, so that no line ends in blanks.
     let mut blanks = 0;
-    for (Cell { text, style }, width) in row.iter().zip(widths).filter(|(_, width)| **width > 0) {
+    for (TableCell { text, style }, width) in
+        row.iter().zip(widths).filter(|(_, width)| **width > 0)
+    {
         if !text.is_empty() {
             line.extend(std::iter::repeat_n(' ', blanks));
             let _ = write!(line, "{style}{text}{style:#}");
@@ -70,9 +85,9 @@ fn line(row: &[Cell], widths: &[usize]) -> String {
     line
 }
 
-/// A table with a line of headings, each line ended.
-pub(super) fn table(headings: &[&str], rows: Vec<Vec<Cell>>) -> String {
-    let headings = headings.iter().map(|heading| Cell::new(heading)).collect();
+/// A table with a line of headings. Each line ends with a line break.
+pub(super) fn table(headings: &[&str], rows: Vec<Vec<TableCell>>) -> String {
+    let headings = headings.iter().map(|heading| TableCell::new(heading)).collect();
     let rows: Vec<_> = std::iter::once(headings).chain(rows).collect();
     align(&rows).into_iter().map(|line| line + "\n").collect()
 }
@@ -81,8 +96,8 @@ pub(super) fn table(headings: &[&str], rows: Vec<Vec<Cell>>) -> String {
 mod tests {
     use super::*;
 
-    fn cells(texts: &[&str]) -> Vec<Cell> {
-        texts.iter().map(|text| Cell::new(text)).collect()
+    fn cells(texts: &[&str]) -> Vec<TableCell> {
+        texts.iter().map(|text| TableCell::new(text)).collect()
     }
 
     #[test]
@@ -98,11 +113,16 @@ mod tests {
 
     #[test]
     fn colours_take_no_width_and_only_come_if_wanted() {
-        let row = |color| vec![Cell::severity(Severity::High, color), Cell::new("x")];
-        let critical = |color| vec![Cell::severity(Severity::Critical, color), Cell::new("y")];
-        assert_eq!(align(&[row(false), critical(false)]), ["high       x", "critical   y"]);
+        let row =
+            |coloring| vec![TableCell::severity(Severity::High, coloring), TableCell::new("x")];
+        let critical =
+            |coloring| vec![TableCell::severity(Severity::Critical, coloring), TableCell::new("y")];
         assert_eq!(
-            align(&[row(true), critical(true)]),
+            align(&[row(Coloring::Plain), critical(Coloring::Plain)]),
+            ["high       x", "critical   y"]
+        );
+        assert_eq!(
+            align(&[row(Coloring::Colored), critical(Coloring::Colored)]),
             ["\u{1b}[31mhigh\u{1b}[0m       x", "\u{1b}[1m\u{1b}[31mcritical\u{1b}[0m   y"]
         );
     }

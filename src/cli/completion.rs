@@ -1,9 +1,10 @@
 //! `podgate completion`
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::Shell;
 
-use super::{Cli, Failure, output};
+use super::failure::Failure;
+use super::output;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
@@ -11,14 +12,14 @@ use super::{Cli, Failure, output};
   podgate completion zsh > \"${fpath[1]}/_podgate\"
   podgate completion fish > ~/.config/fish/completions/podgate.fish")]
 pub(super) struct CompletionArgs {
-    /// The shell that is to complete podgate's commands and flags
+    /// The shell
     shell: Shell,
 }
 
 impl CompletionArgs {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self, mut command: clap::Command) -> Result<(), Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "podgate", &mut script);
+        clap_complete::generate(self.shell, &mut command, "podgate", &mut script);
         output::print(&String::from_utf8_lossy(&script))
     }
 }

@@ -8,25 +8,27 @@ use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::runtime::wait::{await_condition, conditions};
 
-use super::{ClusterArgs, Failure, block_on, output};
+use super::args::ClusterArgs;
+use super::failure::{Failure, block_on};
+use super::output;
 use crate::api::{crds, report_crd};
 use crate::clusters::{self, Cluster};
 
 const FIELD_MANAGER: &str = "podgate";
-/// How long the API server may take to serve a new resource; it takes a second.
+/// The time that the API server has to serve a new resource; it usually takes a second.
 const ESTABLISH_TIMEOUT: Duration = Duration::from_mins(1);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CrdCommand {
     /// Print the CRDs as YAML.
     Generate(CrdArgs),
-    /// Install the CRDs, or upgrade them, and wait until they are served.
+    /// Install or upgrade the CRDs, and wait until they are served.
     Install(InstallArgs),
 }
 
 #[derive(Args, Debug)]
 pub(super) struct CrdArgs {
-    /// The CRD of OpenReports' reports too (openreports.io), for clusters that do not have it
+    /// Include the CRD of OpenReports' reports (openreports.io), for clusters without it
     #[arg(long)]
     reports: bool,
 }
@@ -97,7 +99,7 @@ async fn install(args: InstallArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Applies a CRD; says, in kubectl's words, what that did.
+/// Applies a CRD. Returns kubectl's word for the outcome.
 async fn apply(
     cluster: &Cluster,
     api: &Api<CustomResourceDefinition>,

@@ -1,13 +1,13 @@
-//! What commands print on stderr of what could not be read, decided or written, and how they fail by it.
+//! Prints to stderr what could not be read, judged or written, and fails the command.
 
-use super::Failure;
+use super::failure::Failure;
 use crate::findings::{Fault, FaultKind};
 use crate::gitops::{Blame, Refusal};
 use crate::policies::files::FilesError;
 use crate::policy::text::{clip, printable};
 
 impl From<FilesError> for Failure {
-    /// Files that cannot be read are printed, one a line.
+    /// Prints the files that cannot be read to stderr, one on each line.
     fn from(error: FilesError) -> Self {
         match error {
             FilesError::Unreadable(faults) => {
@@ -18,7 +18,7 @@ impl From<FilesError> for Failure {
     }
 }
 
-/// Prints the faults on stderr, and fails by the first kind that applies.
+/// Prints the faults to stderr, and fails: by input if any fault is of the input, else by the cluster.
 pub(super) fn report_faults(faults: &[Fault]) -> Result<(), Failure> {
     for Fault { place, message, .. } in faults {
         eprintln!("{}: {}", printable(place), printable(message));
@@ -32,7 +32,7 @@ pub(super) fn report_faults(faults: &[Fault]) -> Result<(), Failure> {
     Err(if input { Failure::Input(summary) } else { Failure::Cluster(summary) })
 }
 
-/// Prints on stderr what a person should know, and what could not be read or decided.
+/// Prints notes and faults to stderr.
 pub(super) fn report_notes(notes: &[String], faults: &[Fault]) {
     for note in notes {
         eprintln!("podgate: {note}");
@@ -42,7 +42,7 @@ pub(super) fn report_notes(notes: &[String], faults: &[Fault]) {
     }
 }
 
-/// Fails where something could not be read, after the rest was printed; `what` is incomplete then.
+/// Fails where there is a fault, since `what` is incomplete. Called after the rest was printed.
 pub(super) fn require_complete(what: &str, faults: &[Fault]) -> Result<(), Failure> {
     let (plural, verb) = match faults.len() {
         0 => return Ok(()),
@@ -55,17 +55,7 @@ pub(super) fn require_complete(what: &str, faults: &[Fault]) -> Result<(), Failu
     )))
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
-        let message = format!("{}: {}", printable(&refusal.place), printable(&refusal.message));
-        match refusal.blame {
-            Blame::Input => Self::Input(message),
-            Blame::Cluster => Self::Cluster(message),
-        }
-    }
-}
-
-/// Prints the refusals on stderr, and fails by the first kind that applies.
+/// Prints the refusals to stderr, and fails: by input if any refusal is of the input, else by the cluster.
 pub(super) fn report_refusals(refusals: Vec<Refusal>) -> Result<(), Failure> {
     let count = refusals.len();
     let input = refusals.iter().any(|it| it.blame == Blame::Input);

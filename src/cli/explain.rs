@@ -2,24 +2,25 @@
 
 use clap::Args;
 
-use super::color::ColorArgs;
-use super::columns::{self, Cell};
-use super::{Failure, output};
+use super::color::{ColorArgs, Coloring};
+use super::columns::{self, TableCell};
+use super::failure::Failure;
+use super::output;
 use crate::policy::registry::RULES;
 use crate::policy::rule::{Phase, Rule};
 
-/// Whose checks have names that their policy gives them.
+/// The rule whose checks are named by the policy.
 const VALIDATIONS: &str = "validations";
-/// Below this likeness, a suggestion would be a guess (0 to 1, by Jaro and Winkler).
+/// The least similarity of a suggestion (Jaro-Winkler, 0 to 1).
 const LIKE: f64 = 0.7;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  podgate explain                                # every rule there is
+  podgate explain                                # every rule
   podgate explain forbidLatestTag
   podgate explain podSecurity/hostPathVolumes    # one check of a rule that has several")]
 pub(super) struct ExplainArgs {
-    /// The rule as a denial names it; it is also the policy's field [default: list them all]
+    /// The rule as a denial names it, which is also the policy's field [default: list all rules]
     #[arg(value_name = "RULE")]
     rule: Option<String>,
     #[command(flatten)]
@@ -29,25 +30,30 @@ pub(super) struct ExplainArgs {
 impl ExplainArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         output::print(&match &self.rule {
-            None => catalogue(&RULES, self.color.enabled()),
+            None => catalogue(&RULES, self.color.coloring()),
             Some(name) => page(&RULES, name).map_err(Failure::Input)?,
         })
     }
 }
 
-fn catalogue(rules: &[&Rule], color: bool) -> String {
+fn catalogue(rules: &[&Rule], coloring: Coloring) -> String {
     let rows = rules.iter().map(|rule| {
         let phase = match rule.phase {
             Phase::Spec(_) => "admission, audit",
             Phase::Status(_) => "audit only",
         };
-        let severity = Cell::severity(rule.severity, color);
-        vec![Cell::new(rule.id), severity, Cell::new(phase), Cell::new(&rule.title())]
+        let severity = TableCell::severity(rule.severity, coloring);
+        vec![
+            TableCell::new(rule.id),
+            severity,
+            TableCell::new(phase),
+            TableCell::new(&rule.title()),
+        ]
     });
     columns::table(&["RULE", "SEVERITY", "DECIDED", "WHAT"], rows.collect())
 }
 
-/// The page of a rule, or of the rule that a check belongs to.
+/// The page of a rule or check, by name.
 fn page(rules: &[&Rule], name: &str) -> Result<String, String> {
     let (id, check) = name.split_once('/').map_or((name, None), |(id, check)| (id, Some(check)));
     let rule = rules.iter().find(|rule| rule.id == id);
@@ -93,12 +99,12 @@ fn unknown(rules: &[&Rule], name: &str, what: &str) -> String {
     format!("there is no {what} {name:?}; {hint}")
 }
 
-/// The rule or check whose name is most like this one.
+/// The rule or check with the most similar name.
 fn nearest(rules: &[&Rule], name: &str) -> Option<String> {
     let name = name.to_lowercase();
     let likeness = |candidate: &str| {
         let candidate = candidate.to_lowercase();
-        // A check may have been asked for without its rule.
+        // The name may be a check's, without its rule.
         let check = candidate.rsplit('/').next().unwrap_or_default();
         strsim::jaro_winkler(&name, &candidate).max(strsim::jaro_winkler(&name, check))
     };
@@ -139,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_catalogue_is_a_line_a_rule() {
-        insta::assert_snapshot!(catalogue(&BOTH, false), @r"
+        insta::assert_snapshot!(catalogue(&BOTH, Coloring::Plain), @r"
         RULE          SEVERITY   DECIDED            WHAT
         podSecurity   high       admission, audit   Meets a Pod Security Standard.
         validations   medium     audit only         Rules of your own.

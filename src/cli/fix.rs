@@ -6,8 +6,9 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::failure::Failure;
 use super::manifests::ManifestArgs;
-use super::{Failure, diagnostics, output};
+use super::{diagnostics, output};
 use crate::inputs::Input;
 use crate::scan::fix::{self, Fixed};
 use crate::scan::manifest::Judge;
@@ -15,8 +16,8 @@ use crate::scan::offline;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "A fix is safe where the policy says what to put (imageTags, defaultProbe, defaultResources), or where
-podSecurity: restricted asks for a field that is absent. Comments and order stay as they were.
+    after_help = "A fix is safe where the policy has the value (imageTags, defaultProbe, defaultResources), or where
+podSecurity: restricted requires a field that is absent. Comments and order stay.
 
 Examples:
   podgate fix -f deploy.yaml --policy policies/ > fixed.yaml
@@ -38,7 +39,7 @@ enum FixFormat {
     /// The manifests, fixed
     #[default]
     Yaml,
-    /// What changes, as a JSON Patch (RFC 6902) an object
+    /// A JSON Patch (RFC 6902) for each object
     Patch,
 }
 
@@ -97,7 +98,7 @@ fn fix_input(judge: &Judge<'_>, input: &Input) -> (String, Fixed) {
     fixed.unwrap_or_else(|fault| (String::new(), Fixed { faults: vec![fault], ..Fixed::default() }))
 }
 
-/// Several files as one stream of documents.
+/// Joins several files into one stream of documents.
 fn joined(texts: &[String]) -> String {
     let mut joined = String::new();
     for text in texts.iter().filter(|text| !text.is_empty()) {

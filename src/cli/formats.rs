@@ -1,6 +1,5 @@
-//! What `scan` and `analyze` print: one [`Report`], one file a format. Nothing
-//! here prints, and nothing looks at the clock or the environment, so that the
-//! same report is always the same text.
+//! Renders the [`Report`] of `scan`: one file for each format. Pure: no output, no clock and no environment, so equal
+//! reports give equal texts.
 
 mod github;
 mod junit;
@@ -10,24 +9,24 @@ mod summary;
 mod table;
 #[cfg(test)]
 mod testing;
-
-use std::collections::HashMap;
+mod violations;
 
 use clap::ValueEnum;
 
-use super::Failure;
+use super::color::Coloring;
+use super::failure::Failure;
 use super::output::{Versioned, to_json, to_yaml};
-use crate::findings::{Report, Violation};
+use crate::findings::Report;
 
 pub(super) use summary::count;
 
-/// How a report is printed.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub enum Format {
+pub enum ReportFormat {
     /// For people: the violations of each object
     #[default]
     Table,
-    /// One line a violation, with policy, path and value
+    /// One line for each violation, with policy, path and value
     Wide,
     /// For programs
     Json,
@@ -43,78 +42,25 @@ pub enum Format {
     Markdown,
 }
 
-/// The report as a text that ends with a line break.
+/// Renders a report as a text that ends with a line break.
 ///
 /// # Errors
-/// What the format's serializer says; no report is known that it refuses.
-pub fn render(format: Format, report: &Report, color: bool) -> Result<String, Failure> {
+/// The error of the format's serializer; no report is known to cause one.
+pub fn render(
+    format: ReportFormat,
+    report: &Report,
+    coloring: Coloring,
+) -> Result<String, Failure> {
     Ok(match format {
-        Format::Table => table::table(report, color),
-        Format::Wide => table::wide(report, color),
-        Format::Json => to_json(&Versioned::of(report))?,
-        Format::Yaml => to_yaml(&Versioned::of(report))?,
-        Format::Sarif => to_json(&sarif::log(report))?,
-        Format::Junit => junit::xml(report),
-        Format::Github => github::commands(report),
-        Format::Markdown => markdown::page(report),
+        ReportFormat::Table => table::table(report, coloring),
+        ReportFormat::Wide => table::wide(report, coloring),
+        ReportFormat::Json => to_json(&Versioned::of(report))?,
+        ReportFormat::Yaml => to_yaml(&Versioned::of(report))?,
+        ReportFormat::Sarif => to_json(&sarif::log(report))?,
+        ReportFormat::Junit => junit::xml(report),
+        ReportFormat::Github => github::commands(report),
+        ReportFormat::Markdown => markdown::page(report),
     })
-}
-
-/// The object as a developer names it: `Deployment shop/cart`.
-fn object_name(violation: &Violation) -> String {
-    let Violation { kind, namespace, name, .. } = violation;
-    match namespace {
-        Some(namespace) => format!("{kind} {namespace}/{name}"),
-        None => format!("{kind} {name}"),
-    }
-}
-
-/// `FILE:LINE:COLUMN`, as far as they are known.
-fn place(violation: &Violation) -> Option<String> {
-    let file = violation.file.as_ref()?;
-    Some(
-        [violation.line, violation.column]
-            .into_iter()
-            .flatten()
-            .fold(file.clone(), |place, it| format!("{place}:{it}")),
-    )
-}
-
-/// The message without the path that it begins with, for formats that show the path apart.
-fn without_path(violation: &Violation) -> &str {
-    violation.message.strip_prefix(&violation.path).map_or(&violation.message, str::trim_start)
-}
-
-/// The file as a repository names it, with slashes and without `./`; `None` for stdin and a cluster's objects.
-fn repository_path(violation: &Violation) -> Option<String> {
-    let file = violation.file.as_deref().filter(|file| *file != "-")?;
-    let path = if cfg!(windows) { file.replace('\\', "/") } else { file.to_owned() };
-    Some(path.trim_start_matches("./").to_owned())
-}
-
-/// What makes two violations those of one object.
-fn identity(violation: &Violation) -> (Option<&str>, &str, Option<&str>, &str) {
-    let Violation { file, kind, namespace, name, .. } = violation;
-    (file.as_deref(), kind, namespace.as_deref(), name)
-}
-
-/// Object by object, as the report first names them, and of each the worst first.
-fn by_object(results: &[Violation]) -> Vec<&Violation> {
-    let mut order = HashMap::new();
-    for violation in results {
-        let next = order.len();
-        order.entry(identity(violation)).or_insert(next);
-    }
-    let mut sorted: Vec<_> = results.iter().collect();
-    sorted.sort_by_key(|violation| (order.get(&identity(violation)), violation.severity));
-    sorted
-}
-
-/// The worst first; equals stay in the report's order.
-fn worst_first(results: &[Violation]) -> Vec<&Violation> {
-    let mut sorted: Vec<_> = results.iter().collect();
-    sorted.sort_by_key(|violation| violation.severity);
-    sorted
 }
 
 #[cfg(test)]
@@ -123,11 +69,12 @@ mod tests {
 
     use super::testing::{clean, faulty, plain, violated, with};
     use super::*;
+    use crate::findings::Violation;
 
-    fn parsed(format: Format, report: &Report) -> Value {
-        let text = render(format, report, true).unwrap();
+    fn parsed(format: ReportFormat, report: &Report) -> Value {
+        let text = render(format, report, Coloring::Colored).unwrap();
         match format {
-            Format::Json => serde_json::from_str(&text).unwrap(),
+            ReportFormat::Json => serde_json::from_str(&text).unwrap(),
             _ => serde_saphyr::from_str(&text).unwrap(),
         }
     }
@@ -135,7 +82,7 @@ mod tests {
     #[test]
     fn json_is_the_report_under_its_version() {
         let report = with(vec![plain()]);
-        insta::assert_snapshot!(render(Format::Json, &report, false).unwrap(), @r#"
+        insta::assert_snapshot!(render(ReportFormat::Json, &report, Coloring::Plain).unwrap(), @r#"
         {
           "apiVersion": "podgate/v1",
           "results": [
@@ -165,7 +112,7 @@ mod tests {
           }
         }
         "#);
-        insta::assert_snapshot!(render(Format::Json, &faulty(), false).unwrap(), @r#"
+        insta::assert_snapshot!(render(ReportFormat::Json, &faulty(), Coloring::Plain).unwrap(), @r#"
         {
           "apiVersion": "podgate/v1",
           "results": [],
@@ -183,7 +130,7 @@ mod tests {
     #[test]
     fn yaml_is_the_same_and_easier_on_the_eye() {
         let report = with(vec![plain()]);
-        insta::assert_snapshot!(render(Format::Yaml, &report, false).unwrap(), @r#"
+        insta::assert_snapshot!(render(ReportFormat::Yaml, &report, Coloring::Plain).unwrap(), @r#"
         apiVersion: podgate/v1
         results:
         - file: deploy/cart.yaml
@@ -207,7 +154,7 @@ mod tests {
           violations: 1
           score: 71
         "#);
-        insta::assert_snapshot!(render(Format::Yaml, &faulty(), false).unwrap(), @"
+        insta::assert_snapshot!(render(ReportFormat::Yaml, &faulty(), Coloring::Plain).unwrap(), @"
         apiVersion: podgate/v1
         results: []
         summary:
@@ -227,8 +174,8 @@ mod tests {
                 "results": report.results,
                 "summary": report.summary,
             });
-            assert_eq!(parsed(Format::Json, &report), expected);
-            assert_eq!(parsed(Format::Yaml, &report), expected);
+            assert_eq!(parsed(ReportFormat::Json, &report), expected);
+            assert_eq!(parsed(ReportFormat::Yaml, &report), expected);
         }
     }
 
@@ -243,7 +190,7 @@ mod tests {
         for text in words.split(' ').chain(others) {
             let value = Some(text.to_owned());
             let violation = Violation { message: text.to_owned(), value, ..plain() };
-            let yaml = parsed(Format::Yaml, &with(vec![violation]));
+            let yaml = parsed(ReportFormat::Yaml, &with(vec![violation]));
             assert_eq!(yaml["results"][0]["value"], text);
             assert_eq!(yaml["results"][0]["message"], text);
         }
@@ -251,24 +198,14 @@ mod tests {
 
     #[test]
     fn every_format_ends_its_last_line_and_only_those_for_terminals_are_coloured() {
-        for format in Format::value_variants() {
+        for format in ReportFormat::value_variants() {
             for report in [violated(), clean(), faulty()] {
-                let text = render(*format, &report, true).unwrap();
+                let text = render(*format, &report, Coloring::Colored).unwrap();
                 assert!(text.ends_with('\n') && !text.ends_with("\n\n"), "{format:?}: {text}");
-                let colored =
-                    !report.results.is_empty() && matches!(format, Format::Table | Format::Wide);
+                let colored = !report.results.is_empty()
+                    && matches!(format, ReportFormat::Table | ReportFormat::Wide);
                 assert_eq!(text.contains('\u{1b}'), colored, "{format:?}: {text}");
             }
         }
-    }
-
-    #[test]
-    fn a_repositorys_path_has_neither_a_leading_dot_nor_stdin() {
-        let path =
-            |file: &str| repository_path(&Violation { file: Some(file.to_owned()), ..plain() });
-        assert_eq!(path("./deploy/cart.yaml").as_deref(), Some("deploy/cart.yaml"));
-        assert_eq!(path("../cart.yaml").as_deref(), Some("../cart.yaml"));
-        assert_eq!(path(".ci/cart.yaml").as_deref(), Some(".ci/cart.yaml"));
-        assert_eq!(path("-"), None);
     }
 }

@@ -1,8 +1,8 @@
-//! What makes a command that did its work fail, so that a pipeline stops.
+//! The flags that make a command fail by its findings, so that a pipeline stops.
 
 use clap::{Args, ValueEnum};
 
-use super::Failure;
+use super::failure::Failure;
 use crate::api::Severity;
 
 #[derive(Args, Debug)]
@@ -22,7 +22,7 @@ enum FailOn {
     Medium,
     #[default]
     Low,
-    /// Whatever is found
+    /// Never
     Never,
 }
 
@@ -39,7 +39,7 @@ impl FailOn {
 }
 
 impl GateArgs {
-    /// Lets pass what is good enough.
+    /// Fails where a violation counts for `--fail-on`, or the score is below `--min-score`.
     pub(super) fn check(
         &self,
         violations: impl Iterator<Item = Severity>,
@@ -50,13 +50,13 @@ impl GateArgs {
             let plural = if count == 1 { "" } else { "s" };
             if count > 0 {
                 return Err(Failure::Findings(format!(
-                    "{count} violation{plural} of severity {least} or worse; --fail-on says which count"
+                    "{count} violation{plural} of severity {least} or worse; --fail-on sets which severities count"
                 )));
             }
         }
         match self.min_score {
             Some(least) if score < least => Err(Failure::Score(format!(
-                "the score is {score}, below the {least} that --min-score asks"
+                "the score is {score}, below the {least} of --min-score"
             ))),
             _ => Ok(()),
         }
@@ -99,8 +99,11 @@ mod tests {
             ("--min-score 101", &[], 100, "usage"),
             ("--fail-on some", &[], 100, "usage"),
         ] {
-            let told = exit(args, violations, score);
-            assert!(told.starts_with(expected), "{args:?} with {violations:?} and {score}: {told}");
+            let outcome = exit(args, violations, score);
+            assert!(
+                outcome.starts_with(expected),
+                "{args:?} with {violations:?} and {score}: {outcome}"
+            );
         }
     }
 }

@@ -6,8 +6,10 @@ use k8s_openapi::api::core::v1::Pod;
 use serde::Serialize;
 
 use super::age::age;
-use super::columns::{self, Cell};
-use super::{ClusterArgs, Failure, NamespaceArgs, block_on, output};
+use super::args::{ClusterArgs, NamespaceArgs};
+use super::columns::{self, TableCell};
+use super::failure::{Failure, block_on};
+use super::output;
 use crate::clusters;
 use crate::policy::object::Object;
 use crate::policy::owner;
@@ -53,18 +55,18 @@ enum PodsFormat {
     Name,
 }
 
-/// A pod as it is listed. Other programs rely on the names.
+/// A pod as it is listed. The JSON names are a contract.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Listed {
+struct ListedPod {
     namespace: String,
     name: String,
     phase: String,
-    /// Null where the pod is bound to none.
+    /// Null where the pod is bound to no node.
     node: Option<String>,
-    /// KIND/NAME of the workload; of a pod that nothing controls, its own.
+    /// KIND/NAME of the workload, or of the pod itself if nothing controls it.
     owner: String,
-    /// Of all containers together, init containers too.
+    /// The sum over all containers, init containers included.
     restarts: u64,
     created: Option<String>,
     #[serde(skip)]
@@ -115,7 +117,7 @@ async fn pods(args: PodsArgs) -> Result<(), Failure> {
     }
 }
 
-fn listed(json: &str, now: Timestamp) -> Result<Listed, Failure> {
+fn listed(json: &str, now: Timestamp) -> Result<ListedPod, Failure> {
     let unreadable = |error: &dyn std::fmt::Display| {
         Failure::Cluster(format!("the API server answers with a pod that cannot be read: {error}"))
     };
@@ -124,7 +126,7 @@ fn listed(json: &str, now: Timestamp) -> Result<Listed, Failure> {
     let subject = Subject::of(Kind::Pod, &object).map_err(|error| unreadable(&error))?;
     let owner = owner::workload(&subject);
     let running = status.running(now);
-    Ok(Listed {
+    Ok(ListedPod {
         namespace: subject.namespace.unwrap_or_default().to_owned(),
         name: subject.metadata.map(|metadata| metadata.name.to_string()).unwrap_or_default(),
         phase: status.phase().to_owned(),
@@ -136,28 +138,28 @@ fn listed(json: &str, now: Timestamp) -> Result<Listed, Failure> {
     })
 }
 
-/// The cells that both tables have.
-fn cells(pod: &Listed) -> Vec<Cell> {
+/// The cells of both tables.
+fn cells(pod: &ListedPod) -> Vec<TableCell> {
     let node = pod.node.as_deref().unwrap_or_default();
     vec![
-        Cell::new(&pod.namespace),
-        Cell::new(&pod.name),
-        Cell::or_none(&clip(&pod.phase)),
-        Cell::or_none(node),
-        Cell::new(&clip(&pod.owner)),
+        TableCell::new(&pod.namespace),
+        TableCell::new(&pod.name),
+        TableCell::or_none(&clip(&pod.phase)),
+        TableCell::or_none(node),
+        TableCell::new(&clip(&pod.owner)),
     ]
 }
 
-fn table(pods: &[Listed]) -> String {
+fn table(pods: &[ListedPod]) -> String {
     let rows = pods.iter().map(cells).collect();
     columns::table(&["NAMESPACE", "NAME", "PHASE", "NODE", "OWNER"], rows)
 }
 
-fn wide(pods: &[Listed]) -> String {
-    let row = |pod: &Listed| {
+fn wide(pods: &[ListedPod]) -> String {
+    let row = |pod: &ListedPod| {
         let mut cells = cells(pod);
-        cells.push(Cell::new(&pod.restarts.to_string()));
-        cells.push(Cell::new(&age(pod.age_seconds)));
+        cells.push(TableCell::new(&pod.restarts.to_string()));
+        cells.push(TableCell::new(&age(pod.age_seconds)));
         cells
     };
     let headings = ["NAMESPACE", "NAME", "PHASE", "NODE", "OWNER", "RESTARTS", "AGE"];
@@ -170,11 +172,11 @@ mod tests {
 
     const NOW: &str = "2026-01-01T00:10:00Z";
 
-    fn read(json: &str) -> Listed {
+    fn read(json: &str) -> ListedPod {
         listed(json, NOW.parse().unwrap()).unwrap()
     }
 
-    fn cart() -> Listed {
+    fn cart() -> ListedPod {
         read(
             r#"{
             "metadata": {
@@ -189,7 +191,7 @@ mod tests {
         )
     }
 
-    fn bare(name: &str) -> Listed {
+    fn bare(name: &str) -> ListedPod {
         read(&format!(
             r#"{{"metadata": {{"name": "{name}", "namespace": "shop"}}, "spec": {{"containers": [{{}}]}}}}"#
         ))

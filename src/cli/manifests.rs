@@ -1,12 +1,12 @@
-//! What `scan` and `fix` have in common: which manifests, and by which policies.
+//! The flags that `scan` and `fix` share: the manifests and the policies.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::Args;
 
-use super::policy::bundle_parser;
-use super::{Failure, ProtectedArgs};
+use super::args::{ProtectedArgs, bundle_parser};
+use super::failure::Failure;
 use crate::api::{BundleName, DevOpsPolicySpec};
 use crate::findings::Fault;
 use crate::inputs::{self, Input};
@@ -16,7 +16,7 @@ use crate::policy::compile::{Policy, Scope, Selection};
 
 #[derive(Args, Debug)]
 pub(super) struct ManifestArgs {
-    /// A manifest, a folder with all that is below it, or - for stdin; may be repeated
+    /// A manifest, a folder (read recursively), or - for stdin; may be repeated
     #[arg(short, long = "filename", value_name = "FILE|DIR|-", required = true)]
     file: Vec<PathBuf>,
     /// A policy file or a folder of them; may be repeated [default: the five default checks]
@@ -25,7 +25,7 @@ pub(super) struct ManifestArgs {
     /// Judge by a built-in bundle; see: podgate policy bundles
     #[arg(long, value_name = "NAME", value_parser = bundle_parser())]
     bundle: Option<BundleName>,
-    /// The namespace of objects that name none; without it, every policy judges them
+    /// The namespace of objects without one; without this flag, every policy judges them
     #[arg(short, long, value_name = "NAME")]
     pub namespace: Option<String>,
     #[command(flatten)]
@@ -33,12 +33,12 @@ pub(super) struct ManifestArgs {
 }
 
 impl ManifestArgs {
-    /// The files that are named, and what is wrong with naming them.
+    /// The input files, and the faults of paths that cannot be read.
     pub(super) fn inputs(&self) -> (Vec<Input>, Vec<Fault>) {
         inputs::find(&self.file)
     }
 
-    /// What to judge by.
+    /// The policies to judge by: those of the flags, else the default checks.
     pub(super) fn policies(&self) -> Result<Vec<Arc<Policy>>, Failure> {
         let mut policies = given(&self.policy, self.bundle)?;
         if policies.is_empty() {
@@ -48,7 +48,7 @@ impl ManifestArgs {
     }
 }
 
-/// The policies of files and folders, and those of a bundle.
+/// The policies of files and folders, and that of a bundle.
 pub(super) fn given(
     paths: &[PathBuf],
     bundle: Option<BundleName>,

@@ -4,9 +4,9 @@ use std::io::{ErrorKind, Write};
 
 use serde::Serialize;
 
-use super::Failure;
+use super::failure::Failure;
 
-/// Prints a text. A reader that has seen enough (`| head`) is no error.
+/// Prints a text. A closed pipe (`| head`) is not an error.
 pub(super) fn print(text: &str) -> Result<(), Failure> {
     let mut stdout = std::io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
@@ -35,7 +35,7 @@ pub(super) fn to_yaml(value: &impl Serialize) -> Result<String, Failure> {
     Ok(serde_saphyr::to_string(value).map_err(std::io::Error::other)?)
 }
 
-/// What other programs read: an answer under the version of its shape.
+/// An answer for programs, with the version of its JSON.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Versioned<'a, T> {

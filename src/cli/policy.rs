@@ -10,27 +10,25 @@ mod show;
 
 use clap::Subcommand;
 
-use super::Failure;
-
-pub(super) use show::bundle_parser;
+use super::failure::Failure;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
-    /// List the built-in bundles that a policy may start from.
+    /// List the built-in bundles.
     Bundles,
-    /// Print a bundle as a policy of its own, every field spelled out.
+    /// Print a bundle as a policy with every field spelled out.
     Show(show::ShowArgs),
     /// Write a policy that follows a bundle into a cluster.
-    Apply(apply::ApplyArgs),
-    /// Print a cluster's policies as they belong in git.
+    Apply(apply::PolicyApplyArgs),
+    /// Print a cluster's policies as manifests for git.
     Export(export::ExportArgs),
     /// Write the policies of files into a cluster: all of them, or none.
     Import(import::ImportArgs),
-    /// Show what differs between the policies of files and a cluster's.
+    /// Show the differences between files' policies and a cluster's.
     Diff(diff::DiffArgs),
-    /// Tell what policies would do to a live cluster if they were enforced. Writes nothing.
+    /// Show what policies would deny in a live cluster if they were enforced. Writes nothing.
     Preview(preview::PreviewArgs),
-    /// Take podgate's finalizer off policies, where no podgate is there to do it.
+    /// Remove podgate's finalizer from policies, where podgate is not running.
     Release(release::ReleaseArgs),
 }
 

@@ -5,33 +5,34 @@ use std::sync::Arc;
 
 use clap::Args;
 
-use super::serve::{Remediation, Reports, address};
-use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
+use super::args::{ClusterArgs, ProtectedArgs};
+use super::failure::{Failure, block_on};
+use super::serve::{RemediationArg, ReportsArg, address};
 use crate::policy::protected::Protected;
 use crate::runtime::reconcile::{self, Options};
 use crate::status::write::Reconciled;
 use crate::telemetry;
 
-/// Where a pod reads which namespace it is in.
+/// The file with the namespace of the pod.
 const OWN_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
-  podgate reconcile --lease-namespace podgate-system     # instead of a replica that leads there, or after it
-It prints a line whenever the state of a policy changed; logs are JSON on stderr, PODGATE_LOG=debug says more.")]
+  podgate reconcile --lease-namespace podgate-system     # writes while it holds the Lease there
+It prints a line for each changed policy status. Logs are JSON on stderr; set PODGATE_LOG=debug for more.")]
 pub(super) struct ReconcileArgs {
-    /// The namespace podgate is installed in, whose Lease says who writes [default: this pod's]
+    /// The namespace of the Lease whose holder writes, which is podgate's own [default: this pod's]
     #[arg(long, value_name = "NAME")]
     lease_namespace: Option<String>,
-    /// Where /metrics, /healthz and /readyz are served, without TLS
+    /// The address of /metrics, /healthz and /readyz, without TLS
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
     metrics_listen: SocketAddr,
-    /// Write reports (openreports.io): where the cluster serves them, or never
+    /// When to write reports (openreports.io): auto, where the cluster serves them, or none
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    reports: Reports,
-    /// Whose remediation may change workloads: no policy's, that of cluster policies, or that of all
+    reports: ReportsArg,
+    /// The policies whose remediation may change workloads: none, cluster policies, or all policies
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t)]
-    remediation: Remediation,
+    remediation: RemediationArg,
     #[command(flatten)]
     protected: ProtectedArgs,
     #[command(flatten)]
@@ -43,19 +44,19 @@ impl ReconcileArgs {
         telemetry::init();
         let own = || std::fs::read_to_string(OWN_NAMESPACE).ok().map(|it| it.trim().to_owned());
         let Some(lease_namespace) = self.lease_namespace.or_else(own) else {
-            let message = "say in which namespace podgate is installed, so that only one writes: --lease-namespace podgate-system";
+            let message = "name podgate's namespace, so that only the holder of its Lease writes: --lease-namespace podgate-system";
             return Err(Failure::Input(message.to_owned()));
         };
         let options = Options {
             target: self.cluster.target(),
             metrics_listen: self.metrics_listen,
-            // podgate's own namespace is left alone, as its webhooks leave it alone.
+            // podgate's own namespace is never judged, as by its webhooks.
             protected: Protected::with(
                 [lease_namespace.clone()].into_iter().chain(self.protected.protected_namespace),
             ),
         };
         let remediation = self.remediation.allowed();
-        let reports = self.reports == Reports::Auto;
+        let reports = self.reports == ReportsArg::Auto;
         let on_reconciled = Arc::new(|reconciled: &Reconciled| {
             if reconciled.written {
                 println!("{}  {}", reconciled.policy, reconciled.message);

@@ -9,29 +9,31 @@ use serde::Serialize;
 use serde_json::Value;
 use similar::TextDiff;
 
-use super::columns::{self, Cell};
+use super::args::{ClusterArgs, NamespaceArgs, ProtectedArgs};
+use super::columns::{self, TableCell};
+use super::failure::{Failure, block_on};
+use super::output;
 use super::output::Versioned;
-use super::{ClusterArgs, Failure, NamespaceArgs, ProtectedArgs, block_on, output};
 use crate::clusters;
 use crate::policy::record::{Record, Unbelieved};
-use crate::remediation::manual::{ByHand, LiveWorkload, Outcome};
-use crate::remediation::plan::{Repair, RepairPlan};
+use crate::remediation::manual::{LiveWorkload, ManualRepairs, RepairOutcome};
+use crate::remediation::plan::{RepairPatch, RepairPlan};
 use crate::remediation::work;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum RemediateCommand {
-    /// Show what the policies in force would put into workloads; writes nothing.
+    /// Show the repairs that the policies in force ask for; writes nothing.
     Plan(PlanArgs),
-    /// Put it in, one workload after another, and take back what makes one worse.
-    Apply(ApplyArgs),
-    /// Show which workloads were repaired, and how far those are that roll out.
+    /// Repair workloads one after another, and roll back a repair that makes one worse.
+    Apply(RemediateApplyArgs),
+    /// Show the repaired workloads and the progress of rollouts.
     Status(StatusArgs),
-    /// Make a workload's template what it was before its repair.
+    /// Restore a workload's template of before its repair.
     Rollback(RollbackArgs),
 }
 
 #[derive(Args, Debug)]
-struct Which {
+struct WorkloadArgs {
     /// Workloads as KIND/NAME, such as deployment/cart [default: all of the namespace]
     #[arg(value_name = "KIND/NAME")]
     workload: Vec<String>,
@@ -45,7 +47,8 @@ struct Which {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Every policy in force counts, whatever its remediation says. What has no safe repair is named with the reason.
+    after_help = "Every policy in force counts, whatever its remediation mode. A workload without a safe repair is listed with
+the reason.
 
 Examples:
   podgate remediate plan -n shop
@@ -53,7 +56,7 @@ Examples:
 )]
 pub(super) struct PlanArgs {
     #[command(flatten)]
-    which: Which,
+    workloads: WorkloadArgs,
     #[arg(short, long, value_enum, default_value_t)]
     output: PlanFormat,
 }
@@ -69,24 +72,25 @@ enum PlanFormat {
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Each workload is tried as a server-side dry run first, patched, and watched until its new pods are as available as the
-old ones were; if they are not, or crash, it is made what it was. The exit code is 1 where one was taken back or refused.
+    after_help = "Each patch is sent as a server-side dry run, then written; the rollout is followed until the new pods are as
+available as the old ones were. If they crash or do not become available, the repair is rolled back. The exit code is 1 where
+a repair was rolled back or refused.
 
 Examples:
   podgate remediate apply -n shop deployment/cart
   podgate remediate apply -n shop --dry-run
   podgate remediate apply -n shop --yes --timeout 300"
 )]
-pub(super) struct ApplyArgs {
+pub(super) struct RemediateApplyArgs {
     #[command(flatten)]
-    which: Which,
+    workloads: WorkloadArgs,
     /// Only ask the API server whether it would admit the patches
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
-    /// How long a rollout may take before it is taken back
+    /// The seconds that a rollout may take before it is rolled back
     #[arg(long, value_name = "SECONDS", default_value = "600", value_parser = clap::value_parser!(u64).range(10..=86400))]
     timeout: u64,
 }
@@ -96,12 +100,12 @@ pub(super) struct ApplyArgs {
   podgate remediate status -A")]
 pub(super) struct StatusArgs {
     #[command(flatten)]
-    which: Which,
+    workloads: WorkloadArgs,
 }
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "It works for as long as nobody has changed the template since. podgate does not try that repair again before the
+    after_help = "It works as long as the template has not changed since the repair. podgate does not repeat the repair before the
 policy or the workload changes.
 
 Examples:
@@ -109,31 +113,31 @@ Examples:
 )]
 pub(super) struct RollbackArgs {
     #[command(flatten)]
-    which: Which,
-    /// Do not ask
+    workloads: WorkloadArgs,
+    /// Do not ask for confirmation
     #[arg(short, long)]
     yes: bool,
 }
 
-/// A plan as programs read it.
+/// A plan as JSON and YAML.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Planned<'a> {
+struct PlannedRepair<'a> {
     kind: &'a str,
     namespace: &'a str,
     name: &'a str,
     /// The patch (RFC 6902); null where there is none.
     patch: Option<Value>,
     rules: Vec<&'static str>,
-    /// How many violations stay.
+    /// The number of violations that stay.
     left: usize,
     /// Why there is no patch.
     refused: Option<String>,
 }
 
 #[derive(Serialize)]
-struct Plans<'a> {
-    workloads: Vec<Planned<'a>>,
+struct PlannedRepairs<'a> {
+    workloads: Vec<PlannedRepair<'a>>,
 }
 
 impl RemediateCommand {
@@ -149,13 +153,13 @@ impl RemediateCommand {
     }
 }
 
-impl Which {
-    /// The cluster, and the workloads that are meant.
-    async fn find(&self) -> Result<(ByHand, Vec<LiveWorkload>), Failure> {
+impl WorkloadArgs {
+    /// Reads the cluster's policies, and the selected workloads.
+    async fn find(&self) -> Result<(ManualRepairs, Vec<LiveWorkload>), Failure> {
         let cluster = clusters::connect(&self.cluster.target()).await?;
         let namespace = self.namespace.one(cluster.client.default_namespace());
         let namespace = namespace.as_deref();
-        let hand = ByHand::open(cluster, namespace, self.protected.list()).await?;
+        let hand = ManualRepairs::open(cluster, namespace, self.protected.list()).await?;
         let all = hand.workloads(namespace).await?;
         if self.workload.is_empty() {
             return Ok((hand, all));
@@ -187,7 +191,7 @@ impl Which {
 }
 
 async fn plan(args: PlanArgs) -> Result<(), Failure> {
-    let (hand, found) = args.which.find().await?;
+    let (hand, found) = args.workloads.find().await?;
     let plans: Vec<_> = found.iter().map(|it| (it, hand.plan(it))).collect();
     match args.output {
         PlanFormat::Diff => {
@@ -203,29 +207,33 @@ async fn plan(args: PlanArgs) -> Result<(), Failure> {
             eprintln!("{repaired} can be repaired, {refused} cannot");
             Ok(())
         }
-        PlanFormat::Json => output::json(&Versioned::of(&Plans { workloads: planned(&plans) })),
-        PlanFormat::Yaml => output::yaml(&Versioned::of(&Plans { workloads: planned(&plans) })),
+        PlanFormat::Json => {
+            output::json(&Versioned::of(&PlannedRepairs { workloads: planned(&plans) }))
+        }
+        PlanFormat::Yaml => {
+            output::yaml(&Versioned::of(&PlannedRepairs { workloads: planned(&plans) }))
+        }
     }
 }
 
-fn planned<'a>(plans: &'a [(&'a LiveWorkload, RepairPlan)]) -> Vec<Planned<'a>> {
+fn planned<'a>(plans: &'a [(&'a LiveWorkload, RepairPlan)]) -> Vec<PlannedRepair<'a>> {
     let of = |(found, plan): &'a (&'a LiveWorkload, RepairPlan)| {
         let key = &found.target.key;
         let (patch, rules, left, refused) = match plan {
             RepairPlan::Nothing => return None,
-            RepairPlan::Patch(Repair { operations, rules, left }) => {
+            RepairPlan::Patch(RepairPatch { operations, rules, left }) => {
                 let patch = serde_json::to_value(operations).ok();
                 (patch, rules.iter().copied().collect(), *left, None)
             }
             RepairPlan::Refused(why) => (None, Vec::new(), 0, Some(why.to_string())),
         };
         let (kind, namespace, name) = (&*key.kind, &*key.namespace, &*key.name);
-        Some(Planned { kind, namespace, name, patch, rules, left, refused })
+        Some(PlannedRepair { kind, namespace, name, patch, rules, left, refused })
     };
     plans.iter().filter_map(of).collect()
 }
 
-/// A plan for people: the diff of the pod template.
+/// Renders a plan as a diff of the pod template.
 fn render(found: &LiveWorkload, plan: &RepairPlan) -> String {
     let name = work::name(&found.target);
     let repair = match plan {
@@ -238,7 +246,7 @@ fn render(found: &LiveWorkload, plan: &RepairPlan) -> String {
         serde_saphyr::to_string(&template).unwrap_or_default()
     };
     let mut after = found.object.clone();
-    // A patch that was planned for this very object fits it.
+    // The patch was planned for this object, so it applies.
     let _ = json_patch::patch(&mut after, &repair.operations);
     let (before, after) = (template(&found.object), template(&after));
     let diff = TextDiff::from_lines(&before, &after);
@@ -252,15 +260,15 @@ fn render(found: &LiveWorkload, plan: &RepairPlan) -> String {
     format!("{name}: {}{left}\n{diff}\n", rules.join(", "))
 }
 
-async fn apply(args: ApplyArgs) -> Result<(), Failure> {
-    let (hand, found) = args.which.find().await?;
+async fn apply(args: RemediateApplyArgs) -> Result<(), Failure> {
+    let (hand, found) = args.workloads.find().await?;
     let (mut repairs, mut failed) = (Vec::new(), 0);
     for found in &found {
-        if let Some(record) = ByHand::under_way(found).filter(|_| !args.dry_run) {
+        if let Some(record) = ManualRepairs::in_flight(found).filter(|_| !args.dry_run) {
             let name = work::name(&found.target);
-            eprintln!("{name}: goes on with the repair that was begun by hand");
+            eprintln!("{name}: resumes the repair that was begun by hand");
             let progress = |how: &str| eprintln!("{name}: {how}");
-            let outcome = hand.go_on(found, record, progress).await?;
+            let outcome = hand.resume(found, record, progress).await?;
             failed += usize::from(print_outcome(&name, &outcome)?);
             continue;
         }
@@ -292,12 +300,12 @@ async fn apply(args: ApplyArgs) -> Result<(), Failure> {
     gate(failed)
 }
 
-/// Prints what became of a workload; returns whether that is a failure.
-fn print_outcome(name: &str, outcome: &Outcome) -> Result<bool, Failure> {
+/// Prints the outcome of a workload's repair. Returns whether it failed.
+fn print_outcome(name: &str, outcome: &RepairOutcome) -> Result<bool, Failure> {
     let (text, failed) = match outcome {
-        Outcome::Repaired(why) => (why.clone(), false),
-        Outcome::TakenBack(why) => (why.clone(), true),
-        Outcome::Refused(why) => (format!("not repaired: {why}"), true),
+        RepairOutcome::Repaired(why) => (why.clone(), false),
+        RepairOutcome::RolledBack(why) => (why.clone(), true),
+        RepairOutcome::Refused(why) => (format!("not repaired: {why}"), true),
     };
     output::print(&format!("{name}: {text}\n"))?;
     Ok(failed)
@@ -312,9 +320,9 @@ fn gate(failed: usize) -> Result<(), Failure> {
 }
 
 async fn status(args: StatusArgs) -> Result<(), Failure> {
-    let (_, found) = args.which.find().await?;
+    let (_, found) = args.workloads.find().await?;
     let header: Vec<_> =
-        ["WORKLOAD", "STATE", "BEGAN", "POLICIES", "MESSAGE"].map(Cell::new).into();
+        ["WORKLOAD", "STATE", "BEGAN", "POLICIES", "MESSAGE"].map(TableCell::new).into();
     let mut rows = vec![header];
     for found in &found {
         let record = match recorded(found) {
@@ -329,11 +337,11 @@ async fn status(args: StatusArgs) -> Result<(), Failure> {
         let policies: Vec<_> = record.policies.iter().map(|it| it.policy.as_str()).collect();
         let began = record.began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         rows.push(vec![
-            Cell::new(&work::name(&found.target)),
-            Cell::new(&format!("{:?}", record.state)),
-            Cell::new(&began),
-            Cell::new(&policies.join(",")),
-            Cell::new(&record.message),
+            TableCell::new(&work::name(&found.target)),
+            TableCell::new(&format!("{:?}", record.state)),
+            TableCell::new(&began),
+            TableCell::new(&policies.join(",")),
+            TableCell::new(&record.message),
         ]);
     }
     if rows.len() == 1 {
@@ -345,10 +353,10 @@ async fn status(args: StatusArgs) -> Result<(), Failure> {
 }
 
 async fn rollback(args: RollbackArgs) -> Result<(), Failure> {
-    if args.which.workload.is_empty() {
+    if args.workloads.workload.is_empty() {
         return Err(Failure::Input("name the workload, such as deployment/cart".to_owned()));
     }
-    let (hand, found) = args.which.find().await?;
+    let (hand, found) = args.workloads.find().await?;
     let mut failed = 0;
     for found in &found {
         let name = work::name(&found.target);
@@ -361,16 +369,16 @@ async fn rollback(args: RollbackArgs) -> Result<(), Failure> {
             }
             None => {
                 return Err(Failure::Input(format!(
-                    "{name} was not repaired by podgate, so there is nothing to take back"
+                    "{name} was not repaired by podgate, so there is nothing to roll back"
                 )));
             }
         };
         confirm(
             args.yes,
-            &format!("Take back what was put into {name} ({})?", record.rules.join(", ")),
+            &format!("Roll back the repair of {name} ({})?", record.rules.join(", ")),
         )?;
         let outcome = hand.roll_back(found, &record).await?;
-        failed += usize::from(matches!(outcome, Outcome::Refused(_)));
+        failed += usize::from(matches!(outcome, RepairOutcome::Refused(_)));
         print_outcome(&name, &outcome)?;
     }
     gate(failed)
@@ -380,14 +388,17 @@ fn recorded(found: &LiveWorkload) -> Option<Result<Record, Unbelieved>> {
     Record::of(&found.object, Timestamp::now())
 }
 
-/// Asks a person, if there is one.
+/// Asks for confirmation on the terminal.
+///
+/// # Errors
+/// The answer is no, or stdin is not a terminal.
 fn confirm(yes: bool, question: &str) -> Result<(), Failure> {
     if yes {
         return Ok(());
     }
     if !stdin().is_terminal() {
         return Err(Failure::Input(
-            "nobody is there to ask; say --yes to do it all the same".to_owned(),
+            "stdin is not a terminal, so nobody can confirm; repeat with --yes".to_owned(),
         ));
     }
     eprint!("{question} [y/N] ");

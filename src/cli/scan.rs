@@ -10,21 +10,22 @@ use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
-use super::color::ColorArgs;
-use super::formats::{self, Format};
+use super::color::{ColorArgs, Coloring};
+use super::failure::Failure;
+use super::formats::{self, ReportFormat};
 use super::gate::GateArgs;
 use super::manifests::ManifestArgs;
-use super::{Failure, diagnostics, output};
+use super::{diagnostics, output};
 use crate::inputs::Input;
 use crate::scan::offline;
 
-/// A scan that is over sooner shows no progress.
+/// The duration after which a scan shows its progress.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Exit codes, the first that applies: 2 where something could not be read or judged, 3 on I/O, 1 and 4 as
---fail-on and --min-score say, else 0. Whatever is broken, everything else is still scanned.
+    after_help = "Exit codes, the first that applies: 2 where something could not be read or judged, 3 on I/O, 1 by --fail-on,
+4 by --min-score, else 0. A fault in one file does not stop the scan of the others.
 
 Examples:
   podgate scan -f deploy/
@@ -37,8 +38,8 @@ pub(super) struct ScanArgs {
     #[command(flatten)]
     manifests: ManifestArgs,
     #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
-    /// Write the report there instead of to stdout
+    output: ReportFormat,
+    /// Write the report to this file instead of stdout
     #[arg(long, value_name = "FILE")]
     output_file: Option<PathBuf>,
     #[command(flatten)]
@@ -57,8 +58,11 @@ impl ScanArgs {
             offline::scan(&inputs, policies, protected, namespace, Timestamp::now(), progress)
         });
         report.faults.splice(0..0, unread);
-        let color = self.output_file.is_none() && self.color.enabled();
-        let text = formats::render(self.output, &report, color)?;
+        let coloring = match self.output_file {
+            Some(_) => Coloring::Plain,
+            None => self.color.coloring(),
+        };
+        let text = formats::render(self.output, &report, coloring)?;
         match &self.output_file {
             None => output::print(&text)?,
             Some(path) => fs::write(path, text).map_err(|error| {
@@ -70,7 +74,7 @@ impl ScanArgs {
     }
 }
 
-/// Shows on a terminal's stderr how far the work is, if it takes its time. The work tells the bytes that are done.
+/// Runs `work` with a progress bar on a terminal's stderr, if it takes long. `work` reports the bytes done.
 fn with_progress<T>(inputs: &[Input], work: impl FnOnce(&(dyn Fn(u64) + Sync)) -> T) -> T {
     let bar = ProgressBar::hidden();
     bar.set_length(inputs.iter().map(Input::size).sum());
@@ -82,7 +86,7 @@ fn with_progress<T>(inputs: &[Input], work: impl FnOnce(&(dyn Fn(u64) + Sync)) -
         let shown = &bar;
         scope.spawn(move || {
             if over.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-                // It draws nothing where stderr is no terminal.
+                // Draws nothing where stderr is not a terminal.
                 shown.set_draw_target(ProgressDrawTarget::stderr());
                 shown.tick();
                 let _ = over.recv();

@@ -6,83 +6,88 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::args::{ClusterArgs, ProtectedArgs};
 use super::certificates::CertificateArgs;
-use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
+use super::failure::{Failure, block_on};
 use crate::admission::server::Drain;
-use crate::remediation::work::Allowed;
+use crate::remediation::work::RemediationScope;
 use crate::runtime::{self, Certificates, Options, Role, Source};
 use crate::telemetry;
 
-/// Longer than the API server keeps an idle connection (90 s), so that it is
-/// always the API server that hangs up.
+/// Longer than the API server keeps an idle connection (90 s), so that the API server always closes it first.
 const CLUSTER_DRAIN_SECONDS: u64 = 95;
-/// Where no cluster's API server keeps connections, nobody needs to wait.
+/// Without a cluster no API server keeps connections open, so the drain is short.
 const DEVELOPMENT_DRAIN_SECONDS: u64 = 5;
-/// How long a cluster may take to hear that this replica is not to be called any more.
+/// The time in which a cluster removes this replica's endpoint.
 const CLUSTER_DELAY_SECONDS: u64 = 10;
 
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:
   podgate serve --standalone --policy policies/ --cert-dir /tmp/podgate-certs
   podgate serve --register --listen 127.0.0.1:8443     # develop against the current context
-Logs are JSON on stderr; PODGATE_LOG=debug says more.")]
+Logs are JSON on stderr; set PODGATE_LOG=debug for more.")]
 pub(super) struct ServeArgs {
     #[command(flatten)]
     webhook: WebhookArgs,
-    /// For development: write the webhook configuration to the cluster, and remove it at the end
+    /// For development: write the webhook configurations to the cluster, and remove them at the end
     #[arg(long, conflicts_with_all = ["standalone", "certificates"])]
     register: bool,
-    /// Where the Lease is by which replicas agree who writes [default: this pod's namespace, or the context's]
+    /// The namespace of the Lease whose holder writes [default: this pod's namespace, or the context's]
     #[arg(long, value_name = "NAME", conflicts_with = "standalone")]
     lease_namespace: Option<String>,
-    /// Write reports (openreports.io): where the cluster serves them, or never
+    /// When to write reports (openreports.io): auto, where the cluster serves them, or none
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
-    reports: Reports,
-    /// Whose remediation may change workloads: no policy's, that of cluster policies, or that of all
+    reports: ReportsArg,
+    /// The policies whose remediation may change workloads: none, cluster policies, or all policies
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t, conflicts_with = "standalone")]
-    remediation: Remediation,
+    remediation: RemediationArg,
 }
 
 #[derive(Args, Debug)]
-#[command(after_help = "It takes no Lease and writes nothing: what it decides by, others keep.
+#[command(
+    after_help = "It takes no Lease and writes nothing: other replicas maintain the certificate and the webhook
+configurations.
 
 Examples:
   podgate webhook serve --certificates provided --tls-secret podgate-tls
   podgate webhook serve --standalone --policy policies/ --cert-dir /tmp/podgate-certs
-Logs are JSON on stderr; PODGATE_LOG=debug says more.")]
+Logs are JSON on stderr; set PODGATE_LOG=debug for more."
+)]
 pub(super) struct WebhookServeArgs {
     #[command(flatten)]
     webhook: WebhookArgs,
 }
 
-/// How reviews are decided, whatever else the process does.
+/// The flags of the webhook, shared by `serve` and `webhook serve`.
 #[derive(Args, Debug)]
 struct WebhookArgs {
-    /// Where reviews are answered, by TLS: /validate, /healthz, /readyz
+    /// The address of the webhook, with TLS: /validate, /healthz, /readyz
     #[arg(long, value_name = "ADDR", default_value = "[::]:8443", value_parser = address)]
     listen: SocketAddr,
-    /// Where /metrics, /healthz and /readyz are served, without TLS
+    /// The address of /metrics, /healthz and /readyz, without TLS
     #[arg(long, value_name = "ADDR", default_value = "[::]:8080", value_parser = address)]
     metrics_listen: SocketAddr,
-    /// The folder of tls.crt, tls.key and ca.crt; they are made there if absent [default: in memory]
+    /// The folder of tls.crt, tls.key and ca.crt, which are created if absent [default: in memory]
     #[arg(long, value_name = "DIR")]
     cert_dir: Option<PathBuf>,
-    /// Answer reviews only to callers with a certificate that an authority in this file has signed; read again when it changes [default: to everybody]
+    /// Answer only callers with a certificate signed by an authority in
+    /// this file; read again when it changes [default: answer every caller]
     #[arg(long, value_name = "FILE")]
     client_ca: Option<PathBuf>,
-    /// Take the policies from files, without any cluster
+    /// Read the policies from files, without a cluster
     #[arg(long, requires = "policy", conflicts_with_all = ["kubeconfig", "context"])]
     standalone: bool,
     /// A policy file or a folder of them, read again when it changes; may be repeated
     #[arg(long, value_name = "FILE|DIR", requires = "standalone")]
     policy: Vec<PathBuf>,
-    /// A page of yours that denials end with
+    /// A page of your own, linked at the end of each denial
     #[arg(long, value_name = "URL")]
     docs_url: Option<String>,
-    /// How long to serve on after SIGTERM, whoever is connected: until nobody calls this address any more [default: 10; 0 with --standalone or --register]
+    /// The seconds to keep serving after SIGTERM, while endpoints
+    /// are removed [default: 10; 0 with --standalone or --register]
     #[arg(long, value_name = "SECONDS")]
     shutdown_delay: Option<u64>,
-    /// How long open connections may take to end after SIGTERM [default: 95; 5 with --standalone or --register]
+    /// The seconds that open connections have to end after SIGTERM [default: 95; 5 with --standalone or --register]
     #[arg(long, value_name = "SECONDS")]
     drain_timeout: Option<u64>,
     #[command(flatten)]
@@ -97,7 +102,7 @@ impl ServeArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let options = Options {
             lease_namespace: self.lease_namespace,
-            reports: self.reports == Reports::Auto,
+            reports: self.reports == ReportsArg::Auto,
             remediation: self.remediation.allowed(),
             role: Role::Replica,
             ..self.webhook.options(self.register)?
@@ -118,7 +123,7 @@ fn serve(options: Options) -> Result<(), Failure> {
 }
 
 impl WebhookArgs {
-    /// What decides reviews and does nothing else.
+    /// The options of a process that only answers reviews.
     fn options(self, register: bool) -> Result<Options, Failure> {
         let development = self.standalone || register;
         let (at_least, at_most) = if development {
@@ -146,7 +151,7 @@ impl WebhookArgs {
             docs_url: self.docs_url,
             lease_namespace: None,
             reports: false,
-            remediation: Allowed::None,
+            remediation: RemediationScope::None,
             role: Role::Webhook,
             protected: self.protected.list(),
             drain: Drain {
@@ -159,38 +164,38 @@ impl WebhookArgs {
 
 /// When to write reports.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub(super) enum Reports {
+pub(super) enum ReportsArg {
     /// Where the cluster serves openreports.io.
     #[default]
     Auto,
     None,
 }
 
-/// Whose remediation may write.
+/// The policies whose remediation may write.
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-pub(super) enum Remediation {
-    /// Patches are proposed, whatever policies say
+pub(super) enum RemediationArg {
+    /// Patches are only proposed, whatever policies say
     #[default]
     None,
     ClusterPolicies,
     AllPolicies,
 }
 
-impl Remediation {
-    pub(super) const fn allowed(self) -> Allowed {
+impl RemediationArg {
+    pub(super) const fn allowed(self) -> RemediationScope {
         match self {
-            Self::None => Allowed::None,
-            Self::ClusterPolicies => Allowed::ClusterPolicies,
-            Self::AllPolicies => Allowed::AllPolicies,
+            Self::None => RemediationScope::None,
+            Self::ClusterPolicies => RemediationScope::ClusterPolicies,
+            Self::AllPolicies => RemediationScope::AllPolicies,
         }
     }
 }
 
-/// `HOST:PORT`, or `:PORT` for every address.
+/// Parses `HOST:PORT`, or `:PORT` for every address.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let full = if text.starts_with(':') { format!("[::]{text}") } else { text.to_owned() };
     let mut addresses = full.to_socket_addrs().map_err(|error| {
         format!("{error}; write it as 127.0.0.1:8443, [::1]:8443, localhost:8443 or :8443")
     })?;
-    addresses.next().ok_or_else(|| "it names no address".to_owned())
+    addresses.next().ok_or_else(|| "the host has no address; write it as 127.0.0.1:8443".to_owned())
 }

@@ -1,22 +1,23 @@
-//! `podgate version`: facts of the build. None is a date or a host, so two builds of one source say the same.
+//! `podgate version`: facts of the build, without dates and hosts, so that builds of the same source print the same.
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Failure, output};
+use super::failure::Failure;
+use super::output;
 use crate::api::API_VERSION;
 use crate::policy::bundles;
 
-// Missing, and so an error, as soon as Cargo.toml asks for another version's types.
+// Fails to compile where Cargo.toml selects another version's types.
 k8s_openapi::k8s_if_1_36! {
-    /// The API that it was built against.
+    /// The Kubernetes API of the build.
     const KUBERNETES: &str = "v1.36";
 }
 
 #[derive(Args, Debug)]
 #[command(after_help = "Example:\n  podgate version -o json")]
 pub(super) struct VersionArgs {
-    /// How to print it
+    /// The format
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: VersionFormat,
 }
@@ -31,7 +32,7 @@ enum VersionFormat {
 #[serde(rename_all = "camelCase")]
 struct Build {
     version: &'static str,
-    /// Of podgate's own resources.
+    /// The versions of podgate's own resources.
     api_versions: [&'static str; 1],
     kubernetes_version: &'static str,
     bundle_version: &'static str,

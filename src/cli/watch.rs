@@ -6,15 +6,16 @@ use std::net::SocketAddr;
 
 use clap::Args;
 
-use super::columns::{Cell, align};
+use super::args::{ClusterArgs, ProtectedArgs};
+use super::columns::{TableCell, align};
+use super::failure::{Failure, block_on};
 use super::serve::address;
-use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Change, ObservedPolicy, PolicyUpdate};
 use crate::runtime::reconcile::{self, AuditUpdates, Options};
 use crate::telemetry;
 
-/// How many changes stand below the table.
+/// The number of changes below the table.
 const RECENT: usize = 10;
 
 #[derive(Args, Debug)]
@@ -22,7 +23,7 @@ const RECENT: usize = 10;
   podgate watch                      # a table that updates, in a terminal
   podgate watch | tee changes.txt    # a line for each change, elsewhere")]
 pub(super) struct WatchArgs {
-    /// Where /metrics, /healthz and /readyz are served, without TLS
+    /// The address of /metrics, /healthz and /readyz, without TLS
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = address)]
     metrics_listen: SocketAddr,
     #[command(flatten)]
@@ -31,10 +32,19 @@ pub(super) struct WatchArgs {
     cluster: ClusterArgs,
 }
 
+/// How updates are shown.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum WatchView {
+    /// A table that updates in place, with the newest changes below it.
+    Table,
+    /// A line for each update.
+    Lines,
+}
+
 impl WatchArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let terminal = stdout().is_terminal();
-        if !terminal {
+        let view = if stdout().is_terminal() { WatchView::Table } else { WatchView::Lines };
+        if view == WatchView::Lines {
             telemetry::init();
         }
         let options = Options {
@@ -43,25 +53,26 @@ impl WatchArgs {
             protected: self.protected.list(),
         };
         block_on(async {
-            Ok(reconcile::observe(options, async move |seen| show(seen, terminal).await).await?)
+            Ok(reconcile::observe(options, async move |it| show(it, view).await).await?)
         })
     }
 }
 
-async fn show(mut seen: AuditUpdates, terminal: bool) {
+/// Shows updates until their channels or stdout close.
+async fn show(mut audit: AuditUpdates, view: WatchView) {
     let mut screen = Screen::default();
     loop {
         let shown = tokio::select! {
-            Some(updates) = seen.policies.recv() => {
-                if terminal {
+            Some(updates) = audit.policies.recv() => {
+                if view == WatchView::Table {
                     screen.policies(updates);
                     screen.draw()
                 } else {
                     print(updates.iter().map(policy_line))
                 }
             }
-            Some(changes) = seen.changes.recv() => {
-                if terminal {
+            Some(changes) = audit.changes.recv() => {
+                if view == WatchView::Table {
                     screen.changes(&changes);
                     screen.draw()
                 } else {
@@ -70,7 +81,7 @@ async fn show(mut seen: AuditUpdates, terminal: bool) {
             }
             else => return,
         };
-        // Whoever read has gone.
+        // The reader of stdout has closed it.
         if shown.is_err() {
             return;
         }
@@ -85,7 +96,7 @@ fn print(lines: impl Iterator<Item = String>) -> std::io::Result<()> {
     out.flush()
 }
 
-/// What a terminal shows.
+/// The content of the terminal.
 #[derive(Default)]
 struct Screen {
     policies: BTreeMap<PolicyKey, ObservedPolicy>,
@@ -110,17 +121,17 @@ impl Screen {
 
     fn draw(&self) -> std::io::Result<()> {
         let mut out = stdout().lock();
-        // Home, and everything below it cleared.
+        // Moves the cursor home and clears the screen.
         write!(out, "\x1b[H\x1b[2J{}", self.text())?;
         out.flush()
     }
 
     fn text(&self) -> String {
         let header = ["POLICY", "MODE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS", "WORST"];
-        let mut rows = vec![header.map(Cell::new).into()];
+        let mut rows = vec![header.map(TableCell::new).into()];
         rows.extend(self.policies.values().map(row));
         let mut text = if self.policies.is_empty() {
-            "There is no policy in this cluster; podgate policy bundles shows what one may start from.\n".to_owned()
+            "There is no policy in this cluster; podgate policy bundles lists policies to start from.\n".to_owned()
         } else {
             align(&rows).join("\n") + "\n"
         };
@@ -132,18 +143,18 @@ impl Screen {
     }
 }
 
-fn row(observed: &ObservedPolicy) -> Vec<Cell> {
+fn row(observed: &ObservedPolicy) -> Vec<TableCell> {
     let worst = observed.worst.first();
     let worst =
         worst.map(|it| format!("{} {}/{}", it.fault.id, it.workload.kind, it.workload.name));
     vec![
-        Cell::new(&observed.policy.label),
-        Cell::new(observed.policy.mode.as_str()),
-        Cell::new(&observed.score.points.to_string()),
-        Cell::new(&format!("{:?}", observed.score.classification())),
-        Cell::new(&observed.workloads.to_string()),
-        Cell::new(&observed.violations().to_string()),
-        Cell::or_none(&worst.unwrap_or_default()),
+        TableCell::new(&observed.policy.label),
+        TableCell::new(observed.policy.mode.as_str()),
+        TableCell::new(&observed.score.points.to_string()),
+        TableCell::new(&format!("{:?}", observed.score.classification())),
+        TableCell::new(&observed.workloads.to_string()),
+        TableCell::new(&observed.violations().to_string()),
+        TableCell::or_none(&worst.unwrap_or_default()),
     ]
 }
 

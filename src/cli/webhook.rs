@@ -6,20 +6,22 @@ use clap::{ArgGroup, Args, Subcommand, ValueEnum};
 use k8s_openapi::api::admissionregistration::v1::MatchCondition;
 use serde_json::{Value, json};
 
+use super::args::ClusterArgs;
 use super::certificates::condition;
+use super::failure::{Failure, block_on};
+use super::output;
 use super::serve::WebhookServeArgs;
-use super::{ClusterArgs, Failure, block_on, output};
 use crate::admission::registration::{Endpoint, FailurePolicy, Registration};
 use crate::clusters;
 use crate::install::break_glass::{self, Removal};
 
 #[derive(Subcommand)]
 pub(super) enum WebhookCommand {
-    /// Decide AdmissionReviews and nothing else.
+    /// Answer AdmissionReviews, without audit and writes.
     Serve(WebhookServeArgs),
     /// Print the webhook configurations.
     Config(ConfigArgs),
-    /// Break glass: have the API server stop asking podgate, at once.
+    /// Break glass: stop the API server's calls to podgate at once.
     Delete(DeleteArgs),
 }
 
@@ -36,7 +38,7 @@ impl WebhookCommand {
 #[derive(Args, Debug)]
 #[command(
     group = ArgGroup::new("endpoint").required(true),
-    after_help = "The chart writes the same. Without --ca-file, caBundle is left to whoever manages the certificates.
+    after_help = "The chart writes the same configurations. Without --ca-file, they have no caBundle.
 
 Examples:
   podgate webhook config --service podgate-system/podgate
@@ -52,42 +54,44 @@ pub(super) struct ConfigArgs {
     /// The certificate authority that signed podgate's certificate, in PEM
     #[arg(long, value_name = "FILE")]
     ca_file: Option<PathBuf>,
-    /// What becomes of what podgate does not answer
+    /// What the API server does with a request that podgate does not answer
     #[arg(long, value_enum, default_value_t)]
     failure_policy: FailurePolicyArg,
-    /// A namespace to leave alone, beside kube-system, kube-node-lease, kube-public and the Service's own; may be repeated
+    /// A namespace that is never judged, beside kube-system,
+    /// kube-node-lease, kube-public and the Service's own; may be repeated
     #[arg(long, value_name = "NAME")]
     protected_namespace: Vec<String>,
-    /// A condition under which alone the API server asks about workloads; may be repeated
+    /// A match condition of the webhooks for workloads; may be repeated
     #[arg(long, value_name = "NAME=EXPRESSION", value_parser = condition)]
     match_condition: Vec<MatchCondition>,
-    /// Where the Lease podgate-alive is, by which podgate knows that it is asked [default: the Service's namespace; with --url, none]
+    /// The namespace of the Lease podgate-alive, by which podgate checks that the
+    /// API server calls it [default: the Service's namespace; with --url, none]
     #[arg(long, value_name = "NAME")]
     lease_namespace: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum FailurePolicyArg {
-    /// Admit it
+    /// Admit the request
     #[default]
     #[value(name = "Ignore")]
     Ignore,
-    /// Refuse it
+    /// Refuse the request
     #[value(name = "Fail")]
     Fail,
 }
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Nothing is judged until the configurations are there again: by helm upgrade, by
-podgate webhook config --service NAMESPACE/NAME | kubectl apply -f -, or by podgate serve --register.
+    after_help = "No request is judged until the configurations exist again. Restore them with helm upgrade, with
+podgate webhook config --service NAMESPACE/NAME | kubectl apply -f -, or with podgate serve --register.
 
 Examples:
   podgate webhook delete
   podgate webhook delete --dry-run"
 )]
 pub(super) struct DeleteArgs {
-    /// Only say what would be deleted
+    /// Only print what would be deleted
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -103,7 +107,9 @@ impl ConfigArgs {
         };
         let ca_pem = self.ca_file.map(read).transpose()?;
         if ca_pem.as_ref().is_some_and(|pem| !pem.contains("-----BEGIN CERTIFICATE-----")) {
-            return Err(Failure::Input("--ca-file holds no certificate in PEM".to_owned()));
+            return Err(Failure::Input(
+                "--ca-file has no certificate in PEM; give it the authority's ca.crt".to_owned(),
+            ));
         }
         let Some(endpoint) = self.service.or(self.url) else {
             return Err(Failure::Input("give --service or --url".to_owned()));
@@ -136,7 +142,7 @@ fn yaml(value: &Value) -> Result<String, Failure> {
         .map_err(|error| Failure::Input(format!("cannot write the configuration: {error}")))
 }
 
-/// `NAMESPACE/NAME`, with the Service's port if it is not 443.
+/// Parses `NAMESPACE/NAME[:PORT]`; the port is 443 by default.
 fn service(text: &str) -> Result<Endpoint, String> {
     let form = "write it as NAMESPACE/NAME or NAMESPACE/NAME:PORT";
     let (path, port) = match text.split_once(':') {
@@ -154,7 +160,7 @@ fn service(text: &str) -> Result<Endpoint, String> {
     }
 }
 
-/// `https://HOST[:PORT]`; the paths are podgate's own.
+/// Parses `https://HOST[:PORT]`, without a path: podgate adds its own.
 fn url(text: &str) -> Result<Endpoint, String> {
     let form = "write it as https://HOST or https://HOST:PORT";
     let uri = text.parse::<axum::http::Uri>().map_err(|_| form.to_owned())?;
@@ -182,14 +188,14 @@ async fn delete(args: DeleteArgs) -> Result<(), Failure> {
         eprintln!("podgate: no webhook configuration calls podgate; there is nothing to delete");
     } else if !args.dry_run {
         eprintln!(
-            "podgate: nothing is judged any more; to have it back: helm upgrade, or podgate webhook config --service NAMESPACE/NAME | kubectl apply -f -"
+            "podgate: no request is judged any more; restore with: helm upgrade, or podgate webhook config --service NAMESPACE/NAME | kubectl apply -f -"
         );
     }
     if shared.is_empty() {
         return Ok(());
     }
     Err(Failure::Cluster(format!(
-        "{} holds webhooks that are not podgate's and stays; take podgate's out with kubectl edit",
+        "{} has webhooks that are not podgate's and was not deleted; remove podgate's with kubectl edit",
         shared.join(", ")
     )))
 }

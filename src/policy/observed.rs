@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::compile::Policy;
+use super::event::EventReason;
 use super::key::PolicyKey;
 use super::score::Score;
 use crate::api::{RemediationStatus, Severity};
@@ -150,10 +151,8 @@ pub enum ObservedRemediation {
 #[derive(Clone, Debug)]
 pub struct Notice {
     pub about: NoticeAbout,
-    /// In CamelCase, as `kubectl describe` shows it.
-    pub reason: &'static str,
+    pub reason: EventReason,
     pub note: String,
-    pub warning: bool,
 }
 
 /// What a notice is on.

@@ -1,19 +1,26 @@
-//! Who manages an object: where it comes from a repository, the repository is what should change. Pure.
+//! Detects the tool (Argo CD, Flux, Helm) that manages a workload: the change belongs in its repository then. Pure.
 
 use serde_json::Value;
 
 use crate::policy::record::{at, place};
 
-/// Labels and annotations that a tool leaves, and what of their value tells it.
-const MARKS: [(&str, Option<&str>, &str); 6] = [
-    ("argocd.argoproj.io/tracking-id", None, "Argo CD"),
-    ("argocd.argoproj.io/instance", None, "Argo CD"),
-    ("kustomize.toolkit.fluxcd.io/name", None, "Flux"),
-    ("helm.toolkit.fluxcd.io/name", None, "Flux"),
-    ("meta.helm.sh/release-name", None, "Helm"),
-    ("app.kubernetes.io/managed-by", Some("Helm"), "Helm"),
+/// A label or annotation that a tool sets.
+struct Mark {
+    key: &'static str,
+    /// The value that identifies the tool; `None` where any does.
+    value: Option<&'static str>,
+    tool: &'static str,
+}
+
+const MARKS: [Mark; 6] = [
+    Mark { key: "argocd.argoproj.io/tracking-id", value: None, tool: "Argo CD" },
+    Mark { key: "argocd.argoproj.io/instance", value: None, tool: "Argo CD" },
+    Mark { key: "kustomize.toolkit.fluxcd.io/name", value: None, tool: "Flux" },
+    Mark { key: "helm.toolkit.fluxcd.io/name", value: None, tool: "Flux" },
+    Mark { key: "meta.helm.sh/release-name", value: None, tool: "Helm" },
+    Mark { key: "app.kubernetes.io/managed-by", value: Some("Helm"), tool: "Helm" },
 ];
-/// Field managers that write for a tool.
+/// The field managers of each tool.
 const MANAGERS: [(&str, &str); 6] = [
     ("argocd-controller", "Argo CD"),
     ("argocd-application-controller", "Argo CD"),
@@ -23,12 +30,12 @@ const MANAGERS: [(&str, &str); 6] = [
     ("helm", "Helm"),
 ];
 
-/// The tool that manages an object, if one does.
-pub fn manager(object: &Value) -> Option<&'static str> {
+/// The tool that manages an object, if any.
+pub(super) fn manager(object: &Value) -> Option<&'static str> {
     let of = |part: &str, key: &str| at(object, &place(part, key)).as_str();
-    let marked = MARKS.iter().find(|(key, wanted, _)| {
-        let found = of("labels", key).or_else(|| of("annotations", key));
-        found.is_some_and(|found| wanted.is_none_or(|wanted| wanted == found))
+    let marked = MARKS.iter().find(|mark| {
+        let found = of("labels", mark.key).or_else(|| of("annotations", mark.key));
+        found.is_some_and(|found| mark.value.is_none_or(|wanted| wanted == found))
     });
     let managed = || {
         let fields = at(object, "/metadata/managedFields").as_array()?;
@@ -36,7 +43,7 @@ pub fn manager(object: &Value) -> Option<&'static str> {
         let mut tools = managers.filter_map(|it| MANAGERS.iter().find(|(name, _)| *name == it));
         tools.next().map(|(_, tool)| *tool)
     };
-    marked.map(|(.., tool)| *tool).or_else(managed)
+    marked.map(|mark| mark.tool).or_else(managed)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What the leader remembers of repairs: how many, how often, and what a policy's status tells of them. Pure.
+//! The leader's memory of repairs: their counts, their pace, and the remediation part of each policy's status. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
@@ -12,20 +12,20 @@ use crate::policy::key::PolicyKey;
 use crate::policy::observed::WorkloadKey;
 use crate::policy::text::cut;
 
-/// The most repairs that begin in a namespace in an hour, whatever the policies say.
+/// The most repairs that begin in a namespace within an hour, whatever the policies allow.
 const BUDGET: usize = 10;
 const HOUR: Duration = Duration::from_hours(1);
-/// A policy whose repairs were taken back so often repairs nothing more until it is changed.
+/// The number of roll-backs after which a policy repairs nothing more until it is changed.
 const BREAKER: i32 = 2;
-/// What a status takes.
+/// The limits of a policy's status.
 const MAX_WORKLOADS: usize = 20;
 const MAX_WORKLOAD: usize = 512;
 const MAX_MESSAGE: usize = 512;
 const MAX_PATCH: usize = 2048;
 
-/// What the statuses report of a workload.
+/// A workload's entry in its policies' statuses.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct LedgerEntry {
     pub state: RemediationState,
     pub message: String,
     pub patch: Option<String>,
@@ -33,26 +33,33 @@ pub(super) struct Entry {
     since: Timestamp,
 }
 
-/// How often a policy's repairs came to what, in the version of it that is in force.
+/// The number of a policy's repairs by outcome, for one generation of it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
+pub(super) struct RepairCounts {
     pub generation: i64,
     pub repaired: i32,
     pub rolled_back: i32,
 }
 
 #[derive(Default)]
-pub(super) struct Ledger {
-    entries: BTreeMap<WorkloadKey, Entry>,
-    counts: BTreeMap<PolicyKey, Counts>,
+pub(super) struct RepairLedger {
+    entries: BTreeMap<WorkloadKey, LedgerEntry>,
+    counts: BTreeMap<PolicyKey, RepairCounts>,
     /// When repairs began, by namespace.
     begun: BTreeMap<String, VecDeque<Instant>>,
     /// When a policy's last repair ended or began.
     last: BTreeMap<PolicyKey, Instant>,
 }
 
-impl Ledger {
-    /// Records what the statuses report of a workload; returns whether that is new.
+/// How a repair ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum RepairEnd {
+    Repaired,
+    RolledBack,
+}
+
+impl RepairLedger {
+    /// Records a workload's entry in its policies' statuses. Returns whether its state or message changed.
     pub fn report(
         &mut self,
         workload: &WorkloadKey,
@@ -67,7 +74,8 @@ impl Ledger {
         let same = known.filter(|it| it.state == state);
         let is_new = same.is_none_or(|it| it.message != message);
         let since = same.map_or_else(Timestamp::now, |it| it.since);
-        self.entries.insert(workload.clone(), Entry { state, message, patch, policies, since });
+        self.entries
+            .insert(workload.clone(), LedgerEntry { state, message, patch, policies, since });
         is_new
     }
 
@@ -75,43 +83,43 @@ impl Ledger {
         self.entries.remove(workload);
     }
 
-    /// Drops what is told of workloads that nobody wants repaired any more, but for what was done.
+    /// Drops the entries of workloads that no policy wants repaired
+    /// any more, except those of repairs that were written.
     pub fn keep(&mut self, wanted: impl Fn(&WorkloadKey) -> bool) {
         use RemediationState::{Repaired, RolledBack, RollingOut};
-        let done = |it: &Entry| matches!(it.state, Repaired | RolledBack | RollingOut);
+        let done = |it: &LedgerEntry| matches!(it.state, Repaired | RolledBack | RollingOut);
         self.entries.retain(|workload, entry| done(entry) || wanted(workload));
     }
 
-    /// What is known of a policy's counts; `None` where its status has not been read.
-    pub fn counts(&self, policy: &Policy) -> Option<Counts> {
+    /// A policy's counts, zero for a new generation; `None` until its status has been read.
+    pub fn counts(&self, policy: &Policy) -> Option<RepairCounts> {
         let generation = policy.origin.as_ref().map_or(0, |it| it.generation);
         let counts = *self.counts.get(&policy.key())?;
         Some(if counts.generation == generation {
             counts
         } else {
-            Counts { generation, ..Counts::default() }
+            RepairCounts { generation, ..RepairCounts::default() }
         })
     }
 
-    /// Whether a policy's counts are known; those of another version of it begin anew.
+    /// Whether a policy's counts are known. Resets them for a new generation.
     pub fn knows(&mut self, policy: &Policy) -> bool {
         let Some(counts) = self.counts(policy) else { return false };
         self.count(policy.key(), counts);
         true
     }
 
-    pub fn count(&mut self, key: PolicyKey, counts: Counts) {
+    pub fn count(&mut self, key: PolicyKey, counts: RepairCounts) {
         self.counts.insert(key, counts);
     }
 
-    /// A repair ended.
-    pub fn ended(&mut self, policies: &BTreeSet<PolicyKey>, rolled_back: bool) {
+    /// Counts a repair that ended.
+    pub fn ended(&mut self, policies: &BTreeSet<PolicyKey>, end: RepairEnd) {
         for key in policies {
             if let Some(counts) = self.counts.get_mut(key) {
-                if rolled_back {
-                    counts.rolled_back += 1;
-                } else {
-                    counts.repaired += 1;
+                match end {
+                    RepairEnd::Repaired => counts.repaired += 1,
+                    RepairEnd::RolledBack => counts.rolled_back += 1,
                 }
             }
             self.last.insert(key.clone(), Instant::now());
@@ -125,7 +133,8 @@ impl Ledger {
         }
     }
 
-    /// Why a repair by these policies may not begin now.
+    /// The reason why a repair by these policies may not begin now; `None` where
+    /// it may. `in_flight` returns the number of a policy's repairs in flight.
     pub fn hindrance<'p>(
         &mut self,
         namespace: &str,
@@ -160,7 +169,7 @@ impl Ledger {
         })
     }
 
-    /// What a policy's status tells.
+    /// The remediation part of a policy's status.
     pub fn status(&self, policy: &Policy) -> RemediationStatus {
         let key = policy.key();
         let counts = self.counts(policy).unwrap_or_default();
@@ -182,7 +191,7 @@ impl Ledger {
     }
 }
 
-fn remediated_workload((key, entry): (&WorkloadKey, &Entry)) -> RemediatedWorkload {
+fn remediated_workload((key, entry): (&WorkloadKey, &LedgerEntry)) -> RemediatedWorkload {
     RemediatedWorkload {
         workload: cut(format!("{}/{}/{}", key.kind, key.namespace, key.name), MAX_WORKLOAD),
         state: entry.state,

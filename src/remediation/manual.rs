@@ -1,5 +1,5 @@
-//! Repairs by a person's hand: `podgate remediate`. The steps are those of the leader, and so is the record on the workload,
-//! which says whose hand it was: the leader leaves it to that person, since it writes by other rights.
+//! Repairs that a person runs: `podgate remediate`. Steps and record are the leader's; the record names a person as its
+//! author, and the leader leaves such a repair alone, since its own permissions may differ from that person's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use kube::api::{Api, ApiResource, DynamicObject, ListParams};
 use kube::core::PartialObjectMeta;
 use serde_json::Value;
 
-use super::finalizer;
-use super::plan::{KINDS, Repair, RepairPlan, plan};
-use super::rollout::{self, Verdict};
-use super::transaction::{Order, Stepped, Target, Transactions};
+use super::finalizer::{self, Finalizer};
+use super::plan::{KINDS, RepairPatch, RepairPlan, plan};
+use super::rollout::{self, Deadline, RolloutVerdict};
+use super::transaction::{DryRunOutcome, Order, RepairTarget, StepOutcome, Transactions};
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER, RemediationState};
 use crate::clusters::{Cluster, ClusterError};
 use crate::leader;
@@ -27,11 +27,11 @@ use crate::policy::policy_set::{Namespaces, PolicySet};
 use crate::policy::protected::Protected;
 use crate::policy::record::{Asker, Hand, Record, Template, is_in_flight};
 
-/// How often a rollout is looked at.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often a rollout is read.
+const POLL: Duration = Duration::from_secs(1);
 
 /// A cluster, and the policies in force in it.
-pub struct ByHand {
+pub struct ManualRepairs {
     cluster: Cluster,
     transactions: Transactions,
     policies: Vec<Arc<Policy>>,
@@ -39,26 +39,26 @@ pub struct ByHand {
     protected: Protected,
 }
 
-/// A workload as it is.
+/// A workload of the cluster.
 pub struct LiveWorkload {
-    pub target: Target,
+    pub target: RepairTarget,
     pub object: Value,
 }
 
-/// What a repair by hand came to.
-pub enum Outcome {
+/// The outcome of a repair, as a sentence.
+pub enum RepairOutcome {
     Repaired(String),
-    /// It is as it was before.
-    TakenBack(String),
+    /// The template of before the repair is restored.
+    RolledBack(String),
     /// Nothing was written, or nothing more.
     Refused(String),
 }
 
-impl ByHand {
+impl ManualRepairs {
     /// Reads the policies of a namespace, or of all.
     ///
     /// # Errors
-    /// They cannot be read.
+    /// The policies cannot be read.
     pub async fn open(
         cluster: Cluster,
         namespace: Option<&str>,
@@ -75,7 +75,7 @@ impl ByHand {
                 namespaces.insert(it.metadata.name.clone().unwrap_or_default(), (&it).into());
             }
         });
-        // Only selectors need their labels.
+        // Only policies with a namespace selector need the namespaces' labels.
         let selects = read.policies.iter().any(|it| it.scope.reads_labels());
         match listed.await {
             Err(error) if selects => return Err(cluster.explain(error)),
@@ -85,10 +85,10 @@ impl ByHand {
         Ok(Self { cluster, transactions, policies: read.policies, namespaces, protected })
     }
 
-    /// Every workload that might be repaired, of a namespace or of all.
+    /// Lists the workloads of the kinds that can be repaired, in a namespace or in all.
     ///
     /// # Errors
-    /// They cannot be listed.
+    /// The workloads cannot be listed.
     pub async fn workloads(
         &self,
         namespace: Option<&str>,
@@ -100,7 +100,7 @@ impl ByHand {
             for object in listed.map_err(|error| self.cluster.explain(error))? {
                 let object = serde_json::to_value(object);
                 let object = object.map_err(|error| ClusterError::Api(error.to_string()))?;
-                found.push(LiveWorkload { target: Target::of(kind, &object), object });
+                found.push(LiveWorkload { target: RepairTarget::of(kind, &object), object });
             }
         }
         found.retain(|it| !self.protected.contains(&it.target.key.namespace));
@@ -108,7 +108,7 @@ impl ByHand {
         Ok(found)
     }
 
-    /// What the policies in force would have a workload be.
+    /// Plans a workload's repair by every policy in force that covers it, whatever its remediation mode.
     pub fn plan(&self, found: &LiveWorkload) -> RepairPlan {
         let by = self.covering(&found.target);
         if by.is_empty() {
@@ -118,120 +118,127 @@ impl ByHand {
         plan(found.target.kind, &found.object, &set, Timestamp::now())
     }
 
-    fn covering(&self, target: &Target) -> Vec<Arc<Policy>> {
+    fn covering(&self, target: &RepairTarget) -> Vec<Arc<Policy>> {
         let namespace = &target.key.namespace;
         let labels = self.namespaces.get(namespace).map(|it| &it.labels);
         let covers = |it: &&Arc<Policy>| it.scope.covers(namespace, labels);
         self.policies.iter().filter(covers).cloned().collect()
     }
 
-    /// Asks the API server what it would say.
+    /// Sends the repair to the API server as a dry run.
     ///
     /// # Errors
-    /// It cannot be asked.
+    /// The API server does not answer.
     pub async fn dry_run(
         &self,
         found: &LiveWorkload,
-        repair: &Repair,
-    ) -> Result<Outcome, ClusterError> {
-        let asked = self.transactions.dry_run(&found.target, &found.object, repair).await;
-        Ok(match asked.map_err(|error| self.explain(error))? {
-            Ok(_) => Outcome::Repaired("the API server would admit it".to_owned()),
-            Err(why) => Outcome::Refused(why),
+        repair: &RepairPatch,
+    ) -> Result<RepairOutcome, ClusterError> {
+        let outcome = self.transactions.dry_run(&found.target, &found.object, repair).await;
+        Ok(match outcome.map_err(|error| self.explain(error))? {
+            DryRunOutcome::Admitted(_) => {
+                RepairOutcome::Repaired("the API server would admit it".to_owned())
+            }
+            DryRunOutcome::Refused(why) => RepairOutcome::Refused(why),
         })
     }
 
-    /// Repairs a workload and sees it through: taken back if it becomes worse.
+    /// Repairs a workload and follows its rollout; rolls back if the workload becomes worse.
     ///
     /// # Errors
-    /// The API server does not answer; the record on the workload says how far it is, and the same command goes on.
+    /// The API server does not answer. The record on the workload keeps the state, and the same command resumes.
     pub async fn apply(
         &self,
         found: &LiveWorkload,
-        repair: &Repair,
+        repair: &RepairPatch,
         timeout: Duration,
         progress: impl Fn(&str),
-    ) -> Result<Outcome, ClusterError> {
+    ) -> Result<RepairOutcome, ClusterError> {
         let LiveWorkload { target, object } = found;
-        let by = self.covering(target);
-        let askers = by.iter().filter_map(|it| Asker::of(it));
-        let (policies, by) = (askers.collect(), Hand::Person);
-        let order = Order { policies, by, timeout, attempts: 1 };
+        let covering = self.covering(target);
+        let policies = covering.iter().filter_map(|it| Asker::of(it)).collect();
+        let order = Order { policies, by: Hand::Person, timeout, attempts: 1 };
         let begun = self.transactions.begin(target, object, repair, order).await;
         let record = match begun.map_err(|error| self.explain(error))? {
-            Stepped::Done(record) => record,
-            Stepped::Changed => return Ok(Outcome::Refused(CHANGED.to_owned())),
-            Stepped::Refused(why) => return Ok(Outcome::Refused(why)),
+            StepOutcome::Done(record) => record,
+            StepOutcome::Changed => return Ok(RepairOutcome::Refused(CHANGED.to_owned())),
+            StepOutcome::Refused(why) => return Ok(RepairOutcome::Refused(why)),
         };
-        self.see_through(target, record, progress).await.map_err(|error| self.explain(error))
+        self.follow(target, record, progress).await.map_err(|error| self.explain(error))
     }
 
-    /// The repair by hand that a workload is under, if it was not seen through.
-    pub fn under_way(found: &LiveWorkload) -> Option<Record> {
+    /// The record of a repair that a person began and that has not ended.
+    pub fn in_flight(found: &LiveWorkload) -> Option<Record> {
         let record = Record::of(&found.object, Timestamp::now())?.ok()?;
         let by_hand = record.by == Hand::Person && record.state == RemediationState::RollingOut;
         (by_hand && is_in_flight(&found.object)).then_some(record)
     }
 
-    /// Goes on with a repair by hand.
+    /// Resumes a repair that a person began.
     ///
     /// # Errors
-    /// As [`ByHand::apply`].
-    pub async fn go_on(
+    /// As [`ManualRepairs::apply`].
+    pub async fn resume(
         &self,
         found: &LiveWorkload,
         record: Record,
         progress: impl Fn(&str),
-    ) -> Result<Outcome, ClusterError> {
-        let seen = self.see_through(&found.target, record, progress).await;
-        seen.map_err(|error| self.explain(error))
+    ) -> Result<RepairOutcome, ClusterError> {
+        let followed = self.follow(&found.target, record, progress).await;
+        followed.map_err(|error| self.explain(error))
     }
 
-    async fn see_through(
+    async fn follow(
         &self,
-        target: &Target,
+        target: &RepairTarget,
         record: Record,
         progress: impl Fn(&str),
-    ) -> Result<Outcome, WriteError> {
+    ) -> Result<RepairOutcome, WriteError> {
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
             let Some(object) = self.transactions.get(target).await? else {
-                return Ok(Outcome::Refused("it was deleted meanwhile".to_owned()));
+                return Ok(RepairOutcome::Refused("it was deleted meanwhile".to_owned()));
             };
             if record.template(&object) != Template::Repaired {
-                return Ok(Outcome::Refused(
+                return Ok(RepairOutcome::Refused(
                     "somebody else changed its template meanwhile".to_owned(),
                 ));
             }
             let crash = self.transactions.crash(target, &object, &record).await?;
-            let over = Timestamp::now() >= record.deadline;
-            match rollout::judge(target.kind, &object, crash, over, record.available) {
-                Verdict::Underway(how) => progress(&how),
-                Verdict::Good(why) => {
+            let deadline = if Timestamp::now() >= record.deadline {
+                Deadline::Passed
+            } else {
+                Deadline::Ahead
+            };
+            match rollout::judge(target.kind, &object, crash, deadline, record.available) {
+                RolloutVerdict::Underway(how) => progress(&how),
+                RolloutVerdict::Good(why) => {
                     let message = format!("repaired by hand: {why}");
                     let settled = Record {
                         state: RemediationState::Repaired,
                         message: message.clone(),
                         ..record.clone()
                     };
-                    if let Stepped::Done(_) =
+                    if let StepOutcome::Done(_) =
                         self.transactions.settle(target, &object, settled).await?
                     {
-                        return Ok(Outcome::Repaired(message));
+                        return Ok(RepairOutcome::Repaired(message));
                     }
                 }
-                Verdict::Worse(why) => {
+                RolloutVerdict::Worse(why) => {
                     let message = format!("taken back: {why}");
                     let back =
                         self.transactions.roll_back(target, &object, &record, message.clone());
                     match back.await? {
-                        Stepped::Done(back) => {
-                            self.clear(target, &back).await?;
-                            return Ok(Outcome::TakenBack(message));
+                        StepOutcome::Done(back) => {
+                            self.delete_stuck_pods(target, &back).await?;
+                            return Ok(RepairOutcome::RolledBack(message));
                         }
-                        Stepped::Changed => {}
-                        Stepped::Refused(why) => {
-                            return Ok(Outcome::Refused(format!("it cannot be taken back: {why}")));
+                        StepOutcome::Changed => {}
+                        StepOutcome::Refused(why) => {
+                            return Ok(RepairOutcome::Refused(format!(
+                                "it cannot be taken back: {why}"
+                            )));
                         }
                     }
                 }
@@ -239,7 +246,7 @@ impl ByHand {
         }
     }
 
-    /// Takes a repair back, whenever it was.
+    /// Rolls a repair back, however long ago it was.
     ///
     /// # Errors
     /// The API server does not answer.
@@ -247,29 +254,34 @@ impl ByHand {
         &self,
         found: &LiveWorkload,
         record: &Record,
-    ) -> Result<Outcome, ClusterError> {
+    ) -> Result<RepairOutcome, ClusterError> {
         let LiveWorkload { target, object } = found;
         let message = "taken back by hand".to_owned();
         let record = Record { by: Hand::Person, ..record.clone() };
         let back = self.transactions.roll_back(target, object, &record, message.clone()).await;
         Ok(match back.map_err(|error| self.explain(error))? {
-            Stepped::Done(back) => {
-                self.clear(target, &back).await.map_err(|error| self.explain(error))?;
-                Outcome::TakenBack(message)
+            StepOutcome::Done(back) => {
+                let deleted = self.delete_stuck_pods(target, &back).await;
+                deleted.map_err(|error| self.explain(error))?;
+                RepairOutcome::RolledBack(message)
             }
-            Stepped::Changed => Outcome::Refused(CHANGED.to_owned()),
-            Stepped::Refused(why) => Outcome::Refused(why),
+            StepOutcome::Changed => RepairOutcome::Refused(CHANGED.to_owned()),
+            StepOutcome::Refused(why) => RepairOutcome::Refused(why),
         })
     }
 
-    /// Sees to it that no pod of the repair is left in the way of the old ones.
-    async fn clear(&self, target: &Target, record: &Record) -> Result<(), WriteError> {
+    /// Deletes the stuck pods of a repair that was rolled back, until none is left, then ends the repair.
+    async fn delete_stuck_pods(
+        &self,
+        target: &RepairTarget,
+        record: &Record,
+    ) -> Result<(), WriteError> {
         while let Some(object) = self.transactions.get(target).await? {
-            if self.transactions.clear(target, &object, record).await? {
+            if self.transactions.delete_stuck_pods(target, &object, record).await? {
                 self.transactions.settle(target, &object, record.clone()).await?;
                 return Ok(());
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
         Ok(())
     }
@@ -286,23 +298,23 @@ fn explain(cluster: &Cluster, error: WriteError) -> ClusterError {
     }
 }
 
-const CHANGED: &str = "its template is not the one that was looked at any more; look again";
+const CHANGED: &str = "the pod template changed since it was read; run the command again";
 
-/// How long a leader may take to see that it does not lead any more: longer than from one renewal to the next.
-const SEES: Duration = Duration::from_secs(5);
+/// How long to wait until the leader has noticed that it lost the Lease: longer than its renewal interval.
+const NOTICE: Duration = Duration::from_secs(5);
 
-/// Has nobody lead for a minute, so that a podgate that is about to be uninstalled writes nothing more.
+/// Takes the Lease for a minute, so that a podgate that is about to be uninstalled writes nothing more.
 ///
 /// # Errors
 /// The API server does not answer, or refuses.
-pub async fn silence(cluster: &Cluster, namespace: String) -> Result<(), ClusterError> {
+pub async fn stop_leader(cluster: &Cluster, namespace: String) -> Result<(), ClusterError> {
     let taken = leader::take_over(cluster.client.clone(), namespace).await;
     taken.map_err(|error| cluster.explain(error))?;
-    tokio::time::sleep(SEES).await;
+    tokio::time::sleep(NOTICE).await;
     Ok(())
 }
 
-/// Takes podgate's finalizer off policies; the labels of those that had it.
+/// Removes podgate's finalizer from policies. Returns the labels of the policies that had it.
 ///
 /// # Errors
 /// The API server does not answer, or refuses.
@@ -325,8 +337,9 @@ pub async fn release(
                 continue;
             }
             let (api, resource) = policies::api(cluster.client.clone(), namespace);
-            let set = finalizer::set(&Claim::by_hand(), &api, &resource, &name, false).await;
-            set.map_err(|error| explain(cluster, error))?;
+            let claim = Claim::by_hand();
+            let removed = finalizer::set(&claim, &api, &resource, &name, Finalizer::Absent).await;
+            removed.map_err(|error| explain(cluster, error))?;
             released.push(PolicyKey { namespace: namespace.map(str::to_owned), name }.label());
         }
     }

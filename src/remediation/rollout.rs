@@ -1,32 +1,32 @@
-//! How far a workload's controller is with a template, as its status says. Pure.
+//! Reads a rollout's progress from a workload's status, and judges it. Pure.
 
 use serde_json::Value;
 
 use crate::policy::record::at;
 use crate::policy::workload::Kind;
 
-/// So many restarts of one container of a new pod are a crash loop.
+/// The restarts of a new pod's container that count as a crash loop.
 const CRASHES: i64 = 3;
 
-/// How far a rollout is.
+/// The progress of a rollout.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Rollout {
-    /// How many pods are new and available, of how many.
+    /// The numbers of new pods, of available pods, and of pods wanted.
     Underway { updated: i64, available: i64, wanted: i64 },
     /// Every pod is new and available.
     Complete,
-    /// It will not become better by itself.
+    /// The controller reports that it makes no progress; its message.
     Failed(String),
 }
 
-/// How many pods are available, new or old.
+/// The number of available pods, new or old.
 pub fn available(kind: Kind, object: &Value) -> i64 {
     let status = at(object, "/status");
     let number = |field: &str| at(status, &format!("/{field}")).as_i64().unwrap_or(0);
     if kind == Kind::DaemonSet { number("numberAvailable") } else { number("availableReplicas") }
 }
 
-/// How far the controller is with the newest template.
+/// The progress of the controller with the newest template.
 pub fn rollout(kind: Kind, object: &Value) -> Rollout {
     let (spec, status) = (at(object, "/spec"), at(object, "/status"));
     let number = |field: &str| at(status, &format!("/{field}")).as_i64().unwrap_or(0);
@@ -38,7 +38,7 @@ pub fn rollout(kind: Kind, object: &Value) -> Rollout {
     let available = available(kind, object);
     let underway = Rollout::Underway { updated, available, wanted };
     if number("observedGeneration") < generation {
-        // Its controller has not seen this template, or is refused what it takes for it: no pod is new.
+        // The controller has not seen this template, or a write that it needs for it was refused: no pod is new.
         return Rollout::Underway { updated: 0, available, wanted };
     }
     let conditions = at(status, "/conditions").as_array().into_iter().flatten();
@@ -50,48 +50,57 @@ pub fn rollout(kind: Kind, object: &Value) -> Rollout {
         return Rollout::Failed(format!("its progress deadline is over: {message}"));
     }
     let alone = match kind {
-        // Old pods are pods too.
+        // `replicas` counts old pods too.
         Kind::Deployment => number("replicas") == wanted,
         Kind::StatefulSet => at(status, "/currentRevision") == at(status, "/updateRevision"),
-        // Where no node is reachable, nothing shows whether the new pods run.
+        // Without a node there is no pod that shows whether the template works.
         _ => wanted > 0,
     };
     if updated >= wanted && available >= wanted && alone { Rollout::Complete } else { underway }
 }
 
-/// What a repair has come to.
+/// The verdict on a repair's rollout, with its reason.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum Verdict {
-    /// It goes on; how far it is.
+pub enum RolloutVerdict {
+    /// The rollout goes on; its progress.
     Underway(String),
-    /// It may stay; why.
+    /// The repair stays.
     Good(String),
-    /// It made the workload worse; why.
+    /// The repair made the workload worse and must be rolled back.
     Worse(String),
 }
 
-/// Judges a rollout: `crash` is what shows in its pods, `over` whether its time is over, and `before` how many pods were
-/// available when it began.
+/// Whether a rollout may take longer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Deadline {
+    Ahead,
+    Passed,
+}
+
+/// Judges a rollout. `crash` describes a crash loop of its pods, and `before` is the number of pods that were available
+/// when it began.
 pub fn judge(
     kind: Kind,
     object: &Value,
     crash: Option<String>,
-    over: bool,
+    deadline: Deadline,
     before: i64,
-) -> Verdict {
+) -> RolloutVerdict {
     let (updated, available, wanted) = match rollout(kind, object) {
-        Rollout::Complete => return Verdict::Good("every pod is new and available".to_owned()),
-        Rollout::Failed(why) => return Verdict::Worse(why),
+        Rollout::Complete => {
+            return RolloutVerdict::Good("every pod is new and available".to_owned());
+        }
+        Rollout::Failed(why) => return RolloutVerdict::Worse(why),
         Rollout::Underway { updated, available, wanted } => (updated, available, wanted),
     };
     let progress = format!("{updated} of {wanted} pods are new, {available} available");
     match crash {
-        Some(why) => Verdict::Worse(why),
-        None if !over => Verdict::Underway(progress),
-        None if updated >= wanted && available >= before => Verdict::Good(format!(
+        Some(why) => RolloutVerdict::Worse(why),
+        None if deadline == Deadline::Ahead => RolloutVerdict::Underway(progress),
+        None if updated >= wanted && available >= before => RolloutVerdict::Good(format!(
             "no worse than before: {available} pods are available, as were {before}"
         )),
-        None => Verdict::Worse(format!("its rollout did not end in time: {progress}")),
+        None => RolloutVerdict::Worse(format!("its rollout did not end in time: {progress}")),
     }
 }
 
@@ -101,7 +110,7 @@ pub fn is_ready(pod: &Value) -> bool {
     conditions.into_iter().any(|it| at(it, "/type") == "Ready" && at(it, "/status") == "True")
 }
 
-/// The selector of a workload's pods, as a list takes it.
+/// A workload's pod selector, as a list's `labelSelector`.
 pub fn selector(object: &Value) -> String {
     let selector = at(object, "/spec/selector");
     let labels = at(selector, "/matchLabels").as_object().into_iter().flatten();
@@ -122,7 +131,7 @@ pub fn selector(object: &Value) -> String {
     labels.chain(expressions).collect::<Vec<_>>().join(",")
 }
 
-/// What shows in a new pod that it will not run: a container that crashes again and again.
+/// Describes a container of a pod that is in a crash loop, if there is one.
 pub fn crash(pod: &Value) -> Option<String> {
     let name = at(pod, "/metadata/name").as_str().unwrap_or_default();
     let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
@@ -173,22 +182,22 @@ mod tests {
         assert!(matches!(rollout(Kind::DaemonSet, &nowhere), Rollout::Underway { .. }));
     }
 
-    /// Where the ReplicaSet of a repaired template was refused, its Deployment's status told of the old one for ever, which
-    /// was taken for the new one at the deadline.
+    /// The ReplicaSet of a repaired template was refused, so its Deployment's status
+    /// described the old one for ever, and the old pods counted as new ones at the deadline.
     #[test]
     fn a_template_that_its_controller_never_took_up_is_no_better_at_the_deadline() {
         let refused = json!({"metadata": {"generation": 2}, "spec": {"replicas": 1}, "status": {
             "observedGeneration": 1, "updatedReplicas": 1, "replicas": 1, "availableReplicas": 1}});
-        let verdict = judge(Kind::Deployment, &refused, None, true, 1);
+        let verdict = judge(Kind::Deployment, &refused, None, Deadline::Passed, 1);
         assert!(
-            matches!(&verdict, Verdict::Worse(why) if why.contains("0 of 1 pods are new")),
+            matches!(&verdict, RolloutVerdict::Worse(why) if why.contains("0 of 1 pods are new")),
             "{verdict:?}"
         );
     }
 
     #[test]
     fn pods_are_selected_by_labels_and_expressions() {
-        // With the expressions left out, the crash of any pod of the namespace had a repair taken back.
+        // Without the expressions, the crash of any pod of the namespace rolled a repair back.
         let object = json!({"spec": {"selector": {"matchLabels": {"app": "web"}, "matchExpressions": [
             {"key": "tier", "operator": "In", "values": ["a", "b"]},
             {"key": "track", "operator": "NotIn", "values": ["canary"]},

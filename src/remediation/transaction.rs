@@ -1,48 +1,48 @@
-//! One repair of one workload: each step is one write, and each leaves the workload in a state that whoever comes next can
-//! read from it.
+//! One repair of one workload. Each step is one write, and the record in it tells the next leader where to resume.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use json_patch::jsonptr::PointerBuf;
-use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
+use json_patch::PatchOperation;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
-use super::plan::{KINDS, Repair};
+use self::operations::{InFlight, TEMPLATE, changes, marks, test, test_record};
+use super::plan::{KINDS, RepairPatch};
 use super::rollout;
 use crate::api::RemediationState;
+use crate::client::dry_run::DryRun;
 use crate::leader::claim::{Claim, WriteError};
 use crate::policy::observed::WorkloadKey;
-use crate::policy::record::{
-    self, ANNOTATION, Asker, Hand, IN_FLIGHT, LABEL, Record, Template, at, place,
-};
+use crate::policy::record::{self, Asker, Hand, IN_FLIGHT, LABEL, Record, Template, at};
 use crate::policy::repaired;
 use crate::policy::workload::Kind;
 
-const FIELD_MANAGER: &str = "podgate-remediation";
-/// The most `ReplicaSet`s that are asked whose they are. The new pods of one rollout have one; a namespace may have any
-/// number with the same labels.
+mod operations;
+
+pub(super) const FIELD_MANAGER: &str = "podgate-remediation";
+/// The most `ReplicaSet`s that are read to find a pod's owner. The new pods of one rollout have one `ReplicaSet`; a
+/// namespace may have any number of them with the same labels.
 const MAX_REPLICA_SETS: usize = 10;
 
 /// A workload that may be repaired.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Target {
+pub struct RepairTarget {
     pub key: WorkloadKey,
     /// One of [`KINDS`].
     pub kind: Kind,
 }
 
-impl Target {
+impl RepairTarget {
     pub fn new(kind: Kind, key: WorkloadKey) -> Self {
         Self { key, kind }
     }
 
-    /// The workload that an object is.
+    /// The workload that `object` describes.
     pub fn of(kind: Kind, object: &Value) -> Self {
         let text = |pointer| at(object, pointer).as_str().unwrap_or_default().to_owned();
         let (namespace, name) = (text("/metadata/namespace"), text("/metadata/name"));
@@ -50,35 +50,45 @@ impl Target {
     }
 }
 
-/// What became of a step.
+/// The outcome of a step.
 #[derive(Debug)]
-pub enum Stepped {
-    /// It was written; this is the record now.
+pub enum StepOutcome {
+    /// The step was written, with this record.
     Done(Record),
-    /// The workload was changed meanwhile: look again.
+    /// Nothing was written: the workload changed since it was read. Read it again.
     Changed,
-    /// The API server does not admit it; in its words.
+    /// Nothing was written: the API server refused, with this message.
     Refused(String),
 }
 
-/// Reads and writes workloads. Every write asks the claim.
+/// The API server's answer to a dry run.
+#[derive(Debug)]
+pub enum DryRunOutcome {
+    /// The workload as the write would leave it.
+    Admitted(Value),
+    /// The API server's message.
+    Refused(String),
+}
+
+/// Reads and writes workloads. Every write checks the claim.
 #[derive(Clone)]
 pub struct Transactions {
     pub client: Client,
     pub claim: Claim,
 }
 
-/// What a repair is asked for by.
+/// The order for a repair.
 pub struct Order {
+    /// The policies that ask for it.
     pub policies: Vec<Asker>,
     pub by: Hand,
     pub timeout: Duration,
-    /// Which try it is.
+    /// The number of this attempt, from 1.
     pub attempts: u32,
 }
 
 impl Transactions {
-    /// The objects of a kind, of a namespace or of all.
+    /// The API of a kind's objects, in a namespace or in all.
     pub fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
         let names = kind.names();
         let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
@@ -89,67 +99,70 @@ impl Transactions {
         }
     }
 
-    /// The workload as it is; `None` where it is gone.
-    pub async fn get(&self, target: &Target) -> Result<Option<Value>, kube::Error> {
+    /// Reads a workload; `None` where it is gone.
+    pub async fn get(&self, target: &RepairTarget) -> Result<Option<Value>, kube::Error> {
         let api = self.api(target.kind, Some(&target.key.namespace));
         let found = api.get_opt(&target.key.name).await?;
         Ok(found.map(|it| json!(it)))
     }
 
-    /// Every workload that carries the label of a repair under way, whoever put it there.
-    pub async fn in_flight(&self) -> Result<Vec<(Target, Value)>, kube::Error> {
+    /// Lists the workloads with the label of a repair in flight. The
+    /// label proves nothing: anyone who may update workloads can set it.
+    pub async fn in_flight(&self) -> Result<Vec<(RepairTarget, Value)>, kube::Error> {
         let mut found = Vec::new();
         let labelled = ListParams::default().labels(&format!("{LABEL}={IN_FLIGHT}"));
         for kind in KINDS {
             for object in self.api(kind, None).list(&labelled).await? {
                 let object = json!(object);
-                found.push((Target::of(kind, &object), object));
+                found.push((RepairTarget::of(kind, &object), object));
             }
         }
         Ok(found)
     }
 
-    /// What a repair would make of a template: the API server is asked, and writes nothing.
+    /// Sends a repair's patch to the API server as a dry run.
     pub async fn dry_run(
         &self,
-        target: &Target,
+        target: &RepairTarget,
         object: &Value,
-        repair: &Repair,
-    ) -> Result<Result<Value, String>, WriteError> {
+        repair: &RepairPatch,
+    ) -> Result<DryRunOutcome, WriteError> {
         let mut operations = vec![test(&TEMPLATE, at(object, "/spec/template"))];
         operations.extend(repair.operations.iter().cloned());
-        match self.patch(target, operations, true).await {
-            Ok(after) => Ok(Ok(after)),
-            Err(error) => refused(error).map(Err),
+        match self.patch(target, operations, DryRun::Yes).await {
+            Ok(after) => Ok(DryRunOutcome::Admitted(after)),
+            Err(error) => refused(error).map(DryRunOutcome::Refused),
         }
     }
 
-    /// Tries the patch, and writes it together with its record.
+    /// Tries the patch as a dry run, then writes it together with the record.
     pub async fn begin(
         &self,
-        target: &Target,
+        target: &RepairTarget,
         object: &Value,
-        repair: &Repair,
+        repair: &RepairPatch,
         order: Order,
-    ) -> Result<Stepped, WriteError> {
+    ) -> Result<StepOutcome, WriteError> {
         let after = match self.dry_run(target, object, repair).await? {
-            Ok(after) => after,
-            // It tells nothing apart from a workload that was changed; the next look does.
-            Err(why) => return Ok(Stepped::Refused(why)),
+            DryRunOutcome::Admitted(after) => after,
+            // A workload that changed since it was read is refused too; the next round reads it again.
+            DryRunOutcome::Refused(why) => return Ok(StepOutcome::Refused(why)),
         };
         let now = Timestamp::now();
         let template = at(&after, "/spec/template");
-        // Webhooks may change more in the same write, which is theirs and stays.
+        // Webhooks may change more in the same write; a roll-back keeps their changes.
         let back = match repaired::taken_back(at(object, "/spec/template"), template) {
             Ok(back) => back,
             Err(field) => {
-                return Ok(Stepped::Refused(format!(
+                return Ok(StepOutcome::Refused(format!(
                     "a webhook changes {field} in the same write, so that the repair could not be taken back; change its template by hand"
                 )));
             }
         };
         if back == *template {
-            return Ok(Stepped::Refused("the API server leaves the template as it is".to_owned()));
+            return Ok(StepOutcome::Refused(
+                "the API server leaves the template as it is".to_owned(),
+            ));
         }
         let record = Record {
             state: RemediationState::RollingOut,
@@ -168,49 +181,50 @@ impl Transactions {
         };
         let mut operations = vec![test(&TEMPLATE, at(object, "/spec/template"))];
         operations.extend(repair.operations.iter().cloned());
-        self.step(target, object, operations, record, true).await
+        self.step(target, object, operations, record, InFlight::Yes).await
     }
 
-    /// The rollout is over, one way or the other, and the template stays as it is: this is the record from now on.
+    /// Ends a repair: writes the final record and leaves the template as it is.
     pub async fn settle(
         &self,
-        target: &Target,
+        target: &RepairTarget,
         object: &Value,
         record: Record,
-    ) -> Result<Stepped, WriteError> {
-        self.step(target, object, vec![test_record(object)], record, false).await
+    ) -> Result<StepOutcome, WriteError> {
+        self.step(target, object, vec![test_record(object)], record, InFlight::No).await
     }
 
-    /// Makes the template what it was before the repair. A record that would take out more than a repair puts in is
-    /// refused.
+    /// Restores the template of before the repair. Refuses a record whose inverse would change more than a repair may.
     pub async fn roll_back(
         &self,
-        target: &Target,
+        target: &RepairTarget,
         object: &Value,
         record: &Record,
         message: String,
-    ) -> Result<Stepped, WriteError> {
+    ) -> Result<StepOutcome, WriteError> {
         if record.template(object) != Template::Repaired {
-            return Ok(Stepped::Changed);
+            return Ok(StepOutcome::Changed);
         }
         let template = at(object, "/spec/template");
         let back = match record.taken_back(object) {
             Ok(back) => back,
-            Err(why) => return Ok(Stepped::Refused(format!("its record is not believed: {why}"))),
+            Err(why) => {
+                return Ok(StepOutcome::Refused(format!("its record is not believed: {why}")));
+            }
         };
         let mut operations = vec![test(&TEMPLATE, template)];
         operations.extend(changes(template, &back));
         let record = Record { state: RemediationState::RolledBack, message, ..record.clone() };
-        // It is not over where pods stand in the way: see `clear`.
-        self.step(target, object, operations, record, leaves_pods(target.kind)).await
+        // Where stuck pods may be left, the repair stays in flight until `delete_stuck_pods` finds none.
+        let in_flight = if leaves_pods(target.kind) { InFlight::Yes } else { InFlight::No };
+        self.step(target, object, operations, record, in_flight).await
     }
 
-    /// Deletes the pods that a repair which was taken back has left in the way of the old ones: the controller of
-    /// `StatefulSet`s waits for a pod to become ready before it replaces it (kubernetes#67250). Says whether none is
-    /// left.
-    pub async fn clear(
+    /// Deletes the stuck pods of a repair that was taken back: the controller of `StatefulSet`s waits
+    /// for a pod to become ready before it replaces it (kubernetes#67250). Returns whether none is left.
+    pub async fn delete_stuck_pods(
         &self,
-        target: &Target,
+        target: &RepairTarget,
         object: &Value,
         record: &Record,
     ) -> Result<bool, WriteError> {
@@ -240,7 +254,7 @@ impl Transactions {
             let api = self.api(Kind::Pod, Some(&target.key.namespace));
             match self.claim.write(api.delete(&name, &params)).await {
                 Ok(_) => {}
-                // It is gone, or another by now.
+                // The pod is gone or was replaced.
                 Err(error) if matches!(error.code(), Some(404 | 409)) => {}
                 Err(error) => return Err(error),
             }
@@ -248,20 +262,20 @@ impl Transactions {
         Ok(clear)
     }
 
-    /// Somebody else has changed the template: it is theirs again.
-    pub async fn forget(&self, target: &Target, object: &Value) -> Result<(), WriteError> {
+    /// Removes the record and the label from a workload whose template somebody else changed.
+    pub async fn forget(&self, target: &RepairTarget, object: &Value) -> Result<(), WriteError> {
         let mut operations = vec![test_record(object)];
-        operations.extend(marks(object, None, false));
-        match self.patch(target, operations, false).await {
+        operations.extend(marks(object, None, InFlight::No));
+        match self.patch(target, operations, DryRun::No).await {
             Ok(_) => Ok(()),
             Err(error) => refused(error).map(|_| ()),
         }
     }
 
-    /// What shows in the new pods of a workload that they will not run.
+    /// Describes the crash loop of a workload's new pods, if one has one.
     pub async fn crash(
         &self,
-        target: &Target,
+        target: &RepairTarget,
         object: &Value,
         record: &Record,
     ) -> Result<Option<String>, kube::Error> {
@@ -269,11 +283,11 @@ impl Transactions {
         Ok(pods.iter().find_map(|pod| rollout::crash(&json!(pod))))
     }
 
-    /// The workload's own pods that were made since its repair began. They are known by their owner's uid: any pod of
-    /// the namespace may carry the same labels.
+    /// The workload's pods that were created since its repair began. They are recognised
+    /// by their owner's UID: any pod of the namespace may carry the same labels.
     async fn pods_since(
         &self,
-        target: &Target,
+        target: &RepairTarget,
         object: &Value,
         record: &Record,
     ) -> Result<Vec<DynamicObject>, kube::Error> {
@@ -281,9 +295,9 @@ impl Transactions {
         let api = self.api(Kind::Pod, Some(&target.key.namespace));
         let mut pods = api.list(&ListParams::default().labels(&selector)).await?.items;
         pods.retain(|pod: &DynamicObject| {
-            let made = pod.metadata.creation_timestamp.as_ref();
-            // The API server's time has whole seconds.
-            made.is_some_and(|made| made.0.as_second() >= record.began.as_second())
+            let created = pod.metadata.creation_timestamp.as_ref();
+            // The API server's timestamps have whole seconds.
+            created.is_some_and(|created| created.0.as_second() >= record.began.as_second())
         });
         let uid = at(object, "/metadata/uid").as_str().unwrap_or_default();
         let mut own = BTreeMap::from([(uid.to_owned(), true)]);
@@ -312,33 +326,35 @@ impl Transactions {
     /// Writes operations together with the record.
     async fn step(
         &self,
-        target: &Target,
+        target: &RepairTarget,
         object: &Value,
         mut operations: Vec<PatchOperation>,
         record: Record,
-        in_flight: bool,
-    ) -> Result<Stepped, WriteError> {
+        in_flight: InFlight,
+    ) -> Result<StepOutcome, WriteError> {
         let text = match record.text() {
             Ok(text) => text,
-            Err(why) => return Ok(Stepped::Refused(format!("its record cannot be kept: {why}"))),
+            Err(why) => {
+                return Ok(StepOutcome::Refused(format!("its record cannot be kept: {why}")));
+            }
         };
         operations.extend(marks(object, Some(text), in_flight));
-        match self.patch(target, operations, false).await {
-            Ok(_) => Ok(Stepped::Done(record)),
-            // A test that fails, or a workload that is gone.
-            Err(error) if matches!(error.code(), Some(404 | 409 | 422)) => Ok(Stepped::Changed),
-            Err(error) => refused(error).map(Stepped::Refused),
+        match self.patch(target, operations, DryRun::No).await {
+            Ok(_) => Ok(StepOutcome::Done(record)),
+            // A failed test operation, or a workload that is gone.
+            Err(error) if matches!(error.code(), Some(404 | 409 | 422)) => Ok(StepOutcome::Changed),
+            Err(error) => refused(error).map(StepOutcome::Refused),
         }
     }
 
     async fn patch(
         &self,
-        target: &Target,
+        target: &RepairTarget,
         operations: Vec<PatchOperation>,
-        dry_run: bool,
+        dry_run: DryRun,
     ) -> Result<Value, WriteError> {
         let params = PatchParams {
-            dry_run,
+            dry_run: dry_run == DryRun::Yes,
             field_manager: Some(FIELD_MANAGER.to_owned()),
             ..PatchParams::default()
         };
@@ -349,12 +365,15 @@ impl Transactions {
     }
 }
 
-/// Whether the controller of a kind keeps a pod that never becomes ready.
+/// Whether a kind's controller keeps a pod that never becomes ready.
 const fn leaves_pods(kind: Kind) -> bool {
     matches!(kind, Kind::StatefulSet)
 }
 
-/// What the API server says of a write that it does not admit; other errors stay errors.
+/// The API server's message, where it refused a write.
+///
+/// # Errors
+/// Every other error.
 fn refused(error: WriteError) -> Result<String, WriteError> {
     match error {
         WriteError::Api(kube::Error::Api(status)) if (400..429).contains(&status.code) => {
@@ -364,62 +383,7 @@ fn refused(error: WriteError) -> Result<String, WriteError> {
     }
 }
 
-/// The object that controls another.
+/// The owner that controls an object.
 fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
     metadata.owner_references.iter().flatten().find(|it| it.controller == Some(true))
-}
-
-const TEMPLATE: [&str; 2] = ["spec", "template"];
-const VERSION: [&str; 2] = ["metadata", "resourceVersion"];
-
-/// What leads from one pod template to another, by paths from the object's root.
-fn changes(from: &Value, to: &Value) -> Vec<PatchOperation> {
-    let object = |template: &Value| json!({"spec": {"template": template}});
-    json_patch::diff(&object(from), &object(to)).0
-}
-
-fn path(tokens: &[&str]) -> PointerBuf {
-    PointerBuf::from_tokens(tokens.iter().copied())
-}
-
-fn test(at: &[&str], value: &Value) -> PatchOperation {
-    PatchOperation::Test(TestOperation { path: path(at), value: value.clone() })
-}
-
-/// Holds the record to the one that was read; where there is none, the whole workload.
-fn test_record(object: &Value) -> PatchOperation {
-    match at(object, &place("annotations", ANNOTATION)) {
-        Value::Null => test(&VERSION, at(object, "/metadata/resourceVersion")),
-        record => test(&["metadata", "annotations", ANNOTATION], record),
-    }
-}
-
-/// The operations that leave record, as its text, and label as they should be.
-fn marks(object: &Value, record: Option<String>, in_flight: bool) -> Vec<PatchOperation> {
-    let wanted = [
-        ("annotations", ANNOTATION, record),
-        ("labels", LABEL, in_flight.then(|| IN_FLIGHT.to_owned())),
-    ];
-    let mut operations = Vec::new();
-    for (part, key, value) in wanted {
-        let has_others = at(object, &format!("/metadata/{part}")).is_object();
-        match value {
-            Some(value) if has_others => {
-                let path = path(&["metadata", part, key]);
-                operations.push(PatchOperation::Add(AddOperation { path, value: value.into() }));
-            }
-            Some(value) => {
-                // Somebody may put another one there meanwhile, which must not be lost.
-                operations.push(test(&VERSION, at(object, "/metadata/resourceVersion")));
-                let (path, value) = (path(&["metadata", part]), json!({key: value}));
-                operations.push(PatchOperation::Add(AddOperation { path, value }));
-            }
-            None if !at(object, &place(part, key)).is_null() => {
-                let path = path(&["metadata", part, key]);
-                operations.push(PatchOperation::Remove(RemoveOperation { path }));
-            }
-            None => {}
-        }
-    }
-    operations
 }

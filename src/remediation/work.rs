@@ -1,10 +1,10 @@
-//! What the leader does about workloads that break policies with remediation: one after another, no faster than the
-//! policies, the budget and the breaker of [`super::ledger`] allow, and each watched until it is done or taken back.
+//! The leader's repairs of workloads that violate policies with remediation: one after another, at the pace that the
+//! policies, the budget and the breaker of [`super::ledger`] allow, each followed until it is done or rolled back.
 
 mod begin;
-mod believe;
 mod follow;
-mod tell;
+mod publish;
+mod resume;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use super::ledger::{Counts, Ledger};
-use super::plan::Repair;
-use super::transaction::{Target, Transactions};
+use super::finalizer::{self, Finalizer};
+use super::ledger::{RepairCounts, RepairLedger};
+use super::plan::RepairPatch;
+use super::transaction::{RepairTarget, Transactions};
 use crate::api::{DevOpsPolicyStatus, RemediationMode};
 use crate::leader::claim::WriteError;
 use crate::metrics::RemediationMetrics;
@@ -26,29 +27,30 @@ use crate::policy::observed::{Notice, ObservedRemediation, WorkloadKey};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::record::{Asker, Record};
 
-/// How often it is looked at what is under way, and whether something may begin.
-const LOOK: Duration = Duration::from_secs(1);
-/// How long what was found of a workload holds, if nobody says otherwise.
+/// The time between two rounds.
+const ROUND: Duration = Duration::from_secs(1);
+/// How long a workload that was read is not read again, unless something changes.
 const FRESH: Duration = Duration::from_secs(30);
-/// The most workloads that are read in a round: however many break policies, the API server is asked no more than that.
-const LOOKS: usize = 20;
-/// How often a patch that somebody undoes is tried.
+/// The most workloads read in a round, which bounds the load on the API server.
+const READS: usize = 20;
+/// The most attempts at a repair that somebody undoes.
 const ATTEMPTS: u32 = 3;
-/// How long a policy that is deleted waits for its repairs, and when what is not done by then is taken back.
+/// The seconds that a deleted policy is held for its repairs in flight.
 const HELD: i64 = 60;
-const TAKE_BACK: i64 = 45;
+/// The seconds after a policy's deletion at which its unfinished repairs are rolled back.
+const ROLL_BACK: i64 = 45;
 
-/// Whose remediation may write.
+/// The policies whose remediation may write.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub enum Allowed {
-    /// Nobody's: whatever a policy says, patches are proposed.
+pub enum RemediationScope {
+    /// No policy's: patches are only proposed, whatever its remediation mode.
     #[default]
     None,
     ClusterPolicies,
     AllPolicies,
 }
 
-impl Allowed {
+impl RemediationScope {
     fn allows(self, policy: &Policy) -> bool {
         match self {
             Self::None => false,
@@ -58,14 +60,14 @@ impl Allowed {
     }
 }
 
-type Broken = BTreeMap<(PolicyKey, String), Vec<Arc<WorkloadKey>>>;
+type ByPolicy = BTreeMap<(PolicyKey, String), Vec<Arc<WorkloadKey>>>;
 
-/// Which workloads break which policies, by policy and namespace, as the audit has it now.
+/// The workloads that violate policies, by policy and namespace, as the audit last observed them.
 #[derive(Clone, Default)]
-pub struct Violating(Arc<Mutex<Broken>>);
+pub struct Violating(Arc<Mutex<ByPolicy>>);
 
 impl Violating {
-    /// What breaks a policy in a namespace now; nothing where it is empty.
+    /// Replaces the workloads that violate a policy in a namespace.
     pub fn set(&self, policy: PolicyKey, namespace: String, workloads: Vec<Arc<WorkloadKey>>) {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if workloads.is_empty() {
@@ -75,7 +77,7 @@ impl Violating {
         }
     }
 
-    /// The policies that each workload breaks.
+    /// The policies that each workload violates.
     fn by_workload(&self) -> BTreeMap<Arc<WorkloadKey>, BTreeSet<PolicyKey>> {
         let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
@@ -88,56 +90,63 @@ impl Violating {
     }
 }
 
-/// What policies' statuses tell of remediation.
+/// The remediation part of each policy's status.
 pub type Statuses = BTreeMap<PolicyKey, ObservedRemediation>;
 
-/// The leader's work.
+/// The leader's repairs: inputs and outputs.
 pub struct Work {
     pub transactions: Transactions,
     pub policies: watch::Receiver<Option<Arc<PolicySet>>>,
     pub violating: Violating,
-    pub allowed: Allowed,
+    pub allowed: RemediationScope,
     pub metrics: RemediationMetrics,
     pub statuses: watch::Sender<Arc<Statuses>>,
     pub notices: mpsc::Sender<Notice>,
 }
 
-/// What it has on its mind.
+/// In-memory state.
 #[derive(Default)]
-struct State {
-    in_flight: BTreeMap<Target, Record>,
-    ledger: Ledger,
-    /// How many workloads may still be read in this round, and which was the last: the next have their turn first.
-    looks: usize,
+struct WorkState {
+    in_flight: BTreeMap<RepairTarget, Record>,
+    ledger: RepairLedger,
+    /// The number of workloads that may still be read in this round.
+    reads: usize,
+    /// The workload that was read last. The next round starts after it.
     last: Option<Arc<WorkloadKey>>,
-    /// What was looked at, when, for whom.
-    looked: BTreeMap<WorkloadKey, (Instant, BTreeSet<Asker>)>,
-    /// How often a template was tried, and for whom, where the workload's own record is lost.
-    tried: BTreeMap<Target, Tried>,
+    /// The workloads that were read in the last [`FRESH`].
+    read: BTreeMap<WorkloadKey, LastRead>,
+    /// Each workload's last attempt, for a workload whose record was overwritten.
+    attempts: BTreeMap<RepairTarget, LastAttempt>,
 }
 
-/// What is remembered of a workload's last try.
-struct Tried {
-    /// The template before, as a hash of it.
+/// When a workload was last read, and for which policies.
+struct LastRead {
+    at: Instant,
+    policies: BTreeSet<Asker>,
+}
+
+/// The last attempt at a workload's repair.
+struct LastAttempt {
+    /// The hash of the template before it.
     before: String,
-    askers: BTreeSet<Asker>,
+    policies: BTreeSet<Asker>,
     attempts: u32,
-    /// Why it was taken back, if it was.
-    taken_back: Option<String>,
+    /// The message of its roll-back, if it was rolled back.
+    rolled_back: Option<String>,
 }
 
-impl Tried {
+impl LastAttempt {
     fn of(record: &Record) -> Self {
-        let askers = record.policies.iter().cloned().collect();
+        let policies = record.policies.iter().cloned().collect();
         let (before, attempts) = (record.before.clone(), record.attempts);
-        Self { before, askers, attempts, taken_back: None }
+        Self { before, policies, attempts, rolled_back: None }
     }
 }
 
 impl Work {
     /// Repairs until it is dropped.
     pub async fn run(mut self) {
-        let mut state = State::default();
+        let mut state = WorkState::default();
         let mut resumed = false;
         loop {
             let policies = self.policies.borrow_and_update().clone();
@@ -152,64 +161,68 @@ impl Work {
                 }
                 self.publish_statuses(&state, &policies);
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(ROUND).await;
         }
     }
 
     async fn round(
         &self,
-        state: &mut State,
+        state: &mut WorkState,
         policies: &PolicySet,
         resumed: &mut bool,
     ) -> Result<(), WriteError> {
         let wanting = wanting(policies);
-        if self.allowed != Allowed::None && !*resumed {
-            // What an earlier leader began.
+        if self.allowed != RemediationScope::None && !*resumed {
+            // The repairs that an earlier leader began.
             for (target, object) in self.transactions.in_flight().await? {
-                match self.believed(&target, &object, policies) {
+                match self.resumable(&target, &object, policies) {
                     Ok(record) => {
-                        tracing::info!(workload = %name(&target), "goes on with a repair that was under way");
+                        tracing::info!(workload = %name(&target), "resumes the repair of an earlier leader");
                         state.in_flight.insert(target, record);
                     }
                     Err(why) => {
-                        tracing::warn!(workload = %name(&target), %why, "is labelled as being repaired, and is left alone");
+                        tracing::warn!(workload = %name(&target), %why, "has the label of a repair in flight, and is left alone");
                     }
                 }
             }
             *resumed = true;
         }
         for policy in wanting.values() {
-            self.know(state, policy).await?;
+            self.read_counts(state, policy).await?;
         }
-        // What the API server does not do for one workload, such as by a webhook that is down, holds up no other.
+        // An error for one workload, such as a webhook that is down, holds up no other workload.
         for target in state.in_flight.keys().cloned().collect::<Vec<_>>() {
-            let watched = self.watch(state, &target, &wanting).await;
-            unless_leading_is_over(watched, &target)?;
+            let followed = self.follow(state, &target, &wanting).await;
+            unless_leading_is_over(followed, &target)?;
         }
         self.hold(state, policies).await?;
         let violating = self.violating.by_workload();
-        state.looks = LOOKS;
+        state.reads = READS;
         let (done, next): (Vec<_>, Vec<_>) =
             violating.iter().partition(|(key, _)| state.last.as_ref().is_some_and(|it| *key <= it));
-        for (key, broken) in next.into_iter().chain(done) {
-            let askers = broken.iter().filter_map(|it| wanting.get(it)).collect::<Vec<_>>();
-            let askers: Vec<_> = askers.into_iter().filter(|it| !deleted(it)).cloned().collect();
-            if !askers.is_empty() && state.looks > 0 {
-                self.consider(state, key, &askers, policies).await?;
+        for (key, violated) in next.into_iter().chain(done) {
+            let policies_of: Vec<_> = violated
+                .iter()
+                .filter_map(|it| wanting.get(it))
+                .filter(|it| !deleted(it))
+                .cloned()
+                .collect();
+            if !policies_of.is_empty() && state.reads > 0 {
+                self.consider(state, key, &policies_of, policies).await?;
             }
         }
         let wanted = |workload: &WorkloadKey| {
-            let broken = violating.get(workload);
-            broken.is_some_and(|broken| broken.iter().any(|it| wanting.contains_key(it)))
+            let violated = violating.get(workload);
+            violated.is_some_and(|violated| violated.iter().any(|it| wanting.contains_key(it)))
         };
         state.ledger.keep(wanted);
-        state.looked.retain(|key, _| violating.contains_key(key));
+        state.read.retain(|key, _| violating.contains_key(key));
         self.metrics.in_flight(state.in_flight.len());
         Ok(())
     }
 
-    /// Learns how often a policy's repairs came to what, before anything is done for it.
-    async fn know(&self, state: &mut State, policy: &Policy) -> Result<(), WriteError> {
+    /// Reads a policy's counts from its status, before it repairs anything.
+    async fn read_counts(&self, state: &mut WorkState, policy: &Policy) -> Result<(), WriteError> {
         let key = policy.key();
         let generation = policy.origin.as_ref().map_or(0, |it| it.generation);
         if state.ledger.knows(policy) {
@@ -220,17 +233,18 @@ impl Work {
         let status = found.and_then(|it| it.data.get("status").cloned()).unwrap_or_default();
         let status: DevOpsPolicyStatus = serde_json::from_value(status).unwrap_or_default();
         let status = status.remediation.filter(|it| it.generation == Some(generation));
-        let counts = status.map_or_else(Counts::default, |it| Counts {
+        let counts = status.map_or_else(RepairCounts::default, |it| RepairCounts {
             generation,
             repaired: it.repaired,
             rolled_back: it.rolled_back,
         });
-        state.ledger.count(key, Counts { generation, ..counts });
+        state.ledger.count(key, RepairCounts { generation, ..counts });
         Ok(())
     }
 
-    /// Holds policies that may repair until what is in flight is done, and lets go of those that need not be held.
-    async fn hold(&self, state: &State, policies: &PolicySet) -> Result<(), WriteError> {
+    /// Adds the finalizer to the policies that may repair, and removes it
+    /// from those that have no repair in flight and may not begin one.
+    async fn hold(&self, state: &WorkState, policies: &PolicySet) -> Result<(), WriteError> {
         for policy in policies.policies() {
             let Some(origin) = &policy.origin else { continue };
             let key = policy.key();
@@ -244,21 +258,23 @@ impl Work {
                 Some(_) => busy && !over,
                 None => applies || busy,
             };
-            // None is put on what is being deleted.
+            // The API server refuses new finalizers on a policy that is being deleted.
             if hold == origin.held || (hold && origin.deleting.is_some()) {
                 continue;
             }
             let (api, resource) =
                 policies::api(self.transactions.client.clone(), key.namespace.as_deref());
-            match super::finalizer::set(&self.transactions.claim, &api, &resource, &key.name, hold)
-                .await
-            {
+            let wanted = if hold { Finalizer::Present } else { Finalizer::Absent };
+            let claim = &self.transactions.claim;
+            match finalizer::set(claim, &api, &resource, &key.name, wanted).await {
                 Ok(()) => {}
-                // It changed, or is gone.
+                // The policy changed, or is gone.
                 Err(error) if matches!(error.code(), Some(404 | 409)) => {}
-                // Where nobody's remediation may write, the right to may be gone with it.
-                Err(error) if self.allowed == Allowed::None && error.code() == Some(403) => {
-                    tracing::warn!(policy = %policy.label, %error, "cannot let go of a policy that was held; podgate policy release can");
+                // Where no policy's remediation may write, podgate may lack the permission too.
+                Err(error)
+                    if self.allowed == RemediationScope::None && error.code() == Some(403) =>
+                {
+                    tracing::warn!(policy = %policy.label, %error, "cannot remove the finalizer of a policy; run podgate policy release");
                 }
                 Err(error) => return Err(error),
             }
@@ -267,8 +283,12 @@ impl Work {
     }
 }
 
-/// An error of the API server's is one workload's, and tried again at a later look; that of the Lease is the end.
-fn unless_leading_is_over(done: Result<(), WriteError>, target: &Target) -> Result<(), WriteError> {
+/// Logs an API server's error, which concerns one workload and is
+/// retried in the next round. Passes on that the Lease is lost.
+fn unless_leading_is_over(
+    done: Result<(), WriteError>,
+    target: &RepairTarget,
+) -> Result<(), WriteError> {
     match done {
         Err(WriteError::Api(error)) => {
             tracing::warn!(workload = %name(target), %error, "a repair is held up; it is tried again");
@@ -278,7 +298,7 @@ fn unless_leading_is_over(done: Result<(), WriteError>, target: &Target) -> Resu
     }
 }
 
-/// The policies that want workloads repaired, or that are held because they did.
+/// The policies with remediation, by key.
 fn wanting(policies: &PolicySet) -> BTreeMap<PolicyKey, Arc<Policy>> {
     let wanting = policies.policies().iter().filter(|it| it.repair.mode != RemediationMode::Off);
     wanting.map(|policy| (policy.key(), Arc::clone(policy))).collect()
@@ -292,12 +312,12 @@ fn keys(record: &Record) -> BTreeSet<PolicyKey> {
     record.policies.iter().map(|it| PolicyKey::of_label(&it.policy)).collect()
 }
 
-fn rules(repair: &Repair) -> String {
+fn rules(repair: &RepairPatch) -> String {
     repair.rules.iter().copied().collect::<Vec<_>>().join(", ")
 }
 
-/// As people call it.
-pub fn name(target: &Target) -> String {
+/// A workload's name in messages: `KIND NAMESPACE/NAME`.
+pub fn name(target: &RepairTarget) -> String {
     let WorkloadKey { namespace, kind, name } = &target.key;
     format!("{kind} {namespace}/{name}")
 }

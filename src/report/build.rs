@@ -1,4 +1,4 @@
-//! A policy in one namespace, as its `Report`. Pure.
+//! Builds the `Report` of a policy in a namespace. Pure.
 
 use std::collections::BTreeMap;
 
@@ -14,19 +14,19 @@ use crate::policy::observed::{ObservedNamespace, Summary, Violation, WorkloadKey
 use crate::policy::text::cut;
 use crate::policy::workload::Kind;
 
-/// What a report and each of its results say of where they come from.
+/// The `source` of a report and of each of its results.
 pub(super) const SOURCE: &str = "podgate";
 const MAX_RESULTS: usize = 20;
 const MAX_MESSAGE: usize = 200;
-/// The most bytes of a report as JSON: a hundred policies, their statuses and what the API server adds to both take
-/// less than 1 MiB of etcd then. Results that find no room are left out, the worst stays in any case.
+/// The most bytes of a report as JSON: with it a hundred policies, their statuses and the API server's
+/// own fields take less than 1 MiB of etcd. Results beyond it are left out, except the worst one.
 const MAX_BYTES: usize = 4096;
-/// The most bytes of a kind or a name: an owner reference, where they come from, may hold anything.
+/// The most bytes of a kind or a name: both come from owner references, which the API server does not limit.
 const MAX_NAME: usize = 253;
-/// What a result says of its container.
+/// The property that names a result's container.
 pub(super) const CONTAINER: &str = "container";
 
-/// The whole report.
+/// Builds the report of a policy in a namespace.
 pub(super) fn report(observed: &ObservedNamespace) -> Report {
     let policy = &observed.policy;
     let key = policy.key();
@@ -61,8 +61,8 @@ fn length(value: &impl serde::Serialize) -> usize {
     serde_json::to_vec(value).map_or(0, |json| json.len())
 }
 
-/// The policy as the report's owner: with it, the report goes. It may own across the scopes, since a cluster policy is
-/// in no namespace and another policy in the report's.
+/// The policy as the report's owner, so that the report is deleted with it. The scopes fit: a cluster policy may own
+/// objects of any namespace, and a namespaced policy is in the report's namespace.
 fn owner(policy: &Policy) -> Option<OwnerReference> {
     let origin = policy.origin.as_ref()?;
     Some(OwnerReference {

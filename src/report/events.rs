@@ -1,7 +1,7 @@
-//! Events (`events.k8s.io/v1`) on workloads and policies, when violations begin or go: what `kubectl describe` and
-//! `kubectl events` show to the people who own them.
+//! Writes Events (`events.k8s.io/v1`) on workloads and policies when violations begin or go, for `kubectl describe` and
+//! `kubectl events`.
 //!
-//! [`note`] gathers changes and words them, [`queue`] holds them to a pace; both are pure.
+//! [`note`] gathers changes and words the notes, [`queue`] paces them; both are pure.
 
 mod note;
 mod queue;
@@ -19,28 +19,27 @@ use kube::core::{ApiResource, GroupVersionKind};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep_until;
 
-use self::note::{About, Gathered, Topic};
+use self::note::{About, Gathered, MAX_NOTE, Topic};
 use self::queue::Queue;
-use super::MANAGED_BY;
+use super::ownership::MANAGED_BY;
 use crate::api::API_VERSION;
 use crate::leader::claim::{Claim, WriteError};
+use crate::policy::event::EventReason;
 use crate::policy::observed::{Change, Notice, NoticeAbout, WorkloadKey};
 use crate::policy::text::cut;
 
 const CONTROLLER: &str = "podgate.devops.stochastic.io";
-const ACTION: &str = "Audit";
+const AUDIT: &str = "Audit";
 const REMEDIATE: &str = "Remediate";
-/// The most bytes of a note that the API takes.
-const MAX_NOTE: usize = 1024;
-/// Where the Events of objects without a namespace are.
+/// The namespace of Events on cluster-scoped objects.
 const CLUSTER_EVENTS: &str = "default";
 /// The most bytes of `reportingInstance`.
 const MAX_INSTANCE: usize = 128;
-/// How much of an object's name is in its Events' names.
+/// The most bytes of an object's name in its Events' names.
 const MAX_PREFIX: usize = 200;
 
-/// Writes Events until the channel closes or the claim is over. `instance` tells this podgate from others (the pod's
-/// name).
+/// Writes Events until the channel of changes closes or the claim is lost. `instance` is the pod's name, the Events'
+/// `reportingInstance`.
 pub async fn events(
     client: Client,
     claim: Claim,
@@ -70,7 +69,8 @@ pub async fn events(
                     Ok(()) => {}
                     Err(WriteError::NotLeading) => return,
                     Err(error) => {
-                        tracing::warn!(reason = notice.reason, %error, "could not write an Event");
+                        let reason = notice.reason.as_str();
+                        tracing::warn!(reason, %error, "could not write an Event");
                     }
                 }
             }
@@ -93,13 +93,16 @@ pub async fn events(
             );
         }
     }
-    let untold = queue.untold();
-    if untold > 0 {
-        tracing::info!(untold, "podgate ends before the Events on all violations are written");
+    let waiting_violations = queue.waiting_violations();
+    if waiting_violations > 0 {
+        tracing::info!(
+            waiting_violations,
+            "podgate ends before the Events on all violations are written"
+        );
     }
 }
 
-/// What the API server may take another time waits its turn again.
+/// Queues an Event again, unless the API server refused it for good.
 fn failed(queue: &mut Queue, topic: Topic, gathered: Gathered, error: &WriteError) {
     let again = !matches!(error.code(), Some(400..=428 | 430..=499));
     let dropped = if again { 0 } else { gathered.count() };
@@ -120,7 +123,7 @@ async fn write(
         About::Policy { namespace, kind, name, uid } => policy(namespace.clone(), kind, name, uid),
         About::Workload(key) => match workload(client, key).await? {
             Some(regarding) => regarding,
-            // It is gone, and nobody is left to read of it.
+            // The workload is gone, so nobody reads its Events.
             None => return Ok(()),
         },
     };
@@ -133,7 +136,7 @@ async fn create(client: &Client, claim: &Claim, event: &Event) -> Result<(), Wri
     claim.write(api.create(&PostParams::default(), event)).await.map(|_| ())
 }
 
-/// Writes what another part has to tell.
+/// Writes a notice as an Event.
 async fn notify(
     client: &Client,
     claim: &Claim,
@@ -149,12 +152,12 @@ async fn notify(
             None => return Ok(()),
         },
     };
-    let type_ = if notice.warning { "Warning" } else { "Normal" };
-    let mut event = unworded(regarding, instance, Timestamp::now());
-    event.type_ = Some(type_.to_owned());
-    event.reason = Some(notice.reason.to_owned());
-    event.action = Some(REMEDIATE.to_owned());
-    event.note = Some(cut(notice.note.clone(), MAX_NOTE));
+    let note = cut(notice.note.clone(), MAX_NOTE);
+    let event = Event {
+        action: Some(REMEDIATE.to_owned()),
+        note: Some(note),
+        ..bare_event(regarding, notice.reason, instance, Timestamp::now())
+    };
     create(client, claim, &event).await
 }
 
@@ -169,7 +172,8 @@ fn policy(namespace: Option<String>, kind: &str, name: &str, uid: &str) -> Objec
     }
 }
 
-/// The workload as an Event names it. `kubectl describe` finds Events by the uid, which the audit does not keep.
+/// The reference of a workload; `None` where it is gone. Reads its UID, by
+/// which `kubectl describe` finds Events and which the audit does not keep.
 async fn workload(
     client: &Client,
     key: &WorkloadKey,
@@ -179,13 +183,13 @@ async fn workload(
     let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
     let resource = ApiResource::from_gvk_with_plural(&gvk, names.resource);
     let api = Api::<DynamicObject>::namespaced_with(client.clone(), &key.namespace, &resource);
-    let there = api.get_metadata_opt(&key.name).await?;
-    Ok(there.map(|there| ObjectReference {
+    let found = api.get_metadata_opt(&key.name).await?;
+    Ok(found.map(|found| ObjectReference {
         api_version: Some(names.api_version().into_owned()),
         kind: Some(names.kind.to_owned()),
         namespace: Some(key.namespace.clone()),
         name: Some(key.name.clone()),
-        uid: there.metadata.uid,
+        uid: found.metadata.uid,
         ..ObjectReference::default()
     }))
 }
@@ -197,34 +201,39 @@ fn event(
     instance: &str,
     now: Timestamp,
 ) -> Event {
-    let (type_, reason) = if topic.gone {
-        ("Normal", "PolicyViolationResolved")
+    let reason = if topic.gone {
+        EventReason::PolicyViolationResolved
     } else {
-        ("Warning", "PolicyViolation")
+        EventReason::PolicyViolation
     };
     Event {
-        type_: Some(type_.to_owned()),
-        reason: Some(reason.to_owned()),
-        action: Some(ACTION.to_owned()),
+        action: Some(AUDIT.to_owned()),
         note: Some(note::text(topic, gathered)),
-        ..unworded(regarding, instance, now)
+        ..bare_event(regarding, reason, instance, now)
     }
 }
 
-/// An Event that says nothing yet.
-fn unworded(regarding: ObjectReference, instance: &str, now: Timestamp) -> Event {
+/// An Event without action and note.
+fn bare_event(
+    regarding: ObjectReference,
+    reason: EventReason,
+    instance: &str,
+    now: Timestamp,
+) -> Event {
     let name = regarding.name.as_deref().unwrap_or_default();
     let prefix = name.get(..name.floor_char_boundary(MAX_PREFIX)).unwrap_or_default();
     let prefix = prefix.trim_end_matches(|last: char| !last.is_ascii_alphanumeric());
     let namespace = regarding.namespace.clone().unwrap_or_else(|| CLUSTER_EVENTS.to_owned());
     Event {
         metadata: ObjectMeta {
-            // As Kubernetes' own Events are called.
+            // The form of Kubernetes' own Events' names.
             name: Some(format!("{prefix}.{:x}", now.as_nanosecond())),
             namespace: Some(namespace),
             labels: Some([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned())].into()),
             ..ObjectMeta::default()
         },
+        type_: Some(reason.event_type().as_str().to_owned()),
+        reason: Some(reason.as_str().to_owned()),
         event_time: Some(MicroTime(now)),
         regarding: Some(regarding),
         reporting_controller: Some(CONTROLLER.to_owned()),
@@ -244,7 +253,7 @@ mod tests {
     use super::*;
     use crate::leader::claim::since_boot;
 
-    /// What is asked of an API server that gives these answers, about these changes.
+    /// Writes the Events of these changes to an API server with these answers, and returns its requests.
     async fn requests(answers: Vec<(u16, serde_json::Value)>, changes: Vec<Change>) -> Script {
         let script = Script::new(answers);
         let claim = Claim::default();
@@ -337,7 +346,7 @@ mod tests {
             let error = WriteError::Api(kube::Error::Api(status));
             let mut queue = Queue::default();
             failed(&mut queue, topic, gathered, &error);
-            assert_eq!(queue.untold(), u64::from(waits), "{code}");
+            assert_eq!(queue.waiting_violations(), u64::from(waits), "{code}");
         }
     }
 

@@ -1,5 +1,4 @@
-//! What the cluster holds already: whether it serves reports, which ones are podgate's, and when the violations in them
-//! began.
+//! Reads the cluster: whether it serves reports, podgate's existing reports, and when the violations in them began.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +6,16 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Client;
 
-use super::MANAGED_BY;
 use super::build::CONTAINER;
+use super::ownership::MANAGED_BY;
 use crate::api::{REPORT_API_VERSION, Report, ReportResult};
 use crate::client::list::list;
 use crate::policy::observed::{BeganKey, WorkloadKey};
 
-/// Whether the cluster knows what a `Report` is.
+/// Whether the cluster serves `Report`s.
 ///
 /// # Errors
-/// As the API server answers, other than that it has no such group or version.
+/// The API server's error, except 404.
 pub async fn served(client: &Client) -> Result<bool, kube::Error> {
     match client.list_api_group_resources(REPORT_API_VERSION).await {
         Ok(list) => Ok(list.resources.iter().any(|it| it.name == "reports")),
@@ -25,11 +24,11 @@ pub async fn served(client: &Client) -> Result<bool, kube::Error> {
     }
 }
 
-/// When the violations began that podgate's reports list, so that a restart does not make them young. Those that
-/// found no place in a report are not known.
+/// When each violation in podgate's reports began, so that its age survives
+/// a restart. Violations that a report left out for its size are missing.
 ///
 /// # Errors
-/// As the API server answers.
+/// The API server's error.
 pub async fn began(client: &Client) -> Result<BTreeMap<BeganKey, Timestamp>, kube::Error> {
     let mut began = BTreeMap::new();
     each_report(client, |report| {
@@ -42,8 +41,8 @@ pub async fn began(client: &Client) -> Result<BTreeMap<BeganKey, Timestamp>, kub
     Ok(began)
 }
 
-/// Hands out every report of podgate. One that cannot be read (it was written by hand) is handed out by its metadata,
-/// if that much can be read.
+/// Calls `each` with every report of podgate. Of a report that cannot
+/// be decoded (someone edited it) only the metadata is passed.
 pub(super) async fn each_report(
     client: &Client,
     mut each: impl FnMut(Report) + Send,
@@ -57,7 +56,7 @@ pub(super) async fn each_report(
         match report {
             Ok(report) => each(report),
             Err(error) => {
-                tracing::warn!(%error, "there is a report of podgate that cannot be read");
+                tracing::warn!(%error, "cannot decode a report of podgate");
             }
         }
     })

@@ -1,4 +1,4 @@
-//! Which reports there are, which there should be, and when to write what differs. Pure.
+//! The reports that exist, the reports wanted, and when to write the difference. Pure.
 
 use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,142 +10,151 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use super::name;
 use crate::api::{API_VERSION, Report};
 
-/// How long a failed write rests: doubled each time, up to the longest.
+/// The pause after a failed write: doubled each time, up to the longest.
 const SHORTEST_REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(5);
 
-/// A report's namespace and name.
-pub(super) type Key = (String, String);
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) struct ReportKey {
+    pub namespace: String,
+    pub name: String,
+}
 
 #[derive(Debug, PartialEq)]
-pub(super) enum Write {
+pub(super) enum ReportWrite {
     Apply(Box<Report>),
     Delete,
 }
 
-/// A report that is not as it should be.
+/// A write that is due.
 #[derive(Debug)]
-pub(super) struct Unwritten {
-    pub key: Key,
-    pub write: Write,
-    /// The version that it was last seen in; `None` where it is not there.
+pub(super) struct PendingWrite {
+    pub key: ReportKey,
+    pub write: ReportWrite,
+    /// The report's last known `resourceVersion`; `None` where it does not exist.
     pub version: Option<String>,
     tries: u32,
 }
 
 #[derive(Default)]
-pub(super) struct Ledger {
-    /// Keyed at random, so that nobody can write a report that counts as equal to another.
+pub(super) struct ReportLedger {
+    /// Randomly seeded, so that nobody can craft a report whose digest equals another's.
     hasher: RandomState,
-    there: BTreeMap<Key, There>,
-    /// Those that were found and that nobody has named yet.
-    unnamed: BTreeSet<Key>,
-    unwritten: BTreeMap<Key, (Unwritten, Instant)>,
-    /// Until when nothing is sent, since the API server takes nothing, and how often in a row it took nothing.
+    known: BTreeMap<ReportKey, KnownReport>,
+    /// The existing reports that no update has named yet.
+    unnamed: BTreeSet<ReportKey>,
+    /// Each write, and when it is due.
+    pending: BTreeMap<ReportKey, (PendingWrite, Instant)>,
+    /// While the API server fails, the time before which nothing is sent.
     resting: Option<Instant>,
-    refusals: u32,
+    /// The number of failures in a row.
+    failures: u32,
 }
 
-struct There {
+struct KnownReport {
     digest: u64,
     version: Option<String>,
 }
 
-impl Ledger {
-    /// A report that the cluster holds.
+impl ReportLedger {
+    /// Records an existing report.
     pub fn found(&mut self, report: &Report) {
         let ObjectMeta { namespace: Some(namespace), name: Some(name), .. } = &report.metadata
         else {
             return;
         };
-        let key = (namespace.clone(), name.clone());
+        let key = ReportKey { namespace: namespace.clone(), name: name.clone() };
         self.unnamed.insert(key.clone());
         let version = report.metadata.resource_version.clone();
-        self.there.insert(key, There { digest: self.digest(report), version });
+        self.known.insert(key, KnownReport { digest: self.digest(report), version });
     }
 
-    /// What a report should be; what it should have been before is forgotten.
-    pub fn want(&mut self, key: Key, write: Write, now: Instant) {
+    /// Requests a write; it replaces an earlier one of the same report.
+    pub fn want(&mut self, key: ReportKey, write: ReportWrite, now: Instant) {
         self.unnamed.remove(&key);
-        let there = self.there.get(&key);
-        let is_so = match (&write, there) {
-            (Write::Apply(report), Some(there)) => there.digest == self.digest(report),
-            (Write::Apply(_), None) => false,
-            (Write::Delete, there) => there.is_none(),
+        let known = self.known.get(&key);
+        let is_so = match (&write, known) {
+            (ReportWrite::Apply(report), Some(known)) => known.digest == self.digest(report),
+            (ReportWrite::Apply(_), None) => false,
+            (ReportWrite::Delete, known) => known.is_none(),
         };
         if is_so {
-            self.unwritten.remove(&key);
+            self.pending.remove(&key);
         } else {
-            let version = there.and_then(|it| it.version.clone());
-            let unwritten = Unwritten { key: key.clone(), write, version, tries: 0 };
-            self.unwritten.insert(key, (unwritten, now));
+            let version = known.and_then(|it| it.version.clone());
+            let pending = PendingWrite { key: key.clone(), write, version, tries: 0 };
+            self.pending.insert(key, (pending, now));
         }
     }
 
-    /// Everything has been named: what has not is of policies and namespaces that are gone.
+    /// Deletes the reports that no update has named: their policies or namespaces are gone.
     pub fn complete(&mut self, now: Instant) {
         for key in std::mem::take(&mut self.unnamed) {
-            self.want(key, Write::Delete, now);
+            self.want(key, ReportWrite::Delete, now);
         }
     }
 
-    /// Takes out the first report that may be written now.
-    pub fn next(&mut self, now: Instant) -> Option<Unwritten> {
+    /// Takes the first write that is due.
+    pub fn next(&mut self, now: Instant) -> Option<PendingWrite> {
         if self.resting.is_some_and(|until| now < until) {
             return None;
         }
-        let due = self.unwritten.iter().find(|(_, (_, due))| *due <= now);
+        let due = self.pending.iter().find(|(_, (_, due))| *due <= now);
         let key = due.map(|(key, _)| key.clone())?;
-        self.unwritten.remove(&key).map(|(unwritten, _)| unwritten)
+        self.pending.remove(&key).map(|(pending, _)| pending)
     }
 
-    /// When [`Ledger::next`] will have one.
+    /// When [`ReportLedger::next`] returns a write.
     pub fn due(&self) -> Option<Instant> {
-        let first = self.unwritten.values().map(|(_, due)| *due).min()?;
+        let first = self.pending.values().map(|(_, due)| *due).min()?;
         Some(self.resting.map_or(first, |until| until.max(first)))
     }
 
-    /// It was written, and is in this version now.
-    pub fn written(&mut self, Unwritten { key, write, .. }: Unwritten, version: Option<String>) {
+    /// Records a successful write, and the report's new version.
+    pub fn written(
+        &mut self,
+        PendingWrite { key, write, .. }: PendingWrite,
+        version: Option<String>,
+    ) {
         self.answered();
         match write {
-            Write::Apply(report) => {
-                let there = There { digest: self.digest(&report), version };
-                self.there.insert(key, there);
+            ReportWrite::Apply(report) => {
+                let known = KnownReport { digest: self.digest(&report), version };
+                self.known.insert(key, known);
             }
-            Write::Delete => {
-                self.there.remove(&key);
+            ReportWrite::Delete => {
+                self.known.remove(&key);
             }
         }
     }
 
-    /// It cannot be there: its namespace is gone.
-    pub fn impossible(&mut self, Unwritten { key, .. }: &Unwritten) {
+    /// Drops a write whose namespace is gone.
+    pub fn impossible(&mut self, PendingWrite { key, .. }: &PendingWrite) {
         self.answered();
-        self.there.remove(key);
+        self.known.remove(key);
     }
 
-    /// The API server took this one not.
-    pub fn refused(&mut self, mut unwritten: Unwritten, now: Instant) {
+    /// Reschedules a write that the API server refused.
+    pub fn refused(&mut self, mut pending: PendingWrite, now: Instant) {
         self.answered();
-        let due = now + rest(unwritten.tries);
-        unwritten.tries += 1;
-        self.unwritten.insert(unwritten.key.clone(), (unwritten, due));
+        let due = now + rest(pending.tries);
+        pending.tries += 1;
+        self.pending.insert(pending.key.clone(), (pending, due));
     }
 
-    /// The API server takes nothing at the moment.
-    pub fn unheard(&mut self, unwritten: Unwritten, now: Instant) {
-        self.resting = Some(now + rest(self.refusals));
-        self.refusals += 1;
-        self.unwritten.insert(unwritten.key.clone(), (unwritten, now));
+    /// Reschedules a write, and pauses all of them, where the API server fails.
+    pub fn unavailable(&mut self, pending: PendingWrite, now: Instant) {
+        self.resting = Some(now + rest(self.failures));
+        self.failures += 1;
+        self.pending.insert(pending.key.clone(), (pending, now));
     }
 
     fn answered(&mut self) {
         self.resting = None;
-        self.refusals = 0;
+        self.failures = 0;
     }
 
-    /// Of what podgate writes of a report, whatever others added to it.
+    /// The digest of the parts of a report that podgate writes; additions by others do not change it.
     fn digest(&self, report: &Report) -> u64 {
         let Report { metadata, source, summary, results, .. } = report;
         let labels = metadata.labels.iter().flatten().filter(|(key, _)| name::is_ours(key));
@@ -172,55 +181,55 @@ mod tests {
         build::report(&observed(policy(name), worst))
     }
 
-    fn key(name: &str) -> Key {
-        ("shop".to_owned(), format!("podgate-dop-{name}"))
+    fn key(name: &str) -> ReportKey {
+        ReportKey { namespace: "shop".to_owned(), name: format!("podgate-dop-{name}") }
     }
 
-    fn apply(report: Report) -> Write {
-        Write::Apply(Box::new(report))
+    fn apply(report: Report) -> ReportWrite {
+        ReportWrite::Apply(Box::new(report))
     }
 
-    fn names(ledger: &mut Ledger, now: Instant) -> Vec<String> {
-        std::iter::from_fn(|| ledger.next(now)).map(|it| it.key.1).collect()
+    fn names(ledger: &mut ReportLedger, now: Instant) -> Vec<String> {
+        std::iter::from_fn(|| ledger.next(now)).map(|it| it.key.name).collect()
     }
 
     #[test]
     fn only_what_differs_is_written() {
-        let (mut ledger, now) = (Ledger::default(), Instant::now());
-        let mut there = report("a", 1);
-        there.metadata.resource_version = Some("7".to_owned());
-        there.metadata.labels.as_mut().unwrap().insert("team".to_owned(), "shop".to_owned());
-        ledger.found(&there);
+        let (mut ledger, now) = (ReportLedger::default(), Instant::now());
+        let mut known = report("a", 1);
+        known.metadata.resource_version = Some("7".to_owned());
+        known.metadata.labels.as_mut().unwrap().insert("team".to_owned(), "shop".to_owned());
+        ledger.found(&known);
         ledger.want(key("a"), apply(report("a", 1)), now);
         assert!(ledger.next(now).is_none());
-        ledger.want(key("b"), Write::Delete, now);
+        ledger.want(key("b"), ReportWrite::Delete, now);
         assert!(ledger.next(now).is_none(), "what is not there need not be deleted");
         ledger.want(key("a"), apply(report("a", 2)), now);
         ledger.want(key("a"), apply(report("a", 1)), now);
         assert!(ledger.next(now).is_none(), "it is as it should be again");
         ledger.want(key("a"), apply(report("a", 2)), now);
-        let unwritten = ledger.next(now).unwrap();
-        assert_eq!(unwritten.version.as_deref(), Some("7"));
-        ledger.written(unwritten, Some("8".to_owned()));
+        let pending = ledger.next(now).unwrap();
+        assert_eq!(pending.version.as_deref(), Some("7"));
+        ledger.written(pending, Some("8".to_owned()));
         ledger.want(key("a"), apply(report("a", 2)), now);
         assert!(ledger.next(now).is_none());
-        ledger.want(key("a"), Write::Delete, now);
-        let unwritten = ledger.next(now).unwrap();
-        assert_eq!((&unwritten.write, unwritten.version.as_deref()), (&Write::Delete, Some("8")));
-        ledger.written(unwritten, None);
-        ledger.want(key("a"), Write::Delete, now);
+        ledger.want(key("a"), ReportWrite::Delete, now);
+        let pending = ledger.next(now).unwrap();
+        assert_eq!((&pending.write, pending.version.as_deref()), (&ReportWrite::Delete, Some("8")));
+        ledger.written(pending, None);
+        ledger.want(key("a"), ReportWrite::Delete, now);
         assert!(ledger.next(now).is_none());
     }
 
     #[test]
     fn what_others_changed_in_ours_is_written_again() {
-        let (mut ledger, now) = (Ledger::default(), Instant::now());
-        let mut there = report("a", 1);
-        there.results[0].message = Some("all is well".to_owned());
-        ledger.found(&there);
-        let mut there = report("b", 1);
-        there.metadata.owner_references.as_mut().unwrap()[0].uid = "of a policy before".to_owned();
-        ledger.found(&there);
+        let (mut ledger, now) = (ReportLedger::default(), Instant::now());
+        let mut known = report("a", 1);
+        known.results[0].message = Some("all is well".to_owned());
+        ledger.found(&known);
+        let mut known = report("b", 1);
+        known.metadata.owner_references.as_mut().unwrap()[0].uid = "of a policy before".to_owned();
+        ledger.found(&known);
         for name in ["b", "a"] {
             ledger.want(key(name), apply(report(name, 1)), now);
         }
@@ -229,7 +238,7 @@ mod tests {
 
     #[test]
     fn what_nobody_named_goes_when_everything_has_been_named() {
-        let (mut ledger, now) = (Ledger::default(), Instant::now());
+        let (mut ledger, now) = (ReportLedger::default(), Instant::now());
         for name in ["a", "b", "c"] {
             ledger.found(&report(name, 1));
         }
@@ -243,15 +252,15 @@ mod tests {
 
     #[test]
     fn a_report_that_is_refused_holds_up_no_other_and_is_tried_again() {
-        let (mut ledger, start) = (Ledger::default(), Instant::now());
+        let (mut ledger, start) = (ReportLedger::default(), Instant::now());
         ledger.want(key("a"), apply(report("a", 1)), start);
         ledger.want(key("b"), apply(report("b", 1)), start);
         let mut now = start;
         let mut rests = Vec::new();
         for _ in 0..8 {
-            let unwritten = ledger.next(now).unwrap();
-            assert_eq!(unwritten.key, key("a"));
-            ledger.refused(unwritten, now);
+            let pending = ledger.next(now).unwrap();
+            assert_eq!(pending.key, key("a"));
+            ledger.refused(pending, now);
             if now == start {
                 assert_eq!(names(&mut ledger, now), ["podgate-dop-b"]);
             }
@@ -259,30 +268,30 @@ mod tests {
             now = ledger.due().unwrap();
         }
         assert_eq!(rests, [250, 500, 1000, 2000, 4000, 5000, 5000, 5000]);
-        let unwritten = ledger.next(now).unwrap();
-        ledger.refused(unwritten, now);
+        let pending = ledger.next(now).unwrap();
+        ledger.refused(pending, now);
         ledger.want(key("a"), apply(report("a", 2)), now);
         assert_eq!(names(&mut ledger, now), ["podgate-dop-a"], "what is newer does not wait");
     }
 
     #[test]
     fn an_api_server_that_takes_nothing_is_left_alone() {
-        let (mut ledger, now) = (Ledger::default(), Instant::now());
+        let (mut ledger, now) = (ReportLedger::default(), Instant::now());
         for name in ["a", "b"] {
             ledger.want(key(name), apply(report(name, 1)), now);
         }
-        let unwritten = ledger.next(now).unwrap();
-        ledger.unheard(unwritten, now);
+        let pending = ledger.next(now).unwrap();
+        ledger.unavailable(pending, now);
         ledger.want(key("c"), apply(report("c", 1)), now);
         assert!(ledger.next(now).is_none());
         let later = ledger.due().unwrap();
         assert_eq!(later - now, SHORTEST_REST);
-        let unwritten = ledger.next(later).unwrap();
-        ledger.unheard(unwritten, later);
+        let pending = ledger.next(later).unwrap();
+        ledger.unavailable(pending, later);
         assert_eq!(ledger.due().unwrap() - later, SHORTEST_REST * 2);
         let later = ledger.due().unwrap();
-        let unwritten = ledger.next(later).unwrap();
-        ledger.written(unwritten, None);
+        let pending = ledger.next(later).unwrap();
+        ledger.written(pending, None);
         assert_eq!(names(&mut ledger, later), ["podgate-dop-b", "podgate-dop-c"]);
     }
 }

@@ -1,8 +1,8 @@
-//! What a policy's report is called, and which labels it carries: the same in every podgate, of any version.
+//! The name and labels of a policy's report. They are the same in every version of podgate.
 
 use std::collections::BTreeMap;
 
-use super::MANAGED_BY;
+use super::ownership::MANAGED_BY;
 use crate::policy::key::PolicyKey;
 use crate::policy::text::hash;
 
@@ -13,7 +13,7 @@ const MAX_LABEL: usize = 63;
 const POLICY_KIND: &str = "devops.stochastic.io/policy-kind";
 const POLICY_NAME: &str = "devops.stochastic.io/policy-name";
 
-/// The report's name, in whatever namespace. A prefix is never the beginning of another, and what follows one tells a
+/// The report's name, the same in each namespace. No prefix is a prefix of the other, and the separator distinguishes a
 /// name (`-`) from a hash (`.`), so no two policies share a report.
 pub(super) fn report(policy: &PolicyKey) -> String {
     let prefix = match policy.namespace {
@@ -36,7 +36,7 @@ pub(super) fn labels(policy: &PolicyKey) -> BTreeMap<String, String> {
     .into()
 }
 
-/// Whether a label is one of those above.
+/// Whether [`labels`] sets a label.
 pub(super) fn is_ours(label: &str) -> bool {
     [MANAGED_BY.0, POLICY_KIND, POLICY_NAME].contains(&label)
 }
@@ -62,7 +62,7 @@ mod tests {
         let mut keys = Vec::new();
         for name in ["x", "cluster-x", "cdop-x", "dop-x", "-x", &long, &other, &long[..241]] {
             keys.extend([own(name), cluster(name)]);
-            // Where a policy is called as another's hash.
+            // A policy whose name is another's hash.
             keys.extend([own(&hash(name)), cluster(&hash(name))]);
         }
         let names: BTreeSet<_> = keys.iter().map(report).collect();

@@ -1,4 +1,4 @@
-//! Keeps the reports in the cluster as the audit says they should be: it writes what differs, and nothing else.
+//! Keeps the cluster's reports up to date with the audit. Writes only the reports that differ.
 
 use std::future::pending;
 use std::time::{Duration, Instant};
@@ -8,46 +8,47 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use tokio::sync::mpsc::{Receiver, error::TryRecvError};
 use tokio::time::{sleep, sleep_until};
 
-use super::ledger::{Ledger, Unwritten, Write};
-use super::{FIELD_MANAGER, MANAGED_BY, build, existing, name};
+use super::ledger::{PendingWrite, ReportKey, ReportLedger, ReportWrite};
+use super::ownership::{FIELD_MANAGER, MANAGED_BY};
+use super::{build, existing, name};
 use crate::api::Report;
 use crate::leader::claim::{Claim, WriteError};
 use crate::policy::observed::NamespaceUpdate;
 
-/// How long until the reports that are there are asked for again, where that failed.
+/// The pause before the existing reports are listed again after an error.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// What the audit tells of reports.
+/// A message to the reports' writer.
 pub enum ReportMessage {
     Updates(Vec<NamespaceUpdate>),
-    /// Every report that there should be has been named since the start: others of podgate are deleted.
+    /// Updates have named every report wanted: podgate's other reports are deleted.
     Complete,
 }
 
-/// Writes reports until the channel closes, and then once more what is due; or until the claim is over.
+/// Writes reports until the channel closes and every due write was tried, or until the claim is lost.
 pub async fn publish(client: Client, claim: Claim, mut updates: Receiver<ReportMessage>) {
-    let mut ledger = Ledger::default();
+    let mut ledger = ReportLedger::default();
     while let Err(error) = existing::each_report(&client, |it| ledger.found(&it)).await {
-        tracing::warn!(%error, "cannot list the reports that are there");
+        tracing::warn!(%error, "cannot list the reports");
         if updates.is_closed() || !claim.holds() {
             return;
         }
-        ledger = Ledger::default();
+        ledger = ReportLedger::default();
         sleep(PAUSE).await;
     }
     let mut open = true;
     loop {
-        // All that has arrived, so that of two versions only the newer is written.
+        // Receives every message first, so that of two versions of a report only the newer is written.
         while open {
             match updates.try_recv() {
-                Ok(message) => take(&mut ledger, message),
+                Ok(message) => apply_message(&mut ledger, message),
                 Err(TryRecvError::Empty) => break,
                 Err(TryRecvError::Disconnected) => open = false,
             }
         }
-        if let Some(unwritten) = ledger.next(Instant::now()) {
-            let outcome = write(&client, &claim, &unwritten).await;
-            match settle(&mut ledger, unwritten, outcome) {
+        if let Some(pending) = ledger.next(Instant::now()) {
+            let outcome = write(&client, &claim, &pending).await;
+            match settle(&mut ledger, pending, outcome) {
                 Ok(()) => continue,
                 Err(NotLeading) => return,
             }
@@ -61,7 +62,7 @@ pub async fn publish(client: Client, claim: Claim, mut updates: Receiver<ReportM
         };
         tokio::select! {
             message = updates.recv() => match message {
-                Some(message) => take(&mut ledger, message),
+                Some(message) => apply_message(&mut ledger, message),
                 None => open = false,
             },
             () = due => {}
@@ -69,15 +70,16 @@ pub async fn publish(client: Client, claim: Claim, mut updates: Receiver<ReportM
     }
 }
 
-fn take(ledger: &mut Ledger, message: ReportMessage) {
+fn apply_message(ledger: &mut ReportLedger, message: ReportMessage) {
     let now = Instant::now();
     match message {
         ReportMessage::Updates(updates) => {
             for NamespaceUpdate { policy, namespace, observed } in updates {
-                let write = observed.map_or(Write::Delete, |observed| {
-                    Write::Apply(Box::new(build::report(&observed)))
+                let write = observed.map_or(ReportWrite::Delete, |observed| {
+                    ReportWrite::Apply(Box::new(build::report(&observed)))
                 });
-                ledger.want((namespace, name::report(&policy)), write, now);
+                let key = ReportKey { namespace, name: name::report(&policy) };
+                ledger.want(key, write, now);
             }
         }
         ReportMessage::Complete => ledger.complete(now),
@@ -86,34 +88,34 @@ fn take(ledger: &mut Ledger, message: ReportMessage) {
 
 struct NotLeading;
 
-/// Notes what became of a write.
+/// Records the outcome of a write.
 fn settle(
-    ledger: &mut Ledger,
-    unwritten: Unwritten,
+    ledger: &mut ReportLedger,
+    pending: PendingWrite,
     outcome: Result<Option<String>, WriteError>,
 ) -> Result<(), NotLeading> {
     let now = Instant::now();
-    let (namespace, name) = &unwritten.key;
+    let ReportKey { namespace, name } = &pending.key;
     match outcome {
-        Ok(version) => ledger.written(unwritten, version),
+        Ok(version) => ledger.written(pending, version),
         Err(WriteError::NotLeading) => return Err(NotLeading),
         Err(error) if is_namespace_gone(&error) => {
-            tracing::debug!(namespace, name, %error, "a report has no namespace to be in");
-            ledger.impossible(&unwritten);
+            tracing::debug!(namespace, name, %error, "the namespace of a report is gone");
+            ledger.impossible(&pending);
         }
         Err(error) => {
             tracing::warn!(namespace, name, %error, "could not write a report; it is tried again");
             if matches!(error.code(), Some(400..=428 | 430..=499)) {
-                ledger.refused(unwritten, now);
+                ledger.refused(pending, now);
             } else {
-                ledger.unheard(unwritten, now);
+                ledger.unavailable(pending, now);
             }
         }
     }
     Ok(())
 }
 
-/// Whether there is nothing that the report could be in. A namespace that ends takes what it holds with it.
+/// Whether the report's namespace is gone or terminating.
 fn is_namespace_gone(error: &WriteError) -> bool {
     let WriteError::Api(kube::Error::Api(status)) = error else { return false };
     let mut causes = status.details.iter().flat_map(|details| &details.causes);
@@ -121,27 +123,27 @@ fn is_namespace_gone(error: &WriteError) -> bool {
         || (status.code == 403 && causes.any(|cause| cause.reason == "NamespaceTerminating"))
 }
 
-/// Writes a report, and once more where it was not in the version it was known in; gives its new version.
+/// Writes a report, and once more where its version was not the known one. Returns its new version.
 async fn write(
     client: &Client,
     claim: &Claim,
-    unwritten: &Unwritten,
+    pending: &PendingWrite,
 ) -> Result<Option<String>, WriteError> {
-    let Unwritten { key: (namespace, name), write, version, .. } = unwritten;
+    let PendingWrite { key: ReportKey { namespace, name }, write, version, .. } = pending;
     let api = Api::<Report>::namespaced(client.clone(), namespace);
     match send(&api, claim, name, write, version.clone()).await {
         Err(error)
             if error.code() == Some(409) || (error.code() == Some(404) && version.is_some()) =>
         {
-            let there = api.get_metadata_opt(name).await?;
-            let ours = there.as_ref().is_some_and(|there| {
-                let label = there.metadata.labels.as_ref().and_then(|it| it.get(MANAGED_BY.0));
+            let known = api.get_metadata_opt(name).await?;
+            let ours = known.as_ref().is_some_and(|known| {
+                let label = known.metadata.labels.as_ref().and_then(|it| it.get(MANAGED_BY.0));
                 label.is_some_and(|it| it == MANAGED_BY.1)
             });
-            if *write == Write::Delete && !ours {
+            if *write == ReportWrite::Delete && !ours {
                 return Ok(None);
             }
-            let version = there.and_then(|it| it.metadata.resource_version);
+            let version = known.and_then(|it| it.metadata.resource_version);
             send(&api, claim, name, write, version).await
         }
         outcome => outcome,
@@ -152,20 +154,20 @@ async fn send(
     api: &Api<Report>,
     claim: &Claim,
     name: &str,
-    write: &Write,
+    write: &ReportWrite,
     version: Option<String>,
 ) -> Result<Option<String>, WriteError> {
     match write {
-        Write::Apply(report) => {
+        ReportWrite::Apply(report) => {
             let mut report = report.clone();
             report.metadata.resource_version = version;
             let params = PatchParams::apply(FIELD_MANAGER).force();
             let written = claim.write(api.patch(name, &params, &Patch::Apply(&report))).await?;
             Ok(written.metadata.resource_version)
         }
-        Write::Delete => {
-            let seen = Preconditions { resource_version: version, uid: None };
-            let params = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
+        ReportWrite::Delete => {
+            let known = Preconditions { resource_version: version, uid: None };
+            let params = DeleteParams { preconditions: Some(known), ..DeleteParams::default() };
             match claim.write(api.delete(name, &params)).await {
                 Err(error) if error.code() == Some(404) => Ok(None),
                 outcome => outcome.map(|_| None),
@@ -204,7 +206,7 @@ mod tests {
         (200, json!({"items": items}))
     }
 
-    /// What is asked of an API server that gives these answers, by whoever hears these messages.
+    /// Publishes these messages to an API server with these answers, and returns its requests.
     async fn asked(
         answers: Vec<(u16, Value)>,
         messages: Vec<ReportMessage>,

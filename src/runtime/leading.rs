@@ -16,7 +16,7 @@ use crate::metrics::{AuditMetrics, Metrics};
 use crate::policies::watch::Announcements;
 use crate::policy::observed::{BeganKey, NamespaceUpdate};
 use crate::remediation::transaction::Transactions;
-use crate::remediation::work::{Allowed, Violating, Work};
+use crate::remediation::work::{RemediationScope, Violating, Work};
 use crate::report::events::events;
 use crate::report::existing;
 use crate::report::publish::{ReportMessage, publish};
@@ -38,7 +38,7 @@ pub(super) struct Leading {
     /// What else is kept: the certificates, where they are podgate's to keep.
     pub keeping: Option<Keeping>,
     /// Whose remediation may write to workloads.
-    pub remediation: Allowed,
+    pub remediation: RemediationScope,
     pub on_reconciled: OnReconciled,
 }
 

@@ -18,7 +18,7 @@ use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::policy::observed::{Change, PolicyUpdate};
 use crate::policy::protected::Protected;
-use crate::remediation::work::Allowed;
+use crate::remediation::work::RemediationScope;
 
 /// Which cluster, and where its metrics are served.
 pub struct Options {
@@ -39,7 +39,7 @@ pub async fn reconcile(
     options: Options,
     lease_namespace: String,
     reports: bool,
-    remediation: Allowed,
+    remediation: RemediationScope,
     on_reconciled: OnReconciled,
 ) -> Result<(), ServeError> {
     let parts = Parts::start(options).await?;

@@ -22,7 +22,7 @@ use crate::policies::files::Files;
 use crate::policies::watch::{Announcements, WatchState, watch_policies};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
-use crate::remediation::work::Allowed;
+use crate::remediation::work::RemediationScope;
 use crate::status::write::Reconciled;
 
 /// How long the API server may refuse the watch of policies before this
@@ -57,7 +57,7 @@ pub(super) struct Lease {
     /// What else the leader keeps.
     pub keeping: Option<Keeping>,
     /// Whose remediation may write to workloads.
-    pub remediation: Allowed,
+    pub remediation: RemediationScope,
 }
 
 impl PolicySource {
@@ -170,9 +170,9 @@ impl PolicySource {
     /// Who the API server takes this podgate for, where it may repair workloads.
     pub(super) async fn own_user(
         &self,
-        remediation: Allowed,
+        remediation: RemediationScope,
     ) -> Result<Option<Arc<str>>, ClusterError> {
-        let Some(client) = self.client().filter(|_| remediation != Allowed::None) else {
+        let Some(client) = self.client().filter(|_| remediation != RemediationScope::None) else {
             return Ok(None);
         };
         let user = who(client).await.map_err(|error| ClusterError::Api(error.to_string()))?;

@@ -118,7 +118,7 @@ fn refused(arena: &Arena) {
     shop.create(Kind::Pod, &json!({"metadata": {"name": "bare"}, "spec": pod}));
     shop.policy("own", &wants(&json!({"maxConcurrent": 20})));
     let kinds = REFUSED.iter().map(|(name, kind, _, why)| (*name, kind.names().kind, *why));
-    let others = [("job", "Job", "runs to its end"), ("bare", "Pod", "never made anew")];
+    let others = [("job", "Job", "runs to its end"), ("bare", "Pod", "never recreated")];
     for (name, kind, why) in kinds.chain(others) {
         let told = shop.tells("own", &format!("{kind}/{name}"), "Refused");
         let message = told["message"].as_str().unwrap();

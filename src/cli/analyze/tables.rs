@@ -1,31 +1,32 @@
-//! An analysis as a person reads it.
+//! Renders an analysis as tables.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::super::columns::{self, Cell};
+use super::super::columns::{self, Detail, TableCell};
 use crate::analysis::result::Analysis;
 use crate::api::Classification;
 use crate::findings::Violation;
 use crate::policy::text::clip;
 
-/// How many violations the short table shows, and how many rules of a namespace.
+/// The violations that the brief table shows, and the rules of each namespace.
 const SHOWN_VIOLATIONS: usize = 10;
 const SHOWN_RULES: usize = 3;
-/// The row of all namespaces together; no namespace can be called so.
+/// The row of all namespaces together. No namespace can have this name.
 const TOTAL: &str = "(cluster)";
 
 type LostPoints = BTreeMap<&'static str, u8>;
 
-/// The namespaces, and under them what is wrong: the worst of it, or, if `wide`, all.
-pub(in crate::cli) fn table(analysis: &Analysis, wide: bool) -> String {
-    let mut text = scores(analysis, wide);
+/// The namespaces, then the violations: the worst of them, or all with [`Detail::Full`].
+pub(crate) fn table(analysis: &Analysis, detail: Detail) -> String {
+    let mut text = scores(analysis, detail);
     let results = &analysis.results;
-    let shown = if wide { results.len() } else { results.len().min(SHOWN_VIOLATIONS) };
+    let shown =
+        if detail == Detail::Full { results.len() } else { results.len().min(SHOWN_VIOLATIONS) };
     if shown > 0 {
         text.push('\n');
-        text.push_str(&violations(results.iter().take(shown), wide));
+        text.push_str(&violations(results.iter().take(shown), detail));
     }
     if results.len() > shown {
         let _ = writeln!(text, "and {} more: -o wide", results.len() - shown);
@@ -33,20 +34,21 @@ pub(in crate::cli) fn table(analysis: &Analysis, wide: bool) -> String {
     text
 }
 
-fn scores(analysis: &Analysis, wide: bool) -> String {
+fn scores(analysis: &Analysis, detail: Detail) -> String {
     let mut headings =
         vec!["NAMESPACE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS", "LOST POINTS"];
     let row =
         |name: &str, score: u8, class: Classification, counts: [u64; 2], lost: &LostPoints| {
-            let [workloads, violations] = counts.map(|count| Cell::new(&count.to_string()));
-            let (score, class) = (Cell::new(&score.to_string()), Cell::new(&format!("{class:?}")));
+            let [workloads, violations] = counts.map(|count| TableCell::new(&count.to_string()));
+            let (score, class) =
+                (TableCell::new(&score.to_string()), TableCell::new(&format!("{class:?}")));
             vec![
-                Cell::new(name),
+                TableCell::new(name),
                 score,
                 class,
                 workloads,
                 violations,
-                Cell::or_none(&costs(lost, wide)),
+                TableCell::or_none(&costs(lost, detail)),
             ]
         };
     let namespaces = analysis.namespaces.iter().map(|it| {
@@ -57,40 +59,40 @@ fn scores(analysis: &Analysis, wide: bool) -> String {
     let all = &analysis.summary;
     let counts = [all.counts.workloads, all.counts.violations];
     rows.push(row(TOTAL, all.counts.score, all.classification, counts, &all.lost_points));
-    if wide {
+    if detail == Detail::Full {
         headings.push("POLICIES");
         for (row, namespace) in rows.iter_mut().zip(&analysis.namespaces) {
-            row.push(Cell::new(&namespace.policies.join(", ")));
+            row.push(TableCell::new(&namespace.policies.join(", ")));
         }
     }
     columns::table(&headings, rows)
 }
 
-/// `RULE POINTS`, the dearest first.
-fn costs(lost: &LostPoints, all: bool) -> String {
+/// `RULE POINTS` for each rule, most points first.
+fn costs(lost: &LostPoints, detail: Detail) -> String {
     let mut costs: Vec<_> = lost.iter().collect();
     costs.sort_by_key(|(_, points)| Reverse(**points));
-    let shown = if all { costs.len() } else { SHOWN_RULES };
+    let shown = if detail == Detail::Full { costs.len() } else { SHOWN_RULES };
     let costs = costs.into_iter().take(shown).map(|(rule, points)| format!("{rule} {points}"));
     costs.collect::<Vec<_>>().join(", ")
 }
 
-fn violations<'a>(results: impl Iterator<Item = &'a Violation>, wide: bool) -> String {
+fn violations<'a>(results: impl Iterator<Item = &'a Violation>, detail: Detail) -> String {
     let mut headings = vec!["SEVERITY", "RULE", "NAMESPACE", "WORKLOAD", "CONTAINER", "MESSAGE"];
-    if wide {
+    if detail == Detail::Full {
         headings.insert(2, "POLICY");
     }
     let row = |it: &Violation| {
         let mut cells = vec![
-            Cell::new(it.severity.as_str()),
-            Cell::new(&it.rule),
-            Cell::new(it.namespace.as_deref().unwrap_or_default()),
-            Cell::new(&clip(&format!("{}/{}", it.kind, it.name))),
-            Cell::or_none(it.container.as_deref().unwrap_or_default()),
-            Cell::new(&it.message),
+            TableCell::new(it.severity.as_str()),
+            TableCell::new(&it.rule),
+            TableCell::new(it.namespace.as_deref().unwrap_or_default()),
+            TableCell::new(&clip(&format!("{}/{}", it.kind, it.name))),
+            TableCell::or_none(it.container.as_deref().unwrap_or_default()),
+            TableCell::new(&it.message),
         ];
-        if wide {
-            cells.insert(2, Cell::new(&it.policy));
+        if detail == Detail::Full {
+            cells.insert(2, TableCell::new(&it.policy));
         }
         cells
     };
@@ -168,7 +170,7 @@ mod tests {
 
     #[test]
     fn the_table_shows_scores_with_what_costs_most_and_the_worst_violations() {
-        insta::assert_snapshot!(table(&analysis(1), false), @r#"
+        insta::assert_snapshot!(table(&analysis(1), Detail::Brief), @r#"
         NAMESPACE   SCORE   CLASS     WORKLOADS   VIOLATIONS   LOST POINTS
         lab         100     Healthy   2           1            <none>
         shop        90      Healthy   2           1            d 4, c 3, b 2
@@ -177,14 +179,14 @@ mod tests {
         SEVERITY   RULE              NAMESPACE   WORKLOAD            CONTAINER   MESSAGE
         high       forbidLatestTag   shop        Deployment/cart-0   <none>      spec.containers[0].image is "nginx"
         "#);
-        let long = table(&analysis(12), false);
+        let long = table(&analysis(12), Detail::Brief);
         assert!(long.ends_with("and 2 more: -o wide\n"), "{long}");
-        assert!(!table(&analysis(0), false).contains("SEVERITY"));
+        assert!(!table(&analysis(0), Detail::Brief).contains("SEVERITY"));
     }
 
     #[test]
     fn the_wide_table_shows_everything() {
-        insta::assert_snapshot!(table(&analysis(1), true), @r#"
+        insta::assert_snapshot!(table(&analysis(1), Detail::Full), @r#"
         NAMESPACE   SCORE   CLASS     WORKLOADS   VIOLATIONS   LOST POINTS          POLICIES
         lab         100     Healthy   2           1            <none>               shop/baseline, every
         shop        90      Healthy   2           1            d 4, c 3, b 2, a 1   shop/baseline, every
@@ -193,7 +195,7 @@ mod tests {
         SEVERITY   RULE              POLICY          NAMESPACE   WORKLOAD            CONTAINER   MESSAGE
         high       forbidLatestTag   shop/baseline   shop        Deployment/cart-0   <none>      spec.containers[0].image is "nginx"
         "#);
-        assert!(table(&analysis(12), true).contains("cart-11"));
+        assert!(table(&analysis(12), Detail::Full).contains("cart-11"));
     }
 
     #[test]

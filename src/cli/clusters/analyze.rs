@@ -8,11 +8,15 @@ use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::super::args::{ProtectedArgs, bundle_parser};
+use super::super::columns::Detail;
+use super::super::failure::Failure;
 use super::super::gate::GateArgs;
+use super::super::manifests;
+use super::super::output;
 use super::super::output::Versioned;
-use super::super::policy::bundle_parser;
-use super::super::{Failure, ProtectedArgs, manifests, output};
-use super::{ContextArgs, UnreadFile, print_message, tables, time};
+use super::contexts::{ContextArgs, UnreadFile, print_message, time};
+use super::tables;
 use crate::analysis::cluster::{self, AnalysisError, Extent};
 use crate::analysis::fleet::{Fleet, Member};
 use crate::analysis::reach;
@@ -24,26 +28,26 @@ use crate::policy::protected::Protected;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "All are judged at once, each by its own policies, or by what --policy and --bundle give. In a \
+    after_help = "All clusters are judged in parallel, each by its own policies, or by those of --policy and --bundle. In a \
 namespace where no policy is in force, the five default checks apply. A policy differs between clusters where its \
 content hash does: the first digits of its spec's SHA-256. Nothing is written to any cluster.
 
-Exit codes: 3 where a cluster or a kubeconfig file could not be fully read (the rest is printed all the same), 2 where \
---context names what is not there, else 1 and 4 as --fail-on says of all violations and --min-score of the lowest score.
+Exit codes: 3 where a cluster or a kubeconfig file could not be fully read (the rest is printed), 2 where --context names \
+a context that does not exist, else 1 by --fail-on (all violations) and 4 by --min-score (the lowest score).
 
 Examples:
   podgate clusters analyze
   podgate clusters analyze --context staging --context production -n shop
-  podgate clusters analyze --bundle restricted -o wide         # all by the same measure
+  podgate clusters analyze --bundle restricted -o wide         # all clusters by the same rules
   podgate clusters analyze -o json --fail-on never --min-score 80"
 )]
-pub(in crate::cli) struct AnalyzeArgs {
+pub(crate) struct ClustersAnalyzeArgs {
     #[command(flatten)]
     contexts: ContextArgs,
     /// Only this namespace
     #[arg(short, long, value_name = "NAME", conflicts_with = "all_namespaces")]
     namespace: Option<String>,
-    /// All namespaces that can be listed, which is the default
+    /// All namespaces that can be listed (the default)
     #[arg(short = 'A', long)]
     all_namespaces: bool,
     /// A policy file or a folder of them, in place of the clusters' own policies; may be repeated
@@ -56,7 +60,7 @@ pub(in crate::cli) struct AnalyzeArgs {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = time)]
     timeout: Duration,
     #[arg(short, long, value_enum, default_value_t)]
-    output: Format,
+    output: FleetFormat,
     #[command(flatten)]
     gate: GateArgs,
     #[command(flatten)]
@@ -64,35 +68,35 @@ pub(in crate::cli) struct AnalyzeArgs {
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Format {
-    /// The clusters, the worst rules, and the policies that differ
+enum FleetFormat {
+    /// The clusters, the worst rules and the policies that differ
     #[default]
     Table,
-    /// More columns, and every rule
+    /// More columns and every rule
     Wide,
     Json,
     Yaml,
 }
 
-/// The whole answer, in the shape that its JSON has.
+/// The answer as JSON and YAML.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Answer<'a> {
+struct FleetAnswer<'a> {
     #[serde(flatten)]
     fleet: &'a Fleet,
     unread_files: &'a [UnreadFile],
 }
 
-/// What is asked of every cluster.
+/// The parameters of a cluster's analysis, the same for every cluster.
 #[derive(Clone)]
-struct Question {
+struct ClusterQuery {
     namespace: Option<String>,
     given: Option<Vec<Arc<Policy>>>,
     protected: Protected,
     now: Timestamp,
 }
 
-impl AnalyzeArgs {
+impl ClustersAnalyzeArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let question = self.question()?;
         let chosen = self.contexts.chosen()?;
@@ -110,12 +114,12 @@ impl AnalyzeArgs {
         for member in &fleet.clusters {
             print_message(&member.context, member.message.as_deref());
         }
-        let versioned = Answer { fleet: &fleet, unread_files: &chosen.unread };
+        let versioned = FleetAnswer { fleet: &fleet, unread_files: &chosen.unread };
         match self.output {
-            Format::Table => output::print(&tables::analysis(&fleet, false))?,
-            Format::Wide => output::print(&tables::analysis(&fleet, true))?,
-            Format::Json => output::json(&Versioned::of(&versioned))?,
-            Format::Yaml => output::yaml(&Versioned::of(&versioned))?,
+            FleetFormat::Table => output::print(&tables::analysis(&fleet, Detail::Brief))?,
+            FleetFormat::Wide => output::print(&tables::analysis(&fleet, Detail::Full))?,
+            FleetFormat::Json => output::json(&Versioned::of(&versioned))?,
+            FleetFormat::Yaml => output::yaml(&Versioned::of(&versioned))?,
         }
         self.contexts.complete(&chosen, fleet.unread())?;
         let severities = fleet.found().flat_map(|(_, found)| found.severities.each());
@@ -124,7 +128,7 @@ impl AnalyzeArgs {
         self.gate.check(severities, lowest.unwrap_or_default())
     }
 
-    fn question(&self) -> Result<Question, Failure> {
+    fn question(&self) -> Result<ClusterQuery, Failure> {
         let protected = self.protected.list();
         let namespace = self.namespace.clone();
         if let Some(name) = namespace.as_ref().filter(|name| protected.contains(name)) {
@@ -132,12 +136,12 @@ impl AnalyzeArgs {
         }
         let given = manifests::given(&self.policy, self.bundle)?;
         let given = (!given.is_empty()).then_some(given);
-        Ok(Question { namespace, given, protected, now: Timestamp::now() })
+        Ok(ClusterQuery { namespace, given, protected, now: Timestamp::now() })
     }
 }
 
-impl Question {
-    /// The version, if the cluster says it, and the analysis.
+impl ClusterQuery {
+    /// Reads a cluster's version, if it answers, and analyzes it.
     async fn ask(self, cluster: &Cluster) -> (Option<String>, Result<Analysis, AnalysisError>) {
         let version = reach::version(cluster).await.ok();
         let extent = match self.namespace {

@@ -1,45 +1,20 @@
-//! Several clusters as a person reads them.
+//! Renders the analysis of several clusters as tables.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::super::columns::{self, Cell};
-use super::list::Row;
+use super::super::columns::{self, Detail, TableCell};
 use crate::analysis::fleet::{ClusterFindings, Drift, Fleet, Member};
 
-/// How many rules the short table shows.
+/// The rules that the brief table shows.
 const SHOWN_RULES: usize = 10;
-/// Where there is nothing: not known, not there.
-const NOTHING: &str = "-";
+/// A cell whose value is unknown or does not exist.
+pub(super) const NOTHING: &str = "-";
 
-/// The contexts, and what their clusters say.
-pub(super) fn list(rows: &[Row]) -> String {
-    let row = |row: &Row| {
-        let reached = row.reached.as_ref();
-        let podgate = reached.and_then(|it| it.podgate.map(|served| (served, it.policies)));
-        let podgate = match podgate {
-            None | Some((false, _)) => NOTHING.to_owned(),
-            Some((true, None)) => "v1".to_owned(),
-            Some((true, Some(1))) => "v1, 1 policy".to_owned(),
-            Some((true, Some(count))) => format!("v1, {count} policies"),
-        };
-        vec![
-            Cell::new(if row.current { "*" } else { "" }),
-            Cell::new(&row.context),
-            Cell::new(row.server.as_deref().unwrap_or(NOTHING)),
-            Cell::new(row.state.as_str()),
-            Cell::new(reached.map_or(NOTHING, |it| &it.version)),
-            Cell::new(&podgate),
-        ]
-    };
-    let headings = ["CURRENT", "CONTEXT", "SERVER", "STATE", "VERSION", "PODGATE"];
-    columns::table(&headings, rows.iter().map(row).collect())
-}
-
-/// The clusters, under them the rules that are violated, and under them the policies that differ.
-pub(super) fn analysis(fleet: &Fleet, wide: bool) -> String {
-    let mut text = clusters(fleet, wide);
-    let rules = rules(fleet, wide);
+/// The clusters, then the violated rules, then the policies that differ.
+pub(super) fn analysis(fleet: &Fleet, detail: Detail) -> String {
+    let mut text = clusters(fleet, detail);
+    let rules = rules(fleet, detail);
     if !rules.is_empty() {
         let _ = write!(text, "\n{rules}");
     }
@@ -49,10 +24,10 @@ pub(super) fn analysis(fleet: &Fleet, wide: bool) -> String {
     text
 }
 
-fn clusters(fleet: &Fleet, wide: bool) -> String {
+fn clusters(fleet: &Fleet, detail: Detail) -> String {
     let mut headings = vec!["CONTEXT", "STATE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS"];
     headings.extend(["CRITICAL", "HIGH", "MEDIUM", "LOW"]);
-    if wide {
+    if detail == Detail::Full {
         headings.extend(["VERSION", "SERVER"]);
     }
     let row = |member: &Member| {
@@ -64,16 +39,16 @@ fn clusters(fleet: &Fleet, wide: bool) -> String {
         } else {
             cells.extend([NOTHING; 8].map(str::to_owned));
         }
-        if wide {
+        if detail == Detail::Full {
             let facts = [&member.version, &member.server];
             cells.extend(facts.map(|it| it.clone().unwrap_or_else(|| NOTHING.to_owned())));
         }
-        cells.iter().map(|cell| Cell::new(cell)).collect()
+        cells.iter().map(|cell| TableCell::new(cell)).collect()
     };
     columns::table(&headings, fleet.clusters.iter().map(row).collect())
 }
 
-fn rules(fleet: &Fleet, wide: bool) -> String {
+fn rules(fleet: &Fleet, detail: Detail) -> String {
     let rules = fleet.rules();
     if rules.is_empty() {
         return String::new();
@@ -82,11 +57,11 @@ fn rules(fleet: &Fleet, wide: bool) -> String {
         found.rules.iter().map(|it| (it.rule.clone(), it.violations)).collect()
     };
     let counts: Vec<_> = fleet.found().map(|(_, found)| by_rule(found)).collect();
-    let shown = if wide { rules.len() } else { rules.len().min(SHOWN_RULES) };
+    let shown = if detail == Detail::Full { rules.len() } else { rules.len().min(SHOWN_RULES) };
     let rows = rules.iter().take(shown).map(|rule| {
-        let mut cells = vec![Cell::new(rule.severity.as_str()), Cell::new(&rule.rule)];
+        let mut cells = vec![TableCell::new(rule.severity.as_str()), TableCell::new(&rule.rule)];
         let count = |counts: &BTreeMap<String, u64>| counts.get(&rule.rule).copied().unwrap_or(0);
-        cells.extend(counts.iter().map(|counts| Cell::new(&count(counts).to_string())));
+        cells.extend(counts.iter().map(|counts| TableCell::new(&count(counts).to_string())));
         cells
     });
     let mut headings = vec!["SEVERITY", "RULE"];
@@ -109,11 +84,11 @@ fn policies(fleet: &Fleet, drift: &[Drift]) -> String {
         };
     }
     let row = |drift: &Drift| {
-        let mut cells = vec![Cell::new(&drift.policy)];
+        let mut cells = vec![TableCell::new(&drift.policy)];
         cells.extend(contexts.iter().map(|context| {
             let copy = drift.clusters.iter().find(|copy| copy.context == *context);
-            // A cluster that is left out may have it.
-            Cell::new(copy.map_or("?", |copy| copy.hash.as_deref().unwrap_or(NOTHING)))
+            // A cluster whose policies were not read may have the policy.
+            TableCell::new(copy.map_or("?", |copy| copy.hash.as_deref().unwrap_or(NOTHING)))
         }));
         cells
     };
@@ -145,7 +120,7 @@ mod tests {
     #[test]
     fn clusters_rules_and_policies_that_differ_stand_side_by_side() {
         let fleet = fleet([&[("DevOpsPolicy shop/a", "111111111111")], &[]]);
-        insta::assert_snapshot!(analysis(&fleet, false), @"
+        insta::assert_snapshot!(analysis(&fleet, Detail::Brief), @"
         CONTEXT   STATE       SCORE   CLASS     WORKLOADS   VIOLATIONS   CRITICAL   HIGH   MEDIUM   LOW
         east      Reachable   90      Healthy   0           2            0          1      0        1
         lost      Forbidden   -       -         -           -            -          -      -        -
@@ -163,11 +138,12 @@ mod tests {
     #[test]
     fn policies_that_agree_take_a_sentence() {
         let same: &[(&str, &str)] = &[("a", "1"), ("b", "2")];
-        let text = analysis(&fleet([same, same]), true);
+        let text = analysis(&fleet([same, same]), Detail::Full);
         assert!(text.ends_with("\nThe 2 policies are the same in all 2 clusters.\n"), "{text}");
         assert!(text.lines().next().unwrap().ends_with("VERSION   SERVER"));
         assert!(
-            analysis(&fleet([&[], &[]]), false).contains("None of the 2 clusters has a policy.")
+            analysis(&fleet([&[], &[]]), Detail::Brief)
+                .contains("None of the 2 clusters has a policy.")
         );
     }
 

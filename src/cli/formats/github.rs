@@ -1,13 +1,14 @@
-//! Workflow commands: GitHub Actions makes an annotation of each and shows it at the file's line.
+//! Renders workflow commands, which GitHub Actions shows as annotations at the files' lines.
 
-use super::{object_name, repository_path, summary, worst_first};
+use super::summary;
+use super::violations::{object_name, repository_path, worst_first};
 use crate::api::Severity;
 use crate::findings::{Fault, Report, Violation};
 use crate::policy::text::printable;
 
 pub(super) fn commands(report: &Report) -> String {
-    // GitHub keeps ten errors, ten warnings and ten notices of a step: what could not be judged and the worst come
-    // first, and the summary is written before the notices that would crowd it out.
+    // GitHub keeps ten errors, ten warnings and ten notices of a step, so faults and the worst violations come first,
+    // and the summary comes before the other notices.
     let faults = report.faults.iter().map(fault);
     let worst = worst_first(&report.results);
     let (notices, others): (Vec<_>, Vec<_>) =

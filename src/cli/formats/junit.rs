@@ -1,12 +1,12 @@
-//! JUnit XML: a suite a file, or a namespace of a cluster; a case for each rule that an object breaks. What passes
-//! is not in a report, so the first suite says that all was read and judged: a file without cases is an error to
-//! those who read it.
+//! Renders JUnit XML: a suite for each file or namespace, and a case for each rule that an object violates. A report
+//! does not list what passes, so the first suite has one passing case: readers of JUnit take a file without cases for
+//! an error.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::summary::{self, count};
-use super::{object_name, place};
+use super::violations::{object_name, place};
 use crate::findings::{Fault, Report, Violation};
 
 /// A suite's cases, by object and rule.
@@ -90,7 +90,7 @@ fn line(violation: &Violation) -> String {
     format!("{place}{severity} · policy {policy}{container}: {message}")
 }
 
-/// Between tags.
+/// Escapes a text between tags.
 fn text(raw: &str) -> String {
     raw.chars().fold(String::with_capacity(raw.len()), |mut xml, c| {
         match c {
@@ -106,7 +106,7 @@ fn text(raw: &str) -> String {
     })
 }
 
-/// Between quotes, where a reader turns plain line breaks and tabs into blanks.
+/// Escapes an attribute's value, where a reader would turn plain line breaks and tabs into blanks.
 fn attribute(raw: &str) -> String {
     text(raw).replace('"', "&quot;").replace('\n', "&#10;").replace('\t', "&#9;")
 }

@@ -1,13 +1,14 @@
-//! For a pull request's comment and for `$GITHUB_STEP_SUMMARY`.
+//! Renders Markdown, for a pull request's comment and `$GITHUB_STEP_SUMMARY`.
 
 use std::fmt::Write;
 
-use super::{object_name, place, summary, without_path, worst_first};
+use super::summary;
+use super::violations::{object_name, place, without_path, worst_first};
 use crate::findings::{Report, Violation};
 use crate::policy::text::printable;
 
 const MAX_ROWS: usize = 100;
-/// A comment on GitHub holds 65 536 characters.
+/// The most bytes of the table. A comment on GitHub holds 65 536 characters.
 const MAX_BYTES: usize = 60_000;
 
 pub(super) fn page(report: &Report) -> String {
@@ -22,16 +23,16 @@ pub(super) fn page(report: &Report) -> String {
         return page;
     }
     page.push_str("\n| severity | object | rule | container | what |\n|---|---|---|---|---|\n");
-    let mut told = 0;
+    let mut shown_rows = 0;
     for row in worst_first(&report.results).into_iter().take(MAX_ROWS).map(row) {
         if page.len() + row.len() > MAX_BYTES {
             break;
         }
         page.push_str(&row);
-        told += 1;
+        shown_rows += 1;
     }
-    if told < report.results.len() {
-        let _ = writeln!(page, "\nand {} more", report.results.len() - told);
+    if shown_rows < report.results.len() {
+        let _ = writeln!(page, "\nand {} more", report.results.len() - shown_rows);
     }
     page
 }
@@ -49,8 +50,8 @@ fn row(violation: &Violation) -> String {
     )
 }
 
-/// A code span: nothing in it is read as Markdown, as HTML or as somebody's name.
-pub(in crate::cli) fn code(text: &str) -> String {
+/// A code span: nothing in it is interpreted as Markdown, HTML or a mention.
+pub(crate) fn code(text: &str) -> String {
     let text = printable(text).replace('|', "\\|");
     let runs = text.split(|c| c != '`').map(str::len);
     let fence = "`".repeat(runs.max().unwrap_or(0) + 1);
@@ -58,15 +59,15 @@ pub(in crate::cli) fn code(text: &str) -> String {
     format!("{fence}{gap}{text}{gap}{fence}")
 }
 
-/// Text that means only itself.
-pub(in crate::cli) fn prose(text: &str) -> String {
+/// Escaped text: nothing in it is interpreted as Markdown, HTML or a mention.
+pub(crate) fn prose(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in printable(text).chars() {
         match c {
             '&' => shown.push_str("&amp;"),
             '<' => shown.push_str("&lt;"),
             '>' => shown.push_str("&gt;"),
-            // Apart from what follows, they call no one and link no issue.
+            // In an element of its own, `@` mentions nobody and `#` links no issue.
             '@' | '#' => shown.extend(["<span>", c.encode_utf8(&mut [0; 4]), "</span>"]),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '!' | '$' => shown.extend(['\\', c]),
             _ => shown.push(c),

@@ -1,12 +1,12 @@
-//! SARIF 2.1.0. Beyond what its schema asks, it keeps to what GitHub's code scanning accepts: that refuses a whole
-//! file for one result without a file and a line.
+//! Renders SARIF 2.1.0, within the limits of GitHub's code scanning,
+//! which refuses a whole log for one result without a file and a line.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{object_name, repository_path};
+use super::violations::{object_name, repository_path};
 use crate::api::Severity;
 use crate::findings::{Fault, Report, Violation};
 use crate::policy::registry;
@@ -17,7 +17,7 @@ use crate::policy::text::cut;
 const MAX_DESCRIPTION: usize = 1024;
 
 pub(super) fn log(report: &Report) -> Value {
-    // Each with the worst that was found of it: a policy may hold it for worse, or for less bad, than the catalogue.
+    // Each rule with the worst severity of its violations, since policies may change a rule's severity.
     let mut rules = BTreeMap::<&str, Severity>::new();
     for violation in &report.results {
         let worst = rules.entry(&violation.rule).or_insert(violation.severity);
@@ -55,7 +55,7 @@ fn rule(id: &str, severity: Severity) -> Value {
     let (name, check) = id.split_once('/').unwrap_or((id, ""));
     let rule = registry::find(name);
     let (title, page) = rule.map_or((id.to_owned(), id.to_owned()), |it| (it.title(), it.page()));
-    // GitHub titles an alert with it, so it tells one check from the next.
+    // GitHub uses it as the alert's title, so it names the check.
     let asked = rule.and_then(|rule| rule.check_title(check)).unwrap_or(title);
     let title = if check.is_empty() { asked } else { format!("{id}: {asked}") };
     let examples = rule.map(Rule::examples).map(|(fails, passes)| {
@@ -84,7 +84,7 @@ fn level(severity: Severity) -> &'static str {
     }
 }
 
-/// A CVSS-like score in the range that GitHub calls by the severity's name.
+/// A CVSS-like score in GitHub's range for the severity.
 fn score(severity: Severity) -> &'static str {
     match severity {
         Severity::Critical => "9.5",
@@ -100,7 +100,7 @@ fn result(
     seen: &mut HashMap<u64, u32>,
 ) -> Value {
     let container = violation.container.as_ref().map(|it| format!(", container {it}"));
-    // Braces are placeholders to SARIF only around a number; viewers show doubled ones as they are.
+    // SARIF reads braces as placeholders only around a number, and viewers do not undouble doubled ones.
     let text = format!(
         "{}{}: {}",
         object_name(violation),
@@ -108,7 +108,7 @@ fn result(
         violation.message
     );
     let fingerprint = fingerprint(violation);
-    // Two policies may say the same of one field; the number tells them apart.
+    // Two policies may have the same violation of a field; the number distinguishes them.
     let number = seen.entry(fingerprint).and_modify(|number| *number += 1).or_insert(1);
     json!({
         "ruleId": violation.rule,
@@ -142,7 +142,8 @@ fn location(violation: &Violation) -> Value {
     })
 }
 
-/// The file, from where podgate ran. An object without a file stands under a name of its own: a result must name one.
+/// The file's path from podgate's working directory. An object without
+/// a file gets a path of its own, since a result must have one.
 fn uri(violation: &Violation, object: &str) -> String {
     let Some(path) = repository_path(violation) else {
         let source = if violation.file.is_some() { "stdin" } else { "cluster" };
@@ -155,7 +156,7 @@ fn uri(violation: &Violation, object: &str) -> String {
     }
 }
 
-/// Percent-encoded, but for slashes and what RFC 3986 calls unreserved.
+/// Percent-encodes a path, except slashes and RFC 3986's unreserved characters.
 fn encoded(path: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte);
     let encode =
@@ -163,7 +164,7 @@ fn encoded(path: &str) -> String {
     path.bytes().map(encode).collect()
 }
 
-/// Follows a violation when lines move and other violations come and go: FNV-1a, which is the same for ever.
+/// Identifies a violation although lines move and other violations come and go: FNV-1a over its stable parts.
 fn fingerprint(violation: &Violation) -> u64 {
     let Violation { rule, kind, namespace, name, container, path, .. } = violation;
     let namespace = namespace.as_deref().unwrap_or_default();

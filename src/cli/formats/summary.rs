@@ -1,9 +1,9 @@
-//! The counts, in words.
+//! Words a report's summary.
 
 use crate::api::Severity;
 use crate::findings::{Report, Summary};
 
-/// What the report comes to, in a sentence without its full stop.
+/// The report's summary as one sentence without a full stop.
 pub(super) fn line(report: &Report) -> String {
     let summary = &report.summary;
     let read = read(summary);
@@ -40,13 +40,13 @@ fn read(summary: &Summary) -> String {
 fn by_severity(report: &Report) -> String {
     let number = |severity| report.results.iter().filter(|it| it.severity == severity).count();
     let numbers = Severity::ALL.map(|severity| (number(severity), severity)).into_iter();
-    let told =
+    let counts =
         numbers.filter(|(number, _)| *number > 0).map(|(n, severity)| format!("{n} {severity}"));
-    told.collect::<Vec<_>>().join(", ")
+    counts.collect::<Vec<_>>().join(", ")
 }
 
 /// `1 violation`, `2 violations`
-pub(in crate::cli) fn count(number: u64, noun: &str) -> String {
+pub(crate) fn count(number: u64, noun: &str) -> String {
     let plural = if number == 1 { "" } else { "s" };
     format!("{number} {noun}{plural}")
 }

@@ -1,25 +1,28 @@
-//! For a terminal: `table` shows each object's violations below its name, `wide` a line a violation.
+//! Renders tables for a terminal: `table` lists each object's
+//! violations below its name, `wide` has a line for each violation.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use clap::builder::styling::Style;
 
-use super::super::columns::{self, Cell};
-use super::{by_object, identity, object_name, place, summary, without_path, worst_first};
+use super::super::color::Coloring;
+use super::super::columns::{self, TableCell};
+use super::summary;
+use super::violations::{ObjectIdentity, by_object, object_name, place, without_path, worst_first};
 use crate::findings::{Report, Violation};
 use crate::policy::text::{printable, quote};
 
-pub(super) fn table(report: &Report, color: bool) -> String {
-    // With one policy, its name would be the same in every line.
+pub(super) fn table(report: &Report, coloring: Coloring) -> String {
+    // A single policy is not named, since its name would be the same in every line.
     let policies: BTreeSet<_> = report.results.iter().map(|violation| &violation.policy).collect();
     let name_policies = policies.len() > 1;
     let violations = by_object(&report.results);
-    let rows: Vec<_> = violations.iter().map(|it| row(it, name_policies, color)).collect();
+    let rows: Vec<_> = violations.iter().map(|it| row(it, name_policies, coloring)).collect();
     let mut lines = columns::align(&rows).into_iter();
     let mut text = String::new();
-    for violations in violations.chunk_by(|a, b| identity(a) == identity(b)) {
-        text.extend(violations.first().map(|first| heading(first, color)));
+    for violations in violations.chunk_by(|a, b| ObjectIdentity::of(a) == ObjectIdentity::of(b)) {
+        text.extend(violations.first().map(|first| heading(first, coloring)));
         for line in lines.by_ref().take(violations.len()) {
             let _ = writeln!(text, "  {line}");
         }
@@ -28,26 +31,26 @@ pub(super) fn table(report: &Report, color: bool) -> String {
     text + &ending(report)
 }
 
-fn heading(violation: &Violation, color: bool) -> String {
-    let style = if color { Style::new().bold() } else { Style::new() };
+fn heading(violation: &Violation, coloring: Coloring) -> String {
+    let style = if coloring == Coloring::Colored { Style::new().bold() } else { Style::new() };
     let file = violation.file.as_ref().map(|file| format!("{file}  ")).unwrap_or_default();
     format!("{style}{}{style:#}\n", printable(&(file + &object_name(violation))))
 }
 
-fn row(violation: &Violation, name_policy: bool, color: bool) -> Vec<Cell> {
+fn row(violation: &Violation, name_policy: bool, coloring: Coloring) -> Vec<TableCell> {
     let place = [violation.line, violation.column].into_iter().flatten();
     let place: Vec<_> = place.map(|number| number.to_string()).collect();
     vec![
-        Cell::new(&place.join(":")),
-        Cell::severity(violation.severity, color),
-        Cell::new(&violation.rule),
-        Cell::new(violation.container.as_deref().unwrap_or_default()),
-        Cell::new(if name_policy { &violation.policy } else { "" }),
-        Cell::new(&violation.message),
+        TableCell::new(&place.join(":")),
+        TableCell::severity(violation.severity, coloring),
+        TableCell::new(&violation.rule),
+        TableCell::new(violation.container.as_deref().unwrap_or_default()),
+        TableCell::new(if name_policy { &violation.policy } else { "" }),
+        TableCell::new(&violation.message),
     ]
 }
 
-pub(super) fn wide(report: &Report, color: bool) -> String {
+pub(super) fn wide(report: &Report, coloring: Coloring) -> String {
     let headings = [
         "LOCATION",
         "OBJECT",
@@ -60,29 +63,29 @@ pub(super) fn wide(report: &Report, color: bool) -> String {
         "MESSAGE",
     ];
     let rows: Vec<_> =
-        by_object(&report.results).into_iter().map(|it| wide_row(it, color)).collect();
+        by_object(&report.results).into_iter().map(|it| wide_row(it, coloring)).collect();
     if rows.is_empty() {
         return ending(report);
     }
     columns::table(&headings, rows) + "\n" + &ending(report)
 }
 
-fn wide_row(violation: &Violation, color: bool) -> Vec<Cell> {
+fn wide_row(violation: &Violation, coloring: Coloring) -> Vec<TableCell> {
     let found = violation.value.as_deref().map(quote).unwrap_or_default();
     vec![
-        Cell::or_none(&place(violation).unwrap_or_default()),
-        Cell::new(&object_name(violation)),
-        Cell::severity(violation.severity, color),
-        Cell::new(&violation.rule),
-        Cell::or_none(violation.container.as_deref().unwrap_or_default()),
-        Cell::new(&violation.policy),
-        Cell::or_none(&violation.path),
-        Cell::or_none(&found),
-        Cell::new(without_path(violation)),
+        TableCell::or_none(&place(violation).unwrap_or_default()),
+        TableCell::new(&object_name(violation)),
+        TableCell::severity(violation.severity, coloring),
+        TableCell::new(&violation.rule),
+        TableCell::or_none(violation.container.as_deref().unwrap_or_default()),
+        TableCell::new(&violation.policy),
+        TableCell::or_none(&violation.path),
+        TableCell::or_none(&found),
+        TableCell::new(without_path(violation)),
     ]
 }
 
-/// The summary, and where there is something to do, what to do.
+/// The summary, and the next commands where there are violations.
 fn ending(report: &Report) -> String {
     let summary = summary::line(report);
     let Some(worst) = worst_first(&report.results).first().map(|worst| &worst.rule) else {
@@ -103,7 +106,7 @@ mod tests {
 
     #[test]
     fn the_table_shows_object_by_object_the_worst_first() {
-        insta::assert_snapshot!(table(&violated(), false), @r#"
+        insta::assert_snapshot!(table(&violated(), Coloring::Plain), @r#"
         deploy/cart.yaml  Deployment shop/cart
           14:18   high       forbidLatestTag         web        shop/baseline   spec.template.spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
           14:18   medium     forbidLatestTag         sidecar    shop/baseline   spec.template.spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
@@ -124,7 +127,7 @@ mod tests {
     fn one_policy_is_not_named_in_every_line_and_a_cluster_has_no_lines() {
         let violation = Violation { file: None, line: None, column: None, ..plain() };
         let report = with(vec![violation]);
-        insta::assert_snapshot!(table(&report, false), @r#"
+        insta::assert_snapshot!(table(&report, Coloring::Plain), @r#"
         Deployment shop/cart
           high   forbidLatestTag   web   spec.template.spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
 
@@ -135,7 +138,7 @@ mod tests {
 
     #[test]
     fn wide_shows_all_there_is_on_one_line() {
-        insta::assert_snapshot!(wide(&violated(), false), @r#"
+        insta::assert_snapshot!(wide(&violated(), Coloring::Plain), @r#"
         LOCATION                 OBJECT                          SEVERITY   RULE                    CONTAINER   POLICY          PATH                                              VALUE     MESSAGE
         deploy/cart.yaml:14:18   Deployment shop/cart            high       forbidLatestTag         web         shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
         deploy/cart.yaml:14:18   Deployment shop/cart            medium     forbidLatestTag         sidecar     shop/baseline   spec.template.spec.containers[0].image            "nginx"   is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION
@@ -157,27 +160,27 @@ mod tests {
                 "nothing to judge: no workload found (1 document, 1 skipped); 1 input could not be judged\n",
             ),
         ] {
-            assert_eq!(table(&report, true), line);
-            assert_eq!(wide(&report, true), line);
+            assert_eq!(table(&report, Coloring::Colored), line);
+            assert_eq!(wide(&report, Coloring::Colored), line);
         }
     }
 
     #[test]
     fn two_objects_of_one_name_in_two_files_are_two() {
         let other = Violation { file: Some("prod/cart.yaml".to_owned()), ..plain() };
-        let text = table(&with(vec![plain(), other, plain()]), false);
+        let text = table(&with(vec![plain(), other, plain()]), Coloring::Plain);
         assert_eq!(text.matches("Deployment shop/cart").count(), 2, "{text}");
     }
 
     #[test]
     fn colour_marks_the_severity_and_the_object_and_changes_nothing_else() {
         let report = with(vec![plain()]);
-        let colored = table(&report, true);
+        let colored = table(&report, Coloring::Colored);
         assert!(colored.contains("\u{1b}[31mhigh\u{1b}[0m"), "{colored:?}");
         assert!(colored.starts_with("\u{1b}[1mdeploy/cart.yaml  Deployment shop/cart\u{1b}[0m\n"));
         let plain = ["\u{1b}[31m", "\u{1b}[1m", "\u{1b}[0m"]
             .iter()
             .fold(colored, |text, escape| text.replace(escape, ""));
-        assert_eq!(plain, table(&report, false));
+        assert_eq!(plain, table(&report, Coloring::Plain));
     }
 }

@@ -3,47 +3,51 @@
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
-use super::super::{ClusterArgs, Failure, block_on, diagnostics, output};
+use super::super::args::{ClusterArgs, bundle_parser};
+use super::super::diagnostics;
+use super::super::failure::{Failure, block_on};
+use super::super::output;
 use super::import;
-use super::show::{Kind, bundle_parser};
+use super::show::PolicyKind;
 use crate::api::{API_VERSION, BundleName, EnforcementMode};
+use crate::client::dry_run::DryRun;
 use crate::clusters;
 use crate::gitops::apply::ApplyPlan;
 use crate::gitops::{Desired, yaml};
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "The policy names the bundle, so it asks what podgate's version of the bundle asks; its status says which is in
-force. To have every field spelled out instead: podgate policy show BUNDLE.
+    after_help = "The policy names the bundle, so its rules are those of the running podgate's version of the bundle; its status
+names that version. For a policy with every field spelled out: podgate policy show BUNDLE.
 
 Examples:
   podgate policy apply baseline -n shop
   podgate policy apply restricted --kind ClusterDevOpsPolicy --mode warn
   podgate policy apply baseline -n shop --dry-run client > policies/shop/baseline.yaml"
 )]
-pub(in crate::cli) struct ApplyArgs {
+pub(crate) struct PolicyApplyArgs {
     /// The bundle's name; see: podgate policy bundles
     #[arg(value_parser = bundle_parser())]
     bundle: BundleName,
-    /// The policy's kind: for one namespace, or for all
+    /// The policy's kind: for one namespace, or for all namespaces
     #[arg(long, value_enum, ignore_case = true, default_value = "DevOpsPolicy")]
-    kind: Kind,
+    kind: PolicyKind,
     /// The namespace of a DevOpsPolicy [default: the context's]
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
     /// The policy's name [default: the bundle's]
     #[arg(long)]
     name: Option<String>,
-    /// What happens to an object that breaks a rule
+    /// What podgate does with an object that violates a rule
     #[arg(long, value_enum, default_value_t)]
-    mode: Mode,
-    /// Print what would be sent (client), or say what the API server would do (server)
+    mode: ModeArg,
+    /// Print the policy instead of sending it (client), or send it as a server-side dry run (server)
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
-    dry_run: DryRun,
-    /// Print the policy instead of what was done
+    dry_run: ApplyDryRun,
+    /// Print the policy instead of the outcome
     #[arg(short, long, value_enum)]
-    output: Option<Format>,
-    /// Take over fields that somebody else set
+    output: Option<ApplyFormat>,
+    /// Take over fields that another field manager owns
     #[arg(long)]
     force_conflicts: bool,
     #[command(flatten)]
@@ -51,49 +55,49 @@ pub(in crate::cli) struct ApplyArgs {
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
-enum Mode {
-    /// Record it
+enum ModeArg {
+    /// Record the violation
     #[default]
     Audit,
-    /// Admit it with a warning
+    /// Admit the object with a warning
     Warn,
-    /// Deny it
+    /// Deny the object
     Enforce,
 }
 
-impl From<Mode> for EnforcementMode {
-    fn from(mode: Mode) -> Self {
+impl From<ModeArg> for EnforcementMode {
+    fn from(mode: ModeArg) -> Self {
         match mode {
-            Mode::Audit => Self::Audit,
-            Mode::Warn => Self::Warn,
-            Mode::Enforce => Self::Enforce,
+            ModeArg::Audit => Self::Audit,
+            ModeArg::Warn => Self::Warn,
+            ModeArg::Enforce => Self::Enforce,
         }
     }
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-enum DryRun {
+enum ApplyDryRun {
     /// Write
     #[default]
     None,
-    /// Print what would be sent; it needs no cluster
+    /// Print the policy; needs no cluster
     Client,
-    /// The API server tries it
+    /// A server-side dry run
     Server,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
+enum ApplyFormat {
     Yaml,
 }
 
-impl ApplyArgs {
+impl PolicyApplyArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        if matches!(self.kind, Kind::ClusterDevOpsPolicy) && self.namespace.is_some() {
-            let message = "a ClusterDevOpsPolicy is of no namespace; leave -n or --kind away";
+        if matches!(self.kind, PolicyKind::ClusterDevOpsPolicy) && self.namespace.is_some() {
+            let message = "ClusterDevOpsPolicy is cluster-scoped; drop -n or --kind";
             return Err(Failure::Input(message.to_owned()));
         }
-        if self.dry_run == DryRun::Client {
+        if self.dry_run == ApplyDryRun::Client {
             return output::print(&yaml(&self.desired(self.namespace.as_deref()).policy)?);
         }
         block_on(apply(self))
@@ -102,10 +106,10 @@ impl ApplyArgs {
     fn desired(&self, namespace: Option<&str>) -> Desired {
         let bundle = self.bundle.as_str();
         let kind = match self.kind {
-            Kind::DevOpsPolicy => "DevOpsPolicy",
-            Kind::ClusterDevOpsPolicy => "ClusterDevOpsPolicy",
+            PolicyKind::DevOpsPolicy => "DevOpsPolicy",
+            PolicyKind::ClusterDevOpsPolicy => "ClusterDevOpsPolicy",
         };
-        let namespace = namespace.filter(|_| matches!(self.kind, Kind::DevOpsPolicy));
+        let namespace = namespace.filter(|_| matches!(self.kind, PolicyKind::DevOpsPolicy));
         let mode = EnforcementMode::from(self.mode).as_str();
         let mut manifest = json!({
             "apiVersion": API_VERSION,
@@ -122,19 +126,19 @@ impl ApplyArgs {
     }
 }
 
-async fn apply(args: ApplyArgs) -> Result<(), Failure> {
+async fn apply(args: PolicyApplyArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
     let namespace = args.namespace.as_deref();
     let desired =
         [args.desired(Some(namespace.unwrap_or_else(|| cluster.client.default_namespace())))];
     let plan = ApplyPlan::make(&cluster, &desired, args.force_conflicts).await;
     diagnostics::report_refusals(plan.refusals.clone())?;
-    let dry_run = args.dry_run == DryRun::Server;
+    let dry_run = if args.dry_run == ApplyDryRun::Server { DryRun::Yes } else { DryRun::No };
     match args.output {
         None => import::write(plan, dry_run).await,
-        Some(Format::Yaml) if dry_run => {
+        Some(ApplyFormat::Yaml) if dry_run == DryRun::Yes => {
             plan.applied.iter().try_for_each(|it| output::print(&yaml(&it.policy)?))
         }
-        Some(Format::Yaml) => plan.carry_out(|it| output::print(&yaml(&it.policy)?)).await,
+        Some(ApplyFormat::Yaml) => plan.carry_out(|it| output::print(&yaml(&it.policy)?)).await,
     }
 }

@@ -6,7 +6,9 @@ use clap::Args;
 use serde_json::Value;
 use similar::TextDiff;
 
-use super::super::{ClusterArgs, Failure, block_on, output};
+use super::super::args::ClusterArgs;
+use super::super::failure::{Failure, block_on};
+use super::super::output;
 use super::import;
 use crate::clusters;
 use crate::gitops::{live, yaml};
@@ -15,17 +17,17 @@ use crate::policy::key::PolicyKey;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "It needs no more than the right to get policies, and exits with 1 where something differs.
+    after_help = "It only needs permission to get policies. The exit code is 1 where a policy differs.
 
 Examples:
   podgate policy diff policies/
   podgate policy export -A | podgate policy diff - --context other"
 )]
-pub(in crate::cli) struct DiffArgs {
-    /// A policy file, a folder with all that is below it, or - for stdin; may be repeated
+pub(crate) struct DiffArgs {
+    /// A policy file, a folder (read recursively), or - for stdin; may be repeated
     #[arg(required = true, value_name = "FILE|DIR|-")]
     files: Vec<PathBuf>,
-    /// The namespace of policies that name none; one that names another is refused [default: the context's]
+    /// The namespace of policies without one; policies of another namespace are refused [default: the context's]
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
     #[command(flatten)]
@@ -42,7 +44,7 @@ async fn diff(args: DiffArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
     let mut desired = import::desired(&args.files, args.namespace.as_deref(), &cluster)?;
     desired.sort_by(|a, b| a.key.cmp(&b.key));
-    // All is read before anything is told: half a diff would pass for a whole one.
+    // Every policy is read before the diff is printed, since a partial diff looks like a complete one.
     let (mut text, mut different) = (String::new(), 0);
     for wanted in &desired {
         let live = live::get(&cluster, &wanted.key, &wanted.place).await?;
@@ -58,7 +60,7 @@ async fn diff(args: DiffArgs) -> Result<(), Failure> {
     }
 }
 
-/// As a unified diff; empty where they are the same.
+/// The difference as a unified diff; empty where the policies are equal.
 fn changes(key: &PolicyKey, live: Option<&Value>, wanted: &Value) -> Result<String, Failure> {
     let live = live.map(canonical);
     if live.as_ref() == Some(wanted) {

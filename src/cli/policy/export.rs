@@ -6,8 +6,10 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use serde_json::Value;
 
-use super::super::{ClusterArgs, Failure, NamespaceArgs, block_on, output};
-use super::show::Kind;
+use super::super::args::{ClusterArgs, NamespaceArgs};
+use super::super::failure::{Failure, block_on};
+use super::super::output;
+use super::show::PolicyKind;
 use crate::clusters;
 use crate::gitops::live::{self, Which};
 use crate::gitops::{folder, yaml};
@@ -16,24 +18,24 @@ use crate::policy::key::PolicyKey;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "What the cluster added is left out, and the order is fixed: the export of the same policies is the same text.
-With -A, ClusterDevOpsPolicies come first.
+    after_help = "Fields that the cluster added are left out, and the order is fixed: equal policies export to equal texts. With
+-A, ClusterDevOpsPolicies come first.
 
 Examples:
   podgate policy export -n shop > policies.yaml
   podgate policy export -A --dir policies/
   podgate policy export --kind ClusterDevOpsPolicy"
 )]
-pub(in crate::cli) struct ExportArgs {
+pub(crate) struct ExportArgs {
     #[command(flatten)]
     namespaces: NamespaceArgs,
     /// Only policies of this kind
     #[arg(long, value_enum, ignore_case = true)]
-    kind: Option<Kind>,
+    kind: Option<PolicyKind>,
     /// Only policies that this label selector matches, such as team=cart
     #[arg(short = 'l', long, value_name = "LABELS")]
     selector: Option<String>,
-    /// Write a file for each: DIR/NAMESPACE/NAME.yaml, and DIR/NAME.yaml for a ClusterDevOpsPolicy
+    /// Write a file for each policy: DIR/NAMESPACE/NAME.yaml, or DIR/NAME.yaml for a ClusterDevOpsPolicy
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     #[command(flatten)]
@@ -49,17 +51,17 @@ impl ExportArgs {
 async fn export(args: ExportArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
     let which = match (args.kind, args.namespaces.one(cluster.client.default_namespace())) {
-        (Some(Kind::ClusterDevOpsPolicy), _) => Which::ClusterWide,
+        (Some(PolicyKind::ClusterDevOpsPolicy), _) => Which::ClusterWide,
         (_, Some(namespace)) => Which::Namespace(namespace),
         (_, None) => Which::All,
     };
     let mut policies = live::list(&cluster, &which, args.selector.as_deref()).await?;
-    if let Some(Kind::DevOpsPolicy) = args.kind {
+    if let Some(PolicyKind::DevOpsPolicy) = args.kind {
         policies.retain(|(key, _)| key.namespace.is_some());
     }
     if policies.is_empty() {
         eprintln!(
-            "podgate: there is no such policy; -A takes those of all namespaces and the cluster's own"
+            "podgate: there is no such policy; -A exports all namespaces and ClusterDevOpsPolicies"
         );
     }
     let policies: Vec<_> =
@@ -71,7 +73,7 @@ async fn export(args: ExportArgs) -> Result<(), Failure> {
     output::print(&texts?.join("---\n"))
 }
 
-/// Writes a file for each, and names those that are of none.
+/// Writes a file for each policy, and names the folder's other files.
 fn files(dir: &Path, which: &Which, policies: &[(PolicyKey, Value)]) -> Result<(), Failure> {
     let cannot = |path: &Path, error| {
         Failure::Cluster(format!("cannot write {}: {error}", dir.join(path).display()))
@@ -93,7 +95,7 @@ fn files(dir: &Path, which: &Which, policies: &[(PolicyKey, Value)]) -> Result<(
     let others = folder::others(dir, namespace, &exported);
     for other in others.map_err(|error| cannot(Path::new(""), error))? {
         eprintln!(
-            "{}: of no policy that was exported; delete it if its policy is gone",
+            "{}: not the file of an exported policy; delete it if its policy is gone",
             dir.join(other).display()
         );
     }

@@ -7,7 +7,11 @@ use clap::{Args, ValueEnum};
 use kube::core::SelectorExt;
 use serde_json::Value;
 
-use super::super::{ClusterArgs, Failure, block_on, diagnostics, output};
+use super::super::args::ClusterArgs;
+use super::super::diagnostics;
+use super::super::failure::{Failure, block_on};
+use super::super::output;
+use crate::client::dry_run::DryRun;
 use crate::clusters::{self, Cluster};
 use crate::gitops::apply::ApplyPlan;
 use crate::gitops::{Desired, prune, selector};
@@ -16,8 +20,8 @@ use crate::policies::files;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "The API server tries everything first, and nothing is written where it refuses a part. Objects that are no
-policies are passed over.
+    after_help = "Every policy is first sent as a server-side dry run; nothing is written if the API server refuses one. Objects
+of other kinds are skipped.
 
 Examples:
   podgate policy import policies/
@@ -25,24 +29,24 @@ Examples:
   podgate policy import policies/ --prune -l managed-by=git
   podgate policy export -A --context old | podgate policy import - --context new"
 )]
-pub(in crate::cli) struct ImportArgs {
-    /// A policy file, a folder with all that is below it, or - for stdin; may be repeated
+pub(crate) struct ImportArgs {
+    /// A policy file, a folder (read recursively), or - for stdin; may be repeated
     #[arg(required = true, value_name = "FILE|DIR|-")]
     files: Vec<PathBuf>,
-    /// The namespace of policies that name none; one that names another is refused [default: the context's]
+    /// The namespace of policies without one; policies of another namespace are refused [default: the context's]
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
-    /// Say what would be done
+    /// Print what would be done
     #[arg(long, value_enum, value_name = "HOW", default_value_t)]
-    dry_run: DryRun,
-    /// Then delete the policies that the selector chooses and the files do not name: with -n those of the namespace, else
-    /// those of all namespaces and the cluster's own
+    dry_run: ImportDryRun,
+    /// Then delete the policies that match the selector and are not in the files: with -n in that
+    /// namespace, else in all namespaces and cluster-wide
     #[arg(long, requires = "selector")]
     prune: bool,
-    /// The labels by which --prune knows what comes from these files, such as managed-by=git
+    /// The labels by which --prune recognises the policies of these files, such as managed-by=git
     #[arg(short = 'l', long, value_name = "LABELS", requires = "prune")]
     selector: Option<String>,
-    /// Take over fields that somebody else set
+    /// Take over fields that another field manager owns
     #[arg(long)]
     force_conflicts: bool,
     #[command(flatten)]
@@ -50,11 +54,11 @@ pub(in crate::cli) struct ImportArgs {
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-enum DryRun {
+enum ImportDryRun {
     /// Write
     #[default]
     None,
-    /// The API server tries it
+    /// A server-side dry run
     Server,
 }
 
@@ -70,7 +74,7 @@ async fn import(args: ImportArgs) -> Result<(), Failure> {
     if let Some(selector) = &args.selector {
         all_selected(&desired, selector)?;
     }
-    let dry_run = args.dry_run == DryRun::Server;
+    let dry_run = if args.dry_run == ImportDryRun::Server { DryRun::Yes } else { DryRun::No };
     let plan = ApplyPlan::make(&cluster, &desired, args.force_conflicts).await;
     let pruned = match &args.selector {
         Some(selector) if plan.refusals.is_empty() => {
@@ -85,7 +89,7 @@ async fn import(args: ImportArgs) -> Result<(), Failure> {
     diagnostics::report_refusals(refusals)?;
     write(plan, dry_run).await?;
     for target in &pruned {
-        if !dry_run {
+        if dry_run == DryRun::No {
             prune::delete(&cluster, target, false).await?;
         }
         print_outcome(&target.key.argument(), "pruned", dry_run)?;
@@ -93,26 +97,26 @@ async fn import(args: ImportArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Carries a plan out, or with a dry run says what it would do.
-pub(super) async fn write(plan: ApplyPlan<'_>, dry_run: bool) -> Result<(), Failure> {
-    if dry_run {
+/// Writes a plan and prints the outcomes; with a dry run only prints those of the plan.
+pub(super) async fn write(plan: ApplyPlan<'_>, dry_run: DryRun) -> Result<(), Failure> {
+    if dry_run == DryRun::Yes {
         for applied in &plan.applied {
-            print_outcome(&applied.key.argument(), applied.outcome.as_str(), true)?;
+            print_outcome(&applied.key.argument(), applied.outcome.as_str(), dry_run)?;
         }
         return Ok(());
     }
     plan.carry_out(|applied| {
-        print_outcome(&applied.key.argument(), applied.outcome.as_str(), false)
+        print_outcome(&applied.key.argument(), applied.outcome.as_str(), dry_run)
     })
     .await
 }
 
-fn print_outcome(policy: &str, outcome: &str, dry_run: bool) -> Result<(), Failure> {
-    let how = if dry_run { " (server dry run)" } else { "" };
+fn print_outcome(policy: &str, outcome: &str, dry_run: DryRun) -> Result<(), Failure> {
+    let how = if dry_run == DryRun::Yes { " (server dry run)" } else { "" };
     output::print(&format!("{policy} {outcome}{how}\n"))
 }
 
-/// The policies of files, in the namespace that is given or the context's.
+/// The policies of files; those without a namespace get the given one, or the context's.
 pub(super) fn desired(
     paths: &[PathBuf],
     namespace: Option<&str>,
@@ -130,14 +134,14 @@ pub(super) fn desired(
     });
     match elsewhere {
         Some(it) => Err(Failure::Input(format!(
-            "{}: {} is of another namespace than -n {default}; leave -n away, or the namespace in the file",
+            "{}: {} is in another namespace than -n {default}; drop -n, or the namespace in the file",
             it.place, it.key
         ))),
         None => Ok(desired),
     }
 }
 
-/// What is written now must be found again by the next prune, and not be taken by it.
+/// Checks that every policy matches the selector of `--prune`: the next prune would not find another one.
 fn all_selected(desired: &[Desired], selector: &str) -> Result<(), Failure> {
     let parsed =
         selector::parse(selector).map_err(|error| Failure::Input(format!("-l: {error}")))?;
@@ -149,7 +153,7 @@ fn all_selected(desired: &[Desired], selector: &str) -> Result<(), Failure> {
     };
     match desired.iter().find(|it| !parsed.matches(&labels(&it.policy))) {
         Some(it) => Err(Failure::Input(format!(
-            "{}: {} has not the labels of -l {selector}, so no prune would ever find it; give it those labels",
+            "{}: {} does not have the labels of -l {selector}, so a later --prune would not find it; add them",
             it.place, it.key
         ))),
         None => Ok(()),

@@ -12,10 +12,12 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 
+use super::super::args::{ClusterArgs, ProtectedArgs, bundle_parser};
+use super::super::diagnostics;
+use super::super::failure::{Failure, block_on};
 use super::super::gate::GateArgs;
+use super::super::output;
 use super::super::output::Versioned;
-use super::super::{ClusterArgs, Failure, ProtectedArgs, block_on, diagnostics, output};
-use super::bundle_parser;
 use crate::analysis::preview;
 use crate::api::{BundleName, DevOpsPolicySpec, EnforcementMode};
 use crate::clusters;
@@ -25,11 +27,11 @@ use crate::policy::compile::{Policy, Scope, Selection};
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Each policy is judged by as if it were enforced, whatever mode it is written in, beside those of the \
-cluster and in the place of the one of the same name. Nothing is written to the cluster.
+    after_help = "Each policy counts as enforced, whatever its mode, beside the cluster's policies and in place of one with \
+the same name. Nothing is written to the cluster.
 
-Exit codes: 2 where a file cannot be used, 3 where something could not be read (the rest is previewed all the same), \
-else 1 and 4 as --fail-on (of what would deny) and --min-score (of the cluster's score afterwards) say.
+Exit codes: 2 where a file cannot be used, 3 where something could not be read (the rest is previewed), else 1 by \
+--fail-on (violations that would deny) and 4 by --min-score (the cluster's score afterwards).
 
 Examples:
   podgate policy preview policies/
@@ -38,18 +40,18 @@ Examples:
   podgate policy preview policies/ -o markdown --fail-on high > comment.md
   kustomize build | podgate policy preview - -o json"
 )]
-pub(in crate::cli) struct PreviewArgs {
-    /// A policy file, a folder with all that is below it, or - for stdin
+pub(crate) struct PreviewArgs {
+    /// A policy file, a folder (read recursively), or - for stdin
     #[arg(
         value_name = "FILE|DIR|-",
         required_unless_present = "bundle",
         conflicts_with = "bundle"
     )]
     policies: Vec<PathBuf>,
-    /// A built-in bundle as a policy of its name: for the namespace of -n, else for the whole cluster
+    /// A built-in bundle, as a policy for the namespace of -n or for the whole cluster
     #[arg(long, value_name = "NAME", value_parser = bundle_parser())]
     bundle: Option<BundleName>,
-    /// The namespace of a DevOpsPolicy that names none [default: the context's]
+    /// The namespace of a DevOpsPolicy without one [default: the context's]
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
     #[arg(short, long, value_enum, default_value_t)]
@@ -64,10 +66,10 @@ pub(in crate::cli) struct PreviewArgs {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum PreviewFormat {
-    /// For people: the worst of it
+    /// For people: the worst violations
     #[default]
     Table,
-    /// For programs, with everything
+    /// For programs: every violation
     Json,
     /// The same as YAML
     Yaml,
@@ -109,7 +111,7 @@ async fn run(args: PreviewArgs) -> Result<(), Failure> {
     args.gate.check(violations.map(|it| it.severity), score)
 }
 
-/// The policy that `podgate policy show` prints: a namespace's, or that of all namespaces.
+/// The policy of a bundle, for a namespace or for all namespaces.
 fn of_bundle(bundle: BundleName, namespace: Option<String>) -> Result<Policy, Failure> {
     let all = || Scope::Cluster(Selection::default());
     let scope = namespace.map_or_else(all, Scope::Namespace);

@@ -2,29 +2,31 @@
 
 use clap::Args;
 
-use super::super::{ClusterArgs, Failure, block_on, output};
+use super::super::args::ClusterArgs;
+use super::super::failure::{Failure, block_on};
+use super::super::output;
 use crate::clusters;
 use crate::remediation::manual;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Policies with remediation carry it, so that what is under way is finished or taken back before they go.
+    after_help = "Policies with remediation have the finalizer, so that repairs in flight end before the policy is deleted.
 
 Examples:
   podgate policy release baseline -n shop
   podgate policy release --all"
 )]
-pub(in crate::cli) struct ReleaseArgs {
+pub(crate) struct ReleaseArgs {
     /// The policy's name
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     name: Option<String>,
     /// Every policy of the cluster
     #[arg(long)]
     all: bool,
-    /// First have every podgate that uses the Lease of this namespace stop writing for a minute, as before an uninstall
+    /// First stop the writes of every podgate that uses this namespace's Lease for a minute, as before an uninstall
     #[arg(long, value_name = "NAME", requires = "all")]
     silence: Option<String>,
-    /// The namespace of a DevOpsPolicy; without it, a ClusterDevOpsPolicy is meant
+    /// The namespace of a DevOpsPolicy; without it, NAME is a ClusterDevOpsPolicy
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
     #[command(flatten)]
@@ -40,7 +42,7 @@ impl ReleaseArgs {
 async fn release(args: ReleaseArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
     if let Some(namespace) = &args.silence {
-        manual::silence(&cluster, namespace.clone()).await?;
+        manual::stop_leader(&cluster, namespace.clone()).await?;
     }
     let wanted = |namespace: Option<&str>, name: &str| {
         args.all || (namespace == args.namespace.as_deref() && Some(name) == args.name.as_deref())
@@ -50,7 +52,7 @@ async fn release(args: ReleaseArgs) -> Result<(), Failure> {
         output::print(&format!("{policy} released\n"))?;
     }
     if released.is_empty() {
-        eprintln!("podgate: no such policy carries podgate's finalizer");
+        eprintln!("podgate: no such policy has podgate's finalizer");
     }
     Ok(())
 }

@@ -1,11 +1,12 @@
 //! `podgate policy bundles` and `podgate policy show`
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::super::columns::{self, Cell};
-use super::super::{Failure, output};
+use super::super::args::bundle_parser;
+use super::super::columns::{self, TableCell};
+use super::super::failure::Failure;
+use super::super::output;
 use crate::api::{BundleName, ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicySpec};
 use crate::policy::bundles;
 
@@ -13,27 +14,20 @@ use crate::policy::bundles;
 #[command(after_help = "Examples:
   podgate policy show baseline | kubectl apply -n shop -f -
   podgate policy show restricted --kind ClusterDevOpsPolicy > restricted.yaml")]
-pub(in crate::cli) struct ShowArgs {
+pub(crate) struct ShowArgs {
     /// The bundle's name
     #[arg(value_parser = bundle_parser())]
     bundle: BundleName,
-    /// The policy's kind: for one namespace, or for those that it selects
+    /// The policy's kind: for one namespace, or for the namespaces that it selects
     #[arg(long, value_enum, ignore_case = true, default_value = "DevOpsPolicy")]
-    kind: Kind,
+    kind: PolicyKind,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "verbatim")]
-pub(super) enum Kind {
+pub(super) enum PolicyKind {
     DevOpsPolicy,
     ClusterDevOpsPolicy,
-}
-
-pub(in crate::cli) fn bundle_parser() -> impl TypedValueParser<Value = BundleName> {
-    PossibleValuesParser::new(BundleName::ALL.map(BundleName::as_str)).try_map(|name| {
-        let bundle = BundleName::ALL.into_iter().find(|bundle| bundle.as_str() == name);
-        bundle.ok_or("it is no bundle")
-    })
 }
 
 impl ShowArgs {
@@ -52,17 +46,17 @@ fn list() -> Result<String, Failure> {
     for bundle in BundleName::ALL {
         let spec = bundles::spec(bundle);
         let texts = [bundle.as_str(), bundles::VERSION, &rules(&spec)?];
-        rows.push(texts.map(Cell::new).into());
+        rows.push(texts.map(TableCell::new).into());
     }
     Ok(columns::table(&["NAME", "VERSION", "RULES"], rows))
 }
 
-/// What a spec asks, with the parameters: `forbidLatestTag, maxRestartCount=3`.
+/// The rules of a spec with their parameters: `forbidLatestTag, maxRestartCount=3`.
 fn rules(spec: &DevOpsPolicySpec) -> Result<String, Failure> {
     let Value::Object(fields) = serde_json::to_value(spec).map_err(std::io::Error::from)? else {
         return Ok(String::new());
     };
-    let told = fields.into_iter().map(|(field, value)| match value {
+    let described = fields.into_iter().map(|(field, value)| match value {
         Value::Bool(true) => field,
         Value::String(value) => format!("{field}={value}"),
         Value::Array(values) => {
@@ -71,15 +65,15 @@ fn rules(spec: &DevOpsPolicySpec) -> Result<String, Failure> {
         }
         value => format!("{field}={value}"),
     });
-    Ok(told.collect::<Vec<_>>().join(", "))
+    Ok(described.collect::<Vec<_>>().join(", "))
 }
 
-fn manifest(bundle: BundleName, kind: Kind) -> Result<String, Failure> {
+fn manifest(bundle: BundleName, kind: PolicyKind) -> Result<String, Failure> {
     let (name, spec) = (bundle.as_str(), bundles::spec(bundle));
     let policy = match kind {
-        Kind::DevOpsPolicy => serde_saphyr::to_string(&DevOpsPolicy::new(name, spec)),
-        Kind::ClusterDevOpsPolicy => {
-            // Its spec has every field of the other, under the same name.
+        PolicyKind::DevOpsPolicy => serde_saphyr::to_string(&DevOpsPolicy::new(name, spec)),
+        PolicyKind::ClusterDevOpsPolicy => {
+            // A ClusterDevOpsPolicy's spec has every field of a DevOpsPolicy's.
             let fields = serde_json::to_value(spec).map_err(std::io::Error::from)?;
             let spec = serde_json::from_value(fields).map_err(std::io::Error::from)?;
             serde_saphyr::to_string(&ClusterDevOpsPolicy::new(name, spec))
@@ -108,7 +102,7 @@ mod tests {
     fn every_bundle_is_printed_as_a_policy_of_either_kind_that_asks_the_same() {
         for bundle in BundleName::ALL {
             let expected = serde_json::to_value(bundles::spec(bundle)).unwrap();
-            for kind in [Kind::DevOpsPolicy, Kind::ClusterDevOpsPolicy] {
+            for kind in [PolicyKind::DevOpsPolicy, PolicyKind::ClusterDevOpsPolicy] {
                 let text = manifest(bundle, kind).unwrap();
                 let read: Value = serde_saphyr::from_str(&text).unwrap();
                 assert_eq!(read["spec"], expected);
@@ -122,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_manifest_says_nothing_that_is_not_set() {
-        insta::assert_snapshot!(manifest(BundleName::Restricted, Kind::ClusterDevOpsPolicy).unwrap(), @"
+        insta::assert_snapshot!(manifest(BundleName::Restricted, PolicyKind::ClusterDevOpsPolicy).unwrap(), @"
         # podgate's bundle restricted, version 2
         apiVersion: devops.stochastic.io/v1
         kind: ClusterDevOpsPolicy

@@ -20,11 +20,11 @@ fn workload(name: &str) -> WorkloadKey {
 }
 
 /// A ledger that has read the status of these policies.
-fn ledger(policies: &[&Policy]) -> Ledger {
-    let mut ledger = Ledger::default();
+fn ledger(policies: &[&Policy]) -> RepairLedger {
+    let mut ledger = RepairLedger::default();
     for policy in policies {
         let generation = policy.origin.as_ref().unwrap().generation;
-        ledger.count(policy.key(), Counts { generation, ..Counts::default() });
+        ledger.count(policy.key(), RepairCounts { generation, ..RepairCounts::default() });
     }
     ledger
 }
@@ -33,7 +33,7 @@ fn keys(policies: &[&Policy]) -> BTreeSet<PolicyKey> {
     policies.iter().map(|it| it.key()).collect()
 }
 
-fn hindrance(ledger: &mut Ledger, policies: &[&Policy], in_flight: usize) -> String {
+fn hindrance(ledger: &mut RepairLedger, policies: &[&Policy], in_flight: usize) -> String {
     let found = ledger.hindrance("shop", policies.iter().copied(), |_| in_flight);
     found.unwrap_or_default()
 }
@@ -41,7 +41,7 @@ fn hindrance(ledger: &mut Ledger, policies: &[&Policy], in_flight: usize) -> Str
 #[test]
 fn nothing_begins_before_a_policys_status_is_read() {
     let own = policy("own", 1, 0, 1);
-    assert!(hindrance(&mut Ledger::default(), &[&own], 0).contains("status"));
+    assert!(hindrance(&mut RepairLedger::default(), &[&own], 0).contains("status"));
     assert_eq!(hindrance(&mut ledger(&[&own]), &[&own], 0), "");
 }
 
@@ -68,10 +68,10 @@ fn the_cooldown_counts_from_the_begin_and_from_the_end() {
 fn a_policy_stops_after_two_roll_backs_until_it_is_changed() {
     let own = policy("own", 1, 0, 5);
     let mut ledger = ledger(&[&own]);
-    ledger.ended(&keys(&[&own]), true);
-    ledger.ended(&keys(&[&own]), false);
+    ledger.ended(&keys(&[&own]), RepairEnd::RolledBack);
+    ledger.ended(&keys(&[&own]), RepairEnd::Repaired);
     assert_eq!(hindrance(&mut ledger, &[&own], 0), "");
-    ledger.ended(&keys(&[&own]), true);
+    ledger.ended(&keys(&[&own]), RepairEnd::RolledBack);
     assert!(hindrance(&mut ledger, &[&own], 0).contains("shop/own has stopped"));
     let status = ledger.status(&own);
     assert_eq!((status.repaired, status.rolled_back), (1, 2));
@@ -80,13 +80,13 @@ fn a_policy_stops_after_two_roll_backs_until_it_is_changed() {
     assert_eq!(hindrance(&mut ledger, &[&edited], 0), "");
     assert_eq!(ledger.status(&edited).rolled_back, 0);
     // The next version stops too.
-    ledger.ended(&keys(&[&edited]), true);
-    ledger.ended(&keys(&[&edited]), true);
+    ledger.ended(&keys(&[&edited]), RepairEnd::RolledBack);
+    ledger.ended(&keys(&[&edited]), RepairEnd::RolledBack);
     assert!(hindrance(&mut ledger, &[&edited], 0).contains("shop/own has stopped"));
 }
 
 #[test]
-fn ten_begin_in_a_namespace_in_an_hour_whoever_asks() {
+fn ten_begin_in_a_namespace_in_an_hour_whatever_the_policies() {
     let (first, second) = (policy("first", 1, 0, 20), policy("second", 1, 0, 20));
     let mut ledger = ledger(&[&first, &second]);
     for _ in 0..BUDGET {
@@ -98,7 +98,7 @@ fn ten_begin_in_a_namespace_in_an_hour_whoever_asks() {
 }
 
 #[test]
-fn a_status_tells_what_is_under_way_first_and_no_more_than_fits() {
+fn a_status_lists_repairs_in_flight_first_and_no_more_than_fits() {
     let own = Arc::new(policy("own", 1, 0, 5));
     let mut ledger = ledger(&[&own]);
     let of = || keys(&[&own]);

@@ -109,7 +109,7 @@ fn a_limit_is_never_below_what_is_requested() {
             assert!(!text.contains("64Mi"), "{text}");
         }
         RepairPlan::Refused(refusal) => {
-            assert!(matches!(refusal, Refusal::NoDefault { .. }), "{refusal}");
+            assert!(matches!(refusal, RepairRefusal::NoDefault { .. }), "{refusal}");
         }
         RepairPlan::Nothing => panic!("it has no limit"),
     }
@@ -169,14 +169,20 @@ fn what_cannot_be_repaired_is_refused_with_its_reason() {
             &none,
             "Windows",
         ),
-        (Deployment, portless, json!({}), &none, "container \"web\" declares no port"),
+        (
+            Deployment,
+            portless,
+            json!({}),
+            &none,
+            "container \"web\" does not declare the default probe's port",
+        ),
         (Deployment, web(), json!({}), &exempt, "exempts"),
         (
             Deployment,
             web(),
             json!({}),
             &json!({"defaultResources": null, "defaultProbe": null}),
-            "says nothing to put in",
+            "has no default for",
         ),
         (
             Deployment,
@@ -209,7 +215,7 @@ fn kinds_whose_controllers_roll_nothing_out_say_what_to_do() {
         assert_eq!(repaired_kind(kind.names().kind), Ok(kind));
     }
     for kind in ["Pod", "Job", "CronJob", "ReplicaSet", "ReplicationController", "Widget"] {
-        assert!(matches!(repaired_kind(kind), Err(Refusal::Kind(_))), "{kind}");
+        assert!(matches!(repaired_kind(kind), Err(RepairRefusal::Kind(_))), "{kind}");
     }
 }
 

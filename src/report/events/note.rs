@@ -1,4 +1,4 @@
-//! What began or went, gathered by the object it is told on, and in words. Pure.
+//! Gathers violations that began or went by the object of their Event, and words the Event's note. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
@@ -10,18 +10,18 @@ use crate::policy::observed::{Change, Fault, WorkloadKey};
 use crate::policy::text::{brief, clip, cut};
 use crate::policy::workload::Kind;
 
-/// The most bytes that the API takes.
-const MAX_NOTE: usize = 1024;
-/// The most faults, policies and workloads that are held of one topic; of others, that there are more.
+/// The most bytes of a note that the API server accepts.
+pub(super) const MAX_NOTE: usize = 1024;
+/// The most faults, policies and workloads kept of one topic.
 const MAX_FAULTS: usize = 16;
 const MAX_POLICIES: usize = 4;
 const MAX_WORKLOADS: usize = 4;
-/// Workloads that a policy's note names.
+/// The workloads that a policy's note names.
 const NAMED: usize = 3;
 const MAX_MESSAGE: usize = 300;
 const MAX_TAIL: usize = 256;
 
-/// The object that an Event is about. Policies come first, since they tell the most in one.
+/// The object that an Event is about. Policies order first, since one Event on a policy covers the most violations.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) enum About {
     Policy { namespace: Option<String>, kind: &'static str, name: String, uid: String },
@@ -42,29 +42,28 @@ impl fmt::Display for About {
     }
 }
 
-/// What one Event tells of.
+/// The topic of an Event: an object's violations that began, or those that went.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Topic {
     pub about: About,
-    /// Of violations that went; else of those that began.
     pub gone: bool,
 }
 
-/// The violations of one topic: bounded, however many there are.
+/// The violations of one topic, in bounded memory.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gathered {
     /// By severity, worst first.
     counts: [u64; 4],
-    /// One each rule or check, container and path, whichever policies name it.
+    /// One for each rule or check, container and path, with the worst severity of all policies.
     faults: Vec<(Severity, Arc<Fault>)>,
-    /// How many found no place there.
+    /// The number of faults left out.
     more_faults: u64,
     policies: BTreeSet<String>,
     workloads: BTreeSet<WorkloadKey>,
 }
 
 impl Gathered {
-    /// How many violations it stands for.
+    /// The number of violations.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
     }
@@ -96,7 +95,7 @@ impl Gathered {
         }
     }
 
-    /// Takes in what came later.
+    /// Adds violations that were gathered later.
     pub fn merge(&mut self, later: Self) {
         for (count, more) in self.counts.iter_mut().zip(later.counts) {
             *count += more;
@@ -114,7 +113,7 @@ impl Gathered {
     }
 }
 
-/// Keeps the first so many.
+/// Inserts an item and keeps the first `max` items.
 fn insert<T: Clone + Ord>(set: &mut BTreeSet<T>, item: &T, max: usize) {
     set.insert(item.clone());
     if set.len() > max {
@@ -122,14 +121,14 @@ fn insert<T: Clone + Ord>(set: &mut BTreeSet<T>, item: &T, max: usize) {
     }
 }
 
-/// The kind of a workload that an Event can be about: one that may own pods and that podgate knows.
+/// The [`Kind`] of a workload that an Event can be about: a kind known to podgate that can own pods.
 pub(super) fn owner_kind(kind: &str) -> Option<Kind> {
     let owners =
         Kind::ALL.into_iter().filter(|it| !matches!(it, Kind::CronJob | Kind::PodTemplate));
     owners.into_iter().find(|it| it.names().kind == kind)
 }
 
-/// The changes of a batch by what they are told on.
+/// Gathers a batch of changes by topic.
 pub(super) fn gather(changes: &[Change]) -> BTreeMap<Topic, Gathered> {
     let mut topics: BTreeMap<Topic, Gathered> = BTreeMap::new();
     for change in changes {
@@ -155,12 +154,12 @@ pub(super) fn gather(changes: &[Change]) -> BTreeMap<Topic, Gathered> {
 /// The note of an Event.
 pub(super) fn text(topic: &Topic, gathered: &Gathered) -> String {
     match topic.about {
-        About::Policy { .. } => on_policy(topic.gone, gathered),
-        About::Workload(_) => on_workload(topic.gone, gathered),
+        About::Policy { .. } => on_policy(topic, gathered),
+        About::Workload(_) => on_workload(topic, gathered),
     }
 }
 
-fn on_policy(gone: bool, gathered: &Gathered) -> String {
+fn on_policy(topic: &Topic, gathered: &Gathered) -> String {
     let severities = gathered.counts.iter().zip(Severity::ALL).filter(|(count, _)| **count > 0);
     let severities: Vec<_> =
         severities.map(|(count, severity)| format!("{count} {severity}")).collect();
@@ -171,7 +170,7 @@ fn on_policy(gone: bool, gathered: &Gathered) -> String {
     let text = format!(
         "{count} {} {} ({}): {}{others}",
         if count == 1 { "violation" } else { "violations" },
-        match (gone, count) {
+        match (topic.gone, count) {
             (false, _) => "began",
             (true, 1) => "is gone",
             (true, _) => "are gone",
@@ -182,13 +181,13 @@ fn on_policy(gone: bool, gathered: &Gathered) -> String {
     cut(text, MAX_NOTE)
 }
 
-fn on_workload(gone: bool, gathered: &Gathered) -> String {
+fn on_workload(topic: &Topic, gathered: &Gathered) -> String {
     let mut faults: Vec<_> = gathered.faults.iter().collect();
     faults.sort_by_key(|(severity, it)| (*severity, &it.id, &it.container, &it.path));
     let rules = faults.iter().map(|(_, it)| &it.id).collect::<BTreeSet<_>>().len();
     let mut text = format!(
         "{} {rules} rule{}{}: ",
-        if gone { "no longer breaks" } else { "breaks" },
+        if topic.gone { "no longer breaks" } else { "breaks" },
         if rules == 1 { "" } else { "s" },
         if gathered.more_faults > 0 { " or more" } else { "" },
     );
@@ -197,7 +196,7 @@ fn on_workload(gone: bool, gathered: &Gathered) -> String {
     let mut omitted = gathered.more_faults;
     for (index, (severity, fault)) in faults.into_iter().enumerate() {
         let separator = if index == 0 { "" } else { " · " };
-        let described = describe(*severity, fault, gone);
+        let described = describe(*severity, fault, topic);
         if omitted == gathered.more_faults && text.len() + separator.len() + described.len() <= room
         {
             text.push_str(separator);
@@ -212,12 +211,12 @@ fn on_workload(gone: bool, gathered: &Gathered) -> String {
     text + &tail
 }
 
-/// A fault; what is to be done about it only while it is there.
-fn describe(severity: Severity, fault: &Fault, gone: bool) -> String {
+/// Describes a fault; with problem and remedy only where it began.
+fn describe(severity: Severity, fault: &Fault, topic: &Topic) -> String {
     let container = fault.container.as_ref();
     let container = container.map(|it| format!(" container \"{}\"", clip(it))).unwrap_or_default();
     let id = clip(&fault.id);
-    if gone {
+    if topic.gone {
         return format!("{id} ({severity}){container}");
     }
     format!("{id} ({severity}){container}: {}", brief(fault.message.clone(), MAX_MESSAGE))

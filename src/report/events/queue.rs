@@ -1,17 +1,17 @@
-//! The pace of Events, so that a rollout that breaks everything does not bury the API server: what must wait is merged
-//! with what comes meanwhile. Pure.
+//! Paces Events, so that a rollout with many violations does not overload the
+//! API server. Changes that arrive while a topic waits are merged into it. Pure.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::note::{Gathered, Topic};
 
-/// So many Events at once, then one in each interval.
+/// The Events written at once; then one in each interval.
 const BURST: u32 = 50;
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long an object has no other Event of the same kind after one.
+/// The time between two Events of the same topic.
 const REST: Duration = Duration::from_secs(10);
-/// The most Events that wait: what comes after ten minutes is no news.
+/// The most Events that wait: ten minutes' worth at one in each interval.
 const MAX_WAITING: usize = 600;
 
 #[derive(Default)]
@@ -19,10 +19,11 @@ pub(super) struct Queue {
     /// Each with its place in the order of arrival.
     waiting: BTreeMap<Topic, (u64, Gathered)>,
     arrivals: u64,
-    /// When all that was spent of the burst has come back.
+    /// When the whole burst is available again.
     full: Option<Instant>,
-    /// What was told, and until when there is nothing more of it: of what began on an object, or of what went.
+    /// The topics that were written, and when each may be written again.
     rests: BTreeMap<Topic, Instant>,
+    /// The violations dropped since [`Queue::take_dropped`].
     dropped: u64,
 }
 
@@ -40,7 +41,7 @@ impl Queue {
         }
     }
 
-    /// Takes out the Event that has waited longest of those that may be written now.
+    /// Takes the longest-waiting Event that may be written now.
     pub fn next(&mut self, now: Instant) -> Option<(Topic, Gathered)> {
         self.rests.retain(|_, until| now < *until);
         if self.burst_from().is_some_and(|from| now < from) {
@@ -55,26 +56,26 @@ impl Queue {
         Some((topic, gathered))
     }
 
-    /// When [`Queue::next`] will have one; in the past where it has one already.
+    /// When [`Queue::next`] returns an Event; in the past where it does now.
     pub fn due(&self) -> Option<Instant> {
         let rested = |topic: &Topic| self.rests.get(topic).copied();
-        // `None` is now, which is before any time.
+        // `None` (now) orders before every time.
         let first = self.waiting.keys().map(rested).min()?;
         Some(first.max(self.burst_from()).unwrap_or_else(Instant::now))
     }
 
-    /// From when on there is something left of the burst.
+    /// When a part of the burst is available.
     fn burst_from(&self) -> Option<Instant> {
         self.full?.checked_sub(INTERVAL * (BURST - 1))
     }
 
-    /// How many violations found no place since this was last asked.
+    /// Takes the number of violations that were dropped since the last call.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
 
-    /// How many violations wait to be told.
-    pub fn untold(&self) -> u64 {
+    /// The number of violations whose Events wait.
+    pub fn waiting_violations(&self) -> u64 {
         self.waiting.values().map(|(_, gathered)| gathered.count()).sum()
     }
 }
@@ -86,7 +87,7 @@ mod tests {
     use super::*;
     use crate::policy::observed::Change;
 
-    /// A violation of a workload that began, told on the workload only.
+    /// The topic of a violation that began, for the workload only.
     fn began(name: &str) -> BTreeMap<Topic, Gathered> {
         let change = Change {
             policy: policy("baseline"),
@@ -150,6 +151,6 @@ mod tests {
         queue.add(began("w0"));
         assert_eq!(queue.take_dropped(), 5);
         assert_eq!(queue.take_dropped(), 0);
-        assert_eq!(queue.untold(), MAX_WAITING as u64 + 1);
+        assert_eq!(queue.waiting_violations(), MAX_WAITING as u64 + 1);
     }
 }

@@ -1,10 +1,10 @@
-//! What a preview comes to, in words.
+//! Words a preview's summary, for the table and the Markdown page.
 
 use super::super::super::formats::count;
 use crate::analysis::preview::answer::{Change, Preview, Violation, Workload};
 use crate::policy::text::clip;
 
-/// The whole in a sentence, without its full stop.
+/// The summary as one sentence without a full stop.
 pub(super) fn line(preview: &Preview) -> String {
     let summary = &preview.summary;
     let subject = match preview.policies.as_slice() {
@@ -24,7 +24,7 @@ pub(super) fn line(preview: &Preview) -> String {
     )
 }
 
-/// How that compares with the versions in force, if there are any.
+/// The comparison with the versions in force, if there are any.
 pub(super) fn compared(preview: &Preview) -> Option<String> {
     let summary = &preview.summary;
     let (denied, refused) = (summary.denied_before?, summary.refused_pods_before?);
@@ -46,13 +46,13 @@ pub(super) fn change(Change { before, after }: Change) -> String {
     format!("{} → {}", before.score, after.score)
 }
 
-/// `2 of 5`, where any pod would be refused.
+/// `2 of 5`; empty where no pod would be refused.
 pub(super) fn share(workload: &Workload) -> String {
     let some = workload.pods.as_ref().filter(|pods| pods.refused > 0);
     some.map(|pods| format!("{} of {}", pods.refused, pods.running)).unwrap_or_default()
 }
 
-/// The verdict, and what it is in force where that differs.
+/// The verdict, marked `(new)` where the policies in force decide otherwise.
 pub(super) fn verdict(workload: &Workload) -> String {
     use crate::analysis::preview::answer::Verdict::{Admitted, Denied};
     match (workload.verdict, workload.before) {
@@ -65,7 +65,7 @@ pub(super) fn verdict(workload: &Workload) -> String {
     .to_owned()
 }
 
-/// What to tell first of a workload, and how much more there is.
+/// A workload's worst violation, and the number of its others.
 pub(super) fn first(workload: &Workload) -> Option<(&Violation, usize)> {
     let mut distinct = workload.distinct();
     let first = distinct.next()?;

@@ -1,4 +1,4 @@
-//! A preview for a pull request's comment.
+//! Renders a preview as Markdown, for a pull request's comment.
 
 use std::fmt::Write;
 
@@ -6,9 +6,9 @@ use super::super::super::formats::markdown::{code, prose};
 use super::headline::{change, compared, first, line, share, verdict};
 use crate::analysis::preview::answer::{ExemptionUse, NamespaceChange, Preview, Workload};
 
-/// Of each table.
+/// The most rows of each table.
 const MAX_ROWS: usize = 50;
-/// A comment on GitHub holds 65 536 characters. What is written after a table that is cut has room up to 60 000.
+/// The most bytes of the tables. A comment on GitHub holds 65 536 characters, so lines after a cut table have room.
 const MAX_BYTES: usize = 59_000;
 
 pub(super) fn page(preview: &Preview) -> String {
@@ -42,15 +42,15 @@ fn table(page: &mut String, heading: &str, rows: impl Iterator<Item = String>) {
     }
 }
 
-/// As many as there is room for, and how many more there are.
+/// Appends rows while there is room, and the number of the others.
 fn rows_of(page: &mut String, rows: impl Iterator<Item = String>) {
-    let (mut told, mut left) = (0, 0);
+    let (mut shown, mut left) = (0, 0);
     for row in rows {
-        if left > 0 || told == MAX_ROWS || page.len() + row.len() > MAX_BYTES {
+        if left > 0 || shown == MAX_ROWS || page.len() + row.len() > MAX_BYTES {
             left += 1;
         } else {
             page.push_str(&row);
-            told += 1;
+            shown += 1;
         }
     }
     if left > 0 {

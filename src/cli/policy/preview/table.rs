@@ -1,19 +1,19 @@
-//! A preview as a person reads it.
+//! Renders a preview as tables.
 
 use std::fmt::Write;
 
-use super::super::super::columns::{self, Cell};
+use super::super::super::columns::{self, TableCell};
 use super::headline::{change, compared, first, line, share, verdict};
 use crate::analysis::preview::answer::{ExemptionUse, Preview, Workload};
 use crate::policy::text::clip;
 
-/// How many workloads are shown, and how many exemptions.
+/// The most workloads shown, and the most exemptions.
 const SHOWN: usize = 20;
-/// The row of all namespaces together; no namespace can be called so.
+/// The row of all namespaces together. No namespace can have this name.
 const TOTAL: &str = "(cluster)";
 
 pub(super) fn table(preview: &Preview) -> String {
-    let mut text = columns::align(&[vec![Cell::new(&line(preview))]]).concat() + "\n";
+    let mut text = columns::align(&[vec![TableCell::new(&line(preview))]]).concat() + "\n";
     if let Some(compared) = compared(preview) {
         let _ = writeln!(text, "{compared}");
     }
@@ -24,8 +24,8 @@ pub(super) fn table(preview: &Preview) -> String {
     text + &scores(preview)
 }
 
-/// The first rows under their headings, if there are any, and how many more there are.
-fn section(text: &mut String, headings: &[&str], mut rows: impl Iterator<Item = Vec<Cell>>) {
+/// Appends the first rows under their headings, if there are any, and the number of the others.
+fn section(text: &mut String, headings: &[&str], mut rows: impl Iterator<Item = Vec<TableCell>>) {
     let shown: Vec<_> = rows.by_ref().take(SHOWN).collect();
     if !shown.is_empty() {
         let _ = write!(text, "\n{}", columns::table(headings, shown));
@@ -36,7 +36,7 @@ fn section(text: &mut String, headings: &[&str], mut rows: impl Iterator<Item = 
     }
 }
 
-fn workload(it: &Workload) -> Vec<Cell> {
+fn workload(it: &Workload) -> Vec<TableCell> {
     let first = first(it);
     let reason = first.map(|(violation, more)| {
         let container = violation.container.as_deref().map(|name| format!(" {}", clip(name)));
@@ -45,28 +45,28 @@ fn workload(it: &Workload) -> Vec<Cell> {
         format!("{rule}{}: {message}{more}", container.unwrap_or_default())
     });
     vec![
-        Cell::or_none(first.map_or("", |(violation, _)| violation.severity.as_str())),
-        Cell::new(&it.namespace),
-        Cell::new(&clip(&format!("{}/{}", it.kind, it.name))),
-        Cell::or_none(&verdict(it)),
-        Cell::or_none(&share(it)),
-        Cell::or_none(&reason.unwrap_or_default()),
+        TableCell::or_none(first.map_or("", |(violation, _)| violation.severity.as_str())),
+        TableCell::new(&it.namespace),
+        TableCell::new(&clip(&format!("{}/{}", it.kind, it.name))),
+        TableCell::or_none(&verdict(it)),
+        TableCell::or_none(&share(it)),
+        TableCell::or_none(&reason.unwrap_or_default()),
     ]
 }
 
-fn exemption(it: &ExemptionUse) -> Vec<Cell> {
+fn exemption(it: &ExemptionUse) -> Vec<TableCell> {
     let expires = it.expires_at.as_ref().map(|end| end.0.to_string()).unwrap_or_default();
     vec![
-        Cell::new(&format!("{}[{}]", clip(&it.policy), it.index)),
-        Cell::new(it.state.as_str()),
-        Cell::new(&it.rules.join(", ")),
-        Cell::new(&clip(&it.owner)),
-        Cell::or_none(&expires),
-        Cell::new(&clip(&it.reason)),
+        TableCell::new(&format!("{}[{}]", clip(&it.policy), it.index)),
+        TableCell::new(it.state.as_str()),
+        TableCell::new(&it.rules.join(", ")),
+        TableCell::new(&clip(&it.owner)),
+        TableCell::or_none(&expires),
+        TableCell::new(&clip(&it.reason)),
     ]
 }
 
-/// Those that change, and the whole.
+/// The scores of the namespaces that change, and of the cluster.
 fn scores(preview: &Preview) -> String {
     let Some(total) = preview.summary.score else { return String::new() };
     let changed = preview.namespaces.iter().filter(|it| it.change.before != it.change.after);
@@ -77,7 +77,7 @@ fn scores(preview: &Preview) -> String {
         } else {
             format!("{:?} → {:?}", it.before.classification, it.after.classification)
         };
-        vec![Cell::new(name), Cell::new(&change(it)), Cell::new(&class)]
+        vec![TableCell::new(name), TableCell::new(&change(it)), TableCell::new(&class)]
     });
     format!("\n{}", columns::table(&["NAMESPACE", "SCORE", "CLASS"], rows.collect()))
 }

@@ -42,7 +42,8 @@ fn standing(score: u8) -> Standing {
     Standing { score, classification }
 }
 
-/// A policy that nothing is compared with: a workload that is denied, pods that are older than their template, an exemption.
+/// A policy that nothing is compared with: a workload that is
+/// denied, pods that are older than their template, an exemption.
 pub(super) fn plain() -> Preview {
     let pods = |refused| Pods {
         running: 5,

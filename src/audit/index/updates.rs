@@ -1,108 +1,27 @@
-//! What the index has to tell: whatever differs since it was last asked, each thing once and in its newest state. Whoever
-//! asks late misses nothing but what was overtaken.
+//! Takes updates out of the index: what changed since the last call, described for status, reports, Events and metrics.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::cell::{Counted, Turn};
+use super::super::cell::{CellSums, NamespaceCell, Transition};
 use super::super::facts::PolicyId;
 use super::super::totals::Totals;
-use super::Index;
+use super::AuditIndex;
+use super::unpublished::{NamespaceScores, Unpublished};
 use crate::api::{RemediationMode, Severity};
-use crate::policy::key::PolicyKey;
 use crate::policy::observed::{
-    Change, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate, Violation,
-    WorkloadKey,
+    Change, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate,
 };
 use crate::policy::score::Score;
 
-/// The most violations listed of a policy, and of a policy in a namespace.
+/// The most violations listed for a policy, and for a policy in a namespace.
 const WORST: usize = 10;
 const WORST_OF_NAMESPACE: usize = 20;
 
-/// The scores of namespaces by all policies in force there.
-pub struct NamespaceScores {
-    /// Those that changed; `None` where nothing counts any more.
-    pub changed: Vec<(String, Option<Score>)>,
-    pub cluster: Score,
-}
-
-/// What differs and has not been told.
-#[derive(Default)]
-pub(super) struct Unpublished {
-    /// Whose sums are not up to date.
-    cells: BTreeSet<(PolicyId, Arc<str>)>,
-    policies: BTreeSet<PolicyId>,
-    in_namespaces: BTreeSet<(PolicyId, Arc<str>)>,
-    /// Whether all of those have been told once.
-    named: bool,
-    namespaces: BTreeSet<Arc<str>>,
-    scores: bool,
-    gone: BTreeMap<PolicyId, PolicyKey>,
-    turns: BTreeMap<TurnKey, (i32, Violation)>,
-}
-
-/// A policy, a workload, and what is wrong where.
-type TurnKey = (PolicyId, Arc<WorkloadKey>, String, Option<String>, String);
-
-impl Unpublished {
-    pub fn policy(&mut self, id: PolicyId) {
-        self.policies.insert(id);
-    }
-
-    pub fn policy_gone(&mut self, id: PolicyId, key: PolicyKey) {
-        self.policies.insert(id);
-        self.gone.insert(id, key);
-    }
-
-    pub fn cell(&mut self, id: PolicyId, namespace: &Arc<str>) {
-        self.cells.insert((id, Arc::clone(namespace)));
-    }
-
-    pub fn namespace(&mut self, namespace: &Arc<str>) {
-        self.namespaces.insert(Arc::clone(namespace));
-    }
-
-    /// Namespaces may have come or gone.
-    pub fn scores(&mut self) {
-        self.scores = true;
-    }
-
-    /// Violations began or went. What goes and comes back before anybody was told has not changed.
-    pub fn turned(
-        &mut self,
-        id: PolicyId,
-        namespace: &Arc<str>,
-        turns: Vec<Turn>,
-        first_list_seen: bool,
-    ) {
-        self.cell(id, namespace);
-        for Turn { violation, gone } in turns.into_iter().filter(|_| first_list_seen) {
-            let fault = &violation.fault;
-            let (container, path) = (fault.container.clone(), fault.path.clone());
-            let workload = Arc::clone(&violation.workload);
-            let known = self.turns.entry((id, workload, fault.id.clone(), container, path));
-            let (net, last) = known.or_insert_with(|| (0, violation.clone()));
-            *net += if gone { -1 } else { 1 };
-            *last = violation;
-        }
-    }
-
-    pub fn everything<'n>(
-        &mut self,
-        totals: &BTreeMap<PolicyId, Totals>,
-        namespaces: impl Iterator<Item = &'n Arc<str>>,
-    ) {
-        self.policies.extend(totals.keys());
-        self.namespaces.extend(namespaces.cloned());
-        self.scores = true;
-    }
-}
-
-impl Index {
-    /// The policies whose state differs. Nothing before the first list is whole.
+impl AuditIndex {
+    /// Takes the policies whose state changed. Empty until the first list is complete.
     pub fn take_policies(&mut self, now: Timestamp) -> Vec<PolicyUpdate> {
         if !self.settle() {
             return Vec::new();
@@ -121,13 +40,14 @@ impl Index {
         updates
     }
 
-    /// The policies whose state in a namespace differs, if any; at first all that there are, though there may be none.
+    /// Takes the policies whose state in a namespace changed; `None` where none did. The first update after the first
+    /// complete list names all of them and may be empty.
     pub fn take_namespaces(&mut self) -> Option<Vec<NamespaceUpdate>> {
         if !self.settle() {
             return None;
         }
         let cells = std::mem::take(&mut self.unpublished.in_namespaces);
-        if std::mem::replace(&mut self.unpublished.named, true) && cells.is_empty() {
+        if std::mem::replace(&mut self.unpublished.namespaces_published, true) && cells.is_empty() {
             return None;
         }
         let updates = cells
@@ -145,18 +65,17 @@ impl Index {
         Some(updates)
     }
 
-    /// The violations that began or went since the first list was whole.
+    /// Takes the violations that began or went since the first list was complete.
     pub fn take_changes(&mut self) -> Vec<Change> {
-        let turns = std::mem::take(&mut self.unpublished.turns);
-        let changes = turns.into_iter().filter(|(_, (net, _))| *net != 0);
-        let changes = changes.filter_map(|((id, ..), (net, violation))| {
+        let transitions = self.unpublished.take_transitions();
+        let changes = transitions.filter_map(|(id, Transition { violation, gone })| {
             let policy = Arc::clone(&self.totals.get(&id)?.policy);
-            Some(Change { policy, violation, gone: net < 0 })
+            Some(Change { policy, violation, gone })
         });
         changes.collect()
     }
 
-    /// The scores of namespaces, if any differs.
+    /// Takes the scores of namespaces that changed; `None` where none did.
     pub fn take_scores(&mut self) -> Option<NamespaceScores> {
         if !self.settle() {
             return None;
@@ -165,8 +84,8 @@ impl Index {
         if !std::mem::take(&mut self.unpublished.scores) && names.is_empty() {
             return None;
         }
-        let known: BTreeSet<&str> = self.policies.namespaces().collect();
-        // A namespace without a pod has a score too, for as long as it is there.
+        let known: BTreeSet<&str> = self.policies.in_force.namespaces().collect();
+        // A namespace without pods has a score for as long as it exists.
         names.extend(
             known.iter().filter(|name| !self.scored.contains(**name)).map(|it| (*it).into()),
         );
@@ -190,7 +109,7 @@ impl Index {
         Some(NamespaceScores { changed, cluster: self.cluster.score() })
     }
 
-    /// Brings the sums up to date; says whether everything has been seen.
+    /// Brings the sums up to date. Returns whether the first list is complete.
     fn settle(&mut self) -> bool {
         if !self.complete {
             return false;
@@ -215,7 +134,7 @@ impl Index {
         for id in &self.unpublished.policies {
             let Some(totals) = self.totals.get_mut(id) else { continue };
             if totals.policy.scope.namespace().is_none() {
-                let changed = totals.choose();
+                let changed = totals.choose_reported();
                 self.unpublished.in_namespaces.extend(changed.into_iter().map(|name| (*id, name)));
             }
         }
@@ -239,7 +158,7 @@ impl Index {
         }
         let cells = self.namespaces.values().filter_map(|state| state.cells.get(&id));
         let used = if totals.policy.has_exemptions() {
-            cells.flat_map(super::super::cell::Cell::used).collect()
+            cells.flat_map(NamespaceCell::used).collect()
         } else {
             BTreeSet::new()
         };
@@ -260,7 +179,7 @@ impl Index {
         namespace: &Arc<str>,
     ) -> Option<ObservedNamespace> {
         let cell = self.namespaces.get(namespace)?.cells.get(&id)?;
-        let Counted { workloads, .. } = cell.counted;
+        let CellSums { workloads, .. } = cell.counted;
         let lists =
             totals.policy.scope.namespace().is_some() || totals.reported.contains(namespace);
         let open = Severity::ALL.into_iter().flat_map(|severity| cell.open_at(severity));
@@ -277,7 +196,7 @@ impl Index {
         })
     }
 
-    /// Forgets the keys of policies that are gone, once everybody was told.
+    /// Drops the keys of policies that are gone, once their last update was taken.
     fn forget_gone(&mut self) {
         let Unpublished { gone, policies, in_namespaces, .. } = &mut self.unpublished;
         gone.retain(|id, _| {

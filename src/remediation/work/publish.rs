@@ -1,18 +1,19 @@
-//! Publishes the state of repairs: policy statuses, Events, the log.
+//! Publishes the state of repairs: in policies' statuses, Events and the log.
 
 use std::sync::Arc;
 
-use super::super::transaction::Target;
-use super::{State, Statuses, Work, name};
+use super::super::transaction::RepairTarget;
+use super::{Statuses, Work, WorkState, name};
 use crate::api::RemediationMode;
 use crate::policy::compile::Policy;
+use crate::policy::event::EventReason;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Notice, NoticeAbout, ObservedRemediation};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::record::{Asker, Record};
 
 impl Work {
-    pub(super) fn publish_statuses(&self, state: &State, policies: &PolicySet) {
+    pub(super) fn publish_statuses(&self, state: &WorkState, policies: &PolicySet) {
         let statuses = policies.policies().iter().map(|policy| {
             let off = policy.repair.mode == RemediationMode::Off;
             let known = state.ledger.counts(policy).is_some();
@@ -33,55 +34,50 @@ impl Work {
         });
     }
 
-    /// Publishes an Event on the workload, and one on each policy.
+    /// Publishes an Event on the workload, and one on each policy of its record.
     pub(super) fn notice(
         &self,
-        target: &Target,
+        target: &RepairTarget,
         record: &Record,
-        reason: &'static str,
+        reason: EventReason,
         note: &str,
-        warning: bool,
     ) {
-        let policies = record.policies.iter().map(|it| (it.policy.clone(), it.uid.clone()));
-        self.publish(target, policies, reason, note, warning);
+        self.publish(target, record.policies.iter().cloned(), reason, note);
     }
 
+    /// Publishes an Event on the workload, and one on each policy.
     pub(super) fn notice_of(
         &self,
-        target: &Target,
-        by: &[Arc<Policy>],
-        reason: &'static str,
+        target: &RepairTarget,
+        policies: &[Arc<Policy>],
+        reason: EventReason,
         note: &str,
-        warning: bool,
     ) {
-        let policies = by.iter().filter_map(|it| Asker::of(it)).map(|it| (it.policy, it.uid));
-        self.publish(target, policies, reason, note, warning);
+        self.publish(target, policies.iter().filter_map(|it| Asker::of(it)), reason, note);
     }
 
-    pub(super) fn publish(
+    fn publish(
         &self,
-        target: &Target,
-        policies: impl Iterator<Item = (String, String)>,
-        reason: &'static str,
+        target: &RepairTarget,
+        policies: impl Iterator<Item = Asker>,
+        reason: EventReason,
         note: &str,
-        warning: bool,
     ) {
-        let of = name(target);
-        tracing::info!(workload = of, reason, note, "remediation");
-        let on_policies = policies.map(|(policy, uid)| Notice {
-            about: NoticeAbout::Policy { key: PolicyKey::of_label(&policy), uid },
+        let workload = name(target);
+        tracing::info!(workload, reason = reason.as_str(), note, "remediation");
+        let on_policies = policies.map(|it| Notice {
+            about: NoticeAbout::Policy { key: PolicyKey::of_label(&it.policy), uid: it.uid },
             reason,
-            note: format!("{of}: {note}"),
-            warning,
+            note: format!("{workload}: {note}"),
         });
         let on_workload = Notice {
             about: NoticeAbout::Workload(target.key.clone()),
             reason,
             note: note.to_owned(),
-            warning,
         };
         for notice in std::iter::once(on_workload).chain(on_policies) {
             if self.notices.try_send(notice).is_err() {
+                let reason = reason.as_str();
                 tracing::warn!(reason, "an Event is lost: too many wait");
             }
         }

@@ -1,4 +1,4 @@
-//! The score of some rules in one namespace, kept as its pods come and go.
+//! The score of one policy, or of all policies together, in one namespace; updated as its pods come and go.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,38 +6,39 @@ use std::sync::Arc;
 use crate::policy::observed::WorkloadKey;
 use crate::policy::score::{Degree, Degrees, Loss, Tally, Weights, Workload};
 
-/// A rule's id, and how much of a violation a pod has.
-pub(super) type Violated = (&'static str, Degree);
+/// The id of a rule that a pod violates, and to what degree.
+pub(super) type ViolatedRule = (&'static str, Degree);
 
-/// What a policy asks, or all policies of a namespace together.
+/// Counts of a policy's rules, or of all policies' rules, in a namespace.
 #[derive(Default)]
-pub(super) struct Scope {
+pub(super) struct LiveScore {
     pub weights: Weights,
-    /// Only those that violate anything: most keep most policies, and there are many of both.
+    /// Only workloads that violate a rule: there are many workloads
+    /// and policies, and most workloads keep most policies.
     violating: HashMap<Arc<WorkloadKey>, Degrees>,
     tally: Tally,
-    /// Pairs of a workload and a rule that it violates.
+    /// The number of pairs of a workload and a rule that it violates.
     violated: u64,
 }
 
-impl Scope {
+impl LiveScore {
     pub fn new(weights: Weights) -> Self {
         Self { weights, ..Self::default() }
     }
 
-    /// Takes a pod's violations out and others in; `None` is a pod that is not there. So many of the workload's `pods`
-    /// were counted here before.
+    /// Replaces a pod's violations; `None` where the pod does not exist. `pods` is the number of the workload's pods
+    /// that were counted here before.
     pub fn change(
         &mut self,
         workload: &Arc<WorkloadKey>,
         pods: u64,
-        before: Option<impl Iterator<Item = Violated>>,
-        after: Option<impl Iterator<Item = Violated>>,
+        before: Option<impl Iterator<Item = ViolatedRule>>,
+        after: Option<impl Iterator<Item = ViolatedRule>>,
     ) {
         let mut counted = Workload::of(pods, self.violating.remove(workload).unwrap_or_default());
         self.tally.remove(&counted);
         self.violated -= counted.violated_rules() as u64;
-        // In first: a rule that stays violated keeps its place.
+        // Additions come first, so that a rule that stays violated keeps its place.
         if let Some(violations) = after {
             counted.add_pod(violations);
         }
@@ -55,12 +56,12 @@ impl Scope {
         self.tally.workloads()
     }
 
-    /// Pairs of a workload and a rule that it keeps.
+    /// The number of pairs of a workload and a rule that it keeps.
     pub fn kept(&self) -> u64 {
         (self.workloads() * self.weights.rules() as u64).saturating_sub(self.violated)
     }
 
-    /// What the namespace loses.
+    /// The points that the namespace loses, by rule.
     pub fn loss(&self) -> Loss {
         let mut loss = Loss::default();
         loss.add(&self.tally, &self.weights);

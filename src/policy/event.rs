@@ -1,0 +1,61 @@
+//! The reasons of the Events that podgate writes. Each has one type.
+
+/// The `type` of an Event.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EventType {
+    Normal,
+    Warning,
+}
+
+impl EventType {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Normal => "Normal",
+            Self::Warning => "Warning",
+        }
+    }
+}
+
+/// The `reason` of an Event, as `kubectl describe` shows it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum EventReason {
+    PolicyViolation,
+    PolicyViolationResolved,
+    RemediationProposed,
+    RemediationConflict,
+    Repairing,
+    Repaired,
+    RepairUndone,
+    RolledBack,
+    RollbackRefused,
+}
+
+impl EventReason {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::PolicyViolation => "PolicyViolation",
+            Self::PolicyViolationResolved => "PolicyViolationResolved",
+            Self::RemediationProposed => "RemediationProposed",
+            Self::RemediationConflict => "RemediationConflict",
+            Self::Repairing => "Repairing",
+            Self::Repaired => "Repaired",
+            Self::RepairUndone => "RepairUndone",
+            Self::RolledBack => "RolledBack",
+            Self::RollbackRefused => "RollbackRefused",
+        }
+    }
+
+    pub const fn event_type(self) -> EventType {
+        match self {
+            Self::PolicyViolationResolved
+            | Self::RemediationProposed
+            | Self::Repairing
+            | Self::Repaired => EventType::Normal,
+            Self::PolicyViolation
+            | Self::RemediationConflict
+            | Self::RepairUndone
+            | Self::RolledBack
+            | Self::RollbackRefused => EventType::Warning,
+        }
+    }
+}
