@@ -5,6 +5,7 @@
 
 mod bundle;
 mod devops_policy;
+mod enforcement_mode;
 mod exemption;
 mod remediation;
 mod report;
@@ -14,8 +15,9 @@ mod status;
 
 pub use bundle::BundleName;
 pub use devops_policy::{
-    ClusterDevOpsPolicy, ClusterDevOpsPolicySpec, DevOpsPolicy, DevOpsPolicySpec, EnforcementMode,
+    ClusterDevOpsPolicy, ClusterDevOpsPolicySpec, DevOpsPolicy, DevOpsPolicySpec,
 };
+pub use enforcement_mode::EnforcementMode;
 pub use exemption::Exemption;
 pub use remediation::{
     GitOps, RemediatedWorkload, Remediation, RemediationMode, RemediationState, RemediationStatus,

@@ -5,14 +5,18 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bundle::BundleName;
+use super::enforcement_mode::EnforcementMode;
+use super::exemption::Exemption;
+use super::remediation::Remediation;
 use super::rules::{
     ComputeResource, DefaultProbe, DefaultResources, ImageTag, PodSecurityLevel, RequiredLabel,
     Validation, Variable,
 };
-use super::{BundleName, DevOpsPolicyStatus, Exemption, Remediation, Severity};
+use super::severity::Severity;
+use super::status::DevOpsPolicyStatus;
 
 /// Defines a policy's spec. Both kinds have every field of the catalogue; serde cannot both flatten a
 /// struct into another and refuse unknown fields, so they share their text instead.
@@ -238,30 +242,6 @@ impl ClusterDevOpsPolicySpec {
             remediation,
             contact
         )
-    }
-}
-
-/// What happens to an object that breaks a rule.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EnforcementMode {
-    /// Record the violation; say nothing to the developer.
-    #[default]
-    Audit,
-    /// Admit, with a warning that kubectl prints.
-    Warn,
-    /// Deny.
-    Enforce,
-}
-
-impl EnforcementMode {
-    /// The name used in manifests and messages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Audit => "audit",
-            Self::Warn => "warn",
-            Self::Enforce => "enforce",
-        }
     }
 }
 

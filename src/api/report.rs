@@ -16,6 +16,8 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::severity::Severity;
+
 pub const REPORT_GROUP: &str = "openreports.io";
 pub const REPORT_API_VERSION: &str = "openreports.io/v1alpha1";
 
@@ -98,13 +100,13 @@ pub enum ResultSeverity {
     Info,
 }
 
-impl From<super::Severity> for ResultSeverity {
-    fn from(severity: super::Severity) -> Self {
+impl From<Severity> for ResultSeverity {
+    fn from(severity: Severity) -> Self {
         match severity {
-            super::Severity::Critical => Self::Critical,
-            super::Severity::High => Self::High,
-            super::Severity::Medium => Self::Medium,
-            super::Severity::Low => Self::Low,
+            Severity::Critical => Self::Critical,
+            Severity::High => Self::High,
+            Severity::Medium => Self::Medium,
+            Severity::Low => Self::Low,
         }
     }
 }

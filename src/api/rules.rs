@@ -4,7 +4,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Severity;
+use super::severity::Severity;
 
 /// A resource that a container requests or limits.
 #[derive(

@@ -5,7 +5,9 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{EnforcementMode, RemediationStatus, Severity};
+use super::enforcement_mode::EnforcementMode;
+use super::remediation::RemediationStatus;
+use super::severity::Severity;
 
 /// The longest spec that a status keeps, in bytes: with a spec of the usual size an object stays far below the 1.5 MiB
 /// that etcd takes.

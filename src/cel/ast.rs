@@ -1,7 +1,7 @@
 //! The expression tree: what the parser makes of a source, macros expanded.
 //!
 //! Nodes lie in one list and name each other by [`ExprId`], so a tree of any depth is dropped without recursion. A node's id is
-//! also its place in every side table (positions here, types and references in [`super::checked::Checked`]).
+//! also its place in every side table (positions here, types and references in a checked expression).
 //! The shapes are those of the CEL specification's `syntax.proto`.
 
 use std::sync::Arc;

@@ -1,16 +1,15 @@
 //! A variable, or a computed value, and the way down into it: `interpreter/attributes.go` of cel-go. A step costs one unit,
 //! and so does the attribute; below an optional step all steps are optional, and one that finds nothing costs nothing.
 
-use std::any::Any;
-
-use super::activation::Variables;
 use super::error::{Error, Kind};
-use super::evaluation::{Evaluated, Evaluator};
+use super::error_value::ErrorValue;
+use super::evaluation::Evaluator;
 use super::number::int_of;
 use super::program::{AttributeId, Key, NodeId, Program, Root, Slot, Step};
-use super::tree::Unknown;
 use super::types::NAMED_FORMAT;
-use super::value::{Opaque, Optional, Value};
+use super::unknown::Unknown;
+use super::value::{Evaluated, Optional, Value};
+use super::variables::Variables;
 
 impl<'v> Evaluator<'v, '_> {
     pub fn attribute(&mut self, id: AttributeId) -> Evaluated<'v> {
@@ -67,7 +66,9 @@ impl<'v> Evaluator<'v, '_> {
         };
         let resolved = self.descend(value, path, false)?;
         match (attribute.root, &resolved) {
-            (Root::Namespace, Value::Map(map)) if map.is_unknown_in_part() => {
+            (Root::Namespace, Value::Map(map))
+                if map.as_slice().iter().any(|(_, it)| Unknown::is(it)) =>
+            {
                 let message = "it is not known as a whole here; read its single fields";
                 Err(Error::new(Kind::Unknown, message))
             }
@@ -141,16 +142,16 @@ impl<'v> Evaluator<'v, '_> {
     fn field(&mut self, value: &Value<'v>, name: &str) -> Result<Option<Value<'v>>, Error> {
         match value {
             Value::Map(map) => match map.get_str(name) {
-                Some(Value::Opaque(it)) if it.as_any().is::<Unknown>() => {
+                Some(it) if Unknown::is(&it) => {
                     Err(Error::new(Kind::Unknown, format!("{name} is not known here")))
                 }
                 found => Ok(found),
             },
             Value::List(_) => Err(Error::invalid("a list has no fields; its index is an int")),
             Value::Opaque(_) if value.opaque::<Variables>().is_some() => {
-                self.activation.variable(name, self.meter)
+                self.variable(name)
             }
-            Value::Opaque(_) => Broken::check(value).map(|()| None),
+            Value::Opaque(_) => ErrorValue::check(value).map(|()| None),
             _ => Ok(None),
         }
     }
@@ -171,7 +172,7 @@ impl<'v> Evaluator<'v, '_> {
                 let index = index.ok_or_else(no_index)?;
                 Ok(usize::try_from(index).ok().and_then(|index| list.at(index)))
             }
-            _ => Broken::check(value).map(|()| None),
+            _ => ErrorValue::check(value).map(|()| None),
         }
     }
 
@@ -210,35 +211,6 @@ fn as_key(value: Value<'_>) -> Evaluated<'_> {
     }
 }
 
-/// An error as a value: cel-go has optionals that hold one. Whoever takes it out is told.
-#[derive(Debug)]
-pub(super) struct Broken(Error);
-
-impl Broken {
-    /// # Errors
-    /// The value is one.
-    pub fn check(value: &Value<'_>) -> Result<(), Error> {
-        match value.opaque::<Self>() {
-            Some(Self(error)) => Err(error.clone()),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Opaque for Broken {
-    fn type_name(&self) -> &'static str {
-        "error"
-    }
-
-    fn equals(&self, _: &dyn Opaque) -> Result<bool, Error> {
-        Err(self.0.clone())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
 /// What comes out of cel-go's conversion to a native value and back, which attributes of optionals go through: an optional
 /// within is unwrapped, a type becomes its name.
 fn native<'v>(value: &Value<'v>) -> Value<'v> {
@@ -250,7 +222,7 @@ fn native<'v>(value: &Value<'v>) -> Value<'v> {
         Value::Opaque(opaque) if opaque.type_name() != NAMED_FORMAT => {
             let message =
                 format!("an optional of {} has no fields; use value()", opaque.type_name());
-            Value::opaque_of(Broken(Error::invalid(message)))
+            Value::opaque_of(ErrorValue(Error::invalid(message)))
         }
         other => other.clone(),
     }

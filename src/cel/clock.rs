@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use jiff::tz::TimeZoneDatabase;
 
 use super::error::Error;
-use super::standard::Implementation;
+use super::function::{Implementation, mismatch};
 use super::time::{Civil, Duration, NANOS, Timestamp, quoted};
 use super::value::Value;
 
@@ -56,10 +56,7 @@ fn part<'v>(
             Ok(Value::Int(of_time(at.at(offset_at(*at, zone)?))))
         }
         ([Value::Duration(length)], Some(of_duration)) => Ok(Value::Int(of_duration(*length))),
-        _ => {
-            let types: Vec<&str> = args.iter().map(Value::type_name).collect();
-            Err(Error::no_such_overload(function, &types))
-        }
+        _ => mismatch(function, args),
     }
 }
 

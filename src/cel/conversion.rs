@@ -4,18 +4,13 @@
 use std::borrow::Cow;
 
 use super::error::Error;
-use super::function::Call;
+use super::function::{Call, mismatch};
 use super::time::{Duration, Timestamp, quoted};
 use super::value::Value;
 
 /// 2⁶³ and 2⁶⁴ as doubles.
 const INT_END: f64 = 9_223_372_036_854_775_808.0;
 const UINT_END: f64 = 18_446_744_073_709_551_616.0;
-
-fn mismatch<T>(function: &str, args: &[Value<'_>]) -> Result<T, Error> {
-    let types: Vec<&str> = args.iter().map(Value::type_name).collect();
-    Err(Error::no_such_overload(function, &types))
-}
 
 fn unreadable<T>(text: &str, what: &str) -> Result<T, Error> {
     Err(Error::invalid(format!("{} is no {what}", quoted(text))))

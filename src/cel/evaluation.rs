@@ -2,10 +2,10 @@
 //! `runtimecost.go` does.
 
 use super::activation::Activation;
-use super::attribute::Broken;
 use super::cost;
 use super::equality::equal;
 use super::error::{Error, Kind};
+use super::error_value::ErrorValue;
 use super::function::{Call as CallContext, Cost};
 use super::list::List;
 use super::map::{Map, same_key};
@@ -13,9 +13,7 @@ use super::meter::Meter;
 use super::program::{Call, Element, Entry, Node, NodeId, Program, Target};
 use super::runtime_type::takes;
 use super::types::Type;
-use super::value::{Optional, Value};
-
-pub(super) type Evaluated<'v> = Result<Value<'v>, Error>;
+use super::value::{Evaluated, Optional, Value};
 
 /// Stack that is left, or made, before a node is evaluated, in bytes: enough for what goes through a value of the highest
 /// nesting, and for a library's function.
@@ -27,6 +25,30 @@ pub(super) const STACK: usize = 2 * 1024 * 1024;
 const LIST: u64 = 10;
 const MAP: u64 = 30;
 const MESSAGE: u64 = 40;
+
+impl Program {
+    /// Evaluates the expression.
+    ///
+    /// # Errors
+    /// Where the expression fails, and where a limit is reached: the expression's cost, the policy's budget, the review's
+    /// memory.
+    pub fn evaluate<'v>(
+        &'v self,
+        activation: &mut Activation<'v>,
+        meter: &mut Meter,
+    ) -> Result<Value<'v>, Error> {
+        meter.start();
+        let value = self.run(activation, meter);
+        activation.charge(meter.cost())?;
+        value
+    }
+
+    /// Evaluates the expression on the meter's present count; the caller charges the activation.
+    pub(super) fn run<'v>(&'v self, activation: &mut Activation<'v>, meter: &mut Meter) -> Evaluated<'v> {
+        let locals = vec![None; self.inits.len()];
+        Evaluator { program: self, activation, meter, locals }.eval(self.root)
+    }
+}
 
 /// An evaluation of one program.
 pub(super) struct Evaluator<'v, 'e> {
@@ -45,7 +67,7 @@ impl<'v> Evaluator<'v, '_> {
             Some(Node::Fails(error)) => Err(error.clone()),
             Some(node) => {
                 let value = stacker::maybe_grow(STACK_TO_SPARE, STACK, || self.eval_node(node))?;
-                Broken::check(&value)?;
+                ErrorValue::check(&value)?;
                 Ok(value)
             }
             None => Err(Error::invalid("the program has no such node")),
@@ -339,3 +361,6 @@ fn held_string<'v>(value: &Value<'v>) -> Value<'v> {
         other => other.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,11 +2,11 @@
 
 use super::equality::unhashable;
 use super::error::{Error, Kind};
-use super::evaluation::{Evaluated, Evaluator};
+use super::evaluation::Evaluator;
 use super::list::{Items, List};
 use super::map::{Builder, Map};
 use super::program::{Fold, FoldStep, Growth, Slot};
-use super::value::Value;
+use super::value::{Evaluated, Value};
 
 /// An accumulator that grows in place.
 enum Grown<'v> {

@@ -33,12 +33,16 @@ impl Prepared {
 /// What is made of constant arguments, if there is something.
 pub type Prepare = fn(&[Option<&Value<'_>>]) -> Result<Option<Prepared>, Error>;
 
+/// What carries out a function or an overload.
+pub type Implementation =
+    for<'v> fn(&mut Call<'_>, &[Value<'v>]) -> Result<Value<'v>, Error>;
+
 /// One overload of a function, by its id in Kubernetes' declarations. It is called with arguments of the declared types
 /// only (type parameters of lists and maps aside, which may hold anything), the target of a method first.
 #[derive(Clone, Copy, Debug)]
 pub struct Overload {
     pub id: &'static str,
-    pub call: for<'v> fn(&mut Call<'_>, &[Value<'v>]) -> Result<Value<'v>, Error>,
+    pub call: Implementation,
     pub cost: Cost,
     /// Where there is one: called at compile time with the arguments that are constant (`None` for the others). Its
     /// error refuses the expression.
@@ -55,10 +59,7 @@ pub enum Cost {
 
 impl Overload {
     /// An overload that costs one unit.
-    pub const fn new(
-        id: &'static str,
-        call: for<'v> fn(&mut Call<'_>, &[Value<'v>]) -> Result<Value<'v>, Error>,
-    ) -> Self {
+    pub const fn new(id: &'static str, call: Implementation) -> Self {
         Self { id, call, cost: Cost::Fixed(1), prepare: None }
     }
 
@@ -73,6 +74,12 @@ impl Overload {
         self.prepare = Some(prepare);
         self
     }
+}
+
+/// The error of a function that takes no arguments of these types. `function` as a person writes it: `size()`.
+pub(super) fn mismatch<T>(function: &str, args: &[Value<'_>]) -> Result<T, Error> {
+    let types: Vec<&str> = args.iter().map(Value::type_name).collect();
+    Err(Error::no_such_overload(function, &types))
 }
 
 /// The size that costs go by (`actualSize` in cel-go): code points, bytes, elements or entries; 1 for what has no size.

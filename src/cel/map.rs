@@ -8,7 +8,6 @@ use super::error::Error;
 use super::list::depth_around;
 use super::meter::Meter;
 use super::number::{int_of, uint_of};
-use super::tree::Unknown;
 use super::value::Value;
 
 /// A map: part of the input, or made by the evaluation and shared.
@@ -218,13 +217,6 @@ impl<'v> Map<'v> {
             }
             Self::Shared(entries) => entries.entries.get(index).cloned(),
         }
-    }
-
-    /// Whether the value of a key is [unknown](super::tree::Tree::unknown).
-    pub(super) fn is_unknown_in_part(&self) -> bool {
-        let is_unknown =
-            |it: &Value<'_>| matches!(it, Value::Opaque(it) if it.as_any().is::<Unknown>());
-        self.as_slice().iter().any(|(_, value)| is_unknown(value))
     }
 
     /// Whether a key is no string. The API server looks up keys of such maps by their hash.

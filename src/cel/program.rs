@@ -3,8 +3,7 @@
 
 use super::ast::Name;
 use super::error::Error;
-use super::function::{Cost, Prepared};
-use super::standard::Implementation;
+use super::function::{Cost, Implementation, Prepared};
 use super::types::Type;
 use super::value::Value;
 use super::{function, set::Set};

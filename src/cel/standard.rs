@@ -8,14 +8,10 @@ use super::clock;
 use super::conversion;
 use super::equality::{compare, contains, is_zero};
 use super::error::{Error, Kind};
-use super::function::{Call, size_of_value};
+use super::function::{Call, Implementation, mismatch, size_of_value};
 use super::list::List;
 use super::operators;
 use super::value::{Optional, Value};
-
-/// What carries out a function.
-pub(super) type Implementation =
-    for<'v> fn(&mut Call<'_>, &[Value<'v>]) -> Result<Value<'v>, Error>;
 
 /// The function of a name.
 pub(super) fn find(name: &str) -> Option<Implementation> {
@@ -74,11 +70,6 @@ pub(super) fn is_conversion(name: &str) -> bool {
             | "type"
             | "uint"
     )
-}
-
-fn mismatch<T>(function: &str, args: &[Value<'_>]) -> Result<T, Error> {
-    let types: Vec<&str> = args.iter().map(Value::type_name).collect();
-    Err(Error::no_such_overload(function, &types))
 }
 
 fn not<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {

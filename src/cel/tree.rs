@@ -4,7 +4,6 @@
 //! error; text is bounded by whoever hands it in. Left out is what no expression sees: `metadata.managedFields`, and fields
 //! that are null, unless the API server itself sends them so ([`SENT_AS_NULL`]).
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,11 +12,11 @@ use serde::de::{
 };
 
 use super::equality::equal;
-use super::error::{Error, Kind};
 use super::list::{Items, List};
 use super::map::{Entries, Map};
 use super::text::Str;
-use super::value::{Opaque, Value};
+use super::unknown::Unknown;
+use super::value::Value;
 
 /// The deepest nesting of lists and maps in an object, that of `serde_json`. The API server takes no deeper one.
 pub const MAX_DEPTH: u16 = 128;
@@ -127,24 +126,6 @@ impl<'a> Tree<'a> {
 impl PartialEq for Tree<'_> {
     fn eq(&self, other: &Self) -> bool {
         equal(&self.0, &other.0).unwrap_or(false)
-    }
-}
-
-/// See [`Tree::unknown`].
-#[derive(Debug)]
-pub(super) struct Unknown;
-
-impl Opaque for Unknown {
-    fn type_name(&self) -> &'static str {
-        "unknown"
-    }
-
-    fn equals(&self, _: &dyn Opaque) -> Result<bool, Error> {
-        Err(Error::new(Kind::Unknown, "a value is not known here"))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
     }
 }
 

@@ -34,6 +34,9 @@ pub enum Value<'v> {
     Opaque(Arc<dyn Opaque>),
 }
 
+/// The outcome of evaluating an expression, or a part of it.
+pub type Evaluated<'v> = Result<Value<'v>, Error>;
+
 /// A value that may be missing.
 #[derive(Clone, Debug)]
 pub enum Optional<'v> {

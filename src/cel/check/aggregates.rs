@@ -4,10 +4,11 @@ use super::super::ast::{Expr, ExprId, Name};
 use super::super::types::Type;
 use super::super::unify::most_general;
 use super::super::wellknown::{self, Message};
-use super::{Checker, Judged, explain};
+use super::checker::{Checker, Outcome};
+use super::explain;
 
 impl Checker<'_> {
-    pub(super) fn check_list(&mut self, id: ExprId) -> Judged {
+    pub(super) fn check_list(&mut self, id: ExprId) -> Outcome {
         let Expr::List(elements) = self.ast.get(id) else { return Ok(Type::Dyn) };
         let elements = elements.clone();
         let mut joined = None;
@@ -22,7 +23,7 @@ impl Checker<'_> {
         Ok(Type::list(element))
     }
 
-    pub(super) fn check_map(&mut self, id: ExprId) -> Judged {
+    pub(super) fn check_map(&mut self, id: ExprId) -> Outcome {
         let Expr::Map(entries) = self.ast.get(id) else { return Ok(Type::Dyn) };
         let entries = entries.clone();
         let (mut keys, mut values) = (None, None);
@@ -42,7 +43,7 @@ impl Checker<'_> {
 
     /// The type of an optional's value, for what stands behind a `?`. The API server breaks down over one that is known to be
     /// optional at run time only (`dyn`).
-    fn unwrap_optional(&self, id: ExprId, of: Type) -> Judged {
+    fn unwrap_optional(&self, id: ExprId, of: Type) -> Outcome {
         match of {
             Type::Optional(inner) => Ok(Type::clone(&inner)),
             other => Err(self.ast.refuse(id, explain::not_optional(&other))),
@@ -60,7 +61,7 @@ impl Checker<'_> {
         }
     }
 
-    pub(super) fn check_struct(&mut self, id: ExprId) -> Judged {
+    pub(super) fn check_struct(&mut self, id: ExprId) -> Outcome {
         let Expr::Struct { name, fields } = self.ast.get(id) else { return Ok(Type::Dyn) };
         let (name, fields) = (Name::from(name.strip_prefix('.').unwrap_or(name)), fields.clone());
         let message = match self.environment.object(&name) {

@@ -6,10 +6,11 @@ use super::super::declarations::Overload;
 use super::super::operators;
 use super::super::types::Type;
 use super::super::unify::same;
-use super::{Checker, Judged, explain};
+use super::checker::{Checker, Outcome};
+use super::explain;
 
 impl Checker<'_> {
-    pub(super) fn check_call(&mut self, id: ExprId) -> Judged {
+    pub(super) fn check_call(&mut self, id: ExprId) -> Outcome {
         let Expr::Call { function, target, args } = self.ast.get(id) else { return Ok(Type::Dyn) };
         let (function, target, args) = (Name::clone(function), *target, args.clone());
         if let (operators::OPT_SELECT, [operand, field]) = (&*function, args.as_slice()) {
@@ -36,7 +37,7 @@ impl Checker<'_> {
     }
 
     /// A call without target; the node becomes one of the function's full name.
-    fn check_global(&mut self, id: ExprId, name: &Name, args: Vec<ExprId>) -> Judged {
+    fn check_global(&mut self, id: ExprId, name: &Name, args: Vec<ExprId>) -> Outcome {
         let Some(overloads) = self.environment.function(name) else {
             return Err(self.unknown_function(id, name, None));
         };
@@ -45,12 +46,12 @@ impl Checker<'_> {
         self.resolve_overload(id, name, overloads, &types, false)
     }
 
-    fn check_all(&mut self, args: &[ExprId]) -> Judged<Vec<Type>> {
+    fn check_all(&mut self, args: &[ExprId]) -> Outcome<Vec<Type>> {
         args.iter().map(|arg| self.check(*arg)).collect()
     }
 
     /// `operand.?field`.
-    fn check_optional_select(&mut self, id: ExprId, operand: ExprId, field: ExprId) -> Judged {
+    fn check_optional_select(&mut self, id: ExprId, operand: ExprId, field: ExprId) -> Outcome {
         let Expr::Literal(Literal::String(name)) = self.ast.get(field) else {
             return Ok(Type::Dyn);
         };
@@ -69,7 +70,7 @@ impl Checker<'_> {
         overloads: &[Overload],
         args: &[Type],
         member: bool,
-    ) -> Judged {
+    ) -> Outcome {
         if matches!(&**name, operators::AND | operators::OR) {
             return self.check_logical(id, name, overloads, args);
         }
@@ -105,7 +106,7 @@ impl Checker<'_> {
         name: &Name,
         overloads: &[Overload],
         args: &[Type],
-    ) -> Judged {
+    ) -> Outcome {
         for (at, of) in args.iter().enumerate() {
             if !self.unifier.assignable(of, &Type::Bool) {
                 let part = self.ast.get(id).children().get(at).copied().unwrap_or(id);

@@ -5,13 +5,12 @@ use std::cmp::Ordering;
 use super::super::arithmetic::add;
 use super::super::equality::{compare, equal};
 use super::super::error::{Error, Kind};
-use super::super::function::{Call, Cost, Overload, size_of_value};
+use super::super::function::{Call, Cost, Overload, mismatch, size_of_value};
 use super::super::list::List;
 use super::super::time::Duration;
 use super::super::value::Value;
 use super::cost::{TREE, of_list, size};
-use super::strings::charge_item;
-use super::{mismatch, number, work};
+use super::support::{charge_item, charge_work, int};
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("list_int_is_sorted_bool", is_sorted).costs(TREE),
@@ -97,7 +96,7 @@ fn list<'a, 'v>(
     args: &'a [Value<'v>],
 ) -> Result<&'a List<'v>, Error> {
     let Some(Value::List(list)) = args.first() else { return mismatch(function, args) };
-    work(call, list.len().saturating_mul(size_of::<Value<'_>>()))?;
+    charge_work(call, list.len().saturating_mul(size_of::<Value<'_>>()))?;
     Ok(list)
 }
 
@@ -179,13 +178,13 @@ fn is_equal(a: &Value<'_>, b: &Value<'_>) -> bool {
 fn index_of<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let list = list(call, "indexOf()", args)?;
     let found = args.get(1).and_then(|it| list.iter().position(|item| is_equal(item, it)));
-    Ok(found.map_or(Value::Int(-1), number))
+    Ok(found.map_or(Value::Int(-1), int))
 }
 
 fn last_index_of<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let list = list(call, "lastIndexOf()", args)?;
     let found = args.get(1).and_then(|it| list.iter().rposition(|item| is_equal(item, it)));
-    Ok(found.map_or(Value::Int(-1), number))
+    Ok(found.map_or(Value::Int(-1), int))
 }
 
 fn slice<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
@@ -249,7 +248,7 @@ fn reverse<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Err
 fn distinct<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let [Value::List(list)] = args else { return mismatch("distinct()", args) };
     // The cost stops this only after it is done, so the pairs are charged before.
-    work(call, list.len().saturating_mul(list.len()))?;
+    charge_work(call, list.len().saturating_mul(list.len()))?;
     List::charge(call.meter, list.len())?;
     let mut seen: Vec<Value<'v>> = Vec::new();
     for item in list.iter() {

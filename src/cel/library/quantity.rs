@@ -7,12 +7,15 @@
 
 pub mod amount;
 pub mod decimal;
+mod error;
 
 use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use amount::{Amount, add_ints, lock};
 use decimal::Decimal;
+
+pub use error::QuantityError;
 
 /// A quantity of an expression. Clones are the same quantity.
 #[derive(Clone, Debug)]
@@ -21,20 +24,6 @@ pub struct Quantity {
     /// Whether `add` or `sub` made it. Kubernetes compares no quantity with such a one on the
     /// right side of `==`.
     computed: bool,
-}
-
-/// Why a calculation has no result.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum QuantityError {
-    #[error(
-        "this is no quantity: write a number and optionally one of n, u, m, k, M, G, T, P, E, Ki, \
-         Mi, Gi, Ti, Pi, Ei or an exponent, such as 100m, 0.5, 128Mi or 1e3"
-    )]
-    Syntax,
-    #[error("this quantity is no integer that asInteger can give; ask isInteger first")]
-    NoInteger,
-    #[error("these quantities are too far apart to be compared")]
-    TooFarApart,
 }
 
 impl Quantity {

@@ -2,11 +2,11 @@
 
 use super::super::equality::contains;
 use super::super::error::Error;
-use super::super::function::{Call, Cost, Overload};
+use super::super::function::{Call, Cost, Overload, mismatch};
 use super::super::list::List;
 use super::super::value::Value;
 use super::cost::size;
-use super::{mismatch, work};
+use super::support::charge_work;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("list_sets_contains_list", sets_contain)
@@ -30,7 +30,7 @@ fn lists<'a, 'v>(
 ) -> Result<(&'a Value<'v>, &'a List<'v>), Error> {
     let [a @ Value::List(left), Value::List(right)] = args else { return mismatch(function, args) };
     // The cost stops this only after it is done.
-    work(call, left.len().saturating_mul(right.len()))?;
+    charge_work(call, left.len().saturating_mul(right.len()))?;
     Ok((a, right))
 }
 

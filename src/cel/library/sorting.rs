@@ -4,11 +4,10 @@ use std::cmp::Ordering;
 
 use super::super::equality::compare;
 use super::super::error::Error;
-use super::super::function::{Call, Cost, Overload};
+use super::super::function::{Call, Cost, Overload, mismatch};
 use super::super::list::List;
 use super::super::value::Value;
 use super::lists::{SELF_COMPARISON, is_comparable, self_comparison};
-use super::mismatch;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("list_int_sort", sort).costs(SELF_COMPARISON),

@@ -1,15 +1,15 @@
 //! Strings: `ext/strings.go` of cel-go, version 2. Places are counted in code points.
 
 use super::super::error::{Error, Kind};
-use super::super::function::{Call, Cost, Overload, size_of_value, traversals};
+use super::super::function::{Call, Cost, Overload, mismatch, size_of_value, traversals};
 use super::super::list::List;
 use super::super::text::Str;
 use super::super::value::Value;
+use super::code_points::{byte_of, find_last, point_of};
 use super::cost::{TRAVERSAL, TRAVERSAL_AND_COPY, TRAVERSAL_OF_HELD, TREE};
-use super::format::format;
 use super::quoted;
-use super::texts::{byte_of, find_last, point_of};
-use super::{mismatch, number, text, work};
+use super::string_format::format;
+use super::support::{charge_item, charge_work, int, string};
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("string_char_at_int", char_at),
@@ -51,7 +51,7 @@ fn part<'v>(
 
 fn char_at<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let [Value::String(whole), Value::Int(at)] = args else { return mismatch("charAt()", args) };
-    work(call, whole.len())?;
+    charge_work(call, whole.len())?;
     let start = byte_of(whole, *at).ok_or_else(|| out_of_range(*at))?;
     let rest = whole.get(start..).unwrap_or_default();
     let length = rest.chars().next().map_or(0, char::len_utf8);
@@ -74,7 +74,7 @@ fn index_of<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error
         let rest = whole.get(start..)?;
         rest.find(part.as_str()).map(|at| start + at)
     });
-    Ok(found.map_or(Value::Int(-1), |at| number(point_of(whole, at))))
+    Ok(found.map_or(Value::Int(-1), |at| int(point_of(whole, at))))
 }
 
 fn last_index_of<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
@@ -87,14 +87,14 @@ fn last_index_of<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, 
     };
     let found = match offset {
         Some(offset) if part.is_empty() => return Ok(Value::Int(offset)),
-        None if part.is_empty() => return Ok(number(whole.chars().count())),
+        None if part.is_empty() => return Ok(int(whole.chars().count())),
         Some(offset) if offset < 0 => return Err(out_of_range(offset)),
         Some(offset) => byte_of(whole, offset)
             .filter(|from| *from < whole.len())
             .and_then(|from| find_last(whole, part, from)),
         None => whole.rfind(part.as_str()),
     };
-    Ok(found.map_or(Value::Int(-1), |at| number(point_of(whole, at))))
+    Ok(found.map_or(Value::Int(-1), |at| int(point_of(whole, at))))
 }
 
 fn join<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
@@ -103,7 +103,7 @@ fn join<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error>
         [Value::List(list), Value::String(separator)] => (list, separator.as_str()),
         _ => return mismatch("join()", args),
     };
-    work(call, list.len().saturating_mul(size_of::<Value<'_>>()))?;
+    charge_work(call, list.len().saturating_mul(size_of::<Value<'_>>()))?;
     let mut length: usize = 0;
     for item in list.iter() {
         let Value::String(item) = item else {
@@ -179,11 +179,6 @@ fn split<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error
     List::new(parts).map(Value::List)
 }
 
-/// Charges an element of a list whose length is not known; a growing list holds up to two for each.
-pub(super) fn charge_item(call: &mut Call<'_>) -> Result<(), Error> {
-    call.meter.allocate(2 * size_of::<Value<'_>>())
-}
-
 fn substring<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let (whole, start, end) = match args {
         [Value::String(whole), Value::Int(start)] => (whole, *start, None),
@@ -211,5 +206,5 @@ fn trim<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error>
 fn quote<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let [Value::String(whole)] = args else { return mismatch("strings.quote()", args) };
     call.meter.allocate(whole.len().saturating_mul(2))?;
-    text(call, &quoted::cel(whole))
+    string(call, &quoted::cel(whole))
 }

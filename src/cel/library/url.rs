@@ -1,40 +1,14 @@
 //! URLs, as Go's `net/url` reads them. Kubernetes asks `ParseRequestURI` whether a text is one, and
 //! takes what `Parse` makes of it (`k8s.io/apiserver/pkg/cel/library/urls.go`).
 
+mod error;
 mod escape;
 
 use super::address::{Ip, is_ipv6};
 use super::quoted;
 use escape::{Component, escape, text, unescape};
 
-/// Why a text is no URL, in the words that Go has for it: `format.uri()` gives them to expressions.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum UrlError {
-    #[error("empty url")]
-    Empty,
-    #[error("invalid URI for request")]
-    Relative,
-    #[error("missing protocol scheme")]
-    NoScheme,
-    #[error("first path segment in URL cannot contain colon")]
-    Colon,
-    #[error("net/url: invalid control character in URL")]
-    Control,
-    #[error("invalid URL escape {0}")]
-    Escape(String),
-    #[error("invalid character {0} in host name")]
-    HostCharacter(String),
-    #[error("invalid IP-literal")]
-    IpLiteral,
-    #[error("missing ']' in host")]
-    Bracket,
-    #[error("invalid host: ParseAddr({0}): unable to parse IP")]
-    Address(String),
-    #[error("invalid port {0} after host")]
-    Port(String),
-    #[error("net/url: invalid userinfo")]
-    User,
-}
+pub use error::UrlError;
 
 /// A URL. Its parts are decoded, and so may be no text.
 #[derive(Clone, Debug, Default)]

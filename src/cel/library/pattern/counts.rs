@@ -1,6 +1,6 @@
 //! The counts of repetitions: `{2,3}`.
 
-use super::PatternError as Error;
+use super::error::PatternError as Error;
 
 /// The most that one repetition repeats, and that repetitions in repetitions multiply to.
 pub const MAX_REPEAT: u32 = 1000;

@@ -2,7 +2,7 @@
 
 use regex_syntax::hir::Hir;
 
-use super::PatternError as Error;
+use super::error::PatternError as Error;
 
 /// The most that the parts of an expression nest.
 const MAX_HEIGHT: u32 = 1000;

@@ -4,8 +4,8 @@
 use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::QuantityError;
 use super::decimal::Decimal;
+use super::error::QuantityError;
 
 /// Digits that an `int64` always holds.
 const MAX_DIGITS: i32 = 18;

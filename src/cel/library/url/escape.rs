@@ -1,7 +1,7 @@
 //! Percent-encoding, by the part of the URL that it stands in (`net/url`, RFC 3986).
 
 use super::super::quoted;
-use super::UrlError;
+use super::error::UrlError;
 
 /// A part of a URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -3,14 +3,13 @@
 use std::borrow::Cow;
 
 use super::super::error::Error;
-use super::super::function::{Call, Cost, Overload, Prepared, size_of_value};
+use super::super::function::{Call, Cost, Overload, Prepared, mismatch, size_of_value};
 use super::super::list::List;
 use super::super::text::Str;
 use super::super::value::Value;
 use super::cost::{search, size};
-use super::mismatch;
 use super::pattern::{PROGRAM_LIMIT, Pattern, PatternError};
-use super::strings::charge_item;
+use super::support::charge_item;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("matches", matches).prepared_by(prepare),

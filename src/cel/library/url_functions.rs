@@ -3,14 +3,14 @@
 use std::any::Any;
 
 use super::super::error::Error;
-use super::super::function::{Call, Overload};
+use super::super::function::{Call, Overload, mismatch};
 use super::super::list::List;
 use super::super::map::Map;
 use super::super::types::URL;
 use super::super::value::{Opaque, Value};
 use super::cost::TRAVERSAL;
+use super::support::string;
 use super::url::Url;
-use super::{mismatch, text};
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("string_to_url", url).costs(TRAVERSAL),
@@ -78,7 +78,7 @@ fn part<'v>(
         return mismatch(function, args);
     };
     call.meter.allocate(url.len().saturating_mul(3))?;
-    text(call, &part(url))
+    string(call, &part(url))
 }
 
 fn scheme<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {

@@ -4,12 +4,12 @@ use std::any::Any;
 use std::cmp::Ordering;
 
 use super::super::error::{Error, Kind};
-use super::super::function::{Call, Overload};
+use super::super::function::{Call, Overload, mismatch};
 use super::super::types::QUANTITY;
 use super::super::value::{Opaque, Value};
 use super::cost::TRAVERSAL;
 use super::quantity::{Quantity, QuantityError};
-use super::{mismatch, work};
+use super::support::charge_work;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("string_to_quantity", quantity).costs(TRAVERSAL),
@@ -83,7 +83,7 @@ fn sign<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
 fn order(call: &mut Call<'_>, function: &str, args: &[Value<'_>]) -> Result<Ordering, Error> {
     let left = receiver(function, args)?;
     let right = receiver(function, args.get(1..).unwrap_or_default())?;
-    work(call, left.digits().saturating_add(right.digits()))?;
+    charge_work(call, left.digits().saturating_add(right.digits()))?;
     left.compare(right).map_err(error)
 }
 

@@ -3,12 +3,11 @@
 use std::any::Any;
 
 use super::super::error::Error;
-use super::super::function::{Call, Cost, Overload, traversals};
+use super::super::function::{Call, Cost, Overload, mismatch, traversals};
 use super::super::types::{CIDR, IP};
 use super::super::value::{Opaque, Value};
 use super::address::{AddressError, Cidr, Ip};
 use super::cost::{TRAVERSAL, TRAVERSAL_AND_COPY, size};
-use super::mismatch;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("string_to_ip", ip).costs(TRAVERSAL),

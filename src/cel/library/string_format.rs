@@ -1,11 +1,13 @@
 //! `string.format(list)`: `ext/formatting.go` of cel-go.
 
+mod double;
+
 use super::super::conversion;
 use super::super::error::Error;
-use super::super::function::Call;
+use super::super::function::{Call, mismatch};
 use super::super::types::Type;
 use super::super::value::Value;
-use super::{double, mismatch, quoted};
+use super::quoted;
 
 /// A clause of a format, such as `%s` or `%.3f`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

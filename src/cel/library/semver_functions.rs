@@ -4,12 +4,12 @@ use std::any::Any;
 use std::cmp::Ordering;
 
 use super::super::error::Error;
-use super::super::function::{Call, Overload};
+use super::super::function::{Call, Overload, mismatch};
 use super::super::types::SEMVER;
 use super::super::value::{Opaque, Value};
 use super::cost::TRAVERSAL;
 use super::semver::{Semver, SemverError};
-use super::{mismatch, work};
+use super::support::charge_work;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("string_to_semver", semver).costs(TRAVERSAL),
@@ -71,7 +71,7 @@ fn receiver<'a>(function: &str, args: &'a [Value<'_>]) -> Result<&'a Semver, Err
 fn order(call: &mut Call<'_>, function: &str, args: &[Value<'_>]) -> Result<Ordering, Error> {
     let left = receiver(function, args)?;
     let right = receiver(function, args.get(1..).unwrap_or_default())?;
-    work(call, left.len().min(right.len()))?;
+    charge_work(call, left.len().min(right.len()))?;
     Ok(left.cmp(right))
 }
 

@@ -7,12 +7,11 @@ use std::any::Any;
 use std::borrow::Cow;
 
 use super::super::error::Error;
-use super::super::function::{Call, Cost, Overload};
+use super::super::function::{Call, Cost, Overload, mismatch};
 use super::super::list::List;
 use super::super::types::NAMED_FORMAT;
 use super::super::value::{Opaque, Optional, Value};
 use super::cost::{search, size};
-use super::mismatch;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("format-validate", validate).costs(Cost::Of(|args, _| {
