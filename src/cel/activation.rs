@@ -1,14 +1,14 @@
 //! What a policy's expressions are evaluated on: the object, its namespace, and the policy's variables, which are evaluated
 //! when they are read first and then kept (`pkg/admission/plugin/cel/{activation,composition}.go` of `k8s.io/apiserver`).
 
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::meter::POLICY_COST_BUDGET;
 use super::program::Program;
 use super::value::{Evaluated, Value};
 
 /// A variable of a policy.
 #[derive(Debug)]
-pub struct Variable {
+pub struct CompiledVariable {
     pub name: String,
     pub program: Program,
 }
@@ -18,7 +18,7 @@ pub struct Variable {
 pub struct Activation<'v> {
     pub(super) object: Value<'v>,
     pub(super) namespace: Value<'v>,
-    pub(super) variables: &'v [Variable],
+    pub(super) variables: &'v [CompiledVariable],
     /// The variables that were evaluated, in their order.
     pub(super) values: Vec<Option<Evaluated<'v>>>,
     /// What variables have cost since it was charged to the budget last.
@@ -27,7 +27,7 @@ pub struct Activation<'v> {
 }
 
 impl<'v> Activation<'v> {
-    pub fn new(object: Value<'v>, namespace: Value<'v>, variables: &'v [Variable]) -> Self {
+    pub fn new(object: Value<'v>, namespace: Value<'v>, variables: &'v [CompiledVariable]) -> Self {
         let values = variables.iter().map(|_| None).collect();
         Self { object, namespace, variables, values, variables_cost: 0, budget: POLICY_COST_BUDGET }
     }
@@ -53,7 +53,7 @@ impl<'v> Activation<'v> {
                 Ok(())
             }
             None => Err(Error::new(
-                Kind::CostBudget,
+                ErrorKind::CostBudget,
                 format!(
                     "the policy's expressions cost more than {POLICY_COST_BUDGET} units together"
                 ),

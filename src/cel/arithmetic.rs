@@ -1,6 +1,6 @@
 //! `+ - * / %` and the minus sign: checked, and between values of one type (or of times and lengths of time).
 
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::function::Call;
 use super::list::List;
 use super::time::{self, Duration, Timestamp};
@@ -24,7 +24,7 @@ fn duration(result: Option<i64>) -> Result<Value<'static>, Error> {
 }
 
 fn by_zero() -> Error {
-    Error::new(Kind::DivisionByZero, "it divides by zero")
+    Error::new(ErrorKind::DivisionByZero, "it divides by zero")
 }
 
 pub(super) fn add<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {

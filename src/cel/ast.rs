@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::source::{CompileError, Place};
+use super::source::{CompileError, LineColumn};
 
 /// A name: of a variable, a field, a function, a type.
 pub type Name = Arc<str>;
@@ -138,8 +138,8 @@ impl Ast {
     }
 
     /// The same as line and column.
-    pub fn place(&self, id: ExprId) -> Place {
-        Place::of(&self.source, self.position(id))
+    pub fn place(&self, id: ExprId) -> LineColumn {
+        LineColumn::of(&self.source, self.position(id))
     }
 
     /// A refusal that names the expression's place.

@@ -1,11 +1,11 @@
 //! A variable, or a computed value, and the way down into it: `interpreter/attributes.go` of cel-go. A step costs one unit,
 //! and so does the attribute; below an optional step all steps are optional, and one that finds nothing costs nothing.
 
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::error_value::ErrorValue;
 use super::evaluation::Evaluator;
 use super::number::int_of;
-use super::program::{AttributeId, Key, NodeId, Program, Root, Slot, Step};
+use super::program::{AttributeId, AttributeStep, NodeId, Program, Root, Slot, StepKey};
 use super::types::NAMED_FORMAT;
 use super::unknown::Unknown;
 use super::value::{Evaluated, Optional, Value};
@@ -49,7 +49,7 @@ impl<'v> Evaluator<'v, '_> {
         let Some(attribute) = program.attributes.get(id.0 as usize) else {
             return Err(Error::invalid("the program has no such attribute"));
         };
-        let path: &'v [Step] = &attribute.path;
+        let path: &'v [AttributeStep] = &attribute.path;
         let (value, path) = match attribute.root {
             Root::Object => (self.activation.object.clone(), path),
             Root::Namespace => (self.activation.namespace.clone(), path),
@@ -70,7 +70,7 @@ impl<'v> Evaluator<'v, '_> {
                 if map.as_slice().iter().any(|(_, it)| Unknown::is(it)) =>
             {
                 let message = "it is not known as a whole here; read its single fields";
-                Err(Error::new(Kind::Unknown, message))
+                Err(Error::new(ErrorKind::Unknown, message))
             }
             _ => Ok(resolved),
         }
@@ -84,7 +84,12 @@ impl<'v> Evaluator<'v, '_> {
     }
 
     /// Goes down from an attribute's root, through an optional that it may be.
-    fn descend(&mut self, value: Value<'v>, path: &'v [Step], optional: bool) -> Evaluated<'v> {
+    fn descend(
+        &mut self,
+        value: Value<'v>,
+        path: &'v [AttributeStep],
+        optional: bool,
+    ) -> Evaluated<'v> {
         match value {
             Value::Optional(Optional::None) => Ok(value),
             Value::Optional(Optional::Some(held)) => self.go_on(native(held.value()), path, true),
@@ -95,16 +100,18 @@ impl<'v> Evaluator<'v, '_> {
     fn go_on(
         &mut self,
         mut value: Value<'v>,
-        path: &'v [Step],
+        path: &'v [AttributeStep],
         mut optional: bool,
     ) -> Evaluated<'v> {
         for step in path {
             optional |= step.optional;
             let found = match &step.key {
-                Key::Constant(Value::String(name)) => self.field(&value, name),
-                Key::Constant(key) => self.item(&value, key),
-                Key::Attribute(id) => self.key_of(*id).and_then(|key| self.item(&value, &key)),
-                Key::Computed(node) => self.computed(*node).and_then(|key| self.item(&value, &key)),
+                StepKey::Constant(Value::String(name)) => self.field(&value, name),
+                StepKey::Constant(key) => self.item(&value, key),
+                StepKey::Attribute(id) => self.key_of(*id).and_then(|key| self.item(&value, &key)),
+                StepKey::Computed(node) => {
+                    self.computed(*node).and_then(|key| self.item(&value, &key))
+                }
             };
             let found = match found {
                 Err(error) if error.kind().ends_evaluation() => return Err(error),
@@ -143,14 +150,12 @@ impl<'v> Evaluator<'v, '_> {
         match value {
             Value::Map(map) => match map.get_str(name) {
                 Some(it) if Unknown::is(&it) => {
-                    Err(Error::new(Kind::Unknown, format!("{name} is not known here")))
+                    Err(Error::new(ErrorKind::Unknown, format!("{name} is not known here")))
                 }
                 found => Ok(found),
             },
             Value::List(_) => Err(Error::invalid("a list has no fields; its index is an int")),
-            Value::Opaque(_) if value.opaque::<Variables>().is_some() => {
-                self.variable(name)
-            }
+            Value::Opaque(_) if value.opaque::<Variables>().is_some() => self.variable(name),
             Value::Opaque(_) => ErrorValue::check(value).map(|()| None),
             _ => Ok(None),
         }
@@ -176,18 +181,18 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    fn missing(step: &Step, value: &Value<'v>) -> Error {
+    fn missing(step: &AttributeStep, value: &Value<'v>) -> Error {
         match (&step.key, value) {
-            (Key::Constant(Value::String(name)), _) => {
+            (StepKey::Constant(Value::String(name)), _) => {
                 let message =
                     format!("there is no field {:?}; test it first with has()", name.as_str());
-                Error::new(Kind::NoSuchKey, message)
+                Error::new(ErrorKind::NoSuchKey, message)
             }
-            (_, Value::List(_)) => Error::new(Kind::OutOfBounds, "an index is out of bounds"),
-            (Key::Constant(key), _) => {
-                Error::new(Kind::NoSuchKey, format!("there is no key {}", shown(key)))
+            (_, Value::List(_)) => Error::new(ErrorKind::OutOfBounds, "an index is out of bounds"),
+            (StepKey::Constant(key), _) => {
+                Error::new(ErrorKind::NoSuchKey, format!("there is no key {}", shown(key)))
             }
-            _ => Error::new(Kind::NoSuchKey, "a map has no such key; test it first with in"),
+            _ => Error::new(ErrorKind::NoSuchKey, "a map has no such key; test it first with in"),
         }
     }
 }

@@ -4,7 +4,7 @@ use super::check::check;
 use super::checked::Checked;
 use super::environment::Environment;
 use super::parser::parse;
-use super::source::{CompileError, Fault};
+use super::source::{CompileError, SyntaxError};
 use super::types::Type;
 use super::unify::same;
 use super::validate::validate;
@@ -23,7 +23,7 @@ pub fn compile(
             "it has {} bytes, and {max_bytes} are allowed; take parts out into variables",
             source.len()
         );
-        return Err(Fault::new(0, message).place_in(source));
+        return Err(SyntaxError::new(0, message).place_in(source));
     }
     let checked = check(parse(source)?, environment)?;
     validate(&checked)?;

@@ -3,7 +3,7 @@
 //! A cost goes by the overload that the checker settled on. Where types are known at run time only there is none, and then
 //! most calls cost one unit whatever they do; Kubernetes' own functions go by their names.
 
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::function::{self, Cost, size_of_value, traversals};
 use super::library;
 use super::value::Value;
@@ -71,7 +71,10 @@ pub(super) fn check_arguments(overload: &str, args: &[Value<'_>]) -> Result<(), 
     if as_expected {
         return Ok(());
     }
-    Err(Error::new(Kind::Internal, "a list that is sorted or flattened could not be evaluated"))
+    Err(Error::new(
+        ErrorKind::Internal,
+        "a list that is sorted or flattened could not be evaluated",
+    ))
 }
 
 /// The cost of a library's function where the checker did not settle on an overload, by the overload that was called.

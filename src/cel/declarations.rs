@@ -1,4 +1,4 @@
-//! How functions are declared. Each library gives one table ([`Library`]); the checker resolves calls by it, the evaluator and
+//! How functions are declared. Each library gives one table ([`FunctionLibrary`]); the checker resolves calls by it, the evaluator and
 //! the meter find what runs by the overloads' ids, and the documentation lists it.
 //!
 //! Overload ids are cel-go's and Kubernetes' own (`common/overloads/overloads.go`, `ext/*.go`, `pkg/cel/library/*.go`), and so is
@@ -10,7 +10,7 @@ use super::types::Type;
 
 /// A group of functions that belong together, and what to call it.
 #[derive(Clone, Debug)]
-pub struct Library {
+pub struct FunctionLibrary {
     /// For the documentation: `strings`, `Kubernetes quantities`.
     pub name: &'static str,
     pub functions: Vec<Function>,

@@ -11,10 +11,10 @@ mod standard;
 mod strings;
 mod time;
 
-use super::declarations::Library;
+use super::declarations::FunctionLibrary;
 
 /// All libraries.
-pub fn libraries() -> Vec<Library> {
+pub fn libraries() -> Vec<FunctionLibrary> {
     vec![
         standard::library(),
         network::urls(),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ast::Name;
-use super::declarations::{Library, Overload};
+use super::declarations::{FunctionLibrary, Overload};
 use super::types::Type;
 
 /// What an expression is checked against. A copy shares the functions.
@@ -12,20 +12,20 @@ use super::types::Type;
 pub struct Environment {
     functions: Arc<BTreeMap<&'static str, Vec<Overload>>>,
     variables: Vec<(Name, Type)>,
-    objects: Vec<Object>,
+    objects: Vec<ObjectType>,
     refused: Vec<(&'static str, &'static str)>,
 }
 
 /// A type with declared fields.
 #[derive(Clone, Debug)]
-pub struct Object {
+pub struct ObjectType {
     pub name: Name,
     pub fields: Vec<(Name, Type)>,
 }
 
 impl Environment {
     /// An environment of functions. Where libraries declare the same function, overloads are in the order of the libraries.
-    pub fn new(libraries: impl IntoIterator<Item = Library>) -> Self {
+    pub fn new(libraries: impl IntoIterator<Item = FunctionLibrary>) -> Self {
         let mut functions: BTreeMap<&'static str, Vec<Overload>> = BTreeMap::new();
         for function in libraries.into_iter().flat_map(|library| library.functions) {
             functions.entry(function.name).or_default().extend(function.overloads);
@@ -44,7 +44,7 @@ impl Environment {
     #[must_use]
     pub fn with_object(mut self, name: &str, fields: &[(&str, Type)]) -> Self {
         let fields = fields.iter().map(|(name, of)| (Name::from(*name), of.clone())).collect();
-        self.objects.push(Object { name: name.into(), fields });
+        self.objects.push(ObjectType { name: name.into(), fields });
         self
     }
 
@@ -80,7 +80,7 @@ impl Environment {
         self.variables.iter().map(|(name, _)| &**name)
     }
 
-    pub fn object(&self, name: &str) -> Option<&Object> {
+    pub fn object(&self, name: &str) -> Option<&ObjectType> {
         self.objects.iter().find(|object| &*object.name == name)
     }
 
@@ -90,7 +90,7 @@ impl Environment {
     }
 }
 
-impl Object {
+impl ObjectType {
     pub fn field(&self, name: &str) -> Option<&Type> {
         self.fields.iter().rev().find(|(its, _)| &**its == name).map(|(_, of)| of)
     }

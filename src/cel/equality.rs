@@ -3,7 +3,7 @@
 
 use std::cmp::Ordering;
 
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::value::{Optional, Value};
 
 /// Whether two values are equal. Only opaque values of different types cannot be compared.
@@ -100,7 +100,7 @@ pub(super) fn compare(operator: &str, a: &Value<'_>, b: &Value<'_>) -> Result<Or
             if !is_number(a) || !is_number(b) {
                 return Err(Error::no_such_overload(operator, &[a.type_name(), b.type_name()]));
             }
-            let nan = || Error::new(Kind::InvalidArgument, "NaN has no order");
+            let nan = || Error::new(ErrorKind::InvalidArgument, "NaN has no order");
             numbers(a, b).ok_or_else(nan)?
         }
     };
@@ -123,7 +123,7 @@ pub(super) fn contains(item: &Value<'_>, container: &Value<'_>) -> Result<bool, 
 
 /// What cel-go's own panic comes to where bytes are looked up in a hash map.
 pub(super) fn unhashable() -> Error {
-    Error::new(Kind::Internal, "bytes cannot be the key of a map")
+    Error::new(ErrorKind::Internal, "bytes cannot be the key of a map")
 }
 
 /// Whether `optional.ofNonZeroValue()` takes a value for none.

@@ -3,19 +3,19 @@
 use std::fmt;
 
 /// An error of an evaluation. It is a value of the language: `||`, `&&` and ternaries may absorb it, unless it
-/// [ends the evaluation](Kind::ends_evaluation).
+/// [ends the evaluation](ErrorKind::ends_evaluation).
 #[derive(Clone, Debug)]
 pub struct Error(Box<Inner>);
 
 #[derive(Clone, Debug)]
 struct Inner {
-    kind: Kind,
+    kind: ErrorKind,
     message: String,
 }
 
 /// What kind of error it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// A map or an object has no such key or field.
     NoSuchKey,
     /// No overload of the function takes values of these types.
@@ -44,7 +44,7 @@ pub enum Kind {
     Variable,
 }
 
-impl Kind {
+impl ErrorKind {
     /// Whether no operator absorbs it.
     pub fn ends_evaluation(self) -> bool {
         matches!(
@@ -56,33 +56,33 @@ impl Kind {
 
 impl Error {
     /// `message` is a sentence without a full stop that a person can act on.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, message: message.into() }))
     }
 
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self::new(Kind::InvalidArgument, message)
+        Self::new(ErrorKind::InvalidArgument, message)
     }
 
     pub fn overflow(message: impl Into<String>) -> Self {
-        Self::new(Kind::Overflow, message)
+        Self::new(ErrorKind::Overflow, message)
     }
 
     /// `function` as a person writes it, such as `+` or `startsWith()`; `types` of the arguments.
     pub fn no_such_overload(function: &str, types: &[&str]) -> Self {
         let types = types.join(", ");
-        Self::new(Kind::NoSuchOverload, format!("{function} does not take ({types})"))
+        Self::new(ErrorKind::NoSuchOverload, format!("{function} does not take ({types})"))
     }
 
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
     /// The same error as a value of a variable, which an expression may absorb. Only memory is the whole review's.
     #[must_use]
     pub(super) fn of_variable(mut self, name: &str) -> Self {
-        if matches!(self.0.kind, Kind::CostLimit | Kind::Internal) {
-            self.0.kind = Kind::Variable;
+        if matches!(self.0.kind, ErrorKind::CostLimit | ErrorKind::Internal) {
+            self.0.kind = ErrorKind::Variable;
         }
         self.within(&format!("variables.{name}"))
     }

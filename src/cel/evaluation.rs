@@ -4,13 +4,13 @@
 use super::activation::Activation;
 use super::cost;
 use super::equality::equal;
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::error_value::ErrorValue;
 use super::function::{Call as CallContext, Cost};
 use super::list::List;
 use super::map::{Map, same_key};
 use super::meter::Meter;
-use super::program::{Call, Element, Entry, Node, NodeId, Program, Target};
+use super::program::{Call, CallTarget, Element, Entry, Field, NodeId, Program, ProgramNode};
 use super::runtime_type::takes;
 use super::types::Type;
 use super::value::{Evaluated, Optional, Value};
@@ -44,7 +44,11 @@ impl Program {
     }
 
     /// Evaluates the expression on the meter's present count; the caller charges the activation.
-    pub(super) fn run<'v>(&'v self, activation: &mut Activation<'v>, meter: &mut Meter) -> Evaluated<'v> {
+    pub(super) fn run<'v>(
+        &'v self,
+        activation: &mut Activation<'v>,
+        meter: &mut Meter,
+    ) -> Evaluated<'v> {
         let locals = vec![None; self.inits.len()];
         Evaluator { program: self, activation, meter, locals }.eval(self.root)
     }
@@ -63,8 +67,8 @@ impl<'v> Evaluator<'v, '_> {
     pub fn eval(&mut self, id: NodeId) -> Evaluated<'v> {
         let program: &'v Program = self.program;
         match program.nodes.get(id.0 as usize) {
-            Some(Node::Constant(value)) => Ok(value.by_reference()),
-            Some(Node::Fails(error)) => Err(error.clone()),
+            Some(ProgramNode::Constant(value)) => Ok(value.by_reference()),
+            Some(ProgramNode::Fails(error)) => Err(error.clone()),
             Some(node) => {
                 let value = stacker::maybe_grow(STACK_TO_SPARE, STACK, || self.eval_node(node))?;
                 ErrorValue::check(&value)?;
@@ -74,27 +78,27 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    fn eval_node(&mut self, node: &'v Node) -> Evaluated<'v> {
+    fn eval_node(&mut self, node: &'v ProgramNode) -> Evaluated<'v> {
         match node {
-            Node::Constant(value) => Ok(value.by_reference()),
-            Node::Attribute(attribute) => self.attribute(*attribute),
-            Node::Present(attribute) => self.presence(*attribute),
-            Node::Equals { left, right, negated } => self.equals(*left, *right, *negated),
-            Node::Call(call) => self.call(call),
-            Node::And(left, right) => self.junction(*left, *right, false),
-            Node::Or(left, right) => self.junction(*left, *right, true),
-            Node::Fold(fold) => self.fold(fold),
-            Node::List(elements) => self.list(elements),
-            Node::Map(entries) => self.map(entries),
-            Node::Struct { name, fields } => self.message(name, fields),
-            Node::InSet { item, set } => {
+            ProgramNode::Constant(value) => Ok(value.by_reference()),
+            ProgramNode::Attribute(attribute) => self.attribute(*attribute),
+            ProgramNode::Present(attribute) => self.presence(*attribute),
+            ProgramNode::Equals { left, right, negated } => self.equals(*left, *right, *negated),
+            ProgramNode::Call(call) => self.call(call),
+            ProgramNode::And(left, right) => self.junction(*left, *right, false),
+            ProgramNode::Or(left, right) => self.junction(*left, *right, true),
+            ProgramNode::Fold(fold) => self.fold(fold),
+            ProgramNode::List(elements) => self.list(elements),
+            ProgramNode::Map(entries) => self.map(entries),
+            ProgramNode::Struct { name, fields } => self.message(name, fields),
+            ProgramNode::InSet { item, set } => {
                 let item = self.eval(*item)?;
                 set.contains(&item).map(Value::Bool)
             }
-            Node::OptionalOr { left, right, gives_value } => {
+            ProgramNode::OptionalOr { left, right, gives_value } => {
                 self.optional_or(*left, *right, *gives_value)
             }
-            Node::Fails(error) => Err(error.clone()),
+            ProgramNode::Fails(error) => Err(error.clone()),
         }
     }
 
@@ -188,8 +192,8 @@ impl<'v> Evaluator<'v, '_> {
     /// Charges a call that an argument's error kept from being made. The error has the size of null.
     fn failed(&mut self, call: &Call, args: &[Value<'v>], error: Error) -> Evaluated<'v> {
         let cost = match &call.target {
-            Target::Standard { .. } => call.cost,
-            Target::Overloads(candidates) => {
+            CallTarget::Standard { .. } => call.cost,
+            CallTarget::Overloads(candidates) => {
                 let cost = candidates.first().map_or(cost::ONE, |it| it.cost);
                 match candidates.as_slice() {
                     [only] if only.settled => cost::check_arguments(only.overload.id, args)?,
@@ -227,20 +231,20 @@ impl<'v> Evaluator<'v, '_> {
             _ => args,
         };
         let (result, cost) = match &call.target {
-            Target::Standard { implementation, params } => {
+            CallTarget::Standard { implementation, params } => {
                 if !params.is_empty() && !take_all(params, taken) {
                     return self.failed(call, args, no_overload(call, args));
                 }
                 (implementation(&mut context, taken), call.cost)
             }
-            Target::Overloads(candidates) => {
+            CallTarget::Overloads(candidates) => {
                 match candidates.iter().find(|it| take_all(&it.params, taken)) {
                     Some(it) => ((it.overload.call)(&mut context, taken), it.cost),
                     None => return self.failed(call, args, no_overload(call, args)),
                 }
             }
         };
-        if matches!(&result, Err(error) if error.kind() == Kind::Internal) {
+        if matches!(&result, Err(error) if error.kind() == ErrorKind::Internal) {
             // cel-go gives up before it charges the call.
             return result;
         }
@@ -302,18 +306,14 @@ impl<'v> Evaluator<'v, '_> {
         Map::new(items).map(Value::Map)
     }
 
-    fn message(
-        &mut self,
-        name: &'v str,
-        fields: &'v [(super::ast::Name, NodeId, bool)],
-    ) -> Evaluated<'v> {
+    fn message(&mut self, name: &'v str, fields: &'v [Field]) -> Evaluated<'v> {
         let mut given = Vec::with_capacity(fields.len());
         let mut failure = None;
-        for (field, value, optional) in fields {
-            match (self.eval_or_error(*value)?, optional) {
-                (Ok(value), false) => given.push((&**field, value)),
+        for field in fields {
+            match (self.eval_or_error(field.value)?, field.optional) {
+                (Ok(value), false) => given.push((&*field.name, value)),
                 (Ok(Value::Optional(it)), true) => {
-                    given.extend(it.value().map(|value| (&**field, value.clone())));
+                    given.extend(it.value().map(|value| (&*field.name, value.clone())));
                 }
                 (Ok(other), true) => failure = Some(not_optional(&other)),
                 (Err(error), _) => failure = Some(error),

@@ -9,9 +9,9 @@ use super::ast::{Comprehension, Expr, ExprId, Literal, Name};
 use super::checked::Checked;
 use super::macros::UNUSED;
 use super::operators;
-use super::reads::{End, Path, Reads, Step};
+use super::reads::{End, ObjectReads, Path, PathStep};
 use super::schema::Schema;
-use super::source::Place;
+use super::source::LineColumn;
 use super::stack::deeper;
 
 /// More places than these are followed as the whole object.
@@ -21,11 +21,11 @@ const VARIABLES: &str = "variables";
 
 /// What is known of an expression.
 #[derive(Clone, Debug, Default)]
-pub struct Analysis {
+pub struct ReadAnalysis {
     /// Fields that no object of the schema has.
     pub warnings: Vec<Warning>,
     /// What is read on the way to the value.
-    reads: Reads,
+    reads: ObjectReads,
     value: Origin,
     /// The variables that it takes; their reads are among its own.
     taken: BTreeSet<Name>,
@@ -34,13 +34,13 @@ pub struct Analysis {
 /// A name that can never be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    pub place: Place,
+    pub place: LineColumn,
     pub message: String,
 }
 
-impl Analysis {
+impl ReadAnalysis {
     /// What the expression reads, its value used.
-    pub fn reads(&self) -> Reads {
+    pub fn reads(&self) -> ObjectReads {
         let mut reads = self.reads.clone();
         self.value.read_whole(&mut reads);
         reads
@@ -50,20 +50,20 @@ impl Analysis {
 /// Analyzes a checked expression. `variables` are those it may use as `variables.NAME`, each with its own analysis.
 pub fn analyze(
     checked: &Checked,
-    variables: &[(Name, Analysis)],
+    variables: &[(Name, ReadAnalysis)],
     schema: Option<&Schema>,
-) -> Analysis {
+) -> ReadAnalysis {
     let mut flow =
-        Flow { checked, variables, schema, scopes: Vec::new(), found: Analysis::default() };
+        Flow { checked, variables, schema, scopes: Vec::new(), found: ReadAnalysis::default() };
     let value = flow.value(checked.ast().root());
-    Analysis { value, ..flow.found }
+    ReadAnalysis { value, ..flow.found }
 }
 
 /// Where a value may come from.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Origin {
     /// Places of the object that it may be.
-    places: BTreeSet<Vec<Step>>,
+    places: BTreeSet<Vec<PathStep>>,
     /// Where its elements or entries may come from, if the expression put it together.
     each: Option<Box<Origin>>,
 }
@@ -92,8 +92,8 @@ impl Origin {
     }
 
     /// What one step leads to.
-    fn step(&self, step: &Step) -> Self {
-        let below = |place: &Vec<Step>| place.iter().chain([step]).cloned().collect();
+    fn step(&self, step: &PathStep) -> Self {
+        let below = |place: &Vec<PathStep>| place.iter().chain([step]).cloned().collect();
         let places = self.places.iter().map(below).collect();
         let stepped = Self { places, each: None };
         match &self.each {
@@ -102,13 +102,13 @@ impl Origin {
         }
     }
 
-    fn read(&self, end: End, reads: &mut Reads) {
+    fn read(&self, end: End, reads: &mut ObjectReads) {
         for place in &self.places {
             reads.add(Path { steps: place.clone(), end });
         }
     }
 
-    fn read_whole(&self, reads: &mut Reads) {
+    fn read_whole(&self, reads: &mut ObjectReads) {
         self.read(End::Whole, reads);
         if let Some(each) = &self.each {
             each.read_whole(reads);
@@ -118,10 +118,10 @@ impl Origin {
 
 struct Flow<'a> {
     checked: &'a Checked,
-    variables: &'a [(Name, Analysis)],
+    variables: &'a [(Name, ReadAnalysis)],
     schema: Option<&'a Schema>,
     scopes: Vec<(Name, Origin)>,
-    found: Analysis,
+    found: ReadAnalysis,
 }
 
 impl Flow<'_> {
@@ -192,12 +192,12 @@ impl Flow<'_> {
             return if test_only { Origin::default() } else { analysis.value.clone() };
         }
         let value = self.value(operand);
-        let below = self.step(id, &value, &Step::Field(Name::clone(field)));
+        let below = self.step(id, &value, &PathStep::Field(Name::clone(field)));
         if test_only { Origin::default() } else { below }
     }
 
     /// A step down, which reads whether there is something and warns if there never is.
-    fn step(&mut self, id: ExprId, value: &Origin, step: &Step) -> Origin {
+    fn step(&mut self, id: ExprId, value: &Origin, step: &PathStep) -> Origin {
         let below = value.step(step);
         below.read(End::Presence, &mut self.found.reads);
         self.warn(id, &below);
@@ -233,10 +233,10 @@ impl Flow<'_> {
             ) => {
                 let value = self.value(*operand);
                 let step = if let Expr::Literal(Literal::String(name)) = self.checked.get(*key) {
-                    Step::Field(Name::clone(name))
+                    PathStep::Field(Name::clone(name))
                 } else {
                     self.used(*key);
-                    Step::Each
+                    PathStep::Each
                 };
                 self.step(id, &value, &step)
             }
@@ -244,7 +244,7 @@ impl Flow<'_> {
                 if let Expr::Literal(Literal::String(name)) = self.checked.get(*key) =>
             {
                 let value = self.value(*range);
-                let below = value.step(&Step::Field(Name::clone(name)));
+                let below = value.step(&PathStep::Field(Name::clone(name)));
                 below.read(End::Presence, &mut self.found.reads);
                 if let Some(each) = &value.each {
                     each.read_whole(&mut self.found.reads);
@@ -265,7 +265,7 @@ impl Flow<'_> {
             ("first" | "last", Some(target), []) => {
                 let value = self.value(target);
                 value.read(End::Keys, &mut self.found.reads);
-                value.step(&Step::Each)
+                value.step(&PathStep::Each)
             }
             ("size", target, args) if target.is_some() != (args.len() == 1) => {
                 if let Some(of) = target.or(args.first().copied()) {
@@ -277,7 +277,7 @@ impl Flow<'_> {
                 let (left, right) = (self.value(*left), self.value(*right));
                 let each = [left, right].map(|side| {
                     side.read(End::Whole, &mut self.found.reads);
-                    side.step(&Step::Each)
+                    side.step(&PathStep::Each)
                 });
                 Origin::holding(each)
             }
@@ -311,7 +311,7 @@ impl Flow<'_> {
             return result;
         }
         range.read(End::Keys, &mut self.found.reads);
-        let each = range.step(&Step::Each);
+        let each = range.step(&PathStep::Each);
         // With one variable it is an element, or a map's key, which counts as read by now.
         let first = if fold.iter_var2.is_some() { Origin::default() } else { each.clone() };
         self.scopes.push((Name::clone(&fold.iter_var), first));

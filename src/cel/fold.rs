@@ -1,7 +1,7 @@
 //! What macros over lists and maps do: `evalFold` of cel-go's `interpreter/interpretable.go`.
 
 use super::equality::unhashable;
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::evaluation::Evaluator;
 use super::list::{Items, List};
 use super::map::{Builder, Map};
@@ -53,7 +53,7 @@ impl<'v> Evaluator<'v, '_> {
             }
             (other, _) => {
                 let message = format!("a value of type {} has no elements", other.type_name());
-                return Err(Error::new(Kind::NoSuchOverload, message));
+                return Err(Error::new(ErrorKind::NoSuchOverload, message));
             }
         }
         if let Some(grown) = grown {

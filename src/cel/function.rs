@@ -34,8 +34,7 @@ impl Prepared {
 pub type Prepare = fn(&[Option<&Value<'_>>]) -> Result<Option<Prepared>, Error>;
 
 /// What carries out a function or an overload.
-pub type Implementation =
-    for<'v> fn(&mut Call<'_>, &[Value<'v>]) -> Result<Value<'v>, Error>;
+pub type Implementation = for<'v> fn(&mut Call<'_>, &[Value<'v>]) -> Result<Value<'v>, Error>;
 
 /// One overload of a function, by its id in Kubernetes' declarations. It is called with arguments of the declared types
 /// only (type parameters of lists and maps aside, which may hold anything), the target of a method first.

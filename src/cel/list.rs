@@ -3,7 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::meter::Meter;
 use super::value::Value;
 
@@ -29,7 +29,7 @@ pub struct Items<'v> {
 pub(super) fn depth_around(inner: u16) -> Result<u16, Error> {
     if inner >= MAX_VALUE_DEPTH {
         let message = format!("values nest deeper than {MAX_VALUE_DEPTH}");
-        return Err(Error::new(Kind::InvalidArgument, message));
+        return Err(Error::new(ErrorKind::InvalidArgument, message));
     }
     Ok(inner + 1)
 }

@@ -4,7 +4,7 @@
 use super::ast::{Comprehension, Expr, ExprId, Literal, Name};
 use super::build::Builder;
 use super::operators;
-use super::source::Fault;
+use super::source::SyntaxError;
 
 /// The accumulator of every fold; no source can name it.
 pub const ACCUMULATOR: &str = "@result";
@@ -39,7 +39,7 @@ pub const MACROS: [&str; 20] = [
     "optional.optFlatMap(x, optional)",
 ];
 
-type Expanded = Result<ExprId, Fault>;
+type Expanded = Result<ExprId, SyntaxError>;
 
 /// A call, or what the macro of that name and number of arguments makes of it. New nodes stand where the call does.
 pub(super) fn call(
@@ -91,27 +91,30 @@ pub(super) fn call(
 /// The variables of a fold.
 struct Variables(Name, Option<Name>);
 
-fn variable(tree: &Builder, id: ExprId) -> Result<Name, Fault> {
+fn variable(tree: &Builder, id: ExprId) -> Result<Name, SyntaxError> {
     match tree.get(id) {
         Some(Expr::Ident(name)) if [ACCUMULATOR, OLD_ACCUMULATOR].contains(&&**name) => {
-            Err(Fault::new(tree.position_of(id), format!("no variable can be named {name}")))
+            Err(SyntaxError::new(tree.position_of(id), format!("no variable can be named {name}")))
         }
         Some(Expr::Ident(name)) => Ok(Name::clone(name)),
-        _ => Err(Fault::new(
+        _ => Err(SyntaxError::new(
             tree.position_of(id),
             "a variable's name should stand here, as x in list.all(x, x > 0)",
         )),
     }
 }
 
-fn one_variable(tree: &Builder, x: ExprId) -> Result<Variables, Fault> {
+fn one_variable(tree: &Builder, x: ExprId) -> Result<Variables, SyntaxError> {
     Ok(Variables(variable(tree, x)?, None))
 }
 
-fn two_variables(tree: &Builder, k: ExprId, v: ExprId) -> Result<Variables, Fault> {
+fn two_variables(tree: &Builder, k: ExprId, v: ExprId) -> Result<Variables, SyntaxError> {
     let (first, second) = (variable(tree, k)?, variable(tree, v)?);
     if first == second {
-        return Err(Fault::new(tree.position_of(v), format!("both variables are named {first}")));
+        return Err(SyntaxError::new(
+            tree.position_of(v),
+            format!("both variables are named {first}"),
+        ));
     }
     Ok(Variables(first, Some(second)))
 }
@@ -123,7 +126,7 @@ fn presence(tree: &mut Builder, select: ExprId) -> Expanded {
         tree.push(Expr::Select { operand, field, test_only: true })
     } else {
         let message = "has() takes a field, as in has(object.spec.hostNetwork)";
-        Err(Fault::new(tree.position_of(select), message))
+        Err(SyntaxError::new(tree.position_of(select), message))
     }
 }
 
@@ -237,7 +240,7 @@ fn insert(
     let (test, value) = match rest {
         [test, value] => (Some(*test), *value),
         [value] => (None, *value),
-        _ => return Err(Fault::new(tree.position, "the value of the entries is missing")),
+        _ => return Err(SyntaxError::new(tree.position, "the value of the entries is missing")),
     };
     let init = tree.push(Expr::Map(Vec::new()))?;
     let so_far = accumulator(tree)?;
@@ -296,7 +299,7 @@ fn map_optional(
     let Some(Expr::Ident(name)) = tree.get(x) else {
         let message =
             format!("a variable's name should stand here, as x in value.?field.{function}(x, …)");
-        return Err(Fault::new(tree.position_of(x), message));
+        return Err(SyntaxError::new(tree.position_of(x), message));
     };
     let name = Name::clone(name);
     let present = tree.member_call("hasValue", optional, [])?;
@@ -312,7 +315,7 @@ fn map_optional(
 
 fn sort(tree: &mut Builder, list: ExprId, x: ExprId, key: ExprId) -> Expanded {
     if let Some(Expr::Literal(_) | Expr::Map(_) | Expr::Struct { .. }) = tree.get(list) {
-        return Err(Fault::new(tree.position_of(list), "sortBy() sorts a list"));
+        return Err(SyntaxError::new(tree.position_of(list), "sortBy() sorts a list"));
     }
     let input = Name::from(SORT_INPUT);
     let range = tree.ident(&input)?;

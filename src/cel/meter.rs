@@ -1,6 +1,6 @@
 //! What an evaluation may use: cost in Kubernetes' units, and bytes of memory.
 
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 
 /// The most an expression may cost: `PerCallLimit` in `k8s.io/apiserver/pkg/apis/cel`.
 pub const EXPRESSION_COST_LIMIT: u64 = 1_000_000;
@@ -64,14 +64,14 @@ impl Meter {
         self.cost = self.cost.saturating_add(cost);
         if self.cost > self.cost_limit {
             let message = format!("it costs more than {} units", self.cost_limit);
-            return Err(Error::new(Kind::CostLimit, message));
+            return Err(Error::new(ErrorKind::CostLimit, message));
         }
         if let Some(left) = self.left.cost.checked_sub(cost) {
             self.left.cost = left;
             return Ok(());
         }
         self.left.cost = 0;
-        Err(Error::new(Kind::Interrupted, "it takes longer than there is time"))
+        Err(Error::new(ErrorKind::Interrupted, "it takes longer than there is time"))
     }
 
     /// Takes back what was charged too much.
@@ -88,7 +88,7 @@ impl Meter {
                 Ok(())
             }
             None => Err(Error::new(
-                Kind::Memory,
+                ErrorKind::Memory,
                 "the review's validations need more than 4 MiB for their values",
             )),
         }

@@ -7,10 +7,10 @@ mod primary;
 
 use super::ast::{Ast, Expr, ExprId, Literal, Name};
 use super::build::Builder;
-use super::lexer::{Kind, Token, tokens};
+use super::lexer::{Token, TokenKind, tokens};
 use super::macros;
 use super::operators;
-use super::source::{CompileError, Fault};
+use super::source::{CompileError, SyntaxError};
 use super::stack::deeper;
 
 /// `maxRecursionDepth` of `parser/parser.go`.
@@ -70,16 +70,16 @@ struct Part {
     height: u32,
 }
 
-type Parsed<T = Part> = Result<T, Fault>;
+type Parsed<T = Part> = Result<T, SyntaxError>;
 
 impl<'s> Parser<'s> {
     fn token(&self) -> Token {
-        const NOTHING: Token = Token { kind: Kind::End, start: 0, end: 0 };
+        const NOTHING: Token = Token { kind: TokenKind::End, start: 0, end: 0 };
         self.tokens.get(self.at).or(self.tokens.last()).copied().unwrap_or(NOTHING)
     }
 
-    fn ahead(&self, by: usize) -> Kind {
-        self.tokens.get(self.at + by).map_or(Kind::End, |token| token.kind)
+    fn ahead(&self, by: usize) -> TokenKind {
+        self.tokens.get(self.at + by).map_or(TokenKind::End, |token| token.kind)
     }
 
     fn text(&self, token: Token) -> &'s str {
@@ -93,7 +93,7 @@ impl<'s> Parser<'s> {
     }
 
     fn sees(&self, sign: &'static str) -> bool {
-        self.token().kind == Kind::Sign(sign)
+        self.token().kind == TokenKind::Sign(sign)
     }
 
     /// Goes past the sign if it is next.
@@ -108,26 +108,26 @@ impl<'s> Parser<'s> {
     }
 
     /// A fault at the next token, which is not what should stand there.
-    fn unexpected(&self, wanted: &str) -> Fault {
+    fn unexpected(&self, wanted: &str) -> SyntaxError {
         let token = self.token();
         let found = match token.kind {
-            Kind::End => "the expression ends here".to_owned(),
-            Kind::Sign("=") => "= means nothing here".to_owned(),
+            TokenKind::End => "the expression ends here".to_owned(),
+            TokenKind::Sign("=") => "= means nothing here".to_owned(),
             _ => format!("{} cannot stand here", self.text(token)),
         };
-        Fault::new(token.start, format!("{found}; {wanted}"))
+        SyntaxError::new(token.start, format!("{found}; {wanted}"))
     }
 
     fn end(&mut self) -> Parsed<()> {
         let token = self.token();
         let wanted = match (token.kind, self.text(token)) {
-            (Kind::End, _) => return Ok(()),
-            (Kind::Identifier, "and") => "write && for and".to_owned(),
-            (Kind::Identifier, "or") => "write || for or".to_owned(),
-            (Kind::Identifier, "is") => "write == to compare".to_owned(),
-            (Kind::Sign(")"), _) => "no ( is open".to_owned(),
-            (Kind::Sign("]"), _) => "no [ is open".to_owned(),
-            (Kind::Sign("}"), _) => "no { is open".to_owned(),
+            (TokenKind::End, _) => return Ok(()),
+            (TokenKind::Identifier, "and") => "write && for and".to_owned(),
+            (TokenKind::Identifier, "or") => "write || for or".to_owned(),
+            (TokenKind::Identifier, "is") => "write == to compare".to_owned(),
+            (TokenKind::Sign(")"), _) => "no ( is open".to_owned(),
+            (TokenKind::Sign("]"), _) => "no [ is open".to_owned(),
+            (TokenKind::Sign("}"), _) => "no { is open".to_owned(),
             _ => "an operator, such as == or &&, or the end should follow".to_owned(),
         };
         Err(self.unexpected(&wanted))
@@ -144,8 +144,8 @@ impl<'s> Parser<'s> {
         if height > MAX_DEPTH { Err(self.too_deep()) } else { Ok(Part { id, height }) }
     }
 
-    fn too_deep(&self) -> Fault {
-        Fault::new(
+    fn too_deep(&self) -> SyntaxError {
+        SyntaxError::new(
             self.token().start,
             format!("it nests deeper than {MAX_DEPTH}; take parts out into variables"),
         )
@@ -223,13 +223,13 @@ impl<'s> Parser<'s> {
 
     fn relational_operator(&self) -> Option<&'static str> {
         match self.token().kind {
-            Kind::Sign("==") => Some(operators::EQUALS),
-            Kind::Sign("!=") => Some(operators::NOT_EQUALS),
-            Kind::Sign("<") => Some(operators::LESS),
-            Kind::Sign("<=") => Some(operators::LESS_EQUALS),
-            Kind::Sign(">") => Some(operators::GREATER),
-            Kind::Sign(">=") => Some(operators::GREATER_EQUALS),
-            Kind::Sign("in") => Some(operators::IN),
+            TokenKind::Sign("==") => Some(operators::EQUALS),
+            TokenKind::Sign("!=") => Some(operators::NOT_EQUALS),
+            TokenKind::Sign("<") => Some(operators::LESS),
+            TokenKind::Sign("<=") => Some(operators::LESS_EQUALS),
+            TokenKind::Sign(">") => Some(operators::GREATER),
+            TokenKind::Sign(">=") => Some(operators::GREATER_EQUALS),
+            TokenKind::Sign("in") => Some(operators::IN),
             _ => None,
         }
     }
@@ -254,11 +254,11 @@ impl<'s> Parser<'s> {
 
     fn arithmetic_operator(&self) -> Option<(&'static str, u8)> {
         match self.token().kind {
-            Kind::Sign("+") => Some((operators::ADD, 1)),
-            Kind::Sign("-") => Some((operators::SUBTRACT, 1)),
-            Kind::Sign("*") => Some((operators::MULTIPLY, 2)),
-            Kind::Sign("/") => Some((operators::DIVIDE, 2)),
-            Kind::Sign("%") => Some((operators::MODULO, 2)),
+            TokenKind::Sign("+") => Some((operators::ADD, 1)),
+            TokenKind::Sign("-") => Some((operators::SUBTRACT, 1)),
+            TokenKind::Sign("*") => Some((operators::MULTIPLY, 2)),
+            TokenKind::Sign("/") => Some((operators::DIVIDE, 2)),
+            TokenKind::Sign("%") => Some((operators::MODULO, 2)),
             _ => None,
         }
     }
@@ -267,7 +267,7 @@ impl<'s> Parser<'s> {
     fn unary(&mut self) -> Parsed {
         for (sign, operator) in [("!", operators::NOT), ("-", operators::NEGATE)] {
             if !self.sees(sign)
-                || (sign == "-" && matches!(self.ahead(1), Kind::Int | Kind::Double))
+                || (sign == "-" && matches!(self.ahead(1), TokenKind::Int | TokenKind::Double))
             {
                 continue;
             }
@@ -332,16 +332,18 @@ impl<'s> Parser<'s> {
 
     fn field_name(&mut self) -> Parsed<Name> {
         let token = self.token();
-        if token.kind == Kind::Identifier {
+        if token.kind == TokenKind::Identifier {
             self.at += 1;
             return Ok(self.text(token).into());
         }
         Err(self.unexpected(&match token.kind {
-            Kind::Sign("in" | "true" | "false" | "null") => {
+            TokenKind::Sign("in" | "true" | "false" | "null") => {
                 let word = self.text(token);
                 format!("this word is no name; write ['{word}'] for such a field")
             }
-            Kind::Int | Kind::Uint | Kind::Double => "write an index in brackets: [0]".to_owned(),
+            TokenKind::Int | TokenKind::Uint | TokenKind::Double => {
+                "write an index in brackets: [0]".to_owned()
+            }
             _ => "the name of a field or a function should follow".to_owned(),
         }))
     }

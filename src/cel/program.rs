@@ -11,7 +11,7 @@ use super::{function, set::Set};
 /// A compiled expression.
 #[derive(Debug)]
 pub struct Program {
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<ProgramNode>,
     pub(super) attributes: Vec<Attribute>,
     pub(super) root: NodeId,
     /// The variables of its comprehensions; of an accumulator what it begins as.
@@ -36,7 +36,7 @@ pub(super) struct AttributeId(pub u32);
 pub(super) type Slot = usize;
 
 #[derive(Debug)]
-pub(super) enum Node {
+pub(super) enum ProgramNode {
     Constant(Value<'static>),
     /// What is known to fail.
     Fails(Error),
@@ -54,10 +54,10 @@ pub(super) enum Node {
     Call(Call),
     List(Vec<Element>),
     Map(Vec<Entry>),
-    /// `name{field: value}`: field, value, whether the value is an optional.
+    /// `name{field: value}`.
     Struct {
         name: Name,
-        fields: Vec<(Name, NodeId, bool)>,
+        fields: Vec<Field>,
     },
     /// `item in [constants]`.
     InSet {
@@ -86,10 +86,19 @@ pub(super) struct Entry {
     pub optional: bool,
 }
 
+/// A field of a struct literal.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub name: Name,
+    pub value: NodeId,
+    /// `{?name: value}`: the value is an optional; an empty one leaves the field unset.
+    pub optional: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Call {
     pub function: Name,
-    pub target: Target,
+    pub target: CallTarget,
     pub args: Vec<NodeId>,
     pub cost: Cost,
     pub prepared: Option<Prepared>,
@@ -100,16 +109,16 @@ pub(super) struct Call {
 }
 
 #[derive(Debug)]
-pub(super) enum Target {
+pub(super) enum CallTarget {
     /// A function of the language, with the types that it takes where the checker settled on an overload that has its own
     /// implementation in cel-go; none otherwise.
     Standard { implementation: Implementation, params: Vec<Type> },
     /// Overloads of a library; the first that takes the arguments is called.
-    Overloads(Vec<Candidate>),
+    Overloads(Vec<OverloadCandidate>),
 }
 
 #[derive(Debug)]
-pub(super) struct Candidate {
+pub(super) struct OverloadCandidate {
     pub overload: function::Overload,
     /// The types that it takes.
     pub params: Vec<Type>,
@@ -122,7 +131,7 @@ pub(super) struct Candidate {
 #[derive(Debug)]
 pub(super) struct Attribute {
     pub root: Root,
-    pub path: Vec<Step>,
+    pub path: Vec<AttributeStep>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -142,15 +151,15 @@ pub(super) enum Root {
 
 /// A step down: `.field`, `[key]`, `.?field`, `[?key]`.
 #[derive(Clone, Debug)]
-pub(super) struct Step {
-    pub key: Key,
+pub(super) struct AttributeStep {
+    pub key: StepKey,
     pub optional: bool,
     /// The last step of `has()`.
     pub tests: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Key {
+pub(super) enum StepKey {
     Constant(Value<'static>),
     Attribute(AttributeId),
     Computed(NodeId),

@@ -11,20 +11,20 @@ const MAX_PATHS: usize = 128;
 
 /// What an expression reads. It may read less, never more.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reads {
+pub struct ObjectReads {
     paths: BTreeSet<Path>,
 }
 
 /// A way into the object, and how much is read at its end. The shortest path is the whole object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path {
-    pub steps: Vec<Step>,
+    pub steps: Vec<PathStep>,
     pub end: End,
 }
 
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
+pub enum PathStep {
     /// A field, or a map's entry by a key that is written in the expression.
     Field(Name),
     /// Each element of a list, or each entry of a map.
@@ -42,7 +42,7 @@ pub enum End {
     Whole,
 }
 
-impl Reads {
+impl ObjectReads {
     /// Adds a path, unless a path that is there says as much; paths that say no more than the new one go.
     pub(super) fn add(&mut self, path: Path) {
         if self.paths.iter().any(|it| it.implies(&path)) {
@@ -77,7 +77,7 @@ impl Path {
             Some(_) => self.end == End::Whole,
             None => match self.steps.strip_prefix(&other.steps[..]) {
                 // The way is compared too: what is on it is there or not, and of which type.
-                Some([Step::Each, ..]) => other.end <= End::Keys,
+                Some([PathStep::Each, ..]) => other.end <= End::Keys,
                 Some(_) => other.end == End::Presence,
                 None => false,
             },
@@ -86,17 +86,17 @@ impl Path {
 }
 
 /// Whether two values are the same along a path. The path bounds the way down.
-fn same(steps: &[Step], end: End, one: &Value<'_>, other: &Value<'_>) -> bool {
+fn same(steps: &[PathStep], end: End, one: &Value<'_>, other: &Value<'_>) -> bool {
     let Some((step, rest)) = steps.split_first() else { return same_end(end, one, other) };
     match (step, one, other) {
-        (Step::Field(name), Value::Map(one), Value::Map(other)) => {
+        (PathStep::Field(name), Value::Map(one), Value::Map(other)) => {
             match (one.get_str(name), other.get_str(name)) {
                 (Some(one), Some(other)) => same(rest, end, &one, &other),
                 (one, other) => one.is_none() && other.is_none(),
             }
         }
-        (Step::Each, Value::Map(_), Value::Map(_))
-        | (Step::Each, Value::List(_), Value::List(_)) => {
+        (PathStep::Each, Value::Map(_), Value::Map(_))
+        | (PathStep::Each, Value::List(_), Value::List(_)) => {
             pairwise(one, other, |one, other| same(rest, end, one, other))
         }
         _ => identical(one, other),
@@ -157,13 +157,13 @@ impl std::fmt::Display for Path {
     }
 }
 
-pub(super) fn write_steps(steps: &[Step], to: &mut impl std::fmt::Write) -> std::fmt::Result {
+pub(super) fn write_steps(steps: &[PathStep], to: &mut impl std::fmt::Write) -> std::fmt::Result {
     to.write_str("object")?;
     for step in steps {
         match step {
-            Step::Field(name) if is_identifier(name) => write!(to, ".{name}")?,
-            Step::Field(name) => write!(to, "['{name}']")?,
-            Step::Each => to.write_str("[]")?,
+            PathStep::Field(name) if is_identifier(name) => write!(to, ".{name}")?,
+            PathStep::Field(name) => write!(to, "['{name}']")?,
+            PathStep::Each => to.write_str("[]")?,
         }
     }
     Ok(())

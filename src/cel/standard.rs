@@ -7,7 +7,7 @@ use super::arithmetic::{add, divide, modulo, multiply, negate, subtract};
 use super::clock;
 use super::conversion;
 use super::equality::{compare, contains, is_zero};
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::function::{Call, Implementation, mismatch, size_of_value};
 use super::list::List;
 use super::operators;
@@ -177,7 +177,7 @@ fn value<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     match args {
         [Value::Optional(optional)] => optional.value().cloned().ok_or_else(|| {
             Error::new(
-                Kind::InvalidArgument,
+                ErrorKind::InvalidArgument,
                 "the optional has no value; test it first with hasValue()",
             )
         }),

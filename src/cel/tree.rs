@@ -135,7 +135,7 @@ fn map_of<'a>(entries: Vec<(Value<'a>, Value<'a>)>) -> Value<'a> {
 
 impl<'de: 'a, 'a> Deserialize<'de> for Tree<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let node = Node { depth: MAX_DEPTH, place: Place::Object };
+        let node = ValueSeed { depth: MAX_DEPTH, place: Level::Object };
         let value: Value<'a> = node.deserialize(deserializer)?;
         Ok(Self(value))
     }
@@ -143,33 +143,33 @@ impl<'de: 'a, 'a> Deserialize<'de> for Tree<'a> {
 
 /// Reads a value.
 #[derive(Clone, Copy)]
-struct Node {
+struct ValueSeed {
     /// How deep it may nest.
     depth: u16,
-    place: Place,
+    place: Level,
 }
 
 /// Where in an object a value is.
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+enum Level {
     Object,
     Metadata,
     Below,
 }
 
-impl Node {
+impl ValueSeed {
     fn below<E: de::Error>(self, key: &str) -> Result<Self, E> {
         let too_deep = || E::custom("the object nests too deep");
         let depth = self.depth.checked_sub(1).ok_or_else(too_deep)?;
         let place = match (self.place, key) {
-            (Place::Object, "metadata") => Place::Metadata,
-            _ => Place::Below,
+            (Level::Object, "metadata") => Level::Metadata,
+            _ => Level::Below,
         };
         Ok(Self { depth, place })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Node {
+impl<'de> DeserializeSeed<'de> for ValueSeed {
     type Value = Value<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
@@ -177,7 +177,7 @@ impl<'de> DeserializeSeed<'de> for Node {
     }
 }
 
-impl<'de> Visitor<'de> for Node {
+impl<'de> Visitor<'de> for ValueSeed {
     type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -224,10 +224,10 @@ impl<'de> Visitor<'de> for Node {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         let mut entries = Vec::new();
-        let name = Node { depth: 0, place: Place::Below };
+        let name = ValueSeed { depth: 0, place: Level::Below };
         while let Some(key) = map.next_key_seed(name)? {
             let name = key.as_str().unwrap_or_default();
-            if self.place == Place::Metadata && name == "managedFields" {
+            if self.place == Level::Metadata && name == "managedFields" {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }

@@ -18,6 +18,16 @@ pub(super) struct Unifier {
     exhausted: bool,
 }
 
+/// Whether a type may take the place of a type variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Substitution {
+    Valid,
+    /// The variable stands for a type that does not fit.
+    Conflicting,
+    /// The variable stands for nothing yet, and occurs in the type itself.
+    Circular,
+}
+
 impl Unifier {
     /// A type variable that stands for nothing yet.
     pub fn fresh(&mut self) -> Type {
@@ -93,14 +103,14 @@ impl Unifier {
 
     fn fits_unbounded(&mut self, from: &Type, to: &Type) -> bool {
         if let Type::Variable(variable) = to {
-            match self.stands_for(from, *variable) {
-                (true, _) => return true,
-                (false, true) => return false,
-                (false, false) => {}
+            match self.substitute(from, *variable) {
+                Substitution::Valid => return true,
+                Substitution::Conflicting => return false,
+                Substitution::Circular => {}
             }
         }
         if let Type::Variable(variable) = from {
-            return self.stands_for(to, *variable).0;
+            return self.substitute(to, *variable) == Substitution::Valid;
         }
         if from.is_dyn() || to.is_dyn() {
             return true;
@@ -120,29 +130,29 @@ impl Unifier {
         }
     }
 
-    /// `isValidTypeSubstitution`: whether the variable may stand for the type, and whether it stood for one before.
-    fn stands_for(&mut self, of: &Type, variable: u32) -> (bool, bool) {
+    /// `isValidTypeSubstitution`: whether the variable may stand for the type. It is bound to the type if so.
+    fn substitute(&mut self, of: &Type, variable: u32) -> Substitution {
         if *of == Type::Variable(variable) {
-            return (true, true);
+            return Substitution::Valid;
         }
         let Some(bound) = self.binding(variable).cloned() else {
-            let free = !self.occurs(variable, of);
-            if free {
-                self.bind(variable, of.clone());
+            if self.occurs(variable, of) {
+                return Substitution::Circular;
             }
-            return (free, false);
+            self.bind(variable, of.clone());
+            return Substitution::Valid;
         };
         if same(of, &bound) {
-            return (true, true);
+            return Substitution::Valid;
         }
         if !self.fits(of, &bound) {
-            return (false, true);
+            return Substitution::Conflicting;
         }
         let general = most_general(of, &bound);
         if !self.occurs(variable, general) {
             self.bind(variable, general.clone());
         }
-        (true, true)
+        Substitution::Valid
     }
 
     /// `notReferencedIn`, the other way round: whether the variable is in the type or in what its variables stand for.

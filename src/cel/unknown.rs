@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::value::{Opaque, Value};
 
 /// The value of such a field; `Tree::unknown` makes it.
@@ -21,7 +21,7 @@ impl Opaque for Unknown {
     }
 
     fn equals(&self, _: &dyn Opaque) -> Result<bool, Error> {
-        Err(Error::new(Kind::Unknown, "a value is not known here"))
+        Err(Error::new(ErrorKind::Unknown, "a value is not known here"))
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -41,12 +41,12 @@ pub type Evaluated<'v> = Result<Value<'v>, Error>;
 #[derive(Clone, Debug)]
 pub enum Optional<'v> {
     None,
-    Some(Arc<Held<'v>>),
+    Some(Arc<OptionalValue<'v>>),
 }
 
 /// The value of an optional.
 #[derive(Clone, Debug)]
-pub struct Held<'v> {
+pub struct OptionalValue<'v> {
     value: Value<'v>,
     depth: u16,
 }
@@ -73,7 +73,7 @@ pub trait Opaque: Any + fmt::Debug + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
 
-impl<'v> Held<'v> {
+impl<'v> OptionalValue<'v> {
     pub fn value(&self) -> &Value<'v> {
         &self.value
     }
@@ -83,11 +83,11 @@ impl<'v> Optional<'v> {
     /// An optional that has a value. The caller charges [`Optional::BYTES`].
     pub fn of(value: Value<'v>) -> Result<Self, Error> {
         let depth = depth_around(value.depth())?;
-        Ok(Self::Some(Arc::new(Held { value, depth })))
+        Ok(Self::Some(Arc::new(OptionalValue { value, depth })))
     }
 
     /// The memory of an optional's value.
-    pub const BYTES: usize = size_of::<Held<'_>>() + 16;
+    pub const BYTES: usize = size_of::<OptionalValue<'_>>() + 16;
 
     pub fn value(&self) -> Option<&Value<'v>> {
         match self {

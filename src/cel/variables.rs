@@ -2,7 +2,7 @@
 
 use std::any::Any;
 
-use super::activation::Variable;
+use super::activation::CompiledVariable;
 use super::error::Error;
 use super::escape::unescape;
 use super::evaluation::Evaluator;
@@ -30,7 +30,7 @@ impl<'v> Evaluator<'v, '_> {
     /// The value of a variable, if there is one of that name. It is evaluated when it is read first, and then kept, its error
     /// too; an error that ends the evaluation is not kept.
     pub fn variable(&mut self, name: &str) -> Result<Option<Value<'v>>, Error> {
-        let variables: &'v [Variable] = self.activation.variables;
+        let variables: &'v [CompiledVariable] = self.activation.variables;
         let Some(name) = unescape(name) else { return Ok(None) };
         let Some((index, variable)) = variables.iter().enumerate().find(|(_, it)| it.name == name)
         else {

@@ -165,7 +165,13 @@ impl<'e> Checker<'e> {
     }
 
     /// The type of a field; of an optional's field it is optional.
-    pub(super) fn check_field(&mut self, id: ExprId, operand: ExprId, field: &Name, optional: bool) -> Outcome {
+    pub(super) fn check_field(
+        &mut self,
+        id: ExprId,
+        operand: ExprId,
+        field: &Name,
+        optional: bool,
+    ) -> Outcome {
         let of = self.check(operand)?;
         let of = self.unifier.resolve(&of);
         let (target, was_optional) = match of {

@@ -62,7 +62,10 @@ pub(super) fn macro_name(form: &str) -> &str {
     call.rsplit('.').next().unwrap_or(call)
 }
 
-pub(super) fn signatures<'o>(name: &str, overloads: impl IntoIterator<Item = &'o Overload>) -> String {
+pub(super) fn signatures<'o>(
+    name: &str,
+    overloads: impl IntoIterator<Item = &'o Overload>,
+) -> String {
     let mut text = String::new();
     for (at, overload) in overloads.into_iter().enumerate() {
         if at == MAX_LISTED {

@@ -2,7 +2,7 @@
 
 use super::super::ast::ExprId;
 use super::super::declarations::Overload;
-use super::super::environment::Object;
+use super::super::environment::ObjectType;
 use super::super::macros;
 use super::super::operators;
 use super::super::source::{CompileError, suggestion};
@@ -44,9 +44,9 @@ impl Checker<'_> {
         id: ExprId,
         operand: ExprId,
         field: &str,
-        object: &Object,
+        object: &ObjectType,
     ) -> CompileError {
-        let holder = self.written(operand).unwrap_or_else(|| object.name.to_string());
+        let holder = self.qualified_name(operand).unwrap_or_else(|| object.name.to_string());
         let names = || object.fields.iter().map(|(its, _)| &**its);
         let listing = if object.fields.is_empty() {
             "; there is none before it".to_owned()
@@ -65,18 +65,13 @@ impl Checker<'_> {
         self.ast.refuse(id, format!("this is {}, which has no fields{hint}", article(of)))
     }
 
-    /// The expression as it was written, if it is names and dots.
-    fn written(&self, id: ExprId) -> Option<String> {
-        self.qualified_name(id)
-    }
-
     pub(super) fn unknown_function(
         &self,
         id: ExprId,
         name: &str,
         target: Option<ExprId>,
     ) -> CompileError {
-        let written = match target.and_then(|target| self.written(target)) {
+        let written = match target.and_then(|target| self.qualified_name(target)) {
             Some(target) if self.is_namespace(&target) => format!("{target}.{name}"),
             _ => name.to_owned(),
         };

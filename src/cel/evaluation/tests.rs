@@ -1,4 +1,4 @@
-use super::super::activation::Variable;
+use super::super::activation::CompiledVariable;
 use super::super::environment::Environment;
 use super::super::tree::Tree;
 use super::super::types::Type;
@@ -54,7 +54,7 @@ fn a_chain_of_variables_ends_neither_the_stack_nor_in_values_too_deep_to_be_drop
         let name = format!("v{at}");
         let program = program(&source, &environment);
         admission::define(&mut environment, &name, &Type::Dyn);
-        variables.push(Variable { name, program });
+        variables.push(CompiledVariable { name, program });
     }
     let shallow = program("variables.v20 == variables.v20", &environment);
     let deep = program("variables.v299 == variables.v299", &environment);

@@ -10,7 +10,7 @@ use super::super::program::Program;
 use super::super::tree::Tree;
 use super::*;
 
-fn analysis(source: &str, variables: &[(&str, &str)]) -> Analysis {
+fn analysis(source: &str, variables: &[(&str, &str)]) -> ReadAnalysis {
     let mut environment = admission::environment();
     let mut before = Vec::new();
     for (name, source) in variables {

@@ -1,7 +1,7 @@
 //! The functions as expressions call them.
 
 use super::super::declared::libraries;
-use super::super::error::{Error, Kind};
+use super::super::error::{Error, ErrorKind};
 use super::super::function::Call;
 use super::super::list::List;
 use super::super::meter::{Allowance, Meter};
@@ -68,7 +68,7 @@ fn places_in_strings_are_code_points() {
     assert_eq!(int("string_last_index_of_string", &[text("éxéx"), text("éx")]), 2);
     assert_eq!(int("string_index_of_string_int", &[text("a"), text(""), Value::Int(-7)]), -7);
     let error = call("string_substring_int", &[text("é"), Value::Int(2)], PLENTY).unwrap_err();
-    assert_eq!(error.kind(), Kind::OutOfBounds);
+    assert_eq!(error.kind(), ErrorKind::OutOfBounds);
 }
 
 #[test]
@@ -158,7 +158,7 @@ fn no_function_takes_more_than_the_meter_has() {
 #[test]
 fn what_is_too_large_is_refused_before_it_is_made() {
     let args = [Value::Int(i64::MAX)];
-    assert_eq!(call("lists_range", &args, PLENTY).unwrap_err().kind(), Kind::Memory);
+    assert_eq!(call("lists_range", &args, PLENTY).unwrap_err().kind(), ErrorKind::Memory);
     let long = "x".repeat(1 << 20);
     for (id, args) in [
         ("string_replace_string_string", vec![text(&long), text(""), text(&long)]),
@@ -168,6 +168,6 @@ fn what_is_too_large_is_refused_before_it_is_made() {
         ("list_join_string", vec![list(&vec![text(&long); 3]), text("")]),
         ("string_format", vec![text("%s%s%s"), list(&vec![text(&long); 3])]),
     ] {
-        assert_eq!(call(id, &args, 1 << 20).unwrap_err().kind(), Kind::Memory, "{id}");
+        assert_eq!(call(id, &args, 1 << 20).unwrap_err().kind(), ErrorKind::Memory, "{id}");
     }
 }

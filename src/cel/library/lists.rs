@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::super::arithmetic::add;
 use super::super::equality::{compare, equal};
-use super::super::error::{Error, Kind};
+use super::super::error::{Error, ErrorKind};
 use super::super::function::{Call, Cost, Overload, mismatch, size_of_value};
 use super::super::list::List;
 use super::super::time::Duration;
@@ -194,7 +194,7 @@ fn slice<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error
     let range = usize::try_from(*start).ok().zip(usize::try_from(*end).ok());
     let Some(part) = range.and_then(|(start, end)| list.get(start..end)) else {
         let message = format!("slice({start}, {end}) is outside of a list of {}", list.len());
-        return Err(Error::new(Kind::OutOfBounds, message));
+        return Err(Error::new(ErrorKind::OutOfBounds, message));
     };
     List::charge(call.meter, part.len())?;
     List::new(part.to_vec()).map(Value::List)
@@ -206,7 +206,7 @@ fn flatten<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Err
         [Value::List(list), Value::Int(depth)] => (list, *depth),
         [_, Value::Int(_)] | [_] => return mismatch("flatten()", args),
         // The cost tracker of cel-go gives up.
-        _ => return Err(Error::new(Kind::Internal, "flatten() takes a depth that is an int")),
+        _ => return Err(Error::new(ErrorKind::Internal, "flatten() takes a depth that is an int")),
     };
     let depth = u64::try_from(depth)
         .map_err(|_| Error::invalid("flatten() takes a depth that is not negative"))?;

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::cmp::Ordering;
 
-use super::super::error::{Error, Kind};
+use super::super::error::{Error, ErrorKind};
 use super::super::function::{Call, Overload, mismatch};
 use super::super::types::QUANTITY;
 use super::super::value::{Opaque, Value};
@@ -45,27 +45,27 @@ impl Opaque for Quantity {
 
 fn error(error: QuantityError) -> Error {
     let kind = match error {
-        QuantityError::TooFarApart => Kind::Internal,
-        QuantityError::Syntax | QuantityError::NoInteger => Kind::InvalidArgument,
+        QuantityError::TooFarApart => ErrorKind::Internal,
+        QuantityError::Syntax | QuantityError::NoInteger => ErrorKind::InvalidArgument,
     };
     Error::new(kind, error.to_string())
 }
 
-fn parse(
-    call: &mut Call<'_>,
-    args: &[Value<'_>],
-) -> Result<Result<Quantity, QuantityError>, Error> {
+/// The text to read as a quantity, whose memory is charged.
+fn argument<'a>(call: &mut Call<'_>, args: &'a [Value<'_>]) -> Result<&'a str, Error> {
     let [Value::String(text)] = args else { return mismatch("quantity()", args) };
     call.meter.allocate(Quantity::size(text))?;
-    Ok(Quantity::parse(text))
+    Ok(text)
 }
 
 fn quantity<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
-    parse(call, args)?.map(Value::opaque_of).map_err(error)
+    let text = argument(call, args)?;
+    Quantity::parse(text).map(Value::opaque_of).map_err(error)
 }
 
 fn is_quantity<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
-    parse(call, args).map(|parsed| Value::Bool(parsed.is_ok()))
+    let text = argument(call, args)?;
+    Ok(Value::Bool(Quantity::parse(text).is_ok()))
 }
 
 /// The quantity that a method is called on.

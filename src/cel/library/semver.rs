@@ -13,6 +13,15 @@ pub struct Semver {
     pre_release: Vec<Identifier>,
 }
 
+/// Which texts are read as a version.
+#[derive(Clone, Copy, Debug)]
+pub enum Syntax {
+    /// Those of semver.org.
+    Strict,
+    /// Also `v1.2`, `1`, and numbers with leading zeros.
+    Normalized,
+}
+
 /// A part of a pre-release, between dots. Numbers come before words.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Identifier {
@@ -34,9 +43,11 @@ pub enum SemverError {
 }
 
 impl Semver {
-    /// Reads a version; with `normalize` also `v1.2`, `1`, and numbers with leading zeros.
-    pub fn parse(text: &str, normalize: bool) -> Result<Self, SemverError> {
-        if normalize { parse(&normalized(text)?) } else { parse(text) }
+    pub fn parse(text: &str, syntax: Syntax) -> Result<Self, SemverError> {
+        match syntax {
+            Syntax::Strict => parse(text),
+            Syntax::Normalized => parse(&normalized(text)?),
+        }
     }
 
     /// Bytes that a comparison goes over at most.
@@ -156,7 +167,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Semver {
-        Semver::parse(text, false).unwrap()
+        Semver::parse(text, Syntax::Strict).unwrap()
     }
 
     #[test]
@@ -196,7 +207,7 @@ mod tests {
             "1.2.3.4",
             " 1.2.3",
         ] {
-            assert!(Semver::parse(text, false).is_err(), "{text}");
+            assert!(Semver::parse(text, Syntax::Strict).is_err(), "{text}");
         }
     }
 
@@ -209,9 +220,9 @@ mod tests {
             ("1.2.00-rc.1", "1.2.0-rc.1"),
             ("", ""),
         ] {
-            let version = Semver::parse(version, false).ok();
-            assert_eq!(Semver::parse(text, true).ok(), version, "{text}");
+            let version = Semver::parse(version, Syntax::Strict).ok();
+            assert_eq!(Semver::parse(text, Syntax::Normalized).ok(), version, "{text}");
         }
-        assert_eq!(Semver::parse("1.2-rc", true), Err(SemverError::Short));
+        assert_eq!(Semver::parse("1.2-rc", Syntax::Normalized), Err(SemverError::Short));
     }
 }

@@ -8,7 +8,7 @@ use super::super::function::{Call, Overload, mismatch};
 use super::super::types::SEMVER;
 use super::super::value::{Opaque, Value};
 use super::cost::TRAVERSAL;
-use super::semver::{Semver, SemverError};
+use super::semver::{Semver, Syntax};
 use super::support::charge_work;
 
 pub(super) const OVERLOADS: &[Overload] = &[
@@ -41,23 +41,26 @@ impl Opaque for Semver {
     }
 }
 
-fn parse(call: &mut Call<'_>, args: &[Value<'_>]) -> Result<Result<Semver, SemverError>, Error> {
-    let (text, normalize) = match args {
-        [Value::String(text)] => (text, false),
-        [Value::String(text), Value::Bool(normalize)] => (text, *normalize),
+/// The text to read as a version, whose memory is charged, and how to read it.
+fn argument<'a>(call: &mut Call<'_>, args: &'a [Value<'_>]) -> Result<(&'a str, Syntax), Error> {
+    let (text, syntax) = match args {
+        [Value::String(text)] | [Value::String(text), Value::Bool(false)] => (text, Syntax::Strict),
+        [Value::String(text), Value::Bool(true)] => (text, Syntax::Normalized),
         _ => return mismatch("semver()", args),
     };
     call.meter.allocate(Semver::size(text))?;
-    Ok(Semver::parse(text, normalize))
+    Ok((text, syntax))
 }
 
 fn semver<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
-    let parsed = parse(call, args)?;
-    parsed.map(Value::opaque_of).map_err(|error| Error::invalid(error.to_string()))
+    let (text, syntax) = argument(call, args)?;
+    let version = Semver::parse(text, syntax);
+    version.map(Value::opaque_of).map_err(|error| Error::invalid(error.to_string()))
 }
 
 fn is_semver<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
-    parse(call, args).map(|parsed| Value::Bool(parsed.is_ok()))
+    let (text, syntax) = argument(call, args)?;
+    Ok(Value::Bool(Semver::parse(text, syntax).is_ok()))
 }
 
 /// The version that a method is called on.

@@ -1,6 +1,6 @@
 //! Strings: `ext/strings.go` of cel-go, version 2. Places are counted in code points.
 
-use super::super::error::{Error, Kind};
+use super::super::error::{Error, ErrorKind};
 use super::super::function::{Call, Cost, Overload, mismatch, size_of_value, traversals};
 use super::super::list::List;
 use super::super::text::Str;
@@ -36,7 +36,7 @@ pub(super) const OVERLOADS: &[Overload] = &[
 const OF_RESULT: Cost = Cost::Of(|_, result| traversals(result.map_or(1, size_of_value), 2.0));
 
 fn out_of_range(index: i64) -> Error {
-    Error::new(Kind::OutOfBounds, format!("the index {index} is outside of the string"))
+    Error::new(ErrorKind::OutOfBounds, format!("the index {index} is outside of the string"))
 }
 
 /// A part of a string, by bytes at the ends of characters.
@@ -186,7 +186,7 @@ fn substring<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, E
         _ => return mismatch("substring()", args),
     };
     if end.is_some_and(|end| start > end) {
-        return Err(Error::new(Kind::OutOfBounds, "a substring ends before it starts"));
+        return Err(Error::new(ErrorKind::OutOfBounds, "a substring ends before it starts"));
     }
     let from = byte_of(whole, start).ok_or_else(|| out_of_range(start))?;
     let to = match end {

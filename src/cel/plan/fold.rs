@@ -3,7 +3,7 @@
 use super::super::ast;
 use super::super::operators;
 use super::super::program::{
-    Attribute, AttributeId, Fold, FoldStep, Growth, Node, NodeId, Root, Slot,
+    Attribute, AttributeId, Fold, FoldStep, Growth, NodeId, ProgramNode, Root, Slot,
 };
 use super::super::value::Value;
 use super::{Planned, Planner};
@@ -32,7 +32,7 @@ impl Planner<'_> {
         self.scope.truncate(outside);
         let step = self.fold_step(step, accumulator, init);
         let second = second.map(|(_, slot)| slot);
-        Ok(self.node(Node::Fold(Fold {
+        Ok(self.node(ProgramNode::Fold(Fold {
             range,
             first,
             second,
@@ -47,7 +47,7 @@ impl Planner<'_> {
     /// otherwise.
     fn fold_step(&self, step: NodeId, accumulator: Slot, init: NodeId) -> FoldStep {
         let grown = match self.get(step) {
-            Node::Attribute(attribute) => {
+            ProgramNode::Attribute(attribute) => {
                 self.attributes.get(attribute.0 as usize).and_then(|it| {
                     let Root::Choice { condition, holds, fails } = it.root else { return None };
                     let Attribute { root: Root::Computed(call), path } =
@@ -68,9 +68,9 @@ impl Planner<'_> {
     }
 
     fn growth(&self, call: NodeId, accumulator: Slot, init: NodeId) -> Option<Growth> {
-        let Node::Call(call) = self.get(call) else { return None };
+        let ProgramNode::Call(call) = self.get(call) else { return None };
         let (first, rest) = call.args.split_first()?;
-        let Node::Attribute(first) = self.get(*first) else { return None };
+        let ProgramNode::Attribute(first) = self.get(*first) else { return None };
         if !self.is_local_attribute(*first, accumulator) {
             return None;
         }

@@ -6,7 +6,7 @@ use super::error::PatternError as Error;
 pub const MAX_REPEAT: u32 = 1000;
 
 /// How often something is repeated.
-pub struct Counts {
+pub struct RepeatCounts {
     /// Bytes of the text that says so.
     pub length: usize,
     pub min: u32,
@@ -14,7 +14,7 @@ pub struct Counts {
 }
 
 /// `{min}`, `{min,}` or `{min,max}` at the start of a text; `None` is a brace that stands for itself.
-pub fn counts(text: &str) -> Option<Result<Counts, Error>> {
+pub fn counts(text: &str) -> Option<Result<RepeatCounts, Error>> {
     let (inner, _) = text.strip_prefix('{')?.split_once('}')?;
     let (min, max) = match inner.split_once(',') {
         Some((min, "")) => (number(min)?, None),
@@ -24,7 +24,7 @@ pub fn counts(text: &str) -> Option<Result<Counts, Error>> {
     if min > MAX_REPEAT || max.is_some_and(|max| max > MAX_REPEAT || max < min) {
         return Some(Err(Error::RepeatSize));
     }
-    Some(Ok(Counts { length: inner.len() + 2, min, max }))
+    Some(Ok(RepeatCounts { length: inner.len() + 2, min, max }))
 }
 
 /// A number without leading zeros; what does not fit is the greatest there is.

@@ -4,10 +4,10 @@ mod class_syntax;
 
 use regex_syntax::hir::{Class, ClassUnicode, Dot, Hir, Look, Repetition};
 
-use super::error::PatternError as Error;
 use super::class;
-use super::counts::{Counts, MAX_REPEAT, counts};
-use super::node::{Node, alternation, concatenation, raised};
+use super::counts::{MAX_REPEAT, RepeatCounts, counts};
+use super::error::PatternError as Error;
+use super::node::{PatternNode, alternation, concatenation, raised};
 
 /// Flags as `(?ims)` sets them.
 #[derive(Clone, Copy, Default)]
@@ -22,8 +22,8 @@ struct Flags {
 /// A group that is not closed yet.
 #[derive(Default)]
 struct Group {
-    alternatives: Vec<Node>,
-    concatenation: Vec<Node>,
+    alternatives: Vec<PatternNode>,
+    concatenation: Vec<PatternNode>,
     /// The flags around the group.
     flags: Flags,
     captures: bool,
@@ -44,7 +44,7 @@ struct Parser<'p> {
 }
 
 /// Parses a pattern, which may take so many bytes.
-pub fn parse(pattern: &str, memory: usize) -> Result<Node, Error> {
+pub fn parse(pattern: &str, memory: usize) -> Result<PatternNode, Error> {
     let mut parser = Parser {
         rest: pattern,
         memory,
@@ -106,7 +106,7 @@ impl<'p> Parser<'p> {
                 return self.repeat(1, min, max, false, after_repeat);
             }
             '{' if let Some(counts) = counts(self.rest) => {
-                let Counts { length, min, max } = counts?;
+                let RepeatCounts { length, min, max } = counts?;
                 return self.repeat(length, min, max, true, after_repeat);
             }
             '\\' => self.escape()?,
@@ -129,7 +129,7 @@ impl<'p> Parser<'p> {
 
     fn push(&mut self, hir: Hir) -> Result<(), Error> {
         self.charge(BYTES_OF_A_NODE)?;
-        self.open.concatenation.push(Node::leaf(hir));
+        self.open.concatenation.push(PatternNode::leaf(hir));
         Ok(())
     }
 
