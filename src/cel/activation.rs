@@ -1,27 +1,28 @@
-//! What a policy's expressions are evaluated on: the object, its namespace, and the policy's variables, which are evaluated
-//! when they are read first and then kept (`pkg/admission/plugin/cel/{activation,composition}.go` of `k8s.io/apiserver`).
+//! The input of a policy's expressions: the object, its namespace, and the policy's variables, each evaluated when an
+//! expression first reads it and then kept (`pkg/admission/plugin/cel/{activation,composition}.go` of
+//! `k8s.io/apiserver`).
 
 use super::error::{Error, ErrorKind};
 use super::meter::POLICY_COST_BUDGET;
 use super::program::Program;
 use super::value::{Evaluated, Value};
 
-/// A variable of a policy.
+/// A variable of a policy, compiled.
 #[derive(Debug)]
 pub struct CompiledVariable {
     pub name: String,
     pub program: Program,
 }
 
-/// One policy's expressions on one object.
+/// The input of one policy's expressions for one object, and the cost that they have left.
 #[derive(Debug)]
 pub struct Activation<'v> {
     pub(super) object: Value<'v>,
     pub(super) namespace: Value<'v>,
     pub(super) variables: &'v [CompiledVariable],
-    /// The variables that were evaluated, in their order.
+    /// The values of the variables that were evaluated, by the variable's index.
     pub(super) values: Vec<Option<Evaluated<'v>>>,
-    /// What variables have cost since it was charged to the budget last.
+    /// Cost of variables that is not charged to the budget yet.
     pub(super) variables_cost: u64,
     budget: u64,
 }
@@ -32,19 +33,19 @@ impl<'v> Activation<'v> {
         Self { object, namespace, variables, values, variables_cost: 0, budget: POLICY_COST_BUDGET }
     }
 
-    /// The same with another budget of cost for all expressions.
+    /// Replaces the cost budget of all expressions together.
     #[must_use]
     pub fn with_budget(mut self, budget: u64) -> Self {
         self.budget = budget;
         self
     }
 
-    /// What is left of the policy's budget of cost.
+    /// The rest of the policy's cost budget.
     pub fn budget(&self) -> u64 {
         self.budget
     }
 
-    /// Charges an expression's cost, and that of the variables that it read, to the budget.
+    /// Charges the cost of an expression, and of the variables that it evaluated, to the budget.
     pub(super) fn charge(&mut self, cost: u64) -> Result<(), Error> {
         let total = std::mem::take(&mut self.variables_cost).saturating_add(cost);
         match self.budget.checked_sub(total) {

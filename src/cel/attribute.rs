@@ -1,5 +1,6 @@
-//! A variable, or a computed value, and the way down into it: `interpreter/attributes.go` of cel-go. A step costs one unit,
-//! and so does the attribute; below an optional step all steps are optional, and one that finds nothing costs nothing.
+//! Attributes: a variable or a computed value, and the path of fields and indices into it (`interpreter/attributes.go`
+//! of cel-go). An attribute costs one unit, and each of its steps another one. After an optional step all steps are
+//! optional, and an optional step that finds nothing costs nothing.
 
 use super::error::{Error, ErrorKind};
 use super::error_value::ErrorValue;
@@ -21,7 +22,7 @@ impl<'v> Evaluator<'v, '_> {
             .is_some_and(|it| matches!(it.root, Root::Choice { .. }));
         match resolved {
             Err(error) if error.kind().ends_evaluation() => Err(error),
-            // A ternary costs what its condition and its branch do.
+            // A ternary costs no more than its condition and its branch.
             other if is_choice => other,
             other => {
                 self.meter.spend(1)?;
@@ -30,7 +31,7 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    /// `has()`, which costs its steps alone; of a ternary's field it costs one less, as cel-go counts.
+    /// `has()`. It costs its steps only, and on a field of a ternary one unit less, as in cel-go.
     pub fn presence(&mut self, id: AttributeId) -> Evaluated<'v> {
         let program: &'v Program = self.program;
         let resolved = self.resolve(id);
@@ -43,7 +44,7 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    /// The value of an attribute, charged for its steps only.
+    /// The value of an attribute. Charges its steps only.
     fn resolve(&mut self, id: AttributeId) -> Evaluated<'v> {
         let program: &'v Program = self.program;
         let Some(attribute) = program.attributes.get(id.0 as usize) else {
@@ -69,7 +70,7 @@ impl<'v> Evaluator<'v, '_> {
             (Root::Namespace, Value::Map(map))
                 if map.as_slice().iter().any(|(_, it)| Unknown::is(it)) =>
             {
-                let message = "it is not known as a whole here; read its single fields";
+                let message = "podgate does not know all fields of namespaceObject; read single fields of it";
                 Err(Error::new(ErrorKind::Unknown, message))
             }
             _ => Ok(resolved),
@@ -83,7 +84,7 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    /// Goes down from an attribute's root, through an optional that it may be.
+    /// Follows the path from an attribute's root; a root that is an optional is unwrapped.
     fn descend(
         &mut self,
         value: Value<'v>,
@@ -134,7 +135,7 @@ impl<'v> Evaluator<'v, '_> {
         Optional::of(value).map(Value::Optional)
     }
 
-    /// The value of an attribute that is a key.
+    /// The value of an attribute that serves as a key.
     fn key_of(&mut self, id: AttributeId) -> Evaluated<'v> {
         let key = self.resolve(id)?;
         as_key(key)
@@ -145,12 +146,12 @@ impl<'v> Evaluator<'v, '_> {
         as_key(self.descend(value, &[], false)?)
     }
 
-    /// A field of a value, if it has any of that name.
+    /// The field of that name, if the value has one.
     fn field(&mut self, value: &Value<'v>, name: &str) -> Result<Option<Value<'v>>, Error> {
         match value {
             Value::Map(map) => match map.get_str(name) {
                 Some(it) if Unknown::is(&it) => {
-                    Err(Error::new(ErrorKind::Unknown, format!("{name} is not known here")))
+                    Err(Error::new(ErrorKind::Unknown, format!("podgate does not know the value of {name}")))
                 }
                 found => Ok(found),
             },
@@ -161,7 +162,7 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    /// What stands at a key or an index, if there is something.
+    /// The element at an index, or the value of a key, if there is one.
     fn item(&mut self, value: &Value<'v>, key: &Value<'v>) -> Result<Option<Value<'v>>, Error> {
         match (value, key) {
             (_, Value::String(name)) => self.field(value, name),
@@ -173,7 +174,7 @@ impl<'v> Evaluator<'v, '_> {
                     Value::Double(index) => int_of(*index).filter(|it| *it != i64::MIN),
                     _ => None,
                 };
-                let no_index = || Error::invalid(format!("{} is no index of a list", shown(key)));
+                let no_index = || Error::invalid(format!("{} is not an index of a list; an index is an int", shown(key)));
                 let index = index.ok_or_else(no_index)?;
                 Ok(usize::try_from(index).ok().and_then(|index| list.at(index)))
             }
@@ -212,18 +213,18 @@ fn as_key(value: Value<'_>) -> Evaluated<'_> {
         Value::String(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Bool(_) => {
             Ok(value)
         }
-        other => Err(Error::invalid(format!("a value of type {} is no index", other.type_name()))),
+        other => Err(Error::invalid(format!("a value of type {} cannot be a key or an index", other.type_name()))),
     }
 }
 
-/// What comes out of cel-go's conversion to a native value and back, which attributes of optionals go through: an optional
-/// within is unwrapped, a type becomes its name.
+/// The result of converting a value to a native Go value and back, as cel-go does with the attributes of an optional:
+/// an inner optional is unwrapped, a type becomes its name.
 fn native<'v>(value: &Value<'v>) -> Value<'v> {
     match value {
         Value::Optional(Optional::None) => Value::Null,
         Value::Optional(Optional::Some(held)) => native(held.value()),
         Value::Type(name) => Value::borrowed(name),
-        // A format is its own native value.
+        // cel-go does not convert a named format.
         Value::Opaque(opaque) if opaque.type_name() != NAMED_FORMAT => {
             let message =
                 format!("an optional of {} has no fields; use value()", opaque.type_name());

@@ -1,20 +1,20 @@
-//! Makes trees node by node.
+//! Builds expression trees node by node.
 
 use super::ast::{Ast, Element, Expr, ExprId, Literal, Name};
 use super::source::SyntaxError;
 use super::stack::deeper;
 
-/// The most nodes of a tree. A source of 1 KiB makes some 1500; `optMap` copies what it is called on, so a chain of them
-/// doubles at each.
+/// The most nodes of a tree. A source of 1 KiB has some 1500 nodes; but `optMap` copies its target, so a chain of
+/// `optMap` calls doubles the tree with each call.
 const MAX_NODES: usize = 10_000;
 
-/// A tree that grows from the leaves. New nodes stand at the position that is set.
+/// A tree under construction, leaves first. New nodes have the position set in [`Self::position`].
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     nodes: Vec<Expr>,
     positions: Vec<u32>,
     depths: Vec<u32>,
-    /// Byte offset of the nodes that are made next.
+    /// Byte offset in the source for the nodes pushed next.
     pub position: usize,
 }
 
@@ -25,7 +25,7 @@ impl Builder {
             _ => {
                 return Err(SyntaxError::new(
                     self.position,
-                    format!("with its macros it has more than {MAX_NODES} parts"),
+                    format!("with its macros expanded, the expression has more than {MAX_NODES} parts; move parts into variables"),
                 ));
             }
         };
@@ -73,7 +73,7 @@ impl Builder {
         self.push(Expr::List(values.map(|value| Element { value, optional: false }).into()))
     }
 
-    /// A copy of an expression with ids of its own, at the original's positions.
+    /// A copy of an expression and all below it, under new ids and with the original's positions.
     pub fn copy(&mut self, id: ExprId) -> Result<ExprId, SyntaxError> {
         let before = self.position;
         let Some(mut expr) = self.get(id).cloned() else { return Ok(id) };
@@ -97,7 +97,7 @@ impl Builder {
     }
 }
 
-/// The ids directly below an expression, to be set.
+/// The ids directly below an expression, mutable.
 fn children_mut(expr: &mut Expr) -> Vec<&mut ExprId> {
     match expr {
         Expr::Literal(_) | Expr::Ident(_) => Vec::new(),

@@ -1,5 +1,5 @@
-//! The type checker: cel-go's `checker/checker.go` and `checker/env.go`, with no container. It stops at the first fault. Lists
-//! and maps of mixed types are for [`super::validate`].
+//! The type checker: cel-go's `checker/checker.go` and `checker/env.go`, without a container. It stops at the first
+//! error. [`super::validate`] refuses lists and maps of mixed types.
 
 mod aggregates;
 mod calls;
@@ -18,15 +18,15 @@ use checker::Checker;
 /// Checks a parsed expression: resolves its names and its functions' overloads, and finds every part's type.
 ///
 /// # Errors
-/// The first fault, where it is, and what would be right.
+/// The first error, with its position and a suggestion.
 pub fn check(ast: Ast, environment: &Environment) -> Result<Checked, CompileError> {
     let mut checked = Checker::new(ast, environment).run()?;
     resolve_types_in_variables(&mut checked)?;
     Ok(checked)
 }
 
-/// The planner of cel-go takes a variable that holds a type for the type of the variable's name, and refuses it where there is
-/// none (`planCheckedIdent`).
+/// The planner of cel-go reads a variable whose value is a type as the type of the variable's name, and refuses the
+/// expression where no such type exists (`planCheckedIdent`).
 fn resolve_types_in_variables(checked: &mut Checked) -> Result<(), CompileError> {
     for id in (0..checked.references.len()).filter_map(|at| u32::try_from(at).ok()).map(ExprId) {
         let Some(Reference::Variable(name)) = checked.reference(id) else { continue };

@@ -1,5 +1,5 @@
-//! The functions that the API server of Kubernetes 1.36 declares for stored expressions, library by library, in the order in
-//! which its environment takes them up (`pkg/cel/environment/base.go`).
+//! The functions that the API server of Kubernetes 1.36 declares for stored expressions, in the order of its libraries
+//! (`pkg/cel/environment/base.go`).
 
 pub mod authorization;
 mod comparison;

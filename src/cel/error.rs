@@ -1,9 +1,9 @@
-//! Why an evaluation has no value.
+//! Errors of an evaluation.
 
 use std::fmt;
 
-/// An error of an evaluation. It is a value of the language: `||`, `&&` and ternaries may absorb it, unless it
-/// [ends the evaluation](ErrorKind::ends_evaluation).
+/// An error of an evaluation. `||`, `&&` and ternaries may absorb it, unless it [ends the
+/// evaluation](ErrorKind::ends_evaluation).
 #[derive(Clone, Debug)]
 pub struct Error(Box<Inner>);
 
@@ -13,39 +13,39 @@ struct Inner {
     message: String,
 }
 
-/// What kind of error it is.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// A map or an object has no such key or field.
     NoSuchKey,
     /// No overload of the function takes values of these types.
     NoSuchOverload,
-    /// An index is outside of the list.
+    /// An index is outside the list.
     OutOfBounds,
-    /// A number, a timestamp or a duration does not fit.
+    /// A number, a timestamp or a duration is out of range.
     Overflow,
     /// A division, or a remainder, by zero.
     DivisionByZero,
-    /// An argument cannot be read as what the function makes of it.
+    /// The function does not accept the argument's value.
     InvalidArgument,
-    /// The expression ran out of its cost limit.
+    /// The expression exceeded its cost limit.
     CostLimit,
-    /// The policy ran out of its cost budget.
+    /// The policy's expressions exceeded their cost budget.
     CostBudget,
-    /// The review ran out of memory for values.
+    /// The review exceeded its memory for values.
     Memory,
-    /// The review ran out of cost, which Kubernetes does not limit.
+    /// The review exceeded its cost limit, which Kubernetes does not have.
     Interrupted,
-    /// What makes cel-go itself give up.
+    /// cel-go panics here, and aborts the evaluation.
     Internal,
-    /// The API server knows what is asked for, and it is not known here.
+    /// The API server knows the value, and podgate does not.
     Unknown,
-    /// A variable that ran out of its cost limit, or made cel-go give up.
+    /// A variable exceeded its cost limit, or made cel-go panic.
     Variable,
 }
 
 impl ErrorKind {
-    /// Whether no operator absorbs it.
+    /// Whether the error ends the evaluation: no operator absorbs it.
     pub fn ends_evaluation(self) -> bool {
         matches!(
             self,
@@ -55,7 +55,7 @@ impl ErrorKind {
 }
 
 impl Error {
-    /// `message` is a sentence without a full stop that a person can act on.
+    /// `message` is a sentence without a full stop that says the next step where there is one.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, message: message.into() }))
     }
@@ -68,7 +68,7 @@ impl Error {
         Self::new(ErrorKind::Overflow, message)
     }
 
-    /// `function` as a person writes it, such as `+` or `startsWith()`; `types` of the arguments.
+    /// `function` is `+` or `startsWith()`, as in an expression; `types` are the arguments' types.
     pub fn no_such_overload(function: &str, types: &[&str]) -> Self {
         let types = types.join(", ");
         Self::new(ErrorKind::NoSuchOverload, format!("{function} does not take ({types})"))
@@ -78,7 +78,8 @@ impl Error {
         self.0.kind
     }
 
-    /// The same error as a value of a variable, which an expression may absorb. Only memory is the whole review's.
+    /// The error of a policy's variable. An expression that reads the variable may absorb its cost limit; the memory
+    /// limit is the whole review's, and no expression absorbs it.
     #[must_use]
     pub(super) fn of_variable(mut self, name: &str) -> Self {
         if matches!(self.0.kind, ErrorKind::CostLimit | ErrorKind::Internal) {
@@ -87,7 +88,7 @@ impl Error {
         self.within(&format!("variables.{name}"))
     }
 
-    /// The same error, and where it came from.
+    /// Prefixes the message with the place of the error.
     #[must_use]
     pub fn within(mut self, place: &str) -> Self {
         self.0.message = format!("{place}: {}", self.0.message);

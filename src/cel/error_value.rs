@@ -1,17 +1,17 @@
-//! An error as a value.
+//! An error as a value: cel-go has optionals that hold one.
 
 use std::any::Any;
 
 use super::error::Error;
 use super::value::{Opaque, Value};
 
-/// An error as a value: cel-go has optionals that hold one. Whoever takes it out is told.
+/// An error in the place of a value. Evaluating an expression to it fails with the error.
 #[derive(Debug)]
 pub(super) struct ErrorValue(pub Error);
 
 impl ErrorValue {
     /// # Errors
-    /// The value is one.
+    /// The value is an [`ErrorValue`].
     pub fn check(value: &Value<'_>) -> Result<(), Error> {
         match value.opaque::<Self>() {
             Some(Self(error)) => Err(error.clone()),

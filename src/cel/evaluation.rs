@@ -1,5 +1,5 @@
-//! Carries out a [`Program`]: the values and errors of cel-go's `interpreter/interpretable.go`, each step charged as its
-//! `runtimecost.go` does.
+//! Evaluates a [`Program`]: values and errors are those of cel-go's `interpreter/interpretable.go`, costs those of its
+//! `runtimecost.go`.
 
 use super::activation::Activation;
 use super::cost;
@@ -15,13 +15,13 @@ use super::runtime_type::takes;
 use super::types::Type;
 use super::value::{Evaluated, Optional, Value};
 
-/// Stack that is left, or made, before a node is evaluated, in bytes: enough for what goes through a value of the highest
-/// nesting, and for a library's function.
+/// Free stack before a node is evaluated, in bytes: enough to walk a value of the deepest nesting, and for any library
+/// function.
 pub(super) const STACK_TO_SPARE: usize = 512 * 1024;
-/// What is made, if less is left. A thread of the runtime has as much from the start.
+/// Size of a new stack segment, in bytes, if less is free. Threads of the runtime start with as much.
 pub(super) const STACK: usize = 2 * 1024 * 1024;
 
-/// The cost of a list, a map and a message that an expression makes.
+/// The cost of constructing a list, a map and a message.
 const LIST: u64 = 10;
 const MAP: u64 = 30;
 const MESSAGE: u64 = 40;
@@ -30,8 +30,7 @@ impl Program {
     /// Evaluates the expression.
     ///
     /// # Errors
-    /// Where the expression fails, and where a limit is reached: the expression's cost, the policy's budget, the review's
-    /// memory.
+    /// The expression fails, or it exceeds a limit: the expression's cost, the policy's budget, or the review's memory.
     pub fn evaluate<'v>(
         &'v self,
         activation: &mut Activation<'v>,
@@ -43,7 +42,8 @@ impl Program {
         value
     }
 
-    /// Evaluates the expression on the meter's present count; the caller charges the activation.
+    /// Evaluates the expression without starting a new count of its cost; the caller charges the cost to the
+    /// activation.
     pub(super) fn run<'v>(
         &'v self,
         activation: &mut Activation<'v>,
@@ -102,7 +102,7 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    /// The value of a node, or its error where that is a value too.
+    /// The value of a node, or its error; an error that ends the evaluation is returned as `Err`.
     pub fn eval_or_error(&mut self, id: NodeId) -> Result<Evaluated<'v>, Error> {
         match self.eval(id) {
             Err(error) if error.kind().ends_evaluation() => Err(error),
@@ -110,7 +110,7 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    /// `&&` (decided by false) and `||` (decided by true). What decides absorbs the other side's error.
+    /// `&&` (false decides) and `||` (true decides). A side that decides absorbs an error of the other side.
     fn junction(&mut self, left: NodeId, right: NodeId, decides: bool) -> Evaluated<'v> {
         let mut error = None;
         for term in [left, right] {
@@ -136,7 +136,7 @@ impl<'v> Evaluator<'v, '_> {
         let (left, right) = match (left, right) {
             (Ok(left), Ok(right)) => (left, right),
             (left, right) => {
-                // An error has the size of null.
+                // An error has null's size for the cost.
                 let size = |it: &Evaluated<'v>| it.clone().unwrap_or(Value::Null);
                 self.meter.spend(cost::of_equality(&size(&left), &size(&right), !negated))?;
                 return left.and(right);
@@ -189,7 +189,7 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    /// Charges a call that an argument's error kept from being made. The error has the size of null.
+    /// Charges a call that is not made because an argument failed. The failed argument has null's size for the cost.
     fn failed(&mut self, call: &Call, args: &[Value<'v>], error: Error) -> Evaluated<'v> {
         let cost = match &call.target {
             CallTarget::Standard { .. } => call.cost,
@@ -221,7 +221,7 @@ impl<'v> Evaluator<'v, '_> {
     fn apply(&mut self, call: &'v Call, args: &[Value<'v>]) -> Evaluated<'v> {
         let prepared = call.prepared.as_ref();
         let mut context = CallContext { meter: self.meter, prepared };
-        // With a pattern that is constant, cel-go takes whatever holds a string.
+        // Where the pattern is constant, cel-go accepts any subject that holds a string.
         let held: Vec<Value<'v>>;
         let taken = match (prepared, args) {
             (Some(_), [subject, rest @ ..]) if subject.as_str().is_none() => {
@@ -245,7 +245,7 @@ impl<'v> Evaluator<'v, '_> {
             }
         };
         if matches!(&result, Err(error) if error.kind() == ErrorKind::Internal) {
-            // cel-go gives up before it charges the call.
+            // cel-go panics before it charges the call.
             return result;
         }
         self.spend(cost, args, result.as_ref().ok())?;
@@ -257,7 +257,7 @@ impl<'v> Evaluator<'v, '_> {
         self.charge(made, LIST)
     }
 
-    /// Charges what was made, or failed to be.
+    /// Charges a constructed value, or the failed attempt.
     fn charge(&mut self, made: Evaluated<'v>, cost: u64) -> Evaluated<'v> {
         match made {
             Err(error) if error.kind().ends_evaluation() => Err(error),
@@ -341,7 +341,7 @@ impl<'v> Evaluator<'v, '_> {
 }
 
 fn not_optional(value: &Value<'_>) -> Error {
-    Error::invalid(format!("a value of type {} is no optional", value.type_name()))
+    Error::invalid(format!("a value of type {} is not an optional", value.type_name()))
 }
 
 fn take_all(params: &[Type], args: &[Value<'_>]) -> bool {
@@ -353,7 +353,7 @@ fn no_overload(call: &Call, args: &[Value<'_>]) -> Error {
     Error::no_such_overload(&format!("{}()", call.function), &types)
 }
 
-/// What Go's `Value()` of a value is: of an optional what its value holds, of a type its name.
+/// The result of Go's `Value()`: an optional is unwrapped, a type becomes its name.
 fn held_string<'v>(value: &Value<'v>) -> Value<'v> {
     match value {
         Value::Optional(optional) => optional.value().map_or(Value::Null, held_string),

@@ -1,7 +1,8 @@
-//! Where the values of an expression come from: which parts of `object` it reads, and which of them no such object has.
+//! Data flow of an expression: the parts of `object` that it reads, and the names in it that no object of the schema
+//! has.
 //!
-//! A value is followed as long as it is a part of the object: through selections, indices, optionals, conditions, the
-//! variables of macros, and lists and maps that hold it. Where anything else is done with it, all of it counts as read.
+//! A value is tracked as long as it is a part of the object: through selections, indices, optionals, ternaries, the
+//! variables of macros, and literals of lists and maps that contain it. Any other use counts as reading all of it.
 
 use std::collections::BTreeSet;
 
@@ -14,24 +15,24 @@ use super::schema::Schema;
 use super::source::LineColumn;
 use super::stack::deeper;
 
-/// More places than these are followed as the whole object.
+/// A value that may come from more places than these counts as the whole object.
 const MAX_PLACES: usize = 64;
 const OBJECT: &str = "object";
 const VARIABLES: &str = "variables";
 
-/// What is known of an expression.
+/// The result of analyzing an expression.
 #[derive(Clone, Debug, Default)]
 pub struct ReadAnalysis {
     /// Fields that no object of the schema has.
     pub warnings: Vec<Warning>,
-    /// What is read on the way to the value.
+    /// The parts of the object that are read to compute the value.
     reads: ObjectReads,
     value: Origin,
-    /// The variables that it takes; their reads are among its own.
+    /// The policy's variables that the expression reads; their reads are among its own.
     taken: BTreeSet<Name>,
 }
 
-/// A name that can never be there.
+/// A field that no object of the schema has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
     pub place: LineColumn,
@@ -39,7 +40,7 @@ pub struct Warning {
 }
 
 impl ReadAnalysis {
-    /// What the expression reads, its value used.
+    /// The parts of the object that the expression reads, including its value.
     pub fn reads(&self) -> ObjectReads {
         let mut reads = self.reads.clone();
         self.value.read_whole(&mut reads);
@@ -47,7 +48,7 @@ impl ReadAnalysis {
     }
 }
 
-/// Analyzes a checked expression. `variables` are those it may use as `variables.NAME`, each with its own analysis.
+/// Analyzes a checked expression. `variables` are the policy's variables before it, each with its own analysis.
 pub fn analyze(
     checked: &Checked,
     variables: &[(Name, ReadAnalysis)],
@@ -59,12 +60,12 @@ pub fn analyze(
     ReadAnalysis { value, ..flow.found }
 }
 
-/// Where a value may come from.
+/// The possible sources of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Origin {
-    /// Places of the object that it may be.
+    /// Paths in the object that the value may come from.
     places: BTreeSet<Vec<PathStep>>,
-    /// Where its elements or entries may come from, if the expression put it together.
+    /// The sources of its elements or entries, if the expression constructs the value.
     each: Option<Box<Origin>>,
 }
 
@@ -85,13 +86,13 @@ impl Origin {
         self
     }
 
-    /// A list or a map that the expression puts together of values.
+    /// A list or a map constructed of these values.
     fn holding(values: impl IntoIterator<Item = Self>) -> Self {
         let each = values.into_iter().reduce(Self::or).map(Box::new);
         Self { places: BTreeSet::new(), each }
     }
 
-    /// What one step leads to.
+    /// The sources of the value one step below.
     fn step(&self, step: &PathStep) -> Self {
         let below = |place: &Vec<PathStep>| place.iter().chain([step]).cloned().collect();
         let places = self.places.iter().map(below).collect();
@@ -125,7 +126,7 @@ struct Flow<'a> {
 }
 
 impl Flow<'_> {
-    /// What all of is read.
+    /// Evaluates a part whose whole value is read.
     fn used(&mut self, id: ExprId) {
         let value = self.value(id);
         value.read_whole(&mut self.found.reads);
@@ -173,7 +174,7 @@ impl Flow<'_> {
     fn ident(&self, name: &str) -> Origin {
         match (self.local(name), name) {
             (Some(origin), _) => origin.clone(),
-            // Whoever takes all variables as one value may read whatever they read.
+            // An expression that uses `variables` as one value may read all that the variables read.
             (None, OBJECT | VARIABLES) => Origin::object(),
             (None, _) => Origin::default(),
         }
@@ -196,7 +197,7 @@ impl Flow<'_> {
         if test_only { Origin::default() } else { below }
     }
 
-    /// A step down, which reads whether there is something and warns if there never is.
+    /// A step down: reads whether the value below exists, and warns if no object of the schema has it.
     fn step(&mut self, id: ExprId, value: &Origin, step: &PathStep) -> Origin {
         let below = value.step(step);
         below.read(End::Presence, &mut self.found.reads);
@@ -304,7 +305,7 @@ impl Flow<'_> {
         let init = self.value(fold.init);
         let outside = self.scopes.len();
         self.scopes.push((Name::clone(&fold.accumulator), init.clone()));
-        // A fold over nothing only gives its accumulator a name.
+        // A fold over an empty list only binds its accumulator to a value.
         if &*fold.iter_var == UNUSED {
             let result = self.value(fold.result);
             self.scopes.truncate(outside);
@@ -312,7 +313,7 @@ impl Flow<'_> {
         }
         range.read(End::Keys, &mut self.found.reads);
         let each = range.step(&PathStep::Each);
-        // With one variable it is an element, or a map's key, which counts as read by now.
+        // With one variable it is an element of a list, or a key of a map, which counts as read already.
         let first = if fold.iter_var2.is_some() { Origin::default() } else { each.clone() };
         self.scopes.push((Name::clone(&fold.iter_var), first));
         if let Some(name) = &fold.iter_var2 {

@@ -1,8 +1,8 @@
-//! Splits a source into tokens: the lexer rules of cel-go's `parser/gen/CEL.g4`. The longest token wins.
+//! The lexer: splits a source into tokens by the lexer rules of cel-go's `parser/gen/CEL.g4`. The longest match wins.
 
 use super::source::SyntaxError;
 
-/// What a token is. Its text is the source between its offsets.
+/// The kind of a token. Its text is the source between its offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TokenKind {
     Identifier,
@@ -11,7 +11,7 @@ pub(super) enum TokenKind {
     Double,
     String,
     Bytes,
-    /// An operator, a bracket, or one of the words that are no identifiers: `in`, `true`, `false`, `null`.
+    /// An operator, a bracket, or one of the keywords: `in`, `true`, `false`, `null`.
     Sign(&'static str),
     End,
 }
@@ -59,7 +59,7 @@ impl<'s> Lexer<'s> {
         self.source.as_bytes().get(self.at.saturating_add(ahead)).copied()
     }
 
-    /// Goes on by as many bytes as satisfy the condition, and says how many.
+    /// Skips the bytes that satisfy the condition, and returns their number.
     fn take(&mut self, condition: impl Fn(&u8) -> bool) -> usize {
         let length = self.rest().bytes().take_while(condition).count();
         self.at += length;
@@ -203,25 +203,25 @@ impl<'s> Lexer<'s> {
         length.ok_or_else(|| {
             let written: String = self.rest().chars().take(2).collect();
             let message = format!(
-                "{written} begins no escape sequence; write \\\\ for a backslash, or a raw string as in r'…' (there are \\n, \\t, \
-                 \\r, \\x41, \\101, \\u0041 and their like)"
+                "{written} is not an escape sequence; write \\\\ for a backslash, or a raw string as in r'…' (there are \\n, \\t, \
+                 \\r, \\x41, \\101, \\u0041 and others)"
             );
             SyntaxError::new(self.at, message)
         })
     }
 
-    /// Why what stands here begins no token.
+    /// The error for a character that begins no token.
     fn stray(&self) -> SyntaxError {
         let character = self.rest().chars().next().unwrap_or_default();
         let message = match character {
             '=' => "write == to compare; there is no assignment".to_owned(),
             '&' => "write && for and".to_owned(),
             '|' => "write || for or".to_owned(),
-            '“' | '”' | '„' | '‘' | '’' => format!("{character} is no quote; write \" or '"),
-            '`' => "names in backticks are not known to Kubernetes; write object['name'] for such a field".to_owned(),
-            ';' => "an expression has no ;".to_owned(),
-            other if other.is_alphabetic() => format!("{other} cannot stand in a name; put text in quotes"),
-            other => format!("{} means nothing here", other.escape_debug()),
+            '“' | '”' | '„' | '‘' | '’' => format!("{character} is not a quote of CEL; write \" or '"),
+            '`' => "Kubernetes does not know names in backticks; write object['name'] for such a field".to_owned(),
+            ';' => "an expression cannot contain ;".to_owned(),
+            other if other.is_alphabetic() => format!("{other} cannot be part of a name; write text in quotes"),
+            other => format!("{} is not part of CEL", other.escape_debug()),
         };
         SyntaxError::new(self.at, message)
     }

@@ -1,21 +1,21 @@
-//! The macros: calls that the parser turns into other expressions. Those of cel-go's `parser/macro.go`, `cel/library.go`
-//! (optionals), `ext/comprehensions.go` (two variables) and `ext/lists.go` (`sortBy`).
+//! Macros: calls that the parser expands to other expressions. They are those of cel-go's `parser/macro.go`,
+//! `cel/library.go` (optionals), `ext/comprehensions.go` (two variables) and `ext/lists.go` (`sortBy`).
 
 use super::ast::{Comprehension, Expr, ExprId, Literal, Name};
 use super::build::Builder;
 use super::operators;
 use super::source::SyntaxError;
 
-/// The accumulator of every fold; no source can name it.
+/// The accumulator of every fold. It is not an identifier, so no source can use it.
 pub const ACCUMULATOR: &str = "@result";
-/// The accumulator of older versions, which no iteration variable may be named after.
+/// The accumulator of older versions. cel-go refuses iteration variables of this name.
 const OLD_ACCUMULATOR: &str = "__result__";
-/// The iteration variable of a fold over nothing, which only binds its accumulator to a value.
+/// The iteration variable of a fold over an empty list, which only binds its accumulator to a value.
 pub const UNUSED: &str = "#unused";
-/// What `sortBy` binds its list to.
+/// The variable that holds the list of `sortBy`.
 const SORT_INPUT: &str = "@__sortBy_input__";
 
-/// What calls of the macros look like.
+/// The forms of the macros' calls.
 pub const MACROS: [&str; 20] = [
     "has(value.field)",
     "range.all(x, condition)",
@@ -41,7 +41,8 @@ pub const MACROS: [&str; 20] = [
 
 type Expanded = Result<ExprId, SyntaxError>;
 
-/// A call, or what the macro of that name and number of arguments makes of it. New nodes stand where the call does.
+/// Expands the macro of that name and number of arguments, or else builds an ordinary call. New nodes have the call's
+/// position.
 pub(super) fn call(
     tree: &mut Builder,
     function: &str,
@@ -99,7 +100,7 @@ fn variable(tree: &Builder, id: ExprId) -> Result<Name, SyntaxError> {
         Some(Expr::Ident(name)) => Ok(Name::clone(name)),
         _ => Err(SyntaxError::new(
             tree.position_of(id),
-            "a variable's name should stand here, as x in list.all(x, x > 0)",
+            "a variable's name is expected here, as x in list.all(x, x > 0)",
         )),
     }
 }
@@ -228,8 +229,8 @@ fn collect(
     accumulate(tree, range, variables, (init, test, step))
 }
 
-/// A map of the key and value for each element that passes the test; `rest` is the test, if there is one, and the value or
-/// the entry.
+/// A map of the entries for the elements that pass the test; `rest` is the test, if there is one, and the value or the
+/// entry.
 fn insert(
     tree: &mut Builder,
     range: ExprId,
@@ -253,7 +254,7 @@ fn insert(
     accumulate(tree, range, variables, (init, test, step))
 }
 
-/// A fold that goes over the whole range, and makes the step for each element that passes the test.
+/// A fold over the whole range, with a step for each element that passes the test.
 fn accumulate(
     tree: &mut Builder,
     range: ExprId,
@@ -272,7 +273,7 @@ fn accumulate(
     fold(tree, range, variables, Fold { init, condition, step, result })
 }
 
-/// `value`, evaluated with `name` bound to `to`: a fold over nothing.
+/// `value`, evaluated with `name` bound to `to`: a fold over an empty list.
 fn bind(tree: &mut Builder, name: Name, to: ExprId, value: ExprId) -> Expanded {
     let range = tree.list([])?;
     let condition = tree.literal(Literal::Bool(false))?;
@@ -298,7 +299,7 @@ fn map_optional(
 ) -> Expanded {
     let Some(Expr::Ident(name)) = tree.get(x) else {
         let message =
-            format!("a variable's name should stand here, as x in value.?field.{function}(x, …)");
+            format!("a variable's name is expected here, as x in value.?field.{function}(x, …)");
         return Err(SyntaxError::new(tree.position_of(x), message));
     };
     let name = Name::clone(name);

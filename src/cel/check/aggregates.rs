@@ -1,4 +1,4 @@
-//! Lists, maps and structs that an expression puts together.
+//! The rules for literals of lists, maps and structs.
 
 use super::super::ast::{Expr, ExprId, Name};
 use super::super::types::Type;
@@ -41,8 +41,7 @@ impl Checker<'_> {
         Ok(Type::map(key, value))
     }
 
-    /// The type of an optional's value, for what stands behind a `?`. The API server breaks down over one that is known to be
-    /// optional at run time only (`dyn`).
+    /// The type within the optional that follows a `?`. A `dyn` is refused: the API server panics on one.
     fn unwrap_optional(&self, id: ExprId, of: Type) -> Outcome {
         match of {
             Type::Optional(inner) => Ok(Type::clone(&inner)),
@@ -50,7 +49,7 @@ impl Checker<'_> {
         }
     }
 
-    /// The type of what holds both: `dyn` if they do not fit.
+    /// The element type of a list of both types: `dyn` if they do not fit.
     fn join(&mut self, before: Option<Type>, of: Type) -> Type {
         match before {
             None => of,

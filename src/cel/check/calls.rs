@@ -1,4 +1,4 @@
-//! Calls: which functions they name, and which overloads fit.
+//! The rules for calls: resolves function names, and the overloads that fit the arguments.
 
 use super::super::ast::{Expr, ExprId, Literal, Name};
 use super::super::checked::Reference;
@@ -30,13 +30,13 @@ impl Checker<'_> {
             self.check(target)?;
             return Err(self.unknown_function(id, &function, Some(target)));
         };
-        // As in cel-go, what the arguments say of a type comes before what the target says.
+        // As in cel-go, the arguments bind type variables before the target does.
         let args = self.check_all(&args)?;
         let types: Vec<Type> = std::iter::once(self.check(target)?).chain(args).collect();
         self.resolve_overload(id, &function, overloads, &types, true)
     }
 
-    /// A call without target; the node becomes one of the function's full name.
+    /// A call without target. The node becomes a call of the function's full name.
     fn check_global(&mut self, id: ExprId, name: &Name, args: Vec<ExprId>) -> Outcome {
         let Some(overloads) = self.environment.function(name) else {
             return Err(self.unknown_function(id, name, None));
@@ -62,7 +62,7 @@ impl Checker<'_> {
         Ok(self.unifier.resolve(&of))
     }
 
-    /// The result of a call, of the overloads that fit the arguments' types.
+    /// The result type of a call: that of the overloads whose parameters fit the arguments' types.
     fn resolve_overload(
         &mut self,
         id: ExprId,
@@ -121,7 +121,7 @@ impl Checker<'_> {
         Ok(Type::Bool)
     }
 
-    /// The declared type with fresh variables for its type parameters.
+    /// The declared type with fresh type variables in the place of its type parameters.
     fn instantiate(&mut self, declared: &Type, fresh: &mut Vec<(&'static str, Type)>) -> Type {
         match declared {
             Type::Param(name) => {

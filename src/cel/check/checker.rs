@@ -10,7 +10,7 @@ use super::super::unify::Unifier;
 use super::super::wellknown;
 use super::explain;
 
-/// The most types within a type; ordinary ones have below ten.
+/// The most types within a type. Ordinary types have less than ten.
 const MAX_TYPE_SIZE: u32 = 500;
 
 /// The type of a part, or why the expression is refused.
@@ -93,7 +93,7 @@ impl<'e> Checker<'e> {
         }
     }
 
-    /// What a name stands for: a comprehension's variable, a declared one, a type, a constant.
+    /// Resolves a name to a comprehension's variable, a declared variable, a type or a constant.
     fn look_up(&self, name: &str) -> Option<(Type, Reference)> {
         let name = name.strip_prefix('.').unwrap_or(name);
         let local = self.scopes.iter().rev().find(|(its, _)| &**its == name).map(|(_, of)| of);
@@ -116,7 +116,7 @@ impl<'e> Checker<'e> {
         Ok(self.resolve_ident(id, of, reference))
     }
 
-    /// Turns a node into the name it stands for.
+    /// Records what a name refers to, and turns a qualified name into one node.
     fn resolve_ident(&mut self, id: ExprId, of: Type, reference: Reference) -> Type {
         if let Reference::Variable(name) = &reference {
             self.replace(id, Expr::Ident(Name::clone(name)));
@@ -164,7 +164,7 @@ impl<'e> Checker<'e> {
         }
     }
 
-    /// The type of a field; of an optional's field it is optional.
+    /// The type of a field. It is optional where the operand is, or where `optional` is set.
     pub(super) fn check_field(
         &mut self,
         id: ExprId,

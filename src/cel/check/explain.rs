@@ -1,4 +1,4 @@
-//! Sentences of the checker's refusals: what is wrong, and what would be right; and the phrases they are made of.
+//! The checker's error messages: what is wrong, and how to correct it.
 
 use std::fmt::Write;
 
@@ -8,30 +8,30 @@ use super::super::source::suggestion;
 use super::super::types::Type;
 use super::super::wellknown::Message;
 
-/// How many names or signatures a message lists.
+/// The most signatures that a message lists, and half of the most names.
 const MAX_LISTED: usize = 8;
 
 pub(super) const TOO_COMPLEX: &str =
-    "the types of its parts are too complex; take parts out into variables";
+    "the types of its parts are too complex; move parts into variables";
 
 pub(super) fn type_in_variable(name: &str) -> String {
     format!(
-        "{name} holds a type, and Kubernetes takes no types from variables; name the type itself, as in type(x) == string"
+        "the value of {name} is a type, and Kubernetes does not compare with a type in a variable; name the type itself, as in type(x) == string"
     )
 }
 
 pub(super) fn not_bool(operator: &str, of: &Type) -> String {
     let sign = if operator == operators::AND { "&&" } else { "||" };
-    format!("this is {}, and {sign} and conditions take bool", article(of))
+    format!("this is {}, and {sign} and conditions take a bool", article(of))
 }
 
 pub(super) fn not_optional(of: &Type) -> String {
-    format!("what stands behind ? must be an optional, as value.?field is; this is {}", article(of))
+    format!("the value after ? must be an optional, as value.?field is; this is {}", article(of))
 }
 
 pub(super) fn mixed_fold(before: &Type, of: &Type) -> String {
     format!(
-        "what a macro gathers must be of one type, and here it is {before} before and {of} after; write dyn(…) around each to mix them"
+        "the results of a macro must be of one type: these are {before} and {of}; write dyn(…) around each to mix them"
     )
 }
 
@@ -50,13 +50,13 @@ pub(super) fn wrong_field_type(field: &str, wanted: &Type, of: &Type) -> String 
 
 pub(super) fn no_range(of: &Type) -> String {
     let hint = match of {
-        Type::Optional(_) => "; write .orValue([]) behind the optional",
+        Type::Optional(_) => "; write .orValue([]) after the optional",
         _ => "",
     };
-    format!("this is {}; macros go over lists and maps{hint}", article(of))
+    format!("this is {}; macros take lists and maps{hint}", article(of))
 }
 
-/// The name of the macro that is called like that.
+/// The macro's name, from the form of its call: `all` of `range.all(x, condition)`.
 pub(super) fn macro_name(form: &str) -> &str {
     let call = form.split('(').next().unwrap_or(form);
     call.rsplit('.').next().unwrap_or(call)
@@ -77,7 +77,7 @@ pub(super) fn signatures<'o>(
     text
 }
 
-/// `; there are a, b and c`, or nothing for no names.
+/// `; there are a, b and c`, or an empty text if there are no names.
 pub(super) fn listing<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     match names.as_slice() {
@@ -100,7 +100,7 @@ pub(super) fn article(of: &Type) -> String {
         Type::Int | Type::Optional(_) | Type::Object(_) => {
             format!("an {of}").replace("an kubernetes", "a kubernetes")
         }
-        Type::Dyn | Type::Any => "of no known type".to_owned(),
+        Type::Dyn | Type::Any => "a value of unknown type".to_owned(),
         _ => format!("a {of}"),
     }
 }

@@ -1,4 +1,4 @@
-//! The checker's refusals that depend on what is declared: unknown names, fields and functions, and calls without an overload.
+//! The checker's errors about names that are not declared, fields that do not exist, and calls that fit no overload.
 
 use super::super::ast::ExprId;
 use super::super::declarations::Overload;
@@ -10,14 +10,14 @@ use super::super::types::{QUANTITY, SEMVER, Type};
 use super::checker::Checker;
 use super::explain::{article, listing, macro_name, operator_sign, signatures};
 
-/// How many ways of calling a function a message shows whose subject they are not.
+/// The most signatures that a message about a function shows, where the signature is not the error.
 const MAX_FORMS: usize = 3;
 
 impl Checker<'_> {
     pub(super) fn undeclared(&self, id: ExprId, name: &str) -> CompileError {
         let name = name.strip_prefix('.').unwrap_or(name);
         if let Some(reason) = self.environment.reason_against(name) {
-            return self.ast.refuse(id, format!("{name} is not there: {reason}"));
+            return self.ast.refuse(id, format!("{name} is not available: {reason}"));
         }
         if self.environment.function(name).is_some() {
             return self
@@ -35,7 +35,7 @@ impl Checker<'_> {
         let mut message = format!("there is no variable {name}");
         message.push_str(&suggestion(name, declared()));
         message.push_str(&listing(declared()));
-        message.push_str("; text stands in quotes");
+        message.push_str("; write text in quotes");
         self.ast.refuse(id, message)
     }
 
@@ -49,7 +49,7 @@ impl Checker<'_> {
         let holder = self.qualified_name(operand).unwrap_or_else(|| object.name.to_string());
         let names = || object.fields.iter().map(|(its, _)| &**its);
         let listing = if object.fields.is_empty() {
-            "; there is none before it".to_owned()
+            "; no variable is defined before it".to_owned()
         } else {
             listing(names())
         };
@@ -59,7 +59,7 @@ impl Checker<'_> {
 
     pub(super) fn no_fields(&self, id: ExprId, of: &Type) -> CompileError {
         let hint = match of {
-            Type::List(_) => "; write [0] for an element, or go over it with all() or exists()",
+            Type::List(_) => "; write [0] for an element, or use all() or exists()",
             _ => "",
         };
         self.ast.refuse(id, format!("this is {}, which has no fields{hint}", article(of)))
@@ -89,13 +89,13 @@ impl Checker<'_> {
             "toLowerCase" | "lower" | "toLower" => "; did you mean lowerAscii()?".to_owned(),
             "toUpperCase" | "upper" | "toUpper" => "; did you mean upperAscii()?".to_owned(),
             "any" | "some" => "; did you mean exists()?".to_owned(),
-            "not" => "; write ! before what is to be false".to_owned(),
+            "not" => "; write ! before the condition".to_owned(),
             _ => suggestion(&written, names).replace('?', "()?"),
         };
         self.ast.refuse(id, format!("there is no function {written}(){hint}"))
     }
 
-    /// Whether functions have names that begin with this one and a dot.
+    /// Whether the name is a prefix of functions' names, as `sets` is of `sets.contains`.
     fn is_namespace(&self, name: &str) -> bool {
         self.environment
             .function_names()
@@ -144,9 +144,9 @@ impl Checker<'_> {
                         "; write isLessThan(), isGreaterThan() or compareTo()"
                     }
                     (Type::Object(of), _) if &**of == QUANTITY => "; write add() or sub()",
-                    _ if sign == "in" => "; on its right there is a list or a map",
+                    _ if sign == "in" => "; its right side must be a list or a map",
                     (Type::String, _) | (_, Type::String) if sign == "+" => {
-                        "; write string(x) around what is no string"
+                        "; write string(x) around the value that is not a string"
                     }
                     _ => "",
                 };
@@ -162,7 +162,7 @@ impl Checker<'_> {
         self.ast.refuse(id, message)
     }
 
-    /// That a function does not take these arguments, and what it takes.
+    /// An error that lists the arguments of a call and the function's signatures.
     fn no_call(
         &self,
         id: ExprId,
@@ -192,7 +192,7 @@ impl Checker<'_> {
         }
         let hint = match args.first() {
             Some(Type::Optional(_)) if member => {
-                "; write .orValue(…) behind the optional for its value"
+                "; write .orValue(…) after the optional for its value"
             }
             _ => "",
         };

@@ -1,5 +1,5 @@
-//! The functions of `authorizer` (`pkg/cel/library/authz.go`). There is no `authorizer` here, so nothing can be called on it;
-//! but on what has no known type these names are functions, as for Kubernetes.
+//! The functions of `authorizer` (`pkg/cel/library/authz.go`). podgate has no variable `authorizer`; the functions are
+//! declared because Kubernetes accepts calls of them on a `dyn`.
 
 use super::super::declarations::{FunctionLibrary, function, member};
 use super::super::types::Type::{self, Bool, String};
@@ -50,5 +50,5 @@ pub(super) fn library() -> FunctionLibrary {
     FunctionLibrary { name: AUTHORIZATION, functions }
 }
 
-/// The library's name, by which the documentation leaves it out.
+/// The library's name; the documentation leaves this library out.
 pub const AUTHORIZATION: &str = "authorization";

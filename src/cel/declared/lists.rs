@@ -9,10 +9,10 @@ use super::super::types::Type::{
 const A: Type = Param("A");
 const T: Type = Param("T");
 
-/// What can be compared, in the order in which libraries declare overloads for each.
+/// The types with an order, in the order in which the libraries declare overloads for them.
 const COMPARABLE: [Type; 8] = [Int, Uint, Double, Bool, Duration, Timestamp, String, Bytes];
 
-/// One overload for each type that can be compared.
+/// A function with one overload for each type with an order.
 fn for_each(
     name: &'static str,
     ids: [&'static str; 8],

@@ -1,4 +1,5 @@
-//! Optional values (`cel/library.go` of cel-go), and what the two-variable macros build maps with (`ext/comprehensions.go`).
+//! The functions of optional values (`cel/library.go` of cel-go), and the function that builds the maps of two-variable
+//! macros (`ext/comprehensions.go`).
 
 use super::super::declarations::{FunctionLibrary, function, global, member};
 use super::super::operators;
