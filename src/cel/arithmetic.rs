@@ -12,11 +12,15 @@ fn mismatch(operator: &str, a: &Value<'_>, b: &Value<'_>) -> Error {
 }
 
 fn int(result: Option<i64>) -> Result<Value<'static>, Error> {
-    result.map(Value::Int).ok_or_else(|| Error::overflow("the result does not fit into a 64-bit int"))
+    result
+        .map(Value::Int)
+        .ok_or_else(|| Error::overflow("the result does not fit into a 64-bit int"))
 }
 
 fn uint(result: Option<u64>) -> Result<Value<'static>, Error> {
-    result.map(Value::Uint).ok_or_else(|| Error::overflow("the result does not fit into a 64-bit uint"))
+    result
+        .map(Value::Uint)
+        .ok_or_else(|| Error::overflow("the result does not fit into a 64-bit uint"))
 }
 
 fn duration(result: Option<i64>) -> Result<Value<'static>, Error> {

@@ -70,7 +70,8 @@ impl<'v> Evaluator<'v, '_> {
             (Root::Namespace, Value::Map(map))
                 if map.as_slice().iter().any(|(_, it)| Unknown::is(it)) =>
             {
-                let message = "podgate does not know all fields of namespaceObject; read single fields of it";
+                let message =
+                    "podgate does not know all fields of namespaceObject; read single fields of it";
                 Err(Error::new(ErrorKind::Unknown, message))
             }
             _ => Ok(resolved),
@@ -150,9 +151,10 @@ impl<'v> Evaluator<'v, '_> {
     fn field(&mut self, value: &Value<'v>, name: &str) -> Result<Option<Value<'v>>, Error> {
         match value {
             Value::Map(map) => match map.get_str(name) {
-                Some(it) if Unknown::is(&it) => {
-                    Err(Error::new(ErrorKind::Unknown, format!("podgate does not know the value of {name}")))
-                }
+                Some(it) if Unknown::is(&it) => Err(Error::new(
+                    ErrorKind::Unknown,
+                    format!("podgate does not know the value of {name}"),
+                )),
                 found => Ok(found),
             },
             Value::List(_) => Err(Error::invalid("a list has no fields; its index is an int")),
@@ -174,7 +176,12 @@ impl<'v> Evaluator<'v, '_> {
                     Value::Double(index) => int_of(*index).filter(|it| *it != i64::MIN),
                     _ => None,
                 };
-                let no_index = || Error::invalid(format!("{} is not an index of a list; an index is an int", shown(key)));
+                let no_index = || {
+                    Error::invalid(format!(
+                        "{} is not an index of a list; an index is an int",
+                        shown(key)
+                    ))
+                };
                 let index = index.ok_or_else(no_index)?;
                 Ok(usize::try_from(index).ok().and_then(|index| list.at(index)))
             }
@@ -213,7 +220,10 @@ fn as_key(value: Value<'_>) -> Evaluated<'_> {
         Value::String(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Bool(_) => {
             Ok(value)
         }
-        other => Err(Error::invalid(format!("a value of type {} cannot be a key or an index", other.type_name()))),
+        other => Err(Error::invalid(format!(
+            "a value of type {} cannot be a key or an index",
+            other.type_name()
+        ))),
     }
 }
 

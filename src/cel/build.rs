@@ -25,7 +25,9 @@ impl Builder {
             _ => {
                 return Err(SyntaxError::new(
                     self.position,
-                    format!("with its macros expanded, the expression has more than {MAX_NODES} parts; move parts into variables"),
+                    format!(
+                        "with its macros expanded, the expression has more than {MAX_NODES} parts; move parts into variables"
+                    ),
                 ));
             }
         };

@@ -217,10 +217,17 @@ impl<'s> Lexer<'s> {
             '=' => "write == to compare; there is no assignment".to_owned(),
             '&' => "write && for and".to_owned(),
             '|' => "write || for or".to_owned(),
-            '“' | '”' | '„' | '‘' | '’' => format!("{character} is not a quote of CEL; write \" or '"),
-            '`' => "Kubernetes does not know names in backticks; write object['name'] for such a field".to_owned(),
+            '“' | '”' | '„' | '‘' | '’' => {
+                format!("{character} is not a quote of CEL; write \" or '")
+            }
+            '`' => {
+                "Kubernetes does not know names in backticks; write object['name'] for such a field"
+                    .to_owned()
+            }
             ';' => "an expression cannot contain ;".to_owned(),
-            other if other.is_alphabetic() => format!("{other} cannot be part of a name; write text in quotes"),
+            other if other.is_alphabetic() => {
+                format!("{other} cannot be part of a name; write text in quotes")
+            }
             other => format!("{} is not part of CEL", other.escape_debug()),
         };
         SyntaxError::new(self.at, message)

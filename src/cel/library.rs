@@ -1,8 +1,9 @@
-//! What carries out the functions of the libraries, by the ids of their overloads; [`super::declared`] declares them.
+//! Implementations of the libraries' functions, by the ids of their overloads; [`super::declared`] declares them.
 //!
-//! Each library is written after its source in `k8s.io/apiserver/pkg/cel/library` or `github.com/google/cel-go/ext`, and costs
-//! what `pkg/cel/library/cost.go` and the trackers of cel-go's libraries charge. Where the cost leaves out what a call does, the
-//! call charges the meter's memory ([`work`]), so that the work of a review is bounded too.
+//! Each library follows its source in `k8s.io/apiserver/pkg/cel/library` or `github.com/google/cel-go/ext`; costs are
+//! those of `pkg/cel/library/cost.go` and of the trackers of cel-go's libraries. Where the cost does not cover the work
+//! of a call, the call charges the meter's memory for it ([`support::charge_work`]), so that the work of a review is
+//! bounded.
 
 mod address;
 mod address_functions;
@@ -48,7 +49,7 @@ const LIBRARIES: [&[Overload]; 10] = [
     named_formats::OVERLOADS,
 ];
 
-/// What carries out an overload.
+/// The implementation of an overload.
 pub fn find(id: &str) -> Option<Overload> {
     LIBRARIES.into_iter().flatten().find(|overload| overload.id == id).copied()
 }
@@ -61,7 +62,7 @@ mod tests {
     use super::super::standard;
     use super::*;
 
-    /// Overloads that are carried out elsewhere: by the interpreter, or by the language's own functions.
+    /// Functions that are implemented elsewhere: by the evaluator, or by the language's own functions.
     fn is_elsewhere(function: &str) -> bool {
         let own = ["or", "orValue", "cel.@mapInsert"];
         function.contains('_')

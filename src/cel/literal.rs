@@ -110,8 +110,9 @@ fn number<'t>(
     if bytes {
         value.push(u8::try_from(point).map_err(|_| malformed())?);
     } else {
-        let character = char::from_u32(point)
-            .ok_or_else(|| format!("{} is not a character", text.get(..digits.end).unwrap_or(text)))?;
+        let character = char::from_u32(point).ok_or_else(|| {
+            format!("{} is not a character", text.get(..digits.end).unwrap_or(text))
+        })?;
         value.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
     text.get(digits.end..).ok_or_else(malformed)

@@ -99,6 +99,9 @@ fn json<'v>(meter: &mut Meter, value: &Value<'v>) -> Made<'v> {
             Map::new(entries).map(Value::Map)
         }
         Value::Null | Value::Bool(_) | Value::Double(_) | Value::String(_) => Ok(value.clone()),
-        other => Err(Error::invalid(format!("a value of type {} cannot be converted to JSON", other.type_name()))),
+        other => Err(Error::invalid(format!(
+            "a value of type {} cannot be converted to JSON",
+            other.type_name()
+        ))),
     }
 }

@@ -1,7 +1,7 @@
-//! The parser: the grammar rules of cel-go's `parser/gen/CEL.g4`, and the trees that `parser/parser.go` makes of them.
+//! The parser: the grammar rules of cel-go's `parser/gen/CEL.g4`, with the trees that `parser/parser.go` builds.
 //!
-//! Recursion is bounded as there: no grammar rule nests more than 250 times, and no way down the tree passes more than 250
-//! operators, selections, method calls and indices.
+//! Recursion is bounded as in cel-go: no grammar rule nests more than 250 times, and no path from the root of the tree
+//! to a leaf has more than 250 operators, selections, method calls and indices.
 
 mod primary;
 
@@ -36,7 +36,7 @@ struct Parser<'s> {
     depths: Depths,
 }
 
-/// How often the rules nest at the present token.
+/// The nesting of each rule at the current token.
 #[derive(Debug, Default)]
 struct Depths {
     expression: u32,
@@ -44,7 +44,7 @@ struct Depths {
     calculation: u32,
 }
 
-/// The rules that nest most.
+/// The recursive rules.
 #[derive(Clone, Copy, Debug)]
 enum Rule {
     Expression,
@@ -62,11 +62,11 @@ impl Depths {
     }
 }
 
-/// A part that was read.
+/// A parsed part of the expression.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     id: ExprId,
-    /// How many operators, selections, method calls and indices the longest way down passes.
+    /// The most operators, selections, method calls and indices on a path from here to a leaf.
     height: u32,
 }
 
@@ -96,7 +96,7 @@ impl<'s> Parser<'s> {
         self.token().kind == TokenKind::Sign(sign)
     }
 
-    /// Goes past the sign if it is next.
+    /// Skips the sign if it is next, and returns whether it was.
     fn takes(&mut self, sign: &'static str) -> bool {
         let seen = self.sees(sign);
         self.at += usize::from(seen);
@@ -107,12 +107,11 @@ impl<'s> Parser<'s> {
         if self.takes(sign) { Ok(()) } else { Err(self.unexpected(&message())) }
     }
 
-    /// A fault at the next token, which is not what should stand there.
+    /// The error that the next token is not the expected one.
     fn unexpected(&self, wanted: &str) -> SyntaxError {
         let token = self.token();
         let found = match token.kind {
             TokenKind::End => "the expression ends here".to_owned(),
-            TokenKind::Sign("=") => "= means nothing here".to_owned(),
             _ => format!("{} cannot stand here", self.text(token)),
         };
         SyntaxError::new(token.start, format!("{found}; {wanted}"))
@@ -133,12 +132,12 @@ impl<'s> Parser<'s> {
         Err(self.unexpected(&wanted))
     }
 
-    /// The place of nodes that are made next.
+    /// Sets the position of the nodes pushed next to that of a token.
     fn stand_at(&mut self, token: Token) {
         self.tree.position = token.start;
     }
 
-    /// A part with one more operator, selection, method call or index above the others.
+    /// A part with one more operator, selection, method call or index above parts of these heights.
     fn over(&self, id: ExprId, heights: &[u32]) -> Parsed {
         let height = heights.iter().max().copied().unwrap_or_default() + 1;
         if height > MAX_DEPTH { Err(self.too_deep()) } else { Ok(Part { id, height }) }
@@ -147,11 +146,11 @@ impl<'s> Parser<'s> {
     fn too_deep(&self) -> SyntaxError {
         SyntaxError::new(
             self.token().start,
-            format!("it nests deeper than {MAX_DEPTH}; take parts out into variables"),
+            format!("the expression nests deeper than {MAX_DEPTH}; move parts into variables"),
         )
     }
 
-    /// Counts one more nesting of a rule; [`Self::leave`] counts it back.
+    /// Counts a nesting of a rule, until [`Self::leave`].
     fn enter(&mut self, rule: Rule) -> Parsed<()> {
         let depth = self.depths.of(rule);
         *depth += 1;
@@ -162,7 +161,7 @@ impl<'s> Parser<'s> {
         *self.depths.of(rule) -= 1;
     }
 
-    /// `condition ? value : expression`, or what binds stronger.
+    /// `condition ? value : expression`, or an expression of higher precedence.
     fn expression(&mut self) -> Parsed {
         deeper(|| self.expression_here())
     }
@@ -185,7 +184,7 @@ impl<'s> Parser<'s> {
         Ok(part)
     }
 
-    /// Parts with `||` between them, of parts with `&&` between them.
+    /// Parts joined by `||`, each of parts joined by `&&`.
     fn logical(&mut self) -> Parsed {
         let mut any = Chain::new(operators::OR);
         loop {
@@ -234,8 +233,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// Parts with arithmetic operators between them that bind at least as strong as `strength`: 1 for `+` and `-`, 2 for the
-    /// others.
+    /// Parts joined by arithmetic operators of at least the precedence `strength`: 1 for `+` and `-`, 2 for the others.
     fn calculation(&mut self, strength: u8) -> Parsed {
         self.enter(Rule::Calculation)?;
         let mut left = self.unary()?;
@@ -263,7 +261,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// `!a` or `-a`. A second one undoes the first. A single minus before a number belongs to the number.
+    /// `!a` or `-a`. Two in a row cancel out. A single minus before a number belongs to the number.
     fn unary(&mut self) -> Parsed {
         for (sign, operator) in [("!", operators::NOT), ("-", operators::NEGATE)] {
             if !self.sees(sign)
@@ -287,7 +285,7 @@ impl<'s> Parser<'s> {
         self.member()
     }
 
-    /// A primary with what is selected from it, called on it, or indexed.
+    /// A primary, followed by selections, method calls and indices.
     fn member(&mut self) -> Parsed {
         let mut operand = self.primary()?;
         loop {
@@ -308,7 +306,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// What follows a dot: a field, `?field`, or a method call.
+    /// The part after a dot: a field, `?field`, or a method call.
     fn selection(&mut self, operand: Part) -> Parsed {
         let optional = self.takes("?");
         let token = self.token();
@@ -339,7 +337,7 @@ impl<'s> Parser<'s> {
         Err(self.unexpected(&match token.kind {
             TokenKind::Sign("in" | "true" | "false" | "null") => {
                 let word = self.text(token);
-                format!("this word is no name; write ['{word}'] for such a field")
+                format!("this word is reserved; write ['{word}'] for such a field")
             }
             TokenKind::Int | TokenKind::Uint | TokenKind::Double => {
                 "write an index in brackets: [0]".to_owned()
@@ -366,11 +364,11 @@ impl<'s> Parser<'s> {
     }
 }
 
-/// Parts that one logical operator joins. The tree of them is balanced, as in `balancingLogicManager` of `parser/helper.go`.
+/// Parts joined by one logical operator. Their tree is balanced, as by `balancingLogicManager` of `parser/helper.go`.
 struct Chain {
     operator: &'static str,
     parts: Vec<Part>,
-    /// The token behind each part.
+    /// The token after each part.
     signs: Vec<Token>,
 }
 
@@ -383,12 +381,12 @@ impl Chain {
         self.join_range(parser, 0, self.parts.len())
     }
 
-    /// Joins the parts from `low` to before `high`; a source of bounded length bounds the depth by its logarithm.
+    /// Joins the parts from `low` to before `high`. The depth of recursion is the logarithm of their number.
     fn join_range(&self, parser: &mut Parser<'_>, low: usize, high: usize) -> Parsed {
         if high - low <= 1 {
             return self.parts.get(low).copied().ok_or_else(|| parser.too_deep());
         }
-        // Of n - 1 operators the middle one is on top.
+        // The middle one of the n - 1 operators is the root.
         let middle = (low + high - 1) / 2;
         let left = self.join_range(parser, low, middle + 1)?;
         let right = self.join_range(parser, middle + 1, high)?;

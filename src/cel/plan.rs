@@ -1,5 +1,6 @@
-//! From a checked expression to a [`Program`], as cel-go plans it (`interpreter/planner.go`, `interpreter/decorators.go`):
-//! a chain of selections is one attribute, constants are worked out, and lists of constants become sets.
+//! The planner: compiles a checked expression to a [`Program`], as cel-go does (`interpreter/planner.go`,
+//! `interpreter/decorators.go`). A chain of selections becomes one attribute, constants are evaluated, and lists of
+//! constants become sets.
 
 mod fold;
 
@@ -26,15 +27,15 @@ use super::text::Str;
 use super::types::Type;
 use super::value::Value;
 
-/// Finds what carries out an overload of a library, by its id.
+/// Finds the implementation of a library's overload by its id.
 pub type Find<'f> = &'f dyn Fn(&str) -> Option<function::Overload>;
 
 impl Program {
     /// Plans a checked expression.
     ///
     /// # Errors
-    /// What cel-go refuses only now: constants that cannot be converted, patterns that are none, keys of a type that no
-    /// key has.
+    /// cel-go's planner refuses the expression: a constant cannot be converted, a pattern is not a regular expression,
+    /// or a key has a type that keys cannot have.
     pub fn plan(
         checked: &Checked,
         environment: &Environment,
@@ -62,7 +63,7 @@ pub(super) struct Planner<'a> {
     find: Find<'a>,
     pub(super) nodes: Vec<ProgramNode>,
     attributes: Vec<Attribute>,
-    /// The variables of the comprehensions around, the innermost last.
+    /// The variables of the enclosing comprehensions, the innermost last.
     scope: Vec<(Name, Slot)>,
     inits: Vec<Option<NodeId>>,
 }
@@ -137,7 +138,7 @@ impl Planner<'_> {
         self.node(ProgramNode::Attribute(attribute))
     }
 
-    /// The node of an operand as an attribute that steps can be added to, and the node that evaluates it.
+    /// The operand as an attribute that steps can be added to: the node that evaluates it, and the attribute.
     fn as_attribute(&mut self, operand: NodeId) -> (NodeId, AttributeId) {
         match self.get(operand) {
             ProgramNode::Attribute(attribute) | ProgramNode::Present(attribute) => {
@@ -255,7 +256,7 @@ impl Planner<'_> {
         self.node(ProgramNode::Attribute(attribute))
     }
 
-    /// A call of a function that is nothing special.
+    /// A call of a function without a node of its own.
     fn function(
         &mut self,
         id: ExprId,
@@ -292,12 +293,12 @@ impl Planner<'_> {
         }
         let by_overload = match &target {
             CallTarget::Standard { .. } => function.starts_with("get"),
-            // Of this one, all overloads have one implementation.
+            // All overloads of `sortBy` have one implementation.
             CallTarget::Overloads(_) => &**function != operators::SORT_BY_KEYS,
         };
         let call = Call {
             function: function.clone(),
-            // cel-go's format takes a row of arguments, not two.
+            // cel-go evaluates the arguments of `format` as those of a call with many arguments.
             stops_at_errors: args.len() > 2
                 || &**function == "format"
                 || prepared.is_some()
@@ -311,7 +312,8 @@ impl Planner<'_> {
         Ok(self.node(ProgramNode::Call(call)))
     }
 
-    /// The types that a settled overload takes of a function whose overloads have implementations of their own.
+    /// The parameter types of the resolved overload, if cel-go has a separate implementation of each of the function's
+    /// overloads; else none.
     fn guard(&self, function: &str, settled: Option<&'static str>) -> Vec<Type> {
         let own = function.starts_with("get")
             || (standard::is_conversion(function) && !matches!(function, "type" | "dyn"));
@@ -336,10 +338,10 @@ impl Planner<'_> {
                     Some(_) => overload.cost,
                     None => cost::of_unsettled(function, &overload),
                 };
-                // cel-go leaves it to `flatten` to look at what it is given (`DisableTypeGuards`).
+                // In cel-go `flatten` checks the types of its arguments itself (`DisableTypeGuards`).
                 let params = match function {
                     "flatten" => vec![Type::Dyn; arity],
-                    // Of these, all overloads have one implementation, which takes what a field of another type holds.
+                    // All overloads of these have one implementation, which also takes lists of other types.
                     "sort" | operators::SORT_BY_KEYS if settled.is_some() => {
                         vec![Type::list(Type::Dyn); arity]
                     }
@@ -380,7 +382,7 @@ impl Planner<'_> {
         let Some(values) = constants.filter(|_| planned.iter().all(|it| !it.optional)) else {
             return Ok(self.node(ProgramNode::Map(planned)));
         };
-        // The API server's code panics on them, here while it compiles.
+        // The API server panics on such a map when it compiles the expression.
         if let Some(at) = values.iter().position(|(key, _)| matches!(key, Value::Bytes(_))) {
             let key = entries.get(at).map_or(self.checked.ast().root(), |entry| entry.key);
             return Err(self.refuse(key, "bytes cannot be keys of a map; write a string"));

@@ -1,5 +1,5 @@
-//! What an expression is compiled to: nodes that name each other by number, names resolved to places, what is constant
-//! worked out. It has the shape of cel-go's plan (`interpreter/planner.go`), since costs go by it.
+//! Compiled expressions: nodes that refer to each other by number, with names resolved and constants evaluated. A
+//! program has the shape of cel-go's plan (`interpreter/planner.go`), since costs depend on it.
 
 use super::ast::Name;
 use super::error::Error;
@@ -14,13 +14,13 @@ pub struct Program {
     pub(super) nodes: Vec<ProgramNode>,
     pub(super) attributes: Vec<Attribute>,
     pub(super) root: NodeId,
-    /// The variables of its comprehensions; of an accumulator what it begins as.
+    /// One entry for each variable of its comprehensions; for an accumulator the node of its initial value.
     pub(super) inits: Vec<Option<NodeId>>,
     pub(super) result_type: Type,
 }
 
 impl Program {
-    /// The type of what it evaluates to, as far as it is known.
+    /// The type of the result, as far as the checker knows it.
     pub fn result_type(&self) -> &Type {
         &self.result_type
     }
@@ -38,9 +38,9 @@ pub(super) type Slot = usize;
 #[derive(Debug)]
 pub(super) enum ProgramNode {
     Constant(Value<'static>),
-    /// What is known to fail.
+    /// An expression that always fails.
     Fails(Error),
-    /// A variable or a value and the way down into it.
+    /// A variable or a value, and the path into it.
     Attribute(AttributeId),
     /// `has()`: the last step of the attribute tests.
     Present(AttributeId),
@@ -102,18 +102,18 @@ pub(super) struct Call {
     pub args: Vec<NodeId>,
     pub cost: Cost,
     pub prepared: Option<Prepared>,
-    /// Whether an argument that fails keeps the ones behind it from being evaluated, and the call from being charged.
+    /// Whether a failing argument ends the call: later arguments are not evaluated, and the call is not charged.
     pub stops_at_errors: bool,
-    /// Whether an error is an argument like any other.
+    /// Whether the function takes an error as an argument.
     pub takes_errors: bool,
 }
 
 #[derive(Debug)]
 pub(super) enum CallTarget {
-    /// A function of the language, with the types that it takes where the checker settled on an overload that has its own
-    /// implementation in cel-go; none otherwise.
+    /// A function of the language. `params` are the parameter types if the checker resolved an overload that has an
+    /// implementation of its own in cel-go; else it is empty.
     Standard { implementation: Implementation, params: Vec<Type> },
-    /// Overloads of a library; the first that takes the arguments is called.
+    /// Overloads of a library; the first one that takes the arguments is called.
     Overloads(Vec<OverloadCandidate>),
 }
 
@@ -122,9 +122,9 @@ pub(super) struct OverloadCandidate {
     pub overload: function::Overload,
     /// The types that it takes.
     pub params: Vec<Type>,
-    /// Its cost in this call.
+    /// The overload's cost in this call.
     pub cost: Cost,
-    /// Whether the checker settled on it.
+    /// Whether the checker resolved the call to this overload.
     pub settled: bool,
 }
 
@@ -141,7 +141,7 @@ pub(super) enum Root {
     Variables,
     Local(Slot),
     Computed(NodeId),
-    /// A ternary. What is selected from it is selected from each of its branches.
+    /// A ternary. A selection from it applies to each of its branches.
     Choice {
         condition: NodeId,
         holds: AttributeId,
@@ -180,7 +180,7 @@ pub(super) struct Fold {
 pub(super) enum FoldStep {
     /// The next accumulator.
     Value(NodeId),
-    /// The accumulator began empty and grows in place, where the condition holds, if there is one.
+    /// Appends to the accumulator in place, if the condition holds or there is none. The accumulator is empty at first.
     Grow { condition: Option<NodeId>, by: Growth },
 }
 

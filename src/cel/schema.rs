@@ -1,4 +1,4 @@
-//! The fields that a kind of object has, to warn of names that it cannot have.
+//! The fields of a kind of object, to warn of field names that do not exist.
 
 use std::collections::BTreeMap;
 
@@ -8,17 +8,17 @@ use super::source::closest;
 /// The types of a kind of object, by name.
 #[derive(Clone, Debug)]
 pub struct Schema {
-    /// What the object is, for people: `Pod`.
+    /// The kind of the object, such as `Pod`.
     pub kind: &'static str,
     types: BTreeMap<&'static str, BTreeMap<&'static str, Shape>>,
 }
 
-/// What a field holds, in a schema.
+/// The type of a field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     /// A string, a number, a bool.
     Scalar,
-    /// Anything.
+    /// A value of any shape.
     Any,
     Object(&'static str),
     ListOf(Item),
@@ -32,9 +32,10 @@ enum Item {
 }
 
 impl Schema {
-    /// ObjectReads a schema: a line for each type, which names the type and then its fields with what they hold: `name` a scalar, `name:*`
-    /// anything, `name:Type` an object, `name:[]` and `name:{}` a list and a map of scalars, `name:[]Type` and `name:{}Type` of
-    /// objects. The object is of the type that has the kind's name.
+    /// ObjectReads a schema with one line for each type: the name of the type, then its fields. `name` is a scalar,
+    /// `name:*` a value of any shape, `name:Type` an object, `name:[]` and `name:{}` a list and a map of scalars,
+    /// `name:[]Type` and `name:{}Type` a list and a map of objects. The object itself has the type that is named as the
+    /// kind.
     pub fn read(kind: &'static str, lines: &'static str) -> Self {
         let types = lines.lines().filter_map(|line| {
             let mut words = line.split_whitespace();
@@ -51,7 +52,7 @@ impl Schema {
         }
     }
 
-    /// What is at a place; none if there can be nothing.
+    /// The shape of the value at a path; `None` if no object has a value there.
     fn at(&self, steps: &[PathStep]) -> Option<Shape> {
         steps.iter().try_fold(Shape::Object(self.kind), |shape, step| match (shape, step) {
             (Shape::Object(of), PathStep::Field(name)) => match self.types.get(of) {
@@ -66,7 +67,7 @@ impl Schema {
         })
     }
 
-    /// Why there is nothing at a place, if so, where there is something at the place above it.
+    /// The warning for a path whose last field does not exist, although the value above it does.
     pub(super) fn fault(&self, steps: &[PathStep]) -> Option<String> {
         let (PathStep::Field(name), above) = steps.split_last()? else { return None };
         let holder = self.at(above)?;
@@ -81,7 +82,7 @@ impl Schema {
         Some(match holder {
             Shape::ListOf(_) => {
                 format!(
-                    "{} is a list, which has no {name}; go over it with all() or exists(), or write [0]",
+                    "{} is a list, which has no {name}; use all() or exists(), or write [0]",
                     place(above)
                 )
             }
@@ -90,7 +91,7 @@ impl Schema {
         })
     }
 
-    /// What may have been meant by a field that is not there.
+    /// A suggestion for a field that does not exist.
     fn hint(&self, holder: Shape, above: &[PathStep], name: &str) -> String {
         let Shape::Object(of) = holder else { return String::new() };
         let fields = self.types.get(of).into_iter().flat_map(BTreeMap::keys).copied();
@@ -103,7 +104,7 @@ impl Schema {
         }
     }
 
-    /// The nearest place below another one that has a field of that name.
+    /// The nearest path below another one that ends in a field of that name.
     fn elsewhere(&self, from: &[PathStep], name: &str) -> Option<String> {
         const MAX_PLACES: usize = 2000;
         let mut places = vec![from.to_vec()];

@@ -1,8 +1,8 @@
-//! Where in a source something stands, and why a source is refused.
+//! Positions in a source, and compile errors.
 
 use std::fmt;
 
-/// A place in a source, for people: both from 1, columns in characters.
+/// A position in a source. Both numbers start at 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LineColumn {
     pub line: u32,
@@ -10,7 +10,7 @@ pub struct LineColumn {
 }
 
 impl LineColumn {
-    /// The place of a byte offset; an offset behind the end is the end's.
+    /// The position of a byte offset; an offset after the end is the end.
     pub fn of(source: &str, offset: usize) -> Self {
         let mut place = Self { line: 1, column: 1 };
         for (at, character) in source.char_indices() {
@@ -38,7 +38,7 @@ impl fmt::Display for LineColumn {
 #[error("{place}: {message}")]
 pub struct CompileError {
     pub place: LineColumn,
-    /// A sentence without a full stop, which says what would be right where that can be known.
+    /// A sentence without a full stop that says how to correct the expression, where possible.
     pub message: String,
 }
 
@@ -57,7 +57,7 @@ impl CompileError {
     }
 }
 
-/// The same while the source is being read: where by byte offset.
+/// A compile error while the source is parsed, with a byte offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct SyntaxError {
     pub offset: usize,
@@ -74,12 +74,12 @@ impl SyntaxError {
     }
 }
 
-/// `; did you mean NAME?` where one of the names is close, else nothing.
+/// `; did you mean NAME?` if one of the names is close, else an empty text.
 pub(super) fn suggestion<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     closest(wrong, names).map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
-/// The name that is most like the wrong one, if one is alike enough. A name that differs in case alone comes first.
+/// The name closest to the wrong one, if one is close enough. Case does not count.
 pub fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = wrong.to_lowercase();
     names

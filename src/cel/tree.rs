@@ -1,8 +1,8 @@
-//! An object of Kubernetes, decoded once per review: values of the language that borrow their strings from the text.
+//! A Kubernetes object, decoded once per review: values of the language that borrow their strings from the text.
 //!
-//! It is read from any `serde` deserializer, so the one that a review is read with anyway serves. What is too deep is an
-//! error; text is bounded by whoever hands it in. Left out is what no expression sees: `metadata.managedFields`, and fields
-//! that are null, unless the API server itself sends them so ([`SENT_AS_NULL`]).
+//! Any `serde` deserializer can read it, so a review is decoded in one pass. An object that nests too deep is an error;
+//! the caller bounds the size of the text. Fields that no expression sees are left out: `metadata.managedFields`, and
+//! null fields except those that the API server itself sends as null ([`SENT_AS_NULL`]).
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,11 +18,12 @@ use super::text::Str;
 use super::unknown::Unknown;
 use super::value::Value;
 
-/// The deepest nesting of lists and maps in an object, that of `serde_json`. The API server takes no deeper one.
+/// The deepest nesting of lists and maps in an object, as in `serde_json`. The API server refuses deeper objects.
 pub const MAX_DEPTH: u16 = 128;
 
-/// Fields of pods that Go's types send as null where they are empty: lists and pointers without `omitempty`, and times
-/// (`k8s.io/api/core/v1/types.go`). Everywhere else null is what a person wrote, and means that the field is not there.
+/// Fields of pods that Go's types encode as null if they are empty: lists and pointers without `omitempty`, and times
+/// (`k8s.io/api/core/v1/types.go`). Elsewhere a null comes from the user's manifest, and means that the field is not
+/// set.
 const SENT_AS_NULL: [&str; 12] = [
     "apiGroup",
     "containers",
@@ -51,12 +52,12 @@ impl<'a> Tree<'a> {
     /// From JSON text.
     ///
     /// # Errors
-    /// The text is no JSON, or too deep.
+    /// The text is not JSON, or nests too deep.
     pub fn from_json(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 
-    /// From JSON that was decoded before.
+    /// From decoded JSON, borrowed.
     ///
     /// # Errors
     /// It is too deep.
@@ -64,7 +65,7 @@ impl<'a> Tree<'a> {
         Self::deserialize(json)
     }
 
-    /// From JSON that nobody needs any more.
+    /// From decoded JSON, owned.
     ///
     /// # Errors
     /// It is too deep.
@@ -72,7 +73,7 @@ impl<'a> Tree<'a> {
         Tree::deserialize(json)
     }
 
-    /// A field that is there for the API server, and whose value is not known here: reading it is an error.
+    /// The value of a field that the API server knows and podgate does not: reading it is an error.
     pub fn unknown() -> Self {
         Self(Value::opaque_of(Unknown))
     }
@@ -94,12 +95,12 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The text, if it is a string.
+    /// The text, if the tree is a string.
     pub fn as_str(&self) -> Option<&str> {
         self.0.as_str()
     }
 
-    /// The object with a field that is set, or taken away.
+    /// The object with the field set to `value`, or removed.
     #[must_use]
     pub fn with(self, field: &'static str, value: Option<Tree<'a>>) -> Self {
         let entries = match self.0 {
@@ -141,15 +142,15 @@ impl<'de: 'a, 'a> Deserialize<'de> for Tree<'a> {
     }
 }
 
-/// Reads a value.
+/// Deserializes a value.
 #[derive(Clone, Copy)]
 struct ValueSeed {
-    /// How deep it may nest.
+    /// How many more levels the value may nest.
     depth: u16,
     place: Level,
 }
 
-/// Where in an object a value is.
+/// The level of a value in the object.
 #[derive(Clone, Copy, PartialEq)]
 enum Level {
     Object,

@@ -1,4 +1,4 @@
-//! A field that the API server knows and podgate does not: reading it is an error.
+//! Fields that the API server knows and podgate does not: reading one is an error.
 
 use std::any::Any;
 
@@ -21,7 +21,7 @@ impl Opaque for Unknown {
     }
 
     fn equals(&self, _: &dyn Opaque) -> Result<bool, Error> {
-        Err(Error::new(ErrorKind::Unknown, "a value is not known here"))
+        Err(Error::new(ErrorKind::Unknown, "podgate does not know the value of a field"))
     }
 
     fn as_any(&self) -> &dyn Any {

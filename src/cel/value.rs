@@ -1,7 +1,7 @@
-//! What an expression evaluates to.
+//! The values of the language.
 //!
-//! Values borrow from the input (`'v`: the decoded object, the program's constants) where they can. What an evaluation
-//! makes is shared and counted by the [`Meter`](super::meter::Meter) before it is allocated.
+//! Values borrow from the input (`'v`: the decoded object, the program's constants) where possible. Values that an
+//! evaluation constructs are shared; the [`Meter`](super::meter::Meter) is charged before they are allocated.
 
 use std::any::Any;
 use std::fmt;
@@ -59,12 +59,12 @@ pub trait Opaque: Any + fmt::Debug + Send + Sync {
     /// Whether `==` holds; `other` is of any opaque type.
     fn equals(&self, other: &dyn Opaque) -> Result<bool, Error>;
 
-    /// What `size()` is for costs, if the type has one (cel-go's `traits.Sizer`).
+    /// The size for costs, if the type has one (cel-go's `traits.Sizer`).
     fn size(&self) -> Option<u64> {
         None
     }
 
-    /// What `string()` gives, if the type has a text.
+    /// The result of `string()`, if the type has one.
     fn text(&self) -> Option<String> {
         None
     }
@@ -98,7 +98,7 @@ impl<'v> Optional<'v> {
 }
 
 impl<'v> Value<'v> {
-    /// A string that the evaluation made; the caller has charged its bytes.
+    /// A string that the evaluation constructs; the caller charges its bytes.
     pub fn string(text: impl Into<Arc<str>>) -> Self {
         Self::String(Str::Shared(text.into()))
     }
@@ -108,7 +108,7 @@ impl<'v> Value<'v> {
         Self::String(Str::Borrowed(text))
     }
 
-    /// Bytes that the evaluation made; the caller has charged them.
+    /// Bytes that the evaluation constructs; the caller charges them.
     pub fn bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
         Self::Bytes(bytes.into())
     }
@@ -159,7 +159,7 @@ impl<'v> Value<'v> {
         }
     }
 
-    /// How deep lists, maps and optionals nest in it.
+    /// The nesting of lists, maps and optionals in the value.
     pub(super) fn depth(&self) -> u16 {
         match self {
             Self::List(list) => list.items().depth(),
@@ -169,7 +169,7 @@ impl<'v> Value<'v> {
         }
     }
 
-    /// The same value, borrowed: nothing is counted or copied for strings, lists and maps.
+    /// The same value, borrowed. Strings, lists and maps are neither copied nor reference-counted.
     pub fn by_reference(&self) -> Value<'_> {
         match self {
             Self::String(text) => Value::String(Str::Borrowed(text)),

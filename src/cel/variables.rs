@@ -1,4 +1,4 @@
-//! The variables of a policy, as expressions read them: `variables.NAME`, and `variables` itself.
+//! Reading a policy's variables: `variables.NAME`, and `variables` itself.
 
 use std::any::Any;
 
@@ -27,8 +27,8 @@ impl Opaque for Variables {
 }
 
 impl<'v> Evaluator<'v, '_> {
-    /// The value of a variable, if there is one of that name. It is evaluated when it is read first, and then kept, its error
-    /// too; an error that ends the evaluation is not kept.
+    /// The value of the variable of that name, if there is one. It is evaluated on the first read. Its value or error
+    /// is kept, except an error that ends the evaluation.
     pub fn variable(&mut self, name: &str) -> Result<Option<Value<'v>>, Error> {
         let variables: &'v [CompiledVariable] = self.activation.variables;
         let Some(name) = unescape(name) else { return Ok(None) };

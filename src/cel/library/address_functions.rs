@@ -1,4 +1,4 @@
-//! IP addresses and CIDR blocks: Kubernetes' `pkg/cel/library/ip.go` and `cidr.go`.
+//! Functions of IP addresses and CIDR blocks: Kubernetes' `pkg/cel/library/ip.go` and `cidr.go`.
 
 use std::any::Any;
 
@@ -33,12 +33,12 @@ pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("is_cidr", is_cidr).costs(TRAVERSAL),
 ];
 
-/// Comparing an address with a block's prefix.
+/// The cost of comparing an address with a block's prefix.
 fn of_addresses(args: &[Value<'_>]) -> u64 {
     traversals(size(args, 0), 2.0)
 }
 
-/// Comparing a block with a block, and their lengths.
+/// The cost of comparing two blocks, and their lengths.
 fn of_blocks(args: &[Value<'_>]) -> u64 {
     of_addresses(args) + traversals(size(args, 0), 1.0) + 1
 }

@@ -1,11 +1,11 @@
-//! What each function and macro does, in a line, for the documentation.
+//! One-line descriptions of functions and macros, for the documentation.
 
-/// What a function does. Operators, and functions that only macros call, have no description.
+/// The description of a function. Operators, and functions that only macros call, have none.
 pub fn description(function: &str) -> Option<&'static str> {
     FUNCTIONS.iter().find(|(name, _)| *name == function).map(|(_, text)| *text)
 }
 
-/// What Kubernetes has and podgate refuses, and why.
+/// Variables that Kubernetes has and podgate refuses, with the reason.
 pub const LEFT_OUT: &[(&str, &str)] = &[
     (
         "authorizer",
@@ -22,7 +22,7 @@ pub const LEFT_OUT: &[(&str, &str)] = &[
     ("params", "a policy has no parameter resources"),
 ];
 
-/// Macros and forms of syntax, and what each does.
+/// Macros and forms of syntax, with their descriptions.
 pub const MACROS: &[(&str, &str)] = &[
     ("has(e.f)", "whether the field is there"),
     ("e.all(x, p)", "whether `p` holds for all elements, or keys of a map"),

@@ -1,4 +1,4 @@
-//! The functions as expressions call them.
+//! Tests that call the functions by their overloads' ids.
 
 use super::super::declared::libraries;
 use super::super::error::{Error, ErrorKind};
@@ -8,7 +8,7 @@ use super::super::meter::{Allowance, Meter};
 use super::super::value::Value;
 use super::find;
 
-/// Calls an overload with so much memory.
+/// Calls an overload with `memory` bytes to allocate.
 fn call<'v>(id: &str, args: &[Value<'v>], memory: usize) -> Result<Value<'v>, Error> {
     let overload = find(id).unwrap();
     let mut meter = Meter::new(1_000_000, Allowance { memory, ..Allowance::default() });
@@ -113,7 +113,7 @@ fn many_elements_are_sorted_though_some_are_no_numbers() {
     assert!(call("list_double_sort", &[list(&numbers)], PLENTY).is_ok());
 }
 
-/// Every overload with arguments of every type, in sizes that would take too much: an answer or an error, soon.
+/// Calls every overload with huge arguments of every type: each call must return soon.
 #[test]
 fn no_function_takes_more_than_the_meter_has() {
     let long = "a,".repeat(50_000);
@@ -139,7 +139,7 @@ fn no_function_takes_more_than_the_meter_has() {
             continue;
         }
         let mut args = vec![0; overload.params.len()];
-        // All combinations of up to two arguments; the others are those of the second.
+        // All combinations of two arguments; further arguments equal the second.
         for first in 0..hostile.len() {
             for second in 0..hostile.len() {
                 for (at, arg) in args.iter_mut().enumerate() {

@@ -1,4 +1,5 @@
-//! Lists: Kubernetes' `pkg/cel/library/lists.go`, and what `ext/lists.go` of cel-go (version 3) makes of lists.
+//! Functions of lists: Kubernetes' `pkg/cel/library/lists.go`, and `ext/lists.go` of cel-go (version 3) without
+//! sorting.
 
 use std::cmp::Ordering;
 
@@ -62,7 +63,7 @@ const OF_FLATTENING: Cost = Cost::Of(|args, _| {
     of_list(depth, size(args, 0))
 });
 
-/// Comparing every element with every other.
+/// The cost of comparing every element with every other one.
 pub(super) const SELF_COMPARISON: Cost = Cost::Of(|args, _| self_comparison(args.first()));
 
 pub(super) fn self_comparison(list: Option<&Value<'_>>) -> u64 {
@@ -89,7 +90,7 @@ pub(super) fn is_comparable(value: &Value<'_>) -> bool {
     )
 }
 
-/// The list, after its elements were charged.
+/// The list that a method is called on; charges the work of traversing it.
 fn list<'a, 'v>(
     call: &mut Call<'_>,
     function: &str,
@@ -100,7 +101,7 @@ fn list<'a, 'v>(
     Ok(list)
 }
 
-/// Values that cannot be compared with each other are in no order, and so in any.
+/// Values that cannot be compared with each other count as sorted.
 fn is_sorted<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let list = list(call, "isSorted()", args)?;
     let mut before: Option<&Value<'_>> = None;
@@ -193,7 +194,8 @@ fn slice<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error
     };
     let range = usize::try_from(*start).ok().zip(usize::try_from(*end).ok());
     let Some(part) = range.and_then(|(start, end)| list.get(start..end)) else {
-        let message = format!("slice({start}, {end}) is outside of a list of {}", list.len());
+        let message =
+            format!("slice({start}, {end}) is outside the list, which has {} elements", list.len());
         return Err(Error::new(ErrorKind::OutOfBounds, message));
     };
     List::charge(call.meter, part.len())?;
@@ -205,11 +207,11 @@ fn flatten<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Err
         [Value::List(list)] => (list, 1),
         [Value::List(list), Value::Int(depth)] => (list, *depth),
         [_, Value::Int(_)] | [_] => return mismatch("flatten()", args),
-        // The cost tracker of cel-go gives up.
-        _ => return Err(Error::new(ErrorKind::Internal, "flatten() takes a depth that is an int")),
+        // The cost tracker of cel-go panics.
+        _ => return Err(Error::new(ErrorKind::Internal, "the depth of flatten() must be an int")),
     };
     let depth = u64::try_from(depth)
-        .map_err(|_| Error::invalid("flatten() takes a depth that is not negative"))?;
+        .map_err(|_| Error::invalid("the depth of flatten() must not be negative"))?;
     let mut flat = Vec::new();
     flatten_into(call, list, depth, &mut flat)?;
     List::new(flat).map(Value::List)
@@ -222,7 +224,7 @@ fn flatten_into<'v>(
     flat: &mut Vec<Value<'v>>,
 ) -> Result<(), Error> {
     for item in list.iter() {
-        // Lists in it that are empty are work too.
+        // Empty inner lists are work too.
         charge_item(call)?;
         match item {
             Value::List(inner) if depth > 0 => flatten_into(call, inner, depth - 1, flat)?,
@@ -247,7 +249,7 @@ fn reverse<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Err
 
 fn distinct<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let [Value::List(list)] = args else { return mismatch("distinct()", args) };
-    // The cost stops this only after it is done, so the pairs are charged before.
+    // The cost is charged after the call only, so the comparisons of pairs are charged here.
     charge_work(call, list.len().saturating_mul(list.len()))?;
     List::charge(call.meter, list.len())?;
     let mut seen: Vec<Value<'v>> = Vec::new();

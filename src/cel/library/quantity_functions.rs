@@ -1,4 +1,4 @@
-//! Quantities: Kubernetes' `pkg/cel/library/quantity.go`.
+//! Functions of quantities: Kubernetes' `pkg/cel/library/quantity.go`.
 
 use std::any::Any;
 use std::cmp::Ordering;
@@ -51,7 +51,7 @@ fn error(error: QuantityError) -> Error {
     Error::new(kind, error.to_string())
 }
 
-/// The text to read as a quantity, whose memory is charged.
+/// The text argument. Charges the memory of the quantity that it is parsed to.
 fn argument<'a>(call: &mut Call<'_>, args: &'a [Value<'_>]) -> Result<&'a str, Error> {
     let [Value::String(text)] = args else { return mismatch("quantity()", args) };
     call.meter.allocate(Quantity::size(text))?;

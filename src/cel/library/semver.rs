@@ -1,10 +1,10 @@
-//! Semantic versions, as `github.com/blang/semver` reads and orders them, and Kubernetes'
-//! normalization of what is nearly one (`k8s.io/apiserver/pkg/cel/library/semverlib.go`).
+//! Semantic versions, read and ordered as by `github.com/blang/semver`, with Kubernetes' optional normalization
+//! (`k8s.io/apiserver/pkg/cel/library/semverlib.go`).
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// A version. Build metadata counts neither for order nor for equality, and is not kept.
+/// A version. Build metadata is not stored: it affects neither order nor equality.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Semver {
     pub major: u64,
@@ -29,16 +29,18 @@ enum Identifier {
     Word(String),
 }
 
-/// Why a text is no version.
+/// Why a text is not a version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SemverError {
     #[error("a version has three numbers: MAJOR.MINOR.PATCH")]
     Numbers,
-    #[error("the numbers of a version have no leading zeros, and fit into 64 bits")]
+    #[error("the numbers of a version must fit into 64 bits, and have no leading zeros")]
     Number,
-    #[error("the parts of a pre-release or build are letters, digits and hyphens, none empty")]
+    #[error(
+        "the parts of a pre-release or build must consist of letters, digits and hyphens, and not be empty"
+    )]
     Identifier,
-    #[error("a version of fewer than three numbers has no pre-release or build")]
+    #[error("a version of fewer than three numbers cannot have a pre-release or build")]
     Short,
 }
 
@@ -50,7 +52,7 @@ impl Semver {
         }
     }
 
-    /// Bytes that a comparison goes over at most.
+    /// The most bytes that a comparison traverses.
     pub fn len(&self) -> usize {
         let bytes = |it: &Identifier| match it {
             Identifier::Number(_) => 0,
@@ -59,9 +61,9 @@ impl Semver {
         self.pre_release.iter().map(|it| size_of::<Identifier>() + bytes(it)).sum()
     }
 
-    /// Bytes that a version takes of a text.
+    /// The most bytes of the version that a text is parsed to.
     pub fn size(text: &str) -> usize {
-        // In the worst case every other byte begins an identifier.
+        // In the worst case an identifier begins at every second byte.
         text.len().saturating_mul(size_of::<Identifier>()).saturating_add(size_of::<Self>())
     }
 }
@@ -97,7 +99,7 @@ fn normalized(text: &str) -> Result<String, SemverError> {
     Ok(parts.join("."))
 }
 
-/// Without leading zeros, but for the one before what is no digit.
+/// A part without leading zeros; a zero that is the whole number stays.
 fn without_zeros(part: &str) -> Cow<'_, str> {
     if part.len() < 2 {
         return Cow::Borrowed(part);

@@ -1,4 +1,4 @@
-//! Semantic versions: Kubernetes' `pkg/cel/library/semverlib.go`.
+//! Functions of semantic versions: Kubernetes' `pkg/cel/library/semverlib.go`.
 
 use std::any::Any;
 use std::cmp::Ordering;
@@ -41,7 +41,7 @@ impl Opaque for Semver {
     }
 }
 
-/// The text to read as a version, whose memory is charged, and how to read it.
+/// The text argument and its syntax. Charges the memory of the version that it is parsed to.
 fn argument<'a>(call: &mut Call<'_>, args: &'a [Value<'_>]) -> Result<(&'a str, Syntax), Error> {
     let (text, syntax) = match args {
         [Value::String(text)] | [Value::String(text), Value::Bool(false)] => (text, Syntax::Strict),
@@ -90,7 +90,7 @@ fn compare_to<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, 
     order(call, "compareTo()", args).map(|it| Value::Int(it as i64))
 }
 
-/// A number of a version; Kubernetes takes its 64 bits as they are.
+/// A number of a version as an int; as in Kubernetes, a number above the range wraps around.
 fn int<'v>(number: u64) -> Value<'v> {
     Value::Int(number.cast_signed())
 }

@@ -1,4 +1,4 @@
-//! Strings: `ext/strings.go` of cel-go, version 2. Places are counted in code points.
+//! Functions of strings: `ext/strings.go` of cel-go, version 2. Positions are counted in code points.
 
 use super::super::error::{Error, ErrorKind};
 use super::super::function::{Call, Cost, Overload, mismatch, size_of_value, traversals};
@@ -32,14 +32,14 @@ pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("strings_quote", quote).costs(TRAVERSAL_OF_HELD),
 ];
 
-/// Going over the result, and making it.
+/// The cost of making the result and traversing it.
 const OF_RESULT: Cost = Cost::Of(|_, result| traversals(result.map_or(1, size_of_value), 2.0));
 
 fn out_of_range(index: i64) -> Error {
-    Error::new(ErrorKind::OutOfBounds, format!("the index {index} is outside of the string"))
+    Error::new(ErrorKind::OutOfBounds, format!("the index {index} is outside the string"))
 }
 
-/// A part of a string, by bytes at the ends of characters.
+/// A part of a string, by byte offsets at character boundaries.
 fn part<'v>(
     call: &mut Call<'_>,
     whole: &Str<'v>,
@@ -111,7 +111,7 @@ fn join<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error>
         };
         length = length.saturating_add(item.len()).saturating_add(separator.len());
     }
-    // Once to join, once to keep.
+    // Once for the joined text, once for the value.
     call.meter.allocate(length.saturating_mul(2))?;
     let parts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
     Ok(Value::string(parts.join(separator)))
@@ -129,7 +129,7 @@ fn upper_ascii<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>,
     Ok(Value::string(whole.to_ascii_uppercase()))
 }
 
-/// As Go's `strings.Replace`: an empty part is found before every code point and at the end.
+/// As Go's `strings.Replace`: an empty `from` matches before every code point and at the end.
 fn replace<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let (whole, from, to, most) = match args {
         [Value::String(whole), Value::String(from), Value::String(to)] => (whole, from, to, -1),
@@ -149,7 +149,7 @@ fn replace<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Err
     Ok(Value::string(whole.replacen(from.as_str(), to, times)))
 }
 
-/// As Go's `strings.SplitN`: by an empty separator into code points.
+/// As Go's `strings.SplitN`: an empty separator splits into code points.
 fn split<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let (whole, separator, most) = match args {
         [Value::String(whole), Value::String(separator)] => (whole, separator, -1),

@@ -1,4 +1,4 @@
-//! What operators stand between: literals, names, calls, structs, lists, maps, parentheses.
+//! Primary expressions, the operands of operators: literals, names, calls, structs, lists, maps, parentheses.
 
 use super::super::ast::{Element, Entry, Expr, Literal, Name, StructField};
 use super::super::lexer::{Token, TokenKind};
@@ -6,7 +6,7 @@ use super::super::source::SyntaxError;
 use super::super::{literal, macros};
 use super::{Parsed, Parser, Part};
 
-/// Words that name no variable or function (`reservedIds` of `parser/parser.go`). As fields they are names like others.
+/// Words that cannot name a variable or a function (`reservedIds` of `parser/parser.go`). They can name a field.
 const RESERVED: [&str; 17] = [
     "as",
     "break",
@@ -99,7 +99,7 @@ impl Parser<'_> {
         Ok(Part { id: self.tree.ident(&name)?, height: 0 })
     }
 
-    /// Of how many parts the name of a struct has that begins here, if one does.
+    /// The number of parts of a struct's name (`a.b{` has 2), if a struct literal begins here.
     fn struct_name_length(&self) -> Option<usize> {
         let mut parts = 0;
         loop {
@@ -168,7 +168,7 @@ impl Parser<'_> {
         Ok(Part { id: self.tree.push(Expr::Map(entries))?, height })
     }
 
-    /// Items with commas between them, perhaps one behind the last, up to the closing bracket.
+    /// Items separated by commas, with an optional comma after the last one, up to the closing bracket.
     fn separated(
         &mut self,
         close: &'static str,

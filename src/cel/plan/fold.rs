@@ -1,4 +1,4 @@
-//! Plans of comprehensions. A step that only adds to an accumulator grows it in place.
+//! Plans comprehensions. A step that only appends to the accumulator does so in place.
 
 use super::super::ast;
 use super::super::operators;
@@ -20,7 +20,7 @@ impl Planner<'_> {
         let (accumulator, first) = (self.slot(Some(init)), self.slot(None));
         let second = fold.iter_var2.as_ref().map(|name| (name.clone(), self.slot(None)));
         let outside = self.scope.len();
-        // The accumulator comes before the first variable, which comes before the second, if they have one name.
+        // If variables have the same name, the accumulator hides the first variable, and the first hides the second.
         self.scope.extend(second.clone());
         self.scope.push((fold.iter_var.clone(), first));
         self.scope.push((fold.accumulator.clone(), accumulator));
@@ -43,8 +43,8 @@ impl Planner<'_> {
         })))
     }
 
-    /// A step that only adds to an accumulator that began empty; it may be in a ternary that leaves the accumulator as it is
-    /// otherwise.
+    /// Recognizes a step that only appends to an accumulator that is empty at first. It may be a branch of a ternary
+    /// whose other branch is the accumulator.
     fn fold_step(&self, step: NodeId, accumulator: Slot, init: NodeId) -> FoldStep {
         let grown = match self.get(step) {
             ProgramNode::Attribute(attribute) => {
@@ -88,7 +88,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether an attribute is a comprehension's variable and nothing more.
+    /// Whether an attribute is the comprehension's variable itself, without steps.
     fn is_local_attribute(&self, attribute: AttributeId, slot: Slot) -> bool {
         self.attributes.get(attribute.0 as usize).is_some_and(|it| {
             it.path.is_empty() && matches!(it.root, Root::Local(its) if its == slot)

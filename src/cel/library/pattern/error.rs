@@ -1,6 +1,6 @@
-//! Why a text is no regular expression.
+//! Errors of regular expressions.
 
-/// Why a text is no regular expression.
+/// Why a text is not a regular expression.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum PatternError {
     #[error("missing ) in the regular expression")]
@@ -9,21 +9,21 @@ pub enum PatternError {
     UnexpectedParen,
     #[error("missing ] in the regular expression")]
     MissingBracket,
-    #[error("{0} is no range or class of characters")]
+    #[error("{0} is not a range or class of characters")]
     Class(String),
-    #[error("{0} is no escape in a regular expression; write \\\\ for a backslash")]
+    #[error("{0} is not an escape in a regular expression; write \\\\ for a backslash")]
     Escape(String),
     #[error("the regular expression ends with a backslash")]
     TrailingBackslash,
-    #[error("{0} repeats nothing; write \\{0} for the character")]
+    #[error("there is nothing before {0} to repeat; write \\{0} for the character")]
     NothingToRepeat(String),
     #[error("{0} repeats a repetition; group it with (?:…)")]
     RepeatedRepetition(String),
     #[error("repetitions of the regular expression multiply to more than 1000")]
     RepeatSize,
-    #[error("the group {0} has no name of letters, digits and _")]
+    #[error("the group name {0} must consist of letters, digits and _")]
     GroupName(String),
-    #[error("{0} is no group; there are (…), (?:…), (?P<name>…) and the flags i, m, s, U")]
+    #[error("{0} is not a group; there are (…), (?:…), (?P<name>…) and the flags i, m, s, U")]
     Group(String),
     #[error("the regular expression nests deeper than 1000")]
     Depth,

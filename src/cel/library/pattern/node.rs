@@ -1,17 +1,17 @@
-//! Parts of a regular expression, with what bounds them.
+//! Parsed parts of a regular expression, with their bounds.
 
 use regex_syntax::hir::Hir;
 
 use super::error::PatternError as Error;
 
-/// The most that the parts of an expression nest.
+/// The deepest nesting of an expression's parts.
 const MAX_HEIGHT: u32 = 1000;
 
-/// A part of the expression.
+/// A parsed part of an expression.
 pub struct PatternNode {
     pub hir: Hir,
     pub height: u32,
-    /// What the repetitions in it multiply to.
+    /// The highest product of the counts of nested repetitions in it.
     pub repeats: u32,
 }
 
@@ -21,7 +21,7 @@ impl PatternNode {
     }
 }
 
-/// One after the other.
+/// The parts one after the other.
 pub fn concatenation(mut parts: Vec<PatternNode>) -> Result<PatternNode, Error> {
     match (parts.pop(), parts.is_empty()) {
         (None, _) => Ok(PatternNode::leaf(Hir::empty())),
@@ -33,7 +33,7 @@ pub fn concatenation(mut parts: Vec<PatternNode>) -> Result<PatternNode, Error> 
     }
 }
 
-/// One of the alternatives, the last of which is a concatenation.
+/// The alternatives `before`, and the concatenation of `last` as the last one.
 pub fn alternation(
     mut before: Vec<PatternNode>,
     last: Vec<PatternNode>,
@@ -53,7 +53,7 @@ fn joined(parts: Vec<PatternNode>, join: fn(Vec<Hir>) -> Hir) -> Result<PatternN
     raised(PatternNode { hir, height, repeats })
 }
 
-/// One higher.
+/// The node with its height raised by one.
 pub fn raised(mut node: PatternNode) -> Result<PatternNode, Error> {
     node.height += 1;
     if node.height > MAX_HEIGHT {

@@ -9,7 +9,7 @@ use super::counts::{MAX_REPEAT, RepeatCounts, counts};
 use super::error::PatternError as Error;
 use super::node::{PatternNode, alternation, concatenation, raised};
 
-/// Flags as `(?ims)` sets them.
+/// The flags that `(?imsU)` sets.
 #[derive(Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 struct Flags {
@@ -29,21 +29,21 @@ struct Group {
     captures: bool,
 }
 
-/// Bytes that an element of a pattern, and a range of a class, take while it is parsed.
+/// Bytes of an element of a pattern, and of a range of a class, during parsing.
 const BYTES_OF_A_NODE: usize = 128;
 const BYTES_OF_A_RANGE: usize = 16;
 struct Parser<'p> {
     rest: &'p str,
-    /// Bytes that parsing may still take.
+    /// Bytes that parsing may still allocate.
     memory: usize,
-    /// The classes of Unicode that were looked up, by name.
+    /// Unicode classes that were looked up, by name.
     classes: Vec<(&'p str, ClassUnicode)>,
     flags: Flags,
     groups: Vec<Group>,
     open: Group,
 }
 
-/// Parses a pattern, which may take so many bytes.
+/// Parses a pattern. Parsing may allocate `memory` bytes.
 pub fn parse(pattern: &str, memory: usize) -> Result<PatternNode, Error> {
     let mut parser = Parser {
         rest: pattern,
@@ -171,7 +171,8 @@ impl<'p> Parser<'p> {
         Ok(())
     }
 
-    /// Repeats the last element. `length` is that of the operator.
+    /// Repeats the last element. `length` is the operator's length in bytes; `counted` is whether it has the form
+    /// `{min,max}`.
     fn repeat(
         &mut self,
         length: usize,
@@ -270,7 +271,7 @@ impl<'p> Parser<'p> {
                 Some(class) => self.push_class(class)?,
                 None => match char::from_u32(self.escaped_char()?) {
                     Some(literal) => self.literal(literal)?,
-                    // A surrogate, which no text has.
+                    // A surrogate, which occurs in no text.
                     None => self.push(Hir::fail())?,
                 },
             },
@@ -278,7 +279,7 @@ impl<'p> Parser<'p> {
         Ok(())
     }
 
-    /// A backslash with what follows, and the code point that it stands for.
+    /// The code point of an escape sequence.
     fn escaped_char(&mut self) -> Result<u32, Error> {
         let start = self.rest;
         self.skip(1);
@@ -311,7 +312,7 @@ impl<'p> Parser<'p> {
         })
     }
 
-    /// What follows `\x`.
+    /// The code point of the digits after `\x`.
     fn escaped_hex(&mut self) -> Option<u32> {
         let (digits, length) = match self.rest.strip_prefix('{') {
             Some(after) => {

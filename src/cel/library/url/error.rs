@@ -1,6 +1,6 @@
-//! Why a text is no URL.
+//! Errors of URLs.
 
-/// Why a text is no URL, in the words that Go has for it: `format.uri()` gives them to expressions.
+/// Why a text is not a URL, in Go's words: expressions see them as messages of `format.uri()`.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum UrlError {
     #[error("empty url")]

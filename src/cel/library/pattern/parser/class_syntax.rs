@@ -6,14 +6,14 @@ use super::super::class;
 use super::super::error::PatternError as Error;
 use super::{BYTES_OF_A_RANGE, Parser};
 
-/// What looking up a class of Unicode takes: there are about 250 names, and a table for each.
+/// Bytes charged for looking up a Unicode class: there are about 250 names, each with a table.
 const BYTES_OF_A_NAME: usize = 16 << 10;
 
-/// How many letters are looked up where case is ignored, for each byte of the memory.
+/// Characters whose cases are looked up for one byte of memory, where case is ignored.
 const FOLDS_OF_A_BYTE: usize = 8;
 
 impl<'p> Parser<'p> {
-    /// `\d`, `\pL`, `\p{Greek}` and their like, if that comes next.
+    /// `\d`, `\pL`, `\p{Greek}` and others, if one comes next.
     pub(super) fn escaped_class(&mut self) -> Result<Option<ClassUnicode>, Error> {
         let mut chars = self.rest.chars();
         let (Some('\\'), Some(letter)) = (chars.next(), chars.next()) else {
@@ -47,13 +47,13 @@ impl<'p> Parser<'p> {
             return Ok(known.clone());
         }
         let class = class::unicode(name).ok_or_else(|| Error::Class(format!("\\p{{{name}}}")))?;
-        // To look one up takes as much as a large part of a program.
+        // A lookup takes as much memory as a large part of a compiled pattern.
         self.charge(BYTES_OF_A_NAME + BYTES_OF_A_RANGE * class.ranges().len())?;
         self.classes.push((name, class.clone()));
         Ok(class)
     }
 
-    /// The set, with other cases where case is ignored, and then negated.
+    /// The class with the other cases, where case is ignored, and then negated if `negated`.
     fn folded(&mut self, mut class: ClassUnicode, negated: bool) -> Result<ClassUnicode, Error> {
         if self.flags.ignore_case {
             let letters: usize = class.ranges().iter().map(ClassUnicodeRange::len).sum();
@@ -93,7 +93,7 @@ impl<'p> Parser<'p> {
         self.push_class(class)
     }
 
-    /// `[:alpha:]` or `[:^alpha:]`, if that comes next.
+    /// `[:alpha:]` or `[:^alpha:]`, if it comes next.
     fn named_class(&mut self) -> Result<Option<ClassUnicode>, Error> {
         let Some((name, _)) = self.rest.strip_prefix("[:").and_then(|it| it.split_once(":]"))
         else {
@@ -106,7 +106,7 @@ impl<'p> Parser<'p> {
         self.folded(class, negated).map(Some)
     }
 
-    /// A character or a range of them.
+    /// A character, or a range of characters.
     fn class_range(&mut self) -> Result<ClassUnicode, Error> {
         let start = self.rest;
         let first = self.class_char()?;
