@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EnforcementMode {
-    /// Record the violation; say nothing to the developer.
+    /// Record the violation, without a message to the developer.
     #[default]
     Audit,
     /// Admit, with a warning that kubectl prints.

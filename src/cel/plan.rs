@@ -183,7 +183,8 @@ impl Planner<'_> {
                 | Value::Bool(_)),
             ) => StepKey::Constant(value.clone()),
             ProgramNode::Constant(other) => {
-                let message = format!("a value of type {} is no index", other.type_name());
+                let message =
+                    format!("a value of type {} cannot be a key or an index", other.type_name());
                 return Err(self.refuse(id, message));
             }
             ProgramNode::Attribute(attribute) | ProgramNode::Present(attribute) => {

@@ -27,7 +27,7 @@ fn is_same(source: &str, one: &Value, other: &Value) -> bool {
     analysis(source, &[]).reads().same(&one.value(), &other.value())
 }
 
-/// What an expression comes to, in text.
+/// The result of an expression, as text.
 fn evaluated(source: &str, object: &Value) -> String {
     let environment = admission::environment();
     let checked = compile(source, &environment, 1024).unwrap();

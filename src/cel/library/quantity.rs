@@ -205,7 +205,7 @@ mod tests {
             ("0.1n", None, 1e-9),
             ("1e-40", None, 1e-9),
             ("1e40", None, 1e40),
-            // What is left out is 0.
+            // Missing digits are 0.
             (".", Some(0), 0.0),
             ("-", Some(0), 0.0),
             ("Ki", Some(0), 0.0),
