@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_two_specs_differ_by_what_selects_namespaces() {
+    fn the_two_specs_differ_by_the_selection_of_namespaces() {
         let fields = |crd: &_| {
             let crd = serde_json::to_value(crd).unwrap();
             let spec = crd

@@ -63,8 +63,8 @@ pub struct DevOpsPolicyStatus {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lost_points: BTreeMap<String, i32>,
 
-    /// `Ready`, `Reconciling` and `Stalled`, as kstatus reads them, and `UnknownFields` and `RemediationConflict` while they
-    /// are true. Violations never make `Ready` false.
+    /// `Ready`, `Reconciling` and `Stalled`, as kstatus reads them, and `UnknownFields` and `RemediationConflict` while
+    /// they are true. Violations never make `Ready` false.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

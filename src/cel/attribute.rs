@@ -65,7 +65,7 @@ impl<'v> Evaluator<'v, '_> {
             }
             Root::Variables => (Value::opaque_of(Variables), path),
         };
-        let resolved = self.descend(value, path, false)?;
+        let resolved = self.descend(value, path)?;
         match (attribute.root, &resolved) {
             (Root::Namespace, Value::Map(map))
                 if map.as_slice().iter().any(|(_, it)| Unknown::is(it)) =>
@@ -86,20 +86,16 @@ impl<'v> Evaluator<'v, '_> {
     }
 
     /// Follows the path from an attribute's root; a root that is an optional is unwrapped.
-    fn descend(
-        &mut self,
-        value: Value<'v>,
-        path: &'v [AttributeStep],
-        optional: bool,
-    ) -> Evaluated<'v> {
+    fn descend(&mut self, value: Value<'v>, path: &'v [AttributeStep]) -> Evaluated<'v> {
         match value {
             Value::Optional(Optional::None) => Ok(value),
-            Value::Optional(Optional::Some(held)) => self.go_on(native(held.value()), path, true),
-            other => self.go_on(other, path, optional),
+            Value::Optional(Optional::Some(held)) => self.follow(native(held.value()), path, true),
+            other => self.follow(other, path, false),
         }
     }
 
-    fn go_on(
+    /// Follows the path from a value. With `optional` all steps are optional, and the result is an optional.
+    fn follow(
         &mut self,
         mut value: Value<'v>,
         path: &'v [AttributeStep],
@@ -144,7 +140,7 @@ impl<'v> Evaluator<'v, '_> {
 
     fn computed(&mut self, node: NodeId) -> Evaluated<'v> {
         let value = self.eval(node)?;
-        as_key(self.descend(value, &[], false)?)
+        as_key(self.descend(value, &[])?)
     }
 
     /// The field of that name, if the value has one.

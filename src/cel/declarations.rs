@@ -28,11 +28,19 @@ pub struct Function {
 #[derive(Clone, Debug)]
 pub struct Overload {
     pub id: &'static str,
-    /// Called as `target.function(…)`; the target's type is the first of `params`.
-    pub member: bool,
+    pub style: CallStyle,
     /// Types of the arguments; [`Type::Param`] for type parameters.
     pub params: Vec<Type>,
     pub result: Type,
+}
+
+/// How an overload is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallStyle {
+    /// `function(…)`.
+    Global,
+    /// `target.function(…)`; the target's type is the first of the parameters.
+    Member,
 }
 
 /// Declares a function. A library may declare overloads of another library's function; they come after that library's
@@ -43,12 +51,12 @@ pub fn function<const N: usize>(name: &'static str, overloads: [Overload; N]) ->
 
 /// An overload called as `function(params)`.
 pub fn global<const N: usize>(id: &'static str, params: [Type; N], result: Type) -> Overload {
-    Overload { id, member: false, params: params.into(), result }
+    Overload { id, style: CallStyle::Global, params: params.into(), result }
 }
 
 /// An overload called as `params[0].function(the rest)`.
 pub fn member<const N: usize>(id: &'static str, params: [Type; N], result: Type) -> Overload {
-    Overload { id, member: true, params: params.into(), result }
+    Overload { id, style: CallStyle::Member, params: params.into(), result }
 }
 
 impl Function {
@@ -69,7 +77,7 @@ impl fmt::Display for Signature<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(name, overload) = self;
         let mut params = overload.params.iter();
-        if overload.member
+        if overload.style == CallStyle::Member
             && let Some(target) = params.next()
         {
             write!(f, "{target}.")?;

@@ -17,9 +17,9 @@ use super::value::{Evaluated, Optional, Value};
 
 /// Free stack before a node is evaluated, in bytes: enough to walk a value of the deepest nesting, and for any library
 /// function.
-pub(super) const STACK_TO_SPARE: usize = 512 * 1024;
+const STACK_TO_SPARE: usize = 512 * 1024;
 /// Size of a new stack segment, in bytes, if less is free. Threads of the runtime start with as much.
-pub(super) const STACK: usize = 2 * 1024 * 1024;
+const STACK: usize = 2 * 1024 * 1024;
 
 /// The cost of constructing a list, a map and a message.
 const LIST: u64 = 10;

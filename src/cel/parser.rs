@@ -98,9 +98,9 @@ impl<'s> Parser<'s> {
 
     /// Skips the sign if it is next, and returns whether it was.
     fn takes(&mut self, sign: &'static str) -> bool {
-        let seen = self.sees(sign);
-        self.at += usize::from(seen);
-        seen
+        let found = self.sees(sign);
+        self.at += usize::from(found);
+        found
     }
 
     fn expect(&mut self, sign: &'static str, message: impl FnOnce() -> String) -> Parsed<()> {

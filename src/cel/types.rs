@@ -31,8 +31,8 @@ pub enum Type {
     Type(Option<Param>),
     /// A type without fields, by its name: [`IP`], [`CIDR`].
     Opaque(&'static str),
-    /// A type with declared fields, by its name. Kubernetes declares [`URL`], [`QUANTITY`], [`SEMVER`] and [`NAMED_FORMAT`]
-    /// this way too, without any field.
+    /// A type with declared fields, by its name. Kubernetes declares [`URL`], [`QUANTITY`], [`SEMVER`] and
+    /// [`NAMED_FORMAT`] this way too, without any field.
     Object(Name),
     /// A type parameter of a declaration (`T`), by name.
     Param(&'static str),

@@ -2,11 +2,11 @@
 
 use super::super::ast::{Expr, ExprId, Literal, Name};
 use super::super::checked::Reference;
-use super::super::declarations::Overload;
+use super::super::declarations::{CallStyle, Overload};
 use super::super::operators;
 use super::super::types::Type;
 use super::super::unify::same;
-use super::checker::{Checker, Outcome};
+use super::checker::{Checker, Outcome, Selection};
 use super::explain;
 
 impl Checker<'_> {
@@ -33,7 +33,7 @@ impl Checker<'_> {
         // As in cel-go, the arguments bind type variables before the target does.
         let args = self.check_all(&args)?;
         let types: Vec<Type> = std::iter::once(self.check(target)?).chain(args).collect();
-        self.resolve_overload(id, &function, overloads, &types, true)
+        self.resolve_overload(id, &function, overloads, &types, CallStyle::Member)
     }
 
     /// A call without target. The node becomes a call of the function's full name.
@@ -43,7 +43,7 @@ impl Checker<'_> {
         };
         let types = self.check_all(&args)?;
         self.replace(id, Expr::Call { function: Name::clone(name), target: None, args });
-        self.resolve_overload(id, name, overloads, &types, false)
+        self.resolve_overload(id, name, overloads, &types, CallStyle::Global)
     }
 
     fn check_all(&mut self, args: &[ExprId]) -> Outcome<Vec<Type>> {
@@ -56,7 +56,7 @@ impl Checker<'_> {
             return Ok(Type::Dyn);
         };
         let name = Name::clone(name);
-        let of = self.check_field(id, operand, &name, true)?;
+        let of = self.check_field(id, operand, &name, Selection::Optional)?;
         self.check(field)?;
         self.refer(id, Reference::Overloads(vec!["select_optional_field"]));
         Ok(self.unifier.resolve(&of))
@@ -69,14 +69,14 @@ impl Checker<'_> {
         name: &Name,
         overloads: &[Overload],
         args: &[Type],
-        member: bool,
+        style: CallStyle,
     ) -> Outcome {
         if matches!(&**name, operators::AND | operators::OR) {
             return self.check_logical(id, name, overloads, args);
         }
         let mut fitting = Vec::new();
         let mut result: Option<Type> = None;
-        for overload in overloads.iter().filter(|overload| overload.member == member) {
+        for overload in overloads.iter().filter(|overload| overload.style == style) {
             let mut fresh = Vec::new();
             let params: Vec<Type> =
                 overload.params.iter().map(|param| self.instantiate(param, &mut fresh)).collect();
@@ -94,7 +94,7 @@ impl Checker<'_> {
         }
         let Some(result) = result else {
             let args: Vec<Type> = args.iter().map(|arg| self.unifier.settle(arg)).collect();
-            return Err(self.no_overload(id, name, overloads, &args, member));
+            return Err(self.no_overload(id, name, overloads, &args, style));
         };
         self.refer(id, Reference::Overloads(fitting));
         Ok(result)

@@ -1,4 +1,5 @@
-//! The state of the type checker, and the rules for each form of expression but calls and literals of lists, maps and structs.
+//! The state of the type checker, and the rules for names, fields and comprehensions; `calls` and `aggregates` have
+//! those for calls and for literals of lists, maps and structs.
 
 use super::super::ast::{Ast, Comprehension, Expr, ExprId, Literal, Name};
 use super::super::checked::{Checked, Reference};
@@ -15,6 +16,15 @@ const MAX_TYPE_SIZE: u32 = 500;
 
 /// The type of a part, or why the expression is refused.
 pub(super) type Outcome<T = Type> = Result<T, CompileError>;
+
+/// How a field is selected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Selection {
+    /// `operand.field`.
+    Plain,
+    /// `operand.?field`.
+    Optional,
+}
 
 /// The state of a check.
 pub(super) struct Checker<'e> {
@@ -134,7 +144,7 @@ impl<'e> Checker<'e> {
             return Ok(Type::Dyn);
         };
         let (operand, field, test_only) = (*operand, Name::clone(field), *test_only);
-        let of = self.check_field(id, operand, &field, false)?;
+        let of = self.check_field(id, operand, &field, Selection::Plain)?;
         if test_only {
             return Ok(Type::Bool);
         }
@@ -164,13 +174,13 @@ impl<'e> Checker<'e> {
         }
     }
 
-    /// The type of a field. It is optional where the operand is, or where `optional` is set.
+    /// The type of a field. It is optional if the operand or the selection is.
     pub(super) fn check_field(
         &mut self,
         id: ExprId,
         operand: ExprId,
         field: &Name,
-        optional: bool,
+        selection: Selection,
     ) -> Outcome {
         let of = self.check(operand)?;
         let of = self.unifier.resolve(&of);
@@ -196,7 +206,11 @@ impl<'e> Checker<'e> {
             _ if target.is_dyn() => Type::Dyn,
             _ => return Err(self.no_fields(id, &target)),
         };
-        Ok(if was_optional || optional { Type::optional(field) } else { field })
+        Ok(if was_optional || selection == Selection::Optional {
+            Type::optional(field)
+        } else {
+            field
+        })
     }
 
     fn check_comprehension(&mut self, fold: &Comprehension) -> Outcome {

@@ -1,7 +1,7 @@
 //! The checker's errors about names that are not declared, fields that do not exist, and calls that fit no overload.
 
 use super::super::ast::ExprId;
-use super::super::declarations::Overload;
+use super::super::declarations::{CallStyle, Overload};
 use super::super::environment::ObjectType;
 use super::super::macros;
 use super::super::operators;
@@ -108,7 +108,7 @@ impl Checker<'_> {
         name: &str,
         overloads: &[Overload],
         args: &[Type],
-        member: bool,
+        style: CallStyle,
     ) -> CompileError {
         let message = match (name, args) {
             (operators::EQUALS | operators::NOT_EQUALS, [one, other]) => format!(
@@ -157,7 +157,7 @@ impl Checker<'_> {
                     "sortBy() takes a key that can be compared, such as an int or a string, and these are {keys}"
                 )
             }
-            _ => return self.no_call(id, name, overloads, args, member),
+            _ => return self.no_call(id, name, overloads, args, style),
         };
         self.ast.refuse(id, message)
     }
@@ -169,19 +169,21 @@ impl Checker<'_> {
         name: &str,
         overloads: &[Overload],
         args: &[Type],
-        member: bool,
+        style: CallStyle,
     ) -> CompileError {
         let list =
             |types: &[Type]| types.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
         let written = match args {
-            [target, rest @ ..] if member => format!("{target}.{name}({})", list(rest)),
+            [target, rest @ ..] if style == CallStyle::Member => {
+                format!("{target}.{name}({})", list(rest))
+            }
             _ => format!("{name}({})", list(args)),
         };
-        let of_style: Vec<&Overload> = overloads.iter().filter(|it| it.member == member).collect();
+        let of_style: Vec<&Overload> = overloads.iter().filter(|it| it.style == style).collect();
         let takes: Vec<String> = of_style
             .iter()
             .filter_map(|it| match it.params.as_slice() {
-                [only] if !member => Some(only.to_string()),
+                [only] if style == CallStyle::Global => Some(only.to_string()),
                 _ => None,
             })
             .collect();
@@ -191,7 +193,7 @@ impl Checker<'_> {
             return self.ast.refuse(id, message);
         }
         let hint = match args.first() {
-            Some(Type::Optional(_)) if member => {
+            Some(Type::Optional(_)) if style == CallStyle::Member => {
                 "; write .orValue(…) after the optional for its value"
             }
             _ => "",

@@ -30,8 +30,8 @@ fn operators_bind_as_in_the_grammar_of_cel() {
         "!-1 in [true]",
         "1 - 2 - 3 < 0 == true",
     ] {
-        let judged = compile(source, &admission::environment(), MAX);
-        assert_eq!(judged.is_ok(), !source.starts_with("!-"), "{source}: {judged:?}");
+        let compiled = compile(source, &admission::environment(), MAX);
+        assert_eq!(compiled.is_ok(), !source.starts_with("!-"), "{source}: {compiled:?}");
     }
 }
 
@@ -141,7 +141,7 @@ fn a_refusal_that_quotes_the_source_has_no_control_characters() {
 }
 
 #[test]
-fn what_is_there_for_requests_only_is_refused_with_the_reason() {
+fn variables_of_the_request_are_refused_with_the_reason() {
     for name in ["request", "oldObject", "params", "authorizer"] {
         let refused = refusal(&format!("{name}.x == 1"));
         assert!(refused.starts_with(&format!("1:1: {name} is not available: ")), "{refused}");
@@ -149,8 +149,8 @@ fn what_is_there_for_requests_only_is_refused_with_the_reason() {
 }
 
 #[test]
-fn a_refusal_says_where_and_what_would_be_right() {
-    for (source, told) in [
+fn an_error_has_a_position_and_a_suggestion() {
+    for (source, message) in [
         (
             "object.metadata.name.startswith('a')",
             "1:22: there is no function startswith(); did you mean startsWith()?",
@@ -221,7 +221,7 @@ fn a_refusal_says_where_and_what_would_be_right() {
             "2:10: there is no variable x; there are object, namespaceObject and variables; write text in quotes",
         ),
     ] {
-        assert_eq!(refusal(source), told.replace("             ", ""), "{source}");
+        assert_eq!(refusal(source), message.replace("             ", ""), "{source}");
     }
 }
 

@@ -16,7 +16,7 @@ fn on_a_small_stack(evaluate: impl FnOnce() + Send + 'static) {
 }
 
 #[test]
-fn the_deepest_expressions_need_no_more_stack_than_there_is() {
+fn the_deepest_expressions_do_not_overflow_the_stack() {
     let nested = |open: &str, core: &str, close: &str, depth: usize| {
         format!("{}{core}{}", open.repeat(depth), close.repeat(depth))
     };
@@ -43,7 +43,7 @@ fn the_deepest_expressions_need_no_more_stack_than_there_is() {
 }
 
 #[test]
-fn a_chain_of_variables_ends_neither_the_stack_nor_in_values_too_deep_to_be_dropped() {
+fn a_long_chain_of_variables_does_not_overflow_the_stack_and_its_values_can_be_dropped() {
     let mut environment = admission::environment();
     let mut variables = Vec::new();
     for at in 0..300 {

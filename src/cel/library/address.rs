@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_told_apart_by_their_use() {
+    fn addresses_are_classified_by_their_use() {
         let of = |text| Ip::parse(text).unwrap();
         assert!(of("0.0.0.0").is_unspecified() && of("::").is_unspecified());
         assert!(of("127.1.2.3").is_loopback() && of("::1").is_loopback());

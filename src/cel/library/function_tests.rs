@@ -115,7 +115,7 @@ fn many_elements_are_sorted_though_some_are_no_numbers() {
 
 /// Calls every overload with huge arguments of every type: each call must return soon.
 #[test]
-fn no_function_takes_more_than_the_meter_has() {
+fn no_function_exceeds_the_meter() {
     let long = "a,".repeat(50_000);
     let parts: Vec<_> = (0..500).map(|_| text(&long)).collect();
     let hostile = [
@@ -156,7 +156,7 @@ fn no_function_takes_more_than_the_meter_has() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_before_it_is_made() {
+fn too_large_results_are_refused_before_they_are_allocated() {
     let args = [Value::Int(i64::MAX)];
     assert_eq!(call("lists_range", &args, PLENTY).unwrap_err().kind(), ErrorKind::Memory);
     let long = "x".repeat(1 << 20);

@@ -252,11 +252,11 @@ fn distinct<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Er
     // The cost is charged after the call only, so the comparisons of pairs are charged here.
     charge_work(call, list.len().saturating_mul(list.len()))?;
     List::charge(call.meter, list.len())?;
-    let mut seen: Vec<Value<'v>> = Vec::new();
+    let mut unique: Vec<Value<'v>> = Vec::new();
     for item in list.iter() {
-        if !seen.iter().any(|it| is_equal(item, it)) {
-            seen.push(item.clone());
+        if !unique.iter().any(|it| is_equal(item, it)) {
+            unique.push(item.clone());
         }
     }
-    List::new(seen).map(Value::List)
+    List::new(unique).map(Value::List)
 }

@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_re2_has_and_other_engines_do_not_is_there() {
+    fn syntax_that_only_re2_has_is_accepted() {
         assert!(matches(r"^\Qa.b\E*$", "a.bb") && !matches(r"^\Qa.b\E$", "axb"));
         assert!(matches(r"^[a&&b]$", "&") && matches(r"^[+--]$", "-") && matches(r"^[]a]$", "]"));
         assert!(matches(r"(?i)^k$", "K") && matches(r"(?i)^\w$", "ſ") && matches(r"(?s)^.$", "\n"));
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_re2_refuses_is_refused() {
+    fn patterns_that_re2_refuses_are_refused() {
         for pattern in [
             "(",
             ")",

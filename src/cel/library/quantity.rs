@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_server_refuses_is_no_quantity() {
+    fn texts_that_the_api_server_refuses_are_not_quantities() {
         for text in [
             "", " 1", "1 ", "1K", "1ki", "1MiB", "1.2.3", "--1", "1e", "1e+", "1e3Mi", "1n5", "½",
             "NaN",
@@ -270,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_computed_is_compared_on_the_left_only() {
+    fn a_computed_quantity_is_compared_on_the_left_only() {
         let computed = of("1").add_int(1, free).unwrap();
         assert_eq!(computed.equals(&of("2")), Some(Ok(true)));
         assert_eq!(of("2").equals(&computed), None);

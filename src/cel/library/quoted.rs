@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_printed_is_escaped_as_go_does() {
+    fn unprintable_characters_are_escaped_as_in_go() {
         for (text, expected) in [
             ("", r#""""#),
             ("a \"b\" \\", r#""a \"b\" \\""#),

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_version_is_refused() {
+    fn invalid_versions_are_refused() {
         for text in [
             "",
             "1",
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_nearly_a_version_is_normalized_on_request() {
+    fn versions_are_normalized_on_request() {
         for (text, version) in [
             ("v1", "1.0.0"),
             ("1.2", "1.2.0"),

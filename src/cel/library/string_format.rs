@@ -92,7 +92,7 @@ impl Clause {
     }
 
     /// The types that the clause takes, as the beginning of an error message.
-    fn what(self) -> &'static str {
+    fn description(self) -> &'static str {
         match self {
             Self::String => {
                 "%s takes strings, bools, bytes, numbers, null, types, times, lists and maps"
@@ -122,7 +122,7 @@ pub fn check_format<'t>(
         // Only %s prints the parts of a list or a map, so only %s checks them.
         let printed = if clause == Clause::String { types.len() } else { 1 };
         if let Some(other) = types.iter().take(printed).find(|of| !clause.takes(of)) {
-            return Err(Error::invalid(format!("{}, not {other}", clause.what())));
+            return Err(Error::invalid(format!("{}, not {other}", clause.description())));
         }
     }
     match args.next() {
@@ -205,7 +205,7 @@ fn write_clause(
 }
 
 fn not_formatted(clause: Clause, value: &Value<'_>) -> Error {
-    Error::invalid(format!("{}, not {}", clause.what(), value.type_name()))
+    Error::invalid(format!("{}, not {}", clause.description(), value.type_name()))
 }
 
 fn as_double(clause: Clause, value: &Value<'_>) -> Result<f64, Error> {

@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_go_refuses_is_no_url() {
+    fn texts_that_go_refuses_are_not_urls() {
         for text in [
             "",
             "a",

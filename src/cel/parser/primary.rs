@@ -67,7 +67,7 @@ impl Parser<'_> {
         Ok(Part { id, height: 0 })
     }
 
-    /// A variable, a function's call or a struct: `name`, `name(…)`, `name.name{…}`, each with or without a dot before it.
+    /// A variable, a call or a struct literal: `name`, `name(…)`, `name.name{…}`, each with an optional dot before it.
     fn named(&mut self) -> Parsed {
         let first = self.token();
         let dot = if self.takes(".") { "." } else { "" };

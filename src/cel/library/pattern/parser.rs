@@ -19,6 +19,14 @@ struct Flags {
     lazy: bool,
 }
 
+/// Whether a group captures. The engine captures nothing, but Go counts a capturing group as a level of nesting.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum GroupKind {
+    Capturing,
+    #[default]
+    NonCapturing,
+}
+
 /// A group that is not closed yet.
 #[derive(Default)]
 struct Group {
@@ -26,12 +34,13 @@ struct Group {
     concatenation: Vec<PatternNode>,
     /// The flags around the group.
     flags: Flags,
-    captures: bool,
+    kind: GroupKind,
 }
 
 /// Bytes of an element of a pattern, and of a range of a class, during parsing.
 const BYTES_OF_A_NODE: usize = 128;
 const BYTES_OF_A_RANGE: usize = 16;
+
 struct Parser<'p> {
     rest: &'p str,
     /// Bytes that parsing may still allocate.
@@ -71,7 +80,7 @@ impl<'p> Parser<'p> {
             '(' if self.rest.starts_with("(?") => self.flags_or_group()?,
             '(' => {
                 self.skip(1);
-                self.open_group(true);
+                self.open_group(GroupKind::Capturing);
             }
             '|' => {
                 self.skip(1);
@@ -153,8 +162,8 @@ impl<'p> Parser<'p> {
         }
     }
 
-    fn open_group(&mut self, captures: bool) {
-        let group = Group { flags: self.flags, captures, ..Group::default() };
+    fn open_group(&mut self, kind: GroupKind) {
+        let group = Group { flags: self.flags, kind, ..Group::default() };
         self.groups.push(std::mem::replace(&mut self.open, group));
     }
 
@@ -162,9 +171,9 @@ impl<'p> Parser<'p> {
         let outer = self.groups.pop().ok_or(Error::UnexpectedParen)?;
         let group = std::mem::replace(&mut self.open, outer);
         self.flags = group.flags;
-        let captures = group.captures;
+        let kind = group.kind;
         let mut node = alternation(group.alternatives, group.concatenation)?;
-        if captures {
+        if kind == GroupKind::Capturing {
             node = raised(node)?;
         }
         self.open.concatenation.push(node);
@@ -223,23 +232,23 @@ impl<'p> Parser<'p> {
                 return Err(Error::GroupName(name.to_owned()));
             }
             self.skip(start.len() - after.len() + name.len() + 1);
-            self.open_group(true);
+            self.open_group(GroupKind::Capturing);
             return Ok(());
         }
         let mut flags = self.flags;
         let mut on = true;
-        let mut seen = false;
+        let mut any_flag = false;
         for (at, letter) in start.char_indices().skip(2) {
             match letter {
                 'i' => flags.ignore_case = on,
                 'm' => flags.multi_line = on,
                 's' => flags.dot_matches_newline = on,
                 'U' => flags.lazy = on,
-                '-' if on => (on, seen) = (false, false),
-                ':' | ')' if on || seen => {
+                '-' if on => (on, any_flag) = (false, false),
+                ':' | ')' if on || any_flag => {
                     self.skip(at + 1);
                     if letter == ':' {
-                        self.open_group(false);
+                        self.open_group(GroupKind::NonCapturing);
                     }
                     self.flags = flags;
                     return Ok(());
@@ -249,7 +258,7 @@ impl<'p> Parser<'p> {
                     return Err(Error::Group(group.to_owned()));
                 }
             }
-            seen |= letter != '-';
+            any_flag |= letter != '-';
         }
         Err(Error::Group(start.to_owned()))
     }

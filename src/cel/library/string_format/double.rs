@@ -134,7 +134,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_number_is_longer_than_is_told(number: f64, precision in 0..20_000_000_i64) {
+        fn no_number_is_longer_than_most_bytes(number: f64, precision in 0..20_000_000_i64) {
             for text in [fixed(number, precision), scientific(number, precision)] {
                 proptest::prop_assert!(text.chars().count() <= most_bytes(precision), "{}", text.len());
             }

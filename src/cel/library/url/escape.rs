@@ -104,7 +104,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_escaped_is_unescaped_to_itself(bytes: Vec<u8>) {
+        fn escaping_and_unescaping_returns_the_same_bytes(bytes: Vec<u8>) {
             for component in [Component::Path, Component::UserPassword, Component::Fragment] {
                 let escaped = escape(&bytes, component);
                 proptest::prop_assert_eq!(
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_encodes_only_what_is_not_ascii() {
+    fn a_host_encodes_bytes_beyond_ascii_only() {
         assert_eq!(unescape(b"h%C3%A9", Component::Host), Ok("hé".as_bytes().to_vec()));
         let escape = |it: &str| Err(UrlError::Escape(it.to_owned()));
         assert_eq!(unescape(b"h%41", Component::Host), escape("\"%41\""));
