@@ -1,5 +1,5 @@
-//! CEL, the Common Expression Language, as in Kubernetes' `ValidatingAdmissionPolicy`: parser, checker, evaluator,
-//! libraries and meter.
+//! CEL, the Common Expression Language, as in Kubernetes'
+//! `ValidatingAdmissionPolicy`: parser, checker, evaluator, libraries and meter.
 //!
 //! This module is pure and knows nothing of policies or pods. Its behavior is defined elsewhere; where these sources
 //! differ, the first one counts:

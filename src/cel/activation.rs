@@ -1,6 +1,6 @@
-//! The input of a policy's expressions: the object, its namespace, and the policy's variables, each evaluated when an
-//! expression first reads it and then kept (`pkg/admission/plugin/cel/{activation,composition}.go` of
-//! `k8s.io/apiserver`).
+//! The input of a policy's expressions: the object, its namespace, and the policy's
+//! variables, each evaluated when an expression first reads it and then kept
+//! (`pkg/admission/plugin/cel/{activation,composition}.go` of `k8s.io/apiserver`).
 
 use super::error::{Error, ErrorKind};
 use super::meter::POLICY_COST_BUDGET;

@@ -27,8 +27,8 @@ pub fn define(environment: &mut Environment, variable: &str, of: &Type) {
     environment.add_field(VARIABLES, variable, declared_type(of));
 }
 
-/// The type of a variable in the expressions that use it (`convertCelTypeToDeclType`): a type that an OpenAPI schema
-/// cannot declare is `dyn`.
+/// The type of a variable in the expressions that use it (`convertCelTypeToDeclType`):
+/// a type that an OpenAPI schema cannot declare is `dyn`.
 fn declared_type(of: &Type) -> Type {
     match of {
         Type::Any

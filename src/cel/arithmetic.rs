@@ -1,5 +1,5 @@
-//! `+ - * / %` and the minus sign: an overflow is an error. Both operands are of one type, or a timestamp and a
-//! duration.
+//! `+ - * / %` and the minus sign: an overflow is an error. Both
+//! operands are of one type, or a timestamp and a duration.
 
 use super::error::{Error, ErrorKind};
 use super::function::Call;

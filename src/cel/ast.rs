@@ -151,8 +151,8 @@ impl Ast {
         &self.source
     }
 
-    /// Number of nodes; every id is below it. It counts nodes that a macro replaced too, although no other node refers
-    /// to them.
+    /// Number of nodes; every id is below it. It counts nodes that
+    /// a macro replaced too, although no other node refers to them.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -168,8 +168,8 @@ impl Ast {
 }
 
 impl Expr {
-    /// The ids of the expressions directly below this one, in source order (of a comprehension: range, init, condition,
-    /// step, result).
+    /// The ids of the expressions directly below this one, in source
+    /// order (of a comprehension: range, init, condition, step, result).
     pub fn children(&self) -> Vec<ExprId> {
         match self {
             Self::Literal(_) | Self::Ident(_) => Vec::new(),

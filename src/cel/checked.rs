@@ -12,8 +12,8 @@ pub enum Reference {
     Type(Type),
     /// A constant of an enum (`google.protobuf.NullValue.NULL_VALUE`).
     Constant(i64),
-    /// The ids of the function's overloads that fit the arguments; more than one where types are known at run time
-    /// only.
+    /// The ids of the function's overloads that fit the arguments;
+    /// more than one where types are known at run time only.
     Overloads(Vec<&'static str>),
 }
 

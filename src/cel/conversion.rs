@@ -89,8 +89,8 @@ pub(super) fn double<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'
     Ok(Value::Double(number))
 }
 
-/// The number without underscores; `None` if an underscore is neither between digits nor after `0x` (`underscoreOK` of
-/// Go's `strconv`).
+/// The number without underscores; `None` if an underscore is neither
+/// between digits nor after `0x` (`underscoreOK` of Go's `strconv`).
 fn without_underscores(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('_') {
         return Some(Cow::Borrowed(text));
@@ -108,8 +108,8 @@ fn without_underscores(text: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(text.replace('_', "")))
 }
 
-/// Reads a double as Go's `ParseFloat`: decimal or hexadecimal, `inf`, `infinity` and `nan` in any case. `None` if it
-/// is out of range.
+/// Reads a double as Go's `ParseFloat`: decimal or hexadecimal, `inf`,
+/// `infinity` and `nan` in any case. `None` if it is out of range.
 fn parse_double(text: &str) -> Option<f64> {
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -218,8 +218,8 @@ pub(super) fn string<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Valu
     Ok(Value::string(text))
 }
 
-/// Formats as Go's `%g`: the shortest digits that read back as the same number, with an exponent below 1e-4 and from
-/// 1e6 on.
+/// Formats as Go's `%g`: the shortest digits that read back as
+/// the same number, with an exponent below 1e-4 and from 1e6 on.
 fn general(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
@@ -246,8 +246,8 @@ fn plain(number: f64) -> String {
     format!("{number:.*}", usize::try_from(behind_point).unwrap_or(0))
 }
 
-/// The shortest digits that read back as the same number. Of two equally near ones Go takes the one with the even last
-/// digit.
+/// The shortest digits that read back as the same number. Of two
+/// equally near ones Go takes the one with the even last digit.
 fn shortest(number: f64) -> String {
     let shortest = format!("{number:e}");
     let digits = shortest.split('e').next().unwrap_or_default().bytes().filter(u8::is_ascii_digit);

@@ -1,9 +1,9 @@
-//! The cost of calls: cel-go's `interpreter/runtimecost.go`, and Kubernetes' `pkg/cel/library/cost.go`, which takes
-//! precedence.
+//! The cost of calls: cel-go's `interpreter/runtimecost.go`, and
+//! Kubernetes' `pkg/cel/library/cost.go`, which takes precedence.
 //!
-//! The overload that the checker resolved determines the cost. Where types are known at run time only, there is no such
-//! overload, and most calls cost one unit whatever they do; the cost of Kubernetes' own functions depends on their
-//! names then.
+//! The overload that the checker resolved determines the cost. Where types are known
+//! at run time only, there is no such overload, and most calls cost one unit whatever
+//! they do; the cost of Kubernetes' own functions depends on their names then.
 
 use super::error::{Error, ErrorKind};
 use super::function::{self, Cost, size_of_value, traversals};

@@ -43,8 +43,8 @@ pub enum CallStyle {
     Member,
 }
 
-/// Declares a function. A library may declare overloads of another library's function; they come after that library's
-/// own.
+/// Declares a function. A library may declare overloads of another
+/// library's function; they come after that library's own.
 pub fn function<const N: usize>(name: &'static str, overloads: [Overload; N]) -> Function {
     Function { name, overloads: overloads.into() }
 }

@@ -49,8 +49,8 @@ impl Environment {
         self
     }
 
-    /// Refuses a variable that Kubernetes declares. The error for an expression that uses it is "NAME is not available:
-    /// `reason`".
+    /// Refuses a variable that Kubernetes declares. The error for an
+    /// expression that uses it is "NAME is not available: `reason`".
     #[must_use]
     pub fn without(mut self, name: &'static str, reason: &'static str) -> Self {
         self.refused.push((name, reason));

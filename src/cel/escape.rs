@@ -27,8 +27,8 @@ const RESERVED: [&str; 21] = [
     "while",
 ];
 
-/// The name that an escaped name stands for; `None` if an escape in it is unknown. An escape is a word between pairs of
-/// underscores.
+/// The name that an escaped name stands for; `None` if an escape in
+/// it is unknown. An escape is a word between pairs of underscores.
 pub(super) fn unescape(escaped: &str) -> Option<Cow<'_, str>> {
     if !escaped.contains("__") {
         return Some(Cow::Borrowed(escaped));

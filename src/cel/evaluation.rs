@@ -1,5 +1,5 @@
-//! Evaluates a [`Program`]: values and errors are those of cel-go's `interpreter/interpretable.go`, costs those of its
-//! `runtimecost.go`.
+//! Evaluates a [`Program`]: values and errors are those of cel-go's
+//! `interpreter/interpretable.go`, costs those of its `runtimecost.go`.
 
 use super::activation::Activation;
 use super::cost;
@@ -15,8 +15,8 @@ use super::runtime_type::takes;
 use super::types::Type;
 use super::value::{Evaluated, Optional, Value};
 
-/// Free stack before a node is evaluated, in bytes: enough to walk a value of the deepest nesting, and for any library
-/// function.
+/// Free stack before a node is evaluated, in bytes: enough to walk
+/// a value of the deepest nesting, and for any library function.
 const STACK_TO_SPARE: usize = 512 * 1024;
 /// Size of a new stack segment, in bytes, if less is free. Threads of the runtime start with as much.
 const STACK: usize = 2 * 1024 * 1024;
@@ -42,8 +42,8 @@ impl Program {
         value
     }
 
-    /// Evaluates the expression without starting a new count of its cost; the caller charges the cost to the
-    /// activation.
+    /// Evaluates the expression without starting a new count of
+    /// its cost; the caller charges the cost to the activation.
     pub(super) fn run<'v>(
         &'v self,
         activation: &mut Activation<'v>,

@@ -1,5 +1,5 @@
-//! Data flow of an expression: the parts of `object` that it reads, and the names in it that no object of the schema
-//! has.
+//! Data flow of an expression: the parts of `object` that it
+//! reads, and the names in it that no object of the schema has.
 //!
 //! A value is tracked as long as it is a part of the object: through selections, indices, optionals, ternaries, the
 //! variables of macros, and literals of lists and maps that contain it. Any other use counts as reading all of it.

@@ -80,8 +80,8 @@ pub(super) fn mismatch<T>(function: &str, args: &[Value<'_>]) -> Result<T, Error
     Err(Error::no_such_overload(function, &types))
 }
 
-/// The size of a value for costs (`actualSize` in cel-go): code points, bytes, elements or entries; 1 for a value
-/// without a size.
+/// The size of a value for costs (`actualSize` in cel-go): code
+/// points, bytes, elements or entries; 1 for a value without a size.
 pub fn size_of_value(value: &Value<'_>) -> u64 {
     let size = match value {
         Value::String(text) => text.chars().count(),

@@ -139,8 +139,8 @@ impl<'s> Lexer<'s> {
         TokenKind::Int
     }
 
-    /// A string or bytes literal, if one begins here: `'a'`, `"a"`, `'''a'''`, `"""a"""`; the prefix `r` is for raw
-    /// literals, `b` for bytes.
+    /// A string or bytes literal, if one begins here: `'a'`, `"a"`, `'''a'''`,
+    /// `"""a"""`; the prefix `r` is for raw literals, `b` for bytes.
     fn string(&mut self) -> Result<Option<TokenKind>, SyntaxError> {
         let start = self.at;
         let rest = self.rest();

@@ -1,9 +1,9 @@
 //! Implementations of the libraries' functions, by the ids of their overloads; [`super::declared`] declares them.
 //!
-//! Each library follows its source in `k8s.io/apiserver/pkg/cel/library` or `github.com/google/cel-go/ext`; costs are
-//! those of `pkg/cel/library/cost.go` and of the trackers of cel-go's libraries. Where the cost does not cover the work
-//! of a call, the call charges the meter's memory for it ([`support::charge_work`]), so that the work of a review is
-//! bounded.
+//! Each library follows its source in `k8s.io/apiserver/pkg/cel/library` or
+//! `github.com/google/cel-go/ext`; costs are those of `pkg/cel/library/cost.go` and of the trackers
+//! of cel-go's libraries. Where the cost does not cover the work of a call, the call charges the
+//! meter's memory for it ([`support::charge_work`]), so that the work of a review is bounded.
 
 mod address;
 mod address_functions;

@@ -41,8 +41,8 @@ pub const MACROS: [&str; 20] = [
 
 type Expanded = Result<ExprId, SyntaxError>;
 
-/// Expands the macro of that name and number of arguments, or else builds an ordinary call. New nodes have the call's
-/// position.
+/// Expands the macro of that name and number of arguments, or else
+/// builds an ordinary call. New nodes have the call's position.
 pub(super) fn call(
     tree: &mut Builder,
     function: &str,
@@ -229,8 +229,8 @@ fn collect(
     accumulate(tree, range, variables, (init, test, step))
 }
 
-/// A map of the entries for the elements that pass the test; `rest` is the test, if there is one, and the value or the
-/// entry.
+/// A map of the entries for the elements that pass the test; `rest`
+/// is the test, if there is one, and the value or the entry.
 fn insert(
     tree: &mut Builder,
     range: ExprId,

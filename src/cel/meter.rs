@@ -50,8 +50,8 @@ impl Meter {
         std::mem::take(&mut self.cost)
     }
 
-    /// Continues the count of an expression that another one interrupted: sets the count to `cost`, and returns the
-    /// count before.
+    /// Continues the count of an expression that another one interrupted:
+    /// sets the count to `cost`, and returns the count before.
     pub fn resume(&mut self, cost: u64) -> u64 {
         std::mem::replace(&mut self.cost, cost)
     }

@@ -1,6 +1,6 @@
-//! The planner: compiles a checked expression to a [`Program`], as cel-go does (`interpreter/planner.go`,
-//! `interpreter/decorators.go`). A chain of selections becomes one attribute, constants are evaluated, and lists of
-//! constants become sets.
+//! The planner: compiles a checked expression to a [`Program`], as cel-go does
+//! (`interpreter/planner.go`, `interpreter/decorators.go`). A chain of selections
+//! becomes one attribute, constants are evaluated, and lists of constants become sets.
 
 mod fold;
 
@@ -313,8 +313,8 @@ impl Planner<'_> {
         Ok(self.node(ProgramNode::Call(call)))
     }
 
-    /// The parameter types of the resolved overload, if cel-go has a separate implementation of each of the function's
-    /// overloads; else none.
+    /// The parameter types of the resolved overload, if cel-go has a separate
+    /// implementation of each of the function's overloads; else none.
     fn guard(&self, function: &str, settled: Option<&'static str>) -> Vec<Type> {
         let own = function.starts_with("get")
             || (standard::is_conversion(function) && !matches!(function, "type" | "dyn"));

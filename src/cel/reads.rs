@@ -113,8 +113,8 @@ fn same_end(end: End, one: &Value<'_>, other: &Value<'_>) -> bool {
     }
 }
 
-/// Whether two lists have the same length, or two maps the same keys, and all pairs of their elements or values are
-/// `alike`.
+/// Whether two lists have the same length, or two maps the same
+/// keys, and all pairs of their elements or values are `alike`.
 fn pairwise(
     one: &Value<'_>,
     other: &Value<'_>,

@@ -32,10 +32,10 @@ enum Item {
 }
 
 impl Schema {
-    /// ObjectReads a schema with one line for each type: the name of the type, then its fields. `name` is a scalar,
-    /// `name:*` a value of any shape, `name:Type` an object, `name:[]` and `name:{}` a list and a map of scalars,
-    /// `name:[]Type` and `name:{}Type` a list and a map of objects. The object itself has the type that is named as the
-    /// kind.
+    /// ObjectReads a schema with one line for each type: the name of the type, then its
+    /// fields. `name` is a scalar, `name:*` a value of any shape, `name:Type` an object,
+    /// `name:[]` and `name:{}` a list and a map of scalars, `name:[]Type` and `name:{}Type` a
+    /// list and a map of objects. The object itself has the type that is named as the kind.
     pub fn read(kind: &'static str, lines: &'static str) -> Self {
         let types = lines.lines().filter_map(|line| {
             let mut words = line.split_whitespace();

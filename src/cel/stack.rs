@@ -1,5 +1,5 @@
-//! Stack for recursion over trees. The depth of trees is bounded, but an ordinary thread's stack is too small for the
-//! bound in a debug build.
+//! Stack for recursion over trees. The depth of trees is bounded, but an
+//! ordinary thread's stack is too small for the bound in a debug build.
 
 /// The most stack that one level of recursion needs, in bytes.
 const STEP: usize = 64 * 1024;

@@ -21,9 +21,9 @@ use super::value::Value;
 /// The deepest nesting of lists and maps in an object, as in `serde_json`. The API server refuses deeper objects.
 pub const MAX_DEPTH: u16 = 128;
 
-/// Fields of pods that Go's types encode as null if they are empty: lists and pointers without `omitempty`, and times
-/// (`k8s.io/api/core/v1/types.go`). Elsewhere a null comes from the user's manifest, and means that the field is not
-/// set.
+/// Fields of pods that Go's types encode as null if they are empty: lists and
+/// pointers without `omitempty`, and times (`k8s.io/api/core/v1/types.go`). Elsewhere
+/// a null comes from the user's manifest, and means that the field is not set.
 const SENT_AS_NULL: [&str; 12] = [
     "apiGroup",
     "containers",

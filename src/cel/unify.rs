@@ -1,5 +1,5 @@
-//! Unification of types: which type may be assigned to which, as in cel-go's `checker/types.go` and
-//! `checker/mapping.go`.
+//! Unification of types: which type may be assigned to which,
+//! as in cel-go's `checker/types.go` and `checker/mapping.go`.
 
 use super::types::{Param, Type};
 

@@ -1,5 +1,5 @@
-//! Functions of lists: Kubernetes' `pkg/cel/library/lists.go`, and `ext/lists.go` of cel-go (version 3) without
-//! sorting.
+//! Functions of lists: Kubernetes' `pkg/cel/library/lists.go`,
+//! and `ext/lists.go` of cel-go (version 3) without sorting.
 
 use std::cmp::Ordering;
 

@@ -23,8 +23,8 @@ const PARSER_LIMIT: usize = 2 << 20;
 /// The most bytes of states that a lazy automaton caches for the next search.
 const CACHE_LIMIT: usize = 256 << 10;
 
-/// Stack for compiling, in bytes: a base, and more for each level of nesting. An unoptimized build takes up to 10 KiB a
-/// level.
+/// Stack for compiling, in bytes: a base, and more for each level
+/// of nesting. An unoptimized build takes up to 10 KiB a level.
 const BASE_STACK: usize = 128 << 10;
 const STACK_OF_A_LEVEL: usize = 12 << 10;
 

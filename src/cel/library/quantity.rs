@@ -21,8 +21,8 @@ pub use error::QuantityError;
 #[derive(Clone, Debug)]
 pub struct Quantity {
     amount: Arc<Mutex<Amount>>,
-    /// Whether the quantity is a result of `add` or `sub`. Kubernetes does not take such a quantity on the right side
-    /// of `==`.
+    /// Whether the quantity is a result of `add` or `sub`. Kubernetes
+    /// does not take such a quantity on the right side of `==`.
     computed: bool,
 }
 

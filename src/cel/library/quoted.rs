@@ -42,8 +42,8 @@ fn short_escape(letter: char) -> Option<&'static str> {
     })
 }
 
-/// The text in double quotes, with escapes for characters that are not printable. At most ten times as long as the
-/// text.
+/// The text in double quotes, with escapes for characters that
+/// are not printable. At most ten times as long as the text.
 pub fn go(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');

@@ -12,8 +12,8 @@ pub fn charge_work(call: &mut Call<'_>, bytes: usize) -> Result<(), Error> {
     call.meter.allocate(bytes / WORK_OF_A_BYTE)
 }
 
-/// Charges one element of a list whose length is not known yet. A growing list reserves memory for up to twice its
-/// elements.
+/// Charges one element of a list whose length is not known yet.
+/// A growing list reserves memory for up to twice its elements.
 pub fn charge_item(call: &mut Call<'_>) -> Result<(), Error> {
     call.meter.allocate(2 * size_of::<Value<'_>>())
 }

@@ -1,7 +1,7 @@
 //! The checks of the named formats. A check returns the messages of what is wrong with a text.
 //!
-//! The messages are literally those of the API server: `validate()` returns them, and expressions may compare and print
-//! them.
+//! The messages are literally those of the API server: `validate()`
+//! returns them, and expressions may compare and print them.
 
 use std::borrow::Cow;
 

@@ -21,8 +21,8 @@ pub fn fold(class: &mut ClassUnicode) {
     let _ = class.try_case_fold_simple();
 }
 
-/// The class of `\d`, `\s` and `\w`, or of the upper-case letters, which negate it: the class, and whether it is
-/// negated.
+/// The class of `\d`, `\s` and `\w`, or of the upper-case letters,
+/// which negate it: the class, and whether it is negated.
 pub fn perl(letter: char) -> Option<(ClassUnicode, bool)> {
     let class = match letter.to_ascii_lowercase() {
         'd' => set(&[('0', '9')]),

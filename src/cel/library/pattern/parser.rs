@@ -180,8 +180,8 @@ impl<'p> Parser<'p> {
         Ok(())
     }
 
-    /// Repeats the last element. `length` is the operator's length in bytes; `counted` is whether it has the form
-    /// `{min,max}`.
+    /// Repeats the last element. `length` is the operator's length
+    /// in bytes; `counted` is whether it has the form `{min,max}`.
     fn repeat(
         &mut self,
         length: usize,
