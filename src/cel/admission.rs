@@ -28,7 +28,7 @@ pub fn define(environment: &mut Environment, variable: &str, of: &Type) {
 }
 
 /// The type of a variable in the expressions that use it (`convertCelTypeToDeclType`):
-/// a type that an OpenAPI schema cannot declare is `dyn`.
+/// a type that the schema of a resource cannot declare is `dyn`.
 fn declared_type(of: &Type) -> Type {
     match of {
         Type::Any

@@ -32,7 +32,7 @@ enum Item {
 }
 
 impl Schema {
-    /// ObjectReads a schema with one line for each type: the name of the type, then its
+    /// Reads a schema with one line for each type: the name of the type, then its
     /// fields. `name` is a scalar, `name:*` a value of any shape, `name:Type` an object,
     /// `name:[]` and `name:{}` a list and a map of scalars, `name:[]Type` and `name:{}Type` a
     /// list and a map of objects. The object itself has the type that is named as the kind.

@@ -73,7 +73,7 @@ pub fn parse(pattern: &str, memory: usize) -> Result<PatternNode, Error> {
     alternation(parser.open.alternatives, parser.open.concatenation)
 }
 
-impl<'p> Parser<'p> {
+impl Parser<'_> {
     /// Parses one element; returns whether it was a repetition.
     fn step(&mut self, next: char, after_repeat: bool) -> Result<bool, Error> {
         match next {
