@@ -1,10 +1,11 @@
-//! What users write: the custom resources of `devops.stochastic.io`; and [`Report`], which they read.
+//! The custom resources of `devops.stochastic.io`, which users write, and [`Report`], which they read.
 //!
-//! The types here are the source of the CRDs ([`crds`]), of the policy files
-//! that `podgate serve --standalone` reads, and of what the engine compiles.
+//! The types define the CRDs ([`crds`]), the policy files that `podgate serve --standalone` reads, and the input of the
+//! engine.
 
 mod bundle;
 mod devops_policy;
+mod enforcement_mode;
 mod exemption;
 mod remediation;
 mod report;
@@ -14,8 +15,9 @@ mod status;
 
 pub use bundle::BundleName;
 pub use devops_policy::{
-    ClusterDevOpsPolicy, ClusterDevOpsPolicySpec, DevOpsPolicy, DevOpsPolicySpec, EnforcementMode,
+    ClusterDevOpsPolicy, ClusterDevOpsPolicySpec, DevOpsPolicy, DevOpsPolicySpec,
 };
+pub use enforcement_mode::EnforcementMode;
 pub use exemption::Exemption;
 pub use remediation::{
     GitOps, RemediatedWorkload, Remediation, RemediationMode, RemediationState, RemediationStatus,
@@ -40,13 +42,13 @@ use kube::CustomResourceExt;
 pub const GROUP: &str = "devops.stochastic.io";
 /// The version that is served and stored.
 pub const VERSION: &str = "v1";
-/// `GROUP/VERSION`, as it stands in a manifest's `apiVersion`.
+/// `GROUP/VERSION`: the `apiVersion` of a manifest.
 pub const API_VERSION: &str = "devops.stochastic.io/v1";
 
-/// Holds a policy with remediation until what is in flight is finished or taken back.
+/// The finalizer of a policy with remediation: it delays deletion until in-flight repairs are finished or rolled back.
 pub const FINALIZER: &str = "devops.stochastic.io/cleanup";
 
-/// Every CRD podgate needs, in the order they are printed and installed.
+/// The CRDs that podgate needs, in the order in which they are printed and installed.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![DevOpsPolicy::crd(), ClusterDevOpsPolicy::crd()]
 }

@@ -1,25 +1,28 @@
-//! CEL, the Common Expression Language, as Kubernetes' `ValidatingAdmissionPolicy` has it: parser, checker, evaluator, libraries
-//! and meter.
+//! CEL, the Common Expression Language, as in Kubernetes'
+//! `ValidatingAdmissionPolicy`: parser, checker, evaluator, libraries and meter.
 //!
-//! This room is pure and knows nothing of policies or pods. What it does is defined elsewhere, in this order:
+//! This module is pure and knows nothing of policies or pods. Its behavior is defined elsewhere; where these sources
+//! differ, the first one counts:
 //!
-//! - what the API server of Kubernetes 1.36 does with an expression: `k8s.io/apiserver`, `pkg/cel/environment/base.go` (which
-//!   libraries and options), `pkg/admission/plugin/cel` (variables and types) and `pkg/cel/library` (functions, cost);
-//! - cel-go 0.26, which that API server is built with: `parser`, `checker`, `interpreter`, `ext`;
+//! - the API server of Kubernetes 1.36: `k8s.io/apiserver`, `pkg/cel/environment/base.go` (libraries and options),
+//!   `pkg/admission/plugin/cel` (variables and types) and `pkg/cel/library` (functions, cost);
+//! - cel-go 0.26, which that API server uses: `parser`, `checker`, `interpreter`, `ext`;
 //! - the language's definition: `cel-spec/doc/langdef.md`.
 //!
-//! The way in, for a policy: [`admission::environment`] says what its expressions may name. [`compile::compile`] checks each variable,
-//! which [`admission::define`] then adds for those after it, and [`compile::compile_validation`] each validation;
-//! [`program::Program::plan`] makes of both what runs, on an [`activation::Activation`] and under a [`meter::Meter`].
-//! [`flow::analyze`] says what an expression reads of the object, and which of its names no object of a [`schema::Schema`] has.
+//! The way in, for a policy: [`admission::environment`] declares the names that its expressions may use.
+//! [`compile::compile`] checks each variable, and [`admission::define`] declares it for the expressions after it;
+//! [`compile::compile_validation`] checks each validation. [`program::Program::plan`] turns checked expressions into
+//! programs, and [`program::Program::evaluate`] runs one on an [`activation::Activation`], limited by a
+//! [`meter::Meter`]. [`flow::analyze`] finds the fields of the object that an expression reads, and those that no
+//! object of a [`schema::Schema`] has.
 //!
 //! | | |
 //! |---|---|
 //! | `lexer`, `literal`, `parser`, `macros`, `build` | source → [`ast::Ast`] |
-//! | [`types`], `unify`, [`declarations`], [`declared`], [`environment`], `wellknown`, [`check`], `validate` | → [`checked::Checked`] |
-//! | `plan`, [`program`] | → what runs, constants worked out |
-//! | [`value`] and its parts, `evaluation`, `attribute`, `fold`, [`library`] | → a value, or an [`error::Error`] |
-//! | [`flow`], [`reads`], [`schema`] | what is known before it runs |
+//! | [`types`], `unify`, [`declarations`], [`declared`], [`environment`], `wellknown`, `check`, `validate` | → `checked::Checked` |
+//! | `plan`, [`program`] | → a program: constants evaluated, names resolved |
+//! | [`value`] and its parts, `evaluation`, `attribute`, `variables`, `fold`, [`library`] | → a value, or an [`error::Error`] |
+//! | [`flow`], [`reads`], [`schema`] | → the fields that an expression reads, without running it |
 
 pub mod activation;
 pub mod admission;
@@ -27,8 +30,8 @@ mod arithmetic;
 pub mod ast;
 mod attribute;
 mod build;
-pub mod check;
-pub mod checked;
+mod check;
+mod checked;
 mod clock;
 pub mod compile;
 mod conversion;
@@ -38,22 +41,23 @@ pub mod declared;
 pub mod environment;
 mod equality;
 pub mod error;
+mod error_value;
 mod escape;
 mod evaluation;
 pub mod flow;
 mod fold;
-pub mod function;
+mod function;
 mod lexer;
 pub mod library;
-pub mod list;
+mod list;
 mod literal;
 mod macros;
-pub mod map;
+mod map;
 mod message;
 pub mod meter;
 mod number;
-pub mod operators;
-pub mod parser;
+mod operators;
+mod parser;
 mod plan;
 pub mod program;
 pub mod reads;
@@ -63,11 +67,13 @@ mod set;
 pub mod source;
 mod stack;
 mod standard;
-pub mod text;
-pub mod time;
+mod text;
+mod time;
 pub mod tree;
 pub mod types;
 mod unify;
+mod unknown;
 mod validate;
 pub mod value;
+mod variables;
 mod wellknown;

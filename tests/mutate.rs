@@ -127,8 +127,8 @@ fn a_policy_that_cannot_be_put_in_force_is_refused_with_the_field_and_the_place_
     insta::assert_snapshot!(faults.join("\n"), @r#"
     spec.validations[0].expression: 1:17: the expression ends here; a value should stand here
     spec.validations[0].expression: 1:25: there is no function shout(); did you mean sort()?
-    spec.validations[0].expression: 1:35: variables has no nobody; there is none before it
-    spec.validations[0].expression: 1:1: request is not there: a verdict must not depend on how the object is looked at; use object
+    spec.validations[0].expression: 1:35: variables has no nobody; no variable is defined before it
+    spec.validations[0].expression: 1:1: request is not available: a verdict must not depend on the request; use object
     spec.severityOverrides["forbidLatest"]: there is no rule "forbidLatest"; podgate explain lists them
     spec.requiredLabels[0].pattern: it is no regular expression: unclosed group
     spec.denySeverity: unknown variant `severe`, expected one of `critical`, `high`, `medium`, `low`

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 pub enum BundleName {
     /// The five default checks.
     Permissive,
-    /// What every workload should meet.
+    /// Checks that every workload should pass.
     Baseline,
-    /// What a hardened cluster asks.
+    /// Checks for hardened clusters.
     Restricted,
 }
 

@@ -5,17 +5,21 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::bundle::BundleName;
+use super::enforcement_mode::EnforcementMode;
+use super::exemption::Exemption;
+use super::remediation::Remediation;
 use super::rules::{
     ComputeResource, DefaultProbe, DefaultResources, ImageTag, PodSecurityLevel, RequiredLabel,
     Validation, Variable,
 };
-use super::{BundleName, DevOpsPolicyStatus, Exemption, Remediation, Severity};
+use super::severity::Severity;
+use super::status::DevOpsPolicyStatus;
 
-/// Defines a policy's spec. Both kinds have every field of the catalogue; serde cannot both flatten a
-/// struct into another and refuse unknown fields, so they share their text instead.
+/// Defines a policy's spec. Both kinds have all of these fields. serde cannot flatten a struct into another and refuse
+/// unknown fields at once, so this macro repeats the fields.
 macro_rules! policy_spec {
     ($(#[$attribute:meta])* pub struct $name:ident { $($own:tt)* }) => {
         $(#[$attribute])*
@@ -40,13 +44,14 @@ macro_rules! policy_spec {
             #[serde(skip_serializing_if = "Option::is_none")]
             pub require_readiness_probe: Option<bool>,
 
-            /// The most restarts a container may have. More is a violation, which only the audit can see: it never denies.
+            /// The most restarts a container may have. More restarts are a violation that only the audit can detect; it
+            /// never denies.
             #[serde(skip_serializing_if = "Option::is_none")]
             #[schemars(with = "Option<i32>", range(min = 0))]
             pub max_restart_count: Option<u32>,
 
-            /// The most seconds a pod may be Pending, counted from its creation. Longer is a violation, which only the
-            /// audit can see: it never denies. Pods held by scheduling gates do not count.
+            /// The most seconds a pod may be Pending, counted from its creation. A longer time is a violation that only
+            /// the audit can detect; it never denies. Pods held by scheduling gates do not count.
             #[serde(skip_serializing_if = "Option::is_none")]
             #[schemars(with = "Option<i32>", range(min = 0))]
             pub forbid_pending_duration: Option<u32>,
@@ -56,13 +61,13 @@ macro_rules! policy_spec {
             pub require_image_digest: Option<bool>,
 
             /// The registries, or paths in them, that images may come from, each as `host[:port][/path]`. An image
-            /// that names none comes from `docker.io/library`.
+            /// without a registry comes from `docker.io/library`.
             #[serde(skip_serializing_if = "Option::is_none")]
             #[schemars(length(max = 64), inner(length(min = 1, max = 255)))]
             pub allowed_registries: Option<Vec<String>>,
 
-            /// The resources that every container must request. A limit stands for a missing request, and the pod's
-            /// own for its containers'.
+            /// The resources that every container must request. A limit counts as the request where that is missing,
+            /// and the pod's own requests count for its containers.
             #[serde(skip_serializing_if = "Option::is_none")]
             #[schemars(length(max = 3))]
             pub require_resource_requests: Option<Vec<ComputeResource>>,
@@ -82,13 +87,13 @@ macro_rules! policy_spec {
             #[serde(skip_serializing_if = "Option::is_none")]
             pub pod_security: Option<PodSecurityLevel>,
 
-            /// Rules of your own, in CEL. `object` is always a Pod: the one under review, or the one the template
-            /// would make.
+            /// Rules of your own, in CEL. `object` is always a Pod: the pod under review, or the pod that a workload's
+            /// template would create.
             #[serde(skip_serializing_if = "Option::is_none")]
             #[schemars(length(max = 16))]
             pub validations: Option<Vec<Validation>>,
 
-            /// CEL expressions that validations use as `variables.NAME`, each of them those before it.
+            /// CEL expressions that validations use as `variables.NAME`. A variable may use the variables before it.
             #[serde(skip_serializing_if = "Option::is_none")]
             #[schemars(length(max = 16))]
             pub variables: Option<Vec<Variable>>,
@@ -97,7 +102,7 @@ macro_rules! policy_spec {
             #[serde(skip_serializing_if = "Option::is_none")]
             pub deny_severity: Option<Severity>,
 
-            /// Severities of this policy's own, by rule id, `podSecurity/CHECK` or `validations/NAME`.
+            /// Overrides of severities in this policy, by rule id, `podSecurity/CHECK` or `validations/NAME`.
             #[serde(skip_serializing_if = "Option::is_none")]
             #[schemars(extend("maxProperties" = 64))]
             pub severity_overrides: Option<BTreeMap<String, Severity>>,
@@ -107,38 +112,39 @@ macro_rules! policy_spec {
             #[serde(skip_serializing_if = "Option::is_none")]
             pub bundle: Option<BundleName>,
 
-            /// What this policy lets pass, with the reason and until when. It weakens no other policy.
+            /// Violations that this policy lets pass, each with a reason and an optional expiry. Other policies are not
+            /// affected.
             #[serde(skip_serializing_if = "Option::is_none")]
             #[schemars(length(max = 64))]
             pub exemptions: Option<Vec<Exemption>>,
 
-            /// Whether a pod that is created gets, before it is judged, what this policy has for it and it does not say
-            /// itself: `defaultResources`, `imageTags`, `defaultProbe` where a probe is required, and what `podSecurity:
-            /// restricted` asks for (`allowPrivilegeEscalation: false`, `seccompProfile: RuntimeDefault`, and
-            /// `capabilities.drop: [ALL]` where the container is known not to run as root). Nothing that is exempt from
-            /// the rule in question is changed. The pod says what was put in, in the annotation
-            /// `devops.stochastic.io/mutated-by`.
+            /// Whether podgate adds to a pod on creation, before the rules are evaluated, values of this policy that
+            /// the pod does not set itself: `defaultResources`, `imageTags`, `defaultProbe` where a probe is required,
+            /// and the fields that `podSecurity: restricted` requires (`allowPrivilegeEscalation: false`,
+            /// `seccompProfile: RuntimeDefault`, and `capabilities.drop: [ALL]` where the container is known not to run
+            /// as root). A pod or container that is exempt from a rule is not changed for that rule. The pod's
+            /// annotation `devops.stochastic.io/mutated-by` lists the changes.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub mutate: Option<bool>,
 
-            /// The resources to give a container that says none.
+            /// The resources for a container that sets none.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub default_resources: Option<DefaultResources>,
 
-            /// The probe to give a container that needs one and has none, if it declares the probe's port.
+            /// The probe for a container that needs one and has none, if the container declares the probe's port.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub default_probe: Option<DefaultProbe>,
 
-            /// Which version to put in place of which image's tag.
+            /// Replacements for the tags of images.
             #[serde(skip_serializing_if = "Option::is_none")]
             #[schemars(length(max = 64))]
             pub image_tags: Option<Vec<ImageTag>>,
 
-            /// How workloads that run already, and break this policy, are repaired.
+            /// How podgate repairs running workloads that break this policy.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub remediation: Option<Remediation>,
 
-            /// Whom a denied developer may ask; printed at the end of a denial.
+            /// The contact for developers whose object is denied; printed at the end of a denial.
             #[serde(skip_serializing_if = "Option::is_none")]
             #[schemars(length(max = 120), regex(pattern = r"^\P{Cc}*$"))]
             pub contact: Option<String>,
@@ -190,18 +196,18 @@ policy_spec! {
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
     )]
     pub struct ClusterDevOpsPolicySpec {
-        /// Which namespaces it judges, by their labels; all of them by default.
+        /// The namespaces that the policy applies to, by their labels; all of them by default.
         #[serde(skip_serializing_if = "Option::is_none")]
         pub namespace_selector: Option<LabelSelector>,
 
-        /// Namespaces that it does not judge, by their exact names.
+        /// Namespaces that the policy does not apply to, by their exact names.
         #[serde(skip_serializing_if = "Option::is_none")]
         #[schemars(length(max = 256), inner(length(min = 1, max = 63)))]
         pub exclude_namespaces: Option<Vec<String>>,
     }
 }
 
-/// Copies fields of the one spec into the other: the compiler refuses a list from which one is missing.
+/// Copies the fields that both specs share. A field missing from the list is a compile error.
 macro_rules! shared_fields {
     ($from:ident, $($field:ident),*) => {
         DevOpsPolicySpec { $($field: $from.$field.clone()),* }
@@ -209,7 +215,7 @@ macro_rules! shared_fields {
 }
 
 impl ClusterDevOpsPolicySpec {
-    /// All that it has in common with a `DevOpsPolicy`.
+    /// The fields that a cluster policy shares with a `DevOpsPolicy`.
     pub fn rules(&self) -> DevOpsPolicySpec {
         shared_fields!(
             self,
@@ -241,30 +247,6 @@ impl ClusterDevOpsPolicySpec {
     }
 }
 
-/// What happens to an object that breaks a rule.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Hash, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum EnforcementMode {
-    /// Record the violation; say nothing to the developer.
-    #[default]
-    Audit,
-    /// Admit, with a warning that kubectl prints.
-    Warn,
-    /// Deny.
-    Enforce,
-}
-
-impl EnforcementMode {
-    /// The name used in manifests and messages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Audit => "audit",
-            Self::Warn => "warn",
-            Self::Enforce => "enforce",
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -289,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn the_two_specs_differ_by_what_selects_namespaces() {
+    fn the_two_specs_differ_by_the_selection_of_namespaces() {
         let fields = |crd: &_| {
             let crd = serde_json::to_value(crd).unwrap();
             let spec = crd

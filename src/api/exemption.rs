@@ -2,7 +2,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What a policy lets pass. Every field that is given must match; of a list, one entry must.
+/// Violations that a policy lets pass. Every field that is set must match; a list matches if one of its entries does.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Exemption {
@@ -25,19 +25,19 @@ pub struct Exemption {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 63)))]
     pub containers: Option<Vec<String>>,
-    /// The container's image; `*` and `?` as in names. A pattern is matched against the whole reference: one that names no
-    /// registry is of Docker Hub (`nginx*` is `docker.io/library/nginx*`), as an image that names none is, and only one
-    /// that begins with `*` is of any registry.
+    /// The container's image; `*` and `?` as in names. A pattern is matched against the whole reference. A pattern
+    /// without a registry means Docker Hub (`nginx*` is `docker.io/library/nginx*`), as it does for an image; only a
+    /// pattern that begins with `*` matches any registry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 64), inner(length(min = 1, max = 512)))]
     pub images: Option<Vec<String>>,
-    /// Why it may pass.
+    /// Why the violations may pass.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^\P{Cc}*$"))]
     pub reason: String,
-    /// Who answers for it.
+    /// The person or team responsible for the exemption.
     #[schemars(length(min = 1, max = 120), regex(pattern = r"^\P{Cc}*$"))]
     pub owner: String,
-    /// When it stops (RFC 3339); never by default.
+    /// When the exemption expires (RFC 3339); never by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_at: Option<Time>,
 }

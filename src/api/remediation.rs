@@ -2,27 +2,27 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// How workloads that run already, and break this policy, are repaired: what the policy has for it (`defaultResources`,
-/// `defaultProbe`, `imageTags`) is put into their pod templates, one rollout each.
+/// How podgate repairs running workloads that break this policy: it writes the policy's `defaultResources`,
+/// `defaultProbe` and `imageTags` into their pod templates, with one rollout each.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Remediation {
-    /// `off` (the default; quote it, or YAML takes it for a boolean), `plan`: say what would be done, `apply`: do it, and
-    /// take it back where it makes a workload worse.
+    /// `off` (the default; quote it, or YAML takes it for a boolean), `plan` to report the repairs only, or `apply` to
+    /// make them, and roll back a repair that makes a workload worse.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mode: Option<RemediationMode>,
-    /// What to do with workloads that Argo CD, Flux or Helm manage: `propose` (the default) the patch, or `apply` it.
+    /// What to do with workloads that Argo CD, Flux or Helm manage: `propose` the patch (the default), or `apply` it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gitops: Option<GitOps>,
     /// How many workloads may roll out at a time; 1 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 20))]
     pub max_concurrent: Option<i32>,
-    /// How long to wait after one workload before the next; 60 by default.
+    /// Seconds to wait after one workload before the next; 60 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 86400))]
     pub cooldown_seconds: Option<i32>,
-    /// How long a rollout may take before it is taken back; 600 by default.
+    /// Seconds that a rollout may take before it is rolled back; 600 by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 10, max = 86400))]
     pub rollout_timeout_seconds: Option<i32>,
@@ -36,16 +36,16 @@ pub struct Remediation {
 pub enum RemediationMode {
     #[default]
     Off,
-    /// Only say what would be done.
+    /// Only report the repairs.
     Plan,
     Apply,
 }
 
-/// What becomes of workloads that a tool manages from git.
+/// What podgate does with workloads that a tool manages from git.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GitOps {
-    /// The patch is proposed: git is where it belongs.
+    /// Propose the patch, so that the change is made in git.
     #[default]
     Propose,
     Apply,
@@ -62,13 +62,13 @@ pub struct RemediationStatus {
     /// The `metadata.generation` that `repaired` and `rolledBack` count from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
-    /// At most 20: what is under way and what stands in the way first.
+    /// At most 20 workloads: repairs in flight and conflicts first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub workloads: Vec<RemediatedWorkload>,
 }
 
-/// What remediation has to say of a workload.
+/// The state of a workload's repair.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RemediatedWorkload {
@@ -76,33 +76,33 @@ pub struct RemediatedWorkload {
     #[schemars(length(max = 512))]
     pub workload: String,
     pub state: RemediationState,
-    /// Why, and what to do.
+    /// The reason for the state, and the next step.
     #[schemars(length(max = 512))]
     pub message: String,
-    /// The patch (RFC 6902) that is proposed, as JSON; left out where it is too long.
+    /// The proposed patch (RFC 6902), as JSON; left out if it is too long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 2048))]
     pub patch: Option<String>,
-    /// Since when it is in this state.
+    /// When the workload entered this state.
     pub since: Time,
 }
 
-/// How far a workload's repair is. In the order in which a status names them.
+/// The states of a repair, in the order in which a status lists workloads.
 #[derive(
     Clone, Copy, Debug, Deserialize, Eq, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
 )]
 pub enum RemediationState {
-    /// It was patched, and its new pods are watched.
+    /// The workload is patched, and its new pods are observed.
     RollingOut,
-    /// Somebody undid it three times.
+    /// The repair was undone by others three times.
     Conflict,
-    /// Its new pods were worse than the old ones, so it is as it was.
+    /// The new pods were worse than the old ones, so the repair was rolled back.
     RolledBack,
-    /// Somebody undid it; it is tried again.
+    /// The repair was undone by others; podgate tries again.
     Undone,
-    /// It waits for somebody: git, or a policy that says `apply`.
+    /// The repair waits for a change in git, or for a policy with `apply`.
     Proposed,
-    /// Nothing can be done for it.
+    /// podgate cannot repair the workload.
     Refused,
     Repaired,
 }

@@ -1,8 +1,8 @@
-//! `Report` of OpenReports (`openreports.io/v1alpha1`), which podgate writes and others read.
+//! `Report` of OpenReports (`openreports.io/v1alpha1`), which podgate writes and other tools read.
 //!
-//! The group is not podgate's. The types have every field of upstream's CRD, so that under the CRD that podgate can
-//! print and install the reports of other tools stay whole. `kube::CustomResource` knows only kinds with a `spec`,
-//! which a report has not.
+//! The group is not podgate's. The types have every field of the upstream CRD, so that the CRD that podgate can print
+//! and install prunes nothing from the reports of other tools. `kube::CustomResource` supports only kinds with a
+//! `spec`, and a report has none.
 
 use std::collections::BTreeMap;
 
@@ -16,10 +16,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::severity::Severity;
+
 pub const REPORT_GROUP: &str = "openreports.io";
 pub const REPORT_API_VERSION: &str = "openreports.io/v1alpha1";
 
-/// What one or more policy engines found in a namespace.
+/// The results of one or more policy engines in a namespace.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Report {
@@ -29,9 +31,9 @@ pub struct Report {
     pub kind: String,
     #[schemars(schema_with = "metadata")]
     pub metadata: ObjectMeta,
-    /// The engine whose results these are, where it is one.
+    /// The engine of all results, if it is one engine.
     pub source: String,
-    /// The object that the report is about, where it is one.
+    /// The object that the report is about, if it is one object.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub scope: Option<ObjectReference>,
@@ -39,7 +41,7 @@ pub struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
     pub scope_selector: Option<LabelSelector>,
-    /// What the writer promises of the report.
+    /// The limits that the writer applies to the report.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub configuration: Option<ReportConfiguration>,
     /// How many results there are of each kind, listed below or not.
@@ -48,7 +50,7 @@ pub struct Report {
     pub results: Vec<ReportResult>,
 }
 
-/// What the writer of a report promises of it.
+/// The limits that the writer applies to a report.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct ReportConfiguration {
     pub limits: ReportLimits,
@@ -58,9 +60,9 @@ pub struct ReportConfiguration {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct ReportLimits {
-    /// At most so many.
+    /// The most results in the list.
     pub max_results: i64,
-    /// Only these.
+    /// The statuses of the listed results; all of them if empty.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub status_filter: Vec<ResultStatus>,
 }
@@ -76,7 +78,7 @@ pub struct ReportSummary {
     pub skip: i64,
 }
 
-/// What became of a check.
+/// The outcome of a check.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ResultStatus {
@@ -87,7 +89,7 @@ pub enum ResultStatus {
     Skip,
 }
 
-/// How much a result matters. Of podgate's severities, with one below them.
+/// The severity of a result: podgate's severities, and `info` below them.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ResultSeverity {
@@ -98,13 +100,13 @@ pub enum ResultSeverity {
     Info,
 }
 
-impl From<super::Severity> for ResultSeverity {
-    fn from(severity: super::Severity) -> Self {
+impl From<Severity> for ResultSeverity {
+    fn from(severity: Severity) -> Self {
         match severity {
-            super::Severity::Critical => Self::Critical,
-            super::Severity::High => Self::High,
-            super::Severity::Medium => Self::Medium,
-            super::Severity::Low => Self::Low,
+            Severity::Critical => Self::Critical,
+            Severity::High => Self::High,
+            Severity::Medium => Self::Medium,
+            Severity::Low => Self::Low,
         }
     }
 }
@@ -140,15 +142,15 @@ pub struct ReportResult {
     pub resource_selector: Option<LabelSelector>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What the engine has to say beyond these fields.
+    /// Further data of the engine.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub properties: BTreeMap<String, String>,
 }
 
-/// A time, in the two numbers that `metav1.Timestamp` has.
+/// A time, with the two numbers of `metav1.Timestamp`.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 pub struct ResultTime {
-    /// Since 1970.
+    /// Seconds since 1970.
     pub seconds: i64,
     pub nanos: i32,
 }
@@ -174,12 +176,13 @@ impl k8s_openapi::Metadata for Report {
     }
 }
 
-/// The API server knows what `metadata` is.
+/// The schema of `metadata`, which the API server defines itself.
 fn metadata(_: &mut SchemaGenerator) -> Schema {
     json_schema!({"type": "object"})
 }
 
-/// Upstream has neither defaults, which the API server would write into the reports of others, nor nulls.
+/// Removes defaults, which the API server would write into the reports of other tools, and nulls; the upstream schema
+/// has neither.
 fn as_upstream(schema: &mut Schema) {
     schema.remove("default");
     schema.remove("nullable");
@@ -188,12 +191,12 @@ fn as_upstream(schema: &mut Schema) {
     }
 }
 
-/// The CRD of reports, which podgate does without.
+/// The CRD of reports, which podgate can do without.
 ///
 /// # Errors
-/// None that a test would not have found: the definition is a constant.
+/// None in practice: the definition is a constant, and a test decodes it.
 pub fn report_crd() -> Result<CustomResourceDefinition, serde_json::Error> {
-    // Inline and structural, as `kube::CustomResource` makes them.
+    // An inline, structural schema, as `kube::CustomResource` derives it.
     let settings = SchemaSettings::openapi3().with(|settings| {
         settings.inline_subschemas = true;
         settings.meta_schema = None;

@@ -1,10 +1,10 @@
-//! What the parameters of single rules look like.
+//! The types of the rules' parameters.
 
 use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::Severity;
+use super::severity::Severity;
 
 /// A resource that a container requests or limits.
 #[derive(
@@ -34,7 +34,7 @@ impl ComputeResource {
 pub struct RequiredLabel {
     #[schemars(length(min = 1, max = 317))]
     pub key: String,
-    /// A regular expression that the whole value must match; without one, any value will do.
+    /// A regular expression that the whole value must match; without it, any value passes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub pattern: Option<String>,
@@ -46,11 +46,11 @@ pub struct RequiredLabel {
 pub enum PodSecurityLevel {
     /// Forbids known privilege escalations.
     Baseline,
-    /// Requires what is known to harden pods, beyond what baseline forbids.
+    /// Requires the known measures to harden pods, beyond the restrictions of baseline.
     Restricted,
 }
 
-/// A rule of a policy's own.
+/// A custom rule, in CEL.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Validation {
@@ -64,7 +64,7 @@ pub struct Validation {
     /// `variables`.
     #[schemars(length(min = 1, max = 1024))]
     pub expression: String,
-    /// What to tell a developer whose pod does not pass.
+    /// The message for a developer whose pod does not pass.
     #[schemars(length(min = 1, max = 256), regex(pattern = r"^\P{Cc}*$"))]
     pub message: String,
     /// Medium by default.
@@ -120,7 +120,7 @@ pub struct DefaultProbe {
     pub period_seconds: Option<i32>,
 }
 
-/// Where a probe asks. It has no host: a probe asks its own pod.
+/// The HTTP request of a probe. It has no host: a probe connects to its own pod.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HttpGet {
@@ -130,14 +130,14 @@ pub struct HttpGet {
     pub port: i32,
 }
 
-/// What an image's tag should be instead.
+/// A replacement for an image's tag.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ImageTag {
     /// The image without tag and digest: `nginx`, `ghcr.io/team/web`.
     #[schemars(length(min = 1, max = 255))]
     pub image: String,
-    /// The tag that is replaced; `latest` also stands for none.
+    /// The tag to replace; `latest` includes images without a tag.
     #[schemars(length(min = 1, max = 128))]
     pub from: String,
     /// A tag, or a digest as `sha256:…`, of the same repository.

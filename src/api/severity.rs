@@ -3,8 +3,7 @@ use serde::{Deserialize, Serialize};
 
 /// How much a violation matters.
 ///
-/// Variants are declared from worst to least, so the derived order lists the
-/// worst first.
+/// Variants are declared from worst to least, so the derived order sorts the worst first.
 #[derive(
     Clone, Copy, Debug, Deserialize, Eq, Hash, JsonSchema, Ord, PartialEq, PartialOrd, Serialize,
 )]

@@ -5,16 +5,18 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{EnforcementMode, RemediationStatus, Severity};
+use super::enforcement_mode::EnforcementMode;
+use super::remediation::RemediationStatus;
+use super::severity::Severity;
 
-/// The longest spec that a status keeps, in bytes: with a spec of the usual size an object stays far below the 1.5 MiB
-/// that etcd takes.
+/// The longest spec that a status stores, in bytes. With a spec of ordinary size an object stays far below etcd's limit
+/// of 1.5 MiB.
 pub const MAX_LAST_GOOD: usize = 131_072;
 
 /// What the audit found when it last evaluated the policy.
 ///
-/// Every field is optional on the wire: a policy that nobody has audited yet has
-/// an empty status, and a reader must not take an absent number for a zero.
+/// Every field is optional on the wire: a policy that is not audited yet has an empty status, and a reader must not
+/// take an absent number for a zero.
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DevOpsPolicyStatus {
@@ -23,7 +25,7 @@ pub struct DevOpsPolicyStatus {
     #[schemars(range(min = 0, max = 100))]
     pub health_score: Option<i32>,
 
-    /// How many violations are open now; exact, never cut.
+    /// The exact number of open violations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub violations: Option<i64>,
 
@@ -40,7 +42,7 @@ pub struct DevOpsPolicyStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective_mode: Option<EnforcementMode>,
 
-    /// When the policy was last evaluated with a result that differed from the one before.
+    /// When an evaluation last changed the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_evaluated: Option<Time>,
 
@@ -57,12 +59,12 @@ pub struct DevOpsPolicyStatus {
     #[schemars(length(max = 10))]
     pub top_violations: Vec<TopViolation>,
 
-    /// How many points each rule costs; they sum to 100 less the score.
+    /// The points that each rule costs; their sum is 100 minus the score.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lost_points: BTreeMap<String, i32>,
 
-    /// `Ready`, `Reconciling` and `Stalled`, as kstatus reads them, and `UnknownFields` and `RemediationConflict` while they
-    /// are true. Violations never make `Ready` false.
+    /// `Ready`, `Reconciling` and `Stalled`, as kstatus reads them, and `UnknownFields` and `RemediationConflict` while
+    /// they are true. Violations never make `Ready` false.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -76,9 +78,9 @@ pub struct DevOpsPolicyStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exemptions: Option<ExemptionStatus>,
 
-    /// The last spec that was put in force, as JSON. It stays in force where the newest does not compile. Left out where
-    /// it is longer than 128 KiB: of a newer one that does not compile, what compiles is in force then, and the rest is
-    /// undecided.
+    /// The last spec that was put in force, as JSON. It stays in force while a newer spec does not compile. Left out if
+    /// it is longer than 128 KiB: of a newer spec that does not compile, the rules that compile are in force then, and
+    /// the others are undecided.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 131_072))]
     pub last_good: Option<String>,
@@ -97,7 +99,7 @@ pub enum Classification {
     Critical,
 }
 
-/// One of the worst violations, with what a person needs to find it.
+/// One of the worst violations, with the details to find it.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TopViolation {
@@ -108,11 +110,11 @@ pub struct TopViolation {
     #[schemars(length(max = 128))]
     pub rule: String,
     pub severity: Severity,
-    /// The container, where the violation is a container's.
+    /// The container, if the violation concerns a container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub container: Option<String>,
-    /// The field at fault, where there is one.
+    /// The path of the field that violates the rule, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub field_path: Option<String>,

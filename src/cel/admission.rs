@@ -1,5 +1,6 @@
-//! What an expression of a `ValidatingAdmissionPolicy` may name (`pkg/admission/plugin/cel/compile.go` and `composition.go`): `object`,
-//! `namespaceObject`, and `variables` with those that were defined before it. What there is of a request is left out.
+//! The names that an expression of a `ValidatingAdmissionPolicy` may use (`pkg/admission/plugin/cel/compile.go` and
+//! `composition.go`): `object`, `namespaceObject`, and `variables` with the variables defined before it. podgate leaves
+//! out the variables that depend on the admission request.
 
 use std::sync::LazyLock;
 
@@ -10,23 +11,24 @@ use super::types::Type;
 /// The type of `variables`.
 pub const VARIABLES: &str = "kubernetes.variables";
 
-const NO_REQUEST: &str = "a verdict must not depend on how the object is looked at; use object";
+const NO_REQUEST: &str = "a verdict must not depend on the request; use object";
 const NO_PARAMS: &str =
     "a policy has no parameters; write the values into the expression, or into a variable";
-const NO_AUTHORIZER: &str = "a verdict must not depend on who asks; use object";
+const NO_AUTHORIZER: &str = "a verdict must not depend on the user; use object";
 
-/// The environment of a policy's first variable, and of its validations if it has none.
+/// The environment of a policy's first variable, or of its validations if the policy has no variables.
 pub fn environment() -> Environment {
     static BASE: LazyLock<Environment> = LazyLock::new(base);
     BASE.clone()
 }
 
-/// Adds a variable that was compiled, for those that follow it.
+/// Declares a compiled variable of type `of` for the expressions that follow it.
 pub fn define(environment: &mut Environment, variable: &str, of: &Type) {
     environment.add_field(VARIABLES, variable, declared_type(of));
 }
 
-/// The type that a variable has for the expressions that use it (`convertCelTypeToDeclType`): what only CEL has is `dyn`.
+/// The type of a variable in the expressions that use it (`convertCelTypeToDeclType`):
+/// a type that the schema of a resource cannot declare is `dyn`.
 fn declared_type(of: &Type) -> Type {
     match of {
         Type::Any

@@ -1,6 +1,7 @@
-//! `+ - * / %` and the minus sign: checked, and between values of one type (or of times and lengths of time).
+//! `+ - * / %` and the minus sign: an overflow is an error. Both
+//! operands are of one type, or a timestamp and a duration.
 
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::function::Call;
 use super::list::List;
 use super::time::{self, Duration, Timestamp};
@@ -11,11 +12,15 @@ fn mismatch(operator: &str, a: &Value<'_>, b: &Value<'_>) -> Error {
 }
 
 fn int(result: Option<i64>) -> Result<Value<'static>, Error> {
-    result.map(Value::Int).ok_or_else(|| Error::overflow("the result is no int of 64 bits"))
+    result
+        .map(Value::Int)
+        .ok_or_else(|| Error::overflow("the result does not fit into a 64-bit int"))
 }
 
 fn uint(result: Option<u64>) -> Result<Value<'static>, Error> {
-    result.map(Value::Uint).ok_or_else(|| Error::overflow("the result is no uint of 64 bits"))
+    result
+        .map(Value::Uint)
+        .ok_or_else(|| Error::overflow("the result does not fit into a 64-bit uint"))
 }
 
 fn duration(result: Option<i64>) -> Result<Value<'static>, Error> {
@@ -24,7 +29,7 @@ fn duration(result: Option<i64>) -> Result<Value<'static>, Error> {
 }
 
 fn by_zero() -> Error {
-    Error::new(Kind::DivisionByZero, "it divides by zero")
+    Error::new(ErrorKind::DivisionByZero, "division by zero")
 }
 
 pub(super) fn add<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
@@ -81,7 +86,7 @@ pub(super) fn subtract<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value
     }
 }
 
-/// A timestamp so many nanoseconds later.
+/// The timestamp `nanos` nanoseconds later.
 fn later(at: Timestamp, nanos: i64) -> Result<Value<'static>, Error> {
     let total = i64::from(at.nanos) + nanos.rem_euclid(time::NANOS);
     let seconds = at.seconds + nanos.div_euclid(time::NANOS) + total.div_euclid(time::NANOS);

@@ -1,14 +1,14 @@
-//! The expression tree: what the parser makes of a source, macros expanded.
+//! The expression tree that the parser makes of a source, with macros expanded.
 //!
-//! Nodes lie in one list and name each other by [`ExprId`], so a tree of any depth is dropped without recursion. A node's id is
-//! also its place in every side table (positions here, types and references in [`super::checked::Checked`]).
-//! The shapes are those of the CEL specification's `syntax.proto`.
+//! Nodes are stored in one list and refer to each other by [`ExprId`], so dropping a deep tree needs no recursion. A
+//! node's id is also its index into every side table (positions here, types and references in a checked expression).
+//! The shapes of nodes are those of the CEL specification's `syntax.proto`.
 
 use std::sync::Arc;
 
-use super::source::{CompileError, Place};
+use super::source::{CompileError, LineColumn};
 
-/// A name: of a variable, a field, a function, a type.
+/// The name of a variable, a field, a function or a type.
 pub type Name = Arc<str>;
 
 /// A node's number in its [`Ast`].
@@ -92,7 +92,7 @@ pub struct StructField {
     pub optional: bool,
 }
 
-/// What the macros over lists and maps expand to: a fold of `range` into `accumulator`.
+/// The expansion of a macro over a list or a map: a fold of `range` into `accumulator`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comprehension {
     pub range: ExprId,
@@ -102,7 +102,7 @@ pub struct Comprehension {
     pub iter_var2: Option<Name>,
     pub accumulator: Name,
     pub init: ExprId,
-    /// Judged before each step; false ends the loop.
+    /// Evaluated before each step; false ends the loop.
     pub condition: ExprId,
     pub step: ExprId,
     pub result: ExprId,
@@ -114,7 +114,7 @@ pub struct Ast {
     pub(super) nodes: Vec<Expr>,
     /// Byte offset in the source, for each node.
     pub(super) positions: Vec<u32>,
-    /// Longest way down to a leaf, for each node; a leaf has 1.
+    /// The height of each node: a leaf has 1.
     pub(super) depths: Vec<u32>,
     pub(super) root: ExprId,
     pub(super) source: Arc<str>,
@@ -131,18 +131,18 @@ impl Ast {
         self.nodes.get(id.index()).unwrap_or(NOTHING)
     }
 
-    /// Byte offset of the expression in its source: of an operator's sign, of the name of a function or a field; what a macro
-    /// made stands where the macro does.
+    /// Byte offset of the expression in its source: of an operator's sign, or of the name of a function or a field.
+    /// Nodes that a macro made have the macro's position.
     pub fn position(&self, id: ExprId) -> usize {
         self.positions.get(id.index()).map_or(0, |position| *position as usize)
     }
 
-    /// The same as line and column.
-    pub fn place(&self, id: ExprId) -> Place {
-        Place::of(&self.source, self.position(id))
+    /// Line and column of the expression in its source.
+    pub fn place(&self, id: ExprId) -> LineColumn {
+        LineColumn::of(&self.source, self.position(id))
     }
 
-    /// A refusal that names the expression's place.
+    /// A compile error at the expression's position.
     pub fn refuse(&self, id: ExprId, message: impl Into<String>) -> CompileError {
         CompileError::new(self.place(id), &message.into())
     }
@@ -151,7 +151,8 @@ impl Ast {
         &self.source
     }
 
-    /// Number of nodes: ids are below it. Nodes that macros took apart are counted, though nothing leads to them.
+    /// Number of nodes; every id is below it. It counts nodes that
+    /// a macro replaced too, although no other node refers to them.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
@@ -160,15 +161,15 @@ impl Ast {
         self.nodes.is_empty()
     }
 
-    /// The longest way from the root to a leaf, which bounds recursion over the tree.
+    /// The height of the root, which bounds recursion over the tree.
     pub fn depth(&self) -> usize {
         self.depths.get(self.root.index()).map_or(0, |depth| *depth as usize)
     }
 }
 
 impl Expr {
-    /// The ids of the expressions directly below this one, in the order in which they are written (a comprehension's:
-    /// range, init, condition, step, result).
+    /// The ids of the expressions directly below this one, in source
+    /// order (of a comprehension: range, init, condition, step, result).
     pub fn children(&self) -> Vec<ExprId> {
         match self {
             Self::Literal(_) | Self::Ident(_) => Vec::new(),

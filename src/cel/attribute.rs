@@ -1,16 +1,16 @@
-//! A variable, or a computed value, and the way down into it: `interpreter/attributes.go` of cel-go. A step costs one unit,
-//! and so does the attribute; below an optional step all steps are optional, and one that finds nothing costs nothing.
+//! Attributes: a variable or a computed value, and the path of fields and indices into it (`interpreter/attributes.go`
+//! of cel-go). An attribute costs one unit, and each of its steps another one. After an optional step all steps are
+//! optional, and an optional step that finds nothing costs nothing.
 
-use std::any::Any;
-
-use super::activation::Variables;
-use super::error::{Error, Kind};
-use super::evaluation::{Evaluated, Evaluator};
+use super::error::{Error, ErrorKind};
+use super::error_value::ErrorValue;
+use super::evaluation::Evaluator;
 use super::number::int_of;
-use super::program::{AttributeId, Key, NodeId, Program, Root, Slot, Step};
-use super::tree::Unknown;
+use super::program::{AttributeId, AttributeStep, NodeId, Program, Root, Slot, StepKey};
 use super::types::NAMED_FORMAT;
-use super::value::{Opaque, Optional, Value};
+use super::unknown::Unknown;
+use super::value::{Evaluated, Optional, Value};
+use super::variables::Variables;
 
 impl<'v> Evaluator<'v, '_> {
     pub fn attribute(&mut self, id: AttributeId) -> Evaluated<'v> {
@@ -22,7 +22,7 @@ impl<'v> Evaluator<'v, '_> {
             .is_some_and(|it| matches!(it.root, Root::Choice { .. }));
         match resolved {
             Err(error) if error.kind().ends_evaluation() => Err(error),
-            // A ternary costs what its condition and its branch do.
+            // A ternary costs no more than its condition and its branch.
             other if is_choice => other,
             other => {
                 self.meter.spend(1)?;
@@ -31,7 +31,7 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    /// `has()`, which costs its steps alone; of a ternary's field it costs one less, as cel-go counts.
+    /// `has()`. It costs its steps only, and on a field of a ternary one unit less, as in cel-go.
     pub fn presence(&mut self, id: AttributeId) -> Evaluated<'v> {
         let program: &'v Program = self.program;
         let resolved = self.resolve(id);
@@ -44,13 +44,13 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    /// The value of an attribute, charged for its steps only.
+    /// The value of an attribute. Charges its steps only.
     fn resolve(&mut self, id: AttributeId) -> Evaluated<'v> {
         let program: &'v Program = self.program;
         let Some(attribute) = program.attributes.get(id.0 as usize) else {
             return Err(Error::invalid("the program has no such attribute"));
         };
-        let path: &'v [Step] = &attribute.path;
+        let path: &'v [AttributeStep] = &attribute.path;
         let (value, path) = match attribute.root {
             Root::Object => (self.activation.object.clone(), path),
             Root::Namespace => (self.activation.namespace.clone(), path),
@@ -65,11 +65,14 @@ impl<'v> Evaluator<'v, '_> {
             }
             Root::Variables => (Value::opaque_of(Variables), path),
         };
-        let resolved = self.descend(value, path, false)?;
+        let resolved = self.descend(value, path)?;
         match (attribute.root, &resolved) {
-            (Root::Namespace, Value::Map(map)) if map.is_unknown_in_part() => {
-                let message = "it is not known as a whole here; read its single fields";
-                Err(Error::new(Kind::Unknown, message))
+            (Root::Namespace, Value::Map(map))
+                if map.as_slice().iter().any(|(_, it)| Unknown::is(it)) =>
+            {
+                let message =
+                    "podgate does not know all fields of namespaceObject; read single fields of it";
+                Err(Error::new(ErrorKind::Unknown, message))
             }
             _ => Ok(resolved),
         }
@@ -82,28 +85,31 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    /// Goes down from an attribute's root, through an optional that it may be.
-    fn descend(&mut self, value: Value<'v>, path: &'v [Step], optional: bool) -> Evaluated<'v> {
+    /// Follows the path from an attribute's root; a root that is an optional is unwrapped.
+    fn descend(&mut self, value: Value<'v>, path: &'v [AttributeStep]) -> Evaluated<'v> {
         match value {
             Value::Optional(Optional::None) => Ok(value),
-            Value::Optional(Optional::Some(held)) => self.go_on(native(held.value()), path, true),
-            other => self.go_on(other, path, optional),
+            Value::Optional(Optional::Some(held)) => self.follow(native(held.value()), path, true),
+            other => self.follow(other, path, false),
         }
     }
 
-    fn go_on(
+    /// Follows the path from a value. With `optional` all steps are optional, and the result is an optional.
+    fn follow(
         &mut self,
         mut value: Value<'v>,
-        path: &'v [Step],
+        path: &'v [AttributeStep],
         mut optional: bool,
     ) -> Evaluated<'v> {
         for step in path {
             optional |= step.optional;
             let found = match &step.key {
-                Key::Constant(Value::String(name)) => self.field(&value, name),
-                Key::Constant(key) => self.item(&value, key),
-                Key::Attribute(id) => self.key_of(*id).and_then(|key| self.item(&value, &key)),
-                Key::Computed(node) => self.computed(*node).and_then(|key| self.item(&value, &key)),
+                StepKey::Constant(Value::String(name)) => self.field(&value, name),
+                StepKey::Constant(key) => self.item(&value, key),
+                StepKey::Attribute(id) => self.key_of(*id).and_then(|key| self.item(&value, &key)),
+                StepKey::Computed(node) => {
+                    self.computed(*node).and_then(|key| self.item(&value, &key))
+                }
             };
             let found = match found {
                 Err(error) if error.kind().ends_evaluation() => return Err(error),
@@ -126,7 +132,7 @@ impl<'v> Evaluator<'v, '_> {
         Optional::of(value).map(Value::Optional)
     }
 
-    /// The value of an attribute that is a key.
+    /// The value of an attribute that serves as a key.
     fn key_of(&mut self, id: AttributeId) -> Evaluated<'v> {
         let key = self.resolve(id)?;
         as_key(key)
@@ -134,28 +140,27 @@ impl<'v> Evaluator<'v, '_> {
 
     fn computed(&mut self, node: NodeId) -> Evaluated<'v> {
         let value = self.eval(node)?;
-        as_key(self.descend(value, &[], false)?)
+        as_key(self.descend(value, &[])?)
     }
 
-    /// A field of a value, if it has any of that name.
+    /// The field of that name, if the value has one.
     fn field(&mut self, value: &Value<'v>, name: &str) -> Result<Option<Value<'v>>, Error> {
         match value {
             Value::Map(map) => match map.get_str(name) {
-                Some(Value::Opaque(it)) if it.as_any().is::<Unknown>() => {
-                    Err(Error::new(Kind::Unknown, format!("{name} is not known here")))
-                }
+                Some(it) if Unknown::is(&it) => Err(Error::new(
+                    ErrorKind::Unknown,
+                    format!("podgate does not know the value of {name}"),
+                )),
                 found => Ok(found),
             },
             Value::List(_) => Err(Error::invalid("a list has no fields; its index is an int")),
-            Value::Opaque(_) if value.opaque::<Variables>().is_some() => {
-                self.activation.variable(name, self.meter)
-            }
-            Value::Opaque(_) => Broken::check(value).map(|()| None),
+            Value::Opaque(_) if value.opaque::<Variables>().is_some() => self.variable(name),
+            Value::Opaque(_) => ErrorValue::check(value).map(|()| None),
             _ => Ok(None),
         }
     }
 
-    /// What stands at a key or an index, if there is something.
+    /// The element at an index, or the value of a key, if there is one.
     fn item(&mut self, value: &Value<'v>, key: &Value<'v>) -> Result<Option<Value<'v>>, Error> {
         match (value, key) {
             (_, Value::String(name)) => self.field(value, name),
@@ -167,26 +172,31 @@ impl<'v> Evaluator<'v, '_> {
                     Value::Double(index) => int_of(*index).filter(|it| *it != i64::MIN),
                     _ => None,
                 };
-                let no_index = || Error::invalid(format!("{} is no index of a list", shown(key)));
+                let no_index = || {
+                    Error::invalid(format!(
+                        "{} is not an index of a list; an index is an int",
+                        shown(key)
+                    ))
+                };
                 let index = index.ok_or_else(no_index)?;
                 Ok(usize::try_from(index).ok().and_then(|index| list.at(index)))
             }
-            _ => Broken::check(value).map(|()| None),
+            _ => ErrorValue::check(value).map(|()| None),
         }
     }
 
-    fn missing(step: &Step, value: &Value<'v>) -> Error {
+    fn missing(step: &AttributeStep, value: &Value<'v>) -> Error {
         match (&step.key, value) {
-            (Key::Constant(Value::String(name)), _) => {
+            (StepKey::Constant(Value::String(name)), _) => {
                 let message =
                     format!("there is no field {:?}; test it first with has()", name.as_str());
-                Error::new(Kind::NoSuchKey, message)
+                Error::new(ErrorKind::NoSuchKey, message)
             }
-            (_, Value::List(_)) => Error::new(Kind::OutOfBounds, "an index is out of bounds"),
-            (Key::Constant(key), _) => {
-                Error::new(Kind::NoSuchKey, format!("there is no key {}", shown(key)))
+            (_, Value::List(_)) => Error::new(ErrorKind::OutOfBounds, "an index is out of bounds"),
+            (StepKey::Constant(key), _) => {
+                Error::new(ErrorKind::NoSuchKey, format!("there is no key {}", shown(key)))
             }
-            _ => Error::new(Kind::NoSuchKey, "a map has no such key; test it first with in"),
+            _ => Error::new(ErrorKind::NoSuchKey, "a map has no such key; test it first with in"),
         }
     }
 }
@@ -206,51 +216,25 @@ fn as_key(value: Value<'_>) -> Evaluated<'_> {
         Value::String(_) | Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Bool(_) => {
             Ok(value)
         }
-        other => Err(Error::invalid(format!("a value of type {} is no index", other.type_name()))),
+        other => Err(Error::invalid(format!(
+            "a value of type {} cannot be a key or an index",
+            other.type_name()
+        ))),
     }
 }
 
-/// An error as a value: cel-go has optionals that hold one. Whoever takes it out is told.
-#[derive(Debug)]
-pub(super) struct Broken(Error);
-
-impl Broken {
-    /// # Errors
-    /// The value is one.
-    pub fn check(value: &Value<'_>) -> Result<(), Error> {
-        match value.opaque::<Self>() {
-            Some(Self(error)) => Err(error.clone()),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Opaque for Broken {
-    fn type_name(&self) -> &'static str {
-        "error"
-    }
-
-    fn equals(&self, _: &dyn Opaque) -> Result<bool, Error> {
-        Err(self.0.clone())
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
-/// What comes out of cel-go's conversion to a native value and back, which attributes of optionals go through: an optional
-/// within is unwrapped, a type becomes its name.
+/// The result of converting a value to a native Go value and back, as cel-go does with the attributes of an optional:
+/// an inner optional is unwrapped, a type becomes its name.
 fn native<'v>(value: &Value<'v>) -> Value<'v> {
     match value {
         Value::Optional(Optional::None) => Value::Null,
         Value::Optional(Optional::Some(held)) => native(held.value()),
         Value::Type(name) => Value::borrowed(name),
-        // A format is its own native value.
+        // cel-go does not convert a named format.
         Value::Opaque(opaque) if opaque.type_name() != NAMED_FORMAT => {
             let message =
                 format!("an optional of {} has no fields; use value()", opaque.type_name());
-            Value::opaque_of(Broken(Error::invalid(message)))
+            Value::opaque_of(ErrorValue(Error::invalid(message)))
         }
         other => other.clone(),
     }

@@ -1,31 +1,33 @@
-//! Makes trees node by node.
+//! Builds expression trees node by node.
 
 use super::ast::{Ast, Element, Expr, ExprId, Literal, Name};
-use super::source::Fault;
+use super::source::SyntaxError;
 use super::stack::deeper;
 
-/// The most nodes of a tree. A source of 1 KiB makes some 1500; `optMap` copies what it is called on, so a chain of them
-/// doubles at each.
+/// The most nodes of a tree. A source of 1 KiB has some 1500 nodes; but `optMap` copies its target, so a chain of
+/// `optMap` calls doubles the tree with each call.
 const MAX_NODES: usize = 10_000;
 
-/// A tree that grows from the leaves. New nodes stand at the position that is set.
+/// A tree under construction, leaves first. New nodes have the position set in [`Self::position`].
 #[derive(Debug, Default)]
 pub(super) struct Builder {
     nodes: Vec<Expr>,
     positions: Vec<u32>,
     depths: Vec<u32>,
-    /// Byte offset of the nodes that are made next.
+    /// Byte offset in the source for the nodes pushed next.
     pub position: usize,
 }
 
 impl Builder {
-    pub fn push(&mut self, expr: Expr) -> Result<ExprId, Fault> {
+    pub fn push(&mut self, expr: Expr) -> Result<ExprId, SyntaxError> {
         let id = match u32::try_from(self.nodes.len()) {
             Ok(id) if self.nodes.len() < MAX_NODES => ExprId(id),
             _ => {
-                return Err(Fault::new(
+                return Err(SyntaxError::new(
                     self.position,
-                    format!("with its macros it has more than {MAX_NODES} parts"),
+                    format!(
+                        "with its macros expanded, the expression has more than {MAX_NODES} parts; move parts into variables"
+                    ),
                 ));
             }
         };
@@ -44,11 +46,11 @@ impl Builder {
         self.positions.get(id.index()).map_or(0, |position| *position as usize)
     }
 
-    pub fn literal(&mut self, literal: Literal) -> Result<ExprId, Fault> {
+    pub fn literal(&mut self, literal: Literal) -> Result<ExprId, SyntaxError> {
         self.push(Expr::Literal(literal))
     }
 
-    pub fn ident(&mut self, name: &Name) -> Result<ExprId, Fault> {
+    pub fn ident(&mut self, name: &Name) -> Result<ExprId, SyntaxError> {
         self.push(Expr::Ident(Name::clone(name)))
     }
 
@@ -56,7 +58,7 @@ impl Builder {
         &mut self,
         function: &str,
         args: [ExprId; N],
-    ) -> Result<ExprId, Fault> {
+    ) -> Result<ExprId, SyntaxError> {
         self.push(Expr::Call { function: function.into(), target: None, args: args.into() })
     }
 
@@ -65,16 +67,16 @@ impl Builder {
         function: &str,
         target: ExprId,
         args: [ExprId; N],
-    ) -> Result<ExprId, Fault> {
+    ) -> Result<ExprId, SyntaxError> {
         self.push(Expr::Call { function: function.into(), target: Some(target), args: args.into() })
     }
 
-    pub fn list<const N: usize>(&mut self, values: [ExprId; N]) -> Result<ExprId, Fault> {
+    pub fn list<const N: usize>(&mut self, values: [ExprId; N]) -> Result<ExprId, SyntaxError> {
         self.push(Expr::List(values.map(|value| Element { value, optional: false }).into()))
     }
 
-    /// A copy of an expression with ids of its own, at the original's positions.
-    pub fn copy(&mut self, id: ExprId) -> Result<ExprId, Fault> {
+    /// A copy of an expression and all below it, under new ids and with the original's positions.
+    pub fn copy(&mut self, id: ExprId) -> Result<ExprId, SyntaxError> {
         let before = self.position;
         let Some(mut expr) = self.get(id).cloned() else { return Ok(id) };
         for child in children_mut(&mut expr) {
@@ -97,7 +99,7 @@ impl Builder {
     }
 }
 
-/// The ids directly below an expression, to be set.
+/// The ids directly below an expression, mutable.
 fn children_mut(expr: &mut Expr) -> Vec<&mut ExprId> {
     match expr {
         Expr::Literal(_) | Expr::Ident(_) => Vec::new(),

@@ -1,9 +1,9 @@
-//! An expression that was parsed and checked: the tree with every node's type and what its names stand for.
+//! An expression after the type check: the tree, the type of every node, and the resolved names.
 
 use super::ast::{Ast, Expr, ExprId, Name};
 use super::types::Type;
 
-/// What a name in an expression stands for.
+/// What a name in an expression refers to.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reference {
     /// A declared variable, or a comprehension's.
@@ -12,8 +12,8 @@ pub enum Reference {
     Type(Type),
     /// A constant of an enum (`google.protobuf.NullValue.NULL_VALUE`).
     Constant(i64),
-    /// The overloads of a function that fit the types of the arguments, by id; more than one where types are known at run time
-    /// only.
+    /// The ids of the function's overloads that fit the arguments;
+    /// more than one where types are known at run time only.
     Overloads(Vec<&'static str>),
 }
 
@@ -39,7 +39,7 @@ impl Checked {
         self.types.get(id.index()).unwrap_or(&Type::Dyn)
     }
 
-    /// What the identifier or the call stands for; none for other nodes.
+    /// What an identifier or a call refers to; `None` for other nodes.
     pub fn reference(&self, id: ExprId) -> Option<&Reference> {
         self.references.get(id.index()).and_then(Option::as_ref)
     }

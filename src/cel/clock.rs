@@ -1,11 +1,11 @@
-//! What is asked of timestamps and durations: years, months, hours, in UTC or another zone.
+//! The accessors of timestamps and durations, such as `getFullYear` and `getHours`, in UTC or another time zone.
 
 use std::sync::OnceLock;
 
 use jiff::tz::TimeZoneDatabase;
 
 use super::error::Error;
-use super::standard::Implementation;
+use super::function::{Implementation, mismatch};
 use super::time::{Civil, Duration, NANOS, Timestamp, quoted};
 use super::value::Value;
 
@@ -56,14 +56,11 @@ fn part<'v>(
             Ok(Value::Int(of_time(at.at(offset_at(*at, zone)?))))
         }
         ([Value::Duration(length)], Some(of_duration)) => Ok(Value::Int(of_duration(*length))),
-        _ => {
-            let types: Vec<&str> = args.iter().map(Value::type_name).collect();
-            Err(Error::no_such_overload(function, &types))
-        }
+        _ => mismatch(function, args),
     }
 }
 
-/// The bundled database, as the API server has one built in: no file is read.
+/// The bundled time zone database, as the API server has one built in. podgate reads no file of the system.
 static ZONES: OnceLock<TimeZoneDatabase> = OnceLock::new();
 
 /// Seconds east of UTC in a zone: `+01:30`, or an IANA name.
@@ -89,11 +86,11 @@ fn offset_at(at: Timestamp, zone: &str) -> Result<i64, Error> {
     }
     let zones = ZONES.get_or_init(TimeZoneDatabase::bundled);
     let found = zones.get(zone).map_err(|_| unknown())?;
-    // Unlike the database, Go tells upper case from lower case.
+    // Zone names are case-sensitive in Go, and not in the database.
     if found.iana_name().is_none_or(|name| name != zone) {
         return Err(unknown());
     }
-    // The library's times end a day before those of CEL, at both ends; no zone changes its offset there.
+    // The library's range of times is a day shorter than CEL's at both ends; no zone changes its offset there.
     let (first, last) = (jiff::Timestamp::MIN.as_second(), jiff::Timestamp::MAX.as_second());
     let second =
         jiff::Timestamp::from_second(at.seconds.clamp(first, last)).map_err(|_| unknown())?;

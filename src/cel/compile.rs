@@ -1,18 +1,18 @@
-//! From source to a checked expression.
+//! Compiles a source to a checked expression.
 
 use super::check::check;
 use super::checked::Checked;
 use super::environment::Environment;
 use super::parser::parse;
-use super::source::{CompileError, Fault};
+use super::source::{CompileError, SyntaxError};
 use super::types::Type;
 use super::unify::same;
 use super::validate::validate;
 
-/// Compiles a source of at most `max_bytes`: parses and checks it, and refuses what the API server's validators refuse.
+/// Parses and checks a source of at most `max_bytes` bytes, and applies the API server's validators.
 ///
 /// # Errors
-/// The first thing that is wrong with it, where, and what would be right.
+/// The first error, with its position and a suggestion.
 pub fn compile(
     source: &str,
     environment: &Environment,
@@ -20,20 +20,20 @@ pub fn compile(
 ) -> Result<Checked, CompileError> {
     if source.len() > max_bytes {
         let message = format!(
-            "it has {} bytes, and {max_bytes} are allowed; take parts out into variables",
+            "the expression has {} bytes, and {max_bytes} are allowed; move parts into variables",
             source.len()
         );
-        return Err(Fault::new(0, message).place_in(source));
+        return Err(SyntaxError::new(0, message).place_in(source));
     }
     let checked = check(parse(source)?, environment)?;
     validate(&checked)?;
     Ok(checked)
 }
 
-/// The same for a validation, which must be known to be a bool.
+/// Compiles a validation, whose type must be bool; `dyn` does not suffice.
 ///
 /// # Errors
-/// As of [`compile`], or that its type is another one. `dyn` is another one too.
+/// As of [`compile`], or the type is not bool.
 pub fn compile_validation(
     source: &str,
     environment: &Environment,
@@ -46,7 +46,7 @@ pub fn compile_validation(
     }
     let hint = match of {
         Type::Dyn => "compare it, as with == true",
-        Type::Optional(_) => "write .orValue(false) behind it, or compare it",
+        Type::Optional(_) => "write .orValue(false) after it, or compare it",
         _ => "compare it",
     };
     let message = format!("a validation must be a bool, and this is {of}; {hint}");

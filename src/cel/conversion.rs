@@ -1,10 +1,10 @@
-//! Conversions between types: `int()`, `string()`, `timestamp()` and their like, as `ConvertToType` of cel-go's
-//! `common/types`, which reads text as Go's `strconv` and `time` do.
+//! Conversions between types, such as `int()`, `string()` and `timestamp()`: `ConvertToType` of cel-go's
+//! `common/types`. Text is read as Go's `strconv` and `time` read it.
 
 use std::borrow::Cow;
 
 use super::error::Error;
-use super::function::Call;
+use super::function::{Call, mismatch};
 use super::time::{Duration, Timestamp, quoted};
 use super::value::Value;
 
@@ -12,13 +12,8 @@ use super::value::Value;
 const INT_END: f64 = 9_223_372_036_854_775_808.0;
 const UINT_END: f64 = 18_446_744_073_709_551_616.0;
 
-fn mismatch<T>(function: &str, args: &[Value<'_>]) -> Result<T, Error> {
-    let types: Vec<&str> = args.iter().map(Value::type_name).collect();
-    Err(Error::no_such_overload(function, &types))
-}
-
 fn unreadable<T>(text: &str, what: &str) -> Result<T, Error> {
-    Err(Error::invalid(format!("{} is no {what}", quoted(text))))
+    Err(Error::invalid(format!("{} is not a valid {what}", quoted(text))))
 }
 
 pub(super) fn dynamic<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
@@ -37,11 +32,11 @@ pub(super) fn type_of<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<
 
 #[allow(clippy::cast_possible_truncation, reason = "the range is checked")]
 pub(super) fn int<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
-    let beyond = || Error::overflow("the number is no int of 64 bits");
+    let beyond = || Error::overflow("the number does not fit into a 64-bit int");
     let number = match args {
         [Value::Int(number)] => *number,
         [Value::Uint(number)] => i64::try_from(*number).map_err(|_| beyond())?,
-        // As cel-go, which leaves out the least int too.
+        // As in cel-go, the least int is out of range too.
         [Value::Double(number)] if *number > -INT_END && *number < INT_END => *number as i64,
         [Value::Double(_)] => return Err(beyond()),
         [Value::String(text)] => match decimal(text) {
@@ -55,7 +50,7 @@ pub(super) fn int<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>,
     Ok(Value::Int(number))
 }
 
-/// Text that Go's `ParseInt` with base 10 may take: a sign and digits.
+/// The text, if it has the form that Go's `ParseInt` reads with base 10: an optional sign and digits.
 fn decimal(text: &str) -> Option<&str> {
     let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
     let all_digits = !digits.is_empty() && digits.bytes().all(|it| it.is_ascii_digit());
@@ -64,7 +59,7 @@ fn decimal(text: &str) -> Option<&str> {
 
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the range is checked")]
 pub(super) fn uint<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
-    let beyond = || Error::overflow("the number is no uint of 64 bits");
+    let beyond = || Error::overflow("the number does not fit into a 64-bit uint");
     let number = match args {
         [Value::Uint(number)] => *number,
         [Value::Int(number)] => u64::try_from(*number).map_err(|_| beyond())?,
@@ -94,8 +89,8 @@ pub(super) fn double<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'
     Ok(Value::Double(number))
 }
 
-/// The number without the underscores between its digits, or behind `0x`; none where one stands elsewhere (`underscoreOK` of
-/// Go's `strconv`).
+/// The number without underscores; `None` if an underscore is neither
+/// between digits nor after `0x` (`underscoreOK` of Go's `strconv`).
 fn without_underscores(text: &str) -> Option<Cow<'_, str>> {
     if !text.contains('_') {
         return Some(Cow::Borrowed(text));
@@ -113,7 +108,8 @@ fn without_underscores(text: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(text.replace('_', "")))
 }
 
-/// As Go's `ParseFloat`: decimal or hexadecimal, `inf`, `infinity` and `nan` in any case; out of range is an error.
+/// Reads a double as Go's `ParseFloat`: decimal or hexadecimal, `inf`,
+/// `infinity` and `nan` in any case. `None` if it is out of range.
 fn parse_double(text: &str) -> Option<f64> {
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -122,7 +118,7 @@ fn parse_double(text: &str) -> Option<f64> {
     let lower = unsigned.get(..unsigned.len().min(8))?.to_ascii_lowercase();
     let magnitude = match lower.as_str() {
         "inf" | "infinity" if unsigned.len() == lower.len() => f64::INFINITY,
-        // A sign before it is no number in Go.
+        // Go does not read `nan` with a sign.
         "nan" if unsigned.len() == 3 && unsigned.len() == text.len() => f64::NAN,
         _ if lower.starts_with("0x") => parse_hexadecimal(unsigned.get(2..)?)?,
         _ => {
@@ -138,7 +134,7 @@ fn parse_double(text: &str) -> Option<f64> {
     Some(if negative { -magnitude } else { magnitude })
 }
 
-/// `1.8p3` of `0x1.8p3`; the exponent is a must.
+/// Reads `1.8p3` of `0x1.8p3`. The exponent is required.
 #[allow(clippy::cast_precision_loss, reason = "the bits that do not fit are rounded")]
 fn parse_hexadecimal(text: &str) -> Option<f64> {
     let (mantissa, exponent) = text.split_once(['p', 'P'])?;
@@ -159,7 +155,7 @@ fn parse_hexadecimal(text: &str) -> Option<f64> {
             bits = bits << 4 | u128::from(digit);
             scale += shift;
         } else {
-            // What is beyond 120 bits decides a tie only.
+            // Digits beyond 120 bits matter only for rounding a tie.
             bits |= u128::from(digit != 0);
             scale += shift + 4;
         }
@@ -206,7 +202,7 @@ pub(super) fn string<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Valu
             call.meter.allocate(bytes.len())?;
             return match std::str::from_utf8(bytes) {
                 Ok(text) => Ok(Value::string(text)),
-                Err(_) => Err(Error::invalid("the bytes are no UTF-8")),
+                Err(_) => Err(Error::invalid("the bytes are not UTF-8")),
             };
         }
         [Value::Bool(it)] => return Ok(Value::borrowed(if *it { "true" } else { "false" })),
@@ -222,7 +218,8 @@ pub(super) fn string<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Valu
     Ok(Value::string(text))
 }
 
-/// As Go's `%g`: the shortest digits that read back as the same number, with an exponent below 1e-4 and from 1e6 on.
+/// Formats as Go's `%g`: the shortest digits that read back as
+/// the same number, with an exponent below 1e-4 and from 1e6 on.
 fn general(number: f64) -> String {
     if number.is_nan() {
         return "NaN".to_owned();
@@ -240,7 +237,7 @@ fn general(number: f64) -> String {
     format!("{mantissa}e{sign}{:02}", exponent.abs())
 }
 
-/// The shortest digits without an exponent, of a number below 1e16.
+/// The shortest digits of a number below 1e16, without an exponent.
 fn plain(number: f64) -> String {
     let scientific = shortest(number);
     let (mantissa, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
@@ -249,7 +246,8 @@ fn plain(number: f64) -> String {
     format!("{number:.*}", usize::try_from(behind_point).unwrap_or(0))
 }
 
-/// The shortest digits that read back as the same number; of two that are as near, Go takes the even ones.
+/// The shortest digits that read back as the same number. Of two
+/// equally near ones Go takes the one with the even last digit.
 fn shortest(number: f64) -> String {
     let shortest = format!("{number:e}");
     let digits = shortest.split('e').next().unwrap_or_default().bytes().filter(u8::is_ascii_digit);

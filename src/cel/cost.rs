@@ -1,16 +1,18 @@
-//! What a call costs: cel-go's `interpreter/runtimecost.go`, and Kubernetes' `pkg/cel/library/cost.go` before it.
+//! The cost of calls: cel-go's `interpreter/runtimecost.go`, and
+//! Kubernetes' `pkg/cel/library/cost.go`, which takes precedence.
 //!
-//! A cost goes by the overload that the checker settled on. Where types are known at run time only there is none, and then
-//! most calls cost one unit whatever they do; Kubernetes' own functions go by their names.
+//! The overload that the checker resolved determines the cost. Where types are known
+//! at run time only, there is no such overload, and most calls cost one unit whatever
+//! they do; the cost of Kubernetes' own functions depends on their names then.
 
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::function::{self, Cost, size_of_value, traversals};
 use super::library;
 use super::value::Value;
 
 pub(super) const ONE: Cost = Cost::Fixed(1);
 
-/// The cost of a function of [`super::standard`]; `overload` is the one that the checker settled on.
+/// The cost of a function of [`super::standard`]; `overload` is the one that the checker resolved, if it is one.
 pub(super) fn of_standard(overload: Option<&str>) -> Cost {
     match overload.unwrap_or_default() {
         "starts_with_string" | "ends_with_string" | "string_to_bytes" | "bytes_to_string" => {
@@ -39,15 +41,15 @@ fn size(args: &[Value<'_>], at: usize) -> u64 {
     args.get(at).map_or(1, size_of_value)
 }
 
-/// As much as the shorter of two values is long.
+/// The cost of comparing two values: by the length of the shorter one.
 fn of_comparison(args: &[Value<'_>]) -> u64 {
     traversals(size(args, 0).min(size(args, 1)), 1.0)
 }
 
-/// What `==` and `!=` cost.
+/// The cost of `==` and `!=`.
 pub(super) fn of_equality(a: &Value<'_>, b: &Value<'_>, is_equals: bool) -> u64 {
     match (a, b) {
-        // Most comparisons: of something with a short string.
+        // A shortcut for most comparisons, those with a short string.
         (Value::String(a), Value::String(b)) if a.len().min(b.len()) <= 10 => {
             u64::from(!a.is_empty() && !b.is_empty())
         }
@@ -56,8 +58,8 @@ pub(super) fn of_equality(a: &Value<'_>, b: &Value<'_>, is_equals: bool) -> u64 
     }
 }
 
-/// Fails as cel-go does where it charges these calls: it breaks off if what it goes by is no list, or no int.
-/// (`trackListSelfCompare` and its like in `ext/lists.go`.)
+/// Fails where cel-go panics while it charges the call: an argument that determines the cost is not a list, or not an
+/// int (`trackListSelfCompare` and others in `ext/lists.go`).
 pub(super) fn check_arguments(overload: &str, args: &[Value<'_>]) -> Result<(), Error> {
     let as_expected = match (overload, args) {
         ("list_distinct", [list, ..]) => matches!(list, Value::List(_)),
@@ -71,12 +73,15 @@ pub(super) fn check_arguments(overload: &str, args: &[Value<'_>]) -> Result<(), 
     if as_expected {
         return Ok(());
     }
-    Err(Error::new(Kind::Internal, "a list that is sorted or flattened could not be evaluated"))
+    Err(Error::new(
+        ErrorKind::Internal,
+        "a list that is sorted or flattened could not be evaluated",
+    ))
 }
 
-/// The cost of a library's function where the checker did not settle on an overload, by the overload that was called.
+/// The cost of a library's function where the checker resolved no single overload, by the overload that is called.
 pub(super) fn of_unsettled(function: &str, overload: &function::Overload) -> Cost {
-    /// The functions that `CallCost` knows by name.
+    /// The functions whose cost `CallCost` finds by name.
     const BY_NAME: [&str; 46] = [
         "isSorted",
         "sum",
@@ -125,7 +130,7 @@ pub(super) fn of_unsettled(function: &str, overload: &function::Overload) -> Cos
         "add",
         "sub",
     ];
-    // Without an overload, Kubernetes does not know that it has to read a text.
+    // Without an overload, Kubernetes does not charge parsing the text.
     let known = match overload.id {
         "cidr_contains_ip_string" => library::find("cidr_contains_ip_ip"),
         "cidr_contains_cidr_string" => library::find("cidr_contains_cidr"),

@@ -1,17 +1,17 @@
-//! How functions are declared. Each library gives one table ([`Library`]); the checker resolves calls by it, the evaluator and
-//! the meter find what runs by the overloads' ids, and the documentation lists it.
+//! Declarations of functions. Each library is one table ([`FunctionLibrary`]): the checker resolves calls with it, the
+//! planner finds implementations and costs by the overloads' ids, and the documentation lists it.
 //!
-//! Overload ids are cel-go's and Kubernetes' own (`common/overloads/overloads.go`, `ext/*.go`, `pkg/cel/library/*.go`), and so is
-//! the order of overloads: the first that fits gives the result's type.
+//! Ids and order of overloads are those of cel-go and Kubernetes (`common/overloads/overloads.go`, `ext/*.go`,
+//! `pkg/cel/library/*.go`). The order matters: the first overload that fits determines the result's type.
 
 use std::fmt;
 
 use super::types::Type;
 
-/// A group of functions that belong together, and what to call it.
+/// A named group of functions.
 #[derive(Clone, Debug)]
-pub struct Library {
-    /// For the documentation: `strings`, `Kubernetes quantities`.
+pub struct FunctionLibrary {
+    /// The heading in the documentation: `strings`, `Kubernetes lists`.
     pub name: &'static str,
     pub functions: Vec<Function>,
 }
@@ -28,36 +28,45 @@ pub struct Function {
 #[derive(Clone, Debug)]
 pub struct Overload {
     pub id: &'static str,
-    /// Called as `target.function(…)`; the target's type is the first of `params`.
-    pub member: bool,
+    pub style: CallStyle,
     /// Types of the arguments; [`Type::Param`] for type parameters.
     pub params: Vec<Type>,
     pub result: Type,
 }
 
-/// Declares a function. A library may declare overloads of another library's function: they are added to its end.
+/// How an overload is called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallStyle {
+    /// `function(…)`.
+    Global,
+    /// `target.function(…)`; the target's type is the first of the parameters.
+    Member,
+}
+
+/// Declares a function. A library may declare overloads of another
+/// library's function; they come after that library's own.
 pub fn function<const N: usize>(name: &'static str, overloads: [Overload; N]) -> Function {
     Function { name, overloads: overloads.into() }
 }
 
 /// An overload called as `function(params)`.
 pub fn global<const N: usize>(id: &'static str, params: [Type; N], result: Type) -> Overload {
-    Overload { id, member: false, params: params.into(), result }
+    Overload { id, style: CallStyle::Global, params: params.into(), result }
 }
 
 /// An overload called as `params[0].function(the rest)`.
 pub fn member<const N: usize>(id: &'static str, params: [Type; N], result: Type) -> Overload {
-    Overload { id, member: true, params: params.into(), result }
+    Overload { id, style: CallStyle::Member, params: params.into(), result }
 }
 
 impl Function {
-    /// Each overload as people write the call, with types: `string.charAt(int) -> string`.
+    /// The signature of each overload: `string.charAt(int) -> string`.
     pub fn signatures(&self) -> impl Iterator<Item = String> + '_ {
         self.overloads.iter().map(|overload| signature(self.name, overload))
     }
 }
 
-/// An overload of the named function as people write its call: `string.charAt(int) -> string`.
+/// The signature of an overload: `string.charAt(int) -> string`.
 pub fn signature(function: &str, overload: &Overload) -> String {
     Signature(function, overload).to_string()
 }
@@ -68,7 +77,7 @@ impl fmt::Display for Signature<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self(name, overload) = self;
         let mut params = overload.params.iter();
-        if overload.member
+        if overload.style == CallStyle::Member
             && let Some(target) = params.next()
         {
             write!(f, "{target}.")?;

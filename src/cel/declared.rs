@@ -1,5 +1,5 @@
-//! The functions that the API server of Kubernetes 1.36 declares for stored expressions, library by library, in the order in
-//! which its environment takes them up (`pkg/cel/environment/base.go`).
+//! The functions that the API server of Kubernetes 1.36 declares for stored expressions, in the order of its libraries
+//! (`pkg/cel/environment/base.go`).
 
 pub mod authorization;
 mod comparison;
@@ -11,10 +11,10 @@ mod standard;
 mod strings;
 mod time;
 
-use super::declarations::Library;
+use super::declarations::FunctionLibrary;
 
 /// All libraries.
-pub fn libraries() -> Vec<Library> {
+pub fn libraries() -> Vec<FunctionLibrary> {
     vec![
         standard::library(),
         network::urls(),

@@ -1,31 +1,32 @@
-//! What an expression may name: functions, variables, types with fields.
+//! The names that an expression may use: functions, variables, and types with fields.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ast::Name;
-use super::declarations::{Library, Overload};
+use super::declarations::{FunctionLibrary, Overload};
 use super::types::Type;
 
-/// What an expression is checked against. A copy shares the functions.
+/// Declarations of functions, variables and types. Clones share the functions.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
     functions: Arc<BTreeMap<&'static str, Vec<Overload>>>,
     variables: Vec<(Name, Type)>,
-    objects: Vec<Object>,
+    objects: Vec<ObjectType>,
     refused: Vec<(&'static str, &'static str)>,
 }
 
 /// A type with declared fields.
 #[derive(Clone, Debug)]
-pub struct Object {
+pub struct ObjectType {
     pub name: Name,
     pub fields: Vec<(Name, Type)>,
 }
 
 impl Environment {
-    /// An environment of functions. Where libraries declare the same function, overloads are in the order of the libraries.
-    pub fn new(libraries: impl IntoIterator<Item = Library>) -> Self {
+    /// An environment with the libraries' functions. Where several libraries declare a function, its overloads are in
+    /// the order of the libraries.
+    pub fn new(libraries: impl IntoIterator<Item = FunctionLibrary>) -> Self {
         let mut functions: BTreeMap<&'static str, Vec<Overload>> = BTreeMap::new();
         for function in libraries.into_iter().flat_map(|library| library.functions) {
             functions.entry(function.name).or_default().extend(function.overloads);
@@ -44,11 +45,12 @@ impl Environment {
     #[must_use]
     pub fn with_object(mut self, name: &str, fields: &[(&str, Type)]) -> Self {
         let fields = fields.iter().map(|(name, of)| (Name::from(*name), of.clone())).collect();
-        self.objects.push(Object { name: name.into(), fields });
+        self.objects.push(ObjectType { name: name.into(), fields });
         self
     }
 
-    /// Says why a variable is not there, for whoever looks for it: a clause that follows its name.
+    /// Refuses a variable that Kubernetes declares. The error for an
+    /// expression that uses it is "NAME is not available: `reason`".
     #[must_use]
     pub fn without(mut self, name: &'static str, reason: &'static str) -> Self {
         self.refused.push((name, reason));
@@ -67,7 +69,7 @@ impl Environment {
         self.functions.get(name).map(Vec::as_slice)
     }
 
-    /// Names of functions as people write them: operators and helpers of macros left out.
+    /// Names of the functions that an expression can call by name, without operators and the macros' helpers.
     pub fn function_names(&self) -> impl Iterator<Item = &'static str> + '_ {
         self.functions.keys().copied().filter(|name| !name.contains(['@', '_']))
     }
@@ -80,17 +82,17 @@ impl Environment {
         self.variables.iter().map(|(name, _)| &**name)
     }
 
-    pub fn object(&self, name: &str) -> Option<&Object> {
+    pub fn object(&self, name: &str) -> Option<&ObjectType> {
         self.objects.iter().find(|object| &*object.name == name)
     }
 
-    /// Why there is no variable of that name.
+    /// The reason why a variable is refused, if it is.
     pub fn reason_against(&self, name: &str) -> Option<&'static str> {
         self.refused.iter().find(|(its, _)| *its == name).map(|(_, reason)| *reason)
     }
 }
 
-impl Object {
+impl ObjectType {
     pub fn field(&self, name: &str) -> Option<&Type> {
         self.fields.iter().rev().find(|(its, _)| &**its == name).map(|(_, of)| of)
     }

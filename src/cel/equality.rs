@@ -1,12 +1,12 @@
-//! `==`, `<` and `in`: numbers of different types compare by their values, everything else of different types is unequal.
-//! As `Equal` and `Compare` of cel-go's `common/types`.
+//! `==`, `<` and `in`, as `Equal` and `Compare` of cel-go's `common/types`: numbers of different types are compared by
+//! their values, other values of different types are unequal.
 
 use std::cmp::Ordering;
 
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::value::{Optional, Value};
 
-/// Whether two values are equal. Only opaque values of different types cannot be compared.
+/// Whether two values are equal. Comparing an opaque value with a value of another type, other than null, is an error.
 pub fn equal(a: &Value<'_>, b: &Value<'_>) -> Result<bool, Error> {
     Ok(match (a, b) {
         (Value::String(a), Value::String(b)) => a.as_str() == b.as_str(),
@@ -42,12 +42,12 @@ pub fn equal(a: &Value<'_>, b: &Value<'_>) -> Result<bool, Error> {
     })
 }
 
-/// In lists and maps, what cannot be compared counts as equal: cel-go's lists look for a false.
+/// Within lists and maps, values that cannot be compared count as equal: cel-go only looks for a pair that is unequal.
 fn may_be_equal(a: &Value<'_>, b: &Value<'_>) -> bool {
     equal(a, b).unwrap_or(true)
 }
 
-/// The order of two numbers; `None` if one is no number or is NaN.
+/// The order of two numbers; `None` if one of them is not a number, or NaN.
 fn numbers(a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
     match (a, b) {
         (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
@@ -63,7 +63,7 @@ fn numbers(a: &Value<'_>, b: &Value<'_>) -> Option<Ordering> {
     }
 }
 
-/// As cel-go: beyond the ints by the range, within it as doubles.
+/// As cel-go: a double outside the range of ints is less or greater, others are compared as doubles.
 #[allow(clippy::cast_precision_loss, reason = "as cel-go compares")]
 fn double_and_int(a: f64, b: i64) -> Option<Ordering> {
     if a < i64::MIN as f64 {
@@ -86,7 +86,7 @@ fn double_and_uint(a: f64, b: u64) -> Option<Ordering> {
     }
 }
 
-/// The order of two values by `operator` (`<` and its like).
+/// The order of two values. `operator`, such as `<`, is for the error message.
 pub(super) fn compare(operator: &str, a: &Value<'_>, b: &Value<'_>) -> Result<Ordering, Error> {
     let order = match (a, b) {
         (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
@@ -100,7 +100,7 @@ pub(super) fn compare(operator: &str, a: &Value<'_>, b: &Value<'_>) -> Result<Or
             if !is_number(a) || !is_number(b) {
                 return Err(Error::no_such_overload(operator, &[a.type_name(), b.type_name()]));
             }
-            let nan = || Error::new(Kind::InvalidArgument, "NaN has no order");
+            let nan = || Error::new(ErrorKind::InvalidArgument, "NaN has no order");
             numbers(a, b).ok_or_else(nan)?
         }
     };
@@ -121,12 +121,12 @@ pub(super) fn contains(item: &Value<'_>, container: &Value<'_>) -> Result<bool, 
     }
 }
 
-/// What cel-go's own panic comes to where bytes are looked up in a hash map.
+/// The error for bytes as a map's key, where cel-go panics.
 pub(super) fn unhashable() -> Error {
-    Error::new(Kind::Internal, "bytes cannot be the key of a map")
+    Error::new(ErrorKind::Internal, "bytes cannot be the key of a map")
 }
 
-/// Whether `optional.ofNonZeroValue()` takes a value for none.
+/// Whether `optional.ofNonZeroValue()` gives an empty optional for the value.
 pub(super) fn is_zero(value: &Value<'_>) -> bool {
     match value {
         Value::Null => true,

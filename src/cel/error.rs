@@ -1,51 +1,51 @@
-//! Why an evaluation has no value.
+//! Errors of an evaluation.
 
 use std::fmt;
 
-/// An error of an evaluation. It is a value of the language: `||`, `&&` and ternaries may absorb it, unless it
-/// [ends the evaluation](Kind::ends_evaluation).
+/// An error of an evaluation. `||`, `&&` and ternaries may absorb it, unless it [ends the
+/// evaluation](ErrorKind::ends_evaluation).
 #[derive(Clone, Debug)]
 pub struct Error(Box<Inner>);
 
 #[derive(Clone, Debug)]
 struct Inner {
-    kind: Kind,
+    kind: ErrorKind,
     message: String,
 }
 
-/// What kind of error it is.
+/// The kind of an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// A map or an object has no such key or field.
     NoSuchKey,
     /// No overload of the function takes values of these types.
     NoSuchOverload,
-    /// An index is outside of the list.
+    /// An index is outside the list.
     OutOfBounds,
-    /// A number, a timestamp or a duration does not fit.
+    /// A number, a timestamp or a duration is out of range.
     Overflow,
     /// A division, or a remainder, by zero.
     DivisionByZero,
-    /// An argument cannot be read as what the function makes of it.
+    /// The function does not accept the argument's value.
     InvalidArgument,
-    /// The expression ran out of its cost limit.
+    /// The expression exceeded its cost limit.
     CostLimit,
-    /// The policy ran out of its cost budget.
+    /// The policy's expressions exceeded their cost budget.
     CostBudget,
-    /// The review ran out of memory for values.
+    /// The review exceeded its memory for values.
     Memory,
-    /// The review ran out of cost, which Kubernetes does not limit.
+    /// The review exceeded its cost limit, which Kubernetes does not have.
     Interrupted,
-    /// What makes cel-go itself give up.
+    /// cel-go panics here, and aborts the evaluation.
     Internal,
-    /// The API server knows what is asked for, and it is not known here.
+    /// The API server knows the value, and podgate does not.
     Unknown,
-    /// A variable that ran out of its cost limit, or made cel-go give up.
+    /// A variable exceeded its cost limit, or made cel-go panic.
     Variable,
 }
 
-impl Kind {
-    /// Whether no operator absorbs it.
+impl ErrorKind {
+    /// Whether the error ends the evaluation: no operator absorbs it.
     pub fn ends_evaluation(self) -> bool {
         matches!(
             self,
@@ -55,39 +55,40 @@ impl Kind {
 }
 
 impl Error {
-    /// `message` is a sentence without a full stop that a person can act on.
-    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+    /// `message` is a sentence without a full stop that says the next step where there is one.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner { kind, message: message.into() }))
     }
 
     pub fn invalid(message: impl Into<String>) -> Self {
-        Self::new(Kind::InvalidArgument, message)
+        Self::new(ErrorKind::InvalidArgument, message)
     }
 
     pub fn overflow(message: impl Into<String>) -> Self {
-        Self::new(Kind::Overflow, message)
+        Self::new(ErrorKind::Overflow, message)
     }
 
-    /// `function` as a person writes it, such as `+` or `startsWith()`; `types` of the arguments.
+    /// `function` is `+` or `startsWith()`, as in an expression; `types` are the arguments' types.
     pub fn no_such_overload(function: &str, types: &[&str]) -> Self {
         let types = types.join(", ");
-        Self::new(Kind::NoSuchOverload, format!("{function} does not take ({types})"))
+        Self::new(ErrorKind::NoSuchOverload, format!("{function} does not take ({types})"))
     }
 
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> ErrorKind {
         self.0.kind
     }
 
-    /// The same error as a value of a variable, which an expression may absorb. Only memory is the whole review's.
+    /// The error of a policy's variable. An expression that reads the variable may absorb its cost limit; the memory
+    /// limit is the whole review's, and no expression absorbs it.
     #[must_use]
     pub(super) fn of_variable(mut self, name: &str) -> Self {
-        if matches!(self.0.kind, Kind::CostLimit | Kind::Internal) {
-            self.0.kind = Kind::Variable;
+        if matches!(self.0.kind, ErrorKind::CostLimit | ErrorKind::Internal) {
+            self.0.kind = ErrorKind::Variable;
         }
         self.within(&format!("variables.{name}"))
     }
 
-    /// The same error, and where it came from.
+    /// Prefixes the message with the place of the error.
     #[must_use]
     pub fn within(mut self, place: &str) -> Self {
         self.0.message = format!("{place}: {}", self.0.message);

@@ -1,5 +1,5 @@
-//! Names of fields that are no identifiers, as Kubernetes escapes them (`k8s.io/apiserver/pkg/cel/escaping.go`): `__dot__` is a
-//! dot, `__namespace__` the reserved word.
+//! Kubernetes' escapes for names of fields that are not identifiers (`k8s.io/apiserver/pkg/cel/escaping.go`): `__dot__`
+//! is a dot, `__namespace__` the reserved word `namespace`.
 
 use std::borrow::Cow;
 
@@ -27,7 +27,8 @@ const RESERVED: [&str; 21] = [
     "while",
 ];
 
-/// The name behind an escaped one; `None` if it is none. An escape is two underscores, what it stands for, two underscores.
+/// The name that an escaped name stands for; `None` if an escape in
+/// it is unknown. An escape is a word between pairs of underscores.
 pub(super) fn unescape(escaped: &str) -> Option<Cow<'_, str>> {
     if !escaped.contains("__") {
         return Some(Cow::Borrowed(escaped));
@@ -52,7 +53,7 @@ pub(super) fn unescape(escaped: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(name))
 }
 
-/// The first `__…__` around what has no underscore, with what is before and behind it.
+/// Splits at the first `__…__` whose inner text has no underscore: the text before, the inner text, the text after.
 fn next_escape(text: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     while let Some(start) = text.get(from..)?.find("__").map(|at| from + at) {

@@ -1,32 +1,58 @@
-//! Carries out a [`Program`]: the values and errors of cel-go's `interpreter/interpretable.go`, each step charged as its
-//! `runtimecost.go` does.
+//! Evaluates a [`Program`]: values and errors are those of cel-go's
+//! `interpreter/interpretable.go`, costs those of its `runtimecost.go`.
 
 use super::activation::Activation;
-use super::attribute::Broken;
 use super::cost;
 use super::equality::equal;
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
+use super::error_value::ErrorValue;
 use super::function::{Call as CallContext, Cost};
 use super::list::List;
 use super::map::{Map, same_key};
 use super::meter::Meter;
-use super::program::{Call, Element, Entry, Node, NodeId, Program, Target};
+use super::program::{Call, CallTarget, Element, Entry, Field, NodeId, Program, ProgramNode};
 use super::runtime_type::takes;
 use super::types::Type;
-use super::value::{Optional, Value};
+use super::value::{Evaluated, Optional, Value};
 
-pub(super) type Evaluated<'v> = Result<Value<'v>, Error>;
+/// Free stack before a node is evaluated, in bytes: enough to walk
+/// a value of the deepest nesting, and for any library function.
+const STACK_TO_SPARE: usize = 512 * 1024;
+/// Size of a new stack segment, in bytes, if less is free. Threads of the runtime start with as much.
+const STACK: usize = 2 * 1024 * 1024;
 
-/// Stack that is left, or made, before a node is evaluated, in bytes: enough for what goes through a value of the highest
-/// nesting, and for a library's function.
-pub(super) const STACK_TO_SPARE: usize = 512 * 1024;
-/// What is made, if less is left. A thread of the runtime has as much from the start.
-pub(super) const STACK: usize = 2 * 1024 * 1024;
-
-/// The cost of a list, a map and a message that an expression makes.
+/// The cost of constructing a list, a map and a message.
 const LIST: u64 = 10;
 const MAP: u64 = 30;
 const MESSAGE: u64 = 40;
+
+impl Program {
+    /// Evaluates the expression.
+    ///
+    /// # Errors
+    /// The expression fails, or it exceeds a limit: the expression's cost, the policy's budget, or the review's memory.
+    pub fn evaluate<'v>(
+        &'v self,
+        activation: &mut Activation<'v>,
+        meter: &mut Meter,
+    ) -> Result<Value<'v>, Error> {
+        meter.start();
+        let value = self.run(activation, meter);
+        activation.charge(meter.cost())?;
+        value
+    }
+
+    /// Evaluates the expression without starting a new count of
+    /// its cost; the caller charges the cost to the activation.
+    pub(super) fn run<'v>(
+        &'v self,
+        activation: &mut Activation<'v>,
+        meter: &mut Meter,
+    ) -> Evaluated<'v> {
+        let locals = vec![None; self.inits.len()];
+        Evaluator { program: self, activation, meter, locals }.eval(self.root)
+    }
+}
 
 /// An evaluation of one program.
 pub(super) struct Evaluator<'v, 'e> {
@@ -41,42 +67,42 @@ impl<'v> Evaluator<'v, '_> {
     pub fn eval(&mut self, id: NodeId) -> Evaluated<'v> {
         let program: &'v Program = self.program;
         match program.nodes.get(id.0 as usize) {
-            Some(Node::Constant(value)) => Ok(value.by_reference()),
-            Some(Node::Fails(error)) => Err(error.clone()),
+            Some(ProgramNode::Constant(value)) => Ok(value.by_reference()),
+            Some(ProgramNode::Fails(error)) => Err(error.clone()),
             Some(node) => {
                 let value = stacker::maybe_grow(STACK_TO_SPARE, STACK, || self.eval_node(node))?;
-                Broken::check(&value)?;
+                ErrorValue::check(&value)?;
                 Ok(value)
             }
             None => Err(Error::invalid("the program has no such node")),
         }
     }
 
-    fn eval_node(&mut self, node: &'v Node) -> Evaluated<'v> {
+    fn eval_node(&mut self, node: &'v ProgramNode) -> Evaluated<'v> {
         match node {
-            Node::Constant(value) => Ok(value.by_reference()),
-            Node::Attribute(attribute) => self.attribute(*attribute),
-            Node::Present(attribute) => self.presence(*attribute),
-            Node::Equals { left, right, negated } => self.equals(*left, *right, *negated),
-            Node::Call(call) => self.call(call),
-            Node::And(left, right) => self.junction(*left, *right, false),
-            Node::Or(left, right) => self.junction(*left, *right, true),
-            Node::Fold(fold) => self.fold(fold),
-            Node::List(elements) => self.list(elements),
-            Node::Map(entries) => self.map(entries),
-            Node::Struct { name, fields } => self.message(name, fields),
-            Node::InSet { item, set } => {
+            ProgramNode::Constant(value) => Ok(value.by_reference()),
+            ProgramNode::Attribute(attribute) => self.attribute(*attribute),
+            ProgramNode::Present(attribute) => self.presence(*attribute),
+            ProgramNode::Equals { left, right, negated } => self.equals(*left, *right, *negated),
+            ProgramNode::Call(call) => self.call(call),
+            ProgramNode::And(left, right) => self.junction(*left, *right, false),
+            ProgramNode::Or(left, right) => self.junction(*left, *right, true),
+            ProgramNode::Fold(fold) => self.fold(fold),
+            ProgramNode::List(elements) => self.list(elements),
+            ProgramNode::Map(entries) => self.map(entries),
+            ProgramNode::Struct { name, fields } => self.message(name, fields),
+            ProgramNode::InSet { item, set } => {
                 let item = self.eval(*item)?;
                 set.contains(&item).map(Value::Bool)
             }
-            Node::OptionalOr { left, right, gives_value } => {
+            ProgramNode::OptionalOr { left, right, gives_value } => {
                 self.optional_or(*left, *right, *gives_value)
             }
-            Node::Fails(error) => Err(error.clone()),
+            ProgramNode::Fails(error) => Err(error.clone()),
         }
     }
 
-    /// The value of a node, or its error where that is a value too.
+    /// The value of a node, or its error; an error that ends the evaluation is returned as `Err`.
     pub fn eval_or_error(&mut self, id: NodeId) -> Result<Evaluated<'v>, Error> {
         match self.eval(id) {
             Err(error) if error.kind().ends_evaluation() => Err(error),
@@ -84,7 +110,7 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    /// `&&` (decided by false) and `||` (decided by true). What decides absorbs the other side's error.
+    /// `&&` (false decides) and `||` (true decides). A side that decides absorbs an error of the other side.
     fn junction(&mut self, left: NodeId, right: NodeId, decides: bool) -> Evaluated<'v> {
         let mut error = None;
         for term in [left, right] {
@@ -110,7 +136,7 @@ impl<'v> Evaluator<'v, '_> {
         let (left, right) = match (left, right) {
             (Ok(left), Ok(right)) => (left, right),
             (left, right) => {
-                // An error has the size of null.
+                // An error has null's size for the cost.
                 let size = |it: &Evaluated<'v>| it.clone().unwrap_or(Value::Null);
                 self.meter.spend(cost::of_equality(&size(&left), &size(&right), !negated))?;
                 return left.and(right);
@@ -163,11 +189,11 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    /// Charges a call that an argument's error kept from being made. The error has the size of null.
+    /// Charges a call that is not made because an argument failed. The failed argument has null's size for the cost.
     fn failed(&mut self, call: &Call, args: &[Value<'v>], error: Error) -> Evaluated<'v> {
         let cost = match &call.target {
-            Target::Standard { .. } => call.cost,
-            Target::Overloads(candidates) => {
+            CallTarget::Standard { .. } => call.cost,
+            CallTarget::Overloads(candidates) => {
                 let cost = candidates.first().map_or(cost::ONE, |it| it.cost);
                 match candidates.as_slice() {
                     [only] if only.settled => cost::check_arguments(only.overload.id, args)?,
@@ -195,7 +221,7 @@ impl<'v> Evaluator<'v, '_> {
     fn apply(&mut self, call: &'v Call, args: &[Value<'v>]) -> Evaluated<'v> {
         let prepared = call.prepared.as_ref();
         let mut context = CallContext { meter: self.meter, prepared };
-        // With a pattern that is constant, cel-go takes whatever holds a string.
+        // Where the pattern is constant, cel-go accepts any subject that holds a string.
         let held: Vec<Value<'v>>;
         let taken = match (prepared, args) {
             (Some(_), [subject, rest @ ..]) if subject.as_str().is_none() => {
@@ -205,21 +231,21 @@ impl<'v> Evaluator<'v, '_> {
             _ => args,
         };
         let (result, cost) = match &call.target {
-            Target::Standard { implementation, params } => {
+            CallTarget::Standard { implementation, params } => {
                 if !params.is_empty() && !take_all(params, taken) {
                     return self.failed(call, args, no_overload(call, args));
                 }
                 (implementation(&mut context, taken), call.cost)
             }
-            Target::Overloads(candidates) => {
+            CallTarget::Overloads(candidates) => {
                 match candidates.iter().find(|it| take_all(&it.params, taken)) {
                     Some(it) => ((it.overload.call)(&mut context, taken), it.cost),
                     None => return self.failed(call, args, no_overload(call, args)),
                 }
             }
         };
-        if matches!(&result, Err(error) if error.kind() == Kind::Internal) {
-            // cel-go gives up before it charges the call.
+        if matches!(&result, Err(error) if error.kind() == ErrorKind::Internal) {
+            // cel-go panics before it charges the call.
             return result;
         }
         self.spend(cost, args, result.as_ref().ok())?;
@@ -231,7 +257,7 @@ impl<'v> Evaluator<'v, '_> {
         self.charge(made, LIST)
     }
 
-    /// Charges what was made, or failed to be.
+    /// Charges a constructed value, or the failed attempt.
     fn charge(&mut self, made: Evaluated<'v>, cost: u64) -> Evaluated<'v> {
         match made {
             Err(error) if error.kind().ends_evaluation() => Err(error),
@@ -280,18 +306,14 @@ impl<'v> Evaluator<'v, '_> {
         Map::new(items).map(Value::Map)
     }
 
-    fn message(
-        &mut self,
-        name: &'v str,
-        fields: &'v [(super::ast::Name, NodeId, bool)],
-    ) -> Evaluated<'v> {
+    fn message(&mut self, name: &'v str, fields: &'v [Field]) -> Evaluated<'v> {
         let mut given = Vec::with_capacity(fields.len());
         let mut failure = None;
-        for (field, value, optional) in fields {
-            match (self.eval_or_error(*value)?, optional) {
-                (Ok(value), false) => given.push((&**field, value)),
+        for field in fields {
+            match (self.eval_or_error(field.value)?, field.optional) {
+                (Ok(value), false) => given.push((&*field.name, value)),
                 (Ok(Value::Optional(it)), true) => {
-                    given.extend(it.value().map(|value| (&**field, value.clone())));
+                    given.extend(it.value().map(|value| (&*field.name, value.clone())));
                 }
                 (Ok(other), true) => failure = Some(not_optional(&other)),
                 (Err(error), _) => failure = Some(error),
@@ -319,7 +341,7 @@ impl<'v> Evaluator<'v, '_> {
 }
 
 fn not_optional(value: &Value<'_>) -> Error {
-    Error::invalid(format!("a value of type {} is no optional", value.type_name()))
+    Error::invalid(format!("a value of type {} is not an optional", value.type_name()))
 }
 
 fn take_all(params: &[Type], args: &[Value<'_>]) -> bool {
@@ -331,7 +353,7 @@ fn no_overload(call: &Call, args: &[Value<'_>]) -> Error {
     Error::no_such_overload(&format!("{}()", call.function), &types)
 }
 
-/// What Go's `Value()` of a value is: of an optional what its value holds, of a type its name.
+/// The result of Go's `Value()`: an optional is unwrapped, a type becomes its name.
 fn held_string<'v>(value: &Value<'v>) -> Value<'v> {
     match value {
         Value::Optional(optional) => optional.value().map_or(Value::Null, held_string),
@@ -339,3 +361,6 @@ fn held_string<'v>(value: &Value<'v>) -> Value<'v> {
         other => other.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,7 +1,8 @@
-//! Where the values of an expression come from: which parts of `object` it reads, and which of them no such object has.
+//! Data flow of an expression: the parts of `object` that it
+//! reads, and the names in it that no object of the schema has.
 //!
-//! A value is followed as long as it is a part of the object: through selections, indices, optionals, conditions, the
-//! variables of macros, and lists and maps that hold it. Where anything else is done with it, all of it counts as read.
+//! A value is tracked as long as it is a part of the object: through selections, indices, optionals, ternaries, the
+//! variables of macros, and literals of lists and maps that contain it. Any other use counts as reading all of it.
 
 use std::collections::BTreeSet;
 
@@ -9,62 +10,62 @@ use super::ast::{Comprehension, Expr, ExprId, Literal, Name};
 use super::checked::Checked;
 use super::macros::UNUSED;
 use super::operators;
-use super::reads::{End, Path, Reads, Step};
+use super::reads::{End, ObjectReads, Path, PathStep};
 use super::schema::Schema;
-use super::source::Place;
+use super::source::LineColumn;
 use super::stack::deeper;
 
-/// More places than these are followed as the whole object.
+/// A value that may come from more places than these counts as the whole object.
 const MAX_PLACES: usize = 64;
 const OBJECT: &str = "object";
 const VARIABLES: &str = "variables";
 
-/// What is known of an expression.
+/// The result of analyzing an expression.
 #[derive(Clone, Debug, Default)]
-pub struct Analysis {
+pub struct ReadAnalysis {
     /// Fields that no object of the schema has.
     pub warnings: Vec<Warning>,
-    /// What is read on the way to the value.
-    reads: Reads,
+    /// The parts of the object that are read to compute the value.
+    reads: ObjectReads,
     value: Origin,
-    /// The variables that it takes; their reads are among its own.
+    /// The policy's variables that the expression reads; their reads are among its own.
     taken: BTreeSet<Name>,
 }
 
-/// A name that can never be there.
+/// A field that no object of the schema has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning {
-    pub place: Place,
+    pub place: LineColumn,
     pub message: String,
 }
 
-impl Analysis {
-    /// What the expression reads, its value used.
-    pub fn reads(&self) -> Reads {
+impl ReadAnalysis {
+    /// The parts of the object that the expression reads, including its value.
+    pub fn reads(&self) -> ObjectReads {
         let mut reads = self.reads.clone();
         self.value.read_whole(&mut reads);
         reads
     }
 }
 
-/// Analyzes a checked expression. `variables` are those it may use as `variables.NAME`, each with its own analysis.
+/// Analyzes a checked expression. `variables` are the policy's variables before it, each with its own analysis.
 pub fn analyze(
     checked: &Checked,
-    variables: &[(Name, Analysis)],
+    variables: &[(Name, ReadAnalysis)],
     schema: Option<&Schema>,
-) -> Analysis {
+) -> ReadAnalysis {
     let mut flow =
-        Flow { checked, variables, schema, scopes: Vec::new(), found: Analysis::default() };
+        Flow { checked, variables, schema, scopes: Vec::new(), found: ReadAnalysis::default() };
     let value = flow.value(checked.ast().root());
-    Analysis { value, ..flow.found }
+    ReadAnalysis { value, ..flow.found }
 }
 
-/// Where a value may come from.
+/// The possible sources of a value.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Origin {
-    /// Places of the object that it may be.
-    places: BTreeSet<Vec<Step>>,
-    /// Where its elements or entries may come from, if the expression put it together.
+    /// Paths in the object that the value may come from.
+    places: BTreeSet<Vec<PathStep>>,
+    /// The sources of its elements or entries, if the expression constructs the value.
     each: Option<Box<Origin>>,
 }
 
@@ -85,15 +86,15 @@ impl Origin {
         self
     }
 
-    /// A list or a map that the expression puts together of values.
+    /// A list or a map constructed of these values.
     fn holding(values: impl IntoIterator<Item = Self>) -> Self {
         let each = values.into_iter().reduce(Self::or).map(Box::new);
         Self { places: BTreeSet::new(), each }
     }
 
-    /// What one step leads to.
-    fn step(&self, step: &Step) -> Self {
-        let below = |place: &Vec<Step>| place.iter().chain([step]).cloned().collect();
+    /// The sources of the value one step below.
+    fn step(&self, step: &PathStep) -> Self {
+        let below = |place: &Vec<PathStep>| place.iter().chain([step]).cloned().collect();
         let places = self.places.iter().map(below).collect();
         let stepped = Self { places, each: None };
         match &self.each {
@@ -102,13 +103,13 @@ impl Origin {
         }
     }
 
-    fn read(&self, end: End, reads: &mut Reads) {
+    fn read(&self, end: End, reads: &mut ObjectReads) {
         for place in &self.places {
             reads.add(Path { steps: place.clone(), end });
         }
     }
 
-    fn read_whole(&self, reads: &mut Reads) {
+    fn read_whole(&self, reads: &mut ObjectReads) {
         self.read(End::Whole, reads);
         if let Some(each) = &self.each {
             each.read_whole(reads);
@@ -118,14 +119,14 @@ impl Origin {
 
 struct Flow<'a> {
     checked: &'a Checked,
-    variables: &'a [(Name, Analysis)],
+    variables: &'a [(Name, ReadAnalysis)],
     schema: Option<&'a Schema>,
     scopes: Vec<(Name, Origin)>,
-    found: Analysis,
+    found: ReadAnalysis,
 }
 
 impl Flow<'_> {
-    /// What all of is read.
+    /// Evaluates a part whose whole value is read.
     fn used(&mut self, id: ExprId) {
         let value = self.value(id);
         value.read_whole(&mut self.found.reads);
@@ -173,7 +174,7 @@ impl Flow<'_> {
     fn ident(&self, name: &str) -> Origin {
         match (self.local(name), name) {
             (Some(origin), _) => origin.clone(),
-            // Whoever takes all variables as one value may read whatever they read.
+            // An expression that uses `variables` as one value may read all that the variables read.
             (None, OBJECT | VARIABLES) => Origin::object(),
             (None, _) => Origin::default(),
         }
@@ -192,12 +193,12 @@ impl Flow<'_> {
             return if test_only { Origin::default() } else { analysis.value.clone() };
         }
         let value = self.value(operand);
-        let below = self.step(id, &value, &Step::Field(Name::clone(field)));
+        let below = self.step(id, &value, &PathStep::Field(Name::clone(field)));
         if test_only { Origin::default() } else { below }
     }
 
-    /// A step down, which reads whether there is something and warns if there never is.
-    fn step(&mut self, id: ExprId, value: &Origin, step: &Step) -> Origin {
+    /// A step down: reads whether the value below exists, and warns if no object of the schema has it.
+    fn step(&mut self, id: ExprId, value: &Origin, step: &PathStep) -> Origin {
         let below = value.step(step);
         below.read(End::Presence, &mut self.found.reads);
         self.warn(id, &below);
@@ -233,10 +234,10 @@ impl Flow<'_> {
             ) => {
                 let value = self.value(*operand);
                 let step = if let Expr::Literal(Literal::String(name)) = self.checked.get(*key) {
-                    Step::Field(Name::clone(name))
+                    PathStep::Field(Name::clone(name))
                 } else {
                     self.used(*key);
-                    Step::Each
+                    PathStep::Each
                 };
                 self.step(id, &value, &step)
             }
@@ -244,7 +245,7 @@ impl Flow<'_> {
                 if let Expr::Literal(Literal::String(name)) = self.checked.get(*key) =>
             {
                 let value = self.value(*range);
-                let below = value.step(&Step::Field(Name::clone(name)));
+                let below = value.step(&PathStep::Field(Name::clone(name)));
                 below.read(End::Presence, &mut self.found.reads);
                 if let Some(each) = &value.each {
                     each.read_whole(&mut self.found.reads);
@@ -265,7 +266,7 @@ impl Flow<'_> {
             ("first" | "last", Some(target), []) => {
                 let value = self.value(target);
                 value.read(End::Keys, &mut self.found.reads);
-                value.step(&Step::Each)
+                value.step(&PathStep::Each)
             }
             ("size", target, args) if target.is_some() != (args.len() == 1) => {
                 if let Some(of) = target.or(args.first().copied()) {
@@ -277,7 +278,7 @@ impl Flow<'_> {
                 let (left, right) = (self.value(*left), self.value(*right));
                 let each = [left, right].map(|side| {
                     side.read(End::Whole, &mut self.found.reads);
-                    side.step(&Step::Each)
+                    side.step(&PathStep::Each)
                 });
                 Origin::holding(each)
             }
@@ -304,15 +305,15 @@ impl Flow<'_> {
         let init = self.value(fold.init);
         let outside = self.scopes.len();
         self.scopes.push((Name::clone(&fold.accumulator), init.clone()));
-        // A fold over nothing only gives its accumulator a name.
+        // A fold over an empty list only binds its accumulator to a value.
         if &*fold.iter_var == UNUSED {
             let result = self.value(fold.result);
             self.scopes.truncate(outside);
             return result;
         }
         range.read(End::Keys, &mut self.found.reads);
-        let each = range.step(&Step::Each);
-        // With one variable it is an element, or a map's key, which counts as read by now.
+        let each = range.step(&PathStep::Each);
+        // With one variable it is an element of a list, or a key of a map, which counts as read already.
         let first = if fold.iter_var2.is_some() { Origin::default() } else { each.clone() };
         self.scopes.push((Name::clone(&fold.iter_var), first));
         if let Some(name) = &fold.iter_var2 {

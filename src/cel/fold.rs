@@ -1,12 +1,13 @@
-//! What macros over lists and maps do: `evalFold` of cel-go's `interpreter/interpretable.go`.
+//! Evaluates comprehensions, the expansions of macros over lists and maps: `evalFold` of cel-go's
+//! `interpreter/interpretable.go`.
 
 use super::equality::unhashable;
-use super::error::{Error, Kind};
-use super::evaluation::{Evaluated, Evaluator};
+use super::error::{Error, ErrorKind};
+use super::evaluation::Evaluator;
 use super::list::{Items, List};
 use super::map::{Builder, Map};
 use super::program::{Fold, FoldStep, Growth, Slot};
-use super::value::Value;
+use super::value::{Evaluated, Value};
 
 /// An accumulator that grows in place.
 enum Grown<'v> {
@@ -53,7 +54,7 @@ impl<'v> Evaluator<'v, '_> {
             }
             (other, _) => {
                 let message = format!("a value of type {} has no elements", other.type_name());
-                return Err(Error::new(Kind::NoSuchOverload, message));
+                return Err(Error::new(ErrorKind::NoSuchOverload, message));
             }
         }
         if let Some(grown) = grown {
@@ -68,7 +69,7 @@ impl<'v> Evaluator<'v, '_> {
         }
     }
 
-    /// One element; whether the next one's turn comes. An error of the condition does not end the loop.
+    /// Evaluates the step for one element; false ends the loop. An error of the condition does not end it.
     fn step(
         &mut self,
         fold: &'v Fold,
@@ -101,7 +102,8 @@ impl<'v> Evaluator<'v, '_> {
         Ok(true)
     }
 
-    /// Adds to the accumulator, charged as the call that it is: the accumulator is read, and the function costs one.
+    /// Appends to the accumulator in place, for the cost of the call that it replaces: reading the accumulator costs
+    /// one unit, and so does the function.
     fn grow(&mut self, grown: &mut Result<Grown<'v>, Error>, by: Growth) -> Result<(), Error> {
         self.meter.spend(1)?;
         let result = match by {
@@ -155,7 +157,7 @@ impl<'v> Evaluator<'v, '_> {
     }
 
     fn append(&mut self, list: &mut Items<'v>, items: &List<'v>) -> Result<(), Error> {
-        // Growth doubles a vector's room.
+        // A growing vector doubles its capacity.
         self.meter.allocate(items.len().saturating_mul(2 * size_of::<Value<'_>>()))?;
         (0..items.len()).filter_map(|at| items.at(at)).try_for_each(|item| list.push(item))
     }
@@ -173,7 +175,7 @@ impl<'v> Evaluator<'v, '_> {
         map.insert(key, value)
     }
 
-    /// The accumulator's first value, worked out when it is read first.
+    /// The accumulator's initial value, evaluated when it is first read.
     pub fn initial(&mut self, slot: Slot) -> Evaluated<'v> {
         let init = self.program.inits.get(slot).copied().flatten();
         let Some(init) = init else {

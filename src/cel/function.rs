@@ -1,4 +1,4 @@
-//! How a function of a library is written and what it costs.
+//! Implementations of functions, and their costs.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -7,16 +7,16 @@ use super::error::Error;
 use super::meter::Meter;
 use super::value::Value;
 
-/// What a function works with besides its arguments.
+/// The context of a call, besides its arguments.
 #[derive(Debug)]
 pub struct Call<'c> {
-    /// Memory is charged here before it is allocated. Cost is charged by the evaluator, by [`Overload::cost`].
+    /// The function charges memory here before it allocates. The evaluator charges the cost, see [`Overload::cost`].
     pub meter: &'c mut Meter,
-    /// What [`Overload::prepare`] made of constant arguments when the program was compiled.
+    /// The result of [`Overload::prepare`] for constant arguments, made when the program was compiled.
     pub prepared: Option<&'c Prepared>,
 }
 
-/// Work that is done once for a constant argument, such as compiling a regular expression.
+/// The result of work that is done once for a constant argument, such as a compiled regular expression.
 #[derive(Clone, Debug)]
 pub struct Prepared(Arc<dyn Any + Send + Sync>);
 
@@ -30,35 +30,34 @@ impl Prepared {
     }
 }
 
-/// What is made of constant arguments, if there is something.
+/// Prepares a call for its constant arguments (`None` for the others); `None` if there is nothing to prepare.
 pub type Prepare = fn(&[Option<&Value<'_>>]) -> Result<Option<Prepared>, Error>;
 
-/// One overload of a function, by its id in Kubernetes' declarations. It is called with arguments of the declared types
-/// only (type parameters of lists and maps aside, which may hold anything), the target of a method first.
+/// The code of a function or an overload.
+pub type Implementation = for<'v> fn(&mut Call<'_>, &[Value<'v>]) -> Result<Value<'v>, Error>;
+
+/// The implementation of one overload, by its id in Kubernetes' declarations. Its arguments are of the declared types,
+/// except that elements of lists and maps may be of any type. The target of a method is the first argument.
 #[derive(Clone, Copy, Debug)]
 pub struct Overload {
     pub id: &'static str,
-    pub call: for<'v> fn(&mut Call<'_>, &[Value<'v>]) -> Result<Value<'v>, Error>,
+    pub call: Implementation,
     pub cost: Cost,
-    /// Where there is one: called at compile time with the arguments that are constant (`None` for the others). Its
-    /// error refuses the expression.
+    /// Called at compile time with the constant arguments. An error refuses the expression.
     pub prepare: Option<Prepare>,
 }
 
-/// What a call costs, in the units of cel-go's `interpreter/runtimecost.go`.
+/// The cost of a call, in the units of cel-go's `interpreter/runtimecost.go`.
 #[derive(Clone, Copy, Debug)]
 pub enum Cost {
     Fixed(u64),
-    /// By the arguments, and the result if there is one.
+    /// A function of the arguments, and of the result, which is `None` where the call fails.
     Of(fn(&[Value<'_>], Option<&Value<'_>>) -> u64),
 }
 
 impl Overload {
     /// An overload that costs one unit.
-    pub const fn new(
-        id: &'static str,
-        call: for<'v> fn(&mut Call<'_>, &[Value<'v>]) -> Result<Value<'v>, Error>,
-    ) -> Self {
+    pub const fn new(id: &'static str, call: Implementation) -> Self {
         Self { id, call, cost: Cost::Fixed(1), prepare: None }
     }
 
@@ -75,7 +74,14 @@ impl Overload {
     }
 }
 
-/// The size that costs go by (`actualSize` in cel-go): code points, bytes, elements or entries; 1 for what has no size.
+/// The error for arguments of types that a function does not take. `function` is `size()`, as in an expression.
+pub(super) fn mismatch<T>(function: &str, args: &[Value<'_>]) -> Result<T, Error> {
+    let types: Vec<&str> = args.iter().map(Value::type_name).collect();
+    Err(Error::no_such_overload(function, &types))
+}
+
+/// The size of a value for costs (`actualSize` in cel-go): code
+/// points, bytes, elements or entries; 1 for a value without a size.
 pub fn size_of_value(value: &Value<'_>) -> u64 {
     let size = match value {
         Value::String(text) => text.chars().count(),
@@ -89,7 +95,7 @@ pub fn size_of_value(value: &Value<'_>) -> u64 {
     u64::try_from(size).unwrap_or(u64::MAX)
 }
 
-/// `ceil(size × 0.1 × times)`, the cost of going over a string.
+/// `ceil(size × 0.1 × times)`: the cost of traversing a string `times` times.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,

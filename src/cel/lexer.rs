@@ -1,24 +1,24 @@
-//! Splits a source into tokens: the lexer rules of cel-go's `parser/gen/CEL.g4`. The longest token wins.
+//! The lexer: splits a source into tokens by the lexer rules of cel-go's `parser/gen/CEL.g4`. The longest match wins.
 
-use super::source::Fault;
+use super::source::SyntaxError;
 
-/// What a token is. Its text is the source between its offsets.
+/// The kind of a token. Its text is the source between its offsets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     Identifier,
     Int,
     Uint,
     Double,
     String,
     Bytes,
-    /// An operator, a bracket, or one of the words that are no identifiers: `in`, `true`, `false`, `null`.
+    /// An operator, a bracket, or one of the keywords: `in`, `true`, `false`, `null`.
     Sign(&'static str),
     End,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Token {
-    pub kind: Kind,
+    pub kind: TokenKind,
     pub start: usize,
     pub end: usize,
 }
@@ -30,8 +30,8 @@ const SIGNS: [&str; 24] = [
 ];
 const WORDS: [&str; 4] = ["in", "true", "false", "null"];
 
-/// All tokens of a source, the last one [`Kind::End`].
-pub(super) fn tokens(source: &str) -> Result<Vec<Token>, Fault> {
+/// All tokens of a source, the last one [`TokenKind::End`].
+pub(super) fn tokens(source: &str) -> Result<Vec<Token>, SyntaxError> {
     let mut lexer = Lexer { source, at: 0 };
     let mut tokens = Vec::new();
     loop {
@@ -39,7 +39,7 @@ pub(super) fn tokens(source: &str) -> Result<Vec<Token>, Fault> {
         let start = lexer.at;
         let kind = lexer.token()?;
         tokens.push(Token { kind, start, end: lexer.at });
-        if kind == Kind::End {
+        if kind == TokenKind::End {
             return Ok(tokens);
         }
     }
@@ -59,7 +59,7 @@ impl<'s> Lexer<'s> {
         self.source.as_bytes().get(self.at.saturating_add(ahead)).copied()
     }
 
-    /// Goes on by as many bytes as satisfy the condition, and says how many.
+    /// Skips the bytes that satisfy the condition, and returns their number.
     fn take(&mut self, condition: impl Fn(&u8) -> bool) -> usize {
         let length = self.rest().bytes().take_while(condition).count();
         self.at += length;
@@ -77,8 +77,8 @@ impl<'s> Lexer<'s> {
         }
     }
 
-    fn token(&mut self) -> Result<Kind, Fault> {
-        let Some(first) = self.byte(0) else { return Ok(Kind::End) };
+    fn token(&mut self) -> Result<TokenKind, SyntaxError> {
+        let Some(first) = self.byte(0) else { return Ok(TokenKind::End) };
         if let Some(kind) = self.string()? {
             return Ok(kind);
         }
@@ -94,18 +94,18 @@ impl<'s> Lexer<'s> {
             return Ok(WORDS
                 .iter()
                 .find(|it| **it == word)
-                .map_or(Kind::Identifier, |it| Kind::Sign(it)));
+                .map_or(TokenKind::Identifier, |it| TokenKind::Sign(it)));
         }
         match SIGNS.iter().find(|sign| self.rest().starts_with(**sign)) {
             Some(sign) => {
                 self.at += sign.len();
-                Ok(Kind::Sign(sign))
+                Ok(TokenKind::Sign(sign))
             }
             None => Err(self.stray()),
         }
     }
 
-    fn number(&mut self) -> Kind {
+    fn number(&mut self) -> TokenKind {
         if self.rest().starts_with("0x")
             && self.byte(2).is_some_and(|byte| byte.is_ascii_hexdigit())
         {
@@ -128,19 +128,20 @@ impl<'s> Lexer<'s> {
             self.take(u8::is_ascii_digit);
             double = true;
         }
-        if double { Kind::Double } else { self.maybe_unsigned() }
+        if double { TokenKind::Double } else { self.maybe_unsigned() }
     }
 
-    fn maybe_unsigned(&mut self) -> Kind {
+    fn maybe_unsigned(&mut self) -> TokenKind {
         if matches!(self.byte(0), Some(b'u' | b'U')) {
             self.at += 1;
-            return Kind::Uint;
+            return TokenKind::Uint;
         }
-        Kind::Int
+        TokenKind::Int
     }
 
-    /// A string or bytes literal, if one begins here: `'a'`, `"a"`, `'''a'''`, `"""a"""`, raw with `r`, bytes with `b` before it.
-    fn string(&mut self) -> Result<Option<Kind>, Fault> {
+    /// A string or bytes literal, if one begins here: `'a'`, `"a"`, `'''a'''`,
+    /// `"""a"""`; the prefix `r` is for raw literals, `b` for bytes.
+    fn string(&mut self) -> Result<Option<TokenKind>, SyntaxError> {
         let start = self.at;
         let rest = self.rest();
         let prefix = rest.bytes().take_while(u8::is_ascii_alphabetic).count();
@@ -161,11 +162,11 @@ impl<'s> Lexer<'s> {
             let rest = self.rest();
             if rest.starts_with(end) {
                 self.at += end.len();
-                return Ok(Some(if bytes { Kind::Bytes } else { Kind::String }));
+                return Ok(Some(if bytes { TokenKind::Bytes } else { TokenKind::String }));
             }
             match rest.chars().next() {
                 None => {
-                    return Err(Fault::new(
+                    return Err(SyntaxError::new(
                         start,
                         format!("this string has no end; close it with {end}"),
                     ));
@@ -174,7 +175,7 @@ impl<'s> Lexer<'s> {
                     let message = format!(
                         "a string in {mark} ends on its line; close it, write \\n, or use {triple}"
                     );
-                    return Err(Fault::new(self.at, message));
+                    return Err(SyntaxError::new(self.at, message));
                 }
                 Some('\\') if !raw => self.at += self.escape_length()?,
                 Some(other) => self.at += other.len_utf8(),
@@ -183,7 +184,7 @@ impl<'s> Lexer<'s> {
     }
 
     /// The length of the escape sequence that begins here.
-    fn escape_length(&self) -> Result<usize, Fault> {
+    fn escape_length(&self) -> Result<usize, SyntaxError> {
         let digits = |from: usize, count: usize, valid: fn(&u8) -> bool| {
             (from..from + count)
                 .all(|at| self.byte(at).is_some_and(|byte| valid(&byte)))
@@ -203,26 +204,33 @@ impl<'s> Lexer<'s> {
         length.ok_or_else(|| {
             let written: String = self.rest().chars().take(2).collect();
             let message = format!(
-                "{written} begins no escape sequence; write \\\\ for a backslash, or a raw string as in r'…' (there are \\n, \\t, \
-                 \\r, \\x41, \\101, \\u0041 and their like)"
+                "{written} is not an escape sequence; write \\\\ for a backslash, or a raw string as in r'…' (there are \\n, \\t, \
+                 \\r, \\x41, \\101, \\u0041 and others)"
             );
-            Fault::new(self.at, message)
+            SyntaxError::new(self.at, message)
         })
     }
 
-    /// Why what stands here begins no token.
-    fn stray(&self) -> Fault {
+    /// The error for a character that begins no token.
+    fn stray(&self) -> SyntaxError {
         let character = self.rest().chars().next().unwrap_or_default();
         let message = match character {
             '=' => "write == to compare; there is no assignment".to_owned(),
             '&' => "write && for and".to_owned(),
             '|' => "write || for or".to_owned(),
-            '“' | '”' | '„' | '‘' | '’' => format!("{character} is no quote; write \" or '"),
-            '`' => "names in backticks are not known to Kubernetes; write object['name'] for such a field".to_owned(),
-            ';' => "an expression has no ;".to_owned(),
-            other if other.is_alphabetic() => format!("{other} cannot stand in a name; put text in quotes"),
-            other => format!("{} means nothing here", other.escape_debug()),
+            '“' | '”' | '„' | '‘' | '’' => {
+                format!("{character} is not a quote of CEL; write \" or '")
+            }
+            '`' => {
+                "Kubernetes does not know names in backticks; write object['name'] for such a field"
+                    .to_owned()
+            }
+            ';' => "an expression cannot contain ;".to_owned(),
+            other if other.is_alphabetic() => {
+                format!("{other} cannot be part of a name; write text in quotes")
+            }
+            other => format!("{} is not part of CEL", other.escape_debug()),
         };
-        Fault::new(self.at, message)
+        SyntaxError::new(self.at, message)
     }
 }

@@ -1,81 +1,57 @@
-//! What carries out the functions of the libraries, by the ids of their overloads; [`super::declared`] declares them.
+//! Implementations of the libraries' functions, by the ids of their overloads; [`super::declared`] declares them.
 //!
-//! Each library is written after its source in `k8s.io/apiserver/pkg/cel/library` or `github.com/google/cel-go/ext`, and costs
-//! what `pkg/cel/library/cost.go` and the trackers of cel-go's libraries charge. Where the cost leaves out what a call does, the
-//! call charges the meter's memory ([`work`]), so that the work of a review is bounded too.
+//! Each library follows its source in `k8s.io/apiserver/pkg/cel/library` or
+//! `github.com/google/cel-go/ext`; costs are those of `pkg/cel/library/cost.go` and of the trackers
+//! of cel-go's libraries. Where the cost does not cover the work of a call, the call charges the
+//! meter's memory for it ([`support::charge_work`]), so that the work of a review is bounded.
 
 mod address;
-mod addresses;
+mod address_functions;
+mod code_points;
 mod cost;
 mod descriptions;
-mod double;
-mod format;
-mod formats;
+#[cfg(test)]
+mod function_tests;
 mod lists;
+mod named_formats;
 mod pattern;
-mod quantities;
 pub mod quantity;
+mod quantity_functions;
 mod quoted;
-mod regular;
+mod regex_functions;
 mod semver;
+mod semver_functions;
 mod sets;
 mod sorting;
+mod string_format;
 mod strings;
-mod texts;
-#[cfg(test)]
-mod trials;
+mod support;
 mod url;
-mod urls;
-mod versions;
+mod url_functions;
 
-use super::error::Error;
-use super::function::{Call, Overload};
-use super::value::Value;
+use super::function::Overload;
 
 pub use descriptions::{LEFT_OUT, MACROS, description};
-pub use format::check_format;
-pub use regular::check_pattern;
+pub use regex_functions::check_pattern;
+pub use string_format::check_format;
 
 /// The functions of all libraries.
 const LIBRARIES: [&[Overload]; 10] = [
     strings::OVERLOADS,
-    regular::OVERLOADS,
+    regex_functions::OVERLOADS,
     lists::OVERLOADS,
     sorting::OVERLOADS,
     sets::OVERLOADS,
-    quantities::OVERLOADS,
-    versions::OVERLOADS,
-    addresses::OVERLOADS,
-    urls::OVERLOADS,
-    formats::OVERLOADS,
+    quantity_functions::OVERLOADS,
+    semver_functions::OVERLOADS,
+    address_functions::OVERLOADS,
+    url_functions::OVERLOADS,
+    named_formats::OVERLOADS,
 ];
 
-/// What carries out an overload.
+/// The implementation of an overload.
 pub fn find(id: &str) -> Option<Overload> {
     LIBRARIES.into_iter().flatten().find(|overload| overload.id == id).copied()
-}
-
-/// Bytes that a call may go over for one byte of the review's memory.
-const WORK_OF_A_BYTE: usize = 64;
-
-/// Charges going over so many bytes.
-fn work(call: &mut Call<'_>, bytes: usize) -> Result<(), Error> {
-    call.meter.allocate(bytes / WORK_OF_A_BYTE)
-}
-
-/// A string that a function made.
-fn text<'v>(call: &mut Call<'_>, text: &str) -> Result<Value<'v>, Error> {
-    call.meter.allocate(text.len())?;
-    Ok(Value::string(text))
-}
-
-fn number<'v>(number: usize) -> Value<'v> {
-    Value::Int(i64::try_from(number).unwrap_or(i64::MAX))
-}
-
-fn mismatch<T>(function: &str, args: &[Value<'_>]) -> Result<T, Error> {
-    let types: Vec<&str> = args.iter().map(Value::type_name).collect();
-    Err(Error::no_such_overload(function, &types))
 }
 
 #[cfg(test)]
@@ -86,7 +62,7 @@ mod tests {
     use super::super::standard;
     use super::*;
 
-    /// Overloads that are carried out elsewhere: by the interpreter, or by the language's own functions.
+    /// Functions that are implemented elsewhere: by the evaluator, or by the language's own functions.
     fn is_elsewhere(function: &str) -> bool {
         let own = ["or", "orValue", "cel.@mapInsert"];
         function.contains('_')

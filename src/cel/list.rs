@@ -1,17 +1,17 @@
-//! Lists as values.
+//! List values.
 
 use std::ops::Deref;
 use std::sync::Arc;
 
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 use super::meter::Meter;
 use super::value::Value;
 
-/// The deepest nesting of lists, maps and optionals that an evaluation makes. One expression cannot reach it (its
-/// source nests less); a chain of variables could. It bounds the recursion of what walks a value.
+/// The deepest nesting of lists, maps and optionals that an evaluation constructs. One expression cannot reach it,
+/// since its source nests less; a chain of variables can. It bounds recursion over values.
 pub const MAX_VALUE_DEPTH: u16 = 512;
 
-/// A list: part of the input, or made by the evaluation and shared.
+/// A list: part of the input, or constructed by the evaluation and shared.
 #[derive(Clone, Debug)]
 pub enum List<'v> {
     Borrowed(&'v Items<'v>),
@@ -25,11 +25,11 @@ pub struct Items<'v> {
     depth: u16,
 }
 
-/// The depth of a value around values of this depth.
+/// The depth of a container of values of depth `inner`.
 pub(super) fn depth_around(inner: u16) -> Result<u16, Error> {
     if inner >= MAX_VALUE_DEPTH {
         let message = format!("values nest deeper than {MAX_VALUE_DEPTH}");
-        return Err(Error::new(Kind::InvalidArgument, message));
+        return Err(Error::new(ErrorKind::InvalidArgument, message));
     }
     Ok(inner + 1)
 }
@@ -40,7 +40,7 @@ impl<'v> Items<'v> {
         Ok(Self { items, depth: depth_around(deepest)? })
     }
 
-    /// The same of an input that is bounded by its decoder.
+    /// The elements of a list of the input, whose depth the decoder bounds.
     pub(super) fn of_tree(items: Vec<Value<'v>>) -> Self {
         let depth = items.iter().map(Value::depth).max().unwrap_or(0).saturating_add(1);
         Self { items, depth }
@@ -67,7 +67,7 @@ impl<'v> List<'v> {
         Ok(Self::Shared(Arc::new(Items::new(items)?)))
     }
 
-    /// Charges a list of `len` elements that is about to be made.
+    /// Charges the memory of a list of `len` elements, before it is constructed.
     pub fn charge(meter: &mut Meter, len: usize) -> Result<(), Error> {
         meter.allocate(len.saturating_mul(size_of::<Value<'_>>()).saturating_add(64))
     }
@@ -79,12 +79,12 @@ impl<'v> List<'v> {
         }
     }
 
-    /// A list of elements that are charged already.
+    /// A list of elements whose memory is charged already.
     pub(super) fn of(items: Items<'v>) -> Self {
         Self::Shared(Arc::new(items))
     }
 
-    /// The element of an index; part of the input stays borrowed.
+    /// The element at an index; an element of the input stays borrowed.
     pub fn at(&self, index: usize) -> Option<Value<'v>> {
         match self {
             Self::Borrowed(items) => items.items.get(index).map(Value::by_reference),

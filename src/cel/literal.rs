@@ -1,14 +1,14 @@
-//! Reads the text of literals: numbers as Go's `strconv` does, strings as `parser/unescape.go` of cel-go.
+//! Reads literals: numbers as Go's `strconv`, strings as `parser/unescape.go` of cel-go.
 
 use super::ast::Literal;
 
-/// An int literal's value; `negative` for a minus before it.
+/// An int literal's value. `negative` is whether a minus precedes it.
 pub(super) fn int(text: &str, negative: bool) -> Result<Literal, String> {
     let (digits, radix) = radix(text);
     let signed = format!("{}{digits}", if negative { "-" } else { "" });
     i64::from_str_radix(&signed, radix).map(Literal::Int).map_err(|_| {
         let hint =
-            if negative { "" } else { "; an unsigned one takes twice as much: write u after it" };
+            if negative { "" } else { "; an unsigned int holds twice as much: write u after it" };
         format!("{text} does not fit into an int, which has 64 bits{hint}")
     })
 }
@@ -38,7 +38,7 @@ pub(super) fn string(text: &str) -> Result<Literal, String> {
     unquote(text, false).and_then(|bytes| {
         String::from_utf8(bytes)
             .map(|text| Literal::String(text.into()))
-            .map_err(|_| "this is no text".to_owned())
+            .map_err(|_| "this string is not valid UTF-8".to_owned())
     })
 }
 
@@ -72,7 +72,7 @@ fn unquote(text: &str, bytes: bool) -> Result<Vec<u8>, String> {
     Ok(value)
 }
 
-/// Appends what the escape sequence at the beginning stands for, and returns what follows it.
+/// Appends the value of the escape sequence at the beginning, and returns the text after it.
 fn unescape<'t>(text: &'t str, bytes: bool, value: &mut Vec<u8>) -> Result<&'t str, String> {
     let malformed = || "this escape sequence is not complete".to_owned();
     let kind = text.as_bytes().get(1).copied().ok_or_else(malformed)?;
@@ -96,7 +96,7 @@ fn unescape<'t>(text: &'t str, bytes: bool, value: &mut Vec<u8>) -> Result<&'t s
     text.get(2..).ok_or_else(malformed)
 }
 
-/// An escape sequence of digits: a byte, or a character's code point.
+/// Reads an escape sequence of digits: a byte of a bytes literal, or the code point of a character.
 fn number<'t>(
     text: &'t str,
     digits: std::ops::Range<usize>,
@@ -110,8 +110,9 @@ fn number<'t>(
     if bytes {
         value.push(u8::try_from(point).map_err(|_| malformed())?);
     } else {
-        let character = char::from_u32(point)
-            .ok_or_else(|| format!("{} is no character", text.get(..digits.end).unwrap_or(text)))?;
+        let character = char::from_u32(point).ok_or_else(|| {
+            format!("{} is not a character", text.get(..digits.end).unwrap_or(text))
+        })?;
         value.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
     }
     text.get(digits.end..).ok_or_else(malformed)

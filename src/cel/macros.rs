@@ -1,21 +1,21 @@
-//! The macros: calls that the parser turns into other expressions. Those of cel-go's `parser/macro.go`, `cel/library.go`
-//! (optionals), `ext/comprehensions.go` (two variables) and `ext/lists.go` (`sortBy`).
+//! Macros: calls that the parser expands to other expressions. They are those of cel-go's `parser/macro.go`,
+//! `cel/library.go` (optionals), `ext/comprehensions.go` (two variables) and `ext/lists.go` (`sortBy`).
 
 use super::ast::{Comprehension, Expr, ExprId, Literal, Name};
 use super::build::Builder;
 use super::operators;
-use super::source::Fault;
+use super::source::SyntaxError;
 
-/// The accumulator of every fold; no source can name it.
+/// The accumulator of every fold. It is not an identifier, so no source can use it.
 pub const ACCUMULATOR: &str = "@result";
-/// The accumulator of older versions, which no iteration variable may be named after.
+/// The accumulator of older versions. cel-go refuses iteration variables of this name.
 const OLD_ACCUMULATOR: &str = "__result__";
-/// The iteration variable of a fold over nothing, which only binds its accumulator to a value.
+/// The iteration variable of a fold over an empty list, which only binds its accumulator to a value.
 pub const UNUSED: &str = "#unused";
-/// What `sortBy` binds its list to.
+/// The variable that holds the list of `sortBy`.
 const SORT_INPUT: &str = "@__sortBy_input__";
 
-/// What calls of the macros look like.
+/// The forms of the macros' calls.
 pub const MACROS: [&str; 20] = [
     "has(value.field)",
     "range.all(x, condition)",
@@ -39,9 +39,10 @@ pub const MACROS: [&str; 20] = [
     "optional.optFlatMap(x, optional)",
 ];
 
-type Expanded = Result<ExprId, Fault>;
+type Expanded = Result<ExprId, SyntaxError>;
 
-/// A call, or what the macro of that name and number of arguments makes of it. New nodes stand where the call does.
+/// Expands the macro of that name and number of arguments, or else
+/// builds an ordinary call. New nodes have the call's position.
 pub(super) fn call(
     tree: &mut Builder,
     function: &str,
@@ -91,27 +92,30 @@ pub(super) fn call(
 /// The variables of a fold.
 struct Variables(Name, Option<Name>);
 
-fn variable(tree: &Builder, id: ExprId) -> Result<Name, Fault> {
+fn variable(tree: &Builder, id: ExprId) -> Result<Name, SyntaxError> {
     match tree.get(id) {
         Some(Expr::Ident(name)) if [ACCUMULATOR, OLD_ACCUMULATOR].contains(&&**name) => {
-            Err(Fault::new(tree.position_of(id), format!("no variable can be named {name}")))
+            Err(SyntaxError::new(tree.position_of(id), format!("no variable can be named {name}")))
         }
         Some(Expr::Ident(name)) => Ok(Name::clone(name)),
-        _ => Err(Fault::new(
+        _ => Err(SyntaxError::new(
             tree.position_of(id),
-            "a variable's name should stand here, as x in list.all(x, x > 0)",
+            "a variable's name is expected here, as x in list.all(x, x > 0)",
         )),
     }
 }
 
-fn one_variable(tree: &Builder, x: ExprId) -> Result<Variables, Fault> {
+fn one_variable(tree: &Builder, x: ExprId) -> Result<Variables, SyntaxError> {
     Ok(Variables(variable(tree, x)?, None))
 }
 
-fn two_variables(tree: &Builder, k: ExprId, v: ExprId) -> Result<Variables, Fault> {
+fn two_variables(tree: &Builder, k: ExprId, v: ExprId) -> Result<Variables, SyntaxError> {
     let (first, second) = (variable(tree, k)?, variable(tree, v)?);
     if first == second {
-        return Err(Fault::new(tree.position_of(v), format!("both variables are named {first}")));
+        return Err(SyntaxError::new(
+            tree.position_of(v),
+            format!("both variables are named {first}"),
+        ));
     }
     Ok(Variables(first, Some(second)))
 }
@@ -123,7 +127,7 @@ fn presence(tree: &mut Builder, select: ExprId) -> Expanded {
         tree.push(Expr::Select { operand, field, test_only: true })
     } else {
         let message = "has() takes a field, as in has(object.spec.hostNetwork)";
-        Err(Fault::new(tree.position_of(select), message))
+        Err(SyntaxError::new(tree.position_of(select), message))
     }
 }
 
@@ -225,8 +229,8 @@ fn collect(
     accumulate(tree, range, variables, (init, test, step))
 }
 
-/// A map of the key and value for each element that passes the test; `rest` is the test, if there is one, and the value or
-/// the entry.
+/// A map of the entries for the elements that pass the test; `rest`
+/// is the test, if there is one, and the value or the entry.
 fn insert(
     tree: &mut Builder,
     range: ExprId,
@@ -237,7 +241,7 @@ fn insert(
     let (test, value) = match rest {
         [test, value] => (Some(*test), *value),
         [value] => (None, *value),
-        _ => return Err(Fault::new(tree.position, "the value of the entries is missing")),
+        _ => return Err(SyntaxError::new(tree.position, "the value of the entries is missing")),
     };
     let init = tree.push(Expr::Map(Vec::new()))?;
     let so_far = accumulator(tree)?;
@@ -250,7 +254,7 @@ fn insert(
     accumulate(tree, range, variables, (init, test, step))
 }
 
-/// A fold that goes over the whole range, and makes the step for each element that passes the test.
+/// A fold over the whole range, with a step for each element that passes the test.
 fn accumulate(
     tree: &mut Builder,
     range: ExprId,
@@ -269,7 +273,7 @@ fn accumulate(
     fold(tree, range, variables, Fold { init, condition, step, result })
 }
 
-/// `value`, evaluated with `name` bound to `to`: a fold over nothing.
+/// `value`, evaluated with `name` bound to `to`: a fold over an empty list.
 fn bind(tree: &mut Builder, name: Name, to: ExprId, value: ExprId) -> Expanded {
     let range = tree.list([])?;
     let condition = tree.literal(Literal::Bool(false))?;
@@ -295,8 +299,8 @@ fn map_optional(
 ) -> Expanded {
     let Some(Expr::Ident(name)) = tree.get(x) else {
         let message =
-            format!("a variable's name should stand here, as x in value.?field.{function}(x, …)");
-        return Err(Fault::new(tree.position_of(x), message));
+            format!("a variable's name is expected here, as x in value.?field.{function}(x, …)");
+        return Err(SyntaxError::new(tree.position_of(x), message));
     };
     let name = Name::clone(name);
     let present = tree.member_call("hasValue", optional, [])?;
@@ -312,7 +316,7 @@ fn map_optional(
 
 fn sort(tree: &mut Builder, list: ExprId, x: ExprId, key: ExprId) -> Expanded {
     if let Some(Expr::Literal(_) | Expr::Map(_) | Expr::Struct { .. }) = tree.get(list) {
-        return Err(Fault::new(tree.position_of(list), "sortBy() sorts a list"));
+        return Err(SyntaxError::new(tree.position_of(list), "sortBy() sorts a list"));
     }
     let input = Name::from(SORT_INPUT);
     let range = tree.ident(&input)?;

@@ -1,4 +1,4 @@
-//! Maps as values: entries in the order of their keys.
+//! Map values: entries in the order of their keys.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -8,29 +8,28 @@ use super::error::Error;
 use super::list::depth_around;
 use super::meter::Meter;
 use super::number::{int_of, uint_of};
-use super::tree::Unknown;
 use super::value::Value;
 
-/// A map: part of the input, or made by the evaluation and shared.
+/// A map: part of the input, or constructed by the evaluation and shared.
 #[derive(Clone, Debug)]
 pub enum Map<'v> {
     Borrowed(&'v Entries<'v>),
     Shared(Arc<Entries<'v>>),
 }
 
-/// The entries of a map, in the order of their keys. Keys are bools, ints, uints and strings where the checker knows the
-/// types; by `dyn()` anything but bytes gets through, as in cel-go.
+/// The entries of a map, in the order of their keys. Keys are bools, ints, uints and strings where the checker knows
+/// their type; a key of type `dyn` may be any value but bytes, as in cel-go.
 #[derive(Clone, Debug, Default)]
 pub struct Entries<'v> {
     entries: Vec<(Value<'v>, Value<'v>)>,
     depth: u16,
 }
 
-/// Below this many entries, comparing with each is faster than a binary search.
+/// Up to this many entries, a linear search is faster than a binary one.
 const FEW: usize = 8;
 
-/// The order of keys. Numbers come in the order of their values, and an int before the equal uint before the equal
-/// double. Keys that nothing can find again (lists, say) are equal in this order.
+/// The order of keys. Numbers of one type are ordered by value; ints come before uints, and uints before doubles. Keys
+/// that cannot be looked up, such as lists, are equal in this order.
 fn order(a: &Value<'_>, b: &Value<'_>) -> Ordering {
     match (a, b) {
         (Value::String(a), Value::String(b)) => a.as_str().cmp(b.as_str()),
@@ -66,7 +65,7 @@ fn rank(key: &Value<'_>) -> u8 {
     }
 }
 
-/// Whether two keys are one. What is compared by identity in cel-go never is.
+/// Whether two keys are the same. Keys that cel-go compares by identity, such as lists, never are.
 pub(super) fn same_key(a: &Value<'_>, b: &Value<'_>) -> bool {
     let nan = matches!(a, Value::Double(it) if it.is_nan());
     !nan && rank(a) < 9 && order(a, b) == Ordering::Equal
@@ -88,14 +87,14 @@ fn sorted<'v>(mut entries: Vec<(Value<'v>, Value<'v>)>) -> Vec<(Value<'v>, Value
 }
 
 impl<'v> Entries<'v> {
-    /// Of equal keys the last one counts.
+    /// The entries of a map; the last one of equal keys counts.
     pub(super) fn new(entries: Vec<(Value<'v>, Value<'v>)>) -> Result<Self, Error> {
         let entries = sorted(entries);
         let deepest = entries.iter().map(|(_, value)| value.depth()).max().unwrap_or(0);
         Ok(Self { entries, depth: depth_around(deepest)? })
     }
 
-    /// The same of an input that is bounded by its decoder.
+    /// The entries of a map of the input, whose depth the decoder bounds.
     pub(super) fn of_tree(entries: Vec<(Value<'v>, Value<'v>)>) -> Self {
         let entries = sorted(entries);
         let deepest = entries.iter().map(|(_, value)| value.depth()).max().unwrap_or(0);
@@ -157,12 +156,12 @@ impl<'v> Map<'v> {
         Ok(Self::Shared(Arc::new(Entries::new(entries)?)))
     }
 
-    /// Charges a map of `len` entries that is about to be made.
+    /// Charges the memory of a map of `len` entries, before it is constructed.
     pub fn charge(meter: &mut Meter, len: usize) -> Result<(), Error> {
         meter.allocate(len.saturating_mul(2 * size_of::<Value<'_>>()).saturating_add(64))
     }
 
-    /// The entries, copied if somebody else has the map too.
+    /// The entries, copied if the map is shared.
     pub(super) fn into_entries(self) -> Vec<(Value<'v>, Value<'v>)> {
         match self {
             Self::Borrowed(entries) => entries.entries.clone(),
@@ -193,7 +192,7 @@ impl<'v> Map<'v> {
         self.entries().find(key)
     }
 
-    /// The value of a key; part of the input stays borrowed.
+    /// The value of a key; a value of the input stays borrowed.
     pub fn get(&self, key: &Value<'_>) -> Option<Value<'v>> {
         match self {
             Self::Borrowed(entries) => entries.find(key).map(Value::by_reference),
@@ -201,7 +200,7 @@ impl<'v> Map<'v> {
         }
     }
 
-    /// The value of a string key, likewise.
+    /// The value of a string key; a value of the input stays borrowed.
     pub fn get_str(&self, key: &str) -> Option<Value<'v>> {
         match self {
             Self::Borrowed(entries) => entries.find_str(key).map(Value::by_reference),
@@ -209,7 +208,7 @@ impl<'v> Map<'v> {
         }
     }
 
-    /// The entry of a place in the order of keys, likewise.
+    /// The entry at an index in the order of keys; an entry of the input stays borrowed.
     pub fn at(&self, index: usize) -> Option<(Value<'v>, Value<'v>)> {
         match self {
             Self::Borrowed(entries) => {
@@ -220,24 +219,17 @@ impl<'v> Map<'v> {
         }
     }
 
-    /// Whether the value of a key is [unknown](super::tree::Tree::unknown).
-    pub(super) fn is_unknown_in_part(&self) -> bool {
-        let is_unknown =
-            |it: &Value<'_>| matches!(it, Value::Opaque(it) if it.as_any().is::<Unknown>());
-        self.as_slice().iter().any(|(_, value)| is_unknown(value))
-    }
-
-    /// Whether a key is no string. The API server looks up keys of such maps by their hash.
+    /// Whether a key is not a string. The API server looks up the keys of such maps by hash.
     pub(super) fn has_general_keys(&self) -> bool {
         self.as_slice().iter().any(|(key, _)| !matches!(key, Value::String(_)))
     }
 }
 
-/// A map that grows key by key, none of which may come twice.
+/// A map under construction, entry by entry. A key that comes twice is an error.
 #[derive(Debug, Default)]
 pub(super) struct Builder<'v> {
     entries: BTreeMap<Key<'v>, Value<'v>>,
-    /// Entries whose keys nothing can find again.
+    /// Entries whose keys cannot be looked up.
     others: Vec<(Value<'v>, Value<'v>)>,
 }
 
@@ -265,7 +257,7 @@ impl Ord for Key<'_> {
 }
 
 impl<'v> Builder<'v> {
-    /// Numbers of different types that are equal are one key.
+    /// Adds an entry. Equal numbers of different types are the same key.
     pub fn insert(&mut self, key: Value<'v>, value: Value<'v>) -> Result<(), Error> {
         if !same_key(&key, &key) {
             self.others.push((key, value));
@@ -281,7 +273,7 @@ impl<'v> Builder<'v> {
         };
         let is_there = |key: Value<'v>| self.entries.contains_key(&Key(key));
         if is_there(key.clone()) || same.into_iter().flatten().any(is_there) {
-            return Err(Error::invalid("a key would be there twice"));
+            return Err(Error::invalid("the map would have the same key twice"));
         }
         self.entries.insert(Key(key), value);
         Ok(())

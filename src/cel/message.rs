@@ -1,5 +1,5 @@
-//! Messages that the language knows: `google.protobuf.Int64Value{value: 1}` and its like, which are values of the language
-//! as soon as they are made (`common/types/provider.go` of cel-go).
+//! Protobuf messages that CEL knows, such as `google.protobuf.Int64Value{value: 1}`. A constructed message becomes a
+//! value of the language at once (`common/types/provider.go` of cel-go).
 
 use super::error::Error;
 use super::list::List;
@@ -10,7 +10,7 @@ use super::value::Value;
 
 type Made<'v> = Result<Value<'v>, Error>;
 
-/// A message of a name with fields.
+/// Constructs the message of that name with these fields.
 pub(super) fn make<'v>(meter: &mut Meter, name: &str, fields: &[(&str, Value<'v>)]) -> Made<'v> {
     let of =
         |wanted: &str| fields.iter().rev().find(|(field, _)| *field == wanted).map(|(_, it)| it);
@@ -33,14 +33,14 @@ pub(super) fn make<'v>(meter: &mut Meter, name: &str, fields: &[(&str, Value<'v>
         "Int64Value" => Ok(value.unwrap_or(Value::Int(0))),
         "Int32Value" => match value {
             Some(Value::Int(number)) if i32::try_from(number).is_err() => {
-                Err(Error::overflow("the number is no int of 32 bits"))
+                Err(Error::overflow("the number does not fit into a 32-bit int"))
             }
             other => Ok(other.unwrap_or(Value::Int(0))),
         },
         "UInt64Value" => Ok(value.unwrap_or(Value::Uint(0))),
         "UInt32Value" => match value {
             Some(Value::Uint(number)) if u32::try_from(number).is_err() => {
-                Err(Error::overflow("the number is no uint of 32 bits"))
+                Err(Error::overflow("the number does not fit into a 32-bit uint"))
             }
             other => Ok(other.unwrap_or(Value::Uint(0))),
         },
@@ -67,11 +67,11 @@ pub(super) fn make<'v>(meter: &mut Meter, name: &str, fields: &[(&str, Value<'v>
             None | Some(("null_value", _)) => Ok(Value::Null),
             Some((_, value)) => json(meter, value),
         },
-        _ => Err(Error::invalid(format!("{name} cannot be made"))),
+        _ => Err(Error::invalid(format!("a message of type {name} cannot be constructed"))),
     }
 }
 
-/// What a value is as JSON.
+/// Converts a value to the JSON types of `google.protobuf.Value`.
 #[allow(clippy::cast_precision_loss, reason = "numbers that a double cannot hold become strings")]
 fn json<'v>(meter: &mut Meter, value: &Value<'v>) -> Made<'v> {
     const SAFE: u64 = (1 << 53) - 1;
@@ -92,13 +92,16 @@ fn json<'v>(meter: &mut Meter, value: &Value<'v>) -> Made<'v> {
             let mut entries = Vec::with_capacity(map.len());
             for (key, value) in map.as_slice() {
                 let Value::String(_) = key else {
-                    return Err(Error::invalid("a key of JSON is a string"));
+                    return Err(Error::invalid("a key of a JSON object must be a string"));
                 };
                 entries.push((key.clone(), json(meter, value)?));
             }
             Map::new(entries).map(Value::Map)
         }
         Value::Null | Value::Bool(_) | Value::Double(_) | Value::String(_) => Ok(value.clone()),
-        other => Err(Error::invalid(format!("a value of type {} is no JSON", other.type_name()))),
+        other => Err(Error::invalid(format!(
+            "a value of type {} cannot be converted to JSON",
+            other.type_name()
+        ))),
     }
 }

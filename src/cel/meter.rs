@@ -1,20 +1,20 @@
-//! What an evaluation may use: cost in Kubernetes' units, and bytes of memory.
+//! Limits of an evaluation: cost in Kubernetes' units, and bytes of memory.
 
-use super::error::{Error, Kind};
+use super::error::{Error, ErrorKind};
 
 /// The most an expression may cost: `PerCallLimit` in `k8s.io/apiserver/pkg/apis/cel`.
 pub const EXPRESSION_COST_LIMIT: u64 = 1_000_000;
 /// The most a policy's expressions may cost together: `RuntimeCELCostBudget` there.
 pub const POLICY_COST_BUDGET: u64 = 10_000_000;
-/// The most bytes that the evaluations of one review may allocate. Kubernetes has no such limit.
+/// The most bytes that the evaluations of one review may allocate together. Kubernetes has no such limit.
 pub const REVIEW_MEMORY: usize = 4 * 1024 * 1024;
 
-/// What the evaluations of one review may still use together.
+/// The rest of what the evaluations of one review may use together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// Bytes.
     pub memory: usize,
-    /// Units of cost. Kubernetes has no such limit: without one it is `u64::MAX`.
+    /// Units of cost; `u64::MAX` for no limit, as in Kubernetes.
     pub cost: u64,
 }
 
@@ -24,7 +24,8 @@ impl Default for Allowance {
     }
 }
 
-/// Counts what an evaluation uses, before it is used. One serves a whole review; [`Meter::start`] begins an expression.
+/// Counts the cost and memory of evaluations, and fails when a limit is exceeded. One meter serves a whole review;
+/// [`Meter::start`] begins an expression.
 #[derive(Debug)]
 pub struct Meter {
     cost: u64,
@@ -39,42 +40,43 @@ impl Default for Meter {
 }
 
 impl Meter {
-    /// `cost_limit` is for each expression, the allowance for all of them.
+    /// `cost_limit` applies to each expression, the allowance to all of them together.
     pub fn new(cost_limit: u64, allowance: Allowance) -> Self {
         Self { cost: 0, cost_limit, left: allowance }
     }
 
-    /// Begins an expression, and returns what was spent since the last beginning.
+    /// Starts counting an expression's cost from 0, and returns the count before.
     pub fn start(&mut self) -> u64 {
         std::mem::take(&mut self.cost)
     }
 
-    /// Goes on with an expression that another one interrupted: its spending so far.
+    /// Continues the count of an expression that another one interrupted:
+    /// sets the count to `cost`, and returns the count before.
     pub fn resume(&mut self, cost: u64) -> u64 {
         std::mem::replace(&mut self.cost, cost)
     }
 
-    /// What the expression has cost so far.
+    /// The expression's cost so far.
     pub fn cost(&self) -> u64 {
         self.cost
     }
 
-    /// Charges a step's cost. As in cel-go, an expression ends by the step that goes over the limit, after it was done.
+    /// Charges a step's cost. As in cel-go, the step that exceeds the limit is executed before the expression fails.
     pub fn spend(&mut self, cost: u64) -> Result<(), Error> {
         self.cost = self.cost.saturating_add(cost);
         if self.cost > self.cost_limit {
-            let message = format!("it costs more than {} units", self.cost_limit);
-            return Err(Error::new(Kind::CostLimit, message));
+            let message = format!("the expression costs more than {} units", self.cost_limit);
+            return Err(Error::new(ErrorKind::CostLimit, message));
         }
         if let Some(left) = self.left.cost.checked_sub(cost) {
             self.left.cost = left;
             return Ok(());
         }
         self.left.cost = 0;
-        Err(Error::new(Kind::Interrupted, "it takes longer than there is time"))
+        Err(Error::new(ErrorKind::Interrupted, "the evaluation exceeded the review's time"))
     }
 
-    /// Takes back what was charged too much.
+    /// Takes back cost that was charged too much.
     pub(super) fn refund(&mut self, cost: u64) {
         self.cost = self.cost.saturating_sub(cost);
         self.left.cost = self.left.cost.saturating_add(cost);
@@ -88,13 +90,13 @@ impl Meter {
                 Ok(())
             }
             None => Err(Error::new(
-                Kind::Memory,
+                ErrorKind::Memory,
                 "the review's validations need more than 4 MiB for their values",
             )),
         }
     }
 
-    /// What is left for the review. No cost is left where an evaluation was interrupted.
+    /// The rest of the review's allowance. Its cost is 0 where an evaluation was interrupted.
     pub fn left(&self) -> Allowance {
         self.left
     }

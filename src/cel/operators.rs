@@ -1,4 +1,4 @@
-//! The names of the functions that operators stand for (`common/operators/operators.go` of cel-go).
+//! Names of the functions that operators call (`common/operators/operators.go` of cel-go).
 
 pub const CONDITIONAL: &str = "_?_:_";
 pub const AND: &str = "_&&_";
@@ -22,9 +22,9 @@ pub const OPT_INDEX: &str = "_[?_]";
 /// `value.?field`: a call with the operand and the field's name as a string literal.
 pub const OPT_SELECT: &str = "_?._";
 pub const IN: &str = "@in";
-/// What `all` and `exists` go on by: true unless its argument is known to be false.
+/// The loop condition of `all` and `exists`: true unless its argument is false.
 pub const NOT_STRICTLY_FALSE: &str = "@not_strictly_false";
-/// What `sortBy` sorts with.
+/// The function that `sortBy` expands to.
 pub const SORT_BY_KEYS: &str = "@sortByAssociatedKeys";
-/// What `transformMap` and `transformMapEntry` build maps with.
+/// The function that `transformMap` and `transformMapEntry` expand to.
 pub const MAP_INSERT: &str = "cel.@mapInsert";

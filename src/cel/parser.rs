@@ -1,16 +1,16 @@
-//! The parser: the grammar rules of cel-go's `parser/gen/CEL.g4`, and the trees that `parser/parser.go` makes of them.
+//! The parser: the grammar rules of cel-go's `parser/gen/CEL.g4`, with the trees that `parser/parser.go` builds.
 //!
-//! Recursion is bounded as there: no grammar rule nests more than 250 times, and no way down the tree passes more than 250
-//! operators, selections, method calls and indices.
+//! Recursion is bounded as in cel-go: no grammar rule nests more than 250 times, and no path from the root of the tree
+//! to a leaf has more than 250 operators, selections, method calls and indices.
 
 mod primary;
 
 use super::ast::{Ast, Expr, ExprId, Literal, Name};
 use super::build::Builder;
-use super::lexer::{Kind, Token, tokens};
+use super::lexer::{Token, TokenKind, tokens};
 use super::macros;
 use super::operators;
-use super::source::{CompileError, Fault};
+use super::source::{CompileError, SyntaxError};
 use super::stack::deeper;
 
 /// `maxRecursionDepth` of `parser/parser.go`.
@@ -36,7 +36,7 @@ struct Parser<'s> {
     depths: Depths,
 }
 
-/// How often the rules nest at the present token.
+/// The nesting of each rule at the current token.
 #[derive(Debug, Default)]
 struct Depths {
     expression: u32,
@@ -44,7 +44,7 @@ struct Depths {
     calculation: u32,
 }
 
-/// The rules that nest most.
+/// The recursive rules.
 #[derive(Clone, Copy, Debug)]
 enum Rule {
     Expression,
@@ -62,24 +62,24 @@ impl Depths {
     }
 }
 
-/// A part that was read.
+/// A parsed part of the expression.
 #[derive(Clone, Copy, Debug)]
 struct Part {
     id: ExprId,
-    /// How many operators, selections, method calls and indices the longest way down passes.
+    /// The most operators, selections, method calls and indices on a path from here to a leaf.
     height: u32,
 }
 
-type Parsed<T = Part> = Result<T, Fault>;
+type Parsed<T = Part> = Result<T, SyntaxError>;
 
 impl<'s> Parser<'s> {
     fn token(&self) -> Token {
-        const NOTHING: Token = Token { kind: Kind::End, start: 0, end: 0 };
+        const NOTHING: Token = Token { kind: TokenKind::End, start: 0, end: 0 };
         self.tokens.get(self.at).or(self.tokens.last()).copied().unwrap_or(NOTHING)
     }
 
-    fn ahead(&self, by: usize) -> Kind {
-        self.tokens.get(self.at + by).map_or(Kind::End, |token| token.kind)
+    fn ahead(&self, by: usize) -> TokenKind {
+        self.tokens.get(self.at + by).map_or(TokenKind::End, |token| token.kind)
     }
 
     fn text(&self, token: Token) -> &'s str {
@@ -93,65 +93,64 @@ impl<'s> Parser<'s> {
     }
 
     fn sees(&self, sign: &'static str) -> bool {
-        self.token().kind == Kind::Sign(sign)
+        self.token().kind == TokenKind::Sign(sign)
     }
 
-    /// Goes past the sign if it is next.
+    /// Skips the sign if it is next, and returns whether it was.
     fn takes(&mut self, sign: &'static str) -> bool {
-        let seen = self.sees(sign);
-        self.at += usize::from(seen);
-        seen
+        let found = self.sees(sign);
+        self.at += usize::from(found);
+        found
     }
 
     fn expect(&mut self, sign: &'static str, message: impl FnOnce() -> String) -> Parsed<()> {
         if self.takes(sign) { Ok(()) } else { Err(self.unexpected(&message())) }
     }
 
-    /// A fault at the next token, which is not what should stand there.
-    fn unexpected(&self, wanted: &str) -> Fault {
+    /// The error that the next token is not the expected one.
+    fn unexpected(&self, wanted: &str) -> SyntaxError {
         let token = self.token();
         let found = match token.kind {
-            Kind::End => "the expression ends here".to_owned(),
-            Kind::Sign("=") => "= means nothing here".to_owned(),
+            TokenKind::End => "the expression ends here".to_owned(),
             _ => format!("{} cannot stand here", self.text(token)),
         };
-        Fault::new(token.start, format!("{found}; {wanted}"))
+        SyntaxError::new(token.start, format!("{found}; {wanted}"))
     }
 
     fn end(&mut self) -> Parsed<()> {
         let token = self.token();
         let wanted = match (token.kind, self.text(token)) {
-            (Kind::End, _) => return Ok(()),
-            (Kind::Identifier, "and") => "write && for and".to_owned(),
-            (Kind::Identifier, "or") => "write || for or".to_owned(),
-            (Kind::Identifier, "is") => "write == to compare".to_owned(),
-            (Kind::Sign(")"), _) => "no ( is open".to_owned(),
-            (Kind::Sign("]"), _) => "no [ is open".to_owned(),
-            (Kind::Sign("}"), _) => "no { is open".to_owned(),
+            (TokenKind::End, _) => return Ok(()),
+            (TokenKind::Identifier, "and") => "write && for and".to_owned(),
+            (TokenKind::Identifier, "or") => "write || for or".to_owned(),
+            (TokenKind::Identifier, "is") => "write == to compare".to_owned(),
+            (TokenKind::Sign(")"), _) => "no ( is open".to_owned(),
+            (TokenKind::Sign("]"), _) => "no [ is open".to_owned(),
+            (TokenKind::Sign("}"), _) => "no { is open".to_owned(),
             _ => "an operator, such as == or &&, or the end should follow".to_owned(),
         };
         Err(self.unexpected(&wanted))
     }
 
-    /// The place of nodes that are made next.
+    /// Sets the position of the nodes pushed next to that of a token.
     fn stand_at(&mut self, token: Token) {
         self.tree.position = token.start;
     }
 
-    /// A part with one more operator, selection, method call or index above the others.
+    /// A part with one more operator, selection, method call or index above parts of these heights.
     fn over(&self, id: ExprId, heights: &[u32]) -> Parsed {
         let height = heights.iter().max().copied().unwrap_or_default() + 1;
         if height > MAX_DEPTH { Err(self.too_deep()) } else { Ok(Part { id, height }) }
     }
 
-    fn too_deep(&self) -> Fault {
-        Fault::new(
+    fn too_deep(&self) -> SyntaxError {
+        SyntaxError::new(
             self.token().start,
-            format!("it nests deeper than {MAX_DEPTH}; take parts out into variables"),
+            format!("the expression nests deeper than {MAX_DEPTH}; move parts into variables"),
         )
     }
 
-    /// Counts one more nesting of a rule; [`Self::leave`] counts it back.
+    /// Counts a nesting of a rule, until [`Self::leave`].
     fn enter(&mut self, rule: Rule) -> Parsed<()> {
         let depth = self.depths.of(rule);
         *depth += 1;
@@ -162,7 +161,7 @@ impl<'s> Parser<'s> {
         *self.depths.of(rule) -= 1;
     }
 
-    /// `condition ? value : expression`, or what binds stronger.
+    /// `condition ? value : expression`, or an expression of higher precedence.
     fn expression(&mut self) -> Parsed {
         deeper(|| self.expression_here())
     }
@@ -185,7 +184,7 @@ impl<'s> Parser<'s> {
         Ok(part)
     }
 
-    /// Parts with `||` between them, of parts with `&&` between them.
+    /// Parts joined by `||`, each of parts joined by `&&`.
     fn logical(&mut self) -> Parsed {
         let mut any = Chain::new(operators::OR);
         loop {
@@ -223,19 +222,18 @@ impl<'s> Parser<'s> {
 
     fn relational_operator(&self) -> Option<&'static str> {
         match self.token().kind {
-            Kind::Sign("==") => Some(operators::EQUALS),
-            Kind::Sign("!=") => Some(operators::NOT_EQUALS),
-            Kind::Sign("<") => Some(operators::LESS),
-            Kind::Sign("<=") => Some(operators::LESS_EQUALS),
-            Kind::Sign(">") => Some(operators::GREATER),
-            Kind::Sign(">=") => Some(operators::GREATER_EQUALS),
-            Kind::Sign("in") => Some(operators::IN),
+            TokenKind::Sign("==") => Some(operators::EQUALS),
+            TokenKind::Sign("!=") => Some(operators::NOT_EQUALS),
+            TokenKind::Sign("<") => Some(operators::LESS),
+            TokenKind::Sign("<=") => Some(operators::LESS_EQUALS),
+            TokenKind::Sign(">") => Some(operators::GREATER),
+            TokenKind::Sign(">=") => Some(operators::GREATER_EQUALS),
+            TokenKind::Sign("in") => Some(operators::IN),
             _ => None,
         }
     }
 
-    /// Parts with arithmetic operators between them that bind at least as strong as `strength`: 1 for `+` and `-`, 2 for the
-    /// others.
+    /// Parts joined by arithmetic operators of at least the precedence `strength`: 1 for `+` and `-`, 2 for the others.
     fn calculation(&mut self, strength: u8) -> Parsed {
         self.enter(Rule::Calculation)?;
         let mut left = self.unary()?;
@@ -254,20 +252,20 @@ impl<'s> Parser<'s> {
 
     fn arithmetic_operator(&self) -> Option<(&'static str, u8)> {
         match self.token().kind {
-            Kind::Sign("+") => Some((operators::ADD, 1)),
-            Kind::Sign("-") => Some((operators::SUBTRACT, 1)),
-            Kind::Sign("*") => Some((operators::MULTIPLY, 2)),
-            Kind::Sign("/") => Some((operators::DIVIDE, 2)),
-            Kind::Sign("%") => Some((operators::MODULO, 2)),
+            TokenKind::Sign("+") => Some((operators::ADD, 1)),
+            TokenKind::Sign("-") => Some((operators::SUBTRACT, 1)),
+            TokenKind::Sign("*") => Some((operators::MULTIPLY, 2)),
+            TokenKind::Sign("/") => Some((operators::DIVIDE, 2)),
+            TokenKind::Sign("%") => Some((operators::MODULO, 2)),
             _ => None,
         }
     }
 
-    /// `!a` or `-a`. A second one undoes the first. A single minus before a number belongs to the number.
+    /// `!a` or `-a`. Two in a row cancel out. A single minus before a number belongs to the number.
     fn unary(&mut self) -> Parsed {
         for (sign, operator) in [("!", operators::NOT), ("-", operators::NEGATE)] {
             if !self.sees(sign)
-                || (sign == "-" && matches!(self.ahead(1), Kind::Int | Kind::Double))
+                || (sign == "-" && matches!(self.ahead(1), TokenKind::Int | TokenKind::Double))
             {
                 continue;
             }
@@ -287,7 +285,7 @@ impl<'s> Parser<'s> {
         self.member()
     }
 
-    /// A primary with what is selected from it, called on it, or indexed.
+    /// A primary, followed by selections, method calls and indices.
     fn member(&mut self) -> Parsed {
         let mut operand = self.primary()?;
         loop {
@@ -308,7 +306,7 @@ impl<'s> Parser<'s> {
         }
     }
 
-    /// What follows a dot: a field, `?field`, or a method call.
+    /// The part after a dot: a field, `?field`, or a method call.
     fn selection(&mut self, operand: Part) -> Parsed {
         let optional = self.takes("?");
         let token = self.token();
@@ -332,16 +330,18 @@ impl<'s> Parser<'s> {
 
     fn field_name(&mut self) -> Parsed<Name> {
         let token = self.token();
-        if token.kind == Kind::Identifier {
+        if token.kind == TokenKind::Identifier {
             self.at += 1;
             return Ok(self.text(token).into());
         }
         Err(self.unexpected(&match token.kind {
-            Kind::Sign("in" | "true" | "false" | "null") => {
+            TokenKind::Sign("in" | "true" | "false" | "null") => {
                 let word = self.text(token);
-                format!("this word is no name; write ['{word}'] for such a field")
+                format!("this word is reserved; write ['{word}'] for such a field")
             }
-            Kind::Int | Kind::Uint | Kind::Double => "write an index in brackets: [0]".to_owned(),
+            TokenKind::Int | TokenKind::Uint | TokenKind::Double => {
+                "write an index in brackets: [0]".to_owned()
+            }
             _ => "the name of a field or a function should follow".to_owned(),
         }))
     }
@@ -364,11 +364,11 @@ impl<'s> Parser<'s> {
     }
 }
 
-/// Parts that one logical operator joins. The tree of them is balanced, as in `balancingLogicManager` of `parser/helper.go`.
+/// Parts joined by one logical operator. Their tree is balanced, as by `balancingLogicManager` of `parser/helper.go`.
 struct Chain {
     operator: &'static str,
     parts: Vec<Part>,
-    /// The token behind each part.
+    /// The token after each part.
     signs: Vec<Token>,
 }
 
@@ -381,12 +381,12 @@ impl Chain {
         self.join_range(parser, 0, self.parts.len())
     }
 
-    /// Joins the parts from `low` to before `high`; a source of bounded length bounds the depth by its logarithm.
+    /// Joins the parts from `low` to before `high`. The depth of recursion is the logarithm of their number.
     fn join_range(&self, parser: &mut Parser<'_>, low: usize, high: usize) -> Parsed {
         if high - low <= 1 {
             return self.parts.get(low).copied().ok_or_else(|| parser.too_deep());
         }
-        // Of n - 1 operators the middle one is on top.
+        // The middle one of the n - 1 operators is the root.
         let middle = (low + high - 1) / 2;
         let left = self.join_range(parser, low, middle + 1)?;
         let right = self.join_range(parser, middle + 1, high)?;

@@ -1,5 +1,6 @@
-//! From a checked expression to a [`Program`], as cel-go plans it (`interpreter/planner.go`, `interpreter/decorators.go`):
-//! a chain of selections is one attribute, constants are worked out, and lists of constants become sets.
+//! The planner: compiles a checked expression to a [`Program`], as cel-go does
+//! (`interpreter/planner.go`, `interpreter/decorators.go`). A chain of selections
+//! becomes one attribute, constants are evaluated, and lists of constants become sets.
 
 mod fold;
 
@@ -14,8 +15,8 @@ use super::map::Map;
 use super::meter::Meter;
 use super::operators;
 use super::program::{
-    Attribute, AttributeId, Call, Candidate, Element, Entry, Key, Node, NodeId, Program, Root,
-    Slot, Step, Target,
+    Attribute, AttributeId, AttributeStep, Call, CallTarget, Element, Entry, Field, NodeId,
+    OverloadCandidate, Program, ProgramNode, Root, Slot, StepKey,
 };
 use super::runtime_type::name_of;
 use super::set::Set;
@@ -26,15 +27,15 @@ use super::text::Str;
 use super::types::Type;
 use super::value::Value;
 
-/// Finds what carries out an overload of a library, by its id.
+/// Finds the implementation of a library's overload by its id.
 pub type Find<'f> = &'f dyn Fn(&str) -> Option<function::Overload>;
 
 impl Program {
     /// Plans a checked expression.
     ///
     /// # Errors
-    /// What cel-go refuses only now: constants that cannot be converted, patterns that are none, keys of a type that no
-    /// key has.
+    /// cel-go's planner refuses the expression: a constant cannot be converted, a pattern is not a regular expression,
+    /// or a key has a type that keys cannot have.
     pub fn plan(
         checked: &Checked,
         environment: &Environment,
@@ -60,9 +61,9 @@ pub(super) struct Planner<'a> {
     pub(super) checked: &'a Checked,
     environment: &'a Environment,
     find: Find<'a>,
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<ProgramNode>,
     attributes: Vec<Attribute>,
-    /// The variables of the comprehensions around, the innermost last.
+    /// The variables of the enclosing comprehensions, the innermost last.
     scope: Vec<(Name, Slot)>,
     inits: Vec<Option<NodeId>>,
 }
@@ -76,7 +77,7 @@ impl Planner<'_> {
 
     fn plan_here(&mut self, id: ExprId) -> Planned {
         match self.checked.get(id) {
-            Expr::Literal(literal) => Ok(self.node(Node::Constant(constant(literal)))),
+            Expr::Literal(literal) => Ok(self.node(ProgramNode::Constant(constant(literal)))),
             Expr::Ident(name) => Ok(self.ident(id, name)),
             Expr::Select { operand, field, test_only } => {
                 self.select(id, *operand, field, *test_only)
@@ -84,24 +85,24 @@ impl Planner<'_> {
             Expr::Call { function, target, args } => self.call(id, function, *target, args),
             Expr::List(elements) => self.list(elements),
             Expr::Map(entries) => self.map(entries),
-            Expr::Struct { name, fields } => self.structure(id, name, fields),
+            Expr::Struct { name, fields } => self.structure(name, fields),
             Expr::Comprehension(fold) => self.fold(fold),
         }
     }
 
-    pub(super) fn node(&mut self, node: Node) -> NodeId {
+    pub(super) fn node(&mut self, node: ProgramNode) -> NodeId {
         self.nodes.push(node);
         NodeId(u32::try_from(self.nodes.len() - 1).unwrap_or(u32::MAX))
     }
 
-    pub(super) fn get(&self, id: NodeId) -> &Node {
-        const NOTHING: &Node = &Node::Constant(Value::Null);
+    pub(super) fn get(&self, id: NodeId) -> &ProgramNode {
+        const NOTHING: &ProgramNode = &ProgramNode::Constant(Value::Null);
         self.nodes.get(id.0 as usize).unwrap_or(NOTHING)
     }
 
     fn constant(&self, id: NodeId) -> Option<&Value<'static>> {
         match self.get(id) {
-            Node::Constant(value) => Some(value),
+            ProgramNode::Constant(value) => Some(value),
             _ => None,
         }
     }
@@ -114,10 +115,10 @@ impl Planner<'_> {
     fn ident(&mut self, id: ExprId, name: &Name) -> NodeId {
         let name = match self.checked.reference(id) {
             Some(Reference::Constant(number)) => {
-                return self.node(Node::Constant(Value::Int(*number)));
+                return self.node(ProgramNode::Constant(Value::Int(*number)));
             }
             Some(Reference::Type(of)) => {
-                return self.node(Node::Constant(Value::Type(name_of(of))));
+                return self.node(ProgramNode::Constant(Value::Type(name_of(of))));
             }
             Some(Reference::Variable(name)) => name,
             _ => name,
@@ -130,25 +131,27 @@ impl Planner<'_> {
             (None, "variables") => Root::Variables,
             (None, other) => {
                 let error = Error::invalid(format!("there is no variable {other}"));
-                return self.node(Node::Fails(error));
+                return self.node(ProgramNode::Fails(error));
             }
         };
         let attribute = self.attribute(root);
-        self.node(Node::Attribute(attribute))
+        self.node(ProgramNode::Attribute(attribute))
     }
 
-    /// The node of an operand as an attribute that steps can be added to, and the node that evaluates it.
+    /// The operand as an attribute that steps can be added to: the node that evaluates it, and the attribute.
     fn as_attribute(&mut self, operand: NodeId) -> (NodeId, AttributeId) {
         match self.get(operand) {
-            Node::Attribute(attribute) | Node::Present(attribute) => (operand, *attribute),
+            ProgramNode::Attribute(attribute) | ProgramNode::Present(attribute) => {
+                (operand, *attribute)
+            }
             _ => {
                 let attribute = self.attribute(Root::Computed(operand));
-                (self.node(Node::Attribute(attribute)), attribute)
+                (self.node(ProgramNode::Attribute(attribute)), attribute)
             }
         }
     }
 
-    fn add_step(&mut self, attribute: AttributeId, step: Step) {
+    fn add_step(&mut self, attribute: AttributeId, step: AttributeStep) {
         let Some(its) = self.attributes.get_mut(attribute.0 as usize) else { return };
         if let Root::Choice { holds, fails, .. } = its.root {
             self.add_step(holds, step.clone());
@@ -165,29 +168,32 @@ impl Planner<'_> {
         }
         let operand = self.plan(operand)?;
         let (node, attribute) = self.as_attribute(operand);
-        let key = Key::Constant(Value::String(Str::Shared(field.clone())));
-        self.add_step(attribute, Step { key, optional: false, tests });
-        Ok(if tests { self.node(Node::Present(attribute)) } else { node })
+        let key = StepKey::Constant(Value::String(Str::Shared(field.clone())));
+        self.add_step(attribute, AttributeStep { key, optional: false, tests });
+        Ok(if tests { self.node(ProgramNode::Present(attribute)) } else { node })
     }
 
     fn index(&mut self, id: ExprId, operand: NodeId, key: NodeId, optional: bool) -> Planned {
         let key = match self.get(key) {
-            Node::Constant(
+            ProgramNode::Constant(
                 value @ (Value::String(_)
                 | Value::Int(_)
                 | Value::Uint(_)
                 | Value::Double(_)
                 | Value::Bool(_)),
-            ) => Key::Constant(value.clone()),
-            Node::Constant(other) => {
-                let message = format!("a value of type {} is no index", other.type_name());
+            ) => StepKey::Constant(value.clone()),
+            ProgramNode::Constant(other) => {
+                let message =
+                    format!("a value of type {} cannot be a key or an index", other.type_name());
                 return Err(self.refuse(id, message));
             }
-            Node::Attribute(attribute) | Node::Present(attribute) => Key::Attribute(*attribute),
-            _ => Key::Computed(key),
+            ProgramNode::Attribute(attribute) | ProgramNode::Present(attribute) => {
+                StepKey::Attribute(*attribute)
+            }
+            _ => StepKey::Computed(key),
         };
         let (node, attribute) = self.as_attribute(operand);
-        self.add_step(attribute, Step { key, optional, tests: false });
+        self.add_step(attribute, AttributeStep { key, optional, tests: false });
         Ok(node)
     }
 
@@ -209,14 +215,14 @@ impl Planner<'_> {
             _ => None,
         };
         match (&**function, args.as_slice()) {
-            (operators::AND, [left, right]) => Ok(self.node(Node::And(*left, *right))),
-            (operators::OR, [left, right]) => Ok(self.node(Node::Or(*left, *right))),
+            (operators::AND, [left, right]) => Ok(self.node(ProgramNode::And(*left, *right))),
+            (operators::OR, [left, right]) => Ok(self.node(ProgramNode::Or(*left, *right))),
             (operators::CONDITIONAL, [condition, holds, fails]) => {
                 Ok(self.choice(*condition, *holds, *fails))
             }
             (operators::EQUALS | operators::NOT_EQUALS, [left, right]) => {
                 let negated = &**function == operators::NOT_EQUALS;
-                Ok(self.node(Node::Equals { left: *left, right: *right, negated }))
+                Ok(self.node(ProgramNode::Equals { left: *left, right: *right, negated }))
             }
             (operators::INDEX, [operand, key]) => self.index(id, *operand, *key, false),
             (operators::OPT_INDEX | operators::OPT_SELECT, [operand, key]) => {
@@ -224,15 +230,15 @@ impl Planner<'_> {
             }
             ("or" | "orValue", [left, right]) => {
                 let gives_value = &**function == "orValue";
-                Ok(self.node(Node::OptionalOr { left: *left, right: *right, gives_value }))
+                Ok(self.node(ProgramNode::OptionalOr { left: *left, right: *right, gives_value }))
             }
             (operators::IN, [item, list]) if settled == Some("in_list") => {
                 match self.constant(*list) {
                     Some(Value::List(list)) if list.is_empty() => {
-                        Ok(self.node(Node::Constant(Value::Bool(false))))
+                        Ok(self.node(ProgramNode::Constant(Value::Bool(false))))
                     }
                     Some(Value::List(list)) if let Some(set) = Set::of(list) => {
-                        Ok(self.node(Node::InSet { item: *item, set }))
+                        Ok(self.node(ProgramNode::InSet { item: *item, set }))
                     }
                     _ => self.function(id, function, settled, args),
                 }
@@ -243,15 +249,15 @@ impl Planner<'_> {
 
     fn choice(&mut self, condition: NodeId, holds: NodeId, fails: NodeId) -> NodeId {
         let mut branch = |node| match self.get(node) {
-            Node::Attribute(attribute) | Node::Present(attribute) => *attribute,
+            ProgramNode::Attribute(attribute) | ProgramNode::Present(attribute) => *attribute,
             _ => self.attribute(Root::Computed(node)),
         };
         let (holds, fails) = (branch(holds), branch(fails));
         let attribute = self.attribute(Root::Choice { condition, holds, fails });
-        self.node(Node::Attribute(attribute))
+        self.node(ProgramNode::Attribute(attribute))
     }
 
-    /// A call of a function that is nothing special.
+    /// A call of a function without a node of its own.
     fn function(
         &mut self,
         id: ExprId,
@@ -262,13 +268,15 @@ impl Planner<'_> {
         let (target, cost) = match standard::find(function) {
             Some(implementation) => {
                 let params = self.guard(function, settled);
-                (Target::Standard { implementation, params }, cost::of_standard(settled))
+                (CallTarget::Standard { implementation, params }, cost::of_standard(settled))
             }
-            None => (Target::Overloads(self.candidates(function, settled, args.len())), cost::ONE),
+            None => {
+                (CallTarget::Overloads(self.candidates(function, settled, args.len())), cost::ONE)
+            }
         };
         let constants: Vec<Option<&Value<'static>>> =
             args.iter().map(|arg| self.constant(*arg)).collect();
-        if let (Target::Standard { implementation, .. }, [Some(constant)]) =
+        if let (CallTarget::Standard { implementation, .. }, [Some(constant)]) =
             (&target, &constants[..])
             && standard::is_conversion(function)
         {
@@ -276,22 +284,22 @@ impl Planner<'_> {
             let mut context = CallContext { meter: &mut meter, prepared: None };
             let converted = implementation(&mut context, std::slice::from_ref(*constant));
             let converted = converted.map_err(|error| self.refuse(id, error.to_string()))?;
-            return Ok(self.node(Node::Constant(converted)));
+            return Ok(self.node(ProgramNode::Constant(converted)));
         }
         let mut prepared = None;
-        if let Target::Overloads(candidates) = &target
+        if let CallTarget::Overloads(candidates) = &target
             && let Some(prepare) = candidates.iter().find_map(|it| it.overload.prepare)
         {
             prepared = prepare(&constants).map_err(|error| self.refuse(id, error.to_string()))?;
         }
         let by_overload = match &target {
-            Target::Standard { .. } => function.starts_with("get"),
-            // Of this one, all overloads have one implementation.
-            Target::Overloads(_) => &**function != operators::SORT_BY_KEYS,
+            CallTarget::Standard { .. } => function.starts_with("get"),
+            // All overloads of `sortBy` have one implementation.
+            CallTarget::Overloads(_) => &**function != operators::SORT_BY_KEYS,
         };
         let call = Call {
             function: function.clone(),
-            // cel-go's format takes a row of arguments, not two.
+            // cel-go evaluates the arguments of `format` as those of a call with many arguments.
             stops_at_errors: args.len() > 2
                 || &**function == "format"
                 || prepared.is_some()
@@ -302,10 +310,11 @@ impl Planner<'_> {
             cost,
             prepared,
         };
-        Ok(self.node(Node::Call(call)))
+        Ok(self.node(ProgramNode::Call(call)))
     }
 
-    /// The types that a settled overload takes of a function whose overloads have implementations of their own.
+    /// The parameter types of the resolved overload, if cel-go has a separate
+    /// implementation of each of the function's overloads; else none.
     fn guard(&self, function: &str, settled: Option<&'static str>) -> Vec<Type> {
         let own = function.starts_with("get")
             || (standard::is_conversion(function) && !matches!(function, "type" | "dyn"));
@@ -319,7 +328,7 @@ impl Planner<'_> {
         function: &str,
         settled: Option<&'static str>,
         arity: usize,
-    ) -> Vec<Candidate> {
+    ) -> Vec<OverloadCandidate> {
         let declared = self.environment.function(function).unwrap_or_default();
         declared
             .iter()
@@ -330,16 +339,16 @@ impl Planner<'_> {
                     Some(_) => overload.cost,
                     None => cost::of_unsettled(function, &overload),
                 };
-                // cel-go leaves it to `flatten` to look at what it is given (`DisableTypeGuards`).
+                // In cel-go `flatten` checks the types of its arguments itself (`DisableTypeGuards`).
                 let params = match function {
                     "flatten" => vec![Type::Dyn; arity],
-                    // Of these, all overloads have one implementation, which takes what a field of another type holds.
+                    // All overloads of these have one implementation, which also takes lists of other types.
                     "sort" | operators::SORT_BY_KEYS if settled.is_some() => {
                         vec![Type::list(Type::Dyn); arity]
                     }
                     _ => it.params.clone(),
                 };
-                Some(Candidate { overload, params, cost, settled: settled.is_some() })
+                Some(OverloadCandidate { overload, params, cost, settled: settled.is_some() })
             })
             .collect()
     }
@@ -354,10 +363,10 @@ impl Planner<'_> {
             planned.iter().map(|it| self.constant(it.value).cloned()).collect();
         match constants {
             Some(values) if planned.iter().all(|it| !it.optional) => match List::new(values) {
-                Ok(list) => Ok(self.node(Node::Constant(Value::List(list)))),
-                Err(error) => Ok(self.node(Node::Fails(error))),
+                Ok(list) => Ok(self.node(ProgramNode::Constant(Value::List(list)))),
+                Err(error) => Ok(self.node(ProgramNode::Fails(error))),
             },
-            _ => Ok(self.node(Node::List(planned))),
+            _ => Ok(self.node(ProgramNode::List(planned))),
         }
     }
 
@@ -372,26 +381,26 @@ impl Planner<'_> {
             .map(|it| Some((self.constant(it.key)?.clone(), self.constant(it.value)?.clone())))
             .collect();
         let Some(values) = constants.filter(|_| planned.iter().all(|it| !it.optional)) else {
-            return Ok(self.node(Node::Map(planned)));
+            return Ok(self.node(ProgramNode::Map(planned)));
         };
-        // The API server's code panics on them, here while it compiles.
+        // The API server panics on such a map when it compiles the expression.
         if let Some(at) = values.iter().position(|(key, _)| matches!(key, Value::Bytes(_))) {
             let key = entries.get(at).map_or(self.checked.ast().root(), |entry| entry.key);
             return Err(self.refuse(key, "bytes cannot be keys of a map; write a string"));
         }
         match Map::new(values) {
-            Ok(map) => Ok(self.node(Node::Constant(Value::Map(map)))),
-            Err(error) => Ok(self.node(Node::Fails(error))),
+            Ok(map) => Ok(self.node(ProgramNode::Constant(Value::Map(map)))),
+            Err(error) => Ok(self.node(ProgramNode::Fails(error))),
         }
     }
 
-    fn structure(&mut self, id: ExprId, name: &Name, fields: &[ast::StructField]) -> Planned {
+    fn structure(&mut self, name: &Name, fields: &[ast::StructField]) -> Planned {
         let mut planned = Vec::with_capacity(fields.len());
         for field in fields {
-            planned.push((field.name.clone(), self.plan(field.value)?, field.optional));
+            let (name, value) = (field.name.clone(), self.plan(field.value)?);
+            planned.push(Field { name, value, optional: field.optional });
         }
-        let _ = id;
-        Ok(self.node(Node::Struct { name: name.clone(), fields: planned }))
+        Ok(self.node(ProgramNode::Struct { name: name.clone(), fields: planned }))
     }
 }
 

@@ -1,10 +1,9 @@
-//! What an expression is compiled to: nodes that name each other by number, names resolved to places, what is constant
-//! worked out. It has the shape of cel-go's plan (`interpreter/planner.go`), since costs go by it.
+//! Compiled expressions: nodes that refer to each other by number, with names resolved and constants evaluated. A
+//! program has the shape of cel-go's plan (`interpreter/planner.go`), since costs depend on it.
 
 use super::ast::Name;
 use super::error::Error;
-use super::function::{Cost, Prepared};
-use super::standard::Implementation;
+use super::function::{Cost, Implementation, Prepared};
 use super::types::Type;
 use super::value::Value;
 use super::{function, set::Set};
@@ -12,16 +11,16 @@ use super::{function, set::Set};
 /// A compiled expression.
 #[derive(Debug)]
 pub struct Program {
-    pub(super) nodes: Vec<Node>,
+    pub(super) nodes: Vec<ProgramNode>,
     pub(super) attributes: Vec<Attribute>,
     pub(super) root: NodeId,
-    /// The variables of its comprehensions; of an accumulator what it begins as.
+    /// One entry for each variable of its comprehensions; for an accumulator the node of its initial value.
     pub(super) inits: Vec<Option<NodeId>>,
     pub(super) result_type: Type,
 }
 
 impl Program {
-    /// The type of what it evaluates to, as far as it is known.
+    /// The type of the result, as far as the checker knows it.
     pub fn result_type(&self) -> &Type {
         &self.result_type
     }
@@ -37,11 +36,11 @@ pub(super) struct AttributeId(pub u32);
 pub(super) type Slot = usize;
 
 #[derive(Debug)]
-pub(super) enum Node {
+pub(super) enum ProgramNode {
     Constant(Value<'static>),
-    /// What is known to fail.
+    /// An expression that always fails.
     Fails(Error),
-    /// A variable or a value and the way down into it.
+    /// A variable or a value, and the path into it.
     Attribute(AttributeId),
     /// `has()`: the last step of the attribute tests.
     Present(AttributeId),
@@ -55,10 +54,10 @@ pub(super) enum Node {
     Call(Call),
     List(Vec<Element>),
     Map(Vec<Entry>),
-    /// `name{field: value}`: field, value, whether the value is an optional.
+    /// `name{field: value}`.
     Struct {
         name: Name,
-        fields: Vec<(Name, NodeId, bool)>,
+        fields: Vec<Field>,
     },
     /// `item in [constants]`.
     InSet {
@@ -87,43 +86,52 @@ pub(super) struct Entry {
     pub optional: bool,
 }
 
+/// A field of a struct literal.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub name: Name,
+    pub value: NodeId,
+    /// `{?name: value}`: the value is an optional; an empty one leaves the field unset.
+    pub optional: bool,
+}
+
 #[derive(Debug)]
 pub(super) struct Call {
     pub function: Name,
-    pub target: Target,
+    pub target: CallTarget,
     pub args: Vec<NodeId>,
     pub cost: Cost,
     pub prepared: Option<Prepared>,
-    /// Whether an argument that fails keeps the ones behind it from being evaluated, and the call from being charged.
+    /// Whether a failing argument ends the call: later arguments are not evaluated, and the call is not charged.
     pub stops_at_errors: bool,
-    /// Whether an error is an argument like any other.
+    /// Whether the function takes an error as an argument.
     pub takes_errors: bool,
 }
 
 #[derive(Debug)]
-pub(super) enum Target {
-    /// A function of the language, with the types that it takes where the checker settled on an overload that has its own
-    /// implementation in cel-go; none otherwise.
+pub(super) enum CallTarget {
+    /// A function of the language. `params` are the parameter types if the checker resolved an overload that has an
+    /// implementation of its own in cel-go; else it is empty.
     Standard { implementation: Implementation, params: Vec<Type> },
-    /// Overloads of a library; the first that takes the arguments is called.
-    Overloads(Vec<Candidate>),
+    /// Overloads of a library; the first one that takes the arguments is called.
+    Overloads(Vec<OverloadCandidate>),
 }
 
 #[derive(Debug)]
-pub(super) struct Candidate {
+pub(super) struct OverloadCandidate {
     pub overload: function::Overload,
     /// The types that it takes.
     pub params: Vec<Type>,
-    /// Its cost in this call.
+    /// The overload's cost in this call.
     pub cost: Cost,
-    /// Whether the checker settled on it.
+    /// Whether the checker resolved the call to this overload.
     pub settled: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Attribute {
     pub root: Root,
-    pub path: Vec<Step>,
+    pub path: Vec<AttributeStep>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +141,7 @@ pub(super) enum Root {
     Variables,
     Local(Slot),
     Computed(NodeId),
-    /// A ternary. What is selected from it is selected from each of its branches.
+    /// A ternary. A selection from it applies to each of its branches.
     Choice {
         condition: NodeId,
         holds: AttributeId,
@@ -143,15 +151,15 @@ pub(super) enum Root {
 
 /// A step down: `.field`, `[key]`, `.?field`, `[?key]`.
 #[derive(Clone, Debug)]
-pub(super) struct Step {
-    pub key: Key,
+pub(super) struct AttributeStep {
+    pub key: StepKey,
     pub optional: bool,
     /// The last step of `has()`.
     pub tests: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Key {
+pub(super) enum StepKey {
     Constant(Value<'static>),
     Attribute(AttributeId),
     Computed(NodeId),
@@ -172,7 +180,7 @@ pub(super) struct Fold {
 pub(super) enum FoldStep {
     /// The next accumulator.
     Value(NodeId),
-    /// The accumulator began empty and grows in place, where the condition holds, if there is one.
+    /// Appends to the accumulator in place, if the condition holds or there is none. The accumulator is empty at first.
     Grow { condition: Option<NodeId>, by: Growth },
 }
 

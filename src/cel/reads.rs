@@ -1,4 +1,4 @@
-//! What an expression reads of `object`: paths, and whether two objects are the same along them.
+//! The paths of `object` that an expression reads, and the comparison of two objects along them.
 
 use std::collections::BTreeSet;
 
@@ -6,44 +6,44 @@ use super::ast::Name;
 use super::equality::equal;
 use super::value::Value;
 
-/// Who reads more than so many paths, reads the whole object.
+/// An expression with more paths than these counts as reading the whole object.
 const MAX_PATHS: usize = 128;
 
-/// What an expression reads. It may read less, never more.
+/// The paths that an expression may read. It never reads others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reads {
+pub struct ObjectReads {
     paths: BTreeSet<Path>,
 }
 
-/// A way into the object, and how much is read at its end. The shortest path is the whole object.
+/// A path into the object, and how much is read at its end. The empty path is the whole object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Path {
-    pub steps: Vec<Step>,
+    pub steps: Vec<PathStep>,
     pub end: End,
 }
 
 /// One step of a path.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
-    /// A field, or a map's entry by a key that is written in the expression.
+pub enum PathStep {
+    /// A field, or a map's entry by a literal key.
     Field(Name),
     /// Each element of a list, or each entry of a map.
     Each,
 }
 
-/// How much is read at the end of a path. Each says less than the one after it.
+/// How much is read at the end of a path, from the least to the most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum End {
-    /// Whether there is something, and of what type.
+    /// Whether a value exists, and its type.
     Presence,
-    /// How long a list is, which keys a map has; all of anything else.
+    /// The length of a list or the keys of a map; the whole of any other value.
     Keys,
-    /// Everything below.
+    /// The whole value.
     Whole,
 }
 
-impl Reads {
-    /// Adds a path, unless a path that is there says as much; paths that say no more than the new one go.
+impl ObjectReads {
+    /// Adds a path, unless another path implies it, and removes the paths that the new one implies.
     pub(super) fn add(&mut self, path: Path) {
         if self.paths.iter().any(|it| it.implies(&path)) {
             return;
@@ -63,21 +63,21 @@ impl Reads {
         self.paths.iter()
     }
 
-    /// Whether the expression reads the same of both objects, so that it must come to the same verdict.
+    /// Whether the expression reads equal values from both objects, so that its result must be the same.
     pub fn same(&self, one: &Value<'_>, other: &Value<'_>) -> bool {
         self.paths.iter().all(|path| same(&path.steps, path.end, one, other))
     }
 }
 
 impl Path {
-    /// Whether whoever compares this path has compared the other one.
+    /// Whether comparing this path compares the other one too.
     fn implies(&self, other: &Self) -> bool {
         match other.steps.strip_prefix(&self.steps[..]) {
             Some([]) => self.end >= other.end,
             Some(_) => self.end == End::Whole,
             None => match self.steps.strip_prefix(&other.steps[..]) {
-                // The way is compared too: what is on it is there or not, and of which type.
-                Some([Step::Each, ..]) => other.end <= End::Keys,
+                // Values along a path are compared too: whether they exist, and their types.
+                Some([PathStep::Each, ..]) => other.end <= End::Keys,
                 Some(_) => other.end == End::Presence,
                 None => false,
             },
@@ -85,18 +85,18 @@ impl Path {
     }
 }
 
-/// Whether two values are the same along a path. The path bounds the way down.
-fn same(steps: &[Step], end: End, one: &Value<'_>, other: &Value<'_>) -> bool {
+/// Whether two values are the same along a path. The path bounds the recursion.
+fn same(steps: &[PathStep], end: End, one: &Value<'_>, other: &Value<'_>) -> bool {
     let Some((step, rest)) = steps.split_first() else { return same_end(end, one, other) };
     match (step, one, other) {
-        (Step::Field(name), Value::Map(one), Value::Map(other)) => {
+        (PathStep::Field(name), Value::Map(one), Value::Map(other)) => {
             match (one.get_str(name), other.get_str(name)) {
                 (Some(one), Some(other)) => same(rest, end, &one, &other),
                 (one, other) => one.is_none() && other.is_none(),
             }
         }
-        (Step::Each, Value::Map(_), Value::Map(_))
-        | (Step::Each, Value::List(_), Value::List(_)) => {
+        (PathStep::Each, Value::Map(_), Value::Map(_))
+        | (PathStep::Each, Value::List(_), Value::List(_)) => {
             pairwise(one, other, |one, other| same(rest, end, one, other))
         }
         _ => identical(one, other),
@@ -113,7 +113,8 @@ fn same_end(end: End, one: &Value<'_>, other: &Value<'_>) -> bool {
     }
 }
 
-/// Whether two lists are of one length, or two maps have the same keys, and the elements or values are as is asked.
+/// Whether two lists have the same length, or two maps the same
+/// keys, and all pairs of their elements or values are `alike`.
 fn pairwise(
     one: &Value<'_>,
     other: &Value<'_>,
@@ -137,7 +138,7 @@ fn pairwise(
     }
 }
 
-/// Whether two values of the input are the same in every way; the depth of an object bounds the way down.
+/// Whether two values of the input are identical. The depth of the object bounds the recursion.
 fn identical(one: &Value<'_>, other: &Value<'_>) -> bool {
     match (one, other) {
         (Value::List(_), Value::List(_)) | (Value::Map(_), Value::Map(_)) => {
@@ -150,20 +151,20 @@ fn identical(one: &Value<'_>, other: &Value<'_>) -> bool {
     }
 }
 
-/// For people: `object.spec.containers[].image`.
+/// `object.spec.containers[].image`.
 impl std::fmt::Display for Path {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write_steps(&self.steps, f)
     }
 }
 
-pub(super) fn write_steps(steps: &[Step], to: &mut impl std::fmt::Write) -> std::fmt::Result {
+pub(super) fn write_steps(steps: &[PathStep], to: &mut impl std::fmt::Write) -> std::fmt::Result {
     to.write_str("object")?;
     for step in steps {
         match step {
-            Step::Field(name) if is_identifier(name) => write!(to, ".{name}")?,
-            Step::Field(name) => write!(to, "['{name}']")?,
-            Step::Each => to.write_str("[]")?,
+            PathStep::Field(name) if is_identifier(name) => write!(to, ".{name}")?,
+            PathStep::Field(name) => write!(to, "['{name}']")?,
+            PathStep::Each => to.write_str("[]")?,
         }
     }
     Ok(())

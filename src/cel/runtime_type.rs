@@ -1,5 +1,5 @@
-//! Which values a declared type takes when a program runs (`IsAssignableRuntimeType` of cel-go's `common/types`): of lists
-//! and maps the first element counts for all.
+//! The check of a value against a declared type at run time (`IsAssignableRuntimeType` of cel-go's `common/types`). Of
+//! lists and maps only the first element is checked.
 
 use super::types::{NAMED_FORMAT, QUANTITY, SEMVER, Type, URL};
 use super::value::Value;
@@ -29,7 +29,7 @@ pub(super) fn takes(declared: &Type, value: &Value<'_>) -> bool {
     }
 }
 
-/// The name that a type has as a value.
+/// The name of a type as a value.
 pub(super) fn name_of(of: &Type) -> &'static str {
     match of {
         Type::Null => "null_type",

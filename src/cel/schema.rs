@@ -1,24 +1,24 @@
-//! The fields that a kind of object has, to warn of names that it cannot have.
+//! The fields of a kind of object, to warn of field names that do not exist.
 
 use std::collections::BTreeMap;
 
-use super::reads::{Step, write_steps};
+use super::reads::{PathStep, write_steps};
 use super::source::closest;
 
 /// The types of a kind of object, by name.
 #[derive(Clone, Debug)]
 pub struct Schema {
-    /// What the object is, for people: `Pod`.
+    /// The kind of the object, such as `Pod`.
     pub kind: &'static str,
     types: BTreeMap<&'static str, BTreeMap<&'static str, Shape>>,
 }
 
-/// What a field holds, in a schema.
+/// The type of a field's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Shape {
     /// A string, a number, a bool.
     Scalar,
-    /// Anything.
+    /// A value of any shape.
     Any,
     Object(&'static str),
     ListOf(Item),
@@ -32,9 +32,10 @@ enum Item {
 }
 
 impl Schema {
-    /// Reads a schema: a line for each type, which names the type and then its fields with what they hold: `name` a scalar, `name:*`
-    /// anything, `name:Type` an object, `name:[]` and `name:{}` a list and a map of scalars, `name:[]Type` and `name:{}Type` of
-    /// objects. The object is of the type that has the kind's name.
+    /// Reads a schema with one line for each type: the name of the type, then its
+    /// fields. `name` is a scalar, `name:*` a value of any shape, `name:Type` an object,
+    /// `name:[]` and `name:{}` a list and a map of scalars, `name:[]Type` and `name:{}Type` a
+    /// list and a map of objects. The object itself has the type that is named as the kind.
     pub fn read(kind: &'static str, lines: &'static str) -> Self {
         let types = lines.lines().filter_map(|line| {
             let mut words = line.split_whitespace();
@@ -51,27 +52,29 @@ impl Schema {
         }
     }
 
-    /// What is at a place; none if there can be nothing.
-    fn at(&self, steps: &[Step]) -> Option<Shape> {
+    /// The shape of the value at a path; `None` if no object has a value there.
+    fn at(&self, steps: &[PathStep]) -> Option<Shape> {
         steps.iter().try_fold(Shape::Object(self.kind), |shape, step| match (shape, step) {
-            (Shape::Object(of), Step::Field(name)) => match self.types.get(of) {
+            (Shape::Object(of), PathStep::Field(name)) => match self.types.get(of) {
                 Some(fields) => fields.get(&**name).copied(),
                 None => Some(Shape::Any),
             },
-            (Shape::ListOf(item), Step::Each) | (Shape::MapOf(item), _) => Some(Self::item(item)),
-            (Shape::ListOf(_) | Shape::Scalar, Step::Field(_)) => None,
+            (Shape::ListOf(item), PathStep::Each) | (Shape::MapOf(item), _) => {
+                Some(Self::item(item))
+            }
+            (Shape::ListOf(_) | Shape::Scalar, PathStep::Field(_)) => None,
             (Shape::Any | Shape::Scalar | Shape::Object(_), _) => Some(Shape::Any),
         })
     }
 
-    /// Why there is nothing at a place, if so, where there is something at the place above it.
-    pub(super) fn fault(&self, steps: &[Step]) -> Option<String> {
-        let (Step::Field(name), above) = steps.split_last()? else { return None };
+    /// The warning for a path whose last field does not exist, although the value above it does.
+    pub(super) fn fault(&self, steps: &[PathStep]) -> Option<String> {
+        let (PathStep::Field(name), above) = steps.split_last()? else { return None };
         let holder = self.at(above)?;
         if self.at(steps).is_some() {
             return None;
         }
-        let place = |steps: &[Step]| {
+        let place = |steps: &[PathStep]| {
             let mut text = String::new();
             let _ = write_steps(steps, &mut text);
             text
@@ -79,7 +82,7 @@ impl Schema {
         Some(match holder {
             Shape::ListOf(_) => {
                 format!(
-                    "{} is a list, which has no {name}; go over it with all() or exists(), or write [0]",
+                    "{} is a list, which has no {name}; use all() or exists(), or write [0]",
                     place(above)
                 )
             }
@@ -88,8 +91,8 @@ impl Schema {
         })
     }
 
-    /// What may have been meant by a field that is not there.
-    fn hint(&self, holder: Shape, above: &[Step], name: &str) -> String {
+    /// A suggestion for a field that does not exist.
+    fn hint(&self, holder: Shape, above: &[PathStep], name: &str) -> String {
         let Shape::Object(of) = holder else { return String::new() };
         let fields = self.types.get(of).into_iter().flat_map(BTreeMap::keys).copied();
         if let Some(close) = closest(name, fields) {
@@ -101,8 +104,8 @@ impl Schema {
         }
     }
 
-    /// The nearest place below another one that has a field of that name.
-    fn elsewhere(&self, from: &[Step], name: &str) -> Option<String> {
+    /// The nearest path below another one that ends in a field of that name.
+    fn elsewhere(&self, from: &[PathStep], name: &str) -> Option<String> {
         const MAX_PLACES: usize = 2000;
         let mut places = vec![from.to_vec()];
         let mut at = 0;
@@ -116,11 +119,11 @@ impl Schema {
                 _ => None,
             };
             let each = matches!(self.at(&place), Some(Shape::ListOf(_) | Shape::MapOf(_)))
-                .then_some(Step::Each);
+                .then_some(PathStep::Each);
             for field in fields.into_iter().flat_map(BTreeMap::keys) {
                 let mut below = place.clone();
                 below.extend(each.clone());
-                below.push(Step::Field((*field).into()));
+                below.push(PathStep::Field((*field).into()));
                 if *field == name {
                     let mut text = String::new();
                     let _ = write_steps(&below, &mut text);

@@ -1,5 +1,5 @@
-//! `item in [1, 2, 3]`: a list of constants is looked up rather than gone through. As cel-go's `maybeOptimizeSetMembership`,
-//! which puts in every number with its equals of other types, rounded ones too.
+//! `item in [1, 2, 3]` with a list of constants, looked up in a set. As cel-go's `maybeOptimizeSetMembership`, the set
+//! contains every number together with the equal numbers of other types, rounded ones included.
 
 use std::collections::HashSet;
 
@@ -13,7 +13,7 @@ pub(super) struct Set {
     strings: HashSet<Box<str>>,
     ints: HashSet<i64>,
     uints: HashSet<u64>,
-    /// By their bits, without a sign of zero.
+    /// The bits of the doubles; -0.0 is stored as 0.0.
     doubles: HashSet<u64>,
     holds_true: bool,
     holds_false: bool,
@@ -24,7 +24,7 @@ fn bits(number: f64) -> u64 {
 }
 
 impl Set {
-    /// The set of a list's elements; `None` if one is no bool, number or string.
+    /// The set of a list's elements; `None` if one is not a bool, a number or a string.
     #[allow(clippy::cast_precision_loss, reason = "as cel-go rounds")]
     pub fn of(items: &[Value<'_>]) -> Option<Self> {
         let mut set = Self::default();
@@ -49,7 +49,7 @@ impl Set {
                     if !number.is_nan() {
                         set.doubles.insert(bits(*number));
                     }
-                    // The least int is no int of a double in cel-go.
+                    // cel-go does not convert a double to the least int.
                     set.ints.extend(int_of(*number).filter(|it| *it != i64::MIN));
                     set.uints.extend(uint_of(*number));
                 }

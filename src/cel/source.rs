@@ -1,16 +1,16 @@
-//! Where in a source something stands, and why a source is refused.
+//! Positions in a source, and compile errors.
 
 use std::fmt;
 
-/// A place in a source, for people: both from 1, columns in characters.
+/// A position in a source. Both numbers start at 1; columns count characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct LineColumn {
     pub line: u32,
     pub column: u32,
 }
 
-impl Place {
-    /// The place of a byte offset; an offset behind the end is the end's.
+impl LineColumn {
+    /// The position of a byte offset; an offset after the end is the end.
     pub fn of(source: &str, offset: usize) -> Self {
         let mut place = Self { line: 1, column: 1 };
         for (at, character) in source.char_indices() {
@@ -27,7 +27,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for LineColumn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:{}", self.line, self.column)
     }
@@ -37,14 +37,14 @@ impl fmt::Display for Place {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{place}: {message}")]
 pub struct CompileError {
-    pub place: Place,
-    /// A sentence without a full stop, which says what would be right where that can be known.
+    pub place: LineColumn,
+    /// A sentence without a full stop that says how to correct the expression, where possible.
     pub message: String,
 }
 
 impl CompileError {
     /// `message` may quote the source; control characters in it are escaped.
-    pub(super) fn new(place: Place, message: &str) -> Self {
+    pub(super) fn new(place: LineColumn, message: &str) -> Self {
         let mut printable = String::with_capacity(message.len());
         for char in message.chars() {
             if char.is_control() {
@@ -57,29 +57,29 @@ impl CompileError {
     }
 }
 
-/// The same while the source is being read: where by byte offset.
+/// A compile error while the source is parsed, with a byte offset.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Fault {
+pub(super) struct SyntaxError {
     pub offset: usize,
     pub message: String,
 }
 
-impl Fault {
+impl SyntaxError {
     pub fn new(offset: usize, message: impl Into<String>) -> Self {
         Self { offset, message: message.into() }
     }
 
     pub fn place_in(self, source: &str) -> CompileError {
-        CompileError::new(Place::of(source, self.offset), &self.message)
+        CompileError::new(LineColumn::of(source, self.offset), &self.message)
     }
 }
 
-/// `; did you mean NAME?` where one of the names is close, else nothing.
+/// `; did you mean NAME?` if one of the names is close, else an empty text.
 pub(super) fn suggestion<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> String {
     closest(wrong, names).map_or_else(String::new, |name| format!("; did you mean {name}?"))
 }
 
-/// The name that is most like the wrong one, if one is alike enough. A name that differs in case alone comes first.
+/// The name closest to the wrong one, if one is close enough. Case does not count.
 pub fn closest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let folded = wrong.to_lowercase();
     names
@@ -99,10 +99,10 @@ mod tests {
     #[test]
     fn places_count_lines_and_characters_from_one() {
         let source = "é == 1\n  || x";
-        assert_eq!(Place::of(source, 0).to_string(), "1:1");
-        assert_eq!(Place::of(source, source.find("==").unwrap()).to_string(), "1:3");
-        assert_eq!(Place::of(source, source.find('x').unwrap()).to_string(), "2:6");
-        assert_eq!(Place::of(source, 1000), Place::of(source, source.len()));
+        assert_eq!(LineColumn::of(source, 0).to_string(), "1:1");
+        assert_eq!(LineColumn::of(source, source.find("==").unwrap()).to_string(), "1:3");
+        assert_eq!(LineColumn::of(source, source.find('x').unwrap()).to_string(), "2:6");
+        assert_eq!(LineColumn::of(source, 1000), LineColumn::of(source, source.len()));
     }
 
     #[test]

@@ -1,11 +1,12 @@
-//! Stack for going down trees. Their depth is bounded, but by more than an ordinary thread's stack has room for in a debug build.
+//! Stack for recursion over trees. The depth of trees is bounded, but an
+//! ordinary thread's stack is too small for the bound in a debug build.
 
-/// What a step down needs at most.
+/// The most stack that one level of recursion needs, in bytes.
 const STEP: usize = 64 * 1024;
-/// What is added where less than that is left.
+/// The size of a new stack segment, if less than [`STEP`] is free.
 const MORE: usize = 1024 * 1024;
 
-/// Goes a step down, on more stack if little is left.
+/// Runs one level of recursion, on a new stack segment if little stack is free.
 pub(super) fn deeper<T>(step: impl FnOnce() -> T) -> T {
     stacker::maybe_grow(STEP, MORE, step)
 }

@@ -1,5 +1,5 @@
-//! The functions of the language itself, by name: operators, conversions, strings, times (`common/stdlib` of cel-go), and
-//! those of its optional values (`cel/library.go`). They go by the types that values have when they are called.
+//! Implementations of the language's own functions, by name: operators, conversions, strings, times (`common/stdlib` of
+//! cel-go), and optional values (`cel/library.go`). They dispatch on the types of the values at run time.
 
 use std::cmp::Ordering;
 
@@ -7,17 +7,13 @@ use super::arithmetic::{add, divide, modulo, multiply, negate, subtract};
 use super::clock;
 use super::conversion;
 use super::equality::{compare, contains, is_zero};
-use super::error::{Error, Kind};
-use super::function::{Call, size_of_value};
+use super::error::{Error, ErrorKind};
+use super::function::{Call, Implementation, mismatch, size_of_value};
 use super::list::List;
 use super::operators;
 use super::value::{Optional, Value};
 
-/// What carries out a function.
-pub(super) type Implementation =
-    for<'v> fn(&mut Call<'_>, &[Value<'v>]) -> Result<Value<'v>, Error>;
-
-/// The function of a name.
+/// The implementation of a function.
 pub(super) fn find(name: &str) -> Option<Implementation> {
     Some(match name {
         operators::NOT => not,
@@ -59,7 +55,7 @@ pub(super) fn find(name: &str) -> Option<Implementation> {
     })
 }
 
-/// The conversions that cel-go carries out on constants when it compiles (`IsTypeConversionFunction`).
+/// The conversions that cel-go evaluates at compile time if the argument is constant (`IsTypeConversionFunction`).
 pub(super) fn is_conversion(name: &str) -> bool {
     matches!(
         name,
@@ -76,11 +72,6 @@ pub(super) fn is_conversion(name: &str) -> bool {
     )
 }
 
-fn mismatch<T>(function: &str, args: &[Value<'_>]) -> Result<T, Error> {
-    let types: Vec<&str> = args.iter().map(Value::type_name).collect();
-    Err(Error::no_such_overload(function, &types))
-}
-
 fn not<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     match args {
         [Value::Bool(it)] => Ok(Value::Bool(!it)),
@@ -88,7 +79,7 @@ fn not<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     }
 }
 
-/// The interpreter turns an error into true before.
+/// The evaluator has replaced an error by true already.
 #[allow(clippy::unnecessary_wraps, reason = "as all functions")]
 fn not_strictly_false<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     Ok(Value::Bool(!matches!(args, [Value::Bool(false)])))
@@ -156,7 +147,7 @@ fn ends_with<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Erro
     strings("endsWith()", args).map(|(text, part)| Value::Bool(text.ends_with(part)))
 }
 
-/// An optional of a value.
+/// An optional with a value.
 pub(super) fn some<'v>(call: &mut Call<'_>, value: Value<'v>) -> Result<Value<'v>, Error> {
     call.meter.allocate(Optional::BYTES)?;
     Optional::of(value).map(Value::Optional)
@@ -186,7 +177,7 @@ fn value<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     match args {
         [Value::Optional(optional)] => optional.value().cloned().ok_or_else(|| {
             Error::new(
-                Kind::InvalidArgument,
+                ErrorKind::InvalidArgument,
                 "the optional has no value; test it first with hasValue()",
             )
         }),

@@ -1,10 +1,10 @@
-//! Strings as values.
+//! String values.
 
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// A string: part of the input, or made by the evaluation and shared.
+/// A string: part of the input, or constructed by the evaluation and shared.
 #[derive(Clone)]
 pub enum Str<'v> {
     Borrowed(&'v str),
@@ -19,8 +19,8 @@ impl<'v> Str<'v> {
         }
     }
 
-    /// A part of the string that is `range` of its bytes; it is borrowed where the whole is.
-    /// `None` if the range is outside, or within a character. The caller charges the copy.
+    /// A part of the string, by a range of bytes. The part of a borrowed string is borrowed; else it is a copy, which
+    /// the caller charges. `None` if the range is outside the string or splits a character.
     pub fn slice(&self, range: std::ops::Range<usize>) -> Option<Str<'v>> {
         match self {
             Self::Borrowed(text) => text.get(range).map(Str::Borrowed),
@@ -28,7 +28,7 @@ impl<'v> Str<'v> {
         }
     }
 
-    /// Bytes that are copied where a part of it is taken.
+    /// The bytes that [`Self::slice`] copies for a part of `bytes` bytes.
     pub fn copied(&self, bytes: usize) -> usize {
         match self {
             Self::Borrowed(_) => 0,

@@ -1,4 +1,4 @@
-//! Points in time and lengths of time, in Go's ranges and precision.
+//! Timestamps and durations, with Go's ranges and precision.
 
 use std::fmt;
 
@@ -9,9 +9,9 @@ use super::error::Error;
 pub struct Timestamp {
     /// Seconds since 1970-01-01T00:00:00Z.
     pub seconds: i64,
-    /// Nanoseconds on top of them, below 1 000 000 000.
+    /// Nanoseconds of the second, below 1 000 000 000.
     pub nanos: u32,
-    /// Seconds east of UTC as it was written; it shows in `string()` only.
+    /// The offset that the text was written with, in seconds east of UTC; only `string()` shows it.
     pub offset: i32,
 }
 
@@ -47,7 +47,7 @@ pub struct Duration(pub i64);
 pub(super) const NANOS: i64 = 1_000_000_000;
 
 pub(super) fn out_of_range() -> Error {
-    Error::overflow("the timestamp is outside of the years 1 to 9999")
+    Error::overflow("the timestamp is outside the years 1 to 9999")
 }
 
 impl Timestamp {
@@ -59,9 +59,9 @@ impl Timestamp {
         Ok(Self { seconds, nanos: 0, offset: 0 })
     }
 
-    /// From RFC 3339 as Go's `time.Parse` takes it: the hour may have one digit, the fraction may follow a comma.
+    /// Reads RFC 3339 as Go's `time.Parse`: the hour may have one digit, and a comma may precede the fraction.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
-        let no_time = || Error::invalid(format!("{} is no RFC 3339 timestamp", quoted(text)));
+        let no_time = || Error::invalid(format!("{} is not an RFC 3339 timestamp", quoted(text)));
         let parsed = parse_rfc3339(text).ok_or_else(no_time)?;
         if !(FIRST_SECOND..=LAST_SECOND).contains(&parsed.seconds) {
             return Err(out_of_range());
@@ -77,7 +77,7 @@ impl Timestamp {
     }
 }
 
-/// A date and a time of day somewhere.
+/// A date and a time of day in some time zone.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Civil {
     pub year: i64,
@@ -201,7 +201,7 @@ fn parse_rfc3339(text: &str) -> Option<Timestamp> {
     Some(Timestamp { seconds, nanos, offset: i32::try_from(offset).ok()? })
 }
 
-/// As Go's `RFC3339Nano`, where it was written.
+/// Go's `RFC3339Nano`, with the offset that the text was written with.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let civil = self.at(i64::from(self.offset));
@@ -224,7 +224,7 @@ impl Duration {
     /// As Go's `time.ParseDuration`: `1h30m`, `-1.5s`, `0`.
     pub(super) fn parse(text: &str) -> Result<Self, Error> {
         let no_duration =
-            || Error::invalid(format!("{} is no duration such as 1h30m", quoted(text)));
+            || Error::invalid(format!("{} is not a duration such as 1h30m", quoted(text)));
         parse_duration(text).map(Self).ok_or_else(no_duration)
     }
 
@@ -316,7 +316,7 @@ fn parse_duration(text: &str) -> Option<i64> {
     i64::try_from(total).ok()
 }
 
-/// Text of the input in an error: quoted, and not all of it.
+/// Text of the input for an error message: quoted, and cut to 40 characters.
 pub(super) fn quoted(text: &str) -> String {
     const MOST: usize = 40;
     match text.char_indices().nth(MOST) {

@@ -1,10 +1,9 @@
-//! An object of Kubernetes, decoded once per review: values of the language that borrow their strings from the text.
+//! A Kubernetes object, decoded once per review: values of the language that borrow their strings from the text.
 //!
-//! It is read from any `serde` deserializer, so the one that a review is read with anyway serves. What is too deep is an
-//! error; text is bounded by whoever hands it in. Left out is what no expression sees: `metadata.managedFields`, and fields
-//! that are null, unless the API server itself sends them so ([`SENT_AS_NULL`]).
+//! Any `serde` deserializer can read it, so a review is decoded in one pass. An object that nests too deep is an error;
+//! the caller bounds the size of the text. Fields that no expression sees are left out: `metadata.managedFields`, and
+//! null fields except those that the API server itself sends as null ([`SENT_AS_NULL`]).
 
-use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
@@ -13,17 +12,18 @@ use serde::de::{
 };
 
 use super::equality::equal;
-use super::error::{Error, Kind};
 use super::list::{Items, List};
 use super::map::{Entries, Map};
 use super::text::Str;
-use super::value::{Opaque, Value};
+use super::unknown::Unknown;
+use super::value::Value;
 
-/// The deepest nesting of lists and maps in an object, that of `serde_json`. The API server takes no deeper one.
+/// The deepest nesting of lists and maps in an object, as in `serde_json`. The API server refuses deeper objects.
 pub const MAX_DEPTH: u16 = 128;
 
-/// Fields of pods that Go's types send as null where they are empty: lists and pointers without `omitempty`, and times
-/// (`k8s.io/api/core/v1/types.go`). Everywhere else null is what a person wrote, and means that the field is not there.
+/// Fields of pods that Go's types encode as null if they are empty: lists and
+/// pointers without `omitempty`, and times (`k8s.io/api/core/v1/types.go`). Elsewhere
+/// a null comes from the user's manifest, and means that the field is not set.
 const SENT_AS_NULL: [&str; 12] = [
     "apiGroup",
     "containers",
@@ -52,12 +52,12 @@ impl<'a> Tree<'a> {
     /// From JSON text.
     ///
     /// # Errors
-    /// The text is no JSON, or too deep.
+    /// The text is not JSON, or nests too deep.
     pub fn from_json(text: &'a str) -> Result<Self, serde_json::Error> {
         serde_json::from_str(text)
     }
 
-    /// From JSON that was decoded before.
+    /// From decoded JSON, borrowed.
     ///
     /// # Errors
     /// It is too deep.
@@ -65,7 +65,7 @@ impl<'a> Tree<'a> {
         Self::deserialize(json)
     }
 
-    /// From JSON that nobody needs any more.
+    /// From decoded JSON, owned.
     ///
     /// # Errors
     /// It is too deep.
@@ -73,7 +73,7 @@ impl<'a> Tree<'a> {
         Tree::deserialize(json)
     }
 
-    /// A field that is there for the API server, and whose value is not known here: reading it is an error.
+    /// The value of a field that the API server knows and podgate does not: reading it is an error.
     pub fn unknown() -> Self {
         Self(Value::opaque_of(Unknown))
     }
@@ -95,12 +95,12 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// The text, if it is a string.
+    /// The text, if the tree is a string.
     pub fn as_str(&self) -> Option<&str> {
         self.0.as_str()
     }
 
-    /// The object with a field that is set, or taken away.
+    /// The object with the field set to `value`, or removed.
     #[must_use]
     pub fn with(self, field: &'static str, value: Option<Tree<'a>>) -> Self {
         let entries = match self.0 {
@@ -130,65 +130,47 @@ impl PartialEq for Tree<'_> {
     }
 }
 
-/// See [`Tree::unknown`].
-#[derive(Debug)]
-pub(super) struct Unknown;
-
-impl Opaque for Unknown {
-    fn type_name(&self) -> &'static str {
-        "unknown"
-    }
-
-    fn equals(&self, _: &dyn Opaque) -> Result<bool, Error> {
-        Err(Error::new(Kind::Unknown, "a value is not known here"))
-    }
-
-    fn as_any(&self) -> &dyn Any {
-        self
-    }
-}
-
 fn map_of<'a>(entries: Vec<(Value<'a>, Value<'a>)>) -> Value<'a> {
     Value::Map(Map::Shared(Arc::new(Entries::of_tree(entries))))
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Tree<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let node = Node { depth: MAX_DEPTH, place: Place::Object };
+        let node = ValueSeed { depth: MAX_DEPTH, place: Level::Object };
         let value: Value<'a> = node.deserialize(deserializer)?;
         Ok(Self(value))
     }
 }
 
-/// Reads a value.
+/// Deserializes a value.
 #[derive(Clone, Copy)]
-struct Node {
-    /// How deep it may nest.
+struct ValueSeed {
+    /// How many more levels the value may nest.
     depth: u16,
-    place: Place,
+    place: Level,
 }
 
-/// Where in an object a value is.
+/// The level of a value in the object.
 #[derive(Clone, Copy, PartialEq)]
-enum Place {
+enum Level {
     Object,
     Metadata,
     Below,
 }
 
-impl Node {
+impl ValueSeed {
     fn below<E: de::Error>(self, key: &str) -> Result<Self, E> {
         let too_deep = || E::custom("the object nests too deep");
         let depth = self.depth.checked_sub(1).ok_or_else(too_deep)?;
         let place = match (self.place, key) {
-            (Place::Object, "metadata") => Place::Metadata,
-            _ => Place::Below,
+            (Level::Object, "metadata") => Level::Metadata,
+            _ => Level::Below,
         };
         Ok(Self { depth, place })
     }
 }
 
-impl<'de> DeserializeSeed<'de> for Node {
+impl<'de> DeserializeSeed<'de> for ValueSeed {
     type Value = Value<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value<'de>, D::Error> {
@@ -196,7 +178,7 @@ impl<'de> DeserializeSeed<'de> for Node {
     }
 }
 
-impl<'de> Visitor<'de> for Node {
+impl<'de> Visitor<'de> for ValueSeed {
     type Value = Value<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -243,10 +225,10 @@ impl<'de> Visitor<'de> for Node {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value<'de>, A::Error> {
         let mut entries = Vec::new();
-        let name = Node { depth: 0, place: Place::Below };
+        let name = ValueSeed { depth: 0, place: Level::Below };
         while let Some(key) = map.next_key_seed(name)? {
             let name = key.as_str().unwrap_or_default();
-            if self.place == Place::Metadata && name == "managedFields" {
+            if self.place == Level::Metadata && name == "managedFields" {
                 map.next_value::<IgnoredAny>()?;
                 continue;
             }

@@ -1,4 +1,4 @@
-//! The types of expressions, as the checker sees them (`common/types/types.go` of cel-go).
+//! The types of expressions in the checker (`common/types/types.go` of cel-go).
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use super::ast::Name;
 /// An expression's type.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Type {
-    /// Known at run time only; everything may be assigned to it, and it to everything.
+    /// A type that is known at run time only; assignable to and from every type.
     Dyn,
     /// `google.protobuf.Any`: treated as [`Type::Dyn`].
     Any,
@@ -21,26 +21,26 @@ pub enum Type {
     Bytes,
     Duration,
     Timestamp,
-    /// A primitive or null: `google.protobuf.Int64Value` and its like. Holds a primitive.
+    /// A primitive or null, such as `google.protobuf.Int64Value`. The parameter is the primitive type.
     Wrapper(Param),
     List(Param),
     Map(Param, Param),
     /// `optional_type(T)`.
     Optional(Param),
-    /// The type of a type; of which one, where that is known.
+    /// The type of a type; the parameter is that type, if it is known.
     Type(Option<Param>),
     /// A type without fields, by its name: [`IP`], [`CIDR`].
     Opaque(&'static str),
-    /// A type with declared fields, by its name. Kubernetes declares [`URL`], [`QUANTITY`], [`SEMVER`] and [`NAMED_FORMAT`]
-    /// this way too, without any field.
+    /// A type with declared fields, by its name. Kubernetes declares [`URL`], [`QUANTITY`], [`SEMVER`] and
+    /// [`NAMED_FORMAT`] this way too, without any field.
     Object(Name),
     /// A type parameter of a declaration (`T`), by name.
     Param(&'static str),
-    /// A type that checking has yet to find out; none is left in a checked tree.
+    /// A type variable of the checker; a checked tree contains none.
     Variable(u32),
 }
 
-/// A type within a type. It knows its size, so that the checker can bound types that double with every step.
+/// A type within a type, with its size, so that the checker can bound types that double with every step.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Param(Arc<Type>, u32);
 
@@ -70,7 +70,7 @@ impl Type {
         Self::Optional(Param::new(value))
     }
 
-    /// The type of `of` itself, as `int` has it.
+    /// The type of the type `of`, such as the type of the expression `int`.
     pub fn type_of(of: Self) -> Self {
         Self::Type(Some(Param::new(of)))
     }
@@ -83,7 +83,7 @@ impl Type {
         Self::Object(Name::from(name))
     }
 
-    /// Number of types in this one, itself included. It bounds the depth as well.
+    /// Number of types in this one, itself included. It bounds the type's depth too.
     pub fn size(&self) -> u32 {
         match self {
             Self::List(inner)
@@ -95,7 +95,7 @@ impl Type {
         }
     }
 
-    /// `dyn`, or what is treated so.
+    /// Whether the type is `dyn`, or treated as `dyn`.
     pub fn is_dyn(&self) -> bool {
         matches!(self, Self::Dyn | Self::Any)
     }
@@ -141,7 +141,7 @@ impl std::ops::Deref for Param {
     }
 }
 
-/// For people: `list(map(string, dyn))`.
+/// `list(map(string, dyn))`.
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

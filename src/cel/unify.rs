@@ -1,37 +1,49 @@
-//! Which type may stand for which: unification of types, as cel-go's `checker/types.go` and `checker/mapping.go` do it.
+//! Unification of types: which type may be assigned to which,
+//! as in cel-go's `checker/types.go` and `checker/mapping.go`.
 
 use super::types::{Param, Type};
 
-/// How many comparisons one expression may take; an ordinary one takes some hundred. It bounds types that double at each step.
+/// The most comparisons of types for one expression. An ordinary expression takes some hundred; the limit stops types
+/// that double with every step.
 const MAX_STEPS: u32 = 200_000;
-/// How deep types may nest, those that variables stand for included.
+/// The deepest nesting of types, with type variables resolved.
 const MAX_DEPTH: u32 = 300;
 
-/// What type variables stand for.
+/// Bindings of type variables.
 #[derive(Debug, Default)]
 pub(super) struct Unifier {
     bindings: Vec<Option<Type>>,
-    /// What bindings were before they changed, to take changes back.
+    /// Bindings before each change, to undo changes.
     changes: Vec<(u32, Option<Type>)>,
     steps: u32,
     depth: u32,
     exhausted: bool,
 }
 
+/// Whether a type may take the place of a type variable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Substitution {
+    Valid,
+    /// The variable is bound to a type that does not fit.
+    Conflicting,
+    /// The variable is unbound, and occurs in the type.
+    Circular,
+}
+
 impl Unifier {
-    /// A type variable that stands for nothing yet.
+    /// A new, unbound type variable.
     pub fn fresh(&mut self) -> Type {
         let id = u32::try_from(self.bindings.len()).unwrap_or(u32::MAX);
         self.bindings.push(None);
         Type::Variable(id)
     }
 
-    /// Whether types grew beyond all measure. What was asked since then is not answered.
+    /// Whether a limit was exceeded. All answers since then are meaningless.
     pub fn exhausted(&self) -> bool {
         self.exhausted
     }
 
-    /// Whether a value of the one type may stand where the other is wanted. Type variables are bound if so.
+    /// Whether a value of type `from` may be used where `to` is expected. Binds type variables if so.
     pub fn assignable(&mut self, from: &Type, to: &Type) -> bool {
         let before = self.changes.len();
         let fits = self.fits(from, to);
@@ -41,7 +53,7 @@ impl Unifier {
         fits
     }
 
-    /// The same for arguments.
+    /// [`Self::assignable`] for a list of arguments.
     pub fn all_assignable(&mut self, from: &[Type], to: &[Type]) -> bool {
         let before = self.changes.len();
         let fits =
@@ -72,7 +84,7 @@ impl Unifier {
         }
     }
 
-    /// Counts a step, and a level down until [`Self::up`].
+    /// Counts a comparison, and a level of recursion until [`Self::up`].
     fn down(&mut self) -> bool {
         self.steps += 1;
         self.depth += 1;
@@ -93,14 +105,14 @@ impl Unifier {
 
     fn fits_unbounded(&mut self, from: &Type, to: &Type) -> bool {
         if let Type::Variable(variable) = to {
-            match self.stands_for(from, *variable) {
-                (true, _) => return true,
-                (false, true) => return false,
-                (false, false) => {}
+            match self.substitute(from, *variable) {
+                Substitution::Valid => return true,
+                Substitution::Conflicting => return false,
+                Substitution::Circular => {}
             }
         }
         if let Type::Variable(variable) = from {
-            return self.stands_for(to, *variable).0;
+            return self.substitute(to, *variable) == Substitution::Valid;
         }
         if from.is_dyn() || to.is_dyn() {
             return true;
@@ -120,32 +132,32 @@ impl Unifier {
         }
     }
 
-    /// `isValidTypeSubstitution`: whether the variable may stand for the type, and whether it stood for one before.
-    fn stands_for(&mut self, of: &Type, variable: u32) -> (bool, bool) {
+    /// `isValidTypeSubstitution`: whether the type may be substituted for the variable. Binds the variable if so.
+    fn substitute(&mut self, of: &Type, variable: u32) -> Substitution {
         if *of == Type::Variable(variable) {
-            return (true, true);
+            return Substitution::Valid;
         }
         let Some(bound) = self.binding(variable).cloned() else {
-            let free = !self.occurs(variable, of);
-            if free {
-                self.bind(variable, of.clone());
+            if self.occurs(variable, of) {
+                return Substitution::Circular;
             }
-            return (free, false);
+            self.bind(variable, of.clone());
+            return Substitution::Valid;
         };
         if same(of, &bound) {
-            return (true, true);
+            return Substitution::Valid;
         }
         if !self.fits(of, &bound) {
-            return (false, true);
+            return Substitution::Conflicting;
         }
         let general = most_general(of, &bound);
         if !self.occurs(variable, general) {
             self.bind(variable, general.clone());
         }
-        (true, true)
+        Substitution::Valid
     }
 
-    /// `notReferencedIn`, the other way round: whether the variable is in the type or in what its variables stand for.
+    /// The negation of `notReferencedIn`: whether the variable occurs in the type, with the type's variables resolved.
     fn occurs(&mut self, variable: u32, within: &Type) -> bool {
         let occurs = !self.down()
             || match within {
@@ -164,7 +176,7 @@ impl Unifier {
         occurs
     }
 
-    /// The type with what its variables stand for.
+    /// The type with its bound variables replaced.
     pub fn resolve(&mut self, of: &Type) -> Type {
         let resolved = if self.down() { self.resolve_unbounded(of) } else { Type::Dyn };
         self.up();
@@ -189,14 +201,14 @@ impl Unifier {
         if has_variables(param) { Param::new(self.resolve(param)) } else { param.clone() }
     }
 
-    /// The type with what its variables stand for, and `dyn` where they stand for nothing.
+    /// The type with its bound variables replaced, and the others replaced by `dyn`.
     pub fn settle(&mut self, of: &Type) -> Type {
         let resolved = self.resolve(of);
         without_variables(&resolved)
     }
 }
 
-/// Whether a type has variables. The size of a type bounds the way down.
+/// Whether a type has variables. The size of the type bounds the recursion.
 fn has_variables(of: &Type) -> bool {
     match of {
         Type::Variable(_) => true,
@@ -220,7 +232,7 @@ fn without_variables(of: &Type) -> Type {
     }
 }
 
-/// `isLegacyNullable`, and wrappers: what null may be assigned to.
+/// `isLegacyNullable`, and wrappers: whether null may be assigned to the type.
 fn is_nullable(of: &Type) -> bool {
     matches!(
         of,
@@ -235,7 +247,7 @@ fn is_nullable(of: &Type) -> bool {
     )
 }
 
-/// `IsExactType`: a wrapper is the same as what it wraps.
+/// `IsExactType`: a wrapper is the same type as its primitive.
 pub(super) fn same(one: &Type, other: &Type) -> bool {
     match (one, other) {
         (Type::Wrapper(one), other) => same(one, other),
@@ -250,7 +262,7 @@ pub(super) fn same(one: &Type, other: &Type) -> bool {
     }
 }
 
-/// Of two types that fit, the one that says less.
+/// The more general one of two types that fit.
 pub(super) fn most_general<'t>(one: &'t Type, other: &'t Type) -> &'t Type {
     if says_no_more(one, other) { one } else { other }
 }

@@ -1,4 +1,4 @@
-//! What is refused after type checking: the validators that the API server adds (`pkg/cel/environment/base.go`, `cel/validator.go`
+//! The validators that the API server applies after the type check (`pkg/cel/environment/base.go`, `cel/validator.go`
 //! and `ext/formatting.go` of cel-go).
 
 use super::ast::{Expr, ExprId, Literal};
@@ -8,7 +8,8 @@ use super::source::CompileError;
 use super::types::Type;
 use super::unify::same;
 
-/// Refuses lists and maps of mixed types, but for those within a call of `format`, and formats that do not fit.
+/// Refuses lists and maps of mixed types, except within a call of `format`; formats that do not fit their arguments;
+/// and patterns that are not regular expressions.
 pub(super) fn validate(checked: &Checked) -> Result<(), CompileError> {
     let mut open = vec![(checked.ast().root(), false)];
     while let Some((id, exempt)) = open.pop() {
@@ -26,8 +27,8 @@ pub(super) fn validate(checked: &Checked) -> Result<(), CompileError> {
     Ok(())
 }
 
-/// Refuses a literal in the place of a pattern that is no regular expression. Kubernetes looks at the first argument, which is the
-/// text in `matches(text, pattern)`.
+/// Refuses a literal pattern that is not a regular expression. As Kubernetes it checks the first argument, which in
+/// `matches(text, pattern)` is the text.
 fn pattern(checked: &Checked, expr: &Expr) -> Result<(), CompileError> {
     let Expr::Call { function, args, .. } = expr else { return Ok(()) };
     let Some(first) = args.first().filter(|_| &**function == "matches") else { return Ok(()) };
@@ -35,7 +36,7 @@ fn pattern(checked: &Checked, expr: &Expr) -> Result<(), CompileError> {
     check_pattern(pattern).map_err(|error| checked.ast().refuse(*first, error.to_string()))
 }
 
-/// Refuses a format that does not fit its arguments, where both are written as literals.
+/// Refuses a format that does not fit its arguments, if both are literals.
 fn format(checked: &Checked, id: ExprId, expr: &Expr) -> Result<(), CompileError> {
     let Expr::Call { target: Some(target), args, .. } = expr else { return Ok(()) };
     let (Expr::Literal(Literal::String(format)), [list]) = (checked.get(*target), &args[..]) else {
@@ -46,7 +47,7 @@ fn format(checked: &Checked, id: ExprId, expr: &Expr) -> Result<(), CompileError
     check_format(format, types).map_err(|error| checked.ast().refuse(id, error.to_string()))
 }
 
-/// The type of an expression, and of the elements and entries that it is written with.
+/// The types of an expression, and of the elements and entries written in it.
 fn types_within(checked: &Checked, id: ExprId) -> Vec<&Type> {
     let mut types = Vec::new();
     let mut open = vec![id];
@@ -78,7 +79,7 @@ fn homogeneous(checked: &Checked, expr: &Expr) -> Result<(), CompileError> {
     }
 }
 
-/// Whether all expressions have one type; of optional ones the type of their value counts.
+/// Refuses expressions of different types. Of an optional element the type of its value counts.
 fn all_alike(
     checked: &Checked,
     mut parts: impl Iterator<Item = (ExprId, bool)>,

@@ -1,7 +1,7 @@
-//! What an expression evaluates to.
+//! The values of the language.
 //!
-//! Values borrow from the input (`'v`: the decoded object, the program's constants) where they can. What an evaluation
-//! makes is shared and counted by the [`Meter`](super::meter::Meter) before it is allocated.
+//! Values borrow from the input (`'v`: the decoded object, the program's constants) where possible. Values that an
+//! evaluation constructs are shared; the [`Meter`](super::meter::Meter) is charged before they are allocated.
 
 use std::any::Any;
 use std::fmt;
@@ -34,16 +34,19 @@ pub enum Value<'v> {
     Opaque(Arc<dyn Opaque>),
 }
 
+/// The outcome of evaluating an expression, or a part of it.
+pub type Evaluated<'v> = Result<Value<'v>, Error>;
+
 /// A value that may be missing.
 #[derive(Clone, Debug)]
 pub enum Optional<'v> {
     None,
-    Some(Arc<Held<'v>>),
+    Some(Arc<OptionalValue<'v>>),
 }
 
 /// The value of an optional.
 #[derive(Clone, Debug)]
-pub struct Held<'v> {
+pub struct OptionalValue<'v> {
     value: Value<'v>,
     depth: u16,
 }
@@ -56,12 +59,12 @@ pub trait Opaque: Any + fmt::Debug + Send + Sync {
     /// Whether `==` holds; `other` is of any opaque type.
     fn equals(&self, other: &dyn Opaque) -> Result<bool, Error>;
 
-    /// What `size()` is for costs, if the type has one (cel-go's `traits.Sizer`).
+    /// The size for costs, if the type has one (cel-go's `traits.Sizer`).
     fn size(&self) -> Option<u64> {
         None
     }
 
-    /// What `string()` gives, if the type has a text.
+    /// The result of `string()`, if the type has one.
     fn text(&self) -> Option<String> {
         None
     }
@@ -70,7 +73,7 @@ pub trait Opaque: Any + fmt::Debug + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
 
-impl<'v> Held<'v> {
+impl<'v> OptionalValue<'v> {
     pub fn value(&self) -> &Value<'v> {
         &self.value
     }
@@ -80,11 +83,11 @@ impl<'v> Optional<'v> {
     /// An optional that has a value. The caller charges [`Optional::BYTES`].
     pub fn of(value: Value<'v>) -> Result<Self, Error> {
         let depth = depth_around(value.depth())?;
-        Ok(Self::Some(Arc::new(Held { value, depth })))
+        Ok(Self::Some(Arc::new(OptionalValue { value, depth })))
     }
 
     /// The memory of an optional's value.
-    pub const BYTES: usize = size_of::<Held<'_>>() + 16;
+    pub const BYTES: usize = size_of::<OptionalValue<'_>>() + 16;
 
     pub fn value(&self) -> Option<&Value<'v>> {
         match self {
@@ -95,7 +98,7 @@ impl<'v> Optional<'v> {
 }
 
 impl<'v> Value<'v> {
-    /// A string that the evaluation made; the caller has charged its bytes.
+    /// A string that the evaluation constructs; the caller charges its bytes.
     pub fn string(text: impl Into<Arc<str>>) -> Self {
         Self::String(Str::Shared(text.into()))
     }
@@ -105,7 +108,7 @@ impl<'v> Value<'v> {
         Self::String(Str::Borrowed(text))
     }
 
-    /// Bytes that the evaluation made; the caller has charged them.
+    /// Bytes that the evaluation constructs; the caller charges them.
     pub fn bytes(bytes: impl Into<Arc<[u8]>>) -> Self {
         Self::Bytes(bytes.into())
     }
@@ -156,7 +159,7 @@ impl<'v> Value<'v> {
         }
     }
 
-    /// How deep lists, maps and optionals nest in it.
+    /// The nesting of lists, maps and optionals in the value.
     pub(super) fn depth(&self) -> u16 {
         match self {
             Self::List(list) => list.items().depth(),
@@ -166,7 +169,7 @@ impl<'v> Value<'v> {
         }
     }
 
-    /// The same value, borrowed: nothing is counted or copied for strings, lists and maps.
+    /// The same value, borrowed. Strings, lists and maps are neither copied nor reference-counted.
     pub fn by_reference(&self) -> Value<'_> {
         match self {
             Self::String(text) => Value::String(Str::Borrowed(text)),

@@ -1,4 +1,4 @@
-//! The types that every environment names: those of the language, and the protobuf messages that cel-go always knows
+//! The named types of every environment: those of the language, and the protobuf messages that cel-go always knows
 //! (`common/types/provider.go`, `common/types/pb/pb.go`).
 
 use super::ast::Name;
@@ -8,7 +8,7 @@ use super::types::{CIDR, IP, Type};
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Named {
     pub of: Type,
-    /// Whether the name is a value, as in `type(x) == int`. Names of messages that are not can be instantiated only.
+    /// Whether the name is a value too, as in `type(x) == int`. Other names serve in struct literals only.
     pub is_value: bool,
 }
 
@@ -36,14 +36,14 @@ pub(super) fn named(name: &str) -> Option<Named> {
     }
 }
 
-/// The constants that have a name: an enum's only value.
+/// The value of a named constant: the only value of the enum `NullValue`.
 pub(super) fn constant(name: &str) -> Option<i64> {
     (name == "google.protobuf.NullValue.NULL_VALUE").then_some(0)
 }
 
 /// A protobuf message that can be instantiated.
 pub(super) struct Message {
-    /// What an instance's type is for the checker.
+    /// The type of an instance in the checker.
     pub of: Type,
     pub fields: Vec<(Name, Type)>,
 }

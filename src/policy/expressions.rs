@@ -12,8 +12,8 @@ use super::rule::InvalidField;
 use crate::api::{DevOpsPolicySpec, Validation, Variable};
 use crate::cel::activation::{self, Activation};
 use crate::cel::ast::Name;
-use crate::cel::error::{Error, Kind};
-use crate::cel::flow::{Analysis, analyze};
+use crate::cel::error::{Error, ErrorKind};
+use crate::cel::flow::{ReadAnalysis, analyze};
 use crate::cel::meter::{EXPRESSION_COST_LIMIT, Meter};
 use crate::cel::program::Program;
 use crate::cel::source::CompileError;
@@ -25,7 +25,7 @@ const MAX_SOURCE: usize = 1024;
 
 /// A policy's expressions, compiled.
 pub struct Expressions {
-    variables: Vec<activation::Variable>,
+    variables: Vec<activation::CompiledVariable>,
     validations: Vec<Program>,
     /// What each validation reads, its variables counted.
     reads: Vec<Arc<Reads>>,
@@ -41,10 +41,10 @@ impl Expressions {
         variables: &[Variable],
     ) -> Result<Self, InvalidField> {
         let mut environment = admission::environment();
-        let mut compiled: Vec<activation::Variable> = Vec::new();
-        let mut analyzed: Vec<(Name, Analysis)> = Vec::new();
+        let mut compiled: Vec<activation::CompiledVariable> = Vec::new();
+        let mut analyzed: Vec<(Name, ReadAnalysis)> = Vec::new();
         let mut unknown_fields = Vec::new();
-        let mut note = |path: &str, analysis: &Analysis| {
+        let mut note = |path: &str, analysis: &ReadAnalysis| {
             unknown_fields.extend(analysis.warnings.iter().map(|it| InvalidField {
                 path: path.to_owned(),
                 message: format!("{}: {}", it.place, it.message),
@@ -65,7 +65,7 @@ impl Expressions {
                 })
                 .map_err(|error| refused(field("expression"), &error))?;
             admission::define(&mut environment, name, program.result_type());
-            compiled.push(activation::Variable { name: name.clone(), program });
+            compiled.push(activation::CompiledVariable { name: name.clone(), program });
         }
         let (mut planned, mut reads) = (Vec::new(), Vec::new());
         for (index, Validation { name, expression, .. }) in validations.iter().enumerate() {
@@ -118,7 +118,7 @@ impl Expressions {
             results.push(match program.evaluate(&mut activation, &mut meter) {
                 Ok(Value::Bool(passes)) => Ok(passes),
                 Ok(other) => Err(format!("it is no bool but of type {}", other.type_name())),
-                Err(error) if error.kind() == Kind::CostBudget => {
+                Err(error) if error.kind() == ErrorKind::CostBudget => {
                     results = self.validations.iter().map(|_| Err(reason(&error))).collect();
                     break;
                 }

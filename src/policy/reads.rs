@@ -1,18 +1,18 @@
 //! What of a pod a verdict was made from, so that two versions of the pod can be told to be the same in its eyes.
 
 use crate::cel::ast::Name;
-use crate::cel::reads::{self, Step};
+use crate::cel::reads::{ObjectReads, PathStep};
 use crate::cel::tree::Tree;
 
 /// The fields of a pod that something reads.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Reads(reads::Reads);
+pub struct Reads(ObjectReads);
 
 /// What the API server writes into the metadata of any object by itself: who reads all of it did not mean that.
 const OF_THE_SERVER: [&str; 2] = ["generation", "resourceVersion"];
 
-impl From<reads::Reads> for Reads {
-    fn from(reads: reads::Reads) -> Self {
+impl From<ObjectReads> for Reads {
+    fn from(reads: ObjectReads) -> Self {
         Self(reads)
     }
 }
@@ -26,8 +26,8 @@ impl Reads {
     }
 
     fn names_what_is_the_servers(&self) -> bool {
-        let field = |step: Option<&Step>| match step {
-            Some(Step::Field(name)) => Some(Name::clone(name)),
+        let field = |step: Option<&PathStep>| match step {
+            Some(PathStep::Field(name)) => Some(Name::clone(name)),
             _ => None,
         };
         self.0.paths().any(|path| {

@@ -2,11 +2,11 @@
 
 use std::sync::LazyLock;
 
-use podgate::cel::activation::{Activation, Variable};
+use podgate::cel::activation::{Activation, CompiledVariable};
 use podgate::cel::admission;
 use podgate::cel::compile::{compile, compile_validation};
 use podgate::cel::environment::Environment;
-use podgate::cel::error::Kind;
+use podgate::cel::error::ErrorKind;
 use podgate::cel::meter::{Allowance, EXPRESSION_COST_LIMIT, Meter, POLICY_COST_BUDGET};
 use podgate::cel::program::Program;
 use podgate::cel::tree::Tree;
@@ -43,7 +43,7 @@ impl World {
             let (told, program) = compiled(&variable.expression, &environment, false);
             if let Some(program) = program {
                 admission::define(&mut environment, &variable.name, program.result_type());
-                variables.push(Variable { name: variable.name.clone(), program });
+                variables.push(CompiledVariable { name: variable.name.clone(), program });
             } else {
                 admission::define(&mut environment, &variable.name, &Type::Dyn);
             }
@@ -113,7 +113,7 @@ fn evaluate(
     program: &Program,
     pod: &Tree<'_>,
     namespace: &Tree<'_>,
-    variables: &[Variable],
+    variables: &[CompiledVariable],
     memory: usize,
 ) -> Outcome {
     let activation = Activation::new(pod.value(), namespace.value(), variables);
@@ -126,8 +126,8 @@ fn evaluate(
         Ok(value) => outcome.text = render::value(&value),
         Err(error) => {
             outcome.is = match error.kind() {
-                Kind::CostLimit | Kind::CostBudget => Is::Budget,
-                Kind::Memory => Is::Memory,
+                ErrorKind::CostLimit | ErrorKind::CostBudget => Is::Budget,
+                ErrorKind::Memory => Is::Memory,
                 _ => Is::Error,
             };
             outcome.text = error.to_string();
@@ -140,7 +140,7 @@ fn together(
     programs: &[Program],
     pod: &Tree<'_>,
     namespace: &Tree<'_>,
-    variables: &[Variable],
+    variables: &[CompiledVariable],
     memory: usize,
 ) -> Together {
     let mut activation = Activation::new(pod.value(), namespace.value(), variables);
@@ -149,7 +149,7 @@ fn together(
     for program in programs {
         match program.evaluate(&mut activation, &mut meter) {
             Ok(value) => together.results.push(render::value(&value)),
-            Err(error) if error.kind() == Kind::CostBudget => {
+            Err(error) if error.kind() == ErrorKind::CostBudget => {
                 return Together { over: true, ..Together::default() };
             }
             Err(_) => together.results.push("error".to_owned()),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use podgate::cel::declarations::Library;
+use podgate::cel::declarations::FunctionLibrary;
 use podgate::cel::declared::{authorization::AUTHORIZATION, libraries};
 use podgate::cel::library::{LEFT_OUT, MACROS, description};
 use podgate::cel::meter::{EXPRESSION_COST_LIMIT, POLICY_COST_BUDGET, REVIEW_MEMORY};
@@ -29,7 +29,7 @@ pub fn page() -> String {
     text
 }
 
-fn section(library: &Library) -> String {
+fn section(library: &FunctionLibrary) -> String {
     let mut rows = String::new();
     for function in &library.functions {
         let Some(what) = description(function.name) else { continue };

@@ -1,13 +1,14 @@
-//! Lists, maps and structs that an expression puts together.
+//! The rules for literals of lists, maps and structs.
 
 use super::super::ast::{Expr, ExprId, Name};
 use super::super::types::Type;
 use super::super::unify::most_general;
 use super::super::wellknown::{self, Message};
-use super::{Checker, Judged, explain};
+use super::checker::{Checker, Outcome};
+use super::explain;
 
 impl Checker<'_> {
-    pub(super) fn check_list(&mut self, id: ExprId) -> Judged {
+    pub(super) fn check_list(&mut self, id: ExprId) -> Outcome {
         let Expr::List(elements) = self.ast.get(id) else { return Ok(Type::Dyn) };
         let elements = elements.clone();
         let mut joined = None;
@@ -22,7 +23,7 @@ impl Checker<'_> {
         Ok(Type::list(element))
     }
 
-    pub(super) fn check_map(&mut self, id: ExprId) -> Judged {
+    pub(super) fn check_map(&mut self, id: ExprId) -> Outcome {
         let Expr::Map(entries) = self.ast.get(id) else { return Ok(Type::Dyn) };
         let entries = entries.clone();
         let (mut keys, mut values) = (None, None);
@@ -40,16 +41,15 @@ impl Checker<'_> {
         Ok(Type::map(key, value))
     }
 
-    /// The type of an optional's value, for what stands behind a `?`. The API server breaks down over one that is known to be
-    /// optional at run time only (`dyn`).
-    fn unwrap_optional(&self, id: ExprId, of: Type) -> Judged {
+    /// The type within the optional that follows a `?`. A `dyn` is refused: the API server panics on one.
+    fn unwrap_optional(&self, id: ExprId, of: Type) -> Outcome {
         match of {
             Type::Optional(inner) => Ok(Type::clone(&inner)),
             other => Err(self.ast.refuse(id, explain::not_optional(&other))),
         }
     }
 
-    /// The type of what holds both: `dyn` if they do not fit.
+    /// The element type of a list of both types: `dyn` if they do not fit.
     fn join(&mut self, before: Option<Type>, of: Type) -> Type {
         match before {
             None => of,
@@ -60,7 +60,7 @@ impl Checker<'_> {
         }
     }
 
-    pub(super) fn check_struct(&mut self, id: ExprId) -> Judged {
+    pub(super) fn check_struct(&mut self, id: ExprId) -> Outcome {
         let Expr::Struct { name, fields } = self.ast.get(id) else { return Ok(Type::Dyn) };
         let (name, fields) = (Name::from(name.strip_prefix('.').unwrap_or(name)), fields.clone());
         let message = match self.environment.object(&name) {

@@ -1,15 +1,16 @@
-//! Calls: which functions they name, and which overloads fit.
+//! The rules for calls: resolves function names, and the overloads that fit the arguments.
 
 use super::super::ast::{Expr, ExprId, Literal, Name};
 use super::super::checked::Reference;
-use super::super::declarations::Overload;
+use super::super::declarations::{CallStyle, Overload};
 use super::super::operators;
 use super::super::types::Type;
 use super::super::unify::same;
-use super::{Checker, Judged, explain};
+use super::checker::{Checker, Outcome, Selection};
+use super::explain;
 
 impl Checker<'_> {
-    pub(super) fn check_call(&mut self, id: ExprId) -> Judged {
+    pub(super) fn check_call(&mut self, id: ExprId) -> Outcome {
         let Expr::Call { function, target, args } = self.ast.get(id) else { return Ok(Type::Dyn) };
         let (function, target, args) = (Name::clone(function), *target, args.clone());
         if let (operators::OPT_SELECT, [operand, field]) = (&*function, args.as_slice()) {
@@ -29,53 +30,53 @@ impl Checker<'_> {
             self.check(target)?;
             return Err(self.unknown_function(id, &function, Some(target)));
         };
-        // As in cel-go, what the arguments say of a type comes before what the target says.
+        // As in cel-go, the arguments bind type variables before the target does.
         let args = self.check_all(&args)?;
         let types: Vec<Type> = std::iter::once(self.check(target)?).chain(args).collect();
-        self.resolve_overload(id, &function, overloads, &types, true)
+        self.resolve_overload(id, &function, overloads, &types, CallStyle::Member)
     }
 
-    /// A call without target; the node becomes one of the function's full name.
-    fn check_global(&mut self, id: ExprId, name: &Name, args: Vec<ExprId>) -> Judged {
+    /// A call without target. The node becomes a call of the function's full name.
+    fn check_global(&mut self, id: ExprId, name: &Name, args: Vec<ExprId>) -> Outcome {
         let Some(overloads) = self.environment.function(name) else {
             return Err(self.unknown_function(id, name, None));
         };
         let types = self.check_all(&args)?;
         self.replace(id, Expr::Call { function: Name::clone(name), target: None, args });
-        self.resolve_overload(id, name, overloads, &types, false)
+        self.resolve_overload(id, name, overloads, &types, CallStyle::Global)
     }
 
-    fn check_all(&mut self, args: &[ExprId]) -> Judged<Vec<Type>> {
+    fn check_all(&mut self, args: &[ExprId]) -> Outcome<Vec<Type>> {
         args.iter().map(|arg| self.check(*arg)).collect()
     }
 
     /// `operand.?field`.
-    fn check_optional_select(&mut self, id: ExprId, operand: ExprId, field: ExprId) -> Judged {
+    fn check_optional_select(&mut self, id: ExprId, operand: ExprId, field: ExprId) -> Outcome {
         let Expr::Literal(Literal::String(name)) = self.ast.get(field) else {
             return Ok(Type::Dyn);
         };
         let name = Name::clone(name);
-        let of = self.check_field(id, operand, &name, true)?;
+        let of = self.check_field(id, operand, &name, Selection::Optional)?;
         self.check(field)?;
         self.refer(id, Reference::Overloads(vec!["select_optional_field"]));
         Ok(self.unifier.resolve(&of))
     }
 
-    /// The result of a call, of the overloads that fit the arguments' types.
+    /// The result type of a call: that of the overloads whose parameters fit the arguments' types.
     fn resolve_overload(
         &mut self,
         id: ExprId,
         name: &Name,
         overloads: &[Overload],
         args: &[Type],
-        member: bool,
-    ) -> Judged {
+        style: CallStyle,
+    ) -> Outcome {
         if matches!(&**name, operators::AND | operators::OR) {
             return self.check_logical(id, name, overloads, args);
         }
         let mut fitting = Vec::new();
         let mut result: Option<Type> = None;
-        for overload in overloads.iter().filter(|overload| overload.member == member) {
+        for overload in overloads.iter().filter(|overload| overload.style == style) {
             let mut fresh = Vec::new();
             let params: Vec<Type> =
                 overload.params.iter().map(|param| self.instantiate(param, &mut fresh)).collect();
@@ -93,7 +94,7 @@ impl Checker<'_> {
         }
         let Some(result) = result else {
             let args: Vec<Type> = args.iter().map(|arg| self.unifier.settle(arg)).collect();
-            return Err(self.no_overload(id, name, overloads, &args, member));
+            return Err(self.no_overload(id, name, overloads, &args, style));
         };
         self.refer(id, Reference::Overloads(fitting));
         Ok(result)
@@ -105,7 +106,7 @@ impl Checker<'_> {
         name: &Name,
         overloads: &[Overload],
         args: &[Type],
-    ) -> Judged {
+    ) -> Outcome {
         for (at, of) in args.iter().enumerate() {
             if !self.unifier.assignable(of, &Type::Bool) {
                 let part = self.ast.get(id).children().get(at).copied().unwrap_or(id);
@@ -120,7 +121,7 @@ impl Checker<'_> {
         Ok(Type::Bool)
     }
 
-    /// The declared type with fresh variables for its type parameters.
+    /// The declared type with fresh type variables in the place of its type parameters.
     fn instantiate(&mut self, declared: &Type, fresh: &mut Vec<(&'static str, Type)>) -> Type {
         match declared {
             Type::Param(name) => {

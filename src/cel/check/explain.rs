@@ -1,44 +1,37 @@
-//! The checker's refusals, for people: what is wrong, and what would be right.
+//! The checker's error messages: what is wrong, and how to correct it.
 
 use std::fmt::Write;
 
-use super::super::ast::ExprId;
 use super::super::declarations::{Overload, signature};
-use super::super::environment::Object;
-use super::super::macros;
 use super::super::operators;
-use super::super::source::{CompileError, suggestion};
-use super::super::types::{QUANTITY, SEMVER, Type};
+use super::super::source::suggestion;
+use super::super::types::Type;
 use super::super::wellknown::Message;
-use super::Checker;
 
-/// How many names or signatures a message lists.
+/// The most signatures that a message lists, and half of the most names.
 const MAX_LISTED: usize = 8;
 
-/// How many ways of calling a function a message shows whose subject they are not.
-const MAX_FORMS: usize = 3;
-
 pub(super) const TOO_COMPLEX: &str =
-    "the types of its parts are too complex; take parts out into variables";
+    "the types of its parts are too complex; move parts into variables";
 
 pub(super) fn type_in_variable(name: &str) -> String {
     format!(
-        "{name} holds a type, and Kubernetes takes no types from variables; name the type itself, as in type(x) == string"
+        "the value of {name} is a type, and Kubernetes does not compare with a type in a variable; name the type itself, as in type(x) == string"
     )
 }
 
 pub(super) fn not_bool(operator: &str, of: &Type) -> String {
     let sign = if operator == operators::AND { "&&" } else { "||" };
-    format!("this is {}, and {sign} and conditions take bool", article(of))
+    format!("this is {}, and {sign} and conditions take a bool", article(of))
 }
 
 pub(super) fn not_optional(of: &Type) -> String {
-    format!("what stands behind ? must be an optional, as value.?field is; this is {}", article(of))
+    format!("the value after ? must be an optional, as value.?field is; this is {}", article(of))
 }
 
 pub(super) fn mixed_fold(before: &Type, of: &Type) -> String {
     format!(
-        "what a macro gathers must be of one type, and here it is {before} before and {of} after; write dyn(…) around each to mix them"
+        "the results of a macro must be of one type: these are {before} and {of}; write dyn(…) around each to mix them"
     )
 }
 
@@ -57,217 +50,22 @@ pub(super) fn wrong_field_type(field: &str, wanted: &Type, of: &Type) -> String 
 
 pub(super) fn no_range(of: &Type) -> String {
     let hint = match of {
-        Type::Optional(_) => "; write .orValue([]) behind the optional",
+        Type::Optional(_) => "; write .orValue([]) after the optional",
         _ => "",
     };
-    format!("this is {}; macros go over lists and maps{hint}", article(of))
+    format!("this is {}; macros take lists and maps{hint}", article(of))
 }
 
-impl Checker<'_> {
-    pub(super) fn undeclared(&self, id: ExprId, name: &str) -> CompileError {
-        let name = name.strip_prefix('.').unwrap_or(name);
-        if let Some(reason) = self.environment.reason_against(name) {
-            return self.ast.refuse(id, format!("{name} is not there: {reason}"));
-        }
-        if self.environment.function(name).is_some() {
-            return self
-                .ast
-                .refuse(id, format!("{name} is a function; call it as {}", self.call_forms(name)));
-        }
-        let declared = || {
-            let scopes = self
-                .scopes
-                .iter()
-                .map(|(name, _)| &**name)
-                .filter(|name| !name.starts_with(['@', '#']));
-            self.environment.variable_names().chain(scopes)
-        };
-        let mut message = format!("there is no variable {name}");
-        message.push_str(&suggestion(name, declared()));
-        message.push_str(&listing(declared()));
-        message.push_str("; text stands in quotes");
-        self.ast.refuse(id, message)
-    }
-
-    pub(super) fn no_such_field(
-        &self,
-        id: ExprId,
-        operand: ExprId,
-        field: &str,
-        object: &Object,
-    ) -> CompileError {
-        let holder = self.written(operand).unwrap_or_else(|| object.name.to_string());
-        let names = || object.fields.iter().map(|(its, _)| &**its);
-        let listing = if object.fields.is_empty() {
-            "; there is none before it".to_owned()
-        } else {
-            listing(names())
-        };
-        self.ast
-            .refuse(id, format!("{holder} has no {field}{}{listing}", suggestion(field, names())))
-    }
-
-    pub(super) fn no_fields(&self, id: ExprId, of: &Type) -> CompileError {
-        let hint = match of {
-            Type::List(_) => "; write [0] for an element, or go over it with all() or exists()",
-            _ => "",
-        };
-        self.ast.refuse(id, format!("this is {}, which has no fields{hint}", article(of)))
-    }
-
-    /// The expression as it was written, if it is names and dots.
-    fn written(&self, id: ExprId) -> Option<String> {
-        self.qualified_name(id)
-    }
-
-    pub(super) fn unknown_function(
-        &self,
-        id: ExprId,
-        name: &str,
-        target: Option<ExprId>,
-    ) -> CompileError {
-        let written = match target.and_then(|target| self.written(target)) {
-            Some(target) if self.is_namespace(&target) => format!("{target}.{name}"),
-            _ => name.to_owned(),
-        };
-        let forms: Vec<&str> =
-            macros::MACROS.iter().copied().filter(|form| macro_name(form) == name).collect();
-        if !forms.is_empty() {
-            return self.ast.refuse(id, format!("{name}() is written as {}", forms.join(" or ")));
-        }
-        let names = self
-            .environment
-            .function_names()
-            .chain(macros::MACROS.iter().map(|form| macro_name(form)));
-        let hint = match written.as_str() {
-            "len" | "length" | "count" => "; write size(x)".to_owned(),
-            "toLowerCase" | "lower" | "toLower" => "; did you mean lowerAscii()?".to_owned(),
-            "toUpperCase" | "upper" | "toUpper" => "; did you mean upperAscii()?".to_owned(),
-            "any" | "some" => "; did you mean exists()?".to_owned(),
-            "not" => "; write ! before what is to be false".to_owned(),
-            _ => suggestion(&written, names).replace('?', "()?"),
-        };
-        self.ast.refuse(id, format!("there is no function {written}(){hint}"))
-    }
-
-    /// Whether functions have names that begin with this one and a dot.
-    fn is_namespace(&self, name: &str) -> bool {
-        self.environment
-            .function_names()
-            .any(|function| function.split_once('.').is_some_and(|(its, _)| its == name))
-    }
-
-    pub(super) fn no_overload(
-        &self,
-        id: ExprId,
-        name: &str,
-        overloads: &[Overload],
-        args: &[Type],
-        member: bool,
-    ) -> CompileError {
-        let message = match (name, args) {
-            (operators::EQUALS | operators::NOT_EQUALS, [one, other]) => format!(
-                "{one} and {other} are never equal; compare values of one type, as with string(x), int(x) or double(x)"
-            ),
-            (operators::CONDITIONAL, [condition, ..])
-                if !is_open(condition) && *condition != Type::Bool =>
-            {
-                format!("the condition before ? is {}, and must be a bool", article(condition))
-            }
-            (operators::CONDITIONAL, [_, yes, no]) => {
-                format!(
-                    "both values of a condition must be of one type, and these are {yes} and {no}; write dyn(…) around them to mix"
-                )
-            }
-            (operators::NOT, [of]) => format!("! takes a bool, and this is {}", article(of)),
-            (operators::NEGATE, [of]) => format!("- takes a number, and this is {}", article(of)),
-            (operators::INDEX | operators::OPT_INDEX, [of, key]) => match of {
-                Type::List(_) => format!("a list's index is an int, and this is {}", article(key)),
-                Type::Map(its, _) => {
-                    format!("this map's keys are {}, and this is {}", **its, article(key))
-                }
-                _ => format!("[] takes an element of a list or a map, and this is {}", article(of)),
-            },
-            (_, [left, right]) if let Some(sign) = operator_sign(name) => {
-                let hint = match (left, right) {
-                    (Type::Int, Type::Double) | (Type::Double, Type::Int) => {
-                        "; write double(x) around the int, or 1.0 for 1"
-                    }
-                    (Type::Object(of), _)
-                        if [QUANTITY, SEMVER].contains(&&**of) && sign.starts_with(['<', '>']) =>
-                    {
-                        "; write isLessThan(), isGreaterThan() or compareTo()"
-                    }
-                    (Type::Object(of), _) if &**of == QUANTITY => "; write add() or sub()",
-                    _ if sign == "in" => "; on its right there is a list or a map",
-                    (Type::String, _) | (_, Type::String) if sign == "+" => {
-                        "; write string(x) around what is no string"
-                    }
-                    _ => "",
-                };
-                format!("{sign} does not take {left} and {right}{hint}")
-            }
-            (operators::SORT_BY_KEYS, [_, keys]) => {
-                format!(
-                    "sortBy() takes a key that can be compared, such as an int or a string, and these are {keys}"
-                )
-            }
-            _ => return self.no_call(id, name, overloads, args, member),
-        };
-        self.ast.refuse(id, message)
-    }
-
-    /// That a function does not take these arguments, and what it takes.
-    fn no_call(
-        &self,
-        id: ExprId,
-        name: &str,
-        overloads: &[Overload],
-        args: &[Type],
-        member: bool,
-    ) -> CompileError {
-        let list =
-            |types: &[Type]| types.iter().map(Type::to_string).collect::<Vec<_>>().join(", ");
-        let written = match args {
-            [target, rest @ ..] if member => format!("{target}.{name}({})", list(rest)),
-            _ => format!("{name}({})", list(args)),
-        };
-        let of_style: Vec<&Overload> = overloads.iter().filter(|it| it.member == member).collect();
-        let takes: Vec<String> = of_style
-            .iter()
-            .filter_map(|it| match it.params.as_slice() {
-                [only] if !member => Some(only.to_string()),
-                _ => None,
-            })
-            .collect();
-        if let ([only], false) = (args, takes.is_empty() || takes.len() < of_style.len()) {
-            let message =
-                format!("{name}() takes {}, and this is {}", takes.join(", "), article(only));
-            return self.ast.refuse(id, message);
-        }
-        let hint = match args.first() {
-            Some(Type::Optional(_)) if member => {
-                "; write .orValue(…) behind the optional for its value"
-            }
-            _ => "",
-        };
-        let shown = if of_style.is_empty() { overloads.iter().collect() } else { of_style };
-        let message = format!("there is no {written}; there is {}{hint}", signatures(name, shown));
-        self.ast.refuse(id, message)
-    }
-
-    fn call_forms(&self, name: &str) -> String {
-        signatures(name, self.environment.function(name).into_iter().flatten().take(MAX_FORMS))
-    }
-}
-
-/// The name of the macro that is called like that.
-fn macro_name(form: &str) -> &str {
+/// The macro's name, from the form of its call: `all` of `range.all(x, condition)`.
+pub(super) fn macro_name(form: &str) -> &str {
     let call = form.split('(').next().unwrap_or(form);
     call.rsplit('.').next().unwrap_or(call)
 }
 
-fn signatures<'o>(name: &str, overloads: impl IntoIterator<Item = &'o Overload>) -> String {
+pub(super) fn signatures<'o>(
+    name: &str,
+    overloads: impl IntoIterator<Item = &'o Overload>,
+) -> String {
     let mut text = String::new();
     for (at, overload) in overloads.into_iter().enumerate() {
         if at == MAX_LISTED {
@@ -279,8 +77,8 @@ fn signatures<'o>(name: &str, overloads: impl IntoIterator<Item = &'o Overload>)
     text
 }
 
-/// `; there are a, b and c`, or nothing for no names.
-fn listing<'a>(names: impl Iterator<Item = &'a str>) -> String {
+/// `; there are a, b and c`, or an empty text if there are no names.
+pub(super) fn listing<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<&str> = names.collect();
     match names.as_slice() {
         [] => String::new(),
@@ -295,24 +93,20 @@ fn listing<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-fn is_open(of: &Type) -> bool {
-    of.is_dyn()
-}
-
 /// `an int`, `a string`, `null`.
-fn article(of: &Type) -> String {
+pub(super) fn article(of: &Type) -> String {
     match of {
         Type::Null => "null".to_owned(),
         Type::Int | Type::Optional(_) | Type::Object(_) => {
             format!("an {of}").replace("an kubernetes", "a kubernetes")
         }
-        Type::Dyn | Type::Any => "of no known type".to_owned(),
+        Type::Dyn | Type::Any => "a value of unknown type".to_owned(),
         _ => format!("a {of}"),
     }
 }
 
 /// The sign of a binary operator, by its function's name.
-fn operator_sign(name: &str) -> Option<&str> {
+pub(super) fn operator_sign(name: &str) -> Option<&str> {
     if name == operators::IN {
         Some("in")
     } else {

@@ -30,8 +30,8 @@ fn operators_bind_as_in_the_grammar_of_cel() {
         "!-1 in [true]",
         "1 - 2 - 3 < 0 == true",
     ] {
-        let judged = compile(source, &admission::environment(), MAX);
-        assert_eq!(judged.is_ok(), !source.starts_with("!-"), "{source}: {judged:?}");
+        let compiled = compile(source, &admission::environment(), MAX);
+        assert_eq!(compiled.is_ok(), !source.starts_with("!-"), "{source}: {compiled:?}");
     }
 }
 
@@ -137,29 +137,29 @@ fn lists_and_maps_are_of_one_type_but_in_formats() {
 #[test]
 fn a_refusal_that_quotes_the_source_has_no_control_characters() {
     let refusal = refusal("'a'.matches('[0-\u{b}]')");
-    assert!(refusal.ends_with(r"0-\u{b} is no range or class of characters"), "{refusal}");
+    assert!(refusal.ends_with(r"0-\u{b} is not a range or class of characters"), "{refusal}");
 }
 
 #[test]
-fn what_is_there_for_requests_only_is_refused_with_the_reason() {
+fn variables_of_the_request_are_refused_with_the_reason() {
     for name in ["request", "oldObject", "params", "authorizer"] {
         let refused = refusal(&format!("{name}.x == 1"));
-        assert!(refused.starts_with(&format!("1:1: {name} is not there: ")), "{refused}");
+        assert!(refused.starts_with(&format!("1:1: {name} is not available: ")), "{refused}");
     }
 }
 
 #[test]
-fn a_refusal_says_where_and_what_would_be_right() {
-    for (source, told) in [
+fn an_error_has_a_position_and_a_suggestion() {
+    for (source, message) in [
         (
             "object.metadata.name.startswith('a')",
             "1:22: there is no function startswith(); did you mean startsWith()?",
         ),
         (
             "objct.x == 1",
-            "1:1: there is no variable objct; did you mean object?; there are object, namespaceObject and variables; text stands in quotes",
+            "1:1: there is no variable objct; did you mean object?; there are object, namespaceObject and variables; write text in quotes",
         ),
-        ("variables.a", "1:11: variables has no a; there is none before it"),
+        ("variables.a", "1:11: variables has no a; no variable is defined before it"),
         (
             "namespaceObject.metadata.label == {}",
             "1:26: namespaceObject.metadata has no label; did you mean labels?; there are name, generateName, namespace, labels, annotations, UID, \
@@ -183,11 +183,8 @@ fn a_refusal_says_where_and_what_would_be_right() {
             "[1].all(x > 0)",
             "1:5: all() is written as range.all(x, condition) or range.all(k, v, condition)",
         ),
-        (
-            "[1].all(1, true)",
-            "1:9: a variable's name should stand here, as x in list.all(x, x > 0)",
-        ),
-        ("[1].all(x, x)", "1:12: this is an int, and && and conditions take bool"),
+        ("[1].all(1, true)", "1:9: a variable's name is expected here, as x in list.all(x, x > 0)"),
+        ("[1].all(x, x)", "1:12: this is an int, and && and conditions take a bool"),
         (
             "int([]) == 1",
             "1:1: int() takes int, double, duration, string, timestamp, uint, and this is a list(dyn)",
@@ -196,14 +193,14 @@ fn a_refusal_says_where_and_what_would_be_right() {
             "quantity('1') < quantity('2')",
             "1:15: < does not take kubernetes.Quantity and kubernetes.Quantity; write isLessThan(), isGreaterThan() or compareTo()",
         ),
-        ("1 in 1", "1:3: in does not take int and int; on its right there is a list or a map"),
+        ("1 in 1", "1:3: in does not take int and int; its right side must be a list or a map"),
         (
             "[1].sortBy(x, [x]) == [1]",
             "1:5: sortBy() takes a key that can be compared, such as an int or a string, and these are list(list(int))",
         ),
         (
             "object.?a.first() == 1",
-            "1:11: there is no optional(dyn).first(); there is list(V).first() -> optional(V); write .orValue(…) behind the optional for its value",
+            "1:11: there is no optional(dyn).first(); there is list(V).first() -> optional(V); write .orValue(…) after the optional for its value",
         ),
         ("has(object)", "1:5: has() takes a field, as in has(object.spec.hostNetwork)"),
         (
@@ -221,10 +218,10 @@ fn a_refusal_says_where_and_what_would_be_right() {
         ("(1", "1:3: the expression ends here; a ) should close the parenthesis"),
         (
             "\n  'é' == x",
-            "2:10: there is no variable x; there are object, namespaceObject and variables; text stands in quotes",
+            "2:10: there is no variable x; there are object, namespaceObject and variables; write text in quotes",
         ),
     ] {
-        assert_eq!(refusal(source), told.replace("             ", ""), "{source}");
+        assert_eq!(refusal(source), message.replace("             ", ""), "{source}");
     }
 }
 

@@ -1,10 +1,10 @@
-//! The functions of `authorizer` (`pkg/cel/library/authz.go`). There is no `authorizer` here, so nothing can be called on it;
-//! but on what has no known type these names are functions, as for Kubernetes.
+//! The functions of `authorizer` (`pkg/cel/library/authz.go`). podgate has no variable `authorizer`; the functions are
+//! declared because Kubernetes accepts calls of them on a `dyn`.
 
-use super::super::declarations::{Library, function, member};
+use super::super::declarations::{FunctionLibrary, function, member};
 use super::super::types::Type::{self, Bool, String};
 
-pub(super) fn library() -> Library {
+pub(super) fn library() -> FunctionLibrary {
     let authorizer = || Type::object("kubernetes.authorization.Authorizer");
     let path = || Type::object("kubernetes.authorization.PathCheck");
     let group = || Type::object("kubernetes.authorization.GroupCheck");
@@ -47,8 +47,8 @@ pub(super) fn library() -> Library {
             [member("authorizer_labelselector", [resource(), String], resource())],
         ),
     ];
-    Library { name: AUTHORIZATION, functions }
+    FunctionLibrary { name: AUTHORIZATION, functions }
 }
 
-/// The library's name, by which the documentation leaves it out.
+/// The library's name; the documentation leaves this library out.
 pub const AUTHORIZATION: &str = "authorization";

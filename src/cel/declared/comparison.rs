@@ -1,4 +1,4 @@
-//! The comparisons of `common/stdlib/standard.go`, numbers of different types included.
+//! The comparisons of `common/stdlib/standard.go`, including those between numbers of different types.
 
 use super::super::declarations::{Function, Overload, function, global};
 use super::super::operators;
@@ -91,7 +91,7 @@ pub(super) fn functions() -> Vec<Function> {
     ]
 }
 
-/// What each comparison takes, in the order of the ids above.
+/// The operand types of each ordering, in the order of the ids above.
 const OPERANDS: [(Type, Type); 14] = [
     (Bool, Bool),
     (Int, Int),

@@ -1,6 +1,6 @@
 //! Lists: Kubernetes' `pkg/cel/library/lists.go`, cel-go's `ext/lists.go` version 3 and `ext/sets.go`.
 
-use super::super::declarations::{Function, Library, Overload, function, global, member};
+use super::super::declarations::{Function, FunctionLibrary, Overload, function, global, member};
 use super::super::operators;
 use super::super::types::Type::{
     self, Bool, Bytes, Double, Duration, Dyn, Int, Param, String, Timestamp, Uint,
@@ -9,10 +9,10 @@ use super::super::types::Type::{
 const A: Type = Param("A");
 const T: Type = Param("T");
 
-/// What can be compared, in the order in which libraries declare overloads for each.
+/// The types with an order, in the order in which the libraries declare overloads for them.
 const COMPARABLE: [Type; 8] = [Int, Uint, Double, Bool, Duration, Timestamp, String, Bytes];
 
-/// One overload for each type that can be compared.
+/// A function with one overload for each type with an order.
 fn for_each(
     name: &'static str,
     ids: [&'static str; 8],
@@ -24,7 +24,7 @@ fn for_each(
     }
 }
 
-pub(super) fn kubernetes() -> Library {
+pub(super) fn kubernetes() -> FunctionLibrary {
     let sorted = [
         "list_int_is_sorted_bool",
         "list_uint_is_sorted_bool",
@@ -72,20 +72,20 @@ pub(super) fn kubernetes() -> Library {
         function("indexOf", [member("list_a_index_of_int", [Type::list(A), A], Int)]),
         function("lastIndexOf", [member("list_a_last_index_of_int", [Type::list(A), A], Int)]),
     ];
-    Library { name: "Kubernetes lists", functions }
+    FunctionLibrary { name: "Kubernetes lists", functions }
 }
 
-pub(super) fn sets() -> Library {
+pub(super) fn sets() -> FunctionLibrary {
     let of = |name, id| function(name, [global(id, [Type::list(T), Type::list(T)], Bool)]);
     let functions = vec![
         of("sets.contains", "list_sets_contains_list"),
         of("sets.equivalent", "list_sets_equivalent_list"),
         of("sets.intersects", "list_sets_intersects_list"),
     ];
-    Library { name: "sets", functions }
+    FunctionLibrary { name: "sets", functions }
 }
 
-pub(super) fn lists() -> Library {
+pub(super) fn lists() -> FunctionLibrary {
     let sort = [
         "list_int_sort",
         "list_uint_sort",
@@ -123,5 +123,5 @@ pub(super) fn lists() -> Library {
         function("reverse", [member("list_reverse", [Type::list(T)], Type::list(T))]),
         function("distinct", [member("list_distinct", [Type::list(T)], Type::list(T))]),
     ];
-    Library { name: "lists", functions }
+    FunctionLibrary { name: "lists", functions }
 }

@@ -1,6 +1,6 @@
 //! URLs, IP addresses and CIDR blocks: Kubernetes' `pkg/cel/library/{urls,ip,cidr}.go`.
 
-use super::super::declarations::{Library, function, global, member};
+use super::super::declarations::{FunctionLibrary, function, global, member};
 use super::super::types::{
     CIDR, IP,
     Type::{self, Bool, Int, Opaque, String},
@@ -11,7 +11,7 @@ fn url() -> Type {
     Type::object(URL)
 }
 
-pub(super) fn urls() -> Library {
+pub(super) fn urls() -> FunctionLibrary {
     let functions = vec![
         function("url", [global("string_to_url", [String], url())]),
         function("getScheme", [member("url_get_scheme", [url()], String)]),
@@ -25,10 +25,10 @@ pub(super) fn urls() -> Library {
         ),
         function("isURL", [global("is_url_string", [String], Bool)]),
     ];
-    Library { name: "URLs", functions }
+    FunctionLibrary { name: "URLs", functions }
 }
 
-pub(super) fn addresses() -> Library {
+pub(super) fn addresses() -> FunctionLibrary {
     let functions = vec![
         function("ip", [global("string_to_ip", [String], Opaque(IP))]),
         function("family", [member("ip_family", [Opaque(IP)], Int)]),
@@ -44,10 +44,10 @@ pub(super) fn addresses() -> Library {
         function("isIP", [global("is_ip", [String], Bool)]),
         function("string", [global("ip_to_string", [Opaque(IP)], String)]),
     ];
-    Library { name: "IP addresses", functions }
+    FunctionLibrary { name: "IP addresses", functions }
 }
 
-pub(super) fn blocks() -> Library {
+pub(super) fn blocks() -> FunctionLibrary {
     let functions = vec![
         function("cidr", [global("string_to_cidr", [String], Opaque(CIDR))]),
         function(
@@ -70,5 +70,5 @@ pub(super) fn blocks() -> Library {
         function("isCIDR", [global("is_cidr", [String], Bool)]),
         function("string", [global("cidr_to_string", [Opaque(CIDR)], String)]),
     ];
-    Library { name: "CIDR blocks", functions }
+    FunctionLibrary { name: "CIDR blocks", functions }
 }

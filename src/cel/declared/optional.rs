@@ -1,13 +1,14 @@
-//! Optional values (`cel/library.go` of cel-go), and what the two-variable macros build maps with (`ext/comprehensions.go`).
+//! The functions of optional values (`cel/library.go` of cel-go), and the function that builds the maps of two-variable
+//! macros (`ext/comprehensions.go`).
 
-use super::super::declarations::{Library, function, global, member};
+use super::super::declarations::{FunctionLibrary, function, global, member};
 use super::super::operators;
 use super::super::types::Type::{self, Bool, Dyn, Int, Param, String};
 
 const K: Type = Param("K");
 const V: Type = Param("V");
 
-pub(super) fn library() -> Library {
+pub(super) fn library() -> FunctionLibrary {
     let optional = || Type::optional(V);
     let list = || Type::list(V);
     let map = || Type::map(K, V);
@@ -52,10 +53,10 @@ pub(super) fn library() -> Library {
         function("optional.unwrap", [global("optional_unwrap", [Type::list(optional())], list())]),
         function("unwrapOpt", [member("optional_unwrapOpt", [Type::list(optional())], list())]),
     ];
-    Library { name: "optional values", functions }
+    FunctionLibrary { name: "optional values", functions }
 }
 
-pub(super) fn two_variables() -> Library {
+pub(super) fn two_variables() -> FunctionLibrary {
     let map = || Type::map(K, V);
     let insert = function(
         operators::MAP_INSERT,
@@ -64,5 +65,5 @@ pub(super) fn two_variables() -> Library {
             global("@mapInsert_map_map", [map(), map()], map()),
         ],
     );
-    Library { name: "macros with two variables", functions: vec![insert] }
+    FunctionLibrary { name: "macros with two variables", functions: vec![insert] }
 }

@@ -1,6 +1,6 @@
 //! Quantities, semantic versions and named formats: Kubernetes' `pkg/cel/library/{quantity,semverlib,format}.go`.
 
-use super::super::declarations::{Library, function, global, member};
+use super::super::declarations::{FunctionLibrary, function, global, member};
 use super::super::types::{
     NAMED_FORMAT, QUANTITY, SEMVER,
     Type::{self, Bool, Double, Int, String},
@@ -18,7 +18,7 @@ fn format() -> Type {
     Type::object(NAMED_FORMAT)
 }
 
-pub(super) fn quantities() -> Library {
+pub(super) fn quantities() -> FunctionLibrary {
     let functions = vec![
         function("quantity", [global("string_to_quantity", [String], quantity())]),
         function("isQuantity", [global("is_quantity_string", [String], Bool)]),
@@ -47,10 +47,10 @@ pub(super) fn quantities() -> Library {
             ],
         ),
     ];
-    Library { name: "quantities", functions }
+    FunctionLibrary { name: "quantities", functions }
 }
 
-pub(super) fn formats() -> Library {
+pub(super) fn formats() -> FunctionLibrary {
     let functions = vec![
         function(
             "validate",
@@ -74,10 +74,10 @@ pub(super) fn formats() -> Library {
         function("format.uri", [global("format.uri", [], format())]),
         function("format.uuid", [global("format.uuid", [], format())]),
     ];
-    Library { name: "named formats", functions }
+    FunctionLibrary { name: "named formats", functions }
 }
 
-pub(super) fn versions() -> Library {
+pub(super) fn versions() -> FunctionLibrary {
     let functions = vec![
         function(
             "semver",
@@ -100,5 +100,5 @@ pub(super) fn versions() -> Library {
         function("minor", [member("semver_minor", [semver()], Int)]),
         function("patch", [member("semver_patch", [semver()], Int)]),
     ];
-    Library { name: "semantic versions", functions }
+    FunctionLibrary { name: "semantic versions", functions }
 }

@@ -1,6 +1,6 @@
 //! The language's own functions (`common/stdlib/standard.go`).
 
-use super::super::declarations::{Function, Library, Overload, function, global, member};
+use super::super::declarations::{Function, FunctionLibrary, Overload, function, global, member};
 use super::super::operators;
 use super::super::types::Type::{
     self, Bool, Bytes, Double, Duration, Dyn, Int, Param, String, Timestamp, Uint,
@@ -18,14 +18,14 @@ fn map() -> Type {
     Type::map(A, B)
 }
 
-pub(super) fn library() -> Library {
+pub(super) fn library() -> FunctionLibrary {
     let mut functions = operators();
     functions.extend(comparison::functions());
     functions.extend(values());
     functions.extend(conversions());
     functions.extend(strings());
     functions.extend(time::functions());
-    Library { name: "the language", functions }
+    FunctionLibrary { name: "the language", functions }
 }
 
 fn operators() -> Vec<Function> {

@@ -1,9 +1,9 @@
 //! Strings: `ext/strings.go` version 2, and Kubernetes' `pkg/cel/library/regex.go`.
 
-use super::super::declarations::{Library, function, global, member};
+use super::super::declarations::{FunctionLibrary, function, global, member};
 use super::super::types::Type::{self, Dyn, Int, String};
 
-pub(super) fn regular_expressions() -> Library {
+pub(super) fn regular_expressions() -> FunctionLibrary {
     let functions = vec![
         function("find", [member("string_find_string", [String, String], String)]),
         function(
@@ -14,10 +14,10 @@ pub(super) fn regular_expressions() -> Library {
             ],
         ),
     ];
-    Library { name: "regular expressions", functions }
+    FunctionLibrary { name: "regular expressions", functions }
 }
 
-pub(super) fn strings() -> Library {
+pub(super) fn strings() -> FunctionLibrary {
     let functions = vec![
         function("charAt", [member("string_char_at_int", [String, Int], String)]),
         function(
@@ -68,5 +68,5 @@ pub(super) fn strings() -> Library {
         function("format", [member("string_format", [String, Type::list(Dyn)], String)]),
         function("strings.quote", [global("strings_quote", [String], String)]),
     ];
-    Library { name: "strings", functions }
+    FunctionLibrary { name: "strings", functions }
 }

@@ -10,7 +10,7 @@ use super::super::program::Program;
 use super::super::tree::Tree;
 use super::*;
 
-fn analysis(source: &str, variables: &[(&str, &str)]) -> Analysis {
+fn analysis(source: &str, variables: &[(&str, &str)]) -> ReadAnalysis {
     let mut environment = admission::environment();
     let mut before = Vec::new();
     for (name, source) in variables {
@@ -27,7 +27,7 @@ fn is_same(source: &str, one: &Value, other: &Value) -> bool {
     analysis(source, &[]).reads().same(&one.value(), &other.value())
 }
 
-/// What an expression comes to, in text.
+/// The result of an expression, as text.
 fn evaluated(source: &str, object: &Value) -> String {
     let environment = admission::environment();
     let checked = compile(source, &environment, 1024).unwrap();
@@ -108,7 +108,7 @@ fn variables_read_when_they_are_taken() {
 }
 
 #[test]
-fn who_reads_very_much_reads_the_whole_object() {
+fn an_expression_with_too_many_paths_reads_the_whole_object() {
     let source = (0..60).map(|at| format!("object.f{at} == 1")).collect::<Vec<_>>().join("||");
     assert_eq!(paths(&source, &[]).len(), 60);
     let parts: Vec<(String, String)> = (0..3)
@@ -192,7 +192,7 @@ fn object() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
     #[test]
-    fn who_reads_the_same_comes_to_the_same(source in part(), one in object(), other in object()) {
+    fn equal_reads_give_equal_results(source in part(), one in object(), other in object()) {
         let compiles = compile(&source, &admission::environment(), 1024).is_ok();
         if compiles && is_same(&source, &one, &other) {
             prop_assert_eq!(evaluated(&source, &one), evaluated(&source, &other), "{}", source);

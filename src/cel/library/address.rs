@@ -1,20 +1,19 @@
-//! IP addresses and prefixes, as Go's `net/netip` reads and prints them, with what Kubernetes
-//! refuses: zones, and IPv4 addresses written as IPv6 (`k8s.io/apiserver/pkg/cel/library/ip.go`,
-//! `cidr.go`).
+//! IP addresses and CIDR blocks, read and printed as by Go's `net/netip`. As in Kubernetes, addresses with zones and
+//! IPv4 addresses written as IPv6 are refused (`k8s.io/apiserver/pkg/cel/library/ip.go`, `cidr.go`).
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::fmt;
 
-/// Why a text is no address or prefix.
+/// Why a text is not an address or a CIDR block.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum AddressError {
-    #[error("this is no IP address: write 192.0.2.1 or 2001:db8::1")]
+    #[error("this is not an IP address; write 192.0.2.1 or 2001:db8::1")]
     Address,
     #[error("this IP address has a zone (%…), which Kubernetes refuses")]
     Zone,
     #[error("this is an IPv4 address written as IPv6 (::ffff:…), which Kubernetes refuses")]
     Mapped,
-    #[error("this is no CIDR: write 192.0.2.0/24 or 2001:db8::/32")]
+    #[error("this is not a CIDR block; write 192.0.2.0/24 or 2001:db8::/32")]
     Prefix,
 }
 
@@ -49,7 +48,7 @@ impl Ip {
         if self.0.is_ipv4() { 4 } else { 6 }
     }
 
-    /// How many bytes the address has.
+    /// The address's length in bytes.
     pub fn bytes(self) -> u64 {
         if self.0.is_ipv4() { 4 } else { 16 }
     }
@@ -84,7 +83,7 @@ impl Ip {
         !none && !self.0.is_multicast() && !self.is_link_local_unicast()
     }
 
-    /// The address with all but its first bits cleared.
+    /// The address with all bits after the first `bits` cleared.
     fn masked(self, bits: u32) -> Self {
         Self(match self.0 {
             IpAddr::V4(address) => {
@@ -105,7 +104,7 @@ impl fmt::Display for Ip {
         let IpAddr::V6(address) = self.0 else {
             return self.0.fmt(f);
         };
-        // Go writes the longest run of zeros short, and no IPv4 at the end.
+        // Go shortens the longest run of zeros, and never prints the last bytes as IPv4.
         let segments = address.segments();
         let (mut start, mut length) = (0, 1);
         for from in 0..segments.len() {
@@ -131,7 +130,7 @@ impl fmt::Display for Ip {
     }
 }
 
-/// An address and how many of its first bits count.
+/// A CIDR block: an address and the length of the prefix in bits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Cidr {
     address: Ip,
@@ -161,7 +160,7 @@ impl Cidr {
         self.bits
     }
 
-    /// How many bytes the prefix has.
+    /// The prefix's length in bytes, rounded up.
     pub fn bytes(self) -> u64 {
         u64::from(self.bits.div_ceil(8))
     }
@@ -187,7 +186,7 @@ impl fmt::Display for Cidr {
     }
 }
 
-/// Whether bytes are an IPv6 address, with a zone or without, as a URL has it in brackets.
+/// Whether bytes are an IPv6 address with or without a zone, the form between brackets in a URL.
 pub fn is_ipv6(bytes: &[u8]) -> bool {
     let end = bytes.iter().position(|byte| *byte == b'%').unwrap_or(bytes.len());
     let (address, zone) = bytes.split_at_checked(end).unwrap_or((bytes, &[]));
@@ -195,7 +194,7 @@ pub fn is_ipv6(bytes: &[u8]) -> bool {
 }
 
 fn parse_v4(text: &str) -> Result<Ipv4Addr, AddressError> {
-    // The standard library reads what Go reads: four decimal numbers without leading zeros.
+    // The standard library accepts the same texts as Go: four decimal numbers without leading zeros.
     text.parse().map_err(|_| AddressError::Address)
 }
 
@@ -258,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_are_told_apart_by_their_use() {
+    fn addresses_are_classified_by_their_use() {
         let of = |text| Ip::parse(text).unwrap();
         assert!(of("0.0.0.0").is_unspecified() && of("::").is_unspecified());
         assert!(of("127.1.2.3").is_loopback() && of("::1").is_loopback());

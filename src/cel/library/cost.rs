@@ -1,20 +1,20 @@
-//! The costs that several libraries share.
+//! Costs that several libraries share.
 
 use super::super::function::{Cost, size_of_value, traversals};
 use super::super::value::Value;
 
-/// Going over the first argument once.
+/// Traversing the first argument once.
 pub const TRAVERSAL: Cost = Cost::Of(|args, _| traversals(size(args, 0), 1.0));
-/// Going over the first argument, and making as much of it.
+/// Traversing the first argument, and copying it.
 pub const TRAVERSAL_AND_COPY: Cost = Cost::Of(|args, _| traversals(size(args, 0), 2.0));
-/// Going over the first argument as a tree.
+/// Traversing the first argument as a tree.
 pub const TREE: Cost = Cost::Of(|args, _| args.first().map_or(0, tree));
 
-/// Going over the first argument once, or over what it holds if it is an optional.
+/// Traversing the first argument once, or its value if it is an optional.
 pub const TRAVERSAL_OF_HELD: Cost =
     Cost::Of(|args, _| traversals(args.first().map_or(1, size_of_value), 1.0));
 
-/// The size of an argument. An optional has none in the libraries.
+/// The size of an argument. In the libraries' costs an optional has no size of its own.
 pub fn size(args: &[Value<'_>], at: usize) -> u64 {
     match args.get(at) {
         None | Some(Value::Optional(_)) => 1,
@@ -22,21 +22,21 @@ pub fn size(args: &[Value<'_>], at: usize) -> u64 {
     }
 }
 
-/// Searching a text for a pattern of a size.
+/// The cost of searching a text of size `text` for a pattern of size `pattern`.
 pub fn search(text: u64, pattern: u64) -> u64 {
     let pattern = (as_double(pattern) * 0.25).ceil();
     traversals(text.saturating_add(1), 1.0).saturating_mul(as_whole(pattern))
 }
 
-/// What a list costs that a call makes of `size` elements, each `factor` times.
+/// The cost of a call that traverses `size` elements `factor` times and returns a list.
 pub fn of_list(factor: f64, size: u64) -> u64 {
     const CALL: u64 = 1;
     const NEW_LIST: u64 = 10;
-    // Go adds unsigned, and a negative depth of `flatten` wraps around.
+    // Go adds unsigned numbers: a negative depth of `flatten` wraps around.
     as_whole(as_double(size) * factor).wrapping_add(CALL + NEW_LIST)
 }
 
-/// `traversalCost` of Kubernetes: text by its bytes, everything else by its parts.
+/// `traversalCost` of Kubernetes: strings and bytes by their length in bytes, lists and maps by their parts.
 fn tree(value: &Value<'_>) -> u64 {
     let bytes = |length: usize| as_whole(as_double(length as u64) * 0.1);
     match value {
@@ -57,7 +57,7 @@ fn as_double(size: u64) -> f64 {
     size as f64
 }
 
-/// As Go converts on the processors that Kubernetes runs on, also what does not fit.
+/// Converts as Go does on amd64, numbers out of range included.
 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as Go converts")]
 fn as_whole(cost: f64) -> u64 {
     /// 2⁶⁴, the first double that does not fit.

@@ -1,17 +1,17 @@
-//! Lists: Kubernetes' `pkg/cel/library/lists.go`, and what `ext/lists.go` of cel-go (version 3) makes of lists.
+//! Functions of lists: Kubernetes' `pkg/cel/library/lists.go`,
+//! and `ext/lists.go` of cel-go (version 3) without sorting.
 
 use std::cmp::Ordering;
 
 use super::super::arithmetic::add;
 use super::super::equality::{compare, equal};
-use super::super::error::{Error, Kind};
-use super::super::function::{Call, Cost, Overload, size_of_value};
+use super::super::error::{Error, ErrorKind};
+use super::super::function::{Call, Cost, Overload, mismatch, size_of_value};
 use super::super::list::List;
 use super::super::time::Duration;
 use super::super::value::Value;
 use super::cost::{TREE, of_list, size};
-use super::strings::charge_item;
-use super::{mismatch, number, work};
+use super::support::{charge_item, charge_work, int};
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("list_int_is_sorted_bool", is_sorted).costs(TREE),
@@ -63,7 +63,7 @@ const OF_FLATTENING: Cost = Cost::Of(|args, _| {
     of_list(depth, size(args, 0))
 });
 
-/// Comparing every element with every other.
+/// The cost of comparing every element with every other one.
 pub(super) const SELF_COMPARISON: Cost = Cost::Of(|args, _| self_comparison(args.first()));
 
 pub(super) fn self_comparison(list: Option<&Value<'_>>) -> u64 {
@@ -90,18 +90,18 @@ pub(super) fn is_comparable(value: &Value<'_>) -> bool {
     )
 }
 
-/// The list, after its elements were charged.
+/// The list that a method is called on; charges the work of traversing it.
 fn list<'a, 'v>(
     call: &mut Call<'_>,
     function: &str,
     args: &'a [Value<'v>],
 ) -> Result<&'a List<'v>, Error> {
     let Some(Value::List(list)) = args.first() else { return mismatch(function, args) };
-    work(call, list.len().saturating_mul(size_of::<Value<'_>>()))?;
+    charge_work(call, list.len().saturating_mul(size_of::<Value<'_>>()))?;
     Ok(list)
 }
 
-/// Values that cannot be compared with each other are in no order, and so in any.
+/// Values that cannot be compared with each other count as sorted.
 fn is_sorted<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let list = list(call, "isSorted()", args)?;
     let mut before: Option<&Value<'_>> = None;
@@ -179,13 +179,13 @@ fn is_equal(a: &Value<'_>, b: &Value<'_>) -> bool {
 fn index_of<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let list = list(call, "indexOf()", args)?;
     let found = args.get(1).and_then(|it| list.iter().position(|item| is_equal(item, it)));
-    Ok(found.map_or(Value::Int(-1), number))
+    Ok(found.map_or(Value::Int(-1), int))
 }
 
 fn last_index_of<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let list = list(call, "lastIndexOf()", args)?;
     let found = args.get(1).and_then(|it| list.iter().rposition(|item| is_equal(item, it)));
-    Ok(found.map_or(Value::Int(-1), number))
+    Ok(found.map_or(Value::Int(-1), int))
 }
 
 fn slice<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
@@ -194,8 +194,9 @@ fn slice<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error
     };
     let range = usize::try_from(*start).ok().zip(usize::try_from(*end).ok());
     let Some(part) = range.and_then(|(start, end)| list.get(start..end)) else {
-        let message = format!("slice({start}, {end}) is outside of a list of {}", list.len());
-        return Err(Error::new(Kind::OutOfBounds, message));
+        let message =
+            format!("slice({start}, {end}) is outside the list, which has {} elements", list.len());
+        return Err(Error::new(ErrorKind::OutOfBounds, message));
     };
     List::charge(call.meter, part.len())?;
     List::new(part.to_vec()).map(Value::List)
@@ -206,11 +207,11 @@ fn flatten<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Err
         [Value::List(list)] => (list, 1),
         [Value::List(list), Value::Int(depth)] => (list, *depth),
         [_, Value::Int(_)] | [_] => return mismatch("flatten()", args),
-        // The cost tracker of cel-go gives up.
-        _ => return Err(Error::new(Kind::Internal, "flatten() takes a depth that is an int")),
+        // The cost tracker of cel-go panics.
+        _ => return Err(Error::new(ErrorKind::Internal, "the depth of flatten() must be an int")),
     };
     let depth = u64::try_from(depth)
-        .map_err(|_| Error::invalid("flatten() takes a depth that is not negative"))?;
+        .map_err(|_| Error::invalid("the depth of flatten() must not be negative"))?;
     let mut flat = Vec::new();
     flatten_into(call, list, depth, &mut flat)?;
     List::new(flat).map(Value::List)
@@ -223,7 +224,7 @@ fn flatten_into<'v>(
     flat: &mut Vec<Value<'v>>,
 ) -> Result<(), Error> {
     for item in list.iter() {
-        // Lists in it that are empty are work too.
+        // Empty inner lists are work too.
         charge_item(call)?;
         match item {
             Value::List(inner) if depth > 0 => flatten_into(call, inner, depth - 1, flat)?,
@@ -248,14 +249,14 @@ fn reverse<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Err
 
 fn distinct<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let [Value::List(list)] = args else { return mismatch("distinct()", args) };
-    // The cost stops this only after it is done, so the pairs are charged before.
-    work(call, list.len().saturating_mul(list.len()))?;
+    // The cost is charged after the call only, so the comparisons of pairs are charged here.
+    charge_work(call, list.len().saturating_mul(list.len()))?;
     List::charge(call.meter, list.len())?;
-    let mut seen: Vec<Value<'v>> = Vec::new();
+    let mut unique: Vec<Value<'v>> = Vec::new();
     for item in list.iter() {
-        if !seen.iter().any(|it| is_equal(item, it)) {
-            seen.push(item.clone());
+        if !unique.iter().any(|it| is_equal(item, it)) {
+            unique.push(item.clone());
         }
     }
-    List::new(seen).map(Value::List)
+    List::new(unique).map(Value::List)
 }

@@ -1,11 +1,11 @@
-//! Regular expressions as Kubernetes has them: the syntax and meaning of Go's `regexp` (RE2), run by
-//! the `regex` crate's engine.
+//! Regular expressions with the syntax and meaning of Go's `regexp` (RE2), run by the `regex` crate's engine.
 //!
-//! The syntax is parsed here ([`parser`]), because the two differ: `\w`, `\d`, `\s`, `\b` are ASCII,
-//! `\pN`, `\Q…\E` and `(?U)` exist, `&&` and `(?x)` do not, repetitions are at most 1000.
+//! podgate parses the syntax itself ([`parser`]), because it differs from the `regex` crate's: `\w`, `\d`, `\s`, `\b`
+//! are ASCII, `\pN`, `\Q…\E` and `(?U)` exist, `&&` and `(?x)` do not, and repetitions are at most 1000.
 
 mod class;
 mod counts;
+mod error;
 mod node;
 mod parser;
 
@@ -14,14 +14,17 @@ use std::sync::Arc;
 use regex_automata::{Input, meta, nfa::thompson};
 use regex_syntax::hir::Hir;
 
-/// The most bytes that the program of a pattern may take.
+pub use error::PatternError;
+
+/// The most bytes of a compiled pattern.
 pub const PROGRAM_LIMIT: usize = 1 << 20;
-/// The most bytes that parsing one may take.
+/// The most bytes that parsing a pattern may take.
 const PARSER_LIMIT: usize = 2 << 20;
-/// What an automaton may keep of its states for the next search.
+/// The most bytes of states that a lazy automaton caches for the next search.
 const CACHE_LIMIT: usize = 256 << 10;
 
-/// Stack that compiling takes, and more for each level that a pattern nests: an unoptimized build takes up to 10 KiB.
+/// Stack for compiling, in bytes: a base, and more for each level
+/// of nesting. An unoptimized build takes up to 10 KiB a level.
 const BASE_STACK: usize = 128 << 10;
 const STACK_OF_A_LEVEL: usize = 12 << 10;
 
@@ -32,51 +35,19 @@ pub struct Pattern {
     size: usize,
 }
 
-/// Why a text is no regular expression.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum PatternError {
-    #[error("missing ) in the regular expression")]
-    MissingParen,
-    #[error("a ) in the regular expression closes nothing")]
-    UnexpectedParen,
-    #[error("missing ] in the regular expression")]
-    MissingBracket,
-    #[error("{0} is no range or class of characters")]
-    Class(String),
-    #[error("{0} is no escape in a regular expression; write \\\\ for a backslash")]
-    Escape(String),
-    #[error("the regular expression ends with a backslash")]
-    TrailingBackslash,
-    #[error("{0} repeats nothing; write \\{0} for the character")]
-    NothingToRepeat(String),
-    #[error("{0} repeats a repetition; group it with (?:…)")]
-    RepeatedRepetition(String),
-    #[error("repetitions of the regular expression multiply to more than 1000")]
-    RepeatSize,
-    #[error("the group {0} has no name of letters, digits and _")]
-    GroupName(String),
-    #[error("{0} is no group; there are (…), (?:…), (?P<name>…) and the flags i, m, s, U")]
-    Group(String),
-    #[error("the regular expression nests deeper than 1000")]
-    Depth,
-    #[error("the regular expression needs more than 1 MiB; shorten repetitions and classes")]
-    Size,
-}
-
 impl Pattern {
-    /// Compiles a pattern. `memory` is the most bytes that its program may take, beside the limit
-    /// of all patterns.
+    /// Compiles a pattern. `memory` limits the bytes of the compiled pattern, as [`PROGRAM_LIMIT`] does.
     pub fn new(pattern: &str, memory: usize) -> Result<Self, PatternError> {
         let limit = PROGRAM_LIMIT.min(memory);
         let parsed = parser::parse(pattern, PARSER_LIMIT)?;
         let stack = BASE_STACK + STACK_OF_A_LEVEL * usize::try_from(parsed.height).unwrap_or(0);
-        // The engine's compiler goes down with the pattern.
+        // The engine's compiler recurses with the pattern's nesting.
         let engine = stacker::maybe_grow(stack, stack, || compile(&parsed.hir, limit))?;
         let size = engine.memory_usage();
         Ok(Self { engine: Arc::new(engine), size })
     }
 
-    /// Bytes that the compiled pattern takes.
+    /// The compiled pattern's size in bytes.
     pub fn size(&self) -> usize {
         self.size
     }
@@ -90,7 +61,7 @@ impl Pattern {
         self.engine.find(Input::new(text)).map(|found| found.range())
     }
 
-    /// All matches that do not overlap.
+    /// All non-overlapping matches, as ranges of bytes.
     pub fn find_all<'t>(
         &'t self,
         text: &'t str,
@@ -103,7 +74,7 @@ fn compile(program: &Hir, limit: usize) -> Result<meta::Regex, PatternError> {
     meta::Regex::builder()
         .configure(
             meta::Config::new()
-                // Matches lie at characters' ends, though `\B` looks at bytes.
+                // Matches begin and end between characters, although `\B` looks at bytes.
                 .utf8_empty(true)
                 .which_captures(thompson::WhichCaptures::Implicit)
                 .nfa_size_limit(Some(limit))
@@ -146,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn what_re2_has_and_other_engines_do_not_is_there() {
+    fn syntax_that_only_re2_has_is_accepted() {
         assert!(matches(r"^\Qa.b\E*$", "a.bb") && !matches(r"^\Qa.b\E$", "axb"));
         assert!(matches(r"^[a&&b]$", "&") && matches(r"^[+--]$", "-") && matches(r"^[]a]$", "]"));
         assert!(matches(r"(?i)^k$", "K") && matches(r"(?i)^\w$", "ſ") && matches(r"(?s)^.$", "\n"));
@@ -161,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn what_re2_refuses_is_refused() {
+    fn patterns_that_re2_refuses_are_refused() {
         for pattern in [
             "(",
             ")",

@@ -1,12 +1,13 @@
-//! Quantities as Kubernetes writes them: `100m`, `0.5`, `128Mi`, `1e3`
-//! (`k8s.io/apimachinery/pkg/api/resource`, `k8s.io/apiserver/pkg/cel/library/quantity.go`).
+//! Quantities of Kubernetes: `100m`, `0.5`, `128Mi`, `1e3` (`k8s.io/apimachinery/pkg/api/resource`,
+//! `k8s.io/apiserver/pkg/cel/library/quantity.go`).
 //!
-//! A quantity is an `int64` with a power of ten where it fits, else a decimal. Expressions see
-//! the difference: only the first `isInteger`, a comparison with a decimal turns its receiver into
-//! one, and adding to a decimal changes the receiver too. All this is as in Kubernetes.
+//! A quantity is an `int64` with a power of ten where that suffices, and else a decimal. As in Kubernetes, expressions
+//! see the difference: `isInteger` is false for a decimal, comparing with a decimal turns the receiver into a decimal,
+//! and adding to a decimal changes the receiver too.
 
 pub mod amount;
 pub mod decimal;
+mod error;
 
 use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,27 +15,15 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use amount::{Amount, add_ints, lock};
 use decimal::Decimal;
 
-/// A quantity of an expression. Clones are the same quantity.
+pub use error::QuantityError;
+
+/// A quantity of an expression. Clones share the amount.
 #[derive(Clone, Debug)]
 pub struct Quantity {
     amount: Arc<Mutex<Amount>>,
-    /// Whether `add` or `sub` made it. Kubernetes compares no quantity with such a one on the
-    /// right side of `==`.
+    /// Whether the quantity is a result of `add` or `sub`. Kubernetes
+    /// does not take such a quantity on the right side of `==`.
     computed: bool,
-}
-
-/// Why a calculation has no result.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum QuantityError {
-    #[error(
-        "this is no quantity: write a number and optionally one of n, u, m, k, M, G, T, P, E, Ki, \
-         Mi, Gi, Ti, Pi, Ei or an exponent, such as 100m, 0.5, 128Mi or 1e3"
-    )]
-    Syntax,
-    #[error("this quantity is no integer that asInteger can give; ask isInteger first")]
-    NoInteger,
-    #[error("these quantities are too far apart to be compared")]
-    TooFarApart,
 }
 
 impl Quantity {
@@ -43,12 +32,12 @@ impl Quantity {
         Ok(Self { amount: Arc::new(Mutex::new(Amount::parse(text)?)), computed: false })
     }
 
-    /// Bytes that a quantity takes of a text.
+    /// Bytes of the quantity that a text is parsed to.
     pub fn size(text: &str) -> usize {
         text.len().saturating_add(size_of::<Amount>() + size_of::<Decimal>() + 64)
     }
 
-    /// Bytes that a calculation goes over.
+    /// Digits that a calculation traverses.
     pub fn digits(&self) -> usize {
         match &*self.amount() {
             Amount::Int { .. } => 0,
@@ -84,14 +73,13 @@ impl Quantity {
         if power == 0 { base } else { base * power_of_ten(power) }
     }
 
-    /// How it compares with another. Where the two are not both integers, the receiver is a
-    /// decimal from then on.
+    /// The order of two quantities. Unless both are integers, this quantity is a decimal afterwards.
     pub fn compare(&self, other: &Self) -> Result<Ordering, QuantityError> {
         let right = other.amount().clone();
         self.amount().compare(right)
     }
 
-    /// The result of `left == right`; `None` is no such overload.
+    /// The result of `self == right`; `None` if there is no overload for it.
     pub fn equals(&self, right: &Self) -> Option<Result<bool, QuantityError>> {
         if right.computed {
             return None;
@@ -100,7 +88,7 @@ impl Quantity {
         Some(copy.compare(right).map(|order| order == Ordering::Equal))
     }
 
-    /// The sum. `charge` is told how many bytes it takes, and may refuse.
+    /// The sum. `charge` is called with the bytes of the result before it is allocated, and may refuse.
     pub fn add<E>(
         &self,
         other: &Self,
@@ -142,7 +130,7 @@ impl Quantity {
     ) -> Result<Self, E> {
         match value.checked_neg() {
             Some(value) => self.add_int(value, charge),
-            // Kubernetes falls back to decimals, or adds what did not change its sign.
+            // The least int has no negation: Kubernetes falls back to decimals, or adds the number itself.
             None => self.plus(Amount::Int { value, scale: 0 }, charge),
         }
     }
@@ -176,8 +164,7 @@ impl Quantity {
     }
 }
 
-/// Ten to a power as Go's `math.Pow10` has it: beyond the range 0 or infinity, and below 1e-308
-/// a quotient of two.
+/// Ten to a power as Go's `math.Pow10`: 0 or infinity out of range; a negative power is a quotient.
 fn power_of_ten(power: i64) -> f64 {
     let exact = |power: i64| format!("1e{power}").parse::<f64>().unwrap_or(0.0);
     match power {
@@ -218,7 +205,7 @@ mod tests {
             ("0.1n", None, 1e-9),
             ("1e-40", None, 1e-9),
             ("1e40", None, 1e40),
-            // What is left out is 0.
+            // Missing digits are 0.
             (".", Some(0), 0.0),
             ("-", Some(0), 0.0),
             ("Ki", Some(0), 0.0),
@@ -234,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_api_server_refuses_is_no_quantity() {
+    fn texts_that_the_api_server_refuses_are_not_quantities() {
         for text in [
             "", " 1", "1 ", "1K", "1ki", "1MiB", "1.2.3", "--1", "1e", "1e+", "1e3Mi", "1n5", "½",
             "NaN",
@@ -283,7 +270,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_computed_is_compared_on_the_left_only() {
+    fn a_computed_quantity_is_compared_on_the_left_only() {
         let computed = of("1").add_int(1, free).unwrap();
         assert_eq!(computed.equals(&of("2")), Some(Ok(true)));
         assert_eq!(of("2").equals(&computed), None);

@@ -1,11 +1,11 @@
-//! Text as Go quotes it (`strconv.Quote`).
+//! Quoted texts: as literals of CEL, and as by Go's `strconv.Quote`.
 
 use std::fmt::Write;
 use std::sync::LazyLock;
 
 use super::pattern::Pattern;
 
-/// What Go prints as it is: letters, marks, numbers, punctuation, symbols and the space.
+/// Characters that Go prints unescaped: letters, marks, numbers, punctuation, symbols and the space.
 static PRINTABLE: LazyLock<Option<Pattern>> =
     LazyLock::new(|| Pattern::new(r"^[\pL\pM\pN\pP\pS ]*$", usize::MAX).ok());
 
@@ -13,7 +13,7 @@ fn is_printable(text: &str) -> bool {
     PRINTABLE.as_ref().is_some_and(|printable| printable.is_match(text))
 }
 
-/// The text as a literal of CEL, as `strings.quote` of cel-go has it: only what has a short escape is escaped.
+/// The text as a literal of CEL, as by `strings.quote` of cel-go: only characters with a short escape are escaped.
 pub fn cel(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -42,7 +42,8 @@ fn short_escape(letter: char) -> Option<&'static str> {
     })
 }
 
-/// The text in double quotes, what cannot be printed as an escape. It is at most ten times as long.
+/// The text in double quotes, with escapes for characters that
+/// are not printable. At most ten times as long as the text.
 pub fn go(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -66,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_cannot_be_printed_is_escaped_as_go_does() {
+    fn unprintable_characters_are_escaped_as_in_go() {
         for (text, expected) in [
             ("", r#""""#),
             ("a \"b\" \\", r#""a \"b\" \\""#),

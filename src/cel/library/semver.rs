@@ -1,16 +1,25 @@
-//! Semantic versions, as `github.com/blang/semver` reads and orders them, and Kubernetes'
-//! normalization of what is nearly one (`k8s.io/apiserver/pkg/cel/library/semverlib.go`).
+//! Semantic versions, read and ordered as by `github.com/blang/semver`, with Kubernetes' optional normalization
+//! (`k8s.io/apiserver/pkg/cel/library/semverlib.go`).
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// A version. Build metadata counts neither for order nor for equality, and is not kept.
+/// A version. Build metadata is not stored: it affects neither order nor equality.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Semver {
     pub major: u64,
     pub minor: u64,
     pub patch: u64,
     pre_release: Vec<Identifier>,
+}
+
+/// Which texts are read as a version.
+#[derive(Clone, Copy, Debug)]
+pub enum Syntax {
+    /// Those of semver.org.
+    Strict,
+    /// Also `v1.2`, `1`, and numbers with leading zeros.
+    Normalized,
 }
 
 /// A part of a pre-release, between dots. Numbers come before words.
@@ -20,26 +29,30 @@ enum Identifier {
     Word(String),
 }
 
-/// Why a text is no version.
+/// Why a text is not a version.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum SemverError {
     #[error("a version has three numbers: MAJOR.MINOR.PATCH")]
     Numbers,
-    #[error("the numbers of a version have no leading zeros, and fit into 64 bits")]
+    #[error("the numbers of a version must fit into 64 bits, and have no leading zeros")]
     Number,
-    #[error("the parts of a pre-release or build are letters, digits and hyphens, none empty")]
+    #[error(
+        "the parts of a pre-release or build must consist of letters, digits and hyphens, and not be empty"
+    )]
     Identifier,
-    #[error("a version of fewer than three numbers has no pre-release or build")]
+    #[error("a version of fewer than three numbers cannot have a pre-release or build")]
     Short,
 }
 
 impl Semver {
-    /// Reads a version; with `normalize` also `v1.2`, `1`, and numbers with leading zeros.
-    pub fn parse(text: &str, normalize: bool) -> Result<Self, SemverError> {
-        if normalize { parse(&normalized(text)?) } else { parse(text) }
+    pub fn parse(text: &str, syntax: Syntax) -> Result<Self, SemverError> {
+        match syntax {
+            Syntax::Strict => parse(text),
+            Syntax::Normalized => parse(&normalized(text)?),
+        }
     }
 
-    /// Bytes that a comparison goes over at most.
+    /// The most bytes that a comparison traverses.
     pub fn len(&self) -> usize {
         let bytes = |it: &Identifier| match it {
             Identifier::Number(_) => 0,
@@ -48,9 +61,9 @@ impl Semver {
         self.pre_release.iter().map(|it| size_of::<Identifier>() + bytes(it)).sum()
     }
 
-    /// Bytes that a version takes of a text.
+    /// The most bytes of the version that a text is parsed to.
     pub fn size(text: &str) -> usize {
-        // In the worst case every other byte begins an identifier.
+        // In the worst case an identifier begins at every second byte.
         text.len().saturating_mul(size_of::<Identifier>()).saturating_add(size_of::<Self>())
     }
 }
@@ -86,7 +99,7 @@ fn normalized(text: &str) -> Result<String, SemverError> {
     Ok(parts.join("."))
 }
 
-/// Without leading zeros, but for the one before what is no digit.
+/// A part without leading zeros; a zero that is the whole number stays.
 fn without_zeros(part: &str) -> Cow<'_, str> {
     if part.len() < 2 {
         return Cow::Borrowed(part);
@@ -156,7 +169,7 @@ mod tests {
     use super::*;
 
     fn of(text: &str) -> Semver {
-        Semver::parse(text, false).unwrap()
+        Semver::parse(text, Syntax::Strict).unwrap()
     }
 
     #[test]
@@ -180,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_version_is_refused() {
+    fn invalid_versions_are_refused() {
         for text in [
             "",
             "1",
@@ -196,12 +209,12 @@ mod tests {
             "1.2.3.4",
             " 1.2.3",
         ] {
-            assert!(Semver::parse(text, false).is_err(), "{text}");
+            assert!(Semver::parse(text, Syntax::Strict).is_err(), "{text}");
         }
     }
 
     #[test]
-    fn what_is_nearly_a_version_is_normalized_on_request() {
+    fn versions_are_normalized_on_request() {
         for (text, version) in [
             ("v1", "1.0.0"),
             ("1.2", "1.2.0"),
@@ -209,9 +222,9 @@ mod tests {
             ("1.2.00-rc.1", "1.2.0-rc.1"),
             ("", ""),
         ] {
-            let version = Semver::parse(version, false).ok();
-            assert_eq!(Semver::parse(text, true).ok(), version, "{text}");
+            let version = Semver::parse(version, Syntax::Strict).ok();
+            assert_eq!(Semver::parse(text, Syntax::Normalized).ok(), version, "{text}");
         }
-        assert_eq!(Semver::parse("1.2-rc", true), Err(SemverError::Short));
+        assert_eq!(Semver::parse("1.2-rc", Syntax::Normalized), Err(SemverError::Short));
     }
 }

@@ -1,12 +1,12 @@
-//! Lists as sets: `ext/sets.go` of cel-go.
+//! Functions of lists as sets: `ext/sets.go` of cel-go.
 
 use super::super::equality::contains;
 use super::super::error::Error;
-use super::super::function::{Call, Cost, Overload};
+use super::super::function::{Call, Cost, Overload, mismatch};
 use super::super::list::List;
 use super::super::value::Value;
 use super::cost::size;
-use super::{mismatch, work};
+use super::support::charge_work;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("list_sets_contains_list", sets_contain)
@@ -17,7 +17,7 @@ pub(super) const OVERLOADS: &[Overload] = &[
         .costs(Cost::Of(|args, _| of_pairs(args, 1))),
 ];
 
-/// Comparing every element with every one of the other list, so many times.
+/// The cost of comparing every element of one list with every element of the other, `times` times.
 fn of_pairs(args: &[Value<'_>], times: u64) -> u64 {
     let pairs = size(args, 0).saturating_mul(size(args, 1));
     pairs.saturating_mul(times).saturating_add(1)
@@ -29,8 +29,8 @@ fn lists<'a, 'v>(
     args: &'a [Value<'v>],
 ) -> Result<(&'a Value<'v>, &'a List<'v>), Error> {
     let [a @ Value::List(left), Value::List(right)] = args else { return mismatch(function, args) };
-    // The cost stops this only after it is done.
-    work(call, left.len().saturating_mul(right.len()))?;
+    // The cost is charged after the call only.
+    charge_work(call, left.len().saturating_mul(right.len()))?;
     Ok((a, right))
 }
 

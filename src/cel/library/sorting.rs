@@ -4,11 +4,10 @@ use std::cmp::Ordering;
 
 use super::super::equality::compare;
 use super::super::error::Error;
-use super::super::function::{Call, Cost, Overload};
+use super::super::function::{Call, Cost, Overload, mismatch};
 use super::super::list::List;
 use super::super::value::Value;
 use super::lists::{SELF_COMPARISON, is_comparable, self_comparison};
-use super::mismatch;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("list_int_sort", sort).costs(SELF_COMPARISON),
@@ -33,7 +32,7 @@ pub(super) const OVERLOADS: &[Overload] = &[
 
 const KEY_COMPARISON: Cost = Cost::Of(|args, _| self_comparison(args.get(1)));
 
-/// Up to here Go sorts by insertion, which keeps the order of equal elements.
+/// Up to this length Go uses insertion sort, which is stable.
 const FEW: usize = 12;
 
 fn sort<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
@@ -44,7 +43,7 @@ fn sort<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error>
 fn sort_by_keys<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let [Value::List(list), Value::List(keys)] = args else { return mismatch("sortBy()", args) };
     if list.len() != keys.len() {
-        return Err(Error::invalid("sortBy() takes a key for every element"));
+        return Err(Error::invalid("sortBy() needs a key for every element"));
     }
     sorted(call, list, keys)
 }
@@ -59,7 +58,7 @@ fn sorted<'v>(call: &mut Call<'_>, list: &List<'v>, keys: &List<'v>) -> Result<V
         let message = format!("sort() takes elements of one type, not {first} and {other}");
         return Err(Error::invalid(message));
     }
-    // The elements, and their pairs with the keys.
+    // The elements, and pairs of elements and keys.
     List::charge(call.meter, list.len().saturating_mul(3))?;
     let mut pairs: Vec<(&Value<'v>, &Value<'v>)> = keys.iter().zip(list.iter()).collect();
     if pairs.len() <= FEW {
@@ -70,7 +69,7 @@ fn sorted<'v>(call: &mut Call<'_>, list: &List<'v>, keys: &List<'v>) -> Result<V
     List::new(pairs.into_iter().map(|(_, item)| item.clone()).collect()).map(Value::List)
 }
 
-/// As Go sorts few elements; NaN is not less than anything.
+/// Go's insertion sort; NaN is not less than any number.
 fn insertion_sort(pairs: &mut [(&Value<'_>, &Value<'_>)]) {
     let less = |a: &Value<'_>, b: &Value<'_>| compare("<", a, b).is_ok_and(Ordering::is_lt);
     for end in 1..pairs.len() {
@@ -83,7 +82,7 @@ fn insertion_sort(pairs: &mut [(&Value<'_>, &Value<'_>)]) {
     }
 }
 
-/// An order in which NaN has its place too.
+/// A total order, NaN included.
 fn total_order(a: &Value<'_>, b: &Value<'_>) -> Ordering {
     match (a, b) {
         (Value::Double(a), Value::Double(b)) if a.is_nan() || b.is_nan() => a.total_cmp(b),

@@ -1,15 +1,15 @@
-//! Strings: `ext/strings.go` of cel-go, version 2. Places are counted in code points.
+//! Functions of strings: `ext/strings.go` of cel-go, version 2. Positions are counted in code points.
 
-use super::super::error::{Error, Kind};
-use super::super::function::{Call, Cost, Overload, size_of_value, traversals};
+use super::super::error::{Error, ErrorKind};
+use super::super::function::{Call, Cost, Overload, mismatch, size_of_value, traversals};
 use super::super::list::List;
 use super::super::text::Str;
 use super::super::value::Value;
+use super::code_points::{byte_of, find_last, point_of};
 use super::cost::{TRAVERSAL, TRAVERSAL_AND_COPY, TRAVERSAL_OF_HELD, TREE};
-use super::format::format;
 use super::quoted;
-use super::texts::{byte_of, find_last, point_of};
-use super::{mismatch, number, text, work};
+use super::string_format::format;
+use super::support::{charge_item, charge_work, int, string};
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("string_char_at_int", char_at),
@@ -32,14 +32,14 @@ pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("strings_quote", quote).costs(TRAVERSAL_OF_HELD),
 ];
 
-/// Going over the result, and making it.
+/// The cost of making the result and traversing it.
 const OF_RESULT: Cost = Cost::Of(|_, result| traversals(result.map_or(1, size_of_value), 2.0));
 
 fn out_of_range(index: i64) -> Error {
-    Error::new(Kind::OutOfBounds, format!("the index {index} is outside of the string"))
+    Error::new(ErrorKind::OutOfBounds, format!("the index {index} is outside the string"))
 }
 
-/// A part of a string, by bytes at the ends of characters.
+/// A part of a string, by byte offsets at character boundaries.
 fn part<'v>(
     call: &mut Call<'_>,
     whole: &Str<'v>,
@@ -51,7 +51,7 @@ fn part<'v>(
 
 fn char_at<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let [Value::String(whole), Value::Int(at)] = args else { return mismatch("charAt()", args) };
-    work(call, whole.len())?;
+    charge_work(call, whole.len())?;
     let start = byte_of(whole, *at).ok_or_else(|| out_of_range(*at))?;
     let rest = whole.get(start..).unwrap_or_default();
     let length = rest.chars().next().map_or(0, char::len_utf8);
@@ -74,7 +74,7 @@ fn index_of<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error
         let rest = whole.get(start..)?;
         rest.find(part.as_str()).map(|at| start + at)
     });
-    Ok(found.map_or(Value::Int(-1), |at| number(point_of(whole, at))))
+    Ok(found.map_or(Value::Int(-1), |at| int(point_of(whole, at))))
 }
 
 fn last_index_of<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
@@ -87,14 +87,14 @@ fn last_index_of<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, 
     };
     let found = match offset {
         Some(offset) if part.is_empty() => return Ok(Value::Int(offset)),
-        None if part.is_empty() => return Ok(number(whole.chars().count())),
+        None if part.is_empty() => return Ok(int(whole.chars().count())),
         Some(offset) if offset < 0 => return Err(out_of_range(offset)),
         Some(offset) => byte_of(whole, offset)
             .filter(|from| *from < whole.len())
             .and_then(|from| find_last(whole, part, from)),
         None => whole.rfind(part.as_str()),
     };
-    Ok(found.map_or(Value::Int(-1), |at| number(point_of(whole, at))))
+    Ok(found.map_or(Value::Int(-1), |at| int(point_of(whole, at))))
 }
 
 fn join<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
@@ -103,7 +103,7 @@ fn join<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error>
         [Value::List(list), Value::String(separator)] => (list, separator.as_str()),
         _ => return mismatch("join()", args),
     };
-    work(call, list.len().saturating_mul(size_of::<Value<'_>>()))?;
+    charge_work(call, list.len().saturating_mul(size_of::<Value<'_>>()))?;
     let mut length: usize = 0;
     for item in list.iter() {
         let Value::String(item) = item else {
@@ -111,7 +111,7 @@ fn join<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error>
         };
         length = length.saturating_add(item.len()).saturating_add(separator.len());
     }
-    // Once to join, once to keep.
+    // Once for the joined text, once for the value.
     call.meter.allocate(length.saturating_mul(2))?;
     let parts: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
     Ok(Value::string(parts.join(separator)))
@@ -129,7 +129,7 @@ fn upper_ascii<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>,
     Ok(Value::string(whole.to_ascii_uppercase()))
 }
 
-/// As Go's `strings.Replace`: an empty part is found before every code point and at the end.
+/// As Go's `strings.Replace`: an empty `from` matches before every code point and at the end.
 fn replace<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let (whole, from, to, most) = match args {
         [Value::String(whole), Value::String(from), Value::String(to)] => (whole, from, to, -1),
@@ -149,7 +149,7 @@ fn replace<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Err
     Ok(Value::string(whole.replacen(from.as_str(), to, times)))
 }
 
-/// As Go's `strings.SplitN`: by an empty separator into code points.
+/// As Go's `strings.SplitN`: an empty separator splits into code points.
 fn split<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let (whole, separator, most) = match args {
         [Value::String(whole), Value::String(separator)] => (whole, separator, -1),
@@ -179,11 +179,6 @@ fn split<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error
     List::new(parts).map(Value::List)
 }
 
-/// Charges an element of a list whose length is not known; a growing list holds up to two for each.
-pub(super) fn charge_item(call: &mut Call<'_>) -> Result<(), Error> {
-    call.meter.allocate(2 * size_of::<Value<'_>>())
-}
-
 fn substring<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let (whole, start, end) = match args {
         [Value::String(whole), Value::Int(start)] => (whole, *start, None),
@@ -191,7 +186,7 @@ fn substring<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, E
         _ => return mismatch("substring()", args),
     };
     if end.is_some_and(|end| start > end) {
-        return Err(Error::new(Kind::OutOfBounds, "a substring ends before it starts"));
+        return Err(Error::new(ErrorKind::OutOfBounds, "a substring ends before it starts"));
     }
     let from = byte_of(whole, start).ok_or_else(|| out_of_range(start))?;
     let to = match end {
@@ -211,5 +206,5 @@ fn trim<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error>
 fn quote<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let [Value::String(whole)] = args else { return mismatch("strings.quote()", args) };
     call.meter.allocate(whole.len().saturating_mul(2))?;
-    text(call, &quoted::cel(whole))
+    string(call, &quoted::cel(whole))
 }

@@ -1,42 +1,16 @@
-//! URLs, as Go's `net/url` reads them. Kubernetes asks `ParseRequestURI` whether a text is one, and
-//! takes what `Parse` makes of it (`k8s.io/apiserver/pkg/cel/library/urls.go`).
+//! URLs, read as by Go's `net/url`. Kubernetes accepts a text if `ParseRequestURI` does, and takes the parts from
+//! `Parse` (`k8s.io/apiserver/pkg/cel/library/urls.go`).
 
+mod error;
 mod escape;
 
 use super::address::{Ip, is_ipv6};
 use super::quoted;
 use escape::{Component, escape, text, unescape};
 
-/// Why a text is no URL, in the words that Go has for it: `format.uri()` gives them to expressions.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum UrlError {
-    #[error("empty url")]
-    Empty,
-    #[error("invalid URI for request")]
-    Relative,
-    #[error("missing protocol scheme")]
-    NoScheme,
-    #[error("first path segment in URL cannot contain colon")]
-    Colon,
-    #[error("net/url: invalid control character in URL")]
-    Control,
-    #[error("invalid URL escape {0}")]
-    Escape(String),
-    #[error("invalid character {0} in host name")]
-    HostCharacter(String),
-    #[error("invalid IP-literal")]
-    IpLiteral,
-    #[error("missing ']' in host")]
-    Bracket,
-    #[error("invalid host: ParseAddr({0}): unable to parse IP")]
-    Address(String),
-    #[error("invalid port {0} after host")]
-    Port(String),
-    #[error("net/url: invalid userinfo")]
-    User,
-}
+pub use error::UrlError;
 
-/// A URL. Its parts are decoded, and so may be no text.
+/// A URL. Its parts are decoded, so they may not be UTF-8.
 #[derive(Clone, Debug, Default)]
 pub struct Url {
     scheme: String,
@@ -45,7 +19,7 @@ pub struct Url {
     host: Vec<u8>,
     omit_host: bool,
     path: Vec<u8>,
-    /// The path as it was written, where encoding `path` gives another.
+    /// The path as written, if encoding `path` gives a different text; else empty.
     raw_path: String,
     force_query: bool,
     raw_query: String,
@@ -53,7 +27,7 @@ pub struct Url {
     raw_fragment: String,
 }
 
-/// Who asks.
+/// Go's function whose rules apply.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Mode {
     /// `ParseRequestURI`: an absolute URL or an absolute path, without a fragment.
@@ -62,7 +36,7 @@ enum Mode {
     Reference,
 }
 
-/// More parameters than these are read as none.
+/// A query with more parameters than these counts as empty.
 const MAX_QUERY_PARAMETERS: usize = 10_000;
 
 impl Url {
@@ -82,14 +56,14 @@ impl Url {
         Ok(url)
     }
 
-    /// Bytes of its parts.
+    /// The bytes of the URL's parts.
     pub fn len(&self) -> usize {
         let texts = [&self.scheme, &self.opaque, &self.raw_path, &self.raw_query];
         let texts: usize = texts.into_iter().map(String::len).sum();
         texts + self.host.len() + self.path.len()
     }
 
-    /// How many parameters its query has at most.
+    /// The most parameters that the query can have.
     pub fn most_parameters(&self) -> usize {
         self.raw_query.bytes().filter(|byte| *byte == b'&').count() + 1
     }
@@ -103,7 +77,7 @@ impl Url {
         text(&self.host)
     }
 
-    /// The host without port and brackets.
+    /// The host without port and brackets. The port is empty if there is none.
     pub fn hostname(&self) -> String {
         let (host, _) = self.host_and_port();
         text(host.strip_prefix(b"[").and_then(|it| it.strip_suffix(b"]")).unwrap_or(host))
@@ -126,8 +100,8 @@ impl Url {
         escaped(&self.path, &self.raw_path, Component::Path)
     }
 
-    /// The parameters of the query in the order of their first occurrence; those that cannot be
-    /// decoded are left out.
+    /// The parameters of the query, in the order of their first occurrence, each with its values. Parameters that
+    /// cannot be decoded are left out.
     pub fn query(&self) -> Vec<(String, Vec<String>)> {
         let mut values: Vec<(String, Vec<String>)> = Vec::new();
         if self.most_parameters() > MAX_QUERY_PARAMETERS {
@@ -155,7 +129,7 @@ impl Url {
     }
 }
 
-/// URLs are equal whose texts are.
+/// URLs are equal if their texts are.
 impl PartialEq for Url {
     fn eq(&self, other: &Self) -> bool {
         self.to_string() == other.to_string()
@@ -206,7 +180,7 @@ impl std::fmt::Display for Url {
     }
 }
 
-/// The encoding as it was written where that is one, else the usual one.
+/// The part as written if that is a valid encoding of it, else the default encoding.
 fn escaped(decoded: &[u8], raw: &str, component: Component) -> String {
     let valid = |byte: u8| b"!$&'()*+,;=:@[]%".contains(&byte) || component.allows(byte);
     let written = !raw.is_empty()
@@ -312,7 +286,7 @@ fn parse_host(scheme: &str, host: &str) -> Result<Vec<u8>, UrlError> {
         None => {}
     }
     if let Some(first) = host.find(':') {
-        // Some databases list hosts with ports; web addresses have one port.
+        // Schemes of databases allow a list of hosts with ports; http and https have one port.
         let last = if matches!(scheme, "http" | "https") { Some(first) } else { host.rfind(':') };
         valid_port(last.and_then(|at| host.get(at..)).unwrap_or_default())?;
     }
@@ -395,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_go_refuses_is_no_url() {
+    fn texts_that_go_refuses_are_not_urls() {
         for text in [
             "",
             "a",

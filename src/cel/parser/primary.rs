@@ -1,12 +1,12 @@
-//! What operators stand between: literals, names, calls, structs, lists, maps, parentheses.
+//! Primary expressions, the operands of operators: literals, names, calls, structs, lists, maps, parentheses.
 
 use super::super::ast::{Element, Entry, Expr, Literal, Name, StructField};
-use super::super::lexer::{Kind, Token};
-use super::super::source::Fault;
+use super::super::lexer::{Token, TokenKind};
+use super::super::source::SyntaxError;
 use super::super::{literal, macros};
 use super::{Parsed, Parser, Part};
 
-/// Words that name no variable or function (`reservedIds` of `parser/parser.go`). As fields they are names like others.
+/// Words that cannot name a variable or a function (`reservedIds` of `parser/parser.go`). They can name a field.
 const RESERVED: [&str; 17] = [
     "as",
     "break",
@@ -31,15 +31,15 @@ impl Parser<'_> {
     pub(super) fn primary(&mut self) -> Parsed {
         let token = self.token();
         match token.kind {
-            Kind::Sign("(") => {
+            TokenKind::Sign("(") => {
                 self.at += 1;
                 let inner = self.expression()?;
                 self.expect(")", || "a ) should close the parenthesis".to_owned())?;
                 Ok(inner)
             }
-            Kind::Sign("[") => self.list(),
-            Kind::Sign("{") => self.map(),
-            Kind::Sign(".") | Kind::Identifier => self.named(),
+            TokenKind::Sign("[") => self.list(),
+            TokenKind::Sign("{") => self.map(),
+            TokenKind::Sign(".") | TokenKind::Identifier => self.named(),
             _ => self.literal(),
         }
     }
@@ -50,23 +50,24 @@ impl Parser<'_> {
         let token = self.token();
         let text = self.text(token);
         let value = match token.kind {
-            Kind::Int => literal::int(text, negative),
-            Kind::Double => literal::double(text, negative),
-            Kind::Uint if !negative => literal::uint(text),
-            Kind::String if !negative => literal::string(text),
-            Kind::Bytes if !negative => literal::bytes(text),
-            Kind::Sign("true") if !negative => Ok(Literal::Bool(true)),
-            Kind::Sign("false") if !negative => Ok(Literal::Bool(false)),
-            Kind::Sign("null") if !negative => Ok(Literal::Null),
+            TokenKind::Int => literal::int(text, negative),
+            TokenKind::Double => literal::double(text, negative),
+            TokenKind::Uint if !negative => literal::uint(text),
+            TokenKind::String if !negative => literal::string(text),
+            TokenKind::Bytes if !negative => literal::bytes(text),
+            TokenKind::Sign("true") if !negative => Ok(Literal::Bool(true)),
+            TokenKind::Sign("false") if !negative => Ok(Literal::Bool(false)),
+            TokenKind::Sign("null") if !negative => Ok(Literal::Null),
             _ => return Err(self.unexpected("a value should stand here")),
         };
         self.at += 1;
         self.stand_at(first);
-        let id = self.tree.literal(value.map_err(|message| Fault::new(first.start, message))?)?;
+        let id =
+            self.tree.literal(value.map_err(|message| SyntaxError::new(first.start, message))?)?;
         Ok(Part { id, height: 0 })
     }
 
-    /// A variable, a function's call or a struct: `name`, `name(…)`, `name.name{…}`, each with or without a dot before it.
+    /// A variable, a call or a struct literal: `name`, `name(…)`, `name.name{…}`, each with an optional dot before it.
     fn named(&mut self) -> Parsed {
         let first = self.token();
         let dot = if self.takes(".") { "." } else { "" };
@@ -74,13 +75,13 @@ impl Parser<'_> {
             return self.structure(first, dot, parts);
         }
         let token = self.token();
-        if token.kind != Kind::Identifier {
+        if token.kind != TokenKind::Identifier {
             return Err(self.unexpected("a name should follow the dot"));
         }
         self.at += 1;
         let text = self.text(token);
         if RESERVED.contains(&text) {
-            return Err(Fault::new(
+            return Err(SyntaxError::new(
                 token.start,
                 format!(
                     "{text} is a reserved word; a variable or a function cannot have this name"
@@ -98,17 +99,17 @@ impl Parser<'_> {
         Ok(Part { id: self.tree.ident(&name)?, height: 0 })
     }
 
-    /// Of how many parts the name of a struct has that begins here, if one does.
+    /// The number of parts of a struct's name (`a.b{` has 2), if a struct literal begins here.
     fn struct_name_length(&self) -> Option<usize> {
         let mut parts = 0;
         loop {
-            if self.ahead(2 * parts) != Kind::Identifier {
+            if self.ahead(2 * parts) != TokenKind::Identifier {
                 return None;
             }
             parts += 1;
             match self.ahead(2 * parts - 1) {
-                Kind::Sign("{") => return Some(parts),
-                Kind::Sign(".") => {}
+                TokenKind::Sign("{") => return Some(parts),
+                TokenKind::Sign(".") => {}
                 _ => return None,
             }
         }
@@ -167,7 +168,7 @@ impl Parser<'_> {
         Ok(Part { id: self.tree.push(Expr::Map(entries))?, height })
     }
 
-    /// Items with commas between them, perhaps one behind the last, up to the closing bracket.
+    /// Items separated by commas, with an optional comma after the last one, up to the closing bracket.
     fn separated(
         &mut self,
         close: &'static str,

@@ -1,9 +1,9 @@
-//! Plans of comprehensions. A step that only adds to an accumulator grows it in place.
+//! Plans comprehensions. A step that only appends to the accumulator does so in place.
 
 use super::super::ast;
 use super::super::operators;
 use super::super::program::{
-    Attribute, AttributeId, Fold, FoldStep, Growth, Node, NodeId, Root, Slot,
+    Attribute, AttributeId, Fold, FoldStep, Growth, NodeId, ProgramNode, Root, Slot,
 };
 use super::super::value::Value;
 use super::{Planned, Planner};
@@ -20,7 +20,7 @@ impl Planner<'_> {
         let (accumulator, first) = (self.slot(Some(init)), self.slot(None));
         let second = fold.iter_var2.as_ref().map(|name| (name.clone(), self.slot(None)));
         let outside = self.scope.len();
-        // The accumulator comes before the first variable, which comes before the second, if they have one name.
+        // If variables have the same name, the accumulator hides the first variable, and the first hides the second.
         self.scope.extend(second.clone());
         self.scope.push((fold.iter_var.clone(), first));
         self.scope.push((fold.accumulator.clone(), accumulator));
@@ -32,7 +32,7 @@ impl Planner<'_> {
         self.scope.truncate(outside);
         let step = self.fold_step(step, accumulator, init);
         let second = second.map(|(_, slot)| slot);
-        Ok(self.node(Node::Fold(Fold {
+        Ok(self.node(ProgramNode::Fold(Fold {
             range,
             first,
             second,
@@ -43,11 +43,11 @@ impl Planner<'_> {
         })))
     }
 
-    /// A step that only adds to an accumulator that began empty; it may be in a ternary that leaves the accumulator as it is
-    /// otherwise.
+    /// Recognizes a step that only appends to an accumulator that is empty at first. It may be a branch of a ternary
+    /// whose other branch is the accumulator.
     fn fold_step(&self, step: NodeId, accumulator: Slot, init: NodeId) -> FoldStep {
         let grown = match self.get(step) {
-            Node::Attribute(attribute) => {
+            ProgramNode::Attribute(attribute) => {
                 self.attributes.get(attribute.0 as usize).and_then(|it| {
                     let Root::Choice { condition, holds, fails } = it.root else { return None };
                     let Attribute { root: Root::Computed(call), path } =
@@ -68,9 +68,9 @@ impl Planner<'_> {
     }
 
     fn growth(&self, call: NodeId, accumulator: Slot, init: NodeId) -> Option<Growth> {
-        let Node::Call(call) = self.get(call) else { return None };
+        let ProgramNode::Call(call) = self.get(call) else { return None };
         let (first, rest) = call.args.split_first()?;
-        let Node::Attribute(first) = self.get(*first) else { return None };
+        let ProgramNode::Attribute(first) = self.get(*first) else { return None };
         if !self.is_local_attribute(*first, accumulator) {
             return None;
         }
@@ -88,7 +88,7 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether an attribute is a comprehension's variable and nothing more.
+    /// Whether an attribute is the comprehension's variable itself, without steps.
     fn is_local_attribute(&self, attribute: AttributeId, slot: Slot) -> bool {
         self.attributes.get(attribute.0 as usize).is_some_and(|it| {
             it.path.is_empty() && matches!(it.root, Root::Local(its) if its == slot)

@@ -119,7 +119,7 @@ fn a_field_that_no_pod_has_is_a_warning_with_what_may_have_been_meant() {
         ),
         (
             "object.spec.containers.name == ''",
-            "1:24: object.spec.containers is a list, which has no name; go over it with all() or exists(), or write [0]",
+            "1:24: object.spec.containers is a list, which has no name; use all() or exists(), or write [0]",
         ),
         (
             "object.?spec.?volumes.optMap(v, v.exists(e, has(e.hostpath))).orValue(false)",

@@ -169,9 +169,9 @@ mod tests {
         insta::assert_snapshot!(why("object.spec.hostPID == true"), @r#"could not be decided: there is no field "hostPID"; test it first with has() (must hold)"#);
         insta::assert_snapshot!(why("!object.spec.hostPID"), @r#"could not be decided: there is no field "hostPID"; test it first with has() (must hold)"#);
         insta::assert_snapshot!(why("object.spec.containers[3].name == 'x'"), @"could not be decided: an index is out of bounds (must hold)");
-        insta::assert_snapshot!(why("1 / object.spec.containers.filter(c, false).size() == 1"), @"could not be decided: it divides by zero (must hold)");
-        insta::assert_snapshot!(why("namespaceObject.status.phase == 'Active'"), @"could not be decided: status is not known here (must hold)");
-        insta::assert_snapshot!(why("dyn(namespaceObject.metadata).size() == 2"), @"could not be decided: it is not known as a whole here; read its single fields (must hold)");
+        insta::assert_snapshot!(why("1 / object.spec.containers.filter(c, false).size() == 1"), @"could not be decided: division by zero (must hold)");
+        insta::assert_snapshot!(why("namespaceObject.status.phase == 'Active'"), @"could not be decided: podgate does not know the value of status (must hold)");
+        insta::assert_snapshot!(why("dyn(namespaceObject.metadata).size() == 2"), @"could not be decided: podgate does not know all fields of namespaceObject; read single fields of it (must hold)");
     }
 
     #[test]
@@ -199,16 +199,16 @@ mod tests {
     fn what_is_not_there_refuses_the_policy() {
         let own = |expression: &str| refused(&one(expression));
         insta::assert_snapshot!(own("object.spec."), @"spec.validations[0].expression: 1:13: the expression ends here; the name of a field or a function should follow");
-        insta::assert_snapshot!(own("request.userInfo.username == 'x'"), @"spec.validations[0].expression: 1:1: request is not there: a verdict must not depend on how the object is looked at; use object");
-        insta::assert_snapshot!(own("obj.spec.hostPID"), @"spec.validations[0].expression: 1:1: there is no variable obj; there are object, namespaceObject and variables; text stands in quotes");
-        insta::assert_snapshot!(own("object.spec.containers.all(c, d.name == 'x')"), @"spec.validations[0].expression: 1:31: there is no variable d; there are object, namespaceObject, variables and c; text stands in quotes");
+        insta::assert_snapshot!(own("request.userInfo.username == 'x'"), @"spec.validations[0].expression: 1:1: request is not available: a verdict must not depend on the request; use object");
+        insta::assert_snapshot!(own("obj.spec.hostPID"), @"spec.validations[0].expression: 1:1: there is no variable obj; there are object, namespaceObject and variables; write text in quotes");
+        insta::assert_snapshot!(own("object.spec.containers.all(c, d.name == 'x')"), @"spec.validations[0].expression: 1:31: there is no variable d; there are object, namespaceObject, variables and c; write text in quotes");
         insta::assert_snapshot!(own("object.metadata.name.shout() == 'X'"), @"spec.validations[0].expression: 1:22: there is no function shout(); did you mean sort()?");
-        insta::assert_snapshot!(own("sets.shout([1])"), @"spec.validations[0].expression: 1:1: there is no variable sets; there are object, namespaceObject and variables; text stands in quotes");
-        insta::assert_snapshot!(own("variables.x == 1"), @"spec.validations[0].expression: 1:11: variables has no x; there is none before it");
+        insta::assert_snapshot!(own("sets.shout([1])"), @"spec.validations[0].expression: 1:1: there is no variable sets; there are object, namespaceObject and variables; write text in quotes");
+        insta::assert_snapshot!(own("variables.x == 1"), @"spec.validations[0].expression: 1:11: variables has no x; no variable is defined before it");
         insta::assert_snapshot!(own("Foo{a: 1} == 1"), @"spec.validations[0].expression: 1:1: there is no type Foo");
         let variables =
             json!([{"name": "a", "expression": "variables.b"}, {"name": "b", "expression": "1"}]);
-        insta::assert_snapshot!(refused(&spec(&json!([]), &variables)), @"spec.variables[0].expression: 1:11: variables has no b; there is none before it");
+        insta::assert_snapshot!(refused(&spec(&json!([]), &variables)), @"spec.variables[0].expression: 1:11: variables has no b; no variable is defined before it");
         let twice = json!([{"name": "a", "expression": "1"}, {"name": "a", "expression": "1"}]);
         insta::assert_snapshot!(refused(&spec(&json!([]), &twice)), @r#"spec.variables[1].name: variable "a" is there twice"#);
     }
@@ -217,11 +217,11 @@ mod tests {
     fn what_the_api_server_refuses_refuses_the_policy() {
         let own = |expression: &str| refused(&one(expression));
         let long = format!("'{}' == ''", "x".repeat(1024));
-        insta::assert_snapshot!(own(&long), @"spec.validations[0].expression: 1:1: it has 1032 bytes, and 1024 are allowed; take parts out into variables");
+        insta::assert_snapshot!(own(&long), @"spec.validations[0].expression: 1:1: the expression has 1032 bytes, and 1024 are allowed; move parts into variables");
         insta::assert_snapshot!(own("1 == 'a'"), @"spec.validations[0].expression: 1:3: int and string are never equal; compare values of one type, as with string(x), int(x) or double(x)");
         insta::assert_snapshot!(own("object.metadata.name"), @"spec.validations[0].expression: 1:17: a validation must be a bool, and this is dyn; compare it, as with == true");
         insta::assert_snapshot!(own("[true]"), @"spec.validations[0].expression: 1:1: a validation must be a bool, and this is list(bool); compare it");
-        insta::assert_snapshot!(own("math.greatest(1, 2) == 2"), @"spec.validations[0].expression: 1:1: there is no variable math; there are object, namespaceObject and variables; text stands in quotes");
+        insta::assert_snapshot!(own("math.greatest(1, 2) == 2"), @"spec.validations[0].expression: 1:1: there is no variable math; there are object, namespaceObject and variables; write text in quotes");
         insta::assert_snapshot!(own("object.metadata.name.matches('(')"), @"spec.validations[0].expression: 1:30: missing ) in the regular expression");
         insta::assert_snapshot!(own("object.metadata.name.matches('a{1000}{1000}')"), @"spec.validations[0].expression: 1:30: {1000} repeats a repetition; group it with (?:…)");
     }
@@ -234,7 +234,7 @@ mod tests {
             breaches.remove(0).sentence()
         };
         let range = "lists.range(1000)";
-        insta::assert_snapshot!(why(&format!("{range}.all(a, {range}.all(b, a + b >= 0))")), @"could not be decided: it costs more than 1000000 units (must hold)");
+        insta::assert_snapshot!(why(&format!("{range}.all(a, {range}.all(b, a + b >= 0))")), @"could not be decided: the expression costs more than 1000000 units (must hold)");
         insta::assert_snapshot!(why("lists.range(1000000).size() > 0"), @"could not be decided: the review's validations need more than 4 MiB for their values (must hold)");
     }
 

@@ -1,13 +1,13 @@
-//! Sets of characters in regular expressions, as Go's `regexp/syntax` names and folds them.
+//! Classes of characters in regular expressions, with the names and case folding of Go's `regexp/syntax`.
 
 use regex_syntax::hir::{ClassUnicode, ClassUnicodeRange, HirKind};
 
-/// A named set, by ranges of characters.
+/// A class of ranges of characters.
 fn set(ranges: &[(char, char)]) -> ClassUnicode {
     ClassUnicode::new(ranges.iter().map(|(first, last)| ClassUnicodeRange::new(*first, *last)))
 }
 
-/// A set of one range of code points. Surrogates are none of any text.
+/// A class of one range of code points, without surrogates.
 pub fn range(first: u32, last: u32) -> ClassUnicode {
     let above = |code: u32| char::from_u32(code).unwrap_or('\u{e000}');
     let below = |code: u32| char::from_u32(code).unwrap_or('\u{d7ff}');
@@ -15,13 +15,14 @@ pub fn range(first: u32, last: u32) -> ClassUnicode {
     if first <= last { set(&[(first, last)]) } else { ClassUnicode::empty() }
 }
 
-/// Adds the characters that differ from those of the set by case only.
+/// Adds the characters that differ from those of the class by case only.
 pub fn fold(class: &mut ClassUnicode) {
-    // The tables are compiled in; without them nothing would be folded.
+    // The tables are compiled in, so this cannot fail.
     let _ = class.try_case_fold_simple();
 }
 
-/// `\d`, `\s`, `\w` and their opposites: the set, and whether it is negated.
+/// The class of `\d`, `\s` and `\w`, or of the upper-case letters,
+/// which negate it: the class, and whether it is negated.
 pub fn perl(letter: char) -> Option<(ClassUnicode, bool)> {
     let class = match letter.to_ascii_lowercase() {
         'd' => set(&[('0', '9')]),
@@ -32,7 +33,7 @@ pub fn perl(letter: char) -> Option<(ClassUnicode, bool)> {
     Some((class, letter.is_ascii_uppercase()))
 }
 
-/// The set of a name as in `[[:alpha:]]`.
+/// The class of a POSIX name, as in `[[:alpha:]]`.
 pub fn posix(name: &str) -> Option<ClassUnicode> {
     Some(set(match name {
         "alnum" => &[('0', '9'), ('A', 'Z'), ('a', 'z')],
@@ -53,7 +54,7 @@ pub fn posix(name: &str) -> Option<ClassUnicode> {
     }))
 }
 
-/// General categories, by their names and other names, in lower case and without `_`.
+/// Names and aliases of general categories, in lower case and without `_`.
 const CATEGORIES: &str = "c casedletter cc cf closepunctuation cn cntrl co combiningmark \
     connectorpunctuation control cs currencysymbol dashpunctuation decimalnumber digit \
     enclosingmark finalpunctuation format initialpunctuation l lc letter letternumber \
@@ -63,7 +64,7 @@ const CATEGORIES: &str = "c casedletter cc cf closepunctuation cn cntrl co combi
     punctuation s sc separator sk sm so spaceseparator spacingmark surrogate symbol \
     titlecaseletter unassigned uppercaseletter z zl zp zs";
 
-/// Scripts. Go finds none whose name is more than one word.
+/// Names of scripts. Go finds no script whose name has more than one word.
 const SCRIPTS: &str = "adlam ahom arabic armenian avestan balinese bamum batak bengali bhaiksuki \
     bopomofo brahmi braille buginese buhid carian chakma cham cherokee chorasmian common coptic \
     cuneiform cypriot cyrillic deseret devanagari dogra duployan elbasan elymaic ethiopic georgian \
@@ -75,7 +76,7 @@ const SCRIPTS: &str = "adlam ahom arabic armenian avestan balinese bamum batak b
     siddham sinhala sogdian soyombo sundanese syriac tagalog tagbanwa takri tamil tangsa tangut \
     telugu thaana thai tibetan tifinagh tirhuta toto ugaritic vai vithkuqi wancho yezidi yi";
 
-/// The set of a name as in `\p{Greek}`, of the Unicode version that Go has (15.0).
+/// The class of a Unicode name, as in `\p{Greek}`, in Go's version of Unicode (15.0).
 pub fn unicode(name: &str) -> Option<ClassUnicode> {
     let name: String =
         name.chars().filter(|it| !matches!(it, '_' | '-' | ' ')).collect::<String>().to_lowercase();
@@ -84,9 +85,9 @@ pub fn unicode(name: &str) -> Option<ClassUnicode> {
         "any" => return Some(range(0, char::MAX.into())),
         "ascii" => return Some(range(0, 0x7f)),
         "assigned" => r"\p{Age=15.0}&&\P{gc=Cn}".to_owned(),
-        // Surrogates are no characters.
+        // Surrogates are not characters.
         "cs" | "surrogate" => return Some(ClassUnicode::empty()),
-        // What later versions assigned is unassigned here.
+        // Characters that later versions of Unicode assigned are unassigned here.
         "c" | "other" => r"[\p{gc=C}\P{Age=15.0}]".to_owned(),
         "cn" | "unassigned" => r"[\p{gc=Cn}\P{Age=15.0}]".to_owned(),
         _ if among(CATEGORIES) => format!(r"\p{{Age=15.0}}&&\p{{gc={name}}}"),
@@ -95,7 +96,7 @@ pub fn unicode(name: &str) -> Option<ClassUnicode> {
     };
     match regex_syntax::parse(&format!("[{property}]")).ok()?.into_kind() {
         HirKind::Class(regex_syntax::hir::Class::Unicode(class)) => Some(class),
-        // One character, or none.
+        // A class of one character is parsed to a literal.
         HirKind::Literal(literal) => {
             let text = std::str::from_utf8(&literal.0).ok()?;
             Some(ClassUnicode::new(text.chars().map(|it| ClassUnicodeRange::new(it, it))))

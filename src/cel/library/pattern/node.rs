@@ -1,30 +1,30 @@
-//! Parts of a regular expression, with what bounds them.
+//! Parsed parts of a regular expression, with their bounds.
 
 use regex_syntax::hir::Hir;
 
-use super::PatternError as Error;
+use super::error::PatternError as Error;
 
-/// The most that the parts of an expression nest.
+/// The deepest nesting of an expression's parts.
 const MAX_HEIGHT: u32 = 1000;
 
-/// A part of the expression.
-pub struct Node {
+/// A parsed part of an expression.
+pub struct PatternNode {
     pub hir: Hir,
     pub height: u32,
-    /// What the repetitions in it multiply to.
+    /// The highest product of the counts of nested repetitions in it.
     pub repeats: u32,
 }
 
-impl Node {
+impl PatternNode {
     pub fn leaf(hir: Hir) -> Self {
         Self { hir, height: 1, repeats: 1 }
     }
 }
 
-/// One after the other.
-pub fn concatenation(mut parts: Vec<Node>) -> Result<Node, Error> {
+/// The parts one after the other.
+pub fn concatenation(mut parts: Vec<PatternNode>) -> Result<PatternNode, Error> {
     match (parts.pop(), parts.is_empty()) {
-        (None, _) => Ok(Node::leaf(Hir::empty())),
+        (None, _) => Ok(PatternNode::leaf(Hir::empty())),
         (Some(only), true) => Ok(only),
         (Some(last), false) => {
             parts.push(last);
@@ -33,8 +33,11 @@ pub fn concatenation(mut parts: Vec<Node>) -> Result<Node, Error> {
     }
 }
 
-/// One of the alternatives, the last of which is a concatenation.
-pub fn alternation(mut before: Vec<Node>, last: Vec<Node>) -> Result<Node, Error> {
+/// The alternatives `before`, and the concatenation of `last` as the last one.
+pub fn alternation(
+    mut before: Vec<PatternNode>,
+    last: Vec<PatternNode>,
+) -> Result<PatternNode, Error> {
     let last = concatenation(last)?;
     if before.is_empty() {
         return Ok(last);
@@ -43,15 +46,15 @@ pub fn alternation(mut before: Vec<Node>, last: Vec<Node>) -> Result<Node, Error
     joined(before, Hir::alternation)
 }
 
-fn joined(parts: Vec<Node>, join: fn(Vec<Hir>) -> Hir) -> Result<Node, Error> {
+fn joined(parts: Vec<PatternNode>, join: fn(Vec<Hir>) -> Hir) -> Result<PatternNode, Error> {
     let height = parts.iter().map(|node| node.height).max().unwrap_or(0);
     let repeats = parts.iter().map(|node| node.repeats).max().unwrap_or(0);
     let hir = join(parts.into_iter().map(|node| node.hir).collect());
-    raised(Node { hir, height, repeats })
+    raised(PatternNode { hir, height, repeats })
 }
 
-/// One higher.
-pub fn raised(mut node: Node) -> Result<Node, Error> {
+/// The node with its height raised by one.
+pub fn raised(mut node: PatternNode) -> Result<PatternNode, Error> {
     node.height += 1;
     if node.height > MAX_HEIGHT {
         return Err(Error::Depth);

@@ -1,13 +1,15 @@
 //! The syntax of Go's regular expressions (`regexp/syntax/parse.go`).
 
-use regex_syntax::hir::{Class, ClassUnicode, ClassUnicodeRange, Dot, Hir, Look, Repetition};
+mod class_syntax;
 
-use super::PatternError as Error;
+use regex_syntax::hir::{Class, ClassUnicode, Dot, Hir, Look, Repetition};
+
 use super::class;
-use super::counts::{Counts, MAX_REPEAT, counts};
-use super::node::{Node, alternation, concatenation, raised};
+use super::counts::{MAX_REPEAT, RepeatCounts, counts};
+use super::error::PatternError as Error;
+use super::node::{PatternNode, alternation, concatenation, raised};
 
-/// Flags as `(?ims)` sets them.
+/// The flags that `(?imsU)` sets.
 #[derive(Clone, Copy, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent of each other")]
 struct Flags {
@@ -17,38 +19,41 @@ struct Flags {
     lazy: bool,
 }
 
+/// Whether a group captures. The engine captures nothing, but Go counts a capturing group as a level of nesting.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum GroupKind {
+    Capturing,
+    #[default]
+    NonCapturing,
+}
+
 /// A group that is not closed yet.
 #[derive(Default)]
 struct Group {
-    alternatives: Vec<Node>,
-    concatenation: Vec<Node>,
+    alternatives: Vec<PatternNode>,
+    concatenation: Vec<PatternNode>,
     /// The flags around the group.
     flags: Flags,
-    captures: bool,
+    kind: GroupKind,
 }
 
-/// Bytes that an element of a pattern, and a range of a class, take while it is parsed.
+/// Bytes of an element of a pattern, and of a range of a class, during parsing.
 const BYTES_OF_A_NODE: usize = 128;
 const BYTES_OF_A_RANGE: usize = 16;
-/// What looking up a class of Unicode takes: there are about 250 names, and a table for each.
-const BYTES_OF_A_NAME: usize = 16 << 10;
-
-/// How many letters are looked up where case is ignored, for each byte of the memory.
-const FOLDS_OF_A_BYTE: usize = 8;
 
 struct Parser<'p> {
     rest: &'p str,
-    /// Bytes that parsing may still take.
+    /// Bytes that parsing may still allocate.
     memory: usize,
-    /// The classes of Unicode that were looked up, by name.
+    /// Unicode classes that were looked up, by name.
     classes: Vec<(&'p str, ClassUnicode)>,
     flags: Flags,
     groups: Vec<Group>,
     open: Group,
 }
 
-/// Parses a pattern, which may take so many bytes.
-pub fn parse(pattern: &str, memory: usize) -> Result<Node, Error> {
+/// Parses a pattern. Parsing may allocate `memory` bytes.
+pub fn parse(pattern: &str, memory: usize) -> Result<PatternNode, Error> {
     let mut parser = Parser {
         rest: pattern,
         memory,
@@ -68,14 +73,14 @@ pub fn parse(pattern: &str, memory: usize) -> Result<Node, Error> {
     alternation(parser.open.alternatives, parser.open.concatenation)
 }
 
-impl<'p> Parser<'p> {
+impl Parser<'_> {
     /// Parses one element; returns whether it was a repetition.
     fn step(&mut self, next: char, after_repeat: bool) -> Result<bool, Error> {
         match next {
             '(' if self.rest.starts_with("(?") => self.flags_or_group()?,
             '(' => {
                 self.skip(1);
-                self.open_group(true);
+                self.open_group(GroupKind::Capturing);
             }
             '|' => {
                 self.skip(1);
@@ -110,7 +115,7 @@ impl<'p> Parser<'p> {
                 return self.repeat(1, min, max, false, after_repeat);
             }
             '{' if let Some(counts) = counts(self.rest) => {
-                let Counts { length, min, max } = counts?;
+                let RepeatCounts { length, min, max } = counts?;
                 return self.repeat(length, min, max, true, after_repeat);
             }
             '\\' => self.escape()?,
@@ -133,7 +138,7 @@ impl<'p> Parser<'p> {
 
     fn push(&mut self, hir: Hir) -> Result<(), Error> {
         self.charge(BYTES_OF_A_NODE)?;
-        self.open.concatenation.push(Node::leaf(hir));
+        self.open.concatenation.push(PatternNode::leaf(hir));
         Ok(())
     }
 
@@ -157,8 +162,8 @@ impl<'p> Parser<'p> {
         }
     }
 
-    fn open_group(&mut self, captures: bool) {
-        let group = Group { flags: self.flags, captures, ..Group::default() };
+    fn open_group(&mut self, kind: GroupKind) {
+        let group = Group { flags: self.flags, kind, ..Group::default() };
         self.groups.push(std::mem::replace(&mut self.open, group));
     }
 
@@ -166,16 +171,17 @@ impl<'p> Parser<'p> {
         let outer = self.groups.pop().ok_or(Error::UnexpectedParen)?;
         let group = std::mem::replace(&mut self.open, outer);
         self.flags = group.flags;
-        let captures = group.captures;
+        let kind = group.kind;
         let mut node = alternation(group.alternatives, group.concatenation)?;
-        if captures {
+        if kind == GroupKind::Capturing {
             node = raised(node)?;
         }
         self.open.concatenation.push(node);
         Ok(())
     }
 
-    /// Repeats the last element. `length` is that of the operator.
+    /// Repeats the last element. `length` is the operator's length
+    /// in bytes; `counted` is whether it has the form `{min,max}`.
     fn repeat(
         &mut self,
         length: usize,
@@ -226,23 +232,23 @@ impl<'p> Parser<'p> {
                 return Err(Error::GroupName(name.to_owned()));
             }
             self.skip(start.len() - after.len() + name.len() + 1);
-            self.open_group(true);
+            self.open_group(GroupKind::Capturing);
             return Ok(());
         }
         let mut flags = self.flags;
         let mut on = true;
-        let mut seen = false;
+        let mut any_flag = false;
         for (at, letter) in start.char_indices().skip(2) {
             match letter {
                 'i' => flags.ignore_case = on,
                 'm' => flags.multi_line = on,
                 's' => flags.dot_matches_newline = on,
                 'U' => flags.lazy = on,
-                '-' if on => (on, seen) = (false, false),
-                ':' | ')' if on || seen => {
+                '-' if on => (on, any_flag) = (false, false),
+                ':' | ')' if on || any_flag => {
                     self.skip(at + 1);
                     if letter == ':' {
-                        self.open_group(false);
+                        self.open_group(GroupKind::NonCapturing);
                     }
                     self.flags = flags;
                     return Ok(());
@@ -252,7 +258,7 @@ impl<'p> Parser<'p> {
                     return Err(Error::Group(group.to_owned()));
                 }
             }
-            seen |= letter != '-';
+            any_flag |= letter != '-';
         }
         Err(Error::Group(start.to_owned()))
     }
@@ -274,7 +280,7 @@ impl<'p> Parser<'p> {
                 Some(class) => self.push_class(class)?,
                 None => match char::from_u32(self.escaped_char()?) {
                     Some(literal) => self.literal(literal)?,
-                    // A surrogate, which no text has.
+                    // A surrogate, which occurs in no text.
                     None => self.push(Hir::fail())?,
                 },
             },
@@ -282,60 +288,7 @@ impl<'p> Parser<'p> {
         Ok(())
     }
 
-    /// `\d`, `\pL`, `\p{Greek}` and their like, if that comes next.
-    fn escaped_class(&mut self) -> Result<Option<ClassUnicode>, Error> {
-        let mut chars = self.rest.chars();
-        let (Some('\\'), Some(letter)) = (chars.next(), chars.next()) else {
-            return Ok(None);
-        };
-        if let Some((class, negated)) = class::perl(letter) {
-            self.skip(2);
-            return self.folded(class, negated).map(Some);
-        }
-        if !matches!(letter, 'p' | 'P') {
-            return Ok(None);
-        }
-        let after = chars.as_str();
-        let Some(first) = after.chars().next() else {
-            return Err(Error::Class(self.rest.to_owned()));
-        };
-        let (name, length) = if first == '{' {
-            let end = after.find('}').ok_or_else(|| Error::Class(self.rest.to_owned()))?;
-            (after.get(1..end).unwrap_or_default(), end + 1)
-        } else {
-            (after.get(..first.len_utf8()).unwrap_or_default(), first.len_utf8())
-        };
-        let (name, caret) = name.strip_prefix('^').map_or((name, false), |name| (name, true));
-        let class = self.unicode_class(name)?;
-        self.skip(2 + length);
-        self.folded(class, (letter == 'P') != caret).map(Some)
-    }
-
-    fn unicode_class(&mut self, name: &'p str) -> Result<ClassUnicode, Error> {
-        if let Some((_, known)) = self.classes.iter().find(|(its, _)| *its == name) {
-            return Ok(known.clone());
-        }
-        let class = class::unicode(name).ok_or_else(|| Error::Class(format!("\\p{{{name}}}")))?;
-        // To look one up takes as much as a large part of a program.
-        self.charge(BYTES_OF_A_NAME + BYTES_OF_A_RANGE * class.ranges().len())?;
-        self.classes.push((name, class.clone()));
-        Ok(class)
-    }
-
-    /// The set, with other cases where case is ignored, and then negated.
-    fn folded(&mut self, mut class: ClassUnicode, negated: bool) -> Result<ClassUnicode, Error> {
-        if self.flags.ignore_case {
-            let letters: usize = class.ranges().iter().map(ClassUnicodeRange::len).sum();
-            self.charge(letters / FOLDS_OF_A_BYTE)?;
-            class::fold(&mut class);
-        }
-        if negated {
-            class.negate();
-        }
-        Ok(class)
-    }
-
-    /// A backslash with what follows, and the code point that it stands for.
+    /// The code point of an escape sequence.
     fn escaped_char(&mut self) -> Result<u32, Error> {
         let start = self.rest;
         self.skip(1);
@@ -368,7 +321,7 @@ impl<'p> Parser<'p> {
         })
     }
 
-    /// What follows `\x`.
+    /// The code point of the digits after `\x`.
     fn escaped_hex(&mut self) -> Option<u32> {
         let (digits, length) = match self.rest.strip_prefix('{') {
             Some(after) => {
@@ -384,70 +337,5 @@ impl<'p> Parser<'p> {
         let code = if digits.is_empty() { 0 } else { u32::from_str_radix(digits, 16).ok()? };
         self.skip(length);
         (code <= char::MAX.into()).then_some(code)
-    }
-
-    /// `[…]`.
-    fn class(&mut self) -> Result<(), Error> {
-        self.skip(1);
-        let negated = self.rest.starts_with('^');
-        self.skip(usize::from(negated));
-        let mut ranges: Vec<ClassUnicodeRange> = Vec::new();
-        let mut first = true;
-        while first || !self.rest.starts_with(']') {
-            first = false;
-            let part = match self.named_class()? {
-                Some(part) => part,
-                None => match self.escaped_class()? {
-                    Some(part) => part,
-                    None => self.class_range()?,
-                },
-            };
-            self.charge(BYTES_OF_A_RANGE * part.ranges().len())?;
-            ranges.extend(part.ranges());
-        }
-        self.skip(1);
-        let mut class = ClassUnicode::new(ranges);
-        if negated {
-            class.negate();
-        }
-        self.push_class(class)
-    }
-
-    /// `[:alpha:]` or `[:^alpha:]`, if that comes next.
-    fn named_class(&mut self) -> Result<Option<ClassUnicode>, Error> {
-        let Some((name, _)) = self.rest.strip_prefix("[:").and_then(|it| it.split_once(":]"))
-        else {
-            return Ok(None);
-        };
-        let whole = name.len() + 4;
-        let (name, negated) = name.strip_prefix('^').map_or((name, false), |name| (name, true));
-        let class = class::posix(name).ok_or_else(|| Error::Class(format!("[:{name}:]")))?;
-        self.skip(whole);
-        self.folded(class, negated).map(Some)
-    }
-
-    /// A character or a range of them.
-    fn class_range(&mut self) -> Result<ClassUnicode, Error> {
-        let start = self.rest;
-        let first = self.class_char()?;
-        let mut last = first;
-        if self.rest.starts_with('-') && self.rest.len() > 1 && !self.rest.starts_with("-]") {
-            self.skip(1);
-            last = self.class_char()?;
-        }
-        if last < first {
-            let end = start.len() - self.rest.len();
-            return Err(Error::Class(start.get(..end).unwrap_or(start).to_owned()));
-        }
-        self.folded(class::range(first, last), false)
-    }
-
-    fn class_char(&mut self) -> Result<u32, Error> {
-        let next = self.rest.chars().next().ok_or(Error::MissingBracket)?;
-        if next == '\\' {
-            return self.escaped_char();
-        }
-        self.skip(next.len_utf8());
-        Ok(next.into())
     }
 }

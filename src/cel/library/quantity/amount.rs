@@ -1,18 +1,18 @@
-//! An amount: an `int64` with a power of ten where it fits, else a decimal
+//! The amount of a quantity: an `int64` with a power of ten where that suffices, and else a decimal
 //! (`k8s.io/apimachinery/pkg/api/resource`).
 
 use std::cmp::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::QuantityError;
 use super::decimal::Decimal;
+use super::error::QuantityError;
 
-/// Digits that an `int64` always holds.
+/// The most digits that always fit into an `int64`.
 const MAX_DIGITS: i32 = 18;
-/// Quantities are kept in billionths.
+/// The smallest power of ten of a quantity: a billionth.
 const NANO: i32 = -9;
 
-/// How much a quantity is.
+/// The amount of a quantity.
 #[derive(Clone, Debug)]
 pub enum Amount {
     /// `value × 10^scale`.
@@ -27,7 +27,7 @@ impl Amount {
     /// Reads a quantity, as `resource.ParseQuantity` does.
     ///
     /// # Errors
-    /// The API server would refuse the text.
+    /// The API server refuses the text.
     pub fn parse(text: &str) -> Result<Self, QuantityError> {
         parse(text)
     }
@@ -40,7 +40,7 @@ impl Amount {
         }
     }
 
-    /// How it compares with another. Where the two are not both integers, this one is a decimal from then on.
+    /// The order of two amounts. Unless both are integers, this amount is a decimal afterwards.
     ///
     /// # Errors
     /// Their powers of ten are further apart than 32 bits hold.
@@ -48,7 +48,7 @@ impl Amount {
         if let (Self::Int { value, scale }, Self::Int { value: by, scale: by_scale }) =
             (&*self, &other)
         {
-            // Kubernetes subtracts in 32 bits, and divides by a power that is not there.
+            // Kubernetes subtracts in 32 bits, and panics where that overflows.
             let apart = if scale > by_scale {
                 scale.checked_sub(*by_scale)
             } else {
@@ -66,7 +66,7 @@ impl Amount {
         Ok(lock(&left).cmp(&right))
     }
 
-    /// Turns into a decimal, and gives it.
+    /// Turns this amount into a decimal, and returns it.
     pub(super) fn as_decimal(&mut self) -> Arc<Mutex<Decimal>> {
         match self {
             Self::Dec(decimal) => decimal.clone(),
@@ -84,7 +84,7 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The sum of two integers; `None` where it does not fit.
+/// The sum of two integers; `None` if it overflows, or one is a decimal.
 pub(super) fn add_ints(left: &Amount, right: &Amount) -> Option<Amount> {
     let (Amount::Int { value: a, scale: a_scale }, Amount::Int { value: b, scale: b_scale }) =
         (left, right)
@@ -107,7 +107,7 @@ pub(super) fn add_ints(left: &Amount, right: &Amount) -> Option<Amount> {
     Some(Amount::Int { value: a.checked_add(b)?, scale: low })
 }
 
-/// What a suffix multiplies by.
+/// The factor of a suffix.
 enum Scale {
     Ten(i32),
     Two(u32),
@@ -154,7 +154,7 @@ fn parse(text: &str) -> Result<Amount, QuantityError> {
         Some(rest) => rest.split_at(digits(rest)),
         None => ("", rest),
     };
-    // Kubernetes looks for letters, a sign and digits, in this order, before it reads the suffix.
+    // Before it reads the suffix, Kubernetes checks that it consists of letters, a sign and digits, in this order.
     let tail =
         suffix.trim_start_matches(['e', 'E', 'i', 'n', 'u', 'm', 'k', 'K', 'M', 'G', 'T', 'P']);
     let tail = tail.strip_prefix(['+', '-']).unwrap_or(tail);
@@ -162,7 +162,7 @@ fn parse(text: &str) -> Result<Amount, QuantityError> {
         return Err(QuantityError::Syntax);
     }
     let scale = scale(suffix).ok_or(QuantityError::Syntax)?;
-    // A number without digits before its point is 0 before it.
+    // A number without digits before its point counts as having the digit 0.
     let length = i32::try_from(whole.len().max(1) + fraction.len()).unwrap_or(i32::MAX);
     let (room, power, factor) = match scale {
         Scale::Ten(power) => (MAX_DIGITS.saturating_sub(length), power, 0),

@@ -1,21 +1,21 @@
-//! Decimal numbers of any size, as `gopkg.in/inf.v0` has them: an integer and how many of its
-//! digits stand behind the point. Quantities that do not fit an `int64` are kept as these.
+//! Decimal numbers of any size, as in `gopkg.in/inf.v0`: an unscaled integer, and the number of its digits after the
+//! point. Quantities that do not fit into an `int64` are decimals.
 
 use std::cmp::Ordering;
 
-/// `digits × 10^zeros × 10^-scale`, negative or not. A run of zeros takes no memory.
+/// `± digits × 10^zeros × 10^-scale`. Zeros at the end take no memory.
 #[derive(Clone, Debug)]
 pub struct Decimal {
     negative: bool,
-    /// From the most significant, each 0 to 9, the first not 0. None is zero.
+    /// Digits 0 to 9, most significant first; the first one is not 0. Without digits the number is zero.
     digits: Vec<u8>,
     zeros: i64,
-    /// How many digits of the unscaled integer are behind the point.
+    /// Digits of the unscaled integer after the point.
     scale: i64,
 }
 
 impl Decimal {
-    /// From ASCII digits before and behind a point.
+    /// A decimal of ASCII digits before and after the point.
     pub fn new(negative: bool, whole: &str, fraction: &str) -> Self {
         let digits = whole.bytes().chain(fraction.bytes()).map(|digit| digit.wrapping_sub(b'0'));
         let scale = i64::try_from(fraction.len()).unwrap_or(i64::MAX);
@@ -37,7 +37,7 @@ impl Decimal {
         }
     }
 
-    /// How many digits are kept.
+    /// The number of stored digits.
     pub fn digits(&self) -> usize {
         self.digits.len()
     }
@@ -78,8 +78,7 @@ impl Decimal {
         self.digits = front;
     }
 
-    /// Rounds away from zero to so many digits behind the point; gives that many where there are
-    /// fewer. Zero stays as it is.
+    /// Rounds away from zero to `scale` digits after the point, or extends to them. Zero does not change.
     pub fn round_up(&mut self, scale: i64) {
         if self.digits.is_empty() {
             return;
@@ -99,7 +98,7 @@ impl Decimal {
         }
     }
 
-    /// Adds one to the last digit that is kept.
+    /// Adds one to the last stored digit.
     fn increment(&mut self) {
         for digit in self.digits.iter_mut().rev() {
             if *digit < 9 {
@@ -111,7 +110,7 @@ impl Decimal {
         self.digits.insert(0, 1);
     }
 
-    /// How many bytes the sum of two takes.
+    /// The bytes of the sum of two decimals.
     pub fn size_of_sum(&self, other: &Self) -> usize {
         let low = self.exponent().min(other.exponent());
         let high = self.top().max(other.top());

@@ -1,7 +1,7 @@
-//! Percent-encoding, by the part of the URL that it stands in (`net/url`, RFC 3986).
+//! Percent-encoding of the parts of a URL (`net/url`, RFC 3986).
 
 use super::super::quoted;
-use super::UrlError;
+use super::error::UrlError;
 
 /// A part of a URL.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -16,7 +16,7 @@ pub enum Component {
 }
 
 impl Component {
-    /// Whether a byte stands for itself in this part.
+    /// Whether a byte needs no encoding in this part.
     pub fn allows(self, byte: u8) -> bool {
         let host = matches!(self, Self::Host | Self::Zone);
         byte.is_ascii_alphanumeric()
@@ -33,7 +33,7 @@ impl Component {
     }
 }
 
-/// Replaces what is percent-encoded. In a host only bytes beyond ASCII may be, and `%25`.
+/// Decodes percent-encoded bytes. In a host only bytes beyond ASCII and `%` may be encoded.
 pub fn unescape(encoded: &[u8], component: Component) -> Result<Vec<u8>, UrlError> {
     let host = matches!(component, Component::Host | Component::Zone);
     let mut bytes = Vec::with_capacity(encoded.len());
@@ -68,7 +68,7 @@ fn decoded(digits: &[u8]) -> Option<u8> {
     Some(hex(*high)? << 4 | hex(*low)?)
 }
 
-/// Percent-encodes what must be.
+/// Percent-encodes the bytes that need it.
 pub fn escape(bytes: &[u8], component: Component) -> String {
     let mut text = String::with_capacity(bytes.len());
     for byte in bytes {
@@ -88,7 +88,7 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// The text of bytes; those that are no UTF-8 become U+FFFD, each for itself, as Go counts them.
+/// The bytes as text. As in Go, every byte that is not UTF-8 becomes a U+FFFD of its own.
 pub fn text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -104,7 +104,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn what_is_escaped_is_unescaped_to_itself(bytes: Vec<u8>) {
+        fn escaping_and_unescaping_returns_the_same_bytes(bytes: Vec<u8>) {
             for component in [Component::Path, Component::UserPassword, Component::Fragment] {
                 let escaped = escape(&bytes, component);
                 proptest::prop_assert_eq!(
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_encodes_only_what_is_not_ascii() {
+    fn a_host_encodes_bytes_beyond_ascii_only() {
         assert_eq!(unescape(b"h%C3%A9", Component::Host), Ok("hé".as_bytes().to_vec()));
         let escape = |it: &str| Err(UrlError::Escape(it.to_owned()));
         assert_eq!(unescape(b"h%41", Component::Host), escape("\"%41\""));

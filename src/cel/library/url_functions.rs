@@ -1,16 +1,16 @@
-//! URLs: Kubernetes' `pkg/cel/library/urls.go`.
+//! Functions of URLs: Kubernetes' `pkg/cel/library/urls.go`.
 
 use std::any::Any;
 
 use super::super::error::Error;
-use super::super::function::{Call, Overload};
+use super::super::function::{Call, Overload, mismatch};
 use super::super::list::List;
 use super::super::map::Map;
 use super::super::types::URL;
 use super::super::value::{Opaque, Value};
 use super::cost::TRAVERSAL;
+use super::support::string;
 use super::url::Url;
-use super::{mismatch, text};
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("string_to_url", url).costs(TRAVERSAL),
@@ -23,7 +23,7 @@ pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("is_url_string", is_url),
 ];
 
-/// The most bytes of memory that one byte of a URL becomes: its parts decoded, and a parameter of the query for every other.
+/// The most bytes of memory for one byte of a URL's text.
 const BYTES_OF_A_BYTE: usize = 8;
 const BYTES_OF_A_PARAMETER: usize = 4 * size_of::<Value<'_>>() + 128;
 
@@ -57,7 +57,8 @@ fn argument<'a>(
 fn url<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let text = argument(call, "url()", args)?;
     Url::parse(text).map(Value::opaque_of).map_err(|error| {
-        let message = format!("this is no URL such as https://example.org/path or /path: {error}");
+        let message =
+            format!("this is not a URL such as https://example.org/path or /path: {error}");
         Error::invalid(message)
     })
 }
@@ -67,7 +68,7 @@ fn is_url<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Erro
     Ok(Value::Bool(Url::check(text).is_ok()))
 }
 
-/// A part of the URL that a method is called on.
+/// Calls `part` on the URL that a method is called on.
 fn part<'v>(
     call: &mut Call<'_>,
     function: &str,
@@ -78,7 +79,7 @@ fn part<'v>(
         return mismatch(function, args);
     };
     call.meter.allocate(url.len().saturating_mul(3))?;
-    text(call, &part(url))
+    string(call, &part(url))
 }
 
 fn scheme<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {

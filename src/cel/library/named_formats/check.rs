@@ -1,7 +1,7 @@
-//! What each named format asks of a text. A check gives what is wrong.
+//! The checks of the named formats. A check returns the messages of what is wrong with a text.
 //!
-//! The messages are those of the API server, to the letter: `validate()` returns them, and expressions may compare, measure
-//! and print them.
+//! The messages are literally those of the API server: `validate()`
+//! returns them, and expressions may compare and print them.
 
 use std::borrow::Cow;
 
@@ -19,7 +19,7 @@ fn lower_or_digit(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit()
 }
 
-/// Whether all bytes pass, and those at the ends pass more.
+/// Whether all bytes satisfy `inner`, the first byte also `first`, and the last one `last`.
 fn spans(text: &str, first: fn(u8) -> bool, inner: fn(u8) -> bool, last: fn(u8) -> bool) -> bool {
     let bytes = text.as_bytes();
     bytes.iter().all(|byte| inner(*byte))
@@ -41,10 +41,10 @@ fn is_label(text: &str) -> bool {
     spans(text, end, inner, end)
 }
 
-/// What a name is that begins with this text: a dash at the end is followed by more.
+/// A name that begins with this prefix: after a dash at the end, a name continues.
 pub fn prefix(text: &str) -> String {
     match text.strip_suffix('-') {
-        // Kubernetes puts a letter in the place of the last two bytes.
+        // Kubernetes replaces the last two bytes by a letter.
         Some(before) if !before.is_empty() => {
             let mut letters = before.chars();
             let cut = letters.next_back().is_some_and(|last| !last.is_ascii());
@@ -117,8 +117,13 @@ pub fn qualified_name(text: &str) -> Wrong {
         (name.len() <= 63, "must be no more than 63 bytes"),
         (is_label(name), LABEL_KEY),
     ]);
-    let told = |part: &'static str| move |it: Cow<'_, str>| Cow::Owned(format!("{part} part {it}"));
-    of_prefix.into_iter().map(told("prefix")).chain(of_name.into_iter().map(told("name"))).collect()
+    let labelled =
+        |part: &'static str| move |it: Cow<'_, str>| Cow::Owned(format!("{part} part {it}"));
+    of_prefix
+        .into_iter()
+        .map(labelled("prefix"))
+        .chain(of_name.into_iter().map(labelled("name")))
+        .collect()
 }
 
 pub fn label_value(text: &str) -> Wrong {
@@ -154,7 +159,7 @@ pub fn base64(text: &str) -> Wrong {
     wrong([(groups && digits.bytes().all(digit), "invalid base64")])
 }
 
-/// `YYYY-MM-DD`, of a day that there is.
+/// Whether the text is the `YYYY-MM-DD` of a day in the calendar.
 fn is_date(text: &str) -> bool {
     let number = |from: usize, to: usize| {
         let digits = text.get(from..to)?;
@@ -180,7 +185,7 @@ pub fn date(text: &str) -> Wrong {
     wrong([(is_date(text), "invalid date")])
 }
 
-/// What follows the date: `hh:mm:ss`, perhaps a fraction, and `Z` or an offset.
+/// Whether the text is the part of a time after `T`: `hh:mm:ss`, an optional fraction, and `Z` or an offset.
 fn is_time(text: &str) -> bool {
     let two = |text: &str, most: &str| {
         text.len() == 2 && text.bytes().all(|byte| byte.is_ascii_digit()) && text <= most
@@ -198,7 +203,7 @@ fn is_time(text: &str) -> bool {
                 .and_then(|zone| zone.split_once(':'))
                 .is_some_and(|(hours, minutes)| two(hours, "99") && two(minutes, "99"))
     };
-    // A fraction follows any one character.
+    // Any one character may separate the fraction.
     let mut letters = rest.chars();
     let separated = letters.next().is_some_and(|it| it != '\n');
     let after = letters.as_str().trim_start_matches(|it: char| it.is_ascii_digit());

@@ -1,14 +1,14 @@
-//! The functions as expressions call them.
+//! Tests that call the functions by their overloads' ids.
 
 use super::super::declared::libraries;
-use super::super::error::{Error, Kind};
+use super::super::error::{Error, ErrorKind};
 use super::super::function::Call;
 use super::super::list::List;
 use super::super::meter::{Allowance, Meter};
 use super::super::value::Value;
 use super::find;
 
-/// Calls an overload with so much memory.
+/// Calls an overload with `memory` bytes to allocate.
 fn call<'v>(id: &str, args: &[Value<'v>], memory: usize) -> Result<Value<'v>, Error> {
     let overload = find(id).unwrap();
     let mut meter = Meter::new(1_000_000, Allowance { memory, ..Allowance::default() });
@@ -68,7 +68,7 @@ fn places_in_strings_are_code_points() {
     assert_eq!(int("string_last_index_of_string", &[text("éxéx"), text("éx")]), 2);
     assert_eq!(int("string_index_of_string_int", &[text("a"), text(""), Value::Int(-7)]), -7);
     let error = call("string_substring_int", &[text("é"), Value::Int(2)], PLENTY).unwrap_err();
-    assert_eq!(error.kind(), Kind::OutOfBounds);
+    assert_eq!(error.kind(), ErrorKind::OutOfBounds);
 }
 
 #[test]
@@ -113,9 +113,9 @@ fn many_elements_are_sorted_though_some_are_no_numbers() {
     assert!(call("list_double_sort", &[list(&numbers)], PLENTY).is_ok());
 }
 
-/// Every overload with arguments of every type, in sizes that would take too much: an answer or an error, soon.
+/// Calls every overload with huge arguments of every type: each call must return soon.
 #[test]
-fn no_function_takes_more_than_the_meter_has() {
+fn no_function_exceeds_the_meter() {
     let long = "a,".repeat(50_000);
     let parts: Vec<_> = (0..500).map(|_| text(&long)).collect();
     let hostile = [
@@ -139,7 +139,7 @@ fn no_function_takes_more_than_the_meter_has() {
             continue;
         }
         let mut args = vec![0; overload.params.len()];
-        // All combinations of up to two arguments; the others are those of the second.
+        // All combinations of two arguments; further arguments equal the second.
         for first in 0..hostile.len() {
             for second in 0..hostile.len() {
                 for (at, arg) in args.iter_mut().enumerate() {
@@ -156,9 +156,9 @@ fn no_function_takes_more_than_the_meter_has() {
 }
 
 #[test]
-fn what_is_too_large_is_refused_before_it_is_made() {
+fn too_large_results_are_refused_before_they_are_allocated() {
     let args = [Value::Int(i64::MAX)];
-    assert_eq!(call("lists_range", &args, PLENTY).unwrap_err().kind(), Kind::Memory);
+    assert_eq!(call("lists_range", &args, PLENTY).unwrap_err().kind(), ErrorKind::Memory);
     let long = "x".repeat(1 << 20);
     for (id, args) in [
         ("string_replace_string_string", vec![text(&long), text(""), text(&long)]),
@@ -168,6 +168,6 @@ fn what_is_too_large_is_refused_before_it_is_made() {
         ("list_join_string", vec![list(&vec![text(&long); 3]), text("")]),
         ("string_format", vec![text("%s%s%s"), list(&vec![text(&long); 3])]),
     ] {
-        assert_eq!(call(id, &args, 1 << 20).unwrap_err().kind(), Kind::Memory, "{id}");
+        assert_eq!(call(id, &args, 1 << 20).unwrap_err().kind(), ErrorKind::Memory, "{id}");
     }
 }

@@ -1,20 +1,19 @@
-//! How Kubernetes' `string.format` prints doubles: for readers of English
-//! (`golang.org/x/text/message`).
+//! Prints doubles as Kubernetes' `string.format` does, in the English locale (`golang.org/x/text/message`).
 
-/// What Kubernetes prints where it was asked for more digits or a wider field than it can count.
+/// The text that Kubernetes prints for a precision or a width above the limit.
 const TOO_WIDE: &str = "%!(NOVERB)";
-/// `x/text` refuses numbers whose first digits are above this.
+/// `x/text` refuses a precision or width whose digits but the last one exceed this.
 const MAX_NUMBER: i64 = 1_000_000;
 
-/// The most bytes that [`fixed`] and [`scientific`] make with a precision.
+/// The most bytes of [`fixed`] and [`scientific`] with a precision.
 pub fn most_bytes(precision: i64) -> usize {
     /// The digits and commas of the largest double.
     const WHOLE: usize = 420;
     usize::try_from(precision & 0xffff).unwrap_or(0) + WHOLE
 }
 
-/// `%.Nf` in English: groups of three digits, halves to the even digit. Of more than 255 digits
-/// behind the point, only those that the number has are printed.
+/// `%.Nf` in English: groups of three digits, halves rounded to the even digit. Of more than 255 digits after the
+/// point, trailing zeros are left out.
 pub fn fixed(number: f64, precision: i64) -> String {
     if precision / 10 > MAX_NUMBER {
         return TOO_WIDE.to_owned();
@@ -49,8 +48,8 @@ pub fn fixed(number: f64, precision: i64) -> String {
     text
 }
 
-/// `%e` in English: `1.500000×10⁰³`, always six digits behind the point. What the format calls the
-/// precision is the least number of characters: Kubernetes passes it on as the width.
+/// `%e` in English: `1.500000×10⁰³`, always with six digits after the point. The precision of the format is the least
+/// number of characters: Kubernetes passes it on as the width.
 pub fn scientific(number: f64, width: i64) -> String {
     if width / 10 > MAX_NUMBER {
         return TOO_WIDE.to_owned();
@@ -135,7 +134,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_number_is_longer_than_is_told(number: f64, precision in 0..20_000_000_i64) {
+        fn no_number_is_longer_than_most_bytes(number: f64, precision in 0..20_000_000_i64) {
             for text in [fixed(number, precision), scientific(number, precision)] {
                 proptest::prop_assert!(text.chars().count() <= most_bytes(precision), "{}", text.len());
             }

@@ -1,16 +1,16 @@
-//! Regular expressions: `matches` of the language, `find` and `findAll` of Kubernetes' `pkg/cel/library/regex.go`.
+//! Functions of regular expressions: `matches` of the language, `find` and `findAll` of Kubernetes'
+//! `pkg/cel/library/regex.go`.
 
 use std::borrow::Cow;
 
 use super::super::error::Error;
-use super::super::function::{Call, Cost, Overload, Prepared, size_of_value};
+use super::super::function::{Call, Cost, Overload, Prepared, mismatch, size_of_value};
 use super::super::list::List;
 use super::super::text::Str;
 use super::super::value::Value;
 use super::cost::{search, size};
-use super::mismatch;
 use super::pattern::{PROGRAM_LIMIT, Pattern, PatternError};
-use super::strings::charge_item;
+use super::support::charge_item;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("matches", matches).prepared_by(prepare),
@@ -21,17 +21,17 @@ pub(super) const OVERLOADS: &[Overload] = &[
 ];
 
 const SEARCH: Cost = Cost::Of(|args, _| search(size(args, 0), size(args, 1)));
-/// `matches` is cel-go's own, to which an optional is as long as what it holds.
+/// `matches` is a function of cel-go, where the size of an optional is that of its value.
 const MATCH: Cost = Cost::Of(|args, _| {
     let size = |at| args.get(at).map_or(1, size_of_value);
     search(size(0), size(1))
 });
 
-/// Steps of a search that one byte of the review's memory stands for. What a search may take grows with the text times the
-/// pattern's program, which Kubernetes' cost knows by the pattern's length only: `a{1000}` is short.
+/// Steps of a search for one byte of the review's memory. A search takes time in proportion to the text times the
+/// compiled pattern, while Kubernetes' cost depends on the length of the pattern's text: `a{1000}` is short.
 const STEPS_OF_A_BYTE: usize = 1 << 10;
 
-/// Compiles a pattern that is constant.
+/// Compiles a constant pattern.
 fn prepare(args: &[Option<&Value<'_>>]) -> Result<Option<Prepared>, Error> {
     let [_, Some(Value::String(pattern)), ..] = args else {
         return Ok(None);
@@ -39,7 +39,7 @@ fn prepare(args: &[Option<&Value<'_>>]) -> Result<Option<Prepared>, Error> {
     compile(pattern).map(|pattern| Some(Prepared::new(pattern)))
 }
 
-/// Whether a text is a regular expression.
+/// Refuses a text that is not a regular expression.
 pub fn check_pattern(pattern: &str) -> Result<(), Error> {
     compile(pattern).map(drop)
 }
@@ -48,7 +48,7 @@ fn compile(pattern: &str) -> Result<Pattern, Error> {
     Pattern::new(pattern, usize::MAX).map_err(|error| Error::invalid(error.to_string()))
 }
 
-/// The pattern, compiled before or now, and the search of a text charged.
+/// The compiled pattern, prepared or compiled now. Charges the search of a text.
 fn pattern<'c>(call: &mut Call<'c>, pattern: &str, text: &str) -> Result<Cow<'c, Pattern>, Error> {
     let pattern = if let Some(prepared) = call.prepared.and_then(Prepared::get::<Pattern>) {
         Cow::Borrowed(prepared)
@@ -57,7 +57,7 @@ fn pattern<'c>(call: &mut Call<'c>, pattern: &str, text: &str) -> Result<Cow<'c,
         let compiled = Pattern::new(pattern, call.meter.left().memory);
         let size = match &compiled {
             Ok(compiled) => compiled.size(),
-            // It took as much to find out.
+            // The failed attempt took as much.
             Err(PatternError::Size) => PROGRAM_LIMIT,
             Err(_) => 0,
         };

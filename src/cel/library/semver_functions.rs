@@ -1,15 +1,15 @@
-//! Semantic versions: Kubernetes' `pkg/cel/library/semverlib.go`.
+//! Functions of semantic versions: Kubernetes' `pkg/cel/library/semverlib.go`.
 
 use std::any::Any;
 use std::cmp::Ordering;
 
 use super::super::error::Error;
-use super::super::function::{Call, Overload};
+use super::super::function::{Call, Overload, mismatch};
 use super::super::types::SEMVER;
 use super::super::value::{Opaque, Value};
 use super::cost::TRAVERSAL;
-use super::semver::{Semver, SemverError};
-use super::{mismatch, work};
+use super::semver::{Semver, Syntax};
+use super::support::charge_work;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("string_to_semver", semver).costs(TRAVERSAL),
@@ -41,23 +41,26 @@ impl Opaque for Semver {
     }
 }
 
-fn parse(call: &mut Call<'_>, args: &[Value<'_>]) -> Result<Result<Semver, SemverError>, Error> {
-    let (text, normalize) = match args {
-        [Value::String(text)] => (text, false),
-        [Value::String(text), Value::Bool(normalize)] => (text, *normalize),
+/// The text argument and its syntax. Charges the memory of the version that it is parsed to.
+fn argument<'a>(call: &mut Call<'_>, args: &'a [Value<'_>]) -> Result<(&'a str, Syntax), Error> {
+    let (text, syntax) = match args {
+        [Value::String(text)] | [Value::String(text), Value::Bool(false)] => (text, Syntax::Strict),
+        [Value::String(text), Value::Bool(true)] => (text, Syntax::Normalized),
         _ => return mismatch("semver()", args),
     };
     call.meter.allocate(Semver::size(text))?;
-    Ok(Semver::parse(text, normalize))
+    Ok((text, syntax))
 }
 
 fn semver<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
-    let parsed = parse(call, args)?;
-    parsed.map(Value::opaque_of).map_err(|error| Error::invalid(error.to_string()))
+    let (text, syntax) = argument(call, args)?;
+    let version = Semver::parse(text, syntax);
+    version.map(Value::opaque_of).map_err(|error| Error::invalid(error.to_string()))
 }
 
 fn is_semver<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
-    parse(call, args).map(|parsed| Value::Bool(parsed.is_ok()))
+    let (text, syntax) = argument(call, args)?;
+    Ok(Value::Bool(Semver::parse(text, syntax).is_ok()))
 }
 
 /// The version that a method is called on.
@@ -71,7 +74,7 @@ fn receiver<'a>(function: &str, args: &'a [Value<'_>]) -> Result<&'a Semver, Err
 fn order(call: &mut Call<'_>, function: &str, args: &[Value<'_>]) -> Result<Ordering, Error> {
     let left = receiver(function, args)?;
     let right = receiver(function, args.get(1..).unwrap_or_default())?;
-    work(call, left.len().min(right.len()))?;
+    charge_work(call, left.len().min(right.len()))?;
     Ok(left.cmp(right))
 }
 
@@ -87,7 +90,7 @@ fn compare_to<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, 
     order(call, "compareTo()", args).map(|it| Value::Int(it as i64))
 }
 
-/// A number of a version; Kubernetes takes its 64 bits as they are.
+/// A number of a version as an int; as in Kubernetes, a number above the range wraps around.
 fn int<'v>(number: u64) -> Value<'v> {
     Value::Int(number.cast_signed())
 }

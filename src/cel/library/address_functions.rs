@@ -1,14 +1,13 @@
-//! IP addresses and CIDR blocks: Kubernetes' `pkg/cel/library/ip.go` and `cidr.go`.
+//! Functions of IP addresses and CIDR blocks: Kubernetes' `pkg/cel/library/ip.go` and `cidr.go`.
 
 use std::any::Any;
 
 use super::super::error::Error;
-use super::super::function::{Call, Cost, Overload, traversals};
+use super::super::function::{Call, Cost, Overload, mismatch, traversals};
 use super::super::types::{CIDR, IP};
 use super::super::value::{Opaque, Value};
 use super::address::{AddressError, Cidr, Ip};
 use super::cost::{TRAVERSAL, TRAVERSAL_AND_COPY, size};
-use super::mismatch;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("string_to_ip", ip).costs(TRAVERSAL),
@@ -34,12 +33,12 @@ pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("is_cidr", is_cidr).costs(TRAVERSAL),
 ];
 
-/// Comparing an address with a block's prefix.
+/// The cost of comparing an address with a block's prefix.
 fn of_addresses(args: &[Value<'_>]) -> u64 {
     traversals(size(args, 0), 2.0)
 }
 
-/// Comparing a block with a block, and their lengths.
+/// The cost of comparing two blocks, and their lengths.
 fn of_blocks(args: &[Value<'_>]) -> u64 {
     of_addresses(args) + traversals(size(args, 0), 1.0) + 1
 }

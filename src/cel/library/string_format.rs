@@ -1,11 +1,13 @@
 //! `string.format(list)`: `ext/formatting.go` of cel-go.
 
+mod double;
+
 use super::super::conversion;
 use super::super::error::Error;
-use super::super::function::Call;
+use super::super::function::{Call, mismatch};
 use super::super::types::Type;
 use super::super::value::Value;
-use super::{double, mismatch, quoted};
+use super::quoted;
 
 /// A clause of a format, such as `%s` or `%.3f`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -19,16 +21,16 @@ enum Clause {
     Octal,
 }
 
-/// A part of a format.
+/// A part of a format: literal text or a clause.
 enum Part<'f> {
     Text(&'f str),
     Clause(Clause),
 }
 
-/// The precision where none is given.
+/// The default precision.
 const PRECISION: i64 = 6;
 
-/// Cuts a part off a format.
+/// Splits the first part off a format.
 fn next_part(format: &str) -> Result<(Part<'_>, &str), Error> {
     let Some(clause) = format.strip_prefix('%') else {
         let (text, rest) = format.split_at(format.find('%').unwrap_or(format.len()));
@@ -51,7 +53,7 @@ fn next_part(format: &str) -> Result<(Part<'_>, &str), Error> {
         Some('o') => Clause::Octal,
         Some(other) => {
             return Err(Error::invalid(format!(
-                "%{other} is no clause of a format; there are %s, %d, %f, %e, %b, %x, %X and %o; \
+                "%{other} is not a clause of a format; there are %s, %d, %f, %e, %b, %x, %X and %o; \
                  write %% for a percent sign"
             )));
         }
@@ -73,7 +75,7 @@ fn precision(clause: &str) -> Result<(i64, &str), Error> {
 }
 
 impl Clause {
-    /// Whether a value of the type may be formatted, as far as the type tells.
+    /// Whether the clause takes values of the type; a `dyn` is decided at run time.
     fn takes(self, of: &Type) -> bool {
         of.is_dyn()
             || match self {
@@ -89,8 +91,8 @@ impl Clause {
             }
     }
 
-    /// What it formats, for people.
-    fn what(self) -> &'static str {
+    /// The types that the clause takes, as the beginning of an error message.
+    fn description(self) -> &'static str {
         match self {
             Self::String => {
                 "%s takes strings, bools, bytes, numbers, null, types, times, lists and maps"
@@ -105,8 +107,8 @@ impl Clause {
     }
 }
 
-/// Checks a format that is a literal against the types of its arguments, which are the elements of a list literal: each
-/// with those of the elements or entries that it is written with. cel-go refuses these when it compiles.
+/// Checks a literal format against the types of its arguments, as cel-go does when it compiles. Each item of `args` is
+/// the type of an argument, followed by those of the elements and entries written in it.
 pub fn check_format<'t>(
     format: &str,
     mut args: impl Iterator<Item = Vec<&'t Type>>,
@@ -117,10 +119,10 @@ pub fn check_format<'t>(
         rest = after;
         let Part::Clause(clause) = part else { continue };
         let types = args.next().ok_or_else(|| too_few(format))?;
-        // The parts of a list or map are printed, and so checked, by %s only.
+        // Only %s prints the parts of a list or a map, so only %s checks them.
         let printed = if clause == Clause::String { types.len() } else { 1 };
         if let Some(other) = types.iter().take(printed).find(|of| !clause.takes(of)) {
-            return Err(Error::invalid(format!("{}, not {other}", clause.what())));
+            return Err(Error::invalid(format!("{}, not {other}", clause.description())));
         }
     }
     match args.next() {
@@ -133,7 +135,7 @@ fn too_few(format: &str) -> Error {
     Error::invalid(format!("the format {} has more clauses than arguments", quoted::go(format)))
 }
 
-/// Text that grows as far as the meter lets it.
+/// A text under construction, charged to the meter.
 struct Writer<'c, 'm> {
     text: String,
     call: &'c mut Call<'m>,
@@ -141,7 +143,7 @@ struct Writer<'c, 'm> {
 
 impl Writer<'_, '_> {
     fn push(&mut self, text: &str) -> Result<(), Error> {
-        // Once in the text, which may have grown to twice its length, and once in the value.
+        // The text's capacity may be twice its length, and the value is a copy.
         self.call.meter.allocate(text.len().saturating_mul(3))?;
         self.text.push_str(text);
         Ok(())
@@ -203,7 +205,7 @@ fn write_clause(
 }
 
 fn not_formatted(clause: Clause, value: &Value<'_>) -> Error {
-    Error::invalid(format!("{}, not {}", clause.what(), value.type_name()))
+    Error::invalid(format!("{}, not {}", clause.description(), value.type_name()))
 }
 
 fn as_double(clause: Clause, value: &Value<'_>) -> Result<f64, Error> {
@@ -248,13 +250,13 @@ fn write_string(writer: &mut Writer<'_, '_>, value: &Value<'_>) -> Result<(), Er
     }
 }
 
-/// What `string(value)` gives.
+/// Writes the result of `string(value)`.
 fn write_converted(writer: &mut Writer<'_, '_>, value: &Value<'_>) -> Result<(), Error> {
     let converted = conversion::string(writer.call, std::slice::from_ref(value))?;
     writer.push(converted.as_str().unwrap_or_default())
 }
 
-/// A value within a list or map: as a literal of CEL where there is one.
+/// Writes a value within a list or a map, as a literal of CEL where CEL has one.
 fn write_literal(writer: &mut Writer<'_, '_>, value: &Value<'_>) -> Result<(), Error> {
     match value {
         Value::String(text) => write_quoted(writer, text),
@@ -284,7 +286,7 @@ fn write_literal(writer: &mut Writer<'_, '_>, value: &Value<'_>) -> Result<(), E
         Value::Map(map) => {
             let mut entries = Vec::new();
             for (key, value) in map.as_slice() {
-                // The order is that of the keys as they are printed.
+                // Entries are sorted by their printed keys.
                 let start = writer.text.len();
                 write_literal(writer, key)?;
                 writer.call.meter.allocate(2 * size_of::<(String, &Value<'_>)>())?;

@@ -1,5 +1,5 @@
-//! Named formats: Kubernetes' `pkg/cel/library/format.go`, and what it asks of `k8s.io/apimachinery/pkg/api/validate/content`
-//! and `k8s.io/kube-openapi/pkg/validation/strfmt`.
+//! Named formats, such as `format.dns1123Label()`: Kubernetes' `pkg/cel/library/format.go`, which checks texts with
+//! `k8s.io/apimachinery/pkg/api/validate/content` and `k8s.io/kube-openapi/pkg/validation/strfmt`.
 
 mod check;
 
@@ -7,12 +7,11 @@ use std::any::Any;
 use std::borrow::Cow;
 
 use super::super::error::Error;
-use super::super::function::{Call, Cost, Overload};
+use super::super::function::{Call, Cost, Overload, mismatch};
 use super::super::list::List;
 use super::super::types::NAMED_FORMAT;
 use super::super::value::{Opaque, Optional, Value};
 use super::cost::{search, size};
-use super::mismatch;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("format-validate", validate).costs(Cost::Of(|args, _| {
@@ -40,7 +39,7 @@ pub(super) const OVERLOADS: &[Overload] = &[
 struct Format {
     name: &'static str,
     check: fn(&str) -> check::Wrong,
-    /// What Kubernetes takes the length of its pattern for.
+    /// The length of the format's pattern that Kubernetes charges for.
     pattern_size: u64,
 }
 
@@ -95,11 +94,11 @@ fn named<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error
     }
 }
 
-/// What is wrong with a text, or nothing.
+/// The messages of a failed check as an optional list; an empty optional for a valid text.
 fn validate<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
     let [format, Value::String(text)] = args else { return mismatch("validate()", args) };
     let Some(format) = format.opaque::<Format>() else { return mismatch("validate()", args) };
-    // A message of a URL quotes it.
+    // The message for a URL quotes the text.
     call.meter.allocate(text.len().saturating_mul(12))?;
     let wrong = (format.check)(text);
     if wrong.is_empty() {

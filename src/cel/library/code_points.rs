@@ -1,9 +1,9 @@
-//! Places in strings, counted in code points.
+//! Positions in strings, counted in code points.
 
-/// The byte where the code point of a number begins; the end of the text for the number after the last one.
+/// The byte offset of code point number `at`; the text's length for the number after the last one.
 pub fn byte_of(text: &str, at: i64) -> Option<usize> {
     let at = usize::try_from(at).ok()?;
-    // Every code point has a byte.
+    // Every code point has at least one byte.
     if at > text.len() {
         return None;
     }
@@ -13,12 +13,12 @@ pub fn byte_of(text: &str, at: i64) -> Option<usize> {
     }
 }
 
-/// How many code points are before a byte.
+/// The number of code points before a byte offset.
 pub fn point_of(text: &str, byte: usize) -> usize {
     text.get(..byte).map_or(0, |before| before.chars().count())
 }
 
-/// The last place of a part that begins at a byte or before.
+/// The byte offset of the last occurrence of `part` that begins at `from` or before.
 pub fn find_last(text: &str, part: &str, from: usize) -> Option<usize> {
     let mut end = from.saturating_add(part.len()).min(text.len());
     while !text.is_char_boundary(end) {

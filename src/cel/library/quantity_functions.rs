@@ -1,15 +1,15 @@
-//! Quantities: Kubernetes' `pkg/cel/library/quantity.go`.
+//! Functions of quantities: Kubernetes' `pkg/cel/library/quantity.go`.
 
 use std::any::Any;
 use std::cmp::Ordering;
 
-use super::super::error::{Error, Kind};
-use super::super::function::{Call, Overload};
+use super::super::error::{Error, ErrorKind};
+use super::super::function::{Call, Overload, mismatch};
 use super::super::types::QUANTITY;
 use super::super::value::{Opaque, Value};
 use super::cost::TRAVERSAL;
 use super::quantity::{Quantity, QuantityError};
-use super::{mismatch, work};
+use super::support::charge_work;
 
 pub(super) const OVERLOADS: &[Overload] = &[
     Overload::new("string_to_quantity", quantity).costs(TRAVERSAL),
@@ -45,27 +45,27 @@ impl Opaque for Quantity {
 
 fn error(error: QuantityError) -> Error {
     let kind = match error {
-        QuantityError::TooFarApart => Kind::Internal,
-        QuantityError::Syntax | QuantityError::NoInteger => Kind::InvalidArgument,
+        QuantityError::TooFarApart => ErrorKind::Internal,
+        QuantityError::Syntax | QuantityError::NoInteger => ErrorKind::InvalidArgument,
     };
     Error::new(kind, error.to_string())
 }
 
-fn parse(
-    call: &mut Call<'_>,
-    args: &[Value<'_>],
-) -> Result<Result<Quantity, QuantityError>, Error> {
+/// The text argument. Charges the memory of the quantity that it is parsed to.
+fn argument<'a>(call: &mut Call<'_>, args: &'a [Value<'_>]) -> Result<&'a str, Error> {
     let [Value::String(text)] = args else { return mismatch("quantity()", args) };
     call.meter.allocate(Quantity::size(text))?;
-    Ok(Quantity::parse(text))
+    Ok(text)
 }
 
 fn quantity<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
-    parse(call, args)?.map(Value::opaque_of).map_err(error)
+    let text = argument(call, args)?;
+    Quantity::parse(text).map(Value::opaque_of).map_err(error)
 }
 
 fn is_quantity<'v>(call: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
-    parse(call, args).map(|parsed| Value::Bool(parsed.is_ok()))
+    let text = argument(call, args)?;
+    Ok(Value::Bool(Quantity::parse(text).is_ok()))
 }
 
 /// The quantity that a method is called on.
@@ -83,7 +83,7 @@ fn sign<'v>(_: &mut Call<'_>, args: &[Value<'v>]) -> Result<Value<'v>, Error> {
 fn order(call: &mut Call<'_>, function: &str, args: &[Value<'_>]) -> Result<Ordering, Error> {
     let left = receiver(function, args)?;
     let right = receiver(function, args.get(1..).unwrap_or_default())?;
-    work(call, left.digits().saturating_add(right.digits()))?;
+    charge_work(call, left.digits().saturating_add(right.digits()))?;
     left.compare(right).map_err(error)
 }
 
