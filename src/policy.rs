@@ -1,30 +1,31 @@
-//! The pure engine: what a rule is, and what a set of policies says of a pod.
+//! Rules, policies, and the verdict of a set of policies on a pod. Pure: no clock, no I/O, no threads.
 //!
-//! Nothing here knows a clock, a socket or a thread; whoever calls hands in the
-//! object and, where a rule asks, the time. Every door (admission, audit,
-//! offline scan) goes the same way:
+//! Callers pass in the object and the current time. Admission, the audit and the offline scan take the same steps:
 //!
-//! 1. [`object::Object`] is decoded: a view of the fields that rules read;
-//! 2. [`workload::Subject::of`] finds the pod template in it;
-//! 3. [`mutation::inject`] puts in what policies with `mutate` have for it;
-//! 4. [`engine::judge`] asks every policy of a [`policy_set::PolicySet`] that
-//!    covers the namespace, and sets apart what the policies exempt;
-//! 5. [`decision::decide`] turns the findings into allow, warn or deny, and
-//!    [`message`] into words; [`score`] counts them, and [`patch`] mends what can
-//!    be mended.
+//! 1. [`object::Object`] decodes the fields that rules read;
+//! 2. [`subject::Subject::of`] finds the pod or the pod template in it;
+//! 3. [`mutation::inject`] adds what policies with `mutate` provide;
+//! 4. [`engine::judge`] runs the checks of every policy of a [`policy_set::PolicySet`] that covers the namespace, and
+//!    separates violations from exempt ones;
+//! 5. [`decision::decide`] turns the findings into allow, warn or deny. [`message`] renders them for people, [`score`]
+//!    computes the health score, and [`patch`] makes the JSON Patch that fixes them.
 //!
-//! Before that, [`compile::Policy`] is made of a spec, on top of its bundle.
+//! [`compile::Policy`] is the compiled form of a policy's spec, merged over its bundle.
 
 pub mod bundles;
 pub mod compile;
+mod containers;
 pub mod decision;
+pub mod degree;
 pub mod document;
 pub mod engine;
-mod exemption;
+pub mod exemption;
 mod expressions;
 pub mod field_path;
+mod glob;
 pub mod image;
 pub mod in_force;
+mod injector;
 pub mod key;
 pub mod message;
 pub mod mutation;
@@ -34,6 +35,7 @@ pub mod owner;
 pub mod patch;
 pub mod pod_schema;
 pub mod pod_status;
+pub mod pointer;
 pub mod policy_set;
 pub mod protected;
 pub mod reads;
@@ -42,6 +44,8 @@ pub mod registry;
 pub mod repaired;
 pub mod rule;
 mod rules;
+pub mod scope;
 pub mod score;
+pub mod subject;
 pub mod text;
 pub mod workload;

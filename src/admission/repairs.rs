@@ -9,8 +9,9 @@ use super::judged::Judged;
 use super::review::{Objects, Operation, Request, whole_objects};
 use crate::api::{RemediationMode, RemediationState};
 use crate::policy::decision::Outcome;
+use crate::policy::pointer::at;
 use crate::policy::policy_set::EvaluationPlan;
-use crate::policy::record::{ANNOTATION, Hand, LABEL, Record, Template, at, is_in_flight};
+use crate::policy::record::{ANNOTATION, Hand, LABEL, Record, Template, is_in_flight};
 use crate::policy::repaired::is_repair;
 use crate::policy::workload::Kind;
 

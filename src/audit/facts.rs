@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::pod::CutPod;
 use crate::api::Severity;
+use crate::policy::degree::Degree;
 use crate::policy::observed::{Fault, WorkloadKey};
-use crate::policy::score::Degree;
 
 /// A pod that counts. There may be many: what it holds is small, and shared where it can be.
 pub(super) struct Pod {

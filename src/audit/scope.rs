@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::policy::degree::Degree;
 use crate::policy::observed::WorkloadKey;
-use crate::policy::score::{Degree, Degrees, Loss, Tally, Weights, Workload};
+use crate::policy::score::{Degrees, Loss, Tally, Weights, Workload};
 
 /// A rule's id, and how much of a violation a pod has.
 pub(super) type Violated = (&'static str, Degree);

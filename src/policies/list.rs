@@ -12,7 +12,8 @@ use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER};
 use crate::clusters::{Cluster, ClusterError};
 use crate::findings::{Fault, FaultKind};
 use crate::manifests::canonical::content_hash;
-use crate::policy::compile::{Origin, Policy, Scope};
+use crate::policy::compile::{Origin, Policy};
+use crate::policy::scope::Scope;
 
 /// The policies that can be used, and what stands against the others.
 #[derive(Default)]

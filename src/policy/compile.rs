@@ -5,19 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::core::{Selector, SelectorExt};
 
 use super::bundles;
-use super::exemption::CompiledExemption;
+use super::exemption::{CompiledExemption, ExemptionCounts};
 use super::expressions::Expressions;
+use super::injector::Injector;
 use super::key::PolicyKey;
-use super::mutation::Injector;
-use super::observed::Exemptions;
-use super::registry::{self, RULES};
+use super::registry::{RULES, known_id};
 use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, StatusCheck};
-use super::rules::images;
-use super::workload::Subject;
+use super::rules::{images, validations};
+use super::scope::{Scope, Selection};
+use super::subject::Subject;
 use crate::api::{
     BundleName, ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, Exemption, GitOps,
     RemediationMode, Severity,
@@ -96,84 +94,6 @@ impl Repair {
             cooldown: number(given.cooldown_seconds, 60),
             timeout: number(given.rollout_timeout_seconds, 600),
             has_probe: spec.default_probe.is_some(),
-        }
-    }
-}
-
-/// The rule whose checks the policy itself names.
-const VALIDATIONS: &str = "validations";
-
-/// The namespaces a policy judges.
-#[derive(Clone, Debug)]
-pub enum Scope {
-    /// Its own: a `DevOpsPolicy` of a cluster.
-    Namespace(String),
-    /// Those it selects: a `ClusterDevOpsPolicy`; or all, where a file's policy names none.
-    Cluster(Selection),
-}
-
-/// Which namespaces, of all.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// By their labels; `None` selects all.
-    selector: Option<Selector>,
-    /// Names that are left out.
-    pub(super) excluded: Vec<String>,
-}
-
-impl Selection {
-    /// # Errors
-    /// The selector's operator or values are not what Kubernetes knows.
-    pub fn new(
-        selector: Option<&LabelSelector>,
-        excluded: Option<Vec<String>>,
-    ) -> Result<Self, InvalidField> {
-        let invalid = |error: kube::core::ParseExpressionError| InvalidField {
-            path: "spec.namespaceSelector".to_owned(),
-            message: error.to_string(),
-        };
-        let expressions = selector.iter().flat_map(|it| it.match_expressions.iter().flatten());
-        if expressions.into_iter().any(|it| it.key.is_empty()) {
-            return Err(InvalidField {
-                path: "spec.namespaceSelector".to_owned(),
-                message: "an expression has no key".to_owned(),
-            });
-        }
-        let selector = selector.cloned().map(Selector::try_from).transpose().map_err(invalid)?;
-        let selector = selector.filter(|selector| !selector.selects_all());
-        Ok(Self { selector, excluded: excluded.unwrap_or_default() })
-    }
-}
-
-impl Scope {
-    /// Whether namespaces are chosen by labels, so that their labels must be known.
-    pub fn reads_labels(&self) -> bool {
-        matches!(self, Self::Cluster(Selection { selector: Some(_), .. }))
-    }
-
-    /// Whether it covers a namespace. Labels that are not known are taken to match.
-    pub fn covers(&self, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
-        match self {
-            Self::Namespace(own) => own == namespace,
-            Self::Cluster(Selection { selector, excluded }) => {
-                let selected = match (selector, labels) {
-                    (Some(selector), Some(labels)) => selector.matches(labels),
-                    _ => true,
-                };
-                selected && !excluded.iter().any(|name| name == namespace)
-            }
-        }
-    }
-
-    /// Whether there is no namespace that it leaves out.
-    pub fn covers_all(&self) -> bool {
-        matches!(self, Self::Cluster(Selection { selector: None, excluded }) if excluded.is_empty())
-    }
-
-    pub fn namespace(&self) -> Option<&str> {
-        match self {
-            Self::Namespace(namespace) => Some(namespace),
-            Self::Cluster(_) => None,
         }
     }
 }
@@ -308,8 +228,8 @@ impl Policy {
     }
 
     /// In which states its exemptions are, given the places in `spec.exemptions` of those that let something pass.
-    pub fn exemptions(&self, used: &BTreeSet<usize>, now: Timestamp) -> Exemptions {
-        let mut states = Exemptions::default();
+    pub fn exemptions(&self, used: &BTreeSet<usize>, now: Timestamp) -> ExemptionCounts {
+        let mut states = ExemptionCounts::default();
         for (place, exemption) in self.exemptions.iter().enumerate() {
             if exemption.expired(now) {
                 states.expired += 1;
@@ -359,33 +279,10 @@ impl Policy {
             self.severity(rule, &Breach { check, severity, ..Breach::default() })
         };
         let known = rule.checks.iter().map(|check| of_check(Some(Cow::Borrowed(check)), None));
-        let own = self.validations.iter().filter(|_| rule.id == VALIDATIONS);
+        let own = self.validations.iter().filter(|_| rule.id == validations::RULE.id);
         let own = own.map(|(name, severity)| of_check(Some(Cow::Owned(name.clone())), *severity));
         on.then(|| known.chain(own).min().unwrap_or_else(|| of_check(None, None)))
     }
-}
-
-/// Whether an id names a rule, or a check of one that has several.
-pub(super) fn known_id(spec: &DevOpsPolicySpec, id: &str) -> Result<(), String> {
-    let (rule, check) = id.split_once('/').map_or((id, None), |(rule, check)| (rule, Some(check)));
-    let Some(found) = registry::find(rule) else {
-        return Err(format!("there is no rule {rule:?}; podgate explain lists them"));
-    };
-    let Some(check) = check else { return Ok(()) };
-    let validations = spec.validations.iter().flatten().map(|it| it.name.as_str());
-    let mut checks: Vec<&str> = found.checks.to_vec();
-    if found.id == VALIDATIONS {
-        checks.extend(validations);
-    }
-    if checks.contains(&check) {
-        return Ok(());
-    }
-    Err(if checks.is_empty() && found.id != VALIDATIONS {
-        format!("{rule} is one check; write {rule:?}")
-    } else {
-        let known = if checks.is_empty() { "none".to_owned() } else { checks.join(", ") };
-        format!("{rule} has no check {check:?}; it has {known}")
-    })
 }
 
 fn enable<Check>(

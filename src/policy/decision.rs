@@ -134,10 +134,12 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::super::compile::{Policy, Scope};
+    use super::super::compile::Policy;
     use super::super::policy_set::PolicySet;
     use super::super::reads::Reads;
-    use super::super::workload::{Kind, Subject};
+    use super::super::scope::Scope;
+    use super::super::subject::Subject;
+    use super::super::workload::Kind;
     use super::*;
     use crate::api::DevOpsPolicySpec;
 

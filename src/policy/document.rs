@@ -1,7 +1,5 @@
-//! A pod as CEL reads it. It costs more than the view, so it is made only where a policy has validations
-//! ([`EvaluationPlan::reads_documents`]).
-//!
-//! [`EvaluationPlan::reads_documents`]: super::policy_set::EvaluationPlan::reads_documents
+//! A Pod and its Namespace as CEL reads them. Decoding a document costs more than decoding the view
+//! ([`super::object`]), so callers make one only where a policy has validations (`EvaluationPlan::reads_documents`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 

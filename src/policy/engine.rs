@@ -9,9 +9,10 @@ use serde_json::Value;
 use super::compile::Policy;
 use super::mutation::inject;
 use super::object::{MAX_ITEMS, MAX_WEIGHT};
+use super::pod_status::RunningPod;
 use super::policy_set::{EvaluationPlan, Question};
-use super::rule::{Breach, Rule, RunningPod};
-use super::workload::Subject;
+use super::rule::{Breach, Rule};
+use super::subject::Subject;
 use crate::api::Severity;
 
 /// A violation: which policy's rule was broken, and how.
@@ -100,10 +101,10 @@ fn collect<'p, Check>(
 ) -> Judgement<'p> {
     let mut judgement = Judgement::default();
     let mut breaches = Vec::new();
-    for Question { rule, check, askers, .. } in questions {
+    for Question { rule, check, policies, .. } in questions {
         ask(check, &mut breaches);
         for breach in breaches.drain(..).map(Arc::new) {
-            for policy in askers {
+            for policy in policies {
                 // What could be any of a rule's checks is as bad as the worst of them.
                 let whole = breach.undecided && breach.check.is_none();
                 let worst = if whole { policy.weight_of(rule) } else { None };
@@ -124,9 +125,9 @@ fn collect<'p, Check>(
 mod tests {
     use serde_json::json;
 
-    use super::super::compile::{Scope, Selection};
     use super::super::object::Object;
     use super::super::policy_set::PolicySet;
+    use super::super::scope::{Scope, Selection};
     use super::super::workload::Kind;
     use super::*;
 

@@ -7,11 +7,12 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::compile::{Enabled, Origin, Policy, Scope};
+use super::compile::{Enabled, Origin, Policy};
 use super::field_path::{Step, steps};
 use super::registry;
 use super::rule::{Breach, InvalidField, Phase, Rule, SpecCheck};
 use super::rules::validations;
+use super::scope::Scope;
 use super::text;
 use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec, MAX_LAST_GOOD, Severity};
 

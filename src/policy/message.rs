@@ -8,8 +8,8 @@ use std::fmt::Write;
 use super::decision::Decision;
 use super::engine::Finding;
 use super::rule::Breach;
+use super::subject::Subject;
 use super::text::{brief, clip};
-use super::workload::Subject;
 
 /// The most bytes of a denial; the API server passes it on whole.
 const MAX_DENIAL: usize = 4096;
@@ -130,8 +130,9 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::super::compile::{Policy, Scope};
+    use super::super::compile::Policy;
     use super::super::policy_set::PolicySet;
+    use super::super::scope::Scope;
     use super::super::workload::Kind;
     use super::*;
     use crate::api::{DevOpsPolicySpec, EnforcementMode};
@@ -195,7 +196,7 @@ mod tests {
         let policy = |scope, name: &str, contact: &str| {
             Policy::compile(scope, name.to_owned(), &spec(contact)).unwrap()
         };
-        let everywhere = Scope::Cluster(super::super::compile::Selection::default());
+        let everywhere = Scope::Cluster(super::super::scope::Selection::default());
         let policies = vec![
             policy(everywhere, "platform", "#platform"),
             policy(Scope::Namespace("shop".to_owned()), "team", "jane@example.com"),

@@ -20,71 +20,16 @@ use super::compile::Policy;
 use super::object::Object;
 use super::patch;
 use super::policy_set::EvaluationPlan;
-use super::rule::{Breach, Fix, InvalidField, Phase, Rule, SpecCheck};
+use super::rule::{Breach, Fix, Rule};
 use super::rules::images::{self, Image};
-use super::rules::{
-    forbid_latest_tag, pod_security, require_image_digest, require_liveness_probe,
-    require_readiness_probe, require_resource_limits, require_resource_requests,
-};
-use super::workload::Subject;
-use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec, ImageTag};
+use super::rules::{forbid_latest_tag, require_image_digest};
+use super::subject::Subject;
 use crate::cel::tree::Tree;
 pub use mark::MUTATED_BY;
 use mark::PutIn;
 
-/// The rules whose fixes fill in what is absent.
-static FILLING: [&Rule; 5] = [
-    &require_resource_requests::RULE,
-    &require_resource_limits::RULE,
-    &require_liveness_probe::RULE,
-    &require_readiness_probe::RULE,
-    &pod_security::RULE,
-];
 /// The rules that image tags serve.
 static TAGGING: [&Rule; 2] = [&forbid_latest_tag::RULE, &require_image_digest::RULE];
-
-/// What one policy puts into pods.
-pub(super) struct Injector {
-    image_tags: Vec<ImageTag>,
-    fillings: Vec<(&'static Rule, SpecCheck)>,
-}
-
-impl Injector {
-    /// `None` where the policy leaves pods as they are.
-    ///
-    /// # Errors
-    /// As the rules' own.
-    pub fn new(spec: &DevOpsPolicySpec) -> Result<Option<Self>, InvalidField> {
-        if spec.mutate != Some(true) {
-            return Ok(None);
-        }
-        // Resources are given where they are absent, whether or not a rule asks for them.
-        let given = spec.default_resources.clone().unwrap_or_default();
-        let DefaultResources { cpu_request, cpu_limit, memory_request, memory_limit } = given;
-        let asking = DevOpsPolicySpec {
-            require_resource_requests: Some(resources(
-                cpu_request.is_some(),
-                memory_request.is_some(),
-            )),
-            require_resource_limits: Some(resources(cpu_limit.is_some(), memory_limit.is_some())),
-            ..spec.clone()
-        };
-        let mut fillings = Vec::new();
-        for rule in FILLING {
-            if let Phase::Spec(compile) = rule.phase
-                && let Some(check) = compile(&asking)?
-            {
-                fillings.push((rule, check));
-            }
-        }
-        Ok(Some(Self { image_tags: spec.image_tags.clone().unwrap_or_default(), fillings }))
-    }
-}
-
-fn resources(cpu: bool, memory: bool) -> Vec<ComputeResource> {
-    let given = [(cpu, ComputeResource::Cpu), (memory, ComputeResource::Memory)];
-    given.into_iter().filter_map(|(given, resource)| given.then_some(resource)).collect()
-}
 
 /// An object after its injections.
 pub struct Injected<'p> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::compile::Policy;
+use super::exemption::ExemptionCounts;
 use super::key::PolicyKey;
 use super::score::Score;
 use crate::api::{RemediationStatus, Severity};
@@ -56,16 +57,6 @@ pub struct BeganKey {
     pub container: Option<String>,
 }
 
-/// How many of a policy's exemptions are in which state.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Exemptions {
-    /// They let something pass.
-    pub used: u32,
-    /// They let nothing pass, and have not expired.
-    pub unused: u32,
-    pub expired: u32,
-}
-
 /// A policy, over all namespaces that it judges.
 #[derive(Clone)]
 pub struct ObservedPolicy {
@@ -77,7 +68,7 @@ pub struct ObservedPolicy {
     pub open: [u64; 4],
     /// At most ten, worst first.
     pub worst: Vec<Violation>,
-    pub exemptions: Exemptions,
+    pub exemptions: ExemptionCounts,
 }
 
 impl ObservedPolicy {

@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 
 use super::object::Metadata;
-use super::workload::{Kind, Subject};
+use super::subject::Subject;
+use super::workload::Kind;
 
 /// A kind and a name.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]

@@ -6,7 +6,28 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::object::Text;
-use super::rule::{Restarts, RunningPod};
+
+/// What the status rules know of a pod.
+#[derive(Debug, Default)]
+pub struct RunningPod<'a> {
+    /// `status.phase`.
+    pub phase: &'a str,
+    /// Whether `spec.schedulingGates` still holds the pod back.
+    pub gated: bool,
+    /// Whole seconds since the pod was created.
+    pub age_seconds: u64,
+    /// Restarts of every container, init containers too.
+    pub restarts: Vec<Restarts<'a>>,
+}
+
+/// The restarts of one container.
+#[derive(Debug)]
+pub struct Restarts<'a> {
+    pub container: &'a str,
+    /// Where the count stands: `status.containerStatuses[0].restartCount`.
+    pub path: String,
+    pub count: u32,
+}
 
 /// A pod of a cluster.
 #[derive(Debug, Default, Deserialize)]

@@ -10,9 +10,10 @@ use kube::core::PartialObjectMeta;
 use serde_json::{Map, Value, json};
 
 use super::bundles;
-use super::compile::{Enabled, Policy, Scope, Selection};
+use super::compile::{Enabled, Policy};
 use super::protected::Protected;
 use super::rule::{Rule, SpecCheck, StatusCheck};
+use super::scope::{Scope, Selection};
 
 /// What all policies that cover a namespace ask, each question once: ten
 /// policies that forbid the same cost one look at the pod.
@@ -31,7 +32,7 @@ pub(super) struct Question<Check> {
     pub rule: &'static Rule,
     pub check: Arc<Check>,
     parameters: String,
-    pub askers: Vec<Arc<Policy>>,
+    pub policies: Vec<Arc<Policy>>,
 }
 
 impl fmt::Debug for EvaluationPlan {
@@ -70,14 +71,18 @@ fn ask<Check>(
     checks: &[Enabled<Check>],
 ) {
     for Enabled { rule, parameters, check } in checks {
-        let asker = Arc::clone(policy);
         let same =
             questions.iter_mut().find(|it| it.rule.id == rule.id && it.parameters == *parameters);
         if let Some(question) = same {
-            question.askers.push(asker);
+            question.policies.push(Arc::clone(policy));
         } else {
             let (check, parameters) = (Arc::clone(check), parameters.clone());
-            questions.push(Question { rule, check, parameters, askers: vec![asker] });
+            questions.push(Question {
+                rule,
+                check,
+                parameters,
+                policies: vec![Arc::clone(policy)],
+            });
         }
     }
 }
@@ -327,8 +332,8 @@ mod tests {
         let set = PolicySet::new(policies, Arc::default());
         let plan = set.covering(Some("shop")).unwrap();
         assert_eq!(plan.spec_questions.len(), 1);
-        assert_eq!(plan.spec_questions[0].askers.len(), 3);
-        let asked: Vec<_> = plan.status_questions.iter().map(|it| it.askers.len()).collect();
+        assert_eq!(plan.spec_questions[0].policies.len(), 3);
+        let asked: Vec<_> = plan.status_questions.iter().map(|it| it.policies.len()).collect();
         assert_eq!(asked, [2, 1]);
     }
 }

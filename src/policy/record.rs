@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::compile::Policy;
+use super::pointer::{at, place};
 use super::registry;
 use super::repaired;
 use super::text;
@@ -35,14 +36,14 @@ const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// A policy in the version that asked.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct Asker {
+pub struct PolicyRef {
     /// `NAMESPACE/NAME`, or the name alone.
     pub policy: String,
     pub uid: String,
     pub generation: i64,
 }
 
-impl Asker {
+impl PolicyRef {
     /// `None` of a policy that is no object of a cluster.
     pub fn of(policy: &Policy) -> Option<Self> {
         let origin = policy.origin.as_ref()?;
@@ -80,7 +81,7 @@ pub struct Record {
     pub uid: String,
     #[serde(default)]
     pub by: Hand,
-    pub policies: Vec<Asker>,
+    pub policies: Vec<PolicyRef>,
     /// The rules that it satisfies.
     pub rules: Vec<String>,
     pub began: Timestamp,
@@ -200,17 +201,6 @@ impl Record {
 /// Whether an object carries the label of a repair under way.
 pub fn is_in_flight(object: &Value) -> bool {
     at(object, &place("labels", LABEL)) == IN_FLIGHT
-}
-
-/// The pointer to one of an object's labels or annotations.
-pub fn place(part: &str, key: &str) -> String {
-    format!("/metadata/{part}/{}", key.replace('~', "~0").replace('/', "~1"))
-}
-
-/// A value's part by its JSON pointer; null where there is none.
-pub fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
-    static NULL: Value = Value::Null;
-    value.pointer(pointer).unwrap_or(&NULL)
 }
 
 /// A hash of an object's pod template, by which it is known again.

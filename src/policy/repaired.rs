@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::image::ImageReference;
-use super::record::at;
+use super::pointer::at;
 use crate::api::ComputeResource;
 
 /// The lists of a template whose containers are repaired.

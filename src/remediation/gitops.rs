@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::policy::record::{at, place};
+use crate::policy::pointer::{at, place};
 
 /// Labels and annotations that a tool leaves, and what of their value tells it.
 const MARKS: [(&str, Option<&str>, &str); 6] = [

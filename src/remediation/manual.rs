@@ -25,7 +25,7 @@ use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
 use crate::policy::policy_set::{Namespaces, PolicySet};
 use crate::policy::protected::Protected;
-use crate::policy::record::{Asker, Hand, Record, Template, is_in_flight};
+use crate::policy::record::{Hand, PolicyRef, Record, Template, is_in_flight};
 
 /// How often a rollout is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -154,8 +154,8 @@ impl ByHand {
     ) -> Result<Outcome, ClusterError> {
         let LiveWorkload { target, object } = found;
         let by = self.covering(target);
-        let askers = by.iter().filter_map(|it| Asker::of(it));
-        let (policies, by) = (askers.collect(), Hand::Person);
+        let requested_by = by.iter().filter_map(|it| PolicyRef::of(it));
+        let (policies, by) = (requested_by.collect(), Hand::Person);
         let order = Order { policies, by, timeout, attempts: 1 };
         let begun = self.transactions.begin(target, object, repair, order).await;
         let record = match begun.map_err(|error| self.explain(error))? {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::policy::record::at;
+use crate::policy::pointer::at;
 use crate::policy::workload::Kind;
 
 /// So many restarts of one container of a new pod are a crash loop.

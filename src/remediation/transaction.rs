@@ -18,8 +18,9 @@ use super::rollout;
 use crate::api::RemediationState;
 use crate::leader::claim::{Claim, WriteError};
 use crate::policy::observed::WorkloadKey;
+use crate::policy::pointer::{at, place};
 use crate::policy::record::{
-    self, ANNOTATION, Asker, Hand, IN_FLIGHT, LABEL, Record, Template, at, place,
+    self, ANNOTATION, Hand, IN_FLIGHT, LABEL, PolicyRef, Record, Template,
 };
 use crate::policy::repaired;
 use crate::policy::workload::Kind;
@@ -70,7 +71,7 @@ pub struct Transactions {
 
 /// What a repair is asked for by.
 pub struct Order {
-    pub policies: Vec<Asker>,
+    pub policies: Vec<PolicyRef>,
     pub by: Hand,
     pub timeout: Duration,
     /// Which try it is.

@@ -24,7 +24,7 @@ use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Notice, ObservedRemediation, WorkloadKey};
 use crate::policy::policy_set::PolicySet;
-use crate::policy::record::{Asker, Record};
+use crate::policy::record::{PolicyRef, Record};
 
 /// How often it is looked at what is under way, and whether something may begin.
 const LOOK: Duration = Duration::from_secs(1);
@@ -111,7 +111,7 @@ struct State {
     looks: usize,
     last: Option<Arc<WorkloadKey>>,
     /// What was looked at, when, for whom.
-    looked: BTreeMap<WorkloadKey, (Instant, BTreeSet<Asker>)>,
+    looked: BTreeMap<WorkloadKey, (Instant, BTreeSet<PolicyRef>)>,
     /// How often a template was tried, and for whom, where the workload's own record is lost.
     tried: BTreeMap<Target, Tried>,
 }
@@ -120,7 +120,7 @@ struct State {
 struct Tried {
     /// The template before, as a hash of it.
     before: String,
-    askers: BTreeSet<Asker>,
+    requested_by: BTreeSet<PolicyRef>,
     attempts: u32,
     /// Why it was taken back, if it was.
     taken_back: Option<String>,
@@ -128,9 +128,9 @@ struct Tried {
 
 impl Tried {
     fn of(record: &Record) -> Self {
-        let askers = record.policies.iter().cloned().collect();
+        let requested_by = record.policies.iter().cloned().collect();
         let (before, attempts) = (record.before.clone(), record.attempts);
-        Self { before, askers, attempts, taken_back: None }
+        Self { before, requested_by, attempts, taken_back: None }
     }
 }
 
@@ -192,10 +192,11 @@ impl Work {
         let (done, next): (Vec<_>, Vec<_>) =
             violating.iter().partition(|(key, _)| state.last.as_ref().is_some_and(|it| *key <= it));
         for (key, broken) in next.into_iter().chain(done) {
-            let askers = broken.iter().filter_map(|it| wanting.get(it)).collect::<Vec<_>>();
-            let askers: Vec<_> = askers.into_iter().filter(|it| !deleted(it)).cloned().collect();
-            if !askers.is_empty() && state.looks > 0 {
-                self.consider(state, key, &askers, policies).await?;
+            let requested_by = broken.iter().filter_map(|it| wanting.get(it)).collect::<Vec<_>>();
+            let requested_by: Vec<_> =
+                requested_by.into_iter().filter(|it| !deleted(it)).cloned().collect();
+            if !requested_by.is_empty() && state.looks > 0 {
+                self.consider(state, key, &requested_by, policies).await?;
             }
         }
         let wanted = |workload: &WorkloadKey| {

@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 pub(super) use crate::client::script::Script;
 
 use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec, Severity};
-use crate::policy::compile::{Origin, Policy, Scope};
+use crate::policy::compile::{Origin, Policy};
 use crate::policy::observed::{Fault, ObservedNamespace, Summary, Violation, WorkloadKey};
+use crate::policy::scope::Scope;
 
 /// A refusal as the API server words it.
 pub(super) fn refusal(code: u16) -> (u16, Value) {

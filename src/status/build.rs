@@ -194,9 +194,11 @@ mod tests {
 
     use super::*;
     use crate::api::{DevOpsPolicySpec, Severity};
-    use crate::policy::compile::{Origin, Policy, Scope};
+    use crate::policy::compile::{Origin, Policy};
+    use crate::policy::exemption::ExemptionCounts;
     use crate::policy::in_force::StandIn;
-    use crate::policy::observed::{Exemptions, Fault, WorkloadKey};
+    use crate::policy::observed::{Fault, WorkloadKey};
+    use crate::policy::scope::Scope;
     use crate::policy::score::Score;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -234,7 +236,7 @@ mod tests {
             workloads: 1,
             open: [0, 1, 0, 0],
             worst: vec![violation],
-            exemptions: Exemptions::default(),
+            exemptions: ExemptionCounts::default(),
         }
     }
 

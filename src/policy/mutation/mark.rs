@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::super::rule::Fix;
-use super::super::workload::Subject;
+use super::super::subject::Subject;
 
 /// The annotation's key.
 pub const MUTATED_BY: &str = "devops.stochastic.io/mutated-by";

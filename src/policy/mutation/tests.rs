@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::compile::{Policy, Scope, Selection};
+use super::super::compile::Policy;
 use super::super::document::Document;
 use super::super::engine::judge_as_created;
 use super::super::policy_set::PolicySet;
+use super::super::scope::{Scope, Selection};
 use super::super::workload::Kind;
 use super::*;
 

@@ -7,8 +7,8 @@
 
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};
+use super::super::subject::Subject;
 use super::super::text::{clip, quote};
-use super::super::workload::Subject;
 use super::images::images;
 use crate::api::Severity;
 

@@ -4,7 +4,8 @@
 //! for ever and serves nobody. A pod held back by a scheduling gate waits on
 //! purpose. Seen on running clusters only, so it never denies.
 
-use super::super::rule::{Breach, Phase, Rule, RunningPod, examples};
+use super::super::pod_status::RunningPod;
+use super::super::rule::{Breach, Phase, Rule, examples};
 use crate::api::Severity;
 
 pub static RULE: Rule = Rule {

@@ -1,10 +1,11 @@
 //! What the image rules share: where images stand, and which tags a policy replaces.
 
-use super::super::exemption::MAX_TEXT;
+use super::super::containers::{Place, containers};
+use super::super::glob::MAX_TEXT;
 use super::super::image::ImageReference;
-use super::super::rule::{Breach, Fix, InvalidField, containers};
+use super::super::rule::{Breach, Fix, InvalidField};
+use super::super::subject::Subject;
 use super::super::text::head;
-use super::super::workload::Subject;
 use crate::api::ImageTag;
 
 /// An image with its place.
@@ -16,7 +17,7 @@ pub struct Image<'a> {
 
 /// Formatted only for an image that breaks something.
 enum ImagePath<'a> {
-    Container(super::super::rule::Place<'a>, Subject<'a>),
+    Container(Place<'a>, Subject<'a>),
     Volume(usize, &'static str),
 }
 

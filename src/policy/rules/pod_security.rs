@@ -60,7 +60,7 @@ use std::borrow::Cow;
 
 use super::super::object::PodSpec;
 use super::super::rule::{Breach, Phase, Rule, examples};
-use super::super::workload::Subject;
+use super::super::subject::Subject;
 use crate::api::PodSecurityLevel::{self, Baseline, Restricted};
 use crate::api::Severity;
 

@@ -2,9 +2,10 @@
 
 use serde_json::{Value, json};
 
+use super::super::containers::{Role, containers};
 use super::super::object::Container;
-use super::super::rule::{Breach, Fix, Role, containers};
-use super::super::workload::Subject;
+use super::super::rule::{Breach, Fix};
+use super::super::subject::Subject;
 use crate::api::DefaultProbe;
 
 /// Reports each container that should have a probe and has none.

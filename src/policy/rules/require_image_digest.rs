@@ -5,8 +5,8 @@
 
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, Phase, Rule, examples};
+use super::super::subject::Subject;
 use super::super::text::{clip, quote};
-use super::super::workload::Subject;
 use super::images::{images, retag};
 use crate::api::{ImageTag, Severity};
 

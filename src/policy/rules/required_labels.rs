@@ -8,8 +8,8 @@ use regex::{Regex, RegexBuilder};
 
 use super::super::object::{MAX_ENTRIES, Pairs};
 use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};
+use super::super::subject::Subject;
 use super::super::text::{clip, quote};
-use super::super::workload::Subject;
 use crate::api::{RequiredLabel, Severity};
 
 /// The most memory of a compiled pattern, in bytes: a policy's writer must not be able to take more.
@@ -107,7 +107,8 @@ fn reason(error: &regex::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::super::object::Object;
-    use super::super::super::workload::{Kind, Subject};
+    use super::super::super::subject::Subject;
+    use super::super::super::workload::Kind;
     use super::super::testing::enabled;
     use super::*;
 

@@ -2,10 +2,11 @@
 
 use std::cmp::Ordering;
 
+use super::super::containers::{Place, Role, containers};
 use super::super::object::{Quantities, QuantityText, Resources};
-use super::super::rule::{Breach, Fix, InvalidField, Place, Role, containers};
+use super::super::rule::{Breach, Fix, InvalidField};
+use super::super::subject::Subject;
 use super::super::text::quote;
-use super::super::workload::Subject;
 use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec};
 use crate::cel::library::quantity::amount::Amount;
 

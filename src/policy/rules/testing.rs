@@ -1,8 +1,10 @@
 //! Lets a rule's tests say a spec and a policy field, and read the breaches.
 
 use super::super::object::Object;
-use super::super::rule::{Breach, Phase, Rule, RunningPod};
-use super::super::workload::{Kind, Subject};
+use super::super::pod_status::RunningPod;
+use super::super::rule::{Breach, Phase, Rule};
+use super::super::subject::Subject;
+use super::super::workload::Kind;
 use crate::api::DevOpsPolicySpec;
 
 /// A policy with one field set.

@@ -21,7 +21,7 @@
 
 use super::super::expressions::Expressions;
 use super::super::rule::{Breach, Phase, Rule, examples};
-use super::super::workload::Subject;
+use super::super::subject::Subject;
 use crate::api::{Severity, Validation};
 
 pub static RULE: Rule = Rule {

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::super::degree::restart_degree;
 use super::*;
 
 const IDS: [&str; 5] = [

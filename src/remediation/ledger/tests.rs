@@ -3,7 +3,8 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
-use crate::policy::compile::{Origin, Scope};
+use crate::policy::compile::Origin;
+use crate::policy::scope::Scope;
 
 fn policy(name: &str, generation: i64, cooldown: i32, concurrent: i32) -> Policy {
     let spec = json!({"remediation": {"mode": "apply", "cooldownSeconds": cooldown, "maxConcurrent": concurrent}});

@@ -17,7 +17,7 @@ use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::WorkloadKey;
 use crate::policy::policy_set::PolicySet;
-use crate::policy::record::{Asker, Hand, Record, Template, fingerprint};
+use crate::policy::record::{Hand, PolicyRef, Record, Template, fingerprint};
 
 impl Work {
     /// Plans for a workload, and begins what may begin.
@@ -37,11 +37,11 @@ impl Work {
             .collect();
         let proposes = may.is_empty();
         let by = if proposes { policies.to_vec() } else { may };
-        let askers: BTreeSet<_> = by.iter().filter_map(|it| Asker::of(it)).collect();
+        let requested_by: BTreeSet<_> = by.iter().filter_map(|it| PolicyRef::of(it)).collect();
         let fresh = state
             .looked
             .get(&**key)
-            .is_some_and(|(at, seen)| at.elapsed() < FRESH && *seen == askers);
+            .is_some_and(|(at, seen)| at.elapsed() < FRESH && *seen == requested_by);
         let of: BTreeSet<_> = by.iter().map(|it| it.key()).collect();
         let target = match plan::repaired_kind(&key.kind) {
             Ok(kind) => Target::new(kind, (**key).clone()),
@@ -53,7 +53,7 @@ impl Work {
         if fresh || state.in_flight.contains_key(&target) {
             return Ok(());
         }
-        state.looked.insert((**key).clone(), (Instant::now(), askers.clone()));
+        state.looked.insert((**key).clone(), (Instant::now(), requested_by.clone()));
         (state.looks, state.last) = (state.looks.saturating_sub(1), Some(Arc::clone(key)));
         let planned = self.plan_for(state, &target, &by, proposes, policies, all).await;
         if let Err(WriteError::Api(error)) = &planned {
@@ -76,7 +76,7 @@ impl Work {
     ) -> Result<(), WriteError> {
         let key = &target.key;
         let of: BTreeSet<_> = by.iter().map(|it| it.key()).collect();
-        let askers: BTreeSet<_> = by.iter().filter_map(|it| Asker::of(it)).collect();
+        let requested_by: BTreeSet<_> = by.iter().filter_map(|it| PolicyRef::of(it)).collect();
         let Some(object) = self.transactions.get(target).await? else { return Ok(()) };
         // One that is not believed is none, and is written over.
         let record = Record::of(&object, Timestamp::now()).and_then(Result::ok);
@@ -85,7 +85,7 @@ impl Work {
             state.in_flight.insert(target.clone(), record);
             return Ok(());
         }
-        let tried = self.before(state, target, &object, record.as_ref(), &askers).await?;
+        let tried = self.before(state, target, &object, record.as_ref(), &requested_by).await?;
         let Some(attempts) = tried else { return Ok(()) };
         let set = PolicySet::new(by.iter().cloned(), Arc::default());
         let repair = match plan::plan(target.kind, &object, &set, Timestamp::now()) {
@@ -136,18 +136,21 @@ impl Work {
         target: &Target,
         object: &serde_json::Value,
         record: Option<&Record>,
-        askers: &BTreeSet<Asker>,
+        requested_by: &BTreeSet<PolicyRef>,
     ) -> Result<Option<u32>, WriteError> {
         let before = fingerprint(object);
-        let lost = state.tried.get(target).filter(|it| it.before == before && it.askers == *askers);
+        let lost = state
+            .tried
+            .get(target)
+            .filter(|it| it.before == before && it.requested_by == *requested_by);
         if let (None, Some(why)) = (record, lost.and_then(|it| it.taken_back.clone())) {
-            let of = askers.iter().map(|it| PolicyKey::of_label(&it.policy)).collect();
+            let of = requested_by.iter().map(|it| PolicyKey::of_label(&it.policy)).collect();
             state.ledger.report(&target.key, RemediationState::RolledBack, why, None, of);
             return Ok(None);
         }
         let lost = lost.map_or(0, |it| it.attempts);
         let Some(record) = record else { return Ok(Some(lost)) };
-        let same = record.policies.iter().cloned().collect::<BTreeSet<_>>() == *askers;
+        let same = record.policies.iter().cloned().collect::<BTreeSet<_>>() == *requested_by;
         let reverted = record.template(object) == Template::Reverted;
         match record.state {
             RemediationState::RolledBack | RemediationState::Conflict if reverted && same => {
@@ -213,7 +216,7 @@ impl Work {
         }
         let timeout = by.iter().map(|it| it.repair.timeout).max().unwrap_or_default();
         let order = Order {
-            policies: by.iter().filter_map(|it| Asker::of(it)).collect(),
+            policies: by.iter().filter_map(|it| PolicyRef::of(it)).collect(),
             by: Hand::Podgate,
             timeout: Duration::from_secs(timeout.into()),
             attempts: attempts + 1,

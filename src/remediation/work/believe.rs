@@ -48,15 +48,16 @@ impl Work {
             .policies()
             .iter()
             .filter(|it| it.repair.mode == RemediationMode::Apply && self.allowed.allows(it))
-            .filter(|it| record.policies.iter().any(|asker| asker.is(it)))
+            .filter(|it| record.policies.iter().any(|policy| policy.is(it)))
             .collect();
         let timeout = repairing.iter().map(|it| it.repair.timeout).max().ok_or(Left::Uncovered)?;
         // No longer than they give a rollout: it takes the place of another one.
         let deadline = record.began.checked_add(SignedDuration::from_secs(timeout.into()));
-        let askers = record.policies.iter();
-        let askers = askers.filter(|asker| repairing.iter().any(|it| asker.is(it))).cloned();
+        let requested_by = record.policies.iter();
+        let requested_by =
+            requested_by.filter(|policy| repairing.iter().any(|it| policy.is(it))).cloned();
         Ok(Record {
-            policies: askers.collect(),
+            policies: requested_by.collect(),
             deadline: deadline.unwrap_or(record.deadline).min(record.deadline),
             ..record.clone()
         })

@@ -23,7 +23,7 @@ impl Work {
         wanting: &BTreeMap<PolicyKey, Arc<Policy>>,
     ) -> Result<(), WriteError> {
         let Some(record) = state.in_flight.get(target).cloned() else { return Ok(()) };
-        let askers = keys(&record);
+        let requested_by = keys(&record);
         let Some(object) = self.transactions.get(target).await? else {
             state.in_flight.remove(target);
             state.ledger.forget(&target.key);
@@ -49,7 +49,8 @@ impl Work {
             }
         }
         let crash = self.transactions.crash(target, &object, &record).await?;
-        let deleting = askers.iter().filter_map(|key| wanting.get(key)?.origin.as_ref()?.deleting);
+        let deleting =
+            requested_by.iter().filter_map(|key| wanting.get(key)?.origin.as_ref()?.deleting);
         let held = deleting.map(|it| it.as_second() + TAKE_BACK).min();
         let now = Timestamp::now();
         let over = now >= record.deadline || held.is_some_and(|until| now.as_second() >= until);
@@ -61,7 +62,7 @@ impl Work {
                     RemediationState::RollingOut,
                     message,
                     None,
-                    askers,
+                    requested_by,
                 );
                 Ok(())
             }
@@ -85,15 +86,15 @@ impl Work {
             ..record.clone()
         };
         if let Stepped::Done(_) = self.transactions.settle(target, object, settled).await? {
-            let askers = keys(record);
+            let requested_by = keys(record);
             state.in_flight.remove(target);
-            state.ledger.ended(&askers, false);
+            state.ledger.ended(&requested_by, false);
             state.ledger.report(
                 &target.key,
                 RemediationState::Repaired,
                 message.clone(),
                 None,
-                askers,
+                requested_by,
             );
             self.metrics.step("repaired");
             self.notice(target, record, "Repaired", &message, false);
@@ -109,7 +110,7 @@ impl Work {
         record: &Record,
         why: String,
     ) -> Result<(), WriteError> {
-        let askers = keys(record);
+        let requested_by = keys(record);
         let message = format!("taken back: {why}");
         match self.transactions.roll_back(target, object, record, message.clone()).await? {
             Stepped::Done(back) => {
@@ -117,13 +118,13 @@ impl Work {
                 state.in_flight.insert(target.clone(), back);
                 let tried = Tried { taken_back: Some(message.clone()), ..Tried::of(record) };
                 state.tried.insert(target.clone(), tried);
-                state.ledger.ended(&askers, true);
+                state.ledger.ended(&requested_by, true);
                 state.ledger.report(
                     &target.key,
                     RemediationState::RolledBack,
                     message.clone(),
                     None,
-                    askers,
+                    requested_by,
                 );
                 self.metrics.step("rolled_back");
                 self.notice(target, record, "RolledBack", &message, true);
@@ -137,7 +138,7 @@ impl Work {
                     RemediationState::RollingOut,
                     message.clone(),
                     None,
-                    askers,
+                    requested_by,
                 ) {
                     self.notice(target, record, "RollbackRefused", &message, true);
                 }
@@ -154,7 +155,7 @@ impl Work {
         object: &serde_json::Value,
         record: &Record,
     ) -> Result<(), WriteError> {
-        let askers = keys(record);
+        let requested_by = keys(record);
         let conflict = record.attempts >= ATTEMPTS;
         let (next, reason, message) = if conflict {
             let message = format!(
@@ -174,7 +175,7 @@ impl Work {
             state.in_flight.remove(target);
             // Its turn may be at the next look: the cooldown has the say.
             state.looked.remove(&target.key);
-            state.ledger.report(&target.key, next, message.clone(), None, askers);
+            state.ledger.report(&target.key, next, message.clone(), None, requested_by);
             self.metrics.step(if conflict { "conflict" } else { "undone" });
             self.notice(target, record, reason, &message, true);
         }

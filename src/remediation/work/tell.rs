@@ -9,7 +9,7 @@ use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Notice, NoticeAbout, ObservedRemediation};
 use crate::policy::policy_set::PolicySet;
-use crate::policy::record::{Asker, Record};
+use crate::policy::record::{PolicyRef, Record};
 
 impl Work {
     pub(super) fn publish_statuses(&self, state: &State, policies: &PolicySet) {
@@ -54,7 +54,7 @@ impl Work {
         note: &str,
         warning: bool,
     ) {
-        let policies = by.iter().filter_map(|it| Asker::of(it)).map(|it| (it.policy, it.uid));
+        let policies = by.iter().filter_map(|it| PolicyRef::of(it)).map(|it| (it.policy, it.uid));
         self.publish(target, policies, reason, note, warning);
     }
 

@@ -2,8 +2,8 @@
 
 use super::super::super::object::{Annotations, MAX_ITEMS};
 use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
 use super::super::super::text::clip;
-use super::super::super::workload::Subject;
 use super::field::{Field, annotations, contexts};
 
 /// The most annotations that are reported: one for every container of the largest pod that is judged. The API server

@@ -2,10 +2,11 @@
 
 use serde_json::json;
 
+use super::super::super::containers::{Place, containers};
 use super::super::super::object::{Capabilities, List};
-use super::super::super::rule::{Breach, Place, containers};
+use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
 use super::super::super::text::quote;
-use super::super::super::workload::Subject;
 use super::field::{Field, fix};
 use super::is_windows;
 use super::user::is_known_non_root;

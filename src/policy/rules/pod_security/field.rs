@@ -2,12 +2,13 @@
 
 use serde_json::Value;
 
+use super::super::super::containers::{Place, Role, containers};
 use super::super::super::object::{
     Annotations, MAX_ENTRIES, MAX_ITEMS, NodeSelector, SecurityContext,
 };
-use super::super::super::rule::{Breach, Fix, Place, Role, containers};
+use super::super::super::rule::{Breach, Fix};
+use super::super::super::subject::Subject;
 use super::super::super::text::quote;
-use super::super::super::workload::Subject;
 
 /// The most items of one list that are reported. More would help nobody, and a list can have a hundred thousand.
 pub const MAX_SHOWN: usize = 20;

@@ -1,8 +1,9 @@
 //! What a pod shares with its node.
 
+use super::super::super::containers::{Place, containers};
 use super::super::super::object::{Container, Handler, List};
-use super::super::super::rule::{Breach, Place, containers};
-use super::super::super::workload::Subject;
+use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
 use super::field::{Context, Field, contexts, shown_beside};
 
 /// `hostNamespaces`: in the node's own namespaces a pod sees the node's traffic, processes and shared memory.

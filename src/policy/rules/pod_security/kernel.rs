@@ -1,7 +1,8 @@
 //! The kernel's own files: /proc and its parameters.
 
-use super::super::super::rule::{Breach, containers};
-use super::super::super::workload::Subject;
+use super::super::super::containers::containers;
+use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
 use super::field::{Field, MAX_SHOWN};
 use super::has_user_namespace;
 

@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
+use super::super::super::containers::containers;
 use super::super::super::object::{List, SecurityContext, Text};
-use super::super::super::rule::{Breach, containers};
-use super::super::super::workload::Subject;
+use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
 use super::field::{Field, fix};
 use super::is_windows;
 

@@ -1,7 +1,7 @@
 //! Mandatory access control by SELinux.
 
 use super::super::super::rule::Breach;
-use super::super::super::workload::Subject;
+use super::super::super::subject::Subject;
 use super::field::contexts;
 
 /// Those that confine a container.

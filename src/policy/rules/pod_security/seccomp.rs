@@ -2,9 +2,10 @@
 
 use serde_json::json;
 
+use super::super::super::containers::{Place, containers};
 use super::super::super::object::SecurityContext;
-use super::super::super::rule::{Breach, Place, containers};
-use super::super::super::workload::Subject;
+use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
 use super::field::{Field, annotations, contexts, fix};
 use super::is_windows;
 

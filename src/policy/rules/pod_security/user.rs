@@ -1,8 +1,9 @@
 //! Whom a container runs as.
 
+use super::super::super::containers::{Place, containers};
 use super::super::super::object::SecurityContext;
-use super::super::super::rule::{Breach, Place, containers};
-use super::super::super::workload::Subject;
+use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
 use super::field::{Context, Field, contexts};
 use super::has_user_namespace;
 

@@ -2,8 +2,8 @@
 
 use super::super::super::object::Volume;
 use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
 use super::super::super::text::{clip, quote};
-use super::super::super::workload::Subject;
 use super::field::{Field, MAX_SHOWN};
 
 /// Those that restricted allows: they come from the cluster's API, from a driver, or die with the pod.
