@@ -13,7 +13,7 @@ use super::columns::{self, Cell};
 use super::output::Versioned;
 use super::{ClusterArgs, Failure, NamespaceArgs, ProtectedArgs, block_on, output};
 use crate::clusters;
-use crate::policy::record::{Record, Unbelieved};
+use crate::policy::record::{InvalidRecord, Record};
 use crate::remediation::manual::{ByHand, LiveWorkload, Outcome};
 use crate::remediation::plan::{Repair, RepairPlan};
 use crate::remediation::work;
@@ -376,7 +376,7 @@ async fn rollback(args: RollbackArgs) -> Result<(), Failure> {
     gate(failed)
 }
 
-fn recorded(found: &LiveWorkload) -> Option<Result<Record, Unbelieved>> {
+fn recorded(found: &LiveWorkload) -> Option<Result<Record, InvalidRecord>> {
     Record::of(&found.object, Timestamp::now())
 }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Faults;
 use crate::api::FINALIZER;
-use crate::policy::compile::{Origin, Policy};
+use crate::policy::compile::{Policy, PolicyOrigin};
 use crate::policy::in_force::{PolicyFault, Stored};
 use crate::policy::key::PolicyKey;
 use crate::policy::policy_set::{NamespaceMetadata, PolicySet};
@@ -172,7 +172,7 @@ fn replace<T>(all: &mut BTreeMap<PolicyKey, T>, key: &PolicyKey, one: Option<T>)
 /// force depends on the object alone: a replica that has just started has the same.
 fn read(known: Option<&Arc<Policy>>, object: &DynamicObject) -> Option<Read<Arc<Policy>>> {
     let meta = &object.metadata;
-    let origin = Origin {
+    let origin = PolicyOrigin {
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
         held: meta.finalizers.iter().flatten().any(|it| it == FINALIZER),
@@ -188,15 +188,15 @@ fn read(known: Option<&Arc<Policy>>, object: &DynamicObject) -> Option<Read<Arc<
         spec: object.data.get("spec").unwrap_or(&Value::Null),
         last_good: object.data.pointer("/status/lastGood").and_then(Value::as_str),
     };
-    let standing = stored.standing();
-    let in_force = standing.policy.map(|mut policy| {
+    let resolved = stored.resolve();
+    let in_force = resolved.policy.map(|mut policy| {
         policy.origin = Some(origin.clone());
         Arc::new(policy)
     });
-    let fault = standing.fault.map(|(fault, stand_in)| PolicyFault {
+    let fault = resolved.fault.map(|(fault, fallback)| PolicyFault {
         origin,
         message: fault.to_string(),
-        stand_in,
+        fallback,
     });
     Some(Read { in_force, fault })
 }

@@ -12,7 +12,7 @@ use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER};
 use crate::clusters::{Cluster, ClusterError};
 use crate::findings::{Fault, FaultKind};
 use crate::manifests::canonical::content_hash;
-use crate::policy::compile::{Origin, Policy};
+use crate::policy::compile::{Policy, PolicyOrigin};
 use crate::policy::scope::Scope;
 
 /// The policies that can be used, and what stands against the others.
@@ -122,7 +122,7 @@ impl ClusterPolicies {
                 None => format!("{kind} {}", object.name_any()),
             };
             self.hashes.insert(name.clone(), hash);
-            let origin = Origin {
+            let origin = PolicyOrigin {
                 uid: object.meta().uid.clone().unwrap_or_default(),
                 generation: object.meta().generation.unwrap_or_default(),
                 deleting: object.meta().deletion_timestamp.as_ref().map(|it| it.0),

@@ -1,4 +1,4 @@
-//! A policy's spec, compiled: checks with their parameters, and what weighs and excuses their findings.
+//! The compiled form of a policy: checks with their parameters, severities, exemptions and mutations.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,63 +21,63 @@ use crate::api::{
     RemediationMode, Severity,
 };
 
-/// A policy, ready to judge.
+/// A compiled policy.
 pub struct Policy {
     pub scope: Scope,
     pub name: String,
-    /// `NAMESPACE/NAME`, or the name alone where it judges all namespaces.
+    /// `NAMESPACE/NAME`, or the name of a cluster policy.
     pub label: String,
     pub mode: EnforcementMode,
-    /// In enforce, the least severity that denies.
+    /// The lowest severity that denies in the mode `enforce`.
     pub deny_severity: Severity,
     pub contact: Option<String>,
     /// The bundle it starts from.
     pub bundle: Option<BundleName>,
-    /// Which version of which object it is, where it comes from a cluster.
-    pub origin: Option<Origin>,
-    /// The most seconds a pod may be Pending, where it says so: a verdict that changes with the time alone.
+    /// The object and version that it was compiled from; `None` if it comes from a file.
+    pub origin: Option<PolicyOrigin>,
+    /// `spec.forbidPendingDuration`, in seconds. Its verdict changes with time alone, so the audit schedules by it.
     pub pending_limit: Option<u32>,
-    /// How it has workloads repaired that break it.
+    /// How podgate remediates workloads that violate the policy.
     pub repair: Repair,
     pub(super) exemptions: Vec<CompiledExemption>,
     pub(super) spec_checks: Vec<Enabled<SpecCheck>>,
     pub(super) status_checks: Vec<Enabled<StatusCheck>>,
-    /// What it puts into pods; `None` unless it has `mutate`.
+    /// What it adds to pods; `None` without `mutate`.
     pub(super) injector: Option<Injector>,
-    /// Its spec as JSON, which its status keeps; `None` where it comes from no cluster, is too long for that, or where not
-    /// all of its spec compiles.
+    /// The spec as JSON, for `status.lastGood`. `None` if the policy comes from a file, if the spec is too long, or if
+    /// only parts of it compile.
     pub text: Option<Arc<str>>,
-    /// The fields that its expressions name and that no Pod has. Such a policy is in force, and hardly what was meant.
+    /// The fields that its expressions read and that no Pod has: probably a mistake, but no reason to refuse the policy.
     pub unknown_fields: Vec<InvalidField>,
     severity_overrides: BTreeMap<String, Severity>,
     /// The validations' names, each with its own severity.
     validations: Vec<(String, Option<Severity>)>,
 }
 
-/// An object of a cluster, in a version of its spec.
+/// The object that a policy was compiled from, with the version of its spec.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Origin {
+pub struct PolicyOrigin {
     pub uid: String,
     /// `metadata.generation`.
     pub generation: i64,
-    /// Since when it is being deleted, where something holds it.
+    /// `metadata.deletionTimestamp`: the policy is being deleted, and a finalizer holds it.
     pub deleting: Option<Timestamp>,
-    /// Whether it carries podgate's finalizer.
+    /// Whether podgate's finalizer is on the object.
     pub held: bool,
 }
 
-/// `spec.remediation`, with its defaults.
+/// `spec.remediation`, with defaults.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Repair {
     pub mode: RemediationMode,
     pub gitops: GitOps,
-    /// How many workloads may roll out at a time.
+    /// How many workloads may roll out at the same time.
     pub max_concurrent: usize,
-    /// Seconds between two workloads.
+    /// Seconds to wait between two workloads.
     pub cooldown: u32,
-    /// Seconds that a rollout may take.
+    /// The longest time of a rollout, in seconds.
     pub timeout: u32,
-    /// Whether there is a default probe, for containers that declare its port.
+    /// Whether the policy has a default probe, for containers that declare its port.
     pub has_probe: bool,
 }
 
@@ -98,16 +98,16 @@ impl Repair {
     }
 }
 
-/// A rule that a policy switched on.
+/// The check of a rule that a policy enables.
 pub(super) struct Enabled<Check> {
     pub rule: &'static Rule,
-    /// Everything in the spec that the check depends on: two policies with the same ask the same.
+    /// The text of all fields that the check depends on. Policies with equal parameters share one check.
     pub parameters: String,
     pub check: Arc<Check>,
 }
 
 impl Policy {
-    /// A policy that asks for nothing.
+    /// A policy without checks.
     pub(super) fn bare(scope: Scope, name: String) -> Self {
         Self {
             label: scope.namespace().map_or_else(|| name.clone(), |it| format!("{it}/{name}")),
@@ -131,10 +131,10 @@ impl Policy {
         }
     }
 
-    /// Makes the checks that a policy's spec asks for.
+    /// Compiles a policy's spec, merged over its bundle.
     ///
     /// # Errors
-    /// The first field of which no check can be made.
+    /// The first invalid field.
     pub fn compile(
         scope: Scope,
         name: String,
@@ -194,7 +194,7 @@ impl Policy {
         })
     }
 
-    /// Makes the checks of a policy for all namespaces that it selects.
+    /// Compiles the spec of a cluster policy.
     ///
     /// # Errors
     /// As [`Policy::compile`].
@@ -207,7 +207,7 @@ impl Policy {
         Self::compile(Scope::Cluster(selection), name, &spec.rules())
     }
 
-    /// Its namespace, `None` where it judges more than one, and its name.
+    /// The namespace and name; a cluster policy has no namespace.
     pub fn key(&self) -> PolicyKey {
         PolicyKey { namespace: self.scope.namespace().map(str::to_owned), name: self.name.clone() }
     }
@@ -216,18 +216,18 @@ impl Policy {
         !self.exemptions.is_empty()
     }
 
-    /// When the first of its exemptions expires that has not expired yet.
+    /// The next time at which one of its exemptions expires.
     pub fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
         let ends = self.exemptions.iter().filter_map(|it| it.expires_at);
         ends.filter(|end| *end > now).min()
     }
 
-    /// What it lets pass, in the order of `spec.exemptions`, each with whether it has expired.
+    /// The exemptions in the order of `spec.exemptions`, each with whether it has expired.
     pub fn exempts(&self, now: Timestamp) -> impl Iterator<Item = (&Exemption, bool)> {
         self.exemptions.iter().map(move |it| (&it.exemption, it.expired(now)))
     }
 
-    /// In which states its exemptions are, given the places in `spec.exemptions` of those that let something pass.
+    /// The number of exemptions in each state. `used` has the indexes in `spec.exemptions` of those that exempt something.
     pub fn exemptions(&self, used: &BTreeSet<usize>, now: Timestamp) -> ExemptionCounts {
         let mut states = ExemptionCounts::default();
         for (place, exemption) in self.exemptions.iter().enumerate() {
@@ -242,13 +242,13 @@ impl Policy {
         states
     }
 
-    /// Whether it has a rule that wants whole objects.
+    /// Whether it enables a rule that reads whole pods.
     pub fn reads_documents(&self) -> bool {
         self.spec_checks.iter().any(|it| it.rule.reads_document)
     }
 
-    /// How much a violation matters to this policy: what it says of the check, else of the rule, else what
-    /// the check says of itself, else the rule.
+    /// The severity of a violation for this policy: its override of the check, else of the rule, else the check's own
+    /// severity, else the rule's.
     pub(super) fn severity(&self, rule: &Rule, breach: &Breach) -> Severity {
         let own = || {
             if self.severity_overrides.is_empty() {
@@ -260,7 +260,7 @@ impl Policy {
         own().or(breach.severity).unwrap_or(rule.severity)
     }
 
-    /// The place in `spec.exemptions` of the first one that lets a violation pass.
+    /// The index in `spec.exemptions` of the first exemption that covers a violation.
     pub(super) fn exemption(
         &self,
         rule: &Rule,
@@ -271,7 +271,8 @@ impl Policy {
         self.exemptions.iter().position(|it| it.covers(rule, breach, subject, now))
     }
 
-    /// The worst severity that a rule's violations have here, which is its weight in a score; `None` where it is off.
+    /// The highest severity of a rule's violations for this policy, which decides the rule's weight in a score; `None` if the
+    /// policy does not enable the rule.
     pub fn weight_of(&self, rule: &Rule) -> Option<Severity> {
         let on = self.spec_checks.iter().any(|it| it.rule.id == rule.id)
             || self.status_checks.iter().any(|it| it.rule.id == rule.id);

@@ -1,9 +1,9 @@
-//! How much of a violation one breach is.
+//! The degree of a breach: how much of one violation it counts for in the health score.
 
-/// What is whole: a degree, a share, a point.
+/// Degrees, shares and points are counted in billionths.
 pub(super) const BILLION: u64 = 1_000_000_000;
 
-/// How much of a violation one is, in billionths. Most are whole.
+/// How much of a violation a breach counts for, in billionths. Most breaches count whole.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Degree(pub(super) u32);
 
@@ -17,7 +17,8 @@ impl Default for Degree {
     }
 }
 
-/// The degree of so many restarts over the maximum: the first says most, and ten times the maximum is whole.
+/// The degree of a container with `over` restarts beyond `maximum`: ln(1 + over) / ln(1 + 10 · maximum), at most
+/// [`Degree::WHOLE`]. The first restarts weigh most.
 pub fn restart_degree(over: u32, maximum: u32) -> Degree {
     let whole = 10.0 * f64::from(maximum.max(1));
     let degree = f64::from(over).ln_1p() / whole.ln_1p();

@@ -1,7 +1,7 @@
-//! Patterns of names and images.
+//! Glob patterns, as exemptions use them for names and images.
 
-/// The longest text that a pattern is held against, in bytes. No name and no image that could run is longer; what is,
-/// nobody excused.
+/// The longest text that can match a pattern, in bytes. No name and no image that could run is longer; a longer text
+/// matches no pattern, so it is never exempt.
 pub(super) const MAX_TEXT: usize = 1024;
 
 /// Whether a pattern matches a whole text: `*` stands for any text, `?` for one character.
@@ -12,7 +12,7 @@ pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text): (Vec<char>, Vec<char>) =
         (pattern.chars().collect(), text.chars().collect());
     let (mut at, mut read) = (0, 0);
-    // Where the last `*` stands, and how much text it has taken so far.
+    // The position of the last `*`, and the end of the text that it matches so far.
     let mut star = None;
     while let Some(&character) = text.get(read) {
         match pattern.get(at) {

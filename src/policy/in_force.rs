@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::compile::{Enabled, Origin, Policy};
+use super::compile::{Enabled, Policy, PolicyOrigin};
 use super::field_path::{Step, steps};
 use super::registry;
 use super::rule::{Breach, InvalidField, Phase, Rule, SpecCheck};
@@ -36,7 +36,7 @@ pub struct Stored<'a> {
 
 /// What is in force in place of a spec that does not compile.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum StandIn {
+pub enum Fallback {
     /// The last spec that did, as its text.
     LastGood(Arc<str>),
     /// What of the spec compiles; the rest is undecided.
@@ -48,26 +48,26 @@ pub enum StandIn {
 /// Why the newest version of a policy cannot be put in force, and what is in its place.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PolicyFault {
-    pub origin: Origin,
+    pub origin: PolicyOrigin,
     pub message: String,
-    pub stand_in: StandIn,
+    pub fallback: Fallback,
 }
 
 impl PolicyFault {
     /// What is in force, as the end of a sentence.
     pub const fn in_force(&self) -> &'static str {
-        match self.stand_in {
-            StandIn::LastGood(_) => "the last good version (status.lastGood) is in force",
-            StandIn::Parts => "the rest of it is in force, and what it asks there is undecided",
-            StandIn::Nothing => "nothing of it is in force",
+        match self.fallback {
+            Fallback::LastGood(_) => "the last good version (status.lastGood) is in force",
+            Fallback::Parts => "the rest of it is in force, and what it asks there is undecided",
+            Fallback::Nothing => "nothing of it is in force",
         }
     }
 }
 
 /// What is in force, and what is wrong with the spec if it is not that.
-pub struct Standing {
+pub struct Resolved {
     pub policy: Option<Policy>,
-    pub fault: Option<(InvalidField, StandIn)>,
+    pub fault: Option<(InvalidField, Fallback)>,
 }
 
 impl Policy {
@@ -83,24 +83,24 @@ impl Policy {
 
 impl Stored<'_> {
     /// The policy that is in force.
-    pub fn standing(self) -> Standing {
+    pub fn resolve(self) -> Resolved {
         let fault = match self.compile(self.spec) {
-            Ok(policy) => return Standing { policy: Some(policy), fault: None },
+            Ok(policy) => return Resolved { policy: Some(policy), fault: None },
             Err(fault) => fault,
         };
         let last_good = self.last_good.filter(|it| it.len() <= MAX_LAST_GOOD);
         let last_good = last_good.and_then(|text| Some((text, serde_json::from_str(text).ok()?)));
-        let (policy, stand_in) = match last_good {
+        let (policy, fallback) = match last_good {
             Some((text, spec)) if self.compile(&spec).is_ok() => {
-                (self.compile(&spec).ok(), StandIn::LastGood(text.into()))
+                (self.compile(&spec).ok(), Fallback::LastGood(text.into()))
             }
             // A podgate that compiles less than the one before it: the newest spec counts.
             _ => match self.parts(self.spec.clone()) {
-                Ok(policy) => (Some(policy), StandIn::Parts),
-                Err(_) => (None, StandIn::Nothing),
+                Ok(policy) => (Some(policy), Fallback::Parts),
+                Err(_) => (None, Fallback::Nothing),
             },
         };
-        Standing { policy, fault: Some((fault, stand_in)) }
+        Resolved { policy, fault: Some((fault, fallback)) }
     }
 
     /// The policy of a spec, whole.

@@ -1,4 +1,4 @@
-//! What one policy with `mutate` puts into pods.
+//! The compiled mutations of one policy.
 
 use super::rule::{InvalidField, Phase, Rule, SpecCheck};
 use super::rules::{
@@ -7,7 +7,7 @@ use super::rules::{
 };
 use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec, ImageTag};
 
-/// The rules whose fixes fill in what is absent.
+/// The rules whose fixes fill in absent fields.
 static FILLING: [&Rule; 5] = [
     &require_resource_requests::RULE,
     &require_resource_limits::RULE,
@@ -15,22 +15,22 @@ static FILLING: [&Rule; 5] = [
     &require_readiness_probe::RULE,
     &pod_security::RULE,
 ];
-/// What one policy puts into pods.
+/// What one policy with `mutate` adds to pods.
 pub(super) struct Injector {
     pub image_tags: Vec<ImageTag>,
     pub fillings: Vec<(&'static Rule, SpecCheck)>,
 }
 
 impl Injector {
-    /// `None` where the policy leaves pods as they are.
+    /// Compiles the mutations of a spec; `None` without `mutate`.
     ///
     /// # Errors
-    /// As the rules' own.
+    /// The first invalid field of a rule whose fixes the policy uses.
     pub fn new(spec: &DevOpsPolicySpec) -> Result<Option<Self>, InvalidField> {
         if spec.mutate != Some(true) {
             return Ok(None);
         }
-        // Resources are given where they are absent, whether or not a rule asks for them.
+        // Default resources apply even if no rule requires resources.
         let given = spec.default_resources.clone().unwrap_or_default();
         let DefaultResources { cpu_request, cpu_limit, memory_request, memory_limit } = given;
         let asking = DevOpsPolicySpec {

@@ -60,7 +60,7 @@ impl PolicyRef {
 /// Who began a repair, and sees it through.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Hand {
+pub enum StartedBy {
     /// The leader.
     #[default]
     Podgate,
@@ -80,7 +80,7 @@ pub struct Record {
     #[serde(default)]
     pub uid: String,
     #[serde(default)]
-    pub by: Hand,
+    pub by: StartedBy,
     pub policies: Vec<PolicyRef>,
     /// The rules that it satisfies.
     pub rules: Vec<String>,
@@ -100,7 +100,7 @@ pub struct Record {
 
 /// Why a record is not believed, as the end of a sentence about it.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Unbelieved {
+pub enum InvalidRecord {
     #[error("it is longer than {MAX_RECORD} bytes")]
     TooLong,
     #[error("it is no record of this podgate")]
@@ -115,7 +115,7 @@ pub enum Unbelieved {
 
 /// Whose hand a workload's template shows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Template {
+pub enum TemplateState {
     /// It is as the repair left it.
     Repaired,
     /// It is as it was before.
@@ -129,26 +129,27 @@ impl Record {
     ///
     /// # Errors
     /// Why it is not believed.
-    pub fn of(object: &Value, now: Timestamp) -> Option<Result<Self, Unbelieved>> {
+    pub fn of(object: &Value, now: Timestamp) -> Option<Result<Self, InvalidRecord>> {
         let annotation = at(object, &place("annotations", ANNOTATION));
         (!annotation.is_null()).then(|| Self::read(annotation, object, now))
     }
 
-    fn read(annotation: &Value, object: &Value, now: Timestamp) -> Result<Self, Unbelieved> {
-        let written = annotation.as_str().ok_or(Unbelieved::Unreadable)?;
+    fn read(annotation: &Value, object: &Value, now: Timestamp) -> Result<Self, InvalidRecord> {
+        let written = annotation.as_str().ok_or(InvalidRecord::Unreadable)?;
         if written.len() > MAX_RECORD {
-            return Err(Unbelieved::TooLong);
+            return Err(InvalidRecord::TooLong);
         }
-        let mut record: Self = serde_json::from_str(written).map_err(|_| Unbelieved::Unreadable)?;
+        let mut record: Self =
+            serde_json::from_str(written).map_err(|_| InvalidRecord::Unreadable)?;
         if record.uid.is_empty() || at(object, "/metadata/uid") != record.uid.as_str() {
-            return Err(Unbelieved::OtherWorkload);
+            return Err(InvalidRecord::OtherWorkload);
         }
         let took = record.deadline.duration_since(record.began);
         let future = record.began.duration_since(now) > SKEW;
         if future || took.is_negative() || took > MAX_TIMEOUT {
-            return Err(Unbelieved::Times);
+            return Err(InvalidRecord::Times);
         }
-        if record.template(object) == Template::Repaired {
+        if record.template(object) == TemplateState::Repaired {
             record.taken_back(object)?;
         }
         // They are shown to people.
@@ -158,11 +159,11 @@ impl Record {
     }
 
     /// Whose hand the template shows.
-    pub fn template(&self, object: &Value) -> Template {
+    pub fn template(&self, object: &Value) -> TemplateState {
         match fingerprint(object) {
-            found if found == self.after => Template::Repaired,
-            found if found == self.before => Template::Reverted,
-            _ => Template::Other,
+            found if found == self.after => TemplateState::Repaired,
+            found if found == self.before => TemplateState::Reverted,
+            _ => TemplateState::Other,
         }
     }
 
@@ -170,31 +171,31 @@ impl Record {
     ///
     /// # Errors
     /// The inverse does not fit the template, or would take out nothing, or more than a repair puts in.
-    pub fn taken_back(&self, repaired: &Value) -> Result<Value, Unbelieved> {
+    pub fn taken_back(&self, repaired: &Value) -> Result<Value, InvalidRecord> {
         // Such as `json_patch::diff` makes them; copies of copies would fill the memory.
         let plain = |it: &PatchOperation| {
             use PatchOperation::{Add, Remove, Replace};
             matches!(it, Add(_) | Remove(_) | Replace(_))
         };
         if !self.inverse.iter().all(plain) {
-            return Err(Unbelieved::Inverse);
+            return Err(InvalidRecord::Inverse);
         }
         let template = at(repaired, "/spec/template");
         // Nothing but the template is at hand, so nothing else can be copied into it.
         let mut object = json!({"spec": {"template": template}});
-        json_patch::patch(&mut object, &self.inverse).map_err(|_| Unbelieved::Inverse)?;
+        json_patch::patch(&mut object, &self.inverse).map_err(|_| InvalidRecord::Inverse)?;
         let back = at(&object, "/spec/template").clone();
         let believed = back != *template && repaired::is_repair(&back, template);
-        believed.then_some(back).ok_or(Unbelieved::Inverse)
+        believed.then_some(back).ok_or(InvalidRecord::Inverse)
     }
 
     /// As it stands in the annotation.
     ///
     /// # Errors
     /// It would not be believed again.
-    pub fn text(&self) -> Result<String, Unbelieved> {
-        let text = serde_json::to_string(self).map_err(|_| Unbelieved::Unreadable)?;
-        if text.len() > MAX_RECORD { Err(Unbelieved::TooLong) } else { Ok(text) }
+    pub fn text(&self) -> Result<String, InvalidRecord> {
+        let text = serde_json::to_string(self).map_err(|_| InvalidRecord::Unreadable)?;
+        if text.len() > MAX_RECORD { Err(InvalidRecord::TooLong) } else { Ok(text) }
     }
 }
 

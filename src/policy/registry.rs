@@ -1,4 +1,4 @@
-//! The catalogue: every rule there is, once.
+//! The table of all rules, and the lookup of rules and checks by id.
 
 use super::rule::Rule;
 use super::rules;
@@ -20,12 +20,15 @@ pub static RULES: [&Rule; 12] = [
     &rules::validations::RULE,
 ];
 
-/// The rule of an id.
+/// The rule with this id.
 pub fn find(id: &str) -> Option<&'static Rule> {
     RULES.into_iter().find(|rule| rule.id == id)
 }
 
-/// Whether an id names a rule, or a check of one that has several.
+/// Checks that an id of a policy's spec names a rule, or a check as `RULE/CHECK`.
+///
+/// # Errors
+/// What is wrong with the id, as a message for its field.
 pub(super) fn known_id(spec: &DevOpsPolicySpec, id: &str) -> Result<(), String> {
     let (rule, check) = id.split_once('/').map_or((id, None), |(rule, check)| (rule, Some(check)));
     let Some(found) = find(rule) else {

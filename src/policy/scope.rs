@@ -10,24 +10,24 @@ use super::rule::InvalidField;
 /// The namespaces a policy judges.
 #[derive(Clone, Debug)]
 pub enum Scope {
-    /// Its own: a `DevOpsPolicy` of a cluster.
+    /// The namespace of a `DevOpsPolicy`.
     Namespace(String),
-    /// Those it selects: a `ClusterDevOpsPolicy`; or all, where a file's policy names none.
+    /// The namespaces that a `ClusterDevOpsPolicy` selects. A policy of a file without a namespace selects all.
     Cluster(Selection),
 }
 
-/// Which namespaces, of all.
+/// A selection among all namespaces: by labels, minus names.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// By their labels; `None` selects all.
+    /// `spec.namespaceSelector`; `None` selects all.
     selector: Option<Selector>,
-    /// Names that are left out.
+    /// `spec.excludeNamespaces`.
     pub(super) excluded: Vec<String>,
 }
 
 impl Selection {
     /// # Errors
-    /// The selector's operator or values are not what Kubernetes knows.
+    /// The selector has an unknown operator, invalid values, or an expression without a key.
     pub fn new(
         selector: Option<&LabelSelector>,
         excluded: Option<Vec<String>>,
@@ -50,12 +50,12 @@ impl Selection {
 }
 
 impl Scope {
-    /// Whether namespaces are chosen by labels, so that their labels must be known.
+    /// Whether the scope selects by labels, so that the labels of namespaces must be known.
     pub fn reads_labels(&self) -> bool {
         matches!(self, Self::Cluster(Selection { selector: Some(_), .. }))
     }
 
-    /// Whether it covers a namespace. Labels that are not known are taken to match.
+    /// Whether the scope includes a namespace. `None` stands for unknown labels, which match.
     pub fn covers(&self, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
         match self {
             Self::Namespace(own) => own == namespace,
@@ -69,11 +69,12 @@ impl Scope {
         }
     }
 
-    /// Whether there is no namespace that it leaves out.
+    /// Whether the scope includes every namespace.
     pub fn covers_all(&self) -> bool {
         matches!(self, Self::Cluster(Selection { selector: None, excluded }) if excluded.is_empty())
     }
 
+    /// The namespace of a `DevOpsPolicy`; `None` for other scopes.
     pub fn namespace(&self) -> Option<&str> {
         match self {
             Self::Namespace(namespace) => Some(namespace),

@@ -6,7 +6,7 @@ use super::document::Document;
 use super::object::{Annotations, Container, List, Metadata, Object, PodSpec};
 use super::workload::Kind;
 
-/// Why an object holds no pod to judge.
+/// Why an object contains no pod to judge.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum NoPod {
     #[error("{0} is missing")]
@@ -15,11 +15,11 @@ pub enum NoPod {
     NoContainers(&'static str),
 }
 
-/// What the rules judge: a pod, or the pod that a template would make.
+/// The pod of an object, or the pod that its template would make.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     pub kind: Kind,
-    /// The namespace it is in, or will be in, where that is known.
+    /// The namespace of the object, if it is known.
     pub namespace: Option<&'a str>,
     /// The object's own metadata.
     pub metadata: Option<&'a Metadata<'a>>,
@@ -27,7 +27,7 @@ pub struct Subject<'a> {
     pub pod_metadata: Option<&'a Metadata<'a>>,
     /// The pod's spec.
     pub spec: &'a PodSpec<'a>,
-    /// The pod as CEL reads it, and its namespace, for rules that read whatever they like.
+    /// The pod and its namespace as CEL reads them; `None` if no rule needs them or the object is too large.
     pub document: Option<&'a Document<'a>>,
 }
 
@@ -35,7 +35,7 @@ impl<'a> Subject<'a> {
     /// Finds the pod in an object of a kind.
     ///
     /// # Errors
-    /// Names the field that the kind cannot do without.
+    /// The missing field of the pod.
     pub fn of(kind: Kind, object: &'a Object<'a>) -> Result<Self, NoPod> {
         let path = kind.names().spec_path;
         let (metadata, spec) = pod_of(kind, object);
@@ -46,8 +46,8 @@ impl<'a> Subject<'a> {
         Ok(Self::new(kind, object, metadata, spec))
     }
 
-    /// The same of an object that may hold no pod: what is not there is empty. At admission, since the API server refuses
-    /// such an object itself, and says why in its own words.
+    /// The same for an object that may contain no pod: missing fields are empty. Admission uses it, because the API server
+    /// itself rejects such an object, with a better message.
     pub fn or_empty(kind: Kind, object: &'a Object<'a>) -> Self {
         static EMPTY: LazyLock<PodSpec<'static>> = LazyLock::new(PodSpec::default);
         let (metadata, spec) = pod_of(kind, object);
@@ -65,22 +65,22 @@ impl<'a> Subject<'a> {
         Self { kind, namespace, metadata, pod_metadata, spec, document: None }
     }
 
-    /// The path of a field of the pod, from the object's root: of `metadata.labels`, in a Deployment,
+    /// The path of a field of the pod, from the object's root: in a Deployment, `metadata.labels` becomes
     /// `spec.template.metadata.labels`.
     pub fn pod_path(&self, field: &str) -> String {
         let spec = self.kind.names().spec_path;
         format!("{}{field}", spec.strip_suffix("spec").unwrap_or_default())
     }
 
-    /// Whether it holds more containers or volumes, or these hold more, than is looked at. A legitimate pod comes nowhere
-    /// near; judging each of a hundred thousand would take the memory and time of everybody else's reviews.
+    /// Whether its containers or volumes exceed the limits of [`super::object`]. No legitimate pod comes close; judging a
+    /// hundred thousand containers would take memory and time from other reviews.
     pub fn is_too_large(&self) -> bool {
         let PodSpec { init_containers, containers, ephemeral_containers, volumes, .. } = self.spec;
         let lists = [init_containers, containers, ephemeral_containers];
         lists.into_iter().flatten().any(List::is_cut) || volumes.as_ref().is_some_and(List::is_cut)
     }
 
-    /// Whether a container ends by itself, so that nobody needs to probe it: by its own restart policy and rules (KEP-753,
+    /// Whether a container runs to completion, so that it needs no probe: by its own restart policy and rules (KEP-753,
     /// KEP-5307), else by its pod's.
     pub fn ends(&self, container: &Container<'_>) -> bool {
         let once = |policy: &str| matches!(policy, "Never" | "OnFailure");
@@ -93,9 +93,9 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// The node whose static pod this pod shows, going by the pod alone: its kubelet marks the mirror, binds it to the node
-    /// and makes the Node its controller (`CreateMirrorPod` in `pkg/kubelet/pod/mirror_client.go` of Kubernetes). Whether
-    /// a kubelet made it, only the user can tell: [`Self::is_mirror_by`].
+    /// The node of a mirror pod, judged by the pod's fields alone: the kubelet annotates a mirror pod, binds it to the node
+    /// and makes the Node its controller (`CreateMirrorPod` in `pkg/kubelet/pod/mirror_client.go` of Kubernetes). Anyone
+    /// can write such fields; [`Self::is_mirror_by`] also checks the user.
     pub fn mirrored_node(&self) -> Option<&'a str> {
         let metadata = self.metadata.filter(|_| self.kind == Kind::Pod)?;
         let node = &*self.spec.node_name;
@@ -105,14 +105,15 @@ impl<'a> Subject<'a> {
         (marked && by_node && !node.is_empty()).then_some(node)
     }
 
-    /// Whether this user, a kubelet, shows a static pod of its own node. It runs already, whatever an admission says.
+    /// Whether this user is a kubelet that creates the mirror pod of a static pod on its own node. The static pod already
+    /// runs, whatever admission answers.
     pub fn is_mirror_by(&self, user: &str) -> bool {
         let node = user.strip_prefix("system:node:");
         node.is_some() && self.mirrored_node() == node
     }
 }
 
-/// Where a kind keeps its pod: the pod's metadata and its spec.
+/// The metadata and the spec of the pod in an object of a kind.
 fn pod_of<'a>(
     kind: Kind,
     object: &'a Object<'a>,

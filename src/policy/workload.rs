@@ -1,4 +1,4 @@
-//! The kinds that run pods, and where each keeps its pod template.
+//! The kinds that run pods: their API names, and the path of the pod spec in each.
 
 use std::borrow::Cow;
 
@@ -18,18 +18,18 @@ pub enum Kind {
     PodTemplate,
 }
 
-/// What the API server calls a kind.
+/// The API names of a kind.
 pub struct KindNames {
     pub group: &'static str,
     pub version: &'static str,
     pub kind: &'static str,
     pub resource: &'static str,
-    /// Where its pods' spec stands in the object.
+    /// The path of the pod spec in the object: `spec.template.spec`.
     pub spec_path: &'static str,
 }
 
 impl KindNames {
-    /// As it stands in a manifest's `apiVersion`.
+    /// The `apiVersion` of a manifest: `apps/v1`.
     pub fn api_version(&self) -> Cow<'static, str> {
         match self.group {
             "" => Cow::Borrowed(self.version),
@@ -38,7 +38,7 @@ impl KindNames {
     }
 }
 
-/// A group and kind podgate judges, in a version it does not know.
+/// A group and kind that podgate judges, in a version that it does not know.
 #[derive(Debug, thiserror::Error)]
 #[error("{found} {kind} is not a version podgate reads; it reads {known}")]
 pub struct UnknownVersion {
@@ -48,7 +48,7 @@ pub struct UnknownVersion {
 }
 
 impl Kind {
-    /// Every kind podgate judges.
+    /// Every kind that podgate judges.
     pub const ALL: [Self; 9] = [
         Self::Pod,
         Self::Deployment,
@@ -61,8 +61,7 @@ impl Kind {
         Self::PodTemplate,
     ];
 
-    /// The names of this kind; the one table that decoding, registration and
-    /// messages share.
+    /// The names of this kind. Decoding, webhook registration and messages share this table.
     pub const fn names(self) -> KindNames {
         const fn names(
             group: &'static str,
@@ -90,11 +89,11 @@ impl Kind {
         }
     }
 
-    /// The kind by its API names; `None` is a kind podgate has nothing to say of.
+    /// The kind with these API names; `None` for a kind that podgate does not judge.
     ///
     /// # Errors
-    /// A known group and kind in another version: judging it as if it were
-    /// known would be a guess, and passing it a bypass.
+    /// A known group and kind in another version. Judging it as the known version would be a guess; allowing it would be
+    /// a bypass.
     pub fn find(group: &str, version: &str, kind: &str) -> Result<Option<Self>, UnknownVersion> {
         let Some(found) = Self::ALL.into_iter().find(|known| {
             let names = known.names();
@@ -115,7 +114,7 @@ impl Kind {
         }
     }
 
-    /// Whether pods of this kind end by themselves.
+    /// Whether pods of this kind run to completion.
     pub(super) const fn runs_to_completion(self) -> bool {
         matches!(self, Self::Job | Self::CronJob)
     }

@@ -25,7 +25,7 @@ use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
 use crate::policy::policy_set::{Namespaces, PolicySet};
 use crate::policy::protected::Protected;
-use crate::policy::record::{Hand, PolicyRef, Record, Template, is_in_flight};
+use crate::policy::record::{PolicyRef, Record, StartedBy, TemplateState, is_in_flight};
 
 /// How often a rollout is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -155,7 +155,7 @@ impl ByHand {
         let LiveWorkload { target, object } = found;
         let by = self.covering(target);
         let requested_by = by.iter().filter_map(|it| PolicyRef::of(it));
-        let (policies, by) = (requested_by.collect(), Hand::Person);
+        let (policies, by) = (requested_by.collect(), StartedBy::Person);
         let order = Order { policies, by, timeout, attempts: 1 };
         let begun = self.transactions.begin(target, object, repair, order).await;
         let record = match begun.map_err(|error| self.explain(error))? {
@@ -169,7 +169,8 @@ impl ByHand {
     /// The repair by hand that a workload is under, if it was not seen through.
     pub fn under_way(found: &LiveWorkload) -> Option<Record> {
         let record = Record::of(&found.object, Timestamp::now())?.ok()?;
-        let by_hand = record.by == Hand::Person && record.state == RemediationState::RollingOut;
+        let by_hand =
+            record.by == StartedBy::Person && record.state == RemediationState::RollingOut;
         (by_hand && is_in_flight(&found.object)).then_some(record)
     }
 
@@ -198,7 +199,7 @@ impl ByHand {
             let Some(object) = self.transactions.get(target).await? else {
                 return Ok(Outcome::Refused("it was deleted meanwhile".to_owned()));
             };
-            if record.template(&object) != Template::Repaired {
+            if record.template(&object) != TemplateState::Repaired {
                 return Ok(Outcome::Refused(
                     "somebody else changed its template meanwhile".to_owned(),
                 ));
@@ -250,7 +251,7 @@ impl ByHand {
     ) -> Result<Outcome, ClusterError> {
         let LiveWorkload { target, object } = found;
         let message = "taken back by hand".to_owned();
-        let record = Record { by: Hand::Person, ..record.clone() };
+        let record = Record { by: StartedBy::Person, ..record.clone() };
         let back = self.transactions.roll_back(target, object, &record, message.clone()).await;
         Ok(match back.map_err(|error| self.explain(error))? {
             Stepped::Done(back) => {

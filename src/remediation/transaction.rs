@@ -20,7 +20,7 @@ use crate::leader::claim::{Claim, WriteError};
 use crate::policy::observed::WorkloadKey;
 use crate::policy::pointer::{at, place};
 use crate::policy::record::{
-    self, ANNOTATION, Hand, IN_FLIGHT, LABEL, PolicyRef, Record, Template,
+    self, ANNOTATION, IN_FLIGHT, LABEL, PolicyRef, Record, StartedBy, TemplateState,
 };
 use crate::policy::repaired;
 use crate::policy::workload::Kind;
@@ -72,7 +72,7 @@ pub struct Transactions {
 /// What a repair is asked for by.
 pub struct Order {
     pub policies: Vec<PolicyRef>,
-    pub by: Hand,
+    pub by: StartedBy,
     pub timeout: Duration,
     /// Which try it is.
     pub attempts: u32,
@@ -191,7 +191,7 @@ impl Transactions {
         record: &Record,
         message: String,
     ) -> Result<Stepped, WriteError> {
-        if record.template(object) != Template::Repaired {
+        if record.template(object) != TemplateState::Repaired {
             return Ok(Stepped::Changed);
         }
         let template = at(object, "/spec/template");

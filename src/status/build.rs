@@ -194,17 +194,17 @@ mod tests {
 
     use super::*;
     use crate::api::{DevOpsPolicySpec, Severity};
-    use crate::policy::compile::{Origin, Policy};
+    use crate::policy::compile::{Policy, PolicyOrigin};
     use crate::policy::exemption::ExemptionCounts;
-    use crate::policy::in_force::StandIn;
+    use crate::policy::in_force::Fallback;
     use crate::policy::observed::{Fault, WorkloadKey};
     use crate::policy::scope::Scope;
     use crate::policy::score::Score;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-    fn origin(generation: i64) -> Origin {
-        Origin { uid: "u".to_owned(), generation, deleting: None, held: false }
+    fn origin(generation: i64) -> PolicyOrigin {
+        PolicyOrigin { uid: "u".to_owned(), generation, deleting: None, held: false }
     }
 
     fn observed() -> ObservedPolicy {
@@ -277,7 +277,7 @@ mod tests {
         let fault = PolicyFault {
             origin: origin(5),
             message: "spec.x: bad".to_owned(),
-            stand_in: StandIn::LastGood("{}".into()),
+            fallback: Fallback::LastGood("{}".into()),
         };
         let desired =
             Desired { observed: Some(observed()), fault: Some(fault), ..Desired::default() };
@@ -326,7 +326,7 @@ mod tests {
         let fault = PolicyFault {
             origin: origin(5),
             message: "spec.x: bad".to_owned(),
-            stand_in: StandIn::Parts,
+            fallback: Fallback::Parts,
         };
         let bad = Desired { fault: Some(fault), ..good.clone() };
         assert_eq!(bad.status(&kept, NOW).last_good.as_deref(), Some("{}"));

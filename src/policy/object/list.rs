@@ -8,7 +8,9 @@ use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
 use super::security::Sysctl;
-use super::{Container, Port, Text, Volume};
+use super::text::Text;
+use super::volume::Volume;
+use super::{Container, Port};
 
 /// The longest list of containers or volumes that is looked at.
 pub const MAX_ITEMS: usize = 1000;

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
-use super::{Pairs, Text, from_objects_only};
+use super::pairs::Pairs;
+use super::shape::from_objects_only;
+use super::text::Text;
 
 from_objects_only!(Metadata<'a>, OwnerReference<'a>);
 

@@ -5,8 +5,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::Text;
 use super::list::MAX_ENTRIES;
+use super::text::Text;
 
 /// Keys with values, in the order they were written.
 #[derive(Debug, Default)]

@@ -5,7 +5,8 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
-use super::{Text, from_objects_only};
+use super::shape::from_objects_only;
+use super::text::Text;
 
 from_objects_only!(Rule<'a>, ExitCodes<'a>);
 

@@ -2,7 +2,9 @@
 
 use serde::Deserialize;
 
-use super::{List, Text, from_objects_only};
+use super::list::List;
+use super::shape::from_objects_only;
+use super::text::Text;
 
 from_objects_only!(
     SecurityContext<'a>,

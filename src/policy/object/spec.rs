@@ -6,8 +6,9 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
+use super::shape::from_objects_only;
 use super::text::Key;
-use super::{PodSpec, Template, from_objects_only};
+use super::{PodSpec, Template};
 
 from_objects_only!(JobTemplate<'a>, JobSpec<'a>);
 

@@ -5,7 +5,9 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::{List, Text, from_objects_only};
+use super::list::List;
+use super::shape::from_objects_only;
+use super::text::Text;
 
 from_objects_only!(ImageVolume<'a>, HostPath<'a>);
 

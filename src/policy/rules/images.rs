@@ -1,6 +1,6 @@
 //! What the image rules share: where images stand, and which tags a policy replaces.
 
-use super::super::containers::{Place, containers};
+use super::super::containers::{PlacedContainer, containers};
 use super::super::glob::MAX_TEXT;
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, Fix, InvalidField};
@@ -17,7 +17,7 @@ pub struct Image<'a> {
 
 /// Formatted only for an image that breaks something.
 enum ImagePath<'a> {
-    Container(Place<'a>, Subject<'a>),
+    Container(PlacedContainer<'a>, Subject<'a>),
     Volume(usize, &'static str),
 }
 

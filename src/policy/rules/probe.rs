@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::containers::{Role, containers};
+use super::super::containers::{ContainerRole, containers};
 use super::super::object::Container;
 use super::super::rule::{Breach, Fix};
 use super::super::subject::Subject;
@@ -20,7 +20,7 @@ pub fn require(
     breaches: &mut Vec<Breach>,
 ) {
     for place in containers(subject.spec) {
-        let serves = matches!(place.role, Role::App | Role::Sidecar);
+        let serves = matches!(place.role, ContainerRole::App | ContainerRole::Sidecar);
         if serves && !subject.ends(place.container) && !has_probe(place.container) {
             let remedy = match tcp_ports(place.container).next() {
                 Some(port) => format!("add one, such as {field}: {{tcpSocket: {{port: {port}}}}}"),
@@ -31,7 +31,7 @@ pub fn require(
             let path = place.path(subject, field);
             // A sidecar is the work of whoever injects it; only the pod's author knows how the others are probed.
             let fix = default
-                .filter(|_| place.role == Role::App)
+                .filter(|_| place.role == ContainerRole::App)
                 .and_then(|default| default_probe(default, place.container));
             breaches.push(Breach {
                 container: Some(place.name()),

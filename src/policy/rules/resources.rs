@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use super::super::containers::{Place, Role, containers};
+use super::super::containers::{ContainerRole, PlacedContainer, containers};
 use super::super::object::{Quantities, QuantityText, Resources};
 use super::super::rule::{Breach, Fix, InvalidField};
 use super::super::subject::Subject;
@@ -69,7 +69,8 @@ impl Asked {
     /// Reports each container that lacks something that was asked.
     pub fn check(&self, subject: &Subject<'_>, breaches: &mut Vec<Breach>) {
         // Nobody can size a container that is added for debugging: the API server refuses it resources.
-        for place in containers(subject.spec).filter(|place| place.role != Role::Ephemeral) {
+        for place in containers(subject.spec).filter(|place| place.role != ContainerRole::Ephemeral)
+        {
             for wanted in &self.wanted {
                 if !self.given_by_pod(subject, wanted.resource) {
                     breaches.extend(self.breach(subject, &place, wanted));
@@ -101,7 +102,7 @@ impl Asked {
     fn breach(
         &self,
         subject: &Subject<'_>,
-        place: &Place<'_>,
+        place: &PlacedContainer<'_>,
         Wanted { resource, default, default_request }: &Wanted,
     ) -> Option<Breach> {
         let resources = place.container.resources.as_ref();

@@ -17,7 +17,7 @@ use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::WorkloadKey;
 use crate::policy::policy_set::PolicySet;
-use crate::policy::record::{Hand, PolicyRef, Record, Template, fingerprint};
+use crate::policy::record::{PolicyRef, Record, StartedBy, TemplateState, fingerprint};
 
 impl Work {
     /// Plans for a workload, and begins what may begin.
@@ -151,7 +151,7 @@ impl Work {
         let lost = lost.map_or(0, |it| it.attempts);
         let Some(record) = record else { return Ok(Some(lost)) };
         let same = record.policies.iter().cloned().collect::<BTreeSet<_>>() == *requested_by;
-        let reverted = record.template(object) == Template::Reverted;
+        let reverted = record.template(object) == TemplateState::Reverted;
         match record.state {
             RemediationState::RolledBack | RemediationState::Conflict if reverted && same => {
                 let (message, of) = (record.message.clone(), keys(record));
@@ -217,7 +217,7 @@ impl Work {
         let timeout = by.iter().map(|it| it.repair.timeout).max().unwrap_or_default();
         let order = Order {
             policies: by.iter().filter_map(|it| PolicyRef::of(it)).collect(),
-            by: Hand::Podgate,
+            by: StartedBy::Podgate,
             timeout: Duration::from_secs(timeout.into()),
             attempts: attempts + 1,
         };

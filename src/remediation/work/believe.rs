@@ -7,7 +7,7 @@ use super::super::transaction::Target;
 use super::Work;
 use crate::api::{RemediationMode, RemediationState};
 use crate::policy::policy_set::PolicySet;
-use crate::policy::record::{Hand, Record, Unbelieved, is_in_flight};
+use crate::policy::record::{InvalidRecord, Record, StartedBy, is_in_flight};
 
 /// Why a record is left alone, as the end of a sentence about the workload.
 #[derive(Debug, thiserror::Error)]
@@ -15,7 +15,7 @@ pub(super) enum Left {
     #[error("it has no record of a repair under way")]
     Nothing,
     #[error("its record is not believed: {0}")]
-    Unbelieved(#[from] Unbelieved),
+    InvalidRecord(#[from] InvalidRecord),
     #[error("a person repairs it by hand")]
     Person,
     #[error("its record names no policy that covers it and may have it repaired")]
@@ -39,7 +39,7 @@ impl Work {
         if !underway(&record) {
             return Err(Left::Nothing);
         }
-        if record.by == Hand::Person {
+        if record.by == StartedBy::Person {
             return Err(Left::Person);
         }
         let namespace = target.key.namespace.as_str();

@@ -12,7 +12,7 @@ use crate::api::RemediationState;
 use crate::leader::claim::WriteError;
 use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
-use crate::policy::record::{Record, Template};
+use crate::policy::record::{Record, TemplateState};
 
 impl Work {
     /// Looks how far a rollout is, and ends the repair one way or the other.
@@ -38,9 +38,9 @@ impl Work {
             return Ok(());
         }
         match record.template(&object) {
-            Template::Repaired => {}
-            Template::Reverted => return self.undone(state, target, &object, &record).await,
-            Template::Other => {
+            TemplateState::Repaired => {}
+            TemplateState::Reverted => return self.undone(state, target, &object, &record).await,
+            TemplateState::Other => {
                 tracing::info!(workload = %name(target), "somebody else changed the template; it is theirs");
                 self.transactions.forget(target, &object).await?;
                 state.in_flight.remove(target);

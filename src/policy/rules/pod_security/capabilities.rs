@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::super::containers::{Place, containers};
+use super::super::super::containers::{PlacedContainer, containers};
 use super::super::super::object::{Capabilities, List};
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
@@ -52,7 +52,7 @@ pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
 /// looked at.
 fn added(
     subject: &Subject<'_>,
-    place: &Place<'_>,
+    place: &PlacedContainer<'_>,
     level: &str,
     allowed: &[&str],
 ) -> impl Iterator<Item = Breach> + use<> {
@@ -70,7 +70,7 @@ fn added(
 }
 
 /// That a container keeps capabilities which it could drop.
-fn kept(subject: &Subject<'_>, place: &Place<'_>) -> Option<Breach> {
+fn kept(subject: &Subject<'_>, place: &PlacedContainer<'_>) -> Option<Breach> {
     const PATH: &str = "securityContext.capabilities.drop";
     const REMEDY: &str = r#"set it to ["ALL"]"#;
     let list = capabilities(place).and_then(|it| it.drop.as_ref());
@@ -94,7 +94,7 @@ fn kept(subject: &Subject<'_>, place: &Place<'_>) -> Option<Breach> {
     Some(field.breach(Some(&names), problem, REMEDY))
 }
 
-fn capabilities<'a>(place: &Place<'a>) -> Option<&'a Capabilities<'a>> {
+fn capabilities<'a>(place: &PlacedContainer<'a>) -> Option<&'a Capabilities<'a>> {
     place.container.security_context.as_deref()?.capabilities.as_ref()
 }
 

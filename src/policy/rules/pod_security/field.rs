@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::super::containers::{Place, Role, containers};
+use super::super::super::containers::{ContainerRole, PlacedContainer, containers};
 use super::super::super::object::{
     Annotations, MAX_ENTRIES, MAX_ITEMS, NodeSelector, SecurityContext,
 };
@@ -32,7 +32,7 @@ impl Field {
     }
 
     /// By its path from the container: `securityContext.privileged`.
-    pub fn of_container(subject: &Subject<'_>, place: &Place<'_>, path: &str) -> Self {
+    pub fn of_container(subject: &Subject<'_>, place: &PlacedContainer<'_>, path: &str) -> Self {
         let container = Some(place.name());
         Self { container, path: place.path(subject, path) }
     }
@@ -75,7 +75,7 @@ impl Field {
 pub struct Context<'a> {
     pub settings: &'a SecurityContext<'a>,
     /// The container; `None` is the pod.
-    place: Option<Place<'a>>,
+    place: Option<PlacedContainer<'a>>,
 }
 
 impl Context<'_> {
@@ -101,10 +101,15 @@ pub fn contexts<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Context<'a>> 
 
 /// What fills an absent field of a container, where that cannot make things worse: not in a container that already runs,
 /// and not in a Windows pod, also where only its node selector says that it is one.
-pub fn fix(subject: &Subject<'_>, place: &Place<'_>, path: &str, value: Value) -> Option<Fix> {
+pub fn fix(
+    subject: &Subject<'_>,
+    place: &PlacedContainer<'_>,
+    path: &str,
+    value: Value,
+) -> Option<Fix> {
     let selector = subject.spec.node_selector.as_ref();
     let on_windows = selector.is_some_and(NodeSelector::may_be_windows);
-    if place.role == Role::Ephemeral || on_windows || super::is_windows(subject.spec) {
+    if place.role == ContainerRole::Ephemeral || on_windows || super::is_windows(subject.spec) {
         return None;
     }
     Some(Fix::new(place.path(subject, path), value))

@@ -1,6 +1,6 @@
 //! What a pod shares with its node.
 
-use super::super::super::containers::{Place, containers};
+use super::super::super::containers::{PlacedContainer, containers};
 use super::super::super::object::{Container, Handler, List};
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
@@ -37,7 +37,7 @@ pub fn ports(subject: &Subject<'_>) -> Vec<Breach> {
 
 fn of_container_ports<'a>(
     subject: &'a Subject<'_>,
-    place: Place<'a>,
+    place: PlacedContainer<'a>,
 ) -> impl Iterator<Item = Breach> {
     let host_network = subject.spec.host_network == Some(true);
     place.container.ports.iter().flatten().enumerate().filter_map(move |(index, port)| {
@@ -73,7 +73,7 @@ pub fn probes_and_lifecycle(subject: &Subject<'_>) -> Vec<Breach> {
 
 fn of_container_hosts<'a>(
     subject: &'a Subject<'_>,
-    place: Place<'a>,
+    place: PlacedContainer<'a>,
 ) -> impl Iterator<Item = Breach> {
     let endpoints = handlers(place.container).flat_map(|(name, handler)| {
         let both = [("httpGet", &handler.http_get), ("tcpSocket", &handler.tcp_socket)];

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::super::super::containers::{Place, containers};
+use super::super::super::containers::{PlacedContainer, containers};
 use super::super::super::object::SecurityContext;
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
@@ -43,7 +43,7 @@ fn unconfined(subject: &Subject<'_>, remedy: &'static str) -> impl Iterator<Item
 
 /// Each container without a profile is a breach of its own, so that an exemption can be for one of them; for the same
 /// reason the profile is added there, and not to the whole pod.
-fn missing(subject: &Subject<'_>, place: &Place<'_>) -> Breach {
+fn missing(subject: &Subject<'_>, place: &PlacedContainer<'_>) -> Breach {
     const PATH: &str = "securityContext.seccompProfile";
     // The API server refuses a field that says other than an annotation which it ignores otherwise.
     let annotated =

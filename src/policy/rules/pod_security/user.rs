@@ -1,6 +1,6 @@
 //! Whom a container runs as.
 
-use super::super::super::containers::{Place, containers};
+use super::super::super::containers::{PlacedContainer, containers};
 use super::super::super::object::SecurityContext;
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
@@ -35,7 +35,7 @@ pub fn non_root(subject: &Subject<'_>) -> Vec<Breach> {
 
 /// Whether the kubelet starts a container as another user than root or not at all: it says so itself, or its pod does
 /// where it says nothing.
-pub fn is_known_non_root(subject: &Subject<'_>, place: &Place<'_>) -> bool {
+pub fn is_known_non_root(subject: &Subject<'_>, place: &PlacedContainer<'_>) -> bool {
     let own = place.container.security_context.as_deref();
     let pod = subject.spec.security_context.as_ref();
     let user = own.and_then(|it| it.run_as_user).or(pod.and_then(|it| it.run_as_user));
