@@ -1,4 +1,4 @@
-//! What a policy lets pass, and for how long.
+//! Exemptions of a policy, compiled, and how they match violations.
 
 use jiff::Timestamp;
 
@@ -12,28 +12,28 @@ use super::scope::Scope;
 use super::subject::Subject;
 use crate::api::{DevOpsPolicySpec, Exemption};
 
-/// How many of a policy's exemptions are in which state.
+/// The number of a policy's exemptions in each state.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct ExemptionCounts {
-    /// They let something pass.
+    /// They exempt at least one violation.
     pub used: u32,
-    /// They let nothing pass, and have not expired.
+    /// They exempt nothing, and have not expired.
     pub unused: u32,
     pub expired: u32,
 }
 
-/// An exemption, ready to match.
+/// A compiled exemption.
 pub(super) struct CompiledExemption {
-    /// As it is written.
+    /// As written in the policy.
     pub exemption: Exemption,
-    /// Its patterns of images, as they are matched.
+    /// Its image patterns in canonical form.
     images: Option<Vec<String>>,
     pub expires_at: Option<Timestamp>,
 }
 
 impl CompiledExemption {
     /// # Errors
-    /// The exemption names a rule there is not, or a namespace where the policy has but one.
+    /// The exemption names an unknown rule, or has `namespaces` in a policy of one namespace.
     pub fn new(
         index: usize,
         exemption: &Exemption,
@@ -61,7 +61,7 @@ impl CompiledExemption {
         self.expires_at.is_some_and(|end| end <= now)
     }
 
-    /// Whether it lets this violation pass: every field that is given matches.
+    /// Whether the exemption covers a violation: every field that is set matches.
     pub fn covers(
         &self,
         rule: &Rule,
@@ -88,8 +88,8 @@ impl CompiledExemption {
     }
 }
 
-/// A pattern of images as it is matched against a whole reference: one without a registry is of Docker Hub, as an image
-/// without one is. Only one that begins with `*` is of any registry.
+/// An image pattern in the form of [`ImageReference::canonical`]. As with images, a pattern without a registry means Docker
+/// Hub. Only a pattern that begins with `*` matches any registry.
 fn canonical(pattern: &str) -> String {
     if pattern.starts_with('*') {
         return pattern.to_owned();
@@ -105,21 +105,21 @@ fn canonical(pattern: &str) -> String {
     format!("{DOCKER_HUB}/{library}{path}")
 }
 
-/// Whether a value matches one of the patterns; no patterns match anything.
+/// Whether a value matches one of the patterns. `None` for patterns matches any value, also a missing one.
 fn matches(patterns: Option<&[String]>, value: Option<&str>) -> bool {
     patterns.is_none_or(|patterns| {
         value.is_some_and(|value| patterns.iter().any(|pattern| glob(pattern, value)))
     })
 }
 
-/// The image that a violation is about: the value at fault where that is an image, else its container's. Any other value
-/// may be a text that the tenant chose, and must not pass for an image.
+/// The image of a violation: the value found if the field is an image, else the image of the container. Other values must
+/// not pass for images, because tenants choose them.
 fn image_of<'a>(breach: &'a Breach, subject: &'a Subject<'_>) -> Option<&'a str> {
     if breach.path.ends_with("].image") || breach.path.ends_with("].image.reference") {
         return breach.value.as_deref();
     }
     let name = breach.container.as_ref()?;
-    // By its place, if it has one: a name may be there twice. An annotation has the name alone.
+    // By the path if possible, because a name may occur twice. A breach of an annotation has only the name.
     let named = || containers(subject.spec).map(|it| it.container).find(|it| *it.name == **name);
     let container = container_at(subject, &breach.path).or_else(named);
     container.map(|container| &*container.image)

@@ -25,8 +25,8 @@ use super::rules::images::{self, Image};
 use super::rules::{forbid_latest_tag, require_image_digest};
 use super::subject::Subject;
 use crate::cel::tree::Tree;
+use mark::AddedFields;
 pub use mark::MUTATED_BY;
-use mark::PutIn;
 
 /// The rules that image tags serve.
 static TAGGING: [&Rule; 2] = [&forbid_latest_tag::RULE, &require_image_digest::RULE];
@@ -53,7 +53,7 @@ pub fn inject<'p>(
     }
     let mut whole = Some(whole);
     let mut injected: Option<Injected<'p>> = None;
-    let mut put_in = PutIn::new();
+    let mut added = AddedFields::new();
     let steps = std::iter::once(None).chain(plan.mutating.iter().map(Some));
     for policy in steps {
         let fixes = |subject: &Subject<'_>| match policy {
@@ -77,12 +77,12 @@ pub fn inject<'p>(
             injected.policies.extend(found.iter().map(|(label, _)| *label));
             for (label, fix) in &found {
                 let fields = fix.parts().map(|part| part.path.clone());
-                put_in.entry((*label).to_owned()).or_default().extend(fields);
+                added.entry((*label).to_owned()).or_default().extend(fields);
             }
         }
     }
     let mut injected = injected.filter(|it| !it.operations.is_empty())?;
-    let mark = mark::fix(subject, &injected.object, put_in);
+    let mark = mark::fix(subject, &injected.object, added);
     injected.operations.extend(patch::apply(&mut injected.object, [&mark]));
     Some(injected)
 }

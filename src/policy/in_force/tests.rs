@@ -25,8 +25,11 @@ fn found(policy: Policy) -> Vec<(String, String, bool)> {
     let set = PolicySet::new([Arc::new(policy)], Arc::default());
     let now = jiff::Timestamp::UNIX_EPOCH;
     let judgement = judge(set.covering(Some("shop")).unwrap(), &subject, now);
-    let told = judgement.violations.iter();
-    told.map(|it| (it.id().into_owned(), it.breach.sentence(), it.breach.undecided)).collect()
+    judgement
+        .violations
+        .iter()
+        .map(|it| (it.id().into_owned(), it.breach.sentence(), it.breach.undecided))
+        .collect()
 }
 
 fn validation(name: &str, expression: &str) -> Value {

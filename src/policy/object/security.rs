@@ -1,4 +1,4 @@
-//! What a pod asks of the node it runs on: its security contexts, and where its probes and hooks reach.
+//! Security contexts, and the hosts of probes and lifecycle hooks.
 
 use serde::Deserialize;
 
@@ -91,7 +91,7 @@ pub struct Os<'a> {
     pub name: Text<'a>,
 }
 
-/// What a probe or a lifecycle hook does, as far as the network goes.
+/// The network endpoints of a probe or a lifecycle hook.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct Handler<'a> {
@@ -104,7 +104,7 @@ pub struct Handler<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, remote = "Self")]
 pub struct Endpoint<'a> {
-    /// Empty is the pod itself.
+    /// Empty means the pod itself.
     #[serde(borrow)]
     pub host: Text<'a>,
 }
