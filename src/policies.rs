@@ -1,4 +1,5 @@
-//! The sources of policies: a watch of a cluster's objects ([`watch`]), one list of them ([`list`]), or files ([`files`]).
+//! The sources of policies: a watch of a cluster's objects ([`watch`]), one list of them ([`list`]), or files
+//! ([`files`]).
 
 pub mod files;
 mod index;
@@ -20,8 +21,8 @@ use crate::policy::policy_set::PolicySet;
 /// The set in force. A source swaps it whole, and reviews read it. `None` until the first set is complete.
 pub type Policies = Arc<ArcSwapOption<PolicySet>>;
 
-/// The untyped API of the `DevOpsPolicies` of a namespace or, without a namespace, of the `ClusterDevOpsPolicies`. Makes no
-/// call.
+/// The untyped API of the `DevOpsPolicies` of a namespace or, without a namespace, of the `ClusterDevOpsPolicies`.
+/// Makes no call.
 pub fn api(client: Client, namespace: Option<&str>) -> (Api<DynamicObject>, ApiResource) {
     if let Some(namespace) = namespace {
         let resource = ApiResource::erase::<DevOpsPolicy>(&());

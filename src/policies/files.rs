@@ -15,8 +15,8 @@ use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
 use crate::policy::text::quote;
 
-/// How often the files are read. They are read whole each time: modification times miss the changes of a ConfigMap mount,
-/// which swaps links.
+/// How often the files are read. They are read whole each time: modification times miss the changes of a ConfigMap
+/// mount, which swaps links.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why policies cannot be read from files.
@@ -134,8 +134,8 @@ impl Files {
         Ok((Self { paths, protected, last: Ok(texts) }, set))
     }
 
-    /// Publishes every change, until the caller drops it. Files with a fault are logged once, and the last good policies stay
-    /// in force.
+    /// Publishes every change, until the caller drops it. Files with a fault are logged once, and the last good
+    /// policies stay in force.
     pub async fn watch(mut self, policies: Policies, metrics: PolicyMetrics) {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;

@@ -90,8 +90,8 @@ impl PolicyIndex {
 }
 
 impl<T> Known<T> {
-    /// Applies an event. Returns whether anything changed. `read` receives the object in force, and returns `None` if it reads
-    /// the same.
+    /// Applies an event. Returns whether anything changed. `read` receives the object in force, and returns `None` if
+    /// it reads the same.
     fn apply<K: ResourceExt>(
         &mut self,
         event: Event<K>,
@@ -169,8 +169,8 @@ fn replace<T>(all: &mut BTreeMap<PolicyKey, T>, key: &PolicyKey, one: Option<T>)
     }
 }
 
-/// Reads a policy; `None` if its spec is already in force, as after a write of its status. The result depends on the object
-/// alone, so a replica that has just started has the same policy in force.
+/// Reads a policy; `None` if its spec is already in force, as after a write of its status. The result depends on the
+/// object alone, so a replica that has just started has the same policy in force.
 fn read(known: Option<&Arc<Policy>>, object: &DynamicObject) -> Option<Read<Arc<Policy>>> {
     let meta = &object.metadata;
     let origin = PolicyOrigin {

@@ -42,8 +42,8 @@ enum Listed {
 }
 
 impl ClusterPolicies {
-    /// Lists the `ClusterDevOpsPolicies`, and the `DevOpsPolicies` of these namespaces. With `everywhere`, it lists those of
-    /// the whole cluster, and of each namespace only if that is forbidden.
+    /// Lists the `ClusterDevOpsPolicies`, and the `DevOpsPolicies` of these namespaces. With `everywhere`, it lists
+    /// those of the whole cluster, and of each namespace only if that is forbidden.
     ///
     /// # Errors
     /// The API server does not answer. A forbidden list is a fault in the result, not an error.

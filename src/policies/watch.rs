@@ -1,6 +1,7 @@
 //! The policies of a cluster, by a watch that retries without end.
 //!
-//! While the API server is unavailable, the last known policies stay in force. A relist never removes a policy for a moment.
+//! While the API server is unavailable, the last known policies stay in force. A relist never removes a policy for a
+//! moment.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -37,8 +38,8 @@ pub struct Announcements {
 pub struct WatchState {
     /// Whether the first lists are complete.
     pub synced: bool,
-    /// Since when the API server has answered with errors; `None` while the watch works, and also if the server does not answer
-    /// at all, which is no reason to stop serving the known policies.
+    /// Since when the API server has answered with errors; `None` while the watch works, and also if the server does
+    /// not answer at all, which is no reason to stop serving the known policies.
     pub refused_since: Option<Instant>,
 }
 

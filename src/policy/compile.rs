@@ -47,7 +47,8 @@ pub struct Policy {
     /// The spec as JSON, for `status.lastGood`. `None` if the policy comes from a file, if the spec is too long, or if
     /// only parts of it compile.
     pub text: Option<Arc<str>>,
-    /// The fields that its expressions read and that no Pod has: probably a mistake, but no reason to refuse the policy.
+    /// The fields that its expressions read and that no Pod has: probably a mistake, but no reason to refuse the
+    /// policy.
     pub unknown_fields: Vec<InvalidField>,
     severity_overrides: BTreeMap<String, Severity>,
     /// The validations' names, each with its own severity.
@@ -227,7 +228,8 @@ impl Policy {
         self.exemptions.iter().map(move |it| (&it.exemption, it.expired(now)))
     }
 
-    /// The number of exemptions in each state. `used` has the indexes in `spec.exemptions` of those that exempt something.
+    /// The number of exemptions in each state. `used` has the indexes in `spec.exemptions` of those that exempt
+    /// something.
     pub fn exemptions(&self, used: &BTreeSet<usize>, now: Timestamp) -> ExemptionCounts {
         let mut states = ExemptionCounts::default();
         for (place, exemption) in self.exemptions.iter().enumerate() {
@@ -271,8 +273,8 @@ impl Policy {
         self.exemptions.iter().position(|it| it.covers(rule, breach, subject, now))
     }
 
-    /// The highest severity of a rule's violations for this policy, which decides the rule's weight in a score; `None` if the
-    /// policy does not enable the rule.
+    /// The highest severity of a rule's violations for this policy, which decides the rule's weight in a score; `None`
+    /// if the policy does not enable the rule.
     pub fn weight_of(&self, rule: &Rule) -> Option<Severity> {
         let on = self.spec_checks.iter().any(|it| it.rule.id == rule.id)
             || self.status_checks.iter().any(|it| it.rule.id == rule.id);

@@ -28,8 +28,8 @@ impl Outcome {
 
 /// Which violations an update inherits from the old object. Inherited violations warn instead of deny.
 pub enum Before<'a> {
-    /// None: the object is new, or its template changed. A changed template is judged whole, because its new pods would be
-    /// denied anyway.
+    /// None: the object is new, or its template changed. A changed template is judged whole, because its new pods would
+    /// be denied anyway.
     Nothing,
     /// All: the template did not change, so changes of labels, scale or finalizers must not be denied for it.
     SameTemplate,
@@ -42,7 +42,8 @@ pub struct OldPod<'a> {
     /// Its violations, exempt or not: a pod that was created under an exemption must accept other changes even if the
     /// exemption has expired, or matches an owner that the change removes.
     pub findings: Vec<Finding<'a>>,
-    /// Whether all fields that a breach was made from are unchanged. Called if the breach does not hold the value found.
+    /// Whether all fields that a breach was made from are unchanged. Called if the breach does not hold the value
+    /// found.
     pub same: &'a dyn Fn(&Breach) -> bool,
 }
 
@@ -116,8 +117,8 @@ pub fn worst_first(findings: &mut [Finding<'_>]) {
 /// The policy's label, the rule's id, the path, and check, container and value if present.
 type FindingKey<'f> = (&'f str, &'static str, &'f str, [Option<&'f str>; 3]);
 
-/// The identity of a violation across versions of a pod. Paths are stable: the API server removes no container from a pod
-/// and appends new ones. The policy is part of it because two policies may have validations with the same name.
+/// The identity of a violation across versions of a pod. Paths are stable: the API server removes no container from a
+/// pod and appends new ones. The policy is part of it because two policies may have validations with the same name.
 fn finding_key<'f>(finding: &'f Finding<'_>) -> FindingKey<'f> {
     let breach = &finding.breach;
     let parts = [breach.check.as_deref(), breach.container.as_deref(), breach.value.as_deref()];

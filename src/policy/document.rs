@@ -35,7 +35,8 @@ pub struct Document<'a> {
 }
 
 impl<'a> Document<'a> {
-    /// Extracts the pod, or the pod of the template, from an object. Fields that the object lacks are missing in the pod too.
+    /// Extracts the pod, or the pod of the template, from an object. Fields that the object lacks are missing in the
+    /// pod too.
     pub fn of(kind: Kind, object: Tree<'a>, namespace: Tree<'a>) -> Self {
         let name = |object: &Tree<'a>| {
             let name = object.get("metadata")?.get("name")?;

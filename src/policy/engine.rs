@@ -56,8 +56,8 @@ pub fn judge<'p>(plan: &'p EvaluationPlan, subject: &Subject<'_>, now: Timestamp
     collect(&plan.spec_checks, subject, now, |check, breaches| check(subject, breaches))
 }
 
-/// The same for an object that is being created, or whose template changes: judges it with the mutations of all policies.
-/// `whole` returns the object behind the subject's view; it is called only if there are mutations.
+/// The same for an object that is being created, or whose template changes: judges it with the mutations of all
+/// policies. `whole` returns the object behind the subject's view; it is called only if there are mutations.
 pub fn judge_as_created<'p>(
     plan: &'p EvaluationPlan,
     subject: &Subject<'_>,

@@ -88,8 +88,8 @@ impl CompiledExemption {
     }
 }
 
-/// An image pattern in the form of [`ImageReference::canonical`]. As with images, a pattern without a registry means Docker
-/// Hub. Only a pattern that begins with `*` matches any registry.
+/// An image pattern in the form of [`ImageReference::canonical`]. As with images, a pattern without a registry means
+/// Docker Hub. Only a pattern that begins with `*` matches any registry.
 fn canonical(pattern: &str) -> String {
     if pattern.starts_with('*') {
         return pattern.to_owned();
@@ -112,8 +112,8 @@ fn matches(patterns: Option<&[String]>, value: Option<&str>) -> bool {
     })
 }
 
-/// The image of a violation: the value found if the field is an image, else the image of the container. Other values must
-/// not pass for images, because tenants choose them.
+/// The image of a violation: the value found if the field is an image, else the image of the container. Other values
+/// must not pass for images, because tenants choose them.
 fn image_of<'a>(breach: &'a Breach, subject: &'a Subject<'_>) -> Option<&'a str> {
     if breach.path.ends_with("].image") || breach.path.ends_with("].image.reference") {
         return breach.value.as_deref();

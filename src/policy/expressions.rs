@@ -1,7 +1,7 @@
 //! A policy's `variables` and `validations`, compiled by [`crate::cel`] and evaluated on a pod.
 //!
-//! [`Expressions::compile`] rejects what the API server rejects. [`Expressions::evaluate`] distinguishes true, false and
-//! error: an error is never a pass.
+//! [`Expressions::compile`] rejects what the API server rejects. [`Expressions::evaluate`] distinguishes true, false
+//! and error: an error is never a pass.
 
 use std::sync::Arc;
 
@@ -107,8 +107,8 @@ impl Expressions {
         self.reads.get(validation)
     }
 
-    /// The result of each validation, in the order of `spec.validations`: whether the pod passes, or why that could not be
-    /// decided. If the policy's cost budget runs out, none is decided.
+    /// The result of each validation, in the order of `spec.validations`: whether the pod passes, or why that could not
+    /// be decided. If the policy's cost budget runs out, none is decided.
     pub fn evaluate(&self, document: &Document<'_>) -> Vec<Result<bool, String>> {
         let mut meter = Meter::new(EXPRESSION_COST_LIMIT, document.left());
         let (pod, namespace) = (document.pod.value(), document.namespace.value());

@@ -147,7 +147,8 @@ fn split_host(name: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Whether the first component of a name is a host. Runtimes decide by a dot, a port, upper case, or the name `localhost`.
+/// Whether the first component of a name is a host. Runtimes decide by a dot, a port, upper case, or the name
+/// `localhost`.
 pub(super) fn is_host_like(first: &str) -> bool {
     first == "localhost"
         || first.bytes().any(|byte| byte == b'.' || byte == b':' || byte.is_ascii_uppercase())
@@ -203,7 +204,8 @@ fn is_tag(tag: &str) -> bool {
         && tag.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
 }
 
-/// Whether a text is `ALGORITHM:HEX` with the number of lower-case digits of the algorithm. Runtimes reject other lengths.
+/// Whether a text is `ALGORITHM:HEX` with the number of lower-case digits of the algorithm. Runtimes reject other
+/// lengths.
 fn is_digest(digest: &str) -> bool {
     let Some((algorithm, hex)) = digest.split_once(':') else {
         return false;

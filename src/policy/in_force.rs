@@ -1,6 +1,6 @@
 //! Resolves the policy in force for an object of a cluster: its spec; if that does not compile, the last spec that did
-//! (`status.lastGood`); if there is none, the parts of the spec that compile, with the rest undecided. Pure, and a function
-//! of the object alone, so all replicas agree, also after a restart.
+//! (`status.lastGood`); if there is none, the parts of the spec that compile, with the rest undecided. Pure, and a
+//! function of the object alone, so all replicas agree, also after a restart.
 
 use std::sync::Arc;
 
@@ -20,8 +20,8 @@ use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec, MAX_LAST_GOOD, Sever
 const MAX_FAULTS: usize = 512;
 /// The longest message of a fault, in bytes.
 const MAX_FAULT: usize = 300;
-/// The expression that replaces one that does not compile. The validation itself stays, because overrides and exemptions
-/// may refer to it by name.
+/// The expression that replaces one that does not compile. The validation itself stays, because overrides and
+/// exemptions may refer to it by name.
 const ALWAYS_TRUE: &str = "true";
 
 /// A policy object of the API server.
@@ -95,7 +95,8 @@ impl Stored<'_> {
             Some((text, spec)) if self.compile(&spec).is_ok() => {
                 (self.compile(&spec).ok(), Fallback::LastGood(text.into()))
             }
-            // There is no last good spec, or this version of podgate cannot compile it: parts of the newest spec are in force.
+            // There is no last good spec, or this version of podgate cannot compile it: parts of the newest spec are in
+            // force.
             _ => match self.parts(self.spec.clone()) {
                 Ok(policy) => (Some(policy), Fallback::Parts),
                 Err(_) => (None, Fallback::Nothing),

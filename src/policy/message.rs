@@ -14,13 +14,13 @@ use super::text::{brief, clip};
 const MAX_DENIAL: usize = 4096;
 /// The most contacts in a denial.
 const MAX_CONTACTS: usize = 3;
-/// The most warnings of one review, and the longest warning, in bytes. The API server cuts warnings to 256 characters each
-/// once they exceed 4096 in total.
+/// The most warnings of one review, and the longest warning, in bytes. The API server cuts warnings to 256 characters
+/// each once they exceed 4096 in total.
 const MAX_WARNINGS: usize = 5;
 const MAX_WARNING: usize = 120;
 
-/// The object as a developer names it: `Deployment shop/cart`, or `Pod shop/cart-*` if the API server has yet to generate
-/// the name.
+/// The object as a developer names it: `Deployment shop/cart`, or `Pod shop/cart-*` if the API server has yet to
+/// generate the name.
 pub fn object_name(subject: &Subject<'_>, namespace: Option<&str>) -> String {
     let kind = subject.kind.names().kind;
     let (name, generate_name) =

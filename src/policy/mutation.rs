@@ -5,7 +5,7 @@
 //! Then each policy, in the order of [`EvaluationPlan::policies`], fills in absent fields, so the first policy wins. A
 //! policy does not fix what it exempts.
 //!
-//! The annotation [`MUTATED_BY`] on the pod lists the added fields by policy.
+//! The annotation [`mark::MUTATED_BY`] on the pod lists the added fields by policy.
 //!
 //! Mutation is idempotent: filling in a field never enables another, and image tags are followed to the end of their
 //! chain (a circular chain changes nothing).
@@ -26,7 +26,6 @@ use super::rules::{forbid_latest_tag, require_image_digest};
 use super::subject::Subject;
 use crate::cel::tree::Tree;
 use mark::AddedFields;
-pub use mark::MUTATED_BY;
 
 /// The rules that image tags serve.
 static TAGGING: [&Rule; 2] = [&forbid_latest_tag::RULE, &require_image_digest::RULE];
@@ -40,8 +39,8 @@ pub struct Injected<'p> {
     pub policies: BTreeSet<&'p str>,
 }
 
-/// Applies the mutations of a plan's policies to a pod or template; `None` if nothing changes. `whole` returns the object
-/// behind the subject's view; it is called only if something changes.
+/// Applies the mutations of a plan's policies to a pod or template; `None` if nothing changes. `whole` returns the
+/// object behind the subject's view; it is called only if something changes.
 pub fn inject<'p>(
     plan: &'p EvaluationPlan,
     subject: &Subject<'_>,
@@ -88,8 +87,8 @@ pub fn inject<'p>(
 }
 
 impl Injected<'_> {
-    /// Calls `look` with a view of the mutated object. `subject` is the view of the original one. `None` if the mutated object
-    /// cannot be decoded, which does not happen for one whose original could.
+    /// Calls `look` with a view of the mutated object. `subject` is the view of the original one. `None` if the mutated
+    /// object cannot be decoded, which does not happen for one whose original could.
     pub fn view<T>(
         &self,
         subject: &Subject<'_>,

@@ -1,10 +1,10 @@
 //! The view of a Kubernetes object: the fields that rules read, borrowed from the JSON. Other fields are not stored.
 //!
-//! Lists have limits far above any legitimate use. The items beyond are dropped, and [`List::is_cut`] reports it; a rule
-//! that needs them is undecided. So a view takes little memory, whatever the object.
+//! Lists have limits far above any legitimate use. The items beyond are dropped, and [`List::is_cut`] reports it; a
+//! rule that needs them is undecided. So a view takes little memory, whatever the object.
 //!
-//! One type serves every kind, so an object is decoded in one pass even if its kind is not known yet ([`Spec`]). That works
-//! because no field of a `PodSpec` has the name of a field of a workload's spec.
+//! One type serves every kind, so an object is decoded in one pass even if its kind is not known yet ([`Spec`]). That
+//! works because no field of a `PodSpec` has the name of a field of a workload's spec.
 
 use serde::Deserialize;
 

@@ -141,7 +141,7 @@ pub enum ObservedRemediation {
 #[derive(Clone, Debug)]
 pub struct Notice {
     pub about: NoticeAbout,
-    /// The reason, in CamelCase.
+    /// In CamelCase, as `kubectl describe` shows it.
     pub reason: &'static str,
     pub note: String,
     pub warning: bool,

@@ -1,6 +1,7 @@
 //! The workload that a pod belongs to, derived from the pod alone: its top owner. Admission, the audit and scans agree.
 //!
-//! Tenants choose names and owner references. The result is a convenience inside a namespace, never a security boundary.
+//! Tenants choose names and owner references. The result is a convenience inside a namespace, never a security
+//! boundary.
 
 use std::borrow::Cow;
 

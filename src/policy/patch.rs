@@ -17,9 +17,9 @@ pub fn operations<'f>(
     apply(&mut object.clone(), fixes)
 }
 
-/// Applies fixes to an object in their order, each after its [`Fix::beside`], and returns the operations. Of two fixes of
-/// one field the first wins. A fix that does not fit the object is left out: its parent is a string, or a list that is too
-/// short.
+/// Applies fixes to an object in their order, each after its [`Fix::beside`], and returns the operations. Of two fixes
+/// of one field the first wins. A fix that does not fit the object is left out: its parent is a string, or a list that
+/// is too short.
 pub fn apply<'f>(
     object: &mut Value,
     fixes: impl IntoIterator<Item = &'f Fix>,

@@ -1,5 +1,5 @@
-//! The view of a running pod: the fields that status rules and listings read, borrowed from its JSON. The view of its spec
-//! is [`super::object::Object`].
+//! The view of a running pod: the fields that status rules and listings read, borrowed from its JSON. The view of its
+//! spec is [`super::object::Object`].
 
 use jiff::Timestamp;
 use serde::Deserialize;

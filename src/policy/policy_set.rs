@@ -15,8 +15,8 @@ use super::protected::Protected;
 use super::rule::{Rule, SpecCheck, StatusCheck};
 use super::scope::{Scope, Selection};
 
-/// The checks of all policies that cover a namespace, each once: ten policies with the same rule and parameters cost one
-/// check of the pod.
+/// The checks of all policies that cover a namespace, each once: ten policies with the same rule and parameters cost
+/// one check of the pod.
 #[derive(Default)]
 pub struct EvaluationPlan {
     policies: Vec<Arc<Policy>>,
@@ -112,7 +112,8 @@ pub struct UnknownNamespace<'a> {
     pub assumed: &'a EvaluationPlan,
 }
 
-/// All policies in force, with their plans. A review reads one set from beginning to end, so it never sees half a change.
+/// All policies in force, with their plans. A review reads one set from beginning to end, so it never sees half a
+/// change.
 #[derive(Default)]
 pub struct PolicySet {
     namespaces: Arc<Namespaces>,
@@ -216,8 +217,8 @@ impl PolicySet {
         self.len() == 0
     }
 
-    /// The plan for objects of a namespace. An object without a known namespace could be created in any, so every policy
-    /// judges it. The plan of a protected namespace is empty.
+    /// The plan for objects of a namespace. An object without a known namespace could be created in any, so every
+    /// policy judges it. The plan of a protected namespace is empty.
     ///
     /// # Errors
     /// A policy selects by labels, and the labels of the namespace are unknown. They are never taken for "no match".

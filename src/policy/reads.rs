@@ -8,7 +8,8 @@ use crate::cel::tree::Tree;
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Reads(reads::Reads);
 
-/// Metadata that the API server changes on every write. An expression that reads all of the metadata does not mean these.
+/// Metadata that the API server changes on every write. An expression that reads all of the metadata does not mean
+/// these.
 const SERVER_METADATA: [&str; 2] = ["generation", "resourceVersion"];
 
 impl From<reads::Reads> for Reads {
@@ -18,8 +19,8 @@ impl From<reads::Reads> for Reads {
 }
 
 impl Reads {
-    /// Whether two versions of a pod are equal in all these fields. Fields that only the API server and the kubelet write
-    /// are compared only if the expression reads them by name.
+    /// Whether two versions of a pod are equal in all these fields. Fields that only the API server and the kubelet
+    /// write are compared only if the expression reads them by name.
     pub fn same(&self, old: &Tree<'_>, new: &Tree<'_>) -> bool {
         let same = |old: &Tree<'_>, new: &Tree<'_>| self.0.same(&old.value(), &new.value());
         same(old, new) || !self.names_server_fields() && same(&written(old), &written(new))

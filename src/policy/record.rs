@@ -3,9 +3,10 @@
 //!
 //! One write carries the record and the patch of the template, so neither exists without the other.
 //!
-//! Anyone who may change the workload may also write the annotation, so [`Record::of`] validates it: the record must have
-//! the workload's uid and plausible times, and its inverse may remove only what a repair adds ([`super::repaired`]). While
-//! podgate's webhook is called, only podgate can write the record of a repair in flight (`admission::repairs`).
+//! Anyone who may change the workload may also write the annotation, so [`Record::of`] validates it: the record must
+//! have the workload's uid and plausible times, and its inverse may remove only what a repair adds
+//! ([`super::repaired`]). While podgate's webhook is called, only podgate can write the record of a repair in flight
+//! (`admission::repairs`).
 
 use jiff::{SignedDuration, Timestamp};
 use json_patch::PatchOperation;

@@ -1,5 +1,5 @@
-//! The fields of a pod template that a repair may change: missing probes, missing resources, and image tags. A record of a
-//! repair that would change anything else is invalid. Pure.
+//! The fields of a pod template that a repair may change: missing probes, missing resources, and image tags. A record
+//! of a repair that would change anything else is invalid. Pure.
 
 use serde_json::Value;
 

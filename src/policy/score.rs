@@ -5,8 +5,8 @@
 //! m = ln(1 + v) / ln(1 + N): the first violating workload costs most. With w the weights of the rules, the score is
 //! 100 · (1 − Σ w·m / Σ w).
 //!
-//! The way in: a [`Workload`] adds up its pods, a [`Tally`] the workloads of a namespace, a [`Loss`] the namespaces, and
-//! [`Loss::score`] rounds once. All sums are of integers, so the order of additions never changes a score.
+//! The way in: a [`Workload`] adds up its pods, a [`Tally`] the workloads of a namespace, a [`Loss`] the namespaces,
+//! and [`Loss::score`] rounds once. All sums are of integers, so the order of additions never changes a score.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -28,8 +28,8 @@ pub struct Degrees(Vec<(&'static str, u64)>);
 #[derive(Clone, Debug, Default)]
 pub struct Workload {
     pods: u64,
-    /// The sum of the pods' degrees by rule id, sorted by id. A list rather than a map: there are many workloads, and each
-    /// violates few rules.
+    /// The sum of the pods' degrees by rule id, sorted by id. A list rather than a map: there are many workloads, and
+    /// each violates few rules.
     degrees: Vec<(&'static str, u64)>,
 }
 
@@ -262,8 +262,8 @@ impl Loss {
     }
 }
 
-/// Splits `sum` points among the rules by the largest-remainder method: each rule gets the whole points of its share, and
-/// the remaining points go, one each, to the largest remainders. Ties go to the larger share, then to the lower id.
+/// Splits `sum` points among the rules by the largest-remainder method: each rule gets the whole points of its share,
+/// and the remaining points go, one each, to the largest remainders. Ties go to the larger share, then to the lower id.
 fn apportion(
     shares: &BTreeMap<&'static str, u64>,
     point: u64,

@@ -46,8 +46,8 @@ impl<'a> Subject<'a> {
         Ok(Self::new(kind, object, metadata, spec))
     }
 
-    /// The same for an object that may contain no pod: missing fields are empty. Admission uses it, because the API server
-    /// itself rejects such an object, with a better message.
+    /// The same for an object that may contain no pod: missing fields are empty. Admission uses it, because the API
+    /// server itself rejects such an object, with a better message.
     pub fn or_empty(kind: Kind, object: &'a Object<'a>) -> Self {
         static EMPTY: LazyLock<PodSpec<'static>> = LazyLock::new(PodSpec::default);
         let (metadata, spec) = pod_of(kind, object);
@@ -72,8 +72,8 @@ impl<'a> Subject<'a> {
         format!("{}{field}", spec.strip_suffix("spec").unwrap_or_default())
     }
 
-    /// Whether its containers or volumes exceed the limits of [`super::object`]. No legitimate pod comes close; judging a
-    /// hundred thousand containers would take memory and time from other reviews.
+    /// Whether its containers or volumes exceed the limits of [`super::object`]. No legitimate pod comes close; judging
+    /// a hundred thousand containers would take memory and time from other reviews.
     pub fn is_too_large(&self) -> bool {
         let PodSpec { init_containers, containers, ephemeral_containers, volumes, .. } = self.spec;
         let lists = [init_containers, containers, ephemeral_containers];
@@ -93,9 +93,9 @@ impl<'a> Subject<'a> {
         }
     }
 
-    /// The node of a mirror pod, judged by the pod's fields alone: the kubelet annotates a mirror pod, binds it to the node
-    /// and makes the Node its controller (`CreateMirrorPod` in `pkg/kubelet/pod/mirror_client.go` of Kubernetes). Anyone
-    /// can write such fields; [`Self::is_mirror_by`] also checks the user.
+    /// The node of a mirror pod, judged by the pod's fields alone: the kubelet annotates a mirror pod, binds it to the
+    /// node and makes the Node its controller (`CreateMirrorPod` in `pkg/kubelet/pod/mirror_client.go` of Kubernetes).
+    /// Anyone can write such fields; [`Self::is_mirror_by`] also checks the user.
     pub fn mirrored_node(&self) -> Option<&'a str> {
         let metadata = self.metadata.filter(|_| self.kind == Kind::Pod)?;
         let node = &*self.spec.node_name;
@@ -105,8 +105,8 @@ impl<'a> Subject<'a> {
         (marked && by_node && !node.is_empty()).then_some(node)
     }
 
-    /// Whether this user is a kubelet that creates the mirror pod of a static pod on its own node. The static pod already
-    /// runs, whatever admission answers.
+    /// Whether this user is a kubelet that creates the mirror pod of a static pod on its own node. The static pod
+    /// already runs, whatever admission answers.
     pub fn is_mirror_by(&self, user: &str) -> bool {
         let node = user.strip_prefix("system:node:");
         node.is_some() && self.mirrored_node() == node

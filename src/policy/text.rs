@@ -1,6 +1,7 @@
 //! Texts for people from untrusted values: bounded, and safe for a terminal.
 
-/// The longest name or value in a message, in bytes. With it, the first violation of a denial always fits into 900 bytes.
+/// The longest name or value in a message, in bytes. With it, the first violation of a denial always fits into 900
+/// bytes.
 const MAX_VALUE: usize = 100;
 
 /// A value in quotes: cut, and with control characters escaped.
@@ -51,8 +52,8 @@ pub fn cut(mut text: String, max: usize) -> String {
     text
 }
 
-/// The FNV-1a hash of 128 bits, in hexadecimal. It is stable across versions, and not cryptographic: someone who makes two
-/// policies collide can already write both.
+/// The FNV-1a hash of 128 bits, in hexadecimal. It is stable across versions, and not cryptographic: someone who makes
+/// two policies collide can already write both.
 pub fn hash(text: &str) -> String {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0100_0000_0000_0000_0000_013b;

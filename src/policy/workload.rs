@@ -92,8 +92,8 @@ impl Kind {
     /// The kind with these API names; `None` for a kind that podgate does not judge.
     ///
     /// # Errors
-    /// A known group and kind in another version. Judging it as the known version would be a guess; allowing it would be
-    /// a bypass.
+    /// A known group and kind in another version. Judging it as the known version would be a guess; allowing it would
+    /// be a bypass.
     pub fn find(group: &str, version: &str, kind: &str) -> Result<Option<Self>, UnknownVersion> {
         let Some(found) = Self::ALL.into_iter().find(|known| {
             let names = known.names();

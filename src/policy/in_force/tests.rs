@@ -39,7 +39,7 @@ fn validation(name: &str, expression: &str) -> Value {
 #[test]
 fn a_spec_that_compiles_is_in_force_whatever_the_status_says() {
     let spec = json!({"enforcementMode": "enforce"});
-    let resolved = resolved(Some("shop"), &spec, Some(r#"{"enforcementMode": "audit"}"#));
+    let resolved = resolve(Some("shop"), &spec, Some(r#"{"enforcementMode": "audit"}"#));
     assert!(resolved.fault.is_none());
     let policy = resolved.policy.unwrap();
     assert_eq!(policy.mode, EnforcementMode::Enforce);
@@ -50,7 +50,7 @@ fn a_spec_that_compiles_is_in_force_whatever_the_status_says() {
 fn one_that_does_not_leaves_the_last_good_one_in_force() {
     let bad = json!({"validations": [validation("a", "nonsense(")]});
     let good = r#"{"enforcementMode": "enforce", "excludeNamespaces": ["lab"]}"#;
-    let resolved = resolved(None, &bad, Some(good));
+    let resolved = resolve(None, &bad, Some(good));
     let (fault, fallback) = resolved.fault.unwrap();
     assert!(fault.path.starts_with("spec.validations[0]"), "{fault}");
     assert_eq!(fallback, Fallback::LastGood(good.into()));
@@ -73,7 +73,7 @@ fn a_validation_that_does_not_compile_is_undecided_and_the_rest_is_in_force() {
     });
     // What was in force before an upgrade is the same spec, and compiles no more than that.
     for last_good in [None, Some(spec.to_string()), Some("{".to_owned())] {
-        let resolved = resolved(Some("shop"), &spec, last_good.as_deref());
+        let resolved = resolve(Some("shop"), &spec, last_good.as_deref());
         assert_eq!(resolved.fault.unwrap().1, Fallback::Parts);
         let policy = resolved.policy.unwrap();
         assert_eq!((policy.mode, policy.text.is_none()), (EnforcementMode::Enforce, true));
@@ -97,7 +97,7 @@ fn a_rule_whose_parameters_do_not_compile_is_undecided() {
         "severityOverrides": {"nonsense": "low"}, "imageTags": [{"image": "", "tag": ""}],
         "bundle": "newest", "newField": 1, "maxRestartCount": -1,
     });
-    let resolved = resolved(Some("shop"), &spec, None);
+    let resolved = resolve(Some("shop"), &spec, None);
     let found = found(resolved.policy.unwrap());
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((found[0].0.as_str(), found[0].2), ("requiredLabels", true));
@@ -109,7 +109,7 @@ fn of_whom_a_policy_asks_is_never_guessed() {
     for spec in
         [json!({"namespaceSelector": selector}), json!({"excludeNamespaces": 5}), json!("x")]
     {
-        let resolved = resolved(None, &spec, None);
+        let resolved = resolve(None, &spec, None);
         assert!(resolved.policy.is_none(), "{spec}");
         assert_eq!(resolved.fault.unwrap().1, Fallback::Nothing, "{spec}");
     }
@@ -118,9 +118,9 @@ fn of_whom_a_policy_asks_is_never_guessed() {
 #[test]
 fn a_spec_that_is_too_long_is_not_kept_and_one_that_is_kept_is_no_longer() {
     let long = json!({"contact": "c".repeat(MAX_LAST_GOOD)});
-    assert!(resolved(Some("shop"), &long, None).policy.unwrap().text.is_none());
+    assert!(resolve(Some("shop"), &long, None).policy.unwrap().text.is_none());
     let bad = json!({"enforcementMode": "strict"});
-    let kept = resolved(Some("shop"), &bad, Some(&long.to_string()));
+    let kept = resolve(Some("shop"), &bad, Some(&long.to_string()));
     assert_eq!(kept.fault.unwrap().1, Fallback::Parts);
 }
 
@@ -133,7 +133,7 @@ proptest::proptest! {
     ) {
         let mut spec = json!({"enforcementMode": "enforce", "podSecurity": "baseline"});
         spec[field] = serde_json::from_str(&value).unwrap();
-        let policy = resolved(Some("shop"), &spec, None).policy.expect("a part compiles");
+        let policy = resolve(Some("shop"), &spec, None).policy.expect("a part compiles");
         proptest::prop_assert_eq!(policy.mode, EnforcementMode::Enforce);
     }
 }

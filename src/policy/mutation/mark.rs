@@ -31,8 +31,8 @@ fn pod<'v>(subject: &Subject<'_>, object: &'v Value) -> &'v Value {
     steps.fold(object, |at, step| at.get(step).unwrap_or(&Value::Null))
 }
 
-/// The annotation's value: `{"shop/defaults":["spec.containers[0].resources.limits.memory"]}`. If the fields do not fit,
-/// their number.
+/// The annotation's value: `{"shop/defaults":["spec.containers[0].resources.limits.memory"]}`. If the fields do not
+/// fit, their number.
 fn value(before: Option<&str>, added: AddedFields) -> String {
     let before = before.filter(|text| text.len() <= MAX_VALUE);
     let before: AddedFields =

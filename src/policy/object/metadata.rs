@@ -80,7 +80,8 @@ impl<'a> Annotations<'a> {
     const MIRROR: &'static str = "kubernetes.io/config.mirror";
     /// The prefix of AppArmor annotations; a container's name follows.
     pub const APPARMOR_PREFIX: &'static str = "container.apparmor.security.beta.kubernetes.io/";
-    /// The prefix of seccomp annotations. The kubelet ignores them now, but the API server compares them with the field.
+    /// The prefix of seccomp annotations. The kubelet ignores them now, but the API server compares them with the
+    /// field.
     const SECCOMP_PREFIX: &'static str = "container.seccomp.security.alpha.kubernetes.io/";
 
     /// Whether rules read the annotation of this name.
@@ -90,8 +91,8 @@ impl<'a> Annotations<'a> {
             || key.starts_with(Self::SECCOMP_PREFIX)
     }
 
-    /// Whether the pod has the annotation of a mirror pod, which anyone may set. If the annotations are cut, it may be among
-    /// those not stored; then the pod is judged as any other.
+    /// Whether the pod has the annotation of a mirror pod, which anyone may set. If the annotations are cut, it may be
+    /// among those not stored; then the pod is judged as any other.
     pub fn claims_mirror(&self) -> bool {
         self.0.get(Self::MIRROR).is_some()
     }

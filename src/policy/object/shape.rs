@@ -1,7 +1,8 @@
 //! Which JSON a type may be decoded from.
 
-/// Makes types decode from JSON objects only. The code that serde derives also accepts an array of the fields, which the API
-/// server rejects. The types need `#[serde(remote = "Self")]`, which turns the derived code into inherent functions.
+/// Makes types decode from JSON objects only. The code that serde derives also accepts an array of the fields, which
+/// the API server rejects. The types need `#[serde(remote = "Self")]`, which turns the derived code into inherent
+/// functions.
 macro_rules! from_objects_only {
     ($($name:ident $(<$lifetime:lifetime>)?),* $(,)?) => {$(
         impl<'de $(: $lifetime, $lifetime)?> serde::Deserialize<'de> for $name $(<$lifetime>)? {

@@ -12,8 +12,8 @@ use super::{PodSpec, Template};
 
 from_objects_only!(JobTemplate<'a>, JobSpec<'a>);
 
-/// The fields of a `PodSpec` and the templates of a workload's spec. The types do not nest recursively, so no document can
-/// overflow the stack.
+/// The fields of a `PodSpec` and the templates of a workload's spec. The types do not nest recursively, so no document
+/// can overflow the stack.
 #[derive(Debug, Default)]
 pub struct Spec<'a> {
     pub pod: PodSpec<'a>,

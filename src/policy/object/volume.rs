@@ -16,8 +16,8 @@ pub struct Volume<'a> {
     pub name: Text<'a>,
     pub image: Option<ImageVolume<'a>>,
     pub host_path: Option<HostPath<'a>>,
-    /// The names of all source fields that are set, such as `configMap`, also those above. The API server allows one, and
-    /// defaults to `emptyDir`.
+    /// The names of all source fields that are set, such as `configMap`, also those above. The API server allows one,
+    /// and defaults to `emptyDir`.
     pub sources: List<Text<'a>>,
 }
 

@@ -1,9 +1,9 @@
 //! Allows images from some registries, or paths in them, only.
 //!
-//! A container runs whatever its registry serves, so the cluster must trust the registries of its images. Each entry is a
-//! host with an optional port and path. Paths are compared by whole components: `ghcr.io/team` allows `ghcr.io/team/web`, but
-//! not `ghcr.io/team-b/web`. An image without a registry comes from Docker Hub: `nginx` is `docker.io/library/nginx`. The
-//! case of hosts does not matter, and the port is part of the host.
+//! A container runs whatever its registry serves, so the cluster must trust the registries of its images. Each entry is
+//! a host with an optional port and path. Paths are compared by whole components: `ghcr.io/team` allows
+//! `ghcr.io/team/web`, but not `ghcr.io/team-b/web`. An image without a registry comes from Docker Hub: `nginx` is
+//! `docker.io/library/nginx`. The case of hosts does not matter, and the port is part of the host.
 
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};

@@ -1,11 +1,11 @@
 //! Forbids images that float on `latest`.
 //!
-//! `latest` does not identify an image: two nodes that pull at different times run different code, and a rollback pulls the
-//! same name again. An image without a tag means `latest`. An image with a digest always means the same bytes, whatever its
-//! tag, so it passes.
+//! `latest` does not identify an image: two nodes that pull at different times run different code, and a rollback pulls
+//! the same name again. An image without a tag means `latest`. An image with a digest always means the same bytes,
+//! whatever its tag, so it passes.
 //!
-//! A text that is not an image reference is a violation too, because nothing could pull it. If an injector that runs after
-//! podgate replaces a placeholder, exempt the workload.
+//! A text that is not an image reference is a violation too, because nothing could pull it. If an injector that runs
+//! after podgate replaces a placeholder, exempt the workload.
 
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, Phase, Rule, examples};

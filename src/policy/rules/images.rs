@@ -22,8 +22,8 @@ enum ImagePath<'a> {
 }
 
 impl Image<'_> {
-    /// The breach of this image; `replacement` is the image of its fix. A text longer than any image, and than any text that
-    /// an exemption matches, is cut.
+    /// The breach of this image; `replacement` is the image of its fix. A text longer than any image, and than any text
+    /// that an exemption matches, is cut.
     pub fn breach(&self, problem: String, remedy: String, replacement: Option<String>) -> Breach {
         let (container, path) = match &self.path {
             ImagePath::Container(place, subject) => {

@@ -1,7 +1,7 @@
 //! Bounds how often a container may have restarted.
 //!
-//! A container that restarts again and again is crashing, whatever its pod's phase. Only the audit can check this, so it
-//! never denies.
+//! A container that restarts again and again is crashing, whatever its pod's phase. Only the audit can check this, so
+//! it never denies.
 
 use super::super::degree::restart_degree;
 use super::super::pod_status::RunningPod;

@@ -1,8 +1,8 @@
 //! Holds pods to a level of the Pod Security Standards: `baseline` or `restricted`.
 //!
-//! The verdict is that of the API server's own Pod Security admission (Kubernetes 1.36, version `latest`), with the same
-//! checks under the same names. In addition, podgate names each field at fault, and exemptions, severities and the audit can
-//! refer to a single check, as `podSecurity/hostPathVolumes`.
+//! The verdict is that of the API server's own Pod Security admission (Kubernetes 1.36, version `latest`), with the
+//! same checks under the same names. In addition, podgate names each field at fault, and exemptions, severities and the
+//! audit can refer to a single check, as `podSecurity/hostPathVolumes`.
 //!
 //! `baseline` forbids known ways from a container to its node:
 //!
@@ -35,14 +35,14 @@
 //!
 //! If one of these is a stricter form of a baseline check, only the stricter one reports. A pod with
 //! `spec.os.name: windows` is exempt from `allowPrivilegeEscalation`, `capabilities_restricted` and
-//! `seccompProfile_restricted`, which Windows does not have. With `hostUsers: false`, root in the pod is an unprivileged
-//! user on the node, which is why it is an exception.
+//! `seccompProfile_restricted`, which Windows does not have. With `hostUsers: false`, root in the pod is an
+//! unprivileged user on the node, which is why it is an exception.
 //!
 //! podgate can fix these three checks if the field is absent, but never in a Windows pod. It adds
-//! `allowPrivilegeEscalation: false`, `seccompProfile.type: RuntimeDefault` and, if the container is known not to run as
-//! root (`runAsNonRoot: true`, or a `runAsUser` other than 0, its own or the pod's), `capabilities.drop: [ALL]`. Images that
-//! start as root and then change the user (nginx, mysql) need their capabilities to start. It does not add `runAsNonRoot`,
-//! which would stop an image whose user is root.
+//! `allowPrivilegeEscalation: false`, `seccompProfile.type: RuntimeDefault` and, if the container is known not to run
+//! as root (`runAsNonRoot: true`, or a `runAsUser` other than 0, its own or the pod's), `capabilities.drop: [ALL]`.
+//! Images that start as root and then change the user (nginx, mysql) need their capabilities to start. It does not add
+//! `runAsNonRoot`, which would stop an image whose user is root.
 
 mod app_armor;
 mod capabilities;

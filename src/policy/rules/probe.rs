@@ -10,8 +10,8 @@ use crate::api::DefaultProbe;
 
 /// Reports each container that needs a probe and has none.
 ///
-/// Containers that run to completion ([`Subject::ends`]) are monitored by their exit code, and init and ephemeral containers
-/// do not serve, so they need no probe.
+/// Containers that run to completion ([`Subject::ends`]) are monitored by their exit code, and init and ephemeral
+/// containers do not serve, so they need no probe.
 pub fn require(
     subject: &Subject<'_>,
     field: &str,
@@ -51,8 +51,8 @@ fn tcp_ports(container: &Container<'_>) -> impl Iterator<Item = i32> {
     ports.filter(|port| matches!(&*port.protocol, "" | "TCP")).map(|port| port.container_port)
 }
 
-/// The policy's default probe for a container that declares the probe's port. Probing a port that the container does not
-/// serve would restart a healthy container.
+/// The policy's default probe for a container that declares the probe's port. Probing a port that the container does
+/// not serve would restart a healthy container.
 fn default_probe(default: &DefaultProbe, container: &Container<'_>) -> Option<Value> {
     let asked = default.http_get.as_ref().map(|get| get.port).or(default.tcp_port);
     let mut ports = tcp_ports(container);

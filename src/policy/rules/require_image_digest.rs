@@ -1,7 +1,7 @@
 //! Requires every image to be pinned by digest.
 //!
-//! A tag can be pushed again, and then a cluster runs another image than the one that was tested. A digest identifies the
-//! bytes, so every node and every rollback runs the same image. Keep the tag beside it for people to read.
+//! A tag can be pushed again, and then a cluster runs another image than the one that was tested. A digest identifies
+//! the bytes, so every node and every rollback runs the same image. Keep the tag beside it for people to read.
 
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, Phase, Rule, examples};

@@ -1,8 +1,8 @@
 //! Requires labels on every pod.
 //!
-//! Labels name a pod's owner and application; cost reports, alerts and network policies select pods by them. The labels must
-//! be on the pod itself: in a workload, on its pod template, because a workload's own labels are not copied to its pods. A
-//! pattern must match the whole value.
+//! Labels name a pod's owner and application; cost reports, alerts and network policies select pods by them. The labels
+//! must be on the pod itself: in a workload, on its pod template, because a workload's own labels are not copied to its
+//! pods. A pattern must match the whole value.
 
 use regex::{Regex, RegexBuilder};
 

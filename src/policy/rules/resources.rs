@@ -145,8 +145,8 @@ impl Asked {
     }
 }
 
-/// Whether `resources` of the whole pod set a resource. The API server compares it with the sum over the containers, so a
-/// default for one container could exceed it.
+/// Whether `resources` of the whole pod set a resource. The API server compares it with the sum over the containers, so
+/// a default for one container could exceed it.
 fn is_set_on_pod(subject: &Subject<'_>, resource: ComputeResource) -> bool {
     subject.spec.resources.as_ref().is_some_and(|pod| {
         [&pod.requests, &pod.limits].iter().any(|side| of(side.as_ref(), resource).is_some())

@@ -3,18 +3,21 @@
 //! A validation's `expression` is true for a pod that passes. It is an expression of a `ValidatingAdmissionPolicy` of
 //! Kubernetes 1.36, with the same functions, macros, types, results and errors. `object` is always a Pod: the one under
 //! review, or the one that a workload's template would make, with the workload's namespace. `namespaceObject` is its
-//! Namespace, of which podgate knows the name, labels and annotations; an expression that reads another field is undecided,
-//! which is a violation. `variables.NAME` is the value of the policy's variable; a variable may use those before it. There is
-//! no `request`, `oldObject`, `params` or `authorizer`, so a pod has the same verdict at admission, in the audit and in a scan.
+//! Namespace, of which podgate knows the name, labels and annotations; an expression that reads another field is
+//! undecided, which is a violation. `variables.NAME` is the value of the policy's variable; a variable may use those
+//! before it. There is no `request`, `oldObject`, `params` or `authorizer`, so a pod has the same verdict at admission,
+//! in the audit and in a scan.
 //!
-//! An error is not a pass: a validation that cannot be decided is a violation with the reason, and the policy's mode decides
-//! its effect. Test optional fields with `has()` first, or read them with `.?field` and `orValue()`. An expression that the API
-//! server would reject, or longer than 1 KiB, makes the policy invalid; the message names the position and the remedy.
+//! An error is not a pass: a validation that cannot be decided is a violation with the reason, and the policy's mode
+//! decides its effect. Test optional fields with `has()` first, or read them with `.?field` and `orValue()`. An
+//! expression that the API server would reject, or longer than 1 KiB, makes the policy invalid; the message names the
+//! position and the remedy.
 //!
-//! Costs are limited as in Kubernetes, in its units: 1 000 000 for an expression or a variable, and 10 000 000 for a policy;
-//! beyond that, all validations of the policy are undecided. The values that expressions create may take 4 MiB for a pod. A
-//! review whose expressions cost more than 40 000 units, about a millisecond, waits for its turn: only one such review of each
-//! namespace runs at a time. A validation that is not evaluated within the time of the review is undecided.
+//! Costs are limited as in Kubernetes, in its units: 1 000 000 for an expression or a variable, and 10 000 000 for a
+//! policy; beyond that, all validations of the policy are undecided. The values that expressions create may take 4 MiB
+//! for a pod. A review whose expressions cost more than 40 000 units, about a millisecond, waits for its turn: only one
+//! such review of each namespace runs at a time. A validation that is not evaluated within the time of the review is
+//! undecided.
 //!
 //! [All functions and macros](cel.md).
 

@@ -14,8 +14,8 @@ use super::exceptions::is_windows;
 /// The most items of one list that are reported. More would not help, and a list can have a hundred thousand.
 pub const MAX_SHOWN: usize = 20;
 
-/// The most breaches of a container to report after `others` of other containers: at least one, since an exemption may cover
-/// only some containers.
+/// The most breaches of a container to report after `others` of other containers: at least one, since an exemption may
+/// cover only some containers.
 pub const fn shown_beside(others: usize) -> usize {
     if others < MAX_ITEMS { MAX_SHOWN } else { 1 }
 }
@@ -100,8 +100,8 @@ pub fn contexts<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Context<'a>> 
     of_pod.into_iter().chain(of_containers)
 }
 
-/// The fix of an absent field of a container, if it is safe: not for ephemeral containers, which already run, and not for
-/// Windows pods, also if only the node selector selects Windows.
+/// The fix of an absent field of a container, if it is safe: not for ephemeral containers, which already run, and not
+/// for Windows pods, also if only the node selector selects Windows.
 pub fn fix(
     subject: &Subject<'_>,
     place: &PlacedContainer<'_>,

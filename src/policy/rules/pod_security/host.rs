@@ -21,8 +21,8 @@ pub fn namespaces(subject: &Subject<'_>) -> Vec<Breach> {
 }
 
 /// `hostPorts`: a port of the node bypasses network policies, and only one pod per node can have it. In a pod with
-/// `hostNetwork`, the API server sets a missing `hostPort` to the `containerPort`, so a template is judged as its pods will
-/// be.
+/// `hostNetwork`, the API server sets a missing `hostPort` to the `containerPort`, so a template is judged as its pods
+/// will be.
 pub fn ports(subject: &Subject<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for place in containers(subject.spec) {
@@ -60,8 +60,8 @@ fn of_container_ports<'a>(
     })
 }
 
-/// `hostProbesAndHostLifecycle`: the kubelet sends probes from the node's network, so a host that the pod chooses could be
-/// an address that only the node can reach.
+/// `hostProbesAndHostLifecycle`: the kubelet sends probes from the node's network, so a host that the pod chooses could
+/// be an address that only the node can reach.
 pub fn probes_and_lifecycle(subject: &Subject<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for place in containers(subject.spec) {

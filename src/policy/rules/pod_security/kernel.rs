@@ -22,8 +22,8 @@ const SAFE_SYSCTLS: [&str; 12] = [
     "net.ipv4.tcp_wmem",
 ];
 
-/// `procMount`: the runtime hides the parts of /proc that expose or change the node. In a user namespace, the pod cannot
-/// use them anyway.
+/// `procMount`: the runtime hides the parts of /proc that expose or change the node. In a user namespace, the pod
+/// cannot use them anyway.
 pub fn proc_mount_baseline(subject: &Subject<'_>) -> Vec<Breach> {
     if has_user_namespace(subject.spec) {
         return Vec::new();

@@ -21,8 +21,8 @@ pub fn privileged(subject: &Subject<'_>) -> Vec<Breach> {
     privileged.collect()
 }
 
-/// `allowPrivilegeEscalation`: if it is false, no program, setuid or not, gives a process more privileges than its parent.
-/// Windows does not have it.
+/// `allowPrivilegeEscalation`: if it is false, no program, setuid or not, gives a process more privileges than its
+/// parent. Windows does not have it.
 pub fn escalation(subject: &Subject<'_>) -> Vec<Breach> {
     const PATH: &str = "securityContext.allowPrivilegeEscalation";
     if is_windows(subject.spec) {

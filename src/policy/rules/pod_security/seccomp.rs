@@ -41,8 +41,8 @@ fn unconfined(subject: &Subject<'_>, remedy: &'static str) -> impl Iterator<Item
     })
 }
 
-/// The breach of a container without a profile. Each container has its own breach and fix, so that an exemption can cover
-/// one of them.
+/// The breach of a container without a profile. Each container has its own breach and fix, so that an exemption can
+/// cover one of them.
 fn missing(subject: &Subject<'_>, place: &PlacedContainer<'_>) -> Breach {
     const PATH: &str = "securityContext.seccompProfile";
     // The API server rejects a field that differs from the annotation, which it otherwise ignores.

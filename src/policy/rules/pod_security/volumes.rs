@@ -31,8 +31,8 @@ pub fn host_path(subject: &Subject<'_>) -> Vec<Breach> {
     folders.take(MAX_SHOWN).collect()
 }
 
-/// `restrictedVolumes`: no folder of the node, and no storage that bypasses a PersistentVolumeClaim. A kind that podgate does
-/// not know is not allowed.
+/// `restrictedVolumes`: no folder of the node, and no storage that bypasses a PersistentVolumeClaim. A kind that
+/// podgate does not know is not allowed.
 pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
     let sources = volumes(subject).flat_map(|(index, volume)| {
         volume.sources.iter().map(move |source| (index, &*volume.name, &**source))
