@@ -23,7 +23,7 @@ pub(crate) mod exemption;
 mod expressions;
 pub(crate) mod field_path;
 mod glob;
-pub(crate) mod image;
+pub mod image;
 pub(crate) mod in_force;
 mod injector;
 pub(crate) mod key;

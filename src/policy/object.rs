@@ -18,6 +18,7 @@ mod spec;
 mod text;
 mod volume;
 
+use list::Item;
 pub use list::{List, MAX_ENTRIES, MAX_ITEMS, MAX_WEIGHT};
 pub use metadata::{Annotations, Metadata, OwnerReference};
 pub use pairs::{NodeSelector, Pairs};
@@ -155,4 +156,20 @@ pub struct Port<'a> {
     pub host_port: Option<i32>,
     #[serde(borrow)]
     pub protocol: Text<'a>,
+}
+
+impl Item for Port<'_> {}
+
+impl Item for Container<'_> {
+    const MAX: usize = MAX_ITEMS;
+
+    fn weight(&self) -> usize {
+        fn len<T>(list: Option<&List<T>>) -> usize {
+            list.map_or(0, |list| list.len())
+        }
+        let capabilities = self.security_context.as_ref().and_then(|it| it.capabilities.as_ref());
+        let capabilities =
+            capabilities.map_or(0, |it| len(it.add.as_ref()) + len(it.drop.as_ref()));
+        len(self.ports.as_ref()) + capabilities
+    }
 }

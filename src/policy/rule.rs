@@ -13,7 +13,7 @@ use super::reads::Reads;
 use super::subject::Subject;
 use super::text::printable;
 
-/// A rule of [`super::registry`].
+/// A rule. The registry lists them all.
 pub struct Rule {
     /// The name of the field of `DevOpsPolicySpec` that enables it.
     pub id: &'static str,

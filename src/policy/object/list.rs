@@ -7,10 +7,7 @@ use std::ops::Deref;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-use super::security::Sysctl;
 use super::text::Text;
-use super::volume::Volume;
-use super::{Container, Port};
 
 /// The most items of a list of containers or volumes.
 pub const MAX_ITEMS: usize = 1000;
@@ -32,30 +29,6 @@ pub trait Item {
 }
 
 impl Item for Text<'_> {}
-impl Item for Port<'_> {}
-impl Item for Sysctl<'_> {}
-
-impl Item for Container<'_> {
-    const MAX: usize = MAX_ITEMS;
-
-    fn weight(&self) -> usize {
-        fn len<T>(list: Option<&List<T>>) -> usize {
-            list.map_or(0, |list| list.len())
-        }
-        let capabilities = self.security_context.as_ref().and_then(|it| it.capabilities.as_ref());
-        let capabilities =
-            capabilities.map_or(0, |it| len(it.add.as_ref()) + len(it.drop.as_ref()));
-        len(self.ports.as_ref()) + capabilities
-    }
-}
-
-impl Item for Volume<'_> {
-    const MAX: usize = MAX_ITEMS;
-
-    fn weight(&self) -> usize {
-        self.sources.len()
-    }
-}
 
 /// The first items of a list.
 #[derive(Debug)]

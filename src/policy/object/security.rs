@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::list::List;
+use super::list::{Item, List};
 use super::shape::from_objects_only;
 use super::text::Text;
 
@@ -82,6 +82,8 @@ pub struct Sysctl<'a> {
     #[serde(borrow)]
     pub name: Text<'a>,
 }
+
+impl Item for Sysctl<'_> {}
 
 /// `spec.os`.
 #[derive(Debug, Default, Deserialize)]

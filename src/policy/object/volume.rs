@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::list::List;
+use super::list::{Item, List, MAX_ITEMS};
 use super::shape::from_objects_only;
 use super::text::Text;
 
@@ -19,6 +19,14 @@ pub struct Volume<'a> {
     /// The names of all source fields that are set, such as `configMap`, also those above. The API server allows one,
     /// and defaults to `emptyDir`.
     pub sources: List<Text<'a>>,
+}
+
+impl Item for Volume<'_> {
+    const MAX: usize = MAX_ITEMS;
+
+    fn weight(&self) -> usize {
+        self.sources.len()
+    }
 }
 
 /// A volume with the content of an image (KEP-4639).

@@ -31,7 +31,7 @@ pub fn host_path(subject: &Subject<'_>) -> Vec<Breach> {
     folders.take(MAX_SHOWN).collect()
 }
 
-/// `restrictedVolumes`: no folder of the node, and no storage that bypasses a PersistentVolumeClaim. A kind that
+/// `restrictedVolumes`: no folder of the node, and no storage that bypasses a `PersistentVolumeClaim`. A kind that
 /// podgate does not know is not allowed.
 pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
     let sources = volumes(subject).flat_map(|(index, volume)| {
