@@ -19,8 +19,9 @@ use jiff::Timestamp;
 use podgate::api::BundleName;
 use podgate::inputs;
 use podgate::policy::bundles;
-use podgate::policy::compile::{Policy, Scope, Selection};
+use podgate::policy::compile::Policy;
 use podgate::policy::protected::Protected;
+use podgate::policy::scope::{Scope, Selection};
 use podgate::scan::offline;
 
 const WORKLOADS: usize = 2400;

@@ -1,4 +1,4 @@
-//! The policies that there are: from objects of a cluster, as its events come ([`watch`]) or once ([`list`]), or from files
+//! The sources of policies: a watch of a cluster's objects ([`watch`]), one list of them ([`list`]), or files
 //! ([`files`]).
 
 pub mod files;
@@ -18,11 +18,11 @@ use crate::policy::in_force::PolicyFault;
 use crate::policy::key::PolicyKey;
 use crate::policy::policy_set::PolicySet;
 
-/// Where the set in force stands, to be swapped whole by what learns of policies
-/// and read by what judges; `None` until they are first known.
+/// The set in force. A source swaps it whole, and reviews read it. `None` until the first set is complete.
 pub type Policies = Arc<ArcSwapOption<PolicySet>>;
 
-/// The policies of a namespace, or the cluster's own where none is named, whichever kind they are; nothing is sent.
+/// The untyped API of the `DevOpsPolicies` of a namespace or, without a namespace, of the `ClusterDevOpsPolicies`.
+/// Makes no call.
 pub fn api(client: Client, namespace: Option<&str>) -> (Api<DynamicObject>, ApiResource) {
     if let Some(namespace) = namespace {
         let resource = ApiResource::erase::<DevOpsPolicy>(&());
@@ -33,5 +33,5 @@ pub fn api(client: Client, namespace: Option<&str>) -> (Api<DynamicObject>, ApiR
     }
 }
 
-/// The policies whose newest version is no good.
+/// The policies whose newest version does not compile.
 pub type Faults = Arc<BTreeMap<PolicyKey, PolicyFault>>;

@@ -1,48 +1,53 @@
-//! The pure engine: what a rule is, and what a set of policies says of a pod.
+//! Rules, policies, and the verdict of a set of policies on a pod. Pure: no clock, no I/O, no threads.
 //!
-//! Nothing here knows a clock, a socket or a thread; whoever calls hands in the
-//! object and, where a rule asks, the time. Every door (admission, audit,
-//! offline scan) goes the same way:
+//! Callers pass in the object and the current time. Admission, the audit and the offline scan take the same steps:
 //!
-//! 1. [`object::Object`] is decoded: a view of the fields that rules read;
-//! 2. [`workload::Subject::of`] finds the pod template in it;
-//! 3. [`mutation::inject`] puts in what policies with `mutate` have for it;
-//! 4. [`engine::judge`] asks every policy of a [`policy_set::PolicySet`] that
-//!    covers the namespace, and sets apart what the policies exempt;
-//! 5. [`decision::decide`] turns the findings into allow, warn or deny, and
-//!    [`message`] into words; [`score`] counts them, and [`patch`] mends what can
-//!    be mended.
+//! 1. [`object::Object`] decodes the fields that rules read;
+//! 2. [`subject::Subject::of`] finds the pod or the pod template in it;
+//! 3. [`mutation::inject`] adds what policies with `mutate` provide;
+//! 4. [`engine::judge`] runs the checks of every policy of a [`policy_set::PolicySet`] that covers the namespace, and
+//!    separates violations from exempt ones;
+//! 5. [`decision::decide`] turns the findings into allow, warn or deny. [`message`] renders them for people, [`score`]
+//!    computes the health score, and [`patch`] makes the JSON Patch that fixes them.
 //!
-//! Before that, [`compile::Policy`] is made of a spec, on top of its bundle.
+//! [`compile::Policy`] is the compiled form of a policy's spec, merged over its bundle.
 
 pub mod bundles;
 pub mod compile;
-pub mod decision;
+mod containers;
+pub(crate) mod decision;
+pub(crate) mod degree;
 pub mod document;
 pub mod engine;
 pub mod event;
-mod exemption;
+
+pub(crate) mod exemption;
 mod expressions;
-pub mod field_path;
+pub(crate) mod field_path;
+mod glob;
 pub mod image;
-pub mod in_force;
-pub mod key;
-pub mod message;
-pub mod mutation;
+pub(crate) mod in_force;
+mod injector;
+pub(crate) mod key;
+pub(crate) mod message;
+pub(crate) mod mutation;
 pub mod object;
-pub mod observed;
-pub mod owner;
+pub(crate) mod observed;
+pub(crate) mod owner;
 pub mod patch;
-pub mod pod_schema;
+pub(crate) mod pod_schema;
 pub mod pod_status;
+pub(crate) mod pointer;
 pub mod policy_set;
 pub mod protected;
-pub mod reads;
+pub(crate) mod reads;
 pub mod record;
 pub mod registry;
-pub mod repaired;
+pub(crate) mod repaired;
 pub mod rule;
 mod rules;
-pub mod score;
+pub mod scope;
+pub(crate) mod score;
+pub mod subject;
 pub mod text;
 pub mod workload;

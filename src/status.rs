@@ -1,4 +1,4 @@
-//! The status of policies: what it should say ([`build`], pure), and how it is brought up to that ([`write`]).
+//! The status of policies: built from observations ([`build`], pure) and written to the API server ([`write`]).
 
 pub mod build;
 pub mod write;

@@ -9,8 +9,9 @@ use super::judged::Judged;
 use super::review::{Objects, Operation, Request, whole_objects};
 use crate::api::{RemediationMode, RemediationState};
 use crate::policy::decision::Outcome;
+use crate::policy::pointer::at;
 use crate::policy::policy_set::EvaluationPlan;
-use crate::policy::record::{ANNOTATION, Hand, LABEL, Record, Template, at, is_in_flight};
+use crate::policy::record::{ANNOTATION, LABEL, Record, StartedBy, TemplateState, is_in_flight};
 use crate::policy::repaired::is_repair;
 use crate::policy::workload::Kind;
 
@@ -30,9 +31,9 @@ pub(super) fn is_step(request: &Request<'_>, body: &[u8], now: Timestamp) -> boo
 fn leads_back(repaired: &Value, other: &Value, now: Timestamp) -> bool {
     let Some(Ok(record)) = Record::of(repaired, now) else { return false };
     is_in_flight(repaired)
-        && record.by == Hand::Podgate
+        && record.by == StartedBy::Podgate
         && record.state == RemediationState::RollingOut
-        && record.template(repaired) == Template::Repaired
+        && record.template(repaired) == TemplateState::Repaired
         && record.taken_back(repaired).is_ok_and(|back| back == *at(other, "/spec/template"))
 }
 
@@ -62,7 +63,7 @@ pub(super) fn forged(
     };
     let record = Record::of(&new, now)?.ok()?;
     let acts = is_in_flight(&new)
-        && record.by == Hand::Podgate
+        && record.by == StartedBy::Podgate
         && matches!(record.state, RemediationState::RollingOut | RemediationState::RolledBack);
     if !acts || old_object.is_some_and(|old| marks(&old) == marks(&new)) {
         return None;

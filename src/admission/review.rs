@@ -12,8 +12,9 @@ use serde_json::value::RawValue;
 use super::json;
 use crate::cel::tree::Tree;
 use crate::policy::object::{Object, Text, from_objects_only};
+use crate::policy::subject::Subject;
 use crate::policy::text;
-use crate::policy::workload::{Kind, Subject, UnknownVersion};
+use crate::policy::workload::{Kind, UnknownVersion};
 
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
 pub(super) const REVIEW_KIND: &str = "AdmissionReview";

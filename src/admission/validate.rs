@@ -19,7 +19,8 @@ use crate::policy::engine::{Finding, Judgement, judge, judge_as_created};
 use crate::policy::message;
 use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::rule::Breach;
-use crate::policy::workload::{Kind, Subject};
+use crate::policy::subject::Subject;
+use crate::policy::workload::Kind;
 
 /// By what reviews are judged.
 #[derive(Clone, Copy)]
@@ -165,8 +166,9 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::policy::compile::{Policy, Scope, Selection};
+    use crate::policy::compile::Policy;
     use crate::policy::record::{ANNOTATION, IN_FLIGHT, LABEL, fingerprint};
+    use crate::policy::scope::{Scope, Selection};
 
     #[test]
     fn what_podgate_itself_takes_back_is_not_denied_for_what_it_was_and_nobody_else_is_believed() {

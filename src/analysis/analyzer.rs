@@ -9,14 +9,16 @@ use super::result::{Analysis, ClusterScore, NamespaceScore, RuleScore};
 use crate::api::Severity;
 use crate::cel::tree::Tree;
 use crate::findings::{Fault, FaultKind, Summary, Violation};
+use crate::policy::degree::Degree;
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge, judge_running};
 use crate::policy::object::Object;
 use crate::policy::owner;
 use crate::policy::pod_status::PodStatus;
 use crate::policy::policy_set::{EvaluationPlan, PolicySet};
-use crate::policy::score::{Degree, Loss, Score, Tally, Weights, Workload};
-use crate::policy::workload::{Kind, Subject};
+use crate::policy::score::{Loss, Score, Tally, Weights, Workload};
+use crate::policy::subject::Subject;
+use crate::policy::workload::Kind;
 
 /// The pods of some namespaces, as far as they are read.
 pub struct Analyzer<'p> {

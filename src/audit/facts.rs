@@ -8,8 +8,8 @@ use jiff::Timestamp;
 
 use super::pod::CutPod;
 use crate::api::Severity;
+use crate::policy::degree::Degree;
 use crate::policy::observed::{Fault, WorkloadKey};
-use crate::policy::score::Degree;
 
 /// A pod that has not ended. There may be many, so it is small and shares what it can.
 pub(super) struct TrackedPod {

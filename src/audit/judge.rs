@@ -16,8 +16,9 @@ use crate::policy::pod_status::PodStatus;
 use crate::policy::policy_set::EvaluationPlan;
 use crate::policy::registry;
 use crate::policy::rule::Breach;
+use crate::policy::subject::Subject;
 use crate::policy::text::cut;
-use crate::policy::workload::{Kind, Subject};
+use crate::policy::workload::Kind;
 
 /// The most bytes of a message: the limit of a policy's status.
 const MAX_MESSAGE: usize = 256;

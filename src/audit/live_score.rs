@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use crate::policy::degree::Degree;
 use crate::policy::observed::WorkloadKey;
-use crate::policy::score::{Degree, Degrees, Loss, Tally, Weights, Workload};
+use crate::policy::score::{Degrees, Loss, Tally, Weights, Workload};
 
 /// The id of a rule that a pod violates, and to what degree.
 pub(super) type ViolatedRule = (&'static str, Degree);

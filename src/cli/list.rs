@@ -14,8 +14,9 @@ use crate::clusters;
 use crate::policy::object::Object;
 use crate::policy::owner;
 use crate::policy::pod_status::PodStatus;
+use crate::policy::subject::Subject;
 use crate::policy::text::clip;
-use crate::policy::workload::{Kind, Subject};
+use crate::policy::workload::Kind;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ListCommand {

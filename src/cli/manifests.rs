@@ -12,7 +12,8 @@ use crate::findings::Fault;
 use crate::inputs::{self, Input};
 use crate::policies::files;
 use crate::policy::bundles;
-use crate::policy::compile::{Policy, Scope, Selection};
+use crate::policy::compile::Policy;
+use crate::policy::scope::{Scope, Selection};
 
 #[derive(Args, Debug)]
 pub(super) struct ManifestArgs {

@@ -15,7 +15,7 @@ use super::failure::{Failure, block_on};
 use super::output;
 use super::output::Versioned;
 use crate::clusters;
-use crate::policy::record::{Record, Unbelieved};
+use crate::policy::record::{InvalidRecord, Record};
 use crate::remediation::manual::{LiveWorkload, ManualRepairs, RepairOutcome};
 use crate::remediation::plan::{RepairPatch, RepairPlan};
 use crate::remediation::work;
@@ -384,7 +384,7 @@ async fn rollback(args: RollbackArgs) -> Result<(), Failure> {
     gate(failed)
 }
 
-fn recorded(found: &LiveWorkload) -> Option<Result<Record, Unbelieved>> {
+fn recorded(found: &LiveWorkload) -> Option<Result<Record, InvalidRecord>> {
     Record::of(&found.object, Timestamp::now())
 }
 

@@ -12,8 +12,9 @@ use super::documents::{self, Fault, Object};
 use super::node::{Node, Position};
 use super::value::DecodeError;
 use crate::api::{API_VERSION, ClusterDevOpsPolicySpec, DevOpsPolicySpec, GROUP};
-use crate::policy::compile::{Policy, Scope, Selection};
+use crate::policy::compile::Policy;
 use crate::policy::rule::InvalidField;
+use crate::policy::scope::{Scope, Selection};
 use crate::policy::text::{self, quote};
 
 /// The most bytes of a fault's text: what was written may be of any length.

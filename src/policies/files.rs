@@ -1,4 +1,4 @@
-//! The policies of YAML files: files, folders with all that is below them and, where they are read once, `-` for stdin.
+//! Policies from YAML files: files, folders with their subfolders and, unless they are watched, `-` for stdin.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,21 +15,21 @@ use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
 use crate::policy::text::quote;
 
-/// How often the files are looked at. They are read whole each time: modified
-/// times miss changes that a ConfigMap mount makes by swapping links.
+/// How often the files are read. They are read whole each time: modification times miss the changes of a ConfigMap
+/// mount, which swaps links.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Why policies cannot be read from files.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {
-    /// Every file that cannot be read, or folder that has none.
+    /// All files that cannot be read, and folders without policy files.
     #[error("{}", lines(.0))]
     Unreadable(Vec<Fault>),
     #[error("{place}:{fault}")]
     Policy { place: String, fault: crate::manifests::documents::Fault },
     #[error("{place}: policy {} is defined twice, first in {first}", quote(.label))]
     Twice { place: String, label: String, first: String },
-    #[error("there is no policy in what was named; name a policy file or a folder of them")]
+    #[error("the given files contain no policy; name a policy file or a folder of them")]
     Empty,
     #[error("policies that are watched cannot come from stdin; name a file or a folder of them")]
     Stdin,
@@ -42,22 +42,22 @@ fn lines(faults: &[Fault]) -> String {
     faults.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// A policy and where it is written.
+/// A policy with its place in a file.
 pub struct PlacedPolicy {
     /// `FILE:LINE:COLUMN`.
     pub place: String,
     pub document: PolicyDocument,
 }
 
-/// Reads the policies that paths name, each name once.
+/// Reads the policies of files. Names must be unique.
 ///
 /// # Errors
-/// Every file that cannot be read, and else the first fault of the first that holds one; nothing is read by halves.
+/// All files that cannot be read, or else the first fault of the first file with one.
 pub fn read(paths: &[PathBuf], reading: Reading<'_>) -> Result<Vec<PlacedPolicy>, FilesError> {
     some(parse(&texts(paths)?, reading)?)
 }
 
-/// The policies that paths name, none where there are no paths. Of folders, every object must be a policy.
+/// Reads and compiles the policies of files; an empty list without paths.
 ///
 /// # Errors
 /// As [`read`].
@@ -68,12 +68,12 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Arc<Policy>>, FilesError> {
     some(compile(&texts(paths)?)?)
 }
 
-/// The text of each file by its name, in the order in which they were found.
-type Texts = Vec<(String, String)>;
+/// The name and text of each file, in the order in which they were found.
+type FileTexts = Vec<(String, String)>;
 
-fn texts(paths: &[PathBuf]) -> Result<Texts, FilesError> {
+fn texts(paths: &[PathBuf]) -> Result<FileTexts, FilesError> {
     let (inputs, mut faults) = inputs::find(paths);
-    let mut texts = Texts::new();
+    let mut texts = FileTexts::new();
     for input in inputs {
         match input.read(str::to_owned) {
             Ok(text) => texts.push((input.name, text)),
@@ -83,7 +83,7 @@ fn texts(paths: &[PathBuf]) -> Result<Texts, FilesError> {
     if faults.is_empty() { Ok(texts) } else { Err(FilesError::Unreadable(faults)) }
 }
 
-fn parse(texts: &Texts, reading: Reading<'_>) -> Result<Vec<PlacedPolicy>, FilesError> {
+fn parse(texts: &FileTexts, reading: Reading<'_>) -> Result<Vec<PlacedPolicy>, FilesError> {
     let mut first = BTreeMap::new();
     let mut policies = Vec::new();
     for (name, text) in texts {
@@ -105,23 +105,23 @@ fn some<T>(policies: Vec<T>) -> Result<Vec<T>, FilesError> {
     if policies.is_empty() { Err(FilesError::Empty) } else { Ok(policies) }
 }
 
-fn compile(texts: &Texts) -> Result<Vec<Arc<Policy>>, FilesError> {
+fn compile(texts: &FileTexts) -> Result<Vec<Arc<Policy>>, FilesError> {
     Ok(parse(texts, Reading::default())?.into_iter().map(|it| it.document.policy).collect())
 }
 
-/// Files and folders of policies, and what they held when last looked at.
+/// Watched files and folders of policies, with their last contents.
 #[derive(Clone)]
 pub struct Files {
     paths: Vec<PathBuf>,
     protected: Protected,
-    seen: Result<Texts, String>,
+    last: Result<FileTexts, String>,
 }
 
 impl Files {
     /// Reads and compiles the policies.
     ///
     /// # Errors
-    /// As [`read`], and where stdin is named.
+    /// As [`read`]; and if a path is stdin.
     pub fn open(
         paths: Vec<PathBuf>,
         protected: Protected,
@@ -131,16 +131,16 @@ impl Files {
         }
         let texts = texts(&paths)?;
         let set = set(&texts, &protected)?;
-        Ok((Self { paths, protected, seen: Ok(texts) }, set))
+        Ok((Self { paths, protected, last: Ok(texts) }, set))
     }
 
-    /// Publishes every change since, until its caller drops it. A state with a
-    /// fault is told once, and the last good one stays in force.
+    /// Publishes every change, until the caller drops it. Files with a fault are logged once, and the last good
+    /// policies stay in force.
     pub async fn watch(mut self, policies: Policies, metrics: PolicyMetrics) {
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
             let now = texts(&self.paths).map_err(|error| error.to_string());
-            if now == self.seen {
+            if now == self.last {
                 continue;
             }
             let compiled = match &now {
@@ -161,12 +161,12 @@ impl Files {
                     );
                 }
             }
-            self.seen = now;
+            self.last = now;
         }
     }
 }
 
-fn set(texts: &Texts, protected: &Protected) -> Result<PolicySet, FilesError> {
+fn set(texts: &FileTexts, protected: &Protected) -> Result<PolicySet, FilesError> {
     Ok(PolicySet::new(compile(texts)?, Arc::default()).protecting(protected.clone()))
 }
 

@@ -1,4 +1,4 @@
-//! The policies and namespaces of a cluster, as the events so far tell them. No I/O.
+//! The policies and namespaces of a cluster, built from watch events. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,27 +11,27 @@ use serde_json::Value;
 
 use super::Faults;
 use crate::api::FINALIZER;
-use crate::policy::compile::{Origin, Policy};
+use crate::policy::compile::{Policy, PolicyOrigin};
 use crate::policy::in_force::{PolicyFault, Stored};
 use crate::policy::key::PolicyKey;
 use crate::policy::policy_set::{NamespaceMetadata, PolicySet};
 
-/// Everything that decides which policies judge what.
+/// The state of the watches: policies, cluster policies and namespaces.
 #[derive(Default)]
-pub(super) struct Index {
+pub(super) struct PolicyIndex {
     policies: Known<Arc<Policy>>,
     cluster_policies: Known<Arc<Policy>>,
     namespaces: Known<NamespaceMetadata>,
 }
 
-/// What is known of one kind.
+/// The known objects of one kind.
 struct Known<T> {
     in_force: BTreeMap<PolicyKey, T>,
-    /// Those whose newest version is not whole in force.
+    /// The objects whose newest version is not in force, or only in part.
     invalid: BTreeMap<PolicyKey, PolicyFault>,
-    /// What a list that is under way has named so far.
+    /// The objects of an unfinished list, so far.
     listed: Option<BTreeSet<PolicyKey>>,
-    /// Whether a list has ever been whole.
+    /// Whether a list has ever been complete.
     complete: bool,
 }
 
@@ -42,43 +42,44 @@ impl<T> Default for Known<T> {
     }
 }
 
-impl Index {
-    /// Takes an event in; says whether there is something new to publish.
+impl PolicyIndex {
+    /// Applies an event. Returns whether there is a change to publish.
     pub fn policy(&mut self, event: Event<DynamicObject>) -> bool {
         self.policies.apply(event, |known, policy| read(known, &policy))
     }
 
-    /// Takes an event in; says whether there is something new to publish.
+    /// Applies an event. Returns whether there is a change to publish.
     pub fn cluster_policy(&mut self, event: Event<DynamicObject>) -> bool {
         self.cluster_policies.apply(event, |known, policy| read(known, &policy))
     }
 
-    /// Takes an event in; says whether there is something new to publish.
+    /// Applies an event. Returns whether there is a change to publish.
     pub fn namespace(&mut self, event: Event<PartialObjectMeta<Namespace>>) -> bool {
         self.namespaces.apply(event, |known, namespace| {
-            // A namespace changes far more often than what is read of it.
+            // Namespaces change far more often than their labels and annotations.
             let read = NamespaceMetadata::from(&namespace);
             (known != Some(&read)).then_some(Read { in_force: Some(read), fault: None })
         })
     }
 
-    /// Whether every first list is in.
+    /// Whether the first list of every kind is complete.
     pub fn complete(&self) -> bool {
         self.policies.complete && self.cluster_policies.complete && self.namespaces.complete
     }
 
-    /// How many policies are in force, and of how many the newest version is not, or not whole.
+    /// The number of policies in force, and of policies whose newest version is not in force, or only in part.
     pub fn count(&self) -> (usize, usize) {
         let (own, all) = (&self.policies, &self.cluster_policies);
         (own.in_force.len() + all.in_force.len(), own.invalid.len() + all.invalid.len())
     }
 
-    /// The policies whose newest version is no good.
+    /// The policies whose newest version does not compile.
     pub fn faults(&self) -> Faults {
         let all = self.policies.invalid.iter().chain(&self.cluster_policies.invalid);
         Arc::new(all.map(|(key, fault)| (key.clone(), fault.clone())).collect())
     }
 
+    /// The set of the policies in force.
     pub fn snapshot(&self) -> PolicySet {
         let policies =
             self.policies.in_force.values().chain(self.cluster_policies.in_force.values());
@@ -89,8 +90,8 @@ impl Index {
 }
 
 impl<T> Known<T> {
-    /// Takes an event in; says whether anything is new. `read` gets what is in force, and gives `None` where that is what
-    /// it reads.
+    /// Applies an event. Returns whether anything changed. `read` receives the object in force, and returns `None` if
+    /// it reads the same.
     fn apply<K: ResourceExt>(
         &mut self,
         event: Event<K>,
@@ -105,7 +106,7 @@ impl<T> Known<T> {
                 let key = PolicyKey::of(&object);
                 self.listed.get_or_insert_default().insert(key.clone());
                 self.upsert(&key, object, read);
-                // A list that is under way has not yet named every object.
+                // An unfinished list does not have every object yet.
                 false
             }
             Event::InitDone => {
@@ -133,7 +134,7 @@ impl<T> Known<T> {
         object: K,
         read: impl Fn(Option<&T>, K) -> Option<Read<T>>,
     ) -> bool {
-        // What is in force is not what was read last, where that was no good.
+        // If the last version had a fault, the version in force is an older one, so it does not count as known.
         let known = self.in_force.get(key).filter(|_| !self.invalid.contains_key(key));
         let Some(Read { in_force, fault }) = read(known, object) else { return false };
         if let Some(fault) = &fault {
@@ -155,7 +156,7 @@ impl<T> Known<T> {
     }
 }
 
-/// What was read of an object.
+/// The result of reading an object.
 struct Read<T> {
     in_force: Option<T>,
     fault: Option<PolicyFault>,
@@ -168,11 +169,11 @@ fn replace<T>(all: &mut BTreeMap<PolicyKey, T>, key: &PolicyKey, one: Option<T>)
     }
 }
 
-/// Reads a policy; `None` where its spec is the one that is in force already, as after a write of its status. What is in
-/// force depends on the object alone: a replica that has just started has the same.
+/// Reads a policy; `None` if its spec is already in force, as after a write of its status. The result depends on the
+/// object alone, so a replica that has just started has the same policy in force.
 fn read(known: Option<&Arc<Policy>>, object: &DynamicObject) -> Option<Read<Arc<Policy>>> {
     let meta = &object.metadata;
-    let origin = Origin {
+    let origin = PolicyOrigin {
         uid: meta.uid.clone().unwrap_or_default(),
         generation: meta.generation.unwrap_or_default(),
         held: meta.finalizers.iter().flatten().any(|it| it == FINALIZER),
@@ -188,15 +189,15 @@ fn read(known: Option<&Arc<Policy>>, object: &DynamicObject) -> Option<Read<Arc<
         spec: object.data.get("spec").unwrap_or(&Value::Null),
         last_good: object.data.pointer("/status/lastGood").and_then(Value::as_str),
     };
-    let standing = stored.standing();
-    let in_force = standing.policy.map(|mut policy| {
+    let resolved = stored.resolve();
+    let in_force = resolved.policy.map(|mut policy| {
         policy.origin = Some(origin.clone());
         Arc::new(policy)
     });
-    let fault = standing.fault.map(|(fault, stand_in)| PolicyFault {
+    let fault = resolved.fault.map(|(fault, fallback)| PolicyFault {
         origin,
         message: fault.to_string(),
-        stand_in,
+        fallback,
     });
     Some(Read { in_force, fault })
 }
@@ -241,13 +242,13 @@ mod tests {
         serde_json::from_value(json!({"metadata": {"name": name, "labels": labels}})).unwrap()
     }
 
-    fn names(index: &Index, namespace: &str) -> Vec<String> {
+    fn names(index: &PolicyIndex, namespace: &str) -> Vec<String> {
         let set = index.snapshot();
         let plan = set.covering(Some(namespace)).unwrap();
         plan.policies().iter().map(|it| it.name.clone()).collect()
     }
 
-    fn listed(index: &mut Index) {
+    fn listed(index: &mut PolicyIndex) {
         index.policy(Event::Init);
         index.policy(Event::InitDone);
         index.cluster_policy(Event::Init);
@@ -259,7 +260,7 @@ mod tests {
 
     #[test]
     fn a_relist_publishes_once_and_forgets_what_is_gone() {
-        let mut index = Index::default();
+        let mut index = PolicyIndex::default();
         listed(&mut index);
         assert!(!index.policy(Event::Init));
         assert!(!index.policy(Event::InitApply(policy("a", &json!({})))));
@@ -284,7 +285,7 @@ mod tests {
         ] {
             // It makes no difference whether this replica has seen the good one.
             for seen in [true, false] {
-                let mut index = Index::default();
+                let mut index = PolicyIndex::default();
                 listed(&mut index);
                 if seen {
                     index.policy(Event::Apply(policy("a", &enforce)));
@@ -301,8 +302,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_later_is_in_force_from_then_on_and_what_covers_nobody_knows_whom_never_is() {
-        let mut index = Index::default();
+    fn a_last_good_spec_that_appears_later_is_in_force_and_a_policy_of_unknown_namespaces_never_is()
+    {
+        let mut index = PolicyIndex::default();
         listed(&mut index);
         let bad =
             json!({"enforcementMode": "enforce", "requiredLabels": [{"key": "a", "pattern": "("}]});
@@ -311,15 +313,15 @@ mod tests {
         assert!(!index.policy(Event::Apply(policy("a", &bad))), "nothing is new");
         assert!(index.policy(Event::Apply(kept("a", &bad, &json!({})))));
         assert_eq!(index.snapshot().policies()[0].mode, EnforcementMode::Audit);
-        let nobody =
+        let unknown_operator =
             json!({"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "Maybe"}]}});
-        assert!(index.cluster_policy(Event::Apply(cluster_policy("b", &nobody))));
+        assert!(index.cluster_policy(Event::Apply(cluster_policy("b", &unknown_operator))));
         assert_eq!(index.count(), (1, 2));
     }
 
     #[test]
     fn a_write_of_a_status_publishes_nothing_and_keeps_what_is_compiled() {
-        let mut index = Index::default();
+        let mut index = PolicyIndex::default();
         listed(&mut index);
         assert!(index.policy(Event::Apply(policy("a", &json!({})))));
         let before = Arc::clone(&index.snapshot().policies()[0]);
@@ -335,7 +337,7 @@ mod tests {
 
     #[test]
     fn a_cluster_policy_follows_the_labels_of_namespaces() {
-        let mut index = Index::default();
+        let mut index = PolicyIndex::default();
         assert!(!index.complete());
         listed(&mut index);
         assert!(index.complete());

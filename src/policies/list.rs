@@ -1,4 +1,4 @@
-//! The policies of a cluster, read once.
+//! The policies of a cluster, listed once.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,17 +12,18 @@ use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER};
 use crate::clusters::{Cluster, ClusterError};
 use crate::findings::{Fault, FaultKind};
 use crate::manifests::canonical::content_hash;
-use crate::policy::compile::{Origin, Policy, Scope};
+use crate::policy::compile::{Policy, PolicyOrigin};
+use crate::policy::scope::Scope;
 
-/// The policies that can be used, and what stands against the others.
+/// The policies of a cluster: the usable ones, and the faults of the others.
 #[derive(Default)]
 pub struct ClusterPolicies {
     pub policies: Vec<Arc<Policy>>,
-    /// Those of which no check can be made.
+    /// The policies that do not compile.
     pub unusable: Vec<Unusable>,
-    /// What could not be read at all.
+    /// Lists of policies that could not be read.
     pub faults: Vec<Fault>,
-    /// The content hash of each, whether it can be used or not, by its name as [`Unusable`] has it.
+    /// The content hash of every policy, usable or not, by its name as in [`Unusable::name`].
     pub hashes: BTreeMap<String, String>,
 }
 
@@ -33,24 +34,31 @@ pub struct Unusable {
     pub error: String,
 }
 
+/// Whether a list was allowed.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Listed {
+    Complete,
+    Forbidden,
+}
+
 impl ClusterPolicies {
-    /// Reads the policies of these namespaces, or with `everywhere` of the whole cluster and, where that is refused,
-    /// of each of them; and the cluster's own.
+    /// Lists the `ClusterDevOpsPolicies`, and the `DevOpsPolicies` of these namespaces. With `everywhere`, it lists
+    /// those of the whole cluster, and of each namespace only if that is forbidden.
     ///
     /// # Errors
-    /// The API server does not answer. What it refuses is a fault.
+    /// The API server does not answer. A forbidden list is a fault in the result, not an error.
     pub async fn read(
         cluster: &Cluster,
         everywhere: bool,
         namespaces: impl Iterator<Item = &str> + Clone,
     ) -> Result<Self, ClusterError> {
         let mut read = Self::default();
-        if !everywhere || read.own(cluster, None).await? {
+        if !everywhere || read.namespaced(cluster, None).await? == Listed::Forbidden {
             if everywhere && namespaces.clone().next().is_none() {
                 read.fault("the DevOpsPolicies", "cannot be read");
             }
             for namespace in namespaces {
-                if read.own(cluster, Some(namespace)).await? {
+                if read.namespaced(cluster, Some(namespace)).await? == Listed::Forbidden {
                     read.fault(
                         namespace,
                         "its policies cannot be read, so it is judged without them",
@@ -58,19 +66,19 @@ impl ClusterPolicies {
                 }
             }
         }
-        if read.cluster_wide(cluster).await? {
+        if read.cluster_wide(cluster).await? == Listed::Forbidden {
             let message = "cannot be read, so everything is judged without them";
             read.fault("the ClusterDevOpsPolicies", message);
         }
         Ok(read)
     }
 
-    /// Reads the policies of a namespace, or of all; says whether that was refused.
-    async fn own(
+    /// Lists the `DevOpsPolicies` of a namespace, or of all.
+    async fn namespaced(
         &mut self,
         cluster: &Cluster,
         namespace: Option<&str>,
-    ) -> Result<bool, ClusterError> {
+    ) -> Result<Listed, ClusterError> {
         self.add::<DevOpsPolicy>(cluster, namespace, "DevOpsPolicy", |policy| {
             let scope = Scope::Namespace(policy.namespace().unwrap_or_default());
             Policy::compile(scope, policy.name_any(), &policy.spec)
@@ -79,7 +87,8 @@ impl ClusterPolicies {
         .await
     }
 
-    async fn cluster_wide(&mut self, cluster: &Cluster) -> Result<bool, ClusterError> {
+    /// Lists the `ClusterDevOpsPolicies`.
+    async fn cluster_wide(&mut self, cluster: &Cluster) -> Result<Listed, ClusterError> {
         self.add::<ClusterDevOpsPolicy>(cluster, None, "ClusterDevOpsPolicy", |policy| {
             Policy::compile_cluster(policy.name_any(), &policy.spec)
                 .map_err(|error| error.to_string())
@@ -93,7 +102,7 @@ impl ClusterPolicies {
         namespace: Option<&str>,
         kind: &'static str,
         compile: impl Fn(K) -> Result<Policy, String>,
-    ) -> Result<bool, ClusterError>
+    ) -> Result<Listed, ClusterError>
     where
         K: Resource<DynamicType = ()> + DeserializeOwned + Send,
     {
@@ -104,7 +113,7 @@ impl ClusterPolicies {
         });
         match listed.await {
             Ok(()) => {}
-            Err(kube::Error::Api(status)) if status.code == 403 => return Ok(true),
+            Err(kube::Error::Api(status)) if status.code == 403 => return Ok(Listed::Forbidden),
             Err(kube::Error::Api(status)) if status.code == 404 => {
                 if self.faults.iter().all(|fault| fault.place != kind) {
                     let message = ClusterError::NotServed(kind).to_string();
@@ -121,7 +130,7 @@ impl ClusterPolicies {
                 None => format!("{kind} {}", object.name_any()),
             };
             self.hashes.insert(name.clone(), hash);
-            let origin = Origin {
+            let origin = PolicyOrigin {
                 uid: object.meta().uid.clone().unwrap_or_default(),
                 generation: object.meta().generation.unwrap_or_default(),
                 deleting: object.meta().deletion_timestamp.as_ref().map(|it| it.0),
@@ -136,7 +145,7 @@ impl ClusterPolicies {
                 Err(error) => self.unusable.push(Unusable { name, error }),
             }
         }
-        Ok(false)
+        Ok(Listed::Complete)
     }
 
     fn fault(&mut self, place: &str, message: &str) {

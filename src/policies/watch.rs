@@ -1,7 +1,7 @@
-//! The policies of a cluster, by a watch that never gives up.
+//! The policies of a cluster, by a watch that retries without end.
 //!
-//! What was known stays in force while the API server is away: a policy is
-//! never briefly absent because something was being reloaded.
+//! While the API server is unavailable, the last known policies stay in force. A relist never removes a policy for a
+//! moment.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -19,38 +19,38 @@ use tokio::sync::watch;
 
 use super::Faults;
 use super::Policies;
-use super::index::Index;
+use super::index::PolicyIndex;
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use crate::client::backoff::Doubling;
 use crate::metrics::PolicyMetrics;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
 
-/// Who is told of every change, beside the admission path.
+/// The channels that publish every change, besides the set for reviews.
 #[derive(Clone, Default)]
 pub struct Announcements {
     pub policies: watch::Sender<Option<Arc<PolicySet>>>,
     pub faults: watch::Sender<Faults>,
 }
 
-/// How the watch is doing, for readiness.
+/// The state of the watch, for readiness.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct WatchState {
-    /// Whether the first lists are in.
+    /// Whether the first lists are complete.
     pub synced: bool,
-    /// Since when the API server has answered with errors. A server that does
-    /// not answer at all is no reason to stop serving what is known.
+    /// Since when the API server has answered with errors; `None` while the watch works, and also if the server does
+    /// not answer at all, which is no reason to stop serving the known policies.
     pub refused_since: Option<Instant>,
 }
 
 /// An event of any of the watches.
-enum Change {
+enum WatchEvent {
     Policy(Event<DynamicObject>),
     ClusterPolicy(Event<DynamicObject>),
     Namespace(Event<PartialObjectMeta<Namespace>>),
 }
 
-/// Watches until its caller drops it.
+/// Watches policies and namespaces, and publishes every change, until the caller drops it.
 pub async fn watch_policies(
     client: Client,
     policies: Policies,
@@ -59,20 +59,20 @@ pub async fn watch_policies(
     announcements: Announcements,
     metrics: PolicyMetrics,
 ) {
-    // As they are stored: what of a policy can be read is not for a type to say.
+    // Untyped objects: a policy that does not decode must not break the watch.
     let own = ApiResource::erase::<DevOpsPolicy>(&());
     let all = ApiResource::erase::<ClusterDevOpsPolicy>(&());
     let mut changes = select_all([
-        watch_all(Api::all_with(client.clone(), &own), Change::Policy),
-        watch_all(Api::all_with(client.clone(), &all), Change::ClusterPolicy),
-        watch_all(Api::all(client), Change::Namespace),
+        watch_all(Api::all_with(client.clone(), &own), WatchEvent::Policy),
+        watch_all(Api::all_with(client.clone(), &all), WatchEvent::ClusterPolicy),
+        watch_all(Api::all(client), WatchEvent::Namespace),
     ]);
-    let mut index = Index::default();
+    let mut index = PolicyIndex::default();
     while let Some(change) = changes.next().await {
         let publish = match change {
-            Ok(Change::Policy(event)) => index.policy(event),
-            Ok(Change::ClusterPolicy(event)) => index.cluster_policy(event),
-            Ok(Change::Namespace(event)) => index.namespace(event),
+            Ok(WatchEvent::Policy(event)) => index.policy(event),
+            Ok(WatchEvent::ClusterPolicy(event)) => index.cluster_policy(event),
+            Ok(WatchEvent::Namespace(event)) => index.namespace(event),
             Err(error) => {
                 metrics.watch_failed();
                 tracing::warn!(%error, "the watch of policies failed; it is tried again");
@@ -97,11 +97,11 @@ pub async fn watch_policies(
     }
 }
 
-/// The events of every object of a kind, in all namespaces.
+/// The events of all objects of a kind, in all namespaces.
 fn watch_all<K>(
     api: Api<K>,
-    change: fn(Event<K>) -> Change,
-) -> BoxStream<'static, watcher::Result<Change>>
+    change: fn(Event<K>) -> WatchEvent,
+) -> BoxStream<'static, watcher::Result<WatchEvent>>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {

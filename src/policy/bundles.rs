@@ -1,4 +1,4 @@
-//! The built-in bundles that a policy may start from.
+//! The built-in bundles, and the default checks.
 
 use std::borrow::Cow;
 
@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::rule::InvalidField;
 use crate::api::{BundleName, DevOpsPolicySpec};
 
-/// Changes whenever a bundle asks for something else.
+/// The version of the bundles. It changes whenever a bundle does.
 pub const VERSION: &str = "2";
 
-/// What a bundle sets: rules, and no mode. A policy that says no `enforcementMode` records, whatever it starts from.
+/// The spec of a bundle: rules, and no mode. A policy without `enforcementMode` audits, whatever its bundle.
 pub fn spec(bundle: BundleName) -> DevOpsPolicySpec {
-    // The bundles are tested to be specs.
+    // A test decodes every bundle.
     serde_json::from_value(fields(bundle)).unwrap_or_default()
 }
 
@@ -44,10 +44,10 @@ fn fields(bundle: BundleName) -> Value {
     }
 }
 
-/// What the default checks are called where a policy is named.
+/// The name of the default checks where a policy is named.
 pub const DEFAULT_CHECKS: &str = "founding-checks";
 
-/// The five default checks, which apply where no policy is given.
+/// The five default checks. They apply if no policy is given.
 pub fn default_checks() -> DevOpsPolicySpec {
     DevOpsPolicySpec {
         forbid_latest_tag: Some(true),
@@ -59,10 +59,10 @@ pub fn default_checks() -> DevOpsPolicySpec {
     }
 }
 
-/// A spec on top of the bundle it starts from: a field that is set wins, an explicit `false` too, and lists replace.
+/// A spec merged over its bundle. A field that is set wins, also an explicit `false`, and lists replace lists.
 ///
 /// # Errors
-/// They cannot be put together; never the one without the other.
+/// The merged spec does not decode.
 pub fn effective(spec: &DevOpsPolicySpec) -> Result<Cow<'_, DevOpsPolicySpec>, InvalidField> {
     let Some(bundle) = spec.bundle else { return Ok(Cow::Borrowed(spec)) };
     let mut merged = fields(bundle);
@@ -73,7 +73,7 @@ pub fn effective(spec: &DevOpsPolicySpec) -> Result<Cow<'_, DevOpsPolicySpec>, I
     serde_json::from_value(merged).map(Cow::Owned).map_err(|error| unreadable(&error))
 }
 
-/// A spec that is no JSON, which none is that was read from some.
+/// The error of a spec that cannot be converted to or from JSON. A spec that was decoded from JSON always can.
 pub(super) fn unreadable(error: &serde_json::Error) -> InvalidField {
     InvalidField { path: "spec".to_owned(), message: error.to_string() }
 }
@@ -91,9 +91,9 @@ mod tests {
         }
     }
 
-    /// A policy's status tells the version that is in force: what a bundle asks and its version change together.
+    /// `status.bundle.version` has the version in force, so a bundle and its version must change together.
     #[test]
-    fn a_bundle_that_asks_something_else_has_another_version() {
+    fn a_bundle_that_changes_has_another_version() {
         let asked = BundleName::ALL.map(|bundle| {
             format!("{} {}", bundle.as_str(), text::hash(&fields(bundle).to_string()))
         });

@@ -1,85 +1,84 @@
-//! A policy's spec, compiled: checks with their parameters, and what weighs and excuses their findings.
+//! The compiled form of a policy: checks with their parameters, severities, exemptions and mutations.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::core::{Selector, SelectorExt};
 
 use super::bundles;
-use super::exemption::CompiledExemption;
+use super::exemption::{CompiledExemption, ExemptionCounts};
 use super::expressions::Expressions;
+use super::injector::Injector;
 use super::key::PolicyKey;
-use super::mutation::Injector;
-use super::observed::Exemptions;
-use super::registry::{self, RULES};
+use super::registry::{RULES, known_id};
 use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, StatusCheck};
-use super::rules::images;
-use super::workload::Subject;
+use super::rules::{images, validations};
+use super::scope::{Scope, Selection};
+use super::subject::Subject;
 use crate::api::{
     BundleName, ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, Exemption, GitOps,
     RemediationMode, Severity,
 };
 
-/// A policy, ready to judge.
+/// A compiled policy.
 pub struct Policy {
     pub scope: Scope,
     pub name: String,
-    /// `NAMESPACE/NAME`, or the name alone where it judges all namespaces.
+    /// `NAMESPACE/NAME`, or the name of a cluster policy.
     pub label: String,
     pub mode: EnforcementMode,
-    /// In enforce, the least severity that denies.
+    /// The lowest severity that denies in the mode `enforce`.
     pub deny_severity: Severity,
     pub contact: Option<String>,
     /// The bundle it starts from.
     pub bundle: Option<BundleName>,
-    /// Which version of which object it is, where it comes from a cluster.
-    pub origin: Option<Origin>,
-    /// The most seconds a pod may be Pending, where it says so: a verdict that changes with the time alone.
+    /// The object and version that it was compiled from; `None` if it comes from a file.
+    pub origin: Option<PolicyOrigin>,
+    /// `spec.forbidPendingDuration`, in seconds. Its verdict changes with time alone, so the audit schedules by it.
     pub pending_limit: Option<u32>,
-    /// How it has workloads repaired that break it.
+    /// How podgate remediates workloads that violate the policy.
     pub repair: Repair,
     pub(super) exemptions: Vec<CompiledExemption>,
     pub(super) spec_checks: Vec<Enabled<SpecCheck>>,
     pub(super) status_checks: Vec<Enabled<StatusCheck>>,
-    /// What it puts into pods; `None` unless it has `mutate`.
+    /// What it adds to pods; `None` without `mutate`.
     pub(super) injector: Option<Injector>,
-    /// Its spec as JSON, which its status keeps; `None` where it comes from no cluster, is too long for that, or where not
-    /// all of its spec compiles.
+    /// The spec as JSON, for `status.lastGood`. `None` if the policy comes from a file, if the spec is too long, or if
+    /// only parts of it compile.
     pub text: Option<Arc<str>>,
-    /// The fields that its expressions name and that no Pod has. Such a policy is in force, and hardly what was meant.
+    /// The fields that its expressions read and that no Pod has: probably a mistake, but no reason to refuse the
+    /// policy.
     pub unknown_fields: Vec<InvalidField>,
     severity_overrides: BTreeMap<String, Severity>,
     /// The validations' names, each with its own severity.
     validations: Vec<(String, Option<Severity>)>,
 }
 
-/// An object of a cluster, in a version of its spec.
+/// The object that a policy was compiled from, with the version of its spec.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Origin {
+pub struct PolicyOrigin {
     pub uid: String,
     /// `metadata.generation`.
     pub generation: i64,
-    /// Since when it is being deleted, where something holds it.
+    /// `metadata.deletionTimestamp`: the policy is being deleted, and a finalizer holds it.
     pub deleting: Option<Timestamp>,
-    /// Whether it carries podgate's finalizer.
+    /// Whether podgate's finalizer is on the object.
     pub held: bool,
 }
 
-/// `spec.remediation`, with its defaults.
+/// `spec.remediation`, with defaults.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Repair {
     pub mode: RemediationMode,
     pub gitops: GitOps,
-    /// How many workloads may roll out at a time.
+    /// How many workloads may roll out at the same time.
     pub max_concurrent: usize,
-    /// Seconds between two workloads.
+    /// Seconds to wait between two workloads.
     pub cooldown: u32,
-    /// Seconds that a rollout may take.
+    /// The longest time of a rollout, in seconds.
     pub timeout: u32,
-    /// Whether there is a default probe, for containers that declare its port.
+    /// Whether the policy has a default probe, for containers that declare its port.
     pub has_probe: bool,
 }
 
@@ -100,94 +99,16 @@ impl Repair {
     }
 }
 
-/// The rule whose checks the policy itself names.
-const VALIDATIONS: &str = "validations";
-
-/// The namespaces a policy judges.
-#[derive(Clone, Debug)]
-pub enum Scope {
-    /// Its own: a `DevOpsPolicy` of a cluster.
-    Namespace(String),
-    /// Those it selects: a `ClusterDevOpsPolicy`; or all, where a file's policy names none.
-    Cluster(Selection),
-}
-
-/// Which namespaces, of all.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// By their labels; `None` selects all.
-    selector: Option<Selector>,
-    /// Names that are left out.
-    pub(super) excluded: Vec<String>,
-}
-
-impl Selection {
-    /// # Errors
-    /// The selector's operator or values are not what Kubernetes knows.
-    pub fn new(
-        selector: Option<&LabelSelector>,
-        excluded: Option<Vec<String>>,
-    ) -> Result<Self, InvalidField> {
-        let invalid = |error: kube::core::ParseExpressionError| InvalidField {
-            path: "spec.namespaceSelector".to_owned(),
-            message: error.to_string(),
-        };
-        let expressions = selector.iter().flat_map(|it| it.match_expressions.iter().flatten());
-        if expressions.into_iter().any(|it| it.key.is_empty()) {
-            return Err(InvalidField {
-                path: "spec.namespaceSelector".to_owned(),
-                message: "an expression has no key".to_owned(),
-            });
-        }
-        let selector = selector.cloned().map(Selector::try_from).transpose().map_err(invalid)?;
-        let selector = selector.filter(|selector| !selector.selects_all());
-        Ok(Self { selector, excluded: excluded.unwrap_or_default() })
-    }
-}
-
-impl Scope {
-    /// Whether namespaces are chosen by labels, so that their labels must be known.
-    pub fn reads_labels(&self) -> bool {
-        matches!(self, Self::Cluster(Selection { selector: Some(_), .. }))
-    }
-
-    /// Whether it covers a namespace. Labels that are not known are taken to match.
-    pub fn covers(&self, namespace: &str, labels: Option<&BTreeMap<String, String>>) -> bool {
-        match self {
-            Self::Namespace(own) => own == namespace,
-            Self::Cluster(Selection { selector, excluded }) => {
-                let selected = match (selector, labels) {
-                    (Some(selector), Some(labels)) => selector.matches(labels),
-                    _ => true,
-                };
-                selected && !excluded.iter().any(|name| name == namespace)
-            }
-        }
-    }
-
-    /// Whether there is no namespace that it leaves out.
-    pub fn covers_all(&self) -> bool {
-        matches!(self, Self::Cluster(Selection { selector: None, excluded }) if excluded.is_empty())
-    }
-
-    pub fn namespace(&self) -> Option<&str> {
-        match self {
-            Self::Namespace(namespace) => Some(namespace),
-            Self::Cluster(_) => None,
-        }
-    }
-}
-
-/// A rule that a policy switched on.
+/// The check of a rule that a policy enables.
 pub(super) struct Enabled<Check> {
     pub rule: &'static Rule,
-    /// Everything in the spec that the check depends on: two policies with the same ask the same.
+    /// The text of all fields that the check depends on. Policies with equal parameters share one check.
     pub parameters: String,
     pub check: Arc<Check>,
 }
 
 impl Policy {
-    /// A policy that asks for nothing.
+    /// A policy without checks.
     pub(super) fn bare(scope: Scope, name: String) -> Self {
         Self {
             label: scope.namespace().map_or_else(|| name.clone(), |it| format!("{it}/{name}")),
@@ -211,10 +132,10 @@ impl Policy {
         }
     }
 
-    /// Makes the checks that a policy's spec asks for.
+    /// Compiles a policy's spec, merged over its bundle.
     ///
     /// # Errors
-    /// The first field of which no check can be made.
+    /// The first invalid field.
     pub fn compile(
         scope: Scope,
         name: String,
@@ -274,7 +195,7 @@ impl Policy {
         })
     }
 
-    /// Makes the checks of a policy for all namespaces that it selects.
+    /// Compiles the spec of a cluster policy.
     ///
     /// # Errors
     /// As [`Policy::compile`].
@@ -287,7 +208,7 @@ impl Policy {
         Self::compile(Scope::Cluster(selection), name, &spec.rules())
     }
 
-    /// Its namespace, `None` where it judges more than one, and its name.
+    /// The namespace and name; a cluster policy has no namespace.
     pub fn key(&self) -> PolicyKey {
         PolicyKey { namespace: self.scope.namespace().map(str::to_owned), name: self.name.clone() }
     }
@@ -296,20 +217,21 @@ impl Policy {
         !self.exemptions.is_empty()
     }
 
-    /// When the first of its exemptions expires that has not expired yet.
+    /// The next time at which one of its exemptions expires.
     pub fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
         let ends = self.exemptions.iter().filter_map(|it| it.expires_at);
         ends.filter(|end| *end > now).min()
     }
 
-    /// What it lets pass, in the order of `spec.exemptions`, each with whether it has expired.
+    /// The exemptions in the order of `spec.exemptions`, each with whether it has expired.
     pub fn exempts(&self, now: Timestamp) -> impl Iterator<Item = (&Exemption, bool)> {
         self.exemptions.iter().map(move |it| (&it.exemption, it.expired(now)))
     }
 
-    /// In which states its exemptions are, given the places in `spec.exemptions` of those that let something pass.
-    pub fn exemptions(&self, used: &BTreeSet<usize>, now: Timestamp) -> Exemptions {
-        let mut states = Exemptions::default();
+    /// The number of exemptions in each state. `used` has the indexes in `spec.exemptions` of those that exempt
+    /// something.
+    pub fn exemptions(&self, used: &BTreeSet<usize>, now: Timestamp) -> ExemptionCounts {
+        let mut states = ExemptionCounts::default();
         for (place, exemption) in self.exemptions.iter().enumerate() {
             if exemption.expired(now) {
                 states.expired += 1;
@@ -322,13 +244,13 @@ impl Policy {
         states
     }
 
-    /// Whether it has a rule that wants whole objects.
+    /// Whether it enables a rule that reads whole pods.
     pub fn reads_documents(&self) -> bool {
         self.spec_checks.iter().any(|it| it.rule.reads_document)
     }
 
-    /// How much a violation matters to this policy: what it says of the check, else of the rule, else what
-    /// the check says of itself, else the rule.
+    /// The severity of a violation for this policy: its override of the check, else of the rule, else the check's own
+    /// severity, else the rule's.
     pub(super) fn severity(&self, rule: &Rule, breach: &Breach) -> Severity {
         let own = || {
             if self.severity_overrides.is_empty() {
@@ -340,7 +262,7 @@ impl Policy {
         own().or(breach.severity).unwrap_or(rule.severity)
     }
 
-    /// The place in `spec.exemptions` of the first one that lets a violation pass.
+    /// The index in `spec.exemptions` of the first exemption that covers a violation.
     pub(super) fn exemption(
         &self,
         rule: &Rule,
@@ -351,7 +273,8 @@ impl Policy {
         self.exemptions.iter().position(|it| it.covers(rule, breach, subject, now))
     }
 
-    /// The worst severity that a rule's violations have here, which is its weight in a score; `None` where it is off.
+    /// The highest severity of a rule's violations for this policy, which decides the rule's weight in a score; `None`
+    /// if the policy does not enable the rule.
     pub fn weight_of(&self, rule: &Rule) -> Option<Severity> {
         let on = self.spec_checks.iter().any(|it| it.rule.id == rule.id)
             || self.status_checks.iter().any(|it| it.rule.id == rule.id);
@@ -359,33 +282,10 @@ impl Policy {
             self.severity(rule, &Breach { check, severity, ..Breach::default() })
         };
         let known = rule.checks.iter().map(|check| of_check(Some(Cow::Borrowed(check)), None));
-        let own = self.validations.iter().filter(|_| rule.id == VALIDATIONS);
+        let own = self.validations.iter().filter(|_| rule.id == validations::RULE.id);
         let own = own.map(|(name, severity)| of_check(Some(Cow::Owned(name.clone())), *severity));
         on.then(|| known.chain(own).min().unwrap_or_else(|| of_check(None, None)))
     }
-}
-
-/// Whether an id names a rule, or a check of one that has several.
-pub(super) fn known_id(spec: &DevOpsPolicySpec, id: &str) -> Result<(), String> {
-    let (rule, check) = id.split_once('/').map_or((id, None), |(rule, check)| (rule, Some(check)));
-    let Some(found) = registry::find(rule) else {
-        return Err(format!("there is no rule {rule:?}; podgate explain lists them"));
-    };
-    let Some(check) = check else { return Ok(()) };
-    let validations = spec.validations.iter().flatten().map(|it| it.name.as_str());
-    let mut checks: Vec<&str> = found.checks.to_vec();
-    if found.id == VALIDATIONS {
-        checks.extend(validations);
-    }
-    if checks.contains(&check) {
-        return Ok(());
-    }
-    Err(if checks.is_empty() && found.id != VALIDATIONS {
-        format!("{rule} is one check; write {rule:?}")
-    } else {
-        let known = if checks.is_empty() { "none".to_owned() } else { checks.join(", ") };
-        format!("{rule} has no check {check:?}; it has {known}")
-    })
 }
 
 fn enable<Check>(

@@ -1,5 +1,5 @@
-//! From findings to one decision: the strictest policy wins, and what was there
-//! before is not held against an update.
+//! From findings to one decision: the strictest policy wins, and an update is not denied for violations that the object
+//! had before.
 
 use std::collections::HashSet;
 
@@ -7,7 +7,7 @@ use super::engine::Finding;
 use super::rule::Breach;
 use crate::api::EnforcementMode;
 
-/// What becomes of the request.
+/// The outcome of a review.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
     Allow,
@@ -26,37 +26,36 @@ impl Outcome {
     }
 }
 
-/// What an update inherits from the object it changes.
+/// Which violations an update inherits from the old object. Inherited violations warn instead of deny.
 pub enum Before<'a> {
-    /// Nothing: the object is new, or its template changed, and a changed
-    /// template is judged whole because its new pods would be refused anyway.
+    /// None: the object is new, or its template changed. A changed template is judged whole, because its new pods would
+    /// be denied anyway.
     Nothing,
-    /// The whole template: it did not change, so labels, scale and finalizers
-    /// must not be held up by it.
+    /// All: the template did not change, so changes of labels, scale or finalizers must not be denied for it.
     SameTemplate,
-    /// The old pod: it can hardly be mended, so only new violations deny.
+    /// Those of the old pod: most fields of a pod cannot be changed, so only new violations deny.
     Pod(OldPod<'a>),
 }
 
-/// What is known of a pod as it was.
+/// A pod before an update.
 pub struct OldPod<'a> {
-    /// What it violated, exempt or not: a pod that lived by an exemption must still take every other change, also where the
-    /// exemption has expired or goes by an owner that the change removes.
+    /// Its violations, exempt or not: a pod that was created under an exemption must accept other changes even if the
+    /// exemption has expired, or matches an owner that the change removes.
     pub findings: Vec<Finding<'a>>,
-    /// Whether all that a breach was made from is as it was. Asked where the breach does not tell it itself.
+    /// Whether all fields that a breach was made from are unchanged. Called if the breach does not hold the value
+    /// found.
     pub same: &'a dyn Fn(&Breach) -> bool,
 }
 
 impl OldPod<'_> {
     fn had(&self, finding: &Finding<'_>, known: &HashSet<FindingKey<'_>>) -> bool {
         let Breach { reads, undecided, .. } = &*finding.breach;
-        let tells_what_it_found = reads.is_none() && !undecided;
-        known.contains(&finding_key(finding))
-            && (tells_what_it_found || (self.same)(&finding.breach))
+        let holds_its_value = reads.is_none() && !undecided;
+        known.contains(&finding_key(finding)) && (holds_its_value || (self.same)(&finding.breach))
     }
 }
 
-/// The findings, each under what it leads to, worst first.
+/// The findings by their effect, worst first.
 pub struct Decision<'p> {
     pub denied: Vec<Finding<'p>>,
     pub warned: Vec<Finding<'p>>,
@@ -80,7 +79,7 @@ impl Decision<'_> {
     }
 }
 
-/// Sorts findings by what their policy's mode makes of them.
+/// Sorts findings into denied, warned and recorded, by their policies' modes.
 pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>) -> Decision<'p> {
     let known: HashSet<_> = match before {
         Before::Pod(old) => old.findings.iter().map(finding_key).collect(),
@@ -109,17 +108,17 @@ pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>) -> Decision<'
     decision
 }
 
-/// The order in which people read findings. Stable: within one severity and rule, policies and containers keep the order
-/// in which they were judged.
+/// Sorts findings by severity and rule, for display. Stable: within one severity and rule, policies and containers keep
+/// their order.
 pub fn worst_first(findings: &mut [Finding<'_>]) {
     findings.sort_by(|a, b| (a.severity, a.rule.id).cmp(&(b.severity, b.rule.id)));
 }
 
-/// The policy, the rule, the path, and check, container and value where there are any.
+/// The policy's label, the rule's id, the path, and check, container and value if present.
 type FindingKey<'f> = (&'f str, &'static str, &'f str, [Option<&'f str>; 3]);
 
-/// What makes two violations of one pod the same over time. Paths stay: the API server takes no container out of a pod, and
-/// new ones come last. Two policies may have validations of one name.
+/// The identity of a violation across versions of a pod. Paths are stable: the API server removes no container from a
+/// pod and appends new ones. The policy is part of it because two policies may have validations with the same name.
 fn finding_key<'f>(finding: &'f Finding<'_>) -> FindingKey<'f> {
     let breach = &finding.breach;
     let parts = [breach.check.as_deref(), breach.container.as_deref(), breach.value.as_deref()];
@@ -134,10 +133,12 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::super::compile::{Policy, Scope};
+    use super::super::compile::Policy;
     use super::super::policy_set::PolicySet;
     use super::super::reads::Reads;
-    use super::super::workload::{Kind, Subject};
+    use super::super::scope::Scope;
+    use super::super::subject::Subject;
+    use super::super::workload::Kind;
     use super::*;
     use crate::api::DevOpsPolicySpec;
 
@@ -195,7 +196,7 @@ mod tests {
     #[test]
     fn an_updated_pod_is_denied_for_its_new_violations_only() {
         let policies = set(&[EnforcementMode::Enforce]);
-        let same = |_: &Breach| panic!("these breaches tell what they found");
+        let same = |_: &Breach| panic!("these breaches hold the value found");
         let before = Before::Pod(OldPod { findings: findings(&policies, "nginx"), same: &same });
         assert_eq!(decide(findings(&policies, "nginx"), &before).outcome(), Outcome::Warn);
 

@@ -1,7 +1,5 @@
-//! A pod as CEL reads it. It costs more than the view, so it is made only where a policy has validations
-//! ([`EvaluationPlan::reads_documents`]).
-//!
-//! [`EvaluationPlan::reads_documents`]: super::policy_set::EvaluationPlan::reads_documents
+//! A Pod and its Namespace as CEL reads them. Decoding a document costs more than decoding the view
+//! ([`super::object`]), so callers make one only where a policy has validations (`EvaluationPlan::reads_documents`).
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,9 +9,9 @@ use super::workload::Kind;
 use crate::cel::meter::Allowance;
 use crate::cel::tree::Tree;
 
-/// What the API server knows of a namespace and podgate does not keep: reading it is undecided.
+/// Fields of a Namespace that podgate does not store: an expression that reads one is undecided.
 const UNKNOWN_OF_NAMESPACE: [&str; 2] = ["spec", "status"];
-/// The same of its metadata.
+/// The same for its metadata.
 const UNKNOWN_OF_METADATA: [&str; 8] = [
     "creationTimestamp",
     "deletionGracePeriodSeconds",
@@ -25,19 +23,20 @@ const UNKNOWN_OF_METADATA: [&str; 8] = [
     "uid",
 ];
 
-/// What CEL reads: nothing that depends on the door.
+/// The inputs of CEL expressions. They are the same at admission, in the audit and in a scan.
 #[derive(Debug)]
 pub struct Document<'a> {
-    /// A Pod: the one under review, or the one the template would make.
+    /// A Pod: the one under review, or the one that the template would make.
     pub pod: Tree<'a>,
-    /// Its namespace, as far as podgate knows it.
+    /// Its Namespace, as far as podgate knows it.
     pub namespace: Tree<'a>,
-    /// What the review's expressions may still use.
+    /// The remaining cost and memory of the review's expressions.
     left: Arc<Mutex<Allowance>>,
 }
 
 impl<'a> Document<'a> {
-    /// Takes the pod, or the pod template, out of an object. What is not there is missing in the pod too.
+    /// Extracts the pod, or the pod of the template, from an object. Fields that the object lacks are missing in the
+    /// pod too.
     pub fn of(kind: Kind, object: Tree<'a>, namespace: Tree<'a>) -> Self {
         let name = |object: &Tree<'a>| {
             let name = object.get("metadata")?.get("name")?;
@@ -63,21 +62,21 @@ impl<'a> Document<'a> {
         Self { pod, namespace, left: Arc::default() }
     }
 
-    /// The same, whose expressions may cost so much together, in CEL's units.
+    /// The same document with a limit on the cost of all expressions together, in CEL's units.
     #[must_use]
     pub fn within(self, cost: u64) -> Self {
         self.set_left(Allowance { cost, ..self.left() });
         self
     }
 
-    /// The object as it is after a change, in the same namespace: the two share what expressions may use.
+    /// The document of another version of the object, in the same namespace. Both share one allowance.
     #[must_use]
     pub fn beside(&self, kind: Kind, object: Tree<'a>) -> Self {
         let left = Arc::clone(&self.left);
         Self { left, ..Self::of(kind, object, self.namespace.clone()) }
     }
 
-    /// A namespace as expressions see it: `metadata` is what is known of it.
+    /// The Namespace that expressions read, from the known part of it. Fields that podgate does not store are unknown.
     pub fn namespace(known: Value) -> Tree<'static> {
         let namespace = Tree::from_value(known).unwrap_or_else(|_| Tree::empty());
         let metadata = namespace.get("metadata").unwrap_or_else(Tree::empty);
@@ -88,17 +87,17 @@ impl<'a> Document<'a> {
         unknown(namespace.with("metadata", Some(metadata)), &UNKNOWN_OF_NAMESPACE)
     }
 
-    /// What expressions may still use.
+    /// The remaining cost and memory of expressions.
     pub fn left(&self) -> Allowance {
         *self.left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what is left after an evaluation.
+    /// Stores the remaining allowance after an evaluation.
     pub fn set_left(&self, left: Allowance) {
         *self.left.lock().unwrap_or_else(PoisonError::into_inner) = left;
     }
 
-    /// Whether an expression was not evaluated to its end because of what [`Document::within`] allows.
+    /// Whether an evaluation stopped at the limit of [`Document::within`].
     pub fn was_interrupted(&self) -> bool {
         self.left().cost == 0
     }

@@ -1,4 +1,4 @@
-//! Asks the policies. Every door comes through here.
+//! Runs the checks of policies on a pod. Admission, the audit and scans all use it.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,54 +9,55 @@ use serde_json::Value;
 use super::compile::Policy;
 use super::mutation::inject;
 use super::object::{MAX_ITEMS, MAX_WEIGHT};
-use super::policy_set::{EvaluationPlan, Question};
-use super::rule::{Breach, Rule, RunningPod};
-use super::workload::Subject;
+use super::pod_status::RunningPod;
+use super::policy_set::{EvaluationPlan, SharedCheck};
+use super::rule::{Breach, Rule};
+use super::subject::Subject;
 use crate::api::Severity;
 
-/// A violation: which policy's rule was broken, and how.
+/// A violation of one policy.
 pub struct Finding<'p> {
     pub policy: &'p Policy,
     pub rule: &'static Rule,
     pub severity: Severity,
-    /// Shared by all policies that asked the same.
+    /// Shared by all policies with the same check.
     pub breach: Arc<Breach>,
 }
 
 impl Finding<'_> {
-    /// The rule, or `RULE/CHECK`.
+    /// `RULE` or `RULE/CHECK`.
     pub fn id(&self) -> Cow<'static, str> {
         self.breach.id(self.rule)
     }
 }
 
-/// What the policies say of a pod.
+/// The findings of all policies on a pod.
 #[derive(Default)]
 pub struct Judgement<'p> {
     pub violations: Vec<Finding<'p>>,
-    /// Violations that their own policy lets pass. They count as none.
+    /// Violations that their own policy exempts. They do not count.
     pub exempt: Vec<Exempt<'p>>,
 }
 
-/// A violation, and which of its policy's exemptions lets it pass.
+/// An exempt violation, and the exemption of its policy.
 pub struct Exempt<'p> {
     pub finding: Finding<'p>,
-    /// Its place in `spec.exemptions`.
+    /// The index in `spec.exemptions`.
     pub exemption: usize,
 }
 
-/// What the spec rules find. Exemptions that have expired by `now` let nothing pass.
+/// Runs the spec rules. Exemptions that have expired by `now` do not apply.
 pub fn judge<'p>(plan: &'p EvaluationPlan, subject: &Subject<'_>, now: Timestamp) -> Judgement<'p> {
     if subject.is_too_large() {
-        return collect(&plan.spec_questions, subject, now, |_, breaches| {
+        return collect(&plan.spec_checks, subject, now, |_, breaches| {
             breaches.push(too_large(subject));
         });
     }
-    collect(&plan.spec_questions, subject, now, |check, breaches| check(subject, breaches))
+    collect(&plan.spec_checks, subject, now, |check, breaches| check(subject, breaches))
 }
 
-/// The same for an object that is being created, or whose template changes: as policies with `mutate` would have it.
-/// `whole` is the object that the subject is a view of, and is asked for only where something is put in.
+/// The same for an object that is being created, or whose template changes: judges it with the mutations of all
+/// policies. `whole` returns the object behind the subject's view; it is called only if there are mutations.
 pub fn judge_as_created<'p>(
     plan: &'p EvaluationPlan,
     subject: &Subject<'_>,
@@ -68,7 +69,7 @@ pub fn judge_as_created<'p>(
         .unwrap_or_else(|| judge(plan, subject, now))
 }
 
-/// Found by every rule in a pod that none can judge: an error is not a pass.
+/// The breach of every rule in a pod that is too large to judge: an error is not a pass.
 fn too_large(subject: &Subject<'_>) -> Breach {
     Breach {
         path: subject.kind.names().spec_path.to_owned(),
@@ -82,29 +83,29 @@ fn too_large(subject: &Subject<'_>) -> Breach {
     }
 }
 
-/// What the status rules find in a running pod; `subject` is the same pod, for exemptions.
+/// Runs the status rules on a running pod. `subject` is the same pod; exemptions match it.
 pub fn judge_running<'p>(
     plan: &'p EvaluationPlan,
     subject: &Subject<'_>,
     pod: &RunningPod<'_>,
     now: Timestamp,
 ) -> Judgement<'p> {
-    collect(&plan.status_questions, subject, now, |check, breaches| check(pod, breaches))
+    collect(&plan.status_checks, subject, now, |check, breaches| check(pod, breaches))
 }
 
 fn collect<'p, Check>(
-    questions: &'p [Question<Check>],
+    checks: &'p [SharedCheck<Check>],
     subject: &Subject<'_>,
     now: Timestamp,
-    ask: impl Fn(&Check, &mut Vec<Breach>),
+    run: impl Fn(&Check, &mut Vec<Breach>),
 ) -> Judgement<'p> {
     let mut judgement = Judgement::default();
     let mut breaches = Vec::new();
-    for Question { rule, check, askers, .. } in questions {
-        ask(check, &mut breaches);
+    for SharedCheck { rule, check, policies, .. } in checks {
+        run(check, &mut breaches);
         for breach in breaches.drain(..).map(Arc::new) {
-            for policy in askers {
-                // What could be any of a rule's checks is as bad as the worst of them.
+            for policy in policies {
+                // An undecided rule could hide any of its checks, so it has the severity of the worst.
                 let whole = breach.undecided && breach.check.is_none();
                 let worst = if whole { policy.weight_of(rule) } else { None };
                 let severity = worst.unwrap_or_else(|| policy.severity(rule, &breach));
@@ -124,9 +125,9 @@ fn collect<'p, Check>(
 mod tests {
     use serde_json::json;
 
-    use super::super::compile::{Scope, Selection};
     use super::super::object::Object;
     use super::super::policy_set::PolicySet;
+    use super::super::scope::{Scope, Selection};
     use super::super::workload::Kind;
     use super::*;
 
@@ -138,7 +139,7 @@ mod tests {
         Arc::new(Policy::compile(scope, name.to_owned(), &spec).unwrap())
     }
 
-    /// What is found in a pod of Deployment `shop/cart`: violations, and what is exempt, by policy and rule.
+    /// The violations and exempt violations of a pod of Deployment `shop/cart`.
     fn found(policies: Vec<Arc<Policy>>) -> (Vec<String>, Vec<String>) {
         let pod = r#"{
             "metadata": {"name": "cart-5d4-x", "labels": {"pod-template-hash": "5d4"},
@@ -263,11 +264,11 @@ mod tests {
         let spec = json!({"forbidLatestTag": true, "podSecurity": "baseline", "severityOverrides": overrides, "exemptions": [exemption]});
         let set = PolicySet::new(vec![policy("p", &spec)], Arc::default());
         let judgement = judge(set.covering(None).unwrap(), &subject, NOW.parse().unwrap());
-        let told =
+        let render =
             |it: &Finding<'_>| format!("{} ({}) {}", it.id(), it.severity, it.breach.sentence());
         let why = "spec could not be judged: it has more than 1000 containers or volumes, or more than 100000 ports and capabilities; make it several pods";
         assert_eq!(
-            judgement.violations.iter().map(told).collect::<Vec<_>>(),
+            judgement.violations.iter().map(render).collect::<Vec<_>>(),
             [format!("forbidLatestTag (high) {why}"), format!("podSecurity (critical) {why}")]
         );
     }

@@ -1,7 +1,7 @@
 //! A policy's `variables` and `validations`, compiled by [`crate::cel`] and evaluated on a pod.
 //!
-//! [`Expressions::compile`] refuses what the API server refuses. [`Expressions::evaluate`] tells true, false and error apart:
-//! an error is never a pass.
+//! [`Expressions::compile`] rejects what the API server rejects. [`Expressions::evaluate`] distinguishes true, false
+//! and error: an error is never a pass.
 
 use std::sync::Arc;
 
@@ -27,15 +27,15 @@ const MAX_SOURCE: usize = 1024;
 pub struct Expressions {
     variables: Vec<activation::CompiledVariable>,
     validations: Vec<Program>,
-    /// What each validation reads, its variables counted.
+    /// The fields that each validation reads, directly or through variables.
     reads: Vec<Arc<Reads>>,
-    /// Fields that the expressions name and that no Pod has, where they name them.
+    /// The fields that the expressions read and that no Pod has, each under the path of its expression.
     unknown_fields: Vec<InvalidField>,
 }
 
 impl Expressions {
     /// # Errors
-    /// The first expression that the API server would not take either, or that is too long.
+    /// The first expression that is too long, or that the API server would reject too.
     pub fn compile(
         validations: &[Validation],
         variables: &[Variable],
@@ -87,28 +87,28 @@ impl Expressions {
         Ok(Self { variables: compiled, validations: planned, reads, unknown_fields })
     }
 
-    /// The fields that a spec's expressions name and that no Pod has, by the newest version of Kubernetes that podgate knows:
-    /// an expression that reads one is undecided for every pod, or holds for none.
+    /// The fields that a spec's expressions read and that no Pod has in the newest version of Kubernetes that podgate
+    /// knows. An expression that reads one is undecided for every pod, or true for none.
     ///
     /// # Errors
     /// As [`Expressions::compile`].
     pub fn unknown_fields(spec: &DevOpsPolicySpec) -> Result<Vec<InvalidField>, InvalidField> {
         let validations = spec.validations.as_deref().unwrap_or_default();
         let variables = spec.variables.as_deref().unwrap_or_default();
-        // Most policies have none, and an environment to compile them in is not for nothing.
+        // Most policies have no expressions, and building the environment is expensive.
         if validations.is_empty() && variables.is_empty() {
             return Ok(Vec::new());
         }
         Ok(Self::compile(validations, variables)?.unknown_fields)
     }
 
-    /// What of the pod a validation, by its place, looks at; `None` where there is no such validation.
+    /// The fields that a validation reads, by its index in `spec.validations`; `None` if there is no such validation.
     pub fn reads(&self, validation: usize) -> Option<&Arc<Reads>> {
         self.reads.get(validation)
     }
 
-    /// Each validation by its place: whether the pod passes, or why that could not be decided. Where the policy's budget
-    /// runs out, none is decided.
+    /// The result of each validation, in the order of `spec.validations`: whether the pod passes, or why that could not
+    /// be decided. If the policy's cost budget runs out, none is decided.
     pub fn evaluate(&self, document: &Document<'_>) -> Vec<Result<bool, String>> {
         let mut meter = Meter::new(EXPRESSION_COST_LIMIT, document.left());
         let (pod, namespace) = (document.pod.value(), document.namespace.value());
@@ -117,7 +117,7 @@ impl Expressions {
         for program in &self.validations {
             results.push(match program.evaluate(&mut activation, &mut meter) {
                 Ok(Value::Bool(passes)) => Ok(passes),
-                Ok(other) => Err(format!("it is no bool but of type {}", other.type_name())),
+                Ok(other) => Err(format!("its result is of type {}, not bool", other.type_name())),
                 Err(error) if error.kind() == ErrorKind::CostBudget => {
                     results = self.validations.iter().map(|_| Err(reason(&error))).collect();
                     break;
@@ -134,9 +134,9 @@ fn refused(path: String, error: &CompileError) -> InvalidField {
     InvalidField { path, message: error.to_string() }
 }
 
-/// The error in so many words. What it quotes of a pod is short and made printable.
+/// The error as text. Values that it quotes from a pod are cut and made printable.
 fn reason(error: &Error) -> String {
-    /// The most characters of an error that are told.
+    /// The longest text, in bytes.
     const MOST: usize = 300;
     super::text::brief(error.to_string(), MOST)
 }

@@ -1,4 +1,4 @@
-//! Field paths as messages write them: `spec.containers[0].image`, `metadata.labels["app.kubernetes.io/name"]`.
+//! Field paths as messages show them: `spec.containers[0].image`, `metadata.labels["app.kubernetes.io/name"]`.
 
 /// One step of a path.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -7,7 +7,7 @@ pub enum Step<'a> {
     Index(usize),
 }
 
-/// The steps of a path; `None` is a text that is no path.
+/// The steps of a path; `None` if the text is not a path.
 pub fn steps(path: &str) -> Option<Vec<Step<'_>>> {
     let mut steps = Vec::new();
     let mut rest = path;

@@ -9,23 +9,23 @@
 use std::borrow::Cow;
 
 pub(super) const DOCKER_HUB: &str = "docker.io";
-/// Its other name.
+/// Docker Hub's other name.
 const DOCKER_INDEX: &str = "index.docker.io";
 /// The longest name a registry accepts, host included.
 const MAX_NAME: usize = 255;
 /// The longest tag.
 const MAX_TAG: usize = 128;
-/// The algorithms of digests that runtimes know, and the length of each in hexadecimal digits.
+/// The digest algorithms that runtimes know, each with the number of hexadecimal digits.
 const DIGESTS: [(&str, usize); 3] = [("sha256", 64), ("sha384", 96), ("sha512", 128)];
 
-/// A parsed reference; its parts are slices of what was written.
+/// A parsed image reference. Its parts are slices of the text.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ImageReference<'a> {
     /// Host and repository as written: `nginx`, `registry:5000/team/web`.
     pub name: &'a str,
-    /// The tag, if one was written. An absent one means `latest`.
+    /// The tag, if present. An absent tag means `latest`.
     pub tag: Option<&'a str>,
-    /// The digest, if one was written. It wins over any tag.
+    /// The digest, if present. It takes precedence over the tag.
     pub digest: Option<&'a str>,
 }
 
@@ -54,7 +54,7 @@ impl<'a> ImageReference<'a> {
     /// Reads a reference.
     ///
     /// # Errors
-    /// Says which part does not follow the grammar; no runtime would pull it.
+    /// The part that does not follow the grammar. No runtime would pull such an image.
     pub fn parse(text: &'a str) -> Result<Self, ImageError> {
         if text.is_empty() {
             return Err(ImageError::Empty);
@@ -89,7 +89,7 @@ impl<'a> ImageReference<'a> {
         }
     }
 
-    /// The path in the registry: of `nginx`, `library/nginx`.
+    /// The path in the registry: `library/nginx` for `nginx`.
     pub fn repository(&self) -> Cow<'a, str> {
         let (_, path) = split_host(self.name);
         if path.contains('/') || self.registry() != DOCKER_HUB {
@@ -99,8 +99,8 @@ impl<'a> ImageReference<'a> {
         }
     }
 
-    /// The whole reference, the registry and `library/` written out: of `nginx:1.29`, `docker.io/library/nginx:1.29`. A
-    /// registry's name has no case.
+    /// The reference with its registry and `library/` written out: `docker.io/library/nginx:1.29` for `nginx:1.29`. The
+    /// registry is in lower case.
     pub fn canonical(&self) -> String {
         let tag = self.tag.map(|tag| format!(":{tag}")).unwrap_or_default();
         let digest = self.digest.map(|digest| format!("@{digest}")).unwrap_or_default();
@@ -108,14 +108,13 @@ impl<'a> ImageReference<'a> {
         format!("{registry}/{}{tag}{digest}", self.repository())
     }
 
-    /// Whether both name the same repository of the same registry.
+    /// Whether two references name the same repository in the same registry.
     pub fn same_repository(&self, other: &Self) -> bool {
         self.registry().eq_ignore_ascii_case(other.registry())
             && self.repository() == other.repository()
     }
 
-    /// Whether what runs may change without the reference changing, because
-    /// the tag is `latest`, or absent, which means the same.
+    /// Whether the reference floats on `latest`: it has no digest, and its tag is `latest` or absent.
     pub fn floats_on_latest(&self) -> bool {
         self.digest.is_none() && self.tag.is_none_or(|tag| tag == "latest")
     }
@@ -135,12 +134,12 @@ fn check_name(name: &str) -> Result<(), ImageError> {
     if repository.split('/').all(is_path_component) { Ok(()) } else { Err(ImageError::Repository) }
 }
 
-/// Whether a host is Docker Hub, by either of its names.
+/// Whether a host is Docker Hub, under either name.
 pub(super) fn is_docker_hub(host: &str) -> bool {
     host.eq_ignore_ascii_case(DOCKER_HUB) || host.eq_ignore_ascii_case(DOCKER_INDEX)
 }
 
-/// A name's host, if it has one, and the path after it.
+/// Splits a name into its host, if it has one, and the path.
 fn split_host(name: &str) -> (Option<&str>, &str) {
     match name.split_once('/') {
         Some((first, rest)) if is_host_like(first) => (Some(first), rest),
@@ -148,8 +147,8 @@ fn split_host(name: &str) -> (Option<&str>, &str) {
     }
 }
 
-/// Whether the first component is a registry rather than the start of a path:
-/// runtimes decide so by a dot, a port, upper case, or the name `localhost`.
+/// Whether the first component of a name is a host. Runtimes decide by a dot, a port, upper case, or the name
+/// `localhost`.
 pub(super) fn is_host_like(first: &str) -> bool {
     first == "localhost"
         || first.bytes().any(|byte| byte == b'.' || byte == b':' || byte.is_ascii_uppercase())
@@ -205,7 +204,8 @@ fn is_tag(tag: &str) -> bool {
         && tag.bytes().all(|byte| word(byte) || byte == b'.' || byte == b'-')
 }
 
-/// `algorithm:hex`, with as many lower-case digits as the algorithm makes: a runtime refuses what only looks like one.
+/// Whether a text is `ALGORITHM:HEX` with the number of lower-case digits of the algorithm. Runtimes reject other
+/// lengths.
 fn is_digest(digest: &str) -> bool {
     let Some((algorithm, hex)) = digest.split_once(':') else {
         return false;

@@ -1,31 +1,33 @@
-//! Which policy is in force for an object of a cluster: its spec; where that does not compile, the last spec that did, which
-//! its status keeps (`status.lastGood`); and where there is none, as much of the spec as compiles, with the rest
-//! undecided. Pure, and of the object alone, so that all replicas have the same, after a restart too.
+//! Resolves the policy in force for an object of a cluster: its spec; if that does not compile, the last spec that did
+//! (`status.lastGood`); if there is none, the parts of the spec that compile, with the rest undecided. Pure, and a
+//! function of the object alone, so all replicas agree, also after a restart.
 
 use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::compile::{Enabled, Origin, Policy, Scope};
+use super::compile::{Enabled, Policy, PolicyOrigin};
 use super::field_path::{Step, steps};
 use super::registry;
 use super::rule::{Breach, InvalidField, Phase, Rule, SpecCheck};
 use super::rules::validations;
+use super::scope::Scope;
 use super::text;
 use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec, MAX_LAST_GOOD, Severity};
 
-/// The most parts of a spec that are set aside, more than its lists may hold together.
+/// The most parts of a spec that can be set aside: more than all its lists together may have.
 const MAX_FAULTS: usize = 512;
-/// The most bytes that are told of a fault.
+/// The longest message of a fault, in bytes.
 const MAX_FAULT: usize = 300;
-/// An expression that every pod passes, in place of one that does not compile: what else names the validation stays.
-const HOLDS: &str = "true";
+/// The expression that replaces one that does not compile. The validation itself stays, because overrides and
+/// exemptions may refer to it by name.
+const ALWAYS_TRUE: &str = "true";
 
-/// A policy as the API server has it.
+/// A policy object of the API server.
 #[derive(Clone, Copy)]
 pub struct Stored<'a> {
-    /// `None` of a `ClusterDevOpsPolicy`.
+    /// `None` for a `ClusterDevOpsPolicy`.
     pub namespace: Option<&'a str>,
     pub name: &'a str,
     pub spec: &'a Value,
@@ -33,44 +35,44 @@ pub struct Stored<'a> {
     pub last_good: Option<&'a str>,
 }
 
-/// What is in force in place of a spec that does not compile.
+/// What is in force instead of a spec that does not compile.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub enum StandIn {
-    /// The last spec that did, as its text.
+pub enum Fallback {
+    /// The last spec that did, as JSON.
     LastGood(Arc<str>),
-    /// What of the spec compiles; the rest is undecided.
+    /// The parts of the spec that compile; the rest is undecided.
     Parts,
-    /// Nothing: it cannot be said of which namespaces.
+    /// Nothing, because the namespaces of the policy are unknown.
     Nothing,
 }
 
-/// Why the newest version of a policy cannot be put in force, and what is in its place.
+/// Why the newest version of a policy is not in force, and what is in force instead.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct PolicyFault {
-    pub origin: Origin,
+    pub origin: PolicyOrigin,
     pub message: String,
-    pub stand_in: StandIn,
+    pub fallback: Fallback,
 }
 
 impl PolicyFault {
-    /// What is in force, as the end of a sentence.
+    /// The fallback, as the end of a sentence.
     pub const fn in_force(&self) -> &'static str {
-        match self.stand_in {
-            StandIn::LastGood(_) => "the last good version (status.lastGood) is in force",
-            StandIn::Parts => "the rest of it is in force, and what it asks there is undecided",
-            StandIn::Nothing => "nothing of it is in force",
+        match self.fallback {
+            Fallback::LastGood(_) => "the last good version (status.lastGood) is in force",
+            Fallback::Parts => "the rest of it is in force, and the invalid part is undecided",
+            Fallback::Nothing => "nothing of it is in force",
         }
     }
 }
 
-/// What is in force, and what is wrong with the spec if it is not that.
-pub struct Standing {
+/// The policy in force, and the fault of the spec if the spec is not in force.
+pub struct Resolved {
     pub policy: Option<Policy>,
-    pub fault: Option<(InvalidField, StandIn)>,
+    pub fault: Option<(InvalidField, Fallback)>,
 }
 
 impl Policy {
-    /// A policy of which nothing compiles: what it asks is undecided of every object.
+    /// A policy that does not compile at all: it is undecided for every object.
     pub(super) fn undecided(scope: Scope, name: String, fault: &InvalidField) -> Self {
         let mut policy = Self::bare(scope, name);
         let why = text::brief(fault.to_string(), MAX_FAULT);
@@ -82,30 +84,31 @@ impl Policy {
 
 impl Stored<'_> {
     /// The policy that is in force.
-    pub fn standing(self) -> Standing {
+    pub fn resolve(self) -> Resolved {
         let fault = match self.compile(self.spec) {
-            Ok(policy) => return Standing { policy: Some(policy), fault: None },
+            Ok(policy) => return Resolved { policy: Some(policy), fault: None },
             Err(fault) => fault,
         };
         let last_good = self.last_good.filter(|it| it.len() <= MAX_LAST_GOOD);
         let last_good = last_good.and_then(|text| Some((text, serde_json::from_str(text).ok()?)));
-        let (policy, stand_in) = match last_good {
+        let (policy, fallback) = match last_good {
             Some((text, spec)) if self.compile(&spec).is_ok() => {
-                (self.compile(&spec).ok(), StandIn::LastGood(text.into()))
+                (self.compile(&spec).ok(), Fallback::LastGood(text.into()))
             }
-            // A podgate that compiles less than the one before it: the newest spec counts.
+            // There is no last good spec, or this version of podgate cannot compile it: parts of the newest spec are in
+            // force.
             _ => match self.parts(self.spec.clone()) {
-                Ok(policy) => (Some(policy), StandIn::Parts),
-                Err(_) => (None, StandIn::Nothing),
+                Ok(policy) => (Some(policy), Fallback::Parts),
+                Err(_) => (None, Fallback::Nothing),
             },
         };
-        Standing { policy, fault: Some((fault, stand_in)) }
+        Resolved { policy, fault: Some((fault, fallback)) }
     }
 
-    /// The policy of a spec, whole.
+    /// Compiles a whole spec.
     ///
     /// # Errors
-    /// The first field that cannot be read, or of which no check can be made.
+    /// The first invalid field.
     pub fn compile(self, spec: &Value) -> Result<Policy, InvalidField> {
         let name = self.name.to_owned();
         let mut policy = match self.namespace {
@@ -119,7 +122,7 @@ impl Stored<'_> {
         Ok(policy)
     }
 
-    /// As much of a spec as compiles.
+    /// Compiles the parts of a spec that compile, and makes the rest undecided.
     fn parts(self, mut spec: Value) -> Result<Policy, InvalidField> {
         let mut undecided: Vec<Undecided> = Vec::new();
         let mut last = None;
@@ -156,7 +159,7 @@ fn decode<Spec: Default + for<'de> Deserialize<'de>>(spec: &Value) -> Result<Spe
     })
 }
 
-/// A rule, or a check of one, that a policy asks for and that does not compile.
+/// A rule, or a check of one, that a policy enables and that does not compile.
 struct Undecided {
     rule: &'static Rule,
     check: Option<String>,
@@ -165,7 +168,7 @@ struct Undecided {
 }
 
 impl Undecided {
-    /// The check that finds it in every object.
+    /// The check that reports it for every object.
     fn check(self) -> Enabled<SpecCheck> {
         let Self { rule, check, severity, why } = self;
         let parameters = format!("undecided {check:?} {severity:?} {why}");
@@ -183,15 +186,15 @@ impl Undecided {
     }
 }
 
-/// Takes out of a spec what is at fault, and notes what is then undecided; says whether it could. What only excuses,
-/// mends or weighs is left out: that makes no policy weaker.
+/// Removes the part at fault from a spec, and adds what becomes undecided to `undecided`. Returns whether it removed
+/// anything. Exemptions, mutations and severities are removed without a trace: that never weakens a policy.
 fn set_aside(spec: &mut Value, fault: &InvalidField, undecided: &mut Vec<Undecided>) -> bool {
     let why = text::brief(fault.to_string(), MAX_FAULT);
     let path = steps(&fault.path).unwrap_or_default();
     let mut path = path.iter().skip(1);
     let (field, part) = match (path.next(), path.next()) {
         (Some(Step::Key(field)), part) => (*field, part),
-        // The whole has no path; the message names the field.
+        // An unknown field of the spec itself has no path; the message names it.
         _ => {
             match fault.message.strip_prefix("unknown field `").and_then(|it| it.split_once('`')) {
                 Some((field, _)) => (field, None),
@@ -199,7 +202,7 @@ fn set_aside(spec: &mut Value, fault: &InvalidField, undecided: &mut Vec<Undecid
             }
         }
     };
-    // Of which namespaces cannot be guessed.
+    // The namespaces of a policy cannot be guessed.
     if field == "namespaceSelector" || field == "excludeNamespaces" {
         return false;
     }
@@ -211,21 +214,21 @@ fn set_aside(spec: &mut Value, fault: &InvalidField, undecided: &mut Vec<Undecid
             Some(Step::Index(index)) => Some(*index),
             _ => None,
         };
-        let mut held = false;
+        let mut replaced = false;
         for (place, validation) in all.iter_mut().enumerate() {
             let at_fault = one.is_none_or(|it| it == place);
             let Some(fields) = validation.as_object_mut().filter(|_| at_fault) else { continue };
-            if fields.get("expression").is_some_and(|it| it == HOLDS) {
+            if fields.get("expression").is_some_and(|it| it == ALWAYS_TRUE) {
                 continue;
             }
             let check = fields.get("name").and_then(Value::as_str).map(str::to_owned);
             let severity = fields.get("severity").cloned();
             let severity = severity.and_then(|it| serde_json::from_value(it).ok());
             undecided.push(Undecided { rule, check, severity, why: why.clone() });
-            fields.insert("expression".to_owned(), HOLDS.into());
-            held = true;
+            fields.insert("expression".to_owned(), ALWAYS_TRUE.into());
+            replaced = true;
         }
-        if held {
+        if replaced {
             return true;
         }
     } else if let Some(rule) = rule.filter(|it| matches!(it.phase, Phase::Spec(_))) {

@@ -1,11 +1,11 @@
-//! Which policy, and how it is named.
+//! The key of a policy, and its names in messages, manifests and kubectl arguments.
 
 use std::fmt;
 
 use kube::ResourceExt;
 use serde_json::Value;
 
-/// A policy's namespace and name. Its order is that of an export: the cluster's own come first.
+/// A policy's namespace and name. Cluster policies sort first, as in an export.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct PolicyKey {
     /// `None` for a `ClusterDevOpsPolicy`.
@@ -14,15 +14,15 @@ pub struct PolicyKey {
 }
 
 impl PolicyKey {
-    /// Of an object of the API server.
+    /// The key of an object of the API server.
     pub fn of(object: &impl ResourceExt) -> Self {
         Self { namespace: object.namespace(), name: object.name_any() }
     }
 
-    /// Of a manifest; what it does not name is empty.
+    /// The key of a manifest. A missing name is empty.
     pub fn of_manifest(object: &Value) -> Self {
         let text = |path: &str| object.pointer(path).and_then(Value::as_str).map(str::to_owned);
-        // A namespace that the cluster's own policy names is the API server's to refuse.
+        // A ClusterDevOpsPolicy with a namespace is left to the API server to reject.
         let namespaced = text("/kind").is_none_or(|kind| kind == "DevOpsPolicy");
         Self {
             namespace: text("/metadata/namespace").filter(|_| namespaced),
@@ -30,7 +30,7 @@ impl PolicyKey {
         }
     }
 
-    /// Of a [label](PolicyKey::label); no part of one has a slash.
+    /// The key of a [label](PolicyKey::label). Neither part contains a slash.
     pub fn of_label(label: &str) -> Self {
         match label.split_once('/') {
             Some((namespace, name)) => {
@@ -40,7 +40,7 @@ impl PolicyKey {
         }
     }
 
-    /// `NAMESPACE/NAME`, or the name alone where it judges all namespaces.
+    /// `NAMESPACE/NAME`, or the name of a cluster policy.
     pub fn label(&self) -> String {
         match &self.namespace {
             Some(namespace) => format!("{namespace}/{}", self.name),
@@ -48,12 +48,12 @@ impl PolicyKey {
         }
     }
 
-    /// Its kind, as it stands in a manifest.
+    /// The `kind` of its manifest.
     pub fn kind(&self) -> &'static str {
         if self.namespace.is_some() { "DevOpsPolicy" } else { "ClusterDevOpsPolicy" }
     }
 
-    /// As kubectl takes it: `devopspolicy.devops.stochastic.io/NAME -n NAMESPACE`.
+    /// The arguments for kubectl: `devopspolicy.devops.stochastic.io/NAME -n NAMESPACE`.
     pub fn argument(&self) -> String {
         match &self.namespace {
             Some(namespace) => {

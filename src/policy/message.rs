@@ -1,5 +1,4 @@
-//! What people read: the denial, the warnings. Their form is a contract
-//! (documented in `docs/admission.md`), so snapshot tests hold it.
+//! The text of denials and warnings. Its form is a contract (`docs/admission.md`), which snapshot tests check.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -8,20 +7,20 @@ use std::fmt::Write;
 use super::decision::Decision;
 use super::engine::Finding;
 use super::rule::Breach;
+use super::subject::Subject;
 use super::text::{brief, clip};
-use super::workload::Subject;
 
-/// The most bytes of a denial; the API server passes it on whole.
+/// The longest denial, in bytes. The API server passes it on whole.
 const MAX_DENIAL: usize = 4096;
-/// The most policies whose contact a denial tells.
+/// The most contacts in a denial.
 const MAX_CONTACTS: usize = 3;
-/// The most warnings of one review, and the most characters of one. The API
-/// server cuts all warnings to 256 characters each once they pass 4096 in total.
+/// The most warnings of one review, and the longest warning, in bytes. The API server cuts warnings to 256 characters
+/// each once they exceed 4096 in total.
 const MAX_WARNINGS: usize = 5;
 const MAX_WARNING: usize = 120;
 
-/// The object as a developer names it: `Deployment shop/cart`, or
-/// `Pod shop/cart-*` where the API server has yet to make up the name.
+/// The object as a developer names it: `Deployment shop/cart`, or `Pod shop/cart-*` if the API server has yet to
+/// generate the name.
 pub fn object_name(subject: &Subject<'_>, namespace: Option<&str>) -> String {
     let kind = subject.kind.names().kind;
     let (name, generate_name) =
@@ -33,8 +32,8 @@ pub fn object_name(subject: &Subject<'_>, namespace: Option<&str>) -> String {
     }
 }
 
-/// The text of a denial: every violation with the field at fault, what was
-/// found and what would pass; then where to learn more and whom to ask.
+/// The text of a denial: every violation with the field at fault, the value found and the remedy; then where to learn
+/// more, and the contacts of the policies.
 pub fn denial(object: &str, decision: &Decision<'_>, docs_url: Option<&str>) -> String {
     let denied = &decision.denied;
     let mut rules: Vec<_> = denied.iter().map(Finding::id).collect();
@@ -70,7 +69,7 @@ pub fn denial(object: &str, decision: &Decision<'_>, docs_url: Option<&str>) -> 
     text + &learn_more
 }
 
-/// Whether a field is missing in a template that somebody else may add to its pods.
+/// Whether the field is missing in a template, and a LimitRange or a webhook may add it to the pods.
 fn is_template_lacking(finding: &Finding<'_>) -> bool {
     let Breach { path, value, .. } = &*finding.breach;
     value.is_none() && path.contains("template.") && path.contains(".resources.")
@@ -91,8 +90,7 @@ fn render(finding: &Finding<'_>, text: &mut String) {
     }
 }
 
-/// The warnings of an admitted (or, for another policy, denied) object, which
-/// kubectl prints a line each.
+/// The warnings of a review, allowed or denied. kubectl prints one line for each.
 pub fn warnings(decision: &Decision<'_>) -> Vec<String> {
     let warned = &decision.warned;
     let shown = if warned.len() > MAX_WARNINGS { MAX_WARNINGS - 1 } else { warned.len() };
@@ -106,7 +104,7 @@ pub fn warnings(decision: &Decision<'_>) -> Vec<String> {
 fn warning(finding: &Finding<'_>) -> String {
     let breach = &finding.breach;
     let container = breach.container.as_deref().map(|name| format!(" {}", clip(name)));
-    // A key in brackets has dots of its own.
+    // A key in brackets may contain dots.
     let named = breach.path.split("[\"").next().unwrap_or_default();
     let field = breach.path.get(named.rfind('.').map_or(0, |dot| dot + 1)..).unwrap_or_default();
     let gap = if field.is_empty() { "" } else { " " };
@@ -117,7 +115,7 @@ fn warning(finding: &Finding<'_>) -> String {
         container.unwrap_or_default(),
         breach.problem,
     );
-    // The API server drops a warning that holds a control character.
+    // The API server drops a warning with a control character.
     brief(text, MAX_WARNING)
 }
 
@@ -130,8 +128,9 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::super::compile::{Policy, Scope};
+    use super::super::compile::Policy;
     use super::super::policy_set::PolicySet;
+    use super::super::scope::Scope;
     use super::super::workload::Kind;
     use super::*;
     use crate::api::{DevOpsPolicySpec, EnforcementMode};
@@ -195,7 +194,7 @@ mod tests {
         let policy = |scope, name: &str, contact: &str| {
             Policy::compile(scope, name.to_owned(), &spec(contact)).unwrap()
         };
-        let everywhere = Scope::Cluster(super::super::compile::Selection::default());
+        let everywhere = Scope::Cluster(super::super::scope::Selection::default());
         let policies = vec![
             policy(everywhere, "platform", "#platform"),
             policy(Scope::Namespace("shop".to_owned()), "team", "jane@example.com"),

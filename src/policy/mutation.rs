@@ -1,14 +1,14 @@
-//! What policies with `mutate` put into a pod before any policy judges it.
+//! Mutation: what policies with `mutate` add to a pod before any policy judges it.
 //!
 //! The list is closed: image tags, default resources, the default probe, and three fields that the restricted Pod
-//! Security Standard asks for. All policies' image tags come first, since exemptions may go by image; then each policy,
-//! in the order of [`EvaluationPlan::policies`], fills in what is still absent, so that the first one wins. What a policy exempts
-//! from a rule, it does not change for that rule's sake either.
+//! Security Standard requires. The image tags of all policies are applied first, because exemptions may match images.
+//! Then each policy, in the order of [`EvaluationPlan::policies`], fills in absent fields, so the first policy wins. A
+//! policy does not fix what it exempts.
 //!
-//! What was put in, the pod says in an annotation ([`MUTATED_BY`]), if anything was.
+//! The annotation [`mark::MUTATED_BY`] on the pod lists the added fields by policy.
 //!
-//! Injecting twice is injecting once: filling in never makes another filling possible, and image tags are followed to
-//! the end of their chain (a chain that comes back to where it was changes nothing).
+//! Mutation is idempotent: filling in a field never enables another, and image tags are followed to the end of their
+//! chain (a circular chain changes nothing).
 
 use std::collections::BTreeSet;
 
@@ -20,83 +20,27 @@ use super::compile::Policy;
 use super::object::Object;
 use super::patch;
 use super::policy_set::EvaluationPlan;
-use super::rule::{Breach, Fix, InvalidField, Phase, Rule, SpecCheck};
+use super::rule::{Breach, Fix, Rule};
 use super::rules::images::{self, Image};
-use super::rules::{
-    forbid_latest_tag, pod_security, require_image_digest, require_liveness_probe,
-    require_readiness_probe, require_resource_limits, require_resource_requests,
-};
-use super::workload::Subject;
-use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec, ImageTag};
+use super::rules::{forbid_latest_tag, require_image_digest};
+use super::subject::Subject;
 use crate::cel::tree::Tree;
-pub use mark::MUTATED_BY;
-use mark::PutIn;
+use mark::AddedFields;
 
-/// The rules whose fixes fill in what is absent.
-static FILLING: [&Rule; 5] = [
-    &require_resource_requests::RULE,
-    &require_resource_limits::RULE,
-    &require_liveness_probe::RULE,
-    &require_readiness_probe::RULE,
-    &pod_security::RULE,
-];
 /// The rules that image tags serve.
 static TAGGING: [&Rule; 2] = [&forbid_latest_tag::RULE, &require_image_digest::RULE];
-
-/// What one policy puts into pods.
-pub(super) struct Injector {
-    image_tags: Vec<ImageTag>,
-    fillings: Vec<(&'static Rule, SpecCheck)>,
-}
-
-impl Injector {
-    /// `None` where the policy leaves pods as they are.
-    ///
-    /// # Errors
-    /// As the rules' own.
-    pub fn new(spec: &DevOpsPolicySpec) -> Result<Option<Self>, InvalidField> {
-        if spec.mutate != Some(true) {
-            return Ok(None);
-        }
-        // Resources are given where they are absent, whether or not a rule asks for them.
-        let given = spec.default_resources.clone().unwrap_or_default();
-        let DefaultResources { cpu_request, cpu_limit, memory_request, memory_limit } = given;
-        let asking = DevOpsPolicySpec {
-            require_resource_requests: Some(resources(
-                cpu_request.is_some(),
-                memory_request.is_some(),
-            )),
-            require_resource_limits: Some(resources(cpu_limit.is_some(), memory_limit.is_some())),
-            ..spec.clone()
-        };
-        let mut fillings = Vec::new();
-        for rule in FILLING {
-            if let Phase::Spec(compile) = rule.phase
-                && let Some(check) = compile(&asking)?
-            {
-                fillings.push((rule, check));
-            }
-        }
-        Ok(Some(Self { image_tags: spec.image_tags.clone().unwrap_or_default(), fillings }))
-    }
-}
-
-fn resources(cpu: bool, memory: bool) -> Vec<ComputeResource> {
-    let given = [(cpu, ComputeResource::Cpu), (memory, ComputeResource::Memory)];
-    given.into_iter().filter_map(|(given, resource)| given.then_some(resource)).collect()
-}
 
 /// An object after its injections.
 pub struct Injected<'p> {
     object: Value,
-    /// What leads from the object as it was to this one.
+    /// The JSON Patch from the original object to this one.
     pub operations: Vec<PatchOperation>,
-    /// The labels of the policies that had something to put in.
+    /// The labels of the policies that added something.
     pub policies: BTreeSet<&'p str>,
 }
 
-/// Puts in what the plan's policies have for a pod or a template; `None` where that is nothing. `whole` is the object
-/// that the subject is a view of, and is asked for only where something changes.
+/// Applies the mutations of a plan's policies to a pod or template; `None` if nothing changes. `whole` returns the
+/// object behind the subject's view; it is called only if something changes.
 pub fn inject<'p>(
     plan: &'p EvaluationPlan,
     subject: &Subject<'_>,
@@ -108,7 +52,7 @@ pub fn inject<'p>(
     }
     let mut whole = Some(whole);
     let mut injected: Option<Injected<'p>> = None;
-    let mut put_in = PutIn::new();
+    let mut added = AddedFields::new();
     let steps = std::iter::once(None).chain(plan.mutating.iter().map(Some));
     for policy in steps {
         let fixes = |subject: &Subject<'_>| match policy {
@@ -132,18 +76,19 @@ pub fn inject<'p>(
             injected.policies.extend(found.iter().map(|(label, _)| *label));
             for (label, fix) in &found {
                 let fields = fix.parts().map(|part| part.path.clone());
-                put_in.entry((*label).to_owned()).or_default().extend(fields);
+                added.entry((*label).to_owned()).or_default().extend(fields);
             }
         }
     }
     let mut injected = injected.filter(|it| !it.operations.is_empty())?;
-    let mark = mark::fix(subject, &injected.object, put_in);
+    let mark = mark::fix(subject, &injected.object, added);
     injected.operations.extend(patch::apply(&mut injected.object, [&mark]));
     Some(injected)
 }
 
 impl Injected<'_> {
-    /// Looks at the object; `subject` is what it was before. `None` if the view cannot be made, which it could before.
+    /// Calls `look` with a view of the mutated object. `subject` is the view of the original one. `None` if the mutated
+    /// object cannot be decoded, which does not happen for one whose original could.
     pub fn view<T>(
         &self,
         subject: &Subject<'_>,
@@ -161,15 +106,15 @@ impl Injected<'_> {
     }
 }
 
-/// What a policy wants, after the policy's label.
-type Of<'p, T> = (&'p str, T);
+/// A value with the label of its policy.
+type Labelled<'p, T> = (&'p str, T);
 
-/// The images that all policies together put in place of others.
+/// The fixes by which all policies together replace images.
 fn retaggings<'p>(
     plan: &'p EvaluationPlan,
     subject: &Subject<'_>,
     now: Timestamp,
-) -> Vec<Of<'p, Fix>> {
+) -> Vec<Labelled<'p, Fix>> {
     let retagging = |image: Image<'_>| {
         let (policy, replacement) = end_of_chain(plan, subject, &image, now)?;
         let breach = image.breach(String::new(), String::new(), Some(replacement));
@@ -178,14 +123,14 @@ fn retaggings<'p>(
     images::images(subject).filter_map(retagging).collect()
 }
 
-/// The last image that tags lead to, and the last policy that does.
+/// The image at the end of the chain of `imageTags`, and the policy of the last step; `None` if the image stays.
 fn end_of_chain<'p>(
     plan: &'p EvaluationPlan,
     subject: &Subject<'_>,
     image: &Image<'_>,
     now: Timestamp,
-) -> Option<Of<'p, String>> {
-    let mut chain: Vec<Of<'p, String>> = Vec::new();
+) -> Option<Labelled<'p, String>> {
+    let mut chain: Vec<Labelled<'p, String>> = Vec::new();
     loop {
         let current = chain.last().map_or(image.text, |(_, image)| image);
         let next = plan.mutating.iter().find_map(|policy| {
@@ -205,8 +150,12 @@ fn end_of_chain<'p>(
     }
 }
 
-/// What a policy fills in.
-fn fillings<'p>(policy: &'p Policy, subject: &Subject<'_>, now: Timestamp) -> Vec<Of<'p, Fix>> {
+/// The fixes by which a policy fills in absent fields.
+fn fillings<'p>(
+    policy: &'p Policy,
+    subject: &Subject<'_>,
+    now: Timestamp,
+) -> Vec<Labelled<'p, Fix>> {
     let mut breaches = Vec::new();
     let mut fixes = Vec::new();
     for (rule, check) in policy.injector.iter().flat_map(|injector| &injector.fillings) {

@@ -1,12 +1,10 @@
-//! A view of a Kubernetes object: the fields that rules read, borrowed from the
-//! bytes they came in. Everything else is skipped, not stored.
+//! The view of a Kubernetes object: the fields that rules read, borrowed from the JSON. Other fields are not stored.
 //!
-//! Of a list that is longer than anything legitimate the rest is skipped, too, and the list says so ([`List::is_cut`]): a
-//! rule that asks for it cannot be decided. So a view takes little memory, whatever the object is.
+//! Lists have limits far above any legitimate use. The items beyond are dropped, and [`List::is_cut`] reports it; a
+//! rule that needs them is undecided. So a view takes little memory, whatever the object.
 //!
-//! One type serves every kind, so that an object is decoded in one pass even
-//! where its kind is not known beforehand ([`Spec`]). That works because no field
-//! of a `PodSpec` shares its name with a field of a workload's spec.
+//! One type serves every kind, so an object is decoded in one pass even if its kind is not known yet ([`Spec`]). That
+//! works because no field of a `PodSpec` has the name of a field of a workload's spec.
 
 use serde::Deserialize;
 
@@ -20,6 +18,7 @@ mod spec;
 mod text;
 mod volume;
 
+use list::Item;
 pub use list::{List, MAX_ENTRIES, MAX_ITEMS, MAX_WEIGHT};
 pub use metadata::{Annotations, Metadata, OwnerReference};
 pub use pairs::{NodeSelector, Pairs};
@@ -40,7 +39,7 @@ from_objects_only!(
     Port<'a>,
 );
 
-/// A pod, or an object that holds a pod template.
+/// A pod, or an object with a pod template.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct Object<'a> {
@@ -51,9 +50,9 @@ pub struct Object<'a> {
     #[serde(borrow)]
     pub metadata: Option<Metadata<'a>>,
     #[serde(borrow)]
-    // Boxed, as all that is large and often absent: what is read is moved more than once.
+    // Boxed, as all fields that are large and often absent: the decoder moves values more than once.
     pub spec: Option<Box<Spec<'a>>>,
-    /// Of a `PodTemplate`, which has no spec.
+    /// The template of a `PodTemplate`, which has no spec.
     #[serde(borrow)]
     pub template: Option<Box<Template<'a>>>,
 }
@@ -82,7 +81,7 @@ pub struct PodSpec<'a> {
     pub host_pid: Option<bool>,
     #[serde(rename = "hostIPC")]
     pub host_ipc: Option<bool>,
-    /// False puts the pod into a user namespace of its own.
+    /// False gives the pod a user namespace of its own.
     pub host_users: Option<bool>,
     #[serde(borrow)]
     pub os: Option<Os<'a>>,
@@ -107,11 +106,11 @@ pub struct Container<'a> {
     pub name: Text<'a>,
     #[serde(borrow)]
     pub image: Text<'a>,
-    /// Before the pod's (KEP-753, KEP-5307); empty leaves it to the pod.
+    /// Overrides the pod's (KEP-753, KEP-5307); empty means the pod's.
     #[serde(borrow)]
     pub restart_policy: Text<'a>,
     pub restart_policy_rules: RestartRules,
-    // Boxed, so that a container which has none of it stays small.
+    // Boxed, so that a container without them stays small.
     #[serde(borrow)]
     pub liveness_probe: Option<Box<Handler<'a>>>,
     #[serde(borrow)]
@@ -138,7 +137,7 @@ pub struct Resources<'a> {
     pub limits: Option<Quantities<'a>>,
 }
 
-/// The quantities that rules ask for, as written.
+/// The quantities that rules check, as written.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", default, remote = "Self")]
 pub struct Quantities<'a> {
@@ -157,4 +156,20 @@ pub struct Port<'a> {
     pub host_port: Option<i32>,
     #[serde(borrow)]
     pub protocol: Text<'a>,
+}
+
+impl Item for Port<'_> {}
+
+impl Item for Container<'_> {
+    const MAX: usize = MAX_ITEMS;
+
+    fn weight(&self) -> usize {
+        fn len<T>(list: Option<&List<T>>) -> usize {
+            list.map_or(0, |list| list.len())
+        }
+        let capabilities = self.security_context.as_ref().and_then(|it| it.capabilities.as_ref());
+        let capabilities =
+            capabilities.map_or(0, |it| len(it.add.as_ref()) + len(it.drop.as_ref()));
+        len(self.ports.as_ref()) + capabilities
+    }
 }

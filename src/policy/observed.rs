@@ -1,4 +1,4 @@
-//! What the audit observed of each policy. Status, reports, Events, metrics and the terminal are rendered from it.
+//! The audit's observations of each policy. Status, reports, Events, metrics and the terminal are rendered from them.
 
 use std::sync::Arc;
 
@@ -6,11 +6,12 @@ use jiff::Timestamp;
 
 use super::compile::Policy;
 use super::event::EventReason;
+use super::exemption::ExemptionCounts;
 use super::key::PolicyKey;
 use super::score::Score;
 use crate::api::{RemediationStatus, Severity};
 
-/// A workload, the unit in which violations are counted: the top owner of its pods.
+/// A workload: the top owner of its pods, and the unit in which violations are counted.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct WorkloadKey {
     pub namespace: String,
@@ -18,35 +19,35 @@ pub struct WorkloadKey {
     pub name: String,
 }
 
-/// What is wrong with a workload's pods.
+/// A breach of a workload's pods, the same in all of them.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub struct Fault {
     pub rule: &'static str,
-    /// The rule, or `RULE/CHECK`.
+    /// `RULE` or `RULE/CHECK`.
     pub id: String,
     pub container: Option<String>,
-    /// The field at fault, from the pod's root; empty where it is the whole pod.
+    /// The field at fault, from the pod's root; empty if it is the whole pod.
     pub path: String,
     /// `PATH PROBLEM; REMEDY`.
     pub message: String,
-    /// Whether the check could not be decided, which counts as a violation.
+    /// Whether the check could not be decided. That counts as a violation.
     pub undecided: bool,
 }
 
-/// A violation that is open: one for each workload, rule or check, container and path, in however many pods.
+/// An open violation: one for each workload, rule or check, container and path, whatever the number of pods.
 #[derive(Clone, Debug)]
 pub struct Violation {
     pub workload: Arc<WorkloadKey>,
     pub severity: Severity,
     pub fault: Arc<Fault>,
-    /// When it was first seen.
+    /// When the audit first observed it.
     pub began: Timestamp,
     /// How many pods have it.
     pub pods: u32,
 }
 
-/// What a violation is recognised by after a restart, so that it has not begun anew. Its path is left out, since a
-/// container that is added before another moves the other's.
+/// The identity of a violation across restarts of podgate, so that its start time is kept. The path is not part of it,
+/// because inserting a container changes the paths of the others.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct BeganKey {
     /// The policy's label.
@@ -57,32 +58,22 @@ pub struct BeganKey {
     pub container: Option<String>,
 }
 
-/// How many of a policy's exemptions are in which state.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Exemptions {
-    /// They let something pass.
-    pub used: u32,
-    /// They let nothing pass, and have not expired.
-    pub unused: u32,
-    pub expired: u32,
-}
-
-/// A policy, over all namespaces that it judges.
+/// A policy's state over all namespaces that it judges.
 #[derive(Clone)]
 pub struct ObservedPolicy {
     pub policy: Arc<Policy>,
     pub score: Score,
-    /// Those that have a pod that counts.
+    /// The number of workloads with at least one counted pod.
     pub workloads: u64,
-    /// The open violations by severity, worst first; exact.
+    /// The number of open violations by severity, worst first.
     pub open: [u64; 4],
-    /// At most ten, worst first.
+    /// At most ten open violations, worst first.
     pub worst: Vec<Violation>,
-    pub exemptions: Exemptions,
+    pub exemptions: ExemptionCounts,
 }
 
 impl ObservedPolicy {
-    /// How many violations are open.
+    /// The number of open violations.
     pub fn violations(&self) -> u64 {
         self.open.iter().sum()
     }
@@ -111,38 +102,38 @@ impl ObservedPolicy {
     }
 }
 
-/// What a report counts, in the words of a PolicyReport; exact.
+/// The counts of a PolicyReport's summary.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Summary {
-    /// Pairs of a workload and a rule that it keeps.
+    /// Pairs of a workload and a rule that it passes.
     pub pass: u64,
     /// Open violations.
     pub fail: u64,
-    /// Open violations of checks that could not be decided; they are not in `fail`.
+    /// Open violations of checks that could not be decided. `fail` does not include them.
     pub error: u64,
-    /// Violations that are exempt.
+    /// Exempt violations.
     pub skip: u64,
 }
 
-/// A policy in one namespace.
+/// A policy's state in one namespace.
 #[derive(Clone)]
 pub struct ObservedNamespace {
     pub policy: Arc<Policy>,
     pub namespace: String,
     pub summary: Summary,
-    /// At most twenty, worst first; none where a cluster policy has twenty namespaces with worse ones.
+    /// At most twenty open violations, worst first. Empty if a cluster policy has twenty namespaces with worse ones.
     pub worst: Vec<Violation>,
-    /// Every workload with an open violation, where the policy wants them repaired.
+    /// Every workload with an open violation, if the policy has remediation; else empty.
     pub violating: Vec<Arc<WorkloadKey>>,
 }
 
 /// The remediation part of a policy's status.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum ObservedRemediation {
-    /// Not observed yet: the status in the cluster stays as it is.
+    /// Not observed yet: the status in the cluster does not change.
     #[default]
     Unknown,
-    /// The policy wants nothing repaired.
+    /// The policy has no remediation.
     Off,
     Status(RemediationStatus),
 }
@@ -155,29 +146,29 @@ pub struct Notice {
     pub note: String,
 }
 
-/// What a notice is on.
+/// The object of an Event.
 #[derive(Clone, Debug)]
 pub enum NoticeAbout {
     Policy { key: PolicyKey, uid: String },
     Workload(WorkloadKey),
 }
 
-/// A violation that began or went.
+/// A violation that opened or closed.
 #[derive(Clone)]
 pub struct Change {
     pub policy: Arc<Policy>,
     pub violation: Violation,
-    /// Whether it went; else it began.
+    /// Whether it closed; else it opened.
     pub gone: bool,
 }
 
-/// A policy's state, or that it is gone.
+/// A policy's new state; `None` if the policy was deleted.
 pub struct PolicyUpdate {
     pub policy: PolicyKey,
     pub observed: Option<ObservedPolicy>,
 }
 
-/// A policy's state in a namespace, or that it judges nothing there any more.
+/// A policy's new state in a namespace; `None` if it judges nothing there any more.
 pub struct NamespaceUpdate {
     pub policy: PolicyKey,
     pub namespace: String,

@@ -1,12 +1,13 @@
-//! Which workload a pod belongs to, from the pod alone: the top owner, the same at every door.
+//! The workload that a pod belongs to, derived from the pod alone: its top owner. Admission, the audit and scans agree.
 //!
-//! Names are the tenant's to choose: what is derived here is a convenience inside a namespace, never a boundary
-//! between namespaces.
+//! Tenants choose names and owner references. The result is a convenience inside a namespace, never a security
+//! boundary.
 
 use std::borrow::Cow;
 
 use super::object::Metadata;
-use super::workload::{Kind, Subject};
+use super::subject::Subject;
+use super::workload::Kind;
 
 /// A kind and a name.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -19,7 +20,7 @@ fn object_name<'a>(kind: &'a str, name: &'a str) -> ObjectName<'a> {
     ObjectName { kind: Cow::Borrowed(kind), name: Cow::Borrowed(name) }
 }
 
-/// The workload: the Deployment of a ReplicaSet's pod, else the controller, else the object itself.
+/// The workload: the Deployment behind the pod's ReplicaSet, else the controller, else the object itself.
 pub fn workload<'a>(subject: &Subject<'a>) -> ObjectName<'a> {
     let kind = subject.kind.names().kind;
     let Some(metadata) = subject.metadata else { return object_name(kind, "") };
@@ -40,7 +41,7 @@ pub fn workload<'a>(subject: &Subject<'a>) -> ObjectName<'a> {
     object_name(kind, name)
 }
 
-/// Everything that the object may be called by: itself, its workload, and the CronJob whose Job it may belong to.
+/// The names that an exemption may match: the object, its workload, and the CronJob if the workload is a CronJob's Job.
 pub fn object_names<'a>(subject: &Subject<'a>) -> impl Iterator<Item = ObjectName<'a>> {
     let own = object_name(subject.kind.names().kind, subject.metadata.map_or("", own_name));
     let workload = workload(subject);
@@ -48,7 +49,7 @@ pub fn object_names<'a>(subject: &Subject<'a>) -> impl Iterator<Item = ObjectNam
     [Some(own), Some(workload), cron_job].into_iter().flatten()
 }
 
-/// The name, or the prefix the API server makes one from, without its dash.
+/// `metadata.name`, or else `metadata.generateName` without its dash.
 fn own_name<'a>(metadata: &'a Metadata<'_>) -> &'a str {
     if metadata.name.is_empty() {
         metadata.generate_name.strip_suffix('-').unwrap_or(&metadata.generate_name)

@@ -1,4 +1,4 @@
-//! Fixes as a JSON Patch (RFC 6902): parents are made where they are missing, and what is right already is left alone.
+//! Fixes as a JSON Patch (RFC 6902). Missing parents are created, and fields with the right value are not touched.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::field_path::{Step, steps};
 use super::rule::Fix;
 
-/// The operations that would put fixes in place.
+/// The operations that apply fixes to an object.
 pub fn operations<'f>(
     object: &Value,
     fixes: impl IntoIterator<Item = &'f Fix>,
@@ -17,8 +17,9 @@ pub fn operations<'f>(
     apply(&mut object.clone(), fixes)
 }
 
-/// Puts fixes in place, each after what goes in beside it, in their order, and gives the operations that do it. Of two fixes of one field the first wins;
-/// one that does not fit the object (its parent is a string, or a list that is too short) is left out.
+/// Applies fixes to an object in their order, each after its [`Fix::beside`], and returns the operations. Of two fixes
+/// of one field the first wins. A fix that does not fit the object is left out: its parent is a string, or a list that
+/// is too short.
 pub fn apply<'f>(
     object: &mut Value,
     fixes: impl IntoIterator<Item = &'f Fix>,
@@ -38,7 +39,7 @@ pub fn apply<'f>(
     operations
 }
 
-/// The one operation of a fix: at the field, or at the first of its parents that is missing.
+/// The operation of a fix: at the field, or at its first missing parent. `None` if it does not fit, or changes nothing.
 fn operation(object: &Value, fix: &Fix) -> Option<PatchOperation> {
     let steps = steps(&fix.path)?;
     let mut path = PointerBuf::root();
@@ -51,14 +52,14 @@ fn operation(object: &Value, fix: &Fix) -> Option<PatchOperation> {
             }
             (Step::Index(index), Value::Array(items)) => {
                 path.push_back(*index);
-                // A list is never made longer: that would be another container.
+                // A list is never extended: that would add a container.
                 Some(items.get(*index)?)
             }
             _ => return None,
         };
         let below = steps.get(done + 1..)?;
         match child {
-            // A null is a field that is not there.
+            // Null counts as missing.
             None | Some(Value::Null) => {
                 let value = nested(below, fix.value.clone())?;
                 return Some(PatchOperation::Add(AddOperation { path, value }));
@@ -70,7 +71,7 @@ fn operation(object: &Value, fix: &Fix) -> Option<PatchOperation> {
     (*at != value).then_some(PatchOperation::Replace(ReplaceOperation { path, value }))
 }
 
-/// A value inside the parents it is missing.
+/// A value wrapped in its missing parents; `None` if one of them is a list.
 fn nested(steps: &[Step<'_>], value: Value) -> Option<Value> {
     steps.iter().rev().try_fold(value, |value, step| match step {
         Step::Key(key) => Some(Value::Object(Map::from_iter([((*key).to_owned(), value)]))),

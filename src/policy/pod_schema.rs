@@ -1,7 +1,7 @@
-//! The fields of a Pod, of the newest version of Kubernetes that podgate knows, for warnings about CEL expressions.
+//! The fields of a Pod in the newest version of Kubernetes that podgate knows, for warnings about CEL expressions.
 //!
-//! `pod_schema/fields.txt` is a line for each type, in the form that [`Schema::read`] reads. A test holds it against k8s-openapi's
-//! schema, and writes it anew with `UPDATE_POD_SCHEMA=1`.
+//! `pod_schema/fields.txt` has one line for each type, in the format of [`Schema::read`]. A test compares it with the
+//! schema of k8s-openapi, and rewrites it with `UPDATE_POD_SCHEMA=1`.
 
 use std::sync::LazyLock;
 

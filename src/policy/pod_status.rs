@@ -1,12 +1,33 @@
-//! A view of what a live pod says of itself: the fields that status rules and listings read, borrowed from its JSON.
-//! Beside it, [`super::object::Object`] is the view of what was asked for.
+//! The view of a running pod: the fields that status rules and listings read, borrowed from its JSON. The view of its
+//! spec is [`super::object::Object`].
 
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::object::Text;
-use super::rule::{Restarts, RunningPod};
+
+/// The input of status rules: the state of a running pod.
+#[derive(Debug, Default)]
+pub struct RunningPod<'a> {
+    /// `status.phase`.
+    pub phase: &'a str,
+    /// Whether `spec.schedulingGates` holds the pod back.
+    pub gated: bool,
+    /// Whole seconds since the pod was created.
+    pub age_seconds: u64,
+    /// Restarts of every container, init containers too.
+    pub restarts: Vec<Restarts<'a>>,
+}
+
+/// The restarts of one container.
+#[derive(Debug)]
+pub struct Restarts<'a> {
+    pub container: &'a str,
+    /// The path of the count: `status.containerStatuses[0].restartCount`.
+    pub path: String,
+    pub count: u32,
+}
 
 /// A pod of a cluster.
 #[derive(Debug, Default, Deserialize)]
@@ -57,32 +78,32 @@ struct ContainerStatus<'a> {
 }
 
 impl PodStatus<'_> {
-    /// `status.phase`; empty where nothing has set it yet.
+    /// `status.phase`; empty if it is not set yet.
     pub fn phase(&self) -> &str {
         &self.status.phase
     }
 
-    /// The node it is bound to; empty where it is bound to none.
+    /// `spec.nodeName`; empty if the pod is not bound to a node.
     pub fn node(&self) -> &str {
         &self.spec.node_name
     }
 
-    /// When it was created, where it says so.
+    /// `metadata.creationTimestamp`, if present.
     pub fn created(&self) -> Option<Timestamp> {
         self.metadata.creation_timestamp.parse().ok()
     }
 
-    /// Whether it has ended, by success or failure. Such a pod runs nothing, so it counts in no score.
+    /// Whether the pod has ended, in success or failure. Such a pod runs nothing, so no score counts it.
     pub fn has_ended(&self) -> bool {
         matches!(self.phase(), "Succeeded" | "Failed")
     }
 
-    /// Whether it is being deleted.
+    /// Whether the pod is being deleted.
     pub fn is_terminating(&self) -> bool {
         !self.metadata.deletion_timestamp.is_empty()
     }
 
-    /// What the status rules judge at a time.
+    /// The input of status rules at the time `now`.
     pub fn running(&self, now: Timestamp) -> RunningPod<'_> {
         let age = self.created().map_or(0, |created| now.duration_since(created).as_secs());
         RunningPod {

@@ -1,4 +1,4 @@
-//! The immutable set of policies that is in force.
+//! The policies in force, and the plan of their checks for each namespace. A set is never changed, only replaced.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -10,28 +10,30 @@ use kube::core::PartialObjectMeta;
 use serde_json::{Map, Value, json};
 
 use super::bundles;
-use super::compile::{Enabled, Policy, Scope, Selection};
+use super::compile::{Enabled, Policy};
 use super::protected::Protected;
 use super::rule::{Rule, SpecCheck, StatusCheck};
+use super::scope::{Scope, Selection};
 
-/// What all policies that cover a namespace ask, each question once: ten
-/// policies that forbid the same cost one look at the pod.
+/// The checks of all policies that cover a namespace, each once: ten policies with the same rule and parameters cost
+/// one check of the pod.
 #[derive(Default)]
 pub struct EvaluationPlan {
     policies: Vec<Arc<Policy>>,
-    /// Those that put something into pods, in the order in which they do.
+    /// The policies with `mutate`, in the order in which they change a pod.
     pub(super) mutating: Vec<Arc<Policy>>,
     reads_documents: bool,
-    pub(super) spec_questions: Vec<Question<SpecCheck>>,
-    pub(super) status_questions: Vec<Question<StatusCheck>>,
+    pub(super) spec_checks: Vec<SharedCheck<SpecCheck>>,
+    pub(super) status_checks: Vec<SharedCheck<StatusCheck>>,
 }
 
-/// A check, and the policies that ask it.
-pub(super) struct Question<Check> {
+/// A check, and the policies that share it.
+pub(super) struct SharedCheck<Check> {
     pub rule: &'static Rule,
     pub check: Arc<Check>,
+    /// As [`Enabled::parameters`].
     parameters: String,
-    pub askers: Vec<Arc<Policy>>,
+    pub policies: Vec<Arc<Policy>>,
 }
 
 impl fmt::Debug for EvaluationPlan {
@@ -44,8 +46,8 @@ impl EvaluationPlan {
     fn new(policies: Vec<Arc<Policy>>) -> Self {
         let mut plan = Self::default();
         for policy in &policies {
-            ask(&mut plan.spec_questions, policy, &policy.spec_checks);
-            ask(&mut plan.status_questions, policy, &policy.status_checks);
+            share(&mut plan.spec_checks, policy, &policy.spec_checks);
+            share(&mut plan.status_checks, policy, &policy.status_checks);
         }
         plan.mutating = policies.iter().filter(|it| it.injector.is_some()).cloned().collect();
         plan.reads_documents = policies.iter().any(|policy| policy.reads_documents());
@@ -53,36 +55,41 @@ impl EvaluationPlan {
         plan
     }
 
-    /// The policies, in the order in which they are told to people.
+    /// The policies in display order: those of namespaces by namespace and name, then cluster policies by name.
     pub fn policies(&self) -> &[Arc<Policy>] {
         &self.policies
     }
 
-    /// Whether a rule wants the whole object: `Subject::document`.
+    /// Whether a rule reads the whole pod (`Subject::document`).
     pub fn reads_documents(&self) -> bool {
         self.reads_documents
     }
 }
 
-fn ask<Check>(
-    questions: &mut Vec<Question<Check>>,
+/// Adds a policy's checks, each to the check with the same rule and parameters if there is one.
+fn share<Check>(
+    shared: &mut Vec<SharedCheck<Check>>,
     policy: &Arc<Policy>,
     checks: &[Enabled<Check>],
 ) {
     for Enabled { rule, parameters, check } in checks {
-        let asker = Arc::clone(policy);
         let same =
-            questions.iter_mut().find(|it| it.rule.id == rule.id && it.parameters == *parameters);
-        if let Some(question) = same {
-            question.askers.push(asker);
+            shared.iter_mut().find(|it| it.rule.id == rule.id && it.parameters == *parameters);
+        if let Some(same) = same {
+            same.policies.push(Arc::clone(policy));
         } else {
             let (check, parameters) = (Arc::clone(check), parameters.clone());
-            questions.push(Question { rule, check, parameters, askers: vec![asker] });
+            shared.push(SharedCheck {
+                rule,
+                check,
+                parameters,
+                policies: vec![Arc::clone(policy)],
+            });
         }
     }
 }
 
-/// What is known of a namespace.
+/// The metadata of a namespace that policies read.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct NamespaceMetadata {
     pub labels: BTreeMap<String, String>,
@@ -95,39 +102,41 @@ impl From<&PartialObjectMeta<Namespace>> for NamespaceMetadata {
     }
 }
 
-/// The namespaces that are known, by name.
+/// The known namespaces, by name.
 pub type Namespaces = BTreeMap<String, NamespaceMetadata>;
 
-/// A policy selects namespaces by labels, and this one's are not known.
+/// A policy selects namespaces by labels, and the labels of this namespace are unknown.
 #[derive(Debug)]
 pub struct UnknownNamespace<'a> {
-    /// What is asked if every selector matches.
+    /// The plan as if every selector matched.
     pub assumed: &'a EvaluationPlan,
 }
 
-/// All policies in force. Never changed, only replaced whole, so that a review
-/// sees one state of the world from beginning to end.
+/// All policies in force, with their plans. A review reads one set from beginning to end, so it never sees half a
+/// change.
 #[derive(Default)]
 pub struct PolicySet {
     namespaces: Arc<Namespaces>,
-    /// Of the namespaces that have policies of their own or are singled out by one.
+    /// The plans of namespaces with policies of their own, excluded by a policy or, where one selects by labels, known.
     by_namespace: HashMap<String, EvaluationPlan>,
+    /// The plan of every other namespace.
     elsewhere: EvaluationPlan,
+    /// The plan of an object whose namespace is unknown.
     all: EvaluationPlan,
-    /// Of the protected namespaces.
+    /// The empty plan of protected namespaces.
     none: EvaluationPlan,
     protected: Protected,
     reads_labels: bool,
 }
 
 impl PolicySet {
-    /// `namespaces` need only be known if a policy selects by labels or reads them.
+    /// `namespaces` may be empty unless a policy selects by labels or reads namespaces in CEL.
     pub fn new(
         policies: impl IntoIterator<Item = Arc<Policy>>,
         namespaces: Arc<Namespaces>,
     ) -> Self {
         let mut all: Vec<_> = policies.into_iter().collect();
-        // A namespace's own policies by name, then those for all namespaces.
+        // DevOpsPolicies by namespace and name, then ClusterDevOpsPolicies by name.
         let order = |policy: &Arc<Policy>| {
             let namespace = policy.scope.namespace().map(str::to_owned);
             (namespace.is_none(), namespace, policy.name.clone())
@@ -155,27 +164,27 @@ impl PolicySet {
         }
         let by_namespace = special.into_iter().map(|name| (name.to_owned(), covering(name)));
         let by_namespace = by_namespace.collect();
-        // No namespace has an empty name, so this is any that nothing singles out.
+        // No namespace has an empty name, so this plan fits any namespace without a plan of its own.
         let elsewhere = covering("");
         let mut all = EvaluationPlan::new(all);
-        // Where the namespace is not known, only what is put in everywhere is sure to be put in.
+        // For an unknown namespace, only mutations of policies that cover every namespace are certain.
         all.mutating.retain(|policy| policy.scope.covers_all());
         let (none, protected) = (EvaluationPlan::default(), Protected::default());
         Self { namespaces, by_namespace, elsewhere, all, none, protected, reads_labels }
     }
 
-    /// The same policies, which leave these namespaces alone.
+    /// The same policies, with these namespaces protected.
     #[must_use]
     pub fn protecting(self, protected: Protected) -> Self {
         Self { protected, ..self }
     }
 
-    /// Whether no policy ever judges a namespace.
+    /// Whether a namespace is protected: no policy judges it.
     pub fn protects(&self, namespace: &str) -> bool {
         self.protected.contains(namespace)
     }
 
-    /// What stands in where no policy is in force: the default checks, everywhere.
+    /// The default checks, for all namespaces; used where no policy is given.
     pub fn default_checks() -> Self {
         let (scope, name) =
             (Scope::Cluster(Selection::default()), bundles::DEFAULT_CHECKS.to_owned());
@@ -184,12 +193,12 @@ impl PolicySet {
         Self::new([Arc::new(policy)], Arc::default())
     }
 
-    /// Every policy, in the order in which they are told to people.
+    /// Every policy, in display order.
     pub fn policies(&self) -> &[Arc<Policy>] {
         &self.all.policies
     }
 
-    /// The namespaces that are known and not protected.
+    /// The known namespaces that are not protected.
     pub fn namespaces(&self) -> impl Iterator<Item = &str> {
         let names = self.namespaces.keys().map(String::as_str);
         names.filter(|name| !self.protects(name))
@@ -199,7 +208,7 @@ impl PolicySet {
         self.all.policies.len()
     }
 
-    /// Whether any policy has rules that want whole objects.
+    /// Whether any policy has rules that read whole pods.
     pub fn reads_documents(&self) -> bool {
         self.all.reads_documents()
     }
@@ -208,12 +217,11 @@ impl PolicySet {
         self.len() == 0
     }
 
-    /// What the policies ask that judge a namespace's objects. An object of no
-    /// known namespace could land in any, so every policy judges it; a
-    /// protected namespace has none.
+    /// The plan for objects of a namespace. An object without a known namespace could be created in any, so every
+    /// policy judges it. The plan of a protected namespace is empty.
     ///
     /// # Errors
-    /// The namespace's labels decide, and are not known: never "no match".
+    /// A policy selects by labels, and the labels of the namespace are unknown. They are never taken for "no match".
     pub fn covering(
         &self,
         namespace: Option<&str>,
@@ -229,15 +237,15 @@ impl PolicySet {
         Ok(plan)
     }
 
-    /// A namespace as rules read it: its metadata, as far as it is known.
+    /// The Namespace object that CEL rules read: the name, and known labels and annotations.
     pub fn namespace_object(&self, namespace: Option<&str>) -> Value {
         let known = namespace.and_then(|name| self.namespaces.get(name));
         let NamespaceMetadata { labels, annotations } = known.cloned().unwrap_or_default();
-        // As the API server has it: what is empty is not there.
+        // The API server omits empty maps.
         let maps = [("labels", labels), ("annotations", annotations)];
-        let there = maps.into_iter().filter(|(_, map)| !map.is_empty());
+        let present = maps.into_iter().filter(|(_, map)| !map.is_empty());
         let mut metadata: Map<_, _> =
-            there.map(|(field, map)| (field.to_owned(), json!(map))).collect();
+            present.map(|(field, map)| (field.to_owned(), json!(map))).collect();
         metadata.insert("name".to_owned(), namespace.unwrap_or_default().into());
         json!({ "metadata": metadata })
     }
@@ -314,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn policies_that_ask_the_same_ask_once() {
+    fn policies_with_the_same_check_share_it() {
         let compile = |name: &str, restarts| {
             let spec = DevOpsPolicySpec {
                 forbid_latest_tag: Some(true),
@@ -326,9 +334,9 @@ mod tests {
         let policies = [compile("a", 3), compile("b", 3), compile("c", 5)];
         let set = PolicySet::new(policies, Arc::default());
         let plan = set.covering(Some("shop")).unwrap();
-        assert_eq!(plan.spec_questions.len(), 1);
-        assert_eq!(plan.spec_questions[0].askers.len(), 3);
-        let asked: Vec<_> = plan.status_questions.iter().map(|it| it.askers.len()).collect();
+        assert_eq!(plan.spec_checks.len(), 1);
+        assert_eq!(plan.spec_checks[0].policies.len(), 3);
+        let asked: Vec<_> = plan.status_checks.iter().map(|it| it.policies.len()).collect();
         assert_eq!(asked, [2, 1]);
     }
 }

@@ -1,25 +1,25 @@
-//! The namespaces that are left alone: one list for the selectors of webhooks, the engine, the audit, the score and scans.
+//! Protected namespaces, which podgate never judges: one list for webhook selectors, the engine, the audit and scans.
 
 use std::sync::Arc;
 
-/// The cluster's own, which podgate never judges. Names, not labels, because a tenant can set a label (Kubernetes sets
-/// `kubernetes.io/metadata.name` itself, and nobody can change it).
-const OF_THE_CLUSTER: [&str; 3] = ["kube-system", "kube-node-lease", "kube-public"];
+/// The namespaces of the cluster itself. Names rather than labels, because a tenant can set labels. (The label
+/// `kubernetes.io/metadata.name`, which webhook selectors use, cannot be changed.)
+const SYSTEM_NAMESPACES: [&str; 3] = ["kube-system", "kube-node-lease", "kube-public"];
 
-/// Namespaces by their exact names: the cluster's own, and those an admin adds.
+/// The names of protected namespaces: those of the cluster itself, and those that an admin adds.
 #[derive(Clone, Debug)]
 pub struct Protected(Arc<[String]>);
 
 impl Default for Protected {
     fn default() -> Self {
-        Self(OF_THE_CLUSTER.map(str::to_owned).into())
+        Self(SYSTEM_NAMESPACES.map(str::to_owned).into())
     }
 }
 
 impl Protected {
-    /// Those of the cluster and these, each once, in this order.
+    /// The namespaces of the cluster itself, then these, without duplicates.
     pub fn with(more: impl IntoIterator<Item = String>) -> Self {
-        let mut names = OF_THE_CLUSTER.map(str::to_owned).to_vec();
+        let mut names = SYSTEM_NAMESPACES.map(str::to_owned).to_vec();
         for name in more {
             if !names.contains(&name) {
                 names.push(name);
@@ -28,7 +28,7 @@ impl Protected {
         Self(names.into())
     }
 
-    /// The same, and this one.
+    /// The same list with one more name.
     #[must_use]
     pub fn and(&self, name: &str) -> Self {
         Self::with(self.0.iter().cloned().chain([name.to_owned()]))

@@ -1,15 +1,16 @@
-//! What of a pod a verdict was made from, so that two versions of the pod can be told to be the same in its eyes.
+//! The fields of a pod that an expression reads, to compare two versions of the pod in them.
 
 use crate::cel::ast::Name;
 use crate::cel::reads::{ObjectReads, PathStep};
 use crate::cel::tree::Tree;
 
-/// The fields of a pod that something reads.
+/// The fields of a pod that an expression reads.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Reads(ObjectReads);
 
-/// What the API server writes into the metadata of any object by itself: who reads all of it did not mean that.
-const OF_THE_SERVER: [&str; 2] = ["generation", "resourceVersion"];
+/// Metadata that the API server changes on every write. An expression that reads all of the metadata does not mean
+/// these.
+const SERVER_METADATA: [&str; 2] = ["generation", "resourceVersion"];
 
 impl From<ObjectReads> for Reads {
     fn from(reads: ObjectReads) -> Self {
@@ -18,14 +19,14 @@ impl From<ObjectReads> for Reads {
 }
 
 impl Reads {
-    /// Whether two versions of a pod are the same in all of it. What only the API server and the kubelet write counts only
-    /// where it is read by its name.
+    /// Whether two versions of a pod are equal in all these fields. Fields that only the API server and the kubelet
+    /// write are compared only if the expression reads them by name.
     pub fn same(&self, old: &Tree<'_>, new: &Tree<'_>) -> bool {
         let same = |old: &Tree<'_>, new: &Tree<'_>| self.0.same(&old.value(), &new.value());
-        same(old, new) || !self.names_what_is_the_servers() && same(&written(old), &written(new))
+        same(old, new) || !self.names_server_fields() && same(&written(old), &written(new))
     }
 
-    fn names_what_is_the_servers(&self) -> bool {
+    fn names_server_fields(&self) -> bool {
         let field = |step: Option<&PathStep>| match step {
             Some(PathStep::Field(name)) => Some(Name::clone(name)),
             _ => None,
@@ -34,15 +35,15 @@ impl Reads {
             let (root, below) = (field(path.steps.first()), field(path.steps.get(1)));
             root.as_deref() == Some("status")
                 || root.as_deref() == Some("metadata")
-                    && below.is_some_and(|below| OF_THE_SERVER.contains(&&*below))
+                    && below.is_some_and(|below| SERVER_METADATA.contains(&&*below))
         })
     }
 }
 
-/// A pod as people write it.
+/// A pod without the fields that only the API server and the kubelet write.
 fn written<'a>(pod: &Tree<'a>) -> Tree<'a> {
     let metadata = pod.get("metadata").map(|metadata| {
-        OF_THE_SERVER.iter().fold(metadata, |metadata, field| metadata.with(field, None))
+        SERVER_METADATA.iter().fold(metadata, |metadata, field| metadata.with(field, None))
     });
     pod.clone().with("metadata", metadata).with("status", None)
 }
@@ -54,7 +55,7 @@ mod tests {
     use super::super::expressions::Expressions;
     use super::*;
 
-    /// What an expression reads.
+    /// The fields that an expression reads.
     fn reads(expression: &str) -> Reads {
         let validations = json!([{"name": "own", "expression": expression, "message": "m"}]);
         let variables = json!([

@@ -1,11 +1,12 @@
-//! What a workload carries of its repair: enough for the next leader to finish it or to take it back. Pure.
+//! The record of a repair: an annotation on the workload with all that the next leader needs to finish the repair or to
+//! roll it back. Pure.
 //!
-//! It is written in the same write as the patch of the template, so there is never a patch without its record, nor a
-//! record without its patch.
+//! One write carries the record and the patch of the template, so neither exists without the other.
 //!
-//! Whoever may change the workload may write the record too, so it is not believed because it is there ([`Record::of`]):
-//! it must be this workload's, of sane times, and take out nothing but what a repair puts in ([`super::repaired`]).
-//! While podgate's webhook is called, nobody else can write one of a repair under way (`admission::repairs`).
+//! Anyone who may change the workload may also write the annotation, so [`Record::of`] validates it: the record must
+//! have the workload's uid and plausible times, and its inverse may remove only what a repair adds
+//! ([`super::repaired`]). While podgate's webhook is called, only podgate can write the record of a repair in flight
+//! (`admission::repairs`).
 
 use jiff::{SignedDuration, Timestamp};
 use json_patch::PatchOperation;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::compile::Policy;
+use super::pointer::{at, place};
 use super::registry;
 use super::repaired;
 use super::text;
@@ -20,207 +22,197 @@ use crate::api::RemediationState;
 
 /// The annotation that holds the record, as JSON.
 pub const ANNOTATION: &str = "devops.stochastic.io/remediation";
-/// The label by which workloads are found whose rollout is watched. It has no other value.
+/// The label of workloads with a repair in flight. Its only value is [`IN_FLIGHT`].
 pub const LABEL: &str = "devops.stochastic.io/remediation";
 pub const IN_FLIGHT: &str = "in-flight";
 
-/// The longest record, in bytes. All annotations of an object together have 256 KiB.
+/// The longest record, in bytes. The API server allows 256 KiB for all annotations of an object.
 const MAX_RECORD: usize = 64 * 1024;
-/// The longest message that a status takes.
+/// The longest message of a workload in a policy's status, in bytes.
 const MAX_MESSAGE: usize = 512;
-/// The longest time that a policy or a person gives a rollout.
+/// The longest rollout timeout that a policy or `podgate remediate` may set.
 const MAX_TIMEOUT: SignedDuration = SignedDuration::from_hours(24);
-/// How far two machines' clocks may be apart.
+/// The largest accepted difference between the clocks of two machines.
 const SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// A policy in the version that asked.
+/// A policy, in the version that requested a repair.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
-pub struct Asker {
-    /// `NAMESPACE/NAME`, or the name alone.
+pub struct PolicyRef {
+    /// `NAMESPACE/NAME`, or the name of a cluster policy.
     pub policy: String,
     pub uid: String,
     pub generation: i64,
 }
 
-impl Asker {
-    /// `None` of a policy that is no object of a cluster.
+impl PolicyRef {
+    /// The reference to a policy; `None` if the policy comes from a file.
     pub fn of(policy: &Policy) -> Option<Self> {
         let origin = policy.origin.as_ref()?;
         let (uid, generation) = (origin.uid.clone(), origin.generation);
         Some(Self { policy: policy.label.clone(), uid, generation })
     }
 
-    /// Whether it is a version of this policy.
+    /// Whether it refers to this policy, in any version.
     pub fn is(&self, policy: &Policy) -> bool {
         Self::of(policy).is_some_and(|it| it.policy == self.policy && it.uid == self.uid)
     }
 }
 
-/// Who began a repair, and sees it through.
+/// Who started a repair, and finishes it.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Hand {
+pub enum StartedBy {
     /// The leader.
     #[default]
     Podgate,
-    /// A person, with `podgate remediate`, by their own rights: the leader leaves it to them.
+    /// A person, with `podgate remediate` and their own permissions. The leader does not touch the repair.
     Person,
 }
 
-/// A repair.
+/// A repair of a workload, as its annotation records it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Record {
     pub state: RemediationState,
-    /// Why it is in that state.
+    /// The reason for the state, as a sentence.
     #[serde(default)]
     pub message: String,
-    /// The workload's `metadata.uid`, so that a copy on another one says nothing.
+    /// The workload's `metadata.uid`: a copy of the record on another workload is invalid.
     #[serde(default)]
     pub uid: String,
     #[serde(default)]
-    pub by: Hand,
-    pub policies: Vec<Asker>,
-    /// The rules that it satisfies.
+    pub by: StartedBy,
+    pub policies: Vec<PolicyRef>,
+    /// The ids of the rules that it satisfies.
     pub rules: Vec<String>,
     pub began: Timestamp,
-    /// When it is taken back, if it is not done.
+    /// When it is rolled back if the rollout is not complete.
     pub deadline: Timestamp,
-    /// How often it was tried with the same template before and after.
+    /// The number of attempts with the same template before and after.
     pub attempts: u32,
-    /// What the template is without the repair and with it, as hashes of it.
+    /// The hashes of the template without and with the repair ([`fingerprint`]).
     pub before: String,
     pub after: String,
-    /// How many pods were available before.
+    /// The number of available pods before the repair.
     pub available: i64,
-    /// What makes the template what it was before.
+    /// The JSON Patch from the repaired template to the original one, with paths from the object's root.
     pub inverse: Vec<PatchOperation>,
 }
 
-/// Why a record is not believed, as the end of a sentence about it.
+/// Why a record is invalid, as the end of a sentence about it.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Unbelieved {
+pub enum InvalidRecord {
     #[error("it is longer than {MAX_RECORD} bytes")]
     TooLong,
-    #[error("it is no record of this podgate")]
+    #[error("this version of podgate cannot read it")]
     Unreadable,
     #[error("it is of another workload: its uid is not this one's")]
     OtherWorkload,
-    #[error("its times are none that podgate writes")]
+    #[error("its times are not plausible")]
     Times,
-    #[error("it would not take out what a repair puts in, and only that")]
+    #[error("its inverse does not remove exactly what a repair adds")]
     Inverse,
 }
 
-/// Whose hand a workload's template shows.
+/// A workload's template compared with its record.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Template {
-    /// It is as the repair left it.
+pub enum TemplateState {
+    /// The template with the repair.
     Repaired,
-    /// It is as it was before.
+    /// The template without the repair.
     Reverted,
-    /// It is neither: somebody went on from it.
+    /// Neither: someone changed it since.
     Other,
 }
 
 impl Record {
-    /// The record of an object; `None` where it has none.
+    /// The record of an object; `None` if it has none.
     ///
     /// # Errors
-    /// Why it is not believed.
-    pub fn of(object: &Value, now: Timestamp) -> Option<Result<Self, Unbelieved>> {
+    /// The annotation is not a valid record of this object.
+    pub fn of(object: &Value, now: Timestamp) -> Option<Result<Self, InvalidRecord>> {
         let annotation = at(object, &place("annotations", ANNOTATION));
         (!annotation.is_null()).then(|| Self::read(annotation, object, now))
     }
 
-    fn read(annotation: &Value, object: &Value, now: Timestamp) -> Result<Self, Unbelieved> {
-        let written = annotation.as_str().ok_or(Unbelieved::Unreadable)?;
+    fn read(annotation: &Value, object: &Value, now: Timestamp) -> Result<Self, InvalidRecord> {
+        let written = annotation.as_str().ok_or(InvalidRecord::Unreadable)?;
         if written.len() > MAX_RECORD {
-            return Err(Unbelieved::TooLong);
+            return Err(InvalidRecord::TooLong);
         }
-        let mut record: Self = serde_json::from_str(written).map_err(|_| Unbelieved::Unreadable)?;
+        let mut record: Self =
+            serde_json::from_str(written).map_err(|_| InvalidRecord::Unreadable)?;
         if record.uid.is_empty() || at(object, "/metadata/uid") != record.uid.as_str() {
-            return Err(Unbelieved::OtherWorkload);
+            return Err(InvalidRecord::OtherWorkload);
         }
         let took = record.deadline.duration_since(record.began);
         let future = record.began.duration_since(now) > SKEW;
         if future || took.is_negative() || took > MAX_TIMEOUT {
-            return Err(Unbelieved::Times);
+            return Err(InvalidRecord::Times);
         }
-        if record.template(object) == Template::Repaired {
+        if record.template(object) == TemplateState::Repaired {
             record.taken_back(object)?;
         }
-        // They are shown to people.
+        // Message and rules are shown to people, so they are bounded and known.
         record.message = text::brief(record.message, MAX_MESSAGE);
         record.rules.retain(|rule| registry::find(rule).is_some());
         Ok(record)
     }
 
-    /// Whose hand the template shows.
-    pub fn template(&self, object: &Value) -> Template {
+    /// Compares an object's template with the record.
+    pub fn template(&self, object: &Value) -> TemplateState {
         match fingerprint(object) {
-            found if found == self.after => Template::Repaired,
-            found if found == self.before => Template::Reverted,
-            _ => Template::Other,
+            found if found == self.after => TemplateState::Repaired,
+            found if found == self.before => TemplateState::Reverted,
+            _ => TemplateState::Other,
         }
     }
 
-    /// The repaired object's template as it is without the repair.
+    /// The template of a repaired object without the repair.
     ///
     /// # Errors
-    /// The inverse does not fit the template, or would take out nothing, or more than a repair puts in.
-    pub fn taken_back(&self, repaired: &Value) -> Result<Value, Unbelieved> {
-        // Such as `json_patch::diff` makes them; copies of copies would fill the memory.
+    /// The inverse does not fit the template, removes nothing, or removes more than a repair adds.
+    pub fn taken_back(&self, repaired: &Value) -> Result<Value, InvalidRecord> {
+        // The operations that `json_patch::diff` makes. Copies of copies could exhaust the memory.
         let plain = |it: &PatchOperation| {
             use PatchOperation::{Add, Remove, Replace};
             matches!(it, Add(_) | Remove(_) | Replace(_))
         };
         if !self.inverse.iter().all(plain) {
-            return Err(Unbelieved::Inverse);
+            return Err(InvalidRecord::Inverse);
         }
         let template = at(repaired, "/spec/template");
-        // Nothing but the template is at hand, so nothing else can be copied into it.
+        // The document has only the template, so the patch cannot copy anything else into it.
         let mut object = json!({"spec": {"template": template}});
-        json_patch::patch(&mut object, &self.inverse).map_err(|_| Unbelieved::Inverse)?;
+        json_patch::patch(&mut object, &self.inverse).map_err(|_| InvalidRecord::Inverse)?;
         let back = at(&object, "/spec/template").clone();
-        let believed = back != *template && repaired::is_repair(&back, template);
-        believed.then_some(back).ok_or(Unbelieved::Inverse)
+        let valid = back != *template && repaired::is_repair(&back, template);
+        valid.then_some(back).ok_or(InvalidRecord::Inverse)
     }
 
-    /// As it stands in the annotation.
+    /// The value of the annotation.
     ///
     /// # Errors
-    /// It would not be believed again.
-    pub fn text(&self) -> Result<String, Unbelieved> {
-        let text = serde_json::to_string(self).map_err(|_| Unbelieved::Unreadable)?;
-        if text.len() > MAX_RECORD { Err(Unbelieved::TooLong) } else { Ok(text) }
+    /// It would be too long to be read again.
+    pub fn text(&self) -> Result<String, InvalidRecord> {
+        let text = serde_json::to_string(self).map_err(|_| InvalidRecord::Unreadable)?;
+        if text.len() > MAX_RECORD { Err(InvalidRecord::TooLong) } else { Ok(text) }
     }
 }
 
-/// Whether an object carries the label of a repair under way.
+/// Whether an object has the label of a repair in flight.
 pub fn is_in_flight(object: &Value) -> bool {
     at(object, &place("labels", LABEL)) == IN_FLIGHT
 }
 
-/// The pointer to one of an object's labels or annotations.
-pub fn place(part: &str, key: &str) -> String {
-    format!("/metadata/{part}/{}", key.replace('~', "~0").replace('/', "~1"))
-}
-
-/// A value's part by its JSON pointer; null where there is none.
-pub fn at<'v>(value: &'v Value, pointer: &str) -> &'v Value {
-    static NULL: Value = Value::Null;
-    value.pointer(pointer).unwrap_or(&NULL)
-}
-
-/// A hash of an object's pod template, by which it is known again.
+/// The hash of an object's pod template.
 pub fn fingerprint(object: &Value) -> String {
     hash(at(object, "/spec/template"))
 }
 
-/// A hash of a pod template.
+/// The hash of a pod template.
 pub fn hash(template: &Value) -> String {
-    // The keys of a `Value` are in order, so equal templates have equal texts.
+    // The keys of a `Value` are sorted, so equal templates have equal texts.
     text::hash(&template.to_string())
 }
 

@@ -1,7 +1,8 @@
-//! The catalogue: every rule there is, once.
+//! The table of all rules, and the lookup of rules and checks by id.
 
 use super::rule::Rule;
 use super::rules;
+use crate::api::DevOpsPolicySpec;
 
 /// Every rule, in the order of the fields of `DevOpsPolicySpec`.
 pub static RULES: [&Rule; 12] = [
@@ -19,9 +20,35 @@ pub static RULES: [&Rule; 12] = [
     &rules::validations::RULE,
 ];
 
-/// The rule of an id.
+/// The rule with this id.
 pub fn find(id: &str) -> Option<&'static Rule> {
     RULES.into_iter().find(|rule| rule.id == id)
+}
+
+/// Checks that an id of a policy's spec names a rule, or a check as `RULE/CHECK`.
+///
+/// # Errors
+/// What is wrong with the id, as a message for its field.
+pub(super) fn known_id(spec: &DevOpsPolicySpec, id: &str) -> Result<(), String> {
+    let (rule, check) = id.split_once('/').map_or((id, None), |(rule, check)| (rule, Some(check)));
+    let Some(found) = find(rule) else {
+        return Err(format!("there is no rule {rule:?}; podgate explain lists them"));
+    };
+    let Some(check) = check else { return Ok(()) };
+    let validations = spec.validations.iter().flatten().map(|it| it.name.as_str());
+    let mut checks: Vec<&str> = found.checks.to_vec();
+    if found.id == rules::validations::RULE.id {
+        checks.extend(validations);
+    }
+    if checks.contains(&check) {
+        return Ok(());
+    }
+    Err(if checks.is_empty() && found.id != rules::validations::RULE.id {
+        format!("{rule} is one check; write {rule:?}")
+    } else {
+        let known = if checks.is_empty() { "none".to_owned() } else { checks.join(", ") };
+        format!("{rule} has no check {check:?}; it has {known}")
+    })
 }
 
 #[cfg(test)]

@@ -1,26 +1,26 @@
-//! What a repair puts into a pod template, and so all that may be taken out again: missing probes, missing resources, and
-//! image tags. Whatever else a record of a repair says is not believed. Pure.
+//! The fields of a pod template that a repair may change: missing probes, missing resources, and image tags. A record
+//! of a repair that would change anything else is invalid. Pure.
 
 use serde_json::Value;
 
 use super::image::ImageReference;
-use super::record::at;
+use super::pointer::at;
 use crate::api::ComputeResource;
 
 /// The lists of a template whose containers are repaired.
 const LISTS: [&str; 2] = ["initContainers", "containers"];
-/// A missing one is put in whole.
+/// A missing probe is added whole.
 const PROBES: [&str; 2] = ["livenessProbe", "readinessProbe"];
-/// Of a container's resources, where missing amounts are put in.
+/// The fields of a container's resources to which missing amounts are added.
 const SIDES: [&str; 2] = ["requests", "limits"];
 const AMOUNTS: [ComputeResource; 3] =
     [ComputeResource::Cpu, ComputeResource::Memory, ComputeResource::EphemeralStorage];
 
-/// A repaired template as it is without its repair: `repaired`, but each container of the name that it had in `before` has
-/// the probes, resources and image from there. What others changed in the same write, such as a webhook, stays.
+/// A repaired template without its repair: `repaired`, with the probes, resources and image of each container from the
+/// container of the same name in `before`. Changes by others in the same write, such as a webhook's, stay.
 ///
 /// # Errors
-/// The field, from the pod template's root, that differs in another way than a repair makes it differ.
+/// The first field, from the pod template's root, with a difference that no repair makes.
 pub fn taken_back(before: &Value, repaired: &Value) -> Result<Value, String> {
     let mut back = repaired.clone();
     for list in LISTS {
@@ -38,7 +38,7 @@ pub fn taken_back(before: &Value, repaired: &Value) -> Result<Value, String> {
     Ok(back)
 }
 
-/// Whether a repair, and nothing else, leads from one template to the other.
+/// Whether the two templates differ by a repair and nothing else.
 pub fn is_repair(before: &Value, repaired: &Value) -> bool {
     taken_back(before, repaired).is_ok_and(|back| back == *before)
 }
@@ -76,7 +76,7 @@ fn put(container: &mut Value, field: &str, value: Option<&Value>) {
     }
 }
 
-/// Whether resources differ by nothing but amounts that were missing.
+/// Whether resources differ only by amounts that were missing.
 fn only_adds(was: &Value, is: &Value) -> bool {
     let rest = |resources: &Value| {
         let mut rest = resources.as_object().cloned().unwrap_or_default();

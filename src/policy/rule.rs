@@ -1,4 +1,4 @@
-//! What a rule is.
+//! The type of a rule, and what its check returns.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -7,45 +7,45 @@ use serde_json::Value;
 
 use crate::api::{DevOpsPolicySpec, Severity};
 
-use super::object::{Container, List, PodSpec};
+use super::degree::Degree;
+use super::pod_status::RunningPod;
 use super::reads::Reads;
-use super::score::Degree;
-use super::text::{head, printable};
-use super::workload::Subject;
+use super::subject::Subject;
+use super::text::printable;
 
-/// A rule of the catalogue. Its id is the name of the field of
-/// `DevOpsPolicySpec` that switches it on.
+/// A rule. The registry lists them all.
 pub struct Rule {
+    /// The name of the field of `DevOpsPolicySpec` that enables it.
     pub id: &'static str,
-    /// The severity of its violations unless a policy says otherwise.
+    /// The severity of its violations, unless a policy overrides it.
     pub severity: Severity,
     pub phase: Phase,
-    /// The fields of the policy's spec, beside its own, that its check depends on.
+    /// The fields of the policy's spec that its check depends on, besides its own.
     pub reads: &'static [&'static str],
-    /// The names of its checks, where it has several that are known beforehand.
+    /// The names of its checks, if it has several. Empty for `validations`, whose checks the policy names.
     pub checks: &'static [&'static str],
-    /// Whether it reads whole documents ([`Subject::document`]), which cost more than the view.
+    /// Whether it reads the whole pod ([`Subject::document`]), which costs more to decode than the view.
     pub reads_document: bool,
-    /// The source of the rule's file, whose module comment is its page.
+    /// The source of the rule's file, whose module comment is the rule's page.
     pub source: &'static str,
-    /// A pod that fails, as the rule's fixtures have it, and one that passes.
+    /// The fixtures of a pod that fails and of one that passes, as YAML.
     pub examples: [&'static str; 2],
 }
 
 impl Rule {
-    /// What the rule asks, why, and how to satisfy it: the comment at the head
-    /// of its file, so that there is one text and it stands beside the code.
+    /// The rule's page: what it requires, why, and how to satisfy it. It is the module comment of the rule's file, so
+    /// there is one text, beside the code.
     pub fn page(&self) -> String {
         let lines = self.source.lines().map_while(|line| line.strip_prefix("//!"));
         lines.map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
     }
 
-    /// The page's first paragraph, on one line: what the rule asks.
+    /// The page's first paragraph, on one line: what the rule requires.
     pub fn title(&self) -> String {
         self.page().lines().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
     }
 
-    /// What the page's list of checks says of one, on one line.
+    /// The entry of one check in the page's list, on one line.
     pub fn check_title(&self, check: &str) -> Option<String> {
         let page = self.page();
         let (_, text) = page.split_once(&format!("- `{check}`: "))?;
@@ -54,17 +54,15 @@ impl Rule {
         let more = lines.map_while(|line| line.strip_prefix("  "));
         Some(more.fold(first, |title, line| title + " " + line))
     }
-}
 
-impl Rule {
-    /// A pod that fails, and what passes instead, as YAML.
+    /// A pod that fails and one that passes, as YAML.
     pub fn examples(&self) -> (&'static str, &'static str) {
         let [fails, passes] = self.examples;
         (without_comments(fails), without_comments(passes))
     }
 }
 
-/// A fixture begins with the findings it must lead to, as comments.
+/// A fixture without its first lines, which are comments with the expected findings.
 fn without_comments(mut text: &str) -> &str {
     while let Some((_, rest)) = text.split_once('\n').filter(|_| text.starts_with('#')) {
         text = rest;
@@ -72,7 +70,7 @@ fn without_comments(mut text: &str) -> &str {
     text
 }
 
-/// The examples of a rule, from the folder of its fixtures.
+/// The examples of a rule, from the rule's folder of fixtures.
 macro_rules! examples {
     ($rule:literal, $fails:literal, $passes:literal) => {
         [
@@ -83,60 +81,59 @@ macro_rules! examples {
 }
 pub(super) use examples;
 
-/// When a rule can be decided, with the way to make its check from a policy's
-/// spec; `None` where the spec leaves the rule off.
+/// What a rule checks, with the function that makes its check from a policy's spec.
 pub enum Phase {
-    /// From a pod's spec or a template: at admission, offline and in the audit.
+    /// A pod's spec or template: at admission, in a scan and in the audit.
     Spec(fn(&DevOpsPolicySpec) -> Compiled<SpecCheck>),
-    /// From a running pod: in the audit only. It can never deny.
+    /// A running pod's status: in the audit only, so it never denies.
     Status(fn(&DevOpsPolicySpec) -> Compiled<StatusCheck>),
 }
 
-/// A check, or `None` where the spec leaves the rule off.
+/// A check, or `None` if the spec does not enable the rule.
 pub type Compiled<Check> = Result<Option<Check>, InvalidField>;
 
-/// A field of a policy's spec that no check can be made from.
+/// An invalid field of a policy's spec, as `PATH: MESSAGE`.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{path}: {message}")]
 pub struct InvalidField {
-    /// From the policy's root: `spec.validations[0].expression`.
+    /// The path from the policy's root: `spec.validations[0].expression`.
     pub path: String,
     pub message: String,
 }
 
-/// A rule with a policy's parameters, ready to judge specs.
+/// The check of a spec rule with a policy's parameters. It appends what it finds.
 pub type SpecCheck = Box<dyn Fn(&Subject<'_>, &mut Vec<Breach>) + Send + Sync>;
-/// A rule with a policy's parameters, ready to judge running pods.
+/// The check of a status rule with a policy's parameters. It appends what it finds.
 pub type StatusCheck = Box<dyn Fn(&RunningPod<'_>, &mut Vec<Breach>) + Send + Sync>;
 
-/// One thing wrong with a pod. `path problem; remedy` is a sentence.
+/// One violation that a check found in a pod. `PATH PROBLEM; REMEDY` is its sentence.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Breach {
-    /// Which check of the rule, where it has several: `hostPathVolumes` of podSecurity, a validation's name.
+    /// The check, if the rule has several: `hostPathVolumes` of podSecurity, or the name of a validation.
     pub check: Option<Cow<'static, str>>,
-    /// The check's own severity, where it differs from the rule's.
+    /// The severity of the check, if it differs from the rule's.
     pub severity: Option<Severity>,
     pub container: Option<String>,
-    /// The field at fault, from the object's root: `spec.containers[0].image`. Empty where it is the whole pod.
+    /// The field at fault, from the object's root: `spec.containers[0].image`. Empty if it is the whole pod.
     pub path: String,
-    /// The value found; `None` where the field is missing.
+    /// The value found; `None` if the field is missing.
     pub value: Option<String>,
-    /// What is wrong, as a predicate of the path: `is missing`.
+    /// The problem, as the predicate of the path: `is missing`.
     pub problem: String,
-    /// What would pass.
+    /// How to pass, as an imperative.
     pub remedy: String,
-    /// What podgate itself can do about it, safely.
+    /// The change that podgate can make safely by itself.
     pub fix: Option<Fix>,
-    /// Whether the check could not be decided. It counts as a violation: an error is not a pass.
+    /// Whether the check could not be decided. That counts as a violation: an error is not a pass.
     pub undecided: bool,
-    /// How much of a violation it is in the score.
+    /// How much of a violation it counts for in the score.
     pub degree: Degree,
-    /// What of the pod was looked at, where `path` and `value` do not tell.
+    /// The fields that the check read, if `path` and `value` do not cover them (CEL validations).
     pub reads: Option<Arc<Reads>>,
 }
 
 impl Breach {
-    /// What it is called in messages, exemptions and overrides: the rule, or `RULE/CHECK`.
+    /// The id in messages, exemptions and overrides: `RULE` or `RULE/CHECK`.
     pub fn id(&self, rule: &Rule) -> Cow<'static, str> {
         match &self.check {
             None => Cow::Borrowed(rule.id),
@@ -144,7 +141,7 @@ impl Breach {
         }
     }
 
-    /// `path problem; remedy`, as far as they are given.
+    /// `PATH PROBLEM; REMEDY`, without empty parts, safe for a terminal.
     pub fn sentence(&self) -> String {
         let mut text = self.path.clone();
         if !text.is_empty() {
@@ -155,18 +152,18 @@ impl Breach {
             text.push_str("; ");
             text.push_str(&self.remedy);
         }
-        // Parts of it are somebody's own words: an object's, or a policy's.
+        // Parts of it come from the object or the policy, so control characters are escaped.
         printable(&text)
     }
 }
 
-/// A field and the value that makes its rule pass. Parents that are missing are made.
+/// A field, and the value that makes its rule pass. Missing parents are created.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fix {
-    /// From the object's root, as [`Breach::path`].
+    /// The path from the object's root, as [`Breach::path`].
     pub path: String,
     pub value: Value,
-    /// What has to go in with it: a limit alone would become the request too.
+    /// A fix to apply before this one: a limit without a request would become the request too.
     pub beside: Option<Box<Fix>>,
 }
 
@@ -175,101 +172,8 @@ impl Fix {
         Self { path, value: value.into(), beside: None }
     }
 
-    /// It and what goes in beside it, which comes first.
+    /// This fix, after the one in `beside`.
     pub fn parts(&self) -> impl Iterator<Item = &Self> {
         self.beside.as_deref().into_iter().chain([self])
     }
-}
-
-/// What the status rules know of a pod.
-#[derive(Debug, Default)]
-pub struct RunningPod<'a> {
-    /// `status.phase`.
-    pub phase: &'a str,
-    /// Whether `spec.schedulingGates` still holds the pod back.
-    pub gated: bool,
-    /// Whole seconds since the pod was created.
-    pub age_seconds: u64,
-    /// Restarts of every container, init containers too.
-    pub restarts: Vec<Restarts<'a>>,
-}
-
-/// The restarts of one container.
-#[derive(Debug)]
-pub struct Restarts<'a> {
-    pub container: &'a str,
-    /// Where the count stands: `status.containerStatuses[0].restartCount`.
-    pub path: String,
-    pub count: u32,
-}
-
-/// The part a container plays, which decides what may be asked of it.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Role {
-    /// Runs to its end before the app containers start.
-    Init,
-    /// A native sidecar: an init container with `restartPolicy: Always` (KEP-753).
-    Sidecar,
-    App,
-    /// Added to a running pod for debugging.
-    Ephemeral,
-}
-
-/// The longest name of anything, in bytes (RFC 1123 subdomain).
-const MAX_NAME: usize = 253;
-
-/// A container with its place.
-#[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
-    pub role: Role,
-    pub container: &'a Container<'a>,
-    list: &'static str,
-    index: usize,
-}
-
-impl Place<'_> {
-    /// The container's name, as far as the API server lets one be long: a breach has it, and there may be many.
-    pub fn name(&self) -> String {
-        head(&self.container.name, MAX_NAME).to_owned()
-    }
-
-    /// The container's own path, or a field's below it, from the object's root.
-    pub fn path(&self, subject: &Subject<'_>, field: &str) -> String {
-        format!("{}.{}[{}].{field}", subject.kind.names().spec_path, self.list, self.index)
-    }
-}
-
-/// The container that a path from the object's root, as [`Place::path`] makes it, leads into.
-pub fn container_at<'a>(subject: &Subject<'a>, path: &str) -> Option<&'a Container<'a>> {
-    let path = path.strip_prefix(subject.kind.names().spec_path)?.strip_prefix('.')?;
-    let (list, rest) = path.split_once('[')?;
-    let index: usize = rest.split_once(']')?.0.parse().ok()?;
-    let (_, containers) = lists(subject.spec).into_iter().find(|(name, _)| *name == list)?;
-    containers.as_ref()?.get(index)
-}
-
-type Named<'a> = (&'static str, &'a Option<List<Container<'a>>>);
-
-fn lists<'a>(spec: &'a PodSpec<'a>) -> [Named<'a>; 3] {
-    [
-        ("initContainers", &spec.init_containers),
-        ("containers", &spec.containers),
-        ("ephemeralContainers", &spec.ephemeral_containers),
-    ]
-}
-
-/// Every container of a pod, in the order it lists them. All rules use this
-/// iterator, so that no list can be forgotten by one of them.
-pub fn containers<'a>(spec: &'a PodSpec<'a>) -> impl Iterator<Item = Place<'a>> {
-    lists(spec).into_iter().flat_map(|(list, containers)| {
-        containers.iter().flatten().enumerate().map(move |(index, container)| {
-            let role = match list {
-                "initContainers" if &*container.restart_policy == "Always" => Role::Sidecar,
-                "initContainers" => Role::Init,
-                "containers" => Role::App,
-                _ => Role::Ephemeral,
-            };
-            Place { role, container, list, index }
-        })
-    })
 }

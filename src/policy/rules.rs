@@ -1,4 +1,4 @@
-//! One file a rule. A rule's file says what it asks, why, and how to satisfy it.
+//! One file per rule. The module comment of a rule's file is its page: what it requires, why, and how to satisfy it.
 
 pub mod allowed_registries;
 pub mod forbid_latest_tag;

@@ -1,73 +1,52 @@
-//! The health score: how much of what the policies ask is kept, from 0 to 100.
+//! The health score of policies, from 0 (worst) to 100.
 //!
-//! The unit is the workload, so replicas and sidecars change nothing. In a namespace of N workloads, a rule's `v` is
-//! the sum over the workloads of the share of their pods that violate it, and m = ln(1 + v) / ln(1 + N): the first
-//! offender costs most. With w the rules' weights, the score is 100 · (1 − Σ w·m / Σ w).
+//! The unit is the workload, so the number of replicas and sidecars does not change a score. In a namespace of N
+//! workloads, let v be a rule's sum, over the workloads, of the share of their pods that violate it. The rule loses
+//! m = ln(1 + v) / ln(1 + N): the first violating workload costs most. With w the weights of the rules, the score is
+//! 100 · (1 − Σ w·m / Σ w).
 //!
-//! The way in: a [`Workload`] takes its pods, a [`Tally`] a namespace's workloads, a [`Loss`] the namespaces, and
-//! [`Loss::score`] rounds, once. All of them add whole numbers, so that no order of adding shows in a score.
+//! The way in: a [`Workload`] adds up its pods, a [`Tally`] the workloads of a namespace, a [`Loss`] the namespaces,
+//! and [`Loss::score`] rounds once. All sums are of integers, so the order of additions never changes a score.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use super::compile::Policy;
+use super::degree::{BILLION, Degree, billionths, float};
 use super::registry::RULES;
 use super::rule::Phase;
 use crate::api::{Classification, Severity};
 
-/// What is whole: a degree, a share, a point.
-const BILLION: u64 = 1_000_000_000;
-/// A millionth of a point. What the binary logarithms may be off by is less; without it, a half might round down.
+/// A millionth of a point, more than the error of the logarithms. Without it, exactly half a point might round down.
 const SLACK: u64 = BILLION / 1_000_000;
 
-/// How much of a violation one is, in billionths. Most are whole.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub struct Degree(u32);
-
-impl Degree {
-    pub const WHOLE: Self = Self(1_000_000_000);
-}
-
-impl Default for Degree {
-    fn default() -> Self {
-        Self::WHOLE
-    }
-}
-
-/// The degree of so many restarts over the maximum: the first says most, and ten times the maximum is whole.
-pub fn restart_degree(over: u32, maximum: u32) -> Degree {
-    let whole = 10.0 * f64::from(maximum.max(1));
-    let degree = f64::from(over).ln_1p() / whole.ln_1p();
-    Degree(u32::try_from(billionths(degree)).map_or(Degree::WHOLE.0, |it| it.min(Degree::WHOLE.0)))
-}
-
-/// What a workload's pods violate, without their number.
+/// The sums of a workload's degrees by rule id, without the number of its pods.
 #[derive(Clone, Debug, Default)]
 pub struct Degrees(Vec<(&'static str, u64)>);
 
-/// A workload: its pods that count, and what they violate.
+/// A workload: the number of pods that count, and the sums of their degrees.
 #[derive(Clone, Debug, Default)]
 pub struct Workload {
     pods: u64,
-    /// By rule, in the order of the ids, the sum of the pods' degrees. A list, because there are many workloads and few
-    /// rules that one violates.
+    /// The sum of the pods' degrees by rule id, sorted by id. A list rather than a map: there are many workloads, and
+    /// each violates few rules.
     degrees: Vec<(&'static str, u64)>,
 }
 
 impl Workload {
-    /// One of so many pods, with the sums of their degrees by rule.
+    /// A workload of this many pods, with the sums of their degrees.
     pub fn of(pods: u64, degrees: Degrees) -> Self {
         Self { pods, degrees: degrees.0 }
     }
 
-    /// The sums of its pods' degrees; `None` where they violate nothing.
+    /// The sums of the pods' degrees; `None` if there is no violation.
     pub fn into_degrees(mut self) -> Option<Degrees> {
         self.degrees.shrink_to_fit();
         (!self.degrees.is_empty()).then_some(Degrees(self.degrees))
     }
 
-    /// Counts a pod in, with the ids of the rules it violates. However often it violates one, it counts once, by the
-    /// highest degree. Exempt violations count as none: leave them out.
+    /// Adds a pod with its violations by rule id. Several violations of one rule count once, by the highest degree. The
+    /// caller leaves out exempt violations.
     pub fn add_pod(&mut self, violations: impl IntoIterator<Item = (&'static str, Degree)>) {
         self.pods += 1;
         for (rule, degree) in worst(violations) {
@@ -85,7 +64,7 @@ impl Workload {
         }
     }
 
-    /// Takes a pod out that was counted in with just these violations.
+    /// Removes a pod that was added with exactly these violations.
     pub fn remove_pod(&mut self, violations: impl IntoIterator<Item = (&'static str, Degree)>) {
         self.pods = self.pods.saturating_sub(1);
         for (rule, degree) in worst(violations) {
@@ -98,13 +77,13 @@ impl Workload {
         self.degrees.retain(|(_, sum)| *sum > 0);
     }
 
-    /// How many rules its pods violate.
+    /// The number of rules that its pods violate.
     pub fn violated_rules(&self) -> usize {
         self.degrees.len()
     }
 }
 
-/// The highest degree of each rule, by its id.
+/// The highest degree of each rule, by rule id.
 fn worst(
     violations: impl IntoIterator<Item = (&'static str, Degree)>,
 ) -> BTreeMap<&'static str, Degree> {
@@ -120,12 +99,12 @@ fn worst(
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     workloads: u64,
-    /// By rule, the sum of the workloads' shares, in billionths.
+    /// The sum of the workloads' shares by rule id, in billionths.
     shares: BTreeMap<&'static str, u64>,
 }
 
 impl Tally {
-    /// A workload of which no pod counts adds nothing.
+    /// Adds a workload. One without counted pods changes nothing.
     pub fn add(&mut self, workload: &Workload) {
         if workload.pods == 0 {
             return;
@@ -136,7 +115,7 @@ impl Tally {
         }
     }
 
-    /// Takes a workload out that was added just as it is.
+    /// Removes a workload that was added in exactly this state.
     pub fn remove(&mut self, workload: &Workload) {
         if workload.pods == 0 {
             return;
@@ -152,12 +131,12 @@ impl Tally {
         }
     }
 
-    /// How many workloads have a pod that counts.
+    /// The number of workloads with at least one counted pod.
     pub fn workloads(&self) -> u64 {
         self.workloads
     }
 
-    /// This namespace's score alone.
+    /// The score of this namespace alone.
     pub fn score(&self, weights: &Weights) -> Score {
         let mut loss = Loss::default();
         loss.add(self, weights);
@@ -165,27 +144,27 @@ impl Tally {
     }
 }
 
-/// Rounded half up, so that ten times the pods have the same share.
+/// The mean degree of a pod, in billionths, rounded half up: ten times the pods have the same share.
 fn share(degrees: u64, pods: u64) -> u64 {
     (2 * degrees + pods) / (2 * pods)
 }
 
-/// The rules that a score is about, by id, each with its weight: that of the highest severity that a policy gives it.
+/// The weight of each rule in a score, by rule id: the weight of the highest severity that a policy gives the rule.
 #[derive(Clone, Debug, Default)]
 pub struct Weights(BTreeMap<&'static str, u32>);
 
 impl Weights {
-    /// For running pods: every rule that one of the policies enables.
+    /// The weights for running pods: of every rule that one of the policies enables.
     pub fn live<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
         Self::of(policies, |_| true)
     }
 
-    /// For manifests: without the rules that only a running pod decides.
+    /// The weights for manifests: without the status rules, which only a running pod can be checked against.
     pub fn offline<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
         Self::of(policies, |phase| matches!(phase, Phase::Spec(_)))
     }
 
-    /// How many rules there are.
+    /// The number of rules.
     pub fn rules(&self) -> usize {
         self.0.len()
     }
@@ -207,7 +186,7 @@ impl Weights {
     }
 }
 
-/// How much a rule of a severity weighs.
+/// The weight of a rule with this severity.
 const fn weight(severity: Severity) -> u32 {
     match severity {
         Severity::Critical => 8,
@@ -217,18 +196,18 @@ const fn weight(severity: Severity) -> u32 {
     }
 }
 
-/// What namespaces lose of their hundred points. Those without workloads do not count.
+/// The points that namespaces lose of their hundred each. A namespace without workloads does not count.
 #[derive(Clone, Debug, Default)]
 pub struct Loss {
     namespaces: u64,
-    /// The sum of what the namespaces lose, in billionths of a point.
+    /// The sum over the namespaces, in billionths of a point.
     total: u64,
-    /// The same by rule.
+    /// The same by rule id.
     by_rule: BTreeMap<&'static str, u64>,
 }
 
 impl Loss {
-    /// Counts a namespace in, by the rules that are in force there.
+    /// Adds a namespace, with the weights of the rules in force there.
     pub fn add(&mut self, tally: &Tally, weights: &Weights) {
         if tally.workloads == 0 {
             return;
@@ -249,7 +228,7 @@ impl Loss {
         }
     }
 
-    /// Counts in what another counts.
+    /// Adds the namespaces of another loss.
     pub fn merge(&mut self, other: &Self) {
         self.namespaces += other.namespaces;
         self.total += other.total;
@@ -258,7 +237,7 @@ impl Loss {
         }
     }
 
-    /// Takes out what was merged just as it is.
+    /// Removes a loss that was merged in exactly this state.
     pub fn unmerge(&mut self, other: &Self) {
         self.namespaces = self.namespaces.saturating_sub(other.namespaces);
         self.total = self.total.saturating_sub(other.total);
@@ -270,7 +249,7 @@ impl Loss {
         self.by_rule.retain(|_, sum| *sum > 0);
     }
 
-    /// The mean over the namespaces; 100 where there are none.
+    /// The mean over the namespaces; 100 if there are none.
     pub fn score(&self) -> Score {
         if self.namespaces == 0 {
             return Score { points: 100, lost_points: BTreeMap::new() };
@@ -283,8 +262,8 @@ impl Loss {
     }
 }
 
-/// Parts that are whole points and add up to a sum: every rule has the whole points of its share, and what is left
-/// goes, a point each, to the largest remainders; of equal ones, to the larger share, then by id.
+/// Splits `sum` points among the rules by the largest-remainder method: each rule gets the whole points of its share,
+/// and the remaining points go, one each, to the largest remainders. Ties go to the larger share, then to the lower id.
 fn apportion(
     shares: &BTreeMap<&'static str, u64>,
     point: u64,
@@ -306,7 +285,7 @@ fn apportion(
 pub struct Score {
     /// From 0 (worst) to 100.
     pub points: u8,
-    /// How many points each rule costs; they sum to 100 less the score. Rules that cost none are left out.
+    /// The points that each rule costs. They add up to 100 minus the score; rules that cost none are left out.
     pub lost_points: BTreeMap<&'static str, u8>,
 }
 
@@ -319,20 +298,6 @@ impl Score {
             _ => Classification::Critical,
         }
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "counts and shares stay far below 2^53")]
-fn float(number: u64) -> f64 {
-    number as f64
-}
-
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "degrees and points are neither negative nor large, and the cast saturates"
-)]
-fn billionths(number: f64) -> u64 {
-    (number * float(BILLION)).round() as u64
 }
 
 #[cfg(test)]

@@ -1,19 +1,18 @@
-//! Showing what an object holds: bounded, and safe for a terminal.
+//! Texts for people from untrusted values: bounded, and safe for a terminal.
 
-/// The most bytes of any one name or value, so that the first violation is
-/// complete within 900 bytes whatever the object is called.
+/// The longest name or value in a message, in bytes. With it, the first violation of a denial always fits into 900
+/// bytes.
 const MAX_VALUE: usize = 100;
 
-/// A value from an object, in quotes, with control characters escaped (it may
-/// end up in a terminal) and bounded.
+/// A value in quotes: cut, and with control characters escaped.
 pub fn quote(value: &str) -> String {
     format!("\"{}\"", clip(value))
 }
 
-/// The same without quotes.
+/// The same without the quotes.
 pub fn clip(value: &str) -> String {
     let plain = |byte: u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\');
-    // A few bytes more than are shown, so that what is cut off shows.
+    // A few bytes more than the limit, so that `cut` sees that something is missing.
     let value = head(value, MAX_VALUE + 4);
     if value.bytes().all(plain) {
         return cut(value.to_owned(), MAX_VALUE);
@@ -21,7 +20,7 @@ pub fn clip(value: &str) -> String {
     cut(value.escape_debug().to_string(), MAX_VALUE)
 }
 
-/// A text that was composed of clipped values, whole and on one line: control characters are escaped, quotes are not.
+/// A text on one line: control characters are escaped, quotes are not. For texts that are composed of clipped values.
 pub fn printable(text: &str) -> String {
     let quote = ['"', '\'', '\\'];
     let mut shown = String::with_capacity(text.len());
@@ -33,17 +32,17 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
-/// The same of a text of any length, at most so many bytes of it.
+/// The same, cut to at most `max` bytes.
 pub fn brief(text: String, max: usize) -> String {
     cut(printable(&cut(text, max)), max)
 }
 
-/// The first bytes of a text, at most so many.
+/// The longest prefix of a text with at most `max` bytes.
 pub fn head(text: &str, max: usize) -> &str {
     text.get(..text.floor_char_boundary(max)).unwrap_or(text)
 }
 
-/// At most so many bytes, with an ellipsis where something is missing.
+/// A text cut to at most `max` bytes, with an ellipsis at the end if it was longer.
 pub fn cut(mut text: String, max: usize) -> String {
     if text.len() > max {
         let end = text.floor_char_boundary(max - '…'.len_utf8());
@@ -53,7 +52,8 @@ pub fn cut(mut text: String, max: usize) -> String {
     text
 }
 
-/// FNV-1a of 128 bits, which is the same for ever. Whoever makes two policies collide has both of them.
+/// The FNV-1a hash of 128 bits, in hexadecimal. It is stable across versions, and not cryptographic: someone who makes
+/// two policies collide can already write both.
 pub fn hash(text: &str) -> String {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;
     const PRIME: u128 = 0x0100_0000_0000_0000_0000_013b;

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::policy::record::{at, place};
+use crate::policy::pointer::{at, place};
 
 /// A label or annotation that a tool sets.
 struct Mark {

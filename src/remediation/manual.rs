@@ -25,7 +25,7 @@ use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
 use crate::policy::policy_set::{Namespaces, PolicySet};
 use crate::policy::protected::Protected;
-use crate::policy::record::{Asker, Hand, Record, Template, is_in_flight};
+use crate::policy::record::{PolicyRef, Record, StartedBy, TemplateState, is_in_flight};
 
 /// How often a rollout is read.
 const POLL: Duration = Duration::from_secs(1);
@@ -156,8 +156,8 @@ impl ManualRepairs {
     ) -> Result<RepairOutcome, ClusterError> {
         let LiveWorkload { target, object } = found;
         let covering = self.covering(target);
-        let policies = covering.iter().filter_map(|it| Asker::of(it)).collect();
-        let order = Order { policies, by: Hand::Person, timeout, attempts: 1 };
+        let policies = covering.iter().filter_map(|it| PolicyRef::of(it)).collect();
+        let order = Order { policies, by: StartedBy::Person, timeout, attempts: 1 };
         let begun = self.transactions.begin(target, object, repair, order).await;
         let record = match begun.map_err(|error| self.explain(error))? {
             StepOutcome::Done(record) => record,
@@ -170,7 +170,8 @@ impl ManualRepairs {
     /// The record of a repair that a person began and that has not ended.
     pub fn in_flight(found: &LiveWorkload) -> Option<Record> {
         let record = Record::of(&found.object, Timestamp::now())?.ok()?;
-        let by_hand = record.by == Hand::Person && record.state == RemediationState::RollingOut;
+        let by_hand =
+            record.by == StartedBy::Person && record.state == RemediationState::RollingOut;
         (by_hand && is_in_flight(&found.object)).then_some(record)
     }
 
@@ -199,7 +200,7 @@ impl ManualRepairs {
             let Some(object) = self.transactions.get(target).await? else {
                 return Ok(RepairOutcome::Refused("it was deleted meanwhile".to_owned()));
             };
-            if record.template(&object) != Template::Repaired {
+            if record.template(&object) != TemplateState::Repaired {
                 return Ok(RepairOutcome::Refused(
                     "somebody else changed its template meanwhile".to_owned(),
                 ));
@@ -257,7 +258,7 @@ impl ManualRepairs {
     ) -> Result<RepairOutcome, ClusterError> {
         let LiveWorkload { target, object } = found;
         let message = "taken back by hand".to_owned();
-        let record = Record { by: Hand::Person, ..record.clone() };
+        let record = Record { by: StartedBy::Person, ..record.clone() };
         let back = self.transactions.roll_back(target, object, &record, message.clone()).await;
         Ok(match back.map_err(|error| self.explain(error))? {
             StepOutcome::Done(back) => {

@@ -14,9 +14,10 @@ use serde_json::Value;
 use crate::policy::engine::{Finding, judge};
 use crate::policy::object::Object;
 use crate::policy::patch;
+use crate::policy::pointer::at;
 use crate::policy::policy_set::PolicySet;
-use crate::policy::record::at;
-use crate::policy::workload::{Kind, Subject};
+use crate::policy::subject::Subject;
+use crate::policy::workload::Kind;
 
 /// The rules that are repaired.
 const REPAIRED: [&str; 6] = [

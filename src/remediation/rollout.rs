@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::policy::record::at;
+use crate::policy::pointer::at;
 use crate::policy::workload::Kind;
 
 /// The restarts of a new pod's container that count as a crash loop.

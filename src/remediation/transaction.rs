@@ -18,7 +18,8 @@ use crate::api::RemediationState;
 use crate::client::dry_run::DryRun;
 use crate::leader::claim::{Claim, WriteError};
 use crate::policy::observed::WorkloadKey;
-use crate::policy::record::{self, Asker, Hand, IN_FLIGHT, LABEL, Record, Template, at};
+use crate::policy::pointer::at;
+use crate::policy::record::{self, IN_FLIGHT, LABEL, PolicyRef, Record, StartedBy, TemplateState};
 use crate::policy::repaired;
 use crate::policy::workload::Kind;
 
@@ -80,8 +81,8 @@ pub struct Transactions {
 /// The order for a repair.
 pub struct Order {
     /// The policies that ask for it.
-    pub policies: Vec<Asker>,
-    pub by: Hand,
+    pub policies: Vec<PolicyRef>,
+    pub by: StartedBy,
     pub timeout: Duration,
     /// The number of this attempt, from 1.
     pub attempts: u32,
@@ -202,7 +203,7 @@ impl Transactions {
         record: &Record,
         message: String,
     ) -> Result<StepOutcome, WriteError> {
-        if record.template(object) != Template::Repaired {
+        if record.template(object) != TemplateState::Repaired {
             return Ok(StepOutcome::Changed);
         }
         let template = at(object, "/spec/template");

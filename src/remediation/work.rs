@@ -25,7 +25,7 @@ use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Notice, ObservedRemediation, WorkloadKey};
 use crate::policy::policy_set::PolicySet;
-use crate::policy::record::{Asker, Record};
+use crate::policy::record::{PolicyRef, Record};
 
 /// The time between two rounds.
 const ROUND: Duration = Duration::from_secs(1);
@@ -122,14 +122,14 @@ struct WorkState {
 /// When a workload was last read, and for which policies.
 struct LastRead {
     at: Instant,
-    policies: BTreeSet<Asker>,
+    policies: BTreeSet<PolicyRef>,
 }
 
 /// The last attempt at a workload's repair.
 struct LastAttempt {
     /// The hash of the template before it.
     before: String,
-    policies: BTreeSet<Asker>,
+    policies: BTreeSet<PolicyRef>,
     attempts: u32,
     /// The message of its roll-back, if it was rolled back.
     rolled_back: Option<String>,

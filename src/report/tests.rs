@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 pub(super) use crate::client::script::Script;
 
 use crate::api::{ClusterDevOpsPolicySpec, DevOpsPolicySpec, Severity};
-use crate::policy::compile::{Origin, Policy, Scope};
+use crate::policy::compile::{Policy, PolicyOrigin};
 use crate::policy::observed::{Fault, ObservedNamespace, Summary, Violation, WorkloadKey};
+use crate::policy::scope::Scope;
 
 /// A refusal as the API server words it.
 pub(super) fn refusal(code: u16) -> (u16, Value) {
@@ -15,7 +16,7 @@ pub(super) fn refusal(code: u16) -> (u16, Value) {
 }
 
 fn with_origin(mut policy: Policy) -> Arc<Policy> {
-    policy.origin = Some(Origin {
+    policy.origin = Some(PolicyOrigin {
         uid: format!("uid-of-{}", policy.name),
         generation: 1,
         deleting: None,

@@ -120,8 +120,9 @@ mod tests {
 
     use super::*;
     use crate::api::DevOpsPolicySpec;
-    use crate::policy::compile::{Policy, Scope, Selection};
+    use crate::policy::compile::Policy;
     use crate::policy::policy_set::PolicySet;
+    use crate::policy::scope::{Scope, Selection};
 
     fn fixed(text: &str) -> Fixed {
         let spec: DevOpsPolicySpec = serde_json::from_str(

@@ -9,6 +9,7 @@ use crate::findings::{Fault, FaultKind, Violation};
 use crate::manifests::documents::{self, Object as Manifest};
 use crate::manifests::node::Position;
 use crate::policy::decision::worst_first;
+use crate::policy::degree::Degree;
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge, judge_as_created};
 use crate::policy::object::Object;
@@ -16,8 +17,8 @@ use crate::policy::owner::{self, ObjectName};
 use crate::policy::patch;
 use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::rule::Fix;
-use crate::policy::score::Degree;
-use crate::policy::workload::{Kind, Subject};
+use crate::policy::subject::Subject;
+use crate::policy::workload::Kind;
 
 /// What decides verdicts beside the objects.
 pub struct Judge<'p> {

@@ -1,4 +1,4 @@
-//! What a policy's status should say. Pure.
+//! Builds the status of a policy. Pure.
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
@@ -14,25 +14,40 @@ use crate::policy::text::cut;
 
 /// The longest message that a condition takes (`metav1.Condition`).
 const MAX_MESSAGE: usize = 32 * 1024;
-/// The condition of a policy whose repairs do not last.
-const CONFLICT: &str = "RemediationConflict";
-/// The condition of a policy whose expressions name fields that no Pod has.
-const UNKNOWN_FIELDS: &str = "UnknownFields";
-/// The longest texts that a violation takes.
+/// The longest workload and field path of a top violation, in bytes (the CRD's limits).
 const MAX_WORKLOAD: usize = 512;
 const MAX_PATH: usize = 256;
 
-/// What is known of a policy: what it found and, if its newest version is no good, why. Then what is in its place finds.
+/// The types of conditions. The first three are those of kstatus.
+mod condition_type {
+    pub const READY: &str = "Ready";
+    pub const RECONCILING: &str = "Reconciling";
+    pub const STALLED: &str = "Stalled";
+    /// Repairs of the policy are undone by someone else.
+    pub const REMEDIATION_CONFLICT: &str = "RemediationConflict";
+    /// The policy's expressions read fields that no Pod has.
+    pub const UNKNOWN_FIELDS: &str = "UnknownFields";
+}
+
+/// The reasons of conditions.
+mod reason {
+    pub const EVALUATED: &str = "Evaluated";
+    pub const INVALID_SPEC: &str = "InvalidSpec";
+    pub const UNDONE: &str = "Undone";
+    pub const NOT_IN_POD_SCHEMA: &str = "NotInPodSchema";
+}
+
+/// The known state of a policy. With a fault, `observed` has the results of the version in force instead.
 #[derive(Clone, Default)]
-pub(super) struct Desired {
+pub(super) struct PolicyState {
     pub observed: Option<ObservedPolicy>,
     pub fault: Option<PolicyFault>,
-    /// What remediation tells of it.
+    /// The status of its remediation.
     pub remediation: ObservedRemediation,
 }
 
-impl Desired {
-    /// The status, given the one that is there: a time that says the same thing stays what it was.
+impl PolicyState {
+    /// The new status, given the current one. Times change only if what they are about changes.
     pub fn status(&self, current: &DevOpsPolicyStatus, now: Timestamp) -> DevOpsPolicyStatus {
         let mut status = self.observed.as_ref().map(found).unwrap_or_default();
         status.observed_generation = self.generation();
@@ -46,8 +61,9 @@ impl Desired {
             ObservedRemediation::Off => None,
             ObservedRemediation::Status(status) => Some(status.clone()),
         };
-        let complaints = self.complaints(status.remediation.as_ref(), &current.conditions, now);
-        status.conditions.extend(complaints);
+        let problems =
+            self.problem_conditions(status.remediation.as_ref(), &current.conditions, now);
+        status.conditions.extend(problems);
         status.last_evaluated.clone_from(&current.last_evaluated);
         if status != *current {
             status.last_evaluated = Some(Time(now));
@@ -55,14 +71,14 @@ impl Desired {
         status
     }
 
-    /// The version that was evaluated, or that cannot be.
+    /// The generation of the newest version, evaluated or not.
     fn generation(&self) -> Option<i64> {
         let fault = self.fault.as_ref().map(|fault| fault.origin.generation);
         fault.or_else(|| Some(self.observed.as_ref()?.policy.origin.as_ref()?.generation))
     }
 
-    /// Conditions that are there only where they hold.
-    fn complaints(
+    /// The conditions that exist only while they are true.
+    fn problem_conditions(
         &self,
         remediation: Option<&RemediationStatus>,
         current: &[Condition],
@@ -87,26 +103,27 @@ impl Desired {
         let conflict = (!undone.is_empty()).then(|| {
             let undone = undone.join(", ");
             let message = format!(
-                "somebody undoes the repairs of {undone}; repair them where they come from"
+                "another controller or person undoes the repairs of {undone}; change these workloads at their source"
             );
-            condition(CONFLICT, "Undone", message)
+            condition(condition_type::REMEDIATION_CONFLICT, reason::UNDONE, message)
         });
-        let unknown_fields = (!fields.is_empty())
-            .then(|| condition(UNKNOWN_FIELDS, "NotInPodSchema", fields.join("; ")));
+        let unknown_fields = (!fields.is_empty()).then(|| {
+            condition(condition_type::UNKNOWN_FIELDS, reason::NOT_IN_POD_SCHEMA, fields.join("; "))
+        });
         conflict.into_iter().chain(unknown_fields).collect()
     }
 
-    /// As kstatus reads them.
+    /// The conditions of kstatus: `Ready`, `Reconciling` and `Stalled`.
     fn conditions(&self, current: &[Condition], now: Timestamp) -> Vec<Condition> {
         let stalled = self.fault.as_ref();
         let (reason, message) = match stalled {
             Some(fault) => (
-                "InvalidSpec",
+                reason::INVALID_SPEC,
                 cut(format!("{}; {}", fault.message, fault.in_force()), MAX_MESSAGE),
             ),
-            None => ("Evaluated", "compiled, in force and evaluated".to_owned()),
+            None => (reason::EVALUATED, "compiled, in force and evaluated".to_owned()),
         };
-        let none = || ("Evaluated", String::new());
+        let none = || (reason::EVALUATED, String::new());
         let condition = |type_: &str, is: bool, (reason, message): (&str, String)| {
             let status = if is { "True" } else { "False" }.to_owned();
             let known = current.iter().find(|it| it.type_ == type_ && it.status == status);
@@ -120,20 +137,20 @@ impl Desired {
                 status,
             }
         };
-        let told = || (reason, message.clone());
+        let explanation = || (reason, message.clone());
         vec![
-            condition("Ready", stalled.is_none(), told()),
-            condition("Reconciling", false, none()),
+            condition(condition_type::READY, stalled.is_none(), explanation()),
+            condition(condition_type::RECONCILING, false, none()),
             condition(
-                "Stalled",
+                condition_type::STALLED,
                 stalled.is_some(),
-                if stalled.is_some() { told() } else { none() },
+                if stalled.is_some() { explanation() } else { none() },
             ),
         ]
     }
 }
 
-/// What the audit found, as a status.
+/// The part of the status that comes from the audit.
 fn found(observed: &ObservedPolicy) -> DevOpsPolicyStatus {
     let score = &observed.score;
     let exemptions = observed.policy.has_exemptions().then(|| ExemptionStatus {
@@ -194,15 +211,17 @@ mod tests {
 
     use super::*;
     use crate::api::{DevOpsPolicySpec, Severity};
-    use crate::policy::compile::{Origin, Policy, Scope};
-    use crate::policy::in_force::StandIn;
-    use crate::policy::observed::{Exemptions, Fault, WorkloadKey};
+    use crate::policy::compile::{Policy, PolicyOrigin};
+    use crate::policy::exemption::ExemptionCounts;
+    use crate::policy::in_force::Fallback;
+    use crate::policy::observed::{Fault, WorkloadKey};
+    use crate::policy::scope::Scope;
     use crate::policy::score::Score;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-    fn origin(generation: i64) -> Origin {
-        Origin { uid: "u".to_owned(), generation, deleting: None, held: false }
+    fn origin(generation: i64) -> PolicyOrigin {
+        PolicyOrigin { uid: "u".to_owned(), generation, deleting: None, held: false }
     }
 
     fn observed() -> ObservedPolicy {
@@ -234,7 +253,7 @@ mod tests {
             workloads: 1,
             open: [0, 1, 0, 0],
             worst: vec![violation],
-            exemptions: Exemptions::default(),
+            exemptions: ExemptionCounts::default(),
         }
     }
 
@@ -244,10 +263,10 @@ mod tests {
 
     #[test]
     fn violations_do_not_make_a_policy_unready() {
-        let desired = Desired { observed: Some(observed()), ..Desired::default() };
+        let desired = PolicyState { observed: Some(observed()), ..PolicyState::default() };
         let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
-        let told = |type_| condition(&status, type_).status.as_str();
-        assert_eq!(["Ready", "Reconciling", "Stalled"].map(told), ["True", "False", "False"]);
+        let state = |type_| condition(&status, type_).status.as_str();
+        assert_eq!(["Ready", "Reconciling", "Stalled"].map(state), ["True", "False", "False"]);
         assert_eq!((status.health_score, status.violations), (Some(0), Some(1)));
         assert_eq!(status.observed_generation, Some(4));
         assert_eq!(
@@ -258,14 +277,15 @@ mod tests {
     }
 
     #[test]
-    fn a_status_that_says_it_all_stays_as_it_is_however_late_it_is() {
-        let desired = Desired { observed: Some(observed()), ..Desired::default() };
+    fn a_status_without_changes_keeps_its_times() {
+        let desired = PolicyState { observed: Some(observed()), ..PolicyState::default() };
         let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
         let later = NOW + std::time::Duration::from_hours(1);
         assert_eq!(desired.status(&status, later), status);
         let mut worse = observed();
         worse.open = [0, 2, 0, 0];
-        let next = Desired { observed: Some(worse), ..Desired::default() }.status(&status, later);
+        let next =
+            PolicyState { observed: Some(worse), ..PolicyState::default() }.status(&status, later);
         assert_eq!(next.last_evaluated, Some(Time(later)));
         assert_eq!(condition(&next, "Ready").last_transition_time, Time(NOW), "it did not change");
     }
@@ -275,20 +295,26 @@ mod tests {
         let fault = PolicyFault {
             origin: origin(5),
             message: "spec.x: bad".to_owned(),
-            stand_in: StandIn::LastGood("{}".into()),
+            fallback: Fallback::LastGood("{}".into()),
         };
-        let desired =
-            Desired { observed: Some(observed()), fault: Some(fault), ..Desired::default() };
+        let desired = PolicyState {
+            observed: Some(observed()),
+            fault: Some(fault),
+            ..PolicyState::default()
+        };
         let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
         for (type_, is) in [("Ready", "False"), ("Stalled", "True")] {
-            let told = condition(&status, type_);
+            let found = condition(&status, type_);
             let message = "spec.x: bad; the last good version (status.lastGood) is in force";
-            assert_eq!((told.status.as_str(), told.message.as_str()), (is, message));
-            assert_eq!((told.reason.as_str(), told.observed_generation), ("InvalidSpec", Some(5)));
+            assert_eq!((found.status.as_str(), found.message.as_str()), (is, message));
+            assert_eq!(
+                (found.reason.as_str(), found.observed_generation),
+                ("InvalidSpec", Some(5))
+            );
         }
         assert_eq!(status.violations, Some(1));
-        let healed =
-            Desired { observed: Some(observed()), ..Desired::default() }.status(&status, NOW);
+        let healed = PolicyState { observed: Some(observed()), ..PolicyState::default() }
+            .status(&status, NOW);
         assert_eq!(condition(&healed, "Ready").status, "True");
     }
 
@@ -300,39 +326,39 @@ mod tests {
         let spec = serde_json::from_value(validation).unwrap();
         let scope = Scope::Namespace("shop".to_owned());
         let policy = Arc::new(Policy::compile(scope, "own".to_owned(), &spec).unwrap());
-        let odd = Desired {
+        let odd = PolicyState {
             observed: Some(ObservedPolicy { policy, ..observed() }),
-            ..Desired::default()
+            ..PolicyState::default()
         };
         let status = odd.status(&DevOpsPolicyStatus::default(), NOW);
-        let told = condition(&status, "UnknownFields");
+        let found = condition(&status, "UnknownFields");
         assert_eq!(
-            told.message,
+            found.message,
             "spec.validations[0].expression: 1:18: no Pod has object.spec.hostnetwork; did you mean hostNetwork?"
         );
         assert_eq!(condition(&status, "Ready").status, "True");
-        let mended = Desired { observed: Some(observed()), ..Desired::default() };
+        let mended = PolicyState { observed: Some(observed()), ..PolicyState::default() };
         let status = mended.status(&status, NOW);
         assert!(status.conditions.iter().all(|it| it.type_ != "UnknownFields"));
     }
 
     #[test]
     fn the_last_spec_that_was_in_force_is_kept_until_another_is() {
-        let good = Desired { observed: Some(observed()), ..Desired::default() };
+        let good = PolicyState { observed: Some(observed()), ..PolicyState::default() };
         let kept = good.status(&DevOpsPolicyStatus::default(), NOW);
         assert_eq!(kept.last_good.as_deref(), Some("{}"));
         let fault = PolicyFault {
             origin: origin(5),
             message: "spec.x: bad".to_owned(),
-            stand_in: StandIn::Parts,
+            fallback: Fallback::Parts,
         };
-        let bad = Desired { fault: Some(fault), ..good.clone() };
+        let bad = PolicyState { fault: Some(fault), ..good.clone() };
         assert_eq!(bad.status(&kept, NOW).last_good.as_deref(), Some("{}"));
-        let alone = Desired { observed: None, ..bad };
+        let alone = PolicyState { observed: None, ..bad };
         assert_eq!(alone.status(&kept, NOW).last_good.as_deref(), Some("{}"));
         let mut long = observed();
         Arc::get_mut(&mut long.policy).unwrap().text = None;
-        let long = Desired { observed: Some(long), ..Desired::default() };
+        let long = PolicyState { observed: Some(long), ..PolicyState::default() };
         assert_eq!(long.status(&kept, NOW).last_good, None, "an older one must not come back");
     }
 }

@@ -1,5 +1,4 @@
-//! Brings the status of policies up to what the audit found, by server-side apply. Only whoever leads runs it, and it
-//! writes only what differs from what is there.
+//! Writes the status of policies by server-side apply, when it changes. Only the leader runs it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::build::Desired;
+use super::build::PolicyState;
 use crate::api::DevOpsPolicyStatus;
 use crate::client::backoff::Doubling;
 use crate::leader::claim::{Claim, WriteError};
@@ -22,19 +21,19 @@ use crate::policy::key::PolicyKey;
 use crate::policy::observed::{ObservedRemediation, PolicyUpdate};
 
 const FIELD_MANAGER: &str = "podgate";
-/// Longer than any answer takes; a call that hangs must not hold up the others for ever.
+/// The longest time of a call. A call that hangs must not block the others.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What remediation tells of policies that have it.
+/// The remediation status of each policy that has remediation.
 pub type Remediations = Arc<BTreeMap<PolicyKey, ObservedRemediation>>;
 
-/// What became of a policy, for whoever looks on.
+/// The result of reconciling a policy, for logs and `podgate watch`.
 pub struct Reconciled {
     /// `NAMESPACE/NAME`, or the name of a cluster policy.
     pub policy: String,
-    /// Its state in one sentence.
+    /// The state of the policy, as a sentence.
     pub message: String,
-    /// Whether its status was written, because it said something else.
+    /// Whether the status changed and was written.
     pub written: bool,
 }
 
@@ -45,44 +44,45 @@ pub struct Reconciler {
     pub on_reconciled: Box<dyn Fn(&Reconciled) + Send + Sync>,
 }
 
-/// A policy as the API server last gave it.
-struct Seen {
+/// The last version of a policy that the API server returned.
+struct CachedPolicy {
     uid: Option<String>,
     resource_version: Option<String>,
     status: DevOpsPolicyStatus,
 }
 
-impl Seen {
+impl CachedPolicy {
     fn of(object: &DynamicObject) -> Self {
         let status = object.data.get("status").cloned().unwrap_or(Value::Null);
         Self {
             uid: object.uid(),
             resource_version: object.resource_version(),
-            // One that podgate did not write may be anything; it is replaced.
+            // An invalid status was not written by podgate, and is replaced.
             status: serde_json::from_value(status).unwrap_or_default(),
         }
     }
 }
 
 impl Reconciler {
-    /// Writes until nothing comes any more, or this podgate does not lead any more.
+    /// Writes every change, until the senders are gone or this replica is not the leader any more.
     pub async fn run(
         self,
         mut updates: mpsc::Receiver<Vec<PolicyUpdate>>,
         mut faults: watch::Receiver<Faults>,
         mut remediation: watch::Receiver<Remediations>,
     ) {
-        let mut desired: BTreeMap<PolicyKey, Desired> = BTreeMap::new();
+        let mut desired: BTreeMap<PolicyKey, PolicyState> = BTreeMap::new();
         let mut pending = BTreeSet::new();
-        let mut seen = BTreeMap::new();
+        let mut cache = BTreeMap::new();
         let mut backoff = Doubling::default();
-        let mut told_last = false;
+        let mut remediation_closed = false;
         take_faults(&mut desired, &mut pending, &faults.borrow_and_update());
         loop {
             let mut wait = None;
             for key in std::mem::take(&mut pending) {
                 let Some(wanted) = desired.get(&key) else { continue };
-                match tokio::time::timeout(TIMEOUT, self.reconcile(&key, wanted, &mut seen)).await {
+                match tokio::time::timeout(TIMEOUT, self.reconcile(&key, wanted, &mut cache)).await
+                {
                     Ok(Ok(())) => backoff.reset(),
                     Ok(Err(WriteError::NotLeading)) => return,
                     Ok(Err(WriteError::Api(error))) => {
@@ -109,7 +109,7 @@ impl Reconciler {
                     let Some(update) = update else { return };
                     for PolicyUpdate { policy, observed } in update {
                         if observed.is_none() {
-                            seen.remove(&policy);
+                            cache.remove(&policy);
                             desired.remove(&policy);
                         } else {
                             let known = desired.entry(policy.clone()).or_default();
@@ -119,14 +119,13 @@ impl Reconciler {
                         }
                     }
                 }
-                changed = remediation.changed(), if !told_last => {
-                    // What is gone has told its last.
-                    told_last = changed.is_err();
-                    let told = remediation.borrow_and_update().clone();
+                changed = remediation.changed(), if !remediation_closed => {
+                    remediation_closed = changed.is_err();
+                    let statuses = remediation.borrow_and_update().clone();
                     for (key, known) in &mut desired {
-                        let told = told.get(key).cloned().unwrap_or_default();
-                        if known.remediation != told {
-                            known.remediation = told;
+                        let status = statuses.get(key).cloned().unwrap_or_default();
+                        if known.remediation != status {
+                            known.remediation = status;
                             pending.insert(key.clone());
                         }
                     }
@@ -154,22 +153,22 @@ impl Reconciler {
     async fn reconcile(
         &self,
         key: &PolicyKey,
-        desired: &Desired,
-        seen: &mut BTreeMap<PolicyKey, Seen>,
+        desired: &PolicyState,
+        cache: &mut BTreeMap<PolicyKey, CachedPolicy>,
     ) -> Result<(), WriteError> {
         let (api, resource) = policies::api(self.client.clone(), key.namespace.as_deref());
-        // Once more with what is there now, if it is not what it was.
+        // A second attempt with the current version, if the cached one is outdated.
         for try_again in [true, false] {
-            if !seen.contains_key(key) {
+            if !cache.contains_key(key) {
                 match api.get_opt(&key.name).await? {
-                    Some(object) => drop(seen.insert(key.clone(), Seen::of(&object))),
+                    Some(object) => drop(cache.insert(key.clone(), CachedPolicy::of(&object))),
                     None => return Ok(()),
                 }
             }
-            let Some(current) = seen.get(key) else { return Ok(()) };
+            let Some(current) = cache.get(key) else { return Ok(()) };
             if desired.uid().is_some_and(|uid| Some(uid) != current.uid.as_deref()) {
-                // It was deleted and made anew: the audit will hear of it too.
-                seen.remove(key);
+                // The policy was deleted and created again. The audit will observe the new one.
+                cache.remove(key);
                 if try_again {
                     continue;
                 }
@@ -188,10 +187,10 @@ impl Reconciler {
                 let patch = Patch::Apply(patch);
                 let call = api.patch_status(&key.name, &params, &patch);
                 match self.claim.write(call).await {
-                    Ok(object) => drop(seen.insert(key.clone(), Seen::of(&object))),
+                    Ok(object) => drop(cache.insert(key.clone(), CachedPolicy::of(&object))),
                     Err(error) if error.code() == Some(404) => return Ok(()),
                     Err(error) if error.code() == Some(409) && try_again => {
-                        seen.remove(key);
+                        cache.remove(key);
                         continue;
                     }
                     Err(error) => return Err(error),
@@ -209,7 +208,7 @@ impl Reconciler {
     }
 }
 
-impl Desired {
+impl PolicyState {
     fn uid(&self) -> Option<&str> {
         let origin = self.observed.as_ref().and_then(|it| it.policy.origin.as_ref());
         origin.map(|it| &*it.uid).or_else(|| Some(&self.fault.as_ref()?.origin.uid))
@@ -232,9 +231,9 @@ impl Desired {
     }
 }
 
-/// Notes which policies have other faults than before.
+/// Applies the current faults, and adds the policies with changed faults to `pending`.
 fn take_faults(
-    desired: &mut BTreeMap<PolicyKey, Desired>,
+    desired: &mut BTreeMap<PolicyKey, PolicyState>,
     pending: &mut BTreeSet<PolicyKey>,
     faults: &Faults,
 ) {
@@ -247,7 +246,7 @@ fn take_faults(
     for (key, fault) in &**faults {
         desired.entry(key.clone()).or_insert_with(|| {
             pending.insert(key.clone());
-            Desired { fault: Some(fault.clone()), ..Desired::default() }
+            PolicyState { fault: Some(fault.clone()), ..PolicyState::default() }
         });
     }
     desired.retain(|_, known| known.observed.is_some() || known.fault.is_some());

@@ -116,7 +116,7 @@ fn stops_compiling() {
 
     for (name, stand_in) in [
         ("own", "the last good version (status.lastGood) is in force"),
-        ("never", "what it asks there is undecided"),
+        ("never", "the invalid part is undecided"),
     ] {
         eventually("the policy to be stalled", || {
             let status = get(&plane, name)["status"].clone();

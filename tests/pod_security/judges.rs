@@ -6,14 +6,16 @@ use std::sync::{Arc, LazyLock};
 use jiff::Timestamp;
 use kube::Client;
 use podgate::api::DevOpsPolicySpec;
-use podgate::policy::compile::{Policy, Scope, Selection};
+use podgate::policy::compile::Policy;
 use podgate::policy::engine;
 use podgate::policy::object::Object;
 use podgate::policy::patch;
 use podgate::policy::policy_set::PolicySet;
 use podgate::policy::registry;
 use podgate::policy::rule::Breach;
-use podgate::policy::workload::{Kind, Subject};
+use podgate::policy::scope::{Scope, Selection};
+use podgate::policy::subject::Subject;
+use podgate::policy::workload::Kind;
 use regex::Regex;
 use serde_json::{Value, json};
 

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::super::validate::Reviewer;
 use super::*;
-use crate::policy::compile::{Policy, Scope, Selection};
+use crate::policy::compile::Policy;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::record::{IN_FLIGHT, fingerprint};
+use crate::policy::scope::{Scope, Selection};
 
 const OWN: &str = "system:serviceaccount:podgate-system:podgate";
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;

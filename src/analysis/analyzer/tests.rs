@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::api::Classification;
 use crate::policy::bundles;
-use crate::policy::compile::{Policy, Scope, Selection};
+use crate::policy::compile::Policy;
 use crate::policy::policy_set::Namespaces;
+use crate::policy::scope::{Scope, Selection};
 
 const NOW: &str = "2026-01-01T00:10:00Z";
 

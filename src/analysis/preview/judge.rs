@@ -19,7 +19,8 @@ use crate::policy::observed::WorkloadKey;
 use crate::policy::owner;
 use crate::policy::pod_status::PodStatus;
 use crate::policy::policy_set::{EvaluationPlan, PolicySet};
-use crate::policy::workload::{Kind, Subject};
+use crate::policy::subject::Subject;
+use crate::policy::workload::Kind;
 
 /// What makes two violations the same: policy, rule, container and path.
 type Key = (String, String, Option<String>, String);

@@ -23,7 +23,8 @@ use crate::api::{BundleName, DevOpsPolicySpec, EnforcementMode};
 use crate::clusters;
 use crate::manifests::policy_file::Reading;
 use crate::policies::files;
-use crate::policy::compile::{Policy, Scope, Selection};
+use crate::policy::compile::Policy;
+use crate::policy::scope::{Scope, Selection};
 
 #[derive(Args, Debug)]
 #[command(

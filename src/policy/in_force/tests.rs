@@ -4,13 +4,14 @@ use super::super::document::Document;
 use super::super::engine::judge;
 use super::super::object::Object;
 use super::super::policy_set::PolicySet;
-use super::super::workload::{Kind, Subject};
+use super::super::subject::Subject;
+use super::super::workload::Kind;
 use super::*;
 use crate::api::EnforcementMode;
 use crate::cel::tree::Tree;
 
-fn standing(namespace: Option<&str>, spec: &Value, last_good: Option<&str>) -> Standing {
-    Stored { namespace, name: "own", spec, last_good }.standing()
+fn resolve(namespace: Option<&str>, spec: &Value, last_good: Option<&str>) -> Resolved {
+    Stored { namespace, name: "own", spec, last_good }.resolve()
 }
 
 /// What a policy finds in a pod that breaks nothing but what is undecided, each with its sentence.
@@ -24,8 +25,11 @@ fn found(policy: Policy) -> Vec<(String, String, bool)> {
     let set = PolicySet::new([Arc::new(policy)], Arc::default());
     let now = jiff::Timestamp::UNIX_EPOCH;
     let judgement = judge(set.covering(Some("shop")).unwrap(), &subject, now);
-    let told = judgement.violations.iter();
-    told.map(|it| (it.id().into_owned(), it.breach.sentence(), it.breach.undecided)).collect()
+    judgement
+        .violations
+        .iter()
+        .map(|it| (it.id().into_owned(), it.breach.sentence(), it.breach.undecided))
+        .collect()
 }
 
 fn validation(name: &str, expression: &str) -> Value {
@@ -35,9 +39,9 @@ fn validation(name: &str, expression: &str) -> Value {
 #[test]
 fn a_spec_that_compiles_is_in_force_whatever_the_status_says() {
     let spec = json!({"enforcementMode": "enforce"});
-    let standing = standing(Some("shop"), &spec, Some(r#"{"enforcementMode": "audit"}"#));
-    assert!(standing.fault.is_none());
-    let policy = standing.policy.unwrap();
+    let resolved = resolve(Some("shop"), &spec, Some(r#"{"enforcementMode": "audit"}"#));
+    assert!(resolved.fault.is_none());
+    let policy = resolved.policy.unwrap();
     assert_eq!(policy.mode, EnforcementMode::Enforce);
     assert_eq!(policy.text.as_deref(), Some(r#"{"enforcementMode":"enforce"}"#));
 }
@@ -46,11 +50,11 @@ fn a_spec_that_compiles_is_in_force_whatever_the_status_says() {
 fn one_that_does_not_leaves_the_last_good_one_in_force() {
     let bad = json!({"validations": [validation("a", "nonsense(")]});
     let good = r#"{"enforcementMode": "enforce", "excludeNamespaces": ["lab"]}"#;
-    let standing = standing(None, &bad, Some(good));
-    let (fault, stand_in) = standing.fault.unwrap();
+    let resolved = resolve(None, &bad, Some(good));
+    let (fault, fallback) = resolved.fault.unwrap();
     assert!(fault.path.starts_with("spec.validations[0]"), "{fault}");
-    assert_eq!(stand_in, StandIn::LastGood(good.into()));
-    let policy = standing.policy.unwrap();
+    assert_eq!(fallback, Fallback::LastGood(good.into()));
+    let policy = resolved.policy.unwrap();
     assert_eq!(policy.mode, EnforcementMode::Enforce);
     assert!(!policy.scope.covers("lab", None));
 }
@@ -69,9 +73,9 @@ fn a_validation_that_does_not_compile_is_undecided_and_the_rest_is_in_force() {
     });
     // What was in force before an upgrade is the same spec, and compiles no more than that.
     for last_good in [None, Some(spec.to_string()), Some("{".to_owned())] {
-        let standing = standing(Some("shop"), &spec, last_good.as_deref());
-        assert_eq!(standing.fault.unwrap().1, StandIn::Parts);
-        let policy = standing.policy.unwrap();
+        let resolved = resolve(Some("shop"), &spec, last_good.as_deref());
+        assert_eq!(resolved.fault.unwrap().1, Fallback::Parts);
+        let policy = resolved.policy.unwrap();
         assert_eq!((policy.mode, policy.text.is_none()), (EnforcementMode::Enforce, true));
         let mut found = found(policy);
         found.sort();
@@ -93,8 +97,8 @@ fn a_rule_whose_parameters_do_not_compile_is_undecided() {
         "severityOverrides": {"nonsense": "low"}, "imageTags": [{"image": "", "tag": ""}],
         "bundle": "newest", "newField": 1, "maxRestartCount": -1,
     });
-    let standing = standing(Some("shop"), &spec, None);
-    let found = found(standing.policy.unwrap());
+    let resolved = resolve(Some("shop"), &spec, None);
+    let found = found(resolved.policy.unwrap());
     assert_eq!(found.len(), 1, "{found:?}");
     assert_eq!((found[0].0.as_str(), found[0].2), ("requiredLabels", true));
 }
@@ -105,19 +109,19 @@ fn of_whom_a_policy_asks_is_never_guessed() {
     for spec in
         [json!({"namespaceSelector": selector}), json!({"excludeNamespaces": 5}), json!("x")]
     {
-        let standing = standing(None, &spec, None);
-        assert!(standing.policy.is_none(), "{spec}");
-        assert_eq!(standing.fault.unwrap().1, StandIn::Nothing, "{spec}");
+        let resolved = resolve(None, &spec, None);
+        assert!(resolved.policy.is_none(), "{spec}");
+        assert_eq!(resolved.fault.unwrap().1, Fallback::Nothing, "{spec}");
     }
 }
 
 #[test]
 fn a_spec_that_is_too_long_is_not_kept_and_one_that_is_kept_is_no_longer() {
     let long = json!({"contact": "c".repeat(MAX_LAST_GOOD)});
-    assert!(standing(Some("shop"), &long, None).policy.unwrap().text.is_none());
+    assert!(resolve(Some("shop"), &long, None).policy.unwrap().text.is_none());
     let bad = json!({"enforcementMode": "strict"});
-    let kept = standing(Some("shop"), &bad, Some(&long.to_string()));
-    assert_eq!(kept.fault.unwrap().1, StandIn::Parts);
+    let kept = resolve(Some("shop"), &bad, Some(&long.to_string()));
+    assert_eq!(kept.fault.unwrap().1, Fallback::Parts);
 }
 
 proptest::proptest! {
@@ -129,7 +133,7 @@ proptest::proptest! {
     ) {
         let mut spec = json!({"enforcementMode": "enforce", "podSecurity": "baseline"});
         spec[field] = serde_json::from_str(&value).unwrap();
-        let policy = standing(Some("shop"), &spec, None).policy.expect("a part compiles");
+        let policy = resolve(Some("shop"), &spec, None).policy.expect("a part compiles");
         proptest::prop_assert_eq!(policy.mode, EnforcementMode::Enforce);
     }
 }

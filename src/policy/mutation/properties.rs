@@ -161,11 +161,11 @@ fn violations(set: &PolicySet, pod: &Value) -> BTreeSet<(String, String, String,
     subject.namespace = Some("shop");
     let plan = set.covering(Some("shop")).unwrap();
     let found = judge(plan, &subject, Timestamp::UNIX_EPOCH).violations;
-    let tell = |it: super::super::engine::Finding<'_>| {
+    let key = |it: super::super::engine::Finding<'_>| {
         let fixable = it.breach.fix.is_some();
         (it.policy.label.clone(), it.id().into_owned(), it.breach.path.clone(), fixable)
     };
-    found.into_iter().map(tell).collect()
+    found.into_iter().map(key).collect()
 }
 
 /// The fields that mutation may touch, below a container or volume.
@@ -251,7 +251,7 @@ proptest! {
         let set = of(&specs);
         let (_, after) = injected(&set, Kind::Pod, &pod);
         let template = json!({"spec": {"template": {"spec": pod["spec"]}}});
-        // The same workload, or names in exemptions would tell them apart.
+        // The same workload, because names in exemptions could distinguish them.
         let (_, deployment) = injected(&set, Kind::Deployment, &template);
         prop_assert_eq!(&deployment["spec"]["template"]["spec"], &after["spec"]);
     }

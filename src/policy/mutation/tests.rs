@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::compile::{Policy, Scope, Selection};
+use super::super::compile::Policy;
 use super::super::document::Document;
 use super::super::engine::judge_as_created;
 use super::super::policy_set::PolicySet;
+use super::super::scope::{Scope, Selection};
 use super::super::workload::Kind;
+use super::mark::MUTATED_BY;
 use super::*;
 
 /// A policy with `mutate`, for the namespace `shop` or, without it, for all.
@@ -26,7 +28,7 @@ pub(super) fn set(policies: impl IntoIterator<Item = Arc<Policy>>) -> PolicySet 
     PolicySet::new(policies, Arc::default())
 }
 
-/// The operations for an object of `shop`, and the object after them, but for the annotation that tells of them.
+/// The operations for an object of `shop`, and the object after them, without the annotation that lists them.
 pub(super) fn injected(set: &PolicySet, kind: Kind, object: &Value) -> (Vec<Value>, Value) {
     let (mut operations, mut after) = marked(set, kind, object);
     if operations.pop().is_some() {
@@ -40,7 +42,7 @@ pub(super) fn injected(set: &PolicySet, kind: Kind, object: &Value) -> (Vec<Valu
             fields.is_some_and(|it| !it.is_empty())
         };
         let marks = after.pointer_mut(&annotations).unwrap().as_object_mut().unwrap();
-        marks.remove(MUTATED_BY).expect("it tells of what was put in");
+        marks.remove(MUTATED_BY).expect("the annotation lists the added fields");
         // Parents that were made for it go with it.
         if object.pointer(&annotations).is_none() && !kept(fields(&mut after, &annotations)) {
             after.pointer_mut(&metadata).unwrap().as_object_mut().unwrap().remove("annotations");
@@ -101,14 +103,14 @@ fn resources_are_given_where_they_are_absent_whether_or_not_a_rule_asks() {
         container(defaults(all.clone()), json!({})),
         json!({"resources": {"requests": {"cpu": "100m", "memory": "64Mi"}, "limits": {"memory": "128Mi"}}})
     );
-    for said in [
+    for given in [
         // A request above the default limit: the API server would refuse the pair.
         json!({"requests": {"cpu": "1", "memory": "1Gi"}}),
         // A limit stands for its request.
         json!({"requests": {"cpu": "1"}, "limits": {"memory": "1Gi"}}),
     ] {
-        let said = json!({ "resources": said });
-        assert_eq!(container(defaults(all.clone()), said.clone()), said);
+        let given = json!({ "resources": given });
+        assert_eq!(container(defaults(all.clone()), given.clone()), given);
     }
 }
 
@@ -145,8 +147,8 @@ fn a_probe_goes_into_a_container_that_declares_its_port_and_only_as_required() {
         json!([{"containerPort": 80}, {"containerPort": 81}]),
         json!([{"containerPort": 80, "protocol": "UDP"}]),
     ] {
-        let said = json!({ "ports": ports });
-        assert_eq!(container(spec(ready.clone()), said.clone()), said);
+        let given = json!({ "ports": ports });
+        assert_eq!(container(spec(ready.clone()), given.clone()), given);
     }
 }
 
@@ -177,15 +179,15 @@ fn restricted_is_met_where_a_field_is_absent_and_never_on_windows() {
         "capabilities": {"drop": ["ALL"]},
         "seccompProfile": {"type": "RuntimeDefault"},
     }});
-    let said = json!({"securityContext": {"runAsNonRoot": true}});
-    assert_eq!(container(json!({"podSecurity": "restricted"}), said), hardened);
+    let given = json!({"securityContext": {"runAsNonRoot": true}});
+    assert_eq!(container(json!({"podSecurity": "restricted"}), given), hardened);
     assert_eq!(container(json!({"podSecurity": "baseline"}), json!({})), json!({}));
-    let said = json!({"securityContext": {
+    let given = json!({"securityContext": {
         "allowPrivilegeEscalation": true,
         "capabilities": {"drop": ["NET_RAW"]},
         "seccompProfile": {"type": "Unconfined"},
     }});
-    assert_eq!(container(json!({"podSecurity": "restricted"}), said.clone()), said);
+    assert_eq!(container(json!({"podSecurity": "restricted"}), given.clone()), given);
 
     let windows = json!({"spec": {"os": {"name": "windows"}, "containers": [{"name": "web"}]}});
     let set = set([policy(Some("shop"), "p", json!({"podSecurity": "restricted"}))]);
@@ -334,7 +336,7 @@ fn only_a_container_that_is_known_not_to_run_as_root_loses_its_capabilities() {
         let set = set([policy(Some("shop"), "p", json!({"podSecurity": "restricted"}))]);
         let mut after = injected(&set, Kind::Pod, &pod).1;
         let context = after["spec"]["containers"][0]["securityContext"].take();
-        assert_eq!(context["allowPrivilegeEscalation"], false, "what harms nobody goes in");
+        assert_eq!(context["allowPrivilegeEscalation"], false, "what is safe is added");
         context["capabilities"]["drop"] == json!(["ALL"])
     };
     for (pod, own, dropped) in [
@@ -365,5 +367,5 @@ fn a_pod_says_what_was_put_into_it_and_by_which_policies() {
     let (_, after) = marked(&set, Kind::Pod, &pod);
     insta::assert_snapshot!(after["metadata"]["annotations"][MUTATED_BY].as_str().unwrap(), @r#"{"shop/a":["spec.containers[0].resources.limits.memory"],"z":["spec.containers[0].resources.requests.cpu"]}"#);
     let (none, _) = marked(&set, Kind::Pod, &after);
-    assert_eq!(none, Vec::<Value>::new(), "what changes nothing says nothing");
+    assert_eq!(none, Vec::<Value>::new(), "no change, no annotation");
 }

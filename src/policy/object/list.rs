@@ -1,4 +1,4 @@
-//! Lists, of which no more is kept than rules look at.
+//! Lists with limits: items beyond them are not stored.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,55 +7,30 @@ use std::ops::Deref;
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-use super::security::Sysctl;
-use super::{Container, Port, Text, Volume};
+use super::text::Text;
 
-/// The longest list of containers or volumes that is looked at.
+/// The most items of a list of containers or volumes.
 pub const MAX_ITEMS: usize = 1000;
-/// The longest of any other list, and the most entries of a map.
+/// The most items of any other list, and the most entries of a map.
 pub const MAX_ENTRIES: usize = 10_000;
-/// The most entries that the items of one list hold together: ports and capabilities of all containers, sources of all
-/// volumes. Without it, a thousand containers of ten thousand ports each would be looked at.
+/// The most entries that all items of one list have together: ports and capabilities of containers, sources of volumes.
+/// Without it, a thousand containers with ten thousand ports each would be judged.
 pub const MAX_WEIGHT: usize = 100_000;
 
-/// What a list holds.
+/// An item of a [`List`].
 pub trait Item {
-    /// How many of them are looked at.
+    /// The most items of a list.
     const MAX: usize = MAX_ENTRIES;
 
-    /// How many entries it holds in lists of its own.
+    /// The number of entries in its own lists.
     fn weight(&self) -> usize {
         0
     }
 }
 
 impl Item for Text<'_> {}
-impl Item for Port<'_> {}
-impl Item for Sysctl<'_> {}
 
-impl Item for Container<'_> {
-    const MAX: usize = MAX_ITEMS;
-
-    fn weight(&self) -> usize {
-        fn len<T>(list: Option<&List<T>>) -> usize {
-            list.map_or(0, |list| list.len())
-        }
-        let capabilities = self.security_context.as_ref().and_then(|it| it.capabilities.as_ref());
-        let capabilities =
-            capabilities.map_or(0, |it| len(it.add.as_ref()) + len(it.drop.as_ref()));
-        len(self.ports.as_ref()) + capabilities
-    }
-}
-
-impl Item for Volume<'_> {
-    const MAX: usize = MAX_ITEMS;
-
-    fn weight(&self) -> usize {
-        self.sources.len()
-    }
-}
-
-/// A list, as far as it is looked at.
+/// The first items of a list.
 #[derive(Debug)]
 pub struct List<T> {
     items: Vec<T>,
@@ -63,14 +38,14 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
-    /// Whether the object has more of them than are here: what asks for all of them cannot be decided.
+    /// Whether the object has more items: a check of all items is undecided.
     pub fn is_cut(&self) -> bool {
         self.cut
     }
 }
 
 impl<T: Item> List<T> {
-    /// Adds an item, or notes that there is one more.
+    /// Adds an item, or marks the list as cut if it is full.
     pub(super) fn push(&mut self, item: T) {
         if self.items.len() < T::MAX { self.items.push(item) } else { self.cut = true }
     }

@@ -1,11 +1,13 @@
-//! An object's metadata, as far as it decides anything.
+//! The metadata of an object that rules read.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
-use super::{Pairs, Text, from_objects_only};
+use super::pairs::Pairs;
+use super::shape::from_objects_only;
+use super::text::Text;
 
 from_objects_only!(Metadata<'a>, OwnerReference<'a>);
 
@@ -39,7 +41,7 @@ pub struct OwnerReference<'a> {
     pub controller: Option<bool>,
 }
 
-/// Finds the controller among owners, however many there are.
+/// Decodes `ownerReferences` and keeps only the controller.
 fn controller<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<OwnerReference<'de>>, D::Error> {
@@ -69,43 +71,44 @@ fn controller<'de, D: Deserializer<'de>>(
     deserializer.deserialize_option(Owners)
 }
 
-/// The annotations that decide anything; the others (they can be long) are skipped.
+/// The annotations that rules read. Others can be long, and are skipped.
 #[derive(Debug, Default)]
 pub struct Annotations<'a>(Pairs<'a>);
 
 impl<'a> Annotations<'a> {
-    /// The kubelet's mark of a mirror pod.
+    /// The kubelet's annotation of a mirror pod.
     const MIRROR: &'static str = "kubernetes.io/config.mirror";
-    /// Followed by a container's name.
+    /// The prefix of AppArmor annotations; a container's name follows.
     pub const APPARMOR_PREFIX: &'static str = "container.apparmor.security.beta.kubernetes.io/";
-    /// The same for seccomp. No kubelet heeds it any more, but the API server compares it with the field.
+    /// The prefix of seccomp annotations. The kubelet ignores them now, but the API server compares them with the
+    /// field.
     const SECCOMP_PREFIX: &'static str = "container.seccomp.security.alpha.kubernetes.io/";
 
-    /// Whether an annotation of this name decides anything.
+    /// Whether rules read the annotation of this name.
     pub fn decides(key: &str) -> bool {
         key == Self::MIRROR
             || key.starts_with(Self::APPARMOR_PREFIX)
             || key.starts_with(Self::SECCOMP_PREFIX)
     }
 
-    /// Whether the pod says that it is a mirror, which anybody may say. (Of more annotations than are looked at, it may be
-    /// one that was not seen: then it is judged, as any pod.)
+    /// Whether the pod has the annotation of a mirror pod, which anyone may set. If the annotations are cut, it may be
+    /// among those not stored; then the pod is judged as any other.
     pub fn claims_mirror(&self) -> bool {
         self.0.get(Self::MIRROR).is_some()
     }
 
-    /// The AppArmor annotations: key and profile.
+    /// The AppArmor annotations, as key and profile.
     pub fn apparmor(&self) -> impl Iterator<Item = &(Text<'a>, Text<'a>)> {
         self.0.iter().filter(|(key, _)| key.starts_with(Self::APPARMOR_PREFIX))
     }
 
-    /// Whether a container may have a seccomp annotation.
+    /// Whether a container has a seccomp annotation, or may have one beyond the limit.
     pub fn may_have_seccomp(&self, container: &str) -> bool {
         let has = |key: &str| key.strip_prefix(Self::SECCOMP_PREFIX) == Some(container);
         self.is_cut() || self.0.iter().any(|(key, _)| has(key))
     }
 
-    /// Whether there are more of them than are here.
+    /// Whether the object has more of these annotations than are stored.
     pub fn is_cut(&self) -> bool {
         self.0.is_cut()
     }

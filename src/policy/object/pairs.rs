@@ -1,14 +1,14 @@
-//! Maps of strings to strings, of which no more is kept than rules look at.
+//! Maps of strings with a limit: entries beyond it are not stored.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::Text;
 use super::list::MAX_ENTRIES;
+use super::text::Text;
 
-/// Keys with values, in the order they were written.
+/// Keys and values, in the order of the JSON.
 #[derive(Debug, Default)]
 pub struct Pairs<'a> {
     pairs: Vec<(Text<'a>, Text<'a>)>,
@@ -16,7 +16,7 @@ pub struct Pairs<'a> {
 }
 
 impl<'a> Pairs<'a> {
-    /// The value of a key; of a key that stands twice, the last, as in the API server.
+    /// The value of a key. If a key occurs twice, the last value counts, as in the API server.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.pairs.iter().rev().find(|(name, _)| &**name == key).map(|(_, value)| &**value)
     }
@@ -25,12 +25,12 @@ impl<'a> Pairs<'a> {
         self.pairs.iter()
     }
 
-    /// Whether the object has more of them than are here: what asks for one cannot be decided.
+    /// Whether the object has more entries: a check of any key is undecided.
     pub fn is_cut(&self) -> bool {
         self.cut
     }
 
-    /// Those whose key is wanted.
+    /// Decodes the entries whose key is wanted, and skips the others.
     pub(super) fn wanted<'de: 'a, D: Deserializer<'de>>(
         deserializer: D,
         wanted: fn(&str) -> bool,
@@ -45,14 +45,14 @@ impl<'de: 'a, 'a> Deserialize<'de> for Pairs<'a> {
     }
 }
 
-/// `spec.nodeSelector`, as far as it decides anything.
+/// The entries of `spec.nodeSelector` that rules read.
 #[derive(Debug, Default)]
 pub struct NodeSelector<'a>(Pairs<'a>);
 
 impl NodeSelector<'_> {
     const OS: &'static str = "kubernetes.io/os";
 
-    /// Whether the pod may be one of Windows by its nodes.
+    /// Whether the node selector may select Windows nodes.
     pub fn may_be_windows(&self) -> bool {
         self.0.is_cut() || self.0.get(Self::OS) == Some("windows")
     }
@@ -64,7 +64,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for NodeSelector<'a> {
     }
 }
 
-/// Collects the pairs whose key is wanted.
+/// Collects the entries whose key is wanted.
 struct PairsVisitor(fn(&str) -> bool);
 
 impl<'de> Visitor<'de> for PairsVisitor {

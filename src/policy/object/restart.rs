@@ -1,24 +1,25 @@
-//! When a container is started again by rules of its own (KEP-5307).
+//! A container's `restartPolicyRules` (KEP-5307).
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess, Visitor};
 
-use super::{Text, from_objects_only};
+use super::shape::from_objects_only;
+use super::text::Text;
 
-from_objects_only!(Rule<'a>, ExitCodes<'a>);
+from_objects_only!(RestartRule<'a>, ExitCodes<'a>);
 
-/// A container's `restartPolicyRules`, as far as they decide anything.
+/// Whether a container's `restartPolicyRules` restart it after success.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct RestartRules {
-    /// Whether one starts the container again after it ended well, with exit code 0: then it does not end by itself.
+    /// Whether a rule restarts the container after exit code 0. Then it does not run to completion.
     pub after_success: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, remote = "Self")]
-struct Rule<'a> {
+struct RestartRule<'a> {
     #[serde(borrow)]
     exit_codes: Option<ExitCodes<'a>>,
 }
@@ -31,14 +32,14 @@ struct ExitCodes<'a> {
     values: Values,
 }
 
-/// Whether success is among the exit codes.
+/// Whether 0 is among the exit codes.
 #[derive(Debug, Default)]
 struct Values {
     zero: bool,
 }
 
-impl Rule<'_> {
-    /// Every action there is starts something again; so does, to be safe, one yet to come.
+impl RestartRule<'_> {
+    /// Whether the rule applies to exit code 0. All actions restart something; unknown actions are assumed to.
     fn is_after_success(&self) -> bool {
         match &self.exit_codes {
             Some(ExitCodes { operator, values }) if &**operator == "In" => values.zero,
@@ -50,7 +51,7 @@ impl Rule<'_> {
 
 impl<'de> Deserialize<'de> for RestartRules {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let is_after_success = |rule: Rule<'de>| rule.is_after_success();
+        let is_after_success = |rule: RestartRule<'de>| rule.is_after_success();
         let after_success =
             deserializer.deserialize_option(Any("a list of rules", is_after_success))?;
         Ok(Self { after_success })
@@ -65,7 +66,7 @@ impl<'de> Deserialize<'de> for Values {
     }
 }
 
-/// Tells whether any item of a list is so, and keeps none of them.
+/// Decodes a list into whether a predicate holds for any item: what the list is, and the predicate.
 struct Any<T>(&'static str, fn(T) -> bool);
 
 impl<'de, T: Deserialize<'de>> Visitor<'de> for Any<T> {

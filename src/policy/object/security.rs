@@ -1,8 +1,10 @@
-//! What a pod asks of the node it runs on: its security contexts, and where its probes and hooks reach.
+//! Security contexts, and the hosts of probes and lifecycle hooks.
 
 use serde::Deserialize;
 
-use super::{List, Text, from_objects_only};
+use super::list::{Item, List};
+use super::shape::from_objects_only;
+use super::text::Text;
 
 from_objects_only!(
     SecurityContext<'a>,
@@ -81,6 +83,8 @@ pub struct Sysctl<'a> {
     pub name: Text<'a>,
 }
 
+impl Item for Sysctl<'_> {}
+
 /// `spec.os`.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, remote = "Self")]
@@ -89,7 +93,7 @@ pub struct Os<'a> {
     pub name: Text<'a>,
 }
 
-/// What a probe or a lifecycle hook does, as far as the network goes.
+/// The network endpoints of a probe or a lifecycle hook.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, remote = "Self")]
 pub struct Handler<'a> {
@@ -102,7 +106,7 @@ pub struct Handler<'a> {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, remote = "Self")]
 pub struct Endpoint<'a> {
-    /// Empty is the pod itself.
+    /// Empty means the pod itself.
     #[serde(borrow)]
     pub host: Text<'a>,
 }

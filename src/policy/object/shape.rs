@@ -1,7 +1,8 @@
-//! What JSON may stand for a type.
+//! Which JSON a type may be decoded from.
 
-/// Decodes types from JSON objects only: what serde derives takes a list of a type's fields, too, which the API server
-/// does not. The types carry `#[serde(remote = "Self")]`, which makes the derived function one of their own.
+/// Makes types decode from JSON objects only. The code that serde derives also accepts an array of the fields, which
+/// the API server rejects. The types need `#[serde(remote = "Self")]`, which turns the derived code into inherent
+/// functions.
 macro_rules! from_objects_only {
     ($($name:ident $(<$lifetime:lifetime>)?),* $(,)?) => {$(
         impl<'de $(: $lifetime, $lifetime)?> serde::Deserialize<'de> for $name $(<$lifetime>)? {

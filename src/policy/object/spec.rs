@@ -1,4 +1,4 @@
-//! The spec of an object whose kind is not known yet: a pod's own, or one that holds a pod template.
+//! The spec of an object whose kind is not known yet: of a pod, or of a workload with a pod template.
 
 use std::fmt;
 
@@ -6,13 +6,14 @@ use serde::Deserialize;
 use serde::de::value::{MapAccessDeserializer, StrDeserializer};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, Visitor};
 
+use super::shape::from_objects_only;
 use super::text::Key;
-use super::{PodSpec, Template, from_objects_only};
+use super::{PodSpec, Template};
 
 from_objects_only!(JobTemplate<'a>, JobSpec<'a>);
 
-/// A `PodSpec` and, beside its fields, what a workload's spec holds. Templates do not nest in each other here: types that
-/// did would let a document end the stack.
+/// The fields of a `PodSpec` and the templates of a workload's spec. The types do not nest recursively, so no document
+/// can overflow the stack.
 #[derive(Debug, Default)]
 pub struct Spec<'a> {
     pub pod: PodSpec<'a>,
@@ -58,7 +59,7 @@ impl<'de> Visitor<'de> for SpecVisitor {
     }
 }
 
-/// The fields of a spec but for the templates, which it puts aside as they come.
+/// The fields of a spec without the templates, which it stores as they come.
 struct PodFields<'s, 'de, M> {
     map: M,
     template: &'s mut Option<Box<Template<'de>>>,
@@ -74,7 +75,7 @@ impl<'de, M: MapAccess<'de>> MapAccess<'de> for PodFields<'_, 'de, M> {
     ) -> Result<Option<S::Value>, M::Error> {
         while let Some(key) = self.map.next_key::<Key<'de>>()? {
             match &*key {
-                // Twice is refused where serde derives the code, so it is here.
+                // Code that serde derives rejects a field that occurs twice, so this does too.
                 "template" if self.template.is_some() => {
                     return Err(M::Error::duplicate_field("template"));
                 }

@@ -1,4 +1,4 @@
-//! Scalars that borrow from the bytes they came in.
+//! Scalars that borrow from the JSON.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,7 +24,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     }
 }
 
-/// A map's key. It is asked for as a string and nothing else, so that whoever follows the path of a fault sees it.
+/// A map's key. It decodes from a string only, so that the crate `serde_path_to_error` sees it in the path of a fault.
 pub(super) struct Key<'a>(Cow<'a, str>);
 
 impl std::ops::Deref for Key<'_> {
@@ -62,7 +62,7 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-/// A quantity, which a manifest may also write as a number.
+/// A quantity. A manifest may also write it as a number.
 #[derive(Debug)]
 pub struct QuantityText<'a>(Cow<'a, str>);
 

@@ -1,11 +1,13 @@
-//! A pod's volumes: where their content comes from.
+//! The volumes of a pod.
 
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
-use super::{List, Text, from_objects_only};
+use super::list::{Item, List, MAX_ITEMS};
+use super::shape::from_objects_only;
+use super::text::Text;
 
 from_objects_only!(ImageVolume<'a>, HostPath<'a>);
 
@@ -14,12 +16,20 @@ pub struct Volume<'a> {
     pub name: Text<'a>,
     pub image: Option<ImageVolume<'a>>,
     pub host_path: Option<HostPath<'a>>,
-    /// The fields that say where the content comes from, those above too: `configMap`. The API server allows one, and
-    /// makes an `emptyDir` of none.
+    /// The names of all source fields that are set, such as `configMap`, also those above. The API server allows one,
+    /// and defaults to `emptyDir`.
     pub sources: List<Text<'a>>,
 }
 
-/// A volume whose content is an image's (KEP-4639).
+impl Item for Volume<'_> {
+    const MAX: usize = MAX_ITEMS;
+
+    fn weight(&self) -> usize {
+        self.sources.len()
+    }
+}
+
+/// A volume with the content of an image (KEP-4639).
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, remote = "Self")]
 pub struct ImageVolume<'a> {
@@ -35,7 +45,7 @@ pub struct HostPath<'a> {
     pub path: Text<'a>,
 }
 
-/// By hand, because a kind of volume that podgate does not know must be seen too.
+/// Written by hand, because `sources` must include unknown kinds of volumes.
 impl<'de: 'a, 'a> Deserialize<'de> for Volume<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(VolumeVisitor)
@@ -55,7 +65,7 @@ impl<'de> Visitor<'de> for VolumeVisitor {
         let mut seen = [false; 3];
         while let Some(key) = map.next_key::<Text<'de>>()? {
             let read = ["name", "image", "hostPath"].into_iter().zip(&mut seen);
-            // Twice is refused where serde derives the code, so it is here.
+            // Code that serde derives rejects a field that occurs twice, so this does too.
             for (name, seen) in read.filter(|(name, _)| **name == *key) {
                 if std::mem::replace(seen, true) {
                     return Err(M::Error::duplicate_field(name));
@@ -93,9 +103,12 @@ mod tests {
         let json = r#"[{"name": "a", "hostPath": {"path": "/etc"}}, {"name": "b", "nfs": {}, "hostPath": null},
             {"name": "c", "yetToCome": {"x": [1]}}, {"image": {"reference": "models/llm"}}, {"emptyDir": null}]"#;
         let volumes: Vec<Volume> = serde_json::from_str(json).unwrap();
-        let told: Vec<_> = volumes.iter().map(|it| it.sources.iter().map(|it| &**it)).collect();
-        let told: Vec<Vec<_>> = told.into_iter().map(Iterator::collect).collect();
-        assert_eq!(told, [vec!["hostPath"], vec!["nfs"], vec!["yetToCome"], vec!["image"], vec![]]);
+        let sources: Vec<_> = volumes.iter().map(|it| it.sources.iter().map(|it| &**it)).collect();
+        let sources: Vec<Vec<_>> = sources.into_iter().map(Iterator::collect).collect();
+        assert_eq!(
+            sources,
+            [vec!["hostPath"], vec!["nfs"], vec!["yetToCome"], vec!["image"], vec![]]
+        );
         assert_eq!(&*volumes[0].name, "a");
         assert_eq!(&*volumes[0].host_path.as_ref().unwrap().path, "/etc");
         assert_eq!(&*volumes[3].image.as_ref().unwrap().reference, "models/llm");

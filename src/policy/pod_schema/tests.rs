@@ -95,7 +95,7 @@ fn warnings(expression: &str) -> Vec<String> {
 
 #[test]
 fn a_field_that_no_pod_has_is_a_warning_with_what_may_have_been_meant() {
-    for (expression, told) in [
+    for (expression, expected) in [
         ("object.spec.replicas > 1", "1:13: no Pod has object.spec.replicas"),
         (
             "object.spec.securityContext.runasuser == 0",
@@ -127,7 +127,7 @@ fn a_field_that_no_pod_has_is_a_warning_with_what_may_have_been_meant() {
         ),
         ("object['spek'] == null", "1:7: no Pod has object.spek; did you mean spec?"),
     ] {
-        assert_eq!(warnings(expression), [told], "{expression}");
+        assert_eq!(warnings(expression), [expected], "{expression}");
     }
 }
 

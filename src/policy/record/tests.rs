@@ -36,14 +36,14 @@ fn with(field: &str, value: Value) -> Value {
     record
 }
 
-fn read(record: &Value) -> Result<Record, Unbelieved> {
+fn read(record: &Value) -> Result<Record, InvalidRecord> {
     Record::of(&carrying(record), NOW).unwrap()
 }
 
 #[test]
 fn a_record_that_podgate_wrote_is_believed_and_read_as_it_was_written() {
     let read = read(&record()).unwrap();
-    assert_eq!(read.by, Hand::Podgate);
+    assert_eq!(read.by, StartedBy::Podgate);
     assert_eq!(read.taken_back(&deployment(true)).unwrap(), deployment(false)["spec"]["template"]);
     let again: Value = serde_json::from_str(&read.text().unwrap()).unwrap();
     assert_eq!(again["inverse"], record()["inverse"]);
@@ -53,23 +53,23 @@ fn a_record_that_podgate_wrote_is_believed_and_read_as_it_was_written() {
 #[test]
 fn a_record_of_another_workload_or_of_impossible_times_is_not_believed() {
     for (record, why) in [
-        (with("uid", json!("other")), Unbelieved::OtherWorkload),
-        (with("uid", json!("")), Unbelieved::OtherWorkload),
-        (with("began", json!("1970-01-02T00:00:00Z")), Unbelieved::Times),
-        (with("began", json!("-009999-01-02T01:59:59Z")), Unbelieved::Times),
-        (with("deadline", json!("9999-12-30T22:00:00Z")), Unbelieved::Times),
-        (with("deadline", json!("1969-12-31T00:00:00Z")), Unbelieved::Times),
-        (with("deadline", json!("soon")), Unbelieved::Unreadable),
-        (with("attempts", json!(-1)), Unbelieved::Unreadable),
-        (with("state", json!("Gone")), Unbelieved::Unreadable),
-        (with("message", json!("m".repeat(MAX_RECORD))), Unbelieved::TooLong),
-        (json!(null), Unbelieved::Unreadable),
+        (with("uid", json!("other")), InvalidRecord::OtherWorkload),
+        (with("uid", json!("")), InvalidRecord::OtherWorkload),
+        (with("began", json!("1970-01-02T00:00:00Z")), InvalidRecord::Times),
+        (with("began", json!("-009999-01-02T01:59:59Z")), InvalidRecord::Times),
+        (with("deadline", json!("9999-12-30T22:00:00Z")), InvalidRecord::Times),
+        (with("deadline", json!("1969-12-31T00:00:00Z")), InvalidRecord::Times),
+        (with("deadline", json!("soon")), InvalidRecord::Unreadable),
+        (with("attempts", json!(-1)), InvalidRecord::Unreadable),
+        (with("state", json!("Gone")), InvalidRecord::Unreadable),
+        (with("message", json!("m".repeat(MAX_RECORD))), InvalidRecord::TooLong),
+        (json!(null), InvalidRecord::Unreadable),
     ] {
         assert_eq!(read(&record).unwrap_err(), why, "{record}");
     }
     let mut object = deployment(true);
     object["metadata"]["annotations"] = json!({ANNOTATION: 5});
-    assert_eq!(Record::of(&object, NOW).unwrap().unwrap_err(), Unbelieved::Unreadable);
+    assert_eq!(Record::of(&object, NOW).unwrap().unwrap_err(), InvalidRecord::Unreadable);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn an_inverse_that_takes_out_nothing_or_more_than_a_repair_puts_in_is_not_believ
     ] {
         assert_eq!(
             read(&with("inverse", inverse.clone())).unwrap_err(),
-            Unbelieved::Inverse,
+            InvalidRecord::Inverse,
             "{inverse}"
         );
     }

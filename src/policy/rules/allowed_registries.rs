@@ -1,14 +1,14 @@
 //! Allows images from some registries, or paths in them, only.
 //!
-//! An image runs with whatever its registry serves, so where images come from is a question of trust. Each entry is a
-//! host with an optional port and path, and whole parts of the path count: `ghcr.io/team` allows `ghcr.io/team/web`,
-//! not `ghcr.io/team-b/web`. An image that names no registry comes from Docker Hub: `nginx` is
-//! `docker.io/library/nginx`. Hosts are compared without case, and a port belongs to the host.
+//! A container runs whatever its registry serves, so the cluster must trust the registries of its images. Each entry is
+//! a host with an optional port and path. Paths are compared by whole components: `ghcr.io/team` allows
+//! `ghcr.io/team/web`, but not `ghcr.io/team-b/web`. An image without a registry comes from Docker Hub: `nginx` is
+//! `docker.io/library/nginx`. The case of hosts does not matter, and the port is part of the host.
 
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};
+use super::super::subject::Subject;
 use super::super::text::{clip, quote};
-use super::super::workload::Subject;
 use super::images::images;
 use crate::api::Severity;
 
@@ -31,11 +31,11 @@ pub static RULE: Rule = Rule {
     examples: examples!("allowedRegistries", "fail", "pass"),
 };
 
-/// A registry, or a path in one.
+/// A compiled entry of `spec.allowedRegistries`.
 struct Allowed {
     written: String,
     host: String,
-    /// Empty allows the whole registry.
+    /// Empty if the whole registry is allowed.
     path: String,
 }
 
@@ -47,7 +47,7 @@ impl Allowed {
         };
         let trimmed = entry.trim_end_matches('/');
         let (host, path) = trimmed.split_once('/').unwrap_or((trimmed, ""));
-        // As an image's name, an entry is read the way an image is.
+        // Parsed as the start of an image, so that entries and images follow the same rules.
         let probe = format!("{trimmed}/x");
         let reference = ImageReference::parse(&probe)
             .map_err(|error| invalid(format!("{entry:?} is no registry: {error}")))?;
@@ -91,7 +91,7 @@ fn check(subject: &Subject<'_>, allowed: &[Allowed], breaches: &mut Vec<Breach>)
     }
 }
 
-/// Where an image comes from, for one that does not say it itself.
+/// The registry and path of an image, if the image does not spell them out.
 fn origin(reference: &ImageReference<'_>, repository: &str) -> String {
     let whole = format!("{}/{repository}", reference.registry());
     if reference.name == whole {
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sentence_says_where_the_image_comes_from_and_where_it_may() {
+    fn the_sentence_names_the_registry_of_the_image_and_the_allowed_ones() {
         let policy = enabled("allowedRegistries", r#"["a.io", "b.io/x", "c.io", "d.io"]"#);
         let sentence = |image: &str| {
             let spec = format!(r#"{{"containers": [{{"name": "web", "image": "{image}"}}]}}"#);

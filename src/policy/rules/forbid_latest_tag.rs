@@ -1,18 +1,16 @@
 //! Forbids images that float on `latest`.
 //!
-//! `latest` says nothing about what runs: two nodes that pull at different
-//! times run different code, and a roll-back pulls the same name again. An
-//! image without a tag means `latest`. One pinned by digest always means the
-//! same bytes, whatever its tag says, so it passes.
+//! `latest` does not identify an image: two nodes that pull at different times run different code, and a rollback pulls
+//! the same name again. An image without a tag means `latest`. An image with a digest always means the same bytes,
+//! whatever its tag, so it passes.
 //!
-//! A text that is no image reference is a violation too: nothing could pull it.
-//! (An injector that runs after podgate may replace a placeholder; exempt the
-//! workload where that is meant.)
+//! A text that is not an image reference is a violation too, because nothing could pull it. If an injector that runs
+//! after podgate replaces a placeholder, exempt the workload.
 
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, Phase, Rule, examples};
+use super::super::subject::Subject;
 use super::super::text::{clip, quote};
-use super::super::workload::Subject;
 use super::images::{images, retag};
 use crate::api::{ImageTag, Severity};
 

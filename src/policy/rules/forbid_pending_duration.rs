@@ -1,10 +1,10 @@
 //! Bounds how long a pod may stay Pending.
 //!
-//! A pod that nothing schedules, or whose image cannot be pulled, is Pending
-//! for ever and serves nobody. A pod held back by a scheduling gate waits on
-//! purpose. Seen on running clusters only, so it never denies.
+//! A pod that cannot be scheduled, or whose image cannot be pulled, stays Pending and serves no traffic. A pod with a
+//! scheduling gate waits on purpose, so it passes. Only the audit can check this, so it never denies.
 
-use super::super::rule::{Breach, Phase, Rule, RunningPod, examples};
+use super::super::pod_status::RunningPod;
+use super::super::rule::{Breach, Phase, Rule, examples};
 use crate::api::Severity;
 
 pub static RULE: Rule = Rule {

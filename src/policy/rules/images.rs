@@ -1,28 +1,29 @@
-//! What the image rules share: where images stand, and which tags a policy replaces.
+//! Shared by the image rules: the images of a pod, and their replacement by `imageTags`.
 
-use super::super::exemption::MAX_TEXT;
+use super::super::containers::{PlacedContainer, containers};
+use super::super::glob::MAX_TEXT;
 use super::super::image::ImageReference;
-use super::super::rule::{Breach, Fix, InvalidField, containers};
+use super::super::rule::{Breach, Fix, InvalidField};
+use super::super::subject::Subject;
 use super::super::text::head;
-use super::super::workload::Subject;
 use crate::api::ImageTag;
 
-/// An image with its place.
+/// An image of a pod with its field.
 pub struct Image<'a> {
     /// As written.
     pub text: &'a str,
     path: ImagePath<'a>,
 }
 
-/// Formatted only for an image that breaks something.
+/// The field of an image. It is formatted only for a breach.
 enum ImagePath<'a> {
-    Container(super::super::rule::Place<'a>, Subject<'a>),
+    Container(PlacedContainer<'a>, Subject<'a>),
     Volume(usize, &'static str),
 }
 
 impl Image<'_> {
-    /// A violation by this image; `replacement` is the image that would pass. Of a text that is too long for any image, and
-    /// for any exemption's pattern, only the head is kept.
+    /// The breach of this image; `replacement` is the image of its fix. A text longer than any image, and than any text
+    /// that an exemption matches, is cut.
     pub fn breach(&self, problem: String, remedy: String, replacement: Option<String>) -> Breach {
         let (container, path) = match &self.path {
             ImagePath::Container(place, subject) => {
@@ -44,7 +45,7 @@ impl Image<'_> {
     }
 }
 
-/// Every image that the pod would pull: its containers' and its volumes' (KEP-4639).
+/// Every image that the pod would pull: of its containers and of its volumes (KEP-4639).
 pub fn images<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Image<'a>> {
     let subject = *subject;
     let of_containers = containers(subject.spec).map(move |place| Image {
@@ -60,10 +61,10 @@ pub fn images<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Image<'a>> {
     of_containers.chain(of_volumes)
 }
 
-/// Whether every entry names an image and versions of it.
+/// Validates `spec.imageTags`.
 ///
 /// # Errors
-/// The first field that does not.
+/// The first invalid field.
 pub fn check_tags(tags: &[ImageTag]) -> Result<(), InvalidField> {
     let invalid = |index: usize, field: &str, message: String| InvalidField {
         path: format!("spec.imageTags[{index}].{field}"),
@@ -88,13 +89,13 @@ pub fn check_tags(tags: &[ImageTag]) -> Result<(), InvalidField> {
     Ok(())
 }
 
-/// An image with another tag, which has no colon, or with a digest, which has one.
+/// An image name with a tag, or with a digest, which is recognized by its colon.
 fn versioned(name: &str, to: &str) -> String {
     let separator = if to.contains(':') { '@' } else { ':' };
     format!("{name}{separator}{to}")
 }
 
-/// The image that a policy's `imageTags` put in place of this one.
+/// The replacement of an image by `spec.imageTags`, among the entries whose `to` is wanted; `None` if there is none.
 pub fn retag(tags: &[ImageTag], image: &str, wanted: impl Fn(&str) -> bool) -> Option<String> {
     let reference = ImageReference::parse(image).ok()?;
     if reference.digest.is_some() {

@@ -1,10 +1,11 @@
 //! Bounds how often a container may have restarted.
 //!
-//! A container that restarts again and again is crashing, whatever its pod's
-//! phase says. Seen on running pods only, so it never denies.
+//! A container that restarts again and again is crashing, whatever its pod's phase. Only the audit can check this, so
+//! it never denies.
 
-use super::super::rule::{Breach, Phase, Rule, RunningPod, examples};
-use super::super::score::restart_degree;
+use super::super::degree::restart_degree;
+use super::super::pod_status::RunningPod;
+use super::super::rule::{Breach, Phase, Rule, examples};
 use crate::api::Severity;
 
 pub static RULE: Rule = Rule {
@@ -37,7 +38,7 @@ fn check(pod: &RunningPod<'_>, maximum: u32, breaches: &mut Vec<Breach>) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::super::rule::Restarts;
+    use super::super::super::pod_status::Restarts;
     use super::super::testing::{enabled, status_breaches};
     use super::*;
 

@@ -1,28 +1,28 @@
 //! Holds pods to a level of the Pod Security Standards: `baseline` or `restricted`.
 //!
-//! The verdict is that of the API server's own Pod Security admission (Kubernetes 1.36, version `latest`), check for
-//! check and under the same names; but here each field at fault is named, and exemptions, severities and the audit reach
-//! a single check, as `podSecurity/hostPathVolumes`.
+//! The verdict is that of the API server's own Pod Security admission (Kubernetes 1.36, version `latest`), with the
+//! same checks under the same names. In addition, podgate names each field at fault, and exemptions, severities and the
+//! audit can refer to a single check, as `podSecurity/hostPathVolumes`.
 //!
-//! `baseline` forbids what is known to lead from a container to its node:
+//! `baseline` forbids known ways from a container to its node:
 //!
 //! - `appArmorProfile`: a profile other than `RuntimeDefault` or `Localhost`, in a field or in the old annotation.
-//! - `capabilities_baseline`: adding capabilities beyond those that a container runtime gives anyway.
+//! - `capabilities_baseline`: adding capabilities beyond the defaults of container runtimes.
 //! - `hostNamespaces`: `hostNetwork`, `hostPID`, `hostIPC`.
 //! - `hostPathVolumes`: folders of the node.
-//! - `hostPorts`: ports of the node; with `hostNetwork`, every declared port is one.
-//! - `hostProbesAndHostLifecycle`: probes and hooks that name a host, which the kubelet asks from the node's network.
+//! - `hostPorts`: ports of the node; with `hostNetwork`, every declared port is a port of the node.
+//! - `hostProbesAndHostLifecycle`: probes and hooks that name a host, which the kubelet calls from the node's network.
 //! - `privileged`: `privileged: true`.
-//! - `procMount`: another than the `Default` view of /proc, unless `hostUsers: false`.
+//! - `procMount`: a view of /proc other than `Default`, unless `hostUsers: false`.
 //! - `seLinuxOptions`: a user, a role, or a type other than `container_t`, `container_init_t`, `container_kvm_t`,
 //!   `container_engine_t`.
 //! - `seccompProfile_baseline`: the profile `Unconfined`.
 //! - `sysctls`: all but `kernel.shm_rmid_forced` and, below `net.ipv4`, `ip_local_port_range`, `ip_local_reserved_ports`,
 //!   `ip_unprivileged_port_start`, `ping_group_range`, `tcp_fin_timeout`, `tcp_keepalive_intvl`,
 //!   `tcp_keepalive_probes`, `tcp_keepalive_time`, `tcp_rmem`, `tcp_syncookies`, `tcp_wmem`.
-//! - `windowsHostProcess`: containers of Windows that are processes of the node.
+//! - `windowsHostProcess`: Windows containers that run as processes of the node.
 //!
-//! `restricted` asks for all that, and for what is known to harden a pod:
+//! `restricted` requires all that, and in addition:
 //!
 //! - `allowPrivilegeEscalation`: false in every container.
 //! - `capabilities_restricted`: every container drops `ALL`, and adds `NET_BIND_SERVICE` at most.
@@ -33,18 +33,20 @@
 //! - `runAsUser`: not 0, unless `hostUsers: false`.
 //! - `seccompProfile_restricted`: `RuntimeDefault` or `Localhost`, in the pod or in every container.
 //!
-//! Where one of these is a stricter form of a baseline check, it reports alone. A pod with `spec.os.name: windows` is
-//! not asked for `allowPrivilegeEscalation`, `capabilities_restricted` and `seccompProfile_restricted`, which Windows
-//! does not have. Root in a pod with `hostUsers: false` is nobody on the node: hence that exception.
+//! If one of these is a stricter form of a baseline check, only the stricter one reports. A pod with
+//! `spec.os.name: windows` is exempt from `allowPrivilegeEscalation`, `capabilities_restricted` and
+//! `seccompProfile_restricted`, which Windows does not have. With `hostUsers: false`, root in the pod is an
+//! unprivileged user on the node, which is why it is an exception.
 //!
-//! What podgate can add by itself, where the field is absent, is what these three ask for, and never to a Windows pod:
-//! `allowPrivilegeEscalation: false`, `seccompProfile.type: RuntimeDefault`, and `capabilities.drop: [ALL]` where the
-//! container is known not to run as root: `runAsNonRoot: true`, or a `runAsUser` that is not 0, its own or its pod's.
-//! Images that start as root and then become another user (nginx, mysql) need their capabilities to start. It does not
-//! add `runAsNonRoot`, which would stop an image whose user is root.
+//! podgate can fix these three checks if the field is absent, but never in a Windows pod. It adds
+//! `allowPrivilegeEscalation: false`, `seccompProfile.type: RuntimeDefault` and, if the container is known not to run
+//! as root (`runAsNonRoot: true`, or a `runAsUser` other than 0, its own or the pod's), `capabilities.drop: [ALL]`.
+//! Images that start as root and then change the user (nginx, mysql) need their capabilities to start. It does not add
+//! `runAsNonRoot`, which would stop an image whose user is root.
 
 mod app_armor;
 mod capabilities;
+mod exceptions;
 mod field;
 mod host;
 mod kernel;
@@ -58,9 +60,8 @@ mod volumes;
 
 use std::borrow::Cow;
 
-use super::super::object::PodSpec;
 use super::super::rule::{Breach, Phase, Rule, examples};
-use super::super::workload::Subject;
+use super::super::subject::Subject;
 use crate::api::PodSecurityLevel::{self, Baseline, Restricted};
 use crate::api::Severity;
 
@@ -85,18 +86,18 @@ pub static RULE: Rule = Rule {
     examples: examples!("podSecurity", "fail", "pass"),
 };
 
-/// A check of the standards.
+/// A check of the Pod Security Standards.
 struct Check {
-    /// What the API server's admission calls it.
+    /// The id that Pod Security admission uses.
     id: &'static str,
     level: PodSecurityLevel,
-    /// The baseline check that it is a stricter form of, and reports instead of.
+    /// The baseline check that it replaces at the level restricted, as its stricter form.
     overrides: Option<&'static str>,
     /// One breach for each field at fault.
     find: fn(&Subject<'_>) -> Vec<Breach>,
 }
 
-/// In the order in which the API server's admission reports them.
+/// The checks, in the order in which Pod Security admission reports them.
 static CHECKS: [Check; 19] = [
     baseline("appArmorProfile", app_armor::profile),
     baseline("capabilities_baseline", capabilities::baseline),
@@ -150,17 +151,6 @@ fn checks_of(level: PodSecurityLevel) -> impl Iterator<Item = &'static Check> {
     })
 }
 
-/// Whether the pod says it is one of Windows, in the one way that the standards heed.
-fn is_windows(spec: &PodSpec<'_>) -> bool {
-    spec.os.as_ref().is_some_and(|os| &*os.name == "windows")
-}
-
-/// Whether root in the pod is nobody on the node. The API server's admission heeds it without a feature gate from the
-/// standards of 1.35 on.
-fn has_user_namespace(spec: &PodSpec<'_>) -> bool {
-    spec.host_users == Some(false)
-}
-
 #[cfg(test)]
 mod tests {
     use super::testing::{baseline, hardened, restricted};
@@ -201,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_that_does_not_end_some_are_told() {
+    fn of_a_list_that_does_not_end_some_are_reported() {
         let many = |item: &str| vec![item; 100_000].join(",");
         let (volume, sysctl, port) = (r#"{"hostPath":{}}"#, r#"{"name":"x"}"#, r#"{"hostPort":1}"#);
         let spec = format!(
@@ -215,12 +205,12 @@ mod tests {
         let found = baseline(&spec);
         let of = |id: &str| found.iter().filter(|it| it.starts_with(&format!("{id}:"))).count();
         let ids = ["capabilities_baseline", "hostPathVolumes", "hostPorts", "sysctls"];
-        // One more says that there are more than are looked at; of too many volumes, the whole pod does.
+        // One more breach reports a cut list; too many volumes are reported for the whole pod.
         assert_eq!(ids.map(of), [2, 20, 21, 21]);
     }
 
     #[test]
-    fn the_page_tells_of_every_check() {
+    fn the_page_lists_every_check() {
         for id in RULE.checks {
             assert!(RULE.page().contains(&format!("- `{id}`: ")), "{id}");
         }

@@ -1,16 +1,17 @@
-//! What the two probe rules share: who needs a probe, and what to write.
+//! Shared by the two probe rules: which containers need a probe, and the remedy.
 
 use serde_json::{Value, json};
 
+use super::super::containers::{ContainerRole, containers};
 use super::super::object::Container;
-use super::super::rule::{Breach, Fix, Role, containers};
-use super::super::workload::Subject;
+use super::super::rule::{Breach, Fix};
+use super::super::subject::Subject;
 use crate::api::DefaultProbe;
 
-/// Reports each container that should have a probe and has none.
+/// Reports each container that needs a probe and has none.
 ///
-/// A container that runs to completion ([`Subject::ends`]) is watched by its exit
-/// code, and an init or ephemeral container serves nobody, so none of them is asked for one.
+/// Containers that run to completion ([`Subject::ends`]) are monitored by their exit code, and init and ephemeral
+/// containers do not serve, so they need no probe.
 pub fn require(
     subject: &Subject<'_>,
     field: &str,
@@ -19,7 +20,7 @@ pub fn require(
     breaches: &mut Vec<Breach>,
 ) {
     for place in containers(subject.spec) {
-        let serves = matches!(place.role, Role::App | Role::Sidecar);
+        let serves = matches!(place.role, ContainerRole::App | ContainerRole::Sidecar);
         if serves && !subject.ends(place.container) && !has_probe(place.container) {
             let remedy = match tcp_ports(place.container).next() {
                 Some(port) => format!("add one, such as {field}: {{tcpSocket: {{port: {port}}}}}"),
@@ -28,9 +29,9 @@ pub fn require(
                     .to_owned(),
             };
             let path = place.path(subject, field);
-            // A sidecar is the work of whoever injects it; only the pod's author knows how the others are probed.
+            // The default probe is meant for the pod's own containers; sidecars are often injected by other webhooks.
             let fix = default
-                .filter(|_| place.role == Role::App)
+                .filter(|_| place.role == ContainerRole::App)
                 .and_then(|default| default_probe(default, place.container));
             breaches.push(Breach {
                 container: Some(place.name()),
@@ -50,8 +51,8 @@ fn tcp_ports(container: &Container<'_>) -> impl Iterator<Item = i32> {
     ports.filter(|port| matches!(&*port.protocol, "" | "TCP")).map(|port| port.container_port)
 }
 
-/// The policy's probe, for a container that declares its port: asking a port that nothing serves
-/// would end a healthy container.
+/// The policy's default probe for a container that declares the probe's port. Probing a port that the container does
+/// not serve would restart a healthy container.
 fn default_probe(default: &DefaultProbe, container: &Container<'_>) -> Option<Value> {
     let asked = default.http_get.as_ref().map(|get| get.port).or(default.tcp_port);
     let mut ports = tcp_ports(container);

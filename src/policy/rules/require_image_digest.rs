@@ -1,12 +1,12 @@
 //! Requires every image to be pinned by digest.
 //!
-//! A tag can be pushed again: what was tested is then not what runs. A digest names the bytes themselves, so every
-//! node and every roll-back runs the same. Keep the tag beside it for people to read.
+//! A tag can be pushed again, and then a cluster runs another image than the one that was tested. A digest identifies
+//! the bytes, so every node and every rollback runs the same image. Keep the tag beside it for people to read.
 
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, Phase, Rule, examples};
+use super::super::subject::Subject;
 use super::super::text::{clip, quote};
-use super::super::workload::Subject;
 use super::images::{images, retag};
 use crate::api::{ImageTag, Severity};
 

@@ -1,11 +1,11 @@
 //! Requires a liveness probe on every container that serves.
 //!
-//! Without one, a process that hangs is never restarted: the kubelet sees that
-//! it runs, and nothing else.
-//! An app container or a native sidecar that runs on counts as serving, whether or not it declares a port. Containers that
-//! run to completion need none, by their own `restartPolicy` and `restartPolicyRules` before their pod's; nor do init
-//! containers that are no sidecars, and ephemeral ones. A port is proposed only where the container declares it; a worker
-//! that listens nowhere can be probed by a command, or be exempt.
+//! Without one, a process that hangs is never restarted: the kubelet sees only that it runs.
+//!
+//! App containers and native sidecars count as serving, whether or not they declare a port, unless they run to
+//! completion: by their own `restartPolicy` and `restartPolicyRules`, else by the pod's. Other init containers and
+//! ephemeral containers need no probe. The remedy proposes only ports that the container declares. A worker without a
+//! port can be probed by a command, or be exempt.
 
 use super::super::rule::{Phase, Rule, examples};
 use super::probe;

@@ -1,9 +1,10 @@
 //! Requires every container to limit resources.
 //!
-//! A container without a memory limit can take its node down with it. The pod's own `resources` stand for its
-//! containers', and a limit of 0 is none. Debug containers cannot have any.
+//! A container without a memory limit can exhaust the memory of its node. The pod's own `resources` also count, for all
+//! its containers. A limit of 0 does not count. Ephemeral containers cannot have limits, so they are exempt.
 //!
-//! A LimitRange of the namespace may add what is missing here, after podgate has looked; podgate does not simulate it.
+//! A LimitRange of the namespace may add a missing limit after podgate has judged the pod; podgate does not simulate
+//! it.
 
 use super::super::rule::{Phase, Rule, examples};
 use super::resources::{Asked, Side};

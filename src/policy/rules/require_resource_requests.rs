@@ -1,10 +1,11 @@
 //! Requires every container to request resources.
 //!
-//! The scheduler places pods by their requests: one that requests nothing lands on a full node, and is the first to be
-//! evicted from it. A limit stands for a missing request, as in the API server, and the pod's own `resources` for its
-//! containers'. A request of 0 is none. Debug containers cannot have any.
+//! The scheduler places pods by their requests: a pod without requests may land on a full node, and is evicted first. A
+//! limit counts as the request if that is missing, as in the API server. The pod's own `resources` also count, for all
+//! its containers. A request of 0 does not count. Ephemeral containers cannot have requests, so they are exempt.
 //!
-//! A LimitRange of the namespace may add what is missing here, after podgate has looked; podgate does not simulate it.
+//! A LimitRange of the namespace may add a missing request after podgate has judged the pod; podgate does not simulate
+//! it.
 
 use super::super::rule::{Phase, Rule, examples};
 use super::resources::{Asked, Side};

@@ -1,18 +1,18 @@
 //! Requires labels on every pod.
 //!
-//! Labels say whose a pod is and what it belongs to; costs, alerts and network policies are found by them. They are
-//! asked of the pod itself: in a workload, of its pod template, since labels of the workload do not reach its pods. A
-//! pattern must match the whole value.
+//! Labels name a pod's owner and application; cost reports, alerts and network policies select pods by them. The labels
+//! must be on the pod itself: in a workload, on its pod template, because a workload's own labels are not copied to its
+//! pods. A pattern must match the whole value.
 
 use regex::{Regex, RegexBuilder};
 
 use super::super::object::{MAX_ENTRIES, Pairs};
 use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};
+use super::super::subject::Subject;
 use super::super::text::{clip, quote};
-use super::super::workload::Subject;
 use crate::api::{RequiredLabel, Severity};
 
-/// The most memory of a compiled pattern, in bytes: a policy's writer must not be able to take more.
+/// The most memory of a compiled pattern, in bytes, so that no policy takes more.
 const MAX_PATTERN_SIZE: usize = 256 * 1024;
 
 pub static RULE: Rule = Rule {
@@ -35,7 +35,7 @@ pub static RULE: Rule = Rule {
 
 struct Required {
     key: String,
-    /// As written, and compiled to match whole values.
+    /// The pattern as written, and compiled to match whole values.
     pattern: Option<(String, Regex)>,
 }
 
@@ -74,7 +74,7 @@ impl Required {
         };
         Some(Breach {
             path: subject.pod_path(&format!("metadata.labels[\"{}\"]", clip(&self.key))),
-            // The key is part of what was found: two labels that are missing are two violations.
+            // The value includes the key, so that two missing labels are two violations.
             value: Some(
                 found.map_or_else(|| self.key.clone(), |value| format!("{}={value}", self.key)),
             ),
@@ -89,12 +89,12 @@ impl Required {
 /// Compiles a pattern so that it must match all of a value.
 fn whole_value(pattern: &str) -> Result<Regex, regex::Error> {
     let build = |text: &str| RegexBuilder::new(text).size_limit(MAX_PATTERN_SIZE).build();
-    // First alone: the group around it must not lend it a bracket.
+    // The pattern must be valid alone: the group around it must not complete its parentheses.
     build(pattern)?;
     build(&format!("^(?:{pattern})$"))
 }
 
-/// The last line of a syntax error says what is wrong; the others draw where.
+/// The message of a syntax error: its last line. The others draw the position.
 fn reason(error: &regex::Error) -> String {
     if let regex::Error::CompiledTooBig(_) = error {
         return "the pattern is too large".to_owned();
@@ -107,7 +107,8 @@ fn reason(error: &regex::Error) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::super::object::Object;
-    use super::super::super::workload::{Kind, Subject};
+    use super::super::super::subject::Subject;
+    use super::super::super::workload::Kind;
     use super::super::testing::enabled;
     use super::*;
 

@@ -1,11 +1,12 @@
-//! What the two resource rules share: who needs which, and what counts as having it.
+//! Shared by the two resource rules: which containers need which resources, and which amounts count.
 
 use std::cmp::Ordering;
 
+use super::super::containers::{ContainerRole, PlacedContainer, containers};
 use super::super::object::{Quantities, QuantityText, Resources};
-use super::super::rule::{Breach, Fix, InvalidField, Place, Role, containers};
+use super::super::rule::{Breach, Fix, InvalidField};
+use super::super::subject::Subject;
 use super::super::text::quote;
-use super::super::workload::Subject;
 use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec};
 use crate::cel::library::quantity::amount::Amount;
 
@@ -25,16 +26,16 @@ impl Side {
     }
 }
 
-/// A resource with the amounts to give a container that says none.
+/// A required resource, with the default amounts for a container without it.
 struct Wanted {
     resource: ComputeResource,
-    /// On the side that is asked.
+    /// The default on the required side.
     default: Option<String>,
-    /// Beside a limit: without a request, the API server takes the limit for one.
+    /// The default request beside a default limit: without a request, the API server would copy the limit.
     default_request: Option<String>,
 }
 
-/// What a policy asks on one side.
+/// What a policy requires on one side.
 pub struct Asked {
     side: Side,
     wanted: Vec<Wanted>,
@@ -42,7 +43,7 @@ pub struct Asked {
 
 impl Asked {
     /// # Errors
-    /// A default that is no quantity, or a request above its limit.
+    /// A default is not a positive quantity, or a request is above its limit.
     pub fn new(
         side: Side,
         resources: &[ComputeResource],
@@ -65,10 +66,11 @@ impl Asked {
         Ok(Self { side, wanted: wanted.collect() })
     }
 
-    /// Reports each container that lacks something that was asked.
+    /// Reports each container that lacks a required resource.
     pub fn check(&self, subject: &Subject<'_>, breaches: &mut Vec<Breach>) {
-        // Nobody can size a container that is added for debugging: the API server refuses it resources.
-        for place in containers(subject.spec).filter(|place| place.role != Role::Ephemeral) {
+        // The API server rejects resources of ephemeral containers.
+        for place in containers(subject.spec).filter(|place| place.role != ContainerRole::Ephemeral)
+        {
             for wanted in &self.wanted {
                 if !self.given_by_pod(subject, wanted.resource) {
                     breaches.extend(self.breach(subject, &place, wanted));
@@ -77,14 +79,14 @@ impl Asked {
         }
     }
 
-    /// Whether the pod as a whole says it (KEP-2837), which it can for cpu and memory.
+    /// Whether `resources` of the whole pod (KEP-2837) satisfy it, for cpu and memory.
     fn given_by_pod(&self, subject: &Subject<'_>, resource: ComputeResource) -> bool {
         let pod = subject.spec.resources.as_ref();
         resource != ComputeResource::EphemeralStorage
             && pod.is_some_and(|pod| self.amount(pod, resource).is_some_and(is_some_amount))
     }
 
-    /// What stands for the resource: a limit also for a missing request, as the API server defaults it.
+    /// The amount of a resource. A limit also counts as the request if that is missing, as the API server defaults it.
     fn amount<'a>(
         &self,
         resources: &'a Resources<'a>,
@@ -100,7 +102,7 @@ impl Asked {
     fn breach(
         &self,
         subject: &Subject<'_>,
-        place: &Place<'_>,
+        place: &PlacedContainer<'_>,
         Wanted { resource, default, default_request }: &Wanted,
     ) -> Option<Breach> {
         let resources = place.container.resources.as_ref();
@@ -143,8 +145,8 @@ impl Asked {
     }
 }
 
-/// Whether the pod as a whole says anything of a resource: the API server compares that with the sum of its containers,
-/// so that one more amount there could be one too many.
+/// Whether `resources` of the whole pod set a resource. The API server compares it with the sum over the containers, so
+/// a default for one container could exceed it.
 fn is_set_on_pod(subject: &Subject<'_>, resource: ComputeResource) -> bool {
     subject.spec.resources.as_ref().is_some_and(|pod| {
         [&pod.requests, &pod.limits].iter().any(|side| of(side.as_ref(), resource).is_some())
@@ -167,7 +169,7 @@ fn of<'a>(
     }
 }
 
-/// An amount, if it is one. A request or limit of nothing means none to the kubelet.
+/// A positive amount; `None` for others. To the kubelet, a request or limit of 0 means none.
 fn positive(text: &str) -> Option<Amount> {
     Amount::parse(text).ok().filter(|amount| amount.sign() > 0)
 }
@@ -176,7 +178,7 @@ fn is_more(mut amount: Amount, than: Amount) -> bool {
     amount.compare(than) == Ok(Ordering::Greater)
 }
 
-/// Whether a limit is no less than the request: the API server refuses less.
+/// Whether a limit is at least the request. The API server rejects less.
 fn covers(limit: &str, request: Option<&QuantityText<'_>>) -> bool {
     let request = request.and_then(|text| Amount::parse(text).ok());
     request.is_none_or(|request| Amount::parse(limit).is_ok_and(|limit| !is_more(request, limit)))
@@ -302,7 +304,7 @@ mod tests {
             Fix::new(format!("spec.containers[0].resources.{side}.memory"), amount)
         };
         let limit = of("limits", "256Mi");
-        // Without it, the pod would reserve four times what the policy says.
+        // Without it, the pod would request four times the policy's default.
         let beside = Some(Box::new(of("requests", "64Mi")));
         assert_eq!(fix("{}"), Some(Fix { beside, ..limit.clone() }));
         assert_eq!(fix(r#"{"requests": {"memory": "32Mi"}}"#), Some(limit));

@@ -1,8 +1,10 @@
-//! Lets a rule's tests say a spec and a policy field, and read the breaches.
+//! Test helpers: the breaches of a rule for a policy field and a pod.
 
 use super::super::object::Object;
-use super::super::rule::{Breach, Phase, Rule, RunningPod};
-use super::super::workload::{Kind, Subject};
+use super::super::pod_status::RunningPod;
+use super::super::rule::{Breach, Phase, Rule};
+use super::super::subject::Subject;
+use super::super::workload::Kind;
 use crate::api::DevOpsPolicySpec;
 
 /// A policy with one field set.
@@ -10,12 +12,12 @@ pub fn enabled(field: &str, value: &str) -> DevOpsPolicySpec {
     serde_json::from_str(&format!(r#"{{"{field}": {value}}}"#)).unwrap()
 }
 
-/// What a spec-phase rule finds in a pod's spec.
+/// The breaches of a spec rule for a pod's spec.
 pub fn breaches(rule: &Rule, policy: &DevOpsPolicySpec, spec: &str) -> Vec<Breach> {
     pod_breaches(rule, policy, &format!(r#"{{"spec": {spec}}}"#))
 }
 
-/// What a spec-phase rule finds in a whole pod.
+/// The breaches of a spec rule for a whole pod.
 pub fn pod_breaches(rule: &Rule, policy: &DevOpsPolicySpec, pod: &str) -> Vec<Breach> {
     let Phase::Spec(compile) = rule.phase else { panic!("{} is a status rule", rule.id) };
     let object: Object = serde_json::from_str(pod).unwrap();
@@ -27,7 +29,7 @@ pub fn pod_breaches(rule: &Rule, policy: &DevOpsPolicySpec, pod: &str) -> Vec<Br
     found
 }
 
-/// What a status-phase rule finds in a running pod.
+/// The breaches of a status rule for a running pod.
 pub fn status_breaches(
     rule: &Rule,
     policy: &DevOpsPolicySpec,

@@ -1,27 +1,29 @@
 //! Rules of your own, in CEL, the language of the API server's own validation rules.
 //!
-//! A validation's `expression` is true for a pod that passes. It is what a `ValidatingAdmissionPolicy` of Kubernetes 1.36
-//! takes, with the same functions, macros, types, verdicts and errors. `object` is always a Pod: the one under review, or the
-//! one that a workload's template would make, with the workload's namespace. `namespaceObject` is its namespace, of which
-//! podgate knows name, labels and annotations; whoever reads another field of it is not answered, which is a violation.
-//! `variables.NAME` is what the policy's `variables` define, in their order. There is no `request`, `oldObject`, `params` or
-//! `authorizer`: a verdict must not depend on the door through which a pod is looked at.
+//! A validation's `expression` is true for a pod that passes. It is an expression of a `ValidatingAdmissionPolicy` of
+//! Kubernetes 1.36, with the same functions, macros, types, results and errors. `object` is always a Pod: the one under
+//! review, or the one that a workload's template would make, with the workload's namespace. `namespaceObject` is its
+//! Namespace, of which podgate knows the name, labels and annotations; an expression that reads another field is
+//! undecided, which is a violation. `variables.NAME` is the value of the policy's variable; a variable may use those
+//! before it. There is no `request`, `oldObject`, `params` or `authorizer`, so a pod has the same verdict at admission,
+//! in the audit and in a scan.
 //!
-//! An error is not a pass: a validation that cannot be decided is a violation that says why, and what comes of it follows
-//! the policy's mode. Test optional fields with `has()` first, or read them with `.?field` and `orValue()`. What the API server
-//! refuses to compile refuses the policy when it is loaded, with the place and what would be right; so does a source over
-//! 1 KiB.
+//! An error is not a pass: a validation that cannot be decided is a violation with the reason, and the policy's mode
+//! decides its effect. Test optional fields with `has()` first, or read them with `.?field` and `orValue()`. An
+//! expression that the API server would reject, or longer than 1 KiB, makes the policy invalid; the message names the
+//! position and the remedy.
 //!
-//! Expressions run out as in Kubernetes, by its own measure of cost: 1 000 000 units for an expression or a variable, and
-//! 10 000 000 for a policy, which leaves all its validations undecided. What they make of values may take 4 MiB for a pod.
-//! A review whose expressions cost more than 40 000 units, about a millisecond, waits for the others like it, one at a time of
-//! each namespace; what is not evaluated in the review's time is undecided.
+//! Costs are limited as in Kubernetes, in its units: 1 000 000 for an expression or a variable, and 10 000 000 for a
+//! policy; beyond that, all validations of the policy are undecided. The values that expressions create may take 4 MiB
+//! for a pod. A review whose expressions cost more than 40 000 units, about a millisecond, waits for its turn: only one
+//! such review of each namespace runs at a time. A validation that is not evaluated within the time of the review is
+//! undecided.
 //!
 //! [All functions and macros](cel.md).
 
 use super::super::expressions::Expressions;
 use super::super::rule::{Breach, Phase, Rule, examples};
-use super::super::workload::Subject;
+use super::super::subject::Subject;
 use crate::api::{Severity, Validation};
 
 pub static RULE: Rule = Rule {
@@ -51,7 +53,7 @@ fn check(
     expressions: &Expressions,
     breaches: &mut Vec<Breach>,
 ) {
-    // A door that has no document must not let everything pass.
+    // A caller without a document must not let everything pass.
     let undecided = || {
         let why = "the pod is larger, or nests deeper, than is read whole";
         validations.iter().map(|_| Err(why.to_owned())).collect()

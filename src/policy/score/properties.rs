@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 use proptest::sample::Index;
 
+use super::super::degree::restart_degree;
 use super::*;
 
 const IDS: [&str; 5] = [
@@ -105,7 +106,7 @@ proptest! {
         weights in weights(),
         times in prop::collection::vec(1..9_usize, 8),
     ) {
-        // Each workload may scale by a factor of its own, and each pod may say everything twice.
+        // Each workload may scale by a factor of its own, and each pod may have every violation twice.
         let mut scaled = namespace.clone();
         for (pods, times) in scaled.iter_mut().zip(times) {
             let pod = pods.iter().map(|pod| pod.repeat(2));

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::super::compile::Scope;
+use super::super::degree::restart_degree;
 use super::super::engine::judge;
 use super::super::object::Object;
 use super::super::policy_set::PolicySet;
-use super::super::workload::{Kind, Subject};
+use super::super::scope::Scope;
+use super::super::subject::Subject;
+use super::super::workload::Kind;
 use super::*;
 
 fn policy(spec: &str) -> Policy {

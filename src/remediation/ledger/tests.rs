@@ -3,14 +3,16 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::*;
-use crate::policy::compile::{Origin, Scope};
+use crate::policy::compile::PolicyOrigin;
+use crate::policy::scope::Scope;
 
 fn policy(name: &str, generation: i64, cooldown: i32, concurrent: i32) -> Policy {
     let spec = json!({"remediation": {"mode": "apply", "cooldownSeconds": cooldown, "maxConcurrent": concurrent}});
     let spec = serde_json::from_value(spec).unwrap();
     let scope = Scope::Namespace("shop".to_owned());
     let mut policy = Policy::compile(scope, name.to_owned(), &spec).unwrap();
-    policy.origin = Some(Origin { uid: name.to_owned(), generation, deleting: None, held: false });
+    policy.origin =
+        Some(PolicyOrigin { uid: name.to_owned(), generation, deleting: None, held: false });
     policy
 }
 

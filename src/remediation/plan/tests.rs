@@ -3,7 +3,8 @@ use serde_json::json;
 use super::*;
 use std::sync::Arc;
 
-use crate::policy::compile::{Policy, Scope};
+use crate::policy::compile::Policy;
+use crate::policy::scope::Scope;
 
 const NOW: &str = "2026-01-01T00:00:00Z";
 

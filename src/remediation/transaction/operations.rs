@@ -4,7 +4,8 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
 use serde_json::{Value, json};
 
-use crate::policy::record::{ANNOTATION, IN_FLIGHT, LABEL, at, place};
+use crate::policy::pointer::{at, place};
+use crate::policy::record::{ANNOTATION, IN_FLIGHT, LABEL};
 
 /// Whether a write leaves the workload with the label of a repair in flight.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -18,7 +18,7 @@ use crate::policy::event::EventReason;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::WorkloadKey;
 use crate::policy::policy_set::PolicySet;
-use crate::policy::record::{Asker, Hand, Record, Template, fingerprint};
+use crate::policy::record::{PolicyRef, Record, StartedBy, TemplateState, fingerprint};
 
 /// The policies that a workload is repaired for.
 struct Requested {
@@ -41,8 +41,8 @@ impl Requested {
         self.by.iter().map(|it| it.key()).collect()
     }
 
-    fn policies(&self) -> BTreeSet<Asker> {
-        self.by.iter().filter_map(|it| Asker::of(it)).collect()
+    fn policies(&self) -> BTreeSet<PolicyRef> {
+        self.by.iter().filter_map(|it| PolicyRef::of(it)).collect()
     }
 }
 
@@ -166,7 +166,7 @@ impl Work {
         target: &RepairTarget,
         object: &serde_json::Value,
         record: Option<&Record>,
-        policies: &BTreeSet<Asker>,
+        policies: &BTreeSet<PolicyRef>,
     ) -> Result<Option<u32>, WriteError> {
         let before = fingerprint(object);
         let attempt = state.attempts.get(target);
@@ -179,7 +179,7 @@ impl Work {
         let remembered = attempt.map_or(0, |it| it.attempts);
         let Some(record) = record else { return Ok(Some(remembered)) };
         let same = record.policies.iter().cloned().collect::<BTreeSet<_>>() == *policies;
-        let reverted = record.template(object) == Template::Reverted;
+        let reverted = record.template(object) == TemplateState::Reverted;
         match record.state {
             RemediationState::RolledBack | RemediationState::Conflict if reverted && same => {
                 let (message, of) = (record.message.clone(), keys(record));
@@ -246,8 +246,8 @@ impl Work {
         }
         let timeout = by.iter().map(|it| it.repair.timeout).max().unwrap_or_default();
         let order = Order {
-            policies: by.iter().filter_map(|it| Asker::of(it)).collect(),
-            by: Hand::Podgate,
+            policies: by.iter().filter_map(|it| PolicyRef::of(it)).collect(),
+            by: StartedBy::Podgate,
             timeout: Duration::from_secs(timeout.into()),
             attempts: attempts + 1,
         };

@@ -14,7 +14,7 @@ use crate::leader::claim::WriteError;
 use crate::policy::compile::Policy;
 use crate::policy::event::EventReason;
 use crate::policy::key::PolicyKey;
-use crate::policy::record::{Record, Template};
+use crate::policy::record::{Record, TemplateState};
 
 impl Work {
     /// Reads a rollout's progress, and ends the repair where it is done, worse than before, or undone.
@@ -41,9 +41,9 @@ impl Work {
             return Ok(());
         }
         match record.template(&object) {
-            Template::Repaired => {}
-            Template::Reverted => return self.undone(state, target, &object, &record).await,
-            Template::Other => {
+            TemplateState::Repaired => {}
+            TemplateState::Reverted => return self.undone(state, target, &object, &record).await,
+            TemplateState::Other => {
                 tracing::info!(workload = %name(target), "somebody else changed the template; its repair ends");
                 self.transactions.forget(target, &object).await?;
                 state.in_flight.remove(target);

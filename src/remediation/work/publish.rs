@@ -10,7 +10,7 @@ use crate::policy::event::EventReason;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Notice, NoticeAbout, ObservedRemediation};
 use crate::policy::policy_set::PolicySet;
-use crate::policy::record::{Asker, Record};
+use crate::policy::record::{PolicyRef, Record};
 
 impl Work {
     pub(super) fn publish_statuses(&self, state: &WorkState, policies: &PolicySet) {
@@ -53,13 +53,13 @@ impl Work {
         reason: EventReason,
         note: &str,
     ) {
-        self.publish(target, policies.iter().filter_map(|it| Asker::of(it)), reason, note);
+        self.publish(target, policies.iter().filter_map(|it| PolicyRef::of(it)), reason, note);
     }
 
     fn publish(
         &self,
         target: &RepairTarget,
-        policies: impl Iterator<Item = Asker>,
+        policies: impl Iterator<Item = PolicyRef>,
         reason: EventReason,
         note: &str,
     ) {

@@ -8,7 +8,7 @@ use super::super::transaction::RepairTarget;
 use super::Work;
 use crate::api::{RemediationMode, RemediationState};
 use crate::policy::policy_set::PolicySet;
-use crate::policy::record::{Hand, Record, Unbelieved, is_in_flight};
+use crate::policy::record::{InvalidRecord, Record, StartedBy, is_in_flight};
 
 /// Why a workload's repair is not resumed, as the second half of a sentence about the workload.
 #[derive(Debug, thiserror::Error)]
@@ -16,7 +16,7 @@ pub(super) enum NotResumable {
     #[error("it has no record of a repair in flight")]
     Nothing,
     #[error("its record is not believed: {0}")]
-    Unbelieved(#[from] Unbelieved),
+    InvalidRecord(#[from] InvalidRecord),
     #[error("a person repairs it by hand")]
     Person,
     #[error("its record names no policy that covers it and may repair it")]
@@ -43,7 +43,7 @@ impl Work {
         if !underway(&record) {
             return Err(NotResumable::Nothing);
         }
-        if record.by == Hand::Person {
+        if record.by == StartedBy::Person {
             return Err(NotResumable::Person);
         }
         let namespace = target.key.namespace.as_str();

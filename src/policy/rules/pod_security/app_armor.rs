@@ -2,16 +2,16 @@
 
 use super::super::super::object::{Annotations, MAX_ITEMS};
 use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
 use super::super::super::text::clip;
-use super::super::super::workload::Subject;
 use super::field::{Field, annotations, contexts};
 
 /// The most annotations that are reported: one for every container of the largest pod that is judged. The API server
-/// refuses those of containers that are not there; fewer would let exempt ones hide another.
+/// rejects annotations of missing containers. With a lower limit, exempt breaches could hide others.
 const MAX_ANNOTATIONS: usize = 3 * MAX_ITEMS;
 
-/// `appArmorProfile`: where the node has AppArmor, a container runs under the runtime's profile. It may name that one or
-/// another of the node's, and not switch it off; an annotation (the form before 1.30) may also be empty.
+/// `appArmorProfile`: on nodes with AppArmor, a container runs under the runtime's profile. It may name that profile or
+/// another one of the node, but not disable it. An annotation (the form before 1.30) may also be empty.
 pub fn profile(subject: &Subject<'_>) -> Vec<Breach> {
     let fields = contexts(subject).filter_map(|context| {
         let profile = &*context.settings.app_armor_profile.as_ref()?.r#type;

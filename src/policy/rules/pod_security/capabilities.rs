@@ -1,16 +1,17 @@
-//! Capabilities: the parts that root's power comes in.
+//! Linux capabilities: the privileges of root, one by one.
 
 use serde_json::json;
 
+use super::super::super::containers::{PlacedContainer, containers};
 use super::super::super::object::{Capabilities, List};
-use super::super::super::rule::{Breach, Place, containers};
+use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
 use super::super::super::text::quote;
-use super::super::super::workload::Subject;
+use super::exceptions::is_windows;
 use super::field::{Field, fix};
-use super::is_windows;
 use super::user::is_known_non_root;
 
-/// What container runtimes give anyway, but `NET_RAW`, with which a pod can pretend to be another.
+/// The default capabilities of container runtimes without `NET_RAW`, with which a pod can spoof addresses.
 const DEFAULT: [&str; 13] = [
     "AUDIT_WRITE",
     "CHOWN",
@@ -27,8 +28,8 @@ const DEFAULT: [&str; 13] = [
     "SYS_CHROOT",
 ];
 
-/// `capabilities_baseline`: a container adds none beyond the default ones. Names are compared as they stand: `CAP_CHOWN`
-/// is not `CHOWN`.
+/// `capabilities_baseline`: a container adds only default capabilities. Names are compared exactly: `CAP_CHOWN` is not
+/// `CHOWN`.
 pub fn baseline(subject: &Subject<'_>) -> Vec<Breach> {
     let added = |place| added(subject, &place, "baseline", &DEFAULT);
     containers(subject.spec).flat_map(added).collect()
@@ -47,11 +48,10 @@ pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
     containers(subject.spec).flat_map(of_container).collect()
 }
 
-/// That a container adds capabilities which it may not. One breach names them all; another is that there are more than are
-/// looked at.
+/// The breaches of a container that adds forbidden capabilities: one names them all, another reports a cut list.
 fn added(
     subject: &Subject<'_>,
-    place: &Place<'_>,
+    place: &PlacedContainer<'_>,
     level: &str,
     allowed: &[&str],
 ) -> impl Iterator<Item = Breach> + use<> {
@@ -68,8 +68,8 @@ fn added(
     found.into_iter().chain(unseen)
 }
 
-/// That a container keeps capabilities which it could drop.
-fn kept(subject: &Subject<'_>, place: &Place<'_>) -> Option<Breach> {
+/// The breach of a container that does not drop `ALL`.
+fn kept(subject: &Subject<'_>, place: &PlacedContainer<'_>) -> Option<Breach> {
     const PATH: &str = "securityContext.capabilities.drop";
     const REMEDY: &str = r#"set it to ["ALL"]"#;
     let list = capabilities(place).and_then(|it| it.drop.as_ref());
@@ -82,7 +82,7 @@ fn kept(subject: &Subject<'_>, place: &Place<'_>) -> Option<Breach> {
         return Some(field.too_long());
     }
     if dropped.is_empty() {
-        // Root loses with its capabilities what images that start as root need to start: chown, setuid, ports below 1024.
+        // Images that start as root need capabilities to start: for chown, setuid, ports below 1024.
         let fix = is_known_non_root(subject, place)
             .then(|| fix(subject, place, PATH, json!(["ALL"])))
             .flatten();
@@ -93,7 +93,7 @@ fn kept(subject: &Subject<'_>, place: &Place<'_>) -> Option<Breach> {
     Some(field.breach(Some(&names), problem, REMEDY))
 }
 
-fn capabilities<'a>(place: &Place<'a>) -> Option<&'a Capabilities<'a>> {
+fn capabilities<'a>(place: &PlacedContainer<'a>) -> Option<&'a Capabilities<'a>> {
     place.container.security_context.as_deref()?.capabilities.as_ref()
 }
 

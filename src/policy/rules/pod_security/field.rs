@@ -1,19 +1,21 @@
-//! Fields at fault, and what podgate may put into one.
+//! Fields at fault, and the fixes of absent ones.
 
 use serde_json::Value;
 
+use super::super::super::containers::{ContainerRole, PlacedContainer, containers};
 use super::super::super::object::{
     Annotations, MAX_ENTRIES, MAX_ITEMS, NodeSelector, SecurityContext,
 };
-use super::super::super::rule::{Breach, Fix, Place, Role, containers};
+use super::super::super::rule::{Breach, Fix};
+use super::super::super::subject::Subject;
 use super::super::super::text::quote;
-use super::super::super::workload::Subject;
+use super::exceptions::is_windows;
 
-/// The most items of one list that are reported. More would help nobody, and a list can have a hundred thousand.
+/// The most items of one list that are reported. More would not help, and a list can have a hundred thousand.
 pub const MAX_SHOWN: usize = 20;
 
-/// The most breaches of a container that are reported, when so many of others are already: of each one at least, since an
-/// exemption may be for some of the containers.
+/// The most breaches of a container to report after `others` of other containers: at least one, since an exemption may
+/// cover only some containers.
 pub const fn shown_beside(others: usize) -> usize {
     if others < MAX_ITEMS { MAX_SHOWN } else { 1 }
 }
@@ -25,13 +27,13 @@ pub struct Field {
 }
 
 impl Field {
-    /// By its path from the pod: `spec.hostNetwork`.
+    /// A field by its path from the pod: `spec.hostNetwork`.
     pub fn of_pod(subject: &Subject<'_>, path: &str) -> Self {
         Self { container: None, path: subject.pod_path(path) }
     }
 
-    /// By its path from the container: `securityContext.privileged`.
-    pub fn of_container(subject: &Subject<'_>, place: &Place<'_>, path: &str) -> Self {
+    /// A field by its path from the container: `securityContext.privileged`.
+    pub fn of_container(subject: &Subject<'_>, place: &PlacedContainer<'_>, path: &str) -> Self {
         let container = Some(place.name());
         Self { container, path: place.path(subject, path) }
     }
@@ -58,7 +60,7 @@ impl Field {
         self.breach(Some(text), format!("is {}", quote(text)), remedy)
     }
 
-    /// That it holds more than is looked at, so that nobody can say whether it breaks the rule.
+    /// The breach of a list beyond the limit, which cannot be decided.
     pub fn too_long(self) -> Breach {
         let problem = format!("could not be judged: it has more than {MAX_ENTRIES} entries");
         Breach { undecided: true, ..self.breach(None, problem, "make it shorter") }
@@ -70,15 +72,15 @@ impl Field {
     }
 }
 
-/// A security context, and whose it is.
+/// A security context of the pod or of a container.
 pub struct Context<'a> {
     pub settings: &'a SecurityContext<'a>,
-    /// The container; `None` is the pod.
-    place: Option<Place<'a>>,
+    /// `None` for the pod.
+    place: Option<PlacedContainer<'a>>,
 }
 
 impl Context<'_> {
-    /// By its path from the security context: `runAsUser`.
+    /// A field by its path from the security context: `runAsUser`.
     pub fn field(&self, subject: &Subject<'_>, path: &str) -> Field {
         match &self.place {
             None => Field::of_pod(subject, &format!("spec.securityContext.{path}")),
@@ -87,7 +89,7 @@ impl Context<'_> {
     }
 }
 
-/// The security contexts that are given: the pod's, and those of its containers.
+/// The security contexts of the pod and its containers, where present.
 pub fn contexts<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Context<'a>> {
     let of_pod = subject.spec.security_context.as_ref();
     let of_pod = of_pod.map(|settings| Context { settings, place: None });
@@ -98,18 +100,23 @@ pub fn contexts<'a>(subject: &Subject<'a>) -> impl Iterator<Item = Context<'a>> 
     of_pod.into_iter().chain(of_containers)
 }
 
-/// What fills an absent field of a container, where that cannot make things worse: not in a container that already runs,
-/// and not in a Windows pod, also where only its node selector says that it is one.
-pub fn fix(subject: &Subject<'_>, place: &Place<'_>, path: &str, value: Value) -> Option<Fix> {
+/// The fix of an absent field of a container, if it is safe: not for ephemeral containers, which already run, and not
+/// for Windows pods, also if only the node selector selects Windows.
+pub fn fix(
+    subject: &Subject<'_>,
+    place: &PlacedContainer<'_>,
+    path: &str,
+    value: Value,
+) -> Option<Fix> {
     let selector = subject.spec.node_selector.as_ref();
     let on_windows = selector.is_some_and(NodeSelector::may_be_windows);
-    if place.role == Role::Ephemeral || on_windows || super::is_windows(subject.spec) {
+    if place.role == ContainerRole::Ephemeral || on_windows || is_windows(subject.spec) {
         return None;
     }
     Some(Fix::new(place.path(subject, path), value))
 }
 
-/// The pod's annotations that decide anything.
+/// The pod's annotations.
 pub fn annotations<'a>(subject: &Subject<'a>) -> Option<&'a Annotations<'a>> {
     subject.pod_metadata?.annotations.as_ref()
 }

@@ -1,11 +1,12 @@
-//! What a pod shares with its node.
+//! Namespaces, ports and network positions that a pod shares with its node.
 
+use super::super::super::containers::{PlacedContainer, containers};
 use super::super::super::object::{Container, Handler, List};
-use super::super::super::rule::{Breach, Place, containers};
-use super::super::super::workload::Subject;
+use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
 use super::field::{Context, Field, contexts, shown_beside};
 
-/// `hostNamespaces`: in the node's own namespaces a pod sees the node's traffic, processes and shared memory.
+/// `hostNamespaces`: in the namespaces of the node, a pod sees the node's traffic, processes and shared memory.
 pub fn namespaces(subject: &Subject<'_>) -> Vec<Breach> {
     let spec = subject.spec;
     let shared = [
@@ -19,9 +20,9 @@ pub fn namespaces(subject: &Subject<'_>) -> Vec<Breach> {
         .collect()
 }
 
-/// `hostPorts`: a port of the node is reached past every network policy, and the next pod cannot have it. In a pod with
-/// `hostNetwork`, the API server gives every port that has none the `hostPort` it listens on: a template is judged as its
-/// pods will be.
+/// `hostPorts`: a port of the node bypasses network policies, and only one pod per node can have it. In a pod with
+/// `hostNetwork`, the API server sets a missing `hostPort` to the `containerPort`, so a template is judged as its pods
+/// will be.
 pub fn ports(subject: &Subject<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for place in containers(subject.spec) {
@@ -36,7 +37,7 @@ pub fn ports(subject: &Subject<'_>) -> Vec<Breach> {
 
 fn of_container_ports<'a>(
     subject: &'a Subject<'_>,
-    place: Place<'a>,
+    place: PlacedContainer<'a>,
 ) -> impl Iterator<Item = Breach> {
     let host_network = subject.spec.host_network == Some(true);
     place.container.ports.iter().flatten().enumerate().filter_map(move |(index, port)| {
@@ -59,8 +60,8 @@ fn of_container_ports<'a>(
     })
 }
 
-/// `hostProbesAndHostLifecycle`: the kubelet asks from the node's network, so a host of the pod's choice would let it
-/// reach what only the node can.
+/// `hostProbesAndHostLifecycle`: the kubelet sends probes from the node's network, so a host that the pod chooses could
+/// be an address that only the node can reach.
 pub fn probes_and_lifecycle(subject: &Subject<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for place in containers(subject.spec) {
@@ -72,7 +73,7 @@ pub fn probes_and_lifecycle(subject: &Subject<'_>) -> Vec<Breach> {
 
 fn of_container_hosts<'a>(
     subject: &'a Subject<'_>,
-    place: Place<'a>,
+    place: PlacedContainer<'a>,
 ) -> impl Iterator<Item = Breach> {
     let endpoints = handlers(place.container).flat_map(|(name, handler)| {
         let both = [("httpGet", &handler.http_get), ("tcpSocket", &handler.tcp_socket)];
@@ -88,7 +89,7 @@ fn of_container_hosts<'a>(
     })
 }
 
-/// The probes and hooks that are given.
+/// The probes and hooks of a container, with their field paths.
 fn handlers<'a>(
     container: &'a Container<'a>,
 ) -> impl Iterator<Item = (&'static str, &'a Handler<'a>)> {
@@ -103,7 +104,7 @@ fn handlers<'a>(
     all.into_iter().filter_map(|(name, handler)| Some((name, handler?)))
 }
 
-/// `windowsHostProcess`: such a container is a process of the node.
+/// `windowsHostProcess`: a host process container runs as a process of the node.
 pub fn windows_process(subject: &Subject<'_>) -> Vec<Breach> {
     let is_process = |context: &Context<'_>| {
         let options = context.settings.windows_options.as_ref();

@@ -1,11 +1,12 @@
-//! The kernel's own files: /proc and its parameters.
+//! The kernel: /proc and sysctls.
 
-use super::super::super::rule::{Breach, containers};
-use super::super::super::workload::Subject;
+use super::super::super::containers::containers;
+use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
+use super::exceptions::has_user_namespace;
 use super::field::{Field, MAX_SHOWN};
-use super::has_user_namespace;
 
-/// Those that reach no further than the pod.
+/// The sysctls that affect only the pod.
 const SAFE_SYSCTLS: [&str; 12] = [
     "kernel.shm_rmid_forced",
     "net.ipv4.ip_local_port_range",
@@ -21,8 +22,8 @@ const SAFE_SYSCTLS: [&str; 12] = [
     "net.ipv4.tcp_wmem",
 ];
 
-/// `procMount`: the runtime hides the parts of /proc that tell of the node or change it. In a user namespace they are
-/// out of reach anyway.
+/// `procMount`: the runtime hides the parts of /proc that expose or change the node. In a user namespace, the pod
+/// cannot use them anyway.
 pub fn proc_mount_baseline(subject: &Subject<'_>) -> Vec<Breach> {
     if has_user_namespace(subject.spec) {
         return Vec::new();
@@ -30,7 +31,7 @@ pub fn proc_mount_baseline(subject: &Subject<'_>) -> Vec<Breach> {
     proc_mount(subject, "set it to Default, or give the pod a user namespace: hostUsers: false")
 }
 
-/// `procMount_restricted`: the same, in a user namespace too.
+/// `procMount_restricted`: the same, also in a user namespace.
 pub fn proc_mount_restricted(subject: &Subject<'_>) -> Vec<Breach> {
     proc_mount(subject, "remove it, or set it to Default")
 }
@@ -45,8 +46,7 @@ fn proc_mount(subject: &Subject<'_>, remedy: &str) -> Vec<Breach> {
     other.collect()
 }
 
-/// `sysctls`: most parameters of the kernel are the whole node's. Names are compared as they stand: the form with slashes
-/// is another name.
+/// `sysctls`: most sysctls affect the whole node. Names are compared exactly: the form with slashes is another name.
 pub fn sysctls(subject: &Subject<'_>) -> Vec<Breach> {
     let context = subject.spec.security_context.as_ref();
     let list = context.and_then(|it| it.sysctls.as_ref());

@@ -1,14 +1,15 @@
-//! Being root on the node, and becoming more than one was.
+//! Privileged containers and privilege escalation.
 
 use serde_json::json;
 
+use super::super::super::containers::containers;
 use super::super::super::object::{List, SecurityContext, Text};
-use super::super::super::rule::{Breach, containers};
-use super::super::super::workload::Subject;
+use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
+use super::exceptions::is_windows;
 use super::field::{Field, fix};
-use super::is_windows;
 
-/// `privileged`: such a container has every capability and every device of the node.
+/// `privileged`: a privileged container has every capability and every device of the node.
 pub fn privileged(subject: &Subject<'_>) -> Vec<Breach> {
     let privileged = containers(subject.spec).filter_map(|place| {
         let context = place.container.security_context.as_deref()?;
@@ -20,8 +21,8 @@ pub fn privileged(subject: &Subject<'_>) -> Vec<Breach> {
     privileged.collect()
 }
 
-/// `allowPrivilegeEscalation`: without it no program, setuid or not, gives a process more than its parent had. Windows has
-/// no such thing.
+/// `allowPrivilegeEscalation`: if it is false, no program, setuid or not, gives a process more privileges than its
+/// parent. Windows does not have it.
 pub fn escalation(subject: &Subject<'_>) -> Vec<Breach> {
     const PATH: &str = "securityContext.allowPrivilegeEscalation";
     if is_windows(subject.spec) {
@@ -44,7 +45,7 @@ pub fn escalation(subject: &Subject<'_>) -> Vec<Breach> {
     allowing.collect()
 }
 
-/// Whether the API server may refuse `allowPrivilegeEscalation: false` beside this.
+/// Whether the API server may reject `allowPrivilegeEscalation: false` in this security context.
 fn needs_escalation(context: &SecurityContext<'_>) -> bool {
     let added = context.capabilities.as_ref().and_then(|it| it.add.as_ref());
     let may_add =

@@ -1,14 +1,14 @@
 //! Mandatory access control by SELinux.
 
 use super::super::super::rule::Breach;
-use super::super::super::workload::Subject;
+use super::super::super::subject::Subject;
 use super::field::contexts;
 
-/// Those that confine a container.
+/// The types that confine a container.
 const TYPES: [&str; 4] =
     ["container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
 
-/// `seLinuxOptions`: a container may choose among the types that confine it, and no user or role of its own.
+/// `seLinuxOptions`: a container may choose a type that confines it, but no user or role.
 pub fn options(subject: &Subject<'_>) -> Vec<Breach> {
     let mut found = Vec::new();
     for context in contexts(subject) {

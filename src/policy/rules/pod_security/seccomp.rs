@@ -1,26 +1,27 @@
-//! Which calls of the kernel a container may make.
+//! Seccomp: the system calls that a container may make.
 
 use serde_json::json;
 
+use super::super::super::containers::{PlacedContainer, containers};
 use super::super::super::object::SecurityContext;
-use super::super::super::rule::{Breach, Place, containers};
-use super::super::super::workload::Subject;
+use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
+use super::exceptions::is_windows;
 use super::field::{Field, annotations, contexts, fix};
-use super::is_windows;
 
-/// `seccompProfile_baseline`: the filter is not switched off by name. A pod without a profile passes, although many nodes
-/// then filter nothing.
+/// `seccompProfile_baseline`: the profile is not `Unconfined`. A pod without a profile passes, although many nodes then
+/// filter nothing.
 pub fn baseline(subject: &Subject<'_>) -> Vec<Breach> {
     unconfined(subject, "remove it, or set it to RuntimeDefault or Localhost").collect()
 }
 
-/// `seccompProfile_restricted`: every container has a filter, its own or its pod's. Windows has none.
+/// `seccompProfile_restricted`: every container has a profile, its own or the pod's. Windows has no seccomp.
 pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
     if is_windows(subject.spec) {
         return Vec::new();
     }
     let unconfined = unconfined(subject, "set it to RuntimeDefault or Localhost");
-    // Where the pod's own profile is at fault, mending it mends the containers too.
+    // A fault in the pod's profile is reported once: its fix covers the containers.
     let of_pod = subject.spec.security_context.as_ref().and_then(profile);
     let without = containers(subject.spec).filter(|place| {
         of_pod.is_none() && place.container.security_context.as_deref().and_then(profile).is_none()
@@ -40,11 +41,11 @@ fn unconfined(subject: &Subject<'_>, remedy: &'static str) -> impl Iterator<Item
     })
 }
 
-/// Each container without a profile is a breach of its own, so that an exemption can be for one of them; for the same
-/// reason the profile is added there, and not to the whole pod.
-fn missing(subject: &Subject<'_>, place: &Place<'_>) -> Breach {
+/// The breach of a container without a profile. Each container has its own breach and fix, so that an exemption can
+/// cover one of them.
+fn missing(subject: &Subject<'_>, place: &PlacedContainer<'_>) -> Breach {
     const PATH: &str = "securityContext.seccompProfile";
-    // The API server refuses a field that says other than an annotation which it ignores otherwise.
+    // The API server rejects a field that differs from the annotation, which it otherwise ignores.
     let annotated =
         annotations(subject).is_some_and(|it| it.may_have_seccomp(&place.container.name));
     let default = || fix(subject, place, PATH, json!({"type": "RuntimeDefault"}));

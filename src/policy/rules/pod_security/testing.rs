@@ -1,4 +1,4 @@
-//! Lets the checks' tests say a pod and read what a level says of it, as `CHECK: SENTENCE`.
+//! Test helpers: the breaches of a pod at a level, as `CHECK: SENTENCE`.
 
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ pub fn hardened() -> Value {
 }
 
 fn sentences(breaches: &[Breach]) -> Vec<String> {
-    let told =
+    let sentences =
         breaches.iter().map(|it| format!("{}: {}", it.check.as_ref().unwrap(), it.sentence()));
-    told.collect()
+    sentences.collect()
 }

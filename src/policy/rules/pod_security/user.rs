@@ -1,12 +1,14 @@
-//! Whom a container runs as.
+//! The user of a container.
 
+use super::super::super::containers::{PlacedContainer, containers};
 use super::super::super::object::SecurityContext;
-use super::super::super::rule::{Breach, Place, containers};
-use super::super::super::workload::Subject;
+use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
+use super::exceptions::has_user_namespace;
 use super::field::{Context, Field, contexts};
-use super::has_user_namespace;
 
-/// `runAsNonRoot`: the kubelet starts no container as root. A container without the field has its pod's.
+/// `runAsNonRoot`: if it is true, the kubelet does not start a container as root. A container without the field has the
+/// pod's.
 pub fn non_root(subject: &Subject<'_>) -> Vec<Breach> {
     if has_user_namespace(subject.spec) {
         return Vec::new();
@@ -17,7 +19,7 @@ pub fn non_root(subject: &Subject<'_>) -> Vec<Breach> {
             let field = context.field(subject, "runAsNonRoot");
             field.breach(Some("false"), "is false", "set it to true")
         });
-    // Where the pod's own field is false, mending it mends the containers too.
+    // A false field of the pod is reported once: its fix covers the containers.
     let given = |context: Option<&SecurityContext<'_>>| {
         context.is_some_and(|it| it.run_as_non_root.is_some())
     };
@@ -32,9 +34,9 @@ pub fn non_root(subject: &Subject<'_>) -> Vec<Breach> {
     explicit.chain(missing).collect()
 }
 
-/// Whether the kubelet starts a container as another user than root or not at all: it says so itself, or its pod does
-/// where it says nothing.
-pub fn is_known_non_root(subject: &Subject<'_>, place: &Place<'_>) -> bool {
+/// Whether the kubelet does not start a container as root, by the fields of the container or, where they are absent, of
+/// the pod.
+pub fn is_known_non_root(subject: &Subject<'_>, place: &PlacedContainer<'_>) -> bool {
     let own = place.container.security_context.as_deref();
     let pod = subject.spec.security_context.as_ref();
     let user = own.and_then(|it| it.run_as_user).or(pod.and_then(|it| it.run_as_user));
@@ -42,7 +44,7 @@ pub fn is_known_non_root(subject: &Subject<'_>, place: &Place<'_>) -> bool {
     user.map_or(non_root == Some(true), |user| user != 0)
 }
 
-/// `runAsUser`: a container may leave its user to the image, but not say that it is root.
+/// `runAsUser`: a container may leave the user to its image, but may not set root.
 pub fn root(subject: &Subject<'_>) -> Vec<Breach> {
     if has_user_namespace(subject.spec) {
         return Vec::new();
@@ -73,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn every_container_says_that_it_is_not_root_or_its_pod_does() {
+    fn every_container_or_its_pod_sets_run_as_non_root() {
         let null = Value::Null;
         let (yes, no) = (json!(true), json!(false));
         let missing = "is missing; set it to true, here or once in the pod's securityContext, for an image whose user is not root";
@@ -103,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_says_that_it_is_root_outside_a_user_namespace() {
+    fn no_container_sets_root_outside_a_user_namespace() {
         let (null, root, other) = (Value::Null, json!(0), json!(1000));
         for (values, expected) in [
             ([&null, &null, &null], vec![]),

@@ -1,12 +1,12 @@
-//! Where volumes come from.
+//! The kinds of volumes.
 
 use super::super::super::object::Volume;
 use super::super::super::rule::Breach;
+use super::super::super::subject::Subject;
 use super::super::super::text::{clip, quote};
-use super::super::super::workload::Subject;
 use super::field::{Field, MAX_SHOWN};
 
-/// Those that restricted allows: they come from the cluster's API, from a driver, or die with the pod.
+/// The kinds that restricted allows: from the API, from a driver, or deleted with the pod.
 const ALLOWED: [&str; 9] = [
     "configMap",
     "csi",
@@ -19,7 +19,7 @@ const ALLOWED: [&str; 9] = [
     "secret",
 ];
 
-/// `hostPathVolumes`: through a folder of the node a pod reaches the kubelet, other pods and the node itself.
+/// `hostPathVolumes`: through a folder of the node, a pod can reach the kubelet, other pods and the node itself.
 pub fn host_path(subject: &Subject<'_>) -> Vec<Breach> {
     let folders = volumes(subject).filter_map(|(index, volume)| {
         let path = &volume.host_path.as_ref()?.path;
@@ -31,8 +31,8 @@ pub fn host_path(subject: &Subject<'_>) -> Vec<Breach> {
     folders.take(MAX_SHOWN).collect()
 }
 
-/// `restrictedVolumes`: no folder of the node, and no storage that a pod names by itself where a claim could be checked.
-/// A kind that podgate does not know is not allowed.
+/// `restrictedVolumes`: no folder of the node, and no storage that bypasses a `PersistentVolumeClaim`. A kind that
+/// podgate does not know is not allowed.
 pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
     let sources = volumes(subject).flat_map(|(index, volume)| {
         volume.sources.iter().map(move |source| (index, &*volume.name, &**source))
