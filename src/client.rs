@@ -2,6 +2,7 @@
 //! ([`watch_one`]), and how long to wait after a failure ([`backoff`]).
 
 pub mod backoff;
+pub mod dry_run;
 pub mod helm_ownership;
 pub mod list;
 #[cfg(test)]

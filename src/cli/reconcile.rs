@@ -8,7 +8,7 @@ use clap::Args;
 use super::serve::{Remediation, Reports, address};
 use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
 use crate::policy::protected::Protected;
-use crate::runtime::reconcile::{self, Options};
+use crate::runtime::reconcile::{self, AuditOptions, WriteOptions};
 use crate::status::write::Reconciled;
 use crate::telemetry;
 
@@ -46,7 +46,7 @@ impl ReconcileArgs {
             let message = "say in which namespace podgate is installed, so that only one writes: --lease-namespace podgate-system";
             return Err(Failure::Input(message.to_owned()));
         };
-        let options = Options {
+        let options = AuditOptions {
             target: self.cluster.target(),
             metrics_listen: self.metrics_listen,
             // podgate's own namespace is left alone, as its webhooks leave it alone.
@@ -54,22 +54,16 @@ impl ReconcileArgs {
                 [lease_namespace.clone()].into_iter().chain(self.protected.protected_namespace),
             ),
         };
-        let remediation = self.remediation.allowed();
-        let reports = self.reports == Reports::Auto;
+        let write = WriteOptions {
+            lease_namespace,
+            reports: self.reports == Reports::Auto,
+            remediation: self.remediation.allowed(),
+        };
         let on_reconciled = Arc::new(|reconciled: &Reconciled| {
             if reconciled.written {
                 println!("{}  {}", reconciled.policy, reconciled.message);
             }
         });
-        block_on(async {
-            Ok(Box::pin(reconcile::reconcile(
-                options,
-                lease_namespace,
-                reports,
-                remediation,
-                on_reconciled,
-            ))
-            .await?)
-        })
+        block_on(async { Ok(Box::pin(reconcile::reconcile(options, write, on_reconciled)).await?) })
     }
 }

@@ -11,7 +11,7 @@ use super::serve::address;
 use super::{ClusterArgs, Failure, ProtectedArgs, block_on};
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Change, ObservedPolicy, PolicyUpdate};
-use crate::runtime::reconcile::{self, AuditUpdates, Options};
+use crate::runtime::reconcile::{self, AuditOptions, AuditUpdates};
 use crate::telemetry;
 
 /// How many changes stand below the table.
@@ -37,7 +37,7 @@ impl WatchArgs {
         if !terminal {
             telemetry::init();
         }
-        let options = Options {
+        let options = AuditOptions {
             target: self.cluster.target(),
             metrics_listen: self.metrics_listen,
             protected: self.protected.list(),

@@ -10,6 +10,7 @@ use super::certificates::condition;
 use super::serve::WebhookServeArgs;
 use super::{ClusterArgs, Failure, block_on, output};
 use crate::admission::registration::{Endpoint, FailurePolicy, Registration};
+use crate::client::dry_run::DryRun;
 use crate::clusters;
 use crate::install::break_glass::{self, Removal};
 
@@ -169,7 +170,8 @@ fn url(text: &str) -> Result<Endpoint, String> {
 
 async fn delete(args: DeleteArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
-    let removals = break_glass::delete(&cluster, args.dry_run).await?;
+    let dry_run = if args.dry_run { DryRun::Yes } else { DryRun::No };
+    let removals = break_glass::delete(&cluster, dry_run).await?;
     let suffix = if args.dry_run { " (dry run)" } else { "" };
     let mut shared = Vec::new();
     for removal in &removals {

@@ -30,13 +30,13 @@ impl Drop for Working {
 }
 
 /// Long enough that a busy machine renews in time, short enough to see it not renewed.
-fn options(identity: &str) -> Options {
-    Options {
+fn options(identity: &str) -> LeaseOptions {
+    LeaseOptions {
         identity: identity.to_owned(),
         duration: Duration::from_secs(2),
         renew_deadline: Duration::from_millis(1500),
         retry: Duration::from_millis(50),
-        ..Options::new("podgate-system".to_owned())
+        ..LeaseOptions::new("podgate-system".to_owned())
     }
 }
 
