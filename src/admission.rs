@@ -1,11 +1,12 @@
 //! The webhooks: an AdmissionReview comes in over TLS and is answered.
 //!
 //! The way of a review: [`server`] (TCP, TLS, HTTP) → [`handler`] (routes) → [`limits`] (is there room?) → [`body`] →
-//! [`review`] (decode, with [`json`]) → [`validate`] or [`mutate`] → [`answer`] (encode). Each step that refuses returns a
-//! [`refusal`]; what was decided is a [`judged::Judged`].
+//! [`review`] (decode, with [`json`]) → [`validate`] or [`mutate`] → [`answer`] (encode). Each step that refuses
+//! returns a [`refusal`]; what was decided is a [`judged::Judged`].
 //!
-//! Room: [`connections`], [`pool`] (reviews and bytes), [`body_queue`] (large bodies) and [`cost_queue`] (costly expressions)
-//! reserve a part for the callers that are proved to be API servers ([`callers`]). [`log_limit`] bounds log lines.
+//! Room: [`connections`], [`pool`] (reviews and bytes), [`body_queue`] (large bodies) and [`cost_queue`] (costly
+//! expressions) reserve a part for the callers that are proved to be API servers ([`callers`]). [`log_limit`] bounds
+//! log lines.
 //!
 //! Other reviews than those of workloads: [`policy_object`] (policies themselves) and [`alive`] (the beat's Lease).
 //! [`unchanged`] and [`repairs`] decide what an update does not have to answer for.
@@ -13,15 +14,15 @@
 //! The webhook configurations: [`registration`] renders them, [`self_registration`] writes them in development, and
 //! [`intact`] compares them with those of a cluster.
 
-pub mod alive;
+pub(crate) mod alive;
 mod answer;
 mod body;
 mod body_queue;
-pub mod callers;
-pub mod connections;
+pub(crate) mod callers;
+pub(crate) mod connections;
 mod cost_queue;
-pub mod handler;
-pub mod intact;
+pub(crate) mod handler;
+pub(crate) mod intact;
 mod json;
 pub mod judged;
 mod limits;
@@ -33,7 +34,7 @@ mod refusal;
 pub mod registration;
 mod repairs;
 pub mod review;
-pub mod self_registration;
+pub(crate) mod self_registration;
 pub mod server;
 mod unchanged;
 pub mod validate;

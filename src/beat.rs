@@ -1,12 +1,12 @@
 //! Availability: the beat proves that the API servers call podgate. The way in is [`Beat::run`].
 //!
-//! About every ten seconds, each ready replica sends a [`nonce`] through every API server, in a dry-run write of the Lease
-//! `podgate-alive`. The API server calls the webhook `alive.`; the replica that is called verifies the nonce and answers with
-//! its echo, which comes back here as a warning. Then the beat writes the Lease's `renewTime`, through the same webhook,
-//! so that everybody can read when the API servers last called podgate.
+//! About every ten seconds, each ready replica sends a [`nonce`] through every API server, in a dry-run write of the
+//! Lease `podgate-alive`. The API server calls the webhook `alive.`; the replica that is called verifies the nonce and
+//! answers with its echo, which comes back here as a warning. Then the beat writes the Lease's `renewTime`, through the
+//! same webhook, so that everybody can read when the API servers last called podgate.
 //!
-//! `renewTime` is in the API server's time. It is written only if the other webhooks are as they were rendered too: a fresh
-//! `renewTime` says that objects are reviewed, not only that podgate runs.
+//! `renewTime` is in the API server's time. It is written only if the other webhooks are as they were rendered too: a
+//! fresh `renewTime` says that objects are reviewed, not only that podgate runs.
 
 mod lease;
 mod probe;
@@ -33,7 +33,8 @@ const PERIOD: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_secs(5);
 /// How often a replica that is not ready checks whether it is.
 const NOT_READY: Duration = Duration::from_secs(1);
-/// The number of failures in a row after which they are logged: the Service lists a new replica a little after it is ready.
+/// The number of failures in a row after which they are logged: the Service lists a new replica a little after it is
+/// ready.
 const FAILURES: u32 = 3;
 
 /// A replica's beat.
@@ -55,7 +56,7 @@ pub struct Beat {
 /// Why a beat failed.
 #[derive(Debug, thiserror::Error)]
 enum BeatError {
-    #[error("there is no certificate yet, from whose key the key of nonces is derived")]
+    #[error("there is no certificate yet, so nonces cannot be signed")]
     NoKey,
     #[error("no API server answers: {0}")]
     NoAnswer(String),
@@ -67,7 +68,9 @@ enum BeatError {
     Refused { route: String, message: String },
     #[error("the webhooks are not as they were rendered: {0}; helm upgrade restores them")]
     Changed(String),
-    #[error("the Deployment {0} does not exist, which would own the Lease; --release names it")]
+    #[error(
+        "the Deployment {0}, which would own the Lease, does not exist; name it with --release"
+    )]
     NoOwner(String),
 }
 
@@ -142,7 +145,8 @@ impl Beat {
     }
 }
 
-/// Combines the outcomes of all routes: each API server that answers must have called podgate, and one must have answered.
+/// Combines the outcomes of all routes: each API server that answers must have called podgate, and one must have
+/// answered.
 fn combine(outcomes: Vec<(Route, ProbeOutcome)>) -> Result<(Route, Box<Echoed>), BeatError> {
     let mut echoed = None;
     let mut no_answer = String::new();

@@ -1,20 +1,21 @@
-//! Certificate rotation: the serving certificate of the webhook, its CA, and the `caBundle` by which the API server trusts it.
+//! Certificate rotation: the serving certificate of the webhook, its CA, and the `caBundle` by which the API server
+//! trusts it.
 //!
 //! Every replica serves the certificate of a [`Resolver`], which can be replaced at any time. Without a cluster the
-//! certificate comes from a folder ([`folder`]). In a cluster all replicas share one Secret: [`serving`] reloads it on every
-//! replica, and checks whether the API server trusts it; on the leader, [`keeper`] writes the Secret and the configurations'
-//! `caBundle`. [`keyring`] decides, without I/O, what the Secret should hold next. [`client_ca`] verifies callers' client
-//! certificates, where `--client-ca` asks for them.
+//! certificate comes from a folder ([`folder`]). In a cluster all replicas share one Secret: [`serving`] reloads it on
+//! every replica, and checks whether the API server trusts it; on the leader, [`keeper`] writes the Secret and the
+//! configurations' `caBundle`. [`keyring`] decides, without I/O, what the Secret should hold next. [`client_ca`]
+//! verifies callers' client certificates, where `--client-ca` asks for them.
 
 pub mod authority;
-pub mod client_ca;
-pub mod configuration;
+pub(crate) mod client_ca;
+pub(crate) mod configuration;
 pub mod folder;
-pub mod keeper;
-pub mod keyring;
-pub mod objects;
+pub(crate) mod keeper;
+pub(crate) mod keyring;
+pub(crate) mod objects;
 mod resolver;
-pub mod serving;
+pub(crate) mod serving;
 mod trust;
 
 use std::sync::Arc;

@@ -1,7 +1,8 @@
-//! Installation: the checks of `podgate check` ([`preflight`]), the permissions that podgate needs ([`permissions`]), the
-//! webhook configurations of a cluster ([`configurations`]), and how to delete them in an emergency ([`break_glass`]).
+//! Installation: the checks of `podgate check` ([`preflight`]), the permissions that podgate needs ([`permissions`]),
+//! the webhook configurations of a cluster ([`configurations`]), and how to delete them in an emergency
+//! ([`break_glass`]).
 
-pub mod break_glass;
+pub(crate) mod break_glass;
 mod configurations;
 pub mod permissions;
-pub mod preflight;
+pub(crate) mod preflight;

@@ -1,14 +1,15 @@
 //! Leader election: of all processes that contend for one Lease, the holder leads, and only the leader writes.
 //!
-//! The way in is [`lead`]. [`candidate`] waits until the Lease may be taken, as [`record`] decides from the Lease's spec and
-//! from when it was seen to change (pure); [`term`] renews it while the work runs; [`lease`] reads and writes it.
+//! The way in is [`lead`]. [`candidate`] waits until the Lease may be taken, as [`record`] decides from the Lease's
+//! spec and from when it was seen to change (pure); [`term`] renews it while the work runs; [`lease`] reads and writes
+//! it.
 //!
-//! Two processes never lead at once, whatever the clocks of their machines show: the holder counts from before it *sent* a
-//! renewal, and stops after the renew deadline; a candidate counts from after it *saw* that renewal, and waits for the
-//! lease duration, which is longer. Both count by a clock that runs while the machine is suspended.
+//! Two processes never lead at once, whatever the clocks of their machines show: the holder counts from before it
+//! *sent* a renewal, and stops after the renew deadline; a candidate counts from after it *saw* that renewal, and waits
+//! for the lease duration, which is longer. Both count by a clock that runs while the machine is suspended.
 
 mod candidate;
-pub mod claim;
+pub(crate) mod claim;
 #[cfg(test)]
 mod fake_api;
 mod lease;
@@ -81,11 +82,12 @@ fn identity() -> String {
 /// Contends for the Lease until shutdown, and runs the work whenever this process leads.
 ///
 /// `work` makes the future of one term. The future is dropped when leadership is lost, and must send each write through
-/// the claim. It runs in the same task as the renewals, so that a process whose work hangs loses the Lease. Work that ends
-/// by itself ends `lead` too.
+/// the claim. It runs in the same task as the renewals, so that a process whose work hangs loses the Lease. Work that
+/// ends by itself ends `lead` too.
 ///
-/// Graceful shutdown: when `shutdown` becomes `true` or its sender is dropped, the work, which the caller ends through the
-/// same channel, has [`WORK_END_TIMEOUT`] to end; then the Lease is released, so that another replica can lead at once.
+/// Graceful shutdown: when `shutdown` becomes `true` or its sender is dropped, the work, which the caller ends through
+/// the same channel, has [`WORK_END_TIMEOUT`] to end; then the Lease is released, so that another replica can lead at
+/// once.
 pub async fn lead<W, F>(
     client: Client,
     options: LeaseOptions,

@@ -1,5 +1,5 @@
-//! The metrics. Names and labels are a contract with dashboards and alerts; no label is the name of an object, other than
-//! of policies and namespaces, nor a user or an image.
+//! The metrics. Names and labels are a contract with dashboards and alerts; no label is the name of an object, other
+//! than of policies and namespaces, nor a user or an image.
 //!
 //! Each file holds the families of one part; [`Metrics`] registers them all and renders `/metrics`.
 

@@ -1,9 +1,9 @@
-//! Nonces that prove that an API server called podgate: a replica sends a nonce through the API server, and the replica that
-//! is called verifies it. Pure: times and names are parameters.
+//! Nonces that prove that an API server called podgate: a replica sends a nonce through the API server, and the replica
+//! that is called verifies it. Pure: times and names are parameters.
 //!
-//! The signing key is derived (HKDF, RFC 5869) from the private key of the serving certificate. All replicas have that key
-//! already, so there is no further secret to make, guard or rotate, and whoever has it can impersonate podgate anyway. The
-//! signing key changes with the certificate.
+//! The signing key is derived (HKDF, RFC 5869) from the private key of the serving certificate. All replicas have that
+//! key already, so there is no further secret to make, guard or rotate, and whoever has it can impersonate podgate
+//! anyway. The signing key changes with the certificate.
 
 use std::sync::Arc;
 
@@ -62,7 +62,8 @@ impl Key {
         Ok(Issued { time, sender: sender.to_owned() })
     }
 
-    /// The echo: the warning that answers a nonce. It is signed too, so that seeing the nonce is not enough to answer it.
+    /// The echo: the warning that answers a nonce. It is signed too, so that seeing the nonce is not enough to answer
+    /// it.
     pub fn echo(&self, nonce: &str) -> String {
         let tag = hmac::sign(&self.0, tagged("echo", nonce).as_bytes());
         format!("{WARNING}{}", hex(tag.as_ref()))

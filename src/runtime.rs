@@ -1,12 +1,12 @@
 //! Wires the parts of `podgate serve`, and shuts them down in order. It only wires: each part says what it does.
 //!
 //! Graceful shutdown: on the first SIGTERM or SIGINT, `/readyz` fails, `--register` removes its configurations, and the
-//! leader's work ends and releases the Lease. The listeners serve on for as long as [`Drain`] says; a second signal ends the
-//! process at once.
+//! leader's work ends and releases the Lease. The listeners serve on for as long as [`Drain`] says; a second signal
+//! ends the process at once.
 //!
-//! [`leader_work`] is what the leader does, [`availability`] what every replica does to know that the API servers call it,
-//! [`certificates`] where the serving certificate comes from, and [`source`] where the policies come from. [`reconcile`] wires
-//! `podgate reconcile` and `podgate watch`.
+//! [`leader_work`] is what the leader does, [`availability`] what every replica does to know that the API servers call
+//! it, [`certificates`] where the serving certificate comes from, and [`source`] where the policies come from.
+//! [`reconcile`] wires `podgate reconcile` and `podgate watch`.
 //!
 //! [`Drain`]: crate::admission::server::Drain
 
@@ -19,7 +19,7 @@ mod listen;
 mod metrics_endpoint;
 mod options;
 mod own_user;
-pub mod reconcile;
+pub(crate) mod reconcile;
 mod signals;
 mod source;
 
@@ -48,7 +48,6 @@ use certificates::OpenCertificates;
 pub use certificates::{Certificates, SharedCertificates};
 pub use error::ServeError;
 pub use expected::WebhookValues;
-pub use leader_work::OnReconciled;
 use leader_work::{LeaderOptions, LeaderWork};
 pub use options::{Role, ServeOptions};
 pub use source::PolicyOrigin;
@@ -182,7 +181,8 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
         // First, so that the API server stops calling.
         unregister(registration).await;
     }
-    // The leader ends before the last connection does, so that another replica leads soon; it takes a few seconds at most.
+    // The leader ends before the last connection does, so that another replica leads soon; it takes a few seconds at
+    // most.
     while tasks.leader.join_next().await.is_some() {}
     outcome?;
     while tasks.servers.join_next().await.is_some() {}

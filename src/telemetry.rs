@@ -11,8 +11,8 @@ use tracing_subscriber::{EnvFilter, registry};
 /// The environment variable with the log filter of `tracing-subscriber`: `debug`, or `podgate=debug,rustls=info`.
 pub const LOG_VARIABLE: &str = "PODGATE_LOG";
 
-/// Crates that are never logged, whatever the filter: they log API server responses that they cannot decode, and so whole
-/// objects, which may hold secrets. podgate logs failed calls itself.
+/// Crates that are never logged, whatever the filter: they log API server responses that they cannot decode, and so
+/// whole objects, which may hold secrets. podgate logs failed calls itself.
 const NEVER: [&str; 2] = ["kube_client", "kube_runtime"];
 
 /// Starts logging. The long-running commands call it, once.

@@ -1,10 +1,10 @@
-//! `/alive`: reviews writes of the Lease `podgate-alive`. Its `renewTime` says when the API servers last called podgate, so only
-//! podgate itself may write it, and only a time that is not in the future.
+//! `/alive`: reviews writes of the Lease `podgate-alive`. Its `renewTime` says when the API servers last called
+//! podgate, so only podgate itself may write it, and only a time that is not in the future.
 //!
 //! A dry run that carries one of podgate's nonces proves that the caller is an API server: [`Alive::judge`] records the
-//! caller's address, and answers with the echo. To somebody else who sees a nonce (in an audit log of whole requests, or as
-//! another webhook on Leases) it is worth little: it is valid once in each replica, for 30 s, and proves one address for a
-//! minute.
+//! caller's address, and answers with the echo. To somebody else who sees a nonce (in an audit log of whole requests,
+//! or as another webhook on Leases) it is worth little: it is valid once in each replica, for 30 s, and proves one
+//! address for a minute.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -51,7 +51,8 @@ pub(super) struct Now {
 enum LeaseRefusal {
     /// Another user's write: 403 Forbidden.
     Forbidden(String),
-    /// podgate's own write, with a content that podgate does not write: 422 Invalid, which does not look like missing RBAC.
+    /// podgate's own write, with a content that podgate does not write: 422 Invalid, which does not look like missing
+    /// RBAC.
     Invalid(String),
 }
 

@@ -54,8 +54,8 @@ struct Status {
     message: String,
 }
 
-/// The annotations that the API server writes to its audit log, under the webhook's name. An answer without violations has
-/// them too: they distinguish it from a fail-open.
+/// The annotations that the API server writes to its audit log, under the webhook's name. An answer without violations
+/// has them too: they distinguish it from a fail-open.
 #[derive(Serialize)]
 struct AuditAnnotations {
     #[serde(skip_serializing_if = "String::is_empty")]

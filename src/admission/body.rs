@@ -15,9 +15,9 @@ use super::callers::Caller;
 use super::pool::Share;
 use super::refusal::Refusal;
 
-/// The largest review that is read, which is the largest that the API server can send: an UPDATE carries two objects, of
-/// each of which etcd takes at most 1.5 MiB, as protobuf; in JSON each byte of a string may become six (`\u003c`), which
-/// makes 18 MiB; the rest is for the envelope and the names of the fields.
+/// The largest review that is read, which is the largest that the API server can send: an UPDATE carries two objects,
+/// of each of which etcd takes at most 1.5 MiB, as protobuf; in JSON each byte of a string may become six (`\u003c`),
+/// which makes 18 MiB; the rest is for the envelope and the names of the fields.
 pub(super) const MAX_BODY: usize = 20 * 1024 * 1024;
 /// Larger bodies are read one at a time; few objects are larger.
 pub(super) const LARGE: usize = 1024 * 1024;
@@ -29,8 +29,8 @@ pub(super) const BODY_TIMEOUT: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(2);
 /// The minimum rate, in bytes a second.
 const MIN_RATE: u32 = 1024 * 1024;
-/// The rounds of the connection's task within which a body comes that has already arrived: hyper reads it when somebody waits
-/// for it, and it comes in a frame or two.
+/// The rounds of the connection's task within which a body comes that has already arrived: hyper reads it when somebody
+/// waits for it, and it comes in a frame or two.
 const BODY_ROUNDS: usize = 3;
 
 /// What a review holds of the limits.
@@ -128,8 +128,8 @@ impl IncomingBody {
     }
 }
 
-/// Polls a future for the few rounds within which a body comes that has already arrived: a timer for each such body would cost
-/// more than reading it.
+/// Polls a future for the few rounds within which a body comes that has already arrived: a timer for each such body
+/// would cost more than reading it.
 async fn poll_rounds<F: Future>(mut future: Pin<&mut F>) -> Option<F::Output> {
     let mut rounds = 0..BODY_ROUNDS;
     poll_fn(|context| match future.as_mut().poll(context) {

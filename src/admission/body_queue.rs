@@ -1,7 +1,8 @@
-//! The queue of large bodies: they are read one at a time, which bounds memory, and wait for their turn instead of being shed.
+//! The queue of large bodies: they are read one at a time, which bounds memory, and wait for their turn instead of
+//! being shed.
 //!
-//! Known callers come first; of the others, the network that was not served for the longest time. A caller that is not known
-//! and holds up others while its body comes loses its turn.
+//! Known callers come first; of the others, the network that was not served for the longest time. A caller that is not
+//! known and holds up others while its body comes loses its turn.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

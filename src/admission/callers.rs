@@ -1,5 +1,5 @@
-//! Known callers: the addresses that are proved to be API servers, since one of podgate's nonces came from them within a minute.
-//! Known callers have reserved room; all others share the rest.
+//! Known callers: the addresses that are proved to be API servers, since one of podgate's nonces came from them within
+//! a minute. Known callers have reserved room; all others share the rest.
 //!
 //! The clock is a parameter. IPv4 addresses in IPv6 notation are treated as IPv4.
 

@@ -1,7 +1,7 @@
 //! The connections of a listener, and which one is evicted when there is no room for another.
 //!
-//! A part of the room is reserved for known callers. When the rest is taken, a connection of the network and address that
-//! hold most is evicted, an idle one if there is any. So one address cannot keep another from connecting.
+//! A part of the room is reserved for known callers. When the rest is taken, a connection of the network and address
+//! that hold most is evicted, an idle one if there is any. So one address cannot keep another from connecting.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -16,11 +16,11 @@ use crate::metrics::{ConnectionMetrics, Ended};
 
 /// The most concurrent TLS handshakes of an address; further ones wait.
 const MAX_HANDSHAKES: usize = 32;
-/// The longest time until a connection's first request. Later requests may take [`IDLE_TIMEOUT`]: the client has shown that
-/// it uses the connection.
+/// The longest time until a connection's first request. Later requests may take [`IDLE_TIMEOUT`]: the client has shown
+/// that it uses the connection.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// The longest idle time of a connection. It is longer than the 90 seconds for which the API server keeps an idle one: the API
-/// server does not retry a POST, so if this side closes first, a user may see an error.
+/// The longest idle time of a connection. It is longer than the 90 seconds for which the API server keeps an idle one:
+/// the API server does not retry a POST, so if this side closes first, a user may see an error.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(100);
 
 /// The most connections that are served at once.
@@ -180,8 +180,8 @@ impl Table {
         }
     }
 
-    /// The connection to evict for a newcomer: of the clients that hold most (the network's count first, then the client's
-    /// own), except those at spared addresses; one that is not busy if there is any, the oldest first.
+    /// The connection to evict for a newcomer: of the clients that hold most (the network's count first, then the
+    /// client's own), except those at spared addresses; one that is not busy if there is any, the oldest first.
     fn victim(&self, newcomer: Option<Client>, spared: &[IpAddr]) -> Option<u64> {
         let counts = |client: &Client, holding: &Holding| {
             let net = network(client.address);

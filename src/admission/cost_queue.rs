@@ -1,6 +1,6 @@
-//! The queue of reviews whose expressions cost more than [`AT_ONCE`]. They are evaluated beside all other reviews, one at a
-//! time for each namespace: costly policies of a namespace delay only reviews with costly policies, and those of another
-//! namespace by one review at a time.
+//! The queue of reviews whose expressions cost more than [`AT_ONCE`]. They are evaluated beside all other reviews, one
+//! at a time for each namespace: costly policies of a namespace delay only reviews with costly policies, and those of
+//! another namespace by one review at a time.
 
 use std::collections::HashMap;
 use std::num::NonZero;

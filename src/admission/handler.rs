@@ -1,5 +1,5 @@
-//! The HTTP routes: `/validate`, `/mutate` and `/alive` turn a request into an AdmissionReview or, with a [`Refusal`], into an
-//! HTTP error; `/healthz` and `/readyz` report health.
+//! The HTTP routes: `/validate`, `/mutate` and `/alive` turn a request into an AdmissionReview or, with a [`Refusal`],
+//! into an HTTP error; `/healthz` and `/readyz` report health.
 //!
 //! A review is judged by one load of the policies: [`answer`] → [`verdict`] (limits) → [`judge`] → [`pass`].
 
@@ -153,7 +153,8 @@ async fn answer(webhooks: &Arc<Webhooks>, path: WebhookPath, request: Request) -
             let mut response =
                 ([(CONTENT_TYPE, "application/json")], judged.answer).into_response();
             if matches!(path, WebhookPath::Alive) {
-                // The next beat then takes a new connection, and may reach another replica: each must learn the callers.
+                // The next beat then takes a new connection, and may reach another replica: each must learn the
+                // callers.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             response
@@ -198,8 +199,8 @@ fn caller(callers: &Callers, request: &Request) -> Result<Caller, Refusal> {
     Ok(Caller { address, known: callers.is_known(address, Instant::now().into_std()) })
 }
 
-/// Judges a review. The review of a new namespace whose labels are not known yet waits for them for a while, and is judged
-/// again.
+/// Judges a review. The review of a new namespace whose labels are not known yet waits for them for a while, and is
+/// judged again.
 async fn judge(
     webhooks: &Arc<Webhooks>,
     path: WebhookPath,
@@ -214,8 +215,8 @@ async fn judge(
     judged
 }
 
-/// Waits until the labels of a namespace are known; false if they stay unknown. A large body of an unknown caller does not wait:
-/// it would hold up the queue of large bodies.
+/// Waits until the labels of a namespace are known; false if they stay unknown. A large body of an unknown caller does
+/// not wait: it would hold up the queue of large bodies.
 async fn becomes_known(webhooks: &Webhooks, namespace: &str, admitted: &Admitted) -> bool {
     let holds_others_up = admitted.is_large() && !admitted.caller.known;
     if namespace.len() > MAX_NAMESPACE || holds_others_up {
@@ -254,8 +255,8 @@ async fn judge_now(
     }
 }
 
-/// Judges a review with costly expressions again, when its turn comes. If the turn does not come in time, the interrupted
-/// judgement stands, in which these validations are undecided.
+/// Judges a review with costly expressions again, when its turn comes. If the turn does not come in time, the
+/// interrupted judgement stands, in which these validations are undecided.
 async fn judge_costly(
     webhooks: &Arc<Webhooks>,
     path: WebhookPath,

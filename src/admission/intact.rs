@@ -1,8 +1,8 @@
 //! Compares a webhook configuration with the rendered one: whether it still sends podgate all objects. Pure.
 //!
 //! It compares the fields that decide which objects reach podgate: rules, selectors, conditions and the client
-//! configuration. It ignores what an admin may set by hand: `failurePolicy`, timeouts, labels. The `caBundle` must be the
-//! same in all webhooks: the beat proves that its own webhook's is trusted, and so the others'.
+//! configuration. It ignores what an admin may set by hand: `failurePolicy`, timeouts, labels. The `caBundle` must be
+//! the same in all webhooks: the beat proves that its own webhook's is trusted, and so the others'.
 
 use std::collections::BTreeSet;
 
@@ -95,7 +95,8 @@ fn differs(expected: &ComparedWebhook, found: &ComparedWebhook) -> Option<&'stat
     .find_map(|(field, same)| (!same).then_some(field))
 }
 
-/// Each combination that rules match (group, version, operation, resource, scope), so that the order of lists is irrelevant.
+/// Each combination that rules match (group, version, operation, resource, scope), so that the order of lists is
+/// irrelevant.
 fn rules(rules: &[RuleWithOperations]) -> BTreeSet<[String; 5]> {
     let mut all = BTreeSet::new();
     for rule in rules {

@@ -17,8 +17,8 @@ use super::pool::Pool;
 use super::refusal::Refusal;
 
 /// The most reviews that are answered at a time, and the most bytes of their bodies up to [`LARGE`]; a third of both is
-/// reserved for known callers. Further reviews are shed: an answer after the API server's timeout is useless, and memory
-/// is bounded by these bytes, one large body, and what decoding them takes.
+/// reserved for known callers. Further reviews are shed: an answer after the API server's timeout is useless, and
+/// memory is bounded by these bytes, one large body, and what decoding them takes.
 const MAX_REVIEWS: usize = 384;
 const MAX_BYTES: usize = 24 * LARGE;
 /// A review's timeout if the API server sends none (the API's default), and the longest that the API allows.

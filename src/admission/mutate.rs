@@ -1,7 +1,7 @@
 //! `/mutate`: AdmissionReview v1 to a JSON Patch. Pure.
 //!
-//! It patches Pods at their creation, and nothing else: a pod template stays as it is in git, and is judged as the pods that
-//! will be created from it. It never denies.
+//! It patches Pods at their creation, and nothing else: a pod template stays as it is in git, and is judged as the pods
+//! that will be created from it. It never denies.
 
 use jiff::Timestamp;
 

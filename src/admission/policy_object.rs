@@ -1,8 +1,8 @@
 //! The review of a policy itself: a policy that does not compile is refused when it is applied, with the field and the
 //! position in it. Pure.
 //!
-//! An update that does not change the spec is allowed: a policy that was stored without a review must still accept labels
-//! and finalizers, and be deletable.
+//! An update that does not change the spec is allowed: a policy that was stored without a review must still accept
+//! labels and finalizers, and be deletable.
 
 use serde_json::Value;
 

@@ -1,8 +1,8 @@
 //! A bounded amount of something that requests hold: places, or bytes.
 //!
-//! A part is reserved for known callers. Of the rest, an address that is not known may hold as much as it leaves free: alone
-//! at most half, one of two a third, so there is always something left for the next. (Network switches share their
-//! buffers like this: Choudhury and Hahne, Dynamic queue length thresholds, 1998.)
+//! A part is reserved for known callers. Of the rest, an address that is not known may hold as much as it leaves free:
+//! alone at most half, one of two a third, so there is always something left for the next. (Network switches share
+//! their buffers like this: Choudhury and Hahne, Dynamic queue length thresholds, 1998.)
 
 use std::collections::HashMap;
 use std::net::IpAddr;

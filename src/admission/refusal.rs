@@ -73,8 +73,8 @@ impl Refusal {
         }
     }
 
-    /// Whether the same request may get a verdict in a moment. On these statuses the API server honours `Retry-After`, and
-    /// retries within the webhook's timeout (client-go `rest.withRetry`).
+    /// Whether the same request may get a verdict in a moment. On these statuses the API server honours `Retry-After`,
+    /// and retries within the webhook's timeout (client-go `rest.withRetry`).
     const fn is_temporary(&self) -> bool {
         matches!(self, Self::Overloaded | Self::NotReady)
     }

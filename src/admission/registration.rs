@@ -1,7 +1,7 @@
 //! Renders the webhook configurations, by which the API server calls podgate.
 //!
-//! `podgate webhook config` prints them, and `serve --register`, which is for development, writes them to a cluster. A test
-//! holds the chart's templates to them.
+//! `podgate webhook config` prints them, and `serve --register`, which is for development, writes them to a cluster. A
+//! test holds the chart's templates to them.
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -27,8 +27,8 @@ pub const POLICIES_WEBHOOK: &str = "policies.podgate.devops.stochastic.io";
 pub const ALIVE_WEBHOOK: &str = "alive.podgate.devops.stochastic.io";
 /// The suffix of all names of podgate's webhooks, whatever the name of the configuration.
 pub const WEBHOOK_SUFFIX: &str = ".podgate.devops.stochastic.io";
-/// `timeoutSeconds`. Users' writes wait for these webhooks, so a low timeout bounds the harm when podgate hangs. (The API's
-/// default is 10.)
+/// `timeoutSeconds`. Users' writes wait for these webhooks, so a low timeout bounds the harm when podgate hangs. (The
+/// API's default is 10.)
 const TIMEOUT_SECONDS: i32 = 3;
 
 /// How the API server reaches podgate.
@@ -90,8 +90,8 @@ pub struct WebhookRule {
     pub scope: &'static str,
 }
 
-/// The rules of `/validate` for workloads: creation and update of each kind that runs pods, and nothing else (no Lease, no
-/// Node, no status).
+/// The rules of `/validate` for workloads: creation and update of each kind that runs pods, and nothing else (no Lease,
+/// no Node, no status).
 pub fn validate_rules() -> Vec<WebhookRule> {
     let mut rules: Vec<WebhookRule> = Vec::new();
     for kind in Kind::ALL {
@@ -138,9 +138,9 @@ fn alive_rules() -> Vec<WebhookRule> {
     }]
 }
 
-/// The `matchConditions` of `/alive`: the one Lease, and only updates that change its spec. Those of its metadata, such as
-/// finalizers and owners, are the garbage collector's. Neither expression can fail: each field that it reads is checked
-/// for presence, or always present.
+/// The `matchConditions` of `/alive`: the one Lease, and only updates that change its spec. Those of its metadata, such
+/// as finalizers and owners, are the garbage collector's. Neither expression can fail: each field that it reads is
+/// checked for presence, or always present.
 fn alive_conditions() -> Vec<MatchCondition> {
     let condition = |name: &str, expression: String| {
         let name = name.to_owned();
@@ -177,8 +177,8 @@ impl Registration {
         let mut workloads = self.webhook(VALIDATE_WEBHOOK, "/validate", &validate_rules());
         workloads.insert("failurePolicy".to_owned(), self.failure_policy.as_str().into());
         self.select(&mut workloads);
-        // Always Ignore: it must be possible to correct a policy while podgate is down. No namespaceSelector: policies in
-        // protected namespaces are reviewed too, although they judge nothing.
+        // Always Ignore: it must be possible to correct a policy while podgate is down. No namespaceSelector: policies
+        // in protected namespaces are reviewed too, although they judge nothing.
         let mut policies = self.webhook(POLICIES_WEBHOOK, "/validate", &policy_rules());
         policies.insert("failurePolicy".to_owned(), FailurePolicy::Ignore.as_str().into());
         let alive = self.lease_namespace.as_deref().map(|namespace| self.alive(namespace));
@@ -239,8 +239,8 @@ impl Registration {
         fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// The namespaceSelector of workloads, by the label with the namespace's name, which Kubernetes maintains and no tenant can
-    /// change.
+    /// The namespaceSelector of workloads, by the label with the namespace's name, which Kubernetes maintains and no
+    /// tenant can change.
     fn namespace_selector(&self) -> Value {
         let own = match &self.endpoint {
             Endpoint::Service { namespace, .. } => Some(namespace),

@@ -1,5 +1,6 @@
-//! Reviews of updates that concern repairs. podgate's own update that begins or rolls back a repair must not be denied for
-//! violations that the workload had before; another user's update must not forge podgate's record of a repair. Pure.
+//! Reviews of updates that concern repairs. podgate's own update that begins or rolls back a repair must not be denied
+//! for violations that the workload had before; another user's update must not forge podgate's record of a repair.
+//! Pure.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -14,8 +15,8 @@ use crate::policy::record::{ANNOTATION, Hand, LABEL, Record, Template, at, is_in
 use crate::policy::repaired::is_repair;
 use crate::policy::workload::Kind;
 
-/// Whether podgate's own update changes nothing in the template except that it begins the repair in the new object's record,
-/// or rolls back the repair in the old object's record. The dry run before a repair has no record yet.
+/// Whether podgate's own update changes nothing in the template except that it begins the repair in the new object's
+/// record, or rolls back the repair in the old object's record. The dry run before a repair has no record yet.
 pub(super) fn is_repair_step(request: &Request<'_>, body: &[u8], now: Timestamp) -> bool {
     let ReviewObjects { object: Some(new), old_object: Some(old) } = whole_objects(body) else {
         return false;
@@ -36,8 +37,8 @@ fn is_repair_of(repaired: &Value, other: &Value, now: Timestamp) -> bool {
         && record.taken_back(repaired).is_ok_and(|back| back == *at(other, "/spec/template"))
 }
 
-/// The denial of another user's update that writes podgate's record of an in-flight repair, where podgate would act on the
-/// record. A record that was copied from another workload is allowed: podgate ignores it.
+/// The denial of another user's update that writes podgate's record of an in-flight repair, where podgate would act on
+/// the record. A record that was copied from another workload is allowed: podgate ignores it.
 pub(super) fn forged(
     request: &Request<'_>,
     kind: Kind,

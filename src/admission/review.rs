@@ -1,8 +1,8 @@
 //! Decodes AdmissionReview v1. Pure.
 //!
 //! A body that no API server sends is a [`BadReview`], which becomes an HTTP error, so that the API server applies the
-//! configuration's `failurePolicy`: podgate neither admits nor denies what it cannot decode. Everything that an API server
-//! may send is judged, however large or unusual it is.
+//! configuration's `failurePolicy`: podgate neither admits nor denies what it cannot decode. Everything that an API
+//! server may send is judged, however large or unusual it is.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -210,8 +210,8 @@ pub(super) struct Trees<'a> {
     pub old_object: Option<Tree<'a>>,
 }
 
-/// Decodes the objects once more for CEL: for reviews whose policies have validations. An object that cannot be decoded is
-/// absent, which leaves the validations undecided.
+/// Decodes the objects once more for CEL: for reviews whose policies have validations. An object that cannot be decoded
+/// is absent, which leaves the validations undecided.
 pub(super) fn trees(body: &[u8]) -> Trees<'_> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -246,7 +246,8 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
     Ok(request)
 }
 
-/// The largest malformed body in which the field at fault is searched: the search takes memory several times the body's size.
+/// The largest malformed body in which the field at fault is searched: the search takes memory several times the body's
+/// size.
 const MAX_EXPLAINED: usize = 1024 * 1024;
 
 /// Finds the field at fault in a malformed body.
@@ -271,7 +272,8 @@ fn malformed(json: &str) -> BadReview {
     }
 }
 
-/// The fault without the string that was found: API servers log the error, and the string may be a secret, of any length.
+/// The fault without the string that was found: API servers log the error, and the string may be a secret, of any
+/// length.
 fn fault(error: &str) -> String {
     let (start, rest) = error.split_once(": string \"").unwrap_or((error, ""));
     let found = match rest.rsplit_once("\", expected ") {

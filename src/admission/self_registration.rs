@@ -1,4 +1,5 @@
-//! `serve --register`: writes the webhook configurations at the start, and removes them at the shutdown. For development.
+//! `serve --register`: writes the webhook configurations at the start, and removes them at the shutdown. For
+//! development.
 
 use std::fmt::Debug;
 
@@ -74,8 +75,8 @@ impl SelfRegistration {
         Ok(())
     }
 
-    /// Removes the configurations that `--register` wrote, and the beat's Lease. It reads them from the cluster: a signal may
-    /// have come before the answer to a write.
+    /// Removes the configurations that `--register` wrote, and the beat's Lease. It reads them from the cluster: a
+    /// signal may have come before the answer to a write.
     ///
     /// # Errors
     /// The API server does not answer, or refuses.

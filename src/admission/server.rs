@@ -1,7 +1,7 @@
 //! The listener: TCP, TLS and HTTP/1.1, and how connections end (graceful shutdown).
 //!
-//! It serves HTTP/1.1 only, which the API server uses to call a `service:` webhook, so tests use the protocol of production.
-//! [`super::connections`] decides which connections there is room for.
+//! It serves HTTP/1.1 only, which the API server uses to call a `service:` webhook, so tests use the protocol of
+//! production. [`super::connections`] decides which connections there is room for.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -78,8 +78,8 @@ pub async fn serve(
 }
 
 impl Server {
-    /// Serves until `draining` becomes true, and then drains: until the last connection has ended, within the drain's limits.
-    /// While it drains, new connections are still served, and every response asks its client to close.
+    /// Serves until `draining` becomes true, and then drains: until the last connection has ended, within the drain's
+    /// limits. While it drains, new connections are still served, and every response asks its client to close.
     pub async fn serve(self, listener: TcpListener, draining: watch::Receiver<bool>, drain: Drain) {
         let Self { tls, asks_certificates, router, connections } = self;
         let acceptor = tls.map(TlsAcceptor::from);

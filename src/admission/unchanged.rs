@@ -1,5 +1,5 @@
-//! Whether an update leaves the pod or template unchanged. The API server serializes both objects from the same types, so equal
-//! values are equal text. Only updates of objects with violations are compared. Pure.
+//! Whether an update leaves the pod or template unchanged. The API server serializes both objects from the same types,
+//! so equal values are equal text. Only updates of objects with violations are compared. Pure.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;

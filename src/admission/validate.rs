@@ -1,7 +1,7 @@
 //! `/validate`: AdmissionReview v1 to a decision. Pure.
 //!
-//! A new object is judged whole. An update is not denied for what was there before: neither for an unchanged template, nor
-//! for a violation that the old pod had.
+//! A new object is judged whole. An update is not denied for what was there before: neither for an unchanged template,
+//! nor for a violation that the old pod had.
 
 use std::cell::LazyCell;
 
@@ -27,8 +27,8 @@ pub struct Reviewer<'p> {
     pub policies: &'p PolicySet,
     /// The URL that denials end with: the admin's own page.
     pub docs_url: Option<&'p str>,
-    /// podgate's user name, where it repairs workloads: its repairs and rollbacks must not be denied for violations that the
-    /// workload had before.
+    /// podgate's user name, where it repairs workloads: its repairs and rollbacks must not be denied for violations
+    /// that the workload had before.
     pub own_user: Option<&'p str>,
     /// The most that all validations may cost together, in CEL's units.
     pub cost: u64,

@@ -43,7 +43,8 @@ pub(super) struct Echoed {
 }
 
 impl Echoed {
-    /// The API server's time now: never ahead of its clock, and behind by at most a second and the answer's travel time.
+    /// The API server's time now: never ahead of its clock, and behind by at most a second and the answer's travel
+    /// time.
     pub fn now(&self) -> Timestamp {
         let passed = SignedDuration::try_from(self.at.elapsed()).unwrap_or_default();
         self.stamp.checked_add(passed).unwrap_or(self.stamp)

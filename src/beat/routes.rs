@@ -1,5 +1,5 @@
-//! The routes to the API servers: each of several behind one address is reached by its own, so that one that does not call
-//! podgate is not hidden by the others.
+//! The routes to the API servers: each of several behind one address is reached by its own, so that one that does not
+//! call podgate is not hidden by the others.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
-//! Makes certificates: CAs, and leaves that a CA signs. No I/O: the time is a parameter, and the caller stores the result.
+//! Makes certificates: CAs, and leaves that a CA signs. No I/O: the time is a parameter, and the caller stores the
+//! result.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,

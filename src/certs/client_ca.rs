@@ -1,7 +1,8 @@
-//! `--client-ca`: the CA that must have signed callers' client certificates, read from a file and reloaded when it changes.
+//! `--client-ca`: the CA that must have signed callers' client certificates, read from a file and reloaded when it
+//! changes.
 //!
-//! A client without a certificate can connect too, since kubelet's probes have none; `admission::handler` then refuses its
-//! reviews.
+//! A client without a certificate can connect too, since kubelet's probes have none; `admission::handler` then refuses
+//! its reviews.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,8 +17,8 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
-/// How often the file is read. It is read whole each time: modification times miss the changes of a ConfigMap mount, which
-/// swaps symbolic links.
+/// How often the file is read. It is read whole each time: modification times miss the changes of a ConfigMap mount,
+/// which swaps symbolic links.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Why the file cannot be used.
@@ -49,7 +50,8 @@ impl ClientCa {
         Ok(Self(Arc::new(ArcSwap::from_pointee(Authorities::of(path, text)?))))
     }
 
-    /// Reloads the file when it changes, until it is dropped. While the file cannot be used, the last good CA stays in force.
+    /// Reloads the file when it changes, until it is dropped. While the file cannot be used, the last good CA stays in
+    /// force.
     pub async fn keep_up_to_date(self, path: PathBuf) {
         let mut logged = None;
         loop {

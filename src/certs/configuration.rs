@@ -83,8 +83,8 @@ pub(super) fn has_bundle(seen: &Seen<DynamicObject>, suffix: &str, bundle: &str)
     }
 }
 
-/// Writes `caBundle` into the webhooks of a configuration. The patch carries uid and resourceVersion, so it neither changes a
-/// newer version nor creates a configuration.
+/// Writes `caBundle` into the webhooks of a configuration. The patch carries uid and resourceVersion, so it neither
+/// changes a newer version nor creates a configuration.
 pub(super) async fn write_bundle(
     client: Client,
     claim: &Claim,

@@ -1,6 +1,6 @@
-//! The leader's part of certificate rotation: writes the Secret as [`super::keyring`] decides, where podgate makes its own
-//! certificates, and the Secret's CAs into the configurations' `caBundle`. It writes no other field of a configuration, and
-//! creates none: a deleted configuration stays deleted.
+//! The leader's part of certificate rotation: writes the Secret as [`super::keyring`] decides, where podgate makes its
+//! own certificates, and the Secret's CAs into the configurations' `caBundle`. It writes no other field of a
+//! configuration, and creates none: a deleted configuration stays deleted.
 
 use std::time::{Duration, Instant};
 
@@ -25,8 +25,8 @@ const FIELD_MANAGER: &str = "podgate";
 const SOON: Duration = Duration::from_secs(1);
 /// The longest delay between two reconciles: the clock may have been set.
 const LATE: Duration = Duration::from_mins(1);
-/// How long a deleted Secret stays deleted before it is created again: an uninstall deletes it shortly before it ends podgate.
-/// Until then the replicas serve the last certificate.
+/// How long a deleted Secret stays deleted before it is created again: an uninstall deletes it shortly before it ends
+/// podgate. Until then the replicas serve the last certificate.
 const DELETED: Duration = Duration::from_secs(3);
 
 /// Who makes the certificates.
@@ -213,8 +213,8 @@ impl Keeper {
         }
     }
 
-    /// Writes the Secret in the version that was watched. A missing one is created by server-side apply, which RBAC can grant by
-    /// resourceName.
+    /// Writes the Secret in the version that was watched. A missing one is created by server-side apply, which RBAC can
+    /// grant by resourceName.
     async fn write_secret(
         &self,
         secret: Option<&Secret>,
@@ -273,7 +273,7 @@ fn provided_bundle(seen: &Seen<Secret>) -> Result<Option<String>, KeepError> {
     let data = secret.data.clone().unwrap_or_default();
     let bundle = text(&data, CA).map_err(KeepError::Provided)?;
     let missing =
-        || KeepError::Provided(format!("it has no {CA}, by which API servers would trust podgate"));
+        || KeepError::Provided(format!("it has no {CA}, by which the API server trusts podgate"));
     bundle.map(Some).ok_or_else(missing)
 }
 

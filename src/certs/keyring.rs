@@ -1,9 +1,10 @@
-//! The Secret's content, and the next step of certificate rotation. Pure: [`Keyring::step`] decides, and the keeper writes.
+//! The Secret's content, and the next step of certificate rotation. Pure: [`Keyring::step`] decides, and the keeper
+//! writes.
 //!
 //! A leaf is renewed by the same CA after two thirds of its lifetime. A CA is replaced after two thirds of its own, in
 //! three steps, so that no API server ever meets a leaf that it does not trust: the next CA is published in `caBundle`
-//! beside the current one; when every webhook configuration has had both for a while, the next CA signs the leaf; and the
-//! earlier CA stays in `caBundle` until it expires.
+//! beside the current one; when every webhook configuration has had both for a while, the next CA signs the leaf; and
+//! the earlier CA stays in `caBundle` until it expires.
 
 use std::collections::BTreeMap;
 

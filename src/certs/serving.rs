@@ -1,5 +1,5 @@
-//! Every replica's part of certificate rotation: serves the Secret's certificate, reloads it on change, and checks whether the
-//! API server trusts it.
+//! Every replica's part of certificate rotation: serves the Secret's certificate, reloads it on change, and checks
+//! whether the API server trusts it.
 
 use std::collections::BTreeMap;
 

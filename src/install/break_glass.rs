@@ -1,5 +1,5 @@
-//! `podgate webhook delete`: the API server stops calling podgate, at once and in whatever state podgate is. (The API server
-//! calls no webhook for webhook configurations, so the deletion cannot be blocked.)
+//! `podgate webhook delete`: the API server stops calling podgate, at once and in whatever state podgate is. (The API
+//! server calls no webhook for webhook configurations, so the deletion cannot be blocked.)
 
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,

@@ -1,5 +1,5 @@
-//! The permissions that podgate needs. `podgate check` asks the API server about each entry of this table, and a test holds
-//! the chart's roles to it.
+//! The permissions that podgate needs. `podgate check` asks the API server about each entry of this table, and a test
+//! holds the chart's roles to it.
 
 use crate::leader;
 use crate::nonce;

@@ -1,5 +1,6 @@
-//! Reads and writes the Lease. A write carries the resourceVersion that was read, so that the API server refuses one of two
-//! concurrent writes. Each call has a timeout: an API server that accepts a request and never answers must not block podgate.
+//! Reads and writes the Lease. A write carries the resourceVersion that was read, so that the API server refuses one of
+//! two concurrent writes. Each call has a timeout: an API server that accepts a request and never answers must not
+//! block podgate.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,7 @@ const FIELD_MANAGER: &str = "podgate";
 /// Why the Lease was not read or written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LeaseError {
-    #[error("it was changed meanwhile")]
+    #[error("another process changed the lease since it was read")]
     Changed,
     #[error("the API server did not answer within {0:?}")]
     Silent(Duration),
@@ -62,8 +63,8 @@ impl LeaseClient {
         previous: Option<&Lease>,
         spec: LeaseSpec,
     ) -> Result<Lease, LeaseError> {
-        // A PUT creates a missing Lease too, which the API server allows for Leases. Unlike a POST it names the object, so RBAC
-        // can grant it by resourceName. Without a resourceVersion it replaces nothing.
+        // A PUT creates a missing Lease too, which the API server allows for Leases. Unlike a POST it names the object,
+        // so RBAC can grant it by resourceName. Without a resourceVersion it replaces nothing.
         let params =
             PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let metadata = if let Some(lease) = previous {

@@ -1,8 +1,8 @@
 //! The Lease's spec: who holds it, whether a candidate may take it, and the spec of each write. Pure: the times are
 //! parameters.
 //!
-//! A time that another process wrote is never compared with this machine's clock: the two may be hours apart. What counts
-//! is when this process last *observed* a change of the spec, as in client-go's leader election.
+//! A time that another process wrote is never compared with this machine's clock: the two may be hours apart. What
+//! counts is when this process last *observed* a change of the spec, as in client-go's leader election.
 
 use std::time::Duration;
 
@@ -35,8 +35,9 @@ pub(super) struct ObservedLease {
 }
 
 impl ObservedLease {
-    /// Records the spec that was just read, and decides for the process of this identity. `duration` applies where the spec
-    /// has none. `now` (since boot) is taken after the answer came, so that a holder's time is not counted from too early.
+    /// Records the spec that was just read, and decides for the process of this identity. `duration` applies where the
+    /// spec has none. `now` (since boot) is taken after the answer came, so that a holder's time is not counted from
+    /// too early.
     pub fn observe(
         &mut self,
         spec: Option<&LeaseSpec>,

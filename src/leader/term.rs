@@ -107,7 +107,7 @@ impl<'a> Term<'a> {
                 Ok(()) => return,
                 Err(LeaseError::Changed) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "could not release the lease; it ends by itself");
+                    tracing::warn!(%error, "could not release the lease; it expires by itself");
                     return;
                 }
             }

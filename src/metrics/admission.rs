@@ -43,7 +43,7 @@ impl AdmissionMetrics {
             reviews: counters(
                 registry,
                 "podgate_admission_reviews_total",
-                "AdmissionReviews by what became of them.",
+                "AdmissionReviews by webhook, operation, kind and decision.",
                 &["webhook", "operation", "kind", "decision"],
             )?,
             denials: counters(
@@ -55,7 +55,7 @@ impl AdmissionMetrics {
             refusals: counters(
                 registry,
                 "podgate_admission_refusals_total",
-                "Requests that got an HTTP error instead of a verdict, by why.",
+                "Requests that got an HTTP error instead of a verdict, by reason.",
                 &["reason"],
             )?,
             patch_operations: counter(
@@ -87,7 +87,8 @@ impl AdmissionMetrics {
         }
     }
 
-    /// A request got an HTTP error instead of a verdict. The decision is `error` or `shed`; the reason is of a closed set.
+    /// A request got an HTTP error instead of a verdict. The decision is `error` or `shed`; the reason is of a closed
+    /// set.
     pub fn refused(&self, webhook: &str, decision: &str, reason: &'static str) {
         self.refusals.with_label_values(&[reason]).inc();
         self.reviews.with_label_values(&[webhook, "other", "other", decision]).inc();

@@ -24,13 +24,13 @@ impl BeatMetrics {
             known_callers: gauges(
                 registry,
                 "podgate_known_callers",
-                "Addresses from which a nonce of podgate's came within a minute, so those of API servers.",
+                "Addresses that are proved to be API servers: one of podgate's nonces came from them within a minute.",
                 &[],
             )?,
             intact: gauges(
                 registry,
                 "podgate_webhook_configuration_intact",
-                "1 if the webhook configuration asks podgate about all that it was rendered for, 0 if somebody changed that.",
+                "1 if the webhook configuration is as it was rendered, 0 if it was changed.",
                 &["configuration"],
             )?,
         })
@@ -75,7 +75,7 @@ impl Called {
     fn new() -> Result<Self, prometheus::Error> {
         let gauge = Gauge::new(
             "podgate_called",
-            "Seconds since the API servers were last seen to call podgate; since podgate began to look, where they never were.",
+            "Seconds since the API servers last called podgate or, before their first call, since podgate began to beat.",
         )?;
         Ok(Self { last: Arc::default(), gauge })
     }

@@ -21,13 +21,13 @@ impl CertificateMetrics {
             not_before: gauges(
                 registry,
                 "podgate_certificate_not_before_timestamp_seconds",
-                "When the certificate began that this podgate serves by.",
+                "When the certificate that this podgate serves became valid.",
                 &[],
             )?,
             expiry: gauges(
                 registry,
                 "podgate_certificate_expiry_timestamp_seconds",
-                "When the certificate ends that this podgate serves by.",
+                "When the certificate that this podgate serves expires.",
                 &[],
             )?,
             rotations: counter(
@@ -44,7 +44,7 @@ impl CertificateMetrics {
             trusted: gauges(
                 registry,
                 "podgate_ca_bundle_trusted",
-                "1 if the API server trusts, by the caBundle, the certificate that this podgate serves by, 0 if not.",
+                "1 if the caBundle trusts the certificate that this podgate serves, 0 if not.",
                 &["configuration"],
             )?,
             repairs: counter(

@@ -17,7 +17,7 @@ impl LeaderMetrics {
             transitions: counter(
                 registry,
                 "podgate_leader_transitions_total",
-                "Times this podgate began to lead or ceased to.",
+                "Times this podgate began or ceased to lead.",
             )?,
         })
     }

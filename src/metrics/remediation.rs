@@ -18,7 +18,7 @@ impl RemediationMetrics {
         let steps = counters(
             registry,
             "podgate_remediation_steps_total",
-            "Repairs of workloads by what became of them: begun, repaired, rolled_back, undone, conflict.",
+            "Steps of workloads' repairs: begun, repaired, rolled_back, undone, conflict.",
             &["step"],
         )?;
         // A counter whose first value is 1 hides its first step from increase(), and so from the alerts.

@@ -1,5 +1,5 @@
-//! Availability: how a replica knows that the API servers call podgate. It sends beats, counts the callers whose nonces it has
-//! verified, and compares the webhook configurations with what was rendered.
+//! Availability: how a replica knows that the API servers call podgate. It sends beats, counts the callers whose nonces
+//! it has verified, and compares the webhook configurations with what was rendered.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

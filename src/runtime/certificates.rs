@@ -45,7 +45,8 @@ pub struct SharedCertificates {
 /// The certificate, set up.
 pub(super) struct OpenCertificates {
     pub shared: Option<SharedParts>,
-    /// The expected webhook configurations; `None` where podgate neither registers itself nor is installed by the chart.
+    /// The expected webhook configurations; `None` where podgate neither registers itself nor is installed by the
+    /// chart.
     pub expected: Option<ExpectedConfigurations>,
     /// The watched objects. With `shared`, [`Serving`] watches them.
     pub watched: WatchedObjects,
@@ -158,8 +159,8 @@ impl SharedParts {
     }
 }
 
-/// Ready from the first time that the API server trusts the certificate. A later loss of trust does not end readiness: it
-/// concerns all replicas, so taking this one out of the Service would not help.
+/// Ready from the first time that the API server trusts the certificate. A later loss of trust does not end readiness:
+/// it concerns all replicas, so taking this one out of the Service would not help.
 fn trusted_once(trusted: watch::Receiver<Trusted>) -> Readiness {
     let once = std::sync::OnceLock::new();
     Arc::new(move || {

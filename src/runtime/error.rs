@@ -27,7 +27,7 @@ pub enum ServeError {
     ClientCa(#[from] ClientCaError),
     #[error("cannot make certificates: {0}")]
     MakeCertificates(#[from] rcgen::Error),
-    #[error("--register needs ca.crt beside tls.crt, which the API server must trust")]
+    #[error("--register needs ca.crt beside tls.crt, by which the API server trusts podgate")]
     NoCa,
     #[error("cannot register the webhook: {0}")]
     Register(#[from] RegisterError),

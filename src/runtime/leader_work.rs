@@ -1,5 +1,5 @@
-//! The leader's work: audit, statuses, reports, Events, remediation, and the keeping of certificates. All of it ends when the
-//! Lease is lost.
+//! The leader's work: audit, statuses, reports, Events, remediation, and the keeping of certificates. All of it ends
+//! when the Lease is lost.
 
 use std::sync::Arc;
 
@@ -90,7 +90,8 @@ impl LeaderWork {
 
     /// Works until it is dropped or, at a shutdown, until everything found is written.
     async fn work(self, claim: Claim, shutdown: watch::Receiver<bool>) {
-        // The keeper starts at once, whatever the audit waits for: without certificates the API server calls no replica.
+        // The keeper starts at once, whatever the audit waits for: without certificates the API server calls no
+        // replica.
         let keeping = self.keeping.clone();
         let keeper = keeping.map(|it| it.keeper(self.client.clone(), claim.clone()));
         tokio::select! {
@@ -163,8 +164,8 @@ impl LeaderWork {
                 },
             )
         };
-        // The end of remediation alone does not end the work. In-flight repairs are recorded on the workloads; the next leader
-        // resumes them.
+        // The end of remediation alone does not end the work. In-flight repairs are recorded on the workloads; the next
+        // leader resumes them.
         let remediating = async {
             remediation.run().await;
             std::future::pending::<()>().await;
@@ -198,7 +199,7 @@ async fn serves_reports(client: &Client) -> bool {
     match existing::served(client).await {
         Ok(served) => served,
         Err(error) => {
-            tracing::warn!(%error, "cannot see whether the cluster serves openreports.io");
+            tracing::warn!(%error, "cannot read whether the cluster serves openreports.io");
             true
         }
     }
@@ -229,8 +230,8 @@ pub(super) fn nothing_remembered() -> Remembered {
     Box::new(|_, _, _| None)
 }
 
-/// Forwards the audit's updates to remediation and to the reports. The first update is complete: it lists every namespace that
-/// should have a report.
+/// Forwards the audit's updates to remediation and to the reports. The first update is complete: it lists every
+/// namespace that should have a report.
 async fn forward(
     mut updates: mpsc::Receiver<Vec<NamespaceUpdate>>,
     violating: Violating,
@@ -259,7 +260,8 @@ pub(super) struct RunningAudit(
     #[expect(dead_code, reason = "dropping the sender ends the audit")] oneshot::Sender<()>,
 );
 
-/// Starts an audit in a thread of its own: decoding a list of many pods must delay neither reviews nor renewals of the Lease.
+/// Starts an audit in a thread of its own: decoding a list of many pods must delay neither reviews nor renewals of the
+/// Lease.
 pub(super) fn start_audit(
     client: &Client,
     announcements: &Announcements,

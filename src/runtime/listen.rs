@@ -8,8 +8,8 @@ use tokio::net::{TcpListener, TcpSocket};
 use super::error::ServeError;
 use crate::admission::connections::Capacity;
 
-/// The most connections that wait to be accepted: Linux' own limit, `net.core.somaxconn`. The kernel drops the SYN of one
-/// more, and the client retries after a second or more.
+/// The most connections that wait to be accepted: Linux' own limit, `net.core.somaxconn`. The kernel drops the SYN of
+/// one more, and the client retries after a second or more.
 const BACKLOG: u32 = 4096;
 /// Open files that are not connections of a listener: watches, certificates, policies.
 const OWN_FILES: usize = 128;
@@ -21,8 +21,8 @@ const MIN_CONNECTIONS: usize = 16;
 #[cfg(target_os = "linux")]
 const WANTED_FILES: u64 = 2048;
 
-/// Listens on an address, and returns the actual one, which has a port where port 0 asked for any. `[::]` stands for all
-/// addresses, also on a machine without IPv6.
+/// Listens on an address, and returns the actual one, which has a port where port 0 asked for any. `[::]` stands for
+/// all addresses, also on a machine without IPv6.
 pub(super) fn bind(
     address: SocketAddr,
     flag: &'static str,
@@ -91,7 +91,7 @@ fn raise_file_limit() -> usize {
         tracing::warn!(
             limit,
             wanted = WANTED_FILES,
-            "few files may be open, so few connections too; raise ulimit -n"
+            "the limit of open files is low, so few connections are accepted; raise ulimit -n"
         );
     }
     usize::try_from(limit).unwrap_or(usize::MAX)

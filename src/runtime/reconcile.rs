@@ -141,8 +141,8 @@ impl Process {
         Ok(Self { source, metrics, shutdown, signals, servers, updates })
     }
 
-    /// Runs until the work ends. The first signal ends the work through `shutdown`; a second one ends the process at once. Then
-    /// the listener drains.
+    /// Runs until the work ends. The first signal ends the work through `shutdown`; a second one ends the process at
+    /// once. Then the listener drains.
     async fn run(mut self, work: impl Future<Output = ()>) -> Result<(), ServeError> {
         let shutdown = self.shutdown.clone();
         let signals = self.signals.clone();

@@ -177,8 +177,8 @@ impl PolicySource {
     }
 }
 
-/// Checks that the cluster serves both kinds of policies, and that podgate may list them: at the start an error is better than a
-/// watch that retries for ever.
+/// Checks that the cluster serves both kinds of policies, and that podgate may list them: at the start an error is
+/// better than a watch that retries for ever.
 async fn check_served(cluster: &Cluster) -> Result<(), ClusterError> {
     let one = ListParams::default().limit(1);
     let own = Api::<DevOpsPolicy>::all(cluster.client.clone());

@@ -13,7 +13,7 @@ const MAX_DEPTH: u8 = 128;
 
 /// The text is not JSON, or not of the type that is read.
 #[derive(Debug)]
-pub(in super::super) struct Malformed;
+pub(crate) struct Malformed;
 
 impl std::error::Error for Malformed {}
 
@@ -30,7 +30,7 @@ impl de::Error for Malformed {
 }
 
 /// Reads a text that is one JSON value and nothing else.
-pub(in super::super) fn from_str<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
+pub(crate) fn from_str<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, Malformed> {
     let mut reader = Reader::new(text);
     let value = T::deserialize(&mut reader)?;
     if reader.is_at_end() { Ok(value) } else { Err(Malformed) }

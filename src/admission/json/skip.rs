@@ -1,5 +1,5 @@
-//! Skips JSON, and validates it on the way. Each function takes a text that begins with its subject, and returns the text after
-//! it; `None` where the text is not JSON.
+//! Skips JSON, and validates it on the way. Each function takes a text that begins with its subject, and returns the
+//! text after it; `None` where the text is not JSON.
 
 /// Skips a value of any depth.
 pub(super) fn value(mut rest: &[u8]) -> Option<&[u8]> {
@@ -110,8 +110,8 @@ pub(super) fn plain(mut rest: &[u8]) -> &[u8] {
     rest.get(plain..).unwrap_or_default()
 }
 
-/// Finds the first special byte of eight at once: the lowest bit that is set is that byte's high bit. (A control character
-/// borrows from the next byte, so bits above the lowest may be wrong.)
+/// Finds the first special byte of eight at once: the lowest bit that is set is that byte's high bit. (A control
+/// character borrows from the next byte, so bits above the lowest may be wrong.)
 #[inline]
 fn special_bytes(word: u64) -> u64 {
     const EACH: u64 = u64::from_le_bytes([1; 8]);

@@ -1,5 +1,5 @@
-//! Reads JSON into a `serde_json::Value` of bounded size: a text of three bytes, such as `"",`, becomes a value of ten times
-//! that size.
+//! Reads JSON into a `serde_json::Value` of bounded size: a text of three bytes, such as `"",`, becomes a value of ten
+//! times that size.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::reader::Reader;
 const MAX_VALUES: usize = 50_000;
 
 /// Reads a text; `None` where it is not JSON, or has too many values, or nests too deep.
-pub(in super::super) fn whole(text: &str) -> Option<Value> {
+pub(crate) fn whole(text: &str) -> Option<Value> {
     let mut reader = Reader::new(text);
     let left = Cell::new(MAX_VALUES);
     let value = Whole(&left).deserialize(&mut reader).ok()?;

@@ -1,5 +1,5 @@
-//! Lists who, beside podgate and the cluster itself, could mislead podgate: the subjects that may write or delete the beat's
-//! Lease, and those that may change the labels by which policies select namespaces.
+//! Lists who, beside podgate and the cluster itself, could mislead podgate: the subjects that may write or delete the
+//! beat's Lease, and those that may change the labels by which policies select namespaces.
 
 use std::collections::BTreeSet;
 

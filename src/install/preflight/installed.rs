@@ -10,8 +10,8 @@ use crate::api;
 use crate::clusters::Cluster;
 use crate::policies::list::ClusterPolicies;
 
-/// The first minor version of Kubernetes 1 in which every API that podgate uses is stable; the last to become stable was the
-/// validation of custom resources by CEL (`x-kubernetes-validations`).
+/// The first minor version of Kubernetes 1 in which every API that podgate uses is stable; the last to become stable
+/// was the validation of custom resources by CEL (`x-kubernetes-validations`).
 const MINIMUM_MINOR: u32 = 29;
 const INSTALL: &str = "podgate crd install";
 

@@ -1,5 +1,5 @@
-//! Checks which objects a webhook leaves out: by a selector that was set by hand, or one that a tenant could use to bypass
-//! podgate.
+//! Checks which objects a webhook leaves out: by a selector that was set by hand, or one that a tenant could use to
+//! bypass podgate.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 

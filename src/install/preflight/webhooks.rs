@@ -1,5 +1,5 @@
-//! Checks the webhook configurations: whether the API server calls podgate, reaches it and trusts it, and which pods depend on
-//! it.
+//! Checks the webhook configurations: whether the API server calls podgate, reaches it and trusts it, and which pods
+//! depend on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -264,8 +264,8 @@ async fn reachable(
     })
 }
 
-/// Checks for deadlocks: a `DaemonSet` that nodes need to run pods must not wait for podgate, which is a pod itself. Such a
-/// `DaemonSet` belongs into a protected namespace.
+/// Checks for deadlocks: a `DaemonSet` that nodes need to run pods must not wait for podgate, which is a pod itself.
+/// Such a `DaemonSet` belongs into a protected namespace.
 async fn endangered(
     cluster: &Cluster,
     title: &str,
