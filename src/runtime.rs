@@ -120,16 +120,7 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
         router: handler::router(reviews, Arc::clone(&readiness)),
         connections: Connections::new(capacities.webhook, callers, metrics.connections.clone()),
     };
-    let plain = Server {
-        tls: None,
-        asks_certificates: false,
-        router: metrics_endpoint::router(metrics.clone(), Arc::clone(&readiness)),
-        connections: Connections::new(
-            capacities.plain,
-            Callers::default(),
-            metrics.connections.clone(),
-        ),
-    };
+    let plain = metrics_endpoint::server(&metrics, Arc::clone(&readiness), capacities.plain);
     let mut tasks = Tasks::default();
     tasks.serve("webhook server", listener, webhook, &draining, options.drain);
     tasks.serve("metrics server", metrics_listener, plain, &draining, options.drain);
@@ -177,16 +168,7 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
     };
     tracing::info!("draining");
     drain.send_replace(true);
-    if let Some(registration) = &registration {
-        // First, so that the API server stops calling.
-        unregister(registration).await;
-    }
-    // The leader ends before the last connection does, so that another replica leads soon; it takes a few seconds at
-    // most.
-    while tasks.leader.join_next().await.is_some() {}
-    outcome?;
-    while tasks.servers.join_next().await.is_some() {}
-    Ok(())
+    tasks.shut_down(registration.as_ref(), outcome).await
 }
 
 /// The tasks of a process that serves. Dropping them aborts them.
@@ -212,6 +194,24 @@ impl Tasks {
             serving.await;
             name
         });
+    }
+
+    /// Waits until all tasks have drained, or no longer than for the leader if the outcome is an error.
+    async fn shut_down(
+        mut self,
+        registration: Option<&SelfRegistration>,
+        outcome: Result<(), ServeError>,
+    ) -> Result<(), ServeError> {
+        if let Some(registration) = registration {
+            // First, so that the API server stops calling.
+            unregister(registration).await;
+        }
+        // The leader ends before the last connection does, so that another replica leads soon; it takes a few seconds
+        // at most.
+        while self.leader.join_next().await.is_some() {}
+        outcome?;
+        while self.servers.join_next().await.is_some() {}
+        Ok(())
     }
 
     /// Waits until a task ends, which none should before the shutdown.

@@ -59,7 +59,7 @@ mod tests {
         }
     }
 
-    /// The filter of PODGATE_LOG once replaced the one that drops the client's warnings, which hold whole bodies.
+    /// The filter of `PODGATE_LOG` once replaced the one that drops the client's warnings, which hold whole bodies.
     #[test]
     fn what_the_client_says_of_bodies_is_not_logged_whatever_the_filter_says() {
         for filter in
