@@ -18,7 +18,7 @@ fn enter(connections: &Connections, from: &str, count: u64) -> Vec<Slot> {
     (0..count).map(|number| nth(number).unwrap()).collect()
 }
 
-/// Whether each has been told to go.
+/// Whether each was evicted.
 fn gone(slots: &[Slot]) -> Vec<bool> {
     slots.iter().map(|slot| !slot.connections.lock().open.contains_key(&slot.id)).collect()
 }
