@@ -1,31 +1,40 @@
-//! The primary path: an AdmissionReview comes in over TLS and is answered.
+//! The webhooks: an AdmissionReview comes in over TLS and is answered.
 //!
-//! [`server`] accepts [`connections`] and [`handler`] is the HTTP side (with `request`, what it lets in by `pool` and
-//! `line`). Whoever is known to be an API server ([`callers`]) has room of its own in all of these. [`review`] reads
-//! the bytes (with `json`), [`validate`] judges (with `unchanged`, what an update left alone) and [`mutate`] completes what
-//! they hold, and `answer` writes what was [`judged`]. Policies are reviewed themselves, in `policy_object`, and the Lease by
-//! which podgate knows that it is asked, in [`alive`]. [`registration`] is what the API server must know to call at all,
-//! [`register`] tells it, in development, and [`intact`] sees whether that still stands.
+//! The way of a review: [`server`] (TCP, TLS, HTTP) → [`handler`] (routes) → [`limits`] (is there room?) → [`body`] →
+//! [`review`] (decode, with [`json`]) → [`validate`] or [`mutate`] → [`answer`] (encode). Each step that refuses
+//! returns a [`refusal`]; what was decided is a [`judged::Judged`].
+//!
+//! Room: [`connections`], [`pool`] (reviews and bytes), [`body_queue`] (large bodies) and [`cost_queue`] (costly
+//! expressions) reserve a part for the callers that are proved to be API servers ([`callers`]). [`log_limit`] bounds
+//! log lines.
+//!
+//! Other reviews than those of workloads: [`policy_object`] (policies themselves) and [`alive`] (the beat's Lease).
+//! [`unchanged`] and [`repairs`] decide what an update does not have to answer for.
+//!
+//! The webhook configurations: [`registration`] renders them, [`self_registration`] writes them in development, and
+//! [`intact`] compares them with those of a cluster.
 
-pub mod alive;
+pub(crate) mod alive;
 mod answer;
-pub mod callers;
-pub mod connections;
-mod costly;
-pub mod handler;
-pub mod intact;
+mod body;
+mod body_queue;
+pub(crate) mod callers;
+pub(crate) mod connections;
+mod cost_queue;
+pub(crate) mod handler;
+pub(crate) mod intact;
 mod json;
 pub mod judged;
-mod line;
+mod limits;
+mod log_limit;
 pub mod mutate;
 mod policy_object;
 mod pool;
-pub mod register;
+mod refusal;
 pub mod registration;
 mod repairs;
-mod request;
 pub mod review;
-mod seldom;
+pub(crate) mod self_registration;
 pub mod server;
 mod unchanged;
 pub mod validate;

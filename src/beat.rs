@@ -1,15 +1,15 @@
-//! The beat: how podgate knows, rather than assumes, that API servers call it.
+//! Availability: the beat proves that the API servers call podgate. The way in is [`Beat::run`].
 //!
-//! Every ready replica sends a [`nonce`] through every API server, as a dry-run write of the Lease `podgate-alive`, about
-//! every ten seconds. The API server calls the webhook `alive.`, so some replica, which knows the nonce and answers its echo
-//! as a warning; the warning comes back here. Then the Lease's `renewTime` is written for real, through the same webhook,
-//! so that others see when podgate was last known to be asked. The way in is [`Beat::run`].
+//! About every ten seconds, each ready replica sends a [`nonce`] through every API server, in a dry-run write of the
+//! Lease `podgate-alive`. The API server calls the webhook `alive.`; the replica that is called verifies the nonce and
+//! answers with its echo, which comes back here as a warning. Then the beat writes the Lease's `renewTime`, through the
+//! same webhook, so that everybody can read when the API servers last called podgate.
 //!
-//! `renewTime` is in the API server's time, and is written only if the other webhooks are as they were rendered, too: a
-//! beat says that what podgate is for happens, not only that podgate runs.
+//! `renewTime` is in the API server's time. It is written only if the other webhooks are as they were rendered too: a
+//! fresh `renewTime` says that objects are reviewed, not only that podgate runs.
 
-mod ask;
 mod lease;
+mod probe;
 mod routes;
 
 use std::hash::{BuildHasher, RandomState};
@@ -18,49 +18,45 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use kube::Client;
 use tokio::sync::watch;
 
 use crate::clusters::Cluster;
 use crate::metrics::BeatMetrics;
 use crate::nonce::{self, Key};
-use ask::{Answer, Ask, Heard};
-use lease::{Lease, Owner};
-use routes::Routes;
+use lease::{AliveLease, Owner};
+use probe::{Echoed, Probe, ProbeOutcome};
+use routes::{Route, Routes};
 
-/// How often a replica beats, a tenth more or less, so that replicas that started together do not beat together.
+/// The interval between two beats, a tenth more or less, so that replicas that start together do not beat together.
 const PERIOD: Duration = Duration::from_secs(10);
-/// How soon after a beat that failed.
+/// The delay after a beat that failed.
 const SOON: Duration = Duration::from_secs(5);
-/// How often a replica that is not ready looks whether it is.
+/// How often a replica that is not ready checks whether it is.
 const NOT_READY: Duration = Duration::from_secs(1);
-/// After how many failures in a row it is logged: the Service hears of a new replica a little after the replica is ready.
+/// The number of failures in a row after which they are logged: the Service lists a new replica a little after it is
+/// ready.
 const FAILURES: u32 = 3;
 
-/// When the API servers were last seen to call podgate; `None` before the first time.
-pub type Called = watch::Receiver<Option<Instant>>;
-
-/// What beating takes.
+/// A replica's beat.
 pub struct Beat {
     pub cluster: Cluster,
-    /// Of the Lease.
+    /// The namespace of the Lease.
     pub namespace: String,
-    /// The Deployment in that namespace that owns the Lease. Where there is to be one, and is none, no Lease is made: nobody
-    /// would take it away again.
+    /// The Deployment in that namespace that owns the Lease. If it does not exist, no Lease is created: nothing would
+    /// garbage-collect it.
     pub deployment: Option<String>,
-    pub key: nonce::Shared,
-    /// Whether the webhooks are as they were rendered; if not, why.
+    pub key: nonce::SharedKey,
+    /// Whether the webhooks are as they were rendered; an error says what differs.
     pub intact: watch::Receiver<Result<(), String>>,
     /// Whether this replica takes traffic.
     pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
     pub metrics: BeatMetrics,
-    pub called: watch::Sender<Option<Instant>>,
 }
 
-/// Why a beat did not come all the way.
+/// Why a beat failed.
 #[derive(Debug, thiserror::Error)]
-enum Unheard {
-    #[error("there is no certificate yet, by whose key nonces are signed")]
+enum BeatError {
+    #[error("there is no certificate yet, so nonces cannot be signed")]
     NoKey,
     #[error("no API server answers: {0}")]
     NoAnswer(String),
@@ -72,12 +68,14 @@ enum Unheard {
     Refused { route: String, message: String },
     #[error("the webhooks are not as they were rendered: {0}; helm upgrade restores them")]
     Changed(String),
-    #[error("the Deployment {0} does not exist, which would own the Lease; --release names it")]
+    #[error(
+        "the Deployment {0}, which would own the Lease, does not exist; name it with --release"
+    )]
     NoOwner(String),
 }
 
 impl Beat {
-    /// Beats until it is dropped.
+    /// Beats until the future is dropped.
     pub async fn run(self) {
         let mut routes = Routes::new(self.cluster.clone());
         let sender = Sender::default();
@@ -87,7 +85,7 @@ impl Beat {
             let pause = if (self.ready)() {
                 let beat = self.beat(&mut routes, &sender).await;
                 log.record(&beat);
-                sender.jittered(if beat.is_ok() { PERIOD } else { SOON })
+                sender.jitter(if beat.is_ok() { PERIOD } else { SOON })
             } else {
                 NOT_READY
             };
@@ -95,80 +93,77 @@ impl Beat {
         }
     }
 
-    /// Sends a nonce through every API server that answers; each must call podgate.
-    async fn beat(&self, routes: &mut Routes, sender: &Sender) -> Result<(), Unheard> {
-        let key = self.key.key().ok_or(Unheard::NoKey)?;
+    /// Sends a nonce through every API server; each one that answers must call podgate.
+    async fn beat(&self, routes: &mut Routes, sender: &Sender) -> Result<(), BeatError> {
+        let key = self.key.key().ok_or(BeatError::NoKey)?;
         let all = routes.each().await;
-        let mut answers = self.ask(&all, &key, sender).await;
-        if answers.iter().all(|(_, answer)| matches!(answer, Answer::Silent(_))) {
-            // Addresses may be known and not be reachable from here.
-            answers = self.ask(&[routes.usual()], &key, sender).await;
+        let mut outcomes = self.probe(&all, &key, sender).await;
+        if outcomes.iter().all(|(_, outcome)| matches!(outcome, ProbeOutcome::NoAnswer(_))) {
+            // The API servers' own addresses may be unreachable from here.
+            outcomes = self.probe(&[routes.usual()], &key, sender).await;
         }
-        let (route, heard) = together(answers)?;
-        let now = Instant::now();
-        self.metrics.called(now);
-        self.called.send_replace(Some(now));
-        self.intact.borrow().clone().map_err(Unheard::Changed)?;
-        self.renew(&route, *heard).await
+        let (route, echoed) = combine(outcomes)?;
+        self.metrics.called(Instant::now());
+        self.intact.borrow().clone().map_err(BeatError::Changed)?;
+        self.renew(&route, *echoed).await
     }
 
-    /// Asks by every route at a time.
-    async fn ask(&self, routes: &[Route], key: &Key, sender: &Sender) -> Vec<(Route, Answer)> {
-        let ask = Ask { namespace: &self.namespace, key };
-        let asked = routes.iter().map(|route| async {
-            (route.clone(), ask.whether_it_calls(&route.client, || sender.next()).await)
+    /// Probes all routes concurrently.
+    async fn probe(
+        &self,
+        routes: &[Route],
+        key: &Key,
+        sender: &Sender,
+    ) -> Vec<(Route, ProbeOutcome)> {
+        let probe = Probe { namespace: &self.namespace, key };
+        let probed = routes.iter().map(|route| async {
+            (route.clone(), probe.run(&route.client, || sender.next()).await)
         });
-        join_all(asked).await
+        join_all(probed).await
     }
 
-    /// Writes when that was, unless another replica just did.
-    async fn renew(&self, route: &Route, heard: Heard) -> Result<(), Unheard> {
-        let stamp = heard.now();
-        if heard.lease.as_ref().is_some_and(|lease| lease.is_new(stamp)) {
+    /// Writes the time of the beat into the Lease, unless another replica has just done so.
+    async fn renew(&self, route: &Route, echoed: Echoed) -> Result<(), BeatError> {
+        let stamp = echoed.now();
+        if echoed.lease.as_ref().is_some_and(|lease| lease.is_new(stamp)) {
             return Ok(());
         }
-        let owner = match (&heard.lease, &self.deployment) {
+        let owner = match (&echoed.lease, &self.deployment) {
             (Some(lease), _) if lease.has_owner() => None,
             (_, None) => None,
             (known, Some(name)) => {
                 let owner = Owner::find(&route.client, &self.namespace, name).await;
                 if owner.is_none() && known.is_none() {
-                    return Err(Unheard::NoOwner(name.clone()));
+                    return Err(BeatError::NoOwner(name.clone()));
                 }
                 owner
             }
         };
-        let lease = Lease::renewed(heard.lease, stamp, owner);
-        let written = ask::write(&route.client, &self.namespace, &lease).await;
-        written.map_err(|message| Unheard::Refused { route: route.name.clone(), message })
+        let lease = AliveLease::renewed(echoed.lease, stamp, owner);
+        let written = probe::write(&route.client, &self.namespace, &lease).await;
+        written.map_err(|message| BeatError::Refused { route: route.name.clone(), message })
     }
 }
 
-/// What all answers come to: each API server that answers must have called podgate, and one must have answered.
-fn together(answers: Vec<(Route, Answer)>) -> Result<(Route, Box<Heard>), Unheard> {
-    let mut heard = None;
-    let mut silent = String::new();
-    for (route, answer) in answers {
-        match answer {
-            Answer::Heard(it) => heard = heard.or(Some((route, it))),
-            Answer::NotCalled => return Err(Unheard::NotCalled(route.name)),
-            Answer::Refused(message) => {
-                return Err(Unheard::Refused { route: route.name, message });
+/// Combines the outcomes of all routes: each API server that answers must have called podgate, and one must have
+/// answered.
+fn combine(outcomes: Vec<(Route, ProbeOutcome)>) -> Result<(Route, Box<Echoed>), BeatError> {
+    let mut echoed = None;
+    let mut no_answer = String::new();
+    for (route, outcome) in outcomes {
+        match outcome {
+            ProbeOutcome::Echoed(it) => echoed = echoed.or(Some((route, it))),
+            ProbeOutcome::NotCalled => return Err(BeatError::NotCalled(route.name)),
+            ProbeOutcome::Refused(message) => {
+                return Err(BeatError::Refused { route: route.name, message });
             }
-            Answer::Silent(why) => silent = why,
+            ProbeOutcome::NoAnswer(why) => no_answer = why,
         }
     }
-    heard.ok_or(Unheard::NoAnswer(silent))
+    echoed.ok_or(BeatError::NoAnswer(no_answer))
 }
 
-/// A way to an API server, and what it is called in messages.
-#[derive(Clone)]
-struct Route {
-    name: String,
-    client: Client,
-}
-
-/// Who sends: a name for this process, and how many nonces it has sent.
+/// The sender of nonces: a random name of this process, and the number of nonces it has sent.
 struct Sender {
     name: String,
     sent: AtomicU64,
@@ -176,7 +171,7 @@ struct Sender {
 
 impl Default for Sender {
     fn default() -> Self {
-        // The standard library keys its maps by the system's randomness.
+        // The standard library seeds its hash maps from the system's randomness.
         let random = || RandomState::new().hash_one(std::process::id());
         let name = format!("{:016x}{:016x}", random(), random());
         Self { name, sent: AtomicU64::new(0) }
@@ -184,27 +179,27 @@ impl Default for Sender {
 }
 
 impl Sender {
-    /// No two nonces have the same sender.
+    /// A sender name that no other nonce has.
     fn next(&self) -> String {
         format!("{}-{}", self.name, self.sent.fetch_add(1, Ordering::Relaxed))
     }
 
-    fn jittered(&self, pause: Duration) -> Duration {
+    fn jitter(&self, pause: Duration) -> Duration {
         let random = RandomState::new().hash_one(&self.name) % 200;
         pause * (900 + u32::try_from(random).unwrap_or(100)) / 1000
     }
 }
 
-/// Logs each change of whether the API servers call podgate, once.
+/// Logs when the API servers begin or cease to call podgate.
 #[derive(Default)]
 struct BeatLog {
     failures: u32,
-    /// Whether the API servers call podgate, as last logged.
+    /// What was logged last: whether the API servers call podgate.
     calls: Option<bool>,
 }
 
 impl BeatLog {
-    fn record(&mut self, beat: &Result<(), Unheard>) {
+    fn record(&mut self, beat: &Result<(), BeatError>) {
         match beat {
             Ok(()) => {
                 self.failures = 0;
@@ -230,27 +225,27 @@ mod tests {
     #[tokio::test]
     async fn one_api_server_that_does_not_call_is_not_hidden_by_those_that_do_and_one_that_is_down_counts_for_nothing()
      {
-        let told = |answers: Vec<Answer>| {
+        let combined = |answers: Vec<ProbeOutcome>| {
             let route =
                 |name: usize| Route { name: name.to_string(), client: Script::default().client() };
             let answers = answers.into_iter().enumerate();
-            match together(answers.map(|(at, answer)| (route(at), answer)).collect()) {
+            match combine(answers.map(|(at, answer)| (route(at), answer)).collect()) {
                 Ok((route, _)) => format!("heard by {}", route.name),
                 Err(why) => why.to_string(),
             }
         };
-        let heard = || Answer::Heard(Box::new(Heard::example()));
-        let silent = || Answer::Silent("connection refused".to_owned());
-        assert_eq!(told(vec![silent(), heard(), heard()]), "heard by 1");
-        let refused = Answer::Refused("failed calling webhook".to_owned());
+        let heard = || ProbeOutcome::Echoed(Box::new(Echoed::example()));
+        let silent = || ProbeOutcome::NoAnswer("connection refused".to_owned());
+        assert_eq!(combined(vec![silent(), heard(), heard()]), "heard by 1");
+        let refused = ProbeOutcome::Refused("failed calling webhook".to_owned());
         for (answers, why) in [
-            (vec![heard(), Answer::NotCalled], "(1) admitted a beat without calling podgate"),
+            (vec![heard(), ProbeOutcome::NotCalled], "(1) admitted a beat without calling podgate"),
             (vec![refused, heard()], "(0) refuses the beat: failed calling webhook"),
             (vec![silent(), silent()], "no API server answers: connection refused"),
             (vec![], "no API server answers"),
         ] {
-            let told = told(answers);
-            assert!(told.contains(why), "{why}: {told}");
+            let found = combined(answers);
+            assert!(found.contains(why), "{why}: {found}");
         }
     }
 
@@ -260,14 +255,14 @@ mod tests {
         assert_ne!(one.name, other.name);
         let (first, second) = (one.next(), one.next());
         assert_ne!(first, second);
-        let pause = one.jittered(PERIOD);
+        let pause = one.jitter(PERIOD);
         assert!((PERIOD * 9 / 10..PERIOD * 11 / 10).contains(&pause), "{pause:?}");
     }
 
     #[test]
-    fn a_failure_is_told_once_it_lasts_and_once() {
+    fn a_failure_is_logged_when_it_lasts_and_once() {
         let mut log = BeatLog::default();
-        let failed = || Err(Unheard::NoKey);
+        let failed = || Err(BeatError::NoKey);
         for _ in 0..2 {
             log.record(&failed());
             assert_eq!(log.calls, None);

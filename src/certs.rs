@@ -1,19 +1,21 @@
-//! Certificates for the webhook.
+//! Certificate rotation: the serving certificate of the webhook, its CA, and the `caBundle` by which the API server
+//! trusts it.
 //!
-//! Every replica serves by a [`Resolver`], which takes another certificate at any time. Without a cluster it gets the one of
-//! a folder ([`folder`]). In a cluster all replicas [`serving`] read one Secret, and watch whether the API server trusts
-//! what is in it; the replica that leads is the [`keeper`] of the Secret and of the configurations' `caBundle`. What the
-//! Secret should hold is decided in [`keyring`], without I/O. Whose certificates callers must show, where they must, is in
-//! [`client_ca`].
+//! Every replica serves the certificate of a [`Resolver`], which can be replaced at any time. Without a cluster the
+//! certificate comes from a folder ([`folder`]). In a cluster all replicas share one Secret: [`serving`] reloads it on
+//! every replica, and checks whether the API server trusts it; on the leader, [`keeper`] writes the Secret and the
+//! configurations' `caBundle`. [`keyring`] decides, without I/O, what the Secret should hold next. [`client_ca`]
+//! verifies callers' client certificates, where `--client-ca` asks for them.
 
 pub mod authority;
-pub mod client_ca;
-pub mod configuration;
+pub(crate) mod client_ca;
+pub(crate) mod configuration;
 pub mod folder;
-pub mod keeper;
-pub mod keyring;
+pub(crate) mod keeper;
+pub(crate) mod keyring;
+pub(crate) mod objects;
 mod resolver;
-pub mod serving;
+pub(crate) mod serving;
 mod trust;
 
 use std::sync::Arc;
@@ -26,17 +28,17 @@ use rustls::sign::CertifiedKey;
 
 pub use resolver::Resolver;
 
-/// A certificate chain with its key, and the CA a client must trust.
+/// A certificate chain with its key, and the CA that clients must trust.
 pub struct Identity {
     /// PEM: the leaf first.
     pub certificate: String,
     /// PEM, PKCS #8.
     pub key: String,
-    /// PEM: what goes into a `caBundle`; `None` where only the leaf was provided.
+    /// PEM: the `caBundle`; `None` where only the leaf was provided.
     pub ca: Option<String>,
 }
 
-/// Why an identity cannot serve.
+/// Why an identity cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum IdentityError {
     #[error("the certificate is not PEM: {0}")]
@@ -50,22 +52,22 @@ pub enum IdentityError {
 }
 
 impl Identity {
-    /// A server's TLS side that shows this and nothing else.
+    /// The TLS configuration of a server that always serves this identity.
     ///
     /// # Errors
-    /// Says which of certificate and key is at fault.
+    /// The certificate or the key cannot be used.
     pub fn server_config(&self) -> Result<Arc<ServerConfig>, IdentityError> {
         let resolver = Resolver::default();
-        resolver.show(certified(&self.certificate, &self.key)?);
+        resolver.serve(certified_key(&self.certificate, &self.key)?);
         Ok(resolver.server_config())
     }
 }
 
-/// A chain and its key as a server shows them.
+/// A certificate chain and its key, both in PEM, as rustls serves them.
 ///
 /// # Errors
-/// Says which of certificate and key is at fault.
-pub fn certified(certificate: &str, key: &str) -> Result<CertifiedKey, IdentityError> {
+/// The certificate or the key cannot be used.
+pub fn certified_key(certificate: &str, key: &str) -> Result<CertifiedKey, IdentityError> {
     let chain = CertificateDer::pem_slice_iter(certificate.as_bytes())
         .collect::<Result<Vec<_>, _>>()
         .map_err(IdentityError::Certificate)?;

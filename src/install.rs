@@ -1,7 +1,8 @@
-//! podgate as an admin installs it: whether a cluster has what it needs ([`preflight`]), which rights it needs
-//! ([`permissions`]), its webhook configurations ([`configurations`]), and how they are taken away ([`break_glass`]).
+//! Installation: the checks of `podgate check` ([`preflight`]), the permissions that podgate needs ([`permissions`]),
+//! the webhook configurations of a cluster ([`configurations`]), and how to delete them in an emergency
+//! ([`break_glass`]).
 
-pub mod break_glass;
-pub mod configurations;
+pub(crate) mod break_glass;
+mod configurations;
 pub mod permissions;
-pub mod preflight;
+pub(crate) mod preflight;

@@ -1,14 +1,15 @@
-//! Which podgate leads: of all that name the same Lease, the one that holds it, and it alone writes.
+//! Leader election: of all processes that contend for one Lease, the holder leads, and only the leader writes.
 //!
-//! The way in is [`lead`]. [`record`] decides from what a Lease says, and when it was seen to change, who may have it;
-//! [`lease`] reads and writes it; [`term`] keeps it for as long as the work lasts.
+//! The way in is [`lead`]. [`candidate`] waits until the Lease may be taken, as [`record`] decides from the Lease's
+//! spec and from when it was seen to change (pure); [`term`] renews it while the work runs; [`lease`] reads and writes
+//! it.
 //!
-//! Two never lead at once, whatever the clocks of their machines say: a holder counts its time from before it *sent* a
-//! renewal, and stops after the renew deadline; another counts from after it *saw* that renewal, and waits for the
-//! whole duration, which is longer. Both count by a clock that goes on while the machine sleeps.
+//! Two processes never lead at once, whatever the clocks of their machines show: the holder counts from before it
+//! *sent* a renewal, and stops after the renew deadline; a candidate counts from after it *saw* that renewal, and waits
+//! for the lease duration, which is longer. Both count by a clock that runs while the machine is suspended.
 
 mod candidate;
-pub mod claim;
+pub(crate) mod claim;
 #[cfg(test)]
 mod fake_api;
 mod lease;
@@ -32,29 +33,29 @@ use claim::Claim;
 use lease::{LeaseClient, LeaseError};
 use term::Term;
 
-/// The Lease's name: everybody who may write contends for the same.
+/// The name of the leader's Lease.
 pub const LEASE: &str = "podgate";
 
-/// How long the work may take to end after it was told to. Kubernetes kills a pod 30 s after it asked it to end.
+/// How long the work may take to end after a shutdown signal. Kubernetes kills a pod 30 s after SIGTERM.
 const WORK_END_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Which Lease, who asks for it, and at what pace.
+/// The Lease to contend for, and the durations of client-go's leader election.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub struct LeaseOptions {
     pub namespace: String,
     pub name: String,
-    /// No two processes may have the same; see [`identity`].
+    /// `holderIdentity` of this process, unique among all processes; see [`identity`].
     pub identity: String,
-    /// How long others leave the Lease alone after they saw it renewed.
+    /// How long candidates leave the Lease alone after they saw a renewal.
     pub duration: Duration,
-    /// How long a holder leads without having renewed it; shorter than the duration.
+    /// How long the holder leads without a renewal; shorter than `duration`.
     pub renew_deadline: Duration,
-    /// How often a holder renews it, and a candidate looks.
+    /// The interval between two renewals of the holder, or between two reads of a candidate.
     pub retry: Duration,
 }
 
-impl Options {
-    /// The Lease `podgate` in a namespace, at the pace of Kubernetes' own controllers.
+impl LeaseOptions {
+    /// The Lease `podgate` in a namespace, with the durations of Kubernetes' own controllers.
     pub fn new(namespace: String) -> Self {
         Self {
             namespace,
@@ -67,28 +68,29 @@ impl Options {
     }
 }
 
-/// A name for this process: the host's, which in a cluster is the pod's, and a suffix, since a container that was
-/// started again in its pod is another process.
-pub fn identity() -> String {
+/// A unique name of this process: the hostname, which in a cluster is the pod's name, and a random suffix, since a
+/// container that is restarted in its pod is another process.
+fn identity() -> String {
     let of_host = || fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let host = std::env::var("HOSTNAME").ok().or_else(of_host);
     let host = host.as_deref().map(str::trim).filter(|it| !it.is_empty()).unwrap_or("podgate");
-    // The standard library keys its maps by the system's randomness, so no dependency is needed for a few digits.
+    // The standard library seeds its hash maps from the system's randomness, which saves a dependency.
     let suffix = RandomState::new().hash_one(std::process::id());
     format!("{host}_{suffix:016x}")
 }
 
-/// Contends for the Lease until shutdown, and does the work whenever this podgate leads.
+/// Contends for the Lease until shutdown, and runs the work whenever this process leads.
 ///
-/// The work of a term is made by `work` and dropped when leadership is lost; it must send each write through the
-/// claim. It runs in the same task as the renewals, so that a podgate whose work hangs loses the Lease to one whose
-/// work does not. Work that ends by itself ends this too.
+/// `work` makes the future of one term. The future is dropped when leadership is lost, and must send each write through
+/// the claim. It runs in the same task as the renewals, so that a process whose work hangs loses the Lease. Work that
+/// ends by itself ends `lead` too.
 ///
-/// On `shutdown` (a `true`, or the end of its sender) the work, which the caller tells by the same channel, is given
-/// a few seconds to end; then the Lease is released, and another may lead at its next look.
+/// Graceful shutdown: when `shutdown` becomes `true` or its sender is dropped, the work, which the caller ends through
+/// the same channel, has [`WORK_END_TIMEOUT`] to end; then the Lease is released, so that another replica can lead at
+/// once.
 pub async fn lead<W, F>(
     client: Client,
-    options: Options,
+    options: LeaseOptions,
     claim: Claim,
     mut shutdown: watch::Receiver<bool>,
     metrics: LeaderMetrics,
@@ -104,7 +106,7 @@ pub async fn lead<W, F>(
             () = signalled(&mut shutdown) => return,
             free = candidate.until_free() => free,
         };
-        // Not given up half-way at a shutdown: the Lease would be taken, and nobody there to release it.
+        // A shutdown does not interrupt this: the Lease would stay taken, and nobody would release it.
         let Some(held) = candidate.take(free).await else { continue };
         let mut term = Term::begin(&candidate, &claim, &metrics, held);
         let lost = {
@@ -131,17 +133,17 @@ pub async fn lead<W, F>(
     }
 }
 
-/// Takes the Lease from whoever has it, for a minute: nobody leads, and so nobody writes, until that is over.
+/// Takes the Lease from its holder, for a minute: no process leads, and so none writes, until the minute is over.
 ///
 /// # Errors
-/// The API server refuses, or others are faster each time.
+/// The API server refuses, or others change the Lease first at each of five attempts.
 pub async fn take_over(client: Client, namespace: String) -> Result<(), kube::Error> {
-    const TRIES: u32 = 5;
+    const ATTEMPTS: u32 = 5;
     const MINUTE: Duration = Duration::from_mins(1);
-    let lease = LeaseClient::new(client, &Options::new(namespace));
-    let mut tries = 0;
+    let lease = LeaseClient::new(client, &LeaseOptions::new(namespace));
+    let mut attempts = 0;
     loop {
-        tries += 1;
+        attempts += 1;
         let taken = async {
             let previous = lease.get().await?;
             let spec = previous.as_ref().and_then(|it| it.spec.as_ref());
@@ -151,13 +153,13 @@ pub async fn take_over(client: Client, namespace: String) -> Result<(), kube::Er
         match taken.await {
             Ok(_) => return Ok(()),
             Err(LeaseError::Api(error)) => return Err(error),
-            Err(LeaseError::Changed | LeaseError::Silent(_)) if tries < TRIES => {}
+            Err(LeaseError::Changed | LeaseError::Silent(_)) if attempts < ATTEMPTS => {}
             Err(error) => return Err(kube::Error::Service(error.to_string().into())),
         }
     }
 }
 
 async fn signalled(shutdown: &mut watch::Receiver<bool>) {
-    // Where the sender is gone, the process is ending as well.
+    // An error means that the sender was dropped: the process is ending.
     let _ = shutdown.wait_for(|signalled| *signalled).await;
 }

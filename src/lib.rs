@@ -1,6 +1,6 @@
 //! podgate: an admission-first policy controller for Kubernetes.
 //!
-//! Who may import whom; `tests/architecture.rs` reads this map and holds the modules to it:
+//! The map of the modules; `tests/architecture.rs` holds all imports to it:
 //!
 //! ```text
 //! cli → runtime → install
@@ -9,42 +9,42 @@
 //!   → manifests → {findings, policy} → {api, cel}
 //! ```
 //!
-//! A module imports what stands to the right of it. Those in braces do not know each other; [`runtime`] hands the parts of
-//! the second line channels. [`manifests`], [`findings`], [`policy`], [`api`] and [`cel`] are pure: no clock, no I/O, no async.
+//! A module may import the modules of the layers to its right. Modules in one pair of braces do not import each other;
+//! [`runtime`] connects those of the second line through channels. [`manifests`], [`findings`], [`policy`], [`api`] and
+//! [`cel`] are pure: no clock, no I/O, no async.
 //!
-//! A review's way in: `admission::server` (TLS, HTTP) → `admission::handler` → `admission::review` (decode) →
-//! `admission::validate` → `policy::engine` → `policy::decision` → `policy::message` → `admission::answer` (encode);
-//! or, to be completed, `admission::mutate` → `policy::mutation` → `policy::patch` → `admission::answer`.
+//! How data flows, by module:
 //!
-//! A running pod's, where podgate leads: `audit::watch` → `audit::mask` (what rules read of it) → `audit::index` →
-//! `policy::engine` → `policy::observed`, which `status::write` writes into the policy's status, and `report` into
-//! reports and Events.
-//!
-//! A workload's that breaks a policy with remediation: `policy::observed` → `remediation::work` → `remediation::plan` (pure) →
-//! `remediation::transaction`, and back by the record on the workload itself.
-//!
-//! The certificate's: `certs::keyring` (pure) → `certs::keeper` (the leader writes the Secret and `caBundle`) → `certs::serving`
-//! (every replica reads it) → `certs::Resolver`, which `admission::server` asks at each handshake.
-//!
-//! The beat's: `beat` sends a `nonce` through every API server → `admission::alive` knows it, and who brought it → its echo
-//! comes back to `beat`, which renews the Lease `podgate-alive`.
-//!
-//! Several clusters': `clusters::contexts` (kubeconfigs) → `clusters::side_by_side` → `analysis::cluster`, each → `analysis::fleet`
-//! (pure) → `cli::clusters`.
-//!
-//! A manifest's: `inputs` (files) → `manifests::documents` (YAML with places) →
-//! `scan::manifest` → `policy::engine` → `findings` → `cli::formats`.
-//!
-//! A policy's of a cluster: `policies::watch` → `policies::index` → `policy::in_force` → `policy::compile` → `policy::policy_set`.
-//!
-//! A policy's between git and a cluster: `policies::files` → `manifests::policy_file` → `manifests::canonical` → `gitops::apply` or, to be
-//! compared, `gitops::live`.
+//! - A review: `admission::server` (TLS, HTTP) → `admission::handler` → `admission::review` (decode) →
+//!   `admission::validate` → `policy::engine` → `policy::decision` → `policy::message` → `admission::answer` (encode);
+//!   or, for a pod to be completed, `admission::mutate` → `policy::mutation` → `policy::patch` → `admission::answer`.
+//! - Audit, on the leader: `audit::watch` → `audit::mask` (the fields that rules read) → `audit::index` →
+//!   `policy::engine` → `policy::observed`, which `status` writes into policies' statuses, and `report` into reports
+//!   and Events.
+//! - Remediation, on the leader: `policy::observed` → `remediation::work` → `remediation::plan` (pure) →
+//!   `remediation::transaction`. The record of a repair is stored on the workload itself.
+//! - Leader election: `leader::candidate` waits for the Lease → `leader::term` renews it and extends the
+//!   `leader::claim` → each write checks the claim before it is sent.
+//! - Certificate rotation: `certs::keyring` (pure) → `certs::keeper` (the leader writes the Secret and `caBundle`) →
+//!   `certs::serving` (every replica reloads the Secret) → `certs::Resolver`, which `admission::server` reads at each
+//!   handshake.
+//! - Availability: `beat` sends a `nonce` through every API server → `admission::alive` verifies it, and learns the API
+//!   server's address → its echo comes back to `beat`, which renews the Lease `podgate-alive`.
+//! - Graceful shutdown: `runtime::signals` → `runtime` → `admission::server` drains, and `leader` releases the Lease.
+//! - The policies of a cluster: `policies::watch` → `policies::index` → `policy::in_force` → `policy::compile` →
+//!   `policy::policy_set`.
+//! - The policies of a git repository: `policies::files` → `manifests::policy_file` → `manifests::canonical` →
+//!   `gitops::apply` or, to compare them, `gitops::live`.
+//! - A manifest: `inputs` (files) → `manifests::documents` (YAML with positions) → `scan::manifest` →
+//!   `policy::engine` → `findings` → `cli::formats`.
+//! - Several clusters: `clusters::contexts` (kubeconfigs) → `clusters::side_by_side` → `analysis::cluster`, for each →
+//!   `analysis::fleet` (pure) → `cli::clusters`.
 
 pub mod admission;
 pub mod analysis;
 pub mod api;
 pub mod audit;
-pub mod beat;
+pub(crate) mod beat;
 pub mod cel;
 pub mod certs;
 pub mod cli;
@@ -54,7 +54,7 @@ pub mod findings;
 pub mod gitops;
 pub mod inputs;
 pub mod install;
-pub mod leader;
+pub(crate) mod leader;
 pub mod manifests;
 pub mod metrics;
 pub mod nonce;
@@ -62,7 +62,7 @@ mod policies;
 pub mod policy;
 pub mod remediation;
 pub mod report;
-pub mod runtime;
+pub(crate) mod runtime;
 pub mod scan;
 mod status;
-pub mod telemetry;
+pub(crate) mod telemetry;

@@ -9,7 +9,7 @@ use podgate::cli::Cli;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    // One crypto provider for everything; it fails only where one is installed already.
+    // The crypto provider of the whole process; installing fails only if there is one already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,

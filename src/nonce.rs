@@ -1,9 +1,9 @@
-//! Nonces by which podgate knows that an API server called it: a replica sends one through the API server, and the replica
-//! that is called knows it again. Pure: times and names are handed in.
+//! Nonces that prove that an API server called podgate: a replica sends a nonce through the API server, and the replica
+//! that is called verifies it. Pure: times and names are parameters.
 //!
-//! The key is derived (HKDF, RFC 5869) from the private key of the certificate that podgate serves by. All replicas have
-//! that one already, whoever made it, so there is no further secret to make, to guard or to change; whoever knows it can
-//! pass for podgate itself anyway. It changes with the certificate.
+//! The signing key is derived (HKDF, RFC 5869) from the private key of the serving certificate. All replicas have that
+//! key already, so there is no further secret to make, guard or rotate, and whoever has it can impersonate podgate
+//! anyway. The signing key changes with the certificate.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use ring::hmac;
 
-/// The Lease through whose writes the nonces go, and whose `renewTime` tells when a beat last came all the way.
+/// The Lease whose dry-run writes carry the nonces, and whose `renewTime` is the time of the last successful beat.
 pub const LEASE: &str = "podgate-alive";
-/// The annotation that a nonce is in; it is only ever sent in a dry run, so it is never stored.
+/// The annotation that carries the nonce. It is sent in dry runs only, so it is never stored.
 pub const ANNOTATION: &str = "devops.stochastic.io/beat";
-/// How the warning begins that an echo comes back as.
+/// The prefix of the warning that carries the echo.
 const WARNING: &str = "podgate beat ";
-/// How far the clock of who sent a nonce and of who gets it may be apart, its way included.
+/// How far the time in a nonce may differ from the receiver's clock.
 pub const FRESH_MILLISECONDS: i64 = 30_000;
-/// The longest name of a sender.
+/// The longest name of a sender, in bytes.
 const MAX_SENDER: usize = 64;
 
-/// What signs nonces.
+/// The key that signs nonces and echoes.
 pub struct Key(hmac::Key);
 
 impl Key {
-    /// The key that belongs to a private key, as its file has it.
+    /// Derives the key from a private key in PEM.
     pub fn of(private_key: &str) -> Self {
         // HKDF-SHA256 of 32 bytes is one HMAC to extract and one to expand.
         let salt = hmac::Key::new(hmac::HMAC_SHA256, b"podgate");
@@ -36,39 +36,40 @@ impl Key {
         Self(hmac::Key::new(hmac::HMAC_SHA256, expanded.as_ref()))
     }
 
-    /// A nonce of a sender. No two may have the same sender and time.
+    /// Makes a nonce: `MILLISECONDS.SENDER.TAG`. No two nonces may have the same sender and time.
     pub fn nonce(&self, sender: &str, now: Timestamp) -> String {
         let signed = format!("{}.{sender}", now.as_millisecond());
         let tag = hex(hmac::sign(&self.0, tagged("nonce", &signed).as_bytes()).as_ref());
         format!("{signed}.{tag}")
     }
 
-    /// Whose nonce this is, and of when.
+    /// Verifies a nonce, and returns its sender and time.
     ///
     /// # Errors
-    /// It is none, of another key, or of another time.
-    pub fn verify(&self, nonce: &str, now: Timestamp) -> Result<Issued, Fault> {
-        let (signed, tag) = nonce.rsplit_once('.').ok_or(Fault::Malformed)?;
-        let (time, sender) = signed.split_once('.').ok_or(Fault::Malformed)?;
+    /// The nonce is malformed, signed with another key, or too old or too new.
+    pub fn verify(&self, nonce: &str, now: Timestamp) -> Result<Issued, NonceError> {
+        let (signed, tag) = nonce.rsplit_once('.').ok_or(NonceError::Malformed)?;
+        let (time, sender) = signed.split_once('.').ok_or(NonceError::Malformed)?;
         let named = (1..=MAX_SENDER).contains(&sender.len())
             && sender.bytes().all(|it| it.is_ascii_alphanumeric() || it == b'-');
-        let time = time.parse::<i64>().ok().filter(|_| named).ok_or(Fault::Malformed)?;
-        let tag = unhex(tag).ok_or(Fault::Malformed)?;
+        let time = time.parse::<i64>().ok().filter(|_| named).ok_or(NonceError::Malformed)?;
+        let tag = unhex(tag).ok_or(NonceError::Malformed)?;
         hmac::verify(&self.0, tagged("nonce", signed).as_bytes(), &tag)
-            .map_err(|_| Fault::OtherKey)?;
+            .map_err(|_| NonceError::OtherKey)?;
         if now.as_millisecond().abs_diff(time) > FRESH_MILLISECONDS.unsigned_abs() {
-            return Err(Fault::OtherTime);
+            return Err(NonceError::OtherTime);
         }
         Ok(Issued { time, sender: sender.to_owned() })
     }
 
-    /// What whoever was called answers to a nonce. It is signed too: who only sees the nonce cannot answer it.
+    /// The echo: the warning that answers a nonce. It is signed too, so that seeing the nonce is not enough to answer
+    /// it.
     pub fn echo(&self, nonce: &str) -> String {
         let tag = hmac::sign(&self.0, tagged("echo", nonce).as_bytes());
         format!("{WARNING}{}", hex(tag.as_ref()))
     }
 
-    /// Whether a text has the echo of this nonce in it, such as the value of a `Warning` header.
+    /// Whether a text, such as the value of a `Warning` header, contains the echo of this nonce.
     pub fn is_echo(&self, nonce: &str, text: &str) -> bool {
         let tag = text.split_once(WARNING).map(|(_, rest)| rest);
         let tag =
@@ -77,12 +78,12 @@ impl Key {
     }
 }
 
-/// A nonce is none of an echo: each is signed with what it is.
+/// The signed text. It begins with its purpose, so that the tag of a nonce is not valid as an echo.
 fn tagged(what: &str, text: &str) -> String {
     format!("{what} {text}")
 }
 
-/// A nonce that was signed by the key, in time.
+/// A valid nonce.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Issued {
     /// Milliseconds since 1970.
@@ -90,9 +91,9 @@ pub struct Issued {
     pub sender: String,
 }
 
-/// Why a nonce counts for nothing.
+/// Why a nonce is not valid.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Fault {
+pub enum NonceError {
     #[error("it is none of podgate's")]
     Malformed,
     #[error("it was signed by another key, or changed")]
@@ -101,17 +102,17 @@ pub enum Fault {
     OtherTime,
 }
 
-/// The key that is in use; it changes with the certificate. Clones are one and the same.
+/// The current key, which changes with the certificate. Clones share it.
 #[derive(Clone, Default)]
-pub struct Shared(Arc<ArcSwapOption<Key>>);
+pub struct SharedKey(Arc<ArcSwapOption<Key>>);
 
-impl Shared {
-    /// From now on podgate serves by this private key.
-    pub fn serves_by(&self, private_key: &str) {
+impl SharedKey {
+    /// Derives the key from the private key of the certificate that is served from now on.
+    pub fn derive_from(&self, private_key: &str) {
         self.0.store(Some(Arc::new(Key::of(private_key))));
     }
 
-    /// `None` before there is a certificate.
+    /// The key; `None` before there is a certificate.
     pub fn key(&self) -> Option<Arc<Key>> {
         self.0.load_full()
     }
@@ -125,7 +126,7 @@ fn hex(bytes: &[u8]) -> String {
     })
 }
 
-/// The bytes of a tag; `None` where it is none.
+/// The bytes of a tag; `None` where the text is not 64 hexadecimal digits.
 fn unhex(text: &str) -> Option<Vec<u8>> {
     let right = text.len() == 64 && text.bytes().all(|it| it.is_ascii_hexdigit());
     let pairs = (0..text.len()).step_by(2);
@@ -148,7 +149,7 @@ mod tests {
         let nonce = Key::of("a private key").nonce("0a1b-1", at(0));
         let issued = Key::of("a private key").verify(&nonce, at(1)).unwrap();
         assert_eq!((issued.time, &*issued.sender), (1_800_000_000_000, "0a1b-1"));
-        assert_eq!(Key::of("another").verify(&nonce, at(1)), Err(Fault::OtherKey));
+        assert_eq!(Key::of("another").verify(&nonce, at(1)), Err(NonceError::OtherKey));
     }
 
     #[test]
@@ -158,7 +159,7 @@ mod tests {
         for (seconds, fresh) in [(-31, false), (-30, true), (0, true), (30, true), (31, false)] {
             assert_eq!(key.verify(&nonce, at(seconds)).is_ok(), fresh, "{seconds}");
         }
-        assert_eq!(key.verify(&nonce, at(3600)), Err(Fault::OtherTime));
+        assert_eq!(key.verify(&nonce, at(3600)), Err(NonceError::OtherTime));
     }
 
     #[test]
@@ -178,11 +179,11 @@ mod tests {
             format!("1.a.{}é", &tag[..62]),
             good[..good.len() - 1].to_owned(),
         ] {
-            assert_eq!(key.verify(&bad, at(0)), Err(Fault::Malformed), "{bad:.40}");
+            assert_eq!(key.verify(&bad, at(0)), Err(NonceError::Malformed), "{bad:.40}");
         }
         assert_eq!(
             key.verify(&format!("{}0.a.{tag}", at(0).as_millisecond()), at(0)),
-            Err(Fault::OtherKey)
+            Err(NonceError::OtherKey)
         );
     }
 

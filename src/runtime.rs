@@ -1,23 +1,32 @@
-//! Wires the parts of `podgate serve` together and ends them in order.
+//! Wires the parts of `podgate serve`, and shuts them down in order. It only wires: each part says what it does.
+//!
+//! Graceful shutdown: on the first SIGTERM or SIGINT, `/readyz` fails, `--register` removes its configurations, and the
+//! leader's work ends and releases the Lease. The listeners serve on for as long as [`Drain`] says; a second signal
+//! ends the process at once.
+//!
+//! [`leader_work`] is what the leader does, [`availability`] what every replica does to know that the API servers call
+//! it, [`certificates`] where the serving certificate comes from, and [`source`] where the policies come from.
+//! [`reconcile`] wires `podgate reconcile` and `podgate watch`.
+//!
+//! [`Drain`]: crate::admission::server::Drain
 
-mod beating;
+mod availability;
 mod certificates;
-mod leading;
+mod error;
+mod expected;
+mod leader_work;
 mod listen;
-pub mod reconcile;
+mod metrics_endpoint;
+mod options;
+mod own_user;
+pub(crate) mod reconcile;
 mod signals;
 mod source;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use axum::Router;
-use axum::http::StatusCode;
-use axum::response::IntoResponse;
-use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -26,100 +35,32 @@ use crate::admission::alive::Alive;
 use crate::admission::callers::Callers;
 use crate::admission::connections::Connections;
 use crate::admission::handler::{self, Readiness, Reviews};
-use crate::admission::register::{RegisterError, SelfRegistration};
 use crate::admission::registration::{MUTATING, Registration, VALIDATING};
+use crate::admission::self_registration::SelfRegistration;
 use crate::admission::server::{Drain, Server};
-use crate::certs::client_ca::{ClientCa, ClientCaError};
-use crate::certs::{IdentityError, Resolver, folder};
-use crate::clusters::ClusterError;
+use crate::certs::Resolver;
+use crate::certs::client_ca::ClientCa;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
-use crate::policies::files::FilesError;
-use crate::policy::protected::Protected;
-use crate::remediation::work::RemediationScope;
 
-use beating::Beating;
-pub use beating::Rendered;
-use certificates::Served;
-pub use certificates::{Certificates, Shared};
-pub use leading::OnReconciled;
-pub use source::Source;
-use source::{Lease, PolicySource};
+use availability::Availability;
+use certificates::OpenCertificates;
+pub use certificates::{Certificates, SharedCertificates};
+pub use error::ServeError;
+pub use expected::WebhookValues;
+use leader_work::{LeaderOptions, LeaderWork};
+pub use options::{Role, ServeOptions};
+pub use source::PolicyOrigin;
+use source::PolicySource;
 
-/// How long the API server may take to forget this webhook at the end.
+/// How long the removal of self-registered configurations may take at the shutdown.
 const UNREGISTER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// What to serve.
-pub struct Options {
-    pub listen: SocketAddr,
-    pub metrics_listen: SocketAddr,
-    pub certificates: Certificates,
-    pub source: Source,
-    /// The admin's own page, with which denials end.
-    pub docs_url: Option<String>,
-    /// How long to go on after a signal.
-    pub drain: Drain,
-    /// The namespaces that are left alone.
-    pub protected: Protected,
-    /// Where the Lease is that says who writes; `None` is the namespace of this pod or, outside of one, the context's.
-    pub lease_namespace: Option<String>,
-    /// Whether to write reports, where the cluster serves them.
-    pub reports: bool,
-    /// Whose remediation may write to workloads.
-    pub remediation: RemediationScope,
-    /// The file of the authorities that must have signed callers' certificates; `None` asks for none.
-    pub client_ca: Option<PathBuf>,
-    /// What this process does.
-    pub role: Role,
-}
-
-/// What a process that serves does beside.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Role {
-    /// All that a replica does: it contends for the Lease, and the one that holds it audits and writes.
-    Replica,
-    /// It decides reviews. It takes no Lease and writes nothing.
-    Webhook,
-}
-
-/// Why `serve` could not start or ended by itself, as a sentence that says what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    #[error(transparent)]
-    Files(#[from] FilesError),
-    #[error(transparent)]
-    Cluster(#[from] ClusterError),
-    #[error(
-        "cannot listen on {address}: {source}; end what uses the port, or choose another with {flag}"
-    )]
-    Listen { address: SocketAddr, flag: &'static str, source: std::io::Error },
-    #[error(transparent)]
-    Certificates(#[from] folder::FolderError),
-    #[error("the certificates cannot be used: {0}; check tls.crt and tls.key in --cert-dir")]
-    Identity(#[from] IdentityError),
-    #[error(transparent)]
-    ClientCa(#[from] ClientCaError),
-    #[error("cannot make certificates: {0}")]
-    MakeCertificates(#[from] rcgen::Error),
-    #[error("--register needs ca.crt beside tls.crt, to tell the API server whom to trust")]
-    NoCa,
-    #[error("cannot register the webhook: {0}")]
-    Register(#[from] RegisterError),
-    #[error("cannot set up metrics: {0}")]
-    Metrics(#[from] prometheus::Error),
-    #[error("cannot wait for signals: {0}")]
-    Signals(std::io::Error),
-    #[error(
-        "the {0} ended unexpectedly; this is a fault of podgate, please report it with the log"
-    )]
-    Ended(&'static str),
-}
 
 /// Serves until SIGTERM or SIGINT, then drains. A second signal ends it at once.
 ///
 /// # Errors
-/// What stands in the way of starting; nothing is left behind.
-pub async fn serve(options: Options) -> Result<(), ServeError> {
+/// Why it could not start; nothing is left in the cluster.
+pub async fn serve(options: ServeOptions) -> Result<(), ServeError> {
     let signals = signals::count().map_err(ServeError::Signals)?;
     tokio::select! {
         served = run(options, signals.clone()) => served,
@@ -127,16 +68,17 @@ pub async fn serve(options: Options) -> Result<(), ServeError> {
     }
 }
 
-async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), ServeError> {
+async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(), ServeError> {
+    // Open what can fail: policies, sockets, certificates.
     let metrics = Metrics::new()?;
     let policies = Policies::new(ArcSwapOption::empty());
     let mut source =
-        PolicySource::open(&options.source, options.protected, &policies, &metrics.policies)
+        PolicySource::open(&options.policies, options.protected, &policies, &metrics.policies)
             .await?;
     let (listener, address) = listen::bind(options.listen, "--listen")?;
     let (metrics_listener, metrics_address) =
         listen::bind(options.metrics_listen, "--metrics-listen")?;
-    let (files, plain_files) = listen::files();
+    let capacities = listen::capacities();
     let resolver = Resolver::default();
     let client_ca = options.client_ca.as_deref().map(ClientCa::read).transpose()?;
     let tls = client_ca.clone().map_or_else(
@@ -147,7 +89,7 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     let alive = Arc::new(Alive::reporting_to(callers.clone()));
     let namespace = source.release_namespace(options.lease_namespace.as_deref());
     let registration = source.registering_client().map(|it| SelfRegistration::new(it, &namespace));
-    let Served { shared, expected, watched } = certificates::open(
+    let OpenCertificates { shared, expected, watched } = certificates::open(
         options.certificates,
         &mut source,
         &namespace,
@@ -157,11 +99,12 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
         &metrics.certificates,
     )?;
 
+    // The listeners.
     let (drain, draining) = watch::channel(false);
     let (registered, is_registered) = watch::channel(registration.is_none());
     let trusted = shared.as_ref().map(|it| Arc::clone(&it.readiness));
-    let known = source.readiness(&policies);
-    let readiness = readiness(draining.clone(), known, trusted, is_registered);
+    let readiness =
+        readiness(draining.clone(), source.readiness(&policies), trusted, is_registered);
     let reviews = Reviews {
         policies: policies.clone(),
         changes: source.changes(),
@@ -175,38 +118,41 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
         tls: Some(tls),
         asks_certificates: client_ca.is_some(),
         router: handler::router(reviews, Arc::clone(&readiness)),
-        connections: Connections::new(files, callers, metrics.connections.clone()),
+        connections: Connections::new(capacities.webhook, callers, metrics.connections.clone()),
     };
-    let plain = Server {
-        tls: None,
-        asks_certificates: false,
-        router: metrics_router(metrics.clone(), Arc::clone(&readiness)),
-        connections: Connections::new(plain_files, Callers::default(), metrics.connections.clone()),
-    };
-    let all = [("webhook server", listener, webhook), ("metrics server", metrics_listener, plain)];
-    let mut servers = start(all, &draining, options.drain);
-    // Dropped at the end of this function, which ends the updates.
-    let mut updates = JoinSet::new();
-    updates.spawn(source.clone().keep_up_to_date(policies, metrics.policies.clone()));
+    let plain = metrics_endpoint::server(&metrics, Arc::clone(&readiness), capacities.plain);
+    let mut tasks = Tasks::default();
+    tasks.serve("webhook server", listener, webhook, &draining, options.drain);
+    tasks.serve("metrics server", metrics_listener, plain, &draining, options.drain);
+
+    // The updates of every replica: policies, certificates, the beat, the client CA.
+    tasks.updates.spawn(source.clone().keep_up_to_date(policies, metrics.policies.clone()));
     let keeping = shared.as_ref().and_then(|it| it.keeping.clone());
     if let (Some(shared), Some(client)) = (shared, source.client()) {
-        updates.spawn(shared.serving.run(client));
+        tasks.updates.spawn(shared.serving.run(client));
     }
     let rendered = expected.as_ref().map(|it| it.rendered.clone());
     if let (Some(expected), Some(cluster)) = (expected, source.cluster().cloned()) {
         let metrics = metrics.beat.clone();
-        let beating = Beating { cluster, namespace, expected, watched, alive, readiness, metrics };
-        updates.spawn(beating.run(options.role));
+        let availability =
+            Availability { cluster, namespace, expected, watched, alive, readiness, metrics };
+        tasks.updates.spawn(availability.run(options.role));
     }
     if let (Some(client_ca), Some(path)) = (client_ca, options.client_ca) {
-        updates.spawn(client_ca.keep_up_to_date(path));
+        tasks.updates.spawn(client_ca.keep_up_to_date(path));
     }
-    let (namespace, reports, remediation) =
-        (options.lease_namespace, options.reports, options.remediation);
-    let lease = Lease { namespace, reports, keeping, remediation };
-    let mut leading = JoinSet::new();
-    if let (Role::Replica, Some(work)) = (options.role, source.leading(lease, metrics.clone())) {
-        leading.spawn(work.run(draining.clone()));
+
+    // Leader election and the leader's work.
+    let leader = LeaderOptions {
+        namespace: options.lease_namespace,
+        reports: options.reports,
+        keeping,
+        remediation: options.remediation,
+    };
+    if let (Role::Replica, Some(work)) =
+        (options.role, LeaderWork::new(&source, leader, metrics.clone()))
+    {
+        tasks.leader.spawn(work.run(draining.clone()));
     }
 
     let served = async {
@@ -214,7 +160,7 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
         register(registration.as_ref().zip(rendered.as_ref())).await?;
         registered.send_replace(true);
         tracing::info!(listen = %address, metrics = %metrics_address, "serving");
-        Err(first_to_end(&mut servers, &mut updates, &mut leading).await)
+        Err(tasks.first_to_end().await)
     };
     let outcome = tokio::select! {
         failed = served => failed,
@@ -222,34 +168,65 @@ async fn run(options: Options, signals: watch::Receiver<u32>) -> Result<(), Serv
     };
     tracing::info!("draining");
     drain.send_replace(true);
-    if let Some(registration) = &registration {
-        // First of all, so that the API server stops calling.
-        unregister(registration).await;
-    }
-    // At most as long as the work may take to end; others lead sooner if the Lease is released before the last
-    // connection ends.
-    while leading.join_next().await.is_some() {}
-    outcome?;
-    while servers.join_next().await.is_some() {}
-    Ok(())
+    tasks.shut_down(registration.as_ref(), outcome).await
 }
 
-/// What ended that should not.
-async fn first_to_end(
-    servers: &mut JoinSet<&'static str>,
-    updates: &mut JoinSet<()>,
-    leading: &mut JoinSet<()>,
-) -> ServeError {
-    tokio::select! {
-        ended = servers.join_next() => {
-            ServeError::Ended(ended.and_then(Result::ok).unwrap_or("server"))
+/// The tasks of a process that serves. Dropping them aborts them.
+#[derive(Default)]
+struct Tasks {
+    /// The listeners, by name.
+    servers: JoinSet<&'static str>,
+    updates: JoinSet<()>,
+    leader: JoinSet<()>,
+}
+
+impl Tasks {
+    fn serve(
+        &mut self,
+        name: &'static str,
+        listener: TcpListener,
+        server: Server,
+        draining: &watch::Receiver<bool>,
+        drain: Drain,
+    ) {
+        let serving = server.serve(listener, draining.clone(), drain);
+        self.servers.spawn(async move {
+            serving.await;
+            name
+        });
+    }
+
+    /// Waits until all tasks have drained, or no longer than for the leader if the outcome is an error.
+    async fn shut_down(
+        mut self,
+        registration: Option<&SelfRegistration>,
+        outcome: Result<(), ServeError>,
+    ) -> Result<(), ServeError> {
+        if let Some(registration) = registration {
+            // First, so that the API server stops calling.
+            unregister(registration).await;
         }
-        _ = updates.join_next() => ServeError::Ended("watch of policies or certificates"),
-        Some(_) = leading.join_next() => ServeError::Ended("work of the leader"),
+        // The leader ends before the last connection does, so that another replica leads soon; it takes a few seconds
+        // at most.
+        while self.leader.join_next().await.is_some() {}
+        outcome?;
+        while self.servers.join_next().await.is_some() {}
+        Ok(())
+    }
+
+    /// Waits until a task ends, which none should before the shutdown.
+    async fn first_to_end(&mut self) -> ServeError {
+        tokio::select! {
+            ended = self.servers.join_next() => {
+                ServeError::Ended(ended.and_then(Result::ok).unwrap_or("server"))
+            }
+            _ = self.updates.join_next() => ServeError::Ended("watch of policies or certificates"),
+            Some(_) = self.leader.join_next() => ServeError::Ended("work of the leader"),
+        }
     }
 }
 
-/// Ready where all of these say so.
+/// Ready while each of these is ready, and the process is not draining.
 fn readiness(
     draining: watch::Receiver<bool>,
     source: Readiness,
@@ -266,24 +243,7 @@ fn readiness(
     })
 }
 
-/// Starts servers, each with the name that is told if it ends.
-fn start(
-    all: [(&'static str, TcpListener, Server); 2],
-    draining: &watch::Receiver<bool>,
-    drain: Drain,
-) -> JoinSet<&'static str> {
-    let mut servers = JoinSet::new();
-    for (name, listener, server) in all {
-        let serving = server.serve(listener, draining.clone(), drain);
-        servers.spawn(async move {
-            serving.await;
-            name
-        });
-    }
-    servers
-}
-
-/// Writes the configurations, where this podgate is to.
+/// Writes the webhook configurations, with `--register`.
 async fn register(
     registration: Option<(&SelfRegistration, &Registration)>,
 ) -> Result<(), ServeError> {
@@ -304,15 +264,4 @@ async fn unregister(registration: &SelfRegistration) {
             tracing::error!(advice, "the webhook configurations may be left behind: no answer");
         }
     }
-}
-
-/// The plain side: metrics and health.
-fn metrics_router(metrics: Metrics, readiness: Readiness) -> Router {
-    let expose = move || async move {
-        match metrics.expose() {
-            Ok(text) => ([("content-type", prometheus::TEXT_FORMAT)], text).into_response(),
-            Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
-        }
-    };
-    handler::health_router(readiness).route("/metrics", get(expose))
 }

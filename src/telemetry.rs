@@ -8,14 +8,14 @@ use tracing_subscriber::fmt::{self, MakeWriter};
 use tracing_subscriber::prelude::*;
 use tracing_subscriber::{EnvFilter, registry};
 
-/// The environment variable that says what is logged, as `tracing` filters do: `debug`, or `podgate=debug,rustls=info`.
+/// The environment variable with the log filter of `tracing-subscriber`: `debug`, or `podgate=debug,rustls=info`.
 pub const LOG_VARIABLE: &str = "PODGATE_LOG";
 
-/// Crates that are never logged, whatever the filter says: they log answers of the API server that they cannot decode, and
-/// with them whole objects. What they say of a failed call, podgate says itself, in its own words.
+/// Crates that are never logged, whatever the filter: they log API server responses that they cannot decode, and so
+/// whole objects, which may hold secrets. podgate logs failed calls itself.
 const NEVER: [&str; 2] = ["kube_client", "kube_runtime"];
 
-/// Starts logging. Called once, by the long-running commands.
+/// Starts logging. The long-running commands call it, once.
 pub fn init() {
     let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new("info"));
     subscriber(filter, io::stderr).init();
@@ -59,7 +59,7 @@ mod tests {
         }
     }
 
-    /// A filter of one's own once replaced the one that kept the client's warnings out, which hold whole bodies.
+    /// The filter of `PODGATE_LOG` once replaced the one that drops the client's warnings, which hold whole bodies.
     #[test]
     fn what_the_client_says_of_bodies_is_not_logged_whatever_the_filter_says() {
         for filter in
@@ -72,11 +72,11 @@ mod tests {
                 tracing::warn!(target: "kube_client::client", "s3cret");
                 tracing::error!(target: "kube_client", "s3cret");
                 tracing::warn!(target: "kube_runtime::watcher", "s3cret");
-                tracing::error!(target: "podgate", "told");
+                tracing::error!(target: "podgate", "logged");
             });
             let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
             assert!(!text.contains("s3cret"), "{filter}: {text}");
-            assert_eq!(text.contains("told"), !filter.starts_with("kube"), "{filter}: {text}");
+            assert_eq!(text.contains("logged"), !filter.starts_with("kube"), "{filter}: {text}");
         }
     }
 }

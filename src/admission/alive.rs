@@ -1,10 +1,10 @@
-//! The review of the Lease `podgate-alive`: what `/alive` answers. Writing it says that API servers call podgate, so podgate
-//! itself may, and nobody else, and with no time that has not come.
+//! `/alive`: reviews writes of the Lease `podgate-alive`. Its `renewTime` says when the API servers last called
+//! podgate, so only podgate itself may write it, and only a time that is not in the future.
 //!
-//! A dry run that carries a nonce of podgate's proves that whoever brought it is an API server: [`Alive::judge`] remembers the
-//! address, and answers the echo. What a nonce is worth to somebody else who sees it (in an audit log of whole requests, or
-//! as another webhook on Leases) is bounded: it counts once in each replica, within 30 s, and for room of one address, for a
-//! minute.
+//! A dry run that carries one of podgate's nonces proves that the caller is an API server: [`Alive::judge`] records the
+//! caller's address, and answers with the echo. To somebody else who sees a nonce (in an audit log of whole requests,
+//! or as another webhook on Leases) it is worth little: it is valid once in each replica, for 30 s, and proves one
+//! address for a minute.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -17,61 +17,69 @@ use serde::Deserialize;
 use super::answer;
 use super::callers::Callers;
 use super::judged::Judged;
+use super::log_limit::LogLimit;
 use super::review::{BadReview, Operation, Request, decode};
-use super::seldom::Seldom;
 use crate::nonce::{self, ANNOTATION, FRESH_MILLISECONDS, Issued, LEASE};
 use crate::policy::decision::Outcome;
 use crate::policy::text;
 
-/// How far `renewTime` may be ahead: what clocks may differ by.
+/// How far `renewTime` may be ahead of this replica's clock.
 const AHEAD_SECONDS: i64 = 5;
 /// The most nonces that are remembered. Only podgate can sign one, and a replica sends one to each API server in 10 s.
 const MAX_USED: usize = 10_000;
 
-/// Judges writes of the Lease.
+/// Reviews writes of the Lease.
 #[derive(Default)]
 pub struct Alive {
-    pub key: nonce::Shared,
-    /// Who podgate is, by the API server; unset until it is known.
+    pub key: nonce::SharedKey,
+    /// The user name by which the API server knows podgate; unset until it is known.
     pub own_user: OnceLock<Arc<str>>,
     pub callers: Callers,
-    /// The nonces that were brought, as long as they are fresh.
+    /// The nonces that were used, while they are fresh.
     used: Mutex<BTreeSet<Issued>>,
-    refusals: Seldom,
+    log_limit: LogLimit,
+}
+
+/// The time of a review, by both clocks.
+#[derive(Clone, Copy)]
+pub(super) struct Now {
+    pub time: Timestamp,
+    pub instant: Instant,
 }
 
 /// Why a write is refused.
-enum Refusal {
-    /// Somebody else's business: the API server says Forbidden.
-    Other(String),
-    /// Podgate's own, with what podgate does not write: Invalid, so that it looks like no right that podgate lacks.
-    Wrong(String),
+enum LeaseRefusal {
+    /// Another user's write: 403 Forbidden.
+    Forbidden(String),
+    /// podgate's own write, with a content that podgate does not write: 422 Invalid, which does not look like missing
+    /// RBAC.
+    Invalid(String),
 }
 
-impl Refusal {
+impl LeaseRefusal {
     fn why(&self) -> &str {
         match self {
-            Self::Other(why) | Self::Wrong(why) => why,
+            Self::Forbidden(why) | Self::Invalid(why) => why,
         }
     }
 }
 
-/// The parts of a review that decide something.
+/// The fields of a review that decide.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Review {
-    request: Objects,
+struct LeaseReview {
+    request: LeaseRequest,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Objects {
-    object: Option<Lease>,
+struct LeaseRequest {
+    object: Option<LeaseView>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Lease {
+struct LeaseView {
     metadata: Metadata,
     spec: Spec,
 }
@@ -90,71 +98,67 @@ struct Spec {
 }
 
 impl Alive {
-    /// Reports what it learns of callers to these.
+    /// Reports the callers that are proved to be API servers to these.
     pub fn reporting_to(callers: Callers) -> Self {
         Self { callers, ..Self::default() }
     }
 
-    /// Judges one AdmissionReview that came from this address.
+    /// Judges an AdmissionReview that came from this address.
     ///
     /// # Errors
-    /// The body is no review.
-    pub fn judge(
-        &self,
-        body: &[u8],
-        from: IpAddr,
-        now: (Timestamp, Instant),
-    ) -> Result<Judged, BadReview> {
+    /// The body is not an AdmissionReview.
+    pub(super) fn judge(&self, body: &[u8], from: IpAddr, now: Now) -> Result<Judged, BadReview> {
         let request = decode(body)?;
         let operation = request.operation()?;
         let is_lease =
             &*request.kind.group == "coordination.k8s.io" && &*request.kind.kind == "Lease";
         let changes = matches!(operation, Operation::Create | Operation::Update);
-        // A Lease that cannot be read is none of podgate's writing.
-        let lease = serde_json::from_slice::<Review>(body).map(|review| review.request.object);
-        let named = |lease: &Lease| lease.metadata.name.as_deref() == Some(LEASE);
+        let lease = serde_json::from_slice::<LeaseReview>(body).map(|it| it.request.object);
+        let named = |lease: &LeaseView| lease.metadata.name.as_deref() == Some(LEASE);
         match lease {
-            // Others are none of podgate's business, whatever somebody made of the webhook.
+            // Other objects are always admitted, even if somebody changed the webhook's rules.
             _ if !is_lease || !changes => Ok(Judged::allowed(&request, None, operation)),
             Ok(Some(lease)) if !named(&lease) => Ok(Judged::allowed(&request, None, operation)),
             Ok(Some(lease)) => Ok(match self.verdict(&request, &lease, from, now) {
                 Ok(warnings) => {
-                    judged(operation, Outcome::Allow, answer::allowed_with(&request.uid, warnings))
+                    let answer = answer::allowed_with(&request.uid, warnings);
+                    Judged::with_outcome(Outcome::Allow, None, operation, answer)
                 }
                 Err(refusal) => self.refuse(&request, operation, &refusal),
             }),
+            // podgate writes no Lease that cannot be read.
             Ok(None) | Err(_) => {
-                let refusal = Refusal::Wrong("it cannot be read".to_owned());
+                let refusal = LeaseRefusal::Invalid("it cannot be read".to_owned());
                 Ok(self.refuse(&request, operation, &refusal))
             }
         }
     }
 
-    /// The echo, where there was a nonce; or why the write is refused.
+    /// The warnings of an allowed write: the echo, where the write carries a nonce.
     fn verdict(
         &self,
         request: &Request<'_>,
-        lease: &Lease,
+        lease: &LeaseView,
         from: IpAddr,
-        (now, instant): (Timestamp, Instant),
-    ) -> Result<Vec<String>, Refusal> {
+        now: Now,
+    ) -> Result<Vec<String>, LeaseRefusal> {
         let own = self.own_user.get().ok_or_else(|| {
-            Refusal::Other("podgate does not know yet who it is; try again".to_owned())
+            let why = "podgate does not know its own user name yet; try again in a few seconds";
+            LeaseRefusal::Forbidden(why.to_owned())
         })?;
         if *request.user_info.username != **own {
             let why = format!("only podgate itself ({}) writes it", text::clip(own));
-            return Err(Refusal::Other(why));
+            return Err(LeaseRefusal::Forbidden(why));
         }
-        self.own(request, lease, from, (now, instant)).map_err(Refusal::Wrong)
+        self.check_own_write(request, lease, from, now).map_err(LeaseRefusal::Invalid)
     }
 
-    /// The same of what podgate itself writes.
-    fn own(
+    fn check_own_write(
         &self,
         request: &Request<'_>,
-        lease: &Lease,
+        lease: &LeaseView,
         from: IpAddr,
-        (now, instant): (Timestamp, Instant),
+        Now { time: now, instant }: Now,
     ) -> Result<Vec<String>, String> {
         let renewed = lease.spec.renew_time.as_deref().and_then(|it| it.parse::<Timestamp>().ok());
         let renewed = renewed.ok_or("its spec.renewTime is missing, or no time")?;
@@ -173,53 +177,45 @@ impl Alive {
         }
         let nonce = nonce.as_str().unwrap_or_default();
         let key = self.key.key().ok_or("this replica has no certificate yet")?;
-        let wrong = |why: &dyn std::fmt::Display| format!("its nonce counts for nothing: {why}");
-        let issued = key.verify(nonce, now).map_err(|fault| wrong(&fault))?;
-        if !self.is_first(issued, now) {
-            return Err(wrong(&"it was brought before"));
+        let invalid = |why: &dyn std::fmt::Display| format!("its nonce is not valid: {why}");
+        let issued = key.verify(nonce, now).map_err(|error| invalid(&error))?;
+        if !self.use_once(issued, now) {
+            return Err(invalid(&"it was used before"));
         }
-        // Without an address it came by no connection of this server's.
+        // A request without a peer address did not come through this server.
         if !from.is_unspecified() {
             self.callers.proved(from, instant);
         }
         Ok(vec![key.echo(nonce)])
     }
 
-    fn refuse(&self, request: &Request<'_>, operation: Operation, refusal: &Refusal) -> Judged {
+    fn refuse(
+        &self,
+        request: &Request<'_>,
+        operation: Operation,
+        refusal: &LeaseRefusal,
+    ) -> Judged {
         let why = refusal.why();
-        if let Some(left_out) = self.refusals.line(Instant::now()) {
+        if let Some(left_out) = self.log_limit.next_line(Instant::now()) {
             tracing::info!(why, left_out, "a write of the Lease {LEASE} is refused");
         }
         let message = format!(
-            "podgate shows by the Lease {LEASE} that API servers call it, and this write is refused: {why}\n\
-             to be rid of it, delete it: kubectl delete lease {LEASE} · to have podgate asked nothing: podgate webhook delete"
+            "the Lease {LEASE} shows when API servers last called podgate, and this write is refused: {why}\n\
+             to remove the Lease: kubectl delete lease {LEASE} · to stop all reviews: podgate webhook delete"
         );
         let answer = match refusal {
-            Refusal::Other(_) => answer::forbidden(&request.uid, message),
-            Refusal::Wrong(_) => answer::invalid(&request.uid, message),
+            LeaseRefusal::Forbidden(_) => answer::forbidden(&request.uid, message),
+            LeaseRefusal::Invalid(_) => answer::invalid(&request.uid, message),
         };
-        judged(operation, Outcome::Deny, answer)
+        Judged::with_outcome(Outcome::Deny, None, operation, answer)
     }
 
-    /// Whether it is brought for the first time; from now on it was.
-    fn is_first(&self, issued: Issued, now: Timestamp) -> bool {
+    /// Marks a nonce as used; false if it was used before, or if too many are remembered to tell.
+    fn use_once(&self, issued: Issued, now: Timestamp) -> bool {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         let oldest = now.as_millisecond().saturating_sub(FRESH_MILLISECONDS);
         *used = used.split_off(&Issued { time: oldest, sender: String::new() });
-        // Beyond that, nobody can tell.
         used.len() < MAX_USED && used.insert(issued)
-    }
-}
-
-fn judged(operation: Operation, outcome: Outcome, answer: Vec<u8>) -> Judged {
-    Judged {
-        answer,
-        decision: outcome.as_str(),
-        kind: None,
-        operation,
-        patch_operations: 0,
-        interrupted: None,
-        denial: None,
     }
 }
 
@@ -239,7 +235,7 @@ mod tests {
 
     fn alive() -> Alive {
         let alive = Alive::default();
-        alive.key.serves_by("a private key");
+        alive.key.derive_from("a private key");
         alive.own_user.set(OWN.into()).unwrap();
         alive
     }
@@ -268,7 +264,8 @@ mod tests {
 
     fn answer(alive: &Alive, body: &[u8]) -> Value {
         let from = "10.0.0.1".parse().unwrap();
-        let judged = alive.judge(body, from, (now(), Instant::now())).unwrap();
+        let now = Now { time: now(), instant: Instant::now() };
+        let judged = alive.judge(body, from, now).unwrap();
         serde_json::from_slice::<Value>(&judged.answer).unwrap()["response"].take()
     }
 
@@ -286,7 +283,7 @@ mod tests {
         assert!(known(&alive));
         let again = answer(&alive, &review(|_| {}));
         assert_eq!(again["allowed"], false, "a nonce counts once");
-        assert!(again["status"]["message"].as_str().unwrap().contains("it was brought before"));
+        assert!(again["status"]["message"].as_str().unwrap().contains("it was used before"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The AdmissionReview that goes back. Pure.
+//! Encodes the AdmissionReview that answers a review. Pure.
 
 use k8s_openapi::ByteString;
 use serde::Serialize;
@@ -8,10 +8,10 @@ use crate::policy::decision::Decision;
 use crate::policy::message;
 use crate::policy::mutation::Injected;
 
-/// What a review came to that changes its pod.
+/// The decision of a review whose answer patches the pod.
 pub(super) const MUTATE: &str = "mutate";
 
-/// The policies that objected, each once, in order of their names.
+/// The names of the policies with violations, sorted, without duplicates.
 pub(super) fn policy_names(decision: &Decision<'_>) -> String {
     let all = decision.denied.iter().chain(&decision.warned).chain(&decision.recorded);
     let mut names: Vec<_> = all.map(|finding| finding.policy.label.as_str()).collect();
@@ -54,8 +54,8 @@ struct Status {
     message: String,
 }
 
-/// What the API server writes to its audit log, under the webhook's name. A
-/// clean answer has them too: they tell it from a fail-open.
+/// The annotations that the API server writes to its audit log, under the webhook's name. An answer without violations
+/// has them too: they distinguish it from a fail-open.
 #[derive(Serialize)]
 struct AuditAnnotations {
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -70,18 +70,18 @@ pub(super) fn allowed(uid: &str) -> Vec<u8> {
     encode(Response { uid, allowed: true, ..Response::default() })
 }
 
-/// The same with warnings to whoever asked the API server.
+/// An allowed answer with warnings for the API server's client.
 pub(super) fn allowed_with(uid: &str, warnings: Vec<String>) -> Vec<u8> {
     encode(Response { uid, allowed: true, warnings, ..Response::default() })
 }
 
-/// The answer to a write of what only podgate itself may write.
+/// The answer to another user's write of an object that only podgate itself writes.
 pub(super) fn forbidden(uid: &str, message: String) -> Vec<u8> {
     let status = Status { code: 403, reason: "Forbidden", message };
     encode(Response { uid, allowed: false, status: Some(status), ..Response::default() })
 }
 
-/// The answer that changes a pod.
+/// The answer that patches a pod.
 pub(super) fn patched(uid: &str, injected: &Injected<'_>) -> Vec<u8> {
     let policies: Vec<_> = injected.policies.iter().copied().collect();
     let audit_annotations = AuditAnnotations {
@@ -99,13 +99,13 @@ pub(super) fn patched(uid: &str, injected: &Injected<'_>) -> Vec<u8> {
     })
 }
 
-/// The answer to a policy that cannot be put in force.
+/// The answer to an object with an invalid content.
 pub(super) fn invalid(uid: &str, message: String) -> Vec<u8> {
     let status = Status { code: 422, reason: "Invalid", message };
     encode(Response { uid, allowed: false, status: Some(status), ..Response::default() })
 }
 
-/// The answer that a decision comes to; `denial` is the text of one.
+/// The answer to a workload; `denial` is the message, if it is denied.
 pub(super) fn decided(
     uid: &str,
     decision: &Decision<'_>,
@@ -130,6 +130,6 @@ pub(super) fn decided(
 
 fn encode(response: Response<'_>) -> Vec<u8> {
     let answer = Answer { api_version: API_VERSION, kind: REVIEW_KIND, response };
-    // Strings and integers into memory: serialisation has no way to fail.
+    // Serializing strings and integers into memory cannot fail.
     serde_json::to_vec(&answer).unwrap_or_default()
 }

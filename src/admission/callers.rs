@@ -1,48 +1,47 @@
-//! Who is known to be an API server: an address from which a nonce of podgate's own came back within a minute. Such
-//! callers have room of their own; everybody else shares what is left.
+//! Known callers: the addresses that are proved to be API servers, since one of podgate's nonces came from them within
+//! a minute. Known callers have reserved room; all others share the rest.
 //!
-//! The clock is a parameter. Addresses are compared as they are, IPv4 in IPv6 notation as IPv4.
+//! The clock is a parameter. IPv4 addresses in IPv6 notation are treated as IPv4.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// For how long an address is known after a nonce came from it: six beats.
+/// For how long an address is known after a nonce came from it: six periods of the beat.
 const KNOWN_FOR: Duration = Duration::from_mins(1);
 /// The most addresses that are remembered; a cluster has a handful of API servers.
 const MAX_CALLERS: usize = 256;
 
-/// The address at the other end of a request's connection; the server puts it into the extensions of every request.
+/// The peer address of a request's connection, which the server puts into the extensions of each request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct PeerAddress(pub IpAddr);
+pub(super) struct PeerAddress(pub IpAddr);
 
-/// Whether whoever is at the other end has shown a certificate that `--client-ca` vouches for; in the extensions of
-/// every request, like [`PeerAddress`].
+/// The client certificate of a request's connection, which the server puts into the extensions of each request.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Certificate {
-    /// None is asked for.
+pub(super) enum ClientCertificate {
+    /// Without `--client-ca` the server asks for none.
     NotAsked,
     Missing,
     Verified,
 }
 
-/// Who sends a request, as far as room is concerned.
+/// The sender of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Caller {
     pub address: IpAddr,
-    /// Whether it has room of its own.
+    /// Whether it is proved to be an API server, and so has reserved room.
     pub known: bool,
 }
 
 impl Caller {
-    /// The network that shares the room of an address which is not known.
+    /// The network whose addresses share room while they are not known.
     pub fn network(&self) -> IpAddr {
         network(self.address)
     }
 }
 
-/// An IPv4 address as it is; of an IPv6 address the first 64 bits, since whoever has one has all that begin like it.
+/// An IPv4 address itself; the /64 network of an IPv6 address, since a host usually has all addresses of its /64.
 pub(super) fn network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -50,12 +49,12 @@ pub(super) fn network(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The addresses that are known. Clones are one and the same.
+/// The known addresses. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Callers(Arc<Mutex<HashMap<IpAddr, Instant>>>);
 
 impl Callers {
-    /// A valid nonce came from this address.
+    /// Records that a valid nonce came from this address.
     pub fn proved(&self, address: IpAddr, now: Instant) {
         let mut proved = self.lock();
         proved.retain(|_, since| is_fresh(*since, now));
@@ -67,25 +66,20 @@ impl Callers {
         proved.insert(address.to_canonical(), now);
     }
 
-    /// Whether a valid nonce came from this address within a minute.
+    /// Whether a valid nonce came from this address within the last minute.
     pub fn is_known(&self, address: IpAddr, now: Instant) -> bool {
         self.lock().get(&address.to_canonical()).is_some_and(|since| is_fresh(*since, now))
     }
 
-    /// All addresses that are known.
+    /// All known addresses.
     pub fn known(&self, now: Instant) -> Vec<IpAddr> {
         let proved = self.lock();
         let fresh = proved.iter().filter(|(_, since)| is_fresh(**since, now));
         fresh.map(|(address, _)| *address).collect()
     }
 
-    /// When a valid nonce came last, from whatever address; the last one is never forgotten.
-    pub fn last_proved(&self) -> Option<Instant> {
-        self.lock().values().max().copied()
-    }
-
     fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Instant>> {
-        // Nothing in here can be half done.
+        // A panic leaves no update of the map half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,13 +101,12 @@ mod tests {
         let (callers, start) = (Callers::default(), Instant::now());
         let (one, other) = (address("10.0.0.1"), address("10.0.0.2"));
         let after = |seconds| start + Duration::from_secs(seconds);
-        assert!(!callers.is_known(one, start) && callers.last_proved().is_none());
+        assert!(!callers.is_known(one, start));
         callers.proved(one, start);
         callers.clone().proved(one, after(10));
         assert!(callers.is_known(one, after(69)) && !callers.is_known(other, after(69)));
         assert_eq!((callers.known(after(69)), callers.known(after(70))), (vec![one], vec![]));
         assert!(!callers.is_known(one, after(70)));
-        assert_eq!(callers.last_proved(), Some(after(10)), "it is told how long ago that was");
     }
 
     #[test]

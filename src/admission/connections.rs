@@ -1,8 +1,7 @@
-//! Who is connected, and who has to go where there is no room for another.
+//! The connections of a listener, and which one is evicted when there is no room for another.
 //!
-//! Known callers have a part of the room to themselves. Of the rest an address that is not known holds no more than
-//! others leave it: when all is taken, a connection of the address that holds most ends, an idle one if it has any. So
-//! nobody at one address can keep somebody at another from connecting.
+//! A part of the room is reserved for known callers. When the rest is taken, a connection of the network and address
+//! that hold most is evicted, an idle one if there is any. So one address cannot keep another from connecting.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -15,22 +14,21 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use super::callers::{Callers, network};
 use crate::metrics::{ConnectionMetrics, Ended};
 
-/// How many TLS handshakes an address may have under way; more wait.
+/// The most concurrent TLS handshakes of an address; further ones wait.
 const MAX_HANDSHAKES: usize = 32;
-/// How long a connection may take until its first request is there. Later ones come from somebody who has shown that
-/// it is no idler, and may take [`IDLE_TIMEOUT`].
+/// The longest time until a connection's first request. Later requests may take [`IDLE_TIMEOUT`]: the client has shown
+/// that it uses the connection.
 const FIRST_REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long a connection may be idle. Above the 90 seconds for which the API
-/// server keeps one: it does not retry a POST, so if this side hangs up first
-/// a user may see an error.
+/// The longest idle time of a connection. It is longer than the 90 seconds for which the API server keeps an idle one:
+/// the API server does not retry a POST, so if this side closes first, a user may see an error.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(100);
 
-/// How many connections are served at once.
+/// The most connections that are served at once.
 #[derive(Clone, Copy, Debug)]
 pub struct Capacity {
-    /// All, at least twice the reserved ones.
+    /// All connections; at least twice the reserved ones.
     pub all: usize,
-    /// Those of them that only known callers may have.
+    /// Those that are reserved for known callers.
     pub reserved: usize,
 }
 
@@ -40,7 +38,7 @@ impl Default for Capacity {
     }
 }
 
-/// The connections of a listener. Clones are one and the same.
+/// The connections of a listener. Clones share them.
 #[derive(Clone)]
 pub struct Connections(Arc<Shared>);
 
@@ -52,39 +50,39 @@ struct Shared {
     table: Mutex<Table>,
 }
 
-/// Whose a connection is.
+/// The client of a connection.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
-struct Owner {
+struct Client {
     address: IpAddr,
-    /// It was asked for a certificate and has shown none: it is never known, wherever it comes from.
+    /// It was asked for a certificate and has shown none: it is never a known caller, whatever its address.
     anonymous: bool,
 }
 
 #[derive(Default)]
 struct Table {
     last: u64,
-    open: HashMap<u64, (Owner, Arc<Open>)>,
-    owners: HashMap<Owner, Owned>,
+    open: HashMap<u64, (Client, Arc<Open>)>,
+    clients: HashMap<Client, Holding>,
     networks: HashMap<IpAddr, usize>,
 }
 
-/// What an owner has.
-struct Owned {
+/// What a client holds.
+struct Holding {
     open: usize,
     handshakes: Arc<Semaphore>,
 }
 
-/// What a connection does, and since when.
+/// An open connection.
 struct Open {
-    /// Milliseconds since the listener began, four times, and a [`Stage`].
+    /// Its [`Stage`] in the lowest two bits, and above them since when, in milliseconds since the listener began.
     state: AtomicU64,
-    end: Notify,
+    evict: Notify,
 }
 
-/// What a connection does now.
+/// The stage of a connection.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Stage {
-    /// It has not asked anything yet.
+    /// Its first request has not come yet.
     New,
     /// It waits for its next request.
     Idle,
@@ -102,44 +100,44 @@ impl Connections {
         Self(Arc::new(Shared { capacity, callers, metrics, began, table }))
     }
 
-    /// Lets a connection in, for which another one may have to go; `None` if known callers have all the room.
-    pub(super) fn enter(&self, address: IpAddr, now: Instant) -> Option<Seat> {
-        let owner = Owner { address: address.to_canonical(), anonymous: false };
+    /// Admits a connection, for which another one may be evicted; `None` if known callers hold all the room.
+    pub(super) fn admit(&self, address: IpAddr, now: Instant) -> Option<Slot> {
+        let client = Client { address: address.to_canonical(), anonymous: false };
         let known = self.0.callers.known(now);
-        let of_known = known.iter().map(|address| Owner { address: *address, anonymous: false });
+        let of_known = known.iter().map(|address| Client { address: *address, anonymous: false });
         let mut table = self.lock();
         let open = table.open.len();
         let unknown = open - of_known.map(|it| table.open_of(it)).sum::<usize>();
         let Capacity { all, reserved } = self.0.capacity;
-        let is_known = known.contains(&owner.address);
+        let is_known = known.contains(&client.address);
         if open >= all || (!is_known && unknown >= all - reserved) {
-            let victim = table.victim(Some(owner), &known).or_else(|| {
-                // Only then may one that is known have to go, and only for another one.
-                is_known.then(|| table.victim(Some(owner), &[])).flatten()
+            let victim = table.victim(Some(client), &known).or_else(|| {
+                // A known caller's connection is evicted last, and only for another known caller.
+                is_known.then(|| table.victim(Some(client), &[])).flatten()
             })?;
-            table.end(victim);
-            self.ended(Ended::Crowded);
+            table.evict(victim);
+            self.count_ended(Ended::Crowded);
         }
         table.last += 1;
         let (id, state) = (table.last, AtomicU64::new(self.state(Stage::New, now)));
-        let open = Arc::new(Open { state, end: Notify::new() });
-        table.open.insert(id, (owner, Arc::clone(&open)));
-        let handshakes = table.add(owner);
-        Some(Seat { connections: self.clone(), id, open, handshakes })
+        let open = Arc::new(Open { state, evict: Notify::new() });
+        table.open.insert(id, (client, Arc::clone(&open)));
+        let handshakes = table.add(client);
+        Some(Slot { connections: self.clone(), id, open, handshakes })
     }
 
-    /// Ends a connection of whoever is not known and holds most, so that there is a file for another.
-    pub(super) fn end_one(&self, now: Instant) {
+    /// Evicts a connection of the unknown client that holds most, so that a file descriptor becomes free.
+    pub(super) fn evict_one(&self, now: Instant) {
         let known = self.0.callers.known(now);
         let mut table = self.lock();
         if let Some(victim) = table.victim(None, &known) {
-            table.end(victim);
-            self.ended(Ended::Crowded);
+            table.evict(victim);
+            self.count_ended(Ended::Crowded);
         }
     }
 
-    pub(super) fn ended(&self, because: Ended) {
-        self.0.metrics.ended(because);
+    pub(super) fn count_ended(&self, reason: Ended) {
+        self.0.metrics.ended(reason);
     }
 
     fn state(&self, stage: Stage, now: Instant) -> u64 {
@@ -148,56 +146,55 @@ impl Connections {
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
-        // Nothing in there panics half-way.
+        // A panic leaves no update of the table half done.
         self.0.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Table {
-    fn open_of(&self, owner: Owner) -> usize {
-        self.owners.get(&owner).map_or(0, |it| it.open)
+    fn open_of(&self, client: Client) -> usize {
+        self.clients.get(&client).map_or(0, |it| it.open)
     }
 
-    fn add(&mut self, owner: Owner) -> Arc<Semaphore> {
-        *self.networks.entry(network(owner.address)).or_default() += 1;
-        let fresh = || Owned { open: 0, handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)) };
-        let held = self.owners.entry(owner).or_insert_with(fresh);
-        held.open += 1;
-        Arc::clone(&held.handshakes)
+    fn add(&mut self, client: Client) -> Arc<Semaphore> {
+        *self.networks.entry(network(client.address)).or_default() += 1;
+        let empty = || Holding { open: 0, handshakes: Arc::new(Semaphore::new(MAX_HANDSHAKES)) };
+        let holding = self.clients.entry(client).or_insert_with(empty);
+        holding.open += 1;
+        Arc::clone(&holding.handshakes)
     }
 
-    fn take_away(&mut self, owner: Owner) {
-        let network = network(owner.address);
+    fn remove(&mut self, client: Client) {
+        let network = network(client.address);
         if let Some(open) = self.networks.get_mut(&network) {
             *open -= 1;
             if *open == 0 {
                 self.networks.remove(&network);
             }
         }
-        if let Some(owned) = self.owners.get_mut(&owner) {
-            owned.open -= 1;
-            if owned.open == 0 {
-                self.owners.remove(&owner);
+        if let Some(holding) = self.clients.get_mut(&client) {
+            holding.open -= 1;
+            if holding.open == 0 {
+                self.clients.remove(&client);
             }
         }
     }
 
-    /// Which connection goes for a newcomer's: of whoever holds most, those that are spared aside; one that is not busy if
-    /// there is any, the oldest first.
-    fn victim(&self, newcomer: Option<Owner>, spared: &[IpAddr]) -> Option<u64> {
-        let more = |same: bool| usize::from(same);
-        let holds = |owner: &Owner, owned: &Owned| {
-            let net = network(owner.address);
+    /// The connection to evict for a newcomer: of the clients that hold most (the network's count first, then the
+    /// client's own), except those at spared addresses; one that is not busy if there is any, the oldest first.
+    fn victim(&self, newcomer: Option<Client>, spared: &[IpAddr]) -> Option<u64> {
+        let counts = |client: &Client, holding: &Holding| {
+            let net = network(client.address);
             let joins = newcomer.is_some_and(|it| network(it.address) == net);
-            let of_network = self.networks.get(&net).copied().unwrap_or(0) + more(joins);
-            (of_network, owned.open + more(newcomer == Some(*owner)))
+            let of_network = self.networks.get(&net).copied().unwrap_or(0) + usize::from(joins);
+            (of_network, holding.open + usize::from(newcomer == Some(*client)))
         };
-        let others =
-            self.owners.iter().filter(|(it, _)| it.anonymous || !spared.contains(&it.address));
-        let most = others.clone().map(|(owner, owned)| holds(owner, owned)).max()?;
-        let others = others.filter(|(owner, owned)| holds(owner, owned) == most);
-        let others: HashSet<_> = others.map(|(owner, _)| owner).collect();
-        let theirs = self.open.iter().filter(|(_, (owner, _))| others.contains(owner));
+        let candidates =
+            self.clients.iter().filter(|(it, _)| it.anonymous || !spared.contains(&it.address));
+        let most = candidates.clone().map(|(client, holding)| counts(client, holding)).max()?;
+        let candidates = candidates.filter(|(client, holding)| counts(client, holding) == most);
+        let clients: HashSet<_> = candidates.map(|(client, _)| client).collect();
+        let theirs = self.open.iter().filter(|(_, (client, _))| clients.contains(client));
         let (id, _) = theirs.min_by_key(|(id, (_, open))| {
             let state = open.state.load(Ordering::Relaxed);
             (state & 3 == Stage::Busy as u64, state >> 2, **id)
@@ -205,68 +202,67 @@ impl Table {
         Some(*id)
     }
 
-    fn end(&mut self, id: u64) {
-        if let Some((owner, open)) = self.open.remove(&id) {
-            self.take_away(owner);
-            open.end.notify_one();
+    fn evict(&mut self, id: u64) {
+        if let Some((client, open)) = self.open.remove(&id) {
+            self.remove(client);
+            open.evict.notify_one();
         }
     }
 }
 
-/// A connection's place; it is free again when this is dropped.
-pub(super) struct Seat {
+/// A connection's slot. Dropping it frees the slot.
+pub(super) struct Slot {
     connections: Connections,
     id: u64,
     open: Arc<Open>,
     handshakes: Arc<Semaphore>,
 }
 
-impl Seat {
-    /// Comes when somebody else needs the place.
-    pub async fn is_needed(&self) {
-        self.open.end.notified().await;
+impl Slot {
+    /// Resolves when the connection is evicted.
+    pub async fn evicted(&self) {
+        self.open.evict.notified().await;
     }
 
-    /// Whoever is at the other end was asked for a certificate and has shown none.
-    pub fn is_anonymous(&self) {
+    /// Marks the client as anonymous: it was asked for a certificate and has shown none.
+    pub fn mark_anonymous(&self) {
         let mut table = self.connections.lock();
-        let Some((owner, _)) = table.open.get_mut(&self.id) else { return };
-        let before = *owner;
-        owner.anonymous = true;
-        let after = *owner;
-        table.take_away(before);
+        let Some((client, _)) = table.open.get_mut(&self.id) else { return };
+        let before = *client;
+        client.anonymous = true;
+        let after = *client;
+        table.remove(before);
         table.add(after);
     }
 
-    /// Waits until the address may have another handshake under way, which it has until this is dropped.
+    /// Waits until the client may begin another handshake, which ends when the permit is dropped.
     pub async fn handshake(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.handshakes).acquire_owned().await.ok()
     }
 
-    /// What the connection does from now on; says whether it did something else in the same millisecond.
-    pub fn is(&self, stage: Stage, now: Instant) -> bool {
+    /// Sets the connection's stage; returns whether the stage before began in the same millisecond.
+    pub fn set_stage(&self, stage: Stage, now: Instant) -> bool {
         let packed = self.connections.state(stage, now);
         self.open.state.swap(packed, Ordering::Relaxed) >> 2 == packed >> 2
     }
 
-    /// Until when it may do what it does, if that has an end, and why it ends then.
-    pub fn limit(&self) -> (Instant, Option<Ended>) {
+    /// When the stage times out, and why the connection then ends; `None` for a request, which has its own timeout.
+    pub fn timeout(&self) -> (Instant, Option<Ended>) {
         let state = self.open.state.load(Ordering::Relaxed);
         let since = self.connections.0.began + Duration::from_millis(state >> 2);
         match Stage::ALL.into_iter().find(|it| *it as u64 == state & 3) {
             Some(Stage::New) => (since + FIRST_REQUEST_TIMEOUT, Some(Ended::NoRequest)),
             Some(Stage::Idle) => (since + IDLE_TIMEOUT, Some(Ended::Idle)),
-            // What is answered has limits of its own.
             _ => (since + IDLE_TIMEOUT, None),
         }
     }
 }
 
-impl Drop for Seat {
+impl Drop for Slot {
     fn drop(&mut self) {
         let mut table = self.connections.lock();
-        if let Some((owner, _)) = table.open.remove(&self.id) {
-            table.take_away(owner);
+        if let Some((client, _)) = table.open.remove(&self.id) {
+            table.remove(client);
         }
     }
 }

@@ -1,5 +1,7 @@
-//! The HTTP side of a review: from a request to an answer, or to a status that
-//! says what went wrong.
+//! The HTTP routes: `/validate`, `/mutate` and `/alive` turn a request into an AdmissionReview or, with a [`Refusal`],
+//! into an HTTP error; `/healthz` and `/readyz` report health.
+//!
+//! A review is judged by one load of the policies: [`answer`] → [`verdict`] (limits) → [`judge`] → [`pass`].
 
 use std::net::Ipv6Addr;
 use std::num::NonZero;
@@ -15,61 +17,60 @@ use jiff::Timestamp;
 use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Duration, Instant, timeout_at};
 
-use super::alive::Alive;
-use super::callers::{Caller, Callers, Certificate, PeerAddress};
-use super::costly::{self, AT_ONCE, cost_within};
+use super::alive::{Alive, Now};
+use super::body;
+use super::callers::{Caller, Callers, ClientCertificate, PeerAddress};
+use super::cost_queue::{AT_ONCE, CostQueue, cost_within};
 use super::judged::{Denial, Judged};
+use super::limits::{Admitted, Limits};
+use super::log_limit::LogLimit;
 use super::mutate::mutate_review;
-use super::request::{Admitted, Limits, Refusal, pass_over};
+use super::refusal::Refusal;
 use super::review::BadReview;
-use super::seldom::Seldom;
 use super::validate::Reviewer;
 use crate::metrics::{AdmissionMetrics, ReviewSummary};
 use crate::policies::Policies;
 use crate::policy::policy_set::PolicySet;
 
-/// How long a review waits until a new namespace is known.
-const NAMESPACE_PATIENCE: Duration = Duration::from_secs(1);
-/// The longest name of a namespace (RFC 1123's label); no longer one is waited for.
+/// How long a review waits for a new namespace's labels.
+const NAMESPACE_TIMEOUT: Duration = Duration::from_secs(1);
+/// The longest name of a namespace (an RFC 1123 label). A review of a longer one does not wait.
 const MAX_NAMESPACE: usize = 63;
-/// How many reviews are judged at a time, of known callers and of others: what each takes while it is decoded has an end.
+/// The most reviews that are judged at a time, of known callers and of others each: decoding takes memory.
 const MAX_JUDGED: usize = 4;
+/// The part of a review's time that expressions must leave for the answer.
+const ANSWER_TIME: Duration = Duration::from_millis(200);
 
-/// What is left of a review's time for its answer, where its expressions take all that there is.
-const TO_ANSWER: Duration = Duration::from_millis(200);
-
-/// Says whether podgate may take traffic; if not, why.
+/// Whether podgate may take traffic; an error says why not.
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
-/// What reviews are judged by, and for whom.
+/// What the webhooks need to judge reviews.
 pub struct Reviews {
     pub policies: Policies,
-    /// Tells of every change of them; without a sender there is none to wait for.
+    /// The policies at each change. If its sender was dropped, reviews wait for no change.
     pub changes: watch::Receiver<Option<Arc<PolicySet>>>,
-    /// Who has room of its own.
     pub callers: Callers,
     pub metrics: AdmissionMetrics,
-    /// The admin's own page, with which denials end.
+    /// The URL that denials end with: the admin's own page.
     pub docs_url: Option<Arc<str>>,
-    /// Who repairs workloads, if podgate does.
+    /// podgate's user name, where it repairs workloads.
     pub own_user: Option<Arc<str>>,
-    /// Who judges the beats.
     pub alive: Arc<Alive>,
 }
 
-/// What reviews share.
-struct Webhook {
+/// The state that all reviews share.
+struct Webhooks {
     reviews: Reviews,
     limits: Limits,
     judging: Judging,
-    costly: costly::Turns,
-    refusals: Seldom,
+    costly: CostQueue,
+    log_limit: LogLimit,
 }
 
 /// How many reviews may be judged now.
 struct Judging {
     known: Semaphore,
-    /// Fewer than there are cores, where there are several: one is left to those that are known.
+    /// One fewer than there are cores, but at least one: a core is left to known callers.
     unknown: Semaphore,
 }
 
@@ -80,23 +81,23 @@ impl Judging {
         Self { known: Semaphore::new(MAX_JUDGED), unknown: Semaphore::new(unknown) }
     }
 
-    /// Waits until a caller's review may be judged, which it may until this is dropped.
+    /// Waits until a caller's review may be judged. Dropping the permit lets in the next.
     async fn turn(&self, caller: Caller) -> Result<SemaphorePermit<'_>, Refusal> {
         let turns = if caller.known { &self.known } else { &self.unknown };
         turns.acquire().await.map_err(|_| Refusal::Unfinished)
     }
 }
 
-/// Which of the webhooks is asked.
+/// A webhook, by its path.
 #[derive(Clone, Copy)]
-enum Door {
+enum WebhookPath {
     Validate,
     Mutate,
     Alive,
 }
 
-impl Door {
-    /// As metrics and logs name it.
+impl WebhookPath {
+    /// The name in metrics and logs.
     const fn as_str(self) -> &'static str {
         match self {
             Self::Validate => "validate",
@@ -106,29 +107,29 @@ impl Door {
     }
 }
 
-/// The TLS side: reviews and health.
+/// The routes of the TLS listener: reviews and health.
 pub fn router(reviews: Reviews, readiness: Readiness) -> Router {
-    let webhook = Arc::new(Webhook {
+    let webhooks = Arc::new(Webhooks {
         reviews,
         limits: Limits::default(),
         judging: Judging::new(),
-        costly: costly::Turns::default(),
-        refusals: Seldom::default(),
+        costly: CostQueue::default(),
+        log_limit: LogLimit::default(),
     });
-    let door = |door: Door| {
-        post(move |State(webhook): State<Arc<Webhook>>, request: Request| async move {
-            answer(&webhook, door, request).await
+    let route = |path: WebhookPath| {
+        post(move |State(webhooks): State<Arc<Webhooks>>, request: Request| async move {
+            answer(&webhooks, path, request).await
         })
     };
     Router::new()
-        .route("/validate", door(Door::Validate))
-        .route("/mutate", door(Door::Mutate))
-        .route("/alive", door(Door::Alive))
-        .with_state(webhook)
+        .route("/validate", route(WebhookPath::Validate))
+        .route("/mutate", route(WebhookPath::Mutate))
+        .route("/alive", route(WebhookPath::Alive))
+        .with_state(webhooks)
         .merge(health_router(readiness))
 }
 
-/// `/healthz` answers while the process serves, `/readyz` while it should get traffic.
+/// The health routes: `/healthz` succeeds while the process serves, `/readyz` while it should get traffic.
 pub fn health_router(readiness: Readiness) -> Router {
     let ready = move || async move {
         match readiness() {
@@ -139,30 +140,31 @@ pub fn health_router(readiness: Readiness) -> Router {
     Router::new().route("/healthz", get(async || "ok\n")).route("/readyz", get(ready))
 }
 
-async fn answer(webhook: &Arc<Webhook>, door: Door, request: Request) -> Response {
+async fn answer(webhooks: &Arc<Webhooks>, path: WebhookPath, request: Request) -> Response {
     let started = Instant::now();
-    let metrics = &webhook.reviews.metrics;
+    let metrics = &webhooks.reviews.metrics;
     let _in_flight = metrics.in_flight();
-    let response = match verdict(webhook, door, request).await {
+    let response = match verdict(webhooks, path, request).await {
         Ok(judged) => {
-            metrics.judged(&summary(door, &judged));
+            metrics.judged(&summary(path, &judged));
             if let Some(denial) = &judged.denial {
                 log_denial(denial, &judged);
             }
             let mut response =
                 ([(CONTENT_TYPE, "application/json")], judged.answer).into_response();
-            if matches!(door, Door::Alive) {
-                // The next beat takes a new connection, and so perhaps another replica: each is to know the callers.
+            if matches!(path, WebhookPath::Alive) {
+                // The next beat then takes a new connection, and may reach another replica: each must learn the
+                // callers.
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
             response
         }
         Err(refusal) => {
             let shed = matches!(refusal, Refusal::Overloaded);
-            let (door, reason) = (door.as_str(), refusal.reason());
-            metrics.refused(door, if shed { "shed" } else { "error" }, reason);
-            if let Some(left_out) = webhook.refusals.line(started.into_std()) {
-                tracing::warn!(webhook = door, reason, left_out, "a review could not be judged");
+            let (webhook, reason) = (path.as_str(), refusal.reason());
+            metrics.refused(webhook, if shed { "shed" } else { "error" }, reason);
+            if let Some(left_out) = webhooks.log_limit.next_line(started.into_std()) {
+                tracing::warn!(webhook, reason, left_out, "a review could not be judged");
             }
             refusal.into_response()
         }
@@ -171,43 +173,51 @@ async fn answer(webhook: &Arc<Webhook>, door: Door, request: Request) -> Respons
     response
 }
 
-async fn verdict(webhook: &Arc<Webhook>, door: Door, request: Request) -> Result<Judged, Refusal> {
-    let caller = match caller(&webhook.reviews.callers, &request) {
+async fn verdict(
+    webhooks: &Arc<Webhooks>,
+    path: WebhookPath,
+    request: Request,
+) -> Result<Judged, Refusal> {
+    let caller = match caller(&webhooks.reviews.callers, &request) {
         Ok(caller) => caller,
-        Err(refusal) => return Err(pass_over(request.into_body(), refusal).await),
+        Err(refusal) => return Err(body::refuse(request.into_body(), refusal).await),
     };
-    let admitted = webhook.limits.read(caller, request).await?;
+    let admitted = webhooks.limits.read(caller, request).await?;
     let deadline = admitted.deadline;
-    let judged = timeout_at(deadline, judge(webhook, door, &admitted));
+    let judged = timeout_at(deadline, judge(webhooks, path, &admitted));
     judged.await.unwrap_or(Err(Refusal::TooLate))
 }
 
-/// Who asks, who must have shown a certificate where one is asked for.
+/// The caller, which must have shown a certificate where `--client-ca` asks for one.
 fn caller(callers: &Callers, request: &Request) -> Result<Caller, Refusal> {
     let extensions = request.extensions();
-    if extensions.get() == Some(&Certificate::Missing) {
+    if extensions.get() == Some(&ClientCertificate::Missing) {
         return Err(Refusal::NoCertificate);
     }
-    // Without an address it came by no connection of this server's.
+    // A request without a peer address did not come through this server.
     let address = extensions.get().map_or(Ipv6Addr::UNSPECIFIED.into(), |it: &PeerAddress| it.0);
     Ok(Caller { address, known: callers.is_known(address, Instant::now().into_std()) })
 }
 
-/// Judges by one load of the policies. A namespace may be younger than what is known of it: then its review is judged
-/// once it is known, if that is soon.
-async fn judge(webhook: &Arc<Webhook>, door: Door, admitted: &Admitted) -> Result<Judged, Refusal> {
-    let mut judged = judge_now(webhook, door, admitted).await?;
-    if let Err(BadReview::UnknownNamespace(name)) = &judged
-        && becomes_known(webhook, name, admitted).await
+/// Judges a review. The review of a new namespace whose labels are not known yet waits for them for a while, and is
+/// judged again.
+async fn judge(
+    webhooks: &Arc<Webhooks>,
+    path: WebhookPath,
+    admitted: &Admitted,
+) -> Result<Judged, Refusal> {
+    let judged = judge_now(webhooks, path, admitted).await;
+    if let Err(Refusal::Review(BadReview::UnknownNamespace(name))) = &judged
+        && becomes_known(webhooks, name, admitted).await
     {
-        judged = judge_now(webhook, door, admitted).await?;
+        return judge_now(webhooks, path, admitted).await;
     }
-    Ok(judged?)
+    judged
 }
 
-/// Waits until the labels of a namespace are known, for a while; says whether they are. Nobody who is not known keeps
-/// others from their turn by that.
-async fn becomes_known(webhook: &Webhook, namespace: &str, admitted: &Admitted) -> bool {
+/// Waits until the labels of a namespace are known; false if they stay unknown. A large body of an unknown caller does
+/// not wait: it would hold up the queue of large bodies.
+async fn becomes_known(webhooks: &Webhooks, namespace: &str, admitted: &Admitted) -> bool {
     let holds_others_up = admitted.is_large() && !admitted.caller.known;
     if namespace.len() > MAX_NAMESPACE || holds_others_up {
         return false;
@@ -215,93 +225,90 @@ async fn becomes_known(webhook: &Webhook, namespace: &str, admitted: &Admitted) 
     let known = |policies: &Option<Arc<PolicySet>>| {
         policies.as_ref().is_some_and(|it| it.covering(Some(namespace)).is_ok())
     };
-    let mut changes = webhook.reviews.changes.clone();
-    let patience = Instant::now() + NAMESPACE_PATIENCE;
-    matches!(timeout_at(patience, changes.wait_for(known)).await, Ok(Ok(_)))
+    let mut changes = webhooks.reviews.changes.clone();
+    let until = Instant::now() + NAMESPACE_TIMEOUT;
+    matches!(timeout_at(until, changes.wait_for(known)).await, Ok(Ok(_)))
 }
 
-/// What a try to judge comes to.
-type ReviewResult = Result<Judged, BadReview>;
-
-/// One pass over the bytes.
+/// Judges a review by the policies of this moment.
 async fn judge_now(
-    webhook: &Arc<Webhook>,
-    door: Door,
+    webhooks: &Arc<Webhooks>,
+    path: WebhookPath,
     admitted: &Admitted,
-) -> Result<ReviewResult, Refusal> {
+) -> Result<Judged, Refusal> {
     let caller = admitted.caller;
-    let turn = webhook.judging.turn(caller).await?;
+    let turn = webhooks.judging.turn(caller).await?;
     let judged = if admitted.is_large() {
-        // Others are not to wait while it is decoded.
-        let (webhook, body) = (Arc::clone(webhook), admitted.body.clone());
+        // In another thread, so that decoding does not delay other reviews.
+        let (webhooks, body) = (Arc::clone(webhooks), admitted.body.clone());
         let judged =
-            tokio::task::spawn_blocking(move || pass(&webhook, door, caller, &body, AT_ONCE));
+            tokio::task::spawn_blocking(move || pass(&webhooks, path, caller, &body, AT_ONCE));
         judged.await.map_err(|_| Refusal::Unfinished)?
     } else {
-        pass(webhook, door, caller, &admitted.body, AT_ONCE)
+        pass(webhooks, path, caller, &admitted.body, AT_ONCE)
     }?;
     drop(turn);
-    match judged {
-        Ok(interrupted) if interrupted.interrupted.is_some() => {
-            judge_costly(webhook, door, admitted, interrupted).await
-        }
-        judged => Ok(judged),
+    if judged.interrupted.is_some() {
+        judge_costly(webhooks, path, admitted, judged).await
+    } else {
+        Ok(judged)
     }
 }
 
-/// Judges a review whose expressions cost much, when it is its turn. If that is not in time, what is known counts:
-/// that they are undecided.
+/// Judges a review with costly expressions again, when its turn comes. If the turn does not come in time, the
+/// interrupted judgement stands, in which these validations are undecided.
 async fn judge_costly(
-    webhook: &Arc<Webhook>,
-    door: Door,
+    webhooks: &Arc<Webhooks>,
+    path: WebhookPath,
     admitted: &Admitted,
     interrupted: Judged,
-) -> Result<ReviewResult, Refusal> {
-    let end = admitted.deadline.checked_sub(TO_ANSWER).unwrap_or(admitted.deadline);
+) -> Result<Judged, Refusal> {
+    let end = admitted.deadline.checked_sub(ANSWER_TIME).unwrap_or(admitted.deadline);
     let namespace = interrupted.interrupted.as_deref().unwrap_or_default();
-    let Ok(Some(turn)) = timeout_at(end, webhook.costly.turn(namespace)).await else {
-        return Ok(Ok(interrupted));
+    let Ok(Some(turn)) = timeout_at(end, webhooks.costly.turn(namespace)).await else {
+        return Ok(interrupted);
     };
     let cost = cost_within(end.saturating_duration_since(Instant::now()));
-    let (webhook, caller, body) = (Arc::clone(webhook), admitted.caller, admitted.body.clone());
+    let (webhooks, caller, body) = (Arc::clone(webhooks), admitted.caller, admitted.body.clone());
     let judged = tokio::task::spawn_blocking(move || {
-        let judged = pass(&webhook, door, caller, &body, cost);
+        let judged = pass(&webhooks, path, caller, &body, cost);
         drop(turn);
         judged
     });
     match timeout_at(end, judged).await {
         Ok(judged) => judged.map_err(|_| Refusal::Unfinished)?,
-        Err(_) => Ok(Ok(interrupted)),
+        Err(_) => Ok(interrupted),
     }
 }
 
-/// One pass over the bytes, in which nothing waits; `cost` is what expressions may cost.
+/// Decodes and judges the body in one pass, without waiting. `cost` bounds the expressions.
 fn pass(
-    webhook: &Webhook,
-    door: Door,
+    webhooks: &Webhooks,
+    path: WebhookPath,
     caller: Caller,
     body: &[u8],
     cost: u64,
-) -> Result<ReviewResult, Refusal> {
-    let reviews = &webhook.reviews;
+) -> Result<Judged, Refusal> {
+    let reviews = &webhooks.reviews;
     let policies = reviews.policies.load();
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
     let now = Timestamp::now();
     let (docs_url, own_user) = (reviews.docs_url.as_deref(), reviews.own_user.as_deref());
     let reviewer = Reviewer { policies, docs_url, own_user, cost, now };
-    Ok(match door {
-        Door::Validate => reviewer.validate(body),
-        Door::Mutate => mutate_review(body, policies, now),
-        Door::Alive => {
-            let now = (now, Instant::now().into_std());
+    let judged = match path {
+        WebhookPath::Validate => reviewer.validate(body),
+        WebhookPath::Mutate => mutate_review(body, policies, now),
+        WebhookPath::Alive => {
+            let now = Now { time: now, instant: Instant::now().into_std() };
             reviews.alive.judge(body, caller.address, now)
         }
-    })
+    };
+    Ok(judged?)
 }
 
-fn summary(door: Door, judged: &Judged) -> ReviewSummary<'_> {
+fn summary(path: WebhookPath, judged: &Judged) -> ReviewSummary<'_> {
     ReviewSummary {
-        webhook: door.as_str(),
+        webhook: path.as_str(),
         operation: judged.operation.as_str(),
         kind: judged.kind.map_or("other", |kind| kind.names().kind),
         decision: judged.decision,
@@ -310,7 +317,7 @@ fn summary(door: Door, judged: &Judged) -> ReviewSummary<'_> {
     }
 }
 
-/// One line a denial, with names only.
+/// Logs one line for a denial, with names only.
 fn log_denial(denial: &Denial, judged: &Judged) {
     tracing::info!(
         object = denial.object,

@@ -1,22 +1,22 @@
-//! Whether a webhook configuration still asks podgate about all that it was rendered for. Pure.
+//! Compares a webhook configuration with the rendered one: whether it still sends podgate all objects. Pure.
 //!
-//! Compared is what decides which objects reach podgate at all: rules, selectors, conditions, and where the API server
-//! calls. What an admin may set by hand is left alone: `failurePolicy`, timeouts, labels. Whom the API server trusts is known
-//! only of the webhook of the beat, which shows it by calling; the others must trust the same.
+//! It compares the fields that decide which objects reach podgate: rules, selectors, conditions and the client
+//! configuration. It ignores what an admin may set by hand: `failurePolicy`, timeouts, labels. The `caBundle` must be
+//! the same in all webhooks: the beat proves that its own webhook's is trusted, and so the others'.
 
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::admissionregistration::v1::{
-    MatchCondition, RuleWithOperations, WebhookClientConfig,
+    MatchCondition, RuleWithOperations, ServiceReference, WebhookClientConfig,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a webhook is compared by; fields that are absent are as the API server fills them in.
+/// The compared fields of a webhook. An absent field has the default of the API server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Webhook {
+struct ComparedWebhook {
     name: String,
     client_config: WebhookClientConfig,
     #[serde(default)]
@@ -31,11 +31,11 @@ struct Webhook {
     match_conditions: Option<Vec<MatchCondition>>,
 }
 
-/// Sees whether what stands in a cluster is as it was rendered.
+/// Compares the configuration found in a cluster with the rendered one.
 ///
 /// # Errors
-/// The first thing that is not, as a sentence.
-pub fn compare(rendered: &Value, found: &Value) -> Result<(), String> {
+/// The first difference, as a sentence.
+pub(crate) fn compare(rendered: &Value, found: &Value) -> Result<(), String> {
     let found = webhooks(found)?;
     let mut trusted = BTreeSet::new();
     for expected in webhooks(rendered)? {
@@ -56,24 +56,28 @@ pub fn compare(rendered: &Value, found: &Value) -> Result<(), String> {
     Ok(())
 }
 
-fn webhooks(configuration: &Value) -> Result<Vec<Webhook>, String> {
+fn webhooks(configuration: &Value) -> Result<Vec<ComparedWebhook>, String> {
     let webhooks = configuration.get("webhooks").cloned().unwrap_or_default();
-    Option::<Vec<Webhook>>::deserialize(webhooks)
+    Option::<Vec<ComparedWebhook>>::deserialize(webhooks)
         .map(Option::unwrap_or_default)
         .map_err(|error| format!("its webhooks cannot be read: {error}"))
 }
 
 /// The first field in which two webhooks differ.
-fn differs(expected: &Webhook, found: &Webhook) -> Option<&'static str> {
-    let place = |it: &Webhook| {
+fn differs(expected: &ComparedWebhook, found: &ComparedWebhook) -> Option<&'static str> {
+    let endpoint = |it: &ComparedWebhook| {
         let WebhookClientConfig { url, service, .. } = it.client_config.clone();
-        let service = service.map(|it| (it.namespace, it.name, it.path, it.port.unwrap_or(443)));
-        (url, service)
+        let with_port = |it: ServiceReference| {
+            let port = it.port.or(Some(443));
+            ServiceReference { port, ..it }
+        };
+        (url, service.map(with_port))
     };
-    let policy = |it: &Webhook| it.match_policy.clone().unwrap_or_else(|| "Equivalent".to_owned());
-    let conditions = |it: &Webhook| it.match_conditions.clone().unwrap_or_default();
+    let policy =
+        |it: &ComparedWebhook| it.match_policy.clone().unwrap_or_else(|| "Equivalent".to_owned());
+    let conditions = |it: &ComparedWebhook| it.match_conditions.clone().unwrap_or_default();
     [
-        ("clientConfig", place(expected) == place(found)),
+        ("clientConfig", endpoint(expected) == endpoint(found)),
         ("rules", rules(&expected.rules) == rules(&found.rules)),
         ("matchPolicy", policy(expected) == policy(found)),
         (
@@ -91,7 +95,8 @@ fn differs(expected: &Webhook, found: &Webhook) -> Option<&'static str> {
     .find_map(|(field, same)| (!same).then_some(field))
 }
 
-/// Each thing that rules ask about by itself, so that the order of what they list is none of their meaning.
+/// Each combination that rules match (group, version, operation, resource, scope), so that the order of lists is
+/// irrelevant.
 fn rules(rules: &[RuleWithOperations]) -> BTreeSet<[String; 5]> {
     let mut all = BTreeSet::new();
     for rule in rules {
@@ -116,15 +121,27 @@ fn rules(rules: &[RuleWithOperations]) -> BTreeSet<[String; 5]> {
     all
 }
 
-/// What a selector asks for, without order; an absent one asks for nothing.
-fn selector(selector: Option<&LabelSelector>) -> BTreeSet<(String, String, BTreeSet<String>)> {
+/// A requirement of a label selector.
+#[derive(Eq, Ord, PartialEq, PartialOrd)]
+struct Requirement {
+    key: String,
+    operator: String,
+    values: BTreeSet<String>,
+}
+
+/// The requirements of a selector, without order. An absent selector has none.
+fn selector(selector: Option<&LabelSelector>) -> BTreeSet<Requirement> {
     let labels = selector.and_then(|it| it.match_labels.as_ref()).into_iter().flatten();
-    let labels =
-        labels.map(|(key, value)| (key.clone(), "In".to_owned(), BTreeSet::from([value.clone()])));
+    let labels = labels.map(|(key, value)| Requirement {
+        key: key.clone(),
+        operator: "In".to_owned(),
+        values: BTreeSet::from([value.clone()]),
+    });
     let expressions = selector.and_then(|it| it.match_expressions.as_ref()).into_iter().flatten();
-    let expressions = expressions.map(|it| {
-        let values = it.values.iter().flatten().cloned().collect();
-        (it.key.clone(), it.operator.clone(), values)
+    let expressions = expressions.map(|it| Requirement {
+        key: it.key.clone(),
+        operator: it.operator.clone(),
+        values: it.values.iter().flatten().cloned().collect(),
     });
     labels.chain(expressions).collect()
 }
@@ -155,7 +172,7 @@ mod tests {
         registration.validating()
     }
 
-    /// What the API server makes of it, changed.
+    /// The configuration as the API server stores it, with a change.
     fn found(change: impl Fn(&mut Value)) -> Value {
         let mut found = rendered();
         for webhook in found["webhooks"].as_array_mut().unwrap() {

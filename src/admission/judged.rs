@@ -1,4 +1,4 @@
-//! What a review comes to, at either door: the answer, and what metrics and the log say of it.
+//! The outcome of a review, at every webhook.
 
 use std::borrow::Cow;
 
@@ -7,42 +7,51 @@ use super::review::{Operation, Request};
 use crate::policy::decision::Outcome;
 use crate::policy::workload::Kind;
 
-/// A review that was judged: the answer, and what metrics and logs say of it.
+/// A review that was judged: the answer, and its summary for metrics and logs.
 pub struct Judged {
     /// The AdmissionReview to send back, as JSON.
     pub answer: Vec<u8>,
-    /// What it comes to, as metrics label it.
+    /// The decision, as the metric label.
     pub decision: &'static str,
-    /// `None` is a kind that podgate has nothing to say of.
+    /// `None` for a kind that podgate does not judge.
     pub kind: Option<Kind>,
     pub operation: Operation,
-    /// How many operations the answer's patch has.
+    /// The number of operations of the answer's patch.
     pub patch_operations: usize,
-    /// The namespace whose turn it takes to go on, where expressions were not evaluated to their end: what they ask is
-    /// undecided here.
+    /// Set where expressions exceeded their cost, so that their validations are undecided: the namespace whose turn the
+    /// review needs in order to continue.
     pub interrupted: Option<String>,
-    /// The denied object and its violations, for the log line; empty unless denied.
+    /// The denied object and its violations, for the log line; `None` unless denied.
     pub denial: Option<Denial>,
 }
 
-/// What a log line says of a denial. Names only: never the object.
+/// The log line of a denial. It has names only, never the object.
 pub struct Denial {
     pub object: String,
     pub dry_run: bool,
     pub policies: String,
     /// Each violation's rule, with its check where the rule has several.
     pub rules: Vec<Cow<'static, str>>,
-    /// The rule, from the catalogue's closed list, and severity of each violation.
+    /// Rule ID and severity of each violation, both of closed sets.
     pub violations: Vec<(&'static str, &'static str)>,
 }
 
 impl Judged {
-    /// What podgate has nothing to say of, or nothing to change in.
+    /// A review that podgate does not judge, or has nothing to change in.
     pub(super) fn allowed(request: &Request<'_>, kind: Option<Kind>, operation: Operation) -> Self {
-        let (answer, decision) = (answer::allowed(&request.uid), Outcome::Allow.as_str());
+        Self::with_outcome(Outcome::Allow, kind, operation, answer::allowed(&request.uid))
+    }
+
+    /// A review with this outcome and answer, without a patch and without a denial to log.
+    pub(super) const fn with_outcome(
+        outcome: Outcome,
+        kind: Option<Kind>,
+        operation: Operation,
+        answer: Vec<u8>,
+    ) -> Self {
         Self {
             answer,
-            decision,
+            decision: outcome.as_str(),
             kind,
             operation,
             patch_operations: 0,

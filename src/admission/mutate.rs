@@ -1,7 +1,7 @@
-//! AdmissionReview v1 to a JSON Patch: what `/mutate` answers. Pure.
+//! `/mutate`: AdmissionReview v1 to a JSON Patch. Pure.
 //!
-//! It changes Pods at their creation, and nothing else: a template stays as git has it and is judged as the pods that it
-//! will make. It never denies.
+//! It patches Pods at their creation, and nothing else: a pod template stays as it is in git, and is judged as the pods
+//! that will be created from it. It never denies.
 
 use jiff::Timestamp;
 
@@ -12,10 +12,10 @@ use crate::policy::mutation::inject;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::workload::Kind;
 
-/// Answers one AdmissionReview with what the policies in force put into its pod.
+/// Answers an AdmissionReview with the patch that the policies in force make for its pod.
 ///
 /// # Errors
-/// The body is no review that podgate can judge; see [`BadReview`].
+/// The body is not a review that podgate can judge; see [`BadReview`].
 pub fn mutate_review(
     body: &[u8],
     policies: &PolicySet,

@@ -1,7 +1,8 @@
-//! A review of a policy itself: one that could not be put in force is refused when it is applied, with the field and
-//! the place in it. Pure.
+//! The review of a policy itself: a policy that does not compile is refused when it is applied, with the field and the
+//! position in it. Pure.
 //!
-//! An update that leaves the spec as it was passes: what slipped in must take labels and finalizers, and be deleted.
+//! An update that does not change the spec is allowed: a policy that was stored without a review must still accept
+//! labels and finalizers, and be deletable.
 
 use serde_json::Value;
 
@@ -14,11 +15,11 @@ use crate::policy::in_force::Stored;
 use crate::policy::rule::InvalidField;
 use crate::policy::text::{brief, clip};
 
-/// The most bytes that are told of a fault.
+/// The most bytes of a fault in a denial.
 const MAX_FAULT: usize = 1000;
-/// The most bytes of a warning; the API server cuts what is longer than 256 characters when there are many.
+/// The most bytes of a warning; the API server truncates one of more than 256 characters when there are many.
 const MAX_WARNING: usize = 250;
-/// The most warnings: the API server keeps 4 KiB of them.
+/// The most warnings; the API server keeps 4 KiB of them.
 const MAX_WARNINGS: usize = 10;
 
 /// Judges the policy of a review.
@@ -46,15 +47,8 @@ pub(super) fn judge(request: &Request<'_>, operation: Operation, body: &[u8]) ->
         }
         Err(fault) => fault,
     };
-    Judged {
-        answer: answer::invalid(&request.uid, denial(kind, &policy, &fault)),
-        decision: Outcome::Deny.as_str(),
-        kind: None,
-        operation,
-        patch_operations: 0,
-        interrupted: None,
-        denial: None,
-    }
+    let answer = answer::invalid(&request.uid, denial(kind, &policy, &fault));
+    Judged::with_outcome(Outcome::Deny, None, operation, answer)
 }
 
 fn denial(kind: &str, policy: &Value, fault: &str) -> String {
@@ -69,13 +63,13 @@ fn denial(kind: &str, policy: &Value, fault: &str) -> String {
     )
 }
 
-/// One for each field that no Pod has.
+/// A warning for each field in an expression that no Pod has.
 fn warnings(policy: &Policy) -> Vec<String> {
     let warning = |field: &InvalidField| brief(field.to_string(), MAX_WARNING);
     policy.unknown_fields.iter().take(MAX_WARNINGS).map(warning).collect()
 }
 
-/// The policy, or what stands in its way, after the field.
+/// Compiles the policy; an error names the field and the fault.
 fn compile(kind: &str, policy: &Value) -> Result<Policy, String> {
     let own = kind == "DevOpsPolicy";
     let stored = Stored {

@@ -1,8 +1,8 @@
 //! A bounded amount of something that requests hold: places, or bytes.
 //!
-//! Known callers have a part of it to themselves. Of the rest an address that is not known may hold as much as it leaves
-//! free: alone at most half, one of two a third, and there is always something left for the next. (Switches divide their
-//! buffers so: Choudhury and Hahne, Dynamic queue length thresholds, 1998.)
+//! A part is reserved for known callers. Of the rest, an address that is not known may hold as much as it leaves free:
+//! alone at most half, one of two a third, so there is always something left for the next. (Network switches share
+//! their buffers like this: Choudhury and Hahne, Dynamic queue length thresholds, 1998.)
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -12,7 +12,7 @@ use super::callers::Caller;
 
 pub(super) struct Pool {
     all: usize,
-    /// What of it only known callers may have.
+    /// The part that is reserved for known callers.
     reserved: usize,
     held: Mutex<Held>,
 }
@@ -21,7 +21,7 @@ pub(super) struct Pool {
 struct Held {
     known: usize,
     unknown: usize,
-    /// What those hold that are not known: by address and, where that is another, by network.
+    /// The amounts of unknown callers, by network and, for IPv6, by address too.
     by: HashMap<IpAddr, usize>,
 }
 
@@ -30,13 +30,13 @@ impl Pool {
         Arc::new(Self { all, reserved, held: Mutex::default() })
     }
 
-    /// Nothing yet, of what a request may come to hold.
+    /// The share of a request, empty at first.
     pub fn share(self: &Arc<Self>, caller: Caller) -> Share {
         Share { pool: Arc::clone(self), caller, amount: 0 }
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
-        // Nothing in there panics half-way.
+        // A panic leaves no update half done.
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -53,7 +53,7 @@ impl Pool {
         let free = free.min((self.all - self.reserved).saturating_sub(held.unknown));
         let (address, network) = (caller.address, caller.network());
         let of = |it: IpAddr| held.by.get(&it).copied().unwrap_or(0);
-        // An address of a network stands to it as a network does to all.
+        // Within a network, the rule for networks applies to its addresses.
         let within = address == network || of(address) + of(network) + amount <= free;
         if of(network) + amount > free || !within {
             return false;
@@ -85,7 +85,7 @@ impl Pool {
     }
 }
 
-/// What a request holds, until it is dropped.
+/// The amount that a request holds. Dropping the share gives it back.
 pub(super) struct Share {
     pool: Arc<Pool>,
     caller: Caller,
@@ -93,7 +93,7 @@ pub(super) struct Share {
 }
 
 impl Share {
-    /// Takes so much more, if the caller may.
+    /// Takes this much more; false, and nothing taken, if the caller may not hold it.
     #[must_use]
     pub fn take(&mut self, amount: usize) -> bool {
         let taken = amount == 0 || self.pool.take(self.caller, amount);
@@ -122,7 +122,7 @@ mod tests {
         Caller { address: address.parse().unwrap(), known }
     }
 
-    /// As much as it gets, one by one.
+    /// Takes as much as the caller may hold, one by one.
     fn fill(pool: &Arc<Pool>, caller: Caller) -> Share {
         let mut share = pool.share(caller);
         while share.take(1) {}

@@ -1,7 +1,7 @@
-//! What the API server must know to call podgate: the webhook configurations, made in this one place.
+//! Renders the webhook configurations, by which the API server calls podgate.
 //!
-//! `podgate webhook config` prints them. Only `serve --register`, which is for development, writes them to a cluster
-//! ([`super::register`]).
+//! `podgate webhook config` prints them, and `serve --register`, which is for development, writes them to a cluster. A
+//! test holds the chart's templates to them.
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -17,18 +17,18 @@ use crate::policy::workload::Kind;
 /// The names of the configurations.
 pub const VALIDATING: &str = "podgate-validating";
 pub const MUTATING: &str = "podgate-mutating";
-/// The name of the webhook that judges workloads; it prefixes the audit annotations.
+/// The webhook that reviews workloads; its name prefixes the audit annotations.
 pub const VALIDATE_WEBHOOK: &str = "validate.podgate.devops.stochastic.io";
-/// Of the one that changes pods.
+/// The webhook that patches pods.
 pub const MUTATE_WEBHOOK: &str = "mutate.podgate.devops.stochastic.io";
-/// Of the one that judges policies themselves.
+/// The webhook that reviews policies themselves.
 pub const POLICIES_WEBHOOK: &str = "policies.podgate.devops.stochastic.io";
-/// Of the one that judges writes of the Lease by which podgate knows that it is asked.
+/// The webhook that reviews writes of the beat's Lease.
 pub const ALIVE_WEBHOOK: &str = "alive.podgate.devops.stochastic.io";
-/// How the name of every webhook of podgate's ends, whatever its configuration is called.
+/// The suffix of all names of podgate's webhooks, whatever the name of the configuration.
 pub const WEBHOOK_SUFFIX: &str = ".podgate.devops.stochastic.io";
-/// Every write of a user waits for these webhooks: a low limit bounds the harm
-/// that a podgate that hangs can do. (The API server's own default is 10.)
+/// `timeoutSeconds`. Users' writes wait for these webhooks, so a low timeout bounds the harm when podgate hangs. (The
+/// API's default is 10.)
 const TIMEOUT_SECONDS: i32 = 3;
 
 /// How the API server reaches podgate.
@@ -43,36 +43,36 @@ pub enum Endpoint {
     },
 }
 
-/// What configurations differ in.
+/// The parameters of the webhook configurations.
 #[derive(Clone, Debug)]
 pub struct Registration {
     pub endpoint: Endpoint,
-    /// The certificate authority in PEM; without it, somebody else fills `caBundle`.
+    /// The CA in PEM (`caBundle`); `None` leaves the field to others.
     pub ca_pem: Option<String>,
-    /// What becomes of a review that podgate does not answer.
+    /// The `failurePolicy` of the webhooks for workloads.
     pub failure_policy: FailurePolicy,
-    /// Namespaces that are left alone, by their exact names, beside the cluster's own and that of the Service.
+    /// The names of protected namespaces, beside those of the cluster itself and that of the Service.
     pub protected_namespaces: Vec<String>,
-    /// Under which conditions alone the API server asks about workloads (`matchConditions`).
+    /// The `matchConditions` of the webhooks for workloads.
     pub match_conditions: Vec<MatchCondition>,
-    /// The namespace of the Lease `podgate-alive`; without it, there is no webhook for it.
+    /// The namespace of the Lease `podgate-alive`; `None` renders no webhook for it.
     pub lease_namespace: Option<String>,
-    /// Labels of the configurations.
+    /// The labels of the configurations.
     pub labels: Value,
 }
 
 /// `webhooks[].failurePolicy`
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub enum FailurePolicy {
-    /// What podgate does not answer is admitted.
+    /// The API server admits an object whose review failed.
     #[default]
     Ignore,
-    /// What podgate does not answer is refused.
+    /// The API server refuses an object whose review failed.
     Fail,
 }
 
 impl FailurePolicy {
-    /// As the API has it.
+    /// The value in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Ignore => "Ignore",
@@ -81,24 +81,24 @@ impl FailurePolicy {
     }
 }
 
-/// A rule of a webhook: what the API server asks about.
+/// A rule of a webhook: which requests the API server sends to it.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Rule {
+pub struct WebhookRule {
     pub group: &'static str,
     pub resources: Vec<&'static str>,
     pub operations: &'static [&'static str],
     pub scope: &'static str,
 }
 
-/// What `/validate` is asked about: creation and update of each kind that runs pods, and nothing else (no Lease, no
-/// Node, no status).
-pub fn validate_rules() -> Vec<Rule> {
-    let mut rules: Vec<Rule> = Vec::new();
+/// The rules of `/validate` for workloads: creation and update of each kind that runs pods, and nothing else (no Lease,
+/// no Node, no status).
+pub fn validate_rules() -> Vec<WebhookRule> {
+    let mut rules: Vec<WebhookRule> = Vec::new();
     for kind in Kind::ALL {
         let names = kind.names();
         match rules.iter_mut().find(|rule| rule.group == names.group) {
             Some(rule) => rule.resources.push(names.resource),
-            None => rules.push(Rule {
+            None => rules.push(WebhookRule {
                 group: names.group,
                 resources: vec![names.resource],
                 operations: &["CREATE", "UPDATE"],
@@ -112,15 +112,15 @@ pub fn validate_rules() -> Vec<Rule> {
     rules
 }
 
-/// What `/mutate` is asked about: the creation of pods.
-pub fn mutate_rules() -> Vec<Rule> {
+/// The rules of `/mutate`: the creation of pods.
+pub fn mutate_rules() -> Vec<WebhookRule> {
     let resources = vec![Kind::Pod.names().resource];
-    vec![Rule { group: "", resources, operations: &["CREATE"], scope: "Namespaced" }]
+    vec![WebhookRule { group: "", resources, operations: &["CREATE"], scope: "Namespaced" }]
 }
 
-/// Policies themselves.
-fn policy_rules() -> Vec<Rule> {
-    vec![Rule {
+/// The rules of `/validate` for policies.
+fn policy_rules() -> Vec<WebhookRule> {
+    vec![WebhookRule {
         group: api::GROUP,
         resources: vec!["devopspolicies", "clusterdevopspolicies"],
         operations: &["CREATE", "UPDATE"],
@@ -128,9 +128,9 @@ fn policy_rules() -> Vec<Rule> {
     }]
 }
 
-/// The Lease by which podgate knows that it is asked, as far as rules go: all Leases of a namespace.
-fn alive_rules() -> Vec<Rule> {
-    vec![Rule {
+/// The rules of `/alive`: all Leases, which a namespaceSelector and [`alive_conditions`] narrow to one.
+fn alive_rules() -> Vec<WebhookRule> {
+    vec![WebhookRule {
         group: "coordination.k8s.io",
         resources: vec!["leases"],
         operations: &["CREATE", "UPDATE"],
@@ -138,8 +138,9 @@ fn alive_rules() -> Vec<Rule> {
     }]
 }
 
-/// Of these Leases the one, and of its updates those that say something: what only concerns its metadata, such as finalizers
-/// and owners, is the garbage collector's. Neither can fail: of what they read, each part is there or asked for.
+/// The `matchConditions` of `/alive`: the one Lease, and only updates that change its spec. Those of its metadata, such
+/// as finalizers and owners, are the garbage collector's. Neither expression can fail: each field that it reads is
+/// checked for presence, or always present.
 fn alive_conditions() -> Vec<MatchCondition> {
     let condition = |name: &str, expression: String| {
         let name = name.to_owned();
@@ -158,7 +159,7 @@ fn alive_conditions() -> Vec<MatchCondition> {
     ]
 }
 
-impl Rule {
+impl WebhookRule {
     fn to_json(&self) -> Value {
         json!({
             "apiGroups": [self.group],
@@ -176,8 +177,8 @@ impl Registration {
         let mut workloads = self.webhook(VALIDATE_WEBHOOK, "/validate", &validate_rules());
         workloads.insert("failurePolicy".to_owned(), self.failure_policy.as_str().into());
         self.select(&mut workloads);
-        // This one must never lock out the cure: a policy has to be corrected also while podgate is away. And the
-        // policies of a protected namespace are looked at too, although they judge nothing.
+        // Always Ignore: it must be possible to correct a policy while podgate is down. No namespaceSelector: policies
+        // in protected namespaces are reviewed too, although they judge nothing.
         let mut policies = self.webhook(POLICIES_WEBHOOK, "/validate", &policy_rules());
         policies.insert("failurePolicy".to_owned(), FailurePolicy::Ignore.as_str().into());
         let alive = self.lease_namespace.as_deref().map(|namespace| self.alive(namespace));
@@ -190,12 +191,12 @@ impl Registration {
         let mut pods = self.webhook(MUTATE_WEBHOOK, "/mutate", &mutate_rules());
         pods.insert("failurePolicy".to_owned(), self.failure_policy.as_str().into());
         self.select(&mut pods);
-        // A webhook that is called later may add a container, which has needs of its own.
+        // A webhook that is called later may add a container, which policies must complete too.
         pods.insert("reinvocationPolicy".to_owned(), "IfNeeded".into());
         self.configuration("MutatingWebhookConfiguration", MUTATING, &[pods])
     }
 
-    /// The webhook of the Lease. While podgate is away, nobody writes it: that is what it says.
+    /// The webhook of the beat's Lease. It fails closed: while podgate is down, nobody can write a fresh `renewTime`.
     fn alive(&self, namespace: &str) -> Map<String, Value> {
         let mut alive = self.webhook(ALIVE_WEBHOOK, "/alive", &alive_rules());
         let selector = json!({"matchExpressions": [
@@ -207,7 +208,7 @@ impl Registration {
         alive
     }
 
-    /// Which workloads are asked about.
+    /// Sets the selectors of a webhook for workloads.
     fn select(&self, webhook: &mut Map<String, Value>) {
         webhook.insert("namespaceSelector".to_owned(), self.namespace_selector());
         if !self.match_conditions.is_empty() {
@@ -224,12 +225,12 @@ impl Registration {
         })
     }
 
-    /// What all webhooks have.
-    fn webhook(&self, name: &str, path: &str, rules: &[Rule]) -> Map<String, Value> {
+    /// The fields that all webhooks have.
+    fn webhook(&self, name: &str, path: &str, rules: &[WebhookRule]) -> Map<String, Value> {
         let fields = [
             ("name", json!(name)),
             ("clientConfig", self.client_config(path)),
-            ("rules", rules.iter().map(Rule::to_json).collect()),
+            ("rules", rules.iter().map(WebhookRule::to_json).collect()),
             ("matchPolicy", json!("Equivalent")),
             ("sideEffects", json!("None")),
             ("timeoutSeconds", json!(TIMEOUT_SECONDS)),
@@ -238,7 +239,8 @@ impl Registration {
         fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 
-    /// By the name that Kubernetes itself keeps as a label, which no tenant can change.
+    /// The namespaceSelector of workloads, by the label with the namespace's name, which Kubernetes maintains and no
+    /// tenant can change.
     fn namespace_selector(&self) -> Value {
         let own = match &self.endpoint {
             Endpoint::Service { namespace, .. } => Some(namespace),

@@ -1,12 +1,13 @@
-//! Updates of workloads that have to do with repairs: podgate's own, which must not be denied for what the workload was
-//! before, and everybody else's, which must not write what podgate would take for a repair of its own. Pure.
+//! Reviews of updates that concern repairs. podgate's own update that begins or rolls back a repair must not be denied
+//! for violations that the workload had before; another user's update must not forge podgate's record of a repair.
+//! Pure.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::answer;
 use super::judged::Judged;
-use super::review::{Objects, Operation, Request, whole_objects};
+use super::review::{Operation, Request, ReviewObjects, whole_objects};
 use crate::api::{RemediationMode, RemediationState};
 use crate::policy::decision::Outcome;
 use crate::policy::pointer::at;
@@ -15,20 +16,20 @@ use crate::policy::record::{ANNOTATION, LABEL, Record, StartedBy, TemplateState,
 use crate::policy::repaired::is_repair;
 use crate::policy::workload::Kind;
 
-/// Whether podgate's own update does nothing to the template but begin the repair that the new object's record tells of,
-/// or take back the one that the old object's record tells of. The dry run before a repair has no record yet.
-pub(super) fn is_step(request: &Request<'_>, body: &[u8], now: Timestamp) -> bool {
-    let Objects { object: Some(new), old_object: Some(old) } = whole_objects(body) else {
+/// Whether podgate's own update changes nothing in the template except that it begins the repair in the new object's
+/// record, or rolls back the repair in the old object's record. The dry run before a repair has no record yet.
+pub(super) fn is_repair_step(request: &Request<'_>, body: &[u8], now: Timestamp) -> bool {
+    let ReviewObjects { object: Some(new), old_object: Some(old) } = whole_objects(body) else {
         return false;
     };
-    let tries = || is_repair(at(&old, "/spec/template"), at(&new, "/spec/template"));
-    leads_back(&new, &old, now)
-        || leads_back(&old, &new, now)
-        || request.dry_run == Some(true) && tries()
+    let begins_unrecorded = || is_repair(at(&old, "/spec/template"), at(&new, "/spec/template"));
+    is_repair_of(&new, &old, now)
+        || is_repair_of(&old, &new, now)
+        || request.dry_run == Some(true) && begins_unrecorded()
 }
 
-/// Whether an object carries the record of a repair under way, without which its template is the other object's.
-fn leads_back(repaired: &Value, other: &Value, now: Timestamp) -> bool {
+/// Whether an object has the record of an in-flight repair whose rollback results in the other object's template.
+fn is_repair_of(repaired: &Value, other: &Value, now: Timestamp) -> bool {
     let Some(Ok(record)) = Record::of(repaired, now) else { return false };
     is_in_flight(repaired)
         && record.by == StartedBy::Podgate
@@ -37,8 +38,8 @@ fn leads_back(repaired: &Value, other: &Value, now: Timestamp) -> bool {
         && record.taken_back(repaired).is_ok_and(|back| back == *at(other, "/spec/template"))
 }
 
-/// The answer to somebody else's update that writes the record of a repair under way by podgate, where podgate might act
-/// on it. A copy of a record on another workload says nothing, and is let through.
+/// The denial of another user's update that writes podgate's record of an in-flight repair, where podgate would act on
+/// the record. A record that was copied from another workload is allowed: podgate ignores it.
 pub(super) fn forged(
     request: &Request<'_>,
     kind: Kind,
@@ -48,14 +49,14 @@ pub(super) fn forged(
     now: Timestamp,
 ) -> Option<Judged> {
     let repairs = plan.policies().iter().any(|it| it.repair.mode == RemediationMode::Apply);
-    // Few workloads have one, and only they are read whole.
+    // Few workloads have a record, and only their objects are read whole.
     if !repairs
         || operation != Operation::Update
         || !std::str::from_utf8(body).is_ok_and(|body| body.contains(ANNOTATION))
     {
         return None;
     }
-    let Objects { object: Some(new), old_object } = whole_objects(body) else { return None };
+    let ReviewObjects { object: Some(new), old_object } = whole_objects(body) else { return None };
     let marks = |object: &Value| {
         let metadata = at(object, "/metadata");
         let mark = |part: &str, key: &str| metadata.get(part)?.get(key).cloned();
@@ -71,15 +72,8 @@ pub(super) fn forged(
     let message = format!(
         "annotation and label {ANNOTATION} are podgate's own record of a repair under way; leave both as they are, or remove both"
     );
-    Some(Judged {
-        answer: answer::forbidden(&request.uid, message),
-        decision: Outcome::Deny.as_str(),
-        kind: Some(kind),
-        operation,
-        patch_operations: 0,
-        interrupted: None,
-        denial: None,
-    })
+    let answer = answer::forbidden(&request.uid, message);
+    Some(Judged::with_outcome(Outcome::Deny, Some(kind), operation, answer))
 }
 
 #[cfg(test)]

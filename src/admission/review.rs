@@ -1,9 +1,8 @@
-//! AdmissionReview v1: bytes to a request that can be judged. Pure.
+//! Decodes AdmissionReview v1. Pure.
 //!
-//! What no API server sends is an error ([`BadReview`]), answered with an HTTP
-//! status, so that the configuration's `failurePolicy` decides: podgate neither
-//! admits nor denies what it does not understand. What an API server may send is
-//! judged, however large or odd it is.
+//! A body that no API server sends is a [`BadReview`], which becomes an HTTP error, so that the API server applies the
+//! configuration's `failurePolicy`: podgate neither admits nor denies what it cannot decode. Everything that an API
+//! server may send is judged, however large or unusual it is.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -21,10 +20,10 @@ pub(super) const REVIEW_KIND: &str = "AdmissionReview";
 
 from_objects_only!(Review<'a>, Request<'a>, GroupVersionKind<'a>, UserInfo<'a>);
 
-/// The most bytes that are told of a fault, and of where it is.
+/// The most bytes of a fault, and of its path, in an error.
 const MAX_PATH: usize = 300;
 
-/// The parts of an AdmissionReview that decide something.
+/// The fields of an AdmissionReview that podgate reads.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, remote = "Self")]
 struct Review<'a> {
@@ -56,7 +55,7 @@ pub(super) struct Request<'a> {
     pub old_object: Option<Box<Object<'a>>>,
 }
 
-/// Who asks the API server.
+/// The user who sent the request to the API server.
 #[derive(Default, Deserialize)]
 #[serde(default, remote = "Self")]
 pub(super) struct UserInfo<'a> {
@@ -82,7 +81,7 @@ pub enum BadReview {
     Empty,
     #[error("the body is not UTF-8 (byte {0} on)")]
     NotUtf8(usize),
-    /// `found` is bounded, and holds no value of the body: what is wrong with it and where.
+    /// `path` is the field, and `found` the fault. Both are bounded, and hold no value of the body.
     #[error("the body is not an AdmissionReview: {path}: {found}")]
     Malformed { path: String, found: String },
     #[error(
@@ -110,7 +109,7 @@ pub enum BadReview {
 }
 
 impl BadReview {
-    /// A short stable name, for logs: they must not repeat what was in a body.
+    /// A short stable name for logs, which must not repeat text of a body.
     pub const fn reason(&self) -> &'static str {
         match self {
             Self::Empty => "Empty",
@@ -128,7 +127,6 @@ impl BadReview {
         }
     }
 
-    /// The labels of this namespace are not known.
     pub(super) fn unknown_namespace(namespace: Option<&str>) -> Self {
         Self::UnknownNamespace(namespace.unwrap_or_default().to_owned())
     }
@@ -166,7 +164,7 @@ impl<'a> Request<'a> {
         Ok(Kind::find(&self.kind.group, &self.kind.version, &self.kind.kind)?)
     }
 
-    /// The new pod or template, in the namespace that it is or will be in.
+    /// The new pod or template, with the namespace that it has or will have.
     pub fn subject(&'a self, kind: Kind) -> Result<Subject<'a>, BadReview> {
         let mut subject = pod_in("object", kind, self.object.as_deref())?;
         let own = subject.metadata.map_or("", |metadata| &metadata.namespace);
@@ -176,14 +174,14 @@ impl<'a> Request<'a> {
     }
 }
 
-/// A review's objects as JSON. One that is larger or deeper than is read whole is not there.
-pub(super) struct Objects {
+/// A review's objects as JSON; `None` for one that is absent, or too large or too deep to be read whole.
+pub(super) struct ReviewObjects {
     pub object: Option<Value>,
     pub old_object: Option<Value>,
 }
 
-/// Decodes the body once more, whole; only what cannot do with the view pays for it.
-pub(super) fn whole_objects(body: &[u8]) -> Objects {
+/// Decodes the objects once more, whole: for the few reviews that need more than the typed view.
+pub(super) fn whole_objects(body: &[u8]) -> ReviewObjects {
     #[derive(Default, Deserialize)]
     struct Review<'a> {
         #[serde(borrow)]
@@ -200,10 +198,10 @@ pub(super) fn whole_objects(body: &[u8]) -> Objects {
     let Raw { object, old_object } =
         serde_json::from_slice::<Review<'_>>(body).unwrap_or_default().request;
     let whole = |raw: &RawValue| json::whole(raw.get());
-    Objects { object: object.and_then(whole), old_object: old_object.and_then(whole) }
+    ReviewObjects { object: object.and_then(whole), old_object: old_object.and_then(whole) }
 }
 
-/// The objects of a review as CEL reads them.
+/// The objects of a review in the form that CEL reads.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Trees<'a> {
@@ -213,8 +211,8 @@ pub(super) struct Trees<'a> {
     pub old_object: Option<Tree<'a>>,
 }
 
-/// Reads the objects once more, and nothing else of the body; only plans with validations pay for it. What cannot be read
-/// is missing, which leaves the validations undecided.
+/// Decodes the objects once more for CEL: for reviews whose policies have validations. An object that cannot be decoded
+/// is absent, which leaves the validations undecided.
 pub(super) fn trees(body: &[u8]) -> Trees<'_> {
     #[derive(Default, Deserialize)]
     #[serde(default)]
@@ -249,15 +247,16 @@ pub(super) fn decode(body: &[u8]) -> Result<Request<'_>, BadReview> {
     Ok(request)
 }
 
-/// The largest bad body in which somebody looks for the field at fault: it takes memory several times the body's.
+/// The largest malformed body in which the field at fault is searched: the search takes memory several times the body's
+/// size.
 const MAX_EXPLAINED: usize = 1024 * 1024;
 
-/// Finds the field at fault; only bad bodies pay for it.
+/// Finds the field at fault in a malformed body.
 fn malformed(json: &str) -> BadReview {
     if json.len() > MAX_EXPLAINED {
         return BadReview::Malformed {
             path: ".".to_owned(),
-            found: format!("what is wrong is not looked for in more than {MAX_EXPLAINED} bytes"),
+            found: format!("the fault is not searched in more than {MAX_EXPLAINED} bytes"),
         };
     }
     let mut reader = serde_json::Deserializer::from_str(json);
@@ -266,7 +265,7 @@ fn malformed(json: &str) -> BadReview {
             path: text::brief(error.path().to_string(), MAX_PATH),
             found: fault(&error.into_inner().to_string()),
         },
-        // What failed can only be what follows the review.
+        // The review itself can be decoded, so the fault is text after it.
         Ok(_) => BadReview::Malformed {
             path: ".".to_owned(),
             found: "something follows the AdmissionReview".to_owned(),
@@ -274,7 +273,8 @@ fn malformed(json: &str) -> BadReview {
     }
 }
 
-/// What is wrong, without the text that was found: it may be a secret, API servers log it, and it can be any length.
+/// The fault without the string that was found: API servers log the error, and the string may be a secret, of any
+/// length.
 fn fault(error: &str) -> String {
     let (start, rest) = error.split_once(": string \"").unwrap_or((error, ""));
     let found = match rest.rsplit_once("\", expected ") {
@@ -284,7 +284,7 @@ fn fault(error: &str) -> String {
     text::brief(found, MAX_PATH)
 }
 
-/// The pod in one of a review's objects, which must be what the request says it is.
+/// The pod or template in one of a review's objects, which must have the kind that the request names.
 pub(super) fn pod_in<'a>(
     field: &'static str,
     kind: Kind,
@@ -301,6 +301,6 @@ pub(super) fn pod_in<'a>(
             found: text::clip(&format!("{} {}", &*object.api_version, &*object.kind)),
         });
     }
-    // One without containers the API server refuses itself, in its own words; of what is there nothing passes.
+    // An object without a pod spec counts as empty: the API server itself refuses a pod without containers.
     Ok(Subject::or_empty(kind, object))
 }

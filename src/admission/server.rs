@@ -1,8 +1,7 @@
-//! The listener: TCP, TLS, HTTP/1.1, and how connections end.
+//! The listener: TCP, TLS and HTTP/1.1, and how connections end (graceful shutdown).
 //!
-//! HTTP/1.1 only, because that is what the API server speaks to a `service:`
-//! webhook: what the tests drive is then what production does. Who may connect at all is decided in
-//! [`super::connections`].
+//! It serves HTTP/1.1 only, which the API server uses to call a `service:` webhook, so tests use the protocol of
+//! production. [`super::connections`] decides which connections there is room for.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -26,45 +25,45 @@ use tokio::time::sleep_until;
 use tokio_rustls::TlsAcceptor;
 use tower_service::Service;
 
-use super::callers::{Callers, Certificate, PeerAddress};
-use super::connections::{Capacity, Connections, Seat, Stage};
-use super::seldom::Seldom;
+use super::callers::{Callers, ClientCertificate, PeerAddress};
+use super::connections::{Capacity, Connections, Slot, Stage};
+use super::log_limit::LogLimit;
 use crate::metrics::{ConnectionMetrics, Ended};
 
-/// How long a client may take for its TLS handshake, with the wait for those that its address has under way.
+/// The longest time for a TLS handshake, including the wait for other handshakes of the client.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// The most bytes that are read of a connection before somebody wants them: what a TLS record holds.
+/// The most bytes of a connection that are buffered before a request is read: those of a TLS record.
 const MAX_BUFFER: usize = 16 * 1024;
-/// How many connections are accepted at a time.
+/// The most connections that are accepted at a time.
 const MAX_ACCEPTED: usize = 256;
-/// How long to wait after an accept failed, as it does when files run out.
+/// The delay after a failed accept, which usually means that no file descriptor is free.
 const ACCEPT_BACKOFF: Duration = Duration::from_millis(50);
 
-/// How long a server goes on after it was told to end.
+/// How long a server serves on after a shutdown signal.
 #[derive(Clone, Copy, Debug)]
 pub struct Drain {
-    /// Though nobody is connected: some may not have heard yet that they should call others.
+    /// The least time, even without connections: clients need time to learn that the endpoint is being removed.
     pub at_least: Duration,
-    /// Though somebody still is.
+    /// The most time, even with open connections.
     pub at_most: Duration,
 }
 
 impl Drain {
-    /// Whoever is connected is hung up on.
+    /// Closes all connections at once.
     pub const NONE: Self = Self { at_least: Duration::ZERO, at_most: Duration::ZERO };
 }
 
-/// What is served, and to whom.
+/// What a listener serves.
 pub struct Server {
-    /// Without it, plain text.
+    /// `None` serves plain text.
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// Whether `tls` asks clients for a certificate; those that have none are served too, see [`Certificate`].
+    /// Whether `tls` asks clients for a certificate. A client without one can connect too; see [`ClientCertificate`].
     pub asks_certificates: bool,
     pub router: Router,
     pub connections: Connections,
 }
 
-/// Serves a router to whoever connects; see [`Server::serve`].
+/// Serves a router with the default capacity and without metrics; see [`Server::serve`].
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<rustls::ServerConfig>>,
@@ -79,8 +78,8 @@ pub async fn serve(
 }
 
 impl Server {
-    /// Serves until `draining` turns true, then until the last connection is gone, as the drain's limits allow. While it
-    /// drains, new connections are still served, and every response asks its client to close.
+    /// Serves until `draining` becomes true, and then drains: until the last connection has ended, within the drain's
+    /// limits. While it drains, new connections are still served, and every response asks its client to close.
     pub async fn serve(self, listener: TcpListener, draining: watch::Receiver<bool>, drain: Drain) {
         let Self { tls, asks_certificates, router, connections } = self;
         let acceptor = tls.map(TlsAcceptor::from);
@@ -88,37 +87,38 @@ impl Server {
         let after = |limit: Duration| {
             let mut draining = draining.clone();
             async move {
-                // An error means the sender is gone, which ends serving too.
+                // An error means that the sender was dropped, which begins the drain too.
                 let _ = draining.wait_for(|it| *it).await;
                 tokio::time::sleep(limit).await;
             }
         };
-        let (mut heard, mut drained) = (pin!(after(drain.at_least)), pin!(after(drain.at_most)));
-        let mut all_heard = false;
-        let faults = Seldom::default();
+        let mut least = pin!(after(drain.at_least));
+        let mut most = pin!(after(drain.at_most));
+        let mut may_end = false;
+        let log_limit = LogLimit::default();
         loop {
             tokio::select! {
-                accepted = accept(&listener, &connections, &faults) => {
+                accepted = accept(&listener, &connections, &log_limit) => {
                     for (stream, peer) in accepted {
-                        let Some(seat) = connections.enter(peer.ip(), Instant::now()) else {
-                            connections.ended(Ended::Crowded);
+                        let Some(slot) = connections.admit(peer.ip(), Instant::now()) else {
+                            connections.count_ended(Ended::Crowded);
                             continue;
                         };
                         let connection = Connection {
                             router: router.clone(),
                             draining: draining.clone(),
                             peer: PeerAddress(peer.ip().to_canonical()),
-                            seat: Arc::new(seat),
+                            slot: Arc::new(slot),
                             connections: connections.clone(),
                         };
                         open.spawn(connection.run(stream, acceptor.clone(), asks_certificates));
                     }
                 }
                 _ = open.join_next(), if !open.is_empty() => {}
-                () = &mut heard, if !all_heard => all_heard = true,
-                () = &mut drained => break,
+                () = &mut least, if !may_end => may_end = true,
+                () = &mut most => break,
             }
-            if all_heard && open.is_empty() {
+            if may_end && open.is_empty() {
                 break;
             }
         }
@@ -126,19 +126,19 @@ impl Server {
     }
 }
 
-/// Accepts all that wait, within reason: a queue that is full drops connections, whosever they are.
+/// Accepts all waiting connections, up to a limit: a full backlog drops connections of every client.
 async fn accept(
     listener: &TcpListener,
     connections: &Connections,
-    faults: &Seldom,
+    log_limit: &LogLimit,
 ) -> Vec<(TcpStream, SocketAddr)> {
     let mut accepted = match listener.accept().await {
         Ok(first) => vec![first],
         Err(error) => {
-            if let Some(left_out) = faults.line(Instant::now()) {
+            if let Some(left_out) = log_limit.next_line(Instant::now()) {
                 tracing::warn!(%error, left_out, "could not accept a connection");
             }
-            connections.end_one(Instant::now());
+            connections.evict_one(Instant::now());
             tokio::time::sleep(ACCEPT_BACKOFF).await;
             return Vec::new();
         }
@@ -156,77 +156,80 @@ struct Connection {
     router: Router,
     draining: watch::Receiver<bool>,
     peer: PeerAddress,
-    seat: Arc<Seat>,
+    slot: Arc<Slot>,
     connections: Connections,
 }
 
 impl Connection {
     async fn run(self, stream: TcpStream, acceptor: Option<TlsAcceptor>, asks_certificates: bool) {
-        // An AdmissionReview's answer is one small write: waiting to fill a
-        // packet would only delay it.
+        // An answer is one small write, which Nagle's algorithm would only delay.
         let _ = stream.set_nodelay(true);
-        let seat = Arc::clone(&self.seat);
+        let slot = Arc::clone(&self.slot);
         tokio::select! {
-            () = self.shake_hands(stream, acceptor, asks_certificates) => {}
-            () = seat.is_needed() => {}
+            () = self.serve(stream, acceptor, asks_certificates) => {}
+            () = slot.evicted() => {}
         }
     }
 
-    async fn shake_hands(
+    async fn serve(
         self,
         stream: TcpStream,
         acceptor: Option<TlsAcceptor>,
         asks_certificates: bool,
     ) {
         let Some(acceptor) = acceptor else {
-            return self.answer(stream, Certificate::NotAsked).await;
+            return self.serve_http(stream, ClientCertificate::NotAsked).await;
         };
         let handshake = async {
-            let _under_way = self.seat.handshake().await;
+            let _permit = self.slot.handshake().await;
             acceptor.accept(stream).await
         };
         let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => {
                 tracing::debug!(%error, "TLS handshake failed");
-                return self.connections.ended(Ended::Handshake);
+                return self.connections.count_ended(Ended::Handshake);
             }
-            Err(_) => return self.connections.ended(Ended::HandshakeTimeout),
+            Err(_) => return self.connections.count_ended(Ended::HandshakeTimeout),
         };
         let certificate = match stream.get_ref().1.peer_certificates() {
-            _ if !asks_certificates => Certificate::NotAsked,
-            Some(_) => Certificate::Verified,
+            _ if !asks_certificates => ClientCertificate::NotAsked,
+            Some(_) => ClientCertificate::Verified,
             None => {
-                self.seat.is_anonymous();
-                Certificate::Missing
+                self.slot.mark_anonymous();
+                ClientCertificate::Missing
             }
         };
-        self.answer(stream, certificate).await;
+        self.serve_http(stream, certificate).await;
     }
 
-    async fn answer(self, stream: impl AsyncRead + AsyncWrite + Unpin, certificate: Certificate) {
-        let Self { router, draining, peer, seat, connections } = self;
-        let own = Arc::clone(&seat);
+    async fn serve_http(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin,
+        certificate: ClientCertificate,
+    ) {
+        let Self { router, draining, peer, slot, connections } = self;
+        let own = Arc::clone(&slot);
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
-            let hurries = own.is(Stage::Busy, Instant::now());
+            let is_pipelined = own.set_stage(Stage::Busy, Instant::now());
             request.extensions_mut().insert(peer);
             request.extensions_mut().insert(certificate);
             let answer = router.clone().call(request.map(Body::new));
-            let (draining, seat) = (draining.clone(), Arc::clone(&own));
+            let (draining, slot) = (draining.clone(), Arc::clone(&own));
             async move {
-                if hurries {
-                    // Requests that were sent without waiting for answers let those of other connections go first.
+                if is_pipelined {
+                    // Pipelined requests let those of other connections go first.
                     tokio::task::yield_now().await;
                 }
                 let mut response = answer.await?;
-                seat.is(Stage::Idle, Instant::now());
+                slot.set_stage(Stage::Idle, Instant::now());
                 if *draining.borrow() {
                     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
                 }
                 Ok::<_, Infallible>(response)
             }
         });
-        // How long a head may take is part of how long a connection may be idle: see `limit`.
+        // No timeout of hyper for the request's head: `timed_out` covers it.
         let connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_buf_size(MAX_BUFFER)
@@ -237,19 +240,19 @@ impl Connection {
                     tracing::debug!(%error, "connection ended");
                 }
             }
-            because = limit(&seat) => connections.ended(because),
+            reason = timed_out(&slot) => connections.count_ended(reason),
         }
     }
 }
 
-/// Comes when the connection has waited for too long, with what for.
-async fn limit(seat: &Seat) -> Ended {
+/// Resolves when the connection's stage times out, with the reason.
+async fn timed_out(slot: &Slot) -> Ended {
     loop {
-        let (end, because) = seat.limit();
+        let (end, reason) = slot.timeout();
         let now = Instant::now();
-        match because {
-            Some(because) if end <= now => return because,
-            // What is being answered is looked at again later.
+        match reason {
+            Some(reason) if end <= now => return reason,
+            // A request is being answered: check again later.
             None if end <= now => sleep_until((now + HANDSHAKE_TIMEOUT).into()).await,
             _ => sleep_until(end.into()).await,
         }

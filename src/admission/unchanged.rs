@@ -1,5 +1,5 @@
-//! What an update leaves as it was. The API server writes both objects from the same types, so what is equal is equal text;
-//! only updates of what violates something pay for this second look. Pure.
+//! Whether an update leaves the pod or template unchanged. The API server serializes both objects from the same types,
+//! so equal values are equal text. Only updates of objects with violations are compared. Pure.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -21,7 +21,7 @@ pub(super) fn template_unchanged(kind: Kind, body: &[u8]) -> bool {
         #[serde(borrow)]
         old_object: Holder<'a>,
     }
-    /// Whatever may hold a template: an object, or a spec.
+    /// An object or a spec that may hold a template.
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Holder<'a> {
@@ -45,7 +45,7 @@ pub(super) fn template_unchanged(kind: Kind, body: &[u8]) -> bool {
     before.is_some() && before == template(kind, &request.object)
 }
 
-/// Whether all of a pod that built-in rules look at is the same, byte for byte, before and after.
+/// Whether the parts of a pod that built-in rules read (spec, labels, annotations) are the same, byte for byte.
 pub(super) fn pod_unchanged(body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Review<'a> {

@@ -1,7 +1,7 @@
-//! AdmissionReview v1 to a verdict: what `/validate` answers. Pure.
+//! `/validate`: AdmissionReview v1 to a decision. Pure.
 //!
-//! A new object is judged whole. Of an update, what was there before denies nothing: not an unchanged template, and not
-//! a violation that the old pod had.
+//! A new object is judged whole. An update is not denied for what was there before: neither for an unchanged template,
+//! nor for a violation that the old pod had.
 
 use std::cell::LazyCell;
 
@@ -22,25 +22,25 @@ use crate::policy::rule::Breach;
 use crate::policy::subject::Subject;
 use crate::policy::workload::Kind;
 
-/// By what reviews are judged.
+/// The input of a judgement beside the review.
 #[derive(Clone, Copy)]
 pub struct Reviewer<'p> {
     pub policies: &'p PolicySet,
-    /// The admin's own page, with which denials end.
+    /// The URL that denials end with: the admin's own page.
     pub docs_url: Option<&'p str>,
-    /// Who this podgate is, where it repairs workloads: what it puts in and takes back must not be denied for what the
-    /// workload was before.
+    /// podgate's user name, where it repairs workloads: its repairs and rollbacks must not be denied for violations
+    /// that the workload had before.
     pub own_user: Option<&'p str>,
-    /// What validations may cost together, in CEL's units.
+    /// The most that all validations may cost together, in CEL's units.
     pub cost: u64,
     pub now: Timestamp,
 }
 
 impl Reviewer<'_> {
-    /// Judges one AdmissionReview: what `/validate` answers.
+    /// Judges an AdmissionReview.
     ///
     /// # Errors
-    /// The body is no review that podgate can judge; see [`BadReview`].
+    /// The body is not a review that podgate can judge; see [`BadReview`].
     pub fn validate(&self, body: &[u8]) -> Result<Judged, BadReview> {
         let request = decode(body)?;
         let (operation, kind) = (request.operation()?, request.kind()?);
@@ -78,10 +78,10 @@ impl Reviewer<'_> {
         };
         let subject = Subject { document: documents.object.as_ref(), ..subject };
         let findings = if subject.is_mirror_by(&request.user_info.username) {
-            // It shows a pod that runs already; refusing it would only hide that.
+            // A mirror pod shows a static pod that runs already; a denial would only hide it.
             Vec::new()
         } else if kind == Kind::Pod {
-            // What was to be put in, `/mutate` has put in.
+            // `/mutate` has completed the pod already.
             judge(plan, &subject, self.now).violations
         } else {
             judge_as_created(plan, &subject, || whole_objects(body).object, self.now).violations
@@ -96,7 +96,9 @@ impl Reviewer<'_> {
             Before::Nothing
         } else if kind != Kind::Pod {
             let own = self.own_user.is_some_and(|own| own == &*request.user_info.username);
-            if template_unchanged(kind, body) || own && repairs::is_step(request, body, self.now) {
+            if template_unchanged(kind, body)
+                || own && repairs::is_repair_step(request, body, self.now)
+            {
                 Before::SameTemplate
             } else {
                 Before::Nothing

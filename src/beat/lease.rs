@@ -1,30 +1,30 @@
-//! The Lease `podgate-alive`: what is read of it, and what is written. Pure, but for who owns it.
+//! The Lease `podgate-alive`: the fields that the beat reads and writes. Pure, except for the look-up of its owner.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::coordination::v1::{Lease as Object, LeaseSpec};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta, OwnerReference};
 use kube::api::Api;
 use kube::{Client, ResourceExt};
 
 use crate::nonce::{ANNOTATION, LEASE};
 
-/// By whom the API server knows these writes, in `managedFields`.
+/// The manager of these writes in `managedFields`.
 pub(super) const FIELD_MANAGER: &str = "podgate-beat";
-/// How old `renewTime` must be until it is written anew: of several replicas that beat, one writes.
+/// The age up to which `renewTime` is not written again, so that one of several replicas writes it.
 const NEW: Duration = Duration::from_secs(8);
-/// After how long nobody should believe it any more.
+/// `leaseDurationSeconds`: after it, `renewTime` counts as stale.
 const LASTS_SECONDS: i32 = 30;
 
-/// As the API server has it.
+/// The Lease as the API server returned it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Lease(pub Object);
+pub(super) struct AliveLease(pub Lease);
 
-impl Lease {
-    /// Whether it was renewed so shortly before this that it need not be again.
+impl AliveLease {
+    /// Whether it was renewed so recently that it need not be renewed now.
     pub fn is_new(&self, now: Timestamp) -> bool {
         let renewed = self.0.spec.as_ref().and_then(|it| it.renew_time.as_ref());
         let age = renewed.map(|renewed| now.duration_since(renewed.0));
@@ -35,7 +35,7 @@ impl Lease {
         !self.0.owner_references().is_empty()
     }
 
-    /// The Lease with another time; a new one where there was none.
+    /// The Lease with another `renewTime`; a new Lease where none existed.
     pub fn renewed(previous: Option<Self>, time: Timestamp, owner: Option<Owner>) -> Self {
         let mut lease = previous.unwrap_or_default().0;
         let metadata = &mut lease.metadata;
@@ -51,11 +51,11 @@ impl Lease {
         if let Some(Owner(owner)) = owner {
             metadata.owner_references = Some(vec![owner]);
         }
-        // Whoever may write the metadata could put one there, to have podgate's own writes refused.
+        // A nonce that somebody put there would have podgate's own writes refused.
         if let Some(annotations) = &mut metadata.annotations {
             annotations.remove(ANNOTATION);
         }
-        // Who owns which field is the API server's to say.
+        // The API server maintains managedFields itself.
         metadata.managed_fields = None;
         let spec = lease.spec.take().unwrap_or_default();
         lease.spec = Some(LeaseSpec {
@@ -66,16 +66,16 @@ impl Lease {
         Self(lease)
     }
 
-    /// The same with a nonce, for a dry run.
+    /// The Lease with a nonce, for a dry run.
     pub fn with_nonce(self, nonce: String) -> Self {
-        let Object { metadata, spec } = self.0;
+        let Lease { metadata, spec } = self.0;
         let mut annotations = metadata.annotations.unwrap_or_default();
         annotations.insert(ANNOTATION.to_owned(), nonce);
         let metadata = ObjectMeta { annotations: Some(annotations), ..metadata };
-        Self(Object { metadata, spec })
+        Self(Lease { metadata, spec })
     }
 
-    /// When, by the API server's clock, it took this write of podgate's. To the second, as `managedFields` has it.
+    /// When the API server accepted podgate's write, by its own clock, in whole seconds (`managedFields`).
     pub fn stamp(&self) -> Option<Timestamp> {
         let entries = self.0.metadata.managed_fields.iter().flatten();
         let own = entries.filter(|it| it.manager.as_deref() == Some(FIELD_MANAGER));
@@ -83,11 +83,11 @@ impl Lease {
     }
 }
 
-/// The Deployment, with which the Lease goes.
+/// The Deployment that owns the Lease, so that the Lease is garbage-collected with it.
 pub(super) struct Owner(OwnerReference);
 
 impl Owner {
-    /// `None` where there is none, where it is going, or where it cannot be seen.
+    /// `None` where the Deployment does not exist, is being deleted, or cannot be read.
     pub async fn find(client: &Client, namespace: &str, name: &str) -> Option<Self> {
         let api = Api::<Deployment>::namespaced(client.clone(), namespace);
         let metadata = api.get_metadata_opt(name).await.ok().flatten()?.metadata;
@@ -116,11 +116,11 @@ mod tests {
 
     #[test]
     fn one_of_several_replicas_writes_and_a_time_that_has_not_come_is_written_over() {
-        let lease = Lease::renewed(None, at(0), None);
+        let lease = AliveLease::renewed(None, at(0), None);
         for (seconds, new) in [(0, true), (7, true), (8, false), (3600, false), (-1, false)] {
             assert_eq!(lease.is_new(at(seconds)), new, "{seconds}");
         }
-        assert!(!Lease::default().is_new(at(0)));
+        assert!(!AliveLease::default().is_new(at(0)));
     }
 
     #[test]
@@ -133,9 +133,9 @@ mod tests {
             },
             "spec": {"holderIdentity": "x", "renewTime": "2020-01-01T00:00:00.000000Z"},
         });
-        let found = Lease(serde_json::from_value(found).unwrap());
+        let found = AliveLease(serde_json::from_value(found).unwrap());
         assert_eq!(found.stamp(), None, "others may write any time there");
-        let renewed = json!(Lease::renewed(Some(found), at(0), None).0);
+        let renewed = json!(AliveLease::renewed(Some(found), at(0), None).0);
         assert_eq!(
             renewed["metadata"],
             json!({"name": LEASE, "resourceVersion": "7", "labels": {"a": "b"}, "annotations": {"c": "d"}})
@@ -154,7 +154,7 @@ mod tests {
             {"manager": "kubectl", "time": "2099-01-01T00:00:00Z"},
             {"manager": FIELD_MANAGER, "time": "2027-01-15T08:00:00Z"},
         ]}});
-        let answer = Lease(serde_json::from_value(answer).unwrap());
+        let answer = AliveLease(serde_json::from_value(answer).unwrap());
         assert_eq!(answer.stamp(), Some(at(0)));
     }
 }

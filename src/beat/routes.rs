@@ -1,5 +1,5 @@
-//! The ways to the API servers: of several behind one address, each by its own, so that one that does not call podgate is not
-//! hidden by those that do.
+//! The routes to the API servers: each of several behind one address is reached by its own, so that one that does not
+//! call podgate is not hidden by the others.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -8,39 +8,45 @@ use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::Client;
 use kube::api::Api;
 
-use super::Route;
 use crate::clusters::Cluster;
 
-/// How often it is looked which API servers there are.
-const LOOK: Duration = Duration::from_mins(1);
-/// The most addresses that are tried.
+/// How often the API servers' addresses are read.
+const REFRESH: Duration = Duration::from_mins(1);
+/// The most addresses that are used.
 const MAX_ROUTES: usize = 16;
 /// The `EndpointSlice` in which the API servers announce themselves (`pkg/controlplane/reconcilers` in the Kubernetes
-/// sources); a cluster whose API servers have IPv4 and IPv6 addresses announces those of one family.
+/// sources). A dual-stack cluster announces the addresses of one family.
 const NAMESPACE: &str = "default";
 const SLICE: &str = "kubernetes";
+
+/// A route to an API server, with its name in messages.
+#[derive(Clone)]
+pub(super) struct Route {
+    pub name: String,
+    pub client: Client,
+}
 
 pub(super) struct Routes {
     cluster: Cluster,
     known: Vec<(SocketAddr, Client)>,
-    looked: Option<Instant>,
+    refreshed: Option<Instant>,
 }
 
 impl Routes {
     pub fn new(cluster: Cluster) -> Self {
-        Self { cluster, known: Vec::new(), looked: None }
+        Self { cluster, known: Vec::new(), refreshed: None }
     }
 
-    /// The way that everything else goes.
+    /// The route of all other requests: the kubeconfig's or the pod's address of the cluster.
     pub fn usual(&self) -> Route {
         Route { name: "by its usual address".to_owned(), client: self.cluster.client.clone() }
     }
 
-    /// One way to each API server; the usual one where they are not known.
+    /// One route to each API server; the usual route where their addresses are unknown.
     pub async fn each(&mut self) -> Vec<Route> {
-        if self.looked.is_none_or(|looked| looked.elapsed() > LOOK) {
-            self.look().await;
-            self.looked = Some(Instant::now());
+        if self.refreshed.is_none_or(|refreshed| refreshed.elapsed() > REFRESH) {
+            self.refresh().await;
+            self.refreshed = Some(Instant::now());
         }
         if self.known.is_empty() {
             return vec![self.usual()];
@@ -52,13 +58,13 @@ impl Routes {
         self.known.iter().map(route).collect()
     }
 
-    /// Looks which there are. What cannot be seen stays as it was.
-    async fn look(&mut self) {
+    /// Reads the addresses. If that fails, the known ones stay.
+    async fn refresh(&mut self) {
         let slices = Api::<EndpointSlice>::namespaced(self.cluster.client.clone(), NAMESPACE);
         let slice = match slices.get_opt(SLICE).await {
             Ok(slice) => slice.unwrap_or_default(),
             Err(error) => {
-                return tracing::debug!(%error, "cannot see which API servers there are");
+                return tracing::debug!(%error, "cannot read the addresses of the API servers");
             }
         };
         let known = std::mem::take(&mut self.known);
@@ -70,7 +76,7 @@ impl Routes {
     }
 }
 
-/// The addresses of a slice, each once.
+/// The addresses of a slice, sorted, without duplicates.
 fn addresses(slice: &EndpointSlice) -> Vec<SocketAddr> {
     let https = |name: &str| name == "https" || name.is_empty();
     let ports = slice.ports.iter().flatten();

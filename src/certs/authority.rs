@@ -1,5 +1,5 @@
-//! Makes certificates: authorities, and leaves that they sign. Pure: the time is a parameter, and only the caller keeps
-//! anything.
+//! Makes certificates: CAs, and leaves that a CA signs. No I/O: the time is a parameter, and the caller stores the
+//! result.
 
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -9,9 +9,9 @@ use time::{Duration, OffsetDateTime};
 
 use super::Identity;
 
-/// How long a certificate lasts that is made for one process or one folder.
+/// The lifetime of a certificate for one process or one folder.
 const LIFETIME: Duration = Duration::days(365);
-/// How far before now a certificate begins, for API servers whose clock is behind.
+/// How far `notBefore` lies in the past, for API servers whose clock is behind.
 pub(super) const BACKDATED: Duration = Duration::hours(1);
 
 /// A certificate and its private key, both in PEM (the key PKCS #8).
@@ -21,21 +21,20 @@ pub struct Pair {
     pub key: String,
 }
 
-/// Makes a new CA, and a leaf for these host names and IP addresses. The CA's key is forgotten: nothing else can ever be
-/// signed by it.
+/// Makes a CA, and a leaf for these host names and IP addresses. The CA's key is dropped, so it signs nothing else.
 ///
 /// # Errors
-/// A name that no certificate can carry.
+/// A name cannot stand in a certificate.
 pub fn self_signed(names: &[String], now: OffsetDateTime) -> Result<Identity, rcgen::Error> {
     let ca = authority(now, LIFETIME)?;
     let Pair { certificate, key } = leaf(&ca, names, now, now + LIFETIME)?;
     Ok(Identity { certificate, key, ca: Some(ca.certificate) })
 }
 
-/// Makes a CA that lasts so long from now on.
+/// Makes a CA with this lifetime.
 pub(super) fn authority(now: OffsetDateTime, lifetime: Duration) -> Result<Pair, rcgen::Error> {
     let mut ca = CertificateParams::default();
-    // Two that overlap must not be taken for one, so each has a name of its own.
+    // Each CA has its own name, so that clients tell two overlapping ones apart.
     let name = format!("podgate webhook CA {}", now.unix_timestamp());
     ca.distinguished_name.push(DnType::CommonName, name);
     ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -46,7 +45,7 @@ pub(super) fn authority(now: OffsetDateTime, lifetime: Duration) -> Result<Pair,
     Ok(Pair { certificate, key: key.serialize_pem() })
 }
 
-/// Makes a leaf for these names that a CA signs.
+/// Makes a leaf for these names, signed by a CA.
 pub(super) fn leaf(
     ca: &Pair,
     names: &[String],

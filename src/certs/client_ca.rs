@@ -1,6 +1,8 @@
-//! Whom callers' certificates must be signed by: the authorities of a file, read again when it changes.
+//! `--client-ca`: the CA that must have signed callers' client certificates, read from a file and reloaded when it
+//! changes.
 //!
-//! A client without a certificate is served too, as kubelet's probes must be; what it may ask is for others to say.
+//! A client without a certificate can connect too, since kubelet's probes have none; `admission::handler` then refuses
+//! its reviews.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,11 +17,11 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
 
-/// How often the file is looked at. It is read whole each time: modified times miss changes that a ConfigMap mount makes
-/// by swapping links.
+/// How often the file is read. It is read whole each time: modification times miss the changes of a ConfigMap mount,
+/// which swaps symbolic links.
 const POLL_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Why no caller could be verified.
+/// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientCaError {
     #[error("cannot read {path}: {source}; name a file of certificates in PEM with --client-ca")]
@@ -28,7 +30,7 @@ pub enum ClientCaError {
     Unusable { path: PathBuf, why: String },
 }
 
-/// The authorities. Clones are one and the same.
+/// The verifier of client certificates. Clones share it.
 #[derive(Clone, Debug)]
 pub struct ClientCa(Arc<ArcSwap<Authorities>>);
 
@@ -42,26 +44,27 @@ impl ClientCa {
     /// Reads the file.
     ///
     /// # Errors
-    /// Names it, and says what is wrong with it.
+    /// The file is missing, or holds no certificate that can be used.
     pub fn read(path: &Path) -> Result<Self, ClientCaError> {
         let text = text(path)?;
         Ok(Self(Arc::new(ArcSwap::from_pointee(Authorities::of(path, text)?))))
     }
 
-    /// Takes over what the file holds by now, until it is dropped. While it holds nothing of use, the last authorities stay.
+    /// Reloads the file when it changes, until it is dropped. While the file cannot be used, the last good CA stays in
+    /// force.
     pub async fn keep_up_to_date(self, path: PathBuf) {
-        let mut told = None;
+        let mut logged = None;
         loop {
             tokio::time::sleep(POLL_INTERVAL).await;
-            let fault = self.look(&path).err().map(|error| error.to_string());
-            if let Some(error) = fault.as_ref().filter(|_| fault != told) {
+            let fault = self.reload(&path).err().map(|error| error.to_string());
+            if let Some(error) = fault.as_ref().filter(|_| fault != logged) {
                 tracing::error!(error, "client CA not reloaded; the last good one stays in force");
             }
-            told = fault;
+            logged = fault;
         }
     }
 
-    fn look(&self, path: &Path) -> Result<(), ClientCaError> {
+    fn reload(&self, path: &Path) -> Result<(), ClientCaError> {
         let text = text(path)?;
         if text != self.0.load().text {
             self.0.store(Arc::new(Authorities::of(path, text)?));
@@ -97,7 +100,7 @@ impl ClientCertVerifier for ClientCa {
         false
     }
 
-    /// None are named, since they may change: a client then shows the certificate that it has.
+    /// No hints, since the CA may change: without them a client sends the certificate that it has.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -157,10 +160,10 @@ mod tests {
         std::fs::write(&path, one.ca.as_ref().unwrap()).unwrap();
         let authorities = ClientCa::read(&path).unwrap();
         std::fs::write(&path, "hello").unwrap();
-        assert!(authorities.look(&path).is_err());
+        assert!(authorities.reload(&path).is_err());
         assert_eq!(authorities.0.load().text, one.ca.unwrap().into_bytes());
         std::fs::write(&path, other.ca.as_ref().unwrap()).unwrap();
-        authorities.look(&path).unwrap();
+        authorities.reload(&path).unwrap();
         assert_eq!(authorities.0.load().text, other.ca.unwrap().into_bytes());
     }
 }

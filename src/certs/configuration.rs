@@ -1,4 +1,4 @@
-//! The webhook configurations as far as certificates go: whom their webhooks trust, and the one field that podgate writes.
+//! The `caBundle` of the webhook configurations: which CAs each webhook trusts, and the one field that podgate writes.
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::admissionregistration::v1::{
@@ -11,20 +11,20 @@ use serde_json::{Value, json};
 use crate::client::watch_one::Seen;
 use crate::leader::claim::{Claim, WriteError};
 
-/// Owns `caBundle`, and nothing else.
+/// The field manager that owns `caBundle`, and nothing else.
 const FIELD_MANAGER: &str = "podgate-ca-bundle";
 
-/// The two kinds of configurations.
+/// The kind of a webhook configuration.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Kind {
+pub enum WebhookKind {
     Validating,
     Mutating,
 }
 
-impl Kind {
+impl WebhookKind {
     pub const ALL: [Self; 2] = [Self::Validating, Self::Mutating];
 
-    /// As it stands in a manifest's `kind`.
+    /// The manifest's `kind`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Validating => "ValidatingWebhookConfiguration",
@@ -32,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// As metrics name it, and how the names of configurations end.
+    /// The metric label, and the suffix of the configuration's name.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Validating => "validating",
@@ -52,7 +52,7 @@ impl Kind {
     }
 }
 
-/// The webhooks of a configuration whose name ends so: their names, and whom each trusts.
+/// The name and `caBundle` of each webhook of a configuration whose name has this suffix.
 fn webhooks<'a>(
     configuration: &'a DynamicObject,
     suffix: &'a str,
@@ -66,7 +66,7 @@ fn webhooks<'a>(
     })
 }
 
-/// The bundles in force, by webhook; an empty one where there is none.
+/// The `caBundle` of each webhook; empty where a webhook has none.
 pub(super) fn bundles(configuration: &DynamicObject, suffix: &str) -> Vec<String> {
     let text = |bundle: Option<ByteString>| {
         String::from_utf8(bundle.unwrap_or_default().0).unwrap_or_default()
@@ -74,8 +74,8 @@ pub(super) fn bundles(configuration: &DynamicObject, suffix: &str) -> Vec<String
     webhooks(configuration, suffix).map(|(_, bundle)| text(bundle)).collect()
 }
 
-/// Whether every webhook trusts this bundle. Where there is no configuration, nobody calls who would have to.
-pub(super) fn names(seen: &Seen<DynamicObject>, suffix: &str, bundle: &str) -> bool {
+/// Whether every webhook has this `caBundle`. A configuration that does not exist has no webhook to trust it.
+pub(super) fn has_bundle(seen: &Seen<DynamicObject>, suffix: &str, bundle: &str) -> bool {
     match seen {
         Seen::Unknown => false,
         Seen::Absent => true,
@@ -83,12 +83,12 @@ pub(super) fn names(seen: &Seen<DynamicObject>, suffix: &str, bundle: &str) -> b
     }
 }
 
-/// Writes `caBundle` into the webhooks of a configuration, of the version that was seen: if it was changed or deleted
-/// meanwhile, nothing is written, and nothing is ever made.
-pub(super) async fn fill(
+/// Writes `caBundle` into the webhooks of a configuration. The patch carries uid and resourceVersion, so it neither
+/// changes a newer version nor creates a configuration.
+pub(super) async fn write_bundle(
     client: Client,
     claim: &Claim,
-    kind: Kind,
+    kind: WebhookKind,
     configuration: &DynamicObject,
     suffix: &str,
     bundle: &str,

@@ -1,5 +1,4 @@
-//! Certificates in a folder: `tls.crt`, `tls.key` and `ca.crt`, the names that
-//! a Kubernetes TLS Secret and cert-manager use.
+//! Certificates in a folder: `tls.crt`, `tls.key` and `ca.crt`, as in a Kubernetes TLS Secret and in cert-manager's.
 
 use std::fs;
 use std::io::{ErrorKind, Write};
@@ -13,7 +12,7 @@ const CERTIFICATE: &str = "tls.crt";
 const KEY: &str = "tls.key";
 const CA: &str = "ca.crt";
 
-/// Why a folder gives no identity.
+/// Why a folder holds no identity that can be served.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     #[error("cannot read {path}: {source}")]
@@ -36,10 +35,10 @@ pub enum FolderError {
     Make(#[from] rcgen::Error),
 }
 
-/// The identity in a folder; made there, for these names, if the folder has none.
+/// Reads the identity in a folder; if the folder has none, makes one there for these DNS names and addresses.
 ///
 /// # Errors
-/// Names the file and says what to do about it. Nothing that exists is overwritten.
+/// The file at fault, and the next step. An existing certificate or key is never overwritten.
 pub fn load_or_create(
     dir: &Path,
     names: &[String],
@@ -88,7 +87,7 @@ fn create(dir: &Path, names: &[String], now: OffsetDateTime) -> Result<Identity,
 #[cfg_attr(not(unix), allow(unused_variables))]
 fn write(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
     let mut options = fs::OpenOptions::new();
-    // A CA without its leaf is of no use to anybody, so it may be replaced.
+    // A CA without its leaf and key is useless, so it may be replaced.
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
@@ -124,7 +123,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let dir = dir.path().join("new");
         let made = load(&dir, now()).unwrap();
-        crate::certs::certified(&made.certificate, &made.key).unwrap();
+        crate::certs::certified_key(&made.certificate, &made.key).unwrap();
         let found = load(&dir, now()).unwrap();
         assert_eq!((made.certificate, made.key, made.ca), (found.certificate, found.key, found.ca));
         #[cfg(unix)]

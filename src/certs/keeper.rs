@@ -1,6 +1,6 @@
-//! What the leader does for certificates: it keeps the Secret as [`super::keyring`] says, where podgate makes its
-//! certificates itself, and the configurations' `caBundle` as the Secret says. Nothing else of a configuration is
-//! written, and none is ever made: one that is deleted stays deleted.
+//! The leader's part of certificate rotation: writes the Secret as [`super::keyring`] decides, where podgate makes its
+//! own certificates, and the Secret's CAs into the configurations' `caBundle`. It writes no other field of a
+//! configuration, and creates none: a deleted configuration stays deleted.
 
 use std::time::{Duration, Instant};
 
@@ -12,61 +12,61 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 use time::OffsetDateTime;
 
-use super::configuration::{Kind, fill, names};
-use super::keyring::{CA, Keyring, Lifetimes, Step, text};
-use super::serving::{Objects, WatchedObjects};
+use super::configuration::{WebhookKind, has_bundle, write_bundle};
+use super::keyring::{CA, Keyring, Lifetimes, RotationStep, text};
+use super::objects::{ObjectNames, WatchedObjects};
 use crate::client::helm_ownership::belongings;
 use crate::client::watch_one::Seen;
 use crate::leader::claim::{Claim, WriteError};
 use crate::metrics::CertificateMetrics;
 
 const FIELD_MANAGER: &str = "podgate";
-/// How soon it is looked again where something is under way, or a write failed.
+/// The delay before the next reconcile during a rotation, or after a write that failed.
 const SOON: Duration = Duration::from_secs(1);
-/// The longest time between two looks, whatever the clock said at the last.
+/// The longest delay between two reconciles: the clock may have been set.
 const LATE: Duration = Duration::from_mins(1);
-/// How long a Secret stays deleted before it is made anew: in an uninstall podgate ends soon after it. It goes on serving by
-/// what it had.
+/// How long a deleted Secret stays deleted before it is created again: an uninstall deletes it shortly before it ends
+/// podgate. Until then the replicas serve the last certificate.
 const DELETED: Duration = Duration::from_secs(3);
 
-/// Whose certificates they are.
+/// Who makes the certificates.
 #[derive(Clone, Copy, Debug)]
-pub enum Source {
-    /// podgate's own: the Secret is its to write.
+pub enum CertificateSource {
+    /// podgate makes them, and writes the Secret.
     SelfSigned(Lifetimes),
-    /// Somebody else fills the Secret.
+    /// The admin fills the Secret.
     Provided,
 }
 
-/// The keeper, for as long as this podgate leads.
+/// The keeper, which runs while this process leads.
 pub struct Keeper {
     pub client: Client,
     pub claim: Claim,
-    pub objects: Objects,
+    pub names: ObjectNames,
     pub watched: WatchedObjects,
-    pub source: Source,
+    pub source: CertificateSource,
     pub metrics: CertificateMetrics,
 }
 
-/// What it remembers from one look to the next.
+/// The in-memory state between two reconciles.
 #[derive(Default)]
-struct Memory {
-    /// The last keyring that was good.
+struct State {
+    /// The last keyring that could be used.
     good: Option<Keyring>,
-    /// Whom all configurations name, and since when.
+    /// The bundle that all configurations have, and since when.
     trusted: Option<(String, Instant)>,
     /// Since when the Secret does not exist.
     deleted: Option<Instant>,
-    /// What was said last: each thing once.
-    reported: Option<String>,
-    /// To which release the Secret belongs.
+    /// The last error that was logged; a repeated one is not logged again.
+    logged: Option<String>,
+    /// Helm's ownership metadata of the Secret.
     belongings: ObjectMeta,
 }
 
 impl Keeper {
-    /// Keeps them until it is dropped.
+    /// Reconciles the Secret and the configurations until it is dropped.
     pub async fn run(self) {
-        let mut memory = Memory::default();
+        let mut state = State::default();
         let mut secret = self.watched.secret.subscribe();
         let mut validating = self.watched.validating.subscribe();
         let mut mutating = self.watched.mutating.subscribe();
@@ -74,13 +74,13 @@ impl Keeper {
             secret.mark_unchanged();
             validating.mark_unchanged();
             mutating.mark_unchanged();
-            let next = match self.look(&mut memory).await {
+            let next = match self.reconcile(&mut state).await {
                 Ok(next) => {
-                    memory.reported = None;
+                    state.logged = None;
                     next
                 }
                 Err(error) => {
-                    memory.report(&error);
+                    state.log(&error);
                     tokio::time::sleep(SOON).await;
                     SOON
                 }
@@ -94,127 +94,134 @@ impl Keeper {
         }
     }
 
-    /// Does what is to be done now; says how long there is nothing else to do, if nothing happens.
-    async fn look(&self, memory: &mut Memory) -> Result<Duration, KeepError> {
+    /// Reconciles once; the delay after which the next reconcile is due, if no object changes before.
+    async fn reconcile(&self, state: &mut State) -> Result<Duration, KeepError> {
         let secret = self.watched.secret.borrow().clone();
-        let kept = match self.source {
-            Source::SelfSigned(lifetimes) => self.keep(&secret, lifetimes, memory).await?,
-            Source::Provided => Kept { bundle: provided(&secret)?, next: LATE },
+        let reconciled = match self.source {
+            CertificateSource::SelfSigned(lifetimes) => {
+                self.reconcile_secret(&secret, lifetimes, state).await?
+            }
+            CertificateSource::Provided => {
+                SecretOutcome { bundle: provided_bundle(&secret)?, next: LATE }
+            }
         };
-        if let Some(bundle) = &kept.bundle {
-            for kind in Kind::ALL {
-                self.trust(kind, bundle).await?;
+        if let Some(bundle) = &reconciled.bundle {
+            for kind in WebhookKind::ALL {
+                self.reconcile_bundle(kind, bundle).await?;
             }
         }
-        Ok(kept.next)
+        Ok(reconciled.next)
     }
 
     /// Brings the Secret to what it should hold.
-    async fn keep(
+    async fn reconcile_secret(
         &self,
         seen: &Seen<Secret>,
         lifetimes: Lifetimes,
-        memory: &mut Memory,
-    ) -> Result<Kept, KeepError> {
-        let soon = |bundle| Ok(Kept { bundle, next: SOON });
+        state: &mut State,
+    ) -> Result<SecretOutcome, KeepError> {
+        let soon = |bundle| Ok(SecretOutcome { bundle, next: SOON });
         let now = OffsetDateTime::now_utc();
         let secret = match seen {
             Seen::Unknown => return soon(None),
             Seen::Absent => {
-                if memory.deleted.get_or_insert_with(Instant::now).elapsed() < DELETED {
-                    return soon(memory.good.as_ref().map(Keyring::bundle));
+                if state.deleted.get_or_insert_with(Instant::now).elapsed() < DELETED {
+                    return soon(state.good.as_ref().map(Keyring::bundle));
                 }
                 None
             }
             Seen::Present(secret) => Some(secret),
         };
-        memory.deleted = memory.deleted.filter(|_| secret.is_none());
+        state.deleted = state.deleted.filter(|_| secret.is_none());
         if let Some(secret) = secret {
-            memory.belongings = belongings(&secret.metadata);
+            state.belongings = belongings(&secret.metadata);
         }
         let data = secret.and_then(|it| it.data.clone()).unwrap_or_default();
-        let server_name = self.objects.server_name();
+        let server_name = self.names.server_name();
         let read = Keyring::read(&data, &server_name, now);
         let keyring = match read {
             Ok(keyring) => keyring,
             Err(why) => {
                 let usable = |it: &Keyring| Keyring::read(&it.data(), &server_name, now).is_ok();
-                let known = memory.good.clone().filter(usable);
-                let what = if known.is_some() { "restored" } else { "made anew" };
+                let known = state.good.clone().filter(usable);
+                let outcome = if known.is_some() { "restored" } else { "made anew" };
                 let keyring = match known {
                     Some(keyring) => keyring,
-                    None => Keyring::new(&self.objects.names(), lifetimes, now)?,
+                    None => Keyring::new(&self.names.dns_names(), lifetimes, now)?,
                 };
-                tracing::info!(secret = self.objects.secret, why, "the certificates are {what}");
-                self.write(secret, &memory.belongings, &keyring).await?;
-                memory.good = Some(keyring.clone());
+                tracing::info!(secret = self.names.secret, why, "the certificates are {outcome}");
+                self.write_secret(secret, &state.belongings, &keyring).await?;
+                state.good = Some(keyring.clone());
                 return soon(Some(keyring.bundle()));
             }
         };
-        memory.good = Some(keyring.clone());
-        let trusted = self.trusted_for(&keyring.bundle(), memory);
-        let step = keyring.step(&self.objects.names(), lifetimes, trusted, now)?;
-        match step {
-            Step::Write(next, why) => {
-                tracing::info!(secret = self.objects.secret, why, "the certificates are renewed");
-                self.write(secret, &memory.belongings, &next).await?;
+        state.good = Some(keyring.clone());
+        let trusted = self.trusted_for(&keyring.bundle(), state);
+        match keyring.step(&self.names.dns_names(), lifetimes, trusted, now)? {
+            RotationStep::Write { keyring: next, reason } => {
+                tracing::info!(
+                    secret = self.names.secret,
+                    why = reason,
+                    "the certificates are renewed"
+                );
+                self.write_secret(secret, &state.belongings, &next).await?;
                 let bundle = next.bundle();
-                memory.good = Some(*next);
+                state.good = Some(*next);
                 soon(Some(bundle))
             }
-            Step::Publish => soon(Some(keyring.bundle())),
-            Step::Keep(until) => {
+            RotationStep::AwaitTrust => soon(Some(keyring.bundle())),
+            RotationStep::Keep(until) => {
                 let next = Duration::try_from(until - now).unwrap_or(SOON).clamp(SOON, LATE);
-                Ok(Kept { bundle: Some(keyring.bundle()), next })
+                Ok(SecretOutcome { bundle: Some(keyring.bundle()), next })
             }
         }
     }
 
-    /// For how long every configuration has named this bundle, as far as this podgate has looked on.
-    fn trusted_for(&self, bundle: &str, memory: &mut Memory) -> Option<time::Duration> {
-        let named = Kind::ALL.into_iter().all(|kind| {
+    /// For how long every configuration has had this bundle, as far as this process has watched.
+    fn trusted_for(&self, bundle: &str, state: &mut State) -> Option<time::Duration> {
+        let published = WebhookKind::ALL.into_iter().all(|kind| {
             let seen = self.watched.configuration(kind).borrow();
-            names(&seen, self.objects.webhook_suffix, bundle)
+            has_bundle(&seen, self.names.webhook_suffix, bundle)
         });
-        memory.trusted.take_if(|(known, _)| !named || known != bundle);
-        if !named {
+        state.trusted.take_if(|(known, _)| !published || known != bundle);
+        if !published {
             return None;
         }
-        let (_, since) = memory.trusted.get_or_insert_with(|| (bundle.to_owned(), Instant::now()));
+        let (_, since) = state.trusted.get_or_insert_with(|| (bundle.to_owned(), Instant::now()));
         time::Duration::try_from(since.elapsed()).ok()
     }
 
-    /// Fills a configuration's `caBundle` where it is another.
-    async fn trust(&self, kind: Kind, bundle: &str) -> Result<(), KeepError> {
+    /// Writes a configuration's `caBundle` where it differs.
+    async fn reconcile_bundle(&self, kind: WebhookKind, bundle: &str) -> Result<(), KeepError> {
         let seen = self.watched.configuration(kind).borrow().clone();
-        let suffix = self.objects.webhook_suffix;
+        let suffix = self.names.webhook_suffix;
         let Seen::Present(configuration) = &seen else { return Ok(()) };
-        if names(&seen, suffix, bundle) {
+        if has_bundle(&seen, suffix, bundle) {
             return Ok(());
         }
         let client = self.client.clone();
-        match fill(client, &self.claim, kind, configuration, suffix, bundle).await {
+        match write_bundle(client, &self.claim, kind, configuration, suffix, bundle).await {
             Ok(()) => {
-                let name = self.objects.configuration(kind);
+                let name = self.names.configuration(kind);
                 tracing::info!(kind = kind.as_str(), name, "caBundle is written");
                 self.metrics.repaired();
                 Ok(())
             }
-            // It was changed, or deleted, meanwhile: what is seen next decides.
+            // It was changed or deleted since it was watched: the watch triggers the next reconcile.
             Err(error) if matches!(error.code(), Some(404 | 409)) => Ok(()),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Writes the Secret, of the version that was seen. One that does not exist is made by its name, so that no right to
-    /// make others is needed.
-    async fn write(
+    /// Writes the Secret in the version that was watched. A missing one is created by server-side apply, which RBAC can
+    /// grant by resourceName.
+    async fn write_secret(
         &self,
         secret: Option<&Secret>,
         belongings: &ObjectMeta,
         keyring: &Keyring,
     ) -> Result<(), KeepError> {
-        let name = &self.objects.secret;
+        let name = &self.names.secret;
         let patch = json!({
             "apiVersion": "v1",
             "kind": "Secret",
@@ -227,50 +234,50 @@ impl Keeper {
             },
             "data": keyring.data(),
         });
-        let api = Api::<Secret>::namespaced(self.client.clone(), &self.objects.namespace);
+        let api = Api::<Secret>::namespaced(self.client.clone(), &self.names.namespace);
         let params = PatchParams::apply(FIELD_MANAGER).force();
         let written = self.claim.write(api.patch(name, &params, &Patch::Apply(&patch))).await;
         let written = written?;
         self.metrics.rotated();
-        // What was written is seen at once: the watch may take a moment.
+        // This process sees its own write at once; the watch may take a moment.
         self.watched.secret.send_replace(Seen::Present(written));
         Ok(())
     }
 }
 
-/// What a look at the Secret came to.
-struct Kept {
-    /// Whom API servers are to trust, if that is known.
+/// The outcome of reconciling the Secret.
+struct SecretOutcome {
+    /// The `caBundle` for the configurations; `None` while it is unknown.
     bundle: Option<String>,
-    /// When to look again.
+    /// The delay before the next reconcile.
     next: Duration,
 }
 
-impl Memory {
+impl State {
     /// Logs an error once. A conflict with another writer is not logged.
-    fn report(&mut self, error: &KeepError) {
+    fn log(&mut self, error: &KeepError) {
         if matches!(error, KeepError::Write(error) if error.code() == Some(409)) {
             return;
         }
         let why = error.to_string();
-        if self.reported.as_ref() != Some(&why) {
+        if self.logged.as_ref() != Some(&why) {
             tracing::warn!(why, "the certificates cannot be kept; it is tried again");
-            self.reported = Some(why);
+            self.logged = Some(why);
         }
     }
 }
 
-/// The bundle of a Secret that somebody else fills.
-fn provided(seen: &Seen<Secret>) -> Result<Option<String>, KeepError> {
+/// The `caBundle` of a Secret that the admin fills.
+fn provided_bundle(seen: &Seen<Secret>) -> Result<Option<String>, KeepError> {
     let Seen::Present(secret) = seen else { return Ok(None) };
     let data = secret.data.clone().unwrap_or_default();
     let bundle = text(&data, CA).map_err(KeepError::Provided)?;
     let missing =
-        || KeepError::Provided(format!("it has no {CA}, by which API servers would trust podgate"));
+        || KeepError::Provided(format!("it has no {CA}, by which the API server trusts podgate"));
     bundle.map(Some).ok_or_else(missing)
 }
 
-/// Why they are not kept.
+/// Why the Secret or a configuration was not reconciled.
 #[derive(Debug, thiserror::Error)]
 enum KeepError {
     #[error("a certificate cannot be made: {0}")]

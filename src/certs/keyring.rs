@@ -1,9 +1,10 @@
-//! What the Secret holds, and what it should hold next. Pure: [`Keyring::step`] decides, and [`super::keeper`] acts.
+//! The Secret's content, and the next step of certificate rotation. Pure: [`Keyring::step`] decides, and the keeper
+//! writes.
 //!
-//! A leaf is renewed by the same authority after two thirds of its life. An authority is replaced after two thirds of its
-//! own, in three steps, so that no API server ever meets a leaf it does not trust: the next one is published beside the
-//! current one; when every webhook configuration has named both for a while, the next one signs the leaf; and the earlier
-//! one stays published until it ends.
+//! A leaf is renewed by the same CA after two thirds of its lifetime. A CA is replaced after two thirds of its own, in
+//! three steps, so that no API server ever meets a leaf that it does not trust: the next CA is published in `caBundle`
+//! beside the current one; when every webhook configuration has had both for a while, the next CA signs the leaf; and
+//! the earlier CA stays in `caBundle` until it expires.
 
 use std::collections::BTreeMap;
 
@@ -13,47 +14,47 @@ use time::{Duration, OffsetDateTime};
 use super::authority::{self, Pair};
 use super::trust::{self, Validity};
 
-/// The names of a Kubernetes TLS Secret, and of what podgate keeps beside them.
+/// The keys of a Kubernetes TLS Secret, and those that podgate adds.
 pub(super) const LEAF: &str = "tls.crt";
 pub(super) const LEAF_KEY: &str = "tls.key";
-/// The authority that signs the leaf first, then the earlier ones that are still trusted.
+/// The CA that signs the leaf, followed by the earlier CAs that have not expired.
 pub(super) const CA: &str = "ca.crt";
 const CA_KEY: &str = "ca.key";
 const NEXT_CA: &str = "next-ca.crt";
 const NEXT_CA_KEY: &str = "next-ca.key";
-/// How long, at most, an authority is published before it signs: what other API servers may take to see it.
+/// How long, at most, a CA stands in `caBundle` before it signs: the time until all API servers have seen it.
 const PUBLISHED: Duration = Duration::seconds(10);
 
-/// How long what is made lasts.
+/// How long the certificates that podgate makes are valid.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
     pub ca: Duration,
     pub leaf: Duration,
 }
 
-/// The leaf, and the authorities.
+/// The leaf and the CAs.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Keyring {
     pub leaf: Pair,
     signer: Pair,
     next: Option<Pair>,
-    /// Certificates of authorities that signed before, in PEM.
+    /// The certificates of the CAs that signed before, in PEM.
     earlier: Vec<String>,
 }
 
-/// What is to be done.
+/// The next step of the rotation.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Step {
-    /// Nothing before that time.
+pub(super) enum RotationStep {
+    /// Nothing is due before this time.
     Keep(OffsetDateTime),
-    /// Nothing before the authorities have been trusted for a while: ask again then.
-    Publish,
-    /// This is to be written, for that reason.
-    Write(Box<Keyring>, &'static str),
+    /// The next CA waits until all configurations have had it for a while.
+    AwaitTrust,
+    /// Write this keyring, for the reason that is logged.
+    Write { keyring: Box<Keyring>, reason: &'static str },
 }
 
 impl Keyring {
-    /// A new authority and a leaf.
+    /// A new CA and a leaf.
     pub fn new(
         names: &[String],
         lifetimes: Lifetimes,
@@ -64,10 +65,10 @@ impl Keyring {
         Ok(Self { leaf, signer, next: None, earlier: Vec::new() })
     }
 
-    /// Reads what a Secret holds.
+    /// Reads the Secret's data.
     ///
     /// # Errors
-    /// Says what of it is missing or cannot be used, now and for this name.
+    /// The key that is missing, or that cannot be used now and for this server name.
     pub fn read(
         data: &BTreeMap<String, ByteString>,
         server_name: &str,
@@ -88,17 +89,17 @@ impl Keyring {
             .into_iter()
             .flatten()
         {
-            trust::belongs(pair).map_err(|why| format!("{what} {why}"))?;
+            trust::check_key(pair).map_err(|why| format!("{what} {why}"))?;
         }
         let keyring = Self { leaf, signer, next, earlier: cas.collect() };
         trust::verify(&keyring.bundle(), &keyring.leaf.certificate, server_name, now)
             .map_err(|why| format!("{LEAF} is not trusted by {CA}: {why}"))?;
-        super::certified(&keyring.leaf.certificate, &keyring.leaf.key)
+        super::certified_key(&keyring.leaf.certificate, &keyring.leaf.key)
             .map_err(|error| error.to_string())?;
         Ok(keyring)
     }
 
-    /// What the Secret holds of it.
+    /// The Secret's data.
     pub fn data(&self) -> BTreeMap<String, ByteString> {
         let ca = [&self.signer.certificate].into_iter().chain(&self.earlier);
         let ca = ca.map(String::as_str).collect::<String>();
@@ -115,56 +116,57 @@ impl Keyring {
         texts.into_iter().map(|(key, text)| (key.to_owned(), bytes(text))).collect()
     }
 
-    /// Whom an API server must trust, in PEM.
+    /// The `caBundle`, in PEM.
     pub fn bundle(&self) -> String {
         let next = self.next.iter().map(|it| &it.certificate);
         let all = [&self.signer.certificate].into_iter().chain(next).chain(&self.earlier);
         all.map(String::as_str).collect()
     }
 
-    /// What is to be done now. `trusted` is for how long every configuration has named the whole [`Self::bundle`].
+    /// The step that is due now. `trusted` is for how long every configuration has had the whole [`Self::bundle`].
     pub fn step(
         &self,
         names: &[String],
         lifetimes: Lifetimes,
         trusted: Option<Duration>,
         now: OffsetDateTime,
-    ) -> Result<Step, rcgen::Error> {
-        let write = |keyring, why| Ok(Step::Write(Box::new(keyring), why));
+    ) -> Result<RotationStep, rcgen::Error> {
+        let write =
+            |keyring, reason| Ok(RotationStep::Write { keyring: Box::new(keyring), reason });
         if let Some(next) = &self.next
             && trusted.is_some_and(|trusted| trusted >= PUBLISHED.min(lifetimes.leaf / 6))
         {
             let earlier = [&self.signer.certificate].into_iter().chain(&self.earlier);
-            let earlier = earlier.filter(|it| !trust::ended(it, now)).cloned().collect();
+            let earlier = earlier.filter(|it| !trust::expired(it, now)).cloned().collect();
             let leaf = signed(next, names, lifetimes, now)?;
             let keyring = Self { leaf, signer: next.clone(), next: None, earlier };
             return write(keyring, "another authority signs");
         }
-        let of_leaf = renewal(&self.leaf.certificate);
-        if of_leaf.is_none_or(|due| due <= now) {
+        let leaf_due = renewal(&self.leaf.certificate);
+        if leaf_due.is_none_or(|due| due <= now) {
             let leaf = signed(&self.signer, names, lifetimes, now)?;
             return write(Self { leaf, ..self.clone() }, "the leaf is renewed");
         }
-        let of_signer = renewal(&self.signer.certificate);
-        if self.next.is_none() && of_signer.is_none_or(|due| due <= now) {
+        let signer_due = renewal(&self.signer.certificate);
+        if self.next.is_none() && signer_due.is_none_or(|due| due <= now) {
             let next = Some(authority::authority(now, lifetimes.ca)?);
             return write(Self { next, ..self.clone() }, "another authority is published");
         }
-        if self.earlier.iter().any(|it| trust::ended(it, now)) {
-            let earlier = self.earlier.iter().filter(|it| !trust::ended(it, now));
+        if self.earlier.iter().any(|it| trust::expired(it, now)) {
+            let earlier = self.earlier.iter().filter(|it| !trust::expired(it, now));
             let earlier = earlier.cloned().collect();
-            return write(Self { earlier, ..self.clone() }, "an authority that ended is forgotten");
+            return write(Self { earlier, ..self.clone() }, "an expired authority is removed");
         }
         if self.next.is_some() {
-            return Ok(Step::Publish);
+            return Ok(RotationStep::AwaitTrust);
         }
         let ends = self.earlier.iter().filter_map(|it| Some(Validity::of(it)?.end));
-        let times = ends.chain(of_leaf).chain(of_signer);
-        Ok(Step::Keep(times.min().unwrap_or(now)))
+        let times = ends.chain(leaf_due).chain(signer_due);
+        Ok(RotationStep::Keep(times.min().unwrap_or(now)))
     }
 }
 
-/// A text of a Secret; `None` where it is missing or empty.
+/// The text of one key of a Secret; `None` where it is missing or empty.
 pub(super) fn text(
     data: &BTreeMap<String, ByteString>,
     key: &str,
@@ -173,7 +175,7 @@ pub(super) fn text(
     String::from_utf8(bytes.0.clone()).map(Some).map_err(|_| format!("{key} is no text"))
 }
 
-/// A leaf that ends with its authority, if not before.
+/// A leaf that expires with its CA at the latest.
 fn signed(
     signer: &Pair,
     names: &[String],
@@ -185,7 +187,7 @@ fn signed(
     authority::leaf(signer, names, now, until)
 }
 
-/// When two thirds of a certificate's life are over. It began when it was made, which was later than it says.
+/// When two thirds of a certificate's lifetime are over, counted from when it was made: `notBefore` is earlier.
 fn renewal(certificate: &str) -> Option<OffsetDateTime> {
     let Validity { begin, end } = Validity::of(certificate)?;
     let made = begin + authority::BACKDATED;

@@ -1,4 +1,4 @@
-//! The certificate that a server shows, which may become another one while it serves.
+//! The serving certificate, which can be replaced while the server runs.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use super::client_ca::ClientCa;
 
 const HTTP_1: &[u8] = b"http/1.1";
 
-/// Clones are one and the same. Until it has a certificate, no handshake succeeds.
+/// The certificate of all handshakes. Clones share it. Until there is one, no handshake succeeds.
 #[derive(Clone, Debug, Default)]
 pub struct Resolver(Arc<ArcSwapOption<CertifiedKey>>);
 
 impl Resolver {
-    /// Shows this certificate from now on. Connections that are open stay.
-    pub fn show(&self, certified: CertifiedKey) {
+    /// Serves this certificate to new connections; open ones stay.
+    pub fn serve(&self, certified: CertifiedKey) {
         self.0.store(Some(Arc::new(certified)));
     }
 
-    /// The TLS side of the server. HTTP/1.1 is all it offers; see `admission::server`.
+    /// The TLS configuration of the server. It offers HTTP/1.1 only; `admission::server` says why.
     pub fn server_config(&self) -> Arc<ServerConfig> {
         let builder = ServerConfig::builder().with_no_client_auth();
         let mut config = builder.with_cert_resolver(Arc::new(self.clone()));
@@ -29,12 +29,12 @@ impl Resolver {
         Arc::new(config)
     }
 
-    /// The same, which asks clients for a certificate of these authorities.
+    /// The TLS configuration of a server that asks clients for a certificate of this CA.
     pub fn server_config_for(&self, callers: ClientCa) -> Arc<ServerConfig> {
         let builder = ServerConfig::builder().with_client_cert_verifier(Arc::new(callers));
         let mut config = builder.with_cert_resolver(Arc::new(self.clone()));
         config.alpn_protocols = vec![HTTP_1.to_vec()];
-        // A session that is resumed is not verified again, and the authorities may be others by then.
+        // No session resumption: a resumed session is not verified again, and the CA may have changed.
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Arc::new(config)

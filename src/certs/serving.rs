@@ -1,103 +1,33 @@
-//! What every replica does in a cluster: it serves the certificate of the Secret, reloads it on change, and checks
-//! whether the API server trusts that.
+//! Every replica's part of certificate rotation: serves the Secret's certificate, reloads it on change, and checks
+//! whether the API server trusts it.
 
 use std::collections::BTreeMap;
 
 use k8s_openapi::ByteString;
-use k8s_openapi::api::core::v1::Secret;
 use kube::Client;
-use kube::api::{Api, DynamicObject};
+use kube::api::DynamicObject;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use super::configuration::{Kind, bundles};
+use super::configuration::{WebhookKind, bundles};
 use super::keyring::{LEAF, LEAF_KEY, text};
+use super::objects::{ObjectNames, WatchedObjects};
 use super::trust::{self, Validity};
-use super::{Resolver, certified};
-use crate::client::watch_one::{Seen, follow};
+use super::{Resolver, certified_key};
+use crate::client::watch_one::Seen;
 use crate::metrics::CertificateMetrics;
 use crate::nonce;
 
-/// Which objects certificates are about.
-#[derive(Clone, Debug)]
-pub struct Objects {
-    /// Of the Secret and of the Service.
-    pub namespace: String,
-    pub secret: String,
-    pub service: String,
-    /// How the names of podgate's own webhooks end.
-    pub webhook_suffix: &'static str,
-}
-
-impl Objects {
-    /// The configuration of a kind.
-    pub fn configuration(&self, kind: Kind) -> String {
-        format!("{}-{}", self.service, kind.label())
-    }
-
-    /// The name by which the API server calls the Service.
-    pub(super) fn server_name(&self) -> String {
-        format!("{}.{}.svc", self.service, self.namespace)
-    }
-
-    /// The names in a certificate.
-    pub(super) fn names(&self) -> Vec<String> {
-        let name = self.server_name();
-        vec![format!("{name}.cluster.local"), name]
-    }
-}
-
-/// The Secret and the webhook configurations as they were last watched, shared by every part that reads them.
-#[derive(Clone, Default)]
-pub struct WatchedObjects {
-    pub(super) secret: watch::Sender<Seen<Secret>>,
-    pub(super) validating: watch::Sender<Seen<DynamicObject>>,
-    pub(super) mutating: watch::Sender<Seen<DynamicObject>>,
-}
-
-impl WatchedObjects {
-    pub(super) fn configuration(&self, kind: Kind) -> &watch::Sender<Seen<DynamicObject>> {
-        match kind {
-            Kind::Validating => &self.validating,
-            Kind::Mutating => &self.mutating,
-        }
-    }
-
-    /// Follows the changes of a configuration.
-    pub fn subscribe(&self, kind: Kind) -> watch::Receiver<Seen<DynamicObject>> {
-        self.configuration(kind).subscribe()
-    }
-
-    /// Follows the configurations of this name, until it is dropped.
-    pub async fn follow_configurations(&self, client: &Client, name: impl Fn(Kind) -> String) {
-        let configuration = |kind: Kind| {
-            let (api, seen) = (kind.api(client.clone()), self.configuration(kind).clone());
-            let name = name(kind);
-            async move { follow(api, &name, seen).await }
-        };
-        tokio::join!(configuration(Kind::Validating), configuration(Kind::Mutating));
-    }
-
-    /// Watches the objects until it is dropped.
-    async fn follow(&self, client: &Client, objects: &Objects) {
-        let secrets = Api::namespaced(client.clone(), &objects.namespace);
-        tokio::join!(
-            follow(secrets, &objects.secret, self.secret.clone()),
-            self.follow_configurations(client, |kind| objects.configuration(kind)),
-        );
-    }
-}
-
-/// Whether the API server can call this replica: `Err` says why not.
+/// Whether the API server trusts the serving certificate; an error says why not.
 pub type Trusted = Result<(), String>;
 
-/// A replica's side of certificates.
+/// Serves the Secret's certificate.
 pub struct Serving {
-    pub objects: Objects,
+    pub names: ObjectNames,
     pub watched: WatchedObjects,
     pub resolver: Resolver,
-    /// By which beats are signed.
-    pub key: nonce::Shared,
+    /// The key that signs nonces, which is derived from the certificate's.
+    pub nonce_key: nonce::SharedKey,
     pub metrics: CertificateMetrics,
     pub trusted: watch::Sender<Trusted>,
 }
@@ -105,49 +35,49 @@ pub struct Serving {
 impl Serving {
     /// Serves the Secret's certificate and reloads it on change, until it is dropped.
     pub async fn run(self, client: Client) {
-        tokio::join!(self.watched.follow(&client, &self.objects), self.take_over());
+        tokio::join!(self.watched.follow(&client, &self.names), self.reload());
     }
 
-    async fn take_over(&self) {
+    async fn reload(&self) {
         let mut secret = self.watched.secret.subscribe();
         let mut validating = self.watched.validating.subscribe();
         let mut mutating = self.watched.mutating.subscribe();
         let mut served = None;
-        // What cannot be served, and what is missing, is told once.
-        let (mut reported, mut absent) = (None, [false; 2]);
+        // Each fault is logged once.
+        let (mut logged, mut absent) = (None, [false; 2]);
         loop {
             if let Seen::Present(secret) = &*secret.borrow_and_update() {
                 let data = secret.data.clone().unwrap_or_default();
-                match self.show(&data, served.as_deref()) {
-                    Ok(leaf) => (served, reported) = (Some(leaf), None),
-                    Err(why) if reported.as_ref() != Some(&why) => {
-                        let (secret, old) = (&self.objects.secret, served.is_some());
+                match self.serve(&data, served.as_deref()) {
+                    Ok(leaf) => (served, logged) = (Some(leaf), None),
+                    Err(why) if logged.as_ref() != Some(&why) => {
+                        let (secret, old) = (&self.names.secret, served.is_some());
                         tracing::warn!(
                             secret,
                             why,
                             serves_an_older_one = old,
                             "the certificate cannot be served"
                         );
-                        reported = Some(why);
+                        logged = Some(why);
                     }
                     Err(_) => {}
                 }
             }
             let seen = [&mut validating, &mut mutating];
             let mut trust = Ok(());
-            for ((kind, seen), absent) in Kind::ALL.into_iter().zip(seen).zip(&mut absent) {
+            for ((kind, seen), absent) in WebhookKind::ALL.into_iter().zip(seen).zip(&mut absent) {
                 let seen = seen.borrow_and_update();
                 let is_absent = matches!(*seen, Seen::Absent);
                 if is_absent && !std::mem::replace(absent, is_absent) {
                     self.warn_absent(kind);
                 }
                 *absent = is_absent;
-                trust = trust.and(self.look(kind, &seen, served.as_deref()));
+                trust = trust.and(self.check_trust(kind, &seen, served.as_deref()));
             }
             self.trusted.send_if_modified(|known| {
-                let news = *known != trust;
+                let changed = *known != trust;
                 *known = trust;
-                news
+                changed
             });
             tokio::select! {
                 _ = secret.changed() => {}
@@ -157,8 +87,8 @@ impl Serving {
         }
     }
 
-    /// Shows the Secret's certificate; gives its chain.
-    fn show(
+    /// Serves the Secret's certificate from now on, and returns its chain.
+    fn serve(
         &self,
         data: &BTreeMap<String, ByteString>,
         served: Option<&str>,
@@ -168,36 +98,40 @@ impl Serving {
         if served == Some(&leaf) {
             return Ok(leaf);
         }
-        let (certified, private_key) =
-            (certified(&leaf, &key).map_err(|error| error.to_string())?, key);
+        let certified = certified_key(&leaf, &key).map_err(|error| error.to_string())?;
         let Validity { begin, end } =
             Validity::of(&leaf).ok_or_else(|| format!("{LEAF} is no certificate"))?;
         if end <= OffsetDateTime::now_utc() {
             return Err(format!("{LEAF} expired on {end}"));
         }
-        self.resolver.show(certified);
-        self.key.serves_by(&private_key);
+        self.resolver.serve(certified);
+        self.nonce_key.derive_from(&key);
         self.metrics.serves(begin.unix_timestamp(), end.unix_timestamp());
-        tracing::info!(until = %end, "serving by another certificate");
+        tracing::info!(until = %end, "serving another certificate");
         Ok(leaf)
     }
 
-    /// Whether the webhooks of a configuration trust what is served.
-    fn look(&self, kind: Kind, seen: &Seen<DynamicObject>, served: Option<&str>) -> Trusted {
+    /// Whether the webhooks of a configuration trust the serving certificate.
+    fn check_trust(
+        &self,
+        kind: WebhookKind,
+        seen: &Seen<DynamicObject>,
+        served: Option<&str>,
+    ) -> Trusted {
         let configuration = match seen {
             Seen::Unknown => return Err(format!("the {} is not known yet", kind.as_str())),
             Seen::Absent => {
-                self.metrics.configuration(kind.label(), None);
-                // Nobody calls who would have to trust.
+                self.metrics.configuration_absent(kind.label());
+                // Without a configuration the API server does not call podgate, so nothing has to trust it.
                 return Ok(());
             }
             Seen::Present(configuration) => configuration,
         };
         let served = served.ok_or_else(|| "there is no certificate yet".to_owned());
-        let server_name = self.objects.server_name();
+        let server_name = self.names.server_name();
         let trust = served.and_then(|leaf| {
             let now = OffsetDateTime::now_utc();
-            let bundles = bundles(configuration, self.objects.webhook_suffix);
+            let bundles = bundles(configuration, self.names.webhook_suffix);
             let verify = |bundle: &String| {
                 trust::verify(bundle, leaf, &server_name, now).map_err(|why| {
                     format!(
@@ -208,12 +142,15 @@ impl Serving {
             };
             bundles.iter().try_for_each(verify)
         });
-        self.metrics.configuration(kind.label(), Some(trust.is_ok()));
+        match &trust {
+            Ok(()) => self.metrics.configuration_trusts(kind.label()),
+            Err(_) => self.metrics.configuration_distrusts(kind.label()),
+        }
         trust
     }
 
-    fn warn_absent(&self, kind: Kind) {
-        let (kind, name) = (kind.as_str(), self.objects.configuration(kind));
+    fn warn_absent(&self, kind: WebhookKind) {
+        let (kind, name) = (kind.as_str(), self.names.configuration(kind));
         tracing::warn!(
             kind,
             name,

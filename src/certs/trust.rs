@@ -1,4 +1,4 @@
-//! Whether an API server would trust a certificate, as rustls decides it. Pure.
+//! Whether an API server would trust a certificate, verified by rustls. Pure.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use super::authority::Pair;
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 
-/// When a certificate is valid.
+/// The validity period of a certificate.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Validity {
     pub begin: OffsetDateTime,
@@ -23,7 +23,7 @@ pub(super) struct Validity {
 }
 
 impl Validity {
-    /// Of the first certificate in a PEM text.
+    /// The validity of the first certificate in a PEM text.
     pub fn of(pem: &str) -> Option<Self> {
         let pem = Pem::iter_from_buffer(pem.as_bytes()).next()?.ok()?;
         let certificate = pem.parse_x509().ok()?;
@@ -36,12 +36,12 @@ impl Validity {
     }
 }
 
-/// Whether a certificate is over, or none.
-pub(super) fn ended(pem: &str, now: OffsetDateTime) -> bool {
+/// Whether a certificate has expired, or cannot be read.
+pub(super) fn expired(pem: &str, now: OffsetDateTime) -> bool {
     Validity::of(pem).is_none_or(|it| it.end <= now)
 }
 
-/// The certificates of a bundle, each in PEM of its own.
+/// Splits a bundle into its certificates, each in PEM.
 pub(super) fn split(bundle: &str) -> Result<Vec<String>, &'static str> {
     let mut certificates = Vec::new();
     for (place, _) in bundle.match_indices(BEGIN) {
@@ -54,8 +54,8 @@ pub(super) fn split(bundle: &str) -> Result<Vec<String>, &'static str> {
     if certificates.is_empty() { Err("holds no certificate in PEM") } else { Ok(certificates) }
 }
 
-/// Whether a key is the one of its certificate.
-pub(super) fn belongs(pair: &Pair) -> Result<(), &'static str> {
+/// Checks that a key belongs to its certificate.
+pub(super) fn check_key(pair: &Pair) -> Result<(), &'static str> {
     let key = KeyPair::from_pem(&pair.key).map_err(|_| "is no private key")?;
     let pem = Pem::iter_from_buffer(pair.certificate.as_bytes()).next();
     let pem = pem.and_then(Result::ok).ok_or("has no certificate")?;
@@ -67,7 +67,7 @@ pub(super) fn belongs(pair: &Pair) -> Result<(), &'static str> {
     }
 }
 
-/// Whether who trusts these authorities trusts this chain to be that server, at that time.
+/// Checks that a client with this CA bundle trusts the chain for the server name, at this time.
 pub(super) fn verify(
     bundle: &str,
     chain: &str,
@@ -76,7 +76,7 @@ pub(super) fn verify(
 ) -> Result<(), String> {
     let mut roots = RootCertStore::empty();
     for ca in CertificateDer::pem_slice_iter(bundle.as_bytes()) {
-        // One that cannot be read takes nothing away from those that can.
+        // An unreadable CA is skipped; the others still count.
         let _ = ca.map(|ca| roots.add(ca));
     }
     let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>();

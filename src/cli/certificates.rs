@@ -5,9 +5,9 @@ use k8s_openapi::api::admissionregistration::v1::MatchCondition;
 use time::Duration;
 
 use super::failure::Failure;
-use crate::certs::keeper::Source;
+use crate::certs::keeper::CertificateSource;
 use crate::certs::keyring::Lifetimes;
-use crate::runtime::{Rendered, Shared};
+use crate::runtime::{SharedCertificates, WebhookValues};
 
 #[derive(Args, Debug)]
 pub(super) struct CertificateArgs {
@@ -49,7 +49,7 @@ enum CertificateMode {
 
 impl CertificateArgs {
     /// The shared certificate; `None` without `--certificates`.
-    pub(super) fn shared(&self) -> Result<Option<Shared>, Failure> {
+    pub(super) fn shared(&self) -> Result<Option<SharedCertificates>, Failure> {
         let Some(mode) = self.certificates else { return Ok(None) };
         if self.leaf_lifetime >= self.ca_lifetime {
             return Err(Failure::Input(
@@ -59,16 +59,16 @@ impl CertificateArgs {
         }
         let lifetimes = Lifetimes { ca: self.ca_lifetime, leaf: self.leaf_lifetime };
         let source = match mode {
-            CertificateMode::SelfSigned => Some(Source::SelfSigned(lifetimes)),
-            CertificateMode::Provided => Some(Source::Provided),
+            CertificateMode::SelfSigned => Some(CertificateSource::SelfSigned(lifetimes)),
+            CertificateMode::Provided => Some(CertificateSource::Provided),
             CertificateMode::CertManager => None,
         };
         let (secret, release) = (self.tls_secret.clone(), self.release.clone());
-        let rendered = Rendered {
+        let values = WebhookValues {
             service_port: self.service_port,
             match_conditions: self.match_condition.clone(),
         };
-        Ok(Some(Shared { secret, release, source, rendered }))
+        Ok(Some(SharedCertificates { secret, release, source, values }))
     }
 }
 

@@ -10,7 +10,7 @@ use super::output;
 use super::output::Versioned;
 use crate::clusters;
 use crate::install::permissions::Names;
-use crate::install::preflight::{self, Check, State};
+use crate::install::preflight::{self, Check, CheckState};
 
 #[derive(Args, Debug)]
 #[command(
@@ -70,7 +70,7 @@ async fn check(args: CheckArgs) -> Result<(), Failure> {
         CheckFormat::Json => output::json(&Versioned::of(&answer))?,
         CheckFormat::Yaml => output::yaml(&Versioned::of(&answer))?,
     }
-    match checks.iter().filter(|check| check.state == State::Error).count() {
+    match checks.iter().filter(|check| check.state == CheckState::Error).count() {
         0 => Ok(()),
         1 => Err(Failure::Cluster("1 check is an error".to_owned())),
         count => Err(Failure::Cluster(format!("{count} checks are errors"))),

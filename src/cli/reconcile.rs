@@ -9,7 +9,7 @@ use super::args::{ClusterArgs, ProtectedArgs};
 use super::failure::{Failure, block_on};
 use super::serve::{RemediationArg, ReportsArg, address};
 use crate::policy::protected::Protected;
-use crate::runtime::reconcile::{self, Options};
+use crate::runtime::reconcile::{self, AuditOptions, WriteOptions};
 use crate::status::write::Reconciled;
 use crate::telemetry;
 
@@ -47,7 +47,7 @@ impl ReconcileArgs {
             let message = "name podgate's namespace, so that only the holder of its Lease writes: --lease-namespace podgate-system";
             return Err(Failure::Input(message.to_owned()));
         };
-        let options = Options {
+        let options = AuditOptions {
             target: self.cluster.target(),
             metrics_listen: self.metrics_listen,
             // podgate's own namespace is never judged, as by its webhooks.
@@ -55,22 +55,16 @@ impl ReconcileArgs {
                 [lease_namespace.clone()].into_iter().chain(self.protected.protected_namespace),
             ),
         };
-        let remediation = self.remediation.allowed();
-        let reports = self.reports == ReportsArg::Auto;
+        let write = WriteOptions {
+            lease_namespace,
+            reports: self.reports == ReportsArg::Auto,
+            remediation: self.remediation.allowed(),
+        };
         let on_reconciled = Arc::new(|reconciled: &Reconciled| {
             if reconciled.written {
                 println!("{}  {}", reconciled.policy, reconciled.message);
             }
         });
-        block_on(async {
-            Ok(Box::pin(reconcile::reconcile(
-                options,
-                lease_namespace,
-                reports,
-                remediation,
-                on_reconciled,
-            ))
-            .await?)
-        })
+        block_on(async { Ok(Box::pin(reconcile::reconcile(options, write, on_reconciled)).await?) })
     }
 }

@@ -11,7 +11,7 @@ use super::certificates::CertificateArgs;
 use super::failure::{Failure, block_on};
 use crate::admission::server::Drain;
 use crate::remediation::work::RemediationScope;
-use crate::runtime::{self, Certificates, Options, Role, Source};
+use crate::runtime::{self, Certificates, PolicyOrigin, Role, ServeOptions};
 use crate::telemetry;
 
 /// Longer than the API server keeps an idle connection (90 s), so that the API server always closes it first.
@@ -100,7 +100,7 @@ struct WebhookArgs {
 
 impl ServeArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let options = Options {
+        let options = ServeOptions {
             lease_namespace: self.lease_namespace,
             reports: self.reports == ReportsArg::Auto,
             remediation: self.remediation.allowed(),
@@ -117,14 +117,14 @@ impl WebhookServeArgs {
     }
 }
 
-fn serve(options: Options) -> Result<(), Failure> {
+fn serve(options: ServeOptions) -> Result<(), Failure> {
     telemetry::init();
     block_on(async { Ok(runtime::serve(options).await?) })
 }
 
 impl WebhookArgs {
     /// The options of a process that only answers reviews.
-    fn options(self, register: bool) -> Result<Options, Failure> {
+    fn options(self, register: bool) -> Result<ServeOptions, Failure> {
         let development = self.standalone || register;
         let (at_least, at_most) = if development {
             (0, DEVELOPMENT_DRAIN_SECONDS)
@@ -137,17 +137,17 @@ impl WebhookArgs {
             Some(shared) => Certificates::Shared(shared),
             None => Certificates::Own(self.cert_dir),
         };
-        let source = if self.standalone {
-            Source::Files(self.policy)
+        let policies = if self.standalone {
+            PolicyOrigin::Files(self.policy)
         } else {
-            Source::Cluster { target: self.cluster.target(), register }
+            PolicyOrigin::Cluster { target: self.cluster.target(), register }
         };
-        Ok(Options {
+        Ok(ServeOptions {
             listen: self.listen,
             metrics_listen: self.metrics_listen,
             certificates,
             client_ca: self.client_ca,
-            source,
+            policies,
             docs_url: self.docs_url,
             lease_namespace: None,
             reports: false,

@@ -12,7 +12,7 @@ use super::failure::{Failure, block_on};
 use super::serve::address;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Change, ObservedPolicy, PolicyUpdate};
-use crate::runtime::reconcile::{self, AuditUpdates, Options};
+use crate::runtime::reconcile::{self, AuditOptions, AuditUpdates};
 use crate::telemetry;
 
 /// The number of changes below the table.
@@ -47,7 +47,7 @@ impl WatchArgs {
         if view == WatchView::Lines {
             telemetry::init();
         }
-        let options = Options {
+        let options = AuditOptions {
             target: self.cluster.target(),
             metrics_listen: self.metrics_listen,
             protected: self.protected.list(),

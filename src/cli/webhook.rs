@@ -12,6 +12,7 @@ use super::failure::{Failure, block_on};
 use super::output;
 use super::serve::WebhookServeArgs;
 use crate::admission::registration::{Endpoint, FailurePolicy, Registration};
+use crate::client::dry_run::DryRun;
 use crate::clusters;
 use crate::install::break_glass::{self, Removal};
 
@@ -175,7 +176,8 @@ fn url(text: &str) -> Result<Endpoint, String> {
 
 async fn delete(args: DeleteArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
-    let removals = break_glass::delete(&cluster, args.dry_run).await?;
+    let dry_run = if args.dry_run { DryRun::Yes } else { DryRun::No };
+    let removals = break_glass::delete(&cluster, dry_run).await?;
     let suffix = if args.dry_run { " (dry run)" } else { "" };
     let mut shared = Vec::new();
     for removal in &removals {

@@ -1,30 +1,32 @@
-//! `podgate webhook delete`: the API server stops asking podgate, at once and whatever state podgate is in. (It exempts
-//! webhook configurations from webhooks, so this always works.)
+//! `podgate webhook delete`: the API server stops calling podgate, at once and in whatever state podgate is. (The API
+//! server calls no webhook for webhook configurations, so the deletion cannot be blocked.)
 
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
 use kube::api::{Api, DeleteParams};
 
-use super::configurations::{self, Kind};
+use super::configurations;
+use crate::certs::configuration::WebhookKind;
+use crate::client::dry_run::DryRun;
 use crate::clusters::{Cluster, ClusterError};
 
-/// What became of a configuration that calls podgate.
+/// The outcome for a configuration that calls podgate.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Removal {
     /// `KIND/NAME`
     Deleted(String),
-    /// It holds somebody else's webhooks too, which are not podgate's to delete.
+    /// It is kept: it has webhooks of somebody else too.
     Shared(String),
 }
 
-/// Deletes every configuration that calls podgate; with `dry_run`, the API server only says whether it would.
+/// Deletes every configuration that calls podgate.
 ///
 /// # Errors
 /// The API server does not answer, or refuses.
-pub async fn delete(cluster: &Cluster, dry_run: bool) -> Result<Vec<Removal>, ClusterError> {
+pub async fn delete(cluster: &Cluster, dry_run: DryRun) -> Result<Vec<Removal>, ClusterError> {
     let mut removals = Vec::new();
-    for kind in Kind::ALL {
+    for kind in WebhookKind::ALL {
         let listed = configurations::list(cluster, kind).await;
         for configuration in listed.map_err(|error| cluster.explain(error))? {
             let ours = configuration.ours().count();
@@ -48,24 +50,24 @@ pub async fn delete(cluster: &Cluster, dry_run: bool) -> Result<Vec<Removal>, Cl
 
 async fn delete_one(
     cluster: &Cluster,
-    kind: Kind,
+    kind: WebhookKind,
     name: &str,
-    dry_run: bool,
+    dry_run: DryRun,
 ) -> Result<(), kube::Error> {
-    let params = DeleteParams { dry_run, ..DeleteParams::default() };
+    let params = DeleteParams { dry_run: dry_run == DryRun::Yes, ..DeleteParams::default() };
     let client = cluster.client.clone();
     let deleted = match kind {
-        Kind::Validating => {
+        WebhookKind::Validating => {
             let api = Api::<ValidatingWebhookConfiguration>::all(client);
             api.delete(name, &params).await.map(|_| ())
         }
-        Kind::Mutating => {
+        WebhookKind::Mutating => {
             let api = Api::<MutatingWebhookConfiguration>::all(client);
             api.delete(name, &params).await.map(|_| ())
         }
     };
     match deleted {
-        // Somebody else was faster.
+        // It was deleted since it was listed.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         other => other,
     }

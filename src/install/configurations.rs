@@ -1,4 +1,4 @@
-//! The webhook configurations of a cluster, as far as podgate reads them.
+//! The webhook configurations of a cluster, in the fields that podgate reads.
 
 use k8s_openapi::api::admissionregistration::v1::{
     MatchCondition, MutatingWebhookConfiguration, RuleWithOperations,
@@ -8,20 +8,20 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use serde::Deserialize;
 
 use crate::admission::registration::WEBHOOK_SUFFIX;
-pub use crate::certs::configuration::Kind;
+use crate::certs::configuration::WebhookKind;
 use crate::clusters::Cluster;
 
 /// A configuration of either kind.
 #[derive(Deserialize)]
-pub struct Configuration {
+pub(super) struct Configuration {
     pub metadata: ObjectMeta,
     #[serde(default)]
-    pub webhooks: Vec<Webhook>,
+    pub webhooks: Vec<InstalledWebhook>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Webhook {
+pub(super) struct InstalledWebhook {
     pub name: String,
     pub client_config: WebhookClientConfig,
     #[serde(default)]
@@ -41,18 +41,25 @@ impl Configuration {
     }
 
     /// The webhooks that call podgate.
-    pub fn ours(&self) -> impl Iterator<Item = &Webhook> {
+    pub fn ours(&self) -> impl Iterator<Item = &InstalledWebhook> {
         self.webhooks.iter().filter(|webhook| webhook.name.ends_with(WEBHOOK_SUFFIX))
     }
 }
 
-/// Every configuration of a kind.
-pub async fn list(cluster: &Cluster, kind: Kind) -> Result<Vec<Configuration>, kube::Error> {
+/// Lists the configurations of a kind.
+pub(super) async fn list(
+    cluster: &Cluster,
+    kind: WebhookKind,
+) -> Result<Vec<Configuration>, kube::Error> {
     let mut found = Vec::new();
     let each = |json: &str| found.push(serde_json::from_str(json));
     match kind {
-        Kind::Validating => cluster.list::<ValidatingWebhookConfiguration>(None, None, each).await,
-        Kind::Mutating => cluster.list::<MutatingWebhookConfiguration>(None, None, each).await,
+        WebhookKind::Validating => {
+            cluster.list::<ValidatingWebhookConfiguration>(None, None, each).await
+        }
+        WebhookKind::Mutating => {
+            cluster.list::<MutatingWebhookConfiguration>(None, None, each).await
+        }
     }?;
     found.into_iter().collect::<Result<_, _>>().map_err(kube::Error::SerdeError)
 }

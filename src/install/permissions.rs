@@ -1,5 +1,5 @@
-//! What podgate must be allowed to do: the one table that `podgate check` asks the API server about and that the
-//! chart's roles grant.
+//! The permissions that podgate needs. `podgate check` asks the API server about each entry of this table, and a test
+//! holds the chart's roles to it.
 
 use crate::leader;
 use crate::nonce;
@@ -9,37 +9,37 @@ use crate::nonce;
 pub struct Permission {
     pub group: &'static str,
     pub resource: &'static str,
-    /// Empty where it is the resource itself.
+    /// Empty for the resource itself.
     pub subresource: &'static str,
     pub name: Name,
     pub verbs: &'static [&'static str],
     pub scope: Scope,
-    /// What cannot be done without it, after "to".
+    /// The purpose, as it reads after "podgate needs it to".
     pub why: &'static str,
     pub need: Need,
 }
 
-/// Of which object: a right by name is no right to its neighbours.
+/// Which objects of the resource: RBAC's `resourceNames`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Name {
-    /// All of the resource.
+    /// All objects.
     Any,
-    /// The configuration of the release, by how its name ends.
+    /// The release's configuration with this suffix.
     OfRelease(&'static str),
-    /// The Lease of the leader.
+    /// The leader's Lease.
     Lease,
-    /// The Lease of the beat.
+    /// The beat's Lease.
     AliveLease,
-    /// The `EndpointSlice` in which API servers announce themselves.
+    /// The `EndpointSlice` in which the API servers announce themselves.
     ApiServers,
-    /// The Secret of the certificate.
+    /// The Secret of the serving certificate.
     TlsSecret,
 }
 
-/// What the objects are called that rights are given by name to.
+/// The names that depend on the release.
 #[derive(Clone, Debug)]
 pub struct Names {
-    /// The release's full name, with which those of the configurations begin.
+    /// The release's full name, the prefix of the configurations' names.
     pub release: String,
     pub tls_secret: String,
 }
@@ -51,7 +51,7 @@ impl Default for Names {
 }
 
 impl Name {
-    /// The name itself, where only one object is meant.
+    /// The object's name; `None` for all objects.
     pub fn of(self, names: &Names) -> Option<String> {
         match self {
             Self::Any => None,
@@ -64,27 +64,27 @@ impl Name {
     }
 }
 
-/// Where a permission must hold.
+/// Where a permission is granted.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Scope {
-    /// In the whole cluster: a `ClusterRole`.
+    /// In the whole cluster, by a `ClusterRole`.
     Cluster,
-    /// In the namespace of the release: a Role.
+    /// In the release's namespace, by a Role.
     Release,
 }
 
-/// Whether every podgate needs it.
+/// Whether every installation needs a permission.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Need {
     Always,
-    /// Only one that does this.
+    /// Only for this feature.
     For(&'static str),
 }
 
 const POLICIES: &str = crate::api::GROUP;
 const WEBHOOKS: &str = "admissionregistration.k8s.io";
 const LIST: &[&str] = &["list", "watch"];
-/// What one object is followed by.
+/// The verbs of a watch of one object by its name.
 const FOLLOW: &[&str] = &["get", "watch"];
 
 const fn cluster(
@@ -105,14 +105,14 @@ const fn cluster(
     }
 }
 
-const READ_STATUS: &str = "see what the status says, and write only what differs";
+const READ_STATUS: &str = "compare a status before it is written";
 
 const fn status(resource: &'static str) -> Permission {
     let why = "write what the audit found";
     Permission { subresource: "status", ..cluster(POLICIES, resource, &["patch"], why) }
 }
 
-/// In the namespace of the release, an object by its name.
+/// A permission for one object in the release's namespace.
 const fn own(
     group: &'static str,
     resource: &'static str,
@@ -123,8 +123,8 @@ const fn own(
     Permission { scope: Scope::Release, name, ..cluster(group, resource, verbs, why) }
 }
 
-const SEEN: &str = "see whether the API server calls podgate, and trusts it";
-const TRUST: &str = "tell the API server whom to trust (caBundle)";
+const WATCH_CONFIGURATION: &str = "see whether the API server calls podgate, and trusts it";
+const WRITE_BUNDLE: &str = "have the API server trust its certificate (caBundle)";
 
 const fn configuration(
     resource: &'static str,
@@ -137,18 +137,18 @@ const fn configuration(
 
 const fn fills(resource: &'static str, suffix: &'static str) -> Permission {
     let need = Need::For("a podgate that fills caBundle itself");
-    Permission { need, ..configuration(resource, suffix, &["patch"], TRUST) }
+    Permission { need, ..configuration(resource, suffix, &["patch"], WRITE_BUNDLE) }
 }
 
-/// Every permission, those of all replicas first.
+/// Every permission; those of all replicas come first.
 pub static PERMISSIONS: &[Permission] = &[
     cluster(POLICIES, "devopspolicies", LIST, "know the policies of namespaces"),
     cluster(POLICIES, "clusterdevopspolicies", LIST, "know the policies of the cluster"),
     cluster("", "namespaces", LIST, "know which namespaces a policy selects"),
     cluster("", "pods", LIST, "audit what runs"),
-    configuration("validatingwebhookconfigurations", "-validating", FOLLOW, SEEN),
-    configuration("mutatingwebhookconfigurations", "-mutating", FOLLOW, SEEN),
-    own("", "secrets", Name::TlsSecret, FOLLOW, "serve by the certificate that all replicas share"),
+    configuration("validatingwebhookconfigurations", "-validating", FOLLOW, WATCH_CONFIGURATION),
+    configuration("mutatingwebhookconfigurations", "-mutating", FOLLOW, WATCH_CONFIGURATION),
+    own("", "secrets", Name::TlsSecret, FOLLOW, "serve the certificate that all replicas share"),
     own(
         "coordination.k8s.io",
         "leases",
@@ -177,7 +177,7 @@ pub static PERMISSIONS: &[Permission] = &[
     cluster(POLICIES, "clusterdevopspolicies", &["get"], READ_STATUS),
     status("devopspolicies"),
     status("clusterdevopspolicies"),
-    cluster("events.k8s.io", "events", &["create"], "tell what happens to policies and workloads"),
+    cluster("events.k8s.io", "events", &["create"], "write Events about policies and workloads"),
     fills("validatingwebhookconfigurations", "-validating"),
     fills("mutatingwebhookconfigurations", "-mutating"),
     Permission {
@@ -219,21 +219,21 @@ pub static PERMISSIONS: &[Permission] = &[
 
 const REPAIR: Need = Need::For("remediation");
 const STUCK: &str =
-    "take away a StatefulSet's pod that never becomes ready, after its repair was taken back";
-const FINALIZER: &str = "finish or take back repairs before a policy is gone (finalizer)";
+    "delete a StatefulSet's pod that never becomes ready, after its repair was rolled back";
+const FINALIZER: &str = "finish or roll back repairs before a policy is deleted (finalizer)";
 
-/// A kind whose controller rolls a changed template out.
+/// A kind whose controller rolls out a changed template.
 const fn repaired(resource: &'static str) -> Permission {
     let verbs = &["list", "patch"];
     Permission {
         need: REPAIR,
-        ..cluster("apps", resource, verbs, "repair workloads, and take repairs back")
+        ..cluster("apps", resource, verbs, "repair workloads, and roll repairs back")
     }
 }
 
-/// A kind that may be the top owner of pods.
+/// A kind that can be the top owner of pods.
 const fn owner(group: &'static str, resource: &'static str) -> Permission {
-    const WHY: &str = "know which object an Event is about, and whose pods are (uid)";
+    const WHY: &str = "find the owner of pods, and the object of an Event (uid)";
     let need = Need::For("a podgate that writes Events or repairs workloads");
     Permission { need, ..cluster(group, resource, &["get"], WHY) }
 }

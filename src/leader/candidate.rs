@@ -1,4 +1,4 @@
-//! Waits for the Lease, and takes it when it is free.
+//! A candidate: waits until the Lease is free, and takes it.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 
-use super::Options;
+use super::LeaseOptions;
 use super::claim::since_boot;
 use super::lease::{LeaseClient, LeaseError};
-use super::record::{self, Observed, Verdict};
+use super::record::{self, LeaseVerdict, ObservedLease};
 
-/// The Lease that this podgate has just written, and when (since boot) it sent it.
+/// The Lease that this process has just written, and when (since boot) it sent the write.
 pub(super) struct Held {
     pub lease: Lease,
     pub sent: Duration,
@@ -19,26 +19,26 @@ pub(super) struct Held {
 
 pub(super) struct Candidate {
     pub lease: LeaseClient,
-    pub options: Options,
-    observed: Observed,
-    /// How long to wait before the next look.
+    pub options: LeaseOptions,
+    observed: ObservedLease,
+    /// How long to wait before the Lease is read again.
     pause: Duration,
-    /// What was logged last: each thing once, not at every look.
+    /// The last message that was logged; a repeated one is not logged again.
     last_logged: Option<String>,
 }
 
 impl Candidate {
-    pub fn new(client: Client, options: Options) -> Self {
+    pub fn new(client: Client, options: LeaseOptions) -> Self {
         Self {
             lease: LeaseClient::new(client, &options),
             options,
-            observed: Observed::default(),
+            observed: ObservedLease::default(),
             pause: Duration::ZERO,
             last_logged: None,
         }
     }
 
-    /// Looks at the Lease until it may be taken; what there is to take.
+    /// Reads the Lease until it may be taken, and returns it; `None` where no Lease exists.
     pub async fn until_free(&mut self) -> Option<Lease> {
         loop {
             tokio::time::sleep(self.pause).await;
@@ -50,13 +50,13 @@ impl Candidate {
                     continue;
                 }
             };
-            let Options { identity, duration, .. } = &self.options;
+            let LeaseOptions { identity, duration, .. } = &self.options;
             let spec = lease.as_ref().and_then(|it| it.spec.as_ref());
             let now = since_boot();
-            match self.observed.judge(spec, identity, *duration, now) {
-                Verdict::Take => return lease,
-                Verdict::Wait { holder, until } => {
-                    // It may end before the next look would be due.
+            match self.observed.observe(spec, identity, *duration, now) {
+                LeaseVerdict::Take => return lease,
+                LeaseVerdict::Wait { holder, until } => {
+                    // The Lease may expire before the next read would be due.
                     self.pause = self.pause.min(until.saturating_sub(now));
                     if self.is_new(&holder) {
                         let identity = &self.options.identity;
@@ -67,20 +67,20 @@ impl Candidate {
         }
     }
 
-    /// Takes it, unless another was faster.
+    /// Takes the Lease; `None` if another candidate was faster, or the write failed.
     pub async fn take(&mut self, free: Option<Lease>) -> Option<Held> {
-        let Options { identity, duration, .. } = &self.options;
+        let LeaseOptions { identity, duration, .. } = &self.options;
         let previous = free.as_ref().and_then(|it| it.spec.as_ref());
         let spec = record::taken(previous, identity, *duration, Timestamp::now());
         let sent = since_boot();
         match self.lease.put(free.as_ref(), spec).await {
             Ok(lease) => {
                 self.last_logged = None;
-                // Whoever loses it looks at once who has it.
+                // After a lost term the Lease is read at once.
                 self.pause = Duration::ZERO;
                 Some(Held { lease, sent })
             }
-            // The next look shows who was faster.
+            // The next read shows the new holder.
             Err(LeaseError::Changed) => None,
             Err(error) => {
                 self.failed(&error);
@@ -92,16 +92,16 @@ impl Candidate {
     fn failed(&mut self, error: &LeaseError) {
         let error = error.to_string();
         if self.is_new(&error) {
-            let Options { namespace, name, .. } = &self.options;
+            let LeaseOptions { namespace, name, .. } = &self.options;
             tracing::warn!(namespace, name, error, "could not get the lease; it is tried again");
         }
     }
 
-    fn is_new(&mut self, what: &str) -> bool {
-        if self.last_logged.as_deref() == Some(what) {
+    fn is_new(&mut self, message: &str) -> bool {
+        if self.last_logged.as_deref() == Some(message) {
             return false;
         }
-        self.last_logged = Some(what.to_owned());
+        self.last_logged = Some(message.to_owned());
         true
     }
 }

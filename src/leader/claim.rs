@@ -1,11 +1,11 @@
-//! The right to write. Whoever leads holds it for a time, and every write of podgate asks it before it is sent: a
-//! process that was stopped and wakes finds that its time is over, and writes nothing.
+//! The claim: the leader's right to write, which expires by itself. Every write checks it before it is sent: a process
+//! that was suspended and wakes finds its claim expired, and writes nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Why nothing was written, or what the API server said.
+/// Why a write failed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     #[error("this podgate does not lead, so it writes nothing")]
@@ -15,7 +15,7 @@ pub enum WriteError {
 }
 
 impl WriteError {
-    /// The HTTP status with which the API server refused, if it did.
+    /// The HTTP status of the API server's refusal; `None` if it did not refuse.
     pub fn code(&self) -> Option<u16> {
         match self {
             Self::Api(kube::Error::Api(status)) => Some(status.code),
@@ -24,43 +24,43 @@ impl WriteError {
     }
 }
 
-/// A claim that ends by itself unless it is extended. Clones are one and the same.
+/// A claim that expires unless it is extended. Clones share one claim.
 #[derive(Clone, Debug, Default)]
 pub struct Claim {
-    /// The nanosecond since boot at which it ends; 0 where there is none.
+    /// The expiry in nanoseconds since boot; 0 before the first term.
     until: Arc<AtomicU64>,
 }
 
 impl Claim {
-    /// A person's own, who needs no Lease to write.
+    /// The claim of a command that a person runs, which needs no Lease: it never expires.
     pub fn by_hand() -> Self {
         Self { until: Arc::new(AtomicU64::new(u64::MAX)) }
     }
 
-    /// Whether it holds now.
+    /// Whether the claim holds now.
     pub fn holds(&self) -> bool {
         nanoseconds(since_boot()) < self.until.load(Ordering::Acquire)
     }
 
-    /// Makes it hold until so long after boot.
+    /// Extends the claim until a time since boot.
     pub fn extend(&self, until: Duration) {
         self.until.store(nanoseconds(until), Ordering::Release);
     }
 
-    /// Ends it at once.
+    /// Ends the claim at once.
     pub fn give_up(&self) {
         self.until.store(0, Ordering::Release);
     }
 
-    /// Sends a write, unless the claim is over.
+    /// Sends a write, unless the claim has expired.
     ///
     /// # Errors
-    /// The claim is over and nothing was sent, or the API server refused.
+    /// The claim has expired and nothing was sent, or the API server refused.
     pub async fn write<T>(
         &self,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, WriteError> {
-        // A future sends nothing before it is polled, and it is polled right after this.
+        // The future sends nothing until it is polled, right after this check.
         if !self.holds() {
             return Err(WriteError::NotLeading);
         }
@@ -72,14 +72,14 @@ fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The time since boot, suspended time too: a machine that slept must notice that a lease ran out meanwhile.
+/// The time since boot, including suspended time: after a suspend, an expired Lease must be noticed.
 #[cfg(target_os = "linux")]
 pub fn since_boot() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// The time since the first call. On this system it may not count the time in which the machine is suspended.
+/// The time since the first call. On this system it may exclude suspended time.
 #[cfg(not(target_os = "linux"))]
 pub fn since_boot() -> Duration {
     use std::sync::LazyLock;

@@ -1,5 +1,6 @@
-//! Reads and writes a Lease. Each write is of the version that was read, so that of two at once one is refused; each
-//! call has a limit of time, since an API server that takes a request and is silent must not keep podgate waiting.
+//! Reads and writes the Lease. A write carries the resourceVersion that was read, so that the API server refuses one of
+//! two concurrent writes. Each call has a timeout: an API server that accepts a request and never answers must not
+//! block podgate.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,15 +10,15 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{Api, PostParams};
 
-use super::Options;
+use super::LeaseOptions;
 use crate::client::helm_ownership::belongings;
 
 const FIELD_MANAGER: &str = "podgate";
 
-/// Why a Lease was not read or written.
+/// Why the Lease was not read or written.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum LeaseError {
-    #[error("it was changed meanwhile")]
+    #[error("another process changed the lease since it was read")]
     Changed,
     #[error("the API server did not answer within {0:?}")]
     Silent(Duration),
@@ -29,23 +30,23 @@ pub(super) struct LeaseClient {
     api: Api<Lease>,
     name: String,
     timeout: Duration,
-    /// To which release it belongs, as far as it was seen.
+    /// Helm's ownership metadata of the Lease that was last read, for a Lease that is created again.
     belongings: Mutex<ObjectMeta>,
 }
 
 impl LeaseClient {
-    pub fn new(client: Client, options: &Options) -> Self {
+    pub fn new(client: Client, options: &LeaseOptions) -> Self {
         Self {
             api: Api::namespaced(client, &options.namespace),
             name: options.name.clone(),
-            // A holder whose renewal is lost has time for another.
+            // Half the deadline leaves time for a second attempt to renew.
             timeout: options.renew_deadline / 2,
             belongings: Mutex::default(),
         }
     }
 
     pub async fn get(&self) -> Result<Option<Lease>, LeaseError> {
-        let found = self.in_time(self.api.get_opt(&self.name)).await?;
+        let found = self.with_timeout(self.api.get_opt(&self.name)).await?;
         if let Some(lease) = &found {
             *self.belongings.lock().unwrap_or_else(PoisonError::into_inner) =
                 belongings(&lease.metadata);
@@ -53,14 +54,17 @@ impl LeaseClient {
         Ok(found)
     }
 
-    /// Writes a record in place of what was read, or the first one where there was none.
+    /// Replaces the Lease that was read; creates it where none existed.
+    ///
+    /// # Errors
+    /// [`LeaseError::Changed`] where another process wrote the Lease since it was read.
     pub async fn put(
         &self,
         previous: Option<&Lease>,
         spec: LeaseSpec,
     ) -> Result<Lease, LeaseError> {
-        // One that does not exist is made by a PUT too, which the API server allows for Leases: unlike a POST, it has a
-        // name, so that the right to it can be given by name. Without a version it replaces nothing.
+        // A PUT creates a missing Lease too, which the API server allows for Leases. Unlike a POST it names the object,
+        // so RBAC can grant it by resourceName. Without a resourceVersion it replaces nothing.
         let params =
             PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
         let metadata = if let Some(lease) = previous {
@@ -70,7 +74,7 @@ impl LeaseClient {
             ObjectMeta { name: Some(self.name.clone()), ..known }
         };
         let lease = Lease { metadata, spec: Some(spec) };
-        match self.in_time(self.api.replace(&self.name, &params, &lease)).await {
+        match self.with_timeout(self.api.replace(&self.name, &params, &lease)).await {
             Err(LeaseError::Api(kube::Error::Api(status)))
                 if status.code == 409
                     || (status.code == 404 && previous.is_some())
@@ -82,7 +86,7 @@ impl LeaseClient {
         }
     }
 
-    async fn in_time<T>(
+    async fn with_timeout<T>(
         &self,
         call: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, LeaseError> {

@@ -1,7 +1,8 @@
-//! What a Lease says, and what follows from it; pure: the times are handed in.
+//! The Lease's spec: who holds it, whether a candidate may take it, and the spec of each write. Pure: the times are
+//! parameters.
 //!
-//! The time that another process wrote into a Lease is never compared with a clock of this machine: the two may be
-//! hours apart. What counts is when the record was last *seen* to change.
+//! A time that another process wrote is never compared with this machine's clock: the two may be hours apart. What
+//! counts is when this process last *observed* a change of the spec, as in client-go's leader election.
 
 use std::time::Duration;
 
@@ -9,62 +10,63 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::LeaseSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 
-/// What bounds the duration that a record names: a nonsense one must neither let two lead nor keep all from leading.
+/// The bounds of `leaseDurationSeconds`: a wrong value must neither let two processes lead nor keep all from leading.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_hours(1);
 
-/// What a candidate may do about a Lease.
+/// Whether a candidate may take the Lease.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) enum Verdict {
+pub(super) enum LeaseVerdict {
     Take,
-    /// Another holds it until then (since boot), unless it is seen to change before.
+    /// Another process holds the Lease until then (since boot), or longer if it is renewed.
     Wait {
         holder: String,
         until: Duration,
     },
 }
 
-/// What a candidate has seen of a Lease.
+/// The Lease as a candidate has observed it.
 #[derive(Debug, Default)]
-pub(super) struct Observed {
-    /// As it was when it was looked at last; `None` where there was none.
+pub(super) struct ObservedLease {
+    /// The spec of the last read; `None` where no Lease existed.
     spec: Option<LeaseSpec>,
-    /// The last holder that was seen and did not release it, and until when it may lead.
+    /// The last holder that did not release the Lease, and until when (since boot) it may lead.
     held: Option<(String, Duration)>,
 }
 
-impl Observed {
-    /// Judges what was just read, for the process of this identity. `duration` holds where the record names none;
-    /// `now` (since boot) is after the answer came, so that no holder's time is counted from too early.
-    pub fn judge(
+impl ObservedLease {
+    /// Records the spec that was just read, and decides for the process of this identity. `duration` applies where the
+    /// spec has none. `now` (since boot) is taken after the answer came, so that a holder's time is not counted from
+    /// too early.
+    pub fn observe(
         &mut self,
         spec: Option<&LeaseSpec>,
         identity: &str,
         duration: Duration,
         now: Duration,
-    ) -> Verdict {
-        // The record, not the resourceVersion: a label that a tool sets again and again is no sign of a holder's life.
+    ) -> LeaseVerdict {
+        // The spec, not the resourceVersion: a tool that keeps setting a label does not prove that the holder lives.
         if self.spec.as_ref() != spec {
             self.spec = spec.cloned();
             if let Some(holder) = spec.and_then(holder) {
                 let lasts = spec.and_then(named_duration).unwrap_or(duration);
                 self.held = Some((holder.to_owned(), now.saturating_add(lasts)));
             } else if spec.is_some_and(|it| it.renew_time.is_some()) {
-                // A holder that releases it leaves its times behind.
+                // A holder that releases the Lease keeps its times.
                 self.held = None;
             }
-            // Otherwise it was deleted or put in anew, as a chart has it, and its holder may not know that yet.
+            // Otherwise the Lease was deleted, or created again by the chart, and its holder may not know that yet.
         }
         match &self.held {
             Some((holder, until)) if holder != identity && now < *until => {
-                Verdict::Wait { holder: holder.clone(), until: *until }
+                LeaseVerdict::Wait { holder: holder.clone(), until: *until }
             }
-            _ => Verdict::Take,
+            _ => LeaseVerdict::Take,
         }
     }
 }
 
-/// Who holds it, by what the record says.
+/// The holder that the spec names.
 pub(super) fn holder(spec: &LeaseSpec) -> Option<&str> {
     spec.holder_identity.as_deref().filter(|it| !it.is_empty())
 }
@@ -74,7 +76,7 @@ fn named_duration(spec: &LeaseSpec) -> Option<Duration> {
     Some(Duration::from_secs(u64::try_from(seconds).unwrap_or(0)).clamp(SHORTEST, LONGEST))
 }
 
-/// The record with which a term begins.
+/// The spec that begins a term.
 pub(super) fn taken(
     previous: Option<&LeaseSpec>,
     identity: &str,
@@ -84,7 +86,7 @@ pub(super) fn taken(
     let transitions = previous.and_then(|it| it.lease_transitions);
     let same = previous.and_then(holder) == Some(identity);
     let transitions = transitions.map_or(0, |it| if same { it } else { it.saturating_add(1) });
-    // Rounded up: others may wait longer than needed, not shorter.
+    // Rounded up: candidates may wait longer than needed, never shorter.
     let whole = duration.as_secs() + u64::from(duration.subsec_nanos() > 0);
     LeaseSpec {
         holder_identity: Some(identity.to_owned()),
@@ -96,7 +98,7 @@ pub(super) fn taken(
     }
 }
 
-/// The record of a holder that leads on. Where it is not in the record any more, it takes it anew.
+/// The spec that renews a term; where the holder is no longer in the spec, it takes the Lease again.
 pub(super) fn renewed(
     previous: Option<&LeaseSpec>,
     identity: &str,
@@ -111,7 +113,7 @@ pub(super) fn renewed(
     }
 }
 
-/// The record that a holder leaves behind at its end.
+/// The spec that releases the Lease.
 pub(super) fn released(previous: &LeaseSpec, now: Timestamp) -> LeaseSpec {
     LeaseSpec { holder_identity: None, renew_time: Some(MicroTime(now)), ..previous.clone() }
 }
@@ -132,29 +134,33 @@ mod tests {
         taken(None, "other", DURATION, Timestamp::from_second(clock).unwrap())
     }
 
-    fn judge(observed: &mut Observed, spec: Option<&LeaseSpec>, now: Duration) -> Verdict {
-        observed.judge(spec, OWN, DURATION, now)
+    fn judge(
+        observed: &mut ObservedLease,
+        spec: Option<&LeaseSpec>,
+        now: Duration,
+    ) -> LeaseVerdict {
+        observed.observe(spec, OWN, DURATION, now)
     }
 
-    fn until(seconds: u64) -> Verdict {
-        Verdict::Wait { holder: "other".to_owned(), until: at(seconds) }
+    fn until(seconds: u64) -> LeaseVerdict {
+        LeaseVerdict::Wait { holder: "other".to_owned(), until: at(seconds) }
     }
 
     #[test]
     fn what_the_holders_clock_shows_changes_nothing() {
         let now = Timestamp::now().as_second();
         for clock in [now - 3600, now, now + 3600] {
-            let mut observed = Observed::default();
+            let mut observed = ObservedLease::default();
             let spec = of_another(clock);
             assert_eq!(judge(&mut observed, Some(&spec), at(0)), until(15), "{clock}");
             assert_eq!(judge(&mut observed, Some(&spec), at(14)), until(15), "{clock}");
-            assert_eq!(judge(&mut observed, Some(&spec), at(15)), Verdict::Take, "{clock}");
+            assert_eq!(judge(&mut observed, Some(&spec), at(15)), LeaseVerdict::Take, "{clock}");
         }
     }
 
     #[test]
     fn each_change_that_is_seen_counts_from_when_it_is_seen() {
-        let mut observed = Observed::default();
+        let mut observed = ObservedLease::default();
         for second in 0..10 {
             // A clock that is set back between two renewals, too.
             let spec = of_another(5000 - i64::try_from(second).unwrap());
@@ -165,17 +171,17 @@ mod tests {
 
     #[test]
     fn time_that_the_machine_slept_counts() {
-        let mut observed = Observed::default();
+        let mut observed = ObservedLease::default();
         let spec = of_another(0);
         judge(&mut observed, Some(&spec), at(0));
         let woken = at(0) + Duration::from_hours(8);
-        assert_eq!(judge(&mut observed, Some(&spec), woken), Verdict::Take);
+        assert_eq!(judge(&mut observed, Some(&spec), woken), LeaseVerdict::Take);
         // Had the holder renewed it meanwhile, that would be seen now.
-        let mut observed = Observed::default();
+        let mut observed = ObservedLease::default();
         judge(&mut observed, Some(&spec), at(0));
         let renewed = of_another(1);
         let verdict = judge(&mut observed, Some(&renewed), woken);
-        assert!(matches!(verdict, Verdict::Wait { until, .. } if until == woken + DURATION));
+        assert!(matches!(verdict, LeaseVerdict::Wait { until, .. } if until == woken + DURATION));
     }
 
     #[test]
@@ -184,7 +190,7 @@ mod tests {
             [(Some(4), 4), (None, 15), (Some(0), 1), (Some(-7), 1), (Some(i32::MAX), 3600)]
         {
             let spec = LeaseSpec { lease_duration_seconds: named, ..of_another(0) };
-            assert_eq!(judge(&mut Observed::default(), Some(&spec), at(0)), until(lasts));
+            assert_eq!(judge(&mut ObservedLease::default(), Some(&spec), at(0)), until(lasts));
         }
     }
 
@@ -192,29 +198,32 @@ mod tests {
     fn nobody_waits_for_a_lease_that_is_absent_empty_or_released() {
         let empty = LeaseSpec { holder_identity: Some(String::new()), ..of_another(0) };
         for spec in [None, Some(LeaseSpec::default()), Some(empty)] {
-            assert_eq!(judge(&mut Observed::default(), spec.as_ref(), at(0)), Verdict::Take);
+            assert_eq!(
+                judge(&mut ObservedLease::default(), spec.as_ref(), at(0)),
+                LeaseVerdict::Take
+            );
         }
-        let mut observed = Observed::default();
+        let mut observed = ObservedLease::default();
         let held = of_another(0);
         assert_eq!(judge(&mut observed, Some(&held), at(0)), until(15));
         let released = released(&held, Timestamp::from_second(1).unwrap());
-        assert_eq!(judge(&mut observed, Some(&released), at(1)), Verdict::Take);
+        assert_eq!(judge(&mut observed, Some(&released), at(1)), LeaseVerdict::Take);
     }
 
     #[test]
     fn a_holder_whose_lease_is_deleted_or_put_in_anew_is_waited_for() {
         for wiped in [None, Some(LeaseSpec::default())] {
-            let mut observed = Observed::default();
+            let mut observed = ObservedLease::default();
             judge(&mut observed, Some(&of_another(0)), at(0));
             assert_eq!(judge(&mut observed, wiped.as_ref(), at(3)), until(15));
-            assert_eq!(judge(&mut observed, wiped.as_ref(), at(15)), Verdict::Take);
+            assert_eq!(judge(&mut observed, wiped.as_ref(), at(15)), LeaseVerdict::Take);
         }
     }
 
     #[test]
     fn ones_own_lease_is_taken_at_once() {
         let spec = taken(None, OWN, DURATION, Timestamp::UNIX_EPOCH);
-        assert_eq!(judge(&mut Observed::default(), Some(&spec), at(0)), Verdict::Take);
+        assert_eq!(judge(&mut ObservedLease::default(), Some(&spec), at(0)), LeaseVerdict::Take);
     }
 
     #[test]

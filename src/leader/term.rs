@@ -1,19 +1,19 @@
-//! A time of leading: renews the Lease and extends the claim, until it is lost or released.
+//! A term of the leader: renews the Lease and extends the claim until the Lease is lost or released.
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 
-use super::Options;
+use super::LeaseOptions;
 use super::candidate::{Candidate, Held};
 use super::claim::{Claim, since_boot};
 use super::lease::{LeaseClient, LeaseError};
 use super::record;
 use crate::metrics::LeaderMetrics;
 
-/// How often a release is tried: a renewal that was under way may come in between.
-const RELEASE_TRIES: u32 = 3;
+/// How often a release is attempted: an unanswered renewal may still change the Lease.
+const RELEASE_ATTEMPTS: u32 = 3;
 
 /// Why a term ended before its work did.
 #[derive(Debug, thiserror::Error)]
@@ -24,27 +24,27 @@ pub(super) enum Lost {
     Taken(String),
 }
 
-/// Why one renewal did not succeed.
-enum Fault {
+/// Why a renewal failed.
+enum RenewError {
     Taken(String),
     Call(LeaseError),
 }
 
-impl From<LeaseError> for Fault {
+impl From<LeaseError> for RenewError {
     fn from(error: LeaseError) -> Self {
         Self::Call(error)
     }
 }
 
-/// It ends, and the claim with it, when it is dropped.
+/// A term. Dropping it ends the term and the claim.
 pub(super) struct Term<'a> {
     client: &'a LeaseClient,
-    options: &'a Options,
+    options: &'a LeaseOptions,
     claim: &'a Claim,
     metrics: &'a LeaderMetrics,
-    /// The Lease as this podgate wrote it last; `None` where it must be read again.
+    /// The Lease as this process wrote it last; `None` where it must be read again.
     lease: Option<Lease>,
-    /// When (since boot) the claim ends, unless the Lease is renewed.
+    /// When (since boot) the claim expires.
     until: Duration,
 }
 
@@ -58,29 +58,29 @@ impl<'a> Term<'a> {
         let Candidate { lease: client, options, .. } = candidate;
         let mut term = Self { client, options, claim, metrics, lease: None, until: held.sent };
         let number = held.lease.spec.as_ref().and_then(|it| it.lease_transitions);
-        term.written(held);
-        metrics.leads(true);
+        term.record(held);
+        metrics.began();
         tracing::info!(identity = options.identity, term = number, "leading");
         term
     }
 
-    /// Renews until the claim is over or another holds the Lease.
+    /// Renews the Lease until the claim expires or another process holds the Lease.
     pub async fn until_lost(&mut self) -> Lost {
         let mut failed = false;
         loop {
             tokio::time::sleep(self.options.retry.min(self.left())).await;
-            // Also after a sleep that took longer than it should: a process that was stopped looks at the clock first.
+            // The sleep may have taken longer: a process that was suspended checks the clock first.
             let left = self.left();
             if left.is_zero() {
                 return Lost::Expired;
             }
             match tokio::time::timeout(left, self.renew()).await {
                 Ok(Ok(())) => failed = false,
-                Ok(Err(Fault::Taken(holder))) => {
+                Ok(Err(RenewError::Taken(holder))) => {
                     self.claim.give_up();
                     return Lost::Taken(holder);
                 }
-                Ok(Err(Fault::Call(error))) => {
+                Ok(Err(RenewError::Call(error))) => {
                     if !failed {
                         tracing::warn!(%error, "could not renew the lease; it is tried again");
                     }
@@ -91,34 +91,34 @@ impl<'a> Term<'a> {
         }
     }
 
-    /// Ends the term without the Lease.
+    /// Ends the term after the Lease was lost.
     pub fn end(self, why: &str) {
         drop(self);
         tracing::info!(why, "not leading any more");
     }
 
-    /// Ends the term, and leaves the Lease for others to take at once.
+    /// Ends the term and releases the Lease, so that a candidate can take it at once.
     pub async fn release(mut self) {
         let (client, options) = (self.client, self.options);
         let mut known = self.lease.take();
         self.end("podgate ends");
-        for _ in 0..RELEASE_TRIES {
+        for _ in 0..RELEASE_ATTEMPTS {
             match release(client, &options.identity, known.take()).await {
                 Ok(()) => return,
                 Err(LeaseError::Changed) => {}
                 Err(error) => {
-                    tracing::warn!(%error, "could not release the lease; it ends by itself");
+                    tracing::warn!(%error, "could not release the lease; it expires by itself");
                     return;
                 }
             }
         }
     }
 
-    async fn renew(&mut self) -> Result<(), Fault> {
-        // Taken out: what becomes of a write that is not answered is not known.
+    async fn renew(&mut self) -> Result<(), RenewError> {
+        // Taken out: an unanswered write may or may not have changed the Lease.
         if let Some(lease) = self.lease.take() {
             match self.write(Some(&lease)).await {
-                // Who changed it is seen now rather than after the next pause.
+                // Read at once, not after the next pause, who changed it.
                 Err(LeaseError::Changed) => {}
                 written => return Ok(written?),
             }
@@ -126,23 +126,25 @@ impl<'a> Term<'a> {
         let lease = self.client.get().await?;
         let holder = lease.as_ref().and_then(|it| it.spec.as_ref()).and_then(record::holder);
         match holder {
-            Some(holder) if holder != self.options.identity => Err(Fault::Taken(holder.to_owned())),
+            Some(holder) if holder != self.options.identity => {
+                Err(RenewError::Taken(holder.to_owned()))
+            }
             _ => Ok(self.write(lease.as_ref()).await?),
         }
     }
 
     async fn write(&mut self, previous: Option<&Lease>) -> Result<(), LeaseError> {
-        let Options { identity, duration, .. } = self.options;
+        let LeaseOptions { identity, duration, .. } = self.options;
         let spec = previous.and_then(|it| it.spec.as_ref());
         let spec = record::renewed(spec, identity, *duration, Timestamp::now());
         let sent = since_boot();
         let lease = self.client.put(previous, spec).await?;
-        self.written(Held { lease, sent });
+        self.record(Held { lease, sent });
         Ok(())
     }
 
-    fn written(&mut self, held: Held) {
-        // From when it was sent: another may have seen it any time after, and waits longer than this.
+    fn record(&mut self, held: Held) {
+        // Counted from the sending: a candidate sees the write later, and waits longer than the renew deadline.
         self.until = held.sent.saturating_add(self.options.renew_deadline);
         self.claim.extend(self.until);
         self.lease = Some(held.lease);
@@ -156,7 +158,7 @@ impl<'a> Term<'a> {
 impl Drop for Term<'_> {
     fn drop(&mut self) {
         self.claim.give_up();
-        self.metrics.leads(false);
+        self.metrics.ended();
     }
 }
 

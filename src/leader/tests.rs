@@ -30,32 +30,32 @@ impl Drop for Working {
 }
 
 /// Long enough that a busy machine renews in time, short enough to see it not renewed.
-fn options(identity: &str) -> Options {
-    Options {
+fn options(identity: &str) -> LeaseOptions {
+    LeaseOptions {
         identity: identity.to_owned(),
         duration: Duration::from_secs(2),
         renew_deadline: Duration::from_millis(1500),
         retry: Duration::from_millis(50),
-        ..Options::new("podgate-system".to_owned())
+        ..LeaseOptions::new("podgate-system".to_owned())
     }
 }
 
-/// `ends` says whether the work ends when it is told to.
+/// `ends` is whether the work ends at a shutdown.
 fn contend(api: &FakeApi, identity: &str, ends: bool) -> Contender {
-    let (shutdown, told_to) = watch::channel(false);
+    let (shutdown, stop) = watch::channel(false);
     let (working, begun) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
     let metrics = Metrics::new().unwrap();
     let claim = Claim::default();
     let work = {
-        let (working, begun, told_to) = (working.clone(), begun.clone(), told_to.clone());
+        let (working, begun, stop) = (working.clone(), begun.clone(), stop.clone());
         move |claim: Claim| {
-            let (working, mut told_to) = (working.clone(), told_to.clone());
+            let (working, mut stop) = (working.clone(), stop.clone());
             begun.fetch_add(1, Ordering::SeqCst);
             async move {
                 assert!(claim.holds(), "work begins with the right to write");
                 working.fetch_add(1, Ordering::SeqCst);
                 let _working = Working(working);
-                signalled(&mut told_to).await;
+                signalled(&mut stop).await;
                 if !ends {
                     std::future::pending::<()>().await;
                 }
@@ -63,7 +63,7 @@ fn contend(api: &FakeApi, identity: &str, ends: bool) -> Contender {
         }
     };
     let of_leader = metrics.leader.clone();
-    let led = lead(api.client(), options(identity), claim.clone(), told_to, of_leader, work);
+    let led = lead(api.client(), options(identity), claim.clone(), stop, of_leader, work);
     Contender { claim, metrics, working, begun, shutdown, lead: tokio::spawn(led) }
 }
 
@@ -238,14 +238,14 @@ async fn a_leader_whose_lease_is_deleted_or_emptied_leads_on() {
 #[tokio::test]
 async fn work_that_ends_by_itself_releases_the_lease() {
     let api = FakeApi::default();
-    let (_shutdown, told_to) = watch::channel(false);
+    let (_shutdown, stop) = watch::channel(false);
     let metrics = Metrics::new().unwrap();
     let claim = Claim::default();
     let led = lead(
         api.client(),
         options("own"),
         claim.clone(),
-        told_to,
+        stop,
         metrics.leader,
         |claim| async move { assert!(claim.holds()) },
     );

@@ -1,13 +1,13 @@
-//! What the audit counts, on the replica that leads. Series of what is gone go.
+//! Metrics of the audit and of policy statuses, on the leader. A policy's or namespace's series are removed with it.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
-use super::register;
+use super::family::{counter, counters, gauge, gauges, register};
 
-/// Worst first, as what is open is counted.
+/// The values of the label `severity`, worst first.
 const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
 
 #[derive(Clone)]
@@ -22,69 +22,69 @@ pub struct AuditMetrics {
     scores: IntGaugeVec,
     pods: IntGauge,
     watch_errors: IntCounter,
-    list_seconds: prometheus::Gauge,
-    /// The policies that have series: namespace and name.
+    list_seconds: Gauge,
+    /// Namespace and name of each policy that has series.
     with_series: Arc<Mutex<BTreeSet<(String, String)>>>,
 }
 
 impl AuditMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let counter = |name: &str, help: &str| register(registry, IntCounter::new(name, help)?);
-        let gauges = |name: &str, help: &str, labels: &[&str]| {
-            register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
-        };
         Ok(Self {
-            // A vector without labels, so that a replica that does not lead has no series.
+            // A vector without labels: a replica that does not lead has no series.
             cluster: gauges(
+                registry,
                 "cluster_health_score",
                 "The mean score of the namespaces that have workloads, 0 to 100.",
                 &[],
             )?,
             namespaces: gauges(
+                registry,
                 "namespace_health_score",
                 "A namespace's score by all policies in force there, 0 to 100.",
                 &["namespace"],
             )?,
-            pod_events: counter("pod_events_total", "Changes of pods that the audit has seen.")?,
+            pod_events: counter(
+                registry,
+                "pod_events_total",
+                "Changes of pods that the audit has seen.",
+            )?,
             reconciles: counter(
+                registry,
                 "devopspolicy_reconcile_total",
                 "Times the status of a policy was brought up to date.",
             )?,
             reconcile_errors: counter(
+                registry,
                 "devopspolicy_reconcile_errors_total",
                 "Times the status of a policy could not be written; each is retried.",
             )?,
-            violations: register(
+            violations: counters(
                 registry,
-                IntCounterVec::new(
-                    Opts::new(
-                        "devopspolicy_violations_total",
-                        "Violations that began while podgate watched.",
-                    ),
-                    &["namespace", "policy"],
-                )?,
+                "devopspolicy_violations_total",
+                "Violations that began while podgate watched.",
+                &["namespace", "policy"],
             )?,
             open: gauges(
+                registry,
                 "devopspolicy_open_violations",
                 "Violations that are open now. The namespace is the policy's, empty for a cluster policy.",
                 &["namespace", "policy", "severity"],
             )?,
             scores: gauges(
+                registry,
                 "devopspolicy_health_score",
                 "A policy's score, 0 to 100. The namespace is the policy's, empty for a cluster policy.",
                 &["namespace", "policy"],
             )?,
-            pods: register(
-                registry,
-                IntGauge::new("podgate_audit_pods", "Pods that the audit counts now.")?,
-            )?,
+            pods: gauge(registry, "podgate_audit_pods", "Pods that the audit counts now.")?,
             watch_errors: counter(
+                registry,
                 "podgate_pod_watch_errors_total",
                 "Times the watch of pods failed; each is retried.",
             )?,
             list_seconds: register(
                 registry,
-                prometheus::Gauge::new(
+                Gauge::new(
                     "podgate_audit_first_list_seconds",
                     "Time from the start of the audit to the first full picture.",
                 )?,
@@ -121,7 +121,7 @@ impl AuditMetrics {
         self.cluster.with_label_values::<&str>(&[]).set(score.into());
     }
 
-    /// A namespace's score; `None` where it is gone.
+    /// A namespace's score; `None` removes the series.
     pub fn namespace(&self, namespace: &str, score: Option<u8>) {
         match score {
             Some(score) => self.namespaces.with_label_values(&[namespace]).set(score.into()),
@@ -134,12 +134,12 @@ impl AuditMetrics {
         self.violations.with_label_values(&[namespace, policy]).inc();
     }
 
-    /// A policy's score, and what is open by severity, worst first.
+    /// A policy's score, and its open violations by severity, worst first.
     pub fn policy(&self, namespace: &str, policy: &str, score: u8, open: [u64; 4]) {
         let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
         with_series.insert((namespace.to_owned(), policy.to_owned()));
         self.scores.with_label_values(&[namespace, policy]).set(score.into());
-        // So that the first violation shows as an increase.
+        // A series that starts at 0 shows the first violation as an increase.
         self.violations.with_label_values(&[namespace, policy]).inc_by(0);
         for (severity, open) in SEVERITIES.into_iter().zip(open) {
             let gauge = self.open.with_label_values(&[namespace, policy, severity]);
@@ -147,7 +147,7 @@ impl AuditMetrics {
         }
     }
 
-    /// A policy is gone.
+    /// A policy was deleted.
     pub fn policy_gone(&self, namespace: &str, policy: &str) {
         let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
         if with_series.remove(&(namespace.to_owned(), policy.to_owned())) {
@@ -155,7 +155,7 @@ impl AuditMetrics {
         }
     }
 
-    /// Takes away every series that only the leader has.
+    /// Removes every series that only the leader has.
     pub fn stopped(&self) {
         let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
         for (namespace, policy) in std::mem::take(&mut *with_series) {
@@ -167,7 +167,7 @@ impl AuditMetrics {
     }
 
     fn remove(&self, namespace: &str, policy: &str) {
-        // What has no series needs none removed.
+        // An error means that there was no such series.
         drop(self.scores.remove_label_values(&[namespace, policy]));
         drop(self.violations.remove_label_values(&[namespace, policy]));
         for severity in SEVERITIES {

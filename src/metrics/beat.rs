@@ -1,65 +1,70 @@
-//! What is told of the beat: whether API servers call podgate, and of whom podgate knows that they are API servers.
+//! Metrics of the beat: whether the API servers call podgate, and which callers are proved to be API servers.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::MetricFamily;
-use prometheus::{Gauge, IntGaugeVec, Opts, Registry};
+use prometheus::{Gauge, IntGaugeVec, Registry};
 
-use super::register;
+use super::family::{gauges, register};
 
 #[derive(Clone)]
 pub struct BeatMetrics {
     called: Called,
-    /// Without labels, so that a podgate that nobody beats for has no series.
+    /// A vector without labels: a podgate without a cluster has no series.
     known_callers: IntGaugeVec,
     intact: IntGaugeVec,
 }
 
 impl BeatMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let gauges = |name: &str, help: &str, labels: &[&str]| {
-            register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
-        };
         Ok(Self {
             called: register(registry, Called::new()?)?,
             known_callers: gauges(
+                registry,
                 "podgate_known_callers",
-                "Addresses from which a nonce of podgate's came within a minute, so those of API servers.",
+                "Addresses that are proved to be API servers: one of podgate's nonces came from them within a minute.",
                 &[],
             )?,
             intact: gauges(
+                registry,
                 "podgate_webhook_configuration_intact",
-                "1 if the webhook configuration asks podgate about all that it was rendered for, 0 if somebody changed that.",
+                "1 if the webhook configuration is as it was rendered, 0 if it was changed.",
                 &["configuration"],
             )?,
         })
     }
 
-    /// An API server was seen to call podgate then; at first, when podgate began to look.
+    /// An API server called podgate at this time; before the first call, the time at which podgate began to beat.
     pub fn called(&self, at: Instant) {
         *self.called.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
-    pub fn knows_callers(&self, count: usize) {
+    /// The number of addresses that are proved to be API servers.
+    pub fn known_callers(&self, count: usize) {
         let count = i64::try_from(count).unwrap_or(i64::MAX);
         self.known_callers.with_label_values::<&str>(&[]).set(count);
     }
 
-    /// A configuration is as it was rendered, or not; `None` where there is no configuration.
-    pub fn intact(&self, configuration: &str, intact: Option<bool>) {
-        match intact {
-            Some(intact) => {
-                self.intact.with_label_values(&[configuration]).set(i64::from(intact));
-            }
-            // There may have been none before.
-            None => drop(self.intact.remove_label_values(&[configuration])),
-        }
+    /// A configuration (`validating`, `mutating`) asks podgate about all that it was rendered for.
+    pub fn configuration_intact(&self, configuration: &str) {
+        self.intact.with_label_values(&[configuration]).set(1);
+    }
+
+    /// A configuration was changed since it was rendered.
+    pub fn configuration_changed(&self, configuration: &str) {
+        self.intact.with_label_values(&[configuration]).set(0);
+    }
+
+    /// A configuration does not exist, or is not known yet.
+    pub fn configuration_absent(&self, configuration: &str) {
+        // An error means that there was no such series.
+        drop(self.intact.remove_label_values(&[configuration]));
     }
 }
 
-/// How long ago that was; it grows by itself, so it is taken when somebody asks.
+/// The seconds since the last call, computed at each scrape.
 #[derive(Clone)]
 struct Called {
     last: Arc<Mutex<Option<Instant>>>,
@@ -70,7 +75,7 @@ impl Called {
     fn new() -> Result<Self, prometheus::Error> {
         let gauge = Gauge::new(
             "podgate_called",
-            "Seconds since the API servers were last seen to call podgate; since podgate began to look, where they never were.",
+            "Seconds since the API servers last called podgate or, before their first call, since podgate began to beat.",
         )?;
         Ok(Self { last: Arc::default(), gauge })
     }

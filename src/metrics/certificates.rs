@@ -1,12 +1,12 @@
-//! What is counted of certificates, and of the configurations that must trust them.
+//! Metrics of the serving certificate, its rotation, and the webhook configurations that must trust it.
 
-use prometheus::{IntCounter, IntGaugeVec, Opts, Registry};
+use prometheus::{IntCounter, IntGaugeVec, Registry};
 
-use super::register;
+use super::family::{counter, gauges};
 
 #[derive(Clone)]
 pub struct CertificateMetrics {
-    /// Without labels, so that they have no series before there is a certificate.
+    /// Vectors without labels: before there is a certificate they have no series.
     not_before: IntGaugeVec,
     expiry: IntGaugeVec,
     rotations: IntCounter,
@@ -17,65 +17,75 @@ pub struct CertificateMetrics {
 
 impl CertificateMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let gauges = |name: &str, help: &str, labels: &[&str]| {
-            register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
-        };
-        let counter = |name: &str, help: &str| register(registry, IntCounter::new(name, help)?);
         Ok(Self {
             not_before: gauges(
+                registry,
                 "podgate_certificate_not_before_timestamp_seconds",
-                "When the certificate began that this podgate serves by.",
+                "When the certificate that this podgate serves became valid.",
                 &[],
             )?,
             expiry: gauges(
+                registry,
                 "podgate_certificate_expiry_timestamp_seconds",
-                "When the certificate ends that this podgate serves by.",
+                "When the certificate that this podgate serves expires.",
                 &[],
             )?,
             rotations: counter(
+                registry,
                 "podgate_certificate_rotations_total",
                 "Times this podgate wrote another certificate or authority while it led.",
             )?,
             present: gauges(
+                registry,
                 "podgate_webhook_configuration_present",
                 "1 if the webhook configuration exists, 0 if not: then the API server does not ask podgate.",
                 &["configuration"],
             )?,
             trusted: gauges(
+                registry,
                 "podgate_ca_bundle_trusted",
-                "1 if the API server trusts, by the caBundle, the certificate that this podgate serves by, 0 if not.",
+                "1 if the caBundle trusts the certificate that this podgate serves, 0 if not.",
                 &["configuration"],
             )?,
             repairs: counter(
+                registry,
                 "podgate_ca_bundle_repairs_total",
                 "Times this podgate wrote a caBundle while it led.",
             )?,
         })
     }
 
-    /// A certificate is served from now on, which began and ends then (seconds since 1970).
-    pub fn serves(&self, begin: i64, end: i64) {
-        self.not_before.with_label_values::<&str>(&[]).set(begin);
-        self.expiry.with_label_values::<&str>(&[]).set(end);
+    /// Another certificate is served; its validity in seconds since 1970.
+    pub fn serves(&self, not_before: i64, not_after: i64) {
+        self.not_before.with_label_values::<&str>(&[]).set(not_before);
+        self.expiry.with_label_values::<&str>(&[]).set(not_after);
     }
 
+    /// The leader wrote another certificate.
     pub fn rotated(&self) {
         self.rotations.inc();
     }
 
-    /// A configuration trusts what is served, or not; `None` where there is no configuration.
-    pub fn configuration(&self, configuration: &str, trusted: Option<bool>) {
-        let present = self.present.with_label_values(&[configuration]);
-        present.set(i64::from(trusted.is_some()));
-        match trusted {
-            Some(trusted) => {
-                self.trusted.with_label_values(&[configuration]).set(i64::from(trusted));
-            }
-            // There may have been none before.
-            None => drop(self.trusted.remove_label_values(&[configuration])),
-        }
+    /// A configuration (`validating`, `mutating`) does not exist.
+    pub fn configuration_absent(&self, configuration: &str) {
+        self.present.with_label_values(&[configuration]).set(0);
+        // An error means that there was no such series.
+        drop(self.trusted.remove_label_values(&[configuration]));
     }
 
+    /// A configuration exists, and its `caBundle` trusts the serving certificate.
+    pub fn configuration_trusts(&self, configuration: &str) {
+        self.present.with_label_values(&[configuration]).set(1);
+        self.trusted.with_label_values(&[configuration]).set(1);
+    }
+
+    /// A configuration exists, and its `caBundle` does not trust the serving certificate.
+    pub fn configuration_distrusts(&self, configuration: &str) {
+        self.present.with_label_values(&[configuration]).set(1);
+        self.trusted.with_label_values(&[configuration]).set(0);
+    }
+
+    /// The leader wrote a `caBundle`.
     pub fn repaired(&self) {
         self.repairs.inc();
     }

@@ -1,21 +1,21 @@
-//! What is counted of connections, of every replica.
+//! Metrics of connections, of every replica.
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use prometheus::{IntCounterVec, Registry};
 
-use super::register;
+use super::family::counters;
 
-/// Why a connection ended before its client ended it.
+/// Why podgate ended a connection: the label `reason`.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Ended {
-    /// Another one needed its place, or there was none for it.
+    /// The connection limit was reached.
     Crowded,
-    /// Its TLS handshake failed.
+    /// The TLS handshake failed.
     Handshake,
-    /// Its TLS handshake took too long.
+    /// The TLS handshake took too long.
     HandshakeTimeout,
-    /// No request came.
+    /// The first request did not come in time.
     NoRequest,
-    /// No further request came for long.
+    /// The connection was idle for too long.
     Idle,
 }
 
@@ -42,24 +42,23 @@ pub struct ConnectionMetrics {
 
 impl ConnectionMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let ended = IntCounterVec::new(
-            Opts::new(
-                "podgate_connections_ended_total",
-                "Connections that podgate ended: crowded, handshake, handshake_timeout, no_request, idle.",
-            ),
+        let ended = counters(
+            registry,
+            "podgate_connections_ended_total",
+            "Connections that podgate ended: crowded, handshake, handshake_timeout, no_request, idle.",
             &["reason"],
         )?;
         // A counter whose first value is 1 hides its first step from increase().
-        for because in Ended::ALL {
-            ended.with_label_values(&[because.as_str()]).inc_by(0);
+        for reason in Ended::ALL {
+            ended.with_label_values(&[reason.as_str()]).inc_by(0);
         }
-        Ok(Self { ended: Some(register(registry, ended)?) })
+        Ok(Self { ended: Some(ended) })
     }
 
-    /// A connection was ended.
-    pub fn ended(&self, because: Ended) {
+    /// podgate ended a connection.
+    pub fn ended(&self, reason: Ended) {
         if let Some(ended) = &self.ended {
-            ended.with_label_values(&[because.as_str()]).inc();
+            ended.with_label_values(&[reason.as_str()]).inc();
         }
     }
 }

@@ -1,10 +1,10 @@
-//! What is counted of repairs, on the replica that leads.
+//! Metrics of repairs, on the leader.
 
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{IntCounterVec, IntGauge, Registry};
 
-use super::register;
+use super::family::{counters, gauge};
 
-/// What may become of a repair.
+/// The values of the label `step`.
 const STEPS: [&str; 5] = ["begun", "repaired", "rolled_back", "undone", "conflict"];
 
 #[derive(Clone)]
@@ -15,25 +15,25 @@ pub struct RemediationMetrics {
 
 impl RemediationMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
-        let steps = IntCounterVec::new(
-            Opts::new(
-                "podgate_remediation_steps_total",
-                "Repairs of workloads by what became of them: begun, repaired, rolled_back, undone, conflict.",
-            ),
+        let steps = counters(
+            registry,
+            "podgate_remediation_steps_total",
+            "Steps of workloads' repairs: begun, repaired, rolled_back, undone, conflict.",
             &["step"],
         )?;
         // A counter whose first value is 1 hides its first step from increase(), and so from the alerts.
         for step in STEPS {
             steps.with_label_values(&[step]).inc_by(0);
         }
-        let in_flight = IntGauge::new(
+        let in_flight = gauge(
+            registry,
             "podgate_remediation_in_flight",
             "Workloads that were patched and whose rollout is watched now.",
         )?;
-        Ok(Self { steps: register(registry, steps)?, in_flight: register(registry, in_flight)? })
+        Ok(Self { steps, in_flight })
     }
 
-    /// A step of a repair was done.
+    /// A repair took a step.
     pub fn step(&self, step: &str) {
         self.steps.with_label_values(&[step]).inc();
     }

@@ -1,4 +1,4 @@
-//! Which certificate the webhook serves by, and who keeps it.
+//! Sets up the serving certificate: a folder's, one in memory, or the Secret that all replicas share.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -8,95 +8,93 @@ use kube::Client;
 use time::OffsetDateTime;
 use tokio::sync::watch;
 
-use super::beating::Rendered;
+use super::error::ServeError;
+use super::expected::{ExpectedConfigurations, WebhookValues};
+use super::listen;
 use super::source::PolicySource;
-use super::{ServeError, listen};
 use crate::admission::handler::Readiness;
-use crate::admission::register::SelfRegistration;
-use crate::admission::registration::{Registration, WEBHOOK_SUFFIX};
-use crate::certs::keeper::{Keeper, Source};
-use crate::certs::serving::{Objects, Serving, Trusted, WatchedObjects};
-use crate::certs::{Identity, Resolver, authority, certified, folder};
+use crate::admission::registration::WEBHOOK_SUFFIX;
+use crate::admission::self_registration::SelfRegistration;
+use crate::certs::keeper::{CertificateSource, Keeper};
+use crate::certs::objects::{ObjectNames, WatchedObjects};
+use crate::certs::serving::{Serving, Trusted};
+use crate::certs::{Identity, Resolver, authority, certified_key, folder};
 use crate::leader::claim::Claim;
 use crate::metrics::CertificateMetrics;
 use crate::nonce;
 
-/// Where certificates come from.
+/// Where the serving certificate comes from.
 pub enum Certificates {
-    /// A folder, in which they are made if absent; `None` makes them in memory.
+    /// A folder, in which it is made if absent; `None` makes it in memory.
     Own(Option<PathBuf>),
     /// The Secret that all replicas share.
-    Shared(Shared),
+    Shared(SharedCertificates),
 }
 
-/// Certificates of a release in a cluster.
+/// The certificate of a release in a cluster.
 #[derive(Clone, Debug)]
-pub struct Shared {
+pub struct SharedCertificates {
     pub secret: String,
-    /// The release's full name, which is the Service's.
+    /// The release's full name, which is the Service's name.
     pub release: String,
-    /// What the leader keeps; `None` where others keep Secret and `caBundle`.
-    pub source: Option<Source>,
-    /// What else the configurations were rendered by.
-    pub rendered: Rendered,
+    /// Who makes the certificates; `None` where cert-manager writes both Secret and `caBundle`.
+    pub source: Option<CertificateSource>,
+    pub values: WebhookValues,
 }
 
-/// The certificate, and what is to stand in the cluster so that the API server calls podgate by it.
-pub(super) struct Served {
-    pub shared: Option<Parts>,
-    /// `None` where it is not this podgate's to know.
-    pub expected: Option<Expected>,
-    /// The configurations as they are seen; somebody must look.
+/// The certificate, set up.
+pub(super) struct OpenCertificates {
+    pub shared: Option<SharedParts>,
+    /// The expected webhook configurations; `None` where podgate neither registers itself nor is installed by the
+    /// chart.
+    pub expected: Option<ExpectedConfigurations>,
+    /// The watched objects. With `shared`, [`Serving`] watches them.
     pub watched: WatchedObjects,
 }
 
-/// What is to stand in the cluster.
-pub(super) struct Expected {
-    pub rendered: Registration,
-    /// The release's Deployment, where podgate runs by one; otherwise it registers itself.
-    pub deployment: Option<String>,
-}
-
-/// Shows the certificate, or sets up what will.
+/// Serves podgate's own certificate, or sets up the parts that serve the shared one.
 pub(super) fn open(
     certificates: Certificates,
     source: &mut PolicySource,
     namespace: &str,
     address: SocketAddr,
     resolver: Resolver,
-    key: &nonce::Shared,
+    nonce_key: &nonce::SharedKey,
     metrics: &CertificateMetrics,
-) -> Result<Served, ServeError> {
-    let it = match certificates {
+) -> Result<OpenCertificates, ServeError> {
+    let certificates = match certificates {
         Certificates::Shared(it) => it,
         Certificates::Own(cert_dir) => {
-            let identity = own(cert_dir.as_deref(), address, &resolver, key)?;
+            let identity = serve_own(cert_dir.as_deref(), address, &resolver, nonce_key)?;
             let mut expected = None;
             if source.registering_client().is_some() {
                 let url = format!("https://{}", listen::reachable(address));
                 let ca = identity.ca.ok_or(ServeError::NoCa)?;
                 let rendered = SelfRegistration::registration(url, ca, namespace.to_owned());
-                expected = Some(Expected { rendered, deployment: None });
+                expected = Some(ExpectedConfigurations { rendered, deployment: None });
             }
-            return Ok(Served { shared: None, expected, watched: WatchedObjects::default() });
+            let watched = WatchedObjects::default();
+            return Ok(OpenCertificates { shared: None, expected, watched });
         }
     };
     source.protect(namespace);
-    let (release, protected) = (it.release.clone(), source.protected().names().to_vec());
-    let rendered =
-        it.rendered.clone().registration(namespace.to_owned(), release.clone(), protected);
-    let expected = Some(Expected { rendered, deployment: Some(release) });
-    let parts = shared(it, namespace.to_owned(), resolver, key.clone(), metrics.clone());
+    let release = certificates.release.clone();
+    let protected = source.protected().names().to_vec();
+    let values = certificates.values.clone();
+    let rendered = values.registration(namespace.to_owned(), release.clone(), protected);
+    let expected = Some(ExpectedConfigurations { rendered, deployment: Some(release) });
+    let (nonce_key, metrics) = (nonce_key.clone(), metrics.clone());
+    let parts = SharedParts::new(certificates, namespace.to_owned(), resolver, nonce_key, metrics);
     let watched = parts.serving.watched.clone();
-    Ok(Served { shared: Some(parts), expected, watched })
+    Ok(OpenCertificates { shared: Some(parts), expected, watched })
 }
 
-/// Shows the certificates of the folder, or new ones in memory.
-fn own(
+/// Serves the certificate of the folder, or a new one in memory.
+fn serve_own(
     cert_dir: Option<&Path>,
     address: SocketAddr,
     resolver: &Resolver,
-    key: &nonce::Shared,
+    nonce_key: &nonce::SharedKey,
 ) -> Result<Identity, ServeError> {
     let mut names = vec!["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
     let own = address.ip().to_string();
@@ -108,59 +106,61 @@ fn own(
         Some(dir) => folder::load_or_create(dir, &names, now)?,
         None => authority::self_signed(&names, now)?,
     };
-    resolver.show(certified(&identity.certificate, &identity.key)?);
-    key.serves_by(&identity.key);
+    resolver.serve(certified_key(&identity.certificate, &identity.key)?);
+    nonce_key.derive_from(&identity.key);
     Ok(identity)
 }
 
-/// What the leader keeps.
+/// Makes the leader's [`Keeper`] of the shared certificate.
 #[derive(Clone)]
 pub(super) struct Keeping {
-    objects: Objects,
+    names: ObjectNames,
     watched: WatchedObjects,
-    source: Source,
+    source: CertificateSource,
     metrics: CertificateMetrics,
 }
 
 impl Keeping {
     pub(super) fn keeper(self, client: Client, claim: Claim) -> Keeper {
-        let Self { objects, watched, source, metrics } = self;
-        Keeper { client, claim, objects, watched, source, metrics }
+        let Self { names, watched, source, metrics } = self;
+        Keeper { client, claim, names, watched, source, metrics }
     }
 }
 
-/// The parts of shared certificates.
-pub(super) struct Parts {
-    /// What every replica runs.
+/// The parts that serve and rotate the shared certificate.
+pub(super) struct SharedParts {
+    /// For every replica.
     pub serving: Serving,
-    /// What the one runs that leads.
+    /// For the leader.
     pub keeping: Option<Keeping>,
     pub readiness: Readiness,
 }
 
-/// Sets them up; nothing is read yet.
-fn shared(
-    shared: Shared,
-    namespace: String,
-    resolver: Resolver,
-    key: nonce::Shared,
-    metrics: CertificateMetrics,
-) -> Parts {
-    let Shared { secret, release: service, source, rendered: _ } = shared;
-    let objects = Objects { namespace, secret, service, webhook_suffix: WEBHOOK_SUFFIX };
-    let watched = WatchedObjects::default();
-    let keeping = source.map(|source| {
-        let (objects, watched, metrics) = (objects.clone(), watched.clone(), metrics.clone());
-        Keeping { objects, watched, source, metrics }
-    });
-    let trusted = watch::Sender::new(Err("the certificate is not known yet".to_owned()));
-    let readiness = trusted_once(trusted.subscribe());
-    let serving = Serving { objects, watched, resolver, key, metrics, trusted };
-    Parts { serving, keeping, readiness }
+impl SharedParts {
+    /// Sets the parts up; the Secret is not read yet.
+    fn new(
+        certificates: SharedCertificates,
+        namespace: String,
+        resolver: Resolver,
+        nonce_key: nonce::SharedKey,
+        metrics: CertificateMetrics,
+    ) -> Self {
+        let SharedCertificates { secret, release: service, source, values: _ } = certificates;
+        let names = ObjectNames { namespace, secret, service, webhook_suffix: WEBHOOK_SUFFIX };
+        let watched = WatchedObjects::default();
+        let keeping = source.map(|source| {
+            let (names, watched, metrics) = (names.clone(), watched.clone(), metrics.clone());
+            Keeping { names, watched, source, metrics }
+        });
+        let trusted = watch::Sender::new(Err("the certificate is not known yet".to_owned()));
+        let readiness = trusted_once(trusted.subscribe());
+        let serving = Serving { names, watched, resolver, nonce_key, metrics, trusted };
+        Self { serving, keeping, readiness }
+    }
 }
 
-/// Ready from the first time that the API server trusts this replica. Later on, leaving the Service would not help: the
-/// others are not trusted either.
+/// Ready from the first time that the API server trusts the certificate. A later loss of trust does not end readiness:
+/// it concerns all replicas, so taking this one out of the Service would not help.
 fn trusted_once(trusted: watch::Receiver<Trusted>) -> Readiness {
     let once = std::sync::OnceLock::new();
     Arc::new(move || {

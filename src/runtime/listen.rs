@@ -1,28 +1,28 @@
-//! Listening sockets and how others reach them.
+//! Listening sockets: addresses, and how many connections each listener may have.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tokio::net::{TcpListener, TcpSocket};
 
-use super::ServeError;
+use super::error::ServeError;
 use crate::admission::connections::Capacity;
 
-/// How many connections may wait until they are accepted; Linux' own limit, `net.core.somaxconn`. One more is dropped, and
-/// comes again after a second or more.
+/// The most connections that wait to be accepted: Linux' own limit, `net.core.somaxconn`. The kernel drops the SYN of
+/// one more, and the client retries after a second or more.
 const BACKLOG: u32 = 4096;
 /// Open files that are not connections of a listener: watches, certificates, policies.
 const OWN_FILES: usize = 128;
 /// The most connections of the plain listener, for probes and scrapes.
 const MAX_PLAIN_CONNECTIONS: usize = 256;
-/// What a listener has at the least, whatever the limit of files.
+/// The fewest connections of a listener, whatever the limit of open files.
 const MIN_CONNECTIONS: usize = 16;
-/// What both listeners take together, with those that are about to end.
+/// The open files of both listeners, including connections that are being closed.
 #[cfg(target_os = "linux")]
 const WANTED_FILES: u64 = 2048;
 
-/// Listens on an address, and says which it really is, where port 0 asked for any. `[::]` means every address there is, also
-/// on a machine without IPv6.
+/// Listens on an address, and returns the actual one, which has a port where port 0 asked for any. `[::]` stands for
+/// all addresses, also on a machine without IPv6.
 pub(super) fn bind(
     address: SocketAddr,
     flag: &'static str,
@@ -51,20 +51,31 @@ fn is_final(error: &std::io::Error) -> bool {
     matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied)
 }
 
-/// How many connections the webhook's listener may have, and the plain one, by how many files the process may have open.
-pub(super) fn files() -> (Capacity, Capacity) {
-    capacities(raise_file_limit())
+/// How many connections each listener may have.
+pub(super) struct Capacities {
+    pub webhook: Capacity,
+    pub plain: Capacity,
 }
 
-fn capacities(files: usize) -> (Capacity, Capacity) {
-    // A connection that was ended is still open for a moment.
-    let free = files.saturating_sub(OWN_FILES) / 4 * 3;
-    let plain = (free / 4).clamp(MIN_CONNECTIONS, MAX_PLAIN_CONNECTIONS);
-    let all = free.saturating_sub(plain).clamp(MIN_CONNECTIONS, Capacity::default().all);
-    (Capacity { all, reserved: all / 4 }, Capacity { all: plain, reserved: 0 })
+/// The capacities within the process's limit of open files, which is raised as far as needed and allowed.
+pub(super) fn capacities() -> Capacities {
+    Capacities::within(raise_file_limit())
 }
 
-/// Raises the limit of open files to what both listeners take, as far as the process may, and says what it is then.
+impl Capacities {
+    fn within(files: usize) -> Self {
+        // A quarter is for connections that are being closed.
+        let free = files.saturating_sub(OWN_FILES) / 4 * 3;
+        let plain = (free / 4).clamp(MIN_CONNECTIONS, MAX_PLAIN_CONNECTIONS);
+        let all = free.saturating_sub(plain).clamp(MIN_CONNECTIONS, Capacity::default().all);
+        Self {
+            webhook: Capacity { all, reserved: all / 4 },
+            plain: Capacity { all: plain, reserved: 0 },
+        }
+    }
+}
+
+/// Raises the limit of open files to [`WANTED_FILES`], as far as the process may, and returns the limit.
 #[cfg(target_os = "linux")]
 fn raise_file_limit() -> usize {
     use rustix::process::{Resource, getrlimit, setrlimit};
@@ -80,7 +91,7 @@ fn raise_file_limit() -> usize {
         tracing::warn!(
             limit,
             wanted = WANTED_FILES,
-            "few files may be open, so few connections too; raise ulimit -n"
+            "the limit of open files is low, so few connections are accepted; raise ulimit -n"
         );
     }
     usize::try_from(limit).unwrap_or(usize::MAX)
@@ -88,11 +99,11 @@ fn raise_file_limit() -> usize {
 
 #[cfg(not(target_os = "linux"))]
 fn raise_file_limit() -> usize {
-    // The least that the systems it is developed on give.
+    // The lowest default of the systems that podgate is developed on.
     256
 }
 
-/// The address under which something on this machine reaches a listener.
+/// The address at which a client on this machine reaches a listener.
 pub(super) fn reachable(address: SocketAddr) -> SocketAddr {
     let ip = match address.ip() {
         ip if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -106,14 +117,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connections_fit_into_the_files_that_there_may_be() {
+    fn connections_fit_into_the_limit_of_open_files() {
         for files in [256, 1024, 2048, 1 << 20] {
-            let (tls, plain) = capacities(files);
-            assert!(tls.all + plain.all + OWN_FILES <= files, "{files}: {tls:?} {plain:?}");
-            assert!(tls.reserved * 2 <= tls.all);
+            let Capacities { webhook, plain } = Capacities::within(files);
+            assert!(webhook.all + plain.all + OWN_FILES <= files, "{files}: {webhook:?} {plain:?}");
+            assert!(webhook.reserved * 2 <= webhook.all);
         }
-        assert_eq!(capacities(2048).0.all, 1024);
-        assert_eq!(capacities(1024).0.all, 504);
-        assert!(capacities(64).0.all > 0);
+        assert_eq!(Capacities::within(2048).webhook.all, 1024);
+        assert_eq!(Capacities::within(1024).webhook.all, 504);
+        assert!(Capacities::within(64).webhook.all > 0);
     }
 }

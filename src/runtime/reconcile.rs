@@ -1,4 +1,4 @@
-//! The audit without the webhook: `podgate reconcile` writes what it finds, `podgate watch` only shows it.
+//! The audit without the webhook: `podgate reconcile` also writes its findings, `podgate watch` only shows them.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -8,9 +8,12 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::leading::{Auditing, OnReconciled, nothing, start_audit};
-use super::source::{Lease, PolicySource};
-use super::{ServeError, Source, listen, metrics_router, signals};
+use super::error::ServeError;
+use super::leader_work::{
+    LeaderOptions, LeaderWork, OnReconciled, nothing_remembered, start_audit,
+};
+use super::source::{PolicyOrigin, PolicySource};
+use super::{listen, metrics_endpoint, signals};
 use crate::admission::server::{self, Drain};
 use crate::audit::watch::Listeners;
 use crate::clusters::Target;
@@ -20,83 +23,95 @@ use crate::policy::observed::{Change, PolicyUpdate};
 use crate::policy::protected::Protected;
 use crate::remediation::work::RemediationScope;
 
-/// Which cluster, and where its metrics are served.
-pub struct Options {
+/// Options of both commands.
+pub struct AuditOptions {
     pub target: Target,
     pub metrics_listen: SocketAddr,
-    /// The namespaces that are left alone.
+    /// The namespaces that podgate leaves alone.
     pub protected: Protected,
 }
 
-/// Nobody needs to hear of the end, and open connections may take a moment.
-const DRAIN: Drain = Drain { at_least: Duration::ZERO, at_most: Duration::from_secs(1) };
-
-/// Audits and writes whenever it leads, until SIGTERM or SIGINT.
-///
-/// # Errors
-/// What stands in the way of starting.
-pub async fn reconcile(
-    options: Options,
-    lease_namespace: String,
-    reports: bool,
-    remediation: RemediationScope,
-    on_reconciled: OnReconciled,
-) -> Result<(), ServeError> {
-    let parts = Parts::start(options).await?;
-    let lease = Lease { namespace: Some(lease_namespace), reports, keeping: None, remediation };
-    let Some(mut leading) = parts.source.leading(lease, parts.metrics.clone()) else {
-        return Err(ServeError::Ended("cluster"));
-    };
-    leading.on_reconciled = on_reconciled;
-    let work = Box::pin(leading.run(parts.shutdown.subscribe()));
-    parts.until_signalled(work).await
+/// What `podgate reconcile` writes.
+pub struct WriteOptions {
+    pub lease_namespace: String,
+    /// Whether to write reports, where the cluster serves them.
+    pub reports: bool,
+    /// Which policies' remediation may write to workloads.
+    pub remediation: RemediationScope,
 }
 
-/// What `podgate watch` is told.
+/// The drain of the metrics listener, which no API server calls.
+const DRAIN: Drain = Drain { at_least: Duration::ZERO, at_most: Duration::from_secs(1) };
+
+/// Audits and writes whenever this process leads, until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Why it could not start, or what ended without a signal.
+pub async fn reconcile(
+    options: AuditOptions,
+    write: WriteOptions,
+    on_reconciled: OnReconciled,
+) -> Result<(), ServeError> {
+    let process = Process::start(options).await?;
+    let leader = LeaderOptions {
+        namespace: Some(write.lease_namespace),
+        reports: write.reports,
+        keeping: None,
+        remediation: write.remediation,
+    };
+    let Some(mut work) = LeaderWork::new(&process.source, leader, process.metrics.clone()) else {
+        return Err(ServeError::Ended("cluster"));
+    };
+    work.on_reconciled = on_reconciled;
+    let work = Box::pin(work.run(process.shutdown.subscribe()));
+    process.run(work).await
+}
+
+/// The audit's updates, as `podgate watch` shows them.
 pub struct AuditUpdates {
     pub policies: mpsc::Receiver<Vec<PolicyUpdate>>,
     pub changes: mpsc::Receiver<Vec<Change>>,
 }
 
-/// Audits, and hands what it finds to `show`, until that ends or SIGTERM or SIGINT. Writes nothing.
+/// Audits, and passes the updates to `show`, until it returns or SIGTERM or SIGINT comes. Writes nothing.
 ///
 /// # Errors
-/// What stands in the way of starting.
+/// Why it could not start, or what ended without a signal.
 pub async fn observe(
-    options: Options,
+    options: AuditOptions,
     show: impl AsyncFnOnce(AuditUpdates),
 ) -> Result<(), ServeError> {
-    let parts = Parts::start(options).await?;
-    let PolicySource::Cluster { cluster, announcements, .. } = &parts.source else {
+    let process = Process::start(options).await?;
+    let PolicySource::Cluster { cluster, announcements, .. } = &process.source else {
         return Err(ServeError::Ended("cluster"));
     };
-    let (policies, seen_policies) = mpsc::channel(1);
-    let (changes, seen_changes) = mpsc::channel(1);
+    let (policies, policy_updates) = mpsc::channel(1);
+    let (changes, change_updates) = mpsc::channel(1);
     let listeners =
         Listeners { policies: Some(policies), changes: Some(changes), ..Listeners::default() };
-    let auditing: Auditing = start_audit(
+    let auditing = start_audit(
         &cluster.client,
         announcements,
-        nothing(),
-        parts.metrics.audit.clone(),
+        nothing_remembered(),
+        process.metrics.audit.clone(),
         listeners,
     );
-    let seen = AuditUpdates { policies: seen_policies, changes: seen_changes };
-    let mut told = parts.shutdown.subscribe();
-    let shown = parts
-        .until_signalled(async move {
+    let updates = AuditUpdates { policies: policy_updates, changes: change_updates };
+    let mut shutdown = process.shutdown.subscribe();
+    let outcome = process
+        .run(async move {
             tokio::select! {
-                () = show(seen) => {}
-                _ = told.wait_for(|told| *told) => {}
+                () = show(updates) => {}
+                _ = shutdown.wait_for(|signalled| *signalled) => {}
             }
         })
         .await;
     drop(auditing);
-    shown
+    outcome
 }
 
-/// What both have in common: the policies, the metrics, and an end.
-struct Parts {
+/// A process of either command: the policies, the metrics listener, and the shutdown.
+struct Process {
     source: PolicySource,
     metrics: Metrics,
     shutdown: watch::Sender<bool>,
@@ -105,18 +120,18 @@ struct Parts {
     updates: JoinSet<()>,
 }
 
-impl Parts {
-    async fn start(options: Options) -> Result<Self, ServeError> {
+impl Process {
+    async fn start(options: AuditOptions) -> Result<Self, ServeError> {
         let signals = signals::count().map_err(ServeError::Signals)?;
         let metrics = Metrics::new()?;
         let policies = Policies::new(ArcSwapOption::empty());
-        let source = Source::Cluster { target: options.target, register: false };
+        let origin = PolicyOrigin::Cluster { target: options.target, register: false };
         let source =
-            PolicySource::open(&source, options.protected, &policies, &metrics.policies).await?;
+            PolicySource::open(&origin, options.protected, &policies, &metrics.policies).await?;
         let (listener, address) = listen::bind(options.metrics_listen, "--metrics-listen")?;
         let shutdown = watch::Sender::new(false);
         let readiness = source.readiness(&policies);
-        let router = metrics_router(metrics.clone(), Arc::clone(&readiness));
+        let router = metrics_endpoint::router(metrics.clone(), Arc::clone(&readiness));
         let mut servers = JoinSet::new();
         servers.spawn(server::serve(listener, None, router, shutdown.subscribe(), DRAIN));
         let mut updates = JoinSet::new();
@@ -126,12 +141,12 @@ impl Parts {
         Ok(Self { source, metrics, shutdown, signals, servers, updates })
     }
 
-    /// Works until the work ends, which is told of the first signal; a second one ends it at once. Then everything ends, in
-    /// bounded time.
-    async fn until_signalled(mut self, work: impl Future<Output = ()>) -> Result<(), ServeError> {
+    /// Runs until the work ends. The first signal ends the work through `shutdown`; a second one ends the process at
+    /// once. Then the listener drains.
+    async fn run(mut self, work: impl Future<Output = ()>) -> Result<(), ServeError> {
         let shutdown = self.shutdown.clone();
         let signals = self.signals.clone();
-        let told = async {
+        let forward_signal = async {
             signals::reached(signals, 1).await;
             tracing::info!("draining");
             shutdown.send_replace(true);
@@ -140,7 +155,7 @@ impl Parts {
         let updates = &mut self.updates;
         let outcome = tokio::select! {
             () = work => Ok(()),
-            () = told => Ok(()),
+            () = forward_signal => Ok(()),
             () = signals::reached(self.signals.clone(), 2) => return Ok(()),
             _ = updates.join_next() => Err(ServeError::Ended("watch of policies")),
         };

@@ -1,4 +1,4 @@
-//! SIGTERM and SIGINT, counted: the first one drains, the second ends at once.
+//! Counts SIGTERM and SIGINT: the first begins the graceful shutdown, the second ends the process at once.
 
 use tokio::sync::watch;
 
@@ -15,7 +15,7 @@ pub(super) fn count() -> std::io::Result<watch::Receiver<u32>> {
     Ok(receiver)
 }
 
-/// Waits until so many have come.
+/// Waits until this many signals have come.
 pub(super) async fn reached(mut signals: watch::Receiver<u32>, count: u32) {
     if signals.wait_for(|signals| *signals >= count).await.is_err() {
         // The counter never ends before the process does.

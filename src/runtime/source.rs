@@ -1,4 +1,4 @@
-//! Where the policies come from, and whether they can be relied on.
+//! The source of the policies: files, or a cluster's watch; and whether the process is ready to judge by them.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,36 +8,31 @@ use kube::Client;
 use kube::api::{Api, ListParams};
 use tokio::sync::watch;
 
-use super::ServeError;
-use super::beating::who;
-use super::certificates::Keeping;
-use super::leading::Leading;
+use super::error::ServeError;
+use super::own_user::own_user;
 use crate::admission::handler::Readiness;
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use crate::clusters::{self, Cluster, ClusterError, Target};
-use crate::leader;
-use crate::metrics::{Metrics, PolicyMetrics};
+use crate::metrics::PolicyMetrics;
 use crate::policies::Policies;
 use crate::policies::files::Files;
 use crate::policies::watch::{Announcements, WatchState, watch_policies};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
 use crate::remediation::work::RemediationScope;
-use crate::status::write::Reconciled;
 
-/// How long the API server may refuse the watch of policies before this
-/// replica says it is not ready.
+/// How long the API server may refuse the watch of policies until the replica is not ready.
 const REFUSED_LIMIT: Duration = Duration::from_mins(1);
 
-/// Where the policies come from, as the command line says it.
-pub enum Source {
+/// Where the policies come from, by the command line.
+pub enum PolicyOrigin {
     /// YAML files and folders; no cluster is needed.
     Files(Vec<PathBuf>),
-    /// A cluster's watch. With `register`, also write the webhook configuration.
+    /// A cluster. With `register`, podgate also writes the webhook configurations there.
     Cluster { target: Target, register: bool },
 }
 
-/// An opened source.
+/// An opened source. Clones share it.
 #[derive(Clone)]
 pub(super) enum PolicySource {
     Files(Files),
@@ -50,32 +45,22 @@ pub(super) enum PolicySource {
     },
 }
 
-/// What the podgate that leads is told.
-pub(super) struct Lease {
-    pub namespace: Option<String>,
-    pub reports: bool,
-    /// What else the leader keeps.
-    pub keeping: Option<Keeping>,
-    /// Whose remediation may write to workloads.
-    pub remediation: RemediationScope,
-}
-
 impl PolicySource {
-    /// Reads the files, or sees that the cluster serves policies.
+    /// Reads the files, or checks that the cluster serves policies.
     pub(super) async fn open(
-        source: &Source,
+        origin: &PolicyOrigin,
         protected: Protected,
         policies: &Policies,
         metrics: &PolicyMetrics,
     ) -> Result<Self, ServeError> {
-        match source {
-            Source::Files(paths) => {
+        match origin {
+            PolicyOrigin::Files(paths) => {
                 let (files, set) = Files::open(paths.clone(), protected)?;
                 metrics.loaded(set.len(), 0);
                 policies.store(Some(Arc::new(set)));
                 Ok(Self::Files(files))
             }
-            Source::Cluster { target, register } => {
+            PolicyOrigin::Cluster { target, register } => {
                 let cluster = clusters::connect(target).await?;
                 check_served(&cluster).await?;
                 Ok(Self::Cluster {
@@ -89,7 +74,7 @@ impl PolicySource {
         }
     }
 
-    /// Publishes every change until it is dropped.
+    /// Stores every change of the policies, until it is dropped.
     pub(super) async fn keep_up_to_date(self, policies: Policies, metrics: PolicyMetrics) {
         match self {
             Self::Files(files) => files.watch(policies, metrics).await,
@@ -100,7 +85,7 @@ impl PolicySource {
         }
     }
 
-    /// Waits until the policies are known for the first time.
+    /// Waits until the policies were read for the first time.
     pub(super) async fn first_known(&self) -> Result<(), ServeError> {
         let Self::Cluster { state, .. } = self else { return Ok(()) };
         let mut state = state.subscribe();
@@ -108,7 +93,7 @@ impl PolicySource {
         synced.map(|_| ()).map_err(|_| ServeError::Ended("watch of policies"))
     }
 
-    /// Whether the policies can be relied on.
+    /// Ready while the policies are loaded, and the API server does not refuse their watch.
     pub(super) fn readiness(&self, policies: &Policies) -> Readiness {
         let policies = policies.clone();
         let state = match self {
@@ -129,7 +114,7 @@ impl PolicySource {
         })
     }
 
-    /// Tells of every change of the policies; of files nobody waits for one.
+    /// Subscribes to the policies. With files there is no sender: nothing waits for a change.
     pub(super) fn changes(&self) -> watch::Receiver<Option<Arc<PolicySet>>> {
         match self {
             Self::Files(_) => watch::channel(None).1,
@@ -137,37 +122,14 @@ impl PolicySource {
         }
     }
 
-    /// What this podgate does when it leads; nothing without a cluster.
-    pub(super) fn leading(&self, lease: Lease, metrics: Metrics) -> Option<Leading> {
-        let Self::Cluster { cluster, announcements, .. } = self else { return None };
-        let namespace = self.release_namespace(lease.namespace.as_deref());
-        Some(Leading {
-            client: cluster.client.clone(),
-            lease: leader::Options::new(namespace),
-            announcements: announcements.clone(),
-            metrics,
-            reports: lease.reports,
-            keeping: lease.keeping,
-            remediation: lease.remediation,
-            on_reconciled: Arc::new(|reconciled| {
-                let Reconciled { policy, message, written } = reconciled;
-                if *written {
-                    tracing::info!(policy, "{message}");
-                } else {
-                    tracing::debug!(policy, "{message}");
-                }
-            }),
-        })
-    }
-
-    /// The namespace podgate is installed in: what was said or, in a pod, its own.
-    pub(super) fn release_namespace(&self, said: Option<&str>) -> String {
+    /// The namespace podgate is installed in: the given one or, without one, this pod's or the context's.
+    pub(super) fn release_namespace(&self, given: Option<&str>) -> String {
         let own = self.client();
         let own = own.as_ref().map(Client::default_namespace);
-        said.or(own).unwrap_or_default().to_owned()
+        given.or(own).unwrap_or_default().to_owned()
     }
 
-    /// Who the API server takes this podgate for, where it may repair workloads.
+    /// The user name by which the API server knows podgate; `None` where podgate may not repair workloads.
     pub(super) async fn own_user(
         &self,
         remediation: RemediationScope,
@@ -175,11 +137,11 @@ impl PolicySource {
         let Some(client) = self.client().filter(|_| remediation != RemediationScope::None) else {
             return Ok(None);
         };
-        let user = who(client).await.map_err(|error| ClusterError::Api(error.to_string()))?;
-        Ok(Some(user.into()))
+        let user = own_user(client).await.map_err(|error| ClusterError::Api(error.to_string()))?;
+        Ok(Some(user))
     }
 
-    /// Leaves podgate's own namespace alone too, as its webhooks do.
+    /// Adds podgate's own namespace to the protected ones, as in its webhooks' namespaceSelector.
     pub(super) fn protect(&mut self, namespace: &str) {
         if let Self::Cluster { protected, .. } = self {
             *protected = protected.and(namespace);
@@ -198,7 +160,7 @@ impl PolicySource {
         }
     }
 
-    /// The namespaces that are left alone.
+    /// The namespaces that podgate leaves alone.
     pub(super) fn protected(&self) -> Protected {
         match self {
             Self::Files(_) => Protected::default(),
@@ -206,7 +168,7 @@ impl PolicySource {
         }
     }
 
-    /// The client to register with, if that was asked for.
+    /// The client for `--register`; `None` without that flag.
     pub(super) fn registering_client(&self) -> Option<Client> {
         match self {
             Self::Cluster { cluster, register: true, .. } => Some(cluster.client.clone()),
@@ -215,7 +177,8 @@ impl PolicySource {
     }
 }
 
-/// A watch would only wait and retry; at the start it is better to say what is wrong.
+/// Checks that the cluster serves both kinds of policies, and that podgate may list them: at the start an error is
+/// better than a watch that retries for ever.
 async fn check_served(cluster: &Cluster) -> Result<(), ClusterError> {
     let one = ListParams::default().limit(1);
     let own = Api::<DevOpsPolicy>::all(cluster.client.clone());

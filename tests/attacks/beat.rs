@@ -177,7 +177,7 @@ fn no_time_or_nonce_of_anothers_counts(it: &Beating) {
     let mine = own.nonce("test-2", Timestamp::now());
     let (admitted, said) = write(&now(), Some(mine.clone()), &dry);
     assert!(admitted && own.is_echo(&mine, &said), "a nonce of podgate's is echoed: {said}");
-    refused(&write(&now(), Some(mine), &dry), "it was brought before");
+    refused(&write(&now(), Some(mine), &dry), "it was used before");
     let (healthy, said) = it.check();
     assert!(healthy, "{said}");
 }

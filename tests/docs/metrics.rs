@@ -85,10 +85,10 @@ fn exposition() -> String {
     metrics.audit.policy("shop", "baseline", 100, [0; 4]);
     metrics.certificates.serves(0, 0);
     metrics.remediation.step("begun");
-    metrics.certificates.configuration("validating", Some(true));
+    metrics.certificates.configuration_trusts("validating");
     metrics.beat.called(std::time::Instant::now());
-    metrics.beat.knows_callers(1);
-    metrics.beat.intact("validating", Some(true));
+    metrics.beat.known_callers(1);
+    metrics.beat.configuration_intact("validating");
     String::from_utf8(metrics.expose().unwrap()).unwrap()
 }
 

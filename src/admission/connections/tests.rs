@@ -12,19 +12,19 @@ fn connections(callers: &Callers) -> Connections {
 }
 
 /// So many connections of an address, the first of which is the oldest.
-fn enter(connections: &Connections, from: &str, count: u64) -> Vec<Seat> {
+fn enter(connections: &Connections, from: &str, count: u64) -> Vec<Slot> {
     let now = Instant::now();
-    let nth = |number| connections.enter(address(from), now + Duration::from_millis(number));
+    let nth = |number| connections.admit(address(from), now + Duration::from_millis(number));
     (0..count).map(|number| nth(number).unwrap()).collect()
 }
 
-/// Whether each has been told to go.
-fn gone(seats: &[Seat]) -> Vec<bool> {
-    seats.iter().map(|seat| !seat.connections.lock().open.contains_key(&seat.id)).collect()
+/// Whether each was evicted.
+fn gone(slots: &[Slot]) -> Vec<bool> {
+    slots.iter().map(|slot| !slot.connections.lock().open.contains_key(&slot.id)).collect()
 }
 
 fn holds(connections: &Connections, from: &str) -> usize {
-    connections.lock().open_of(Owner { address: address(from), anonymous: false })
+    connections.lock().open_of(Client { address: address(from), anonymous: false })
 }
 
 #[test]
@@ -38,27 +38,27 @@ fn nobody_at_one_address_keeps_somebody_at_another_from_connecting() {
     assert_eq!(gone(&victims), [false, false], "it goes on at the cost of the flood alone");
     assert_eq!(holds(&connections, "10.0.0.1"), 4);
     drop((flood, more, victims));
-    assert!(connections.lock().owners.is_empty() && connections.lock().networks.is_empty());
+    assert!(connections.lock().clients.is_empty() && connections.lock().networks.is_empty());
 }
 
 #[test]
 fn of_one_address_an_idle_connection_goes_before_a_busy_one_and_the_oldest_first() {
     let connections = connections(&Callers::default());
-    let seats = enter(&connections, "10.0.0.1", 6);
+    let slots = enter(&connections, "10.0.0.1", 6);
     let now = Instant::now() + Duration::from_secs(1);
-    seats[0].is(Stage::Busy, now);
-    seats[1].is(Stage::Idle, now);
+    slots[0].set_stage(Stage::Busy, now);
+    slots[1].set_stage(Stage::Idle, now);
     let newcomer = enter(&connections, "10.0.0.2", 1);
-    assert_eq!(gone(&seats), [false, false, true, false, false, false]);
+    assert_eq!(gone(&slots), [false, false, true, false, false, false]);
     drop(newcomer);
 }
 
 #[tokio::test]
 async fn whoever_has_to_go_is_told() {
     let connections = connections(&Callers::default());
-    let seats = enter(&connections, "10.0.0.1", 6);
+    let slots = enter(&connections, "10.0.0.1", 6);
     let _newcomer = enter(&connections, "10.0.0.2", 1);
-    seats[0].is_needed().await;
+    slots[0].evicted().await;
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn a_known_caller_has_room_whoever_is_there_and_is_never_told_to_go_for_others()
     assert_eq!(gone(&flood), [false; 6], "it has room of its own");
     let more = enter(&connections, "10.0.0.9", 6);
     assert_eq!(gone(&flood), [true; 6], "and takes what others have when it needs it");
-    assert!(connections.enter(address("10.0.0.1"), Instant::now()).is_none());
+    assert!(connections.admit(address("10.0.0.1"), Instant::now()).is_none());
     assert_eq!((gone(&known), gone(&more)), (vec![false; 2], vec![false; 6]));
     let last = enter(&connections, "10.0.0.9", 1);
     assert_eq!(gone(&known), [true, false], "only for another one of a known caller");
@@ -83,14 +83,14 @@ fn an_address_that_shows_no_certificate_is_not_known() {
     let callers = Callers::default();
     callers.proved(address("10.0.0.9"), Instant::now());
     let connections = connections(&callers);
-    let seats = enter(&connections, "10.0.0.9", 6);
-    for seat in &seats {
-        seat.is_anonymous();
+    let slots = enter(&connections, "10.0.0.9", 6);
+    for slot in &slots {
+        slot.mark_anonymous();
     }
     let newcomer = enter(&connections, "10.0.0.2", 1);
-    assert_eq!(gone(&seats), [true, false, false, false, false, false]);
-    drop((seats, newcomer));
-    assert!(connections.lock().owners.is_empty());
+    assert_eq!(gone(&slots), [true, false, false, false, false, false]);
+    drop((slots, newcomer));
+    assert!(connections.lock().clients.is_empty());
 }
 
 #[test]
@@ -112,15 +112,15 @@ fn an_ipv6_network_shares_its_room_and_inside_of_it_who_holds_least_is_spared() 
 #[test]
 fn what_a_connection_does_has_its_own_end() {
     let connections = connections(&Callers::default());
-    let seats = enter(&connections, "10.0.0.1", 1);
+    let slots = enter(&connections, "10.0.0.1", 1);
     let now = Instant::now() + Duration::from_mins(1);
-    let seat = &seats[0];
-    let (end, why) = seat.limit();
+    let slot = &slots[0];
+    let (end, why) = slot.timeout();
     assert!(end < now && why == Some(Ended::NoRequest));
-    seat.is(Stage::Busy, now);
-    assert_eq!(seat.limit().1, None);
-    seat.is(Stage::Idle, now);
-    let (end, why) = seat.limit();
+    slot.set_stage(Stage::Busy, now);
+    assert_eq!(slot.timeout().1, None);
+    slot.set_stage(Stage::Idle, now);
+    let (end, why) = slot.timeout();
     assert!(end > now + Duration::from_secs(90), "an API server keeps one for 90 s");
     assert_eq!(why, Some(Ended::Idle));
 }
@@ -132,12 +132,12 @@ async fn handshakes_of_an_address_wait_for_each_other_and_for_nobody_elses() {
         Callers::default(),
         Metrics::new().unwrap().connections,
     );
-    let seats = enter(&connections, "10.0.0.1", 40);
+    let slots = enter(&connections, "10.0.0.1", 40);
     let mut under_way = Vec::new();
-    for seat in &seats[..MAX_HANDSHAKES] {
-        under_way.push(seat.handshake().await);
+    for slot in &slots[..MAX_HANDSHAKES] {
+        under_way.push(slot.handshake().await);
     }
-    let last = seats[MAX_HANDSHAKES].handshake();
+    let last = slots[MAX_HANDSHAKES].handshake();
     tokio::pin!(last);
     assert!(futures::poll!(&mut last).is_pending());
     drop(enter(&connections, "10.0.0.2", 1)[0].handshake().await.unwrap());

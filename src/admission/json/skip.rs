@@ -1,7 +1,7 @@
-//! Passes JSON that nobody asks for, and checks it on the way. Each function takes what begins with its subject, and
-//! gives what follows that; `None` where it is no JSON.
+//! Skips JSON, and validates it on the way. Each function takes a text that begins with its subject, and returns the
+//! text after it; `None` where the text is not JSON.
 
-/// Passes a value of any depth.
+/// Skips a value of any depth.
 pub(super) fn value(mut rest: &[u8]) -> Option<&[u8]> {
     let mut open = Open::default();
     rest = space(rest);
@@ -11,7 +11,7 @@ pub(super) fn value(mut rest: &[u8]) -> Option<&[u8]> {
             [b'{', inner @ ..] => match space(inner) {
                 [b'}', rest @ ..] => rest,
                 inner => {
-                    open.push(true);
+                    open.push(Container::Object);
                     rest = key(inner)?;
                     continue;
                 }
@@ -19,7 +19,7 @@ pub(super) fn value(mut rest: &[u8]) -> Option<&[u8]> {
             [b'[', inner @ ..] => match space(inner) {
                 [b']', rest @ ..] => rest,
                 inner => {
-                    open.push(false);
+                    open.push(Container::List);
                     rest = inner;
                     continue;
                 }
@@ -29,13 +29,15 @@ pub(super) fn value(mut rest: &[u8]) -> Option<&[u8]> {
             | [b'n', b'u', b'l', b'l', rest @ ..] => rest,
             _ => number(rest)?,
         };
-        // A value is past: what follows is another, or ends what it is in.
+        // A value is skipped: another one follows, or its container ends.
         rest = loop {
-            let Some(in_object) = open.last() else { return Some(rest) };
-            match space(rest) {
-                [b',', next @ ..] if in_object => break key(next)?,
-                [b',', next @ ..] => break space(next),
-                [end, next @ ..] if *end == if in_object { b'}' } else { b']' } => rest = next,
+            let Some(container) = open.last() else { return Some(rest) };
+            match (container, space(rest)) {
+                (Container::Object, [b',', next @ ..]) => break key(next)?,
+                (Container::List, [b',', next @ ..]) => break space(next),
+                (Container::Object, [b'}', next @ ..]) | (Container::List, [b']', next @ ..]) => {
+                    rest = next;
+                }
                 _ => return None,
             }
             open.pop();
@@ -43,7 +45,7 @@ pub(super) fn value(mut rest: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Passes a field's name and colon, and the white space around them.
+/// Skips a field's name and colon, and the white space around them.
 #[inline]
 fn key(rest: &[u8]) -> Option<&[u8]> {
     let [b'"', rest @ ..] = space(rest) else { return None };
@@ -53,19 +55,19 @@ fn key(rest: &[u8]) -> Option<&[u8]> {
 
 #[inline]
 pub(super) fn space(rest: &[u8]) -> &[u8] {
-    // The API server writes none.
-    if let [(..=b' '), ..] = rest { much_space(rest) } else { rest }
+    // The API server writes no white space.
+    if let [(..=b' '), ..] = rest { skip_space(rest) } else { rest }
 }
 
 #[cold]
-fn much_space(mut rest: &[u8]) -> &[u8] {
+fn skip_space(mut rest: &[u8]) -> &[u8] {
     while let [b' ' | b'\n' | b'\t' | b'\r', next @ ..] = rest {
         rest = next;
     }
     rest
 }
 
-/// Passes a string whose first quote is past already.
+/// Skips a string, after its opening quote.
 #[inline]
 pub(super) fn string(rest: &[u8]) -> Option<&[u8]> {
     match plain(rest) {
@@ -74,7 +76,7 @@ pub(super) fn string(rest: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Passes the rest of a string, from an escape on.
+/// Skips the rest of a string, from an escape on.
 fn escapes(mut rest: &[u8]) -> Option<&[u8]> {
     loop {
         rest = match rest {
@@ -92,7 +94,7 @@ fn escapes(mut rest: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// Passes all of a string up to a quote, a backslash or a control character.
+/// Skips the part of a string before a quote, a backslash or a control character.
 #[inline]
 pub(super) fn plain(mut rest: &[u8]) -> &[u8] {
     while let Some((chunk, next)) = rest.split_first_chunk() {
@@ -108,14 +110,14 @@ pub(super) fn plain(mut rest: &[u8]) -> &[u8] {
     rest.get(plain..).unwrap_or_default()
 }
 
-/// Looks at eight bytes at once: the high bit of the first that is not plain is the lowest that is set. (A byte that is
-/// too small borrows from the next, so what is said of those behind it may be wrong.)
+/// Finds the first special byte of eight at once: the lowest bit that is set is that byte's high bit. (A control
+/// character borrows from the next byte, so bits above the lowest may be wrong.)
 #[inline]
 fn special_bytes(word: u64) -> u64 {
     const EACH: u64 = u64::from_le_bytes([1; 8]);
     let is = |byte: u8| (word ^ (EACH * u64::from(byte))).wrapping_sub(EACH);
     let control = word.wrapping_sub(EACH * 0x20);
-    // What has its high bit set is part of a longer character.
+    // A byte with its high bit set is part of a multi-byte character.
     (is(b'"') | is(b'\\') | control) & !word & (EACH * 0x80)
 }
 
@@ -140,22 +142,28 @@ fn digits(rest: &[u8]) -> Option<&[u8]> {
     if count == 0 { None } else { rest.get(count..) }
 }
 
-/// What a value is in, from the outside in: a bit each, which is set for an object.
+#[derive(Clone, Copy)]
+enum Container {
+    List,
+    Object,
+}
+
+/// The containers around a value, from the outside in: one bit for each, which is set for an object.
 #[derive(Default)]
 struct Open {
     depth: usize,
-    /// The innermost of them.
+    /// The innermost 64 containers.
     bits: u64,
     outer: Vec<u64>,
 }
 
 impl Open {
     #[inline]
-    fn push(&mut self, object: bool) {
+    fn push(&mut self, container: Container) {
         if self.depth >= 64 && self.depth.is_multiple_of(64) {
             self.outer.push(self.bits);
         }
-        self.bits = self.bits << 1 | u64::from(object);
+        self.bits = self.bits << 1 | u64::from(matches!(container, Container::Object));
         self.depth += 1;
     }
 
@@ -169,7 +177,8 @@ impl Open {
     }
 
     #[inline]
-    fn last(&self) -> Option<bool> {
-        (self.depth > 0).then_some(self.bits & 1 == 1)
+    fn last(&self) -> Option<Container> {
+        let container = if self.bits & 1 == 1 { Container::Object } else { Container::List };
+        (self.depth > 0).then_some(container)
     }
 }

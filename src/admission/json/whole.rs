@@ -1,4 +1,5 @@
-//! Reads JSON into memory, within bounds: a text of three bytes, such as `"",`, is a value of ten times that.
+//! Reads JSON into a `serde_json::Value` of bounded size: a text of three bytes, such as `"",`, becomes a value of ten
+//! times that size.
 
 use std::cell::Cell;
 use std::fmt;
@@ -6,17 +7,17 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::{MAX_DEPTH, Reader, skip};
+use super::reader::Reader;
 
-/// The most values that are read, those in lists and maps counted. A pod of a thousand containers has half as many.
+/// The most values that are read, including those in lists and maps. A pod with a thousand containers has half as many.
 const MAX_VALUES: usize = 50_000;
 
-/// The value that a text is; `None` where it is no JSON, or larger or deeper than is read.
-pub(in super::super) fn whole(text: &str) -> Option<Value> {
-    let mut reader = Reader { text, rest: text.as_bytes(), depth: MAX_DEPTH };
+/// Reads a text; `None` where it is not JSON, or has too many values, or nests too deep.
+pub(crate) fn whole(text: &str) -> Option<Value> {
+    let mut reader = Reader::new(text);
     let left = Cell::new(MAX_VALUES);
     let value = Whole(&left).deserialize(&mut reader).ok()?;
-    skip::space(reader.rest).is_empty().then_some(value)
+    reader.is_at_end().then_some(value)
 }
 
 /// Reads a value, and counts it.

@@ -15,13 +15,13 @@ fn new() -> Keyring {
     Keyring::new(&names(), LIFETIMES, start()).unwrap()
 }
 
-fn step(keyring: &Keyring, trusted: Option<i64>, at: i64) -> Step {
+fn step(keyring: &Keyring, trusted: Option<i64>, at: i64) -> RotationStep {
     let trusted = trusted.map(Duration::seconds);
     keyring.step(&names(), LIFETIMES, trusted, start() + Duration::seconds(at)).unwrap()
 }
 
-fn written(step: Step) -> Keyring {
-    let Step::Write(keyring, _) = step else { panic!("{step:?}") };
+fn written(step: RotationStep) -> Keyring {
+    let RotationStep::Write { keyring, .. } = step else { panic!("{step:?}") };
     *keyring
 }
 
@@ -45,7 +45,7 @@ fn a_leaf_is_renewed_after_two_thirds_of_its_life_by_the_same_authority() {
     let keyring = new();
     let due = start() + Duration::seconds(13);
     assert!(
-        matches!(step(&keyring, None, 12), Step::Keep(until) if until - due < Duration::SECOND)
+        matches!(step(&keyring, None, 12), RotationStep::Keep(until) if until - due < Duration::SECOND)
     );
     let renewed = written(step(&keyring, None, 14));
     assert_ne!(renewed.leaf, keyring.leaf);
@@ -60,9 +60,9 @@ fn an_authority_signs_only_after_it_was_trusted_for_a_while_and_the_earlier_one_
     let published = written(step(&old, Some(100), 40));
     assert_eq!(published.leaf, old.leaf, "the leaf stays the old one's");
     assert!(published.bundle().starts_with(&old.bundle()) && published.bundle() != old.bundle());
-    // Not while nobody names it, nor at once.
-    assert_eq!(step(&published, None, 41), Step::Publish);
-    assert_eq!(step(&published, Some(3), 41), Step::Publish);
+    // Neither while no configuration has it, nor at once.
+    assert_eq!(step(&published, None, 41), RotationStep::AwaitTrust);
+    assert_eq!(step(&published, Some(3), 41), RotationStep::AwaitTrust);
     let switched = written(step(&published, Some(4), 44));
     assert_ne!(switched.leaf, old.leaf);
     let set = |bundle: &str| -> std::collections::BTreeSet<_> {

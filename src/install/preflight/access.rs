@@ -1,4 +1,4 @@
-//! Whether the user of the kubeconfig may do what podgate must.
+//! Checks whether the kubeconfig's user has the permissions that podgate needs.
 
 use futures::future::join_all;
 use k8s_openapi::api::authorization::v1::{
@@ -7,10 +7,10 @@ use k8s_openapi::api::authorization::v1::{
 use kube::api::{Api, PostParams};
 
 use super::super::permissions::{Names, Need, PERMISSIONS, Permission, Scope};
-use super::{Check, Subject};
+use super::check::{Check, CheckSubject};
 use crate::clusters::Cluster;
 
-/// One check for each permission of the table.
+/// Checks each permission of the table.
 pub(super) async fn permissions(
     cluster: &Cluster,
     release_namespace: &str,
@@ -39,29 +39,29 @@ async fn check(
             Ok(true) => {}
             Ok(false) => refused.push(*verb),
             Err(error) => {
-                return Subject::Permission
-                    .unseen(&what(permission, permission.verbs, namespace, name), &error);
+                return CheckSubject::Permission
+                    .unseen(&describe(permission, permission.verbs, namespace, name), &error);
             }
         }
     }
     if refused.is_empty() {
-        return Subject::Permission
-            .ok(format!("may {}", what(permission, permission.verbs, namespace, name)));
+        return CheckSubject::Permission
+            .ok(format!("may {}", describe(permission, permission.verbs, namespace, name)));
     }
-    let missing = format!("may not {}", what(permission, &refused, namespace, name));
+    let missing = format!("may not {}", describe(permission, &refused, namespace, name));
     let why = permission.why;
     match permission.need {
-        Need::Always => Subject::Permission
+        Need::Always => CheckSubject::Permission
             .error(missing, format!("podgate needs it to {why}; the chart's roles grant it")),
-        Need::For(purpose) => Subject::Permission.warning(
+        Need::For(purpose) => CheckSubject::Permission.warning(
             missing,
             format!("only {purpose} needs it, to {why}; the chart's values grant it"),
         ),
     }
 }
 
-/// `list and watch pods in namespace x`.
-fn what(
+/// A permission as a phrase: `list, watch pods in namespace x`.
+fn describe(
     permission: &Permission,
     verbs: &[&str],
     namespace: Option<&str>,

@@ -1,4 +1,4 @@
-//! When podgate was last seen to be called: by the Lease that it renews then, in the API server's time.
+//! Checks when the API servers last called podgate: the beat's Lease, whose `renewTime` is in the API server's time.
 
 use std::time::Duration;
 
@@ -11,20 +11,20 @@ use kube::api::GetParams;
 use kube::client::Body;
 use kube::core::{Request, Status};
 
-use super::{Check, Subject};
+use super::check::{Check, CheckState, CheckSubject};
 use crate::clusters::Cluster;
 use crate::nonce::LEASE;
 
-/// Above it, a beat is missing: podgate beats about every ten seconds, and writes what it sees.
+/// The age above which a beat is missing: replicas beat about every ten seconds.
 const STALE: SignedDuration = SignedDuration::from_secs(15);
 /// How far `renewTime` may be ahead.
 const AHEAD: SignedDuration = SignedDuration::from_secs(10);
-/// How long a beat that is late is waited for, and how often it is looked.
+/// How long to wait for a late beat, and how often to read the Lease meanwhile.
 const WAIT: Duration = Duration::from_secs(10);
-const LOOK: Duration = Duration::from_secs(1);
+const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
-/// Whether the API servers were seen to call podgate just now. One beat that is late is waited for.
+/// Checks whether the API servers call podgate; waits for one late beat.
 pub(super) async fn beat(cluster: &Cluster, namespace: &str) -> Check {
     let started = tokio::time::Instant::now();
     loop {
@@ -32,18 +32,18 @@ pub(super) async fn beat(cluster: &Cluster, namespace: &str) -> Check {
             Ok(Some((lease, now))) => judge(namespace, &lease, now),
             Ok(None) => return never(namespace),
             Err(error) => {
-                return Subject::Webhook.unseen(&format!("Lease {namespace}/{LEASE}"), &error);
+                return CheckSubject::Webhook.unseen(&format!("Lease {namespace}/{LEASE}"), &error);
             }
         };
-        if check.state == super::State::Ok || started.elapsed() >= WAIT {
+        if check.state == CheckState::Ok || started.elapsed() >= WAIT {
             return check;
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
 fn never(namespace: &str) -> Check {
-    Subject::Webhook.warning(
+    CheckSubject::Webhook.warning(
         format!("there is no Lease {namespace}/{LEASE}: podgate was never seen to be called"),
         "if podgate has run for a minute, see its log and the metric podgate_called",
     )
@@ -53,30 +53,30 @@ fn judge(namespace: &str, lease: &Lease, now: Timestamp) -> Check {
     let title = format!("Lease {namespace}/{LEASE}");
     let renewed = lease.spec.as_ref().and_then(|it| it.renew_time.as_ref());
     let Some(renewed) = renewed.map(|it| it.0) else {
-        return Subject::Webhook.error(
+        return CheckSubject::Webhook.error(
             format!("{title} has no renewTime: podgate was not seen to be called"),
             "somebody else made it: delete it, and podgate makes it anew",
         );
     };
     let age = now.duration_since(renewed);
     if age < -AHEAD {
-        return Subject::Webhook.error(
+        return CheckSubject::Webhook.error(
             format!("{title} says that podgate was called at {renewed}, which has not come yet"),
             "somebody else wrote it: delete it, and podgate makes it anew",
         );
     }
     let seconds = age.as_secs().max(0);
     if age > STALE {
-        return Subject::Webhook.error(
+        return CheckSubject::Webhook.error(
             format!("the API servers were last seen to call podgate {seconds} s ago ({title}), so it may not be asked"),
             "see the webhooks above, and the log of podgate for why its beat fails",
         );
     }
-    Subject::Webhook
+    CheckSubject::Webhook
         .ok(format!("the API servers were seen to call podgate {seconds} s ago ({title})"))
 }
 
-/// The Lease, and the API server's time when it answered; this machine's clock may be another.
+/// The Lease, and the time of the answer by the API server's clock (`Date`), which may differ from this machine's.
 async fn read(client: &Client, namespace: &str) -> Result<Option<(Lease, Timestamp)>, kube::Error> {
     let path = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases");
     let request = Request::new(path).get(LEASE, &GetParams::default());
@@ -106,7 +106,6 @@ async fn read(client: &Client, namespace: &str) -> Result<Option<(Lease, Timesta
 mod tests {
     use serde_json::json;
 
-    use super::super::State;
     use super::*;
 
     #[test]
@@ -121,17 +120,17 @@ mod tests {
             state(json!({"renewTime": format!("{time:.6}")}))
         };
         for (age, expected) in [
-            (-11, State::Error),
-            (-10, State::Ok),
-            (0, State::Ok),
-            (15, State::Ok),
-            (16, State::Error),
-            (86_400, State::Error),
+            (-11, CheckState::Error),
+            (-10, CheckState::Ok),
+            (0, CheckState::Ok),
+            (15, CheckState::Ok),
+            (16, CheckState::Error),
+            (86_400, CheckState::Error),
         ] {
             assert_eq!(renewed(age), expected, "{age}");
         }
-        assert_eq!(state(json!({})), State::Error);
-        assert_eq!(state(json!({"renewTime": "9999-01-01T00:00:00.000000Z"})), State::Error);
+        assert_eq!(state(json!({})), CheckState::Error);
+        assert_eq!(state(json!({"renewTime": "9999-01-01T00:00:00.000000Z"})), CheckState::Error);
     }
 
     #[test]

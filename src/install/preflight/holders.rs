@@ -1,20 +1,20 @@
-//! Who, beside podgate and the cluster itself, has rights by which podgate could be misled: to write or delete the Lease of
-//! the beat, and to change the labels by which policies select namespaces.
+//! Lists who, beside podgate and the cluster itself, could mislead podgate: the subjects that may write or delete the
+//! beat's Lease, and those that may change the labels by which policies select namespaces.
 
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
 use super::super::permissions::Names;
-use super::rights::{Deed, Rights};
-use super::{Check, Subject};
+use super::check::{Check, CheckSubject};
+use super::rights::{Action, Rights};
 use crate::api::ClusterDevOpsPolicy;
 use crate::clusters::Cluster;
 use crate::nonce::LEASE;
 
-/// The most that are named.
+/// The most subjects or policies that a check names.
 const MAX_NAMED: usize = 10;
-/// Who has it may do everything.
+/// The prefix of cluster admins, who may do everything.
 const ADMIN: &str = "ClusterRole cluster-admin ";
 
 pub(super) async fn holders(
@@ -26,11 +26,11 @@ pub(super) async fn holders(
         Ok(rights) => rights,
         Err(error) => {
             return vec![
-                Subject::Permission.unseen("who may do what (roles and bindings)", &error),
+                CheckSubject::Permission.unseen("the cluster's roles and bindings", &error),
             ];
         }
     };
-    let lease = Deed {
+    let lease = Action {
         group: "coordination.k8s.io",
         resource: "leases",
         name: LEASE,
@@ -40,19 +40,19 @@ pub(super) async fn holders(
     let mut writers = rights.holders(release_namespace, &lease);
     writers.retain(|it| !it.starts_with(&own));
     let namespaces =
-        Deed { group: "", resource: "namespaces", name: "", verbs: &["update", "patch"] };
+        Action { group: "", resource: "namespaces", name: "", verbs: &["update", "patch"] };
     let mut labellers = rights.holders("", &namespaces);
     labellers.retain(|it| !it.starts_with(ADMIN));
     let mut checks = vec![lease_check(&writers)];
     match selecting(cluster).await {
         Ok(selecting) => checks.push(label_check(&selecting, &labellers)),
-        Err(error) => checks.push(Subject::Policy.unseen("ClusterDevOpsPolicies", &error)),
+        Err(error) => checks.push(CheckSubject::Policy.unseen("ClusterDevOpsPolicies", &error)),
     }
     checks
 }
 
 fn lease_check(writers: &BTreeSet<String>) -> Check {
-    Subject::Permission.ok(if writers.is_empty() {
+    CheckSubject::Permission.ok(if writers.is_empty() {
         format!("nobody but podgate may write or delete the Lease {LEASE}")
     } else {
         format!(
@@ -62,26 +62,26 @@ fn lease_check(writers: &BTreeSet<String>) -> Check {
     })
 }
 
-/// Labels matter only where a policy goes by them.
+/// Labels matter only where a policy selects namespaces by them.
 fn label_check(selecting: &[String], labellers: &BTreeSet<String>) -> Check {
     if selecting.is_empty() || labellers.is_empty() {
         let what = if labellers.is_empty() {
             "nobody but cluster admins may change the labels of namespaces".to_owned()
         } else {
             format!(
-                "labels of namespaces, by which no policy selects now, may be changed by {}",
+                "the labels of namespaces may be changed by {}; no policy selects by them now",
                 named(labellers)
             )
         };
-        return Subject::Permission.ok(what);
+        return CheckSubject::Permission.ok(what);
     }
     let policies = named(&selecting.iter().cloned().collect());
-    Subject::Permission.warning(
+    CheckSubject::Permission.warning(
         format!(
-            "namespaces can be taken out of the namespaceSelector of {policies}, by whoever may change their labels: {}",
+            "whoever may change the labels of namespaces can take them out of the namespaceSelector of {policies}: {}",
             named(labellers)
         ),
-        "select by excludeNamespaces or kubernetes.io/metadata.name, or take that right away",
+        "select by excludeNamespaces or kubernetes.io/metadata.name, or revoke that right",
     )
 }
 
@@ -118,7 +118,7 @@ async fn selecting(cluster: &Cluster) -> Result<Vec<String>, kube::Error> {
         }
     });
     match listed.await {
-        // That the CRD is missing is told by itself.
+        // The check of CRDs reports a missing CRD.
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(Vec::new()),
         listed => listed.map(|()| found),
     }
@@ -126,7 +126,7 @@ async fn selecting(cluster: &Cluster) -> Result<Vec<String>, kube::Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::State;
+    use super::super::check::CheckState;
     use super::*;
 
     fn set(names: &[&str]) -> BTreeSet<String> {
@@ -137,10 +137,10 @@ mod tests {
     fn who_may_label_a_namespace_matters_where_a_policy_goes_by_labels() {
         let jane = set(&["Role labels in shop (User jane)"]);
         let production = ["production".to_owned()];
-        assert_eq!(label_check(&[], &jane).state, State::Ok);
-        assert_eq!(label_check(&production, &set(&[])).state, State::Ok);
+        assert_eq!(label_check(&[], &jane).state, CheckState::Ok);
+        assert_eq!(label_check(&production, &set(&[])).state, CheckState::Ok);
         let warned = label_check(&production, &jane);
-        assert_eq!(warned.state, State::Warning);
+        assert_eq!(warned.state, CheckState::Warning);
         assert!(
             warned.what.contains("production") && warned.what.contains("User jane"),
             "{}",
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn of_many_some_are_named_and_the_rest_counted() {
         let many: Vec<_> = (10..32).map(|it| format!("Role r{it}")).collect();
-        let told = lease_check(&many.iter().cloned().collect()).what;
-        assert!(told.contains("Role r10") && told.ends_with("and 12 more"), "{told}");
+        let what = lease_check(&many.iter().cloned().collect()).what;
+        assert!(what.contains("Role r10") && what.ends_with("and 12 more"), "{what}");
     }
 }

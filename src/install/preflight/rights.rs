@@ -1,4 +1,5 @@
-//! Who may do what in a cluster, by its roles and bindings; decided without I/O from what was read.
+//! RBAC: which subjects may perform an action, by the cluster's roles and bindings. [`Rights::read`] reads them, and
+//! [`Rights::holders`] decides without I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,10 +11,10 @@ use serde::Deserialize;
 
 use crate::clusters::Cluster;
 
-/// Roles and bindings.
+/// The roles and bindings of a cluster.
 #[derive(Default)]
 pub(super) struct Rights {
-    /// By namespace, which is empty for a `ClusterRole`, and name.
+    /// By namespace (empty for a `ClusterRole`) and name.
     roles: BTreeMap<(String, String), Vec<PolicyRule>>,
     bindings: Vec<Binding>,
 }
@@ -32,18 +33,18 @@ struct Binding {
     subjects: Option<Vec<Subject>>,
 }
 
-/// What is asked about.
-pub(super) struct Deed<'a> {
+/// An action on an object.
+pub(super) struct Action<'a> {
     pub group: &'a str,
     pub resource: &'a str,
-    /// The object's name.
+    /// The object's name; empty for a namespace, whose name is that of the binding.
     pub name: &'a str,
-    /// Any of these.
+    /// The verbs, each of which suffices.
     pub verbs: &'a [&'a str],
 }
 
 impl Rights {
-    /// Reads them all.
+    /// Reads all roles and bindings.
     pub async fn read(cluster: &Cluster) -> Result<Self, kube::Error> {
         let mut rights = Self::default();
         let mut faulty = None;
@@ -66,9 +67,9 @@ impl Rights {
         faulty.map_or(Ok(rights), |error| Err(kube::Error::SerdeError(error)))
     }
 
-    /// The roles by which somebody may do it to an object in this namespace (empty: in any), with who that is. The
-    /// cluster's own controllers (`system:…`) are left out.
-    pub fn holders(&self, namespace: &str, deed: &Deed<'_>) -> BTreeSet<String> {
+    /// Who may perform the action in this namespace (empty: in any), each as `ROLE (SUBJECT)`. The cluster's own roles
+    /// (`system:…`) are left out.
+    pub fn holders(&self, namespace: &str, action: &Action<'_>) -> BTreeSet<String> {
         let mut holders = BTreeSet::new();
         for binding in &self.bindings {
             let bound = binding.metadata.namespace.clone().unwrap_or_default();
@@ -79,9 +80,9 @@ impl Rights {
             }
             let home = if kind == "Role" { bound.clone() } else { String::new() };
             let rules = self.roles.get(&(home, name.clone())).into_iter().flatten();
-            // A namespace's own rights are those in itself.
-            let object = if deed.name.is_empty() { &bound } else { deed.name };
-            if !rules.into_iter().any(|rule| grants(rule, deed, object)) {
+            // A binding in a namespace grants rights to that namespace object.
+            let object = if action.name.is_empty() { &bound } else { action.name };
+            if !rules.into_iter().any(|rule| grants(rule, action, object)) {
                 continue;
             }
             let place = if bound.is_empty() { String::new() } else { format!(" in {bound}") };
@@ -96,15 +97,15 @@ impl Rights {
     }
 }
 
-fn grants(rule: &PolicyRule, deed: &Deed<'_>, object: &str) -> bool {
+fn grants(rule: &PolicyRule, action: &Action<'_>, object: &str) -> bool {
     let has = |list: &[String], item: &str| list.iter().any(|it| it == item || it == "*");
     let groups = rule.api_groups.as_deref().unwrap_or_default();
     let resources = rule.resources.as_deref().unwrap_or_default();
     let names = rule.resource_names.as_deref().unwrap_or_default();
-    has(groups, deed.group)
-        && has(resources, deed.resource)
+    has(groups, action.group)
+        && has(resources, action.resource)
         && (names.is_empty() || names.iter().any(|it| it == object))
-        && deed.verbs.iter().any(|verb| has(&rule.verbs, verb))
+        && action.verbs.iter().any(|verb| has(&rule.verbs, verb))
 }
 
 #[cfg(test)]
@@ -164,13 +165,13 @@ mod tests {
                 binding(&json!("podgate-system"), "Role", "gone", "dan"),
             ],
         );
-        let deed = Deed {
+        let action = Action {
             group: "coordination.k8s.io",
             resource: "leases",
             name: "podgate-alive",
             verbs: &["update", "delete"],
         };
-        let holders: Vec<_> = rights.holders("podgate-system", &deed).into_iter().collect();
+        let holders: Vec<_> = rights.holders("podgate-system", &action).into_iter().collect();
         assert_eq!(
             holders,
             [
@@ -191,9 +192,9 @@ mod tests {
                 binding(&json!("other"), "Role", "labels", "eve"),
             ],
         );
-        let deed =
-            Deed { group: "", resource: "namespaces", name: "", verbs: &["patch", "update"] };
-        let holders: Vec<_> = rights.holders("", &deed).into_iter().collect();
+        let action =
+            Action { group: "", resource: "namespaces", name: "", verbs: &["patch", "update"] };
+        let holders: Vec<_> = rights.holders("", &action).into_iter().collect();
         assert_eq!(holders, ["Role labels in shop (User jane)"]);
     }
 }

@@ -1,16 +1,17 @@
-//! Which objects a webhook leaves out: what somebody set by hand, and what a tenant could use to get past podgate.
+//! Checks which objects a webhook leaves out: by a selector that was set by hand, or one that a tenant could use to
+//! bypass podgate.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::super::configurations::Webhook;
-use super::{Check, Subject};
+use super::super::configurations::InstalledWebhook;
+use super::check::{Check, CheckSubject};
 use crate::admission::registration::{ALIVE_WEBHOOK, MUTATE_WEBHOOK, VALIDATE_WEBHOOK};
 
-/// The label that Kubernetes itself keeps, and nobody can change.
+/// The label that Kubernetes maintains on each namespace, and that no user can change.
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
-/// What keeps objects from podgate; warnings, since an admin may have meant it.
-pub(super) fn faults(title: &str, webhook: &Webhook) -> Vec<Check> {
+/// The settings that keep objects from podgate: warnings, since an admin may have intended them.
+pub(super) fn faults(title: &str, webhook: &InstalledWebhook) -> Vec<Check> {
     let mut faults = Vec::new();
     let path = match webhook.name.as_str() {
         VALIDATE_WEBHOOK => "/validate",
@@ -24,39 +25,39 @@ pub(super) fn faults(title: &str, webhook: &Webhook) -> Vec<Check> {
     if webhook.name == ALIVE_WEBHOOK {
         if webhook.failure_policy.as_deref() == Some("Ignore") {
             faults.push(
-                "with failurePolicy Ignore anybody may write the Lease while podgate is away"
+                "with failurePolicy Ignore, anybody can write the Lease while podgate is down"
                     .to_owned(),
             );
         }
     } else {
-        if asks(webhook.object_selector.as_ref()) {
+        if selects_by_labels(webhook.object_selector.as_ref()) {
             faults.push(
                 "its objectSelector leaves out objects by labels, which their owners set"
                     .to_owned(),
             );
         }
         if !by_name(webhook.namespace_selector.as_ref()) {
-            faults.push(format!("its namespaceSelector goes by other labels than {NAME_LABEL}, which whoever may label a namespace can change"));
+            faults.push(format!("its namespaceSelector uses other labels than {NAME_LABEL}, which anybody who may label a namespace can change"));
         }
         if !webhook.match_conditions.is_empty() {
             let names: Vec<_> =
                 webhook.match_conditions.iter().map(|it| it.name.as_str()).collect();
             faults.push(format!(
-                "its matchConditions ({}) leave out objects, which are not judged at all",
+                "its matchConditions ({}) leave out objects, which podgate does not review at all",
                 names.join(", ")
             ));
         }
     }
     let check = |fault| {
-        Subject::Webhook.warning(
+        CheckSubject::Webhook.warning(
             format!("{title}: {fault}"),
-            "if nobody meant that, restore it with helm upgrade; podgate webhook config prints what it should be",
+            "if that is not intended, restore it with helm upgrade; podgate webhook config prints what it should be",
         )
     };
     faults.into_iter().map(check).collect()
 }
 
-fn calls(webhook: &Webhook, path: &str) -> bool {
+fn calls(webhook: &InstalledWebhook, path: &str) -> bool {
     let config = &webhook.client_config;
     match (&config.service, &config.url) {
         (Some(service), _) => service.path.as_deref() == Some(path),
@@ -65,14 +66,14 @@ fn calls(webhook: &Webhook, path: &str) -> bool {
     }
 }
 
-fn asks(selector: Option<&LabelSelector>) -> bool {
+fn selects_by_labels(selector: Option<&LabelSelector>) -> bool {
     selector.is_some_and(|it| {
         it.match_labels.as_ref().is_some_and(|labels| !labels.is_empty())
             || it.match_expressions.as_ref().is_some_and(|all| !all.is_empty())
     })
 }
 
-/// Whether a selector goes by the names of namespaces alone.
+/// Whether a selector uses the names of namespaces alone.
 fn by_name(selector: Option<&LabelSelector>) -> bool {
     let labels = selector.and_then(|it| it.match_labels.as_ref()).into_iter().flatten();
     let expressions = selector.and_then(|it| it.match_expressions.as_ref()).into_iter().flatten();

@@ -1,4 +1,5 @@
-//! The webhook configurations: whether the API server calls podgate, reaches it, trusts it, and what if it does not.
+//! Checks the webhook configurations: whether the API server calls podgate, reaches it and trusts it, and which pods
+//! depend on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,32 +16,34 @@ use serde::Deserialize;
 use tokio::net::TcpStream;
 use x509_parser::pem::Pem;
 
-use super::super::configurations::{self, Kind, Webhook};
-use super::{Check, Subject, selection};
-use crate::admission::register::REGISTERED_BY;
+use super::super::configurations::{self, InstalledWebhook};
+use super::check::{Check, CheckSubject};
+use super::selection;
 use crate::admission::registration::{
-    ALIVE_WEBHOOK, MUTATE_WEBHOOK, Rule, VALIDATE_WEBHOOK, mutate_rules, validate_rules,
+    ALIVE_WEBHOOK, MUTATE_WEBHOOK, VALIDATE_WEBHOOK, WebhookRule, mutate_rules, validate_rules,
 };
+use crate::admission::self_registration::REGISTERED_BY;
+use crate::certs::configuration::WebhookKind;
 use crate::clusters::Cluster;
 use crate::policy::protected::Protected;
 
-/// The longest that the API server should wait: above it, a podgate that hangs costs controllers their leases.
+/// The longest acceptable `timeoutSeconds`: above it, controllers lose their leases while podgate hangs.
 const MAX_TIMEOUT_SECONDS: i32 = 10;
-/// How long a podgate that runs may take to take a connection.
+/// How long a running podgate may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// From how long before a CA's end that is a warning.
+/// How many days before a CA's expiry the check warns.
 const EXPIRY_DAYS: i64 = 7;
 const DAY: i64 = 24 * 60 * 60;
 
-/// Everything about the configurations that call podgate.
+/// Checks every webhook that calls podgate, and whether one is missing.
 pub(super) async fn webhooks(cluster: &Cluster) -> Vec<Check> {
     let mut checks = Vec::new();
     let mut called = BTreeSet::new();
-    for kind in Kind::ALL {
+    for kind in WebhookKind::ALL {
         let configurations = match configurations::list(cluster, kind).await {
             Ok(configurations) => configurations,
             Err(error) => {
-                checks.push(Subject::Webhook.unseen(&format!("{}s", kind.as_str()), &error));
+                checks.push(CheckSubject::Webhook.unseen(&format!("{}s", kind.as_str()), &error));
                 continue;
             }
         };
@@ -49,7 +52,7 @@ pub(super) async fn webhooks(cluster: &Cluster) -> Vec<Check> {
                 called.insert(webhook.name.clone());
                 let name = configuration.name();
                 let title = format!("{} {name}, {}", kind.as_str(), webhook.name);
-                checks.extend(one(cluster, &title, &configuration.metadata, webhook).await);
+                checks.extend(check(cluster, &title, &configuration.metadata, webhook).await);
             }
         }
     }
@@ -57,34 +60,34 @@ pub(super) async fn webhooks(cluster: &Cluster) -> Vec<Check> {
     checks
 }
 
-/// What the API server does not ask podgate about at all.
+/// The most serious of the missing webhooks.
 fn missing(called: &BTreeSet<String>) -> Option<Check> {
     let calls = |name: &str| called.contains(name);
     if !calls(VALIDATE_WEBHOOK) {
-        return Some(Subject::Webhook.warning(
+        return Some(CheckSubject::Webhook.warning(
             "no ValidatingWebhookConfiguration calls podgate, so nothing is refused",
             "install the chart, or develop with: podgate serve --register",
         ));
     }
     if !calls(ALIVE_WEBHOOK) {
-        return Some(Subject::Webhook.warning(
+        return Some(CheckSubject::Webhook.warning(
             "the webhook alive. is missing, so podgate cannot see whether API servers call it",
             "restore it with helm upgrade, or see it with: podgate webhook config",
         ));
     }
     (!calls(MUTATE_WEBHOOK)).then(|| {
-        Subject::Webhook.warning(
-            "no MutatingWebhookConfiguration calls podgate: what policies with mutate would put in is missing, and refused",
+        CheckSubject::Webhook.warning(
+            "no MutatingWebhookConfiguration calls podgate, so policies with mutate complete no pods, and refuse incomplete ones",
             "restore it with helm upgrade, or see it with: podgate webhook config",
         )
     })
 }
 
-async fn one(
+async fn check(
     cluster: &Cluster,
     title: &str,
     metadata: &ObjectMeta,
-    webhook: &Webhook,
+    webhook: &InstalledWebhook,
 ) -> Vec<Check> {
     let fails = webhook.failure_policy.as_deref() != Some("Ignore");
     let state = if fails {
@@ -94,12 +97,12 @@ async fn one(
     };
     let by_serve = metadata.labels.as_ref().is_some_and(|it| it.contains_key(REGISTERED_BY));
     let mut checks = vec![if by_serve {
-        Subject::Webhook.warning(
+        CheckSubject::Webhook.warning(
             format!("{title}: {state}; it was registered by podgate serve --register"),
             "that is for development and lasts as long as that podgate runs; to stay, install the chart",
         )
     } else {
-        Subject::Webhook.ok(format!("{title}: {state}"))
+        CheckSubject::Webhook.ok(format!("{title}: {state}"))
     }];
     checks.extend(stale(title, webhook));
     checks.extend(selection::faults(title, webhook));
@@ -116,9 +119,9 @@ async fn one(
     checks
 }
 
-/// What another version of podgate, or somebody's hand, left otherwise than this podgate would write it.
-fn stale(title: &str, webhook: &Webhook) -> Vec<Check> {
-    let asked = |rule: &Rule, resource: &str, operation: &str| {
+/// The settings that differ from those of this version of podgate.
+fn stale(title: &str, webhook: &InstalledWebhook) -> Vec<Check> {
+    let asked = |rule: &WebhookRule, resource: &str, operation: &str| {
         let has = |list: &Option<Vec<String>>, item: &str| {
             list.iter().flatten().any(|it| it == item || it == "*")
         };
@@ -154,7 +157,7 @@ fn stale(title: &str, webhook: &Webhook) -> Vec<Check> {
         faults.push(format!("timeoutSeconds {seconds} lets a podgate that hangs stop controllers"));
     }
     let check = |fault| {
-        Subject::Webhook.warning(
+        CheckSubject::Webhook.warning(
             format!("{title}: {fault}"),
             "bring it up to date with helm upgrade; podgate webhook config prints what it should be",
         )
@@ -162,7 +165,7 @@ fn stale(title: &str, webhook: &Webhook) -> Vec<Check> {
     faults.into_iter().map(check).collect()
 }
 
-/// Whether anything answers at a URL, which a podgate that was killed leaves behind.
+/// Checks that something answers at a URL: a killed `serve --register` leaves its configurations behind.
 async fn answers(title: &str, url: &str) -> Option<Check> {
     let uri = url.parse::<axum::http::Uri>().ok()?;
     let (host, port) = (uri.host()?.to_owned(), uri.port_u16().unwrap_or(443));
@@ -173,17 +176,17 @@ async fn answers(title: &str, url: &str) -> Option<Check> {
         Ok(Err(error)) => error.to_string(),
         Err(_) => "no answer".to_owned(),
     };
-    Some(Subject::Webhook.warning(
+    Some(CheckSubject::Webhook.warning(
         format!("{title}: nothing serves {url} as seen from here ({why})"),
         "if that podgate is gone, remove what it left behind: podgate webhook delete",
     ))
 }
 
-/// What is wrong with the CA by which the API server knows podgate.
+/// Checks the CA by which the API server trusts podgate.
 fn trust(title: &str, config: &WebhookClientConfig, now: Timestamp) -> Option<Check> {
     let bundle = config.ca_bundle.as_ref().map_or(&[][..], |bundle| &bundle.0);
     if bundle.is_empty() {
-        return Some(Subject::Webhook.error(
+        return Some(CheckSubject::Webhook.error(
             format!("{title}: caBundle is empty, so the API server cannot trust podgate and its calls fail"),
             "see the log of podgate, or of cert-manager, which should have filled it",
         ));
@@ -192,9 +195,9 @@ fn trust(title: &str, config: &WebhookClientConfig, now: Timestamp) -> Option<Ch
         let pem = pem.ok()?;
         pem.parse_x509().ok().map(|ca| ca.validity().not_after.timestamp())
     });
-    // While a CA is replaced there are two of them, and one that is valid is enough.
+    // During a rotation there are two CAs, and one valid CA is enough.
     let Some(end) = ends.collect::<Option<Vec<_>>>().and_then(|ends| ends.into_iter().max()) else {
-        return Some(Subject::Webhook.error(
+        return Some(CheckSubject::Webhook.error(
             format!("{title}: caBundle is not a PEM certificate, so the API server's calls fail"),
             "write the CA's certificate there, in PEM",
         ));
@@ -205,15 +208,15 @@ fn trust(title: &str, config: &WebhookClientConfig, now: Timestamp) -> Option<Ch
         let what = format!(
             "{title}: the CA in caBundle expired on {date}, so the API server's calls fail"
         );
-        return Some(Subject::Webhook.error(what, "renew the certificates"));
+        return Some(CheckSubject::Webhook.error(what, "renew the certificates"));
     }
     (left < EXPIRY_DAYS * DAY).then(|| {
         let what = format!("{title}: the CA in caBundle expires on {date}");
-        Subject::Webhook.warning(what, "renew the certificates")
+        CheckSubject::Webhook.warning(what, "renew the certificates")
     })
 }
 
-/// Whether there is anything behind the Service.
+/// Checks that the Service exists and has a ready endpoint.
 async fn reachable(
     cluster: &Cluster,
     title: &str,
@@ -229,11 +232,13 @@ async fn reachable(
     let services = Api::<Service>::namespaced(cluster.client.clone(), namespace);
     match services.get_opt(name).await {
         Err(error) => {
-            return Some(Subject::Webhook.unseen(&format!("Service {namespace}/{name}"), &error));
+            return Some(
+                CheckSubject::Webhook.unseen(&format!("Service {namespace}/{name}"), &error),
+            );
         }
         Ok(None) => {
             let what = format!("{title}: its Service {namespace}/{name} does not exist");
-            return Some(Subject::Webhook.error(what, remedy));
+            return Some(CheckSubject::Webhook.error(what, remedy));
         }
         Ok(Some(_)) => {}
     }
@@ -243,7 +248,8 @@ async fn reachable(
         Ok(slices) => slices,
         Err(error) => {
             return Some(
-                Subject::Webhook.unseen(&format!("the endpoints of {namespace}/{name}"), &error),
+                CheckSubject::Webhook
+                    .unseen(&format!("the endpoints of {namespace}/{name}"), &error),
             );
         }
     };
@@ -254,18 +260,18 @@ async fn reachable(
         .any(|endpoint| endpoint.conditions.as_ref().and_then(|it| it.ready).unwrap_or(true));
     (!ready).then(|| {
         let what = format!("{title}: no pod behind its Service {namespace}/{name} is ready");
-        Subject::Webhook.error(what, remedy)
+        CheckSubject::Webhook.error(what, remedy)
     })
 }
 
-/// What a node needs to work must not wait for a pod that needs the node: a `DaemonSet` of the nodes belongs where
-/// podgate does not judge.
+/// Checks for deadlocks: a `DaemonSet` that nodes need to run pods must not wait for podgate, which is a pod itself.
+/// Such a `DaemonSet` belongs into a protected namespace.
 async fn endangered(
     cluster: &Cluster,
     title: &str,
     selector: Option<&LabelSelector>,
 ) -> Vec<Check> {
-    // What is looked at: the whole type would be half a megabyte of code.
+    // The fields that are read; the whole type would add half a megabyte of code.
     #[derive(Deserialize)]
     struct View {
         metadata: ObjectMeta,
@@ -295,19 +301,19 @@ async fn endangered(
         let namespace = metadata.namespace.unwrap_or_default();
         if (critical || pod.host_network == Some(true)) && judged(&namespace) {
             let name = metadata.name.unwrap_or_default();
-            checks.push(Subject::Webhook.warning(
+            checks.push(CheckSubject::Webhook.warning(
                 format!("{title}: DaemonSet {namespace}/{name} is part of the nodes, and waits for podgate when podgate is down"),
                 format!("add {namespace} to protectedNamespaces, or use failurePolicy Ignore"),
             ));
         }
     });
     if let Err(error) = listed.await {
-        checks.push(Subject::Webhook.unseen("DaemonSets", &error));
+        checks.push(CheckSubject::Webhook.unseen("DaemonSets", &error));
     }
     checks
 }
 
-/// Whether the API server asks about a namespace, as far as its name decides.
+/// Whether a webhook with this namespaceSelector is called for a namespace, by the namespace's name alone.
 fn judged(selector: Option<&LabelSelector>) -> impl Fn(&str) -> bool {
     let selector = selector.cloned().and_then(|selector| Selector::try_from(selector).ok());
     let protected = Protected::default();
@@ -325,7 +331,7 @@ mod tests {
     use serde_json::json;
     use time::OffsetDateTime;
 
-    use super::super::State;
+    use super::super::check::CheckState;
     use super::*;
     use crate::certs::authority;
 
@@ -337,7 +343,7 @@ mod tests {
         authority::self_signed(&["podgate".to_owned()], made).unwrap().ca.unwrap()
     }
 
-    fn state(bundle: &str) -> Option<State> {
+    fn state(bundle: &str) -> Option<CheckState> {
         let config = WebhookClientConfig {
             ca_bundle: Some(ByteString(bundle.as_bytes().to_vec())),
             ..WebhookClientConfig::default()
@@ -347,15 +353,15 @@ mod tests {
 
     #[test]
     fn a_ca_that_the_api_server_cannot_use_is_an_error_and_one_that_ends_soon_a_warning() {
-        assert_eq!(state(""), Some(State::Error));
-        assert_eq!(state("no certificate"), Some(State::Error));
-        assert_eq!(state(&ca(366)), Some(State::Error));
-        assert_eq!(state(&ca(360)), Some(State::Warning));
+        assert_eq!(state(""), Some(CheckState::Error));
+        assert_eq!(state("no certificate"), Some(CheckState::Error));
+        assert_eq!(state(&ca(366)), Some(CheckState::Error));
+        assert_eq!(state(&ca(360)), Some(CheckState::Warning));
         assert_eq!(state(&ca(350)), None);
-        // While one is replaced, both are there.
+        // During a rotation, both are there.
         assert_eq!(state(&(ca(366) + &ca(0))), None);
         let never_filled = trust("w", &WebhookClientConfig::default(), Timestamp::UNIX_EPOCH);
-        assert_eq!(never_filled.map(|check| check.state), Some(State::Error));
+        assert_eq!(never_filled.map(|check| check.state), Some(CheckState::Error));
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! Large bodies come one at a time, so that memory has an end, and wait for their turn meanwhile instead of being shed.
+//! The queue of large bodies: they are read one at a time, which bounds memory, and wait for their turn instead of
+//! being shed.
 //!
-//! Known callers come first; of the others, whoever was not served for longest. Who is not known and holds the others
-//! up while its body comes has had its turn.
+//! Known callers come first; of the others, the network that was not served for the longest time. A caller that is not
+//! known and holds up others while its body comes loses its turn.
 
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,54 +13,54 @@ use tokio::time::{Instant, timeout_at};
 
 use super::callers::Caller;
 
-/// How many may wait, and how many of a network that is not known.
+/// The most callers that wait, and the most of one network that is not known.
 const MAX_WAITING: usize = 32;
-const MAX_OWN: usize = 4;
-/// For how long a body may come while somebody at another address waits. 20 MiB at a gigabit take a fifth of it.
+const MAX_WAITING_OF_NETWORK: usize = 4;
+/// How long a body may take while a caller of another network waits. 20 MiB at a gigabit a second take a fifth of it.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How often who waits looks at that.
-const LOOK: Duration = Duration::from_millis(100);
+/// How often a waiting caller checks that.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// How many networks are remembered as served.
 const MAX_SERVED: usize = 64;
 
-/// Clones are one and the same.
+/// The queue. Clones share it.
 #[derive(Clone, Default)]
-pub(super) struct Line(Arc<Mutex<State>>);
+pub(super) struct BodyQueue(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
     holder: Option<Holder>,
     waiting: Vec<Waiting>,
-    /// The networks that had a turn, the latest last.
+    /// The networks that had a turn, the most recent last.
     served: Vec<IpAddr>,
 }
 
 struct Holder {
     caller: Caller,
     since: Instant,
-    /// Whether its body still comes.
-    reads: bool,
-    over: Arc<Notify>,
+    /// Whether its body is still coming.
+    is_reading: bool,
+    end: Arc<Notify>,
 }
 
 struct Waiting {
     caller: Caller,
-    turn: oneshot::Sender<Turn>,
+    turn: oneshot::Sender<BodyTurn>,
 }
 
-/// Somebody's turn, until it is dropped.
-pub(super) struct Turn {
-    line: Line,
-    over: Arc<Notify>,
+/// A caller's turn. Dropping it gives the turn to the next.
+pub(super) struct BodyTurn {
+    queue: BodyQueue,
+    end: Arc<Notify>,
 }
 
-impl Line {
-    /// Waits for a turn; `None` if too many wait, or none comes until then.
-    pub async fn turn(&self, caller: Caller, until: Instant) -> Option<Turn> {
+impl BodyQueue {
+    /// Waits for a turn; `None` if too many wait, or no turn comes before `until`.
+    pub async fn turn(&self, caller: Caller, until: Instant) -> Option<BodyTurn> {
         let mut turn = self.enter(caller)?;
         loop {
-            self.hurry(caller);
-            match timeout_at(until.min(Instant::now() + LOOK), &mut turn).await {
+            self.end_holder_for(caller);
+            match timeout_at(until.min(Instant::now() + CHECK_INTERVAL), &mut turn).await {
                 Ok(turn) => return turn.ok(),
                 Err(_) if Instant::now() >= until => return None,
                 Err(_) => {}
@@ -67,12 +68,13 @@ impl Line {
         }
     }
 
-    fn enter(&self, caller: Caller) -> Option<oneshot::Receiver<Turn>> {
+    fn enter(&self, caller: Caller) -> Option<oneshot::Receiver<BodyTurn>> {
         let mut state = self.lock();
         state.waiting.retain(|it| !it.turn.is_closed());
         let same = |it: &&Waiting| !it.caller.known && it.caller.network() == caller.network();
         let own = state.waiting.iter().filter(same).count();
-        if state.waiting.len() >= MAX_WAITING || (!caller.known && own >= MAX_OWN) {
+        let network_is_full = !caller.known && own >= MAX_WAITING_OF_NETWORK;
+        if state.waiting.len() >= MAX_WAITING || network_is_full {
             return None;
         }
         let (turn, comes) = oneshot::channel();
@@ -85,19 +87,18 @@ impl Line {
         Some(comes)
     }
 
-    /// Ends the turn of a holder that makes this caller wait and may not.
-    fn hurry(&self, caller: Caller) {
+    /// Ends the holder's turn if it must not make this caller wait.
+    fn end_holder_for(&self, caller: Caller) {
         let state = self.lock();
-        let Some(holder) = state.holder.as_ref().filter(|it| it.reads && !it.caller.known) else {
-            return;
-        };
+        let holder = state.holder.as_ref().filter(|it| it.is_reading && !it.caller.known);
+        let Some(holder) = holder else { return };
         let late = holder.since.elapsed() >= PATIENCE;
         if caller.known || (late && holder.caller.network() != caller.network()) {
-            holder.over.notify_one();
+            holder.end.notify_one();
         }
     }
 
-    /// Gives the turn to whoever it belongs to.
+    /// Gives the turn to the first in the order of the queue.
     fn next(&self) {
         let mut state = self.lock();
         state.holder = None;
@@ -116,37 +117,37 @@ impl Line {
         if state.served.len() > MAX_SERVED {
             state.served.remove(0);
         }
-        let over = Arc::new(Notify::new());
-        let holder = Holder { caller, since: Instant::now(), reads: true, over: Arc::clone(&over) };
-        state.holder = Some(holder);
+        let end = Arc::new(Notify::new());
+        let since = Instant::now();
+        state.holder = Some(Holder { caller, since, is_reading: true, end: Arc::clone(&end) });
         drop(state);
-        // Who has just given up drops it, and so gives it to the next.
-        let _ = turn.send(Turn { line: self.clone(), over });
+        // If the caller has just given up, the turn is dropped, and so goes to the next.
+        let _ = turn.send(BodyTurn { queue: self.clone(), end });
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing in there panics half-way.
+        // A panic leaves no update of the state half done.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Turn {
-    /// Comes when others have waited long enough.
-    pub async fn is_over(&self) {
-        self.over.notified().await;
+impl BodyTurn {
+    /// Resolves when the turn must end because others wait.
+    pub async fn ended(&self) {
+        self.end.notified().await;
     }
 
-    /// The body is there: nobody can end the turn any more.
-    pub fn has_read(&self) {
-        if let Some(holder) = &mut self.line.lock().holder {
-            holder.reads = false;
+    /// Marks the body as read: from now on nobody can end the turn.
+    pub fn body_is_read(&self) {
+        if let Some(holder) = &mut self.queue.lock().holder {
+            holder.is_reading = false;
         }
     }
 }
 
-impl Drop for Turn {
+impl Drop for BodyTurn {
     fn drop(&mut self) {
-        self.line.next();
+        self.queue.next();
     }
 }
 
@@ -166,13 +167,13 @@ mod tests {
 
     #[tokio::test]
     async fn turns_go_round_the_addresses_however_many_one_of_them_wants() {
-        let line = Line::default();
+        let queue = BodyQueue::default();
         let (flood, other) = (caller("10.0.0.1", false), caller("10.0.0.2", false));
-        let turn = line.turn(flood, later()).await.unwrap();
-        turn.has_read();
+        let turn = queue.turn(flood, later()).await.unwrap();
+        turn.body_is_read();
         let order = Mutex::new(Vec::new());
         let want = async |caller: Caller| {
-            let turn = line.turn(caller, later()).await;
+            let turn = queue.turn(caller, later()).await;
             turn.map(|_| order.lock().unwrap().push(caller.address.to_string()))
         };
         let waiting =
@@ -188,40 +189,40 @@ mod tests {
 
     #[tokio::test]
     async fn a_known_caller_ends_the_turn_of_one_that_is_not_while_its_body_comes() {
-        let line = Line::default();
-        let turn = line.turn(caller("10.0.0.1", false), later()).await.unwrap();
-        let mut known = Box::pin(line.turn(caller("10.0.0.9", true), later()));
+        let queue = BodyQueue::default();
+        let turn = queue.turn(caller("10.0.0.1", false), later()).await.unwrap();
+        let mut known = Box::pin(queue.turn(caller("10.0.0.9", true), later()));
         assert!((&mut known).now_or_never().is_none());
-        turn.is_over().await;
+        turn.ended().await;
         drop(turn);
         let known = known.await.unwrap();
-        let mut next = Box::pin(line.turn(caller("10.0.0.8", true), later()));
+        let mut next = Box::pin(queue.turn(caller("10.0.0.8", true), later()));
         assert!((&mut next).now_or_never().is_none());
-        assert!(known.is_over().now_or_never().is_none(), "never that of a known one");
+        assert!(known.ended().now_or_never().is_none(), "never that of a known one");
     }
 
     #[tokio::test]
-    async fn who_is_slow_has_had_its_turn_once_somebody_else_waits() {
-        let line = Line::default();
-        let turn = line.turn(caller("10.0.0.1", false), later()).await.unwrap();
+    async fn a_slow_body_loses_its_turn_once_somebody_else_waits() {
+        let queue = BodyQueue::default();
+        let turn = queue.turn(caller("10.0.0.1", false), later()).await.unwrap();
         let slow = async {
-            turn.is_over().await;
+            turn.ended().await;
             drop(turn);
         };
-        let other = line.turn(caller("10.0.0.2", false), later());
+        let other = queue.turn(caller("10.0.0.2", false), later());
         let (other, ()) = tokio::join!(other, slow);
-        other.unwrap().has_read();
+        other.unwrap().body_is_read();
     }
 
     #[tokio::test]
-    async fn a_body_that_is_there_keeps_its_turn_and_who_waits_in_vain_is_told() {
-        let line = Line::default();
-        let turn = line.turn(caller("10.0.0.1", false), later()).await.unwrap();
-        turn.has_read();
+    async fn a_body_that_was_read_keeps_its_turn_and_a_wait_ends_in_time() {
+        let queue = BodyQueue::default();
+        let turn = queue.turn(caller("10.0.0.1", false), later()).await.unwrap();
+        turn.body_is_read();
         let soon = Instant::now() + Duration::from_millis(50);
-        assert!(line.turn(caller("10.0.0.9", true), soon).await.is_none());
-        assert!(turn.is_over().now_or_never().is_none());
+        assert!(queue.turn(caller("10.0.0.9", true), soon).await.is_none());
+        assert!(turn.ended().now_or_never().is_none());
         drop(turn);
-        assert!(line.turn(caller("10.0.0.2", false), later()).await.is_some());
+        assert!(queue.turn(caller("10.0.0.2", false), later()).await.is_some());
     }
 }

@@ -1,5 +1,5 @@
-//! What the podgate that leads does beside deciding reviews: it audits what runs, and writes what it finds. Everything
-//! here is tied to the Lease: it ends when that is lost.
+//! The leader's work: audit, statuses, reports, Events, remediation, and the keeping of certificates. All of it ends
+//! when the Lease is lost.
 
 use std::sync::Arc;
 
@@ -7,11 +7,12 @@ use kube::Client;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::certificates::Keeping;
+use super::source::PolicySource;
 use crate::audit::index::Remembered;
 use crate::audit::watch::{Audit, Listeners};
 use crate::certs::keeper::Keeper;
 use crate::leader::claim::Claim;
-use crate::leader::{self, Options};
+use crate::leader::{self, LeaseOptions};
 use crate::metrics::{AuditMetrics, Metrics};
 use crate::policies::watch::Announcements;
 use crate::policy::observed::{BeganKey, NamespaceUpdate};
@@ -22,39 +23,75 @@ use crate::report::existing;
 use crate::report::publish::{ReportMessage, publish};
 use crate::status::write::{Reconciled, Reconciler, Remediations};
 
-/// Says what was reconciled.
+/// The most notices of remediation that wait to be written as Events.
+const MAX_NOTICES: usize = 256;
+
+/// The most batches of changes that wait to be written as Events.
+const MAX_BATCHES: usize = 16;
+
+/// Called with each policy that was reconciled.
 pub type OnReconciled = Arc<dyn Fn(&Reconciled) + Send + Sync>;
 
-/// What leading takes.
-#[derive(Clone)]
-pub(super) struct Leading {
-    pub client: Client,
-    pub lease: Options,
-    /// The policies, from the watch that every replica has.
-    pub announcements: Announcements,
-    pub metrics: Metrics,
+/// What a leader may do.
+pub(super) struct LeaderOptions {
+    /// The namespace of the Lease; `None` is that of the release.
+    pub namespace: Option<String>,
     /// Whether to write reports, where the cluster serves them.
     pub reports: bool,
-    /// What else is kept: the certificates, where they are podgate's to keep.
+    /// The certificates to keep, where podgate keeps them.
     pub keeping: Option<Keeping>,
-    /// Whose remediation may write to workloads.
+    /// Which policies' remediation may write to workloads.
     pub remediation: RemediationScope,
+}
+
+/// The work of a process that contends for the Lease.
+#[derive(Clone)]
+pub(super) struct LeaderWork {
+    client: Client,
+    lease: LeaseOptions,
+    /// The policies, from the watch that every replica has.
+    announcements: Announcements,
+    metrics: Metrics,
+    reports: bool,
+    keeping: Option<Keeping>,
+    remediation: RemediationScope,
     pub on_reconciled: OnReconciled,
 }
 
-impl Leading {
-    /// Leads whenever it can, until shutdown.
+impl LeaderWork {
+    /// `None` without a cluster.
+    pub(super) fn new(
+        source: &PolicySource,
+        options: LeaderOptions,
+        metrics: Metrics,
+    ) -> Option<Self> {
+        let PolicySource::Cluster { cluster, announcements, .. } = source else { return None };
+        let namespace = source.release_namespace(options.namespace.as_deref());
+        Some(Self {
+            client: cluster.client.clone(),
+            lease: LeaseOptions::new(namespace),
+            announcements: announcements.clone(),
+            metrics,
+            reports: options.reports,
+            keeping: options.keeping,
+            remediation: options.remediation,
+            on_reconciled: Arc::new(log_reconciled),
+        })
+    }
+
+    /// Contends for the Lease, and works whenever this process leads, until shutdown.
     pub(super) async fn run(self, shutdown: watch::Receiver<bool>) {
         let (client, lease) = (self.client.clone(), self.lease.clone());
         let metrics = self.metrics.leader.clone();
-        let told = shutdown.clone();
-        let work = |claim| Box::pin(self.clone().work(claim, told.clone()));
+        let stop = shutdown.clone();
+        let work = |claim| Box::pin(self.clone().work(claim, stop.clone()));
         leader::lead(client, lease, Claim::default(), shutdown, metrics, work).await;
     }
 
-    /// Works until it is dropped or, at a shutdown, until what was found is written.
+    /// Works until it is dropped or, at a shutdown, until everything found is written.
     async fn work(self, claim: Claim, shutdown: watch::Receiver<bool>) {
-        // At once, whatever the audit waits for: without certificates nobody is asked anything.
+        // The keeper starts at once, whatever the audit waits for: without certificates the API server calls no
+        // replica.
         let keeping = self.keeping.clone();
         let keeper = keeping.map(|it| it.keeper(self.client.clone(), claim.clone()));
         tokio::select! {
@@ -63,15 +100,16 @@ impl Leading {
         }
     }
 
-    /// Audits and writes until it is dropped or, at a shutdown, until what was found is written.
+    /// Audits and writes until it is dropped or, at a shutdown, until everything found is written.
     async fn audit(self, claim: Claim, mut shutdown: watch::Receiver<bool>) {
-        let series = LeadersSeries(self.metrics.audit.clone());
-        let reports = self.reports && served(&self.client).await;
-        let remembered = if reports { remembered(&self.client).await } else { nothing() };
+        let series = AuditSeries(self.metrics.audit.clone());
+        let reports = self.reports && serves_reports(&self.client).await;
+        let remembered =
+            if reports { began_in_reports(&self.client).await } else { nothing_remembered() };
         let (policies, statuses) = mpsc::channel(1);
-        let (namespaces, in_namespaces) = mpsc::channel(1);
-        let (changes, told) = mpsc::channel(MAX_BATCHES);
-        // Remediation follows what the reports follow, so that one list of what there is serves both.
+        let (namespaces, namespace_updates) = mpsc::channel(1);
+        let (changes, changes_to_report) = mpsc::channel(MAX_BATCHES);
+        // Remediation and the reports share one list of violating workloads.
         let violating = Violating::default();
         let listeners = Listeners {
             policies: Some(policies),
@@ -82,8 +120,8 @@ impl Leading {
         let auditing =
             start_audit(&self.client, &self.announcements, remembered, metrics, listeners);
         let stop = async move {
-            // The end of the audit closes the channels, and so ends whoever writes once everything is written.
-            let _ = shutdown.wait_for(|told| *told).await;
+            // The end of the audit closes the channels, so each writer ends when it has written everything.
+            let _ = shutdown.wait_for(|signalled| *signalled).await;
             drop(auditing);
         };
         let on_reconciled = Arc::clone(&self.on_reconciled);
@@ -95,24 +133,30 @@ impl Leading {
         };
         let faults = self.announcements.faults.subscribe();
         let instance = self.lease.identity.clone();
-        let (reported, messages) = mpsc::channel(1);
-        let (statuses_told, remediations) = watch::channel(Remediations::default());
-        let (notices, to_notify) = mpsc::channel(MAX_NOTICES);
+        let (report_messages, messages) = mpsc::channel(1);
+        let (remediation_statuses, remediations) = watch::channel(Remediations::default());
+        let (notices, notices_to_report) = mpsc::channel(MAX_NOTICES);
         let remediation = Work {
             transactions: Transactions { client: self.client.clone(), claim: claim.clone() },
             policies: self.announcements.policies.subscribe(),
             violating: violating.clone(),
             allowed: self.remediation,
             metrics: self.metrics.remediation.clone(),
-            statuses: statuses_told,
+            statuses: remediation_statuses,
             notices,
         };
         let writing = async {
             tokio::join!(
                 stop,
                 reconciler.run(statuses, faults, remediations),
-                events(self.client.clone(), claim.clone(), instance, told, to_notify),
-                hand_on(in_namespaces, violating, reports.then_some(reported)),
+                events(
+                    self.client.clone(),
+                    claim.clone(),
+                    instance,
+                    changes_to_report,
+                    notices_to_report
+                ),
+                forward(namespace_updates, violating, reports.then_some(report_messages)),
                 async {
                     if reports {
                         publish(self.client.clone(), claim, messages).await;
@@ -120,19 +164,27 @@ impl Leading {
                 },
             )
         };
-        // What is under way stands on the workloads themselves: whoever leads next goes on from there.
+        // The end of remediation alone does not end the work. In-flight repairs are recorded on the workloads; the next
+        // leader resumes them.
+        let remediating = async {
+            remediation.run().await;
+            std::future::pending::<()>().await;
+        };
         tokio::select! {
             _ = writing => {}
-            () = endless(remediation.run()) => {}
+            () = remediating => {}
         }
         drop(series);
     }
 }
 
-/// The same work, whose end ends nothing else.
-async fn endless(work: impl Future<Output = ()>) {
-    work.await;
-    std::future::pending::<()>().await;
+fn log_reconciled(reconciled: &Reconciled) {
+    let Reconciled { policy, message, written } = reconciled;
+    if *written {
+        tracing::info!(policy, "{message}");
+    } else {
+        tracing::debug!(policy, "{message}");
+    }
 }
 
 async fn keep(keeper: Option<Keeper>) {
@@ -142,31 +194,25 @@ async fn keep(keeper: Option<Keeper>) {
     }
 }
 
-/// How many notices may wait to be told as Events.
-const MAX_NOTICES: usize = 256;
-
-/// How many batches of changes may wait to be told as Events.
-const MAX_BATCHES: usize = 16;
-
-/// Whether the cluster serves reports. Where that cannot be known now, it is taken to: then writes are tried again.
-async fn served(client: &Client) -> bool {
+/// Whether the cluster serves reports; also where the API server does not say, since failed writes are retried.
+async fn serves_reports(client: &Client) -> bool {
     match existing::served(client).await {
         Ok(served) => served,
         Err(error) => {
-            tracing::warn!(%error, "cannot see whether the cluster serves openreports.io");
+            tracing::warn!(%error, "cannot read whether the cluster serves openreports.io");
             true
         }
     }
 }
 
-/// When violations began that an earlier leader has told of.
-async fn remembered(client: &Client) -> Remembered {
+/// When violations began, from the reports that an earlier leader wrote.
+async fn began_in_reports(client: &Client) -> Remembered {
     let began = match existing::began(client).await {
         Ok(began) if !began.is_empty() => began,
-        Ok(_) => return nothing(),
+        Ok(_) => return nothing_remembered(),
         Err(error) => {
             tracing::warn!(%error, "cannot read when violations began; they begin anew");
-            return nothing();
+            return nothing_remembered();
         }
     };
     Box::new(move |policy, workload, fault| {
@@ -180,15 +226,16 @@ async fn remembered(client: &Client) -> Remembered {
     })
 }
 
-pub(super) fn nothing() -> Remembered {
+pub(super) fn nothing_remembered() -> Remembered {
     Box::new(|_, _, _| None)
 }
 
-/// Hands the audit's updates to remediation and to the reports. The first names every report that there should be.
-async fn hand_on(
+/// Forwards the audit's updates to remediation and to the reports. The first update is complete: it lists every
+/// namespace that should have a report.
+async fn forward(
     mut updates: mpsc::Receiver<Vec<NamespaceUpdate>>,
     violating: Violating,
-    told: Option<mpsc::Sender<ReportMessage>>,
+    reports: Option<mpsc::Sender<ReportMessage>>,
 ) {
     let mut complete = false;
     while let Some(update) = updates.recv().await {
@@ -196,31 +243,32 @@ async fn hand_on(
             let workloads = observed.as_ref().map(|it| it.violating.clone());
             violating.set(policy.clone(), namespace.clone(), workloads.unwrap_or_default());
         }
-        let Some(told) = &told else { continue };
+        let Some(reports) = &reports else { continue };
         let first = !std::mem::replace(&mut complete, true);
         let messages =
             [Some(ReportMessage::Updates(update)), first.then_some(ReportMessage::Complete)];
         for message in messages.into_iter().flatten() {
-            if told.send(message).await.is_err() {
+            if reports.send(message).await.is_err() {
                 return;
             }
         }
     }
 }
 
-/// Ends the audit when it is dropped.
-pub(super) struct Auditing(
-    #[expect(dead_code, reason = "its end is what counts")] oneshot::Sender<()>,
+/// A running audit. Dropping it ends the audit.
+pub(super) struct RunningAudit(
+    #[expect(dead_code, reason = "dropping the sender ends the audit")] oneshot::Sender<()>,
 );
 
-/// Starts an audit in a thread of its own: a list of many pods must not hold up a review, nor a renewal of the Lease.
+/// Starts an audit in a thread of its own: decoding a list of many pods must delay neither reviews nor renewals of the
+/// Lease.
 pub(super) fn start_audit(
     client: &Client,
     announcements: &Announcements,
     remembered: Remembered,
     metrics: AuditMetrics,
     listeners: Listeners,
-) -> Auditing {
+) -> RunningAudit {
     let (ends, ended) = oneshot::channel();
     let (client, policies) = (client.clone(), announcements.policies.subscribe());
     let audit = Audit { client, policies, remembered, metrics, listeners };
@@ -239,13 +287,13 @@ pub(super) fn start_audit(
     if let Err(error) = thread {
         tracing::error!(%error, "the audit cannot start");
     }
-    Auditing(ends)
+    RunningAudit(ends)
 }
 
-/// Takes the leader's series away when it is dropped.
-struct LeadersSeries(AuditMetrics);
+/// The leader's series of the audit. Dropping it removes them.
+struct AuditSeries(AuditMetrics);
 
-impl Drop for LeadersSeries {
+impl Drop for AuditSeries {
     fn drop(&mut self) {
         self.0.stopped();
     }

@@ -1,6 +1,6 @@
-//! Turns of reviews whose expressions cost more than is evaluated at once: beside the others, and one at a time of each
-//! namespace, so that who writes costly policies makes nobody wait but those who do so too, each as long as one review of
-//! every other such namespace takes.
+//! The queue of reviews whose expressions cost more than [`AT_ONCE`]. They are evaluated beside all other reviews, one
+//! at a time for each namespace: costly policies of a namespace delay only reviews with costly policies, and those of
+//! another namespace by one review at a time.
 
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -9,51 +9,51 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The cost that a review's expressions may have at once, in CEL's units: a millisecond, about.
+/// The cost, in CEL's units, up to which a review is evaluated without waiting for a turn: about a millisecond.
 pub(super) const AT_ONCE: u64 = 40_000;
-/// The units that are evaluated in a millisecond on a slow or busy core.
+/// The units that a slow or busy core evaluates in a millisecond.
 const PER_MILLISECOND: u64 = 10_000;
 
-/// The cost that can be evaluated in a time.
+/// The cost that can be evaluated within a time.
 pub(super) fn cost_within(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX).saturating_mul(PER_MILLISECOND)
 }
 
-/// Who evaluates costly expressions.
-pub(super) struct Turns {
-    /// Fewer than there are cores, where there are several.
+/// The turns to evaluate costly expressions.
+pub(super) struct CostQueue {
+    /// One fewer than there are cores, but at least one.
     all: Arc<Semaphore>,
-    /// Of each namespace that has one, or waits.
+    /// One for each namespace that has a turn or waits for one.
     of_namespace: Mutex<HashMap<String, Weak<Semaphore>>>,
 }
 
 /// A turn, until it is dropped.
-pub(super) struct Turn {
+pub(super) struct CostTurn {
     _of_namespace: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
-impl Default for Turns {
+impl Default for CostQueue {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self::of(cores.saturating_sub(1).max(1))
     }
 }
 
-impl Turns {
+impl CostQueue {
     fn of(at_a_time: usize) -> Self {
         Self { all: Arc::new(Semaphore::new(at_a_time)), of_namespace: Mutex::default() }
     }
 
-    /// Waits for a turn. `None` only where there will be none.
-    pub async fn turn(&self, namespace: &str) -> Option<Turn> {
-        let own = self.own(namespace);
+    /// Waits for a turn. `None` only if a semaphore was closed, which nothing does.
+    pub async fn turn(&self, namespace: &str) -> Option<CostTurn> {
+        let own = self.namespace_semaphore(namespace);
         let of_namespace = own.acquire_owned().await.ok()?;
         let of_all = Arc::clone(&self.all).acquire_owned().await.ok()?;
-        Some(Turn { _of_namespace: of_namespace, _of_all: of_all })
+        Some(CostTurn { _of_namespace: of_namespace, _of_all: of_all })
     }
 
-    fn own(&self, namespace: &str) -> Arc<Semaphore> {
+    fn namespace_semaphore(&self, namespace: &str) -> Arc<Semaphore> {
         let mut all = self.of_namespace.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(own) = all.get(namespace).and_then(Weak::upgrade) {
             return own;
@@ -73,7 +73,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_namespace_has_one_turn_and_the_next_namespace_comes_before_its_second() {
-        let turns = Turns::of(1);
+        let turns = CostQueue::of(1);
         let first = turns.turn("a").await;
         let mut second = Box::pin(turns.turn("a"));
         let mut third = Box::pin(turns.turn("a"));

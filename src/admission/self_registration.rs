@@ -1,5 +1,5 @@
-//! `serve --register`: the webhook configurations of a podgate under development, written at its start and removed at
-//! its end.
+//! `serve --register`: writes the webhook configurations at the start, and removes them at the shutdown. For
+//! development.
 
 use std::fmt::Debug;
 
@@ -15,12 +15,11 @@ use serde_json::{Value, json};
 use super::registration::{Endpoint, FailurePolicy, MUTATING, Registration, VALIDATING};
 use crate::nonce::LEASE;
 
-/// Marks a configuration that `serve --register` wrote, so that it takes over
-/// and removes only its own.
+/// The label of a configuration that `serve --register` wrote; it replaces and removes only those.
 pub const REGISTERED_BY: &str = "devops.stochastic.io/registered-by";
 const FIELD_MANAGER: &str = "podgate-register";
 
-/// Why `--register` did not work.
+/// Why `--register` failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RegisterError {
     #[error(
@@ -32,16 +31,16 @@ pub enum RegisterError {
     Api(#[from] kube::Error),
 }
 
-/// The configurations of a podgate that registers itself.
+/// The API of the configurations.
 pub struct SelfRegistration {
     validating: Api<ValidatingWebhookConfiguration>,
     mutating: Api<MutatingWebhookConfiguration>,
-    /// Where the Lease of the beat is.
+    /// The Leases of the beat's namespace.
     leases: Api<Lease>,
 }
 
 impl SelfRegistration {
-    /// Nothing is written yet.
+    /// Sets up the API; nothing is written yet.
     pub fn new(client: Client, lease_namespace: &str) -> Self {
         Self {
             validating: Api::all(client.clone()),
@@ -50,7 +49,7 @@ impl SelfRegistration {
         }
     }
 
-    /// What is written for `https://HOST:PORT`, and for the Lease of this namespace.
+    /// The configurations to write for `https://HOST:PORT`, and for the beat's Lease in this namespace.
     pub fn registration(url: String, ca_pem: String, lease_namespace: String) -> Registration {
         Registration {
             endpoint: Endpoint::Url(url),
@@ -63,30 +62,30 @@ impl SelfRegistration {
         }
     }
 
-    /// Writes the configurations; left-overs of an earlier `--register` are taken over.
+    /// Writes the configurations; replaces those that an earlier `--register` left behind.
     ///
     /// # Errors
-    /// Another podgate's configuration stands there, or the API server refuses.
+    /// An installed podgate's configuration exists, or the API server refuses.
     pub async fn write(&self, registration: &Registration) -> Result<(), RegisterError> {
         check_ours(&self.validating, VALIDATING).await?;
         check_ours(&self.mutating, MUTATING).await?;
-        // What is put in first is judged afterwards.
+        // The mutating webhook first: validation must not refuse pods that mutation would complete.
         apply(&self.mutating, MUTATING, &registration.mutating()).await?;
         apply(&self.validating, VALIDATING, &registration.validating()).await?;
         Ok(())
     }
 
-    /// Removes the configurations that `--register` wrote, and what was written because of them. Asks the cluster rather
-    /// than its memory: a signal may have come before a write's answer.
+    /// Removes the configurations that `--register` wrote, and the beat's Lease. It reads them from the cluster: a
+    /// signal may have come before the answer to a write.
     ///
     /// # Errors
-    /// The API server could not be asked.
+    /// The API server does not answer, or refuses.
     pub async fn remove(&self) -> Result<(), kube::Error> {
         remove(&self.validating, VALIDATING).await?;
         remove(&self.mutating, MUTATING).await?;
         match self.leases.delete(LEASE, &DeleteParams::default()).await {
             Ok(_) => Ok(()),
-            // The chart's right to it is not to delete it.
+            // The chart's Role does not grant the deletion.
             Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => Ok(()),
             Err(error) => Err(error),
         }
@@ -122,7 +121,7 @@ where
     let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::default() };
     match api.delete(name, &params).await {
         Ok(_) => Ok(()),
-        // Gone already, or another one meanwhile.
+        // It was deleted or replaced since it was read.
         Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
         Err(error) => Err(error),
     }

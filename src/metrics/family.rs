@@ -1,0 +1,42 @@
+//! Registers metric families.
+
+use prometheus::core::Collector;
+use prometheus::{IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
+
+type Registered<C> = Result<C, prometheus::Error>;
+
+/// Registers a family, and returns it.
+pub(super) fn register<C>(registry: &Registry, family: C) -> Registered<C>
+where
+    C: Collector + Clone + 'static,
+{
+    registry.register(Box::new(family.clone()))?;
+    Ok(family)
+}
+
+pub(super) fn counter(registry: &Registry, name: &str, help: &str) -> Registered<IntCounter> {
+    register(registry, IntCounter::new(name, help)?)
+}
+
+pub(super) fn counters(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Registered<IntCounterVec> {
+    register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+}
+
+pub(super) fn gauge(registry: &Registry, name: &str, help: &str) -> Registered<IntGauge> {
+    register(registry, IntGauge::new(name, help)?)
+}
+
+/// Gauges by labels. One without labels has no series until it is set.
+pub(super) fn gauges(
+    registry: &Registry,
+    name: &str,
+    help: &str,
+    labels: &[&str],
+) -> Registered<IntGaugeVec> {
+    register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+}
