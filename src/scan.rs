@@ -1,4 +1,5 @@
-//! Manifests, judged without a cluster: files in ([`inputs`]), one report out ([`offline::scan`]). Nothing here prints or writes.
+//! Judges manifests without a cluster: [`offline::scan`] makes one report from files ([`crate::inputs`]), and
+//! [`fix::fix`] fixes the text of one. Nothing here prints or writes.
 
 pub mod fix;
 pub mod manifest;

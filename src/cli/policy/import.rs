@@ -11,7 +11,7 @@ use super::super::{ClusterArgs, Failure, block_on, diagnostics, output};
 use crate::clusters::{self, Cluster};
 use crate::gitops::apply::ApplyPlan;
 use crate::gitops::{Desired, prune, selector};
-use crate::manifests::policy_file::Reading;
+use crate::manifests::policy_file::ParseOptions;
 use crate::policies::files;
 
 #[derive(Args, Debug)]
@@ -119,7 +119,7 @@ pub(super) fn desired(
     cluster: &Cluster,
 ) -> Result<Vec<Desired>, Failure> {
     let default = namespace.unwrap_or_else(|| cluster.client.default_namespace());
-    let policies = files::read(paths, Reading::among_others(default))?;
+    let policies = files::read(paths, ParseOptions::gitops_folder(default))?;
     let desired =
         policies.into_iter().map(|policy| Desired::new(policy.place, &policy.document.manifest));
     let desired: Vec<_> = desired.collect();

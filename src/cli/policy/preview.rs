@@ -19,7 +19,7 @@ use super::bundle_parser;
 use crate::analysis::preview;
 use crate::api::{BundleName, DevOpsPolicySpec, EnforcementMode};
 use crate::clusters;
-use crate::manifests::policy_file::Reading;
+use crate::manifests::policy_file::ParseOptions;
 use crate::policies::files;
 use crate::policy::compile::{Policy, Scope, Selection};
 
@@ -88,7 +88,7 @@ async fn run(args: PreviewArgs) -> Result<(), Failure> {
     } else {
         let default = cluster.client.default_namespace();
         let namespace = args.namespace.as_deref().unwrap_or(default);
-        let read = files::read(&args.policies, Reading::among_others(namespace))?;
+        let read = files::read(&args.policies, ParseOptions::gitops_folder(namespace))?;
         read.into_iter().map(|it| it.document.policy).collect()
     };
     for policy in policies.iter_mut().filter_map(Arc::get_mut) {
