@@ -1,5 +1,5 @@
-//! Live clusters, judged once: the pods of one ([`cluster`]), several side by side ([`fleet`]), and what a policy would do
-//! to one if it were enforced ([`preview`]). Nothing here prints or writes.
+//! Analyzes live clusters once: the pods of one cluster ([`cluster`]), several clusters ([`fleet`]), and the effect that a
+//! policy would have if it were enforced ([`preview`]). Nothing here prints or writes.
 
 pub mod analyzer;
 pub mod cluster;
@@ -7,3 +7,4 @@ pub mod fleet;
 pub mod preview;
 pub mod reach;
 pub mod result;
+mod violation_key;

@@ -1,5 +1,5 @@
-//! How podgate talks to an API server, whichever cluster it is of: lists by pages ([`list`]), one object by its name
-//! ([`watch_one`]), and how long to wait after a failure ([`backoff`]).
+//! Requests to an API server: lists by pages ([`list`]), a watch of one object by its name ([`watch_one`]), and the wait
+//! after a failed request ([`backoff`]).
 
 pub mod backoff;
 pub mod helm_ownership;

@@ -1,7 +1,7 @@
-//! What policies would do to a live cluster if they were enforced, told before they are. It reads and never writes.
+//! Previews what policies would do to a live cluster if they were enforced. It never writes.
 //!
-//! [`preview`] reads; [`judge`] decides, by the two [`sets`] of policies, as the webhook would at a creation
-//! ([`created`]); [`answer`] is what comes of it.
+//! [`preview`] reads the objects; `judge` judges each as the webhook would at its creation (`created`), by two `sets` of
+//! policies: those in force, and those in force after the change. [`answer`] is the result.
 
 pub mod answer;
 mod created;
@@ -15,9 +15,9 @@ use jiff::Timestamp;
 use kube::core::{ApiResource, GroupVersionKind};
 
 use super::analyzer::Analyzer;
-use super::cluster::{AnalysisError, Extent, Wanted, wanted};
+use super::cluster::{AnalysisError, Extent, Listed, ResolvedExtent, resolve};
 use super::result::Analysis;
-use crate::client::list::list_resource;
+use crate::client::list::Pages;
 use crate::clusters::{Cluster, ClusterError};
 use crate::findings::{Fault, FaultKind};
 use crate::policies::list::ClusterPolicies;
@@ -26,14 +26,14 @@ use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
 use crate::policy::workload::Kind;
 use answer::{Change, NamespaceChange, Preview, Standing};
-use judge::Judge;
+use judge::PreviewJudge;
 use sets::Sets;
 
-/// Previews policies as they are given, beside those of the cluster that they do not replace. Where each has a namespace,
-/// nothing but those is read.
+/// Previews policies together with the cluster's policies that they do not replace. If every previewed policy has a
+/// namespace, only those namespaces are read.
 ///
 /// # Errors
-/// No namespace can be previewed, or the API server does not answer. What it refuses is a fault of the answer.
+/// No namespace can be previewed, or the API server does not answer. A list that it refuses is a fault of the preview.
 pub async fn preview(
     cluster: &Cluster,
     policies: Vec<Arc<Policy>>,
@@ -50,7 +50,7 @@ pub async fn preview(
     let mut reader = Reader {
         cluster,
         wanted: &wanted,
-        judge: Judge::new(&sets, names().map(str::to_owned), now),
+        judge: PreviewJudge::new(&sets, names().map(str::to_owned), now),
         scores: [analyzer(&sets.before), analyzer(&sets.after)],
         faults: Vec::new(),
     };
@@ -75,14 +75,14 @@ pub async fn preview(
             &format!("cannot be used, so nothing is judged by it: {}", it.error),
         )
     });
-    // Where podgate is not installed, there are no policies to be read.
+    // Without podgate, the cluster has no policies; that is a note, not a fault.
     let kinds = ["DevOpsPolicy", "ClusterDevOpsPolicy"];
     let (absent, unread): (Vec<_>, Vec<_>) =
         found.faults.into_iter().partition(|it| kinds.contains(&it.place.as_str()));
     preview.notes = notes;
     preview.notes.extend(absent.into_iter().map(|it| it.message));
     let refused = wanted.note.iter().map(|note| cluster_fault("the namespaces", note));
-    // Both analyses are of the same pods and namespaces.
+    // Both analyses read the same pods and namespaces, and report the same faults.
     let mut seen = Vec::new();
     for fault in refused.chain(unread).chain(unusable).chain(faults).chain(after.faults) {
         if !seen.contains(&(fault.place.clone(), fault.message.clone())) {
@@ -93,7 +93,7 @@ pub async fn preview(
     Ok(preview)
 }
 
-/// As [`ClusterPolicies`] names a policy.
+/// A policy's name in the form of [`ClusterPolicies`].
 fn named(policy: &Policy) -> String {
     match policy.scope.namespace() {
         Some(_) => format!("DevOpsPolicy {}", policy.label),
@@ -101,23 +101,23 @@ fn named(policy: &Policy) -> String {
     }
 }
 
-/// The namespaces of the policies, and notes of those that are not there.
+/// The namespaces of the policies, and a note for each that does not exist or is protected.
 async fn extent(
     cluster: &Cluster,
     policies: &[Arc<Policy>],
     protected: &Protected,
-) -> Result<(Wanted, Vec<String>), AnalysisError> {
+) -> Result<(ResolvedExtent, Vec<String>), AnalysisError> {
     let own: Option<Vec<_>> = policies.iter().map(|it| it.scope.namespace()).collect();
     let Some(mut own) = own else {
         let or_else = cluster.client.default_namespace().to_owned();
-        let all = wanted(cluster, Extent::All { or_else }, protected).await?;
+        let all = resolve(cluster, Extent::All { or_else }, protected).await?;
         return Ok((all, Vec::new()));
     };
     own.sort_unstable();
     own.dedup();
-    let (mut together, mut notes, mut error) = (Wanted::default(), Vec::new(), None);
+    let (mut together, mut notes, mut error) = (ResolvedExtent::default(), Vec::new(), None);
     for name in own {
-        match wanted(cluster, Extent::One(name.to_owned()), protected).await {
+        match resolve(cluster, Extent::One(name.to_owned()), protected).await {
             Ok(one) => {
                 together.names.extend(one.names);
                 together.metadata.extend(one.metadata);
@@ -130,31 +130,31 @@ async fn extent(
         }
     }
     match error {
-        // A folder may hold the policies of a namespace that is yet to be made; one that is alone is mistyped.
+        // A folder may have policies of a namespace that does not exist yet. A missing namespace alone is a typing error.
         Some(error) if together.names.is_empty() => Err(error),
         _ => Ok((together, notes)),
     }
 }
 
-/// Hands every object to those that judge it.
+/// Reads every object and has it judged.
 struct Reader<'c, 'p> {
     cluster: &'c Cluster,
-    wanted: &'c Wanted,
-    judge: Judge<'p>,
+    wanted: &'c ResolvedExtent,
+    judge: PreviewJudge<'p>,
     scores: [Analyzer<'p>; 2],
     faults: Vec<Fault>,
 }
 
 impl Reader<'_, '_> {
-    /// Reads the objects of a kind, of all namespaces at once where that is wanted and may be.
+    /// Reads the objects of a kind: with one list if all namespaces are wanted and the user may list them.
     async fn read(&mut self, kind: Kind) -> Result<(), ClusterError> {
         let wanted = self.wanted;
-        if wanted.everywhere && self.list(kind, None).await?.is_none() {
+        if wanted.everywhere && matches!(self.list(kind, None).await?, Listed::Complete) {
             return Ok(());
         }
         let mut refused = BTreeMap::new();
         for name in &wanted.names {
-            if let Some(message) = self.list(kind, Some(name)).await? {
+            if let Listed::Forbidden(message) = self.list(kind, Some(name)).await? {
                 refused.insert(name.as_str(), message);
             }
         }
@@ -176,35 +176,39 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    /// Says why where a list is refused; then nothing of it was read.
-    async fn list(
-        &mut self,
-        kind: Kind,
-        namespace: Option<&str>,
-    ) -> Result<Option<String>, ClusterError> {
-        let Self { cluster, judge, scores, faults, .. } = self;
+    /// Reads one list. If it is forbidden, none of its objects was read.
+    async fn list(&mut self, kind: Kind, namespace: Option<&str>) -> Result<Listed, ClusterError> {
         let names = kind.names();
         let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
         let resource = ApiResource::from_gvk_with_plural(&gvk, names.resource);
+        let mut pages = Pages::of_resource(&self.cluster.client, &resource, namespace);
         let mut begun = false;
-        let listed = list_resource(&cluster.client, &resource, namespace, |json| {
-            begun = true;
-            if let Err(message) = judge.object(kind, json) {
-                let place = format!("a {}", names.kind);
-                faults.push(cluster_fault(&place, &format!("cannot be read: {message}")));
-            }
-            if kind == Kind::Pod {
-                for score in scores.iter_mut() {
-                    score.pod(json);
+        loop {
+            match pages.next().await {
+                Ok(Some(page)) => {
+                    for json in page.objects() {
+                        begun = true;
+                        self.judge(kind, json);
+                    }
                 }
+                Ok(None) => return Ok(Listed::Complete),
+                Err(kube::Error::Api(status)) if status.code == 403 && !begun => {
+                    return Ok(Listed::Forbidden(status.message));
+                }
+                Err(error) => return Err(self.cluster.explain(error)),
             }
-        });
-        match listed.await {
-            Ok(()) => Ok(None),
-            Err(kube::Error::Api(status)) if status.code == 403 && !begun => {
-                Ok(Some(status.message))
+        }
+    }
+
+    fn judge(&mut self, kind: Kind, json: &str) {
+        if let Err(message) = self.judge.object(kind, json) {
+            let place = format!("a {}", kind.names().kind);
+            self.faults.push(cluster_fault(&place, &format!("cannot be read: {message}")));
+        }
+        if kind == Kind::Pod {
+            for score in &mut self.scores {
+                score.pod(json);
             }
-            Err(error) => Err(cluster.explain(error)),
         }
     }
 }

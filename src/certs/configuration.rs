@@ -8,7 +8,7 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::client::watch_one::Seen;
+use crate::client::watch_one::ObjectState;
 use crate::leader::claim::{Claim, WriteError};
 
 /// Owns `caBundle`, and nothing else.
@@ -75,11 +75,11 @@ pub(super) fn bundles(configuration: &DynamicObject, suffix: &str) -> Vec<String
 }
 
 /// Whether every webhook trusts this bundle. Where there is no configuration, nobody calls who would have to.
-pub(super) fn names(seen: &Seen<DynamicObject>, suffix: &str, bundle: &str) -> bool {
+pub(super) fn names(seen: &ObjectState<DynamicObject>, suffix: &str, bundle: &str) -> bool {
     match seen {
-        Seen::Unknown => false,
-        Seen::Absent => true,
-        Seen::Present(object) => bundles(object, suffix).iter().all(|it| it == bundle),
+        ObjectState::Unknown => false,
+        ObjectState::Absent => true,
+        ObjectState::Present(object) => bundles(object, suffix).iter().all(|it| it == bundle),
     }
 }
 

@@ -15,8 +15,8 @@ use time::OffsetDateTime;
 use super::configuration::{Kind, fill, names};
 use super::keyring::{CA, Keyring, Lifetimes, Step, text};
 use super::serving::{Objects, WatchedObjects};
-use crate::client::helm_ownership::belongings;
-use crate::client::watch_one::Seen;
+use crate::client::helm_ownership::ownership;
+use crate::client::watch_one::ObjectState;
 use crate::leader::claim::{Claim, WriteError};
 use crate::metrics::CertificateMetrics;
 
@@ -112,25 +112,25 @@ impl Keeper {
     /// Brings the Secret to what it should hold.
     async fn keep(
         &self,
-        seen: &Seen<Secret>,
+        seen: &ObjectState<Secret>,
         lifetimes: Lifetimes,
         memory: &mut Memory,
     ) -> Result<Kept, KeepError> {
         let soon = |bundle| Ok(Kept { bundle, next: SOON });
         let now = OffsetDateTime::now_utc();
         let secret = match seen {
-            Seen::Unknown => return soon(None),
-            Seen::Absent => {
+            ObjectState::Unknown => return soon(None),
+            ObjectState::Absent => {
                 if memory.deleted.get_or_insert_with(Instant::now).elapsed() < DELETED {
                     return soon(memory.good.as_ref().map(Keyring::bundle));
                 }
                 None
             }
-            Seen::Present(secret) => Some(secret),
+            ObjectState::Present(secret) => Some(secret),
         };
         memory.deleted = memory.deleted.filter(|_| secret.is_none());
         if let Some(secret) = secret {
-            memory.belongings = belongings(&secret.metadata);
+            memory.belongings = ownership(&secret.metadata);
         }
         let data = secret.and_then(|it| it.data.clone()).unwrap_or_default();
         let server_name = self.objects.server_name();
@@ -188,7 +188,7 @@ impl Keeper {
     async fn trust(&self, kind: Kind, bundle: &str) -> Result<(), KeepError> {
         let seen = self.watched.configuration(kind).borrow().clone();
         let suffix = self.objects.webhook_suffix;
-        let Seen::Present(configuration) = &seen else { return Ok(()) };
+        let ObjectState::Present(configuration) = &seen else { return Ok(()) };
         if names(&seen, suffix, bundle) {
             return Ok(());
         }
@@ -233,7 +233,7 @@ impl Keeper {
         let written = written?;
         self.metrics.rotated();
         // What was written is seen at once: the watch may take a moment.
-        self.watched.secret.send_replace(Seen::Present(written));
+        self.watched.secret.send_replace(ObjectState::Present(written));
         Ok(())
     }
 }
@@ -261,8 +261,8 @@ impl Memory {
 }
 
 /// The bundle of a Secret that somebody else fills.
-fn provided(seen: &Seen<Secret>) -> Result<Option<String>, KeepError> {
-    let Seen::Present(secret) = seen else { return Ok(None) };
+fn provided(seen: &ObjectState<Secret>) -> Result<Option<String>, KeepError> {
+    let ObjectState::Present(secret) = seen else { return Ok(None) };
     let data = secret.data.clone().unwrap_or_default();
     let bundle = text(&data, CA).map_err(KeepError::Provided)?;
     let missing =

@@ -14,7 +14,7 @@ use super::configuration::{Kind, bundles};
 use super::keyring::{LEAF, LEAF_KEY, text};
 use super::trust::{self, Validity};
 use super::{Resolver, certified};
-use crate::client::watch_one::{Seen, follow};
+use crate::client::watch_one::{ObjectState, follow};
 use crate::metrics::CertificateMetrics;
 use crate::nonce;
 
@@ -50,13 +50,13 @@ impl Objects {
 /// The Secret and the webhook configurations as they were last watched, shared by every part that reads them.
 #[derive(Clone, Default)]
 pub struct WatchedObjects {
-    pub(super) secret: watch::Sender<Seen<Secret>>,
-    pub(super) validating: watch::Sender<Seen<DynamicObject>>,
-    pub(super) mutating: watch::Sender<Seen<DynamicObject>>,
+    pub(super) secret: watch::Sender<ObjectState<Secret>>,
+    pub(super) validating: watch::Sender<ObjectState<DynamicObject>>,
+    pub(super) mutating: watch::Sender<ObjectState<DynamicObject>>,
 }
 
 impl WatchedObjects {
-    pub(super) fn configuration(&self, kind: Kind) -> &watch::Sender<Seen<DynamicObject>> {
+    pub(super) fn configuration(&self, kind: Kind) -> &watch::Sender<ObjectState<DynamicObject>> {
         match kind {
             Kind::Validating => &self.validating,
             Kind::Mutating => &self.mutating,
@@ -64,7 +64,7 @@ impl WatchedObjects {
     }
 
     /// Follows the changes of a configuration.
-    pub fn subscribe(&self, kind: Kind) -> watch::Receiver<Seen<DynamicObject>> {
+    pub fn subscribe(&self, kind: Kind) -> watch::Receiver<ObjectState<DynamicObject>> {
         self.configuration(kind).subscribe()
     }
 
@@ -116,7 +116,7 @@ impl Serving {
         // What cannot be served, and what is missing, is told once.
         let (mut reported, mut absent) = (None, [false; 2]);
         loop {
-            if let Seen::Present(secret) = &*secret.borrow_and_update() {
+            if let ObjectState::Present(secret) = &*secret.borrow_and_update() {
                 let data = secret.data.clone().unwrap_or_default();
                 match self.show(&data, served.as_deref()) {
                     Ok(leaf) => (served, reported) = (Some(leaf), None),
@@ -137,7 +137,7 @@ impl Serving {
             let mut trust = Ok(());
             for ((kind, seen), absent) in Kind::ALL.into_iter().zip(seen).zip(&mut absent) {
                 let seen = seen.borrow_and_update();
-                let is_absent = matches!(*seen, Seen::Absent);
+                let is_absent = matches!(*seen, ObjectState::Absent);
                 if is_absent && !std::mem::replace(absent, is_absent) {
                     self.warn_absent(kind);
                 }
@@ -183,15 +183,15 @@ impl Serving {
     }
 
     /// Whether the webhooks of a configuration trust what is served.
-    fn look(&self, kind: Kind, seen: &Seen<DynamicObject>, served: Option<&str>) -> Trusted {
+    fn look(&self, kind: Kind, seen: &ObjectState<DynamicObject>, served: Option<&str>) -> Trusted {
         let configuration = match seen {
-            Seen::Unknown => return Err(format!("the {} is not known yet", kind.as_str())),
-            Seen::Absent => {
+            ObjectState::Unknown => return Err(format!("the {} is not known yet", kind.as_str())),
+            ObjectState::Absent => {
                 self.metrics.configuration(kind.label(), None);
                 // Nobody calls who would have to trust.
                 return Ok(());
             }
-            Seen::Present(configuration) => configuration,
+            ObjectState::Present(configuration) => configuration,
         };
         let served = served.ok_or_else(|| "there is no certificate yet".to_owned());
         let server_name = self.objects.server_name();

@@ -48,8 +48,12 @@ impl FixArgs {
         let policies =
             offline::set(&inputs, self.manifests.policies()?, self.manifests.protected.list());
         let namespace = self.manifests.namespace.as_deref();
-        let judge =
-            ManifestJudge { policies: &policies, namespace, now: Timestamp::now(), as_written: true };
+        let judge = ManifestJudge {
+            policies: &policies,
+            namespace,
+            now: Timestamp::now(),
+            as_written: true,
+        };
         let fixed = offline::in_parallel(&inputs, |input| fix_input(&judge, input));
         let (mut texts, mut patches) = (Vec::new(), Vec::new());
         let (mut violations, mut left) = (0, 0);

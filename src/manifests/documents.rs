@@ -133,7 +133,8 @@ fn document<'t>(
 /// # Errors
 /// The bytes are UTF-16, binary or not UTF-8; the message says which.
 pub fn text(bytes: &[u8]) -> Result<&str, ManifestError> {
-    let error = |line: u32, message: &str| ManifestError::new(Position { line, column: 1 }, message);
+    let error =
+        |line: u32, message: &str| ManifestError::new(Position { line, column: 1 }, message);
     if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
         return Err(error(1, "it is UTF-16; save it as UTF-8"));
     }

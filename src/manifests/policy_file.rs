@@ -80,10 +80,7 @@ struct Metadata {
 /// # Errors
 /// The first error, with its position: invalid YAML, a document that is no policy, an unknown field, a value of the
 /// wrong type, a check that cannot be compiled, or a name that is used twice.
-pub fn parse(
-    text: &str,
-    options: ParseOptions<'_>,
-) -> Result<Vec<PolicyDocument>, ManifestError> {
+pub fn parse(text: &str, options: ParseOptions<'_>) -> Result<Vec<PolicyDocument>, ManifestError> {
     let mut policies = Vec::new();
     let mut defined = BTreeMap::new();
     for object in documents::read(text) {
@@ -103,10 +100,7 @@ pub fn parse(
     Ok(policies)
 }
 
-fn policy(
-    object: &Manifest<'_>,
-    namespace: Option<&str>,
-) -> Result<PolicyDocument, ManifestError> {
+fn policy(object: &Manifest<'_>, namespace: Option<&str>) -> Result<PolicyDocument, ManifestError> {
     let at = |path: &str| object.node.position_of(path);
     if !KINDS.contains(&object.kind.as_str()) {
         let message =

@@ -20,7 +20,7 @@ use crate::admission::registration::{Endpoint, FailurePolicy, MUTATING, Registra
 use crate::beat::Beat;
 use crate::certs::serving::WatchedObjects;
 use crate::client::backoff::Doubling;
-use crate::client::watch_one::Seen;
+use crate::client::watch_one::ObjectState;
 use crate::clusters::Cluster;
 use crate::install::configurations::Kind;
 use crate::metrics::BeatMetrics;
@@ -148,7 +148,7 @@ impl Beating {
             let same = same.unwrap_or_else(|| Err(format!("there is no {}", kind.as_str())));
             if let Err(why) = &same
                 && told.as_ref() != Some(why)
-                && matches!(*seen.borrow(), Seen::Present(_))
+                && matches!(*seen.borrow(), ObjectState::Present(_))
             {
                 tracing::warn!(
                     kind = kind.as_str(),
@@ -176,10 +176,14 @@ fn registered_name(kind: Kind) -> String {
 }
 
 /// Whether what is seen is what was rendered; `None` where there is none, or it is not known.
-fn same(kind: Kind, rendered: &Value, seen: &Seen<DynamicObject>) -> Option<Result<(), String>> {
+fn same(
+    kind: Kind,
+    rendered: &Value,
+    seen: &ObjectState<DynamicObject>,
+) -> Option<Result<(), String>> {
     match seen {
-        Seen::Unknown | Seen::Absent => None,
-        Seen::Present(object) => {
+        ObjectState::Unknown | ObjectState::Absent => None,
+        ObjectState::Present(object) => {
             let compared = intact::compare(rendered, &object.data);
             Some(compared.map_err(|why| format!("{}: {why}", kind.as_str())))
         }

@@ -135,8 +135,7 @@ impl<'p> ManifestJudge<'p> {
         let mut findings = judgement.violations;
         worst_first(&mut findings);
         let ObjectName { kind, name } = owner::workload(&subject);
-        let owner =
-            ObjectName { kind: kind.into_owned().into(), name: name.into_owned().into() };
+        let owner = ObjectName { kind: kind.into_owned().into(), name: name.into_owned().into() };
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
         Ok(Some(JudgedWorkload {
             namespace: subject.namespace.map(str::to_owned),
@@ -170,11 +169,7 @@ impl JudgedWorkload<'_> {
 }
 
 /// A workload's violations, as the report lists them.
-fn violations(
-    file: &str,
-    manifest: &Manifest<'_>,
-    found: &JudgedWorkload<'_>,
-) -> Vec<Violation> {
+fn violations(file: &str, manifest: &Manifest<'_>, found: &JudgedWorkload<'_>) -> Vec<Violation> {
     let JudgedWorkload { namespace, name, findings, generate_name, assumed, .. } = found;
     let fixable = findings.iter().any(|finding| finding.breach.fix.is_some());
     let json = if fixable { manifest.node.to_json() } else { Value::Null };

@@ -97,7 +97,7 @@ impl AnalyzeArgs {
         let question = self.question()?;
         let chosen = self.contexts.chosen()?;
         let contexts: Vec<_> = chosen.contexts.iter().collect();
-        let answers = side_by_side::ask(&contexts, self.timeout, move |cluster| {
+        let answers = side_by_side::query_all(&contexts, self.timeout, move |cluster| {
             let question = question.clone();
             async move { Ok(question.ask(&cluster).await) }
         });

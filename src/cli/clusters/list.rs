@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::super::output::Versioned;
 use super::super::{Failure, output};
 use super::{ContextArgs, UnreadFile, print_message, tables, time};
-use crate::analysis::fleet::State;
+use crate::analysis::fleet::ClusterState;
 use crate::analysis::reach::{self, Reached};
 use crate::clusters::contexts::Context;
 use crate::clusters::{ClusterError, side_by_side};
@@ -59,7 +59,7 @@ pub(super) struct Row {
     /// Whether it is the kubeconfig's current one.
     pub current: bool,
     pub server: Option<String>,
-    pub state: State,
+    pub state: ClusterState,
     pub message: Option<String>,
     #[serde(flatten)]
     pub reached: Option<Reached>,
@@ -68,7 +68,7 @@ pub(super) struct Row {
 impl Row {
     fn new(context: &Context, current: bool, reached: Result<Reached, ClusterError>) -> Self {
         let (state, message, reached) = match reached {
-            Ok(reached) => (State::Reachable, None, Some(reached)),
+            Ok(reached) => (ClusterState::Reachable, None, Some(reached)),
             Err(error) => ((&error).into(), Some(error.to_string()), None),
         };
         let (context, server) = (context.name.clone(), context.server.clone());
@@ -80,7 +80,7 @@ impl ListArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut chosen = self.contexts.chosen()?;
         let contexts: Vec<_> = chosen.contexts.iter().collect();
-        let answers = side_by_side::ask(&contexts, self.timeout, |cluster| async move {
+        let answers = side_by_side::query_all(&contexts, self.timeout, |cluster| async move {
             reach::reach(&cluster).await
         });
         let row = |(context, answer): (&Context, _)| {
@@ -90,7 +90,7 @@ impl ListArgs {
         for row in &rows {
             print_message(&row.context, row.message.as_deref());
         }
-        let unread = rows.iter().filter(|row| row.state != State::Reachable).count();
+        let unread = rows.iter().filter(|row| row.state != ClusterState::Reachable).count();
         let complete = self.contexts.complete(&chosen, unread);
         let list = List { clusters: rows, unread_files: std::mem::take(&mut chosen.unread) };
         match self.output {

@@ -8,7 +8,7 @@ use super::import;
 use super::show::{Kind, bundle_parser};
 use crate::api::{API_VERSION, BundleName, EnforcementMode};
 use crate::clusters;
-use crate::gitops::apply::ApplyPlan;
+use crate::gitops::apply::{ApplyPlan, Conflicts};
 use crate::gitops::{Desired, yaml};
 
 #[derive(Args, Debug)]
@@ -127,7 +127,8 @@ async fn apply(args: ApplyArgs) -> Result<(), Failure> {
     let namespace = args.namespace.as_deref();
     let desired =
         [args.desired(Some(namespace.unwrap_or_else(|| cluster.client.default_namespace())))];
-    let plan = ApplyPlan::make(&cluster, &desired, args.force_conflicts).await;
+    let conflicts = if args.force_conflicts { Conflicts::Force } else { Conflicts::Refuse };
+    let plan = ApplyPlan::make(&cluster, &desired, conflicts).await;
     diagnostics::report_refusals(plan.refusals.clone())?;
     let dry_run = args.dry_run == DryRun::Server;
     match args.output {
@@ -135,6 +136,11 @@ async fn apply(args: ApplyArgs) -> Result<(), Failure> {
         Some(Format::Yaml) if dry_run => {
             plan.applied.iter().try_for_each(|it| output::print(&yaml(&it.policy)?))
         }
-        Some(Format::Yaml) => plan.carry_out(|it| output::print(&yaml(&it.policy)?)).await,
+        Some(Format::Yaml) => {
+            for desired in plan.desired() {
+                output::print(&yaml(&plan.write(desired).await?.policy)?)?;
+            }
+            Ok(())
+        }
     }
 }

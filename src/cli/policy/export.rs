@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::super::{ClusterArgs, Failure, NamespaceArgs, block_on, output};
 use super::show::Kind;
 use crate::clusters;
-use crate::gitops::live::{self, Which};
+use crate::gitops::live::{self, PolicyScope};
 use crate::gitops::{folder, yaml};
 use crate::manifests::canonical::canonical;
 use crate::policy::key::PolicyKey;
@@ -49,9 +49,9 @@ impl ExportArgs {
 async fn export(args: ExportArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
     let which = match (args.kind, args.namespaces.one(cluster.client.default_namespace())) {
-        (Some(Kind::ClusterDevOpsPolicy), _) => Which::ClusterWide,
-        (_, Some(namespace)) => Which::Namespace(namespace),
-        (_, None) => Which::All,
+        (Some(Kind::ClusterDevOpsPolicy), _) => PolicyScope::ClusterWide,
+        (_, Some(namespace)) => PolicyScope::Namespace(namespace),
+        (_, None) => PolicyScope::All,
     };
     let mut policies = live::list(&cluster, &which, args.selector.as_deref()).await?;
     if let Some(Kind::DevOpsPolicy) = args.kind {
@@ -72,7 +72,7 @@ async fn export(args: ExportArgs) -> Result<(), Failure> {
 }
 
 /// Writes a file for each, and names those that are of none.
-fn files(dir: &Path, which: &Which, policies: &[(PolicyKey, Value)]) -> Result<(), Failure> {
+fn files(dir: &Path, which: &PolicyScope, policies: &[(PolicyKey, Value)]) -> Result<(), Failure> {
     let cannot = |path: &Path, error| {
         Failure::Cluster(format!("cannot write {}: {error}", dir.join(path).display()))
     };
@@ -87,8 +87,8 @@ fn files(dir: &Path, which: &Which, policies: &[(PolicyKey, Value)]) -> Result<(
         exported.insert(path);
     }
     let namespace = match which {
-        Which::Namespace(namespace) => Some(namespace.as_str()),
-        Which::All | Which::ClusterWide => None,
+        PolicyScope::Namespace(namespace) => Some(namespace.as_str()),
+        PolicyScope::All | PolicyScope::ClusterWide => None,
     };
     let others = folder::others(dir, namespace, &exported);
     for other in others.map_err(|error| cannot(Path::new(""), error))? {

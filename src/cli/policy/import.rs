@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::super::{ClusterArgs, Failure, block_on, diagnostics, output};
 use crate::clusters::{self, Cluster};
-use crate::gitops::apply::ApplyPlan;
+use crate::gitops::apply::{ApplyPlan, Conflicts};
 use crate::gitops::{Desired, prune, selector};
 use crate::manifests::policy_file::ParseOptions;
 use crate::policies::files;
@@ -71,7 +71,8 @@ async fn import(args: ImportArgs) -> Result<(), Failure> {
         all_selected(&desired, selector)?;
     }
     let dry_run = args.dry_run == DryRun::Server;
-    let plan = ApplyPlan::make(&cluster, &desired, args.force_conflicts).await;
+    let conflicts = if args.force_conflicts { Conflicts::Force } else { Conflicts::Refuse };
+    let plan = ApplyPlan::make(&cluster, &desired, conflicts).await;
     let pruned = match &args.selector {
         Some(selector) if plan.refusals.is_empty() => {
             prune::find(&cluster, &desired, args.namespace.as_deref(), selector).await?
@@ -80,13 +81,13 @@ async fn import(args: ImportArgs) -> Result<(), Failure> {
     };
     let mut refusals = plan.refusals.clone();
     for target in &pruned {
-        refusals.extend(prune::delete(&cluster, target, true).await.err());
+        refusals.extend(prune::try_delete(&cluster, target).await.err());
     }
     diagnostics::report_refusals(refusals)?;
     write(plan, dry_run).await?;
     for target in &pruned {
         if !dry_run {
-            prune::delete(&cluster, target, false).await?;
+            prune::delete(&cluster, target).await?;
         }
         print_outcome(&target.key.argument(), "pruned", dry_run)?;
     }
@@ -101,10 +102,11 @@ pub(super) async fn write(plan: ApplyPlan<'_>, dry_run: bool) -> Result<(), Fail
         }
         return Ok(());
     }
-    plan.carry_out(|applied| {
-        print_outcome(&applied.key.argument(), applied.outcome.as_str(), false)
-    })
-    .await
+    for desired in plan.desired() {
+        let applied = plan.write(desired).await?;
+        print_outcome(&applied.key.argument(), applied.outcome.as_str(), false)?;
+    }
+    Ok(())
 }
 
 fn print_outcome(policy: &str, outcome: &str, dry_run: bool) -> Result<(), Failure> {

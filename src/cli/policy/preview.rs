@@ -104,7 +104,7 @@ async fn run(args: PreviewArgs) -> Result<(), Failure> {
         PreviewFormat::Markdown => output::print(&markdown::page(&preview))?,
     }
     diagnostics::require_complete("preview", &preview.faults)?;
-    let violations = preview.workloads.iter().flat_map(preview::answer::Workload::distinct);
+    let violations = preview.workloads.iter().flat_map(preview::answer::PreviewWorkload::distinct);
     let score = preview.summary.score.map_or(100, |score| score.after.score);
     args.gate.check(violations.map(|it| it.severity), score)
 }
