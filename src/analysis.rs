@@ -1,5 +1,5 @@
-//! Analyzes live clusters once: the pods of one cluster ([`cluster`]), several clusters ([`fleet`]), and the effect that a
-//! policy would have if it were enforced ([`preview`]). Nothing here prints or writes.
+//! Analyzes live clusters once: the pods of one cluster ([`cluster`]), several clusters ([`fleet`]), and the effect
+//! that a policy would have if it were enforced ([`preview`]). Nothing here prints or writes.
 
 pub mod analyzer;
 pub mod cluster;

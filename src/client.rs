@@ -1,5 +1,5 @@
-//! Requests to an API server: lists by pages ([`list`]), a watch of one object by its name ([`watch_one`]), and the wait
-//! after a failed request ([`backoff`]).
+//! Requests to an API server: lists by pages ([`list`]), a watch of one object by its name ([`watch_one`]), and the
+//! wait after a failed request ([`backoff`]).
 
 pub mod backoff;
 pub mod helm_ownership;

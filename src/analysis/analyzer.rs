@@ -68,7 +68,7 @@ impl<'p> Analyzer<'p> {
         let mut plan = |name: &str| {
             let plan = policies.covering(Some(name)).unwrap_or_else(|unknown| {
                 let message =
-                    "its labels cannot be read; every namespaceSelector is taken to match it";
+                    "its labels cannot be read; every namespaceSelector is assumed to match it";
                 faults.push(cluster_fault(name, message));
                 unknown.assumed
             });

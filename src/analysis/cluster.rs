@@ -1,5 +1,5 @@
-//! Analyzes a live cluster once. It never writes. A part of the cluster that cannot be read is a fault; the rest is still
-//! analyzed.
+//! Analyzes a live cluster once. It never writes. A part of the cluster that cannot be read is a fault; the rest is
+//! still analyzed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -51,8 +51,8 @@ pub(super) struct ResolvedExtent {
     pub note: Option<String>,
 }
 
-/// Judges every pod of the extent by the policies in force in its namespace: by the given policies or, if none are given,
-/// by the cluster's own.
+/// Judges every pod of the extent by the policies in force in its namespace: by the given policies or, if none are
+/// given, by the cluster's own.
 ///
 /// # Errors
 /// No namespace could be read.

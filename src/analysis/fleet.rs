@@ -36,8 +36,8 @@ pub struct Drift {
 #[derive(Debug, Eq, PartialEq, Serialize)]
 pub struct PolicyCopy {
     pub context: String,
-    /// The first twelve hexadecimal digits of the SHA-256 of its spec; null if the cluster lacks the policy. If some of a
-    /// cluster's policies could not be read, the cluster is left out instead.
+    /// The first twelve hexadecimal digits of the SHA-256 of its spec; null if the cluster lacks the policy. If some of
+    /// a cluster's policies could not be read, the cluster is left out instead.
     pub hash: Option<String>,
 }
 

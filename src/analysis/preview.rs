@@ -1,7 +1,7 @@
 //! Previews what policies would do to a live cluster if they were enforced. It never writes.
 //!
-//! [`preview`] reads the objects; `judge` judges each as the webhook would at its creation (`created`), by two `sets` of
-//! policies: those in force, and those in force after the change. [`answer`] is the result.
+//! [`preview`] reads the objects; `judge` judges each as the webhook would at its creation (`created`), by two `sets`
+//! of policies: those in force, and those in force after the change. [`answer`] is the result.
 
 pub mod answer;
 mod created;
@@ -130,7 +130,7 @@ async fn extent(
         }
     }
     match error {
-        // A folder may have policies of a namespace that does not exist yet. A missing namespace alone is a typing error.
+        // A folder may have policies of a namespace that does not exist yet; a missing namespace alone is mistyped.
         Some(error) if together.names.is_empty() => Err(error),
         _ => Ok((together, notes)),
     }

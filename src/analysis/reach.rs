@@ -1,4 +1,4 @@
-//! Checks a cluster without judging pods: whether its API server answers, its version, and whether podgate is installed.
+//! Reads a cluster's version, whether podgate is installed there, and how many policies it has; judges no pods.
 
 use kube::Resource;
 use serde::Serialize;

@@ -12,8 +12,8 @@ use crate::findings::{Fault, Summary, Violation};
 pub struct Analysis {
     /// Sorted by name.
     pub namespaces: Vec<NamespaceScore>,
-    /// The violations, worst first. Pods of one workload share a violation: its kind and name are the workload's, and its
-    /// path is a field of the pods.
+    /// The violations, worst first. Pods of one workload share a violation: its kind and name are the workload's, and
+    /// its path is a field of the pods.
     pub results: Vec<Violation>,
     pub summary: ClusterScore,
     /// What could not be read or decided. Printed on stderr, and not part of the JSON.

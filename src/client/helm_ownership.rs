@@ -1,5 +1,5 @@
-//! Helm ownership metadata. podgate copies it to an object that it creates anew; without it, `helm uninstall` would leave
-//! the object behind.
+//! Helm ownership metadata. podgate copies it to an object that it creates anew; without it, `helm uninstall` would
+//! leave the object behind.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 

@@ -1,4 +1,4 @@
-//! Lists objects page by page. Each object is the JSON that the API server sent: the caller decodes the fields it reads.
+//! Lists objects page by page. Each object is the API server's JSON; the caller decodes the fields that it needs.
 
 use std::ops::Range;
 

@@ -27,7 +27,7 @@ pub enum ObjectState<K> {
     Present(K),
 }
 
-/// Sends each state of an object, until the future is dropped. While the API server is unreachable, the last state stays.
+/// Sends each state of an object until it is dropped. While the API server is unreachable, the last state stays.
 pub async fn follow<K>(api: Api<K>, name: &str, state: watch::Sender<ObjectState<K>>)
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,

@@ -31,8 +31,8 @@ impl Cluster {
         Ok(Self { client: Client::try_from(config)?, url, config: kept })
     }
 
-    /// A client for the API server at one address, whose certificate must be valid for `kubernetes.default.svc`. `None` if
-    /// the client cannot be built.
+    /// A client for the API server at one address, whose certificate must be valid for `kubernetes.default.svc`. `None`
+    /// if the client cannot be built.
     pub fn at(&self, address: SocketAddr) -> Option<Client> {
         let mut config = (*self.config).clone();
         config.cluster_url = format!("https://{address}/").parse().ok()?;

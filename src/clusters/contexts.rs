@@ -23,8 +23,8 @@ pub struct Contexts {
     pub unread: Vec<Unreadable>,
     /// The files that were searched.
     files: Vec<PathBuf>,
-    /// Whether neither `--kubeconfig` nor `$KUBECONFIG` is set. A pod then uses its ServiceAccount if the file in the home
-    /// folder is missing or unreadable.
+    /// Whether neither `--kubeconfig` nor `$KUBECONFIG` is set. A pod then uses its ServiceAccount if the file in the
+    /// home folder is missing or unreadable.
     pub(super) default_file: bool,
 }
 
@@ -46,8 +46,8 @@ enum OnUnreadable {
 }
 
 impl Contexts {
-    /// Reads every context of the file, of `$KUBECONFIG`'s files or of `~/.kube/config`. Missing files are skipped, and an
-    /// unreadable file does not hide the others.
+    /// Reads every context of the file, of `$KUBECONFIG`'s files or of `~/.kube/config`. Missing files are skipped, and
+    /// an unreadable file does not hide the others.
     ///
     /// # Errors
     /// No file has a context.
@@ -140,8 +140,8 @@ impl Context {
         self.client(config)
     }
 
-    /// Builds a client without prompting: a credential plugin gets no terminal, and is killed after `limit`. Blocks while
-    /// the plugin runs.
+    /// Builds a client without prompting: a credential plugin gets no terminal, and is killed after `limit`. Blocks
+    /// while the plugin runs.
     ///
     /// # Errors
     /// The context cannot be used.

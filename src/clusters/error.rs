@@ -22,15 +22,15 @@ pub enum ClusterError {
     #[error("context {name} cannot be used: {cause}; check the kubeconfig")]
     Context { name: String, cause: String },
     #[error(
-        "there is no kubeconfig that can be read, and this is no pod; set KUBECONFIG or pass --kubeconfig FILE ({0})"
+        "there is no kubeconfig that can be read, and this is not running in a pod; set KUBECONFIG or pass --kubeconfig FILE ({0})"
     )]
     None(kube::config::InClusterError),
     #[error("cannot make a client: {0}")]
     Client(kube::Error),
-    #[error("cannot start a thread: {0}; ask fewer clusters at once, by --context")]
+    #[error("cannot start a thread: {0}; choose fewer clusters with --context")]
     Thread(std::io::Error),
     #[error(
-        "the API server at {url} did not answer everything within {limit:?}; check that it runs, or give it longer by --timeout"
+        "the API server at {url} did not answer everything within {limit:?}; check that it runs, or raise --timeout"
     )]
     NoAnswer { url: String, limit: Duration },
     #[error(

@@ -33,8 +33,8 @@ struct Status {
     client_key_data: Option<String>,
 }
 
-/// Runs the user's plugin, and replaces it by the credentials that it prints. A user without a plugin is left unchanged.
-/// Blocks.
+/// Runs the user's plugin, and replaces it by the credentials that it prints. A user without a plugin is left
+/// unchanged. Blocks.
 ///
 /// # Errors
 /// A sentence that says why there are no credentials and what to do.
@@ -84,7 +84,7 @@ fn credential(exec: &ExecConfig, limit: Duration) -> Result<Status, String> {
     if !ended.success() {
         let errors = String::from_utf8_lossy(&errors);
         let last = errors.lines().rev().find(|line| !line.trim().is_empty());
-        return Err(format!("failed with {ended}: {}", last.unwrap_or("it says nothing")));
+        return Err(format!("failed with {ended}: {}", last.unwrap_or("it printed no error")));
     }
     // Without the parser's message, which may quote the token.
     let credential: ExecCredential = serde_saphyr::from_slice(&output)
@@ -207,7 +207,7 @@ mod tests {
                 shell("echo s3cret; echo no >&2; echo >&2; exit 3"),
                 "plugin sh failed with exit status: 3: no",
             ),
-            (shell("exit 1"), "it says nothing"),
+            (shell("exit 1"), "it printed no error"),
             (shell("echo s3cret: ["), "printed what is no ExecCredential"),
             (shell("echo '{}'"), "without a status"),
             (shell("echo '{\"status\": {}}'"), "neither a token nor a certificate"),

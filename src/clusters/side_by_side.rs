@@ -1,4 +1,4 @@
-//! Queries several clusters at once, each with a time limit. A cluster that hangs delays neither the others nor the result.
+//! Queries several clusters at once. Each has a time limit, so that one that hangs does not delay the others.
 
 use std::sync::mpsc;
 use std::thread;
@@ -11,9 +11,9 @@ use super::error::ClusterError;
 /// How much longer than its time limit a cluster's thread may take to report the timeout itself.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Runs the query on every cluster; the results are in the order of the contexts. Each cluster has its own thread, because
-/// connecting may block on a credential plugin, a file or a name server. A thread that blocks for longer than the limit is
-/// abandoned, and ends with the process.
+/// Runs the query on every cluster; the results are in the order of the contexts. Each cluster has its own thread,
+/// because connecting may block on a credential plugin, a file or a name server. A thread that blocks for longer than
+/// the limit is abandoned, and ends with the process.
 pub fn query_all<T, E, Q, A>(contexts: &[&Context], limit: Duration, query: Q) -> Vec<Result<T, E>>
 where
     Q: Fn(Cluster) -> A + Clone + Send + 'static,

@@ -1,7 +1,7 @@
 //! Writes policies to a cluster: all of them, or none.
 //!
-//! [`ApplyPlan::make`] sends every policy as a dry run first. [`ApplyPlan::refusals`] are the API server's objections; write
-//! only a plan without any. Kubernetes has no transaction over several objects, so a later write may still fail.
+//! [`ApplyPlan::make`] sends every policy as a dry run first. [`ApplyPlan::refusals`] are the API server's objections;
+//! write only a plan without any. Kubernetes has no transaction over several objects, so a later write may still fail.
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams, ValidationDirective};
 use serde_json::Value;
@@ -138,7 +138,7 @@ impl<'a> ApplyPlan<'a> {
 fn describe(leftovers: &[&Leftover]) -> String {
     let fields: Vec<_> = leftovers.iter().map(|it| it.describe()).collect();
     format!(
-        "the cluster's policy has what the file does not say ({}); put it into the file, or take it away with --force-conflicts",
+        "the cluster's policy differs from the file in fields that another manager set ({}); put them into the file, or overwrite them with --force-conflicts",
         fields.join("; ")
     )
 }

@@ -16,7 +16,7 @@ pub fn path(key: &PolicyKey) -> io::Result<PathBuf> {
     for part in namespace.into_iter().chain([key.name.as_str()]) {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
         if part.is_empty() || part.starts_with('.') || !part.chars().all(plain) {
-            return Err(io::Error::other(format!("{part:?} is no name for a file")));
+            return Err(io::Error::other(format!("{part:?} is not valid as a file name")));
         }
     }
     let file = format!("{}.yaml", key.name);

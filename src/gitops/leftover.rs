@@ -1,5 +1,5 @@
-//! Fields that a cluster's policy has and the file does not. Server-side apply keeps the fields of other field managers,
-//! so an applied policy may still make more checks than the file. Pure.
+//! Fields that a cluster's policy has and the file does not. Server-side apply keeps the fields of other field
+//! managers, so an applied policy may still make more checks than the file. Pure.
 
 use std::collections::BTreeSet;
 
@@ -100,8 +100,8 @@ impl Leftover {
     }
 }
 
-/// The patch that makes the live policy equal to the desired one. Its tests make it fail if one of the fields was changed
-/// or the policy was recreated in the meantime.
+/// The patch that makes the live policy equal to the desired one. Its tests make it fail if one of the fields was
+/// changed or the policy was recreated in the meantime.
 pub fn patch(live: &Value, leftovers: &[Leftover]) -> json_patch::Patch {
     let test = |path: PointerBuf| {
         let value = path.resolve(live).ok()?.clone();

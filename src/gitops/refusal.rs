@@ -41,7 +41,7 @@ fn describe(key: &PolicyKey, cluster: &Cluster, status: Status) -> (Blame, Strin
         404 if details.is_some_and(|it| it.kind == "namespaces") => {
             let namespace = key.namespace.as_deref().unwrap_or_default();
             let message = format!(
-                "there is no namespace {namespace}; make it with: kubectl create namespace {namespace}"
+                "there is no namespace {namespace}; create it with: kubectl create namespace {namespace}"
             );
             (Blame::Cluster, message)
         }
@@ -74,7 +74,7 @@ fn conflict(message: &str, details: Option<&StatusDetails>) -> String {
         return format!("{message}; try again");
     }
     format!(
-        "{}; take the fields over with --force-conflicts, or leave them to it",
+        "{}; take the fields over with --force-conflicts, or remove them from the file",
         fields.join(", ")
     )
 }

@@ -5,7 +5,7 @@ use kube::core::{Expression, Selector};
 /// Reads `a=b,c!=d,e in (f,g),h notin (i),j,!k`.
 ///
 /// # Errors
-/// A sentence that says what is wrong. An empty selector, which selects everything, is an error too: it is a mistake.
+/// The selector is invalid, or it is empty and would select everything. The message is a sentence.
 pub fn parse(text: &str) -> Result<Selector, String> {
     if text.trim().is_empty() {
         return Err("the selector is empty, which selects everything".to_owned());

@@ -82,8 +82,8 @@ impl<'t> Node<'t> {
         matches!(self.content, Content::Scalar(Scalar::Null))
     }
 
-    /// The position of a field's key, by a path such as `spec.containers[0].image`. For a missing field, the position of
-    /// its nearest existing parent.
+    /// The position of a field's key, by a path such as `spec.containers[0].image`. For a missing field, the position
+    /// of its nearest existing parent.
     pub fn position_of(&self, path: &str) -> Position {
         let mut node = self;
         let mut at = self.at;

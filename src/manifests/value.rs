@@ -233,7 +233,7 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
         seed: S,
     ) -> Result<S::Value, DecodeError> {
         let Some(entry) = self.open.take() else {
-            return Err(DecodeError::custom("a value was asked for before its key"));
+            return Err(DecodeError::custom("a value was requested before its key"));
         };
         let decoded = seed.deserialize(&entry.value);
         decoded.map_err(|error| error.at(entry.value.at).below(&step(&entry.key)))

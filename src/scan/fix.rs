@@ -93,7 +93,8 @@ impl ObjectFix {
         operations: Vec<PatchOperation>,
     ) -> Result<(), ManifestError> {
         let Some(edits) = edit::edits(text, &manifest.node, &operations) else {
-            let message = "an alias stands for what should change; it is left as it was";
+            let message =
+                "an alias stands for a value that should change; the object is left unchanged";
             return Err(ManifestError::new(manifest.node.at, message));
         };
         if operations.is_empty() || json_patch::patch(&mut self.expected, &operations).is_err() {

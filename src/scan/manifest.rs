@@ -179,7 +179,7 @@ fn violations(file: &str, manifest: &Manifest<'_>, found: &JudgedWorkload<'_>) -
         let at = manifest.node.position_of(&breach.path);
         let mut message = breach.sentence();
         if *assumed && finding.policy.scope.reads_labels() {
-            message += " (taking the policy's namespaceSelector to match: the input has no Namespace that tells)";
+            message += " (assuming that the policy's namespaceSelector matches: the input has no Namespace object with the labels)";
         }
         Violation {
             file: Some(file.to_owned()),

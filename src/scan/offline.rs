@@ -19,7 +19,8 @@ use crate::policy::protected::Protected;
 use crate::policy::score::{Loss, Tally, Weights, Workload};
 
 /// Judges every file by the policies. `namespace` is the namespace of objects that name none. `progress` is called with
-/// the size in bytes of each finished file. Each core reads one file at a time; the report is in the order of the files.
+/// the size in bytes of each finished file. Each core reads one file at a time; the report is in the order of the
+/// files.
 pub fn scan(
     inputs: &[Input],
     policies: Vec<Arc<Policy>>,

@@ -42,7 +42,7 @@ pub struct ClusterFindings {
     pub lost_points: BTreeMap<&'static str, u8>,
     /// Sorted by severity, then by violations, most first.
     pub rules: Vec<RuleCount>,
-    /// The content hash of each policy in the cluster, by kind and name; null if `--policy` or `--bundle` replaced them.
+    /// The content hash of each policy in the cluster, by kind and name; null with `--policy` or `--bundle`.
     pub policies: Option<BTreeMap<String, String>>,
     /// Whether some of the cluster's policies could not be read.
     #[serde(skip)]

@@ -15,8 +15,8 @@ pub struct Preview {
     /// The previewed policies. Each is judged as if it were enforced, whatever its mode.
     pub policies: Vec<PreviewedPolicy>,
     pub summary: PreviewSummary,
-    /// The workloads that would be denied, that have a pod whose replacement would be refused, or that would no longer be
-    /// denied; worst first.
+    /// The workloads that would be denied, that have a pod whose replacement would be refused, or that would no longer
+    /// be denied; worst first.
     pub workloads: Vec<PreviewWorkload>,
     /// In the order of the policies and of their `spec.exemptions`.
     pub exemptions: Vec<ExemptionUse>,
