@@ -2,9 +2,9 @@
 //! that a policy would have if it were enforced ([`preview`]). Nothing here prints or writes.
 
 pub mod analyzer;
-pub mod cluster;
-pub mod fleet;
-pub mod preview;
-pub mod reach;
+pub(crate) mod cluster;
+pub(crate) mod fleet;
+pub(crate) mod preview;
+pub(crate) mod reach;
 pub mod result;
 mod violation_key;

@@ -1,9 +1,9 @@
 //! Requests to an API server: lists by pages ([`list`]), a watch of one object by its name ([`watch_one`]), and the
 //! wait after a failed request ([`backoff`]).
 
-pub mod backoff;
-pub mod helm_ownership;
-pub mod list;
+pub(crate) mod backoff;
+pub(crate) mod helm_ownership;
+pub(crate) mod list;
 #[cfg(test)]
 pub(crate) mod script;
-pub mod watch_one;
+pub(crate) mod watch_one;

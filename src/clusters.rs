@@ -3,12 +3,12 @@
 
 mod cluster;
 mod connect;
-pub mod contexts;
+pub(crate) mod contexts;
 mod error;
 mod kubeconfig;
 mod plugin;
-pub mod side_by_side;
+pub(crate) mod side_by_side;
 
-pub use cluster::Cluster;
-pub use connect::{Target, connect};
-pub use error::ClusterError;
+pub(crate) use cluster::Cluster;
+pub(crate) use connect::{Target, connect};
+pub(crate) use error::ClusterError;

@@ -65,6 +65,13 @@ pub struct Fault {
     pub kind: FaultKind,
 }
 
+impl Fault {
+    /// A fault of a cluster.
+    pub(crate) fn cluster(place: &str, message: impl Into<String>) -> Self {
+        Self { place: place.to_owned(), message: message.into(), kind: FaultKind::Cluster }
+    }
+}
+
 /// The cause of a fault, which decides the exit code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FaultKind {

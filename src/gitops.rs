@@ -2,25 +2,25 @@
 //! policies, `apply` writes the policies of files, `prune` deletes policies that the files no longer have, and `folder`
 //! writes files. Policies are always compared in their canonical form (`manifests::canonical`).
 
-pub mod apply;
+pub(crate) mod apply;
 mod desired;
-pub mod folder;
-pub mod leftover;
-pub mod live;
-pub mod prune;
+pub(crate) mod folder;
+pub(crate) mod leftover;
+pub(crate) mod live;
+pub(crate) mod prune;
 mod refusal;
-pub mod selector;
+pub(crate) mod selector;
 
 use serde_json::Value;
 
-pub use desired::Desired;
-pub use refusal::{Blame, Refusal};
+pub(crate) use desired::Desired;
+pub(crate) use refusal::{Blame, Refusal};
 
 /// A policy as one YAML document, without a separator.
 ///
 /// # Errors
 /// It cannot be serialized; no JSON value is known to cause this.
-pub fn yaml(policy: &Value) -> std::io::Result<String> {
+pub(crate) fn yaml(policy: &Value) -> std::io::Result<String> {
     serde_saphyr::to_string(policy).map_err(std::io::Error::other)
 }
 

@@ -1,6 +1,6 @@
 //! Judges manifests without a cluster: [`offline::scan`] makes one report from files ([`crate::inputs`]), and
 //! [`fix::fix`] fixes the text of one. Nothing here prints or writes.
 
-pub mod fix;
-pub mod manifest;
+pub(crate) mod fix;
+pub(crate) mod manifest;
 pub mod offline;

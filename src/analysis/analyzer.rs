@@ -9,7 +9,7 @@ use super::result::{Analysis, ClusterScore, NamespaceScore, RuleScore};
 use super::violation_key::ViolationKey;
 use crate::api::Severity;
 use crate::cel::tree::Tree;
-use crate::findings::{Fault, FaultKind, Summary, Violation};
+use crate::findings::{Fault, Summary, Violation};
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge, judge_running};
 use crate::policy::object::Object;
@@ -69,7 +69,7 @@ impl<'p> Analyzer<'p> {
             let plan = policies.covering(Some(name)).unwrap_or_else(|unknown| {
                 let message =
                     "its labels cannot be read; every namespaceSelector is assumed to match it";
-                faults.push(cluster_fault(name, message));
+                faults.push(Fault::cluster(name, message));
                 unknown.assumed
             });
             if !plan.policies().is_empty() {
@@ -94,7 +94,7 @@ impl<'p> Analyzer<'p> {
             Ok(false) => self.skipped += 1,
             Err(message) => {
                 self.skipped += 1;
-                self.faults.push(cluster_fault("a pod", &format!("cannot be read: {message}")));
+                self.faults.push(Fault::cluster("a pod", format!("cannot be read: {message}")));
             }
         }
     }
@@ -102,7 +102,7 @@ impl<'p> Analyzer<'p> {
     /// Leaves out a namespace that could not be read.
     pub fn leave_out(&mut self, namespace: &str, why: &str) {
         self.namespaces.remove(namespace);
-        self.faults.push(cluster_fault(namespace, why));
+        self.faults.push(Fault::cluster(namespace, why));
     }
 
     /// Whether no namespace is left.
@@ -273,10 +273,6 @@ impl Namespace<'_> {
             policies: self.plan.policies().iter().map(|policy| policy.label.clone()).collect(),
         }
     }
-}
-
-fn cluster_fault(place: &str, message: &str) -> Fault {
-    Fault { place: place.to_owned(), message: message.to_owned(), kind: FaultKind::Cluster }
 }
 
 #[cfg(test)]

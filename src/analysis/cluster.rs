@@ -14,7 +14,7 @@ use super::result::{Analysis, OwnPolicies};
 use crate::client::list::Pages;
 use crate::clusters::{Cluster, ClusterError};
 use crate::findings::{Fault, FaultKind};
-use crate::policies::list::ClusterPolicies;
+use crate::policies::list::{ClusterPolicies, Unusable};
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{Namespaces, PolicySet};
 use crate::policy::protected::Protected;
@@ -94,11 +94,7 @@ pub async fn analyze(
     let mut analysis = judged.finish();
     let incomplete = found.faults.iter().any(|fault| fault.kind != FaultKind::NotServed);
     analysis.own = own_policies.then_some(OwnPolicies { hashes: found.hashes, incomplete });
-    let unusable = found.unusable.into_iter().map(|it| Fault {
-        place: it.name,
-        message: format!("cannot be used, so nothing is judged by it: {}", it.error),
-        kind: FaultKind::Cluster,
-    });
+    let unusable = found.unusable.iter().map(unusable);
     let faults = found.faults.into_iter().chain(unusable);
     analysis.faults.splice(0..0, faults);
     analysis.notes.extend(wanted.note);
@@ -164,6 +160,12 @@ async fn one(
         Err(error) => return Err(cluster.explain(error).into()),
     };
     Ok(ResolvedExtent { names: vec![name], metadata, ..ResolvedExtent::default() })
+}
+
+/// The fault of a policy that cannot be compiled.
+pub(super) fn unusable(policy: &Unusable) -> Fault {
+    let message = format!("cannot be used, so nothing is judged by it: {}", policy.error);
+    Fault::cluster(&policy.name, message)
 }
 
 /// Whether a list could be read.

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use member::worst_first;
 
-pub use member::{BySeverity, ClusterFindings, Member, RuleCount};
+pub use member::{ClusterFindings, Member, RuleCount};
 pub use state::ClusterState;
 
 /// The result of `podgate clusters analyze`. `-o json` prints it with `apiVersion: podgate/v1` as its first field.
@@ -109,6 +109,7 @@ fn drift(clusters: &[Member]) -> Vec<Drift> {
 
 #[cfg(test)]
 mod tests {
+    use super::member::BySeverity;
     use super::testing::{analysis, member};
     use super::*;
     use crate::api::Severity;

@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use kube::core::{ApiResource, GroupVersionKind};
 
 use super::analyzer::Analyzer;
-use super::cluster::{AnalysisError, Extent, Listed, ResolvedExtent, resolve};
+use super::cluster::{AnalysisError, Extent, Listed, ResolvedExtent, resolve, unusable};
 use super::result::Analysis;
 use crate::client::list::Pages;
 use crate::clusters::{Cluster, ClusterError};
@@ -40,10 +40,10 @@ pub async fn preview(
     protected: Protected,
     now: Timestamp,
 ) -> Result<Preview, AnalysisError> {
-    let (wanted, notes) = extent(cluster, &policies, &protected).await?;
+    let (wanted, notes) = resolve_namespaces(cluster, &policies, &protected).await?;
     let names = || wanted.names.iter().map(String::as_str);
     let found = ClusterPolicies::read(cluster, wanted.everywhere, names()).await?;
-    let previewed: Vec<_> = policies.iter().map(|it| named(it)).collect();
+    let previewed: Vec<_> = policies.iter().map(|it| policy_name(it)).collect();
     let sets = Sets::new(found.policies, policies, wanted.metadata.clone(), &protected);
     let default_checks = PolicySet::default_checks();
     let analyzer = |set| Analyzer::new(set, &default_checks, names().map(str::to_owned), now);
@@ -61,32 +61,20 @@ pub async fn preview(
     let any = !after.is_empty();
     let (mut preview, before, after) = (judge.finish(), before.finish(), after.finish());
     preview.namespaces = changes(&before, &after);
-    preview.summary.score = any.then(|| {
-        let standing = |it: &Analysis| Standing {
-            score: it.summary.counts.score,
-            classification: it.summary.classification,
-        };
-        Change { before: standing(&before), after: standing(&after) }
-    });
-    let unusable = found.unusable.into_iter().filter(|it| !previewed.contains(&it.name));
-    let unusable = unusable.map(|it| {
-        cluster_fault(
-            &it.name,
-            &format!("cannot be used, so nothing is judged by it: {}", it.error),
-        )
-    });
+    preview.summary.score =
+        any.then(|| Change { before: cluster_standing(&before), after: cluster_standing(&after) });
+    let unusable = found.unusable.iter().filter(|it| !previewed.contains(&it.name)).map(unusable);
     // Without podgate, the cluster has no policies; that is a note, not a fault.
-    let kinds = ["DevOpsPolicy", "ClusterDevOpsPolicy"];
     let (absent, unread): (Vec<_>, Vec<_>) =
-        found.faults.into_iter().partition(|it| kinds.contains(&it.place.as_str()));
+        found.faults.into_iter().partition(|it| it.kind == FaultKind::NotServed);
     preview.notes = notes;
     preview.notes.extend(absent.into_iter().map(|it| it.message));
-    let refused = wanted.note.iter().map(|note| cluster_fault("the namespaces", note));
+    let refused = wanted.note.iter().map(|note| Fault::cluster("the namespaces", note));
     // Both analyses read the same pods and namespaces, and report the same faults.
-    let mut seen = Vec::new();
+    let mut reported = Vec::new();
     for fault in refused.chain(unread).chain(unusable).chain(faults).chain(after.faults) {
-        if !seen.contains(&(fault.place.clone(), fault.message.clone())) {
-            seen.push((fault.place.clone(), fault.message.clone()));
+        if !reported.contains(&(fault.place.clone(), fault.message.clone())) {
+            reported.push((fault.place.clone(), fault.message.clone()));
             preview.faults.push(fault);
         }
     }
@@ -94,7 +82,7 @@ pub async fn preview(
 }
 
 /// A policy's name in the form of [`ClusterPolicies`].
-fn named(policy: &Policy) -> String {
+fn policy_name(policy: &Policy) -> String {
     match policy.scope.namespace() {
         Some(_) => format!("DevOpsPolicy {}", policy.label),
         None => format!("ClusterDevOpsPolicy {}", policy.label),
@@ -102,7 +90,7 @@ fn named(policy: &Policy) -> String {
 }
 
 /// The namespaces of the policies, and a note for each that does not exist or is protected.
-async fn extent(
+async fn resolve_namespaces(
     cluster: &Cluster,
     policies: &[Arc<Policy>],
     protected: &Protected,
@@ -164,7 +152,7 @@ impl Reader<'_, '_> {
         };
         if let Some((name, message)) = refused.first_key_value() {
             let message = format!("cannot be read in {name}{more}: {message}");
-            self.faults.push(cluster_fault(kind.names().resource, &message));
+            self.faults.push(Fault::cluster(kind.names().resource, message));
         }
         if kind == Kind::Pod {
             for (name, message) in refused {
@@ -203,7 +191,7 @@ impl Reader<'_, '_> {
     fn judge(&mut self, kind: Kind, json: &str) {
         if let Err(message) = self.judge.object(kind, json) {
             let place = format!("a {}", kind.names().kind);
-            self.faults.push(cluster_fault(&place, &format!("cannot be read: {message}")));
+            self.faults.push(Fault::cluster(&place, format!("cannot be read: {message}")));
         }
         if kind == Kind::Pod {
             for score in &mut self.scores {
@@ -211,6 +199,11 @@ impl Reader<'_, '_> {
             }
         }
     }
+}
+
+fn cluster_standing(analysis: &Analysis) -> Standing {
+    let summary = &analysis.summary;
+    Standing { score: summary.counts.score, classification: summary.classification }
 }
 
 fn changes(before: &Analysis, after: &Analysis) -> Vec<NamespaceChange> {
@@ -224,8 +217,4 @@ fn changes(before: &Analysis, after: &Analysis) -> Vec<NamespaceChange> {
         }
     });
     changes.collect()
-}
-
-fn cluster_fault(place: &str, message: &str) -> Fault {
-    Fault { place: place.to_owned(), message: message.to_owned(), kind: FaultKind::Cluster }
 }

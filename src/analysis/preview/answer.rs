@@ -120,15 +120,6 @@ impl PreviewWorkload {
         let own: BTreeSet<_> = self.violations.iter().map(cause).collect();
         self.all().filter(move |it| it.pods.is_none() || !own.contains(&cause(it)))
     }
-
-    pub fn is_denied(&self) -> bool {
-        self.verdict == Some(Verdict::Denied)
-    }
-
-    /// How many of its pods would be refused.
-    pub fn refused(&self) -> u64 {
-        self.pods.as_ref().map_or(0, |pods| pods.refused)
-    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
