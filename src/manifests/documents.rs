@@ -49,7 +49,7 @@ impl<'t> Iterator for Manifests<'t> {
     }
 }
 
-impl<'t> Manifests<'t> {
+impl Manifests<'_> {
     fn start_at(&mut self, origin: Origin) {
         let options = options! {
             emit_comments: false,

@@ -45,7 +45,7 @@ struct ObjectFix {
 /// Fixes the violations that have a safe fix, and changes nothing else in the text.
 pub fn fix(judge: &ManifestJudge<'_>, file: &str, text: &str) -> Fixed {
     let mut fixed = Fixed::default();
-    let mut fixes = Vec::new();
+    let mut objects = Vec::new();
     for object in documents::read(text) {
         let manifest = match object {
             Ok(manifest) => manifest,
@@ -74,9 +74,9 @@ pub fn fix(judge: &ManifestJudge<'_>, file: &str, text: &str) -> Fixed {
             }
             Err(error) => fixed.faults.push(input_fault(file, error)),
         }
-        fixes.push(object);
+        objects.push(object);
     }
-    apply(text, fixes, &mut fixed);
+    apply(text, objects, &mut fixed);
     fixed
 }
 
@@ -113,15 +113,15 @@ impl ObjectFix {
 
 /// Applies the edits and reads the result again. If it does not decode to the expected objects, the text is left
 /// unchanged: an anchor has carried a change to another value.
-fn apply(text: &str, fixes: Vec<ObjectFix>, fixed: &mut Fixed) {
-    let edits = fixes.iter().flat_map(|fix| fix.edits.iter().cloned()).collect();
+fn apply(text: &str, objects: Vec<ObjectFix>, fixed: &mut Fixed) {
+    let edits = objects.iter().flat_map(|fix| fix.edits.iter().cloned()).collect();
     let edited = edit::apply(text, edits);
     let read = documents::read(&edited).flatten();
     let found: Vec<_> = read.map(|object| object.node.to_json()).collect();
-    let differs = fixes.iter().map(|fix| &fix.expected).ne(&found);
+    let differs = objects.iter().map(|fix| &fix.expected).ne(&found);
     if differs {
         text.clone_into(&mut fixed.text);
-        let place = fixes.iter().find(|fix| fix.patch.is_some()).map(|fix| fix.place.clone());
+        let place = objects.iter().find(|fix| fix.patch.is_some()).map(|fix| fix.place.clone());
         fixed.faults.push(Fault {
             place: place.unwrap_or_default(),
             message: "it shares text with something that must not change; apply the patch instead: podgate fix -o patch".to_owned(),
@@ -130,7 +130,7 @@ fn apply(text: &str, fixes: Vec<ObjectFix>, fixed: &mut Fixed) {
     } else {
         fixed.text = edited;
     }
-    fixed.patches = fixes.into_iter().filter_map(|fix| fix.patch).collect();
+    fixed.patches = objects.into_iter().filter_map(|fix| fix.patch).collect();
 }
 
 #[cfg(test)]
