@@ -1,9 +1,10 @@
-//! Live clusters, judged once: the pods of one ([`cluster`]), several side by side ([`fleet`]), and what a policy would do
-//! to one if it were enforced ([`preview`]). Nothing here prints or writes.
+//! Analyzes live clusters once: the pods of one cluster ([`cluster`]), several clusters ([`fleet`]), and the effect
+//! that a policy would have if it were enforced ([`preview`]). Nothing here prints or writes.
 
 pub mod analyzer;
-pub mod cluster;
-pub mod fleet;
-pub mod preview;
-pub mod reach;
+pub(crate) mod cluster;
+pub(crate) mod fleet;
+pub(crate) mod preview;
+pub(crate) mod reach;
 pub mod result;
+mod violation_key;

@@ -1,10 +1,10 @@
-//! How podgate talks to an API server, whichever cluster it is of: lists by pages ([`list`]), one object by its name
-//! ([`watch_one`]), and how long to wait after a failure ([`backoff`]).
+//! Requests to an API server: lists by pages ([`list`]), a watch of one object by its name ([`watch_one`]), and the
+//! wait after a failed request ([`backoff`]).
 
-pub mod backoff;
-pub mod dry_run;
-pub mod helm_ownership;
-pub mod list;
+pub(crate) mod backoff;
+pub(crate) mod dry_run;
+pub(crate) mod helm_ownership;
+pub(crate) mod list;
 #[cfg(test)]
 pub(crate) mod script;
-pub mod watch_one;
+pub(crate) mod watch_one;

@@ -1,15 +1,15 @@
-//! What `scan` and `analyze` found, in the shape that their JSON has. Other programs rely on it.
+//! The findings of `scan` and `analyze`. The field names are those of their JSON, which other programs rely on.
 
 use serde::Serialize;
 
 use crate::api::Severity;
 
-/// The whole answer: `-o json` prints it with `apiVersion: podgate/v1` before it.
+/// A whole report. `-o json` prints it with `apiVersion: podgate/v1` as its first field.
 #[derive(Debug, Default, Serialize)]
 pub struct Report {
     pub results: Vec<Violation>,
     pub summary: Summary,
-    /// What could not be read or decided. It is told on stderr, and is no part of the JSON.
+    /// What could not be read or decided. Printed on stderr, and not part of the JSON.
     #[serde(skip)]
     pub faults: Vec<Fault>,
 }
@@ -17,60 +17,68 @@ pub struct Report {
 /// One violation. Fields that do not apply are null.
 #[derive(Clone, Debug, Serialize)]
 pub struct Violation {
-    /// As it was named on the command line; `-` is stdin. Null for an object of a cluster.
+    /// The path as given on the command line; `-` is stdin. Null for an object of a cluster.
     pub file: Option<String>,
-    /// Of the field at fault, or of its nearest parent that is there; from 1.
+    /// The line of the field at fault, or of its nearest existing parent; from 1.
     pub line: Option<u64>,
+    /// The column there, from 1.
     pub column: Option<u64>,
     pub kind: String,
     pub namespace: Option<String>,
     pub name: String,
-    /// `NAMESPACE/NAME`, or the name alone where it judges all namespaces.
+    /// `NAMESPACE/NAME`, or only the name of a policy that judges all namespaces.
     pub policy: String,
-    /// The rule's id, with its check where it has several: `podSecurity/hostPathVolumes`.
+    /// The rule's id, followed by the check if the rule has several: `podSecurity/hostPathVolumes`.
     pub rule: String,
     pub severity: Severity,
     pub container: Option<String>,
-    /// The field at fault, from the object's root.
+    /// The path of the field at fault, from the object's root.
     pub path: String,
-    /// The value found.
+    /// The value of that field.
     pub value: Option<String>,
-    /// What is wrong and what would pass, in a sentence.
+    /// A sentence that says what is wrong and what would pass.
     pub message: String,
-    /// What podgate itself can do about it: the JSON Patch (RFC 6902) of `podgate fix`.
+    /// The JSON Patch (RFC 6902) that `podgate fix` would apply.
     pub fix: Option<serde_json::Value>,
 }
 
 /// The counts.
 #[derive(Clone, Copy, Debug, Default, Serialize)]
 pub struct Summary {
-    /// Objects that were read, those of `List`s each.
+    /// Objects that were read, `List` items included.
     pub documents: u64,
-    /// Of them, those that run pods.
+    /// Objects that run pods.
     pub workloads: u64,
-    /// Those of kinds that podgate has nothing to say of.
+    /// Objects of kinds that no policy judges.
     pub skipped: u64,
     pub violations: u64,
     /// 0 to 100.
     pub score: u8,
 }
 
-/// What could not be read or decided.
+/// Something that could not be read or decided.
 #[derive(Clone, Debug)]
 pub struct Fault {
-    /// Where: `FILE:LINE:COLUMN`, `FILE`, or a namespace.
+    /// `FILE:LINE:COLUMN`, `FILE`, or a namespace or kind of a cluster.
     pub place: String,
     pub message: String,
     pub kind: FaultKind,
 }
 
-/// Whose fault it is, for the exit code.
+impl Fault {
+    /// A fault of a cluster.
+    pub(crate) fn cluster(place: &str, message: impl Into<String>) -> Self {
+        Self { place: place.to_owned(), message: message.into(), kind: FaultKind::Cluster }
+    }
+}
+
+/// The cause of a fault, which decides the exit code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum FaultKind {
     /// Bad input: exit code 2.
     Input,
     /// The cluster or I/O: exit code 3.
     Cluster,
-    /// The same, of a cluster where podgate is not installed.
+    /// The cluster does not serve podgate's resources, because podgate is not installed: exit code 3.
     NotServed,
 }

@@ -1,4 +1,4 @@
-//! The files that a scan reads.
+//! Finds and reads the files that are named on the command line.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,24 +9,24 @@ use std::path::{Path, PathBuf};
 use crate::findings::{Fault, FaultKind};
 use crate::manifests::documents;
 
-/// The largest file that is read, in bytes. It is held in memory whole.
+/// The largest file that is read, in bytes. A file is held in memory as a whole.
 const MAX_FILE: u64 = 256 * 1024 * 1024;
 
 /// A file, or stdin.
 pub struct Input {
-    /// As it was named, or below what was named.
+    /// The path as given on the command line, or the path below a given folder.
     pub name: String,
     source: Source,
 }
 
 enum Source {
     File(PathBuf),
-    /// Read already: it can be read but once.
+    /// The content of stdin or of a pipe, which can be read only once.
     Bytes(Vec<u8>),
 }
 
 impl Input {
-    /// The file it is, which can be read again and written.
+    /// The path of a regular file; `None` for stdin and pipes.
     pub fn path(&self) -> Option<&Path> {
         match &self.source {
             Source::File(path) => Some(path),
@@ -34,7 +34,7 @@ impl Input {
         }
     }
 
-    /// How many bytes it has, as far as that is known.
+    /// Its size in bytes; 0 if that is unknown.
     pub fn size(&self) -> u64 {
         match &self.source {
             Source::File(path) => fs::metadata(path).map_or(0, |metadata| metadata.len()),
@@ -42,10 +42,10 @@ impl Input {
         }
     }
 
-    /// Hands on its text.
+    /// Calls `work` with the text.
     ///
     /// # Errors
-    /// It cannot be read, is too large, or is no text.
+    /// The file cannot be read, is too large, or is not UTF-8 text.
     pub fn read<T>(&self, work: impl FnOnce(&str) -> T) -> Result<T, Fault> {
         let bytes = self.bytes()?;
         documents::text(&bytes).map(work).map_err(|error| Fault {
@@ -66,13 +66,13 @@ impl Input {
     }
 }
 
-/// Finds the files that paths name: files, folders with all that is below them, and `-` for stdin. In the order they
-/// were named, and of a folder in that of the names; each file once.
+/// Finds the files of paths: a file, a folder with everything below it, or `-` for stdin. The order is that of the
+/// paths; within a folder, files are sorted by name. Each file is found once.
 pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<Fault>) {
     let mut found = Search::default();
     for path in paths {
         if path.as_os_str() == "-" {
-            found.once(path, std::io::stdin().lock());
+            found.stream(path, std::io::stdin().lock());
         } else if path.is_dir() {
             let before = found.manifests;
             found.folder(path);
@@ -90,16 +90,16 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<Fault>) {
 struct Search {
     inputs: Vec<Input>,
     faults: Vec<Fault>,
-    /// How many manifests were met, those too that were met before or cannot be read.
+    /// How many manifests were found, including repeated and unreadable ones.
     manifests: usize,
-    /// Files and folders by their real paths, so that neither a name given twice nor a loop of links is followed twice.
-    seen: HashSet<PathBuf>,
+    /// The real paths of visited files and folders, so that a repeated path or a loop of symbolic links is read once.
+    visited: HashSet<PathBuf>,
 }
 
 impl Search {
     fn is_new(&mut self, path: &Path) -> bool {
         match path.canonicalize() {
-            Ok(real) => self.seen.insert(real),
+            Ok(real) => self.visited.insert(real),
             Err(error) => {
                 self.unreadable(path, &error);
                 false
@@ -117,9 +117,9 @@ impl Search {
                     self.inputs.push(Input { name: path.display().to_string(), source });
                 }
             }
-            // A pipe, as of a shell's <(helm template …).
+            // A pipe, such as a shell's <(helm template …).
             Ok(_) => match fs::File::open(path) {
-                Ok(file) => self.once(path, file),
+                Ok(file) => self.stream(path, file),
                 Err(error) => self.unreadable(path, &error),
             },
         }
@@ -152,8 +152,8 @@ impl Search {
         }
     }
 
-    /// Takes in what can be read but once.
-    fn once(&mut self, path: &Path, reader: impl Read) {
+    /// Reads stdin or a pipe, which can be read only once.
+    fn stream(&mut self, path: &Path, reader: impl Read) {
         let name = path.display().to_string();
         let mut bytes = Vec::new();
         match reader.take(MAX_FILE + 1).read_to_end(&mut bytes) {
@@ -172,7 +172,7 @@ fn is_manifest(path: &Path) -> bool {
     path.extension().is_some_and(|it| it == "yaml" || it == "yml" || it == "json")
 }
 
-/// A scan that judges nothing must not pass for one that finds nothing.
+/// A folder without manifests is a fault: a scan that judges nothing must not look like one without violations.
 fn empty(path: &Path) -> Fault {
     let message = "it has no .yaml, .yml or .json file".to_owned();
     Fault { place: path.display().to_string(), message, kind: FaultKind::Input }
@@ -215,12 +215,12 @@ mod tests {
         #[cfg(unix)]
         std::os::unix::fs::symlink(dir.path(), dir.path().join("a/loop")).unwrap();
         assert_eq!(names(dir.path(), &["."]).0.len(), all.len());
-        // What is named is read, whatever it is called.
+        // A file given by name is read whatever its extension.
         assert_eq!(names(dir.path(), &["notes.txt"]).0, ["notes.txt"]);
     }
 
     #[test]
-    fn what_is_not_there_is_told_and_the_rest_is_found() {
+    fn a_missing_file_is_a_fault_and_the_others_are_found() {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("a.yaml"), "").unwrap();
         let (found, faults) = names(dir.path(), &["missing.yaml", "a.yaml"]);

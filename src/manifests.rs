@@ -1,12 +1,13 @@
-//! YAML and JSON files, with the place of everything in them.
+//! YAML and JSON manifests, with the line and column of every value.
 //!
-//! [`documents::read`] splits a text into objects, each a tree ([`node::Node`]) that the engine's view decodes from
-//! directly, borrowing from the text. Pure: whoever calls reads the files.
+//! [`documents::read`] splits a text into objects. Each is a tree ([`node::Node`]) that borrows from the text; the
+//! engine's types decode directly from the tree. Pure: the caller reads the files.
 
-pub mod canonical;
-pub mod documents;
-pub mod edit;
-pub mod node;
+pub(crate) mod canonical;
+pub(crate) mod documents;
+pub(crate) mod edit;
+pub mod error;
+pub(crate) mod node;
 pub mod policy_file;
 mod scalar;
 mod tree;

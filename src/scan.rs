@@ -1,5 +1,6 @@
-//! Manifests, judged without a cluster: files in ([`inputs`]), one report out ([`offline::scan`]). Nothing here prints or writes.
+//! Judges manifests without a cluster: [`offline::scan`] makes one report from files ([`crate::inputs`]), and
+//! [`fix::fix`] fixes the text of one. Nothing here prints or writes.
 
-pub mod fix;
-pub mod manifest;
+pub(crate) mod fix;
+pub(crate) mod manifest;
 pub mod offline;

@@ -314,7 +314,7 @@ fn a_namespace_selector_is_decided_by_the_namespaces_of_the_input_and_else_taken
         .iter()
         .map(|it| it["message"].as_str().unwrap())
         .collect();
-    let assumed = "taking the policy's namespaceSelector to match";
+    let assumed = "assuming that the policy's namespaceSelector matches";
     let told: Vec<_> = messages.iter().map(|message| message.contains(assumed)).collect();
     assert_eq!(told, [false, false, true, true], "{messages:?}");
 }

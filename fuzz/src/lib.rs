@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use podgate::admission::judged::Judged;
 use podgate::admission::review::BadReview;
 use podgate::admission::validate::Reviewer;
-use podgate::manifests::policy_file::{self, Reading};
+use podgate::manifests::policy_file::{self, ParseOptions};
 use podgate::policy::policy_set::PolicySet;
 use serde_json::Value;
 
@@ -26,8 +26,8 @@ pub fn policies() -> &'static PolicySet {
 /// Reads a policy file in which a policy without a namespace judges all of them.
 pub fn parse(
     text: &str,
-) -> Result<Vec<policy_file::PolicyDocument>, podgate::manifests::documents::Fault> {
-    policy_file::parse(text, Reading::default())
+) -> Result<Vec<policy_file::PolicyDocument>, podgate::manifests::error::ManifestError> {
+    policy_file::parse(text, ParseOptions::default())
 }
 
 pub fn set_of(documents: Vec<policy_file::PolicyDocument>) -> PolicySet {

@@ -1,4 +1,4 @@
-//! Judges the pods of a cluster one by one, and keeps only what an analysis tells of them. No I/O.
+//! Judges the pods of a cluster one by one, and keeps only the findings. No I/O.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 
 use super::result::{Analysis, ClusterScore, NamespaceScore, RuleScore};
+use super::violation_key::ViolationKey;
 use crate::api::Severity;
 use crate::cel::tree::Tree;
-use crate::findings::{Fault, FaultKind, Summary, Violation};
+use crate::findings::{Fault, Summary, Violation};
 use crate::policy::degree::Degree;
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge, judge_running};
@@ -20,7 +21,7 @@ use crate::policy::score::{Loss, Score, Tally, Weights, Workload};
 use crate::policy::subject::Subject;
 use crate::policy::workload::Kind;
 
-/// The pods of some namespaces, as far as they are read.
+/// The findings in some namespaces, from the pods read so far.
 pub struct Analyzer<'p> {
     policies: &'p PolicySet,
     now: Timestamp,
@@ -40,32 +41,25 @@ struct Namespace<'p> {
 struct WorkloadFindings {
     pods: u64,
     score: Workload,
-    findings: BTreeMap<Key, WorstFinding>,
+    findings: BTreeMap<ViolationKey, WorstFinding>,
 }
 
-/// What makes two violations of a workload's pods the same.
-#[derive(Eq, Ord, PartialEq, PartialOrd)]
-struct Key {
-    policy: String,
-    rule: String,
-    container: Option<String>,
-    path: String,
-}
-
+/// A violation that one or more of a workload's pods have; the fields are those of the worst pod.
 struct WorstFinding {
     rule: &'static str,
     severity: Severity,
-    /// Of the worst pod, as are its name, the value and the message.
     degree: Degree,
+    /// The worst pod's name.
     pod: String,
     value: Option<String>,
     message: String,
+    /// How many pods have the violation.
     pods: u64,
 }
 
 impl<'p> Analyzer<'p> {
-    /// Judges the pods of these namespaces and of no others. Where no policy is in force, what is asked of pods is
-    /// what `default_checks` asks: a namespace's score depends on nothing but what is in force there.
+    /// Judges the pods of these namespaces, and skips all others. In a namespace without policies, pods are judged by
+    /// `default_checks`, so that a namespace's score depends only on the policies in force there.
     pub fn new(
         policies: &'p PolicySet,
         default_checks: &'p PolicySet,
@@ -76,14 +70,14 @@ impl<'p> Analyzer<'p> {
         let mut plan = |name: &str| {
             let plan = policies.covering(Some(name)).unwrap_or_else(|unknown| {
                 let message =
-                    "its labels cannot be read; every namespaceSelector is taken to match it";
-                faults.push(cluster_fault(name, message));
+                    "its labels cannot be read; every namespaceSelector is assumed to match it";
+                faults.push(Fault::cluster(name, message));
                 unknown.assumed
             });
             if !plan.policies().is_empty() {
                 return plan;
             }
-            // Default checks select no namespaces, so their labels decide nothing.
+            // The default checks have no namespaceSelector, so unknown labels do not matter.
             default_checks.covering(Some(name)).unwrap_or(plan)
         };
         let known = |name: String| {
@@ -94,7 +88,7 @@ impl<'p> Analyzer<'p> {
         Self { policies, now, namespaces, pods: 0, skipped: 0, faults }
     }
 
-    /// Takes a pod in, as the API server writes it.
+    /// Judges a pod, given as the API server's JSON.
     pub fn pod(&mut self, json: &str) {
         self.pods += 1;
         match self.judge(json) {
@@ -102,23 +96,23 @@ impl<'p> Analyzer<'p> {
             Ok(false) => self.skipped += 1,
             Err(message) => {
                 self.skipped += 1;
-                self.faults.push(cluster_fault("a pod", &format!("cannot be read: {message}")));
+                self.faults.push(Fault::cluster("a pod", format!("cannot be read: {message}")));
             }
         }
     }
 
-    /// Leaves a namespace out, because it could not be read.
+    /// Leaves out a namespace that could not be read.
     pub fn leave_out(&mut self, namespace: &str, why: &str) {
         self.namespaces.remove(namespace);
-        self.faults.push(cluster_fault(namespace, why));
+        self.faults.push(Fault::cluster(namespace, why));
     }
 
-    /// Whether every namespace was left out.
+    /// Whether no namespace is left.
     pub fn is_empty(&self) -> bool {
         self.namespaces.is_empty()
     }
 
-    /// Whether the pod counts.
+    /// Judges a pod; `false` if it does not count: it has ended, or its namespace is not analyzed.
     fn judge(&mut self, json: &str) -> Result<bool, String> {
         let object: Object = serde_json::from_str(json).map_err(|error| error.to_string())?;
         let status: PodStatus = serde_json::from_str(json).map_err(|error| error.to_string())?;
@@ -150,7 +144,7 @@ impl<'p> Analyzer<'p> {
         Ok(true)
     }
 
-    /// What is to be told.
+    /// The analysis of the pods read so far.
     pub fn finish(self) -> Analysis {
         let mut results = Vec::new();
         let mut namespaces = Vec::new();
@@ -163,7 +157,7 @@ impl<'p> Analyzer<'p> {
             workloads += tally.workloads();
             namespaces.push(namespace.into_score(name, &tally.score(&weights), &mut results));
         }
-        // Stable: within a workload, in the order of the keys.
+        // A stable sort: within a workload, the order of the keys remains.
         results.sort_by(|a: &Violation, b| {
             let key = |it: &Violation| {
                 (it.severity, it.namespace.clone(), it.kind.clone(), it.name.clone())
@@ -196,12 +190,7 @@ impl WorkloadFindings {
             message: breach.sentence(),
             pods: 1,
         };
-        let key = Key {
-            policy: finding.policy.label.clone(),
-            rule: finding.id().into_owned(),
-            container: breach.container.clone(),
-            path: breach.path.clone(),
-        };
+        let key = ViolationKey::of(finding);
         match self.findings.get_mut(&key) {
             None => {
                 self.findings.insert(key, found);
@@ -227,7 +216,7 @@ impl Namespace<'_> {
         tally
     }
 
-    /// Moves the violations to the results.
+    /// Scores the namespace, and moves its violations to the results.
     fn into_score(
         self,
         name: String,
@@ -286,10 +275,6 @@ impl Namespace<'_> {
             policies: self.plan.policies().iter().map(|policy| policy.label.clone()).collect(),
         }
     }
-}
-
-fn cluster_fault(place: &str, message: &str) -> Fault {
-    Fault { place: place.to_owned(), message: message.to_owned(), kind: FaultKind::Cluster }
 }
 
 #[cfg(test)]

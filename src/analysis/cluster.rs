@@ -1,4 +1,5 @@
-//! Analyzes a live cluster once. It reads and never writes, and a part that it may not read is a fault, not the end.
+//! Analyzes a live cluster once. It never writes. A part of the cluster that cannot be read is a fault; the rest is
+//! still analyzed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,9 +11,10 @@ use kube::core::PartialObjectMeta;
 
 use super::analyzer::Analyzer;
 use super::result::{Analysis, OwnPolicies};
+use crate::client::list::Pages;
 use crate::clusters::{Cluster, ClusterError};
 use crate::findings::{Fault, FaultKind};
-use crate::policies::list::ClusterPolicies;
+use crate::policies::list::{ClusterPolicies, Unusable};
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{Namespaces, PolicySet};
 use crate::policy::protected::Protected;
@@ -21,13 +23,13 @@ use crate::policy::text::quote;
 /// Which namespaces to analyze.
 pub enum Extent {
     One(String),
-    /// All that can be listed; if none can, the one that is named here.
+    /// All namespaces; if they cannot be listed, only the namespace `or_else`.
     All {
         or_else: String,
     },
 }
 
-/// Why nothing could be analyzed.
+/// Why a cluster could not be analyzed at all.
 #[derive(Debug, thiserror::Error)]
 pub enum AnalysisError {
     #[error(transparent)]
@@ -38,20 +40,22 @@ pub enum AnalysisError {
     Protected(String),
 }
 
-/// The namespaces that are wanted, and how far the pods can be read at once.
+/// The namespaces to analyze.
 #[derive(Default)]
-pub(super) struct Wanted {
+pub(super) struct ResolvedExtent {
     pub names: Vec<String>,
     pub metadata: Namespaces,
+    /// Whether these are all namespaces, so that one list can read the pods of all.
     pub everywhere: bool,
+    /// Why only one namespace is analyzed although all were requested.
     pub note: Option<String>,
 }
 
-/// Judges every pod of the extent by the policies that are in force where it runs: those that are given or, if none
-/// are, the cluster's own.
+/// Judges every pod of the extent by the policies in force in its namespace: by the given policies or, if none are
+/// given, by the cluster's own.
 ///
 /// # Errors
-/// Nothing could be read.
+/// No namespace could be read.
 pub async fn analyze(
     cluster: &Cluster,
     extent: Extent,
@@ -59,7 +63,7 @@ pub async fn analyze(
     protected: Protected,
     now: Timestamp,
 ) -> Result<Analysis, AnalysisError> {
-    let wanted = wanted(cluster, extent, &protected).await?;
+    let wanted = resolve(cluster, extent, &protected).await?;
     let names = || wanted.names.iter().map(String::as_str);
     let own_policies = given.is_none();
     let found = match given {
@@ -72,11 +76,12 @@ pub async fn analyze(
     let analyzer = || Analyzer::new(&policies, &default_checks, names().map(str::to_owned), now);
 
     let mut judged = analyzer();
-    let at_once = wanted.everywhere && pods(cluster, None, &mut judged).await?.is_none();
+    let at_once =
+        wanted.everywhere && matches!(pods(cluster, None, &mut judged).await?, Listed::Complete);
     if !at_once {
         judged = analyzer();
         for name in names() {
-            if let Some(message) = pods(cluster, Some(name), &mut judged).await? {
+            if let Listed::Forbidden(message) = pods(cluster, Some(name), &mut judged).await? {
                 judged.leave_out(name, &format!("its pods cannot be read: {message}"));
                 if judged.is_empty() {
                     let all: Vec<_> = wanted.note.into_iter().chain([message]).collect();
@@ -87,13 +92,9 @@ pub async fn analyze(
     }
 
     let mut analysis = judged.finish();
-    let partly = found.faults.iter().any(|fault| fault.kind != FaultKind::NotServed);
-    analysis.own = own_policies.then_some(OwnPolicies { hashes: found.hashes, partly });
-    let unusable = found.unusable.into_iter().map(|it| Fault {
-        place: it.name,
-        message: format!("cannot be used, so nothing is judged by it: {}", it.error),
-        kind: FaultKind::Cluster,
-    });
+    let incomplete = found.faults.iter().any(|fault| fault.kind != FaultKind::NotServed);
+    analysis.own = own_policies.then_some(OwnPolicies { hashes: found.hashes, incomplete });
+    let unusable = found.unusable.iter().map(unusable);
     let faults = found.faults.into_iter().chain(unusable);
     analysis.faults.splice(0..0, faults);
     analysis.notes.extend(wanted.note);
@@ -103,12 +104,12 @@ pub async fn analyze(
 /// Finds the namespaces of an extent.
 ///
 /// # Errors
-/// The one that is meant is not there or is protected, or the API server does not answer.
-pub(super) async fn wanted(
+/// The only namespace does not exist or is protected, or the API server does not answer.
+pub(super) async fn resolve(
     cluster: &Cluster,
     extent: Extent,
     protected: &Protected,
-) -> Result<Wanted, AnalysisError> {
+) -> Result<ResolvedExtent, AnalysisError> {
     let or_else = match extent {
         Extent::One(name) => return one(cluster, name, protected).await,
         Extent::All { or_else } => or_else,
@@ -123,15 +124,20 @@ pub(super) async fn wanted(
     match listed.await {
         Ok(()) => {
             let names = metadata.keys().filter(|name| !protected.contains(name));
-            Ok(Wanted { names: names.cloned().collect(), metadata, everywhere: true, note: None })
+            Ok(ResolvedExtent {
+                names: names.cloned().collect(),
+                metadata,
+                everywhere: true,
+                note: None,
+            })
         }
         Err(kube::Error::Api(status)) if status.code == 403 => {
             let note = format!(
                 "namespaces cannot be listed ({}), so only {or_else} is analyzed; choose another with -n",
                 status.message
             );
-            let wanted = one(cluster, or_else, protected).await?;
-            Ok(Wanted { note: Some(note), ..wanted })
+            let one = one(cluster, or_else, protected).await?;
+            Ok(ResolvedExtent { note: Some(note), ..one })
         }
         Err(error) => Err(cluster.explain(error).into()),
     }
@@ -141,7 +147,7 @@ async fn one(
     cluster: &Cluster,
     name: String,
     protected: &Protected,
-) -> Result<Wanted, AnalysisError> {
+) -> Result<ResolvedExtent, AnalysisError> {
     if protected.contains(&name) {
         return Err(AnalysisError::Protected(name));
     }
@@ -149,22 +155,41 @@ async fn one(
     {
         Ok(Some(namespace)) => BTreeMap::from([(name.clone(), (&namespace).into())]),
         Ok(None) => return Err(AnalysisError::NoNamespace(name)),
-        // Only selectors need its labels, and they say so.
+        // Only a namespaceSelector needs the labels; the analyzer reports a fault if there is one.
         Err(kube::Error::Api(status)) if status.code == 403 => BTreeMap::new(),
         Err(error) => return Err(cluster.explain(error).into()),
     };
-    Ok(Wanted { names: vec![name], metadata, ..Wanted::default() })
+    Ok(ResolvedExtent { names: vec![name], metadata, ..ResolvedExtent::default() })
 }
 
-/// Hands over the pods of a namespace, or of all; says why where that is refused.
+/// The fault of a policy that cannot be compiled.
+pub(super) fn unusable(policy: &Unusable) -> Fault {
+    let message = format!("cannot be used, so nothing is judged by it: {}", policy.error);
+    Fault::cluster(&policy.name, message)
+}
+
+/// Whether a list could be read.
+pub(super) enum Listed {
+    Complete,
+    /// The user lacks the permission; the API server's message.
+    Forbidden(String),
+}
+
+/// Judges the pods of one namespace, or of all.
 async fn pods(
     cluster: &Cluster,
     namespace: Option<&str>,
-    judged: &mut Analyzer<'_>,
-) -> Result<Option<String>, ClusterError> {
-    match cluster.list::<Pod>(namespace, None, |pod| judged.pod(pod)).await {
-        Ok(()) => Ok(None),
-        Err(kube::Error::Api(status)) if status.code == 403 => Ok(Some(status.message)),
-        Err(error) => Err(cluster.explain(error)),
+    analyzer: &mut Analyzer<'_>,
+) -> Result<Listed, ClusterError> {
+    let mut pages = Pages::of::<Pod>(&cluster.client, namespace, None);
+    loop {
+        match pages.next().await {
+            Ok(Some(page)) => page.objects().for_each(|pod| analyzer.pod(pod)),
+            Ok(None) => return Ok(Listed::Complete),
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                return Ok(Listed::Forbidden(status.message));
+            }
+            Err(error) => return Err(cluster.explain(error)),
+        }
     }
 }

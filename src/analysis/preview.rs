@@ -1,7 +1,7 @@
-//! What policies would do to a live cluster if they were enforced, told before they are. It reads and never writes.
+//! Previews what policies would do to a live cluster if they were enforced. It never writes.
 //!
-//! [`preview`] reads; [`judge`] decides, by the two [`sets`] of policies, as the webhook would at a creation
-//! ([`created`]); [`answer`] is what comes of it.
+//! [`preview`] reads the objects; `judge` judges each as the webhook would at its creation (`created`), by two `sets`
+//! of policies: those in force, and those in force after the change. [`answer`] is the result.
 
 pub mod answer;
 mod created;
@@ -15,9 +15,9 @@ use jiff::Timestamp;
 use kube::core::{ApiResource, GroupVersionKind};
 
 use super::analyzer::Analyzer;
-use super::cluster::{AnalysisError, Extent, Wanted, wanted};
+use super::cluster::{AnalysisError, Extent, Listed, ResolvedExtent, resolve, unusable};
 use super::result::Analysis;
-use crate::client::list::list_resource;
+use crate::client::list::Pages;
 use crate::clusters::{Cluster, ClusterError};
 use crate::findings::{Fault, FaultKind};
 use crate::policies::list::ClusterPolicies;
@@ -26,31 +26,31 @@ use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
 use crate::policy::workload::Kind;
 use answer::{Change, NamespaceChange, Preview, Standing};
-use judge::Judge;
+use judge::PreviewJudge;
 use sets::Sets;
 
-/// Previews policies as they are given, beside those of the cluster that they do not replace. Where each has a namespace,
-/// nothing but those is read.
+/// Previews policies together with the cluster's policies that they do not replace. If every previewed policy has a
+/// namespace, only those namespaces are read.
 ///
 /// # Errors
-/// No namespace can be previewed, or the API server does not answer. What it refuses is a fault of the answer.
+/// No namespace can be previewed, or the API server does not answer. A list that it refuses is a fault of the preview.
 pub async fn preview(
     cluster: &Cluster,
     policies: Vec<Arc<Policy>>,
     protected: Protected,
     now: Timestamp,
 ) -> Result<Preview, AnalysisError> {
-    let (wanted, notes) = extent(cluster, &policies, &protected).await?;
+    let (wanted, notes) = resolve_namespaces(cluster, &policies, &protected).await?;
     let names = || wanted.names.iter().map(String::as_str);
     let found = ClusterPolicies::read(cluster, wanted.everywhere, names()).await?;
-    let previewed: Vec<_> = policies.iter().map(|it| named(it)).collect();
+    let previewed: Vec<_> = policies.iter().map(|it| policy_name(it)).collect();
     let sets = Sets::new(found.policies, policies, wanted.metadata.clone(), &protected);
     let default_checks = PolicySet::default_checks();
     let analyzer = |set| Analyzer::new(set, &default_checks, names().map(str::to_owned), now);
     let mut reader = Reader {
         cluster,
         wanted: &wanted,
-        judge: Judge::new(&sets, names().map(str::to_owned), now),
+        judge: PreviewJudge::new(&sets, names().map(str::to_owned), now),
         scores: [analyzer(&sets.before), analyzer(&sets.after)],
         faults: Vec::new(),
     };
@@ -61,63 +61,51 @@ pub async fn preview(
     let any = !after.is_empty();
     let (mut preview, before, after) = (judge.finish(), before.finish(), after.finish());
     preview.namespaces = changes(&before, &after);
-    preview.summary.score = any.then(|| {
-        let standing = |it: &Analysis| Standing {
-            score: it.summary.counts.score,
-            classification: it.summary.classification,
-        };
-        Change { before: standing(&before), after: standing(&after) }
-    });
-    let unusable = found.unusable.into_iter().filter(|it| !previewed.contains(&it.name));
-    let unusable = unusable.map(|it| {
-        cluster_fault(
-            &it.name,
-            &format!("cannot be used, so nothing is judged by it: {}", it.error),
-        )
-    });
-    // Where podgate is not installed, there are no policies to be read.
-    let kinds = ["DevOpsPolicy", "ClusterDevOpsPolicy"];
+    preview.summary.score =
+        any.then(|| Change { before: cluster_standing(&before), after: cluster_standing(&after) });
+    let unusable = found.unusable.iter().filter(|it| !previewed.contains(&it.name)).map(unusable);
+    // Without podgate, the cluster has no policies; that is a note, not a fault.
     let (absent, unread): (Vec<_>, Vec<_>) =
-        found.faults.into_iter().partition(|it| kinds.contains(&it.place.as_str()));
+        found.faults.into_iter().partition(|it| it.kind == FaultKind::NotServed);
     preview.notes = notes;
     preview.notes.extend(absent.into_iter().map(|it| it.message));
-    let refused = wanted.note.iter().map(|note| cluster_fault("the namespaces", note));
-    // Both analyses are of the same pods and namespaces.
-    let mut seen = Vec::new();
+    let refused = wanted.note.iter().map(|note| Fault::cluster("the namespaces", note));
+    // Both analyses read the same pods and namespaces, and report the same faults.
+    let mut reported = Vec::new();
     for fault in refused.chain(unread).chain(unusable).chain(faults).chain(after.faults) {
-        if !seen.contains(&(fault.place.clone(), fault.message.clone())) {
-            seen.push((fault.place.clone(), fault.message.clone()));
+        if !reported.contains(&(fault.place.clone(), fault.message.clone())) {
+            reported.push((fault.place.clone(), fault.message.clone()));
             preview.faults.push(fault);
         }
     }
     Ok(preview)
 }
 
-/// As [`ClusterPolicies`] names a policy.
-fn named(policy: &Policy) -> String {
+/// A policy's name in the form of [`ClusterPolicies`].
+fn policy_name(policy: &Policy) -> String {
     match policy.scope.namespace() {
         Some(_) => format!("DevOpsPolicy {}", policy.label),
         None => format!("ClusterDevOpsPolicy {}", policy.label),
     }
 }
 
-/// The namespaces of the policies, and notes of those that are not there.
-async fn extent(
+/// The namespaces of the policies, and a note for each that does not exist or is protected.
+async fn resolve_namespaces(
     cluster: &Cluster,
     policies: &[Arc<Policy>],
     protected: &Protected,
-) -> Result<(Wanted, Vec<String>), AnalysisError> {
+) -> Result<(ResolvedExtent, Vec<String>), AnalysisError> {
     let own: Option<Vec<_>> = policies.iter().map(|it| it.scope.namespace()).collect();
     let Some(mut own) = own else {
         let or_else = cluster.client.default_namespace().to_owned();
-        let all = wanted(cluster, Extent::All { or_else }, protected).await?;
+        let all = resolve(cluster, Extent::All { or_else }, protected).await?;
         return Ok((all, Vec::new()));
     };
     own.sort_unstable();
     own.dedup();
-    let (mut together, mut notes, mut error) = (Wanted::default(), Vec::new(), None);
+    let (mut together, mut notes, mut error) = (ResolvedExtent::default(), Vec::new(), None);
     for name in own {
-        match wanted(cluster, Extent::One(name.to_owned()), protected).await {
+        match resolve(cluster, Extent::One(name.to_owned()), protected).await {
             Ok(one) => {
                 together.names.extend(one.names);
                 together.metadata.extend(one.metadata);
@@ -130,31 +118,31 @@ async fn extent(
         }
     }
     match error {
-        // A folder may hold the policies of a namespace that is yet to be made; one that is alone is mistyped.
+        // A folder may have policies of a namespace that does not exist yet; a missing namespace alone is mistyped.
         Some(error) if together.names.is_empty() => Err(error),
         _ => Ok((together, notes)),
     }
 }
 
-/// Hands every object to those that judge it.
+/// Reads every object and has it judged.
 struct Reader<'c, 'p> {
     cluster: &'c Cluster,
-    wanted: &'c Wanted,
-    judge: Judge<'p>,
+    wanted: &'c ResolvedExtent,
+    judge: PreviewJudge<'p>,
     scores: [Analyzer<'p>; 2],
     faults: Vec<Fault>,
 }
 
 impl Reader<'_, '_> {
-    /// Reads the objects of a kind, of all namespaces at once where that is wanted and may be.
+    /// Reads the objects of a kind: with one list if all namespaces are wanted and the user may list them.
     async fn read(&mut self, kind: Kind) -> Result<(), ClusterError> {
         let wanted = self.wanted;
-        if wanted.everywhere && self.list(kind, None).await?.is_none() {
+        if wanted.everywhere && matches!(self.list(kind, None).await?, Listed::Complete) {
             return Ok(());
         }
         let mut refused = BTreeMap::new();
         for name in &wanted.names {
-            if let Some(message) = self.list(kind, Some(name)).await? {
+            if let Listed::Forbidden(message) = self.list(kind, Some(name)).await? {
                 refused.insert(name.as_str(), message);
             }
         }
@@ -164,7 +152,7 @@ impl Reader<'_, '_> {
         };
         if let Some((name, message)) = refused.first_key_value() {
             let message = format!("cannot be read in {name}{more}: {message}");
-            self.faults.push(cluster_fault(kind.names().resource, &message));
+            self.faults.push(Fault::cluster(kind.names().resource, message));
         }
         if kind == Kind::Pod {
             for (name, message) in refused {
@@ -176,37 +164,46 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    /// Says why where a list is refused; then nothing of it was read.
-    async fn list(
-        &mut self,
-        kind: Kind,
-        namespace: Option<&str>,
-    ) -> Result<Option<String>, ClusterError> {
-        let Self { cluster, judge, scores, faults, .. } = self;
+    /// Reads one list. If it is forbidden, none of its objects was read.
+    async fn list(&mut self, kind: Kind, namespace: Option<&str>) -> Result<Listed, ClusterError> {
         let names = kind.names();
         let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
         let resource = ApiResource::from_gvk_with_plural(&gvk, names.resource);
+        let mut pages = Pages::of_resource(&self.cluster.client, &resource, namespace);
         let mut begun = false;
-        let listed = list_resource(&cluster.client, &resource, namespace, |json| {
-            begun = true;
-            if let Err(message) = judge.object(kind, json) {
-                let place = format!("a {}", names.kind);
-                faults.push(cluster_fault(&place, &format!("cannot be read: {message}")));
-            }
-            if kind == Kind::Pod {
-                for score in scores.iter_mut() {
-                    score.pod(json);
+        loop {
+            match pages.next().await {
+                Ok(Some(page)) => {
+                    for json in page.objects() {
+                        begun = true;
+                        self.judge(kind, json);
+                    }
                 }
+                Ok(None) => return Ok(Listed::Complete),
+                Err(kube::Error::Api(status)) if status.code == 403 && !begun => {
+                    return Ok(Listed::Forbidden(status.message));
+                }
+                Err(error) => return Err(self.cluster.explain(error)),
             }
-        });
-        match listed.await {
-            Ok(()) => Ok(None),
-            Err(kube::Error::Api(status)) if status.code == 403 && !begun => {
-                Ok(Some(status.message))
-            }
-            Err(error) => Err(cluster.explain(error)),
         }
     }
+
+    fn judge(&mut self, kind: Kind, json: &str) {
+        if let Err(message) = self.judge.object(kind, json) {
+            let place = format!("a {}", kind.names().kind);
+            self.faults.push(Fault::cluster(&place, format!("cannot be read: {message}")));
+        }
+        if kind == Kind::Pod {
+            for score in &mut self.scores {
+                score.pod(json);
+            }
+        }
+    }
+}
+
+fn cluster_standing(analysis: &Analysis) -> Standing {
+    let summary = &analysis.summary;
+    Standing { score: summary.counts.score, classification: summary.classification }
 }
 
 fn changes(before: &Analysis, after: &Analysis) -> Vec<NamespaceChange> {
@@ -220,8 +217,4 @@ fn changes(before: &Analysis, after: &Analysis) -> Vec<NamespaceChange> {
         }
     });
     changes.collect()
-}
-
-fn cluster_fault(place: &str, message: &str) -> Fault {
-    Fault { place: place.to_owned(), message: message.to_owned(), kind: FaultKind::Cluster }
 }

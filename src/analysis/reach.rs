@@ -1,4 +1,4 @@
-//! Whether a cluster answers, which Kubernetes it is, and whether podgate is there: really asked, and nothing judged.
+//! Reads a cluster's version, whether podgate is installed there, and how many policies it has; judges no pods.
 
 use kube::Resource;
 use serde::Serialize;
@@ -6,21 +6,21 @@ use serde::Serialize;
 use crate::api::{API_VERSION, ClusterDevOpsPolicy, DevOpsPolicy};
 use crate::clusters::{Cluster, ClusterError};
 
-/// What a cluster that answers says of itself.
+/// A cluster whose API server answers.
 #[derive(Clone, Debug, Serialize)]
 pub struct Reached {
-    /// Kubernetes' version, such as `v1.36.1`.
+    /// The Kubernetes version, such as `v1.36.1`.
     pub version: String,
-    /// Whether podgate's resources are served; null where that may not be asked.
+    /// Whether the API server serves podgate's resources; null if the user may not ask.
     pub podgate: Option<bool>,
-    /// How many policies there are; null where they may not be listed, or are not served.
+    /// How many policies the cluster has; null if they are not served or the user may not list them.
     pub policies: Option<u64>,
 }
 
-/// Asks a cluster who it is.
+/// Sends the requests.
 ///
 /// # Errors
-/// It does not answer, or does not want to.
+/// The API server does not answer, or refuses.
 pub async fn reach(cluster: &Cluster) -> Result<Reached, ClusterError> {
     let version = version(cluster).await?;
     let podgate = match cluster.client.list_api_group_resources(API_VERSION).await {
@@ -31,17 +31,17 @@ pub async fn reach(cluster: &Cluster) -> Result<Reached, ClusterError> {
     };
     let mut policies = None;
     if podgate == Some(true) {
-        let own = count::<DevOpsPolicy>(cluster).await?;
-        let wide = count::<ClusterDevOpsPolicy>(cluster).await?;
-        policies = own.zip(wide).map(|(own, wide)| own + wide);
+        let namespaced = count::<DevOpsPolicy>(cluster).await?;
+        let cluster_scoped = count::<ClusterDevOpsPolicy>(cluster).await?;
+        policies = namespaced.zip(cluster_scoped).map(|(a, b)| a + b);
     }
     Ok(Reached { version, podgate, policies })
 }
 
-/// Kubernetes' version.
+/// The Kubernetes version of a cluster.
 ///
 /// # Errors
-/// The cluster does not answer, or does not say.
+/// The API server does not answer, or refuses.
 pub async fn version(cluster: &Cluster) -> Result<String, ClusterError> {
     let version = cluster.client.apiserver_version().await;
     version.map(|it| it.git_version).map_err(|error| cluster.explain(error))

@@ -1,4 +1,4 @@
-//! What `podgate analyze` tells, in the shape that its JSON has. Other programs rely on it.
+//! The result of `podgate analyze`. The field names are those of its JSON, which other programs rely on.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,22 @@ use serde::Serialize;
 use crate::api::{Classification, Severity};
 use crate::findings::{Fault, Summary, Violation};
 
-/// The whole answer of `podgate analyze`: `-o json` prints it with `apiVersion: podgate/v1` before it.
+/// A whole analysis. `-o json` prints it with `apiVersion: podgate/v1` as its first field.
 #[derive(Debug, Serialize)]
 pub struct Analysis {
-    /// By name.
+    /// Sorted by name.
     pub namespaces: Vec<NamespaceScore>,
-    /// One for each thing that is wrong with a workload, worst first. Its kind and name are the workload's; its path
-    /// is a field of the workload's pods.
+    /// The violations, worst first. Pods of one workload share a violation: its kind and name are the workload's, and
+    /// its path is a field of the pods.
     pub results: Vec<Violation>,
     pub summary: ClusterScore,
-    /// What could not be read or decided. It is told on stderr, and is no part of the JSON.
+    /// What could not be read or decided. Printed on stderr, and not part of the JSON.
     #[serde(skip)]
     pub faults: Vec<Fault>,
-    /// What else a person should know; told as faults are.
+    /// Notes, printed on stderr like the faults.
     #[serde(skip)]
     pub notes: Vec<String>,
-    /// What compares this cluster with others; `None` where its own policies were not asked for.
+    /// The cluster's own policies, for comparing clusters; `None` if `--policy` or `--bundle` replaced them.
     #[serde(skip)]
     pub own: Option<OwnPolicies>,
 }
@@ -32,45 +32,45 @@ pub struct Analysis {
 pub struct OwnPolicies {
     /// The content hash of each, by its kind and name.
     pub hashes: BTreeMap<String, String>,
-    /// Whether there may be more, which could not be read.
-    pub partly: bool,
+    /// Whether some policies could not be read.
+    pub incomplete: bool,
 }
 
-/// How one namespace does.
+/// The score of one namespace.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceScore {
     pub namespace: String,
     pub score: u8,
     pub classification: Classification,
-    /// Those with a pod that counts.
+    /// Workloads with at least one pod that counts.
     pub workloads: u64,
-    /// Those that count: neither succeeded nor failed.
+    /// Pods that count: those that have neither succeeded nor failed.
     pub pods: u64,
     pub violations: u64,
-    /// The rules that are violated, those that cost most first.
+    /// The violated rules, sorted by lost points, most first.
     pub worst_rules: Vec<RuleScore>,
     pub lost_points: BTreeMap<&'static str, u8>,
-    /// The policies in force here.
+    /// The labels of the policies in force in the namespace.
     pub policies: Vec<String>,
 }
 
-/// What one rule costs.
+/// The points that a rule's violations cost.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RuleScore {
     pub rule: &'static str,
-    /// The worst of its violations.
+    /// The highest severity of its violations.
     pub severity: Severity,
     pub violations: u64,
     pub lost_points: u8,
 }
 
-/// All namespaces together.
+/// The score of all namespaces together.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterScore {
-    /// Its documents are the pods that were read, its skipped ones those that do not count.
+    /// `documents` counts the pods that were read, `skipped` those that do not count.
     #[serde(flatten)]
     pub counts: Summary,
     pub classification: Classification,

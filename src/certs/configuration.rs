@@ -8,7 +8,7 @@ use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams};
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
-use crate::client::watch_one::Seen;
+use crate::client::watch_one::ObjectState;
 use crate::leader::claim::{Claim, WriteError};
 
 /// The field manager that owns `caBundle`, and nothing else.
@@ -75,11 +75,11 @@ pub(super) fn bundles(configuration: &DynamicObject, suffix: &str) -> Vec<String
 }
 
 /// Whether every webhook has this `caBundle`. A configuration that does not exist has no webhook to trust it.
-pub(super) fn has_bundle(seen: &Seen<DynamicObject>, suffix: &str, bundle: &str) -> bool {
+pub(super) fn has_bundle(seen: &ObjectState<DynamicObject>, suffix: &str, bundle: &str) -> bool {
     match seen {
-        Seen::Unknown => false,
-        Seen::Absent => true,
-        Seen::Present(object) => bundles(object, suffix).iter().all(|it| it == bundle),
+        ObjectState::Unknown => false,
+        ObjectState::Absent => true,
+        ObjectState::Present(object) => bundles(object, suffix).iter().all(|it| it == bundle),
     }
 }
 

@@ -15,8 +15,8 @@ use time::OffsetDateTime;
 use super::configuration::{WebhookKind, has_bundle, write_bundle};
 use super::keyring::{CA, Keyring, Lifetimes, RotationStep, text};
 use super::objects::{ObjectNames, WatchedObjects};
-use crate::client::helm_ownership::belongings;
-use crate::client::watch_one::Seen;
+use crate::client::helm_ownership::ownership;
+use crate::client::watch_one::ObjectState;
 use crate::leader::claim::{Claim, WriteError};
 use crate::metrics::CertificateMetrics;
 
@@ -116,25 +116,25 @@ impl Keeper {
     /// Brings the Secret to what it should hold.
     async fn reconcile_secret(
         &self,
-        seen: &Seen<Secret>,
+        seen: &ObjectState<Secret>,
         lifetimes: Lifetimes,
         state: &mut State,
     ) -> Result<SecretOutcome, KeepError> {
         let soon = |bundle| Ok(SecretOutcome { bundle, next: SOON });
         let now = OffsetDateTime::now_utc();
         let secret = match seen {
-            Seen::Unknown => return soon(None),
-            Seen::Absent => {
+            ObjectState::Unknown => return soon(None),
+            ObjectState::Absent => {
                 if state.deleted.get_or_insert_with(Instant::now).elapsed() < DELETED {
                     return soon(state.good.as_ref().map(Keyring::bundle));
                 }
                 None
             }
-            Seen::Present(secret) => Some(secret),
+            ObjectState::Present(secret) => Some(secret),
         };
         state.deleted = state.deleted.filter(|_| secret.is_none());
         if let Some(secret) = secret {
-            state.belongings = belongings(&secret.metadata);
+            state.belongings = ownership(&secret.metadata);
         }
         let data = secret.and_then(|it| it.data.clone()).unwrap_or_default();
         let server_name = self.names.server_name();
@@ -195,7 +195,7 @@ impl Keeper {
     async fn reconcile_bundle(&self, kind: WebhookKind, bundle: &str) -> Result<(), KeepError> {
         let seen = self.watched.configuration(kind).borrow().clone();
         let suffix = self.names.webhook_suffix;
-        let Seen::Present(configuration) = &seen else { return Ok(()) };
+        let ObjectState::Present(configuration) = &seen else { return Ok(()) };
         if has_bundle(&seen, suffix, bundle) {
             return Ok(());
         }
@@ -240,7 +240,7 @@ impl Keeper {
         let written = written?;
         self.metrics.rotated();
         // This process sees its own write at once; the watch may take a moment.
-        self.watched.secret.send_replace(Seen::Present(written));
+        self.watched.secret.send_replace(ObjectState::Present(written));
         Ok(())
     }
 }
@@ -268,8 +268,8 @@ impl State {
 }
 
 /// The `caBundle` of a Secret that the admin fills.
-fn provided_bundle(seen: &Seen<Secret>) -> Result<Option<String>, KeepError> {
-    let Seen::Present(secret) = seen else { return Ok(None) };
+fn provided_bundle(seen: &ObjectState<Secret>) -> Result<Option<String>, KeepError> {
+    let ObjectState::Present(secret) = seen else { return Ok(None) };
     let data = secret.data.clone().unwrap_or_default();
     let bundle = text(&data, CA).map_err(KeepError::Provided)?;
     let missing =

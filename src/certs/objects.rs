@@ -6,7 +6,7 @@ use kube::api::{Api, DynamicObject};
 use tokio::sync::watch;
 
 use super::configuration::WebhookKind;
-use crate::client::watch_one::{Seen, follow};
+use crate::client::watch_one::{ObjectState, follow};
 
 /// The names of the objects.
 #[derive(Clone, Debug)]
@@ -40,13 +40,16 @@ impl ObjectNames {
 /// The Secret and the webhook configurations as they were last watched. Clones share them.
 #[derive(Clone, Default)]
 pub struct WatchedObjects {
-    pub(super) secret: watch::Sender<Seen<Secret>>,
-    pub(super) validating: watch::Sender<Seen<DynamicObject>>,
-    pub(super) mutating: watch::Sender<Seen<DynamicObject>>,
+    pub(super) secret: watch::Sender<ObjectState<Secret>>,
+    pub(super) validating: watch::Sender<ObjectState<DynamicObject>>,
+    pub(super) mutating: watch::Sender<ObjectState<DynamicObject>>,
 }
 
 impl WatchedObjects {
-    pub(super) fn configuration(&self, kind: WebhookKind) -> &watch::Sender<Seen<DynamicObject>> {
+    pub(super) fn configuration(
+        &self,
+        kind: WebhookKind,
+    ) -> &watch::Sender<ObjectState<DynamicObject>> {
         match kind {
             WebhookKind::Validating => &self.validating,
             WebhookKind::Mutating => &self.mutating,
@@ -54,7 +57,7 @@ impl WatchedObjects {
     }
 
     /// Subscribes to the changes of a configuration.
-    pub fn subscribe(&self, kind: WebhookKind) -> watch::Receiver<Seen<DynamicObject>> {
+    pub fn subscribe(&self, kind: WebhookKind) -> watch::Receiver<ObjectState<DynamicObject>> {
         self.configuration(kind).subscribe()
     }
 

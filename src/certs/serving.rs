@@ -14,7 +14,7 @@ use super::keyring::{LEAF, LEAF_KEY, text};
 use super::objects::{ObjectNames, WatchedObjects};
 use super::trust::{self, Validity};
 use super::{Resolver, certified_key};
-use crate::client::watch_one::Seen;
+use crate::client::watch_one::ObjectState;
 use crate::metrics::CertificateMetrics;
 use crate::nonce;
 
@@ -46,7 +46,7 @@ impl Serving {
         // Each fault is logged once.
         let (mut logged, mut absent) = (None, [false; 2]);
         loop {
-            if let Seen::Present(secret) = &*secret.borrow_and_update() {
+            if let ObjectState::Present(secret) = &*secret.borrow_and_update() {
                 let data = secret.data.clone().unwrap_or_default();
                 match self.serve(&data, served.as_deref()) {
                     Ok(leaf) => (served, logged) = (Some(leaf), None),
@@ -67,7 +67,7 @@ impl Serving {
             let mut trust = Ok(());
             for ((kind, seen), absent) in WebhookKind::ALL.into_iter().zip(seen).zip(&mut absent) {
                 let seen = seen.borrow_and_update();
-                let is_absent = matches!(*seen, Seen::Absent);
+                let is_absent = matches!(*seen, ObjectState::Absent);
                 if is_absent && !std::mem::replace(absent, is_absent) {
                     self.warn_absent(kind);
                 }
@@ -115,17 +115,17 @@ impl Serving {
     fn check_trust(
         &self,
         kind: WebhookKind,
-        seen: &Seen<DynamicObject>,
+        seen: &ObjectState<DynamicObject>,
         served: Option<&str>,
     ) -> Trusted {
         let configuration = match seen {
-            Seen::Unknown => return Err(format!("the {} is not known yet", kind.as_str())),
-            Seen::Absent => {
+            ObjectState::Unknown => return Err(format!("the {} is not known yet", kind.as_str())),
+            ObjectState::Absent => {
                 self.metrics.configuration_absent(kind.label());
                 // Without a configuration the API server does not call podgate, so nothing has to trust it.
                 return Ok(());
             }
-            Seen::Present(configuration) => configuration,
+            ObjectState::Present(configuration) => configuration,
         };
         let served = served.ok_or_else(|| "there is no certificate yet".to_owned());
         let server_name = self.names.server_name();

@@ -11,7 +11,7 @@ use super::manifests::ManifestArgs;
 use super::{diagnostics, output};
 use crate::inputs::Input;
 use crate::scan::fix::{self, Fixed};
-use crate::scan::manifest::Judge;
+use crate::scan::manifest::ManifestJudge;
 use crate::scan::offline;
 
 #[derive(Args, Debug)]
@@ -49,8 +49,12 @@ impl FixArgs {
         let policies =
             offline::set(&inputs, self.manifests.policies()?, self.manifests.protected.list());
         let namespace = self.manifests.namespace.as_deref();
-        let judge =
-            Judge { policies: &policies, namespace, now: Timestamp::now(), as_written: true };
+        let judge = ManifestJudge {
+            policies: &policies,
+            namespace,
+            now: Timestamp::now(),
+            as_written: true,
+        };
         let fixed = offline::in_parallel(&inputs, |input| fix_input(&judge, input));
         let (mut texts, mut patches) = (Vec::new(), Vec::new());
         let (mut violations, mut left) = (0, 0);
@@ -93,7 +97,7 @@ impl FixArgs {
     }
 }
 
-fn fix_input(judge: &Judge<'_>, input: &Input) -> (String, Fixed) {
+fn fix_input(judge: &ManifestJudge<'_>, input: &Input) -> (String, Fixed) {
     let fixed = input.read(|text| (text.to_owned(), fix::fix(judge, &input.name, text)));
     fixed.unwrap_or_else(|fault| (String::new(), Fixed { faults: vec![fault], ..Fixed::default() }))
 }

@@ -1,14 +1,15 @@
-//! How long to wait before the API server is asked again.
+//! The wait before a failed request is repeated.
 
 use std::time::Duration;
 
 use kube::runtime::utils::Backoff;
 
-/// The first and the longest wait.
+/// The first wait.
 const MIN: Duration = Duration::from_millis(100);
+/// The longest wait.
 const MAX: Duration = Duration::from_secs(5);
 
-/// Waits twice as long each time, up to five seconds.
+/// Waits that double each time, from 100 ms to 5 s.
 #[derive(Debug)]
 pub struct Doubling(Duration);
 

@@ -1,4 +1,6 @@
-//! Lists, page by page, each object as the JSON it came in: whoever asks decodes what it reads and keeps nothing else.
+//! Lists objects page by page. Each object is the API server's JSON; the caller decodes the fields that it needs.
+
+use std::ops::Range;
 
 use kube::api::{DynamicObject, ListParams};
 use kube::core::{ApiResource, Request};
@@ -10,7 +12,7 @@ use serde_json::value::RawValue;
 const PAGE: u32 = 500;
 
 #[derive(Deserialize)]
-struct Page<'a> {
+struct PageView<'a> {
     #[serde(default)]
     metadata: PageMetadata,
     #[serde(borrow)]
@@ -22,64 +24,107 @@ struct PageMetadata {
     r#continue: Option<String>,
 }
 
-/// Hands every object of a kind to `each`: of a namespace, or of all; with a label selector, those it selects.
+/// Calls `each` with every object of a kind, of one namespace or of all. A label selector restricts the list.
 ///
 /// # Errors
-/// As the API server answers; objects of the pages before have been handed out.
+/// The API server's error. `each` has been called with the objects of the pages before it.
 pub async fn list<K: Resource<DynamicType = ()>>(
     client: &Client,
     namespace: Option<&str>,
     selector: Option<&str>,
     mut each: impl FnMut(&str) + Send,
 ) -> Result<(), kube::Error> {
-    pages(client, K::url_path(&(), namespace), selector, &mut each).await
+    let mut pages = Pages::of::<K>(client, namespace, selector);
+    while let Some(page) = pages.next().await? {
+        page.objects().for_each(&mut each);
+    }
+    Ok(())
 }
 
-/// The same of a kind that is only known when it is asked for, without a selector.
-///
-/// # Errors
-/// As [`list`].
-pub async fn list_resource(
-    client: &Client,
-    resource: &ApiResource,
-    namespace: Option<&str>,
-    mut each: impl FnMut(&str) + Send,
-) -> Result<(), kube::Error> {
-    pages(client, DynamicObject::url_path(resource, namespace), None, &mut each).await
+/// The pages of a list that are left to read.
+pub struct Pages {
+    client: Client,
+    request: Request,
+    params: ListParams,
+    /// Whether the last page has been read.
+    done: bool,
 }
 
-/// One for all kinds and callers: it is large, and generic it would be in the binary once for each.
-async fn pages(
-    client: &Client,
-    path: String,
-    selector: Option<&str>,
-    mut each: impl FnMut(&str) + Send,
-) -> Result<(), kube::Error> {
-    let request = Request::new(path);
-    let mut params = ListParams::default().limit(PAGE);
-    params.label_selector = selector.map(str::to_owned);
-    loop {
-        let page = request.list(&params).map_err(kube::Error::BuildRequest)?;
-        let next = match client.request_text(page).await {
-            Ok(text) => {
-                let page: Page = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
-                for object in page.items.into_iter().flatten() {
-                    each(object.get());
+/// A page of a list.
+pub struct Page {
+    text: String,
+    /// The bytes of each object in the text.
+    objects: Vec<Range<usize>>,
+}
+
+impl Pages {
+    /// A list of a kind, of one namespace or of all. A label selector restricts it.
+    pub fn of<K: Resource<DynamicType = ()>>(
+        client: &Client,
+        namespace: Option<&str>,
+        selector: Option<&str>,
+    ) -> Self {
+        Self::at(client, K::url_path(&(), namespace), selector)
+    }
+
+    /// A list of a kind that is chosen at run time.
+    pub fn of_resource(client: &Client, resource: &ApiResource, namespace: Option<&str>) -> Self {
+        Self::at(client, DynamicObject::url_path(resource, namespace), None)
+    }
+
+    fn at(client: &Client, path: String, selector: Option<&str>) -> Self {
+        let mut params = ListParams::default().limit(PAGE);
+        params.label_selector = selector.map(str::to_owned);
+        Self { client: client.clone(), request: Request::new(path), params, done: false }
+    }
+
+    /// Reads the next page; `None` after the last one.
+    ///
+    /// # Errors
+    /// The API server's error.
+    pub async fn next(&mut self) -> Result<Option<Page>, kube::Error> {
+        while !self.done {
+            let page = self.request.list(&self.params).map_err(kube::Error::BuildRequest)?;
+            match self.client.request_text(page).await {
+                Ok(text) => {
+                    let (page, token) = Page::parse(text)?;
+                    self.go_on(token);
+                    return Ok(Some(page));
                 }
-                page.metadata.r#continue
+                // The API server no longer has the state with which the list began. The error holds a token that
+                // continues at the same place in the present state.
+                Err(kube::Error::Api(status)) if status.code == 410 => {
+                    let token = status.metadata.as_ref().and_then(|it| it.continue_.clone());
+                    self.go_on(Some(token.ok_or(kube::Error::Api(status))?));
+                }
+                Err(error) => return Err(error),
             }
-            // The state that the list began with is no longer kept, and a token comes with that answer to go on
-            // from the same place in the present one.
-            Err(kube::Error::Api(status)) if status.code == 410 => {
-                let token = status.metadata.as_ref().and_then(|it| it.continue_.clone());
-                Some(token.ok_or(kube::Error::Api(status))?)
-            }
-            Err(error) => return Err(error),
-        };
-        match next.filter(|token| !token.is_empty()) {
-            None => return Ok(()),
-            token => params.continue_token = token,
         }
+        Ok(None)
+    }
+
+    fn go_on(&mut self, token: Option<String>) {
+        self.params.continue_token = token.filter(|token| !token.is_empty());
+        self.done = self.params.continue_token.is_none();
+    }
+}
+
+impl Page {
+    /// The page, and the token of the next one.
+    fn parse(text: String) -> Result<(Self, Option<String>), kube::Error> {
+        let view: PageView<'_> = serde_json::from_str(&text).map_err(kube::Error::SerdeError)?;
+        let range = |object: &RawValue| {
+            let start = object.get().as_ptr().addr() - text.as_ptr().addr();
+            start..start + object.get().len()
+        };
+        let objects = view.items.into_iter().flatten().map(range).collect();
+        let token = view.metadata.r#continue;
+        Ok((Self { text, objects }, token))
+    }
+
+    /// The JSON of each object.
+    pub fn objects(&self) -> impl Iterator<Item = &str> {
+        self.objects.iter().map(|range| self.text.get(range.clone()).unwrap_or_default())
     }
 }
 
@@ -107,7 +152,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_page_is_asked_for_also_where_the_list_expires_in_between() {
+    async fn every_page_is_read_even_if_the_list_expires_in_between() {
         let (listed, objects, asked) = list(&[
             (200, json!({"metadata": {"continue": "one"}, "items": [{"a": 1}, {"a": 2}]})),
             expired(&json!("two")),

@@ -1,4 +1,4 @@
-//! An API server for unit tests.
+//! A scripted API server for unit tests.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -12,8 +12,8 @@ use http_body_util::BodyExt;
 use kube::Client;
 use serde_json::Value;
 
-/// An API server that gives these answers in order, and remembers what it was asked. What it was not told to answer,
-/// it answers with 500.
+/// An API server that gives scripted answers in order and records the requests. After the last answer, it answers with
+/// status 500.
 #[derive(Clone, Default)]
 pub(crate) struct Script {
     answers: Arc<Mutex<Vec<(u16, Value)>>>,

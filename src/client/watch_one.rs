@@ -1,4 +1,4 @@
-//! Follows one object by its name, with no more than the rights to `get` and `watch` it by that name: nothing is listed.
+//! Watches one object by its name. It needs only the rights to `get` and `watch` that name; it never lists.
 
 use std::fmt::Debug;
 use std::pin::pin;
@@ -13,30 +13,30 @@ use tokio::sync::watch;
 
 use super::backoff::Doubling;
 
-/// A watch that lasted so long was none that fails at once.
+/// A watch that lasted longer than this resets the backoff.
 const LASTED: Duration = Duration::from_secs(5);
 
-/// What is known of an object.
+/// The last known state of an object.
 #[derive(Clone, Debug, Default)]
-pub enum Seen<K> {
-    /// It was not seen yet.
+pub enum ObjectState<K> {
+    /// It has not been read yet.
     #[default]
     Unknown,
-    /// There is none of the name.
+    /// There is no object of the name.
     Absent,
     Present(K),
 }
 
-/// Tells what becomes of an object, until it is dropped. While the API server is away, what was seen last stays.
-pub async fn follow<K>(api: Api<K>, name: &str, seen: watch::Sender<Seen<K>>)
+/// Sends each state of an object until it is dropped. While the API server is unreachable, the last state stays.
+pub async fn follow<K>(api: Api<K>, name: &str, state: watch::Sender<ObjectState<K>>)
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let mut backoff = Doubling::default();
     loop {
         let began = Instant::now();
-        if let Err(error) = once(&api, name, &seen).await {
-            tracing::warn!(name, %error, "cannot follow an object; it is tried again");
+        if let Err(error) = once(&api, name, &state).await {
+            tracing::warn!(name, %error, "cannot watch an object; it is tried again");
         }
         if began.elapsed() > LASTED {
             backoff.reset();
@@ -45,27 +45,31 @@ where
     }
 }
 
-/// Looks once, and goes on from there for as long as the watch lasts.
-async fn once<K>(api: &Api<K>, name: &str, seen: &watch::Sender<Seen<K>>) -> Result<(), kube::Error>
+/// Reads the object, then follows its changes until the watch ends.
+async fn once<K>(
+    api: &Api<K>,
+    name: &str,
+    state: &watch::Sender<ObjectState<K>>,
+) -> Result<(), kube::Error>
 where
     K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
     let found = api.get_opt(name).await?;
-    // Without a version, a watch begins with what there is: what was made after the look is not missed.
+    // Without a version, the watch starts with the present objects, so an object created after the read is not missed.
     let version = found.as_ref().and_then(ResourceExt::resource_version).unwrap_or_default();
-    seen.send_replace(found.map_or(Seen::Absent, Seen::Present));
+    state.send_replace(found.map_or(ObjectState::Absent, ObjectState::Present));
     let by_name = WatchParams::default().fields(&format!("metadata.name={name}"));
     let mut events = pin!(api.watch(&by_name, &version).await?);
     while let Some(event) = events.next().await {
         match event? {
             WatchEvent::Added(object) | WatchEvent::Modified(object) => {
-                seen.send_replace(Seen::Present(object));
+                state.send_replace(ObjectState::Present(object));
             }
             WatchEvent::Deleted(_) => {
-                seen.send_replace(Seen::Absent);
+                state.send_replace(ObjectState::Absent);
             }
             WatchEvent::Bookmark(_) => {}
-            // The version is too old: the next look starts from a new one.
+            // The resource version is too old; the next round reads a new one.
             WatchEvent::Error(status) if status.code == 410 => return Ok(()),
             WatchEvent::Error(status) => return Err(kube::Error::Api(status)),
         }

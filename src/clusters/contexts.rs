@@ -1,100 +1,108 @@
-//! The contexts of the kubeconfigs: each with what is needed to connect, or why it cannot be used.
+//! The contexts of the kubeconfigs. Each can connect, or says why it cannot be used.
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use kube::client::AuthError;
+use kube::Config;
 use kube::config::{self, KubeConfigOptions, NamedAuthInfo, NamedCluster, NamedContext};
-use kube::{Client, Config};
 
-use super::kubeconfig::{self, Entry, Kubeconfig, Unread};
-use super::{Cluster, ClusterError, plugin};
+use super::cluster::Cluster;
+use super::error::{ClusterError, cause};
+use super::kubeconfig::{self, Entry, Kubeconfig, Unreadable};
+use super::plugin;
 
-/// What the files hold, together.
+/// The merged contexts of all kubeconfig files.
 #[derive(Debug)]
 pub struct Contexts {
     /// In the order of the files.
     pub all: Vec<Context>,
-    /// The name of the current one.
+    /// The name of the current context.
     pub current: Option<String>,
-    /// Files that could not be read; what they hold is not here.
-    pub unread: Vec<Unread>,
-    /// The files that were looked for.
+    /// Files that could not be read; their contexts are missing here.
+    pub unread: Vec<Unreadable>,
+    /// The files that were searched.
     files: Vec<PathBuf>,
-    /// Whether neither flag nor variable names a file, so that a pod may do without the one of its home folder.
-    pub(super) unasked: bool,
+    /// Whether neither `--kubeconfig` nor `$KUBECONFIG` is set. A pod then uses its ServiceAccount if the file in the
+    /// home folder is missing or unreadable.
+    pub(super) default_file: bool,
 }
 
-/// One context, that may be broken.
+/// One context, which may be invalid.
 #[derive(Clone, Debug)]
 pub struct Context {
     pub name: String,
-    /// Where the API server is, without credentials, as far as the kubeconfig says it.
+    /// The API server's URL without credentials; `None` if the kubeconfig has no valid one.
     pub server: Option<String>,
-    /// A kubeconfig of this context alone.
+    /// A kubeconfig with only this context.
     own: Entry<config::Kubeconfig>,
 }
 
+/// What to do about a kubeconfig file that cannot be read.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum OnUnreadable {
+    Continue,
+    Stop,
+}
+
 impl Contexts {
-    /// Reads every context of the file, of `$KUBECONFIG`'s files or of `~/.kube/config`. Files that are missing are passed
-    /// over, and one that cannot be read hides no other.
+    /// Reads every context of the file, of `$KUBECONFIG`'s files or of `~/.kube/config`. Missing files are skipped, and
+    /// an unreadable file does not hide the others.
     ///
     /// # Errors
-    /// There is no context in any of them.
+    /// No file has a context.
     pub fn read(kubeconfig: Option<&Path>) -> Result<Self, ClusterError> {
-        let contexts = Self::of(kubeconfig, true);
+        let contexts = Self::of(kubeconfig, OnUnreadable::Continue);
         match contexts.unread.first() {
             _ if !contexts.all.is_empty() => Ok(contexts),
-            Some(unread) => Err(unread.clone().into()),
+            Some(unreadable) => Err(unreadable.clone().into()),
             None => Err(ClusterError::NoContexts(contexts.looked_for())),
         }
     }
 
-    /// The same, up to the first file that cannot be read: what follows it counts only where that file says nothing
-    /// else, and nobody knows what it says.
-    pub(super) fn certain(kubeconfig: Option<&Path>) -> Self {
-        Self::of(kubeconfig, false)
+    /// Reads the contexts up to the first unreadable file. The files after it are ignored, because earlier files take
+    /// precedence and the unreadable one might have the same entries.
+    pub(super) fn read_until_unreadable(kubeconfig: Option<&Path>) -> Self {
+        Self::of(kubeconfig, OnUnreadable::Stop)
     }
 
-    fn of(kubeconfig: Option<&Path>, to_the_end: bool) -> Self {
+    fn of(kubeconfig: Option<&Path>, on_unreadable: OnUnreadable) -> Self {
         let variable = env::var_os("KUBECONFIG").filter(|it| !it.is_empty());
         let home = env::home_dir();
-        let files = kubeconfig::listed(kubeconfig, variable.as_deref(), home.as_deref());
-        let unasked = kubeconfig.is_none() && variable.is_none();
+        let files = kubeconfig::paths(kubeconfig, variable.as_deref(), home.as_deref());
+        let default_file = kubeconfig.is_none() && variable.is_none();
         let mut read = Vec::new();
         let mut unread = Vec::new();
         for path in &files {
             match kubeconfig::read(path) {
-                // One that was asked for by itself is missed.
-                Ok(None) if kubeconfig.is_some() => unread.push(Unread::missing(path)),
+                // Only a file of --kubeconfig has to exist.
+                Ok(None) if kubeconfig.is_some() => unread.push(Unreadable::missing(path)),
                 Ok(file) => read.extend(file),
                 Err(error) => unread.push(error),
             }
-            if !unread.is_empty() && !to_the_end {
+            if !unread.is_empty() && on_unreadable == OnUnreadable::Stop {
                 break;
             }
         }
         let merged = kubeconfig::merge(read);
         let all = merged.contexts.iter().map(|(name, it)| Context::of(&merged, name, it)).collect();
-        Self { all, current: merged.current, unread, files, unasked }
+        Self { all, current: merged.current, unread, files, default_file }
     }
 
     /// The context of a name.
     ///
     /// # Errors
-    /// There is none; it says which there are, and what could not be read.
+    /// There is no such context. The error lists the contexts, or names the file that could not be read.
     pub fn named(&self, name: &str) -> Result<&Context, ClusterError> {
         let found = self.all.iter().find(|context| context.name == name);
         found.ok_or_else(|| match self.unread.first() {
-            Some(unread) => unread.clone().into(),
+            Some(unreadable) => unreadable.clone().into(),
             None if self.all.is_empty() => ClusterError::NoContexts(self.looked_for()),
             None => ClusterError::UnknownContext { name: name.to_owned(), known: self.names() },
         })
     }
 
-    /// Why there is no context where none is named.
+    /// The error if no context is chosen and there is no current one.
     pub(super) fn no_current(&self) -> ClusterError {
         if self.all.is_empty() {
             return ClusterError::NoContexts(self.looked_for());
@@ -102,13 +110,13 @@ impl Contexts {
         ClusterError::NoCurrentContext(self.names())
     }
 
-    /// The files, for messages.
+    /// The paths of the searched files, for messages.
     fn looked_for(&self) -> String {
         let files: Vec<_> = self.files.iter().map(|file| file.display().to_string()).collect();
         if files.is_empty() { "no file".to_owned() } else { files.join(", ") }
     }
 
-    /// The names of all, for messages.
+    /// The names of all contexts, for messages.
     fn names(&self) -> String {
         let names: Vec<_> = self.all.iter().map(|context| context.name.as_str()).collect();
         names.join(", ")
@@ -123,20 +131,20 @@ impl Context {
         Self { name: name.to_owned(), server, own }
     }
 
-    /// Makes a client. Nothing is sent yet; a credential plugin runs, and may ask at the terminal.
+    /// Builds a client. No request is sent yet. A credential plugin runs, and may prompt at the terminal.
     ///
     /// # Errors
-    /// It cannot be used.
+    /// The context cannot be used.
     pub async fn connect(&self) -> Result<Cluster, ClusterError> {
         let config = self.config().await?;
         self.client(config)
     }
 
-    /// The same where nobody is to be asked: a credential plugin has neither a terminal nor more time than this. Blocks
-    /// while it runs.
+    /// Builds a client without prompting: a credential plugin gets no terminal, and is killed after `limit`. Blocks
+    /// while the plugin runs.
     ///
     /// # Errors
-    /// It cannot be used.
+    /// The context cannot be used.
     pub async fn connect_unattended(&self, limit: Duration) -> Result<Cluster, ClusterError> {
         let mut config = self.config().await?;
         plugin::resolve(&mut config.auth_info, limit).map_err(|cause| self.unusable(cause))?;
@@ -152,9 +160,7 @@ impl Context {
 
     fn client(&self, config: Config) -> Result<Cluster, ClusterError> {
         let url = self.server.clone().unwrap_or_default();
-        let kept = Some(Arc::new(config.clone()));
-        let client = Client::try_from(config).map_err(|error| self.unusable(cause(&error)))?;
-        Ok(Cluster { client, url, config: kept })
+        Cluster::new(config, url).map_err(|error| self.unusable(cause(&error)))
     }
 
     fn unusable(&self, cause: String) -> ClusterError {
@@ -162,13 +168,13 @@ impl Context {
     }
 }
 
-/// The kubeconfig of one context, if it is whole.
+/// A kubeconfig with only this context; an error if an entry it needs is missing or invalid.
 fn alone(all: &Kubeconfig, name: &str, context: config::Context) -> Entry<config::Kubeconfig> {
     let cluster = match all.clusters.get(&context.cluster) {
         Some(cluster) => cluster.clone()?,
         None => return Err(format!("there is no cluster {:?} in the kubeconfig", context.cluster)),
     };
-    // kube's client cannot stand a server without scheme or host.
+    // kube's client cannot handle a server without a scheme or host.
     match cluster.server.as_deref() {
         None | Some("") => return Err(format!("cluster {} names no server", context.cluster)),
         Some(server) if bare(server).is_none() => {
@@ -205,41 +211,11 @@ fn alone(all: &Kubeconfig, name: &str, context: config::Context) -> Entry<config
     })
 }
 
-/// A URL's scheme, host, port and path: credentials and queries are left out. `None` for what is no such URL.
+/// The scheme, host, port and path of an HTTP(S) URL, without credentials and query. `None` for any other text.
 fn bare(url: &str) -> Option<String> {
     let url: axum::http::Uri = url.parse().ok()?;
     let scheme = url.scheme_str().filter(|it| ["https", "http"].contains(it))?;
     let host = url.host().filter(|host| !host.is_empty())?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     Some(format!("{scheme}://{host}{port}{}", url.path().trim_end_matches('/')))
-}
-
-/// What is at the bottom of an error: the others only say that something inside failed. Of a credential plugin, without
-/// what it printed, which may be a token.
-pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut cause = error;
-    loop {
-        match cause.downcast_ref::<AuthError>() {
-            Some(AuthError::AuthExecRun { out, .. }) => {
-                let errors = String::from_utf8_lossy(&out.stderr);
-                let last = errors.lines().rev().find(|line| !line.trim().is_empty());
-                let last = last.map(|line| format!(": {line}")).unwrap_or_default();
-                return format!("its credential plugin failed with {}{last}", out.status);
-            }
-            Some(AuthError::AuthExecParse(_)) => {
-                return "its credential plugin printed what is no ExecCredential".to_owned();
-            }
-            Some(AuthError::AuthExecStart(error)) => {
-                return format!("its credential plugin cannot be run: {error}");
-            }
-            Some(other) => return other.to_string(),
-            None => {}
-        }
-        match cause.source() {
-            // The last words alone would not say which file.
-            Some(_) if cause.is::<config::KubeconfigError>() => return cause.to_string(),
-            Some(source) => cause = source,
-            None => return cause.to_string(),
-        }
-    }
 }

@@ -1,6 +1,6 @@
-//! Kubeconfig files as kubectl reads them, entry by entry: one that is broken spoils nothing but itself.
+//! Reads kubeconfig files as kubectl does, but entry by entry: an invalid entry does not affect the others.
 //!
-//! The way in: [`listed`] says which files, [`read`] reads each, and [`merge`] makes one of them.
+//! [`paths`] finds the files, [`read`] reads each, and [`merge`] merges them.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -12,10 +12,10 @@ use kube::config::{self, AuthInfo, Cluster, Context};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// An entry of a kubeconfig, or why it is none.
+/// An entry of a kubeconfig, or why it is invalid.
 pub type Entry<T> = Result<T, String>;
 
-/// What one file says, or all of them together.
+/// The entries of one file, or of several merged files.
 #[derive(Clone, Debug, Default)]
 pub struct Kubeconfig {
     /// In the order of the files.
@@ -25,22 +25,22 @@ pub struct Kubeconfig {
     pub current: Option<String>,
 }
 
-/// A file that could not be read, and why.
+/// A file that could not be read.
 #[derive(Clone, Debug)]
-pub struct Unread {
+pub struct Unreadable {
     pub path: PathBuf,
     pub cause: String,
 }
 
-impl Unread {
-    /// There is no such file.
+impl Unreadable {
+    /// The file does not exist.
     pub fn missing(path: &Path) -> Self {
         Self { path: path.to_owned(), cause: "there is no such file".to_owned() }
     }
 }
 
-/// The files of `--kubeconfig`, else of `$KUBECONFIG`, else the one in the home folder.
-pub fn listed(flag: Option<&Path>, variable: Option<&OsStr>, home: Option<&Path>) -> Vec<PathBuf> {
+/// The file of `--kubeconfig`, else the files of `$KUBECONFIG`, else `.kube/config` in the home folder.
+pub fn paths(flag: Option<&Path>, variable: Option<&OsStr>, home: Option<&Path>) -> Vec<PathBuf> {
     if let Some(path) = flag {
         return vec![path.to_owned()];
     }
@@ -55,12 +55,12 @@ pub fn listed(flag: Option<&Path>, variable: Option<&OsStr>, home: Option<&Path>
     home.map(|home| home.join(".kube").join("config")).into_iter().collect()
 }
 
-/// Reads a file; `None` where there is none.
+/// Reads a file; `None` if it does not exist.
 ///
 /// # Errors
-/// It cannot be read, or is no kubeconfig.
-pub fn read(path: &Path) -> Result<Option<Kubeconfig>, Unread> {
-    let unread = |cause: String| Unread { path: path.to_owned(), cause };
+/// The file cannot be read, or is no kubeconfig.
+pub fn read(path: &Path) -> Result<Option<Kubeconfig>, Unreadable> {
+    let unread = |cause: String| Unreadable { path: path.to_owned(), cause };
     let text = match fs::read(path) {
         Ok(bytes) => decode(&bytes).ok_or_else(|| unread("it is no text".to_owned()))?,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -70,7 +70,7 @@ pub fn read(path: &Path) -> Result<Option<Kubeconfig>, Unread> {
     parse(&text, folder).map(Some).map_err(unread)
 }
 
-/// Of two entries by one name, the first counts.
+/// Merges files. Of several entries with one name, the first counts.
 pub fn merge(files: impl IntoIterator<Item = Kubeconfig>) -> Kubeconfig {
     let mut all = Kubeconfig::default();
     for file in files {
@@ -90,7 +90,7 @@ pub fn merge(files: impl IntoIterator<Item = Kubeconfig>) -> Kubeconfig {
     all
 }
 
-/// UTF-8, or the UTF-16 that PowerShell writes.
+/// Decodes UTF-8, or UTF-16 with a byte order mark, as PowerShell writes it. `None` for other bytes.
 fn decode(bytes: &[u8]) -> Option<String> {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
         let (pairs, rest) = bytes.as_chunks::<2>();
@@ -104,7 +104,7 @@ fn decode(bytes: &[u8]) -> Option<String> {
     }
 }
 
-/// Reads a text whose relative paths start at this folder.
+/// Parses a text. Its relative paths are relative to `folder`.
 fn parse(text: &str, folder: &Path) -> Result<Kubeconfig, String> {
     let mut file = match serde_saphyr::from_multiple::<config::Kubeconfig>(text) {
         Ok(documents) => merge(documents.into_iter().map(whole)),
@@ -117,14 +117,14 @@ fn parse(text: &str, folder: &Path) -> Result<Kubeconfig, String> {
         anchor(folder, user.client_certificate.as_mut());
         anchor(folder, user.client_key.as_mut());
         anchor(folder, user.token_file.as_mut());
-        // A bare name is looked up in PATH.
+        // A command without a separator is looked up in PATH.
         let command = user.exec.as_mut().and_then(|exec| exec.command.as_mut());
         anchor(folder, command.filter(|it| it.contains(is_separator)));
     }
     Ok(file)
 }
 
-/// A document of which every entry can be read.
+/// The entries of a document that is valid as a whole.
 fn whole(document: config::Kubeconfig) -> Kubeconfig {
     fn entry<T>(field: &str, name: String, value: Option<T>) -> (String, Entry<T>) {
         let entry = value.ok_or_else(|| format!("{field} {name} is empty"));
@@ -141,9 +141,9 @@ fn whole(document: config::Kubeconfig) -> Kubeconfig {
     }
 }
 
-/// A text with an entry that cannot be read, whatever stands around it.
+/// Parses a text with an invalid entry, entry by entry.
 fn by_entry(text: &str) -> Result<Kubeconfig, String> {
-    // Never with a piece of the text: it may hold a token.
+    // Without a snippet of the text: it may hold a token.
     let documents: Vec<Value> = serde_saphyr::from_multiple(text)
         .map_err(|error| format!("it is not YAML: {}", error.without_snippet()))?;
     let read = |document: &Value| {
@@ -162,7 +162,7 @@ fn by_entry(text: &str) -> Result<Kubeconfig, String> {
     Ok(merge(documents.map(read).collect::<Result<Vec<_>, _>>()?))
 }
 
-/// Of two entries by one name, the first.
+/// A map of the entries; of several with one name, the first counts.
 fn first<T>(entries: impl IntoIterator<Item = (String, T)>) -> BTreeMap<String, T> {
     let mut all = BTreeMap::new();
     for (name, entry) in entries {
@@ -171,7 +171,7 @@ fn first<T>(entries: impl IntoIterator<Item = (String, T)>) -> BTreeMap<String, 
     all
 }
 
-/// The named entries of a list.
+/// The named entries of a list in a document.
 fn entries<T: DeserializeOwned>(
     document: &Value,
     list: &str,
@@ -194,7 +194,7 @@ fn entries<T: DeserializeOwned>(
     items.iter().enumerate().map(entry).collect()
 }
 
-/// Makes a path one that starts at the folder, unless it is absolute.
+/// Prepends the folder to a relative path.
 fn anchor(folder: &Path, path: Option<&mut String>) {
     if let Some(path) = path.filter(|path| !path.is_empty()) {
         *path = folder.join(&*path).to_string_lossy().into_owned();
@@ -209,17 +209,17 @@ mod tests {
     fn the_flag_comes_before_the_variable_and_that_before_the_home_folder() {
         let (flag, home) = (Path::new("f"), Path::new("/home/jane"));
         let variable = std::env::join_paths(["", "a", "", "b"]).unwrap();
-        let files = |flag, variable| listed(flag, variable, Some(home));
+        let files = |flag, variable| paths(flag, variable, Some(home));
         assert_eq!(files(Some(flag), Some(&variable)), [flag]);
         assert_eq!(files(None, Some(&variable)), [Path::new("a"), Path::new("b")]);
         let own = [home.join(".kube/config")];
         assert_eq!(files(None, Some(OsStr::new(""))), own);
         assert_eq!(files(None, None), own);
-        assert!(listed(None, None, None).is_empty());
+        assert!(paths(None, None, None).is_empty());
     }
 
     #[test]
-    fn an_entry_that_is_broken_spoils_only_itself() {
+    fn an_invalid_entry_does_not_affect_the_others() {
         let file = parse(
             "clusters: [{name: c, cluster: {server: 'https://c', certificate-authority: ca.crt}}]
 users:
@@ -259,7 +259,7 @@ current-context: ''",
     }
 
     #[test]
-    fn of_two_files_the_first_says_what_both_say() {
+    fn the_first_of_two_files_takes_precedence() {
         let file = |server: &str, more: &str| {
             let text = format!(
                 "clusters: [{{name: c, cluster: {{server: {server}}}}}]\ncontexts: [{{name: x, context: {{cluster: c}}}}]{more}"
@@ -273,7 +273,7 @@ current-context: ''",
     }
 
     #[test]
-    fn what_is_no_kubeconfig_says_so_without_a_piece_of_it() {
+    fn the_error_of_an_invalid_kubeconfig_quotes_nothing_of_it() {
         for (text, cause) in [
             ("users: [{name: a, user: {token: s3cret}", "it is not YAML"),
             ("s3cret", "it is no kubeconfig"),

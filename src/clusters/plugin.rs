@@ -1,4 +1,4 @@
-//! Credential plugins of clusters that are asked side by side: none gets the terminal, none is waited for without end.
+//! Runs the credential plugins of clusters that are queried side by side, without a terminal and with a time limit.
 
 use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
@@ -13,12 +13,12 @@ use rustix::process::{Pid, Signal, kill_process_group};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The most that is read of what a plugin prints, in bytes. Credentials have a few kilobytes.
-const MOST: u64 = 1 << 20;
-/// How often it is looked whether it has ended, once it prints nothing more.
-const LOOK: Duration = Duration::from_millis(10);
-/// How long a plugin that was killed is waited for: one in an uninterruptible call ends when that does.
-const KILLED: Duration = Duration::from_secs(1);
+/// How much of a plugin's output is read, in bytes. Credentials have a few kilobytes.
+const MAX_OUTPUT: u64 = 1 << 20;
+/// How often a plugin that has closed its output is polled until it ends.
+const POLL_INTERVAL: Duration = Duration::from_millis(10);
+/// How long to wait for a killed plugin to end. A plugin in an uninterruptible system call may take longer.
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 #[derive(Deserialize)]
 struct ExecCredential {
@@ -33,14 +33,16 @@ struct Status {
     client_key_data: Option<String>,
 }
 
-/// Puts what the user's plugin gives in the plugin's place; a user without one stays as it is. Blocks.
+/// Runs the user's plugin, and replaces it by the credentials that it prints. A user without a plugin is left
+/// unchanged. Blocks.
 ///
 /// # Errors
-/// Why there are no credentials, as a sentence that says what to do.
+/// A sentence that says why there are no credentials and what to do.
 pub fn resolve(user: &mut AuthInfo, limit: Duration) -> Result<(), String> {
-    // What kube prefers to a plugin, as kubectl does.
-    let outranked = user.token.is_some() || user.token_file.is_some() || user.password.is_some();
-    let Some(exec) = user.exec.take().filter(|_| !outranked) else { return Ok(()) };
+    // Like kubectl, kube prefers these to a plugin.
+    let has_credentials =
+        user.token.is_some() || user.token_file.is_some() || user.password.is_some();
+    let Some(exec) = user.exec.take().filter(|_| !has_credentials) else { return Ok(()) };
     let command = exec.command.clone().unwrap_or_default();
     let described = |why: String| {
         let hint = exec.install_hint.as_deref().map(|hint| format!("; {}", hint.trim()));
@@ -68,11 +70,11 @@ pub fn resolve(user: &mut AuthInfo, limit: Duration) -> Result<(), String> {
 fn credential(exec: &ExecConfig, limit: Duration) -> Result<Status, String> {
     let deadline = Instant::now() + limit;
     let mut child = spawn(exec).map_err(|error| format!("cannot be run: {error}"))?;
-    let printed = printed(&mut child, deadline);
+    let printed = read_output(&mut child, deadline);
     let ended = match &printed {
         None => None,
         Some(_) => {
-            ended(&mut child, deadline).map_err(|error| format!("cannot be waited for: {error}"))?
+            wait(&mut child, deadline).map_err(|error| format!("cannot be waited for: {error}"))?
         }
     };
     let (Some([output, errors]), Some(ended)) = (printed, ended) else {
@@ -82,28 +84,28 @@ fn credential(exec: &ExecConfig, limit: Duration) -> Result<Status, String> {
     if !ended.success() {
         let errors = String::from_utf8_lossy(&errors);
         let last = errors.lines().rev().find(|line| !line.trim().is_empty());
-        return Err(format!("failed with {ended}: {}", last.unwrap_or("it says nothing")));
+        return Err(format!("failed with {ended}: {}", last.unwrap_or("it printed no error")));
     }
-    // Not with the parser's words: they may hold a piece of the token.
+    // Without the parser's message, which may quote the token.
     let credential: ExecCredential = serde_saphyr::from_slice(&output)
         .map_err(|_| "printed what is no ExecCredential; run it by hand".to_owned())?;
     credential.status.ok_or_else(|| "printed an ExecCredential without a status".to_owned())
 }
 
-/// How it ended, if it does in time.
-fn ended(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
+/// Waits for the plugin to end; `None` if it has not ended by the deadline.
+fn wait(child: &mut Child, deadline: Instant) -> io::Result<Option<ExitStatus>> {
     loop {
         match child.try_wait()? {
-            None if Instant::now() < deadline => thread::sleep(LOOK),
+            None if Instant::now() < deadline => thread::sleep(POLL_INTERVAL),
             ended => return Ok(ended),
         }
     }
 }
 
-/// Ends it and all that it has started, which is in its group.
+/// Kills the plugin's process group: the plugin and the processes that it started.
 fn kill(child: &mut Child) {
     let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
-    let _ = ended(child, Instant::now() + KILLED);
+    let _ = wait(child, Instant::now() + KILL_TIMEOUT);
 }
 
 fn spawn(exec: &ExecConfig) -> io::Result<Child> {
@@ -115,16 +117,16 @@ fn spawn(exec: &ExecConfig) -> io::Result<Child> {
         }
     }
     let cluster = if exec.provide_cluster_info { json!(exec.cluster) } else { Value::Null };
-    let mut asked = json!({
+    let mut info = json!({
         "apiVersion": exec.api_version,
         "kind": "ExecCredential",
         "spec": {"interactive": false},
     });
-    if let Some(spec) = asked.get_mut("spec").filter(|_| !cluster.is_null()) {
+    if let Some(spec) = info.get_mut("spec").filter(|_| !cluster.is_null()) {
         *spec = json!({"interactive": false, "cluster": cluster});
     }
     command
-        .env("KUBERNETES_EXEC_INFO", asked.to_string())
+        .env("KUBERNETES_EXEC_INFO", info.to_string())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -132,32 +134,31 @@ fn spawn(exec: &ExecConfig) -> io::Result<Child> {
         .spawn()
 }
 
-/// What it prints on stdout and stderr until it ends, if it ends in time.
-fn printed(child: &mut Child, deadline: Instant) -> Option<[Vec<u8>; 2]> {
-    let mut read = Vec::new();
+/// Reads stdout and stderr; `None` if they are not both closed by the deadline.
+fn read_output(child: &mut Child, deadline: Instant) -> Option<[Vec<u8>; 2]> {
+    let mut receivers = Vec::new();
     let streams: [Option<Box<dyn Read + Send>>; 2] = [
         child.stdout.take().map(|it| Box::new(it) as _),
         child.stderr.take().map(|it| Box::new(it) as _),
     ];
     for stream in streams.into_iter().flatten() {
-        let (described, heard) = mpsc::channel();
-        // A plugin's own children may hold the stream for longer, so nobody waits for this thread.
+        let (sender, receiver) = mpsc::channel();
+        // The plugin's child processes may keep the stream open, so this thread is not joined.
         thread::Builder::new()
             .spawn(move || {
                 let mut bytes = Vec::new();
-                let _ = stream.take(MOST).read_to_end(&mut bytes);
-                let _ = described.send(bytes);
+                let _ = stream.take(MAX_OUTPUT).read_to_end(&mut bytes);
+                let _ = sender.send(bytes);
             })
             .ok()?;
-        read.push(heard);
+        receivers.push(receiver);
     }
-    let mut left = read
-        .into_iter()
-        .map(|heard| heard.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok());
-    Some([left.next()??, left.next()??])
+    let left = || deadline.saturating_duration_since(Instant::now());
+    let mut outputs = receivers.into_iter().map(|it| it.recv_timeout(left()).ok());
+    Some([outputs.next()??, outputs.next()??])
 }
 
-/// As a kubeconfig holds what a plugin gives plainly.
+/// Encodes PEM text as the kubeconfig's `-data` fields have it.
 fn base64(text: String) -> String {
     let bytes = serde_json::to_value(ByteString(text.into_bytes()));
     bytes.ok().and_then(|it| it.as_str().map(str::to_owned)).unwrap_or_default()
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_is_told_that_nobody_answers_it() {
+    fn a_plugin_learns_that_it_cannot_prompt() {
         let mut exec = shell(
             r#"printf '{"status": {"token": "%s %s"}}' "$NAME" "$(echo "$KUBERNETES_EXEC_INFO" | tr -d '"')""#,
         );
@@ -200,13 +201,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_a_plugin_is_said_without_what_it_printed() {
+    fn a_plugins_error_does_not_quote_its_output() {
         for (exec, why) in [
             (
                 shell("echo s3cret; echo no >&2; echo >&2; exit 3"),
                 "plugin sh failed with exit status: 3: no",
             ),
-            (shell("exit 1"), "it says nothing"),
+            (shell("exit 1"), "it printed no error"),
             (shell("echo s3cret: ["), "printed what is no ExecCredential"),
             (shell("echo '{}'"), "without a status"),
             (shell("echo '{\"status\": {}}'"), "neither a token nor a certificate"),
@@ -223,29 +224,29 @@ mod tests {
     }
 
     #[test]
-    fn a_plugin_that_hangs_is_ended() {
+    fn a_plugin_that_hangs_is_killed() {
         let exec: ExecConfig = serde_json::from_value(shell("exec sleep 1000")).unwrap();
         let error = credential(&exec, Duration::from_millis(1)).err().unwrap();
         assert!(error.starts_with("gave no answer within 1ms"), "{error}");
     }
 
     #[test]
-    fn a_plugin_that_prints_nothing_more_and_goes_on_is_ended() {
+    fn a_plugin_that_closes_its_output_and_goes_on_is_killed() {
         let exec = shell("echo '{}'; exec >&- 2>&-; sleep 1000");
         let exec: ExecConfig = serde_json::from_value(exec).unwrap();
         let error = credential(&exec, Duration::from_millis(200)).err().unwrap();
         assert!(error.starts_with("gave no answer within 200ms"), "{error}");
     }
 
-    /// One that forks and ends left what it had started behind, with its output held open.
+    /// A regression: a plugin that forked and ended left its child running, with the output held open.
     #[test]
-    fn what_a_plugin_has_started_ends_with_it() {
+    fn a_plugins_child_processes_are_killed_with_it() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("pid");
         let script = format!("sleep 1000 & echo $! > {}", file.display());
         let exec: ExecConfig = serde_json::from_value(shell(&script)).unwrap();
         let mut limit = Duration::from_millis(100);
-        // A loaded machine may take longer until it has started anything.
+        // On a loaded machine, the plugin may take longer to start its child.
         let pid = loop {
             let error = credential(&exec, limit).err().unwrap();
             assert!(error.starts_with("gave no answer within"), "{error}");
@@ -257,13 +258,13 @@ mod tests {
         };
         let lives = || {
             let status = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            // One that nobody has waited for yet is dead all the same.
+            // A zombie is dead, although no process has waited for it yet.
             status.rsplit_once(") ").is_some_and(|(_, state)| !state.starts_with('Z'))
         };
         let until = Instant::now() + Duration::from_mins(2);
         while lives() {
             assert!(Instant::now() < until, "process {pid} has survived its plugin");
-            thread::sleep(LOOK);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 

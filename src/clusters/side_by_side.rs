@@ -1,31 +1,32 @@
-//! Asking several clusters at once, each within its time: none waits for another, and nobody for one that hangs.
+//! Queries several clusters at once. Each has a time limit, so that one that hangs does not delay the others.
 
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::cluster::Cluster;
 use super::contexts::Context;
-use super::{Cluster, ClusterError};
+use super::error::ClusterError;
 
-/// How much longer than its time a cluster may take to say so itself.
+/// How much longer than its time limit a cluster's thread may take to report the timeout itself.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// Asks every cluster the question; the answers are in the order of the contexts. Each has a thread of its own, because
-/// what stands between a context and its API server may block: a credential plugin, a file, a name server. A thread that
-/// does so for longer than its time is left behind, and ends with the process.
-pub fn ask<T, E, Q, A>(contexts: &[&Context], limit: Duration, question: Q) -> Vec<Result<T, E>>
+/// Runs the query on every cluster; the results are in the order of the contexts. Each cluster has its own thread,
+/// because connecting may block on a credential plugin, a file or a name server. A thread that blocks for longer than
+/// the limit is abandoned, and ends with the process.
+pub fn query_all<T, E, Q, A>(contexts: &[&Context], limit: Duration, query: Q) -> Vec<Result<T, E>>
 where
     Q: Fn(Cluster) -> A + Clone + Send + 'static,
     A: Future<Output = Result<T, E>>,
     T: Send + 'static,
     E: From<ClusterError> + Send + 'static,
 {
-    let (sender, heard) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     for (index, context) in contexts.iter().enumerate() {
-        let (context, question, sender) = ((*context).clone(), question.clone(), sender.clone());
+        let (context, query, sender) = ((*context).clone(), query.clone(), sender.clone());
         let started = thread::Builder::new().spawn({
             let sender = sender.clone();
-            move || one(&context, limit, &question, |answer| drop(sender.send((index, answer))))
+            move || query_one(&context, limit, &query, |answer| drop(sender.send((index, answer))))
         });
         if let Err(error) = started {
             let _ = sender.send((index, Err(ClusterError::Thread(error).into())));
@@ -35,7 +36,7 @@ where
     let mut answers: Vec<_> = contexts.iter().map(|_| None).collect();
     let deadline = Instant::now() + limit + GRACE;
     while let Ok((index, answer)) =
-        heard.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        receiver.recv_timeout(deadline.saturating_duration_since(Instant::now()))
     {
         if let Some(place) = answers.get_mut(index) {
             *place = Some(answer);
@@ -46,11 +47,11 @@ where
     answers.map(|(answer, context)| answer.unwrap_or_else(|| silent(context))).collect()
 }
 
-/// Asks one cluster, and sends the answer before anything of it may hang.
-fn one<T, E, Q, A>(
+/// Queries one cluster. Calls `send` before it shuts the runtime down, which may hang.
+fn query_one<T, E, Q, A>(
     context: &Context,
     limit: Duration,
-    question: &Q,
+    query: &Q,
     send: impl FnOnce(Result<T, E>),
 ) where
     Q: Fn(Cluster) -> A,
@@ -65,11 +66,11 @@ fn one<T, E, Q, A>(
     let answer = runtime.block_on(async {
         let cluster = context.connect_unattended(limit).await?;
         let left = limit.saturating_sub(started.elapsed());
-        let answer = tokio::time::timeout(left, question(cluster)).await;
+        let answer = tokio::time::timeout(left, query(cluster)).await;
         answer.unwrap_or_else(|_| Err(no_answer(context, limit).into()))
     });
     send(answer);
-    // A name server that does not answer has a thread here.
+    // A pending name lookup blocks one of the runtime's threads.
     runtime.shutdown_background();
 }
 

@@ -1,19 +1,37 @@
-//! Writes policies as files say them: all of them, or none.
+//! Writes policies to a cluster: all of them, or none.
 //!
-//! [`ApplyPlan::make`] has the API server try everything first, by a dry run; [`ApplyPlan::refusals`] is what stands against it. Only a plan
-//! that nothing stands against is carried out. No transaction spans objects in Kubernetes, so a write may still fail.
+//! [`ApplyPlan::make`] sends every policy as a dry run first. [`ApplyPlan::refusals`] are the API server's objections;
+//! write only a plan without any. Kubernetes has no transaction over several objects, so a later write may still fail.
 
 use kube::api::{Api, DynamicObject, Patch, PatchParams, ValidationDirective};
-use serde_json::{Value, json as value};
+use serde_json::Value;
 
-use super::leftover::{self, Leftover, leftovers};
-use super::{Blame, Desired, FIELD_MANAGER, Refusal, live};
+use super::desired::Desired;
+use super::leftover::{self, FIELD_MANAGER, Leftover, leftovers};
+use super::live;
+use super::refusal::Refusal;
 use crate::clusters::Cluster;
 use crate::manifests::canonical::canonical;
 use crate::policies;
 use crate::policy::key::PolicyKey;
 
-/// What a write does to a policy, in kubectl's words.
+/// What to do about fields that another field manager set.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Conflicts {
+    /// Refuse to write the policy.
+    Refuse,
+    /// Take the fields over, as kubectl's `--force-conflicts` does.
+    Force,
+}
+
+/// Whether the API server stores a change.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum DryRun {
+    No,
+    Yes,
+}
+
+/// The effect of a write on a policy, in kubectl's words.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
     Created,
@@ -31,32 +49,33 @@ impl Outcome {
     }
 }
 
-/// A policy that was written, or would be.
+/// A policy that was written, or that a dry run accepted.
 #[derive(Clone, Debug)]
 pub struct Applied {
     pub key: PolicyKey,
     pub outcome: Outcome,
-    /// As the API server has it.
+    /// The canonical form of the result.
     pub policy: Value,
 }
 
-/// What files ask for, tried out.
+/// Desired policies, and the outcome of their dry runs.
 pub struct ApplyPlan<'a> {
     cluster: &'a Cluster,
     desired: &'a [Desired],
-    /// Whether fields that somebody else set are taken over.
-    force: bool,
-    /// What each write would do, where nothing stands against any.
+    conflicts: Conflicts,
+    /// The outcome of each policy that the dry run accepted.
     pub applied: Vec<Applied>,
+    /// Why the dry run refused the others.
     pub refusals: Vec<Refusal>,
 }
 
 impl<'a> ApplyPlan<'a> {
-    /// Tries everything; writes nothing.
-    pub async fn make(cluster: &'a Cluster, desired: &'a [Desired], force: bool) -> Self {
-        let mut plan = Self { cluster, desired, force, applied: Vec::new(), refusals: Vec::new() };
+    /// Sends every policy as a dry run; nothing is written.
+    pub async fn make(cluster: &'a Cluster, desired: &'a [Desired], conflicts: Conflicts) -> Self {
+        let (applied, refusals) = (Vec::new(), Vec::new());
+        let mut plan = Self { cluster, desired, conflicts, applied, refusals };
         for desired in desired {
-            match plan.write(desired, true).await {
+            match plan.send(desired, DryRun::Yes).await {
                 Ok(applied) => plan.applied.push(applied),
                 Err(refusal) => plan.refusals.push(refusal),
             }
@@ -64,22 +83,20 @@ impl<'a> ApplyPlan<'a> {
         plan
     }
 
-    /// Writes one after the other, and calls `written` after each.
-    ///
-    /// # Errors
-    /// One could not be written, though the dry run of it went well; those after it are not.
-    pub async fn carry_out<E: From<Refusal>>(
-        self,
-        mut written: impl FnMut(&Applied) -> Result<(), E>,
-    ) -> Result<(), E> {
-        for desired in self.desired {
-            let applied = self.write(desired, false).await?;
-            written(&applied)?;
-        }
-        Ok(())
+    /// The policies to write, in order; see [`Self::write`].
+    pub fn desired(&self) -> &'a [Desired] {
+        self.desired
     }
 
-    async fn write(&self, desired: &Desired, dry_run: bool) -> Result<Applied, Refusal> {
+    /// Writes one policy.
+    ///
+    /// # Errors
+    /// The API server refuses it although it accepted the dry run.
+    pub async fn write(&self, desired: &Desired) -> Result<Applied, Refusal> {
+        self.send(desired, DryRun::No).await
+    }
+
+    async fn send(&self, desired: &Desired, dry_run: DryRun) -> Result<Applied, Refusal> {
         let Desired { key, place, policy } = desired;
         let (api, _) = policies::api(self.cluster.client.clone(), key.namespace.as_deref());
         let before = live::get(self.cluster, key, place).await?;
@@ -90,24 +107,23 @@ impl<'a> ApplyPlan<'a> {
         }
         let refused = |error| Refusal::of(place.clone(), key, self.cluster, error);
         let params = PatchParams {
-            dry_run,
-            force: self.force,
+            dry_run: dry_run == DryRun::Yes,
+            force: self.conflicts == Conflicts::Force,
             field_manager: Some(FIELD_MANAGER.to_owned()),
-            // A field that the cluster's CRD does not know yet would be left out without a word.
+            // Otherwise the API server would silently drop fields that its CRD does not have yet.
             field_validation: Some(ValidationDirective::Strict),
         };
         let after = api.patch(&key.name, &params, &Patch::Apply(policy)).await.map_err(refused)?;
-        let mut after = json(&after);
+        let mut after = live::json(&after);
         let left = leftovers(&after, policy);
         let foreign: Vec<_> = left.iter().filter(|it| !it.own).collect();
-        if !self.force && !foreign.is_empty() {
+        if self.conflicts == Conflicts::Refuse && !foreign.is_empty() {
             return Err(desired.refused(&describe(&foreign)));
         }
         if !left.is_empty() {
-            after = if dry_run {
-                policy.clone()
-            } else {
-                take_over(&api, key, &after, &left).await.map_err(refused)?
+            after = match dry_run {
+                DryRun::Yes => policy.clone(),
+                DryRun::No => remove(&api, key, &after, &left).await.map_err(refused)?,
             };
         }
         let outcome = match before {
@@ -119,23 +135,16 @@ impl<'a> ApplyPlan<'a> {
     }
 }
 
-impl Desired {
-    fn refused(&self, message: &str) -> Refusal {
-        let message = format!("{}: {message}", self.key);
-        Refusal { place: self.place.clone(), message, blame: Blame::Cluster }
-    }
-}
-
 fn describe(leftovers: &[&Leftover]) -> String {
     let fields: Vec<_> = leftovers.iter().map(|it| it.describe()).collect();
     format!(
-        "the cluster's policy has what the file does not say ({}); put it into the file, or take it away with --force-conflicts",
+        "the cluster's policy differs from the file in fields that another manager set ({}); put them into the file, or overwrite them with --force-conflicts",
         fields.join("; ")
     )
 }
 
-/// Takes away what server-side apply leaves.
-async fn take_over(
+/// Removes the fields that server-side apply leaves on the live policy.
+async fn remove(
     api: &Api<DynamicObject>,
     key: &PolicyKey,
     live: &Value,
@@ -144,10 +153,5 @@ async fn take_over(
     let params =
         PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
     let patch = Patch::Json::<()>(leftover::patch(live, left));
-    Ok(json(&api.patch(&key.name, &params, &patch).await?))
-}
-
-/// An object as the JSON it came in.
-pub(super) fn json(object: &DynamicObject) -> Value {
-    value!(object)
+    Ok(super::live::json(&api.patch(&key.name, &params, &patch).await?))
 }

@@ -1,4 +1,4 @@
-//! An export as files: `NAME.yaml` for the cluster's own policies, `NAMESPACE/NAME.yaml` for the others.
+//! The files of an export: `NAME.yaml` for a `ClusterDevOpsPolicy`, `NAMESPACE/NAME.yaml` for a `DevOpsPolicy`.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -7,26 +7,26 @@ use std::path::{Path, PathBuf};
 
 use crate::policy::key::PolicyKey;
 
-/// Where a policy is written, below the folder.
+/// The path of a policy's file, relative to the folder.
 ///
 /// # Errors
-/// Its name is none that a file may have; Kubernetes has no such names.
+/// The name or namespace is not valid in a path; Kubernetes allows no such names.
 pub fn path(key: &PolicyKey) -> io::Result<PathBuf> {
     let namespace = key.namespace.as_deref();
     for part in namespace.into_iter().chain([key.name.as_str()]) {
         let plain = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
         if part.is_empty() || part.starts_with('.') || !part.chars().all(plain) {
-            return Err(io::Error::other(format!("{part:?} is no name for a file")));
+            return Err(io::Error::other(format!("{part:?} is not valid as a file name")));
         }
     }
     let file = format!("{}.yaml", key.name);
     Ok(namespace.map_or_else(PathBuf::new, PathBuf::from).join(file))
 }
 
-/// Writes a file whole or not at all; one that has this text already is left alone. Says whether it was written.
+/// Writes a file atomically. Returns whether it wrote: a file that already has this text is left alone.
 ///
 /// # Errors
-/// It cannot be written.
+/// The file or its folder cannot be written.
 pub fn write(dir: &Path, below: &Path, text: &str) -> io::Result<bool> {
     let path = dir.join(below);
     if fs::read(&path).is_ok_and(|found| found == text.as_bytes()) {
@@ -43,7 +43,7 @@ pub fn write(dir: &Path, below: &Path, text: &str) -> io::Result<bool> {
     written.map(|()| true)
 }
 
-/// The `.yaml` files where an export of a namespace, or of everything, puts its own, and that are none of these.
+/// The `.yaml` files in the folders of an export (of one namespace, or of everything) that the export did not write.
 ///
 /// # Errors
 /// The folder cannot be read.
@@ -63,7 +63,7 @@ pub fn others(
             }
         }
     }
-    // Kustomize's own file is no policy.
+    // kustomization.yaml is Kustomize's file, not a policy.
     found.retain(|it| {
         !exported.contains(it) && it.file_name().is_none_or(|it| it != "kustomization.yaml")
     });
@@ -71,7 +71,7 @@ pub fn others(
     Ok(found)
 }
 
-/// Gathers the `.yaml` files of a folder; gives the folders in it.
+/// Adds the `.yaml` files of a folder to `found`, and returns its subfolders. Hidden entries are skipped.
 fn files(dir: &Path, below: &Path, found: &mut Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
     let mut folders = Vec::new();
     let folder = dir.join(below);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn no_name_leads_out_of_the_folder() {
+    fn a_name_that_leads_out_of_the_folder_is_an_error() {
         assert_eq!(path(&key(None, "a.b")).unwrap(), Path::new("a.b.yaml"));
         assert_eq!(path(&key(Some("shop"), "a")).unwrap(), Path::new("shop/a.yaml"));
         for (namespace, name) in [
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_says_it_already_is_left_alone_and_others_are_named() {
+    fn a_file_with_the_same_text_is_left_alone_and_other_files_are_listed() {
         let dir = tempfile::tempdir().unwrap();
         let at = |path: &str| PathBuf::from(path);
         for file in ["a.yaml", "shop/a.yaml", "shop/old.yaml", "kustomization.yaml", "notes.txt"] {

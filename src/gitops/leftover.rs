@@ -1,5 +1,5 @@
-//! What a cluster's policy has and a file does not say. Server-side apply leaves a field that somebody else set, so a policy
-//! that was applied may still ask for more than the file does. Pure.
+//! Fields that a cluster's policy has and the file does not. Server-side apply keeps the fields of other field
+//! managers, so an applied policy may still make more checks than the file. Pure.
 
 use std::collections::BTreeSet;
 
@@ -7,57 +7,59 @@ use json_patch::jsonptr::PointerBuf;
 use json_patch::{AddOperation, PatchOperation, RemoveOperation, TestOperation};
 use serde_json::Value;
 
-use super::FIELD_MANAGER;
 use crate::manifests::canonical::canonical;
 
-/// A place at which the two differ.
+/// The field manager of podgate's commands, as `managedFields` has it.
+pub(super) const FIELD_MANAGER: &str = "podgate-cli";
+
+/// A field in which the live policy differs from the desired one.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Leftover {
-    /// Such as `["spec", "maxRestartCount"]`.
+    /// The field's path, such as `["spec", "maxRestartCount"]`.
     path: Vec<String>,
-    /// What the file says, if anything.
+    /// The desired value; `None` if the field should be absent.
     wanted: Option<Value>,
-    /// Who set it, other than this command.
+    /// The field managers that set it, without [`FIELD_MANAGER`].
     pub managers: BTreeSet<String>,
-    /// Whether this command alone set it, at an earlier time: then it may take it away again.
+    /// Whether only [`FIELD_MANAGER`] set it, in an earlier apply; removing it is then no conflict.
     pub own: bool,
 }
 
-/// Where a live policy differs from what is wanted.
+/// The fields in which a live policy differs from the desired one.
 pub fn leftovers(live: &Value, wanted: &Value) -> Vec<Leftover> {
-    let mut paths = Vec::new();
-    differences(&mut Vec::new(), Some(&canonical(live)), Some(wanted), &mut paths);
-    let leftover = |(path, wanted): (Vec<String>, Option<Value>)| {
+    let leftover = |Difference { path, wanted }| {
         let mut managers = managers(live, &path);
         let own = managers.remove(FIELD_MANAGER) && managers.is_empty();
         Leftover { path, wanted, managers, own }
     };
-    paths.into_iter().map(leftover).collect()
+    let differences = differences(&[], Some(&canonical(live)), Some(wanted));
+    differences.into_iter().map(leftover).collect()
 }
 
-/// Lists are one value: the CRDs have none that is merged by item.
-fn differences(
-    path: &mut Vec<String>,
-    live: Option<&Value>,
-    wanted: Option<&Value>,
-    found: &mut Vec<(Vec<String>, Option<Value>)>,
-) {
+struct Difference {
+    path: Vec<String>,
+    wanted: Option<Value>,
+}
+
+/// Compares two values at a path. A list is compared as a whole: the CRDs have no list that is merged by item.
+fn differences(path: &[String], live: Option<&Value>, wanted: Option<&Value>) -> Vec<Difference> {
     match (live, wanted) {
-        (live, wanted) if live == wanted => {}
-        // An empty object is a value of its own (`namespaceSelector: {}`), but the labels are not: without any, the canonical
-        // form has none, while those of a delivery may still be there.
+        (live, wanted) if live == wanted => Vec::new(),
+        // An empty object counts as a value (`namespaceSelector: {}`), but empty labels and annotations do not: the
+        // canonical form leaves them out, while the live policy may still have those of a delivery tool.
         (Some(Value::Object(live)), wanted)
             if wanted.is_some_and(Value::is_object) || is_metadata(path) =>
         {
             let empty = serde_json::Map::new();
             let wanted = wanted.and_then(Value::as_object).unwrap_or(&empty);
-            for key in live.keys().chain(wanted.keys()).collect::<BTreeSet<_>>() {
-                path.push(key.clone());
-                differences(path, live.get(key), wanted.get(key), found);
-                path.pop();
-            }
+            let keys: BTreeSet<_> = live.keys().chain(wanted.keys()).collect();
+            let below = |key: &String| {
+                let path = [path, std::slice::from_ref(key)].concat();
+                differences(&path, live.get(key), wanted.get(key))
+            };
+            keys.into_iter().flat_map(below).collect()
         }
-        (_, wanted) => found.push((path.clone(), wanted.cloned())),
+        (_, wanted) => vec![Difference { path: path.to_vec(), wanted: wanted.cloned() }],
     }
 }
 
@@ -65,7 +67,7 @@ fn is_metadata(path: &[String]) -> bool {
     path.first().is_some_and(|it| it == "metadata")
 }
 
-/// Who set a field, by `metadata.managedFields`.
+/// The field managers that set a field, by `metadata.managedFields`.
 fn managers(live: &Value, path: &[String]) -> BTreeSet<String> {
     let entries = live.pointer("/metadata/managedFields").and_then(Value::as_array);
     let sets = |entry: &&Value| {
@@ -80,7 +82,7 @@ fn managers(live: &Value, path: &[String]) -> BTreeSet<String> {
 }
 
 impl Leftover {
-    /// The field, and who set it: `spec.contact, set by kubectl-edit`.
+    /// The field and its managers: `spec.contact, set by kubectl-edit`.
     pub fn describe(&self) -> String {
         let field = self.path.iter().fold(String::new(), |field, key| {
             let plain = key.chars().all(|c| c.is_ascii_alphanumeric());
@@ -98,7 +100,8 @@ impl Leftover {
     }
 }
 
-/// The patch after which nothing differs. It fails where somebody has changed one of the fields, or made the policy anew.
+/// The patch that makes the live policy equal to the desired one. Its tests make it fail if one of the fields was
+/// changed or the policy was recreated in the meantime.
 pub fn patch(live: &Value, leftovers: &[Leftover]) -> json_patch::Patch {
     let test = |path: PointerBuf| {
         let value = path.resolve(live).ok()?.clone();
@@ -150,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn each_field_that_a_file_does_not_say_is_told_with_who_set_it() {
+    fn each_field_that_the_file_lacks_is_described_with_its_managers() {
         let found = leftovers(&live(), &wanted());
         let described: Vec<_> = found.iter().map(Leftover::describe).collect();
         assert_eq!(
@@ -166,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_patch_leaves_what_is_wanted_and_the_labels_of_a_delivery() {
+    fn the_patch_leaves_the_desired_policy_and_the_labels_of_a_delivery_tool() {
         let mut object = live();
         let found = leftovers(&object, &wanted());
         json_patch::patch(&mut object, &patch(&live(), &found)).unwrap();

@@ -1,17 +1,19 @@
-//! The policies that a cluster has.
+//! Reads the policies of a cluster.
 
 use kube::Resource;
+use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::Refusal;
+use super::refusal::Refusal;
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
+use crate::client::list::Pages;
 use crate::clusters::{Cluster, ClusterError};
 use crate::policies;
 use crate::policy::key::PolicyKey;
 
-/// Which policies of a cluster.
+/// Which policies of a cluster to list.
 #[derive(Clone, Debug)]
-pub enum Which {
+pub enum PolicyScope {
     /// The `DevOpsPolicy`s of a namespace.
     Namespace(String),
     /// The `DevOpsPolicy`s of all namespaces and the `ClusterDevOpsPolicy`s.
@@ -20,24 +22,24 @@ pub enum Which {
     ClusterWide,
 }
 
-/// Lists policies as they are, in the order of their keys, so that two lists of the same are the same.
+/// Lists policies as the API server has them, sorted by key, so that two exports of the same policies are equal.
 ///
 /// # Errors
-/// One of the lists cannot be had: half of them would pass for all.
+/// One of the lists cannot be read. The other one is then not returned either, because it would look complete.
 pub async fn list(
     cluster: &Cluster,
-    which: &Which,
+    scope: &PolicyScope,
     selector: Option<&str>,
 ) -> Result<Vec<(PolicyKey, Value)>, ClusterError> {
     let mut listed = Vec::new();
-    if !matches!(which, Which::Namespace(_)) {
+    if !matches!(scope, PolicyScope::Namespace(_)) {
         let kind = "ClusterDevOpsPolicy";
         listed.extend(of_kind::<ClusterDevOpsPolicy>(cluster, kind, None, selector).await?);
     }
-    let namespace = match which {
-        Which::ClusterWide => None,
-        Which::All => Some(None),
-        Which::Namespace(namespace) => Some(Some(namespace.as_str())),
+    let namespace = match scope {
+        PolicyScope::ClusterWide => None,
+        PolicyScope::All => Some(None),
+        PolicyScope::Namespace(namespace) => Some(Some(namespace.as_str())),
     };
     if let Some(namespace) = namespace {
         let kind = "DevOpsPolicy";
@@ -53,17 +55,16 @@ async fn of_kind<K: Resource<DynamicType = ()>>(
     namespace: Option<&str>,
     selector: Option<&str>,
 ) -> Result<Vec<(PolicyKey, Value)>, ClusterError> {
-    let mut objects = Vec::new();
-    let listed = cluster.list::<K>(namespace, selector, |json| {
-        objects.push(serde_json::from_str::<Value>(json));
-    });
-    listed.await.map_err(|error| explain(cluster, kind, error))?;
-    let keyed = objects.into_iter().map(|object| {
-        let object = object?;
-        Ok((PolicyKey::of_manifest(&object), object))
-    });
-    let keyed: Result<_, serde_json::Error> = keyed.collect();
-    keyed.map_err(|error| cluster.explain(kube::Error::SerdeError(error)))
+    let mut policies = Vec::new();
+    let mut pages = Pages::of::<K>(&cluster.client, namespace, selector);
+    while let Some(page) = pages.next().await.map_err(|error| explain(cluster, kind, error))? {
+        for json in page.objects() {
+            let policy: Value = serde_json::from_str(json)
+                .map_err(|error| cluster.explain(kube::Error::SerdeError(error)))?;
+            policies.push((PolicyKey::of_manifest(&policy), policy));
+        }
+    }
+    Ok(policies)
 }
 
 fn explain(cluster: &Cluster, kind: &'static str, error: kube::Error) -> ClusterError {
@@ -73,10 +74,10 @@ fn explain(cluster: &Cluster, kind: &'static str, error: kube::Error) -> Cluster
     }
 }
 
-/// Reads one policy, if there is one of the key.
+/// Reads one policy; `None` if the cluster has none of the key.
 ///
 /// # Errors
-/// It cannot be read; `place` says where it is wanted.
+/// It cannot be read. The refusal names `place`, where the desired policy is written.
 pub async fn get(
     cluster: &Cluster,
     key: &PolicyKey,
@@ -84,7 +85,7 @@ pub async fn get(
 ) -> Result<Option<Value>, Refusal> {
     let (api, _) = policies::api(cluster.client.clone(), key.namespace.as_deref());
     match api.get(&key.name).await {
-        Ok(found) => Ok(Some(super::apply::json(&found))),
+        Ok(found) => Ok(Some(json(&found))),
         Err(kube::Error::Api(status))
             if status.code == 404
                 && status.details.as_ref().is_some_and(|it| !it.name.is_empty()) =>
@@ -93,4 +94,9 @@ pub async fn get(
         }
         Err(error) => Err(Refusal::of(place.to_owned(), key, cluster, error)),
     }
+}
+
+/// A dynamic object as JSON.
+pub(super) fn json(object: &DynamicObject) -> Value {
+    serde_json::json!(object)
 }

@@ -1,13 +1,13 @@
-//! What is exported is read back as the same, whatever the texts in it are.
+//! Property tests: an exported policy reads back as the same policy, whatever texts it has.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::yaml;
 use crate::manifests::canonical::canonical;
-use crate::manifests::policy_file::{self, Reading};
+use crate::manifests::policy_file::{self, ParseOptions};
 
-/// Texts that YAML takes for something else, or that its layout could lose.
+/// Texts that YAML would resolve to other types, or whose whitespace its layout could lose.
 const AWKWARD: [&str; 36] = [
     "",
     " ",
@@ -58,8 +58,8 @@ fn text() -> impl Strategy<Value = String> {
 }
 
 fn read(text: &str) -> Value {
-    let policies = policy_file::parse(text, Reading::default());
-    let policies = policies.unwrap_or_else(|fault| panic!("{fault}\n{text}"));
+    let policies = policy_file::parse(text, ParseOptions::default());
+    let policies = policies.unwrap_or_else(|error| panic!("{error}\n{text}"));
     assert_eq!(policies.len(), 1, "{text}");
     canonical(&policies[0].manifest)
 }
@@ -82,9 +82,9 @@ proptest! {
             },
         }));
         let text = yaml(&policy).unwrap();
-        // Rules may refuse the texts, so only the shape is compared, by the reader that all files go through.
-        let mut found = Vec::new();
-        crate::manifests::documents::read(&text, |object| found.push(object.unwrap().node.to_json()));
+        // The policy is not compiled, because rules may refuse these texts.
+        let read = crate::manifests::documents::read(&text);
+        let found: Vec<_> = read.map(|object| object.unwrap().node.to_json()).collect();
         prop_assert_eq!(found, [policy], "{}", text);
     }
 }

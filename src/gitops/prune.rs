@@ -1,25 +1,26 @@
-//! Deletes the policies of a cluster that a label selector chooses and files no longer name.
+//! Deletes the policies that a label selector matches and the files no longer have.
 
 use std::collections::BTreeSet;
 
 use kube::api::{DeleteParams, Preconditions};
 use serde_json::Value;
 
-use super::live::{self, Which};
-use super::{Blame, Desired, Refusal};
+use super::desired::Desired;
+use super::live::{self, PolicyScope};
+use super::refusal::{Blame, Refusal};
 use crate::clusters::{Cluster, ClusterError};
 use crate::policies;
 use crate::policy::key::PolicyKey;
 
-/// A policy to delete: this one, and none made anew under its name.
+/// A policy to delete. The uid makes sure that a policy recreated under the same name is kept.
 #[derive(Clone, Debug)]
 pub struct PruneTarget {
     pub key: PolicyKey,
     uid: Option<String>,
 }
 
-/// Finds them: of a namespace, or where none is given of all namespaces and the cluster's own. What is being deleted
-/// already is none of them.
+/// Finds the policies to delete: those of a namespace or, if none is given, those of all namespaces and the
+/// `ClusterDevOpsPolicy`s. Policies that are already being deleted are left out.
 ///
 /// # Errors
 /// The policies cannot be listed.
@@ -29,9 +30,9 @@ pub async fn find(
     namespace: Option<&str>,
     selector: &str,
 ) -> Result<Vec<PruneTarget>, ClusterError> {
-    let which = namespace.map_or(Which::All, |it| Which::Namespace(it.to_owned()));
+    let scope = namespace.map_or(PolicyScope::All, |it| PolicyScope::Namespace(it.to_owned()));
     let kept: BTreeSet<_> = desired.iter().map(|it| &it.key).collect();
-    let listed = live::list(cluster, &which, Some(selector)).await?;
+    let listed = live::list(cluster, &scope, Some(selector)).await?;
     let text = |object: &Value, path: &str| {
         object.pointer(path).and_then(Value::as_str).map(str::to_owned)
     };
@@ -43,14 +44,30 @@ pub async fn find(
         .collect())
 }
 
-/// Deletes one; what is gone already is deleted.
+/// Sends the deletion as a dry run; nothing is deleted.
 ///
 /// # Errors
-/// The API server refuses, or the policy was made anew since it was found.
-pub async fn delete(cluster: &Cluster, target: &PruneTarget, dry_run: bool) -> Result<(), Refusal> {
+/// The API server refuses, or the policy was recreated since it was found.
+pub async fn try_delete(cluster: &Cluster, target: &PruneTarget) -> Result<(), Refusal> {
+    send(cluster, target, DeleteParams::default().dry_run()).await
+}
+
+/// Deletes a policy. A policy that is already gone is no error.
+///
+/// # Errors
+/// The API server refuses, or the policy was recreated since it was found.
+pub async fn delete(cluster: &Cluster, target: &PruneTarget) -> Result<(), Refusal> {
+    send(cluster, target, DeleteParams::default()).await
+}
+
+async fn send(
+    cluster: &Cluster,
+    target: &PruneTarget,
+    params: DeleteParams,
+) -> Result<(), Refusal> {
     let (api, _) = policies::api(cluster.client.clone(), target.key.namespace.as_deref());
     let preconditions = Preconditions { uid: target.uid.clone(), resource_version: None };
-    let params = DeleteParams { dry_run, ..DeleteParams::default() }.preconditions(preconditions);
+    let params = params.preconditions(preconditions);
     match api.delete(&target.key.name, &params).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),

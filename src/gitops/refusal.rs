@@ -1,4 +1,4 @@
-//! Why the API server does not take a policy, and whose matter that is.
+//! Why the API server refuses a policy, and whether the input or the cluster must change.
 
 use kube::core::Status;
 use kube::core::response::StatusDetails;
@@ -6,26 +6,26 @@ use kube::core::response::StatusDetails;
 use crate::clusters::{Cluster, ClusterError};
 use crate::policy::key::PolicyKey;
 
-/// Who has to do something.
+/// What must change, for the exit code.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Blame {
-    /// What is written is no good.
+    /// The policy is invalid.
     Input,
-    /// The cluster, or somebody's rights in it.
+    /// The cluster, or the caller's permissions in it.
     Cluster,
 }
 
-/// What stands against a policy.
+/// Why a policy cannot be written or deleted.
 #[derive(Clone, Debug)]
 pub struct Refusal {
-    /// Where it is written, or which it is.
+    /// Where the policy is written, or the flag that chose it.
     pub place: String,
     pub message: String,
     pub blame: Blame,
 }
 
 impl Refusal {
-    /// In whose words a call failed, and what to do about it.
+    /// Explains a failed request, with the next step.
     pub fn of(place: String, key: &PolicyKey, cluster: &Cluster, error: kube::Error) -> Self {
         let (blame, message) = match error {
             kube::Error::Api(status) => describe(key, cluster, *status),
@@ -41,11 +41,11 @@ fn describe(key: &PolicyKey, cluster: &Cluster, status: Status) -> (Blame, Strin
         404 if details.is_some_and(|it| it.kind == "namespaces") => {
             let namespace = key.namespace.as_deref().unwrap_or_default();
             let message = format!(
-                "there is no namespace {namespace}; make it with: kubectl create namespace {namespace}"
+                "there is no namespace {namespace}; create it with: kubectl create namespace {namespace}"
             );
             (Blame::Cluster, message)
         }
-        // The API server names the object that it has not; of a kind that it has not, it says no more than 404.
+        // A 404 names the missing object; without a name, the API server does not serve the kind.
         404 if details.is_none_or(|it| it.name.is_empty()) => {
             (Blame::Cluster, ClusterError::NotServed(key.kind()).to_string())
         }
@@ -59,12 +59,12 @@ fn describe(key: &PolicyKey, cluster: &Cluster, status: Status) -> (Blame, Strin
     }
 }
 
-/// Whether it is the object that is refused, and not who asks: a webhook's and a `ValidatingAdmissionPolicy`'s words.
+/// Whether a webhook or a `ValidatingAdmissionPolicy` refused the object. Other 403 errors refuse the caller.
 fn by_admission(message: &str) -> bool {
     message.contains("admission webhook \"") || message.contains("ValidatingAdmissionPolicy")
 }
 
-/// A conflict of server-side apply: with whom, about which fields.
+/// Describes a conflict of server-side apply: the fields, and their managers.
 fn conflict(message: &str, details: Option<&StatusDetails>) -> String {
     let causes = details.into_iter().flat_map(|it| &it.causes);
     let causes = causes.filter(|cause| cause.reason == "FieldManagerConflict");
@@ -74,7 +74,7 @@ fn conflict(message: &str, details: Option<&StatusDetails>) -> String {
         return format!("{message}; try again");
     }
     format!(
-        "{}; take the fields over with --force-conflicts, or leave them to it",
+        "{}; take the fields over with --force-conflicts, or remove them from the file",
         fields.join(", ")
     )
 }

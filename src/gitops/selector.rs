@@ -1,11 +1,11 @@
-//! A label selector as kubectl takes it, for what the API server is not there to select.
+//! Parses a label selector in kubectl's syntax, for manifests, which no API server can select.
 
 use kube::core::{Expression, Selector};
 
 /// Reads `a=b,c!=d,e in (f,g),h notin (i),j,!k`.
 ///
 /// # Errors
-/// What is wrong with it, as a sentence. One that selects everything is wrong too: whoever passes it wants to select.
+/// The selector is invalid, or it is empty and would select everything. The message is a sentence.
 pub fn parse(text: &str) -> Result<Selector, String> {
     if text.trim().is_empty() {
         return Err("the selector is empty, which selects everything".to_owned());
@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_selector_is_told() {
+    fn an_invalid_selector_is_an_error() {
         for selector in ["", " ", "a,,b", "=b", "a in b", "a in (b", "a of (b)", "a b"] {
             assert!(parse(selector).is_err(), "{selector}");
         }

@@ -11,7 +11,7 @@ use kube::Client;
 use kube::api::{Api, PostParams};
 
 use super::LeaseOptions;
-use crate::client::helm_ownership::belongings;
+use crate::client::helm_ownership::ownership;
 
 const FIELD_MANAGER: &str = "podgate";
 
@@ -49,7 +49,7 @@ impl LeaseClient {
         let found = self.with_timeout(self.api.get_opt(&self.name)).await?;
         if let Some(lease) = &found {
             *self.belongings.lock().unwrap_or_else(PoisonError::into_inner) =
-                belongings(&lease.metadata);
+                ownership(&lease.metadata);
         }
         Ok(found)
     }

@@ -1,4 +1,4 @@
-//! A policy as it belongs in git: what a person wrote, and nothing of the cluster that it came from.
+//! The canonical form of a policy, for git: the fields that a person wrote, without those that a cluster added.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::api::API_VERSION;
 
-/// Annotations and labels by which a tool finds what it delivered: they belong to one cluster's delivery.
+/// Annotations and labels with which a tool marks the objects that it delivered to one cluster.
 const DELIVERY: [&str; 9] = [
     "kubectl.kubernetes.io/last-applied-configuration",
     "argocd.argoproj.io/tracking-id",
@@ -20,8 +20,8 @@ const DELIVERY: [&str; 9] = [
     "meta.helm.sh/release-namespace",
 ];
 
-/// `apiVersion`, `kind`, `spec`, and of the metadata name, namespace, labels and annotations. Two policies that are
-/// equal in it ask the same of the same.
+/// `apiVersion`, `kind`, `spec`, and the metadata's name, namespace, labels and annotations. Two policies with equal
+/// canonical forms make the same checks in the same namespaces.
 pub fn canonical(policy: &Value) -> Value {
     let at = |path: &str| policy.pointer(path).cloned();
     let mut metadata = Map::new();
@@ -45,7 +45,7 @@ pub fn canonical(policy: &Value) -> Value {
     })
 }
 
-/// The API server keeps no field that is null, so neither may a file's count.
+/// Removes fields that are null: the API server stores none, so a file's nulls must not count as a difference.
 fn without_nulls(value: Value) -> Value {
     match value {
         Value::Object(fields) => {
@@ -57,8 +57,8 @@ fn without_nulls(value: Value) -> Value {
     }
 }
 
-/// A short name for what a policy asks: the first twelve hexadecimal digits of the SHA-256 of its `spec`, of which neither
-/// order nor layout matters. Two policies with the same ask the same.
+/// The first twelve hexadecimal digits of the SHA-256 of a policy's `spec`. Field order and layout do not change it.
+/// Two policies with the same hash make the same checks.
 pub fn content_hash(policy: &Value) -> String {
     let spec = canonical(policy).pointer("/spec").map(Value::to_string).unwrap_or_default();
     let digest = digest(&SHA256, spec.as_bytes());
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_tells_what_is_asked_and_not_of_whom_or_in_which_order() {
+    fn a_hash_depends_on_the_spec_but_not_on_the_name_or_the_field_order() {
         let policy = |name: &str, spec: &str| json!({"kind": "DevOpsPolicy", "metadata": {"name": name}, "spec": serde_json::from_str::<Value>(spec).unwrap()});
         let hash = content_hash(&policy("a", r#"{"bundle": "baseline", "contact": "x"}"#));
         assert_eq!(hash.len(), 12);

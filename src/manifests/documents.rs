@@ -1,74 +1,95 @@
-//! A text, split into objects.
+//! Splits a text into Kubernetes objects.
 //!
-//! A document that is broken is told with its place, and the others are read all the same.
+//! A broken document becomes an error with its position; the documents after it are still read.
+
+use std::collections::VecDeque;
 
 use granit_parser::{ErrorKind, Event, Parser, ScanError, StrInput, options};
 
+use super::error::ManifestError;
 use super::node::{Content, Form, Node, Position};
-use super::tree::{MAX_DEPTH, Origin, Tree, too_deep};
+use super::tree::{MAX_DEPTH, Origin, TreeBuilder, too_deep};
 
-/// What is wrong with a document, and where.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-#[error("{at}: {message}")]
-pub struct Fault {
-    pub at: Position,
-    pub message: String,
-}
-
-/// A Kubernetes object of a text: a document, or an item of one that is a `List`.
-pub struct Object<'t> {
+/// A Kubernetes object of a text: a document, or an item of a document that is a `List`.
+pub struct Manifest<'t> {
     pub api_version: String,
     pub kind: String,
     pub node: Node<'t>,
 }
 
-/// Reads a text that may hold any number of documents, and hands on each object, or what is wrong with it.
-pub fn read<'t>(text: &'t str, mut each: impl FnMut(Result<Object<'t>, Fault>)) {
-    let mut next = Some(Origin::default());
-    while let Some(origin) = next {
-        next = read_from(text, origin, &mut each);
+/// The objects of a text that may hold any number of documents.
+pub fn read(text: &str) -> Manifests<'_> {
+    let (origin, pending) = (Origin::default(), VecDeque::new());
+    let mut manifests = Manifests { text, origin, parser: None, pending };
+    manifests.start_at(origin);
+    manifests
+}
+
+/// An iterator over the objects of a text; a document that cannot be read yields its error.
+pub struct Manifests<'t> {
+    text: &'t str,
+    /// Where the parser started.
+    origin: Origin,
+    /// `None` after the last document.
+    parser: Option<Parser<'t, StrInput<'t>>>,
+    /// Read from the text and not yielded yet.
+    pending: VecDeque<Result<Manifest<'t>, ManifestError>>,
+}
+
+impl<'t> Iterator for Manifests<'t> {
+    type Item = Result<Manifest<'t>, ManifestError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(next) = self.pending.pop_front() {
+                return Some(next);
+            }
+            self.read_document()?;
+        }
     }
 }
 
-/// Reads on from a place; gives the place where reading must begin anew.
-fn read_from<'t>(
-    text: &'t str,
-    origin: Origin,
-    each: &mut impl FnMut(Result<Object<'t>, Fault>),
-) -> Option<Origin> {
-    let options = options! {
-        emit_comments: false,
-        flow_nesting_limit: MAX_DEPTH,
-        block_nesting_limit: MAX_DEPTH,
-    };
-    let rest = text.get(origin.byte()..)?;
-    let mut parser = Parser::new_from_str_with_options(rest, options);
-    loop {
-        match document(&mut parser, text, origin) {
-            Ok(Document::End) => return None,
-            Ok(Document::Read(node)) => objects(node, None, each),
+impl Manifests<'_> {
+    fn start_at(&mut self, origin: Origin) {
+        let options = options! {
+            emit_comments: false,
+            flow_nesting_limit: MAX_DEPTH,
+            block_nesting_limit: MAX_DEPTH,
+        };
+        let rest = self.text.get(origin.byte()..);
+        self.parser = rest.map(|rest| Parser::new_from_str_with_options(rest, options));
+        self.origin = origin;
+    }
+
+    /// Reads one document into `pending`; `None` after the last one.
+    fn read_document(&mut self) -> Option<()> {
+        let parser = self.parser.as_mut()?;
+        match document(parser, self.text, self.origin) {
+            Ok(Document::End) => self.parser = None,
+            Ok(Document::Read(node)) => objects(node, None, &mut self.pending),
             Ok(Document::Json(node, end)) => {
-                objects(node, None, each);
-                return Some(end);
+                objects(node, None, &mut self.pending);
+                self.start_at(end);
             }
-            Err(fault) => {
-                each(Err(fault));
+            Err(error) => {
+                self.pending.push_back(Err(error));
                 match parser.proceed_next_document() {
                     Ok(true) => {}
-                    Ok(false) => return None,
+                    Ok(false) => self.parser = None,
                     Err(error) => {
-                        each(Err(scan_fault(origin, &error)));
-                        return None;
+                        self.pending.push_back(Err(scan_error(self.origin, &error)));
+                        self.parser = None;
                     }
                 }
             }
         }
+        Some(())
     }
 }
 
 enum Document<'t> {
     Read(Node<'t>),
-    /// JSON, after which comes more of it without a line of dashes, as `jq` writes it and kubectl reads it.
+    /// A JSON object that is followed by another one without a `---` line, as `jq` writes them and kubectl reads them.
     Json(Node<'t>, Origin),
     /// There is no further document.
     End,
@@ -78,8 +99,8 @@ fn document<'t>(
     parser: &mut Parser<'t, StrInput<'t>>,
     text: &'t str,
     origin: Origin,
-) -> Result<Document<'t>, Fault> {
-    let mut tree = Tree::new(origin);
+) -> Result<Document<'t>, ManifestError> {
+    let mut tree = TreeBuilder::new(origin);
     let node = loop {
         match parser.next_event() {
             None | Some(Ok((Event::StreamEnd, _))) => return Ok(Document::End),
@@ -89,18 +110,18 @@ fn document<'t>(
                 }
             }
             Some(Ok((event, span))) => tree.event(event, &span)?,
-            Some(Err(error)) => return Err(scan_fault(origin, &error)),
+            Some(Err(error)) => return Err(scan_error(origin, &error)),
         }
     };
     match parser.peek() {
-        // What follows is no document of its own: it belongs to this one, which is broken.
+        // The text that follows does not start a document: this document is broken, unless both are JSON objects.
         Some(Err(error)) if *error.kind() == ErrorKind::ExpectedDocumentStart => {
             let end = origin.further(error.marker());
             let json = node.form == Form::Flow && matches!(node.content, Content::Map(_));
             if json && text.get(end.byte()..).is_some_and(|rest| rest.starts_with('{')) {
                 Ok(Document::Json(node, end))
             } else {
-                Err(scan_fault(origin, &error))
+                Err(scan_error(origin, &error))
             }
         }
         _ => Ok(Document::Read(node)),
@@ -110,40 +131,37 @@ fn document<'t>(
 /// The text of a file.
 ///
 /// # Errors
-/// What is no text, said so that a person knows what the file is.
-pub fn text(bytes: &[u8]) -> Result<&str, Fault> {
-    let fault = |line: u32, message: &str| Fault {
-        at: Position { line, column: 1 },
-        message: message.to_owned(),
-    };
+/// The bytes are UTF-16, binary or not UTF-8; the message says which.
+pub fn text(bytes: &[u8]) -> Result<&str, ManifestError> {
+    let error =
+        |line: u32, message: &str| ManifestError::new(Position { line, column: 1 }, message);
     if bytes.starts_with(&[0xFF, 0xFE]) || bytes.starts_with(&[0xFE, 0xFF]) {
-        return Err(fault(1, "it is UTF-16; save it as UTF-8"));
+        return Err(error(1, "it is UTF-16; save it as UTF-8"));
     }
     let line_of = |end: usize| {
         let lines = bytes.iter().take(end).filter(|byte| **byte == b'\n').count();
         u32::try_from(lines + 1).unwrap_or(u32::MAX)
     };
     if let Some(end) = bytes.iter().position(|byte| *byte == 0) {
-        return Err(fault(line_of(end), "it is a binary file, not YAML or JSON"));
+        return Err(error(line_of(end), "it is a binary file, not YAML or JSON"));
     }
     std::str::from_utf8(bytes)
-        .map_err(|error| fault(line_of(error.valid_up_to()), "it is not UTF-8"))
+        .map_err(|invalid| error(line_of(invalid.valid_up_to()), "it is not UTF-8"))
 }
 
-/// An object, or the items of a list of objects. `inherited` is what the items of a typed list (`PodList`) leave out.
+/// Adds an object, or the items of a list. `inherited` is the `apiVersion` and `kind` of a typed list's items
+/// (`PodList`), which the items themselves leave out.
 fn objects<'t>(
     node: Node<'t>,
     inherited: Option<(&str, &str)>,
-    each: &mut impl FnMut(Result<Object<'t>, Fault>),
+    found: &mut VecDeque<Result<Manifest<'t>, ManifestError>>,
 ) {
-    let fault = |message: &str| Fault { at: node.at, message: message.to_owned() };
     if node.is_null() {
         return;
     }
     let Content::Map(_) = &node.content else {
-        return each(Err(fault(
-            "it is no Kubernetes object: an object is a map with apiVersion and kind",
-        )));
+        let message = "it is no Kubernetes object: an object is a map with apiVersion and kind";
+        return found.push_back(Err(ManifestError::new(node.at, message)));
     };
     let field = |name: &str, inherited: Option<&str>| {
         node.get(name).and_then(Node::as_str).or(inherited).unwrap_or_default().to_owned()
@@ -151,7 +169,8 @@ fn objects<'t>(
     let kind = field("kind", inherited.map(|(_, kind)| kind));
     let api_version = field("apiVersion", inherited.map(|(api_version, _)| api_version));
     if kind.is_empty() {
-        return each(Err(fault("it has no kind, so it is no Kubernetes object")));
+        let message = "it has no kind, so it is no Kubernetes object";
+        return found.push_back(Err(ManifestError::new(node.at, message)));
     }
     let item_kind = kind.strip_suffix("List").map(str::to_owned);
     if let (Some(item_kind), Some(Content::List(_))) =
@@ -164,19 +183,19 @@ fn objects<'t>(
         let inherited =
             (!item_kind.is_empty()).then_some((api_version.as_str(), item_kind.as_str()));
         for item in items {
-            objects(item, inherited, each);
+            objects(item, inherited, found);
         }
         return;
     }
-    each(Ok(Object { api_version, kind, node }));
+    found.push_back(Ok(Manifest { api_version, kind, node }));
 }
 
-fn scan_fault(origin: Origin, error: &ScanError) -> Fault {
+fn scan_error(origin: Origin, error: &ScanError) -> ManifestError {
     let at = origin.position(error.marker());
     if *error.kind() == ErrorKind::RecursionLimitExceeded {
         return too_deep(at);
     }
-    Fault { at, message: format!("it is not YAML: {}", error.info()) }
+    ManifestError::new(at, format!("it is not YAML: {}", error.info()))
 }
 
 #[cfg(test)]
@@ -185,26 +204,22 @@ mod tests {
 
     use super::*;
 
-    /// Each object's kind, name and place, or its fault.
+    /// Each object's position, `apiVersion`, kind and name, or its error.
     fn shown(text: &str) -> Vec<String> {
-        let mut shown = Vec::new();
-        read(text, |object| {
-            shown.push(match object {
-                Ok(Object { api_version, kind, node }) => {
-                    let name = node.get("metadata").and_then(|it| it.get("name"));
-                    let name = name.and_then(Node::as_str).unwrap_or("-");
-                    format!("{} {api_version} {kind} {name}", node.at)
-                }
-                Err(fault) => fault.to_string(),
-            });
-        });
-        shown
+        let show = |object: Result<Manifest<'_>, ManifestError>| match object {
+            Ok(Manifest { api_version, kind, node }) => {
+                let name = node.get("metadata").and_then(|it| it.get("name"));
+                let name = name.and_then(Node::as_str).unwrap_or("-");
+                format!("{} {api_version} {kind} {name}", node.at)
+            }
+            Err(error) => error.to_string(),
+        };
+        read(text).map(show).collect()
     }
 
     fn json(text: &str) -> serde_json::Value {
-        let mut found = None;
-        read(text, |object| found = object.ok().map(|object| object.node.to_json()));
-        found.expect("no object was read")
+        let object = read(text).next().expect("no object was read");
+        object.unwrap().node.to_json()
     }
 
     #[test]
@@ -216,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_broken_document_is_told_with_its_place_and_the_others_are_read() {
+    fn a_broken_document_is_an_error_with_its_position_and_the_others_are_read() {
         let text = "kind: A\n---\nkind: [B\n---\nkind: C\n---\n- 1\n---\nname: x\n---\nkind: D\nkind: E\n---\nkind: F\n";
         assert_eq!(
             shown(text),
@@ -272,7 +287,7 @@ mod tests {
     fn a_field_is_found_by_its_path_and_a_missing_one_by_its_parent() {
         let text = "kind: Pod\nmetadata:\n  labels:\n    a.b/c: x\nspec:\n  containers:\n    - name: web\n      image: nginx\n";
         let mut checked = 0;
-        read(text, |object| {
+        for object in read(text) {
             let node = object.unwrap().node;
             for (path, expected) in [
                 ("spec.containers[0].image", "8:7"),
@@ -286,7 +301,7 @@ mod tests {
                 assert_eq!(node.position_of(path).to_string(), expected, "{path}");
                 checked += 1;
             }
-        });
+        }
         assert_eq!(checked, 7);
     }
 
@@ -318,10 +333,10 @@ mod tests {
         let text = "{\"kind\": \"A\"}\n {\n\t\"kind\": \"B\", \"metadata\": {\"name\": \"\\ud83d\\ude00\"}\n}{\"kind\": \"C\"}\n---\nkind: D\n";
         assert_eq!(shown(text), ["1:1  A -", "2:2  B 😀", "4:2  C -", "6:1  D -"]);
         let mut names = Vec::new();
-        read(text, |object| {
+        for object in read(text) {
             let node = object.unwrap().node;
             names.push((node.position_of("kind").to_string(), &text[node.start..node.end]));
-        });
+        }
         assert_eq!(names[1].0, "3:2");
         assert!(names[1].1.starts_with("{\n\t\"kind\"") && names[1].1.ends_with('}'), "{names:?}");
         assert_eq!(names[2].1, r#"{"kind": "C"}"#);

@@ -1,4 +1,4 @@
-//! Changing a text where a JSON Patch says, and nowhere else: comments, order and quoting stay as they were written.
+//! Applies a JSON Patch to a text. Only the patched values change; comments, field order and quoting stay as written.
 
 use std::cmp::Reverse;
 
@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 
 use super::node::{Content, Form, Node};
 
-/// A piece of text to put in place of another.
+/// Replaces the bytes from `start` to `end`.
 #[derive(Clone, Debug)]
 pub struct Edit {
     start: usize,
     end: usize,
-    /// How deep the value stands: what ends a map comes before what ends the map around it.
+    /// How many path segments the value has. At the end of nested maps, the inner map's edit comes first.
     depth: usize,
     replacement: String,
 }
 
-/// Puts every edit in place. They must not overlap; those at one place stay in their order.
+/// Makes every edit. Edits must not overlap; edits at the same byte keep their order.
 pub fn apply(text: &str, mut edits: Vec<Edit>) -> String {
     edits.sort_by_key(|edit| (edit.start, Reverse(edit.depth)));
     let mut edited = String::with_capacity(text.len() + 1024);
@@ -32,15 +32,15 @@ pub fn apply(text: &str, mut edits: Vec<Edit>) -> String {
     edited
 }
 
-/// The edits that make an object what a patch makes of it. `None` where that would change something else too, because
-/// an alias stands for what is to change.
+/// The edits that have the effect of a patch on an object. `None` if an alias (`*name`) stands for a patched value: the
+/// edit would then change other values too.
 pub fn edits(text: &str, object: &Node<'_>, operations: &[PatchOperation]) -> Option<Vec<Edit>> {
     let folded = folded(operations)?;
-    // Fields that go into one map are put there together.
     folded.iter().map(|(path, value)| edit(text, object, path, value)).collect()
 }
 
-/// The operations with those inside what another one adds taken into it: only that one has a place in the text.
+/// The path and value of each operation. An operation inside a value that an earlier one adds is folded into that
+/// value, because only the outer one has a position in the text.
 fn folded(operations: &[PatchOperation]) -> Option<Vec<(&Pointer, Value)>> {
     let mut folded: Vec<(&Pointer, Value)> = Vec::new();
     for operation in operations {
@@ -85,8 +85,8 @@ fn edit(text: &str, object: &Node<'_>, path: &Pointer, value: &Value) -> Option<
     match (&node.content, node.get(&key)) {
         (_, Some(old)) if old.form == Form::Alias => None,
         (Content::Map(_), Some(old)) if old.start < old.end && old.form == Form::Flow => {
-            let quoted = text.get(old.start..)?.starts_with(['"', '\'']);
-            Some(Edit { start: old.start, end: old.end, depth, replacement: inline(value, quoted) })
+            let replacement = inline(value, text.get(old.start..)?);
+            Some(Edit { start: old.start, end: old.end, depth, replacement })
         }
         // `key:` with nothing after it.
         (Content::Map(entries), Some(_)) => {
@@ -107,7 +107,7 @@ fn edit(text: &str, object: &Node<'_>, path: &Pointer, value: &Value) -> Option<
             let separator = if entries.is_empty() { "" } else { ", " };
             let replacement = format!("{separator}{}: {value}", Value::String(key.into_owned()));
             let end = node.end.checked_sub(1)?;
-            // Before the bracket, and before the space in front of it.
+            // Before the closing bracket, and before the space in front of it.
             let before = text.get(..end)?.trim_end().len();
             Some(insert(before, replacement))
         }
@@ -115,8 +115,9 @@ fn edit(text: &str, object: &Node<'_>, path: &Pointer, value: &Value) -> Option<
     }
 }
 
-/// A value within a line; a string without quotes where it needs none and the old one had none.
-fn inline(value: &Value, quoted: bool) -> String {
+/// A value within a line. A string has no quotes if it needs none and the old value had none.
+fn inline(value: &Value, old: &str) -> String {
+    let quoted = old.starts_with(['"', '\'']);
     let plain = value.as_str().filter(|_| !quoted);
     let plain = plain.and_then(|text| serde_saphyr::to_string(&text).ok());
     let plain = plain.map(|yaml| yaml.trim_end().to_owned());
@@ -125,13 +126,13 @@ fn inline(value: &Value, quoted: bool) -> String {
         .unwrap_or_else(|| value.to_string())
 }
 
-/// Where the line ends that a byte is in.
+/// The end of the line that contains a byte.
 fn line_end(text: &str, byte: usize) -> usize {
     let rest = text.get(byte..).unwrap_or_default();
     byte + rest.find('\n').unwrap_or(rest.len())
 }
 
-/// A value as lines of YAML, each behind a line break and so many spaces.
+/// A value as lines of YAML, each after a line break and `indent` spaces.
 fn block(value: &Value, indent: usize) -> Option<String> {
     let yaml = serde_saphyr::to_string(value).ok()?;
     let mut block = String::new();
@@ -147,17 +148,12 @@ mod tests {
     use super::super::documents;
     use super::*;
 
-    /// A text after a patch; it must then hold what the patch makes of the object.
+    /// The text after a patch. Asserts that it decodes to the patched object.
     fn patched(text: &str, patch: Value) -> Option<String> {
         let operations: Vec<PatchOperation> = serde_json::from_value(patch).unwrap();
-        let read = |text: &str| {
-            let mut found = None;
-            documents::read(text, |object| found = Some(object.unwrap().node.to_json()));
-            found.unwrap()
-        };
-        let mut found = None;
-        documents::read(text, |object| found = edits(text, &object.unwrap().node, &operations));
-        let edited = apply(text, found?);
+        let read = |text: &str| documents::read(text).next().unwrap().unwrap().node.to_json();
+        let object = documents::read(text).next().unwrap().unwrap();
+        let edited = apply(text, edits(text, &object.node, &operations)?);
         let mut expected = read(text);
         json_patch::patch(&mut expected, &operations).unwrap();
         assert_eq!(read(&edited), expected, "{edited}");
@@ -229,7 +225,7 @@ spec:
     }
 
     #[test]
-    fn what_stands_in_several_places_is_left_alone() {
+    fn a_value_behind_an_alias_is_not_edited() {
         let text =
             "kind: Pod\nbase: &base {image: nginx}\nspec:\n  one: *base\n  two:\n    <<: *base\n";
         let replace = |path: &str| json!([{"op": "replace", "path": path, "value": "nginx:1.29"}]);
@@ -238,7 +234,7 @@ spec:
     }
 
     #[test]
-    fn a_text_block_at_the_end_and_a_missing_last_line_break_are_minded() {
+    fn a_text_block_at_the_end_and_a_missing_last_line_break_are_handled() {
         let patch = json!([{"op": "add", "path": "/b", "value": 1}, {"op": "add", "path": "/a/y", "value": 2}]);
         for text in [
             "kind: A\na:\n  x: |\n    one\n    two\n",

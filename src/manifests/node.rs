@@ -1,4 +1,4 @@
-//! A document as a tree that borrows from its text and knows where everything stands.
+//! A document as a tree of values. Each value borrows from the text and has its position.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 use super::scalar::Scalar;
 use crate::policy::field_path::{Step, steps};
 
-/// A line and a column, both from 1.
+/// A line and a column, both counted from 1.
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Position {
     pub line: u32,
@@ -21,12 +21,13 @@ impl fmt::Display for Position {
     }
 }
 
-/// A value and its place.
+/// A value and its position.
 #[derive(Clone, Debug)]
 pub struct Node<'t> {
     pub at: Position,
-    /// Where its text begins and ends, in bytes.
+    /// Byte offset of its first character.
     pub start: usize,
+    /// Byte offset after its last character.
     pub end: usize,
     pub form: Form,
     pub content: Content<'t>,
@@ -35,11 +36,11 @@ pub struct Node<'t> {
 /// How a value is written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Form {
-    /// In lines of its own: a list of dashes, a map of keys, a text after `|` or `>`.
+    /// On its own lines: a list with dashes, a map with one key per line, a text after `|` or `>`.
     Block,
-    /// Within a line, or between brackets.
+    /// Within a line, or in brackets.
     Flow,
-    /// Somewhere else: an alias (`*name`) stands for it.
+    /// In another place: an alias (`*name`) stands for it.
     Alias,
 }
 
@@ -50,7 +51,7 @@ pub enum Content<'t> {
     Map(Vec<Entry<'t>>),
 }
 
-/// A key with its value. Keys are strings, as JSON's are.
+/// A key with its value. Keys are strings, as in JSON.
 #[derive(Clone, Debug)]
 pub struct Entry<'t> {
     pub key: Cow<'t, str>,
@@ -59,7 +60,7 @@ pub struct Entry<'t> {
 }
 
 impl<'t> Node<'t> {
-    /// The value of a key, of a map that has it.
+    /// The value of a key; `None` if this is no map or lacks the key.
     pub fn get(&self, key: &str) -> Option<&Node<'t>> {
         self.entry(key).map(|entry| &entry.value)
     }
@@ -69,7 +70,7 @@ impl<'t> Node<'t> {
         entries.iter().find(|entry| entry.key == key)
     }
 
-    /// The text, if this is a string.
+    /// The text of a string.
     pub fn as_str(&self) -> Option<&str> {
         match &self.content {
             Content::Scalar(Scalar::String(text)) => Some(text),
@@ -81,8 +82,8 @@ impl<'t> Node<'t> {
         matches!(self.content, Content::Scalar(Scalar::Null))
     }
 
-    /// Where a field stands, by a path as messages write it; of one that is missing, its nearest parent that is there.
-    /// A field's place is that of its key: that is where a person looks.
+    /// The position of a field's key, by a path such as `spec.containers[0].image`. For a missing field, the position
+    /// of its nearest existing parent.
     pub fn position_of(&self, path: &str) -> Position {
         let mut node = self;
         let mut at = self.at;
@@ -104,7 +105,7 @@ impl<'t> Node<'t> {
         at
     }
 
-    /// The same as JSON. Numbers that JSON has not (NaN, infinities) become null.
+    /// Converts the tree to JSON. NaN and infinities, which JSON does not have, become null.
     pub fn to_json(&self) -> Value {
         match &self.content {
             Content::Scalar(scalar) => match scalar {

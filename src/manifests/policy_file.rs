@@ -1,4 +1,4 @@
-//! Policies from a text: what `--policy` reads.
+//! Reads policies from a text, for `--policy` and the `podgate policy` commands.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,7 +8,8 @@ use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 
-use super::documents::{self, Fault, Object};
+use super::documents::{self, Manifest};
+use super::error::ManifestError;
 use super::node::{Node, Position};
 use super::value::DecodeError;
 use crate::api::{API_VERSION, ClusterDevOpsPolicySpec, DevOpsPolicySpec, GROUP};
@@ -17,38 +18,45 @@ use crate::policy::rule::InvalidField;
 use crate::policy::scope::{Scope, Selection};
 use crate::policy::text::{self, quote};
 
-/// The most bytes of a fault's text: what was written may be of any length.
+/// The longest error message, in bytes: messages quote values of any length.
 const MAX_MESSAGE: usize = 500;
 
 const KINDS: [&str; 2] = ["DevOpsPolicy", "ClusterDevOpsPolicy"];
 
-/// A policy and where its name stands.
+/// A policy and the position of its name.
 pub struct PolicyDocument {
     pub policy: Arc<Policy>,
     pub at: Position,
-    /// What is written, with the namespace that it takes.
+    /// The object as written, with [`ParseOptions::namespace`] put in if it has none.
     pub manifest: Value,
 }
 
-/// What a text means where it says nothing itself.
+/// How to read a text.
 #[derive(Clone, Copy, Default)]
-pub struct Reading<'a> {
+pub struct ParseOptions<'a> {
     /// The namespace of a `DevOpsPolicy` that names none. Without it, such a policy judges all namespaces.
     pub namespace: Option<&'a str>,
-    /// Whether objects of other API groups are passed over, as in a folder for a `GitOps` tool.
-    pub among_others: bool,
+    pub other_groups: OtherGroups,
 }
 
-impl<'a> Reading<'a> {
-    /// In a folder for a `GitOps` tool.
-    pub fn among_others(namespace: &'a str) -> Self {
-        Self { namespace: Some(namespace), among_others: true }
+/// What to do with objects of other API groups.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum OtherGroups {
+    #[default]
+    Refuse,
+    Skip,
+}
+
+impl<'a> ParseOptions<'a> {
+    /// For a folder of a `GitOps` tool, which holds objects of other API groups too.
+    pub fn gitops_folder(namespace: &'a str) -> Self {
+        Self { namespace: Some(namespace), other_groups: OtherGroups::Skip }
     }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Manifest<Spec> {
+struct PolicyManifest<Spec> {
     #[serde(rename = "apiVersion")]
     _api_version: IgnoredAny,
     #[serde(rename = "kind")]
@@ -56,7 +64,7 @@ struct Manifest<Spec> {
     metadata: Metadata,
     #[serde(default = "Option::default")]
     spec: Option<Spec>,
-    /// A policy taken from a cluster has one.
+    /// A policy that was exported from a cluster has one.
     #[serde(default, rename = "status")]
     _status: IgnoredAny,
 }
@@ -71,70 +79,53 @@ struct Metadata {
 /// Reads every policy of a text, which may hold several documents.
 ///
 /// # Errors
-/// The first fault, with its place: what is not YAML, a document that is no policy, an unknown field, a value of the
-/// wrong type, a check that cannot be made, a name given twice.
-pub fn parse(text: &str, reading: Reading<'_>) -> Result<Vec<PolicyDocument>, Fault> {
-    let mut policies: Vec<PolicyDocument> = Vec::new();
-    let mut seen = BTreeMap::new();
-    let mut fault = None;
-    documents::read(text, |object| {
-        if fault.is_some() {
-            return;
+/// The first error, with its position: invalid YAML, a document that is no policy, an unknown field, a value of the
+/// wrong type, a check that cannot be compiled, or a name that is used twice.
+pub fn parse(text: &str, options: ParseOptions<'_>) -> Result<Vec<PolicyDocument>, ManifestError> {
+    let mut policies = Vec::new();
+    let mut defined = BTreeMap::new();
+    for object in documents::read(text) {
+        let object = object?;
+        let other_group = object.api_version.split('/').next() != Some(GROUP);
+        if other_group && options.other_groups == OtherGroups::Skip {
+            continue;
         }
-        let foreign = |object: &Object<'_>| {
-            reading.among_others && object.api_version.split('/').next() != Some(GROUP)
-        };
-        let read = match object {
-            Ok(object) if foreign(&object) => return,
-            Ok(object) => policy(&object, reading.namespace),
-            Err(fault) => Err(fault),
-        };
-        match read {
-            Ok(document) => {
-                let Policy { name, label, .. } = &*document.policy;
-                match seen.insert(label.clone(), document.at) {
-                    None => policies.push(document),
-                    Some(first) => {
-                        let message =
-                            format!("policy {} is defined twice, first at {first}", quote(name));
-                        fault = Some(Fault { at: document.at, message });
-                    }
-                }
-            }
-            Err(error) => fault = Some(error),
+        let document = policy(&object, options.namespace)?;
+        let Policy { name, label, .. } = &*document.policy;
+        if let Some(first) = defined.insert(label.clone(), document.at) {
+            let message = format!("policy {} is defined twice, first at {first}", quote(name));
+            return Err(ManifestError::new(document.at, message));
         }
-    });
-    fault.map_or(Ok(policies), Err)
+        policies.push(document);
+    }
+    Ok(policies)
 }
 
-fn policy(object: &Object<'_>, namespace: Option<&str>) -> Result<PolicyDocument, Fault> {
+fn policy(object: &Manifest<'_>, namespace: Option<&str>) -> Result<PolicyDocument, ManifestError> {
     let at = |path: &str| object.node.position_of(path);
     if !KINDS.contains(&object.kind.as_str()) {
         let message =
             format!("kind is {}; a policy has kind: {}", quote(&object.kind), KINDS.join(" or "));
-        return Err(Fault { at: at("kind"), message });
+        return Err(ManifestError::new(at("kind"), message));
     }
     if object.api_version != API_VERSION {
         let message = format!(
             "apiVersion is {}; a policy has apiVersion: {API_VERSION}",
             quote(&object.api_version)
         );
-        return Err(Fault { at: at("apiVersion"), message });
+        return Err(ManifestError::new(at("apiVersion"), message));
     }
     let name = object.node.get("metadata").and_then(|it| it.get("name")).and_then(Node::as_str);
-    let invalid = |InvalidField { path, message }: InvalidField| Fault {
-        at: at(&path),
-        message: {
-            let told = format!("policy {}: {path}: {message}", quote(name.unwrap_or_default()));
-            text::brief(told, MAX_MESSAGE)
-        },
+    let invalid = |InvalidField { path, message }: InvalidField| {
+        let message = format!("policy {}: {path}: {message}", quote(name.unwrap_or_default()));
+        ManifestError::new(at(&path), text::brief(message, MAX_MESSAGE))
     };
     let mut manifest = object.node.to_json();
     let policy = if object.kind == "ClusterDevOpsPolicy" {
-        let Manifest { metadata, spec, .. } = decode::<ClusterDevOpsPolicySpec>(object)?;
+        let PolicyManifest { metadata, spec, .. } = decode::<ClusterDevOpsPolicySpec>(object)?;
         Policy::compile_cluster(metadata.name, &spec.unwrap_or_default()).map_err(invalid)?
     } else {
-        let Manifest { metadata, spec, .. } = decode::<DevOpsPolicySpec>(object)?;
+        let PolicyManifest { metadata, spec, .. } = decode::<DevOpsPolicySpec>(object)?;
         let scope = match metadata.namespace.or_else(|| namespace.map(str::to_owned)) {
             Some(namespace) => {
                 if let Some(metadata) =
@@ -150,20 +141,22 @@ fn policy(object: &Object<'_>, namespace: Option<&str>) -> Result<PolicyDocument
     };
     let at = at("metadata.name");
     if policy.name.is_empty() {
-        return Err(Fault { at, message: "metadata.name is empty".to_owned() });
+        return Err(ManifestError::new(at, "metadata.name is empty"));
     }
     Ok(PolicyDocument { policy: Arc::new(policy), at, manifest })
 }
 
-fn decode<Spec: DeserializeOwned>(object: &Object<'_>) -> Result<Manifest<Spec>, Fault> {
-    Manifest::deserialize(&object.node).map_err(|error| {
+fn decode<Spec: DeserializeOwned>(
+    object: &Manifest<'_>,
+) -> Result<PolicyManifest<Spec>, ManifestError> {
+    PolicyManifest::deserialize(&object.node).map_err(|error| {
         let at = error.at.unwrap_or(object.node.at);
-        Fault { at, message: plainly(&error) }
+        ManifestError::new(at, describe(&error))
     })
 }
 
-/// serde's words, in those of a person who wrote the file.
-fn plainly(error: &DecodeError) -> String {
+/// serde's message in plain words, with the nearest known name for an unknown field.
+fn describe(error: &DecodeError) -> String {
     let mut message = error.message.replace("expected u32", "expected a whole number, 0 or more");
     if let Some(rest) = error.message.strip_prefix("unknown field ") {
         let mut names = rest.split('`').skip(1).step_by(2);
@@ -176,8 +169,9 @@ fn plainly(error: &DecodeError) -> String {
             let _ = write!(message, "; did you mean `{near}`?");
         }
     }
-    let told = if error.path.is_empty() { message } else { format!("{}: {message}", error.path) };
-    text::brief(told, MAX_MESSAGE)
+    let message =
+        if error.path.is_empty() { message } else { format!("{}: {message}", error.path) };
+    text::brief(message, MAX_MESSAGE)
 }
 
 #[cfg(test)]
@@ -191,7 +185,7 @@ mod tests {
     }
 
     fn error(text: &str) -> String {
-        parse(text, Reading::default()).err().expect("it was accepted").to_string()
+        parse(text, ParseOptions::default()).err().expect("it was accepted").to_string()
     }
 
     #[test]
@@ -201,7 +195,7 @@ mod tests {
             policy("spec:\n  forbidLatestTag: true\n  enforcementMode: enforce\n"),
             "apiVersion: devops.stochastic.io/v1\nkind: ClusterDevOpsPolicy\nmetadata: {name: all}\nspec: {excludeNamespaces: [lab]}\n",
         );
-        let labels: Vec<_> = parse(&text, Reading::default())
+        let labels: Vec<_> = parse(&text, ParseOptions::default())
             .unwrap()
             .into_iter()
             .map(|it| it.policy.label.clone())
@@ -210,24 +204,24 @@ mod tests {
     }
 
     #[test]
-    fn a_folders_other_objects_are_passed_over_on_request_and_a_policy_takes_the_namespace() {
+    fn a_folders_other_objects_are_skipped_on_request_and_a_policy_takes_the_namespace() {
         let text = format!(
             "apiVersion: v1\nkind: Namespace\nmetadata: {{name: shop}}\n---\n{}",
             policy("")
         );
-        let reading = Reading { namespace: Some("shop"), among_others: true };
-        let read = parse(&text, reading).unwrap();
+        let options = ParseOptions::gitops_folder("shop");
+        let read = parse(&text, options).unwrap();
         assert_eq!(
             read.iter().map(|it| it.policy.label.as_str()).collect::<Vec<_>>(),
             ["shop/baseline"]
         );
         assert_eq!(read[0].manifest["metadata"]["namespace"], "shop");
         let typo = text.replace("DevOpsPolicy", "DevOpsPolice");
-        assert!(parse(&typo, reading).is_err(), "our own group's kinds are not passed over");
+        assert!(parse(&typo, options).is_err(), "kinds of podgate's own group are not skipped");
     }
 
     #[test]
-    fn every_fault_has_its_line_and_column() {
+    fn every_error_has_its_line_and_column() {
         insta::assert_snapshot!(error(&policy("spec:\n  forbidLatestTags: true\n")), @"6:3: spec: unknown field `forbidLatestTags`; did you mean `forbidLatestTag`?");
         insta::assert_snapshot!(error(&policy("spec:\n  nonsense: true\n")), @"6:3: spec: unknown field `nonsense`");
         insta::assert_snapshot!(error(&policy("spec:\n  forbidLatestTag: often\n")), @r#"6:20: spec.forbidLatestTag: invalid type: string "often", expected a boolean"#);
@@ -245,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_check_that_cannot_be_made_is_told_where_it_stands() {
+    fn a_check_that_cannot_be_compiled_has_its_position() {
         insta::assert_snapshot!(error(&policy("spec:\n  validations:\n  - name: a\n    message: m\n    expression: object.spec.\n")), @r#"9:5: policy "baseline": spec.validations[0].expression: 1:13: the expression ends here; the name of a field or a function should follow"#);
         insta::assert_snapshot!(error(&policy("spec:\n  requiredLabels:\n  - {key: a, pattern: '('}\n")), @r#"7:14: policy "baseline": spec.requiredLabels[0].pattern: it is no regular expression: unclosed group"#);
         insta::assert_snapshot!(error(&policy("spec:\n  severityOverrides: {forbidLatestTag/x: low}\n")), @r#"6:23: policy "baseline": spec.severityOverrides["forbidLatestTag/x"]: forbidLatestTag is one check; write "forbidLatestTag""#);

@@ -1,5 +1,5 @@
-//! What a scalar means. kubectl and Helm read YAML 1.1 (`sigs.k8s.io/yaml`), so `yes` and `on` are booleans here too:
-//! what they would refuse in a manifest, a scan must not let pass.
+//! Resolves YAML scalars to JSON types. kubectl and Helm read YAML 1.1 (`sigs.k8s.io/yaml`), so `yes` and `on` are
+//! booleans here too: a scan must not accept a manifest that they refuse.
 
 use std::borrow::Cow;
 
@@ -9,17 +9,17 @@ pub enum Scalar<'t> {
     Null,
     Bool(bool),
     Integer(i64),
-    /// What is too large for an `i64`.
+    /// A whole number above `i64::MAX`.
     Natural(u64),
     Float(f64),
     String(Cow<'t, str>),
 }
 
 impl<'t> Scalar<'t> {
-    /// What a scalar without quotes and tag means.
+    /// Resolves a scalar that has neither quotes nor a tag.
     pub fn plain(text: Cow<'t, str>) -> Self {
         let Some(first) = text.bytes().next() else { return Self::Null };
-        // Most scalars are words that can be nothing else.
+        // The first character rules out numbers, booleans and null for most scalars.
         match first {
             b'0'..=b'9' | b'+' | b'-' | b'.' => number(&text).unwrap_or(Self::String(text)),
             b'~' | b'n' | b'N' | b't' | b'T' | b'f' | b'F' | b'y' | b'Y' | b'o' | b'O' => {
@@ -81,7 +81,7 @@ fn number(text: &str) -> Option<Scalar<'static>> {
             _ => Scalar::Float(-(magnitude as f64)),
         });
     }
-    // One sign and no more.
+    // `strip_prefix` removed one sign; a second one makes it a string.
     let signed = plain.starts_with(['+', '-']);
     let shaped = !signed
         && plain.bytes().all(|it| matches!(it, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-'))

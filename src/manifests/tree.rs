@@ -1,26 +1,27 @@
-//! A document under construction: events in, a tree out.
+//! Builds the tree of a document from the parser's events.
 
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use granit_parser::{Event, Marker, ScalarStyle, Span, StructureStyle, Tag};
 
-use super::documents::Fault;
+use super::error::ManifestError;
 use super::node::{Content, Entry, Form, Node, Position};
 use super::scalar::Scalar;
 use crate::policy::text::quote;
 
-/// How deep values may nest: nothing Kubernetes knows comes near.
+/// How deep values may nest. Kubernetes objects stay far below this.
 pub(super) const MAX_DEPTH: usize = 128;
-/// How many values of a document may be copies, which its anchors and aliases make.
+/// How many values the anchors and aliases of a document may copy.
 const MAX_COPIES: usize = 100_000;
 
-/// Where in a text its parser began.
+/// The offset in the text at which the parser started.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Origin {
     byte: usize,
-    /// Lines and columns before it.
+    /// Lines before it.
     line: usize,
+    /// Columns before it in its line.
     column: usize,
 }
 
@@ -29,7 +30,7 @@ impl Origin {
         self.byte
     }
 
-    /// A place further on, as an origin of its own.
+    /// The origin of a parser that starts at a later mark.
     pub fn further(self, mark: &Marker) -> Self {
         let (line, column) = self.place(mark);
         Self { byte: self.byte_of(mark), line, column }
@@ -41,7 +42,7 @@ impl Origin {
         Position { line: number(line), column: number(column) }
     }
 
-    /// Counted from 0.
+    /// Line and column, counted from 0.
     fn place(self, mark: &Marker) -> (usize, usize) {
         let line = mark.line().saturating_sub(1);
         let column = if line == 0 { self.column + mark.col() } else { mark.col() };
@@ -49,13 +50,13 @@ impl Origin {
     }
 
     fn byte_of(self, mark: &Marker) -> usize {
-        // A parser of a str knows its bytes.
+        // A parser of a `str` always gives byte offsets.
         self.byte + mark.byte_offset().unwrap_or(0)
     }
 }
 
 #[derive(Default)]
-pub(super) struct Tree<'t> {
+pub(super) struct TreeBuilder<'t> {
     pub root: Option<Node<'t>>,
     origin: Origin,
     open: Vec<Open<'t>>,
@@ -63,11 +64,11 @@ pub(super) struct Tree<'t> {
     copies: usize,
 }
 
-/// A key that waits for its value.
+/// A key whose value has not been read.
 struct Key<'t> {
     text: Cow<'t, str>,
     at: Position,
-    /// Whether its value's entries go into the map that it stands in.
+    /// Whether this is `<<`, whose value is merged into the map.
     merges: bool,
 }
 
@@ -75,26 +76,32 @@ struct Key<'t> {
 struct Open<'t> {
     node: Node<'t>,
     anchor: usize,
-    /// The key that waits for its value.
+    /// The key whose value is next.
     key: Option<Key<'t>>,
-    /// Maps that `<<` brings in.
+    /// The maps that `<<` merges.
     merged: Vec<Node<'t>>,
 }
 
-/// A value that aliases may stand for.
+/// A value with an anchor, which aliases copy.
 struct Anchored<'t> {
     node: Node<'t>,
-    /// How many values it holds, and how deep they nest.
-    size: usize,
+    size: TreeSize,
+}
+
+#[derive(Clone, Copy)]
+struct TreeSize {
+    /// How many values the tree has, its root included.
+    values: usize,
+    /// How many levels are below the root.
     depth: usize,
 }
 
-impl<'t> Tree<'t> {
+impl<'t> TreeBuilder<'t> {
     pub fn new(origin: Origin) -> Self {
         Self { origin, ..Self::default() }
     }
 
-    pub fn event(&mut self, event: Event<'t>, span: &Span) -> Result<(), Fault> {
+    pub fn event(&mut self, event: Event<'t>, span: &Span) -> Result<(), ManifestError> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
                 let content = Content::Scalar(scalar(text, style, tag.as_deref()));
@@ -125,7 +132,7 @@ impl<'t> Tree<'t> {
         anchor: usize,
         span: &Span,
         content: Content<'t>,
-    ) -> Result<(), Fault> {
+    ) -> Result<(), ManifestError> {
         let form = if style == StructureStyle::Block { Form::Block } else { Form::Flow };
         let node = self.node(span, form, content);
         if self.open.len() >= MAX_DEPTH {
@@ -135,9 +142,9 @@ impl<'t> Tree<'t> {
         Ok(())
     }
 
-    fn close(&mut self, span: &Span) -> Result<(), Fault> {
+    fn close(&mut self, span: &Span) -> Result<(), ManifestError> {
         let Some(Open { mut node, anchor, merged, .. }) = self.open.pop() else { return Ok(()) };
-        // A block ends with what is last in it; its end event comes where the next thing begins.
+        // A block ends with its last value; the parser's end event is at the start of the next token.
         if node.form == Form::Flow {
             node.end = self.origin.byte_of(&span.end);
         }
@@ -148,27 +155,26 @@ impl<'t> Tree<'t> {
         self.value(node, anchor)
     }
 
-    fn alias(&mut self, anchor: usize, span: &Span) -> Result<(), Fault> {
+    fn alias(&mut self, anchor: usize, span: &Span) -> Result<(), ManifestError> {
         let alias = self.node(span, Form::Alias, Content::Scalar(Scalar::Null));
         let Some(anchored) = self.anchors.get(&anchor) else {
-            let message = "an alias stands inside its own anchor".to_owned();
-            return Err(Fault { at: alias.at, message });
+            return Err(ManifestError::new(alias.at, "an alias stands inside its own anchor"));
         };
-        let (size, depth) = (anchored.size, anchored.depth);
-        if self.open.len() + depth > MAX_DEPTH {
+        let size = anchored.size;
+        if self.open.len() + size.depth > MAX_DEPTH {
             return Err(too_deep(alias.at));
         }
         let Node { at, content, .. } = anchored.node.clone();
-        self.copied(size, alias.at)?;
+        self.count_copies(size, alias.at)?;
         self.value(Node { at, content, ..alias }, 0)
     }
 
-    /// Puts a value where it belongs: a key, a key's value, an item, or the whole document.
-    fn value(&mut self, node: Node<'t>, anchor: usize) -> Result<(), Fault> {
+    /// Adds a complete value to the tree: as a key, a key's value, a list item, or the whole document.
+    fn value(&mut self, node: Node<'t>, anchor: usize) -> Result<(), ManifestError> {
         if anchor != 0 {
-            let (size, depth) = extent(&node);
-            self.copied(size, node.at)?;
-            self.anchors.insert(anchor, Anchored { node: node.clone(), size, depth });
+            let size = TreeSize::of(&node);
+            self.count_copies(size, node.at)?;
+            self.anchors.insert(anchor, Anchored { node: node.clone(), size });
         }
         let Some(open) = self.open.last_mut() else {
             self.root = Some(node);
@@ -180,11 +186,11 @@ impl<'t> Tree<'t> {
             Content::Map(entries) => match open.key.take() {
                 None => {
                     let text = key(&node)?;
-                    // In quotes it is a key like any other.
+                    // In quotes, `<<` is an ordinary key.
                     let merges = text == "<<" && node.end - node.start == text.len();
                     open.key = Some(Key { text, at: node.at, merges });
                 }
-                Some(Key { at, merges: true, .. }) => merged(&mut open.merged, node, at)?,
+                Some(Key { at, merges: true, .. }) => collect_maps(&mut open.merged, node, at)?,
                 Some(Key { text, at, .. }) => {
                     entries.push(Entry { key: text, key_at: at, value: node });
                 }
@@ -194,24 +200,24 @@ impl<'t> Tree<'t> {
         Ok(())
     }
 
-    fn copied(&mut self, size: usize, at: Position) -> Result<(), Fault> {
-        self.copies += size;
+    fn count_copies(&mut self, size: TreeSize, at: Position) -> Result<(), ManifestError> {
+        self.copies += size.values;
         if self.copies > MAX_COPIES {
             let message = format!("its anchors and aliases repeat more than {MAX_COPIES} values");
-            return Err(Fault { at, message });
+            return Err(ManifestError::new(at, message));
         }
         Ok(())
     }
 }
 
-pub(super) fn too_deep(at: Position) -> Fault {
-    Fault { at, message: format!("it nests deeper than {MAX_DEPTH} levels") }
+pub(super) fn too_deep(at: Position) -> ManifestError {
+    ManifestError::new(at, format!("it nests deeper than {MAX_DEPTH} levels"))
 }
 
-/// A key as JSON has it: a string.
-fn key<'t>(node: &Node<'t>) -> Result<Cow<'t, str>, Fault> {
+/// A key as a string, as in JSON.
+fn key<'t>(node: &Node<'t>) -> Result<Cow<'t, str>, ManifestError> {
     let Content::Scalar(scalar) = &node.content else {
-        return Err(Fault { at: node.at, message: "a key must be a string".to_owned() });
+        return Err(ManifestError::new(node.at, "a key must be a string"));
     };
     Ok(match scalar {
         Scalar::String(text) => text.clone(),
@@ -223,19 +229,23 @@ fn key<'t>(node: &Node<'t>) -> Result<Cow<'t, str>, Fault> {
     })
 }
 
-/// Takes in what `<<` brings: a map, or a list of maps.
-fn merged<'t>(maps: &mut Vec<Node<'t>>, node: Node<'t>, key_at: Position) -> Result<(), Fault> {
+/// Adds the value of `<<` to the maps: one map, or a list of maps.
+fn collect_maps<'t>(
+    maps: &mut Vec<Node<'t>>,
+    node: Node<'t>,
+    key_at: Position,
+) -> Result<(), ManifestError> {
     match node.content {
         Content::Map(_) => maps.push(node),
         Content::List(items) if items.iter().all(|it| matches!(it.content, Content::Map(_))) => {
             maps.extend(items);
         }
-        _ => return Err(Fault { at: key_at, message: "<< merges maps only".to_owned() }),
+        _ => return Err(ManifestError::new(key_at, "<< merges maps only")),
     }
     Ok(())
 }
 
-/// Adds the entries of other maps whose key is not there yet.
+/// Adds the entries of other maps whose keys `entries` lacks; of equal keys, the first counts.
 fn merge<'t>(entries: &mut Vec<Entry<'t>>, maps: Vec<Node<'t>>) {
     if maps.is_empty() {
         return;
@@ -253,8 +263,8 @@ fn merge<'t>(entries: &mut Vec<Entry<'t>>, maps: Vec<Node<'t>>) {
     entries.retain(|_| new.next().unwrap_or_default());
 }
 
-fn each_key_once(entries: &[Entry<'_>]) -> Result<(), Fault> {
-    // Most maps are small, and then looking is cheaper than hashing.
+fn each_key_once(entries: &[Entry<'_>]) -> Result<(), ManifestError> {
+    // In small maps, which most are, a linear search is cheaper than hashing.
     let twice = if entries.len() > 16 {
         let mut keys = HashSet::new();
         entries.iter().find(|entry| !keys.insert(&*entry.key))
@@ -264,7 +274,7 @@ fn each_key_once(entries: &[Entry<'_>]) -> Result<(), Fault> {
         numbered.find(|(index, entry)| seen(*index, &entry.key)).map(|(_, entry)| entry)
     };
     twice.map_or(Ok(()), |Entry { key, key_at, .. }| {
-        Err(Fault { at: *key_at, message: format!("the key {} is there twice", quote(key)) })
+        Err(ManifestError::new(*key_at, format!("the key {} is there twice", quote(key))))
     })
 }
 
@@ -274,18 +284,20 @@ fn scalar<'t>(text: Cow<'t, str>, style: ScalarStyle, tag: Option<&Tag>) -> Scal
     if style == ScalarStyle::Plain && resolved { Scalar::plain(text) } else { Scalar::String(text) }
 }
 
-/// How many values a tree holds, and how deep they nest.
-fn extent(node: &Node<'_>) -> (usize, usize) {
-    let all = |inner: &mut dyn Iterator<Item = &Node<'_>>| {
-        let total = |(size, depth): (usize, usize), node: &Node<'_>| {
-            let (more, deep) = extent(node);
-            (size + more, depth.max(deep + 1))
-        };
-        inner.fold((1, 1), total)
-    };
-    match &node.content {
-        Content::Scalar(_) => (1, 0),
-        Content::List(items) => all(&mut items.iter()),
-        Content::Map(entries) => all(&mut entries.iter().map(|entry| &entry.value)),
+impl TreeSize {
+    fn of(node: &Node<'_>) -> Self {
+        match &node.content {
+            Content::Scalar(_) => Self { values: 1, depth: 0 },
+            Content::List(items) => Self::around(&mut items.iter()),
+            Content::Map(entries) => Self::around(&mut entries.iter().map(|entry| &entry.value)),
+        }
+    }
+
+    /// The size of a list or map with these values.
+    fn around(inner: &mut dyn Iterator<Item = &Node<'_>>) -> Self {
+        inner.map(Self::of).fold(Self { values: 1, depth: 1 }, |sum, it| Self {
+            values: sum.values + it.values,
+            depth: sum.depth.max(it.depth + 1),
+        })
     }
 }

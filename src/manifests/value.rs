@@ -1,4 +1,4 @@
-//! Decoding a tree into types, by serde. Strings are borrowed from the text.
+//! Decodes a tree into types with serde. Strings are borrowed from the text.
 
 use std::fmt;
 
@@ -12,12 +12,12 @@ use serde::forward_to_deserialize_any;
 use super::node::{Content, Entry, Node, Position};
 use super::scalar::Scalar;
 
-/// What does not fit, and where.
+/// A value that does not fit its type.
 #[derive(Debug)]
 pub struct DecodeError {
-    /// From the root: `spec.containers[0].image`.
+    /// The field path from the root: `spec.containers[0].image`.
     pub path: String,
-    /// Where the value at fault stands; `None` until a value has claimed the fault.
+    /// The position of the invalid value; `None` until a deserializer that knows the position sets it.
     pub at: Option<Position>,
     pub message: String,
 }
@@ -125,7 +125,7 @@ impl<'de> Deserializer<'de> for &'de Node<'_> {
         decoded.map_err(|error| error.at(self.at))
     }
 
-    /// An object only: serde's own code takes a list of a type's fields, too, which no API server does.
+    /// Refuses lists: serde's derived code would accept a list of field values, which no API server does.
     fn deserialize_struct<V: Visitor<'de>>(
         self,
         _name: &'static str,
@@ -144,7 +144,7 @@ impl<'de> Deserializer<'de> for &'de Node<'_> {
     }
 }
 
-/// The name of an enum's variant; the types here have none that hold something.
+/// The name of an enum's variant. The decoded types have unit variants only.
 struct Variant<'de>(&'de str);
 
 impl<'de> EnumAccess<'de> for Variant<'de> {
@@ -209,7 +209,7 @@ impl<'de> SeqAccess<'de> for Items<'de, '_> {
 
 struct Entries<'de, 't> {
     entries: std::slice::Iter<'de, Entry<'t>>,
-    /// The entry whose key was read and whose value was not.
+    /// The entry whose key was read and whose value is next.
     open: Option<&'de Entry<'t>>,
 }
 
@@ -224,7 +224,7 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
         let Some(entry) = self.open else { return Ok(None) };
         let key: &'de str = &entry.key;
         let decoded = seed.deserialize(BorrowedStrDeserializer::new(key));
-        // A key that is not known stands where it is written.
+        // The position of an unknown key is that of the key itself.
         decoded.map(Some).map_err(|error: DecodeError| error.at(entry.key_at))
     }
 
@@ -233,7 +233,7 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
         seed: S,
     ) -> Result<S::Value, DecodeError> {
         let Some(entry) = self.open.take() else {
-            return Err(DecodeError::custom("a value was asked for before its key"));
+            return Err(DecodeError::custom("a value was requested before its key"));
         };
         let decoded = seed.deserialize(&entry.value);
         decoded.map_err(|error| error.at(entry.value.at).below(&step(&entry.key)))
@@ -244,7 +244,7 @@ impl<'de> MapAccess<'de> for Entries<'de, '_> {
     }
 }
 
-/// A key as a path writes it.
+/// A key as a step of a field path.
 fn step(key: &str) -> String {
     if key.contains(['.', '[', ']', '/']) { format!("[\"{key}\"]") } else { key.to_owned() }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::Policies;
 use crate::findings::Fault;
 use crate::inputs;
-use crate::manifests::policy_file::{self, PolicyDocument, Reading};
+use crate::manifests::policy_file::{self, ParseOptions, PolicyDocument};
 use crate::metrics::PolicyMetrics;
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::PolicySet;
@@ -26,7 +26,7 @@ pub enum FilesError {
     #[error("{}", lines(.0))]
     Unreadable(Vec<Fault>),
     #[error("{place}:{fault}")]
-    Policy { place: String, fault: crate::manifests::documents::Fault },
+    Policy { place: String, fault: crate::manifests::error::ManifestError },
     #[error("{place}: policy {} is defined twice, first in {first}", quote(.label))]
     Twice { place: String, label: String, first: String },
     #[error("the given files contain no policy; name a policy file or a folder of them")]
@@ -53,7 +53,7 @@ pub struct PlacedPolicy {
 ///
 /// # Errors
 /// All files that cannot be read, or else the first fault of the first file with one.
-pub fn read(paths: &[PathBuf], reading: Reading<'_>) -> Result<Vec<PlacedPolicy>, FilesError> {
+pub fn read(paths: &[PathBuf], reading: ParseOptions<'_>) -> Result<Vec<PlacedPolicy>, FilesError> {
     some(parse(&texts(paths)?, reading)?)
 }
 
@@ -83,7 +83,7 @@ fn texts(paths: &[PathBuf]) -> Result<FileTexts, FilesError> {
     if faults.is_empty() { Ok(texts) } else { Err(FilesError::Unreadable(faults)) }
 }
 
-fn parse(texts: &FileTexts, reading: Reading<'_>) -> Result<Vec<PlacedPolicy>, FilesError> {
+fn parse(texts: &FileTexts, reading: ParseOptions<'_>) -> Result<Vec<PlacedPolicy>, FilesError> {
     let mut first = BTreeMap::new();
     let mut policies = Vec::new();
     for (name, text) in texts {
@@ -106,7 +106,7 @@ fn some<T>(policies: Vec<T>) -> Result<Vec<T>, FilesError> {
 }
 
 fn compile(texts: &FileTexts) -> Result<Vec<Arc<Policy>>, FilesError> {
-    Ok(parse(texts, Reading::default())?.into_iter().map(|it| it.document.policy).collect())
+    Ok(parse(texts, ParseOptions::default())?.into_iter().map(|it| it.document.policy).collect())
 }
 
 /// Watched files and folders of policies, with their last contents.

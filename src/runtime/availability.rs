@@ -19,7 +19,7 @@ use crate::beat::Beat;
 use crate::certs::configuration::WebhookKind;
 use crate::certs::objects::WatchedObjects;
 use crate::client::backoff::Doubling;
-use crate::client::watch_one::Seen;
+use crate::client::watch_one::ObjectState;
 use crate::clusters::Cluster;
 use crate::metrics::BeatMetrics;
 
@@ -162,8 +162,8 @@ enum Comparison {
 }
 
 impl Comparison {
-    fn of(kind: WebhookKind, rendered: &Value, seen: &Seen<DynamicObject>) -> Self {
-        let Seen::Present(object) = seen else { return Self::Absent };
+    fn of(kind: WebhookKind, rendered: &Value, seen: &ObjectState<DynamicObject>) -> Self {
+        let ObjectState::Present(object) = seen else { return Self::Absent };
         match intact::compare(rendered, &object.data) {
             Ok(()) => Self::Intact,
             Err(why) => Self::Changed(format!("{}: {why}", kind.as_str())),

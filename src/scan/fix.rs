@@ -1,27 +1,29 @@
-//! Manifests with every safe fix put in place: what `podgate fix` does.
+//! Applies every safe fix to a text, for `podgate fix`.
 
 use json_patch::PatchOperation;
 use serde_json::Value;
 
-use super::manifest::Judge;
+use super::manifest::{JudgedWorkload, ManifestJudge, input_fault};
 use crate::findings::{Fault, FaultKind};
-use crate::manifests::documents;
+use crate::manifests::documents::{self, Manifest};
 use crate::manifests::edit::{self, Edit};
+use crate::manifests::error::ManifestError;
 use crate::policy::patch;
 
 /// A text after its fixes.
 #[derive(Default)]
 pub struct Fixed {
     pub text: String,
-    /// The objects that changed.
+    /// The changes, one for each object that changed.
     pub patches: Vec<ObjectPatch>,
-    /// How many violations there were, and how many of them no fix is known for.
+    /// How many violations the text had.
     pub violations: usize,
+    /// How many of them have no safe fix.
     pub left: usize,
     pub faults: Vec<Fault>,
 }
 
-/// What changed in one object.
+/// The changes to one object.
 pub struct ObjectPatch {
     pub kind: String,
     pub namespace: Option<String>,
@@ -29,78 +31,97 @@ pub struct ObjectPatch {
     pub operations: Vec<PatchOperation>,
 }
 
-/// An object of the text, as it was and as it should be.
-struct Planned {
+/// The fix of one object.
+struct ObjectFix {
+    /// The object that the edited text must decode to.
     expected: Value,
     edits: Vec<Edit>,
+    /// `None` if the object does not change.
     patch: Option<ObjectPatch>,
-    line: String,
+    /// `FILE:LINE:COLUMN`.
+    place: String,
 }
 
-/// Fixes what can be fixed safely, and changes nothing else in the text.
-pub fn fix(judge: &Judge<'_>, file: &str, text: &str) -> Fixed {
+/// Fixes the violations that have a safe fix, and changes nothing else in the text.
+pub fn fix(judge: &ManifestJudge<'_>, file: &str, text: &str) -> Fixed {
     let mut fixed = Fixed::default();
-    let mut planned = Vec::new();
-    documents::read(text, |object| {
-        let fault = |at, message: String| Fault {
-            place: format!("{file}:{at}"),
-            message,
-            kind: FaultKind::Input,
-        };
+    let mut objects = Vec::new();
+    for object in documents::read(text) {
         let manifest = match object {
             Ok(manifest) => manifest,
-            Err(error) => return fixed.faults.push(fault(error.at, error.message)),
+            Err(error) => {
+                fixed.faults.push(input_fault(file, error));
+                continue;
+            }
         };
-        let mut object = Planned {
+        let mut object = ObjectFix {
             expected: manifest.node.to_json(),
             edits: Vec::new(),
             patch: None,
-            line: format!("{file}:{}", manifest.node.at),
+            place: format!("{file}:{}", manifest.node.at),
         };
-        let judged = judge.workload(&manifest, |found| {
-            let safe: Vec<_> =
-                found.findings.iter().filter_map(|it| it.breach.fix.as_ref()).collect();
-            fixed.violations += found.findings.len();
-            fixed.left += found.findings.len() - safe.len();
-            let operations = patch::operations(&object.expected, safe);
-            let Some(edits) = edit::edits(text, &manifest.node, &operations) else {
-                let message =
-                    "an alias stands for what should change; it is left as it was".to_owned();
-                return fixed.faults.push(fault(manifest.node.at, message));
-            };
-            if operations.is_empty()
-                || json_patch::patch(&mut object.expected, &operations).is_err()
-            {
-                return;
+        match judge.workload(&manifest) {
+            Ok(None) => {}
+            Ok(Some(found)) => {
+                let safe = found.findings.iter().filter_map(|it| it.breach.fix.as_ref());
+                let safe: Vec<_> = safe.collect();
+                fixed.violations += found.findings.len();
+                fixed.left += found.findings.len() - safe.len();
+                let operations = patch::operations(&object.expected, safe);
+                if let Err(error) = object.plan(text, &manifest, &found, operations) {
+                    fixed.faults.push(input_fault(file, error));
+                }
             }
-            object.edits = edits;
-            object.patch = Some(ObjectPatch {
-                kind: manifest.kind.clone(),
-                namespace: found.subject.namespace.map(str::to_owned),
-                name: found.subject.metadata.map(|it| it.name.to_string()).unwrap_or_default(),
-                operations,
-            });
-        });
-        if let Err((at, message)) = judged {
-            fixed.faults.push(fault(at, message));
+            Err(error) => fixed.faults.push(input_fault(file, error)),
         }
-        planned.push(object);
-    });
-    put_in_place(text, planned, &mut fixed);
+        objects.push(object);
+    }
+    apply(text, objects, &mut fixed);
     fixed
 }
 
-/// Applies the edits, reads the result again, and gives up on a text that does not say what it should: an anchor may
-/// have carried a change to where it was not wanted.
-fn put_in_place(text: &str, planned: Vec<Planned>, fixed: &mut Fixed) {
-    let edits = planned.iter().flat_map(|plan| plan.edits.iter().cloned()).collect();
+impl ObjectFix {
+    /// Plans the edits that have the effect of the patch.
+    ///
+    /// # Errors
+    /// An alias stands for a value that should change.
+    fn plan(
+        &mut self,
+        text: &str,
+        manifest: &Manifest<'_>,
+        found: &JudgedWorkload<'_>,
+        operations: Vec<PatchOperation>,
+    ) -> Result<(), ManifestError> {
+        let Some(edits) = edit::edits(text, &manifest.node, &operations) else {
+            let message =
+                "an alias stands for a value that should change; the object is left unchanged";
+            return Err(ManifestError::new(manifest.node.at, message));
+        };
+        if operations.is_empty() || json_patch::patch(&mut self.expected, &operations).is_err() {
+            return Ok(());
+        }
+        self.edits = edits;
+        self.patch = Some(ObjectPatch {
+            kind: manifest.kind.clone(),
+            namespace: found.namespace.clone(),
+            name: found.name.clone(),
+            operations,
+        });
+        Ok(())
+    }
+}
+
+/// Applies the edits and reads the result again. If it does not decode to the expected objects, the text is left
+/// unchanged: an anchor has carried a change to another value.
+fn apply(text: &str, objects: Vec<ObjectFix>, fixed: &mut Fixed) {
+    let edits = objects.iter().flat_map(|fix| fix.edits.iter().cloned()).collect();
     let edited = edit::apply(text, edits);
-    let mut found = Vec::new();
-    documents::read(&edited, |object| found.extend(object.map(|object| object.node.to_json())));
-    let differs = planned.iter().map(|plan| &plan.expected).ne(&found);
+    let read = documents::read(&edited).flatten();
+    let found: Vec<_> = read.map(|object| object.node.to_json()).collect();
+    let differs = objects.iter().map(|fix| &fix.expected).ne(&found);
     if differs {
         text.clone_into(&mut fixed.text);
-        let place = planned.iter().find(|plan| plan.patch.is_some()).map(|plan| plan.line.clone());
+        let place = objects.iter().find(|fix| fix.patch.is_some()).map(|fix| fix.place.clone());
         fixed.faults.push(Fault {
             place: place.unwrap_or_default(),
             message: "it shares text with something that must not change; apply the patch instead: podgate fix -o patch".to_owned(),
@@ -109,7 +130,7 @@ fn put_in_place(text: &str, planned: Vec<Planned>, fixed: &mut Fixed) {
     } else {
         fixed.text = edited;
     }
-    fixed.patches = planned.into_iter().filter_map(|plan| plan.patch).collect();
+    fixed.patches = objects.into_iter().filter_map(|fix| fix.patch).collect();
 }
 
 #[cfg(test)]
@@ -134,7 +155,7 @@ mod tests {
         let scope = Scope::Cluster(Selection::default());
         let policy = Policy::compile(scope, "p".to_owned(), &spec).unwrap();
         let policies = PolicySet::new([Arc::new(policy)], Arc::default());
-        let judge = Judge {
+        let judge = ManifestJudge {
             policies: &policies,
             namespace: None,
             now: Timestamp::UNIX_EPOCH,
@@ -204,7 +225,7 @@ kind: ConfigMap
     }
 
     #[test]
-    fn a_text_that_shares_what_should_change_is_left_alone_and_told() {
+    fn a_text_with_an_alias_to_a_changed_value_is_left_alone_with_a_fault() {
         let text = "apiVersion: v1\nkind: Pod\nspec:\n  containers:\n    - &c {name: web, image: nginx}\nother: *c\n";
         let fixed = fixed(text);
         assert_eq!(fixed.text, text);

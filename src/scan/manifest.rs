@@ -1,4 +1,4 @@
-//! Judging the objects of one text.
+//! Judges the objects of one text.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::cel::tree::Tree;
 use crate::findings::{Fault, FaultKind, Violation};
-use crate::manifests::documents::{self, Object as Manifest};
-use crate::manifests::node::Position;
+use crate::manifests::documents::{self, Manifest};
+use crate::manifests::error::ManifestError;
 use crate::policy::decision::worst_first;
 use crate::policy::degree::Degree;
 use crate::policy::document::Document;
@@ -20,96 +20,103 @@ use crate::policy::rule::Fix;
 use crate::policy::subject::Subject;
 use crate::policy::workload::Kind;
 
-/// What decides verdicts beside the objects.
-pub struct Judge<'p> {
+/// Judges manifests by policies.
+pub struct ManifestJudge<'p> {
     pub policies: &'p PolicySet,
     /// The namespace of objects that name none.
     pub namespace: Option<&'p str>,
     pub now: Timestamp,
-    /// Whether objects are judged as they are written, and not as policies with `mutate` would have them.
+    /// Whether objects are judged as written, without the changes of policies with `mutate`.
     pub as_written: bool,
 }
 
-/// What one text holds.
+/// The findings of one text.
 #[derive(Default)]
-pub struct Judged {
+pub struct JudgedText {
     pub violations: Vec<Violation>,
     pub faults: Vec<Fault>,
+    /// Objects, `List` items included.
     pub documents: u64,
+    /// Objects that run pods.
     pub workloads: u64,
+    /// Objects that do not run pods.
     pub skipped: u64,
-    /// What the score counts.
-    pub counted: Vec<Counted>,
+    /// The workloads that count for the score.
+    pub scored: Vec<ScoredWorkload>,
 }
 
-/// An object, as the score counts it.
-pub struct Counted {
+/// A workload as the score counts it.
+pub struct ScoredWorkload {
     pub namespace: Option<String>,
-    /// The workload it belongs to, by kind and name.
-    pub workload: (String, String),
+    /// The kind and name of the workload to which the object belongs.
+    pub workload: ObjectName<'static>,
+    /// Rule ids with their degrees.
     pub violations: Vec<(&'static str, Degree)>,
 }
 
-/// A workload that was read, with what is wrong with it.
-pub struct JudgedWorkload<'a, 'p> {
-    pub manifest: &'a Manifest<'a>,
-    pub subject: Subject<'a>,
+/// A workload and its violations.
+pub struct JudgedWorkload<'p> {
+    pub namespace: Option<String>,
+    /// Empty if the object has a `generateName` instead.
+    pub name: String,
     pub findings: Vec<Finding<'p>>,
-    /// Whether the namespace's labels decide and are not known.
+    generate_name: String,
+    owner: ObjectName<'static>,
+    /// Whether a `namespaceSelector` was taken to match because the namespace's labels are unknown.
     assumed: bool,
-    /// Whether any policy judges it. Where nothing is asked, nothing is kept either.
+    /// Whether any policy is in force for the workload. One without policies does not count for the score.
     counts: bool,
 }
 
-impl<'p> Judge<'p> {
-    /// Judges every object of a text; `file` is what the text is called.
-    pub fn judge(&self, file: &str, text: &str) -> Judged {
-        let mut judged = Judged::default();
-        documents::read(text, |object| {
+impl<'p> ManifestJudge<'p> {
+    /// Judges every object of a text. `file` is the text's name in the findings.
+    pub fn judge(&self, file: &str, text: &str) -> JudgedText {
+        let mut judged = JudgedText::default();
+        for object in documents::read(text) {
             let manifest = match object {
                 Ok(manifest) => manifest,
-                Err(fault) => {
-                    return judged.faults.push(input_fault(file, fault.at, &fault.message));
+                Err(error) => {
+                    judged.faults.push(input_fault(file, error));
+                    continue;
                 }
             };
             judged.documents += 1;
-            let take = |found: JudgedWorkload<'_, 'p>| {
-                judged.violations.extend(violations(file, &found));
-                judged.counted.extend(found.counted());
-            };
-            match self.workload(&manifest, take) {
-                Ok(true) => judged.workloads += 1,
-                Ok(false) => judged.skipped += 1,
-                Err((at, message)) => judged.faults.push(input_fault(file, at, &message)),
+            match self.workload(&manifest) {
+                Ok(Some(found)) => {
+                    judged.workloads += 1;
+                    judged.violations.extend(violations(file, &manifest, &found));
+                    judged.scored.extend(found.scored());
+                }
+                Ok(None) => judged.skipped += 1,
+                Err(error) => judged.faults.push(input_fault(file, error)),
             }
-        });
+        }
         judged
     }
 
-    /// Judges an object if it runs pods, and says whether it does.
+    /// Judges an object; `None` if its kind runs no pods.
     ///
     /// # Errors
-    /// What podgate cannot judge although it should, with its place.
+    /// An object that should be judged cannot be decoded.
     pub fn workload(
         &self,
         manifest: &Manifest<'_>,
-        each: impl FnOnce(JudgedWorkload<'_, 'p>),
-    ) -> Result<bool, (Position, String)> {
+    ) -> Result<Option<JudgedWorkload<'p>>, ManifestError> {
         let node = &manifest.node;
         if manifest.api_version.is_empty() {
-            return Err((
-                node.at,
-                "it has no apiVersion, so it is no Kubernetes object".to_owned(),
-            ));
+            let message = "it has no apiVersion, so it is no Kubernetes object";
+            return Err(ManifestError::new(node.at, message));
         }
         let (group, version) =
             manifest.api_version.rsplit_once('/').unwrap_or(("", &manifest.api_version));
-        let kind = Kind::find(group, version, &manifest.kind)
-            .map_err(|error| (node.position_of("apiVersion"), error.to_string()))?;
-        let Some(kind) = kind else { return Ok(false) };
+        let kind = Kind::find(group, version, &manifest.kind).map_err(|error| {
+            ManifestError::new(node.position_of("apiVersion"), error.to_string())
+        })?;
+        let Some(kind) = kind else { return Ok(None) };
         let view = <Object as Deserialize>::deserialize(node)
-            .map_err(|error| (error.at.unwrap_or(node.at), error.to_string()))?;
-        let mut subject = Subject::of(kind, &view).map_err(|error| (node.at, error.to_string()))?;
+            .map_err(|error| ManifestError::new(error.at.unwrap_or(node.at), error.to_string()))?;
+        let mut subject = Subject::of(kind, &view)
+            .map_err(|error| ManifestError::new(node.at, error.to_string()))?;
         subject.namespace = subject.namespace.or(self.namespace);
         let (plan, assumed) = self.plan(subject.namespace);
         let document = plan
@@ -128,17 +135,21 @@ impl<'p> Judge<'p> {
         };
         let mut findings = judgement.violations;
         worst_first(&mut findings);
-        let counts = !plan.policies().is_empty();
-        each(JudgedWorkload {
-            manifest,
-            subject: Subject { document: None, ..subject },
+        let ObjectName { kind, name } = owner::workload(&subject);
+        let owner = ObjectName { kind: kind.into_owned().into(), name: name.into_owned().into() };
+        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        Ok(Some(JudgedWorkload {
+            namespace: subject.namespace.map(str::to_owned),
+            name: text(subject.metadata.map(|it| &*it.name)),
             findings,
+            generate_name: text(subject.metadata.map(|it| &*it.generate_name)),
+            owner,
             assumed,
-            counts,
-        });
-        Ok(true)
+            counts: !plan.policies().is_empty(),
+        }))
     }
 
+    /// The plan for a namespace, and whether unknown labels were taken to match.
     fn plan(&self, namespace: Option<&str>) -> (&'p EvaluationPlan, bool) {
         match self.policies.covering(namespace) {
             Ok(plan) => (plan, namespace.is_none()),
@@ -147,42 +158,36 @@ impl<'p> Judge<'p> {
     }
 }
 
-impl JudgedWorkload<'_, '_> {
-    /// What the score counts of it, if it counts: nothing is asked of some namespaces.
-    fn counted(&self) -> Option<Counted> {
-        let JudgedWorkload { subject, findings, counts, .. } = self;
-        counts.then(|| {
-            let ObjectName { kind, name } = owner::workload(subject);
-            Counted {
-                namespace: subject.namespace.map(str::to_owned),
-                workload: (kind.into_owned(), name.into_owned()),
-                violations: findings.iter().map(|it| (it.rule.id, it.breach.degree)).collect(),
-            }
+impl JudgedWorkload<'_> {
+    /// `None` if it does not count for the score.
+    fn scored(self) -> Option<ScoredWorkload> {
+        self.counts.then(|| ScoredWorkload {
+            violations: self.findings.iter().map(|it| (it.rule.id, it.breach.degree)).collect(),
+            namespace: self.namespace,
+            workload: self.owner,
         })
     }
 }
 
 /// A workload's violations, as the report lists them.
-fn violations(file: &str, found: &JudgedWorkload<'_, '_>) -> Vec<Violation> {
-    let JudgedWorkload { manifest, subject, findings, assumed, .. } = found;
+fn violations(file: &str, manifest: &Manifest<'_>, found: &JudgedWorkload<'_>) -> Vec<Violation> {
+    let JudgedWorkload { namespace, name, findings, generate_name, assumed, .. } = found;
     let fixable = findings.iter().any(|finding| finding.breach.fix.is_some());
     let json = if fixable { manifest.node.to_json() } else { Value::Null };
-    let (name, generate_name) =
-        subject.metadata.map_or(("", ""), |metadata| (&*metadata.name, &*metadata.generate_name));
-    let name = if name.is_empty() { format!("{generate_name}*") } else { name.to_owned() };
+    let name = if name.is_empty() { format!("{generate_name}*") } else { name.clone() };
     let violations = findings.iter().map(|finding| {
         let breach = &finding.breach;
         let at = manifest.node.position_of(&breach.path);
         let mut message = breach.sentence();
         if *assumed && finding.policy.scope.reads_labels() {
-            message += " (taking the policy's namespaceSelector to match: the input has no Namespace that tells)";
+            message += " (assuming that the policy's namespaceSelector matches: the input has no Namespace object with the labels)";
         }
         Violation {
             file: Some(file.to_owned()),
             line: Some(at.line.into()),
             column: Some(at.column.into()),
             kind: manifest.kind.clone(),
-            namespace: subject.namespace.map(str::to_owned),
+            namespace: namespace.clone(),
             name: name.clone(),
             policy: finding.policy.label.clone(),
             rule: finding.id().into_owned(),
@@ -197,12 +202,12 @@ fn violations(file: &str, found: &JudgedWorkload<'_, '_>) -> Vec<Violation> {
     violations.collect()
 }
 
-fn patch_of(object: &serde_json::Value, fix: &Fix) -> Option<serde_json::Value> {
+fn patch_of(object: &Value, fix: &Fix) -> Option<Value> {
     let operations = patch::operations(object, [fix]);
     if operations.is_empty() { None } else { serde_json::to_value(operations).ok() }
 }
 
-fn input_fault(file: &str, at: Position, message: &str) -> Fault {
-    let place = format!("{file}:{at}");
-    Fault { place, message: message.to_owned(), kind: FaultKind::Input }
+pub(super) fn input_fault(file: &str, error: ManifestError) -> Fault {
+    let ManifestError { at, message } = error;
+    Fault { place: format!("{file}:{at}"), message, kind: FaultKind::Input }
 }

@@ -1,4 +1,4 @@
-//! A scan of files: what `podgate scan` does.
+//! Scans files, for `podgate scan`.
 
 use std::collections::BTreeMap;
 use std::num::NonZero;
@@ -8,7 +8,7 @@ use std::thread;
 
 use jiff::Timestamp;
 
-use super::manifest::{Counted, Judge, Judged};
+use super::manifest::{JudgedText, ManifestJudge, ScoredWorkload};
 use crate::findings::Report;
 use crate::inputs::Input;
 use crate::manifests::documents;
@@ -18,8 +18,9 @@ use crate::policy::policy_set::{NamespaceMetadata, Namespaces, PolicySet};
 use crate::policy::protected::Protected;
 use crate::policy::score::{Loss, Tally, Weights, Workload};
 
-/// Judges every file by the policies. `namespace` is that of objects that name none; `progress` is told the bytes of
-/// each file that is done. Files are read one by one by each core, and the report is in the order of the files.
+/// Judges every file by the policies. `namespace` is the namespace of objects that name none. `progress` is called with
+/// the size in bytes of each finished file. Each core reads one file at a time; the report is in the order of the
+/// files.
 pub fn scan(
     inputs: &[Input],
     policies: Vec<Arc<Policy>>,
@@ -29,7 +30,7 @@ pub fn scan(
     progress: &(dyn Fn(u64) + Sync),
 ) -> Report {
     let set = set(inputs, policies, protected);
-    let judge = Judge { policies: &set, namespace, now, as_written: false };
+    let judge = ManifestJudge { policies: &set, namespace, now, as_written: false };
     let judged = in_parallel(inputs, |input| {
         let judged = judge_input(&judge, input);
         progress(input.size());
@@ -38,7 +39,7 @@ pub fn scan(
     report(judged, &set)
 }
 
-/// The policies, with the namespaces that the input itself describes where policies read them.
+/// The policies with the labels of the `Namespace` objects in the input, if any policy reads them.
 pub fn set(inputs: &[Input], policies: Vec<Arc<Policy>>, protected: Protected) -> PolicySet {
     let reads = |policy: &Arc<Policy>| policy.scope.reads_labels() || policy.reads_documents();
     let mut namespaces = Namespaces::new();
@@ -50,24 +51,23 @@ pub fn set(inputs: &[Input], policies: Vec<Arc<Policy>>, protected: Protected) -
     PolicySet::new(policies, Arc::new(namespaces)).protecting(protected)
 }
 
-fn judge_input(judge: &Judge<'_>, input: &Input) -> Judged {
+fn judge_input(judge: &ManifestJudge<'_>, input: &Input) -> JudgedText {
     let judged = input.read(|text| judge.judge(&input.name, text));
-    judged.unwrap_or_else(|fault| Judged { faults: vec![fault], ..Judged::default() })
+    judged.unwrap_or_else(|fault| JudgedText { faults: vec![fault], ..JudgedText::default() })
 }
 
-/// The namespaces that a file describes. What is wrong with it is told when it is judged.
+/// The `Namespace` objects of a file. Its errors are reported when the file is judged.
 fn namespaces_of(input: &Input) -> Namespaces {
     input.read(namespaces_in).unwrap_or_default()
 }
 
 fn namespaces_in(text: &str) -> Namespaces {
     let mut namespaces = Namespaces::new();
-    // Most files have none, and need not be read for it.
+    // Saves decoding the files without namespaces, which most are.
     if !text.contains("Namespace") {
         return namespaces;
     }
-    documents::read(text, |object| {
-        let Ok(object) = object else { return };
+    for object in documents::read(text).flatten() {
         let metadata = object.node.get("metadata");
         let name = metadata.and_then(|it| it.get("name")).and_then(Node::as_str);
         let kind = (object.api_version.as_str(), object.kind.as_str());
@@ -76,7 +76,7 @@ fn namespaces_in(text: &str) -> Namespaces {
             let annotations = pairs(metadata.get("annotations"));
             namespaces.insert(name.to_owned(), NamespaceMetadata { labels, annotations });
         }
-    });
+    }
     // The API server gives every namespace its name as a label.
     for (name, metadata) in &mut namespaces {
         metadata.labels.insert("kubernetes.io/metadata.name".to_owned(), name.clone());
@@ -92,7 +92,7 @@ fn pairs(node: Option<&Node<'_>>) -> BTreeMap<String, String> {
     entries.iter().filter_map(|entry| pair(&entry.key, &entry.value)).collect()
 }
 
-/// Works on every input, on each core one at a time; results come in the order of the inputs.
+/// Runs `work` on every input, one at a time on each core. The results are in the order of the inputs.
 pub fn in_parallel<T: Send>(inputs: &[Input], work: impl Fn(&Input) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(inputs.len()));
@@ -116,7 +116,7 @@ pub fn in_parallel<T: Send>(inputs: &[Input], work: impl Fn(&Input) -> T + Sync)
     done.into_iter().map(|(_, result)| result).collect()
 }
 
-fn report(judged: Vec<Judged>, set: &PolicySet) -> Report {
+fn report(judged: Vec<JudgedText>, set: &PolicySet) -> Report {
     let mut report = Report::default();
     let mut namespaces = BTreeMap::<_, BTreeMap<_, Workload>>::new();
     for file in judged {
@@ -125,7 +125,7 @@ fn report(judged: Vec<Judged>, set: &PolicySet) -> Report {
         report.summary.skipped += file.skipped;
         report.results.extend(file.violations);
         report.faults.extend(file.faults);
-        for Counted { namespace, workload, violations } in file.counted {
+        for ScoredWorkload { namespace, workload, violations } in file.scored {
             let workloads = namespaces.entry(namespace).or_default();
             workloads.entry(workload).or_default().add_pod(violations);
         }

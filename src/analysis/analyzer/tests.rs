@@ -1,4 +1,4 @@
-//! What an analysis tells of given pods.
+//! The analysis of given pods.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! What `podgate policy preview` tells, in the shape that its JSON has. Other programs rely on it.
+//! The result of `podgate policy preview`. The field names are those of its JSON, which other programs rely on.
 
 use std::collections::BTreeSet;
 
@@ -8,24 +8,24 @@ use serde::Serialize;
 use crate::api::{Classification, Severity};
 use crate::findings::Fault;
 
-/// The whole answer: `-o json` prints it with `apiVersion: podgate/v1` before it.
+/// A whole preview. `-o json` prints it with `apiVersion: podgate/v1` as its first field.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Preview {
-    /// What is previewed: as if it were enforced, whatever mode it is written in.
+    /// The previewed policies. Each is judged as if it were enforced, whatever its mode.
     pub policies: Vec<PreviewedPolicy>,
-    pub summary: Summary,
-    /// Those that would be denied, those with a pod that would be refused, and those that would be denied no longer;
-    /// worst first.
-    pub workloads: Vec<Workload>,
+    pub summary: PreviewSummary,
+    /// The workloads that would be denied, that have a pod whose replacement would be refused, or that would no longer
+    /// be denied; worst first.
+    pub workloads: Vec<PreviewWorkload>,
     /// In the order of the policies and of their `spec.exemptions`.
     pub exemptions: Vec<ExemptionUse>,
-    /// By name; only those of which pods could be read.
+    /// Sorted by name; only the namespaces whose pods could be read.
     pub namespaces: Vec<NamespaceChange>,
-    /// What could not be read or decided. It is told on stderr, and is no part of the JSON.
+    /// What could not be read or decided. Printed on stderr, and not part of the JSON.
     #[serde(skip)]
     pub faults: Vec<Fault>,
-    /// What else a person should know; told as faults are.
+    /// Notes, printed on stderr like the faults.
     #[serde(skip)]
     pub notes: Vec<String>,
 }
@@ -34,38 +34,39 @@ pub struct Preview {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PreviewedPolicy {
-    /// `NAMESPACE/NAME`, or the name alone where it judges all namespaces.
+    /// `NAMESPACE/NAME`, or only the name of a policy that judges all namespaces.
     pub policy: String,
-    /// Whether the cluster has a version of it, which is what "before" means everywhere.
+    /// Whether the cluster already has a version of this policy. The `before` fields refer to that version.
     pub replaces: bool,
 }
 
 /// The counts.
 #[derive(Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Summary {
-    /// Those that the previewed policies judge, what a workload makes itself not counted again.
+pub struct PreviewSummary {
+    /// Workloads that the previewed policies judge. Objects that a workload controls are not counted again.
     pub workloads: u64,
-    /// Of them, those that would be denied if they were applied today.
+    /// Workloads that would be denied if they were applied today.
     pub denied: u64,
-    /// The same by the versions in force, in their own modes; null where there is none.
+    /// Workloads that the versions in force deny, in their own modes; null if none is in force.
     pub denied_before: Option<u64>,
-    /// The pods that run.
+    /// Running pods.
     pub pods: u64,
-    /// Of them, those whose replacements would be refused.
+    /// Running pods whose replacements would be refused.
     pub refused_pods: u64,
+    /// Running pods whose replacements the versions in force refuse; null if none is in force.
     pub refused_pods_before: Option<u64>,
-    /// What would deny workloads.
+    /// Violations that would deny workloads.
     pub violations: u64,
-    /// Of them, those that the versions in force do not find.
+    /// Violations that the versions in force do not find.
     pub new_violations: u64,
-    /// What the versions in force find in workloads and the previewed ones do not; null where there is none in force.
+    /// Violations that only the versions in force find; null if none is in force.
     pub gone_violations: Option<u64>,
-    /// Of the cluster; null where no pods could be read.
+    /// The cluster's score; null if no pods could be read.
     pub score: Option<Change>,
 }
 
-/// A score as it is and as it would be.
+/// A score before and after the change.
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Change {
@@ -88,45 +89,36 @@ pub struct NamespaceChange {
     pub change: Change,
 }
 
-/// What would become of a workload.
+/// A workload, and whether it would be denied.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Workload {
+pub struct PreviewWorkload {
     pub namespace: String,
     pub kind: String,
     pub name: String,
-    /// If it were applied today; null where only its pods were seen, such as those of a foreign controller.
+    /// The verdict if it were applied today; null if only its pods were read, such as those of a custom controller.
     pub verdict: Option<Verdict>,
-    /// The same by the versions in force; null where there is none.
+    /// The verdict of the versions in force; null if none is in force.
     pub before: Option<Verdict>,
-    /// What denies it, worst first. Paths are the workload's own.
-    pub violations: Vec<Violation>,
-    /// Null where none runs.
+    /// The violations that deny it, worst first. Paths are fields of the workload.
+    pub violations: Vec<PreviewViolation>,
+    /// Null if no pod runs.
     pub pods: Option<Pods>,
 }
 
-impl Workload {
-    /// Everything that would deny: it, and then its pods.
-    pub fn all(&self) -> impl Iterator<Item = &Violation> {
+impl PreviewWorkload {
+    /// The violations of the workload, followed by those of its pods.
+    pub fn all(&self) -> impl Iterator<Item = &PreviewViolation> {
         self.violations.iter().chain(self.pods.iter().flat_map(|pods| &pods.violations))
     }
 
-    /// The same, without what its pods only share with it.
-    pub fn distinct(&self) -> impl Iterator<Item = &Violation> {
-        fn cause(it: &Violation) -> (&str, &str, Option<&str>) {
+    /// [`Self::all`] without the pods' violations that the workload itself has too.
+    pub fn distinct(&self) -> impl Iterator<Item = &PreviewViolation> {
+        fn cause(it: &PreviewViolation) -> (&str, &str, Option<&str>) {
             (&it.policy, &it.rule, it.container.as_deref())
         }
         let own: BTreeSet<_> = self.violations.iter().map(cause).collect();
         self.all().filter(move |it| it.pods.is_none() || !own.contains(&cause(it)))
-    }
-
-    pub fn is_denied(&self) -> bool {
-        self.verdict == Some(Verdict::Denied)
-    }
-
-    /// How many of its pods would be refused.
-    pub fn refused(&self) -> u64 {
-        self.pods.as_ref().map_or(0, |pods| pods.refused)
     }
 }
 
@@ -137,36 +129,36 @@ pub enum Verdict {
     Admitted,
 }
 
-/// The pods of a workload that run.
+/// The running pods of a workload.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Pods {
     pub running: u64,
-    /// Of them, those whose replacements would be refused.
+    /// Pods whose replacements would be refused.
     pub refused: u64,
-    /// The same by the versions in force; null where there is none.
+    /// Pods whose replacements the versions in force refuse; null if none is in force.
     pub refused_before: Option<u64>,
-    /// What refuses them, worst first. Paths are the pods'.
-    pub violations: Vec<Violation>,
+    /// The violations that refuse them, worst first. Paths are fields of the pods.
+    pub violations: Vec<PreviewViolation>,
 }
 
-/// What denies.
+/// A violation that would deny a workload or a pod.
 #[derive(Clone, Debug, Serialize)]
-pub struct Violation {
+pub struct PreviewViolation {
     pub policy: String,
-    /// The rule's id, with its check where it has several.
+    /// The rule's id, followed by the check if the rule has several.
     pub rule: String,
     pub severity: Severity,
     pub container: Option<String>,
-    /// The field at fault, from the object's root.
+    /// The path of the field at fault, from the object's root.
     pub path: String,
-    /// The value found.
+    /// The value of that field.
     pub value: Option<String>,
-    /// What is wrong and what would pass, in a sentence.
+    /// A sentence that says what is wrong and what would pass.
     pub message: String,
-    /// Whether the version in force does not find it.
+    /// Whether the version in force does not find this violation.
     pub new: bool,
-    /// How many of the refused pods have it; null where it is the workload's own.
+    /// How many of the refused pods have it; null for a violation of the workload itself.
     pub pods: Option<u64>,
 }
 
@@ -175,7 +167,7 @@ pub struct Violation {
 #[serde(rename_all = "camelCase")]
 pub struct ExemptionUse {
     pub policy: String,
-    /// Its place in `spec.exemptions`, from 0.
+    /// Its index in `spec.exemptions`, from 0.
     pub index: usize,
     pub state: ExemptionState,
     pub rules: Vec<String>,
@@ -187,7 +179,7 @@ pub struct ExemptionUse {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExemptionState {
-    /// It lets something pass that is there today.
+    /// It exempts at least one present violation.
     Used,
     Unused,
     Expired,

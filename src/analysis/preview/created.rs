@@ -1,4 +1,4 @@
-//! Objects of a cluster as they would be if they were created anew.
+//! A cluster's objects as they would be at their creation.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::policy::object::{Object, Text};
 use crate::policy::workload::Kind;
 
-/// What the API server and the scheduler give a pod, and no manifest has.
-const OF_THE_SERVER: [&str; 8] = [
+/// The metadata that the API server sets, which no manifest has.
+const SERVER_METADATA: [&str; 8] = [
     "creationTimestamp",
     "deletionGracePeriodSeconds",
     "deletionTimestamp",
@@ -18,7 +18,7 @@ const OF_THE_SERVER: [&str; 8] = [
     "uid",
 ];
 
-/// The fields that say who controls an object, with their group, which [`Object`] leaves out.
+/// An object's owner references with their API groups, which [`Object`] leaves out.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Head<'a> {
@@ -43,8 +43,8 @@ struct Owner<'a> {
     controller: Option<bool>,
 }
 
-/// Whether an object is a workload of its own. What a judged kind controls is not: it is told with its owner. Nor is a
-/// pod that anything else controls: nobody applies it, and it is told as a running pod of its owner.
+/// Whether an object is a workload of its own. An object that a judged kind controls is not: it counts for its owner.
+/// Neither is a pod with any other controller: it counts as a running pod of its owner.
 pub fn is_workload(kind: Kind, json: &str) -> Result<bool, serde_json::Error> {
     let head: Head<'_> = serde_json::from_str(json)?;
     let mut owners = head.metadata.owner_references.iter().flatten();
@@ -55,7 +55,7 @@ pub fn is_workload(kind: Kind, json: &str) -> Result<bool, serde_json::Error> {
     Ok(kind != Kind::Pod && !judged)
 }
 
-/// The object as rules see it: a new pod has no ephemeral containers, and a template never has.
+/// The object as rules see it. A new pod and a pod template have no ephemeral containers.
 pub fn view(json: &str) -> Result<Object<'_>, serde_json::Error> {
     let mut object: Object<'_> = serde_json::from_str(json)?;
     if let Some(spec) = &mut object.spec {
@@ -64,7 +64,7 @@ pub fn view(json: &str) -> Result<Object<'_>, serde_json::Error> {
     Ok(object)
 }
 
-/// The same whole, for rules that read whatever they like.
+/// The whole object, for expressions and `mutate`, which may read any field.
 pub fn whole(kind: Kind, json: &str) -> Option<Value> {
     let mut object: Value = serde_json::from_str(json).ok()?;
     if kind == Kind::Pod
@@ -73,11 +73,11 @@ pub fn whole(kind: Kind, json: &str) -> Option<Value> {
         pod.remove("status");
         if let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) {
             spec.remove("ephemeralContainers");
-            // The scheduler's choice. A pod that names its node itself cannot be told from it.
+            // Set by the scheduler. A node name from the manifest looks the same and is removed too.
             spec.remove("nodeName");
         }
         if let Some(metadata) = pod.get_mut("metadata").and_then(Value::as_object_mut) {
-            for field in OF_THE_SERVER {
+            for field in SERVER_METADATA {
                 metadata.remove(field);
             }
         }

@@ -1,11 +1,13 @@
-//! Judges the objects of a cluster one by one as if they were created today, by both sets. No I/O.
+//! Judges the objects of a cluster one by one, as if they were created today, by both sets of policies. No I/O.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
+use super::super::violation_key::ViolationKey;
 use super::answer::{
-    ExemptionState, ExemptionUse, Pods, Preview, Summary, Verdict, Violation, Workload,
+    ExemptionState, ExemptionUse, Pods, Preview, PreviewSummary, PreviewViolation, PreviewWorkload,
+    Verdict,
 };
 use super::created;
 use super::sets::Sets;
@@ -22,19 +24,18 @@ use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::subject::Subject;
 use crate::policy::workload::Kind;
 
-/// What makes two violations the same: policy, rule, container and path.
-type Key = (String, String, Option<String>, String);
-
-/// The objects of some namespaces, as far as they are read.
-pub struct Judge<'p> {
+/// The findings in some namespaces, from the objects read so far.
+pub struct PreviewJudge<'p> {
     sets: &'p Sets,
     now: Timestamp,
-    /// Those that a previewed policy judges, in either version.
+    /// The namespaces that a previewed policy judges, in either version.
     namespaces: BTreeMap<String, Plans<'p>>,
     workloads: BTreeMap<WorkloadKey, Row>,
-    /// The labels of policies, with the places of the exemptions that let something pass.
+    /// The label of a policy and the index of its exemption, for each exemption that exempts a violation.
     used: BTreeSet<(&'p str, usize)>,
+    /// How many workloads were judged.
     judged: u64,
+    /// How many violations only the versions in force find.
     gone: u64,
 }
 
@@ -44,29 +45,29 @@ struct Plans<'p> {
     after: &'p EvaluationPlan,
 }
 
-/// What is seen of a workload.
+/// The findings in a workload and its pods.
 #[derive(Default)]
 struct Row {
     verdict: Option<Verdict>,
     before: Option<Verdict>,
-    violations: Vec<Violation>,
+    violations: Vec<PreviewViolation>,
     running: u64,
     refused: u64,
     refused_before: u64,
-    of_pods: BTreeMap<Key, Violation>,
+    of_pods: BTreeMap<ViolationKey, PreviewViolation>,
 }
 
-/// What the previewed policies find in an object, in one of their versions.
+/// The findings of the previewed policies in an object, in one of their versions.
 #[derive(Default)]
 struct VersionFindings<'p> {
     denied: Vec<Finding<'p>>,
-    /// Everything that they find, whatever comes of it.
-    found: BTreeSet<Key>,
+    /// All violations, whether they deny the object or not.
+    found: BTreeSet<ViolationKey>,
     exempt: Vec<(&'p str, usize)>,
 }
 
-impl<'p> Judge<'p> {
-    /// Judges objects of these namespaces and of no others.
+impl<'p> PreviewJudge<'p> {
+    /// Judges the objects of these namespaces, and skips all others.
     pub fn new(sets: &'p Sets, namespaces: impl Iterator<Item = String>, now: Timestamp) -> Self {
         fn plan<'p>(set: &'p PolicySet, namespace: &str) -> &'p EvaluationPlan {
             set.covering(Some(namespace)).unwrap_or_else(|unknown| unknown.assumed)
@@ -82,16 +83,17 @@ impl<'p> Judge<'p> {
         Self { sets, now, namespaces: namespaces.collect(), workloads, used, judged: 0, gone: 0 }
     }
 
-    /// Takes an object in, as the API server writes it.
+    /// Judges an object, given as the API server's JSON.
     ///
     /// # Errors
-    /// It is not what its kind should be.
+    /// The object cannot be decoded as its kind.
     pub fn object(&mut self, kind: Kind, json: &str) -> Result<(), String> {
         let object = created::view(json).map_err(|error| error.to_string())?;
         let mut subject = Subject::of(kind, &object).map_err(|error| error.to_string())?;
         let own = subject.namespace.and_then(|name| self.namespaces.get_key_value(name));
         let Some((namespace, &plans)) = own else { return Ok(()) };
-        // Nobody sees who made it; what looks like a mirror shows a static pod, which no admission replaces.
+        // An object does not record its creator, so every pod that looks like a mirror pod is taken for one: it shows a
+        // static pod, which no admission replaces.
         if subject.mirrored_node().is_some() {
             return Ok(());
         }
@@ -101,7 +103,7 @@ impl<'p> Judge<'p> {
             _ => None,
         };
         let status: Option<PodStatus<'_>> = status.transpose().map_err(|it| it.to_string())?;
-        // Those that end are not replaced, or are by now.
+        // Ended pods are not replaced; terminating pods already are.
         let status = status.filter(|it| !it.has_ended() && !it.is_terminating());
         if !applied && status.is_none() {
             return Ok(());
@@ -155,14 +157,14 @@ impl<'p> Judge<'p> {
         let exempt = exempt.map(|it| (it.finding.policy.label.as_str(), it.exemption)).collect();
         let mut findings = judgement.violations;
         findings.retain(|it| previewed(it.policy));
-        let found = findings.iter().map(key).collect();
+        let found = findings.iter().map(ViolationKey::of).collect();
         VersionFindings { denied: decide(findings, &Before::Nothing).denied, found, exempt }
     }
 
     /// The preview, without the scores.
     pub fn finish(self) -> Preview {
         let replaces = self.sets.replaces();
-        let mut summary = Summary { workloads: self.judged, ..Summary::default() };
+        let mut summary = PreviewSummary { workloads: self.judged, ..PreviewSummary::default() };
         let (mut denied_before, mut refused_before) = (0, 0);
         let mut workloads = Vec::new();
         for (key, row) in self.workloads {
@@ -180,8 +182,8 @@ impl<'p> Judge<'p> {
         summary.denied_before = replaces.then_some(denied_before);
         summary.refused_pods_before = replaces.then_some(refused_before);
         summary.gone_violations = replaces.then_some(self.gone);
-        // Stable: of the same severity, in the order of the keys, which is by namespace, kind and name.
-        workloads.sort_by_key(|it: &Workload| {
+        // A stable sort: workloads of equal severity stay sorted by namespace, kind and name.
+        workloads.sort_by_key(|it: &PreviewWorkload| {
             let worst: Option<Severity> = it.all().map(|violation| violation.severity).min();
             (worst.is_none(), worst)
         });
@@ -214,25 +216,26 @@ impl<'p> Judge<'p> {
 }
 
 impl Row {
-    /// The workload itself is applied.
+    /// Records the findings of applying the workload itself.
     fn apply(&mut self, before: Option<&VersionFindings<'_>>, after: &VersionFindings<'_>) {
         self.verdict = Some(after.verdict());
         self.before = before.map(VersionFindings::verdict);
         self.violations = after.denied.iter().map(|it| violation(it, before)).collect();
     }
 
-    /// One of its pods is made again.
+    /// Records the findings of recreating one of its pods.
     fn restart(&mut self, before: Option<&VersionFindings<'_>>, after: &VersionFindings<'_>) {
         self.running += 1;
         self.refused += u64::from(!after.denied.is_empty());
         self.refused_before += before.map_or(0, |it| u64::from(!it.denied.is_empty()));
         for finding in &after.denied {
             let violation = violation(finding, before);
-            let known = self.of_pods.entry(key(finding)).or_insert_with(|| violation.clone());
+            let known =
+                self.of_pods.entry(ViolationKey::of(finding)).or_insert_with(|| violation.clone());
             known.pods = Some(known.pods.unwrap_or(0) + 1);
             known.new &= violation.new;
             if violation.severity < known.severity {
-                *known = Violation { pods: known.pods, new: known.new, ..violation };
+                *known = PreviewViolation { pods: known.pods, new: known.new, ..violation };
             }
         }
     }
@@ -242,9 +245,9 @@ impl Row {
         self.verdict == denied || self.before == denied || self.refused + self.refused_before > 0
     }
 
-    fn into_workload(self, key: WorkloadKey, replaces: bool) -> Workload {
+    fn into_workload(self, key: WorkloadKey, replaces: bool) -> PreviewWorkload {
         let mut violations: Vec<_> = self.of_pods.into_values().collect();
-        // Stable: of the same severity, in the order of the keys.
+        // A stable sort: violations of equal severity stay sorted by key.
         violations.sort_by_key(|it| it.severity);
         let WorkloadKey { namespace, kind, name } = key;
         let pods = (self.running > 0).then(|| Pods {
@@ -254,7 +257,7 @@ impl Row {
             violations,
         });
         let Self { verdict, before, violations, .. } = Self { of_pods: BTreeMap::new(), ..self };
-        Workload { namespace, kind, name, verdict, before, violations, pods }
+        PreviewWorkload { namespace, kind, name, verdict, before, violations, pods }
     }
 }
 
@@ -264,15 +267,9 @@ impl VersionFindings<'_> {
     }
 }
 
-fn key(finding: &Finding<'_>) -> Key {
+fn violation(finding: &Finding<'_>, before: Option<&VersionFindings<'_>>) -> PreviewViolation {
     let breach = &finding.breach;
-    let (policy, rule) = (finding.policy.label.clone(), finding.id().into_owned());
-    (policy, rule, breach.container.clone(), breach.path.clone())
-}
-
-fn violation(finding: &Finding<'_>, before: Option<&VersionFindings<'_>>) -> Violation {
-    let breach = &finding.breach;
-    Violation {
+    PreviewViolation {
         policy: finding.policy.label.clone(),
         rule: finding.id().into_owned(),
         severity: finding.severity,
@@ -280,7 +277,7 @@ fn violation(finding: &Finding<'_>, before: Option<&VersionFindings<'_>>) -> Vio
         path: breach.path.clone(),
         value: breach.value.clone(),
         message: breach.sentence(),
-        new: before.is_none_or(|it| !it.found.contains(&key(finding))),
+        new: before.is_none_or(|it| !it.found.contains(&ViolationKey::of(finding))),
         pods: None,
     }
 }

@@ -1,4 +1,4 @@
-//! The policies as they are in force and as they would be.
+//! The policies in force, and the policies in force after the change.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -8,18 +8,18 @@ use crate::policy::compile::Policy;
 use crate::policy::policy_set::{Namespaces, PolicySet};
 use crate::policy::protected::Protected;
 
-/// Both sets, and what is new in the second.
+/// Both sets, and the policies that differ between them.
 pub struct Sets {
     pub before: PolicySet,
     pub after: PolicySet,
     previewed: Vec<Arc<Policy>>,
     labels: BTreeSet<String>,
-    /// The labels of those that have a version in force.
+    /// The labels of the previewed policies that have a version in force.
     replaced: BTreeSet<String>,
 }
 
 impl Sets {
-    /// Puts the previewed policies in the place of the cluster's own of the same kind, namespace and name.
+    /// Replaces the cluster's policies of the same kind, namespace and name by the previewed ones, and adds the others.
     pub fn new(
         own: Vec<Arc<Policy>>,
         previewed: Vec<Arc<Policy>>,
@@ -41,12 +41,12 @@ impl Sets {
         &self.previewed
     }
 
-    /// Whether a policy is one of them, in either version.
+    /// Whether a policy is previewed, in either version.
     pub fn is_previewed(&self, policy: &Policy) -> bool {
         self.labels.contains(&policy.label)
     }
 
-    /// Whether there is anything to compare with.
+    /// Whether any previewed policy has a version in force.
     pub fn replaces(&self) -> bool {
         !self.replaced.is_empty()
     }

@@ -101,7 +101,7 @@ impl ClustersAnalyzeArgs {
         let question = self.question()?;
         let chosen = self.contexts.chosen()?;
         let contexts: Vec<_> = chosen.contexts.iter().collect();
-        let answers = side_by_side::ask(&contexts, self.timeout, move |cluster| {
+        let answers = side_by_side::query_all(&contexts, self.timeout, move |cluster| {
             let question = question.clone();
             async move { Ok(question.ask(&cluster).await) }
         });

@@ -11,7 +11,7 @@ use super::super::output;
 use super::super::output::Versioned;
 use super::contexts::{ContextArgs, UnreadFile, print_message, time};
 use super::tables::NOTHING;
-use crate::analysis::fleet::State;
+use crate::analysis::fleet::ClusterState;
 use crate::analysis::reach::{self, Reached};
 use crate::clusters::contexts::Context;
 use crate::clusters::{ClusterError, side_by_side};
@@ -61,7 +61,7 @@ struct ClusterRow {
     /// Whether it is the kubeconfig's current context.
     current: bool,
     server: Option<String>,
-    state: State,
+    state: ClusterState,
     message: Option<String>,
     #[serde(flatten)]
     reached: Option<Reached>,
@@ -70,7 +70,7 @@ struct ClusterRow {
 impl ClusterRow {
     fn new(context: &Context, current: bool, reached: Result<Reached, ClusterError>) -> Self {
         let (state, message, reached) = match reached {
-            Ok(reached) => (State::Reachable, None, Some(reached)),
+            Ok(reached) => (ClusterState::Reachable, None, Some(reached)),
             Err(error) => ((&error).into(), Some(error.to_string()), None),
         };
         let (context, server) = (context.name.clone(), context.server.clone());
@@ -82,7 +82,7 @@ impl ClustersListArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let mut chosen = self.contexts.chosen()?;
         let contexts: Vec<_> = chosen.contexts.iter().collect();
-        let answers = side_by_side::ask(&contexts, self.timeout, |cluster| async move {
+        let answers = side_by_side::query_all(&contexts, self.timeout, |cluster| async move {
             reach::reach(&cluster).await
         });
         let row = |(context, answer): (&Context, _)| {
@@ -92,7 +92,7 @@ impl ClustersListArgs {
         for row in &rows {
             print_message(&row.context, row.message.as_deref());
         }
-        let unread = rows.iter().filter(|row| row.state != State::Reachable).count();
+        let unread = rows.iter().filter(|row| row.state != ClusterState::Reachable).count();
         let complete = self.contexts.complete(&chosen, unread);
         let list =
             ClustersList { clusters: rows, unread_files: std::mem::take(&mut chosen.unread) };

@@ -12,7 +12,7 @@ use super::show::PolicyKind;
 use crate::api::{API_VERSION, BundleName, EnforcementMode};
 use crate::client::dry_run::DryRun;
 use crate::clusters;
-use crate::gitops::apply::ApplyPlan;
+use crate::gitops::apply::{ApplyPlan, Conflicts};
 use crate::gitops::{Desired, yaml};
 
 #[derive(Args, Debug)]
@@ -131,7 +131,8 @@ async fn apply(args: PolicyApplyArgs) -> Result<(), Failure> {
     let namespace = args.namespace.as_deref();
     let desired =
         [args.desired(Some(namespace.unwrap_or_else(|| cluster.client.default_namespace())))];
-    let plan = ApplyPlan::make(&cluster, &desired, args.force_conflicts).await;
+    let conflicts = if args.force_conflicts { Conflicts::Force } else { Conflicts::Refuse };
+    let plan = ApplyPlan::make(&cluster, &desired, conflicts).await;
     diagnostics::report_refusals(plan.refusals.clone())?;
     let dry_run = if args.dry_run == ApplyDryRun::Server { DryRun::Yes } else { DryRun::No };
     match args.output {
@@ -139,6 +140,11 @@ async fn apply(args: PolicyApplyArgs) -> Result<(), Failure> {
         Some(ApplyFormat::Yaml) if dry_run == DryRun::Yes => {
             plan.applied.iter().try_for_each(|it| output::print(&yaml(&it.policy)?))
         }
-        Some(ApplyFormat::Yaml) => plan.carry_out(|it| output::print(&yaml(&it.policy)?)).await,
+        Some(ApplyFormat::Yaml) => {
+            for desired in plan.desired() {
+                output::print(&yaml(&plan.write(desired).await?.policy)?)?;
+            }
+            Ok(())
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::super::failure::{Failure, block_on};
 use super::super::output;
 use super::show::PolicyKind;
 use crate::clusters;
-use crate::gitops::live::{self, Which};
+use crate::gitops::live::{self, PolicyScope};
 use crate::gitops::{folder, yaml};
 use crate::manifests::canonical::canonical;
 use crate::policy::key::PolicyKey;
@@ -51,9 +51,9 @@ impl ExportArgs {
 async fn export(args: ExportArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
     let which = match (args.kind, args.namespaces.one(cluster.client.default_namespace())) {
-        (Some(PolicyKind::ClusterDevOpsPolicy), _) => Which::ClusterWide,
-        (_, Some(namespace)) => Which::Namespace(namespace),
-        (_, None) => Which::All,
+        (Some(PolicyKind::ClusterDevOpsPolicy), _) => PolicyScope::ClusterWide,
+        (_, Some(namespace)) => PolicyScope::Namespace(namespace),
+        (_, None) => PolicyScope::All,
     };
     let mut policies = live::list(&cluster, &which, args.selector.as_deref()).await?;
     if let Some(PolicyKind::DevOpsPolicy) = args.kind {
@@ -74,7 +74,7 @@ async fn export(args: ExportArgs) -> Result<(), Failure> {
 }
 
 /// Writes a file for each policy, and names the folder's other files.
-fn files(dir: &Path, which: &Which, policies: &[(PolicyKey, Value)]) -> Result<(), Failure> {
+fn files(dir: &Path, which: &PolicyScope, policies: &[(PolicyKey, Value)]) -> Result<(), Failure> {
     let cannot = |path: &Path, error| {
         Failure::Cluster(format!("cannot write {}: {error}", dir.join(path).display()))
     };
@@ -89,8 +89,8 @@ fn files(dir: &Path, which: &Which, policies: &[(PolicyKey, Value)]) -> Result<(
         exported.insert(path);
     }
     let namespace = match which {
-        Which::Namespace(namespace) => Some(namespace.as_str()),
-        Which::All | Which::ClusterWide => None,
+        PolicyScope::Namespace(namespace) => Some(namespace.as_str()),
+        PolicyScope::All | PolicyScope::ClusterWide => None,
     };
     let others = folder::others(dir, namespace, &exported);
     for other in others.map_err(|error| cannot(Path::new(""), error))? {

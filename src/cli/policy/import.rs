@@ -13,9 +13,9 @@ use super::super::failure::{Failure, block_on};
 use super::super::output;
 use crate::client::dry_run::DryRun;
 use crate::clusters::{self, Cluster};
-use crate::gitops::apply::ApplyPlan;
+use crate::gitops::apply::{ApplyPlan, Conflicts};
 use crate::gitops::{Desired, prune, selector};
-use crate::manifests::policy_file::Reading;
+use crate::manifests::policy_file::ParseOptions;
 use crate::policies::files;
 
 #[derive(Args, Debug)]
@@ -75,7 +75,8 @@ async fn import(args: ImportArgs) -> Result<(), Failure> {
         all_selected(&desired, selector)?;
     }
     let dry_run = if args.dry_run == ImportDryRun::Server { DryRun::Yes } else { DryRun::No };
-    let plan = ApplyPlan::make(&cluster, &desired, args.force_conflicts).await;
+    let conflicts = if args.force_conflicts { Conflicts::Force } else { Conflicts::Refuse };
+    let plan = ApplyPlan::make(&cluster, &desired, conflicts).await;
     let pruned = match &args.selector {
         Some(selector) if plan.refusals.is_empty() => {
             prune::find(&cluster, &desired, args.namespace.as_deref(), selector).await?
@@ -84,13 +85,13 @@ async fn import(args: ImportArgs) -> Result<(), Failure> {
     };
     let mut refusals = plan.refusals.clone();
     for target in &pruned {
-        refusals.extend(prune::delete(&cluster, target, true).await.err());
+        refusals.extend(prune::try_delete(&cluster, target).await.err());
     }
     diagnostics::report_refusals(refusals)?;
     write(plan, dry_run).await?;
     for target in &pruned {
         if dry_run == DryRun::No {
-            prune::delete(&cluster, target, false).await?;
+            prune::delete(&cluster, target).await?;
         }
         print_outcome(&target.key.argument(), "pruned", dry_run)?;
     }
@@ -105,10 +106,11 @@ pub(super) async fn write(plan: ApplyPlan<'_>, dry_run: DryRun) -> Result<(), Fa
         }
         return Ok(());
     }
-    plan.carry_out(|applied| {
-        print_outcome(&applied.key.argument(), applied.outcome.as_str(), dry_run)
-    })
-    .await
+    for desired in plan.desired() {
+        let applied = plan.write(desired).await?;
+        print_outcome(&applied.key.argument(), applied.outcome.as_str(), dry_run)?;
+    }
+    Ok(())
 }
 
 fn print_outcome(policy: &str, outcome: &str, dry_run: DryRun) -> Result<(), Failure> {
@@ -123,7 +125,7 @@ pub(super) fn desired(
     cluster: &Cluster,
 ) -> Result<Vec<Desired>, Failure> {
     let default = namespace.unwrap_or_else(|| cluster.client.default_namespace());
-    let policies = files::read(paths, Reading::among_others(default))?;
+    let policies = files::read(paths, ParseOptions::gitops_folder(default))?;
     let desired =
         policies.into_iter().map(|policy| Desired::new(policy.place, &policy.document.manifest));
     let desired: Vec<_> = desired.collect();

@@ -21,7 +21,7 @@ use super::super::output::Versioned;
 use crate::analysis::preview;
 use crate::api::{BundleName, DevOpsPolicySpec, EnforcementMode};
 use crate::clusters;
-use crate::manifests::policy_file::Reading;
+use crate::manifests::policy_file::ParseOptions;
 use crate::policies::files;
 use crate::policy::compile::Policy;
 use crate::policy::scope::{Scope, Selection};
@@ -91,7 +91,7 @@ async fn run(args: PreviewArgs) -> Result<(), Failure> {
     } else {
         let default = cluster.client.default_namespace();
         let namespace = args.namespace.as_deref().unwrap_or(default);
-        let read = files::read(&args.policies, Reading::among_others(namespace))?;
+        let read = files::read(&args.policies, ParseOptions::gitops_folder(namespace))?;
         read.into_iter().map(|it| it.document.policy).collect()
     };
     for policy in policies.iter_mut().filter_map(Arc::get_mut) {
@@ -107,7 +107,7 @@ async fn run(args: PreviewArgs) -> Result<(), Failure> {
         PreviewFormat::Markdown => output::print(&markdown::page(&preview))?,
     }
     diagnostics::require_complete("preview", &preview.faults)?;
-    let violations = preview.workloads.iter().flat_map(preview::answer::Workload::distinct);
+    let violations = preview.workloads.iter().flat_map(preview::answer::PreviewWorkload::distinct);
     let score = preview.summary.score.map_or(100, |score| score.after.score);
     args.gate.check(violations.map(|it| it.severity), score)
 }

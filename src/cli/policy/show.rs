@@ -106,7 +106,7 @@ mod tests {
                 let text = manifest(bundle, kind).unwrap();
                 let read: Value = serde_saphyr::from_str(&text).unwrap();
                 assert_eq!(read["spec"], expected);
-                let policies = policy_file::parse(&text, policy_file::Reading::default())
+                let policies = policy_file::parse(&text, policy_file::ParseOptions::default())
                     .unwrap_or_else(|fault| panic!("{}", fault.message));
                 assert_eq!(policies.len(), 1);
                 assert_eq!(policies[0].policy.name, bundle.as_str());

@@ -1,7 +1,7 @@
 //! Words a preview's summary, for the table and the Markdown page.
 
 use super::super::super::formats::count;
-use crate::analysis::preview::answer::{Change, Preview, Violation, Workload};
+use crate::analysis::preview::answer::{Change, Preview, PreviewViolation, PreviewWorkload};
 use crate::policy::text::clip;
 
 /// The summary as one sentence without a full stop.
@@ -47,13 +47,13 @@ pub(super) fn change(Change { before, after }: Change) -> String {
 }
 
 /// `2 of 5`; empty where no pod would be refused.
-pub(super) fn share(workload: &Workload) -> String {
+pub(super) fn share(workload: &PreviewWorkload) -> String {
     let some = workload.pods.as_ref().filter(|pods| pods.refused > 0);
     some.map(|pods| format!("{} of {}", pods.refused, pods.running)).unwrap_or_default()
 }
 
 /// The verdict, marked `(new)` where the policies in force decide otherwise.
-pub(super) fn verdict(workload: &Workload) -> String {
+pub(super) fn verdict(workload: &PreviewWorkload) -> String {
     use crate::analysis::preview::answer::Verdict::{Admitted, Denied};
     match (workload.verdict, workload.before) {
         (Some(Denied), Some(Admitted)) => "denied (new)",
@@ -66,7 +66,7 @@ pub(super) fn verdict(workload: &Workload) -> String {
 }
 
 /// A workload's worst violation, and the number of its others.
-pub(super) fn first(workload: &Workload) -> Option<(&Violation, usize)> {
+pub(super) fn first(workload: &PreviewWorkload) -> Option<(&PreviewViolation, usize)> {
     let mut distinct = workload.distinct();
     let first = distinct.next()?;
     Some((first, distinct.count()))

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::super::super::formats::markdown::{code, prose};
 use super::headline::{change, compared, first, line, share, verdict};
-use crate::analysis::preview::answer::{ExemptionUse, NamespaceChange, Preview, Workload};
+use crate::analysis::preview::answer::{ExemptionUse, NamespaceChange, Preview, PreviewWorkload};
 
 /// The most rows of each table.
 const MAX_ROWS: usize = 50;
@@ -62,7 +62,7 @@ fn score(it: &NamespaceChange) -> String {
     format!("| {} | {} |\n", code(&it.namespace), change(it.change))
 }
 
-fn workload(it: &Workload) -> String {
+fn workload(it: &PreviewWorkload) -> String {
     let name = code(&format!("{} {}/{}", it.kind, it.namespace, it.name));
     let (verdict, share) = (verdict(it), share(it));
     let Some((first, more)) = first(it) else {

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::super::super::columns::{self, TableCell};
 use super::headline::{change, compared, first, line, share, verdict};
-use crate::analysis::preview::answer::{ExemptionUse, Preview, Workload};
+use crate::analysis::preview::answer::{ExemptionUse, Preview, PreviewWorkload};
 use crate::policy::text::clip;
 
 /// The most workloads shown, and the most exemptions.
@@ -36,7 +36,7 @@ fn section(text: &mut String, headings: &[&str], mut rows: impl Iterator<Item = 
     }
 }
 
-fn workload(it: &Workload) -> Vec<TableCell> {
+fn workload(it: &PreviewWorkload) -> Vec<TableCell> {
     let first = first(it);
     let reason = first.map(|(violation, more)| {
         let container = violation.container.as_deref().map(|name| format!(" {}", clip(name)));

@@ -1,14 +1,14 @@
 //! Previews for the formats' tests.
 
 use crate::analysis::preview::answer::{
-    Change, ExemptionState, ExemptionUse, NamespaceChange, Pods, Preview, PreviewedPolicy,
-    Standing, Summary, Verdict, Violation, Workload,
+    Change, ExemptionState, ExemptionUse, NamespaceChange, Pods, Preview, PreviewSummary,
+    PreviewViolation, PreviewWorkload, PreviewedPolicy, Standing, Verdict,
 };
 use crate::api::{Classification, Severity};
 use crate::findings::{Fault, FaultKind};
 
-fn violation(severity: Severity, path: &str, pods: Option<u64>) -> Violation {
-    Violation {
+fn violation(severity: Severity, path: &str, pods: Option<u64>) -> PreviewViolation {
+    PreviewViolation {
         policy: "shop/baseline".to_owned(),
         rule: "forbidLatestTag".to_owned(),
         severity,
@@ -21,9 +21,9 @@ fn violation(severity: Severity, path: &str, pods: Option<u64>) -> Violation {
     }
 }
 
-fn workload(name: &str) -> Workload {
+fn workload(name: &str) -> PreviewWorkload {
     let path = "spec.template.spec.containers[0].image";
-    Workload {
+    PreviewWorkload {
         namespace: "shop".to_owned(),
         kind: "Deployment".to_owned(),
         name: name.to_owned(),
@@ -57,7 +57,7 @@ pub(super) fn plain() -> Preview {
         violation(Severity::Low, "spec.template.spec.containers[0].readinessProbe", None);
     probe.rule = "requireReadinessProbe".to_owned();
     cart.violations.push(probe);
-    let rolling = Workload {
+    let rolling = PreviewWorkload {
         verdict: Some(Verdict::Admitted),
         violations: Vec::new(),
         pods: Some(pods(2)),
@@ -75,7 +75,7 @@ pub(super) fn plain() -> Preview {
     };
     Preview {
         policies: vec![PreviewedPolicy { policy: "shop/baseline".to_owned(), replaces: false }],
-        summary: Summary {
+        summary: PreviewSummary {
             workloads: 3,
             denied: 1,
             pods: 12,
@@ -83,7 +83,7 @@ pub(super) fn plain() -> Preview {
             violations: 2,
             new_violations: 2,
             score: Some(Change { before: standing(91), after: standing(74) }),
-            ..Summary::default()
+            ..PreviewSummary::default()
         },
         workloads: vec![cart, rolling],
         exemptions: vec![
@@ -119,7 +119,7 @@ pub(super) fn compared() -> Preview {
     {
         workload.before = Some(before);
     }
-    preview.workloads.push(Workload {
+    preview.workloads.push(PreviewWorkload {
         verdict: Some(Verdict::Admitted),
         before: Some(Verdict::Denied),
         violations: Vec::new(),
@@ -139,7 +139,7 @@ pub(super) fn nothing() -> Preview {
     let policy = |name: &str| PreviewedPolicy { policy: name.to_owned(), replaces: false };
     Preview {
         policies: vec![policy("a"), policy("b")],
-        summary: Summary::default(),
+        summary: PreviewSummary::default(),
         workloads: Vec::new(),
         exemptions: Vec::new(),
         namespaces: Vec::new(),
