@@ -9,9 +9,9 @@ use tokio::runtime::Runtime;
 
 use super::kubelet::Kubelet;
 use super::netns;
-use super::support::cluster::client;
-use super::support::control_plane::{ControlPlane, Options, text};
-use super::support::{audit, eventually, eventually_within};
+use crate::support::cluster::client;
+use crate::support::control_plane::{ControlPlane, Options, text};
+use crate::support::{audit, eventually, eventually_within};
 
 /// Where podgate is installed.
 pub const NAMESPACE: &str = "podgate-system";

@@ -26,9 +26,9 @@ use kube::{Client, ResourceExt};
 use tokio::runtime::Runtime;
 
 use super::netns;
-use super::support::binary;
-use super::support::cluster::client;
-use super::support::control_plane::ControlPlane;
+use crate::support::binary;
+use crate::support::cluster::client;
+use crate::support::control_plane::ControlPlane;
 
 use node::Node;
 pub use pod::Pod;

@@ -12,19 +12,19 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::Test;
 use super::helm::{Helm, RELEASE};
 use super::load::Load;
 use super::release::SHOP;
-use super::support::control_plane::{seconds, text};
-use super::support::{eventually, eventually_within};
 use super::world::{NAMESPACE, World};
+use crate::support::control_plane::{seconds, text};
+use crate::support::suite::{Trials, trials};
+use crate::support::{eventually, eventually_within};
 use dashboards::{queries, without_data};
 use server::{Prometheus, tool};
 
 /// The last of the suite: nobody waits until its namespaces are gone.
-pub const TESTS: &[Test] =
-    &[("a_prometheus_gets_what_dashboards_and_alerts_ask_and_no_more_series_than_that", observed)];
+pub const TRIALS: Trials<World> =
+    trials![a_prometheus_gets_what_dashboards_and_alerts_ask_and_no_more_series_than_that,];
 
 /// A cluster policy, a namespace that is audited, and one whose pods are completed.
 const POLICIES: &str = "
@@ -40,7 +40,7 @@ const SETTINGS: &str = "--set=metrics.serviceMonitor.enabled=true,metrics.promet
 /// For every query: some look back over the range, and what got worse must get worse first.
 const PATIENCE: Duration = Duration::from_mins(4);
 
-fn observed(world: &World) {
+fn a_prometheus_gets_what_dashboards_and_alerts_ask_and_no_more_series_than_that(world: &World) {
     scrape::serve_monitoring(world);
     Helm::Four.install(world, &[SETTINGS]);
     world.shop();

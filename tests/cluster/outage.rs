@@ -1,0 +1,191 @@
+//! Part of `make test`: the audit while the API server is killed, its history compacted and its watches cut. Afterwards it
+//! must come to what another program (`tests/count`) counts from `kubectl get -o json`.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use crate::support::binary::{Podgate, run};
+use crate::support::control_plane::{ControlPlane, seconds, text};
+use crate::support::suite::{Alone, Suite, trials};
+use crate::support::{PATIENCE, eventually, eventually_within};
+use serde_json::{Value, json};
+
+pub fn suite() -> Suite {
+    Suite::of(1).alone(TRIALS)
+}
+
+const TRIALS: Alone =
+    trials![the_audit_comes_to_an_independent_count_whatever_happens_to_the_api_server];
+
+const NAMESPACES: [&str; 3] = ["alpha", "beta", "gamma"];
+
+struct Fixture {
+    plane: ControlPlane,
+}
+
+impl Fixture {
+    fn kubectl(&self, args: &[&str], stdin: &str) -> String {
+        let output = self.plane.kubectl(args, stdin);
+        assert!(output.status.success(), "kubectl {args:?}: {}", text(&output.stderr));
+        text(&output.stdout)
+    }
+
+    fn apply(&self, object: &Value) {
+        self.kubectl(
+            &["apply", "--server-side", "--force-conflicts", "-f", "-"],
+            &object.to_string(),
+        );
+    }
+
+    /// A Deployment of one container, once its controller has made the pods.
+    fn deployment(&self, namespace: &str, name: &str, image: &str, replicas: usize) {
+        let labels = json!({"app": name});
+        self.apply(&json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name, "namespace": namespace},
+            "spec": {"replicas": replicas, "strategy": {"type": "Recreate"}, "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": image}]}}},
+        }));
+        eventually("the pods", || {
+            let selector = format!("app={name}");
+            let wanted = format!(
+                "jsonpath={{.items[?(@.spec.containers[0].image==\"{image}\")].metadata.name}}"
+            );
+            let pods =
+                self.kubectl(&["-n", namespace, "get", "pods", "-l", &selector, "-o", &wanted], "");
+            let count = pods.split_whitespace().count();
+            if count == replicas { Ok(()) } else { Err(format!("{count} pods")) }
+        });
+    }
+
+    /// How many violations there are by namespace, as another program counts them.
+    fn counted(&self) -> BTreeMap<String, u64> {
+        let pods = self.kubectl(&["get", "pods", "--all-namespaces", "-o", "json"], "");
+        let mut program = Command::new("go")
+            .args(["run", "."])
+            .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/count"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        program.stdin.take().unwrap().write_all(pods.as_bytes()).unwrap();
+        let output = program.wait_with_output().unwrap();
+        assert!(output.status.success());
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// What podgate's statuses say.
+    fn told(&self) -> BTreeMap<String, u64> {
+        let policies =
+            self.kubectl(&["get", "devopspolicies", "--all-namespaces", "-o", "json"], "");
+        let policies: Value = serde_json::from_str(&policies).unwrap();
+        let told = policies["items"].as_array().unwrap().iter().filter_map(|policy| {
+            let violations = policy["status"]["violations"].as_u64().filter(|it| *it > 0)?;
+            Some((policy["metadata"]["namespace"].as_str()?.to_owned(), violations))
+        });
+        told.collect()
+    }
+
+    /// When the violations of a Deployment of alpha's began, as its report says.
+    fn began(&self, deployment: &str) -> Vec<Value> {
+        let reports =
+            self.kubectl(&["-n", "alpha", "get", "reports.openreports.io", "-o", "json"], "");
+        let reports: Value = serde_json::from_str(&reports).unwrap();
+        let results = reports["items"][0]["results"].as_array().unwrap().iter();
+        let own = results.filter(|it| it["resources"][0]["name"] == deployment);
+        own.map(|it| it["timestamp"].clone()).collect()
+    }
+
+    fn converges(&self, after: &str) {
+        let started = std::time::Instant::now();
+        // The controllers work on meanwhile: both are asked until they agree twice.
+        let ((), _) = eventually_within(PATIENCE, after, || {
+            let (told, counted) = (self.told(), self.counted());
+            let agree = told == counted && counted == self.counted();
+            agree.then_some(()).ok_or_else(|| format!("told {told:?}, counted {counted:?}"))
+        });
+        println!(
+            "{after}: agrees after {} (the count itself takes a part of it)",
+            seconds(started.elapsed())
+        );
+    }
+}
+
+fn the_audit_comes_to_an_independent_count_whatever_happens_to_the_api_server() {
+    let plane = ControlPlane::start();
+    let admin = plane.kubeconfig("admin");
+    let installed = run(&["crd", "install", "--reports", "--kubeconfig", admin.to_str().unwrap()]);
+    assert!(installed.status.success(), "{}", text(&installed.stderr));
+    let proxy = plane.proxy();
+    let through = plane.kubeconfig_through(&proxy, "podgate");
+    let fixture = Fixture { plane };
+    for namespace in NAMESPACES {
+        fixture.kubectl(&["create", "namespace", namespace], "");
+        fixture.apply(&json!({
+            "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
+            "metadata": {"name": "own", "namespace": namespace},
+            "spec": {"forbidLatestTag": true, "requireLivenessProbe": true},
+        }));
+    }
+    let start = || {
+        let kubeconfig = ["--kubeconfig", through.to_str().unwrap()];
+        let rest = ["--lease-namespace", "default", "--metrics-listen", "127.0.0.1:0"];
+        Podgate::start("reconcile", &[&kubeconfig[..], &rest].concat(), "serving")
+    };
+    let mut podgate = start();
+    fixture.deployment("alpha", "cart", "nginx", 3);
+    fixture.deployment("alpha", "api", "nginx:1.29", 2);
+    fixture.deployment("beta", "cart", "registry:5000/cart", 2);
+    fixture.converges("from nothing");
+
+    proxy.cut();
+    fixture.deployment("gamma", "cart", "nginx", 2);
+    fixture.converges("watches cut");
+
+    // Nothing arrives for a while. Meanwhile the history in which podgate would go on is gone: compacted in etcd, and not
+    // in the memory of an API server that was started since.
+    proxy.pause();
+    proxy.cut();
+    fixture.deployment("beta", "cart", "registry:5000/cart:1", 2);
+    fixture.kubectl(&["-n", "alpha", "delete", "deployment", "cart"], "");
+    fixture.plane.etcd().compact();
+    fixture.plane.kill_api_server();
+    assert_eq!(podgate.get("/healthz").0, 200, "podgate lives on");
+    fixture.plane.restart_api_server();
+    proxy.resume();
+    fixture.converges("history compacted, API server killed and restarted");
+
+    for round in 1..=3 {
+        let before = fixture.told();
+        fixture.plane.kill_api_server();
+        fixture.plane.restart_api_server();
+        // Of a new name, since a workload counts once, whatever its size.
+        fixture.deployment("alpha", &format!("late-{round}"), "nginx", round);
+        fixture.converges("API server killed and restarted");
+        assert_ne!(fixture.told(), before, "nothing was counted in round {round}");
+    }
+    assert!(!podgate.whole_log().contains("panicked"));
+
+    podgate.signal("TERM");
+    let (status, took) = podgate.ended();
+    assert!(status.success());
+    println!("ended after {}", seconds(took));
+    eventually("the Lease to be released", || {
+        let lease = fixture
+            .kubectl(&["get", "lease", "podgate", "-o", "jsonpath={.spec.holderIdentity}"], "");
+        if lease.is_empty() { Ok(()) } else { Err(lease) }
+    });
+
+    // The next one does not take for new what the reports say began long ago.
+    let began = fixture.began("late-1");
+    let podgate = start();
+    podgate.logs("every pod is audited");
+    fixture.deployment("alpha", "later", "nginx", 1);
+    eventually("the next leader's report", || {
+        let later = fixture.began("later");
+        if later.is_empty() { Err("it has no new violation".to_owned()) } else { Ok(()) }
+    });
+    assert!(!began.is_empty());
+    assert_eq!(fixture.began("late-1"), began);
+}
