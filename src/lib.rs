@@ -1,6 +1,6 @@
 //! podgate: an admission-first policy controller for Kubernetes.
 //!
-//! Who may import whom; `tests/architecture.rs` reads this map and holds the modules to it:
+//! Who may import whom; `tests/offline/architecture.rs` reads this map and holds the modules to it:
 //!
 //! ```text
 //! cli → runtime → install

@@ -6,7 +6,7 @@
 //!
 //! What is too large for a file is made in `generated`. One process answers every review; it must outlive them all in
 //! 128 MiB and repeat nothing of a body in its log. Why each is refused or denied stands in `reviews/answers.txt`,
-//! `generated.txt` and `policies/faults.txt`, so that a file cannot be right for a wrong reason: `UPDATE_HOSTILE=1 cargo test --test hostile`
+//! `generated.txt` and `policies/faults.txt`, so that a file cannot be right for a wrong reason: `UPDATE_HOSTILE=1 cargo test --test offline -- hostile::`
 //! writes them, and a person reads what changed.
 
 mod answers;
@@ -52,7 +52,7 @@ fn check_listing(file: &str, found: &str) {
     let differs = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
     assert!(
         found == expected,
-        "{file} says otherwise: {differs:#?}; if that is meant: UPDATE_HOSTILE=1 cargo test --test hostile"
+        "{file} says otherwise: {differs:#?}; if that is meant: UPDATE_HOSTILE=1 cargo test --test offline -- hostile::"
     );
 }
 

@@ -106,7 +106,7 @@ Next:
   2. src/api/devops_policy.rs: give the field \`$snake\` its type and its description.
   3. $fixtures: pods that pass and pods that fail. A failing pod begins with its findings as comments.
      A rule with a fix also has fixed.yaml, which names what the fix makes of fail.yaml.
-  4. cargo test --lib -- $snake && cargo test --test rules
+  4. cargo test --lib -- $snake && cargo test --test offline -- rules::
   5. make docs, make chart-docs: the pages and the CRDs. Add a line to CHANGELOG.md.
   6. make check
 NEXT

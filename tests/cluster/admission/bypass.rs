@@ -38,7 +38,7 @@ fn no_way_to_write_a_pod_that_the_api_server_serves_leads_past_podgate(cluster: 
             panic!(
                 "{} {} takes a body with a pod's spec in it, and the bypass matrix does not know it: have \
                  podgate judge it (src/policy/workload.rs, src/admission/registration.rs), or say in \
-                 tests/admission/bypass/table.rs why that is not needed",
+                 tests/cluster/admission/bypass/table.rs why that is not needed",
                 resource.api_version(),
                 resource.name
             )

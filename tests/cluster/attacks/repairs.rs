@@ -181,7 +181,8 @@ fn selecting_others(arena: &Arena) -> Shop<'_> {
     let shop = arena.shop("selects");
     shop.policy("own", &wants(&json!({})));
     let mut others = compliant(Kind::Deployment, "others");
-    others["spec"]["template"]["metadata"]["labels"][crate::remediation::kubelet::PLAY] = json!(NEVER);
+    others["spec"]["template"]["metadata"]["labels"][crate::remediation::kubelet::PLAY] =
+        json!(NEVER);
     others["spec"]["template"]["metadata"]["labels"]["team"] = json!("a");
     shop.create(Kind::Deployment, &others);
     let mut object = compliant(Kind::StatefulSet, "web");

@@ -52,7 +52,7 @@ impl Arena {
 
     /// The same before it leads.
     pub fn podgate_that_serves(&self, remediation: &str) -> Podgate {
-        // The leader before is dead, as is its claim; tests/leadership.rs is about the time that a candidate leaves it.
+        // The leader before is dead, as is its claim; tests/cluster/leadership.rs is about the time that a candidate leaves it.
         self.api.delete(LEASE);
         self.podgate_that_waits(remediation)
     }
