@@ -1,32 +1,41 @@
 //! Part of `make test`: what an admin needs when something is wrong, on a real API server: the configurations printed
 //! and removed, a podgate that was killed, a policy that cannot be put in force.
 
-use std::path::Path;
-
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, text};
 use crate::support::manifests::{pod, workload};
-use crate::support::suite::{Alone, Suite, trials};
+use crate::support::suite::{Suite, Trials, World, trials};
 use crate::support::{eventually, review};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
 pub fn suite() -> Suite {
-    Suite::of(1).alone(TRIALS)
+    Suite::in_order().sharing(&World::new(Plane::start), TRIALS)
 }
 
-const TRIALS: Alone = trials![an_admin_gets_the_cluster_back];
+const TRIALS: Trials<Plane> = trials![
+    what_is_printed_is_what_the_api_server_takes,
+    a_killed_podgate_that_fails_closed_is_taken_out_at_once,
+    what_others_share_is_left_to_them,
+    a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it,
+];
 
 struct Plane {
     plane: ControlPlane,
     admin: String,
+    certs: tempfile::TempDir,
 }
 
 impl Plane {
     fn start() -> Self {
         let plane = ControlPlane::start();
         let admin = plane.kubeconfig("admin").to_str().unwrap().to_owned();
-        Self { plane, admin }
+        let plane = Self { plane, admin, certs: tempfile::tempdir().unwrap() };
+        plane.podgate(&["crd", "install"]).unwrap();
+        eventually("the default ServiceAccount", || {
+            plane.kubectl(&["get", "serviceaccount", "default"], "")
+        });
+        plane
     }
 
     /// What a podgate command prints, if it succeeds.
@@ -36,8 +45,8 @@ impl Plane {
         if output.status.success() { Ok(printed) } else { Err(printed) }
     }
 
-    fn serve(&self, certs: &Path) -> Podgate {
-        Podgate::serve(&["--register", "--kubeconfig", &self.admin], certs)
+    fn serve(&self) -> Podgate {
+        Podgate::serve(&["--register", "--kubeconfig", &self.admin], self.certs.path())
     }
 
     fn kubectl(&self, args: &[&str], stdin: &str) -> Result<String, String> {
@@ -56,28 +65,15 @@ impl Plane {
     }
 }
 
-fn an_admin_gets_the_cluster_back() {
-    let plane = Plane::start();
-    let certs = tempfile::tempdir().unwrap();
-    plane.podgate(&["crd", "install"]).unwrap();
-    eventually("the default ServiceAccount", || {
-        plane.kubectl(&["get", "serviceaccount", "default"], "")
-    });
-    what_is_printed_is_what_the_api_server_takes(&plane, certs.path());
-    a_killed_podgate_that_fails_closed_is_taken_out_at_once(&plane, certs.path());
-    what_others_share_is_left_to_them(&plane);
-    a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it(&plane, certs.path());
-}
-
 fn configurations(plane: &Plane) -> [Value; 2] {
     ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"]
         .map(|kind| plane.get(&[kind])["items"].take())
 }
 
-fn what_is_printed_is_what_the_api_server_takes(plane: &Plane, certs: &Path) {
-    let mut podgate = plane.serve(certs);
+fn what_is_printed_is_what_the_api_server_takes(plane: &Plane) {
+    let mut podgate = plane.serve();
     let url = format!("https://{}", podgate.listen);
-    let ca = certs.join("ca.crt");
+    let ca = plane.certs.path().join("ca.crt");
     let registered = configurations(plane);
     podgate.signal("TERM");
     podgate.ended();
@@ -110,8 +106,8 @@ fn what_is_printed_is_what_the_api_server_takes(plane: &Plane, certs: &Path) {
     assert!(!printed.contains("caBundle") && printed.contains("- podgate-system"), "{printed}");
 }
 
-fn a_killed_podgate_that_fails_closed_is_taken_out_at_once(plane: &Plane, certs: &Path) {
-    let mut podgate = plane.serve(certs);
+fn a_killed_podgate_that_fails_closed_is_taken_out_at_once(plane: &Plane) {
+    let mut podgate = plane.serve();
     let fail = json!({"webhooks": [{"name": "validate.podgate.devops.stochastic.io", "failurePolicy": "Fail"}]});
     plane
         .kubectl(
@@ -173,8 +169,8 @@ fn policy(spec: &Value) -> Value {
     })
 }
 
-fn a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it(plane: &Plane, certs: &Path) {
-    let podgate = plane.serve(certs);
+fn a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it(plane: &Plane) {
+    let podgate = plane.serve();
     let good = policy(&json!({"enforcementMode": "enforce", "forbidLatestTag": true}));
     let bad = policy(&json!({
         "enforcementMode": "enforce",

@@ -2,21 +2,58 @@
 //! control plane of its own.
 
 use std::fs;
-use std::path::Path;
 
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, text};
 use crate::support::eventually;
 use crate::support::manifests::{pod, workload};
-use crate::support::suite::{Alone, Suite, trials};
+use crate::support::suite::{Suite, Trials, World, trials};
 use podgate::policy::workload::Kind;
 use serde_json::json;
 
+/// Of the trials, the first want a cluster without podgate's CRDs, and the last one leaves it without an API server.
 pub fn suite() -> Suite {
-    Suite::of(1).alone(TRIALS)
+    Suite::in_order().sharing(&World::new(Plane::start), TRIALS)
 }
 
-const TRIALS: Alone = trials![a_cluster_goes_from_nothing_to_enforcing_and_back];
+const TRIALS: Trials<Plane> = trials![
+    without_the_crd_serve_says_how_to_install_it,
+    an_install_without_permission_names_it,
+    installing_is_idempotent_and_upgrades,
+    the_schema_refuses_what_is_no_policy,
+    without_permission_to_read_policies_serve_names_it,
+    a_registration_lasts_as_long_as_podgate,
+    anothers_configuration_is_left_alone,
+    the_last_policies_outlive_the_api_server,
+];
+
+struct Plane {
+    plane: ControlPlane,
+    admin: String,
+    jane: String,
+    certs: tempfile::TempDir,
+}
+
+impl Plane {
+    fn start() -> Self {
+        let plane = ControlPlane::start();
+        let [admin, jane] =
+            ["admin", "jane"].map(|it| plane.kubeconfig(it).to_str().unwrap().to_owned());
+        Self { plane, admin, jane, certs: tempfile::tempdir().unwrap() }
+    }
+
+    /// One in which the CRDs are installed.
+    fn with_crds(&self) -> &Self {
+        let (code, printed) = podgate(&["crd", "install", "--kubeconfig", &self.admin]);
+        assert_eq!(code, 0, "{printed}");
+        self
+    }
+
+    fn kubectl(&self, args: &[&str], stdin: &str) -> (bool, String) {
+        let output = self.plane.kubectl(args, stdin);
+        (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    }
+}
 
 /// A run of podgate that ends: its exit code and all it printed.
 fn podgate(args: &[&str]) -> (i32, String) {
@@ -24,39 +61,17 @@ fn podgate(args: &[&str]) -> (i32, String) {
     (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
 }
 
-fn kubectl(plane: &ControlPlane, args: &[&str], stdin: &str) -> (bool, String) {
-    let output = plane.kubectl(args, stdin);
-    (output.status.success(), text(&output.stdout) + &text(&output.stderr))
-}
-
 const CRD: &str = "customresourcedefinition/devopspolicies.devops.stochastic.io";
 const CLUSTER_CRD: &str = "customresourcedefinition/clusterdevopspolicies.devops.stochastic.io";
 const CONFIGURATION: [&str; 3] = ["get", "validatingwebhookconfiguration", "podgate-validating"];
 
-fn a_cluster_goes_from_nothing_to_enforcing_and_back() {
-    let plane = ControlPlane::start();
-    let admin = plane.kubeconfig("admin");
-    let admin = admin.to_str().unwrap();
-    let jane = plane.kubeconfig("jane");
-    let certs = tempfile::tempdir().unwrap();
-
-    without_the_crd_serve_says_how_to_install_it(admin);
-    an_install_without_permission_names_it(jane.to_str().unwrap());
-    installing_is_idempotent_and_upgrades(&plane, admin);
-    the_schema_refuses_what_is_no_policy(&plane);
-    without_permission_to_read_policies_serve_names_it(jane.to_str().unwrap());
-    a_registration_lasts_as_long_as_podgate(&plane, admin, certs.path());
-    anothers_configuration_is_left_alone(&plane, admin, certs.path());
-    the_last_policies_outlive_the_api_server(plane, certs.path());
-}
-
-fn without_the_crd_serve_says_how_to_install_it(admin: &str) {
+fn without_the_crd_serve_says_how_to_install_it(Plane { admin, .. }: &Plane) {
     let (code, printed) = podgate(&["serve", "--kubeconfig", admin, "--listen", "127.0.0.1:0"]);
     assert_eq!(code, 3, "{printed}");
     assert!(printed.contains("podgate crd install"), "{printed}");
 }
 
-fn an_install_without_permission_names_it(jane: &str) {
+fn an_install_without_permission_names_it(Plane { jane, .. }: &Plane) {
     let (code, printed) = podgate(&["crd", "install", "--kubeconfig", jane]);
     assert_eq!(code, 3, "{printed}");
     for word in
@@ -66,30 +81,31 @@ fn an_install_without_permission_names_it(jane: &str) {
     }
 }
 
-fn installing_is_idempotent_and_upgrades(plane: &ControlPlane, admin: &str) {
-    let install = || podgate(&["crd", "install", "--kubeconfig", admin]);
+fn installing_is_idempotent_and_upgrades(plane: &Plane) {
+    let install = || podgate(&["crd", "install", "--kubeconfig", &plane.admin]);
     let both = |own: &str, all: &str| (0, format!("{CRD} {own}\n{CLUSTER_CRD} {all}\n"));
     assert_eq!(install(), both("created", "created"));
     assert_eq!(install(), both("unchanged", "unchanged"));
     // As an older version would have left it.
     let remove = json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/maxRestartCount"}]);
     let patch = ["patch", CRD, "--type=json", "--patch", &remove.to_string()];
-    let (patched, printed) = kubectl(plane, &patch, "");
+    let (patched, printed) = plane.kubectl(&patch, "");
     assert!(patched, "{printed}");
     assert_eq!(install(), both("configured", "unchanged"));
-    let (_, schema) = kubectl(plane, &["get", CRD, "-o", "yaml"], "");
+    let (_, schema) = plane.kubectl(&["get", CRD, "-o", "yaml"], "");
     assert!(schema.contains("maxRestartCount"), "{schema}");
     // What is printed is what is installed.
     let (code, generated) = podgate(&["crd", "generate"]);
     assert_eq!(code, 0);
     let apply =
         ["apply", "--server-side", "--field-manager=podgate", "--dry-run=server", "-f", "-"];
-    let (applied, printed) = kubectl(plane, &apply, &generated);
+    let (applied, printed) = plane.kubectl(&apply, &generated);
     assert!(applied, "{printed}");
     assert!(!printed.contains("Warning"), "{printed}");
 }
 
-fn the_schema_refuses_what_is_no_policy(plane: &ControlPlane) {
+fn the_schema_refuses_what_is_no_policy(plane: &Plane) {
+    let plane = plane.with_crds();
     let policy = |spec: &str| {
         format!(
             "apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {{name: a}}\nspec: {{{spec}}}\n"
@@ -109,51 +125,54 @@ fn the_schema_refuses_what_is_no_policy(plane: &ControlPlane) {
         ("defaultProbe: {tcpPort: 80, httpGet: {path: /, port: 80}}", "not both"),
         ("namespaceSelector: {}", "unknown field \"spec.namespaceSelector\""),
     ] {
-        let (applied, printed) = kubectl(plane, &["apply", "-f", "-"], &policy(spec));
+        let (applied, printed) = plane.kubectl(&["apply", "-f", "-"], &policy(spec));
         assert!(!applied && printed.contains(why), "{spec}: {printed}");
     }
-    let (applied, printed) =
-        kubectl(plane, &["apply", "-f", "-"], &policy("forbidLatestTag: true"));
+    let (applied, printed) = plane.kubectl(&["apply", "-f", "-"], &policy("forbidLatestTag: true"));
     assert!(applied, "{printed}");
-    let (_, printed) = kubectl(plane, &["get", "dop"], "");
+    let (_, printed) = plane.kubectl(&["get", "dop"], "");
     let columns: Vec<_> = printed.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(columns, ["NAME", "MODE", "SCORE", "VIOLATIONS", "READY", "AGE"]);
-    let (_, printed) = kubectl(plane, &["explain", "devopspolicy.spec.forbidLatestTag"], "");
+    let (_, printed) = plane.kubectl(&["explain", "devopspolicy.spec.forbidLatestTag"], "");
     assert!(printed.contains("Forbids images whose tag is"), "{printed}");
 }
 
-fn without_permission_to_read_policies_serve_names_it(jane: &str) {
+fn without_permission_to_read_policies_serve_names_it(plane: &Plane) {
+    let jane = plane.with_crds().jane.as_str();
     let (code, printed) = podgate(&["serve", "--kubeconfig", jane, "--listen", "127.0.0.1:0"]);
     assert_eq!(code, 3, "{printed}");
     assert!(printed.contains("cannot list resource \"devopspolicies\""), "{printed}");
 }
 
-fn a_registration_lasts_as_long_as_podgate(plane: &ControlPlane, admin: &str, certs: &Path) {
+fn a_registration_lasts_as_long_as_podgate(plane: &Plane) {
+    let Plane { admin, certs, .. } = plane.with_crds();
+    let certs = certs.path();
     let args = ["--register", "--kubeconfig", admin];
     for signal in ["TERM", "INT"] {
         let mut podgate = Podgate::serve(&args, certs);
-        assert!(kubectl(plane, &CONFIGURATION, "").0);
+        assert!(plane.kubectl(&CONFIGURATION, "").0);
         assert_eq!(podgate.get("/readyz").0, 200);
         podgate.signal(signal);
         let (status, after) = podgate.ended();
         assert!(status.success());
         println!("{signal}: unregistered and ended after {after:?}");
-        assert!(!kubectl(plane, &CONFIGURATION, "").0, "the configuration is left behind");
+        assert!(!plane.kubectl(&CONFIGURATION, "").0, "the configuration is left behind");
     }
     // One that a killed podgate left behind is taken over.
     let mut killed = Podgate::serve(&args, certs);
     killed.signal("KILL");
     killed.ended();
-    assert!(kubectl(plane, &CONFIGURATION, "").0);
+    assert!(plane.kubectl(&CONFIGURATION, "").0);
     let mut podgate = Podgate::serve(&args, certs);
     podgate.signal("TERM");
     podgate.ended();
-    assert!(!kubectl(plane, &CONFIGURATION, "").0);
+    assert!(!plane.kubectl(&CONFIGURATION, "").0);
 }
 
-fn anothers_configuration_is_left_alone(plane: &ControlPlane, admin: &str, certs: &Path) {
+fn anothers_configuration_is_left_alone(plane: &Plane) {
+    let Plane { admin, certs, .. } = plane.with_crds();
     let installed = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {name: podgate-validating}\n";
-    assert!(kubectl(plane, &["create", "-f", "-"], installed).0);
+    assert!(plane.kubectl(&["create", "-f", "-"], installed).0);
     let (code, printed) = podgate(&[
         "serve",
         "--register",
@@ -164,25 +183,27 @@ fn anothers_configuration_is_left_alone(plane: &ControlPlane, admin: &str, certs
         "--metrics-listen",
         "127.0.0.1:0",
         "--cert-dir",
-        certs.to_str().unwrap(),
+        certs.path().to_str().unwrap(),
     ]);
     assert_eq!(code, 3, "{printed}");
     assert!(printed.contains("a podgate is installed in this cluster"), "{printed}");
-    assert!(kubectl(plane, &CONFIGURATION, "").0);
+    assert!(plane.kubectl(&CONFIGURATION, "").0);
+    assert!(plane.kubectl(&[&["delete"], &CONFIGURATION[1..]].concat(), "").0);
 }
 
-fn the_last_policies_outlive_the_api_server(plane: ControlPlane, certs: &Path) {
+fn the_last_policies_outlive_the_api_server(plane: &Plane) {
+    let certs = plane.with_crds().certs.path();
     let enforce = "apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {name: a}\nspec: {enforcementMode: enforce, forbidLatestTag: true}\n";
-    assert!(kubectl(&plane, &["apply", "-f", "-"], enforce).0);
+    assert!(plane.kubectl(&["apply", "-f", "-"], enforce).0);
     let copy = certs.join("kubeconfig");
-    fs::copy(plane.kubeconfig("admin"), &copy).unwrap();
+    fs::copy(&plane.admin, &copy).unwrap();
     let podgate = Podgate::serve(&["--kubeconfig", copy.to_str().unwrap()], certs);
     let denied = || {
         let review = crate::support::review::create("default", &workload(Kind::Pod, pod("nginx")));
         podgate.review(&review)["allowed"] == false
     };
     assert!(denied());
-    drop(plane);
+    plane.plane.kill_api_server();
     podgate.logs("the watch of policies failed; it is tried again");
     eventually("the failures to be counted", || {
         let failures = podgate.metric("podgate_policy_watch_errors_total");

@@ -3,14 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::support::audit;
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, seconds, text};
 use crate::support::eventually;
-use crate::support::suite::{Alone, Suite, trials};
+use crate::support::suite::{Suite, Trials, World, trials};
 use jiff::{Timestamp, ToSpan};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -21,11 +23,19 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
+/// Each scene has a Lease of its own.
 pub fn suite() -> Suite {
-    Suite::of(1).alone(TRIALS)
+    Suite::in_order().sharing(&World::new(Edited::start), TRIALS)
 }
 
-const TRIALS: Alone = trials![of_all_podgates_one_writes];
+const TRIALS: Trials<Edited> = trials![
+    the_next_of_two_leads_when_the_leader_is_killed,
+    the_next_of_five_leads_when_the_leader_is_killed,
+    a_leader_that_was_stopped_writes_nothing_when_it_wakes,
+    the_next_leads_when_the_leader_ends,
+    a_holders_clock_that_is_an_hour_ahead_changes_nothing,
+    a_holders_clock_that_is_an_hour_behind_changes_nothing,
+];
 
 /// What a podgate logs, with the address of its metrics, when it contends for the Lease.
 const READY: &str = "serving";
@@ -33,32 +43,33 @@ const LEADING: &str = "leading";
 const NOT_LEADING: &str = "not leading any more";
 const WAITING: &str = "waiting for the lease";
 
-fn of_all_podgates_one_writes() {
-    let plane = ControlPlane::audited();
-    let admin = plane.kubeconfig("admin");
-    let installed = binary::run(&["crd", "install", "--kubeconfig", admin.to_str().unwrap()]);
-    assert!(installed.status.success(), "{}", text(&installed.stderr));
-    let admin = Admin::new(&admin);
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        // The leader has something to write all the time.
-        scope.spawn(|| edit_a_policy_until(&admin, &done));
-        let _done = Done(&done);
-        the_next_leads_when_the_leader_is_killed(&plane, "two", 2);
-        the_next_leads_when_the_leader_is_killed(&plane, "five", 5);
-        a_leader_that_was_stopped_writes_nothing_when_it_wakes(&plane);
-        the_next_leads_when_the_leader_ends(&plane);
-        a_holders_clock_changes_nothing(&plane, &admin, "ahead", 1);
-        a_holders_clock_changes_nothing(&plane, &admin, "behind", -1);
-    });
+/// A control plane in which somebody edits a policy all the time, so that the leader always has something to write.
+struct Edited {
+    plane: ControlPlane,
+    admin: Arc<Admin>,
+    done: Arc<AtomicBool>,
+    edits: Option<JoinHandle<()>>,
 }
 
-/// Ends the edits, also by a panic, since the scope waits for them.
-struct Done<'a>(&'a AtomicBool);
+impl Edited {
+    fn start() -> Self {
+        let plane = ControlPlane::audited();
+        let admin = plane.kubeconfig("admin");
+        let installed = binary::run(&["crd", "install", "--kubeconfig", admin.to_str().unwrap()]);
+        assert!(installed.status.success(), "{}", text(&installed.stderr));
+        let (admin, done) = (Arc::new(Admin::new(&admin)), Arc::default());
+        let (editor, until) = (Arc::clone(&admin), Arc::clone(&done));
+        let edits = std::thread::spawn(move || edit_a_policy_until(&editor, &until));
+        Self { plane, admin, done, edits: Some(edits) }
+    }
+}
 
-impl Drop for Done<'_> {
+impl Drop for Edited {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.done.store(true, Ordering::SeqCst);
+        if let Some(edits) = self.edits.take() {
+            let _ = edits.join();
+        }
     }
 }
 
@@ -216,6 +227,14 @@ impl<'p> Contest<'p> {
     }
 }
 
+fn the_next_of_two_leads_when_the_leader_is_killed(edited: &Edited) {
+    the_next_leads_when_the_leader_is_killed(&edited.plane, "two", 2);
+}
+
+fn the_next_of_five_leads_when_the_leader_is_killed(edited: &Edited) {
+    the_next_leads_when_the_leader_is_killed(&edited.plane, "five", 5);
+}
+
 fn the_next_leads_when_the_leader_is_killed(plane: &ControlPlane, name: &str, count: usize) {
     let mut contest = Contest::of(plane, name, count);
     let (first, _) = contest.leader_of(&contest.all());
@@ -230,7 +249,7 @@ fn the_next_leads_when_the_leader_is_killed(plane: &ControlPlane, name: &str, co
     contest.one_wrote_at_a_time();
 }
 
-fn a_leader_that_was_stopped_writes_nothing_when_it_wakes(plane: &ControlPlane) {
+fn a_leader_that_was_stopped_writes_nothing_when_it_wakes(Edited { plane, .. }: &Edited) {
     let contest = Contest::of(plane, "stopped", 2);
     let (first, _) = contest.leader_of(&contest.all());
     contest.others_wait(first);
@@ -251,7 +270,7 @@ fn a_leader_that_was_stopped_writes_nothing_when_it_wakes(plane: &ControlPlane) 
     assert_eq!(contest.contenders[first].1.count_logged(LEADING), 1);
 }
 
-fn the_next_leads_when_the_leader_ends(plane: &ControlPlane) {
+fn the_next_leads_when_the_leader_ends(Edited { plane, .. }: &Edited) {
     let mut contest = Contest::of(plane, "ended", 2);
     let (first, _) = contest.leader_of(&contest.all());
     contest.others_wait(first);
@@ -292,14 +311,22 @@ fn renew_as_another(admin: &Admin, namespace: &str, hours: i64, lasts: Duration)
     admin.apply::<Lease>(namespace, "podgate", &object).unwrap();
 }
 
-fn a_holders_clock_changes_nothing(plane: &ControlPlane, admin: &Admin, name: &str, hours: i64) {
-    let tries = (1..=TRIES).map(|number| format!("{name}-{number}"));
-    let waited = tries.into_iter().any(|it| it_waits_for_a_holder(plane, admin, &it, hours));
+fn a_holders_clock_that_is_an_hour_ahead_changes_nothing(edited: &Edited) {
+    a_holders_clock_changes_nothing(edited, "ahead", 1);
+}
+
+fn a_holders_clock_that_is_an_hour_behind_changes_nothing(edited: &Edited) {
+    a_holders_clock_changes_nothing(edited, "behind", -1);
+}
+
+fn a_holders_clock_changes_nothing(edited: &Edited, name: &str, hours: i64) {
+    let mut tries = (1..=TRIES).map(|number| format!("{name}-{number}"));
+    let waited = tries.any(|it| it_waits_for_a_holder(edited, &it, hours));
     assert!(waited, "this machine renews no Lease within {LASTS:?}");
 }
 
 /// Whether the Lease was renewed in time, so that something could be seen.
-fn it_waits_for_a_holder(plane: &ControlPlane, admin: &Admin, name: &str, hours: i64) -> bool {
+fn it_waits_for_a_holder(Edited { plane, admin, .. }: &Edited, name: &str, hours: i64) -> bool {
     let mut contest = Contest::new(plane, name);
     renew_as_another(admin, &contest.namespace, hours, LASTS_AT_FIRST);
     contest.join();

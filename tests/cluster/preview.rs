@@ -11,7 +11,7 @@ use crate::support::control_plane::seconds;
 use crate::support::eventually;
 use crate::support::manifests::{pod, probed_pod, workload};
 use crate::support::ran::Ran;
-use crate::support::suite::{Alone, Suite, trials};
+use crate::support::suite::{Suite, Trials, World, trials};
 use futures::StreamExt;
 use kube::api::{Api, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -19,24 +19,21 @@ use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
 pub fn suite() -> Suite {
-    Suite::of(1).alone(TRIALS)
+    Suite::in_order().sharing(&World::new(Cluster::start), TRIALS)
 }
 
-const TRIALS: Alone = trials![a_preview_foretells_the_webhook_and_writes_nothing];
+const TRIALS: Trials<Cluster> = trials![
+    old_pods_and_their_template_are_told_apart,
+    a_version_in_force_is_compared_with,
+    exemptions_are_used_unused_and_expired,
+    what_cannot_be_read_is_a_fault_and_the_rest_is_previewed,
+    bad_input_is_refused,
+    // Last, since its policy is in force everywhere.
+    restricted_denies_what_the_preview_names,
+];
 
 /// How many requests are under way at a time.
 const AT_A_TIME: usize = 24;
-
-fn a_preview_foretells_the_webhook_and_writes_nothing() {
-    let cluster = Cluster::start();
-    old_pods_and_their_template_are_messageapart(&cluster);
-    a_version_in_force_is_compared_with(&cluster);
-    exemptions_are_used_unused_and_expired(&cluster);
-    what_cannot_be_read_is_a_fault_and_the_rest_is_previewed(&cluster);
-    bad_input_is_refused(&cluster);
-    // Last, since its policy is in force everywhere.
-    restricted_denies_what_the_preview_names(&cluster);
-}
 
 fn preview(cluster: &Cluster, user: &str, args: &[&str], stdin: &str) -> Ran {
     let kubeconfig = cluster.plane.kubeconfig(user);
@@ -101,7 +98,7 @@ fn deployment(shop: &Namespace<'_>, name: &str, image: &str, pods: &[&str]) {
     }
 }
 
-fn old_pods_and_their_template_are_messageapart(cluster: &Cluster) {
+fn old_pods_and_their_template_are_told_apart(cluster: &Cluster) {
     let shop = cluster.namespace("share");
     deployment(
         &shop,
