@@ -8,20 +8,27 @@ use std::time::Duration;
 
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, seconds, text};
-use crate::support::suite::{Alone, Suite, trials};
+use crate::support::suite::{Alone, Suite, Trials, World, trials};
 use crate::support::{PATIENCE, eventually, eventually_within, role};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use serde_json::{Value, json};
 
 pub fn suite() -> Suite {
-    Suite::of(2).alone(TRIALS)
+    Suite::of(2).alone(ALONE).sharing(&World::by_turns(Replicas::start), TRIALS)
 }
 
-const TRIALS: Alone = trials![
-    replicas_share_one_authority_and_the_api_server_trusts_it_whatever_befalls,
+/// Those that have a cluster of their own.
+const ALONE: Alone = trials![
     an_api_server_trusts_every_replica_while_leaves_and_authorities_are_replaced,
-    what_an_admin_provides_is_served_and_trusted_and_a_better_one_is_taken_over
+    what_an_admin_provides_is_served_and_trusted_and_a_better_one_is_taken_over,
+];
+
+const TRIALS: Trials<Replicas> = trials![
+    five_replicas_share_one_authority_and_one_leaf,
+    a_ca_bundle_that_was_wiped_or_replaced_is_filled_in_again,
+    a_configuration_that_was_deleted_stays_deleted_and_the_other_is_looked_after,
+    a_secret_that_was_corrupted_or_deleted_is_restored_and_stays_helms,
 ];
 
 const CONFIGURATIONS: [&str; 2] = [
@@ -130,23 +137,35 @@ fn handshake(podgate: &Podgate, bundle: &[u8]) -> Result<Vec<u8>, String> {
     Ok(client.peer_certificates().unwrap()[0].to_vec())
 }
 
-fn replicas_share_one_authority_and_the_api_server_trusts_it_whatever_befalls() {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let cluster = Cluster::start();
-    // As Helm makes it from the chart: without data.
-    let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "podgate-tls",
-        "labels": {"app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "podgate-0.1.0"},
-        "annotations": {"meta.helm.sh/release-name": "podgate", "meta.helm.sh/release-namespace": "default"}}});
-    cluster.kubectl(
-        &["apply", "--server-side", "--field-manager=helm", "-f", "-"],
-        &secret.to_string(),
-    );
-    let replicas: Vec<_> = std::thread::scope(|scope| {
-        let starting: Vec<_> =
-            (0..5).map(|_| scope.spawn(|| cluster.podgate("self-signed", &[]))).collect();
-        starting.into_iter().map(|it| it.join().unwrap()).collect()
-    });
-    cluster.trusts("five replicas have one authority", &CONFIGURATIONS);
+/// Replicas that have made an authority together, and the Secret as Helm makes it from the chart: without data.
+struct Replicas {
+    replicas: Vec<Podgate>,
+    cluster: Cluster,
+    secret: Value,
+}
+
+impl Replicas {
+    fn start() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let cluster = Cluster::start();
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "podgate-tls",
+            "labels": {"app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "podgate-0.1.0"},
+            "annotations": {"meta.helm.sh/release-name": "podgate", "meta.helm.sh/release-namespace": "default"}}});
+        cluster.kubectl(
+            &["apply", "--server-side", "--field-manager=helm", "-f", "-"],
+            &secret.to_string(),
+        );
+        let replicas: Vec<_> = std::thread::scope(|scope| {
+            let starting: Vec<_> =
+                (0..5).map(|_| scope.spawn(|| cluster.podgate("self-signed", &[]))).collect();
+            starting.into_iter().map(|it| it.join().unwrap()).collect()
+        });
+        cluster.trusts("five replicas have one authority", &CONFIGURATIONS);
+        Self { replicas, cluster, secret }
+    }
+}
+
+fn five_replicas_share_one_authority_and_one_leaf(Replicas { replicas, cluster, .. }: &Replicas) {
     let ca = cluster.secret("ca.crt");
     assert_eq!(CertificateDer::pem_slice_iter(&ca).count(), 1);
     let leaves = replicas.iter().map(|podgate| {
@@ -157,7 +176,9 @@ fn replicas_share_one_authority_and_the_api_server_trusts_it_whatever_befalls() 
         handshake(podgate, &ca).unwrap()
     });
     assert_eq!(leaves.collect::<BTreeSet<_>>().len(), 1, "all serve by one leaf");
+}
 
+fn a_ca_bundle_that_was_wiped_or_replaced_is_filled_in_again(Replicas { cluster, .. }: &Replicas) {
     for configuration in CONFIGURATIONS {
         cluster.kubectl(&["patch", configuration, "--type=json", "-p", WIPE], "");
         cluster.trusts(&format!("the caBundle of {configuration}, wiped"), &CONFIGURATIONS);
@@ -165,10 +186,14 @@ fn replicas_share_one_authority_and_the_api_server_trusts_it_whatever_befalls() 
         cluster.configure();
         cluster.trusts(&format!("the caBundle of {configuration}, replaced"), &CONFIGURATIONS);
     }
+}
 
+fn a_configuration_that_was_deleted_stays_deleted_and_the_other_is_looked_after(
+    Replicas { replicas, cluster, .. }: &Replicas,
+) {
     cluster.kubectl(&["delete", CONFIGURATIONS[1]], "");
     let present = r#"podgate_webhook_configuration_present{configuration="mutating"}"#;
-    for podgate in &replicas {
+    for podgate in replicas {
         eventually("the configuration to be missed", || {
             let seen = podgate.metric(present);
             if seen == Some(0.0) { Ok(()) } else { Err(format!("{seen:?}")) }
@@ -179,18 +204,24 @@ fn replicas_share_one_authority_and_the_api_server_trusts_it_whatever_befalls() 
     let found = cluster.0.kubectl(&["get", CONFIGURATIONS[1]], "");
     assert!(!found.status.success(), "a configuration that was deleted stays deleted");
     cluster.configure();
+    cluster.trusts("the caBundle of the one that is back", &CONFIGURATIONS);
+}
 
+fn a_secret_that_was_corrupted_or_deleted_is_restored_and_stays_helms(
+    Replicas { replicas, cluster, secret }: &Replicas,
+) {
+    let ca = cluster.secret("ca.crt");
     let patch = json!({"data": {"tls.crt": "aGVsbG8="}}).to_string();
     cluster.kubectl(&["patch", "secret", "podgate-tls", "-p", &patch], "");
-    restored(&cluster, "a Secret that was corrupted", &ca);
+    restored(cluster, "a Secret that was corrupted", &ca);
     cluster.kubectl(&["delete", "secret", "podgate-tls"], "");
-    restored(&cluster, "a Secret that was deleted", &ca);
+    restored(cluster, "a Secret that was deleted", &ca);
     // Or Helm would not take it away with the release, nor change it: what it owns is still its own.
     let owner = r"jsonpath={.metadata.labels.app\.kubernetes\.io/managed-by} {.metadata.annotations.meta\.helm\.sh/release-name}";
     assert_eq!(cluster.kubectl(&["get", "secret", "podgate-tls", "-o", owner], ""), "Helm podgate");
     let upgraded = secret.to_string().replace("podgate-0.1.0", "podgate-0.2.0");
     cluster.kubectl(&["apply", "--server-side", "--field-manager=helm", "-f", "-"], &upgraded);
-    for podgate in &replicas {
+    for podgate in replicas {
         handshake(podgate, &ca).expect("it served on meanwhile");
     }
 }

@@ -13,29 +13,28 @@ use crate::support::control_plane::{ControlPlane, text};
 use crate::support::eventually;
 use crate::support::manifests::{pod, workload};
 use crate::support::ran::Ran;
-use crate::support::suite::{Alone, Suite, trials};
+use crate::support::suite::{Suite, Trials, World, trials};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 use zoo::Zoo;
 
+/// The first trials want clusters that lack what the later ones have, and the last one leaves only one of them; each makes
+/// of them what it needs.
 pub fn suite() -> Suite {
-    Suite::of(1).alone(TRIALS)
+    Suite::in_order().sharing(&World::new(Fleet::start), TRIALS)
 }
 
-const TRIALS: Alone = trials![clusters_are_seen_side_by_side_whatever_becomes_of_one];
-
-fn clusters_are_seen_side_by_side_whatever_becomes_of_one() {
-    let fleet = Fleet::start();
-    both_are_listed(&fleet);
-    a_cluster_without_podgate_is_judged_by_the_default_checks(&fleet);
-    policies_are_compared_by_their_content(&fleet);
-    rules_and_scores_stand_side_by_side(&fleet);
-    all_can_be_judged_by_one_measure(&fleet);
-    every_context_works_or_is_named_and_hides_no_other(&fleet);
-    a_file_that_cannot_be_read_hides_no_other(&fleet);
-    one_that_freezes_is_given_up_after_its_time(&fleet);
-    one_that_is_killed_in_the_middle_is_unreachable(&fleet);
-}
+const TRIALS: Trials<Fleet> = trials![
+    both_are_listed,
+    a_cluster_without_podgate_is_judged_by_the_default_checks,
+    policies_are_compared_by_their_content,
+    rules_and_scores_stand_side_by_side,
+    all_can_be_judged_by_one_measure,
+    every_context_works_or_is_named_and_hides_no_other,
+    a_file_that_cannot_be_read_hides_no_other,
+    one_that_freezes_is_given_up_after_its_time,
+    one_that_is_killed_in_the_middle_is_unreachable,
+];
 
 /// Two control planes, each with a kubeconfig whose context has the plane's name.
 struct Fleet {
@@ -186,6 +185,49 @@ fn baseline(spec: &Value) -> Value {
 
 const BOTH: [&str; 2] = ["east", "west"];
 
+/// A Deployment with one pod in each; that of the east breaks a default check.
+fn carts(fleet: &Fleet) {
+    for (plane, image) in [(&fleet.east, "nginx"), (&fleet.west, "nginx:1.29")] {
+        let mut cart = workload(Kind::Deployment, pod(image));
+        cart["metadata"] = json!({"name": "cart", "namespace": "default"});
+        apply(plane, &cart);
+        eventually("the controllers to make the pod", || {
+            let pods = plane.kubectl(&["get", "pods", "-n", "default", "-o", "name"], "");
+            if text(&pods.stdout).contains("pod/cart") { Ok(()) } else { Err(text(&pods.stderr)) }
+        });
+    }
+}
+
+/// The same policy in both.
+fn policies(fleet: &Fleet) {
+    for file in BOTH {
+        install(fleet, file);
+    }
+    let spec = json!({"forbidLatestTag": true, "maxRestartCount": 3});
+    for plane in [&fleet.east, &fleet.west] {
+        apply(plane, &baseline(&spec));
+    }
+}
+
+/// A hand edit, and a policy that only one has.
+fn drift(fleet: &Fleet) {
+    apply(&fleet.west, &baseline(&json!({"forbidLatestTag": true, "maxRestartCount": 4})));
+    apply(
+        &fleet.east,
+        &json!({
+            "apiVersion": "devops.stochastic.io/v1", "kind": "ClusterDevOpsPolicy",
+            "metadata": {"name": "every"}, "spec": {"requireLivenessProbe": true},
+        }),
+    );
+}
+
+/// Both with their carts, and policies that have drifted.
+fn in_use(fleet: &Fleet) {
+    carts(fleet);
+    policies(fleet);
+    drift(fleet);
+}
+
 fn both_are_listed(fleet: &Fleet) {
     install(fleet, "east");
     let listed = fleet.run(&BOTH, &["clusters", "list"]).exits(0);
@@ -208,28 +250,16 @@ fn both_are_listed(fleet: &Fleet) {
 }
 
 fn a_cluster_without_podgate_is_judged_by_the_default_checks(fleet: &Fleet) {
-    for (plane, image) in [(&fleet.east, "nginx"), (&fleet.west, "nginx:1.29")] {
-        let mut cart = workload(Kind::Deployment, pod(image));
-        cart["metadata"] = json!({"name": "cart", "namespace": "default"});
-        apply(plane, &cart);
-        eventually("the controllers to make the pod", || {
-            let pods = plane.kubectl(&["get", "pods", "-n", "default", "-o", "name"], "");
-            if text(&pods.stdout).contains("pod/cart") { Ok(()) } else { Err(text(&pods.stderr)) }
-        });
-    }
+    carts(fleet);
     let analyzed = fleet.analyze(&BOTH, &["-o", "json", "--fail-on", "never"]).exits(0);
     assert!(analyzed.told("west").contains("podgate is not installed here"), "{}", analyzed.stderr);
     let json = analyzed.json();
     assert_eq!(of(&json, "west")["state"], "Reachable");
     assert_eq!(of(&json, "west")["workloads"], 1);
-    install(fleet, "west");
 }
 
 fn policies_are_compared_by_their_content(fleet: &Fleet) {
-    let spec = json!({"forbidLatestTag": true, "maxRestartCount": 3});
-    for plane in [&fleet.east, &fleet.west] {
-        apply(plane, &baseline(&spec));
-    }
+    policies(fleet);
     let same = fleet.analyze(&BOTH, &["--fail-on", "never"]).exits(0);
     assert!(
         same.stdout.contains("The one policy is the same in all 2 clusters."),
@@ -237,15 +267,7 @@ fn policies_are_compared_by_their_content(fleet: &Fleet) {
         same.stdout
     );
 
-    // A hand edit, and a policy that only one has.
-    apply(&fleet.west, &baseline(&json!({"forbidLatestTag": true, "maxRestartCount": 4})));
-    apply(
-        &fleet.east,
-        &json!({
-            "apiVersion": "devops.stochastic.io/v1", "kind": "ClusterDevOpsPolicy",
-            "metadata": {"name": "every"}, "spec": {"requireLivenessProbe": true},
-        }),
-    );
+    drift(fleet);
     let drifted = fleet.analyze(&BOTH, &["--fail-on", "never"]).exits(0);
     println!("{}", drifted.stdout);
     let row = drifted.row("ClusterDevOpsPolicy");
@@ -260,6 +282,7 @@ fn policies_are_compared_by_their_content(fleet: &Fleet) {
 }
 
 fn rules_and_scores_stand_side_by_side(fleet: &Fleet) {
+    in_use(fleet);
     let analyzed = fleet.analyze(&BOTH, &["-o", "wide"]).exits(1);
     // nginx without a tag breaks forbidLatestTag in the east, where a probe is asked for too.
     let row = analyzed.row("high");
@@ -283,6 +306,7 @@ fn rules_and_scores_stand_side_by_side(fleet: &Fleet) {
 }
 
 fn all_can_be_judged_by_one_measure(fleet: &Fleet) {
+    carts(fleet);
     let args = ["--bundle", "restricted", "-o", "json", "--fail-on", "never"];
     let json = fleet.analyze(&BOTH, &args).exits(0).json();
     for context in BOTH {
@@ -293,6 +317,7 @@ fn all_can_be_judged_by_one_measure(fleet: &Fleet) {
 }
 
 fn every_context_works_or_is_named_and_hides_no_other(fleet: &Fleet) {
+    in_use(fleet);
     let Zoo { clusters, users, contexts, expected } = Zoo::of(fleet);
     let config = kubeconfig(&json!(clusters), &json!(users), &json!(contexts));
     let file = fleet.write("zoo", &config.to_string());
@@ -378,10 +403,12 @@ fn a_file_that_cannot_be_read_hides_no_other(fleet: &Fleet) {
 }
 
 fn one_that_freezes_is_given_up_after_its_time(fleet: &Fleet) {
+    in_use(fleet);
     fleet.west.freeze_api_server();
     let args = ["clusters", "analyze", "--timeout", "5s", "-o", "json", "--fail-on", "never"];
-    let analyzed = fleet.run(&BOTH, &args).exits(3);
+    let analyzed = fleet.run(&BOTH, &args);
     fleet.west.thaw_api_server();
+    let analyzed = analyzed.exits(3);
     let json = analyzed.json();
     assert_eq!(of(&json, "east")["violations"], 2, "{json}");
     assert_eq!(of(&json, "west")["state"], "Unreachable");

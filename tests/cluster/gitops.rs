@@ -3,19 +3,33 @@
 use std::fs;
 use std::path::Path;
 use std::process::Stdio;
+use std::sync::OnceLock;
 
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, text};
 use crate::support::eventually;
 use crate::support::ran::Ran;
-use crate::support::suite::{Alone, Suite, trials};
+use crate::support::suite::{Suite, Trials, World, trials};
 use serde_json::{Value, json};
 
+/// The first trials want a cluster that lacks what the later ones have; each makes of it what it needs.
 pub fn suite() -> Suite {
-    Suite::of(1).alone(TRIALS)
+    Suite::in_order().sharing(&World::new(Planes::start), TRIALS)
 }
 
-const TRIALS: Alone = trials![policies_go_from_one_cluster_through_git_to_another];
+const TRIALS: Trials<Planes> = trials![
+    a_cluster_without_the_crds_is_told,
+    a_namespace_that_is_not_there_is_told_and_nothing_is_written,
+    one_bad_policy_keeps_all_from_being_written,
+    what_is_imported_is_created_once,
+    an_export_imported_elsewhere_differs_in_nothing,
+    a_folder_holds_a_file_for_each,
+    whoever_may_read_may_compare,
+    a_hand_edit_shows_and_is_taken_over_only_by_force,
+    other_managers_that_apply_the_same_make_no_difference,
+    what_is_pruned_is_what_the_files_do_not_name,
+    bundles_are_applied_and_podgate_makes_no_drift,
+];
 
 const POLICIES: &str = "apiVersion: devops.stochastic.io/v1
 kind: DevOpsPolicy
@@ -45,27 +59,46 @@ metadata: {name: a, namespace: lab, labels: {managed-by: git}}
 spec: {requiredLabels: [{key: team}], severityOverrides: {forbidLatestTag: low}}
 ";
 
-fn policies_go_from_one_cluster_through_git_to_another() {
-    let one = Plane(ControlPlane::start());
-    a_cluster_without_the_crds_is_told(&one);
-    one.podgate("admin", &["crd", "install"], "").exits(0);
-    a_namespace_that_is_not_there_is_told_and_nothing_is_written(&one);
-    one.kubectl(&["create", "namespace", "shop"]);
-    one.kubectl(&["create", "namespace", "lab"]);
-    one_bad_policy_keeps_all_from_being_written(&one);
-    what_is_imported_is_created_once(&one);
+/// The cluster that policies come from, and one that they go to, which is started when it is needed.
+struct Planes {
+    one: Plane,
+    two: OnceLock<Plane>,
+}
 
-    let two = Plane(ControlPlane::start());
-    two.podgate("admin", &["crd", "install"], "").exits(0);
-    two.kubectl(&["create", "namespace", "shop"]);
-    two.kubectl(&["create", "namespace", "lab"]);
-    an_export_imported_elsewhere_differs_in_nothing(&one, &two);
-    a_folder_holds_a_file_for_each(&one);
-    whoever_may_read_may_compare(&one);
-    a_hand_edit_shows_and_is_taken_over_only_by_force(&one);
-    other_managers_that_apply_the_same_make_no_difference(&one);
-    what_is_pruned_is_what_the_files_do_not_name(&two);
-    bundles_are_applied_and_podgate_makes_no_drift(&two);
+impl Planes {
+    fn start() -> Self {
+        Self { one: Plane(ControlPlane::start()), two: OnceLock::new() }
+    }
+
+    /// The first one with its CRDs, without the namespaces of the policies.
+    fn with_crds(&self) -> &Plane {
+        self.one.podgate("admin", &["crd", "install"], "").exits(0);
+        &self.one
+    }
+
+    /// The same with the namespaces.
+    fn ready(&self) -> &Plane {
+        let one = self.with_crds();
+        one.namespaces();
+        one
+    }
+
+    /// The same with the policies.
+    fn imported(&self) -> &Plane {
+        let one = self.ready();
+        one.policy(&["import", "-"], POLICIES).exits(0);
+        one
+    }
+
+    /// The second one, with CRDs and namespaces.
+    fn two(&self) -> &Plane {
+        self.two.get_or_init(|| {
+            let two = Plane(ControlPlane::start());
+            two.podgate("admin", &["crd", "install"], "").exits(0);
+            two.namespaces();
+            two
+        })
+    }
 }
 
 struct Plane(ControlPlane);
@@ -101,6 +134,14 @@ impl Plane {
         text(&output.stdout)
     }
 
+    fn namespaces(&self) {
+        for name in ["shop", "lab"] {
+            let namespace =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+            self.kubectl_with(&["apply", "-f", "-"], &namespace.to_string());
+        }
+    }
+
     fn patch(&self, policy: &str, manager: &str, patch: &Value) {
         let patch = patch.to_string();
         let manager = format!("--field-manager={manager}");
@@ -110,13 +151,15 @@ impl Plane {
     }
 }
 
-fn a_cluster_without_the_crds_is_told(plane: &Plane) {
+fn a_cluster_without_the_crds_is_told(planes: &Planes) {
+    let plane = &planes.one;
     for args in [&["import", "-"][..], &["diff", "-"], &["export", "-A"], &["apply", "baseline"]] {
         plane.policy(args, POLICIES).exits(3).says(&["does not serve", "podgate crd install"]);
     }
 }
 
-fn a_namespace_that_is_not_there_is_told_and_nothing_is_written(plane: &Plane) {
+fn a_namespace_that_is_not_there_is_told_and_nothing_is_written(planes: &Planes) {
+    let plane = planes.with_crds();
     plane.policy(&["import", "-"], POLICIES).exits(3).says(&[
         "there is no namespace shop",
         "kubectl create namespace lab",
@@ -127,7 +170,8 @@ fn a_namespace_that_is_not_there_is_told_and_nothing_is_written(plane: &Plane) {
     plane.policy(&["diff", "-"], POLICIES).exits(1).prints(&["+  name: baseline"]);
 }
 
-fn one_bad_policy_keeps_all_from_being_written(plane: &Plane) {
+fn one_bad_policy_keeps_all_from_being_written(planes: &Planes) {
+    let plane = planes.ready();
     let bad = "---\napiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {name: Bad_Name, namespace: shop}\nspec: {}\n";
     plane.policy(&["import", "-"], &format!("{POLICIES}{bad}")).exits(2).says(&[
         "DevOpsPolicy shop/Bad_Name",
@@ -139,7 +183,8 @@ fn one_bad_policy_keeps_all_from_being_written(plane: &Plane) {
     assert!(plane.policy(&["export", "-A"], "").exits(0).stdout.is_empty());
 }
 
-fn what_is_imported_is_created_once(plane: &Plane) {
+fn what_is_imported_is_created_once(planes: &Planes) {
+    let plane = planes.ready();
     let tried = plane.policy(&["import", "-", "--dry-run", "server"], POLICIES).exits(0);
     tried.prints(&["created (server dry run)"]);
     assert!(plane.policy(&["export", "-A"], "").exits(0).stdout.is_empty());
@@ -155,7 +200,8 @@ fn what_is_imported_is_created_once(plane: &Plane) {
     plane.policy(&["import", "-"], POLICIES).exits(0);
 }
 
-fn an_export_imported_elsewhere_differs_in_nothing(one: &Plane, two: &Plane) {
+fn an_export_imported_elsewhere_differs_in_nothing(planes: &Planes) {
+    let (one, two) = (planes.imported(), planes.two());
     let export = one.policy(&["export", "-A"], "").exits(0).stdout;
     assert_eq!(export, one.policy(&["export", "-A"], "").exits(0).stdout);
     assert_eq!(export.matches("---\n").count(), 2, "{export}");
@@ -170,7 +216,8 @@ fn an_export_imported_elsewhere_differs_in_nothing(one: &Plane, two: &Plane) {
     assert!(!lab.stdout.contains("shop"), "{}", lab.stdout);
 }
 
-fn a_folder_holds_a_file_for_each(plane: &Plane) {
+fn a_folder_holds_a_file_for_each(planes: &Planes) {
+    let plane = planes.imported();
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("policies");
     let at = |path: &str| folder.join(path);
@@ -187,7 +234,8 @@ fn a_folder_holds_a_file_for_each(plane: &Plane) {
     assert!(Path::new(&at("shop/gone.yaml")).exists());
 }
 
-fn whoever_may_read_may_compare(plane: &Plane) {
+fn whoever_may_read_may_compare(planes: &Planes) {
+    let plane = planes.imported();
     let verbs = "--verb=get";
     let resources =
         "--resource=devopspolicies.devops.stochastic.io,clusterdevopspolicies.devops.stochastic.io";
@@ -201,7 +249,8 @@ fn whoever_may_read_may_compare(plane: &Plane) {
     refused.says(&["User \"jane\" cannot patch resource", "3 policies cannot be written"]);
 }
 
-fn a_hand_edit_shows_and_is_taken_over_only_by_force(plane: &Plane) {
+fn a_hand_edit_shows_and_is_taken_over_only_by_force(planes: &Planes) {
+    let plane = planes.imported();
     for (edit, shown, told) in [
         (json!({"spec": {"maxRestartCount": 9}}), "-  maxRestartCount: 9", ".spec.maxRestartCount"),
         (
@@ -234,7 +283,8 @@ fn a_hand_edit_shows_and_is_taken_over_only_by_force(plane: &Plane) {
     }
 }
 
-fn other_managers_that_apply_the_same_make_no_difference(plane: &Plane) {
+fn other_managers_that_apply_the_same_make_no_difference(planes: &Planes) {
+    let plane = planes.imported();
     let before = plane.policy(&["export", "-A"], "").exits(0).stdout;
     for manager in ["argocd-controller", "kustomize-controller"] {
         let manager = format!("--field-manager={manager}");
@@ -256,7 +306,9 @@ fn other_managers_that_apply_the_same_make_no_difference(plane: &Plane) {
     plane.policy(&["import", "-"], POLICIES).exits(0);
 }
 
-fn what_is_pruned_is_what_the_files_do_not_name(plane: &Plane) {
+fn what_is_pruned_is_what_the_files_do_not_name(planes: &Planes) {
+    let plane = planes.two();
+    plane.policy(&["import", "-"], POLICIES).exits(0);
     let (only, _) = POLICIES.split_once("---\n").unwrap();
     plane.policy(&["import", "-", "--prune"], only).exits(2);
     plane.policy(&["import", "-", "--prune", "-l", ""], only).exits(2).says(&["empty"]);
@@ -283,7 +335,8 @@ fn what_is_pruned_is_what_the_files_do_not_name(plane: &Plane) {
     assert_eq!(left.stdout.matches("---\n").count(), 1, "{}", left.stdout);
 }
 
-fn bundles_are_applied_and_podgate_makes_no_drift(plane: &Plane) {
+fn bundles_are_applied_and_podgate_makes_no_drift(planes: &Planes) {
+    let plane = planes.two();
     for bundle in ["permissive", "baseline", "restricted"] {
         let args = ["apply", bundle, "-n", "lab"];
         plane.policy(&args, "").exits(0).prints(&[&format!("{bundle} -n lab created\n")]);

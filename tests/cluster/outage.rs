@@ -4,49 +4,83 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::support::binary::{Podgate, run};
 use crate::support::control_plane::{ControlPlane, seconds, text};
-use crate::support::suite::{Alone, Suite, trials};
+use crate::support::proxy::Proxy;
+use crate::support::suite::{Suite, Trials, World, trials};
 use crate::support::{PATIENCE, eventually, eventually_within};
 use serde_json::{Value, json};
 
 pub fn suite() -> Suite {
-    Suite::of(1).alone(TRIALS)
+    Suite::in_order().sharing(&World::new(Fixture::start), TRIALS)
 }
 
-const TRIALS: Alone =
-    trials![the_audit_comes_to_an_independent_count_whatever_happens_to_the_api_server];
+const TRIALS: Trials<Fixture> = trials![
+    an_audit_from_nothing_comes_to_an_independent_count,
+    an_audit_whose_watches_were_cut_comes_to_the_count,
+    an_audit_whose_history_was_compacted_comes_to_the_count,
+    an_audit_comes_to_the_count_each_time_the_api_server_was_killed,
+    the_next_leader_does_not_take_for_new_what_the_reports_say_began_long_ago,
+];
 
 const NAMESPACES: [&str; 3] = ["alpha", "beta", "gamma"];
 
+/// A podgate whose way to the API server can be cut, and what it audits.
 struct Fixture {
+    podgate: Mutex<Podgate>,
+    proxy: Proxy,
     plane: ControlPlane,
 }
 
 impl Fixture {
-    fn kubectl(&self, args: &[&str], stdin: &str) -> String {
-        let output = self.plane.kubectl(args, stdin);
-        assert!(output.status.success(), "kubectl {args:?}: {}", text(&output.stderr));
-        text(&output.stdout)
+    fn start() -> Self {
+        let plane = ControlPlane::start();
+        let admin = plane.kubeconfig("admin");
+        let installed =
+            run(&["crd", "install", "--reports", "--kubeconfig", admin.to_str().unwrap()]);
+        assert!(installed.status.success(), "{}", text(&installed.stderr));
+        let proxy = plane.proxy();
+        for namespace in NAMESPACES {
+            kubectl(&plane, &["create", "namespace", namespace], "");
+            apply(
+                &plane,
+                &json!({
+                    "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
+                    "metadata": {"name": "own", "namespace": namespace},
+                    "spec": {"forbidLatestTag": true, "requireLivenessProbe": true},
+                }),
+            );
+        }
+        let podgate = Mutex::new(reconcile(&plane, &proxy));
+        let fixture = Self { podgate, proxy, plane };
+        fixture.deployment("alpha", "cart", "nginx", 3);
+        fixture.deployment("alpha", "api", "nginx:1.29", 2);
+        fixture.deployment("beta", "cart", "registry:5000/cart", 2);
+        fixture
     }
 
-    fn apply(&self, object: &Value) {
-        self.kubectl(
-            &["apply", "--server-side", "--force-conflicts", "-f", "-"],
-            &object.to_string(),
-        );
+    fn podgate(&self) -> MutexGuard<'_, Podgate> {
+        self.podgate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kubectl(&self, args: &[&str], stdin: &str) -> String {
+        kubectl(&self.plane, args, stdin)
     }
 
     /// A Deployment of one container, once its controller has made the pods.
     fn deployment(&self, namespace: &str, name: &str, image: &str, replicas: usize) {
         let labels = json!({"app": name});
-        self.apply(&json!({
-            "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": {"name": name, "namespace": namespace},
-            "spec": {"replicas": replicas, "strategy": {"type": "Recreate"}, "selector": {"matchLabels": labels},
-                "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": image}]}}},
-        }));
+        apply(
+            &self.plane,
+            &json!({
+                "apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": name, "namespace": namespace},
+                "spec": {"replicas": replicas, "strategy": {"type": "Recreate"}, "selector": {"matchLabels": labels},
+                    "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": image}]}}},
+            }),
+        );
         eventually("the pods", || {
             let selector = format!("app={name}");
             let wanted = format!(
@@ -92,7 +126,7 @@ impl Fixture {
         let reports =
             self.kubectl(&["-n", "alpha", "get", "reports.openreports.io", "-o", "json"], "");
         let reports: Value = serde_json::from_str(&reports).unwrap();
-        let results = reports["items"][0]["results"].as_array().unwrap().iter();
+        let results = reports["items"][0]["results"].as_array().into_iter().flatten();
         let own = results.filter(|it| it["resources"][0]["name"] == deployment);
         own.map(|it| it["timestamp"].clone()).collect()
     }
@@ -109,53 +143,56 @@ impl Fixture {
             "{after}: agrees after {} (the count itself takes a part of it)",
             seconds(started.elapsed())
         );
+        assert!(!self.podgate().whole_log().contains("panicked"));
     }
 }
 
-fn the_audit_comes_to_an_independent_count_whatever_happens_to_the_api_server() {
-    let plane = ControlPlane::start();
-    let admin = plane.kubeconfig("admin");
-    let installed = run(&["crd", "install", "--reports", "--kubeconfig", admin.to_str().unwrap()]);
-    assert!(installed.status.success(), "{}", text(&installed.stderr));
-    let proxy = plane.proxy();
-    let through = plane.kubeconfig_through(&proxy, "podgate");
-    let fixture = Fixture { plane };
-    for namespace in NAMESPACES {
-        fixture.kubectl(&["create", "namespace", namespace], "");
-        fixture.apply(&json!({
-            "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
-            "metadata": {"name": "own", "namespace": namespace},
-            "spec": {"forbidLatestTag": true, "requireLivenessProbe": true},
-        }));
-    }
-    let start = || {
-        let kubeconfig = ["--kubeconfig", through.to_str().unwrap()];
-        let rest = ["--lease-namespace", "default", "--metrics-listen", "127.0.0.1:0"];
-        Podgate::start("reconcile", &[&kubeconfig[..], &rest].concat(), "serving")
-    };
-    let mut podgate = start();
-    fixture.deployment("alpha", "cart", "nginx", 3);
-    fixture.deployment("alpha", "api", "nginx:1.29", 2);
-    fixture.deployment("beta", "cart", "registry:5000/cart", 2);
-    fixture.converges("from nothing");
+fn kubectl(plane: &ControlPlane, args: &[&str], stdin: &str) -> String {
+    let output = plane.kubectl(args, stdin);
+    assert!(output.status.success(), "kubectl {args:?}: {}", text(&output.stderr));
+    text(&output.stdout)
+}
 
-    proxy.cut();
+fn apply(plane: &ControlPlane, object: &Value) {
+    let args = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
+    kubectl(plane, &args, &object.to_string());
+}
+
+fn reconcile(plane: &ControlPlane, proxy: &Proxy) -> Podgate {
+    let through = plane.kubeconfig_through(proxy, "podgate");
+    let kubeconfig = ["--kubeconfig", through.to_str().unwrap()];
+    let rest = ["--lease-namespace", "default", "--metrics-listen", "127.0.0.1:0"];
+    Podgate::start("reconcile", &[&kubeconfig[..], &rest].concat(), "serving")
+}
+
+fn an_audit_from_nothing_comes_to_an_independent_count(fixture: &Fixture) {
+    fixture.converges("from nothing");
+}
+
+fn an_audit_whose_watches_were_cut_comes_to_the_count(fixture: &Fixture) {
+    fixture.proxy.cut();
     fixture.deployment("gamma", "cart", "nginx", 2);
     fixture.converges("watches cut");
+}
 
+fn an_audit_whose_history_was_compacted_comes_to_the_count(fixture: &Fixture) {
+    fixture.converges("before the outage");
     // Nothing arrives for a while. Meanwhile the history in which podgate would go on is gone: compacted in etcd, and not
     // in the memory of an API server that was started since.
-    proxy.pause();
-    proxy.cut();
+    fixture.proxy.pause();
+    fixture.proxy.cut();
     fixture.deployment("beta", "cart", "registry:5000/cart:1", 2);
     fixture.kubectl(&["-n", "alpha", "delete", "deployment", "cart"], "");
     fixture.plane.etcd().compact();
     fixture.plane.kill_api_server();
-    assert_eq!(podgate.get("/healthz").0, 200, "podgate lives on");
+    assert_eq!(fixture.podgate().get("/healthz").0, 200, "podgate lives on");
     fixture.plane.restart_api_server();
-    proxy.resume();
+    fixture.proxy.resume();
     fixture.converges("history compacted, API server killed and restarted");
+}
 
+fn an_audit_comes_to_the_count_each_time_the_api_server_was_killed(fixture: &Fixture) {
+    fixture.converges("before the outages");
     for round in 1..=3 {
         let before = fixture.told();
         fixture.plane.kill_api_server();
@@ -165,27 +202,34 @@ fn the_audit_comes_to_an_independent_count_whatever_happens_to_the_api_server() 
         fixture.converges("API server killed and restarted");
         assert_ne!(fixture.told(), before, "nothing was counted in round {round}");
     }
-    assert!(!podgate.whole_log().contains("panicked"));
+}
 
-    podgate.signal("TERM");
-    let (status, took) = podgate.ended();
-    assert!(status.success());
-    println!("ended after {}", seconds(took));
+fn the_next_leader_does_not_take_for_new_what_the_reports_say_began_long_ago(fixture: &Fixture) {
+    let reported = |deployment: &str| {
+        eventually("the report", || {
+            let began = fixture.began(deployment);
+            if began.is_empty() { Err(format!("{deployment} has no violation")) } else { Ok(began) }
+        })
+        .0
+    };
+    fixture.deployment("alpha", "early", "nginx", 1);
+    let began = reported("early");
+    {
+        let mut podgate = fixture.podgate();
+        podgate.signal("TERM");
+        let (status, took) = podgate.ended();
+        assert!(status.success());
+        println!("ended after {}", seconds(took));
+    }
     eventually("the Lease to be released", || {
         let lease = fixture
             .kubectl(&["get", "lease", "podgate", "-o", "jsonpath={.spec.holderIdentity}"], "");
         if lease.is_empty() { Ok(()) } else { Err(lease) }
     });
 
-    // The next one does not take for new what the reports say began long ago.
-    let began = fixture.began("late-1");
-    let podgate = start();
-    podgate.logs("every pod is audited");
+    *fixture.podgate() = reconcile(&fixture.plane, &fixture.proxy);
+    fixture.podgate().logs("every pod is audited");
     fixture.deployment("alpha", "later", "nginx", 1);
-    eventually("the next leader's report", || {
-        let later = fixture.began("later");
-        if later.is_empty() { Err("it has no new violation".to_owned()) } else { Ok(()) }
-    });
-    assert!(!began.is_empty());
-    assert_eq!(fixture.began("late-1"), began);
+    reported("later");
+    assert_eq!(fixture.began("early"), began);
 }

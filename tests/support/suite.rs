@@ -38,13 +38,20 @@ pub struct World<W>(Arc<Shared<W>>);
 
 struct Shared<W> {
     start: fn() -> W,
+    /// Where one trial is in it at a time.
+    turn: Option<Mutex<()>>,
     /// `None` if it did not start.
     started: OnceLock<Option<W>>,
 }
 
 impl<W> World<W> {
     pub fn new(start: fn() -> W) -> Self {
-        Self(Arc::new(Shared { start, started: OnceLock::new() }))
+        Self(Arc::new(Shared { start, turn: None, started: OnceLock::new() }))
+    }
+
+    /// One that a trial has for itself while it runs, beside the others of its suite.
+    pub fn by_turns(start: fn() -> W) -> Self {
+        Self(Arc::new(Shared { start, turn: Some(Mutex::default()), started: OnceLock::new() }))
     }
 
     fn enter(&self) -> Result<&W, Failed> {
@@ -147,6 +154,9 @@ impl Suite {
         let trial = |(name, run): (String, F)| {
             let world = world.clone();
             Trial::test(called(&name), move || {
+                // A trial that failed must not fail those after it.
+                let turn = world.0.turn.as_ref();
+                let _turn = turn.map(|it| it.lock().unwrap_or_else(PoisonError::into_inner));
                 run(world.enter()?);
                 Ok(())
             })
