@@ -166,12 +166,16 @@ fn a_ca_bundle_that_is_gone_comes_back(world: &World) {
     };
     harm("kubectl replace", &|| {
         for configuration in world.configurations() {
-            world.try_kubectl(&["replace", "-f", "-"], &plain(&configuration)).unwrap();
+            world.plane.kubectl(&["replace", "-f", "-"]).given(&plain(&configuration)).ok();
         }
     });
     harm("kubectl replace --force, which deletes and creates", &|| {
         for configuration in world.configurations() {
-            world.try_kubectl(&["replace", "--force", "-f", "-"], &plain(&configuration)).unwrap();
+            world
+                .plane
+                .kubectl(&["replace", "--force", "-f", "-"])
+                .given(&plain(&configuration))
+                .ok();
         }
     });
     let values = ["--values", HA];

@@ -3,6 +3,7 @@
 
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, text};
+use crate::support::kubectl::Kubectl;
 use crate::support::manifests::{pod, workload};
 use crate::support::suite::{Suite, Trials, World, trials};
 use crate::support::{eventually, review};
@@ -33,7 +34,7 @@ impl Plane {
         let plane = Self { plane, admin, certs: tempfile::tempdir().unwrap() };
         plane.podgate(&["crd", "install"]).unwrap();
         eventually("the default ServiceAccount", || {
-            plane.kubectl(&["get", "serviceaccount", "default"], "")
+            plane.kubectl(&["get", "serviceaccount", "default"]).result()
         });
         plane
     }
@@ -49,19 +50,18 @@ impl Plane {
         Podgate::serve(&["--register", "--kubeconfig", &self.admin], self.certs.path())
     }
 
-    fn kubectl(&self, args: &[&str], stdin: &str) -> Result<String, String> {
-        let output = self.plane.kubectl(args, stdin);
-        let printed = text(&output.stdout) + &text(&output.stderr);
-        if output.status.success() { Ok(printed) } else { Err(printed) }
+    fn kubectl(&self, args: &[&str]) -> Kubectl {
+        self.plane.kubectl(args)
     }
 
+    /// Applies an object; what a person reads, warnings too, if it succeeds and if not.
     fn apply(&self, object: &Value) -> Result<String, String> {
-        self.kubectl(&["apply", "-f", "-"], &object.to_string())
+        let (applied, printed) = self.kubectl(&["apply", "-f", "-"]).given(object).said();
+        if applied { Ok(printed) } else { Err(printed) }
     }
 
     fn get(&self, args: &[&str]) -> Value {
-        let printed = self.kubectl(&[&["get", "-o", "json"], args].concat(), "").unwrap();
-        serde_json::from_str(&printed).unwrap()
+        self.kubectl(&[&["get", "-o", "json"], args].concat()).json()
     }
 }
 
@@ -84,7 +84,7 @@ fn what_is_printed_is_what_the_api_server_takes(plane: &Plane) {
         ["webhook", "config", "--url", &url, "--ca-file", ca, "--lease-namespace", "default"];
     let printed = binary::run(&config);
     assert!(printed.status.success());
-    plane.kubectl(&["apply", "-f", "-"], &text(&printed.stdout)).unwrap();
+    plane.kubectl(&["apply", "-f", "-"]).given(&text(&printed.stdout)).ok();
     let webhooks = |all: &[Value; 2]| all.clone().map(|it| it[0]["webhooks"].clone());
     assert_eq!(webhooks(&configurations(plane)), webhooks(&registered));
     let deleted = plane.podgate(&["webhook", "delete", "--dry-run"]).unwrap();
@@ -102,7 +102,7 @@ fn what_is_printed_is_what_the_api_server_takes(plane: &Plane) {
     let service =
         ["webhook", "config", "--service", "podgate-system/podgate", "--failure-policy", "Fail"];
     let printed = text(&binary::run(&service).stdout);
-    plane.kubectl(&["apply", "--dry-run=server", "-f", "-"], &printed).unwrap();
+    plane.kubectl(&["apply", "--dry-run=server", "-f", "-"]).given(&printed).ok();
     assert!(!printed.contains("caBundle") && printed.contains("- podgate-system"), "{printed}");
 }
 
@@ -110,22 +110,19 @@ fn a_killed_podgate_that_fails_closed_is_taken_out_at_once(plane: &Plane) {
     let mut podgate = plane.serve();
     let fail = json!({"webhooks": [{"name": "validate.podgate.devops.stochastic.io", "failurePolicy": "Fail"}]});
     plane
-        .kubectl(
-            &[
-                "patch",
-                "validatingwebhookconfiguration",
-                "podgate-validating",
-                "-p",
-                &fail.to_string(),
-            ],
-            "",
-        )
-        .unwrap();
+        .kubectl(&[
+            "patch",
+            "validatingwebhookconfiguration",
+            "podgate-validating",
+            "-p",
+            &fail.to_string(),
+        ])
+        .ok();
     podgate.signal("KILL");
     podgate.ended();
     let run = ["run", "web", "--image=nginx:1.29", "--dry-run=server"];
     let refused = eventually("the API server to see the configuration", || {
-        plane.kubectl(&run, "").map_or_else(Ok, |_| Err("it is admitted".to_owned()))
+        plane.kubectl(&run).result().map_or_else(Ok, |_| Err("it is admitted".to_owned()))
     });
     assert!(refused.0.contains("failed calling webhook"), "{}", refused.0);
     // Its beats end too, which is an error as soon as one is missing.
@@ -135,7 +132,7 @@ fn a_killed_podgate_that_fails_closed_is_taken_out_at_once(plane: &Plane) {
     assert!(stale.unwrap().ends_with("podgate webhook delete"), "{checked}");
 
     plane.podgate(&["webhook", "delete"]).unwrap();
-    eventually("the cluster to be back", || plane.kubectl(&run, ""));
+    eventually("the cluster to be back", || plane.kubectl(&run).result());
 }
 
 fn what_others_share_is_left_to_them(plane: &Plane) {
@@ -159,7 +156,7 @@ fn what_others_share_is_left_to_them(plane: &Plane) {
         ),
         "{refused}"
     );
-    plane.kubectl(&["delete", "validatingwebhookconfiguration", "shared"], "").unwrap();
+    plane.kubectl(&["delete", "validatingwebhookconfiguration", "shared"]).ok();
 }
 
 fn policy(spec: &Value) -> Value {

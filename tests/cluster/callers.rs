@@ -114,8 +114,7 @@ fn webhook_serve_decides_reviews_takes_no_lease_and_writes_nothing() {
         "metadata": {"name": "baseline", "namespace": "default"},
         "spec": {"forbidLatestTag": true, "enforcementMode": "enforce"},
     });
-    let applied = plane.kubectl(&["apply", "-f", "-"], &policy.to_string());
-    assert!(applied.status.success(), "{}", text(&applied.stderr));
+    plane.kubectl(&["apply", "-f", "-"]).given(&policy).ok();
 
     let dir = tempfile::tempdir().unwrap();
     let kubeconfig = plane.kubeconfig_for("decides");

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, seconds, text};
+use crate::support::kubectl::Kubectl;
 use crate::support::suite::{Alone, Suite, Trials, World, trials};
 use crate::support::{PATIENCE, eventually, eventually_within, role};
 use rustls::pki_types::pem::PemObject;
@@ -57,13 +58,11 @@ impl Cluster {
     /// Applies the configurations, without a `caBundle`, as the chart does.
     fn configure(&self) {
         let printed = binary::run(&["webhook", "config", "--service", "default/podgate"]);
-        self.kubectl(&["apply", "--server-side", "-f", "-"], &text(&printed.stdout));
+        self.kubectl(&["apply", "--server-side", "-f", "-"]).given(&text(&printed.stdout)).ok();
     }
 
-    fn kubectl(&self, args: &[&str], stdin: &str) -> String {
-        let output = self.0.kubectl(args, stdin);
-        assert!(output.status.success(), "kubectl {args:?}: {}", text(&output.stderr));
-        text(&output.stdout)
+    fn kubectl(&self, args: &[&str]) -> Kubectl {
+        self.0.kubectl(args)
     }
 
     /// A podgate that leads or waits its turn.
@@ -91,14 +90,15 @@ impl Cluster {
     /// The bundles that the API server trusts, by webhook; those that are none are empty.
     fn bundles(&self, configuration: &str) -> Vec<Vec<u8>> {
         let object: Value =
-            serde_json::from_str(&self.kubectl(&["get", "-o", "json", configuration], "")).unwrap();
+            serde_json::from_str(&self.kubectl(&["get", "-o", "json", configuration]).ok())
+                .unwrap();
         let bundle = |webhook: &Value| decoded(&webhook["clientConfig"]["caBundle"]);
         object["webhooks"].as_array().unwrap().iter().map(bundle).collect()
     }
 
     fn secret(&self, key: &str) -> Vec<u8> {
-        let object = self.0.kubectl(&["get", "-o", "json", "secret", "podgate-tls"], "");
-        let object: Value = serde_json::from_slice(&object.stdout).unwrap_or_default();
+        let object = self.kubectl(&["get", "-o", "json", "secret", "podgate-tls"]).run();
+        let object: Value = serde_json::from_str(&object.stdout).unwrap_or_default();
         decoded(&object["data"][key])
     }
 
@@ -151,10 +151,10 @@ impl Replicas {
         let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "podgate-tls",
             "labels": {"app.kubernetes.io/managed-by": "Helm", "helm.sh/chart": "podgate-0.1.0"},
             "annotations": {"meta.helm.sh/release-name": "podgate", "meta.helm.sh/release-namespace": "default"}}});
-        cluster.kubectl(
-            &["apply", "--server-side", "--field-manager=helm", "-f", "-"],
-            &secret.to_string(),
-        );
+        cluster
+            .kubectl(&["apply", "--server-side", "--field-manager=helm", "-f", "-"])
+            .given(&secret)
+            .ok();
         let replicas: Vec<_> = std::thread::scope(|scope| {
             let starting: Vec<_> =
                 (0..5).map(|_| scope.spawn(|| cluster.podgate("self-signed", &[]))).collect();
@@ -180,9 +180,9 @@ fn five_replicas_share_one_authority_and_one_leaf(Replicas { replicas, cluster, 
 
 fn a_ca_bundle_that_was_wiped_or_replaced_is_filled_in_again(Replicas { cluster, .. }: &Replicas) {
     for configuration in CONFIGURATIONS {
-        cluster.kubectl(&["patch", configuration, "--type=json", "-p", WIPE], "");
+        cluster.kubectl(&["patch", configuration, "--type=json", "-p", WIPE]).ok();
         cluster.trusts(&format!("the caBundle of {configuration}, wiped"), &CONFIGURATIONS);
-        cluster.kubectl(&["delete", configuration], "");
+        cluster.kubectl(&["delete", configuration]).ok();
         cluster.configure();
         cluster.trusts(&format!("the caBundle of {configuration}, replaced"), &CONFIGURATIONS);
     }
@@ -191,7 +191,7 @@ fn a_ca_bundle_that_was_wiped_or_replaced_is_filled_in_again(Replicas { cluster,
 fn a_configuration_that_was_deleted_stays_deleted_and_the_other_is_looked_after(
     Replicas { replicas, cluster, .. }: &Replicas,
 ) {
-    cluster.kubectl(&["delete", CONFIGURATIONS[1]], "");
+    cluster.kubectl(&["delete", CONFIGURATIONS[1]]).ok();
     let present = r#"podgate_webhook_configuration_present{configuration="mutating"}"#;
     for podgate in replicas {
         eventually("the configuration to be missed", || {
@@ -199,10 +199,10 @@ fn a_configuration_that_was_deleted_stays_deleted_and_the_other_is_looked_after(
             if seen == Some(0.0) { Ok(()) } else { Err(format!("{seen:?}")) }
         });
     }
-    cluster.kubectl(&["patch", CONFIGURATIONS[0], "--type=json", "-p", WIPE], "");
+    cluster.kubectl(&["patch", CONFIGURATIONS[0], "--type=json", "-p", WIPE]).ok();
     cluster.trusts("the caBundle of the one that is left", &CONFIGURATIONS[..1]);
-    let found = cluster.0.kubectl(&["get", CONFIGURATIONS[1]], "");
-    assert!(!found.status.success(), "a configuration that was deleted stays deleted");
+    // A configuration that was deleted stays deleted.
+    cluster.kubectl(&["get", CONFIGURATIONS[1]]).fails();
     cluster.configure();
     cluster.trusts("the caBundle of the one that is back", &CONFIGURATIONS);
 }
@@ -212,15 +212,21 @@ fn a_secret_that_was_corrupted_or_deleted_is_restored_and_stays_helms(
 ) {
     let ca = cluster.secret("ca.crt");
     let patch = json!({"data": {"tls.crt": "aGVsbG8="}}).to_string();
-    cluster.kubectl(&["patch", "secret", "podgate-tls", "-p", &patch], "");
+    cluster.kubectl(&["patch", "secret", "podgate-tls", "-p", &patch]).ok();
     restored(cluster, "a Secret that was corrupted", &ca);
-    cluster.kubectl(&["delete", "secret", "podgate-tls"], "");
+    cluster.kubectl(&["delete", "secret", "podgate-tls"]).ok();
     restored(cluster, "a Secret that was deleted", &ca);
     // Or Helm would not take it away with the release, nor change it: what it owns is still its own.
     let owner = r"jsonpath={.metadata.labels.app\.kubernetes\.io/managed-by} {.metadata.annotations.meta\.helm\.sh/release-name}";
-    assert_eq!(cluster.kubectl(&["get", "secret", "podgate-tls", "-o", owner], ""), "Helm podgate");
+    assert_eq!(
+        cluster.kubectl(&["get", "secret", "podgate-tls", "-o", owner]).ok(),
+        "Helm podgate"
+    );
     let upgraded = secret.to_string().replace("podgate-0.1.0", "podgate-0.2.0");
-    cluster.kubectl(&["apply", "--server-side", "--field-manager=helm", "-f", "-"], &upgraded);
+    cluster
+        .kubectl(&["apply", "--server-side", "--field-manager=helm", "-f", "-"])
+        .given(&upgraded)
+        .ok();
     for podgate in replicas {
         handshake(podgate, &ca).expect("it served on meanwhile");
     }
@@ -304,7 +310,7 @@ fn what_an_admin_provides_is_served_and_trusted_and_a_better_one_is_taken_over()
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "podgate-tls"},
             "stringData": {"tls.crt": made.certificate, "tls.key": made.key, "ca.crt": ca},
         });
-        cluster.kubectl(&["apply", "-f", "-"], &secret.to_string());
+        cluster.kubectl(&["apply", "-f", "-"]).given(&secret).ok();
         cluster.trusts(&format!("{round} certificate"), &CONFIGURATIONS);
         eventually("it to be served", || handshake(&podgate, ca.as_bytes()));
     }

@@ -7,6 +7,7 @@ use std::sync::Once;
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, text};
 use crate::support::eventually;
+use crate::support::kubectl::Kubectl;
 use crate::support::manifests::{pod, workload};
 use crate::support::ran::Ran;
 use crate::support::suite::{Suite, Trials, World, trials};
@@ -46,7 +47,7 @@ impl Plane {
     /// One with podgate's CRDs, and what `applications` makes.
     fn in_use(&self) -> &Self {
         self.applications.call_once(|| {
-            self.kubectl_ok(&["apply", "-f", "-"], &namespaces());
+            self.kubectl(&["apply", "-f", "-"]).given(&namespaces()).ok();
             self.podgate("admin", &["crd", "install"]).exits(0);
             applications(self);
         });
@@ -61,20 +62,15 @@ impl Plane {
         Ran::of(&output)
     }
 
-    fn kubectl(&self, args: &[&str], stdin: &str) -> Result<String, String> {
-        let output = self.plane.kubectl(args, stdin);
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
-    }
-
-    fn kubectl_ok(&self, args: &[&str], stdin: &str) -> String {
-        self.kubectl(args, stdin).unwrap_or_else(|error| panic!("kubectl {args:?}: {error}"))
+    fn kubectl(&self, args: &[&str]) -> Kubectl {
+        self.plane.kubectl(args)
     }
 
     /// The pods of a namespace, by name, once there are so many.
     fn pods(&self, namespace: &str, selector: &str, count: usize) -> Vec<String> {
         let args = ["get", "pods", "-n", namespace, "-l", selector, "-o", "name"];
         let listed = eventually("the controllers to make the pods", || {
-            let names = self.kubectl(&args, "")?;
+            let names = self.kubectl(&args).result()?;
             let names: Vec<_> = names.lines().map(|it| it.replace("pod/", "")).collect();
             if names.len() == count { Ok(names) } else { Err(format!("{names:?}")) }
         });
@@ -95,7 +91,7 @@ impl Plane {
             "-p",
             &patch,
         ];
-        self.kubectl_ok(&args, "");
+        self.kubectl(&args).ok();
     }
 }
 
@@ -126,7 +122,7 @@ fn an_empty_cluster_says_what_it_lacks(plane: &Plane) {
 }
 
 fn an_analysis_needs_no_podgate(plane: &Plane) {
-    plane.kubectl_ok(&["apply", "-f", "-"], &namespaces());
+    plane.kubectl(&["apply", "-f", "-"]).given(&namespaces()).ok();
     let analyzed = plane.podgate("admin", &["analyze", "-o", "json"]).exits(3).says(&[
         "the cluster does not serve DevOpsPolicy; install it with: podgate crd install",
         "the cluster does not serve ClusterDevOpsPolicy; install it with: podgate crd install",
@@ -159,7 +155,7 @@ fn applications(plane: &Plane) {
     ] {
         // Pods are refused before their ServiceAccount exists.
         eventually("the manifest to be applied", || {
-            plane.kubectl(&["apply", "-n", namespace, "-f", "-"], &manifest)
+            plane.kubectl(&["apply", "-n", namespace, "-f", "-"]).given(&manifest).result()
         });
     }
     let carts = plane.pods("shop", "app=cart", 2);
@@ -183,7 +179,7 @@ fn applications(plane: &Plane) {
         "metadata": {"name": "baseline", "namespace": "shop"},
         "spec": {"forbidLatestTag": true, "maxRestartCount": 3, "forbidPendingDuration": 0},
     });
-    plane.kubectl_ok(&["apply", "-f", "-"], &policy.to_string());
+    plane.kubectl(&["apply", "-f", "-"]).given(&policy).ok();
     // The api pod is Pending for more than 0 s as soon as it is a second old.
     eventually("the api pod to be older than a second", || {
         let analyzed = plane.podgate("admin", &["analyze", "-o", "json", "--fail-on", "never"]);
@@ -198,11 +194,11 @@ fn run_cron_job(plane: &Plane) {
     report["spec"]["schedule"] = json!("* * * * *");
     report["spec"]["suspend"] = json!(true);
     report["spec"]["concurrencyPolicy"] = json!("Forbid");
-    plane.kubectl_ok(&["apply", "-n", "batch", "-f", "-"], &report.to_string());
+    plane.kubectl(&["apply", "-n", "batch", "-f", "-"]).given(&report).ok();
     let missed = r#"{"status": {"lastScheduleTime": "2026-01-01T00:00:00Z"}}"#;
     let cron_job = ["patch", "cronjob", "report", "-n", "batch", "--type=merge", "-p"];
-    plane.kubectl_ok(&[&cron_job[..], &[missed, "--subresource=status"]].concat(), "");
-    plane.kubectl_ok(&[&cron_job[..], &[r#"{"spec": {"suspend": false}}"#]].concat(), "");
+    plane.kubectl(&[&cron_job[..], &[missed, "--subresource=status"]].concat()).ok();
+    plane.kubectl(&[&cron_job[..], &[r#"{"spec": {"suspend": false}}"#]].concat()).ok();
     plane.pods("batch", "app=web", 1);
 }
 
@@ -389,8 +385,8 @@ fn a_cluster_policy_is_in_force_where_its_selector_matches(plane: &Plane) {
         "metadata": {"name": "team-a"},
         "spec": {"forbidLatestTag": true, "namespaceSelector": {"matchLabels": {"team": "a"}}},
     });
-    plane.kubectl_ok(&["apply", "-f", "-"], &policy.to_string());
-    plane.kubectl_ok(&["label", "namespace", "shop", "batch", "team=a"], "");
+    plane.kubectl(&["apply", "-f", "-"]).given(&policy).ok();
+    plane.kubectl(&["label", "namespace", "shop", "batch", "team=a"]).ok();
     let analysis = plane.podgate("admin", &["analyze", "-A", "-o", "json"]).exits(1).json();
     let in_force = |name: &str| {
         let all = analysis["namespaces"].as_array().unwrap();
@@ -401,7 +397,7 @@ fn a_cluster_policy_is_in_force_where_its_selector_matches(plane: &Plane) {
     assert_eq!(in_force("lab"), json!(["founding-checks"]));
     let batch = plane.podgate("admin", &["analyze", "-n", "batch", "-o", "json"]).exits(0).json();
     assert_eq!(batch["namespaces"][0]["policies"], json!(["team-a"]));
-    plane.kubectl_ok(&["delete", "clusterdevopspolicy", "team-a"], "");
+    plane.kubectl(&["delete", "clusterdevopspolicy", "team-a"]).ok();
 }
 
 /// A copy of a kubeconfig, changed.
@@ -422,7 +418,7 @@ fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane
         "cannot list resource \"pods\" in API group \"\" in the namespace \"default\"",
     ]);
 
-    let grant = |args: &[&str]| plane.kubectl_ok(&[&["create"], args].concat(), "");
+    let grant = |args: &[&str]| plane.kubectl(&[&["create"], args].concat()).ok();
     grant(&[
         "role",
         "jane",
@@ -481,7 +477,7 @@ fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane
         ("rolebinding", "jane"),
         ("role", "jane"),
     ] {
-        plane.kubectl_ok(&["delete", kind, name, "-n", "shop"], "");
+        plane.kubectl(&["delete", kind, name, "-n", "shop"]).ok();
     }
 }
 
@@ -489,15 +485,21 @@ fn whoever_may_change_what_podgate_goes_by_is_named(plane: &Plane) {
     let plane = plane.in_use();
     let line = |words: &[&str]| plane.podgate("admin", &["check"]).line(words).to_owned();
     let role = ["create", "role", "labels", "-n", "lab", "--verb=patch", "--resource=namespaces"];
-    plane.kubectl_ok(&role, "");
-    plane.kubectl_ok(
-        &["create", "rolebinding", "labels", "-n", "lab", "--role=labels", "--user=jane"],
-        "",
-    );
-    plane.kubectl_ok(
-        &["create", "rolebinding", "edits", "-n", "default", "--clusterrole=edit", "--user=eve"],
-        "",
-    );
+    plane.kubectl(&role).ok();
+    plane
+        .kubectl(&["create", "rolebinding", "labels", "-n", "lab", "--role=labels", "--user=jane"])
+        .ok();
+    plane
+        .kubectl(&[
+            "create",
+            "rolebinding",
+            "edits",
+            "-n",
+            "default",
+            "--clusterrole=edit",
+            "--user=eve",
+        ])
+        .ok();
     assert!(
         line(&["Lease podgate-alive may be deleted", "ClusterRole edit in default (User eve)"])
             .starts_with("ok ")
@@ -507,7 +509,7 @@ fn whoever_may_change_what_podgate_goes_by_is_named(plane: &Plane) {
         "apiVersion": "devops.stochastic.io/v1", "kind": "ClusterDevOpsPolicy", "metadata": {"name": "selecting"},
         "spec": {"namespaceSelector": {"matchLabels": {"tier": "production"}}, "forbidLatestTag": true},
     });
-    plane.kubectl_ok(&["apply", "-f", "-"], &policy.to_string());
+    plane.kubectl(&["apply", "-f", "-"]).given(&policy).ok();
     let warned = line(&["the namespaceSelector of selecting", "Role labels in lab (User jane)"]);
     assert!(warned.starts_with("warning ") && warned.contains("excludeNamespaces"), "{warned}");
     for (kind, name, namespace) in [
@@ -516,7 +518,7 @@ fn whoever_may_change_what_podgate_goes_by_is_named(plane: &Plane) {
         ("role", "labels", "lab"),
         ("rolebinding", "edits", "default"),
     ] {
-        plane.kubectl_ok(&["delete", kind, name, "-n", namespace], "");
+        plane.kubectl(&["delete", kind, name, "-n", namespace]).ok();
     }
 }
 
@@ -585,7 +587,7 @@ fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
         "metadata": {"name": "broken"},
         "spec": {"validations": [{"name": "a", "expression": "nope(object)", "message": "m"}]},
     });
-    plane.kubectl_ok(&["apply", "-f", "-"], &policy.to_string());
+    plane.kubectl(&["apply", "-f", "-"]).given(&policy).ok();
     // One that compiles and is hardly what was meant; it judges no namespace.
     let odd = json!({
         "apiVersion": "devops.stochastic.io/v1",
@@ -596,7 +598,7 @@ fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
             "validations": [{"name": "a", "expression": "!has(object.spec.hostnetwork)", "message": "m"}],
         },
     });
-    plane.kubectl_ok(&["apply", "-f", "-"], &odd.to_string());
+    plane.kubectl(&["apply", "-f", "-"]).given(&odd).ok();
     // What an uninstall left behind, or an install that never came up.
     let leftover = json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
@@ -609,14 +611,14 @@ fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
             "failurePolicy": "Fail", "sideEffects": "None", "admissionReviewVersions": ["v1"],
         }],
     });
-    plane.kubectl_ok(&["apply", "-f", "-"], &leftover.to_string());
+    plane.kubectl(&["apply", "-f", "-"]).given(&leftover).ok();
     let mut agent = workload(Kind::DaemonSet, pod("agent:1"));
     agent["spec"]["template"]["spec"]["hostNetwork"] = json!(true);
-    plane.kubectl_ok(&["apply", "-n", "empty", "-f", "-"], &agent.to_string());
+    plane.kubectl(&["apply", "-n", "empty", "-f", "-"]).given(&agent).ok();
     // As an older version would have left it.
     let crd = "customresourcedefinition/devopspolicies.devops.stochastic.io";
     let remove = json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/maxRestartCount"}]);
-    plane.kubectl_ok(&["patch", crd, "--type=json", "--patch", &remove.to_string()], "");
+    plane.kubectl(&["patch", crd, "--type=json", "--patch", &remove.to_string()]).ok();
 
     let checked = plane.podgate("admin", &["check"]).exits(3);
     println!("{}", checked.stdout);

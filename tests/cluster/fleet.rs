@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
 use crate::support::binary;
-use crate::support::control_plane::{ControlPlane, text};
+use crate::support::control_plane::ControlPlane;
 use crate::support::eventually;
 use crate::support::manifests::{pod, workload};
 use crate::support::ran::Ran;
@@ -166,8 +166,7 @@ fn of<'a>(answer: &'a Value, context: &str) -> &'a Value {
 
 fn apply(plane: &ControlPlane, object: &Value) {
     eventually("the manifest to be applied", || {
-        let applied = plane.kubectl(&["apply", "-f", "-"], &object.to_string());
-        if applied.status.success() { Ok(()) } else { Err(text(&applied.stderr)) }
+        plane.kubectl(&["apply", "-f", "-"]).given(object).result()
     });
 }
 
@@ -192,8 +191,8 @@ fn carts(fleet: &Fleet) {
         cart["metadata"] = json!({"name": "cart", "namespace": "default"});
         apply(plane, &cart);
         eventually("the controllers to make the pod", || {
-            let pods = plane.kubectl(&["get", "pods", "-n", "default", "-o", "name"], "");
-            if text(&pods.stdout).contains("pod/cart") { Ok(()) } else { Err(text(&pods.stderr)) }
+            let pods = plane.kubectl(&["get", "pods", "-n", "default", "-o", "name"]).result()?;
+            if pods.contains("pod/cart") { Ok(()) } else { Err(pods) }
         });
     }
 }

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, text};
 use crate::support::eventually;
+use crate::support::kubectl::Kubectl;
 use crate::support::ran::Ran;
 use crate::support::suite::{Suite, Trials, World, trials};
 use serde_json::{Value, json};
@@ -124,21 +125,15 @@ impl Plane {
         self.podgate("admin", &[&["policy"], args].concat(), stdin)
     }
 
-    fn kubectl(&self, args: &[&str]) -> String {
-        self.kubectl_with(args, "")
-    }
-
-    fn kubectl_with(&self, args: &[&str], stdin: &str) -> String {
-        let output = self.0.kubectl(args, stdin);
-        assert!(output.status.success(), "kubectl {args:?}: {}", text(&output.stderr));
-        text(&output.stdout)
+    fn kubectl(&self, args: &[&str]) -> Kubectl {
+        self.0.kubectl(args)
     }
 
     fn namespaces(&self) {
         for name in ["shop", "lab"] {
             let namespace =
                 json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            self.kubectl_with(&["apply", "-f", "-"], &namespace.to_string());
+            self.kubectl(&["apply", "-f", "-"]).given(&namespace).ok();
         }
     }
 
@@ -147,7 +142,7 @@ impl Plane {
         let manager = format!("--field-manager={manager}");
         let args =
             ["patch", "devopspolicy", policy, "-n", "shop", "--type=merge", &manager, "-p", &patch];
-        self.kubectl(&args);
+        self.kubectl(&args).ok();
     }
 }
 
@@ -242,8 +237,10 @@ fn whoever_may_read_may_compare(planes: &Planes) {
     plane.policy(&["diff", "-"], POLICIES).exits(0);
     let refused = plane.podgate("jane", &["policy", "diff", "-"], POLICIES).exits(3);
     refused.says(&["User \"jane\" cannot get resource"]);
-    plane.kubectl(&["create", "clusterrole", "read", verbs, resources]);
-    plane.kubectl(&["create", "clusterrolebinding", "read", "--clusterrole=read", "--user=jane"]);
+    plane.kubectl(&["create", "clusterrole", "read", verbs, resources]).ok();
+    plane
+        .kubectl(&["create", "clusterrolebinding", "read", "--clusterrole=read", "--user=jane"])
+        .ok();
     plane.podgate("jane", &["policy", "diff", "-"], POLICIES).exits(0);
     let refused = plane.podgate("jane", &["policy", "import", "-"], POLICIES).exits(3);
     refused.says(&["User \"jane\" cannot patch resource", "3 policies cannot be written"]);
@@ -289,7 +286,7 @@ fn other_managers_that_apply_the_same_make_no_difference(planes: &Planes) {
     for manager in ["argocd-controller", "kustomize-controller"] {
         let manager = format!("--field-manager={manager}");
         let args = ["apply", "--server-side", &manager, "-f", "-"];
-        plane.kubectl_with(&args, &before);
+        plane.kubectl(&args).given(&before).ok();
         let version = [
             "get",
             "devopspolicies,clusterdevopspolicies",
@@ -297,9 +294,9 @@ fn other_managers_that_apply_the_same_make_no_difference(planes: &Planes) {
             "-o",
             "jsonpath={.items[*].metadata.resourceVersion}",
         ];
-        let first = plane.kubectl(&version);
-        plane.kubectl_with(&args, &before);
-        assert_eq!(first, plane.kubectl(&version), "{manager} writes again and again");
+        let first = plane.kubectl(&version).ok();
+        plane.kubectl(&args).given(&before).ok();
+        assert_eq!(first, plane.kubectl(&version).ok(), "{manager} writes again and again");
     }
     assert_eq!(before, plane.policy(&["export", "-A"], "").exits(0).stdout);
     plane.policy(&["diff", "-"], POLICIES).exits(0);
@@ -316,7 +313,7 @@ fn what_is_pruned_is_what_the_files_do_not_name(planes: &Planes) {
         .policy(&["import", "-", "--prune", "-l", "managed-by=me"], only)
         .exits(2)
         .says(&["baseline", "managed-by=me"]);
-    plane.kubectl_with(&["apply", "-f", "-"], "apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {name: mine, namespace: lab}\nspec: {}\n");
+    plane.kubectl(&["apply", "-f", "-"]).given(&"apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {name: mine, namespace: lab}\nspec: {}\n").ok();
     let before = plane.policy(&["export", "-A"], "").exits(0).stdout;
     let prune = ["import", "-", "--prune", "-l", "managed-by=git"];
     let tried = plane.policy(&[&prune[..], &["--dry-run", "server"]].concat(), only).exits(0);
@@ -362,7 +359,8 @@ fn bundles_are_applied_and_podgate_makes_no_drift(planes: &Planes) {
     let _podgate = Podgate::start("reconcile", &[&kubeconfig[..], &rest].concat(), "serving");
     let path = "jsonpath={.status.bundle.name}/{.status.bundle.version}";
     eventually("the status to name the bundle", || {
-        let told = plane.kubectl(&["get", "devopspolicy", "restricted", "-n", "lab", "-o", path]);
+        let told =
+            plane.kubectl(&["get", "devopspolicy", "restricted", "-n", "lab", "-o", path]).ok();
         let expected = format!("restricted/{}", podgate::policy::bundles::VERSION);
         if told == expected { Ok(()) } else { Err(told) }
     });

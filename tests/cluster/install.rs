@@ -6,6 +6,7 @@ use std::fs;
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, text};
 use crate::support::eventually;
+use crate::support::kubectl::Kubectl;
 use crate::support::manifests::{pod, workload};
 use crate::support::suite::{Suite, Trials, World, trials};
 use podgate::policy::workload::Kind;
@@ -49,9 +50,8 @@ impl Plane {
         self
     }
 
-    fn kubectl(&self, args: &[&str], stdin: &str) -> (bool, String) {
-        let output = self.plane.kubectl(args, stdin);
-        (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    fn kubectl(&self, args: &[&str]) -> Kubectl {
+        self.plane.kubectl(args)
     }
 }
 
@@ -89,17 +89,17 @@ fn installing_is_idempotent_and_upgrades(plane: &Plane) {
     // As an older version would have left it.
     let remove = json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/maxRestartCount"}]);
     let patch = ["patch", CRD, "--type=json", "--patch", &remove.to_string()];
-    let (patched, printed) = plane.kubectl(&patch, "");
+    let (patched, printed) = plane.kubectl(&patch).said();
     assert!(patched, "{printed}");
     assert_eq!(install(), both("configured", "unchanged"));
-    let (_, schema) = plane.kubectl(&["get", CRD, "-o", "yaml"], "");
+    let (_, schema) = plane.kubectl(&["get", CRD, "-o", "yaml"]).said();
     assert!(schema.contains("maxRestartCount"), "{schema}");
     // What is printed is what is installed.
     let (code, generated) = podgate(&["crd", "generate"]);
     assert_eq!(code, 0);
     let apply =
         ["apply", "--server-side", "--field-manager=podgate", "--dry-run=server", "-f", "-"];
-    let (applied, printed) = plane.kubectl(&apply, &generated);
+    let (applied, printed) = plane.kubectl(&apply).given(&generated).said();
     assert!(applied, "{printed}");
     assert!(!printed.contains("Warning"), "{printed}");
 }
@@ -125,15 +125,16 @@ fn the_schema_refuses_what_is_no_policy(plane: &Plane) {
         ("defaultProbe: {tcpPort: 80, httpGet: {path: /, port: 80}}", "not both"),
         ("namespaceSelector: {}", "unknown field \"spec.namespaceSelector\""),
     ] {
-        let (applied, printed) = plane.kubectl(&["apply", "-f", "-"], &policy(spec));
+        let (applied, printed) = plane.kubectl(&["apply", "-f", "-"]).given(&policy(spec)).said();
         assert!(!applied && printed.contains(why), "{spec}: {printed}");
     }
-    let (applied, printed) = plane.kubectl(&["apply", "-f", "-"], &policy("forbidLatestTag: true"));
+    let (applied, printed) =
+        plane.kubectl(&["apply", "-f", "-"]).given(&policy("forbidLatestTag: true")).said();
     assert!(applied, "{printed}");
-    let (_, printed) = plane.kubectl(&["get", "dop"], "");
+    let (_, printed) = plane.kubectl(&["get", "dop"]).said();
     let columns: Vec<_> = printed.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(columns, ["NAME", "MODE", "SCORE", "VIOLATIONS", "READY", "AGE"]);
-    let (_, printed) = plane.kubectl(&["explain", "devopspolicy.spec.forbidLatestTag"], "");
+    let (_, printed) = plane.kubectl(&["explain", "devopspolicy.spec.forbidLatestTag"]).said();
     assert!(printed.contains("Forbids images whose tag is"), "{printed}");
 }
 
@@ -150,29 +151,29 @@ fn a_registration_lasts_as_long_as_podgate(plane: &Plane) {
     let args = ["--register", "--kubeconfig", admin];
     for signal in ["TERM", "INT"] {
         let mut podgate = Podgate::serve(&args, certs);
-        assert!(plane.kubectl(&CONFIGURATION, "").0);
+        assert!(plane.kubectl(&CONFIGURATION).said().0);
         assert_eq!(podgate.get("/readyz").0, 200);
         podgate.signal(signal);
         let (status, after) = podgate.ended();
         assert!(status.success());
         println!("{signal}: unregistered and ended after {after:?}");
-        assert!(!plane.kubectl(&CONFIGURATION, "").0, "the configuration is left behind");
+        assert!(!plane.kubectl(&CONFIGURATION).said().0, "the configuration is left behind");
     }
     // One that a killed podgate left behind is taken over.
     let mut killed = Podgate::serve(&args, certs);
     killed.signal("KILL");
     killed.ended();
-    assert!(plane.kubectl(&CONFIGURATION, "").0);
+    assert!(plane.kubectl(&CONFIGURATION).said().0);
     let mut podgate = Podgate::serve(&args, certs);
     podgate.signal("TERM");
     podgate.ended();
-    assert!(!plane.kubectl(&CONFIGURATION, "").0);
+    assert!(!plane.kubectl(&CONFIGURATION).said().0);
 }
 
 fn anothers_configuration_is_left_alone(plane: &Plane) {
     let Plane { admin, certs, .. } = plane.with_crds();
     let installed = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {name: podgate-validating}\n";
-    assert!(plane.kubectl(&["create", "-f", "-"], installed).0);
+    assert!(plane.kubectl(&["create", "-f", "-"]).given(&installed).said().0);
     let (code, printed) = podgate(&[
         "serve",
         "--register",
@@ -187,14 +188,14 @@ fn anothers_configuration_is_left_alone(plane: &Plane) {
     ]);
     assert_eq!(code, 3, "{printed}");
     assert!(printed.contains("a podgate is installed in this cluster"), "{printed}");
-    assert!(plane.kubectl(&CONFIGURATION, "").0);
-    assert!(plane.kubectl(&[&["delete"], &CONFIGURATION[1..]].concat(), "").0);
+    assert!(plane.kubectl(&CONFIGURATION).said().0);
+    assert!(plane.kubectl(&[&["delete"], &CONFIGURATION[1..]].concat()).said().0);
 }
 
 fn the_last_policies_outlive_the_api_server(plane: &Plane) {
     let certs = plane.with_crds().certs.path();
     let enforce = "apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {name: a}\nspec: {enforcementMode: enforce, forbidLatestTag: true}\n";
-    assert!(plane.kubectl(&["apply", "-f", "-"], enforce).0);
+    assert!(plane.kubectl(&["apply", "-f", "-"]).given(&enforce).said().0);
     let copy = certs.join("kubeconfig");
     fs::copy(&plane.admin, &copy).unwrap();
     let podgate = Podgate::serve(&["--kubeconfig", copy.to_str().unwrap()], certs);

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::support::binary::{Podgate, run};
 use crate::support::control_plane::{ControlPlane, seconds, text};
+use crate::support::kubectl::Kubectl;
 use crate::support::proxy::Proxy;
 use crate::support::suite::{Suite, Trials, World, trials};
 use crate::support::{PATIENCE, eventually, eventually_within};
@@ -43,7 +44,7 @@ impl Fixture {
         assert!(installed.status.success(), "{}", text(&installed.stderr));
         let proxy = plane.proxy();
         for namespace in NAMESPACES {
-            kubectl(&plane, &["create", "namespace", namespace], "");
+            plane.kubectl(&["create", "namespace", namespace]).ok();
             apply(
                 &plane,
                 &json!({
@@ -65,8 +66,8 @@ impl Fixture {
         self.podgate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn kubectl(&self, args: &[&str], stdin: &str) -> String {
-        kubectl(&self.plane, args, stdin)
+    fn kubectl(&self, args: &[&str]) -> Kubectl {
+        self.plane.kubectl(args)
     }
 
     /// A Deployment of one container, once its controller has made the pods.
@@ -86,8 +87,9 @@ impl Fixture {
             let wanted = format!(
                 "jsonpath={{.items[?(@.spec.containers[0].image==\"{image}\")].metadata.name}}"
             );
-            let pods =
-                self.kubectl(&["-n", namespace, "get", "pods", "-l", &selector, "-o", &wanted], "");
+            let pods = self
+                .kubectl(&["-n", namespace, "get", "pods", "-l", &selector, "-o", &wanted])
+                .ok();
             let count = pods.split_whitespace().count();
             if count == replicas { Ok(()) } else { Err(format!("{count} pods")) }
         });
@@ -95,7 +97,7 @@ impl Fixture {
 
     /// How many violations there are by namespace, as another program counts them.
     fn counted(&self) -> BTreeMap<String, u64> {
-        let pods = self.kubectl(&["get", "pods", "--all-namespaces", "-o", "json"], "");
+        let pods = self.kubectl(&["get", "pods", "--all-namespaces", "-o", "json"]).ok();
         let mut program = Command::new("go")
             .args(["run", "."])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/count"))
@@ -112,7 +114,7 @@ impl Fixture {
     /// What podgate's statuses say.
     fn told(&self) -> BTreeMap<String, u64> {
         let policies =
-            self.kubectl(&["get", "devopspolicies", "--all-namespaces", "-o", "json"], "");
+            self.kubectl(&["get", "devopspolicies", "--all-namespaces", "-o", "json"]).ok();
         let policies: Value = serde_json::from_str(&policies).unwrap();
         let told = policies["items"].as_array().unwrap().iter().filter_map(|policy| {
             let violations = policy["status"]["violations"].as_u64().filter(|it| *it > 0)?;
@@ -124,7 +126,7 @@ impl Fixture {
     /// When the violations of a Deployment of alpha's began, as its report says.
     fn began(&self, deployment: &str) -> Vec<Value> {
         let reports =
-            self.kubectl(&["-n", "alpha", "get", "reports.openreports.io", "-o", "json"], "");
+            self.kubectl(&["-n", "alpha", "get", "reports.openreports.io", "-o", "json"]).ok();
         let reports: Value = serde_json::from_str(&reports).unwrap();
         let results = reports["items"][0]["results"].as_array().into_iter().flatten();
         let own = results.filter(|it| it["resources"][0]["name"] == deployment);
@@ -147,15 +149,9 @@ impl Fixture {
     }
 }
 
-fn kubectl(plane: &ControlPlane, args: &[&str], stdin: &str) -> String {
-    let output = plane.kubectl(args, stdin);
-    assert!(output.status.success(), "kubectl {args:?}: {}", text(&output.stderr));
-    text(&output.stdout)
-}
-
 fn apply(plane: &ControlPlane, object: &Value) {
     let args = ["apply", "--server-side", "--force-conflicts", "-f", "-"];
-    kubectl(plane, &args, &object.to_string());
+    plane.kubectl(&args).given(object).ok();
 }
 
 fn reconcile(plane: &ControlPlane, proxy: &Proxy) -> Podgate {
@@ -182,7 +178,7 @@ fn an_audit_whose_history_was_compacted_comes_to_the_count(fixture: &Fixture) {
     fixture.proxy.pause();
     fixture.proxy.cut();
     fixture.deployment("beta", "cart", "registry:5000/cart:1", 2);
-    fixture.kubectl(&["-n", "alpha", "delete", "deployment", "cart"], "");
+    fixture.kubectl(&["-n", "alpha", "delete", "deployment", "cart"]).ok();
     fixture.plane.etcd().compact();
     fixture.plane.kill_api_server();
     assert_eq!(fixture.podgate().get("/healthz").0, 200, "podgate lives on");
@@ -223,7 +219,8 @@ fn the_next_leader_does_not_take_for_new_what_the_reports_say_began_long_ago(fix
     }
     eventually("the Lease to be released", || {
         let lease = fixture
-            .kubectl(&["get", "lease", "podgate", "-o", "jsonpath={.spec.holderIdentity}"], "");
+            .kubectl(&["get", "lease", "podgate", "-o", "jsonpath={.spec.holderIdentity}"])
+            .ok();
         if lease.is_empty() { Ok(()) } else { Err(lease) }
     });
 

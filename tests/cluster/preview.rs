@@ -216,10 +216,10 @@ fn what_cannot_be_read_is_a_fault_and_the_rest_is_previewed(cluster: &Cluster) {
             {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
         ],
     });
-    let (applied, message) = shop.kubectl(&["apply", "-f", "-"], &role.to_string());
+    let (applied, message) = shop.kubectl(&["apply", "-f", "-"]).given(&role).said();
     assert!(applied, "{message}");
     let bind = ["create", "clusterrolebinding", "partly", "--clusterrole=partly", "--user=jane"];
-    assert!(shop.kubectl(&bind, "").0);
+    assert!(shop.kubectl(&bind).said().0);
     let spec = json!({"forbidLatestTag": true});
     let args = ["-", "-n", &shop.name, "-o", "json"];
     let (ran, _) = eventually("the role to be known", || {
@@ -321,7 +321,7 @@ fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": mixed::NODE},
         "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Test", "message": ""}]},
     });
-    assert!(namespaces[0].kubectl(&["apply", "-f", "-"], &node.to_string()).0);
+    assert!(namespaces[0].kubectl(&["apply", "-f", "-"]).given(&node).said().0);
     let started = Instant::now();
     cluster.wait(futures::stream::iter(objects.iter().enumerate()).for_each_concurrent(
         AT_A_TIME,

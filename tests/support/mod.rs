@@ -17,6 +17,7 @@ pub mod credentials;
 pub mod etcd;
 pub mod flood;
 pub mod foreign;
+pub mod kubectl;
 pub mod load;
 pub mod manifests;
 pub mod ports;

@@ -95,7 +95,7 @@ fn a_job_made_from_an_exempt_cron_job_runs_and_one_from_another_is_refused(clust
     shop.policy("baseline", &exempting(Kind::CronJob, "vendor"));
     shop.create(&named(Kind::CronJob, "vendor")).unwrap();
     let from = |cron_job: &str, job: &str| {
-        shop.kubectl(&["create", "job", job, &format!("--from=cronjob/{cron_job}")], "")
+        shop.kubectl(&["create", "job", job, &format!("--from=cronjob/{cron_job}")]).said()
     };
     let (created, printed) = from("vendor", "vendor-1");
     assert!(created, "{printed}");

@@ -5,7 +5,6 @@ use serde_json::json;
 
 use crate::admission::enforce;
 use crate::support::cluster::Cluster;
-use crate::support::control_plane::text;
 use crate::support::eventually;
 use crate::support::manifests::{APPLIED, pod, probed_pod, workload};
 use crate::support::suite::{Trials, trials};
@@ -53,7 +52,7 @@ fn audit_admits_silently_warn_with_warnings_and_enforce_denies_as_kubectl_prints
 ) {
     let shop = cluster.namespace("shop");
     let manifest = workload(Kind::Deployment, pod("nginx")).to_string();
-    let apply = || shop.kubectl(&["apply", "--dry-run=server", "-f", "-"], &manifest);
+    let apply = || shop.kubectl(&["apply", "--dry-run=server", "-f", "-"]).given(&manifest).said();
     let rules = |mode: &str| json!({"enforcementMode": mode, "forbidLatestTag": true});
 
     shop.policy("baseline", &rules("audit"));
@@ -102,18 +101,16 @@ fn protected_namespaces_are_not_judged(cluster: &Cluster) {
         "metadata": {"name": "baseline", "namespace": "kube-system"},
         "spec": {"enforcementMode": "enforce", "forbidLatestTag": true},
     });
-    let apply = cluster.plane.kubectl(&["apply", "-f", "-"], &everywhere.to_string());
-    assert!(apply.status.success());
+    cluster.plane.kubectl(&["apply", "-f", "-"]).given(&everywhere).ok();
     let shop = cluster.namespace("shop");
     // Whatever was published after it, it is known too.
     shop.policy("baseline", &enforce(&json!({"forbidLatestTag": true})));
     let run = ["run", "web", "--image=nginx", "--dry-run=server", "-n", "kube-system"];
     eventually("a pod in kube-system", || {
-        let output = cluster.plane.kubectl(&run, "");
-        let printed = text(&output.stderr);
-        assert!(!printed.contains("podgate"), "{printed}");
+        let tried = cluster.plane.kubectl(&run).run();
+        assert!(!tried.stderr.contains("podgate"), "{}", tried.stderr);
         // Its ServiceAccount may not be there yet.
-        output.status.success().then_some(()).ok_or(printed)
+        if tried.code == 0 { Ok(()) } else { Err(tried.stderr) }
     });
 }
 
@@ -138,7 +135,8 @@ fn a_violation_below_the_denied_severity_only_warns(cluster: &Cluster) {
     });
     shop.policy("baseline", &enforce(&rules));
     let manifest = workload(Kind::Pod, pod("nginx:1.29")).to_string();
-    let (admitted, printed) = shop.kubectl(&["apply", "--dry-run=server", "-f", "-"], &manifest);
+    let (admitted, printed) =
+        shop.kubectl(&["apply", "--dry-run=server", "-f", "-"]).given(&manifest).said();
     assert!(admitted, "{printed}");
     assert!(printed.contains("Warning: podgate: requireReadinessProbe (low) web"), "{printed}");
     shop.rejects(&workload(Kind::Pod, pod("nginx"))).because(&["breaks 1 rule"]);
@@ -148,8 +146,7 @@ fn a_violation_below_the_denied_severity_only_warns(cluster: &Cluster) {
 pub fn the_api_server_counts_no_errors_of_the_webhook(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     shop.accepts(&workload(Kind::Pod, pod("nginx:1.29")));
-    let output = cluster.plane.kubectl(&["get", "--raw", "/metrics"], "");
-    let metrics = text(&output.stdout);
+    let metrics = cluster.plane.kubectl(&["get", "--raw", "/metrics"]).ok();
     let failed = |line: &&str| {
         let counts = line.starts_with("apiserver_admission_webhook_fail_open_count")
             || line.starts_with("apiserver_admission_webhook_rejection_count");

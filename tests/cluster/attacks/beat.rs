@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, seconds, text};
 use crate::support::eventually;
+use crate::support::kubectl::Kubectl;
 use crate::support::suite::{Alone, trials};
 
 pub const ALONE: Alone = trials![
@@ -38,8 +39,7 @@ impl Beating {
         let admin = plane.kubeconfig("admin");
         let installed = binary::run(&["crd", "install", "--kubeconfig", admin.to_str().unwrap()]);
         assert!(installed.status.success(), "{}", text(&installed.stderr));
-        let made = plane.kubectl(&["create", "namespace", NAMESPACE], "");
-        assert!(made.status.success(), "{}", text(&made.stderr));
+        plane.kubectl(&["create", "namespace", NAMESPACE]).ok();
         let certs = tempfile::tempdir().unwrap();
         let user = plane.kubeconfig_for("podgate").to_str().unwrap().to_owned();
         let args = ["--register", "--kubeconfig", &user, "--lease-namespace", NAMESPACE];
@@ -47,14 +47,13 @@ impl Beating {
         Self { podgate, plane, certs, user }
     }
 
-    /// kubectl in podgate's namespace: whether it succeeded, and what it says.
-    fn kubectl(&self, args: &[&str], stdin: &str) -> (bool, String) {
-        let output = self.plane.kubectl(&[&["-n", NAMESPACE], args].concat(), stdin);
-        (output.status.success(), text(&output.stdout) + &text(&output.stderr))
+    /// kubectl in podgate's namespace.
+    fn kubectl(&self, args: &[&str]) -> Kubectl {
+        self.plane.kubectl(args).within(NAMESPACE)
     }
 
     fn must(&self, args: &[&str], stdin: &str) -> String {
-        let (done, said) = self.kubectl(args, stdin);
+        let (done, said) = self.kubectl(args).given(&stdin).said();
         assert!(done, "kubectl {args:?}: {said}");
         said
     }
@@ -72,7 +71,7 @@ impl Beating {
 
     fn renew_time(&self) -> Option<Timestamp> {
         let path = "jsonpath={.spec.renewTime}";
-        let (_, said) = self.kubectl(&["get", "lease", LEASE, "-o", path], "");
+        let (_, said) = self.kubectl(&["get", "lease", LEASE, "-o", path]).said();
         said.parse().ok()
     }
 
@@ -119,7 +118,7 @@ fn nobody_else_writes_it(it: &Beating) {
         for time in ["9999-01-01T00:00:00.000000Z", "2027-01-15T08:00:00.000000Z"] {
             let patch = json!({"spec": {"renewTime": time}}).to_string();
             let patch = ["patch", "lease", LEASE, "--type=merge", "-p", &patch, &by];
-            refused(&it.kubectl(&patch, ""), "only podgate itself (podgate) writes it");
+            refused(&it.kubectl(&patch).said(), "only podgate itself (podgate) writes it");
         }
         let mut forged = before.clone();
         forged["spec"]["renewTime"] = json!(micro(Timestamp::now()));
@@ -127,12 +126,12 @@ fn nobody_else_writes_it(it: &Beating) {
             &["replace", "-f", "-"][..],
             &["apply", "--server-side", "--force-conflicts", "-f", "-"],
         ] {
-            let said = it.kubectl(&[verb, &[&by]].concat(), &forged.to_string());
+            let said = it.kubectl(&[verb, &[&by]].concat()).given(&forged).said();
             refused(&said, "only podgate itself");
         }
         // Nor may anybody make it in podgate's stead. It is made anew within a beat, so that this may come too late.
         it.must(&["delete", "lease", LEASE, &by], "");
-        let (made, said) = it.kubectl(&["create", "-f", "-", &by], &forged.to_string());
+        let (made, said) = it.kubectl(&["create", "-f", "-", &by]).given(&forged).said();
         assert!(
             !made && (said.contains("only podgate itself") || said.contains("already exists")),
             "{said}"
@@ -155,7 +154,7 @@ fn no_time_or_nonce_of_anothers_counts(it: &Beating) {
         let args = [&["replace", "-f", "-", &by][..], further].concat();
         // Podgate itself renews it meanwhile.
         eventually("a write without a conflict", || {
-            let said = it.kubectl(&args, &lease.to_string());
+            let said = it.kubectl(&args).given(&lease).said();
             if said.1.contains("the object has been modified") { Err(said.1) } else { Ok(said) }
         })
         .0
@@ -193,8 +192,7 @@ fn others_may_do_what_is_none_of_its_business(it: &Beating) {
     }
     let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": LEASE, "namespace": "default"},
         "spec": {"renewTime": "9999-01-01T00:00:00.000000Z"}});
-    let output = it.plane.kubectl(&["create", "-f", "-"], &lease.to_string());
-    assert!(output.status.success(), "{}", text(&output.stderr));
+    it.plane.kubectl(&["create", "-f", "-"]).given(&lease).ok();
 }
 
 /// Killed, so that the configurations stay.
@@ -202,7 +200,7 @@ fn nobody_is_hurt_while_podgate_is_away(it: &Beating) {
     it.podgate.signal("KILL");
     let patch =
         ["patch", "lease", LEASE, "--type=merge", "-p", "{\"spec\": {\"renewTime\": null}}"];
-    let (written, said) = it.kubectl(&patch, "");
+    let (written, said) = it.kubectl(&patch).said();
     assert!(!written && said.contains("failed calling webhook"), "{said}");
     it.must(&["label", "lease", LEASE, "--overwrite", "team=other"], "");
     it.must(
@@ -237,7 +235,7 @@ fn whatever_stops_the_beat_is_seen_in_the_metrics_and_in_check() {
         it.must(&["replace", "-f", "-"], &changed.to_string());
     };
     let restore = || {
-        if it.kubectl(&["replace", "-f", "-"], &rendered.to_string()).0 {
+        if it.kubectl(&["replace", "-f", "-"]).given(&rendered).said().0 {
             return;
         }
         it.must(&["create", "-f", "-"], &rendered.to_string());

@@ -268,7 +268,7 @@ fn nor_does_one_that_began_before_podgate() {
             "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
             "metadata": {"name": "baseline"}, "spec": policy(),
         });
-        let (applied, text) = victim.shop.kubectl(&["apply", "-f", "-"], &object.to_string());
+        let (applied, text) = victim.shop.kubectl(&["apply", "-f", "-"]).given(&object).said();
         assert!(applied, "{text}");
         in_force(&victim.shop);
         arrived(&flood, attack);

@@ -26,8 +26,7 @@ fn serve(plane: &ControlPlane, replica: &str, args: &[&str]) -> Podgate {
 
 fn kubectl(plane: &ControlPlane, args: &[&str], stdin: &Value) -> Result<String, String> {
     let stdin = if stdin.is_null() { String::new() } else { stdin.to_string() };
-    let output = plane.kubectl(args, &stdin);
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
+    plane.kubectl(args).given(&stdin).result()
 }
 
 fn policy(name: &str, spec: &Value) -> Value {

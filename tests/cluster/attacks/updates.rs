@@ -64,7 +64,8 @@ fn pods_that_live_by_an_exemption_are_orphaned_by_the_real_controllers(cluster: 
                 if answer["allowed"] == false { Ok(()) } else { Err(answer.to_string()) }
             });
         }
-        let (done, told) = shop.kubectl(&["delete", "statefulset", "db", "--cascade=orphan"], "");
+        let (done, told) =
+            shop.kubectl(&["delete", "statefulset", "db", "--cascade=orphan"]).said();
         assert!(done, "{told}");
         eventually("the StatefulSet to be gone", || {
             let left = shop.try_get(Kind::StatefulSet, "db");

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::support::binary::{Podgate, run};
 use crate::support::control_plane::{ControlPlane, seconds, text};
 use crate::support::eventually;
+use crate::support::kubectl::Kubectl;
 use crate::support::role::grant;
 
 pub struct Audited {
@@ -35,29 +36,25 @@ impl Audited {
     pub fn namespace(&self, prefix: &str) -> Namespace<'_> {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         let name = format!("{prefix}-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        self.kubectl(&["create", "namespace", &name], "");
+        self.kubectl(&["create", "namespace", &name]).ok();
         eventually("the default ServiceAccount", || {
-            let asked = self.plane.kubectl(&["-n", &name, "get", "serviceaccount", "default"], "");
-            asked.status.success().then_some(()).ok_or_else(|| text(&asked.stderr))
+            self.kubectl(&["-n", &name, "get", "serviceaccount", "default"]).result()
         });
         Namespace { audited: self, name }
     }
 
-    pub fn kubectl(&self, args: &[&str], stdin: &str) -> String {
-        let output = self.plane.kubectl(args, stdin);
-        assert!(output.status.success(), "kubectl {args:?}: {}", text(&output.stderr));
-        text(&output.stdout)
+    pub fn kubectl(&self, args: &[&str]) -> Kubectl {
+        self.plane.kubectl(args)
     }
 
     pub fn apply(&self, object: &Value) {
-        self.kubectl(
-            &["apply", "--server-side", "--force-conflicts", "-f", "-"],
-            &object.to_string(),
-        );
+        self.kubectl(&["apply", "--server-side", "--force-conflicts", "-f", "-"])
+            .given(&object)
+            .ok();
     }
 
     pub fn get(&self, args: &[&str]) -> Value {
-        let text = self.kubectl(&[&["get", "-o", "json"], args].concat(), "");
+        let text = self.kubectl(&[&["get", "-o", "json"], args].concat()).ok();
         serde_json::from_str(&text).unwrap()
     }
 }
@@ -99,8 +96,8 @@ impl Namespace<'_> {
         }));
     }
 
-    pub fn kubectl(&self, args: &[&str], stdin: &str) -> String {
-        self.audited.kubectl(&[&["-n", &self.name], args].concat(), stdin)
+    pub fn kubectl(&self, args: &[&str]) -> Kubectl {
+        self.audited.kubectl(args).within(&self.name)
     }
 
     pub fn get(&self, args: &[&str]) -> Value {
@@ -131,10 +128,8 @@ impl Namespace<'_> {
     /// Sets a pod's status, as its kubelet would.
     pub fn set_status(&self, pod: &str, status: &Value) {
         let patch = json!({ "status": status }).to_string();
-        self.kubectl(
-            &["patch", "pod", pod, "--subresource=status", "--type=merge", "-p", &patch],
-            "",
-        );
+        self.kubectl(&["patch", "pod", pod, "--subresource=status", "--type=merge", "-p", &patch])
+            .ok();
     }
 
     /// The value of a metric of podgate's.

@@ -60,14 +60,14 @@ fn a_policys_status_follows_deployments_that_come_scale_are_mended_and_go(audite
     shop.sees("a workload that keeps the rule", "baseline", |status| {
         status["healthScore"].as_u64().is_some_and(|score| score > 0) && status["violations"] == 1
     });
-    shop.kubectl(&["scale", "deployment", "cart", "--replicas=5"], "");
+    shop.kubectl(&["scale", "deployment", "cart", "--replicas=5"]).ok();
     eventually("five pods", || {
         (shop.pods("cart").len() == 5).then_some(()).ok_or_else(|| "fewer".to_owned())
     });
     assert_eq!(shop.status("baseline")["violations"], 1, "a workload is one, whatever its size");
-    shop.kubectl(&["scale", "deployment", "cart", "--replicas=0"], "");
+    shop.kubectl(&["scale", "deployment", "cart", "--replicas=0"]).ok();
     shop.sees("a scale to nothing", "baseline", violations(0));
-    shop.kubectl(&["scale", "deployment", "cart", "--replicas=1"], "");
+    shop.kubectl(&["scale", "deployment", "cart", "--replicas=1"]).ok();
     shop.sees("a scale from nothing", "baseline", violations(1));
     shop.deployment("cart", "nginx:1.29", 1);
     let status = shop.sees("a mended image", "baseline", violations(0));
@@ -75,7 +75,7 @@ fn a_policys_status_follows_deployments_that_come_scale_are_mended_and_go(audite
     let began = format!("devopspolicy_violations_total{labels}");
     assert!(shop.metric(&began).is_some_and(|began| began >= 1.0), "{:?}", shop.metric(&began));
 
-    shop.kubectl(&["delete", "devopspolicy", "baseline"], "");
+    shop.kubectl(&["delete", "devopspolicy", "baseline"]).ok();
     eventually("the series of a deleted policy to go", || {
         let left = shop.metric(&open).or(shop.metric(&began));
         left.map_or(Ok(()), |left| Err(left.to_string()))
@@ -118,7 +118,7 @@ fn a_rule_in_cel_is_judged_again_from_the_pods_themselves(audited: &Audited) {
 fn a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go(audited: &Audited) {
     let (good, bad) = (audited.namespace("mean"), audited.namespace("mean"));
     for namespace in [&good, &bad] {
-        audited.kubectl(&["label", "namespace", &namespace.name, "suite=mean"], "");
+        audited.kubectl(&["label", "namespace", &namespace.name, "suite=mean"]).ok();
     }
     good.deployment("cart", "nginx:1.29", 1);
     bad.deployment("cart", "nginx", 1);
@@ -138,17 +138,18 @@ fn a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go(audi
     let status = sees("the mean", 50, 1);
     let workload = format!("Deployment/{}/cart", bad.name);
     assert_eq!(status["topViolations"][0]["workload"], workload);
-    audited.kubectl(&["delete", "namespace", &bad.name, "--wait=false"], "");
+    audited.kubectl(&["delete", "namespace", &bad.name, "--wait=false"]).ok();
     audited
-        .kubectl(&["-n", &bad.name, "delete", "pods", "--all", "--force", "--grace-period=0"], "");
+        .kubectl(&["-n", &bad.name, "delete", "pods", "--all", "--force", "--grace-period=0"])
+        .ok();
     sees("a deleted namespace", 100, 0);
     eventually("the series of a deleted namespace to go", || {
         let series = format!("namespace_health_score{{namespace=\"{}\"}}", bad.name);
         bad.metric(&series).map_or(Ok(()), |left| Err(left.to_string()))
     });
-    audited.kubectl(&["label", "namespace", &good.name, "suite-"], "");
+    audited.kubectl(&["label", "namespace", &good.name, "suite-"]).ok();
     sees("a namespace that is selected no more", 100, 0);
-    audited.kubectl(&["delete", "clusterdevopspolicy", "mean"], "");
+    audited.kubectl(&["delete", "clusterdevopspolicy", "mean"]).ok();
 }
 
 fn a_policy_that_cannot_be_put_in_force_says_so_and_its_last_good_version_goes_on(
