@@ -52,16 +52,10 @@ impl Beating {
         self.plane.kubectl(args).within(NAMESPACE)
     }
 
-    fn must(&self, args: &[&str], stdin: &str) -> String {
-        let (done, said) = self.kubectl(args).given(&stdin).said();
-        assert!(done, "kubectl {args:?}: {said}");
-        said
-    }
-
     /// An object as JSON, without what changes by itself.
     fn object(&self, what: &str) -> Value {
         let mut object: Value =
-            serde_json::from_str(&self.must(&["get", what, "-o", "json"], "")).unwrap();
+            serde_json::from_str(&self.kubectl(&["get", what, "-o", "json"]).ok()).unwrap();
         for field in ["resourceVersion", "uid", "managedFields", "generation", "creationTimestamp"]
         {
             object["metadata"].as_object_mut().unwrap().remove(field);
@@ -109,7 +103,7 @@ fn the_lease_of_the_beat_is_podgates_alone_to_write_and_anybodys_to_delete() {
 
 /// Neither an admin of the cluster nor one of the namespace.
 fn nobody_else_writes_it(it: &Beating) {
-    it.must(&["create", "rolebinding", "jane", "--clusterrole=admin", "--user=jane"], "");
+    it.kubectl(&["create", "rolebinding", "jane", "--clusterrole=admin", "--user=jane"]).ok();
     let jane = it.plane.kubeconfig("jane");
     let before = it.object(&format!("lease/{LEASE}"));
     for user in ["admin", "jane"] {
@@ -130,7 +124,7 @@ fn nobody_else_writes_it(it: &Beating) {
             refused(&said, "only podgate itself");
         }
         // Nor may anybody make it in podgate's stead. It is made anew within a beat, so that this may come too late.
-        it.must(&["delete", "lease", LEASE, &by], "");
+        it.kubectl(&["delete", "lease", LEASE, &by]).ok();
         let (made, said) = it.kubectl(&["create", "-f", "-", &by]).given(&forged).said();
         assert!(
             !made && (said.contains("only podgate itself") || said.contains("already exists")),
@@ -182,13 +176,13 @@ fn no_time_or_nonce_of_anothers_counts(it: &Beating) {
 
 /// Labels, finalizers and owners are the garbage collector's, and other Leases their holders'.
 fn others_may_do_what_is_none_of_its_business(it: &Beating) {
-    it.must(&["label", "lease", LEASE, "team=platform"], "");
-    it.must(&["delete", "lease", LEASE, "--cascade=foreground", "--timeout=60s"], "");
+    it.kubectl(&["label", "lease", LEASE, "team=platform"]).ok();
+    it.kubectl(&["delete", "lease", LEASE, "--cascade=foreground", "--timeout=60s"]).ok();
     it.beats_after(Timestamp::now() - 5.seconds());
     for name in ["podgate-alive-2", "xpodgate-alive"] {
         let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": name},
             "spec": {"renewTime": "9999-01-01T00:00:00.000000Z"}});
-        it.must(&["create", "-f", "-"], &lease.to_string());
+        it.kubectl(&["create", "-f", "-"]).given(&lease).ok();
     }
     let lease = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": LEASE, "namespace": "default"},
         "spec": {"renewTime": "9999-01-01T00:00:00.000000Z"}});
@@ -202,20 +196,18 @@ fn nobody_is_hurt_while_podgate_is_away(it: &Beating) {
         ["patch", "lease", LEASE, "--type=merge", "-p", "{\"spec\": {\"renewTime\": null}}"];
     let (written, said) = it.kubectl(&patch).said();
     assert!(!written && said.contains("failed calling webhook"), "{said}");
-    it.must(&["label", "lease", LEASE, "--overwrite", "team=other"], "");
-    it.must(
-        &[
-            "patch",
-            "lease",
-            "podgate-alive-2",
-            "--type=merge",
-            "-p",
-            "{\"spec\": {\"renewTime\": null}}",
-        ],
-        "",
-    );
+    it.kubectl(&["label", "lease", LEASE, "--overwrite", "team=other"]).ok();
+    it.kubectl(&[
+        "patch",
+        "lease",
+        "podgate-alive-2",
+        "--type=merge",
+        "-p",
+        "{\"spec\": {\"renewTime\": null}}",
+    ])
+    .ok();
     let ended = Instant::now();
-    it.must(&["delete", "namespace", NAMESPACE, "--timeout=120s"], "");
+    it.kubectl(&["delete", "namespace", NAMESPACE, "--timeout=120s"]).ok();
     println!("   the namespace of a dead podgate is gone after {}", seconds(ended.elapsed()));
 }
 
@@ -232,17 +224,17 @@ fn whatever_stops_the_beat_is_seen_in_the_metrics_and_in_check() {
     let changed = |change: &dyn Fn(&mut Value)| {
         let mut changed = rendered.clone();
         change(&mut changed["webhooks"]);
-        it.must(&["replace", "-f", "-"], &changed.to_string());
+        it.kubectl(&["replace", "-f", "-"]).given(&changed).ok();
     };
     let restore = || {
         if it.kubectl(&["replace", "-f", "-"]).given(&rendered).said().0 {
             return;
         }
-        it.must(&["create", "-f", "-"], &rendered.to_string());
+        it.kubectl(&["create", "-f", "-"]).given(&rendered).ok();
     };
     // What the metrics show at once, and `check` as soon as beats are missing.
     let harms: [Harm<'_>; 5] = [
-        ("a deleted configuration", &|| drop(it.must(&["delete", VALIDATING], ""))),
+        ("a deleted configuration", &|| drop(it.kubectl(&["delete", VALIDATING]).ok())),
         ("fewer rules", &|| {
             changed(&|all| {
                 all[validate]["rules"].as_array_mut().unwrap().truncate(1);

@@ -24,11 +24,6 @@ fn serve(plane: &ControlPlane, replica: &str, args: &[&str]) -> Podgate {
     Podgate::serve(&[&own[..], args].concat(), &certs)
 }
 
-fn kubectl(plane: &ControlPlane, args: &[&str], stdin: &Value) -> Result<String, String> {
-    let stdin = if stdin.is_null() { String::new() } else { stdin.to_string() };
-    plane.kubectl(args).given(&stdin).result()
-}
-
 fn policy(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
         "metadata": {"name": name, "namespace": SHOP}, "spec": spec})
@@ -36,7 +31,7 @@ fn policy(name: &str, spec: &Value) -> Value {
 
 fn get(plane: &ControlPlane, name: &str) -> Value {
     let args = ["get", "devopspolicy", name, "-n", SHOP, "-o", "json"];
-    serde_json::from_str(&kubectl(plane, &args, &Value::Null).unwrap()).unwrap()
+    plane.kubectl(&args).json()
 }
 
 fn validation(expression: &str) -> Value {
@@ -63,13 +58,13 @@ fn a_policy_that_stops_compiling_while_podgate_is_away_goes_on_denying_in_every_
     let admin = plane.kubeconfig("admin");
     let installed = binary::run(&["crd", "install", "--kubeconfig", admin.to_str().unwrap()]);
     assert!(installed.status.success(), "{}", text(&installed.stderr));
-    kubectl(&plane, &["create", "namespace", SHOP], &Value::Null).unwrap();
+    plane.kubectl(&["create", "namespace", SHOP]).ok();
     let good = json!({
         "enforcementMode": "enforce", "forbidLatestTag": true,
         "validations": validation("object.spec.containers.all(c, c.name != 'bad')"),
     });
     let first = serve(&plane, "first", &["--register"]);
-    kubectl(&plane, &["apply", "-f", "-"], &policy("own", &good)).unwrap();
+    plane.kubectl(&["apply", "-f", "-"]).given(&policy("own", &good)).ok();
     let (kept, _) = eventually("the status to keep the spec", || {
         let status = get(&plane, "own")["status"].clone();
         status["lastGood"].as_str().map(str::to_owned).ok_or_else(|| status.to_string())
@@ -79,14 +74,14 @@ fn a_policy_that_stops_compiling_while_podgate_is_away_goes_on_denying_in_every_
 
     // Nobody refuses it now: the webhooks are gone with the podgate that registered them, as under `Ignore` while it is away.
     for webhooks in ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"] {
-        kubectl(&plane, &["delete", webhooks, "--all"], &Value::Null).unwrap();
+        plane.kubectl(&["delete", webhooks, "--all"]).ok();
     }
     let weaker = json!({"spec": {"enforcementMode": "audit", "forbidLatestTag": null, "validations": validation("nonsense(")}});
     let patch =
         ["patch", "devopspolicy", "own", "-n", SHOP, "--type=merge", "-p", &weaker.to_string()];
-    kubectl(&plane, &patch, &Value::Null).unwrap();
+    plane.kubectl(&patch).ok();
     let never = json!({"enforcementMode": "enforce", "requireImageDigest": true, "validations": validation("nonsense(")});
-    kubectl(&plane, &["apply", "-f", "-"], &policy("never", &never)).unwrap();
+    plane.kubectl(&["apply", "-f", "-"]).given(&policy("never", &never)).ok();
 
     let replicas = [serve(&plane, "second", &["--register"]), serve(&plane, "third", &[])];
     for podgate in &replicas {
@@ -103,7 +98,7 @@ fn a_policy_that_stops_compiling_while_podgate_is_away_goes_on_denying_in_every_
     let (refused, _) = eventually("the API server to refuse it", || {
         let object = workload(Kind::Pod, pod("nginx"));
         let create = ["create", "-n", SHOP, "--dry-run=server", "-f", "-"];
-        match kubectl(&plane, &create, &object) {
+        match plane.kubectl(&create).given(&object).result() {
             Err(why) if why.contains("denied the request") => Ok(why),
             other => Err(format!("{other:?}")),
         }
@@ -127,9 +122,9 @@ fn a_policy_that_stops_compiling_while_podgate_is_away_goes_on_denying_in_every_
         assert!(told.contains(name), "{told}");
     }
 
-    kubectl(&plane, &["delete", "devopspolicy", "never", "-n", SHOP], &Value::Null).unwrap();
+    plane.kubectl(&["delete", "devopspolicy", "never", "-n", SHOP]).ok();
     let better = json!({"enforcementMode": "enforce", "validations": validation("object.metadata.name == 'x'")});
-    kubectl(&plane, &["apply", "-f", "-"], &policy("own", &better)).unwrap();
+    plane.kubectl(&["apply", "-f", "-"]).given(&policy("own", &better)).ok();
     for podgate in &replicas {
         eventually("the corrected policy to be in force", || {
             let message = denial(podgate, "nginx")?;
