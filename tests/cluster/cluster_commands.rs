@@ -126,7 +126,7 @@ fn an_analysis_needs_no_podgate(plane: &Plane) {
     let analyzed = plane.podgate("admin", &["analyze", "-o", "json"]).exits(3).says(&[
         "the cluster does not serve DevOpsPolicy; install it with: podgate crd install",
         "the cluster does not serve ClusterDevOpsPolicy; install it with: podgate crd install",
-        "the analysis is incomplete: 2 faults are told above",
+        "the analysis is incomplete because of 2 faults",
     ]);
     let analysis = analyzed.json();
     let names: Vec<_> =
@@ -430,7 +430,7 @@ fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane
     grant(&["rolebinding", "jane", "-n", "shop", "--role=jane", "--user=jane"]);
     let shop = plane.podgate("jane", &["analyze", "-n", "shop", "-o", "json"]).exits(3).says(&[
         "the ClusterDevOpsPolicies: cannot be read, so everything is judged without them",
-        "the analysis is incomplete: 1 fault is told above",
+        "the analysis is incomplete because of a fault",
     ]);
     assert_eq!(shop.json()["namespaces"][0]["score"], 59);
 

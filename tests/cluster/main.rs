@@ -32,29 +32,29 @@ mod support;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
-use support::suite;
+use support::suite::{self, suites};
 
 fn main() -> ExitCode {
     suite::run(
         &Arguments::from_args(),
-        &[
-            ("admission", admission::suite),
-            ("attacks", attacks::suite),
-            ("audit", audit::suite),
-            ("break_glass", break_glass::suite),
-            ("callers", callers::suite),
-            ("cel", cel::suite),
-            ("certificates", certificates::suite),
-            ("cluster_commands", cluster_commands::suite),
-            ("fleet", fleet::suite),
-            ("footprint", footprint::suite),
-            ("gitops", gitops::suite),
-            ("install", install::suite),
-            ("leadership", leadership::suite),
-            ("outage", outage::suite),
-            ("pod_security", pod_security::suite),
-            ("preview", preview::suite),
-            ("remediation", remediation::suite),
+        suites![
+            admission,
+            attacks,
+            audit,
+            break_glass,
+            callers,
+            cel,
+            certificates,
+            cluster_commands,
+            fleet,
+            footprint,
+            gitops,
+            install,
+            leadership,
+            outage,
+            pod_security,
+            preview,
+            remediation,
         ],
     )
 }

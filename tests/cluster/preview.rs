@@ -228,7 +228,7 @@ fn what_cannot_be_read_is_a_fault_and_the_rest_is_previewed(cluster: &Cluster) {
     });
     let ran = ran.exits(3).says(&[
         &format!("podtemplates: cannot be read in {}", shop.name),
-        "the preview is incomplete: 1 fault is told above",
+        "the preview is incomplete because of a fault",
     ]);
     assert_eq!(told(&ran.json(), "Deployment", "cart")["verdict"], "denied");
     let all = preview(cluster, "jane", &["--bundle", "baseline", "-o", "json"], "").exits(3);

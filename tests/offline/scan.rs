@@ -222,7 +222,7 @@ fn a_broken_document_is_told_with_its_place_and_everything_else_is_judged() {
     k8s/a.yaml:29:1: spec is missing
     k8s/binary.yaml:2:1: it is a binary file, not YAML or JSON
     k8s/latin.yaml:1:1: it is not UTF-8
-    podgate: the input has 9 faults, told above; everything else was read
+    podgate: the input has 9 faults; everything else was read
     "#);
     let objections = ["first all", "last all", "other all"];
     assert_eq!(answer.objections(), objections);

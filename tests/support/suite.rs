@@ -33,6 +33,14 @@ macro_rules! trials {
 }
 pub(crate) use trials;
 
+/// A table of suites from the modules that have them.
+macro_rules! suites {
+    ($($suite:ident),+ $(,)?) => {
+        &[$((stringify!($suite), $suite::suite)),+]
+    };
+}
+pub(crate) use suites;
+
 /// What trials share: started by the first of them that runs, and ended with the last.
 pub struct World<W>(Arc<Shared<W>>);
 

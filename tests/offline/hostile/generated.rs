@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::MARKER;
 use super::answers::Expected::{self, Admitted, Denied, Refused};
 
-type Review = (&'static str, Expected, fn() -> Vec<u8>);
+pub type Review = (&'static str, Expected, fn() -> Vec<u8>);
 type Policy = (&'static str, fn() -> String);
 
 /// The largest body that is read.

@@ -48,9 +48,16 @@ pub fn check() {
     assert!(folder("policies/faults.txt").exists());
 }
 
+/// What is said of a file in which there is no policy, and so no place of a fault.
+const NO_POLICY: &str =
+    "there is no policy in what was named; name a policy file or a folder of them";
+
 /// `LINE:COLUMN: what is wrong`, or what is wrong with the error.
 fn fault(code: Option<i32>, error: &str, path: &str) -> Result<String, String> {
     let line = error.trim_end();
+    if code == Some(2) && line.strip_prefix("podgate: ") == Some(NO_POLICY) {
+        return Ok(NO_POLICY.to_owned());
+    }
     let told = line.strip_prefix("podgate: ").and_then(|it| it.strip_prefix(path));
     let told = told.and_then(|it| it.strip_prefix(':'));
     let placed = told.filter(|told| {
