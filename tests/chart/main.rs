@@ -33,6 +33,7 @@ mod world;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
+
 use support::suite::{self, Renewed, Suite};
 use world::World;
 

@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 use super::kubelet::Kubelet;
 use super::netns;
 use crate::support::cluster::client;
-use crate::support::control_plane::{ControlPlane, Options, text};
+use crate::support::control_plane::{ControlPlane, Options};
 use crate::support::{audit, eventually, eventually_within};
 
 /// Where podgate is installed.

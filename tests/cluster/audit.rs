@@ -6,9 +6,8 @@ mod follow;
 mod running;
 mod told;
 
-use audited::Audited;
-
 use crate::support::suite::{Suite, World};
+use audited::Audited;
 
 pub fn suite() -> Suite {
     let audited = World::new(Audited::start);

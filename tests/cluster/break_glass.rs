@@ -1,33 +1,34 @@
 //! Part of `make test`: what an admin needs when something is wrong, on a real API server: the configurations printed
 //! and removed, a podgate that was killed, a policy that cannot be put in force.
 
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, text};
 use crate::support::kubectl::Kubectl;
 use crate::support::manifests::{pod, workload};
 use crate::support::suite::{Suite, Trials, World, trials};
 use crate::support::{eventually, review};
-use podgate::policy::workload::Kind;
-use serde_json::{Value, json};
 
 pub fn suite() -> Suite {
-    Suite::in_order().sharing(&World::new(Plane::start), TRIALS)
+    Suite::in_order().sharing(&World::new(Cluster::start), TRIALS)
 }
 
-const TRIALS: Trials<Plane> = trials![
+const TRIALS: Trials<Cluster> = trials![
     what_is_printed_is_what_the_api_server_takes,
     a_killed_podgate_that_fails_closed_is_taken_out_at_once,
     what_others_share_is_left_to_them,
     a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it,
 ];
 
-struct Plane {
+struct Cluster {
     plane: ControlPlane,
     admin: String,
     certs: tempfile::TempDir,
 }
 
-impl Plane {
+impl Cluster {
     fn start() -> Self {
         let plane = ControlPlane::start();
         let admin = plane.kubeconfig("admin").to_str().unwrap().to_owned();
@@ -65,12 +66,12 @@ impl Plane {
     }
 }
 
-fn configurations(plane: &Plane) -> [Value; 2] {
+fn configurations(plane: &Cluster) -> [Value; 2] {
     ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"]
         .map(|kind| plane.get(&[kind])["items"].take())
 }
 
-fn what_is_printed_is_what_the_api_server_takes(plane: &Plane) {
+fn what_is_printed_is_what_the_api_server_takes(plane: &Cluster) {
     let mut podgate = plane.serve();
     let url = format!("https://{}", podgate.listen);
     let ca = plane.certs.path().join("ca.crt");
@@ -106,7 +107,7 @@ fn what_is_printed_is_what_the_api_server_takes(plane: &Plane) {
     assert!(!printed.contains("caBundle") && printed.contains("- podgate-system"), "{printed}");
 }
 
-fn a_killed_podgate_that_fails_closed_is_taken_out_at_once(plane: &Plane) {
+fn a_killed_podgate_that_fails_closed_is_taken_out_at_once(plane: &Cluster) {
     let mut podgate = plane.serve();
     let fail = json!({"webhooks": [{"name": "validate.podgate.devops.stochastic.io", "failurePolicy": "Fail"}]});
     plane
@@ -135,7 +136,7 @@ fn a_killed_podgate_that_fails_closed_is_taken_out_at_once(plane: &Plane) {
     eventually("the cluster to be back", || plane.kubectl(&run).result());
 }
 
-fn what_others_share_is_left_to_them(plane: &Plane) {
+fn what_others_share_is_left_to_them(plane: &Cluster) {
     let webhook = |name: &str| {
         json!({
             "name": name, "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore",
@@ -166,7 +167,7 @@ fn policy(spec: &Value) -> Value {
     })
 }
 
-fn a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it(plane: &Plane) {
+fn a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it(plane: &Cluster) {
     let podgate = plane.serve();
     let good = policy(&json!({"enforcementMode": "enforce", "forbidLatestTag": true}));
     let bad = policy(&json!({

@@ -2,18 +2,19 @@
 
 use std::path::Path;
 
-use crate::support::audit;
-use crate::support::binary::{self, Podgate};
-use crate::support::control_plane::{ControlPlane, text};
-use crate::support::manifests::{pod, workload};
-use crate::support::suite::{Alone, Suite, trials};
-use crate::support::{eventually, review};
 use podgate::policy::workload::Kind;
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
 };
 use serde_json::json;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+
+use crate::support::audit;
+use crate::support::binary::{self, Podgate};
+use crate::support::control_plane::{ControlPlane, text};
+use crate::support::manifests::{pod, workload};
+use crate::support::suite::{Alone, Suite, trials};
+use crate::support::{eventually, review};
 
 pub fn suite() -> Suite {
     Suite::of(2).alone(TRIALS)

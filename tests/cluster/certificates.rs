@@ -6,17 +6,18 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use serde_json::{Value, json};
+
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, seconds, text};
 use crate::support::kubectl::Kubectl;
 use crate::support::suite::{Alone, Suite, Trials, World, trials};
 use crate::support::{PATIENCE, eventually, eventually_within, role};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use serde_json::{Value, json};
 
 pub fn suite() -> Suite {
-    Suite::of(2).alone(ALONE).sharing(&World::by_turns(Replicas::start), TRIALS)
+    Suite::of(2).alone(ALONE).sharing(&World::by_turns(Shared::start), TRIALS)
 }
 
 /// Those that have a cluster of their own.
@@ -25,7 +26,7 @@ const ALONE: Alone = trials![
     what_an_admin_provides_is_served_and_trusted_and_a_better_one_is_taken_over,
 ];
 
-const TRIALS: Trials<Replicas> = trials![
+const TRIALS: Trials<Shared> = trials![
     five_replicas_share_one_authority_and_one_leaf,
     a_ca_bundle_that_was_wiped_or_replaced_is_filled_in_again,
     a_configuration_that_was_deleted_stays_deleted_and_the_other_is_looked_after,
@@ -137,14 +138,14 @@ fn handshake(podgate: &Podgate, bundle: &[u8]) -> Result<Vec<u8>, String> {
     Ok(client.peer_certificates().unwrap()[0].to_vec())
 }
 
-/// Replicas that have made an authority together, and the Secret as Helm makes it from the chart: without data.
-struct Replicas {
+/// Shared that have made an authority together, and the Secret as Helm makes it from the chart: without data.
+struct Shared {
     replicas: Vec<Podgate>,
     cluster: Cluster,
     secret: Value,
 }
 
-impl Replicas {
+impl Shared {
     fn start() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let cluster = Cluster::start();
@@ -165,7 +166,7 @@ impl Replicas {
     }
 }
 
-fn five_replicas_share_one_authority_and_one_leaf(Replicas { replicas, cluster, .. }: &Replicas) {
+fn five_replicas_share_one_authority_and_one_leaf(Shared { replicas, cluster, .. }: &Shared) {
     let ca = cluster.secret("ca.crt");
     assert_eq!(CertificateDer::pem_slice_iter(&ca).count(), 1);
     let leaves = replicas.iter().map(|podgate| {
@@ -178,7 +179,7 @@ fn five_replicas_share_one_authority_and_one_leaf(Replicas { replicas, cluster, 
     assert_eq!(leaves.collect::<BTreeSet<_>>().len(), 1, "all serve by one leaf");
 }
 
-fn a_ca_bundle_that_was_wiped_or_replaced_is_filled_in_again(Replicas { cluster, .. }: &Replicas) {
+fn a_ca_bundle_that_was_wiped_or_replaced_is_filled_in_again(Shared { cluster, .. }: &Shared) {
     for configuration in CONFIGURATIONS {
         cluster.kubectl(&["patch", configuration, "--type=json", "-p", WIPE]).ok();
         cluster.trusts(&format!("the caBundle of {configuration}, wiped"), &CONFIGURATIONS);
@@ -189,7 +190,7 @@ fn a_ca_bundle_that_was_wiped_or_replaced_is_filled_in_again(Replicas { cluster,
 }
 
 fn a_configuration_that_was_deleted_stays_deleted_and_the_other_is_looked_after(
-    Replicas { replicas, cluster, .. }: &Replicas,
+    Shared { replicas, cluster, .. }: &Shared,
 ) {
     cluster.kubectl(&["delete", CONFIGURATIONS[1]]).ok();
     let present = r#"podgate_webhook_configuration_present{configuration="mutating"}"#;
@@ -208,7 +209,7 @@ fn a_configuration_that_was_deleted_stays_deleted_and_the_other_is_looked_after(
 }
 
 fn a_secret_that_was_corrupted_or_deleted_is_restored_and_stays_helms(
-    Replicas { replicas, cluster, secret }: &Replicas,
+    Shared { replicas, cluster, secret }: &Shared,
 ) {
     let ca = cluster.secret("ca.crt");
     let patch = json!({"data": {"tls.crt": "aGVsbG8="}}).to_string();

@@ -4,6 +4,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, text};
 use crate::support::eventually;
@@ -11,8 +14,6 @@ use crate::support::kubectl::Kubectl;
 use crate::support::manifests::{pod, workload};
 use crate::support::ran::Ran;
 use crate::support::suite::{Suite, Trials, World, trials};
-use podgate::policy::workload::Kind;
-use serde_json::{Value, json};
 
 /// The first trials want a cluster that lacks what the later ones have, and the last one leaves an install that is broken;
 /// each makes of it what it needs.

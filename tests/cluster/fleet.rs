@@ -8,14 +8,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
 use crate::support::binary;
 use crate::support::control_plane::ControlPlane;
 use crate::support::eventually;
 use crate::support::manifests::{pod, workload};
 use crate::support::ran::Ran;
 use crate::support::suite::{Suite, Trials, World, trials};
-use podgate::policy::workload::Kind;
-use serde_json::{Value, json};
 use zoo::Zoo;
 
 /// The first trials want clusters that lack what the later ones have, and the last one leaves only one of them; each makes

@@ -5,13 +5,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use kube::api::{Api, PostParams};
+use podgate::api::DevOpsPolicy;
+use serde_json::json;
+
 use crate::support::binary::{Podgate, run};
 use crate::support::control_plane::{ControlPlane, seconds, text};
 use crate::support::suite::{Alone, Suite, trials};
 use crate::support::{audit, eventually_within, load};
-use kube::api::{Api, PostParams};
-use podgate::api::DevOpsPolicy;
-use serde_json::json;
 
 pub fn suite() -> Suite {
     Suite::of(1).alone(TRIALS)

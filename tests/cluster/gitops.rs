@@ -5,13 +5,14 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::OnceLock;
 
+use serde_json::{Value, json};
+
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, text};
 use crate::support::eventually;
 use crate::support::kubectl::Kubectl;
 use crate::support::ran::Ran;
 use crate::support::suite::{Suite, Trials, World, trials};
-use serde_json::{Value, json};
 
 /// The first trials want a cluster that lacks what the later ones have; each makes of it what it needs.
 pub fn suite() -> Suite {

@@ -3,21 +3,22 @@
 
 use std::fs;
 
+use podgate::policy::workload::Kind;
+use serde_json::json;
+
 use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, text};
 use crate::support::eventually;
 use crate::support::kubectl::Kubectl;
 use crate::support::manifests::{pod, workload};
 use crate::support::suite::{Suite, Trials, World, trials};
-use podgate::policy::workload::Kind;
-use serde_json::json;
 
 /// Of the trials, the first want a cluster without podgate's CRDs, and the last one leaves it without an API server.
 pub fn suite() -> Suite {
-    Suite::in_order().sharing(&World::new(Plane::start), TRIALS)
+    Suite::in_order().sharing(&World::new(Cluster::start), TRIALS)
 }
 
-const TRIALS: Trials<Plane> = trials![
+const TRIALS: Trials<Cluster> = trials![
     without_the_crd_serve_says_how_to_install_it,
     an_install_without_permission_names_it,
     installing_is_idempotent_and_upgrades,
@@ -28,14 +29,14 @@ const TRIALS: Trials<Plane> = trials![
     the_last_policies_outlive_the_api_server,
 ];
 
-struct Plane {
+struct Cluster {
     plane: ControlPlane,
     admin: String,
     jane: String,
     certs: tempfile::TempDir,
 }
 
-impl Plane {
+impl Cluster {
     fn start() -> Self {
         let plane = ControlPlane::start();
         let [admin, jane] =
@@ -65,13 +66,13 @@ const CRD: &str = "customresourcedefinition/devopspolicies.devops.stochastic.io"
 const CLUSTER_CRD: &str = "customresourcedefinition/clusterdevopspolicies.devops.stochastic.io";
 const CONFIGURATION: [&str; 3] = ["get", "validatingwebhookconfiguration", "podgate-validating"];
 
-fn without_the_crd_serve_says_how_to_install_it(Plane { admin, .. }: &Plane) {
+fn without_the_crd_serve_says_how_to_install_it(Cluster { admin, .. }: &Cluster) {
     let (code, printed) = podgate(&["serve", "--kubeconfig", admin, "--listen", "127.0.0.1:0"]);
     assert_eq!(code, 3, "{printed}");
     assert!(printed.contains("podgate crd install"), "{printed}");
 }
 
-fn an_install_without_permission_names_it(Plane { jane, .. }: &Plane) {
+fn an_install_without_permission_names_it(Cluster { jane, .. }: &Cluster) {
     let (code, printed) = podgate(&["crd", "install", "--kubeconfig", jane]);
     assert_eq!(code, 3, "{printed}");
     for word in
@@ -81,7 +82,7 @@ fn an_install_without_permission_names_it(Plane { jane, .. }: &Plane) {
     }
 }
 
-fn installing_is_idempotent_and_upgrades(plane: &Plane) {
+fn installing_is_idempotent_and_upgrades(plane: &Cluster) {
     let install = || podgate(&["crd", "install", "--kubeconfig", &plane.admin]);
     let both = |own: &str, all: &str| (0, format!("{CRD} {own}\n{CLUSTER_CRD} {all}\n"));
     assert_eq!(install(), both("created", "created"));
@@ -104,7 +105,7 @@ fn installing_is_idempotent_and_upgrades(plane: &Plane) {
     assert!(!printed.contains("Warning"), "{printed}");
 }
 
-fn the_schema_refuses_what_is_no_policy(plane: &Plane) {
+fn the_schema_refuses_what_is_no_policy(plane: &Cluster) {
     let plane = plane.with_crds();
     let policy = |spec: &str| {
         format!(
@@ -138,15 +139,15 @@ fn the_schema_refuses_what_is_no_policy(plane: &Plane) {
     assert!(printed.contains("Forbids images whose tag is"), "{printed}");
 }
 
-fn without_permission_to_read_policies_serve_names_it(plane: &Plane) {
+fn without_permission_to_read_policies_serve_names_it(plane: &Cluster) {
     let jane = plane.with_crds().jane.as_str();
     let (code, printed) = podgate(&["serve", "--kubeconfig", jane, "--listen", "127.0.0.1:0"]);
     assert_eq!(code, 3, "{printed}");
     assert!(printed.contains("cannot list resource \"devopspolicies\""), "{printed}");
 }
 
-fn a_registration_lasts_as_long_as_podgate(plane: &Plane) {
-    let Plane { admin, certs, .. } = plane.with_crds();
+fn a_registration_lasts_as_long_as_podgate(plane: &Cluster) {
+    let Cluster { admin, certs, .. } = plane.with_crds();
     let certs = certs.path();
     let args = ["--register", "--kubeconfig", admin];
     for signal in ["TERM", "INT"] {
@@ -170,8 +171,8 @@ fn a_registration_lasts_as_long_as_podgate(plane: &Plane) {
     assert!(!plane.kubectl(&CONFIGURATION).said().0);
 }
 
-fn anothers_configuration_is_left_alone(plane: &Plane) {
-    let Plane { admin, certs, .. } = plane.with_crds();
+fn anothers_configuration_is_left_alone(plane: &Cluster) {
+    let Cluster { admin, certs, .. } = plane.with_crds();
     let installed = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {name: podgate-validating}\n";
     assert!(plane.kubectl(&["create", "-f", "-"]).given(&installed).said().0);
     let (code, printed) = podgate(&[
@@ -192,7 +193,7 @@ fn anothers_configuration_is_left_alone(plane: &Plane) {
     assert!(plane.kubectl(&[&["delete"], &CONFIGURATION[1..]].concat()).said().0);
 }
 
-fn the_last_policies_outlive_the_api_server(plane: &Plane) {
+fn the_last_policies_outlive_the_api_server(plane: &Cluster) {
     let certs = plane.with_crds().certs.path();
     let enforce = "apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {name: a}\nspec: {enforcementMode: enforce, forbidLatestTag: true}\n";
     assert!(plane.kubectl(&["apply", "-f", "-"]).given(&enforce).said().0);

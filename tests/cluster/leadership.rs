@@ -8,11 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::support::audit;
-use crate::support::binary::{self, Podgate};
-use crate::support::control_plane::{ControlPlane, seconds, text};
-use crate::support::eventually;
-use crate::support::suite::{Suite, Trials, World, trials};
 use jiff::{Timestamp, ToSpan};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::coordination::v1::Lease;
@@ -22,6 +17,12 @@ use podgate::api::DevOpsPolicy;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
+
+use crate::support::audit;
+use crate::support::binary::{self, Podgate};
+use crate::support::control_plane::{ControlPlane, seconds, text};
+use crate::support::eventually;
+use crate::support::suite::{Suite, Trials, World, trials};
 
 /// Each scene has a Lease of its own.
 pub fn suite() -> Suite {

@@ -32,6 +32,7 @@ mod support;
 use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
+
 use support::suite::{self, suites};
 
 fn main() -> ExitCode {

@@ -6,13 +6,14 @@ use std::io::Write;
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde_json::{Value, json};
+
 use crate::support::binary::{Podgate, run};
 use crate::support::control_plane::{ControlPlane, seconds, text};
 use crate::support::kubectl::Kubectl;
 use crate::support::proxy::Proxy;
 use crate::support::suite::{Suite, Trials, World, trials};
 use crate::support::{PATIENCE, eventually, eventually_within};
-use serde_json::{Value, json};
 
 pub fn suite() -> Suite {
     Suite::in_order().sharing(&World::new(Fixture::start), TRIALS)

@@ -9,12 +9,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::StreamExt;
+use serde_json::Value;
+
 use crate::support::control_plane::{ControlPlane, seconds};
 use crate::support::suite::{Alone, Suite, trials};
 use corpus::Case;
-use futures::StreamExt;
 use judges::{ApiServer, LEVELS, Podgate, Verdict};
-use serde_json::Value;
 
 pub fn suite() -> Suite {
     Suite::of(2).alone(TRIALS)

@@ -5,6 +5,12 @@ mod mixed;
 use std::collections::BTreeSet;
 use std::time::Instant;
 
+use futures::StreamExt;
+use kube::api::{Api, DynamicObject, PostParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
 use crate::support::binary;
 use crate::support::cluster::{Cluster, Namespace};
 use crate::support::control_plane::seconds;
@@ -12,11 +18,6 @@ use crate::support::eventually;
 use crate::support::manifests::{pod, probed_pod, workload};
 use crate::support::ran::Ran;
 use crate::support::suite::{Suite, Trials, World, trials};
-use futures::StreamExt;
-use kube::api::{Api, DynamicObject, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
-use podgate::policy::workload::Kind;
-use serde_json::{Value, json};
 
 pub fn suite() -> Suite {
     Suite::in_order().sharing(&World::new(Cluster::start), TRIALS)

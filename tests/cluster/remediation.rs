@@ -17,10 +17,9 @@ pub mod shop;
 mod undone;
 mod webhook;
 
-use arena::Arena;
-
 use crate::support::binary::Podgate;
 use crate::support::suite::{Suite, Trials, World};
+use arena::Arena;
 
 /// What most trials share: podgate leads in it.
 struct Repaired {

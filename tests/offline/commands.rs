@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-use crate::support::binary::{self, run};
 use serde_json::Value;
+
+use crate::support::binary::{self, run};
 
 /// What a command that must succeed prints; nothing may go to stderr.
 fn prints(args: &[&str]) -> String {

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
-use crate::support::binary::{self, Podgate};
-use crate::support::manifests::held_by;
-use crate::support::review;
 use podgate::policy::registry::RULES;
 use podgate::policy::rule::Phase;
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
+
+use crate::support::binary::{self, Podgate};
+use crate::support::manifests::held_by;
+use crate::support::review;
 
 fn read(path: &Path) -> Value {
     serde_saphyr::from_str(&fs::read_to_string(path).unwrap()).unwrap()

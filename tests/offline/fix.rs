@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use crate::support::binary;
 use serde_json::{Value, json};
+
+use crate::support::binary;
 
 const POLICY: &str = "\
 apiVersion: devops.stochastic.io/v1

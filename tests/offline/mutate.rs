@@ -1,10 +1,11 @@
 //! Part of `make test`: `/mutate` of the real binary, without a cluster.
 
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
 use crate::support::binary::Standalone;
 use crate::support::manifests::{pod, workload};
 use crate::support::review::{self, patch_of};
-use podgate::policy::workload::Kind;
-use serde_json::{Value, json};
 
 const LABELS: &str = r#"kind="Pod",operation="CREATE",webhook="mutate"}"#;
 

@@ -5,11 +5,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
 use crate::support::binary::{Podgate, Standalone};
 use crate::support::manifests::{pod, workload};
 use crate::support::{eventually, review};
-use podgate::policy::workload::Kind;
-use serde_json::{Value, json};
 
 /// What podgate may take at its worst, in KiB (`reliability.md` of the design: 128 MiB).
 const MAX_MEMORY: u64 = 128 * 1024;

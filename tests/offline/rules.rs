@@ -5,7 +5,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::support::manifests::held_by;
 use jiff::Timestamp;
 use podgate::api::DevOpsPolicySpec;
 use podgate::cel::tree::Tree;
@@ -21,6 +20,8 @@ use podgate::policy::rule::{Fix, Phase, Rule};
 use podgate::policy::workload::{Kind, Subject};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::support::manifests::held_by;
 
 /// When the fixtures are judged.
 const NOW: &str = "2026-01-01T12:00:00Z";

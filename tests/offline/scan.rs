@@ -6,9 +6,10 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use crate::support::binary;
 use serde_json::Value;
 use tempfile::TempDir;
+
+use crate::support::binary;
 
 /// A folder of files, and what a scan in it says.
 struct Folder(TempDir);

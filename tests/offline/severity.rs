@@ -3,11 +3,12 @@
 
 use std::fs;
 
+use podgate::policy::workload::Kind;
+use serde_json::Value;
+
 use crate::support::binary::{self, Standalone};
 use crate::support::manifests::{pod, workload};
 use crate::support::review;
-use podgate::policy::workload::Kind;
-use serde_json::Value;
 
 /// The other way about: what the catalogue holds for least bad is the worst here, and does alone deny.
 const POLICY: &str = "apiVersion: devops.stochastic.io/v1

@@ -5,11 +5,12 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
 use crate::support::binary::{self, Podgate, Standalone};
 use crate::support::manifests::{pod, probed_pod, workload};
 use crate::support::{eventually, review};
-use podgate::policy::workload::Kind;
-use serde_json::{Value, json};
 
 fn enforcing() -> Standalone {
     Standalone::with(&policy("baseline", None, "enforcementMode: enforce, forbidLatestTag: true"))

@@ -235,8 +235,11 @@ fn called(path: &str) -> &str {
     path.split_once("::").map_or(path, |(_, name)| name)
 }
 
+/// A suite with its name, made when it is its turn.
+pub type Named = (&'static str, fn() -> Suite);
+
 /// Runs these suites one after another, and of each what the command line asks for.
-pub fn run(arguments: &Arguments, suites: &[(&str, fn() -> Suite)]) -> ExitCode {
+pub fn run(arguments: &Arguments, suites: &[Named]) -> ExitCode {
     if arguments.list {
         let trials = suites.iter().flat_map(|(_, suite)| suite().trials).collect();
         return libtest_mimic::run(arguments, trials).exit_code();

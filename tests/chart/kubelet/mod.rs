@@ -29,7 +29,6 @@ use super::netns;
 use crate::support::binary;
 use crate::support::cluster::client;
 use crate::support::control_plane::ControlPlane;
-
 use node::Node;
 pub use pod::Pod;
 pub use status::now;

@@ -10,17 +10,17 @@ mod table;
 use std::collections::{BTreeMap, BTreeSet};
 use std::thread;
 
-use cell::{Target, amended};
-use discovery::{Resource, Served};
 use podgate::policy::workload::Kind;
 use serde_json::json;
-use table::{Place, Route, Verdict, clean_pod, policy, verdict};
 
 use crate::admission::enforce;
 use crate::support::cluster::Cluster;
 use crate::support::manifests::{in_pod, workload};
 use crate::support::suite::{Trials, trials};
 use crate::support::wire::{Run, Write};
+use cell::{Target, amended};
+use discovery::{Resource, Served};
+use table::{Place, Route, Verdict, clean_pod, policy, verdict};
 
 pub const TRIALS: Trials<Cluster> = trials![
     no_way_to_write_a_pod_that_the_api_server_serves_leads_past_podgate,
