@@ -244,12 +244,13 @@ pub fn run(arguments: &Arguments, suites: &[Named]) -> ExitCode {
         let trials = suites.iter().flat_map(|(_, suite)| suite().trials).collect();
         return libtest_mimic::run(arguments, trials).exit_code();
     }
-    let mut failed = Vec::new();
+    let (mut asked, mut failed) = (false, Vec::new());
     for (name, suite) in suites {
         let suite = suite();
         if suite.trials.iter().all(|it| arguments.is_filtered_out(it)) {
             continue;
         }
+        asked = true;
         println!("\nsuite {name}");
         let mut arguments = arguments.clone();
         if suite.in_order {
@@ -265,6 +266,9 @@ pub fn run(arguments: &Arguments, suites: &[Named]) -> ExitCode {
                 failed.push(*name);
             }
         }
+    }
+    if !asked {
+        println!("no trial has such a name; --list names all");
     }
     if failed.is_empty() {
         return ExitCode::SUCCESS;
