@@ -12,11 +12,6 @@ HOST = $(shell rustc -vV | sed -n 's/^host: //p')
 
 .DEFAULT_GOAL := help
 
-# The suites that start no control plane: tests/support's ControlPlane is in none of them, nor the judge of tests/cel. They need
-# no Go. A new suite without a cluster gets its name here.
-OFFLINE := architecture audit_index commands docs doors fix hostile mutate observability overload \
-	rules scan severity standalone
-
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
@@ -31,7 +26,7 @@ demo-cluster: control-plane ## The same on a real kube-apiserver, with kubectl (
 check: ## Formatting, lints, unit tests and the suites without a cluster; needs no Go
 	$(CARGO) fmt --check
 	$(CARGO) clippy --all-targets -- --deny warnings
-	$(CARGO) test --lib --bins $(OFFLINE:%=--test %)
+	$(CARGO) test --lib --bins --test offline
 
 test: lint control-plane ## Formatting, lints, unit tests and the suites on a real control plane
 	$(CARGO) test --no-fail-fast
@@ -50,7 +45,7 @@ soak: binary control-plane ## The chart's suites and CEL's with those that take 
 	tests/tools/tool.sh helm4 > /dev/null
 	tests/tools/debian.sh prometheus prometheus > /dev/null
 	$(CARGO) test --test chart -- --include-ignored
-	$(CARGO) test --test cel -- --include-ignored
+	$(CARGO) test --test cluster -- cel:: --include-ignored
 
 alerts: ## Recording rules and alerts: valid, and each alert fires when it should
 	tests/prometheus/run.sh
@@ -89,7 +84,7 @@ control-plane: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl, 
 	@tests/controlplane/vap-eval.sh > /dev/null
 
 docs: ## Write docs/rules.md, docs/cel.md, docs/crd.md, docs/cli.md and docs/metrics.md from the code
-	UPDATE_DOCS=1 $(CARGO) test --test docs
+	UPDATE_DOCS=1 $(CARGO) test --test offline -- docs::
 
 new-rule: ## Make the files of a new rule, and say what to do next: make new-rule NAME=camelCaseName
 	@tests/tools/new-rule.sh "$(NAME)"

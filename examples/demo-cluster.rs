@@ -23,8 +23,7 @@ fn main() {
     let admin = kubeconfig.to_str().unwrap();
     let kubectl = |args: &[&str]| {
         println!("$ kubectl {}", args.join(" "));
-        let output = plane.kubectl(args, "");
-        println!("{}{}", text(&output.stdout), text(&output.stderr));
+        println!("{}", plane.kubectl(args).said().1);
     };
 
     println!("$ podgate crd install");
@@ -33,8 +32,7 @@ fn main() {
         kubectl(&["create", "namespace", namespace]);
         // The API server refuses pods before their ServiceAccount exists.
         eventually("the default ServiceAccount", || {
-            let asked = plane.kubectl(&["get", "serviceaccount", "default", "-n", namespace], "");
-            if asked.status.success() { Ok(()) } else { Err(text(&asked.stderr)) }
+            plane.kubectl(&["get", "serviceaccount", "default", "-n", namespace]).result()
         });
     }
     let policies = samples::policies();

@@ -1,6 +1,6 @@
 //! podgate: an admission-first policy controller for Kubernetes.
 //!
-//! The map of the modules; `tests/architecture.rs` holds all imports to it:
+//! The map of the modules; `tests/offline/architecture.rs` holds all imports to it:
 //!
 //! ```text
 //! cli → runtime → install

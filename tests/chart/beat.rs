@@ -4,21 +4,21 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::Test;
 use super::helm::{HA, Helm, RELEASE};
-use super::support::control_plane::seconds;
-use super::support::{audit, eventually};
 use super::world::{NAMESPACE, World};
+use crate::support::control_plane::seconds;
+use crate::support::suite::{Trials, trials};
+use crate::support::{audit, eventually};
 
-pub const TESTS: &[Test] =
-    &[("replicas_beat_and_share_one_write_and_the_lease_goes_with_the_release", beats)];
+pub const TRIALS: Trials<World> =
+    trials![replicas_beat_and_share_one_write_and_the_lease_goes_with_the_release,];
 
 const LEASE: &str = "podgate-alive";
 /// How long writes are counted; one replica's turn comes each eight to eleven seconds.
 const COUNTED: Duration = Duration::from_mins(1);
 const MOST_WRITES: usize = 10;
 
-fn beats(world: &World) {
+fn replicas_beat_and_share_one_write_and_the_lease_goes_with_the_release(world: &World) {
     Helm::Four.install(world, &["--values", HA]);
     world.runs(3);
     let (lease, after) = eventually("the Lease", || {

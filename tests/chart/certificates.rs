@@ -6,27 +6,27 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::Test;
 use super::helm::{HA, HA_REPLICAS, Helm};
 use super::load::Load;
 use super::release::SHOP;
-use super::support::control_plane::seconds;
-use super::support::eventually;
 use super::trust::{expired, leaf_ends_after_now, secret};
 use super::world::{NAMESPACE, World};
+use crate::support::control_plane::seconds;
+use crate::support::eventually;
+use crate::support::suite::{Trials, trials};
 
-pub const TESTS: &[Test] = &[
-    ("certificates_are_renewed_and_replaced_without_a_failed_review", storm),
-    ("an_expired_corrupt_or_deleted_secret_is_healed", healed),
-    ("a_ca_bundle_that_is_gone_comes_back", comes_back),
-    ("five_replicas_that_start_at_once_share_one_ca", five_at_once),
+pub const TRIALS: Trials<World> = trials![
+    certificates_are_renewed_and_replaced_without_a_failed_review,
+    an_expired_corrupt_or_deleted_secret_is_healed,
+    a_ca_bundle_that_is_gone_comes_back,
+    five_replicas_that_start_at_once_share_one_ca,
 ];
 
 const STORM: Duration = Duration::from_mins(3);
 const LIFETIMES: &str =
     "--set=certificates.selfSigned.leafLifetime=20s,certificates.selfSigned.caLifetime=60s";
 
-fn storm(world: &World) {
+fn certificates_are_renewed_and_replaced_without_a_failed_review(world: &World) {
     Helm::Four.install(world, &["--values", HA, "--set=replicas=2", LIFETIMES]);
     world.shop();
     world.denies();
@@ -52,7 +52,7 @@ fn storm(world: &World) {
     end(world);
 }
 
-fn healed(world: &World) {
+fn an_expired_corrupt_or_deleted_secret_is_healed(world: &World) {
     Helm::Four.install(world, &["--values", HA]);
     world.shop();
     world.denies();
@@ -123,7 +123,7 @@ fn secret_value(data: &Value, key: &str) -> Value {
     data[key].clone()
 }
 
-fn comes_back(world: &World) {
+fn a_ca_bundle_that_is_gone_comes_back(world: &World) {
     Helm::Four.install(world, &["--values", HA]);
     world.shop();
     world.denies();
@@ -166,12 +166,16 @@ fn comes_back(world: &World) {
     };
     harm("kubectl replace", &|| {
         for configuration in world.configurations() {
-            world.try_kubectl(&["replace", "-f", "-"], &plain(&configuration)).unwrap();
+            world.plane.kubectl(&["replace", "-f", "-"]).given(&plain(&configuration)).ok();
         }
     });
     harm("kubectl replace --force, which deletes and creates", &|| {
         for configuration in world.configurations() {
-            world.try_kubectl(&["replace", "--force", "-f", "-"], &plain(&configuration)).unwrap();
+            world
+                .plane
+                .kubectl(&["replace", "--force", "-f", "-"])
+                .given(&plain(&configuration))
+                .ok();
         }
     });
     let values = ["--values", HA];
@@ -194,7 +198,7 @@ fn kind_and_name(object: &Value) -> (String, String) {
     (text(&object["kind"]), text(&object["metadata"]["name"]))
 }
 
-fn five_at_once(world: &World) {
+fn five_replicas_that_start_at_once_share_one_ca(world: &World) {
     let mut authorities = BTreeSet::new();
     for _ in 0..10 {
         Helm::Four.install(world, &["--set=replicas=5"]);

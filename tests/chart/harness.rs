@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::Test;
-use super::support::control_plane::seconds;
-use super::support::eventually;
 use super::world::World;
+use crate::support::control_plane::seconds;
+use crate::support::eventually;
+use crate::support::suite::{Trials, trials};
 
-pub const TESTS: &[Test] = &[("a_pod_of_the_nodes_is_started_restarted_and_ended", lives)];
+pub const TRIALS: Trials<World> = trials![a_pod_of_the_nodes_is_started_restarted_and_ended,];
 
 /// A podgate without a chart.
 const MANIFEST: &str = "
@@ -39,9 +39,9 @@ spec:
         livenessProbe: {httpGet: {path: /healthz, port: 8443, scheme: HTTPS}, periodSeconds: 1}
 ";
 
-fn lives(world: &World) {
+fn a_pod_of_the_nodes_is_started_restarted_and_ended(world: &World) {
     world.namespace("plain");
-    let installed = super::support::binary::run(&[
+    let installed = crate::support::binary::run(&[
         "crd",
         "install",
         "--kubeconfig",

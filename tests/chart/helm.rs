@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use super::support::control_plane::{seconds, text};
 use super::world::{NAMESPACE, World};
+use crate::support::control_plane::{seconds, text};
 
 /// The name of the release, and with it of everything in it.
 pub const RELEASE: &str = "podgate";

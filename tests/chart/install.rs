@@ -2,21 +2,37 @@
 
 use serde_json::Value;
 
-use super::Test;
 use super::helm::{HA, Helm, RELEASE};
 use super::release::SHOP;
-use super::support::control_plane::seconds;
 use super::world::{NAMESPACE, World};
+use crate::support::control_plane::seconds;
+use crate::support::suite::{Trials, trials};
 
-pub const TESTS: &[Test] = &[
-    ("helm_4_installs_upgrades_rolls_back_and_uninstalls", |world| whole_life(world, Helm::Four)),
-    ("helm_3_installs_upgrades_rolls_back_and_uninstalls", |world| whole_life(world, Helm::Three)),
-    ("helm_4_uninstalls_what_is_dead", |world| dead(world, Helm::Four)),
-    ("helm_3_uninstalls_what_is_dead", |world| dead(world, Helm::Three)),
-    ("a_cluster_without_podgates_namespace_runs_pods", namespace_first),
-    ("a_cluster_without_the_crds_runs_pods_and_uninstalls", crds_first),
-    ("a_configuration_deleted_by_hand_stays_deleted", stays_deleted),
+pub const TRIALS: Trials<World> = trials![
+    helm_4_installs_upgrades_rolls_back_and_uninstalls,
+    helm_3_installs_upgrades_rolls_back_and_uninstalls,
+    helm_4_uninstalls_what_is_dead,
+    helm_3_uninstalls_what_is_dead,
+    a_cluster_without_podgates_namespace_runs_pods,
+    a_cluster_without_the_crds_runs_pods_and_uninstalls,
+    a_configuration_deleted_by_hand_stays_deleted,
 ];
+
+fn helm_4_installs_upgrades_rolls_back_and_uninstalls(world: &World) {
+    whole_life(world, Helm::Four);
+}
+
+fn helm_3_installs_upgrades_rolls_back_and_uninstalls(world: &World) {
+    whole_life(world, Helm::Three);
+}
+
+fn helm_4_uninstalls_what_is_dead(world: &World) {
+    dead(world, Helm::Four);
+}
+
+fn helm_3_uninstalls_what_is_dead(world: &World) {
+    dead(world, Helm::Three);
+}
 
 fn whole_life(world: &World, helm: Helm) {
     helm.install(world, &[]);
@@ -64,7 +80,7 @@ fn dead(world: &World, helm: Helm) {
     world.forget_all();
 }
 
-fn namespace_first(world: &World) {
+fn a_cluster_without_podgates_namespace_runs_pods(world: &World) {
     // Where the chart could see the namespace, all that it made in the cluster is the namespace's and goes with it.
     world.kubectl(&["create", "namespace", NAMESPACE]);
     Helm::Four.install(world, &["--values", HA]);
@@ -97,7 +113,7 @@ fn namespace_first(world: &World) {
     world.forget_all();
 }
 
-fn crds_first(world: &World) {
+fn a_cluster_without_the_crds_runs_pods_and_uninstalls(world: &World) {
     Helm::Four.install(world, &[]);
     world.shop();
     world.denies();
@@ -122,7 +138,7 @@ fn crds_first(world: &World) {
     world.forget_all();
 }
 
-fn stays_deleted(world: &World) {
+fn a_configuration_deleted_by_hand_stays_deleted(world: &World) {
     Helm::Four.install(world, &[]);
     world.shop();
     world.denies();

@@ -15,8 +15,8 @@ use podgate::admission::registration::VALIDATE_WEBHOOK;
 use serde_json::json;
 use tokio::time::MissedTickBehavior;
 
-use super::support::cluster::client;
 use super::world::World;
+use crate::support::cluster::client;
 
 /// How many pods a second.
 pub const RATE: u32 = 100;

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
-use super::support::control_plane::text;
+use crate::support::control_plane::text;
 
 /// The bridge's own address, where the API server is.
 pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);

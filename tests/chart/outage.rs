@@ -2,26 +2,26 @@
 
 use std::time::Instant;
 
-use super::Test;
 use super::helm::{HA, Helm};
 use super::load;
 use super::release::SHOP;
-use super::support::control_plane::seconds;
-use super::support::eventually;
 use super::world::{NAMESPACE, World};
+use crate::support::control_plane::seconds;
+use crate::support::eventually;
+use crate::support::suite::{Trials, trials};
 
-pub const TESTS: &[Test] = &[("a_cluster_outlives_all_replicas", outage)];
+pub const TRIALS: Trials<World> = trials![a_cluster_outlives_all_replicas,];
 
 const POD: &str = "{\"spec\": {\"schedulerName\": \"nobody\"}}";
 
-fn outage(world: &World) {
+fn a_cluster_outlives_all_replicas(world: &World) {
     Helm::Four.install(world, &["--values", HA]);
     world.shop();
     world.denies();
     world.kubelet.hold();
     assert_eq!(world.kubelet.kill_all(), 3);
-    let refused = world.try_kubectl(&["run", "user", "--image=nginx:1.29", "-n", SHOP], "");
-    let error = refused.expect_err("nobody answers, and Fail is asked for");
+    // Nobody answers, and Fail is asked for.
+    let error = world.plane.kubectl(&["run", "user", "--image=nginx:1.29", "-n", SHOP]).fails();
     assert!(error.contains("failed calling webhook"), "{error}");
 
     nodes_live(world);

@@ -9,18 +9,16 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use podgate::install::permissions::{Names, Need, PERMISSIONS, Permission, Scope};
 use serde_json::{Value, json};
 
-use super::Test;
 use super::helm::{Helm, RELEASE};
 use super::kubelet::now;
 use super::provoke::provoke;
-use super::support::audit;
-use super::support::binary;
 use super::world::{NAMESPACE, World};
+use crate::support::audit;
+use crate::support::binary;
+use crate::support::suite::{Trials, trials};
 
-pub const TESTS: &[Test] = &[
-    ("the_roles_of_the_chart_are_the_table_of_permissions", roles_are_the_table),
-    ("each_rule_of_the_roles_is_needed", each_is_needed),
-];
+pub const TRIALS: Trials<World> = trials![the_roles_of_the_chart_are_the_table_of_permissions];
+pub const LONG: Trials<World> = trials![each_rule_of_the_roles_is_needed];
 
 /// The one right to do one thing.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -72,7 +70,7 @@ fn rules(world: &World) -> (Vec<PolicyRule>, Vec<PolicyRule>) {
     (cluster.rules.unwrap(), own.rules.unwrap())
 }
 
-fn roles_are_the_table(world: &World) {
+fn the_roles_of_the_chart_are_the_table_of_permissions(world: &World) {
     Helm::Four.install(world, &[]);
     compare(world, |it| !matches!(it.need, Need::For("remediation")));
     Helm::Four.upgrade(world, &["--set=remediation.enabled=true"]);
@@ -117,7 +115,7 @@ const ATTEMPTS: usize = 4;
 /// How long each time.
 const ATTEMPT: Duration = Duration::from_secs(15);
 
-fn each_is_needed(world: &World) {
+fn each_rule_of_the_roles_is_needed(world: &World) {
     let quick = "--set=shutdownDelaySeconds=0,drainTimeoutSeconds=1,replicas=1";
     Helm::Four.install(world, &[quick]);
     let kubeconfig = world.plane.kubeconfig("admin");

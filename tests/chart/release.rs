@@ -5,10 +5,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::load;
-use super::support::binary;
-use super::support::control_plane::text;
-use super::support::{eventually, eventually_within};
 use super::world::{NAMESPACE, ROLLOUT, World};
+use crate::support::binary;
+use crate::support::control_plane::text;
+use crate::support::{eventually, eventually_within};
 
 /// Where the policies of the tests hold.
 pub const SHOP: &str = "shop";

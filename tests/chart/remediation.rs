@@ -3,23 +3,23 @@
 
 use serde_json::{Value, json};
 
-use super::Test;
 use super::helm::{Helm, RELEASE};
 use super::release::SHOP;
-use super::support::binary;
-use super::support::control_plane::{seconds, text};
-use super::support::eventually_within;
 use super::world::{ROLLOUT, World};
+use crate::support::binary;
+use crate::support::control_plane::{seconds, text};
+use crate::support::eventually_within;
+use crate::support::suite::{Trials, trials};
 
-pub const TESTS: &[Test] =
-    &[("what_runs_is_repaired_and_an_uninstall_lets_go_of_policies", repaired)];
+pub const TRIALS: Trials<World> =
+    trials![what_runs_is_repaired_and_an_uninstall_lets_go_of_policies,];
 
 /// Nobody runs the shop's pods, so a rollout is as good as what was before when its time is over.
 const POLICY: &str = "{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {name: limits, namespace: shop}, \
     spec: {enforcementMode: enforce, requireResourceLimits: [memory], defaultResources: {memoryLimit: 64Mi}, \
     remediation: {mode: apply, rolloutTimeoutSeconds: 10}}}";
 
-fn repaired(world: &World) {
+fn what_runs_is_repaired_and_an_uninstall_lets_go_of_policies(world: &World) {
     let enabled = "--set=remediation.enabled=true,remediation.namespacedPolicies=true";
     Helm::Four.install(world, &[enabled]);
     world.runs(2);

@@ -3,18 +3,30 @@
 
 use std::time::Duration;
 
-use super::Test;
 use super::helm::{HA, Helm, RELEASE};
 use super::load::Load;
 use super::release::SHOP;
-use super::support::control_plane::seconds;
 use super::world::{NAMESPACE, World};
+use crate::support::control_plane::seconds;
+use crate::support::suite::{Trials, trials};
 
-pub const TESTS: &[Test] = &[
-    ("rollouts_lose_no_review", |world| rollouts(world, 0)),
-    ("rollouts_lose_no_review_while_endpoints_are_a_second_late", |world| rollouts(world, 1)),
-    ("rollouts_lose_no_review_while_endpoints_are_three_seconds_late", |world| rollouts(world, 3)),
+pub const TRIALS: Trials<World> = trials![rollouts_lose_no_review];
+pub const LONG: Trials<World> = trials![
+    rollouts_lose_no_review_while_endpoints_are_a_second_late,
+    rollouts_lose_no_review_while_endpoints_are_three_seconds_late,
 ];
+
+fn rollouts_lose_no_review(world: &World) {
+    rollouts(world, 0);
+}
+
+fn rollouts_lose_no_review_while_endpoints_are_a_second_late(world: &World) {
+    rollouts(world, 1);
+}
+
+fn rollouts_lose_no_review_while_endpoints_are_three_seconds_late(world: &World) {
+    rollouts(world, 3);
+}
 
 fn rollouts(world: &World, lag: u64) {
     world.plane.restart_controllers(Duration::from_secs(lag));

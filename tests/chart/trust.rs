@@ -16,8 +16,8 @@ use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use serde_json::{Value, json};
 
 use super::helm::RELEASE;
-use super::support::{PATIENCE, eventually_within};
 use super::world::{NAMESPACE, ROLLOUT, World};
+use crate::support::{PATIENCE, eventually_within};
 
 const SECRET: &str = "podgate-tls";
 const PORT: u16 = 8443;

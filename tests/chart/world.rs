@@ -9,9 +9,9 @@ use tokio::runtime::Runtime;
 
 use super::kubelet::Kubelet;
 use super::netns;
-use super::support::cluster::client;
-use super::support::control_plane::{ControlPlane, Options, text};
-use super::support::{audit, eventually, eventually_within};
+use crate::support::cluster::client;
+use crate::support::control_plane::{ControlPlane, Options};
+use crate::support::{audit, eventually, eventually_within};
 
 /// Where podgate is installed.
 pub const NAMESPACE: &str = "podgate-system";
@@ -58,19 +58,13 @@ impl World {
         self.runtime.block_on(call)
     }
 
-    /// kubectl as the admin: what it prints, if it succeeds.
-    pub fn try_kubectl(&self, args: &[&str], stdin: &str) -> Result<String, String> {
-        let output = self.plane.kubectl(args, stdin);
-        if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
-    }
-
-    /// kubectl that must succeed.
+    /// kubectl as the admin, which must succeed; what it prints.
     pub fn kubectl(&self, args: &[&str]) -> String {
-        self.try_kubectl(args, "").unwrap_or_else(|error| panic!("kubectl {args:?}: {error}"))
+        self.plane.kubectl(args).ok()
     }
 
     pub fn apply(&self, manifest: &str) {
-        self.try_kubectl(&["apply", "-f", "-"], manifest).unwrap_or_else(|error| panic!("{error}"));
+        self.plane.kubectl(&["apply", "-f", "-"]).given(&manifest).ok();
     }
 
     /// An object, if it is there.
@@ -83,7 +77,7 @@ impl World {
     pub fn namespace(&self, name: &str) {
         self.kubectl(&["create", "namespace", name]);
         eventually("the default ServiceAccount", || {
-            self.try_kubectl(&["get", "serviceaccount", "default", "-n", name], "")
+            self.plane.kubectl(&["get", "serviceaccount", "default", "-n", name]).result()
         });
     }
 

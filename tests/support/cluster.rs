@@ -17,6 +17,7 @@ use tokio::runtime::Runtime;
 
 use super::binary::{self, Podgate};
 use super::control_plane::{ControlPlane, text};
+use super::kubectl::Kubectl;
 use super::manifests::{pod, workload};
 use super::{eventually, review};
 
@@ -52,8 +53,7 @@ impl Cluster {
         let runtime = Runtime::new().unwrap();
         let client = runtime.block_on(client(&kubeconfig));
         let kinds = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
-        let listed = plane.kubectl(&["get", kinds, "-o", "json"], "");
-        let mut listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
+        let mut listed = plane.kubectl(&["get", kinds, "-o", "json"]).json();
         let registered = serde_json::from_value(listed["items"].take()).unwrap();
         let cluster = Self { podgate, plane, client, registered, runtime };
         cluster.fail_closed();
@@ -221,12 +221,9 @@ impl Namespace<'_> {
         });
     }
 
-    /// kubectl in this namespace: whether it succeeded, and what a person reads.
-    pub fn kubectl(&self, args: &[&str], stdin: &str) -> (bool, String) {
-        let mut all = vec!["--namespace", &self.name];
-        all.extend(args);
-        let output = self.cluster.plane.kubectl(&all, stdin);
-        (output.status.success(), text(&output.stderr) + &text(&output.stdout))
+    /// kubectl in this namespace.
+    pub fn kubectl(&self, args: &[&str]) -> Kubectl {
+        self.cluster.plane.kubectl(args).within(&self.name)
     }
 
     fn try_create(&self, object: &Value, dry_run: bool) -> Result<DynamicObject, String> {

@@ -17,6 +17,7 @@ use super::audit;
 use super::credentials::Credentials;
 use super::etcd::Etcd;
 use super::eventually;
+use super::kubectl::Kubectl;
 use super::ports::Reserved;
 use super::proxy::Proxy;
 
@@ -229,16 +230,9 @@ impl ControlPlane {
         self.credentials.kubeconfig(&file, user, &format!("https://127.0.0.1:{}", proxy.port()))
     }
 
-    /// Runs kubectl as the admin.
-    pub fn kubectl(&self, args: &[&str], stdin: &str) -> Output {
-        let input = self.dir.path().join(format!("stdin-{:?}", std::thread::current().id()));
-        fs::write(&input, stdin).unwrap();
-        Command::new(self.assets.join("kubectl"))
-            .env("KUBECONFIG", self.kubeconfig("admin"))
-            .args(args)
-            .stdin(File::open(&input).unwrap())
-            .output()
-            .unwrap()
+    /// kubectl, as the admin.
+    pub fn kubectl(&self, args: &[&str]) -> Kubectl {
+        Kubectl::of(&self.assets, self.kubeconfig("admin"), args)
     }
 
     /// The folder of the programs, for a user's own PATH.
@@ -275,14 +269,10 @@ fn api_server(assets: &Path, dir: &Path, ports: &Ports, options: Options) -> Pro
     }
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let mut api_server = Process::start(&assets.join("kube-apiserver"), dir, &args);
-    let (kubectl, admin) = (assets.join("kubectl"), at("admin"));
+    let asked = Kubectl::of(assets, dir.join("admin"), &["get", "--raw", "/readyz"]);
     eventually("the API server to be ready", || {
         api_server.check_alive();
-        let asked = Command::new(&kubectl)
-            .args(["--kubeconfig", &admin, "get", "--raw", "/readyz"])
-            .output()
-            .unwrap();
-        asked.status.success().then_some(()).ok_or_else(|| text(&asked.stderr))
+        asked.result()
     });
     api_server
 }

@@ -53,8 +53,7 @@ impl<'c> Injector<'c> {
                 "admissionReviewVersions": ["v1"],
             }],
         });
-        let applied = cluster.plane.kubectl(&["create", "-f", "-"], &object.to_string());
-        assert!(applied.status.success(), "{applied:?}");
+        cluster.plane.kubectl(&["create", "-f", "-"]).given(&object).ok();
         Self { cluster, configuration, _serving: serving }
     }
 }
@@ -62,7 +61,7 @@ impl<'c> Injector<'c> {
 impl Drop for Injector<'_> {
     fn drop(&mut self) {
         let name = &self.configuration;
-        self.cluster.plane.kubectl(&["delete", "mutatingwebhookconfiguration", name], "");
+        self.cluster.plane.kubectl(&["delete", "mutatingwebhookconfiguration", name]).run();
     }
 }
 

@@ -7,7 +7,7 @@
 //! shop.accepts(&workload(Kind::Pod, pod("nginx:1.29")));
 //! shop.rejects(&workload(Kind::Pod, pod("nginx"))).because(&["spec.containers[0].image"]);
 //! ```
-#![allow(dead_code, reason = "each suite uses its own part")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each home uses its own part")]
 
 pub mod audit;
 pub mod binary;
@@ -17,6 +17,7 @@ pub mod credentials;
 pub mod etcd;
 pub mod flood;
 pub mod foreign;
+pub mod kubectl;
 pub mod load;
 pub mod manifests;
 pub mod ports;
@@ -26,6 +27,7 @@ pub mod raw;
 pub mod review;
 pub mod role;
 pub mod samples;
+pub mod suite;
 pub mod wire;
 
 use std::time::{Duration, Instant};

@@ -12,8 +12,8 @@ use serde_json::json;
 use tokio::runtime::Runtime;
 
 use super::super::netns::Network;
-use super::super::support::eventually;
 use super::status::now;
+use crate::support::eventually;
 
 const LEASES: &str = "kube-node-lease";
 /// The controller takes a node whose Lease is older than 50 s for gone; kubelets renew every 10 s.

@@ -7,10 +7,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 
-use super::super::support::{eventually_within, load};
 use super::super::world::World;
 use super::PATIENCE;
 use super::server::Prometheus;
+use crate::support::{eventually_within, load};
 
 const NAMESPACES: usize = 1000;
 

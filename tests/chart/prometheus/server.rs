@@ -7,10 +7,10 @@ use std::process::{Child, Command, Stdio};
 use serde_json::Value;
 
 use super::super::netns;
-use super::super::support::control_plane::text;
-use super::super::support::eventually;
 use super::super::world::World;
 use super::scrape;
+use crate::support::control_plane::text;
+use crate::support::eventually;
 
 const PORT: u16 = 9090;
 

@@ -1,0 +1,317 @@
+//! Connections and bytes that take the room of the API server's reviews: each flood against a server without a cluster,
+//! and with a kube-apiserver as the victim. They come from another loopback address than the victim's calls.
+
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
+use crate::support::binary::{Podgate, Standalone, as_in_the_chart};
+use crate::support::cluster::{Cluster, Namespace};
+use crate::support::flood::{Attack, Flood};
+use crate::support::manifests::{pod, probed_pod, workload};
+use crate::support::suite::{Alone, trials};
+use crate::support::wire::{Run, Write};
+use crate::support::{eventually, raw, review};
+
+pub const ALONE: Alone = trials![
+    connections_that_say_nothing_keep_no_review_out,
+    half_open_handshakes_keep_no_review_out,
+    handshakes_without_a_request_keep_no_review_out,
+    half_a_head_keeps_no_review_out,
+    connections_that_are_idle_after_healthz_keep_no_review_out,
+    announced_bodies_keep_no_review_out,
+    bodies_that_drip_keep_no_review_out,
+    large_bodies_that_do_not_end_keep_no_review_out_and_a_large_one_gets_its_turn,
+    large_bodies_keep_no_review_out_and_another_one_gets_its_turn,
+    reviews_at_full_speed_keep_no_review_out,
+    requests_for_healthz_at_full_speed_keep_no_review_out,
+    rubbish_at_full_speed_keeps_no_review_out,
+    many_addresses_at_once_keep_no_known_api_server_out,
+    no_flood_gets_a_violating_pod_past_a_kube_apiserver_nor_a_compliant_one_refused,
+    nor_does_one_that_began_before_podgate,
+];
+
+/// Where floods come from; the victims call from 127.0.0.1.
+const FLOOD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+/// The chart's, in KiB.
+const MAX_MEMORY: u64 = 128 * 1024;
+/// How long a victim calls at the least, and how often.
+const SPELL: Duration = Duration::from_secs(1);
+const CALLS: usize = 20;
+
+fn policy() -> Value {
+    json!({"enforcementMode": "enforce", "forbidLatestTag": true})
+}
+
+/// Waits until a flood has taken what it gets.
+fn arrived(flood: &Flood, attack: Attack) {
+    let enough = if attack.clients() > 1000 { 1000 } else { attack.clients() };
+    eventually("the flood", || match flood.connected() {
+        connected if connected >= enough => Ok(()),
+        connected => Err(format!("{connected} connected")),
+    });
+}
+
+/// What calls took, in order.
+fn told(mut took: Vec<Duration>) -> String {
+    took.sort_unstable();
+    let (half, most) = (took[took.len() / 2], took[took.len() * 99 / 100]);
+    format!("{} calls, p50 {half:?}, p99 {most:?}", took.len())
+}
+
+fn connections_that_say_nothing_keep_no_review_out() {
+    floods(Attack::Connects);
+}
+
+fn half_open_handshakes_keep_no_review_out() {
+    floods(Attack::HalfOpen);
+}
+
+fn handshakes_without_a_request_keep_no_review_out() {
+    floods(Attack::Handshakes);
+}
+
+fn half_a_head_keeps_no_review_out() {
+    floods(Attack::HalfHeads);
+}
+
+fn connections_that_are_idle_after_healthz_keep_no_review_out() {
+    floods(Attack::IdleAfterHealth);
+}
+
+fn announced_bodies_keep_no_review_out() {
+    floods(Attack::HeadersOnly);
+}
+
+fn bodies_that_drip_keep_no_review_out() {
+    floods(Attack::SlowBodies);
+}
+
+fn large_bodies_that_do_not_end_keep_no_review_out_and_a_large_one_gets_its_turn() {
+    floods(Attack::LargeBodiesWithoutEnd);
+}
+
+fn large_bodies_keep_no_review_out_and_another_one_gets_its_turn() {
+    floods(Attack::LargeBodies);
+}
+
+fn reviews_at_full_speed_keep_no_review_out() {
+    floods(Attack::Reviews);
+}
+
+fn requests_for_healthz_at_full_speed_keep_no_review_out() {
+    floods(Attack::Health);
+}
+
+fn rubbish_at_full_speed_keeps_no_review_out() {
+    floods(Attack::Rubbish);
+}
+
+/// Floods a server without a cluster, which goes on answering others.
+fn floods(attack: Attack) {
+    let spec = policy().to_string();
+    let server = Standalone::with(&format!(
+        "apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {{name: p}}\nspec: {spec}\n"
+    ));
+    let flood = Flood::begin(attack, &[FLOOD], &server.podgate.listen, &server.certs());
+    arrived(&flood, attack);
+    let (began, mut took) = (Instant::now(), Vec::new());
+    while began.elapsed() < SPELL || took.len() < CALLS {
+        for (image, allowed) in [("nginx", false), ("nginx:1.29", true)] {
+            let review = review::create("shop", &workload(Kind::Pod, probed_pod(image)));
+            let sent = Instant::now();
+            // One after another by the same connection, and one by its own.
+            let path = "/validate?timeout=30s";
+            let body = review.to_string();
+            let kept = server.podgate.post_to(path, "application/json", body.as_bytes());
+            let fresh = raw::post(&mut server.connect(), path, &body);
+            took.push(sent.elapsed() / 2);
+            let verdict = format!("\"allowed\":{allowed}");
+            assert!(kept.0 == 200 && kept.1.contains(&verdict), "{attack:?}: {kept:?}");
+            assert!(fresh.starts_with("HTTP/1.1 200"), "{attack:?}: {fresh}");
+            assert!(fresh.contains(&verdict), "{attack:?}: {fresh}");
+        }
+        assert_eq!(server.podgate.get("/healthz"), (200, "ok\n".to_owned()), "as a kubelet asks");
+    }
+    if matches!(attack, Attack::LargeBodies | Attack::LargeBodiesWithoutEnd) {
+        a_large_review_gets_its_turn(&server);
+    }
+    let (connected, peak) = (flood.connected(), server.podgate.peak_memory());
+    println!("{attack:?}: {connected} connections; {}; VmHWM {peak} KiB", told(took));
+    assert!(peak < MAX_MEMORY, "{attack:?}: {peak} KiB");
+    let lines = server.podgate.count_logged("a review could not be judged");
+    assert!(lines < 1000, "{attack:?}: {lines} lines in the log");
+}
+
+fn a_large_review_gets_its_turn(server: &Standalone) {
+    let mut object = workload(Kind::Pod, pod("nginx"));
+    object["metadata"]["annotations"] = json!({"notes": "x".repeat(19 * 1024 * 1024)});
+    let body = review::create("shop", &object).to_string();
+    let sent = Instant::now();
+    // A turn may be lost while the body comes slowly, as on a loaded machine; the API server asks again then, too.
+    eventually("a large review's turn", || {
+        let path = "/validate?timeout=30s";
+        match server.podgate.try_post_to(path, "application/json", body.as_bytes()) {
+            Ok((200, answer)) => {
+                assert!(answer.contains("\"allowed\":false"), "{answer}");
+                Ok(())
+            }
+            Ok((429 | 408, answer)) => Err(answer),
+            Ok(other) => panic!("{other:?}"),
+            // It hung up before it had all, as it does with those that are slow.
+            Err(error) => Err(error.to_string()),
+        }
+    });
+    println!("a review of 19 MiB took {:?}", sent.elapsed());
+}
+
+/// An API server that creates pods, each of which gets what it deserves.
+struct Victim<'c> {
+    shop: Namespace<'c>,
+    number: Mutex<usize>,
+}
+
+impl<'c> Victim<'c> {
+    fn of(cluster: &'c Cluster) -> Self {
+        let shop = cluster.namespace("shop");
+        shop.policy("baseline", &policy());
+        Self { shop, number: Mutex::new(0) }
+    }
+
+    /// Creates for a spell; what each creation took, and which came to what it should not.
+    fn creates(&self) -> (Vec<Duration>, Vec<String>) {
+        let (took, wrong) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
+        let began = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    while began.elapsed() < SPELL || took.lock().unwrap().len() < CALLS {
+                        self.create(&took, &wrong);
+                    }
+                });
+            }
+        });
+        (took.into_inner().unwrap(), wrong.into_inner().unwrap())
+    }
+
+    fn create(&self, took: &Mutex<Vec<Duration>>, wrong: &Mutex<Vec<String>>) {
+        let number = {
+            let mut number = self.number.lock().unwrap();
+            *number += 1;
+            *number
+        };
+        let good = number % 2 == 0;
+        let mut object = workload(Kind::Pod, probed_pod(if good { "nginx:1.29" } else { "nginx" }));
+        object["metadata"]["name"] = json!(format!("pod-{number}"));
+        let sent = Instant::now();
+        let reply = self.shop.write(Run::Real, Write::Post, Kind::Pod, "", &object);
+        took.lock().unwrap().push(sent.elapsed());
+        let denied = reply.code == 403 && reply.message().contains("forbidLatestTag");
+        if reply.admitted() != good || (!good && !denied) {
+            let words = format!("{} {}", reply.code, reply.message());
+            wrong.lock().unwrap().push(format!("{}: {words}", if good { "good" } else { "bad" }));
+        }
+    }
+}
+
+/// Says what went wrong under floods, once all were seen.
+fn none(wrong: &[String]) {
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn no_flood_gets_a_violating_pod_past_a_kube_apiserver_nor_a_compliant_one_refused() {
+    let cluster = Cluster::start();
+    let victim = Victim::of(&cluster);
+    let certs = cluster.plane.kubeconfig("admin").with_file_name("podgate-certs");
+    let mut wrong = Vec::new();
+    for failure_policy in ["Ignore", "Fail"] {
+        cluster.set_failure_policy(failure_policy, 10);
+        for attack in Attack::ALL {
+            let flood = Flood::begin(attack, &[FLOOD], &cluster.podgate.listen, &certs);
+            arrived(&flood, attack);
+            let (took, faults) = victim.creates();
+            let peak = cluster.podgate.peak_memory();
+            println!("{failure_policy}, {attack:?}: {}; VmHWM {peak} KiB", told(took));
+            wrong.extend(faults.iter().map(|it| format!("{failure_policy}, {attack:?}: {it}")));
+        }
+    }
+    none(&wrong);
+    let peak = cluster.podgate.peak_memory();
+    assert!(peak < MAX_MEMORY, "{peak} KiB");
+}
+
+/// A podgate on the port of one that was killed. It registers nothing, so that no API server is known to it.
+fn again(cluster: &Cluster, certs: &Path) -> Podgate {
+    let mut podgate = as_in_the_chart();
+    podgate.args(["serve", "--listen", &cluster.podgate.listen, "--metrics-listen", "127.0.0.1:0"]);
+    podgate.args(["--kubeconfig", cluster.plane.kubeconfig("admin").to_str().unwrap()]);
+    podgate.arg("--cert-dir").arg(certs);
+    Podgate::start_by(podgate, "serving")
+}
+
+fn nor_does_one_that_began_before_podgate() {
+    let mut cluster = Cluster::start();
+    cluster.set_failure_policy("Ignore", 10);
+    let certs = cluster.plane.kubeconfig("admin").with_file_name("podgate-certs");
+    let mut wrong = Vec::new();
+    for attack in Attack::ALL {
+        cluster.podgate.signal("KILL");
+        cluster.podgate.ended();
+        let flood = Flood::begin(attack, &[FLOOD], &cluster.podgate.listen, &certs);
+        cluster.podgate = again(&cluster, &certs);
+        let victim = Victim { shop: cluster.namespace("shop"), number: Mutex::new(0) };
+        let object = json!({
+            "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
+            "metadata": {"name": "baseline"}, "spec": policy(),
+        });
+        let (applied, text) = victim.shop.kubectl(&["apply", "-f", "-"]).given(&object).said();
+        assert!(applied, "{text}");
+        in_force(&victim.shop);
+        arrived(&flood, attack);
+        let (took, faults) = victim.creates();
+        let peak = cluster.podgate.peak_memory();
+        println!("{attack:?}, begun before: {}; VmHWM {peak} KiB", told(took));
+        wrong.extend(faults.iter().map(|it| format!("{attack:?}: {it}")));
+        if peak >= MAX_MEMORY {
+            wrong.push(format!("{attack:?}: {peak} KiB"));
+        }
+    }
+    none(&wrong);
+}
+
+/// Waits until a policy of a namespace is in force, as the API server sees it.
+fn in_force(shop: &Namespace<'_>) {
+    let bad = workload(Kind::Pod, probed_pod("nginx"));
+    eventually("the policy to be in force", || {
+        let reply = shop.write(Run::Dry, Write::Post, Kind::Pod, "", &bad);
+        if reply.admitted() { Err("admitted".to_owned()) } else { Ok(()) }
+    });
+}
+
+/// A thousand addresses, each of which holds what an address may.
+fn many_addresses_at_once_keep_no_known_api_server_out() {
+    let cluster = Cluster::start();
+    let victim = Victim::of(&cluster);
+    cluster.set_failure_policy("Ignore", 10);
+    let certs = cluster.plane.kubeconfig("admin").with_file_name("podgate-certs");
+    let addresses: Vec<_> = (0..1200_u32).map(|it| Ipv4Addr::from(0x7f01_0000 + it + 1)).collect();
+    let mut wrong = Vec::new();
+    for attack in Attack::ALL {
+        eventually("the API server to be known", || {
+            match cluster.podgate.metric("podgate_known_callers") {
+                Some(known) if known > 0.0 => Ok(()),
+                other => Err(format!("{other:?}")),
+            }
+        });
+        let flood = Flood::begin(attack, &addresses, &cluster.podgate.listen, &certs);
+        arrived(&flood, attack);
+        let (took, faults) = victim.creates();
+        println!("{attack:?}, from many: {}", told(took));
+        wrong.extend(faults.iter().map(|it| format!("{attack:?}: {it}")));
+    }
+    none(&wrong);
+}

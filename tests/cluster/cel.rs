@@ -1,0 +1,27 @@
+//! podgate's CEL against the API server's own evaluator (`tests/controlplane/vapeval`): which expressions compile, what
+//! they come to on which pods, and what they cost. The expressions are a corpus (`corpus/`, `policies/`, on `pods/`) and
+//! random ones (`generate`); nothing that is expected is stored, the judge is asked each time.
+//!
+//! A difference is told with expression, pod and both answers. `CEL_DIFFERENCES` names a file for all of them, `CEL_CASES`
+//! how many random policies are asked about, `CEL_SEED` where they begin.
+
+mod compare;
+mod corpus;
+mod generate;
+mod hostile;
+mod judge;
+mod podgate;
+mod random;
+mod render;
+mod trials;
+
+use crate::support::suite::Suite;
+
+pub fn suite() -> Suite {
+    // The judge takes all processors there are.
+    Suite::of(1)
+        .alone(trials::TRIALS)
+        .alone(hostile::TRIALS)
+        .alone(random::TRIALS)
+        .long(|it| it.alone(random::LONG))
+}

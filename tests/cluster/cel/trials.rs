@@ -1,0 +1,250 @@
+//! What is asked of both, and how differences are told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use crate::cel::compare::{Difference, Tally, compare};
+use crate::cel::corpus;
+use crate::cel::judge::{ExpressionAnswer, Functions, Judge, Request, Unit, UnitAnswer};
+use crate::cel::podgate::{MEMORY, World, environment};
+use crate::cel::render;
+use crate::support::suite::{Alone, trials};
+
+pub const TRIALS: Alone<Result<(), String>> = trials![
+    each_function_is_declared_with_the_overloads_of_the_api_server,
+    the_corpus_calls_every_overload_and_every_macro_there_is,
+    each_expression_of_the_corpus_compiles_evaluates_and_costs_as_the_api_servers,
+    each_policy_of_the_corpus_comes_to_what_the_api_server_makes_of_it,
+];
+
+/// Units that are asked at once.
+const BATCH: usize = 200;
+/// Differences that are told.
+const TOLD: usize = 40;
+
+/// The judge with the pods and namespaces of the corpus, and podgate with what the judge makes of them.
+pub fn prepare() -> (Judge, World) {
+    let mut judge = Judge::start();
+    let (pods, namespaces) = (corpus::pods(), corpus::namespaces());
+    let request =
+        Request { pods: Some(&pods), namespaces: Some(&namespaces), ..Request::default() };
+    let answer = judge.ask(&request);
+    let object = |(loaded, raw): (crate::cel::judge::Loaded, &Value)| {
+        assert!(loaded.refused.is_empty(), "{}: {raw}", loaded.refused);
+        loaded.object
+    };
+    let pods = answer.pods.into_iter().zip(&pods).map(object).collect();
+    let namespaces = answer.namespaces.into_iter().zip(&namespaces).map(object).collect();
+    (judge, World { pods, namespaces, memory: MEMORY })
+}
+
+fn each_expression_of_the_corpus_compiles_evaluates_and_costs_as_the_api_servers()
+-> Result<(), String> {
+    let (mut judge, world) = prepare();
+    assert!(world.pods.len() >= 60, "only {} pods", world.pods.len());
+    let expressions = corpus::expressions();
+    assert!(expressions.len() >= 600, "only {} expressions", expressions.len());
+    let unit = |expression: String| {
+        let pods = (!expression.contains("object")).then(|| vec![0]);
+        Unit { validations: vec![expression], pods, runs: 3, values: true, ..Unit::default() }
+    };
+    let units: Vec<_> = expressions.into_iter().map(|(_, expression)| unit(expression)).collect();
+    let mut probes = Vec::new();
+    let mut report = Report::default();
+    ask(&mut judge, &world, &units, &mut report, &mut |asked, answer| {
+        let asked_again = |(expression, answer): (&String, &ExpressionAnswer)| {
+            Some(format!("[{expression}\n].map(it, {})", render::probe(&answer.of)?))
+        };
+        probes.extend(
+            asked.validations.iter().zip(&answer.validations).filter_map(asked_again).map(unit),
+        );
+    });
+    ask(&mut judge, &world, &probes, &mut report, &mut |_, _| {});
+    report.finish()
+}
+
+fn each_policy_of_the_corpus_comes_to_what_the_api_server_makes_of_it() -> Result<(), String> {
+    let (mut judge, world) = prepare();
+    let units: Vec<_> =
+        corpus::policies().iter().flat_map(|it| it.units(world.namespaces.len())).collect();
+    let mut report = Report::default();
+    ask(&mut judge, &world, &units, &mut report, &mut |_, _| {});
+    // Those that are refused for their type alone: what are they?
+    let values: Vec<_> = units.into_iter().map(|it| Unit { values: true, ..it }).collect();
+    ask(&mut judge, &world, &values, &mut report, &mut |_, _| {});
+    report.finish()
+}
+
+/// What is only there for the authorizer, and an old name that no expression can write.
+fn is_out_of_reach(overload: &str) -> bool {
+    ["authorizer_", "groupcheck_", "resourcecheck_", "pathcheck_", "decision_"]
+        .iter()
+        .any(|prefix| overload.starts_with(prefix))
+        || overload == "__not_strictly_false__"
+}
+
+pub fn declared(judge: &mut Judge) -> Functions {
+    let answer = judge.ask(&Request { functions: true, ..Request::default() });
+    answer.functions.expect("they were asked for")
+}
+
+fn each_function_is_declared_with_the_overloads_of_the_api_server() -> Result<(), String> {
+    let functions = declared(&mut Judge::start());
+    let mut faults = String::new();
+    let mut compared = 0;
+    for (name, overloads) in &functions.overloads {
+        // Old names of operators and helpers, which no expression can write.
+        if ["__not_strictly_false__", "_in_", "in"].contains(&name.as_str()) {
+            continue;
+        }
+        let theirs: Vec<_> = overloads.iter().map(|it| it.id.as_str()).collect();
+        let ours = environment().function(name).unwrap_or_default();
+        let ours: Vec<_> = ours.iter().map(|it| it.id).collect();
+        if theirs != ours {
+            let _ = writeln!(faults, "{name}\n  judge:   {theirs:?}\n  podgate: {ours:?}");
+        }
+        compared += theirs.len();
+    }
+    let more =
+        environment().function_names().filter(|name| !functions.overloads.contains_key(*name));
+    for name in more {
+        let _ = writeln!(faults, "{name}() is declared by podgate alone");
+    }
+    println!("{compared} overloads of {} functions", functions.overloads.len());
+    if faults.is_empty() { Ok(()) } else { Err(faults) }
+}
+
+fn the_corpus_calls_every_overload_and_every_macro_there_is() -> Result<(), String> {
+    let (mut judge, _) = prepare();
+    let functions = declared(&mut judge);
+    let expressions = corpus::expressions();
+    let unit = |(_, expression): &(String, String)| Unit {
+        validations: vec![expression.clone()],
+        pods: Some(Vec::new()),
+        values: true,
+        ..Unit::default()
+    };
+    let units: Vec<_> = expressions.iter().map(unit).collect();
+    let answer = judge.ask(&Request { units: &units, ..Request::default() });
+    let called: BTreeSet<_> = answer
+        .units
+        .into_iter()
+        .flat_map(|unit| unit.validations)
+        .flat_map(|it| it.overloads)
+        .collect();
+    let overloads = functions.overloads.values().flatten().map(|it| &it.id);
+    let missing: Vec<_> =
+        overloads.filter(|id| !called.contains(*id) && !is_out_of_reach(id)).collect();
+    let macros: Vec<_> = functions
+        .macros
+        .iter()
+        .filter(|it| {
+            let name = it.split(':').next().unwrap();
+            let method = it.ends_with("true");
+            let call = if method { format!(".{name}(") } else { format!("{name}(") };
+            !expressions.iter().any(|(_, expression)| expression.contains(&call))
+        })
+        .collect();
+    println!("{} overloads and {} macros", called.len(), functions.macros.len());
+    if missing.is_empty() && macros.is_empty() {
+        return Ok(());
+    }
+    Err(format!("no expression of tests/cel/corpus calls {missing:?} or expands {macros:?}"))
+}
+
+/// Asks both about units, a batch at a time.
+pub fn ask(
+    judge: &mut Judge,
+    world: &World,
+    units: &[Unit],
+    report: &mut Report,
+    seen: &mut dyn FnMut(&Unit, &UnitAnswer),
+) {
+    for batch in units.chunks(BATCH) {
+        let answer = judge.ask(&Request { units: batch, ..Request::default() });
+        let half = batch.len().div_ceil(2).max(1);
+        let ours: Vec<UnitAnswer> = std::thread::scope(|scope| {
+            let parts: Vec<_> = batch
+                .chunks(half)
+                .map(|part| {
+                    scope.spawn(|| part.iter().map(|unit| world.answer(unit)).collect::<Vec<_>>())
+                })
+                .collect();
+            parts.into_iter().flat_map(|part| part.join().expect("podgate answers")).collect()
+        });
+        for ((unit, theirs), ours) in batch.iter().zip(&answer.units).zip(&ours) {
+            let differences =
+                confirmed(judge, unit, ours, compare(unit, theirs, ours, &mut report.tally));
+            let pods = |it: usize| unit.pods.as_ref().map_or(it, |pods| pods[it]);
+            for difference in differences {
+                let pod = difference.pod.map(|it| world.pods[pods(it)].to_string());
+                report.add(difference, pod);
+            }
+            seen(unit, theirs);
+        }
+    }
+}
+
+/// How often the judge is asked before a difference is one: of two orders of a map, it may take the same one some times.
+const RUNS: u32 = 50;
+
+/// The differences that are left when the judge was asked more often.
+pub fn confirmed(
+    judge: &mut Judge,
+    unit: &Unit,
+    ours: &UnitAnswer,
+    found: Vec<Difference>,
+) -> Vec<Difference> {
+    if found.is_empty() {
+        return found;
+    }
+    let unit = Unit { runs: RUNS, ..unit.clone() };
+    let theirs = judge.ask(&Request { units: std::slice::from_ref(&unit), ..Request::default() });
+    compare(&unit, &theirs.units[0], ours, &mut Tally::default())
+}
+
+/// What was compared, and the differences: one of each expression, with a pod.
+#[derive(Default)]
+pub struct Report {
+    pub tally: Tally,
+    count: usize,
+    first: BTreeMap<(crate::cel::compare::Kind, String), (Difference, Option<String>)>,
+}
+
+impl Report {
+    pub fn add(&mut self, difference: Difference, pod: Option<String>) {
+        self.count += 1;
+        let key = (difference.kind, difference.expression.clone());
+        self.first.entry(key).or_insert((difference, pod));
+    }
+
+    pub fn len(&self) -> usize {
+        self.first.len()
+    }
+
+    /// Prints what was compared.
+    ///
+    /// # Errors
+    /// The differences.
+    pub fn finish(self) -> Result<(), String> {
+        println!("{}; {} differences", self.tally, self.count);
+        let told = |(difference, pod): &(Difference, Option<String>)| {
+            let pod =
+                pod.as_deref().map_or_else(String::new, |pod| format!("\n  pod:     {pod:.1500}"));
+            format!("{difference}{pod}\n")
+        };
+        let told: Vec<_> = self.first.values().map(told).collect();
+        if let Some(path) = std::env::var_os("CEL_DIFFERENCES") {
+            use std::io::Write;
+            let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
+            file.unwrap().write_all(told.concat().as_bytes()).unwrap();
+        }
+        if told.is_empty() {
+            return Ok(());
+        }
+        let some = told.iter().take(TOLD).map(String::as_str).collect::<String>();
+        Err(format!("{} differences in {} expressions, such as\n{some}", self.count, told.len()))
+    }
+}

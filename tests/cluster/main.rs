@@ -1,0 +1,61 @@
+//! Part of `make test`: the suites that need the control plane of `tests/controlplane`, or the judge of CEL. They run one
+//! after another, each with so many trials at a time as it says; `cargo test --test cluster -- attacks::` runs one of them,
+//! and the name of a trial that trial.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails loudly is a test"
+)]
+
+mod admission;
+mod attacks;
+mod audit;
+mod break_glass;
+mod callers;
+mod cel;
+mod certificates;
+mod cluster_commands;
+mod fleet;
+mod footprint;
+mod gitops;
+mod install;
+mod leadership;
+mod outage;
+mod pod_security;
+mod preview;
+mod remediation;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+use support::suite::{self, suites};
+
+fn main() -> ExitCode {
+    suite::run(
+        &Arguments::from_args(),
+        suites![
+            admission,
+            attacks,
+            audit,
+            break_glass,
+            callers,
+            cel,
+            certificates,
+            cluster_commands,
+            fleet,
+            footprint,
+            gitops,
+            install,
+            leadership,
+            outage,
+            pod_security,
+            preview,
+            remediation,
+        ],
+    )
+}

@@ -1,0 +1,118 @@
+//! A policy that may repair is held while it has to be, and not a moment longer.
+
+use std::time::Duration;
+
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
+use super::arena::Arena;
+use super::kubelet::READY;
+use super::shop::{Shop, record, wants};
+use crate::support::control_plane::seconds;
+use crate::support::suite::{Trials, trials};
+use crate::support::{eventually, eventually_within};
+
+pub const TRIALS: Trials<Arena> = trials![
+    a_policy_is_held_only_while_it_applies,
+    a_policy_that_is_deleted_waits_for_a_rollout_that_ends,
+    a_policy_that_is_deleted_has_a_rollout_that_hangs_taken_back_within_a_minute,
+    a_policy_that_is_switched_off_ends_what_is_in_flight_first,
+];
+
+const FINALIZER: &str = "devops.stochastic.io/cleanup";
+
+/// Far above the minute for which a deleted policy waits for its repairs.
+const HELD: Duration = Duration::from_mins(5);
+
+fn is_held(policy: &Value) -> bool {
+    let finalizers = policy["metadata"]["finalizers"].as_array();
+    finalizers.is_some_and(|it| it.contains(&json!(FINALIZER)))
+}
+
+fn becomes(shop: &Shop<'_>, held: bool) {
+    let what = if held { "the policy to be held" } else { "the policy to be let go" };
+    let ((), after) = eventually(what, || {
+        let policy = shop.get_policy("own");
+        if is_held(&policy) == held { Ok(()) } else { Err(policy.to_string()) }
+    });
+    println!("{}: {what}: after {}", shop.name, seconds(after));
+}
+
+fn goes(shop: &Shop<'_>) {
+    shop.delete_policy("own");
+    gone(shop);
+}
+
+fn gone(shop: &Shop<'_>) {
+    let ((), after) = eventually_within(HELD, "the policy to be gone", || {
+        let policy = shop.get_policy("own");
+        if policy.is_null() { Ok(()) } else { Err(policy.to_string()) }
+    });
+    println!("{}: a deleted policy is gone after {}", shop.name, seconds(after));
+}
+
+fn a_policy_is_held_only_while_it_applies(arena: &Arena) {
+    let shop = arena.shop("held");
+    shop.policy("own", &wants(&json!({"mode": "plan"})));
+    shop.sees("it is evaluated", "own", |status| status["remediation"].is_object());
+    assert!(!is_held(&shop.get_policy("own")));
+    let foreign =
+        json!([{"op": "add", "path": "/metadata/finalizers", "value": ["example.com/other"]}]);
+    let path = format!("/apis/devops.stochastic.io/v1/namespaces/{}/devopspolicies/own", shop.name);
+    arena.api.patch(&path, &foreign).unwrap();
+    shop.edit_policy("own", &json!({"remediation": {"mode": "apply"}}));
+    becomes(&shop, true);
+    shop.edit_policy("own", &json!({"remediation": {"mode": "off"}}));
+    becomes(&shop, false);
+    let left = &shop.get_policy("own")["metadata"]["finalizers"];
+    assert_eq!(left, &json!(["example.com/other"]), "another's is not touched");
+    arena.api.merge(&path, &json!({"metadata": {"finalizers": null}})).unwrap();
+    shop.sees("nothing is told", "own", |status| status["remediation"].is_null());
+    goes(&shop);
+    shop.policy("own", &wants(&json!({})));
+    becomes(&shop, true);
+    goes(&shop);
+}
+
+fn a_policy_that_is_deleted_waits_for_a_rollout_that_ends(arena: &Arena) {
+    let shop = arena.shop("finished");
+    shop.deployment(READY);
+    arena.kubelet.hold(&shop.name);
+    shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
+    shop.tells("own", "Deployment/web", "RollingOut");
+    shop.delete_policy("own");
+    // It watches the rollout on.
+    shop.is_read_twice(Kind::Deployment, "web");
+    let policy = shop.get_policy("own");
+    assert!(is_held(&policy) && policy["metadata"]["deletionTimestamp"].is_string(), "{policy}");
+    arena.kubelet.release(&shop.name);
+    gone(&shop);
+    let after = shop.get(Kind::Deployment, "web");
+    assert_eq!(record(&after)["state"], "Repaired");
+}
+
+fn a_policy_that_is_deleted_has_a_rollout_that_hangs_taken_back_within_a_minute(arena: &Arena) {
+    let shop = arena.shop("hangs");
+    let before = shop.deployment(READY);
+    arena.kubelet.hold(&shop.name);
+    shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
+    shop.tells("own", "Deployment/web", "RollingOut");
+    goes(&shop);
+    let after = shop.get(Kind::Deployment, "web");
+    assert_eq!(record(&after)["state"], "RolledBack");
+    assert_eq!(after["spec"]["template"], before["spec"]["template"]);
+    arena.kubelet.release(&shop.name);
+}
+
+fn a_policy_that_is_switched_off_ends_what_is_in_flight_first(arena: &Arena) {
+    let shop = arena.shop("off");
+    shop.deployment(READY);
+    arena.kubelet.hold(&shop.name);
+    shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
+    shop.tells("own", "Deployment/web", "RollingOut");
+    shop.edit_policy("own", &json!({"remediation": {"mode": "off"}}));
+    arena.kubelet.release(&shop.name);
+    shop.awaits(Kind::Deployment, "web", "to be repaired", |it| record(it)["state"] == "Repaired");
+    becomes(&shop, false);
+    goes(&shop);
+}

@@ -1,0 +1,109 @@
+//! Somebody else undoes what podgate repairs, again and again.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
+use super::arena::Arena;
+use super::kubelet::READY;
+use super::shop::{Shop, condition, wants};
+use crate::support::suite::{Trials, trials};
+
+pub const TRIALS: Trials<Arena> = trials![
+    a_loop_that_reverts_the_template_meets_three_patches_and_then_the_condition,
+    a_loop_that_replaces_the_whole_object_meets_three_patches_and_then_the_condition,
+    a_loop_that_reverts_every_five_seconds_meets_three_patches_and_then_the_condition,
+    what_somebody_goes_on_from_is_theirs,
+];
+
+fn a_loop_that_reverts_the_template_meets_three_patches_and_then_the_condition(arena: &Arena) {
+    reverted(arena, Duration::from_millis(300), |shop, original, found| {
+        let patch = json!([
+            {"op": "test", "path": "/metadata/resourceVersion", "value": found["metadata"]["resourceVersion"]},
+            {"op": "replace", "path": "/spec/template", "value": original["spec"]["template"]},
+        ]);
+        // Somebody was faster.
+        let _ = shop.arena.api.patch(&shop.path(Kind::Deployment, "web"), &patch);
+    });
+}
+
+fn a_loop_that_replaces_the_whole_object_meets_three_patches_and_then_the_condition(arena: &Arena) {
+    reverted(arena, Duration::from_millis(300), replace);
+}
+
+fn a_loop_that_reverts_every_five_seconds_meets_three_patches_and_then_the_condition(
+    arena: &Arena,
+) {
+    reverted(arena, Duration::from_secs(5), replace);
+}
+
+/// As from a repository: what is not in there goes, annotations and labels too.
+fn replace(shop: &Shop<'_>, original: &Value, _: &Value) {
+    let mut object = original.clone();
+    let metadata = &original["metadata"];
+    object["metadata"] = json!({"name": "web", "uid": metadata["uid"]});
+    let _ = shop.arena.api.put(&shop.path(Kind::Deployment, "web"), &object);
+}
+
+fn reverted(arena: &Arena, every: Duration, revert: fn(&Shop<'_>, &Value, &Value)) {
+    let shop = arena.shop("undone");
+    let original = shop.deployment(READY);
+    shop.policy("own", &wants(&json!({})));
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::SeqCst) {
+                let found = shop.get(Kind::Deployment, "web");
+                if found["spec"]["template"] != original["spec"]["template"] {
+                    revert(&shop, &original, &found);
+                }
+                std::thread::sleep(every);
+            }
+        });
+        let _done = Done(&done);
+        let status = shop.sees("the condition", "own", |status| {
+            condition(status, "RemediationConflict") == json!("True")
+        });
+        assert_eq!(condition(&status, "Ready"), json!("True"));
+        let told = shop.tells("own", "Deployment/web", "Conflict");
+        assert!(told["message"].as_str().unwrap().contains("undone 3 times"), "{told}");
+        // The loop goes on meanwhile.
+        shop.is_read_twice(Kind::Deployment, "web");
+    });
+    assert_eq!(arena.template_patches(&shop.name).len(), 3, "three patches");
+    shop.tells("own", "Deployment/web", "Conflict");
+    shop.event("RemediationConflict", "Deployment");
+    let after = shop.get(Kind::Deployment, "web");
+    assert_eq!(after["spec"]["template"], original["spec"]["template"]);
+}
+
+/// Ends the loop, also by a panic.
+struct Done<'a>(&'a AtomicBool);
+
+impl Drop for Done<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+fn what_somebody_goes_on_from_is_theirs(arena: &Arena) {
+    let shop = arena.shop("theirs");
+    shop.deployment(READY);
+    arena.kubelet.hold(&shop.name);
+    shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
+    shop.tells("own", "Deployment/web", "RollingOut");
+    let image = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "nginx:1.30"}]);
+    arena.api.patch(&shop.path(Kind::Deployment, "web"), &image).unwrap();
+    let after = shop.awaits(Kind::Deployment, "web", "to be let go", |it| {
+        it["metadata"]["annotations"][super::shop::MARK].is_null()
+            && it["metadata"]["labels"][super::shop::MARK].is_null()
+    });
+    arena.kubelet.release(&shop.name);
+    let container = &after["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["image"], "nginx:1.30");
+    assert_eq!(container["resources"]["limits"]["memory"], "64Mi", "it is left as they made it");
+    assert_eq!(arena.template_patches(&shop.name).len(), 1);
+    shop.sees("no violation", "own", |status| status["violations"] == 0);
+}

@@ -1,0 +1,436 @@
+//! Part of `make test`: the audit's index, which only ever adds and takes away, comes to what a count from the beginning
+//! comes to, whatever happened before. The count is `podgate analyze`'s own, and shares nothing with the index but the
+//! engine.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use podgate::analysis::analyzer::Analyzer;
+use podgate::analysis::result::Analysis;
+use podgate::audit::index::{AuditIndex, NextStep};
+use podgate::audit::pod::ObservedPod;
+use podgate::policy::compile::Policy;
+use podgate::policy::policy_set::{NamespaceMetadata, PolicySet};
+use podgate::policy::scope::{Scope, Selection};
+use podgate::policy::text::cut;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const NAMESPACES: [&str; 3] = ["lab", "shop", "kube-system"];
+
+/// Something that happens.
+#[derive(Clone, Debug)]
+enum Step {
+    Apply {
+        namespace: usize,
+        pod: usize,
+        image: usize,
+        restarts: u32,
+        phase: usize,
+    },
+    Delete {
+        namespace: usize,
+        pod: usize,
+    },
+    /// The pods are listed anew; those of which the number is in the mask are gone.
+    List {
+        gone: usize,
+    },
+    Policies {
+        policies: Vec<(usize, usize)>,
+    },
+    Wait {
+        seconds: u64,
+    },
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        6 => (0..3usize, 0..6usize, 0..4usize, 0..6u32, 0..4usize).prop_map(
+            |(namespace, pod, image, restarts, phase)| Step::Apply { namespace, pod, image, restarts, phase }
+        ),
+        2 => (0..3usize, 0..6usize).prop_map(|(namespace, pod)| Step::Delete { namespace, pod }),
+        1 => (0..64usize).prop_map(|gone| Step::List { gone }),
+        2 => prop::collection::vec((0..3usize, 0..6usize), 0..4).prop_map(|policies| Step::Policies { policies }),
+        1 => (0..100u64).prop_map(|seconds| Step::Wait { seconds }),
+    ];
+    prop::collection::vec(step, 1..40)
+}
+
+/// Two pods belong to each Deployment, and one has an owner's kind of its own.
+fn pod(namespace: usize, pod: usize, image: usize, restarts: u32, phase: usize) -> Value {
+    let owner = pod / 2;
+    let image = ["nginx", "nginx:1.29", "ghcr.io/team/app:1", "registry:5000/app"][image];
+    let phase = ["Running", "Pending", "Succeeded", "Running"][phase];
+    json!({
+        "metadata": {
+            "name": format!("p{pod}"), "namespace": NAMESPACES[namespace],
+            "creationTimestamp": "2026-01-01T00:00:00Z",
+            "labels": {"pod-template-hash": "5d4", "app": format!("a{owner}")},
+            "annotations": {"note": "n"},
+            "ownerReferences": [{"kind": "ReplicaSet", "name": format!("w{owner}-5d4"), "uid": "u", "apiVersion": "apps/v1", "controller": true}],
+        },
+        "spec": {"nodeName": "n", "containers": [{"name": "web", "image": image, "env": [{"name": "A", "value": "B"}]}],
+            "volumes": [{"name": format!("kube-api-access-{pod}"), "projected": {"sources": []}}]},
+        "status": {"phase": phase,
+            "containerStatuses": [{"name": "web", "restartCount": restarts, "ready": true}]},
+    })
+}
+
+/// A policy of a scope: of one of the namespaces, or of all.
+fn policy(scope: usize, spec: usize) -> Arc<Policy> {
+    let exempt =
+        json!({"rules": ["forbidLatestTag"], "names": ["w1"], "reason": "r", "owner": "o"});
+    let expiring = json!({"rules": ["maxRestartCount"], "reason": "r", "owner": "o", "expiresAt": "2026-01-01T00:03:00Z"});
+    let spec = [
+        json!({"forbidLatestTag": true}),
+        json!({"forbidLatestTag": true, "maxRestartCount": 2, "severityOverrides": {"forbidLatestTag": "low"}}),
+        json!({"forbidLatestTag": true, "requireLivenessProbe": true, "exemptions": [exempt]}),
+        json!({"forbidPendingDuration": 60, "allowedRegistries": ["ghcr.io/team"]}),
+        json!({"bundle": "restricted"}),
+        json!({"maxRestartCount": 1, "exemptions": [expiring]}),
+    ][spec]
+        .clone();
+    let scopes = || match scope {
+        2 => Scope::Cluster(Selection::default()),
+        own => Scope::Namespace(NAMESPACES[own].to_owned()),
+    };
+    let spec = serde_json::from_value(spec).unwrap();
+    Arc::new(Policy::compile(scopes(), format!("p{scope}"), &spec).unwrap())
+}
+
+fn set(policies: &[(usize, usize)]) -> Arc<PolicySet> {
+    // One of each name, as in a cluster.
+    let named: BTreeMap<_, _> = policies.iter().map(|(scope, spec)| (*scope, *spec)).collect();
+    let policies = named.into_iter().map(|(scope, spec)| policy(scope, spec));
+    let known = NAMESPACES.map(|name| (name.to_owned(), NamespaceMetadata::default()));
+    Arc::new(PolicySet::new(policies, Arc::new(known.into())))
+}
+
+fn observed(pod: &Value) -> ObservedPod<false> {
+    serde_json::from_str(&pod.to_string()).unwrap()
+}
+
+fn index() -> AuditIndex {
+    AuditIndex::new(Box::new(|_, _, _| None))
+}
+
+fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timestamp) -> Analysis {
+    let default_checks = PolicySet::default_checks();
+    let mut analyzer = Analyzer::new(set, &default_checks, ["lab", "shop"].map(str::to_owned), now);
+    for pod in pods.values() {
+        analyzer.pod(&pod.to_string());
+    }
+    analyzer.finish()
+}
+
+/// What an index says of each policy: how many violations, and everything else.
+fn told(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, String)> {
+    let updates = index.take_policies(now).into_iter().filter_map(|it| it.observed);
+    let told = updates.map(|it| {
+        let worst = it.worst.iter();
+        let worst: Vec<_> = worst
+            .map(|it| format!("{:?} {} {} {}", it.workload, it.fault.id, it.severity, it.pods))
+            .collect();
+        let score = (it.score.points, &it.score.lost_points);
+        let text =
+            format!("{score:?} {} {:?} {:?} {worst:?}", it.workloads, it.open, it.exemptions);
+        (it.policy.label.clone(), (it.violations(), text))
+    });
+    told.collect()
+}
+
+/// The scores that were told so far: the cluster's, and the namespaces'.
+#[derive(Default)]
+struct Scores(u8, BTreeMap<String, u8>);
+
+impl Scores {
+    fn take(&mut self, index: &mut AuditIndex) {
+        let Some(scores) = index.take_scores() else { return };
+        self.0 = scores.cluster.points;
+        for (namespace, score) in scores.changed {
+            match score {
+                Some(score) => drop(self.1.insert(namespace, score.points)),
+                None => drop(self.1.remove(&namespace)),
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_happened_the_index_comes_to_what_a_count_from_the_beginning_comes_to(steps in steps()) {
+        let mut now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
+        let mut pods = BTreeMap::new();
+        let mut policies = set(&[]);
+        let mut index = index();
+        let mut scores = Scores::default();
+        let _ = index.policies(Arc::clone(&policies), now);
+        index.list_begins();
+        index.list_ends(now);
+        for step in steps {
+            match step {
+                Step::Apply { namespace, pod: name, image, restarts, phase } => {
+                    let object = pod(namespace, name, image, restarts, phase);
+                    index.pod(&observed(&object), now);
+                    pods.insert((namespace, name), object);
+                }
+                Step::Delete { namespace, pod } => {
+                    index.delete(NAMESPACES[namespace], &format!("p{pod}"), now);
+                    pods.remove(&(namespace, pod));
+                }
+                Step::List { gone } => {
+                    pods.retain(|(_, pod), _| gone & (1 << pod) == 0);
+                    index.list_begins();
+                    for pod in pods.values() {
+                        index.pod(&observed(pod), now);
+                    }
+                    index.list_ends(now);
+                }
+                Step::Policies { policies: next } => {
+                    policies = set(&next);
+                    let _ = index.policies(Arc::clone(&policies), now);
+                }
+                Step::Wait { seconds } => {
+                    now += Duration::from_secs(seconds);
+                    let _ = index.age(now);
+                }
+            }
+            // Told in between or not, it comes to the same.
+            if pods.len() % 2 == 0 {
+                index.take_policies(now);
+                scores.take(&mut index);
+            }
+        }
+        index.list_begins();
+        for pod in pods.values() {
+            index.pod(&observed(pod), now);
+        }
+        index.list_ends(now);
+        let mut fresh = self::index();
+        let _ = fresh.policies(Arc::clone(&policies), now);
+        fresh.list_begins();
+        for pod in pods.values() {
+            fresh.pod(&observed(pod), now);
+        }
+        fresh.list_ends(now);
+        let counted = told(&mut fresh, now);
+        prop_assert_eq!(&told(&mut index, now), &counted);
+
+        let analysis = analysis(&policies, &pods, now);
+        let mut violations = BTreeMap::new();
+        for policy in policies.policies() {
+            violations.insert(policy.label.clone(), 0);
+        }
+        for found in &analysis.results {
+            if let Some(count) = violations.get_mut(&found.policy) {
+                *count += 1;
+            }
+        }
+        let counted: BTreeMap<_, _> =
+            counted.into_iter().map(|(policy, (count, _))| (policy, count)).collect();
+        prop_assert_eq!(counted, violations);
+        scores.take(&mut index);
+        let Scores(cluster, by_namespace) = scores;
+        prop_assert_eq!(cluster, analysis.summary.counts.score);
+        let expected = analysis.namespaces.iter().map(|it| (it.namespace.clone(), it.score));
+        prop_assert_eq!(by_namespace, expected.collect());
+    }
+}
+
+#[test]
+fn violations_that_come_and_go_between_two_looks_are_no_change() {
+    let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
+    let mut index = index();
+    let _ = index.policies(set(&[(1, 0)]), now);
+    index.list_begins();
+    index.pod(&observed(&pod(1, 0, 0, 0, 0)), now);
+    index.list_ends(now);
+    assert!(index.take_changes().is_empty(), "what was there at the beginning is no change");
+    // Replaced by another pod of the same workload, and another workload that comes and goes.
+    index.delete("shop", "p0", now);
+    index.pod(&observed(&pod(1, 1, 0, 0, 0)), now);
+    index.pod(&observed(&pod(1, 4, 0, 0, 0)), now);
+    index.delete("shop", "p4", now);
+    assert!(index.take_changes().is_empty());
+    index.pod(&observed(&pod(1, 1, 1, 0, 0)), now);
+    let changes = index.take_changes();
+    assert_eq!(changes.len(), 1);
+    assert!(changes[0].gone && changes[0].violation.workload.name == "w0");
+}
+
+#[test]
+fn nothing_is_told_before_every_pod_was_seen_and_nothing_is_lost_while_they_are_listed_again() {
+    let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
+    let mut index = index();
+    let _ = index.policies(set(&[(1, 0)]), now);
+    index.list_begins();
+    index.pod(&observed(&pod(1, 0, 0, 0, 0)), now);
+    assert!(index.take_policies(now).is_empty() && index.take_namespaces().is_none());
+    index.list_ends(now);
+    assert!(index.take_namespaces().is_some(), "the first time all are named");
+    assert!(index.take_namespaces().is_none());
+    assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 1);
+    index.list_begins();
+    index.pod(&observed(&pod(1, 2, 0, 0, 0)), now);
+    let observed = index.take_policies(now).remove(0).observed.unwrap();
+    assert_eq!(observed.violations(), 2, "a list that is under way takes nothing away");
+    index.list_ends(now);
+    assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 1);
+}
+
+#[test]
+fn a_pod_that_grows_old_while_the_list_is_under_way_that_does_not_name_it_is_gone_when_that_ends() {
+    let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
+    let mut index = index();
+    let _ = index.policies(set(&[(1, 3)]), now);
+    index.list_begins();
+    index.pod(&observed(&pod(1, 0, 2, 0, 1)), now);
+    index.list_ends(now);
+    index.list_begins();
+    let later = now + Duration::from_mins(1);
+    let _ = index.age(later);
+    assert_eq!(index.take_policies(later)[0].observed.as_ref().unwrap().violations(), 1);
+    index.list_ends(later);
+    assert_eq!(index.pods(), 0);
+}
+
+/// CI met it: a policy that was edited within the half second between the end of an exemption and the next look at the
+/// time made the index forget that end.
+#[test]
+fn an_exemption_that_ends_between_two_looks_at_the_time_is_not_forgotten_by_an_edit_of_policies() {
+    let now: Timestamp = "2026-01-01T00:02:59Z".parse().unwrap();
+    let mut index = index();
+    let exempting = policy(1, 5);
+    let known = Arc::new(NAMESPACES.map(|it| (it.to_owned(), NamespaceMetadata::default())).into());
+    let set = |more: &[Arc<Policy>]| {
+        let policies = [&[Arc::clone(&exempting)], more].concat();
+        Arc::new(PolicySet::new(policies, Arc::clone(&known)))
+    };
+    let _ = index.policies(set(&[]), now);
+    index.list_begins();
+    index.pod(&observed(&pod(1, 0, 1, 3, 0)), now);
+    index.list_ends(now);
+    assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 0);
+    let later = now + Duration::from_secs(2);
+    let _ = index.policies(set(&[policy(0, 0)]), later);
+    let _ = index.age(later);
+    let told = index.take_policies(later).into_iter().filter_map(|it| it.observed);
+    let violations = told.map(|it| (it.policy.label.clone(), it.violations())).collect::<Vec<_>>();
+    assert!(violations.contains(&("shop/p1".to_owned(), 1)), "{violations:?}");
+}
+
+#[test]
+fn when_an_exemption_from_a_rule_that_reads_whole_pods_ends_the_pods_are_listed_again() {
+    let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
+    let spec = json!({
+        "validations": [{"name": "v", "expression": "false", "message": "m"}],
+        "exemptions": [{"rules": ["validations/v"], "reason": "r", "owner": "o", "expiresAt": "2026-01-01T00:01:00Z"}],
+    });
+    let spec = serde_json::from_value(spec).unwrap();
+    let policy =
+        Policy::compile(Scope::Namespace("shop".to_owned()), "p".to_owned(), &spec).unwrap();
+    let known = NAMESPACES.map(|it| (it.to_owned(), NamespaceMetadata::default()));
+    let policies = PolicySet::new([Arc::new(policy)], Arc::new(known.into()));
+    let whole = |index: &mut AuditIndex, now| {
+        index.list_begins();
+        let pod = pod(1, 0, 1, 0, 0).to_string();
+        index.pod(&serde_json::from_str::<ObservedPod<true>>(&pod).unwrap(), now);
+        index.list_ends(now);
+        index.take_policies(now)[0].observed.as_ref().unwrap().violations()
+    };
+    let mut index = index();
+    let _ = index.policies(Arc::new(policies), now);
+    assert_eq!(whole(&mut index, now), 0);
+    let later = now + Duration::from_mins(1);
+    assert_eq!(index.age(later), NextStep::ListPods);
+    assert_eq!(whole(&mut index, later), 1);
+    assert_eq!(index.age(later), NextStep::Done);
+}
+
+#[test]
+fn twenty_namespaces_of_a_cluster_policy_have_results_and_all_have_counts() {
+    let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
+    let mut index = index();
+    let _ = index.policies(set(&[(2, 0)]), now);
+    index.list_begins();
+    for number in 0..30 {
+        let mut pod = pod(1, 0, 0, 0, 0);
+        pod["metadata"]["namespace"] = json!(format!("n{number:02}"));
+        index.pod(&observed(&pod), now);
+    }
+    index.list_ends(now);
+    let pictures: Vec<_> =
+        index.take_namespaces().unwrap().into_iter().filter_map(|it| it.observed).collect();
+    assert_eq!(pictures.len(), 30);
+    assert!(pictures.iter().all(|it| it.summary.fail == 1));
+    assert_eq!(pictures.iter().filter(|it| !it.worst.is_empty()).count(), 20);
+    index.delete("n00", "p0", now);
+    let changed = index.take_namespaces().unwrap();
+    let told: Vec<_> = changed
+        .iter()
+        .map(|it| (it.namespace.as_str(), it.observed.as_ref().map(|it| it.worst.len())))
+        .collect();
+    assert_eq!(told, [("n00", None), ("n20", Some(1))], "another namespace takes its place");
+}
+
+/// The fixtures of every rule, also of those that only running pods decide: the policy's spec, and the pods.
+fn fixtures() -> Vec<(Value, Vec<Value>)> {
+    let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules");
+    let read = |path: &Path| -> Value {
+        serde_saphyr::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+    };
+    let mut fixtures = Vec::new();
+    for folder in std::fs::read_dir(rules).unwrap().map(|entry| entry.unwrap().path()) {
+        let files = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let pods = files.filter(|path| !path.ends_with("policy.yaml")).map(|path| read(&path));
+        let pods = pods.enumerate().map(|(number, mut pod)| {
+            pod["metadata"]["name"] = json!(format!("p{number}"));
+            pod["metadata"]["namespace"] = json!("shop");
+            pod
+        });
+        fixtures.push((read(&folder.join("policy.yaml"))["spec"].clone(), pods.collect()));
+    }
+    fixtures
+}
+
+#[test]
+fn every_fixture_is_judged_by_what_is_kept_of_it_as_by_the_whole_pod() {
+    let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+    let mut compared = 0;
+    for (spec, pods) in fixtures() {
+        let spec = serde_json::from_value(spec).unwrap();
+        let scope = Scope::Namespace("shop".to_owned());
+        let policy = Arc::new(Policy::compile(scope, "own".to_owned(), &spec).unwrap());
+        let known = BTreeMap::from([("shop".to_owned(), NamespaceMetadata::default())]);
+        let set = Arc::new(PolicySet::new([policy], Arc::new(known)));
+        for pod in pods {
+            let mut index = index();
+            let _ = index.policies(Arc::clone(&set), now);
+            index.list_begins();
+            let whole: ObservedPod<true> = serde_json::from_str(&pod.to_string()).unwrap();
+            index.pod(&whole, now);
+            index.list_ends(now);
+            let namespace = index.take_namespaces().unwrap().into_iter().find_map(|it| it.observed);
+            let kept: BTreeSet<_> = namespace
+                .iter()
+                .flat_map(|it| &it.worst)
+                .map(|it| (it.fault.id.clone(), it.severity.as_str(), it.fault.message.clone()))
+                .collect();
+            let analysis = analysis(&set, &BTreeMap::from([((0, 0), pod.clone())]), now);
+            let whole: BTreeSet<_> = analysis
+                .results
+                .iter()
+                .map(|it| (it.rule.clone(), it.severity.as_str(), cut(it.message.clone(), 256)))
+                .collect();
+            assert_eq!(kept, whole, "{pod}");
+            compared += whole.len();
+        }
+    }
+    assert!(compared > 25, "only {compared} violations were compared");
+}

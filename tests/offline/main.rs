@@ -1,0 +1,26 @@
+//! Part of `make check`: the suites that start no control plane, and so need no Go. `cargo test --test offline -- scan::`
+//! runs one of them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test that fails loudly is a test"
+)]
+
+mod architecture;
+mod audit_index;
+mod commands;
+mod docs;
+mod doors;
+mod fix;
+mod hostile;
+mod mutate;
+mod observability;
+mod overload;
+mod rules;
+mod scan;
+mod severity;
+mod standalone;
+#[path = "../support/mod.rs"]
+mod support;

@@ -1,0 +1,279 @@
+//! The harness of the suites that share a world, such as a control plane: each scene is a trial that runs alone by its
+//! name, which is written once, as that of its function.
+//!
+//! ```ignore
+//! pub fn suite() -> Suite {
+//!     let cluster = World::new(Cluster::start);
+//!     Suite::of(6).sharing(&cluster, TRIALS)
+//! }
+//!
+//! const TRIALS: Trials<Cluster> = trials![a_pod_is_denied, a_pod_is_admitted];
+//! ```
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Instant;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use super::control_plane::seconds;
+
+/// Trials that share a world: the name of each, and what it does there.
+pub type Trials<W> = &'static [(&'static str, fn(&W))];
+
+/// Trials that start themselves what they need.
+pub type Alone<R = ()> = &'static [(&'static str, fn() -> R)];
+
+/// A table of trials from the paths of their functions; each is called after its module and its function.
+macro_rules! trials {
+    ($($trial:path),+ $(,)?) => {
+        &[$((concat!(module_path!(), "::", stringify!($trial)), $trial)),+]
+    };
+}
+pub(crate) use trials;
+
+/// A table of suites from the modules that have them.
+macro_rules! suites {
+    ($($suite:ident),+ $(,)?) => {
+        &[$((stringify!($suite), $suite::suite)),+]
+    };
+}
+pub(crate) use suites;
+
+/// What trials share: started by the first of them that runs, and ended with the last.
+pub struct World<W>(Arc<Shared<W>>);
+
+struct Shared<W> {
+    start: fn() -> W,
+    /// Where one trial is in it at a time.
+    turn: Option<Mutex<()>>,
+    /// `None` if it did not start.
+    started: OnceLock<Option<W>>,
+}
+
+impl<W> World<W> {
+    pub fn new(start: fn() -> W) -> Self {
+        Self(Arc::new(Shared { start, turn: None, started: OnceLock::new() }))
+    }
+
+    /// One that a trial has for itself while it runs, beside the others of its suite.
+    pub fn by_turns(start: fn() -> W) -> Self {
+        Self(Arc::new(Shared { start, turn: Some(Mutex::default()), started: OnceLock::new() }))
+    }
+
+    fn enter(&self) -> Result<&W, Failed> {
+        let started = self.0.started.get_or_init(|| catch_unwind(self.0.start).ok());
+        started
+            .as_ref()
+            .ok_or_else(|| "the world of the suite did not start; its panic is above".into())
+    }
+}
+
+impl<W> Clone for World<W> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+/// What trials of which one runs at a time share: one that fails leaves the next a new one.
+pub struct Renewed<W> {
+    start: fn() -> W,
+    /// What is said of the world in which a trial failed.
+    failed: fn(&W),
+    slot: Arc<Mutex<Option<W>>>,
+}
+
+impl<W> Renewed<W> {
+    pub fn new(start: fn() -> W, failed: fn(&W)) -> Self {
+        Self { start, failed, slot: Arc::default() }
+    }
+
+    /// Runs a trial in the world that the last one left, or in a new one.
+    fn run(&self, name: &str, run: fn(&W)) -> Result<(), Failed> {
+        let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
+        let there = slot.take().unwrap_or_else(self.start);
+        println!("== {name}");
+        let started = Instant::now();
+        if catch_unwind(AssertUnwindSafe(|| run(&there))).is_err() {
+            (self.failed)(&there);
+            return Err("its panic is above, with what is known of its world".into());
+        }
+        println!("   took {}", seconds(started.elapsed()));
+        *slot = Some(there);
+        Ok(())
+    }
+}
+
+impl<W> Clone for Renewed<W> {
+    fn clone(&self) -> Self {
+        Self { start: self.start, failed: self.failed, slot: Arc::clone(&self.slot) }
+    }
+}
+
+/// What a trial comes to.
+pub trait Outcome {
+    fn outcome(self) -> Result<(), Failed>;
+}
+
+impl Outcome for () {
+    fn outcome(self) -> Result<(), Failed> {
+        Ok(())
+    }
+}
+
+impl Outcome for Result<(), String> {
+    fn outcome(self) -> Result<(), Failed> {
+        self.map_err(Into::into)
+    }
+}
+
+/// Trials that run together, with so many at a time.
+pub struct Suite {
+    threads: usize,
+    /// Whether the command line has no say in how many run at a time.
+    in_order: bool,
+    trials: Vec<Trial>,
+    last: Vec<Box<dyn FnOnce() -> Result<(), String>>>,
+}
+
+impl Suite {
+    /// So many run at a time, unless the command line says otherwise.
+    pub fn of(threads: usize) -> Self {
+        Self { threads, in_order: false, trials: Vec::new(), last: Vec::new() }
+    }
+
+    /// One runs at a time, in the order of the table, because some leave their world so that those before them could not
+    /// run in it.
+    pub fn in_order() -> Self {
+        Self { in_order: true, ..Self::of(1) }
+    }
+
+    pub fn sharing<W: Send + Sync + 'static>(self, world: &World<W>, trials: Trials<W>) -> Self {
+        self.each(world, trials.iter().map(|(name, run)| ((*name).to_owned(), *run)))
+    }
+
+    /// Trials that are made, such as one for each kind of workload; their names have their module too.
+    pub fn each<W: Send + Sync + 'static, F: FnOnce(&W) + Send + 'static>(
+        self,
+        world: &World<W>,
+        trials: impl IntoIterator<Item = (String, F)>,
+    ) -> Self {
+        let trial = |(name, run): (String, F)| {
+            let world = world.clone();
+            Trial::test(called(&name), move || {
+                // A trial that failed must not fail those after it.
+                let turn = world.0.turn.as_ref();
+                let _turn = turn.map(|it| it.lock().unwrap_or_else(PoisonError::into_inner));
+                run(world.enter()?);
+                Ok(())
+            })
+        };
+        self.with(trials.into_iter().map(trial))
+    }
+
+    pub fn alone<R: Outcome + 'static>(self, trials: Alone<R>) -> Self {
+        let trial = |(name, run): &(&str, fn() -> R)| {
+            let run = *run;
+            Trial::test(called(name), move || run().outcome())
+        };
+        self.with(trials.iter().map(trial))
+    }
+
+    /// Of all trials that share a turn one runs at a time, beside the others of the suite.
+    pub fn by_turns(self, turn: &Arc<Mutex<()>>, trials: Alone) -> Self {
+        let trial = |(name, run): &(&str, fn())| {
+            let (turn, run) = (Arc::clone(turn), *run);
+            Trial::test(called(name), move || {
+                // A trial that failed must not fail those after it.
+                let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+                run();
+                Ok(())
+            })
+        };
+        self.with(trials.iter().map(trial))
+    }
+
+    pub fn renewing<W: Send + 'static>(self, world: &Renewed<W>, trials: Trials<W>) -> Self {
+        let trial = |(name, run): &(&'static str, fn(&W))| {
+            let (world, run, name) = (world.clone(), *run, called(name));
+            Trial::test(name, move || world.run(name, run))
+        };
+        self.with(trials.iter().map(trial))
+    }
+
+    /// Those that were added by this take longer than a change should wait for: `--include-ignored` runs them too.
+    pub fn long(mut self, add: impl FnOnce(Self) -> Self) -> Self {
+        let before = self.trials.len();
+        self = add(self);
+        let long = self.trials.split_off(before).into_iter();
+        self.trials.extend(long.map(|it| it.with_ignored_flag(true)));
+        self
+    }
+
+    /// After the last trial, what their world must have come to, if it was started.
+    pub fn last<W: 'static>(mut self, world: &World<W>, check: fn(&W)) -> Self {
+        let world = world.clone();
+        self.last.push(Box::new(move || {
+            let Some(Some(started)) = world.0.started.get() else { return Ok(()) };
+            let checked = catch_unwind(AssertUnwindSafe(|| check(started)));
+            checked.map_err(|_| {
+                "what is checked after the last trial failed; its panic is above".to_owned()
+            })
+        }));
+        self
+    }
+
+    fn with(mut self, trials: impl Iterator<Item = Trial>) -> Self {
+        self.trials.extend(trials);
+        self
+    }
+}
+
+/// The name of a trial without that of the home, as libtest has it.
+fn called(path: &str) -> &str {
+    path.split_once("::").map_or(path, |(_, name)| name)
+}
+
+/// A suite with its name, made when it is its turn.
+pub type Named = (&'static str, fn() -> Suite);
+
+/// Runs these suites one after another, and of each what the command line asks for.
+pub fn run(arguments: &Arguments, suites: &[Named]) -> ExitCode {
+    if arguments.list {
+        let trials = suites.iter().flat_map(|(_, suite)| suite().trials).collect();
+        return libtest_mimic::run(arguments, trials).exit_code();
+    }
+    let (mut asked, mut failed) = (false, Vec::new());
+    for (name, suite) in suites {
+        let suite = suite();
+        if suite.trials.iter().all(|it| arguments.is_filtered_out(it)) {
+            continue;
+        }
+        asked = true;
+        println!("\nsuite {name}");
+        let mut arguments = arguments.clone();
+        if suite.in_order {
+            arguments.test_threads = Some(1);
+        }
+        arguments.test_threads.get_or_insert(suite.threads);
+        if libtest_mimic::run(&arguments, suite.trials).has_failed() {
+            failed.push(*name);
+        }
+        for check in suite.last {
+            if let Err(why) = check() {
+                eprintln!("suite {name}: {why}");
+                failed.push(*name);
+            }
+        }
+    }
+    if !asked {
+        println!("no trial has such a name; --list names all");
+    }
+    if failed.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    failed.dedup();
+    eprintln!("failed suites: {}", failed.join(", "));
+    ExitCode::FAILURE
+}
