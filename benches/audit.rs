@@ -13,7 +13,7 @@
 #[allow(dead_code, reason = "the other bench uses the rest")]
 #[path = "api_server/objects.rs"]
 mod objects;
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/support/support.rs"]
 mod support;
 
 use std::path::Path;

@@ -9,7 +9,7 @@
     reason = "a test that fails loudly is a test"
 )]
 
-#[path = "../tests/support/mod.rs"]
+#[path = "../tests/support/support.rs"]
 mod support;
 
 use std::path::Path;

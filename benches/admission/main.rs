@@ -22,7 +22,7 @@ use server::{Ask, Figure, REVIEWS_PER_ROUND, Target, pinned};
 use servers::NULL_SERVER;
 
 mod server;
-#[path = "../servers/mod.rs"]
+#[path = "../servers/servers.rs"]
 mod servers;
 
 #[global_allocator]

@@ -18,9 +18,9 @@ mod client;
 mod expressions;
 mod figures;
 mod objects;
-#[path = "../servers/mod.rs"]
+#[path = "../servers/servers.rs"]
 mod servers;
-#[path = "../../tests/support/mod.rs"]
+#[path = "../../tests/support/support.rs"]
 mod support;
 mod variants;
 

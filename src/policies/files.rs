@@ -13,7 +13,7 @@ use crate::metrics::PolicyMetrics;
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
-use crate::policy::text::quote;
+use crate::policy::text::{printable, quote};
 
 /// How often the files are read. They are read whole each time: modification times miss the changes of a ConfigMap
 /// mount, which swaps links.
@@ -29,8 +29,9 @@ pub enum FilesError {
     Policy { place: String, fault: crate::manifests::error::ManifestError },
     #[error("{place}: policy {} is defined twice, first in {first}", quote(.label))]
     Twice { place: String, label: String, first: String },
-    #[error("the given files contain no policy; name a policy file or a folder of them")]
-    Empty,
+    /// The paths, with commas between them.
+    #[error("{0}: there is no policy in it; name a policy file or a folder of them")]
+    Empty(String),
     #[error("policies that are watched cannot come from stdin; name a file or a folder of them")]
     Stdin,
 }
@@ -54,7 +55,7 @@ pub struct PlacedPolicy {
 /// # Errors
 /// All files that cannot be read, or else the first fault of the first file with one.
 pub fn read(paths: &[PathBuf], reading: ParseOptions<'_>) -> Result<Vec<PlacedPolicy>, FilesError> {
-    some(parse(&texts(paths)?, reading)?)
+    some(parse(&texts(paths)?, reading)?, paths)
 }
 
 /// Reads and compiles the policies of files; an empty list without paths.
@@ -65,7 +66,7 @@ pub fn load(paths: &[PathBuf]) -> Result<Vec<Arc<Policy>>, FilesError> {
     if paths.is_empty() {
         return Ok(Vec::new());
     }
-    some(compile(&texts(paths)?)?)
+    some(compile(&texts(paths)?)?, paths)
 }
 
 /// The name and text of each file, in the order in which they were found.
@@ -101,8 +102,12 @@ fn parse(texts: &FileTexts, reading: ParseOptions<'_>) -> Result<Vec<PlacedPolic
     Ok(policies)
 }
 
-fn some<T>(policies: Vec<T>) -> Result<Vec<T>, FilesError> {
-    if policies.is_empty() { Err(FilesError::Empty) } else { Ok(policies) }
+fn some<T>(policies: Vec<T>, paths: &[PathBuf]) -> Result<Vec<T>, FilesError> {
+    if policies.is_empty() {
+        let paths: Vec<_> = paths.iter().map(|it| printable(&it.display().to_string())).collect();
+        return Err(FilesError::Empty(paths.join(", ")));
+    }
+    Ok(policies)
 }
 
 fn compile(texts: &FileTexts) -> Result<Vec<Arc<Policy>>, FilesError> {

@@ -25,7 +25,7 @@ mod provoke;
 mod release;
 mod remediation;
 mod rollout;
-#[path = "../support/mod.rs"]
+#[path = "../support/support.rs"]
 mod support;
 mod trust;
 mod world;

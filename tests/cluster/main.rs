@@ -26,7 +26,7 @@ mod outage;
 mod pod_security;
 mod preview;
 mod remediation;
-#[path = "../support/mod.rs"]
+#[path = "../support/support.rs"]
 mod support;
 
 use std::process::ExitCode;

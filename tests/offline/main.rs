@@ -22,5 +22,5 @@ mod rules;
 mod scan;
 mod severity;
 mod standalone;
-#[path = "../support/mod.rs"]
+#[path = "../support/support.rs"]
 mod support;

@@ -48,26 +48,27 @@ pub fn check() {
     assert!(folder("policies/faults.txt").exists());
 }
 
-/// What is said of a file in which there is no policy, and so no place of a fault.
-const NO_POLICY: &str =
-    "there is no policy in what was named; name a policy file or a folder of them";
+/// The error for a file without a policy, which has no place of a fault.
+const NO_POLICY: &str = " there is no policy in it; name a policy file or a folder of them";
 
 /// `LINE:COLUMN: what is wrong`, or what is wrong with the error.
 fn fault(code: Option<i32>, error: &str, path: &str) -> Result<String, String> {
     let line = error.trim_end();
-    if code == Some(2) && line.strip_prefix("podgate: ") == Some(NO_POLICY) {
-        return Ok(NO_POLICY.to_owned());
+    let found = line.strip_prefix("podgate: ").and_then(|it| it.strip_prefix(path));
+    let found = found.and_then(|it| it.strip_prefix(':'));
+    if code == Some(2) && found == Some(NO_POLICY) {
+        return Ok(NO_POLICY.trim_start().to_owned());
     }
-    let told = line.strip_prefix("podgate: ").and_then(|it| it.strip_prefix(path));
-    let told = told.and_then(|it| it.strip_prefix(':'));
-    let placed = told.filter(|told| {
-        let mut parts = told.split(':');
+    let placed = found.filter(|found| {
+        let mut parts = found.split(':');
         let numbers = [parts.next(), parts.next()];
         numbers.iter().all(|it| it.is_some_and(|it| it.parse::<u32>().is_ok()))
     });
     match placed {
-        Some(told) if code == Some(2) && told.len() <= 1024 && !told.contains(char::is_control) => {
-            Ok(told.to_owned())
+        Some(found)
+            if code == Some(2) && found.len() <= 1024 && !found.contains(char::is_control) =>
+        {
+            Ok(found.to_owned())
         }
         _ => Err(format!("{code:?} {error:.400?}")),
     }
