@@ -38,7 +38,7 @@ pub struct Counts {
 /// How many pods a load must have seen admitted, and denied, to show anything.
 const LEAST_OF_EACH: u64 = 400;
 /// How long a load goes on at its end until it has seen so many. A quiet machine needs no more than eight seconds for all.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 impl Counts {
     /// There was a load, and nothing of it failed or was decided wrongly.
