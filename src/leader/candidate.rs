@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::Client;
 
-use super::LeaseOptions;
 use super::claim::since_boot;
 use super::lease::{LeaseClient, LeaseError};
+use super::options::LeaseOptions;
 use super::record::{self, LeaseVerdict, ObservedLease};
 
 /// The Lease that this process has just written, and when (since boot) it sent the write.

@@ -10,7 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{Api, PostParams};
 
-use super::LeaseOptions;
+use super::options::LeaseOptions;
 use crate::client::helm_ownership::ownership;
 
 const FIELD_MANAGER: &str = "podgate";

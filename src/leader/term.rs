@@ -5,10 +5,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 
-use super::LeaseOptions;
 use super::candidate::{Candidate, Held};
 use super::claim::{Claim, since_boot};
 use super::lease::{LeaseClient, LeaseError};
+use super::options::LeaseOptions;
 use super::record;
 use crate::metrics::LeaderMetrics;
 

@@ -1,5 +1,7 @@
 //! Holds the imports to the map in `src/lib.rs`, and the pure parts to being pure. What fails names the line.
 
+mod circles;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
