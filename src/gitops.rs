@@ -14,7 +14,7 @@ pub(crate) mod selector;
 use serde_json::Value;
 
 pub(crate) use desired::Desired;
-pub(crate) use refusal::{Blame, Refusal};
+pub(crate) use refusal::{Blame, WriteRefusal};
 
 /// A policy as one YAML document, without a separator.
 ///

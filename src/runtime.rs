@@ -50,7 +50,7 @@ pub use error::ServeError;
 pub use expected::WebhookValues;
 use leader_work::{LeaderOptions, LeaderWork};
 pub use options::{Role, ServeOptions};
-pub use source::PolicyOrigin;
+pub use source::PolicyInput;
 use source::PolicySource;
 
 /// How long the removal of self-registered configurations may take at the shutdown.

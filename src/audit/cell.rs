@@ -15,7 +15,7 @@ use crate::policy::score::{Loss, Weights};
 
 /// Identifies a violation among the findings of a namespace's pods, in the order in which violations are listed.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) struct ViolationKey {
+pub(super) struct OpenViolationKey {
     workload: Arc<WorkloadKey>,
     place: FaultPlace,
 }
@@ -67,10 +67,10 @@ pub(super) struct Transition {
 pub(super) struct NamespaceCell {
     pub scope: LiveScore,
     /// By severity, worst first.
-    open: [BTreeMap<ViolationKey, OpenViolation>; 4],
+    open: [BTreeMap<OpenViolationKey, OpenViolation>; 4],
     undecided: u64,
     /// The number of pods with an exempt violation, by the exemption's place in `spec.exemptions` and the violation.
-    exempt: BTreeMap<(u16, ViolationKey), u32>,
+    exempt: BTreeMap<(u16, OpenViolationKey), u32>,
     /// This cell's part of the policy's sums, as last added.
     pub counted: CellSums,
 }
@@ -204,11 +204,11 @@ impl NamespaceCell {
     }
 }
 
-fn key(workload: &Arc<WorkloadKey>, fault: &Arc<Fault>) -> ViolationKey {
-    ViolationKey { workload: Arc::clone(workload), place: FaultPlace(Arc::clone(fault)) }
+fn key(workload: &Arc<WorkloadKey>, fault: &Arc<Fault>) -> OpenViolationKey {
+    OpenViolationKey { workload: Arc::clone(workload), place: FaultPlace(Arc::clone(fault)) }
 }
 
-fn violation(key: &ViolationKey, severity: Severity, open: &OpenViolation) -> Violation {
+fn violation(key: &OpenViolationKey, severity: Severity, open: &OpenViolation) -> Violation {
     Violation {
         workload: Arc::clone(&key.workload),
         severity,

@@ -2,7 +2,7 @@
 
 use super::failure::Failure;
 use crate::findings::{Fault, FaultKind};
-use crate::gitops::{Blame, Refusal};
+use crate::gitops::{Blame, WriteRefusal};
 use crate::policies::files::FilesError;
 use crate::policy::text::{clip, printable};
 
@@ -65,7 +65,7 @@ pub(super) fn require_complete(what: &str, faults: &[Fault]) -> Result<(), Failu
 }
 
 /// Prints the refusals to stderr, and fails: by input if any refusal is of the input, else by the cluster.
-pub(super) fn report_refusals(refusals: Vec<Refusal>) -> Result<(), Failure> {
+pub(super) fn report_refusals(refusals: Vec<WriteRefusal>) -> Result<(), Failure> {
     let count = refusals.len();
     let input = refusals.iter().any(|it| it.blame == Blame::Input);
     for refusal in refusals {

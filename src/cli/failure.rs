@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use crate::analysis::cluster::AnalysisError;
 use crate::clusters::ClusterError;
-use crate::gitops::{Blame, Refusal};
+use crate::gitops::{Blame, WriteRefusal};
 use crate::policy::text::printable;
 use crate::runtime::ServeError;
 
@@ -68,8 +68,8 @@ impl From<AnalysisError> for Failure {
     }
 }
 
-impl From<Refusal> for Failure {
-    fn from(refusal: Refusal) -> Self {
+impl From<WriteRefusal> for Failure {
+    fn from(refusal: WriteRefusal) -> Self {
         let message = format!("{}: {}", printable(&refusal.place), printable(&refusal.message));
         match refusal.blame {
             Blame::Input => Self::Input(message),

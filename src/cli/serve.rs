@@ -11,7 +11,7 @@ use super::certificates::CertificateArgs;
 use super::failure::{Failure, block_on};
 use crate::admission::server::Drain;
 use crate::remediation::work::RemediationScope;
-use crate::runtime::{self, Certificates, PolicyOrigin, Role, ServeOptions};
+use crate::runtime::{self, Certificates, PolicyInput, Role, ServeOptions};
 use crate::telemetry;
 
 /// Longer than the API server keeps an idle connection (90 s), so that the API server always closes it first.
@@ -138,9 +138,9 @@ impl WebhookArgs {
             None => Certificates::Own(self.cert_dir),
         };
         let policies = if self.standalone {
-            PolicyOrigin::Files(self.policy)
+            PolicyInput::Files(self.policy)
         } else {
-            PolicyOrigin::Cluster { target: self.cluster.target(), register }
+            PolicyInput::Cluster { target: self.cluster.target(), register }
         };
         Ok(ServeOptions {
             listen: self.listen,

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::desired::Desired;
 use super::leftover::{self, FIELD_MANAGER, Leftover, leftovers};
 use super::live;
-use super::refusal::Refusal;
+use super::refusal::WriteRefusal;
+use crate::client::dry_run::DryRun;
 use crate::clusters::Cluster;
 use crate::manifests::canonical::canonical;
 use crate::policies;
@@ -24,22 +25,15 @@ pub enum Conflicts {
     Force,
 }
 
-/// Whether the API server stores a change.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum DryRun {
-    No,
-    Yes,
-}
-
 /// The effect of a write on a policy, in kubectl's words.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Outcome {
+pub enum ApplyOutcome {
     Created,
     Configured,
     Unchanged,
 }
 
-impl Outcome {
+impl ApplyOutcome {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -53,7 +47,7 @@ impl Outcome {
 #[derive(Clone, Debug)]
 pub struct Applied {
     pub key: PolicyKey,
-    pub outcome: Outcome,
+    pub outcome: ApplyOutcome,
     /// The canonical form of the result.
     pub policy: Value,
 }
@@ -66,7 +60,7 @@ pub struct ApplyPlan<'a> {
     /// The outcome of each policy that the dry run accepted.
     pub applied: Vec<Applied>,
     /// Why the dry run refused the others.
-    pub refusals: Vec<Refusal>,
+    pub refusals: Vec<WriteRefusal>,
 }
 
 impl<'a> ApplyPlan<'a> {
@@ -92,11 +86,11 @@ impl<'a> ApplyPlan<'a> {
     ///
     /// # Errors
     /// The API server refuses it although it accepted the dry run.
-    pub async fn write(&self, desired: &Desired) -> Result<Applied, Refusal> {
+    pub async fn write(&self, desired: &Desired) -> Result<Applied, WriteRefusal> {
         self.send(desired, DryRun::No).await
     }
 
-    async fn send(&self, desired: &Desired, dry_run: DryRun) -> Result<Applied, Refusal> {
+    async fn send(&self, desired: &Desired, dry_run: DryRun) -> Result<Applied, WriteRefusal> {
         let Desired { key, place, policy } = desired;
         let (api, _) = policies::api(self.cluster.client.clone(), key.namespace.as_deref());
         let before = live::get(self.cluster, key, place).await?;
@@ -105,7 +99,7 @@ impl<'a> ApplyPlan<'a> {
             let message = "it is being deleted; import it again when it is gone";
             return Err(desired.refused(message));
         }
-        let refused = |error| Refusal::of(place.clone(), key, self.cluster, error);
+        let refused = |error| WriteRefusal::of(place.clone(), key, self.cluster, error);
         let params = PatchParams {
             dry_run: dry_run == DryRun::Yes,
             force: self.conflicts == Conflicts::Force,
@@ -127,9 +121,9 @@ impl<'a> ApplyPlan<'a> {
             };
         }
         let outcome = match before {
-            None => Outcome::Created,
-            Some(before) if canonical(&before) == canonical(&after) => Outcome::Unchanged,
-            Some(_) => Outcome::Configured,
+            None => ApplyOutcome::Created,
+            Some(before) if canonical(&before) == canonical(&after) => ApplyOutcome::Unchanged,
+            Some(_) => ApplyOutcome::Configured,
         };
         Ok(Applied { key: key.clone(), outcome, policy: canonical(&after) })
     }

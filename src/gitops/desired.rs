@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::refusal::{Blame, Refusal};
+use super::refusal::{Blame, WriteRefusal};
 use crate::manifests::canonical::canonical;
 use crate::policy::key::PolicyKey;
 
@@ -23,8 +23,8 @@ impl Desired {
     }
 
     /// A refusal because of the cluster's state.
-    pub(super) fn refused(&self, message: &str) -> Refusal {
+    pub(super) fn refused(&self, message: &str) -> WriteRefusal {
         let message = format!("{}: {message}", self.key);
-        Refusal { place: self.place.clone(), message, blame: Blame::Cluster }
+        WriteRefusal { place: self.place.clone(), message, blame: Blame::Cluster }
     }
 }

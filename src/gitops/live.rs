@@ -4,7 +4,7 @@ use kube::Resource;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::refusal::Refusal;
+use super::refusal::WriteRefusal;
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use crate::client::list::Pages;
 use crate::clusters::{Cluster, ClusterError};
@@ -82,7 +82,7 @@ pub async fn get(
     cluster: &Cluster,
     key: &PolicyKey,
     place: &str,
-) -> Result<Option<Value>, Refusal> {
+) -> Result<Option<Value>, WriteRefusal> {
     let (api, _) = policies::api(cluster.client.clone(), key.namespace.as_deref());
     match api.get(&key.name).await {
         Ok(found) => Ok(Some(json(&found))),
@@ -92,7 +92,7 @@ pub async fn get(
         {
             Ok(None)
         }
-        Err(error) => Err(Refusal::of(place.to_owned(), key, cluster, error)),
+        Err(error) => Err(WriteRefusal::of(place.to_owned(), key, cluster, error)),
     }
 }
 

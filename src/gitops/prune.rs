@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::desired::Desired;
 use super::live::{self, PolicyScope};
-use super::refusal::{Blame, Refusal};
+use super::refusal::{Blame, WriteRefusal};
 use crate::clusters::{Cluster, ClusterError};
 use crate::policies;
 use crate::policy::key::PolicyKey;
@@ -48,7 +48,7 @@ pub async fn find(
 ///
 /// # Errors
 /// The API server refuses, or the policy was recreated since it was found.
-pub async fn try_delete(cluster: &Cluster, target: &PruneTarget) -> Result<(), Refusal> {
+pub async fn try_delete(cluster: &Cluster, target: &PruneTarget) -> Result<(), WriteRefusal> {
     send(cluster, target, DeleteParams::default().dry_run()).await
 }
 
@@ -56,7 +56,7 @@ pub async fn try_delete(cluster: &Cluster, target: &PruneTarget) -> Result<(), R
 ///
 /// # Errors
 /// The API server refuses, or the policy was recreated since it was found.
-pub async fn delete(cluster: &Cluster, target: &PruneTarget) -> Result<(), Refusal> {
+pub async fn delete(cluster: &Cluster, target: &PruneTarget) -> Result<(), WriteRefusal> {
     send(cluster, target, DeleteParams::default()).await
 }
 
@@ -64,7 +64,7 @@ async fn send(
     cluster: &Cluster,
     target: &PruneTarget,
     params: DeleteParams,
-) -> Result<(), Refusal> {
+) -> Result<(), WriteRefusal> {
     let (api, _) = policies::api(cluster.client.clone(), target.key.namespace.as_deref());
     let preconditions = Preconditions { uid: target.uid.clone(), resource_version: None };
     let params = params.preconditions(preconditions);
@@ -72,8 +72,8 @@ async fn send(
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
         Err(error) => {
-            let refusal = Refusal::of("--prune".to_owned(), &target.key, cluster, error);
-            Err(Refusal { blame: Blame::Cluster, ..refusal })
+            let refusal = WriteRefusal::of("--prune".to_owned(), &target.key, cluster, error);
+            Err(WriteRefusal { blame: Blame::Cluster, ..refusal })
         }
     }
 }

@@ -17,14 +17,14 @@ pub enum Blame {
 
 /// Why a policy cannot be written or deleted.
 #[derive(Clone, Debug)]
-pub struct Refusal {
+pub struct WriteRefusal {
     /// Where the policy is written, or the flag that chose it.
     pub place: String,
     pub message: String,
     pub blame: Blame,
 }
 
-impl Refusal {
+impl WriteRefusal {
     /// Explains a failed request, with the next step.
     pub fn of(place: String, key: &PolicyKey, cluster: &Cluster, error: kube::Error) -> Self {
         let (blame, message) = match error {

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::certificates::Certificates;
-use super::source::PolicyOrigin;
+use super::source::PolicyInput;
 use crate::admission::server::Drain;
 use crate::policy::protected::Protected;
 use crate::remediation::work::RemediationScope;
@@ -14,7 +14,7 @@ pub struct ServeOptions {
     pub listen: SocketAddr,
     pub metrics_listen: SocketAddr,
     pub certificates: Certificates,
-    pub policies: PolicyOrigin,
+    pub policies: PolicyInput,
     /// The URL that denials end with: the admin's own page.
     pub docs_url: Option<String>,
     /// How long to serve on after a shutdown signal.

@@ -12,7 +12,7 @@ use super::error::ServeError;
 use super::leader_work::{
     LeaderOptions, LeaderWork, OnReconciled, nothing_remembered, start_audit,
 };
-use super::source::{PolicyOrigin, PolicySource};
+use super::source::{PolicyInput, PolicySource};
 use super::{listen, metrics_endpoint, signals};
 use crate::admission::server::{self, Drain};
 use crate::audit::watch::Listeners;
@@ -125,7 +125,7 @@ impl Process {
         let signals = signals::count().map_err(ServeError::Signals)?;
         let metrics = Metrics::new()?;
         let policies = Policies::new(ArcSwapOption::empty());
-        let origin = PolicyOrigin::Cluster { target: options.target, register: false };
+        let origin = PolicyInput::Cluster { target: options.target, register: false };
         let source =
             PolicySource::open(&origin, options.protected, &policies, &metrics.policies).await?;
         let (listener, address) = listen::bind(options.metrics_listen, "--metrics-listen")?;

@@ -25,7 +25,7 @@ use crate::remediation::work::RemediationScope;
 const REFUSED_LIMIT: Duration = Duration::from_mins(1);
 
 /// Where the policies come from, by the command line.
-pub enum PolicyOrigin {
+pub enum PolicyInput {
     /// YAML files and folders; no cluster is needed.
     Files(Vec<PathBuf>),
     /// A cluster. With `register`, podgate also writes the webhook configurations there.
@@ -48,19 +48,19 @@ pub(super) enum PolicySource {
 impl PolicySource {
     /// Reads the files, or checks that the cluster serves policies.
     pub(super) async fn open(
-        origin: &PolicyOrigin,
+        origin: &PolicyInput,
         protected: Protected,
         policies: &Policies,
         metrics: &PolicyMetrics,
     ) -> Result<Self, ServeError> {
         match origin {
-            PolicyOrigin::Files(paths) => {
+            PolicyInput::Files(paths) => {
                 let (files, set) = Files::open(paths.clone(), protected)?;
                 metrics.loaded(set.len(), 0);
                 policies.store(Some(Arc::new(set)));
                 Ok(Self::Files(files))
             }
-            PolicyOrigin::Cluster { target, register } => {
+            PolicyInput::Cluster { target, register } => {
                 let cluster = clusters::connect(target).await?;
                 check_served(&cluster).await?;
                 Ok(Self::Cluster {
