@@ -63,7 +63,7 @@ fn a_prometheus_gets_what_dashboards_and_alerts_ask_and_no_more_series_than_that
     dashboards::variables_offer_values(world, &prometheus);
     labels_are_podgates_own(&prometheus);
     rules_are_evaluated(world, &prometheus);
-    what_is_exposed_is_clean(world);
+    the_exposition_passes_promtool(world);
     series::of_many_namespaces(world, &prometheus);
     drop(prometheus);
     Helm::Four.uninstall(world);
@@ -164,7 +164,7 @@ fn rules_are_evaluated(world: &World, prometheus: &Prometheus) {
     println!("   {} rules are evaluated; alerts now: {names:?}", evaluated.len());
 }
 
-fn what_is_exposed_is_clean(world: &World) {
+fn the_exposition_passes_promtool(world: &World) {
     for pod in world.kubelet.pods() {
         let url = format!("http://{}:8080/metrics", pod.address().unwrap());
         let exposed = ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap();

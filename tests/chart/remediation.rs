@@ -12,14 +12,14 @@ use crate::support::eventually_within;
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<World> =
-    trials![what_runs_is_repaired_and_an_uninstall_lets_go_of_policies,];
+    trials![running_workloads_are_repaired_and_an_uninstall_releases_policies,];
 
 /// Nobody runs the shop's pods, so a rollout is as good as what was before when its time is over.
 const POLICY: &str = "{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {name: limits, namespace: shop}, \
     spec: {enforcementMode: enforce, requireResourceLimits: [memory], defaultResources: {memoryLimit: 64Mi}, \
     remediation: {mode: apply, rolloutTimeoutSeconds: 10}}}";
 
-fn what_runs_is_repaired_and_an_uninstall_lets_go_of_policies(world: &World) {
+fn running_workloads_are_repaired_and_an_uninstall_releases_policies(world: &World) {
     let enabled = "--set=remediation.enabled=true,remediation.namespacedPolicies=true";
     Helm::Four.install(world, &[enabled]);
     world.runs(2);

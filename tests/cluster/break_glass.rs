@@ -16,10 +16,10 @@ pub fn suite() -> Suite {
 }
 
 const TRIALS: Trials<Cluster> = trials![
-    what_is_printed_is_what_the_api_server_takes,
+    the_api_server_accepts_the_printed_configurations,
     a_killed_podgate_that_fails_closed_is_taken_out_at_once,
-    what_others_share_is_left_to_them,
-    a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it,
+    shared_objects_survive_an_uninstall,
+    a_policy_that_cannot_be_enforced_is_refused_or_shows_the_reason,
 ];
 
 struct Cluster {
@@ -71,7 +71,7 @@ fn configurations(plane: &Cluster) -> [Value; 2] {
         .map(|kind| plane.get(&[kind])["items"].take())
 }
 
-fn what_is_printed_is_what_the_api_server_takes(plane: &Cluster) {
+fn the_api_server_accepts_the_printed_configurations(plane: &Cluster) {
     let mut podgate = plane.serve();
     let url = format!("https://{}", podgate.listen);
     let ca = plane.certs.path().join("ca.crt");
@@ -136,7 +136,7 @@ fn a_killed_podgate_that_fails_closed_is_taken_out_at_once(plane: &Cluster) {
     eventually("the cluster to be back", || plane.kubectl(&run).result());
 }
 
-fn what_others_share_is_left_to_them(plane: &Cluster) {
+fn shared_objects_survive_an_uninstall(plane: &Cluster) {
     let webhook = |name: &str| {
         json!({
             "name": name, "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore",
@@ -167,7 +167,7 @@ fn policy(spec: &Value) -> Value {
     })
 }
 
-fn a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it(plane: &Cluster) {
+fn a_policy_that_cannot_be_enforced_is_refused_or_shows_the_reason(plane: &Cluster) {
     let podgate = plane.serve();
     let good = policy(&json!({"enforcementMode": "enforce", "forbidLatestTag": true}));
     let bad = policy(&json!({

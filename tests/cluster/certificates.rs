@@ -23,7 +23,7 @@ pub fn suite() -> Suite {
 /// Those that have a cluster of their own.
 const ALONE: Alone = trials![
     an_api_server_trusts_every_replica_while_leaves_and_authorities_are_replaced,
-    what_an_admin_provides_is_served_and_trusted_and_a_better_one_is_taken_over,
+    a_certificate_from_an_admin_is_served_and_trusted_and_a_better_one_is_taken_over,
 ];
 
 const TRIALS: Trials<Shared> = trials![
@@ -296,7 +296,7 @@ fn trusting_handshake(podgate: &Podgate, trusted: impl Fn() -> Vec<u8>) -> (Vec<
     }
 }
 
-fn what_an_admin_provides_is_served_and_trusted_and_a_better_one_is_taken_over() {
+fn a_certificate_from_an_admin_is_served_and_trusted_and_a_better_one_is_taken_over() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cluster = Cluster::start();
     let podgate = cluster.podgate("provided", &[]);

@@ -22,17 +22,17 @@ pub fn suite() -> Suite {
 }
 
 const TRIALS: Trials<Plane> = trials![
-    an_empty_cluster_says_what_it_lacks,
+    check_and_analyze_name_what_an_empty_cluster_lacks,
     an_analysis_needs_no_podgate,
     pods_are_listed_with_the_workloads_that_own_them,
-    selectors_and_empty_namespaces_read_as_kubectl_has_them,
+    selectors_and_empty_namespaces_read_as_in_kubectl,
     scores_are_what_the_formula_gives_by_hand,
-    what_an_analysis_finds_decides_how_it_exits,
+    the_findings_of_an_analysis_decide_its_exit_code,
     a_cluster_policy_is_in_force_where_its_selector_matches,
-    a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others,
+    a_user_of_one_namespace_gets_that_one_and_a_warning_about_the_others,
     a_healthy_cluster_passes_the_check,
-    whoever_may_change_what_podgate_goes_by_is_named,
-    an_incomplete_install_is_told_line_by_line,
+    check_names_everyone_who_may_change_podgates_configuration,
+    an_incomplete_install_is_reported_line_by_line,
 ];
 
 struct Plane {
@@ -112,7 +112,7 @@ fn namespaces() -> String {
     ["batch", "empty", "lab", "shop"].map(namespace).concat()
 }
 
-fn an_empty_cluster_says_what_it_lacks(plane: &Plane) {
+fn check_and_analyze_name_what_an_empty_cluster_lacks(plane: &Plane) {
     let checked = plane.podgate("admin", &["check"]).exits(3).says(&["2 checks are errors"]);
     assert!(checked.line(&["the API server answers; it is Kubernetes v1."]).starts_with("ok "));
     for crd in ["devopspolicies", "clusterdevopspolicies"] {
@@ -252,7 +252,7 @@ fn pods_are_listed_with_the_workloads_that_own_them(plane: &Plane) {
     assert_eq!(restarts, [0, 7]);
 }
 
-fn selectors_and_empty_namespaces_read_as_kubectl_has_them(plane: &Plane) {
+fn selectors_and_empty_namespaces_read_as_in_kubectl(plane: &Plane) {
     let plane = plane.in_use();
     let list = |args: &[&str]| plane.podgate("admin", &[&["list", "pods"], args].concat());
     let api = list(&["-n", "shop", "-l", "app=api", "-o", "name"]).exits(0);
@@ -339,7 +339,7 @@ fn scores_are_what_the_formula_gives_by_hand(plane: &Plane) {
     assert!(worst["message"].as_str().unwrap().contains("(1 of 2 pods, such as cart-"), "{worst}");
 }
 
-fn what_an_analysis_finds_decides_how_it_exits(plane: &Plane) {
+fn the_findings_of_an_analysis_decide_its_exit_code(plane: &Plane) {
     let plane = plane.in_use();
     let analyze = |args: &[&str]| plane.podgate("admin", &[&["analyze"], args].concat());
     let table = analyze(&[]).exits(1).says(&["violations of severity low or worse"]);
@@ -410,7 +410,7 @@ fn altered(kubeconfig: &Path, dir: &Path, change: impl Fn(&mut Value)) -> PathBu
     copy
 }
 
-fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane) {
+fn a_user_of_one_namespace_gets_that_one_and_a_warning_about_the_others(plane: &Plane) {
     let plane = plane.in_use();
     // Nothing at all: the context's namespace is tried, and refused.
     let refused = plane.podgate("jane", &["analyze"]).exits(3);
@@ -482,7 +482,7 @@ fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane
     }
 }
 
-fn whoever_may_change_what_podgate_goes_by_is_named(plane: &Plane) {
+fn check_names_everyone_who_may_change_podgates_configuration(plane: &Plane) {
     let plane = plane.in_use();
     let line = |words: &[&str]| plane.podgate("admin", &["check"]).line(words).to_owned();
     let role = ["create", "role", "labels", "-n", "lab", "--verb=patch", "--resource=namespaces"];
@@ -579,7 +579,7 @@ fn a_healthy_cluster_passes_the_check(plane: &Plane) {
     assert_eq!(json["checks"].as_array().unwrap().iter().filter(release).count(), 4);
 }
 
-fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
+fn an_incomplete_install_is_reported_line_by_line(plane: &Plane) {
     let plane = plane.in_use();
     // A policy that the schema admits and no check can be made of.
     let policy = json!({

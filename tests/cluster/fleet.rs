@@ -29,12 +29,12 @@ const TRIALS: Trials<Fleet> = trials![
     both_are_listed,
     a_cluster_without_podgate_is_judged_by_the_default_checks,
     policies_are_compared_by_their_content,
-    rules_and_scores_stand_side_by_side,
-    all_can_be_judged_by_one_measure,
-    every_context_works_or_is_named_and_hides_no_other,
+    rules_and_scores_are_shown_side_by_side,
+    all_clusters_can_be_judged_by_one_bundle,
+    every_context_works_or_is_reported_and_hides_no_other,
     a_file_that_cannot_be_read_hides_no_other,
-    one_that_freezes_is_given_up_after_its_time,
-    one_that_is_killed_in_the_middle_is_unreachable,
+    a_cluster_that_freezes_is_given_up_after_the_timeout,
+    a_cluster_that_is_killed_during_an_analysis_is_unreachable,
 ];
 
 /// Two control planes, each with a kubeconfig whose context has the plane's name.
@@ -281,7 +281,7 @@ fn policies_are_compared_by_their_content(fleet: &Fleet) {
     assert_eq!(drift[1]["policy"], "DevOpsPolicy default/baseline");
 }
 
-fn rules_and_scores_stand_side_by_side(fleet: &Fleet) {
+fn rules_and_scores_are_shown_side_by_side(fleet: &Fleet) {
     in_use(fleet);
     let analyzed = fleet.analyze(&BOTH, &["-o", "wide"]).exits(1);
     // nginx without a tag breaks forbidLatestTag in the east, where a probe is asked for too.
@@ -305,7 +305,7 @@ fn rules_and_scores_stand_side_by_side(fleet: &Fleet) {
     assert!(nowhere.told("west").contains("there is no namespace \"nowhere\""));
 }
 
-fn all_can_be_judged_by_one_measure(fleet: &Fleet) {
+fn all_clusters_can_be_judged_by_one_bundle(fleet: &Fleet) {
     carts(fleet);
     let args = ["--bundle", "restricted", "-o", "json", "--fail-on", "never"];
     let json = fleet.analyze(&BOTH, &args).exits(0).json();
@@ -316,7 +316,7 @@ fn all_can_be_judged_by_one_measure(fleet: &Fleet) {
     assert_eq!(json["drift"], Value::Null);
 }
 
-fn every_context_works_or_is_named_and_hides_no_other(fleet: &Fleet) {
+fn every_context_works_or_is_reported_and_hides_no_other(fleet: &Fleet) {
     in_use(fleet);
     let Zoo { clusters, users, contexts, expected } = Zoo::of(fleet);
     let config = kubeconfig(&json!(clusters), &json!(users), &json!(contexts));
@@ -402,7 +402,7 @@ fn a_file_that_cannot_be_read_hides_no_other(fleet: &Fleet) {
     fleet.run(&["missing", "east"], &namespaces).exits(0);
 }
 
-fn one_that_freezes_is_given_up_after_its_time(fleet: &Fleet) {
+fn a_cluster_that_freezes_is_given_up_after_the_timeout(fleet: &Fleet) {
     in_use(fleet);
     fleet.west.freeze_api_server();
     let args = ["clusters", "analyze", "--timeout", "5s", "-o", "json", "--fail-on", "never"];
@@ -419,7 +419,7 @@ fn one_that_freezes_is_given_up_after_its_time(fleet: &Fleet) {
     );
 }
 
-fn one_that_is_killed_in_the_middle_is_unreachable(fleet: &Fleet) {
+fn a_cluster_that_is_killed_during_an_analysis_is_unreachable(fleet: &Fleet) {
     fleet.run(&BOTH, &["clusters", "list"]).exits(0);
     fleet.west.freeze_api_server();
     // Far longer than anybody waits: it is the kill that ends it.

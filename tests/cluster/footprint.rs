@@ -18,7 +18,7 @@ pub fn suite() -> Suite {
     Suite::of(1).alone(TRIALS)
 }
 
-const TRIALS: Alone = trials![a_hundred_policies_that_ten_thousand_pods_break_take_less_than_a_mebibyte_and_a_quiet_minute_no_write];
+const TRIALS: Alone = trials![a_hundred_policies_broken_by_ten_thousand_pods_take_less_than_a_mebibyte_and_no_write_in_a_quiet_minute];
 
 const NAMESPACES: usize = 10;
 const POLICIES: usize = 100;
@@ -28,7 +28,7 @@ const QUIET: Duration = Duration::from_mins(1);
 /// So many renewals of the Lease after the last other write, all is written.
 const RENEWALS: usize = 8;
 
-fn a_hundred_policies_that_ten_thousand_pods_break_take_less_than_a_mebibyte_and_a_quiet_minute_no_write()
+fn a_hundred_policies_broken_by_ten_thousand_pods_take_less_than_a_mebibyte_and_no_write_in_a_quiet_minute()
  {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let plane = ControlPlane::audited();

@@ -20,16 +20,16 @@ pub fn suite() -> Suite {
 }
 
 const TRIALS: Trials<Planes> = trials![
-    a_cluster_without_the_crds_is_told,
-    a_namespace_that_is_not_there_is_told_and_nothing_is_written,
+    missing_crds_are_reported,
+    a_missing_namespace_is_reported_and_nothing_is_written,
     one_bad_policy_keeps_all_from_being_written,
-    what_is_imported_is_created_once,
+    an_imported_policy_is_created_once,
     an_export_imported_elsewhere_differs_in_nothing,
-    a_folder_holds_a_file_for_each,
-    whoever_may_read_may_compare,
+    an_export_to_a_folder_writes_a_file_per_policy,
+    reading_policies_is_enough_to_compare_them,
     a_hand_edit_shows_and_is_taken_over_only_by_force,
     other_managers_that_apply_the_same_make_no_difference,
-    what_is_pruned_is_what_the_files_do_not_name,
+    prune_deletes_the_policies_that_no_file_names,
     bundles_are_applied_and_podgate_makes_no_drift,
 ];
 
@@ -147,14 +147,14 @@ impl Plane {
     }
 }
 
-fn a_cluster_without_the_crds_is_told(planes: &Planes) {
+fn missing_crds_are_reported(planes: &Planes) {
     let plane = &planes.one;
     for args in [&["import", "-"][..], &["diff", "-"], &["export", "-A"], &["apply", "baseline"]] {
         plane.policy(args, POLICIES).exits(3).says(&["does not serve", "podgate crd install"]);
     }
 }
 
-fn a_namespace_that_is_not_there_is_told_and_nothing_is_written(planes: &Planes) {
+fn a_missing_namespace_is_reported_and_nothing_is_written(planes: &Planes) {
     let plane = planes.with_crds();
     plane.policy(&["import", "-"], POLICIES).exits(3).says(&[
         "there is no namespace shop",
@@ -179,7 +179,7 @@ fn one_bad_policy_keeps_all_from_being_written(planes: &Planes) {
     assert!(plane.policy(&["export", "-A"], "").exits(0).stdout.is_empty());
 }
 
-fn what_is_imported_is_created_once(planes: &Planes) {
+fn an_imported_policy_is_created_once(planes: &Planes) {
     let plane = planes.ready();
     let tried = plane.policy(&["import", "-", "--dry-run", "server"], POLICIES).exits(0);
     tried.prints(&["created (server dry run)"]);
@@ -212,7 +212,7 @@ fn an_export_imported_elsewhere_differs_in_nothing(planes: &Planes) {
     assert!(!lab.stdout.contains("shop"), "{}", lab.stdout);
 }
 
-fn a_folder_holds_a_file_for_each(planes: &Planes) {
+fn an_export_to_a_folder_writes_a_file_per_policy(planes: &Planes) {
     let plane = planes.imported();
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("policies");
@@ -230,7 +230,7 @@ fn a_folder_holds_a_file_for_each(planes: &Planes) {
     assert!(Path::new(&at("shop/gone.yaml")).exists());
 }
 
-fn whoever_may_read_may_compare(planes: &Planes) {
+fn reading_policies_is_enough_to_compare_them(planes: &Planes) {
     let plane = planes.imported();
     let verbs = "--verb=get";
     let resources =
@@ -304,7 +304,7 @@ fn other_managers_that_apply_the_same_make_no_difference(planes: &Planes) {
     plane.policy(&["import", "-"], POLICIES).exits(0);
 }
 
-fn what_is_pruned_is_what_the_files_do_not_name(planes: &Planes) {
+fn prune_deletes_the_policies_that_no_file_names(planes: &Planes) {
     let plane = planes.two();
     plane.policy(&["import", "-"], POLICIES).exits(0);
     let (only, _) = POLICIES.split_once("---\n").unwrap();

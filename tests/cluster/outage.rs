@@ -20,11 +20,11 @@ pub fn suite() -> Suite {
 }
 
 const TRIALS: Trials<Fixture> = trials![
-    an_audit_from_nothing_comes_to_an_independent_count,
-    an_audit_whose_watches_were_cut_comes_to_the_count,
-    an_audit_whose_history_was_compacted_comes_to_the_count,
-    an_audit_comes_to_the_count_each_time_the_api_server_was_killed,
-    the_next_leader_does_not_take_for_new_what_the_reports_say_began_long_ago,
+    a_first_audit_reaches_an_independent_count,
+    an_audit_whose_watches_were_cut_reaches_the_right_count,
+    an_audit_whose_history_was_compacted_reaches_the_right_count,
+    an_audit_reaches_the_right_count_after_each_kill_of_the_api_server,
+    the_next_leader_takes_the_start_of_violations_from_the_reports,
 ];
 
 const NAMESPACES: [&str; 3] = ["alpha", "beta", "gamma"];
@@ -162,17 +162,17 @@ fn reconcile(plane: &ControlPlane, proxy: &Proxy) -> Podgate {
     Podgate::start("reconcile", &[&kubeconfig[..], &rest].concat(), "serving")
 }
 
-fn an_audit_from_nothing_comes_to_an_independent_count(fixture: &Fixture) {
+fn a_first_audit_reaches_an_independent_count(fixture: &Fixture) {
     fixture.converges("from nothing");
 }
 
-fn an_audit_whose_watches_were_cut_comes_to_the_count(fixture: &Fixture) {
+fn an_audit_whose_watches_were_cut_reaches_the_right_count(fixture: &Fixture) {
     fixture.proxy.cut();
     fixture.deployment("gamma", "cart", "nginx", 2);
     fixture.converges("watches cut");
 }
 
-fn an_audit_whose_history_was_compacted_comes_to_the_count(fixture: &Fixture) {
+fn an_audit_whose_history_was_compacted_reaches_the_right_count(fixture: &Fixture) {
     fixture.converges("before the outage");
     // Nothing arrives for a while. Meanwhile the history in which podgate would go on is gone: compacted in etcd, and not
     // in the memory of an API server that was started since.
@@ -188,7 +188,7 @@ fn an_audit_whose_history_was_compacted_comes_to_the_count(fixture: &Fixture) {
     fixture.converges("history compacted, API server killed and restarted");
 }
 
-fn an_audit_comes_to_the_count_each_time_the_api_server_was_killed(fixture: &Fixture) {
+fn an_audit_reaches_the_right_count_after_each_kill_of_the_api_server(fixture: &Fixture) {
     fixture.converges("before the outages");
     for round in 1..=3 {
         let before = fixture.told();
@@ -201,7 +201,7 @@ fn an_audit_comes_to_the_count_each_time_the_api_server_was_killed(fixture: &Fix
     }
 }
 
-fn the_next_leader_does_not_take_for_new_what_the_reports_say_began_long_ago(fixture: &Fixture) {
+fn the_next_leader_takes_the_start_of_violations_from_the_reports(fixture: &Fixture) {
     let reported = |deployment: &str| {
         eventually("the report", || {
             let began = fixture.began(deployment);

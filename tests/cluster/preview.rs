@@ -24,10 +24,10 @@ pub fn suite() -> Suite {
 }
 
 const TRIALS: Trials<Cluster> = trials![
-    old_pods_and_their_template_are_told_apart,
-    a_version_in_force_is_compared_with,
+    old_pods_and_their_template_are_distinguished,
+    a_preview_is_compared_with_the_version_in_force,
     exemptions_are_used_unused_and_expired,
-    what_cannot_be_read_is_a_fault_and_the_rest_is_previewed,
+    unreadable_objects_are_reported_and_the_rest_is_previewed,
     bad_input_is_refused,
     // Last, since its policy is in force everywhere.
     restricted_denies_what_the_preview_names,
@@ -99,7 +99,7 @@ fn deployment(shop: &Namespace<'_>, name: &str, image: &str, pods: &[&str]) {
     }
 }
 
-fn old_pods_and_their_template_are_told_apart(cluster: &Cluster) {
+fn old_pods_and_their_template_are_distinguished(cluster: &Cluster) {
     let shop = cluster.namespace("share");
     deployment(
         &shop,
@@ -152,7 +152,7 @@ fn old_pods_and_their_template_are_told_apart(cluster: &Cluster) {
     assert!(page.exits(1).stdout.starts_with("### podgate: policy share"));
 }
 
-fn a_version_in_force_is_compared_with(cluster: &Cluster) {
+fn a_preview_is_compared_with_the_version_in_force(cluster: &Cluster) {
     let shop = cluster.namespace("versions");
     let mut probeless = workload(Kind::Deployment, pod("nginx:1.29"));
     probeless["metadata"]["name"] = json!("probeless");
@@ -205,7 +205,7 @@ fn exemptions_are_used_unused_and_expired(cluster: &Cluster) {
     assert_eq!(found["summary"]["denied"], 0);
 }
 
-fn what_cannot_be_read_is_a_fault_and_the_rest_is_previewed(cluster: &Cluster) {
+fn unreadable_objects_are_reported_and_the_rest_is_previewed(cluster: &Cluster) {
     let shop = cluster.namespace("partly");
     deployment(&shop, "cart", "nginx", &[]);
     let role = json!({

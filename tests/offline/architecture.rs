@@ -282,7 +282,7 @@ fn every_module_of_the_library_has_its_place_on_the_map() {
 }
 
 #[test]
-fn a_line_that_breaks_the_rules_is_named() {
+fn a_malformed_line_is_named() {
     let map = map();
     let faults = |modules: &[&str], text: &str| {
         let modules: Vec<_> = modules.iter().map(|it| (*it).to_owned()).collect();

@@ -164,7 +164,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happened_the_index_comes_to_what_a_count_from_the_beginning_comes_to(steps in steps()) {
+    fn after_any_sequence_of_events_the_index_matches_a_fresh_count(steps in steps()) {
         let mut now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
         let mut pods = BTreeMap::new();
         let mut policies = set(&[]);
@@ -244,7 +244,7 @@ proptest! {
 }
 
 #[test]
-fn violations_that_come_and_go_between_two_looks_are_no_change() {
+fn violations_that_come_and_go_between_two_ticks_are_no_change() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(1, 0)]), now);
@@ -265,7 +265,7 @@ fn violations_that_come_and_go_between_two_looks_are_no_change() {
 }
 
 #[test]
-fn nothing_is_told_before_every_pod_was_seen_and_nothing_is_lost_while_they_are_listed_again() {
+fn nothing_is_reported_before_every_pod_was_listed_and_nothing_is_lost_during_a_new_list() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(1, 0)]), now);
@@ -285,7 +285,7 @@ fn nothing_is_told_before_every_pod_was_seen_and_nothing_is_lost_while_they_are_
 }
 
 #[test]
-fn a_pod_that_grows_old_while_the_list_is_under_way_that_does_not_name_it_is_gone_when_that_ends() {
+fn a_pod_missing_from_a_new_list_is_removed_even_if_it_grows_old_during_the_list() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(1, 3)]), now);
@@ -303,7 +303,7 @@ fn a_pod_that_grows_old_while_the_list_is_under_way_that_does_not_name_it_is_gon
 /// CI met it: a policy that was edited within the half second between the end of an exemption and the next look at the
 /// time made the index forget that end.
 #[test]
-fn an_exemption_that_ends_between_two_looks_at_the_time_is_not_forgotten_by_an_edit_of_policies() {
+fn an_exemption_that_ends_between_two_ticks_is_not_lost_when_policies_change() {
     let now: Timestamp = "2026-01-01T00:02:59Z".parse().unwrap();
     let mut index = index();
     let exempting = policy(1, 5);
@@ -326,7 +326,7 @@ fn an_exemption_that_ends_between_two_looks_at_the_time_is_not_forgotten_by_an_e
 }
 
 #[test]
-fn when_an_exemption_from_a_rule_that_reads_whole_pods_ends_the_pods_are_listed_again() {
+fn pods_are_listed_again_when_an_exemption_from_a_rule_that_reads_whole_pods_ends() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let spec = json!({
         "validations": [{"name": "v", "expression": "false", "message": "m"}],
@@ -400,7 +400,7 @@ fn fixtures() -> Vec<(Value, Vec<Value>)> {
 }
 
 #[test]
-fn every_fixture_is_judged_by_what_is_kept_of_it_as_by_the_whole_pod() {
+fn every_fixture_gets_the_same_verdict_from_its_stored_fields_as_from_the_whole_pod() {
     let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
     let mut compared = 0;
     for (spec, pods) in fixtures() {

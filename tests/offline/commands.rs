@@ -49,7 +49,7 @@ fn explain_prints_every_rules_page_and_that_of_every_check() {
 }
 
 #[test]
-fn explain_of_a_rule_that_is_none_suggests_one() {
+fn explain_of_an_unknown_rule_suggests_one() {
     let said = refuses(&["explain", "forbidlatestTags"]);
     assert!(said.contains("did you mean forbidLatestTag?"), "{said}");
     let said = refuses(&["explain", "forbidLatestTag/some"]);
@@ -133,7 +133,7 @@ fn a_bundle_is_shown_as_a_manifest_of_either_kind() {
 }
 
 #[test]
-fn a_bundle_that_is_none_is_refused_with_those_there_are() {
+fn an_unknown_bundle_is_refused_with_the_list_of_bundles() {
     let said = refuses(&["policy", "show", "strict"]);
     assert!(said.contains("permissive, baseline, restricted"), "{said}");
     let said = refuses(&["policy", "show", "baseline", "--kind", "Policy"]);

@@ -53,7 +53,7 @@ fn created(podgate: &Podgate, object: &Value) -> Value {
 }
 
 #[test]
-fn the_webhook_and_the_scan_say_the_same_of_every_object() {
+fn the_webhook_and_the_scan_agree_on_every_object() {
     let counts = [false, true].map(compare_doors);
     assert!(counts[0] > 100, "only {} violations were compared", counts[0]);
     assert!(counts[1] < counts[0], "mutation mended nothing");

@@ -44,7 +44,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 #[test]
-fn the_fixed_manifest_is_printed_with_its_comments_and_what_is_left_is_said() {
+fn the_fixed_manifest_is_printed_with_its_comments_and_the_rest_is_reported() {
     let folder = folder();
     let (code, fixed, said) = fix(folder.path(), "-f pod.yaml --policy policy.yaml");
     assert_eq!(code, 0, "{said}");
@@ -68,7 +68,7 @@ fn the_fixed_manifest_is_printed_with_its_comments_and_what_is_left_is_said() {
 }
 
 #[test]
-fn a_patch_an_object_can_be_printed_instead() {
+fn fix_can_print_one_patch_per_object_instead() {
     let folder = folder();
     let (code, patches, _) = fix(folder.path(), "-f pod.yaml --policy policy.yaml -o patch");
     let patches: Value = serde_json::from_str(&patches).unwrap();
@@ -100,7 +100,7 @@ fn files_are_fixed_in_place_once_and_others_are_not_touched() {
 }
 
 #[test]
-fn what_is_broken_is_told_and_the_rest_is_fixed() {
+fn broken_documents_are_reported_and_the_rest_is_fixed() {
     let folder = folder();
     fs::write(folder.path().join("two.yaml"), format!("kind: [\n---\n{POD}")).unwrap();
     let (code, fixed, said) = fix(folder.path(), "-f two.yaml --policy policy.yaml");

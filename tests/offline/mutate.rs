@@ -62,7 +62,7 @@ fn templates_and_updates_are_never_changed_and_nothing_is_ever_denied() {
 }
 
 #[test]
-fn what_cannot_be_read_is_an_http_error_here_too() {
+fn an_unreadable_review_gets_an_http_error_here_too() {
     let Standalone { podgate, .. } = &serve("mutate: true, podSecurity: restricted");
     let mut review = review::create("shop", &workload(Kind::Pod, pod("nginx")));
     review["request"]["object"]["spec"]["containers"] = json!("web");
@@ -94,7 +94,7 @@ fn policy_review(operation: &str, old: &Value, spec: &Value) -> Value {
 }
 
 #[test]
-fn a_policy_that_cannot_be_put_in_force_is_refused_with_the_field_and_the_place_in_it() {
+fn a_policy_that_cannot_be_enforced_is_refused_with_the_field_and_the_place_in_it() {
     let Standalone { podgate, .. } = &serve("forbidLatestTag: true");
     let refused = |spec: Value| {
         let response = podgate.review(&policy_review("CREATE", &Value::Null, &spec));

@@ -130,7 +130,7 @@ fn five_hundred_idlers_and_dripping_clients_hold_nobody_up_and_are_hung_up_on() 
 }
 
 #[test]
-fn a_review_whose_expressions_run_out_is_denied_and_says_of_what() {
+fn a_review_that_exhausts_its_expression_budget_is_denied_with_that_reason() {
     let costly = |number: usize| {
         json!({
             "name": format!("costly-{number}"),

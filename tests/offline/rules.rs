@@ -120,7 +120,7 @@ fn every_rule_has_cases_that_pass_and_cases_that_fail() {
 }
 
 #[test]
-fn what_should_pass_passes() {
+fn passing_fixtures_pass() {
     for fixtures in all() {
         for path in fixtures.files("pass").into_iter().chain(fixtures.files("fixed")) {
             let found = texts(&fixtures.judge(Kind::Pod, &read(&path)));
@@ -130,7 +130,7 @@ fn what_should_pass_passes() {
 }
 
 #[test]
-fn what_should_fail_fails_with_the_sentences_it_announces() {
+fn failing_fixtures_fail_with_their_expected_sentences() {
     for fixtures in all() {
         for path in fixtures.files("fail") {
             let found = texts(&fixtures.judge(Kind::Pod, &read(&path)));
@@ -140,7 +140,7 @@ fn what_should_fail_fails_with_the_sentences_it_announces() {
 }
 
 #[test]
-fn a_fix_makes_of_a_failing_pod_what_the_fixed_file_holds_and_that_passes() {
+fn a_failing_pod_is_fixed_as_in_the_fixed_file_and_passes() {
     for fixtures in all() {
         for path in fixtures.files("fail") {
             let mended =
@@ -190,7 +190,7 @@ fn the_verdict_is_the_same_through_every_kind_of_controller() {
 }
 
 #[test]
-fn a_container_that_fails_fails_as_an_init_container_too_where_the_rule_applies() {
+fn a_failing_container_fails_as_an_init_container_too_where_the_rule_applies() {
     for fixtures in all().filter(Fixtures::is_about_specs) {
         // Nothing is asked of an init container's probes; a validation is its author's.
         let excepted = ["requireLivenessProbe", "requireReadinessProbe", "validations"];

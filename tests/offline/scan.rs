@@ -135,7 +135,7 @@ fn policy(name: &str, metadata: &str, kind: &str, spec: &str) -> String {
 const EVERYWHERE: &str = "apiVersion: devops.stochastic.io/v1\nkind: ClusterDevOpsPolicy\nmetadata: {name: all}\nspec: {forbidLatestTag: true}\n";
 
 #[test]
-fn a_finding_tells_where_what_and_by_which_policy() {
+fn a_finding_names_its_place_its_rule_and_its_policy() {
     let folder =
         Folder::with(&[("app.yaml", &deployment("cart", "shop")), ("policy.yaml", EVERYWHERE)]);
     let answer = folder.scan(&["-f", "app.yaml", "--policy", "policy.yaml"]);
@@ -173,7 +173,7 @@ fn a_finding_tells_where_what_and_by_which_policy() {
 }
 
 #[test]
-fn what_helm_and_kustomize_and_kubectl_print_is_read() {
+fn output_of_helm_and_kustomize_and_kubectl_is_read() {
     let helm = format!(
         "---\n# Source: shop/templates/empty.yaml\n---\n# Source: shop/templates/service.yaml\napiVersion: v1\nkind: Service\nmetadata: {{name: cart}}\n---\n# Source: shop/templates/deployment.yaml\n{}---\n\n---\n",
         deployment("cart", "shop")
@@ -198,7 +198,7 @@ fn what_helm_and_kustomize_and_kubectl_print_is_read() {
 }
 
 #[test]
-fn a_broken_document_is_told_with_its_place_and_everything_else_is_judged() {
+fn a_broken_document_is_reported_with_its_place_and_the_rest_is_judged() {
     let broken = format!(
         "{}---\napiVersion: v1\nkind: [Pod\n---\njust text\n---\nmetadata: {{name: x}}\n---\nkind: Pod\n---\napiVersion: batch/v1beta1\nkind: CronJob\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: 1}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: x}}\n---\n{}",
         deployment("first", "shop"),
@@ -325,7 +325,7 @@ fn validations_see_the_pod_and_the_namespace_of_the_input() {
 }
 
 #[test]
-fn policies_within_the_input_are_not_applied_and_the_default_checks_stand_in_for_none() {
+fn policies_in_the_input_are_not_applied_and_without_policies_the_default_checks_apply() {
     let folder = Folder::with(&[("a.yaml", &deployment("cart", "")), ("p.yaml", EVERYWHERE)]);
     let answer = folder.scan(&["-f", "."]);
     assert_eq!(answer.objections(), ["cart founding-checks"]);
@@ -390,7 +390,7 @@ fn the_exit_code_is_the_first_that_applies() {
 }
 
 #[test]
-fn the_report_goes_where_it_is_told_and_is_the_same_every_time() {
+fn the_report_goes_to_the_given_file_and_is_the_same_every_time() {
     let folder = Folder::with(&[]);
     for number in 0..40 {
         let folder_name = ["b", "a", "c/d"][number % 3];
@@ -413,7 +413,7 @@ fn the_report_goes_where_it_is_told_and_is_the_same_every_time() {
 }
 
 #[test]
-fn the_score_counts_workloads_and_what_nothing_is_asked_of_does_not_count() {
+fn the_score_counts_workloads_that_a_policy_covers() {
     let good = deployment("good", "shop").replace("image: nginx", "image: nginx:1.29");
     let pod = |name: &str| {
         format!(
@@ -441,7 +441,7 @@ fn the_score_counts_workloads_and_what_nothing_is_asked_of_does_not_count() {
 
 #[cfg(unix)]
 #[test]
-fn what_a_shell_pipes_in_is_read_once_even_where_namespaces_are_looked_for_first() {
+fn a_shell_pipe_is_read_once_even_where_namespaces_are_read_first() {
     let selector = "apiVersion: devops.stochastic.io/v1\nkind: ClusterDevOpsPolicy\nmetadata: {name: prod}\nspec: {forbidLatestTag: true, namespaceSelector: {matchLabels: {env: prod}}}\n";
     let folder = Folder::with(&[("p.yaml", selector), ("app.yaml", &deployment("cart", "shop"))]);
     let command = format!(

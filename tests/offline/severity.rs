@@ -52,7 +52,7 @@ fn order(text: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_scan_rates_and_orders_by_what_the_policy_says_in_every_format() {
+fn a_scan_rates_and_orders_by_the_severity_of_the_policy_in_every_format() {
     let rules = RATED.map(|(rule, _)| rule);
     for format in ["table", "wide", "json", "yaml", "markdown", "github"] {
         assert_eq!(order(&scan(&["-o", format])), rules, "{format}");
@@ -88,7 +88,7 @@ fn sarif_levels_follow_the_policy_and_so_do_its_rules() {
 }
 
 #[test]
-fn what_fails_a_pipeline_is_what_the_policy_holds_for_severe() {
+fn a_pipeline_fails_by_the_severity_of_the_policy() {
     let failed = |args: &[&str]| {
         let dir = tempfile::tempdir().unwrap();
         let policy = dir.path().join("policy.yaml");
@@ -108,7 +108,7 @@ fn what_fails_a_pipeline_is_what_the_policy_holds_for_severe() {
 }
 
 #[test]
-fn admission_denies_warns_and_counts_by_what_the_policy_says() {
+fn admission_denies_warns_and_counts_by_the_severity_of_the_policy() {
     let standalone = Standalone::with(POLICY);
     let bad = review::create("shop", &workload(Kind::Deployment, pod("nginx")));
     let response = standalone.podgate.review(&bad);
@@ -135,7 +135,7 @@ fn admission_denies_warns_and_counts_by_what_the_policy_says() {
 }
 
 #[test]
-fn the_score_weighs_by_what_the_policy_says() {
+fn the_score_weighs_by_the_severity_of_the_policy() {
     // Two Deployments, one of which breaks the one rule and the other the other: the heavier one costs more.
     let score = |overrides: &str| {
         let dir = tempfile::tempdir().unwrap();

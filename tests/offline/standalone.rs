@@ -101,7 +101,7 @@ fn deletions_and_foreign_kinds_are_allowed() {
 
 #[test]
 #[allow(clippy::too_many_lines, reason = "a table of cases")]
-fn what_cannot_be_judged_is_an_http_error_that_says_why_and_never_an_answer() {
+fn a_review_that_cannot_be_judged_gets_an_http_error_with_the_reason_and_never_an_answer() {
     let standalone = enforcing();
     let good = review::create("shop", &workload(Kind::Pod, pod("nginx:1.29")));
     let with = |change: &dyn Fn(&mut Value)| {
@@ -249,7 +249,7 @@ fn a_field_that_no_rule_reads_is_skipped_whatever_it_holds() {
 }
 
 #[test]
-fn what_is_wrong_with_a_request_itself_has_its_own_status() {
+fn malformed_http_requests_have_their_own_status() {
     let standalone = enforcing();
     let podgate = &standalone.podgate;
     let good = review::create("shop", &workload(Kind::Pod, pod("nginx:1.29"))).to_string();
@@ -339,7 +339,7 @@ fn both_signals_drain_and_end_with_success() {
 }
 
 #[test]
-fn who_has_not_heard_of_the_end_yet_is_served_and_asked_to_call_another() {
+fn during_shutdown_late_callers_are_served_and_their_connections_closed() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("policy.yaml");
     fs::write(&file, policy("baseline", None, "")).unwrap();
@@ -418,7 +418,7 @@ fn a_faulty_policy_file_is_named_with_line_and_column_and_nothing_starts() {
 }
 
 #[test]
-fn what_stands_in_the_way_is_said_in_one_line_with_the_exit_code() {
+fn a_failed_start_is_reported_in_one_line_with_the_exit_code() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = dir.path().join(name);
@@ -513,7 +513,7 @@ fn a_body_that_does_not_arrive_within_the_timeout_is_not_waited_for() {
 }
 
 #[test]
-fn what_is_no_tls_is_hung_up_on_and_harms_nobody() {
+fn connections_without_tls_are_closed_and_harm_nobody() {
     let standalone = enforcing();
     let mut plain = TcpStream::connect(&standalone.podgate.listen).unwrap();
     plain.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();

@@ -13,20 +13,20 @@ use crate::support::manifests::workload;
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Cluster> = trials![
-    a_pod_that_says_little_is_completed_and_passes_restricted,
+    a_minimal_pod_is_completed_and_passes_restricted,
     a_template_is_judged_as_its_pods_and_stays_as_it_was_written,
-    what_another_webhook_adds_before_is_completed_too,
-    what_another_webhook_adds_afterwards_is_completed_too,
+    containers_that_another_webhook_adds_before_are_completed_too,
+    containers_that_another_webhook_adds_afterwards_are_completed_too,
     the_first_policy_wins_as_the_documents_say,
-    what_is_exempt_is_left_as_it_is,
+    an_exempt_pod_is_not_changed,
     the_api_server_takes_every_manifest_as_it_would_without_podgate,
 ];
 
-fn what_another_webhook_adds_before_is_completed_too(cluster: &Cluster) {
+fn containers_that_another_webhook_adds_before_are_completed_too(cluster: &Cluster) {
     beside(cluster, "aaa");
 }
 
-fn what_another_webhook_adds_afterwards_is_completed_too(cluster: &Cluster) {
+fn containers_that_another_webhook_adds_afterwards_are_completed_too(cluster: &Cluster) {
     beside(cluster, "zzz");
 }
 
@@ -82,7 +82,7 @@ fn is_complete(container: &Value) {
     assert_eq!(container["resources"], resources);
 }
 
-fn a_pod_that_says_little_is_completed_and_passes_restricted(cluster: &Cluster) {
+fn a_minimal_pod_is_completed_and_passes_restricted(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     shop.policy("defaults", &completing("enforce"));
     let object = workload(Kind::Pod, terse());
@@ -176,7 +176,7 @@ fn the_first_policy_wins_as_the_documents_say(cluster: &Cluster) {
     assert_eq!(pod, json!({"memory": "1Gi", "cpu": "1"}));
 }
 
-fn what_is_exempt_is_left_as_it_is(cluster: &Cluster) {
+fn an_exempt_pod_is_not_changed(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let mut spec = completing("enforce");
     spec["exemptions"] = json!([{

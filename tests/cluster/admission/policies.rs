@@ -14,7 +14,7 @@ use crate::support::{eventually, review};
 pub const TRIALS: Trials<Cluster> = trials![
     a_policy_edit_comes_into_force_and_its_deletion_too,
     a_cluster_policy_judges_the_namespaces_it_selects_from_their_first_pod_on,
-    an_own_rule_in_cel_denies_in_its_own_words_and_an_error_is_no_pass,
+    a_custom_cel_rule_denies_with_its_own_message_and_an_error_is_no_pass,
     an_exemption_lets_its_workload_pass_from_the_deployment_to_the_pod,
 ];
 
@@ -69,7 +69,7 @@ fn a_cluster_policy_judges_the_namespaces_it_selects_from_their_first_pod_on(clu
     });
 }
 
-fn an_own_rule_in_cel_denies_in_its_own_words_and_an_error_is_no_pass(cluster: &Cluster) {
+fn a_custom_cel_rule_denies_with_its_own_message_and_an_error_is_no_pass(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     shop.policy(
         "own",

@@ -14,7 +14,7 @@ use crate::support::suite::{Alone, trials};
 
 pub const ALONE: Alone = trials![
     the_lease_of_the_beat_is_podgates_alone_to_write_and_anybodys_to_delete,
-    whatever_stops_the_beat_is_seen_in_the_metrics_and_in_check,
+    a_beat_that_stops_shows_in_the_metrics_and_in_check,
 ];
 
 const NAMESPACE: &str = "podgate-system";
@@ -96,9 +96,9 @@ fn the_lease_of_the_beat_is_podgates_alone_to_write_and_anybodys_to_delete() {
     let (healthy, said) = it.check();
     assert!(healthy && said.contains("the API servers were seen to call podgate"), "{said}");
     nobody_else_writes_it(&it);
-    no_time_or_nonce_of_anothers_counts(&it);
-    others_may_do_what_is_none_of_its_business(&it);
-    nobody_is_hurt_while_podgate_is_away(&it);
+    foreign_times_and_nonces_do_not_count(&it);
+    other_writes_to_leases_pass(&it);
+    only_the_beat_is_refused_while_podgate_is_away(&it);
 }
 
 /// Neither an admin of the cluster nor one of the namespace.
@@ -135,7 +135,7 @@ fn nobody_else_writes_it(it: &Beating) {
 }
 
 /// As podgate's own user, with podgate's own rights: a stolen token, or a fault.
-fn no_time_or_nonce_of_anothers_counts(it: &Beating) {
+fn foreign_times_and_nonces_do_not_count(it: &Beating) {
     let by = format!("--kubeconfig={}", it.user);
     let own = std::fs::read_to_string(it.certs.path().join("tls.key")).unwrap();
     let (own, other) = (Key::of(&own), Key::of("another private key"));
@@ -175,7 +175,7 @@ fn no_time_or_nonce_of_anothers_counts(it: &Beating) {
 }
 
 /// Labels, finalizers and owners are the garbage collector's, and other Leases their holders'.
-fn others_may_do_what_is_none_of_its_business(it: &Beating) {
+fn other_writes_to_leases_pass(it: &Beating) {
     it.kubectl(&["label", "lease", LEASE, "team=platform"]).ok();
     it.kubectl(&["delete", "lease", LEASE, "--cascade=foreground", "--timeout=60s"]).ok();
     it.beats_after(Timestamp::now() - 5.seconds());
@@ -190,7 +190,7 @@ fn others_may_do_what_is_none_of_its_business(it: &Beating) {
 }
 
 /// Killed, so that the configurations stay.
-fn nobody_is_hurt_while_podgate_is_away(it: &Beating) {
+fn only_the_beat_is_refused_while_podgate_is_away(it: &Beating) {
     it.podgate.signal("KILL");
     let patch =
         ["patch", "lease", LEASE, "--type=merge", "-p", "{\"spec\": {\"renewTime\": null}}"];
@@ -211,7 +211,7 @@ fn nobody_is_hurt_while_podgate_is_away(it: &Beating) {
     println!("   the namespace of a dead podgate is gone after {}", seconds(ended.elapsed()));
 }
 
-fn whatever_stops_the_beat_is_seen_in_the_metrics_and_in_check() {
+fn a_beat_that_stops_shows_in_the_metrics_and_in_check() {
     let it = Beating::start();
     it.beats_after(Timestamp::now() - 5.seconds());
     let rendered = it.object(VALIDATING);

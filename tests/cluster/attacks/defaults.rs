@@ -10,10 +10,10 @@ use crate::support::suite::{Alone, Trials, trials};
 use crate::support::{binary, eventually, review};
 
 pub const TRIALS: Trials<Cluster> = trials![
-    a_policy_that_names_a_bundle_and_no_mode_records_and_says_so,
+    a_policy_with_a_bundle_and_no_mode_audits_and_shows_it,
     policy_apply_enforces_only_where_it_is_told_to,
     a_container_that_may_run_as_root_keeps_its_capabilities,
-    a_pod_that_was_changed_says_what_was_put_in_and_by_which_policy,
+    a_changed_pod_names_what_was_added_and_by_which_policy,
 ];
 pub const ALONE: Alone = trials![fix_puts_a_limit_in_with_the_request_that_the_policy_has_for_it,];
 
@@ -41,7 +41,7 @@ fn shown_mode(shop: &Namespace<'_>, policy: &str, expected: &str) {
     });
 }
 
-fn a_policy_that_names_a_bundle_and_no_mode_records_and_says_so(cluster: &Cluster) {
+fn a_policy_with_a_bundle_and_no_mode_audits_and_shows_it(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let policy = json!({
         "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
@@ -105,7 +105,7 @@ fn a_container_that_may_run_as_root_keeps_its_capabilities(cluster: &Cluster) {
     assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
 }
 
-fn a_pod_that_was_changed_says_what_was_put_in_and_by_which_policy(cluster: &Cluster) {
+fn a_changed_pod_names_what_was_added_and_by_which_policy(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     completing(&shop);
     let made = made(&shop, pod("nginx:1.29"));

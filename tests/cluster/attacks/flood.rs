@@ -21,7 +21,7 @@ pub const ALONE: Alone = trials![
     connections_that_say_nothing_keep_no_review_out,
     half_open_handshakes_keep_no_review_out,
     handshakes_without_a_request_keep_no_review_out,
-    half_a_head_keeps_no_review_out,
+    incomplete_headers_keep_no_review_out,
     connections_that_are_idle_after_healthz_keep_no_review_out,
     announced_bodies_keep_no_review_out,
     bodies_that_drip_keep_no_review_out,
@@ -32,7 +32,7 @@ pub const ALONE: Alone = trials![
     rubbish_at_full_speed_keeps_no_review_out,
     many_addresses_at_once_keep_no_known_api_server_out,
     no_flood_gets_a_violating_pod_past_a_kube_apiserver_nor_a_compliant_one_refused,
-    nor_does_one_that_began_before_podgate,
+    no_flood_that_began_before_podgate_gets_a_violating_pod_past_nor_a_compliant_one_refused,
 ];
 
 /// Where floods come from; the victims call from 127.0.0.1.
@@ -75,7 +75,7 @@ fn handshakes_without_a_request_keep_no_review_out() {
     floods(Attack::Handshakes);
 }
 
-fn half_a_head_keeps_no_review_out() {
+fn incomplete_headers_keep_no_review_out() {
     floods(Attack::HalfHeads);
 }
 
@@ -253,7 +253,7 @@ fn again(cluster: &Cluster, certs: &Path) -> Podgate {
     Podgate::start_by(podgate, "serving")
 }
 
-fn nor_does_one_that_began_before_podgate() {
+fn no_flood_that_began_before_podgate_gets_a_violating_pod_past_nor_a_compliant_one_refused() {
     let mut cluster = Cluster::start();
     cluster.set_failure_policy("Ignore", 10);
     let certs = cluster.plane.kubeconfig("admin").with_file_name("podgate-certs");

@@ -14,8 +14,8 @@ use crate::support::suite::{Alone, trials};
 use crate::support::{audit, eventually};
 
 pub const ALONE: Alone = trials![
-    records_that_a_tenant_forged_while_nobody_looked_move_no_template_and_no_pod,
-    under_enforce_podgate_alone_writes_records_and_takes_back_what_it_repaired,
+    records_that_a_tenant_forged_change_no_template_and_no_pod,
+    under_enforce_only_podgate_writes_records_and_it_rolls_its_repairs_back,
 ];
 
 /// Changes a record that would be believed.
@@ -105,7 +105,7 @@ fn forge(shop: &Shop<'_>, kind: Kind, object: &Value, change: impl FnOnce(&mut V
 }
 
 /// No webhook of podgate's is asked here, as while it is away, so that anything can be written.
-fn records_that_a_tenant_forged_while_nobody_looked_move_no_template_and_no_pod() {
+fn records_that_a_tenant_forged_change_no_template_and_no_pod() {
     let arena = Arena::start();
     let neighbour = arena.shop("neighbour");
     neighbour.policy("own", &wants(&json!({})));
@@ -217,7 +217,7 @@ fn no_pod_of_others_is_deleted(shop: &Shop<'_>) {
 }
 
 /// podgate's own webhook is asked, and enforces.
-fn under_enforce_podgate_alone_writes_records_and_takes_back_what_it_repaired() {
+fn under_enforce_only_podgate_writes_records_and_it_rolls_its_repairs_back() {
     let arena = Arena::start();
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "registers"},
         "subjects": [{"kind": "User", "name": USER, "apiGroup": "rbac.authorization.k8s.io"}],

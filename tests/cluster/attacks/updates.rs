@@ -14,7 +14,7 @@ pub const TRIALS: Trials<Cluster> = trials![
     pods_that_live_by_an_exemption_are_orphaned_by_the_real_controllers,
     a_pod_that_breaks_a_validation_takes_no_worse_image_and_every_other_change,
     a_validation_is_inherited_from_its_own_policy_only,
-    a_pod_too_large_to_look_at_from_before_takes_no_other_image,
+    an_existing_pod_too_large_to_evaluate_takes_no_other_image,
 ];
 
 fn patch(shop: &Namespace<'_>, name: &str, patch: &Value) -> Result<Value, Rejection> {
@@ -141,7 +141,7 @@ fn a_validation_is_inherited_from_its_own_policy_only(cluster: &Cluster) {
         .because(&["breaks 1 rule\n", &format!("policy {}/b", shop.name)]);
 }
 
-fn a_pod_too_large_to_look_at_from_before_takes_no_other_image(cluster: &Cluster) {
+fn an_existing_pod_too_large_to_evaluate_takes_no_other_image(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let volumes: Value =
         (0..1_001).map(|number| json!({"name": format!("v{number}"), "emptyDir": {}})).collect();

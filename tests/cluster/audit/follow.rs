@@ -11,8 +11,8 @@ pub const TRIALS: Trials<Audited> = trials![
     a_policys_edit_is_evaluated_without_any_change_of_a_pod,
     a_rule_in_cel_is_judged_again_from_the_pods_themselves,
     a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go,
-    a_policy_that_cannot_be_put_in_force_says_so_and_its_last_good_version_goes_on,
-    an_exemption_counts_as_used_and_what_it_lets_pass_as_none,
+    a_policy_that_cannot_be_enforced_reports_it_and_its_last_good_version_stays_in_force,
+    an_exemption_counts_as_used_and_what_it_lets_pass_is_no_violation,
 ];
 
 fn latest() -> Value {
@@ -152,7 +152,7 @@ fn a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go(audi
     audited.kubectl(&["delete", "clusterdevopspolicy", "mean"]).ok();
 }
 
-fn a_policy_that_cannot_be_put_in_force_says_so_and_its_last_good_version_goes_on(
+fn a_policy_that_cannot_be_enforced_reports_it_and_its_last_good_version_stays_in_force(
     audited: &Audited,
 ) {
     let shop = audited.namespace("fault");
@@ -177,7 +177,7 @@ fn a_policy_that_cannot_be_put_in_force_says_so_and_its_last_good_version_goes_o
     });
 }
 
-fn an_exemption_counts_as_used_and_what_it_lets_pass_as_none(audited: &Audited) {
+fn an_exemption_counts_as_used_and_what_it_lets_pass_is_no_violation(audited: &Audited) {
     let shop = audited.namespace("exempt");
     shop.deployment("cart", "nginx", 1);
     let exemption = |name: &str, more: Value| {

@@ -13,9 +13,9 @@ use crate::support::{audit, eventually};
 
 pub const TRIALS: Trials<Audited> = trials![
     a_report_counts_exactly_follows_the_pods_and_goes_with_its_policy,
-    status_report_event_and_metric_say_the_severity_that_the_policy_says,
-    podgate_watch_tells_each_change_on_a_line_and_writes_nothing,
-    events_tell_the_workloads_owner_what_began_and_what_went,
+    status_report_event_and_metric_show_the_severity_of_the_policy,
+    podgate_watch_prints_each_change_on_a_line_and_writes_nothing,
+    events_show_the_workloads_owner_new_and_resolved_violations,
 ];
 
 fn reports_of(shop: &Namespace<'_>) -> Vec<Value> {
@@ -68,7 +68,7 @@ fn a_report_counts_exactly_follows_the_pods_and_goes_with_its_policy(audited: &A
     println!("a deleted policy: after {}", seconds(after));
 }
 
-fn status_report_event_and_metric_say_the_severity_that_the_policy_says(audited: &Audited) {
+fn status_report_event_and_metric_show_the_severity_of_the_policy(audited: &Audited) {
     let shop = audited.namespace("severity");
     let overrides = json!({"forbidLatestTag": "low", "requireReadinessProbe": "critical"});
     let spec = json!({"forbidLatestTag": true, "requireReadinessProbe": true, "severityOverrides": overrides});
@@ -109,7 +109,7 @@ fn status_report_event_and_metric_say_the_severity_that_the_policy_says(audited:
     });
 }
 
-fn events_tell_the_workloads_owner_what_began_and_what_went(audited: &Audited) {
+fn events_show_the_workloads_owner_new_and_resolved_violations(audited: &Audited) {
     let shop = audited.namespace("events");
     shop.policy("own", &json!({"forbidLatestTag": true}));
     shop.sees("a policy", "own", |status| status["violations"] == 0);
@@ -137,7 +137,7 @@ fn events_tell_the_workloads_owner_what_began_and_what_went(audited: &Audited) {
     told("PolicyViolationResolved", "DevOpsPolicy");
 }
 
-fn podgate_watch_tells_each_change_on_a_line_and_writes_nothing(audited: &Audited) {
+fn podgate_watch_prints_each_change_on_a_line_and_writes_nothing(audited: &Audited) {
     let shop = audited.namespace("watch");
     shop.policy("own", &json!({"forbidLatestTag": true}));
     let dir = tempfile::tempdir().unwrap();

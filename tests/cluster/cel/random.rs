@@ -15,10 +15,10 @@ use crate::cel::trials::{Report, confirmed, declared, prepare};
 use crate::support::suite::{Alone, trials};
 
 pub const TRIALS: Alone<Result<(), String>> =
-    trials![random_policies_on_random_pods_come_to_what_the_api_server_makes_of_them];
+    trials![random_policies_on_random_pods_evaluate_as_in_the_api_server];
 /// Those that take long.
 pub const LONG: Alone<Result<(), String>> =
-    trials![a_hundred_thousand_random_policies_come_to_what_the_api_server_makes_of_them];
+    trials![a_hundred_thousand_random_policies_evaluate_as_in_the_api_server];
 
 /// Choices of a policy at most; most take fewer.
 const ROW: usize = 400;
@@ -30,12 +30,12 @@ const ENOUGH: usize = 40;
 /// Where the random numbers begin; the same each time, so that a failure is met again.
 const SEED: u64 = 17;
 
-fn random_policies_on_random_pods_come_to_what_the_api_server_makes_of_them() -> Result<(), String>
+fn random_policies_on_random_pods_evaluate_as_in_the_api_server() -> Result<(), String>
 {
     run(2_000)
 }
 
-fn a_hundred_thousand_random_policies_come_to_what_the_api_server_makes_of_them()
+fn a_hundred_thousand_random_policies_evaluate_as_in_the_api_server()
 -> Result<(), String> {
     run(100_000)
 }

@@ -15,8 +15,8 @@ use crate::support::suite::{Alone, trials};
 pub const TRIALS: Alone<Result<(), String>> = trials![
     each_function_is_declared_with_the_overloads_of_the_api_server,
     the_corpus_calls_every_overload_and_every_macro_there_is,
-    each_expression_of_the_corpus_compiles_evaluates_and_costs_as_the_api_servers,
-    each_policy_of_the_corpus_comes_to_what_the_api_server_makes_of_it,
+    each_expression_of_the_corpus_compiles_evaluates_and_costs_as_in_the_api_server,
+    each_policy_of_the_corpus_evaluates_as_in_the_api_server,
 ];
 
 /// Units that are asked at once.
@@ -40,7 +40,7 @@ pub fn prepare() -> (Judge, World) {
     (judge, World { pods, namespaces, memory: MEMORY })
 }
 
-fn each_expression_of_the_corpus_compiles_evaluates_and_costs_as_the_api_servers()
+fn each_expression_of_the_corpus_compiles_evaluates_and_costs_as_in_the_api_server()
 -> Result<(), String> {
     let (mut judge, world) = prepare();
     assert!(world.pods.len() >= 60, "only {} pods", world.pods.len());
@@ -65,7 +65,7 @@ fn each_expression_of_the_corpus_compiles_evaluates_and_costs_as_the_api_servers
     report.finish()
 }
 
-fn each_policy_of_the_corpus_comes_to_what_the_api_server_makes_of_it() -> Result<(), String> {
+fn each_policy_of_the_corpus_evaluates_as_in_the_api_server() -> Result<(), String> {
     let (mut judge, world) = prepare();
     let units: Vec<_> =
         corpus::policies().iter().flat_map(|it| it.units(world.namespaces.len())).collect();

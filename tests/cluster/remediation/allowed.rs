@@ -9,7 +9,7 @@ use super::shop::{Shop, told, wants};
 use crate::support::suite::{Alone, trials};
 use crate::support::{audit, eventually};
 
-pub const ALONE: Alone = trials![only_what_is_allowed_writes];
+pub const ALONE: Alone = trials![only_policies_that_may_write_do];
 
 const POLICIES: &str = "/apis/devops.stochastic.io/v1/clusterdevopspolicies";
 
@@ -36,7 +36,7 @@ fn cluster_tells(arena: &Arena, policy: &str, shop: &Shop<'_>, state: &str) -> V
 
 /// Namespaced policies propose where only cluster policies may write; where none may, nothing is written, and a policy
 /// that was held before can go.
-fn only_what_is_allowed_writes() {
+fn only_policies_that_may_write_do() {
     let arena = Arena::start();
     let podgate = arena.podgate("cluster-policies");
     let (mine, theirs) = (arena.shop("mine"), arena.shop("theirs"));

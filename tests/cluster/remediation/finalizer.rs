@@ -15,8 +15,8 @@ use crate::support::{eventually, eventually_within};
 pub const TRIALS: Trials<Arena> = trials![
     a_policy_is_held_only_while_it_applies,
     a_policy_that_is_deleted_waits_for_a_rollout_that_ends,
-    a_policy_that_is_deleted_has_a_rollout_that_hangs_taken_back_within_a_minute,
-    a_policy_that_is_switched_off_ends_what_is_in_flight_first,
+    a_hung_rollout_is_rolled_back_within_a_minute_of_its_policys_deletion,
+    a_policy_that_is_switched_off_finishes_its_repairs_in_flight_first,
 ];
 
 const FINALIZER: &str = "devops.stochastic.io/cleanup";
@@ -91,7 +91,7 @@ fn a_policy_that_is_deleted_waits_for_a_rollout_that_ends(arena: &Arena) {
     assert_eq!(record(&after)["state"], "Repaired");
 }
 
-fn a_policy_that_is_deleted_has_a_rollout_that_hangs_taken_back_within_a_minute(arena: &Arena) {
+fn a_hung_rollout_is_rolled_back_within_a_minute_of_its_policys_deletion(arena: &Arena) {
     let shop = arena.shop("hangs");
     let before = shop.deployment(READY);
     arena.kubelet.hold(&shop.name);
@@ -104,7 +104,7 @@ fn a_policy_that_is_deleted_has_a_rollout_that_hangs_taken_back_within_a_minute(
     arena.kubelet.release(&shop.name);
 }
 
-fn a_policy_that_is_switched_off_ends_what_is_in_flight_first(arena: &Arena) {
+fn a_policy_that_is_switched_off_finishes_its_repairs_in_flight_first(arena: &Arena) {
     let shop = arena.shop("off");
     shop.deployment(READY);
     arena.kubelet.hold(&shop.name);

@@ -13,7 +13,7 @@ use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Arena> = trials![
     a_sidecar_injected_before_the_container_does_not_move_the_patch,
-    a_template_that_a_webhook_adds_to_is_repaired_and_not_fought_over,
+    a_template_that_a_webhook_extends_is_repaired_once,
     a_webhook_that_is_down_holds_up_nobody_elses_repairs,
 ];
 
@@ -48,7 +48,7 @@ fn a_sidecar_injected_before_the_container_does_not_move_the_patch(arena: &Arena
     assert_eq!(arena.template_patches(&shop.name).len(), 1);
 }
 
-fn a_template_that_a_webhook_adds_to_is_repaired_and_not_fought_over(arena: &Arena) {
+fn a_template_that_a_webhook_extends_is_repaired_once(arena: &Arena) {
     let shop = arena.shop("defaulted");
     let before = shop.deployment(READY);
     let patch = json!([{"op": "add", "path": "/spec/template/metadata/annotations", "value": {"by": "webhook"}}]);

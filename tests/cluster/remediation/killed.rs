@@ -17,7 +17,7 @@ use super::webhook::Webhook;
 use crate::support::eventually;
 use crate::support::suite::{Alone, trials};
 
-pub const ALONE: Alone = trials![whoever_leads_next_ends_what_a_killed_leader_began];
+pub const ALONE: Alone = trials![the_next_leader_finishes_the_repair_of_a_killed_leader];
 
 /// When the leader is killed.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -109,7 +109,7 @@ impl Drop for Ended<'_> {
     }
 }
 
-fn whoever_leads_next_ends_what_a_killed_leader_began() {
+fn the_next_leader_finishes_the_repair_of_a_killed_leader() {
     let arena = Arena::start();
     let leaders = Arc::new(Leaders {
         id: Mutex::default(),

@@ -11,7 +11,7 @@ use crate::support::suite::{Trials, trials};
 pub const TRIALS: Trials<Arena> = trials![
     one_at_a_time_is_in_flight_where_the_policy_says_so,
     the_cooldown_passes_between_two_workloads,
-    a_policy_stops_after_two_repairs_that_had_to_be_taken_back,
+    a_policy_stops_after_two_repairs_that_were_rolled_back,
     in_a_namespace_ten_repairs_begin_in_an_hour,
 ];
 
@@ -69,7 +69,7 @@ fn the_cooldown_passes_between_two_workloads(arena: &Arena) {
     assert_eq!(steps(arena, &shop.name).len(), 4);
 }
 
-fn a_policy_stops_after_two_repairs_that_had_to_be_taken_back(arena: &Arena) {
+fn a_policy_stops_after_two_repairs_that_were_rolled_back(arena: &Arena) {
     let shop = arena.shop("breaker");
     let names = ["a", "b", "c"];
     for name in names {

@@ -10,9 +10,9 @@ use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Arena> = trials![
     plan_writes_nothing_to_any_workload_and_its_patch_repairs,
-    what_a_tool_manages_is_proposed_unless_the_policy_says_apply,
-    what_cannot_be_repaired_says_why,
-    what_is_exempt_is_left_alone,
+    repairs_of_tool_managed_workloads_are_proposed_unless_the_policy_says_apply,
+    a_workload_that_cannot_be_repaired_shows_the_reason,
+    an_exempt_workload_is_not_repaired,
 ];
 
 fn plan_writes_nothing_to_any_workload_and_its_patch_repairs(arena: &Arena) {
@@ -37,7 +37,7 @@ fn plan_writes_nothing_to_any_workload_and_its_patch_repairs(arena: &Arena) {
     assert!(written.is_empty(), "{written:?}");
 }
 
-fn what_a_tool_manages_is_proposed_unless_the_policy_says_apply(arena: &Arena) {
+fn repairs_of_tool_managed_workloads_are_proposed_unless_the_policy_says_apply(arena: &Arena) {
     let shop = arena.shop("gitops");
     let helm = json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}});
     let argo = json!({"annotations": {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment"}});
@@ -101,7 +101,7 @@ fn partition(object: &mut Value) {
         json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}});
 }
 
-fn what_cannot_be_repaired_says_why(arena: &Arena) {
+fn a_workload_that_cannot_be_repaired_shows_the_reason(arena: &Arena) {
     let shop = arena.shop("refused");
     for (name, kind, change, _) in REFUSED {
         let mut object = workload(*kind, name, READY, 1);
@@ -128,7 +128,7 @@ fn what_cannot_be_repaired_says_why(arena: &Arena) {
     nothing_was_written(&shop);
 }
 
-fn what_is_exempt_is_left_alone(arena: &Arena) {
+fn an_exempt_workload_is_not_repaired(arena: &Arena) {
     let shop = arena.shop("exempt");
     let before = shop.deployment(READY);
     shop.ready_deployment("other");

@@ -13,7 +13,7 @@ pub const TRIALS: Trials<Arena> = trials![
     a_stateful_set_is_repaired_by_exactly_one_rollout,
     a_daemon_set_is_repaired_by_exactly_one_rollout,
     two_policies_on_one_workload_make_one_patch_and_one_rollout,
-    what_a_container_says_already_is_kept,
+    fields_that_a_container_sets_are_kept,
 ];
 
 fn a_deployment_is_repaired_by_exactly_one_rollout(arena: &Arena) {
@@ -91,7 +91,7 @@ fn two_policies_on_one_workload_make_one_patch_and_one_rollout(arena: &Arena) {
     assert_eq!(record(&after)["policies"].as_array().unwrap().len(), 2);
 }
 
-fn what_a_container_says_already_is_kept(arena: &Arena) {
+fn fields_that_a_container_sets_are_kept(arena: &Arena) {
     let shop = arena.shop("kept");
     let mut object = workload(Kind::Deployment, "web", READY, 1);
     let probe = json!({"httpGet": {"path": "/own", "port": 8080}});

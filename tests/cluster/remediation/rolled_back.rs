@@ -10,15 +10,15 @@ use crate::support::eventually;
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Arena> = trials![
-    what_never_becomes_ready_is_taken_back_to_the_same_template_and_not_tried_again,
-    a_crash_loop_is_taken_back_long_before_the_timeout,
-    a_progress_deadline_that_is_over_is_taken_back_before_the_timeout,
-    a_stateful_set_that_never_becomes_ready_is_taken_back,
-    a_stateful_set_of_parallel_pods_is_taken_back_without_anybodys_help,
-    a_daemon_set_that_never_becomes_ready_is_taken_back,
+    a_rollout_that_never_becomes_ready_is_rolled_back_to_the_same_template_and_not_repeated,
+    a_crash_loop_is_rolled_back_long_before_the_timeout,
+    a_rollout_past_its_progress_deadline_is_rolled_back_before_the_timeout,
+    a_stateful_set_that_never_becomes_ready_is_rolled_back,
+    a_stateful_set_of_parallel_pods_is_rolled_back_without_manual_help,
+    a_daemon_set_that_never_becomes_ready_is_rolled_back,
 ];
 
-fn what_never_becomes_ready_is_taken_back_to_the_same_template_and_not_tried_again(arena: &Arena) {
+fn a_rollout_that_never_becomes_ready_is_rolled_back_to_the_same_template_and_not_repeated(arena: &Arena) {
     let shop = arena.shop("never");
     let before = shop.deployment(NEVER);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
@@ -61,7 +61,7 @@ fn taken_back(shop: &Shop<'_>, kind: Kind, before: &Value) -> Value {
     told
 }
 
-fn a_crash_loop_is_taken_back_long_before_the_timeout(arena: &Arena) {
+fn a_crash_loop_is_rolled_back_long_before_the_timeout(arena: &Arena) {
     let shop = arena.shop("crash");
     let before = shop.deployment(CRASH);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
@@ -77,7 +77,7 @@ fn a_crash_loop_is_taken_back_long_before_the_timeout(arena: &Arena) {
     shop.tells("own", "Deployment/web", "RolledBack");
 }
 
-fn a_progress_deadline_that_is_over_is_taken_back_before_the_timeout(arena: &Arena) {
+fn a_rollout_past_its_progress_deadline_is_rolled_back_before_the_timeout(arena: &Arena) {
     let shop = arena.shop("progress");
     let mut object = workload(Kind::Deployment, "web", NEVER, 2);
     object["spec"]["progressDeadlineSeconds"] = json!(2);
@@ -88,7 +88,7 @@ fn a_progress_deadline_that_is_over_is_taken_back_before_the_timeout(arena: &Are
 }
 
 /// Its controller waits for the stuck pod for ever; podgate takes that away, and nothing else.
-fn a_stateful_set_that_never_becomes_ready_is_taken_back(arena: &Arena) {
+fn a_stateful_set_that_never_becomes_ready_is_rolled_back(arena: &Arena) {
     let shop = arena.shop("stuck");
     let before = shop.runs(Kind::StatefulSet, &workload(Kind::StatefulSet, "web", NEVER, 2));
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
@@ -98,7 +98,7 @@ fn a_stateful_set_that_never_becomes_ready_is_taken_back(arena: &Arena) {
     assert_eq!(shop.templates(Kind::StatefulSet, "web"), 2, "no third revision");
 }
 
-fn a_stateful_set_of_parallel_pods_is_taken_back_without_anybodys_help(arena: &Arena) {
+fn a_stateful_set_of_parallel_pods_is_rolled_back_without_manual_help(arena: &Arena) {
     let shop = arena.shop("parallel");
     let mut object = workload(Kind::StatefulSet, "web", NEVER, 2);
     object["spec"]["podManagementPolicy"] = json!("Parallel");
@@ -108,7 +108,7 @@ fn a_stateful_set_of_parallel_pods_is_taken_back_without_anybodys_help(arena: &A
     shop.is_available(Kind::StatefulSet, "web");
 }
 
-fn a_daemon_set_that_never_becomes_ready_is_taken_back(arena: &Arena) {
+fn a_daemon_set_that_never_becomes_ready_is_rolled_back(arena: &Arena) {
     let shop = arena.shop("daemon");
     let before = shop.runs(Kind::DaemonSet, &workload(Kind::DaemonSet, "web", NEVER, 1));
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));

@@ -15,7 +15,7 @@ pub const TRIALS: Trials<Arena> = trials![
     a_loop_that_reverts_the_template_meets_three_patches_and_then_the_condition,
     a_loop_that_replaces_the_whole_object_meets_three_patches_and_then_the_condition,
     a_loop_that_reverts_every_five_seconds_meets_three_patches_and_then_the_condition,
-    what_somebody_goes_on_from_is_theirs,
+    a_template_edited_after_a_repair_is_kept,
 ];
 
 fn a_loop_that_reverts_the_template_meets_three_patches_and_then_the_condition(arena: &Arena) {
@@ -88,7 +88,7 @@ impl Drop for Done<'_> {
     }
 }
 
-fn what_somebody_goes_on_from_is_theirs(arena: &Arena) {
+fn a_template_edited_after_a_repair_is_kept(arena: &Arena) {
     let shop = arena.shop("theirs");
     shop.deployment(READY);
     arena.kubelet.hold(&shop.name);
