@@ -33,17 +33,17 @@ fn certificates_are_renewed_and_replaced_without_a_failed_review(world: &World) 
     let open = world.failed_open();
     let load = Load::start(world, SHOP);
     let started = Instant::now();
-    let mut seen: [BTreeSet<Vec<u8>>; 2] = Default::default();
+    let mut versions: [BTreeSet<Vec<u8>>; 2] = Default::default();
     while started.elapsed() < STORM {
         if let Some(data) = secret(world) {
-            for (seen, key) in seen.iter_mut().zip(["ca.crt", "tls.crt"]) {
-                seen.extend(data.get(key).cloned());
+            for (versions, key) in versions.iter_mut().zip(["ca.crt", "tls.crt"]) {
+                versions.extend(data.get(key).cloned());
             }
         }
         std::thread::sleep(Duration::from_millis(250));
     }
     let counts = load.end();
-    let [authorities, leaves] = seen.map(|it| it.len());
+    let [authorities, leaves] = versions.map(|it| it.len());
     println!("   {authorities} CAs and {leaves} leaves in {STORM:?}: {counts}");
     counts.check();
     assert!(authorities > 2 && leaves > 6, "that was no storm");

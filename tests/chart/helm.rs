@@ -43,27 +43,27 @@ impl Helm {
     /// `helm install --wait` with these settings.
     pub fn install(self, world: &World, settings: &[&str]) -> String {
         let args = ["install", RELEASE, CHART, "--create-namespace", "--wait", TIMEOUT];
-        self.told(world, &[&args, settings].concat())
+        self.succeeds(world, &[&args, settings].concat())
     }
 
     /// `helm upgrade --wait` to these settings, which are all that there are.
     pub fn upgrade(self, world: &World, settings: &[&str]) -> String {
         let args = ["upgrade", RELEASE, CHART, "--reset-values", "--wait", TIMEOUT];
-        self.told(world, &[&args, settings].concat())
+        self.succeeds(world, &[&args, settings].concat())
     }
 
     /// `helm rollback --wait` to the revision before.
     pub fn rollback(self, world: &World) -> String {
-        self.told(world, &["rollback", RELEASE, "--wait", TIMEOUT])
+        self.succeeds(world, &["rollback", RELEASE, "--wait", TIMEOUT])
     }
 
     /// `helm uninstall`, before which nothing may have been refused to podgate.
     pub fn uninstall(self, world: &World) -> String {
         world.nothing_was_forbidden();
-        self.told(world, &["uninstall", RELEASE, "--wait", TIMEOUT])
+        self.succeeds(world, &["uninstall", RELEASE, "--wait", TIMEOUT])
     }
 
-    fn told(self, world: &World, args: &[&str]) -> String {
+    fn succeeds(self, world: &World, args: &[&str]) -> String {
         let started = Instant::now();
         let printed = self.run(world, args);
         let printed = printed.unwrap_or_else(|error| panic!("{self:?}: helm {args:?}: {error}"));

@@ -152,17 +152,17 @@ async fn watch(shared: Arc<Shared>) {
     let api: Api<PodObject> = Api::all(shared.client.clone());
     let config = watcher::Config::default().fields("spec.nodeName!=");
     let mut events = watcher::watcher(api, config).default_backoff().boxed();
-    let mut seen = Vec::new();
+    let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Init) => seen.clear(),
+            Ok(Event::Init) => listed.clear(),
             Ok(Event::InitApply(pod)) => {
-                seen.push(pod.uid().unwrap());
+                listed.push(pod.uid().unwrap());
                 apply(&shared, pod);
             }
             Ok(Event::Apply(pod)) => apply(&shared, pod),
             Ok(Event::Delete(pod)) => gone(&shared, |uid| *uid == pod.uid().unwrap()),
-            Ok(Event::InitDone) => gone(&shared, |uid| !seen.contains(uid)),
+            Ok(Event::InitDone) => gone(&shared, |uid| !listed.contains(uid)),
             Err(error) => eprintln!("kubelet: the watch of pods failed: {error}"),
         }
     }

@@ -173,8 +173,8 @@ fn the_exposition_passes_promtool(world: &World) {
         let mut child = promtool.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(exposed.as_bytes()).unwrap();
         let checked = child.wait_with_output().unwrap();
-        let said = text(&checked.stdout) + &text(&checked.stderr);
-        assert!(checked.status.success() && said.is_empty(), "promtool check metrics: {said}");
+        let output = text(&checked.stdout) + &text(&checked.stderr);
+        assert!(checked.status.success() && output.is_empty(), "promtool check metrics: {output}");
         println!(
             "   promtool check metrics: {} lines of {} are clean",
             exposed.lines().count(),

@@ -31,8 +31,8 @@ fn running_workloads_are_repaired_and_an_uninstall_releases_policies(world: &Wor
     let cart = || world.get(&["deployment", "cart", "-n", SHOP]).unwrap();
     let ((), after) = eventually_within(ROLLOUT, "the repair of what runs", || {
         let status = world.get(&["devopspolicy", "limits", "-n", SHOP]).unwrap();
-        let told = status["status"]["remediation"].clone();
-        if told["repaired"] == 1 { Ok(()) } else { Err(told.to_string()) }
+        let remediation = status["status"]["remediation"].clone();
+        if remediation["repaired"] == 1 { Ok(()) } else { Err(remediation.to_string()) }
     });
     println!("   repaired after {}", seconds(after));
     let limit = "/spec/template/spec/containers/0/resources/limits/memory";

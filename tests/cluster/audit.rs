@@ -3,8 +3,8 @@
 
 mod audited;
 mod follow;
+mod reports;
 mod running;
-mod told;
 
 use crate::support::suite::{Suite, World};
 use audited::Audited;
@@ -15,5 +15,5 @@ pub fn suite() -> Suite {
     Suite::of(4)
         .sharing(&audited, follow::TRIALS)
         .sharing(&audited, running::TRIALS)
-        .sharing(&audited, told::TRIALS)
+        .sharing(&audited, reports::TRIALS)
 }

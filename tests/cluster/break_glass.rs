@@ -57,7 +57,7 @@ impl Cluster {
 
     /// Applies an object; what a person reads, warnings too, if it succeeds and if not.
     fn apply(&self, object: &Value) -> Result<String, String> {
-        let (applied, printed) = self.kubectl(&["apply", "-f", "-"]).given(object).said();
+        let (applied, printed) = self.kubectl(&["apply", "-f", "-"]).given(object).output();
         if applied { Ok(printed) } else { Err(printed) }
     }
 

@@ -196,8 +196,8 @@ fn a_configuration_that_was_deleted_stays_deleted_and_the_other_is_looked_after(
     let present = r#"podgate_webhook_configuration_present{configuration="mutating"}"#;
     for podgate in replicas {
         eventually("the configuration to be missed", || {
-            let seen = podgate.metric(present);
-            if seen == Some(0.0) { Ok(()) } else { Err(format!("{seen:?}")) }
+            let value = podgate.metric(present);
+            if value == Some(0.0) { Ok(()) } else { Err(format!("{value:?}")) }
         });
     }
     cluster.kubectl(&["patch", CONFIGURATIONS[0], "--type=json", "-p", WIPE]).ok();

@@ -113,7 +113,7 @@ fn namespaces() -> String {
 }
 
 fn check_and_analyze_name_what_an_empty_cluster_lacks(plane: &Plane) {
-    let checked = plane.podgate("admin", &["check"]).exits(3).says(&["2 checks are errors"]);
+    let checked = plane.podgate("admin", &["check"]).exits(3).reports(&["2 checks are errors"]);
     assert!(checked.line(&["the API server answers; it is Kubernetes v1."]).starts_with("ok "));
     for crd in ["devopspolicies", "clusterdevopspolicies"] {
         let line = checked.line(&[&format!("CRD {crd}.devops.stochastic.io is not installed")]);
@@ -124,7 +124,7 @@ fn check_and_analyze_name_what_an_empty_cluster_lacks(plane: &Plane) {
 
 fn an_analysis_needs_no_podgate(plane: &Plane) {
     plane.kubectl(&["apply", "-f", "-"]).given(&namespaces()).ok();
-    let analyzed = plane.podgate("admin", &["analyze", "-o", "json"]).exits(3).says(&[
+    let analyzed = plane.podgate("admin", &["analyze", "-o", "json"]).exits(3).reports(&[
         "the cluster does not serve DevOpsPolicy; install it with: podgate crd install",
         "the cluster does not serve ClusterDevOpsPolicy; install it with: podgate crd install",
         "the analysis is incomplete because of 2 faults",
@@ -264,13 +264,13 @@ fn selectors_and_empty_namespaces_read_as_in_kubectl(plane: &Plane) {
     list(&["-n", "shop", "-l", "app in (api)", "-o", "wide"]).exits(0).prints(&["RESTARTS   AGE"]);
     // As kubectl has it: -A before -n, the context's namespace by default, and nothing found is no error.
     assert_eq!(list(&["-n", "lab", "-A"]).exits(0).stdout.lines().count(), 7);
-    let none = list(&[]).exits(0).says(&["No resources found in default namespace.\n"]);
+    let none = list(&[]).exits(0).reports(&["No resources found in default namespace.\n"]);
     assert_eq!(none.stdout, "");
-    list(&["-A", "-l", "app=none"]).exits(0).says(&["No resources found\n"]);
+    list(&["-A", "-l", "app=none"]).exits(0).reports(&["No resources found\n"]);
     assert_eq!(list(&["-n", "empty", "-o", "json"]).exits(0).json(), json!([]));
-    list(&["-l", "a b"]).exits(2).says(&["unable to parse", "--selector"]);
+    list(&["-l", "a b"]).exits(2).reports(&["unable to parse", "--selector"]);
     let refused = plane.podgate("jane", &["list", "pods"]).exits(3);
-    refused.says(&["User \"jane\" cannot list resource \"pods\"", "ask a cluster admin"]);
+    refused.reports(&["User \"jane\" cannot list resource \"pods\"", "ask a cluster admin"]);
 }
 
 fn scores_are_what_the_formula_gives_by_hand(plane: &Plane) {
@@ -342,7 +342,7 @@ fn scores_are_what_the_formula_gives_by_hand(plane: &Plane) {
 fn the_findings_of_an_analysis_decide_its_exit_code(plane: &Plane) {
     let plane = plane.in_use();
     let analyze = |args: &[&str]| plane.podgate("admin", &[&["analyze"], args].concat());
-    let table = analyze(&[]).exits(1).says(&["violations of severity low or worse"]);
+    let table = analyze(&[]).exits(1).reports(&["violations of severity low or worse"]);
     println!("{}", table.stdout);
     let shop = table.line(&["shop ", "Degraded"]);
     assert!(
@@ -354,7 +354,7 @@ fn the_findings_of_an_analysis_decide_its_exit_code(plane: &Plane) {
     analyze(&["-n", "lab", "--fail-on", "medium"]).exits(1);
     analyze(&["-n", "lab", "--fail-on", "high", "--min-score", "81"])
         .exits(4)
-        .says(&["score is 80"]);
+        .reports(&["score is 80"]);
     analyze(&["-n", "empty", "-o", "wide"]).exits(0).prints(&["founding-checks"]);
     analyze(&["-n", "batch", "-o", "yaml"])
         .exits(0)
@@ -366,9 +366,9 @@ fn the_findings_of_an_analysis_decide_its_exit_code(plane: &Plane) {
     std::fs::write(&file, format!("{head}{{requireImageDigest: true}}")).unwrap();
     analyze(&given).exits(1).prints(&["requireImageDigest 100"]);
     std::fs::write(&file, format!("{head}{{requireImageDigests: true}}")).unwrap();
-    analyze(&given).exits(2).says(&["policy.yaml:4:", "requireImageDigests"]);
-    analyze(&["-n", "shopp"]).exits(2).says(&["there is no namespace \"shopp\""]);
-    analyze(&["-n", "kube-system"]).exits(2).says(&["kube-system is a protected namespace"]);
+    analyze(&given).exits(2).reports(&["policy.yaml:4:", "requireImageDigests"]);
+    analyze(&["-n", "shopp"]).exits(2).reports(&["there is no namespace \"shopp\""]);
+    analyze(&["-n", "kube-system"]).exits(2).reports(&["kube-system is a protected namespace"]);
     let unreachable = tempfile::tempdir().unwrap();
     let kubeconfig = altered(&plane.plane.kubeconfig("admin"), unreachable.path(), |config| {
         config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");
@@ -414,7 +414,7 @@ fn a_user_of_one_namespace_gets_that_one_and_a_warning_about_the_others(plane: &
     let plane = plane.in_use();
     // Nothing at all: the context's namespace is tried, and refused.
     let refused = plane.podgate("jane", &["analyze"]).exits(3);
-    refused.says(&[
+    refused.reports(&[
         "so only default is analyzed; choose another with -n",
         "cannot list resource \"pods\" in API group \"\" in the namespace \"default\"",
     ]);
@@ -429,7 +429,7 @@ fn a_user_of_one_namespace_gets_that_one_and_a_warning_about_the_others(plane: &
         "--resource=pods,devopspolicies.devops.stochastic.io",
     ]);
     grant(&["rolebinding", "jane", "-n", "shop", "--role=jane", "--user=jane"]);
-    let shop = plane.podgate("jane", &["analyze", "-n", "shop", "-o", "json"]).exits(3).says(&[
+    let shop = plane.podgate("jane", &["analyze", "-n", "shop", "-o", "json"]).exits(3).reports(&[
         "the ClusterDevOpsPolicies: cannot be read, so everything is judged without them",
         "the analysis is incomplete because of a fault",
     ]);
@@ -442,8 +442,8 @@ fn a_user_of_one_namespace_gets_that_one_and_a_warning_about_the_others(plane: &
     });
     let output = binary::run(&["analyze", "--kubeconfig", in_shop.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(3));
-    let told = "so only shop is analyzed; choose another with -n";
-    assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
+    let expected = "so only shop is analyzed; choose another with -n";
+    assert!(text(&output.stderr).contains(expected), "{}", text(&output.stderr));
     assert!(
         text(&output.stdout).contains("shop        59      Degraded"),
         "{}",
@@ -460,10 +460,10 @@ fn a_user_of_one_namespace_gets_that_one_and_a_warning_about_the_others(plane: &
     grant(&["clusterrolebinding", "jane", "--clusterrole=namespaces", "--user=jane"]);
     let some = plane.podgate("jane", &["analyze", "-o", "json"]).exits(3);
     for namespace in ["batch", "default", "empty", "lab"] {
-        let told = format!(
+        let expected = format!(
             "podgate: {namespace}: its pods cannot be read: pods is forbidden: User \"jane\""
         );
-        assert!(some.stderr.contains(&told), "{}", some.stderr);
+        assert!(some.stderr.contains(&expected), "{}", some.stderr);
     }
     assert!(!some.stderr.contains("podgate: shop"), "{}", some.stderr);
     let analysis = some.json();
@@ -665,7 +665,7 @@ fn an_incomplete_install_is_reported_line_by_line(plane: &Plane) {
         assert!(line.starts_with(&format!("{state} ")) && line.contains(todo), "{line}");
     }
     let analyzed = plane.podgate("admin", &["analyze"]).exits(3);
-    analyzed.says(&["ClusterDevOpsPolicy broken: cannot be used, so nothing is judged by it: spec.validations[0]"]);
+    analyzed.reports(&["ClusterDevOpsPolicy broken: cannot be used, so nothing is judged by it: spec.validations[0]"]);
 
     // What a user may not do is told one by one; what not every podgate needs is no error.
     let jane = plane.podgate("jane", &["check"]).exits(3);

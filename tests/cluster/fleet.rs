@@ -117,7 +117,7 @@ impl Ran {
     }
 
     /// The lines on stderr about a context.
-    fn told(&self, context: &str) -> String {
+    fn lines_about(&self, context: &str) -> String {
         let begin = format!("podgate: {context}: ");
         self.stderr.lines().filter(|line| line.starts_with(&begin)).collect()
     }
@@ -246,13 +246,17 @@ fn both_are_listed(fleet: &Fleet) {
     fleet
         .run(&BOTH, &["clusters", "list", "--context", "north"])
         .exits(2)
-        .says(&["there is no context \"north\" in the kubeconfig; there are: east, west"]);
+        .reports(&["there is no context \"north\" in the kubeconfig; there are: east, west"]);
 }
 
 fn a_cluster_without_podgate_is_judged_by_the_default_checks(fleet: &Fleet) {
     carts(fleet);
     let analyzed = fleet.analyze(&BOTH, &["-o", "json", "--fail-on", "never"]).exits(0);
-    assert!(analyzed.told("west").contains("podgate is not installed here"), "{}", analyzed.stderr);
+    assert!(
+        analyzed.lines_about("west").contains("podgate is not installed here"),
+        "{}",
+        analyzed.stderr
+    );
     let json = analyzed.json();
     assert_eq!(of(&json, "west")["state"], "Reachable");
     assert_eq!(of(&json, "west")["workloads"], 1);
@@ -298,11 +302,11 @@ fn rules_and_scores_are_shown_side_by_side(fleet: &Fleet) {
     fleet
         .analyze(&BOTH, &["--fail-on", "never", "--min-score", "100"])
         .exits(4)
-        .says(&[&format!("the score is {score}, below the 100")]);
+        .reports(&[&format!("the score is {score}, below the 100")]);
     fleet.analyze(&BOTH, &["--context", "west"]).exits(0);
-    fleet.analyze(&BOTH, &["-n", "kube-system"]).exits(2).says(&["protected namespace"]);
+    fleet.analyze(&BOTH, &["-n", "kube-system"]).exits(2).reports(&["protected namespace"]);
     let nowhere = fleet.analyze(&BOTH, &["-n", "nowhere"]).exits(3);
-    assert!(nowhere.told("west").contains("there is no namespace \"nowhere\""));
+    assert!(nowhere.lines_about("west").contains("there is no namespace \"nowhere\""));
 }
 
 fn all_clusters_can_be_judged_by_one_bundle(fleet: &Fleet) {
@@ -326,10 +330,10 @@ fn every_context_works_or_is_reported_and_hides_no_other(fleet: &Fleet) {
     let json = analyzed.json();
     println!("{}", analyzed.stderr);
     assert_eq!(json["clusters"].as_array().unwrap().len(), expected.len());
-    for (context, state, told) in &expected {
+    for (context, state, message) in &expected {
         let found = of(&json, context);
         assert_eq!(found["state"], *state, "{found}");
-        assert!(analyzed.told(context).contains(told), "{context}: {}", analyzed.stderr);
+        assert!(analyzed.lines_about(context).contains(message), "{context}: {}", analyzed.stderr);
         assert_eq!(found["violations"].is_number(), *state == "Reachable", "{found}");
     }
     assert_eq!(of(&json, "nobody-listens")["server"], "https://127.0.0.1:1");
@@ -347,7 +351,7 @@ fn every_context_works_or_is_reported_and_hides_no_other(fleet: &Fleet) {
     assert_eq!(listed.row("no-rights")[2], "Reachable");
     assert_eq!(listed.row("wrong-token")[2], "Unauthorized");
 
-    for (context, state, told) in &expected {
+    for (context, state, message) in &expected {
         // Alone, a plugin has the terminal, and as long as it takes.
         if ["exec-hangs", "exec-asks"].contains(context) {
             continue;
@@ -365,8 +369,9 @@ fn every_context_works_or_is_reported_and_hides_no_other(fleet: &Fleet) {
         let code = if *state == "Reachable" { 0 } else { 3 };
         assert_eq!(alone.code, code, "{context}: {}", alone.stderr);
         // Alone, what a plugin says goes to the terminal itself.
-        let told = told.split(": log in").next().unwrap().trim_start_matches("/no/such/plugin ");
-        assert!(alone.stderr.contains(told), "{context}: {}", alone.stderr);
+        let message =
+            message.split(": log in").next().unwrap().trim_start_matches("/no/such/plugin ");
+        assert!(alone.stderr.contains(message), "{context}: {}", alone.stderr);
         assert!(!alone.stderr.contains("s3cret"), "{context}: {}", alone.stderr);
     }
 }
@@ -376,7 +381,7 @@ fn a_file_that_cannot_be_read_hides_no_other(fleet: &Fleet) {
     fleet.write("nothing", "");
     let files = ["east", "", "missing", "nothing", "broken", "west"];
     let listed = fleet.run(&files, &["clusters", "list", "-o", "json"]).exits(3);
-    let listed = listed.says(&["/broken: it is not YAML", "1 kubeconfig file cannot be read"]);
+    let listed = listed.reports(&["/broken: it is not YAML", "1 kubeconfig file cannot be read"]);
     assert!(!listed.stderr.contains("s3cret"), "{}", listed.stderr);
     let json = listed.json();
     for context in BOTH {
@@ -387,8 +392,8 @@ fn a_file_that_cannot_be_read_hides_no_other(fleet: &Fleet) {
     fleet
         .run(&["missing"], &["clusters", "list"])
         .exits(3)
-        .says(&["there is no context in", "set KUBECONFIG"]);
-    fleet.run(&["broken"], &["clusters", "list"]).exits(3).says(&["it is not YAML"]);
+        .reports(&["there is no context in", "set KUBECONFIG"]);
+    fleet.run(&["broken"], &["clusters", "list"]).exits(3).reports(&["it is not YAML"]);
 
     // One cluster: what comes before the broken file is certain, what comes after it is not.
     let namespaces = ["list", "pods"];
@@ -397,8 +402,8 @@ fn a_file_that_cannot_be_read_hides_no_other(fleet: &Fleet) {
     fleet
         .run(&files, &[&namespaces[..], &["--context", "west"]].concat())
         .exits(3)
-        .says(&["/broken: it is not YAML"]);
-    fleet.run(&["broken", "east"], &namespaces).exits(3).says(&["/broken: it is not YAML"]);
+        .reports(&["/broken: it is not YAML"]);
+    fleet.run(&["broken", "east"], &namespaces).exits(3).reports(&["/broken: it is not YAML"]);
     fleet.run(&["missing", "east"], &namespaces).exits(0);
 }
 
@@ -413,7 +418,7 @@ fn a_cluster_that_freezes_is_given_up_after_the_timeout(fleet: &Fleet) {
     assert_eq!(of(&json, "east")["violations"], 2, "{json}");
     assert_eq!(of(&json, "west")["state"], "Unreachable");
     assert!(
-        analyzed.told("west").contains("did not answer everything within 5s"),
+        analyzed.lines_about("west").contains("did not answer everything within 5s"),
         "{}",
         analyzed.stderr
     );

@@ -90,17 +90,17 @@ fn installing_is_idempotent_and_upgrades(plane: &Cluster) {
     // As an older version would have left it.
     let remove = json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/maxRestartCount"}]);
     let patch = ["patch", CRD, "--type=json", "--patch", &remove.to_string()];
-    let (patched, printed) = plane.kubectl(&patch).said();
+    let (patched, printed) = plane.kubectl(&patch).output();
     assert!(patched, "{printed}");
     assert_eq!(install(), both("configured", "unchanged"));
-    let (_, schema) = plane.kubectl(&["get", CRD, "-o", "yaml"]).said();
+    let (_, schema) = plane.kubectl(&["get", CRD, "-o", "yaml"]).output();
     assert!(schema.contains("maxRestartCount"), "{schema}");
     // What is printed is what is installed.
     let (code, generated) = podgate(&["crd", "generate"]);
     assert_eq!(code, 0);
     let apply =
         ["apply", "--server-side", "--field-manager=podgate", "--dry-run=server", "-f", "-"];
-    let (applied, printed) = plane.kubectl(&apply).given(&generated).said();
+    let (applied, printed) = plane.kubectl(&apply).given(&generated).output();
     assert!(applied, "{printed}");
     assert!(!printed.contains("Warning"), "{printed}");
 }
@@ -126,16 +126,16 @@ fn the_schema_refuses_what_is_no_policy(plane: &Cluster) {
         ("defaultProbe: {tcpPort: 80, httpGet: {path: /, port: 80}}", "not both"),
         ("namespaceSelector: {}", "unknown field \"spec.namespaceSelector\""),
     ] {
-        let (applied, printed) = plane.kubectl(&["apply", "-f", "-"]).given(&policy(spec)).said();
+        let (applied, printed) = plane.kubectl(&["apply", "-f", "-"]).given(&policy(spec)).output();
         assert!(!applied && printed.contains(why), "{spec}: {printed}");
     }
     let (applied, printed) =
-        plane.kubectl(&["apply", "-f", "-"]).given(&policy("forbidLatestTag: true")).said();
+        plane.kubectl(&["apply", "-f", "-"]).given(&policy("forbidLatestTag: true")).output();
     assert!(applied, "{printed}");
-    let (_, printed) = plane.kubectl(&["get", "dop"]).said();
+    let (_, printed) = plane.kubectl(&["get", "dop"]).output();
     let columns: Vec<_> = printed.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(columns, ["NAME", "MODE", "SCORE", "VIOLATIONS", "READY", "AGE"]);
-    let (_, printed) = plane.kubectl(&["explain", "devopspolicy.spec.forbidLatestTag"]).said();
+    let (_, printed) = plane.kubectl(&["explain", "devopspolicy.spec.forbidLatestTag"]).output();
     assert!(printed.contains("Forbids images whose tag is"), "{printed}");
 }
 
@@ -152,29 +152,29 @@ fn a_registration_lasts_as_long_as_podgate(plane: &Cluster) {
     let args = ["--register", "--kubeconfig", admin];
     for signal in ["TERM", "INT"] {
         let mut podgate = Podgate::serve(&args, certs);
-        assert!(plane.kubectl(&CONFIGURATION).said().0);
+        assert!(plane.kubectl(&CONFIGURATION).output().0);
         assert_eq!(podgate.get("/readyz").0, 200);
         podgate.signal(signal);
         let (status, after) = podgate.ended();
         assert!(status.success());
         println!("{signal}: unregistered and ended after {after:?}");
-        assert!(!plane.kubectl(&CONFIGURATION).said().0, "the configuration is left behind");
+        assert!(!plane.kubectl(&CONFIGURATION).output().0, "the configuration is left behind");
     }
     // One that a killed podgate left behind is taken over.
     let mut killed = Podgate::serve(&args, certs);
     killed.signal("KILL");
     killed.ended();
-    assert!(plane.kubectl(&CONFIGURATION).said().0);
+    assert!(plane.kubectl(&CONFIGURATION).output().0);
     let mut podgate = Podgate::serve(&args, certs);
     podgate.signal("TERM");
     podgate.ended();
-    assert!(!plane.kubectl(&CONFIGURATION).said().0);
+    assert!(!plane.kubectl(&CONFIGURATION).output().0);
 }
 
 fn anothers_configuration_is_left_alone(plane: &Cluster) {
     let Cluster { admin, certs, .. } = plane.with_crds();
     let installed = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {name: podgate-validating}\n";
-    assert!(plane.kubectl(&["create", "-f", "-"]).given(&installed).said().0);
+    assert!(plane.kubectl(&["create", "-f", "-"]).given(&installed).output().0);
     let (code, printed) = podgate(&[
         "serve",
         "--register",
@@ -189,14 +189,14 @@ fn anothers_configuration_is_left_alone(plane: &Cluster) {
     ]);
     assert_eq!(code, 3, "{printed}");
     assert!(printed.contains("a podgate is installed in this cluster"), "{printed}");
-    assert!(plane.kubectl(&CONFIGURATION).said().0);
-    assert!(plane.kubectl(&[&["delete"], &CONFIGURATION[1..]].concat()).said().0);
+    assert!(plane.kubectl(&CONFIGURATION).output().0);
+    assert!(plane.kubectl(&[&["delete"], &CONFIGURATION[1..]].concat()).output().0);
 }
 
 fn the_last_policies_outlive_the_api_server(plane: &Cluster) {
     let certs = plane.with_crds().certs.path();
     let enforce = "apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {name: a}\nspec: {enforcementMode: enforce, forbidLatestTag: true}\n";
-    assert!(plane.kubectl(&["apply", "-f", "-"]).given(&enforce).said().0);
+    assert!(plane.kubectl(&["apply", "-f", "-"]).given(&enforce).output().0);
     let copy = certs.join("kubeconfig");
     fs::copy(&plane.admin, &copy).unwrap();
     let podgate = Podgate::serve(&["--kubeconfig", copy.to_str().unwrap()], certs);

@@ -275,12 +275,12 @@ fn the_next_leads_when_the_leader_ends(Edited { plane, .. }: &Edited) {
     let (first, _) = contest.leader_of(&contest.all());
     contest.others_wait(first);
     contest.writes_on(first);
-    let told = Instant::now();
+    let signalled = Instant::now();
     contest.contenders[first].1.signal("TERM");
     let (status, _) = contest.contenders[first].1.ended();
     assert!(status.success(), "{status}");
     let (second, _) = contest.leader_of(&contest.all_but(first));
-    println!("the next leads {} after the leader was told to end", seconds(told.elapsed()));
+    println!("the next leads {} after the leader was told to end", seconds(signalled.elapsed()));
     contest.writes_on(second);
     contest.one_wrote_at_a_time();
     let terms = contest.terms();

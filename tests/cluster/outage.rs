@@ -113,15 +113,15 @@ impl Fixture {
     }
 
     /// What podgate's statuses say.
-    fn told(&self) -> BTreeMap<String, u64> {
+    fn reported(&self) -> BTreeMap<String, u64> {
         let policies =
             self.kubectl(&["get", "devopspolicies", "--all-namespaces", "-o", "json"]).ok();
         let policies: Value = serde_json::from_str(&policies).unwrap();
-        let told = policies["items"].as_array().unwrap().iter().filter_map(|policy| {
+        let reported = policies["items"].as_array().unwrap().iter().filter_map(|policy| {
             let violations = policy["status"]["violations"].as_u64().filter(|it| *it > 0)?;
             Some((policy["metadata"]["namespace"].as_str()?.to_owned(), violations))
         });
-        told.collect()
+        reported.collect()
     }
 
     /// When the violations of a Deployment of alpha's began, as its report says.
@@ -138,9 +138,9 @@ impl Fixture {
         let started = std::time::Instant::now();
         // The controllers work on meanwhile: both are asked until they agree twice.
         let ((), _) = eventually_within(PATIENCE, after, || {
-            let (told, counted) = (self.told(), self.counted());
-            let agree = told == counted && counted == self.counted();
-            agree.then_some(()).ok_or_else(|| format!("told {told:?}, counted {counted:?}"))
+            let (reported, counted) = (self.reported(), self.counted());
+            let agree = reported == counted && counted == self.counted();
+            agree.then_some(()).ok_or_else(|| format!("reported {reported:?}, counted {counted:?}"))
         });
         println!(
             "{after}: agrees after {} (the count itself takes a part of it)",
@@ -191,13 +191,13 @@ fn an_audit_whose_history_was_compacted_reaches_the_right_count(fixture: &Fixtur
 fn an_audit_reaches_the_right_count_after_each_kill_of_the_api_server(fixture: &Fixture) {
     fixture.converges("before the outages");
     for round in 1..=3 {
-        let before = fixture.told();
+        let before = fixture.reported();
         fixture.plane.kill_api_server();
         fixture.plane.restart_api_server();
         // Of a new name, since a workload counts once, whatever its size.
         fixture.deployment("alpha", &format!("late-{round}"), "nginx", round);
         fixture.converges("API server killed and restarted");
-        assert_ne!(fixture.told(), before, "nothing was counted in round {round}");
+        assert_ne!(fixture.reported(), before, "nothing was counted in round {round}");
     }
 }
 

@@ -62,7 +62,7 @@ fn every_pod_gets_the_verdict_of_the_api_servers_own_admission_for_the_same_reas
         });
         judged.buffer_unordered(CONCURRENCY).map(Result::unwrap).collect::<Vec<_>>().await
     });
-    tell(&outcomes);
+    print_summary(&outcomes);
     println!("in {}", seconds(started.elapsed()));
 }
 
@@ -107,7 +107,7 @@ fn disagreement(case: &Case, form: &str, pod: &Value, ours: &Verdict, theirs: &s
     format!("{} ({form})\n  {pod}\n  podgate:    {ours:?}\n  API server: {theirs}", case.what)
 }
 
-fn tell(outcomes: &[Outcome]) {
+fn print_summary(outcomes: &[Outcome]) {
     let valid: Vec<_> = outcomes.iter().filter(|it| it.valid).collect();
     let disagreements: Vec<_> = valid.iter().flat_map(|it| &it.disagreements).collect();
     println!(
@@ -126,13 +126,13 @@ fn tell(outcomes: &[Outcome]) {
         first.join("\n")
     );
 
-    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut failed: BTreeMap<&str, usize> = BTreeMap::new();
     for check in valid.iter().flat_map(|it| &it.failed) {
-        *seen.entry(check).or_default() += 1;
+        *failed.entry(check).or_default() += 1;
     }
-    println!("pods that failed, by check: {seen:?}");
+    println!("pods that failed, by check: {failed:?}");
     // The API server takes no unmasked /proc outside a user namespace, and inside one baseline lets it be.
-    let unseen: Vec<_> = judges::checks().filter(|check| !seen.contains_key(check)).collect();
+    let unseen: Vec<_> = judges::checks().filter(|check| !failed.contains_key(check)).collect();
     assert_eq!(unseen, ["procMount"], "checks that no pod of the corpus fails");
     assert!(valid.len() >= 2000, "only {} pods", valid.len());
 

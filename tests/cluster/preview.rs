@@ -59,10 +59,10 @@ fn policy(name: &str, spec: &Value) -> String {
 }
 
 /// What is told of a workload.
-fn told<'a>(preview: &'a Value, kind: &str, name: &str) -> &'a Value {
+fn workload_in<'a>(preview: &'a Value, kind: &str, name: &str) -> &'a Value {
     let all = preview["workloads"].as_array().unwrap();
     let found = all.iter().find(|it| it["kind"] == kind && it["name"] == name);
-    found.unwrap_or_else(|| panic!("{kind} {name} is not told: {preview}"))
+    found.unwrap_or_else(|| panic!("{kind} {name} is not in the preview: {preview}"))
 }
 
 /// A Deployment with a ReplicaSet that has these pods, whatever the template says: it is paused, so nothing replaces them.
@@ -112,19 +112,19 @@ fn old_pods_and_their_template_are_distinguished(cluster: &Cluster) {
     let spec = json!({"forbidLatestTag": true, "enforcementMode": "audit"});
     let ran =
         preview(cluster, "admin", &["-", "-n", &shop.name, "-o", "json"], &policy("p", &spec));
-    let found = ran.exits(1).says(&["2 violations of severity low or worse"]).json();
+    let found = ran.exits(1).reports(&["2 violations of severity low or worse"]).json();
     assert_eq!(found["apiVersion"], "podgate/v1");
     assert_eq!(
         found["policies"],
         json!([{"policy": format!("{}/p", shop.name), "replaces": false}])
     );
-    let rolling = told(&found, "Deployment", "rolling");
+    let rolling = workload_in(&found, "Deployment", "rolling");
     assert_eq!((&rolling["verdict"], &rolling["violations"]), (&json!("admitted"), &json!([])));
     let pods = &rolling["pods"];
     assert_eq!((&pods["refused"], &pods["running"]), (&json!(2), &json!(5)));
     assert_eq!(pods["violations"][0]["path"], "spec.containers[0].image");
     assert_eq!(pods["violations"][0]["pods"], 2);
-    let worse = told(&found, "Deployment", "worse");
+    let worse = workload_in(&found, "Deployment", "worse");
     assert_eq!((&worse["verdict"], &worse["before"]), (&json!("denied"), &Value::Null));
     assert_eq!(worse["violations"][0]["path"], "spec.template.spec.containers[0].image");
     assert_eq!((&worse["pods"]["refused"], &worse["pods"]["running"]), (&json!(0), &json!(1)));
@@ -146,7 +146,7 @@ fn old_pods_and_their_template_are_distinguished(cluster: &Cluster) {
     println!("{table}");
     assert!(table.contains("2 of 5") && table.contains("Deployment/rolling"), "{table}");
     let gate = ["-", "-n", &shop.name, "--fail-on", "critical", "--min-score", "100"];
-    preview(cluster, "admin", &gate, &policy("p", &spec)).exits(4).says(&["below the 100"]);
+    preview(cluster, "admin", &gate, &policy("p", &spec)).exits(4).reports(&["below the 100"]);
     let page =
         preview(cluster, "admin", &["-", "-n", &shop.name, "-o", "markdown"], &policy("p", &spec));
     assert!(page.exits(1).stdout.starts_with("### podgate: policy share"));
@@ -169,9 +169,9 @@ fn a_preview_is_compared_with_the_version_in_force(cluster: &Cluster) {
     let summary = &found["summary"];
     let counts = ["denied", "deniedBefore", "violations", "newViolations", "goneViolations"];
     assert_eq!(counts.map(|it| summary[it].as_u64().unwrap()), [1, 2, 1, 1, 2], "{summary}");
-    let freed = told(&found, "Deployment", "probeless");
+    let freed = workload_in(&found, "Deployment", "probeless");
     assert_eq!((&freed["verdict"], &freed["before"]), (&json!("admitted"), &json!("denied")));
-    let both = told(&found, "StatefulSet", "both");
+    let both = workload_in(&found, "StatefulSet", "both");
     assert_eq!((&both["verdict"], &both["before"]), (&json!("denied"), &json!("denied")));
     assert_eq!(both["violations"][0]["new"], true);
     // The same once more changes nothing, but for the mode.
@@ -217,42 +217,44 @@ fn unreadable_objects_are_reported_and_the_rest_is_previewed(cluster: &Cluster) 
             {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
         ],
     });
-    let (applied, message) = shop.kubectl(&["apply", "-f", "-"]).given(&role).said();
+    let (applied, message) = shop.kubectl(&["apply", "-f", "-"]).given(&role).output();
     assert!(applied, "{message}");
     let bind = ["create", "clusterrolebinding", "partly", "--clusterrole=partly", "--user=jane"];
-    assert!(shop.kubectl(&bind).said().0);
+    assert!(shop.kubectl(&bind).output().0);
     let spec = json!({"forbidLatestTag": true});
     let args = ["-", "-n", &shop.name, "-o", "json"];
     let (ran, _) = eventually("the role to be known", || {
         let ran = preview(cluster, "jane", &args, &policy("p", &spec));
         if ran.stdout.is_empty() { Err(ran.stderr) } else { Ok(ran) }
     });
-    let ran = ran.exits(3).says(&[
+    let ran = ran.exits(3).reports(&[
         &format!("podtemplates: cannot be read in {}", shop.name),
         "the preview is incomplete because of a fault",
     ]);
-    assert_eq!(told(&ran.json(), "Deployment", "cart")["verdict"], "denied");
+    assert_eq!(workload_in(&ran.json(), "Deployment", "cart")["verdict"], "denied");
     let all = preview(cluster, "jane", &["--bundle", "baseline", "-o", "json"], "").exits(3);
-    all.says(&["the namespaces: namespaces cannot be listed"]);
+    all.reports(&["the namespaces: namespaces cannot be listed"]);
 }
 
 fn bad_input_is_refused(cluster: &Cluster) {
     let broken = policy("p", &json!({"forbidLatestTags": true}));
     preview(cluster, "admin", &["-"], &broken)
         .exits(2)
-        .says(&["unknown field", "forbidLatestTags"]);
+        .reports(&["unknown field", "forbidLatestTags"]);
     preview(cluster, "admin", &["/does/not/exist"], "").exits(3);
     preview(cluster, "admin", &["-"], "apiVersion: v1\nkind: Namespace\n")
         .exits(2)
-        .says(&["there is no policy"]);
+        .reports(&["there is no policy"]);
     preview(cluster, "admin", &[], "").exits(2);
     preview(cluster, "admin", &["--bundle", "none"], "").exits(2);
     preview(cluster, "admin", &["--bundle", "baseline", "file.yaml"], "").exits(2);
     let mistyped = ["--bundle", "baseline", "-n", "nowhere"];
-    preview(cluster, "admin", &mistyped, "").exits(2).says(&["there is no namespace \"nowhere\""]);
+    preview(cluster, "admin", &mistyped, "")
+        .exits(2)
+        .reports(&["there is no namespace \"nowhere\""]);
     preview(cluster, "admin", &["--bundle", "baseline", "-n", "kube-system"], "")
         .exits(2)
-        .says(&["protected"]);
+        .reports(&["protected"]);
 }
 
 fn api(cluster: &Cluster, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -322,7 +324,7 @@ fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": mixed::NODE},
         "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Test", "message": ""}]},
     });
-    assert!(namespaces[0].kubectl(&["apply", "-f", "-"]).given(&node).said().0);
+    assert!(namespaces[0].kubectl(&["apply", "-f", "-"]).given(&node).output().0);
     let started = Instant::now();
     cluster.wait(futures::stream::iter(objects.iter().enumerate()).for_each_concurrent(
         AT_A_TIME,

@@ -128,9 +128,9 @@ fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timest
 }
 
 /// What an index says of each policy: how many violations, and everything else.
-fn told(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, String)> {
+fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, String)> {
     let updates = index.take_policies(now).into_iter().filter_map(|it| it.observed);
-    let told = updates.map(|it| {
+    let statuses = updates.map(|it| {
         let worst = it.worst.iter();
         let worst: Vec<_> = worst
             .map(|it| format!("{:?} {} {} {}", it.workload, it.fault.id, it.severity, it.pods))
@@ -140,7 +140,7 @@ fn told(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, String
             format!("{score:?} {} {:?} {:?} {worst:?}", it.workloads, it.open, it.exemptions);
         (it.policy.label.clone(), (it.violations(), text))
     });
-    told.collect()
+    statuses.collect()
 }
 
 /// The scores that were told so far: the cluster's, and the namespaces'.
@@ -219,8 +219,8 @@ proptest! {
             fresh.pod(&observed(pod), now);
         }
         fresh.list_ends(now);
-        let counted = told(&mut fresh, now);
-        prop_assert_eq!(&told(&mut index, now), &counted);
+        let counted = statuses(&mut fresh, now);
+        prop_assert_eq!(&statuses(&mut index, now), &counted);
 
         let analysis = analysis(&policies, &pods, now);
         let mut violations = BTreeMap::new();
@@ -320,8 +320,9 @@ fn an_exemption_that_ends_between_two_ticks_is_not_lost_when_policies_change() {
     let later = now + Duration::from_secs(2);
     let _ = index.policies(set(&[policy(0, 0)]), later);
     let _ = index.age(later);
-    let told = index.take_policies(later).into_iter().filter_map(|it| it.observed);
-    let violations = told.map(|it| (it.policy.label.clone(), it.violations())).collect::<Vec<_>>();
+    let observed = index.take_policies(later).into_iter().filter_map(|it| it.observed);
+    let violations =
+        observed.map(|it| (it.policy.label.clone(), it.violations())).collect::<Vec<_>>();
     assert!(violations.contains(&("shop/p1".to_owned(), 1)), "{violations:?}");
 }
 
@@ -372,11 +373,11 @@ fn twenty_namespaces_of_a_cluster_policy_have_results_and_all_have_counts() {
     assert_eq!(pictures.iter().filter(|it| !it.worst.is_empty()).count(), 20);
     index.delete("n00", "p0", now);
     let changed = index.take_namespaces().unwrap();
-    let told: Vec<_> = changed
+    let counts: Vec<_> = changed
         .iter()
         .map(|it| (it.namespace.as_str(), it.observed.as_ref().map(|it| it.worst.len())))
         .collect();
-    assert_eq!(told, [("n00", None), ("n20", Some(1))], "another namespace takes its place");
+    assert_eq!(counts, [("n00", None), ("n20", Some(1))], "another namespace takes its place");
 }
 
 /// The fixtures of every rule, also of those that only running pods decide: the policy's spec, and the pods.

@@ -50,10 +50,10 @@ fn explain_prints_every_rules_page_and_that_of_every_check() {
 
 #[test]
 fn explain_of_an_unknown_rule_suggests_one() {
-    let said = refuses(&["explain", "forbidlatestTags"]);
-    assert!(said.contains("did you mean forbidLatestTag?"), "{said}");
-    let said = refuses(&["explain", "forbidLatestTag/some"]);
-    assert!(said.contains("forbidLatestTag has no checks"), "{said}");
+    let stderr = refuses(&["explain", "forbidlatestTags"]);
+    assert!(stderr.contains("did you mean forbidLatestTag?"), "{stderr}");
+    let stderr = refuses(&["explain", "forbidLatestTag/some"]);
+    assert!(stderr.contains("forbidLatestTag has no checks"), "{stderr}");
 }
 
 #[test]
@@ -134,10 +134,10 @@ fn a_bundle_is_shown_as_a_manifest_of_either_kind() {
 
 #[test]
 fn an_unknown_bundle_is_refused_with_the_list_of_bundles() {
-    let said = refuses(&["policy", "show", "strict"]);
-    assert!(said.contains("permissive, baseline, restricted"), "{said}");
-    let said = refuses(&["policy", "show", "baseline", "--kind", "Policy"]);
-    assert!(said.contains("DevOpsPolicy, ClusterDevOpsPolicy"), "{said}");
+    let stderr = refuses(&["policy", "show", "strict"]);
+    assert!(stderr.contains("permissive, baseline, restricted"), "{stderr}");
+    let stderr = refuses(&["policy", "show", "baseline", "--kind", "Policy"]);
+    assert!(stderr.contains("DevOpsPolicy, ClusterDevOpsPolicy"), "{stderr}");
 }
 
 #[test]

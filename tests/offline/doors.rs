@@ -128,10 +128,10 @@ fn scanned(report: &Value, object: &Value) -> BTreeSet<(String, String)> {
     let results = report["results"].as_array().unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let found = results.iter().filter(|it| it["name"] == *name);
-    let tell = |it: &Value| {
+    let describe = |it: &Value| {
         (format!("{} ({})", text(&it["rule"]), text(&it["severity"])), text(&it["message"]))
     };
-    found.map(tell).collect()
+    found.map(describe).collect()
 }
 
 fn agree(scanned: &BTreeSet<(String, String)>, object: &Value, answer: &Value) {

@@ -57,9 +57,12 @@ fn every_alert_says_what_to_do_and_has_a_section_of_the_runbooks() {
             ["critical", "warning", "info"].contains(&text(&alert["labels"], "severity")),
             "{name}"
         );
-        let said = &alert["annotations"];
-        assert!(!text(said, "summary").is_empty() && !text(said, "description").is_empty());
-        assert_eq!(text(said, "runbook_url"), format!("{RUNBOOKS}{}", name.to_lowercase()));
+        let annotations = &alert["annotations"];
+        assert!(
+            !text(annotations, "summary").is_empty()
+                && !text(annotations, "description").is_empty()
+        );
+        assert_eq!(text(annotations, "runbook_url"), format!("{RUNBOOKS}{}", name.to_lowercase()));
         let section = sections.iter().find(|it| it.lines().next() == Some(name));
         let section = section.unwrap_or_else(|| panic!("docs/runbooks.md has no section {name}"));
         for part in ["*Affected now.*", "*Look.*", "*Do.*"] {

@@ -77,10 +77,10 @@ impl Folder {
 
 impl Answer {
     /// `FILE:LINE:COLUMN KIND NAMESPACE/NAME POLICY RULE CONTAINER` of every result.
-    fn told(&self) -> Vec<String> {
+    fn lines(&self) -> Vec<String> {
         let results = self.report["results"].as_array().unwrap();
         let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-        let told = results.iter().map(|it| {
+        let lines = results.iter().map(|it| {
             let place = format!("{}:{}:{}", text(&it["file"]), it["line"], it["column"]);
             let object =
                 format!("{} {}/{}", text(&it["kind"]), text(&it["namespace"]), text(&it["name"]));
@@ -91,7 +91,7 @@ impl Answer {
                 text(&it["container"])
             )
         });
-        told.collect()
+        lines.collect()
     }
 
     fn files(&self) -> Vec<&str> {
@@ -106,14 +106,14 @@ impl Answer {
     /// Which policies objected to each object.
     fn objections(&self) -> Vec<String> {
         let results = self.report["results"].as_array().unwrap();
-        let mut told: Vec<_> = results
+        let mut objections: Vec<_> = results
             .iter()
             .map(|it| {
                 format!("{} {}", it["name"].as_str().unwrap(), it["policy"].as_str().unwrap())
             })
             .collect();
-        told.dedup();
-        told
+        objections.dedup();
+        objections
     }
 }
 
@@ -181,7 +181,7 @@ fn output_of_helm_and_kustomize_and_kubectl_is_read() {
     let folder = Folder::with(&[("all.yaml", EVERYWHERE)]);
     let args = ["-f", "-", "--policy", "all.yaml"];
     let answer = folder.scan_stdin(&args, &helm);
-    assert_eq!(answer.told(), ["-:20:11 Deployment shop/cart all forbidLatestTag web"]);
+    assert_eq!(answer.lines(), ["-:20:11 Deployment shop/cart all forbidLatestTag web"]);
     assert_eq!(["documents", "workloads", "skipped"].map(|it| answer.count(it)), [2, 1, 1]);
 
     let list = r#"{"apiVersion": "v1", "items": [
@@ -191,7 +191,7 @@ fn output_of_helm_and_kustomize_and_kubectl_is_read() {
     ], "kind": "List"}"#;
     let answer = folder.scan_stdin(&args, list);
     assert_eq!(
-        answer.told(),
+        answer.lines(),
         ["-:2:112 Pod -/a all forbidLatestTag web", "-:4:121 Pod -/c-* all forbidLatestTag web"]
     );
     assert_eq!(["documents", "workloads", "skipped"].map(|it| answer.count(it)), [3, 2, 1]);
@@ -244,7 +244,7 @@ fn an_alias_bomb_is_refused_and_aliases_are_judged_where_they_are_written() {
     assert!(answer.stderr.contains("bomb.yaml:7:34: "), "{}", answer.stderr);
     assert!(answer.stderr.contains("repeat more than 100000 values"), "{}", answer.stderr);
     assert_eq!(
-        answer.told(),
+        answer.lines(),
         [
             "aliased.yaml:6:3 Pod -/a all forbidLatestTag web",
             "aliased.yaml:6:3 Pod -/a all forbidLatestTag second"
@@ -307,8 +307,8 @@ fn a_namespace_selector_is_decided_by_the_namespaces_of_the_input_and_else_taken
         .map(|it| it["message"].as_str().unwrap())
         .collect();
     let assumed = "assuming that the policy's namespaceSelector matches";
-    let told: Vec<_> = messages.iter().map(|message| message.contains(assumed)).collect();
-    assert_eq!(told, [false, false, true, true], "{messages:?}");
+    let assumptions: Vec<_> = messages.iter().map(|message| message.contains(assumed)).collect();
+    assert_eq!(assumptions, [false, false, true, true], "{messages:?}");
 }
 
 #[test]
@@ -342,7 +342,7 @@ fn policies_in_the_input_are_not_applied_and_without_policies_the_default_checks
     assert_eq!(answer.objections(), ["cart baseline"]);
     let answer = folder.scan(&["-f", "a.yaml", "--bundle", "baseline", "--policy", "p.yaml"]);
     let policies: Vec<_> =
-        answer.told().iter().filter(|it| it.contains("forbidLatestTag")).cloned().collect();
+        answer.lines().iter().filter(|it| it.contains("forbidLatestTag")).cloned().collect();
     assert_eq!(policies.len(), 2, "{policies:?}");
 }
 

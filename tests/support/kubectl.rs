@@ -67,7 +67,7 @@ impl Kubectl {
     }
 
     /// Whether it succeeded, and all that a person reads.
-    pub fn said(&self) -> (bool, String) {
+    pub fn output(&self) -> (bool, String) {
         let Ran { code, stdout, stderr } = self.run();
         (code == 0, stderr + &stdout)
     }

@@ -28,7 +28,7 @@ impl Ran {
     }
 
     /// The stderr has all of these.
-    pub fn says(self, words: &[&str]) -> Self {
+    pub fn reports(self, words: &[&str]) -> Self {
         for word in words {
             assert!(self.stderr.contains(word), "{word:?} is not in: {}", self.stderr);
         }

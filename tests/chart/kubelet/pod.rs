@@ -137,7 +137,7 @@ impl Life<'_> {
             restarts: 0,
         };
         self.run(network, &mut status);
-        self.say(&status);
+        self.report(&status);
         self.end(&mut status);
     }
 
@@ -158,14 +158,14 @@ impl Life<'_> {
             if !again {
                 status.phase = if code == 0 { "Succeeded" } else { "Failed" };
                 status.state = ended;
-                self.say(status);
+                self.report(status);
                 self.wait_until(|| false);
                 return;
             }
             status.last = Some(ended.clone());
             status.state =
                 if backoff.is_zero() { ended } else { State::Waiting("CrashLoopBackOff") };
-            self.say(status);
+            self.report(status);
             let until = Instant::now() + backoff.max(LOOK);
             if self.wait_until(|| Instant::now() >= until) {
                 return;
@@ -179,7 +179,7 @@ impl Life<'_> {
     fn start(&self, network: &Network) -> bool {
         let object = self.pod.object();
         let dir = self.shared.dir.join(object.uid().unwrap());
-        let mut said = String::new();
+        let mut reported = String::new();
         let deleted = self.wait_until(|| {
             let spec = object.spec.as_ref().unwrap();
             let written = spec.volumes.iter().flatten().try_for_each(|volume| {
@@ -189,9 +189,9 @@ impl Life<'_> {
             match written {
                 Ok(()) => true,
                 Err(reason) => {
-                    if reason != said {
+                    if reason != reported {
                         eprintln!("kubelet: pod {}: {reason}", self.pod.name);
-                        said = reason;
+                        reported = reason;
                     }
                     false
                 }
@@ -217,7 +217,7 @@ impl Life<'_> {
     fn watch(&self, network: &Network, status: &mut Status) -> Option<i32> {
         let object = self.pod.object();
         let probes = Probes::start(&object.spec.as_ref().unwrap().containers[0], network.address);
-        self.say(status);
+        self.report(status);
         loop {
             if self.pod.is_deleted() || self.shared.ended.load(Ordering::SeqCst) {
                 return None;
@@ -239,7 +239,7 @@ impl Life<'_> {
             {
                 let since = since.clone();
                 status.state = State::Running { since, started: found.started, ready: found.ready };
-                self.say(status);
+                self.report(status);
             }
             std::thread::sleep(TICK);
         }
@@ -264,7 +264,7 @@ impl Life<'_> {
             status.phase = if code == 0 { "Succeeded" } else { "Failed" };
             status.state = State::terminated(code);
         }
-        self.say(status);
+        self.report(status);
         let api = Api::namespaced(self.shared.client.clone(), &self.pod.namespace);
         if let Err(error) = self.shared.runtime.block_on(delete(&api, &object)) {
             eprintln!("kubelet: pod {}: {error}", self.pod.name);
@@ -306,15 +306,15 @@ impl Life<'_> {
     }
 
     /// Writes the status. A kubelet tries again for ever; here what comes next says more.
-    fn say(&self, status: &Status) {
+    fn report(&self, status: &Status) {
         *self.pod.status.lock().unwrap() = Some(status.clone());
         let object = self.pod.object();
         let api: Api<PodObject> = Api::namespaced(self.shared.client.clone(), &self.pod.namespace);
         let patch = status.patch(&object);
         for _ in 0..100 {
             let params = PatchParams::default();
-            let said = api.patch_status(&self.pod.name, &params, &patch);
-            match self.shared.runtime.block_on(said) {
+            let patched = api.patch_status(&self.pod.name, &params, &patch);
+            match self.shared.runtime.block_on(patched) {
                 Ok(_) => return,
                 Err(kube::Error::Api(answer)) if [404, 409].contains(&answer.code) => return,
                 Err(error) => eprintln!("kubelet: the status of {}: {error}", self.pod.name),

@@ -44,14 +44,14 @@ impl Probes {
             let mut now = first;
             while now.alive && !stop.load(Ordering::SeqCst) {
                 if now.started {
-                    if let Some(says) = readiness.as_mut().and_then(Probe::says) {
-                        now.ready = says;
+                    if let Some(ready) = readiness.as_mut().and_then(Probe::result) {
+                        now.ready = ready;
                     }
-                    if liveness.as_mut().and_then(Probe::says) == Some(false) {
+                    if liveness.as_mut().and_then(Probe::result) == Some(false) {
                         now.alive = false;
                     }
                 } else {
-                    match startup.as_mut().and_then(Probe::says) {
+                    match startup.as_mut().and_then(Probe::result) {
                         Some(true) => (now.started, now.ready) = (true, readiness.is_none()),
                         Some(false) => now.alive = false,
                         None => {}
@@ -104,7 +104,7 @@ impl Probe {
     }
 
     /// Its mind after a look, if it is time for one and the last ones were alike.
-    fn says(&mut self) -> Option<bool> {
+    fn result(&mut self) -> Option<bool> {
         if Instant::now() < self.next {
             return None;
         }

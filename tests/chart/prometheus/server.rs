@@ -32,8 +32,8 @@ impl Prometheus {
             [["check", "rules", &at("rules.yaml")], ["check", "config", &at("config.yaml")]]
         {
             let checked = Command::new(tool("promtool")).args(check).output().unwrap();
-            let said = text(&checked.stdout) + &text(&checked.stderr);
-            assert!(checked.status.success(), "promtool {check:?}: {said}");
+            let output = text(&checked.stdout) + &text(&checked.stderr);
+            assert!(checked.status.success(), "promtool {check:?}: {output}");
         }
         let output = File::create(at("log")).unwrap();
         let mut child = Command::new(tool("prometheus"))

@@ -50,7 +50,7 @@ fn no_way_to_write_a_pod_that_the_api_server_serves_leads_past_podgate(cluster: 
     for route in known.iter().chain(&[Route::EphemeralContainers, Route::Resize]) {
         assert!(found.contains(route), "{route:?} was not discovered");
     }
-    tell(&served);
+    print_summary(&served);
 
     let tried: Vec<Cell> = thread::scope(|scope| {
         let kinds = routes.values().map(|routes| scope.spawn(|| try_all(cluster, routes)));
@@ -69,7 +69,7 @@ fn no_way_to_write_a_pod_that_the_api_server_serves_leads_past_podgate(cluster: 
     assert!(failures.is_empty(), "{} cells failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-fn tell(served: &Served) {
+fn print_summary(served: &Served) {
     let versions: BTreeSet<_> = served.pod_bearing.iter().map(Resource::api_version).collect();
     println!(
         "the API server serves {} resources that can be written; {} bear a pod, in {versions:?}",

@@ -59,19 +59,20 @@ fn refusals(shop: &Namespace<'_>) -> Vec<String> {
     let path = format!("/api/v1/namespaces/{}/events", shop.name);
     let list = shop.cluster.get(&path);
     let failed = |event: &&Value| event["reason"].as_str().unwrap().starts_with("Failed");
-    let told = |event: &Value| {
+    let describe = |event: &Value| {
         let owner = event["involvedObject"]["name"].as_str().unwrap();
         format!("{owner}: {}", event["message"].as_str().unwrap())
     };
-    list["items"].as_array().unwrap().iter().filter(failed).map(told).collect()
+    list["items"].as_array().unwrap().iter().filter(failed).map(describe).collect()
 }
 
 /// Waits until podgate's denial stands in an Event of this owner.
 fn is_refused(shop: &Namespace<'_>, owner: &str, patience: Duration) {
     eventually_within(patience, &format!("the refusal of what {owner} makes"), || {
-        let told = refusals(shop);
-        let found = told.iter().any(|it| it.starts_with(owner) && it.contains("forbidLatestTag"));
-        if found { Ok(()) } else { Err(format!("{told:?}")) }
+        let messages = refusals(shop);
+        let found =
+            messages.iter().any(|it| it.starts_with(owner) && it.contains("forbidLatestTag"));
+        if found { Ok(()) } else { Err(format!("{messages:?}")) }
     });
 }
 
@@ -95,7 +96,7 @@ fn a_job_made_from_an_exempt_cron_job_runs_and_one_from_another_is_refused(clust
     shop.policy("baseline", &exempting(Kind::CronJob, "vendor"));
     shop.create(&named(Kind::CronJob, "vendor")).unwrap();
     let from = |cron_job: &str, job: &str| {
-        shop.kubectl(&["create", "job", job, &format!("--from=cronjob/{cron_job}")]).said()
+        shop.kubectl(&["create", "job", job, &format!("--from=cronjob/{cron_job}")]).output()
     };
     let (created, printed) = from("vendor", "vendor-1");
     assert!(created, "{printed}");

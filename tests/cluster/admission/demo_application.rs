@@ -21,10 +21,10 @@ fn a_demo_application_goes_from_deployment_to_pod_with_the_verdict_at_each_level
     let legacy = ["legacy-mailer", "legacy-reports"];
 
     // What exists before the policy keeps running.
-    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&manifests).said();
+    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&manifests).output();
     assert!(applied, "{printed}");
     let (_, names) =
-        shop.kubectl(&["get", "deployments", "-o", "jsonpath={.items[*].metadata.name}"]).said();
+        shop.kubectl(&["get", "deployments", "-o", "jsonpath={.items[*].metadata.name}"]).output();
     let names: Vec<_> = names.split_whitespace().collect();
     assert_eq!(names.len(), 12);
     let running = |deployment: &str, replicas: i64| {
@@ -43,7 +43,7 @@ fn a_demo_application_goes_from_deployment_to_pod_with_the_verdict_at_each_level
     );
 
     // Deployment: an unchanged one passes again, good or not.
-    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&manifests).said();
+    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&manifests).output();
     assert!(applied, "{printed}");
     // ReplicaSet and Pod: the good ones scale, and the pods come up.
     for name in &names {
@@ -72,7 +72,7 @@ fn a_demo_application_goes_from_deployment_to_pod_with_the_verdict_at_each_level
     // In a namespace that had the policy first, the same are refused at the Deployment.
     let fresh = cluster.namespace("shop");
     fresh.policy("baseline", &enforce(&json!({"forbidLatestTag": true})));
-    let (applied, printed) = fresh.kubectl(&["apply", "-f", "-"]).given(&manifests).said();
+    let (applied, printed) = fresh.kubectl(&["apply", "-f", "-"]).given(&manifests).output();
     assert!(!applied);
     for name in legacy {
         assert!(

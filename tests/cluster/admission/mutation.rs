@@ -59,7 +59,7 @@ fn terse() -> Value {
 /// The pod that the API server would make of an object, or why it would not.
 fn admitted(shop: &Namespace<'_>, object: &Value) -> Result<Value, String> {
     let create = ["create", "--dry-run=server", "-o", "json", "-f", "-"];
-    let (created, printed) = shop.kubectl(&create).given(&object).said();
+    let (created, printed) = shop.kubectl(&create).given(&object).output();
     let json = printed.find("\n{").map_or(printed.as_str(), |start| &printed[start..]);
     if created { Ok(serde_json::from_str(json).unwrap()) } else { Err(printed) }
 }
@@ -115,7 +115,7 @@ fn a_template_is_judged_as_its_pods_and_stays_as_it_was_written(cluster: &Cluste
     assert_eq!(template["containers"][0].get("livenessProbe"), None);
     shop.awaits("its pod", Kind::Deployment, "web", |it| it.data["status"]["replicas"] == 1);
     let (pods, _) = eventually("the pod", || {
-        let (_, printed) = shop.kubectl(&["get", "pods", "-o", "json"]).said();
+        let (_, printed) = shop.kubectl(&["get", "pods", "-o", "json"]).output();
         let pods: Value = serde_json::from_str(&printed).map_err(|error| error.to_string())?;
         if pods["items"].as_array().unwrap().len() == 1 { Ok(pods) } else { Err(printed) }
     });

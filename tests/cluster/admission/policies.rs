@@ -34,11 +34,11 @@ fn a_policy_edit_comes_into_force_and_its_deletion_too(cluster: &Cluster) {
         seconds(edited),
         seconds(back)
     );
-    let (deleted, printed) = shop.kubectl(&["delete", "devopspolicy", "baseline"]).said();
+    let (deleted, printed) = shop.kubectl(&["delete", "devopspolicy", "baseline"]).output();
     assert!(deleted, "{printed}");
     let ((), gone) = eventually("the deleted policy to be out of force", || {
         let (admitted, printed) =
-            shop.kubectl(&["run", "web", "--image=nginx", "--dry-run=server"]).said();
+            shop.kubectl(&["run", "web", "--image=nginx", "--dry-run=server"]).output();
         if admitted { Ok(()) } else { Err(printed) }
     });
     println!("out of force after: deletion {}", seconds(gone));

@@ -52,7 +52,8 @@ fn audit_admits_silently_warn_with_warnings_and_enforce_denies_as_kubectl_prints
 ) {
     let shop = cluster.namespace("shop");
     let manifest = workload(Kind::Deployment, pod("nginx")).to_string();
-    let apply = || shop.kubectl(&["apply", "--dry-run=server", "-f", "-"]).given(&manifest).said();
+    let apply =
+        || shop.kubectl(&["apply", "--dry-run=server", "-f", "-"]).given(&manifest).output();
     let rules = |mode: &str| json!({"enforcementMode": mode, "forbidLatestTag": true});
 
     shop.policy("baseline", &rules("audit"));
@@ -136,7 +137,7 @@ fn a_violation_below_the_denied_severity_only_warns(cluster: &Cluster) {
     shop.policy("baseline", &enforce(&rules));
     let manifest = workload(Kind::Pod, pod("nginx:1.29")).to_string();
     let (admitted, printed) =
-        shop.kubectl(&["apply", "--dry-run=server", "-f", "-"]).given(&manifest).said();
+        shop.kubectl(&["apply", "--dry-run=server", "-f", "-"]).given(&manifest).output();
     assert!(admitted, "{printed}");
     assert!(printed.contains("Warning: podgate: requireReadinessProbe (low) web"), "{printed}");
     shop.rejects(&workload(Kind::Pod, pod("nginx"))).because(&["breaks 1 rule"]);

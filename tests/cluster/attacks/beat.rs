@@ -65,8 +65,8 @@ impl Beating {
 
     fn renew_time(&self) -> Option<Timestamp> {
         let path = "jsonpath={.spec.renewTime}";
-        let (_, said) = self.kubectl(&["get", "lease", LEASE, "-o", path]).said();
-        said.parse().ok()
+        let (_, output) = self.kubectl(&["get", "lease", LEASE, "-o", path]).output();
+        output.parse().ok()
     }
 
     /// Waits until the Lease was renewed after this.
@@ -93,8 +93,8 @@ fn the_lease_of_the_beat_is_podgates_alone_to_write_and_anybodys_to_delete() {
         Some(1.0) => Ok(()),
         other => Err(format!("{other:?}")),
     });
-    let (healthy, said) = it.check();
-    assert!(healthy && said.contains("the API servers were seen to call podgate"), "{said}");
+    let (healthy, output) = it.check();
+    assert!(healthy && output.contains("the API servers were seen to call podgate"), "{output}");
     nobody_else_writes_it(&it);
     foreign_times_and_nonces_do_not_count(&it);
     other_writes_to_leases_pass(&it);
@@ -112,7 +112,7 @@ fn nobody_else_writes_it(it: &Beating) {
         for time in ["9999-01-01T00:00:00.000000Z", "2027-01-15T08:00:00.000000Z"] {
             let patch = json!({"spec": {"renewTime": time}}).to_string();
             let patch = ["patch", "lease", LEASE, "--type=merge", "-p", &patch, &by];
-            refused(&it.kubectl(&patch).said(), "only podgate itself (podgate) writes it");
+            refused(&it.kubectl(&patch).output(), "only podgate itself (podgate) writes it");
         }
         let mut forged = before.clone();
         forged["spec"]["renewTime"] = json!(micro(Timestamp::now()));
@@ -120,15 +120,15 @@ fn nobody_else_writes_it(it: &Beating) {
             &["replace", "-f", "-"][..],
             &["apply", "--server-side", "--force-conflicts", "-f", "-"],
         ] {
-            let said = it.kubectl(&[verb, &[&by]].concat()).given(&forged).said();
-            refused(&said, "only podgate itself");
+            let output = it.kubectl(&[verb, &[&by]].concat()).given(&forged).output();
+            refused(&output, "only podgate itself");
         }
         // Nor may anybody make it in podgate's stead. It is made anew within a beat, so that this may come too late.
         it.kubectl(&["delete", "lease", LEASE, &by]).ok();
-        let (made, said) = it.kubectl(&["create", "-f", "-", &by]).given(&forged).said();
+        let (made, output) = it.kubectl(&["create", "-f", "-", &by]).given(&forged).output();
         assert!(
-            !made && (said.contains("only podgate itself") || said.contains("already exists")),
-            "{said}"
+            !made && (output.contains("only podgate itself") || output.contains("already exists")),
+            "{output}"
         );
         it.beats_after(Timestamp::now() - 5.seconds());
     }
@@ -148,8 +148,12 @@ fn foreign_times_and_nonces_do_not_count(it: &Beating) {
         let args = [&["replace", "-f", "-", &by][..], further].concat();
         // Podgate itself renews it meanwhile.
         eventually("a write without a conflict", || {
-            let said = it.kubectl(&args).given(&lease).said();
-            if said.1.contains("the object has been modified") { Err(said.1) } else { Ok(said) }
+            let output = it.kubectl(&args).given(&lease).output();
+            if output.1.contains("the object has been modified") {
+                Err(output.1)
+            } else {
+                Ok(output)
+            }
         })
         .0
     };
@@ -167,11 +171,11 @@ fn foreign_times_and_nonces_do_not_count(it: &Beating) {
     refused(&write(&now(), Some("x".repeat(10_000)), &dry), "none of podgate's");
     refused(&write(&now(), nonce(&own, Timestamp::now()), &[]), "belongs into dry runs");
     let mine = own.nonce("test-2", Timestamp::now());
-    let (admitted, said) = write(&now(), Some(mine.clone()), &dry);
-    assert!(admitted && own.is_echo(&mine, &said), "a nonce of podgate's is echoed: {said}");
+    let (admitted, output) = write(&now(), Some(mine.clone()), &dry);
+    assert!(admitted && own.is_echo(&mine, &output), "a nonce of podgate's is echoed: {output}");
     refused(&write(&now(), Some(mine), &dry), "it was used before");
-    let (healthy, said) = it.check();
-    assert!(healthy, "{said}");
+    let (healthy, output) = it.check();
+    assert!(healthy, "{output}");
 }
 
 /// Labels, finalizers and owners are the garbage collector's, and other Leases their holders'.
@@ -194,8 +198,8 @@ fn only_the_beat_is_refused_while_podgate_is_away(it: &Beating) {
     it.podgate.signal("KILL");
     let patch =
         ["patch", "lease", LEASE, "--type=merge", "-p", "{\"spec\": {\"renewTime\": null}}"];
-    let (written, said) = it.kubectl(&patch).said();
-    assert!(!written && said.contains("failed calling webhook"), "{said}");
+    let (written, output) = it.kubectl(&patch).output();
+    assert!(!written && output.contains("failed calling webhook"), "{output}");
     it.kubectl(&["label", "lease", LEASE, "--overwrite", "team=other"]).ok();
     it.kubectl(&[
         "patch",
@@ -227,7 +231,7 @@ fn a_beat_that_stops_shows_in_the_metrics_and_in_check() {
         it.kubectl(&["replace", "-f", "-"]).given(&changed).ok();
     };
     let restore = || {
-        if it.kubectl(&["replace", "-f", "-"]).given(&rendered).said().0 {
+        if it.kubectl(&["replace", "-f", "-"]).given(&rendered).output().0 {
             return;
         }
         it.kubectl(&["create", "-f", "-"]).given(&rendered).ok();
@@ -262,11 +266,11 @@ fn a_beat_that_stops_shows_in_the_metrics_and_in_check() {
             let shown = format!("podgate_called {called:?}, intact {intact:?}");
             if called > Some(15.0) || intact == Some(0.0) { Ok(shown) } else { Err(shown) }
         });
-        let (said, _) = eventually("podgate check to fail", || match it.check() {
-            (false, said) => Ok(said),
-            (true, said) => Err(said),
+        let (output, _) = eventually("podgate check to fail", || match it.check() {
+            (false, output) => Ok(output),
+            (true, output) => Err(output),
         });
-        assert!(said.contains("the API servers were last seen to call podgate"), "{said}");
+        assert!(output.contains("the API servers were last seen to call podgate"), "{output}");
         println!(
             "   {what}: in the metrics after {} ({shown}), in check after {}",
             seconds(in_metrics),
@@ -274,8 +278,8 @@ fn a_beat_that_stops_shows_in_the_metrics_and_in_check() {
         );
         restore();
         it.beats_after(Timestamp::now());
-        let (healthy, said) = it.check();
-        assert!(healthy, "{said}");
+        let (healthy, output) = it.check();
+        assert!(healthy, "{output}");
     }
     // What leaves objects out in other ways is seen at once, too.
     let selections: [Harm<'_>; 4] = [
@@ -320,9 +324,12 @@ fn other_ca() -> String {
     params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
 }
 
-fn refused((admitted, said): &(bool, String), why: &str) {
-    assert!(!admitted && said.contains(why), "{why}: {said}");
-    assert!(said.contains("kubectl delete lease podgate-alive"), "it says what one can do: {said}");
+fn refused((admitted, output): &(bool, String), why: &str) {
+    assert!(!admitted && output.contains(why), "{why}: {output}");
+    assert!(
+        output.contains("kubectl delete lease podgate-alive"),
+        "it says what one can do: {output}"
+    );
 }
 
 fn micro(time: Timestamp) -> String {

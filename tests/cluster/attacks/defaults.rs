@@ -35,7 +35,7 @@ fn decision(shop: &Namespace<'_>, policy: &str) -> String {
 
 fn shown_mode(shop: &Namespace<'_>, policy: &str, expected: &str) {
     eventually("the MODE column", || {
-        let (_, printed) = shop.kubectl(&["get", "devopspolicies"]).said();
+        let (_, printed) = shop.kubectl(&["get", "devopspolicies"]).output();
         let row = printed.lines().find(|line| line.starts_with(policy)).unwrap_or_default();
         if row.split_whitespace().nth(1) == Some(expected) { Ok(()) } else { Err(printed) }
     });
@@ -47,7 +47,7 @@ fn a_policy_with_a_bundle_and_no_mode_audits_and_shows_it(cluster: &Cluster) {
         "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
         "metadata": {"name": "hardened"}, "spec": {"bundle": "restricted"},
     });
-    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&policy).said();
+    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&policy).output();
     assert!(applied, "{printed}");
     assert_eq!(decision(&shop, "hardened"), "allow");
     shop.accepts(&workload(Kind::Pod, pod("nginx")));

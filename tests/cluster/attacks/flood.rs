@@ -57,7 +57,7 @@ fn arrived(flood: &Flood, attack: Attack) {
 }
 
 /// What calls took, in order.
-fn told(mut took: Vec<Duration>) -> String {
+fn describe(mut took: Vec<Duration>) -> String {
     took.sort_unstable();
     let (half, most) = (took[took.len() / 2], took[took.len() * 99 / 100]);
     format!("{} calls, p50 {half:?}, p99 {most:?}", took.len())
@@ -141,7 +141,7 @@ fn floods(attack: Attack) {
         a_large_review_gets_its_turn(&server);
     }
     let (connected, peak) = (flood.connected(), server.podgate.peak_memory());
-    println!("{attack:?}: {connected} connections; {}; VmHWM {peak} KiB", told(took));
+    println!("{attack:?}: {connected} connections; {}; VmHWM {peak} KiB", describe(took));
     assert!(peak < MAX_MEMORY, "{attack:?}: {peak} KiB");
     let lines = server.podgate.count_logged("a review could not be judged");
     assert!(lines < 1000, "{attack:?}: {lines} lines in the log");
@@ -235,7 +235,7 @@ fn no_flood_gets_a_violating_pod_past_a_kube_apiserver_nor_a_compliant_one_refus
             arrived(&flood, attack);
             let (took, faults) = victim.creates();
             let peak = cluster.podgate.peak_memory();
-            println!("{failure_policy}, {attack:?}: {}; VmHWM {peak} KiB", told(took));
+            println!("{failure_policy}, {attack:?}: {}; VmHWM {peak} KiB", describe(took));
             wrong.extend(faults.iter().map(|it| format!("{failure_policy}, {attack:?}: {it}")));
         }
     }
@@ -268,13 +268,13 @@ fn no_flood_that_began_before_podgate_gets_a_violating_pod_past_nor_a_compliant_
             "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
             "metadata": {"name": "baseline"}, "spec": policy(),
         });
-        let (applied, text) = victim.shop.kubectl(&["apply", "-f", "-"]).given(&object).said();
+        let (applied, text) = victim.shop.kubectl(&["apply", "-f", "-"]).given(&object).output();
         assert!(applied, "{text}");
         in_force(&victim.shop);
         arrived(&flood, attack);
         let (took, faults) = victim.creates();
         let peak = cluster.podgate.peak_memory();
-        println!("{attack:?}, begun before: {}; VmHWM {peak} KiB", told(took));
+        println!("{attack:?}, begun before: {}; VmHWM {peak} KiB", describe(took));
         wrong.extend(faults.iter().map(|it| format!("{attack:?}: {it}")));
         if peak >= MAX_MEMORY {
             wrong.push(format!("{attack:?}: {peak} KiB"));
@@ -310,7 +310,7 @@ fn many_addresses_at_once_keep_no_known_api_server_out() {
         let flood = Flood::begin(attack, &addresses, &cluster.podgate.listen, &certs);
         arrived(&flood, attack);
         let (took, faults) = victim.creates();
-        println!("{attack:?}, from many: {}", told(took));
+        println!("{attack:?}, from many: {}", describe(took));
         wrong.extend(faults.iter().map(|it| format!("{attack:?}: {it}")));
     }
     none(&wrong);

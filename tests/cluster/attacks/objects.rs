@@ -198,9 +198,9 @@ fn a_violation_hides_behind_no_list_of_any_length(cluster: &Cluster) {
         let _ = post(&shop, Run::Dry, &object).verdict();
         object["spec"]["hostPID"] = json!(true);
         let refusal = post(&shop, Run::Dry, &object).rejection();
-        let told = refusal.message.contains("spec.hostPID is true")
+        let is_named = refusal.message.contains("spec.hostPID is true")
             || refusal.message.contains("podSecurity (high) · policy ");
-        assert!(told, "{what}: {}", refusal.message);
+        assert!(is_named, "{what}: {}", refusal.message);
     }
 }
 
@@ -224,26 +224,26 @@ fn what_the_api_server_refuses_itself_it_refuses_in_its_own_words(cluster: &Clus
             json!({"initContainers": [{"name": "web", "image": "nginx"}]}),
         ] {
             let object = workload(kind, spec);
-            says_the_same(&free, &shop, kind, &object);
+            gets_the_same_refusal(&free, &shop, kind, &object);
         }
         let names = kind.names();
         let empty = json!({"apiVersion": names.api_version(), "kind": names.kind, "metadata": {"name": "web"}});
-        says_the_same(&free, &shop, kind, &empty);
+        gets_the_same_refusal(&free, &shop, kind, &empty);
         let mut without = workload(kind, pod("nginx"));
         without["spec"] = json!(null);
         without["template"] = json!(null);
-        says_the_same(&free, &shop, kind, &without);
+        gets_the_same_refusal(&free, &shop, kind, &without);
     }
 }
 
 /// What the API server says of an object that it refuses does not depend on podgate.
-fn says_the_same(free: &Namespace<'_>, shop: &Namespace<'_>, kind: Kind, object: &Value) {
-    let say = |namespace: &Namespace<'_>| {
+fn gets_the_same_refusal(free: &Namespace<'_>, shop: &Namespace<'_>, kind: Kind, object: &Value) {
+    let refusal_in = |namespace: &Namespace<'_>| {
         let reply = namespace.write(Run::Dry, Write::Post, kind, "", object);
         assert!(!reply.admitted(), "{object}");
         (reply.code, reply.message().replace(&namespace.name, "NAMESPACE"))
     };
-    let (own, with_podgate) = (say(free), say(shop));
+    let (own, with_podgate) = (refusal_in(free), refusal_in(shop));
     assert_eq!(own, with_podgate, "{object}");
     assert_eq!(own.0, 422, "{own:?}");
 }

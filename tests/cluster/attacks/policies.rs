@@ -111,15 +111,15 @@ fn a_policy_that_stops_compiling_while_podgate_is_away_goes_on_denying_in_every_
     ] {
         eventually("the policy to be stalled", || {
             let status = get(&plane, name)["status"].clone();
-            let told = status["conditions"].to_string();
-            if told.contains(stand_in) { Ok(()) } else { Err(status.to_string()) }
+            let conditions = status["conditions"].to_string();
+            if conditions.contains(stand_in) { Ok(()) } else { Err(status.to_string()) }
         });
     }
     assert_eq!(get(&plane, "own")["status"]["lastGood"], kept.as_str(), "it is still kept");
-    let (code, told) = check(&admin);
-    assert_eq!(code, Some(3), "{told}");
+    let (code, output) = check(&admin);
+    assert_eq!(code, Some(3), "{output}");
     for name in ["DevOpsPolicy shop/own cannot be used", "DevOpsPolicy shop/never cannot be used"] {
-        assert!(told.contains(name), "{told}");
+        assert!(output.contains(name), "{output}");
     }
 
     plane.kubectl(&["delete", "devopspolicy", "never", "-n", SHOP]).ok();

@@ -139,7 +139,7 @@ fn records_that_a_tenant_forged_change_no_template_and_no_pod() {
 
     let _podgate = arena.podgate("all-policies");
     // It has looked at all that is labelled, and goes on with its work.
-    slow.tells("own", "Deployment/web", "Repaired");
+    slow.wait_for_state("own", "Deployment/web", "Repaired");
     // A record that nothing tells from podgate's own takes out what podgate would put in, and not more.
     let after = believed.awaits(Kind::Deployment, "web", "to be taken back", |it| {
         record(it)["state"] == "RolledBack"
@@ -249,8 +249,8 @@ fn under_enforce_only_podgate_writes_records_and_it_rolls_its_repairs_back() {
         if record(&object)["state"] == "RolledBack" {
             return Ok(object);
         }
-        let told = shop.get_policy("own")["status"]["remediation"].clone();
-        Err(format!("{told} {}", podgate.whole_log()))
+        let repair = shop.get_policy("own")["status"]["remediation"].clone();
+        Err(format!("{repair} {}", podgate.whole_log()))
     });
     assert_eq!(after["spec"]["template"], before["spec"]["template"], "it is as it was");
     assert_eq!(arena.template_patches(&shop.name).len(), 2, "there and back");
@@ -269,7 +269,7 @@ fn under_enforce_only_podgate_writes_records_and_it_rolls_its_repairs_back() {
     object["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "Helm"});
     hand.runs(Kind::Deployment, &object);
     hand.policy("own", &wants(&json!({})));
-    hand.tells("own", "Deployment/web", "Proposed");
+    hand.wait_for_state("own", "Deployment/web", "Proposed");
     let admin = arena.plane.kubeconfig("admin");
     let args = ["remediate", "apply", "deployment/web", "--yes", "-n", &hand.name, "--kubeconfig"];
     let applied = run(&[&args[..], &[admin.to_str().unwrap()]].concat());

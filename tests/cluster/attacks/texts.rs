@@ -57,7 +57,7 @@ fn kubectl_prints_a_warning_of_a_message_that_would_turn_the_line_around(cluster
     let (created, printed) = shop
         .kubectl(&["create", "-f", "-"])
         .given(&workload(Kind::Pod, pod("nginx:1.29")).to_string())
-        .said();
+        .output();
     assert!(created, "{printed}");
     let expected = r"Warning: podgate: validations/own (medium): not \u{202e}like this";
     assert!(printed.contains(expected), "{printed}");
@@ -70,7 +70,7 @@ fn a_message_with_a_control_character_is_refused_with_the_field(cluster: &Cluste
         "metadata": {"name": "own"},
         "spec": {"validations": [{"name": "own", "expression": "true", "message": GARBLED}]},
     });
-    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&policy).said();
+    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&policy).output();
     assert!(!applied, "{printed}");
     assert!(printed.contains("spec.validations[0].message"), "{printed}");
 }

@@ -64,9 +64,9 @@ fn pods_that_live_by_an_exemption_are_orphaned_by_the_real_controllers(cluster: 
                 if answer["allowed"] == false { Ok(()) } else { Err(answer.to_string()) }
             });
         }
-        let (done, told) =
-            shop.kubectl(&["delete", "statefulset", "db", "--cascade=orphan"]).said();
-        assert!(done, "{told}");
+        let (done, output) =
+            shop.kubectl(&["delete", "statefulset", "db", "--cascade=orphan"]).output();
+        assert!(done, "{output}");
         eventually("the StatefulSet to be gone", || {
             let left = shop.try_get(Kind::StatefulSet, "db");
             left.err().filter(|it| it.contains("not found")).ok_or_else(|| "it is there".to_owned())

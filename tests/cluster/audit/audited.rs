@@ -109,7 +109,12 @@ impl Namespace<'_> {
     }
 
     /// Waits for a policy's status, and prints after how long it came.
-    pub fn sees(&self, what: &str, policy: &str, expected: impl Fn(&Value) -> bool) -> Value {
+    pub fn wait_for_status(
+        &self,
+        what: &str,
+        policy: &str,
+        expected: impl Fn(&Value) -> bool,
+    ) -> Value {
         let (status, after) = eventually(what, || {
             let status = self.status(policy);
             if expected(&status) { Ok(status) } else { Err(status.to_string()) }

@@ -26,11 +26,11 @@ fn violations(count: u64) -> impl Fn(&Value) -> bool {
 fn a_policys_status_follows_deployments_that_come_scale_are_mended_and_go(audited: &Audited) {
     let shop = audited.namespace("follow");
     shop.policy("baseline", &latest());
-    let status = shop.sees("a policy without pods", "baseline", violations(0));
+    let status = shop.wait_for_status("a policy without pods", "baseline", violations(0));
     assert_eq!((&status["healthScore"], &status["healthy"]), (&json!(100), &json!(true)));
 
     shop.deployment("cart", "nginx", 2);
-    let status = shop.sees("a violation", "baseline", violations(1));
+    let status = shop.wait_for_status("a violation", "baseline", violations(1));
     assert_eq!(
         (&status["healthScore"], &status["classification"]),
         (&json!(0), &json!("Critical"))
@@ -57,7 +57,7 @@ fn a_policys_status_follows_deployments_that_come_scale_are_mended_and_go(audite
     assert_eq!(shop.metric(&of_namespace), Some(0.0));
 
     shop.deployment("api", "nginx:1.29", 1);
-    shop.sees("a workload that keeps the rule", "baseline", |status| {
+    shop.wait_for_status("a workload that keeps the rule", "baseline", |status| {
         status["healthScore"].as_u64().is_some_and(|score| score > 0) && status["violations"] == 1
     });
     shop.kubectl(&["scale", "deployment", "cart", "--replicas=5"]).ok();
@@ -66,11 +66,11 @@ fn a_policys_status_follows_deployments_that_come_scale_are_mended_and_go(audite
     });
     assert_eq!(shop.status("baseline")["violations"], 1, "a workload is one, whatever its size");
     shop.kubectl(&["scale", "deployment", "cart", "--replicas=0"]).ok();
-    shop.sees("a scale to nothing", "baseline", violations(0));
+    shop.wait_for_status("a scale to nothing", "baseline", violations(0));
     shop.kubectl(&["scale", "deployment", "cart", "--replicas=1"]).ok();
-    shop.sees("a scale from nothing", "baseline", violations(1));
+    shop.wait_for_status("a scale from nothing", "baseline", violations(1));
     shop.deployment("cart", "nginx:1.29", 1);
-    let status = shop.sees("a mended image", "baseline", violations(0));
+    let status = shop.wait_for_status("a mended image", "baseline", violations(0));
     assert_eq!(status["healthScore"], 100);
     let began = format!("devopspolicy_violations_total{labels}");
     assert!(shop.metric(&began).is_some_and(|began| began >= 1.0), "{:?}", shop.metric(&began));
@@ -86,19 +86,19 @@ fn a_policys_edit_is_evaluated_without_any_change_of_a_pod(audited: &Audited) {
     let shop = audited.namespace("edit");
     shop.policy("own", &latest());
     shop.deployment("cart", "nginx", 1);
-    let status = shop.sees("a violation", "own", violations(1));
+    let status = shop.wait_for_status("a violation", "own", violations(1));
     shop.policy("own", &json!({"forbidLatestTag": true, "requireLivenessProbe": true}));
-    let edited = shop.sees("one rule more", "own", violations(2));
+    let edited = shop.wait_for_status("one rule more", "own", violations(2));
     assert_ne!(status["observedGeneration"], edited["observedGeneration"]);
     shop.policy(
         "own",
         &json!({"forbidLatestTag": true, "severityOverrides": {"forbidLatestTag": "low"}}),
     );
-    shop.sees("another severity", "own", |status| {
+    shop.wait_for_status("another severity", "own", |status| {
         status["topViolations"][0]["severity"] == "low" && status["violations"] == 1
     });
     shop.policy("own", &json!({"requiredLabels": [{"key": "app"}]}));
-    shop.sees("a rule that is kept", "own", violations(0));
+    shop.wait_for_status("a rule that is kept", "own", violations(0));
 }
 
 fn a_rule_in_cel_is_judged_again_from_the_pods_themselves(audited: &Audited) {
@@ -109,10 +109,10 @@ fn a_rule_in_cel_is_judged_again_from_the_pods_themselves(audited: &Audited) {
             "expression": format!("object.spec.containers.all(c, c.name == '{name}')")}]})
     };
     shop.policy("own", &named("api"));
-    let status = shop.sees("a validation", "own", violations(1));
+    let status = shop.wait_for_status("a validation", "own", violations(1));
     assert_eq!(status["topViolations"][0]["rule"], "validations/own");
     shop.policy("own", &named("web"));
-    shop.sees("an edited validation", "own", violations(0));
+    shop.wait_for_status("an edited validation", "own", violations(0));
 }
 
 fn a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go(audited: &Audited) {
@@ -127,28 +127,28 @@ fn a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go(audi
         "metadata": {"name": "mean"},
         "spec": {"forbidLatestTag": true, "namespaceSelector": {"matchLabels": {"suite": "mean"}}},
     }));
-    let sees = |what: &str, score: u64, violations: u64| {
+    let wait_for_status = |what: &str, score: u64, violations: u64| {
         eventually(what, || {
             let status = audited.get(&["clusterdevopspolicy", "mean"])["status"].clone();
-            let seen = status["healthScore"] == score && status["violations"] == violations;
-            if seen { Ok(status) } else { Err(status.to_string()) }
+            let arrived = status["healthScore"] == score && status["violations"] == violations;
+            if arrived { Ok(status) } else { Err(status.to_string()) }
         })
         .0
     };
-    let status = sees("the mean", 50, 1);
+    let status = wait_for_status("the mean", 50, 1);
     let workload = format!("Deployment/{}/cart", bad.name);
     assert_eq!(status["topViolations"][0]["workload"], workload);
     audited.kubectl(&["delete", "namespace", &bad.name, "--wait=false"]).ok();
     audited
         .kubectl(&["-n", &bad.name, "delete", "pods", "--all", "--force", "--grace-period=0"])
         .ok();
-    sees("a deleted namespace", 100, 0);
+    wait_for_status("a deleted namespace", 100, 0);
     eventually("the series of a deleted namespace to go", || {
         let series = format!("namespace_health_score{{namespace=\"{}\"}}", bad.name);
         bad.metric(&series).map_or(Ok(()), |left| Err(left.to_string()))
     });
     audited.kubectl(&["label", "namespace", &good.name, "suite-"]).ok();
-    sees("a namespace that is selected no more", 100, 0);
+    wait_for_status("a namespace that is selected no more", 100, 0);
     audited.kubectl(&["delete", "clusterdevopspolicy", "mean"]).ok();
 }
 
@@ -158,20 +158,20 @@ fn a_policy_that_cannot_be_enforced_reports_it_and_its_last_good_version_stays_i
     let shop = audited.namespace("fault");
     shop.policy("own", &latest());
     shop.deployment("cart", "nginx", 1);
-    shop.sees("a violation", "own", violations(1));
+    shop.wait_for_status("a violation", "own", violations(1));
     let bad = json!({"validations": [{"name": "x", "message": "m", "expression": "nonsense("}]});
     shop.policy("own", &bad);
     let condition = |status: &Value, type_: &str| {
         let conditions = status["conditions"].as_array().unwrap().iter();
         conditions.filter(|it| it["type"] == type_).map(|it| it["status"].clone()).next()
     };
-    let status = shop.sees("a version that is no good", "own", |status| {
+    let status = shop.wait_for_status("a version that is no good", "own", |status| {
         condition(status, "Stalled") == Some(json!("True"))
     });
     assert_eq!(condition(&status, "Ready"), Some(json!("False")));
     assert_eq!(status["violations"], 1, "the last good version still judges");
     shop.policy("own", &latest());
-    shop.sees("a version that is good again", "own", |status| {
+    shop.wait_for_status("a version that is good again", "own", |status| {
         condition(status, "Ready") == Some(json!("True"))
             && condition(status, "Stalled") == Some(json!("False"))
     });
@@ -199,7 +199,7 @@ fn an_exemption_counts_as_used_and_what_it_lets_pass_is_no_violation(audited: &A
         );
         let policy = shop.get(&["devopspolicy", "own"]);
         let generation = &policy["metadata"]["generation"];
-        shop.sees("exemptions", "own", |status| {
+        shop.wait_for_status("exemptions", "own", |status| {
             status["observedGeneration"] == *generation && status["exemptions"]["unused"] == 1
         })
     };
@@ -209,6 +209,6 @@ fn an_exemption_counts_as_used_and_what_it_lets_pass_is_no_violation(audited: &A
     let status = status.expect("an exemption that is in force");
     assert_eq!(status["violations"], 0);
     assert_eq!(status["exemptions"], json!({"used": 1, "unused": 1, "expired": 1}));
-    let status = shop.sees("an exemption that expires", "own", violations(1));
+    let status = shop.wait_for_status("an exemption that expires", "own", violations(1));
     assert_eq!(status["exemptions"], json!({"used": 0, "unused": 1, "expired": 2}));
 }

@@ -104,7 +104,7 @@ fn verdict(
     tally: &mut Tally,
 ) -> Option<Difference> {
     tally.expressions += 1;
-    let told = |answer: &ExpressionAnswer| {
+    let describe = |answer: &ExpressionAnswer| {
         let refusal = answer.refused.lines().next().unwrap_or_default().to_owned();
         if refusal.is_empty() {
             format!("compiles: {}", answer.of)
@@ -122,7 +122,7 @@ fn verdict(
         tally.refused += usize::from(theirs.of.is_empty());
         return None;
     };
-    let of = |answer| format!("{} ({})", told(answer), answer.of);
+    let of = |answer| format!("{} ({})", describe(answer), answer.of);
     let (judge, podgate) = (of(theirs), of(ours));
     Some(Difference { kind, expression: expression.to_owned(), pod: None, judge, podgate })
 }
@@ -144,31 +144,34 @@ fn result(
     let same = theirs.is == ours.is
         && (theirs.is != Is::Value
             || theirs.text == ours.text
-            || only_words_differ(expression, theirs, ours));
+            || only_messages_differ(expression, theirs, ours));
     let kind = if !same {
         Kind::Result
     } else if theirs.unstable_cost {
         return None;
-    } else if theirs.cost != ours.cost && !tells_words(expression) {
+    } else if theirs.cost != ours.cost && !returns_messages(expression) {
         Kind::Cost
     } else {
         tally.costs += 1;
         return None;
     };
-    let told = |it: &Outcome| format!("{:?} {:.300} (cost {})", it.is, it.text, it.cost);
-    let (judge, podgate) = (told(theirs), told(ours));
+    let describe = |it: &Outcome| format!("{:?} {:.300} (cost {})", it.is, it.text, it.cost);
+    let (judge, podgate) = (describe(theirs), describe(ours));
     Some(Difference { kind, expression: expression.to_owned(), pod: Some(pod), judge, podgate })
 }
 
 /// What a named format says of a text that it is not for is said in podgate's own words; as many of them.
-fn tells_words(expression: &str) -> bool {
+fn returns_messages(expression: &str) -> bool {
     expression.contains("validate(")
 }
 
-fn only_words_differ(expression: &str, theirs: &Outcome, ours: &Outcome) -> bool {
+fn only_messages_differ(expression: &str, theirs: &Outcome, ours: &Outcome) -> bool {
     let messages = |it: &Outcome| it.text.split("\", \"").count();
-    let told = |it: &Outcome| it.text.starts_with("optional([\"");
-    tells_words(expression) && told(theirs) && told(ours) && messages(theirs) == messages(ours)
+    let is_list = |it: &Outcome| it.text.starts_with("optional([\"");
+    returns_messages(expression)
+        && is_list(theirs)
+        && is_list(ours)
+        && messages(theirs) == messages(ours)
 }
 
 fn together(unit: &Unit, judge: &UnitAnswer, podgate: &UnitAnswer) -> Option<Difference> {

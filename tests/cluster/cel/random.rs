@@ -30,13 +30,11 @@ const ENOUGH: usize = 40;
 /// Where the random numbers begin; the same each time, so that a failure is met again.
 const SEED: u64 = 17;
 
-fn random_policies_on_random_pods_evaluate_as_in_the_api_server() -> Result<(), String>
-{
+fn random_policies_on_random_pods_evaluate_as_in_the_api_server() -> Result<(), String> {
     run(2_000)
 }
 
-fn a_hundred_thousand_random_policies_evaluate_as_in_the_api_server()
--> Result<(), String> {
+fn a_hundred_thousand_random_policies_evaluate_as_in_the_api_server() -> Result<(), String> {
     run(100_000)
 }
 

@@ -22,7 +22,7 @@ pub const TRIALS: Alone<Result<(), String>> = trials![
 /// Units that are asked at once.
 const BATCH: usize = 200;
 /// Differences that are told.
-const TOLD: usize = 40;
+const PRINTED: usize = 40;
 
 /// The judge with the pods and namespaces of the corpus, and podgate with what the judge makes of them.
 pub fn prepare() -> (Judge, World) {
@@ -160,7 +160,7 @@ pub fn ask(
     world: &World,
     units: &[Unit],
     report: &mut Report,
-    seen: &mut dyn FnMut(&Unit, &UnitAnswer),
+    observe: &mut dyn FnMut(&Unit, &UnitAnswer),
 ) {
     for batch in units.chunks(BATCH) {
         let answer = judge.ask(&Request { units: batch, ..Request::default() });
@@ -182,7 +182,7 @@ pub fn ask(
                 let pod = difference.pod.map(|it| world.pods[pods(it)].to_string());
                 report.add(difference, pod);
             }
-            seen(unit, theirs);
+            observe(unit, theirs);
         }
     }
 }
@@ -230,21 +230,25 @@ impl Report {
     /// The differences.
     pub fn finish(self) -> Result<(), String> {
         println!("{}; {} differences", self.tally, self.count);
-        let told = |(difference, pod): &(Difference, Option<String>)| {
+        let describe = |(difference, pod): &(Difference, Option<String>)| {
             let pod =
                 pod.as_deref().map_or_else(String::new, |pod| format!("\n  pod:     {pod:.1500}"));
             format!("{difference}{pod}\n")
         };
-        let told: Vec<_> = self.first.values().map(told).collect();
+        let differences: Vec<_> = self.first.values().map(describe).collect();
         if let Some(path) = std::env::var_os("CEL_DIFFERENCES") {
             use std::io::Write;
             let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-            file.unwrap().write_all(told.concat().as_bytes()).unwrap();
+            file.unwrap().write_all(differences.concat().as_bytes()).unwrap();
         }
-        if told.is_empty() {
+        if differences.is_empty() {
             return Ok(());
         }
-        let some = told.iter().take(TOLD).map(String::as_str).collect::<String>();
-        Err(format!("{} differences in {} expressions, such as\n{some}", self.count, told.len()))
+        let some = differences.iter().take(PRINTED).map(String::as_str).collect::<String>();
+        Err(format!(
+            "{} differences in {} expressions, such as\n{some}",
+            self.count,
+            differences.len()
+        ))
     }
 }

@@ -32,11 +32,11 @@ impl Zoo {
         name: &'static str,
         cluster: &str,
         user: &Value,
-        (state, told): (&'static str, &'static str),
+        (state, message): (&'static str, &'static str),
     ) {
         self.users.push(json!({"name": name, "user": user}));
         self.contexts.push(context(name, cluster, name));
-        self.expected.push((name, state, told));
+        self.expected.push((name, state, message));
     }
 
     fn users_that_work(&mut self, fleet: &Fleet) {
@@ -68,7 +68,7 @@ impl Zoo {
         let rubbish = script("rubbish", "echo 's3cret: ['");
         let asks = json!({"exec": {"command": "sh", "interactiveMode": "Always"}});
         let odd = json!({"exec": {"command": "sh", "interactiveMode": "Sometimes"}});
-        for (name, user, told) in [
+        for (name, user, message) in [
             ("exec-fails", fails, "failed with exit status: 3: log in first"),
             ("exec-hangs", hangs, "gave no answer within"),
             ("exec-rubbish", rubbish, "no ExecCredential"),
@@ -76,7 +76,7 @@ impl Zoo {
             ("exec-asks", asks, "wants to ask at the terminal"),
             ("exec-odd", odd, "unknown variant `Sometimes`"),
         ] {
-            self.add(name, "east", &user, ("Invalid", told));
+            self.add(name, "east", &user, ("Invalid", message));
         }
     }
 

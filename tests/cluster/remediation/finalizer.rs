@@ -54,7 +54,7 @@ fn gone(shop: &Shop<'_>) {
 fn a_policy_is_held_only_while_it_applies(arena: &Arena) {
     let shop = arena.shop("held");
     shop.policy("own", &wants(&json!({"mode": "plan"})));
-    shop.sees("it is evaluated", "own", |status| status["remediation"].is_object());
+    shop.wait_for_status("it is evaluated", "own", |status| status["remediation"].is_object());
     assert!(!is_held(&shop.get_policy("own")));
     let foreign =
         json!([{"op": "add", "path": "/metadata/finalizers", "value": ["example.com/other"]}]);
@@ -67,7 +67,7 @@ fn a_policy_is_held_only_while_it_applies(arena: &Arena) {
     let left = &shop.get_policy("own")["metadata"]["finalizers"];
     assert_eq!(left, &json!(["example.com/other"]), "another's is not touched");
     arena.api.merge(&path, &json!({"metadata": {"finalizers": null}})).unwrap();
-    shop.sees("nothing is told", "own", |status| status["remediation"].is_null());
+    shop.wait_for_status("nothing is told", "own", |status| status["remediation"].is_null());
     goes(&shop);
     shop.policy("own", &wants(&json!({})));
     becomes(&shop, true);
@@ -79,7 +79,7 @@ fn a_policy_that_is_deleted_waits_for_a_rollout_that_ends(arena: &Arena) {
     shop.deployment(READY);
     arena.kubelet.hold(&shop.name);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
-    shop.tells("own", "Deployment/web", "RollingOut");
+    shop.wait_for_state("own", "Deployment/web", "RollingOut");
     shop.delete_policy("own");
     // It watches the rollout on.
     shop.is_read_twice(Kind::Deployment, "web");
@@ -96,7 +96,7 @@ fn a_hung_rollout_is_rolled_back_within_a_minute_of_its_policys_deletion(arena: 
     let before = shop.deployment(READY);
     arena.kubelet.hold(&shop.name);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
-    shop.tells("own", "Deployment/web", "RollingOut");
+    shop.wait_for_state("own", "Deployment/web", "RollingOut");
     goes(&shop);
     let after = shop.get(Kind::Deployment, "web");
     assert_eq!(record(&after)["state"], "RolledBack");
@@ -109,7 +109,7 @@ fn a_policy_that_is_switched_off_finishes_its_repairs_in_flight_first(arena: &Ar
     shop.deployment(READY);
     arena.kubelet.hold(&shop.name);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
-    shop.tells("own", "Deployment/web", "RollingOut");
+    shop.wait_for_state("own", "Deployment/web", "RollingOut");
     shop.edit_policy("own", &json!({"remediation": {"mode": "off"}}));
     arena.kubelet.release(&shop.name);
     shop.awaits(Kind::Deployment, "web", "to be repaired", |it| record(it)["state"] == "Repaired");

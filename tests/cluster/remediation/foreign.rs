@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::arena::Arena;
 use super::kubelet::READY;
-use super::shop::{told, wants, workload};
+use super::shop::{wants, workload, workload_status};
 use super::webhook::Webhook;
 use crate::support::suite::{Trials, trials};
 
@@ -32,7 +32,7 @@ fn a_sidecar_injected_before_the_container_does_not_move_the_patch(arena: &Arena
     let pods = arena.api.list(&shop.path(Kind::Pod, ""));
     assert!(pods.iter().all(|it| it["spec"]["containers"][0]["name"] == "shipper"), "{pods:?}");
     shop.policy("own", &wants(&json!({})));
-    shop.tells("own", "Deployment/web", "Repaired");
+    shop.wait_for_state("own", "Deployment/web", "Repaired");
     let after = shop.get(Kind::Deployment, "web");
     let of = |it: &Value, index: usize| it["spec"]["template"]["spec"]["containers"][index].clone();
     assert_eq!(of(&after, 0)["name"], "web");
@@ -41,7 +41,7 @@ fn a_sidecar_injected_before_the_container_does_not_move_the_patch(arena: &Arena
     assert_eq!(of(&after, 1), of(&before, 1));
     assert_eq!(of(&after, 2), Value::Null);
     // What was injected breaks the policy still, and no template can help.
-    shop.sees("what is injected breaks it", "own", |status| {
+    shop.wait_for_status("what is injected breaks it", "own", |status| {
         status["violations"].as_i64() > Some(0) && status["remediation"]["repaired"] == 1
     });
     shop.is_read_twice(Kind::Deployment, "web");
@@ -59,7 +59,7 @@ fn a_template_that_a_webhook_extends_is_repaired_once(arena: &Arena) {
     let _defaults = Webhook::of_workloads(&shop, Arc::new(adds));
     assert!(before["spec"]["template"]["metadata"]["annotations"].is_null());
     shop.policy("own", &wants(&json!({})));
-    shop.tells("own", "Deployment/web", "Repaired");
+    shop.wait_for_state("own", "Deployment/web", "Repaired");
     assert_eq!(arena.template_patches(&shop.name).len(), 1);
     assert_eq!(shop.templates(Kind::Deployment, "web"), 2);
 }
@@ -70,14 +70,14 @@ fn a_webhook_that_is_down_holds_up_nobody_elses_repairs(arena: &Arena) {
     shop.deployment(READY);
     let webhook = Webhook::that_is_down(&shop);
     shop.policy("own", &wants(&json!({})));
-    shop.sees("it is told", "own", |status| {
-        let told = told(status, &format!("Deployment/{}/web", shop.name));
-        told["message"].as_str().is_some_and(|it| it.contains("webhook"))
+    shop.wait_for_status("it is told", "own", |status| {
+        let repair = workload_status(status, &format!("Deployment/{}/web", shop.name));
+        repair["message"].as_str().is_some_and(|it| it.contains("webhook"))
     });
     let other = arena.shop("beside");
     other.deployment(READY);
     other.policy("own", &wants(&json!({})));
-    other.tells("own", "Deployment/web", "Repaired");
+    other.wait_for_state("own", "Deployment/web", "Repaired");
     drop(webhook);
-    shop.tells("own", "Deployment/web", "Repaired");
+    shop.wait_for_state("own", "Deployment/web", "Repaired");
 }

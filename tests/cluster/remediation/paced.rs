@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::arena::Arena;
 use super::kubelet::{CRASH, READY};
-use super::shop::{MARK, told, wants, workload};
+use super::shop::{MARK, wants, workload, workload_status};
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Arena> = trials![
@@ -37,7 +37,7 @@ fn one_at_a_time_is_in_flight_where_the_policy_says_so(arena: &Arena) {
     }
     shop.policy("own", &wants(&json!({"maxConcurrent": 1})));
     for name in names {
-        shop.tells("own", &format!("Deployment/{name}"), "Repaired");
+        shop.wait_for_state("own", &format!("Deployment/{name}"), "Repaired");
     }
     let steps = steps(arena, &shop.name);
     assert_eq!(steps.len(), 8, "{steps:?}");
@@ -53,8 +53,8 @@ fn the_cooldown_passes_between_two_workloads(arena: &Arena) {
         shop.ready_deployment(name);
     }
     shop.policy("own", &wants(&json!({"cooldownSeconds": 3600, "maxConcurrent": 1})));
-    shop.sees("one is repaired, and the other waits", "own", |status| {
-        let of = |name: &str| told(status, &format!("Deployment/{}/{name}", shop.name));
+    shop.wait_for_status("one is repaired, and the other waits", "own", |status| {
+        let of = |name: &str| workload_status(status, &format!("Deployment/{}/{name}", shop.name));
         let repaired = |name: &str| of(name)["state"] == "Repaired";
         let waits =
             |name: &str| of(name)["message"].as_str().is_some_and(|it| it.contains("cooldown"));
@@ -64,7 +64,7 @@ fn the_cooldown_passes_between_two_workloads(arena: &Arena) {
     assert_eq!(first.len(), 2, "the next has begun within an hour: {first:?}");
     shop.edit_policy("own", &json!({"remediation": {"cooldownSeconds": 1}}));
     for name in ["a", "b"] {
-        shop.tells("own", &format!("Deployment/{name}"), "Repaired");
+        shop.wait_for_state("own", &format!("Deployment/{name}"), "Repaired");
     }
     assert_eq!(steps(arena, &shop.name).len(), 4);
 }
@@ -77,11 +77,13 @@ fn a_policy_stops_after_two_repairs_that_were_rolled_back(arena: &Arena) {
     }
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
     // Whichever two have their turn first.
-    let of = |status: &Value, name: &str| told(status, &format!("Deployment/{}/{name}", shop.name));
+    let of = |status: &Value, name: &str| {
+        workload_status(status, &format!("Deployment/{}/{name}", shop.name))
+    };
     let stopped = |status: &Value, name: &str| {
         of(status, name)["message"].as_str().is_some_and(|it| it.contains("has stopped"))
     };
-    let status = shop.sees("two are taken back, and it has stopped", "own", |status| {
+    let status = shop.wait_for_status("two are taken back, and it has stopped", "own", |status| {
         let back = names.iter().filter(|it| of(status, it)["state"] == "RolledBack").count();
         back == 2 && names.iter().any(|it| stopped(status, it))
     });
@@ -102,10 +104,12 @@ fn in_a_namespace_ten_repairs_begin_in_an_hour(arena: &Arena) {
         shop.is_available(Kind::Deployment, name);
     }
     shop.policy("own", &wants(&json!({"maxConcurrent": 20})));
-    shop.sees("ten are repaired", "own", |status| status["remediation"]["repaired"] == 10);
-    shop.sees("one waits", "own", |status| {
-        let told = status["remediation"]["workloads"].as_array().unwrap().iter();
-        told.clone().any(|it| it["message"].as_str().unwrap().contains("it waits: 10 workloads"))
+    shop.wait_for_status("ten are repaired", "own", |status| {
+        status["remediation"]["repaired"] == 10
+    });
+    shop.wait_for_status("one waits", "own", |status| {
+        let repair = status["remediation"]["workloads"].as_array().unwrap().iter();
+        repair.clone().any(|it| it["message"].as_str().unwrap().contains("it waits: 10 workloads"))
     });
     assert_eq!(arena.template_patches(&shop.name).len(), 10);
 }

@@ -34,12 +34,13 @@ fn repaired_once(arena: &Arena, kind: Kind) {
     assert_eq!(shop.templates(kind, "web"), 1);
     shop.policy("own", &wants(&json!({})));
     let name = kind.names().kind;
-    let told = shop.tells("own", &format!("{name}/web"), "Repaired");
-    let message = told["message"].as_str().unwrap();
+    let repair = shop.wait_for_state("own", &format!("{name}/web"), "Repaired");
+    let message = repair["message"].as_str().unwrap();
     for word in ["requireReadinessProbe", "requireResourceLimits", "every pod"] {
         assert!(message.contains(word), "{message}");
     }
-    let status = shop.sees("the violation is gone", "own", |status| status["violations"] == 0);
+    let status =
+        shop.wait_for_status("the violation is gone", "own", |status| status["violations"] == 0);
     assert_eq!(status["healthScore"], 100);
     assert_eq!(status["remediation"]["repaired"], 1);
     assert_eq!(status["remediation"]["inFlight"], 0);
@@ -76,14 +77,14 @@ fn two_policies_on_one_workload_make_one_patch_and_one_rollout(arena: &Arena) {
             "remediation": remediation}),
     );
     for policy in ["limits", "probes"] {
-        shop.sees("it is in force", policy, |status| status["remediation"].is_object());
+        shop.wait_for_status("it is in force", policy, |status| status["remediation"].is_object());
     }
     shop.deployment(READY);
     for policy in ["limits", "probes"] {
-        let told = shop.tells(policy, "Deployment/web", "Repaired");
-        let message = told["message"].as_str().unwrap();
+        let repair = shop.wait_for_state(policy, "Deployment/web", "Repaired");
+        let message = repair["message"].as_str().unwrap();
         assert!(message.contains("Limits") && message.contains("Probe"), "{message}");
-        shop.sees("no violation", policy, |status| status["violations"] == 0);
+        shop.wait_for_status("no violation", policy, |status| status["violations"] == 0);
     }
     assert_eq!(arena.template_patches(&shop.name).len(), 1, "one patch");
     assert_eq!(shop.templates(Kind::Deployment, "web"), 2, "one rollout");
@@ -104,7 +105,7 @@ fn fields_that_a_container_sets_are_kept(arena: &Arena) {
     object["spec"]["template"]["spec"]["containers"] = containers;
     let before = shop.runs(Kind::Deployment, &object);
     shop.policy("own", &wants(&json!({})));
-    shop.tells("own", "Deployment/web", "Repaired");
+    shop.wait_for_state("own", "Deployment/web", "Repaired");
     let after = shop.get(Kind::Deployment, "web");
     let of = |it: &Value, index: usize| it["spec"]["template"]["spec"]["containers"][index].clone();
     assert_eq!(of(&after, 0), of(&before, 0), "nothing was wrong with it");

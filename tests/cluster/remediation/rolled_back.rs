@@ -18,12 +18,14 @@ pub const TRIALS: Trials<Arena> = trials![
     a_daemon_set_that_never_becomes_ready_is_rolled_back,
 ];
 
-fn a_rollout_that_never_becomes_ready_is_rolled_back_to_the_same_template_and_not_repeated(arena: &Arena) {
+fn a_rollout_that_never_becomes_ready_is_rolled_back_to_the_same_template_and_not_repeated(
+    arena: &Arena,
+) {
     let shop = arena.shop("never");
     let before = shop.deployment(NEVER);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
-    let told = taken_back(&shop, Kind::Deployment, &before);
-    assert!(told["message"].as_str().unwrap().contains("did not end in time"), "{told}");
+    let repair = rolled_back(&shop, Kind::Deployment, &before);
+    assert!(repair["message"].as_str().unwrap().contains("did not end in time"), "{repair}");
     assert_eq!(shop.event("RolledBack", "Deployment")["type"], "Warning");
     shop.event("RolledBack", "DevOpsPolicy");
     shop.awaits(Kind::Deployment, "web", "to be rolled out once more", |it| {
@@ -34,7 +36,7 @@ fn a_rollout_that_never_becomes_ready_is_rolled_back_to_the_same_template_and_no
 
     shop.is_read_twice(Kind::Deployment, "web");
     assert_eq!(arena.template_patches(&shop.name).len(), 2, "it was tried again");
-    shop.tells("own", "Deployment/web", "RolledBack");
+    shop.wait_for_state("own", "Deployment/web", "RolledBack");
     shop.edit_policy("own", &json!({"remediation": {"rolloutTimeoutSeconds": 11}}));
     eventually("a try for the policy's next version", || {
         let patches = arena.template_patches(&shop.name).len();
@@ -43,9 +45,9 @@ fn a_rollout_that_never_becomes_ready_is_rolled_back_to_the_same_template_and_no
 }
 
 /// Waits until the one repair of a workload `web` was taken back by one patch.
-fn taken_back(shop: &Shop<'_>, kind: Kind, before: &Value) -> Value {
-    let told = shop.tells("own", &format!("{}/web", kind.names().kind), "RolledBack");
-    println!("{}: {}", shop.name, told["message"]);
+fn rolled_back(shop: &Shop<'_>, kind: Kind, before: &Value) -> Value {
+    let repair = shop.wait_for_state("own", &format!("{}/web", kind.names().kind), "RolledBack");
+    println!("{}: {}", shop.name, repair["message"]);
     let (after, _) = eventually("the repair to be over", || {
         let after = shop.get(kind, "web");
         let over = after["metadata"]["labels"][MARK].is_null();
@@ -56,17 +58,18 @@ fn taken_back(shop: &Shop<'_>, kind: Kind, before: &Value) -> Value {
     assert_eq!(record(&after)["state"], "RolledBack");
     let patches = shop.arena.template_patches(&shop.name);
     assert_eq!(patches.len(), 2, "there and back: {patches:?}");
-    shop.sees("it is counted", "own", |it| it["remediation"]["rolledBack"] == 1);
-    let _status = shop.sees("it is over", "own", |it| it["remediation"]["inFlight"] == 0);
-    told
+    shop.wait_for_status("it is counted", "own", |it| it["remediation"]["rolledBack"] == 1);
+    let _status =
+        shop.wait_for_status("it is over", "own", |it| it["remediation"]["inFlight"] == 0);
+    repair
 }
 
 fn a_crash_loop_is_rolled_back_long_before_the_timeout(arena: &Arena) {
     let shop = arena.shop("crash");
     let before = shop.deployment(CRASH);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
-    let told = taken_back(&shop, Kind::Deployment, &before);
-    let message = told["message"].as_str().unwrap();
+    let repair = rolled_back(&shop, Kind::Deployment, &before);
+    let message = repair["message"].as_str().unwrap();
     assert!(message.contains("\"web\"") && message.contains("restarted 5 times"), "{message}");
     // Somebody replaces the whole object, and the record with it: it is not tried again for that.
     let mut object = before.clone();
@@ -74,7 +77,7 @@ fn a_crash_loop_is_rolled_back_long_before_the_timeout(arena: &Arena) {
     arena.api.put(&shop.path(Kind::Deployment, "web"), &object).unwrap();
     shop.is_read_twice(Kind::Deployment, "web");
     assert_eq!(arena.template_patches(&shop.name).len(), 2, "it was tried again");
-    shop.tells("own", "Deployment/web", "RolledBack");
+    shop.wait_for_state("own", "Deployment/web", "RolledBack");
 }
 
 fn a_rollout_past_its_progress_deadline_is_rolled_back_before_the_timeout(arena: &Arena) {
@@ -83,8 +86,8 @@ fn a_rollout_past_its_progress_deadline_is_rolled_back_before_the_timeout(arena:
     object["spec"]["progressDeadlineSeconds"] = json!(2);
     let before = shop.runs(Kind::Deployment, &object);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
-    let told = taken_back(&shop, Kind::Deployment, &before);
-    assert!(told["message"].as_str().unwrap().contains("progress deadline"), "{told}");
+    let repair = rolled_back(&shop, Kind::Deployment, &before);
+    assert!(repair["message"].as_str().unwrap().contains("progress deadline"), "{repair}");
 }
 
 /// Its controller waits for the stuck pod for ever; podgate takes that away, and nothing else.
@@ -92,8 +95,8 @@ fn a_stateful_set_that_never_becomes_ready_is_rolled_back(arena: &Arena) {
     let shop = arena.shop("stuck");
     let before = shop.runs(Kind::StatefulSet, &workload(Kind::StatefulSet, "web", NEVER, 2));
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
-    let told = taken_back(&shop, Kind::StatefulSet, &before);
-    assert!(told["message"].as_str().unwrap().contains("did not end in time"), "{told}");
+    let repair = rolled_back(&shop, Kind::StatefulSet, &before);
+    assert!(repair["message"].as_str().unwrap().contains("did not end in time"), "{repair}");
     shop.is_available(Kind::StatefulSet, "web");
     assert_eq!(shop.templates(Kind::StatefulSet, "web"), 2, "no third revision");
 }
@@ -104,7 +107,7 @@ fn a_stateful_set_of_parallel_pods_is_rolled_back_without_manual_help(arena: &Ar
     object["spec"]["podManagementPolicy"] = json!("Parallel");
     let before = shop.runs(Kind::StatefulSet, &object);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
-    taken_back(&shop, Kind::StatefulSet, &before);
+    rolled_back(&shop, Kind::StatefulSet, &before);
     shop.is_available(Kind::StatefulSet, "web");
 }
 
@@ -112,7 +115,7 @@ fn a_daemon_set_that_never_becomes_ready_is_rolled_back(arena: &Arena) {
     let shop = arena.shop("daemon");
     let before = shop.runs(Kind::DaemonSet, &workload(Kind::DaemonSet, "web", NEVER, 1));
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
-    taken_back(&shop, Kind::DaemonSet, &before);
+    rolled_back(&shop, Kind::DaemonSet, &before);
     shop.is_available(Kind::DaemonSet, "web");
     assert_eq!(shop.templates(Kind::DaemonSet, "web"), 2, "no third revision");
 }

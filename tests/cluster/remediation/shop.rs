@@ -142,7 +142,12 @@ impl Shop<'_> {
     }
 
     /// The policy's status, once it is so.
-    pub fn sees(&self, what: &str, policy: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    pub fn wait_for_status(
+        &self,
+        what: &str,
+        policy: &str,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> Value {
         let (status, after) = eventually(&format!("{}: {what}", self.name), || {
             let status = self.get_policy(policy)["status"].clone();
             if is_so(&status) { Ok(status) } else { Err(status.to_string()) }
@@ -152,11 +157,11 @@ impl Shop<'_> {
     }
 
     /// Waits until the policy tells of a workload, as `KIND/NAME`, that it is in this state; what it tells.
-    pub fn tells(&self, policy: &str, workload: &str, state: &str) -> Value {
-        let told = |status: &Value| told(status, &self.label(workload));
+    pub fn wait_for_state(&self, policy: &str, workload: &str, state: &str) -> Value {
+        let entry = |status: &Value| workload_status(status, &self.label(workload));
         let what = format!("{workload} {state}");
-        let status = self.sees(&what, policy, |status| told(status)["state"] == state);
-        told(&status)
+        let status = self.wait_for_status(&what, policy, |status| entry(status)["state"] == state);
+        entry(&status)
     }
 
     fn label(&self, workload: &str) -> String {
@@ -223,7 +228,7 @@ impl Shop<'_> {
 }
 
 /// What a status tells of a workload.
-pub fn told(status: &Value, workload: &str) -> Value {
+pub fn workload_status(status: &Value, workload: &str) -> Value {
     let mut workloads = status["remediation"]["workloads"].as_array().into_iter().flatten();
     workloads.find(|it| it["workload"] == workload).cloned().unwrap_or_default()
 }

@@ -63,17 +63,17 @@ fn reverted(arena: &Arena, every: Duration, revert: fn(&Shop<'_>, &Value, &Value
             }
         });
         let _done = Done(&done);
-        let status = shop.sees("the condition", "own", |status| {
+        let status = shop.wait_for_status("the condition", "own", |status| {
             condition(status, "RemediationConflict") == json!("True")
         });
         assert_eq!(condition(&status, "Ready"), json!("True"));
-        let told = shop.tells("own", "Deployment/web", "Conflict");
-        assert!(told["message"].as_str().unwrap().contains("undone 3 times"), "{told}");
+        let repair = shop.wait_for_state("own", "Deployment/web", "Conflict");
+        assert!(repair["message"].as_str().unwrap().contains("undone 3 times"), "{repair}");
         // The loop goes on meanwhile.
         shop.is_read_twice(Kind::Deployment, "web");
     });
     assert_eq!(arena.template_patches(&shop.name).len(), 3, "three patches");
-    shop.tells("own", "Deployment/web", "Conflict");
+    shop.wait_for_state("own", "Deployment/web", "Conflict");
     shop.event("RemediationConflict", "Deployment");
     let after = shop.get(Kind::Deployment, "web");
     assert_eq!(after["spec"]["template"], original["spec"]["template"]);
@@ -93,7 +93,7 @@ fn a_template_edited_after_a_repair_is_kept(arena: &Arena) {
     shop.deployment(READY);
     arena.kubelet.hold(&shop.name);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
-    shop.tells("own", "Deployment/web", "RollingOut");
+    shop.wait_for_state("own", "Deployment/web", "RollingOut");
     let image = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "nginx:1.30"}]);
     arena.api.patch(&shop.path(Kind::Deployment, "web"), &image).unwrap();
     let after = shop.awaits(Kind::Deployment, "web", "to be let go", |it| {
@@ -105,5 +105,5 @@ fn a_template_edited_after_a_repair_is_kept(arena: &Arena) {
     assert_eq!(container["image"], "nginx:1.30");
     assert_eq!(container["resources"]["limits"]["memory"], "64Mi", "it is left as they made it");
     assert_eq!(arena.template_patches(&shop.name).len(), 1);
-    shop.sees("no violation", "own", |status| status["violations"] == 0);
+    shop.wait_for_status("no violation", "own", |status| status["violations"] == 0);
 }

@@ -42,11 +42,11 @@ impl Target<'_> {
             Verdict::Kept(_) => kept(&denied, &violation) && kept(&clean, &twin),
             Verdict::NotAsked(_) => changed(&denied, &violation) && changed(&clean, &twin),
         };
-        let tell = |reply: &Reply| format!("{} {}", reply.code, clip(reply.message()));
+        let describe = |reply: &Reply| format!("{} {}", reply.code, clip(reply.message()));
         if right {
             Ok(())
         } else {
-            Err(format!("not {verdict:?}: {}; its twin: {}", tell(&denied), tell(&clean)))
+            Err(format!("not {verdict:?}: {}; its twin: {}", describe(&denied), describe(&clean)))
         }
     }
 

@@ -92,17 +92,17 @@ impl Served {
 }
 
 /// Whether a schema leads to a pod's spec, by whatever way.
-fn bears_pod<'a>(schemas: &'a Value, schema: &'a Value, seen: &mut BTreeSet<&'a str>) -> bool {
+fn bears_pod<'a>(schemas: &'a Value, schema: &'a Value, visited: &mut BTreeSet<&'a str>) -> bool {
     match schema {
         Value::Object(fields) => fields.iter().any(|(key, value)| {
             let name = value.as_str().and_then(|it| it.strip_prefix(REFERENCE));
             match name.filter(|_| key == "$ref") {
                 Some(POD_SPEC) => true,
-                Some(name) => seen.insert(name) && bears_pod(schemas, &schemas[name], seen),
-                None => bears_pod(schemas, value, seen),
+                Some(name) => visited.insert(name) && bears_pod(schemas, &schemas[name], visited),
+                None => bears_pod(schemas, value, visited),
             }
         }),
-        Value::Array(items) => items.iter().any(|item| bears_pod(schemas, item, seen)),
+        Value::Array(items) => items.iter().any(|item| bears_pod(schemas, item, visited)),
         _ => false,
     }
 }
