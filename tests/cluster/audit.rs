@@ -1,5 +1,5 @@
-//! Part of `make test`: what already runs, on a real API server with the real controllers. One control plane and one
-//! `podgate reconcile` serve all tests, each in its own namespace. What took how long is printed, never asserted.
+//! Part of `make test`: the audit of running workloads, on a real API server with the real controllers. One control
+//! plane and one `podgate reconcile` serve all tests, each in its own namespace. Durations are printed, never asserted.
 
 mod audited;
 mod follow;

@@ -1,5 +1,5 @@
-//! Part of `make test`: what an admin needs when something is wrong, on a real API server: the configurations printed
-//! and removed, a podgate that was killed, a policy that cannot be put in force.
+//! Part of `make test`: the commands that an admin needs in an emergency, on a real API server: the configurations
+//! printed and removed, a podgate that was killed, a policy that cannot be enforced.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ impl Cluster {
         self.plane.kubectl(args)
     }
 
-    /// Applies an object; what a person reads, warnings too, if it succeeds and if not.
+    /// Applies an object; returns all output including warnings, on success and on failure.
     fn apply(&self, object: &Value) -> Result<String, String> {
         let (applied, printed) = self.kubectl(&["apply", "-f", "-"]).given(object).output();
         if applied { Ok(printed) } else { Err(printed) }
@@ -126,7 +126,7 @@ fn a_killed_podgate_that_fails_closed_is_taken_out_at_once(plane: &Cluster) {
         plane.kubectl(&run).result().map_or_else(Ok, |_| Err("it is admitted".to_owned()))
     });
     assert!(refused.0.contains("failed calling webhook"), "{}", refused.0);
-    // Its beats end too, which is an error as soon as one is missing.
+    // Its beats stop too, which is an error as soon as one is missing.
     let checked = plane.podgate(&["check"]).unwrap_or_else(|failed| failed);
     let stale =
         checked.lines().find(|line| line.contains("validate.") && line.contains("nothing serves"));
@@ -197,7 +197,7 @@ fn a_policy_that_cannot_be_enforced_is_refused_or_shows_the_reason(plane: &Clust
     };
     eventually("the policy to be in force", denied);
 
-    // It slips in while the API server does not ask.
+    // It is created while the API server does not call podgate.
     plane.podgate(&["webhook", "delete"]).unwrap();
     eventually("the policy to slip in", || plane.apply(&bad));
     let condition = |name: &str| {

@@ -1,6 +1,5 @@
-//! The bypass matrix: every resource that the live API server serves and that bears a pod, with a
-//! violation at every place in that pod, by every way to write it. What the matrix does not know
-//! fails it.
+//! The bypass matrix: every resource that the live API server serves and that bears a pod, with a violation at every
+//! place in that pod, by every way to write it. A resource or a field that the matrix does not know fails the test.
 
 mod cell;
 mod corners;
@@ -81,7 +80,7 @@ fn print_summary(served: &Served) {
     println!("alpha and beta versions among them: {previews:?}");
 }
 
-/// A cell of the matrix, tried.
+/// The result of one cell of the matrix.
 struct Cell {
     verdict: Verdict,
     failure: Option<String>,

@@ -1,4 +1,4 @@
-//! What podgate puts into pods, through the real API server, its defaults and validation, and beside other webhooks.
+//! Mutation of pods through the real API server, with its defaults and validation, and beside other webhooks.
 
 use std::fs;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn containers_that_another_webhook_adds_afterwards_are_completed_too(cluster: &C
     beside(cluster, "zzz");
 }
 
-/// A policy that completes all that can be completed.
+/// A policy with all mutations.
 fn completing(mode: &str) -> Value {
     json!({
         "bundle": "restricted",
@@ -46,17 +46,17 @@ fn completing(mode: &str) -> Value {
     })
 }
 
-/// What nobody can add for a pod, and nothing else.
+/// The pod with only the fields that podgate cannot add.
 fn terse() -> Value {
     json!({
-        // Its volume has a name at random.
+        // Its volume has a random name.
         "automountServiceAccountToken": false,
         "securityContext": {"runAsNonRoot": true},
         "containers": [{"name": "web", "image": "nginx", "ports": [{"containerPort": 8080}]}],
     })
 }
 
-/// The pod that the API server would make of an object, or why it would not.
+/// The pod that the API server would create for an object, or its refusal.
 fn admitted(shop: &Namespace<'_>, object: &Value) -> Result<Value, String> {
     let create = ["create", "--dry-run=server", "-o", "json", "-f", "-"];
     let (created, printed) = shop.kubectl(&create).given(&object).output();
@@ -99,7 +99,7 @@ fn a_minimal_pod_is_completed_and_passes_restricted(cluster: &Cluster) {
         assert_eq!(web[probe]["tcpSocket"]["port"], 8080);
         assert_eq!(web[probe]["periodSeconds"], 7);
     }
-    // What cannot be added is refused.
+    // A pod that lacks a field without a default is refused.
     let mut root = terse();
     root["securityContext"].take();
     shop.rejects(&workload(Kind::Pod, root)).because(&["breaks 2 rules", "runAsNonRoot"]);
@@ -120,7 +120,7 @@ fn a_template_is_judged_as_its_pods_and_stays_as_it_was_written(cluster: &Cluste
         if pods["items"].as_array().unwrap().len() == 1 { Ok(pods) } else { Err(printed) }
     });
     is_complete(container(&pods["items"][0], "web"));
-    // A template that its pods' injections would not save is refused where the developer reads it.
+    // A template is refused at its workload, where the developer sees it, if mutation would not fix its pods.
     let mut root = terse();
     root["securityContext"].take();
     shop.rejects(&workload(Kind::StatefulSet, root)).because(&["StatefulSet", "runAsNonRoot"]);
@@ -131,10 +131,10 @@ fn beside(cluster: &Cluster, prefix: &str) {
     shop.policy("defaults", &completing("enforce"));
     let _injector = Injector::register(cluster, &shop, prefix);
     let object = workload(Kind::Pod, terse());
-    // A configuration takes the API server a moment.
+    // The API server needs a moment to see a configuration.
     let (pod, _) = eventually("the other webhook to be called", || {
         let pod = admitted(&shop, &object).map_err(|refused| {
-            // The added container has no port, so nobody can give it a probe: that alone is refused.
+            // The added container has no port, so podgate cannot add a probe. Only that is refused.
             assert!(refused.contains("container \"shipper\""), "{refused}");
             assert!(refused.contains("breaks 2 rules"), "{refused}");
             refused
@@ -191,8 +191,8 @@ fn an_exempt_pod_is_not_changed(cluster: &Cluster) {
     assert_eq!(web["image"], "nginx:1.29");
 }
 
-/// Every object of the samples and of the rules' fixtures, once without podgate and once completed by it: what the API
-/// server refuses must be the same.
+/// Every object of the samples and of the rules' fixtures, once without podgate and once completed by it: the API
+/// server must refuse the same ones.
 fn the_api_server_takes_every_manifest_as_it_would_without_podgate(cluster: &Cluster) {
     let plain = cluster.namespace("plain");
     let completed = cluster.namespace("completed");
@@ -208,7 +208,7 @@ fn the_api_server_takes_every_manifest_as_it_would_without_podgate(cluster: &Clu
             }
             (Err(_), Err(_)) => {}
             (Ok(_), Err(why)) => panic!("{object} is refused once podgate has completed it: {why}"),
-            // podgate may heal what the API server would not take, but nothing here is such.
+            // podgate could fix an object that the API server refuses, but there is none here.
             (Err(why), Ok(_)) => panic!("{object} is taken, although without podgate: {why}"),
         }
     }
@@ -242,7 +242,7 @@ fn manifests() -> Vec<Value> {
         objects.extend(found.into_iter().filter(|it| it["kind"] != "Service"));
     }
     for object in &mut objects {
-        // Wherever it is from, it is tried in the namespace of the test.
+        // Every object is created in the namespace of the test.
         object["metadata"].as_object_mut().unwrap().remove("namespace");
     }
     objects

@@ -1,4 +1,4 @@
-//! What a policy says, from its first review on: edits, selectors, rules of its own, exemptions.
+//! Policies at admission: edits, selectors, custom rules, exemptions, from the first review on.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ fn a_cluster_policy_judges_the_namespaces_it_selects_from_their_first_pod_on(clu
         let answer = cluster.podgate.review(&review::create(&first.name, &latest));
         if answer["allowed"] == false { Ok(()) } else { Err(answer.to_string()) }
     });
-    // What is known of a new namespace comes later than its first pod: that pod waits.
+    // podgate learns the labels of a new namespace after its first pod is created: the review waits for them.
     for _ in 0..5 {
         let fresh = cluster.labelled_namespace("tenant", &labels);
         fresh.rejects(&latest).because(&["forbidLatestTag (high) · policy tenants"]);
@@ -115,7 +115,7 @@ fn an_exemption_lets_its_workload_pass_from_the_deployment_to_the_pod(cluster: &
     shop.awaits("its pod", Kind::Deployment, "web", |it| it.data["status"]["replicas"] == 1);
     shop.rejects(&workload(Kind::StatefulSet, pod("nginx")));
     shop.policy("baseline", &exempting("2020-01-01T00:00:00Z"));
-    // By a dry run: a template that was let in once would be an old one.
+    // A dry run, because a template that was admitted once counts as existing.
     let another = json!({"spec": {"template": {"spec": pod("redis")}}});
     eventually("the expired exemption to end", || {
         let reply = shop.write(Run::Dry, Write::StrategicPatch, Kind::Deployment, "web", &another);

@@ -1,4 +1,4 @@
-//! What existed before the policy: it takes every change but a new violation, and it can always go.
+//! Objects that are older than the policy: they accept every change except a new violation, and can always be deleted.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub fn of_each_kind() -> impl Iterator<Item = (String, impl FnOnce(&Cluster) + S
     })
 }
 
-/// A namespace where this object came before the policy that it violates.
+/// A namespace in which this object is older than the policy that it violates.
 fn before_the_policy<'c>(cluster: &'c Cluster, object: &Value) -> Namespace<'c> {
     let shop = cluster.namespace("shop");
     shop.create(object).unwrap();
@@ -85,7 +85,7 @@ fn lives_on_and_goes(cluster: &Cluster, kind: Kind) {
     goes(&shop, kind);
 }
 
-/// Waits until the object is no more.
+/// Waits until the object is gone.
 fn goes(shop: &Namespace<'_>, kind: Kind) {
     eventually("the object to be gone", || match shop.try_get(kind, "web") {
         Ok(object) => Err(object["metadata"].to_string()),
@@ -134,9 +134,9 @@ fn a_violating_deployment_from_before_takes_labels_and_scale_but_no_violating_ch
     patch(image("redis"))
         .unwrap_err()
         .because(&["spec.template.spec.containers[0].image is \"redis\""]);
-    // The same violation in a template that changes is judged whole.
+    // The same violation is denied in a template that changes.
     patch(json!({"spec": {"template": {"metadata": {"labels": {"new": "label"}}}}})).unwrap_err();
-    // An unchanged template is not, whatever comes with it.
+    // An unchanged template passes, whatever else the update changes.
     let mut replicas = image("nginx");
     replicas["spec"]["replicas"] = json!(2);
     patch(replicas).unwrap();
@@ -151,7 +151,7 @@ fn a_violating_pod_from_before_takes_labels_but_no_new_violation(cluster: &Clust
     shop.patch(Kind::Pod, "web", &image("redis")).unwrap_err().because(&["is \"redis\""]);
     shop.patch(Kind::Pod, "web", &image("nginx:1.29")).unwrap();
     shop.patch(Kind::Pod, "web", &image("nginx")).unwrap_err();
-    // A debug container comes in by a subresource of its own.
+    // A debug container is added through its own subresource.
     debug(&shop, "busybox")
         .unwrap_err()
         .because(&["spec.ephemeralContainers[0].image is \"busybox\""]);

@@ -1,4 +1,4 @@
-//! What a developer gets: the verdict, in podgate's words, for what the policies of the namespace ask.
+//! The verdict that a developer reads, under the policies of the namespace.
 
 use podgate::policy::workload::Kind;
 use serde_json::json;
@@ -104,13 +104,13 @@ fn protected_namespaces_are_not_judged(cluster: &Cluster) {
     });
     cluster.plane.kubectl(&["apply", "-f", "-"]).given(&everywhere).ok();
     let shop = cluster.namespace("shop");
-    // Whatever was published after it, it is known too.
+    // It is in force even if another version was published after it.
     shop.policy("baseline", &enforce(&json!({"forbidLatestTag": true})));
     let run = ["run", "web", "--image=nginx", "--dry-run=server", "-n", "kube-system"];
     eventually("a pod in kube-system", || {
         let tried = cluster.plane.kubectl(&run).run();
         assert!(!tried.stderr.contains("podgate"), "{}", tried.stderr);
-        // Its ServiceAccount may not be there yet.
+        // Its ServiceAccount may not exist yet.
         if tried.code == 0 { Ok(()) } else { Err(tried.stderr) }
     });
 }
@@ -143,7 +143,7 @@ fn a_violation_below_the_denied_severity_only_warns(cluster: &Cluster) {
     shop.rejects(&workload(Kind::Pod, pod("nginx"))).because(&["breaks 1 rule"]);
 }
 
-/// The API server counts no error of the webhook. What it counts is of the whole cluster, so that this is for the end.
+/// The API server counts no error of the webhook. Its metric covers the whole cluster, so this is checked at the end.
 pub fn the_api_server_counts_no_errors_of_the_webhook(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     shop.accepts(&workload(Kind::Pod, pod("nginx:1.29")));

@@ -1,4 +1,4 @@
-//! Whoever keeps the API server from calling podgate, or pretends that it calls.
+//! Attempts to keep the API server from calling podgate, or to pretend that it does.
 
 use std::time::Instant;
 
@@ -21,7 +21,7 @@ const NAMESPACE: &str = "podgate-system";
 const VALIDATING: &str = "validatingwebhookconfiguration/podgate-validating";
 const INTACT: &str = "podgate_webhook_configuration_intact{configuration=\"validating\"}";
 
-/// What somebody does, and how.
+/// An attempt: its description and its command.
 type Harm<'a> = (&'a str, &'a dyn Fn());
 
 /// A podgate that beats, as a user of its own.
@@ -52,7 +52,7 @@ impl Beating {
         self.plane.kubectl(args).within(NAMESPACE)
     }
 
-    /// An object as JSON, without what changes by itself.
+    /// An object as JSON, without the fields that change by themselves.
     fn object(&self, what: &str) -> Value {
         let mut object: Value =
             serde_json::from_str(&self.kubectl(&["get", what, "-o", "json"]).ok()).unwrap();
@@ -123,7 +123,7 @@ fn nobody_else_writes_it(it: &Beating) {
             let output = it.kubectl(&[verb, &[&by]].concat()).given(&forged).output();
             refused(&output, "only podgate itself");
         }
-        // Nor may anybody make it in podgate's stead. It is made anew within a beat, so that this may come too late.
+        // Nobody else may create the Lease either. podgate recreates it within a beat, so this may come too late.
         it.kubectl(&["delete", "lease", LEASE, &by]).ok();
         let (made, output) = it.kubectl(&["create", "-f", "-", &by]).given(&forged).output();
         assert!(
@@ -146,7 +146,7 @@ fn foreign_times_and_nonces_do_not_count(it: &Beating) {
             lease["metadata"]["annotations"] = json!({ANNOTATION: nonce});
         }
         let args = [&["replace", "-f", "-", &by][..], further].concat();
-        // Podgate itself renews it meanwhile.
+        // podgate renews it at the same time.
         eventually("a write without a conflict", || {
             let output = it.kubectl(&args).given(&lease).output();
             if output.1.contains("the object has been modified") {
@@ -178,7 +178,7 @@ fn foreign_times_and_nonces_do_not_count(it: &Beating) {
     assert!(healthy, "{output}");
 }
 
-/// Labels, finalizers and owners are the garbage collector's, and other Leases their holders'.
+/// Labels, finalizers and owners stay writable for the garbage collector, and other Leases for their holders.
 fn other_writes_to_leases_pass(it: &Beating) {
     it.kubectl(&["label", "lease", LEASE, "team=platform"]).ok();
     it.kubectl(&["delete", "lease", LEASE, "--cascade=foreground", "--timeout=60s"]).ok();
@@ -236,7 +236,7 @@ fn a_beat_that_stops_shows_in_the_metrics_and_in_check() {
         }
         it.kubectl(&["create", "-f", "-"]).given(&rendered).ok();
     };
-    // What the metrics show at once, and `check` as soon as beats are missing.
+    // The metrics show it at once, `podgate check` as soon as beats are missing.
     let harms: [Harm<'_>; 5] = [
         ("a deleted configuration", &|| drop(it.kubectl(&["delete", VALIDATING]).ok())),
         ("fewer rules", &|| {
@@ -281,7 +281,7 @@ fn a_beat_that_stops_shows_in_the_metrics_and_in_check() {
         let (healthy, output) = it.check();
         assert!(healthy, "{output}");
     }
-    // What leaves objects out in other ways is seen at once, too.
+    // Other changes that exclude objects show at once, too.
     let selections: [Harm<'_>; 4] = [
         ("other operations", &|| {
             changed(&|all| all[validate]["rules"][0]["operations"] = json!(["CREATE"]));

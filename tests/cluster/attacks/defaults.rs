@@ -1,4 +1,4 @@
-//! What podgate puts in, proposes or enforces without being asked for it.
+//! Additions, proposals and denials that no policy asks for.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub const TRIALS: Trials<Cluster> = trials![
 ];
 pub const ALONE: Alone = trials![fix_puts_a_limit_in_with_the_request_that_the_policy_has_for_it,];
 
-/// What the policies of a namespace decide of a pod that breaks every rule, once one of this name is among them.
+/// The verdict on a pod that breaks every rule, once the policy of this name is in force.
 fn decision(shop: &Namespace<'_>, policy: &str) -> String {
     let canary = review::create(&shop.name, &workload(Kind::Pod, pod("canary")));
     let expected = format!("{}/{policy}", shop.name);
@@ -72,7 +72,7 @@ fn policy_apply_enforces_only_where_it_is_told_to(cluster: &Cluster) {
     assert_eq!(decision(&shop, "restricted"), "deny");
 }
 
-/// A policy that completes pods for `restricted` and records what they lack then.
+/// A policy that completes pods for `restricted` and records the remaining violations.
 fn completing(shop: &Namespace<'_>) {
     let policy = json!({
         "forbidLatestTag": true, "podSecurity": "restricted", "mutate": true,

@@ -1,5 +1,5 @@
-//! Connections and bytes that take the room of the API server's reviews: each flood against a server without a cluster,
-//! and with a kube-apiserver as the victim. They come from another loopback address than the victim's calls.
+//! Connections and bytes that compete with the API server's reviews: each flood against a server without a cluster, and
+//! with a kube-apiserver as the victim. The floods come from another loopback address than the victim's calls.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -37,9 +37,9 @@ pub const ALONE: Alone = trials![
 
 /// Where floods come from; the victims call from 127.0.0.1.
 const FLOOD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// The chart's, in KiB.
+/// The chart's memory limit, in KiB.
 const MAX_MEMORY: u64 = 128 * 1024;
-/// How long a victim calls at the least, and how often.
+/// The least time that a victim calls for, and its interval.
 const SPELL: Duration = Duration::from_secs(1);
 const CALLS: usize = 20;
 
@@ -47,7 +47,7 @@ fn policy() -> Value {
     json!({"enforcementMode": "enforce", "forbidLatestTag": true})
 }
 
-/// Waits until a flood has taken what it gets.
+/// Waits until a flood has all the connections that it gets.
 fn arrived(flood: &Flood, attack: Attack) {
     let enough = if attack.clients() > 1000 { 1000 } else { attack.clients() };
     eventually("the flood", || match flood.connected() {
@@ -56,7 +56,7 @@ fn arrived(flood: &Flood, attack: Attack) {
     });
 }
 
-/// What calls took, in order.
+/// The percentiles of the durations.
 fn describe(mut took: Vec<Duration>) -> String {
     took.sort_unstable();
     let (half, most) = (took[took.len() / 2], took[took.len() * 99 / 100]);
@@ -124,7 +124,7 @@ fn floods(attack: Attack) {
         for (image, allowed) in [("nginx", false), ("nginx:1.29", true)] {
             let review = review::create("shop", &workload(Kind::Pod, probed_pod(image)));
             let sent = Instant::now();
-            // One after another by the same connection, and one by its own.
+            // One call after another on the same connection, and one on a new connection.
             let path = "/validate?timeout=30s";
             let body = review.to_string();
             let kept = server.podgate.post_to(path, "application/json", body.as_bytes());
@@ -152,7 +152,7 @@ fn a_large_review_gets_its_turn(server: &Standalone) {
     object["metadata"]["annotations"] = json!({"notes": "x".repeat(19 * 1024 * 1024)});
     let body = review::create("shop", &object).to_string();
     let sent = Instant::now();
-    // A turn may be lost while the body comes slowly, as on a loaded machine; the API server asks again then, too.
+    // On a loaded machine, a review may be shed while its body arrives slowly; the API server would retry, too.
     eventually("a large review's turn", || {
         let path = "/validate?timeout=30s";
         match server.podgate.try_post_to(path, "application/json", body.as_bytes()) {
@@ -162,14 +162,14 @@ fn a_large_review_gets_its_turn(server: &Standalone) {
             }
             Ok((429 | 408, answer)) => Err(answer),
             Ok(other) => panic!("{other:?}"),
-            // It hung up before it had all, as it does with those that are slow.
+            // podgate closed the connection before the whole body arrived, as it does with slow clients.
             Err(error) => Err(error.to_string()),
         }
     });
     println!("a review of 19 MiB took {:?}", sent.elapsed());
 }
 
-/// An API server that creates pods, each of which gets what it deserves.
+/// An API server that creates pods, each of which must get the right verdict.
 struct Victim<'c> {
     shop: Namespace<'c>,
     number: Mutex<usize>,
@@ -182,7 +182,7 @@ impl<'c> Victim<'c> {
         Self { shop, number: Mutex::new(0) }
     }
 
-    /// Creates for a spell; what each creation took, and which came to what it should not.
+    /// Creates pods for a while; returns the durations and the wrong verdicts.
     fn creates(&self) -> (Vec<Duration>, Vec<String>) {
         let (took, wrong) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
         let began = Instant::now();
@@ -218,7 +218,7 @@ impl<'c> Victim<'c> {
     }
 }
 
-/// Says what went wrong under floods, once all were seen.
+/// Reports the failures of all floods together.
 fn none(wrong: &[String]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -244,7 +244,7 @@ fn no_flood_gets_a_violating_pod_past_a_kube_apiserver_nor_a_compliant_one_refus
     assert!(peak < MAX_MEMORY, "{peak} KiB");
 }
 
-/// A podgate on the port of one that was killed. It registers nothing, so that no API server is known to it.
+/// A podgate on the port of one that was killed. It registers nothing, so it knows no API server.
 fn again(cluster: &Cluster, certs: &Path) -> Podgate {
     let mut podgate = as_in_the_chart();
     podgate.args(["serve", "--listen", &cluster.podgate.listen, "--metrics-listen", "127.0.0.1:0"]);
@@ -283,7 +283,7 @@ fn no_flood_that_began_before_podgate_gets_a_violating_pod_past_nor_a_compliant_
     none(&wrong);
 }
 
-/// Waits until a policy of a namespace is in force, as the API server sees it.
+/// Waits until a policy of a namespace is in force at the API server.
 fn in_force(shop: &Namespace<'_>) {
     let bad = workload(Kind::Pod, probed_pod("nginx"));
     eventually("the policy to be in force", || {
@@ -292,7 +292,7 @@ fn in_force(shop: &Namespace<'_>) {
     });
 }
 
-/// A thousand addresses, each of which holds what an address may.
+/// A thousand addresses, each with as many connections as one address may have.
 fn many_addresses_at_once_keep_no_known_api_server_out() {
     let cluster = Cluster::start();
     let victim = Victim::of(&cluster);

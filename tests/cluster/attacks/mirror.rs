@@ -1,4 +1,4 @@
-//! Pods that claim to be mirrors of what a kubelet runs.
+//! Pods that claim to be mirror pods of a kubelet.
 
 use kube::api::{Api, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -82,7 +82,7 @@ fn only_a_nodes_own_kubelet_shows_its_static_pods(cluster: &Cluster) {
 
 fn a_pod_that_claims_to_be_a_mirror_is_judged_when_it_changes(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
-    // An owner that is not there would have the garbage collector end it.
+    // The garbage collector would delete a pod whose owner does not exist.
     let mut claiming = mirror("mirror-c");
     claiming["metadata"]["ownerReferences"] = json!([]);
     shop.create(&claiming).unwrap();

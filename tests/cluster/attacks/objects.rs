@@ -36,7 +36,7 @@ fn post(shop: &Namespace<'_>, run: Run, object: &Value) -> Reply {
     shop.write(run, Write::Post, Kind::Pod, "", object)
 }
 
-/// Lets a loaded machine have time for what is large: a webhook that was not heard in time is no verdict.
+/// Gives a loaded machine time for large objects: a webhook timeout is no verdict.
 fn patiently(cluster: &Cluster) {
     for (kind, name, webhook) in [
         ("validatingwebhookconfiguration", VALIDATING, VALIDATE_WEBHOOK),
@@ -113,7 +113,7 @@ fn map(count: usize, key: impl Fn(usize) -> String, value: &str) -> Value {
     (0..count).map(|number| (key(number), json!(value))).collect::<serde_json::Map<_, _>>().into()
 }
 
-/// Pods that are odd in one way each, and break nothing otherwise.
+/// Pods that are odd in one way each, and have no other violation.
 fn odd_pods() -> Vec<(&'static str, Value)> {
     let in_spec = |field: &str, value: Value| pod_with(&json!({ field: value }), &json!({}));
     let in_container = |field: &str, value: Value| pod_with(&json!({}), &json!({ field: value }));
@@ -194,7 +194,7 @@ fn a_violation_hides_behind_no_list_of_any_length(cluster: &Cluster) {
     for (what, mut object) in odd_pods() {
         object["metadata"]["labels"]["app"] = json!("web");
         object["spec"]["securityContext"]["runAsNonRoot"] = json!(true);
-        // By podgate alone: a webhook that fails refuses in other words.
+        // This must come from podgate: the API server's message for a failed webhook differs.
         let _ = post(&shop, Run::Dry, &object).verdict();
         object["spec"]["hostPID"] = json!(true);
         let refusal = post(&shop, Run::Dry, &object).rejection();
@@ -236,7 +236,7 @@ fn what_the_api_server_refuses_itself_it_refuses_in_its_own_words(cluster: &Clus
     }
 }
 
-/// What the API server says of an object that it refuses does not depend on podgate.
+/// The API server's own refusal of an object does not depend on podgate.
 fn gets_the_same_refusal(free: &Namespace<'_>, shop: &Namespace<'_>, kind: Kind, object: &Value) {
     let refusal_in = |namespace: &Namespace<'_>| {
         let reply = namespace.write(Run::Dry, Write::Post, kind, "", object);

@@ -1,4 +1,4 @@
-//! Policies that stop compiling, or that nobody can read.
+//! Policies that stop compiling, or that podgate may not read.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub const ALONE: Alone =
 
 const SHOP: &str = "shop";
 
-/// A podgate that leads, and by which the API server asks while it runs.
+/// A podgate that leads, and that the API server calls while it runs.
 fn serve(plane: &ControlPlane, replica: &str, args: &[&str]) -> Podgate {
     let admin = plane.kubeconfig("admin");
     let certs = admin.with_file_name(replica);
@@ -38,7 +38,7 @@ fn validation(expression: &str) -> Value {
     json!([{"name": "named", "expression": expression, "message": "a container has a bad name"}])
 }
 
-/// What a replica says of a new pod of this image, or why it admits it.
+/// A replica's denial of a new pod with this image, or an error if it admits the pod.
 fn denial(podgate: &Podgate, image: &str) -> Result<String, String> {
     let answer = podgate.review(&review::create(SHOP, &workload(Kind::Pod, pod(image))));
     match answer["status"]["message"].as_str() {
@@ -88,7 +88,7 @@ fn a_policy_that_stops_compiling_while_podgate_is_away_goes_on_denying_in_every_
         let (message, _) = eventually("a denial", || denial(podgate, "nginx"));
         for words in [
             "forbidLatestTag",
-            // Of the one that was never good, what compiles is in force, and what does not is undecided.
+            // For the policy that was never valid, the parts that compile are in force, and the others are undecided.
             "requireImageDigest",
             "could not be decided: spec.validations[0].expression",
         ] {

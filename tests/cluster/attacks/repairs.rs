@@ -1,4 +1,4 @@
-//! Records of repairs that a tenant wrote: podgate's hand must not move by them, nor an admin's.
+//! Repair records forged by a tenant: neither podgate nor an admin may act on them.
 
 use jiff::{SignedDuration, Timestamp};
 use podgate::policy::record::fingerprint;
@@ -18,13 +18,13 @@ pub const ALONE: Alone = trials![
     under_enforce_only_podgate_writes_records_and_it_rolls_its_repairs_back,
 ];
 
-/// Changes a record that would be believed.
+/// Changes a record that podgate would otherwise trust.
 type Forge = fn(&mut Value);
 
 const LIMITS: &str = "/spec/template/spec/containers/0/resources/limits";
 const ROOT: &str = "/spec/template/spec/containers/0";
 
-/// What is not believed, each for its own reason.
+/// Records that podgate does not trust, each for its own reason.
 const FORGED: &[(&str, Forge)] = &[
     ("privileged", |it| {
         it["inverse"] = json!([{"op": "add", "path": format!("{ROOT}/securityContext"), "value": {"privileged": true}}]);
@@ -74,7 +74,7 @@ fn compliant(kind: Kind, name: &str) -> Value {
     object
 }
 
-/// A record as podgate writes it, of a repair whose time is over and that is to be taken back.
+/// A record as podgate writes it, of a repair that has timed out and is due for a rollback.
 fn record_of(object: &Value, policy: &Value) -> Value {
     let ago = |hours: i64| Timestamp::now() - SignedDuration::from_hours(hours);
     let metadata = &policy["metadata"];
@@ -91,12 +91,12 @@ fn record_of(object: &Value, policy: &Value) -> Value {
     })
 }
 
-/// What puts a record on a workload.
+/// The patch that puts a record on a workload.
 fn mark(record: &Value) -> Value {
     json!({"metadata": {"annotations": {MARK: record.to_string()}, "labels": {MARK: "in-flight"}}})
 }
 
-/// Forges a record, and gives the workload as it is then.
+/// Forges a record; returns the workload.
 fn forge(shop: &Shop<'_>, kind: Kind, object: &Value, change: impl FnOnce(&mut Value)) -> Value {
     let mut forged = record_of(object, &shop.get_policy("own"));
     change(&mut forged);
@@ -104,7 +104,7 @@ fn forge(shop: &Shop<'_>, kind: Kind, object: &Value, change: impl FnOnce(&mut V
     shop.arena.api.merge(&path, &mark(&forged)).unwrap()
 }
 
-/// No webhook of podgate's is asked here, as while it is away, so that anything can be written.
+/// podgate's webhooks are not registered here, as during an outage, so anything can be written.
 fn records_that_a_tenant_forged_change_no_template_and_no_pod() {
     let arena = Arena::start();
     let neighbour = arena.shop("neighbour");
@@ -116,7 +116,7 @@ fn records_that_a_tenant_forged_change_no_template_and_no_pod() {
         let object = hanging(&shop);
         left.push((forge(&shop, Kind::Deployment, &object, *change), shop));
     }
-    // One names a policy that does not cover it, and one a policy that repairs nothing.
+    // One record names a policy that does not cover the workload, another names a policy that repairs nothing.
     let shop = arena.shop("other-policy");
     shop.policy("own", &wants(&json!({})));
     let object = hanging(&shop);
@@ -138,9 +138,9 @@ fn records_that_a_tenant_forged_change_no_template_and_no_pod() {
     let template = forge(&believed, Kind::Deployment, &object, |_| {})["spec"]["template"].clone();
 
     let _podgate = arena.podgate("all-policies");
-    // It has looked at all that is labelled, and goes on with its work.
+    // podgate has read all labelled workloads, and continues.
     slow.wait_for_state("own", "Deployment/web", "Repaired");
-    // A record that nothing tells from podgate's own takes out what podgate would put in, and not more.
+    // A perfect forgery removes at most the fields that podgate could have added.
     let after = believed.awaits(Kind::Deployment, "web", "to be taken back", |it| {
         record(it)["state"] == "RolledBack"
     });
@@ -154,7 +154,7 @@ fn records_that_a_tenant_forged_change_no_template_and_no_pod() {
         assert_eq!(after["spec"], before["spec"], "{name}");
         let patches = arena.template_patches(name);
         assert!(patches.is_empty(), "{name}: {patches:?}");
-        // Nor does an admin's hand by it, for as long as the record is not believed.
+        // An admin's change is not blocked by a record that podgate does not trust.
         let by_hand = rollback(&arena, name);
         let of_itself = ["person-", "nobody-", "other-policy-", "only-plans-"];
         if !of_itself.iter().any(|it| name.starts_with(it)) {
@@ -216,7 +216,7 @@ fn no_pod_of_others_is_deleted(shop: &Shop<'_>) {
     assert_eq!(deleted.count(), 0, "podgate has deleted a pod");
 }
 
-/// podgate's own webhook is asked, and enforces.
+/// podgate's own webhook is registered, and enforces.
 fn under_enforce_only_podgate_writes_records_and_it_rolls_its_repairs_back() {
     let arena = Arena::start();
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "registers"},
@@ -240,7 +240,7 @@ fn under_enforce_only_podgate_writes_records_and_it_rolls_its_repairs_back() {
     object["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx");
     let before = shop.runs(Kind::Deployment, &object);
     let mut spec = wants(&json!({"rolloutTimeoutSeconds": 10}));
-    // Nothing repairs this one, so that the new pods are refused, and the repair is taken back.
+    // The repair does not fix this violation, so the new pods are refused and the repair is rolled back.
     spec["forbidLatestTag"] = json!(true);
     spec["enforcementMode"] = json!("enforce");
     shop.policy("own", &spec);

@@ -1,4 +1,4 @@
-//! Text of policies that would garble what a developer reads.
+//! Policy texts that would garble a developer's terminal.
 
 use podgate::policy::workload::Kind;
 use serde_json::json;
@@ -15,7 +15,7 @@ pub const TRIALS: Trials<Cluster> = trials![
 ];
 pub const ALONE: Alone = trials![no_word_of_a_policy_reaches_a_terminal_as_a_control_character,];
 
-/// Escape codes, a line of its own, a bell, and what turns the direction of text around.
+/// Escape codes, a line break, a bell, and characters that reverse the text direction.
 const GARBLED: &str = "ok\u{1b}[2J\nDeployment shop/web is fine\r\u{7}\u{202e}";
 
 fn no_word_of_a_policy_reaches_a_terminal_as_a_control_character() {

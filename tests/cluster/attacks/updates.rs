@@ -1,4 +1,4 @@
-//! Updates that inherit what was there, and no more.
+//! Updates inherit existing violations, and nothing else.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn with_image(image: &str) -> Value {
     json!({"spec": pod(image)})
 }
 
-/// Denies floating images, save where the exemption, if there is one, lets them pass.
+/// Denies floating images, except those of an exemption.
 fn exempting(fields: Option<Value>) -> Value {
     let exemptions = fields.map(|mut fields| {
         let why = json!({"rules": ["forbidLatestTag"], "reason": "the vendor has no tags", "owner": "team cart"});
@@ -41,11 +41,11 @@ fn pods_that_live_by_an_exemption_are_orphaned_by_the_real_controllers(cluster: 
     let by_workload = json!({"kinds": ["StatefulSet"], "names": ["db"]});
     let by_name = json!({"names": ["db", "db-*"]});
     for (in_force, at_the_end, still_exempt) in [
-        // By the owner that the orphaning removes.
+        // Exempt by the owner that orphaning removes.
         (by_workload.clone(), Some(by_workload.clone()), false),
-        // By the pod's own name, which stays.
+        // Exempt by the pod's own name, which stays.
         (by_name.clone(), Some(by_name), true),
-        // By one that is over by then.
+        // By an exemption that has expired by then.
         (by_workload, None, false),
     ] {
         let shop = cluster.namespace("shop");
@@ -111,14 +111,14 @@ fn a_pod_that_breaks_a_validation_takes_no_worse_image_and_every_other_change(cl
     own(&json!({"metadata": {"labels": {"team": "cart"}, "annotations": {"note": "moved"}}}))
         .unwrap();
     own(&json!({"spec": {"activeDeadlineSeconds": 86_400}})).unwrap();
-    // What another validation could not decide, and does not read, stays what it was.
+    // A validation that was undecided, and does not read the changed field, stays undecided.
     own(&with_image("evil.example/nginx:1.29"))
         .unwrap_err()
         .because(&["breaks 1 rule\n", "validations/images"]);
     own(&json!({"metadata": {"labels": {"tier": "bronze"}}}))
         .unwrap_err()
         .because(&["breaks 1 rule\n", "validations/labels"]);
-    // A debug container is one more of what was read.
+    // A debug container adds a container to the list that the validation reads.
     let containers = json!([{"name": "debug", "image": "evil.example/busybox:1"}]);
     let change = json!({"spec": {"ephemeralContainers": containers}});
     let at = "web/ephemeralcontainers";

@@ -1,4 +1,4 @@
-//! What the cluster's own objects say follows what the controllers and people do.
+//! The status of policies follows changes by controllers and people.
 
 use serde_json::{Value, json};
 
@@ -203,7 +203,7 @@ fn an_exemption_counts_as_used_and_what_it_lets_pass_is_no_violation(audited: &A
             status["observedGeneration"] == *generation && status["exemptions"]["unused"] == 1
         })
     };
-    // It expires while the test looks on; on a busy machine it may take longer until it is seen.
+    // It expires during the test; on a busy machine it may take longer until the status shows it.
     let lasts = [8, 30, 90].into_iter();
     let status = lasts.map(expiring_in).find(|status| status["exemptions"]["used"] == 1);
     let status = status.expect("an exemption that is in force");

@@ -1,4 +1,4 @@
-//! Reports and Events: what people see of the audit beside the status.
+//! The audit's results outside the status: reports, Events and `podgate watch`.
 
 use std::fs::{self, File};
 use std::process::Stdio;

@@ -1,4 +1,4 @@
-//! What only a running pod shows, set as a kubelet would set it.
+//! Violations that only a running pod can have; the test sets its status as a kubelet would.
 
 use serde_json::json;
 

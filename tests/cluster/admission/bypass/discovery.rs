@@ -1,5 +1,4 @@
-//! What the live API server serves, by its own account: discovery says which resources there are,
-//! its schemas what each takes.
+//! The resources that the live API server serves, from its discovery documents, and their fields, from its schemas.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +19,7 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// Where it is written, by the path of its operation; `None` is a watch, or no resource.
+    /// The resource that an operation's path writes; `None` for a watch or a path without a resource.
     fn at(path: &str) -> Option<Self> {
         let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
         let (group, version, below) = match parts.as_slice() {
@@ -37,7 +36,7 @@ impl Resource {
         Some(Self { group: group.to_owned(), version: (*version).to_owned(), name })
     }
 
-    /// `apps/v1` as in a manifest.
+    /// `apps/v1`, as in a manifest.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
             self.version.clone()
@@ -47,7 +46,7 @@ impl Resource {
     }
 }
 
-/// What can be written, and what of it takes a body that a pod's spec is in.
+/// The writable resources, and those whose body contains a pod spec.
 #[derive(Default)]
 pub struct Served {
     pub writable: BTreeSet<Resource>,
@@ -55,8 +54,8 @@ pub struct Served {
 }
 
 impl Served {
-    /// Asks for the documents until they cover what discovery lists: those of a new CRD come later, and
-    /// are empty at first.
+    /// Reads the schema documents until they cover all resources of discovery: those of a new CRD come later, and are
+    /// empty at first.
     pub fn by(cluster: &Cluster) -> Self {
         let covering = eventually("the OpenAPI documents to cover what is served", || {
             let mut served = Self::default();
@@ -75,7 +74,7 @@ impl Served {
         let schemas = &document["components"]["schemas"];
         for (path, operations) in document["paths"].as_object().into_iter().flatten() {
             let Some(resource) = Resource::at(path) else { continue };
-            // A patch says in the answer only what it is a patch of.
+            // The response of a patch operation names the patched kind.
             let bodies = [("post", "requestBody"), ("put", "requestBody"), ("patch", "responses")];
             for (method, body) in bodies {
                 let operation = &operations[method];
@@ -91,7 +90,7 @@ impl Served {
     }
 }
 
-/// Whether a schema leads to a pod's spec, by whatever way.
+/// Whether a schema contains a pod spec, at any depth.
 fn bears_pod<'a>(schemas: &'a Value, schema: &'a Value, visited: &mut BTreeSet<&'a str>) -> bool {
     match schema {
         Value::Object(fields) => fields.iter().any(|(key, value)| {
@@ -107,7 +106,7 @@ fn bears_pod<'a>(schemas: &'a Value, schema: &'a Value, visited: &mut BTreeSet<&
     }
 }
 
-/// What discovery lists as writable.
+/// The resources that discovery lists as writable.
 fn listed(cluster: &Cluster) -> BTreeSet<Resource> {
     let mut versions = vec![("/api/v1".to_owned(), String::new(), "v1".to_owned())];
     for group in cluster.get("/apis")["groups"].as_array().unwrap() {
