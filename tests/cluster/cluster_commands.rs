@@ -15,8 +15,8 @@ use crate::support::manifests::{pod, workload};
 use crate::support::ran::Ran;
 use crate::support::suite::{Suite, Trials, World, trials};
 
-/// The first trials want a cluster that lacks what the later ones have, and the last one leaves an install that is broken;
-/// each makes of it what it needs.
+/// The first trials need a cluster without the objects of the later ones, and the last one leaves a broken install;
+/// each prepares what it needs.
 pub fn suite() -> Suite {
     Suite::in_order().sharing(&World::new(Plane::start), TRIALS)
 }
@@ -45,7 +45,7 @@ impl Plane {
         Self { plane: ControlPlane::start(), applications: Once::new() }
     }
 
-    /// One with podgate's CRDs, and what `applications` makes.
+    /// The cluster with podgate's CRDs and the objects of `applications`.
     fn in_use(&self) -> &Self {
         self.applications.call_once(|| {
             self.kubectl(&["apply", "-f", "-"]).given(&namespaces()).ok();
@@ -67,7 +67,7 @@ impl Plane {
         self.plane.kubectl(args)
     }
 
-    /// The pods of a namespace, by name, once there are so many.
+    /// Waits until a namespace has this number of pods; returns their names.
     fn pods(&self, namespace: &str, selector: &str, count: usize) -> Vec<String> {
         let args = ["get", "pods", "-n", namespace, "-l", selector, "-o", "name"];
         let listed = eventually("the controllers to make the pods", || {
@@ -78,7 +78,7 @@ impl Plane {
         listed.0
     }
 
-    /// What the kubelet would write.
+    /// Writes the pod's status as the kubelet would.
     fn set_status(&self, namespace: &str, pod: &str, status: &Value) {
         let patch = json!({"status": status}).to_string();
         let args = [
@@ -188,7 +188,7 @@ fn applications(plane: &Plane) {
     });
 }
 
-/// Makes the controller run a CronJob now: its last run is written as long past, so that one was missed.
+/// Makes the controller run a CronJob now: its last run is set far in the past, so that one run was missed.
 fn run_cron_job(plane: &Plane) {
     let mut report = workload(Kind::CronJob, pod("nginx:1.29"));
     report["metadata"]["name"] = json!("report");
@@ -262,7 +262,7 @@ fn selectors_and_empty_namespaces_read_as_in_kubectl(plane: &Plane) {
         api.stdout
     );
     list(&["-n", "shop", "-l", "app in (api)", "-o", "wide"]).exits(0).prints(&["RESTARTS   AGE"]);
-    // As kubectl has it: -A before -n, the context's namespace by default, and nothing found is no error.
+    // As in kubectl: -A overrides -n, the context's namespace is the default, and an empty list is no error.
     assert_eq!(list(&["-n", "lab", "-A"]).exits(0).stdout.lines().count(), 7);
     let none = list(&[]).exits(0).reports(&["No resources found in default namespace.\n"]);
     assert_eq!(none.stdout, "");
@@ -304,7 +304,7 @@ fn scores_are_what_the_formula_gives_by_hand(plane: &Plane) {
     let lab = namespace("lab");
     assert_eq!((&lab["score"], &lab["policies"]), (&json!(80), &json!(["founding-checks"])));
     assert_eq!(lab["lostPoints"], json!({"requireLivenessProbe": 15, "requireReadinessProbe": 5}));
-    // batch keeps all: a Job's pods need no probes. default and empty run nothing.
+    // batch breaks none: a Job's pods need no probes. default and empty run nothing.
     for (name, workloads) in [("batch", 1), ("default", 0), ("empty", 0)] {
         let clean = namespace(name);
         assert_eq!(
@@ -412,7 +412,7 @@ fn altered(kubeconfig: &Path, dir: &Path, change: impl Fn(&mut Value)) -> PathBu
 
 fn a_user_of_one_namespace_gets_that_one_and_a_warning_about_the_others(plane: &Plane) {
     let plane = plane.in_use();
-    // Nothing at all: the context's namespace is tried, and refused.
+    // Without any permission, the context's namespace is tried and refused.
     let refused = plane.podgate("jane", &["analyze"]).exits(3);
     refused.reports(&[
         "so only default is analyzed; choose another with -n",
@@ -435,7 +435,7 @@ fn a_user_of_one_namespace_gets_that_one_and_a_warning_about_the_others(plane: &
     ]);
     assert_eq!(shop.json()["namespaces"][0]["score"], 59);
 
-    // Without -n it is the context's namespace, and that is told.
+    // Without -n, the context's namespace is used, and stderr says so.
     let dir = tempfile::tempdir().unwrap();
     let in_shop = altered(&plane.plane.kubeconfig("jane"), dir.path(), |config| {
         config["contexts"][0]["context"]["namespace"] = json!("shop");
@@ -581,7 +581,7 @@ fn a_healthy_cluster_passes_the_check(plane: &Plane) {
 
 fn an_incomplete_install_is_reported_line_by_line(plane: &Plane) {
     let plane = plane.in_use();
-    // A policy that the schema admits and no check can be made of.
+    // A policy that the schema admits, but that does not compile.
     let policy = json!({
         "apiVersion": "devops.stochastic.io/v1",
         "kind": "ClusterDevOpsPolicy",
@@ -589,7 +589,7 @@ fn an_incomplete_install_is_reported_line_by_line(plane: &Plane) {
         "spec": {"validations": [{"name": "a", "expression": "nope(object)", "message": "m"}]},
     });
     plane.kubectl(&["apply", "-f", "-"]).given(&policy).ok();
-    // One that compiles and is hardly what was meant; it judges no namespace.
+    // A policy that compiles but selects no namespace, probably by mistake.
     let odd = json!({
         "apiVersion": "devops.stochastic.io/v1",
         "kind": "ClusterDevOpsPolicy",
@@ -600,7 +600,7 @@ fn an_incomplete_install_is_reported_line_by_line(plane: &Plane) {
         },
     });
     plane.kubectl(&["apply", "-f", "-"]).given(&odd).ok();
-    // What an uninstall left behind, or an install that never came up.
+    // Leftovers of an uninstall, or an install that never started.
     let leftover = json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
@@ -667,7 +667,7 @@ fn an_incomplete_install_is_reported_line_by_line(plane: &Plane) {
     let analyzed = plane.podgate("admin", &["analyze"]).exits(3);
     analyzed.reports(&["ClusterDevOpsPolicy broken: cannot be used, so nothing is judged by it: spec.validations[0]"]);
 
-    // What a user may not do is told one by one; what not every podgate needs is no error.
+    // Each missing permission is listed; those that not every podgate needs are no errors.
     let jane = plane.podgate("jane", &["check"]).exits(3);
     let pods = jane.line(&["may not list, watch pods"]);
     assert!(pods.starts_with("error ") && pods.contains("to audit what runs"), "{pods}");

@@ -19,8 +19,8 @@ use crate::support::ran::Ran;
 use crate::support::suite::{Suite, Trials, World, trials};
 use zoo::Zoo;
 
-/// The first trials want clusters that lack what the later ones have, and the last one leaves only one of them; each makes
-/// of them what it needs.
+/// The first trials need clusters without the objects of the later ones, and the last one leaves only one cluster; each
+/// prepares what it needs.
 pub fn suite() -> Suite {
     Suite::in_order().sharing(&World::new(Fleet::start), TRIALS)
 }
@@ -61,7 +61,7 @@ impl Fleet {
                 &json!([context(name, name, name)]),
             );
             fleet.write(name, &config.to_string());
-            // As a kubeconfig whose certificates lie beside it names them.
+            // Relative paths, as in a kubeconfig whose certificates are in the same folder.
             for file in ["ca.crt", "admin.crt", "admin.key"] {
                 fleet.write(&format!("{name}-{file}"), &read(&plane.kubeconfig(file)));
             }
@@ -109,7 +109,7 @@ impl Fleet {
 }
 
 impl Ran {
-    /// The cells of the line that begins with this one.
+    /// The cells of the line whose first cell is this.
     fn row(&self, first: &str) -> Vec<&str> {
         let rows = self.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let mut rows = rows.filter(|row| row.first() == Some(&first));
@@ -352,7 +352,7 @@ fn every_context_works_or_is_reported_and_hides_no_other(fleet: &Fleet) {
     assert_eq!(listed.row("wrong-token")[2], "Unauthorized");
 
     for (context, state, message) in &expected {
-        // Alone, a plugin has the terminal, and as long as it takes.
+        // On a single cluster, a plugin may use the terminal and has no timeout.
         if ["exec-hangs", "exec-asks"].contains(context) {
             continue;
         }
@@ -368,7 +368,7 @@ fn every_context_works_or_is_reported_and_hides_no_other(fleet: &Fleet) {
         let alone = Ran::of(&binary::run(&alone));
         let code = if *state == "Reachable" { 0 } else { 3 };
         assert_eq!(alone.code, code, "{context}: {}", alone.stderr);
-        // Alone, what a plugin says goes to the terminal itself.
+        // On a single cluster, a plugin writes to the terminal itself.
         let message =
             message.split(": log in").next().unwrap().trim_start_matches("/no/such/plugin ");
         assert!(alone.stderr.contains(message), "{context}: {}", alone.stderr);
@@ -395,7 +395,7 @@ fn a_file_that_cannot_be_read_hides_no_other(fleet: &Fleet) {
         .reports(&["there is no context in", "set KUBECONFIG"]);
     fleet.run(&["broken"], &["clusters", "list"]).exits(3).reports(&["it is not YAML"]);
 
-    // One cluster: what comes before the broken file is certain, what comes after it is not.
+    // For commands on one cluster, contexts of files before the broken one are usable, and those after it are not.
     let namespaces = ["list", "pods"];
     fleet.run(&files, &namespaces).exits(0);
     fleet.run(&files, &[&namespaces[..], &["--context", "east"]].concat()).exits(0);
@@ -427,7 +427,7 @@ fn a_cluster_that_freezes_is_given_up_after_the_timeout(fleet: &Fleet) {
 fn a_cluster_that_is_killed_during_an_analysis_is_unreachable(fleet: &Fleet) {
     fleet.run(&BOTH, &["clusters", "list"]).exits(0);
     fleet.west.freeze_api_server();
-    // Far longer than anybody waits: it is the kill that ends it.
+    // Far longer than the test waits: only the kill can end it.
     let args = ["clusters", "analyze", "--timeout", "1h", "--fail-on", "never"];
     let mut podgate = fleet.spawn(&BOTH, &args);
     eventually("podgate to be connected with the west", || {
@@ -455,7 +455,7 @@ fn connected(process: u32, port: u16) -> bool {
         .filter_map(|file| fs::read_link(file.ok()?.path()).ok())
         .map(|it| it.display().to_string())
         .collect();
-    // Of each line: number, local and remote address, state (01 is established), and as the tenth the inode.
+    // The fields of a line: number, local and remote address, state (01 is established); the tenth is the inode.
     read(&PathBuf::from(format!("/proc/{process}/net/tcp"))).lines().any(|line| {
         let cells: Vec<_> = line.split_whitespace().collect();
         cells.get(9).is_some_and(|inode| {

@@ -14,7 +14,7 @@ use crate::support::kubectl::Kubectl;
 use crate::support::ran::Ran;
 use crate::support::suite::{Suite, Trials, World, trials};
 
-/// The first trials want a cluster that lacks what the later ones have; each makes of it what it needs.
+/// The first trials need a cluster without the objects of the later ones; each prepares what it needs.
 pub fn suite() -> Suite {
     Suite::in_order().sharing(&World::new(Planes::start), TRIALS)
 }
@@ -61,7 +61,7 @@ metadata: {name: a, namespace: lab, labels: {managed-by: git}}
 spec: {requiredLabels: [{key: team}], severityOverrides: {forbidLatestTag: low}}
 ";
 
-/// The cluster that policies come from, and one that they go to, which is started when it is needed.
+/// The source cluster of policies, and a target cluster, which starts when it is first needed.
 struct Planes {
     one: Plane,
     two: OnceLock<Plane>,
@@ -321,7 +321,7 @@ fn prune_deletes_the_policies_that_no_file_names(planes: &Planes) {
     let prune = ["import", "-", "--prune", "-l", "managed-by=git"];
     let tried = plane.policy(&[&prune[..], &["--dry-run", "server"]].concat(), only).exits(0);
     tried.prints(&["devopspolicy.devops.stochastic.io/a -n lab pruned (server dry run)\n"]);
-    // Of the namespace alone there is nothing to prune.
+    // In this namespace there is nothing to prune.
     let of_shop = plane.policy(&[&prune[..], &["-n", "shop"]].concat(), only).exits(0);
     assert!(!of_shop.stdout.contains("pruned"), "{}", of_shop.stdout);
     assert_eq!(before, plane.policy(&["export", "-A"], "").exits(0).stdout);

@@ -1,5 +1,4 @@
-//! Part of `make test`: how podgate comes into a cluster and leaves it, on a real
-//! control plane of its own.
+//! Part of `make test`: installing podgate and uninstalling it, on a real control plane of its own.
 
 use std::fs;
 
@@ -13,7 +12,7 @@ use crate::support::kubectl::Kubectl;
 use crate::support::manifests::{pod, workload};
 use crate::support::suite::{Suite, Trials, World, trials};
 
-/// Of the trials, the first want a cluster without podgate's CRDs, and the last one leaves it without an API server.
+/// The first trials need a cluster without podgate's CRDs, and the last one leaves it without an API server.
 pub fn suite() -> Suite {
     Suite::in_order().sharing(&World::new(Cluster::start), TRIALS)
 }
@@ -44,7 +43,7 @@ impl Cluster {
         Self { plane, admin, jane, certs: tempfile::tempdir().unwrap() }
     }
 
-    /// One in which the CRDs are installed.
+    /// A cluster with the CRDs installed.
     fn with_crds(&self) -> &Self {
         let (code, printed) = podgate(&["crd", "install", "--kubeconfig", &self.admin]);
         assert_eq!(code, 0, "{printed}");
@@ -95,7 +94,7 @@ fn installing_is_idempotent_and_upgrades(plane: &Cluster) {
     assert_eq!(install(), both("configured", "unchanged"));
     let (_, schema) = plane.kubectl(&["get", CRD, "-o", "yaml"]).output();
     assert!(schema.contains("maxRestartCount"), "{schema}");
-    // What is printed is what is installed.
+    // The printed CRDs equal the installed ones.
     let (code, generated) = podgate(&["crd", "generate"]);
     assert_eq!(code, 0);
     let apply =
@@ -160,7 +159,7 @@ fn a_registration_lasts_as_long_as_podgate(plane: &Cluster) {
         println!("{signal}: unregistered and ended after {after:?}");
         assert!(!plane.kubectl(&CONFIGURATION).output().0, "the configuration is left behind");
     }
-    // One that a killed podgate left behind is taken over.
+    // A configuration that a killed podgate left behind is taken over.
     let mut killed = Podgate::serve(&args, certs);
     killed.signal("KILL");
     killed.ended();

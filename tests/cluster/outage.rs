@@ -1,5 +1,5 @@
-//! Part of `make test`: the audit while the API server is killed, its history compacted and its watches cut. Afterwards it
-//! must come to what another program (`tests/count`) counts from `kubectl get -o json`.
+//! Part of `make test`: the audit while the API server is killed, its history compacted and its watches cut. Afterwards
+//! its counts must equal those of another program (`tests/count`) from `kubectl get -o json`.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -29,7 +29,7 @@ const TRIALS: Trials<Fixture> = trials![
 
 const NAMESPACES: [&str; 3] = ["alpha", "beta", "gamma"];
 
-/// A podgate whose way to the API server can be cut, and what it audits.
+/// A podgate whose connection to the API server can be cut, and the control plane that it audits.
 struct Fixture {
     podgate: Mutex<Podgate>,
     proxy: Proxy,
@@ -96,7 +96,7 @@ impl Fixture {
         });
     }
 
-    /// How many violations there are by namespace, as another program counts them.
+    /// The violations by namespace, counted by another program.
     fn counted(&self) -> BTreeMap<String, u64> {
         let pods = self.kubectl(&["get", "pods", "--all-namespaces", "-o", "json"]).ok();
         let mut program = Command::new("go")
@@ -112,7 +112,7 @@ impl Fixture {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// What podgate's statuses say.
+    /// The violations by namespace in the statuses of the policies.
     fn reported(&self) -> BTreeMap<String, u64> {
         let policies =
             self.kubectl(&["get", "devopspolicies", "--all-namespaces", "-o", "json"]).ok();
@@ -124,7 +124,7 @@ impl Fixture {
         reported.collect()
     }
 
-    /// When the violations of a Deployment of alpha's began, as its report says.
+    /// The start times of the violations of a Deployment in alpha, from its report.
     fn began(&self, deployment: &str) -> Vec<Value> {
         let reports =
             self.kubectl(&["-n", "alpha", "get", "reports.openreports.io", "-o", "json"]).ok();
@@ -136,7 +136,7 @@ impl Fixture {
 
     fn converges(&self, after: &str) {
         let started = std::time::Instant::now();
-        // The controllers work on meanwhile: both are asked until they agree twice.
+        // The controllers keep working, so both are compared until they agree twice.
         let ((), _) = eventually_within(PATIENCE, after, || {
             let (reported, counted) = (self.reported(), self.counted());
             let agree = reported == counted && counted == self.counted();
@@ -174,8 +174,8 @@ fn an_audit_whose_watches_were_cut_reaches_the_right_count(fixture: &Fixture) {
 
 fn an_audit_whose_history_was_compacted_reaches_the_right_count(fixture: &Fixture) {
     fixture.converges("before the outage");
-    // Nothing arrives for a while. Meanwhile the history in which podgate would go on is gone: compacted in etcd, and not
-    // in the memory of an API server that was started since.
+    // Nothing arrives for a while. Meanwhile the history from which podgate would resume is lost: compacted in etcd,
+    // and not in the cache of the restarted API server.
     fixture.proxy.pause();
     fixture.proxy.cut();
     fixture.deployment("beta", "cart", "registry:5000/cart:1", 2);
@@ -194,7 +194,7 @@ fn an_audit_reaches_the_right_count_after_each_kill_of_the_api_server(fixture: &
         let before = fixture.reported();
         fixture.plane.kill_api_server();
         fixture.plane.restart_api_server();
-        // Of a new name, since a workload counts once, whatever its size.
+        // A new name, because a workload counts once, whatever its size.
         fixture.deployment("alpha", &format!("late-{round}"), "nginx", round);
         fixture.converges("API server killed and restarted");
         assert_ne!(fixture.reported(), before, "nothing was counted in round {round}");

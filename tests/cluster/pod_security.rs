@@ -29,16 +29,16 @@ const TRIALS: Alone = trials![
 /// Requests under way at a time.
 const CONCURRENCY: usize = 32;
 
-/// What became of a case.
+/// The result of a case.
 struct Outcome {
     case: Case,
-    /// Whether the API server takes such a pod at all.
+    /// Whether the API server accepts the pod, apart from Pod Security.
     valid: bool,
     /// The checks that failed, at either level.
     failed: BTreeSet<&'static str>,
     /// Where the judges disagree, one entry for each level and form of the pod.
     disagreements: Vec<String>,
-    /// Whether podgate would add something.
+    /// Whether podgate would change the pod.
     fixed: bool,
 }
 
@@ -66,7 +66,7 @@ fn every_pod_gets_the_verdict_of_the_api_servers_own_admission_for_the_same_reas
     println!("in {}", seconds(started.elapsed()));
 }
 
-/// Has a case judged by both; `base` is the running pod that it is a debug container for.
+/// Gets both verdicts on a case; `base` is the running pod of a debug container.
 async fn judge(server: &ApiServer, podgate: &Podgate, base: Option<usize>, case: Case) -> Outcome {
     let mut outcome = Outcome {
         case,
@@ -89,7 +89,7 @@ async fn judge(server: &ApiServer, podgate: &Podgate, base: Option<usize>, case:
             }
         }
     }
-    // What podgate adds at creation must leave a pod that the API server takes.
+    // The API server must accept the pod with podgate's additions.
     if base.is_none()
         && let Some(fixed) = podgate.fixed(&submitted)
     {
@@ -131,7 +131,7 @@ fn print_summary(outcomes: &[Outcome]) {
         *failed.entry(check).or_default() += 1;
     }
     println!("pods that failed, by check: {failed:?}");
-    // The API server takes no unmasked /proc outside a user namespace, and inside one baseline lets it be.
+    // The API server refuses an unmasked /proc outside a user namespace, and inside one, baseline allows it.
     let unseen: Vec<_> = judges::checks().filter(|check| !failed.contains_key(check)).collect();
     assert_eq!(unseen, ["procMount"], "checks that no pod of the corpus fails");
     assert!(valid.len() >= 2000, "only {} pods", valid.len());

@@ -1,4 +1,5 @@
-//! Part of `make test`: `podgate policy preview` on a real control plane, beside the webhook whose verdicts it foretells.
+//! Part of `make test`: `podgate policy preview` on a real control plane, beside the webhook whose verdicts it
+//! predicts.
 
 mod mixed;
 
@@ -58,7 +59,7 @@ fn policy(name: &str, spec: &Value) -> String {
     .to_string()
 }
 
-/// What is told of a workload.
+/// A workload's entry in the preview.
 fn workload_in<'a>(preview: &'a Value, kind: &str, name: &str) -> &'a Value {
     let all = preview["workloads"].as_array().unwrap();
     let found = all.iter().find(|it| it["kind"] == kind && it["name"] == name);
@@ -76,7 +77,7 @@ fn deployment(shop: &Namespace<'_>, name: &str, image: &str, pods: &[&str]) {
     deployment["spec"]["template"]["metadata"]["labels"] = labels;
     let uid = shop.create(&deployment).unwrap().metadata.uid;
     let labels = json!({"app": name, "pod-template-hash": "5d4"});
-    // The pods are there first, so that the ReplicaSet takes them and makes none.
+    // The pods exist first, so that the ReplicaSet adopts them and creates none.
     for (number, image) in pods.iter().enumerate() {
         let mut pod = workload(Kind::Pod, probed_pod(image));
         pod["metadata"] = json!({"name": format!("{name}-5d4-{number}"), "labels": labels});
@@ -174,7 +175,7 @@ fn a_preview_is_compared_with_the_version_in_force(cluster: &Cluster) {
     let both = workload_in(&found, "StatefulSet", "both");
     assert_eq!((&both["verdict"], &both["before"]), (&json!("denied"), &json!("denied")));
     assert_eq!(both["violations"][0]["new"], true);
-    // The same once more changes nothing, but for the mode.
+    // The same policy again changes only the mode.
     let same = policy("p", &json!({"requireLivenessProbe": true}));
     let found =
         preview(cluster, "admin", &["-", "-n", &shop.name, "-o", "json"], &same).exits(1).json();
@@ -267,7 +268,7 @@ fn api(cluster: &Cluster, kind: Kind, namespace: Option<&str>) -> Api<DynamicObj
     }
 }
 
-/// The workloads that are there, kind by kind, as the API server has them.
+/// All workloads of the API server, by kind.
 fn workloads(cluster: &Cluster) -> Vec<(Kind, DynamicObject)> {
     let mut all = Vec::new();
     for kind in Kind::ALL {
@@ -279,7 +280,7 @@ fn workloads(cluster: &Cluster) -> Vec<(Kind, DynamicObject)> {
     all
 }
 
-/// What the API server writes into a Job's template.
+/// The fields that the API server sets in a Job's template.
 const OF_A_JOB: [&str; 4] = [
     "batch.kubernetes.io/controller-uid",
     "batch.kubernetes.io/job-name",
@@ -287,7 +288,7 @@ const OF_A_JOB: [&str; 4] = [
     "job-name",
 ];
 
-/// The same object, as somebody would apply it: with nothing that the server gave it, under another name.
+/// The same object as a user would apply it: without the fields that the API server set, under another name.
 fn applied_anew(kind: Kind, object: &DynamicObject) -> DynamicObject {
     let mut new = object.clone();
     let own = &object.metadata;
@@ -339,7 +340,7 @@ fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
         },
     ));
     println!("1000 workloads made in {}", seconds(started.elapsed()));
-    // Controllers write the statuses of what is new.
+    // Controllers write the statuses of new objects.
     let mut last = versions(&workloads(cluster));
     eventually("the controllers to be done", || {
         let now = versions(&workloads(cluster));
@@ -348,7 +349,7 @@ fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
         if same { Ok(()) } else { Err("they write".to_owned()) }
     });
 
-    // What one of them completes pods and templates with counts as it does at the webhooks.
+    // Mutation by one of the policies counts as it does at the webhooks.
     let completes = json!({
         "mutate": true, "requireLivenessProbe": true, "requireReadinessProbe": true,
         "podSecurity": "restricted", "enforcementMode": "audit",

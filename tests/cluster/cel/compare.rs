@@ -1,4 +1,4 @@
-//! Where two answers differ, told so that a person can ask again.
+//! The differences between two answers, printed so that a person can reproduce them.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::cel::judge::{ExpressionAnswer, Is, Outcome, Unit, UnitAnswer};
 pub struct Difference {
     pub kind: Kind,
     pub expression: String,
-    /// The number of the pod, of those that were asked about.
+    /// The index of the pod.
     pub pod: Option<usize>,
     pub judge: String,
     pub podgate: String,
@@ -17,19 +17,19 @@ pub struct Difference {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// One compiles it, the other does not.
+    /// Only one of the two compiles it.
     Compiles,
-    /// It has another type.
+    /// The types differ.
     Type,
-    /// It comes to something else.
+    /// The results differ.
     Result,
-    /// It costs something else.
+    /// The costs differ.
     Cost,
-    /// A policy comes to something else than its validations one by one.
+    /// The results of the whole policy differ, though those of its validations agree.
     Together,
 }
 
-/// What was compared, and what was not.
+/// The numbers of compared and skipped items.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     pub expressions: usize,
@@ -37,15 +37,15 @@ pub struct Tally {
     pub refused: usize,
     pub results: usize,
     pub errors: usize,
-    /// Costs that are the same each time.
+    /// Costs that do not vary between runs of the judge.
     pub costs: usize,
-    /// Results that the judge does not give each time.
+    /// Results that vary between runs of the judge.
     pub unstable: usize,
-    /// Expressions that use what podgate leaves out, or that the judge's code panics on.
+    /// Expressions with variables that podgate does not support, or on which the judge panics.
     pub left_out: usize,
 }
 
-/// What podgate leaves out by design, and refuses with that reason.
+/// The variables that podgate does not support by design, and refuses with that reason.
 const LEFT_OUT: [&str; 4] = ["request", "oldObject", "params", "authorizer"];
 
 pub fn compare(
@@ -134,7 +134,7 @@ fn result(
     ours: &Outcome,
     tally: &mut Tally,
 ) -> Option<Difference> {
-    // A value that podgate has no memory for is undecided, and the judge has no such limit.
+    // A value above podgate's memory limit is undecided; the judge has no such limit.
     if theirs.unstable || ours.is == Is::Memory {
         tally.unstable += 1;
         return None;
@@ -160,7 +160,7 @@ fn result(
     Some(Difference { kind, expression: expression.to_owned(), pod: Some(pod), judge, podgate })
 }
 
-/// What a named format says of a text that it is not for is said in podgate's own words; as many of them.
+/// Named formats describe invalid texts in podgate's own words; only the number of messages must agree.
 fn returns_messages(expression: &str) -> bool {
     expression.contains("validate(")
 }

@@ -1,4 +1,4 @@
-//! podgate's answer to what the judge is asked.
+//! podgate's answers to the judge's requests.
 
 use std::sync::LazyLock;
 
@@ -16,16 +16,16 @@ use serde_json::Value;
 use crate::cel::judge::{ExpressionAnswer, Is, Outcome, Together, Unit, UnitAnswer};
 use crate::cel::render;
 
-/// podgate takes less (1 KiB), which is a rule of its own; here it is not to differ for that.
+/// podgate's own limit is lower (1 KiB); the comparison must not fail for that.
 const MAX_SOURCE: usize = 64 * 1024;
 /// Enough for each expression of the corpus; the judge has no such limit.
 pub const MEMORY: usize = 256 * 1024 * 1024;
 
-/// What is judged, in the API server's words.
+/// The pods and namespaces, as the API server reads them.
 pub struct World {
     pub pods: Vec<Value>,
     pub namespaces: Vec<Value>,
-    /// What a review's values may take, in bytes.
+    /// The memory limit of a review's values, in bytes.
     pub memory: usize,
 }
 
@@ -87,7 +87,7 @@ impl World {
     }
 }
 
-/// Compiles as a validation, or as what may be of any type.
+/// Compiles as a validation, or as an expression of any type.
 fn compiled(
     source: &str,
     environment: &Environment,
@@ -117,7 +117,7 @@ fn evaluate(
     memory: usize,
 ) -> Outcome {
     let activation = Activation::new(pod.value(), namespace.value(), variables);
-    // Alone, an expression has its own limit only.
+    // A single expression has only its own limit, not the policy's.
     let mut activation = activation.with_budget(u64::MAX);
     let mut meter = Meter::new(EXPRESSION_COST_LIMIT, Allowance { memory, ..Allowance::default() });
     let value = program.evaluate(&mut activation, &mut meter);

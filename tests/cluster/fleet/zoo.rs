@@ -1,4 +1,4 @@
-//! Every kind of context that a kubeconfig may hold, all of one cluster.
+//! Every kind of context in a kubeconfig, all for one cluster.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub struct Zoo {
     pub clusters: Vec<Value>,
     pub users: Vec<Value>,
     pub contexts: Vec<Value>,
-    /// Of each context its state, and what is told of it.
+    /// For each context, its state and a part of its message.
     pub expected: Vec<(&'static str, &'static str, &'static str)>,
 }
 
@@ -132,14 +132,14 @@ impl Zoo {
     }
 }
 
-/// A user of a credential plugin, which may ask if it can.
+/// A user with a credential plugin that may be interactive.
 fn exec(command: &Path) -> Value {
     json!({"exec": {
         "apiVersion": "client.authentication.k8s.io/v1", "command": command, "interactiveMode": "IfAvailable",
     }})
 }
 
-/// A token of a ServiceAccount that may do everything.
+/// A token of a ServiceAccount with all permissions.
 fn token(plane: &ControlPlane) -> String {
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",

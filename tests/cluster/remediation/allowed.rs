@@ -1,4 +1,4 @@
-//! Whose policies may write to workloads is the installation's to say.
+//! The installation decides which policies may write to workloads.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -35,7 +35,7 @@ fn wait_for_cluster_state(arena: &Arena, policy: &str, shop: &Shop<'_>, state: &
 }
 
 /// Namespaced policies propose where only cluster policies may write; where none may, nothing is written, and a policy
-/// that was held before can go.
+/// with podgate's finalizer can be deleted.
 fn only_policies_that_may_write_do() {
     let arena = Arena::start();
     let podgate = arena.podgate("cluster-policies");

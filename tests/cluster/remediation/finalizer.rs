@@ -1,4 +1,4 @@
-//! A policy that may repair is held while it has to be, and not a moment longer.
+//! A policy that may repair has a finalizer only as long as needed.
 
 use std::time::Duration;
 
@@ -81,7 +81,7 @@ fn a_policy_that_is_deleted_waits_for_a_rollout_that_ends(arena: &Arena) {
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
     shop.wait_for_state("own", "Deployment/web", "RollingOut");
     shop.delete_policy("own");
-    // It watches the rollout on.
+    // podgate still follows the rollout.
     shop.is_read_twice(Kind::Deployment, "web");
     let policy = shop.get_policy("own");
     assert!(is_held(&policy) && policy["metadata"]["deletionTimestamp"].is_string(), "{policy}");

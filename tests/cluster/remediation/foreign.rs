@@ -1,4 +1,4 @@
-//! What others put between podgate and the workloads.
+//! Other webhooks between podgate and the workloads.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ fn a_sidecar_injected_before_the_container_does_not_move_the_patch(arena: &Arena
     let patch = json!([{"op": "add", "path": "/spec/containers/0", "value": shipper}]);
     let _injector = Webhook::of_pods(&shop, Arc::new(move |_| patch.clone()));
     let mut object = workload(Kind::Deployment, "web", READY, 2);
-    // A second one that lacks nothing, so that a patch one further would be seen.
+    // A second container that lacks nothing, so that a patch at the wrong index would show.
     let other = json!({"name": "other", "image": "other:1", "ports": [{"containerPort": 81}],
         "readinessProbe": {"tcpSocket": {"port": 81}}, "resources": {"limits": {"memory": "1Mi"}}});
     let containers = object["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
@@ -40,7 +40,7 @@ fn a_sidecar_injected_before_the_container_does_not_move_the_patch(arena: &Arena
     assert_eq!(of(&after, 0)["readinessProbe"]["tcpSocket"]["port"], 80);
     assert_eq!(of(&after, 1), of(&before, 1));
     assert_eq!(of(&after, 2), Value::Null);
-    // What was injected breaks the policy still, and no template can help.
+    // The injected container still breaks the policy, and no change of the template can fix it.
     shop.wait_for_status("what is injected breaks it", "own", |status| {
         status["violations"].as_i64() > Some(0) && status["remediation"]["repaired"] == 1
     });
@@ -65,7 +65,7 @@ fn a_template_that_a_webhook_extends_is_repaired_once(arena: &Arena) {
 }
 
 fn a_webhook_that_is_down_holds_up_nobody_elses_repairs(arena: &Arena) {
-    // By name it comes before all others.
+    // By its name, this namespace comes before all others.
     let shop = arena.shop("a-down");
     shop.deployment(READY);
     let webhook = Webhook::that_is_down(&shop);

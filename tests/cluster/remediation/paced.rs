@@ -1,4 +1,4 @@
-//! No faster than the policy says, and not on where it does harm. By the audit log.
+//! The pace of repairs: no faster than the policy allows, and stopped where they do harm. Checked in the audit log.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ pub const TRIALS: Trials<Arena> = trials![
     in_a_namespace_ten_repairs_begin_in_an_hour,
 ];
 
-/// What podgate wrote: of which workload, and whether it is in flight from then on.
+/// podgate's writes: the workload, and whether its repair is in flight afterwards.
 fn steps(arena: &Arena, namespace: &str) -> Vec<(String, bool)> {
     let step = |it: &Value| {
         let operations = it["requestObject"].as_array().unwrap();
@@ -76,7 +76,7 @@ fn a_policy_stops_after_two_repairs_that_were_rolled_back(arena: &Arena) {
         shop.runs(Kind::Deployment, &workload(Kind::Deployment, name, CRASH, 1));
     }
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
-    // Whichever two have their turn first.
+    // Any two workloads may come first.
     let of = |status: &Value, name: &str| {
         workload_status(status, &format!("Deployment/{}/{name}", shop.name))
     };

@@ -1,4 +1,4 @@
-//! What is only proposed, what is refused, and what is left alone: podgate writes to none of it.
+//! Proposed repairs, refused repairs and exempt workloads: podgate writes to none of them.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ fn repairs_of_tool_managed_workloads_are_proposed_unless_the_policy_says_apply(a
     shop.wait_for_status("no violation", "own", |status| status["violations"] == 0);
 }
 
-/// A workload, made, whose refusal has these words.
+/// Creates a workload whose repair is refused with these words.
 type Refused = (&'static str, Kind, fn(&mut Value), &'static str);
 
 const REFUSED: &[Refused] = &[
@@ -108,7 +108,7 @@ fn a_workload_that_cannot_be_repaired_shows_the_reason(arena: &Arena) {
         change(&mut object);
         shop.runs(*kind, &object);
     }
-    // One that begins so has no pods.
+    // A workload that starts like this has no pods.
     let path = shop.path(Kind::Deployment, "paused");
     arena.api.merge(&path, &json!({"spec": {"paused": true}})).unwrap();
     let pod =

@@ -1,4 +1,4 @@
-//! What is repaired is repaired once, and nothing else is touched.
+//! Each workload is repaired once, and nothing else is changed.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ fn repaired_once(arena: &Arena, kind: Kind) {
     assert!(after["metadata"]["labels"][MARK].is_null(), "{}", after["metadata"]);
     assert_eq!(record(&after)["state"], "Repaired");
     assert_eq!(shop.templates(kind, "web"), 2, "one rollout");
-    // Of a Deployment, annotations count in the generation too.
+    // A Deployment's generation also counts changes of annotations.
     if kind != Kind::Deployment {
         let generation = |it: &Value| it["metadata"]["generation"].as_i64().unwrap();
         assert_eq!(generation(&after), generation(&before) + 1, "one change of the spec");

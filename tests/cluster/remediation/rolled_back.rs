@@ -1,4 +1,4 @@
-//! A repair that makes a workload worse is taken back, and not tried again.
+//! A repair that makes a workload worse is rolled back, and not repeated.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -44,7 +44,7 @@ fn a_rollout_that_never_becomes_ready_is_rolled_back_to_the_same_template_and_no
     });
 }
 
-/// Waits until the one repair of a workload `web` was taken back by one patch.
+/// Waits until the repair of the workload `web` was rolled back by one patch.
 fn rolled_back(shop: &Shop<'_>, kind: Kind, before: &Value) -> Value {
     let repair = shop.wait_for_state("own", &format!("{}/web", kind.names().kind), "RolledBack");
     println!("{}: {}", shop.name, repair["message"]);
@@ -71,7 +71,7 @@ fn a_crash_loop_is_rolled_back_long_before_the_timeout(arena: &Arena) {
     let repair = rolled_back(&shop, Kind::Deployment, &before);
     let message = repair["message"].as_str().unwrap();
     assert!(message.contains("\"web\"") && message.contains("restarted 5 times"), "{message}");
-    // Somebody replaces the whole object, and the record with it: it is not tried again for that.
+    // A user replaces the whole object including the record: the repair is still not repeated.
     let mut object = before.clone();
     object["metadata"] = json!({"name": "web"});
     arena.api.put(&shop.path(Kind::Deployment, "web"), &object).unwrap();
@@ -90,7 +90,7 @@ fn a_rollout_past_its_progress_deadline_is_rolled_back_before_the_timeout(arena:
     assert!(repair["message"].as_str().unwrap().contains("progress deadline"), "{repair}");
 }
 
-/// Its controller waits for the stuck pod for ever; podgate takes that away, and nothing else.
+/// Its controller waits for the stuck pod for ever; podgate deletes that pod, and nothing else.
 fn a_stateful_set_that_never_becomes_ready_is_rolled_back(arena: &Arena) {
     let shop = arena.shop("stuck");
     let before = shop.runs(Kind::StatefulSet, &workload(Kind::StatefulSet, "web", NEVER, 2));

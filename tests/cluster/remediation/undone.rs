@@ -1,4 +1,4 @@
-//! Somebody else undoes what podgate repairs, again and again.
+//! Another controller undoes podgate's repairs, again and again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -24,7 +24,7 @@ fn a_loop_that_reverts_the_template_meets_three_patches_and_then_the_condition(a
             {"op": "test", "path": "/metadata/resourceVersion", "value": found["metadata"]["resourceVersion"]},
             {"op": "replace", "path": "/spec/template", "value": original["spec"]["template"]},
         ]);
-        // Somebody was faster.
+        // Another write may have come first.
         let _ = shop.arena.api.patch(&shop.path(Kind::Deployment, "web"), &patch);
     });
 }
@@ -39,7 +39,7 @@ fn a_loop_that_reverts_every_five_seconds_meets_three_patches_and_then_the_condi
     reverted(arena, Duration::from_secs(5), replace);
 }
 
-/// As from a repository: what is not in there goes, annotations and labels too.
+/// As a sync from a repository: everything that is not there is removed, annotations and labels too.
 fn replace(shop: &Shop<'_>, original: &Value, _: &Value) {
     let mut object = original.clone();
     let metadata = &original["metadata"];
@@ -79,7 +79,7 @@ fn reverted(arena: &Arena, every: Duration, revert: fn(&Shop<'_>, &Value, &Value
     assert_eq!(after["spec"]["template"], original["spec"]["template"]);
 }
 
-/// Ends the loop, also by a panic.
+/// Ends the loop, also on a panic.
 struct Done<'a>(&'a AtomicBool);
 
 impl Drop for Done<'_> {
