@@ -1,6 +1,5 @@
-//! Part of `make test`: the audit's index, which only ever adds and takes away, comes to what a count from the beginning
-//! comes to, whatever happened before. The count is `podgate analyze`'s own, and shares nothing with the index but the
-//! engine.
+//! Part of `make test`: the audit's index, which works incrementally, matches a full count after any sequence of
+//! events. The full count is that of `podgate analyze`, and shares only the engine with the index.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,7 +20,7 @@ use serde_json::{Value, json};
 
 const NAMESPACES: [&str; 3] = ["lab", "shop", "kube-system"];
 
-/// Something that happens.
+/// An event.
 #[derive(Clone, Debug)]
 enum Step {
     Apply {
@@ -35,7 +34,7 @@ enum Step {
         namespace: usize,
         pod: usize,
     },
-    /// The pods are listed anew; those of which the number is in the mask are gone.
+    /// The pods are listed again; those whose index is in the mask are gone.
     List {
         gone: usize,
     },
@@ -60,7 +59,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..40)
 }
 
-/// Two pods belong to each Deployment, and one has an owner's kind of its own.
+/// Each Deployment has two pods; one pod has an owner of another kind.
 fn pod(namespace: usize, pod: usize, image: usize, restarts: u32, phase: usize) -> Value {
     let owner = pod / 2;
     let image = ["nginx", "nginx:1.29", "ghcr.io/team/app:1", "registry:5000/app"][image];
@@ -80,7 +79,7 @@ fn pod(namespace: usize, pod: usize, image: usize, restarts: u32, phase: usize) 
     })
 }
 
-/// A policy of a scope: of one of the namespaces, or of all.
+/// A policy of a scope: one of the namespaces, or all.
 fn policy(scope: usize, spec: usize) -> Arc<Policy> {
     let exempt =
         json!({"rules": ["forbidLatestTag"], "names": ["w1"], "reason": "r", "owner": "o"});
@@ -103,7 +102,7 @@ fn policy(scope: usize, spec: usize) -> Arc<Policy> {
 }
 
 fn set(policies: &[(usize, usize)]) -> Arc<PolicySet> {
-    // One of each name, as in a cluster.
+    // Names are unique, as in a cluster.
     let named: BTreeMap<_, _> = policies.iter().map(|(scope, spec)| (*scope, *spec)).collect();
     let policies = named.into_iter().map(|(scope, spec)| policy(scope, spec));
     let known = NAMESPACES.map(|name| (name.to_owned(), NamespaceMetadata::default()));
@@ -127,7 +126,7 @@ fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timest
     analyzer.finish()
 }
 
-/// What an index says of each policy: how many violations, and everything else.
+/// The status of each policy in the index: the number of violations, and everything else as text.
 fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, String)> {
     let updates = index.take_policies(now).into_iter().filter_map(|it| it.observed);
     let statuses = updates.map(|it| {
@@ -143,7 +142,7 @@ fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, St
     statuses.collect()
 }
 
-/// The scores that were told so far: the cluster's, and the namespaces'.
+/// The scores that were reported so far: the cluster's, and those of the namespaces.
 #[derive(Default)]
 struct Scores(u8, BTreeMap<String, u8>);
 
@@ -201,7 +200,7 @@ proptest! {
                     let _ = index.age(now);
                 }
             }
-            // Told in between or not, it comes to the same.
+            // Reports in between must not change the result.
             if pods.len() % 2 == 0 {
                 index.take_policies(now);
                 scores.take(&mut index);
@@ -300,8 +299,8 @@ fn a_pod_missing_from_a_new_list_is_removed_even_if_it_grows_old_during_the_list
     assert_eq!(index.pods(), 0);
 }
 
-/// CI met it: a policy that was edited within the half second between the end of an exemption and the next look at the
-/// time made the index forget that end.
+/// Found in CI: when a policy was edited within the half second between the end of an exemption and the next tick, the
+/// index lost that end.
 #[test]
 fn an_exemption_that_ends_between_two_ticks_is_not_lost_when_policies_change() {
     let now: Timestamp = "2026-01-01T00:02:59Z".parse().unwrap();
@@ -380,7 +379,7 @@ fn twenty_namespaces_of_a_cluster_policy_have_results_and_all_have_counts() {
     assert_eq!(counts, [("n00", None), ("n20", Some(1))], "another namespace takes its place");
 }
 
-/// The fixtures of every rule, also of those that only running pods decide: the policy's spec, and the pods.
+/// The fixtures of every rule, including those about running pods: the policy's spec, and the pods.
 fn fixtures() -> Vec<(Value, Vec<Value>)> {
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules");
     let read = |path: &Path| -> Value {

@@ -1,4 +1,4 @@
-//! Part of `make test`: the commands that answer from the binary alone, by their real door.
+//! Part of `make test`: the commands that need no cluster and no files, run as the real binary.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::binary::{self, run};
 
-/// What a command that must succeed prints; nothing may go to stderr.
+/// The stdout of a command that must succeed with an empty stderr.
 fn prints(args: &[&str]) -> String {
     let output = run(args);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
@@ -14,7 +14,7 @@ fn prints(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a command that must be refused as bad input says.
+/// The stderr of a command that must be refused as bad input.
 fn refuses(args: &[&str]) -> String {
     let output = run(args);
     assert_eq!(output.status.code(), Some(2), "{args:?}");

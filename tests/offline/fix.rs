@@ -1,4 +1,4 @@
-//! Part of `make test`: `podgate fix` by its real door, on files that the tests write.
+//! Part of `make test`: `podgate fix` as the real binary, on files that the tests write.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ spec:
     name: web
 ";
 
-/// A folder with a policy and a pod, and `podgate fix` in it: its exit code, what it prints, what it says.
+/// Runs `podgate fix` in a folder; returns exit code, stdout and stderr.
 fn fix(folder: &Path, args: &str) -> (i32, String, String) {
     let output =
         binary::command().arg("fix").args(args.split(' ')).current_dir(folder).output().unwrap();

@@ -1,4 +1,4 @@
-//! Part of `make test`: `podgate scan` by its real door, on files that the tests write.
+//! Part of `make test`: `podgate scan` as the real binary, on files that the tests write.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use crate::support::binary;
 
-/// A folder of files, and what a scan in it says.
+/// A folder of files to scan.
 struct Folder(TempDir);
 
-/// What a scan answered.
+/// The output of a scan.
 struct Answer {
     code: i32,
     stdout: String,
@@ -51,7 +51,7 @@ impl Folder {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // A scan that reads no stdin may be over by now.
+        // A scan that does not read stdin may have ended by now.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
         child.wait_with_output().unwrap()
     }
@@ -103,7 +103,7 @@ impl Answer {
         self.report["summary"][what].as_u64().unwrap()
     }
 
-    /// Which policies objected to each object.
+    /// The policies that each object violates.
     fn objections(&self) -> Vec<String> {
         let results = self.report["results"].as_array().unwrap();
         let mut objections: Vec<_> = results
@@ -117,7 +117,7 @@ impl Answer {
     }
 }
 
-/// A Deployment that breaks one rule of those that [`policy`] asks.
+/// A Deployment that breaks one rule of [`policy`].
 fn deployment(name: &str, namespace: &str) -> String {
     let namespace =
         if namespace.is_empty() { String::new() } else { format!("\n  namespace: {namespace}") };
@@ -297,7 +297,7 @@ fn a_namespace_selector_is_decided_by_the_namespaces_of_the_input_and_else_taken
     for namespace in ["shop", "lab", "legacy", "unknown"] {
         folder.write(&format!("app/{namespace}.yaml"), deployment(namespace, namespace).as_bytes());
     }
-    // The Namespaces come last, and decide all the same.
+    // The Namespaces come last, and still apply.
     let answer = folder.scan(&["-f", "app", "-f", "z-namespaces.yaml", "--policy", "p"]);
     assert_eq!(answer.objections(), ["lab named", "shop prod", "unknown named", "unknown prod"]);
     let messages: Vec<_> = answer.report["results"]

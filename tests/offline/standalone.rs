@@ -1,4 +1,4 @@
-//! Part of `make test`: the real binary without a cluster, by its real door.
+//! Part of `make test`: the server of the real binary, without a cluster.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -231,7 +231,7 @@ fn a_review_that_cannot_be_judged_gets_an_http_error_with_the_reason_and_never_a
 fn a_field_that_no_rule_reads_is_skipped_whatever_it_holds() {
     let standalone = enforcing();
     let lists = format!("\"unread\":{}{},", "[".repeat(200), "]".repeat(200));
-    // A template in a template holds no pod; types that nest like it must not end the stack.
+    // A nested template contains no pod; deep nesting must not overflow the stack.
     let template = "\"template\":{\"spec\":{";
     let templates = format!("{}{},", template.repeat(200), "}}".repeat(200));
     let judged = |image: &str, deep: &str| {
@@ -348,14 +348,14 @@ fn during_shutdown_late_callers_are_served_and_their_connections_closed() {
     podgate.signal("TERM");
     podgate.logs("draining");
     assert_eq!(podgate.get("/readyz").0, 503);
-    // A connection of its own each time, for as long as the delay lasts.
+    // A new connection for each request, during the shutdown delay.
     let mut connection = podgate.connect(&dir.path().join("certs"));
     connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: podgate\r\n\r\n").unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
     let answer = answer.to_lowercase();
     assert!(answer.starts_with("http/1.1 200") && answer.contains("connection: close"), "{answer}");
-    // Nobody waits until the delay is over.
+    // The test does not wait for the end of the delay.
     podgate.signal("TERM");
     podgate.ended();
 }
@@ -379,7 +379,7 @@ fn a_second_signal_ends_what_an_open_connection_holds_up() {
     podgate.ended();
 }
 
-/// What `podgate` says when it does not start: its exit code and its one line.
+/// The exit code and the error line of a failed start.
 fn refused(args: &[&str]) -> (i32, String) {
     let output = binary::run(args);
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -504,7 +504,7 @@ fn a_body_that_does_not_arrive_within_the_timeout_is_not_waited_for() {
     write!(stream, "{head}content-length: 1000\r\n\r\n{{\"half\":").unwrap();
     stream.flush().unwrap();
     let mut answer = Vec::new();
-    // The server ends the connection after it, with or without a TLS farewell.
+    // The server then closes the connection, with or without a TLS close_notify.
     let _ = stream.read_to_end(&mut answer);
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");

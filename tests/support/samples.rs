@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 fn folder(name: &str) -> PathBuf {
-    // The demos run where the Makefile is.
+    // The demos run in the folder of the Makefile.
     Path::new("deploy/samples").join(name)
 }
 
@@ -25,7 +25,7 @@ pub fn name(file: &Path) -> String {
     file.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-/// Whether the demo should end by itself, as CI asks.
+/// Whether the demo should end by itself, as in CI.
 pub fn once() -> bool {
     std::env::var("ONCE").is_ok_and(|it| it == "1")
 }
