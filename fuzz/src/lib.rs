@@ -1,4 +1,4 @@
-//! What the fuzz targets share: the policies they judge by, and a way to judge one body.
+//! Shared code of the fuzz targets: their policies, and a function that judges one body.
 
 pub mod json;
 pub mod odd;

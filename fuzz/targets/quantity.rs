@@ -31,7 +31,7 @@ fuzz_target!(|texts: (&str, &str, &str)| {
     }
 });
 
-/// Nothing where the two are too far apart.
+/// `None` if the two are too far apart.
 fn compare(a: &Amount, b: &Amount) -> Option<Ordering> {
     a.clone().compare(b.clone()).ok()
 }

@@ -26,7 +26,7 @@ fn any(data: &[u8]) {
             for warning in response["warnings"].as_array().into_iter().flatten() {
                 is_presentable(warning.as_str().unwrap(), 120);
             }
-            // A reader of its own, which nests less deep.
+            // An independent parser, with a lower nesting limit.
             if let Ok(review) = serde_json::from_slice::<Value>(data) {
                 assert_eq!(response["uid"], review["request"]["uid"]);
             }

@@ -1,5 +1,5 @@
-//! podgate's own certificates: renewed and replaced under load, healed whatever befalls the Secret, and told to the API
-//! server whatever befalls the configurations.
+//! podgate's own certificates: renewed and replaced under load, restored after any change of the Secret, and published
+//! to the API server after any change of the configurations.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -94,7 +94,7 @@ fn an_expired_corrupt_or_deleted_secret_is_healed(world: &World) {
     let counts = load.end();
     counts.check();
 
-    // Who starts with what is expired has nothing else to serve by.
+    // A replica that starts with an expired certificate has no other one to serve.
     world.kubelet.hold();
     world.kubelet.kill_all();
     let patch = json!({"data": expired()}).to_string();
@@ -113,7 +113,7 @@ fn an_expired_corrupt_or_deleted_secret_is_healed(world: &World) {
     world.runs(HA_REPLICAS);
     world.all_trusted(HA_REPLICAS);
     Helm::Four.uninstall(world);
-    // The one that was made again is still Helm's own.
+    // The recreated Secret still has Helm's ownership metadata.
     assert!(secret(world).is_none(), "Helm leaves a Secret");
     world.is_clean();
     world.forget_all();

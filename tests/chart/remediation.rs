@@ -1,5 +1,5 @@
-//! Remediation as the chart enables it: with the rights that come with it podgate repairs, under `enforce` too, and an
-//! uninstall leaves no policy held.
+//! Remediation as the chart enables it: with its additional rights podgate repairs, under `enforce` too, and an
+//! uninstall leaves no finalizer on a policy.
 
 use serde_json::{Value, json};
 
@@ -14,7 +14,7 @@ use crate::support::suite::{Trials, trials};
 pub const TRIALS: Trials<World> =
     trials![running_workloads_are_repaired_and_an_uninstall_releases_policies,];
 
-/// Nobody runs the shop's pods, so a rollout is as good as what was before when its time is over.
+/// The shop's pods run nowhere, so at its timeout a rollout is no worse than the state before.
 const POLICY: &str = "{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {name: limits, namespace: shop}, \
     spec: {enforcementMode: enforce, requireResourceLimits: [memory], defaultResources: {memoryLimit: 64Mi}, \
     remediation: {mode: apply, rolloutTimeoutSeconds: 10}}}";
@@ -37,7 +37,7 @@ fn running_workloads_are_repaired_and_an_uninstall_releases_policies(world: &Wor
     println!("   repaired after {}", seconds(after));
     let limit = "/spec/template/spec/containers/0/resources/limits/memory";
     assert_eq!(cart().pointer(limit), Some(&json!("64Mi")));
-    // What is taken back violates, and podgate's own webhook enforces: it takes it for what it is.
+    // The rolled-back template violates, and podgate's own webhook enforces: it recognizes the rollback and admits it.
     let kubeconfig = world.plane.kubeconfig("admin");
     let back = ["remediate", "rollback", "deployment/cart", "-n", SHOP, "--yes", "--kubeconfig"];
     let refused = binary::run(&[&back[..], &[kubeconfig.to_str().unwrap()]].concat());
@@ -54,7 +54,7 @@ fn running_workloads_are_repaired_and_an_uninstall_releases_policies(world: &Wor
     world.forget_all();
 }
 
-/// `helm test`, in how many words.
+/// Runs `helm test`; returns the phase of the test.
 fn tested(world: &World) -> String {
     let printed =
         Helm::Four.run(world, &["test", RELEASE]).unwrap_or_else(|error| panic!("{error}"));
