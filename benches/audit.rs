@@ -116,7 +116,7 @@ fn measure(
         .args(["--lease-namespace", &format!("bench-{pods}"), "--metrics-listen", "127.0.0.1:0"])
         .stdout(Stdio::null());
     let podgate = Podgate::start_by(podgate, "serving");
-    let (audited, _) = eventually_within(PATIENCE, "a full picture", || {
+    let (audited, _) = eventually_within(PATIENCE, "a full audit", || {
         podgate.logged("every pod is audited").ok_or_else(|| "not yet".to_owned())
     });
     let picture = audited["seconds"].as_f64().unwrap();

@@ -32,7 +32,7 @@ fn replicas_beat_and_share_one_write_and_the_lease_goes_with_the_release(world: 
         (&"Deployment".into(), &RELEASE.into()),
         "{lease}"
     );
-    let ((), after) = eventually("every replica to know the API server", || {
+    let ((), after) = eventually("every replica to detect the API server's calls", || {
         for pod in world.kubelet.pods() {
             let exposed = metrics(&pod.address().ok_or("a pod has no address yet")?)?;
             let is = |series: &str, so: &dyn Fn(f64) -> bool| {
@@ -66,7 +66,7 @@ fn replicas_beat_and_share_one_write_and_the_lease_goes_with_the_release(world: 
 
     // A deleted Lease is recreated, and is deleted with the release.
     world.kubectl(&["delete", "lease", LEASE, "-n", NAMESPACE]);
-    eventually("the Lease to be made anew", || {
+    eventually("the Lease to be recreated", || {
         world
             .get(&["lease", LEASE, "-n", NAMESPACE])
             .map(|_| ())

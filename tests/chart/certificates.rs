@@ -46,7 +46,7 @@ fn certificates_are_renewed_and_replaced_without_a_failed_review(world: &World) 
     let [authorities, leaves] = versions.map(|it| it.len());
     println!("   {authorities} CAs and {leaves} leaves in {STORM:?}: {counts}");
     counts.check();
-    assert!(authorities > 2 && leaves > 6, "that was no storm");
+    assert!(authorities > 2 && leaves > 6, "too few certificates were replaced");
     let open = world.failed_open() - open;
     assert!(open == 0.0, "failed open {open} times");
     end(world);
@@ -68,7 +68,7 @@ fn an_expired_corrupt_or_deleted_secret_is_healed(world: &World) {
             }
             None => drop(world.kubectl(&["delete", "secret", "podgate-tls", "-n", NAMESPACE])),
         }
-        let (same_ca, after) = eventually("the secret to be healed", || {
+        let (same_ca, after) = eventually("the Secret to be restored", || {
             let data = secret(world).ok_or("there is none")?;
             leaf_ends_after_now(&data)?;
             Ok(data.get("ca.crt") == before.get("ca.crt"))
@@ -85,7 +85,7 @@ fn an_expired_corrupt_or_deleted_secret_is_healed(world: &World) {
     harm("tls.crt is no certificate", Some(json!({"data": {"tls.crt": "AAAA"}})));
     harm("tls.key is gone", Some(json!({"data": {"tls.key": null}})));
     harm(
-        "ca.key is another's",
+        "ca.key of another CA",
         Some(json!({"data": {"ca.key": secret_value(&expired(), "ca.key")}})),
     );
     harm("all of it is expired", Some(json!({"data": expired()})));
@@ -213,7 +213,7 @@ fn five_replicas_that_start_at_once_share_one_ca(world: &World) {
         Helm::Four.uninstall(world);
         world.is_clean();
     }
-    assert_eq!(authorities.len(), 10, "each release has its own");
+    assert_eq!(authorities.len(), 10, "each release has its own CA");
     world.forget_all();
 }
 

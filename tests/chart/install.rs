@@ -55,7 +55,10 @@ fn whole_life(world: &World, helm: Helm) {
         }
         Helm::Three => world.is_clean(),
     }
-    assert!(world.get(&["devopspolicy", "-n", SHOP, "baseline"]).is_some(), "policies outlive it");
+    assert!(
+        world.get(&["devopspolicy", "-n", SHOP, "baseline"]).is_some(),
+        "policies survive the uninstall"
+    );
     world.admits_all();
     world.runs_pods();
     helm.install(world, &["--values", HA]);

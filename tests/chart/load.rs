@@ -48,7 +48,7 @@ impl Counts {
     pub fn check(&self) {
         let clean = self.let_past == 0 && self.wronged == 0 && self.failed.is_empty();
         assert!(clean, "{self}");
-        assert!(self.is_a_load(), "there was too little load: {self}");
+        assert!(self.is_a_load(), "too little load: {self}");
     }
 
     fn is_a_load(&self) -> bool {

@@ -48,7 +48,9 @@ fn a_cluster_outlives_all_replicas(world: &World) {
     // The same after crashes alone: the pods restart without help.
     assert_eq!(world.kubelet.kill_all(), 3);
     let crashed = Instant::now();
-    eventually("pods to be judged again", || world.wait(load::is_denied(&world.client, SHOP)));
+    eventually("violating pods to be denied again", || {
+        world.wait(load::is_denied(&world.client, SHOP))
+    });
     println!("   denies {} after a crash of all", seconds(crashed.elapsed()));
     world.runs(3);
     Helm::Four.uninstall(world);

@@ -105,7 +105,7 @@ fn compare(world: &World, needed: impl Fn(&Permission) -> bool) {
         (list(granted.difference(&asked).collect()), list(asked.difference(&granted).collect()));
     assert!(
         more.is_empty() && fewer.is_empty(),
-        "granted and not asked:{more}\nasked and not granted:{fewer}"
+        "granted and not needed:{more}\nneeded and not granted:{fewer}"
     );
     println!("   {} rights, granted and asked for", asked.len());
 }
@@ -145,7 +145,7 @@ fn each_rule_of_the_roles_is_needed(world: &World) {
         }
     }
     println!("   {count} rights");
-    assert!(needless.is_empty(), "nothing breaks without:\n  {}", needless.join("\n  "));
+    assert!(needless.is_empty(), "these rights are not needed:\n  {}", needless.join("\n  "));
     Helm::Four.uninstall(world);
     world.is_clean();
     world.kubectl(&["delete", "crd", "reports.openreports.io"]);

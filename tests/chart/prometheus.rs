@@ -134,7 +134,11 @@ fn labels_are_podgates_own(prometheus: &Prometheus) {
     assert_eq!(of_namespace["exported_namespace"], Value::Null, "{of_namespace}");
     one(prometheus, "devopspolicy_health_score{namespace=\"audited\", policy=\"audited\"}");
     let of_cluster = one(prometheus, "devopspolicy_health_score{policy=\"everywhere\"}");
-    assert_eq!(of_cluster["namespace"], Value::Null, "a cluster policy has none: {of_cluster}");
+    assert_eq!(
+        of_cluster["namespace"],
+        Value::Null,
+        "a cluster policy has no namespace: {of_cluster}"
+    );
 }
 
 fn rules_are_evaluated(world: &World, prometheus: &Prometheus) {

@@ -42,7 +42,7 @@ impl World {
     pub fn admits_all(&self) {
         eventually("a violating pod to be admitted", || {
             match self.wait(load::is_denied(&self.client, SHOP)) {
-                Ok(()) => Err("it is denied".to_owned()),
+                Ok(()) => Err("the pod is denied".to_owned()),
                 Err(why) if why == "it is admitted" => Ok(()),
                 Err(why) => Err(why),
             }
@@ -75,7 +75,7 @@ impl World {
     }
 
     fn empties(&self, hurried: bool) -> Duration {
-        let ((), after) = eventually_within(ROLLOUT, "nothing to be left of podgate", || {
+        let ((), after) = eventually_within(ROLLOUT, "podgate's objects to be gone", || {
             if hurried {
                 self.kubelet.kill_all();
             }
@@ -91,7 +91,7 @@ impl World {
 
     /// Asserts that no request of podgate was refused.
     pub fn nothing_was_forbidden(&self) {
-        assert!(self.sees_reads(), "no list of podgate's own is in the audit log");
+        assert!(self.sees_reads(), "the audit log has no list request of podgate");
         assert_eq!(self.forbidden(), Vec::<String>::new());
     }
 

@@ -29,7 +29,7 @@ fn running_workloads_are_repaired_and_an_uninstall_releases_policies(world: &Wor
     world.kubectl(&["create", "deployment", "cart", "--image=nginx:1.29", "-n", SHOP]);
     world.apply(POLICY);
     let cart = || world.get(&["deployment", "cart", "-n", SHOP]).unwrap();
-    let ((), after) = eventually_within(ROLLOUT, "the repair of what runs", || {
+    let ((), after) = eventually_within(ROLLOUT, "the repair of the running workload", || {
         let status = world.get(&["devopspolicy", "limits", "-n", SHOP]).unwrap();
         let remediation = status["status"]["remediation"].clone();
         if remediation["repaired"] == 1 { Ok(()) } else { Err(remediation.to_string()) }
@@ -41,7 +41,12 @@ fn running_workloads_are_repaired_and_an_uninstall_releases_policies(world: &Wor
     let kubeconfig = world.plane.kubeconfig("admin");
     let back = ["remediate", "rollback", "deployment/cart", "-n", SHOP, "--yes", "--kubeconfig"];
     let refused = binary::run(&[&back[..], &[kubeconfig.to_str().unwrap()]].concat());
-    assert_eq!(refused.status.code(), Some(1), "an admin is no podgate: {}", text(&refused.stderr));
+    assert_eq!(
+        refused.status.code(),
+        Some(1),
+        "the admin may not write the record: {}",
+        text(&refused.stderr)
+    );
     let finalizers = || {
         let policy = world.get(&["devopspolicy", "limits", "-n", SHOP]).unwrap();
         policy["metadata"]["finalizers"].clone()

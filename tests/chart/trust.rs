@@ -39,7 +39,7 @@ pub fn leaf_ends_after_now(data: &BTreeMap<String, Vec<u8>>) -> Result<(), Strin
     if data.contains_key("tls.key") && end > now.try_into().unwrap() {
         Ok(())
     } else {
-        Err(format!("it ended at {end}"))
+        Err(format!("it expired at {end}"))
     }
 }
 

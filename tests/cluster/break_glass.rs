@@ -78,7 +78,7 @@ fn the_api_server_accepts_the_printed_configurations(plane: &Cluster) {
     let registered = configurations(plane);
     podgate.signal("TERM");
     podgate.ended();
-    assert_eq!(configurations(plane), [json!([]), json!([])], "nothing is left behind");
+    assert_eq!(configurations(plane), [json!([]), json!([])], "no configuration is left");
 
     let ca = ca.to_str().unwrap();
     let config =
@@ -199,7 +199,7 @@ fn a_policy_that_cannot_be_enforced_is_refused_or_shows_the_reason(plane: &Clust
 
     // It is created while the API server does not call podgate.
     plane.podgate(&["webhook", "delete"]).unwrap();
-    eventually("the policy to slip in", || plane.apply(&bad));
+    eventually("the invalid policy to be created", || plane.apply(&bad));
     let condition = |name: &str| {
         let policy = plane.get(&["devopspolicy", "own"]);
         let conditions = policy["status"]["conditions"].as_array().cloned().unwrap_or_default();
@@ -222,5 +222,5 @@ fn a_policy_that_cannot_be_enforced_is_refused_or_shows_the_reason(plane: &Clust
 
     plane.apply(&good).unwrap();
     eventually("Stalled to go", || is("False"));
-    denied().expect("it is in force again");
+    denied().expect("the last good version is in force");
 }

@@ -98,7 +98,7 @@ fn with_a_client_ca_only_callers_with_its_certificate_get_verdicts_and_probes_ne
 
     // The file is read again: callers of the new CA are trusted, and others are not.
     std::fs::write(at("callers.crt"), &stranger.authority).unwrap();
-    eventually("the other authority to count", || match with(&stranger) {
+    eventually("the other CA to be trusted", || match with(&stranger) {
         Ok((200, _)) => Ok(()),
         other => Err(format!("{other:?}")),
     });

@@ -176,7 +176,7 @@ fn five_replicas_share_one_authority_and_one_leaf(Shared { replicas, cluster, ..
         });
         handshake(podgate, &ca).unwrap()
     });
-    assert_eq!(leaves.collect::<BTreeSet<_>>().len(), 1, "all serve by one leaf");
+    assert_eq!(leaves.collect::<BTreeSet<_>>().len(), 1, "all replicas serve one leaf");
 }
 
 fn a_ca_bundle_that_was_wiped_or_replaced_is_filled_in_again(Shared { cluster, .. }: &Shared) {
@@ -195,7 +195,7 @@ fn a_configuration_that_was_deleted_stays_deleted_and_the_other_is_looked_after(
     cluster.kubectl(&["delete", CONFIGURATIONS[1]]).ok();
     let present = r#"podgate_webhook_configuration_present{configuration="mutating"}"#;
     for podgate in replicas {
-        eventually("the configuration to be missed", || {
+        eventually("the missing configuration in the metric", || {
             let value = podgate.metric(present);
             if value == Some(0.0) { Ok(()) } else { Err(format!("{value:?}")) }
         });
@@ -229,7 +229,7 @@ fn a_secret_that_was_corrupted_or_deleted_is_restored_and_stays_helms(
         .given(&upgraded)
         .ok();
     for podgate in replicas {
-        handshake(podgate, &ca).expect("it served on meanwhile");
+        handshake(podgate, &ca).expect("the old certificate is served");
     }
 }
 

@@ -70,7 +70,7 @@ impl Plane {
     /// Waits until a namespace has this number of pods; returns their names.
     fn pods(&self, namespace: &str, selector: &str, count: usize) -> Vec<String> {
         let args = ["get", "pods", "-n", namespace, "-l", selector, "-o", "name"];
-        let listed = eventually("the controllers to make the pods", || {
+        let listed = eventually("the controllers to create the pods", || {
             let names = self.kubectl(&args).result()?;
             let names: Vec<_> = names.lines().map(|it| it.replace("pod/", "")).collect();
             if names.len() == count { Ok(names) } else { Err(format!("{names:?}")) }

@@ -191,7 +191,7 @@ fn carts(fleet: &Fleet) {
         let mut cart = workload(Kind::Deployment, pod(image));
         cart["metadata"] = json!({"name": "cart", "namespace": "default"});
         apply(plane, &cart);
-        eventually("the controllers to make the pod", || {
+        eventually("the controllers to create the pod", || {
             let pods = plane.kubectl(&["get", "pods", "-n", "default", "-o", "name"]).result()?;
             if pods.contains("pod/cart") { Ok(()) } else { Err(pods) }
         });
@@ -237,7 +237,7 @@ fn both_are_listed(fleet: &Fleet) {
     assert_eq!(west[..3], ["west", &url(&fleet.west), "Reachable"]);
     assert!(east[4].starts_with("v1.") && west[3] == east[4], "{}", listed.stdout);
     assert!(listed.stdout.contains("v1, 0 policies"));
-    assert_eq!(west[4], "-", "the west has no podgate yet");
+    assert_eq!(west[4], "-", "podgate is not installed in west yet");
 
     let json = fleet.run(&BOTH, &["clusters", "list", "-o", "json", "--context", "west"]).json();
     assert_eq!(json["apiVersion"], "podgate/v1");
@@ -430,11 +430,11 @@ fn a_cluster_that_is_killed_during_an_analysis_is_unreachable(fleet: &Fleet) {
     // Far longer than the test waits: only the kill can end it.
     let args = ["clusters", "analyze", "--timeout", "1h", "--fail-on", "never"];
     let mut podgate = fleet.spawn(&BOTH, &args);
-    eventually("podgate to be connected with the west", || {
+    eventually("podgate to connect to west", || {
         if connected(podgate.id(), fleet.west.address().port()) {
             Ok(())
         } else {
-            Err("it is not".to_owned())
+            Err("there is no connection".to_owned())
         }
     });
     fleet.west.kill_api_server();

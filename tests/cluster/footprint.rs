@@ -82,7 +82,7 @@ fn a_hundred_policies_broken_by_ten_thousand_pods_take_less_than_a_mebibyte_and_
     let policies = etcd.bytes_below("/registry/devops.stochastic.io/");
     let reports = etcd.bytes_below("/registry/openreports.io/");
     println!(
-        "all told after {}; {policies} bytes of policies, {reports} of reports",
+        "all status and reports written after {}; {policies} bytes of policies, {reports} of reports",
         seconds(after)
     );
     assert!(policies + reports < MIB, "{policies} + {reports} bytes");
@@ -98,7 +98,7 @@ fn a_hundred_policies_broken_by_ten_thousand_pods_take_less_than_a_mebibyte_and_
         (writes, renewals)
     };
     let mut settled = written();
-    let ((), after) = eventually_within(patience, "nothing to be left to write", || {
+    let ((), after) = eventually_within(patience, "all writes to be done", || {
         let (writes, renewals) = written();
         if writes != settled.0 {
             settled = (writes, renewals);
@@ -110,7 +110,7 @@ fn a_hundred_policies_broken_by_ten_thousand_pods_take_less_than_a_mebibyte_and_
             Err(format!("{:?}, {since} renewals ago", settled.0))
         }
     });
-    println!("nothing was left to write {} later", seconds(after));
+    println!("all writes were done {} later", seconds(after));
     // Nothing changes in this minute.
     let (before, renewed) = written();
     std::thread::sleep(QUIET);

@@ -157,7 +157,7 @@ fn a_registration_lasts_as_long_as_podgate(plane: &Cluster) {
         let (status, after) = podgate.ended();
         assert!(status.success());
         println!("{signal}: unregistered and ended after {after:?}");
-        assert!(!plane.kubectl(&CONFIGURATION).output().0, "the configuration is left behind");
+        assert!(!plane.kubectl(&CONFIGURATION).output().0, "the configuration still exists");
     }
     // A configuration that a killed podgate left behind is taken over.
     let mut killed = Podgate::serve(&args, certs);

@@ -117,7 +117,7 @@ fn edit_a_policy_until(admin: &Admin, done: &AtomicBool) {
             "spec": {"forbidLatestTag": true, "maxRestartCount": count},
         });
         if let Err(error) = admin.apply::<DevOpsPolicy>("default", "edited", &object) {
-            eprintln!("the policy is not edited this time: {error}");
+            eprintln!("an edit of the policy failed: {error}");
         }
         std::thread::sleep(PACE);
     }
@@ -257,14 +257,14 @@ fn a_leader_that_was_stopped_writes_nothing_when_it_wakes(Edited { plane, .. }: 
     let stopped = Instant::now();
     contest.contenders[first].1.signal("STOP");
     let (second, _) = contest.leader_of(&contest.all_but(first));
-    println!("the next leads {} after a stop", seconds(stopped.elapsed()));
+    println!("the next replica leads {} after the leader was stopped", seconds(stopped.elapsed()));
     contest.writes_on(second);
     contest.contenders[first].1.signal("CONT");
     let woken = Instant::now();
     contest.contenders[first].1.logs(NOT_LEADING);
     // It reads the Lease, and waits.
     contest.contenders[first].1.logs(WAITING);
-    println!("it knows {} after it woke", seconds(woken.elapsed()));
+    println!("it noticed {} after it was resumed", seconds(woken.elapsed()));
     contest.writes_on(second);
     contest.one_wrote_at_a_time();
     assert_eq!(contest.contenders[first].1.count_logged(LEADING), 1);
@@ -280,7 +280,7 @@ fn the_next_leads_when_the_leader_ends(Edited { plane, .. }: &Edited) {
     let (status, _) = contest.contenders[first].1.ended();
     assert!(status.success(), "{status}");
     let (second, _) = contest.leader_of(&contest.all_but(first));
-    println!("the next leads {} after the leader was told to end", seconds(signalled.elapsed()));
+    println!("the next replica leads {} after SIGTERM to the leader", seconds(signalled.elapsed()));
     contest.writes_on(second);
     contest.one_wrote_at_a_time();
     let terms = contest.terms();
@@ -343,7 +343,7 @@ fn it_waits_for_a_holder(Edited { plane, admin, .. }: &Edited, name: &str, hours
             println!("an hour {name}: a renewal came too late");
             return false;
         }
-        assert_eq!(leads, Some(0.0), "it did not wait");
+        assert_eq!(leads, Some(0.0), "the candidate did not wait");
         std::thread::sleep(PACE);
     }
     contest.leader_of(&[0]);

@@ -182,7 +182,7 @@ fn an_audit_whose_history_was_compacted_reaches_the_right_count(fixture: &Fixtur
     fixture.kubectl(&["-n", "alpha", "delete", "deployment", "cart"]).ok();
     fixture.plane.etcd().compact();
     fixture.plane.kill_api_server();
-    assert_eq!(fixture.podgate().get("/healthz").0, 200, "podgate lives on");
+    assert_eq!(fixture.podgate().get("/healthz").0, 200, "podgate is alive");
     fixture.plane.restart_api_server();
     fixture.proxy.resume();
     fixture.converges("history compacted, API server killed and restarted");

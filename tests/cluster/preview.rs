@@ -374,7 +374,7 @@ fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
         })
         .collect();
     let everything = workloads(cluster);
-    assert_eq!(versions(&everything), last, "the preview wrote");
+    assert_eq!(versions(&everything), last, "the preview changed an object");
     assert_eq!(found["summary"]["denied"], json!(named.len()));
 
     cluster.cluster_policy(
@@ -426,5 +426,8 @@ fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
         denied.len()
     );
     assert_eq!(named, denied);
-    assert!(denied.len() > 300 && denied.len() + 300 < everything.len(), "it is no mixture");
+    assert!(
+        denied.len() > 300 && denied.len() + 300 < everything.len(),
+        "too few workloads of either verdict"
+    );
 }

@@ -250,7 +250,7 @@ fn violations_that_come_and_go_between_two_ticks_are_no_change() {
     index.list_begins();
     index.pod(&observed(&pod(1, 0, 0, 0, 0)), now);
     index.list_ends(now);
-    assert!(index.take_changes().is_empty(), "what was there at the beginning is no change");
+    assert!(index.take_changes().is_empty(), "existing violations are no change");
     // Replaced by another pod of the same workload, and another workload that comes and goes.
     index.delete("shop", "p0", now);
     index.pod(&observed(&pod(1, 1, 0, 0, 0)), now);
@@ -272,13 +272,13 @@ fn nothing_is_reported_before_every_pod_was_listed_and_nothing_is_lost_during_a_
     index.pod(&observed(&pod(1, 0, 0, 0, 0)), now);
     assert!(index.take_policies(now).is_empty() && index.take_namespaces().is_none());
     index.list_ends(now);
-    assert!(index.take_namespaces().is_some(), "the first time all are named");
+    assert!(index.take_namespaces().is_some(), "the first result has all namespaces");
     assert!(index.take_namespaces().is_none());
     assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 1);
     index.list_begins();
     index.pod(&observed(&pod(1, 2, 0, 0, 0)), now);
     let observed = index.take_policies(now).remove(0).observed.unwrap();
-    assert_eq!(observed.violations(), 2, "a list that is under way takes nothing away");
+    assert_eq!(observed.violations(), 2, "an unfinished list removes no pods");
     index.list_ends(now);
     assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 1);
 }
@@ -376,7 +376,7 @@ fn twenty_namespaces_of_a_cluster_policy_have_results_and_all_have_counts() {
         .iter()
         .map(|it| (it.namespace.as_str(), it.observed.as_ref().map(|it| it.worst.len())))
         .collect();
-    assert_eq!(counts, [("n00", None), ("n20", Some(1))], "another namespace takes its place");
+    assert_eq!(counts, [("n00", None), ("n20", Some(1))], "another namespace takes the free place");
 }
 
 /// The fixtures of every rule, including those about running pods: the policy's spec, and the pods.

@@ -127,7 +127,7 @@ fn a_bundle_is_shown_as_a_manifest_of_either_kind() {
         assert_eq!(manifest["kind"], kind);
         assert_eq!(manifest["metadata"]["name"], "restricted");
         assert_eq!(manifest["spec"]["podSecurity"], "restricted");
-        assert_eq!(manifest["spec"].get("enforcementMode"), None, "applied as it is, it records");
+        assert_eq!(manifest["spec"].get("enforcementMode"), None, "the default mode is audit");
         assert_eq!(manifest.as_object().unwrap().len(), 4, "no status: {manifest}");
     }
 }
@@ -145,5 +145,5 @@ fn the_readme_shows_what_a_scan_prints() {
     let output = run(&["scan", "-f", "deploy/samples/workloads/bad-deployment.yaml"]);
     let printed = String::from_utf8(output.stdout).unwrap();
     let readme = include_str!("../../README.md");
-    assert!(readme.contains(&printed), "README.md has another output than:\n{printed}");
+    assert!(readme.contains(&printed), "README.md does not show this output:\n{printed}");
 }

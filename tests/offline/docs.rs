@@ -24,7 +24,7 @@ fn check(file: &str, expected: &str) {
     let differs = found.lines().zip(expected.lines()).position(|(a, b)| a != b);
     assert!(
         found == expected,
-        "docs/{file} is behind the code from line {differs:?} on; run: make docs"
+        "docs/{file} is out of date from line {differs:?} on; run: make docs"
     );
 }
 

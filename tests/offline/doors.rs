@@ -56,7 +56,7 @@ fn created(podgate: &Podgate, object: &Value) -> Value {
 fn the_webhook_and_the_scan_agree_on_every_object() {
     let counts = [false, true].map(compare_doors);
     assert!(counts[0] > 100, "only {} violations were compared", counts[0]);
-    assert!(counts[1] < counts[0], "mutation mended nothing");
+    assert!(counts[1] < counts[0], "mutation fixed nothing");
 }
 
 /// Compares both verdicts on every fixture through every kind; returns the number of violations.

@@ -64,7 +64,11 @@ fn the_fixed_manifest_is_printed_with_its_comments_and_the_rest_is_reported() {
     ");
     // runAsNonRoot would stop an image that runs as root.
     assert_eq!(stderr, "2 of 5 violations have no safe fix; see them with podgate scan\n");
-    assert_eq!(fs::read_to_string(folder.path().join("pod.yaml")).unwrap(), POD, "it only prints");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("pod.yaml")).unwrap(),
+        POD,
+        "the file is not changed"
+    );
 }
 
 #[test]

@@ -52,7 +52,7 @@ fn check_listing(file: &str, found: &str) {
     let differs = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
     assert!(
         found == expected,
-        "{file} says otherwise: {differs:#?}; if that is meant: UPDATE_HOSTILE=1 cargo test --test offline -- hostile::"
+        "{file} differs: {differs:#?}; if the change is intended, run: UPDATE_HOSTILE=1 cargo test --test offline -- hostile::"
     );
 }
 
@@ -77,7 +77,7 @@ fn is_unharmed(podgate: &Podgate) {
     let log = podgate.whole_log();
     assert!(!log.contains("panicked"), "{log}");
     assert!(!log.contains(MARKER), "{log}");
-    assert_eq!(log.matches("\"serving\"").count(), 1, "it was started once");
+    assert_eq!(log.matches("\"serving\"").count(), 1, "podgate started once");
 }
 
 #[test]

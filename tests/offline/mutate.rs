@@ -21,7 +21,7 @@ fn a_pod_gets_a_patch_once_and_passes_the_other_webhook_with_it() {
     let Standalone { podgate, .. } = &serve(spec);
     let mut object = workload(Kind::Pod, pod("nginx:1.29"));
     let review = review::create("shop", &object);
-    assert_eq!(podgate.review(&review)["allowed"], false, "as it is written it is refused");
+    assert_eq!(podgate.review(&review)["allowed"], false, "without mutation it is denied");
 
     let response = podgate.mutate(&review);
     let annotations = json!({"policy": "defaults", "decision": "mutate"});
@@ -37,7 +37,7 @@ fn a_pod_gets_a_patch_once_and_passes_the_other_webhook_with_it() {
     json_patch::patch(&mut object, &patch).unwrap();
 
     let review = review::create("shop", &object);
-    assert!(patch_of(&podgate.mutate(&review)).is_none(), "nothing is left to put in");
+    assert!(patch_of(&podgate.mutate(&review)).is_none(), "a second mutation changes nothing");
     assert_eq!(podgate.review(&review)["allowed"], true);
     let count = |decision: &str| {
         podgate
@@ -131,7 +131,10 @@ fn a_policy_that_cannot_be_enforced_is_refused_with_the_field_and_the_place_in_i
     };
     let bad = validation("variables.nobody");
     assert!(allowed("CREATE", &Value::Null, &good));
-    assert!(allowed("UPDATE", &bad, &bad), "what slipped in takes labels and finalizers");
+    assert!(
+        allowed("UPDATE", &bad, &bad),
+        "an existing violating object accepts labels and finalizers"
+    );
     assert!(allowed("UPDATE", &bad, &good));
     assert!(!allowed("UPDATE", &good, &bad));
 }

@@ -97,9 +97,9 @@ fn every_alert_is_seen_to_fire_and_not_to_fire() {
         .collect();
     for alert in alerts() {
         let name = text(&alert, "alert");
-        assert!(fired.contains(&format!("alertname=\"{name}\"")), "{name} is never seen to fire");
+        assert!(fired.contains(&format!("alertname=\"{name}\"")), "no test has {name} fire");
         // It always fires where podgate is absent.
-        assert!(quiet.contains(name), "{name} is never seen not to fire");
+        assert!(quiet.contains(name), "no test has {name} not fire");
     }
 }
 
@@ -131,7 +131,7 @@ fn rules_and_dashboards_name_metrics_that_exist() {
         let query = text(&rule, "expr");
         assert_known(query, "a rule");
         for used in record.find_iter(query) {
-            assert!(recorded.contains(used.as_str()), "nothing records {}", used.as_str());
+            assert!(recorded.contains(used.as_str()), "no rule records {}", used.as_str());
         }
     }
     for (file, dashboard) in values("dashboards", ".json") {

@@ -54,7 +54,7 @@ fn more_reviews_at_once_than_there_are_places_are_shed_with_a_clear_answer_and_r
     let head = format!("POST /validate?timeout=30s HTTP/1.1\r\n{HEAD}content-length: 100\r\n\r\n");
     // Each announces a body and does not send it, so it holds a place for two seconds; on a busy machine some time out
     // before the last one connects.
-    let (shed, _) = eventually("all places to be taken", || {
+    let (shed, _) = eventually("all places to be occupied", || {
         let mut holders = connections(&standalone, 300);
         for holder in &mut holders {
             holder.write_all(head.as_bytes()).unwrap();
@@ -81,7 +81,7 @@ fn more_reviews_at_once_than_there_are_places_are_shed_with_a_clear_answer_and_r
     }
     let overloaded = r#"podgate_admission_refusals_total{reason="Overloaded"}"#;
     assert!(standalone.podgate.metric(overloaded).is_some_and(|it| it > 0.0));
-    let ((), _) = eventually("the room to come back", || {
+    let ((), _) = eventually("podgate to accept reviews again", || {
         let (status, answer) = post(&standalone.podgate, "nginx");
         if status == 200 && answer.contains("\"allowed\":false") { Ok(()) } else { Err(answer) }
     });
@@ -100,10 +100,10 @@ fn five_hundred_idlers_and_dripping_clients_hold_nobody_up_and_are_hung_up_on() 
         // One byte at a time, until the connection is closed.
         for mut client in [dripping, dripping_body] {
             scope.spawn(move || {
-                eventually("the dripping client to be hung up on", || {
+                eventually("the slow client to be disconnected", || {
                     std::thread::sleep(Duration::from_millis(100));
                     match client.write_all(b"a").and_then(|()| client.flush()) {
-                        Ok(()) => Err("it may still write".to_owned()),
+                        Ok(()) => Err("the connection is still open".to_owned()),
                         Err(_) => Ok(()),
                     }
                 });
@@ -177,5 +177,8 @@ fn a_flood_of_large_reviews_stays_within_its_memory_and_every_one_gets_an_answer
     assert_eq!(count(200) + count(429), statuses.len(), "{statuses:?}");
     assert!(count(200) > 0 && count(429) > 0, "{statuses:?}");
     assert!(peak < MAX_MEMORY);
-    assert!(post(&standalone.podgate, "nginx").1.contains("\"allowed\":false"), "it still answers");
+    assert!(
+        post(&standalone.podgate, "nginx").1.contains("\"allowed\":false"),
+        "podgate still answers"
+    );
 }

@@ -434,7 +434,7 @@ fn the_score_counts_workloads_that_a_policy_covers() {
         two,
         "its pods are the Deployment's"
     );
-    assert_eq!(score(&[&good, &bad, &deployment("elsewhere", "lab")]), two, "no policy judges it");
+    assert_eq!(score(&[&good, &bad, &deployment("elsewhere", "lab")]), two, "no policy covers it");
     assert_eq!(score(&[&good]), 100);
     assert_eq!(score(&[]), 100);
 }

@@ -103,7 +103,7 @@ fn a_pipeline_fails_by_the_severity_of_the_policy() {
         podgate.arg("scan").arg("-f").arg(manifest).arg("--policy").arg(policy).args(args);
         podgate.output().unwrap().status.code()
     };
-    assert_eq!(failed(&["--fail-on", "high"]), Some(0), "nothing is high to this policy");
+    assert_eq!(failed(&["--fail-on", "high"]), Some(0), "the policy rates nothing as high");
     assert_eq!(failed(&["--fail-on", "medium"]), Some(1));
 }
 

@@ -61,7 +61,7 @@ fn a_policys_own_namespace_scopes_it() {
         |namespace| standalone.podgate.review(&review::create(namespace, &pod))["allowed"].take();
     assert_eq!(allowed("shop"), false);
     assert_eq!(allowed("lab"), true);
-    assert_eq!(allowed(""), false, "an object of no known namespace could land in shop");
+    assert_eq!(allowed(""), false, "an object without a namespace may be created in shop");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn an_update_is_judged_by_what_it_changes() {
         assert_eq!(
             allowed(&old, &workload(kind, pod("redis"))),
             false,
-            "{kind:?}: a new one denies"
+            "{kind:?}: a new object is denied"
         );
         assert_eq!(allowed(&workload(kind, pod("nginx:1.29")), &old), false, "{kind:?}");
     }
@@ -220,7 +220,7 @@ fn a_review_that_cannot_be_judged_gets_an_http_error_with_the_reason_and_never_a
         assert_eq!(got, status, "{what}: {answer}");
         assert!(answer.starts_with("podgate: ") && answer.contains(why), "{what}: {answer}");
     }
-    assert!(standalone.podgate.review(&good)["allowed"] == true, "it still answers");
+    assert!(standalone.podgate.review(&good)["allowed"] == true, "podgate still answers");
     let errors = standalone.podgate.metric(
         r#"podgate_admission_reviews_total{decision="error",kind="other",operation="other",webhook="validate"}"#,
     );
@@ -297,13 +297,13 @@ fn a_changed_file_comes_into_force_and_a_broken_one_keeps_the_last_good_policies
     let text = error["error"].as_str().unwrap();
     assert!(text.contains("policy.yaml:4:25: spec.forbidLatestTag: invalid type"), "{text}");
     assert!(denies(&standalone.podgate, "nginx"));
-    eventually("the metric to say so", || match standalone.podgate.metric(state) {
+    eventually("the failed load in the metric", || match standalone.podgate.metric(state) {
         Some(0.0) => Ok(()),
         other => Err(format!("{other:?}")),
     });
 
     standalone.write(&policy("baseline", None, "forbidLatestTag: false"));
-    let ((), after) = eventually("the mended file to be in force", || {
+    let ((), after) = eventually("the fixed file to be in force", || {
         if denies(&standalone.podgate, "nginx") { Err("still denied".to_owned()) } else { Ok(()) }
     });
     println!("in force after {after:?}");
@@ -509,7 +509,7 @@ fn a_body_that_does_not_arrive_within_the_timeout_is_not_waited_for() {
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("the body did not arrive in time"), "{answer}");
-    assert!(denies(&standalone.podgate, "nginx"), "it still answers");
+    assert!(denies(&standalone.podgate, "nginx"), "podgate still answers");
 }
 
 #[test]
@@ -521,7 +521,7 @@ fn connections_without_tls_are_closed_and_harm_nobody() {
     let mut answer = Vec::new();
     let _ = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
-    assert!(denies(&standalone.podgate, "nginx"), "it still answers");
+    assert!(denies(&standalone.podgate, "nginx"), "podgate still answers");
 }
 
 #[test]

@@ -158,7 +158,7 @@ impl Namespace<'_> {
         let spec_rules = ["forbidLatestTag", "requireLivenessProbe", "requireReadinessProbe"];
         assert!(
             spec_rules.iter().any(|rule| spec[rule] == true),
-            "the canary would not see {spec}"
+            "the canary pod would not show {spec}"
         );
         let expected = format!("{}/{name}", self.name);
         let ((), after) = eventually("the policy to be in force", || {

@@ -14,7 +14,8 @@ pub fn policies() -> PathBuf {
 
 /// The workloads' files, by name.
 pub fn workloads() -> Vec<PathBuf> {
-    let entries = std::fs::read_dir(folder("workloads")).expect("run it where the Makefile is");
+    let entries =
+        std::fs::read_dir(folder("workloads")).expect("run it in the folder of the Makefile");
     let mut files: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
     files.sort();
     files

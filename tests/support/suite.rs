@@ -97,7 +97,7 @@ impl<W> Renewed<W> {
         let started = Instant::now();
         if catch_unwind(AssertUnwindSafe(|| run(&there))).is_err() {
             (self.failed)(&there);
-            return Err("its panic is above, with what is known of its world".into());
+            return Err("the panic is above, with the state of its world".into());
         }
         println!("   took {}", seconds(started.elapsed()));
         *slot = Some(there);
@@ -268,7 +268,7 @@ pub fn run(arguments: &Arguments, suites: &[Named]) -> ExitCode {
         }
     }
     if !asked {
-        println!("no trial has such a name; --list names all");
+        println!("no trial has this name; --list shows all");
     }
     if failed.is_empty() {
         return ExitCode::SUCCESS;

@@ -75,7 +75,7 @@ impl Reply {
 
     /// Asserts that podgate denied the write; returns the denial.
     pub fn rejection(self) -> Rejection {
-        self.verdict().expect_err("it was admitted")
+        self.verdict().expect_err("the write was admitted")
     }
 
     /// The object, or podgate's denial.

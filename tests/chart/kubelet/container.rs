@@ -49,7 +49,7 @@ pub fn start(spec: &Spec<'_>) -> Child {
         let to = &mount.mount_path;
         assert!(
             MOUNTABLE.iter().any(|dir| to.starts_with(dir)),
-            "{to}: mounts are played below {MOUNTABLE:?} only"
+            "{to}: this kubelet mounts only below {MOUNTABLE:?}"
         );
         writeln!(mounts, "{} {to}", spec.volumes.join(&mount.name).display()).unwrap();
     }
@@ -90,14 +90,17 @@ fn environment(spec: &Spec<'_>) -> BTreeMap<String, String> {
         ("HOSTNAME".to_owned(), spec.pod.name_any()),
     ]);
     let container = &spec.pod.spec.as_ref().unwrap().containers[0];
-    assert!(container.env_from.as_ref().is_none_or(Vec::is_empty), "envFrom is not played");
+    assert!(
+        container.env_from.as_ref().is_none_or(Vec::is_empty),
+        "this kubelet does not support envFrom"
+    );
     for variable in container.env.iter().flatten() {
         let value = match &variable.value_from {
             None => expanded(variable.value.as_deref().unwrap_or_default(), &env),
             Some(source) => {
                 let field_ref = source.field_ref.as_ref();
                 let path = &field_ref
-                    .expect("a variable by value or fieldRef: the others are not played")
+                    .expect("this kubelet supports only variables with value or fieldRef")
                     .field_path;
                 field(spec.pod, path, &spec.network.address.to_string())
             }
@@ -135,7 +138,7 @@ pub fn field(pod: &Pod, path: &str, address: &str) -> String {
         "spec.nodeName" => spec.node_name.clone().unwrap_or_default(),
         "spec.serviceAccountName" => spec.service_account_name.clone().unwrap_or_default(),
         "status.podIP" | "status.podIPs" => address.to_owned(),
-        other => panic!("the field {other} is not played"),
+        other => panic!("this kubelet does not support the field {other}"),
     }
 }
 

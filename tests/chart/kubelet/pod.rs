@@ -113,14 +113,18 @@ impl Life<'_> {
     fn live(&self) {
         let object = self.pod.object();
         let spec = object.spec.as_ref().unwrap();
-        assert_eq!(spec.containers.len(), 1, "one container is played");
+        assert_eq!(spec.containers.len(), 1, "this kubelet supports only one container");
         assert!(
             spec.init_containers.as_ref().is_none_or(Vec::is_empty),
-            "init containers are not played"
+            "this kubelet does not support init containers"
         );
         let node_name = spec.node_name.as_deref().unwrap();
-        let node =
-            self.shared.nodes.iter().find(|it| it.name == node_name).expect("a node of ours");
+        let node = self
+            .shared
+            .nodes
+            .iter()
+            .find(|it| it.name == node_name)
+            .expect("the pod is on a node of this kubelet");
         let own;
         let network = if spec.host_network == Some(true) {
             &node.network

@@ -128,10 +128,8 @@ fn ask(
         let address = (address, port(&tcp.port, container)).into();
         return Box::new(move || TcpStream::connect_timeout(&address, timeout).is_ok());
     }
-    let get = probe
-        .http_get
-        .as_ref()
-        .expect("a probe by httpGet or tcpSocket: the others are not played");
+    let get =
+        probe.http_get.as_ref().expect("this kubelet supports only httpGet and tcpSocket probes");
     let scheme = get.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
     let path = get.path.as_deref().unwrap_or("/");
     let url = format!("{scheme}://{address}:{}{path}", port(&get.port, container));

@@ -31,7 +31,7 @@ pub async fn write(client: &Client, pod: &Pod, volume: &Volume, dir: &Path) -> R
     } else if volume.empty_dir.is_some() {
         BTreeMap::new()
     } else {
-        panic!("the volume {} is of a kind that is not played", volume.name);
+        panic!("this kubelet does not support the kind of volume {}", volume.name);
     };
     for (name, content) in files {
         // By a rename, as programs that watch the file expect.

@@ -35,7 +35,7 @@ fn dashboards(world: &World) -> Vec<Value> {
 fn substituted(query: &str) -> String {
     let fill = |text: String, (name, value): (&str, &str)| text.replace(name, value);
     let text = VARIABLES.into_iter().fold(query.to_owned(), fill);
-    assert!(!text.contains('$'), "a variable is not known here: {text}");
+    assert!(!text.contains('$'), "an unknown variable: {text}");
     text
 }
 

@@ -30,7 +30,7 @@ pub fn serve_monitoring(world: &World) {
 
 fn spec(world: &World, kind: &str) -> Value {
     let object = world.get(&["-n", NAMESPACE, kind, RELEASE]);
-    object.unwrap_or_else(|| panic!("the chart has made no {kind}"))["spec"].take()
+    object.unwrap_or_else(|| panic!("the chart created no {kind}"))["spec"].take()
 }
 
 pub fn rules(world: &World) -> Value {

@@ -68,7 +68,7 @@ fn refusals(shop: &Namespace<'_>) -> Vec<String> {
 
 /// Waits for an Event of this owner with podgate's denial.
 fn is_refused(shop: &Namespace<'_>, owner: &str, patience: Duration) {
-    eventually_within(patience, &format!("the refusal of what {owner} makes"), || {
+    eventually_within(patience, &format!("the refusal of {owner}'s pod"), || {
         let messages = refusals(shop);
         let found =
             messages.iter().any(|it| it.starts_with(owner) && it.contains("forbidLatestTag"));
@@ -148,7 +148,7 @@ fn a_violating_job_from_before_is_finished_by_its_controller(cluster: &Cluster) 
         let complete = |it: &Value| it["type"] == "Complete" && it["status"] == "True";
         conditions.into_iter().flatten().any(complete)
     });
-    eventually("the pod to be let go", || {
+    eventually("the pod to be deleted", || {
         let pod = pods(&shop, "web-").pop().ok_or("it is gone")?;
         if tracked(&pod) { Err(pod["metadata"].to_string()) } else { Ok(()) }
     });

@@ -90,7 +90,7 @@ fn a_minimal_pod_is_completed_and_passes_restricted(cluster: &Cluster) {
     let real = shop.create(&object).unwrap();
     assert_eq!(
         dry["spec"]["containers"], real.data["spec"]["containers"],
-        "a dry run is told the same"
+        "the dry run shows the same warning"
     );
     let web = container(&dry, "web");
     is_complete(web);
@@ -111,7 +111,7 @@ fn a_template_is_judged_as_its_pods_and_stays_as_it_was_written(cluster: &Cluste
     let deployment = workload(Kind::Deployment, terse());
     let created = shop.create(&deployment).unwrap();
     let template = &created.data["spec"]["template"]["spec"];
-    assert_eq!(template["containers"][0]["image"], "nginx", "git sees no drift");
+    assert_eq!(template["containers"][0]["image"], "nginx", "the stored template is unchanged");
     assert_eq!(template["containers"][0].get("livenessProbe"), None);
     shop.awaits("its pod", Kind::Deployment, "web", |it| it.data["status"]["replicas"] == 1);
     let (pods, _) = eventually("the pod", || {
@@ -149,7 +149,8 @@ fn beside(cluster: &Cluster, prefix: &str) {
     without_probes["requireLivenessProbe"] = json!(false);
     without_probes["requireReadinessProbe"] = json!(false);
     shop.policy("defaults", &without_probes);
-    let (pod, _) = eventually("the policy without probes", || admitted(&shop, &object));
+    let (pod, _) =
+        eventually("the policy without probes to be in force", || admitted(&shop, &object));
     is_complete(container(&pod, "web"));
     let added = container(&pod, foreign::CONTAINER);
     is_complete(added);

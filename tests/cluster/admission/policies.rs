@@ -63,7 +63,7 @@ fn a_cluster_policy_judges_the_namespaces_it_selects_from_their_first_pod_on(clu
     cluster.namespace("other").accepts(&latest);
     spec["excludeNamespaces"] = json!([first.name]);
     cluster.cluster_policy("tenants", &spec);
-    eventually("the namespace to be left out", || {
+    eventually("the namespace to be excluded", || {
         let answer = cluster.podgate.review(&review::create(&first.name, &latest));
         if answer["allowed"] == true { Ok(()) } else { Err(answer.to_string()) }
     });
@@ -117,8 +117,8 @@ fn an_exemption_lets_its_workload_pass_from_the_deployment_to_the_pod(cluster: &
     shop.policy("baseline", &exempting("2020-01-01T00:00:00Z"));
     // A dry run, because a template that was admitted once counts as existing.
     let another = json!({"spec": {"template": {"spec": pod("redis")}}});
-    eventually("the expired exemption to end", || {
+    eventually("the exemption to expire", || {
         let reply = shop.write(Run::Dry, Write::StrategicPatch, Kind::Deployment, "web", &another);
-        reply.verdict().err().map(drop).ok_or_else(|| "it was admitted".to_owned())
+        reply.verdict().err().map(drop).ok_or_else(|| "the write was admitted".to_owned())
     });
 }

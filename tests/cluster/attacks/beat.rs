@@ -89,9 +89,11 @@ fn the_lease_of_the_beat_is_podgates_alone_to_write_and_anybodys_to_delete() {
     let it = Beating::start();
     let began = Timestamp::now();
     it.beats_after(began - 5.seconds());
-    eventually("the API server to be known", || match it.podgate.metric("podgate_known_callers") {
-        Some(1.0) => Ok(()),
-        other => Err(format!("{other:?}")),
+    eventually("podgate to know the API server", || {
+        match it.podgate.metric("podgate_known_callers") {
+            Some(1.0) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     });
     let (healthy, output) = it.check();
     assert!(healthy && output.contains("the API servers were seen to call podgate"), "{output}");
@@ -261,7 +263,7 @@ fn a_beat_that_stops_shows_in_the_metrics_and_in_check() {
     for (what, harm) in harms {
         harm();
         let started = Instant::now();
-        let (shown, in_metrics) = eventually("the metrics to show it", || {
+        let (shown, in_metrics) = eventually("the failure in the metrics", || {
             let (called, intact) = (it.podgate.metric("podgate_called"), it.podgate.metric(INTACT));
             let shown = format!("podgate_called {called:?}, intact {intact:?}");
             if called > Some(15.0) || intact == Some(0.0) { Ok(shown) } else { Err(shown) }
@@ -328,7 +330,7 @@ fn refused((admitted, output): &(bool, String), why: &str) {
     assert!(!admitted && output.contains(why), "{why}: {output}");
     assert!(
         output.contains("kubectl delete lease podgate-alive"),
-        "it says what one can do: {output}"
+        "the message names the command: {output}"
     );
 }
 

@@ -93,7 +93,10 @@ fn a_container_that_may_run_as_root_keeps_its_capabilities(cluster: &Cluster) {
     completing(&shop);
     let root = made(&shop, pod("nginx:1.29"));
     let context = &root["spec"]["containers"][0]["securityContext"];
-    assert_eq!(context["allowPrivilegeEscalation"], false, "it was completed: {root}");
+    assert_eq!(
+        context["allowPrivilegeEscalation"], false,
+        "its security context was completed: {root}"
+    );
     assert_eq!(context.get("capabilities"), None, "nginx starts as root and needs them");
 
     let shop = cluster.namespace("shop");

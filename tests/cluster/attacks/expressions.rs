@@ -117,7 +117,7 @@ fn costly_expressions_of_one_namespace_keep_no_others_reviews_waiting() {
         (beside, floods.into_iter().map(|it| it.join().unwrap()).sum::<usize>())
     });
     println!(
-        "p99 of others {quiet:?} alone, {beside:?} beside eight callers whose reviews cost all they may ({calls} answered)"
+        "p99 of cheap reviews: {quiet:?} alone, {beside:?} beside eight callers whose reviews exhaust their budget ({calls} answered)"
     );
     // The other reviews take turns if each has to wait for a costly one.
     assert!((8..REVIEWS / 2).contains(&calls), "{calls} were answered meanwhile");

@@ -135,7 +135,7 @@ fn floods(attack: Attack) {
             assert!(fresh.starts_with("HTTP/1.1 200"), "{attack:?}: {fresh}");
             assert!(fresh.contains(&verdict), "{attack:?}: {fresh}");
         }
-        assert_eq!(server.podgate.get("/healthz"), (200, "ok\n".to_owned()), "as a kubelet asks");
+        assert_eq!(server.podgate.get("/healthz"), (200, "ok\n".to_owned()), "the kubelet's probe");
     }
     if matches!(attack, Attack::LargeBodies | Attack::LargeBodiesWithoutEnd) {
         a_large_review_gets_its_turn(&server);
@@ -153,7 +153,7 @@ fn a_large_review_gets_its_turn(server: &Standalone) {
     let body = review::create("shop", &object).to_string();
     let sent = Instant::now();
     // On a loaded machine, a review may be shed while its body arrives slowly; the API server would retry, too.
-    eventually("a large review's turn", || {
+    eventually("a large review to be answered", || {
         let path = "/validate?timeout=30s";
         match server.podgate.try_post_to(path, "application/json", body.as_bytes()) {
             Ok((200, answer)) => {
@@ -301,7 +301,7 @@ fn many_addresses_at_once_keep_no_known_api_server_out() {
     let addresses: Vec<_> = (0..1200_u32).map(|it| Ipv4Addr::from(0x7f01_0000 + it + 1)).collect();
     let mut wrong = Vec::new();
     for attack in Attack::ALL {
-        eventually("the API server to be known", || {
+        eventually("podgate to know the API server", || {
             match cluster.podgate.metric("podgate_known_callers") {
                 Some(known) if known > 0.0 => Ok(()),
                 other => Err(format!("{other:?}")),

@@ -55,7 +55,7 @@ fn only_a_nodes_own_kubelet_shows_its_static_pods(cluster: &Cluster) {
     let nodes: &[&str] = &["system:nodes"];
     let shown = create_as(&shop, "system:node:mirror-a", nodes, &mirror("mirror-a")).unwrap();
     let resources = &shown["spec"]["containers"][0]["resources"];
-    assert_eq!(resources, &json!({}), "what runs already is not completed");
+    assert_eq!(resources, &json!({}), "a running pod is not completed");
 
     let mut no_mark = mirror("mirror-a");
     no_mark["metadata"]["annotations"] = json!({});

@@ -115,7 +115,11 @@ fn a_policy_that_stops_compiling_while_podgate_is_away_goes_on_denying_in_every_
             if conditions.contains(stand_in) { Ok(()) } else { Err(status.to_string()) }
         });
     }
-    assert_eq!(get(&plane, "own")["status"]["lastGood"], kept.as_str(), "it is still kept");
+    assert_eq!(
+        get(&plane, "own")["status"]["lastGood"],
+        kept.as_str(),
+        "the last good spec is kept"
+    );
     let (code, output) = check(&admin);
     assert_eq!(code, Some(3), "{output}");
     for name in ["DevOpsPolicy shop/own cannot be used", "DevOpsPolicy shop/never cannot be used"] {

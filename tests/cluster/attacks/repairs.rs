@@ -244,7 +244,7 @@ fn under_enforce_only_podgate_writes_records_and_it_rolls_its_repairs_back() {
     spec["forbidLatestTag"] = json!(true);
     spec["enforcementMode"] = json!("enforce");
     shop.policy("own", &spec);
-    let (after, _) = eventually("the repair to be taken back", || {
+    let (after, _) = eventually("the repair to be rolled back", || {
         let object = shop.get(Kind::Deployment, "web");
         if record(&object)["state"] == "RolledBack" {
             return Ok(object);
@@ -252,8 +252,8 @@ fn under_enforce_only_podgate_writes_records_and_it_rolls_its_repairs_back() {
         let repair = shop.get_policy("own")["status"]["remediation"].clone();
         Err(format!("{repair} {}", podgate.whole_log()))
     });
-    assert_eq!(after["spec"]["template"], before["spec"]["template"], "it is as it was");
-    assert_eq!(arena.template_patches(&shop.name).len(), 2, "there and back");
+    assert_eq!(after["spec"]["template"], before["spec"]["template"], "the template is restored");
+    assert_eq!(arena.template_patches(&shop.name).len(), 2, "one repair and one rollback");
 
     // The admin is not podgate either: no record of theirs is one of podgate's.
     let path = shop.path(Kind::Deployment, "web");
@@ -262,7 +262,7 @@ fn under_enforce_only_podgate_writes_records_and_it_rolls_its_repairs_back() {
     let refused = arena.api.merge(&path, &mark(&under_way)).unwrap_err();
     assert!(refused.message.contains("podgate's own record of a repair under way"), "{refused:?}");
     under_way["uid"] = json!("another");
-    arena.api.merge(&path, &mark(&under_way)).expect("a copy from elsewhere says nothing");
+    arena.api.merge(&path, &mark(&under_way)).expect("a copied record is admitted");
 
     let hand = arena.shop("hand");
     let mut object = workload(Kind::Deployment, "web", READY, 1);

@@ -59,7 +59,7 @@ fn pods_that_live_by_an_exemption_are_orphaned_by_the_real_controllers(cluster: 
         if at_the_end.is_none() {
             shop.policy("baseline", &exempting(at_the_end));
             let again = review::create(&shop.name, &database);
-            eventually("the exemption to be over", || {
+            eventually("the exemption to expire", || {
                 let answer = cluster.podgate.review(&again);
                 if answer["allowed"] == false { Ok(()) } else { Err(answer.to_string()) }
             });
@@ -71,7 +71,7 @@ fn pods_that_live_by_an_exemption_are_orphaned_by_the_real_controllers(cluster: 
             let left = shop.try_get(Kind::StatefulSet, "db");
             left.err().filter(|it| it.contains("not found")).ok_or_else(|| "it is there".to_owned())
         });
-        assert_eq!(owners().unwrap(), 0, "the pod is left");
+        assert_eq!(owners().unwrap(), 0, "the pod is orphaned");
         patch(&shop, "db-0", &json!({"metadata": {"labels": {"team": "cart"}}})).unwrap();
         let another = patch(&shop, "db-0", &with_image("redis:latest"));
         if still_exempt {

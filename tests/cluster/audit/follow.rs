@@ -57,20 +57,20 @@ fn a_policys_status_follows_deployments_that_come_scale_are_mended_and_go(audite
     assert_eq!(shop.metric(&of_namespace), Some(0.0));
 
     shop.deployment("api", "nginx:1.29", 1);
-    shop.wait_for_status("a workload that keeps the rule", "baseline", |status| {
+    shop.wait_for_status("a compliant workload", "baseline", |status| {
         status["healthScore"].as_u64().is_some_and(|score| score > 0) && status["violations"] == 1
     });
     shop.kubectl(&["scale", "deployment", "cart", "--replicas=5"]).ok();
     eventually("five pods", || {
         (shop.pods("cart").len() == 5).then_some(()).ok_or_else(|| "fewer".to_owned())
     });
-    assert_eq!(shop.status("baseline")["violations"], 1, "a workload is one, whatever its size");
+    assert_eq!(shop.status("baseline")["violations"], 1, "a workload counts once");
     shop.kubectl(&["scale", "deployment", "cart", "--replicas=0"]).ok();
     shop.wait_for_status("a scale to nothing", "baseline", violations(0));
     shop.kubectl(&["scale", "deployment", "cart", "--replicas=1"]).ok();
     shop.wait_for_status("a scale from nothing", "baseline", violations(1));
     shop.deployment("cart", "nginx:1.29", 1);
-    let status = shop.wait_for_status("a mended image", "baseline", violations(0));
+    let status = shop.wait_for_status("a fixed image", "baseline", violations(0));
     assert_eq!(status["healthScore"], 100);
     let began = format!("devopspolicy_violations_total{labels}");
     assert!(shop.metric(&began).is_some_and(|began| began >= 1.0), "{:?}", shop.metric(&began));
@@ -88,7 +88,7 @@ fn a_policys_edit_is_evaluated_without_any_change_of_a_pod(audited: &Audited) {
     shop.deployment("cart", "nginx", 1);
     let status = shop.wait_for_status("a violation", "own", violations(1));
     shop.policy("own", &json!({"forbidLatestTag": true, "requireLivenessProbe": true}));
-    let edited = shop.wait_for_status("one rule more", "own", violations(2));
+    let edited = shop.wait_for_status("a second rule", "own", violations(2));
     assert_ne!(status["observedGeneration"], edited["observedGeneration"]);
     shop.policy(
         "own",
@@ -98,7 +98,7 @@ fn a_policys_edit_is_evaluated_without_any_change_of_a_pod(audited: &Audited) {
         status["topViolations"][0]["severity"] == "low" && status["violations"] == 1
     });
     shop.policy("own", &json!({"requiredLabels": [{"key": "app"}]}));
-    shop.wait_for_status("a rule that is kept", "own", violations(0));
+    shop.wait_for_status("a rule without violations", "own", violations(0));
 }
 
 fn a_rule_in_cel_is_judged_again_from_the_pods_themselves(audited: &Audited) {
@@ -127,7 +127,7 @@ fn a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go(audi
         "metadata": {"name": "mean"},
         "spec": {"forbidLatestTag": true, "namespaceSelector": {"matchLabels": {"suite": "mean"}}},
     }));
-    let wait_for_status = |what: &str, score: u64, violations: u64| {
+    let wait_for_mean = |what: &str, score: u64, violations: u64| {
         eventually(what, || {
             let status = audited.get(&["clusterdevopspolicy", "mean"])["status"].clone();
             let arrived = status["healthScore"] == score && status["violations"] == violations;
@@ -135,20 +135,20 @@ fn a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go(audi
         })
         .0
     };
-    let status = wait_for_status("the mean", 50, 1);
+    let status = wait_for_mean("the mean", 50, 1);
     let workload = format!("Deployment/{}/cart", bad.name);
     assert_eq!(status["topViolations"][0]["workload"], workload);
     audited.kubectl(&["delete", "namespace", &bad.name, "--wait=false"]).ok();
     audited
         .kubectl(&["-n", &bad.name, "delete", "pods", "--all", "--force", "--grace-period=0"])
         .ok();
-    wait_for_status("a deleted namespace", 100, 0);
+    wait_for_mean("a deleted namespace", 100, 0);
     eventually("the series of a deleted namespace to go", || {
         let series = format!("namespace_health_score{{namespace=\"{}\"}}", bad.name);
         bad.metric(&series).map_or(Ok(()), |left| Err(left.to_string()))
     });
     audited.kubectl(&["label", "namespace", &good.name, "suite-"]).ok();
-    wait_for_status("a namespace that is selected no more", 100, 0);
+    wait_for_mean("a namespace that is no longer selected", 100, 0);
     audited.kubectl(&["delete", "clusterdevopspolicy", "mean"]).ok();
 }
 
@@ -165,13 +165,13 @@ fn a_policy_that_cannot_be_enforced_reports_it_and_its_last_good_version_stays_i
         let conditions = status["conditions"].as_array().unwrap().iter();
         conditions.filter(|it| it["type"] == type_).map(|it| it["status"].clone()).next()
     };
-    let status = shop.wait_for_status("a version that is no good", "own", |status| {
+    let status = shop.wait_for_status("an invalid version", "own", |status| {
         condition(status, "Stalled") == Some(json!("True"))
     });
     assert_eq!(condition(&status, "Ready"), Some(json!("False")));
     assert_eq!(status["violations"], 1, "the last good version still judges");
     shop.policy("own", &latest());
-    shop.wait_for_status("a version that is good again", "own", |status| {
+    shop.wait_for_status("a valid version", "own", |status| {
         condition(status, "Ready") == Some(json!("True"))
             && condition(status, "Stalled") == Some(json!("False"))
     });

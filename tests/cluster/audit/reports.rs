@@ -24,12 +24,12 @@ fn reports_of(shop: &Namespace<'_>) -> Vec<Value> {
 
 /// Waits for the one report of a namespace.
 fn wait_for_report(shop: &Namespace<'_>, what: &str, expected: impl Fn(&Value) -> bool) -> Value {
-    let (wait_for_report, after) = eventually(what, || match &*reports_of(shop) {
+    let (report, after) = eventually(what, || match &*reports_of(shop) {
         [one] if expected(one) => Ok(one.clone()),
         others => Err(format!("{others:?}")),
     });
     println!("{what}: after {}", seconds(after));
-    wait_for_report
+    report
 }
 
 fn a_report_counts_exactly_follows_the_pods_and_goes_with_its_policy(audited: &Audited) {
@@ -37,9 +37,7 @@ fn a_report_counts_exactly_follows_the_pods_and_goes_with_its_policy(audited: &A
     shop.policy("own", &json!({"forbidLatestTag": true, "requireLivenessProbe": true}));
     shop.deployment("cart", "nginx", 2);
     shop.deployment("api", "nginx:1.29", 1);
-    let report = wait_for_report(&shop, "a report", |wait_for_report| {
-        wait_for_report["summary"]["fail"] == 3
-    });
+    let report = wait_for_report(&shop, "a report", |report| report["summary"]["fail"] == 3);
     assert_eq!(report["source"], "podgate");
     // Two workloads and two rules: one pair passes.
     assert_eq!(report["summary"], json!({"pass": 1, "fail": 3, "warn": 0, "error": 0, "skip": 0}));
@@ -59,9 +57,7 @@ fn a_report_counts_exactly_follows_the_pods_and_goes_with_its_policy(audited: &A
         (shop.pods("api").len() == 3).then_some(()).ok_or_else(|| "fewer".to_owned())
     });
     shop.deployment("cart", "nginx:1.29", 2);
-    let mended = wait_for_report(&shop, "a mended image", |wait_for_report| {
-        wait_for_report["summary"]["fail"] == 2
-    });
+    let mended = wait_for_report(&shop, "a fixed image", |report| report["summary"]["fail"] == 2);
     assert_eq!(&mended["metadata"]["name"], name);
     assert_ne!(&mended["metadata"]["resourceVersion"], version);
     shop.kubectl(&["delete", "devopspolicy", "own"]).ok();
@@ -89,8 +85,8 @@ fn status_report_event_and_metric_show_the_severity_of_the_policy(audited: &Audi
     assert_eq!(pairs(&status["topViolations"]), owned, "worst first");
     // Weights 8 and 1, and the one workload breaks both.
     assert_eq!(status["lostPoints"], json!({"requireReadinessProbe": 89, "forbidLatestTag": 11}));
-    let report = wait_for_report(&shop, "both in the report", |wait_for_report| {
-        wait_for_report["summary"]["fail"] == 2
+    let report = wait_for_report(&shop, "both violations in the report", |report| {
+        report["summary"]["fail"] == 2
     });
     assert_eq!(pairs(&report["results"]), owned);
     for (severity, open) in [("critical", 1.0_f64), ("high", 0.0), ("low", 1.0)] {
@@ -103,7 +99,7 @@ fn status_report_event_and_metric_show_the_severity_of_the_policy(audited: &Audi
             other => Err(format!("{severity}: {other:?}")),
         });
     }
-    eventually("an event that names the worse one first", || {
+    eventually("an event that names the worse violation first", || {
         let events = shop.get(&["events.events.k8s.io"])["items"].as_array().unwrap().clone();
         let notes: Vec<_> = events.iter().filter_map(|it| it["note"].as_str()).collect();
         let worse_first = |note: &&str| {

@@ -42,12 +42,11 @@ fn a_pod_that_is_pending_too_long_is_a_violation_by_time_alone(audited: &Audited
     let shop = audited.namespace("pending");
     shop.policy("own", &json!({"forbidPendingDuration": 3}));
     shop.deployment("cart", "nginx:1.29", 1);
-    let status =
-        shop.wait_for_status("a pod that waits", "own", |status| status["violations"] == 1);
+    let status = shop.wait_for_status("a pending pod", "own", |status| status["violations"] == 1);
     assert_eq!(status["topViolations"][0]["rule"], "forbidPendingDuration");
     let pod = shop.pods("cart").remove(0);
     shop.set_status(&pod, &json!({"phase": "Running"}));
-    shop.wait_for_status("a pod that runs", "own", |status| status["violations"] == 0);
+    shop.wait_for_status("a running pod", "own", |status| status["violations"] == 0);
 }
 
 fn a_pod_that_has_ended_counts_no_more(audited: &Audited) {
@@ -58,8 +57,8 @@ fn a_pod_that_has_ended_counts_no_more(audited: &Audited) {
         "spec": {"restartPolicy": "Never", "containers": [{"name": "web", "image": "nginx"}]},
     }));
     let status =
-        shop.wait_for_status("a pod of its own", "own", |status| status["violations"] == 1);
+        shop.wait_for_status("a pod without an owner", "own", |status| status["violations"] == 1);
     assert_eq!(status["topViolations"][0]["workload"], "Pod/once");
     shop.set_status("once", &json!({"phase": "Succeeded"}));
-    shop.wait_for_status("a pod that has ended", "own", |status| status["violations"] == 0);
+    shop.wait_for_status("an ended pod", "own", |status| status["violations"] == 0);
 }

@@ -69,7 +69,8 @@ pub fn expressions() -> Vec<(String, String)> {
     for (name, text) in files(&folder().join("corpus")) {
         for (number, line) in text.split('\n').enumerate() {
             if line.starts_with(' ') {
-                let (_, last) = expressions.last_mut().expect("a line to go on with");
+                let (_, last) =
+                    expressions.last_mut().expect("a continuation line follows an expression");
                 last.push('\n');
                 last.push_str(line);
             } else if !line.is_empty() && !line.starts_with('#') {

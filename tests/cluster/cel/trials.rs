@@ -87,7 +87,7 @@ fn is_out_of_reach(overload: &str) -> bool {
 
 pub fn declared(judge: &mut Judge) -> Functions {
     let answer = judge.ask(&Request { functions: true, ..Request::default() });
-    answer.functions.expect("they were asked for")
+    answer.functions.expect("the judge sends its functions on request")
 }
 
 fn each_function_is_declared_with_the_overloads_of_the_api_server() -> Result<(), String> {

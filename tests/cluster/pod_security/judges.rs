@@ -68,8 +68,9 @@ impl Verdict {
     /// Reads a denial: `… violates PodSecurity "LEVEL:VERSION": REASON (DETAIL), REASON (DETAIL)`.
     fn of_denial(level: &str, message: &str) -> Self {
         let start = format!("violates PodSecurity \"{level}:latest\": ");
-        let (_, reasons) =
-            message.split_once(&start).unwrap_or_else(|| panic!("another refusal: {message}"));
+        let (_, reasons) = message
+            .split_once(&start)
+            .unwrap_or_else(|| panic!("an unexpected refusal: {message}"));
         let mut verdict = Self::default();
         for reason in split_outside_of_parentheses(reasons) {
             let (reason, detail) = reason.split_once(" (").unwrap_or((reason, ""));

@@ -49,9 +49,9 @@ fn only_policies_that_may_write_do() {
     assert!(repair["message"].as_str().unwrap().contains("lets no such policy write"), "{repair}");
     wait_for_cluster_state(&arena, "first", &theirs, "Repaired");
     assert!(arena.repairs(&mine.name).is_empty());
-    assert!(mine.get_policy("own")["metadata"]["finalizers"].is_null(), "it is not held");
+    assert!(mine.get_policy("own")["metadata"]["finalizers"].is_null(), "there is no finalizer");
     let first = format!("{POLICIES}/first");
-    assert!(arena.api.get(&first)["metadata"]["finalizers"].is_array(), "it is held");
+    assert!(arena.api.get(&first)["metadata"]["finalizers"].is_array(), "there is a finalizer");
     drop(podgate);
 
     let _podgate = arena.podgate("none");
@@ -60,7 +60,7 @@ fn only_policies_that_may_write_do() {
     cluster_policy(&arena, "second", &[&late]);
     wait_for_cluster_state(&arena, "second", &late, "Proposed");
     arena.api.delete(&first);
-    eventually("a policy that was held to be gone", || match arena.api.try_get(&first) {
+    eventually("the policy with a finalizer to be gone", || match arena.api.try_get(&first) {
         Ok(policy) => Err(policy["metadata"].to_string()),
         Err(refused) => {
             if refused.code == 404 {

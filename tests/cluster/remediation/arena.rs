@@ -157,7 +157,7 @@ fn add_node(api: &Api) {
         "lastHeartbeatTime": now, "lastTransitionTime": now});
     let status = json!({"status": {"conditions": [ready]}});
     api.merge("/api/v1/nodes/node/status", &status).unwrap();
-    eventually("the node to take pods", || {
+    eventually("the node to accept pods", || {
         let node = api.get("/api/v1/nodes/node");
         if node["spec"]["taints"].is_null() { Ok(()) } else { Err(node.to_string()) }
     });

@@ -54,7 +54,9 @@ fn gone(shop: &Shop<'_>) {
 fn a_policy_is_held_only_while_it_applies(arena: &Arena) {
     let shop = arena.shop("held");
     shop.policy("own", &wants(&json!({"mode": "plan"})));
-    shop.wait_for_status("it is evaluated", "own", |status| status["remediation"].is_object());
+    shop.wait_for_status("the policy to be evaluated", "own", |status| {
+        status["remediation"].is_object()
+    });
     assert!(!is_held(&shop.get_policy("own")));
     let foreign =
         json!([{"op": "add", "path": "/metadata/finalizers", "value": ["example.com/other"]}]);
@@ -65,9 +67,11 @@ fn a_policy_is_held_only_while_it_applies(arena: &Arena) {
     shop.edit_policy("own", &json!({"remediation": {"mode": "off"}}));
     becomes(&shop, false);
     let left = &shop.get_policy("own")["metadata"]["finalizers"];
-    assert_eq!(left, &json!(["example.com/other"]), "another's is not touched");
+    assert_eq!(left, &json!(["example.com/other"]), "another controller's finalizer stays");
     arena.api.merge(&path, &json!({"metadata": {"finalizers": null}})).unwrap();
-    shop.wait_for_status("nothing is told", "own", |status| status["remediation"].is_null());
+    shop.wait_for_status("the status without remediation", "own", |status| {
+        status["remediation"].is_null()
+    });
     goes(&shop);
     shop.policy("own", &wants(&json!({})));
     becomes(&shop, true);

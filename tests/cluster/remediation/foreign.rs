@@ -41,7 +41,7 @@ fn a_sidecar_injected_before_the_container_does_not_move_the_patch(arena: &Arena
     assert_eq!(of(&after, 1), of(&before, 1));
     assert_eq!(of(&after, 2), Value::Null);
     // The injected container still breaks the policy, and no change of the template can fix it.
-    shop.wait_for_status("what is injected breaks it", "own", |status| {
+    shop.wait_for_status("a violation of the injected container", "own", |status| {
         status["violations"].as_i64() > Some(0) && status["remediation"]["repaired"] == 1
     });
     shop.is_read_twice(Kind::Deployment, "web");
@@ -70,7 +70,7 @@ fn a_webhook_that_is_down_holds_up_nobody_elses_repairs(arena: &Arena) {
     shop.deployment(READY);
     let webhook = Webhook::that_is_down(&shop);
     shop.policy("own", &wants(&json!({})));
-    shop.wait_for_status("it is told", "own", |status| {
+    shop.wait_for_status("the failed webhook in the status", "own", |status| {
         let repair = workload_status(status, &format!("Deployment/{}/web", shop.name));
         repair["message"].as_str().is_some_and(|it| it.contains("webhook"))
     });

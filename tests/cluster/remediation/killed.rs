@@ -131,7 +131,7 @@ fn the_next_leader_finishes_the_repair_of_a_killed_leader() {
         killed_at(&shop, &leaders, RollingOut, Kind::Deployment, READY);
         let after = arena.lease();
         leaders.wait.store(false, Ordering::SeqCst);
-        assert_eq!(before["metadata"]["uid"], after["metadata"]["uid"], "the Lease was made anew");
+        assert_eq!(before["metadata"]["uid"], after["metadata"]["uid"], "the Lease was recreated");
         assert_ne!(before["spec"]["holderIdentity"], after["spec"]["holderIdentity"]);
         killed_at_random(&arena, &leaders);
     });
@@ -224,8 +224,12 @@ fn ended_well(shop: &Shop<'_>, kind: Kind, name: &str, play: &str, before: &Valu
     assert_eq!(same, expected == "RolledBack", "{}", after["spec"]["template"]);
     // The next round would show further changes.
     shop.is_gone_through();
-    assert_eq!(record(&shop.get(kind, name)), record(&after), "it went on");
-    assert_eq!(shop.templates(kind, name), 2, "a second rollout");
+    assert_eq!(
+        record(&shop.get(kind, name)),
+        record(&after),
+        "the record changed after the end of the repair"
+    );
+    assert_eq!(shop.templates(kind, name), 2, "one rollout");
     let patches = shop.arena.template_patches(&shop.name).into_iter();
     let patches = patches.filter(|it| it["objectRef"]["name"] == name).count();
     // A request of a killed sender may succeed without being logged as a success.

@@ -43,9 +43,7 @@ impl Kubelet {
                     }
                     Err(refused) => {
                         if !std::mem::replace(&mut fails, true) {
-                            eprintln!(
-                                "kubelet: it cannot list pods, and goes on trying: {refused:?}"
-                            );
+                            eprintln!("kubelet: cannot list pods, retrying: {refused:?}");
                         }
                     }
                 }

@@ -42,7 +42,7 @@ fn one_at_a_time_is_in_flight_where_the_policy_says_so(arena: &Arena) {
     let steps = steps(arena, &shop.name);
     assert_eq!(steps.len(), 8, "{steps:?}");
     for pair in steps.chunks(2) {
-        assert_eq!(pair[0].0, pair[1].0, "each ends before the next begins: {steps:?}");
+        assert_eq!(pair[0].0, pair[1].0, "one repair at a time: {steps:?}");
         assert!(pair[0].1 && !pair[1].1, "{steps:?}");
     }
 }
@@ -53,7 +53,7 @@ fn the_cooldown_passes_between_two_workloads(arena: &Arena) {
         shop.ready_deployment(name);
     }
     shop.policy("own", &wants(&json!({"cooldownSeconds": 3600, "maxConcurrent": 1})));
-    shop.wait_for_status("one is repaired, and the other waits", "own", |status| {
+    shop.wait_for_status("one workload repaired, the other waiting", "own", |status| {
         let of = |name: &str| workload_status(status, &format!("Deployment/{}/{name}", shop.name));
         let repaired = |name: &str| of(name)["state"] == "Repaired";
         let waits =
@@ -83,7 +83,7 @@ fn a_policy_stops_after_two_repairs_that_were_rolled_back(arena: &Arena) {
     let stopped = |status: &Value, name: &str| {
         of(status, name)["message"].as_str().is_some_and(|it| it.contains("has stopped"))
     };
-    let status = shop.wait_for_status("two are taken back, and it has stopped", "own", |status| {
+    let status = shop.wait_for_status("two rollbacks, and repairs stopped", "own", |status| {
         let back = names.iter().filter(|it| of(status, it)["state"] == "RolledBack").count();
         back == 2 && names.iter().any(|it| stopped(status, it))
     });
@@ -91,7 +91,7 @@ fn a_policy_stops_after_two_repairs_that_were_rolled_back(arena: &Arena) {
     let third = names.into_iter().find(|it| stopped(&status, it)).unwrap();
     let third = shop.get(Kind::Deployment, third);
     assert!(third["metadata"]["annotations"][MARK].is_null());
-    assert_eq!(arena.template_patches(&shop.name).len(), 4, "two, there and back");
+    assert_eq!(arena.template_patches(&shop.name).len(), 4, "two repairs and two rollbacks");
 }
 
 fn in_a_namespace_ten_repairs_begin_in_an_hour(arena: &Arena) {
@@ -104,9 +104,7 @@ fn in_a_namespace_ten_repairs_begin_in_an_hour(arena: &Arena) {
         shop.is_available(Kind::Deployment, name);
     }
     shop.policy("own", &wants(&json!({"maxConcurrent": 20})));
-    shop.wait_for_status("ten are repaired", "own", |status| {
-        status["remediation"]["repaired"] == 10
-    });
+    shop.wait_for_status("ten repairs", "own", |status| status["remediation"]["repaired"] == 10);
     shop.wait_for_status("one waits", "own", |status| {
         let repair = status["remediation"]["workloads"].as_array().unwrap().iter();
         repair.clone().any(|it| it["message"].as_str().unwrap().contains("it waits: 10 workloads"))

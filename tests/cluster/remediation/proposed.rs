@@ -29,7 +29,7 @@ fn plan_writes_nothing_to_any_workload_and_its_patch_repairs(arena: &Arena) {
         let patch: Value = serde_json::from_str(repair["patch"].as_str().unwrap()).unwrap();
         arena.api.patch(&shop.path(kind, "web"), &patch).unwrap();
     }
-    shop.wait_for_status("the proposed patches repair", "own", |status| {
+    shop.wait_for_status("no violation after the proposed patches", "own", |status| {
         status["violations"] == 0 && status["remediation"]["proposed"] == 0
     });
     assert_eq!(shop.get_policy("own")["metadata"]["finalizers"], Value::Null);

@@ -48,7 +48,7 @@ fn repaired_once(arena: &Arena, kind: Kind) {
     let container = &after["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["resources"]["limits"]["memory"], "64Mi");
     assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], 80);
-    assert!(container["livenessProbe"].is_null(), "nobody asked for it: {container}");
+    assert!(container["livenessProbe"].is_null(), "no policy requires it: {container}");
     assert!(after["metadata"]["labels"][MARK].is_null(), "{}", after["metadata"]);
     assert_eq!(record(&after)["state"], "Repaired");
     assert_eq!(shop.templates(kind, "web"), 2, "one rollout");
@@ -77,7 +77,9 @@ fn two_policies_on_one_workload_make_one_patch_and_one_rollout(arena: &Arena) {
             "remediation": remediation}),
     );
     for policy in ["limits", "probes"] {
-        shop.wait_for_status("it is in force", policy, |status| status["remediation"].is_object());
+        shop.wait_for_status("the policy to be in force", policy, |status| {
+            status["remediation"].is_object()
+        });
     }
     shop.deployment(READY);
     for policy in ["limits", "probes"] {
@@ -108,7 +110,7 @@ fn fields_that_a_container_sets_are_kept(arena: &Arena) {
     shop.wait_for_state("own", "Deployment/web", "Repaired");
     let after = shop.get(Kind::Deployment, "web");
     let of = |it: &Value, index: usize| it["spec"]["template"]["spec"]["containers"][index].clone();
-    assert_eq!(of(&after, 0), of(&before, 0), "nothing was wrong with it");
+    assert_eq!(of(&after, 0), of(&before, 0), "the compliant container is unchanged");
     let web = of(&after, 1);
     println!("a limit where 100Mi are requested and 64Mi is the default: {}", web["resources"]);
     assert_eq!(web["resources"]["requests"], of(&before, 1)["resources"]["requests"]);

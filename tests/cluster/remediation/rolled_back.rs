@@ -35,10 +35,10 @@ fn a_rollout_that_never_becomes_ready_is_rolled_back_to_the_same_template_and_no
     assert_eq!(shop.templates(Kind::Deployment, "web"), 2, "no third ReplicaSet");
 
     shop.is_read_twice(Kind::Deployment, "web");
-    assert_eq!(arena.template_patches(&shop.name).len(), 2, "it was tried again");
+    assert_eq!(arena.template_patches(&shop.name).len(), 2, "the repair was repeated");
     shop.wait_for_state("own", "Deployment/web", "RolledBack");
     shop.edit_policy("own", &json!({"remediation": {"rolloutTimeoutSeconds": 11}}));
-    eventually("a try for the policy's next version", || {
+    eventually("a repair for the policy's next version", || {
         let patches = arena.template_patches(&shop.name).len();
         if patches == 3 { Ok(()) } else { Err(patches.to_string()) }
     });
@@ -57,10 +57,12 @@ fn rolled_back(shop: &Shop<'_>, kind: Kind, before: &Value) -> Value {
     assert_eq!(template(&after), template(before), "the same template");
     assert_eq!(record(&after)["state"], "RolledBack");
     let patches = shop.arena.template_patches(&shop.name);
-    assert_eq!(patches.len(), 2, "there and back: {patches:?}");
-    shop.wait_for_status("it is counted", "own", |it| it["remediation"]["rolledBack"] == 1);
+    assert_eq!(patches.len(), 2, "one repair and one rollback: {patches:?}");
+    shop.wait_for_status("the rollback in the status", "own", |it| {
+        it["remediation"]["rolledBack"] == 1
+    });
     let _status =
-        shop.wait_for_status("it is over", "own", |it| it["remediation"]["inFlight"] == 0);
+        shop.wait_for_status("no repair in flight", "own", |it| it["remediation"]["inFlight"] == 0);
     repair
 }
 
@@ -76,7 +78,7 @@ fn a_crash_loop_is_rolled_back_long_before_the_timeout(arena: &Arena) {
     object["metadata"] = json!({"name": "web"});
     arena.api.put(&shop.path(Kind::Deployment, "web"), &object).unwrap();
     shop.is_read_twice(Kind::Deployment, "web");
-    assert_eq!(arena.template_patches(&shop.name).len(), 2, "it was tried again");
+    assert_eq!(arena.template_patches(&shop.name).len(), 2, "the repair was repeated");
     shop.wait_for_state("own", "Deployment/web", "RolledBack");
 }
 

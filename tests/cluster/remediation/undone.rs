@@ -103,7 +103,7 @@ fn a_template_edited_after_a_repair_is_kept(arena: &Arena) {
     arena.kubelet.release(&shop.name);
     let container = &after["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["image"], "nginx:1.30");
-    assert_eq!(container["resources"]["limits"]["memory"], "64Mi", "it is left as they made it");
+    assert_eq!(container["resources"]["limits"]["memory"], "64Mi", "the edited limit is kept");
     assert_eq!(arena.template_patches(&shop.name).len(), 1);
     shop.wait_for_status("no violation", "own", |status| status["violations"] == 0);
 }

@@ -181,7 +181,7 @@ fn keys(value: &Value) -> Vec<&str> {
 fn uid(body: &[u8]) -> Value {
     // Some bodies nest deeper than this parser goes; the uid is near the start of all.
     let text = String::from_utf8_lossy(body);
-    let start = text.find("\"uid\":").expect("a body that is answered has a uid") + 6;
+    let start = text.find("\"uid\":").expect("an answered body has a uid") + 6;
     let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
     values.next().unwrap().unwrap()
 }

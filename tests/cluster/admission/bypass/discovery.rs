@@ -57,7 +57,7 @@ impl Served {
     /// Reads the schema documents until they cover all resources of discovery: those of a new CRD come later, and are
     /// empty at first.
     pub fn by(cluster: &Cluster) -> Self {
-        let covering = eventually("the OpenAPI documents to cover what is served", || {
+        let covering = eventually("the OpenAPI documents to cover the served resources", || {
             let mut served = Self::default();
             for document in cluster.get("/openapi/v3")["paths"].as_object().unwrap().values() {
                 let url = document["serverRelativeURL"].as_str().unwrap();
