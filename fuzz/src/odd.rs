@@ -5,7 +5,7 @@ use std::fmt::Write;
 use arbitrary::{Result, Unstructured};
 use podgate::policy::workload::Kind;
 
-/// How long lists may be: short, about where rules stop to look, and far beyond.
+/// The lengths of lists: short, near the limit of the rules, and far beyond it.
 const LENGTHS: [usize; 12] = [0, 1, 2, 5, 20, 100, 999, 1_000, 1_001, 10_000, 10_001, 30_000];
 const LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 

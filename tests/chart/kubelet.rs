@@ -50,7 +50,7 @@ struct Shared {
     binary: PathBuf,
     dir: PathBuf,
     nodes: Vec<Node>,
-    /// By uid.
+    /// The pods by uid.
     pods: Mutex<BTreeMap<String, Arc<Pod>>>,
     numbers: AtomicU16,
     /// Set while no process may be started.

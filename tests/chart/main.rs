@@ -37,7 +37,7 @@ use libtest_mimic::Arguments;
 use support::suite::{self, Renewed, Suite};
 use world::World;
 
-/// How much of each pod's log is printed when a trial fails.
+/// The number of log lines that are printed for each pod when a trial fails.
 const LOG_LINES: usize = 40;
 
 fn main() -> ExitCode {

@@ -30,7 +30,7 @@ fn a_cluster_outlives_all_replicas(world: &World) {
         world.kubectl(&["delete", "pod", "exempt", "-n", exempt]);
     }
     for namespace in ["kube-system", NAMESPACE, SHOP] {
-        lives(world, namespace);
+        accepts_writes(world, namespace);
     }
     // The edit of a policy is admitted as well.
     world.apply(&format!(
@@ -87,7 +87,7 @@ fn nodes_live(world: &World) {
 }
 
 /// Other objects than pods can still be written in a namespace.
-fn lives(world: &World, namespace: &str) {
+fn accepts_writes(world: &World, namespace: &str) {
     let lease = format!(
         "{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: outage, namespace: {namespace}}}, \
          spec: {{holderIdentity: somebody}}}}"

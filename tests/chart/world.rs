@@ -13,7 +13,7 @@ use crate::support::cluster::client;
 use crate::support::control_plane::{ControlPlane, Options};
 use crate::support::{audit, eventually, eventually_within};
 
-/// Where podgate is installed.
+/// The namespace of podgate.
 pub const NAMESPACE: &str = "podgate-system";
 /// Above the duration of a rollout, in which replicas drain one after the other for at most two minutes each.
 pub const ROLLOUT: Duration = Duration::from_mins(8);

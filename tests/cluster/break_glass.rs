@@ -40,7 +40,7 @@ impl Cluster {
         plane
     }
 
-    /// What a podgate command prints, if it succeeds.
+    /// The stdout of a podgate command, which must succeed.
     fn podgate(&self, args: &[&str]) -> Result<String, String> {
         let output = binary::run(&[args, &["--kubeconfig", &self.admin]].concat());
         let printed = text(&output.stdout) + &text(&output.stderr);

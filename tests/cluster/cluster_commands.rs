@@ -450,7 +450,7 @@ fn a_user_of_one_namespace_gets_that_one_and_a_warning_about_the_others(plane: &
         text(&output.stdout)
     );
 
-    // Where namespaces can be listed, each is tried.
+    // A user who can list namespaces gets every namespace that is readable.
     grant(&[
         "clusterrole",
         "namespaces",
@@ -616,7 +616,7 @@ fn an_incomplete_install_is_reported_line_by_line(plane: &Plane) {
     let mut agent = workload(Kind::DaemonSet, pod("agent:1"));
     agent["spec"]["template"]["spec"]["hostNetwork"] = json!(true);
     plane.kubectl(&["apply", "-n", "empty", "-f", "-"]).given(&agent).ok();
-    // As an older version would have left it.
+    // The CRD of an older version.
     let crd = "customresourcedefinition/devopspolicies.devops.stochastic.io";
     let remove = json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/maxRestartCount"}]);
     plane.kubectl(&["patch", crd, "--type=json", "--patch", &remove.to_string()]).ok();

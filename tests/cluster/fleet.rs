@@ -198,7 +198,7 @@ fn carts(fleet: &Fleet) {
     }
 }
 
-/// The same policy in both.
+/// Applies the same policy to both.
 fn policies(fleet: &Fleet) {
     for file in BOTH {
         install(fleet, file);

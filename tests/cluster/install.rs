@@ -18,7 +18,7 @@ pub fn suite() -> Suite {
 }
 
 const TRIALS: Trials<Cluster> = trials![
-    without_the_crd_serve_says_how_to_install_it,
+    without_the_crd_serve_names_the_command_that_installs_it,
     an_install_without_permission_names_it,
     installing_is_idempotent_and_upgrades,
     the_schema_refuses_what_is_no_policy,
@@ -65,7 +65,7 @@ const CRD: &str = "customresourcedefinition/devopspolicies.devops.stochastic.io"
 const CLUSTER_CRD: &str = "customresourcedefinition/clusterdevopspolicies.devops.stochastic.io";
 const CONFIGURATION: [&str; 3] = ["get", "validatingwebhookconfiguration", "podgate-validating"];
 
-fn without_the_crd_serve_says_how_to_install_it(Cluster { admin, .. }: &Cluster) {
+fn without_the_crd_serve_names_the_command_that_installs_it(Cluster { admin, .. }: &Cluster) {
     let (code, printed) = podgate(&["serve", "--kubeconfig", admin, "--listen", "127.0.0.1:0"]);
     assert_eq!(code, 3, "{printed}");
     assert!(printed.contains("podgate crd install"), "{printed}");
@@ -86,7 +86,7 @@ fn installing_is_idempotent_and_upgrades(plane: &Cluster) {
     let both = |own: &str, all: &str| (0, format!("{CRD} {own}\n{CLUSTER_CRD} {all}\n"));
     assert_eq!(install(), both("created", "created"));
     assert_eq!(install(), both("unchanged", "unchanged"));
-    // As an older version would have left it.
+    // The CRD of an older version.
     let remove = json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/maxRestartCount"}]);
     let patch = ["patch", CRD, "--type=json", "--patch", &remove.to_string()];
     let (patched, printed) = plane.kubectl(&patch).output();

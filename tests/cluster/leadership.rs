@@ -214,7 +214,7 @@ impl<'p> Contest<'p> {
     }
 
     /// Every write began while its writer held the Lease.
-    fn one_wrote_at_a_time(&self) {
+    fn only_the_holder_wrote(&self) {
         let (writes, terms) = (self.writes(), self.terms());
         for write in &writes {
             let before = terms.iter().rfind(|(time, ..)| time.as_str() <= audit::time(write));
@@ -246,7 +246,7 @@ fn the_next_leads_when_the_leader_is_killed(plane: &ControlPlane, name: &str, co
     let (second, _) = contest.leader_of(&contest.all_but(first));
     println!("{count} candidates: the next leads {} after a kill", seconds(killed.elapsed()));
     contest.writes_on(second);
-    contest.one_wrote_at_a_time();
+    contest.only_the_holder_wrote();
 }
 
 fn a_leader_that_was_stopped_writes_nothing_when_it_wakes(Edited { plane, .. }: &Edited) {
@@ -266,7 +266,7 @@ fn a_leader_that_was_stopped_writes_nothing_when_it_wakes(Edited { plane, .. }: 
     contest.contenders[first].1.logs(WAITING);
     println!("it noticed {} after it was resumed", seconds(woken.elapsed()));
     contest.writes_on(second);
-    contest.one_wrote_at_a_time();
+    contest.only_the_holder_wrote();
     assert_eq!(contest.contenders[first].1.count_logged(LEADING), 1);
 }
 
@@ -282,7 +282,7 @@ fn the_next_leads_when_the_leader_ends(Edited { plane, .. }: &Edited) {
     let (second, _) = contest.leader_of(&contest.all_but(first));
     println!("the next replica leads {} after SIGTERM to the leader", seconds(signalled.elapsed()));
     contest.writes_on(second);
-    contest.one_wrote_at_a_time();
+    contest.only_the_holder_wrote();
     let terms = contest.terms();
     let (_, _, left) = terms.iter().rfind(|it| it.1 == contest.contenders[first].0).unwrap();
     assert_eq!(*left, None, "the lease was not released: {terms:#?}");
@@ -352,6 +352,6 @@ fn it_waits_for_a_holder(Edited { plane, admin, .. }: &Edited, name: &str, hours
     // The time is not this machine's: it may be later, but never earlier.
     assert!(after >= LASTS, "it leads {after:?} after a renewal that lasts {LASTS:?}");
     contest.writes_on(0);
-    contest.one_wrote_at_a_time();
+    contest.only_the_holder_wrote();
     true
 }

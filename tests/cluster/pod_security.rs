@@ -26,7 +26,7 @@ const TRIALS: Alone = trials![
     judges::a_denial_of_the_api_server_is_read_with_its_checks_and_containers
 ];
 
-/// Requests under way at a time.
+/// Parallel requests.
 const CONCURRENCY: usize = 32;
 
 /// The result of a case.
@@ -36,7 +36,7 @@ struct Outcome {
     valid: bool,
     /// The checks that failed, at either level.
     failed: BTreeSet<&'static str>,
-    /// Where the judges disagree, one entry for each level and form of the pod.
+    /// The disagreements, one for each level and form of the pod.
     disagreements: Vec<String>,
     /// Whether podgate would change the pod.
     fixed: bool,

@@ -34,7 +34,7 @@ const TRIALS: Trials<Cluster> = trials![
     restricted_denies_what_the_preview_names,
 ];
 
-/// How many requests are under way at a time.
+/// The number of parallel requests.
 const AT_A_TIME: usize = 24;
 
 fn preview(cluster: &Cluster, user: &str, args: &[&str], stdin: &str) -> Ran {
@@ -66,7 +66,8 @@ fn workload_in<'a>(preview: &'a Value, kind: &str, name: &str) -> &'a Value {
     found.unwrap_or_else(|| panic!("{kind} {name} is not in the preview: {preview}"))
 }
 
-/// A Deployment with a ReplicaSet that has these pods, whatever the template says: it is paused, so nothing replaces them.
+/// A Deployment with a ReplicaSet and these pods, which may differ from the template: the Deployment is paused, so
+/// nothing replaces them.
 fn deployment(shop: &Namespace<'_>, name: &str, image: &str, pods: &[&str]) {
     let mut deployment = workload(Kind::Deployment, probed_pod(image));
     let labels = json!({"app": name});

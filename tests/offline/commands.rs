@@ -90,7 +90,7 @@ fn bash_completes_a_command_from_its_first_letters() {
 }
 
 #[test]
-fn version_says_what_was_built_the_same_each_time() {
+fn version_prints_the_same_build_each_time() {
     let text = prints(&["version"]);
     assert!(text.starts_with(&format!("podgate {} for ", env!("CARGO_PKG_VERSION"))), "{text}");
     assert_eq!(text, prints(&["version"]));

@@ -81,7 +81,7 @@ fn is_unharmed(podgate: &Podgate) {
 }
 
 #[test]
-fn every_hostile_review_gets_what_its_folder_says_and_harms_nobody() {
+fn every_hostile_review_gets_the_result_of_its_folder_and_harms_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let podgate = serve(dir.path());
     let (mut listing, mut wrong, mut count) = (String::new(), Vec::new(), 0);

@@ -48,7 +48,7 @@ fn alerts() -> Vec<Value> {
 }
 
 #[test]
-fn every_alert_says_what_to_do_and_has_a_section_of_the_runbooks() {
+fn every_alert_is_described_and_has_a_section_of_the_runbooks() {
     let runbooks = read("docs/runbooks.md");
     let sections: Vec<_> = runbooks.split("\n## ").skip(1).collect();
     for alert in alerts() {
@@ -79,7 +79,7 @@ fn every_alert_says_what_to_do_and_has_a_section_of_the_runbooks() {
 
 /// `promtool test rules` runs these scenarios; this test checks that there are enough.
 #[test]
-fn every_alert_is_seen_to_fire_and_not_to_fire() {
+fn every_alert_has_tests_that_fire_and_tests_that_do_not() {
     let scenarios = values("tests/prometheus", ".test.yaml");
     let tests: Vec<_> = scenarios.iter().flat_map(|(_, file)| items(file, "tests")).collect();
     let fired: String = tests

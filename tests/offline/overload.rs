@@ -88,7 +88,7 @@ fn more_reviews_at_once_than_there_are_places_are_shed_with_a_clear_answer_and_r
 }
 
 #[test]
-fn five_hundred_idlers_and_dripping_clients_hold_nobody_up_and_are_hung_up_on() {
+fn five_hundred_idle_and_slow_clients_delay_nobody_and_are_disconnected() {
     let standalone = enforcing();
     let mut idlers = connections(&standalone, 500);
     let mut dripping = idlers.pop().unwrap();

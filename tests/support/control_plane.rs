@@ -171,7 +171,7 @@ impl ControlPlane {
         *running = Some(controllers(&self.assets, self.dir.path(), endpoint_lag));
     }
 
-    /// Where the API server is.
+    /// The address and port of the API server.
     pub fn address(&self) -> SocketAddrV4 {
         SocketAddrV4::new(self.options.address, self.ports.api_server)
     }

@@ -176,12 +176,12 @@ impl Client {
 
     async fn attack(&self) -> std::io::Result<()> {
         match self.attack {
-            Attack::Connects => return held(self.connect().await?).await,
+            Attack::Connects => return keep_open(self.connect().await?).await,
             Attack::HalfOpen => {
                 let mut stream = self.connect().await?;
                 // The header of a TLS record for a ClientHello, which does not follow.
                 write(&mut stream, &[0x16, 3, 1, 2, 0]).await?;
-                return held(stream).await;
+                return keep_open(stream).await;
             }
             _ => {}
         }
@@ -190,10 +190,10 @@ impl Client {
             format!("POST /validate?timeout=30s HTTP/1.1\r\n{HEAD}content-length: {length}\r\n\r\n")
         };
         match self.attack {
-            Attack::Connects | Attack::HalfOpen | Attack::Handshakes => held(stream).await,
-            Attack::HalfHeads => sends(stream, "POST /validate HTTP/1.1\r\nhost: pod").await,
-            Attack::IdleAfterHealth => sends(stream, &health()).await,
-            Attack::HeadersOnly => sends(stream, &post(8 * 1024 * 1024)).await,
+            Attack::Connects | Attack::HalfOpen | Attack::Handshakes => keep_open(stream).await,
+            Attack::HalfHeads => send_once(stream, "POST /validate HTTP/1.1\r\nhost: pod").await,
+            Attack::IdleAfterHealth => send_once(stream, &health()).await,
+            Attack::HeadersOnly => send_once(stream, &post(8 * 1024 * 1024)).await,
             Attack::SlowBodies => {
                 write(&mut stream, post(1024 * 1024).as_bytes()).await?;
                 loop {
@@ -204,7 +204,7 @@ impl Client {
             Attack::LargeBodiesWithoutEnd => {
                 write(&mut stream, post(MAX_BODY).as_bytes()).await?;
                 spaces(&mut stream, MAX_BODY - 1).await?;
-                held(stream).await
+                keep_open(stream).await
             }
             Attack::LargeBodies => loop {
                 let review = good_review();
@@ -244,13 +244,13 @@ async fn spaces(stream: &mut TlsStream<TcpStream>, mut count: usize) -> std::io:
     Ok(())
 }
 
-async fn sends(mut stream: TlsStream<TcpStream>, text: &str) -> std::io::Result<()> {
+async fn send_once(mut stream: TlsStream<TcpStream>, text: &str) -> std::io::Result<()> {
     write(&mut stream, text.as_bytes()).await?;
-    held(stream).await
+    keep_open(stream).await
 }
 
 /// Keeps a connection until the other side ends it.
-async fn held(mut stream: impl AsyncRead + Unpin) -> std::io::Result<()> {
+async fn keep_open(mut stream: impl AsyncRead + Unpin) -> std::io::Result<()> {
     while read(&mut stream).await? > 0 {}
     Ok(())
 }

@@ -28,19 +28,19 @@ impl Kubectl {
         }
     }
 
-    /// In a namespace.
+    /// Runs it in a namespace.
     pub fn within(mut self, namespace: &str) -> Self {
         self.args.splice(..0, ["--namespace".to_owned(), namespace.to_owned()]);
         self
     }
 
-    /// As another user than the admin.
+    /// Runs it as another user than the admin.
     pub fn by(mut self, kubeconfig: PathBuf) -> Self {
         self.kubeconfig = kubeconfig;
         self
     }
 
-    /// With this on stdin, such as a manifest for `-f -`.
+    /// Passes this on stdin, such as a manifest for `-f -`.
     pub fn given(mut self, stdin: &impl ToString) -> Self {
         self.stdin = stdin.to_string();
         self

@@ -17,7 +17,7 @@ pub const TRIALS: Trials<Cluster> = trials![
     a_template_is_judged_as_its_pods_and_stays_as_it_was_written,
     containers_that_another_webhook_adds_before_are_completed_too,
     containers_that_another_webhook_adds_afterwards_are_completed_too,
-    the_first_policy_wins_as_the_documents_say,
+    the_first_policy_wins_as_documented,
     an_exempt_pod_is_not_changed,
     the_api_server_takes_every_manifest_as_it_would_without_podgate,
 ];
@@ -157,7 +157,7 @@ fn beside(cluster: &Cluster, prefix: &str) {
     assert_eq!(added["image"], "ghcr.io/example/shipper:2.0");
 }
 
-fn the_first_policy_wins_as_the_documents_say(cluster: &Cluster) {
+fn the_first_policy_wins_as_documented(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let limit = |memory: &str| {
         json!({

@@ -72,7 +72,7 @@ fn lives_on_and_goes(cluster: &Cluster, kind: Kind) {
         let scaled = merge(&shop, kind, "web/scale", &json!({"spec": {"replicas": 2}})).object();
         assert_eq!(scaled["spec"]["replicas"], 2);
     }
-    // As `kubectl replace` and `kubectl apply --server-side` repeat it.
+    // Repeats the object as `kubectl replace` and `kubectl apply --server-side` do.
     let same = unversioned(shop.get(kind, "web"));
     shop.write(Run::Real, Write::Put, kind, "web", &same).object();
     let applied = workload(kind, pod("nginx"));
@@ -82,11 +82,11 @@ fn lives_on_and_goes(cluster: &Cluster, kind: Kind) {
     shop.delete(kind, "web");
     assert!(!shop.get(kind, "web")["metadata"]["deletionTimestamp"].is_null());
     takes(json!({"metadata": {"finalizers": null}}));
-    goes(&shop, kind);
+    wait_until_gone(&shop, kind);
 }
 
 /// Waits until the object is gone.
-fn goes(shop: &Namespace<'_>, kind: Kind) {
+fn wait_until_gone(shop: &Namespace<'_>, kind: Kind) {
     eventually("the object to be gone", || match shop.try_get(kind, "web") {
         Ok(object) => Err(object["metadata"].to_string()),
         Err(error) => {
@@ -177,7 +177,7 @@ fn a_terminating_deployment_takes_no_violating_template_and_still_goes(cluster: 
             .unwrap_err()
             .because(&[&format!("spec.template.spec.containers[0].image is \"{next}\"")]);
         merge(&shop, Kind::Deployment, "web", &finalizers(&[])).object();
-        goes(&shop, Kind::Deployment);
+        wait_until_gone(&shop, Kind::Deployment);
     }
 }
 
@@ -192,5 +192,5 @@ fn a_terminating_pod_takes_no_new_violation_and_still_goes(cluster: &Cluster) {
         .because(&["is \"redis\""]);
     debug(&shop, "busybox").unwrap_err().because(&["is \"busybox\""]);
     merge(&shop, Kind::Pod, "web", &finalizers(&[])).object();
-    goes(&shop, Kind::Pod);
+    wait_until_gone(&shop, Kind::Pod);
 }

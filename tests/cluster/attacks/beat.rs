@@ -136,7 +136,7 @@ fn nobody_else_writes_it(it: &Beating) {
     }
 }
 
-/// As podgate's own user, with podgate's own rights: a stolen token, or a fault.
+/// Writes with podgate's own user and rights, as with a stolen token or after a bug.
 fn foreign_times_and_nonces_do_not_count(it: &Beating) {
     let by = format!("--kubeconfig={}", it.user);
     let own = std::fs::read_to_string(it.certs.path().join("tls.key")).unwrap();

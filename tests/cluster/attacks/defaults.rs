@@ -11,7 +11,7 @@ use crate::support::{binary, eventually, review};
 
 pub const TRIALS: Trials<Cluster> = trials![
     a_policy_with_a_bundle_and_no_mode_audits_and_shows_it,
-    policy_apply_enforces_only_where_it_is_told_to,
+    policy_apply_enforces_only_with_mode_enforce,
     a_container_that_may_run_as_root_keeps_its_capabilities,
     a_changed_pod_names_what_was_added_and_by_which_policy,
 ];
@@ -54,7 +54,7 @@ fn a_policy_with_a_bundle_and_no_mode_audits_and_shows_it(cluster: &Cluster) {
     shown_mode(&shop, "hardened", "audit");
 }
 
-fn policy_apply_enforces_only_where_it_is_told_to(cluster: &Cluster) {
+fn policy_apply_enforces_only_with_mode_enforce(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let kubeconfig = cluster.plane.kubeconfig("admin");
     let apply = |more: &[&str]| {

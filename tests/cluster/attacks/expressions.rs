@@ -14,7 +14,7 @@ use crate::support::{eventually, review};
 pub const ALONE: Alone = trials![
     no_expression_ends_the_process_and_what_runs_out_is_denied,
     costly_expressions_of_one_namespace_keep_no_others_reviews_waiting,
-    nor_its_own_for_ever_what_is_not_evaluated_in_time_is_denied,
+    a_review_that_is_not_evaluated_in_time_is_denied,
 ];
 
 /// The chart's memory limit, in KiB.
@@ -137,7 +137,7 @@ fn p99(server: &Standalone) -> Duration {
     took[took.len() * 99 / 100]
 }
 
-fn nor_its_own_for_ever_what_is_not_evaluated_in_time_is_denied() {
+fn a_review_that_is_not_evaluated_in_time_is_denied() {
     let server = Standalone::with(&policies(&COSTLY.repeat(4)));
     let review = review_in("costly", &workload(Kind::Pod, probed_pod("nginx:1.29")));
     std::thread::scope(|scope| {

@@ -18,13 +18,13 @@ use crate::support::wire::{Run, Write};
 use crate::support::{eventually, raw, review};
 
 pub const ALONE: Alone = trials![
-    connections_that_say_nothing_keep_no_review_out,
+    silent_connections_keep_no_review_out,
     half_open_handshakes_keep_no_review_out,
     handshakes_without_a_request_keep_no_review_out,
     incomplete_headers_keep_no_review_out,
     connections_that_are_idle_after_healthz_keep_no_review_out,
     announced_bodies_keep_no_review_out,
-    bodies_that_drip_keep_no_review_out,
+    slow_bodies_keep_no_review_out,
     large_bodies_that_do_not_end_keep_no_review_out_and_a_large_one_gets_its_turn,
     large_bodies_keep_no_review_out_and_another_one_gets_its_turn,
     reviews_at_full_speed_keep_no_review_out,
@@ -35,7 +35,7 @@ pub const ALONE: Alone = trials![
     no_flood_that_began_before_podgate_gets_a_violating_pod_past_nor_a_compliant_one_refused,
 ];
 
-/// Where floods come from; the victims call from 127.0.0.1.
+/// The source address of floods; the victims call from 127.0.0.1.
 const FLOOD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// The chart's memory limit, in KiB.
 const MAX_MEMORY: u64 = 128 * 1024;
@@ -63,7 +63,7 @@ fn describe(mut took: Vec<Duration>) -> String {
     format!("{} calls, p50 {half:?}, p99 {most:?}", took.len())
 }
 
-fn connections_that_say_nothing_keep_no_review_out() {
+fn silent_connections_keep_no_review_out() {
     floods(Attack::Connects);
 }
 
@@ -87,7 +87,7 @@ fn announced_bodies_keep_no_review_out() {
     floods(Attack::HeadersOnly);
 }
 
-fn bodies_that_drip_keep_no_review_out() {
+fn slow_bodies_keep_no_review_out() {
     floods(Attack::SlowBodies);
 }
 

@@ -14,7 +14,7 @@ pub const TRIALS: Trials<Cluster> = trials![
     a_violation_hides_behind_no_text_that_json_makes_six_times_as_long,
     an_image_of_more_than_a_megabyte_is_a_violation_and_no_fault,
     a_violation_hides_behind_no_list_of_any_length,
-    what_the_api_server_refuses_itself_it_refuses_in_its_own_words,
+    objects_that_the_api_server_refuses_get_its_own_message,
 ];
 
 /// A policy that denies what breaks these rules, and floating images.
@@ -103,7 +103,7 @@ fn an_image_of_more_than_a_megabyte_is_a_violation_and_no_fault(cluster: &Cluste
     }
 }
 
-/// So many items, each with its number.
+/// This number of items, each with its index.
 fn many(count: usize, item: impl Fn(usize) -> Value) -> Value {
     (0..count).map(item).collect()
 }
@@ -204,7 +204,7 @@ fn a_violation_hides_behind_no_list_of_any_length(cluster: &Cluster) {
     }
 }
 
-fn what_the_api_server_refuses_itself_it_refuses_in_its_own_words(cluster: &Cluster) {
+fn objects_that_the_api_server_refuses_get_its_own_message(cluster: &Cluster) {
     let free = cluster.namespace("free");
     let shop = cluster.namespace("shop");
     let rules = json!({

@@ -72,7 +72,8 @@ fn a_policy_that_stops_compiling_while_podgate_is_away_goes_on_denying_in_every_
     assert_eq!(serde_json::from_str::<Value>(&kept).unwrap(), good);
     drop(first);
 
-    // Nobody refuses it now: the webhooks are gone with the podgate that registered them, as under `Ignore` while it is away.
+    // The edit is admitted: the webhooks are gone with the podgate that registered them, as under `Ignore` during an
+    // outage.
     for webhooks in ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"] {
         plane.kubectl(&["delete", webhooks, "--all"]).ok();
     }

@@ -176,7 +176,7 @@ fn rollback(arena: &Arena, namespace: &str) -> String {
 }
 
 /// A `StatefulSet` that selects another workload's pods, which never become ready, with the record of a repair that was
-/// taken back: its own stuck pods are to be deleted, and theirs are not.
+/// rolled back: podgate must delete its own stuck pods, and not those of the other workload.
 fn selecting_others(arena: &Arena) -> Shop<'_> {
     let shop = arena.shop("selects");
     shop.policy("own", &wants(&json!({})));

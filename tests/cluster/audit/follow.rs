@@ -7,7 +7,7 @@ use crate::support::eventually;
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Audited> = trials![
-    a_policys_status_follows_deployments_that_come_scale_are_mended_and_go,
+    a_policys_status_follows_deployments_that_are_created_scaled_fixed_and_deleted,
     a_policys_edit_is_evaluated_without_any_change_of_a_pod,
     a_rule_in_cel_is_judged_again_from_the_pods_themselves,
     a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go,
@@ -23,7 +23,9 @@ fn violations(count: u64) -> impl Fn(&Value) -> bool {
     move |status| status["violations"] == count
 }
 
-fn a_policys_status_follows_deployments_that_come_scale_are_mended_and_go(audited: &Audited) {
+fn a_policys_status_follows_deployments_that_are_created_scaled_fixed_and_deleted(
+    audited: &Audited,
+) {
     let shop = audited.namespace("follow");
     shop.policy("baseline", &latest());
     let status = shop.wait_for_status("a policy without pods", "baseline", violations(0));

@@ -14,7 +14,7 @@ use terms::{Overload, Terms, Type};
 
 /// The material of policies: the functions that the judge declares, and the pods of the corpus.
 pub struct Generator {
-    /// By the type of their result.
+    /// The overloads by the type of their result.
     overloads: Vec<Overload>,
     pods: Vec<Value>,
     namespaces: usize,

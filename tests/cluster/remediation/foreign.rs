@@ -44,7 +44,7 @@ fn a_sidecar_injected_before_the_container_does_not_move_the_patch(arena: &Arena
     shop.wait_for_status("a violation of the injected container", "own", |status| {
         status["violations"].as_i64() > Some(0) && status["remediation"]["repaired"] == 1
     });
-    shop.is_read_twice(Kind::Deployment, "web");
+    shop.wait_for_two_reads(Kind::Deployment, "web");
     assert_eq!(arena.template_patches(&shop.name).len(), 1);
 }
 

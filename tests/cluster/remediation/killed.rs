@@ -182,7 +182,7 @@ fn killed_at(shop: &Shop<'_>, leaders: &Arc<Leaders>, moment: Moment, kind: Kind
         Err(object.to_string())
     });
     shop.arena.kubelet.release(&shop.name);
-    ended_well(shop, kind, "web", play, &before);
+    assert_finished(shop, kind, "web", play, &before);
     println!(
         "killed at {moment:?}: {kind:?} ended as {:?}",
         record(&shop.get(kind, "web"))["state"]
@@ -213,7 +213,7 @@ fn complete(object: &Value) -> bool {
 }
 
 /// The repair is over, with one rollout, and one more if it was rolled back.
-fn ended_well(shop: &Shop<'_>, kind: Kind, name: &str, play: &str, before: &Value) {
+fn assert_finished(shop: &Shop<'_>, kind: Kind, name: &str, play: &str, before: &Value) {
     let expected = if play == READY { "Repaired" } else { "RolledBack" };
     let after = shop.awaits(kind, name, "to be done", |it| {
         let state = &record(it)["state"];
@@ -223,7 +223,7 @@ fn ended_well(shop: &Shop<'_>, kind: Kind, name: &str, play: &str, before: &Valu
     let same = after["spec"]["template"] == before["spec"]["template"];
     assert_eq!(same, expected == "RolledBack", "{}", after["spec"]["template"]);
     // The next round would show further changes.
-    shop.is_gone_through();
+    shop.wait_for_a_round();
     assert_eq!(
         record(&shop.get(kind, name)),
         record(&after),
@@ -258,7 +258,7 @@ fn killed_at_random(arena: &Arena, leaders: &Leaders) {
         leaders.kill();
         println!("round {round}: killed after {after:?}");
         for ((name, play), before) in workloads.iter().zip(&before) {
-            ended_well(&shop, Kind::Deployment, name, play, before);
+            assert_finished(&shop, Kind::Deployment, name, play, before);
         }
     }
 }

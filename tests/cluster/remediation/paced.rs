@@ -9,7 +9,7 @@ use super::shop::{MARK, wants, workload, workload_status};
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Arena> = trials![
-    one_at_a_time_is_in_flight_where_the_policy_says_so,
+    repairs_run_one_at_a_time_where_max_concurrent_is_one,
     the_cooldown_passes_between_two_workloads,
     a_policy_stops_after_two_repairs_that_were_rolled_back,
     in_a_namespace_ten_repairs_begin_in_an_hour,
@@ -29,7 +29,7 @@ fn steps(arena: &Arena, namespace: &str) -> Vec<(String, bool)> {
     arena.repairs(namespace).iter().filter(|it| !dry(it)).map(step).collect()
 }
 
-fn one_at_a_time_is_in_flight_where_the_policy_says_so(arena: &Arena) {
+fn repairs_run_one_at_a_time_where_max_concurrent_is_one(arena: &Arena) {
     let shop = arena.shop("one");
     let names = ["a", "b", "c", "d"];
     for name in names {

@@ -34,7 +34,7 @@ fn a_rollout_that_never_becomes_ready_is_rolled_back_to_the_same_template_and_no
     shop.is_available(Kind::Deployment, "web");
     assert_eq!(shop.templates(Kind::Deployment, "web"), 2, "no third ReplicaSet");
 
-    shop.is_read_twice(Kind::Deployment, "web");
+    shop.wait_for_two_reads(Kind::Deployment, "web");
     assert_eq!(arena.template_patches(&shop.name).len(), 2, "the repair was repeated");
     shop.wait_for_state("own", "Deployment/web", "RolledBack");
     shop.edit_policy("own", &json!({"remediation": {"rolloutTimeoutSeconds": 11}}));
@@ -77,7 +77,7 @@ fn a_crash_loop_is_rolled_back_long_before_the_timeout(arena: &Arena) {
     let mut object = before.clone();
     object["metadata"] = json!({"name": "web"});
     arena.api.put(&shop.path(Kind::Deployment, "web"), &object).unwrap();
-    shop.is_read_twice(Kind::Deployment, "web");
+    shop.wait_for_two_reads(Kind::Deployment, "web");
     assert_eq!(arena.template_patches(&shop.name).len(), 2, "the repair was repeated");
     shop.wait_for_state("own", "Deployment/web", "RolledBack");
 }

@@ -170,13 +170,13 @@ impl Shop<'_> {
     }
 
     /// Waits until podgate has read a workload twice more, and so has finished its work on the current object.
-    pub fn is_read_twice(&self, kind: Kind, name: &str) {
+    pub fn wait_for_two_reads(&self, kind: Kind, name: &str) {
         self.arena.is_read(&self.path(kind, name), 2);
     }
 
     /// Waits until the leader has finished a whole round of repairs: it reads a new policy at the start of a round, and
     /// another new one at the start of the next.
-    pub fn is_gone_through(&self) {
+    pub fn wait_for_a_round(&self) {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         for _ in 0..2 {
             let name = format!("unknown-{}", COUNT.fetch_add(1, Ordering::Relaxed));

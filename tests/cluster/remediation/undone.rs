@@ -70,7 +70,7 @@ fn reverted(arena: &Arena, every: Duration, revert: fn(&Shop<'_>, &Value, &Value
         let repair = shop.wait_for_state("own", "Deployment/web", "Conflict");
         assert!(repair["message"].as_str().unwrap().contains("undone 3 times"), "{repair}");
         // The loop goes on meanwhile.
-        shop.is_read_twice(Kind::Deployment, "web");
+        shop.wait_for_two_reads(Kind::Deployment, "web");
     });
     assert_eq!(arena.template_patches(&shop.name).len(), 3, "three patches");
     shop.wait_for_state("own", "Deployment/web", "Conflict");

@@ -14,7 +14,7 @@ const WEB: &str = r#"{"name":"web","image":"nginx:1.29","livenessProbe":{},"reso
 const BAD: &str =
     r#"{"name":"bad","image":"nginx","livenessProbe":{},"resources":{"limits":{"memory":"1Mi"}}}"#;
 
-/// A pod's creation in a namespace, with more in its metadata and its spec.
+/// The creation of a pod in a namespace, with additional metadata and spec fields.
 fn pod(namespace: &str, metadata: &str, spec: &str) -> Vec<u8> {
     format!(
         r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u","operation":"CREATE","namespace":"{namespace}","kind":{{"group":"","version":"v1","kind":"Pod"}},"object":{{"metadata":{{"name":"web","labels":{{"app":"web"}}{metadata}}},"spec":{{{spec}}}}},"oldObject":null}}}}"#
