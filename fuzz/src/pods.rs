@@ -149,7 +149,7 @@ fn held(kind: Kind, spec: Json, u: &mut Unstructured<'_>) -> Result<Json> {
     Ok(object)
 }
 
-/// Adds fields that mean nothing where they stand, and would mean something elsewhere.
+/// Adds fields that have no meaning at their place, but would have one elsewhere.
 fn decoys(json: &mut Json, level: usize, u: &mut Unstructured<'_>) -> Result<()> {
     let clean = || Json::List(vec![container("containers", 0)]);
     match json {

@@ -2,7 +2,7 @@
 //! a bridge connects the networks of nodes and pods. Nothing outside is reached or changed. When the first process of
 //! the namespaces ends, the kernel kills all others.
 //!
-//! The way in: `main` calls [`enter`] first; what runs in a network of its own has a [`Network`].
+//! The way in: `main` calls [`enter`] first; each pod and node then has a [`Network`].
 
 use std::io::Read;
 use std::net::Ipv4Addr;

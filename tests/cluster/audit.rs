@@ -11,7 +11,7 @@ use audited::Audited;
 
 pub fn suite() -> Suite {
     let audited = World::new(Audited::start);
-    // They mostly wait for the control plane.
+    // The tests mostly wait for the control plane.
     Suite::of(4)
         .sharing(&audited, follow::TRIALS)
         .sharing(&audited, running::TRIALS)

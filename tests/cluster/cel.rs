@@ -3,7 +3,7 @@
 //! ones (`generate`); no expected result is stored, the judge is asked each time.
 //!
 //! A difference is printed with its expression, its pod and both answers. `CEL_DIFFERENCES` names a file for all of
-//! them, `CEL_CASES` how many random policies are asked about, `CEL_SEED` where they begin.
+//! them, `CEL_CASES` sets the number of random policies, `CEL_SEED` their seed.
 
 mod compare;
 mod corpus;

@@ -138,7 +138,7 @@ fn handshake(podgate: &Podgate, bundle: &[u8]) -> Result<Vec<u8>, String> {
     Ok(client.peer_certificates().unwrap()[0].to_vec())
 }
 
-/// Shared that have made an authority together, and the Secret as Helm makes it from the chart: without data.
+/// Replicas that share one CA. Helm created their Secret from the chart, without data.
 struct Shared {
     replicas: Vec<Podgate>,
     cluster: Cluster,

@@ -288,7 +288,7 @@ fn policies_are_compared_by_their_content(fleet: &Fleet) {
 fn rules_and_scores_are_shown_side_by_side(fleet: &Fleet) {
     in_use(fleet);
     let analyzed = fleet.analyze(&BOTH, &["-o", "wide"]).exits(1);
-    // nginx without a tag breaks forbidLatestTag in the east, where a probe is asked for too.
+    // nginx without a tag breaks forbidLatestTag in the east, where a policy also requires a probe.
     let row = analyzed.row("high");
     assert_eq!(row, ["high", "forbidLatestTag", "1", "0"], "{}", analyzed.stdout);
     assert_eq!(analyzed.row("medium")[1..], ["requireLivenessProbe", "1", "0"]);

@@ -24,7 +24,7 @@ use crate::support::control_plane::{ControlPlane, seconds, text};
 use crate::support::eventually;
 use crate::support::suite::{Suite, Trials, World, trials};
 
-/// Each scene has a Lease of its own.
+/// Each trial has a Lease of its own.
 pub fn suite() -> Suite {
     Suite::in_order().sharing(&World::new(Edited::start), TRIALS)
 }

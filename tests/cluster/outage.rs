@@ -71,7 +71,7 @@ impl Fixture {
         self.plane.kubectl(args)
     }
 
-    /// A Deployment of one container, once its controller has made the pods.
+    /// Creates a Deployment with one container, and waits until its controller has created the pods.
     fn deployment(&self, namespace: &str, name: &str, image: &str, replicas: usize) {
         let labels = json!({"app": name});
         apply(

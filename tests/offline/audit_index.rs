@@ -251,7 +251,7 @@ fn violations_that_come_and_go_between_two_ticks_are_no_change() {
     index.pod(&observed(&pod(1, 0, 0, 0, 0)), now);
     index.list_ends(now);
     assert!(index.take_changes().is_empty(), "existing violations are no change");
-    // Replaced by another pod of the same workload, and another workload that comes and goes.
+    // A pod is replaced by another one of the same workload, and another workload is created and deleted.
     index.delete("shop", "p0", now);
     index.pod(&observed(&pod(1, 1, 0, 0, 0)), now);
     index.pod(&observed(&pod(1, 4, 0, 0, 0)), now);

@@ -62,7 +62,7 @@ impl Standalone {
         self.dir.path().join("certs")
     }
 
-    /// Writes the policy file anew.
+    /// Rewrites the policy file.
     pub fn write(&self, policy: &str) {
         std::fs::write(self.dir.path().join("policy.yaml"), policy).unwrap();
     }

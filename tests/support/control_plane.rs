@@ -1,6 +1,5 @@
-//! A real etcd, kube-apiserver, kube-controller-manager and, if asked for,
-//! kube-scheduler on free ports of 127.0.0.1 or of an address of one's own,
-//! ended by process id when the value is dropped, also by a panic.
+//! A real etcd, kube-apiserver, kube-controller-manager and, if asked for, kube-scheduler on free ports of 127.0.0.1 or
+//! of an address of one's own, ended by process id when the value is dropped, also on a panic.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddrV4};

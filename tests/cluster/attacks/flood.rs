@@ -111,7 +111,7 @@ fn rubbish_at_full_speed_keeps_no_review_out() {
     floods(Attack::Rubbish);
 }
 
-/// Floods a server without a cluster, which goes on answering others.
+/// Floods a server without a cluster, which must keep answering other clients.
 fn floods(attack: Attack) {
     let spec = policy().to_string();
     let server = Standalone::with(&format!(

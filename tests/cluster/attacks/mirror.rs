@@ -29,7 +29,7 @@ fn mirror(node: &str) -> Value {
     object
 }
 
-/// Creates a pod as another user, by a dry run: what was created, or the refusal.
+/// Creates a pod as another user, by dry run; returns the created pod or the refusal.
 fn create_as(
     shop: &Namespace<'_>,
     user: &str,

@@ -103,12 +103,12 @@ fn an_image_of_more_than_a_megabyte_is_a_violation_and_no_fault(cluster: &Cluste
     }
 }
 
-/// This number of items, each with its index.
+/// A list of this number of items, each with its index.
 fn many(count: usize, item: impl Fn(usize) -> Value) -> Value {
     (0..count).map(item).collect()
 }
 
-/// A map of so many entries.
+/// A map with this number of entries.
 fn map(count: usize, key: impl Fn(usize) -> String, value: &str) -> Value {
     (0..count).map(|number| (key(number), json!(value))).collect::<serde_json::Map<_, _>>().into()
 }

@@ -220,8 +220,8 @@ const OF_PODS: [&str; 14] = [
     "'%s'.format([object]).size() > 0",
 ];
 
-/// On pods of the largest size, each expression ends with a result or at a limit. The judge is not asked: it has no
-/// limit of memory, and takes minutes.
+/// On pods of the largest size, each expression ends with a result or at a limit. The judge is not run: it has no
+/// memory limit, and takes minutes.
 fn on_hostile_pods_of_the_largest_size_expressions_end_by_a_result_or_a_limit() -> Result<(), String>
 {
     let world = World { pods: pods(), namespaces: Vec::new(), memory: REVIEW_MEMORY };

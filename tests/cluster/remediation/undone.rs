@@ -69,7 +69,7 @@ fn reverted(arena: &Arena, every: Duration, revert: fn(&Shop<'_>, &Value, &Value
         assert_eq!(condition(&status, "Ready"), json!("True"));
         let repair = shop.wait_for_state("own", "Deployment/web", "Conflict");
         assert!(repair["message"].as_str().unwrap().contains("undone 3 times"), "{repair}");
-        // The loop goes on meanwhile.
+        // The loop keeps running.
         shop.wait_for_two_reads(Kind::Deployment, "web");
     });
     assert_eq!(arena.template_patches(&shop.name).len(), 3, "three patches");
