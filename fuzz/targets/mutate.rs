@@ -56,8 +56,7 @@ fn patch(body: &[u8]) -> Option<json_patch::Patch> {
 fuzz_target!(|data: &[u8]| {
     let Some(patch) = patch(data) else { return };
     assert!(!patch.0.is_empty());
-    let mut review: Value =
-        serde_json::from_slice(data).expect("the patched object can be read");
+    let mut review: Value = serde_json::from_slice(data).expect("the patched object can be read");
     for operation in &patch.0 {
         let path = operation.path().to_string();
         let places = [
@@ -72,5 +71,8 @@ fuzz_target!(|data: &[u8]| {
     }
     json_patch::patch(&mut review["request"]["object"], &patch).expect("it fits");
     let after = review.to_string();
-    assert!(self::patch(after.as_bytes()).is_none(), "a second patch is needed after {patch}: {after}");
+    assert!(
+        self::patch(after.as_bytes()).is_none(),
+        "a second patch is needed after {patch}: {after}"
+    );
 });

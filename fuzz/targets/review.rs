@@ -33,7 +33,10 @@ fn any(data: &[u8]) {
         }
         (Err(error), Err(again)) => {
             assert_eq!(error.to_string(), again.to_string());
-            assert!(!matches!(error, BadReview::UnknownNamespace(_)), "no policy here selects namespaces");
+            assert!(
+                !matches!(error, BadReview::UnknownNamespace(_)),
+                "no policy here selects namespaces"
+            );
             is_presentable(&error.to_string(), 1024);
         }
         _ => panic!("the two verdicts differ: one is a refusal"),

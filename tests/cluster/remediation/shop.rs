@@ -10,7 +10,7 @@ use super::kubelet::{PLAY, READY};
 use crate::support::control_plane::seconds;
 use crate::support::eventually;
 
-/// The annotation and the label of `src/remediation/record.rs`.
+/// The annotation and the label of `src/policy/record.rs`.
 pub const MARK: &str = "devops.stochastic.io/remediation";
 
 pub struct Shop<'a> {
