@@ -22,7 +22,7 @@ use answers::{Expected, Verdict};
 
 /// A marker in many bodies, in fields that may hold a secret.
 const MARKER: &str = "s3cr3t-marker";
-/// The chart's environment of podgate.
+/// The chart's memory limit, in KiB.
 const MEMORY_KIB: u64 = 128 * 1024;
 
 fn folder(name: &str) -> PathBuf {

@@ -39,7 +39,7 @@ pub const ALONE: Alone = trials![
 const FLOOD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 /// The chart's memory limit, in KiB.
 const MAX_MEMORY: u64 = 128 * 1024;
-/// The least time that a victim calls for, and its interval.
+/// The least duration of a victim's calls, and their least number.
 const SPELL: Duration = Duration::from_secs(1);
 const CALLS: usize = 20;
 

@@ -154,7 +154,7 @@ fn records_that_a_tenant_forged_change_no_template_and_no_pod() {
         assert_eq!(after["spec"], before["spec"], "{name}");
         let patches = arena.template_patches(name);
         assert!(patches.is_empty(), "{name}: {patches:?}");
-        // An admin's change is not blocked by a record that podgate does not trust.
+        // An admin's rollback command also refuses the record, as long as podgate does not trust it.
         let by_hand = rollback(&arena, name);
         let of_itself = ["person-", "nobody-", "other-policy-", "only-plans-"];
         if !of_itself.iter().any(|it| name.starts_with(it)) {

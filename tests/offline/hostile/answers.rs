@@ -70,7 +70,7 @@ impl Verdict {
         Ok(Expected::Refused)
     }
 
-    /// Whether this is allowed from `/mutate`: a refusal, a valid patch, or no patch.
+    /// Checks an answer of `/mutate`: a refusal, a valid patch, or no patch. Returns whether there is a patch.
     pub fn check_mutation(&self, body: &[u8]) -> Result<bool, String> {
         match self.status {
             200 => {

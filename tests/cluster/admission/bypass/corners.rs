@@ -67,7 +67,7 @@ pub fn an_old_violation_is_no_pass_for_the_same_value_in_another_field(cluster: 
         shop.write(Run::Dry, Write::StrategicPatch, Kind::Pod, RESIZE, &change)
     };
     resize("0", "48Mi").object();
-    // A pod without any limit would have another QoS class, so a CPU limit replaces the memory limit.
+    // A pod without any limit would have another QoS class, so the resize sets a CPU limit.
     resize("10m", "0")
         .rejection()
         .because(&["breaks 1 rule\n", "spec.containers[0].resources.limits.memory is \"0\""]);

@@ -74,7 +74,7 @@ impl Served {
         let schemas = &document["components"]["schemas"];
         for (path, operations) in document["paths"].as_object().into_iter().flatten() {
             let Some(resource) = Resource::at(path) else { continue };
-            // The response of a patch operation names the patched kind.
+            // The request body of a patch does not name the patched kind, but its response does.
             let bodies = [("post", "requestBody"), ("put", "requestBody"), ("patch", "responses")];
             for (method, body) in bodies {
                 let operation = &operations[method];
