@@ -116,7 +116,7 @@ fn measure(
         .args(["--lease-namespace", &format!("bench-{pods}"), "--metrics-listen", "127.0.0.1:0"])
         .stdout(Stdio::null());
     let podgate = Podgate::start_by(podgate, "serving");
-    let (audited, _) = eventually_within(PATIENCE, "a full picture", || {
+    let (audited, _) = eventually_within(PATIENCE, "a full audit", || {
         podgate.logged("every pod is audited").ok_or_else(|| "not yet".to_owned())
     });
     let picture = audited["seconds"].as_f64().unwrap();
@@ -135,8 +135,8 @@ fn measure(
 /// Changes a pod's image repeatedly, to one that violates a rule and back; returns the CPU seconds of one change.
 async fn cost_of_an_event(client: &Client, podgate: &Podgate) -> f64 {
     let api: Api<Pod> = Api::namespaced(client.clone(), "load-0");
-    let seen = || podgate.metric("pod_events_total").unwrap_or(0.0);
-    let (events, cpu) = (seen(), cpu_seconds(podgate));
+    let pod_events = || podgate.metric("pod_events_total").unwrap_or(0.0);
+    let (events, cpu) = (pod_events(), cpu_seconds(podgate));
     for change in 0..EVENTS {
         let tag = if change % 2 == 0 { "latest" } else { "1.0" };
         let image = format!("ghcr.io/example/checkout:{tag}");
@@ -145,7 +145,7 @@ async fn cost_of_an_event(client: &Client, podgate: &Podgate) -> f64 {
     }
     let all = events + EVENTS as f64;
     eventually_within(PATIENCE, "every event", || {
-        if seen() >= all { Ok(()) } else { Err(seen().to_string()) }
+        if pod_events() >= all { Ok(()) } else { Err(pod_events().to_string()) }
     });
     (cpu_seconds(podgate) - cpu) / EVENTS as f64
 }

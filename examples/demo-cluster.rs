@@ -23,7 +23,7 @@ fn main() {
     let admin = kubeconfig.to_str().unwrap();
     let kubectl = |args: &[&str]| {
         println!("$ kubectl {}", args.join(" "));
-        println!("{}", plane.kubectl(args).said().1);
+        println!("{}", plane.kubectl(args).output().1);
     };
 
     println!("$ podgate crd install");

@@ -122,7 +122,7 @@ fn exchange(connection: &mut Stream, request: &str) -> String {
     let mut buffer = [0; 16 * 1024];
     loop {
         let read = connection.read(&mut buffer).unwrap();
-        assert!(read > 0, "the server hung up");
+        assert!(read > 0, "the server closed the connection");
         answer.extend_from_slice(&buffer[..read]);
         let text = String::from_utf8_lossy(&answer);
         let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };

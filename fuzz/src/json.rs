@@ -59,7 +59,7 @@ impl Json {
             }
             Json::Object(fields) => {
                 out.push('{');
-                // Any order: the fields are taken from where the input says.
+                // The fuzz input decides the order of the fields.
                 let mut left: Vec<_> = fields.iter().collect();
                 while !left.is_empty() {
                     let (key, value) = left.remove(u.choose_index(left.len())?);

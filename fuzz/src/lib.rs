@@ -1,4 +1,4 @@
-//! What the fuzz targets share: the policies they judge by, and a way to judge one body.
+//! Shared code of the fuzz targets: their policies, and a function that judges one body.
 
 pub mod json;
 pub mod odd;
@@ -53,7 +53,7 @@ pub fn response(judged: &Judged) -> Value {
     answer["response"].take()
 }
 
-/// A text that goes to a terminal.
+/// A text for a terminal.
 pub fn is_presentable(text: &str, max: usize) {
     assert!(text.len() <= max, "{} bytes: {text}", text.len());
     assert!(!text.contains(|it: char| it.is_control() && it != '\n'), "{text:?}");

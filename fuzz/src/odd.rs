@@ -5,7 +5,7 @@ use std::fmt::Write;
 use arbitrary::{Result, Unstructured};
 use podgate::policy::workload::Kind;
 
-/// How long lists may be: short, about where rules stop to look, and far beyond.
+/// The lengths of lists: short, near the limit of the rules, and far beyond it.
 const LENGTHS: [usize; 12] = [0, 1, 2, 5, 20, 100, 999, 1_000, 1_001, 10_000, 10_001, 30_000];
 const LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
@@ -28,7 +28,7 @@ const OF_POD: [&str; 4] = [
     r#""securityContext":{"sysctls":[{"name":"kernel.msgmax","value":"1"}]}"#,
 ];
 
-/// What makes a container odd: a field whose list has `@` items.
+/// Odd fields of a container: the start, the repeated item, and the end.
 const ODD_CONTAINER: [(&str, &str, &str); 7] = [
     (r#""securityContext":{"capabilities":{"drop":["#, r#""X%""#, "]}}"),
     (r#""securityContext":{"capabilities":{"add":["#, r#""CHOWN""#, "]}}"),
@@ -42,7 +42,7 @@ const ODD_CONTAINER: [(&str, &str, &str); 7] = [
         "]",
     ),
 ];
-/// The same of a pod's spec.
+/// The same for a pod's spec.
 const ODD_POD: [(&str, &str, &str); 6] = [
     (r#""volumes":["#, r#"{"name":"v%","emptyDir":{}}"#, "]"),
     (r#""securityContext":{"sysctls":["#, r#"{"name":"net.ipv4.tcp_rmem"}"#, "]}"),
@@ -51,7 +51,7 @@ const ODD_POD: [(&str, &str, &str); 6] = [
     (r#""hostAliases":["#, r#"{"ip":"::1"}"#, "]"),
     (r#""yetToCome":null,"affinity":{"deep":"#, "", "}"),
 ];
-/// The same of metadata.
+/// The same for metadata.
 const ODD_METADATA: [(&str, &str, &str); 5] = [
     (r#""annotations":{"#, r#""a%":"\u2028""#, "}"),
     (
@@ -82,7 +82,7 @@ pub fn review(u: &mut Unstructured<'_>) -> Result<String> {
     for name in LISTS {
         let more = if name == "containers" { length(u)?.max(1) } else { length(u)? };
         let odd = odd(&ODD_CONTAINER, u)?;
-        // Two of one field the API server does not write.
+        // The API server never writes a field twice.
         let odd = if more > 100 || odd.is_empty() { String::new() } else { format!(",{odd}") };
         let mut containers = grown(more, &format!("{{{CONTAINER}}}"));
         if !containers.is_empty() && u.arbitrary()? {
@@ -167,7 +167,7 @@ fn length(u: &mut Unstructured<'_>) -> Result<usize> {
     Ok(LENGTHS[u.choose_index(last)?])
 }
 
-/// So many of an item, by commas; `%` is its number.
+/// Repeats an item, separated by commas; `%` is its index.
 fn grown(count: usize, item: &str) -> String {
     let mut list = String::new();
     let (head, tail) = item.split_once('%').unwrap_or((item, ""));

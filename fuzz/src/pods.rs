@@ -7,15 +7,15 @@ use crate::json::{Json, object, text};
 
 const LISTS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
-/// A review of an object that breaks one rule, the review of the healed one, and where the fault is.
+/// A review of an object that breaks one rule, the review of the fixed object, and the path of the violation.
 pub struct Case {
     pub broken: String,
     pub healed: String,
-    /// As the denial must name it: `spec.template.spec.containers[1].image`.
+    /// The path in the denial: `spec.template.spec.containers[1].image`.
     pub path: String,
 }
 
-/// What may be wrong with a container: the field as the denial names it, and how it is made so.
+/// The violations of a container: the field in the denial, and the change that causes it.
 type Fault = (&'static str, fn(&mut Json));
 
 const ANYWHERE: [Fault; 5] = [
@@ -85,7 +85,7 @@ impl Case {
         let mut broken = held(kind, broken, u)?;
         decoys(&mut healed, 0, u)?;
         decoys(&mut broken, 0, u)?;
-        // An update is judged by what it changes: before it, all was well.
+        // An update is judged by its changes, and the old object has no violation.
         let update: bool = u.arbitrary()?;
         let broken = review(kind, broken, update.then(|| healed.clone()), u)?;
         let healed = review(kind, healed.clone(), update.then_some(healed), u)?;
@@ -149,7 +149,7 @@ fn held(kind: Kind, spec: Json, u: &mut Unstructured<'_>) -> Result<Json> {
     Ok(object)
 }
 
-/// Adds fields that mean nothing where they stand, and would mean something elsewhere.
+/// Adds fields that have no meaning at their place, but would have one elsewhere.
 fn decoys(json: &mut Json, level: usize, u: &mut Unstructured<'_>) -> Result<()> {
     let clean = || Json::List(vec![container("containers", 0)]);
     match json {

@@ -1,5 +1,5 @@
-//! One violation is planted where it counts, among decoys, in any order and spelling: it must be denied by its path, and
-//! the healed object must pass.
+//! One violation is planted where it counts, among decoys, in any order and spelling: it must be denied with its path,
+//! and the fixed object must pass.
 #![no_main]
 
 use arbitrary::Unstructured;

@@ -11,7 +11,7 @@ use podgate::cel::program::Program;
 use podgate::cel::tree::Tree;
 use podgate_fuzz::is_presentable;
 
-/// What a pod is where the input has none.
+/// The pod for inputs without one.
 const POD: &str = r#"{"kind":"Pod","metadata":{"name":"web","labels":{"app":"web"}},"spec":{"hostNetwork":true,"containers":[{"name":"web","image":"nginx:1.29","resources":{"limits":{"memory":"64Mi"}}}]}}"#;
 
 // The source ends at a NUL; behind it is the pod.

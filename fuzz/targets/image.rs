@@ -19,7 +19,7 @@ fuzz_target!(|text: &str| {
         assert!(whole.same_repository(&image) && image.same_repository(&whole), "{text} {full}");
         assert_eq!(format!("{}/{}", whole.registry(), whole.repository()), full, "{text}");
     } else {
-        // `docker.io/library/` may be what makes it too long.
+        // The prefix `docker.io/library/` may make it too long.
         assert!(full.len() > 255, "{text}: {full}");
     }
 });

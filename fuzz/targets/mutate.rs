@@ -1,5 +1,5 @@
-//! Any bytes for `/mutate`: the patch fits the object that came, leads to one that needs no other, and touches nothing
-//! but containers and volumes.
+//! Any bytes for `/mutate`: the patch applies to the object, the result needs no further patch, and only containers and
+//! volumes change.
 #![no_main]
 
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use podgate::policy::policy_set::PolicySet;
 use podgate_fuzz::{parse, response, set_of};
 use serde_json::Value;
 
-/// Two policies that put in all that there is; the second fills what the first leaves.
+/// Two policies with all mutations; the second adds what the first does not.
 const POLICIES: &str = r#"
 apiVersion: devops.stochastic.io/v1
 kind: DevOpsPolicy
@@ -56,8 +56,7 @@ fn patch(body: &[u8]) -> Option<json_patch::Patch> {
 fuzz_target!(|data: &[u8]| {
     let Some(patch) = patch(data) else { return };
     assert!(!patch.0.is_empty());
-    let mut review: Value =
-        serde_json::from_slice(data).expect("what was patched can be read whole");
+    let mut review: Value = serde_json::from_slice(data).expect("the patched object can be read");
     for operation in &patch.0 {
         let path = operation.path().to_string();
         let places = [
@@ -66,11 +65,14 @@ fuzz_target!(|data: &[u8]| {
             "/spec/volumes/",
             "/metadata/annotations",
         ];
-        // A pod without metadata gets all of it.
+        // A patch adds the whole metadata to a pod without metadata.
         let expected = path == "/metadata" || places.iter().any(|place| path.starts_with(place));
         assert!(expected, "{path}");
     }
     json_patch::patch(&mut review["request"]["object"], &patch).expect("it fits");
     let after = review.to_string();
-    assert!(self::patch(after.as_bytes()).is_none(), "not at once: {patch} and then more: {after}");
+    assert!(
+        self::patch(after.as_bytes()).is_none(),
+        "a second patch is needed after {patch}: {after}"
+    );
 });

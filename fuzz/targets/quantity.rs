@@ -23,7 +23,7 @@ fuzz_target!(|texts: (&str, &str, &str)| {
     }
     for (text, read) in [(texts.0, a), (texts.1, b), (texts.2, c)] {
         if let Some(nanos) = slowly(text) {
-            let read = read.expect("a text that can be read slowly can be read");
+            let read = read.expect("podgate reads a text that the slow parser reads");
             let exact = Amount::parse(&format!("{nanos}n")).expect("an integer");
             assert_eq!(compare(&read, &exact), Some(Ordering::Equal), "{text:?} is {nanos}n");
             assert_eq!(i128::from(read.sign()), nanos.signum(), "{text:?}");
@@ -31,7 +31,7 @@ fuzz_target!(|texts: (&str, &str, &str)| {
     }
 });
 
-/// Nothing where the two are too far apart.
+/// `None` if the two are too far apart.
 fn compare(a: &Amount, b: &Amount) -> Option<Ordering> {
     a.clone().compare(b.clone()).ok()
 }

@@ -26,17 +26,20 @@ fn any(data: &[u8]) {
             for warning in response["warnings"].as_array().into_iter().flatten() {
                 is_presentable(warning.as_str().unwrap(), 120);
             }
-            // A reader of its own, which nests less deep.
+            // An independent parser, with a lower nesting limit.
             if let Ok(review) = serde_json::from_slice::<Value>(data) {
                 assert_eq!(response["uid"], review["request"]["uid"]);
             }
         }
         (Err(error), Err(again)) => {
             assert_eq!(error.to_string(), again.to_string());
-            assert!(!matches!(error, BadReview::UnknownNamespace(_)), "no policy here selects");
+            assert!(
+                !matches!(error, BadReview::UnknownNamespace(_)),
+                "no policy here selects namespaces"
+            );
             is_presentable(&error.to_string(), 1024);
         }
-        _ => panic!("judged twice, it was refused once"),
+        _ => panic!("the two verdicts differ: one is a refusal"),
     }
 }
 

@@ -1,4 +1,5 @@
-//! The beat of a release: every replica sees that the API server calls it, and the Lease says so, for little.
+//! The heartbeat of a release: every replica detects that the API server calls podgate, the Lease shows it, and it
+//! costs few writes.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ pub const TRIALS: Trials<World> =
     trials![replicas_beat_and_share_one_write_and_the_lease_goes_with_the_release,];
 
 const LEASE: &str = "podgate-alive";
-/// How long writes are counted; one replica's turn comes each eight to eleven seconds.
+/// How long writes are counted; one replica beats every eight to eleven seconds.
 const COUNTED: Duration = Duration::from_mins(1);
 const MOST_WRITES: usize = 10;
 
@@ -31,7 +32,7 @@ fn replicas_beat_and_share_one_write_and_the_lease_goes_with_the_release(world: 
         (&"Deployment".into(), &RELEASE.into()),
         "{lease}"
     );
-    let ((), after) = eventually("every replica to know the API server", || {
+    let ((), after) = eventually("every replica to detect the API server's calls", || {
         for pod in world.kubelet.pods() {
             let exposed = metrics(&pod.address().ok_or("a pod has no address yet")?)?;
             let is = |series: &str, so: &dyn Fn(f64) -> bool| {
@@ -56,16 +57,16 @@ fn replicas_beat_and_share_one_write_and_the_lease_goes_with_the_release(world: 
     println!("   all know it {} later", seconds(after));
     let before = written(world);
     let began = Instant::now();
-    // Nothing happens in this minute but beats.
+    // Only beats happen in this minute.
     std::thread::sleep(COUNTED);
     let (writes, took) = (written(world) - before, began.elapsed());
     println!("   three replicas wrote the Lease {writes} times in {}", seconds(took));
     assert!((1..=MOST_WRITES).contains(&writes), "{writes} writes");
     world.checks();
 
-    // Whose release it was, made anew with the release.
+    // A deleted Lease is recreated, and is deleted with the release.
     world.kubectl(&["delete", "lease", LEASE, "-n", NAMESPACE]);
-    eventually("the Lease to be made anew", || {
+    eventually("the Lease to be recreated", || {
         world
             .get(&["lease", LEASE, "-n", NAMESPACE])
             .map(|_| ())
@@ -76,14 +77,14 @@ fn replicas_beat_and_share_one_write_and_the_lease_goes_with_the_release(world: 
     world.forget_all();
 }
 
-/// What a pod exposes.
+/// The metrics of a pod.
 fn metrics(address: &str) -> Result<String, String> {
     let text = ureq::get(format!("http://{address}:8080/metrics")).call();
     let text = text.and_then(|mut it| it.body_mut().read_to_string());
     text.map_err(|error| error.to_string())
 }
 
-/// How often the Lease was written for real.
+/// The number of real writes of the Lease.
 fn written(world: &World) -> usize {
     let writes = world.plane.writes();
     let real = |it: &&Value| {

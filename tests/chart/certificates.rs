@@ -1,5 +1,5 @@
-//! podgate's own certificates: renewed and replaced under load, healed whatever befalls the Secret, and told to the API
-//! server whatever befalls the configurations.
+//! podgate's own certificates: renewed and replaced under load, restored after any change of the Secret, and published
+//! to the API server after any change of the configurations.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -33,20 +33,20 @@ fn certificates_are_renewed_and_replaced_without_a_failed_review(world: &World) 
     let open = world.failed_open();
     let load = Load::start(world, SHOP);
     let started = Instant::now();
-    let mut seen: [BTreeSet<Vec<u8>>; 2] = Default::default();
+    let mut versions: [BTreeSet<Vec<u8>>; 2] = Default::default();
     while started.elapsed() < STORM {
         if let Some(data) = secret(world) {
-            for (seen, key) in seen.iter_mut().zip(["ca.crt", "tls.crt"]) {
-                seen.extend(data.get(key).cloned());
+            for (versions, key) in versions.iter_mut().zip(["ca.crt", "tls.crt"]) {
+                versions.extend(data.get(key).cloned());
             }
         }
         std::thread::sleep(Duration::from_millis(250));
     }
     let counts = load.end();
-    let [authorities, leaves] = seen.map(|it| it.len());
+    let [authorities, leaves] = versions.map(|it| it.len());
     println!("   {authorities} CAs and {leaves} leaves in {STORM:?}: {counts}");
     counts.check();
-    assert!(authorities > 2 && leaves > 6, "that was no storm");
+    assert!(authorities > 2 && leaves > 6, "too few certificates were replaced");
     let open = world.failed_open() - open;
     assert!(open == 0.0, "failed open {open} times");
     end(world);
@@ -68,7 +68,7 @@ fn an_expired_corrupt_or_deleted_secret_is_healed(world: &World) {
             }
             None => drop(world.kubectl(&["delete", "secret", "podgate-tls", "-n", NAMESPACE])),
         }
-        let (same_ca, after) = eventually("the secret to be healed", || {
+        let (same_ca, after) = eventually("the Secret to be restored", || {
             let data = secret(world).ok_or("there is none")?;
             leaf_ends_after_now(&data)?;
             Ok(data.get("ca.crt") == before.get("ca.crt"))
@@ -85,7 +85,7 @@ fn an_expired_corrupt_or_deleted_secret_is_healed(world: &World) {
     harm("tls.crt is no certificate", Some(json!({"data": {"tls.crt": "AAAA"}})));
     harm("tls.key is gone", Some(json!({"data": {"tls.key": null}})));
     harm(
-        "ca.key is another's",
+        "ca.key of another CA",
         Some(json!({"data": {"ca.key": secret_value(&expired(), "ca.key")}})),
     );
     harm("all of it is expired", Some(json!({"data": expired()})));
@@ -94,7 +94,7 @@ fn an_expired_corrupt_or_deleted_secret_is_healed(world: &World) {
     let counts = load.end();
     counts.check();
 
-    // Who starts with what is expired has nothing else to serve by.
+    // A replica that starts with an expired certificate has no other one to serve.
     world.kubelet.hold();
     world.kubelet.kill_all();
     let patch = json!({"data": expired()}).to_string();
@@ -113,7 +113,7 @@ fn an_expired_corrupt_or_deleted_secret_is_healed(world: &World) {
     world.runs(HA_REPLICAS);
     world.all_trusted(HA_REPLICAS);
     Helm::Four.uninstall(world);
-    // The one that was made again is still Helm's own.
+    // The recreated Secret still has Helm's ownership metadata.
     assert!(secret(world).is_none(), "Helm leaves a Secret");
     world.is_clean();
     world.forget_all();
@@ -213,7 +213,7 @@ fn five_replicas_that_start_at_once_share_one_ca(world: &World) {
         Helm::Four.uninstall(world);
         world.is_clean();
     }
-    assert_eq!(authorities.len(), 10, "each release has its own");
+    assert_eq!(authorities.len(), 10, "each release has its own CA");
     world.forget_all();
 }
 

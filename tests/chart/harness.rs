@@ -1,4 +1,4 @@
-//! The harness itself: that its nodes do to a pod what a kubelet does.
+//! Tests of the harness: its nodes treat pods like a kubelet.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<World> = trials![a_pod_of_the_nodes_is_started_restarted_and_ended,];
 
-/// A podgate without a chart.
+/// A podgate that is installed without the chart.
 const MANIFEST: &str = "
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -63,7 +63,7 @@ fn a_pod_of_the_nodes_is_started_restarted_and_ended(world: &World) {
             "-o",
             "jsonpath={.items[*].status.containerStatuses[0].restartCount}",
         ]);
-        // On a busy machine a probe may end one once more.
+        // On a busy machine, a probe may cause one more restart.
         let counts: Vec<_> = pods.split(' ').filter_map(|it| it.parse::<u32>().ok()).collect();
         if counts.len() == 2 && counts.iter().all(|it| *it >= 1) { Ok(()) } else { Err(pods) }
     });

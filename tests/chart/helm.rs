@@ -1,4 +1,4 @@
-//! Helm, of both versions that people have: podgate's chart comes, changes and goes by it.
+//! Helm 3 and Helm 4, which install, upgrade and uninstall podgate's chart.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -7,14 +7,14 @@ use std::time::Instant;
 use super::world::{NAMESPACE, World};
 use crate::support::control_plane::{seconds, text};
 
-/// The name of the release, and with it of everything in it.
+/// The name of the release and of all its objects.
 pub const RELEASE: &str = "podgate";
 const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podgate");
-/// The values for many replicas that a cluster does not do without.
+/// The values for a highly available install.
 pub const HA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podgate/values-ha.yaml");
-/// How many replicas these are.
+/// The number of its replicas.
 pub const HA_REPLICAS: usize = 3;
-/// For three replicas that drain.
+/// The timeout, enough for three draining replicas.
 const TIMEOUT: &str = "--timeout=10m";
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -24,7 +24,7 @@ pub enum Helm {
 }
 
 impl Helm {
-    /// Runs Helm in the release's namespace: what it prints, if it succeeds.
+    /// Runs Helm in the release's namespace; returns its output, as an error if it fails.
     pub fn run(self, world: &World, args: &[&str]) -> Result<String, String> {
         let home = world.plane.kubeconfig("helm-home");
         let output = Command::new(self.binary())
@@ -43,27 +43,27 @@ impl Helm {
     /// `helm install --wait` with these settings.
     pub fn install(self, world: &World, settings: &[&str]) -> String {
         let args = ["install", RELEASE, CHART, "--create-namespace", "--wait", TIMEOUT];
-        self.told(world, &[&args, settings].concat())
+        self.succeeds(world, &[&args, settings].concat())
     }
 
-    /// `helm upgrade --wait` to these settings, which are all that there are.
+    /// `helm upgrade --wait` with only these settings.
     pub fn upgrade(self, world: &World, settings: &[&str]) -> String {
         let args = ["upgrade", RELEASE, CHART, "--reset-values", "--wait", TIMEOUT];
-        self.told(world, &[&args, settings].concat())
+        self.succeeds(world, &[&args, settings].concat())
     }
 
-    /// `helm rollback --wait` to the revision before.
+    /// `helm rollback --wait` to the previous revision.
     pub fn rollback(self, world: &World) -> String {
-        self.told(world, &["rollback", RELEASE, "--wait", TIMEOUT])
+        self.succeeds(world, &["rollback", RELEASE, "--wait", TIMEOUT])
     }
 
-    /// `helm uninstall`, before which nothing may have been refused to podgate.
+    /// `helm uninstall`, after a check that no request of podgate was refused.
     pub fn uninstall(self, world: &World) -> String {
         world.nothing_was_forbidden();
-        self.told(world, &["uninstall", RELEASE, "--wait", TIMEOUT])
+        self.succeeds(world, &["uninstall", RELEASE, "--wait", TIMEOUT])
     }
 
-    fn told(self, world: &World, args: &[&str]) -> String {
+    fn succeeds(self, world: &World, args: &[&str]) -> String {
         let started = Instant::now();
         let printed = self.run(world, args);
         let printed = printed.unwrap_or_else(|error| panic!("{self:?}: helm {args:?}: {error}"));

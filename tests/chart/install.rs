@@ -1,4 +1,4 @@
-//! How podgate comes into a cluster by Helm and leaves it, in whatever state it or the cluster is.
+//! Installing and uninstalling podgate with Helm, in every state of podgate and the cluster.
 
 use serde_json::Value;
 
@@ -47,7 +47,7 @@ fn whole_life(world: &World, helm: Helm) {
     println!("   denies {} after the rollback", seconds(world.denies()));
     world.checks();
     println!("   failed open {} times in both", world.failed_open() - before);
-    // Again with the CRDs of the first still there.
+    // A second install, with the CRDs of the first one.
     helm.uninstall(world);
     match helm {
         Helm::Four => {
@@ -55,7 +55,10 @@ fn whole_life(world: &World, helm: Helm) {
         }
         Helm::Three => world.is_clean(),
     }
-    assert!(world.get(&["devopspolicy", "-n", SHOP, "baseline"]).is_some(), "policies outlive it");
+    assert!(
+        world.get(&["devopspolicy", "-n", SHOP, "baseline"]).is_some(),
+        "policies survive the uninstall"
+    );
     world.admits_all();
     world.runs_pods();
     helm.install(world, &["--values", HA]);
@@ -66,7 +69,7 @@ fn whole_life(world: &World, helm: Helm) {
     world.forget_all();
 }
 
-/// All pods are killed, and none comes back.
+/// Kills all pods, and none restarts.
 fn dead(world: &World, helm: Helm) {
     helm.install(world, &["--values", HA]);
     world.shop();
@@ -81,7 +84,8 @@ fn dead(world: &World, helm: Helm) {
 }
 
 fn a_cluster_without_podgates_namespace_runs_pods(world: &World) {
-    // Where the chart could see the namespace, all that it made in the cluster is the namespace's and goes with it.
+    // If the chart could read the namespace, it owns all cluster-scoped objects of the release, which are deleted with
+    // it.
     world.kubectl(&["create", "namespace", NAMESPACE]);
     Helm::Four.install(world, &["--values", HA]);
     world.shop();
@@ -92,7 +96,7 @@ fn a_cluster_without_podgates_namespace_runs_pods(world: &World) {
     println!("   nothing is left of a release whose namespace was there before it");
     world.forget_all();
 
-    // Where Helm made it, nobody answers to what is left until somebody follows the notes.
+    // If Helm created the namespace, the configurations remain without a server until somebody follows the notes.
     let notes = Helm::Four.install(world, &[]);
     world.shop();
     world.denies();
@@ -149,7 +153,7 @@ fn a_configuration_deleted_by_hand_stays_deleted(world: &World) {
         world.kubectl(&["delete", kind, configuration["metadata"]["name"].as_str().unwrap()]);
     }
     world.admits_all();
-    // Neither who leads nor who starts makes it anew.
+    // Neither the leader nor a starting replica recreates it.
     world.kubelet.kill_all();
     world.runs(2);
     world.kubectl(&["rollout", "restart", "deployment", RELEASE, "-n", NAMESPACE]);

@@ -1,6 +1,6 @@
-//! A kubelet whose containers are processes. It plays the nodes of a cluster: each pod of podgate that is bound to one of
-//! them runs the real binary by its own arguments, environment, volumes and token, in a network of its own; it is probed,
-//! restarted, and ended as a kubelet does. Any other pod is said to run, and nothing runs in it.
+//! A kubelet whose containers are processes. It simulates the nodes of a cluster: each podgate pod on them runs the
+//! real binary with the pod's arguments, environment, volumes and token, in a network of its own, and is probed,
+//! restarted and terminated as by a kubelet. Other pods only get the status of a running pod.
 //!
 //! The way in is [`Kubelet::start`]. Each pod of podgate is a thread ([`pod::live`]).
 
@@ -33,16 +33,16 @@ use node::Node;
 pub use pod::Pod;
 pub use status::now;
 
-/// What says that a pod is one of podgate's.
+/// The label of podgate's pods.
 const LABEL: (&str, &str) = ("app.kubernetes.io/name", "podgate");
 
-/// The nodes of a cluster; they and their processes end with this value.
+/// The nodes of a cluster; they and their processes end when this value is dropped.
 pub struct Kubelet {
     shared: Arc<Shared>,
     runtime: Runtime,
 }
 
-/// What the threads of the pods share.
+/// The shared state of the pods' threads.
 struct Shared {
     client: Client,
     runtime: tokio::runtime::Handle,
@@ -50,16 +50,16 @@ struct Shared {
     binary: PathBuf,
     dir: PathBuf,
     nodes: Vec<Node>,
-    /// By uid.
+    /// The pods by uid.
     pods: Mutex<BTreeMap<String, Arc<Pod>>>,
     numbers: AtomicU16,
-    /// Nothing that is not running is started.
+    /// Set while no process may be started.
     held: AtomicBool,
     ended: AtomicBool,
 }
 
 impl Kubelet {
-    /// Registers so many nodes and waits until pods can be bound to them.
+    /// Registers this number of nodes and waits until pods can be bound to them.
     pub fn start(plane: &ControlPlane, nodes: u16) -> Self {
         let runtime = Runtime::new().unwrap();
         let kubeconfig = plane.kubeconfig_for("kubelet");
@@ -89,17 +89,17 @@ impl Kubelet {
         Self { shared, runtime }
     }
 
-    /// podgate's pods that are there, also those that end.
+    /// podgate's pods, including terminating ones.
     pub fn pods(&self) -> Vec<Arc<Pod>> {
         self.shared.pods.lock().unwrap().values().cloned().collect()
     }
 
-    /// Ends all of podgate's processes at once (SIGKILL, by their ids); they are restarted as a kubelet does.
+    /// Kills all of podgate's processes at once (SIGKILL, by their ids); they are restarted as by a kubelet.
     pub fn kill_all(&self) -> usize {
         self.pods().iter().filter(|pod| pod.kill()).count()
     }
 
-    /// From now on nothing that is not running is started, until [`Self::release`].
+    /// From now on no process is started, until [`Self::release`].
     pub fn hold(&self) {
         self.shared.held.store(true, Ordering::SeqCst);
     }
@@ -108,18 +108,18 @@ impl Kubelet {
         self.shared.held.store(false, Ordering::SeqCst);
     }
 
-    /// How often all nodes' Leases were renewed and how often that failed.
+    /// The number of Lease renewals of all nodes, and of failed ones.
     pub fn heartbeats(&self) -> (u64, u64) {
         let counts = self.shared.nodes.iter().map(Node::heartbeats);
         counts.fold((0, 0), |(done, failed), (d, f)| (done + d, failed + f))
     }
 
-    /// The folder of the pods' logs, also of those that are gone.
+    /// The folder of the pods' logs, including deleted pods.
     pub fn logs(&self) -> &Path {
         &self.shared.dir
     }
 
-    /// The last lines of each pod's log, for whoever looks why a test failed.
+    /// The last lines of each pod's log, to explain a failed test.
     pub fn print_logs(&self, lines: usize) {
         let mut logs: Vec<_> =
             fs::read_dir(self.logs()).unwrap().map(|it| it.unwrap().path()).collect();
@@ -141,7 +141,7 @@ impl Drop for Kubelet {
             pod.kill();
             pod.join();
         }
-        // What still waits for the API server waits no longer.
+        // Threads that still wait for the API server stop waiting.
         let spare = tokio::runtime::Builder::new_current_thread().build().unwrap();
         std::mem::replace(&mut self.runtime, spare).shutdown_background();
     }
@@ -152,17 +152,17 @@ async fn watch(shared: Arc<Shared>) {
     let api: Api<PodObject> = Api::all(shared.client.clone());
     let config = watcher::Config::default().fields("spec.nodeName!=");
     let mut events = watcher::watcher(api, config).default_backoff().boxed();
-    let mut seen = Vec::new();
+    let mut listed = Vec::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(Event::Init) => seen.clear(),
+            Ok(Event::Init) => listed.clear(),
             Ok(Event::InitApply(pod)) => {
-                seen.push(pod.uid().unwrap());
+                listed.push(pod.uid().unwrap());
                 apply(&shared, pod);
             }
             Ok(Event::Apply(pod)) => apply(&shared, pod),
             Ok(Event::Delete(pod)) => gone(&shared, |uid| *uid == pod.uid().unwrap()),
-            Ok(Event::InitDone) => gone(&shared, |uid| !seen.contains(uid)),
+            Ok(Event::InitDone) => gone(&shared, |uid| !listed.contains(uid)),
             Err(error) => eprintln!("kubelet: the watch of pods failed: {error}"),
         }
     }
@@ -184,7 +184,7 @@ fn apply(shared: &Arc<Shared>, object: PodObject) {
     }
 }
 
-/// The objects of these are gone from the API server.
+/// Marks these pods as gone from the API server.
 fn gone(shared: &Shared, which: impl Fn(&String) -> bool) {
     for (uid, pod) in shared.pods.lock().unwrap().iter() {
         if which(uid) {
@@ -193,7 +193,7 @@ fn gone(shared: &Shared, which: impl Fn(&String) -> bool) {
     }
 }
 
-/// Says of a pod that it runs, or that it has ended.
+/// Sets the status of a pod that runs no process: running, or ended.
 async fn hollow(client: Client, pod: PodObject) {
     let api: Api<PodObject> = Api::namespaced(client, &pod.namespace().unwrap());
     let phase = pod.status.as_ref().and_then(|it| it.phase.as_deref());
@@ -214,7 +214,7 @@ async fn hollow(client: Client, pod: PodObject) {
     }
 }
 
-/// Takes a pod that has ended from the API server.
+/// Deletes an ended pod from the API server.
 async fn delete(api: &Api<PodObject>, pod: &PodObject) -> kube::Result<()> {
     let preconditions = Some(Preconditions { uid: pod.uid(), resource_version: None });
     let params = DeleteParams { preconditions, ..DeleteParams::default().grace_period(0) };

@@ -1,5 +1,5 @@
-//! Pods created at a steady rate while something happens to podgate: every other one breaks a policy. What was wrongly
-//! admitted, wrongly denied, or failed is counted.
+//! Pods created at a steady rate while podgate is disturbed: every other one breaks a policy. Wrongly admitted, wrongly
+//! denied and failed requests are counted.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -18,10 +18,10 @@ use tokio::time::MissedTickBehavior;
 use super::world::World;
 use crate::support::cluster::client;
 
-/// How many pods a second.
+/// Pods per second.
 pub const RATE: u32 = 100;
 
-/// What became of the pods so far.
+/// The results so far.
 #[derive(Clone, Debug, Default)]
 pub struct Counts {
     pub admitted: u64,
@@ -30,25 +30,25 @@ pub struct Counts {
     pub let_past: u64,
     /// Good pods that were denied by podgate.
     pub wronged: u64,
-    /// By what the API server said.
+    /// Failed requests, by the API server's message.
     pub failed: BTreeMap<String, u64>,
     took: Vec<Duration>,
 }
 
-/// How many pods a load must have seen admitted, and denied, to show anything.
+/// The least number of admitted and of denied pods in a load.
 const LEAST_OF_EACH: u64 = 400;
-/// How long a load goes on at its end until it has seen so many. A quiet machine needs no more than eight seconds for all.
+/// How long a load continues at its end to reach that number. A quiet machine needs at most eight seconds in all.
 const PATIENCE: Duration = Duration::from_mins(2);
 
 impl Counts {
-    /// There was a load, and nothing of it failed or was decided wrongly.
+    /// Asserts that there was a load, without failures and wrong verdicts.
     ///
     /// # Panics
     /// Otherwise.
     pub fn check(&self) {
         let clean = self.let_past == 0 && self.wronged == 0 && self.failed.is_empty();
         assert!(clean, "{self}");
-        assert!(self.is_a_load(), "there was too little load: {self}");
+        assert!(self.is_a_load(), "too little load: {self}");
     }
 
     fn is_a_load(&self) -> bool {
@@ -82,7 +82,7 @@ impl fmt::Display for Counts {
     }
 }
 
-/// A load that goes on until it is ended.
+/// A load that runs until it is ended.
 pub struct Load {
     counts: Arc<Mutex<Counts>>,
     ended: Arc<AtomicBool>,
@@ -112,7 +112,7 @@ impl Load {
         self.counts.lock().unwrap().clone()
     }
 
-    /// Ends the load, once it has been one; on a busy machine that may take longer than what was to be seen beside it.
+    /// Ends the load, after the least number of pods; on a busy machine that may take longer than the tested event.
     pub fn end(mut self) -> Counts {
         let started = Instant::now();
         while !self.so_far().is_a_load() && started.elapsed() < PATIENCE {
@@ -157,7 +157,7 @@ async fn create(api: Api<Pod>, number: u64, counts: Arc<Mutex<Counts>>) {
     let image = if good { "nginx:1.29" } else { "nginx" };
     let pod = json!({
         "metadata": {"name": name},
-        // No scheduler is asked, so that all of the load is admission.
+        // The pods are not scheduled, so that all of the load is admission.
         "spec": {"schedulerName": "nobody", "containers": [{"name": "web", "image": image}]},
     });
     let pod = serde_json::from_value(pod).unwrap();
@@ -190,7 +190,7 @@ fn is_denial(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 403 && status.message.contains(&words))
 }
 
-/// Whether a pod that breaks `forbidLatestTag` is denied now; why not, if not.
+/// Checks that a pod that breaks `forbidLatestTag` is denied now; returns the reason if not.
 pub async fn is_denied(client: &Client, namespace: &str) -> Result<(), String> {
     let pod = json!({"metadata": {"generateName": "probe-"},
         "spec": {"schedulerName": "nobody", "containers": [{"name": "web", "image": "nginx"}]}});

@@ -1,7 +1,7 @@
-//! Part of `make test-chart`: podgate as its chart installs it, by Helm, into a real control plane whose nodes run the
+//! Part of `make test-chart`: podgate installed by Helm from its chart, in a real control plane whose nodes run the
 //! real binary. `cargo test --test chart` runs it; plain `cargo test` does not. It makes a network of its own
-//! (`netns`), in which one control plane serves the tests, one after the other; a test that fails leaves the next a new
-//! one. Each cleans up by uninstalling. Times are printed, never asserted.
+//! (`netns`), in which one control plane serves the tests, one after the other; after a failed test, the next one gets
+//! a new one. Each cleans up by uninstalling. Times are printed, never asserted.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -37,7 +37,7 @@ use libtest_mimic::Arguments;
 use support::suite::{self, Renewed, Suite};
 use world::World;
 
-/// How much of each pod's log is printed when a trial fails.
+/// The number of log lines that are printed for each pod when a trial fails.
 const LOG_LINES: usize = 40;
 
 fn main() -> ExitCode {
@@ -50,7 +50,7 @@ fn main() -> ExitCode {
     suite::run(&arguments, &[("chart", suite)])
 }
 
-/// All trials, the ones that show most first. Those that are long `make soak` runs too.
+/// All trials, the most important first. `make soak` also runs the long ones.
 fn suite() -> Suite {
     let world = Renewed::new(World::start, |world| world.kubelet.print_logs(LOG_LINES));
     Suite::in_order()
@@ -64,6 +64,6 @@ fn suite() -> Suite {
         .renewing(&world, permissions::TRIALS)
         .long(|it| it.renewing(&world, permissions::LONG))
         .renewing(&world, remediation::TRIALS)
-        // Nobody waits until its thousand namespaces are gone.
+        // It comes last because its thousand namespaces take long to delete.
         .renewing(&world, prometheus::TRIALS)
 }

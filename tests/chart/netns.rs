@@ -1,8 +1,8 @@
 //! A network of the suite's own: the test binary runs itself again in new network, mount and process namespaces, where
-//! a bridge joins what stands for nodes and pods. Nothing outside is reached or changed, and when the first process of
-//! the namespaces ends, by whatever, the kernel ends all others.
+//! a bridge connects the networks of nodes and pods. Nothing outside is reached or changed. When the first process of
+//! the namespaces ends, the kernel kills all others.
 //!
-//! The way in: `main` calls [`enter`] first; what runs in a network of its own has a [`Network`].
+//! The way in: `main` calls [`enter`] first; each pod and node then has a [`Network`].
 
 use std::io::Read;
 use std::net::Ipv4Addr;
@@ -11,15 +11,15 @@ use std::process::{Command, ExitCode, Stdio};
 
 use crate::support::control_plane::text;
 
-/// The bridge's own address, where the API server is.
+/// The bridge's own address, which is the API server's.
 pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
-/// The part of an address that all share.
+/// The common prefix of all addresses.
 const PREFIX: u8 = 16;
 const BRIDGE: &str = "podgate0";
-/// Set in the process that is inside.
+/// Set in the process inside the namespaces.
 const INSIDE: &str = "PODGATE_CHART_NETWORK";
 
-/// Runs this binary again in namespaces of its own, and says how that ended; `None` in the process that is inside.
+/// Runs this binary again in new namespaces and returns its exit status; `None` in the process inside.
 pub fn enter() -> Option<ExitCode> {
     if std::env::var_os(INSIDE).is_some() {
         set_up();
@@ -31,9 +31,9 @@ pub fn enter() -> Option<ExitCode> {
         unshare.args(["--user", "--map-root-user"]);
     }
     unshare.arg(std::env::current_exe().unwrap()).args(std::env::args_os().skip(1));
-    // `ip` is where an ordinary user's PATH does not look.
+    // An ordinary user's PATH may lack the folder of `ip`.
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
-    // The pipe ends with this process, and then what is inside ends.
+    // The pipe closes when this process ends, and then the process inside ends.
     let spawned = unshare.env(INSIDE, "1").env("PATH", path).stdin(Stdio::piped()).spawn();
     let status = match spawned {
         Ok(mut inside) => {
@@ -60,7 +60,7 @@ fn set_up() {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(3);
     });
-    // What is mounted and made here is seen in these namespaces only.
+    // Mounts and devices exist in these namespaces only.
     run("mount", &["-t", "tmpfs", "tmpfs", "/run"]);
     std::fs::create_dir_all("/run/netns").unwrap();
     ip("link set lo up");
@@ -81,14 +81,14 @@ fn run(program: &str, args: &[&str]) {
     assert!(output.status.success(), "{program} {args:?}: {}", text(&output.stderr));
 }
 
-/// The network of a pod or a node: an address on the bridge, and a loopback. It goes with this value.
+/// The network of a pod or a node: an address on the bridge, and a loopback. It is removed when this value is dropped.
 pub struct Network {
     name: String,
     pub address: Ipv4Addr,
 }
 
 impl Network {
-    /// The number makes the name and the address.
+    /// The number determines the name and the address.
     pub fn new(number: u16) -> Self {
         let [high, low] = number.to_be_bytes();
         let address = Ipv4Addr::new(10, 99, high, low);
@@ -116,7 +116,7 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // The other end, in the namespace, goes with this one.
+        // Removing this end also removes the other end, in the namespace.
         let number = self.name.trim_start_matches("net");
         let _ = Command::new("ip").args(["link", "delete", &format!("veth{number}")]).output();
         let _ = Command::new("ip").args(["netns", "delete", &self.name]).output();

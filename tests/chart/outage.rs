@@ -1,4 +1,4 @@
-//! All of podgate is gone while what it does not answer is refused: the cluster lives, and podgate comes back by itself.
+//! All replicas are gone under `failurePolicy: Fail`: the cluster keeps working, and podgate recovers by itself.
 
 use std::time::Instant;
 
@@ -20,7 +20,7 @@ fn a_cluster_outlives_all_replicas(world: &World) {
     world.denies();
     world.kubelet.hold();
     assert_eq!(world.kubelet.kill_all(), 3);
-    // Nobody answers, and Fail is asked for.
+    // No replica answers, under `failurePolicy: Fail`.
     let error = world.plane.kubectl(&["run", "user", "--image=nginx:1.29", "-n", SHOP]).fails();
     assert!(error.contains("failed calling webhook"), "{error}");
 
@@ -30,9 +30,9 @@ fn a_cluster_outlives_all_replicas(world: &World) {
         world.kubectl(&["delete", "pod", "exempt", "-n", exempt]);
     }
     for namespace in ["kube-system", NAMESPACE, SHOP] {
-        lives(world, namespace);
+        accepts_writes(world, namespace);
     }
-    // The cure gets through as well.
+    // The edit of a policy is admitted as well.
     world.apply(&format!(
         "{{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {{name: baseline, namespace: {SHOP}}}, \
          spec: {{enforcementMode: enforce, forbidLatestTag: true, contact: cured}}}}"
@@ -45,10 +45,12 @@ fn a_cluster_outlives_all_replicas(world: &World) {
     world.runs(3);
     println!("   all replicas are ready {} after that", seconds(released.elapsed()));
 
-    // The same by crashes alone: nobody holds anything back, nobody helps.
+    // The same after crashes alone: the pods restart without help.
     assert_eq!(world.kubelet.kill_all(), 3);
     let crashed = Instant::now();
-    eventually("pods to be judged again", || world.wait(load::is_denied(&world.client, SHOP)));
+    eventually("violating pods to be denied again", || {
+        world.wait(load::is_denied(&world.client, SHOP))
+    });
     println!("   denies {} after a crash of all", seconds(crashed.elapsed()));
     world.runs(3);
     Helm::Four.uninstall(world);
@@ -84,8 +86,8 @@ fn nodes_live(world: &World) {
     assert_eq!(ready, "True True True");
 }
 
-/// What makes no pods goes on in a namespace.
-fn lives(world: &World, namespace: &str) {
+/// Other objects than pods can still be written in a namespace.
+fn accepts_writes(world: &World, namespace: &str) {
     let lease = format!(
         "{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: outage, namespace: {namespace}}}, \
          spec: {{holderIdentity: somebody}}}}"

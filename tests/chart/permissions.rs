@@ -1,5 +1,5 @@
-//! podgate's rights: the chart's roles are the table that `podgate check` asks about, and nothing in them is needless
-//! ([`provoke`] has podgate use a right). That nothing is refused to podgate is checked by every test before it uninstalls.
+//! podgate's rights: the chart's roles equal the table of `podgate check`, and each right is needed ([`provoke`] makes
+//! podgate use a right). Every test checks before it uninstalls that no request of podgate was refused.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -20,7 +20,7 @@ use crate::support::suite::{Trials, trials};
 pub const TRIALS: Trials<World> = trials![the_roles_of_the_chart_are_the_table_of_permissions];
 pub const LONG: Trials<World> = trials![each_rule_of_the_roles_is_needed];
 
-/// The one right to do one thing.
+/// A single right: one verb on one resource.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Right {
     cluster: bool,
@@ -105,14 +105,14 @@ fn compare(world: &World, needed: impl Fn(&Permission) -> bool) {
         (list(granted.difference(&asked).collect()), list(asked.difference(&granted).collect()));
     assert!(
         more.is_empty() && fewer.is_empty(),
-        "granted and not asked:{more}\nasked and not granted:{fewer}"
+        "granted and not needed:{more}\nneeded and not granted:{fewer}"
     );
     println!("   {} rights, granted and asked for", asked.len());
 }
 
-/// How often podgate is given a reason to use a right.
+/// The number of times that podgate gets a reason to use a right.
 const ATTEMPTS: usize = 4;
-/// How long each time.
+/// The duration of each time.
 const ATTEMPT: Duration = Duration::from_secs(15);
 
 fn each_rule_of_the_roles_is_needed(world: &World) {
@@ -145,14 +145,14 @@ fn each_rule_of_the_roles_is_needed(world: &World) {
         }
     }
     println!("   {count} rights");
-    assert!(needless.is_empty(), "nothing breaks without:\n  {}", needless.join("\n  "));
+    assert!(needless.is_empty(), "these rights are not needed:\n  {}", needless.join("\n  "));
     Helm::Four.uninstall(world);
     world.is_clean();
     world.kubectl(&["delete", "crd", "reports.openreports.io"]);
     world.forget_all();
 }
 
-/// The rules with everything in them but one right.
+/// The rules without one right.
 fn without(rules: &[PolicyRule], at: usize, right: &Right) -> Value {
     let mut left = rules.to_vec();
     let rule = left.remove(at);
@@ -172,7 +172,7 @@ fn set(world: &World, kind: &str, rules: &Value) {
     world.kubectl(&["patch", kind, RELEASE, "-n", NAMESPACE, "--type=merge", "-p", &patch]);
 }
 
-/// What is refused to podgate from a time on while it has reasons to use the right.
+/// The refusals to podgate since a time, while it has reasons to use the right.
 fn misses(world: &World, right: &Right, since: &str) -> Option<String> {
     for attempt in 0..ATTEMPTS {
         provoke(world, right, attempt);
@@ -193,7 +193,7 @@ fn is_about(event: &Value, right: &Right, since: &str) -> bool {
     resource.trim_end_matches('/') == right.resource && audit::time(event) >= since
 }
 
-/// podgate works again, by itself where it had started.
+/// Waits until podgate works again; if it had started, it recovers by itself.
 fn recover(world: &World, right: &Right) {
     if ["get", "list", "watch"].contains(&right.verb.as_str()) {
         world.kubectl(&["delete", "pods", "--all", "-n", NAMESPACE]);

@@ -1,5 +1,5 @@
-//! A real Prometheus scrapes both replicas and the API server through real load: what is exposed is clean, all that
-//! dashboards and rules ask is there, and many namespaces do not make many series.
+//! A real Prometheus scrapes both replicas and the API server through real load: the exposition is valid, every query
+//! of dashboards and rules returns data, and many namespaces do not cause many series.
 
 mod dashboards;
 mod scrape;
@@ -22,7 +22,7 @@ use crate::support::{eventually, eventually_within};
 use dashboards::{queries, without_data};
 use server::{Prometheus, tool};
 
-/// The last of the suite: nobody waits until its namespaces are gone.
+/// The last trial of the suite, because its namespaces take long to delete.
 pub const TRIALS: Trials<World> =
     trials![a_prometheus_gets_what_dashboards_and_alerts_ask_and_no_more_series_than_that,];
 
@@ -37,7 +37,7 @@ const POLICIES: &str = "
  spec: {mutate: true, requireResourceLimits: [memory], defaultResources: {memoryLimit: 64Mi}}}
 ";
 const SETTINGS: &str = "--set=metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboards.enabled=true";
-/// For every query: some look back over the range, and what got worse must get worse first.
+/// The timeout for every query: some have a long range, and some need violations to appear first.
 const PATIENCE: Duration = Duration::from_mins(4);
 
 fn a_prometheus_gets_what_dashboards_and_alerts_ask_and_no_more_series_than_that(world: &World) {
@@ -63,7 +63,7 @@ fn a_prometheus_gets_what_dashboards_and_alerts_ask_and_no_more_series_than_that
     dashboards::variables_offer_values(world, &prometheus);
     labels_are_podgates_own(&prometheus);
     rules_are_evaluated(world, &prometheus);
-    what_is_exposed_is_clean(world);
+    the_exposition_passes_promtool(world);
     series::of_many_namespaces(world, &prometheus);
     drop(prometheus);
     Helm::Four.uninstall(world);
@@ -78,7 +78,7 @@ fn every_query_returns_data(world: &World, prometheus: &Prometheus) {
     let mut open = 0.0;
     let ((), after) = eventually_within(PATIENCE, "every query to return data", || {
         round += 1;
-        // What runs gets worse, somebody posts what is no review, and pods are completed.
+        // Running pods get worse, a client posts an invalid review, and pods are completed.
         let bad = format!("bad-{round}");
         world.kubectl(&["create", "deployment", &bad, "--image=nginx", "-n", "audited"]);
         world.kubectl(&["run", &bad, "--image=nginx:1.29", "-n", "completed"]);
@@ -89,7 +89,7 @@ fn every_query_returns_data(world: &World, prometheus: &Prometheus) {
             .filter_map(|pod| pod.address())
             .for_each(|it| post_nothing(&it));
         if round == 5 {
-            // The API server admits unjudged, another leads, and all counters begin anew.
+            // The API server fails open, another replica leads, and all counters start again.
             open = world.failed_open();
             world.kubelet.kill_all();
         }
@@ -103,7 +103,7 @@ fn every_query_returns_data(world: &World, prometheus: &Prometheus) {
     world.runs(2);
 }
 
-/// Asks `/validate` by nothing at all, which is an error.
+/// Posts an empty body to `/validate`, which is an error.
 fn post_nothing(address: &str) {
     let tls = ureq::tls::TlsConfig::builder().disable_verification(true).build();
     let agent = ureq::Agent::config_builder().tls_config(tls).build().new_agent();
@@ -134,7 +134,11 @@ fn labels_are_podgates_own(prometheus: &Prometheus) {
     assert_eq!(of_namespace["exported_namespace"], Value::Null, "{of_namespace}");
     one(prometheus, "devopspolicy_health_score{namespace=\"audited\", policy=\"audited\"}");
     let of_cluster = one(prometheus, "devopspolicy_health_score{policy=\"everywhere\"}");
-    assert_eq!(of_cluster["namespace"], Value::Null, "a cluster policy has none: {of_cluster}");
+    assert_eq!(
+        of_cluster["namespace"],
+        Value::Null,
+        "a cluster policy has no namespace: {of_cluster}"
+    );
 }
 
 fn rules_are_evaluated(world: &World, prometheus: &Prometheus) {
@@ -164,7 +168,7 @@ fn rules_are_evaluated(world: &World, prometheus: &Prometheus) {
     println!("   {} rules are evaluated; alerts now: {names:?}", evaluated.len());
 }
 
-fn what_is_exposed_is_clean(world: &World) {
+fn the_exposition_passes_promtool(world: &World) {
     for pod in world.kubelet.pods() {
         let url = format!("http://{}:8080/metrics", pod.address().unwrap());
         let exposed = ureq::get(url).call().unwrap().body_mut().read_to_string().unwrap();
@@ -173,8 +177,8 @@ fn what_is_exposed_is_clean(world: &World) {
         let mut child = promtool.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         child.stdin.take().unwrap().write_all(exposed.as_bytes()).unwrap();
         let checked = child.wait_with_output().unwrap();
-        let said = text(&checked.stdout) + &text(&checked.stderr);
-        assert!(checked.status.success() && said.is_empty(), "promtool check metrics: {said}");
+        let output = text(&checked.stdout) + &text(&checked.stderr);
+        assert!(checked.status.success() && output.is_empty(), "promtool check metrics: {output}");
         println!(
             "   promtool check metrics: {} lines of {} are clean",
             exposed.lines().count(),

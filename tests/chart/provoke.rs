@@ -1,14 +1,14 @@
-//! Reasons for podgate to use each of its rights.
+//! Events that make podgate use each of its rights.
 
 use serde_json::json;
 
 use super::permissions::Right;
 use super::world::{NAMESPACE, World};
 
-/// Where violations are only recorded.
+/// The namespace where violations are only audited.
 const AUDITED: &str = "audited";
 
-/// Gives podgate a reason to use a right; another each time.
+/// Gives podgate a new reason to use a right.
 pub fn provoke(world: &World, right: &Right, attempt: usize) {
     let here = ["-n", NAMESPACE];
     match (right.resource.as_str(), right.verb.as_str()) {
@@ -24,7 +24,7 @@ pub fn provoke(world: &World, right: &Right, attempt: usize) {
             let name = right.name.as_deref().unwrap();
             world.kubectl(&[&["delete", "lease", name][..], &here].concat());
         }
-        // It is looked once a minute, and at the start, which API servers there are.
+        // podgate reads the list of API servers at the start and once a minute.
         ("endpointslices", _) => restart(world),
         (configurations, "patch") if configurations.ends_with("webhookconfigurations") => {
             let name =
@@ -107,7 +107,7 @@ fn violations(world: &World) {
     }
 }
 
-/// What a report is read, written or deleted for.
+/// Makes podgate read, write or delete a report.
 fn report(world: &World, verb: &str, attempt: usize) {
     violations(world);
     match verb {
@@ -123,7 +123,7 @@ fn report(world: &World, verb: &str, attempt: usize) {
                 &patch,
             ]);
         }
-        // Somebody else has changed it.
+        // A user has changed it.
         "get" => {
             world.kubectl(&[
                 "annotate",

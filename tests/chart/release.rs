@@ -1,4 +1,4 @@
-//! podgate, installed: what the suites ask of a release, whatever Helm did to it.
+//! The assertions of the suites about an installed release.
 
 use std::time::Duration;
 
@@ -10,16 +10,16 @@ use crate::support::binary;
 use crate::support::control_plane::text;
 use crate::support::{eventually, eventually_within};
 
-/// Where the policies of the tests hold.
+/// The namespace with the policies of the tests.
 pub const SHOP: &str = "shop";
 const CONFIGURATIONS: &str = "validatingwebhookconfigurations,mutatingwebhookconfigurations";
-/// What a release has, but the namespace and what outlives it by its values.
+/// The kinds of a release's objects, without the namespace and those that outlive the release.
 const ITS_KINDS: &str = "deployments,replicasets,pods,services,endpointslices,serviceaccounts,secrets,leases,roles,\
     rolebindings,clusterroles,clusterrolebindings,poddisruptionbudgets,networkpolicies,configmaps,jobs,\
     validatingwebhookconfigurations,mutatingwebhookconfigurations";
 
 impl World {
-    /// A namespace in which `forbidLatestTag` is enforced as soon as podgate knows it.
+    /// Creates a namespace in which `forbidLatestTag` is enforced as soon as podgate knows it.
     pub fn shop(&self) {
         if self.get(&["namespace", SHOP]).is_none() {
             self.namespace(SHOP);
@@ -30,7 +30,7 @@ impl World {
         ));
     }
 
-    /// Waits until violating pods are denied in the shop; after how long.
+    /// Waits until violating pods are denied in the shop; returns the duration.
     pub fn denies(&self) -> Duration {
         eventually_within(ROLLOUT, "a violating pod to be denied", || {
             self.wait(load::is_denied(&self.client, SHOP))
@@ -38,18 +38,18 @@ impl World {
         .1
     }
 
-    /// Waits until violating pods are admitted in the shop, since nobody is asked.
+    /// Waits until violating pods are admitted in the shop, because no webhook is registered.
     pub fn admits_all(&self) {
         eventually("a violating pod to be admitted", || {
             match self.wait(load::is_denied(&self.client, SHOP)) {
-                Ok(()) => Err("it is denied".to_owned()),
+                Ok(()) => Err("the pod is denied".to_owned()),
                 Err(why) if why == "it is admitted" => Ok(()),
                 Err(why) => Err(why),
             }
         });
     }
 
-    /// Pods, and what makes them, can be created, for real.
+    /// Asserts that pods and workloads can be created, for real.
     pub fn runs_pods(&self) {
         let name = "anything";
         self.kubectl(&["create", "deployment", name, "--image=nginx", "--replicas=2", "-n", SHOP]);
@@ -57,25 +57,25 @@ impl World {
         self.kubectl(&["delete", "deployment", name, "-n", SHOP]);
     }
 
-    /// The webhook configurations there are.
+    /// The existing webhook configurations.
     pub fn configurations(&self) -> Vec<Value> {
         let Some(all) = self.get(&[CONFIGURATIONS]) else { return Vec::new() };
         all["items"].as_array().unwrap().clone()
     }
 
-    /// Nothing is left of a release but what is to outlive it. Pods that only wait for the API server to hang up are
+    /// Asserts that nothing is left of a release except the objects that outlive it. Pods that are only draining are
     /// killed.
     pub fn is_clean(&self) {
         self.empties(true);
     }
 
-    /// The same with all the time that pods take to drain; after how long.
+    /// The same, but waits for pods to drain; returns the duration.
     pub fn becomes_clean(&self) -> Duration {
         self.empties(false)
     }
 
     fn empties(&self, hurried: bool) -> Duration {
-        let ((), after) = eventually_within(ROLLOUT, "nothing to be left of podgate", || {
+        let ((), after) = eventually_within(ROLLOUT, "podgate's objects to be gone", || {
             if hurried {
                 self.kubelet.kill_all();
             }
@@ -89,13 +89,13 @@ impl World {
         after
     }
 
-    /// Nothing that podgate asked for was refused.
+    /// Asserts that no request of podgate was refused.
     pub fn nothing_was_forbidden(&self) {
-        assert!(self.sees_reads(), "no list of podgate's own is in the audit log");
+        assert!(self.sees_reads(), "the audit log has no list request of podgate");
         assert_eq!(self.forbidden(), Vec::<String>::new());
     }
 
-    /// Takes away what outlives a release, for the next test.
+    /// Deletes the objects that outlive a release, for the next test.
     pub fn forget_all(&self) {
         self.kubectl(&["delete", "namespace", "--ignore-not-found", SHOP, NAMESPACE]);
         let crds = self.kubectl(&["get", "crds", "-o", "name"]);
@@ -105,7 +105,7 @@ impl World {
         self.is_clean();
     }
 
-    /// Does what the notes of a release say for when podgate refuses what must get through.
+    /// Runs the command from the release notes for a podgate that blocks the cluster.
     pub fn breaks_glass(&self, notes: &str) {
         let begins = "kubectl delete validatingwebhookconfiguration/";
         let line = notes.lines().map(str::trim).find(|line| line.starts_with(begins));
@@ -113,7 +113,7 @@ impl World {
         self.kubectl(&words);
     }
 
-    /// `podgate check` finds nothing wrong.
+    /// Asserts that `podgate check` finds nothing wrong.
     pub fn checks(&self) {
         let kubeconfig = self.plane.kubeconfig("admin");
         let args = ["check", "-n", NAMESPACE, "--kubeconfig", kubeconfig.to_str().unwrap()];
@@ -122,7 +122,7 @@ impl World {
         assert!(output.status.success(), "podgate check: {printed}");
     }
 
-    /// How often the API server admitted what podgate did not answer.
+    /// The number of requests that the API server admitted without an answer of podgate.
     pub fn failed_open(&self) -> f64 {
         let metrics = self.kubectl(&["get", "--raw", "/metrics"]);
         let counted = metrics.lines().filter(|it| {

@@ -1,5 +1,5 @@
-//! Remediation as the chart enables it: with the rights that come with it podgate repairs, under `enforce` too, and an
-//! uninstall leaves no policy held.
+//! Remediation as the chart enables it: with its additional rights podgate repairs, under `enforce` too, and an
+//! uninstall leaves no finalizer on a policy.
 
 use serde_json::{Value, json};
 
@@ -12,14 +12,14 @@ use crate::support::eventually_within;
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<World> =
-    trials![what_runs_is_repaired_and_an_uninstall_lets_go_of_policies,];
+    trials![running_workloads_are_repaired_and_an_uninstall_releases_policies,];
 
-/// Nobody runs the shop's pods, so a rollout is as good as what was before when its time is over.
+/// The shop's pods run nowhere, so at its timeout a rollout is no worse than the state before.
 const POLICY: &str = "{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {name: limits, namespace: shop}, \
     spec: {enforcementMode: enforce, requireResourceLimits: [memory], defaultResources: {memoryLimit: 64Mi}, \
     remediation: {mode: apply, rolloutTimeoutSeconds: 10}}}";
 
-fn what_runs_is_repaired_and_an_uninstall_lets_go_of_policies(world: &World) {
+fn running_workloads_are_repaired_and_an_uninstall_releases_policies(world: &World) {
     let enabled = "--set=remediation.enabled=true,remediation.namespacedPolicies=true";
     Helm::Four.install(world, &[enabled]);
     world.runs(2);
@@ -29,19 +29,24 @@ fn what_runs_is_repaired_and_an_uninstall_lets_go_of_policies(world: &World) {
     world.kubectl(&["create", "deployment", "cart", "--image=nginx:1.29", "-n", SHOP]);
     world.apply(POLICY);
     let cart = || world.get(&["deployment", "cart", "-n", SHOP]).unwrap();
-    let ((), after) = eventually_within(ROLLOUT, "the repair of what runs", || {
+    let ((), after) = eventually_within(ROLLOUT, "the repair of the running workload", || {
         let status = world.get(&["devopspolicy", "limits", "-n", SHOP]).unwrap();
-        let told = status["status"]["remediation"].clone();
-        if told["repaired"] == 1 { Ok(()) } else { Err(told.to_string()) }
+        let remediation = status["status"]["remediation"].clone();
+        if remediation["repaired"] == 1 { Ok(()) } else { Err(remediation.to_string()) }
     });
     println!("   repaired after {}", seconds(after));
     let limit = "/spec/template/spec/containers/0/resources/limits/memory";
     assert_eq!(cart().pointer(limit), Some(&json!("64Mi")));
-    // What is taken back violates, and podgate's own webhook enforces: it takes it for what it is.
+    // The rolled-back template violates, and podgate's own webhook enforces: it recognizes the rollback and admits it.
     let kubeconfig = world.plane.kubeconfig("admin");
     let back = ["remediate", "rollback", "deployment/cart", "-n", SHOP, "--yes", "--kubeconfig"];
     let refused = binary::run(&[&back[..], &[kubeconfig.to_str().unwrap()]].concat());
-    assert_eq!(refused.status.code(), Some(1), "an admin is no podgate: {}", text(&refused.stderr));
+    assert_eq!(
+        refused.status.code(),
+        Some(1),
+        "the admin may not write the record: {}",
+        text(&refused.stderr)
+    );
     let finalizers = || {
         let policy = world.get(&["devopspolicy", "limits", "-n", SHOP]).unwrap();
         policy["metadata"]["finalizers"].clone()
@@ -54,7 +59,7 @@ fn what_runs_is_repaired_and_an_uninstall_lets_go_of_policies(world: &World) {
     world.forget_all();
 }
 
-/// `helm test`, in how many words.
+/// Runs `helm test`; returns the phase of the test.
 fn tested(world: &World) -> String {
     let printed =
         Helm::Four.run(world, &["test", RELEASE]).unwrap_or_else(|error| panic!("{error}"));

@@ -1,5 +1,5 @@
-//! Pods of podgate come and go, under load, while what it does not answer is refused: nothing fails, and nothing is let
-//! past, also where the API server learns late which endpoints there are.
+//! Rollouts of podgate under load and `failurePolicy: Fail`: no request fails and no violation is admitted, even if the
+//! API server learns late about changed endpoints.
 
 use std::time::Duration;
 
@@ -33,7 +33,7 @@ fn rollouts(world: &World, lag: u64) {
     Helm::Four.install(world, &["--values", HA, "--set=replicas=2"]);
     world.shop();
     world.denies();
-    // A policy may have gone unchecked before the API server knew of any endpoint.
+    // A policy may have been admitted unchecked before the API server knew any endpoint.
     let open = world.failed_open();
     let load = Load::start(world, SHOP);
     let phase = |what: &str, act: &dyn Fn()| {

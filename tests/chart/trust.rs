@@ -1,5 +1,5 @@
-//! Whether the API server would trust what each replica serves, seen from outside: the Secret, the configurations, and a
-//! TLS handshake with each pod.
+//! Checks from outside that the API server trusts each replica's certificate: the Secret, the configurations, and a TLS
+//! handshake with each pod.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::TcpStream;
@@ -22,14 +22,14 @@ use crate::support::{PATIENCE, eventually_within};
 const SECRET: &str = "podgate-tls";
 const PORT: u16 = 8443;
 
-/// What the Secret holds, if it is there.
+/// The Secret's data, if it exists.
 pub fn secret(world: &World) -> Option<BTreeMap<String, Vec<u8>>> {
     let api: Api<Secret> = Api::namespaced(world.client.clone(), NAMESPACE);
     let data = world.wait(api.get_opt(SECRET)).unwrap()?.data.unwrap_or_default();
     Some(data.into_iter().map(|(key, ByteString(bytes))| (key, bytes)).collect())
 }
 
-/// Whether the leaf is a certificate that has not ended.
+/// Whether the leaf is a valid certificate that has not expired.
 pub fn leaf_ends_after_now(data: &BTreeMap<String, Vec<u8>>) -> Result<(), String> {
     let pem = data.get("tls.crt").ok_or("no tls.crt")?;
     let der = CertificateDer::from_pem_slice(pem).map_err(|error| format!("tls.crt: {error}"))?;
@@ -39,11 +39,11 @@ pub fn leaf_ends_after_now(data: &BTreeMap<String, Vec<u8>>) -> Result<(), Strin
     if data.contains_key("tls.key") && end > now.try_into().unwrap() {
         Ok(())
     } else {
-        Err(format!("it ended at {end}"))
+        Err(format!("it expired at {end}"))
     }
 }
 
-/// The data of a Secret whose CA and leaf are in order, but ended a day ago.
+/// The data of a Secret whose CA and leaf are valid, but expired a day ago.
 pub fn expired() -> Value {
     let day = Duration::from_hours(24);
     let ended = |params: &mut CertificateParams| {
@@ -73,7 +73,7 @@ fn host() -> String {
 }
 
 impl World {
-    /// All caBundles of podgate's webhooks that differ; an empty one where there is none.
+    /// The distinct caBundles of podgate's webhooks; an unset one is empty.
     pub fn bundles(&self) -> BTreeSet<String> {
         let configurations = self.configurations();
         let webhooks = configurations.iter().flat_map(|it| it["webhooks"].as_array().unwrap());
@@ -85,7 +85,7 @@ impl World {
         webhooks.map(|it| bundle(it).unwrap_or_default()).collect()
     }
 
-    /// Waits until so many replicas are ready and every webhook trusts what each ready one serves; after how long.
+    /// Waits until this number of replicas is ready and every webhook trusts each ready one; returns the duration.
     pub fn all_trusted(&self, replicas: usize) -> Duration {
         let ((), after) =
             eventually_within(ROLLOUT, "every webhook to trust every replica", || {

@@ -13,12 +13,12 @@ use crate::support::cluster::client;
 use crate::support::control_plane::{ControlPlane, Options};
 use crate::support::{audit, eventually, eventually_within};
 
-/// Where podgate is installed.
+/// The namespace of podgate.
 pub const NAMESPACE: &str = "podgate-system";
-/// Above what a rollout of replicas takes that drain one after the other, two minutes each at most.
+/// Above the duration of a rollout, in which replicas drain one after the other for at most two minutes each.
 pub const ROLLOUT: Duration = Duration::from_mins(8);
 const NODES: u16 = 3;
-/// Each request of podgate's own, and how it was answered.
+/// The audit policy: each of podgate's own requests with its response code.
 const AUDIT: &str = "apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [RequestReceived, ResponseStarted]
@@ -34,7 +34,7 @@ pub struct World {
     pub plane: ControlPlane,
     pub client: Client,
     runtime: Runtime,
-    /// How many refusals are known, and as they should be.
+    /// The number of refusals that were expected.
     excused: AtomicUsize,
 }
 
@@ -58,7 +58,7 @@ impl World {
         self.runtime.block_on(call)
     }
 
-    /// kubectl as the admin, which must succeed; what it prints.
+    /// Runs kubectl as the admin, which must succeed; returns its stdout.
     pub fn kubectl(&self, args: &[&str]) -> String {
         self.plane.kubectl(args).ok()
     }
@@ -67,13 +67,13 @@ impl World {
         self.plane.kubectl(&["apply", "-f", "-"]).given(&manifest).ok();
     }
 
-    /// An object, if it is there.
+    /// An object, if it exists.
     pub fn get(&self, args: &[&str]) -> Option<Value> {
         let all = [&["get", "-o", "json", "--ignore-not-found"], args].concat();
         serde_json::from_str(&self.kubectl(&all)).ok()
     }
 
-    /// A new namespace in which pods can be created.
+    /// Creates a namespace in which pods can be created.
     pub fn namespace(&self, name: &str) {
         self.kubectl(&["create", "namespace", name]);
         eventually("the default ServiceAccount", || {
@@ -81,7 +81,7 @@ impl World {
         });
     }
 
-    /// Waits until so many of podgate's pods are ready and none else is there; after how long.
+    /// Waits until exactly this number of podgate's pods exists and is ready; returns the duration.
     pub fn runs(&self, replicas: usize) -> Duration {
         let what = format!("{replicas} ready pods");
         let ((), after) = eventually_within(ROLLOUT, &what, || {
@@ -96,7 +96,7 @@ impl World {
         after
     }
 
-    /// What the API server refused to podgate, but what was excused, as sentences.
+    /// The unexpected refusals of the API server to podgate, as sentences.
     pub fn forbidden(&self) -> Vec<String> {
         let sentence =
             |it: &Value| format!("{} {} {}", audit::user(it), it["verb"], it["requestURI"]);
@@ -108,20 +108,19 @@ impl World {
         self.refusals().split_off(self.excused.load(Ordering::SeqCst))
     }
 
-    /// What was refused so far is as it should be: an uninstall takes podgate's rights before its pods have ended.
+    /// Marks all refusals so far as expected: an uninstall removes podgate's rights before its pods have ended.
     pub fn excuse(&self) {
         self.excused.store(self.refusals().len(), Ordering::SeqCst);
     }
 
-    /// Of every request of podgate's, reads too.
+    /// The audit events of all of podgate's requests, including reads.
     fn refusals(&self) -> Vec<Value> {
         let mut events = self.plane.requests_about("\"code\":403");
         events.retain(|it| it["responseStatus"]["code"] == 403);
         events
     }
 
-    /// Whether the audit log has a list of podgate's own that was answered: only then the log would show a read that was
-    /// refused.
+    /// Whether the audit log contains an answered list request of podgate: only then it would show refused reads.
     pub fn sees_reads(&self) -> bool {
         let lists = self.plane.requests_about("\"verb\":\"list\"");
         let own = format!("system:serviceaccount:{NAMESPACE}:");

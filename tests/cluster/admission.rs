@@ -19,7 +19,7 @@ use crate::support::suite::{Suite, World};
 
 pub fn suite() -> Suite {
     let cluster = World::new(Cluster::start);
-    // They mostly wait for the control plane. The longest comes first, and runs beside the others.
+    // The tests mostly wait for the control plane. The longest comes first, and runs in parallel with the others.
     Suite::of(6)
         .sharing(&cluster, controllers::TRIALS)
         .sharing(&cluster, bypass::TRIALS)

@@ -1,8 +1,8 @@
-//! Part of `make test`: attempts to get past an `enforce`, each through the real server, and those on the whole way in
-//! through a real kube-apiserver. A trial fails if the attempt succeeds, or if somebody else pays for it.
+//! Part of `make test`: attempts to get past `enforcementMode: enforce`, each against the real server, most of them
+//! through a real kube-apiserver. A trial fails if the attempt succeeds or harms other users.
 //!
-//! Each module lists its trials: `TRIALS` share one control plane, each in a namespace of its own; `ALONE` start what
-//! they need themselves, one after another but for the beat's, because they take away what others would be waiting for.
+//! Each module lists its trials: `TRIALS` share one control plane, each in a namespace of its own; `ALONE` start their
+//! own processes, one after another except for the beat's, because they take resources that others wait for.
 
 mod beat;
 mod defaults;
@@ -22,7 +22,7 @@ use crate::support::suite::{Suite, World};
 
 pub fn suite() -> Suite {
     let cluster = World::new(Cluster::start);
-    // Those of the beat wait most of their time, and load nothing.
+    // The trials of the beat mostly wait, and cause no load.
     let [turn, turn_of_beat] = [(); 2].map(|()| Arc::new(Mutex::new(())));
     Suite::of(4)
         .sharing(&cluster, defaults::TRIALS)

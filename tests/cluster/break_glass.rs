@@ -1,5 +1,5 @@
-//! Part of `make test`: what an admin needs when something is wrong, on a real API server: the configurations printed
-//! and removed, a podgate that was killed, a policy that cannot be put in force.
+//! Part of `make test`: the commands that an admin needs in an emergency, on a real API server: the configurations
+//! printed and removed, a podgate that was killed, a policy that cannot be enforced.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -16,10 +16,10 @@ pub fn suite() -> Suite {
 }
 
 const TRIALS: Trials<Cluster> = trials![
-    what_is_printed_is_what_the_api_server_takes,
+    the_api_server_accepts_the_printed_configurations,
     a_killed_podgate_that_fails_closed_is_taken_out_at_once,
-    what_others_share_is_left_to_them,
-    a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it,
+    shared_objects_survive_an_uninstall,
+    a_policy_that_cannot_be_enforced_is_refused_or_shows_the_reason,
 ];
 
 struct Cluster {
@@ -40,7 +40,7 @@ impl Cluster {
         plane
     }
 
-    /// What a podgate command prints, if it succeeds.
+    /// The stdout of a podgate command, which must succeed.
     fn podgate(&self, args: &[&str]) -> Result<String, String> {
         let output = binary::run(&[args, &["--kubeconfig", &self.admin]].concat());
         let printed = text(&output.stdout) + &text(&output.stderr);
@@ -55,9 +55,9 @@ impl Cluster {
         self.plane.kubectl(args)
     }
 
-    /// Applies an object; what a person reads, warnings too, if it succeeds and if not.
+    /// Applies an object; returns all output including warnings, on success and on failure.
     fn apply(&self, object: &Value) -> Result<String, String> {
-        let (applied, printed) = self.kubectl(&["apply", "-f", "-"]).given(object).said();
+        let (applied, printed) = self.kubectl(&["apply", "-f", "-"]).given(object).output();
         if applied { Ok(printed) } else { Err(printed) }
     }
 
@@ -71,14 +71,14 @@ fn configurations(plane: &Cluster) -> [Value; 2] {
         .map(|kind| plane.get(&[kind])["items"].take())
 }
 
-fn what_is_printed_is_what_the_api_server_takes(plane: &Cluster) {
+fn the_api_server_accepts_the_printed_configurations(plane: &Cluster) {
     let mut podgate = plane.serve();
     let url = format!("https://{}", podgate.listen);
     let ca = plane.certs.path().join("ca.crt");
     let registered = configurations(plane);
     podgate.signal("TERM");
     podgate.ended();
-    assert_eq!(configurations(plane), [json!([]), json!([])], "nothing is left behind");
+    assert_eq!(configurations(plane), [json!([]), json!([])], "no configuration is left");
 
     let ca = ca.to_str().unwrap();
     let config =
@@ -126,7 +126,7 @@ fn a_killed_podgate_that_fails_closed_is_taken_out_at_once(plane: &Cluster) {
         plane.kubectl(&run).result().map_or_else(Ok, |_| Err("it is admitted".to_owned()))
     });
     assert!(refused.0.contains("failed calling webhook"), "{}", refused.0);
-    // Its beats end too, which is an error as soon as one is missing.
+    // Its beats stop too, which is an error as soon as one is missing.
     let checked = plane.podgate(&["check"]).unwrap_or_else(|failed| failed);
     let stale =
         checked.lines().find(|line| line.contains("validate.") && line.contains("nothing serves"));
@@ -136,7 +136,7 @@ fn a_killed_podgate_that_fails_closed_is_taken_out_at_once(plane: &Cluster) {
     eventually("the cluster to be back", || plane.kubectl(&run).result());
 }
 
-fn what_others_share_is_left_to_them(plane: &Cluster) {
+fn shared_objects_survive_an_uninstall(plane: &Cluster) {
     let webhook = |name: &str| {
         json!({
             "name": name, "sideEffects": "None", "admissionReviewVersions": ["v1"], "failurePolicy": "Ignore",
@@ -167,7 +167,7 @@ fn policy(spec: &Value) -> Value {
     })
 }
 
-fn a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it(plane: &Cluster) {
+fn a_policy_that_cannot_be_enforced_is_refused_or_shows_the_reason(plane: &Cluster) {
     let podgate = plane.serve();
     let good = policy(&json!({"enforcementMode": "enforce", "forbidLatestTag": true}));
     let bad = policy(&json!({
@@ -197,9 +197,9 @@ fn a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it(plane: &Cluster) 
     };
     eventually("the policy to be in force", denied);
 
-    // It slips in while the API server does not ask.
+    // It is created while the API server does not call podgate.
     plane.podgate(&["webhook", "delete"]).unwrap();
-    eventually("the policy to slip in", || plane.apply(&bad));
+    eventually("the invalid policy to be created", || plane.apply(&bad));
     let condition = |name: &str| {
         let policy = plane.get(&["devopspolicy", "own"]);
         let conditions = policy["status"]["conditions"].as_array().cloned().unwrap_or_default();
@@ -222,5 +222,5 @@ fn a_policy_that_cannot_be_put_in_force_is_refused_or_shows_it(plane: &Cluster) 
 
     plane.apply(&good).unwrap();
     eventually("Stalled to go", || is("False"));
-    denied().expect("it is in force again");
+    denied().expect("the last good version is in force");
 }

@@ -1,4 +1,5 @@
-//! Part of `make test`: who may have reviews answered, and what a podgate does that answers reviews and nothing else.
+//! Part of `make test`: which callers get reviews answered, and `podgate webhook serve`, which answers reviews and does
+//! nothing else.
 
 use std::path::Path;
 
@@ -44,7 +45,7 @@ impl Client {
         Self { authority: authority.pem(), certificate, key: key.serialize_pem() }
     }
 
-    /// An HTTP client that shows it, to a server whose authority is in this folder.
+    /// An HTTP client with this certificate, for a server whose CA is in this folder.
     fn agent(&self, server: &Path) -> ureq::Agent {
         let ca = std::fs::read(server.join("ca.crt")).unwrap();
         let roots = RootCerts::new_with_certs(&[Certificate::from_pem(&ca).unwrap()]);
@@ -95,9 +96,9 @@ fn with_a_client_ca_only_callers_with_its_certificate_get_verdicts_and_probes_ne
     assert!(status == 200 && answer.contains("\"allowed\":false"), "{status} {answer}");
     assert!(with(&stranger).is_err(), "a certificate of another authority ends the handshake");
 
-    // The file is read again: whoever is trusted then is.
+    // The file is read again: callers of the new CA are trusted, and others are not.
     std::fs::write(at("callers.crt"), &stranger.authority).unwrap();
-    eventually("the other authority to count", || match with(&stranger) {
+    eventually("the other CA to be trusted", || match with(&stranger) {
         Ok((200, _)) => Ok(()),
         other => Err(format!("{other:?}")),
     });
@@ -135,7 +136,7 @@ fn webhook_serve_decides_reviews_takes_no_lease_and_writes_nothing() {
     let answer = crate::support::raw::post(&mut connection, "/validate", &body);
     assert!(answer.contains("\"allowed\":false"), "{answer}");
 
-    // A replica that comes later leads at once, and has written what a leader writes: by then the first would have, too.
+    // A replica that starts later leads at once and writes; the first would have written by then, too.
     let kubeconfig = plane.kubeconfig_for("leads");
     let kubeconfig = kubeconfig.to_str().unwrap();
     let args = ["--kubeconfig", kubeconfig, "--metrics-listen", "127.0.0.1:0"];

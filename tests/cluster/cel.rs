@@ -1,9 +1,9 @@
-//! podgate's CEL against the API server's own evaluator (`tests/controlplane/vapeval`): which expressions compile, what
-//! they come to on which pods, and what they cost. The expressions are a corpus (`corpus/`, `policies/`, on `pods/`) and
-//! random ones (`generate`); nothing that is expected is stored, the judge is asked each time.
+//! podgate's CEL against the API server's own evaluator (`tests/controlplane/vapeval`): which expressions compile,
+//! their results on pods, and their costs. The expressions are a corpus (`corpus/`, `policies/`, on `pods/`) and random
+//! ones (`generate`); no expected result is stored, the judge is asked each time.
 //!
-//! A difference is told with expression, pod and both answers. `CEL_DIFFERENCES` names a file for all of them, `CEL_CASES`
-//! how many random policies are asked about, `CEL_SEED` where they begin.
+//! A difference is printed with its expression, its pod and both answers. `CEL_DIFFERENCES` names a file for all of
+//! them, `CEL_CASES` sets the number of random policies, `CEL_SEED` their seed.
 
 mod compare;
 mod corpus;
@@ -18,7 +18,7 @@ mod trials;
 use crate::support::suite::Suite;
 
 pub fn suite() -> Suite {
-    // The judge takes all processors there are.
+    // The judge uses all processors.
     Suite::of(1)
         .alone(trials::TRIALS)
         .alone(hostile::TRIALS)

@@ -1,5 +1,5 @@
-//! Part of `make test`: the certificates that replicas share, on a real API server, by a user who has the rights of the
-//! chart's roles and no others.
+//! Part of `make test`: the certificates that replicas share, on a real API server, with a user who has exactly the
+//! rights of the chart's roles.
 
 use std::collections::BTreeSet;
 use std::net::TcpStream;
@@ -20,10 +20,10 @@ pub fn suite() -> Suite {
     Suite::of(2).alone(ALONE).sharing(&World::by_turns(Shared::start), TRIALS)
 }
 
-/// Those that have a cluster of their own.
+/// The trials with a cluster of their own.
 const ALONE: Alone = trials![
     an_api_server_trusts_every_replica_while_leaves_and_authorities_are_replaced,
-    what_an_admin_provides_is_served_and_trusted_and_a_better_one_is_taken_over,
+    a_certificate_from_an_admin_is_served_and_trusted_and_a_better_one_is_taken_over,
 ];
 
 const TRIALS: Trials<Shared> = trials![
@@ -37,7 +37,7 @@ const CONFIGURATIONS: [&str; 2] = [
     "validatingwebhookconfiguration/podgate-validating",
     "mutatingwebhookconfiguration/podgate-mutating",
 ];
-/// Far above what it takes until three authorities of half a minute each have been replaced.
+/// Far above the time in which three CAs of half a minute each are replaced.
 const REPLACED: Duration = Duration::from_mins(10);
 /// Empties every caBundle.
 const WIPE: &str = r#"[{"op": "remove", "path": "/webhooks/0/clientConfig/caBundle"}]"#;
@@ -66,7 +66,7 @@ impl Cluster {
         self.0.kubectl(args)
     }
 
-    /// A podgate that leads or waits its turn.
+    /// A podgate that leads or waits to lead.
     fn podgate(&self, mode: &str, flags: &[&str]) -> Podgate {
         let kubeconfig = self.0.kubeconfig("jane");
         let args = [
@@ -88,7 +88,7 @@ impl Cluster {
         Podgate::start("serve", &[&args, flags].concat(), "serving")
     }
 
-    /// The bundles that the API server trusts, by webhook; those that are none are empty.
+    /// The caBundles that the API server trusts, by webhook; an unset one is empty.
     fn bundles(&self, configuration: &str) -> Vec<Vec<u8>> {
         let object: Value =
             serde_json::from_str(&self.kubectl(&["get", "-o", "json", configuration]).ok())
@@ -103,7 +103,7 @@ impl Cluster {
         decoded(&object["data"][key])
     }
 
-    /// Waits until every webhook trusts the Secret's authorities; says what was waited for, and prints how long.
+    /// Waits until every webhook trusts the Secret's authorities; prints the reason and the duration.
     fn trusts(&self, what: &str, configurations: &[&str]) {
         let ((), after) = eventually(what, || {
             let ca = self.secret("ca.crt");
@@ -120,7 +120,7 @@ fn decoded(value: &Value) -> Vec<u8> {
     serde_json::from_value::<k8s_openapi::ByteString>(value.clone()).unwrap_or_default().0
 }
 
-/// Connects as the API server would that trusts this bundle; gives the leaf.
+/// Connects as an API server that trusts this bundle; returns the leaf.
 fn handshake(podgate: &Podgate, bundle: &[u8]) -> Result<Vec<u8>, String> {
     let mut roots = rustls::RootCertStore::empty();
     for ca in CertificateDer::pem_slice_iter(bundle) {
@@ -138,7 +138,7 @@ fn handshake(podgate: &Podgate, bundle: &[u8]) -> Result<Vec<u8>, String> {
     Ok(client.peer_certificates().unwrap()[0].to_vec())
 }
 
-/// Shared that have made an authority together, and the Secret as Helm makes it from the chart: without data.
+/// Replicas that share one CA. Helm created their Secret from the chart, without data.
 struct Shared {
     replicas: Vec<Podgate>,
     cluster: Cluster,
@@ -176,7 +176,7 @@ fn five_replicas_share_one_authority_and_one_leaf(Shared { replicas, cluster, ..
         });
         handshake(podgate, &ca).unwrap()
     });
-    assert_eq!(leaves.collect::<BTreeSet<_>>().len(), 1, "all serve by one leaf");
+    assert_eq!(leaves.collect::<BTreeSet<_>>().len(), 1, "all replicas serve one leaf");
 }
 
 fn a_ca_bundle_that_was_wiped_or_replaced_is_filled_in_again(Shared { cluster, .. }: &Shared) {
@@ -195,9 +195,9 @@ fn a_configuration_that_was_deleted_stays_deleted_and_the_other_is_looked_after(
     cluster.kubectl(&["delete", CONFIGURATIONS[1]]).ok();
     let present = r#"podgate_webhook_configuration_present{configuration="mutating"}"#;
     for podgate in replicas {
-        eventually("the configuration to be missed", || {
-            let seen = podgate.metric(present);
-            if seen == Some(0.0) { Ok(()) } else { Err(format!("{seen:?}")) }
+        eventually("the missing configuration in the metric", || {
+            let value = podgate.metric(present);
+            if value == Some(0.0) { Ok(()) } else { Err(format!("{value:?}")) }
         });
     }
     cluster.kubectl(&["patch", CONFIGURATIONS[0], "--type=json", "-p", WIPE]).ok();
@@ -217,7 +217,7 @@ fn a_secret_that_was_corrupted_or_deleted_is_restored_and_stays_helms(
     restored(cluster, "a Secret that was corrupted", &ca);
     cluster.kubectl(&["delete", "secret", "podgate-tls"]).ok();
     restored(cluster, "a Secret that was deleted", &ca);
-    // Or Helm would not take it away with the release, nor change it: what it owns is still its own.
+    // The Secret must keep Helm's ownership metadata, so that Helm can change it and delete it with the release.
     let owner = r"jsonpath={.metadata.labels.app\.kubernetes\.io/managed-by} {.metadata.annotations.meta\.helm\.sh/release-name}";
     assert_eq!(
         cluster.kubectl(&["get", "secret", "podgate-tls", "-o", owner]).ok(),
@@ -229,11 +229,11 @@ fn a_secret_that_was_corrupted_or_deleted_is_restored_and_stays_helms(
         .given(&upgraded)
         .ok();
     for podgate in replicas {
-        handshake(podgate, &ca).expect("it served on meanwhile");
+        handshake(podgate, &ca).expect("the old certificate is served");
     }
 }
 
-/// Waits until a Secret is as it was: the authority in it is still the one that the API server trusts.
+/// Waits until a Secret is restored with the CA that the API server trusts.
 fn restored(cluster: &Cluster, what: &str, ca: &[u8]) {
     let ((), after) = eventually(what, || {
         let leaf = cluster.secret("tls.crt");
@@ -256,7 +256,7 @@ fn an_api_server_trusts_every_replica_while_leaves_and_authorities_are_replaced(
         });
     }
     let (mut leaves, mut authorities, mut handshakes) = (BTreeSet::new(), BTreeSet::new(), 0);
-    // What an API server that has just looked trusts.
+    // The bundle that the API server trusts now.
     let trusted = || cluster.bundles(CONFIGURATIONS[0]).remove(0);
     let ((), after) = eventually_within(REPLACED, "leaves and authorities to be replaced", || {
         for podgate in &replicas {
@@ -280,8 +280,8 @@ fn an_api_server_trusts_every_replica_while_leaves_and_authorities_are_replaced(
     );
 }
 
-/// Connects by what is trusted now; gives the leaf and the bundle. Only a bundle that is still the same after a refusal
-/// was trusted when it came.
+/// Connects with the bundle that is trusted now; returns the leaf and the bundle. A refusal counts only if the bundle
+/// is still the same after it.
 fn trusting_handshake(podgate: &Podgate, trusted: impl Fn() -> Vec<u8>) -> (Vec<u8>, Vec<u8>) {
     let mut bundle = trusted();
     loop {
@@ -296,7 +296,7 @@ fn trusting_handshake(podgate: &Podgate, trusted: impl Fn() -> Vec<u8>) -> (Vec<
     }
 }
 
-fn what_an_admin_provides_is_served_and_trusted_and_a_better_one_is_taken_over() {
+fn a_certificate_from_an_admin_is_served_and_trusted_and_a_better_one_is_taken_over() {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let cluster = Cluster::start();
     let podgate = cluster.podgate("provided", &[]);

@@ -15,24 +15,24 @@ use crate::support::manifests::{pod, workload};
 use crate::support::ran::Ran;
 use crate::support::suite::{Suite, Trials, World, trials};
 
-/// The first trials want a cluster that lacks what the later ones have, and the last one leaves an install that is broken;
-/// each makes of it what it needs.
+/// The first trials need a cluster without the objects of the later ones, and the last one leaves a broken install;
+/// each prepares what it needs.
 pub fn suite() -> Suite {
     Suite::in_order().sharing(&World::new(Plane::start), TRIALS)
 }
 
 const TRIALS: Trials<Plane> = trials![
-    an_empty_cluster_says_what_it_lacks,
+    check_and_analyze_name_what_an_empty_cluster_lacks,
     an_analysis_needs_no_podgate,
     pods_are_listed_with_the_workloads_that_own_them,
-    selectors_and_empty_namespaces_read_as_kubectl_has_them,
+    selectors_and_empty_namespaces_read_as_in_kubectl,
     scores_are_what_the_formula_gives_by_hand,
-    what_an_analysis_finds_decides_how_it_exits,
+    the_findings_of_an_analysis_decide_its_exit_code,
     a_cluster_policy_is_in_force_where_its_selector_matches,
-    a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others,
+    a_user_of_one_namespace_gets_that_one_and_a_warning_about_the_others,
     a_healthy_cluster_passes_the_check,
-    whoever_may_change_what_podgate_goes_by_is_named,
-    an_incomplete_install_is_told_line_by_line,
+    check_names_everyone_who_may_change_podgates_configuration,
+    an_incomplete_install_is_reported_line_by_line,
 ];
 
 struct Plane {
@@ -45,7 +45,7 @@ impl Plane {
         Self { plane: ControlPlane::start(), applications: Once::new() }
     }
 
-    /// One with podgate's CRDs, and what `applications` makes.
+    /// The cluster with podgate's CRDs and the objects of `applications`.
     fn in_use(&self) -> &Self {
         self.applications.call_once(|| {
             self.kubectl(&["apply", "-f", "-"]).given(&namespaces()).ok();
@@ -67,10 +67,10 @@ impl Plane {
         self.plane.kubectl(args)
     }
 
-    /// The pods of a namespace, by name, once there are so many.
+    /// Waits until a namespace has this number of pods; returns their names.
     fn pods(&self, namespace: &str, selector: &str, count: usize) -> Vec<String> {
         let args = ["get", "pods", "-n", namespace, "-l", selector, "-o", "name"];
-        let listed = eventually("the controllers to make the pods", || {
+        let listed = eventually("the controllers to create the pods", || {
             let names = self.kubectl(&args).result()?;
             let names: Vec<_> = names.lines().map(|it| it.replace("pod/", "")).collect();
             if names.len() == count { Ok(names) } else { Err(format!("{names:?}")) }
@@ -78,7 +78,7 @@ impl Plane {
         listed.0
     }
 
-    /// What the kubelet would write.
+    /// Writes the pod's status as the kubelet would.
     fn set_status(&self, namespace: &str, pod: &str, status: &Value) {
         let patch = json!({"status": status}).to_string();
         let args = [
@@ -112,8 +112,8 @@ fn namespaces() -> String {
     ["batch", "empty", "lab", "shop"].map(namespace).concat()
 }
 
-fn an_empty_cluster_says_what_it_lacks(plane: &Plane) {
-    let checked = plane.podgate("admin", &["check"]).exits(3).says(&["2 checks are errors"]);
+fn check_and_analyze_name_what_an_empty_cluster_lacks(plane: &Plane) {
+    let checked = plane.podgate("admin", &["check"]).exits(3).reports(&["2 checks are errors"]);
     assert!(checked.line(&["the API server answers; it is Kubernetes v1."]).starts_with("ok "));
     for crd in ["devopspolicies", "clusterdevopspolicies"] {
         let line = checked.line(&[&format!("CRD {crd}.devops.stochastic.io is not installed")]);
@@ -124,7 +124,7 @@ fn an_empty_cluster_says_what_it_lacks(plane: &Plane) {
 
 fn an_analysis_needs_no_podgate(plane: &Plane) {
     plane.kubectl(&["apply", "-f", "-"]).given(&namespaces()).ok();
-    let analyzed = plane.podgate("admin", &["analyze", "-o", "json"]).exits(3).says(&[
+    let analyzed = plane.podgate("admin", &["analyze", "-o", "json"]).exits(3).reports(&[
         "the cluster does not serve DevOpsPolicy; install it with: podgate crd install",
         "the cluster does not serve ClusterDevOpsPolicy; install it with: podgate crd install",
         "the analysis is incomplete because of 2 faults",
@@ -188,7 +188,7 @@ fn applications(plane: &Plane) {
     });
 }
 
-/// Makes the controller run a CronJob now: its last run is written as long past, so that one was missed.
+/// Makes the controller run a CronJob now: its last run is set far in the past, so that one run was missed.
 fn run_cron_job(plane: &Plane) {
     let mut report = workload(Kind::CronJob, pod("nginx:1.29"));
     report["metadata"]["name"] = json!("report");
@@ -252,7 +252,7 @@ fn pods_are_listed_with_the_workloads_that_own_them(plane: &Plane) {
     assert_eq!(restarts, [0, 7]);
 }
 
-fn selectors_and_empty_namespaces_read_as_kubectl_has_them(plane: &Plane) {
+fn selectors_and_empty_namespaces_read_as_in_kubectl(plane: &Plane) {
     let plane = plane.in_use();
     let list = |args: &[&str]| plane.podgate("admin", &[&["list", "pods"], args].concat());
     let api = list(&["-n", "shop", "-l", "app=api", "-o", "name"]).exits(0);
@@ -262,15 +262,15 @@ fn selectors_and_empty_namespaces_read_as_kubectl_has_them(plane: &Plane) {
         api.stdout
     );
     list(&["-n", "shop", "-l", "app in (api)", "-o", "wide"]).exits(0).prints(&["RESTARTS   AGE"]);
-    // As kubectl has it: -A before -n, the context's namespace by default, and nothing found is no error.
+    // As in kubectl: -A overrides -n, the context's namespace is the default, and an empty list is no error.
     assert_eq!(list(&["-n", "lab", "-A"]).exits(0).stdout.lines().count(), 7);
-    let none = list(&[]).exits(0).says(&["No resources found in default namespace.\n"]);
+    let none = list(&[]).exits(0).reports(&["No resources found in default namespace.\n"]);
     assert_eq!(none.stdout, "");
-    list(&["-A", "-l", "app=none"]).exits(0).says(&["No resources found\n"]);
+    list(&["-A", "-l", "app=none"]).exits(0).reports(&["No resources found\n"]);
     assert_eq!(list(&["-n", "empty", "-o", "json"]).exits(0).json(), json!([]));
-    list(&["-l", "a b"]).exits(2).says(&["unable to parse", "--selector"]);
+    list(&["-l", "a b"]).exits(2).reports(&["unable to parse", "--selector"]);
     let refused = plane.podgate("jane", &["list", "pods"]).exits(3);
-    refused.says(&["User \"jane\" cannot list resource \"pods\"", "ask a cluster admin"]);
+    refused.reports(&["User \"jane\" cannot list resource \"pods\"", "ask a cluster admin"]);
 }
 
 fn scores_are_what_the_formula_gives_by_hand(plane: &Plane) {
@@ -304,7 +304,7 @@ fn scores_are_what_the_formula_gives_by_hand(plane: &Plane) {
     let lab = namespace("lab");
     assert_eq!((&lab["score"], &lab["policies"]), (&json!(80), &json!(["founding-checks"])));
     assert_eq!(lab["lostPoints"], json!({"requireLivenessProbe": 15, "requireReadinessProbe": 5}));
-    // batch keeps all: a Job's pods need no probes. default and empty run nothing.
+    // batch breaks none: a Job's pods need no probes. default and empty run nothing.
     for (name, workloads) in [("batch", 1), ("default", 0), ("empty", 0)] {
         let clean = namespace(name);
         assert_eq!(
@@ -339,10 +339,10 @@ fn scores_are_what_the_formula_gives_by_hand(plane: &Plane) {
     assert!(worst["message"].as_str().unwrap().contains("(1 of 2 pods, such as cart-"), "{worst}");
 }
 
-fn what_an_analysis_finds_decides_how_it_exits(plane: &Plane) {
+fn the_findings_of_an_analysis_decide_its_exit_code(plane: &Plane) {
     let plane = plane.in_use();
     let analyze = |args: &[&str]| plane.podgate("admin", &[&["analyze"], args].concat());
-    let table = analyze(&[]).exits(1).says(&["violations of severity low or worse"]);
+    let table = analyze(&[]).exits(1).reports(&["violations of severity low or worse"]);
     println!("{}", table.stdout);
     let shop = table.line(&["shop ", "Degraded"]);
     assert!(
@@ -354,7 +354,7 @@ fn what_an_analysis_finds_decides_how_it_exits(plane: &Plane) {
     analyze(&["-n", "lab", "--fail-on", "medium"]).exits(1);
     analyze(&["-n", "lab", "--fail-on", "high", "--min-score", "81"])
         .exits(4)
-        .says(&["score is 80"]);
+        .reports(&["score is 80"]);
     analyze(&["-n", "empty", "-o", "wide"]).exits(0).prints(&["founding-checks"]);
     analyze(&["-n", "batch", "-o", "yaml"])
         .exits(0)
@@ -366,9 +366,9 @@ fn what_an_analysis_finds_decides_how_it_exits(plane: &Plane) {
     std::fs::write(&file, format!("{head}{{requireImageDigest: true}}")).unwrap();
     analyze(&given).exits(1).prints(&["requireImageDigest 100"]);
     std::fs::write(&file, format!("{head}{{requireImageDigests: true}}")).unwrap();
-    analyze(&given).exits(2).says(&["policy.yaml:4:", "requireImageDigests"]);
-    analyze(&["-n", "shopp"]).exits(2).says(&["there is no namespace \"shopp\""]);
-    analyze(&["-n", "kube-system"]).exits(2).says(&["kube-system is a protected namespace"]);
+    analyze(&given).exits(2).reports(&["policy.yaml:4:", "requireImageDigests"]);
+    analyze(&["-n", "shopp"]).exits(2).reports(&["there is no namespace \"shopp\""]);
+    analyze(&["-n", "kube-system"]).exits(2).reports(&["kube-system is a protected namespace"]);
     let unreachable = tempfile::tempdir().unwrap();
     let kubeconfig = altered(&plane.plane.kubeconfig("admin"), unreachable.path(), |config| {
         config["clusters"][0]["cluster"]["server"] = json!("https://127.0.0.1:1");
@@ -410,11 +410,11 @@ fn altered(kubeconfig: &Path, dir: &Path, change: impl Fn(&mut Value)) -> PathBu
     copy
 }
 
-fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane) {
+fn a_user_of_one_namespace_gets_that_one_and_a_warning_about_the_others(plane: &Plane) {
     let plane = plane.in_use();
-    // Nothing at all: the context's namespace is tried, and refused.
+    // Without any permission, the context's namespace is tried and refused.
     let refused = plane.podgate("jane", &["analyze"]).exits(3);
-    refused.says(&[
+    refused.reports(&[
         "so only default is analyzed; choose another with -n",
         "cannot list resource \"pods\" in API group \"\" in the namespace \"default\"",
     ]);
@@ -429,28 +429,28 @@ fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane
         "--resource=pods,devopspolicies.devops.stochastic.io",
     ]);
     grant(&["rolebinding", "jane", "-n", "shop", "--role=jane", "--user=jane"]);
-    let shop = plane.podgate("jane", &["analyze", "-n", "shop", "-o", "json"]).exits(3).says(&[
+    let shop = plane.podgate("jane", &["analyze", "-n", "shop", "-o", "json"]).exits(3).reports(&[
         "the ClusterDevOpsPolicies: cannot be read, so everything is judged without them",
         "the analysis is incomplete because of a fault",
     ]);
     assert_eq!(shop.json()["namespaces"][0]["score"], 59);
 
-    // Without -n it is the context's namespace, and that is told.
+    // Without -n, the context's namespace is used, and stderr says so.
     let dir = tempfile::tempdir().unwrap();
     let in_shop = altered(&plane.plane.kubeconfig("jane"), dir.path(), |config| {
         config["contexts"][0]["context"]["namespace"] = json!("shop");
     });
     let output = binary::run(&["analyze", "--kubeconfig", in_shop.to_str().unwrap()]);
     assert_eq!(output.status.code(), Some(3));
-    let told = "so only shop is analyzed; choose another with -n";
-    assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
+    let expected = "so only shop is analyzed; choose another with -n";
+    assert!(text(&output.stderr).contains(expected), "{}", text(&output.stderr));
     assert!(
         text(&output.stdout).contains("shop        59      Degraded"),
         "{}",
         text(&output.stdout)
     );
 
-    // Where namespaces can be listed, each is tried.
+    // A user who can list namespaces gets every namespace that is readable.
     grant(&[
         "clusterrole",
         "namespaces",
@@ -460,10 +460,10 @@ fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane
     grant(&["clusterrolebinding", "jane", "--clusterrole=namespaces", "--user=jane"]);
     let some = plane.podgate("jane", &["analyze", "-o", "json"]).exits(3);
     for namespace in ["batch", "default", "empty", "lab"] {
-        let told = format!(
+        let expected = format!(
             "podgate: {namespace}: its pods cannot be read: pods is forbidden: User \"jane\""
         );
-        assert!(some.stderr.contains(&told), "{}", some.stderr);
+        assert!(some.stderr.contains(&expected), "{}", some.stderr);
     }
     assert!(!some.stderr.contains("podgate: shop"), "{}", some.stderr);
     let analysis = some.json();
@@ -482,7 +482,7 @@ fn a_user_of_one_namespace_gets_that_one_and_is_told_of_the_others(plane: &Plane
     }
 }
 
-fn whoever_may_change_what_podgate_goes_by_is_named(plane: &Plane) {
+fn check_names_everyone_who_may_change_podgates_configuration(plane: &Plane) {
     let plane = plane.in_use();
     let line = |words: &[&str]| plane.podgate("admin", &["check"]).line(words).to_owned();
     let role = ["create", "role", "labels", "-n", "lab", "--verb=patch", "--resource=namespaces"];
@@ -579,9 +579,9 @@ fn a_healthy_cluster_passes_the_check(plane: &Plane) {
     assert_eq!(json["checks"].as_array().unwrap().iter().filter(release).count(), 4);
 }
 
-fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
+fn an_incomplete_install_is_reported_line_by_line(plane: &Plane) {
     let plane = plane.in_use();
-    // A policy that the schema admits and no check can be made of.
+    // A policy that the schema admits, but that does not compile.
     let policy = json!({
         "apiVersion": "devops.stochastic.io/v1",
         "kind": "ClusterDevOpsPolicy",
@@ -589,7 +589,7 @@ fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
         "spec": {"validations": [{"name": "a", "expression": "nope(object)", "message": "m"}]},
     });
     plane.kubectl(&["apply", "-f", "-"]).given(&policy).ok();
-    // One that compiles and is hardly what was meant; it judges no namespace.
+    // A policy that compiles but selects no namespace, probably by mistake.
     let odd = json!({
         "apiVersion": "devops.stochastic.io/v1",
         "kind": "ClusterDevOpsPolicy",
@@ -600,7 +600,7 @@ fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
         },
     });
     plane.kubectl(&["apply", "-f", "-"]).given(&odd).ok();
-    // What an uninstall left behind, or an install that never came up.
+    // Leftovers of an uninstall, or an install that never started.
     let leftover = json!({
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "MutatingWebhookConfiguration",
@@ -616,7 +616,7 @@ fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
     let mut agent = workload(Kind::DaemonSet, pod("agent:1"));
     agent["spec"]["template"]["spec"]["hostNetwork"] = json!(true);
     plane.kubectl(&["apply", "-n", "empty", "-f", "-"]).given(&agent).ok();
-    // As an older version would have left it.
+    // The CRD of an older version.
     let crd = "customresourcedefinition/devopspolicies.devops.stochastic.io";
     let remove = json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/maxRestartCount"}]);
     plane.kubectl(&["patch", crd, "--type=json", "--patch", &remove.to_string()]).ok();
@@ -665,9 +665,9 @@ fn an_incomplete_install_is_told_line_by_line(plane: &Plane) {
         assert!(line.starts_with(&format!("{state} ")) && line.contains(todo), "{line}");
     }
     let analyzed = plane.podgate("admin", &["analyze"]).exits(3);
-    analyzed.says(&["ClusterDevOpsPolicy broken: cannot be used, so nothing is judged by it: spec.validations[0]"]);
+    analyzed.reports(&["ClusterDevOpsPolicy broken: cannot be used, so nothing is judged by it: spec.validations[0]"]);
 
-    // What a user may not do is told one by one; what not every podgate needs is no error.
+    // Each missing permission is listed; those that not every podgate needs are no errors.
     let jane = plane.podgate("jane", &["check"]).exits(3);
     let pods = jane.line(&["may not list, watch pods"]);
     assert!(pods.starts_with("error ") && pods.contains("to audit what runs"), "{pods}");

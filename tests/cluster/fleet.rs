@@ -19,8 +19,8 @@ use crate::support::ran::Ran;
 use crate::support::suite::{Suite, Trials, World, trials};
 use zoo::Zoo;
 
-/// The first trials want clusters that lack what the later ones have, and the last one leaves only one of them; each makes
-/// of them what it needs.
+/// The first trials need clusters without the objects of the later ones, and the last one leaves only one cluster; each
+/// prepares what it needs.
 pub fn suite() -> Suite {
     Suite::in_order().sharing(&World::new(Fleet::start), TRIALS)
 }
@@ -29,12 +29,12 @@ const TRIALS: Trials<Fleet> = trials![
     both_are_listed,
     a_cluster_without_podgate_is_judged_by_the_default_checks,
     policies_are_compared_by_their_content,
-    rules_and_scores_stand_side_by_side,
-    all_can_be_judged_by_one_measure,
-    every_context_works_or_is_named_and_hides_no_other,
+    rules_and_scores_are_shown_side_by_side,
+    all_clusters_can_be_judged_by_one_bundle,
+    every_context_works_or_is_reported_and_hides_no_other,
     a_file_that_cannot_be_read_hides_no_other,
-    one_that_freezes_is_given_up_after_its_time,
-    one_that_is_killed_in_the_middle_is_unreachable,
+    a_cluster_that_freezes_is_given_up_after_the_timeout,
+    a_cluster_that_is_killed_during_an_analysis_is_unreachable,
 ];
 
 /// Two control planes, each with a kubeconfig whose context has the plane's name.
@@ -61,7 +61,7 @@ impl Fleet {
                 &json!([context(name, name, name)]),
             );
             fleet.write(name, &config.to_string());
-            // As a kubeconfig whose certificates lie beside it names them.
+            // Relative paths, as in a kubeconfig whose certificates are in the same folder.
             for file in ["ca.crt", "admin.crt", "admin.key"] {
                 fleet.write(&format!("{name}-{file}"), &read(&plane.kubeconfig(file)));
             }
@@ -109,7 +109,7 @@ impl Fleet {
 }
 
 impl Ran {
-    /// The cells of the line that begins with this one.
+    /// The cells of the line whose first cell is this.
     fn row(&self, first: &str) -> Vec<&str> {
         let rows = self.stdout.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
         let mut rows = rows.filter(|row| row.first() == Some(&first));
@@ -117,7 +117,7 @@ impl Ran {
     }
 
     /// The lines on stderr about a context.
-    fn told(&self, context: &str) -> String {
+    fn lines_about(&self, context: &str) -> String {
         let begin = format!("podgate: {context}: ");
         self.stderr.lines().filter(|line| line.starts_with(&begin)).collect()
     }
@@ -191,14 +191,14 @@ fn carts(fleet: &Fleet) {
         let mut cart = workload(Kind::Deployment, pod(image));
         cart["metadata"] = json!({"name": "cart", "namespace": "default"});
         apply(plane, &cart);
-        eventually("the controllers to make the pod", || {
+        eventually("the controllers to create the pod", || {
             let pods = plane.kubectl(&["get", "pods", "-n", "default", "-o", "name"]).result()?;
             if pods.contains("pod/cart") { Ok(()) } else { Err(pods) }
         });
     }
 }
 
-/// The same policy in both.
+/// Applies the same policy to both.
 fn policies(fleet: &Fleet) {
     for file in BOTH {
         install(fleet, file);
@@ -237,7 +237,7 @@ fn both_are_listed(fleet: &Fleet) {
     assert_eq!(west[..3], ["west", &url(&fleet.west), "Reachable"]);
     assert!(east[4].starts_with("v1.") && west[3] == east[4], "{}", listed.stdout);
     assert!(listed.stdout.contains("v1, 0 policies"));
-    assert_eq!(west[4], "-", "the west has no podgate yet");
+    assert_eq!(west[4], "-", "podgate is not installed in west yet");
 
     let json = fleet.run(&BOTH, &["clusters", "list", "-o", "json", "--context", "west"]).json();
     assert_eq!(json["apiVersion"], "podgate/v1");
@@ -246,13 +246,17 @@ fn both_are_listed(fleet: &Fleet) {
     fleet
         .run(&BOTH, &["clusters", "list", "--context", "north"])
         .exits(2)
-        .says(&["there is no context \"north\" in the kubeconfig; there are: east, west"]);
+        .reports(&["there is no context \"north\" in the kubeconfig; there are: east, west"]);
 }
 
 fn a_cluster_without_podgate_is_judged_by_the_default_checks(fleet: &Fleet) {
     carts(fleet);
     let analyzed = fleet.analyze(&BOTH, &["-o", "json", "--fail-on", "never"]).exits(0);
-    assert!(analyzed.told("west").contains("podgate is not installed here"), "{}", analyzed.stderr);
+    assert!(
+        analyzed.lines_about("west").contains("podgate is not installed here"),
+        "{}",
+        analyzed.stderr
+    );
     let json = analyzed.json();
     assert_eq!(of(&json, "west")["state"], "Reachable");
     assert_eq!(of(&json, "west")["workloads"], 1);
@@ -281,10 +285,10 @@ fn policies_are_compared_by_their_content(fleet: &Fleet) {
     assert_eq!(drift[1]["policy"], "DevOpsPolicy default/baseline");
 }
 
-fn rules_and_scores_stand_side_by_side(fleet: &Fleet) {
+fn rules_and_scores_are_shown_side_by_side(fleet: &Fleet) {
     in_use(fleet);
     let analyzed = fleet.analyze(&BOTH, &["-o", "wide"]).exits(1);
-    // nginx without a tag breaks forbidLatestTag in the east, where a probe is asked for too.
+    // nginx without a tag breaks forbidLatestTag in the east, where a policy also requires a probe.
     let row = analyzed.row("high");
     assert_eq!(row, ["high", "forbidLatestTag", "1", "0"], "{}", analyzed.stdout);
     assert_eq!(analyzed.row("medium")[1..], ["requireLivenessProbe", "1", "0"]);
@@ -298,14 +302,14 @@ fn rules_and_scores_stand_side_by_side(fleet: &Fleet) {
     fleet
         .analyze(&BOTH, &["--fail-on", "never", "--min-score", "100"])
         .exits(4)
-        .says(&[&format!("the score is {score}, below the 100")]);
+        .reports(&[&format!("the score is {score}, below the 100")]);
     fleet.analyze(&BOTH, &["--context", "west"]).exits(0);
-    fleet.analyze(&BOTH, &["-n", "kube-system"]).exits(2).says(&["protected namespace"]);
+    fleet.analyze(&BOTH, &["-n", "kube-system"]).exits(2).reports(&["protected namespace"]);
     let nowhere = fleet.analyze(&BOTH, &["-n", "nowhere"]).exits(3);
-    assert!(nowhere.told("west").contains("there is no namespace \"nowhere\""));
+    assert!(nowhere.lines_about("west").contains("there is no namespace \"nowhere\""));
 }
 
-fn all_can_be_judged_by_one_measure(fleet: &Fleet) {
+fn all_clusters_can_be_judged_by_one_bundle(fleet: &Fleet) {
     carts(fleet);
     let args = ["--bundle", "restricted", "-o", "json", "--fail-on", "never"];
     let json = fleet.analyze(&BOTH, &args).exits(0).json();
@@ -316,7 +320,7 @@ fn all_can_be_judged_by_one_measure(fleet: &Fleet) {
     assert_eq!(json["drift"], Value::Null);
 }
 
-fn every_context_works_or_is_named_and_hides_no_other(fleet: &Fleet) {
+fn every_context_works_or_is_reported_and_hides_no_other(fleet: &Fleet) {
     in_use(fleet);
     let Zoo { clusters, users, contexts, expected } = Zoo::of(fleet);
     let config = kubeconfig(&json!(clusters), &json!(users), &json!(contexts));
@@ -326,10 +330,10 @@ fn every_context_works_or_is_named_and_hides_no_other(fleet: &Fleet) {
     let json = analyzed.json();
     println!("{}", analyzed.stderr);
     assert_eq!(json["clusters"].as_array().unwrap().len(), expected.len());
-    for (context, state, told) in &expected {
+    for (context, state, message) in &expected {
         let found = of(&json, context);
         assert_eq!(found["state"], *state, "{found}");
-        assert!(analyzed.told(context).contains(told), "{context}: {}", analyzed.stderr);
+        assert!(analyzed.lines_about(context).contains(message), "{context}: {}", analyzed.stderr);
         assert_eq!(found["violations"].is_number(), *state == "Reachable", "{found}");
     }
     assert_eq!(of(&json, "nobody-listens")["server"], "https://127.0.0.1:1");
@@ -347,8 +351,8 @@ fn every_context_works_or_is_named_and_hides_no_other(fleet: &Fleet) {
     assert_eq!(listed.row("no-rights")[2], "Reachable");
     assert_eq!(listed.row("wrong-token")[2], "Unauthorized");
 
-    for (context, state, told) in &expected {
-        // Alone, a plugin has the terminal, and as long as it takes.
+    for (context, state, message) in &expected {
+        // On a single cluster, a plugin may use the terminal and has no timeout.
         if ["exec-hangs", "exec-asks"].contains(context) {
             continue;
         }
@@ -364,9 +368,10 @@ fn every_context_works_or_is_named_and_hides_no_other(fleet: &Fleet) {
         let alone = Ran::of(&binary::run(&alone));
         let code = if *state == "Reachable" { 0 } else { 3 };
         assert_eq!(alone.code, code, "{context}: {}", alone.stderr);
-        // Alone, what a plugin says goes to the terminal itself.
-        let told = told.split(": log in").next().unwrap().trim_start_matches("/no/such/plugin ");
-        assert!(alone.stderr.contains(told), "{context}: {}", alone.stderr);
+        // On a single cluster, a plugin writes to the terminal itself.
+        let message =
+            message.split(": log in").next().unwrap().trim_start_matches("/no/such/plugin ");
+        assert!(alone.stderr.contains(message), "{context}: {}", alone.stderr);
         assert!(!alone.stderr.contains("s3cret"), "{context}: {}", alone.stderr);
     }
 }
@@ -376,7 +381,7 @@ fn a_file_that_cannot_be_read_hides_no_other(fleet: &Fleet) {
     fleet.write("nothing", "");
     let files = ["east", "", "missing", "nothing", "broken", "west"];
     let listed = fleet.run(&files, &["clusters", "list", "-o", "json"]).exits(3);
-    let listed = listed.says(&["/broken: it is not YAML", "1 kubeconfig file cannot be read"]);
+    let listed = listed.reports(&["/broken: it is not YAML", "1 kubeconfig file cannot be read"]);
     assert!(!listed.stderr.contains("s3cret"), "{}", listed.stderr);
     let json = listed.json();
     for context in BOTH {
@@ -387,22 +392,22 @@ fn a_file_that_cannot_be_read_hides_no_other(fleet: &Fleet) {
     fleet
         .run(&["missing"], &["clusters", "list"])
         .exits(3)
-        .says(&["there is no context in", "set KUBECONFIG"]);
-    fleet.run(&["broken"], &["clusters", "list"]).exits(3).says(&["it is not YAML"]);
+        .reports(&["there is no context in", "set KUBECONFIG"]);
+    fleet.run(&["broken"], &["clusters", "list"]).exits(3).reports(&["it is not YAML"]);
 
-    // One cluster: what comes before the broken file is certain, what comes after it is not.
+    // For commands on one cluster, contexts of files before the broken one are usable, and those after it are not.
     let namespaces = ["list", "pods"];
     fleet.run(&files, &namespaces).exits(0);
     fleet.run(&files, &[&namespaces[..], &["--context", "east"]].concat()).exits(0);
     fleet
         .run(&files, &[&namespaces[..], &["--context", "west"]].concat())
         .exits(3)
-        .says(&["/broken: it is not YAML"]);
-    fleet.run(&["broken", "east"], &namespaces).exits(3).says(&["/broken: it is not YAML"]);
+        .reports(&["/broken: it is not YAML"]);
+    fleet.run(&["broken", "east"], &namespaces).exits(3).reports(&["/broken: it is not YAML"]);
     fleet.run(&["missing", "east"], &namespaces).exits(0);
 }
 
-fn one_that_freezes_is_given_up_after_its_time(fleet: &Fleet) {
+fn a_cluster_that_freezes_is_given_up_after_the_timeout(fleet: &Fleet) {
     in_use(fleet);
     fleet.west.freeze_api_server();
     let args = ["clusters", "analyze", "--timeout", "5s", "-o", "json", "--fail-on", "never"];
@@ -413,23 +418,23 @@ fn one_that_freezes_is_given_up_after_its_time(fleet: &Fleet) {
     assert_eq!(of(&json, "east")["violations"], 2, "{json}");
     assert_eq!(of(&json, "west")["state"], "Unreachable");
     assert!(
-        analyzed.told("west").contains("did not answer everything within 5s"),
+        analyzed.lines_about("west").contains("did not answer everything within 5s"),
         "{}",
         analyzed.stderr
     );
 }
 
-fn one_that_is_killed_in_the_middle_is_unreachable(fleet: &Fleet) {
+fn a_cluster_that_is_killed_during_an_analysis_is_unreachable(fleet: &Fleet) {
     fleet.run(&BOTH, &["clusters", "list"]).exits(0);
     fleet.west.freeze_api_server();
-    // Far longer than anybody waits: it is the kill that ends it.
+    // Far longer than the test waits: only the kill can end it.
     let args = ["clusters", "analyze", "--timeout", "1h", "--fail-on", "never"];
     let mut podgate = fleet.spawn(&BOTH, &args);
-    eventually("podgate to be connected with the west", || {
+    eventually("podgate to connect to west", || {
         if connected(podgate.id(), fleet.west.address().port()) {
             Ok(())
         } else {
-            Err("it is not".to_owned())
+            Err("there is no connection".to_owned())
         }
     });
     fleet.west.kill_api_server();
@@ -450,7 +455,7 @@ fn connected(process: u32, port: u16) -> bool {
         .filter_map(|file| fs::read_link(file.ok()?.path()).ok())
         .map(|it| it.display().to_string())
         .collect();
-    // Of each line: number, local and remote address, state (01 is established), and as the tenth the inode.
+    // The fields of a line: number, local and remote address, state (01 is established); the tenth is the inode.
     read(&PathBuf::from(format!("/proc/{process}/net/tcp"))).lines().any(|line| {
         let cells: Vec<_> = line.split_whitespace().collect();
         cells.get(9).is_some_and(|inode| {

@@ -1,5 +1,5 @@
-//! Part of `make test`: how much podgate leaves in a cluster. A hundred policies and ten thousand pods that break every one
-//! of them; what podgate's objects take of etcd, and what it writes in a quiet minute.
+//! Part of `make test`: podgate's footprint in a cluster, with a hundred policies and ten thousand pods that break
+//! every one of them: the size of podgate's objects in etcd, and its writes in a quiet minute.
 #![allow(clippy::cast_precision_loss, reason = "counts are small")]
 
 use std::collections::BTreeMap;
@@ -18,17 +18,17 @@ pub fn suite() -> Suite {
     Suite::of(1).alone(TRIALS)
 }
 
-const TRIALS: Alone = trials![a_hundred_policies_that_ten_thousand_pods_break_take_less_than_a_mebibyte_and_a_quiet_minute_no_write];
+const TRIALS: Alone = trials![a_hundred_policies_broken_by_ten_thousand_pods_take_less_than_a_mebibyte_and_no_write_in_a_quiet_minute];
 
 const NAMESPACES: usize = 10;
 const POLICIES: usize = 100;
 const PODS: usize = 10_000;
 const MIB: usize = 1024 * 1024;
 const QUIET: Duration = Duration::from_mins(1);
-/// So many renewals of the Lease after the last other write, all is written.
+/// After this number of Lease renewals without another write, all is written.
 const RENEWALS: usize = 8;
 
-fn a_hundred_policies_that_ten_thousand_pods_break_take_less_than_a_mebibyte_and_a_quiet_minute_no_write()
+fn a_hundred_policies_broken_by_ten_thousand_pods_take_less_than_a_mebibyte_and_no_write_in_a_quiet_minute()
  {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let plane = ControlPlane::audited();
@@ -77,17 +77,17 @@ fn a_hundred_policies_that_ten_thousand_pods_break_take_less_than_a_mebibyte_and
     });
     let open =
         "devopspolicy_open_violations{namespace=\"load-0\",policy=\"policy-0\",severity=\"high\"}";
-    // A tenth of the workloads are in each namespace.
+    // Each namespace has a tenth of the workloads.
     assert_eq!(podgate.metric(open), Some((PODS / load::PODS_OF_A_WORKLOAD / NAMESPACES) as f64));
     let policies = etcd.bytes_below("/registry/devops.stochastic.io/");
     let reports = etcd.bytes_below("/registry/openreports.io/");
     println!(
-        "all told after {}; {policies} bytes of policies, {reports} of reports",
+        "all status and reports written after {}; {policies} bytes of policies, {reports} of reports",
         seconds(after)
     );
     assert!(policies + reports < MIB, "{policies} + {reports} bytes");
 
-    // How often each resource was written, and apart from them the Lease.
+    // The number of writes by resource, and separately of the Lease.
     let written = || {
         let mut writes = BTreeMap::new();
         let by_podgate = plane.requests_about("\"username\":\"podgate\"").into_iter();
@@ -98,7 +98,7 @@ fn a_hundred_policies_that_ten_thousand_pods_break_take_less_than_a_mebibyte_and
         (writes, renewals)
     };
     let mut settled = written();
-    let ((), after) = eventually_within(patience, "nothing to be left to write", || {
+    let ((), after) = eventually_within(patience, "all writes to be done", || {
         let (writes, renewals) = written();
         if writes != settled.0 {
             settled = (writes, renewals);
@@ -110,8 +110,8 @@ fn a_hundred_policies_that_ten_thousand_pods_break_take_less_than_a_mebibyte_and
             Err(format!("{:?}, {since} renewals ago", settled.0))
         }
     });
-    println!("nothing was left to write {} later", seconds(after));
-    // Nothing happens in this minute: that is the point of it.
+    println!("all writes were done {} later", seconds(after));
+    // Nothing changes in this minute.
     let (before, renewed) = written();
     std::thread::sleep(QUIET);
     let (after, renewals) = written();

@@ -14,22 +14,22 @@ use crate::support::kubectl::Kubectl;
 use crate::support::ran::Ran;
 use crate::support::suite::{Suite, Trials, World, trials};
 
-/// The first trials want a cluster that lacks what the later ones have; each makes of it what it needs.
+/// The first trials need a cluster without the objects of the later ones; each prepares what it needs.
 pub fn suite() -> Suite {
     Suite::in_order().sharing(&World::new(Planes::start), TRIALS)
 }
 
 const TRIALS: Trials<Planes> = trials![
-    a_cluster_without_the_crds_is_told,
-    a_namespace_that_is_not_there_is_told_and_nothing_is_written,
+    missing_crds_are_reported,
+    a_missing_namespace_is_reported_and_nothing_is_written,
     one_bad_policy_keeps_all_from_being_written,
-    what_is_imported_is_created_once,
+    an_imported_policy_is_created_once,
     an_export_imported_elsewhere_differs_in_nothing,
-    a_folder_holds_a_file_for_each,
-    whoever_may_read_may_compare,
+    an_export_to_a_folder_writes_a_file_per_policy,
+    reading_policies_is_enough_to_compare_them,
     a_hand_edit_shows_and_is_taken_over_only_by_force,
     other_managers_that_apply_the_same_make_no_difference,
-    what_is_pruned_is_what_the_files_do_not_name,
+    prune_deletes_the_policies_that_no_file_names,
     bundles_are_applied_and_podgate_makes_no_drift,
 ];
 
@@ -61,7 +61,7 @@ metadata: {name: a, namespace: lab, labels: {managed-by: git}}
 spec: {requiredLabels: [{key: team}], severityOverrides: {forbidLatestTag: low}}
 ";
 
-/// The cluster that policies come from, and one that they go to, which is started when it is needed.
+/// The source cluster of policies, and a target cluster, which starts when it is first needed.
 struct Planes {
     one: Plane,
     two: OnceLock<Plane>,
@@ -147,16 +147,16 @@ impl Plane {
     }
 }
 
-fn a_cluster_without_the_crds_is_told(planes: &Planes) {
+fn missing_crds_are_reported(planes: &Planes) {
     let plane = &planes.one;
     for args in [&["import", "-"][..], &["diff", "-"], &["export", "-A"], &["apply", "baseline"]] {
-        plane.policy(args, POLICIES).exits(3).says(&["does not serve", "podgate crd install"]);
+        plane.policy(args, POLICIES).exits(3).reports(&["does not serve", "podgate crd install"]);
     }
 }
 
-fn a_namespace_that_is_not_there_is_told_and_nothing_is_written(planes: &Planes) {
+fn a_missing_namespace_is_reported_and_nothing_is_written(planes: &Planes) {
     let plane = planes.with_crds();
-    plane.policy(&["import", "-"], POLICIES).exits(3).says(&[
+    plane.policy(&["import", "-"], POLICIES).exits(3).reports(&[
         "there is no namespace shop",
         "kubectl create namespace lab",
         "2 policies cannot be written",
@@ -169,17 +169,17 @@ fn a_namespace_that_is_not_there_is_told_and_nothing_is_written(planes: &Planes)
 fn one_bad_policy_keeps_all_from_being_written(planes: &Planes) {
     let plane = planes.ready();
     let bad = "---\napiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {name: Bad_Name, namespace: shop}\nspec: {}\n";
-    plane.policy(&["import", "-"], &format!("{POLICIES}{bad}")).exits(2).says(&[
+    plane.policy(&["import", "-"], &format!("{POLICIES}{bad}")).exits(2).reports(&[
         "DevOpsPolicy shop/Bad_Name",
         "metadata.name: Invalid value",
         "nothing was written",
     ]);
-    plane.policy(&["import", "-", "-n", "lab"], POLICIES).exits(2).says(&["-n lab"]);
-    plane.policy(&["import", "-"], "").exits(2).says(&["there is no policy"]);
+    plane.policy(&["import", "-", "-n", "lab"], POLICIES).exits(2).reports(&["-n lab"]);
+    plane.policy(&["import", "-"], "").exits(2).reports(&["there is no policy"]);
     assert!(plane.policy(&["export", "-A"], "").exits(0).stdout.is_empty());
 }
 
-fn what_is_imported_is_created_once(planes: &Planes) {
+fn an_imported_policy_is_created_once(planes: &Planes) {
     let plane = planes.ready();
     let tried = plane.policy(&["import", "-", "--dry-run", "server"], POLICIES).exits(0);
     tried.prints(&["created (server dry run)"]);
@@ -201,7 +201,7 @@ fn an_export_imported_elsewhere_differs_in_nothing(planes: &Planes) {
     let export = one.policy(&["export", "-A"], "").exits(0).stdout;
     assert_eq!(export, one.policy(&["export", "-A"], "").exits(0).stdout);
     assert_eq!(export.matches("---\n").count(), 2, "{export}");
-    two.policy(&["diff", "-"], &export).exits(1).says(&["3 policies differ"]);
+    two.policy(&["diff", "-"], &export).exits(1).reports(&["3 policies differ"]);
     two.policy(&["import", "-"], &export).exits(0);
     let same = two.policy(&["diff", "-"], &export).exits(0);
     assert!(same.stdout.is_empty(), "{}", same.stdout);
@@ -212,44 +212,46 @@ fn an_export_imported_elsewhere_differs_in_nothing(planes: &Planes) {
     assert!(!lab.stdout.contains("shop"), "{}", lab.stdout);
 }
 
-fn a_folder_holds_a_file_for_each(planes: &Planes) {
+fn an_export_to_a_folder_writes_a_file_per_policy(planes: &Planes) {
     let plane = planes.imported();
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("policies");
     let at = |path: &str| folder.join(path);
     let args = ["export", "-A", "--dir", folder.to_str().unwrap()];
-    plane.policy(&args, "").exits(0).says(&["everywhere.yaml: written"]);
+    plane.policy(&args, "").exits(0).reports(&["everywhere.yaml: written"]);
     let files = ["everywhere.yaml", "lab/a.yaml", "shop/baseline.yaml"];
     let texts = || files.map(|file| fs::read_to_string(at(file)).unwrap()).join("---\n");
     assert_eq!(texts(), plane.policy(&["export", "-A"], "").exits(0).stdout);
     plane.policy(&["diff", folder.to_str().unwrap()], "").exits(0);
     fs::write(at("shop/gone.yaml"), "a: 1\n").unwrap();
-    let again =
-        plane.policy(&args, "").exits(0).says(&["gone.yaml: not the file of an exported policy"]);
+    let again = plane
+        .policy(&args, "")
+        .exits(0)
+        .reports(&["gone.yaml: not the file of an exported policy"]);
     assert!(!again.stderr.contains("written"), "{}", again.stderr);
     assert!(Path::new(&at("shop/gone.yaml")).exists());
 }
 
-fn whoever_may_read_may_compare(planes: &Planes) {
+fn reading_policies_is_enough_to_compare_them(planes: &Planes) {
     let plane = planes.imported();
     let verbs = "--verb=get";
     let resources =
         "--resource=devopspolicies.devops.stochastic.io,clusterdevopspolicies.devops.stochastic.io";
     plane.policy(&["diff", "-"], POLICIES).exits(0);
     let refused = plane.podgate("jane", &["policy", "diff", "-"], POLICIES).exits(3);
-    refused.says(&["User \"jane\" cannot get resource"]);
+    refused.reports(&["User \"jane\" cannot get resource"]);
     plane.kubectl(&["create", "clusterrole", "read", verbs, resources]).ok();
     plane
         .kubectl(&["create", "clusterrolebinding", "read", "--clusterrole=read", "--user=jane"])
         .ok();
     plane.podgate("jane", &["policy", "diff", "-"], POLICIES).exits(0);
     let refused = plane.podgate("jane", &["policy", "import", "-"], POLICIES).exits(3);
-    refused.says(&["User \"jane\" cannot patch resource", "3 policies cannot be written"]);
+    refused.reports(&["User \"jane\" cannot patch resource", "3 policies cannot be written"]);
 }
 
 fn a_hand_edit_shows_and_is_taken_over_only_by_force(planes: &Planes) {
     let plane = planes.imported();
-    for (edit, shown, told) in [
+    for (edit, shown, field) in [
         (json!({"spec": {"maxRestartCount": 9}}), "-  maxRestartCount: 9", ".spec.maxRestartCount"),
         (
             json!({"spec": {"forbidPendingDuration": 60}}),
@@ -265,13 +267,13 @@ fn a_hand_edit_shows_and_is_taken_over_only_by_force(planes: &Planes) {
     ] {
         plane.patch("baseline", "kubectl-edit", &edit);
         let shown_diff =
-            plane.policy(&["diff", "-"], POLICIES).exits(1).says(&["1 policy differs"]);
+            plane.policy(&["diff", "-"], POLICIES).exits(1).reports(&["1 policy differs"]);
         shown_diff.prints(&[
             shown,
             "--- live/DevOpsPolicy shop/baseline\n+++ file/DevOpsPolicy shop/baseline\n",
         ]);
         let refused = plane.policy(&["import", "-"], POLICIES).exits(3);
-        refused.says(&[told, "kubectl-edit", "--force-conflicts", "nothing was written"]);
+        refused.reports(&[field, "kubectl-edit", "--force-conflicts", "nothing was written"]);
         plane
             .policy(&["import", "-", "--force-conflicts"], POLICIES)
             .exits(0)
@@ -304,22 +306,22 @@ fn other_managers_that_apply_the_same_make_no_difference(planes: &Planes) {
     plane.policy(&["import", "-"], POLICIES).exits(0);
 }
 
-fn what_is_pruned_is_what_the_files_do_not_name(planes: &Planes) {
+fn prune_deletes_the_policies_that_no_file_names(planes: &Planes) {
     let plane = planes.two();
     plane.policy(&["import", "-"], POLICIES).exits(0);
     let (only, _) = POLICIES.split_once("---\n").unwrap();
     plane.policy(&["import", "-", "--prune"], only).exits(2);
-    plane.policy(&["import", "-", "--prune", "-l", ""], only).exits(2).says(&["empty"]);
+    plane.policy(&["import", "-", "--prune", "-l", ""], only).exits(2).reports(&["empty"]);
     plane
         .policy(&["import", "-", "--prune", "-l", "managed-by=me"], only)
         .exits(2)
-        .says(&["baseline", "managed-by=me"]);
+        .reports(&["baseline", "managed-by=me"]);
     plane.kubectl(&["apply", "-f", "-"]).given(&"apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {name: mine, namespace: lab}\nspec: {}\n").ok();
     let before = plane.policy(&["export", "-A"], "").exits(0).stdout;
     let prune = ["import", "-", "--prune", "-l", "managed-by=git"];
     let tried = plane.policy(&[&prune[..], &["--dry-run", "server"]].concat(), only).exits(0);
     tried.prints(&["devopspolicy.devops.stochastic.io/a -n lab pruned (server dry run)\n"]);
-    // Of the namespace alone there is nothing to prune.
+    // In this namespace there is nothing to prune.
     let of_shop = plane.policy(&[&prune[..], &["-n", "shop"]].concat(), only).exits(0);
     assert!(!of_shop.stdout.contains("pruned"), "{}", of_shop.stdout);
     assert_eq!(before, plane.policy(&["export", "-A"], "").exits(0).stdout);
@@ -360,10 +362,10 @@ fn bundles_are_applied_and_podgate_makes_no_drift(planes: &Planes) {
     let _podgate = Podgate::start("reconcile", &[&kubeconfig[..], &rest].concat(), "serving");
     let path = "jsonpath={.status.bundle.name}/{.status.bundle.version}";
     eventually("the status to name the bundle", || {
-        let told =
+        let bundle =
             plane.kubectl(&["get", "devopspolicy", "restricted", "-n", "lab", "-o", path]).ok();
         let expected = format!("restricted/{}", podgate::policy::bundles::VERSION);
-        if told == expected { Ok(()) } else { Err(told) }
+        if bundle == expected { Ok(()) } else { Err(bundle) }
     });
     assert_eq!(export, plane.policy(&["export", "-A"], "").exits(0).stdout);
     plane.policy(&["diff", "-"], &export).exits(0);

@@ -1,5 +1,4 @@
-//! Part of `make test`: how podgate comes into a cluster and leaves it, on a real
-//! control plane of its own.
+//! Part of `make test`: installing podgate and uninstalling it, on a real control plane of its own.
 
 use std::fs;
 
@@ -13,13 +12,13 @@ use crate::support::kubectl::Kubectl;
 use crate::support::manifests::{pod, workload};
 use crate::support::suite::{Suite, Trials, World, trials};
 
-/// Of the trials, the first want a cluster without podgate's CRDs, and the last one leaves it without an API server.
+/// The first trials need a cluster without podgate's CRDs, and the last one leaves it without an API server.
 pub fn suite() -> Suite {
     Suite::in_order().sharing(&World::new(Cluster::start), TRIALS)
 }
 
 const TRIALS: Trials<Cluster> = trials![
-    without_the_crd_serve_says_how_to_install_it,
+    without_the_crd_serve_names_the_command_that_installs_it,
     an_install_without_permission_names_it,
     installing_is_idempotent_and_upgrades,
     the_schema_refuses_what_is_no_policy,
@@ -44,7 +43,7 @@ impl Cluster {
         Self { plane, admin, jane, certs: tempfile::tempdir().unwrap() }
     }
 
-    /// One in which the CRDs are installed.
+    /// A cluster with the CRDs installed.
     fn with_crds(&self) -> &Self {
         let (code, printed) = podgate(&["crd", "install", "--kubeconfig", &self.admin]);
         assert_eq!(code, 0, "{printed}");
@@ -66,7 +65,7 @@ const CRD: &str = "customresourcedefinition/devopspolicies.devops.stochastic.io"
 const CLUSTER_CRD: &str = "customresourcedefinition/clusterdevopspolicies.devops.stochastic.io";
 const CONFIGURATION: [&str; 3] = ["get", "validatingwebhookconfiguration", "podgate-validating"];
 
-fn without_the_crd_serve_says_how_to_install_it(Cluster { admin, .. }: &Cluster) {
+fn without_the_crd_serve_names_the_command_that_installs_it(Cluster { admin, .. }: &Cluster) {
     let (code, printed) = podgate(&["serve", "--kubeconfig", admin, "--listen", "127.0.0.1:0"]);
     assert_eq!(code, 3, "{printed}");
     assert!(printed.contains("podgate crd install"), "{printed}");
@@ -87,20 +86,20 @@ fn installing_is_idempotent_and_upgrades(plane: &Cluster) {
     let both = |own: &str, all: &str| (0, format!("{CRD} {own}\n{CLUSTER_CRD} {all}\n"));
     assert_eq!(install(), both("created", "created"));
     assert_eq!(install(), both("unchanged", "unchanged"));
-    // As an older version would have left it.
+    // The CRD of an older version.
     let remove = json!([{"op": "remove", "path": "/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/maxRestartCount"}]);
     let patch = ["patch", CRD, "--type=json", "--patch", &remove.to_string()];
-    let (patched, printed) = plane.kubectl(&patch).said();
+    let (patched, printed) = plane.kubectl(&patch).output();
     assert!(patched, "{printed}");
     assert_eq!(install(), both("configured", "unchanged"));
-    let (_, schema) = plane.kubectl(&["get", CRD, "-o", "yaml"]).said();
+    let (_, schema) = plane.kubectl(&["get", CRD, "-o", "yaml"]).output();
     assert!(schema.contains("maxRestartCount"), "{schema}");
-    // What is printed is what is installed.
+    // The printed CRDs equal the installed ones.
     let (code, generated) = podgate(&["crd", "generate"]);
     assert_eq!(code, 0);
     let apply =
         ["apply", "--server-side", "--field-manager=podgate", "--dry-run=server", "-f", "-"];
-    let (applied, printed) = plane.kubectl(&apply).given(&generated).said();
+    let (applied, printed) = plane.kubectl(&apply).given(&generated).output();
     assert!(applied, "{printed}");
     assert!(!printed.contains("Warning"), "{printed}");
 }
@@ -126,16 +125,16 @@ fn the_schema_refuses_what_is_no_policy(plane: &Cluster) {
         ("defaultProbe: {tcpPort: 80, httpGet: {path: /, port: 80}}", "not both"),
         ("namespaceSelector: {}", "unknown field \"spec.namespaceSelector\""),
     ] {
-        let (applied, printed) = plane.kubectl(&["apply", "-f", "-"]).given(&policy(spec)).said();
+        let (applied, printed) = plane.kubectl(&["apply", "-f", "-"]).given(&policy(spec)).output();
         assert!(!applied && printed.contains(why), "{spec}: {printed}");
     }
     let (applied, printed) =
-        plane.kubectl(&["apply", "-f", "-"]).given(&policy("forbidLatestTag: true")).said();
+        plane.kubectl(&["apply", "-f", "-"]).given(&policy("forbidLatestTag: true")).output();
     assert!(applied, "{printed}");
-    let (_, printed) = plane.kubectl(&["get", "dop"]).said();
+    let (_, printed) = plane.kubectl(&["get", "dop"]).output();
     let columns: Vec<_> = printed.lines().next().unwrap().split_whitespace().collect();
     assert_eq!(columns, ["NAME", "MODE", "SCORE", "VIOLATIONS", "READY", "AGE"]);
-    let (_, printed) = plane.kubectl(&["explain", "devopspolicy.spec.forbidLatestTag"]).said();
+    let (_, printed) = plane.kubectl(&["explain", "devopspolicy.spec.forbidLatestTag"]).output();
     assert!(printed.contains("Forbids images whose tag is"), "{printed}");
 }
 
@@ -152,29 +151,29 @@ fn a_registration_lasts_as_long_as_podgate(plane: &Cluster) {
     let args = ["--register", "--kubeconfig", admin];
     for signal in ["TERM", "INT"] {
         let mut podgate = Podgate::serve(&args, certs);
-        assert!(plane.kubectl(&CONFIGURATION).said().0);
+        assert!(plane.kubectl(&CONFIGURATION).output().0);
         assert_eq!(podgate.get("/readyz").0, 200);
         podgate.signal(signal);
         let (status, after) = podgate.ended();
         assert!(status.success());
         println!("{signal}: unregistered and ended after {after:?}");
-        assert!(!plane.kubectl(&CONFIGURATION).said().0, "the configuration is left behind");
+        assert!(!plane.kubectl(&CONFIGURATION).output().0, "the configuration still exists");
     }
-    // One that a killed podgate left behind is taken over.
+    // A configuration that a killed podgate left behind is taken over.
     let mut killed = Podgate::serve(&args, certs);
     killed.signal("KILL");
     killed.ended();
-    assert!(plane.kubectl(&CONFIGURATION).said().0);
+    assert!(plane.kubectl(&CONFIGURATION).output().0);
     let mut podgate = Podgate::serve(&args, certs);
     podgate.signal("TERM");
     podgate.ended();
-    assert!(!plane.kubectl(&CONFIGURATION).said().0);
+    assert!(!plane.kubectl(&CONFIGURATION).output().0);
 }
 
 fn anothers_configuration_is_left_alone(plane: &Cluster) {
     let Cluster { admin, certs, .. } = plane.with_crds();
     let installed = "apiVersion: admissionregistration.k8s.io/v1\nkind: ValidatingWebhookConfiguration\nmetadata: {name: podgate-validating}\n";
-    assert!(plane.kubectl(&["create", "-f", "-"]).given(&installed).said().0);
+    assert!(plane.kubectl(&["create", "-f", "-"]).given(&installed).output().0);
     let (code, printed) = podgate(&[
         "serve",
         "--register",
@@ -189,14 +188,14 @@ fn anothers_configuration_is_left_alone(plane: &Cluster) {
     ]);
     assert_eq!(code, 3, "{printed}");
     assert!(printed.contains("a podgate is installed in this cluster"), "{printed}");
-    assert!(plane.kubectl(&CONFIGURATION).said().0);
-    assert!(plane.kubectl(&[&["delete"], &CONFIGURATION[1..]].concat()).said().0);
+    assert!(plane.kubectl(&CONFIGURATION).output().0);
+    assert!(plane.kubectl(&[&["delete"], &CONFIGURATION[1..]].concat()).output().0);
 }
 
 fn the_last_policies_outlive_the_api_server(plane: &Cluster) {
     let certs = plane.with_crds().certs.path();
     let enforce = "apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {name: a}\nspec: {enforcementMode: enforce, forbidLatestTag: true}\n";
-    assert!(plane.kubectl(&["apply", "-f", "-"]).given(&enforce).said().0);
+    assert!(plane.kubectl(&["apply", "-f", "-"]).given(&enforce).output().0);
     let copy = certs.join("kubeconfig");
     fs::copy(&plane.admin, &copy).unwrap();
     let podgate = Podgate::serve(&["--kubeconfig", copy.to_str().unwrap()], certs);

@@ -1,5 +1,5 @@
-//! Part of `make test`: of many podgates one writes, whatever befalls the one that leads. Who wrote when is read from
-//! the API server's audit log, not from what the podgates say.
+//! Part of `make test`: only the leader writes, whatever happens to it. The writers and times come from the API
+//! server's audit log, not from podgate's own logs.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -24,7 +24,7 @@ use crate::support::control_plane::{ControlPlane, seconds, text};
 use crate::support::eventually;
 use crate::support::suite::{Suite, Trials, World, trials};
 
-/// Each scene has a Lease of its own.
+/// Each trial has a Lease of its own.
 pub fn suite() -> Suite {
     Suite::in_order().sharing(&World::new(Edited::start), TRIALS)
 }
@@ -38,13 +38,13 @@ const TRIALS: Trials<Edited> = trials![
     a_holders_clock_that_is_an_hour_behind_changes_nothing,
 ];
 
-/// What a podgate logs, with the address of its metrics, when it contends for the Lease.
+/// The log message, with the address of the metrics, of a podgate that contends for the Lease.
 const READY: &str = "serving";
 const LEADING: &str = "leading";
 const NOT_LEADING: &str = "not leading any more";
 const WAITING: &str = "waiting for the lease";
 
-/// A control plane in which somebody edits a policy all the time, so that the leader always has something to write.
+/// A control plane in which a policy is edited all the time, so that the leader always has something to write.
 struct Edited {
     plane: ControlPlane,
     admin: Arc<Admin>,
@@ -74,7 +74,7 @@ impl Drop for Edited {
     }
 }
 
-/// Somebody who may write everything, without a program for each write.
+/// A client with all permissions, which needs no process for each write.
 struct Admin {
     client: Client,
     runtime: Runtime,
@@ -88,7 +88,7 @@ impl Admin {
         Self { client, runtime }
     }
 
-    /// Makes an object of a namespace, or changes it.
+    /// Creates an object in a namespace, or changes it.
     fn apply<K>(&self, namespace: &str, name: &str, object: &Value) -> kube::Result<()>
     where
         K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
@@ -102,7 +102,7 @@ impl Admin {
     }
 }
 
-/// How often a policy is edited, and a Lease is renewed.
+/// The interval of policy edits and Lease renewals.
 const PACE: Duration = Duration::from_millis(200);
 
 fn edit_a_policy_until(admin: &Admin, done: &AtomicBool) {
@@ -117,7 +117,7 @@ fn edit_a_policy_until(admin: &Admin, done: &AtomicBool) {
             "spec": {"forbidLatestTag": true, "maxRestartCount": count},
         });
         if let Err(error) = admin.apply::<DevOpsPolicy>("default", "edited", &object) {
-            eprintln!("the policy is not edited this time: {error}");
+            eprintln!("an edit of the policy failed: {error}");
         }
         std::thread::sleep(PACE);
     }
@@ -157,7 +157,7 @@ impl<'p> Contest<'p> {
         self.contenders.push((user, Podgate::start("reconcile", &args, READY)));
     }
 
-    /// Waits until one of these leads and has written; which, and after how long.
+    /// Waits until one of these leads and has written; returns its index and the duration.
     fn leader_of(&self, among: &[usize]) -> (usize, Duration) {
         eventually("a podgate to lead", || {
             let leads = |it: &&usize| self.contenders[**it].1.metric("podgate_leader") == Some(1.0);
@@ -179,7 +179,7 @@ impl<'p> Contest<'p> {
         }
     }
 
-    /// Waits until this one has begun to write something after now that is not the Lease.
+    /// Waits until this contender begins another write that is not to the Lease.
     fn writes_on(&self, contender: usize) {
         let user = &self.contenders[contender].0;
         let written = || self.writes().iter().filter(|it| audit::user(it) == user).count();
@@ -189,14 +189,14 @@ impl<'p> Contest<'p> {
         });
     }
 
-    /// The reception of each of the contenders' writes, but those to the Lease.
+    /// The audit events of the contenders' writes as they were received, except those to the Lease.
     fn writes(&self) -> Vec<Value> {
         let users: BTreeSet<_> = self.contenders.iter().map(|(user, _)| user.as_str()).collect();
         let ours = |it: &Value| users.contains(audit::user(it)) && audit::resource(it) != "leases";
         self.plane.writes().into_iter().filter(|it| audit::is_received(it) && ours(it)).collect()
     }
 
-    /// Each successful write of the Lease: when it was answered, by whom, and who holds it by what it says.
+    /// Each successful write of the Lease: its time, its user, and the holder in the written Lease.
     fn terms(&self) -> Vec<(String, String, Option<String>)> {
         let writes = self.plane.writes().into_iter();
         let of_lease = writes.filter(|it| {
@@ -214,7 +214,7 @@ impl<'p> Contest<'p> {
     }
 
     /// Every write began while its writer held the Lease.
-    fn one_wrote_at_a_time(&self) {
+    fn only_the_holder_wrote(&self) {
         let (writes, terms) = (self.writes(), self.terms());
         for write in &writes {
             let before = terms.iter().rfind(|(time, ..)| time.as_str() <= audit::time(write));
@@ -246,7 +246,7 @@ fn the_next_leads_when_the_leader_is_killed(plane: &ControlPlane, name: &str, co
     let (second, _) = contest.leader_of(&contest.all_but(first));
     println!("{count} candidates: the next leads {} after a kill", seconds(killed.elapsed()));
     contest.writes_on(second);
-    contest.one_wrote_at_a_time();
+    contest.only_the_holder_wrote();
 }
 
 fn a_leader_that_was_stopped_writes_nothing_when_it_wakes(Edited { plane, .. }: &Edited) {
@@ -257,16 +257,16 @@ fn a_leader_that_was_stopped_writes_nothing_when_it_wakes(Edited { plane, .. }: 
     let stopped = Instant::now();
     contest.contenders[first].1.signal("STOP");
     let (second, _) = contest.leader_of(&contest.all_but(first));
-    println!("the next leads {} after a stop", seconds(stopped.elapsed()));
+    println!("the next replica leads {} after the leader was stopped", seconds(stopped.elapsed()));
     contest.writes_on(second);
     contest.contenders[first].1.signal("CONT");
     let woken = Instant::now();
     contest.contenders[first].1.logs(NOT_LEADING);
-    // It looks who leads, and waits.
+    // It reads the Lease, and waits.
     contest.contenders[first].1.logs(WAITING);
-    println!("it knows {} after it woke", seconds(woken.elapsed()));
+    println!("it noticed {} after it was resumed", seconds(woken.elapsed()));
     contest.writes_on(second);
-    contest.one_wrote_at_a_time();
+    contest.only_the_holder_wrote();
     assert_eq!(contest.contenders[first].1.count_logged(LEADING), 1);
 }
 
@@ -275,14 +275,14 @@ fn the_next_leads_when_the_leader_ends(Edited { plane, .. }: &Edited) {
     let (first, _) = contest.leader_of(&contest.all());
     contest.others_wait(first);
     contest.writes_on(first);
-    let told = Instant::now();
+    let signalled = Instant::now();
     contest.contenders[first].1.signal("TERM");
     let (status, _) = contest.contenders[first].1.ended();
     assert!(status.success(), "{status}");
     let (second, _) = contest.leader_of(&contest.all_but(first));
-    println!("the next leads {} after the leader was told to end", seconds(told.elapsed()));
+    println!("the next replica leads {} after SIGTERM to the leader", seconds(signalled.elapsed()));
     contest.writes_on(second);
-    contest.one_wrote_at_a_time();
+    contest.only_the_holder_wrote();
     let terms = contest.terms();
     let (_, _, left) = terms.iter().rfind(|it| it.1 == contest.contenders[first].0).unwrap();
     assert_eq!(*left, None, "the lease was not released: {terms:#?}");
@@ -290,12 +290,12 @@ fn the_next_leads_when_the_leader_ends(Edited { plane, .. }: &Edited) {
 
 /// How long a Lease of [`renew_as_another`] lasts.
 const LASTS: Duration = Duration::from_secs(4);
-/// How long the first one lasts, until there is somebody who waits for it.
+/// How long the first Lease lasts, until a candidate waits for it.
 const LASTS_AT_FIRST: Duration = Duration::from_mins(10);
-/// How often it is tried on a machine that is too busy to renew a Lease in time.
+/// The number of attempts on a machine that is too busy to renew a Lease in time.
 const TRIES: usize = 5;
 
-/// Renews the Lease as a holder would whose clock is so many hours off.
+/// Renews the Lease as a holder whose clock is off by this number of hours.
 fn renew_as_another(admin: &Admin, namespace: &str, hours: i64, lasts: Duration) {
     let time = Timestamp::now() + hours.hours();
     let object = json!({
@@ -325,7 +325,7 @@ fn a_holders_clock_changes_nothing(edited: &Edited, name: &str, hours: i64) {
     assert!(waited, "this machine renews no Lease within {LASTS:?}");
 }
 
-/// Whether the Lease was renewed in time, so that something could be seen.
+/// Whether the Lease was always renewed in time; otherwise the attempt shows nothing.
 fn it_waits_for_a_holder(Edited { plane, admin, .. }: &Edited, name: &str, hours: i64) -> bool {
     let mut contest = Contest::new(plane, name);
     renew_as_another(admin, &contest.namespace, hours, LASTS_AT_FIRST);
@@ -343,15 +343,15 @@ fn it_waits_for_a_holder(Edited { plane, admin, .. }: &Edited, name: &str, hours
             println!("an hour {name}: a renewal came too late");
             return false;
         }
-        assert_eq!(leads, Some(0.0), "it did not wait");
+        assert_eq!(leads, Some(0.0), "the candidate did not wait");
         std::thread::sleep(PACE);
     }
     contest.leader_of(&[0]);
     let after = last.elapsed();
     println!("an hour {name}: it leads {} after the last renewal", seconds(after));
-    // No time of this machine's: it may be later, and never earlier.
+    // The time is not this machine's: it may be later, but never earlier.
     assert!(after >= LASTS, "it leads {after:?} after a renewal that lasts {LASTS:?}");
     contest.writes_on(0);
-    contest.one_wrote_at_a_time();
+    contest.only_the_holder_wrote();
     true
 }

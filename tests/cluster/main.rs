@@ -1,6 +1,6 @@
-//! Part of `make test`: the suites that need the control plane of `tests/controlplane`, or the judge of CEL. They run one
-//! after another, each with so many trials at a time as it says; `cargo test --test cluster -- attacks::` runs one of them,
-//! and the name of a trial that trial.
+//! Part of `make test`: the suites that need the control plane of `tests/controlplane`, or the judge of CEL. They run
+//! one after another, each with its own number of parallel trials; `cargo test --test cluster -- attacks::` runs one
+//! suite, and the name of a trial runs that trial.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

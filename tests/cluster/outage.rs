@@ -1,5 +1,5 @@
-//! Part of `make test`: the audit while the API server is killed, its history compacted and its watches cut. Afterwards it
-//! must come to what another program (`tests/count`) counts from `kubectl get -o json`.
+//! Part of `make test`: the audit while the API server is killed, its history compacted and its watches cut. Afterwards
+//! its counts must equal those of another program (`tests/count`) from `kubectl get -o json`.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -20,16 +20,16 @@ pub fn suite() -> Suite {
 }
 
 const TRIALS: Trials<Fixture> = trials![
-    an_audit_from_nothing_comes_to_an_independent_count,
-    an_audit_whose_watches_were_cut_comes_to_the_count,
-    an_audit_whose_history_was_compacted_comes_to_the_count,
-    an_audit_comes_to_the_count_each_time_the_api_server_was_killed,
-    the_next_leader_does_not_take_for_new_what_the_reports_say_began_long_ago,
+    a_first_audit_reaches_an_independent_count,
+    an_audit_whose_watches_were_cut_reaches_the_right_count,
+    an_audit_whose_history_was_compacted_reaches_the_right_count,
+    an_audit_reaches_the_right_count_after_each_kill_of_the_api_server,
+    the_next_leader_takes_the_start_of_violations_from_the_reports,
 ];
 
 const NAMESPACES: [&str; 3] = ["alpha", "beta", "gamma"];
 
-/// A podgate whose way to the API server can be cut, and what it audits.
+/// A podgate whose connection to the API server can be cut, and the control plane that it audits.
 struct Fixture {
     podgate: Mutex<Podgate>,
     proxy: Proxy,
@@ -71,7 +71,7 @@ impl Fixture {
         self.plane.kubectl(args)
     }
 
-    /// A Deployment of one container, once its controller has made the pods.
+    /// Creates a Deployment with one container, and waits until its controller has created the pods.
     fn deployment(&self, namespace: &str, name: &str, image: &str, replicas: usize) {
         let labels = json!({"app": name});
         apply(
@@ -96,7 +96,7 @@ impl Fixture {
         });
     }
 
-    /// How many violations there are by namespace, as another program counts them.
+    /// The violations by namespace, counted by another program.
     fn counted(&self) -> BTreeMap<String, u64> {
         let pods = self.kubectl(&["get", "pods", "--all-namespaces", "-o", "json"]).ok();
         let mut program = Command::new("go")
@@ -112,19 +112,19 @@ impl Fixture {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// What podgate's statuses say.
-    fn told(&self) -> BTreeMap<String, u64> {
+    /// The violations by namespace in the statuses of the policies.
+    fn reported(&self) -> BTreeMap<String, u64> {
         let policies =
             self.kubectl(&["get", "devopspolicies", "--all-namespaces", "-o", "json"]).ok();
         let policies: Value = serde_json::from_str(&policies).unwrap();
-        let told = policies["items"].as_array().unwrap().iter().filter_map(|policy| {
+        let reported = policies["items"].as_array().unwrap().iter().filter_map(|policy| {
             let violations = policy["status"]["violations"].as_u64().filter(|it| *it > 0)?;
             Some((policy["metadata"]["namespace"].as_str()?.to_owned(), violations))
         });
-        told.collect()
+        reported.collect()
     }
 
-    /// When the violations of a Deployment of alpha's began, as its report says.
+    /// The start times of the violations of a Deployment in alpha, from its report.
     fn began(&self, deployment: &str) -> Vec<Value> {
         let reports =
             self.kubectl(&["-n", "alpha", "get", "reports.openreports.io", "-o", "json"]).ok();
@@ -136,11 +136,11 @@ impl Fixture {
 
     fn converges(&self, after: &str) {
         let started = std::time::Instant::now();
-        // The controllers work on meanwhile: both are asked until they agree twice.
+        // The controllers keep working, so both are compared until they agree twice.
         let ((), _) = eventually_within(PATIENCE, after, || {
-            let (told, counted) = (self.told(), self.counted());
-            let agree = told == counted && counted == self.counted();
-            agree.then_some(()).ok_or_else(|| format!("told {told:?}, counted {counted:?}"))
+            let (reported, counted) = (self.reported(), self.counted());
+            let agree = reported == counted && counted == self.counted();
+            agree.then_some(()).ok_or_else(|| format!("reported {reported:?}, counted {counted:?}"))
         });
         println!(
             "{after}: agrees after {} (the count itself takes a part of it)",
@@ -162,46 +162,46 @@ fn reconcile(plane: &ControlPlane, proxy: &Proxy) -> Podgate {
     Podgate::start("reconcile", &[&kubeconfig[..], &rest].concat(), "serving")
 }
 
-fn an_audit_from_nothing_comes_to_an_independent_count(fixture: &Fixture) {
+fn a_first_audit_reaches_an_independent_count(fixture: &Fixture) {
     fixture.converges("from nothing");
 }
 
-fn an_audit_whose_watches_were_cut_comes_to_the_count(fixture: &Fixture) {
+fn an_audit_whose_watches_were_cut_reaches_the_right_count(fixture: &Fixture) {
     fixture.proxy.cut();
     fixture.deployment("gamma", "cart", "nginx", 2);
     fixture.converges("watches cut");
 }
 
-fn an_audit_whose_history_was_compacted_comes_to_the_count(fixture: &Fixture) {
+fn an_audit_whose_history_was_compacted_reaches_the_right_count(fixture: &Fixture) {
     fixture.converges("before the outage");
-    // Nothing arrives for a while. Meanwhile the history in which podgate would go on is gone: compacted in etcd, and not
-    // in the memory of an API server that was started since.
+    // Nothing arrives for a while. Meanwhile the history from which podgate would resume is lost: compacted in etcd,
+    // and not in the cache of the restarted API server.
     fixture.proxy.pause();
     fixture.proxy.cut();
     fixture.deployment("beta", "cart", "registry:5000/cart:1", 2);
     fixture.kubectl(&["-n", "alpha", "delete", "deployment", "cart"]).ok();
     fixture.plane.etcd().compact();
     fixture.plane.kill_api_server();
-    assert_eq!(fixture.podgate().get("/healthz").0, 200, "podgate lives on");
+    assert_eq!(fixture.podgate().get("/healthz").0, 200, "podgate is alive");
     fixture.plane.restart_api_server();
     fixture.proxy.resume();
     fixture.converges("history compacted, API server killed and restarted");
 }
 
-fn an_audit_comes_to_the_count_each_time_the_api_server_was_killed(fixture: &Fixture) {
+fn an_audit_reaches_the_right_count_after_each_kill_of_the_api_server(fixture: &Fixture) {
     fixture.converges("before the outages");
     for round in 1..=3 {
-        let before = fixture.told();
+        let before = fixture.reported();
         fixture.plane.kill_api_server();
         fixture.plane.restart_api_server();
-        // Of a new name, since a workload counts once, whatever its size.
+        // A new name, because a workload counts once, whatever its size.
         fixture.deployment("alpha", &format!("late-{round}"), "nginx", round);
         fixture.converges("API server killed and restarted");
-        assert_ne!(fixture.told(), before, "nothing was counted in round {round}");
+        assert_ne!(fixture.reported(), before, "nothing was counted in round {round}");
     }
 }
 
-fn the_next_leader_does_not_take_for_new_what_the_reports_say_began_long_ago(fixture: &Fixture) {
+fn the_next_leader_takes_the_start_of_violations_from_the_reports(fixture: &Fixture) {
     let reported = |deployment: &str| {
         eventually("the report", || {
             let began = fixture.began(deployment);

@@ -26,19 +26,19 @@ const TRIALS: Alone = trials![
     judges::a_denial_of_the_api_server_is_read_with_its_checks_and_containers
 ];
 
-/// Requests under way at a time.
+/// Parallel requests.
 const CONCURRENCY: usize = 32;
 
-/// What became of a case.
+/// The result of a case.
 struct Outcome {
     case: Case,
-    /// Whether the API server takes such a pod at all.
+    /// Whether the API server accepts the pod, apart from Pod Security.
     valid: bool,
     /// The checks that failed, at either level.
     failed: BTreeSet<&'static str>,
-    /// Where the judges disagree, one entry for each level and form of the pod.
+    /// The disagreements, one for each level and form of the pod.
     disagreements: Vec<String>,
-    /// Whether podgate would add something.
+    /// Whether podgate would change the pod.
     fixed: bool,
 }
 
@@ -62,11 +62,11 @@ fn every_pod_gets_the_verdict_of_the_api_servers_own_admission_for_the_same_reas
         });
         judged.buffer_unordered(CONCURRENCY).map(Result::unwrap).collect::<Vec<_>>().await
     });
-    tell(&outcomes);
+    print_summary(&outcomes);
     println!("in {}", seconds(started.elapsed()));
 }
 
-/// Has a case judged by both; `base` is the running pod that it is a debug container for.
+/// Gets both verdicts on a case; `base` is the running pod of a debug container.
 async fn judge(server: &ApiServer, podgate: &Podgate, base: Option<usize>, case: Case) -> Outcome {
     let mut outcome = Outcome {
         case,
@@ -89,7 +89,7 @@ async fn judge(server: &ApiServer, podgate: &Podgate, base: Option<usize>, case:
             }
         }
     }
-    // What podgate adds at creation must leave a pod that the API server takes.
+    // The API server must accept the pod with podgate's additions.
     if base.is_none()
         && let Some(fixed) = podgate.fixed(&submitted)
     {
@@ -107,7 +107,7 @@ fn disagreement(case: &Case, form: &str, pod: &Value, ours: &Verdict, theirs: &s
     format!("{} ({form})\n  {pod}\n  podgate:    {ours:?}\n  API server: {theirs}", case.what)
 }
 
-fn tell(outcomes: &[Outcome]) {
+fn print_summary(outcomes: &[Outcome]) {
     let valid: Vec<_> = outcomes.iter().filter(|it| it.valid).collect();
     let disagreements: Vec<_> = valid.iter().flat_map(|it| &it.disagreements).collect();
     println!(
@@ -126,14 +126,14 @@ fn tell(outcomes: &[Outcome]) {
         first.join("\n")
     );
 
-    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut failed: BTreeMap<&str, usize> = BTreeMap::new();
     for check in valid.iter().flat_map(|it| &it.failed) {
-        *seen.entry(check).or_default() += 1;
+        *failed.entry(check).or_default() += 1;
     }
-    println!("pods that failed, by check: {seen:?}");
-    // The API server takes no unmasked /proc outside a user namespace, and inside one baseline lets it be.
-    let unseen: Vec<_> = judges::checks().filter(|check| !seen.contains_key(check)).collect();
-    assert_eq!(unseen, ["procMount"], "checks that no pod of the corpus fails");
+    println!("pods that failed, by check: {failed:?}");
+    // The API server refuses an unmasked /proc outside a user namespace, and inside one, baseline allows it.
+    let unseen: Vec<_> = judges::checks().filter(|check| !failed.contains_key(check)).collect();
+    assert_eq!(unseen, ["procMount"], "checks that fail for no pod of the corpus");
     assert!(valid.len() >= 2000, "only {} pods", valid.len());
 
     let of = |outcomes: &mut dyn Iterator<Item = &Outcome>| -> BTreeSet<String> {
@@ -142,5 +142,5 @@ fn tell(outcomes: &[Outcome]) {
     let tried = of(&mut outcomes.iter());
     let taken = of(&mut valid.into_iter());
     let never: Vec<_> = tried.difference(&taken).collect();
-    assert!(never.is_empty(), "the API server takes no pod with one of these: {never:#?}");
+    assert!(never.is_empty(), "the API server accepts no pod with one of these: {never:#?}");
 }

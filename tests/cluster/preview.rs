@@ -1,4 +1,5 @@
-//! Part of `make test`: `podgate policy preview` on a real control plane, beside the webhook whose verdicts it foretells.
+//! Part of `make test`: `podgate policy preview` on a real control plane, beside the webhook whose verdicts it
+//! predicts.
 
 mod mixed;
 
@@ -24,16 +25,16 @@ pub fn suite() -> Suite {
 }
 
 const TRIALS: Trials<Cluster> = trials![
-    old_pods_and_their_template_are_told_apart,
-    a_version_in_force_is_compared_with,
+    old_pods_and_their_template_are_distinguished,
+    a_preview_is_compared_with_the_version_in_force,
     exemptions_are_used_unused_and_expired,
-    what_cannot_be_read_is_a_fault_and_the_rest_is_previewed,
+    unreadable_objects_are_reported_and_the_rest_is_previewed,
     bad_input_is_refused,
     // Last, since its policy is in force everywhere.
     restricted_denies_what_the_preview_names,
 ];
 
-/// How many requests are under way at a time.
+/// The number of parallel requests.
 const AT_A_TIME: usize = 24;
 
 fn preview(cluster: &Cluster, user: &str, args: &[&str], stdin: &str) -> Ran {
@@ -58,14 +59,15 @@ fn policy(name: &str, spec: &Value) -> String {
     .to_string()
 }
 
-/// What is told of a workload.
-fn told<'a>(preview: &'a Value, kind: &str, name: &str) -> &'a Value {
+/// A workload's entry in the preview.
+fn workload_in<'a>(preview: &'a Value, kind: &str, name: &str) -> &'a Value {
     let all = preview["workloads"].as_array().unwrap();
     let found = all.iter().find(|it| it["kind"] == kind && it["name"] == name);
-    found.unwrap_or_else(|| panic!("{kind} {name} is not told: {preview}"))
+    found.unwrap_or_else(|| panic!("{kind} {name} is not in the preview: {preview}"))
 }
 
-/// A Deployment with a ReplicaSet that has these pods, whatever the template says: it is paused, so nothing replaces them.
+/// A Deployment with a ReplicaSet and these pods, which may differ from the template: the Deployment is paused, so
+/// nothing replaces them.
 fn deployment(shop: &Namespace<'_>, name: &str, image: &str, pods: &[&str]) {
     let mut deployment = workload(Kind::Deployment, probed_pod(image));
     let labels = json!({"app": name});
@@ -76,7 +78,7 @@ fn deployment(shop: &Namespace<'_>, name: &str, image: &str, pods: &[&str]) {
     deployment["spec"]["template"]["metadata"]["labels"] = labels;
     let uid = shop.create(&deployment).unwrap().metadata.uid;
     let labels = json!({"app": name, "pod-template-hash": "5d4"});
-    // The pods are there first, so that the ReplicaSet takes them and makes none.
+    // The pods exist first, so that the ReplicaSet adopts them and creates none.
     for (number, image) in pods.iter().enumerate() {
         let mut pod = workload(Kind::Pod, probed_pod(image));
         pod["metadata"] = json!({"name": format!("{name}-5d4-{number}"), "labels": labels});
@@ -99,7 +101,7 @@ fn deployment(shop: &Namespace<'_>, name: &str, image: &str, pods: &[&str]) {
     }
 }
 
-fn old_pods_and_their_template_are_told_apart(cluster: &Cluster) {
+fn old_pods_and_their_template_are_distinguished(cluster: &Cluster) {
     let shop = cluster.namespace("share");
     deployment(
         &shop,
@@ -112,19 +114,19 @@ fn old_pods_and_their_template_are_told_apart(cluster: &Cluster) {
     let spec = json!({"forbidLatestTag": true, "enforcementMode": "audit"});
     let ran =
         preview(cluster, "admin", &["-", "-n", &shop.name, "-o", "json"], &policy("p", &spec));
-    let found = ran.exits(1).says(&["2 violations of severity low or worse"]).json();
+    let found = ran.exits(1).reports(&["2 violations of severity low or worse"]).json();
     assert_eq!(found["apiVersion"], "podgate/v1");
     assert_eq!(
         found["policies"],
         json!([{"policy": format!("{}/p", shop.name), "replaces": false}])
     );
-    let rolling = told(&found, "Deployment", "rolling");
+    let rolling = workload_in(&found, "Deployment", "rolling");
     assert_eq!((&rolling["verdict"], &rolling["violations"]), (&json!("admitted"), &json!([])));
     let pods = &rolling["pods"];
     assert_eq!((&pods["refused"], &pods["running"]), (&json!(2), &json!(5)));
     assert_eq!(pods["violations"][0]["path"], "spec.containers[0].image");
     assert_eq!(pods["violations"][0]["pods"], 2);
-    let worse = told(&found, "Deployment", "worse");
+    let worse = workload_in(&found, "Deployment", "worse");
     assert_eq!((&worse["verdict"], &worse["before"]), (&json!("denied"), &Value::Null));
     assert_eq!(worse["violations"][0]["path"], "spec.template.spec.containers[0].image");
     assert_eq!((&worse["pods"]["refused"], &worse["pods"]["running"]), (&json!(0), &json!(1)));
@@ -146,13 +148,13 @@ fn old_pods_and_their_template_are_told_apart(cluster: &Cluster) {
     println!("{table}");
     assert!(table.contains("2 of 5") && table.contains("Deployment/rolling"), "{table}");
     let gate = ["-", "-n", &shop.name, "--fail-on", "critical", "--min-score", "100"];
-    preview(cluster, "admin", &gate, &policy("p", &spec)).exits(4).says(&["below the 100"]);
+    preview(cluster, "admin", &gate, &policy("p", &spec)).exits(4).reports(&["below the 100"]);
     let page =
         preview(cluster, "admin", &["-", "-n", &shop.name, "-o", "markdown"], &policy("p", &spec));
     assert!(page.exits(1).stdout.starts_with("### podgate: policy share"));
 }
 
-fn a_version_in_force_is_compared_with(cluster: &Cluster) {
+fn a_preview_is_compared_with_the_version_in_force(cluster: &Cluster) {
     let shop = cluster.namespace("versions");
     let mut probeless = workload(Kind::Deployment, pod("nginx:1.29"));
     probeless["metadata"]["name"] = json!("probeless");
@@ -169,12 +171,12 @@ fn a_version_in_force_is_compared_with(cluster: &Cluster) {
     let summary = &found["summary"];
     let counts = ["denied", "deniedBefore", "violations", "newViolations", "goneViolations"];
     assert_eq!(counts.map(|it| summary[it].as_u64().unwrap()), [1, 2, 1, 1, 2], "{summary}");
-    let freed = told(&found, "Deployment", "probeless");
+    let freed = workload_in(&found, "Deployment", "probeless");
     assert_eq!((&freed["verdict"], &freed["before"]), (&json!("admitted"), &json!("denied")));
-    let both = told(&found, "StatefulSet", "both");
+    let both = workload_in(&found, "StatefulSet", "both");
     assert_eq!((&both["verdict"], &both["before"]), (&json!("denied"), &json!("denied")));
     assert_eq!(both["violations"][0]["new"], true);
-    // The same once more changes nothing, but for the mode.
+    // The same policy again changes only the mode.
     let same = policy("p", &json!({"requireLivenessProbe": true}));
     let found =
         preview(cluster, "admin", &["-", "-n", &shop.name, "-o", "json"], &same).exits(1).json();
@@ -205,7 +207,7 @@ fn exemptions_are_used_unused_and_expired(cluster: &Cluster) {
     assert_eq!(found["summary"]["denied"], 0);
 }
 
-fn what_cannot_be_read_is_a_fault_and_the_rest_is_previewed(cluster: &Cluster) {
+fn unreadable_objects_are_reported_and_the_rest_is_previewed(cluster: &Cluster) {
     let shop = cluster.namespace("partly");
     deployment(&shop, "cart", "nginx", &[]);
     let role = json!({
@@ -217,42 +219,44 @@ fn what_cannot_be_read_is_a_fault_and_the_rest_is_previewed(cluster: &Cluster) {
             {"apiGroups": [""], "resources": ["namespaces"], "verbs": ["get"]},
         ],
     });
-    let (applied, message) = shop.kubectl(&["apply", "-f", "-"]).given(&role).said();
+    let (applied, message) = shop.kubectl(&["apply", "-f", "-"]).given(&role).output();
     assert!(applied, "{message}");
     let bind = ["create", "clusterrolebinding", "partly", "--clusterrole=partly", "--user=jane"];
-    assert!(shop.kubectl(&bind).said().0);
+    assert!(shop.kubectl(&bind).output().0);
     let spec = json!({"forbidLatestTag": true});
     let args = ["-", "-n", &shop.name, "-o", "json"];
     let (ran, _) = eventually("the role to be known", || {
         let ran = preview(cluster, "jane", &args, &policy("p", &spec));
         if ran.stdout.is_empty() { Err(ran.stderr) } else { Ok(ran) }
     });
-    let ran = ran.exits(3).says(&[
+    let ran = ran.exits(3).reports(&[
         &format!("podtemplates: cannot be read in {}", shop.name),
         "the preview is incomplete because of a fault",
     ]);
-    assert_eq!(told(&ran.json(), "Deployment", "cart")["verdict"], "denied");
+    assert_eq!(workload_in(&ran.json(), "Deployment", "cart")["verdict"], "denied");
     let all = preview(cluster, "jane", &["--bundle", "baseline", "-o", "json"], "").exits(3);
-    all.says(&["the namespaces: namespaces cannot be listed"]);
+    all.reports(&["the namespaces: namespaces cannot be listed"]);
 }
 
 fn bad_input_is_refused(cluster: &Cluster) {
     let broken = policy("p", &json!({"forbidLatestTags": true}));
     preview(cluster, "admin", &["-"], &broken)
         .exits(2)
-        .says(&["unknown field", "forbidLatestTags"]);
+        .reports(&["unknown field", "forbidLatestTags"]);
     preview(cluster, "admin", &["/does/not/exist"], "").exits(3);
     preview(cluster, "admin", &["-"], "apiVersion: v1\nkind: Namespace\n")
         .exits(2)
-        .says(&["there is no policy"]);
+        .reports(&["there is no policy"]);
     preview(cluster, "admin", &[], "").exits(2);
     preview(cluster, "admin", &["--bundle", "none"], "").exits(2);
     preview(cluster, "admin", &["--bundle", "baseline", "file.yaml"], "").exits(2);
     let mistyped = ["--bundle", "baseline", "-n", "nowhere"];
-    preview(cluster, "admin", &mistyped, "").exits(2).says(&["there is no namespace \"nowhere\""]);
+    preview(cluster, "admin", &mistyped, "")
+        .exits(2)
+        .reports(&["there is no namespace \"nowhere\""]);
     preview(cluster, "admin", &["--bundle", "baseline", "-n", "kube-system"], "")
         .exits(2)
-        .says(&["protected"]);
+        .reports(&["protected"]);
 }
 
 fn api(cluster: &Cluster, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
@@ -265,7 +269,7 @@ fn api(cluster: &Cluster, kind: Kind, namespace: Option<&str>) -> Api<DynamicObj
     }
 }
 
-/// The workloads that are there, kind by kind, as the API server has them.
+/// All workloads of the API server, by kind.
 fn workloads(cluster: &Cluster) -> Vec<(Kind, DynamicObject)> {
     let mut all = Vec::new();
     for kind in Kind::ALL {
@@ -277,7 +281,7 @@ fn workloads(cluster: &Cluster) -> Vec<(Kind, DynamicObject)> {
     all
 }
 
-/// What the API server writes into a Job's template.
+/// The fields that the API server sets in a Job's template.
 const OF_A_JOB: [&str; 4] = [
     "batch.kubernetes.io/controller-uid",
     "batch.kubernetes.io/job-name",
@@ -285,7 +289,7 @@ const OF_A_JOB: [&str; 4] = [
     "job-name",
 ];
 
-/// The same object, as somebody would apply it: with nothing that the server gave it, under another name.
+/// The same object as a user would apply it: without the fields that the API server set, under another name.
 fn applied_anew(kind: Kind, object: &DynamicObject) -> DynamicObject {
     let mut new = object.clone();
     let own = &object.metadata;
@@ -322,7 +326,7 @@ fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
         "apiVersion": "v1", "kind": "Node", "metadata": {"name": mixed::NODE},
         "status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Test", "message": ""}]},
     });
-    assert!(namespaces[0].kubectl(&["apply", "-f", "-"]).given(&node).said().0);
+    assert!(namespaces[0].kubectl(&["apply", "-f", "-"]).given(&node).output().0);
     let started = Instant::now();
     cluster.wait(futures::stream::iter(objects.iter().enumerate()).for_each_concurrent(
         AT_A_TIME,
@@ -337,7 +341,7 @@ fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
         },
     ));
     println!("1000 workloads made in {}", seconds(started.elapsed()));
-    // Controllers write the statuses of what is new.
+    // Controllers write the statuses of new objects.
     let mut last = versions(&workloads(cluster));
     eventually("the controllers to be done", || {
         let now = versions(&workloads(cluster));
@@ -346,7 +350,7 @@ fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
         if same { Ok(()) } else { Err("they write".to_owned()) }
     });
 
-    // What one of them completes pods and templates with counts as it does at the webhooks.
+    // Mutation by one of the policies counts as it does at the webhooks.
     let completes = json!({
         "mutate": true, "requireLivenessProbe": true, "requireReadinessProbe": true,
         "podSecurity": "restricted", "enforcementMode": "audit",
@@ -371,7 +375,7 @@ fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
         })
         .collect();
     let everything = workloads(cluster);
-    assert_eq!(versions(&everything), last, "the preview wrote");
+    assert_eq!(versions(&everything), last, "the preview changed an object");
     assert_eq!(found["summary"]["denied"], json!(named.len()));
 
     cluster.cluster_policy(
@@ -423,5 +427,8 @@ fn restricted_denies_what_the_preview_names(cluster: &Cluster) {
         denied.len()
     );
     assert_eq!(named, denied);
-    assert!(denied.len() > 300 && denied.len() + 300 < everything.len(), "it is no mixture");
+    assert!(
+        denied.len() > 300 && denied.len() + 300 < everything.len(),
+        "too few workloads of either verdict"
+    );
 }

@@ -1,6 +1,6 @@
-//! Part of `make test`: repairs of what runs, on a real API server with the real controllers; the suite plays the
-//! kubelet. One control plane and one `podgate reconcile` serve most tests, each in its own namespace; those that kill
-//! the leader have their own. What took how long is printed, never asserted.
+//! Part of `make test`: repairs of running workloads, on a real API server with the real controllers; the suite plays
+//! the kubelet. One control plane and one `podgate reconcile` serve most tests, each in its own namespace; those that
+//! kill the leader have their own. Durations are printed, never asserted.
 
 mod allowed;
 pub mod api;
@@ -21,7 +21,7 @@ use crate::support::binary::Podgate;
 use crate::support::suite::{Suite, Trials, World};
 use arena::Arena;
 
-/// What most trials share: podgate leads in it.
+/// The cluster that most trials share, with a leading podgate.
 struct Repaired {
     _podgate: Podgate,
     arena: Arena,
@@ -41,7 +41,7 @@ impl Repaired {
 
 pub fn suite() -> Suite {
     let repaired = World::new(Repaired::start);
-    // They mostly wait. Those that take longest come first.
+    // The trials mostly wait. The longest come first.
     let mut suite = Suite::of(32).alone(killed::ALONE).alone(allowed::ALONE);
     let sharing: [Trials<Arena>; 7] = [
         rolled_back::TRIALS,

@@ -1,4 +1,4 @@
-//! Holds the imports to the map in `src/lib.rs`, and the pure parts to being pure. What fails names the line.
+//! Checks the imports against the map in `src/lib.rs`, and that the pure parts are pure. A failure names the line.
 
 mod circles;
 
@@ -10,7 +10,7 @@ use proc_macro2::{Span, TokenStream, TokenTree};
 use syn::spanned::Spanned;
 use syn::visit::{self, Visit};
 
-/// No clock, no I/O, no async: whoever calls hands these in.
+/// The pure parts use no clock, no I/O and no async: the caller passes these in.
 const PURE: [&str; 5] = ["manifests", "findings", "policy", "api", "cel"];
 const IMPURE: [&[&str]; 7] = [
     &["std", "fs"],
@@ -22,7 +22,7 @@ const IMPURE: [&[&str]; 7] = [
     &["jiff", "Timestamp", "now"],
 ];
 
-/// The modules by layers, as `src/lib.rs` has them: each may import those of the layers after its own.
+/// The modules by layers, as in `src/lib.rs`: each may import modules of later layers.
 struct Map(Vec<BTreeSet<String>>);
 
 impl Map {
@@ -46,18 +46,18 @@ impl Map {
     fn allows(&self, module: &str, imported: &str) -> bool {
         module == imported
             || self.layer(imported).is_some_and(|below| {
-                // `main.rs` and `lib.rs` stand above all.
+                // `main.rs` and `lib.rs` are above all layers.
                 self.layer(module).is_none_or(|own| own < below)
             })
     }
 }
 
-/// Reads the paths of a file, tests left out.
+/// Reads the paths of a file, without its tests.
 struct Reader<'m> {
     map: &'m Map,
     /// The first module of the file's path.
     module: String,
-    /// How many modules are around.
+    /// The number of enclosing modules.
     depth: usize,
     found: Vec<(Span, String)>,
 }
@@ -110,7 +110,7 @@ impl Reader<'_> {
         }
     }
 
-    /// The paths in what is given to a macro.
+    /// The paths in a macro's arguments.
     fn tokens(&mut self, tokens: TokenStream) {
         let mut segments: Vec<String> = Vec::new();
         let mut colons = 0;
@@ -132,7 +132,7 @@ impl Reader<'_> {
     }
 }
 
-/// `&["std", "fs"]` as the segments of a path are.
+/// `&["std", "fs"]` for the path `std::fs`.
 trait MapToOwned {
     fn map_to_owned(&self) -> Vec<String>;
 }
@@ -218,7 +218,7 @@ fn faults(map: &Map, file: &Path, modules: &[String], text: &str) -> Vec<String>
     faults
 }
 
-/// Every source with the modules that lead to it, those of tests left out.
+/// Every source file with its module path, without test modules.
 fn sources() -> Vec<(PathBuf, Vec<String>)> {
     fn below(dir: &Path, modules: &[String], found: &mut Vec<(PathBuf, Vec<String>)>) {
         for entry in fs::read_dir(dir).unwrap() {
@@ -284,7 +284,7 @@ fn every_module_of_the_library_has_its_place_on_the_map() {
 }
 
 #[test]
-fn a_line_that_breaks_the_rules_is_named() {
+fn a_malformed_line_is_named() {
     let map = map();
     let faults = |modules: &[&str], text: &str| {
         let modules: Vec<_> = modules.iter().map(|it| (*it).to_owned()).collect();

@@ -1,6 +1,5 @@
-//! Part of `make test`: the audit's index, which only ever adds and takes away, comes to what a count from the beginning
-//! comes to, whatever happened before. The count is `podgate analyze`'s own, and shares nothing with the index but the
-//! engine.
+//! Part of `make test`: the audit's index, which works incrementally, matches a full count after any sequence of
+//! events. The full count is that of `podgate analyze`, and shares only the engine with the index.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -21,7 +20,7 @@ use serde_json::{Value, json};
 
 const NAMESPACES: [&str; 3] = ["lab", "shop", "kube-system"];
 
-/// Something that happens.
+/// An event.
 #[derive(Clone, Debug)]
 enum Step {
     Apply {
@@ -35,7 +34,7 @@ enum Step {
         namespace: usize,
         pod: usize,
     },
-    /// The pods are listed anew; those of which the number is in the mask are gone.
+    /// The pods are listed again; those whose index is in the mask are gone.
     List {
         gone: usize,
     },
@@ -60,7 +59,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     prop::collection::vec(step, 1..40)
 }
 
-/// Two pods belong to each Deployment, and one has an owner's kind of its own.
+/// Each Deployment has two pods; one pod has an owner of another kind.
 fn pod(namespace: usize, pod: usize, image: usize, restarts: u32, phase: usize) -> Value {
     let owner = pod / 2;
     let image = ["nginx", "nginx:1.29", "ghcr.io/team/app:1", "registry:5000/app"][image];
@@ -80,7 +79,7 @@ fn pod(namespace: usize, pod: usize, image: usize, restarts: u32, phase: usize) 
     })
 }
 
-/// A policy of a scope: of one of the namespaces, or of all.
+/// A policy of a scope: one of the namespaces, or all.
 fn policy(scope: usize, spec: usize) -> Arc<Policy> {
     let exempt =
         json!({"rules": ["forbidLatestTag"], "names": ["w1"], "reason": "r", "owner": "o"});
@@ -103,7 +102,7 @@ fn policy(scope: usize, spec: usize) -> Arc<Policy> {
 }
 
 fn set(policies: &[(usize, usize)]) -> Arc<PolicySet> {
-    // One of each name, as in a cluster.
+    // Names are unique, as in a cluster.
     let named: BTreeMap<_, _> = policies.iter().map(|(scope, spec)| (*scope, *spec)).collect();
     let policies = named.into_iter().map(|(scope, spec)| policy(scope, spec));
     let known = NAMESPACES.map(|name| (name.to_owned(), NamespaceMetadata::default()));
@@ -127,10 +126,10 @@ fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timest
     analyzer.finish()
 }
 
-/// What an index says of each policy: how many violations, and everything else.
-fn told(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, String)> {
+/// The status of each policy in the index: the number of violations, and everything else as text.
+fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, String)> {
     let updates = index.take_policies(now).into_iter().filter_map(|it| it.observed);
-    let told = updates.map(|it| {
+    let statuses = updates.map(|it| {
         let worst = it.worst.iter();
         let worst: Vec<_> = worst
             .map(|it| format!("{:?} {} {} {}", it.workload, it.fault.id, it.severity, it.pods))
@@ -140,10 +139,10 @@ fn told(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, String
             format!("{score:?} {} {:?} {:?} {worst:?}", it.workloads, it.open, it.exemptions);
         (it.policy.label.clone(), (it.violations(), text))
     });
-    told.collect()
+    statuses.collect()
 }
 
-/// The scores that were told so far: the cluster's, and the namespaces'.
+/// The scores that were reported so far: the cluster's, and those of the namespaces.
 #[derive(Default)]
 struct Scores(u8, BTreeMap<String, u8>);
 
@@ -164,7 +163,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_happened_the_index_comes_to_what_a_count_from_the_beginning_comes_to(steps in steps()) {
+    fn after_any_sequence_of_events_the_index_matches_a_fresh_count(steps in steps()) {
         let mut now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
         let mut pods = BTreeMap::new();
         let mut policies = set(&[]);
@@ -201,7 +200,7 @@ proptest! {
                     let _ = index.age(now);
                 }
             }
-            // Told in between or not, it comes to the same.
+            // Reports in between must not change the result.
             if pods.len() % 2 == 0 {
                 index.take_policies(now);
                 scores.take(&mut index);
@@ -219,8 +218,8 @@ proptest! {
             fresh.pod(&observed(pod), now);
         }
         fresh.list_ends(now);
-        let counted = told(&mut fresh, now);
-        prop_assert_eq!(&told(&mut index, now), &counted);
+        let counted = statuses(&mut fresh, now);
+        prop_assert_eq!(&statuses(&mut index, now), &counted);
 
         let analysis = analysis(&policies, &pods, now);
         let mut violations = BTreeMap::new();
@@ -244,15 +243,15 @@ proptest! {
 }
 
 #[test]
-fn violations_that_come_and_go_between_two_looks_are_no_change() {
+fn violations_that_come_and_go_between_two_ticks_are_no_change() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(1, 0)]), now);
     index.list_begins();
     index.pod(&observed(&pod(1, 0, 0, 0, 0)), now);
     index.list_ends(now);
-    assert!(index.take_changes().is_empty(), "what was there at the beginning is no change");
-    // Replaced by another pod of the same workload, and another workload that comes and goes.
+    assert!(index.take_changes().is_empty(), "existing violations are no change");
+    // A pod is replaced by another one of the same workload, and another workload is created and deleted.
     index.delete("shop", "p0", now);
     index.pod(&observed(&pod(1, 1, 0, 0, 0)), now);
     index.pod(&observed(&pod(1, 4, 0, 0, 0)), now);
@@ -265,7 +264,7 @@ fn violations_that_come_and_go_between_two_looks_are_no_change() {
 }
 
 #[test]
-fn nothing_is_told_before_every_pod_was_seen_and_nothing_is_lost_while_they_are_listed_again() {
+fn nothing_is_reported_before_every_pod_was_listed_and_nothing_is_lost_during_a_new_list() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(1, 0)]), now);
@@ -273,19 +272,19 @@ fn nothing_is_told_before_every_pod_was_seen_and_nothing_is_lost_while_they_are_
     index.pod(&observed(&pod(1, 0, 0, 0, 0)), now);
     assert!(index.take_policies(now).is_empty() && index.take_namespaces().is_none());
     index.list_ends(now);
-    assert!(index.take_namespaces().is_some(), "the first time all are named");
+    assert!(index.take_namespaces().is_some(), "the first result has all namespaces");
     assert!(index.take_namespaces().is_none());
     assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 1);
     index.list_begins();
     index.pod(&observed(&pod(1, 2, 0, 0, 0)), now);
     let observed = index.take_policies(now).remove(0).observed.unwrap();
-    assert_eq!(observed.violations(), 2, "a list that is under way takes nothing away");
+    assert_eq!(observed.violations(), 2, "an unfinished list removes no pods");
     index.list_ends(now);
     assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 1);
 }
 
 #[test]
-fn a_pod_that_grows_old_while_the_list_is_under_way_that_does_not_name_it_is_gone_when_that_ends() {
+fn a_pod_missing_from_a_new_list_is_removed_even_if_it_grows_old_during_the_list() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(1, 3)]), now);
@@ -300,10 +299,10 @@ fn a_pod_that_grows_old_while_the_list_is_under_way_that_does_not_name_it_is_gon
     assert_eq!(index.pods(), 0);
 }
 
-/// CI met it: a policy that was edited within the half second between the end of an exemption and the next look at the
-/// time made the index forget that end.
+/// Found in CI: when a policy was edited within the half second between the end of an exemption and the next tick, the
+/// index lost that end.
 #[test]
-fn an_exemption_that_ends_between_two_looks_at_the_time_is_not_forgotten_by_an_edit_of_policies() {
+fn an_exemption_that_ends_between_two_ticks_is_not_lost_when_policies_change() {
     let now: Timestamp = "2026-01-01T00:02:59Z".parse().unwrap();
     let mut index = index();
     let exempting = policy(1, 5);
@@ -320,13 +319,14 @@ fn an_exemption_that_ends_between_two_looks_at_the_time_is_not_forgotten_by_an_e
     let later = now + Duration::from_secs(2);
     let _ = index.policies(set(&[policy(0, 0)]), later);
     let _ = index.age(later);
-    let told = index.take_policies(later).into_iter().filter_map(|it| it.observed);
-    let violations = told.map(|it| (it.policy.label.clone(), it.violations())).collect::<Vec<_>>();
+    let observed = index.take_policies(later).into_iter().filter_map(|it| it.observed);
+    let violations =
+        observed.map(|it| (it.policy.label.clone(), it.violations())).collect::<Vec<_>>();
     assert!(violations.contains(&("shop/p1".to_owned(), 1)), "{violations:?}");
 }
 
 #[test]
-fn when_an_exemption_from_a_rule_that_reads_whole_pods_ends_the_pods_are_listed_again() {
+fn pods_are_listed_again_when_an_exemption_from_a_rule_that_reads_whole_pods_ends() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let spec = json!({
         "validations": [{"name": "v", "expression": "false", "message": "m"}],
@@ -372,14 +372,14 @@ fn twenty_namespaces_of_a_cluster_policy_have_results_and_all_have_counts() {
     assert_eq!(pictures.iter().filter(|it| !it.worst.is_empty()).count(), 20);
     index.delete("n00", "p0", now);
     let changed = index.take_namespaces().unwrap();
-    let told: Vec<_> = changed
+    let counts: Vec<_> = changed
         .iter()
         .map(|it| (it.namespace.as_str(), it.observed.as_ref().map(|it| it.worst.len())))
         .collect();
-    assert_eq!(told, [("n00", None), ("n20", Some(1))], "another namespace takes its place");
+    assert_eq!(counts, [("n00", None), ("n20", Some(1))], "another namespace takes the free place");
 }
 
-/// The fixtures of every rule, also of those that only running pods decide: the policy's spec, and the pods.
+/// The fixtures of every rule, including those about running pods: the policy's spec, and the pods.
 fn fixtures() -> Vec<(Value, Vec<Value>)> {
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules");
     let read = |path: &Path| -> Value {
@@ -400,7 +400,7 @@ fn fixtures() -> Vec<(Value, Vec<Value>)> {
 }
 
 #[test]
-fn every_fixture_is_judged_by_what_is_kept_of_it_as_by_the_whole_pod() {
+fn every_fixture_gets_the_same_verdict_from_its_stored_fields_as_from_the_whole_pod() {
     let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
     let mut compared = 0;
     for (spec, pods) in fixtures() {

@@ -1,4 +1,4 @@
-//! Part of `make test`: the commands that answer from the binary alone, by their real door.
+//! Part of `make test`: the commands that need no cluster and no files, run as the real binary.
 
 use std::process::Command;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::binary::{self, run};
 
-/// What a command that must succeed prints; nothing may go to stderr.
+/// The stdout of a command that must succeed with an empty stderr.
 fn prints(args: &[&str]) -> String {
     let output = run(args);
     assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{args:?}");
@@ -14,7 +14,7 @@ fn prints(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a command that must be refused as bad input says.
+/// The stderr of a command that must be refused as bad input.
 fn refuses(args: &[&str]) -> String {
     let output = run(args);
     assert_eq!(output.status.code(), Some(2), "{args:?}");
@@ -49,11 +49,11 @@ fn explain_prints_every_rules_page_and_that_of_every_check() {
 }
 
 #[test]
-fn explain_of_a_rule_that_is_none_suggests_one() {
-    let said = refuses(&["explain", "forbidlatestTags"]);
-    assert!(said.contains("did you mean forbidLatestTag?"), "{said}");
-    let said = refuses(&["explain", "forbidLatestTag/some"]);
-    assert!(said.contains("forbidLatestTag has no checks"), "{said}");
+fn explain_of_an_unknown_rule_suggests_one() {
+    let stderr = refuses(&["explain", "forbidlatestTags"]);
+    assert!(stderr.contains("did you mean forbidLatestTag?"), "{stderr}");
+    let stderr = refuses(&["explain", "forbidLatestTag/some"]);
+    assert!(stderr.contains("forbidLatestTag has no checks"), "{stderr}");
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn bash_completes_a_command_from_its_first_letters() {
 }
 
 #[test]
-fn version_says_what_was_built_the_same_each_time() {
+fn version_prints_the_same_build_each_time() {
     let text = prints(&["version"]);
     assert!(text.starts_with(&format!("podgate {} for ", env!("CARGO_PKG_VERSION"))), "{text}");
     assert_eq!(text, prints(&["version"]));
@@ -127,17 +127,17 @@ fn a_bundle_is_shown_as_a_manifest_of_either_kind() {
         assert_eq!(manifest["kind"], kind);
         assert_eq!(manifest["metadata"]["name"], "restricted");
         assert_eq!(manifest["spec"]["podSecurity"], "restricted");
-        assert_eq!(manifest["spec"].get("enforcementMode"), None, "applied as it is, it records");
+        assert_eq!(manifest["spec"].get("enforcementMode"), None, "the default mode is audit");
         assert_eq!(manifest.as_object().unwrap().len(), 4, "no status: {manifest}");
     }
 }
 
 #[test]
-fn a_bundle_that_is_none_is_refused_with_those_there_are() {
-    let said = refuses(&["policy", "show", "strict"]);
-    assert!(said.contains("permissive, baseline, restricted"), "{said}");
-    let said = refuses(&["policy", "show", "baseline", "--kind", "Policy"]);
-    assert!(said.contains("DevOpsPolicy, ClusterDevOpsPolicy"), "{said}");
+fn an_unknown_bundle_is_refused_with_the_list_of_bundles() {
+    let stderr = refuses(&["policy", "show", "strict"]);
+    assert!(stderr.contains("permissive, baseline, restricted"), "{stderr}");
+    let stderr = refuses(&["policy", "show", "baseline", "--kind", "Policy"]);
+    assert!(stderr.contains("DevOpsPolicy, ClusterDevOpsPolicy"), "{stderr}");
 }
 
 #[test]
@@ -145,5 +145,5 @@ fn the_readme_shows_what_a_scan_prints() {
     let output = run(&["scan", "-f", "deploy/samples/workloads/bad-deployment.yaml"]);
     let printed = String::from_utf8(output.stdout).unwrap();
     let readme = include_str!("../../README.md");
-    assert!(readme.contains(&printed), "README.md has another output than:\n{printed}");
+    assert!(readme.contains(&printed), "README.md does not show this output:\n{printed}");
 }

@@ -1,5 +1,5 @@
-//! `docs/rules.md`, `docs/cel.md`, `docs/crd.md`, `docs/cli.md` and `docs/metrics.md` are made from the code. This test fails where one
-//! of them is behind; `make docs` writes them.
+//! `docs/rules.md`, `docs/cel.md`, `docs/crd.md`, `docs/cli.md` and `docs/metrics.md` are generated from the code. This
+//! test fails if one of them is out of date; `make docs` writes them.
 
 mod cel;
 mod metrics;
@@ -24,7 +24,7 @@ fn check(file: &str, expected: &str) {
     let differs = found.lines().zip(expected.lines()).position(|(a, b)| a != b);
     assert!(
         found == expected,
-        "docs/{file} is behind the code from line {differs:?} on; run: make docs"
+        "docs/{file} is out of date from line {differs:?} on; run: make docs"
     );
 }
 
@@ -94,12 +94,12 @@ fn the_page_of_the_custom_resources_is_up_to_date() {
     check("crd.md", &text);
 }
 
-/// A row for each field below a schema.
+/// A row for each field of a schema.
 fn fields(text: &mut String, path: &str, schema: &Value) {
     for (name, field) in schema["properties"].as_object().into_iter().flatten() {
         let path = format!("{path}.{name}");
         let _ = writeln!(text, "| `{path}` | {} | {} |", type_of(field), sentence(field));
-        // What Kubernetes defines, Kubernetes documents.
+        // Kubernetes' own types are documented by Kubernetes.
         if !["namespaceSelector", "conditions"].contains(&name.as_str()) {
             fields(text, &path, field);
             fields(text, &format!("{path}[]"), &field["items"]);
@@ -142,7 +142,7 @@ fn the_page_of_the_command_line_is_up_to_date() {
     check("cli.md", &text);
 }
 
-/// The pages that people follow by hand.
+/// The pages with commands that people run.
 fn pages() -> Vec<(String, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages: Vec<_> =
@@ -158,7 +158,7 @@ fn pages() -> Vec<(String, String)> {
     pages.into_iter().map(read).collect()
 }
 
-/// The podgate commands in a page's code blocks, each with its line; what a shell would make of the rest is left out.
+/// The podgate commands in a page's code blocks, each with its line; shell syntax around them is ignored.
 fn commands_in(text: &str) -> Vec<(usize, Vec<String>)> {
     let mut found = Vec::new();
     let mut code = false;
@@ -195,7 +195,7 @@ fn every_command_that_a_page_names_is_one() {
     let mut read = 0;
     for (page, mut text) in pages() {
         if page == "docs/cli.md" {
-            // Of the helps, the examples: they stand indented, and prose does not.
+            // Only the examples in the help texts, which are indented.
             let examples = |line: &str| line.starts_with("  ") || line.starts_with("```");
             let kept = text.lines().map(|line| if examples(line) { line } else { "" });
             text = kept.collect::<Vec<_>>().join("\n");
@@ -231,7 +231,7 @@ fn every_link_of_a_page_leads_somewhere() {
     }
 }
 
-/// A section for each command that does something.
+/// A section for each command without subcommands.
 fn commands(text: &mut String, command: &clap::Command, above: &[&str]) {
     let path = [above, &[command.get_name()]].concat();
     let mut below = command.get_subcommands().filter(|it| it.get_name() != "help").peekable();
@@ -250,7 +250,7 @@ fn commands(text: &mut String, command: &clap::Command, above: &[&str]) {
     }
 }
 
-/// Each line of the threat model that is held by a test names one: a trial, a function, or a file of them.
+/// Each test that the threat model names exists: a trial, a function, or a file of tests.
 #[test]
 fn the_threat_model_names_tests_that_exist() {
     fn sources(folder: &Path, all: &mut String) {

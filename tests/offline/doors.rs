@@ -1,4 +1,4 @@
-//! One object, one verdict: the webhook and the scan say the same of every pod in `tests/rules`, through every kind.
+//! The webhook and the scan give the same verdict on every pod in `tests/rules`, through every kind.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +26,7 @@ fn pods(folder: &Path) -> Vec<Value> {
     files.iter().map(|path| read(path)).collect()
 }
 
-/// The pod in an object of each kind, each by a name of its own.
+/// The pod in an object of each kind, with unique names.
 fn objects(pods: &[Value]) -> Vec<Value> {
     let mut objects = Vec::new();
     for pod in pods {
@@ -40,7 +40,7 @@ fn objects(pods: &[Value]) -> Vec<Value> {
     objects
 }
 
-/// What the API server makes of an object that is created: it calls both webhooks.
+/// Creates an object as the API server does: it calls both webhooks.
 fn created(podgate: &Podgate, object: &Value) -> Value {
     let mut object = object.clone();
     let mut review = review::create("shop", &object);
@@ -53,13 +53,13 @@ fn created(podgate: &Podgate, object: &Value) -> Value {
 }
 
 #[test]
-fn the_webhook_and_the_scan_say_the_same_of_every_object() {
+fn the_webhook_and_the_scan_agree_on_every_object() {
     let counts = [false, true].map(compare_doors);
     assert!(counts[0] > 100, "only {} violations were compared", counts[0]);
-    assert!(counts[1] < counts[0], "mutation mended nothing");
+    assert!(counts[1] < counts[0], "mutation fixed nothing");
 }
 
-/// Asks both doors about every fixture through every kind; how many violations they agreed on.
+/// Compares both verdicts on every fixture through every kind; returns the number of violations.
 fn compare_doors(mutate: bool) -> usize {
     let rules = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/rules");
     let spec_rules = RULES.into_iter().filter(|rule| matches!(rule.phase, Phase::Spec(_)));
@@ -73,7 +73,7 @@ fn compare_doors(mutate: bool) -> usize {
     compared.sum()
 }
 
-/// Asks both doors about objects; how many violations they agreed on.
+/// Compares both verdicts on objects; returns the number of violations.
 fn compare(policy: &Value, objects: &[Value]) -> usize {
     let dir = tempfile::tempdir().unwrap();
     let policy_file = dir.path().join("policy.json");
@@ -122,16 +122,16 @@ fn the_webhook_and_the_scan_stop_at_the_same_place_of_a_list() {
     }
 }
 
-/// What the scan found in an object: rule and severity, and the sentence.
+/// The scan's findings in an object: rule with severity, and message.
 fn scanned(report: &Value, object: &Value) -> BTreeSet<(String, String)> {
     let name = &object["metadata"]["name"];
     let results = report["results"].as_array().unwrap();
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     let found = results.iter().filter(|it| it["name"] == *name);
-    let tell = |it: &Value| {
+    let describe = |it: &Value| {
         (format!("{} ({})", text(&it["rule"]), text(&it["severity"])), text(&it["message"]))
     };
-    found.map(tell).collect()
+    found.map(describe).collect()
 }
 
 fn agree(scanned: &BTreeSet<(String, String)>, object: &Value, answer: &Value) {

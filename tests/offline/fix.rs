@@ -1,4 +1,4 @@
-//! Part of `make test`: `podgate fix` by its real door, on files that the tests write.
+//! Part of `make test`: `podgate fix` as the real binary, on files that the tests write.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ spec:
     name: web
 ";
 
-/// A folder with a policy and a pod, and `podgate fix` in it: its exit code, what it prints, what it says.
+/// Runs `podgate fix` in a folder; returns exit code, stdout and stderr.
 fn fix(folder: &Path, args: &str) -> (i32, String, String) {
     let output =
         binary::command().arg("fix").args(args.split(' ')).current_dir(folder).output().unwrap();
@@ -44,10 +44,10 @@ fn folder() -> tempfile::TempDir {
 }
 
 #[test]
-fn the_fixed_manifest_is_printed_with_its_comments_and_what_is_left_is_said() {
+fn the_fixed_manifest_is_printed_with_its_comments_and_the_rest_is_reported() {
     let folder = folder();
-    let (code, fixed, said) = fix(folder.path(), "-f pod.yaml --policy policy.yaml");
-    assert_eq!(code, 0, "{said}");
+    let (code, fixed, stderr) = fix(folder.path(), "-f pod.yaml --policy policy.yaml");
+    assert_eq!(code, 0, "{stderr}");
     insta::assert_snapshot!(fixed, @"
     # The shop's front.
     apiVersion: v1
@@ -63,12 +63,16 @@ fn the_fixed_manifest_is_printed_with_its_comments_and_what_is_left_is_said() {
             type: RuntimeDefault
     ");
     // runAsNonRoot would stop an image that runs as root.
-    assert_eq!(said, "2 of 5 violations have no safe fix; see them with podgate scan\n");
-    assert_eq!(fs::read_to_string(folder.path().join("pod.yaml")).unwrap(), POD, "it only prints");
+    assert_eq!(stderr, "2 of 5 violations have no safe fix; see them with podgate scan\n");
+    assert_eq!(
+        fs::read_to_string(folder.path().join("pod.yaml")).unwrap(),
+        POD,
+        "the file is not changed"
+    );
 }
 
 #[test]
-fn a_patch_an_object_can_be_printed_instead() {
+fn fix_can_print_one_patch_per_object_instead() {
     let folder = folder();
     let (code, patches, _) = fix(folder.path(), "-f pod.yaml --policy policy.yaml -o patch");
     let patches: Value = serde_json::from_str(&patches).unwrap();
@@ -88,24 +92,24 @@ fn files_are_fixed_in_place_once_and_others_are_not_touched() {
     let folder = folder();
     let other = "kind: ConfigMap\napiVersion: v1\n";
     fs::write(folder.path().join("other.yaml"), other).unwrap();
-    let (code, printed, said) =
+    let (code, printed, stderr) =
         fix(folder.path(), "-f pod.yaml -f other.yaml --policy policy.yaml --in-place");
-    assert_eq!((code, printed.as_str()), (0, ""), "{said}");
-    assert!(said.contains("pod.yaml: fixed") && !said.contains("other.yaml"), "{said}");
+    assert_eq!((code, printed.as_str()), (0, ""), "{stderr}");
+    assert!(stderr.contains("pod.yaml: fixed") && !stderr.contains("other.yaml"), "{stderr}");
     let fixed = fs::read_to_string(folder.path().join("pod.yaml")).unwrap();
     assert!(fixed.contains("- image: nginx:1.29     # by its version, please"), "{fixed}");
-    let (code, _, said) = fix(folder.path(), "-f pod.yaml --policy policy.yaml --in-place");
+    let (code, _, stderr) = fix(folder.path(), "-f pod.yaml --policy policy.yaml --in-place");
     assert_eq!(code, 0);
-    assert!(!said.contains("fixed\n"), "{said}");
+    assert!(!stderr.contains("fixed\n"), "{stderr}");
 }
 
 #[test]
-fn what_is_broken_is_told_and_the_rest_is_fixed() {
+fn broken_documents_are_reported_and_the_rest_is_fixed() {
     let folder = folder();
     fs::write(folder.path().join("two.yaml"), format!("kind: [\n---\n{POD}")).unwrap();
-    let (code, fixed, said) = fix(folder.path(), "-f two.yaml --policy policy.yaml");
+    let (code, fixed, stderr) = fix(folder.path(), "-f two.yaml --policy policy.yaml");
     assert_eq!(code, 2);
-    assert!(said.contains("two.yaml:1:7: it is not YAML"), "{said}");
+    assert!(stderr.contains("two.yaml:1:7: it is not YAML"), "{stderr}");
     assert!(fixed.starts_with("kind: [\n---\n# The shop's front."), "{fixed}");
     assert!(fixed.contains("nginx:1.29"), "{fixed}");
 }

@@ -1,13 +1,13 @@
-//! Part of `make test`: hostile input, by the real door. The folder of a file says what must happen to it:
+//! Part of `make test`: hostile input to the real binary. The folder of a file is its expected result:
 //!
-//! - `reviews/refused`: a 4xx with a text that says why; never an answer, never a 5xx.
-//! - `reviews/denied` and `reviews/admitted`: an AdmissionReview that says so.
+//! - `reviews/refused`: a 4xx with the reason as text; never an AdmissionReview, never a 5xx.
+//! - `reviews/denied` and `reviews/admitted`: an AdmissionReview with this verdict.
 //! - `policies/refused`: exit code 2 and the place of the fault, or that there is no policy; `policies/accepted`: a policy.
 //!
-//! What is too large for a file is made in `generated`. One process answers every review; it must outlive them all in
-//! 128 MiB and repeat nothing of a body in its log. Why each is refused or denied stands in `reviews/answers.txt`,
-//! `generated.txt` and `policies/faults.txt`, so that a file cannot be right for a wrong reason: `UPDATE_HOSTILE=1 cargo test --test offline -- hostile::`
-//! writes them, and a person reads what changed.
+//! Inputs that are too large for a file are made in `generated`. One process answers every review; it must survive them
+//! all in 128 MiB and log nothing from a body. The reason of each refusal or denial is in `reviews/answers.txt`,
+//! `generated.txt` and `policies/faults.txt`, so that no file passes for a wrong reason: `UPDATE_HOSTILE=1 cargo test
+//! --test offline -- hostile::` writes them, and a person reads what changed.
 
 mod answers;
 mod generated;
@@ -20,9 +20,9 @@ use std::path::{Path, PathBuf};
 use crate::support::binary::{Podgate, command};
 use answers::{Expected, Verdict};
 
-/// Stands in many bodies where a secret may stand.
+/// A marker in many bodies, in fields that may hold a secret.
 const MARKER: &str = "s3cr3t-marker";
-/// What a chart gives podgate.
+/// The chart's memory limit, in KiB.
 const MEMORY_KIB: u64 = 128 * 1024;
 
 fn folder(name: &str) -> PathBuf {
@@ -42,7 +42,7 @@ fn files(name: &str) -> Vec<(String, PathBuf)> {
     files
 }
 
-/// Compares what happened with what a person read once.
+/// Compares the results with the reviewed file.
 fn check_listing(file: &str, found: &str) {
     let path = folder(file);
     if std::env::var_os("UPDATE_HOSTILE").is_some() {
@@ -52,14 +52,14 @@ fn check_listing(file: &str, found: &str) {
     let differs = found.lines().zip(expected.lines()).find(|(found, expected)| found != expected);
     assert!(
         found == expected,
-        "{file} says otherwise: {differs:#?}; if that is meant: UPDATE_HOSTILE=1 cargo test --test offline -- hostile::"
+        "{file} differs: {differs:#?}; if the change is intended, run: UPDATE_HOSTILE=1 cargo test --test offline -- hostile::"
     );
 }
 
 fn serve(certs: &Path) -> Podgate {
     let policy = folder("policy.yaml");
     let mut podgate = command();
-    // What is freed goes back at once: the peak is then what reviews need, not what the allocator keeps for the next.
+    // Freed memory is returned at once, so the peak shows what reviews need, not what the allocator keeps.
     podgate.env("MIMALLOC_PURGE_DELAY", "0");
     Podgate::serve_by(podgate, &["--standalone", "--policy", policy.to_str().unwrap()], certs)
 }
@@ -71,17 +71,17 @@ fn peak_memory(podgate: &Podgate) -> u64 {
     line.trim_end_matches("kB").trim().parse().unwrap()
 }
 
-/// Nothing of it crashed, and the log holds nothing of a body.
+/// The process did not crash, and its log contains nothing from a body.
 fn is_unharmed(podgate: &Podgate) {
     assert_eq!(podgate.get("/readyz"), (200, "ok\n".to_owned()));
     let log = podgate.whole_log();
     assert!(!log.contains("panicked"), "{log}");
     assert!(!log.contains(MARKER), "{log}");
-    assert_eq!(log.matches("\"serving\"").count(), 1, "it was started once");
+    assert_eq!(log.matches("\"serving\"").count(), 1, "podgate started once");
 }
 
 #[test]
-fn every_hostile_review_gets_what_its_folder_says_and_harms_nobody() {
+fn every_hostile_review_gets_the_result_of_its_folder_and_harms_nobody() {
     let dir = tempfile::tempdir().unwrap();
     let podgate = serve(dir.path());
     let (mut listing, mut wrong, mut count) = (String::new(), Vec::new(), 0);
@@ -134,7 +134,7 @@ fn completed(body: Vec<u8>) -> Vec<u8> {
 
 #[test]
 fn reviews_of_any_size_get_what_they_deserve_within_the_memory_of_the_chart() {
-    // Two processes share them, since each review is waited for.
+    // Two processes share the reviews, because each review is waited for.
     let (first, second) = generated::REVIEWS.split_at(generated::REVIEWS.len() / 2);
     let ((mut listing, mut wrong), (more, also)) = std::thread::scope(|scope| {
         let second = scope.spawn(|| judged(second));
@@ -146,7 +146,7 @@ fn reviews_of_any_size_get_what_they_deserve_within_the_memory_of_the_chart() {
     check_listing("generated.txt", &listing);
 }
 
-/// What becomes of reviews that one process answers, one a line, and what is wrong with that.
+/// Sends reviews to one process; returns the results, one a line, and the failures.
 fn judged(reviews: &[generated::Review]) -> (String, Vec<String>) {
     let dir = tempfile::tempdir().unwrap();
     let podgate = serve(dir.path());

@@ -1,4 +1,4 @@
-//! Part of `make check`: the suites that start no control plane, and so need no Go. `cargo test --test offline -- scan::`
+//! Part of `make check`: the suites without a control plane, which need no Go. `cargo test --test offline -- scan::`
 //! runs one of them.
 #![allow(
     clippy::unwrap_used,

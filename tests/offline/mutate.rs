@@ -21,7 +21,7 @@ fn a_pod_gets_a_patch_once_and_passes_the_other_webhook_with_it() {
     let Standalone { podgate, .. } = &serve(spec);
     let mut object = workload(Kind::Pod, pod("nginx:1.29"));
     let review = review::create("shop", &object);
-    assert_eq!(podgate.review(&review)["allowed"], false, "as it is written it is refused");
+    assert_eq!(podgate.review(&review)["allowed"], false, "without mutation it is denied");
 
     let response = podgate.mutate(&review);
     let annotations = json!({"policy": "defaults", "decision": "mutate"});
@@ -37,7 +37,7 @@ fn a_pod_gets_a_patch_once_and_passes_the_other_webhook_with_it() {
     json_patch::patch(&mut object, &patch).unwrap();
 
     let review = review::create("shop", &object);
-    assert!(patch_of(&podgate.mutate(&review)).is_none(), "nothing is left to put in");
+    assert!(patch_of(&podgate.mutate(&review)).is_none(), "a second mutation changes nothing");
     assert_eq!(podgate.review(&review)["allowed"], true);
     let count = |decision: &str| {
         podgate
@@ -62,7 +62,7 @@ fn templates_and_updates_are_never_changed_and_nothing_is_ever_denied() {
 }
 
 #[test]
-fn what_cannot_be_read_is_an_http_error_here_too() {
+fn an_unreadable_review_gets_an_http_error_here_too() {
     let Standalone { podgate, .. } = &serve("mutate: true, podSecurity: restricted");
     let mut review = review::create("shop", &workload(Kind::Pod, pod("nginx")));
     review["request"]["object"]["spec"]["containers"] = json!("web");
@@ -94,7 +94,7 @@ fn policy_review(operation: &str, old: &Value, spec: &Value) -> Value {
 }
 
 #[test]
-fn a_policy_that_cannot_be_put_in_force_is_refused_with_the_field_and_the_place_in_it() {
+fn a_policy_that_cannot_be_enforced_is_refused_with_the_field_and_the_place_in_it() {
     let Standalone { podgate, .. } = &serve("forbidLatestTag: true");
     let refused = |spec: Value| {
         let response = podgate.review(&policy_review("CREATE", &Value::Null, &spec));
@@ -131,7 +131,10 @@ fn a_policy_that_cannot_be_put_in_force_is_refused_with_the_field_and_the_place_
     };
     let bad = validation("variables.nobody");
     assert!(allowed("CREATE", &Value::Null, &good));
-    assert!(allowed("UPDATE", &bad, &bad), "what slipped in takes labels and finalizers");
+    assert!(
+        allowed("UPDATE", &bad, &bad),
+        "an existing violating object accepts labels and finalizers"
+    );
     assert!(allowed("UPDATE", &bad, &good));
     assert!(!allowed("UPDATE", &good, &bad));
 }

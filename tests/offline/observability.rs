@@ -1,5 +1,5 @@
-//! What reads podgate's metrics agrees with what there is: alerts have a runbook and a test of both kinds, and alerts and
-//! dashboards name metrics that exist. `tests/chart` runs all of it on a real Prometheus.
+//! Alerts and dashboards use only existing metrics, and each alert has a runbook and tests in which it fires and does
+//! not. `tests/chart` runs them on a real Prometheus.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -18,7 +18,7 @@ fn read(below: &str) -> String {
     fs::read_to_string(path(below)).unwrap()
 }
 
-/// The files of a folder with this ending, as one value each.
+/// The files of a folder with this extension, each parsed as one value.
 fn values(folder: &str, ending: &str) -> Vec<(String, Value)> {
     let files = fs::read_dir(path(folder)).unwrap().map(|it| it.unwrap().path());
     let files = files.filter(|it| it.to_str().unwrap().ends_with(ending));
@@ -48,7 +48,7 @@ fn alerts() -> Vec<Value> {
 }
 
 #[test]
-fn every_alert_says_what_to_do_and_has_a_section_of_the_runbooks() {
+fn every_alert_is_described_and_has_a_section_of_the_runbooks() {
     let runbooks = read("docs/runbooks.md");
     let sections: Vec<_> = runbooks.split("\n## ").skip(1).collect();
     for alert in alerts() {
@@ -57,16 +57,19 @@ fn every_alert_says_what_to_do_and_has_a_section_of_the_runbooks() {
             ["critical", "warning", "info"].contains(&text(&alert["labels"], "severity")),
             "{name}"
         );
-        let said = &alert["annotations"];
-        assert!(!text(said, "summary").is_empty() && !text(said, "description").is_empty());
-        assert_eq!(text(said, "runbook_url"), format!("{RUNBOOKS}{}", name.to_lowercase()));
+        let annotations = &alert["annotations"];
+        assert!(
+            !text(annotations, "summary").is_empty()
+                && !text(annotations, "description").is_empty()
+        );
+        assert_eq!(text(annotations, "runbook_url"), format!("{RUNBOOKS}{}", name.to_lowercase()));
         let section = sections.iter().find(|it| it.lines().next() == Some(name));
         let section = section.unwrap_or_else(|| panic!("docs/runbooks.md has no section {name}"));
         for part in ["*Affected now.*", "*Look.*", "*Do.*"] {
             assert!(section.contains(part), "the runbook of {name} has no {part}");
         }
     }
-    // As the text of a runbook links to others.
+    // The form of links between runbooks.
     let names: BTreeSet<_> =
         sections.iter().map(|it| it.lines().next().unwrap().to_lowercase()).collect();
     for link in Regex::new(r"\]\(#([a-z-]+)\)").unwrap().captures_iter(&runbooks) {
@@ -74,9 +77,9 @@ fn every_alert_says_what_to_do_and_has_a_section_of_the_runbooks() {
     }
 }
 
-/// `promtool test rules` runs these scenarios; here is seen that there are enough.
+/// `promtool test rules` runs these scenarios; this test checks that there are enough.
 #[test]
-fn every_alert_is_seen_to_fire_and_not_to_fire() {
+fn every_alert_has_tests_that_fire_and_tests_that_do_not() {
     let scenarios = values("tests/prometheus", ".test.yaml");
     let tests: Vec<_> = scenarios.iter().flat_map(|(_, file)| items(file, "tests")).collect();
     let fired: String = tests
@@ -94,13 +97,13 @@ fn every_alert_is_seen_to_fire_and_not_to_fire() {
         .collect();
     for alert in alerts() {
         let name = text(&alert, "alert");
-        assert!(fired.contains(&format!("alertname=\"{name}\"")), "{name} is never seen to fire");
-        // It always fires where podgate is not.
-        assert!(quiet.contains(name), "{name} is never seen not to fire");
+        assert!(fired.contains(&format!("alertname=\"{name}\"")), "no test has {name} fire");
+        // It always fires where podgate is absent.
+        assert!(quiet.contains(name), "no test has {name} not fire");
     }
 }
 
-/// The metrics that a query names, without what a histogram appends.
+/// The metrics that a query names, without the suffixes of histograms.
 fn named(query: &str) -> BTreeSet<String> {
     let name = "(?:podgate|devopspolicy|cluster_health|namespace_health|pod_events|process|apiserver)_[a-z_]+";
     let word = Regex::new(&format!(r"(^|[^a-zA-Z_:]){name}")).unwrap();
@@ -128,7 +131,7 @@ fn rules_and_dashboards_name_metrics_that_exist() {
         let query = text(&rule, "expr");
         assert_known(query, "a rule");
         for used in record.find_iter(query) {
-            assert!(recorded.contains(used.as_str()), "nothing records {}", used.as_str());
+            assert!(recorded.contains(used.as_str()), "no rule records {}", used.as_str());
         }
     }
     for (file, dashboard) in values("dashboards", ".json") {

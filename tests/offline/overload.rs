@@ -1,4 +1,4 @@
-//! Part of `make test`: more than podgate can do at once. It sheds with an answer, keeps its memory, and comes back.
+//! Part of `make test`: overload. podgate sheds with an answer, stays within its memory, and recovers.
 
 use std::io::ErrorKind::{TimedOut, WouldBlock};
 use std::io::{Read, Write};
@@ -12,7 +12,7 @@ use crate::support::binary::{Podgate, Standalone};
 use crate::support::manifests::{pod, workload};
 use crate::support::{eventually, review};
 
-/// What podgate may take at its worst, in KiB (`reliability.md` of the design: 128 MiB).
+/// The most memory that podgate may use, in KiB (the design's `reliability.md`: 128 MiB).
 const MAX_MEMORY: u64 = 128 * 1024;
 const HEAD: &str = "host: podgate\r\ncontent-type: application/json\r\n";
 
@@ -36,7 +36,7 @@ fn enforcing() -> Standalone {
     with(&json!({"enforcementMode": "enforce", "forbidLatestTag": true}))
 }
 
-/// Opens so many connections that are ready to be written to.
+/// Opens this number of connections, ready to send a request.
 fn connections(standalone: &Standalone, count: usize) -> Vec<Stream> {
     let connect = |_| {
         let mut stream = standalone.connect();
@@ -52,9 +52,9 @@ fn connections(standalone: &Standalone, count: usize) -> Vec<Stream> {
 fn more_reviews_at_once_than_there_are_places_are_shed_with_a_clear_answer_and_room_comes_back() {
     let standalone = enforcing();
     let head = format!("POST /validate?timeout=30s HTTP/1.1\r\n{HEAD}content-length: 100\r\n\r\n");
-    // Each announces a body and does not send it, so it holds a place for two seconds; on a busy machine some are given
-    // up before the last has come.
-    let (shed, _) = eventually("all places to be taken", || {
+    // Each announces a body and does not send it, so it holds a place for two seconds; on a busy machine some time out
+    // before the last one connects.
+    let (shed, _) = eventually("all places to be occupied", || {
         let mut holders = connections(&standalone, 300);
         for holder in &mut holders {
             holder.write_all(head.as_bytes()).unwrap();
@@ -81,14 +81,14 @@ fn more_reviews_at_once_than_there_are_places_are_shed_with_a_clear_answer_and_r
     }
     let overloaded = r#"podgate_admission_refusals_total{reason="Overloaded"}"#;
     assert!(standalone.podgate.metric(overloaded).is_some_and(|it| it > 0.0));
-    let ((), _) = eventually("the room to come back", || {
+    let ((), _) = eventually("podgate to accept reviews again", || {
         let (status, answer) = post(&standalone.podgate, "nginx");
         if status == 200 && answer.contains("\"allowed\":false") { Ok(()) } else { Err(answer) }
     });
 }
 
 #[test]
-fn five_hundred_idlers_and_dripping_clients_hold_nobody_up_and_are_hung_up_on() {
+fn five_hundred_idle_and_slow_clients_delay_nobody_and_are_disconnected() {
     let standalone = enforcing();
     let mut idlers = connections(&standalone, 500);
     let mut dripping = idlers.pop().unwrap();
@@ -97,20 +97,20 @@ fn five_hundred_idlers_and_dripping_clients_hold_nobody_up_and_are_hung_up_on() 
     write!(dripping_body, "POST /validate HTTP/1.1\r\n{HEAD}content-length: 1000000\r\n\r\n")
         .unwrap();
     std::thread::scope(|scope| {
-        // A byte at a time, until there is nobody to send it to.
+        // One byte at a time, until the connection is closed.
         for mut client in [dripping, dripping_body] {
             scope.spawn(move || {
-                eventually("the dripping client to be hung up on", || {
+                eventually("the slow client to be disconnected", || {
                     std::thread::sleep(Duration::from_millis(100));
                     match client.write_all(b"a").and_then(|()| client.flush()) {
-                        Ok(()) => Err("it may still write".to_owned()),
+                        Ok(()) => Err("the connection is still open".to_owned()),
                         Err(_) => Ok(()),
                     }
                 });
             });
         }
         assert!(post(&standalone.podgate, "nginx").1.contains("\"allowed\":false"));
-        // Who has asked nothing is hung up on, sooner than the patience of this read.
+        // podgate closes idle connections before this read times out.
         for mut idler in idlers {
             let mut rest = Vec::new();
             match idler.read_to_end(&mut rest) {
@@ -130,7 +130,7 @@ fn five_hundred_idlers_and_dripping_clients_hold_nobody_up_and_are_hung_up_on() 
 }
 
 #[test]
-fn a_review_whose_expressions_run_out_is_denied_and_says_of_what() {
+fn a_review_that_exhausts_its_expression_budget_is_denied_with_that_reason() {
     let costly = |number: usize| {
         json!({
             "name": format!("costly-{number}"),
@@ -154,7 +154,7 @@ fn a_review_whose_expressions_run_out_is_denied_and_says_of_what() {
 #[test]
 fn a_flood_of_large_reviews_stays_within_its_memory_and_every_one_gets_an_answer() {
     let standalone = enforcing();
-    // As large as an object can be in etcd, twice.
+    // Twice the largest object of etcd.
     let mut object = workload(Kind::Pod, pod("nginx"));
     object["metadata"]["annotations"] = json!({"notes": "x".repeat(3 * 1024 * 1024)});
     let body = review::create("shop", &object).to_string();
@@ -177,5 +177,8 @@ fn a_flood_of_large_reviews_stays_within_its_memory_and_every_one_gets_an_answer
     assert_eq!(count(200) + count(429), statuses.len(), "{statuses:?}");
     assert!(count(200) > 0 && count(429) > 0, "{statuses:?}");
     assert!(peak < MAX_MEMORY);
-    assert!(post(&standalone.podgate, "nginx").1.contains("\"allowed\":false"), "it still answers");
+    assert!(
+        post(&standalone.podgate, "nginx").1.contains("\"allowed\":false"),
+        "podgate still answers"
+    );
 }

@@ -1,5 +1,5 @@
-//! Every rule by example: `tests/rules/RULE/` holds a policy, pods that pass it, pods that fail it (each begins with the
-//! findings as comments), and, where podgate can mend a failing pod, what it makes of it.
+//! Every rule by example: `tests/rules/RULE/` holds a policy, pods that pass it, pods that fail it (each begins with
+//! the findings as comments), and the fixed form of each failing pod that podgate can fix.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ use crate::support::manifests::held_by;
 /// When the fixtures are judged.
 const NOW: &str = "2026-01-01T12:00:00Z";
 
-/// One finding: what a person reads, and what podgate can do about it.
+/// One finding: the message, and the available fix.
 struct RuleFinding {
     text: String,
     container: Option<String>,
@@ -52,7 +52,7 @@ impl Fixtures {
         Self { rule, set: PolicySet::new([Arc::new(policy)], Arc::default()), dir }
     }
 
-    /// The objects whose file's name starts so, by that name.
+    /// The objects in files with this name prefix, by file name.
     fn files(&self, prefix: &str) -> Vec<PathBuf> {
         let entries = fs::read_dir(&self.dir).unwrap().map(|entry| entry.unwrap().path());
         let mut files: Vec<_> = entries.filter(|path| name(path).starts_with(prefix)).collect();
@@ -100,7 +100,7 @@ fn read(path: &Path) -> Value {
     serde_saphyr::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The findings that a failing file announces.
+/// The expected findings in the comments of a failing file.
 fn announced(path: &Path) -> Vec<String> {
     let text = fs::read_to_string(path).unwrap();
     text.lines().map_while(|line| line.strip_prefix("# ").map(str::to_owned)).collect()
@@ -120,7 +120,7 @@ fn every_rule_has_cases_that_pass_and_cases_that_fail() {
 }
 
 #[test]
-fn what_should_pass_passes() {
+fn passing_fixtures_pass() {
     for fixtures in all() {
         for path in fixtures.files("pass").into_iter().chain(fixtures.files("fixed")) {
             let found = texts(&fixtures.judge(Kind::Pod, &read(&path)));
@@ -130,7 +130,7 @@ fn what_should_pass_passes() {
 }
 
 #[test]
-fn what_should_fail_fails_with_the_sentences_it_announces() {
+fn failing_fixtures_fail_with_their_expected_sentences() {
     for fixtures in all() {
         for path in fixtures.files("fail") {
             let found = texts(&fixtures.judge(Kind::Pod, &read(&path)));
@@ -140,7 +140,7 @@ fn what_should_fail_fails_with_the_sentences_it_announces() {
 }
 
 #[test]
-fn a_fix_makes_of_a_failing_pod_what_the_fixed_file_holds_and_that_passes() {
+fn a_failing_pod_is_fixed_as_in_the_fixed_file_and_passes() {
     for fixtures in all() {
         for path in fixtures.files("fail") {
             let mended =
@@ -171,7 +171,7 @@ fn the_verdict_is_the_same_through_every_kind_of_controller() {
             for kind in Kind::ALL {
                 let prefix = kind.names().spec_path.strip_suffix("spec").unwrap();
                 let found = texts(&fixtures.judge(kind, &held_by(kind, &pod)));
-                // A Job's pods run to completion, whatever they say.
+                // A Job's pods run to completion, whatever their restart policy.
                 let ends = matches!(kind, Kind::Job | Kind::CronJob);
                 let expected = if ends { &of_ending } else { &expected };
                 let expected: Vec<_> = expected
@@ -190,9 +190,9 @@ fn the_verdict_is_the_same_through_every_kind_of_controller() {
 }
 
 #[test]
-fn a_container_that_fails_fails_as_an_init_container_too_where_the_rule_applies() {
+fn a_failing_container_fails_as_an_init_container_too_where_the_rule_applies() {
     for fixtures in all().filter(Fixtures::is_about_specs) {
-        // Nothing is asked of an init container's probes; a validation is its author's.
+        // Init containers need no probes, and validations choose their own containers.
         let excepted = ["requireLivenessProbe", "requireReadinessProbe", "validations"];
         for path in fixtures.files("fail") {
             let mut pod = read(&path);

@@ -1,4 +1,4 @@
-//! Part of `make test`: `podgate scan` by its real door, on files that the tests write.
+//! Part of `make test`: `podgate scan` as the real binary, on files that the tests write.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -11,10 +11,10 @@ use tempfile::TempDir;
 
 use crate::support::binary;
 
-/// A folder of files, and what a scan in it says.
+/// A folder of files to scan.
 struct Folder(TempDir);
 
-/// What a scan answered.
+/// The output of a scan.
 struct Answer {
     code: i32,
     stdout: String,
@@ -51,7 +51,7 @@ impl Folder {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        // A scan that reads no stdin may be over by now.
+        // A scan that does not read stdin may have ended by now.
         let _ = child.stdin.take().unwrap().write_all(stdin.as_bytes());
         child.wait_with_output().unwrap()
     }
@@ -77,10 +77,10 @@ impl Folder {
 
 impl Answer {
     /// `FILE:LINE:COLUMN KIND NAMESPACE/NAME POLICY RULE CONTAINER` of every result.
-    fn told(&self) -> Vec<String> {
+    fn lines(&self) -> Vec<String> {
         let results = self.report["results"].as_array().unwrap();
         let text = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-        let told = results.iter().map(|it| {
+        let lines = results.iter().map(|it| {
             let place = format!("{}:{}:{}", text(&it["file"]), it["line"], it["column"]);
             let object =
                 format!("{} {}/{}", text(&it["kind"]), text(&it["namespace"]), text(&it["name"]));
@@ -91,7 +91,7 @@ impl Answer {
                 text(&it["container"])
             )
         });
-        told.collect()
+        lines.collect()
     }
 
     fn files(&self) -> Vec<&str> {
@@ -103,21 +103,21 @@ impl Answer {
         self.report["summary"][what].as_u64().unwrap()
     }
 
-    /// Which policies objected to each object.
+    /// The policies that each object violates.
     fn objections(&self) -> Vec<String> {
         let results = self.report["results"].as_array().unwrap();
-        let mut told: Vec<_> = results
+        let mut objections: Vec<_> = results
             .iter()
             .map(|it| {
                 format!("{} {}", it["name"].as_str().unwrap(), it["policy"].as_str().unwrap())
             })
             .collect();
-        told.dedup();
-        told
+        objections.dedup();
+        objections
     }
 }
 
-/// A Deployment that breaks one rule of those that [`policy`] asks.
+/// A Deployment that breaks one rule of [`policy`].
 fn deployment(name: &str, namespace: &str) -> String {
     let namespace =
         if namespace.is_empty() { String::new() } else { format!("\n  namespace: {namespace}") };
@@ -135,7 +135,7 @@ fn policy(name: &str, metadata: &str, kind: &str, spec: &str) -> String {
 const EVERYWHERE: &str = "apiVersion: devops.stochastic.io/v1\nkind: ClusterDevOpsPolicy\nmetadata: {name: all}\nspec: {forbidLatestTag: true}\n";
 
 #[test]
-fn a_finding_tells_where_what_and_by_which_policy() {
+fn a_finding_names_its_place_its_rule_and_its_policy() {
     let folder =
         Folder::with(&[("app.yaml", &deployment("cart", "shop")), ("policy.yaml", EVERYWHERE)]);
     let answer = folder.scan(&["-f", "app.yaml", "--policy", "policy.yaml"]);
@@ -173,7 +173,7 @@ fn a_finding_tells_where_what_and_by_which_policy() {
 }
 
 #[test]
-fn what_helm_and_kustomize_and_kubectl_print_is_read() {
+fn output_of_helm_and_kustomize_and_kubectl_is_read() {
     let helm = format!(
         "---\n# Source: shop/templates/empty.yaml\n---\n# Source: shop/templates/service.yaml\napiVersion: v1\nkind: Service\nmetadata: {{name: cart}}\n---\n# Source: shop/templates/deployment.yaml\n{}---\n\n---\n",
         deployment("cart", "shop")
@@ -181,7 +181,7 @@ fn what_helm_and_kustomize_and_kubectl_print_is_read() {
     let folder = Folder::with(&[("all.yaml", EVERYWHERE)]);
     let args = ["-f", "-", "--policy", "all.yaml"];
     let answer = folder.scan_stdin(&args, &helm);
-    assert_eq!(answer.told(), ["-:20:11 Deployment shop/cart all forbidLatestTag web"]);
+    assert_eq!(answer.lines(), ["-:20:11 Deployment shop/cart all forbidLatestTag web"]);
     assert_eq!(["documents", "workloads", "skipped"].map(|it| answer.count(it)), [2, 1, 1]);
 
     let list = r#"{"apiVersion": "v1", "items": [
@@ -191,14 +191,14 @@ fn what_helm_and_kustomize_and_kubectl_print_is_read() {
     ], "kind": "List"}"#;
     let answer = folder.scan_stdin(&args, list);
     assert_eq!(
-        answer.told(),
+        answer.lines(),
         ["-:2:112 Pod -/a all forbidLatestTag web", "-:4:121 Pod -/c-* all forbidLatestTag web"]
     );
     assert_eq!(["documents", "workloads", "skipped"].map(|it| answer.count(it)), [3, 2, 1]);
 }
 
 #[test]
-fn a_broken_document_is_told_with_its_place_and_everything_else_is_judged() {
+fn a_broken_document_is_reported_with_its_place_and_the_rest_is_judged() {
     let broken = format!(
         "{}---\napiVersion: v1\nkind: [Pod\n---\njust text\n---\nmetadata: {{name: x}}\n---\nkind: Pod\n---\napiVersion: batch/v1beta1\nkind: CronJob\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: 1}}\n---\napiVersion: v1\nkind: Pod\nmetadata: {{name: x}}\n---\n{}",
         deployment("first", "shop"),
@@ -244,7 +244,7 @@ fn an_alias_bomb_is_refused_and_aliases_are_judged_where_they_are_written() {
     assert!(answer.stderr.contains("bomb.yaml:7:34: "), "{}", answer.stderr);
     assert!(answer.stderr.contains("repeat more than 100000 values"), "{}", answer.stderr);
     assert_eq!(
-        answer.told(),
+        answer.lines(),
         [
             "aliased.yaml:6:3 Pod -/a all forbidLatestTag web",
             "aliased.yaml:6:3 Pod -/a all forbidLatestTag second"
@@ -297,7 +297,7 @@ fn a_namespace_selector_is_decided_by_the_namespaces_of_the_input_and_else_taken
     for namespace in ["shop", "lab", "legacy", "unknown"] {
         folder.write(&format!("app/{namespace}.yaml"), deployment(namespace, namespace).as_bytes());
     }
-    // The Namespaces come last, and decide all the same.
+    // The Namespaces come last, and still apply.
     let answer = folder.scan(&["-f", "app", "-f", "z-namespaces.yaml", "--policy", "p"]);
     assert_eq!(answer.objections(), ["lab named", "shop prod", "unknown named", "unknown prod"]);
     let messages: Vec<_> = answer.report["results"]
@@ -307,8 +307,8 @@ fn a_namespace_selector_is_decided_by_the_namespaces_of_the_input_and_else_taken
         .map(|it| it["message"].as_str().unwrap())
         .collect();
     let assumed = "assuming that the policy's namespaceSelector matches";
-    let told: Vec<_> = messages.iter().map(|message| message.contains(assumed)).collect();
-    assert_eq!(told, [false, false, true, true], "{messages:?}");
+    let assumptions: Vec<_> = messages.iter().map(|message| message.contains(assumed)).collect();
+    assert_eq!(assumptions, [false, false, true, true], "{messages:?}");
 }
 
 #[test]
@@ -325,7 +325,7 @@ fn validations_see_the_pod_and_the_namespace_of_the_input() {
 }
 
 #[test]
-fn policies_within_the_input_are_not_applied_and_the_default_checks_stand_in_for_none() {
+fn policies_in_the_input_are_not_applied_and_without_policies_the_default_checks_apply() {
     let folder = Folder::with(&[("a.yaml", &deployment("cart", "")), ("p.yaml", EVERYWHERE)]);
     let answer = folder.scan(&["-f", "."]);
     assert_eq!(answer.objections(), ["cart founding-checks"]);
@@ -342,7 +342,7 @@ fn policies_within_the_input_are_not_applied_and_the_default_checks_stand_in_for
     assert_eq!(answer.objections(), ["cart baseline"]);
     let answer = folder.scan(&["-f", "a.yaml", "--bundle", "baseline", "--policy", "p.yaml"]);
     let policies: Vec<_> =
-        answer.told().iter().filter(|it| it.contains("forbidLatestTag")).cloned().collect();
+        answer.lines().iter().filter(|it| it.contains("forbidLatestTag")).cloned().collect();
     assert_eq!(policies.len(), 2, "{policies:?}");
 }
 
@@ -390,7 +390,7 @@ fn the_exit_code_is_the_first_that_applies() {
 }
 
 #[test]
-fn the_report_goes_where_it_is_told_and_is_the_same_every_time() {
+fn the_report_goes_to_the_given_file_and_is_the_same_every_time() {
     let folder = Folder::with(&[]);
     for number in 0..40 {
         let folder_name = ["b", "a", "c/d"][number % 3];
@@ -413,7 +413,7 @@ fn the_report_goes_where_it_is_told_and_is_the_same_every_time() {
 }
 
 #[test]
-fn the_score_counts_workloads_and_what_nothing_is_asked_of_does_not_count() {
+fn the_score_counts_workloads_that_a_policy_covers() {
     let good = deployment("good", "shop").replace("image: nginx", "image: nginx:1.29");
     let pod = |name: &str| {
         format!(
@@ -434,14 +434,14 @@ fn the_score_counts_workloads_and_what_nothing_is_asked_of_does_not_count() {
         two,
         "its pods are the Deployment's"
     );
-    assert_eq!(score(&[&good, &bad, &deployment("elsewhere", "lab")]), two, "no policy judges it");
+    assert_eq!(score(&[&good, &bad, &deployment("elsewhere", "lab")]), two, "no policy covers it");
     assert_eq!(score(&[&good]), 100);
     assert_eq!(score(&[]), 100);
 }
 
 #[cfg(unix)]
 #[test]
-fn what_a_shell_pipes_in_is_read_once_even_where_namespaces_are_looked_for_first() {
+fn a_shell_pipe_is_read_once_even_where_namespaces_are_read_first() {
     let selector = "apiVersion: devops.stochastic.io/v1\nkind: ClusterDevOpsPolicy\nmetadata: {name: prod}\nspec: {forbidLatestTag: true, namespaceSelector: {matchLabels: {env: prod}}}\n";
     let folder = Folder::with(&[("p.yaml", selector), ("app.yaml", &deployment("cart", "shop"))]);
     let command = format!(

@@ -1,5 +1,5 @@
-//! Part of `make test`: what a policy says of severity holds at every door that needs no cluster. The audit's suite has the
-//! rest: status, reports, Events.
+//! Part of `make test`: a policy's severities apply in every command and webhook that works without a cluster. The
+//! audit's suite covers the rest: status, reports, Events.
 
 use std::fs;
 
@@ -10,7 +10,7 @@ use crate::support::binary::{self, Standalone};
 use crate::support::manifests::{pod, workload};
 use crate::support::review;
 
-/// The other way about: what the catalogue holds for least bad is the worst here, and does alone deny.
+/// The reverse of the catalogue: its mildest rule is the most severe here, and the only one that denies.
 const POLICY: &str = "apiVersion: devops.stochastic.io/v1
 kind: DevOpsPolicy
 metadata: {name: turned}
@@ -24,7 +24,7 @@ spec:
   severityOverrides: {forbidLatestTag: low, requireReadinessProbe: critical, validations/own: medium}
 ";
 
-/// What the four violations are to the policy, worst first; of one severity, by rule.
+/// The four violations in the policy's order: worst first, then by rule.
 const RATED: [(&str, &str); 4] = [
     ("requireReadinessProbe", "critical"),
     ("requireLivenessProbe", "medium"),
@@ -52,12 +52,12 @@ fn order(text: &str) -> Vec<&'static str> {
 }
 
 #[test]
-fn a_scan_rates_and_orders_by_what_the_policy_says_in_every_format() {
+fn a_scan_rates_and_orders_by_the_severity_of_the_policy_in_every_format() {
     let rules = RATED.map(|(rule, _)| rule);
     for format in ["table", "wide", "json", "yaml", "markdown", "github"] {
         assert_eq!(order(&scan(&["-o", format])), rules, "{format}");
     }
-    // A test case a rule, by name, as a test report has them; each failure is of its severity.
+    // One test case per rule, by name, as in a test report; each failure has the policy's severity.
     let junit = scan(&["-o", "junit"]);
     for (_, severity) in RATED {
         assert!(junit.contains(&format!("type=\"{severity}\"")), "{junit}");
@@ -88,7 +88,7 @@ fn sarif_levels_follow_the_policy_and_so_do_its_rules() {
 }
 
 #[test]
-fn what_fails_a_pipeline_is_what_the_policy_holds_for_severe() {
+fn a_pipeline_fails_by_the_severity_of_the_policy() {
     let failed = |args: &[&str]| {
         let dir = tempfile::tempdir().unwrap();
         let policy = dir.path().join("policy.yaml");
@@ -103,12 +103,12 @@ fn what_fails_a_pipeline_is_what_the_policy_holds_for_severe() {
         podgate.arg("scan").arg("-f").arg(manifest).arg("--policy").arg(policy).args(args);
         podgate.output().unwrap().status.code()
     };
-    assert_eq!(failed(&["--fail-on", "high"]), Some(0), "nothing is high to this policy");
+    assert_eq!(failed(&["--fail-on", "high"]), Some(0), "the policy rates nothing as high");
     assert_eq!(failed(&["--fail-on", "medium"]), Some(1));
 }
 
 #[test]
-fn admission_denies_warns_and_counts_by_what_the_policy_says() {
+fn admission_denies_warns_and_counts_by_the_severity_of_the_policy() {
     let standalone = Standalone::with(POLICY);
     let bad = review::create("shop", &workload(Kind::Deployment, pod("nginx")));
     let response = standalone.podgate.review(&bad);
@@ -135,8 +135,8 @@ fn admission_denies_warns_and_counts_by_what_the_policy_says() {
 }
 
 #[test]
-fn the_score_weighs_by_what_the_policy_says() {
-    // Two Deployments, one of which breaks the one rule and the other the other: the heavier one costs more.
+fn the_score_weighs_by_the_severity_of_the_policy() {
+    // Two Deployments, each of which breaks one rule: the more severe violation costs more.
     let score = |overrides: &str| {
         let dir = tempfile::tempdir().unwrap();
         let policy = dir.path().join("policy.yaml");

@@ -1,4 +1,4 @@
-//! Part of `make test`: the real binary without a cluster, by its real door.
+//! Part of `make test`: the server of the real binary, without a cluster.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -61,7 +61,7 @@ fn a_policys_own_namespace_scopes_it() {
         |namespace| standalone.podgate.review(&review::create(namespace, &pod))["allowed"].take();
     assert_eq!(allowed("shop"), false);
     assert_eq!(allowed("lab"), true);
-    assert_eq!(allowed(""), false, "an object of no known namespace could land in shop");
+    assert_eq!(allowed(""), false, "an object without a namespace may be created in shop");
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn an_update_is_judged_by_what_it_changes() {
         assert_eq!(
             allowed(&old, &workload(kind, pod("redis"))),
             false,
-            "{kind:?}: a new one denies"
+            "{kind:?}: a new object is denied"
         );
         assert_eq!(allowed(&workload(kind, pod("nginx:1.29")), &old), false, "{kind:?}");
     }
@@ -101,7 +101,7 @@ fn deletions_and_foreign_kinds_are_allowed() {
 
 #[test]
 #[allow(clippy::too_many_lines, reason = "a table of cases")]
-fn what_cannot_be_judged_is_an_http_error_that_says_why_and_never_an_answer() {
+fn a_review_that_cannot_be_judged_gets_an_http_error_with_the_reason_and_never_an_answer() {
     let standalone = enforcing();
     let good = review::create("shop", &workload(Kind::Pod, pod("nginx:1.29")));
     let with = |change: &dyn Fn(&mut Value)| {
@@ -220,7 +220,7 @@ fn what_cannot_be_judged_is_an_http_error_that_says_why_and_never_an_answer() {
         assert_eq!(got, status, "{what}: {answer}");
         assert!(answer.starts_with("podgate: ") && answer.contains(why), "{what}: {answer}");
     }
-    assert!(standalone.podgate.review(&good)["allowed"] == true, "it still answers");
+    assert!(standalone.podgate.review(&good)["allowed"] == true, "podgate still answers");
     let errors = standalone.podgate.metric(
         r#"podgate_admission_reviews_total{decision="error",kind="other",operation="other",webhook="validate"}"#,
     );
@@ -231,7 +231,7 @@ fn what_cannot_be_judged_is_an_http_error_that_says_why_and_never_an_answer() {
 fn a_field_that_no_rule_reads_is_skipped_whatever_it_holds() {
     let standalone = enforcing();
     let lists = format!("\"unread\":{}{},", "[".repeat(200), "]".repeat(200));
-    // A template in a template holds no pod; types that nest like it must not end the stack.
+    // A nested template contains no pod; deep nesting must not overflow the stack.
     let template = "\"template\":{\"spec\":{";
     let templates = format!("{}{},", template.repeat(200), "}}".repeat(200));
     let judged = |image: &str, deep: &str| {
@@ -249,7 +249,7 @@ fn a_field_that_no_rule_reads_is_skipped_whatever_it_holds() {
 }
 
 #[test]
-fn what_is_wrong_with_a_request_itself_has_its_own_status() {
+fn malformed_http_requests_have_their_own_status() {
     let standalone = enforcing();
     let podgate = &standalone.podgate;
     let good = review::create("shop", &workload(Kind::Pod, pod("nginx:1.29"))).to_string();
@@ -297,13 +297,13 @@ fn a_changed_file_comes_into_force_and_a_broken_one_keeps_the_last_good_policies
     let text = error["error"].as_str().unwrap();
     assert!(text.contains("policy.yaml:4:25: spec.forbidLatestTag: invalid type"), "{text}");
     assert!(denies(&standalone.podgate, "nginx"));
-    eventually("the metric to say so", || match standalone.podgate.metric(state) {
+    eventually("the failed load in the metric", || match standalone.podgate.metric(state) {
         Some(0.0) => Ok(()),
         other => Err(format!("{other:?}")),
     });
 
     standalone.write(&policy("baseline", None, "forbidLatestTag: false"));
-    let ((), after) = eventually("the mended file to be in force", || {
+    let ((), after) = eventually("the fixed file to be in force", || {
         if denies(&standalone.podgate, "nginx") { Err("still denied".to_owned()) } else { Ok(()) }
     });
     println!("in force after {after:?}");
@@ -339,7 +339,7 @@ fn both_signals_drain_and_end_with_success() {
 }
 
 #[test]
-fn who_has_not_heard_of_the_end_yet_is_served_and_asked_to_call_another() {
+fn during_shutdown_late_callers_are_served_and_their_connections_closed() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("policy.yaml");
     fs::write(&file, policy("baseline", None, "")).unwrap();
@@ -348,14 +348,14 @@ fn who_has_not_heard_of_the_end_yet_is_served_and_asked_to_call_another() {
     podgate.signal("TERM");
     podgate.logs("draining");
     assert_eq!(podgate.get("/readyz").0, 503);
-    // A connection of its own each time, for as long as the delay lasts.
+    // A new connection for each request, during the shutdown delay.
     let mut connection = podgate.connect(&dir.path().join("certs"));
     connection.write_all(b"GET /healthz HTTP/1.1\r\nHost: podgate\r\n\r\n").unwrap();
     let mut answer = String::new();
     connection.read_to_string(&mut answer).unwrap();
     let answer = answer.to_lowercase();
     assert!(answer.starts_with("http/1.1 200") && answer.contains("connection: close"), "{answer}");
-    // Nobody waits until the delay is over.
+    // The test does not wait for the end of the delay.
     podgate.signal("TERM");
     podgate.ended();
 }
@@ -379,7 +379,7 @@ fn a_second_signal_ends_what_an_open_connection_holds_up() {
     podgate.ended();
 }
 
-/// What `podgate` says when it does not start: its exit code and its one line.
+/// The exit code and the error line of a failed start.
 fn refused(args: &[&str]) -> (i32, String) {
     let output = binary::run(args);
     let stderr = String::from_utf8(output.stderr).unwrap();
@@ -418,7 +418,7 @@ fn a_faulty_policy_file_is_named_with_line_and_column_and_nothing_starts() {
 }
 
 #[test]
-fn what_stands_in_the_way_is_said_in_one_line_with_the_exit_code() {
+fn a_failed_start_is_reported_in_one_line_with_the_exit_code() {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str, text: &str| {
         let path = dir.path().join(name);
@@ -504,16 +504,16 @@ fn a_body_that_does_not_arrive_within_the_timeout_is_not_waited_for() {
     write!(stream, "{head}content-length: 1000\r\n\r\n{{\"half\":").unwrap();
     stream.flush().unwrap();
     let mut answer = Vec::new();
-    // The server ends the connection after it, with or without a TLS farewell.
+    // The server then closes the connection, with or without a TLS close_notify.
     let _ = stream.read_to_end(&mut answer);
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 408"), "{answer}");
     assert!(answer.contains("the body did not arrive in time"), "{answer}");
-    assert!(denies(&standalone.podgate, "nginx"), "it still answers");
+    assert!(denies(&standalone.podgate, "nginx"), "podgate still answers");
 }
 
 #[test]
-fn what_is_no_tls_is_hung_up_on_and_harms_nobody() {
+fn connections_without_tls_are_closed_and_harm_nobody() {
     let standalone = enforcing();
     let mut plain = TcpStream::connect(&standalone.podgate.listen).unwrap();
     plain.set_read_timeout(Some(crate::support::PATIENCE)).unwrap();
@@ -521,7 +521,7 @@ fn what_is_no_tls_is_hung_up_on_and_harms_nobody() {
     let mut answer = Vec::new();
     let _ = plain.read_to_end(&mut answer);
     assert!(!answer.starts_with(b"HTTP/1.1 200"));
-    assert!(denies(&standalone.podgate, "nginx"), "it still answers");
+    assert!(denies(&standalone.podgate, "nginx"), "podgate still answers");
 }
 
 #[test]

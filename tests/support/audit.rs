@@ -1,4 +1,4 @@
-//! The API server's own record of who wrote what, and when.
+//! The API server's audit log: the user, object and time of each write.
 
 use std::fs;
 use std::path::Path;
@@ -8,8 +8,8 @@ use serde_json::Value;
 /// The log's file name in the control plane's folder.
 pub const LOG: &str = "audit.log";
 
-/// Writes only, but of jane all requests; of a Lease also what was written, which says who held it, and of a workload
-/// what was patched.
+/// Logs writes only, but all requests of jane; for a Lease also the written object, which names the holder, and for a
+/// workload the patch.
 pub const POLICY: &str = "apiVersion: audit.k8s.io/v1
 kind: Policy
 omitStages: [ResponseStarted]
@@ -31,23 +31,23 @@ rules:
 /// The events of a log.
 pub fn events(log: &Path) -> Vec<Value> {
     let text = fs::read_to_string(log).unwrap_or_default();
-    // The last line may be half-written still.
+    // The last line may be incomplete.
     text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// The events of a log whose lines have this text, such as a path: of a long log these are read much faster.
+/// The events whose lines contain this text, such as a path: much faster than reading all of a long log.
 pub fn events_about(log: &Path, about: &str) -> Vec<Value> {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines = text.lines().filter(|line| line.contains(about));
     lines.filter_map(|line| serde_json::from_str(line).ok()).collect()
 }
 
-/// Whether this event is of a request that would change something.
+/// Whether this event is of a write request.
 pub fn is_write(event: &Value) -> bool {
     !["get", "list", "watch"].map(Value::from).contains(&event["verb"])
 }
 
-/// Whether this event is the reception of a request: its time is when podgate's request began, to the microsecond.
+/// Whether this event marks the reception of a request: its time is the start of the request, to the microsecond.
 pub fn is_received(event: &Value) -> bool {
     event["stage"] == "RequestReceived"
 }
@@ -62,7 +62,7 @@ pub fn user(event: &Value) -> &str {
     event["user"]["username"].as_str().unwrap_or_default()
 }
 
-/// When the event happened; all are written alike, so that texts compare as times do.
+/// The time of the event; all have the same format, so their texts compare like times.
 pub fn time(event: &Value) -> &str {
     event["stageTimestamp"].as_str().unwrap_or_default()
 }

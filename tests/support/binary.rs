@@ -20,14 +20,14 @@ pub fn command() -> Command {
     Command::new(path())
 }
 
-/// The same with the chart's environment: what a burst of reviews took goes back at once.
+/// The same with the chart's environment, where memory is returned right after a burst of reviews.
 pub fn as_in_the_chart() -> Command {
     let mut podgate = command();
     podgate.env("MIMALLOC_PURGE_DELAY", "0");
     podgate
 }
 
-/// Where it is: beside this executable's folder, since tests and examples lie one below the binary.
+/// The binary's path: the parent folder of this executable's folder, for tests and examples.
 pub fn path() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let profile = own.ancestors().find(|dir| dir.join("podgate").is_file());
@@ -39,7 +39,7 @@ pub fn run(args: &[&str]) -> Output {
     command().args(args).output().unwrap()
 }
 
-/// A podgate without a cluster, with one policy file, and its folder.
+/// A podgate without a cluster, with a folder for its policy file.
 pub struct Standalone {
     pub podgate: Podgate,
     dir: tempfile::TempDir,
@@ -62,18 +62,18 @@ impl Standalone {
         self.dir.path().join("certs")
     }
 
-    /// Writes the policy file anew.
+    /// Rewrites the policy file.
     pub fn write(&self, policy: &str) {
         std::fs::write(self.dir.path().join("policy.yaml"), policy).unwrap();
     }
 
-    /// A TLS connection of one's own to it.
+    /// A new TLS connection to it.
     pub fn connect(&self) -> rustls::StreamOwned<ClientConnection, TcpStream> {
         self.podgate.connect(&self.certs())
     }
 }
 
-/// A podgate that runs until it is ended, such as a `podgate serve` that is ready to answer; it ends with this value.
+/// A running podgate, such as a ready `podgate serve`; it ends when this value is dropped.
 pub struct Podgate {
     child: Child,
     log: Arc<Mutex<Vec<Value>>>,
@@ -90,7 +90,7 @@ impl Podgate {
         Self::serve_by(command(), args, cert_dir)
     }
 
-    /// The same by a command of one's own, such as one with an environment.
+    /// The same with a given command, such as one with an environment.
     pub fn serve_by(mut podgate: Command, args: &[&str], cert_dir: &Path) -> Self {
         podgate
             .arg("serve")
@@ -102,15 +102,15 @@ impl Podgate {
         served
     }
 
-    /// Starts another command that runs until it is ended, such as `reconcile`, and waits until it logs that it is
-    /// ready. Addresses that this line does not name are empty.
+    /// Starts another long-running command, such as `reconcile`, and waits for the log line that it is ready. Addresses
+    /// that are not in that line are empty.
     pub fn start(subcommand: &str, args: &[&str], ready: &str) -> Self {
         let mut podgate = command();
         podgate.arg(subcommand).args(args);
         Self::start_by(podgate, ready)
     }
 
-    /// The same by a command of one's own.
+    /// The same with a given command.
     pub fn start_by(mut podgate: Command, ready: &str) -> Self {
         let mut child = podgate.stderr(Stdio::piped()).spawn().unwrap();
         let log = follow(&mut child);
@@ -125,7 +125,7 @@ impl Podgate {
         Self { listen, metrics, child, log, agent: agent(None) }
     }
 
-    /// Sends a body to `/validate`; status and body of what comes back.
+    /// Sends a body to `/validate`; returns status and body of the response.
     pub fn post(&self, content_type: &str, body: &[u8]) -> (u16, String) {
         self.post_to("/validate?timeout=10s", content_type, body)
     }
@@ -134,7 +134,7 @@ impl Podgate {
         self.try_post_to(path, content_type, body).unwrap()
     }
 
-    /// The same where podgate may hang up before it has all of the body.
+    /// The same where podgate may close the connection before it has the whole body.
     pub fn try_post_to(
         &self,
         path: &str,
@@ -166,7 +166,7 @@ impl Podgate {
         answer["response"].take()
     }
 
-    /// A TLS connection of one's own, to send what no HTTP client would.
+    /// A raw TLS connection, for requests that no HTTP client would send.
     pub fn connect(&self, cert_dir: &Path) -> rustls::StreamOwned<ClientConnection, TcpStream> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(cert_dir.join("ca.crt")).unwrap()).unwrap();
@@ -197,7 +197,7 @@ impl Podgate {
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
-    /// The value of a metric's series, as it stands in the exposition.
+    /// The value of a series, named as in the exposition.
     pub fn metric(&self, series: &str) -> Option<f64> {
         let text = self.get("/metrics").1;
         text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
@@ -208,7 +208,7 @@ impl Podgate {
         line(&self.log, message)
     }
 
-    /// How often this message was logged.
+    /// The number of log lines with this message.
     pub fn count_logged(&self, message: &str) -> usize {
         self.log.lock().unwrap().iter().filter(|line| line["message"] == message).count()
     }
@@ -246,8 +246,8 @@ impl Podgate {
                 _ = terminate.recv() => {}
             }
         });
-        // A terminal's Ctrl-C has reached podgate too, and a second signal would
-        // end it before it has cleaned up: only if it does not drain, it is told.
+        // A terminal's Ctrl-C reaches podgate too, and a second signal would end it before it has cleaned up: send one
+        // only if it does not drain.
         let drains = (0..50).any(|_| {
             std::thread::sleep(Duration::from_millis(20));
             self.logged("draining").is_some()

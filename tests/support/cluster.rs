@@ -60,13 +60,13 @@ impl Cluster {
         cluster
     }
 
-    /// With `Ignore`, a webhook that never answers would look like one that admits. On a busy machine an answer may take
-    /// longer than what is registered; nobody waits so long for one that comes.
+    /// With `Ignore`, a webhook that never answers would look like one that admits. The timeout is longer than the
+    /// registered one, because answers may be slow on a busy machine.
     fn fail_closed(&self) {
         self.set_failure_policy("Fail", 30);
     }
 
-    /// Sets what becomes of what podgate does not answer in so many seconds.
+    /// Sets the failure policy and the timeout of the webhooks.
     pub fn set_failure_policy(&self, policy: &str, timeout_seconds: u32) {
         use k8s_openapi::api::admissionregistration::v1::{
             MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
@@ -135,8 +135,8 @@ pub struct Namespace<'c> {
 }
 
 impl Namespace<'_> {
-    /// Creates or edits a policy and waits until it is in force; says after how long it
-    /// was. It must have a spec rule, and no weaker mode than the namespace's others.
+    /// Creates or edits a policy and waits until it is in force; returns the duration. It must have a spec rule, and no
+    /// weaker mode than the namespace's others.
     pub fn policy(&self, name: &str, spec: &Value) -> Duration {
         let object = json!({
             "apiVersion": "devops.stochastic.io/v1",
@@ -158,7 +158,7 @@ impl Namespace<'_> {
         let spec_rules = ["forbidLatestTag", "requireLivenessProbe", "requireReadinessProbe"];
         assert!(
             spec_rules.iter().any(|rule| spec[rule] == true),
-            "the canary would not see {spec}"
+            "the canary pod would not show {spec}"
         );
         let expected = format!("{}/{name}", self.name);
         let ((), after) = eventually("the policy to be in force", || {
@@ -178,19 +178,19 @@ impl Namespace<'_> {
         Api::namespaced_with(self.cluster.client.clone(), &self.name, &resource)
     }
 
-    /// Creates an object for real; what the API server says if it refuses.
+    /// Creates an object for real; returns the API server's message if it refuses.
     pub fn create(&self, object: &Value) -> Result<DynamicObject, String> {
         self.try_create(object, false)
     }
 
-    /// The API server admits this object (by a dry run).
+    /// Asserts that the API server admits this object (by dry run).
     pub fn accepts(&self, object: &Value) {
         if let Err(message) = self.try_create(object, true) {
             panic!("{} was refused: {message}", object["kind"]);
         }
     }
 
-    /// The API server refuses this object in podgate's words (by a dry run).
+    /// Asserts that podgate denies this object (by dry run).
     pub fn rejects(&self, object: &Value) -> Rejection {
         match self.try_create(object, true) {
             Ok(_) => panic!("{object} was admitted"),
@@ -254,7 +254,7 @@ impl Rejection {
         Self { message }
     }
 
-    /// The message names all of these.
+    /// Asserts that the message contains all of these.
     pub fn because(self, words: &[&str]) -> Self {
         for word in words {
             assert!(self.message.contains(word), "{word:?} is not in: {}", self.message);

@@ -1,6 +1,5 @@
-//! A real etcd, kube-apiserver, kube-controller-manager and, if asked for,
-//! kube-scheduler on free ports of 127.0.0.1 or of an address of one's own,
-//! ended by process id when the value is dropped, also by a panic.
+//! A real etcd, kube-apiserver, kube-controller-manager and, if asked for, kube-scheduler on free ports of 127.0.0.1 or
+//! of an address of one's own, ended by process id when the value is dropped, also on a panic.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -21,10 +20,11 @@ use super::kubectl::Kubectl;
 use super::ports::Reserved;
 use super::proxy::Proxy;
 
-/// What differs between the control planes of the suites.
+/// The options of a control plane.
 #[derive(Clone, Copy)]
 pub struct Options {
-    /// Where the API server is. Webhooks by `service:` need one that `EndpointSlices` take, which is none of 127.0.0.0/8.
+    /// The API server's address. Webhooks with `service:` need one that is valid in `EndpointSlices`, so not in
+    /// 127.0.0.0/8.
     pub address: Ipv4Addr,
     /// The audit policy, if there is to be an audit log.
     pub audit: Option<&'static str>,
@@ -43,9 +43,9 @@ impl Default for Options {
 
 /// A running control plane.
 pub struct ControlPlane {
-    /// In the order they are ended: etcd last, or the others complain for long.
+    /// In the order of shutdown: etcd last, or the others log errors for long.
     _scheduler: Option<Process>,
-    /// `None` while they are started again.
+    /// `None` while they restart.
     controllers: Mutex<Option<Process>>,
     /// `None` while it is killed.
     api_server: Mutex<Option<Process>>,
@@ -60,7 +60,7 @@ pub struct ControlPlane {
 struct Ports {
     etcd: u16,
     api_server: u16,
-    /// As long as the programs run, also while one of them is started again.
+    /// Lives as long as the programs, also while one of them restarts.
     _reserved: [Reserved; 3],
 }
 
@@ -75,7 +75,7 @@ impl ControlPlane {
         Self::start_with(Options { audit: Some(audit::POLICY), ..Options::default() })
     }
 
-    /// The same as these options say.
+    /// The same with these options.
     pub fn start_with(options: Options) -> Self {
         let assets = assets();
         let dir = tempfile::Builder::new().prefix("podgate-control-plane-").tempdir().unwrap();
@@ -134,18 +134,18 @@ impl ControlPlane {
         }
     }
 
-    /// Kills the API server at once (SIGKILL, by its id); everything else runs on.
+    /// Kills the API server at once (SIGKILL, by its id); everything else keeps running.
     pub fn kill_api_server(&self) {
         self.api_server.lock().unwrap().take();
     }
 
-    /// Stops the API server's process (SIGSTOP, by its id): its port takes connections, and nothing is answered any more.
-    /// A kill ends it all the same.
+    /// Stops the API server's process (SIGSTOP, by its id): its port accepts connections, and nothing is answered. It
+    /// can still be killed.
     pub fn freeze_api_server(&self) {
         self.signal_api_server("STOP");
     }
 
-    /// Lets a frozen API server go on.
+    /// Resumes a frozen API server.
     pub fn thaw_api_server(&self) {
         self.signal_api_server("CONT");
     }
@@ -170,17 +170,17 @@ impl ControlPlane {
         *running = Some(controllers(&self.assets, self.dir.path(), endpoint_lag));
     }
 
-    /// Where the API server is.
+    /// The address and port of the API server.
     pub fn address(&self) -> SocketAddrV4 {
         SocketAddrV4::new(self.options.address, self.ports.api_server)
     }
 
-    /// What the API server keeps its objects in.
+    /// The API server's etcd.
     pub fn etcd(&self) -> Etcd {
         Etcd::at(self.ports.etcd)
     }
 
-    /// A way to the API server that can be cut and blocked.
+    /// A proxy to the API server that can be cut and paused.
     pub fn proxy(&self) -> Proxy {
         Proxy::to(self.ports.api_server)
     }
@@ -191,7 +191,7 @@ impl ControlPlane {
         self.requests().into_iter().filter(audit::is_write).collect()
     }
 
-    /// The same with all that the audit policy has logged beside writes, such as what jane reads.
+    /// The same with all other logged requests, such as jane's reads.
     pub fn requests(&self) -> Vec<Value> {
         audit::events(&self.audit_log())
     }
@@ -206,24 +206,24 @@ impl ControlPlane {
         self.dir.path().join(audit::LOG)
     }
 
-    /// A user's kubeconfig: `admin`, or `jane`, who may do nothing.
+    /// A user's kubeconfig: `admin`, or `jane`, who has no permissions.
     pub fn kubeconfig(&self, user: &str) -> PathBuf {
         self.dir.path().join(user)
     }
 
-    /// The kubeconfig of a further user, who may do everything, and is known by this name in the audit log.
+    /// The kubeconfig of another user with all permissions, with this name in the audit log.
     pub fn kubeconfig_for(&self, user: &str) -> PathBuf {
         self.credentials.user(user, &["system:masters"]);
         self.credentials.kubeconfig(user, user, &format!("https://{}", self.address()))
     }
 
-    /// The kubeconfig of a further user of these groups.
+    /// The kubeconfig of another user in these groups.
     pub fn kubeconfig_in(&self, user: &str, groups: &[&str]) -> PathBuf {
         self.credentials.user(user, groups);
         self.credentials.kubeconfig(user, user, &format!("https://{}", self.address()))
     }
 
-    /// The kubeconfig of such a user whose way goes through a proxy.
+    /// The kubeconfig of such a user, which connects through a proxy.
     pub fn kubeconfig_through(&self, proxy: &Proxy, user: &str) -> PathBuf {
         self.credentials.user(user, &["system:masters"]);
         let file = format!("{user}-through-{}", proxy.port());
@@ -259,7 +259,7 @@ fn api_server(assets: &Path, dir: &Path, ports: &Ports, options: Options) -> Pro
         "--allow-privileged=true".to_owned(),
     ];
     if options.address != Ipv4Addr::LOCALHOST {
-        // Webhooks by `service:` are called at an endpoint, since nothing here routes a Service's address.
+        // Webhooks with `service:` are called at an endpoint, because nothing routes a Service's address here.
         args.push("--enable-aggregator-routing=true".to_owned());
         args.push(format!("--advertise-address={}", options.address));
     }
@@ -277,7 +277,7 @@ fn api_server(assets: &Path, dir: &Path, ports: &Ports, options: Options) -> Pro
     api_server
 }
 
-/// Starts the controllers, all of a user's cluster.
+/// Starts the controllers, all those of an ordinary cluster.
 fn controllers(assets: &Path, dir: &Path, endpoint_lag: Duration) -> Process {
     let at = |name: &str| dir.join(name).display().to_string();
     Process::start(
@@ -290,11 +290,10 @@ fn controllers(assets: &Path, dir: &Path, endpoint_lag: Duration) -> Process {
             &format!("--endpointslice-updates-batch-period={}s", endpoint_lag.as_secs()),
             "--use-service-account-credentials=true",
             "--leader-elect=false",
-            // Tests that run at a time share it.
+            // Parallel tests share the rate limit.
             "--kube-api-qps=500",
             "--kube-api-burst=1000",
-            // Nodes that a suite makes have no kubelet to say that they are well: neither one that has said so once is
-            // given up, nor one that never has.
+            // Nodes of the suites have no kubelet that reports their health: they are never marked unhealthy.
             "--node-monitor-grace-period=24h",
             "--node-startup-grace-period=24h",
             "--secure-port=0",
@@ -307,7 +306,7 @@ pub fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The programs; `tests/controlplane/assets.sh` knows where, and builds them if need be.
+/// The programs; `tests/controlplane/assets.sh` prints their folder, and builds them if needed.
 fn assets() -> PathBuf {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/controlplane/assets.sh");
     let found = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
@@ -320,7 +319,7 @@ fn assets() -> PathBuf {
 const LIFELINE: &str =
     r#"exec 3<&0; "$@" 3<&- & child=$!; (cat <&3 >/dev/null; kill -9 $child) & wait $child"#;
 
-/// A program that ends with this value; its output goes to a file.
+/// A program that ends when this value is dropped; its output goes to a file.
 struct Process {
     child: Child,
     log: PathBuf,
@@ -330,7 +329,7 @@ impl Process {
     fn start(program: &Path, dir: &Path, args: &[&str]) -> Self {
         let name = program.file_name().unwrap().to_str().unwrap();
         let log = dir.join(format!("{name}.log"));
-        // One that is started again goes on with its log.
+        // A restarted program appends to its log.
         let output = File::options().create(true).append(true).open(&log).unwrap();
         let child = Command::new("sh")
             .args(["-c", LIFELINE, "sh"])
@@ -371,13 +370,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Nothing of it is kept, so there is nothing to end in order for.
+        // Its data is deleted, so no orderly shutdown is needed.
         drop(self.child.stdin.take());
         let _ = self.child.wait();
     }
 }
 
-/// A time to show to people, who want to know what was seen.
+/// A duration as text for people.
 pub fn seconds(duration: Duration) -> String {
     format!("{:.2} s", duration.as_secs_f64())
 }

@@ -1,4 +1,4 @@
-//! Who may talk to the test's control plane: a CA, the API server's certificate, users' certificates, kubeconfigs.
+//! The credentials of a test's control plane: a CA, the API server's certificate, users' certificates, kubeconfigs.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -25,7 +25,7 @@ impl Credentials {
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         fs::write(dir.join("ca.crt"), ca.pem()).unwrap();
         let credentials = Self { dir: dir.to_owned(), ca };
-        // Proxies are on 127.0.0.1 wherever it is.
+        // Proxies are always on 127.0.0.1.
         let mut names =
             ["127.0.0.1", "localhost", "kubernetes.default.svc"].map(str::to_owned).to_vec();
         names.extend((address != Ipv4Addr::LOCALHOST).then(|| address.to_string()));

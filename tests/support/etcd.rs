@@ -1,4 +1,4 @@
-//! What lies below the API server, asked by etcd's own JSON interface.
+//! The API server's etcd, through etcd's own JSON API.
 
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
@@ -20,14 +20,14 @@ impl Etcd {
         self.ask("/v3/kv/compaction", &json!({"revision": revision, "physical": true}));
     }
 
-    /// How many bytes the values take whose keys start so, such as `/registry/devops.stochastic.io/`.
+    /// The size in bytes of all values under this key prefix, such as `/registry/devops.stochastic.io/`.
     pub fn bytes_below(&self, prefix: &str) -> usize {
         let found = self.below(prefix);
         let value = |kv: &Value| serde_json::from_value::<ByteString>(kv["value"].clone()).unwrap();
         found.iter().map(|kv| value(kv).0.len()).sum()
     }
 
-    /// How many keys start so.
+    /// The number of keys with this prefix.
     pub fn count_below(&self, prefix: &str) -> usize {
         self.below(prefix).len()
     }
@@ -48,7 +48,7 @@ impl Etcd {
     }
 }
 
-/// As Kubernetes writes bytes in JSON, which is how etcd writes them too.
+/// Base64, as Kubernetes and etcd write bytes in JSON.
 fn base64(bytes: &[u8]) -> Value {
     serde_json::to_value(ByteString(bytes.to_vec())).unwrap()
 }

@@ -1,5 +1,5 @@
-//! Floods of a podgate: many clients at a loopback address of their own, which take what room they can. Each is bounded in
-//! clients and in time, and ends with its value.
+//! Floods of a podgate: many clients at a loopback address of their own, which take as many resources as they can. Each
+//! flood is limited in clients and in time, and ends when its value is dropped.
 
 use std::future::poll_fn;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -22,26 +22,26 @@ use tokio_rustls::client::TlsStream;
 use super::manifests::{probed_pod, workload};
 use super::review;
 
-/// Whatever happens, a flood is over after that.
+/// The longest time of a flood.
 const LONGEST: Duration = Duration::from_mins(3);
-/// How long a client waits after a connection that podgate ended at once.
+/// How long a client waits after podgate closed its connection at once.
 const PAUSE: Duration = Duration::from_millis(5);
-/// As large as a body may be.
+/// The largest accepted body.
 const MAX_BODY: usize = 20 * 1024 * 1024;
 const HEAD: &str = "host: podgate\r\ncontent-type: application/json\r\n";
 
-/// What the clients do.
+/// The behavior of the clients.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Attack {
     /// Connect, and send nothing.
     Connects,
-    /// Begin a TLS handshake, and do not go on.
+    /// Begin a TLS handshake, and stop.
     HalfOpen,
-    /// Shake hands, and ask nothing.
+    /// Finish a TLS handshake, and send no request.
     Handshakes,
-    /// Send half a head.
+    /// Send half of the request headers.
     HalfHeads,
-    /// Ask for `/healthz` once, and keep the connection.
+    /// Request `/healthz` once, and keep the connection.
     IdleAfterHealth,
     /// Announce 8 MiB, and send none of it.
     HeadersOnly,
@@ -49,13 +49,13 @@ pub enum Attack {
     SlowBodies,
     /// Announce the largest body, and send all but its end.
     LargeBodiesWithoutEnd,
-    /// Send reviews as large as can be, one after another.
+    /// Send the largest reviews, one after another.
     LargeBodies,
-    /// Send good reviews as fast as they are taken, without waiting for the answers.
+    /// Send valid reviews as fast as possible, without waiting for the answers.
     Reviews,
     /// The same with `/healthz`.
     Health,
-    /// Send what is no review, as fast as it is taken.
+    /// Send bodies that are no review, as fast as possible.
     Rubbish,
 }
 
@@ -75,7 +75,7 @@ impl Attack {
         Self::Rubbish,
     ];
 
-    /// How many clients it takes: more connections than podgate has, or as many as keep a core busy.
+    /// The number of clients: more than podgate's connections, or enough to keep a core busy.
     pub const fn clients(self) -> usize {
         match self {
             Self::LargeBodiesWithoutEnd | Self::LargeBodies => 40,
@@ -88,15 +88,15 @@ impl Attack {
 /// A flood that goes on until it is dropped.
 pub struct Flood {
     connected: Arc<AtomicUsize>,
-    /// Dropped in the background: nobody waits for its clients.
+    /// Dropped in the background, without waiting for the clients.
     runtime: Option<Runtime>,
 }
 
 impl Flood {
-    /// Begins one, from these addresses in turn, against `127.0.0.1:PORT`, whose authority is in this folder.
+    /// Starts a flood, from these addresses in turn, against `127.0.0.1:PORT`, whose CA is in this folder.
     pub fn begin(attack: Attack, from: &[Ipv4Addr], listen: &str, cert_dir: &Path) -> Self {
         allow_many_files();
-        // One thread: a flood takes a core, and leaves the others to who is flooded.
+        // One thread: a flood uses one core, and leaves the others to podgate.
         let runtime = tokio::runtime::Builder::new_multi_thread();
         let runtime = { runtime }.worker_threads(1).enable_all().build().unwrap();
         let connected = Arc::<AtomicUsize>::default();
@@ -136,7 +136,7 @@ struct Client {
 impl Client {
     async fn run(self) {
         loop {
-            // That it is hung up on is what should happen to it.
+            // podgate is expected to close the connection.
             let _ = self.attack().await;
             tokio::time::sleep(PAUSE).await;
         }
@@ -176,12 +176,12 @@ impl Client {
 
     async fn attack(&self) -> std::io::Result<()> {
         match self.attack {
-            Attack::Connects => return held(self.connect().await?).await,
+            Attack::Connects => return keep_open(self.connect().await?).await,
             Attack::HalfOpen => {
                 let mut stream = self.connect().await?;
-                // The head of a record that holds a ClientHello, which does not come.
+                // The header of a TLS record for a ClientHello, which does not follow.
                 write(&mut stream, &[0x16, 3, 1, 2, 0]).await?;
-                return held(stream).await;
+                return keep_open(stream).await;
             }
             _ => {}
         }
@@ -190,10 +190,10 @@ impl Client {
             format!("POST /validate?timeout=30s HTTP/1.1\r\n{HEAD}content-length: {length}\r\n\r\n")
         };
         match self.attack {
-            Attack::Connects | Attack::HalfOpen | Attack::Handshakes => held(stream).await,
-            Attack::HalfHeads => sends(stream, "POST /validate HTTP/1.1\r\nhost: pod").await,
-            Attack::IdleAfterHealth => sends(stream, &health()).await,
-            Attack::HeadersOnly => sends(stream, &post(8 * 1024 * 1024)).await,
+            Attack::Connects | Attack::HalfOpen | Attack::Handshakes => keep_open(stream).await,
+            Attack::HalfHeads => send_once(stream, "POST /validate HTTP/1.1\r\nhost: pod").await,
+            Attack::IdleAfterHealth => send_once(stream, &health()).await,
+            Attack::HeadersOnly => send_once(stream, &post(8 * 1024 * 1024)).await,
             Attack::SlowBodies => {
                 write(&mut stream, post(1024 * 1024).as_bytes()).await?;
                 loop {
@@ -204,7 +204,7 @@ impl Client {
             Attack::LargeBodiesWithoutEnd => {
                 write(&mut stream, post(MAX_BODY).as_bytes()).await?;
                 spaces(&mut stream, MAX_BODY - 1).await?;
-                held(stream).await
+                keep_open(stream).await
             }
             Attack::LargeBodies => loop {
                 let review = good_review();
@@ -244,22 +244,22 @@ async fn spaces(stream: &mut TlsStream<TcpStream>, mut count: usize) -> std::io:
     Ok(())
 }
 
-async fn sends(mut stream: TlsStream<TcpStream>, text: &str) -> std::io::Result<()> {
+async fn send_once(mut stream: TlsStream<TcpStream>, text: &str) -> std::io::Result<()> {
     write(&mut stream, text.as_bytes()).await?;
-    held(stream).await
+    keep_open(stream).await
 }
 
 /// Keeps a connection until the other side ends it.
-async fn held(mut stream: impl AsyncRead + Unpin) -> std::io::Result<()> {
+async fn keep_open(mut stream: impl AsyncRead + Unpin) -> std::io::Result<()> {
     while read(&mut stream).await? > 0 {}
     Ok(())
 }
 
-/// Sends the same again and again, whatever comes back.
+/// Sends the same bytes again and again, and ignores the answers.
 async fn pipelines(mut stream: TlsStream<TcpStream>, text: &str) -> std::io::Result<()> {
     let mut sent = 0;
     poll_fn(|context| {
-        // In turns, so that other clients have theirs.
+        // Yields, so that other clients run too.
         for _ in 0..16 {
             match poll_read(&mut stream, context) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
@@ -286,7 +286,7 @@ async fn write(stream: &mut (impl AsyncWrite + Unpin), mut bytes: &[u8]) -> std:
     poll_fn(|context| Pin::new(&mut *stream).poll_flush(context)).await
 }
 
-/// Reads a little, and says how much.
+/// Reads a little, and returns the number of bytes.
 async fn read(stream: &mut (impl AsyncRead + Unpin)) -> std::io::Result<usize> {
     poll_fn(|context| poll_read(stream, context)).await
 }
@@ -301,11 +301,11 @@ fn poll_read(
     polled.map_ok(|()| buffer.filled().len())
 }
 
-/// A flood has more files open than a shell allows a program by itself.
+/// A flood needs more open files than a shell's default limit.
 #[cfg(not(target_os = "linux"))]
 fn allow_many_files() {}
 
-/// A flood has more files open than a shell allows a program by itself.
+/// A flood needs more open files than a shell's default limit.
 #[cfg(target_os = "linux")]
 fn allow_many_files() {
     use rustix::process::{Resource, getrlimit, setrlimit};

@@ -1,4 +1,4 @@
-//! Somebody else's mutating webhook: it adds a container to pods, as meshes and log shippers do.
+//! A third-party mutating webhook: it adds a container to pods, as service meshes and log shippers do.
 
 use std::net::Ipv4Addr;
 use std::time::SystemTime;
@@ -14,10 +14,10 @@ use tokio::sync::watch;
 
 use super::cluster::{Cluster, Namespace};
 
-/// The container that it adds: nothing in it meets any policy.
+/// The container that it adds, which satisfies no policy.
 pub const CONTAINER: &str = "shipper";
 
-/// A webhook that is registered; the API server forgets it, and it ends, with this value.
+/// A registered webhook; when this value is dropped, it is unregistered and ends.
 pub struct Injector<'c> {
     cluster: &'c Cluster,
     configuration: String,

@@ -1,4 +1,4 @@
-//! kubectl of the control plane's own version, as a user of it runs it.
+//! kubectl of the control plane's version, run as a user.
 
 use std::io::{Seek, Write};
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::ran::Ran;
 
-/// A call of kubectl that was not made yet; each verb that takes it makes it.
+/// A kubectl command that has not run yet; [`Self::run`] and the methods after it run it.
 #[must_use = "kubectl runs by a verb, such as ok"]
 pub struct Kubectl {
     program: PathBuf,
@@ -18,7 +18,7 @@ pub struct Kubectl {
 }
 
 impl Kubectl {
-    /// The one that is in this folder, as the user of this kubeconfig.
+    /// kubectl from this folder, as the user of this kubeconfig.
     pub(super) fn of(assets: &Path, kubeconfig: PathBuf, args: &[&str]) -> Self {
         Self {
             program: assets.join("kubectl"),
@@ -28,25 +28,25 @@ impl Kubectl {
         }
     }
 
-    /// In a namespace.
+    /// Runs it in a namespace.
     pub fn within(mut self, namespace: &str) -> Self {
         self.args.splice(..0, ["--namespace".to_owned(), namespace.to_owned()]);
         self
     }
 
-    /// As another user than the admin.
+    /// Runs it as another user than the admin.
     pub fn by(mut self, kubeconfig: PathBuf) -> Self {
         self.kubeconfig = kubeconfig;
         self
     }
 
-    /// With this on stdin, such as a manifest for `-f -`.
+    /// Passes this on stdin, such as a manifest for `-f -`.
     pub fn given(mut self, stdin: &impl ToString) -> Self {
         self.stdin = stdin.to_string();
         self
     }
 
-    /// Whatever comes of it.
+    /// Runs it and returns the result, whether it succeeds or not.
     pub fn run(&self) -> Ran {
         let mut stdin = tempfile::tempfile().unwrap();
         stdin.write_all(self.stdin.as_bytes()).unwrap();
@@ -60,33 +60,33 @@ impl Kubectl {
         Ran::of(&output)
     }
 
-    /// What it prints, if it succeeds; if not, what it says.
+    /// The stdout if it succeeds, else the stderr.
     pub fn result(&self) -> Result<String, String> {
         let Ran { code, stdout, stderr } = self.run();
         if code == 0 { Ok(stdout) } else { Err(stderr) }
     }
 
-    /// Whether it succeeded, and all that a person reads.
-    pub fn said(&self) -> (bool, String) {
+    /// Whether it succeeded, and its stderr and stdout.
+    pub fn output(&self) -> (bool, String) {
         let Ran { code, stdout, stderr } = self.run();
         (code == 0, stderr + &stdout)
     }
 
-    /// It succeeds; what it prints.
+    /// Asserts that it succeeds; returns the stdout.
     pub fn ok(&self) -> String {
         let Ran { code, stdout, stderr } = self.run();
         assert_eq!(code, 0, "kubectl {:?}: {stderr}{stdout}", self.args);
         stdout
     }
 
-    /// It fails; what it says.
+    /// Asserts that it fails; returns the stderr.
     pub fn fails(&self) -> String {
         let Ran { code, stdout, stderr } = self.run();
         assert_ne!(code, 0, "kubectl {:?} succeeded: {stderr}{stdout}", self.args);
         stderr
     }
 
-    /// It succeeds; the JSON that it prints.
+    /// Asserts that it succeeds; returns the printed JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.ok()).unwrap()
     }

@@ -1,5 +1,5 @@
-//! Many pods of many workloads, made fast. Each workload's pods have an owner that is there, so that nobody collects them,
-//! and whose controller does nothing.
+//! Many pods of many workloads, created fast. Each workload's pods have an existing owner, so that they are not
+//! garbage-collected, and its controller does nothing.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -12,15 +12,15 @@ use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
 
 pub const PODS_OF_A_WORKLOAD: usize = 10;
-/// Requests at a time.
+/// Parallel requests.
 const CLIENTS: usize = 16;
 
-/// Where a workload's pods are.
+/// The namespace of a workload's pods.
 pub fn namespace(workload: usize, namespaces: usize) -> String {
     format!("load-{}", workload % namespaces)
 }
 
-/// Makes so many namespaces.
+/// Creates this number of namespaces.
 pub async fn namespaces(client: &Client, count: usize) {
     let names = (0..count).map(|number| namespace(number, count));
     stream::iter(names)
@@ -28,7 +28,7 @@ pub async fn namespaces(client: &Client, count: usize) {
         .await;
 }
 
-/// Makes a namespace in which pods can be created.
+/// Creates a namespace in which pods can be created.
 pub async fn make_namespace(client: &Client, name: &str) {
     let api: Api<Namespace> = Api::all(client.clone());
     let object = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
@@ -40,7 +40,7 @@ pub async fn make_namespace(client: &Client, name: &str) {
     }
 }
 
-/// Makes pods `p0`, `p1` and so on; `pod` is that of a workload, without a name.
+/// Creates pods `p0`, `p1` and so on; `pod` is the pod of a workload, without a name.
 pub async fn pods(
     client: &Client,
     namespaces: usize,

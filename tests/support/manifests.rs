@@ -15,7 +15,7 @@ pub const APPLIED: [Kind; 8] = [
     Kind::CronJob,
 ];
 
-/// A pod as an object of a kind holds it: with its labels, in the template. Its name is the pod's.
+/// An object of a kind with this pod in its template, including labels. It has the pod's name.
 pub fn held_by(kind: Kind, pod: &Value) -> Value {
     let names = kind.names();
     let mut object = match kind {

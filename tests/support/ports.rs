@@ -1,22 +1,22 @@
-//! Ports for programs that cannot be given port 0. Each is reserved for as long as it is needed: by a lock on a file for
-//! other tests of this machine, and by its number for everybody else, since no system gives such a number to a client, or
-//! to a server that asks for any port.
+//! Ports for programs that cannot be given port 0. Each is reserved as long as it is needed. A file lock protects it
+//! from other tests on this machine; its number protects it from other programs, because no system assigns such a
+//! number to a client or to port 0.
 
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::ops::Range;
 
-/// Below the numbers that Linux (from 32768) and macOS (from 49152) give by themselves.
+/// Below the ephemeral ports of Linux (from 32768) and macOS (from 49152).
 const NUMBERS: Range<u16> = 20_000..30_000;
 
-/// A port that is another's when this value is dropped.
+/// A reserved port, which is released when this value is dropped.
 pub struct Reserved {
     pub port: u16,
     _lock: File,
 }
 
 impl Reserved {
-    /// The first one that nobody has reserved, and on which nothing listens at this address or at 127.0.0.1.
+    /// The first unreserved port without a listener at this address or at 127.0.0.1.
     pub fn port(address: Ipv4Addr) -> Self {
         let reserved = NUMBERS.filter_map(Self::lock).find(|it| {
             let free = |address| TcpListener::bind((address, it.port)).is_ok();

@@ -1,10 +1,10 @@
-//! A way to a port of this machine that can be cut, and that can swallow what is sent.
+//! A proxy to a local port that can cut its connections and swallow their data.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-/// Forwards connections to the port; all are closed with this value.
+/// Forwards connections to the port; all are closed when this value is dropped.
 pub struct Proxy {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -35,7 +35,7 @@ impl Proxy {
                 if accepting.state().ended {
                     return;
                 }
-                // Where nothing listens, the client is closed with this.
+                // Without a listener, dropping this closes the client's connection.
                 let Ok(server) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)) else { continue };
                 accepting.forward(&client, &server);
             }
@@ -52,12 +52,12 @@ impl Proxy {
         self.shared.state().cut();
     }
 
-    /// From now on nothing that is sent arrives, either way, though connections stay open and new ones are taken.
+    /// From now on, data in both directions is held back; connections stay open and new ones are accepted.
     pub fn pause(&self) {
         self.shared.set_paused(true);
     }
 
-    /// Lets everything through again, also what was sent meanwhile.
+    /// Forwards everything again, including the data that was held back.
     pub fn resume(&self) {
         self.shared.set_paused(false);
     }
@@ -110,7 +110,7 @@ impl Shared {
                 break;
             }
         }
-        // The end of a side is not told either while nothing arrives.
+        // The end of a connection is held back too.
         drop(self.changed.wait_while(self.state(), |state| state.paused).unwrap());
         let _ = from.shutdown(Shutdown::Read);
         let _ = to.shutdown(Shutdown::Write);

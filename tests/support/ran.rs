@@ -1,4 +1,4 @@
-//! What a command did, and verbs to say what was expected of it.
+//! The result of a command, and assertions about it.
 
 use std::process::Output;
 
@@ -27,15 +27,15 @@ impl Ran {
         self
     }
 
-    /// The stderr has all of these.
-    pub fn says(self, words: &[&str]) -> Self {
+    /// Asserts that stderr contains all of these.
+    pub fn reports(self, words: &[&str]) -> Self {
         for word in words {
             assert!(self.stderr.contains(word), "{word:?} is not in: {}", self.stderr);
         }
         self
     }
 
-    /// The stdout has all of these.
+    /// Asserts that stdout contains all of these.
     pub fn prints(self, words: &[&str]) -> Self {
         for word in words {
             assert!(self.stdout.contains(word), "{word:?} is not in: {}", self.stdout);

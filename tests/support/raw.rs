@@ -1,8 +1,8 @@
-//! Requests by a connection of one's own.
+//! Requests on a raw connection.
 
 use std::io::{Read, Write};
 
-/// Asks by a connection, which ends with that; the whole answer, with its head.
+/// Sends a request and closes the connection; returns the whole response with its headers.
 pub fn ask(stream: &mut (impl Read + Write), request: &str) -> String {
     stream.write_all(request.as_bytes()).unwrap();
     stream.flush().unwrap();
@@ -21,7 +21,7 @@ pub fn post(stream: &mut (impl Read + Write), path: &str, body: &str) -> String 
     )
 }
 
-/// Gets what stands at a path.
+/// GETs a path.
 pub fn get(stream: &mut (impl Read + Write), path: &str) -> String {
     ask(stream, &format!("GET {path} HTTP/1.1\r\nhost: podgate\r\nconnection: close\r\n\r\n"))
 }

@@ -47,7 +47,7 @@ pub fn patch_of(response: &Value) -> Option<json_patch::Patch> {
     Some(serde_json::from_slice(&bytes.0).unwrap())
 }
 
-/// Which of the judged kinds an object says it is.
+/// The kind of an object, from its `kind` field.
 pub fn kind_of(object: &Value) -> Kind {
     let found = Kind::ALL.into_iter().find(|kind| object["kind"] == kind.names().kind);
     found.unwrap_or_else(|| panic!("{} is none of the judged kinds", object["kind"]))

@@ -1,11 +1,11 @@
-//! The rights that podgate needs, given to a user: what a suite runs podgate by, so that it shows if they are too few.
+//! Grants a user exactly the permissions that podgate needs, so that a suite fails if they are too few.
 
 use podgate::install::permissions::{Names, PERMISSIONS, Permission, Scope};
 use serde_json::json;
 
 use super::control_plane::{ControlPlane, text};
 
-/// Gives a user what `podgate check` says that podgate needs, and nothing else.
+/// Grants a user the permissions that `podgate check` lists, and nothing else.
 pub fn grant(plane: &ControlPlane, user: &str) {
     let rules = |scope: Scope| {
         let granted = PERMISSIONS.iter().filter(|it| it.scope == scope);
@@ -14,7 +14,7 @@ pub fn grant(plane: &ControlPlane, user: &str) {
                 "" => it.resource.to_owned(),
                 subresource => format!("{}/{subresource}", it.resource),
             };
-            // No names beside a resource of which all are meant.
+            // `resourceNames` is empty for rules about all objects.
             let names: Vec<_> = it.name.of(&Names::default()).into_iter().collect();
             json!({"apiGroups": [it.group], "resources": [resource], "verbs": it.verbs, "resourceNames": names})
         };

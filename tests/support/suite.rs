@@ -1,5 +1,5 @@
-//! The harness of the suites that share a world, such as a control plane: each scene is a trial that runs alone by its
-//! name, which is written once, as that of its function.
+//! The harness of the suites that share a world, such as a control plane: each trial can be run alone by its name,
+//! which is the name of its function.
 //!
 //! ```ignore
 //! pub fn suite() -> Suite {
@@ -19,13 +19,13 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use super::control_plane::seconds;
 
-/// Trials that share a world: the name of each, and what it does there.
+/// Trials that share a world: their names and functions.
 pub type Trials<W> = &'static [(&'static str, fn(&W))];
 
-/// Trials that start themselves what they need.
+/// Trials that start their own processes.
 pub type Alone<R = ()> = &'static [(&'static str, fn() -> R)];
 
-/// A table of trials from the paths of their functions; each is called after its module and its function.
+/// A table of trials from the paths of their functions; each is named after its module and its function.
 macro_rules! trials {
     ($($trial:path),+ $(,)?) => {
         &[$((concat!(module_path!(), "::", stringify!($trial)), $trial)),+]
@@ -41,12 +41,12 @@ macro_rules! suites {
 }
 pub(crate) use suites;
 
-/// What trials share: started by the first of them that runs, and ended with the last.
+/// The shared world of trials: the first trial starts it, and it ends after the last.
 pub struct World<W>(Arc<Shared<W>>);
 
 struct Shared<W> {
     start: fn() -> W,
-    /// Where one trial is in it at a time.
+    /// Set if only one trial may use it at a time.
     turn: Option<Mutex<()>>,
     /// `None` if it did not start.
     started: OnceLock<Option<W>>,
@@ -57,7 +57,7 @@ impl<W> World<W> {
         Self(Arc::new(Shared { start, turn: None, started: OnceLock::new() }))
     }
 
-    /// One that a trial has for itself while it runs, beside the others of its suite.
+    /// A world that only one trial uses at a time, while other trials of the suite run in parallel.
     pub fn by_turns(start: fn() -> W) -> Self {
         Self(Arc::new(Shared { start, turn: Some(Mutex::default()), started: OnceLock::new() }))
     }
@@ -76,10 +76,10 @@ impl<W> Clone for World<W> {
     }
 }
 
-/// What trials of which one runs at a time share: one that fails leaves the next a new one.
+/// A world for trials that run one at a time; after a failure, the next trial gets a new one.
 pub struct Renewed<W> {
     start: fn() -> W,
-    /// What is said of the world in which a trial failed.
+    /// Describes the world in which a trial failed.
     failed: fn(&W),
     slot: Arc<Mutex<Option<W>>>,
 }
@@ -89,7 +89,7 @@ impl<W> Renewed<W> {
         Self { start, failed, slot: Arc::default() }
     }
 
-    /// Runs a trial in the world that the last one left, or in a new one.
+    /// Runs a trial in the world of the previous one, or in a new one.
     fn run(&self, name: &str, run: fn(&W)) -> Result<(), Failed> {
         let mut slot = self.slot.lock().unwrap_or_else(PoisonError::into_inner);
         let there = slot.take().unwrap_or_else(self.start);
@@ -97,7 +97,7 @@ impl<W> Renewed<W> {
         let started = Instant::now();
         if catch_unwind(AssertUnwindSafe(|| run(&there))).is_err() {
             (self.failed)(&there);
-            return Err("its panic is above, with what is known of its world".into());
+            return Err("the panic is above, with the state of its world".into());
         }
         println!("   took {}", seconds(started.elapsed()));
         *slot = Some(there);
@@ -111,7 +111,7 @@ impl<W> Clone for Renewed<W> {
     }
 }
 
-/// What a trial comes to.
+/// The result of a trial.
 pub trait Outcome {
     fn outcome(self) -> Result<(), Failed>;
 }
@@ -128,23 +128,23 @@ impl Outcome for Result<(), String> {
     }
 }
 
-/// Trials that run together, with so many at a time.
+/// Trials that run together, with a limit on parallel ones.
 pub struct Suite {
     threads: usize,
-    /// Whether the command line has no say in how many run at a time.
+    /// Whether the limit ignores the command line.
     in_order: bool,
     trials: Vec<Trial>,
     last: Vec<Box<dyn FnOnce() -> Result<(), String>>>,
 }
 
 impl Suite {
-    /// So many run at a time, unless the command line says otherwise.
+    /// Runs this number in parallel, unless the command line sets another.
     pub fn of(threads: usize) -> Self {
         Self { threads, in_order: false, trials: Vec::new(), last: Vec::new() }
     }
 
-    /// One runs at a time, in the order of the table, because some leave their world so that those before them could not
-    /// run in it.
+    /// Runs one at a time, in the order of the table, because some change the world so that earlier ones would fail in
+    /// it.
     pub fn in_order() -> Self {
         Self { in_order: true, ..Self::of(1) }
     }
@@ -153,7 +153,7 @@ impl Suite {
         self.each(world, trials.iter().map(|(name, run)| ((*name).to_owned(), *run)))
     }
 
-    /// Trials that are made, such as one for each kind of workload; their names have their module too.
+    /// Generated trials, such as one for each kind of workload; their names include their module.
     pub fn each<W: Send + Sync + 'static, F: FnOnce(&W) + Send + 'static>(
         self,
         world: &World<W>,
@@ -180,7 +180,7 @@ impl Suite {
         self.with(trials.iter().map(trial))
     }
 
-    /// Of all trials that share a turn one runs at a time, beside the others of the suite.
+    /// Trials that share a lock run one at a time, in parallel with the others of the suite.
     pub fn by_turns(self, turn: &Arc<Mutex<()>>, trials: Alone) -> Self {
         let trial = |(name, run): &(&str, fn())| {
             let (turn, run) = (Arc::clone(turn), *run);
@@ -202,7 +202,7 @@ impl Suite {
         self.with(trials.iter().map(trial))
     }
 
-    /// Those that were added by this take longer than a change should wait for: `--include-ignored` runs them too.
+    /// Adds trials that are too slow for every change: `--include-ignored` runs them too.
     pub fn long(mut self, add: impl FnOnce(Self) -> Self) -> Self {
         let before = self.trials.len();
         self = add(self);
@@ -211,7 +211,7 @@ impl Suite {
         self
     }
 
-    /// After the last trial, what their world must have come to, if it was started.
+    /// A check of the world after the last trial, if it was started.
     pub fn last<W: 'static>(mut self, world: &World<W>, check: fn(&W)) -> Self {
         let world = world.clone();
         self.last.push(Box::new(move || {
@@ -230,15 +230,15 @@ impl Suite {
     }
 }
 
-/// The name of a trial without that of the home, as libtest has it.
+/// The name of a trial without the name of the test binary, as in libtest.
 fn called(path: &str) -> &str {
     path.split_once("::").map_or(path, |(_, name)| name)
 }
 
-/// A suite with its name, made when it is its turn.
+/// A suite's name, and the function that creates it.
 pub type Named = (&'static str, fn() -> Suite);
 
-/// Runs these suites one after another, and of each what the command line asks for.
+/// Runs these suites one after another, filtered by the command line.
 pub fn run(arguments: &Arguments, suites: &[Named]) -> ExitCode {
     if arguments.list {
         let trials = suites.iter().flat_map(|(_, suite)| suite().trials).collect();
@@ -268,7 +268,7 @@ pub fn run(arguments: &Arguments, suites: &[Named]) -> ExitCode {
         }
     }
     if !asked {
-        println!("no trial has such a name; --list names all");
+        println!("no trial has this name; --list shows all");
     }
     if failed.is_empty() {
         return ExitCode::SUCCESS;

@@ -1,5 +1,5 @@
-//! What the end-to-end suites share: a real control plane, the real binary, and
-//! verbs to say what is expected of them. A test of a new behaviour is ten lines:
+//! Shared code of the end-to-end suites: a real control plane, the real binary, and assertions about them. A test of a
+//! new behaviour is ten lines:
 //!
 //! ```ignore
 //! let shop = cluster.namespace("shop");
@@ -32,21 +32,21 @@ pub mod wire;
 
 use std::time::{Duration, Instant};
 
-/// Far above what anything here takes, so that only a hang runs into it.
+/// Far above the duration of any step, so that only a hang exceeds it.
 pub const PATIENCE: Duration = Duration::from_mins(2);
 
-/// Asks again and again until there is an answer, and says after how long.
+/// Polls until there is an answer; returns it with the duration.
 ///
 /// # Panics
-/// After [`PATIENCE`], with what was waited for and the last reason there was none.
+/// After [`PATIENCE`], with the awaited thing and the last error.
 pub fn eventually<T>(what: &str, ask: impl FnMut() -> Result<T, String>) -> (T, Duration) {
     eventually_within(PATIENCE, what, ask)
 }
 
-/// The same with a patience of its own, for what takes long by its nature.
+/// The same with its own timeout, for slow operations.
 ///
 /// # Panics
-/// After that.
+/// After that timeout.
 pub fn eventually_within<T>(
     patience: Duration,
     what: &str,

@@ -1,4 +1,4 @@
-//! Writes as they go over the wire, in every form the API server takes.
+//! Write requests in every form that the API server accepts.
 
 use axum::http::{HeaderValue, Method, Request};
 use kube::api::DeleteParams;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::cluster::{Cluster, Namespace, Rejection};
 
-/// How an object is written.
+/// The form of a write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Write {
     Post,
@@ -16,7 +16,7 @@ pub enum Write {
     JsonPatch,
     MergePatch,
     StrategicPatch,
-    /// Server-side apply, by the field manager `test`, who takes what others own.
+    /// Server-side apply, by the field manager `test`, who takes over fields of other managers.
     Apply,
 }
 
@@ -40,20 +40,20 @@ impl Write {
     }
 }
 
-/// Whether a write is to happen.
+/// Whether a write is real or a dry run.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Run {
     Real,
     Dry,
 }
 
-/// What the API server answered.
+/// The API server's response.
 #[derive(Debug)]
 pub struct Reply {
     pub code: u16,
-    /// The object, or the `Status` that says why there is none.
+    /// The object, or the `Status` with the error.
     pub body: Value,
-    /// The `Warning` headers, as they stand.
+    /// The raw `Warning` headers.
     pub warnings: Vec<String>,
 }
 
@@ -62,23 +62,23 @@ impl Reply {
         self.code < 300
     }
 
-    /// What a refusal says.
+    /// The message of a refusal.
     pub fn message(&self) -> &str {
         self.body["message"].as_str().unwrap_or_default()
     }
 
-    /// The object, of a write that was admitted.
+    /// Asserts that the write was admitted; returns the object.
     pub fn object(self) -> Value {
         assert!(self.admitted(), "refused: {}", self.message());
         self.body
     }
 
-    /// podgate's refusal.
+    /// Asserts that podgate denied the write; returns the denial.
     pub fn rejection(self) -> Rejection {
-        self.verdict().expect_err("it was admitted")
+        self.verdict().expect_err("the write was admitted")
     }
 
-    /// Either.
+    /// The object, or podgate's denial.
     pub fn verdict(self) -> Result<Value, Rejection> {
         if self.admitted() {
             return Ok(self.body);
@@ -88,19 +88,19 @@ impl Reply {
     }
 }
 
-/// An object as a PUT replaces whatever stands there by now: a controller may have written meanwhile.
+/// The object without its version, so that a PUT succeeds even if a controller has written meanwhile.
 pub fn unversioned(mut object: Value) -> Value {
     object["metadata"].as_object_mut().unwrap().remove("resourceVersion");
     object
 }
 
 impl Cluster {
-    /// Reads what stands at a path.
+    /// Reads the object at a path.
     pub fn get(&self, path: &str) -> Value {
         self.try_get(path).unwrap()
     }
 
-    /// The same where there may be nothing, or nothing yet.
+    /// The same for an object that may not exist yet.
     pub fn try_get(&self, path: &str) -> Result<Value, String> {
         let request = Request::get(path).body(Vec::new()).unwrap();
         self.wait(self.client.request(request)).map_err(|error| error.to_string())
@@ -129,7 +129,7 @@ impl Cluster {
 }
 
 impl Namespace<'_> {
-    /// Where a kind's objects are; `below` is an object's name, with its subresource.
+    /// The path of a kind's objects; `below` is an object's name, with its subresource.
     pub fn path(&self, kind: Kind, below: &str) -> String {
         let names = kind.names();
         let root = if names.group.is_empty() { "/api" } else { "/apis" };
@@ -143,12 +143,12 @@ impl Namespace<'_> {
         self.cluster.write(run, write, &self.path(kind, at), body)
     }
 
-    /// An object as it stands.
+    /// The current object.
     pub fn get(&self, kind: Kind, name: &str) -> Value {
         self.cluster.get(&self.path(kind, name))
     }
 
-    /// The same where it may be gone.
+    /// The same for an object that may be gone.
     pub fn try_get(&self, kind: Kind, name: &str) -> Result<Value, String> {
         self.cluster.try_get(&self.path(kind, name))
     }

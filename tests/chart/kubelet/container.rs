@@ -1,5 +1,5 @@
-//! The process that stands for a container: the real binary in the place of the image's entrypoint, with all else as the
-//! pod says.
+//! The process of a container: the real binary instead of the image's entrypoint, with everything else as in the pod's
+//! spec.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -14,11 +14,12 @@ use kube::ResourceExt;
 
 use super::super::netns::Network;
 
-/// Where podgate's pods may have mounts: what is made there is seen in the tests' mount namespace only.
+/// Where podgate's pods may have mounts, which exist only in the tests' mount namespace.
 const MOUNTABLE: [&str; 2] = ["/run/", "/var/run/"];
 /// `USER` of the image.
 const IMAGES_USER: i64 = 65532;
-/// Runs in the pod's mount namespace: mounts, closes the root if told so, becomes the pod's user, and then the binary.
+/// Runs in the pod's mount namespace: mounts, makes the root read-only if the pod asks for it, switches to the pod's
+/// user, and executes the binary.
 const INIT: &str = r#"
 set -e
 mounts=$1 read_only=$2 user=$3; shift 3
@@ -28,7 +29,7 @@ while read -r from to; do [ -z "$to" ] || { mkdir -p "$to"; mount --bind "$from"
 exec "$@"
 "#;
 
-/// What a container is started from.
+/// The inputs of a container's process.
 pub struct Spec<'a> {
     pub pod: &'a Pod,
     pub network: &'a Network,
@@ -48,7 +49,7 @@ pub fn start(spec: &Spec<'_>) -> Child {
         let to = &mount.mount_path;
         assert!(
             MOUNTABLE.iter().any(|dir| to.starts_with(dir)),
-            "{to}: mounts are played below {MOUNTABLE:?} only"
+            "{to}: this kubelet mounts only below {MOUNTABLE:?}"
         );
         writeln!(mounts, "{} {to}", spec.volumes.join(&mount.name).display()).unwrap();
     }
@@ -72,7 +73,7 @@ pub fn start(spec: &Spec<'_>) -> Child {
         .unwrap()
 }
 
-/// The user that it runs as, the image's if none is named, where the tests run as one who may say so.
+/// The container's user, by default the image's. It applies only if the tests may change users.
 fn user(of_pod: Option<i64>, container: &Container) -> String {
     let own = container.security_context.as_ref().and_then(|it| it.run_as_user);
     let mapped = std::fs::read_to_string("/proc/self/uid_map").unwrap();
@@ -89,14 +90,17 @@ fn environment(spec: &Spec<'_>) -> BTreeMap<String, String> {
         ("HOSTNAME".to_owned(), spec.pod.name_any()),
     ]);
     let container = &spec.pod.spec.as_ref().unwrap().containers[0];
-    assert!(container.env_from.as_ref().is_none_or(Vec::is_empty), "envFrom is not played");
+    assert!(
+        container.env_from.as_ref().is_none_or(Vec::is_empty),
+        "this kubelet does not support envFrom"
+    );
     for variable in container.env.iter().flatten() {
         let value = match &variable.value_from {
             None => expanded(variable.value.as_deref().unwrap_or_default(), &env),
             Some(source) => {
                 let field_ref = source.field_ref.as_ref();
                 let path = &field_ref
-                    .expect("a variable by value or fieldRef: the others are not played")
+                    .expect("this kubelet supports only variables with value or fieldRef")
                     .field_path;
                 field(spec.pod, path, &spec.network.address.to_string())
             }
@@ -134,16 +138,16 @@ pub fn field(pod: &Pod, path: &str, address: &str) -> String {
         "spec.nodeName" => spec.node_name.clone().unwrap_or_default(),
         "spec.serviceAccountName" => spec.service_account_name.clone().unwrap_or_default(),
         "status.podIP" | "status.podIPs" => address.to_owned(),
-        other => panic!("the field {other} is not played"),
+        other => panic!("this kubelet does not support the field {other}"),
     }
 }
 
-/// The exit code as a container runtime tells it.
+/// The exit code as a container runtime reports it.
 pub fn exit_code(status: ExitStatus) -> i32 {
     status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
-/// Asks a process to end, by its id.
+/// Sends SIGTERM to a process, by its id.
 pub fn terminate(child: &Child) {
     let _ = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status();
 }

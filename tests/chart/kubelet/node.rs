@@ -1,4 +1,4 @@
-//! A node, as the control plane sees it: an object that says it is ready, and a Lease that is renewed.
+//! A node as the control plane sees it: an object with the condition Ready, and a Lease that is renewed.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,12 +16,12 @@ use super::status::now;
 use crate::support::eventually;
 
 const LEASES: &str = "kube-node-lease";
-/// The controller takes a node whose Lease is older than 50 s for gone; kubelets renew every 10 s.
+/// The controller treats a node as gone when its Lease is older than 50 s; kubelets renew every 10 s.
 const HEARTBEAT: Duration = Duration::from_secs(5);
 
 pub struct Node {
     pub name: String,
-    /// What pods with `hostNetwork` run in.
+    /// The network of pods with `hostNetwork`.
     pub network: Network,
     heartbeats: Arc<(AtomicU64, AtomicU64)>,
 }
@@ -95,7 +95,7 @@ impl Node {
         (self.heartbeats.0.load(Ordering::SeqCst), self.heartbeats.1.load(Ordering::SeqCst))
     }
 
-    /// Waits until the controllers have taken away the taints of a node that is new.
+    /// Waits until the controllers have removed the taints of a new node.
     pub fn wait_until_schedulable(&self, runtime: &Runtime, client: &Client) {
         let api: Api<NodeObject> = Api::all(client.clone());
         eventually("the node to have no taints", || {

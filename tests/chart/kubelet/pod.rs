@@ -1,4 +1,4 @@
-//! A pod of podgate's, from when it is bound to a node until its object is gone.
+//! A podgate pod, from its binding to a node until its object is gone.
 
 use std::path::PathBuf;
 use std::process::Child;
@@ -19,10 +19,10 @@ use crate::netns::Network;
 
 /// A kubelet looks at its containers once a second.
 const LOOK: Duration = Duration::from_secs(1);
-/// How long a container waits that ended again; then twice as long, up to five minutes.
+/// The first restart delay of a container; it doubles with each restart, up to five minutes.
 const BACKOFF: Duration = Duration::from_secs(10);
 const BACKOFF_AT_MOST: Duration = Duration::from_mins(5);
-/// The grace of a pod whose object was deleted at once.
+/// The grace period of a pod that was deleted without one.
 const FORGOTTEN: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(20);
 
@@ -38,7 +38,7 @@ pub struct Pod {
 }
 
 impl Pod {
-    /// Starts its life.
+    /// Starts the pod's thread.
     pub(super) fn start(shared: Arc<Shared>, object: PodObject) -> Arc<Self> {
         let pod = Arc::new(Self {
             name: object.name_any(),
@@ -89,7 +89,7 @@ impl Pod {
         self.status.lock().unwrap().as_ref().is_some_and(Status::is_ready)
     }
 
-    /// The address that it has on the bridge, once it has one.
+    /// Its address on the bridge, once it has one.
     pub fn address(&self) -> Option<String> {
         self.status.lock().unwrap().as_ref().map(|it| it.address.clone())
     }
@@ -113,14 +113,18 @@ impl Life<'_> {
     fn live(&self) {
         let object = self.pod.object();
         let spec = object.spec.as_ref().unwrap();
-        assert_eq!(spec.containers.len(), 1, "one container is played");
+        assert_eq!(spec.containers.len(), 1, "this kubelet supports only one container");
         assert!(
             spec.init_containers.as_ref().is_none_or(Vec::is_empty),
-            "init containers are not played"
+            "this kubelet does not support init containers"
         );
         let node_name = spec.node_name.as_deref().unwrap();
-        let node =
-            self.shared.nodes.iter().find(|it| it.name == node_name).expect("a node of ours");
+        let node = self
+            .shared
+            .nodes
+            .iter()
+            .find(|it| it.name == node_name)
+            .expect("the pod is on a node of this kubelet");
         let own;
         let network = if spec.host_network == Some(true) {
             &node.network
@@ -137,7 +141,7 @@ impl Life<'_> {
             restarts: 0,
         };
         self.run(network, &mut status);
-        self.say(&status);
+        self.report(&status);
         self.end(&mut status);
     }
 
@@ -158,14 +162,14 @@ impl Life<'_> {
             if !again {
                 status.phase = if code == 0 { "Succeeded" } else { "Failed" };
                 status.state = ended;
-                self.say(status);
+                self.report(status);
                 self.wait_until(|| false);
                 return;
             }
             status.last = Some(ended.clone());
             status.state =
                 if backoff.is_zero() { ended } else { State::Waiting("CrashLoopBackOff") };
-            self.say(status);
+            self.report(status);
             let until = Instant::now() + backoff.max(LOOK);
             if self.wait_until(|| Instant::now() >= until) {
                 return;
@@ -175,11 +179,11 @@ impl Life<'_> {
         }
     }
 
-    /// Writes the volumes and starts the process; whether the pod was deleted before that could be done.
+    /// Writes the volumes and starts the process; returns whether the pod was deleted before that.
     fn start(&self, network: &Network) -> bool {
         let object = self.pod.object();
         let dir = self.shared.dir.join(object.uid().unwrap());
-        let mut said = String::new();
+        let mut reported = String::new();
         let deleted = self.wait_until(|| {
             let spec = object.spec.as_ref().unwrap();
             let written = spec.volumes.iter().flatten().try_for_each(|volume| {
@@ -189,9 +193,9 @@ impl Life<'_> {
             match written {
                 Ok(()) => true,
                 Err(reason) => {
-                    if reason != said {
+                    if reason != reported {
                         eprintln!("kubelet: pod {}: {reason}", self.pod.name);
-                        said = reason;
+                        reported = reason;
                     }
                     false
                 }
@@ -212,12 +216,12 @@ impl Life<'_> {
         deleted
     }
 
-    /// Tells how the container is until it ends, by itself or since it was found dead: its exit code; `None` when the
-    /// pod is deleted.
+    /// Reports the container's status until it ends by itself or because its liveness probe failed; returns the exit
+    /// code, or `None` when the pod is deleted.
     fn watch(&self, network: &Network, status: &mut Status) -> Option<i32> {
         let object = self.pod.object();
         let probes = Probes::start(&object.spec.as_ref().unwrap().containers[0], network.address);
-        self.say(status);
+        self.report(status);
         loop {
             if self.pod.is_deleted() || self.shared.ended.load(Ordering::SeqCst) {
                 return None;
@@ -239,13 +243,13 @@ impl Life<'_> {
             {
                 let since = since.clone();
                 status.state = State::Running { since, started: found.started, ready: found.ready };
-                self.say(status);
+                self.report(status);
             }
             std::thread::sleep(TICK);
         }
     }
 
-    /// The deletion: the process has its grace, the object goes last.
+    /// Terminates the pod: the process gets its grace period, and the object is deleted last.
     fn end(&self, status: &mut Status) {
         let object = self.pod.object();
         let lifecycle = object.spec.as_ref().unwrap().containers[0].lifecycle.as_ref();
@@ -264,7 +268,7 @@ impl Life<'_> {
             status.phase = if code == 0 { "Succeeded" } else { "Failed" };
             status.state = State::terminated(code);
         }
-        self.say(status);
+        self.report(status);
         let api = Api::namespaced(self.shared.client.clone(), &self.pod.namespace);
         if let Err(error) = self.shared.runtime.block_on(delete(&api, &object)) {
             eprintln!("kubelet: pod {}: {error}", self.pod.name);
@@ -278,7 +282,7 @@ impl Life<'_> {
         Duration::from_secs(of_deletion.or(of_pod).unwrap_or(30).try_into().unwrap())
     }
 
-    /// Ends the process, gently for so long.
+    /// Ends the process: SIGTERM, and SIGKILL after the grace period.
     fn stop(&self, grace: Duration) {
         let deadline = Instant::now() + grace;
         if let (None, Some(child)) = (self.exited(), self.pod.running.lock().unwrap().as_ref()) {
@@ -305,16 +309,16 @@ impl Life<'_> {
         running.as_mut().and_then(|child| child.try_wait().unwrap()).map(container::exit_code)
     }
 
-    /// Writes the status. A kubelet tries again for ever; here what comes next says more.
-    fn say(&self, status: &Status) {
+    /// Writes the status. A kubelet retries for ever; here the next status replaces a failed one.
+    fn report(&self, status: &Status) {
         *self.pod.status.lock().unwrap() = Some(status.clone());
         let object = self.pod.object();
         let api: Api<PodObject> = Api::namespaced(self.shared.client.clone(), &self.pod.namespace);
         let patch = status.patch(&object);
         for _ in 0..100 {
             let params = PatchParams::default();
-            let said = api.patch_status(&self.pod.name, &params, &patch);
-            match self.shared.runtime.block_on(said) {
+            let patched = api.patch_status(&self.pod.name, &params, &patch);
+            match self.shared.runtime.block_on(patched) {
                 Ok(_) => return,
                 Err(kube::Error::Api(answer)) if [404, 409].contains(&answer.code) => return,
                 Err(error) => eprintln!("kubelet: the status of {}: {error}", self.pod.name),
@@ -326,7 +330,7 @@ impl Life<'_> {
         }
     }
 
-    /// Waits for a condition; whether the pod was deleted before.
+    /// Waits for a condition; returns whether the pod was deleted before.
     fn wait_until(&self, mut holds: impl FnMut() -> bool) -> bool {
         loop {
             if self.pod.is_deleted() || self.shared.ended.load(Ordering::SeqCst) {

@@ -1,5 +1,5 @@
-//! The probes of a container, done as a kubelet does them: liveness and readiness begin when startup has succeeded, and
-//! each changes its mind after so many answers alike.
+//! The probes of a container, run as by a kubelet: liveness and readiness begin when startup has succeeded, and a
+//! result changes after the threshold of equal answers.
 
 use std::net::{Ipv4Addr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::{Container, Probe as ProbeObject};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use ureq::tls::TlsConfig;
 
-/// What the probes have found so far.
+/// The current results of the probes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct ProbeResults {
     pub started: bool,
@@ -18,7 +18,7 @@ pub struct ProbeResults {
     pub alive: bool,
 }
 
-/// The probes of a container that runs; they end with this value.
+/// The probes of a running container; they end when this value is dropped.
 pub struct Probes {
     found: Arc<Mutex<ProbeResults>>,
     ended: Arc<AtomicBool>,
@@ -44,14 +44,14 @@ impl Probes {
             let mut now = first;
             while now.alive && !stop.load(Ordering::SeqCst) {
                 if now.started {
-                    if let Some(says) = readiness.as_mut().and_then(Probe::says) {
-                        now.ready = says;
+                    if let Some(ready) = readiness.as_mut().and_then(Probe::result) {
+                        now.ready = ready;
                     }
-                    if liveness.as_mut().and_then(Probe::says) == Some(false) {
+                    if liveness.as_mut().and_then(Probe::result) == Some(false) {
                         now.alive = false;
                     }
                 } else {
-                    match startup.as_mut().and_then(Probe::says) {
+                    match startup.as_mut().and_then(Probe::result) {
                         Some(true) => (now.started, now.ready) = (true, readiness.is_none()),
                         Some(false) => now.alive = false,
                         None => {}
@@ -79,7 +79,7 @@ struct Probe {
     ask: Box<dyn Fn() -> bool + Send>,
     next: Instant,
     period: Duration,
-    /// How many answers alike change its mind, to success and to failure.
+    /// The success and failure thresholds.
     thresholds: (i32, i32),
     last: bool,
     alike: i32,
@@ -103,8 +103,8 @@ impl Probe {
         }
     }
 
-    /// Its mind after a look, if it is time for one and the last ones were alike.
-    fn says(&mut self) -> Option<bool> {
+    /// Probes if the period has passed; returns the result if it reached its threshold.
+    fn result(&mut self) -> Option<bool> {
         if Instant::now() < self.next {
             return None;
         }
@@ -128,14 +128,12 @@ fn ask(
         let address = (address, port(&tcp.port, container)).into();
         return Box::new(move || TcpStream::connect_timeout(&address, timeout).is_ok());
     }
-    let get = probe
-        .http_get
-        .as_ref()
-        .expect("a probe by httpGet or tcpSocket: the others are not played");
+    let get =
+        probe.http_get.as_ref().expect("this kubelet supports only httpGet and tcpSocket probes");
     let scheme = get.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
     let path = get.path.as_deref().unwrap_or("/");
     let url = format!("{scheme}://{address}:{}{path}", port(&get.port, container));
-    // As a kubelet: no connection is used twice, and no certificate is looked at.
+    // As a kubelet: a new connection each time, and no verification of certificates.
     let agent = ureq::Agent::config_builder()
         .http_status_as_error(false)
         .max_idle_connections(0)

@@ -1,4 +1,4 @@
-//! What a kubelet says about its pods.
+//! The status that a kubelet writes to its pods.
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
@@ -11,12 +11,12 @@ pub fn now() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string()
 }
 
-/// To the second, as most fields are.
+/// To the second, as in most fields.
 fn second() -> String {
     Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
-/// How a container is.
+/// The state of a container.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum State {
     Waiting(&'static str),
@@ -45,7 +45,7 @@ impl State {
     }
 }
 
-/// The one container of a pod, and where the pod is.
+/// The container of a pod, and the pod's addresses.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Status {
     pub address: String,
@@ -61,7 +61,7 @@ impl Status {
         matches!(self.state, State::Running { ready: true, .. })
     }
 
-    /// The patch that says it. Conditions are merged by their type, so that those of others stay.
+    /// The patch with this status. Conditions are merged by type, so that those of other writers stay.
     pub fn patch(&self, pod: &Pod) -> Patch<Value> {
         let container = &pod.spec.as_ref().unwrap().containers[0];
         let ready = self.is_ready();
@@ -89,7 +89,7 @@ impl Status {
     }
 }
 
-/// The conditions of a pod that is ready or not; one that stays as it was keeps its time.
+/// The conditions of a pod; an unchanged condition keeps its transition time.
 fn conditions(pod: &Pod, ready: bool) -> Value {
     let before = pod.status.as_ref().and_then(|it| it.conditions.as_ref());
     let condition = |kind: &str, holds: bool| {
@@ -107,7 +107,7 @@ fn conditions(pod: &Pod, ready: bool) -> Value {
     ])
 }
 
-/// Says that a pod runs in which nothing runs.
+/// The status of a running pod, for a pod without a process.
 pub fn running_hollow(pod: &Pod) -> Patch<Value> {
     let containers = pod.spec.as_ref().unwrap().containers.iter();
     let statuses: Vec<_> = containers

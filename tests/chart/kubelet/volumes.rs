@@ -1,4 +1,4 @@
-//! What is mounted into a container, as files in a folder of the harness.
+//! The volumes of a container, as files in a folder of the harness.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::container::field;
 
-/// Writes what a volume holds; why it cannot be, as long as it cannot.
+/// Writes the files of a volume; returns the reason while it cannot.
 pub async fn write(client: &Client, pod: &Pod, volume: &Volume, dir: &Path) -> Result<(), String> {
     fs::create_dir_all(dir).map_err(|it| it.to_string())?;
     let namespace = pod.namespace().unwrap();
@@ -31,10 +31,10 @@ pub async fn write(client: &Client, pod: &Pod, volume: &Volume, dir: &Path) -> R
     } else if volume.empty_dir.is_some() {
         BTreeMap::new()
     } else {
-        panic!("the volume {} is of a kind that is not played", volume.name);
+        panic!("this kubelet does not support the kind of volume {}", volume.name);
     };
     for (name, content) in files {
-        // By a rename, as a reader expects who watches.
+        // By a rename, as programs that watch the file expect.
         let new = dir.join(format!(".{name}"));
         fs::write(&new, content)
             .and_then(|()| fs::rename(&new, dir.join(name)))

@@ -1,13 +1,14 @@
-//! The dashboards that the chart ships, and what they ask.
+//! The dashboards of the chart, and their queries.
 
 use serde_json::Value;
 
 use super::super::world::{NAMESPACE, World};
 use super::server::Prometheus;
 
-/// How far a dashboard looks back in this suite.
+/// The time range of dashboards in this suite.
 const RANGE: &str = "30s";
-/// What stands for Grafana's variables when all is chosen. A release has no wildcard, since `process_*` of others would match.
+/// The values of Grafana's variables with everything selected. The release has no wildcard, because `process_*` of
+/// other programs would match.
 const VARIABLES: [(&str, &str); 6] = [
     ("$__rate_interval", "15s"),
     ("$__range", RANGE),
@@ -34,11 +35,11 @@ fn dashboards(world: &World) -> Vec<Value> {
 fn substituted(query: &str) -> String {
     let fill = |text: String, (name, value): (&str, &str)| text.replace(name, value);
     let text = VARIABLES.into_iter().fold(query.to_owned(), fill);
-    assert!(!text.contains('$'), "a variable is not known here: {text}");
+    assert!(!text.contains('$'), "an unknown variable: {text}");
     text
 }
 
-/// What the panels of all dashboards ask.
+/// The queries of all dashboards' panels.
 pub fn queries(world: &World) -> Vec<Query> {
     let dashboards = dashboards(world);
     assert_eq!(dashboards.len(), 3, "dashboards in ConfigMaps");
@@ -68,7 +69,7 @@ pub fn variables_offer_values(world: &World, prometheus: &Prometheus) {
     }
 }
 
-/// Those that have not returned data yet: a series whose value is a number.
+/// The queries that have not returned data yet: a series whose value is a number.
 pub fn without_data(prometheus: &Prometheus, queries: Vec<Query>) -> Vec<Query> {
     let is_number = |series: &Value| series["value"][1].as_str().is_some_and(|it| it != "NaN");
     let empty = |query: &Query| {

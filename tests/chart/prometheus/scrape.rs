@@ -1,6 +1,6 @@
-//! What prometheus-operator makes of the chart's objects: a scrape configuration of a `ServiceMonitor`, rule files of a
-//! `PrometheusRule`. Debian's Prometheus is built without the discovery of Kubernetes' objects, so that is played here: its
-//! relabelling then works on the labels that it would have found.
+//! The work of prometheus-operator: it turns a `ServiceMonitor` into a scrape configuration, and a `PrometheusRule`
+//! into rule files. Debian's Prometheus is built without Kubernetes discovery, so this module provides the labels that
+//! discovery would have found.
 
 use serde_json::{Value, json};
 
@@ -30,14 +30,14 @@ pub fn serve_monitoring(world: &World) {
 
 fn spec(world: &World, kind: &str) -> Value {
     let object = world.get(&["-n", NAMESPACE, kind, RELEASE]);
-    object.unwrap_or_else(|| panic!("the chart has made no {kind}"))["spec"].take()
+    object.unwrap_or_else(|| panic!("the chart created no {kind}"))["spec"].take()
 }
 
 pub fn rules(world: &World) -> Value {
     spec(world, "prometheusrule")
 }
 
-/// podgate by its `ServiceMonitor`, and the API server by its address.
+/// Scrapes podgate by its `ServiceMonitor`, and the API server by its address.
 pub fn config(world: &World, rules: &str) -> Value {
     let admin = world.plane.kubeconfig("admin");
     let file = |name: &str| admin.with_file_name(name).display().to_string();
@@ -50,7 +50,7 @@ pub fn config(world: &World, rules: &str) -> Value {
                 "job_name": "apiserver", "scheme": "https",
                 "tls_config": {"ca_file": file("ca.crt"), "cert_file": file("admin.crt"), "key_file": file("admin.key")},
                 "static_configs": [{"targets": [world.plane.address().to_string()]}],
-                // So that a scrape a second is no load.
+                // Keeps the load of one scrape per second low.
                 "metric_relabel_configs": [{"source_labels": ["__name__"], "regex": "apiserver_admission_.*|process_.*", "action": "keep"}],
             },
         ],
@@ -95,13 +95,13 @@ fn discovered(world: &World) -> Vec<Value> {
     targets
 }
 
-/// What a label of a Service is called in relabelling.
+/// The name of a Service's label in relabelling.
 fn service_labels(name: &str) -> [String; 2] {
     let name = name.replace(|it: char| !it.is_ascii_alphanumeric(), "_");
     ["label", "labelpresent"].map(|it| format!("__meta_kubernetes_service_{it}_{name}"))
 }
 
-/// As the operator writes it (`pkg/prometheus/promcfg.go`): what is kept, and which labels a target gets.
+/// As the operator writes it (`pkg/prometheus/promcfg.go`): the kept targets, and their labels.
 fn of_monitor(spec: &Value, discovered: &[Value]) -> Value {
     let endpoint = &spec["endpoints"][0];
     assert_eq!(spec["endpoints"].as_array().unwrap().len(), 1);

@@ -1,4 +1,4 @@
-//! What Prometheus has to keep: a thousand namespaces make a thousand gauges, and nothing else.
+//! The number of series: a thousand namespaces cause a thousand gauges, and nothing else.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +14,7 @@ use crate::support::{eventually_within, load};
 
 const NAMESPACES: usize = 1000;
 
-/// How many series of each metric were scraped from the replicas, but the gauge that each namespace has.
+/// The series of each metric from the replicas, except the gauge of each namespace.
 fn series(prometheus: &Prometheus) -> BTreeMap<String, u64> {
     let query = "count by (__name__) ({job=\"podgate\", endpoint=\"metrics\", __name__!=\"namespace_health_score\"})";
     let found = prometheus.query(query).unwrap();
@@ -37,7 +37,7 @@ pub fn of_many_namespaces(world: &World, prometheus: &Prometheus) {
             if count == expected { Ok(()) } else { Err(format!("{count} gauges")) }
         });
     };
-    // A few first, so that what any number of them makes is there.
+    // A few namespaces first, so that the series that do not depend on their number exist.
     let few = 20;
     pods(world, 0..few);
     becomes(others + few);
@@ -53,14 +53,14 @@ pub fn of_many_namespaces(world: &World, prometheus: &Prometheus) {
         others + NAMESPACES,
         total(&after)
     );
-    // A series begins with its first event, which may have come meanwhile: a few are no series for each namespace.
+    // A series begins with its first event, which may have come meanwhile, so a few more series are allowed.
     let grown = total(&after).saturating_sub(total(&before));
     assert!(grown < NAMESPACES as u64 / 10, "{grown} more, from {before:?} to {after:?}");
     world.kubectl(&["delete", "namespace", &load::namespace(0, NAMESPACES)]);
     becomes(others + NAMESPACES - 1);
 }
 
-/// So many namespaces with a pod each.
+/// Creates this number of namespaces with one pod each.
 fn pods(world: &World, numbers: std::ops::Range<usize>) {
     let client = &world.client;
     world.wait(stream::iter(numbers).for_each_concurrent(16, |number| async move {

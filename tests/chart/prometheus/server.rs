@@ -1,4 +1,4 @@
-//! A real Prometheus, which ends with this value, and what is asked of it.
+//! A real Prometheus, which ends when this value is dropped, and its queries.
 
 use std::fs::{self, File};
 use std::path::PathBuf;
@@ -20,8 +20,8 @@ pub struct Prometheus {
 }
 
 impl Prometheus {
-    /// Starts one that scrapes as the chart's `ServiceMonitor` says and evaluates the chart's `PrometheusRule`, both as they
-    /// stand in the API server; waits until it is ready.
+    /// Starts a Prometheus with the `ServiceMonitor` and the `PrometheusRule` of the chart, as stored in the API
+    /// server; waits until it is ready.
     pub fn start(world: &World) -> Self {
         let dir = world.plane.kubeconfig("prometheus");
         fs::create_dir_all(&dir).unwrap();
@@ -32,8 +32,8 @@ impl Prometheus {
             [["check", "rules", &at("rules.yaml")], ["check", "config", &at("config.yaml")]]
         {
             let checked = Command::new(tool("promtool")).args(check).output().unwrap();
-            let said = text(&checked.stdout) + &text(&checked.stderr);
-            assert!(checked.status.success(), "promtool {check:?}: {said}");
+            let output = text(&checked.stdout) + &text(&checked.stderr);
+            assert!(checked.status.success(), "promtool {check:?}: {output}");
         }
         let output = File::create(at("log")).unwrap();
         let mut child = Command::new(tool("prometheus"))
@@ -55,7 +55,7 @@ impl Prometheus {
         Self { child, api: format!("{url}/api/v1") }
     }
 
-    /// The series of an instant query, or what Prometheus says against it.
+    /// The series of an instant query, or Prometheus' error.
     pub fn query(&self, query: &str) -> Result<Vec<Value>, String> {
         let mut answer = self.ask("query", &[("query", query)])?;
         Ok(answer["result"].as_array_mut().map(std::mem::take).unwrap_or_default())
@@ -67,7 +67,7 @@ impl Prometheus {
         answer.as_array().unwrap().clone()
     }
 
-    /// What another endpoint of the API answers, such as `rules`.
+    /// The response of another endpoint of the API, such as `rules`.
     pub fn ask(&self, endpoint: &str, parameters: &[(&str, &str)]) -> Result<Value, String> {
         let config = ureq::Agent::config_builder().http_status_as_error(false);
         let agent = config.build().new_agent();

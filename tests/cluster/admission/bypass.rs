@@ -1,6 +1,5 @@
-//! The bypass matrix: every resource that the live API server serves and that bears a pod, with a
-//! violation at every place in that pod, by every way to write it. What the matrix does not know
-//! fails it.
+//! The bypass matrix: every resource that the live API server serves and that bears a pod, with a violation at every
+//! place in that pod, by every way to write it. A resource or a field that the matrix does not know fails the test.
 
 mod cell;
 mod corners;
@@ -50,7 +49,7 @@ fn no_way_to_write_a_pod_that_the_api_server_serves_leads_past_podgate(cluster: 
     for route in known.iter().chain(&[Route::EphemeralContainers, Route::Resize]) {
         assert!(found.contains(route), "{route:?} was not discovered");
     }
-    tell(&served);
+    print_summary(&served);
 
     let tried: Vec<Cell> = thread::scope(|scope| {
         let kinds = routes.values().map(|routes| scope.spawn(|| try_all(cluster, routes)));
@@ -69,7 +68,7 @@ fn no_way_to_write_a_pod_that_the_api_server_serves_leads_past_podgate(cluster: 
     assert!(failures.is_empty(), "{} cells failed:\n{}", failures.len(), failures.join("\n"));
 }
 
-fn tell(served: &Served) {
+fn print_summary(served: &Served) {
     let versions: BTreeSet<_> = served.pod_bearing.iter().map(Resource::api_version).collect();
     println!(
         "the API server serves {} resources that can be written; {} bear a pod, in {versions:?}",
@@ -81,7 +80,7 @@ fn tell(served: &Served) {
     println!("alpha and beta versions among them: {previews:?}");
 }
 
-/// A cell of the matrix, tried.
+/// The result of one cell of the matrix.
 struct Cell {
     verdict: Verdict,
     failure: Option<String>,

@@ -1,4 +1,4 @@
-//! What the real controllers make of the verdicts: jobs that finish, and pods that come up or do not.
+//! Effects of the verdicts through the real controllers: Jobs that finish, and pods that start or are refused.
 
 use std::time::Duration;
 
@@ -20,10 +20,10 @@ pub const TRIALS: Trials<Cluster> = trials![
     a_job_made_from_an_exempt_cron_job_runs_and_one_from_another_is_refused,
 ];
 
-/// Far above the minute for whose turn the CronJob controller waits.
+/// Far above the minute that the CronJob controller waits for its schedule.
 const A_MINUTE: Duration = Duration::from_mins(5);
 
-/// Denies floating images, save those of one workload.
+/// Denies floating images, except those of one workload.
 fn exempting(kind: Kind, name: &str) -> Value {
     let exemption = json!({
         "rules": ["forbidLatestTag"], "kinds": [kind.names().kind], "names": [name],
@@ -38,7 +38,7 @@ fn named(kind: Kind, name: &str) -> Value {
     object
 }
 
-/// The pods of a namespace whose name starts so.
+/// The pods of a namespace whose name has this prefix.
 fn pods(shop: &Namespace<'_>, prefix: &str) -> Vec<Value> {
     let mut list = shop.cluster.get(&shop.path(Kind::Pod, ""));
     let pods = list["items"].take();
@@ -54,30 +54,31 @@ fn comes_up(shop: &Namespace<'_>, workload: &str, patience: Duration) -> Duratio
     after
 }
 
-/// What the namespace's Events tell of failed creations.
+/// The failed creations in the namespace's Events.
 fn refusals(shop: &Namespace<'_>) -> Vec<String> {
     let path = format!("/api/v1/namespaces/{}/events", shop.name);
     let list = shop.cluster.get(&path);
     let failed = |event: &&Value| event["reason"].as_str().unwrap().starts_with("Failed");
-    let told = |event: &Value| {
+    let describe = |event: &Value| {
         let owner = event["involvedObject"]["name"].as_str().unwrap();
         format!("{owner}: {}", event["message"].as_str().unwrap())
     };
-    list["items"].as_array().unwrap().iter().filter(failed).map(told).collect()
+    list["items"].as_array().unwrap().iter().filter(failed).map(describe).collect()
 }
 
-/// Waits until podgate's denial stands in an Event of this owner.
+/// Waits for an Event of this owner with podgate's denial.
 fn is_refused(shop: &Namespace<'_>, owner: &str, patience: Duration) {
-    eventually_within(patience, &format!("the refusal of what {owner} makes"), || {
-        let told = refusals(shop);
-        let found = told.iter().any(|it| it.starts_with(owner) && it.contains("forbidLatestTag"));
-        if found { Ok(()) } else { Err(format!("{told:?}")) }
+    eventually_within(patience, &format!("the refusal of {owner}'s pod"), || {
+        let messages = refusals(shop);
+        let found =
+            messages.iter().any(|it| it.starts_with(owner) && it.contains("forbidLatestTag"));
+        if found { Ok(()) } else { Err(format!("{messages:?}")) }
     });
 }
 
 fn an_exempt_deployments_pods_come_up_and_anothers_are_refused(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
-    // From before the policy, with its ReplicaSet, so that only its new pod is refused.
+    // The Deployment and its ReplicaSet are older than the policy, so only the new pod is refused.
     shop.create(&named(Kind::Deployment, "old")).unwrap();
     comes_up(&shop, "old-", PATIENCE);
     shop.policy("baseline", &exempting(Kind::Deployment, "vendor"));
@@ -95,7 +96,7 @@ fn a_job_made_from_an_exempt_cron_job_runs_and_one_from_another_is_refused(clust
     shop.policy("baseline", &exempting(Kind::CronJob, "vendor"));
     shop.create(&named(Kind::CronJob, "vendor")).unwrap();
     let from = |cron_job: &str, job: &str| {
-        shop.kubectl(&["create", "job", job, &format!("--from=cronjob/{cron_job}")]).said()
+        shop.kubectl(&["create", "job", job, &format!("--from=cronjob/{cron_job}")]).output()
     };
     let (created, printed) = from("vendor", "vendor-1");
     assert!(created, "{printed}");
@@ -112,7 +113,7 @@ fn the_cron_job_controllers_jobs_run_where_exempt_and_are_refused_elsewhere(clus
         cron_job["spec"]["schedule"] = json!("* * * * *");
         cron_job
     };
-    // It is let go on only when the policy is there: its template stays, so that passes.
+    // It is resumed after the policy is in force. This passes because the template does not change.
     let mut backup = every_minute("backup");
     backup["spec"]["suspend"] = json!(true);
     shop.create(&backup).unwrap();
@@ -147,7 +148,7 @@ fn a_violating_job_from_before_is_finished_by_its_controller(cluster: &Cluster) 
         let complete = |it: &Value| it["type"] == "Complete" && it["status"] == "True";
         conditions.into_iter().flatten().any(complete)
     });
-    eventually("the pod to be let go", || {
+    eventually("the pod to be deleted", || {
         let pod = pods(&shop, "web-").pop().ok_or("it is gone")?;
         if tracked(&pod) { Err(pod["metadata"].to_string()) } else { Ok(()) }
     });

@@ -11,8 +11,7 @@ use crate::support::suite::{Trials, trials};
 pub const TRIALS: Trials<Cluster> =
     trials![a_demo_application_goes_from_deployment_to_pod_with_the_verdict_at_each_level,];
 
-/// Twelve Deployments with their Services. Those whose name is `legacy-*` were
-/// written before anybody asked for a version.
+/// Twelve Deployments with their Services. Those named `legacy-*` have images without a version.
 fn a_demo_application_goes_from_deployment_to_pod_with_the_verdict_at_each_level(
     cluster: &Cluster,
 ) {
@@ -20,11 +19,11 @@ fn a_demo_application_goes_from_deployment_to_pod_with_the_verdict_at_each_level
     let shop = cluster.namespace("shop");
     let legacy = ["legacy-mailer", "legacy-reports"];
 
-    // What exists before the policy keeps running.
-    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&manifests).said();
+    // Pods that are older than the policy keep running.
+    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&manifests).output();
     assert!(applied, "{printed}");
     let (_, names) =
-        shop.kubectl(&["get", "deployments", "-o", "jsonpath={.items[*].metadata.name}"]).said();
+        shop.kubectl(&["get", "deployments", "-o", "jsonpath={.items[*].metadata.name}"]).output();
     let names: Vec<_> = names.split_whitespace().collect();
     assert_eq!(names.len(), 12);
     let running = |deployment: &str, replicas: i64| {
@@ -43,7 +42,7 @@ fn a_demo_application_goes_from_deployment_to_pod_with_the_verdict_at_each_level
     );
 
     // Deployment: an unchanged one passes again, good or not.
-    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&manifests).said();
+    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&manifests).output();
     assert!(applied, "{printed}");
     // ReplicaSet and Pod: the good ones scale, and the pods come up.
     for name in &names {
@@ -69,10 +68,10 @@ fn a_demo_application_goes_from_deployment_to_pod_with_the_verdict_at_each_level
         assert!(message.contains("forbidLatestTag"), "{message}");
         running(name, 1);
     }
-    // In a namespace that had the policy first, the same are refused at the Deployment.
+    // In a namespace where the policy came first, the same manifests are refused at the Deployment.
     let fresh = cluster.namespace("shop");
     fresh.policy("baseline", &enforce(&json!({"forbidLatestTag": true})));
-    let (applied, printed) = fresh.kubectl(&["apply", "-f", "-"]).given(&manifests).said();
+    let (applied, printed) = fresh.kubectl(&["apply", "-f", "-"]).given(&manifests).output();
     assert!(!applied);
     for name in legacy {
         assert!(

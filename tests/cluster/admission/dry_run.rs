@@ -37,7 +37,7 @@ fn denying_and_warning(cluster: &Cluster) -> Namespace<'_> {
 
 fn dry_as_real(cluster: &Cluster, kind: Kind) {
     let shop = denying_and_warning(cluster);
-    // The dry run first: the real one changes what is there.
+    // The dry run comes first, because the real write changes the object.
     let both = |write: Write, at: &str, body: &Value| {
         let [dry, real] = [Run::Dry, Run::Real].map(|run| shop.write(run, write, kind, at, body));
         assert_eq!((dry.code, dry.message()), (real.code, real.message()), "{write:?} {body}");
@@ -83,13 +83,13 @@ fn a_dry_run_changes_nothing(cluster: &Cluster) {
         let lists = kinds.iter().chain([&policies, &events]).map(|path| cluster.get(path));
         // The list's own version moves with every write to the cluster.
         let mut lists: Vec<_> = lists.map(|mut list| list["items"].take()).collect();
-        // The audit writes the status of a policy when it comes to it: also now.
+        // The audit may write the status of a policy at any time.
         for policy in lists[kinds.len()].as_array_mut().unwrap() {
             *policy = json!([policy["metadata"]["uid"], policy["spec"]]);
         }
         lists
     };
-    // So that updates can be tried, too.
+    // Allows updates to be tried, too.
     shop.write(
         Run::Real,
         Write::Post,

@@ -1,4 +1,4 @@
-//! What podgate puts into pods, through the real API server, its defaults and validation, and beside other webhooks.
+//! Mutation of pods through the real API server, with its defaults and validation, and beside other webhooks.
 
 use std::fs;
 use std::path::Path;
@@ -13,24 +13,24 @@ use crate::support::manifests::workload;
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Cluster> = trials![
-    a_pod_that_says_little_is_completed_and_passes_restricted,
+    a_minimal_pod_is_completed_and_passes_restricted,
     a_template_is_judged_as_its_pods_and_stays_as_it_was_written,
-    what_another_webhook_adds_before_is_completed_too,
-    what_another_webhook_adds_afterwards_is_completed_too,
-    the_first_policy_wins_as_the_documents_say,
-    what_is_exempt_is_left_as_it_is,
+    containers_that_another_webhook_adds_before_are_completed_too,
+    containers_that_another_webhook_adds_afterwards_are_completed_too,
+    the_first_policy_wins_as_documented,
+    an_exempt_pod_is_not_changed,
     the_api_server_takes_every_manifest_as_it_would_without_podgate,
 ];
 
-fn what_another_webhook_adds_before_is_completed_too(cluster: &Cluster) {
+fn containers_that_another_webhook_adds_before_are_completed_too(cluster: &Cluster) {
     beside(cluster, "aaa");
 }
 
-fn what_another_webhook_adds_afterwards_is_completed_too(cluster: &Cluster) {
+fn containers_that_another_webhook_adds_afterwards_are_completed_too(cluster: &Cluster) {
     beside(cluster, "zzz");
 }
 
-/// A policy that completes all that can be completed.
+/// A policy with all mutations.
 fn completing(mode: &str) -> Value {
     json!({
         "bundle": "restricted",
@@ -46,20 +46,20 @@ fn completing(mode: &str) -> Value {
     })
 }
 
-/// What nobody can add for a pod, and nothing else.
+/// The pod with only the fields that podgate cannot add.
 fn terse() -> Value {
     json!({
-        // Its volume has a name at random.
+        // Its volume has a random name.
         "automountServiceAccountToken": false,
         "securityContext": {"runAsNonRoot": true},
         "containers": [{"name": "web", "image": "nginx", "ports": [{"containerPort": 8080}]}],
     })
 }
 
-/// The pod that the API server would make of an object, or why it would not.
+/// The pod that the API server would create for an object, or its refusal.
 fn admitted(shop: &Namespace<'_>, object: &Value) -> Result<Value, String> {
     let create = ["create", "--dry-run=server", "-o", "json", "-f", "-"];
-    let (created, printed) = shop.kubectl(&create).given(&object).said();
+    let (created, printed) = shop.kubectl(&create).given(&object).output();
     let json = printed.find("\n{").map_or(printed.as_str(), |start| &printed[start..]);
     if created { Ok(serde_json::from_str(json).unwrap()) } else { Err(printed) }
 }
@@ -82,7 +82,7 @@ fn is_complete(container: &Value) {
     assert_eq!(container["resources"], resources);
 }
 
-fn a_pod_that_says_little_is_completed_and_passes_restricted(cluster: &Cluster) {
+fn a_minimal_pod_is_completed_and_passes_restricted(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     shop.policy("defaults", &completing("enforce"));
     let object = workload(Kind::Pod, terse());
@@ -90,7 +90,7 @@ fn a_pod_that_says_little_is_completed_and_passes_restricted(cluster: &Cluster) 
     let real = shop.create(&object).unwrap();
     assert_eq!(
         dry["spec"]["containers"], real.data["spec"]["containers"],
-        "a dry run is told the same"
+        "the dry run shows the same warning"
     );
     let web = container(&dry, "web");
     is_complete(web);
@@ -99,7 +99,7 @@ fn a_pod_that_says_little_is_completed_and_passes_restricted(cluster: &Cluster) 
         assert_eq!(web[probe]["tcpSocket"]["port"], 8080);
         assert_eq!(web[probe]["periodSeconds"], 7);
     }
-    // What cannot be added is refused.
+    // A pod that lacks a field without a default is refused.
     let mut root = terse();
     root["securityContext"].take();
     shop.rejects(&workload(Kind::Pod, root)).because(&["breaks 2 rules", "runAsNonRoot"]);
@@ -111,16 +111,16 @@ fn a_template_is_judged_as_its_pods_and_stays_as_it_was_written(cluster: &Cluste
     let deployment = workload(Kind::Deployment, terse());
     let created = shop.create(&deployment).unwrap();
     let template = &created.data["spec"]["template"]["spec"];
-    assert_eq!(template["containers"][0]["image"], "nginx", "git sees no drift");
+    assert_eq!(template["containers"][0]["image"], "nginx", "the stored template is unchanged");
     assert_eq!(template["containers"][0].get("livenessProbe"), None);
     shop.awaits("its pod", Kind::Deployment, "web", |it| it.data["status"]["replicas"] == 1);
     let (pods, _) = eventually("the pod", || {
-        let (_, printed) = shop.kubectl(&["get", "pods", "-o", "json"]).said();
+        let (_, printed) = shop.kubectl(&["get", "pods", "-o", "json"]).output();
         let pods: Value = serde_json::from_str(&printed).map_err(|error| error.to_string())?;
         if pods["items"].as_array().unwrap().len() == 1 { Ok(pods) } else { Err(printed) }
     });
     is_complete(container(&pods["items"][0], "web"));
-    // A template that its pods' injections would not save is refused where the developer reads it.
+    // A template is refused at its workload, where the developer sees it, if mutation would not fix its pods.
     let mut root = terse();
     root["securityContext"].take();
     shop.rejects(&workload(Kind::StatefulSet, root)).because(&["StatefulSet", "runAsNonRoot"]);
@@ -131,10 +131,10 @@ fn beside(cluster: &Cluster, prefix: &str) {
     shop.policy("defaults", &completing("enforce"));
     let _injector = Injector::register(cluster, &shop, prefix);
     let object = workload(Kind::Pod, terse());
-    // A configuration takes the API server a moment.
+    // The API server needs a moment to see a configuration.
     let (pod, _) = eventually("the other webhook to be called", || {
         let pod = admitted(&shop, &object).map_err(|refused| {
-            // The added container has no port, so nobody can give it a probe: that alone is refused.
+            // The added container has no port, so podgate cannot add a probe. Only that is refused.
             assert!(refused.contains("container \"shipper\""), "{refused}");
             assert!(refused.contains("breaks 2 rules"), "{refused}");
             refused
@@ -149,14 +149,15 @@ fn beside(cluster: &Cluster, prefix: &str) {
     without_probes["requireLivenessProbe"] = json!(false);
     without_probes["requireReadinessProbe"] = json!(false);
     shop.policy("defaults", &without_probes);
-    let (pod, _) = eventually("the policy without probes", || admitted(&shop, &object));
+    let (pod, _) =
+        eventually("the policy without probes to be in force", || admitted(&shop, &object));
     is_complete(container(&pod, "web"));
     let added = container(&pod, foreign::CONTAINER);
     is_complete(added);
     assert_eq!(added["image"], "ghcr.io/example/shipper:2.0");
 }
 
-fn the_first_policy_wins_as_the_documents_say(cluster: &Cluster) {
+fn the_first_policy_wins_as_documented(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let limit = |memory: &str| {
         json!({
@@ -176,7 +177,7 @@ fn the_first_policy_wins_as_the_documents_say(cluster: &Cluster) {
     assert_eq!(pod, json!({"memory": "1Gi", "cpu": "1"}));
 }
 
-fn what_is_exempt_is_left_as_it_is(cluster: &Cluster) {
+fn an_exempt_pod_is_not_changed(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let mut spec = completing("enforce");
     spec["exemptions"] = json!([{
@@ -191,8 +192,8 @@ fn what_is_exempt_is_left_as_it_is(cluster: &Cluster) {
     assert_eq!(web["image"], "nginx:1.29");
 }
 
-/// Every object of the samples and of the rules' fixtures, once without podgate and once completed by it: what the API
-/// server refuses must be the same.
+/// Every object of the samples and of the rules' fixtures, once without podgate and once completed by it: the API
+/// server must refuse the same ones.
 fn the_api_server_takes_every_manifest_as_it_would_without_podgate(cluster: &Cluster) {
     let plain = cluster.namespace("plain");
     let completed = cluster.namespace("completed");
@@ -208,7 +209,7 @@ fn the_api_server_takes_every_manifest_as_it_would_without_podgate(cluster: &Clu
             }
             (Err(_), Err(_)) => {}
             (Ok(_), Err(why)) => panic!("{object} is refused once podgate has completed it: {why}"),
-            // podgate may heal what the API server would not take, but nothing here is such.
+            // podgate could fix an object that the API server refuses, but there is none here.
             (Err(why), Ok(_)) => panic!("{object} is taken, although without podgate: {why}"),
         }
     }
@@ -242,7 +243,7 @@ fn manifests() -> Vec<Value> {
         objects.extend(found.into_iter().filter(|it| it["kind"] != "Service"));
     }
     for object in &mut objects {
-        // Wherever it is from, it is tried in the namespace of the test.
+        // Every object is created in the namespace of the test.
         object["metadata"].as_object_mut().unwrap().remove("namespace");
     }
     objects

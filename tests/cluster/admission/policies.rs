@@ -1,4 +1,4 @@
-//! What a policy says, from its first review on: edits, selectors, rules of its own, exemptions.
+//! Policies at admission: edits, selectors, custom rules, exemptions, from the first review on.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ use crate::support::{eventually, review};
 pub const TRIALS: Trials<Cluster> = trials![
     a_policy_edit_comes_into_force_and_its_deletion_too,
     a_cluster_policy_judges_the_namespaces_it_selects_from_their_first_pod_on,
-    an_own_rule_in_cel_denies_in_its_own_words_and_an_error_is_no_pass,
+    a_custom_cel_rule_denies_with_its_own_message_and_an_error_is_no_pass,
     an_exemption_lets_its_workload_pass_from_the_deployment_to_the_pod,
 ];
 
@@ -34,11 +34,11 @@ fn a_policy_edit_comes_into_force_and_its_deletion_too(cluster: &Cluster) {
         seconds(edited),
         seconds(back)
     );
-    let (deleted, printed) = shop.kubectl(&["delete", "devopspolicy", "baseline"]).said();
+    let (deleted, printed) = shop.kubectl(&["delete", "devopspolicy", "baseline"]).output();
     assert!(deleted, "{printed}");
     let ((), gone) = eventually("the deleted policy to be out of force", || {
         let (admitted, printed) =
-            shop.kubectl(&["run", "web", "--image=nginx", "--dry-run=server"]).said();
+            shop.kubectl(&["run", "web", "--image=nginx", "--dry-run=server"]).output();
         if admitted { Ok(()) } else { Err(printed) }
     });
     println!("out of force after: deletion {}", seconds(gone));
@@ -55,7 +55,7 @@ fn a_cluster_policy_judges_the_namespaces_it_selects_from_their_first_pod_on(clu
         let answer = cluster.podgate.review(&review::create(&first.name, &latest));
         if answer["allowed"] == false { Ok(()) } else { Err(answer.to_string()) }
     });
-    // What is known of a new namespace comes later than its first pod: that pod waits.
+    // podgate learns the labels of a new namespace after its first pod is created: the review waits for them.
     for _ in 0..5 {
         let fresh = cluster.labelled_namespace("tenant", &labels);
         fresh.rejects(&latest).because(&["forbidLatestTag (high) · policy tenants"]);
@@ -63,13 +63,13 @@ fn a_cluster_policy_judges_the_namespaces_it_selects_from_their_first_pod_on(clu
     cluster.namespace("other").accepts(&latest);
     spec["excludeNamespaces"] = json!([first.name]);
     cluster.cluster_policy("tenants", &spec);
-    eventually("the namespace to be left out", || {
+    eventually("the namespace to be excluded", || {
         let answer = cluster.podgate.review(&review::create(&first.name, &latest));
         if answer["allowed"] == true { Ok(()) } else { Err(answer.to_string()) }
     });
 }
 
-fn an_own_rule_in_cel_denies_in_its_own_words_and_an_error_is_no_pass(cluster: &Cluster) {
+fn a_custom_cel_rule_denies_with_its_own_message_and_an_error_is_no_pass(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     shop.policy(
         "own",
@@ -115,10 +115,10 @@ fn an_exemption_lets_its_workload_pass_from_the_deployment_to_the_pod(cluster: &
     shop.awaits("its pod", Kind::Deployment, "web", |it| it.data["status"]["replicas"] == 1);
     shop.rejects(&workload(Kind::StatefulSet, pod("nginx")));
     shop.policy("baseline", &exempting("2020-01-01T00:00:00Z"));
-    // By a dry run: a template that was let in once would be an old one.
+    // A dry run, because a template that was admitted once counts as existing.
     let another = json!({"spec": {"template": {"spec": pod("redis")}}});
-    eventually("the expired exemption to end", || {
+    eventually("the exemption to expire", || {
         let reply = shop.write(Run::Dry, Write::StrategicPatch, Kind::Deployment, "web", &another);
-        reply.verdict().err().map(drop).ok_or_else(|| "it was admitted".to_owned())
+        reply.verdict().err().map(drop).ok_or_else(|| "the write was admitted".to_owned())
     });
 }

@@ -1,4 +1,4 @@
-//! What existed before the policy: it takes every change but a new violation, and it can always go.
+//! Objects that are older than the policy: they accept every change except a new violation, and can always be deleted.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -31,7 +31,7 @@ pub fn of_each_kind() -> impl Iterator<Item = (String, impl FnOnce(&Cluster) + S
     })
 }
 
-/// A namespace where this object came before the policy that it violates.
+/// A namespace in which this object is older than the policy that it violates.
 fn before_the_policy<'c>(cluster: &'c Cluster, object: &Value) -> Namespace<'c> {
     let shop = cluster.namespace("shop");
     shop.create(object).unwrap();
@@ -52,10 +52,10 @@ fn lives_on_and_goes(cluster: &Cluster, kind: Kind) {
     let takes = |patch: Value| {
         let reply = merge(&shop, kind, "web", &patch);
         assert!(reply.admitted(), "{patch}: {}", reply.message());
-        // What is let through is still told.
-        let told =
+        // The write is admitted with a warning.
+        let warned =
             reply.warnings.iter().any(|it| it.contains("podgate: forbidLatestTag (high) web"));
-        assert!(told, "{patch}: {:?}", reply.warnings);
+        assert!(warned, "{patch}: {:?}", reply.warnings);
     };
     takes(json!({"metadata": {"labels": {"team": "cart"}}}));
     takes(json!({"metadata": {"annotations": {"note": "moved"}}}));
@@ -72,7 +72,7 @@ fn lives_on_and_goes(cluster: &Cluster, kind: Kind) {
         let scaled = merge(&shop, kind, "web/scale", &json!({"spec": {"replicas": 2}})).object();
         assert_eq!(scaled["spec"]["replicas"], 2);
     }
-    // As `kubectl replace` and `kubectl apply --server-side` repeat it.
+    // Repeats the object as `kubectl replace` and `kubectl apply --server-side` do.
     let same = unversioned(shop.get(kind, "web"));
     shop.write(Run::Real, Write::Put, kind, "web", &same).object();
     let applied = workload(kind, pod("nginx"));
@@ -82,11 +82,11 @@ fn lives_on_and_goes(cluster: &Cluster, kind: Kind) {
     shop.delete(kind, "web");
     assert!(!shop.get(kind, "web")["metadata"]["deletionTimestamp"].is_null());
     takes(json!({"metadata": {"finalizers": null}}));
-    goes(&shop, kind);
+    wait_until_gone(&shop, kind);
 }
 
-/// Waits until the object is no more.
-fn goes(shop: &Namespace<'_>, kind: Kind) {
+/// Waits until the object is gone.
+fn wait_until_gone(shop: &Namespace<'_>, kind: Kind) {
     eventually("the object to be gone", || match shop.try_get(kind, "web") {
         Ok(object) => Err(object["metadata"].to_string()),
         Err(error) => {
@@ -118,7 +118,7 @@ fn status(kind: Kind) -> Option<Value> {
     let status = match kind {
         Kind::PodTemplate => return None,
         Kind::CronJob => json!({"lastScheduleTime": "2026-01-01T00:00:00Z"}),
-        _ => json!({"conditions": [{"type": "Tried", "status": "True"}]}),
+        _ => json!({"conditions": [{"type": "Checked", "status": "True"}]}),
     };
     Some(json!({"status": status}))
 }
@@ -134,9 +134,9 @@ fn a_violating_deployment_from_before_takes_labels_and_scale_but_no_violating_ch
     patch(image("redis"))
         .unwrap_err()
         .because(&["spec.template.spec.containers[0].image is \"redis\""]);
-    // The same violation in a template that changes is judged whole.
+    // The same violation is denied in a template that changes.
     patch(json!({"spec": {"template": {"metadata": {"labels": {"new": "label"}}}}})).unwrap_err();
-    // An unchanged template is not, whatever comes with it.
+    // An unchanged template passes, whatever else the update changes.
     let mut replicas = image("nginx");
     replicas["spec"]["replicas"] = json!(2);
     patch(replicas).unwrap();
@@ -151,7 +151,7 @@ fn a_violating_pod_from_before_takes_labels_but_no_new_violation(cluster: &Clust
     shop.patch(Kind::Pod, "web", &image("redis")).unwrap_err().because(&["is \"redis\""]);
     shop.patch(Kind::Pod, "web", &image("nginx:1.29")).unwrap();
     shop.patch(Kind::Pod, "web", &image("nginx")).unwrap_err();
-    // A debug container comes in by a subresource of its own.
+    // A debug container is added through its own subresource.
     debug(&shop, "busybox")
         .unwrap_err()
         .because(&["spec.ephemeralContainers[0].image is \"busybox\""]);
@@ -177,7 +177,7 @@ fn a_terminating_deployment_takes_no_violating_template_and_still_goes(cluster: 
             .unwrap_err()
             .because(&[&format!("spec.template.spec.containers[0].image is \"{next}\"")]);
         merge(&shop, Kind::Deployment, "web", &finalizers(&[])).object();
-        goes(&shop, Kind::Deployment);
+        wait_until_gone(&shop, Kind::Deployment);
     }
 }
 
@@ -192,5 +192,5 @@ fn a_terminating_pod_takes_no_new_violation_and_still_goes(cluster: &Cluster) {
         .because(&["is \"redis\""]);
     debug(&shop, "busybox").unwrap_err().because(&["is \"busybox\""]);
     merge(&shop, Kind::Pod, "web", &finalizers(&[])).object();
-    goes(&shop, Kind::Pod);
+    wait_until_gone(&shop, Kind::Pod);
 }

@@ -1,5 +1,5 @@
-//! What the API server has been told, by asking it: the duties that keep a podgate that hangs or is
-//! gone from taking the cluster with it.
+//! The webhook configurations, read from the API server: they keep a podgate that hangs or is gone from blocking the
+//! cluster.
 
 use podgate::admission::registration::{ALIVE_WEBHOOK, POLICIES_WEBHOOK, WEBHOOK_SUFFIX};
 use serde_json::Value;
@@ -31,13 +31,13 @@ fn the_registered_webhooks_are_asked_briefly_and_about_little(cluster: &Cluster)
     for webhook in webhooks {
         // Every write of a user waits that long for a podgate that hangs.
         assert!(webhook["timeoutSeconds"].as_i64().unwrap() <= 3, "{webhook}");
-        // Another version of a kind is converted, not passed by.
+        // Other versions of a kind are converted, not skipped.
         assert_eq!(webhook["matchPolicy"], "Equivalent");
-        // Else the API server would refuse every dry run.
+        // Without this, the API server would refuse every dry run.
         assert_eq!(webhook["sideEffects"], "None");
         assert_eq!(webhook["admissionReviewVersions"], serde_json::json!(["v1"]));
         let of_policies = webhook["name"] == POLICIES_WEBHOOK;
-        // A podgate that registers itself may go at any time; only its own Lease is nobody else's to write then.
+        // A podgate that registers itself may stop at any time; then only writes to its own Lease are refused.
         let fails = webhook["name"] == ALIVE_WEBHOOK;
         assert_eq!(webhook["failurePolicy"], if fails { "Fail" } else { "Ignore" });
         for rule in webhook["rules"].as_array().unwrap() {
@@ -45,10 +45,10 @@ fn the_registered_webhooks_are_asked_briefly_and_about_little(cluster: &Cluster)
             for field in ["apiGroups", "apiVersions", "operations", "resources"] {
                 assert!(texts(&rule[field]).iter().all(|it| !it.contains('*')), "{rule}");
             }
-            // Deletion is the way out of everything.
+            // Deletion must always be possible.
             let operations = texts(&rule["operations"]);
             assert!(operations.iter().all(|it| ["CREATE", "UPDATE"].contains(it)), "{rule}");
-            // Leases, events, nodes, and whatever podgate itself is made of and configured by.
+            // Leases, Events, nodes, and the objects that podgate consists of or is configured by.
             let groups = texts(&rule["apiGroups"]);
             let known: &[_] = match webhook["name"].as_str() {
                 Some(POLICIES_WEBHOOK) => &["devops.stochastic.io"],
@@ -66,7 +66,7 @@ fn the_registered_webhooks_are_asked_briefly_and_about_little(cluster: &Cluster)
                 let (name, subresource) = resource.split_once('/').unwrap_or((resource, ""));
                 let never = ["nodes", "events", "namespaces", "secrets", "services", "endpoints"];
                 assert!(!never.contains(&name), "{rule}");
-                // What the kubelet and the controllers write all the time.
+                // Resources that the kubelet and the controllers write all the time.
                 assert!(!["status", "scale", "binding"].contains(&subresource), "{rule}");
             }
         }
@@ -81,7 +81,7 @@ fn no_tenant_can_take_a_namespace_out_of_the_registered_webhooks(cluster: &Clust
         let selector = &webhook["namespaceSelector"];
         assert!(selector["matchLabels"].is_null(), "{selector}");
         for expression in selector["matchExpressions"].as_array().unwrap() {
-            // The API server itself keeps this label.
+            // The API server maintains this label.
             assert_eq!(expression["key"], "kubernetes.io/metadata.name");
             assert_eq!(expression["operator"], "NotIn");
             let values = texts(&expression["values"]);

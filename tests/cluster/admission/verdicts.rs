@@ -1,4 +1,4 @@
-//! What a developer gets: the verdict, in podgate's words, for what the policies of the namespace ask.
+//! The verdict that a developer reads, under the policies of the namespace.
 
 use podgate::policy::workload::Kind;
 use serde_json::json;
@@ -52,7 +52,8 @@ fn audit_admits_silently_warn_with_warnings_and_enforce_denies_as_kubectl_prints
 ) {
     let shop = cluster.namespace("shop");
     let manifest = workload(Kind::Deployment, pod("nginx")).to_string();
-    let apply = || shop.kubectl(&["apply", "--dry-run=server", "-f", "-"]).given(&manifest).said();
+    let apply =
+        || shop.kubectl(&["apply", "--dry-run=server", "-f", "-"]).given(&manifest).output();
     let rules = |mode: &str| json!({"enforcementMode": mode, "forbidLatestTag": true});
 
     shop.policy("baseline", &rules("audit"));
@@ -103,13 +104,13 @@ fn protected_namespaces_are_not_judged(cluster: &Cluster) {
     });
     cluster.plane.kubectl(&["apply", "-f", "-"]).given(&everywhere).ok();
     let shop = cluster.namespace("shop");
-    // Whatever was published after it, it is known too.
+    // It is in force even if another version was published after it.
     shop.policy("baseline", &enforce(&json!({"forbidLatestTag": true})));
     let run = ["run", "web", "--image=nginx", "--dry-run=server", "-n", "kube-system"];
     eventually("a pod in kube-system", || {
         let tried = cluster.plane.kubectl(&run).run();
         assert!(!tried.stderr.contains("podgate"), "{}", tried.stderr);
-        // Its ServiceAccount may not be there yet.
+        // Its ServiceAccount may not exist yet.
         if tried.code == 0 { Ok(()) } else { Err(tried.stderr) }
     });
 }
@@ -136,13 +137,13 @@ fn a_violation_below_the_denied_severity_only_warns(cluster: &Cluster) {
     shop.policy("baseline", &enforce(&rules));
     let manifest = workload(Kind::Pod, pod("nginx:1.29")).to_string();
     let (admitted, printed) =
-        shop.kubectl(&["apply", "--dry-run=server", "-f", "-"]).given(&manifest).said();
+        shop.kubectl(&["apply", "--dry-run=server", "-f", "-"]).given(&manifest).output();
     assert!(admitted, "{printed}");
     assert!(printed.contains("Warning: podgate: requireReadinessProbe (low) web"), "{printed}");
     shop.rejects(&workload(Kind::Pod, pod("nginx"))).because(&["breaks 1 rule"]);
 }
 
-/// The API server counts no error of the webhook. What it counts is of the whole cluster, so that this is for the end.
+/// The API server counts no error of the webhook. Its metric covers the whole cluster, so this is checked at the end.
 pub fn the_api_server_counts_no_errors_of_the_webhook(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     shop.accepts(&workload(Kind::Pod, pod("nginx:1.29")));

@@ -1,4 +1,4 @@
-//! Whoever keeps the API server from calling podgate, or pretends that it calls.
+//! Attempts to keep the API server from calling podgate, or to pretend that it does.
 
 use std::time::Instant;
 
@@ -14,14 +14,14 @@ use crate::support::suite::{Alone, trials};
 
 pub const ALONE: Alone = trials![
     the_lease_of_the_beat_is_podgates_alone_to_write_and_anybodys_to_delete,
-    whatever_stops_the_beat_is_seen_in_the_metrics_and_in_check,
+    a_beat_that_stops_shows_in_the_metrics_and_in_check,
 ];
 
 const NAMESPACE: &str = "podgate-system";
 const VALIDATING: &str = "validatingwebhookconfiguration/podgate-validating";
 const INTACT: &str = "podgate_webhook_configuration_intact{configuration=\"validating\"}";
 
-/// What somebody does, and how.
+/// An attempt: its description and its command.
 type Harm<'a> = (&'a str, &'a dyn Fn());
 
 /// A podgate that beats, as a user of its own.
@@ -52,7 +52,7 @@ impl Beating {
         self.plane.kubectl(args).within(NAMESPACE)
     }
 
-    /// An object as JSON, without what changes by itself.
+    /// An object as JSON, without the fields that change by themselves.
     fn object(&self, what: &str) -> Value {
         let mut object: Value =
             serde_json::from_str(&self.kubectl(&["get", what, "-o", "json"]).ok()).unwrap();
@@ -65,8 +65,8 @@ impl Beating {
 
     fn renew_time(&self) -> Option<Timestamp> {
         let path = "jsonpath={.spec.renewTime}";
-        let (_, said) = self.kubectl(&["get", "lease", LEASE, "-o", path]).said();
-        said.parse().ok()
+        let (_, output) = self.kubectl(&["get", "lease", LEASE, "-o", path]).output();
+        output.parse().ok()
     }
 
     /// Waits until the Lease was renewed after this.
@@ -89,16 +89,18 @@ fn the_lease_of_the_beat_is_podgates_alone_to_write_and_anybodys_to_delete() {
     let it = Beating::start();
     let began = Timestamp::now();
     it.beats_after(began - 5.seconds());
-    eventually("the API server to be known", || match it.podgate.metric("podgate_known_callers") {
-        Some(1.0) => Ok(()),
-        other => Err(format!("{other:?}")),
+    eventually("podgate to know the API server", || {
+        match it.podgate.metric("podgate_known_callers") {
+            Some(1.0) => Ok(()),
+            other => Err(format!("{other:?}")),
+        }
     });
-    let (healthy, said) = it.check();
-    assert!(healthy && said.contains("the API servers were seen to call podgate"), "{said}");
+    let (healthy, output) = it.check();
+    assert!(healthy && output.contains("the API servers were seen to call podgate"), "{output}");
     nobody_else_writes_it(&it);
-    no_time_or_nonce_of_anothers_counts(&it);
-    others_may_do_what_is_none_of_its_business(&it);
-    nobody_is_hurt_while_podgate_is_away(&it);
+    foreign_times_and_nonces_do_not_count(&it);
+    other_writes_to_leases_pass(&it);
+    only_the_beat_is_refused_while_podgate_is_away(&it);
 }
 
 /// Neither an admin of the cluster nor one of the namespace.
@@ -112,7 +114,7 @@ fn nobody_else_writes_it(it: &Beating) {
         for time in ["9999-01-01T00:00:00.000000Z", "2027-01-15T08:00:00.000000Z"] {
             let patch = json!({"spec": {"renewTime": time}}).to_string();
             let patch = ["patch", "lease", LEASE, "--type=merge", "-p", &patch, &by];
-            refused(&it.kubectl(&patch).said(), "only podgate itself (podgate) writes it");
+            refused(&it.kubectl(&patch).output(), "only podgate itself (podgate) writes it");
         }
         let mut forged = before.clone();
         forged["spec"]["renewTime"] = json!(micro(Timestamp::now()));
@@ -120,22 +122,22 @@ fn nobody_else_writes_it(it: &Beating) {
             &["replace", "-f", "-"][..],
             &["apply", "--server-side", "--force-conflicts", "-f", "-"],
         ] {
-            let said = it.kubectl(&[verb, &[&by]].concat()).given(&forged).said();
-            refused(&said, "only podgate itself");
+            let output = it.kubectl(&[verb, &[&by]].concat()).given(&forged).output();
+            refused(&output, "only podgate itself");
         }
-        // Nor may anybody make it in podgate's stead. It is made anew within a beat, so that this may come too late.
+        // Nobody else may create the Lease either. podgate recreates it within a beat, so this may come too late.
         it.kubectl(&["delete", "lease", LEASE, &by]).ok();
-        let (made, said) = it.kubectl(&["create", "-f", "-", &by]).given(&forged).said();
+        let (made, output) = it.kubectl(&["create", "-f", "-", &by]).given(&forged).output();
         assert!(
-            !made && (said.contains("only podgate itself") || said.contains("already exists")),
-            "{said}"
+            !made && (output.contains("only podgate itself") || output.contains("already exists")),
+            "{output}"
         );
         it.beats_after(Timestamp::now() - 5.seconds());
     }
 }
 
-/// As podgate's own user, with podgate's own rights: a stolen token, or a fault.
-fn no_time_or_nonce_of_anothers_counts(it: &Beating) {
+/// Writes with podgate's own user and rights, as with a stolen token or after a bug.
+fn foreign_times_and_nonces_do_not_count(it: &Beating) {
     let by = format!("--kubeconfig={}", it.user);
     let own = std::fs::read_to_string(it.certs.path().join("tls.key")).unwrap();
     let (own, other) = (Key::of(&own), Key::of("another private key"));
@@ -146,10 +148,14 @@ fn no_time_or_nonce_of_anothers_counts(it: &Beating) {
             lease["metadata"]["annotations"] = json!({ANNOTATION: nonce});
         }
         let args = [&["replace", "-f", "-", &by][..], further].concat();
-        // Podgate itself renews it meanwhile.
+        // podgate renews it at the same time.
         eventually("a write without a conflict", || {
-            let said = it.kubectl(&args).given(&lease).said();
-            if said.1.contains("the object has been modified") { Err(said.1) } else { Ok(said) }
+            let output = it.kubectl(&args).given(&lease).output();
+            if output.1.contains("the object has been modified") {
+                Err(output.1)
+            } else {
+                Ok(output)
+            }
         })
         .0
     };
@@ -167,15 +173,15 @@ fn no_time_or_nonce_of_anothers_counts(it: &Beating) {
     refused(&write(&now(), Some("x".repeat(10_000)), &dry), "none of podgate's");
     refused(&write(&now(), nonce(&own, Timestamp::now()), &[]), "belongs into dry runs");
     let mine = own.nonce("test-2", Timestamp::now());
-    let (admitted, said) = write(&now(), Some(mine.clone()), &dry);
-    assert!(admitted && own.is_echo(&mine, &said), "a nonce of podgate's is echoed: {said}");
+    let (admitted, output) = write(&now(), Some(mine.clone()), &dry);
+    assert!(admitted && own.is_echo(&mine, &output), "a nonce of podgate's is echoed: {output}");
     refused(&write(&now(), Some(mine), &dry), "it was used before");
-    let (healthy, said) = it.check();
-    assert!(healthy, "{said}");
+    let (healthy, output) = it.check();
+    assert!(healthy, "{output}");
 }
 
-/// Labels, finalizers and owners are the garbage collector's, and other Leases their holders'.
-fn others_may_do_what_is_none_of_its_business(it: &Beating) {
+/// Labels, finalizers and owners stay writable for the garbage collector, and other Leases for their holders.
+fn other_writes_to_leases_pass(it: &Beating) {
     it.kubectl(&["label", "lease", LEASE, "team=platform"]).ok();
     it.kubectl(&["delete", "lease", LEASE, "--cascade=foreground", "--timeout=60s"]).ok();
     it.beats_after(Timestamp::now() - 5.seconds());
@@ -190,12 +196,12 @@ fn others_may_do_what_is_none_of_its_business(it: &Beating) {
 }
 
 /// Killed, so that the configurations stay.
-fn nobody_is_hurt_while_podgate_is_away(it: &Beating) {
+fn only_the_beat_is_refused_while_podgate_is_away(it: &Beating) {
     it.podgate.signal("KILL");
     let patch =
         ["patch", "lease", LEASE, "--type=merge", "-p", "{\"spec\": {\"renewTime\": null}}"];
-    let (written, said) = it.kubectl(&patch).said();
-    assert!(!written && said.contains("failed calling webhook"), "{said}");
+    let (written, output) = it.kubectl(&patch).output();
+    assert!(!written && output.contains("failed calling webhook"), "{output}");
     it.kubectl(&["label", "lease", LEASE, "--overwrite", "team=other"]).ok();
     it.kubectl(&[
         "patch",
@@ -211,7 +217,7 @@ fn nobody_is_hurt_while_podgate_is_away(it: &Beating) {
     println!("   the namespace of a dead podgate is gone after {}", seconds(ended.elapsed()));
 }
 
-fn whatever_stops_the_beat_is_seen_in_the_metrics_and_in_check() {
+fn a_beat_that_stops_shows_in_the_metrics_and_in_check() {
     let it = Beating::start();
     it.beats_after(Timestamp::now() - 5.seconds());
     let rendered = it.object(VALIDATING);
@@ -227,12 +233,12 @@ fn whatever_stops_the_beat_is_seen_in_the_metrics_and_in_check() {
         it.kubectl(&["replace", "-f", "-"]).given(&changed).ok();
     };
     let restore = || {
-        if it.kubectl(&["replace", "-f", "-"]).given(&rendered).said().0 {
+        if it.kubectl(&["replace", "-f", "-"]).given(&rendered).output().0 {
             return;
         }
         it.kubectl(&["create", "-f", "-"]).given(&rendered).ok();
     };
-    // What the metrics show at once, and `check` as soon as beats are missing.
+    // The metrics show it at once, `podgate check` as soon as beats are missing.
     let harms: [Harm<'_>; 5] = [
         ("a deleted configuration", &|| drop(it.kubectl(&["delete", VALIDATING]).ok())),
         ("fewer rules", &|| {
@@ -257,16 +263,16 @@ fn whatever_stops_the_beat_is_seen_in_the_metrics_and_in_check() {
     for (what, harm) in harms {
         harm();
         let started = Instant::now();
-        let (shown, in_metrics) = eventually("the metrics to show it", || {
+        let (shown, in_metrics) = eventually("the failure in the metrics", || {
             let (called, intact) = (it.podgate.metric("podgate_called"), it.podgate.metric(INTACT));
             let shown = format!("podgate_called {called:?}, intact {intact:?}");
             if called > Some(15.0) || intact == Some(0.0) { Ok(shown) } else { Err(shown) }
         });
-        let (said, _) = eventually("podgate check to fail", || match it.check() {
-            (false, said) => Ok(said),
-            (true, said) => Err(said),
+        let (output, _) = eventually("podgate check to fail", || match it.check() {
+            (false, output) => Ok(output),
+            (true, output) => Err(output),
         });
-        assert!(said.contains("the API servers were last seen to call podgate"), "{said}");
+        assert!(output.contains("the API servers were last seen to call podgate"), "{output}");
         println!(
             "   {what}: in the metrics after {} ({shown}), in check after {}",
             seconds(in_metrics),
@@ -274,10 +280,10 @@ fn whatever_stops_the_beat_is_seen_in_the_metrics_and_in_check() {
         );
         restore();
         it.beats_after(Timestamp::now());
-        let (healthy, said) = it.check();
-        assert!(healthy, "{said}");
+        let (healthy, output) = it.check();
+        assert!(healthy, "{output}");
     }
-    // What leaves objects out in other ways is seen at once, too.
+    // Other changes that exclude objects show at once, too.
     let selections: [Harm<'_>; 4] = [
         ("other operations", &|| {
             changed(&|all| all[validate]["rules"][0]["operations"] = json!(["CREATE"]));
@@ -320,9 +326,12 @@ fn other_ca() -> String {
     params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
 }
 
-fn refused((admitted, said): &(bool, String), why: &str) {
-    assert!(!admitted && said.contains(why), "{why}: {said}");
-    assert!(said.contains("kubectl delete lease podgate-alive"), "it says what one can do: {said}");
+fn refused((admitted, output): &(bool, String), why: &str) {
+    assert!(!admitted && output.contains(why), "{why}: {output}");
+    assert!(
+        output.contains("kubectl delete lease podgate-alive"),
+        "the message names the command: {output}"
+    );
 }
 
 fn micro(time: Timestamp) -> String {

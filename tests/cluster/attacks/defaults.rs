@@ -1,4 +1,4 @@
-//! What podgate puts in, proposes or enforces without being asked for it.
+//! Additions, proposals and denials that no policy asks for.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -10,14 +10,14 @@ use crate::support::suite::{Alone, Trials, trials};
 use crate::support::{binary, eventually, review};
 
 pub const TRIALS: Trials<Cluster> = trials![
-    a_policy_that_names_a_bundle_and_no_mode_records_and_says_so,
-    policy_apply_enforces_only_where_it_is_told_to,
+    a_policy_with_a_bundle_and_no_mode_audits_and_shows_it,
+    policy_apply_enforces_only_with_mode_enforce,
     a_container_that_may_run_as_root_keeps_its_capabilities,
-    a_pod_that_was_changed_says_what_was_put_in_and_by_which_policy,
+    a_changed_pod_names_what_was_added_and_by_which_policy,
 ];
 pub const ALONE: Alone = trials![fix_puts_a_limit_in_with_the_request_that_the_policy_has_for_it,];
 
-/// What the policies of a namespace decide of a pod that breaks every rule, once one of this name is among them.
+/// The verdict on a pod that breaks every rule, once the policy of this name is in force.
 fn decision(shop: &Namespace<'_>, policy: &str) -> String {
     let canary = review::create(&shop.name, &workload(Kind::Pod, pod("canary")));
     let expected = format!("{}/{policy}", shop.name);
@@ -35,26 +35,26 @@ fn decision(shop: &Namespace<'_>, policy: &str) -> String {
 
 fn shown_mode(shop: &Namespace<'_>, policy: &str, expected: &str) {
     eventually("the MODE column", || {
-        let (_, printed) = shop.kubectl(&["get", "devopspolicies"]).said();
+        let (_, printed) = shop.kubectl(&["get", "devopspolicies"]).output();
         let row = printed.lines().find(|line| line.starts_with(policy)).unwrap_or_default();
         if row.split_whitespace().nth(1) == Some(expected) { Ok(()) } else { Err(printed) }
     });
 }
 
-fn a_policy_that_names_a_bundle_and_no_mode_records_and_says_so(cluster: &Cluster) {
+fn a_policy_with_a_bundle_and_no_mode_audits_and_shows_it(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let policy = json!({
         "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
         "metadata": {"name": "hardened"}, "spec": {"bundle": "restricted"},
     });
-    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&policy).said();
+    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&policy).output();
     assert!(applied, "{printed}");
     assert_eq!(decision(&shop, "hardened"), "allow");
     shop.accepts(&workload(Kind::Pod, pod("nginx")));
     shown_mode(&shop, "hardened", "audit");
 }
 
-fn policy_apply_enforces_only_where_it_is_told_to(cluster: &Cluster) {
+fn policy_apply_enforces_only_with_mode_enforce(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let kubeconfig = cluster.plane.kubeconfig("admin");
     let apply = |more: &[&str]| {
@@ -72,7 +72,7 @@ fn policy_apply_enforces_only_where_it_is_told_to(cluster: &Cluster) {
     assert_eq!(decision(&shop, "restricted"), "deny");
 }
 
-/// A policy that completes pods for `restricted` and records what they lack then.
+/// A policy that completes pods for `restricted` and records the remaining violations.
 fn completing(shop: &Namespace<'_>) {
     let policy = json!({
         "forbidLatestTag": true, "podSecurity": "restricted", "mutate": true,
@@ -93,7 +93,10 @@ fn a_container_that_may_run_as_root_keeps_its_capabilities(cluster: &Cluster) {
     completing(&shop);
     let root = made(&shop, pod("nginx:1.29"));
     let context = &root["spec"]["containers"][0]["securityContext"];
-    assert_eq!(context["allowPrivilegeEscalation"], false, "it was completed: {root}");
+    assert_eq!(
+        context["allowPrivilegeEscalation"], false,
+        "its security context was completed: {root}"
+    );
     assert_eq!(context.get("capabilities"), None, "nginx starts as root and needs them");
 
     let shop = cluster.namespace("shop");
@@ -105,7 +108,7 @@ fn a_container_that_may_run_as_root_keeps_its_capabilities(cluster: &Cluster) {
     assert_eq!(context["capabilities"], json!({"drop": ["ALL"]}));
 }
 
-fn a_pod_that_was_changed_says_what_was_put_in_and_by_which_policy(cluster: &Cluster) {
+fn a_changed_pod_names_what_was_added_and_by_which_policy(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     completing(&shop);
     let made = made(&shop, pod("nginx:1.29"));

@@ -1,4 +1,4 @@
-//! Validations that would end the process, or keep other namespaces' reviews waiting.
+//! Validations that could crash the process, or delay the reviews of other namespaces.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -14,12 +14,12 @@ use crate::support::{eventually, review};
 pub const ALONE: Alone = trials![
     no_expression_ends_the_process_and_what_runs_out_is_denied,
     costly_expressions_of_one_namespace_keep_no_others_reviews_waiting,
-    nor_its_own_for_ever_what_is_not_evaluated_in_time_is_denied,
+    a_review_that_is_not_evaluated_in_time_is_denied,
 ];
 
-/// The chart's, in KiB.
+/// The chart's memory limit, in KiB.
 const MAX_MEMORY: u64 = 128 * 1024;
-/// They go over all there is of something, again and again.
+/// Expressions with nested loops over all items.
 const COSTLY: [&str; 4] = [
     "lists.range(3000000).all(i, i >= 0)",
     "lists.range(900).all(i, lists.range(900).all(j, i + j >= 0))",
@@ -76,7 +76,7 @@ fn no_expression_ends_the_process_and_what_runs_out_is_denied() {
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
-                // There is not room for all at once; the API server asks again then, too.
+                // Not all reviews fit at once; the API server would retry, too.
                 eventually("a verdict", || {
                     let (status, answer) = ask(&server, "30s", &review);
                     if status == 429 {
@@ -117,13 +117,13 @@ fn costly_expressions_of_one_namespace_keep_no_others_reviews_waiting() {
         (beside, floods.into_iter().map(|it| it.join().unwrap()).sum::<usize>())
     });
     println!(
-        "p99 of others {quiet:?} alone, {beside:?} beside eight callers whose reviews cost all they may ({calls} answered)"
+        "p99 of cheap reviews: {quiet:?} alone, {beside:?} beside eight callers whose reviews exhaust their budget ({calls} answered)"
     );
-    // Others come by turns if each has to wait for one of those.
+    // The other reviews take turns if each has to wait for a costly one.
     assert!((8..REVIEWS / 2).contains(&calls), "{calls} were answered meanwhile");
 }
 
-/// Of reviews that cost little, one after another.
+/// The durations of cheap reviews, one after another.
 fn p99(server: &Standalone) -> Duration {
     let mut took = Vec::new();
     for (image, allowed) in [("nginx", false), ("nginx:1.29", true)].repeat(REVIEWS / 2) {
@@ -137,7 +137,7 @@ fn p99(server: &Standalone) -> Duration {
     took[took.len() * 99 / 100]
 }
 
-fn nor_its_own_for_ever_what_is_not_evaluated_in_time_is_denied() {
+fn a_review_that_is_not_evaluated_in_time_is_denied() {
     let server = Standalone::with(&policies(&COSTLY.repeat(4)));
     let review = review_in("costly", &workload(Kind::Pod, probed_pod("nginx:1.29")));
     std::thread::scope(|scope| {

@@ -1,5 +1,5 @@
-//! Connections and bytes that take the room of the API server's reviews: each flood against a server without a cluster,
-//! and with a kube-apiserver as the victim. They come from another loopback address than the victim's calls.
+//! Connections and bytes that compete with the API server's reviews: each flood against a server without a cluster, and
+//! with a kube-apiserver as the victim. The floods come from another loopback address than the victim's calls.
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -18,13 +18,13 @@ use crate::support::wire::{Run, Write};
 use crate::support::{eventually, raw, review};
 
 pub const ALONE: Alone = trials![
-    connections_that_say_nothing_keep_no_review_out,
+    silent_connections_keep_no_review_out,
     half_open_handshakes_keep_no_review_out,
     handshakes_without_a_request_keep_no_review_out,
-    half_a_head_keeps_no_review_out,
+    incomplete_headers_keep_no_review_out,
     connections_that_are_idle_after_healthz_keep_no_review_out,
     announced_bodies_keep_no_review_out,
-    bodies_that_drip_keep_no_review_out,
+    slow_bodies_keep_no_review_out,
     large_bodies_that_do_not_end_keep_no_review_out_and_a_large_one_gets_its_turn,
     large_bodies_keep_no_review_out_and_another_one_gets_its_turn,
     reviews_at_full_speed_keep_no_review_out,
@@ -32,14 +32,14 @@ pub const ALONE: Alone = trials![
     rubbish_at_full_speed_keeps_no_review_out,
     many_addresses_at_once_keep_no_known_api_server_out,
     no_flood_gets_a_violating_pod_past_a_kube_apiserver_nor_a_compliant_one_refused,
-    nor_does_one_that_began_before_podgate,
+    no_flood_that_began_before_podgate_gets_a_violating_pod_past_nor_a_compliant_one_refused,
 ];
 
-/// Where floods come from; the victims call from 127.0.0.1.
+/// The source address of floods; the victims call from 127.0.0.1.
 const FLOOD: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-/// The chart's, in KiB.
+/// The chart's memory limit, in KiB.
 const MAX_MEMORY: u64 = 128 * 1024;
-/// How long a victim calls at the least, and how often.
+/// The least duration of a victim's calls, and their least number.
 const SPELL: Duration = Duration::from_secs(1);
 const CALLS: usize = 20;
 
@@ -47,7 +47,7 @@ fn policy() -> Value {
     json!({"enforcementMode": "enforce", "forbidLatestTag": true})
 }
 
-/// Waits until a flood has taken what it gets.
+/// Waits until a flood has all the connections that it gets.
 fn arrived(flood: &Flood, attack: Attack) {
     let enough = if attack.clients() > 1000 { 1000 } else { attack.clients() };
     eventually("the flood", || match flood.connected() {
@@ -56,14 +56,14 @@ fn arrived(flood: &Flood, attack: Attack) {
     });
 }
 
-/// What calls took, in order.
-fn told(mut took: Vec<Duration>) -> String {
+/// The percentiles of the durations.
+fn describe(mut took: Vec<Duration>) -> String {
     took.sort_unstable();
     let (half, most) = (took[took.len() / 2], took[took.len() * 99 / 100]);
     format!("{} calls, p50 {half:?}, p99 {most:?}", took.len())
 }
 
-fn connections_that_say_nothing_keep_no_review_out() {
+fn silent_connections_keep_no_review_out() {
     floods(Attack::Connects);
 }
 
@@ -75,7 +75,7 @@ fn handshakes_without_a_request_keep_no_review_out() {
     floods(Attack::Handshakes);
 }
 
-fn half_a_head_keeps_no_review_out() {
+fn incomplete_headers_keep_no_review_out() {
     floods(Attack::HalfHeads);
 }
 
@@ -87,7 +87,7 @@ fn announced_bodies_keep_no_review_out() {
     floods(Attack::HeadersOnly);
 }
 
-fn bodies_that_drip_keep_no_review_out() {
+fn slow_bodies_keep_no_review_out() {
     floods(Attack::SlowBodies);
 }
 
@@ -111,7 +111,7 @@ fn rubbish_at_full_speed_keeps_no_review_out() {
     floods(Attack::Rubbish);
 }
 
-/// Floods a server without a cluster, which goes on answering others.
+/// Floods a server without a cluster, which must keep answering other clients.
 fn floods(attack: Attack) {
     let spec = policy().to_string();
     let server = Standalone::with(&format!(
@@ -124,7 +124,7 @@ fn floods(attack: Attack) {
         for (image, allowed) in [("nginx", false), ("nginx:1.29", true)] {
             let review = review::create("shop", &workload(Kind::Pod, probed_pod(image)));
             let sent = Instant::now();
-            // One after another by the same connection, and one by its own.
+            // One call after another on the same connection, and one on a new connection.
             let path = "/validate?timeout=30s";
             let body = review.to_string();
             let kept = server.podgate.post_to(path, "application/json", body.as_bytes());
@@ -135,13 +135,13 @@ fn floods(attack: Attack) {
             assert!(fresh.starts_with("HTTP/1.1 200"), "{attack:?}: {fresh}");
             assert!(fresh.contains(&verdict), "{attack:?}: {fresh}");
         }
-        assert_eq!(server.podgate.get("/healthz"), (200, "ok\n".to_owned()), "as a kubelet asks");
+        assert_eq!(server.podgate.get("/healthz"), (200, "ok\n".to_owned()), "the kubelet's probe");
     }
     if matches!(attack, Attack::LargeBodies | Attack::LargeBodiesWithoutEnd) {
         a_large_review_gets_its_turn(&server);
     }
     let (connected, peak) = (flood.connected(), server.podgate.peak_memory());
-    println!("{attack:?}: {connected} connections; {}; VmHWM {peak} KiB", told(took));
+    println!("{attack:?}: {connected} connections; {}; VmHWM {peak} KiB", describe(took));
     assert!(peak < MAX_MEMORY, "{attack:?}: {peak} KiB");
     let lines = server.podgate.count_logged("a review could not be judged");
     assert!(lines < 1000, "{attack:?}: {lines} lines in the log");
@@ -152,8 +152,8 @@ fn a_large_review_gets_its_turn(server: &Standalone) {
     object["metadata"]["annotations"] = json!({"notes": "x".repeat(19 * 1024 * 1024)});
     let body = review::create("shop", &object).to_string();
     let sent = Instant::now();
-    // A turn may be lost while the body comes slowly, as on a loaded machine; the API server asks again then, too.
-    eventually("a large review's turn", || {
+    // On a loaded machine, a review may be shed while its body arrives slowly; the API server would retry, too.
+    eventually("a large review to be answered", || {
         let path = "/validate?timeout=30s";
         match server.podgate.try_post_to(path, "application/json", body.as_bytes()) {
             Ok((200, answer)) => {
@@ -162,14 +162,14 @@ fn a_large_review_gets_its_turn(server: &Standalone) {
             }
             Ok((429 | 408, answer)) => Err(answer),
             Ok(other) => panic!("{other:?}"),
-            // It hung up before it had all, as it does with those that are slow.
+            // podgate closed the connection before the whole body arrived, as it does with slow clients.
             Err(error) => Err(error.to_string()),
         }
     });
     println!("a review of 19 MiB took {:?}", sent.elapsed());
 }
 
-/// An API server that creates pods, each of which gets what it deserves.
+/// An API server that creates pods, each of which must get the right verdict.
 struct Victim<'c> {
     shop: Namespace<'c>,
     number: Mutex<usize>,
@@ -182,7 +182,7 @@ impl<'c> Victim<'c> {
         Self { shop, number: Mutex::new(0) }
     }
 
-    /// Creates for a spell; what each creation took, and which came to what it should not.
+    /// Creates pods for a while; returns the durations and the wrong verdicts.
     fn creates(&self) -> (Vec<Duration>, Vec<String>) {
         let (took, wrong) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
         let began = Instant::now();
@@ -218,7 +218,7 @@ impl<'c> Victim<'c> {
     }
 }
 
-/// Says what went wrong under floods, once all were seen.
+/// Reports the failures of all floods together.
 fn none(wrong: &[String]) {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -235,7 +235,7 @@ fn no_flood_gets_a_violating_pod_past_a_kube_apiserver_nor_a_compliant_one_refus
             arrived(&flood, attack);
             let (took, faults) = victim.creates();
             let peak = cluster.podgate.peak_memory();
-            println!("{failure_policy}, {attack:?}: {}; VmHWM {peak} KiB", told(took));
+            println!("{failure_policy}, {attack:?}: {}; VmHWM {peak} KiB", describe(took));
             wrong.extend(faults.iter().map(|it| format!("{failure_policy}, {attack:?}: {it}")));
         }
     }
@@ -244,7 +244,7 @@ fn no_flood_gets_a_violating_pod_past_a_kube_apiserver_nor_a_compliant_one_refus
     assert!(peak < MAX_MEMORY, "{peak} KiB");
 }
 
-/// A podgate on the port of one that was killed. It registers nothing, so that no API server is known to it.
+/// A podgate on the port of one that was killed. It registers nothing, so it knows no API server.
 fn again(cluster: &Cluster, certs: &Path) -> Podgate {
     let mut podgate = as_in_the_chart();
     podgate.args(["serve", "--listen", &cluster.podgate.listen, "--metrics-listen", "127.0.0.1:0"]);
@@ -253,7 +253,7 @@ fn again(cluster: &Cluster, certs: &Path) -> Podgate {
     Podgate::start_by(podgate, "serving")
 }
 
-fn nor_does_one_that_began_before_podgate() {
+fn no_flood_that_began_before_podgate_gets_a_violating_pod_past_nor_a_compliant_one_refused() {
     let mut cluster = Cluster::start();
     cluster.set_failure_policy("Ignore", 10);
     let certs = cluster.plane.kubeconfig("admin").with_file_name("podgate-certs");
@@ -268,13 +268,13 @@ fn nor_does_one_that_began_before_podgate() {
             "apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
             "metadata": {"name": "baseline"}, "spec": policy(),
         });
-        let (applied, text) = victim.shop.kubectl(&["apply", "-f", "-"]).given(&object).said();
+        let (applied, text) = victim.shop.kubectl(&["apply", "-f", "-"]).given(&object).output();
         assert!(applied, "{text}");
         in_force(&victim.shop);
         arrived(&flood, attack);
         let (took, faults) = victim.creates();
         let peak = cluster.podgate.peak_memory();
-        println!("{attack:?}, begun before: {}; VmHWM {peak} KiB", told(took));
+        println!("{attack:?}, begun before: {}; VmHWM {peak} KiB", describe(took));
         wrong.extend(faults.iter().map(|it| format!("{attack:?}: {it}")));
         if peak >= MAX_MEMORY {
             wrong.push(format!("{attack:?}: {peak} KiB"));
@@ -283,7 +283,7 @@ fn nor_does_one_that_began_before_podgate() {
     none(&wrong);
 }
 
-/// Waits until a policy of a namespace is in force, as the API server sees it.
+/// Waits until a policy of a namespace is in force at the API server.
 fn in_force(shop: &Namespace<'_>) {
     let bad = workload(Kind::Pod, probed_pod("nginx"));
     eventually("the policy to be in force", || {
@@ -292,7 +292,7 @@ fn in_force(shop: &Namespace<'_>) {
     });
 }
 
-/// A thousand addresses, each of which holds what an address may.
+/// A thousand addresses, each with as many connections as one address may have.
 fn many_addresses_at_once_keep_no_known_api_server_out() {
     let cluster = Cluster::start();
     let victim = Victim::of(&cluster);
@@ -301,7 +301,7 @@ fn many_addresses_at_once_keep_no_known_api_server_out() {
     let addresses: Vec<_> = (0..1200_u32).map(|it| Ipv4Addr::from(0x7f01_0000 + it + 1)).collect();
     let mut wrong = Vec::new();
     for attack in Attack::ALL {
-        eventually("the API server to be known", || {
+        eventually("podgate to know the API server", || {
             match cluster.podgate.metric("podgate_known_callers") {
                 Some(known) if known > 0.0 => Ok(()),
                 other => Err(format!("{other:?}")),
@@ -310,7 +310,7 @@ fn many_addresses_at_once_keep_no_known_api_server_out() {
         let flood = Flood::begin(attack, &addresses, &cluster.podgate.listen, &certs);
         arrived(&flood, attack);
         let (took, faults) = victim.creates();
-        println!("{attack:?}, from many: {}", told(took));
+        println!("{attack:?}, from many: {}", describe(took));
         wrong.extend(faults.iter().map(|it| format!("{attack:?}: {it}")));
     }
     none(&wrong);

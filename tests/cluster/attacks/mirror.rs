@@ -1,4 +1,4 @@
-//! Pods that claim to be mirrors of what a kubelet runs.
+//! Pods that claim to be mirror pods of a kubelet.
 
 use kube::api::{Api, DynamicObject, PostParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -29,7 +29,7 @@ fn mirror(node: &str) -> Value {
     object
 }
 
-/// Creates a pod as another user, by a dry run: what was created, or the refusal.
+/// Creates a pod as another user, by dry run; returns the created pod or the refusal.
 fn create_as(
     shop: &Namespace<'_>,
     user: &str,
@@ -55,7 +55,7 @@ fn only_a_nodes_own_kubelet_shows_its_static_pods(cluster: &Cluster) {
     let nodes: &[&str] = &["system:nodes"];
     let shown = create_as(&shop, "system:node:mirror-a", nodes, &mirror("mirror-a")).unwrap();
     let resources = &shown["spec"]["containers"][0]["resources"];
-    assert_eq!(resources, &json!({}), "what runs already is not completed");
+    assert_eq!(resources, &json!({}), "a running pod is not completed");
 
     let mut no_mark = mirror("mirror-a");
     no_mark["metadata"]["annotations"] = json!({});
@@ -82,7 +82,7 @@ fn only_a_nodes_own_kubelet_shows_its_static_pods(cluster: &Cluster) {
 
 fn a_pod_that_claims_to_be_a_mirror_is_judged_when_it_changes(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
-    // An owner that is not there would have the garbage collector end it.
+    // The garbage collector would delete a pod whose owner does not exist.
     let mut claiming = mirror("mirror-c");
     claiming["metadata"]["ownerReferences"] = json!([]);
     shop.create(&claiming).unwrap();

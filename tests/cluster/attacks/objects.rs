@@ -14,7 +14,7 @@ pub const TRIALS: Trials<Cluster> = trials![
     a_violation_hides_behind_no_text_that_json_makes_six_times_as_long,
     an_image_of_more_than_a_megabyte_is_a_violation_and_no_fault,
     a_violation_hides_behind_no_list_of_any_length,
-    what_the_api_server_refuses_itself_it_refuses_in_its_own_words,
+    objects_that_the_api_server_refuses_get_its_own_message,
 ];
 
 /// A policy that denies what breaks these rules, and floating images.
@@ -36,7 +36,7 @@ fn post(shop: &Namespace<'_>, run: Run, object: &Value) -> Reply {
     shop.write(run, Write::Post, Kind::Pod, "", object)
 }
 
-/// Lets a loaded machine have time for what is large: a webhook that was not heard in time is no verdict.
+/// Gives a loaded machine time for large objects: a webhook timeout is no verdict.
 fn patiently(cluster: &Cluster) {
     for (kind, name, webhook) in [
         ("validatingwebhookconfiguration", VALIDATING, VALIDATE_WEBHOOK),
@@ -103,17 +103,17 @@ fn an_image_of_more_than_a_megabyte_is_a_violation_and_no_fault(cluster: &Cluste
     }
 }
 
-/// So many items, each with its number.
+/// A list of this number of items, each with its index.
 fn many(count: usize, item: impl Fn(usize) -> Value) -> Value {
     (0..count).map(item).collect()
 }
 
-/// A map of so many entries.
+/// A map with this number of entries.
 fn map(count: usize, key: impl Fn(usize) -> String, value: &str) -> Value {
     (0..count).map(|number| (key(number), json!(value))).collect::<serde_json::Map<_, _>>().into()
 }
 
-/// Pods that are odd in one way each, and break nothing otherwise.
+/// Pods that are odd in one way each, and have no other violation.
 fn odd_pods() -> Vec<(&'static str, Value)> {
     let in_spec = |field: &str, value: Value| pod_with(&json!({ field: value }), &json!({}));
     let in_container = |field: &str, value: Value| pod_with(&json!({}), &json!({ field: value }));
@@ -194,17 +194,17 @@ fn a_violation_hides_behind_no_list_of_any_length(cluster: &Cluster) {
     for (what, mut object) in odd_pods() {
         object["metadata"]["labels"]["app"] = json!("web");
         object["spec"]["securityContext"]["runAsNonRoot"] = json!(true);
-        // By podgate alone: a webhook that fails refuses in other words.
+        // This must come from podgate: the API server's message for a failed webhook differs.
         let _ = post(&shop, Run::Dry, &object).verdict();
         object["spec"]["hostPID"] = json!(true);
         let refusal = post(&shop, Run::Dry, &object).rejection();
-        let told = refusal.message.contains("spec.hostPID is true")
+        let is_named = refusal.message.contains("spec.hostPID is true")
             || refusal.message.contains("podSecurity (high) · policy ");
-        assert!(told, "{what}: {}", refusal.message);
+        assert!(is_named, "{what}: {}", refusal.message);
     }
 }
 
-fn what_the_api_server_refuses_itself_it_refuses_in_its_own_words(cluster: &Cluster) {
+fn objects_that_the_api_server_refuses_get_its_own_message(cluster: &Cluster) {
     let free = cluster.namespace("free");
     let shop = cluster.namespace("shop");
     let rules = json!({
@@ -224,26 +224,26 @@ fn what_the_api_server_refuses_itself_it_refuses_in_its_own_words(cluster: &Clus
             json!({"initContainers": [{"name": "web", "image": "nginx"}]}),
         ] {
             let object = workload(kind, spec);
-            says_the_same(&free, &shop, kind, &object);
+            gets_the_same_refusal(&free, &shop, kind, &object);
         }
         let names = kind.names();
         let empty = json!({"apiVersion": names.api_version(), "kind": names.kind, "metadata": {"name": "web"}});
-        says_the_same(&free, &shop, kind, &empty);
+        gets_the_same_refusal(&free, &shop, kind, &empty);
         let mut without = workload(kind, pod("nginx"));
         without["spec"] = json!(null);
         without["template"] = json!(null);
-        says_the_same(&free, &shop, kind, &without);
+        gets_the_same_refusal(&free, &shop, kind, &without);
     }
 }
 
-/// What the API server says of an object that it refuses does not depend on podgate.
-fn says_the_same(free: &Namespace<'_>, shop: &Namespace<'_>, kind: Kind, object: &Value) {
-    let say = |namespace: &Namespace<'_>| {
+/// The API server's own refusal of an object does not depend on podgate.
+fn gets_the_same_refusal(free: &Namespace<'_>, shop: &Namespace<'_>, kind: Kind, object: &Value) {
+    let refusal_in = |namespace: &Namespace<'_>| {
         let reply = namespace.write(Run::Dry, Write::Post, kind, "", object);
         assert!(!reply.admitted(), "{object}");
         (reply.code, reply.message().replace(&namespace.name, "NAMESPACE"))
     };
-    let (own, with_podgate) = (say(free), say(shop));
+    let (own, with_podgate) = (refusal_in(free), refusal_in(shop));
     assert_eq!(own, with_podgate, "{object}");
     assert_eq!(own.0, 422, "{own:?}");
 }

@@ -1,4 +1,4 @@
-//! Policies that stop compiling, or that nobody can read.
+//! Policies that stop compiling, or that podgate may not read.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ pub const ALONE: Alone =
 
 const SHOP: &str = "shop";
 
-/// A podgate that leads, and by which the API server asks while it runs.
+/// A podgate that leads, and that the API server calls while it runs.
 fn serve(plane: &ControlPlane, replica: &str, args: &[&str]) -> Podgate {
     let admin = plane.kubeconfig("admin");
     let certs = admin.with_file_name(replica);
@@ -38,7 +38,7 @@ fn validation(expression: &str) -> Value {
     json!([{"name": "named", "expression": expression, "message": "a container has a bad name"}])
 }
 
-/// What a replica says of a new pod of this image, or why it admits it.
+/// A replica's denial of a new pod with this image, or an error if it admits the pod.
 fn denial(podgate: &Podgate, image: &str) -> Result<String, String> {
     let answer = podgate.review(&review::create(SHOP, &workload(Kind::Pod, pod(image))));
     match answer["status"]["message"].as_str() {
@@ -72,7 +72,8 @@ fn a_policy_that_stops_compiling_while_podgate_is_away_goes_on_denying_in_every_
     assert_eq!(serde_json::from_str::<Value>(&kept).unwrap(), good);
     drop(first);
 
-    // Nobody refuses it now: the webhooks are gone with the podgate that registered them, as under `Ignore` while it is away.
+    // The edit is admitted: the webhooks are gone with the podgate that registered them, as under `Ignore` during an
+    // outage.
     for webhooks in ["validatingwebhookconfigurations", "mutatingwebhookconfigurations"] {
         plane.kubectl(&["delete", webhooks, "--all"]).ok();
     }
@@ -88,7 +89,7 @@ fn a_policy_that_stops_compiling_while_podgate_is_away_goes_on_denying_in_every_
         let (message, _) = eventually("a denial", || denial(podgate, "nginx"));
         for words in [
             "forbidLatestTag",
-            // Of the one that was never good, what compiles is in force, and what does not is undecided.
+            // For the policy that was never valid, the parts that compile are in force, and the others are undecided.
             "requireImageDigest",
             "could not be decided: spec.validations[0].expression",
         ] {
@@ -111,15 +112,19 @@ fn a_policy_that_stops_compiling_while_podgate_is_away_goes_on_denying_in_every_
     ] {
         eventually("the policy to be stalled", || {
             let status = get(&plane, name)["status"].clone();
-            let told = status["conditions"].to_string();
-            if told.contains(stand_in) { Ok(()) } else { Err(status.to_string()) }
+            let conditions = status["conditions"].to_string();
+            if conditions.contains(stand_in) { Ok(()) } else { Err(status.to_string()) }
         });
     }
-    assert_eq!(get(&plane, "own")["status"]["lastGood"], kept.as_str(), "it is still kept");
-    let (code, told) = check(&admin);
-    assert_eq!(code, Some(3), "{told}");
+    assert_eq!(
+        get(&plane, "own")["status"]["lastGood"],
+        kept.as_str(),
+        "the last good spec is kept"
+    );
+    let (code, output) = check(&admin);
+    assert_eq!(code, Some(3), "{output}");
     for name in ["DevOpsPolicy shop/own cannot be used", "DevOpsPolicy shop/never cannot be used"] {
-        assert!(told.contains(name), "{told}");
+        assert!(output.contains(name), "{output}");
     }
 
     plane.kubectl(&["delete", "devopspolicy", "never", "-n", SHOP]).ok();

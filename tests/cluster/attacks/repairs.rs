@@ -1,4 +1,4 @@
-//! Records of repairs that a tenant wrote: podgate's hand must not move by them, nor an admin's.
+//! Repair records forged by a tenant: neither podgate nor an admin may act on them.
 
 use jiff::{SignedDuration, Timestamp};
 use podgate::policy::record::fingerprint;
@@ -14,17 +14,17 @@ use crate::support::suite::{Alone, trials};
 use crate::support::{audit, eventually};
 
 pub const ALONE: Alone = trials![
-    records_that_a_tenant_forged_while_nobody_looked_move_no_template_and_no_pod,
-    under_enforce_podgate_alone_writes_records_and_takes_back_what_it_repaired,
+    records_that_a_tenant_forged_change_no_template_and_no_pod,
+    under_enforce_only_podgate_writes_records_and_it_rolls_its_repairs_back,
 ];
 
-/// Changes a record that would be believed.
+/// Changes a record that podgate would otherwise trust.
 type Forge = fn(&mut Value);
 
 const LIMITS: &str = "/spec/template/spec/containers/0/resources/limits";
 const ROOT: &str = "/spec/template/spec/containers/0";
 
-/// What is not believed, each for its own reason.
+/// Records that podgate does not trust, each for its own reason.
 const FORGED: &[(&str, Forge)] = &[
     ("privileged", |it| {
         it["inverse"] = json!([{"op": "add", "path": format!("{ROOT}/securityContext"), "value": {"privileged": true}}]);
@@ -74,7 +74,7 @@ fn compliant(kind: Kind, name: &str) -> Value {
     object
 }
 
-/// A record as podgate writes it, of a repair whose time is over and that is to be taken back.
+/// A record as podgate writes it, of a repair that has timed out and is due for a rollback.
 fn record_of(object: &Value, policy: &Value) -> Value {
     let ago = |hours: i64| Timestamp::now() - SignedDuration::from_hours(hours);
     let metadata = &policy["metadata"];
@@ -91,12 +91,12 @@ fn record_of(object: &Value, policy: &Value) -> Value {
     })
 }
 
-/// What puts a record on a workload.
+/// The patch that puts a record on a workload.
 fn mark(record: &Value) -> Value {
     json!({"metadata": {"annotations": {MARK: record.to_string()}, "labels": {MARK: "in-flight"}}})
 }
 
-/// Forges a record, and gives the workload as it is then.
+/// Forges a record; returns the workload.
 fn forge(shop: &Shop<'_>, kind: Kind, object: &Value, change: impl FnOnce(&mut Value)) -> Value {
     let mut forged = record_of(object, &shop.get_policy("own"));
     change(&mut forged);
@@ -104,8 +104,8 @@ fn forge(shop: &Shop<'_>, kind: Kind, object: &Value, change: impl FnOnce(&mut V
     shop.arena.api.merge(&path, &mark(&forged)).unwrap()
 }
 
-/// No webhook of podgate's is asked here, as while it is away, so that anything can be written.
-fn records_that_a_tenant_forged_while_nobody_looked_move_no_template_and_no_pod() {
+/// podgate's webhooks are not registered here, as during an outage, so anything can be written.
+fn records_that_a_tenant_forged_change_no_template_and_no_pod() {
     let arena = Arena::start();
     let neighbour = arena.shop("neighbour");
     neighbour.policy("own", &wants(&json!({})));
@@ -116,7 +116,7 @@ fn records_that_a_tenant_forged_while_nobody_looked_move_no_template_and_no_pod(
         let object = hanging(&shop);
         left.push((forge(&shop, Kind::Deployment, &object, *change), shop));
     }
-    // One names a policy that does not cover it, and one a policy that repairs nothing.
+    // One record names a policy that does not cover the workload, another names a policy that repairs nothing.
     let shop = arena.shop("other-policy");
     shop.policy("own", &wants(&json!({})));
     let object = hanging(&shop);
@@ -138,9 +138,9 @@ fn records_that_a_tenant_forged_while_nobody_looked_move_no_template_and_no_pod(
     let template = forge(&believed, Kind::Deployment, &object, |_| {})["spec"]["template"].clone();
 
     let _podgate = arena.podgate("all-policies");
-    // It has looked at all that is labelled, and goes on with its work.
-    slow.tells("own", "Deployment/web", "Repaired");
-    // A record that nothing tells from podgate's own takes out what podgate would put in, and not more.
+    // podgate has read all labelled workloads, and continues.
+    slow.wait_for_state("own", "Deployment/web", "Repaired");
+    // A perfect forgery removes at most the fields that podgate could have added.
     let after = believed.awaits(Kind::Deployment, "web", "to be taken back", |it| {
         record(it)["state"] == "RolledBack"
     });
@@ -154,7 +154,7 @@ fn records_that_a_tenant_forged_while_nobody_looked_move_no_template_and_no_pod(
         assert_eq!(after["spec"], before["spec"], "{name}");
         let patches = arena.template_patches(name);
         assert!(patches.is_empty(), "{name}: {patches:?}");
-        // Nor does an admin's hand by it, for as long as the record is not believed.
+        // An admin's rollback command also refuses the record, as long as podgate does not trust it.
         let by_hand = rollback(&arena, name);
         let of_itself = ["person-", "nobody-", "other-policy-", "only-plans-"];
         if !of_itself.iter().any(|it| name.starts_with(it)) {
@@ -176,7 +176,7 @@ fn rollback(arena: &Arena, namespace: &str) -> String {
 }
 
 /// A `StatefulSet` that selects another workload's pods, which never become ready, with the record of a repair that was
-/// taken back: its own stuck pods are to be deleted, and theirs are not.
+/// rolled back: podgate must delete its own stuck pods, and not those of the other workload.
 fn selecting_others(arena: &Arena) -> Shop<'_> {
     let shop = arena.shop("selects");
     shop.policy("own", &wants(&json!({})));
@@ -216,8 +216,8 @@ fn no_pod_of_others_is_deleted(shop: &Shop<'_>) {
     assert_eq!(deleted.count(), 0, "podgate has deleted a pod");
 }
 
-/// podgate's own webhook is asked, and enforces.
-fn under_enforce_podgate_alone_writes_records_and_takes_back_what_it_repaired() {
+/// podgate's own webhook is registered, and enforces.
+fn under_enforce_only_podgate_writes_records_and_it_rolls_its_repairs_back() {
     let arena = Arena::start();
     let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "registers"},
         "subjects": [{"kind": "User", "name": USER, "apiGroup": "rbac.authorization.k8s.io"}],
@@ -240,20 +240,20 @@ fn under_enforce_podgate_alone_writes_records_and_takes_back_what_it_repaired() 
     object["spec"]["template"]["spec"]["containers"][0]["image"] = json!("nginx");
     let before = shop.runs(Kind::Deployment, &object);
     let mut spec = wants(&json!({"rolloutTimeoutSeconds": 10}));
-    // Nothing repairs this one, so that the new pods are refused, and the repair is taken back.
+    // The repair does not fix this violation, so the new pods are refused and the repair is rolled back.
     spec["forbidLatestTag"] = json!(true);
     spec["enforcementMode"] = json!("enforce");
     shop.policy("own", &spec);
-    let (after, _) = eventually("the repair to be taken back", || {
+    let (after, _) = eventually("the repair to be rolled back", || {
         let object = shop.get(Kind::Deployment, "web");
         if record(&object)["state"] == "RolledBack" {
             return Ok(object);
         }
-        let told = shop.get_policy("own")["status"]["remediation"].clone();
-        Err(format!("{told} {}", podgate.whole_log()))
+        let repair = shop.get_policy("own")["status"]["remediation"].clone();
+        Err(format!("{repair} {}", podgate.whole_log()))
     });
-    assert_eq!(after["spec"]["template"], before["spec"]["template"], "it is as it was");
-    assert_eq!(arena.template_patches(&shop.name).len(), 2, "there and back");
+    assert_eq!(after["spec"]["template"], before["spec"]["template"], "the template is restored");
+    assert_eq!(arena.template_patches(&shop.name).len(), 2, "one repair and one rollback");
 
     // The admin is not podgate either: no record of theirs is one of podgate's.
     let path = shop.path(Kind::Deployment, "web");
@@ -262,14 +262,14 @@ fn under_enforce_podgate_alone_writes_records_and_takes_back_what_it_repaired() 
     let refused = arena.api.merge(&path, &mark(&under_way)).unwrap_err();
     assert!(refused.message.contains("podgate's own record of a repair under way"), "{refused:?}");
     under_way["uid"] = json!("another");
-    arena.api.merge(&path, &mark(&under_way)).expect("a copy from elsewhere says nothing");
+    arena.api.merge(&path, &mark(&under_way)).expect("a copied record is admitted");
 
     let hand = arena.shop("hand");
     let mut object = workload(Kind::Deployment, "web", READY, 1);
     object["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "Helm"});
     hand.runs(Kind::Deployment, &object);
     hand.policy("own", &wants(&json!({})));
-    hand.tells("own", "Deployment/web", "Proposed");
+    hand.wait_for_state("own", "Deployment/web", "Proposed");
     let admin = arena.plane.kubeconfig("admin");
     let args = ["remediate", "apply", "deployment/web", "--yes", "-n", &hand.name, "--kubeconfig"];
     let applied = run(&[&args[..], &[admin.to_str().unwrap()]].concat());

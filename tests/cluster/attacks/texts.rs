@@ -1,4 +1,4 @@
-//! Text of policies that would garble what a developer reads.
+//! Policy texts that would garble a developer's terminal.
 
 use podgate::policy::workload::Kind;
 use serde_json::json;
@@ -15,7 +15,7 @@ pub const TRIALS: Trials<Cluster> = trials![
 ];
 pub const ALONE: Alone = trials![no_word_of_a_policy_reaches_a_terminal_as_a_control_character,];
 
-/// Escape codes, a line of its own, a bell, and what turns the direction of text around.
+/// Escape codes, a line break, a bell, and characters that reverse the text direction.
 const GARBLED: &str = "ok\u{1b}[2J\nDeployment shop/web is fine\r\u{7}\u{202e}";
 
 fn no_word_of_a_policy_reaches_a_terminal_as_a_control_character() {
@@ -57,7 +57,7 @@ fn kubectl_prints_a_warning_of_a_message_that_would_turn_the_line_around(cluster
     let (created, printed) = shop
         .kubectl(&["create", "-f", "-"])
         .given(&workload(Kind::Pod, pod("nginx:1.29")).to_string())
-        .said();
+        .output();
     assert!(created, "{printed}");
     let expected = r"Warning: podgate: validations/own (medium): not \u{202e}like this";
     assert!(printed.contains(expected), "{printed}");
@@ -70,7 +70,7 @@ fn a_message_with_a_control_character_is_refused_with_the_field(cluster: &Cluste
         "metadata": {"name": "own"},
         "spec": {"validations": [{"name": "own", "expression": "true", "message": GARBLED}]},
     });
-    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&policy).said();
+    let (applied, printed) = shop.kubectl(&["apply", "-f", "-"]).given(&policy).output();
     assert!(!applied, "{printed}");
     assert!(printed.contains("spec.validations[0].message"), "{printed}");
 }

@@ -1,4 +1,4 @@
-//! Updates that inherit what was there, and no more.
+//! Updates inherit existing violations, and nothing else.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -14,7 +14,7 @@ pub const TRIALS: Trials<Cluster> = trials![
     pods_that_live_by_an_exemption_are_orphaned_by_the_real_controllers,
     a_pod_that_breaks_a_validation_takes_no_worse_image_and_every_other_change,
     a_validation_is_inherited_from_its_own_policy_only,
-    a_pod_too_large_to_look_at_from_before_takes_no_other_image,
+    an_existing_pod_too_large_to_evaluate_takes_no_other_image,
 ];
 
 fn patch(shop: &Namespace<'_>, name: &str, patch: &Value) -> Result<Value, Rejection> {
@@ -25,7 +25,7 @@ fn with_image(image: &str) -> Value {
     json!({"spec": pod(image)})
 }
 
-/// Denies floating images, save where the exemption, if there is one, lets them pass.
+/// Denies floating images, except those of an exemption.
 fn exempting(fields: Option<Value>) -> Value {
     let exemptions = fields.map(|mut fields| {
         let why = json!({"rules": ["forbidLatestTag"], "reason": "the vendor has no tags", "owner": "team cart"});
@@ -41,11 +41,11 @@ fn pods_that_live_by_an_exemption_are_orphaned_by_the_real_controllers(cluster: 
     let by_workload = json!({"kinds": ["StatefulSet"], "names": ["db"]});
     let by_name = json!({"names": ["db", "db-*"]});
     for (in_force, at_the_end, still_exempt) in [
-        // By the owner that the orphaning removes.
+        // Exempt by the owner that orphaning removes.
         (by_workload.clone(), Some(by_workload.clone()), false),
-        // By the pod's own name, which stays.
+        // Exempt by the pod's own name, which stays.
         (by_name.clone(), Some(by_name), true),
-        // By one that is over by then.
+        // By an exemption that has expired by then.
         (by_workload, None, false),
     ] {
         let shop = cluster.namespace("shop");
@@ -59,19 +59,19 @@ fn pods_that_live_by_an_exemption_are_orphaned_by_the_real_controllers(cluster: 
         if at_the_end.is_none() {
             shop.policy("baseline", &exempting(at_the_end));
             let again = review::create(&shop.name, &database);
-            eventually("the exemption to be over", || {
+            eventually("the exemption to expire", || {
                 let answer = cluster.podgate.review(&again);
                 if answer["allowed"] == false { Ok(()) } else { Err(answer.to_string()) }
             });
         }
-        let (done, told) =
-            shop.kubectl(&["delete", "statefulset", "db", "--cascade=orphan"]).said();
-        assert!(done, "{told}");
+        let (done, output) =
+            shop.kubectl(&["delete", "statefulset", "db", "--cascade=orphan"]).output();
+        assert!(done, "{output}");
         eventually("the StatefulSet to be gone", || {
             let left = shop.try_get(Kind::StatefulSet, "db");
             left.err().filter(|it| it.contains("not found")).ok_or_else(|| "it is there".to_owned())
         });
-        assert_eq!(owners().unwrap(), 0, "the pod is left");
+        assert_eq!(owners().unwrap(), 0, "the pod is orphaned");
         patch(&shop, "db-0", &json!({"metadata": {"labels": {"team": "cart"}}})).unwrap();
         let another = patch(&shop, "db-0", &with_image("redis:latest"));
         if still_exempt {
@@ -111,14 +111,14 @@ fn a_pod_that_breaks_a_validation_takes_no_worse_image_and_every_other_change(cl
     own(&json!({"metadata": {"labels": {"team": "cart"}, "annotations": {"note": "moved"}}}))
         .unwrap();
     own(&json!({"spec": {"activeDeadlineSeconds": 86_400}})).unwrap();
-    // What another validation could not decide, and does not read, stays what it was.
+    // A validation that was undecided, and does not read the changed field, stays undecided.
     own(&with_image("evil.example/nginx:1.29"))
         .unwrap_err()
         .because(&["breaks 1 rule\n", "validations/images"]);
     own(&json!({"metadata": {"labels": {"tier": "bronze"}}}))
         .unwrap_err()
         .because(&["breaks 1 rule\n", "validations/labels"]);
-    // A debug container is one more of what was read.
+    // A debug container adds a container to the list that the validation reads.
     let containers = json!([{"name": "debug", "image": "evil.example/busybox:1"}]);
     let change = json!({"spec": {"ephemeralContainers": containers}});
     let at = "web/ephemeralcontainers";
@@ -141,7 +141,7 @@ fn a_validation_is_inherited_from_its_own_policy_only(cluster: &Cluster) {
         .because(&["breaks 1 rule\n", &format!("policy {}/b", shop.name)]);
 }
 
-fn a_pod_too_large_to_look_at_from_before_takes_no_other_image(cluster: &Cluster) {
+fn an_existing_pod_too_large_to_evaluate_takes_no_other_image(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let volumes: Value =
         (0..1_001).map(|number| json!({"name": format!("v{number}"), "emptyDir": {}})).collect();

@@ -27,7 +27,7 @@ impl Audited {
         Self { podgate, plane }
     }
 
-    /// The value of a metric of podgate's.
+    /// The value of one of podgate's metrics.
     pub fn metric(&self, series: &str) -> Option<f64> {
         self.podgate.metric(series)
     }
@@ -108,8 +108,13 @@ impl Namespace<'_> {
         self.get(&["devopspolicy", policy])["status"].clone()
     }
 
-    /// Waits for a policy's status, and prints after how long it came.
-    pub fn sees(&self, what: &str, policy: &str, expected: impl Fn(&Value) -> bool) -> Value {
+    /// Waits for a policy's status, and prints how long it took.
+    pub fn wait_for_status(
+        &self,
+        what: &str,
+        policy: &str,
+        expected: impl Fn(&Value) -> bool,
+    ) -> Value {
         let (status, after) = eventually(what, || {
             let status = self.status(policy);
             if expected(&status) { Ok(status) } else { Err(status.to_string()) }
@@ -132,7 +137,7 @@ impl Namespace<'_> {
             .ok();
     }
 
-    /// The value of a metric of podgate's.
+    /// The value of one of podgate's metrics.
     pub fn metric(&self, series: &str) -> Option<f64> {
         self.audited.metric(series)
     }

@@ -1,4 +1,4 @@
-//! What the cluster's own objects say follows what the controllers and people do.
+//! The status of policies follows changes by controllers and people.
 
 use serde_json::{Value, json};
 
@@ -7,12 +7,12 @@ use crate::support::eventually;
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Audited> = trials![
-    a_policys_status_follows_deployments_that_come_scale_are_mended_and_go,
+    a_policys_status_follows_deployments_that_are_created_scaled_fixed_and_deleted,
     a_policys_edit_is_evaluated_without_any_change_of_a_pod,
     a_rule_in_cel_is_judged_again_from_the_pods_themselves,
     a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go,
-    a_policy_that_cannot_be_put_in_force_says_so_and_its_last_good_version_goes_on,
-    an_exemption_counts_as_used_and_what_it_lets_pass_as_none,
+    a_policy_that_cannot_be_enforced_reports_it_and_its_last_good_version_stays_in_force,
+    an_exemption_counts_as_used_and_what_it_lets_pass_is_no_violation,
 ];
 
 fn latest() -> Value {
@@ -23,14 +23,16 @@ fn violations(count: u64) -> impl Fn(&Value) -> bool {
     move |status| status["violations"] == count
 }
 
-fn a_policys_status_follows_deployments_that_come_scale_are_mended_and_go(audited: &Audited) {
+fn a_policys_status_follows_deployments_that_are_created_scaled_fixed_and_deleted(
+    audited: &Audited,
+) {
     let shop = audited.namespace("follow");
     shop.policy("baseline", &latest());
-    let status = shop.sees("a policy without pods", "baseline", violations(0));
+    let status = shop.wait_for_status("a policy without pods", "baseline", violations(0));
     assert_eq!((&status["healthScore"], &status["healthy"]), (&json!(100), &json!(true)));
 
     shop.deployment("cart", "nginx", 2);
-    let status = shop.sees("a violation", "baseline", violations(1));
+    let status = shop.wait_for_status("a violation", "baseline", violations(1));
     assert_eq!(
         (&status["healthScore"], &status["classification"]),
         (&json!(0), &json!("Critical"))
@@ -57,20 +59,20 @@ fn a_policys_status_follows_deployments_that_come_scale_are_mended_and_go(audite
     assert_eq!(shop.metric(&of_namespace), Some(0.0));
 
     shop.deployment("api", "nginx:1.29", 1);
-    shop.sees("a workload that keeps the rule", "baseline", |status| {
+    shop.wait_for_status("a compliant workload", "baseline", |status| {
         status["healthScore"].as_u64().is_some_and(|score| score > 0) && status["violations"] == 1
     });
     shop.kubectl(&["scale", "deployment", "cart", "--replicas=5"]).ok();
     eventually("five pods", || {
         (shop.pods("cart").len() == 5).then_some(()).ok_or_else(|| "fewer".to_owned())
     });
-    assert_eq!(shop.status("baseline")["violations"], 1, "a workload is one, whatever its size");
+    assert_eq!(shop.status("baseline")["violations"], 1, "a workload counts once");
     shop.kubectl(&["scale", "deployment", "cart", "--replicas=0"]).ok();
-    shop.sees("a scale to nothing", "baseline", violations(0));
+    shop.wait_for_status("a scale to nothing", "baseline", violations(0));
     shop.kubectl(&["scale", "deployment", "cart", "--replicas=1"]).ok();
-    shop.sees("a scale from nothing", "baseline", violations(1));
+    shop.wait_for_status("a scale from nothing", "baseline", violations(1));
     shop.deployment("cart", "nginx:1.29", 1);
-    let status = shop.sees("a mended image", "baseline", violations(0));
+    let status = shop.wait_for_status("a fixed image", "baseline", violations(0));
     assert_eq!(status["healthScore"], 100);
     let began = format!("devopspolicy_violations_total{labels}");
     assert!(shop.metric(&began).is_some_and(|began| began >= 1.0), "{:?}", shop.metric(&began));
@@ -86,19 +88,19 @@ fn a_policys_edit_is_evaluated_without_any_change_of_a_pod(audited: &Audited) {
     let shop = audited.namespace("edit");
     shop.policy("own", &latest());
     shop.deployment("cart", "nginx", 1);
-    let status = shop.sees("a violation", "own", violations(1));
+    let status = shop.wait_for_status("a violation", "own", violations(1));
     shop.policy("own", &json!({"forbidLatestTag": true, "requireLivenessProbe": true}));
-    let edited = shop.sees("one rule more", "own", violations(2));
+    let edited = shop.wait_for_status("a second rule", "own", violations(2));
     assert_ne!(status["observedGeneration"], edited["observedGeneration"]);
     shop.policy(
         "own",
         &json!({"forbidLatestTag": true, "severityOverrides": {"forbidLatestTag": "low"}}),
     );
-    shop.sees("another severity", "own", |status| {
+    shop.wait_for_status("another severity", "own", |status| {
         status["topViolations"][0]["severity"] == "low" && status["violations"] == 1
     });
     shop.policy("own", &json!({"requiredLabels": [{"key": "app"}]}));
-    shop.sees("a rule that is kept", "own", violations(0));
+    shop.wait_for_status("a rule without violations", "own", violations(0));
 }
 
 fn a_rule_in_cel_is_judged_again_from_the_pods_themselves(audited: &Audited) {
@@ -109,10 +111,10 @@ fn a_rule_in_cel_is_judged_again_from_the_pods_themselves(audited: &Audited) {
             "expression": format!("object.spec.containers.all(c, c.name == '{name}')")}]})
     };
     shop.policy("own", &named("api"));
-    let status = shop.sees("a validation", "own", violations(1));
+    let status = shop.wait_for_status("a validation", "own", violations(1));
     assert_eq!(status["topViolations"][0]["rule"], "validations/own");
     shop.policy("own", &named("web"));
-    shop.sees("an edited validation", "own", violations(0));
+    shop.wait_for_status("an edited validation", "own", violations(0));
 }
 
 fn a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go(audited: &Audited) {
@@ -127,57 +129,57 @@ fn a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go(audi
         "metadata": {"name": "mean"},
         "spec": {"forbidLatestTag": true, "namespaceSelector": {"matchLabels": {"suite": "mean"}}},
     }));
-    let sees = |what: &str, score: u64, violations: u64| {
+    let wait_for_mean = |what: &str, score: u64, violations: u64| {
         eventually(what, || {
             let status = audited.get(&["clusterdevopspolicy", "mean"])["status"].clone();
-            let seen = status["healthScore"] == score && status["violations"] == violations;
-            if seen { Ok(status) } else { Err(status.to_string()) }
+            let arrived = status["healthScore"] == score && status["violations"] == violations;
+            if arrived { Ok(status) } else { Err(status.to_string()) }
         })
         .0
     };
-    let status = sees("the mean", 50, 1);
+    let status = wait_for_mean("the mean", 50, 1);
     let workload = format!("Deployment/{}/cart", bad.name);
     assert_eq!(status["topViolations"][0]["workload"], workload);
     audited.kubectl(&["delete", "namespace", &bad.name, "--wait=false"]).ok();
     audited
         .kubectl(&["-n", &bad.name, "delete", "pods", "--all", "--force", "--grace-period=0"])
         .ok();
-    sees("a deleted namespace", 100, 0);
+    wait_for_mean("a deleted namespace", 100, 0);
     eventually("the series of a deleted namespace to go", || {
         let series = format!("namespace_health_score{{namespace=\"{}\"}}", bad.name);
         bad.metric(&series).map_or(Ok(()), |left| Err(left.to_string()))
     });
     audited.kubectl(&["label", "namespace", &good.name, "suite-"]).ok();
-    sees("a namespace that is selected no more", 100, 0);
+    wait_for_mean("a namespace that is no longer selected", 100, 0);
     audited.kubectl(&["delete", "clusterdevopspolicy", "mean"]).ok();
 }
 
-fn a_policy_that_cannot_be_put_in_force_says_so_and_its_last_good_version_goes_on(
+fn a_policy_that_cannot_be_enforced_reports_it_and_its_last_good_version_stays_in_force(
     audited: &Audited,
 ) {
     let shop = audited.namespace("fault");
     shop.policy("own", &latest());
     shop.deployment("cart", "nginx", 1);
-    shop.sees("a violation", "own", violations(1));
+    shop.wait_for_status("a violation", "own", violations(1));
     let bad = json!({"validations": [{"name": "x", "message": "m", "expression": "nonsense("}]});
     shop.policy("own", &bad);
     let condition = |status: &Value, type_: &str| {
         let conditions = status["conditions"].as_array().unwrap().iter();
         conditions.filter(|it| it["type"] == type_).map(|it| it["status"].clone()).next()
     };
-    let status = shop.sees("a version that is no good", "own", |status| {
+    let status = shop.wait_for_status("an invalid version", "own", |status| {
         condition(status, "Stalled") == Some(json!("True"))
     });
     assert_eq!(condition(&status, "Ready"), Some(json!("False")));
     assert_eq!(status["violations"], 1, "the last good version still judges");
     shop.policy("own", &latest());
-    shop.sees("a version that is good again", "own", |status| {
+    shop.wait_for_status("a valid version", "own", |status| {
         condition(status, "Ready") == Some(json!("True"))
             && condition(status, "Stalled") == Some(json!("False"))
     });
 }
 
-fn an_exemption_counts_as_used_and_what_it_lets_pass_as_none(audited: &Audited) {
+fn an_exemption_counts_as_used_and_what_it_lets_pass_is_no_violation(audited: &Audited) {
     let shop = audited.namespace("exempt");
     shop.deployment("cart", "nginx", 1);
     let exemption = |name: &str, more: Value| {
@@ -199,16 +201,16 @@ fn an_exemption_counts_as_used_and_what_it_lets_pass_as_none(audited: &Audited) 
         );
         let policy = shop.get(&["devopspolicy", "own"]);
         let generation = &policy["metadata"]["generation"];
-        shop.sees("exemptions", "own", |status| {
+        shop.wait_for_status("exemptions", "own", |status| {
             status["observedGeneration"] == *generation && status["exemptions"]["unused"] == 1
         })
     };
-    // It expires while the test looks on; on a busy machine it may take longer until it is seen.
+    // It expires during the test; on a busy machine it may take longer until the status shows it.
     let lasts = [8, 30, 90].into_iter();
     let status = lasts.map(expiring_in).find(|status| status["exemptions"]["used"] == 1);
     let status = status.expect("an exemption that is in force");
     assert_eq!(status["violations"], 0);
     assert_eq!(status["exemptions"], json!({"used": 1, "unused": 1, "expired": 1}));
-    let status = shop.sees("an exemption that expires", "own", violations(1));
+    let status = shop.wait_for_status("an exemption that expires", "own", violations(1));
     assert_eq!(status["exemptions"], json!({"used": 0, "unused": 1, "expired": 2}));
 }

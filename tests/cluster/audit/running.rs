@@ -1,4 +1,4 @@
-//! What only a running pod shows, set as a kubelet would set it.
+//! Violations that only a running pod can have; the test sets its status as a kubelet would.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ fn restarts_beyond_the_maximum_are_a_violation_that_grows(audited: &Audited) {
     let shop = audited.namespace("restarts");
     shop.policy("own", &json!({"maxRestartCount": 3}));
     shop.deployment("cart", "nginx:1.29", 1);
-    shop.sees("a pod", "own", |status| {
+    shop.wait_for_status("a pod", "own", |status| {
         status["message"].as_str().is_some_and(|it| it.contains("1 workload"))
     });
     let pod = shop.pods("cart").remove(0);
@@ -26,11 +26,11 @@ fn restarts_beyond_the_maximum_are_a_violation_that_grows(audited: &Audited) {
     };
     restarted(3);
     restarted(4);
-    let few = shop.sees("four restarts", "own", |status| status["violations"] == 1);
+    let few = shop.wait_for_status("four restarts", "own", |status| status["violations"] == 1);
     assert_eq!(few["topViolations"][0]["severity"], "critical");
     assert_eq!(few["topViolations"][0]["container"], "web");
     restarted(30);
-    let many = shop.sees("thirty restarts", "own", |status| {
+    let many = shop.wait_for_status("thirty restarts", "own", |status| {
         status["healthScore"].as_u64() < few["healthScore"].as_u64()
     });
     let message = many["topViolations"][0]["message"].as_str().unwrap();
@@ -42,11 +42,11 @@ fn a_pod_that_is_pending_too_long_is_a_violation_by_time_alone(audited: &Audited
     let shop = audited.namespace("pending");
     shop.policy("own", &json!({"forbidPendingDuration": 3}));
     shop.deployment("cart", "nginx:1.29", 1);
-    let status = shop.sees("a pod that waits", "own", |status| status["violations"] == 1);
+    let status = shop.wait_for_status("a pending pod", "own", |status| status["violations"] == 1);
     assert_eq!(status["topViolations"][0]["rule"], "forbidPendingDuration");
     let pod = shop.pods("cart").remove(0);
     shop.set_status(&pod, &json!({"phase": "Running"}));
-    shop.sees("a pod that runs", "own", |status| status["violations"] == 0);
+    shop.wait_for_status("a running pod", "own", |status| status["violations"] == 0);
 }
 
 fn a_pod_that_has_ended_counts_no_more(audited: &Audited) {
@@ -56,8 +56,9 @@ fn a_pod_that_has_ended_counts_no_more(audited: &Audited) {
         "apiVersion": "v1", "kind": "Pod", "metadata": {"name": "once", "namespace": shop.name},
         "spec": {"restartPolicy": "Never", "containers": [{"name": "web", "image": "nginx"}]},
     }));
-    let status = shop.sees("a pod of its own", "own", |status| status["violations"] == 1);
+    let status =
+        shop.wait_for_status("a pod without an owner", "own", |status| status["violations"] == 1);
     assert_eq!(status["topViolations"][0]["workload"], "Pod/once");
     shop.set_status("once", &json!({"phase": "Succeeded"}));
-    shop.sees("a pod that has ended", "own", |status| status["violations"] == 0);
+    shop.wait_for_status("an ended pod", "own", |status| status["violations"] == 0);
 }

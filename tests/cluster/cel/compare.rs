@@ -1,4 +1,4 @@
-//! Where two answers differ, told so that a person can ask again.
+//! The differences between two answers, printed so that a person can reproduce them.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::cel::judge::{ExpressionAnswer, Is, Outcome, Unit, UnitAnswer};
 pub struct Difference {
     pub kind: Kind,
     pub expression: String,
-    /// The number of the pod, of those that were asked about.
+    /// The index of the pod.
     pub pod: Option<usize>,
     pub judge: String,
     pub podgate: String,
@@ -17,19 +17,19 @@ pub struct Difference {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// One compiles it, the other does not.
+    /// Only one of the two compiles it.
     Compiles,
-    /// It has another type.
+    /// The types differ.
     Type,
-    /// It comes to something else.
+    /// The results differ.
     Result,
-    /// It costs something else.
+    /// The costs differ.
     Cost,
-    /// A policy comes to something else than its validations one by one.
+    /// The results of the whole policy differ, though those of its validations agree.
     Together,
 }
 
-/// What was compared, and what was not.
+/// The numbers of compared and skipped items.
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     pub expressions: usize,
@@ -37,15 +37,15 @@ pub struct Tally {
     pub refused: usize,
     pub results: usize,
     pub errors: usize,
-    /// Costs that are the same each time.
+    /// Costs that do not vary between runs of the judge.
     pub costs: usize,
-    /// Results that the judge does not give each time.
+    /// Results that vary between runs of the judge.
     pub unstable: usize,
-    /// Expressions that use what podgate leaves out, or that the judge's code panics on.
+    /// Expressions with variables that podgate does not support, or on which the judge panics.
     pub left_out: usize,
 }
 
-/// What podgate leaves out by design, and refuses with that reason.
+/// The variables that podgate does not support by design, and refuses with that reason.
 const LEFT_OUT: [&str; 4] = ["request", "oldObject", "params", "authorizer"];
 
 pub fn compare(
@@ -104,7 +104,7 @@ fn verdict(
     tally: &mut Tally,
 ) -> Option<Difference> {
     tally.expressions += 1;
-    let told = |answer: &ExpressionAnswer| {
+    let describe = |answer: &ExpressionAnswer| {
         let refusal = answer.refused.lines().next().unwrap_or_default().to_owned();
         if refusal.is_empty() {
             format!("compiles: {}", answer.of)
@@ -122,7 +122,7 @@ fn verdict(
         tally.refused += usize::from(theirs.of.is_empty());
         return None;
     };
-    let of = |answer| format!("{} ({})", told(answer), answer.of);
+    let of = |answer| format!("{} ({})", describe(answer), answer.of);
     let (judge, podgate) = (of(theirs), of(ours));
     Some(Difference { kind, expression: expression.to_owned(), pod: None, judge, podgate })
 }
@@ -134,7 +134,7 @@ fn result(
     ours: &Outcome,
     tally: &mut Tally,
 ) -> Option<Difference> {
-    // A value that podgate has no memory for is undecided, and the judge has no such limit.
+    // A value above podgate's memory limit is undecided; the judge has no such limit.
     if theirs.unstable || ours.is == Is::Memory {
         tally.unstable += 1;
         return None;
@@ -144,31 +144,34 @@ fn result(
     let same = theirs.is == ours.is
         && (theirs.is != Is::Value
             || theirs.text == ours.text
-            || only_words_differ(expression, theirs, ours));
+            || only_messages_differ(expression, theirs, ours));
     let kind = if !same {
         Kind::Result
     } else if theirs.unstable_cost {
         return None;
-    } else if theirs.cost != ours.cost && !tells_words(expression) {
+    } else if theirs.cost != ours.cost && !returns_messages(expression) {
         Kind::Cost
     } else {
         tally.costs += 1;
         return None;
     };
-    let told = |it: &Outcome| format!("{:?} {:.300} (cost {})", it.is, it.text, it.cost);
-    let (judge, podgate) = (told(theirs), told(ours));
+    let describe = |it: &Outcome| format!("{:?} {:.300} (cost {})", it.is, it.text, it.cost);
+    let (judge, podgate) = (describe(theirs), describe(ours));
     Some(Difference { kind, expression: expression.to_owned(), pod: Some(pod), judge, podgate })
 }
 
-/// What a named format says of a text that it is not for is said in podgate's own words; as many of them.
-fn tells_words(expression: &str) -> bool {
+/// Named formats describe invalid texts in podgate's own words; only the number of messages must agree.
+fn returns_messages(expression: &str) -> bool {
     expression.contains("validate(")
 }
 
-fn only_words_differ(expression: &str, theirs: &Outcome, ours: &Outcome) -> bool {
+fn only_messages_differ(expression: &str, theirs: &Outcome, ours: &Outcome) -> bool {
     let messages = |it: &Outcome| it.text.split("\", \"").count();
-    let told = |it: &Outcome| it.text.starts_with("optional([\"");
-    tells_words(expression) && told(theirs) && told(ours) && messages(theirs) == messages(ours)
+    let is_list = |it: &Outcome| it.text.starts_with("optional([\"");
+    returns_messages(expression)
+        && is_list(theirs)
+        && is_list(ours)
+        && messages(theirs) == messages(ours)
 }
 
 fn together(unit: &Unit, judge: &UnitAnswer, podgate: &UnitAnswer) -> Option<Difference> {

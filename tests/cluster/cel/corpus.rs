@@ -1,4 +1,4 @@
-//! What is in the folders beside this file: expressions, policies, pods, namespaces.
+//! The files of `tests/cel`: expressions, policies, pods, namespaces.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,22 +12,22 @@ use crate::cel::judge::{Unit, Variable};
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Policy {
-    /// What it is about, for who reads it.
+    /// A description for the reader.
     #[serde(rename = "name")]
     _name: String,
     #[serde(default)]
     variables: Vec<Variable>,
     validations: Vec<String>,
-    /// Whether it is asked with each namespace, instead of with none.
+    /// Whether it is evaluated with each namespace, instead of with none.
     #[serde(default)]
     namespaced: bool,
-    /// Whether one pod is enough: it costs much, and the pod does not matter.
+    /// Whether one pod is enough, because it costs much and does not depend on the pod.
     #[serde(default)]
     dear: bool,
 }
 
 impl Policy {
-    /// As it is asked, of a number of namespaces.
+    /// The units to evaluate, with this number of namespaces.
     pub fn units(&self, namespaces: usize) -> Vec<Unit> {
         let unit = |namespace| Unit {
             variables: self.variables.clone(),
@@ -69,7 +69,8 @@ pub fn expressions() -> Vec<(String, String)> {
     for (name, text) in files(&folder().join("corpus")) {
         for (number, line) in text.split('\n').enumerate() {
             if line.starts_with(' ') {
-                let (_, last) = expressions.last_mut().expect("a line to go on with");
+                let (_, last) =
+                    expressions.last_mut().expect("a continuation line follows an expression");
                 last.push('\n');
                 last.push_str(line);
             } else if !line.is_empty() && !line.starts_with('#') {

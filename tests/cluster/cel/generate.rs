@@ -1,5 +1,6 @@
-//! Random policies on random pods. They are made from a row of choices, each a number that is taken modulo what there is to
-//! choose from; where the row ends, the first and simplest is chosen. So shrinking the row (proptest does) shrinks the policy.
+//! Random policies on random pods. They are built from a row of choices. Each choice is a number, taken modulo the
+//! number of alternatives; after the end of the row the first and simplest alternative is chosen. So shrinking the row
+//! (proptest does) shrinks the policy.
 
 mod literals;
 mod pods;
@@ -11,15 +12,15 @@ use serde_json::Value;
 use crate::cel::judge::{Functions, Unit, Variable};
 use terms::{Overload, Terms, Type};
 
-/// What policies are made of: the functions that the judge declares, and the pods of the corpus.
+/// The material of policies: the functions that the judge declares, and the pods of the corpus.
 pub struct Generator {
-    /// By the type of their result.
+    /// The overloads by the type of their result.
     overloads: Vec<Overload>,
     pods: Vec<Value>,
     namespaces: usize,
 }
 
-/// A policy, and the pods that it is asked about, before the API server has read them.
+/// A policy and the pods to evaluate it on, before the API server has read them.
 pub struct Case {
     pub unit: Unit,
     pub pods: Vec<Value>,
@@ -43,7 +44,7 @@ impl<'a> Choices<'a> {
         usize::from(choice) % count.max(1)
     }
 
-    /// Whether something happens that does once in so many times.
+    /// True once in this number of times.
     pub fn once_in(&mut self, times: usize) -> bool {
         self.below(times) == times - 1
     }
@@ -89,7 +90,7 @@ impl Generator {
     }
 }
 
-/// The type that a variable has for others: what only CEL has is `dyn`.
+/// The type of a variable in other expressions: a type that only CEL has becomes `dyn`.
 fn as_declared(of: Type) -> Type {
     match of {
         Type::List(element) => Type::List(Box::new(as_declared(*element))),
@@ -101,7 +102,7 @@ fn as_declared(of: Type) -> Type {
     }
 }
 
-/// Now and then a character or two that are wrong, doubled or gone.
+/// Sometimes changes, doubles or removes one or two characters.
 fn mutated(choices: &mut Choices<'_>, expression: String) -> String {
     if !choices.once_in(24) {
         return expression;

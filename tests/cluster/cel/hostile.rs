@@ -1,4 +1,4 @@
-//! Expressions and pods that are made to cost: each is answered within the meter; expressions as the judge answers.
+//! Expensive expressions and pods: each is answered within the limits, and the expressions as by the judge.
 
 use podgate::cel::meter::{EXPRESSION_COST_LIMIT, REVIEW_MEMORY};
 use serde_json::{Value, json};
@@ -15,10 +15,10 @@ pub const TRIALS: Alone<Result<(), String>> = trials![
 
 /// The longest source of a policy, in bytes.
 const SOURCE: usize = 1024;
-/// About the API server's limit of an object that is written.
+/// About the API server's size limit of an object.
 const BYTES: usize = 1 << 20;
 
-/// As often as a source takes it.
+/// Nests as often as the source limit allows.
 fn nested(open: &str, middle: &str, close: &str) -> String {
     let times = (SOURCE - middle.len()) / (open.len() + close.len());
     format!("{}{middle}{}", open.repeat(times), close.repeat(times))
@@ -106,13 +106,13 @@ fn sources() -> Vec<String> {
     nests.chain(long).filter(|it| it.len() <= SOURCE).collect()
 }
 
-/// Each of these macros doubles what it is called on, and an API server would run out of memory: only podgate is asked.
+/// Each of these macros doubles its target, and an API server would run out of memory: only podgate evaluates them.
 const DOUBLING: [(&str, &str, &str); 2] = [
     ("", "optional.of(1)", ".optMap(x,x)"),
     ("", "optional.of(optional.of(1))", ".optFlatMap(x,optional.of(x))"),
 ];
 
-/// Each source is compiled or refused as the judge does it, and evaluated within the meter.
+/// Each source is compiled or refused as by the judge, and evaluated within the limits.
 fn hostile_sources_are_compiled_or_refused_as_by_the_api_server() -> Result<(), String> {
     let (mut judge, world) = crate::cel::trials::prepare();
     let world = World { memory: REVIEW_MEMORY, ..world };
@@ -220,8 +220,8 @@ const OF_PODS: [&str; 14] = [
     "'%s'.format([object]).size() > 0",
 ];
 
-/// On pods of the largest size, each expression ends by its result or by a limit. The judge is not asked: it has no limit
-/// of memory, and takes minutes.
+/// On pods of the largest size, each expression ends with a result or at a limit. The judge is not run: it has no
+/// memory limit, and takes minutes.
 fn on_hostile_pods_of_the_largest_size_expressions_end_by_a_result_or_a_limit() -> Result<(), String>
 {
     let world = World { pods: pods(), namespaces: Vec::new(), memory: REVIEW_MEMORY };
@@ -237,7 +237,7 @@ fn on_hostile_pods_of_the_largest_size_expressions_end_by_a_result_or_a_limit() 
         for outcome in &answer.results {
             results += 1;
             ran_out += usize::from(matches!(outcome.is, Is::Budget | Is::Memory));
-            // One step may go over the limit, which ends it.
+            // The last step may exceed the limit.
             if outcome.is != Is::Budget {
                 dearest = dearest.max(outcome.cost);
             }

@@ -1,5 +1,5 @@
-//! The judge: `vap-eval`, which is the API server's own evaluator, and what it is asked and answers (see
-//! `tests/controlplane/vapeval`). podgate's answer has the same form, so that both are compared.
+//! The judge: `vap-eval`, which is the API server's own evaluator, and its requests and answers (see
+//! `tests/controlplane/vapeval`). podgate's answer has the same form, so that both can be compared.
 
 use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::Path;
@@ -9,21 +9,21 @@ use std::sync::OnceLock;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What a policy holds, and what it is asked about.
+/// The variables and validations of a policy, and the pods to evaluate them on.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Unit {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub variables: Vec<Variable>,
     pub validations: Vec<String>,
-    /// Numbers of pods that were loaded; all of them if absent.
+    /// Indices of loaded pods; all of them if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pods: Option<Vec<usize>>,
-    /// The number of a namespace that was loaded.
+    /// The index of a loaded namespace.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<usize>,
-    /// How often the judge is to evaluate each: a map has no order there.
+    /// The number of evaluations by the judge, which iterates maps in random order.
     pub runs: u32,
-    /// Whether validations of other types than bool are evaluated all the same.
+    /// Whether validations of other types than bool are evaluated too.
     pub values: bool,
 }
 
@@ -48,10 +48,10 @@ pub struct UnitAnswer {
 pub struct ExpressionAnswer {
     /// Why it does not compile; empty if it does.
     pub refused: String,
-    /// In cel-go's words; empty if it has none.
+    /// The type as cel-go prints it; empty if there is none.
     #[serde(rename = "type")]
     pub of: String,
-    /// The overloads that it calls for certain.
+    /// The overloads that it certainly calls.
     pub overloads: Vec<String>,
     /// For each pod.
     pub results: Vec<Outcome>,
@@ -126,7 +126,7 @@ pub struct Answer {
     pub functions: Option<Functions>,
 }
 
-/// An object as the API server has it, or why there is none.
+/// An object as the API server reads it, or the error.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 pub struct Loaded {

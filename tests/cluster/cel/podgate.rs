@@ -1,4 +1,4 @@
-//! podgate's answer to what the judge is asked.
+//! podgate's answers to the judge's requests.
 
 use std::sync::LazyLock;
 
@@ -16,16 +16,16 @@ use serde_json::Value;
 use crate::cel::judge::{ExpressionAnswer, Is, Outcome, Together, Unit, UnitAnswer};
 use crate::cel::render;
 
-/// podgate takes less (1 KiB), which is a rule of its own; here it is not to differ for that.
+/// podgate's own limit is lower (1 KiB); the comparison must not fail for that.
 const MAX_SOURCE: usize = 64 * 1024;
 /// Enough for each expression of the corpus; the judge has no such limit.
 pub const MEMORY: usize = 256 * 1024 * 1024;
 
-/// What is judged, in the API server's words.
+/// The pods and namespaces, as the API server reads them.
 pub struct World {
     pub pods: Vec<Value>,
     pub namespaces: Vec<Value>,
-    /// What a review's values may take, in bytes.
+    /// The memory limit of a review's values, in bytes.
     pub memory: usize,
 }
 
@@ -40,14 +40,14 @@ impl World {
         let mut environment = environment().clone();
         let mut variables = Vec::new();
         for variable in &unit.variables {
-            let (told, program) = compiled(&variable.expression, &environment, false);
+            let (compiled_answer, program) = compiled(&variable.expression, &environment, false);
             if let Some(program) = program {
                 admission::define(&mut environment, &variable.name, program.result_type());
                 variables.push(CompiledVariable { name: variable.name.clone(), program });
             } else {
                 admission::define(&mut environment, &variable.name, &Type::Dyn);
             }
-            answer.variables.push(told);
+            answer.variables.push(compiled_answer);
         }
         let none = Value::Null;
         let namespace = Tree::of(unit.namespace.map_or(&none, |it| &self.namespaces[it])).unwrap();
@@ -61,21 +61,21 @@ impl World {
             .collect();
         let mut programs = Vec::new();
         for expression in &unit.validations {
-            let (mut told, program) = compiled(expression, &environment, true);
+            let (mut compiled_answer, program) = compiled(expression, &environment, true);
             let mut value = None;
             if program.is_none() && unit.values {
                 let (any, program) = compiled(expression, &environment, false);
-                told.of = any.of;
+                compiled_answer.of = any.of;
                 value = program;
             }
             if let Some(program) = program.as_ref().or(value.as_ref()) {
                 let results = pods
                     .iter()
                     .map(|pod| evaluate(program, pod, &namespace, &variables, self.memory));
-                told.results = results.collect();
+                compiled_answer.results = results.collect();
             }
             programs.extend(program);
-            answer.validations.push(told);
+            answer.validations.push(compiled_answer);
         }
         if programs.len() == unit.validations.len() && programs.len() > 1 {
             let together = pods
@@ -87,7 +87,7 @@ impl World {
     }
 }
 
-/// Compiles as a validation, or as what may be of any type.
+/// Compiles as a validation, or as an expression of any type.
 fn compiled(
     source: &str,
     environment: &Environment,
@@ -96,15 +96,15 @@ fn compiled(
     let compile = if validation { compile_validation } else { compile };
     let checked = compile(source, environment, MAX_SOURCE);
     let program = checked.and_then(|it| Program::plan(&it, environment, &library::find));
-    let mut told = ExpressionAnswer::default();
+    let mut compiled_answer = ExpressionAnswer::default();
     match program {
         Ok(program) => {
-            told.of = render::type_name(program.result_type());
-            (told, Some(program))
+            compiled_answer.of = render::type_name(program.result_type());
+            (compiled_answer, Some(program))
         }
         Err(refusal) => {
-            told.refused = refusal.to_string();
-            (told, None)
+            compiled_answer.refused = refusal.to_string();
+            (compiled_answer, None)
         }
     }
 }
@@ -117,7 +117,7 @@ fn evaluate(
     memory: usize,
 ) -> Outcome {
     let activation = Activation::new(pod.value(), namespace.value(), variables);
-    // Alone, an expression has its own limit only.
+    // A single expression has only its own limit, not the policy's.
     let mut activation = activation.with_budget(u64::MAX);
     let mut meter = Meter::new(EXPRESSION_COST_LIMIT, Allowance { memory, ..Allowance::default() });
     let value = program.evaluate(&mut activation, &mut meter);

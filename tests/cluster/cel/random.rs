@@ -1,4 +1,4 @@
-//! Random policies on random pods, each asked of both; what differs is shrunk.
+//! Random policies on random pods, evaluated by the judge and podgate; differences are shrunk.
 
 use std::time::Instant;
 
@@ -15,39 +15,37 @@ use crate::cel::trials::{Report, confirmed, declared, prepare};
 use crate::support::suite::{Alone, trials};
 
 pub const TRIALS: Alone<Result<(), String>> =
-    trials![random_policies_on_random_pods_come_to_what_the_api_server_makes_of_them];
-/// Those that take long.
+    trials![random_policies_on_random_pods_evaluate_as_in_the_api_server];
+/// The trials that take long.
 pub const LONG: Alone<Result<(), String>> =
-    trials![a_hundred_thousand_random_policies_come_to_what_the_api_server_makes_of_them];
+    trials![a_hundred_thousand_random_policies_evaluate_as_in_the_api_server];
 
-/// Choices of a policy at most; most take fewer.
+/// The most choices of a policy; most need fewer.
 const ROW: usize = 400;
 /// Steps of shrinking one policy.
 const STEPS: usize = 400;
-/// Policies that differ before it ends.
+/// The number of differing policies at which the test stops.
 const ENOUGH: usize = 40;
 
-/// Where the random numbers begin; the same each time, so that a failure is met again.
+/// The seed of the random numbers, fixed so that a failure can be reproduced.
 const SEED: u64 = 17;
 
-fn random_policies_on_random_pods_come_to_what_the_api_server_makes_of_them() -> Result<(), String>
-{
+fn random_policies_on_random_pods_evaluate_as_in_the_api_server() -> Result<(), String> {
     run(2_000)
 }
 
-fn a_hundred_thousand_random_policies_come_to_what_the_api_server_makes_of_them()
--> Result<(), String> {
+fn a_hundred_thousand_random_policies_evaluate_as_in_the_api_server() -> Result<(), String> {
     run(100_000)
 }
 
-/// What is asked, from both sides.
+/// The judge, and the generator of its cases.
 struct Sides {
     judge: Judge,
     namespaces: Vec<serde_json::Value>,
     generator: Generator,
 }
 
-/// A case that was asked about.
+/// A case that was evaluated.
 struct Asked {
     unit: Unit,
     differences: Vec<(Difference, Option<String>)>,

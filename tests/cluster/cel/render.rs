@@ -1,4 +1,5 @@
-//! podgate's values and types as text, in the words of the judge (`vapeval/render.go`, and `common/types/types.go` of cel-go).
+//! podgate's values and types as text, in the judge's notation (`vapeval/render.go`, and `common/types/types.go` of
+//! cel-go).
 
 use podgate::cel::types::Type;
 use podgate::cel::value::Value;
@@ -62,7 +63,7 @@ pub fn type_name(of: &Type) -> String {
     }
 }
 
-/// What tells values of Kubernetes' own types apart: expressions of `it`, by type.
+/// Expressions of `it` that distinguish values of Kubernetes' own types, by type.
 pub fn probe(of: &str) -> Option<&'static str> {
     Some(match of {
         "kubernetes.Quantity" => {

@@ -1,4 +1,4 @@
-//! What is asked of both, and how differences are told.
+//! The comparison of the judge and podgate, and the report of differences.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -15,16 +15,16 @@ use crate::support::suite::{Alone, trials};
 pub const TRIALS: Alone<Result<(), String>> = trials![
     each_function_is_declared_with_the_overloads_of_the_api_server,
     the_corpus_calls_every_overload_and_every_macro_there_is,
-    each_expression_of_the_corpus_compiles_evaluates_and_costs_as_the_api_servers,
-    each_policy_of_the_corpus_comes_to_what_the_api_server_makes_of_it,
+    each_expression_of_the_corpus_compiles_evaluates_and_costs_as_in_the_api_server,
+    each_policy_of_the_corpus_evaluates_as_in_the_api_server,
 ];
 
-/// Units that are asked at once.
+/// Units of one request.
 const BATCH: usize = 200;
-/// Differences that are told.
-const TOLD: usize = 40;
+/// The most differences that are printed.
+const PRINTED: usize = 40;
 
-/// The judge with the pods and namespaces of the corpus, and podgate with what the judge makes of them.
+/// The judge with the pods and namespaces of the corpus, and podgate with the same objects as the judge reads them.
 pub fn prepare() -> (Judge, World) {
     let mut judge = Judge::start();
     let (pods, namespaces) = (corpus::pods(), corpus::namespaces());
@@ -40,7 +40,7 @@ pub fn prepare() -> (Judge, World) {
     (judge, World { pods, namespaces, memory: MEMORY })
 }
 
-fn each_expression_of_the_corpus_compiles_evaluates_and_costs_as_the_api_servers()
+fn each_expression_of_the_corpus_compiles_evaluates_and_costs_as_in_the_api_server()
 -> Result<(), String> {
     let (mut judge, world) = prepare();
     assert!(world.pods.len() >= 60, "only {} pods", world.pods.len());
@@ -65,19 +65,19 @@ fn each_expression_of_the_corpus_compiles_evaluates_and_costs_as_the_api_servers
     report.finish()
 }
 
-fn each_policy_of_the_corpus_comes_to_what_the_api_server_makes_of_it() -> Result<(), String> {
+fn each_policy_of_the_corpus_evaluates_as_in_the_api_server() -> Result<(), String> {
     let (mut judge, world) = prepare();
     let units: Vec<_> =
         corpus::policies().iter().flat_map(|it| it.units(world.namespaces.len())).collect();
     let mut report = Report::default();
     ask(&mut judge, &world, &units, &mut report, &mut |_, _| {});
-    // Those that are refused for their type alone: what are they?
+    // Evaluates the expressions that are refused only because of their type.
     let values: Vec<_> = units.into_iter().map(|it| Unit { values: true, ..it }).collect();
     ask(&mut judge, &world, &values, &mut report, &mut |_, _| {});
     report.finish()
 }
 
-/// What is only there for the authorizer, and an old name that no expression can write.
+/// Whether an overload exists only for the authorizer, or under an old name that no expression can call.
 fn is_out_of_reach(overload: &str) -> bool {
     ["authorizer_", "groupcheck_", "resourcecheck_", "pathcheck_", "decision_"]
         .iter()
@@ -87,7 +87,7 @@ fn is_out_of_reach(overload: &str) -> bool {
 
 pub fn declared(judge: &mut Judge) -> Functions {
     let answer = judge.ask(&Request { functions: true, ..Request::default() });
-    answer.functions.expect("they were asked for")
+    answer.functions.expect("the judge sends its functions on request")
 }
 
 fn each_function_is_declared_with_the_overloads_of_the_api_server() -> Result<(), String> {
@@ -95,7 +95,7 @@ fn each_function_is_declared_with_the_overloads_of_the_api_server() -> Result<()
     let mut faults = String::new();
     let mut compared = 0;
     for (name, overloads) in &functions.overloads {
-        // Old names of operators and helpers, which no expression can write.
+        // Old names of operators and helpers, which no expression can call.
         if ["__not_strictly_false__", "_in_", "in"].contains(&name.as_str()) {
             continue;
         }
@@ -154,13 +154,13 @@ fn the_corpus_calls_every_overload_and_every_macro_there_is() -> Result<(), Stri
     Err(format!("no expression of tests/cel/corpus calls {missing:?} or expands {macros:?}"))
 }
 
-/// Asks both about units, a batch at a time.
+/// Sends units to both, a batch at a time.
 pub fn ask(
     judge: &mut Judge,
     world: &World,
     units: &[Unit],
     report: &mut Report,
-    seen: &mut dyn FnMut(&Unit, &UnitAnswer),
+    observe: &mut dyn FnMut(&Unit, &UnitAnswer),
 ) {
     for batch in units.chunks(BATCH) {
         let answer = judge.ask(&Request { units: batch, ..Request::default() });
@@ -182,15 +182,15 @@ pub fn ask(
                 let pod = difference.pod.map(|it| world.pods[pods(it)].to_string());
                 report.add(difference, pod);
             }
-            seen(unit, theirs);
+            observe(unit, theirs);
         }
     }
 }
 
-/// How often the judge is asked before a difference is one: of two orders of a map, it may take the same one some times.
+/// The number of judge runs that confirm a difference: it iterates maps in random order, and may repeat the same order.
 const RUNS: u32 = 50;
 
-/// The differences that are left when the judge was asked more often.
+/// The differences that remain after more runs of the judge.
 pub fn confirmed(
     judge: &mut Judge,
     unit: &Unit,
@@ -205,7 +205,7 @@ pub fn confirmed(
     compare(&unit, &theirs.units[0], ours, &mut Tally::default())
 }
 
-/// What was compared, and the differences: one of each expression, with a pod.
+/// The tally, and the differences: one for each expression, with a pod.
 #[derive(Default)]
 pub struct Report {
     pub tally: Tally,
@@ -224,27 +224,31 @@ impl Report {
         self.first.len()
     }
 
-    /// Prints what was compared.
+    /// Prints the tally.
     ///
     /// # Errors
     /// The differences.
     pub fn finish(self) -> Result<(), String> {
         println!("{}; {} differences", self.tally, self.count);
-        let told = |(difference, pod): &(Difference, Option<String>)| {
+        let describe = |(difference, pod): &(Difference, Option<String>)| {
             let pod =
                 pod.as_deref().map_or_else(String::new, |pod| format!("\n  pod:     {pod:.1500}"));
             format!("{difference}{pod}\n")
         };
-        let told: Vec<_> = self.first.values().map(told).collect();
+        let differences: Vec<_> = self.first.values().map(describe).collect();
         if let Some(path) = std::env::var_os("CEL_DIFFERENCES") {
             use std::io::Write;
             let file = std::fs::OpenOptions::new().create(true).append(true).open(path);
-            file.unwrap().write_all(told.concat().as_bytes()).unwrap();
+            file.unwrap().write_all(differences.concat().as_bytes()).unwrap();
         }
-        if told.is_empty() {
+        if differences.is_empty() {
             return Ok(());
         }
-        let some = told.iter().take(TOLD).map(String::as_str).collect::<String>();
-        Err(format!("{} differences in {} expressions, such as\n{some}", self.count, told.len()))
+        let some = differences.iter().take(PRINTED).map(String::as_str).collect::<String>();
+        Err(format!(
+            "{} differences in {} expressions, such as\n{some}",
+            self.count,
+            differences.len()
+        ))
     }
 }

@@ -1,4 +1,4 @@
-//! Every kind of context that a kubeconfig may hold, all of one cluster.
+//! Every kind of context in a kubeconfig, all for one cluster.
 
 use std::path::Path;
 
@@ -13,7 +13,7 @@ pub struct Zoo {
     pub clusters: Vec<Value>,
     pub users: Vec<Value>,
     pub contexts: Vec<Value>,
-    /// Of each context its state, and what is told of it.
+    /// For each context, its state and a part of its message.
     pub expected: Vec<(&'static str, &'static str, &'static str)>,
 }
 
@@ -32,11 +32,11 @@ impl Zoo {
         name: &'static str,
         cluster: &str,
         user: &Value,
-        (state, told): (&'static str, &'static str),
+        (state, message): (&'static str, &'static str),
     ) {
         self.users.push(json!({"name": name, "user": user}));
         self.contexts.push(context(name, cluster, name));
-        self.expected.push((name, state, told));
+        self.expected.push((name, state, message));
     }
 
     fn users_that_work(&mut self, fleet: &Fleet) {
@@ -68,7 +68,7 @@ impl Zoo {
         let rubbish = script("rubbish", "echo 's3cret: ['");
         let asks = json!({"exec": {"command": "sh", "interactiveMode": "Always"}});
         let odd = json!({"exec": {"command": "sh", "interactiveMode": "Sometimes"}});
-        for (name, user, told) in [
+        for (name, user, message) in [
             ("exec-fails", fails, "failed with exit status: 3: log in first"),
             ("exec-hangs", hangs, "gave no answer within"),
             ("exec-rubbish", rubbish, "no ExecCredential"),
@@ -76,7 +76,7 @@ impl Zoo {
             ("exec-asks", asks, "wants to ask at the terminal"),
             ("exec-odd", odd, "unknown variant `Sometimes`"),
         ] {
-            self.add(name, "east", &user, ("Invalid", told));
+            self.add(name, "east", &user, ("Invalid", message));
         }
     }
 
@@ -132,14 +132,14 @@ impl Zoo {
     }
 }
 
-/// A user of a credential plugin, which may ask if it can.
+/// A user with a credential plugin that may be interactive.
 fn exec(command: &Path) -> Value {
     json!({"exec": {
         "apiVersion": "client.authentication.k8s.io/v1", "command": command, "interactiveMode": "IfAvailable",
     }})
 }
 
-/// A token of a ServiceAccount that may do everything.
+/// A token of a ServiceAccount with all permissions.
 fn token(plane: &ControlPlane) -> String {
     let binding = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",

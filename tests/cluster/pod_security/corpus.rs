@@ -1,15 +1,15 @@
-//! Pods in which every field that Pod Security looks at takes every interesting value: each by itself in each list of
-//! containers and in several kinds of pods, and in combination. Many are refused by the API server's validation; those
-//! say nothing and cost little.
+//! Pods with every interesting value of every field that Pod Security reads: each alone, in each list of containers and
+//! in several kinds of pods, and in combination. The API server's validation refuses many of them; those are not
+//! compared.
 
 use serde_json::{Value, json};
 
 /// A pod of the corpus.
 #[derive(Clone, Debug)]
 pub struct Case {
-    /// What it starts from and what was changed, for people.
+    /// The base pod and the changes, for people.
     pub what: String,
-    /// The changes, without the container they were made in.
+    /// The changes, without their container.
     pub changes: Vec<String>,
     pub pod: Value,
 }
@@ -29,7 +29,7 @@ pub fn pods() -> Vec<Case> {
     let mut cases = Vec::new();
     for (index, (name, pod)) in bases().into_iter().enumerate() {
         let base = Case { what: name.to_owned(), changes: Vec::new(), pod };
-        // Two bases are changed in every container; of the others, one of each list will do.
+        // Two bases are changed in every container, the others in one container of each list.
         let containers = CONTAINERS.into_iter().step_by(if index < 2 { 1 } else { 2 });
         for (field, values) in container_fields() {
             for container in containers.clone() {
@@ -47,7 +47,7 @@ pub fn pods() -> Vec<Case> {
     cases
 }
 
-/// Debug containers, each to be added to a pod that runs. They have no ports, probes and hooks.
+/// Debug containers to add to a running pod. They have no ports, probes or hooks.
 pub fn ephemeral_containers() -> Vec<Case> {
     let pod = json!({"name": "debug", "image": "busybox:1.37"});
     let bare = Case { what: "bare".to_owned(), changes: Vec::new(), pod };
@@ -79,7 +79,7 @@ impl Case {
     }
 }
 
-/// Puts a value at a JSON pointer; makes what is missing on the way. `-` is a new item of a list.
+/// Sets a value at a JSON pointer, and creates missing parents. `-` is a new item of a list.
 fn set(at: &mut Value, pointer: &str, value: &Value) {
     let Some((_, rest)) = pointer.split_once('/') else {
         *at = value.clone();
@@ -110,7 +110,7 @@ fn hardened_context() -> Value {
     })
 }
 
-/// What changes are made to.
+/// The base pods.
 pub fn bases() -> Vec<(&'static str, Value)> {
     let pod = json!({
         "apiVersion": "v1",
@@ -268,7 +268,7 @@ fn pod_fields() -> Vec<Field> {
     fields
 }
 
-/// Those that a pod has as well as its containers.
+/// The fields that exist on the pod and on its containers.
 fn both_fields() -> Vec<Field> {
     let types = ["", "container_t", "container_init_t", "container_kvm_t", "container_engine_t"];
     let types = types.into_iter().chain(["spc_t", "Container_t"]).map(|it| json!({"type": it}));
@@ -300,7 +300,7 @@ fn both_fields() -> Vec<Field> {
     ]
 }
 
-/// Of seccomp and of AppArmor.
+/// The profiles of seccomp and AppArmor.
 fn profiles() -> Vec<Value> {
     vec![
         json!(null),
@@ -351,7 +351,7 @@ fn sysctls() -> Vec<Value> {
     one.chain([json!(null), json!([]), json!(all)]).collect()
 }
 
-/// Every kind of volume that there is.
+/// Every kind of volume.
 fn volumes() -> Vec<Value> {
     let claim = json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
     let sources = json!({
@@ -388,11 +388,11 @@ fn volumes() -> Vec<Value> {
     });
     let kinds = sources.as_object().unwrap().iter();
     let given = kinds.map(|(kind, source)| json!({"name": "data", kind: source}));
-    // Without a source it is an emptyDir.
+    // A volume without a source is an emptyDir.
     given.chain([json!({"name": "data"}), json!({"name": "data", "hostPath": null})]).collect()
 }
 
-/// What a container has from its pod unless it says otherwise: the values at both levels, in two containers.
+/// Fields that containers inherit from the pod: the values at both levels, in two containers.
 fn inherited() -> Vec<Case> {
     let flags = vec![json!(null), json!(true), json!(false)];
     let fields = [
@@ -415,7 +415,7 @@ fn inherited() -> Vec<Case> {
     ];
     let mut cases = Vec::new();
     for (name, pod) in bases() {
-        // A Windows pod takes the last of the fields only, and other pods cannot be processes of the node.
+        // A Windows pod accepts only the last of the fields, and only a Windows pod can be a host process.
         let of_windows = name.starts_with("of Windows");
         if !of_windows && !["bare", "hardened by the pod"].contains(&name) {
             continue;
@@ -437,7 +437,7 @@ fn inherited() -> Vec<Case> {
     cases
 }
 
-/// Two faults, or a fault and an excuse, in one pod.
+/// Two violations, or a violation and an exception, in one pod.
 fn pairs() -> Vec<Case> {
     let context = |field: &str| format!("/spec/containers/0/securityContext/{field}");
     let init = |field: &str| format!("/spec/initContainers/0/securityContext/{field}");

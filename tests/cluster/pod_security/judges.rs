@@ -1,4 +1,4 @@
-//! The two judges, and how their verdicts compare.
+//! The two judges, and the comparison of their verdicts.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, LazyLock};
@@ -22,10 +22,10 @@ use serde_json::{Value, json};
 use crate::support::PATIENCE;
 
 pub const LEVELS: [&str; 2] = ["baseline", "restricted"];
-/// Where nothing is asked of pods.
+/// The namespace without Pod Security.
 const PRIVILEGED: &str = "privileged";
 
-/// What the admission calls the failure of a check, with the check's ids at both levels.
+/// The admission's reason for the failure of each check, with the check's ids at both levels.
 const REASONS: [(&str, [&str; 2]); 18] = [
     ("allowPrivilegeEscalation != false", ["", "allowPrivilegeEscalation"]),
     ("forbidden AppArmor profile", ["appArmorProfile"; 2]),
@@ -68,8 +68,9 @@ impl Verdict {
     /// Reads a denial: `… violates PodSecurity "LEVEL:VERSION": REASON (DETAIL), REASON (DETAIL)`.
     fn of_denial(level: &str, message: &str) -> Self {
         let start = format!("violates PodSecurity \"{level}:latest\": ");
-        let (_, reasons) =
-            message.split_once(&start).unwrap_or_else(|| panic!("another refusal: {message}"));
+        let (_, reasons) = message
+            .split_once(&start)
+            .unwrap_or_else(|| panic!("an unexpected refusal: {message}"));
         let mut verdict = Self::default();
         for reason in split_outside_of_parentheses(reasons) {
             let (reason, detail) = reason.split_once(" (").unwrap_or((reason, ""));
@@ -154,7 +155,7 @@ impl Podgate {
         verdict
     }
 
-    /// The pod with all that podgate would add to it; `None` if that is nothing.
+    /// The pod with podgate's additions; `None` if there are none.
     pub fn fixed(&self, pod: &Value) -> Option<Value> {
         let breaches = self.breaches("restricted", pod);
         let operations = patch::operations(pod, breaches.iter().filter_map(|it| it.fix.as_ref()));
@@ -173,15 +174,15 @@ impl Podgate {
     }
 }
 
-/// A kube-apiserver, with a namespace for each level and one that asks nothing.
+/// A kube-apiserver, with a namespace for each level and one without Pod Security.
 pub struct ApiServer {
     client: Client,
-    /// The pods that run, by the number of their base.
+    /// The running pods, by the index of their base.
     running: Vec<Value>,
 }
 
 impl ApiServer {
-    /// Makes the namespaces and has the bases run in each, before anything is asked of pods there.
+    /// Creates the namespaces, and runs the bases in each before its level is set.
     pub async fn prepare(client: Client, bases: &[(&str, Value)]) -> Self {
         let mut server = Self { client, running: Vec::new() };
         for namespace in LEVELS.iter().chain([&PRIVILEGED]) {
@@ -227,7 +228,7 @@ impl ApiServer {
         }
     }
 
-    /// What the admission says of a valid pod at a level, and in which words.
+    /// The admission's verdict on a valid pod at a level, and its message.
     pub async fn verdict(
         &self,
         level: &str,
@@ -241,7 +242,7 @@ impl ApiServer {
         }
     }
 
-    /// Creates a pod, or adds a debug container to one that runs, by dry run.
+    /// Creates a pod, or adds a debug container to a running one, by dry run.
     async fn try_out(
         &self,
         namespace: &str,

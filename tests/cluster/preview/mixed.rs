@@ -8,7 +8,7 @@ use crate::support::manifests::workload;
 /// The node that some pods are bound to.
 pub const NODE: &str = "mixed";
 
-/// So many workloads that make no pods by themselves, each with labels of its own.
+/// This number of workloads that create no pods by themselves, each with its own labels.
 pub fn objects(count: usize) -> Vec<(Kind, Value)> {
     let mut random = Random(42);
     let one = |number: usize| {
@@ -52,7 +52,7 @@ impl Random {
     }
 }
 
-/// A pod spec: half of them what `restricted` asks in one of many ways, the others with one or two things wrong.
+/// A pod spec: half of them satisfy `restricted` in one of many ways, the others have one or two violations.
 fn spec(kind: Kind, random: &mut Random) -> Value {
     let mut spec = good();
     HARMLESS[random.below(HARMLESS.len())](&mut spec);
@@ -63,9 +63,9 @@ fn spec(kind: Kind, random: &mut Random) -> Value {
     }
     match kind {
         Kind::Pod if random.below(3) == 0 => spec["nodeName"] = json!(NODE),
-        // No node that there is.
+        // A node that does not exist.
         Kind::DaemonSet => spec["nodeSelector"] = json!({"none": "none"}),
-        // Nobody needs to probe what ends by itself.
+        // Pods that run to completion need no probes.
         Kind::Job | Kind::CronJob if random.below(2) == 0 => {
             let web = spec["containers"][0].as_object_mut().unwrap();
             web.remove("livenessProbe");
@@ -109,7 +109,7 @@ fn push(spec: &mut Value, list: &str, item: Value) {
         spec[list] = json!([]);
     }
     let items = spec[list].as_array_mut().unwrap();
-    // What came twice is there already.
+    // A change that was applied twice finds its item.
     if items.iter().all(|it| it["name"] != item["name"]) {
         items.push(item);
     }
@@ -121,7 +121,8 @@ fn remove(value: &mut Value, field: &str) {
     }
 }
 
-/// None of them breaks `restricted`, or not in every kind: the API server gives a pod the requests of its limits, but no template.
+/// None of them breaks `restricted` in every kind: the API server sets a pod's requests from its limits, but not a
+/// template's.
 const HARMLESS: [Change; 14] = [
     |_| {},
     |spec| push(spec, "initContainers", init("setup")),

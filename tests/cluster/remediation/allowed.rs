@@ -1,15 +1,15 @@
-//! Whose policies may write to workloads is the installation's to say.
+//! The installation decides which policies may write to workloads.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
 use super::arena::{Arena, USER};
 use super::kubelet::READY;
-use super::shop::{Shop, told, wants};
+use super::shop::{Shop, wants, workload_status};
 use crate::support::suite::{Alone, trials};
 use crate::support::{audit, eventually};
 
-pub const ALONE: Alone = trials![only_what_is_allowed_writes];
+pub const ALONE: Alone = trials![only_policies_that_may_write_do];
 
 const POLICIES: &str = "/apis/devops.stochastic.io/v1/clusterdevopspolicies";
 
@@ -23,20 +23,20 @@ fn cluster_policy(arena: &Arena, name: &str, shops: &[&Shop<'_>]) {
     arena.api.post(POLICIES, &object);
 }
 
-fn cluster_tells(arena: &Arena, policy: &str, shop: &Shop<'_>, state: &str) -> Value {
+fn wait_for_cluster_state(arena: &Arena, policy: &str, shop: &Shop<'_>, state: &str) -> Value {
     let workload = format!("Deployment/{}/web", shop.name);
     let what = format!("{policy}: {workload} {state}");
     eventually(&what, || {
         let status = arena.api.get(&format!("{POLICIES}/{policy}"))["status"].clone();
-        let told = told(&status, &workload);
-        if told["state"] == state { Ok(told) } else { Err(status.to_string()) }
+        let repair = workload_status(&status, &workload);
+        if repair["state"] == state { Ok(repair) } else { Err(status.to_string()) }
     })
     .0
 }
 
 /// Namespaced policies propose where only cluster policies may write; where none may, nothing is written, and a policy
-/// that was held before can go.
-fn only_what_is_allowed_writes() {
+/// with podgate's finalizer can be deleted.
+fn only_policies_that_may_write_do() {
     let arena = Arena::start();
     let podgate = arena.podgate("cluster-policies");
     let (mine, theirs) = (arena.shop("mine"), arena.shop("theirs"));
@@ -45,22 +45,22 @@ fn only_what_is_allowed_writes() {
     }
     mine.policy("own", &wants(&json!({})));
     cluster_policy(&arena, "first", &[&theirs]);
-    let told = mine.tells("own", "Deployment/web", "Proposed");
-    assert!(told["message"].as_str().unwrap().contains("lets no such policy write"), "{told}");
-    cluster_tells(&arena, "first", &theirs, "Repaired");
+    let repair = mine.wait_for_state("own", "Deployment/web", "Proposed");
+    assert!(repair["message"].as_str().unwrap().contains("lets no such policy write"), "{repair}");
+    wait_for_cluster_state(&arena, "first", &theirs, "Repaired");
     assert!(arena.repairs(&mine.name).is_empty());
-    assert!(mine.get_policy("own")["metadata"]["finalizers"].is_null(), "it is not held");
+    assert!(mine.get_policy("own")["metadata"]["finalizers"].is_null(), "there is no finalizer");
     let first = format!("{POLICIES}/first");
-    assert!(arena.api.get(&first)["metadata"]["finalizers"].is_array(), "it is held");
+    assert!(arena.api.get(&first)["metadata"]["finalizers"].is_array(), "there is a finalizer");
     drop(podgate);
 
     let _podgate = arena.podgate("none");
     let late = arena.shop("late");
     let before = late.deployment(READY);
     cluster_policy(&arena, "second", &[&late]);
-    cluster_tells(&arena, "second", &late, "Proposed");
+    wait_for_cluster_state(&arena, "second", &late, "Proposed");
     arena.api.delete(&first);
-    eventually("a policy that was held to be gone", || match arena.api.try_get(&first) {
+    eventually("the policy with a finalizer to be gone", || match arena.api.try_get(&first) {
         Ok(policy) => Err(policy["metadata"].to_string()),
         Err(refused) => {
             if refused.code == 404 {

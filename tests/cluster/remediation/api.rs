@@ -1,4 +1,4 @@
-//! The API server, asked as the admin.
+//! A client of the API server with the admin's permissions.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::support::cluster;
 
-/// What the API server says where it does not do what it is asked.
+/// The status of a refused request.
 #[derive(Debug)]
 pub struct Refused {
     pub code: u16,
@@ -63,7 +63,7 @@ impl Api {
         self.ask(&Method::PATCH, path, "application/json-patch+json", operations)
     }
 
-    /// Deletes what may be gone.
+    /// Deletes an object that may be gone already.
     pub fn delete(&self, path: &str) {
         match self.ask(&Method::DELETE, path, "", &Value::Null) {
             Ok(_) => {}

@@ -15,12 +15,12 @@ use crate::support::control_plane::{ControlPlane, text};
 use crate::support::role::grant;
 use crate::support::{audit, eventually, eventually_within};
 
-/// The user by whom podgate runs, who may do what `podgate check` says and nothing else.
+/// podgate's user, who has exactly the permissions that `podgate check` lists.
 pub const USER: &str = "jane";
 
 const LEASE: &str = "/apis/coordination.k8s.io/v1/namespaces/default/leases/podgate";
 
-/// Far above what two readings take: of a workload that is not in flight, they are half a minute apart.
+/// Far above the time of two reads: a workload without a repair in flight is read every half minute.
 const READS: Duration = Duration::from_mins(5);
 
 pub struct Arena {
@@ -30,7 +30,7 @@ pub struct Arena {
 }
 
 impl Arena {
-    /// One with a node, for `DaemonSet`s.
+    /// An arena with a node, for `DaemonSet`s.
     pub fn start() -> Self {
         let plane = ControlPlane::audited();
         let admin = plane.kubeconfig("admin");
@@ -43,21 +43,22 @@ impl Arena {
         Self { api, kubelet, plane }
     }
 
-    /// A podgate that repairs what these policies say, and leads.
+    /// A leading podgate that repairs for these policies.
     pub fn podgate(&self, remediation: &str) -> Podgate {
         let podgate = self.podgate_that_serves(remediation);
         podgate.logs("every pod is audited");
         podgate
     }
 
-    /// The same before it leads.
+    /// The same, before it leads.
     pub fn podgate_that_serves(&self, remediation: &str) -> Podgate {
-        // The leader before is dead, as is its claim; tests/cluster/leadership.rs is about the time that a candidate leaves it.
+        // The former leader is dead, so its Lease is deleted; tests/cluster/leadership.rs covers the wait for its
+        // expiry.
         self.api.delete(LEASE);
         self.podgate_that_waits(remediation)
     }
 
-    /// The same that leads only when the Lease of the leader before has expired.
+    /// The same, but it leads only when the Lease of the former leader has expired.
     pub fn podgate_that_waits(&self, remediation: &str) -> Podgate {
         let kubeconfig = self.plane.kubeconfig(USER);
         let args = [
@@ -73,12 +74,12 @@ impl Arena {
         Podgate::start("reconcile", &args, "serving")
     }
 
-    /// The Lease that the leader holds; null where there is none.
+    /// The leader's Lease; null if there is none.
     pub fn lease(&self) -> Value {
         self.api.try_get(LEASE).unwrap_or_default()
     }
 
-    /// How often podgate has asked for the object of this path so far.
+    /// How often podgate has read the object at this path so far.
     fn reads(&self, path: &str) -> usize {
         let asked = self.plane.requests_about(path).into_iter();
         let of = |it: &Value| {
@@ -91,8 +92,8 @@ impl Arena {
             .count()
     }
 
-    /// Waits until podgate has read this object so many times more. When it reads it for the second time, it has done
-    /// all that it does about the first.
+    /// Waits until podgate has read this object this many times more. At the second read, it has finished its work from
+    /// the first.
     pub fn is_read(&self, path: &str, times: usize) {
         let before = self.reads(path);
         eventually_within(READS, &format!("{path} to be read {times} more times"), || {
@@ -116,7 +117,7 @@ impl Arena {
         Shop { arena: self, name }
     }
 
-    /// What podgate was forbidden so far: verb and resource.
+    /// The requests that were forbidden to podgate so far: verb and resource.
     pub fn forbidden(&self) -> BTreeSet<String> {
         let asked = self.plane.requests().into_iter();
         let forbidden = asked
@@ -124,7 +125,7 @@ impl Arena {
         forbidden.map(|it| format!("{} {}", it["verb"], it["requestURI"])).collect()
     }
 
-    /// podgate's writes to workloads of a namespace that were done: the requests' paths and patches.
+    /// podgate's successful writes to workloads of a namespace: paths and patches.
     pub fn repairs(&self, namespace: &str) -> Vec<Value> {
         let writes = self.plane.writes().into_iter();
         let ours = |it: &Value| {
@@ -136,7 +137,7 @@ impl Arena {
         writes.filter(ours).collect()
     }
 
-    /// Those of [`Self::repairs`] that change a template, and are no dry run.
+    /// The writes of [`Self::repairs`] that change a template and are no dry run.
     pub fn template_patches(&self, namespace: &str) -> Vec<Value> {
         let changes = |it: &Value| {
             let operations = it["requestObject"].as_array().into_iter().flatten();
@@ -148,7 +149,7 @@ impl Arena {
     }
 }
 
-/// A node that is ready, and so takes the pods of a `DaemonSet`, for as long as the control plane lasts.
+/// A ready node for the pods of a `DaemonSet`; it lives as long as the control plane.
 fn add_node(api: &Api) {
     api.post("/api/v1/nodes", &json!({"metadata": {"name": "node"}}));
     let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
@@ -156,7 +157,7 @@ fn add_node(api: &Api) {
         "lastHeartbeatTime": now, "lastTransitionTime": now});
     let status = json!({"status": {"conditions": [ready]}});
     api.merge("/api/v1/nodes/node/status", &status).unwrap();
-    eventually("the node to take pods", || {
+    eventually("the node to accept pods", || {
         let node = api.get("/api/v1/nodes/node");
         if node["spec"]["taints"].is_null() { Ok(()) } else { Err(node.to_string()) }
     });

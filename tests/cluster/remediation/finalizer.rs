@@ -1,4 +1,4 @@
-//! A policy that may repair is held while it has to be, and not a moment longer.
+//! A policy that may repair has a finalizer only as long as needed.
 
 use std::time::Duration;
 
@@ -13,65 +13,69 @@ use crate::support::suite::{Trials, trials};
 use crate::support::{eventually, eventually_within};
 
 pub const TRIALS: Trials<Arena> = trials![
-    a_policy_is_held_only_while_it_applies,
+    a_policy_has_the_finalizer_only_in_mode_apply,
     a_policy_that_is_deleted_waits_for_a_rollout_that_ends,
-    a_policy_that_is_deleted_has_a_rollout_that_hangs_taken_back_within_a_minute,
-    a_policy_that_is_switched_off_ends_what_is_in_flight_first,
+    a_hung_rollout_is_rolled_back_within_a_minute_of_its_policys_deletion,
+    a_policy_that_is_switched_off_finishes_its_repairs_in_flight_first,
 ];
 
 const FINALIZER: &str = "devops.stochastic.io/cleanup";
 
 /// Far above the minute for which a deleted policy waits for its repairs.
-const HELD: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_mins(5);
 
-fn is_held(policy: &Value) -> bool {
+fn has_finalizer(policy: &Value) -> bool {
     let finalizers = policy["metadata"]["finalizers"].as_array();
     finalizers.is_some_and(|it| it.contains(&json!(FINALIZER)))
 }
 
-fn becomes(shop: &Shop<'_>, held: bool) {
-    let what = if held { "the policy to be held" } else { "the policy to be let go" };
+fn wait_for_finalizer(shop: &Shop<'_>, expected: bool) {
+    let what = if expected { "the finalizer on the policy" } else { "no finalizer on the policy" };
     let ((), after) = eventually(what, || {
         let policy = shop.get_policy("own");
-        if is_held(&policy) == held { Ok(()) } else { Err(policy.to_string()) }
+        if has_finalizer(&policy) == expected { Ok(()) } else { Err(policy.to_string()) }
     });
     println!("{}: {what}: after {}", shop.name, seconds(after));
 }
 
-fn goes(shop: &Shop<'_>) {
+fn delete_and_wait(shop: &Shop<'_>) {
     shop.delete_policy("own");
-    gone(shop);
+    wait_until_gone(shop);
 }
 
-fn gone(shop: &Shop<'_>) {
-    let ((), after) = eventually_within(HELD, "the policy to be gone", || {
+fn wait_until_gone(shop: &Shop<'_>) {
+    let ((), after) = eventually_within(PATIENCE, "the policy to be gone", || {
         let policy = shop.get_policy("own");
         if policy.is_null() { Ok(()) } else { Err(policy.to_string()) }
     });
     println!("{}: a deleted policy is gone after {}", shop.name, seconds(after));
 }
 
-fn a_policy_is_held_only_while_it_applies(arena: &Arena) {
+fn a_policy_has_the_finalizer_only_in_mode_apply(arena: &Arena) {
     let shop = arena.shop("held");
     shop.policy("own", &wants(&json!({"mode": "plan"})));
-    shop.sees("it is evaluated", "own", |status| status["remediation"].is_object());
-    assert!(!is_held(&shop.get_policy("own")));
+    shop.wait_for_status("the policy to be evaluated", "own", |status| {
+        status["remediation"].is_object()
+    });
+    assert!(!has_finalizer(&shop.get_policy("own")));
     let foreign =
         json!([{"op": "add", "path": "/metadata/finalizers", "value": ["example.com/other"]}]);
     let path = format!("/apis/devops.stochastic.io/v1/namespaces/{}/devopspolicies/own", shop.name);
     arena.api.patch(&path, &foreign).unwrap();
     shop.edit_policy("own", &json!({"remediation": {"mode": "apply"}}));
-    becomes(&shop, true);
+    wait_for_finalizer(&shop, true);
     shop.edit_policy("own", &json!({"remediation": {"mode": "off"}}));
-    becomes(&shop, false);
+    wait_for_finalizer(&shop, false);
     let left = &shop.get_policy("own")["metadata"]["finalizers"];
-    assert_eq!(left, &json!(["example.com/other"]), "another's is not touched");
+    assert_eq!(left, &json!(["example.com/other"]), "another controller's finalizer stays");
     arena.api.merge(&path, &json!({"metadata": {"finalizers": null}})).unwrap();
-    shop.sees("nothing is told", "own", |status| status["remediation"].is_null());
-    goes(&shop);
+    shop.wait_for_status("the status without remediation", "own", |status| {
+        status["remediation"].is_null()
+    });
+    delete_and_wait(&shop);
     shop.policy("own", &wants(&json!({})));
-    becomes(&shop, true);
-    goes(&shop);
+    wait_for_finalizer(&shop, true);
+    delete_and_wait(&shop);
 }
 
 fn a_policy_that_is_deleted_waits_for_a_rollout_that_ends(arena: &Arena) {
@@ -79,40 +83,43 @@ fn a_policy_that_is_deleted_waits_for_a_rollout_that_ends(arena: &Arena) {
     shop.deployment(READY);
     arena.kubelet.hold(&shop.name);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
-    shop.tells("own", "Deployment/web", "RollingOut");
+    shop.wait_for_state("own", "Deployment/web", "RollingOut");
     shop.delete_policy("own");
-    // It watches the rollout on.
-    shop.is_read_twice(Kind::Deployment, "web");
+    // podgate still follows the rollout.
+    shop.wait_for_two_reads(Kind::Deployment, "web");
     let policy = shop.get_policy("own");
-    assert!(is_held(&policy) && policy["metadata"]["deletionTimestamp"].is_string(), "{policy}");
+    assert!(
+        has_finalizer(&policy) && policy["metadata"]["deletionTimestamp"].is_string(),
+        "{policy}"
+    );
     arena.kubelet.release(&shop.name);
-    gone(&shop);
+    wait_until_gone(&shop);
     let after = shop.get(Kind::Deployment, "web");
     assert_eq!(record(&after)["state"], "Repaired");
 }
 
-fn a_policy_that_is_deleted_has_a_rollout_that_hangs_taken_back_within_a_minute(arena: &Arena) {
+fn a_hung_rollout_is_rolled_back_within_a_minute_of_its_policys_deletion(arena: &Arena) {
     let shop = arena.shop("hangs");
     let before = shop.deployment(READY);
     arena.kubelet.hold(&shop.name);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
-    shop.tells("own", "Deployment/web", "RollingOut");
-    goes(&shop);
+    shop.wait_for_state("own", "Deployment/web", "RollingOut");
+    delete_and_wait(&shop);
     let after = shop.get(Kind::Deployment, "web");
     assert_eq!(record(&after)["state"], "RolledBack");
     assert_eq!(after["spec"]["template"], before["spec"]["template"]);
     arena.kubelet.release(&shop.name);
 }
 
-fn a_policy_that_is_switched_off_ends_what_is_in_flight_first(arena: &Arena) {
+fn a_policy_that_is_switched_off_finishes_its_repairs_in_flight_first(arena: &Arena) {
     let shop = arena.shop("off");
     shop.deployment(READY);
     arena.kubelet.hold(&shop.name);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
-    shop.tells("own", "Deployment/web", "RollingOut");
+    shop.wait_for_state("own", "Deployment/web", "RollingOut");
     shop.edit_policy("own", &json!({"remediation": {"mode": "off"}}));
     arena.kubelet.release(&shop.name);
     shop.awaits(Kind::Deployment, "web", "to be repaired", |it| record(it)["state"] == "Repaired");
-    becomes(&shop, false);
-    goes(&shop);
+    wait_for_finalizer(&shop, false);
+    delete_and_wait(&shop);
 }

@@ -1,4 +1,4 @@
-//! What others put between podgate and the workloads.
+//! Other webhooks between podgate and the workloads.
 
 use std::sync::Arc;
 
@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::arena::Arena;
 use super::kubelet::READY;
-use super::shop::{told, wants, workload};
+use super::shop::{wants, workload, workload_status};
 use super::webhook::Webhook;
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Arena> = trials![
     a_sidecar_injected_before_the_container_does_not_move_the_patch,
-    a_template_that_a_webhook_adds_to_is_repaired_and_not_fought_over,
+    a_template_that_a_webhook_extends_is_repaired_once,
     a_webhook_that_is_down_holds_up_nobody_elses_repairs,
 ];
 
@@ -23,7 +23,7 @@ fn a_sidecar_injected_before_the_container_does_not_move_the_patch(arena: &Arena
     let patch = json!([{"op": "add", "path": "/spec/containers/0", "value": shipper}]);
     let _injector = Webhook::of_pods(&shop, Arc::new(move |_| patch.clone()));
     let mut object = workload(Kind::Deployment, "web", READY, 2);
-    // A second one that lacks nothing, so that a patch one further would be seen.
+    // A second container that lacks nothing, so that a patch at the wrong index would show.
     let other = json!({"name": "other", "image": "other:1", "ports": [{"containerPort": 81}],
         "readinessProbe": {"tcpSocket": {"port": 81}}, "resources": {"limits": {"memory": "1Mi"}}});
     let containers = object["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap();
@@ -32,7 +32,7 @@ fn a_sidecar_injected_before_the_container_does_not_move_the_patch(arena: &Arena
     let pods = arena.api.list(&shop.path(Kind::Pod, ""));
     assert!(pods.iter().all(|it| it["spec"]["containers"][0]["name"] == "shipper"), "{pods:?}");
     shop.policy("own", &wants(&json!({})));
-    shop.tells("own", "Deployment/web", "Repaired");
+    shop.wait_for_state("own", "Deployment/web", "Repaired");
     let after = shop.get(Kind::Deployment, "web");
     let of = |it: &Value, index: usize| it["spec"]["template"]["spec"]["containers"][index].clone();
     assert_eq!(of(&after, 0)["name"], "web");
@@ -40,15 +40,15 @@ fn a_sidecar_injected_before_the_container_does_not_move_the_patch(arena: &Arena
     assert_eq!(of(&after, 0)["readinessProbe"]["tcpSocket"]["port"], 80);
     assert_eq!(of(&after, 1), of(&before, 1));
     assert_eq!(of(&after, 2), Value::Null);
-    // What was injected breaks the policy still, and no template can help.
-    shop.sees("what is injected breaks it", "own", |status| {
+    // The injected container still breaks the policy, and no change of the template can fix it.
+    shop.wait_for_status("a violation of the injected container", "own", |status| {
         status["violations"].as_i64() > Some(0) && status["remediation"]["repaired"] == 1
     });
-    shop.is_read_twice(Kind::Deployment, "web");
+    shop.wait_for_two_reads(Kind::Deployment, "web");
     assert_eq!(arena.template_patches(&shop.name).len(), 1);
 }
 
-fn a_template_that_a_webhook_adds_to_is_repaired_and_not_fought_over(arena: &Arena) {
+fn a_template_that_a_webhook_extends_is_repaired_once(arena: &Arena) {
     let shop = arena.shop("defaulted");
     let before = shop.deployment(READY);
     let patch = json!([{"op": "add", "path": "/spec/template/metadata/annotations", "value": {"by": "webhook"}}]);
@@ -59,25 +59,25 @@ fn a_template_that_a_webhook_adds_to_is_repaired_and_not_fought_over(arena: &Are
     let _defaults = Webhook::of_workloads(&shop, Arc::new(adds));
     assert!(before["spec"]["template"]["metadata"]["annotations"].is_null());
     shop.policy("own", &wants(&json!({})));
-    shop.tells("own", "Deployment/web", "Repaired");
+    shop.wait_for_state("own", "Deployment/web", "Repaired");
     assert_eq!(arena.template_patches(&shop.name).len(), 1);
     assert_eq!(shop.templates(Kind::Deployment, "web"), 2);
 }
 
 fn a_webhook_that_is_down_holds_up_nobody_elses_repairs(arena: &Arena) {
-    // By name it comes before all others.
+    // By its name, this namespace comes before all others.
     let shop = arena.shop("a-down");
     shop.deployment(READY);
     let webhook = Webhook::that_is_down(&shop);
     shop.policy("own", &wants(&json!({})));
-    shop.sees("it is told", "own", |status| {
-        let told = told(status, &format!("Deployment/{}/web", shop.name));
-        told["message"].as_str().is_some_and(|it| it.contains("webhook"))
+    shop.wait_for_status("the failed webhook in the status", "own", |status| {
+        let repair = workload_status(status, &format!("Deployment/{}/web", shop.name));
+        repair["message"].as_str().is_some_and(|it| it.contains("webhook"))
     });
     let other = arena.shop("beside");
     other.deployment(READY);
     other.policy("own", &wants(&json!({})));
-    other.tells("own", "Deployment/web", "Repaired");
+    other.wait_for_state("own", "Deployment/web", "Repaired");
     drop(webhook);
-    shop.tells("own", "Deployment/web", "Repaired");
+    shop.wait_for_state("own", "Deployment/web", "Repaired");
 }

@@ -1,5 +1,5 @@
-//! kill -9 of the leader at each step of a repair: whoever leads next ends it, with no second rollout. A webhook of the
-//! suite's sees each write of podgate's before it happens, and so the leader dies exactly there.
+//! kill -9 of the leader at each step of a repair: the next leader finishes it, without a second rollout. A webhook of
+//! the suite sees each of podgate's writes before it happens, so the leader dies exactly there.
 
 use std::collections::BTreeSet;
 use std::hash::{BuildHasher, RandomState};
@@ -17,30 +17,30 @@ use super::webhook::Webhook;
 use crate::support::eventually;
 use crate::support::suite::{Alone, trials};
 
-pub const ALONE: Alone = trials![whoever_leads_next_ends_what_a_killed_leader_began];
+pub const ALONE: Alone = trials![the_next_leader_finishes_the_repair_of_a_killed_leader];
 
 /// When the leader is killed.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Moment {
-    /// The dry run is asked for; it is never answered.
+    /// During the dry run, which is never answered.
     DryRun,
     /// The patch is being written.
     Patching,
     Patched,
-    /// There is a new pod, and none is ready.
+    /// There is a new pod, and it is not ready.
     RollingOut,
-    /// The last new pod is ready, and the leader has not seen it: it was stopped before.
+    /// The last new pod is ready, and the leader does not know: it was stopped before.
     Ready,
-    /// The end is being written.
+    /// The result is being written.
     Settling,
-    /// The template is being put back.
+    /// The template is being rolled back.
     PuttingBack,
     PutBack,
 }
 
 use Moment::{DryRun, Patched, Patching, PutBack, PuttingBack, Ready, RollingOut, Settling};
 
-/// What is done to each kind.
+/// The moments for each kind.
 const SCENARIOS: &[(Moment, Kind, &str)] = &[
     (DryRun, Kind::Deployment, READY),
     (Patching, Kind::Deployment, READY),
@@ -56,11 +56,11 @@ const SCENARIOS: &[(Moment, Kind, &str)] = &[
     (PuttingBack, Kind::DaemonSet, CRASH),
 ];
 
-/// Starts a podgate whenever the one before was killed.
+/// Starts a podgate whenever the previous one was killed.
 struct Leaders {
     id: Mutex<Option<u32>>,
     kills: AtomicU32,
-    /// Whether the next one waits until the Lease of the one before has expired.
+    /// Whether the next one waits until the Lease of the previous one has expired.
     wait: AtomicBool,
     ended: AtomicBool,
 }
@@ -72,7 +72,7 @@ impl Leaders {
         self.kills.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// From now on the leader does nothing; it can only be killed.
+    /// Stops the leader's process; afterwards it can only be killed.
     fn stop(&self) {
         signal(self.id.lock().unwrap().expect("somebody leads"), "STOP");
     }
@@ -100,7 +100,7 @@ fn signal(id: u32, name: &str) {
     assert!(sent.unwrap().success());
 }
 
-/// Ends them, also by a panic.
+/// Ends them, also on a panic.
 struct Ended<'a>(&'a Leaders);
 
 impl Drop for Ended<'_> {
@@ -109,7 +109,7 @@ impl Drop for Ended<'_> {
     }
 }
 
-fn whoever_leads_next_ends_what_a_killed_leader_began() {
+fn the_next_leader_finishes_the_repair_of_a_killed_leader() {
     let arena = Arena::start();
     let leaders = Arc::new(Leaders {
         id: Mutex::default(),
@@ -120,7 +120,7 @@ fn whoever_leads_next_ends_what_a_killed_leader_began() {
     std::thread::scope(|scope| {
         scope.spawn(|| leaders.keep(&arena));
         let _ended = Ended(&leaders);
-        // One after another, so that each dies by its own moment; then all that is in flight at any moment.
+        // One after another, so that each leader dies at its own moment; then all repairs in flight, at random moments.
         for (moment, kind, play) in SCENARIOS {
             let shop = arena.shop("kill");
             killed_at(&shop, &leaders, *moment, *kind, play);
@@ -131,7 +131,7 @@ fn whoever_leads_next_ends_what_a_killed_leader_began() {
         killed_at(&shop, &leaders, RollingOut, Kind::Deployment, READY);
         let after = arena.lease();
         leaders.wait.store(false, Ordering::SeqCst);
-        assert_eq!(before["metadata"]["uid"], after["metadata"]["uid"], "the Lease was made anew");
+        assert_eq!(before["metadata"]["uid"], after["metadata"]["uid"], "the Lease was recreated");
         assert_ne!(before["spec"]["holderIdentity"], after["spec"]["holderIdentity"]);
         killed_at_random(&arena, &leaders);
     });
@@ -160,7 +160,7 @@ fn killed_at(shop: &Shop<'_>, leaders: &Arc<Leaders>, moment: Moment, kind: Kind
         PutBack => record(object)["state"] == "RolledBack",
         _ => false,
     };
-    // Such a moment lasts until somebody has seen it.
+    // Such a moment lasts until a leader acts on it.
     if matches!(moment, Patched | RollingOut | Ready) {
         shop.arena.kubelet.hold(&shop.name);
     }
@@ -182,14 +182,14 @@ fn killed_at(shop: &Shop<'_>, leaders: &Arc<Leaders>, moment: Moment, kind: Kind
         Err(object.to_string())
     });
     shop.arena.kubelet.release(&shop.name);
-    ended_well(shop, kind, "web", play, &before);
+    assert_finished(shop, kind, "web", play, &before);
     println!(
         "killed at {moment:?}: {kind:?} ended as {:?}",
         record(&shop.get(kind, "web"))["state"]
     );
 }
 
-/// Which step podgate asks for.
+/// The step of a repair that a request belongs to.
 fn step(request: &Value) -> Moment {
     let state = |object: &Value| record(object)["state"].as_str().unwrap_or_default().to_owned();
     match state(&request["object"]).as_str() {
@@ -212,8 +212,8 @@ fn complete(object: &Value) -> bool {
             .all(|it| status[it] == object["spec"]["replicas"])
 }
 
-/// The repair is over, in one rollout and, where it was taken back, one more.
-fn ended_well(shop: &Shop<'_>, kind: Kind, name: &str, play: &str, before: &Value) {
+/// The repair is over, with one rollout, and one more if it was rolled back.
+fn assert_finished(shop: &Shop<'_>, kind: Kind, name: &str, play: &str, before: &Value) {
     let expected = if play == READY { "Repaired" } else { "RolledBack" };
     let after = shop.awaits(kind, name, "to be done", |it| {
         let state = &record(it)["state"];
@@ -222,18 +222,22 @@ fn ended_well(shop: &Shop<'_>, kind: Kind, name: &str, play: &str, before: &Valu
     assert_eq!(record(&after)["state"], expected, "{}", record(&after));
     let same = after["spec"]["template"] == before["spec"]["template"];
     assert_eq!(same, expected == "RolledBack", "{}", after["spec"]["template"]);
-    // The next look would show if it went on.
-    shop.is_gone_through();
-    assert_eq!(record(&shop.get(kind, name)), record(&after), "it went on");
-    assert_eq!(shop.templates(kind, name), 2, "a second rollout");
+    // The next round would show further changes.
+    shop.wait_for_a_round();
+    assert_eq!(
+        record(&shop.get(kind, name)),
+        record(&after),
+        "the record changed after the end of the repair"
+    );
+    assert_eq!(shop.templates(kind, name), 2, "one rollout");
     let patches = shop.arena.template_patches(&shop.name).into_iter();
     let patches = patches.filter(|it| it["objectRef"]["name"] == name).count();
-    // One whose sender is dead may be done and yet not be logged as a success.
+    // A request of a killed sender may succeed without being logged as a success.
     let most = if play == READY { 1 } else { 2 };
     assert!(patches <= most, "{}: {patches} patches", shop.name);
 }
 
-/// So many leaders are killed at random moments; `KILLS` says how many, `SEED` when.
+/// Kills leaders at random moments; `KILLS` sets their number, `SEED` the moments.
 fn killed_at_random(arena: &Arena, leaders: &Leaders) {
     let number = |name: &str| std::env::var(name).ok().and_then(|it| it.parse::<u64>().ok());
     let seed = number("SEED").unwrap_or_else(|| RandomState::new().hash_one(1));
@@ -254,7 +258,7 @@ fn killed_at_random(arena: &Arena, leaders: &Leaders) {
         leaders.kill();
         println!("round {round}: killed after {after:?}");
         for ((name, play), before) in workloads.iter().zip(&before) {
-            ended_well(&shop, Kind::Deployment, name, play, before);
+            assert_finished(&shop, Kind::Deployment, name, play, before);
         }
     }
 }

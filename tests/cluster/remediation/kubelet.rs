@@ -1,5 +1,5 @@
-//! The suite's kubelet: it makes pods run and ready, as their label [`PLAY`] says. No pod is ever on a node, so that the
-//! API server takes a deleted one away at once.
+//! The suite's kubelet: it sets pods running and ready, according to their label [`PLAY`]. No pod is bound to a node,
+//! so the API server removes deleted pods at once.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +18,7 @@ pub const CRASH: &str = "crash";
 /// A pod becomes ready.
 pub const READY: &str = "ready";
 
-/// How often it looks.
+/// Its interval.
 const LOOK: Duration = Duration::from_millis(100);
 
 #[derive(Default)]
@@ -43,9 +43,7 @@ impl Kubelet {
                     }
                     Err(refused) => {
                         if !std::mem::replace(&mut fails, true) {
-                            eprintln!(
-                                "kubelet: it cannot list pods, and goes on trying: {refused:?}"
-                            );
+                            eprintln!("kubelet: cannot list pods, retrying: {refused:?}");
                         }
                     }
                 }
@@ -55,7 +53,7 @@ impl Kubelet {
         kubelet
     }
 
-    /// From now on new pods of a namespace stay as they are.
+    /// From now on, new pods of a namespace stay Pending.
     pub fn hold(&self, namespace: &str) {
         self.held.lock().unwrap().insert(namespace.to_owned());
     }

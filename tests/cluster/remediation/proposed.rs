@@ -1,4 +1,4 @@
-//! What is only proposed, what is refused, and what is left alone: podgate writes to none of it.
+//! Proposed repairs, refused repairs and exempt workloads: podgate writes to none of them.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -10,9 +10,9 @@ use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Arena> = trials![
     plan_writes_nothing_to_any_workload_and_its_patch_repairs,
-    what_a_tool_manages_is_proposed_unless_the_policy_says_apply,
-    what_cannot_be_repaired_says_why,
-    what_is_exempt_is_left_alone,
+    repairs_of_tool_managed_workloads_are_proposed_unless_the_policy_says_apply,
+    a_workload_that_cannot_be_repaired_shows_the_reason,
+    an_exempt_workload_is_not_repaired,
 ];
 
 fn plan_writes_nothing_to_any_workload_and_its_patch_repairs(arena: &Arena) {
@@ -22,14 +22,14 @@ fn plan_writes_nothing_to_any_workload_and_its_patch_repairs(arena: &Arena) {
     let before = kinds.map(|kind| version(&shop.runs(kind, &workload(kind, "web", READY, 1))));
     shop.policy("own", &wants(&json!({"mode": "plan"})));
     for (kind, before) in kinds.into_iter().zip(before) {
-        let told = shop.tells("own", &format!("{}/web", kind.names().kind), "Proposed");
-        assert!(told["message"].as_str().unwrap().contains("only plans"), "{told}");
+        let repair = shop.wait_for_state("own", &format!("{}/web", kind.names().kind), "Proposed");
+        assert!(repair["message"].as_str().unwrap().contains("only plans"), "{repair}");
         shop.event("RemediationProposed", kind.names().kind);
         assert_eq!(version(&shop.get(kind, "web")), before);
-        let patch: Value = serde_json::from_str(told["patch"].as_str().unwrap()).unwrap();
+        let patch: Value = serde_json::from_str(repair["patch"].as_str().unwrap()).unwrap();
         arena.api.patch(&shop.path(kind, "web"), &patch).unwrap();
     }
-    shop.sees("the proposed patches repair", "own", |status| {
+    shop.wait_for_status("no violation after the proposed patches", "own", |status| {
         status["violations"] == 0 && status["remediation"]["proposed"] == 0
     });
     assert_eq!(shop.get_policy("own")["metadata"]["finalizers"], Value::Null);
@@ -37,7 +37,7 @@ fn plan_writes_nothing_to_any_workload_and_its_patch_repairs(arena: &Arena) {
     assert!(written.is_empty(), "{written:?}");
 }
 
-fn what_a_tool_manages_is_proposed_unless_the_policy_says_apply(arena: &Arena) {
+fn repairs_of_tool_managed_workloads_are_proposed_unless_the_policy_says_apply(arena: &Arena) {
     let shop = arena.shop("gitops");
     let helm = json!({"labels": {"app.kubernetes.io/managed-by": "Helm"}});
     let argo = json!({"annotations": {"argocd.argoproj.io/tracking-id": "shop:apps/Deployment"}});
@@ -49,21 +49,21 @@ fn what_a_tool_manages_is_proposed_unless_the_policy_says_apply(arena: &Arena) {
     }
     shop.policy("own", &wants(&json!({"maxConcurrent": 2})));
     for (name, tool, _) in &tools {
-        let told = shop.tells("own", &format!("Deployment/{name}"), "Proposed");
-        assert!(told["message"].as_str().unwrap().contains(&format!("{tool} manages it")));
-        assert!(told["patch"].as_str().unwrap().contains("readinessProbe"), "{told}");
+        let repair = shop.wait_for_state("own", &format!("Deployment/{name}"), "Proposed");
+        assert!(repair["message"].as_str().unwrap().contains(&format!("{tool} manages it")));
+        assert!(repair["patch"].as_str().unwrap().contains("readinessProbe"), "{repair}");
     }
     shop.event("RemediationProposed", "Deployment");
     let written = arena.repairs(&shop.name);
     assert!(written.is_empty(), "{written:?}");
     shop.edit_policy("own", &json!({"remediation": {"gitops": "apply"}}));
     for (name, ..) in &tools {
-        shop.tells("own", &format!("Deployment/{name}"), "Repaired");
+        shop.wait_for_state("own", &format!("Deployment/{name}"), "Repaired");
     }
-    shop.sees("no violation", "own", |status| status["violations"] == 0);
+    shop.wait_for_status("no violation", "own", |status| status["violations"] == 0);
 }
 
-/// A workload, made, whose refusal has these words.
+/// Creates a workload whose repair is refused with these words.
 type Refused = (&'static str, Kind, fn(&mut Value), &'static str);
 
 const REFUSED: &[Refused] = &[
@@ -101,14 +101,14 @@ fn partition(object: &mut Value) {
         json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 1}});
 }
 
-fn what_cannot_be_repaired_says_why(arena: &Arena) {
+fn a_workload_that_cannot_be_repaired_shows_the_reason(arena: &Arena) {
     let shop = arena.shop("refused");
     for (name, kind, change, _) in REFUSED {
         let mut object = workload(*kind, name, READY, 1);
         change(&mut object);
         shop.runs(*kind, &object);
     }
-    // One that begins so has no pods.
+    // A workload that starts like this has no pods.
     let path = shop.path(Kind::Deployment, "paused");
     arena.api.merge(&path, &json!({"spec": {"paused": true}})).unwrap();
     let pod =
@@ -120,15 +120,15 @@ fn what_cannot_be_repaired_says_why(arena: &Arena) {
     let kinds = REFUSED.iter().map(|(name, kind, _, why)| (*name, kind.names().kind, *why));
     let others = [("job", "Job", "runs to its end"), ("bare", "Pod", "never recreated")];
     for (name, kind, why) in kinds.chain(others) {
-        let told = shop.tells("own", &format!("{kind}/{name}"), "Refused");
-        let message = told["message"].as_str().unwrap();
+        let repair = shop.wait_for_state("own", &format!("{kind}/{name}"), "Refused");
+        let message = repair["message"].as_str().unwrap();
         println!("{kind} {name}: {message}");
         assert!(message.contains(why), "{name}: {message}");
     }
     nothing_was_written(&shop);
 }
 
-fn what_is_exempt_is_left_alone(arena: &Arena) {
+fn an_exempt_workload_is_not_repaired(arena: &Arena) {
     let shop = arena.shop("exempt");
     let before = shop.deployment(READY);
     shop.ready_deployment("other");
@@ -136,8 +136,8 @@ fn what_is_exempt_is_left_alone(arena: &Arena) {
     spec["exemptions"] = json!([{"rules": ["requireReadinessProbe", "requireResourceLimits"],
         "names": ["web"], "reason": "r", "owner": "o"}]);
     shop.policy("own", &spec);
-    shop.tells("own", "Deployment/other", "Repaired");
-    let status = shop.sees("no violation", "own", |status| status["violations"] == 0);
+    shop.wait_for_state("own", "Deployment/other", "Repaired");
+    let status = shop.wait_for_status("no violation", "own", |status| status["violations"] == 0);
     assert_eq!(status["exemptions"]["used"], 1);
     assert_eq!(shop.get(Kind::Deployment, "web")["spec"], before["spec"]);
     assert_eq!(status["remediation"]["workloads"].as_array().unwrap().len(), 1, "{status}");

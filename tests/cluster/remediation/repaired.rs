@@ -1,4 +1,4 @@
-//! What is repaired is repaired once, and nothing else is touched.
+//! Each workload is repaired once, and nothing else is changed.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ pub const TRIALS: Trials<Arena> = trials![
     a_stateful_set_is_repaired_by_exactly_one_rollout,
     a_daemon_set_is_repaired_by_exactly_one_rollout,
     two_policies_on_one_workload_make_one_patch_and_one_rollout,
-    what_a_container_says_already_is_kept,
+    fields_that_a_container_sets_are_kept,
 ];
 
 fn a_deployment_is_repaired_by_exactly_one_rollout(arena: &Arena) {
@@ -34,12 +34,13 @@ fn repaired_once(arena: &Arena, kind: Kind) {
     assert_eq!(shop.templates(kind, "web"), 1);
     shop.policy("own", &wants(&json!({})));
     let name = kind.names().kind;
-    let told = shop.tells("own", &format!("{name}/web"), "Repaired");
-    let message = told["message"].as_str().unwrap();
+    let repair = shop.wait_for_state("own", &format!("{name}/web"), "Repaired");
+    let message = repair["message"].as_str().unwrap();
     for word in ["requireReadinessProbe", "requireResourceLimits", "every pod"] {
         assert!(message.contains(word), "{message}");
     }
-    let status = shop.sees("the violation is gone", "own", |status| status["violations"] == 0);
+    let status =
+        shop.wait_for_status("the violation is gone", "own", |status| status["violations"] == 0);
     assert_eq!(status["healthScore"], 100);
     assert_eq!(status["remediation"]["repaired"], 1);
     assert_eq!(status["remediation"]["inFlight"], 0);
@@ -47,11 +48,11 @@ fn repaired_once(arena: &Arena, kind: Kind) {
     let container = &after["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["resources"]["limits"]["memory"], "64Mi");
     assert_eq!(container["readinessProbe"]["tcpSocket"]["port"], 80);
-    assert!(container["livenessProbe"].is_null(), "nobody asked for it: {container}");
+    assert!(container["livenessProbe"].is_null(), "no policy requires it: {container}");
     assert!(after["metadata"]["labels"][MARK].is_null(), "{}", after["metadata"]);
     assert_eq!(record(&after)["state"], "Repaired");
     assert_eq!(shop.templates(kind, "web"), 2, "one rollout");
-    // Of a Deployment, annotations count in the generation too.
+    // A Deployment's generation also counts changes of annotations.
     if kind != Kind::Deployment {
         let generation = |it: &Value| it["metadata"]["generation"].as_i64().unwrap();
         assert_eq!(generation(&after), generation(&before) + 1, "one change of the spec");
@@ -76,14 +77,16 @@ fn two_policies_on_one_workload_make_one_patch_and_one_rollout(arena: &Arena) {
             "remediation": remediation}),
     );
     for policy in ["limits", "probes"] {
-        shop.sees("it is in force", policy, |status| status["remediation"].is_object());
+        shop.wait_for_status("the policy to be in force", policy, |status| {
+            status["remediation"].is_object()
+        });
     }
     shop.deployment(READY);
     for policy in ["limits", "probes"] {
-        let told = shop.tells(policy, "Deployment/web", "Repaired");
-        let message = told["message"].as_str().unwrap();
+        let repair = shop.wait_for_state(policy, "Deployment/web", "Repaired");
+        let message = repair["message"].as_str().unwrap();
         assert!(message.contains("Limits") && message.contains("Probe"), "{message}");
-        shop.sees("no violation", policy, |status| status["violations"] == 0);
+        shop.wait_for_status("no violation", policy, |status| status["violations"] == 0);
     }
     assert_eq!(arena.template_patches(&shop.name).len(), 1, "one patch");
     assert_eq!(shop.templates(Kind::Deployment, "web"), 2, "one rollout");
@@ -91,7 +94,7 @@ fn two_policies_on_one_workload_make_one_patch_and_one_rollout(arena: &Arena) {
     assert_eq!(record(&after)["policies"].as_array().unwrap().len(), 2);
 }
 
-fn what_a_container_says_already_is_kept(arena: &Arena) {
+fn fields_that_a_container_sets_are_kept(arena: &Arena) {
     let shop = arena.shop("kept");
     let mut object = workload(Kind::Deployment, "web", READY, 1);
     let probe = json!({"httpGet": {"path": "/own", "port": 8080}});
@@ -104,10 +107,10 @@ fn what_a_container_says_already_is_kept(arena: &Arena) {
     object["spec"]["template"]["spec"]["containers"] = containers;
     let before = shop.runs(Kind::Deployment, &object);
     shop.policy("own", &wants(&json!({})));
-    shop.tells("own", "Deployment/web", "Repaired");
+    shop.wait_for_state("own", "Deployment/web", "Repaired");
     let after = shop.get(Kind::Deployment, "web");
     let of = |it: &Value, index: usize| it["spec"]["template"]["spec"]["containers"][index].clone();
-    assert_eq!(of(&after, 0), of(&before, 0), "nothing was wrong with it");
+    assert_eq!(of(&after, 0), of(&before, 0), "the compliant container is unchanged");
     let web = of(&after, 1);
     println!("a limit where 100Mi are requested and 64Mi is the default: {}", web["resources"]);
     assert_eq!(web["resources"]["requests"], of(&before, 1)["resources"]["requests"]);

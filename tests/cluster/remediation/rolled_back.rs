@@ -1,4 +1,4 @@
-//! A repair that makes a workload worse is taken back, and not tried again.
+//! A repair that makes a workload worse is rolled back, and not repeated.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -10,20 +10,22 @@ use crate::support::eventually;
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Arena> = trials![
-    what_never_becomes_ready_is_taken_back_to_the_same_template_and_not_tried_again,
-    a_crash_loop_is_taken_back_long_before_the_timeout,
-    a_progress_deadline_that_is_over_is_taken_back_before_the_timeout,
-    a_stateful_set_that_never_becomes_ready_is_taken_back,
-    a_stateful_set_of_parallel_pods_is_taken_back_without_anybodys_help,
-    a_daemon_set_that_never_becomes_ready_is_taken_back,
+    a_rollout_that_never_becomes_ready_is_rolled_back_to_the_same_template_and_not_repeated,
+    a_crash_loop_is_rolled_back_long_before_the_timeout,
+    a_rollout_past_its_progress_deadline_is_rolled_back_before_the_timeout,
+    a_stateful_set_that_never_becomes_ready_is_rolled_back,
+    a_stateful_set_of_parallel_pods_is_rolled_back_without_manual_help,
+    a_daemon_set_that_never_becomes_ready_is_rolled_back,
 ];
 
-fn what_never_becomes_ready_is_taken_back_to_the_same_template_and_not_tried_again(arena: &Arena) {
+fn a_rollout_that_never_becomes_ready_is_rolled_back_to_the_same_template_and_not_repeated(
+    arena: &Arena,
+) {
     let shop = arena.shop("never");
     let before = shop.deployment(NEVER);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
-    let told = taken_back(&shop, Kind::Deployment, &before);
-    assert!(told["message"].as_str().unwrap().contains("did not end in time"), "{told}");
+    let repair = rolled_back(&shop, Kind::Deployment, &before);
+    assert!(repair["message"].as_str().unwrap().contains("did not end in time"), "{repair}");
     assert_eq!(shop.event("RolledBack", "Deployment")["type"], "Warning");
     shop.event("RolledBack", "DevOpsPolicy");
     shop.awaits(Kind::Deployment, "web", "to be rolled out once more", |it| {
@@ -32,20 +34,20 @@ fn what_never_becomes_ready_is_taken_back_to_the_same_template_and_not_tried_aga
     shop.is_available(Kind::Deployment, "web");
     assert_eq!(shop.templates(Kind::Deployment, "web"), 2, "no third ReplicaSet");
 
-    shop.is_read_twice(Kind::Deployment, "web");
-    assert_eq!(arena.template_patches(&shop.name).len(), 2, "it was tried again");
-    shop.tells("own", "Deployment/web", "RolledBack");
+    shop.wait_for_two_reads(Kind::Deployment, "web");
+    assert_eq!(arena.template_patches(&shop.name).len(), 2, "the repair was repeated");
+    shop.wait_for_state("own", "Deployment/web", "RolledBack");
     shop.edit_policy("own", &json!({"remediation": {"rolloutTimeoutSeconds": 11}}));
-    eventually("a try for the policy's next version", || {
+    eventually("a repair for the policy's next version", || {
         let patches = arena.template_patches(&shop.name).len();
         if patches == 3 { Ok(()) } else { Err(patches.to_string()) }
     });
 }
 
-/// Waits until the one repair of a workload `web` was taken back by one patch.
-fn taken_back(shop: &Shop<'_>, kind: Kind, before: &Value) -> Value {
-    let told = shop.tells("own", &format!("{}/web", kind.names().kind), "RolledBack");
-    println!("{}: {}", shop.name, told["message"]);
+/// Waits until the repair of the workload `web` was rolled back by one patch.
+fn rolled_back(shop: &Shop<'_>, kind: Kind, before: &Value) -> Value {
+    let repair = shop.wait_for_state("own", &format!("{}/web", kind.names().kind), "RolledBack");
+    println!("{}: {}", shop.name, repair["message"]);
     let (after, _) = eventually("the repair to be over", || {
         let after = shop.get(kind, "web");
         let over = after["metadata"]["labels"][MARK].is_null();
@@ -55,64 +57,67 @@ fn taken_back(shop: &Shop<'_>, kind: Kind, before: &Value) -> Value {
     assert_eq!(template(&after), template(before), "the same template");
     assert_eq!(record(&after)["state"], "RolledBack");
     let patches = shop.arena.template_patches(&shop.name);
-    assert_eq!(patches.len(), 2, "there and back: {patches:?}");
-    shop.sees("it is counted", "own", |it| it["remediation"]["rolledBack"] == 1);
-    let _status = shop.sees("it is over", "own", |it| it["remediation"]["inFlight"] == 0);
-    told
+    assert_eq!(patches.len(), 2, "one repair and one rollback: {patches:?}");
+    shop.wait_for_status("the rollback in the status", "own", |it| {
+        it["remediation"]["rolledBack"] == 1
+    });
+    let _status =
+        shop.wait_for_status("no repair in flight", "own", |it| it["remediation"]["inFlight"] == 0);
+    repair
 }
 
-fn a_crash_loop_is_taken_back_long_before_the_timeout(arena: &Arena) {
+fn a_crash_loop_is_rolled_back_long_before_the_timeout(arena: &Arena) {
     let shop = arena.shop("crash");
     let before = shop.deployment(CRASH);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
-    let told = taken_back(&shop, Kind::Deployment, &before);
-    let message = told["message"].as_str().unwrap();
+    let repair = rolled_back(&shop, Kind::Deployment, &before);
+    let message = repair["message"].as_str().unwrap();
     assert!(message.contains("\"web\"") && message.contains("restarted 5 times"), "{message}");
-    // Somebody replaces the whole object, and the record with it: it is not tried again for that.
+    // A user replaces the whole object including the record: the repair is still not repeated.
     let mut object = before.clone();
     object["metadata"] = json!({"name": "web"});
     arena.api.put(&shop.path(Kind::Deployment, "web"), &object).unwrap();
-    shop.is_read_twice(Kind::Deployment, "web");
-    assert_eq!(arena.template_patches(&shop.name).len(), 2, "it was tried again");
-    shop.tells("own", "Deployment/web", "RolledBack");
+    shop.wait_for_two_reads(Kind::Deployment, "web");
+    assert_eq!(arena.template_patches(&shop.name).len(), 2, "the repair was repeated");
+    shop.wait_for_state("own", "Deployment/web", "RolledBack");
 }
 
-fn a_progress_deadline_that_is_over_is_taken_back_before_the_timeout(arena: &Arena) {
+fn a_rollout_past_its_progress_deadline_is_rolled_back_before_the_timeout(arena: &Arena) {
     let shop = arena.shop("progress");
     let mut object = workload(Kind::Deployment, "web", NEVER, 2);
     object["spec"]["progressDeadlineSeconds"] = json!(2);
     let before = shop.runs(Kind::Deployment, &object);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
-    let told = taken_back(&shop, Kind::Deployment, &before);
-    assert!(told["message"].as_str().unwrap().contains("progress deadline"), "{told}");
+    let repair = rolled_back(&shop, Kind::Deployment, &before);
+    assert!(repair["message"].as_str().unwrap().contains("progress deadline"), "{repair}");
 }
 
-/// Its controller waits for the stuck pod for ever; podgate takes that away, and nothing else.
-fn a_stateful_set_that_never_becomes_ready_is_taken_back(arena: &Arena) {
+/// Its controller waits for the stuck pod for ever; podgate deletes that pod, and nothing else.
+fn a_stateful_set_that_never_becomes_ready_is_rolled_back(arena: &Arena) {
     let shop = arena.shop("stuck");
     let before = shop.runs(Kind::StatefulSet, &workload(Kind::StatefulSet, "web", NEVER, 2));
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
-    let told = taken_back(&shop, Kind::StatefulSet, &before);
-    assert!(told["message"].as_str().unwrap().contains("did not end in time"), "{told}");
+    let repair = rolled_back(&shop, Kind::StatefulSet, &before);
+    assert!(repair["message"].as_str().unwrap().contains("did not end in time"), "{repair}");
     shop.is_available(Kind::StatefulSet, "web");
     assert_eq!(shop.templates(Kind::StatefulSet, "web"), 2, "no third revision");
 }
 
-fn a_stateful_set_of_parallel_pods_is_taken_back_without_anybodys_help(arena: &Arena) {
+fn a_stateful_set_of_parallel_pods_is_rolled_back_without_manual_help(arena: &Arena) {
     let shop = arena.shop("parallel");
     let mut object = workload(Kind::StatefulSet, "web", NEVER, 2);
     object["spec"]["podManagementPolicy"] = json!("Parallel");
     let before = shop.runs(Kind::StatefulSet, &object);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
-    taken_back(&shop, Kind::StatefulSet, &before);
+    rolled_back(&shop, Kind::StatefulSet, &before);
     shop.is_available(Kind::StatefulSet, "web");
 }
 
-fn a_daemon_set_that_never_becomes_ready_is_taken_back(arena: &Arena) {
+fn a_daemon_set_that_never_becomes_ready_is_rolled_back(arena: &Arena) {
     let shop = arena.shop("daemon");
     let before = shop.runs(Kind::DaemonSet, &workload(Kind::DaemonSet, "web", NEVER, 1));
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 10})));
-    taken_back(&shop, Kind::DaemonSet, &before);
+    rolled_back(&shop, Kind::DaemonSet, &before);
     shop.is_available(Kind::DaemonSet, "web");
     assert_eq!(shop.templates(Kind::DaemonSet, "web"), 2, "no third revision");
 }

@@ -1,4 +1,4 @@
-//! A namespace, its policies and workloads, and what is expected of them.
+//! A namespace with its policies and workloads, and the waits for their expected states.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -10,7 +10,7 @@ use super::kubelet::{PLAY, READY};
 use crate::support::control_plane::seconds;
 use crate::support::eventually;
 
-/// The annotation and the label of `src/remediation/record.rs`.
+/// The annotation and the label of `src/policy/record.rs`.
 pub const MARK: &str = "devops.stochastic.io/remediation";
 
 pub struct Shop<'a> {
@@ -18,7 +18,7 @@ pub struct Shop<'a> {
     pub name: String,
 }
 
-/// A policy that asks for what a workload of [`Shop::deployment`] lacks, with all that is put in.
+/// A policy that requires what a workload of [`Shop::deployment`] lacks, with all mutations.
 pub fn wants(remediation: &Value) -> Value {
     let mut all = json!({"mode": "apply", "cooldownSeconds": 0, "rolloutTimeoutSeconds": 60});
     all.as_object_mut().unwrap().extend(remediation.as_object().unwrap().clone());
@@ -29,7 +29,7 @@ pub fn wants(remediation: &Value) -> Value {
     })
 }
 
-/// A workload of this kind, whose pods play this, in so many replicas.
+/// A workload of this kind, with these replicas, whose pods behave as `play` says.
 pub fn workload(kind: Kind, name: &str, play: &str, replicas: u32) -> Value {
     let names = kind.names();
     let labels = json!({"app": name, PLAY: play});
@@ -51,7 +51,7 @@ pub fn workload(kind: Kind, name: &str, play: &str, replicas: u32) -> Value {
 }
 
 impl Shop<'_> {
-    /// Where a kind's objects are, or one of them.
+    /// The path of a kind's objects, or of one object.
     pub fn path(&self, kind: Kind, name: &str) -> String {
         let names = kind.names();
         let root = if names.group.is_empty() { "/api" } else { "/apis" };
@@ -76,7 +76,7 @@ impl Shop<'_> {
         self.arena.api.post(&self.policies(""), &object);
     }
 
-    /// Merges into a policy's spec.
+    /// Merges a change into a policy's spec.
     pub fn edit_policy(&self, name: &str, spec: &Value) {
         self.arena.api.merge(&self.policies(name), &json!({ "spec": spec })).unwrap();
     }
@@ -85,7 +85,7 @@ impl Shop<'_> {
         self.arena.api.delete(&self.policies(name));
     }
 
-    /// A policy as it is; null where it is gone.
+    /// The current policy; null if it is gone.
     pub fn get_policy(&self, name: &str) -> Value {
         self.arena.api.try_get(&self.policies(name)).unwrap_or_default()
     }
@@ -94,7 +94,7 @@ impl Shop<'_> {
         self.arena.api.post(&self.path(kind, ""), object);
     }
 
-    /// Creates a workload and waits until all its pods are ready; the object as it is then.
+    /// Creates a workload and waits until all its pods are ready; returns the object.
     pub fn runs(&self, kind: Kind, object: &Value) -> Value {
         self.create(kind, object);
         let name = object["metadata"]["name"].as_str().unwrap();
@@ -141,8 +141,13 @@ impl Shop<'_> {
         object
     }
 
-    /// The policy's status, once it is so.
-    pub fn sees(&self, what: &str, policy: &str, is_so: impl Fn(&Value) -> bool) -> Value {
+    /// Waits until the policy's status meets a condition; returns the status.
+    pub fn wait_for_status(
+        &self,
+        what: &str,
+        policy: &str,
+        is_so: impl Fn(&Value) -> bool,
+    ) -> Value {
         let (status, after) = eventually(&format!("{}: {what}", self.name), || {
             let status = self.get_policy(policy)["status"].clone();
             if is_so(&status) { Ok(status) } else { Err(status.to_string()) }
@@ -151,12 +156,12 @@ impl Shop<'_> {
         status
     }
 
-    /// Waits until the policy tells of a workload, as `KIND/NAME`, that it is in this state; what it tells.
-    pub fn tells(&self, policy: &str, workload: &str, state: &str) -> Value {
-        let told = |status: &Value| told(status, &self.label(workload));
+    /// Waits until the policy's status has this state for a workload (`KIND/NAME`); returns the workload's entry.
+    pub fn wait_for_state(&self, policy: &str, workload: &str, state: &str) -> Value {
+        let entry = |status: &Value| workload_status(status, &self.label(workload));
         let what = format!("{workload} {state}");
-        let status = self.sees(&what, policy, |status| told(status)["state"] == state);
-        told(&status)
+        let status = self.wait_for_status(&what, policy, |status| entry(status)["state"] == state);
+        entry(&status)
     }
 
     fn label(&self, workload: &str) -> String {
@@ -164,25 +169,26 @@ impl Shop<'_> {
         format!("{kind}/{}/{name}", self.name)
     }
 
-    /// Waits until podgate has read a workload twice more, and so has done all that it does about it as it is.
-    pub fn is_read_twice(&self, kind: Kind, name: &str) {
+    /// Waits until podgate has read a workload twice more, and so has finished its work on the current object.
+    pub fn wait_for_two_reads(&self, kind: Kind, name: &str) {
         self.arena.is_read(&self.path(kind, name), 2);
     }
 
-    /// Waits until the leader has had a whole round of repairs: it reads a policy that it does not know as a round
-    /// begins, and the next one that it does not know as another begins.
-    pub fn is_gone_through(&self) {
+    /// Waits until the leader has finished a whole round of repairs: it reads a new policy at the start of a round, and
+    /// another new one at the start of the next.
+    pub fn wait_for_a_round(&self) {
         static COUNT: AtomicU32 = AtomicU32::new(1);
         for _ in 0..2 {
             let name = format!("unknown-{}", COUNT.fetch_add(1, Ordering::Relaxed));
-            // Nothing here breaks it.
+            // No workload here breaks it.
             let plans = json!({"forbidLatestTag": true, "remediation": {"mode": "plan"}});
             self.policy(&name, &plans);
             self.arena.is_read(&self.policies(&name), 1);
         }
     }
 
-    /// How many templates a workload has had: the `ReplicaSet`s of a Deployment, the revisions of another.
+    /// The number of templates that a workload has had: the `ReplicaSet`s of a Deployment, the revisions of another
+    /// kind.
     pub fn templates(&self, kind: Kind, name: &str) -> usize {
         let path = match kind {
             Kind::Deployment => self.path(Kind::ReplicaSet, ""),
@@ -222,8 +228,8 @@ impl Shop<'_> {
     }
 }
 
-/// What a status tells of a workload.
-pub fn told(status: &Value, workload: &str) -> Value {
+/// A workload's entry in a policy's status.
+pub fn workload_status(status: &Value, workload: &str) -> Value {
     let mut workloads = status["remediation"]["workloads"].as_array().into_iter().flatten();
     workloads.find(|it| it["workload"] == workload).cloned().unwrap_or_default()
 }
@@ -238,7 +244,7 @@ pub fn condition(status: &Value, kind: &str) -> Value {
         .unwrap_or_default()
 }
 
-/// The record on a workload; null where there is none.
+/// The record on a workload; null if there is none.
 pub fn record(object: &Value) -> Value {
     let text = object["metadata"]["annotations"][MARK].as_str().unwrap_or_default();
     serde_json::from_str(text).unwrap_or_default()

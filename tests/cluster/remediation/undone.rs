@@ -1,4 +1,4 @@
-//! Somebody else undoes what podgate repairs, again and again.
+//! Another controller undoes podgate's repairs, again and again.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -15,7 +15,7 @@ pub const TRIALS: Trials<Arena> = trials![
     a_loop_that_reverts_the_template_meets_three_patches_and_then_the_condition,
     a_loop_that_replaces_the_whole_object_meets_three_patches_and_then_the_condition,
     a_loop_that_reverts_every_five_seconds_meets_three_patches_and_then_the_condition,
-    what_somebody_goes_on_from_is_theirs,
+    a_template_edited_after_a_repair_is_kept,
 ];
 
 fn a_loop_that_reverts_the_template_meets_three_patches_and_then_the_condition(arena: &Arena) {
@@ -24,7 +24,7 @@ fn a_loop_that_reverts_the_template_meets_three_patches_and_then_the_condition(a
             {"op": "test", "path": "/metadata/resourceVersion", "value": found["metadata"]["resourceVersion"]},
             {"op": "replace", "path": "/spec/template", "value": original["spec"]["template"]},
         ]);
-        // Somebody was faster.
+        // Another write may have come first.
         let _ = shop.arena.api.patch(&shop.path(Kind::Deployment, "web"), &patch);
     });
 }
@@ -39,7 +39,7 @@ fn a_loop_that_reverts_every_five_seconds_meets_three_patches_and_then_the_condi
     reverted(arena, Duration::from_secs(5), replace);
 }
 
-/// As from a repository: what is not in there goes, annotations and labels too.
+/// As a sync from a repository: everything that is not there is removed, annotations and labels too.
 fn replace(shop: &Shop<'_>, original: &Value, _: &Value) {
     let mut object = original.clone();
     let metadata = &original["metadata"];
@@ -63,23 +63,23 @@ fn reverted(arena: &Arena, every: Duration, revert: fn(&Shop<'_>, &Value, &Value
             }
         });
         let _done = Done(&done);
-        let status = shop.sees("the condition", "own", |status| {
+        let status = shop.wait_for_status("the condition", "own", |status| {
             condition(status, "RemediationConflict") == json!("True")
         });
         assert_eq!(condition(&status, "Ready"), json!("True"));
-        let told = shop.tells("own", "Deployment/web", "Conflict");
-        assert!(told["message"].as_str().unwrap().contains("undone 3 times"), "{told}");
-        // The loop goes on meanwhile.
-        shop.is_read_twice(Kind::Deployment, "web");
+        let repair = shop.wait_for_state("own", "Deployment/web", "Conflict");
+        assert!(repair["message"].as_str().unwrap().contains("undone 3 times"), "{repair}");
+        // The loop keeps running.
+        shop.wait_for_two_reads(Kind::Deployment, "web");
     });
     assert_eq!(arena.template_patches(&shop.name).len(), 3, "three patches");
-    shop.tells("own", "Deployment/web", "Conflict");
+    shop.wait_for_state("own", "Deployment/web", "Conflict");
     shop.event("RemediationConflict", "Deployment");
     let after = shop.get(Kind::Deployment, "web");
     assert_eq!(after["spec"]["template"], original["spec"]["template"]);
 }
 
-/// Ends the loop, also by a panic.
+/// Ends the loop, also on a panic.
 struct Done<'a>(&'a AtomicBool);
 
 impl Drop for Done<'_> {
@@ -88,12 +88,12 @@ impl Drop for Done<'_> {
     }
 }
 
-fn what_somebody_goes_on_from_is_theirs(arena: &Arena) {
+fn a_template_edited_after_a_repair_is_kept(arena: &Arena) {
     let shop = arena.shop("theirs");
     shop.deployment(READY);
     arena.kubelet.hold(&shop.name);
     shop.policy("own", &wants(&json!({"rolloutTimeoutSeconds": 600})));
-    shop.tells("own", "Deployment/web", "RollingOut");
+    shop.wait_for_state("own", "Deployment/web", "RollingOut");
     let image = json!([{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "nginx:1.30"}]);
     arena.api.patch(&shop.path(Kind::Deployment, "web"), &image).unwrap();
     let after = shop.awaits(Kind::Deployment, "web", "to be let go", |it| {
@@ -103,7 +103,7 @@ fn what_somebody_goes_on_from_is_theirs(arena: &Arena) {
     arena.kubelet.release(&shop.name);
     let container = &after["spec"]["template"]["spec"]["containers"][0];
     assert_eq!(container["image"], "nginx:1.30");
-    assert_eq!(container["resources"]["limits"]["memory"], "64Mi", "it is left as they made it");
+    assert_eq!(container["resources"]["limits"]["memory"], "64Mi", "the edited limit is kept");
     assert_eq!(arena.template_patches(&shop.name).len(), 1);
-    shop.sees("no violation", "own", |status| status["violations"] == 0);
+    shop.wait_for_status("no violation", "own", |status| status["violations"] == 0);
 }

@@ -1,4 +1,4 @@
-//! A webhook of the suite's own, which the API server asks about one namespace.
+//! A webhook of the suite, which the API server calls for one namespace.
 
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -19,19 +19,19 @@ use super::shop::Shop;
 /// Given a review's request, the JSON patch of the object, or null.
 pub type Answer = Arc<dyn Fn(&Value) -> Value + Send + Sync>;
 
-/// A webhook that is registered; the API server forgets it, and it ends, with this value.
+/// A registered webhook; when this value is dropped, it is unregistered and ends.
 pub struct Webhook {
     api: Arc<Api>,
     path: String,
     _keeps: Keeps,
 }
 
-/// What ends with a webhook.
+/// The resources of a webhook, which live as long as it.
 enum Keeps {
     Serving {
         _until: watch::Sender<bool>,
     },
-    /// A port that is taken, on which nobody listens.
+    /// A reserved port without a listener.
     Down {
         _port: TcpSocket,
     },
@@ -41,19 +41,19 @@ const PODS: &str = "pods";
 pub const DEPLOYMENTS: &str = "deployments";
 
 impl Webhook {
-    /// One that changes pods as they are made.
+    /// A webhook that changes pods at creation.
     pub fn of_pods(shop: &Shop<'_>, answer: Answer) -> Self {
         Self::serve(shop, PODS, answer)
     }
 
-    /// One that sees each write of a workload before it happens.
+    /// A webhook that sees each write to a workload before it happens.
     pub fn of_workloads(shop: &Shop<'_>, answer: Answer) -> Self {
         Self::serve(shop, DEPLOYMENTS, answer)
     }
 
-    /// One that never answers, so that no workload of the namespace can be changed.
+    /// A webhook that never answers, so that no workload of the namespace can be changed.
     pub fn that_is_down(shop: &Shop<'_>) -> Self {
-        // A socket that is bound and does not listen: nobody else can have its port, and calls are refused.
+        // The socket is bound but does not listen: no other process can use its port, and calls are refused.
         let port = TcpSocket::new_v4().unwrap();
         port.bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let url = format!("https://{}/", port.local_addr().unwrap());

@@ -1,4 +1,4 @@
-//! `docs/cel.md`: what a validation's expression may call, from the table of functions.
+//! `docs/cel.md`: the functions of validations, from the table of functions.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use podgate::cel::declared::{authorization::AUTHORIZATION, libraries};
 use podgate::cel::library::{LEFT_OUT, MACROS, description};
 use podgate::cel::meter::{EXPRESSION_COST_LIMIT, POLICY_COST_BUDGET, REVIEW_MEMORY};
 
-/// The page, below the note that it is made.
+/// The page, below the note that it is generated.
 pub fn page() -> String {
     let mut text = format!(
         "# Expressions\n\nThe expressions of [`validations`](rules.md#validations) are CEL as Kubernetes 1.36 has it in a \
@@ -45,7 +45,7 @@ fn section(library: &FunctionLibrary) -> String {
     format!("\n## {heading}\n\n| | |\n|---|---|\n{rows}")
 }
 
-/// Within a table, a bar ends a cell.
+/// A bar inside a table must be escaped.
 fn escaped(code: &str) -> String {
     code.replace('|', "\\|")
 }

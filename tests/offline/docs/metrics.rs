@@ -1,5 +1,4 @@
-//! `docs/metrics.md`: names, types, labels and help from what `/metrics` shows once everything has happened that is
-//! counted.
+//! `docs/metrics.md`: names, types, labels and help from `/metrics` after every counted event has happened.
 
 use std::collections::BTreeSet;
 use std::fmt::Write;
@@ -8,7 +7,7 @@ use std::path::Path;
 
 use podgate::metrics::{Metrics, ReviewSummary};
 
-/// The page's parts: a heading, what is true of all in it, and how their names begin.
+/// The page's sections: heading, introduction, and the prefixes of their metrics.
 const PARTS: [(&str, &str, &[&str]); 7] = [
     (
         "Admission",
@@ -68,7 +67,7 @@ struct Family {
     labels: String,
 }
 
-/// What `/metrics` shows. A family with labels shows once it has a series.
+/// The text of `/metrics`. A family with labels appears when it has a series.
 fn exposition() -> String {
     let metrics = Metrics::new().unwrap();
     metrics.admission.judged(&ReviewSummary {
@@ -141,7 +140,7 @@ fn the_page_of_the_metrics_is_up_to_date() {
     super::check("metrics.md", &text);
 }
 
-/// What others count of podgate, which the alerts and dashboards read too.
+/// Metrics of other components about podgate, which the alerts and dashboards also read.
 const API_SERVER: &str = "
 ## Of the API server
 
@@ -155,7 +154,7 @@ Its own, with `name` the webhook: `validate.podgate.devops.stochastic.io`, `muta
 | `apiserver_admission_webhook_fail_open_count` | counter | `name`, `type` | Calls that failed under `Ignore`: the object passed unjudged. |
 ";
 
-/// A family whose labels nothing above sets would be missing on the page, and nobody would know.
+/// Without this check, a family whose labels are not set above would be missing on the page.
 #[test]
 fn every_metric_of_the_source_is_shown() {
     let shown: BTreeSet<_> = families().into_iter().map(|it| it.name).collect();

@@ -1,4 +1,4 @@
-//! What podgate said to a body, and whether it may say that.
+//! podgate's answer to a body, and whether it is allowed.
 
 use serde_json::Value;
 
@@ -6,12 +6,11 @@ use super::MARKER;
 use crate::support::binary::Podgate;
 use crate::support::review::patch_of;
 
-/// The most bytes of a denial, as `docs/admission.md` has it, and of a refusal, which API servers log.
+/// The most bytes of a denial, as in `docs/admission.md`, and of a refusal, which API servers log.
 const MAX_DENIAL: usize = 4096;
 const MAX_REFUSAL: usize = 1024;
 
-/// How a body is refused for what it is. That it came too slowly (408), or that there was no room for it (429), is said
-/// of no body here.
+/// The status codes for invalid bodies. Slow bodies (408) and shed reviews (429) do not occur here.
 const REFUSED: u16 = 400;
 const TOO_LARGE: u16 = 413;
 
@@ -71,7 +70,7 @@ impl Verdict {
         Ok(Expected::Refused)
     }
 
-    /// Whether `/mutate` may say that: it refuses, or puts something in that fits, or nothing.
+    /// Checks an answer of `/mutate`: a refusal, a valid patch, or no patch. Returns whether there is a patch.
     pub fn check_mutation(&self, body: &[u8]) -> Result<bool, String> {
         match self.status {
             200 => {
@@ -90,7 +89,7 @@ impl Verdict {
         }
     }
 
-    /// The response of an AdmissionReview as the API server asks for it, with no other fields than those.
+    /// The response of an AdmissionReview, with no other fields than the API server expects.
     fn response(&self, body: &[u8], known: &[&str]) -> Result<Value, String> {
         let answer: Value = serde_json::from_str(&self.text).map_err(|it| it.to_string())?;
         must(keys(&answer) == ["apiVersion", "kind", "response"], "other fields", &self.text)?;
@@ -103,7 +102,7 @@ impl Verdict {
     }
 
     fn answer(&self, body: &[u8]) -> Result<Expected, String> {
-        // No patch: this is no mutating webhook.
+        // `/validate` must not send a patch.
         let known = ["allowed", "auditAnnotations", "status", "uid", "warnings"];
         let response = self.response(body, &known)?;
         for warning in response["warnings"].as_array().into_iter().flatten() {
@@ -130,7 +129,7 @@ impl Verdict {
         Ok(Expected::Denied)
     }
 
-    /// Status and [`Self::summary`], of a long one only the beginning.
+    /// Status and [`Self::summary`], shortened if it is long.
     pub fn short(&self) -> String {
         const MOST: usize = 160;
         let summary = self.summary();
@@ -140,7 +139,7 @@ impl Verdict {
         format!("{status}{short}{rest}").trim_end().to_owned()
     }
 
-    /// Why, on one line: each violation's rule and field, the warnings, or the refusal.
+    /// The reason on one line: each violation's rule and field, the warnings, or the refusal.
     pub fn summary(&self) -> String {
         let Ok(answer) = serde_json::from_str::<Value>(&self.text) else {
             return format!("{} {}", self.status, self.text.trim_end());
@@ -178,11 +177,11 @@ fn keys(value: &Value) -> Vec<&str> {
     keys
 }
 
-/// The uid that a body asks to be echoed, read by nothing of ours.
+/// The uid of a body, read without podgate's own parser.
 fn uid(body: &[u8]) -> Value {
-    // Some bodies nest deeper than this reader goes: the uid stands in the head of all.
+    // Some bodies nest deeper than this parser goes; the uid is near the start of all.
     let text = String::from_utf8_lossy(body);
-    let start = text.find("\"uid\":").expect("a body that is answered has a uid") + 6;
+    let start = text.find("\"uid\":").expect("an answered body has a uid") + 6;
     let mut values = serde_json::Deserializer::from_str(&text[start..]).into_iter::<Value>();
     values.next().unwrap().unwrap()
 }

@@ -1,4 +1,4 @@
-//! What is too large for a file: a name, what must happen, and how it is made.
+//! Inputs that are too large for a file: the name, the expected result, and the generator.
 
 use std::fmt::Write;
 
@@ -8,13 +8,13 @@ use super::answers::Expected::{self, Admitted, Denied, Refused};
 pub type Review = (&'static str, Expected, fn() -> Vec<u8>);
 type Policy = (&'static str, fn() -> String);
 
-/// The largest body that is read.
+/// The largest accepted body.
 const MAX_BODY: usize = 20 * 1024 * 1024;
 const WEB: &str = r#"{"name":"web","image":"nginx:1.29","livenessProbe":{},"resources":{"limits":{"memory":"1Mi"}}}"#;
 const BAD: &str =
     r#"{"name":"bad","image":"nginx","livenessProbe":{},"resources":{"limits":{"memory":"1Mi"}}}"#;
 
-/// A pod's creation in a namespace, with more in its metadata and its spec.
+/// The creation of a pod in a namespace, with additional metadata and spec fields.
 fn pod(namespace: &str, metadata: &str, spec: &str) -> Vec<u8> {
     format!(
         r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","request":{{"uid":"u","operation":"CREATE","namespace":"{namespace}","kind":{{"group":"","version":"v1","kind":"Pod"}},"object":{{"metadata":{{"name":"web","labels":{{"app":"web"}}{metadata}}},"spec":{{{spec}}}}},"oldObject":null}}}}"#
@@ -30,7 +30,7 @@ fn containers(list: &str) -> Vec<u8> {
     shop(&format!(r#""containers":[{list}]"#))
 }
 
-/// So many of an item, by commas; `%` is its number.
+/// Repeats an item, separated by commas; `%` is its index.
 fn many(count: usize, item: &str) -> String {
     let mut list = String::new();
     for number in 0..count {
@@ -44,7 +44,7 @@ fn many(count: usize, item: &str) -> String {
     list
 }
 
-/// As many containers as are looked at, each of which breaks what a container can.
+/// The most containers that are evaluated, each with every violation of a container.
 fn everything_wrong() -> Vec<u8> {
     let handler = r#"{"httpGet":{"host":"h"},"tcpSocket":{"host":"h"}}"#;
     let probes = ["livenessProbe", "readinessProbe", "startupProbe"];
@@ -61,7 +61,7 @@ fn everything_wrong() -> Vec<u8> {
     ))
 }
 
-/// As many of an item as a body may hold.
+/// As many items as fit into a body.
 fn full_of(item: &str) -> String {
     many((MAX_BODY - 2000) / (item.len() + 1), item)
 }

@@ -1,4 +1,4 @@
-//! Policy files, by the real binary.
+//! Policy files, read by the real binary.
 
 use std::fmt::Write;
 use std::fs;
@@ -51,7 +51,7 @@ pub fn check() {
 /// The error for a file without a policy, which has no place of a fault.
 const NO_POLICY: &str = " there is no policy in it; name a policy file or a folder of them";
 
-/// `LINE:COLUMN: what is wrong`, or what is wrong with the error.
+/// `LINE:COLUMN: reason`, or a description of the malformed error.
 fn fault(code: Option<i32>, error: &str, path: &str) -> Result<String, String> {
     let line = error.trim_end();
     let found = line.strip_prefix("podgate: ").and_then(|it| it.strip_prefix(path));

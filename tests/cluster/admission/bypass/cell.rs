@@ -9,22 +9,22 @@ use crate::support::cluster::Namespace;
 use crate::support::manifests::in_pod;
 use crate::support::wire::{Reply, Run, Write, unversioned};
 
-/// Where a resource's cells are tried: the object `web`, in a namespace with the policy.
+/// The object `web`, on which the cells of a resource are tried, and its namespace with the policy.
 pub struct Target<'a> {
     pub shop: &'a Namespace<'a>,
     pub resource: &'a Resource,
     pub kind: Kind,
-    /// What `web` was made from.
+    /// The manifest of `web`.
     pub manifest: &'a Value,
 }
 
 impl Target<'_> {
-    /// Tries a violation and its clean twin; what was not as the table says.
+    /// Tries a violation and its clean twin; returns the difference from the table.
     pub fn check(&self, place: Place, step: Step, verdict: Verdict) -> Result<(), String> {
         let violation = in_pod(self.kind, place.change(false));
         let twin = in_pod(self.kind, place.change(true));
         let (denied, clean) = (self.write(step, &violation), self.write(step, &twin));
-        // Whether the pod came out changed: also of a write that was admitted.
+        // Whether the write changed the pod, which is possible for an admitted write too.
         let changed = |reply: &Reply, change: &Value| {
             reply.admitted() && amended(&reply.body, change) == reply.body
         };
@@ -42,15 +42,15 @@ impl Target<'_> {
             Verdict::Kept(_) => kept(&denied, &violation) && kept(&clean, &twin),
             Verdict::NotAsked(_) => changed(&denied, &violation) && changed(&clean, &twin),
         };
-        let tell = |reply: &Reply| format!("{} {}", reply.code, clip(reply.message()));
+        let describe = |reply: &Reply| format!("{} {}", reply.code, clip(reply.message()));
         if right {
             Ok(())
         } else {
-            Err(format!("not {verdict:?}: {}; its twin: {}", tell(&denied), tell(&clean)))
+            Err(format!("not {verdict:?}: {}; its twin: {}", describe(&denied), describe(&clean)))
         }
     }
 
-    /// What a denial must say.
+    /// The text that a denial must contain.
     fn words(&self, place: Place, step: Step) -> [String; 3] {
         let names = self.kind.names();
         let name = if matches!(step, Step::Create(_)) { "new" } else { "web" };
@@ -105,7 +105,7 @@ impl Target<'_> {
     }
 }
 
-/// An object after a change: items of a list are found by their name, as in a strategic merge.
+/// An object after a change. List items are matched by name, as in a strategic merge.
 pub fn amended(object: &Value, change: &Value) -> Value {
     match (object, change) {
         (Value::Object(fields), Value::Object(changes)) => {
@@ -131,7 +131,7 @@ pub fn amended(object: &Value, change: &Value) -> Value {
     }
 }
 
-/// A change as a JSON merge patch says it, which replaces lists.
+/// A change as a JSON merge patch, which replaces lists.
 fn with_whole_lists(change: &Value, after: &Value) -> Value {
     match change {
         Value::Object(changes) => changes

@@ -1,4 +1,4 @@
-//! Updates that only some objects take, or that hide behind what was there before.
+//! Updates that only some objects accept, and updates that hide behind an earlier violation.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use crate::support::wire::{Run, Write};
 
 const RESIZE: &str = "web/resize";
 
-/// Labels and resources of its template may change until it starts.
+/// The labels and resources of a suspended Job's template may change until it starts.
 pub fn a_suspended_job_is_judged_by_what_its_template_becomes(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     shop.policy("matrix", &enforce(&policy()));
@@ -30,7 +30,7 @@ pub fn a_suspended_job_is_judged_by_what_its_template_becomes(cluster: &Cluster)
     }
 }
 
-/// Its limit stands for its containers', which have none.
+/// The pod-level limit applies to its containers, which have none.
 pub fn a_resize_of_the_whole_pod_is_judged_in_its_containers(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     shop.policy("matrix", &enforce(&policy()));
@@ -49,7 +49,7 @@ pub fn a_resize_of_the_whole_pod_is_judged_in_its_containers(cluster: &Cluster) 
     resize("48Mi").object();
 }
 
-/// A CPU limit of nothing once stood for a memory limit of nothing: both are 0, in one container, by one rule.
+/// A zero CPU limit once hid a zero memory limit: same value, same container, same rule.
 pub fn an_old_violation_is_no_pass_for_the_same_value_in_another_field(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let resources = |cpu: &str, memory: &str| {
@@ -67,14 +67,14 @@ pub fn an_old_violation_is_no_pass_for_the_same_value_in_another_field(cluster: 
         shop.write(Run::Dry, Write::StrategicPatch, Kind::Pod, RESIZE, &change)
     };
     resize("0", "48Mi").object();
-    // A pod without any limit would be of another QoS class, so the CPU's comes in instead.
+    // A pod without any limit would have another QoS class, so the resize sets a CPU limit.
     resize("10m", "0")
         .rejection()
         .because(&["breaks 1 rule\n", "spec.containers[0].resources.limits.memory is \"0\""]);
 }
 
-/// podgate lets a mirror pod pass only from the kubelet that runs what it shows; anybody else's is a pod like any other. The
-/// API server lets no pod that runs become one, and no such pod become another.
+/// podgate admits a mirror pod only from the kubelet of its node, and judges any other as an ordinary pod. The API
+/// server does not let a running pod become a mirror pod, or stop being one.
 pub fn a_pod_can_neither_become_a_mirror_pod_nor_stop_being_one(cluster: &Cluster) {
     let shop = cluster.namespace("shop");
     let mirror = json!({"metadata": {"annotations": {"kubernetes.io/config.mirror": "a-hash"}}});
@@ -95,10 +95,10 @@ pub fn a_pod_can_neither_become_a_mirror_pod_nor_stop_being_one(cluster: &Cluste
     let mut later = pod_on("a-node");
     later["metadata"]["name"] = json!("later");
     post(Kind::Pod, &later).rejection();
-    // A template does not make mirror pods.
+    // Templates do not create mirror pods.
     let deployment = workload(Kind::Deployment, pod("nginx"));
     post(Kind::Deployment, &mirroring(Kind::Deployment, deployment, "a-node")).rejection();
-    // No scheduler has a say in one.
+    // A mirror pod is not scheduled.
     assert!(post(Kind::Pod, &pod_on("")).message().contains("must set spec.nodeName"));
 
     let mut clean = pod_on("a-node");

@@ -1,5 +1,4 @@
-//! What the live API server serves, by its own account: discovery says which resources there are,
-//! its schemas what each takes.
+//! The resources that the live API server serves, from its discovery documents, and their fields, from its schemas.
 
 use std::collections::BTreeSet;
 
@@ -20,7 +19,7 @@ pub struct Resource {
 }
 
 impl Resource {
-    /// Where it is written, by the path of its operation; `None` is a watch, or no resource.
+    /// The resource that an operation's path writes; `None` for a watch or a path without a resource.
     fn at(path: &str) -> Option<Self> {
         let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
         let (group, version, below) = match parts.as_slice() {
@@ -37,7 +36,7 @@ impl Resource {
         Some(Self { group: group.to_owned(), version: (*version).to_owned(), name })
     }
 
-    /// `apps/v1` as in a manifest.
+    /// `apps/v1`, as in a manifest.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
             self.version.clone()
@@ -47,7 +46,7 @@ impl Resource {
     }
 }
 
-/// What can be written, and what of it takes a body that a pod's spec is in.
+/// The writable resources, and those whose body contains a pod spec.
 #[derive(Default)]
 pub struct Served {
     pub writable: BTreeSet<Resource>,
@@ -55,10 +54,10 @@ pub struct Served {
 }
 
 impl Served {
-    /// Asks for the documents until they cover what discovery lists: those of a new CRD come later, and
-    /// are empty at first.
+    /// Reads the schema documents until they cover all resources of discovery: those of a new CRD come later, and are
+    /// empty at first.
     pub fn by(cluster: &Cluster) -> Self {
-        let covering = eventually("the OpenAPI documents to cover what is served", || {
+        let covering = eventually("the OpenAPI documents to cover the served resources", || {
             let mut served = Self::default();
             for document in cluster.get("/openapi/v3")["paths"].as_object().unwrap().values() {
                 let url = document["serverRelativeURL"].as_str().unwrap();
@@ -75,7 +74,7 @@ impl Served {
         let schemas = &document["components"]["schemas"];
         for (path, operations) in document["paths"].as_object().into_iter().flatten() {
             let Some(resource) = Resource::at(path) else { continue };
-            // A patch says in the answer only what it is a patch of.
+            // The request body of a patch does not name the patched kind, but its response does.
             let bodies = [("post", "requestBody"), ("put", "requestBody"), ("patch", "responses")];
             for (method, body) in bodies {
                 let operation = &operations[method];
@@ -91,23 +90,23 @@ impl Served {
     }
 }
 
-/// Whether a schema leads to a pod's spec, by whatever way.
-fn bears_pod<'a>(schemas: &'a Value, schema: &'a Value, seen: &mut BTreeSet<&'a str>) -> bool {
+/// Whether a schema contains a pod spec, at any depth.
+fn bears_pod<'a>(schemas: &'a Value, schema: &'a Value, visited: &mut BTreeSet<&'a str>) -> bool {
     match schema {
         Value::Object(fields) => fields.iter().any(|(key, value)| {
             let name = value.as_str().and_then(|it| it.strip_prefix(REFERENCE));
             match name.filter(|_| key == "$ref") {
                 Some(POD_SPEC) => true,
-                Some(name) => seen.insert(name) && bears_pod(schemas, &schemas[name], seen),
-                None => bears_pod(schemas, value, seen),
+                Some(name) => visited.insert(name) && bears_pod(schemas, &schemas[name], visited),
+                None => bears_pod(schemas, value, visited),
             }
         }),
-        Value::Array(items) => items.iter().any(|item| bears_pod(schemas, item, seen)),
+        Value::Array(items) => items.iter().any(|item| bears_pod(schemas, item, visited)),
         _ => false,
     }
 }
 
-/// What discovery lists as writable.
+/// The resources that discovery lists as writable.
 fn listed(cluster: &Cluster) -> BTreeSet<Resource> {
     let mut versions = vec![("/api/v1".to_owned(), String::new(), "v1".to_owned())];
     for group in cluster.get("/apis")["groups"].as_array().unwrap() {

@@ -1,5 +1,5 @@
-//! The table of the matrix: every resource that bears a pod, every place in a pod where a violation
-//! can stand, and what becomes of a write that puts one there.
+//! The table of the matrix: every pod-bearing resource, every place of a violation in a pod, and the expected verdict
+//! of each write.
 
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
@@ -17,7 +17,7 @@ pub enum Route {
 }
 
 impl Route {
-    /// `None` is a way to write a pod that nobody has thought about.
+    /// `None` is a way to write a pod that the table does not know yet.
     pub fn of(resource: &Resource) -> Option<Self> {
         let (name, subresource) = match resource.name.split_once('/') {
             Some((name, subresource)) => (name, Some(subresource)),
@@ -59,7 +59,7 @@ pub enum Step {
     Update(Write),
 }
 
-/// Where in a pod a violation stands.
+/// The place of a violation in a pod.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Place {
     Init,
@@ -101,7 +101,7 @@ impl Place {
         }
     }
 
-    /// What to write into a pod there: the violation, or its clean twin.
+    /// The value to write there: the violation, or its clean twin.
     pub fn change(self, clean: bool) -> Value {
         let pick = |violating: &str, twin: &str| {
             if clean { twin.to_owned() } else { violating.to_owned() }
@@ -129,9 +129,9 @@ impl Place {
     }
 }
 
-/// The clean pod that all of them change, and the policy that it keeps.
+/// The clean pod that all cells change, and the policy that it satisfies.
 pub fn clean_pod() -> Value {
-    // With a CPU request, a pod whose memory is resized to nothing stays Burstable, as it must.
+    // With a CPU request, a pod whose memory is resized to zero stays Burstable, as the API server requires.
     let memory = json!({"memory": "64Mi"});
     let resources = json!({"limits": memory, "requests": {"memory": "64Mi", "cpu": "10m"}});
     let container =
@@ -153,16 +153,16 @@ pub fn policy() -> Value {
     })
 }
 
-/// What becomes of a violating write.
+/// The expected result of a violating write.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Verdict {
     /// podgate denies it, and its clean twin passes.
     Denied,
-    /// The API server refuses it in these words, and the clean twin alike.
+    /// The API server refuses both the violation and its clean twin, with this message.
     Refused(&'static str),
-    /// The API server takes such a write and leaves the pod as it was; why.
+    /// The API server accepts the write and does not change the pod, for this reason.
     Kept(&'static str),
-    /// podgate is not asked; why.
+    /// The API server does not call podgate, for this reason.
     NotAsked(&'static str),
 }
 
@@ -180,7 +180,7 @@ pub fn verdict(route: Route, place: Place, step: Step) -> Verdict {
         (Route::Object(_), Ephemeral, _) => {
             Refused("ephemeral containers not allowed in pod template")
         }
-        // A suspended Job's can change in part, which has a test of its own.
+        // Parts of a suspended Job can change; a separate test covers them.
         (Route::Object(Kind::Job), _, Step::Update(_)) => Refused("field is immutable"),
         (Route::EphemeralContainers, Ephemeral, _)
         | (Route::Resize, InitLimit | SidecarLimit | AppLimit, _)

@@ -1,4 +1,4 @@
-//! Texts and numbers as people write them, and as nobody should.
+//! Texts and numbers, ordinary and malformed.
 
 use super::Choices;
 
@@ -361,7 +361,7 @@ const DOUBLES: [&str; 16] = [
     ".5",
 ];
 
-/// What a text is read as.
+/// The meaning of a text to its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     Any,
@@ -380,7 +380,7 @@ pub enum Purpose {
     Flag,
 }
 
-/// What an overload reads its argument as.
+/// The meaning of an overload's argument.
 pub fn purpose(overload: &str, argument: usize) -> Purpose {
     match (overload, argument) {
         ("matches" | "matches_string", 1) => Purpose::Pattern,
@@ -408,7 +408,7 @@ pub fn text(choices: &mut Choices<'_>) -> &'static str {
     TEXTS[choices.below(TEXTS.len())]
 }
 
-/// A literal of a string: its text by purpose, now and then with something changed, in one of the forms of quoting.
+/// A literal of a string: its text by purpose, sometimes changed, in one of the forms of quoting.
 pub fn string(choices: &mut Choices<'_>, purpose: Purpose) -> String {
     let pool: &[&str] = match purpose {
         _ if choices.once_in(16) => &TEXTS,
@@ -495,7 +495,7 @@ pub fn bytes(choices: &mut Choices<'_>) -> String {
         .to_owned()
 }
 
-/// A character that belongs to the language, or to nothing.
+/// A character of the language, or an invalid one.
 pub fn character(choices: &mut Choices<'_>) -> char {
     const ALL: &[u8] = b"a1.'\"()[]{}?:,+-*/%=!<>&|\\ x0_`eEuIn@#;~\n";
     if choices.once_in(12) {

@@ -12,7 +12,7 @@ pub fn pod(choices: &mut Choices<'_>, corpus: &[Value]) -> Value {
     pod
 }
 
-/// Changes something, further down or here.
+/// Changes a value here or below.
 fn change(choices: &mut Choices<'_>, value: &mut Value, depth: usize) {
     match value {
         Value::Object(fields) if !fields.is_empty() => {

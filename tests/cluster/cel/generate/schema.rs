@@ -1,8 +1,8 @@
-//! Fields of a pod, so that random expressions mostly ask for what there is.
+//! Fields of a pod, so that random expressions mostly use existing fields.
 
 use super::Choices;
 
-/// What is at a place of a pod, when a pod has it.
+/// The shape of a pod's field, if the pod has the field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     Text,
@@ -12,7 +12,7 @@ pub enum Shape {
     Bool,
     Object(&'static [(&'static str, Shape)]),
     List(&'static Shape),
-    /// Texts by keys.
+    /// A map from text to text.
     Texts,
     /// A number or a text.
     Port,
@@ -107,7 +107,7 @@ pub const POD: Shape = Object(&[
 const KEYS: [&str; 8] =
     ["app", "team", "app.kubernetes.io/name", "env", "", "count", "max-memory", "é"];
 
-/// A way down from a place to what has a shape, or to anything; `end` is what is looked for.
+/// A path from a place to a field of the shape `end`, or to any field.
 pub fn walk(
     choices: &mut Choices<'_>,
     from: &str,

@@ -1,5 +1,5 @@
-//! Random expressions of a type: literals, fields of the pod, operators and functions by the judge's declarations, macros.
-//! Now and then of another type, and without the parentheses that would keep operands together.
+//! Random expressions of a type: literals, fields of the pod, operators and functions by the judge's declarations,
+//! macros. Sometimes the type is wrong, or the parentheses around operands are missing.
 
 use super::literals::{self, Purpose};
 use super::schema::{self, Shape};
@@ -40,7 +40,7 @@ pub struct Overload {
 }
 
 impl Overload {
-    /// `None` for what no expression can write, or podgate leaves out.
+    /// `None` for functions that no expression can call, or that podgate does not support.
     pub fn of(function: &str, declared: &judge::Overload) -> Option<Self> {
         let hidden = [
             "@not_strictly_false",
@@ -65,7 +65,7 @@ impl Overload {
 }
 
 impl Type {
-    /// From the judge's words.
+    /// Parses a type as the judge prints it.
     fn read(text: &str) -> Self {
         let inner =
             |prefix: &str| text.strip_prefix(prefix).and_then(|rest| rest.strip_suffix(')'));
@@ -97,7 +97,7 @@ impl Type {
         }
     }
 
-    /// Binds this type's parameters so that it is `to`, if that can be.
+    /// Binds this type's parameters so that it equals `to`, if possible.
     fn fits(&self, to: &Self, bound: &mut Vec<(String, Type)>) -> bool {
         match (self, to) {
             (Self::Param(name), to) => {
@@ -129,25 +129,25 @@ impl Type {
     }
 }
 
-/// What a name in scope is.
+/// The type of a name in scope.
 #[derive(Clone, Debug)]
 enum Named {
     Typed(Type),
     Shaped(Shape),
 }
 
-/// What makes expressions.
+/// The generator of expressions.
 pub struct Terms<'c, 'r> {
     pub choices: &'c mut Choices<'r>,
     overloads: &'c [Overload],
     scope: Vec<(String, Named)>,
-    /// Parts that may yet be made.
+    /// The number of parts that may still be generated.
     left: usize,
 }
 
 /// The deepest nesting of parts.
 const DEPTH: usize = 5;
-/// The most parts of an expression, about.
+/// About the most parts of an expression.
 const PARTS: usize = 40;
 
 impl<'c, 'r> Terms<'c, 'r> {
@@ -263,7 +263,7 @@ impl<'c, 'r> Terms<'c, 'r> {
         }
     }
 
-    /// An operand: mostly in parentheses, where it needs some to be one.
+    /// An operand, mostly in parentheses if it needs them.
     fn operand(&mut self, of: &Type, depth: usize) -> String {
         let term = self.term(of, depth);
         let plain = term.chars().all(|it| it.is_alphanumeric() || "_.'\"[]".contains(it));
@@ -281,7 +281,7 @@ impl<'c, 'r> Terms<'c, 'r> {
         if fitting.is_empty() {
             return None;
         }
-        // A function first, or the comparisons would be most of all.
+        // Functions come first; otherwise most results would be comparisons.
         let mut functions: Vec<&str> = fitting.iter().map(|it| it.function.as_str()).collect();
         functions.dedup();
         let function = functions[self.choices.below(functions.len())].to_owned();
@@ -295,7 +295,7 @@ impl<'c, 'r> Terms<'c, 'r> {
         Some(self.written(overload, &bound, depth))
     }
 
-    /// Gives what is not bound yet some type.
+    /// Binds each unbound parameter to some type.
     fn bind(&mut self, argument: &Type, bound: &mut Vec<(String, Type)>) {
         match argument {
             Type::Param(name) if !bound.iter().any(|(its, _)| its == name) => {
@@ -344,7 +344,7 @@ impl<'c, 'r> Terms<'c, 'r> {
             overload.function.starts_with(['_', '!', '-', '@']) || (overload.receiver && at == 0);
         let purpose = purpose(&overload.id, at);
         match overload.id.as_str() {
-            // The judge would make a list of a thousand million numbers.
+            // The judge would build a list of a billion numbers.
             "lists_range" => ["0", "1", "3", "10", "40", "-1"][self.choices.below(6)].to_owned(),
             "string_format" if at == 1 => {
                 let count = self.choices.below(4);
@@ -364,7 +364,7 @@ impl<'c, 'r> Terms<'c, 'r> {
         }
     }
 
-    /// A literal, a variable, or something of the pod.
+    /// A literal, a variable, or a field of the pod.
     fn leaf(&mut self, of: &Type) -> String {
         match self.choices.below(4) {
             1 | 2 => {
@@ -629,7 +629,7 @@ impl<'c, 'r> Terms<'c, 'r> {
         })
     }
 
-    /// What a macro goes over, whether it is a map, and what its two variables are.
+    /// The collection that a macro iterates, whether it is a map, and the types of its two variables.
     fn range(&mut self, depth: usize, kind: &str, of: &Type) -> ((String, bool), Named, Named) {
         let int = Named::Typed(Type::Int);
         if let Type::List(element) = of

@@ -1,4 +1,4 @@
-//! Reports and Events: what people see of the audit beside the status.
+//! The audit's results outside the status: reports, Events and `podgate watch`.
 
 use std::fs::{self, File};
 use std::process::Stdio;
@@ -13,9 +13,9 @@ use crate::support::{audit, eventually};
 
 pub const TRIALS: Trials<Audited> = trials![
     a_report_counts_exactly_follows_the_pods_and_goes_with_its_policy,
-    status_report_event_and_metric_say_the_severity_that_the_policy_says,
-    podgate_watch_tells_each_change_on_a_line_and_writes_nothing,
-    events_tell_the_workloads_owner_what_began_and_what_went,
+    status_report_event_and_metric_show_the_severity_of_the_policy,
+    podgate_watch_prints_each_change_on_a_line_and_writes_nothing,
+    events_show_the_workloads_owner_new_and_resolved_violations,
 ];
 
 fn reports_of(shop: &Namespace<'_>) -> Vec<Value> {
@@ -23,7 +23,7 @@ fn reports_of(shop: &Namespace<'_>) -> Vec<Value> {
 }
 
 /// Waits for the one report of a namespace.
-fn report(shop: &Namespace<'_>, what: &str, expected: impl Fn(&Value) -> bool) -> Value {
+fn wait_for_report(shop: &Namespace<'_>, what: &str, expected: impl Fn(&Value) -> bool) -> Value {
     let (report, after) = eventually(what, || match &*reports_of(shop) {
         [one] if expected(one) => Ok(one.clone()),
         others => Err(format!("{others:?}")),
@@ -37,11 +37,11 @@ fn a_report_counts_exactly_follows_the_pods_and_goes_with_its_policy(audited: &A
     shop.policy("own", &json!({"forbidLatestTag": true, "requireLivenessProbe": true}));
     shop.deployment("cart", "nginx", 2);
     shop.deployment("api", "nginx:1.29", 1);
-    let told = report(&shop, "a report", |report| report["summary"]["fail"] == 3);
-    assert_eq!(told["source"], "podgate");
+    let report = wait_for_report(&shop, "a report", |report| report["summary"]["fail"] == 3);
+    assert_eq!(report["source"], "podgate");
     // Two workloads and two rules: one pair passes.
-    assert_eq!(told["summary"], json!({"pass": 1, "fail": 3, "warn": 0, "error": 0, "skip": 0}));
-    let results = told["results"].as_array().unwrap();
+    assert_eq!(report["summary"], json!({"pass": 1, "fail": 3, "warn": 0, "error": 0, "skip": 0}));
+    let results = report["results"].as_array().unwrap();
     assert_eq!(results.len(), 3);
     let first = &results[0];
     assert_eq!((&first["rule"], &first["severity"]), (&json!("forbidLatestTag"), &json!("high")));
@@ -49,15 +49,15 @@ fn a_report_counts_exactly_follows_the_pods_and_goes_with_its_policy(audited: &A
     assert_eq!(first["resources"][0]["kind"], "Deployment");
     assert_eq!(first["resources"][0]["name"], "cart");
     let uid = shop.get(&["devopspolicy", "own"])["metadata"]["uid"].clone();
-    assert_eq!(told["metadata"]["ownerReferences"][0]["uid"], uid);
-    let (name, version) = (&told["metadata"]["name"], &told["metadata"]["resourceVersion"]);
+    assert_eq!(report["metadata"]["ownerReferences"][0]["uid"], uid);
+    let (name, version) = (&report["metadata"]["name"], &report["metadata"]["resourceVersion"]);
 
     shop.deployment("api", "nginx:1.29", 3);
     eventually("three pods", || {
         (shop.pods("api").len() == 3).then_some(()).ok_or_else(|| "fewer".to_owned())
     });
     shop.deployment("cart", "nginx:1.29", 2);
-    let mended = report(&shop, "a mended image", |report| report["summary"]["fail"] == 2);
+    let mended = wait_for_report(&shop, "a fixed image", |report| report["summary"]["fail"] == 2);
     assert_eq!(&mended["metadata"]["name"], name);
     assert_ne!(&mended["metadata"]["resourceVersion"], version);
     shop.kubectl(&["delete", "devopspolicy", "own"]).ok();
@@ -68,13 +68,13 @@ fn a_report_counts_exactly_follows_the_pods_and_goes_with_its_policy(audited: &A
     println!("a deleted policy: after {}", seconds(after));
 }
 
-fn status_report_event_and_metric_say_the_severity_that_the_policy_says(audited: &Audited) {
+fn status_report_event_and_metric_show_the_severity_of_the_policy(audited: &Audited) {
     let shop = audited.namespace("severity");
     let overrides = json!({"forbidLatestTag": "low", "requireReadinessProbe": "critical"});
     let spec = json!({"forbidLatestTag": true, "requireReadinessProbe": true, "severityOverrides": overrides});
     shop.policy("own", &spec);
     shop.deployment("cart", "nginx", 1);
-    let status = shop.sees("both violations", "own", |status| status["violations"] == 2);
+    let status = shop.wait_for_status("both violations", "own", |status| status["violations"] == 2);
     let expected = [("requireReadinessProbe", "critical"), ("forbidLatestTag", "low")];
     let pairs = |list: &Value| {
         let text = |it: &Value, field: &str| it[field].as_str().unwrap().to_owned();
@@ -85,8 +85,10 @@ fn status_report_event_and_metric_say_the_severity_that_the_policy_says(audited:
     assert_eq!(pairs(&status["topViolations"]), owned, "worst first");
     // Weights 8 and 1, and the one workload breaks both.
     assert_eq!(status["lostPoints"], json!({"requireReadinessProbe": 89, "forbidLatestTag": 11}));
-    let told = report(&shop, "both in the report", |report| report["summary"]["fail"] == 2);
-    assert_eq!(pairs(&told["results"]), owned);
+    let report = wait_for_report(&shop, "both violations in the report", |report| {
+        report["summary"]["fail"] == 2
+    });
+    assert_eq!(pairs(&report["results"]), owned);
     for (severity, open) in [("critical", 1.0_f64), ("high", 0.0), ("low", 1.0)] {
         let series = format!(
             "devopspolicy_open_violations{{namespace=\"{}\",policy=\"own\",severity=\"{severity}\"}}",
@@ -97,7 +99,7 @@ fn status_report_event_and_metric_say_the_severity_that_the_policy_says(audited:
             other => Err(format!("{severity}: {other:?}")),
         });
     }
-    eventually("an event that names the worse one first", || {
+    eventually("an event that names the worse violation first", || {
         let events = shop.get(&["events.events.k8s.io"])["items"].as_array().unwrap().clone();
         let notes: Vec<_> = events.iter().filter_map(|it| it["note"].as_str()).collect();
         let worse_first = |note: &&str| {
@@ -109,12 +111,12 @@ fn status_report_event_and_metric_say_the_severity_that_the_policy_says(audited:
     });
 }
 
-fn events_tell_the_workloads_owner_what_began_and_what_went(audited: &Audited) {
+fn events_show_the_workloads_owner_new_and_resolved_violations(audited: &Audited) {
     let shop = audited.namespace("events");
     shop.policy("own", &json!({"forbidLatestTag": true}));
-    shop.sees("a policy", "own", |status| status["violations"] == 0);
+    shop.wait_for_status("a policy", "own", |status| status["violations"] == 0);
     shop.deployment("cart", "nginx", 1);
-    let told = |reason: &str, kind: &str| {
+    let wait_for_event = |reason: &str, kind: &str| {
         let (event, after) = eventually(reason, || {
             let events = shop.get(&["events.events.k8s.io"])["items"].as_array().unwrap().clone();
             let found =
@@ -124,20 +126,20 @@ fn events_tell_the_workloads_owner_what_began_and_what_went(audited: &Audited) {
         println!("{reason} on the {kind}: after {}", seconds(after));
         event
     };
-    let on_workload = told("PolicyViolation", "Deployment");
+    let on_workload = wait_for_event("PolicyViolation", "Deployment");
     assert_eq!(on_workload["type"], "Warning");
     let note = on_workload["note"].as_str().unwrap();
     for word in ["forbidLatestTag", "nginx", "web"] {
         assert!(note.contains(word), "{note}");
     }
-    told("PolicyViolation", "DevOpsPolicy");
+    wait_for_event("PolicyViolation", "DevOpsPolicy");
     let described = shop.kubectl(&["describe", "deployment", "cart"]).ok();
     assert!(described.contains("PolicyViolation"), "{described}");
     shop.kubectl(&["delete", "deployment", "cart"]).ok();
-    told("PolicyViolationResolved", "DevOpsPolicy");
+    wait_for_event("PolicyViolationResolved", "DevOpsPolicy");
 }
 
-fn podgate_watch_tells_each_change_on_a_line_and_writes_nothing(audited: &Audited) {
+fn podgate_watch_prints_each_change_on_a_line_and_writes_nothing(audited: &Audited) {
     let shop = audited.namespace("watch");
     shop.policy("own", &json!({"forbidLatestTag": true}));
     let dir = tempfile::tempdir().unwrap();
@@ -150,24 +152,24 @@ fn podgate_watch_tells_each_change_on_a_line_and_writes_nothing(audited: &Audite
         .args(["--metrics-listen", "127.0.0.1:0"])
         .stdout(Stdio::from(File::create(&lines).unwrap()));
     let mut podgate = Podgate::start_by(podgate, "serving");
-    let tells = |line: &str| {
+    let wait_for_line = |line: &str| {
         let ((), after) = eventually(line, || {
             let text = fs::read_to_string(&lines).unwrap();
             if text.lines().any(|it| it.starts_with(line)) { Ok(()) } else { Err(text) }
         });
         println!("{line}: after {}", seconds(after));
     };
-    tells(&format!("{}/own  Healthy: score 100, no open violation", shop.name));
+    wait_for_line(&format!("{}/own  Healthy: score 100, no open violation", shop.name));
     shop.deployment("cart", "nginx", 1);
     let violation =
         format!("Deployment/{}/cart forbidLatestTag (high) {}/own: ", shop.name, shop.name);
-    tells(&format!("+ {violation}"));
-    tells(&format!(
+    wait_for_line(&format!("+ {violation}"));
+    wait_for_line(&format!(
         "{}/own  Critical: score 0, 1 open violation (1 high) in 1 workload",
         shop.name
     ));
     shop.deployment("cart", "nginx:1.29", 1);
-    tells(&format!("- {violation}"));
+    wait_for_line(&format!("- {violation}"));
     let open = format!(
         "devopspolicy_open_violations{{namespace=\"{}\",policy=\"own\",severity=\"high\"}}",
         shop.name
