@@ -152,9 +152,8 @@ fn shared_objects_survive_an_uninstall(plane: &Cluster) {
     plane.apply(&shared).unwrap();
     let refused = plane.podgate(&["webhook", "delete"]).unwrap_err();
     assert!(
-        refused.contains(
-            "validatingwebhookconfiguration/shared holds webhooks that are not podgate's"
-        ),
+        refused
+            .contains("validatingwebhookconfiguration/shared has webhooks that are not podgate's"),
         "{refused}"
     );
     plane.kubectl(&["delete", "validatingwebhookconfiguration", "shared"]).ok();

@@ -70,7 +70,7 @@ const REFUSED: &[Refused] = &[
     ("paused", Kind::Deployment, |_| {}, "it is paused"),
     ("owned", Kind::Deployment, owned, "Widget gadget owns it"),
     ("windows", Kind::Deployment, |it| template(it)["os"] = json!({"name": "windows"}), "Windows"),
-    ("portless", Kind::Deployment, portless, "declares no port"),
+    ("portless", Kind::Deployment, portless, "does not declare the default probe's port"),
     ("ondelete", Kind::StatefulSet, on_delete, "OnDelete"),
     ("lazy", Kind::DaemonSet, on_delete, "OnDelete"),
     ("canary", Kind::StatefulSet, partition, "partition"),
