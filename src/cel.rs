@@ -19,7 +19,7 @@
 //! | | |
 //! |---|---|
 //! | `lexer`, `literal`, `parser`, `macros`, `build` | source → [`ast::Ast`] |
-//! | [`types`], `unify`, [`declarations`], [`declared`], [`environment`], `wellknown`, `check`, `validate` | → `checked::Checked` |
+//! | [`types`], `unify`, [`declarations`], [`declared`], [`environment`], `wellknown`, `check`, `validate` | → `Checked` |
 //! | `plan`, [`program`] | → a program: constants evaluated, names resolved |
 //! | [`value`] and its parts, `evaluation`, `attribute`, `variables`, `fold`, [`library`] | → a value, or an [`error::Error`] |
 //! | [`flow`], [`reads`], [`schema`] | → the fields that an expression reads, without running it |

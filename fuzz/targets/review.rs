@@ -1,5 +1,6 @@
-//! Any bytes for an AdmissionReview: an answer that is one, or an error that an HTTP 4xx may carry; twice the same. And a
-//! violation in an object of any size that the API server stores: denied, found or undecided; never admitted, never an error.
+//! Any bytes for an AdmissionReview: an answer that is one, or an error that an HTTP 4xx may carry; twice the same.
+//! And a violation in an object of any size that the API server stores: denied, found or undecided; never admitted,
+//! never an error.
 #![no_main]
 
 use arbitrary::Unstructured;

@@ -264,11 +264,11 @@ pub(super) fn same(one: &Type, other: &Type) -> bool {
 
 /// The more general one of two types that fit.
 pub(super) fn most_general<'t>(one: &'t Type, other: &'t Type) -> &'t Type {
-    if says_no_more(one, other) { one } else { other }
+    if is_no_more_specific(one, other) { one } else { other }
 }
 
 /// `isEqualOrLessSpecific`.
-fn says_no_more(one: &Type, other: &Type) -> bool {
+fn is_no_more_specific(one: &Type, other: &Type) -> bool {
     let open = |of: &Type| of.is_dyn() || matches!(of, Type::Variable(_) | Type::Param(_));
     if open(one) {
         return true;
@@ -278,10 +278,10 @@ fn says_no_more(one: &Type, other: &Type) -> bool {
     }
     match (one, other) {
         (Type::List(one), Type::List(other)) | (Type::Optional(one), Type::Optional(other)) => {
-            says_no_more(one, other)
+            is_no_more_specific(one, other)
         }
         (Type::Map(key, value), Type::Map(other_key, other_value)) => {
-            says_no_more(key, other_key) && says_no_more(value, other_value)
+            is_no_more_specific(key, other_key) && is_no_more_specific(value, other_value)
         }
         (Type::Type(_), Type::Type(_)) => true,
         _ => same(one, other),

@@ -1,5 +1,5 @@
-//! Part of `make test`: `podgate clusters` on two real control planes at once, and every kind of context that a kubeconfig
-//! may hold, good ones and broken ones side by side.
+//! Part of `make test`: `podgate clusters` on two real control planes at once, and every kind of context that a
+//! kubeconfig may hold, good ones and broken ones side by side.
 
 mod zoo;
 

@@ -1,6 +1,7 @@
-//! Two judges of Pod Security: podgate's rule, and the admission that is built into a real kube-apiserver. Thousands of
-//! generated pods (see `corpus`) are created there by dry run; the verdict must be the same, for the same checks, and in
-//! the same containers. podgate judges each pod twice: as it was submitted, and as the API server has defaulted it.
+//! Two judges of Pod Security: podgate's rule, and the admission that is built into a real kube-apiserver. Thousands
+//! of generated pods (see `corpus`) are created there by dry run; the verdict must be the same, for the same checks,
+//! and in the same containers. podgate judges each pod twice: as it was submitted, and as the API server has
+//! defaulted it.
 
 mod corpus;
 mod judges;

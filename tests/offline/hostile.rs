@@ -2,7 +2,8 @@
 //!
 //! - `reviews/refused`: a 4xx with the reason as text; never an AdmissionReview, never a 5xx.
 //! - `reviews/denied` and `reviews/admitted`: an AdmissionReview with this verdict.
-//! - `policies/refused`: exit code 2 and the place of the fault, or that there is no policy; `policies/accepted`: a policy.
+//! - `policies/refused`: exit code 2 and the place of the fault, or that there is no policy; `policies/accepted`: a
+//!   policy.
 //!
 //! Inputs that are too large for a file are made in `generated`. One process answers every review; it must survive them
 //! all in 128 MiB and log nothing from a body. The reason of each refusal or denial is in `reviews/answers.txt`,

@@ -17,9 +17,9 @@
 //! - `seLinuxOptions`: a user, a role, or a type other than `container_t`, `container_init_t`, `container_kvm_t`,
 //!   `container_engine_t`.
 //! - `seccompProfile_baseline`: the profile `Unconfined`.
-//! - `sysctls`: all but `kernel.shm_rmid_forced` and, below `net.ipv4`, `ip_local_port_range`, `ip_local_reserved_ports`,
-//!   `ip_unprivileged_port_start`, `ping_group_range`, `tcp_fin_timeout`, `tcp_keepalive_intvl`,
-//!   `tcp_keepalive_probes`, `tcp_keepalive_time`, `tcp_rmem`, `tcp_syncookies`, `tcp_wmem`.
+//! - `sysctls`: all but `kernel.shm_rmid_forced` and, below `net.ipv4`, `ip_local_port_range`,
+//!   `ip_local_reserved_ports`, `ip_unprivileged_port_start`, `ping_group_range`, `tcp_fin_timeout`,
+//!   `tcp_keepalive_intvl`, `tcp_keepalive_probes`, `tcp_keepalive_time`, `tcp_rmem`, `tcp_syncookies`, `tcp_wmem`.
 //! - `windowsHostProcess`: Windows containers that run as processes of the node.
 //!
 //! `restricted` requires all that, and in addition:

@@ -57,8 +57,8 @@ pub fn config(world: &World, rules: &str) -> Value {
     })
 }
 
-/// A target for each port of each endpoint of podgate's Service, with the labels that Prometheus' discovery of endpoints
-/// gives it.
+/// A target for each port of each endpoint of podgate's Service, with the labels that Prometheus' discovery of
+/// endpoints gives it.
 fn discovered(world: &World) -> Vec<Value> {
     let get = |args: &[&str]| world.get(&[&["-n", NAMESPACE], args].concat()).unwrap();
     let service = get(&["service", RELEASE]);

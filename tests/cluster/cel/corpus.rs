@@ -63,7 +63,8 @@ fn files(folder: &Path) -> Vec<(String, String)> {
     files
 }
 
-/// The expressions, each with its place. One is a line, and the lines behind it that begin with a space; `#` begins a comment.
+/// The expressions, each with its place. One is a line, and the lines behind it that begin with a space; `#` begins a
+/// comment.
 pub fn expressions() -> Vec<(String, String)> {
     let mut expressions: Vec<(String, String)> = Vec::new();
     for (name, text) in files(&folder().join("corpus")) {

@@ -52,9 +52,9 @@ const REASONS: [(&str, [&str; 2]); 18] = [
 pub struct Verdict(pub BTreeMap<&'static str, BTreeSet<String>>);
 
 impl Verdict {
-    /// Whether this is podgate's form of the API server's verdict: the same checks, in the same containers. It names more
-    /// containers in three cases: where the API server names an annotation, and where it does not tell of containers
-    /// that lack a setting while another has a wrong one.
+    /// Whether this is podgate's form of the API server's verdict: the same checks, in the same containers. It names
+    /// more containers in three cases: where the API server names an annotation, and where it does not tell of
+    /// containers that lack a setting while another has a wrong one.
     pub fn agrees_with(&self, theirs: &Self) -> bool {
         self.0.keys().eq(theirs.0.keys())
             && theirs.0.iter().all(|(check, containers)| match *check {
