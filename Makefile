@@ -74,6 +74,7 @@ lint: rust-version
 	$(CARGO) clippy --test chart -- --deny warnings
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --target-dir $(TARGET) --locked --all-targets -- --deny warnings
+	RUSTDOCFLAGS="--deny rustdoc::broken_intra_doc_links --allow rustdoc::private_intra_doc_links" $(CARGO) doc --lib --no-deps --document-private-items
 
 rust-version:
 	@found=$$(rustc --version | cut -d' ' -f2); case "$$found" in $(RUST) | $(RUST).*) ;; *) \

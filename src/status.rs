@@ -1,4 +1,4 @@
-//! The status of policies: built from observations ([`build`], pure) and written to the API server ([`write`]).
+//! The status of policies: built from observations ([`build`], pure) and written to the API server ([`mod@write`]).
 
 pub mod build;
 pub mod write;

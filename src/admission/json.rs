@@ -3,7 +3,7 @@
 //!
 //! [`from_str`] accepts the texts that `serde_json` accepts, and returns the same values, for types that read objects,
 //! lists and scalars. Its error does not say what is wrong: the caller reads a malformed body again with `serde_json`.
-//! Rare and intricate parts, numbers and strings with escapes, are left to `serde_json` in the first place. [`whole`]
+//! Rare and intricate parts, numbers and strings with escapes, are left to `serde_json` in the first place. [`mod@whole`]
 //! reads a text into a bounded `serde_json::Value`.
 
 #[cfg(test)]
