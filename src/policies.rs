@@ -10,10 +10,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Client;
 use kube::api::{Api, ApiResource, DynamicObject};
 
-use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
+use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER};
+use crate::policy::compile::PolicyOrigin;
 use crate::policy::in_force::PolicyFault;
 use crate::policy::key::PolicyKey;
 use crate::policy::policy_set::PolicySet;
@@ -30,6 +32,16 @@ pub fn api(client: Client, namespace: Option<&str>) -> (Api<DynamicObject>, ApiR
     } else {
         let resource = ApiResource::erase::<ClusterDevOpsPolicy>(&());
         (Api::all_with(client, &resource), resource)
+    }
+}
+
+/// The identity and generation of a policy's object.
+fn origin(meta: &ObjectMeta) -> PolicyOrigin {
+    PolicyOrigin {
+        uid: meta.uid.clone().unwrap_or_default(),
+        generation: meta.generation.unwrap_or_default(),
+        held: meta.finalizers.iter().flatten().any(|it| it == FINALIZER),
+        deleting: meta.deletion_timestamp.as_ref().map(|it| it.0),
     }
 }
 

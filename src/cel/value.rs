@@ -73,6 +73,14 @@ pub trait Opaque: Any + fmt::Debug + Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
 
+/// [`Opaque::equals`] of a type whose values are compared by `==`. Another type is no overload.
+pub fn opaque_equals<T: Opaque + PartialEq>(one: &T, other: &dyn Opaque) -> Result<bool, Error> {
+    match other.as_any().downcast_ref::<T>() {
+        Some(other) => Ok(one == other),
+        None => Err(Error::no_such_overload("==", &[one.type_name(), other.type_name()])),
+    }
+}
+
 impl<'v> OptionalValue<'v> {
     pub fn value(&self) -> &Value<'v> {
         &self.value

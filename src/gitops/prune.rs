@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::desired::Desired;
 use super::live::{self, PolicyScope};
 use super::refusal::{Blame, WriteRefusal};
+use crate::client::dry_run::DryRun;
 use crate::clusters::{Cluster, ClusterError};
 use crate::policies;
 use crate::policy::key::PolicyKey;
@@ -44,29 +45,18 @@ pub async fn find(
         .collect())
 }
 
-/// Sends the deletion as a dry run; nothing is deleted.
+/// Deletes a policy; with a dry run the API server only says whether it would. A policy that is already gone is no error.
 ///
 /// # Errors
 /// The API server refuses, or the policy was recreated since it was found.
-pub async fn try_delete(cluster: &Cluster, target: &PruneTarget) -> Result<(), WriteRefusal> {
-    send(cluster, target, DeleteParams::default().dry_run()).await
-}
-
-/// Deletes a policy. A policy that is already gone is no error.
-///
-/// # Errors
-/// The API server refuses, or the policy was recreated since it was found.
-pub async fn delete(cluster: &Cluster, target: &PruneTarget) -> Result<(), WriteRefusal> {
-    send(cluster, target, DeleteParams::default()).await
-}
-
-async fn send(
+pub async fn delete(
     cluster: &Cluster,
     target: &PruneTarget,
-    params: DeleteParams,
+    dry_run: DryRun,
 ) -> Result<(), WriteRefusal> {
     let (api, _) = policies::api(cluster.client.clone(), target.key.namespace.as_deref());
     let preconditions = Preconditions { uid: target.uid.clone(), resource_version: None };
+    let params = DeleteParams { dry_run: dry_run == DryRun::Yes, ..DeleteParams::default() };
     let params = params.preconditions(preconditions);
     match api.delete(&target.key.name, &params).await {
         Ok(_) => Ok(()),

@@ -10,8 +10,7 @@ use kube::runtime::watcher::Event;
 use serde_json::Value;
 
 use super::Faults;
-use crate::api::FINALIZER;
-use crate::policy::compile::{Policy, PolicyOrigin};
+use crate::policy::compile::Policy;
 use crate::policy::in_force::{PolicyFault, Stored};
 use crate::policy::key::PolicyKey;
 use crate::policy::policy_set::{NamespaceMetadata, PolicySet};
@@ -172,13 +171,7 @@ fn replace<T>(all: &mut BTreeMap<PolicyKey, T>, key: &PolicyKey, one: Option<T>)
 /// Reads a policy; `None` if its spec is already in force, as after a write of its status. The result depends on the
 /// object alone, so a replica that has just started has the same policy in force.
 fn read(known: Option<&Arc<Policy>>, object: &DynamicObject) -> Option<Read<Arc<Policy>>> {
-    let meta = &object.metadata;
-    let origin = PolicyOrigin {
-        uid: meta.uid.clone().unwrap_or_default(),
-        generation: meta.generation.unwrap_or_default(),
-        held: meta.finalizers.iter().flatten().any(|it| it == FINALIZER),
-        deleting: meta.deletion_timestamp.as_ref().map(|it| it.0),
-    };
+    let origin = super::origin(&object.metadata);
     if known.is_some_and(|known| known.origin.as_ref() == Some(&origin)) {
         return None;
     }

@@ -8,11 +8,11 @@ use kube::{Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, FINALIZER};
+use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use crate::clusters::{Cluster, ClusterError};
 use crate::findings::{Fault, FaultKind};
 use crate::manifests::canonical::content_hash;
-use crate::policy::compile::{Policy, PolicyOrigin};
+use crate::policy::compile::Policy;
 use crate::policy::scope::Scope;
 
 /// The policies of a cluster: the usable ones, and the faults of the others.
@@ -130,12 +130,7 @@ impl ClusterPolicies {
                 None => format!("{kind} {}", object.name_any()),
             };
             self.hashes.insert(name.clone(), hash);
-            let origin = PolicyOrigin {
-                uid: object.meta().uid.clone().unwrap_or_default(),
-                generation: object.meta().generation.unwrap_or_default(),
-                deleting: object.meta().deletion_timestamp.as_ref().map(|it| it.0),
-                held: object.finalizers().iter().any(|it| it == FINALIZER),
-            };
+            let origin = super::origin(object.meta());
             let policy = object.0.map_err(|error| error.to_string()).and_then(&compile);
             match policy {
                 Ok(mut policy) => {

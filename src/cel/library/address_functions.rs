@@ -5,7 +5,7 @@ use std::any::Any;
 use super::super::error::Error;
 use super::super::function::{Call, Cost, Overload, mismatch, traversals};
 use super::super::types::{CIDR, IP};
-use super::super::value::{Opaque, Value};
+use super::super::value::{Opaque, Value, opaque_equals};
 use super::address::{AddressError, Cidr, Ip};
 use super::cost::{TRAVERSAL, TRAVERSAL_AND_COPY, size};
 
@@ -49,10 +49,7 @@ impl Opaque for Ip {
     }
 
     fn equals(&self, other: &dyn Opaque) -> Result<bool, Error> {
-        match other.as_any().downcast_ref::<Self>() {
-            Some(other) => Ok(self == other),
-            None => Err(Error::no_such_overload("==", &[IP, other.type_name()])),
-        }
+        opaque_equals(self, other)
     }
 
     fn size(&self) -> Option<u64> {
@@ -74,10 +71,7 @@ impl Opaque for Cidr {
     }
 
     fn equals(&self, other: &dyn Opaque) -> Result<bool, Error> {
-        match other.as_any().downcast_ref::<Self>() {
-            Some(other) => Ok(self == other),
-            None => Err(Error::no_such_overload("==", &[CIDR, other.type_name()])),
-        }
+        opaque_equals(self, other)
     }
 
     fn size(&self) -> Option<u64> {

@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use super::super::error::Error;
 use super::super::function::{Call, Overload, mismatch};
 use super::super::types::SEMVER;
-use super::super::value::{Opaque, Value};
+use super::super::value::{Opaque, Value, opaque_equals};
 use super::cost::TRAVERSAL;
 use super::semver::{Semver, Syntax};
 use super::support::charge_work;
@@ -30,10 +30,7 @@ impl Opaque for Semver {
     }
 
     fn equals(&self, other: &dyn Opaque) -> Result<bool, Error> {
-        match other.as_any().downcast_ref::<Self>() {
-            Some(other) => Ok(self == other),
-            None => Err(Error::no_such_overload("==", &[SEMVER, other.type_name()])),
-        }
+        opaque_equals(self, other)
     }
 
     fn as_any(&self) -> &dyn Any {

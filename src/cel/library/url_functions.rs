@@ -7,7 +7,7 @@ use super::super::function::{Call, Overload, mismatch};
 use super::super::list::List;
 use super::super::map::Map;
 use super::super::types::URL;
-use super::super::value::{Opaque, Value};
+use super::super::value::{Opaque, Value, opaque_equals};
 use super::cost::TRAVERSAL;
 use super::support::string;
 use super::url::Url;
@@ -33,10 +33,7 @@ impl Opaque for Url {
     }
 
     fn equals(&self, other: &dyn Opaque) -> Result<bool, Error> {
-        match other.as_any().downcast_ref::<Self>() {
-            Some(other) => Ok(self == other),
-            None => Err(Error::no_such_overload("==", &[URL, other.type_name()])),
-        }
+        opaque_equals(self, other)
     }
 
     fn as_any(&self) -> &dyn Any {

@@ -85,13 +85,13 @@ async fn import(args: ImportArgs) -> Result<(), Failure> {
     };
     let mut refusals = plan.refusals.clone();
     for target in &pruned {
-        refusals.extend(prune::try_delete(&cluster, target).await.err());
+        refusals.extend(prune::delete(&cluster, target, DryRun::Yes).await.err());
     }
     diagnostics::report_refusals(refusals)?;
     write(plan, dry_run).await?;
     for target in &pruned {
         if dry_run == DryRun::No {
-            prune::delete(&cluster, target).await?;
+            prune::delete(&cluster, target, DryRun::No).await?;
         }
         print_outcome(&target.key.argument(), "pruned", dry_run)?;
     }
