@@ -70,6 +70,28 @@ pub struct ObservedPolicy {
     /// At most ten open violations, worst first.
     pub worst: Vec<Violation>,
     pub exemptions: ExemptionCounts,
+    pub refused: Refused,
+}
+
+/// The workloads that a policy keeps from making pods.
+#[derive(Clone, Debug, Default)]
+pub struct Refused {
+    /// The number of workloads.
+    pub workloads: u64,
+    /// At most ten of them, those that lack the most pods first.
+    pub worst: Vec<RefusedWorkload>,
+}
+
+/// A workload that wants more pods than it has, and whose new pods admission would refuse.
+#[derive(Clone, Debug)]
+pub struct RefusedWorkload {
+    pub workload: Arc<WorkloadKey>,
+    /// The number of pods that it wants. A CronJob wants one: that of its next run.
+    pub wanted: u32,
+    /// The number of pods that it has.
+    pub running: u32,
+    /// The policy's faults that its new pods would be denied for, worst first.
+    pub faults: Vec<Arc<Fault>>,
 }
 
 impl ObservedPolicy {

@@ -214,7 +214,7 @@ mod tests {
     use crate::policy::compile::{Policy, PolicyOrigin};
     use crate::policy::exemption::ExemptionCounts;
     use crate::policy::in_force::Fallback;
-    use crate::policy::observed::{Fault, WorkloadKey};
+    use crate::policy::observed::{Fault, Refused, WorkloadKey};
     use crate::policy::scope::Scope;
     use crate::policy::score::Score;
 
@@ -254,6 +254,7 @@ mod tests {
             open: [0, 1, 0, 0],
             worst: vec![violation],
             exemptions: ExemptionCounts::default(),
+            refused: Refused::default(),
         }
     }
 

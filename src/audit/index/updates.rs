@@ -12,7 +12,7 @@ use super::AuditIndex;
 use super::unpublished::{NamespaceScores, Unpublished};
 use crate::api::{RemediationMode, Severity};
 use crate::policy::observed::{
-    Change, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate,
+    Change, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate, Refused,
 };
 use crate::policy::score::Score;
 
@@ -169,6 +169,7 @@ impl AuditIndex {
             open: totals.open,
             worst,
             exemptions: totals.policy.exemptions(&used, now),
+            refused: Refused::default(),
         }
     }
 
