@@ -65,8 +65,9 @@ fn deployment_of<'a>(replica_set: &'a str, metadata: &Metadata<'_>) -> Option<&'
     (!hash.is_empty() && !name.is_empty()).then_some(name)
 }
 
-/// The CronJob controller names a Job after the CronJob and the scheduled minute.
-fn cron_job_of<'a>(job: &str) -> Option<ObjectName<'a>> {
+/// The CronJob of a Job, if the Job has the name of a run: the CronJob controller names a Job after the CronJob and the
+/// scheduled minute.
+pub fn cron_job_of<'a>(job: &str) -> Option<ObjectName<'a>> {
     let (name, minute) = job.rsplit_once('-')?;
     let digits = !minute.is_empty() && minute.bytes().all(|byte| byte.is_ascii_digit());
     (digits && !name.is_empty())
