@@ -9,7 +9,7 @@ use super::super::facts::PolicyId;
 use super::super::namespace::PolicyTransitions;
 use super::super::totals::Totals;
 use crate::policy::key::PolicyKey;
-use crate::policy::observed::{Violation, WorkloadKey};
+use crate::policy::observed::{RefusedWorkload, Violation, WorkloadKey};
 use crate::policy::score::Score;
 
 /// The scores of namespaces by all policies in force there.
@@ -32,6 +32,8 @@ pub(super) struct Unpublished {
     pub scores: bool,
     /// The keys of policies that are gone.
     pub gone: BTreeMap<PolicyId, PolicyKey>,
+    /// The workloads whose new pods a policy began to refuse.
+    pub refused: Vec<(PolicyId, RefusedWorkload)>,
     transitions: BTreeMap<TransitionKey, NetTransition>,
 }
 

@@ -12,7 +12,7 @@ use super::AuditIndex;
 use super::unpublished::{NamespaceScores, Unpublished};
 use crate::api::{RemediationMode, Severity};
 use crate::policy::observed::{
-    Change, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate, Refused,
+    Change, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate,
 };
 use crate::policy::score::Score;
 
@@ -114,6 +114,10 @@ impl AuditIndex {
         if !self.complete {
             return false;
         }
+        for name in self.unpublished.namespaces.iter().cloned().collect::<Vec<_>>() {
+            let begun = self.count_refused(&name);
+            self.unpublished.refused.extend(begun);
+        }
         for name in &self.unpublished.namespaces {
             let Some(state) = self.namespaces.get_mut(name) else { continue };
             self.cluster.unmerge(&state.counted);
@@ -139,7 +143,7 @@ impl AuditIndex {
             }
         }
         for name in &self.unpublished.namespaces {
-            if self.namespaces.get(name).is_some_and(|state| state.pods.is_empty()) {
+            if self.namespaces.get(name).is_some_and(|state| state.is_empty()) {
                 self.namespaces.remove(name);
             }
         }
@@ -169,7 +173,7 @@ impl AuditIndex {
             open: totals.open,
             worst,
             exemptions: totals.policy.exemptions(&used, now),
-            refused: Refused::default(),
+            refused: self.refused(id, totals.refused),
         }
     }
 
