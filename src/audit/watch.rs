@@ -21,7 +21,7 @@ use super::pod::ObservedPod;
 use crate::client::backoff::Doubling;
 use crate::metrics::AuditMetrics;
 use crate::policy::key::PolicyKey;
-use crate::policy::observed::{Change, NamespaceUpdate, PolicyUpdate};
+use crate::policy::observed::{Change, Changed, NamespaceUpdate, PolicyUpdate};
 use crate::policy::policy_set::PolicySet;
 
 /// How long changes are gathered before they are published: a change that is undone within is not worth a write.
@@ -184,8 +184,10 @@ impl Audit {
             }
         }
         let changes = index.take_changes();
-        for change in changes.iter().filter(|change| !change.gone) {
-            let PolicyKey { namespace, name } = change.policy.key();
+        for Change { policy, .. } in
+            changes.iter().filter(|it| matches!(it.what, Changed::Opened(_)))
+        {
+            let PolicyKey { namespace, name } = policy.key();
             self.metrics.began(&namespace.unwrap_or_default(), &name);
         }
         self.publish_changes(changes);

@@ -12,6 +12,7 @@ use podgate::analysis::result::Analysis;
 use podgate::audit::index::{AuditIndex, NextStep};
 use podgate::audit::pod::ObservedPod;
 use podgate::policy::compile::Policy;
+use podgate::policy::observed::Changed;
 use podgate::policy::policy_set::{NamespaceMetadata, PolicySet};
 use podgate::policy::scope::{Scope, Selection};
 use podgate::policy::text::cut;
@@ -260,7 +261,9 @@ fn violations_that_come_and_go_between_two_ticks_are_no_change() {
     index.pod(&observed(&pod(1, 1, 1, 0, 0)), now);
     let changes = index.take_changes();
     assert_eq!(changes.len(), 1);
-    assert!(changes[0].gone && changes[0].violation.workload.name == "w0");
+    let closed =
+        |it: &Changed| matches!(it, Changed::Closed(violation) if violation.workload.name == "w0");
+    assert!(closed(&changes[0].what));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::AuditIndex;
 use super::unpublished::{NamespaceScores, Unpublished};
 use crate::api::{RemediationMode, Severity};
 use crate::policy::observed::{
-    Change, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate, Refused,
+    Change, Changed, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate, Refused,
 };
 use crate::policy::score::Score;
 
@@ -70,7 +70,8 @@ impl AuditIndex {
         let transitions = self.unpublished.take_transitions();
         let changes = transitions.filter_map(|(id, Transition { violation, gone })| {
             let policy = Arc::clone(&self.totals.get(&id)?.policy);
-            Some(Change { policy, violation, gone })
+            let what = if gone { Changed::Closed(violation) } else { Changed::Opened(violation) };
+            Some(Change { policy, what })
         });
         changes.collect()
     }
