@@ -7,7 +7,7 @@ use super::began::BeganTimes;
 use super::cell::{NamespaceCell, Transition};
 use super::facts::{PodFinding, PolicyId, TrackedPod, TrackedTemplate};
 use super::live_score::{LiveScore, ViolatedRule};
-use crate::api::EnforcementMode;
+use crate::api::{EnforcementMode, Severity};
 use crate::policy::compile::Policy;
 use crate::policy::observed::{Fault, RefusedWorkload, WorkloadKey};
 use crate::policy::score::{Loss, Weights};
@@ -205,6 +205,27 @@ impl AuditedNamespace {
         let pods = self.workloads.get_key_value(workload).map(|(key, _)| key);
         let known = pods.or_else(|| self.templates.get_key_value(workload).map(|(key, _)| key));
         known.map(Arc::clone)
+    }
+
+    /// The number of open violations of all policies by rule or check and severity. What several policies find counts
+    /// once, by the highest severity.
+    pub fn open_by_rule(&self) -> BTreeMap<(String, Severity), u64> {
+        let mut open = BTreeMap::new();
+        for (key, severity) in self.cells.values().flat_map(NamespaceCell::open_keys) {
+            let known = open.entry(key).or_insert(severity);
+            *known = severity.min(*known);
+        }
+        let mut counts = BTreeMap::new();
+        for (key, severity) in open {
+            *counts.entry((key.rule().to_owned(), severity)).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The number of workloads that a policy keeps from making pods, as last counted.
+    pub fn refused_workloads(&self) -> u64 {
+        let workloads = self.refused.values().flat_map(BTreeMap::keys);
+        workloads.collect::<BTreeSet<_>>().len() as u64
     }
 
     /// The workloads that want more pods than they have, and whose new ones admission would refuse, by policy.

@@ -24,7 +24,7 @@ use crate::client::backoff::Doubling;
 use crate::metrics::AuditMetrics;
 use crate::policy::key::PolicyKey;
 use crate::policy::made_pod::{MAKERS, MadePod};
-use crate::policy::observed::{Change, NamespaceUpdate, PolicyUpdate};
+use crate::policy::observed::{Change, Changed, NamespaceUpdate, PolicyUpdate};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::workload::Kind;
 
@@ -230,13 +230,15 @@ impl Audit {
         self.metrics.pods(index.pods());
         if let Some(scores) = index.take_scores() {
             self.metrics.cluster(scores.cluster.points);
-            for (namespace, score) in &scores.changed {
-                self.metrics.namespace(namespace, score.as_ref().map(|score| score.points));
+            for it in &scores.changed {
+                self.metrics.namespace(&it.name, it.score.as_ref().map(|score| score.points));
             }
         }
         let changes = index.take_changes();
-        for change in changes.iter().filter(|change| !change.gone) {
-            let PolicyKey { namespace, name } = change.policy.key();
+        for Change { policy, .. } in
+            changes.iter().filter(|it| matches!(it.what, Changed::Opened(_)))
+        {
+            let PolicyKey { namespace, name } = policy.key();
             self.metrics.began(&namespace.unwrap_or_default(), &name);
         }
         self.publish_changes(changes);

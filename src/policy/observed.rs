@@ -175,13 +175,22 @@ pub enum NoticeAbout {
     Workload(WorkloadKey),
 }
 
-/// A violation that opened or closed.
+/// A change of a policy's state that has an Event and a line in `podgate watch`.
 #[derive(Clone)]
 pub struct Change {
     pub policy: Arc<Policy>,
-    pub violation: Violation,
-    /// Whether it closed; else it opened.
-    pub gone: bool,
+    pub what: Changed,
+}
+
+/// What changed.
+#[derive(Clone, Debug)]
+pub enum Changed {
+    /// A violation began.
+    Opened(Violation),
+    /// A violation ended.
+    Closed(Violation),
+    /// Admission would refuse the new pods of a workload that lacks some.
+    Refused(RefusedWorkload),
 }
 
 /// A policy's new state; `None` if the policy was deleted.

@@ -7,12 +7,13 @@ use jiff::Timestamp;
 
 use super::super::cell::{CellSums, NamespaceCell, Transition};
 use super::super::facts::PolicyId;
+use super::super::namespace::AuditedNamespace;
 use super::super::totals::Totals;
 use super::AuditIndex;
-use super::unpublished::{NamespaceScores, Unpublished};
+use super::unpublished::{NamespaceCounts, NamespaceScores, Unpublished};
 use crate::api::{RemediationMode, Severity};
 use crate::policy::observed::{
-    Change, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate,
+    Change, Changed, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate,
 };
 use crate::policy::score::Score;
 
@@ -65,12 +66,19 @@ impl AuditIndex {
         Some(updates)
     }
 
-    /// Takes the violations that began or went since the first list was complete.
+    /// Takes what changed since the first list was complete: the violations that began or went, and the workloads whose
+    /// new pods a policy began to refuse.
     pub fn take_changes(&mut self) -> Vec<Change> {
+        self.settle();
         let transitions = self.unpublished.take_transitions();
-        let changes = transitions.filter_map(|(id, Transition { violation, gone })| {
+        let violations = transitions.map(|(id, Transition { violation, gone })| {
+            (id, if gone { Changed::Closed(violation) } else { Changed::Opened(violation) })
+        });
+        let refused = std::mem::take(&mut self.unpublished.refused).into_iter();
+        let changes = violations.chain(refused.map(|(id, it)| (id, Changed::Refused(it))));
+        let changes = changes.filter_map(|(id, what)| {
             let policy = Arc::clone(&self.totals.get(&id)?.policy);
-            Some(Change { policy, violation, gone })
+            Some(Change { policy, what })
         });
         changes.collect()
     }
@@ -104,7 +112,9 @@ impl AuditIndex {
             } else {
                 self.scored.remove(&name);
             }
-            changed.push((name.to_string(), score));
+            let open = state.map(AuditedNamespace::open_by_rule).unwrap_or_default();
+            let refused = state.map_or(0, AuditedNamespace::refused_workloads);
+            changed.push(NamespaceCounts { name: name.to_string(), score, open, refused });
         }
         Some(NamespaceScores { changed, cluster: self.cluster.score() })
     }
