@@ -33,7 +33,7 @@ pub mod made_pod;
 pub(crate) mod message;
 pub(crate) mod mutation;
 pub mod object;
-pub(crate) mod observed;
+pub mod observed;
 pub(crate) mod owner;
 pub mod patch;
 pub(crate) mod pod_schema;

@@ -11,7 +11,9 @@ use super::columns::{TableCell, align};
 use super::failure::{Failure, block_on};
 use super::serve::address;
 use crate::policy::key::PolicyKey;
-use crate::policy::observed::{Change, ObservedPolicy, PolicyUpdate};
+use crate::policy::observed::{
+    Change, Changed, ObservedPolicy, PolicyUpdate, RefusedWorkload, Violation, WorkloadKey,
+};
 use crate::runtime::reconcile::{self, AuditOptions, AuditUpdates};
 use crate::telemetry;
 
@@ -166,19 +168,29 @@ fn policy_line(update: &PolicyUpdate) -> String {
     }
 }
 
-/// A violation that began or went, on one line.
+/// A change on one line.
 fn change_line(change: &Change) -> String {
-    let Change { policy, violation, gone } = change;
-    let (workload, fault) = (&violation.workload, &violation.fault);
-    let sign = if *gone { '-' } else { '+' };
+    let policy = &change.policy.label;
+    match &change.what {
+        Changed::Opened(violation) => violation_line('+', violation, policy),
+        Changed::Closed(violation) => violation_line('-', violation, policy),
+        Changed::Refused(refused) => refused_line(refused, policy),
+    }
+}
+
+fn violation_line(sign: char, violation: &Violation, policy: &str) -> String {
+    let Violation { workload, severity, fault, .. } = violation;
+    let WorkloadKey { namespace, kind, name } = &**workload;
+    let (id, message) = (&fault.id, &fault.message);
+    format!("{sign} {kind}/{namespace}/{name} {id} ({severity}) {policy}: {message}")
+}
+
+fn refused_line(refused: &RefusedWorkload, policy: &str) -> String {
+    let RefusedWorkload { workload, wanted, running, faults } = refused;
+    let WorkloadKey { namespace, kind, name } = &**workload;
+    let messages: Vec<_> = faults.iter().map(|it| it.message.as_str()).collect();
+    let messages = messages.join(" · ");
     format!(
-        "{sign} {}/{}/{} {} ({}) {}: {}",
-        workload.kind,
-        workload.namespace,
-        workload.name,
-        fault.id,
-        violation.severity,
-        policy.label,
-        fault.message
+        "! {kind}/{namespace}/{name} {running} of {wanted} pods: refused by {policy}: {messages}"
     )
 }

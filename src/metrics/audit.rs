@@ -15,6 +15,7 @@ pub struct AuditMetrics {
     cluster: IntGaugeVec,
     namespaces: IntGaugeVec,
     pod_events: IntCounter,
+    workload_events: IntCounter,
     reconciles: IntCounter,
     reconcile_errors: IntCounter,
     violations: IntCounterVec,
@@ -48,6 +49,11 @@ impl AuditMetrics {
                 "pod_events_total",
                 "Changes of pods that the audit has seen.",
             )?,
+            workload_events: counter(
+                registry,
+                "podgate_workload_events_total",
+                "Changes of the workloads that make pods, that the audit has seen.",
+            )?,
             reconciles: counter(
                 registry,
                 "devopspolicy_reconcile_total",
@@ -80,7 +86,7 @@ impl AuditMetrics {
             watch_errors: counter(
                 registry,
                 "podgate_pod_watch_errors_total",
-                "Times the watch of pods failed; each is retried.",
+                "Times a watch of pods or workloads failed; each is retried.",
             )?,
             list_seconds: register(
                 registry,
@@ -95,6 +101,10 @@ impl AuditMetrics {
 
     pub fn pod_event(&self) {
         self.pod_events.inc();
+    }
+
+    pub fn workload_event(&self) {
+        self.workload_events.inc();
     }
 
     pub fn reconciled(&self) {

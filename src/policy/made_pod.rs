@@ -107,17 +107,10 @@ struct Status {
     updated_replicas: Option<u32>,
     current_number_scheduled: Option<u32>,
     desired_number_scheduled: Option<u32>,
-    active: Option<Active>,
+    /// The number of a Job's pods, or a list of a CronJob's Jobs.
+    active: Option<Value>,
     succeeded: Option<u32>,
     conditions: Option<Vec<Condition>>,
-}
-
-/// `status.active`: the number of a Job's pods, or a CronJob's Jobs.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Active {
-    Pods(u32),
-    Jobs(Vec<IgnoredAny>),
 }
 
 #[derive(Deserialize)]
@@ -213,10 +206,8 @@ fn pods(kind: Kind, spec: &Spec<'_>, status: &Status) -> (u32, u32) {
         ),
         Kind::Job | Kind::CronJob if suspended => (0, 0),
         Kind::Job => {
-            let active = match status.active {
-                Some(Active::Pods(pods)) => pods,
-                Some(Active::Jobs(_)) | None => 0,
-            };
+            let active = status.active.as_ref().and_then(Value::as_u64).unwrap_or(0);
+            let active = u32::try_from(active).unwrap_or(u32::MAX);
             let succeeded = status.succeeded.unwrap_or(0);
             let left = match spec.completions {
                 Some(completions) => completions.saturating_sub(succeeded),

@@ -83,7 +83,7 @@ pub struct Refused {
 }
 
 /// A workload that wants more pods than it has, and whose new pods admission would refuse.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RefusedWorkload {
     pub workload: Arc<WorkloadKey>,
     /// The number of pods that it wants. A CronJob wants one: that of its next run.
@@ -175,13 +175,22 @@ pub enum NoticeAbout {
     Workload(WorkloadKey),
 }
 
-/// A violation that opened or closed.
+/// A change of a policy's state that has an Event and a line in `podgate watch`.
 #[derive(Clone)]
 pub struct Change {
     pub policy: Arc<Policy>,
-    pub violation: Violation,
-    /// Whether it closed; else it opened.
-    pub gone: bool,
+    pub what: Changed,
+}
+
+/// What changed.
+#[derive(Clone, Debug)]
+pub enum Changed {
+    /// A violation began.
+    Opened(Violation),
+    /// A violation ended.
+    Closed(Violation),
+    /// Admission would refuse the new pods of a workload that lacks some.
+    Refused(RefusedWorkload),
 }
 
 /// A policy's new state; `None` if the policy was deleted.

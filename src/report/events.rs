@@ -19,7 +19,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep_until;
 
-use self::note::{About, Gathered, MAX_NOTE, Topic};
+use self::note::{About, Gathered, MAX_NOTE, Topic, TopicKind};
 use self::queue::Queue;
 use super::ownership::MANAGED_BY;
 use crate::api::API_VERSION;
@@ -201,10 +201,9 @@ fn event(
     instance: &str,
     now: Timestamp,
 ) -> Event {
-    let reason = if topic.gone {
-        EventReason::PolicyViolationResolved
-    } else {
-        EventReason::PolicyViolation
+    let reason = match topic.kind {
+        TopicKind::Opened => EventReason::PolicyViolation,
+        TopicKind::Closed => EventReason::PolicyViolationResolved,
     };
     Event {
         action: Some(AUDIT.to_owned()),
@@ -252,6 +251,7 @@ mod tests {
     use super::super::tests::{Script, cluster_policy, policy, refusal, violation};
     use super::*;
     use crate::leader::claim::since_boot;
+    use crate::policy::observed::Changed;
 
     /// Writes the Events of these changes to an API server with these answers, and returns its requests.
     async fn requests(answers: Vec<(u16, serde_json::Value)>, changes: Vec<Change>) -> Script {
@@ -282,8 +282,7 @@ mod tests {
     async fn a_violation_is_told_on_the_policy_and_on_the_workload_by_its_uid() {
         let change = Change {
             policy: policy("baseline"),
-            violation: violation("cart", "forbidLatestTag"),
-            gone: false,
+            what: Changed::Opened(violation("cart", "forbidLatestTag")),
         };
         let script = requests(vec![created(), uid("1234"), created()], vec![change]).await;
         let events = "POST /apis/events.k8s.io/v1/namespaces/shop/events?";
@@ -318,8 +317,7 @@ mod tests {
     async fn a_cluster_policy_is_told_in_the_namespace_default_and_a_gone_workload_not_at_all() {
         let change = Change {
             policy: cluster_policy("baseline"),
-            violation: violation("cart", "forbidLatestTag"),
-            gone: true,
+            what: Changed::Closed(violation("cart", "forbidLatestTag")),
         };
         let script = requests(vec![created(), refusal(404)], vec![change]).await;
         let asked = script.asked();
@@ -338,8 +336,7 @@ mod tests {
         for (code, waits) in [(500, true), (429, true), (403, false), (409, false)] {
             let change = Change {
                 policy: policy("baseline"),
-                violation: violation("cart", "forbidLatestTag"),
-                gone: false,
+                what: Changed::Opened(violation("cart", "forbidLatestTag")),
             };
             let (topic, gathered) = note::gather(&[change]).into_iter().next().unwrap();
             let status = serde_json::from_value(refusal(code).1).unwrap();
@@ -354,7 +351,7 @@ mod tests {
     fn the_name_of_an_event_is_one_however_long_its_objects_is() {
         let name = format!("{}.{}", "a".repeat(199), "b".repeat(53));
         let regarding = ObjectReference { name: Some(name), ..ObjectReference::default() };
-        let topic = Topic { about: About::workload_of("x"), gone: false };
+        let topic = Topic { about: About::workload_of("x"), kind: TopicKind::Opened };
         let event =
             event(regarding, &topic, &Gathered::default(), "podgate-0", Timestamp::UNIX_EPOCH);
         assert_eq!(event.metadata.name.unwrap(), format!("{}.0", "a".repeat(199)));

@@ -236,7 +236,7 @@ fn a_workload_without_pods_is_judged_by_its_template_and_one_with_pods_is_not() 
 fn a_template_is_judged_with_what_podgate_adds_to_its_pods() {
     let rules = json!({
         "requireResourceLimits": ["memory"], "mutate": true,
-        "defaultResources": {"limits": {"memory": "64Mi"}},
+        "defaultResources": {"memoryLimit": "64Mi"},
     });
     let workloads =
         [(Kind::Deployment, workload(Kind::Deployment, "cart", "nginx", json!({}), &json!({})))];

@@ -34,7 +34,7 @@ impl Analyzer<'_> {
         let (Some(name), Some(namespace)) = (subject.namespace, known) else { return Ok(()) };
         let owner = owner::workload(&subject);
         let key = match owner::cron_job_of(&owner.name).filter(|_| kind == Kind::CronJob) {
-            Some(cron_job) => (cron_job.kind.into_owned(), cron_job.name.into_owned()),
+            Some(cron_job) => (kind.names().kind.to_owned(), cron_job.to_owned()),
             None => (owner.kind.into_owned(), owner.name.into_owned()),
         };
         if kind == Kind::CronJob {
@@ -90,7 +90,7 @@ fn count_runs_for(
     let jobs = workloads.range(first.clone()..);
     let jobs = jobs.take_while(|((kind, job), _)| *kind == first.0 && job.starts_with(&first.1));
     let runs = jobs.filter(|((_, job), facts)| {
-        facts.pods > 0 && owner::cron_job_of(job).is_some_and(|it| it.name == cron_job.1)
+        facts.pods > 0 && owner::cron_job_of(job) == Some(cron_job.1.as_str())
     });
     let runs: Vec<_> = runs.map(|(key, _)| key.clone()).collect();
     for run in runs {

@@ -263,12 +263,12 @@ mod tests {
         let mut analysis = analysis(1);
         analysis.refused = vec![refused(0, 4), refused(0, 1)];
         let text = table(&analysis, Detail::Brief);
-        let first: Vec<_> = text.lines().take(7).collect();
-        insta::assert_snapshot!(first.join("\n"), @r#"
+        let first: Vec<_> = text.lines().take(6).collect();
+        insta::assert_snapshot!(first.join("\n") + "\n", @r#"
         2 workloads are refused; 1 violation (1 high) in 4 workloads
 
         Refused now:
-        NAMESPACE   WORKLOAD            PODS        POLICY                 MESSAGE
+        NAMESPACE   WORKLOAD            PODS          POLICY                 MESSAGE
         shop        Deployment/cart-4   0 of 4 pods   shop/baseline, every   spec.containers[0].image is "nginx"
         shop        Deployment/cart-1   0 of 1 pod    shop/baseline, every   spec.containers[0].image is "nginx"
         "#);
@@ -289,7 +289,7 @@ mod tests {
         analysis.results.extend([second, other]);
         let text = table(&analysis, Detail::Brief);
         let lines: Vec<_> = text.lines().skip(6).collect();
-        insta::assert_snapshot!(lines.join("\n"), @r#"
+        insta::assert_snapshot!(lines.join("\n") + "\n", @r#"
         SEVERITY   RULE              VIOLATIONS
         high       forbidLatestTag   2
 

@@ -5,8 +5,9 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use crate::api::Severity;
+use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
-use crate::policy::observed::{Change, Fault, WorkloadKey};
+use crate::policy::observed::{Change, Changed, Fault, Violation, WorkloadKey};
 use crate::policy::text::{brief, clip, cut};
 use crate::policy::workload::Kind;
 
@@ -42,11 +43,20 @@ impl fmt::Display for About {
     }
 }
 
-/// The topic of an Event: an object's violations that began, or those that went.
+/// The topic of an Event: the changes of one kind to one object.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Topic {
     pub about: About,
-    pub gone: bool,
+    pub kind: TopicKind,
+}
+
+/// The kind of changes that an Event tells.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum TopicKind {
+    /// Violations that began.
+    Opened,
+    /// Violations that ended.
+    Closed,
 }
 
 /// The violations of one topic, in bounded memory.
@@ -68,7 +78,7 @@ impl Gathered {
         self.counts.iter().sum()
     }
 
-    fn add(&mut self, Change { policy, violation, .. }: &Change) {
+    fn add(&mut self, policy: &Policy, violation: &Violation) {
         let severity = violation.severity;
         for (count, of) in self.counts.iter_mut().zip(Severity::ALL) {
             *count += u64::from(of == severity);
@@ -132,7 +142,13 @@ pub(super) fn owner_kind(kind: &str) -> Option<Kind> {
 pub(super) fn gather(changes: &[Change]) -> BTreeMap<Topic, Gathered> {
     let mut topics: BTreeMap<Topic, Gathered> = BTreeMap::new();
     for change in changes {
-        let Change { policy, violation, gone } = change;
+        let Change { policy, what } = change;
+        let (kind, violation) = match what {
+            Changed::Opened(violation) => (TopicKind::Opened, violation),
+            Changed::Closed(violation) => (TopicKind::Closed, violation),
+            Changed::Refused(_) => continue,
+        };
+        let topic = |about| Topic { about, kind };
         let key = policy.key();
         let kind = key.kind();
         let PolicyKey { namespace, name } = key;
@@ -145,7 +161,7 @@ pub(super) fn gather(changes: &[Change]) -> BTreeMap<Topic, Gathered> {
         let workload = &violation.workload;
         let of_workload = owner_kind(&workload.kind).map(|_| About::Workload((**workload).clone()));
         for about in of_policy.into_iter().chain(of_workload) {
-            topics.entry(Topic { about, gone: *gone }).or_default().add(change);
+            topics.entry(topic(about)).or_default().add(policy, violation);
         }
     }
     topics
@@ -170,10 +186,10 @@ fn on_policy(topic: &Topic, gathered: &Gathered) -> String {
     let text = format!(
         "{count} {} {} ({}): {}{others}",
         if count == 1 { "violation" } else { "violations" },
-        match (topic.gone, count) {
-            (false, _) => "began",
-            (true, 1) => "is gone",
-            (true, _) => "are gone",
+        match (topic.kind, count) {
+            (TopicKind::Opened, _) => "began",
+            (TopicKind::Closed, 1) => "is gone",
+            (TopicKind::Closed, _) => "are gone",
         },
         severities.join(", "),
         workloads.join(", "),
@@ -187,7 +203,10 @@ fn on_workload(topic: &Topic, gathered: &Gathered) -> String {
     let rules = faults.iter().map(|(_, it)| &it.id).collect::<BTreeSet<_>>().len();
     let mut text = format!(
         "{} {rules} rule{}{}: ",
-        if topic.gone { "no longer breaks" } else { "breaks" },
+        match topic.kind {
+            TopicKind::Opened => "breaks",
+            TopicKind::Closed => "no longer breaks",
+        },
         if rules == 1 { "" } else { "s" },
         if gathered.more_faults > 0 { " or more" } else { "" },
     );
@@ -216,7 +235,7 @@ fn describe(severity: Severity, fault: &Fault, topic: &Topic) -> String {
     let container = fault.container.as_ref();
     let container = container.map(|it| format!(" container \"{}\"", clip(it))).unwrap_or_default();
     let id = clip(&fault.id);
-    if topic.gone {
+    if topic.kind == TopicKind::Closed {
         return format!("{id} ({severity}){container}");
     }
     format!("{id} ({severity}){container}: {}", brief(fault.message.clone(), MAX_MESSAGE))
@@ -240,10 +259,17 @@ impl About {
 mod tests {
     use super::super::super::tests::{cluster_policy, policy, violation};
     use super::*;
-    use crate::policy::compile::Policy;
 
     fn began(policy: Arc<Policy>, workload: &str, rule: &'static str) -> Change {
-        Change { policy, violation: violation(workload, rule), gone: false }
+        Change { policy, what: Changed::Opened(violation(workload, rule)) }
+    }
+
+    /// The violation of a change.
+    fn of(change: &mut Change) -> &mut Violation {
+        match &mut change.what {
+            Changed::Opened(violation) | Changed::Closed(violation) => violation,
+            Changed::Refused(_) => panic!("it has no violation"),
+        }
     }
 
     /// The Events of a batch: what each is about, and its note.
@@ -256,8 +282,9 @@ mod tests {
     fn a_batch_is_one_event_a_workload_and_one_a_policy() {
         let (own, all) = (policy("baseline"), cluster_policy("all"));
         let mut low = began(Arc::clone(&own), "cart", "requireReadinessProbe");
-        low.violation.severity = Severity::Low;
-        let fault = Arc::make_mut(&mut low.violation.fault);
+        let violation = of(&mut low);
+        violation.severity = Severity::Low;
+        let fault = Arc::make_mut(&mut violation.fault);
         fault.container = None;
         fault.message = "spec.x is missing".to_owned();
         let changes = [
@@ -274,8 +301,8 @@ mod tests {
 
     #[test]
     fn what_went_is_told_apart_from_what_began() {
-        let mut gone = began(policy("baseline"), "cart", "forbidLatestTag");
-        gone.gone = true;
+        let what = Changed::Closed(violation("cart", "forbidLatestTag"));
+        let gone = Change { policy: policy("baseline"), what };
         let changes = [began(policy("baseline"), "cart", "requireLivenessProbe"), gone];
         insta::assert_snapshot!(aggregate(&changes).join("\n"), @r#"
         DevOpsPolicy shop/baseline: 1 violation began (1 high): Deployment shop/cart
@@ -300,12 +327,13 @@ mod tests {
         let changes: Vec<_> = (0..40)
             .map(|index| {
                 let mut change = began(policy(&"p".repeat(200)), "cart", "forbidLatestTag");
-                let fault = Arc::make_mut(&mut change.violation.fault);
+                let violation = of(&mut change);
+                let fault = Arc::make_mut(&mut violation.fault);
                 fault.path = format!("spec.containers[{index}]");
                 fault.message = "\u{1b}é".repeat(500);
                 fault.container = Some("c".repeat(63));
                 if index == 30 {
-                    change.violation.severity = Severity::Critical;
+                    violation.severity = Severity::Critical;
                 }
                 change
             })
@@ -325,7 +353,7 @@ mod tests {
     #[test]
     fn what_no_event_can_be_about_has_none() {
         let mut change = began(policy("baseline"), "cart", "forbidLatestTag");
-        Arc::make_mut(&mut change.violation.workload).kind = "Rollout".to_owned();
+        Arc::make_mut(&mut of(&mut change).workload).kind = "Rollout".to_owned();
         Arc::get_mut(&mut change.policy).unwrap().origin = None;
         assert!(gather(&[change]).is_empty());
     }

@@ -85,14 +85,13 @@ mod tests {
     use super::super::super::tests::{policy, violation};
     use super::super::note::{About, gather};
     use super::*;
-    use crate::policy::observed::Change;
+    use crate::policy::observed::{Change, Changed};
 
     /// The topic of a violation that began, for the workload only.
     fn began(name: &str) -> BTreeMap<Topic, Gathered> {
         let change = Change {
             policy: policy("baseline"),
-            violation: violation(name, "forbidLatestTag"),
-            gone: false,
+            what: Changed::Opened(violation(name, "forbidLatestTag")),
         };
         let mut topics = gather(&[change]);
         topics.retain(|topic, _| matches!(topic.about, About::Workload(_)));
