@@ -288,7 +288,7 @@ mod tests {
         other.message = "another requirement".to_owned();
         analysis.results.extend([second, other]);
         let text = table(&analysis, Detail::Brief);
-        let lines: Vec<_> = text.lines().skip(6).collect();
+        let lines: Vec<_> = text.lines().skip(7).collect();
         insta::assert_snapshot!(lines.join("\n") + "\n", @r#"
         SEVERITY   RULE              VIOLATIONS
         high       forbidLatestTag   2
