@@ -9,7 +9,7 @@ use super::facts::{PodFinding, PolicyId, TrackedPod};
 use super::live_score::{LiveScore, ViolatedRule};
 use crate::policy::compile::Policy;
 use crate::policy::observed::WorkloadKey;
-use crate::policy::score::{Loss, Weights};
+use crate::policy::score::{Costs, Loss};
 
 /// The violations of a policy that began or went. Empty where only its counts changed.
 pub(super) struct PolicyTransitions {
@@ -50,9 +50,9 @@ impl AuditedNamespace {
     pub fn replan(
         &mut self,
         policies: BTreeMap<PolicyId, Arc<Policy>>,
-        weights: Weights,
+        costs: Costs,
     ) -> Vec<PolicyId> {
-        self.overall = LiveScore::new(weights);
+        self.overall = LiveScore::new(costs);
         let gone: Vec<_> =
             self.cells.keys().filter(|id| !policies.contains_key(id)).copied().collect();
         for id in &gone {
@@ -60,7 +60,7 @@ impl AuditedNamespace {
         }
         for (id, policy) in &policies {
             if let Some(cell) = self.cells.get_mut(id) {
-                cell.scope.weights = Weights::live([&**policy]);
+                cell.scope.costs = Costs::of([&**policy]);
             }
         }
         self.policies = policies;
@@ -120,10 +120,8 @@ impl AuditedNamespace {
             if before == after {
                 continue;
             }
-            let cell = self
-                .cells
-                .entry(*id)
-                .or_insert_with(|| NamespaceCell::new(Weights::live([&**policy])));
+            let cell =
+                self.cells.entry(*id).or_insert_with(|| NamespaceCell::new(Costs::of([&**policy])));
             let pods = fresh.unwrap_or(pods).into();
             let transitions = cell.change(pod.workload, pods, before, after, policy, began);
             changed.push(PolicyTransitions { policy: *id, transitions });

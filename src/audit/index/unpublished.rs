@@ -14,9 +14,10 @@ use crate::policy::score::Score;
 
 /// The scores of namespaces by all policies in force there.
 pub struct NamespaceScores {
-    /// The namespaces whose score changed; `None` where the namespace is gone.
+    /// The namespaces whose score changed; `None` where no workload is left.
     pub changed: Vec<(String, Option<Score>)>,
-    pub cluster: Score,
+    /// `None` if no namespace has a workload.
+    pub cluster: Option<Score>,
 }
 
 #[derive(Default)]
@@ -28,8 +29,6 @@ pub(super) struct Unpublished {
     /// Whether `in_namespaces` has been published once.
     pub namespaces_published: bool,
     pub namespaces: BTreeSet<Arc<str>>,
-    /// Whether namespaces may have come or gone.
-    pub scores: bool,
     /// The keys of policies that are gone.
     pub gone: BTreeMap<PolicyId, PolicyKey>,
     transitions: BTreeMap<TransitionKey, NetTransition>,
@@ -66,11 +65,6 @@ impl Unpublished {
 
     pub fn mark_namespace(&mut self, namespace: &Arc<str>) {
         self.namespaces.insert(Arc::clone(namespace));
-    }
-
-    /// Namespaces may have come or gone.
-    pub fn mark_scores(&mut self) {
-        self.scores = true;
     }
 
     /// Marks the cells whose counts changed, but drops the transitions.
@@ -119,6 +113,5 @@ impl Unpublished {
     ) {
         self.policies.extend(totals.keys());
         self.namespaces.extend(namespaces.cloned());
-        self.scores = true;
     }
 }

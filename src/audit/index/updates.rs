@@ -1,6 +1,6 @@
 //! Takes updates out of the index: what changed since the last call, described for status, reports, Events and metrics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -14,7 +14,6 @@ use crate::api::{RemediationMode, Severity};
 use crate::policy::observed::{
     Change, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate, Refused,
 };
-use crate::policy::score::Score;
 
 /// The most violations listed for a policy, and for a policy in a namespace.
 const WORST: usize = 10;
@@ -80,32 +79,12 @@ impl AuditIndex {
         if !self.settle() {
             return None;
         }
-        let mut names = std::mem::take(&mut self.unpublished.namespaces);
-        if !std::mem::take(&mut self.unpublished.scores) && names.is_empty() {
+        let names = std::mem::take(&mut self.unpublished.namespaces);
+        if names.is_empty() {
             return None;
         }
-        let known: BTreeSet<&str> = self.policies.in_force.namespaces().collect();
-        // A namespace without pods has a score for as long as it exists.
-        names.extend(
-            known.iter().filter(|name| !self.scored.contains(**name)).map(|it| (*it).into()),
-        );
-        names.extend(self.scored.iter().filter(|name| !known.contains(&***name)).cloned());
-        let mut changed = Vec::new();
-        for name in names {
-            let state = self.namespaces.get(&name);
-            let score = match state {
-                Some(state) => Some(state.counted.score()),
-                None => known
-                    .contains(&*name)
-                    .then(|| Score { points: 100, lost_points: BTreeMap::new() }),
-            };
-            if score.is_some() {
-                self.scored.insert(Arc::clone(&name));
-            } else {
-                self.scored.remove(&name);
-            }
-            changed.push((name.to_string(), score));
-        }
+        let score = |name: &Arc<str>| self.namespaces.get(name)?.counted.score();
+        let changed = names.iter().map(|name| (name.to_string(), score(name))).collect();
         Some(NamespaceScores { changed, cluster: self.cluster.score() })
     }
 
