@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Registry};
 
-use super::family::{counter, counters, gauge, gauges, register};
+use super::family::{counter, counters, gauges, register};
 
 /// The values of the label `severity`, worst first.
 const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
@@ -20,7 +20,7 @@ pub struct AuditMetrics {
     violations: IntCounterVec,
     open: IntGaugeVec,
     scores: IntGaugeVec,
-    pods: IntGauge,
+    pods: IntGaugeVec,
     watch_errors: IntCounter,
     list_seconds: Gauge,
     /// Namespace and name of each policy that has series.
@@ -30,7 +30,7 @@ pub struct AuditMetrics {
 impl AuditMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         Ok(Self {
-            // A vector without labels: a replica that does not lead has no series.
+            // A vector without labels, like that of the pods: a replica that does not lead has no series.
             cluster: gauges(
                 registry,
                 "cluster_health_score",
@@ -76,7 +76,12 @@ impl AuditMetrics {
                 "A policy's score, 0 to 100; no series without a workload. The namespace is the policy's, empty for a cluster policy.",
                 &["namespace", "policy"],
             )?,
-            pods: gauge(registry, "podgate_audit_pods", "Pods that the audit counts now.")?,
+            pods: gauges(
+                registry,
+                "podgate_audit_pods",
+                "Pods that the audit counts now. No series before the first full picture.",
+                &[],
+            )?,
             watch_errors: counter(
                 registry,
                 "podgate_pod_watch_errors_total",
@@ -114,7 +119,8 @@ impl AuditMetrics {
     }
 
     pub fn pods(&self, pods: usize) {
-        self.pods.set(i64::try_from(pods).unwrap_or(i64::MAX));
+        let pods = i64::try_from(pods).unwrap_or(i64::MAX);
+        self.pods.with_label_values::<&str>(&[]).set(pods);
     }
 
     /// The cluster's score; `None` removes the series.
@@ -161,7 +167,7 @@ impl AuditMetrics {
         }
         self.cluster.reset();
         self.namespaces.reset();
-        self.pods.set(0);
+        self.pods.reset();
     }
 
     fn remove(&self, namespace: &str, policy: &str) {

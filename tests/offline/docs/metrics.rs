@@ -80,6 +80,7 @@ fn exposition() -> String {
     });
     metrics.admission.refused("validate", "shed", "Overloaded");
     metrics.audit.cluster(Some(100));
+    metrics.audit.pods(1);
     metrics.audit.namespace("shop", Some(100));
     metrics.audit.policy("shop", "baseline", Some(100), [0; 4]);
     metrics.certificates.serves(0, 0);
