@@ -229,7 +229,7 @@ impl Audit {
         let now = Timestamp::now();
         self.metrics.pods(index.pods());
         if let Some(scores) = index.take_scores() {
-            self.metrics.cluster(scores.cluster.points);
+            self.metrics.cluster(scores.cluster.as_ref().map(|score| score.points));
             for it in &scores.changed {
                 self.metrics.namespace(&it.name, it.score.as_ref().map(|score| score.points));
             }
@@ -247,7 +247,10 @@ impl Audit {
             for PolicyUpdate { policy: PolicyKey { namespace, name }, observed } in &updates {
                 let namespace = namespace.as_deref().unwrap_or_default();
                 match observed {
-                    Some(it) => self.metrics.policy(namespace, name, it.score.points, it.open),
+                    Some(it) => {
+                        let score = it.score.as_ref().map(|score| score.points);
+                        self.metrics.policy(namespace, name, score, it.open);
+                    }
                     None => self.metrics.policy_gone(namespace, name),
                 }
             }

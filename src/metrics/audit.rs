@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Registry};
 
-use super::family::{counter, counters, gauge, gauges, register};
+use super::family::{counter, counters, gauges, register};
 
 /// The values of the label `severity`, worst first.
 const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
@@ -21,7 +21,7 @@ pub struct AuditMetrics {
     violations: IntCounterVec,
     open: IntGaugeVec,
     scores: IntGaugeVec,
-    pods: IntGauge,
+    pods: IntGaugeVec,
     watch_errors: IntCounter,
     list_seconds: Gauge,
     /// Namespace and name of each policy that has series.
@@ -31,17 +31,17 @@ pub struct AuditMetrics {
 impl AuditMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         Ok(Self {
-            // A vector without labels: a replica that does not lead has no series.
+            // A vector without labels, like that of the pods: a replica that does not lead has no series.
             cluster: gauges(
                 registry,
                 "cluster_health_score",
-                "The mean score of the namespaces that have workloads, 0 to 100.",
+                "The mean score of the namespaces that have workloads, 0 to 100. No series where none has.",
                 &[],
             )?,
             namespaces: gauges(
                 registry,
                 "namespace_health_score",
-                "A namespace's score by all policies in force there, 0 to 100.",
+                "A namespace's score by all policies in force there, 0 to 100. No series without a workload.",
                 &["namespace"],
             )?,
             pod_events: counter(
@@ -79,10 +79,15 @@ impl AuditMetrics {
             scores: gauges(
                 registry,
                 "devopspolicy_health_score",
-                "A policy's score, 0 to 100. The namespace is the policy's, empty for a cluster policy.",
+                "A policy's score, 0 to 100; no series without a workload. The namespace is the policy's, empty for a cluster policy.",
                 &["namespace", "policy"],
             )?,
-            pods: gauge(registry, "podgate_audit_pods", "Pods that the audit counts now.")?,
+            pods: gauges(
+                registry,
+                "podgate_audit_pods",
+                "Pods that the audit counts now. No series before the first full picture.",
+                &[],
+            )?,
             watch_errors: counter(
                 registry,
                 "podgate_pod_watch_errors_total",
@@ -124,19 +129,18 @@ impl AuditMetrics {
     }
 
     pub fn pods(&self, pods: usize) {
-        self.pods.set(i64::try_from(pods).unwrap_or(i64::MAX));
+        let pods = i64::try_from(pods).unwrap_or(i64::MAX);
+        self.pods.with_label_values::<&str>(&[]).set(pods);
     }
 
-    pub fn cluster(&self, score: u8) {
-        self.cluster.with_label_values::<&str>(&[]).set(score.into());
+    /// The cluster's score; `None` removes the series.
+    pub fn cluster(&self, score: Option<u8>) {
+        set(&self.cluster, &[], score);
     }
 
     /// A namespace's score; `None` removes the series.
     pub fn namespace(&self, namespace: &str, score: Option<u8>) {
-        match score {
-            Some(score) => self.namespaces.with_label_values(&[namespace]).set(score.into()),
-            None => drop(self.namespaces.remove_label_values(&[namespace])),
-        }
+        set(&self.namespaces, &[namespace], score);
     }
 
     /// A violation of a policy began; the namespace of a cluster policy is empty.
@@ -144,11 +148,11 @@ impl AuditMetrics {
         self.violations.with_label_values(&[namespace, policy]).inc();
     }
 
-    /// A policy's score, and its open violations by severity, worst first.
-    pub fn policy(&self, namespace: &str, policy: &str, score: u8, open: [u64; 4]) {
+    /// A policy's score, whose series `None` removes, and its open violations by severity, worst first.
+    pub fn policy(&self, namespace: &str, policy: &str, score: Option<u8>, open: [u64; 4]) {
         let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
         with_series.insert((namespace.to_owned(), policy.to_owned()));
-        self.scores.with_label_values(&[namespace, policy]).set(score.into());
+        set(&self.scores, &[namespace, policy], score);
         // A series that starts at 0 shows the first violation as an increase.
         self.violations.with_label_values(&[namespace, policy]).inc_by(0);
         for (severity, open) in SEVERITIES.into_iter().zip(open) {
@@ -173,15 +177,24 @@ impl AuditMetrics {
         }
         self.cluster.reset();
         self.namespaces.reset();
-        self.pods.set(0);
+        self.pods.reset();
     }
 
     fn remove(&self, namespace: &str, policy: &str) {
+        set(&self.scores, &[namespace, policy], None);
         // An error means that there was no such series.
-        drop(self.scores.remove_label_values(&[namespace, policy]));
         drop(self.violations.remove_label_values(&[namespace, policy]));
         for severity in SEVERITIES {
             drop(self.open.remove_label_values(&[namespace, policy, severity]));
         }
+    }
+}
+
+/// Sets a score's series, or removes it.
+fn set(scores: &IntGaugeVec, labels: &[&str], score: Option<u8>) {
+    match score {
+        Some(score) => scores.with_label_values(labels).set(score.into()),
+        // An error means that there was no such series.
+        None => drop(scores.remove_label_values(labels)),
     }
 }

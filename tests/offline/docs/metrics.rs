@@ -79,9 +79,10 @@ fn exposition() -> String {
         patch_operations: 0,
     });
     metrics.admission.refused("validate", "shed", "Overloaded");
-    metrics.audit.cluster(100);
+    metrics.audit.cluster(Some(100));
+    metrics.audit.pods(1);
     metrics.audit.namespace("shop", Some(100));
-    metrics.audit.policy("shop", "baseline", 100, [0; 4]);
+    metrics.audit.policy("shop", "baseline", Some(100), [0; 4]);
     metrics.certificates.serves(0, 0);
     metrics.remediation.step("begun");
     metrics.certificates.configuration_trusts("validating");
