@@ -206,6 +206,7 @@ pub static PERMISSIONS: &[Permission] = &[
     owner("apps", "daemonsets"),
     owner("apps", "replicasets"),
     owner("batch", "jobs"),
+    owner("batch", "cronjobs"),
     repaired("deployments"),
     repaired("statefulsets"),
     repaired("daemonsets"),
