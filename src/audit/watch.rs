@@ -196,7 +196,10 @@ impl Audit {
             for PolicyUpdate { policy: PolicyKey { namespace, name }, observed } in &updates {
                 let namespace = namespace.as_deref().unwrap_or_default();
                 match observed {
-                    Some(it) => self.metrics.policy(namespace, name, it.score.points, it.open),
+                    Some(it) => {
+                        let (score, refused) = (it.score.points, it.refused.workloads);
+                        self.metrics.policy(namespace, name, score, it.open, refused);
+                    }
                     None => self.metrics.policy_gone(namespace, name),
                 }
             }
@@ -211,7 +214,7 @@ impl Audit {
         };
         let count = changes.len();
         if listener.try_send(changes).is_err() {
-            tracing::warn!(count, "violations began or went without an Event: too many at once");
+            tracing::warn!(count, "changes without an Event: too many at once");
         }
     }
 }
