@@ -231,7 +231,10 @@ impl Audit {
         if let Some(scores) = index.take_scores() {
             self.metrics.cluster(scores.cluster.as_ref().map(|score| score.points));
             for it in &scores.changed {
-                self.metrics.namespace(&it.name, it.score.as_ref().map(|score| score.points));
+                let score = it.score.as_ref().map(|score| score.points);
+                self.metrics.namespace(&it.name, score);
+                self.metrics.open_violations(&it.name, &it.open);
+                self.metrics.workloads_refused(&it.name, score.map(|_| it.refused));
             }
         }
         let changes = index.take_changes();
@@ -249,7 +252,8 @@ impl Audit {
                 match observed {
                     Some(it) => {
                         let score = it.score.as_ref().map(|score| score.points);
-                        self.metrics.policy(namespace, name, score, it.open);
+                        let refused = it.refused.workloads;
+                        self.metrics.policy(namespace, name, score, it.open, refused);
                     }
                     None => self.metrics.policy_gone(namespace, name),
                 }
@@ -265,7 +269,7 @@ impl Audit {
         };
         let count = changes.len();
         if listener.try_send(changes).is_err() {
-            tracing::warn!(count, "violations began or went without an Event: too many at once");
+            tracing::warn!(count, "changes without an Event: too many at once");
         }
     }
 }
