@@ -107,7 +107,9 @@ async fn workloads(
         let of_kind = read(cluster, wanted, kind, |json| analyzer.workload(kind, json)).await?;
         if !of_kind.is_empty() {
             resources.push(kind.names().resource);
-            unread.extend(of_kind);
+            for (namespace, message) in of_kind {
+                unread.entry(namespace).or_insert(message);
+            }
         }
     }
     let message = unread.first_key_value().map(|(_, message)| message);

@@ -62,8 +62,9 @@ pub struct RefusedPods {
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceScore {
     pub namespace: String,
-    pub score: u8,
-    pub classification: Classification,
+    /// Null if the namespace has no workload, and so is the class.
+    pub score: Option<u8>,
+    pub classification: Option<Classification>,
     /// Workloads, with and without pods. Those whose pods have all ended do not count, unless they make new ones.
     pub workloads: u64,
     /// Pods that count: those that have neither succeeded nor failed.
@@ -94,7 +95,8 @@ pub struct ClusterScore {
     /// `documents` counts the pods that were read, `skipped` those that do not count.
     #[serde(flatten)]
     pub counts: Summary,
-    pub classification: Classification,
+    /// Null if there is no score.
+    pub classification: Option<Classification>,
     pub lost_points: BTreeMap<&'static str, u8>,
 }
 

@@ -229,9 +229,12 @@ impl Audit {
         let now = Timestamp::now();
         self.metrics.pods(index.pods());
         if let Some(scores) = index.take_scores() {
-            self.metrics.cluster(scores.cluster.points);
+            self.metrics.cluster(scores.cluster.as_ref().map(|score| score.points));
             for it in &scores.changed {
-                self.metrics.namespace(&it.name, it.score.as_ref().map(|score| score.points));
+                let score = it.score.as_ref().map(|score| score.points);
+                self.metrics.namespace(&it.name, score);
+                self.metrics.open_violations(&it.name, &it.open);
+                self.metrics.workloads_refused(&it.name, score.map(|_| it.refused));
             }
         }
         let changes = index.take_changes();
@@ -247,7 +250,11 @@ impl Audit {
             for PolicyUpdate { policy: PolicyKey { namespace, name }, observed } in &updates {
                 let namespace = namespace.as_deref().unwrap_or_default();
                 match observed {
-                    Some(it) => self.metrics.policy(namespace, name, it.score.points, it.open),
+                    Some(it) => {
+                        let score = it.score.as_ref().map(|score| score.points);
+                        let refused = it.refused.workloads;
+                        self.metrics.policy(namespace, name, score, it.open, refused);
+                    }
                     None => self.metrics.policy_gone(namespace, name),
                 }
             }
@@ -262,7 +269,7 @@ impl Audit {
         };
         let count = changes.len();
         if listener.try_send(changes).is_err() {
-            tracing::warn!(count, "violations began or went without an Event: too many at once");
+            tracing::warn!(count, "changes without an Event: too many at once");
         }
     }
 }

@@ -33,8 +33,9 @@ pub struct Member {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterFindings {
-    pub score: u8,
-    pub classification: Classification,
+    /// Null if the cluster has no workload, and so is the class.
+    pub score: Option<u8>,
+    pub classification: Option<Classification>,
     pub workloads: u64,
     /// Violations; one that several policies find counts once.
     pub violations: u64,

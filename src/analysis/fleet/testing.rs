@@ -29,7 +29,8 @@ fn violation(number: usize, rule: &str, severity: Severity) -> Violation {
 pub fn analysis(violations: &[(&str, Severity)], policies: &[(&str, &str)]) -> Analysis {
     let results = violations.iter().enumerate();
     let results: Vec<_> = results.map(|(n, (rule, it))| violation(n, rule, *it)).collect();
-    let counts = Summary { violations: results.len() as u64, score: 90, ..Summary::default() };
+    let counts =
+        Summary { violations: results.len() as u64, score: Some(90), ..Summary::default() };
     let hash = |(name, hash): &(&str, &str)| ((*name).to_owned(), (*hash).to_owned());
     let hashes = policies.iter().map(hash).collect();
     Analysis {
@@ -38,7 +39,7 @@ pub fn analysis(violations: &[(&str, Severity)], policies: &[(&str, &str)]) -> A
         results,
         summary: ClusterScore {
             counts,
-            classification: Classification::Healthy,
+            classification: Some(Classification::Healthy),
             lost_points: BTreeMap::new(),
         },
         faults: Vec::new(),

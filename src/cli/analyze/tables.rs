@@ -7,7 +7,6 @@ use std::fmt::Write;
 use super::super::columns::{self, Detail, TableCell};
 use super::super::formats::{by_severity, count};
 use crate::analysis::result::{Analysis, DistinctViolation, RefusedPods, RuleCount};
-use crate::api::Classification;
 use crate::policy::text::clip;
 
 /// The rows of each table that the brief form shows, and the rules in each namespace's row.
@@ -96,20 +95,17 @@ fn scores(analysis: &Analysis, violations: &[DistinctViolation<'_>], detail: Det
     }
     let mut headings =
         vec!["NAMESPACE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS", "LOST POINTS"];
-    let row =
-        |name: &str, score: u8, class: Classification, counts: [u64; 2], lost: &LostPoints| {
-            let [workloads, violations] = counts.map(|count| TableCell::new(&count.to_string()));
-            let (score, class) =
-                (TableCell::new(&score.to_string()), TableCell::new(&format!("{class:?}")));
-            vec![
-                TableCell::new(name),
-                score,
-                class,
-                workloads,
-                violations,
-                TableCell::or_none(&costs(lost, detail)),
-            ]
-        };
+    let row = |name: &str, score, class, counts: [u64; 2], lost: &LostPoints| {
+        let [workloads, violations] = counts.map(|count| TableCell::new(&count.to_string()));
+        vec![
+            TableCell::new(name),
+            TableCell::new(&columns::score(score)),
+            TableCell::new(&columns::class(class)),
+            workloads,
+            violations,
+            TableCell::or_none(&costs(lost, detail)),
+        ]
+    };
     let namespaces = analysis.namespaces.iter().map(|it| {
         let violations = by_namespace.get(&Some(it.namespace.as_str())).copied();
         let counts = [it.workloads, violations.unwrap_or_default()];
@@ -157,7 +153,7 @@ mod tests {
     use super::super::Versioned;
     use super::*;
     use crate::analysis::result::{ClusterScore, NamespaceScore, RuleScore};
-    use crate::api::Severity;
+    use crate::api::{Classification, Severity};
     use crate::findings::{Summary, Violation};
 
     fn violation(number: usize) -> Violation {
@@ -181,10 +177,10 @@ mod tests {
 
     fn analysis(violations: usize) -> Analysis {
         let lost: LostPoints = [("a", 1), ("b", 2), ("c", 3), ("d", 4)].into();
-        let namespace = |name: &str, score, lost_points: LostPoints| NamespaceScore {
+        let namespace = |name: &str, score: Option<u8>, lost_points: LostPoints| NamespaceScore {
             namespace: name.to_owned(),
             score,
-            classification: Classification::Healthy,
+            classification: score.map(|_| Classification::Healthy),
             workloads: 2,
             pods: 4,
             violations: violations as u64,
@@ -200,8 +196,8 @@ mod tests {
         let violations = (0..violations).map(violation).collect::<Vec<_>>();
         Analysis {
             namespaces: vec![
-                namespace("lab", 100, LostPoints::new()),
-                namespace("shop", 90, lost.clone()),
+                namespace("lab", None, LostPoints::new()),
+                namespace("shop", Some(90), lost.clone()),
             ],
             summary: ClusterScore {
                 counts: Summary {
@@ -209,9 +205,9 @@ mod tests {
                     workloads: 4,
                     skipped: 1,
                     violations: violations.len() as u64,
-                    score: 95,
+                    score: Some(95),
                 },
-                classification: Classification::Healthy,
+                classification: Some(Classification::Healthy),
                 lost_points: lost,
             },
             refused: Vec::new(),
@@ -240,7 +236,7 @@ mod tests {
         1 violation (1 high) in 4 workloads
 
         NAMESPACE   SCORE   CLASS     WORKLOADS   VIOLATIONS   LOST POINTS
-        lab         100     Healthy   2           0            <none>
+        lab         -       -         2           0            <none>
         shop        90      Healthy   2           1            d 4, c 3, b 2
         (cluster)   95      Healthy   4           1            d 4, c 3, b 2
 
@@ -306,7 +302,7 @@ mod tests {
         1 violation (1 high) in 4 workloads
 
         NAMESPACE   SCORE   CLASS     WORKLOADS   VIOLATIONS   LOST POINTS          POLICIES
-        lab         100     Healthy   2           0            <none>               shop/baseline, every
+        lab         -       -         2           0            <none>               shop/baseline, every
         shop        90      Healthy   2           1            d 4, c 3, b 2, a 1   shop/baseline, every
         (cluster)   95      Healthy   4           1            d 4, c 3, b 2, a 1
 
