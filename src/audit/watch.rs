@@ -194,7 +194,10 @@ impl Audit {
             for PolicyUpdate { policy: PolicyKey { namespace, name }, observed } in &updates {
                 let namespace = namespace.as_deref().unwrap_or_default();
                 match observed {
-                    Some(it) => self.metrics.policy(namespace, name, it.score.points, it.open),
+                    Some(it) => {
+                        self.metrics.policy(namespace, name, it.score.points, it.open);
+                        self.metrics.exemptions.set(namespace, name, it.exemption_ends());
+                    }
                     None => self.metrics.policy_gone(namespace, name),
                 }
             }

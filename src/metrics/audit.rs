@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
+use super::exemptions::ExemptionMetrics;
 use super::family::{counter, counters, gauge, gauges, register};
 
 /// The values of the label `severity`, worst first.
@@ -23,6 +24,7 @@ pub struct AuditMetrics {
     pods: IntGauge,
     watch_errors: IntCounter,
     list_seconds: Gauge,
+    pub exemptions: ExemptionMetrics,
     /// Namespace and name of each policy that has series.
     with_series: Arc<Mutex<BTreeSet<(String, String)>>>,
 }
@@ -89,6 +91,7 @@ impl AuditMetrics {
                     "Time from the start of the audit to the first full picture.",
                 )?,
             )?,
+            exemptions: ExemptionMetrics::new(registry)?,
             with_series: Arc::default(),
         })
     }
@@ -149,6 +152,7 @@ impl AuditMetrics {
 
     /// A policy was deleted.
     pub fn policy_gone(&self, namespace: &str, policy: &str) {
+        self.exemptions.set(namespace, policy, std::iter::empty());
         let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
         if with_series.remove(&(namespace.to_owned(), policy.to_owned())) {
             self.remove(namespace, policy);
@@ -161,6 +165,7 @@ impl AuditMetrics {
         for (namespace, policy) in std::mem::take(&mut *with_series) {
             self.remove(&namespace, &policy);
         }
+        self.exemptions.stopped();
         self.cluster.reset();
         self.namespaces.reset();
         self.pods.set(0);

@@ -21,6 +21,8 @@ impl EventType {
 pub enum EventReason {
     PolicyViolation,
     PolicyViolationResolved,
+    /// An exemption ends soon, or has ended.
+    ExemptionEnds,
     RemediationProposed,
     RemediationConflict,
     Repairing,
@@ -35,6 +37,7 @@ impl EventReason {
         match self {
             Self::PolicyViolation => "PolicyViolation",
             Self::PolicyViolationResolved => "PolicyViolationResolved",
+            Self::ExemptionEnds => "ExemptionEnds",
             Self::RemediationProposed => "RemediationProposed",
             Self::RemediationConflict => "RemediationConflict",
             Self::Repairing => "Repairing",
@@ -52,6 +55,7 @@ impl EventReason {
             | Self::Repairing
             | Self::Repaired => EventType::Normal,
             Self::PolicyViolation
+            | Self::ExemptionEnds
             | Self::RemediationConflict
             | Self::RepairUndone
             | Self::RolledBack

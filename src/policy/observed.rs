@@ -6,10 +6,10 @@ use jiff::Timestamp;
 
 use super::compile::Policy;
 use super::event::EventReason;
-use super::exemption::ExemptionCounts;
+use super::exemption::ObservedExemption;
 use super::key::PolicyKey;
 use super::score::Score;
-use crate::api::{RemediationStatus, Severity};
+use crate::api::{ExemptionPhase, RemediationStatus, Severity};
 
 /// A workload: the top owner of its pods, and the unit in which violations are counted.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -69,7 +69,8 @@ pub struct ObservedPolicy {
     pub open: [u64; 4],
     /// At most ten open violations, worst first.
     pub worst: Vec<Violation>,
-    pub exemptions: ExemptionCounts,
+    /// In the order of `spec.exemptions`.
+    pub exemptions: Vec<ObservedExemption>,
     pub refused: Refused,
 }
 
@@ -98,6 +99,14 @@ impl ObservedPolicy {
     /// The number of open violations.
     pub fn violations(&self) -> u64 {
         self.open.iter().sum()
+    }
+
+    /// The index in `spec.exemptions` and the end, in seconds since the epoch, of each exemption that is in use and
+    /// expires.
+    pub fn exemption_ends(&self) -> impl Iterator<Item = (usize, i64)> {
+        let used = self.exemptions.iter().enumerate();
+        let used = used.filter(|(_, it)| it.phase == ExemptionPhase::Active);
+        used.filter_map(|(index, it)| Some((index, it.expires_at?.as_second())))
     }
 
     /// The state in one sentence: `Stable: score 72, 3 open violations (2 high, 1 low) in 12 workloads`.

@@ -1,5 +1,6 @@
 //! Checks the API server's version, the CRDs and the policies.
 
+use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use kube::api::Api;
@@ -9,6 +10,9 @@ use super::check::{Check, CheckSubject};
 use crate::api;
 use crate::clusters::Cluster;
 use crate::policies::list::ClusterPolicies;
+use crate::policy::compile::Policy;
+use crate::policy::exemption::ends_within;
+use crate::policy::text::clip;
 
 /// The first minor version of Kubernetes 1 in which every API that podgate uses is stable; the last to become stable
 /// was the validation of custom resources by CEL (`x-kubernetes-validations`).
@@ -94,12 +98,38 @@ pub(super) async fn policies(cluster: &Cluster) -> Vec<Check> {
             )
         })
     }));
+    let now = Timestamp::now();
+    checks.extend(read.policies.iter().flat_map(|policy| exemptions(policy, now)));
     checks.extend(read.unusable.into_iter().map(|policy| {
         let what = format!("{} cannot be used: {}", policy.name, policy.error);
         CheckSubject::Policy
             .error(what, "correct that field; until then the last version that compiled (status.lastGood) is in force or, where there is none, what of this one compiles, and the rest is undecided")
     }));
     checks
+}
+
+/// A warning for each exemption that ends within a week, and for one that names a kind that podgate does not judge.
+fn exemptions(policy: &Policy, now: Timestamp) -> Vec<Check> {
+    let ending = policy.exempts(now).enumerate().filter_map(|(index, (exemption, _))| {
+        let within = ends_within(exemption, now)?;
+        let end = &exemption.expires_at.as_ref()?.0;
+        let what = format!(
+            "policy {}: the exemption of {} ({}) ends {within}, at {end}",
+            policy.label,
+            clip(&exemption.rules.join(", ")),
+            clip(&exemption.owner)
+        );
+        let todo = format!(
+            "repair the workloads that need it, or move spec.exemptions[{index}].expiresAt; policy preview lists \
+             the exemptions in use"
+        );
+        Some(CheckSubject::Policy.warning(what, todo))
+    });
+    let unknown = policy.unknown_kind().map(|fault| {
+        let what = format!("policy {}: {fault}", policy.label);
+        CheckSubject::Policy.warning(what, "correct it; the API server refuses it in a new exemption")
+    });
+    ending.chain(unknown).collect()
 }
 
 #[cfg(test)]
