@@ -52,3 +52,36 @@ impl ExemptionMetrics {
         self.expiry.reset();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Metrics;
+
+    #[test]
+    fn a_policy_has_series_of_its_present_exemptions_only() {
+        let metrics = Metrics::new().unwrap();
+        let series = || {
+            let text = String::from_utf8(metrics.expose().unwrap()).unwrap();
+            let lines = text.lines().filter_map(|it| {
+                it.strip_prefix("devopspolicy_exemption_expiry_timestamp_seconds")
+            });
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let exemptions = &metrics.audit.exemptions;
+        exemptions.set("shop", "own", [(0, 5), (2, 7)].into_iter());
+        exemptions.set("", "own", [(0, 9)].into_iter());
+        exemptions.set("shop", "own", [(2, 8), (3, 1)].into_iter());
+        assert_eq!(
+            series(),
+            [
+                r#"{exemption="0",namespace="",policy="own"} 9"#,
+                r#"{exemption="2",namespace="shop",policy="own"} 8"#,
+                r#"{exemption="3",namespace="shop",policy="own"} 1"#,
+            ]
+        );
+        metrics.audit.policy_gone("shop", "own");
+        assert_eq!(series(), [r#"{exemption="0",namespace="",policy="own"} 9"#]);
+        metrics.audit.stopped();
+        assert_eq!(series(), [""; 0]);
+    }
+}

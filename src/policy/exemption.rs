@@ -158,7 +158,36 @@ fn image_of<'a>(breach: &'a Breach, subject: &'a Subject<'_>) -> Option<&'a str>
 
 #[cfg(test)]
 mod tests {
+    use super::super::workload::Kind;
     use super::*;
+
+    #[test]
+    fn an_exemption_may_name_every_kind_that_podgate_judges_and_no_other() {
+        assert_eq!(Kind::ALL.map(|kind| kind.names().kind), EXEMPT_KINDS);
+    }
+
+    #[test]
+    fn the_end_is_near_from_a_week_before_it_until_it_comes() {
+        let ending = |end: Option<&str>| {
+            let exemption =
+                serde_json::json!({"rules": [], "reason": "r", "owner": "o", "expiresAt": end});
+            let exemption = serde_json::from_value(exemption).unwrap();
+            ends_within(&exemption, "2026-01-01T00:00:00Z".parse().unwrap())
+        };
+        for (end, expected) in [
+            ("2026-01-08T00:00:01Z", None),
+            ("2026-01-08T00:00:00Z", Some(EndsWithin::Week)),
+            ("2026-01-02T00:00:01Z", Some(EndsWithin::Week)),
+            ("2026-01-02T00:00:00Z", Some(EndsWithin::Day)),
+            ("2026-01-01T00:00:01Z", Some(EndsWithin::Day)),
+            ("2026-01-01T00:00:00Z", None),
+            ("-009999-01-02T01:59:59Z", None),
+            ("9999-12-30T22:00:00Z", None),
+        ] {
+            assert_eq!(ending(Some(end)), expected, "{end}");
+        }
+        assert_eq!(ending(None), None);
+    }
 
     /// The raw text once matched, so that the registry `nginx.evil.example` passed for the image `nginx`.
     #[test]

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::exemptions::exemptions;
 use crate::api::{
     BundleStatus, DevOpsPolicyStatus, RemediationState, RemediationStatus, TopViolation,
 };
-use super::exemptions::exemptions;
 use crate::policy::bundles;
 use crate::policy::in_force::PolicyFault;
 use crate::policy::observed::{ObservedPolicy, ObservedRemediation, Violation};

@@ -291,3 +291,80 @@ fn take_faults(
     }
     desired.retain(|_, known| known.observed.is_some() || known.fault.is_some());
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::exemptions::tests::{ending, state};
+    use super::*;
+    use crate::client::script::Script;
+    use crate::leader::claim::since_boot;
+    use crate::metrics::Metrics;
+
+    fn key() -> PolicyKey {
+        PolicyKey { namespace: Some("shop".to_owned()), name: "own".to_owned() }
+    }
+
+    #[test]
+    fn a_status_that_the_time_alone_changes_is_written_again() {
+        let begin = "2026-06-01T00:00:00Z";
+        let state = state(&json!([ending()]), &[(0, 1)], begin);
+        let status = state.status(&DevOpsPolicyStatus::default(), begin.parse().unwrap());
+        let cached = CachedPolicy { uid: None, resource_version: None, status };
+        let (desired, cache) = ([(key(), state)].into(), [(key(), cached)].into());
+        for (now, expected) in
+            [("2026-06-22T23:59:59Z", vec![]), ("2026-06-23T00:00:00Z", vec![key()])]
+        {
+            assert_eq!(outdated(&desired, &cache, now.parse().unwrap()), expected, "{now}");
+        }
+    }
+
+    /// The notes that are sent while this is the API server's answer to the new status.
+    async fn told(answer: u16) -> Vec<String> {
+        let before = "2026-06-01T00:00:00Z";
+        let exemptions = json!([ending()]);
+        let status = state(&exemptions, &[(0, 2)], before);
+        let status = status.status(&DevOpsPolicyStatus::default(), before.parse().unwrap());
+        let object = |status: Value| {
+            json!({"apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
+                "metadata": {"name": "own", "namespace": "shop", "uid": "1", "resourceVersion": "1"}, "status": status})
+        };
+        let refusal =
+            json!({"kind": "Status", "status": "Failure", "message": "no", "code": answer});
+        let answered = if answer == 200 { object(json!({})) } else { refusal };
+        let script =
+            Script::new([(200, object(serde_json::to_value(status).unwrap())), (answer, answered)]);
+        let claim = Claim::default();
+        claim.extend(since_boot() + Duration::from_mins(1));
+        let (notices, mut sent) = mpsc::channel(9);
+        let reconciler = Reconciler {
+            client: script.client(),
+            claim,
+            metrics: Metrics::new().unwrap().audit,
+            notices,
+            on_reconciled: Box::new(|_| {}),
+        };
+        let ended = state(&exemptions, &[], "2026-07-01T00:00:00Z");
+        let _ = reconciler.reconcile(&key(), &ended, &mut BTreeMap::new()).await;
+        drop(reconciler);
+        let mut notes = Vec::new();
+        while let Some(Notice { about: NoticeAbout::Policy { uid, .. }, reason, note }) =
+            sent.recv().await
+        {
+            assert_eq!((uid.as_str(), reason), ("1", EventReason::ExemptionEnds));
+            notes.push(note);
+        }
+        notes
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_exemption_is_told_once_the_status_that_says_so_is_written() {
+        assert_eq!(
+            told(200).await,
+            [
+                "the exemption of forbidLatestTag for cart (team shop: moves in June) ended at 2026-06-30T00:00:00Z; the \
+              violations of 2 workloads are open now, and the policy enforces"
+            ]
+        );
+        assert_eq!(told(403).await, Vec::<String>::new());
+    }
+}

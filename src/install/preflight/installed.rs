@@ -127,7 +127,8 @@ fn exemptions(policy: &Policy, now: Timestamp) -> Vec<Check> {
     });
     let unknown = policy.unknown_kind().map(|fault| {
         let what = format!("policy {}: {fault}", policy.label);
-        CheckSubject::Policy.warning(what, "correct it; the API server refuses it in a new exemption")
+        CheckSubject::Policy
+            .warning(what, "correct it; the API server refuses it in a new exemption")
     });
     ending.chain(unknown).collect()
 }
@@ -136,6 +137,7 @@ fn exemptions(policy: &Policy, now: Timestamp) -> Vec<Check> {
 mod tests {
     use super::super::check::CheckState;
     use super::*;
+    use crate::policy::scope::Scope;
 
     #[test]
     fn an_api_server_that_is_too_old_is_a_warning_and_an_unknown_version_is_none() {
@@ -165,5 +167,28 @@ mod tests {
         assert_eq!(state(Some(&installed)), CheckState::Ok);
         installed.spec.versions[0].additional_printer_columns = None;
         assert_eq!(state(Some(&installed)), CheckState::Warning);
+    }
+    #[test]
+    fn exemptions_that_end_within_a_week_and_unknown_kinds_are_warnings() {
+        let exemption = |end: &str, kind: &str| {
+            serde_json::json!({"rules": ["forbidLatestTag"], "kinds": [kind], "reason": "r", "owner": "team shop",
+                "expiresAt": end})
+        };
+        let spec = serde_json::json!({"exemptions": [
+            exemption("2026-01-09T00:00:00Z", "Deployment"), exemption("2026-01-03T00:00:00Z", "Job"),
+            exemption("2025-12-31T00:00:00Z", "Workflow"),
+        ]});
+        let scope = Scope::Namespace("shop".to_owned());
+        let spec = serde_json::from_value(spec).unwrap();
+        let policy = Policy::compile(scope, "own".to_owned(), &spec).unwrap();
+        let found = exemptions(&policy, "2026-01-01T00:00:00Z".parse().unwrap());
+        assert!(found.iter().all(|it| it.state == CheckState::Warning));
+        let found: Vec<_> = found.iter().map(|it| it.what.as_str()).collect();
+        assert_eq!(
+            found[0],
+            "policy shop/own: the exemption of forbidLatestTag (team shop) ends within a week, at 2026-01-03T00:00:00Z"
+        );
+        let unknown = "policy shop/own: spec.exemptions[2].kinds[0]: podgate does not judge the kind \"Workflow\"";
+        assert!(found.len() == 2 && found[1].starts_with(unknown), "{found:?}");
     }
 }
