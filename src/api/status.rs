@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
@@ -80,7 +81,7 @@ pub struct DevOpsPolicyStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bundle: Option<BundleStatus>,
 
-    /// How many exemptions are in which state.
+    /// The exemptions: how many are in which state, and each of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exemptions: Option<ExemptionStatus>,
 
@@ -137,11 +138,80 @@ pub struct BundleStatus {
     pub version: String,
 }
 
-/// How many of a policy's exemptions are in which state.
+/// A policy's exemptions.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default)]
 pub struct ExemptionStatus {
+    /// How many are in the state `Active`.
     pub used: i32,
+    /// How many are in the state `Unused`.
     pub unused: i32,
+    /// How many are in the state `Expired`.
     pub expired: i32,
+    /// Each exemption, in the order of `spec.exemptions`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub list: Vec<ListedExemption>,
+}
+
+/// An exemption of a policy, and how many workloads need it. Of longer lists, the first eight entries are repeated here.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedExemption {
+    #[schemars(length(max = 8), inner(length(max = 128)))]
+    pub rules: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 128)))]
+    pub kinds: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 128)))]
+    pub names: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 128)))]
+    pub namespaces: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 128)))]
+    pub containers: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 128)))]
+    pub images: Vec<String>,
+    #[schemars(length(max = 128))]
+    pub owner: String,
+    /// Why the violations may pass.
+    #[schemars(length(max = 128))]
+    pub reason: String,
+    /// When it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// `Week` from a week before it expires, `Day` from a day before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_within: Option<EndsWithin>,
+    /// The number of workloads with a violation that it lets pass.
+    pub workloads: i32,
+    /// `Active` lets a violation pass; `Unused` would, and there is none; `Expired` lets nothing pass any more.
+    pub state: ExemptionPhase,
+}
+
+/// The state of an exemption.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum ExemptionPhase {
+    Active,
+    Unused,
+    Expired,
+}
+
+/// How near the end of an exemption is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum EndsWithin {
+    Week,
+    Day,
+}
+
+impl Display for EndsWithin {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Week => "within a week",
+            Self::Day => "within a day",
+        })
+    }
 }

@@ -201,9 +201,14 @@ impl NamespaceCell {
         }
     }
 
-    /// The places in `spec.exemptions` of the exemptions in use here.
-    pub fn used(&self) -> impl Iterator<Item = usize> {
-        self.exempt.keys().map(|(place, _)| usize::from(*place))
+    /// Each exemption and workload with a violation that the exemption lets pass here, as the exemption's place in
+    /// `spec.exemptions`. Places come in ascending order, once for each workload.
+    pub fn exempted(&self) -> impl Iterator<Item = usize> {
+        let mut pairs: Vec<_> =
+            self.exempt.keys().map(|(place, key)| (*place, &key.workload)).collect();
+        // The keys are in the order of places and workloads.
+        pairs.dedup();
+        pairs.into_iter().map(|(place, _)| usize::from(place))
     }
 
     pub fn summary(&self) -> Summary {

@@ -254,6 +254,7 @@ impl Audit {
                         let score = it.score.as_ref().map(|score| score.points);
                         let refused = it.refused.workloads;
                         self.metrics.policy(namespace, name, score, it.open, refused);
+                        self.metrics.exemptions.set(namespace, name, it.exemption_ends());
                     }
                     None => self.metrics.policy_gone(namespace, name),
                 }

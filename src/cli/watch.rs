@@ -208,7 +208,6 @@ mod tests {
     use super::*;
     use crate::api::{DevOpsPolicySpec, Severity};
     use crate::policy::compile::Policy;
-    use crate::policy::exemption::ExemptionCounts;
     use crate::policy::observed::Refused;
     use crate::policy::observed::testing::refused;
     use crate::policy::scope::Scope;
@@ -226,7 +225,7 @@ mod tests {
             workloads: 2,
             open: [0; 4],
             worst: Vec::new(),
-            exemptions: ExemptionCounts::default(),
+            exemptions: Vec::new(),
             refused,
         };
         PolicyUpdate { policy: observed.policy.key(), observed: Some(observed) }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Registry};
 
+use super::exemptions::ExemptionMetrics;
 use super::family::{counter, counters, gauges, register};
 use super::open_violations::OpenViolations;
 use crate::api::Severity;
@@ -29,6 +30,7 @@ pub struct AuditMetrics {
     pods: IntGaugeVec,
     watch_errors: IntCounter,
     list_seconds: Gauge,
+    pub exemptions: ExemptionMetrics,
     /// Namespace and name of each policy that has series.
     with_series: Arc<Mutex<BTreeSet<(String, String)>>>,
 }
@@ -118,6 +120,7 @@ impl AuditMetrics {
                     "Time from the start of the audit to the first full picture.",
                 )?,
             )?,
+            exemptions: ExemptionMetrics::new(registry)?,
             with_series: Arc::default(),
         })
     }
@@ -201,6 +204,7 @@ impl AuditMetrics {
 
     /// A policy was deleted.
     pub fn policy_gone(&self, namespace: &str, policy: &str) {
+        self.exemptions.set(namespace, policy, std::iter::empty());
         let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
         if with_series.remove(&(namespace.to_owned(), policy.to_owned())) {
             self.remove(namespace, policy);
@@ -213,6 +217,7 @@ impl AuditMetrics {
         for (namespace, policy) in std::mem::take(&mut *with_series) {
             self.remove(&namespace, &policy);
         }
+        self.exemptions.stopped();
         self.cluster.reset();
         self.namespaces.reset();
         self.refused_in.reset();

@@ -22,6 +22,8 @@ pub enum EventReason {
     PolicyViolation,
     PolicyViolationResolved,
     PodsRefused,
+    /// An exemption ends soon, or has ended.
+    ExemptionEnds,
     RemediationProposed,
     RemediationConflict,
     Repairing,
@@ -37,6 +39,7 @@ impl EventReason {
             Self::PolicyViolation => "PolicyViolation",
             Self::PolicyViolationResolved => "PolicyViolationResolved",
             Self::PodsRefused => "PodsRefused",
+            Self::ExemptionEnds => "ExemptionEnds",
             Self::RemediationProposed => "RemediationProposed",
             Self::RemediationConflict => "RemediationConflict",
             Self::Repairing => "Repairing",
@@ -55,6 +58,7 @@ impl EventReason {
             | Self::Repaired => EventType::Normal,
             Self::PolicyViolation
             | Self::PodsRefused
+            | Self::ExemptionEnds
             | Self::RemediationConflict
             | Self::RepairUndone
             | Self::RolledBack

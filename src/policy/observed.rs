@@ -7,11 +7,11 @@ use jiff::Timestamp;
 
 use super::compile::Policy;
 use super::event::EventReason;
-use super::exemption::ExemptionCounts;
+use super::exemption::ObservedExemption;
 use super::key::PolicyKey;
 use super::score::Score;
 use super::text::brief;
-use crate::api::{RemediationStatus, Severity};
+use crate::api::{ExemptionPhase, RemediationStatus, Severity};
 
 /// The faults that a text about a refused workload tells, and the longest message of each, in bytes.
 const TOLD_FAULTS: usize = 3;
@@ -86,7 +86,8 @@ pub struct ObservedPolicy {
     pub open: [u64; 4],
     /// At most ten open violations, worst first.
     pub worst: Vec<Violation>,
-    pub exemptions: ExemptionCounts,
+    /// In the order of `spec.exemptions`.
+    pub exemptions: Vec<ObservedExemption>,
     pub refused: Refused,
 }
 
@@ -140,6 +141,14 @@ impl ObservedPolicy {
     /// The number of open violations.
     pub fn violations(&self) -> u64 {
         self.open.iter().sum()
+    }
+
+    /// The index in `spec.exemptions` and the end, in seconds since the epoch, of each exemption that is in use and
+    /// expires.
+    pub fn exemption_ends(&self) -> impl Iterator<Item = (usize, i64)> {
+        let used = self.exemptions.iter().enumerate();
+        let used = used.filter(|(_, it)| it.phase == ExemptionPhase::Active);
+        used.filter_map(|(index, it)| Some((index, it.expires_at?.as_second())))
     }
 
     /// The state in one sentence: `Stable: score 72, 3 open violations (2 high, 1 low) in 12 workloads`, or `No score:

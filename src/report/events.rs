@@ -152,8 +152,9 @@ async fn notify(
         },
     };
     let note = cut(notice.note.clone(), MAX_NOTE);
+    let action = if notice.reason == EventReason::ExemptionEnds { AUDIT } else { REMEDIATE };
     let event = Event {
-        action: Some(REMEDIATE.to_owned()),
+        action: Some(action.to_owned()),
         note: Some(note),
         ..bare_event(regarding, notice.reason, instance, Timestamp::now())
     };

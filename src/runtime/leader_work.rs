@@ -23,7 +23,7 @@ use crate::report::existing;
 use crate::report::publish::{ReportMessage, publish};
 use crate::status::write::{Reconciled, Reconciler, Remediations};
 
-/// The most notices of remediation that wait to be written as Events.
+/// The most notices of remediation and of exemptions that wait to be written as Events.
 const MAX_NOTICES: usize = 256;
 
 /// The most batches of changes that wait to be written as Events.
@@ -125,17 +125,18 @@ impl LeaderWork {
             drop(auditing);
         };
         let on_reconciled = Arc::clone(&self.on_reconciled);
+        let (notices, notices_to_report) = mpsc::channel(MAX_NOTICES);
         let reconciler = Reconciler {
             client: self.client.clone(),
             claim: claim.clone(),
             metrics: self.metrics.audit.clone(),
+            notices: notices.clone(),
             on_reconciled: Box::new(move |reconciled| on_reconciled(reconciled)),
         };
         let faults = self.announcements.faults.subscribe();
         let instance = self.lease.identity.clone();
         let (report_messages, messages) = mpsc::channel(1);
         let (remediation_statuses, remediations) = watch::channel(Remediations::default());
-        let (notices, notices_to_report) = mpsc::channel(MAX_NOTICES);
         let remediation = Work {
             transactions: Transactions { client: self.client.clone(), claim: claim.clone() },
             policies: self.announcements.policies.subscribe(),

@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::exemptions::exemptions;
 use super::refused;
 use crate::api::{
-    BundleStatus, DevOpsPolicyStatus, ExemptionStatus, RemediationState, RemediationStatus,
-    TopViolation,
+    BundleStatus, DevOpsPolicyStatus, RemediationState, RemediationStatus, TopViolation,
 };
 use crate::policy::bundles;
 use crate::policy::in_force::PolicyFault;
@@ -54,7 +54,7 @@ pub(super) struct PolicyState {
 impl PolicyState {
     /// The new status, given the current one. Times change only if what they are about changes.
     pub fn status(&self, current: &DevOpsPolicyStatus, now: Timestamp) -> DevOpsPolicyStatus {
-        let mut status = self.observed.as_ref().map(found).unwrap_or_default();
+        let mut status = self.observed.as_ref().map(|it| found(it, now)).unwrap_or_default();
         status.observed_generation = self.generation();
         status.conditions = self.conditions(&current.conditions, now);
         status.last_good = match (&self.observed, &self.fault) {
@@ -160,14 +160,9 @@ impl PolicyState {
 }
 
 /// The part of the status that comes from the audit.
-fn found(observed: &ObservedPolicy) -> DevOpsPolicyStatus {
+fn found(observed: &ObservedPolicy, now: Timestamp) -> DevOpsPolicyStatus {
     let score = observed.score.as_ref();
     let namespace = observed.policy.scope.namespace();
-    let exemptions = observed.policy.has_exemptions().then(|| ExemptionStatus {
-        used: integer(observed.exemptions.used.into()),
-        unused: integer(observed.exemptions.unused.into()),
-        expired: integer(observed.exemptions.expired.into()),
-    });
     DevOpsPolicyStatus {
         health_score: score.map(|it| it.points.into()),
         violations: i64::try_from(observed.violations()).ok(),
@@ -186,13 +181,9 @@ fn found(observed: &ObservedPolicy) -> DevOpsPolicyStatus {
             name: bundle.as_str().to_owned(),
             version: bundles::VERSION.to_owned(),
         }),
-        exemptions,
+        exemptions: exemptions(observed, now),
         ..DevOpsPolicyStatus::default()
     }
-}
-
-fn integer(number: u64) -> i32 {
-    i32::try_from(number).unwrap_or(i32::MAX)
 }
 
 /// `namespace` is the policy's.
@@ -215,7 +206,6 @@ mod tests {
     use super::*;
     use crate::api::{DevOpsPolicySpec, Severity};
     use crate::policy::compile::{Policy, PolicyOrigin};
-    use crate::policy::exemption::ExemptionCounts;
     use crate::policy::in_force::Fallback;
     use crate::policy::observed::testing::refused;
     use crate::policy::observed::{Fault, Refused, WorkloadKey};
@@ -256,7 +246,7 @@ mod tests {
             workloads: 1,
             open: [0, 1, 0, 0],
             worst: vec![violation],
-            exemptions: ExemptionCounts::default(),
+            exemptions: Vec::new(),
             refused: Refused::default(),
         }
     }

@@ -404,6 +404,42 @@ fn an_exemption_that_ends_between_two_ticks_is_not_lost_when_policies_change() {
 }
 
 #[test]
+fn an_exemption_counts_the_workloads_that_need_it_however_many_pods_and_violations_they_have() {
+    let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
+    let exemption = |rule: &str| json!({"rules": [rule], "reason": "r", "owner": "o", "expiresAt": "2026-01-01T00:01:00Z"});
+    let spec = json!({"forbidLatestTag": true, "requireLivenessProbe": true, "requireReadinessProbe": true,
+    "maxRestartCount": 9, "exemptions": [
+        exemption("forbidLatestTag"), exemption("requireLivenessProbe"), exemption("requireLivenessProbe"),
+        exemption("maxRestartCount"),
+    ]});
+    let spec = serde_json::from_value(spec).unwrap();
+    let everywhere = Scope::Cluster(Selection::default());
+    let policy = Arc::new(Policy::compile(everywhere, "own".to_owned(), &spec).unwrap());
+    let known = NAMESPACES.map(|it| (it.to_owned(), NamespaceMetadata::default()));
+    let mut index = index();
+    let set = PolicySet::new([policy], Arc::new(known.into()));
+    let _ = index.policies(Arc::new(set), now);
+    list_begins(&mut index);
+    // Six pods in each of two namespaces; those of the first Deployment have a good image.
+    let mut pods = Vec::new();
+    for (namespace, name) in [0, 1].into_iter().flat_map(|it| (0..6).map(move |pod| (it, pod))) {
+        pods.push(observed(&pod(namespace, name, usize::from(name < 2), 0, 0)));
+    }
+    for pod in &pods {
+        index.pod(pod, now);
+    }
+    list_ends(&mut index, now);
+    let mut used = |now: Timestamp| {
+        let _ = index.age(now);
+        let observed = index.take_policies(now).pop().unwrap().observed.unwrap();
+        observed.exemptions.iter().map(|it| (it.phase, it.workloads)).collect::<Vec<_>>()
+    };
+    use podgate::api::ExemptionPhase::{Active, Expired, Unused};
+    assert_eq!(used(now), [(Active, 4), (Active, 6), (Unused, 0), (Unused, 0)]);
+    assert_eq!(used(now + Duration::from_secs(30)), [(Expired, 0); 4]);
+}
+
+#[test]
 fn pods_are_listed_again_when_an_exemption_from_a_rule_that_reads_whole_pods_ends() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let spec = json!({

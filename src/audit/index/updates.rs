@@ -1,6 +1,6 @@
 //! Takes updates out of the index: what changed since the last call, described for status, reports, Events and metrics.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -155,19 +155,20 @@ impl AuditIndex {
                 break;
             }
         }
-        let cells = self.namespaces.values().filter_map(|state| state.cells.get(&id));
-        let used = if totals.policy.has_exemptions() {
-            cells.flat_map(NamespaceCell::used).collect()
-        } else {
-            BTreeSet::new()
-        };
+        let mut exempted = BTreeMap::new();
+        if totals.policy.has_exemptions() {
+            let cells = self.namespaces.values().filter_map(|state| state.cells.get(&id));
+            for place in cells.flat_map(NamespaceCell::exempted) {
+                *exempted.entry(place).or_default() += 1;
+            }
+        }
         ObservedPolicy {
             policy: Arc::clone(&totals.policy),
             score: totals.loss.score(),
             workloads: totals.workloads,
             open: totals.open,
             worst,
-            exemptions: totals.policy.exemptions(&used, now),
+            exemptions: totals.policy.exemptions(&exempted, now),
             refused: self.refused(id, totals.refused),
         }
     }

@@ -172,7 +172,8 @@ mod tests {
               ],
               "reason": "moves in June",
               "owner": "team cart",
-              "expiresAt": "2026-01-01T00:00:00Z"
+              "expiresAt": "2026-01-01T00:00:00Z",
+              "endsWithin": null
             }
           ],
           "namespaces": [

@@ -89,6 +89,7 @@ fn exposition() -> String {
     metrics.audit.workloads_refused("shop", Some(0));
     let open = [(("forbidLatestTag".to_owned(), Severity::High), 1)].into();
     metrics.audit.open_violations("shop", &open);
+    metrics.audit.exemptions.set("shop", "baseline", std::iter::once((0, 0)));
     metrics.certificates.serves(0, 0);
     metrics.remediation.step("begun");
     metrics.certificates.configuration_trusts("validating");

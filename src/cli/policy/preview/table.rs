@@ -55,13 +55,12 @@ fn workload(it: &PreviewWorkload) -> Vec<TableCell> {
 }
 
 fn exemption(it: &ExemptionUse) -> Vec<TableCell> {
-    let expires = it.expires_at.as_ref().map(|end| end.0.to_string()).unwrap_or_default();
     vec![
         TableCell::new(&format!("{}[{}]", clip(&it.policy), it.index)),
         TableCell::new(it.state.as_str()),
         TableCell::new(&it.rules.join(", ")),
         TableCell::new(&clip(&it.owner)),
-        TableCell::or_none(&expires),
+        TableCell::or_none(&it.expires()),
         TableCell::new(&clip(&it.reason)),
     ]
 }
@@ -83,6 +82,8 @@ fn scores(preview: &Preview) -> String {
 mod tests {
     use super::super::testing::{awkward, compared, many, nothing, plain};
     use super::*;
+    use crate::analysis::preview::answer::ExemptionState;
+    use crate::api::EndsWithin;
 
     #[test]
     fn the_table_is_a_headline_and_what_it_is_made_of() {
@@ -115,6 +116,16 @@ mod tests {
         (cluster)   91 → 74   Healthy → Degraded
         "#);
         insta::assert_snapshot!(table(&nothing()), @r#"2 policies, enforced, would judge nothing: no workload was found"#);
+    }
+
+    #[test]
+    fn an_exemption_that_ends_within_a_week_says_so() {
+        let mut preview = plain();
+        preview.exemptions[1].state = ExemptionState::Used;
+        preview.exemptions[1].ends_within = Some(EndsWithin::Week);
+        let row = "shop/baseline[1]   used    forbidLatestTag   team cart   2026-01-01T00:00:00Z (within a week)   ";
+        let table = table(&preview);
+        assert!(table.contains(row), "{table}");
     }
 
     #[test]
