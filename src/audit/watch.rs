@@ -18,6 +18,7 @@ use tokio::time::MissedTickBehavior;
 use super::began::Remembered;
 use super::index::{AuditIndex, NextStep};
 use super::pod::ObservedPod;
+use crate::api::BundleName;
 use crate::client::backoff::Doubling;
 use crate::metrics::AuditMetrics;
 use crate::policy::key::PolicyKey;
@@ -194,7 +195,11 @@ impl Audit {
             for PolicyUpdate { policy: PolicyKey { namespace, name }, observed } in &updates {
                 let namespace = namespace.as_deref().unwrap_or_default();
                 match observed {
-                    Some(it) => self.metrics.policy(namespace, name, it.score.points, it.open),
+                    Some(it) => {
+                        self.metrics.policy(namespace, name, it.score.points, it.open);
+                        let bundle = it.policy.bundle.map_or("", BundleName::as_str);
+                        self.metrics.policy_info(namespace, name, it.policy.mode.as_str(), bundle);
+                    }
                     None => self.metrics.policy_gone(namespace, name),
                 }
             }

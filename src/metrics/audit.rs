@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
 
 use super::family::{counter, counters, gauge, gauges, register};
+use super::policy_info::PolicyInfo;
 
 /// The values of the label `severity`, worst first.
 const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
@@ -20,6 +21,7 @@ pub struct AuditMetrics {
     violations: IntCounterVec,
     open: IntGaugeVec,
     scores: IntGaugeVec,
+    info: PolicyInfo,
     pods: IntGauge,
     watch_errors: IntCounter,
     list_seconds: Gauge,
@@ -76,6 +78,7 @@ impl AuditMetrics {
                 "A policy's score, 0 to 100. The namespace is the policy's, empty for a cluster policy.",
                 &["namespace", "policy"],
             )?,
+            info: PolicyInfo::new(registry)?,
             pods: gauge(registry, "podgate_audit_pods", "Pods that the audit counts now.")?,
             watch_errors: counter(
                 registry,
@@ -147,6 +150,11 @@ impl AuditMetrics {
         }
     }
 
+    /// The mode in force of a policy, and its bundle, which is empty without one.
+    pub fn policy_info(&self, namespace: &str, policy: &str, mode: &str, bundle: &str) {
+        self.info.set([namespace, policy], [mode, bundle]);
+    }
+
     /// A policy was deleted.
     pub fn policy_gone(&self, namespace: &str, policy: &str) {
         let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
@@ -169,6 +177,7 @@ impl AuditMetrics {
     fn remove(&self, namespace: &str, policy: &str) {
         // An error means that there was no such series.
         drop(self.scores.remove_label_values(&[namespace, policy]));
+        self.info.remove([namespace, policy]);
         drop(self.violations.remove_label_values(&[namespace, policy]));
         for severity in SEVERITIES {
             drop(self.open.remove_label_values(&[namespace, policy, severity]));

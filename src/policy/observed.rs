@@ -71,6 +71,8 @@ pub struct ObservedPolicy {
     pub worst: Vec<Violation>,
     pub exemptions: ExemptionCounts,
     pub refused: Refused,
+    /// Why it covers no namespace, as a sentence; `None` if it covers one.
+    pub covers_nothing: Option<String>,
 }
 
 /// The workloads that a policy keeps from making pods.
@@ -102,6 +104,9 @@ impl ObservedPolicy {
 
     /// The state in one sentence: `Stable: score 72, 3 open violations (2 high, 1 low) in 12 workloads`.
     pub fn sentence(&self) -> String {
+        if let Some(why) = &self.covers_nothing {
+            return format!("covers nothing: {why}");
+        }
         let class = self.score.classification();
         let points = self.score.points;
         let plural = |count: u64, one: &str| match count {

@@ -17,6 +17,7 @@ use crate::client::backoff::Doubling;
 use crate::leader::claim::{Claim, WriteError};
 use crate::metrics::AuditMetrics;
 use crate::policies::{self, Faults};
+use crate::policy::called::Called;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{ObservedRemediation, PolicyUpdate};
 
@@ -70,17 +71,20 @@ impl Reconciler {
         mut updates: mpsc::Receiver<Vec<PolicyUpdate>>,
         mut faults: watch::Receiver<Faults>,
         mut remediation: watch::Receiver<Remediations>,
+        mut called: watch::Receiver<Called>,
     ) {
         let mut desired: BTreeMap<PolicyKey, PolicyState> = BTreeMap::new();
         let mut pending = BTreeSet::new();
         let mut cache = BTreeMap::new();
         let mut backoff = Doubling::default();
         let mut remediation_closed = false;
+        let mut called_closed = false;
         take_faults(&mut desired, &mut pending, &faults.borrow_and_update());
         loop {
             let mut wait = None;
             for key in std::mem::take(&mut pending) {
-                let Some(wanted) = desired.get(&key) else { continue };
+                let Some(wanted) = desired.get_mut(&key) else { continue };
+                wanted.called = called.borrow().clone();
                 match tokio::time::timeout(TIMEOUT, self.reconcile(&key, wanted, &mut cache)).await
                 {
                     Ok(Ok(())) => backoff.reset(),
@@ -129,6 +133,11 @@ impl Reconciler {
                             pending.insert(key.clone());
                         }
                     }
+                }
+                changed = called.changed(), if !called_closed => {
+                    called_closed = changed.is_err();
+                    let enforcing = desired.iter().filter(|(_, known)| known.enforces());
+                    pending.extend(enforcing.map(|(key, _)| key.clone()));
                 }
                 changed = faults.changed() => {
                     if changed.is_err() {

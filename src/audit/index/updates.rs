@@ -170,6 +170,7 @@ impl AuditIndex {
             worst,
             exemptions: totals.policy.exemptions(&used, now),
             refused: Refused::default(),
+            covers_nothing: totals.covers_nothing.clone(),
         }
     }
 
