@@ -20,6 +20,7 @@ use super::index::{AuditIndex, NextStep};
 use super::pod::ObservedPod;
 use crate::api::BundleName;
 use crate::client::backoff::Doubling;
+use crate::clusters::cause;
 use crate::metrics::AuditMetrics;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Change, NamespaceUpdate, PolicyUpdate};
@@ -143,7 +144,10 @@ impl Audit {
             Ok(PodEvent::Whole(event)) => self.apply(index, event),
             Err(error) => {
                 self.metrics.watch_failed();
-                tracing::warn!(%error, "the watch of pods failed; it is tried again");
+                tracing::warn!(
+                    error = cause(&error),
+                    "the watch of pods failed; it is tried again"
+                );
             }
         }
         if first && index.complete() {
