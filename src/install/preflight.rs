@@ -30,6 +30,6 @@ pub async fn run(cluster: &Cluster, release_namespace: &str, names: &Names) -> V
     checks.extend(holders::holders(cluster, release_namespace, names).await);
     let (compiled, policies) = installed::policies(cluster).await;
     checks.extend(compiled);
-    checks.extend(reach::reach(cluster, release_namespace, &policies, beats).await);
+    checks.extend(reach::reach(cluster, &policies, beats).await);
     checks
 }

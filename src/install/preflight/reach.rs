@@ -21,19 +21,14 @@ use crate::policy::scope::Scope;
 /// The most policies that a check names.
 const MAX_NAMED: usize = 10;
 
-pub(super) async fn reach(
-    cluster: &Cluster,
-    release_namespace: &str,
-    policies: &[Arc<Policy>],
-    beats: Beats,
-) -> Vec<Check> {
+pub(super) async fn reach(cluster: &Cluster, policies: &[Arc<Policy>], beats: Beats) -> Vec<Check> {
     let mut checks: Vec<_> = called(policies, beats).into_iter().collect();
     if policies.is_empty() {
         return checks;
     }
     match namespaces(cluster).await {
         Ok(namespaces) => {
-            let protected = protected(cluster, release_namespace).await;
+            let protected = protected(cluster).await;
             let set = PolicySet::new(policies.iter().cloned(), Arc::new(namespaces));
             checks.extend(covered(&set.protecting(protected)));
         }
@@ -105,16 +100,16 @@ async fn namespaces(cluster: &Cluster) -> Result<Namespaces, kube::Error> {
     unreadable.map_or(Ok(found), |error| Err(kube::Error::SerdeError(error)))
 }
 
-/// The protected namespaces: podgate's own, those of the cluster itself, and those that the webhook leaves out. Where
-/// the configurations cannot be read, which another check says, the first two.
-async fn protected(cluster: &Cluster, release_namespace: &str) -> Protected {
+/// The protected namespaces: those of the cluster itself, and those that the webhook leaves out, which are podgate's own
+/// and the chart's `protectedNamespaces`. Where the configurations cannot be read, which another check says, the former.
+async fn protected(cluster: &Cluster) -> Protected {
     let configurations = configurations::list(cluster, WebhookKind::Validating).await;
     let configurations = configurations.unwrap_or_default();
     let webhooks = configurations.iter().flat_map(configurations::Configuration::ours);
     let left_out = webhooks
         .filter(|webhook| webhook.name == VALIDATE_WEBHOOK)
         .flat_map(|webhook| super::selection::left_out(webhook.namespace_selector.as_ref()));
-    Protected::with([release_namespace.to_owned()].into_iter().chain(left_out))
+    Protected::with(left_out)
 }
 
 fn named(all: &[&str]) -> String {

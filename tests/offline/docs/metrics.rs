@@ -82,6 +82,7 @@ fn exposition() -> String {
     metrics.audit.cluster(100);
     metrics.audit.namespace("shop", Some(100));
     metrics.audit.policy("shop", "baseline", 100, [0; 4]);
+    metrics.audit.policy_info("shop", "baseline", "enforce", "baseline");
     metrics.certificates.serves(0, 0);
     metrics.remediation.step("begun");
     metrics.certificates.configuration_trusts("validating");
