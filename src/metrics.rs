@@ -13,6 +13,7 @@ mod family;
 mod leader;
 mod open_violations;
 mod policies;
+mod policy_info;
 mod remediation;
 
 use prometheus::{Encoder, Registry, TextEncoder};
@@ -84,6 +85,28 @@ impl Metrics {
 mod tests {
     use super::*;
     use crate::api::Severity;
+
+    #[test]
+    fn a_policy_has_one_series_of_information_until_it_is_gone() {
+        let metrics = Metrics::new().unwrap();
+        let audit = &metrics.audit;
+        let series = || {
+            let text = String::from_utf8(metrics.expose().unwrap()).unwrap();
+            let lines = text.lines().filter(|line| line.starts_with("devopspolicy_info"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        audit.policy("shop", "own", Some(100), [0; 4], 0);
+        audit.policy_info("shop", "own", "audit", "");
+        audit.policy_info("shop", "own", "enforce", "baseline");
+        let own = r#"devopspolicy_info{bundle="baseline",mode="enforce",namespace="shop",policy="own"} 1"#;
+        assert_eq!(series(), [own]);
+        audit.policy_gone("shop", "own");
+        assert_eq!(series(), Vec::<String>::new());
+        audit.policy("", "all", Some(100), [0; 4], 0);
+        audit.policy_info("", "all", "warn", "");
+        audit.stopped();
+        assert_eq!(series(), Vec::<String>::new(), "another replica leads");
+    }
 
     #[test]
     fn a_review_is_counted_by_its_decision_and_a_denial_by_its_rules() {

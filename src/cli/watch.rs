@@ -158,6 +158,8 @@ fn row(observed: &ObservedPolicy) -> Vec<TableCell> {
     let (score, worst) = (observed.score.as_ref(), observed.worst.first());
     let worst =
         worst.map(|it| format!("{} {}/{}", it.fault.id, it.workload.kind, it.workload.name));
+    let nothing = observed.covers_nothing.as_ref().map(|why| format!("covers nothing: {why}"));
+    let worst = nothing.or(worst);
     vec![
         TableCell::new(&observed.policy.label),
         TableCell::new(observed.policy.mode.as_str()),
@@ -173,7 +175,10 @@ fn row(observed: &ObservedPolicy) -> Vec<TableCell> {
 /// A policy's state on one line.
 fn policy_line(update: &PolicyUpdate) -> String {
     match &update.observed {
-        Some(observed) => format!("{}  {}", observed.policy.label, observed.sentence()),
+        Some(observed) => {
+            let (policy, state) = (&observed.policy, observed.sentence());
+            format!("{}  {state}; mode {}", policy.label, policy.mode.as_str())
+        }
         None => format!("{}  gone", update.policy.label()),
     }
 }

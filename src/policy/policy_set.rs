@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::bundles;
 use super::compile::{Enabled, Policy};
+use super::coverage;
 use super::protected::Protected;
 use super::rule::{Rule, SpecCheck, StatusCheck};
 use super::scope::{Scope, Selection};
@@ -182,6 +183,12 @@ impl PolicySet {
     /// Whether a namespace is protected: no policy judges it.
     pub fn protects(&self, namespace: &str) -> bool {
         self.protected.contains(namespace)
+    }
+
+    /// Why a policy covers none of the known namespaces, as a sentence; `None` if it covers one.
+    pub fn covers_nothing(&self, policy: &Policy) -> Option<String> {
+        let known = self.namespaces.iter().map(|(name, known)| (name.as_str(), &known.labels));
+        coverage::covers_nothing(&policy.scope, known, &self.protected)
     }
 
     /// The default checks, for all namespaces; used where no policy is given.

@@ -22,6 +22,7 @@ mod footprint;
 mod gitops;
 mod install;
 mod leadership;
+mod modes;
 mod outage;
 mod pod_security;
 mod preview;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
             gitops,
             install,
             leadership,
+            modes,
             outage,
             pod_security,
             preview,

@@ -90,6 +90,7 @@ fn exposition() -> String {
     let open = [(("forbidLatestTag".to_owned(), Severity::High), 1)].into();
     metrics.audit.open_violations("shop", &open);
     metrics.audit.exemptions.set("shop", "baseline", std::iter::once((0, 0)));
+    metrics.audit.policy_info("shop", "baseline", "enforce", "baseline");
     metrics.certificates.serves(0, 0);
     metrics.remediation.step("begun");
     metrics.certificates.configuration_trusts("validating");
