@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::compile::Policy;
 use super::engine::Finding;
 use super::rule::Breach;
 use crate::api::EnforcementMode;
@@ -60,6 +61,8 @@ pub struct Decision<'p> {
     pub denied: Vec<Finding<'p>>,
     pub warned: Vec<Finding<'p>>,
     pub recorded: Vec<Finding<'p>>,
+    /// The policies in the modes `audit` and `warn` that would deny in the mode `enforce`, each once.
+    pub would_deny: Vec<&'p Policy>,
 }
 
 impl Decision<'_> {
@@ -90,15 +93,22 @@ pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>) -> Decision<'
         Before::SameTemplate => true,
         Before::Pod(old) => old.had(finding, &known),
     };
-    let mut decision = Decision { denied: Vec::new(), warned: Vec::new(), recorded: Vec::new() };
+    let denies = |finding: &Finding<'_>| {
+        finding.severity <= finding.policy.deny_severity && !inherited(finding)
+    };
+    let (denied, warned, recorded) = (Vec::new(), Vec::new(), Vec::new());
+    let mut decision = Decision { denied, warned, recorded, would_deny: Vec::new() };
     for finding in findings {
-        match finding.policy.mode {
+        let Finding { policy, .. } = finding;
+        if policy.mode != EnforcementMode::Enforce
+            && !decision.would_deny.iter().any(|it| it.label == policy.label)
+            && denies(&finding)
+        {
+            decision.would_deny.push(policy);
+        }
+        match policy.mode {
             EnforcementMode::Audit => decision.recorded.push(finding),
-            EnforcementMode::Enforce
-                if finding.severity <= finding.policy.deny_severity && !inherited(&finding) =>
-            {
-                decision.denied.push(finding);
-            }
+            EnforcementMode::Enforce if denies(&finding) => decision.denied.push(finding),
             EnforcementMode::Warn | EnforcementMode::Enforce => decision.warned.push(finding),
         }
     }
@@ -115,11 +125,11 @@ pub fn worst_first(findings: &mut [Finding<'_>]) {
 }
 
 /// The policy's label, the rule's id, the path, and check, container and value if present.
-type FindingKey<'f> = (&'f str, &'static str, &'f str, [Option<&'f str>; 3]);
+pub type FindingKey<'f> = (&'f str, &'static str, &'f str, [Option<&'f str>; 3]);
 
 /// The identity of a violation across versions of a pod. Paths are stable: the API server removes no container from a
 /// pod and appends new ones. The policy is part of it because two policies may have validations with the same name.
-fn finding_key<'f>(finding: &'f Finding<'_>) -> FindingKey<'f> {
+pub fn finding_key<'f>(finding: &'f Finding<'_>) -> FindingKey<'f> {
     let breach = &finding.breach;
     let parts = [breach.check.as_deref(), breach.container.as_deref(), breach.value.as_deref()];
     (&finding.policy.label, finding.rule.id, &breach.path, parts)

@@ -75,7 +75,8 @@ fn exposition() -> String {
         operation: "CREATE",
         kind: "Pod",
         decision: "deny",
-        denials: &[("forbidLatestTag", "high")],
+        decided: &decided,
+        retry: false,
         patch_operations: 0,
     });
     metrics.admission.refused("validate", "shed", "Overloaded");
