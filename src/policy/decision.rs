@@ -150,7 +150,7 @@ mod tests {
     use super::super::subject::Subject;
     use super::super::workload::Kind;
     use super::*;
-    use crate::api::DevOpsPolicySpec;
+    use crate::api::{DevOpsPolicySpec, Severity};
 
     fn policy(mode: EnforcementMode) -> Policy {
         let spec = DevOpsPolicySpec {
@@ -193,6 +193,30 @@ mod tests {
                 assert_eq!(rules, ["forbidLatestTag", "requireReadinessProbe"]);
             }
         }
+    }
+
+    #[test]
+    fn a_policy_would_deny_what_it_would_deny_in_the_mode_enforce() {
+        use EnforcementMode::{Audit, Enforce, Warn};
+        let would_deny = |policies: &PolicySet, before: &Before<'_>| {
+            let decision = decide(findings(policies, "nginx"), before);
+            decision.would_deny.iter().map(|it| it.name.clone()).collect::<Vec<_>>()
+        };
+        let all = set(&[Audit, Warn, Enforce]);
+        assert_eq!(would_deny(&all, &Before::Nothing), ["audit", "warn"], "each of them once");
+        assert!(would_deny(&all, &Before::SameTemplate).is_empty());
+        let asked = |_: &Breach| panic!("these breaches hold the value found");
+        let before = |image| OldPod { findings: findings(&all, image), same: &asked };
+        assert!(would_deny(&all, &Before::Pod(before("nginx"))).is_empty(), "it had them");
+        assert_eq!(would_deny(&all, &Before::Pod(before("redis"))), ["audit", "warn"]);
+
+        let mild = |severity| {
+            let mut policy = policy(Audit);
+            policy.deny_severity = severity;
+            would_deny(&PolicySet::new([Arc::new(policy)], Arc::default()), &Before::Nothing)
+        };
+        assert_eq!(mild(Severity::High), ["audit"]);
+        assert!(mild(Severity::Critical).is_empty(), "nothing found is as severe");
     }
 
     #[test]

@@ -339,7 +339,7 @@ mod tests {
     }
 
     /// A policy whose exemption of `forbidLatestTag` has ended before [`Timestamp::UNIX_EPOCH`].
-    fn ended(mode: EnforcementMode, owner: &str, reason: &str) -> Policy {
+    fn ended(name: &str, mode: EnforcementMode, owner: &str, reason: &str) -> Policy {
         let spec = serde_json::json!({
             "enforcementMode": mode, "forbidLatestTag": true, "requireLivenessProbe": true,
             "exemptions": [
@@ -349,13 +349,13 @@ mod tests {
             ],
         });
         let spec = serde_json::from_value(spec).unwrap();
-        Policy::compile(Scope::Namespace("shop".to_owned()), "p".repeat(253), &spec).unwrap()
+        Policy::compile(Scope::Namespace("shop".to_owned()), name.to_owned(), &spec).unwrap()
     }
 
     #[test]
     fn what_was_exempt_says_until_when_by_whom_and_why() {
         let json = deployment("cart", r#"{"name":"web","image":"nginx"}"#);
-        let policies = vec![ended(EnforcementMode::Enforce, "team-a", "the vendor's image")];
+        let policies = vec![ended("p", EnforcementMode::Enforce, "team-a", "the vendor's image")];
         let text = with_decision(policies, &json, |_, decision| denial("x", decision, None));
         insta::assert_snapshot!(text, @r#"
         x breaks 2 rules
@@ -365,7 +365,8 @@ mod tests {
             spec.template.spec.containers[0].livenessProbe is missing; declare the port it serves and probe that, or probe by a command (exec); exempt it if it serves nobody
         learn more: podgate explain forbidLatestTag · check before you push: podgate scan -f FILE --policy POLICY
         "#);
-        let policies = vec![ended(EnforcementMode::Warn, "team-a", "the vendor's \u{1b}image")];
+        let policies =
+            vec![ended("p", EnforcementMode::Warn, "team-a", "the vendor's \u{1b}image")];
         let lines = with_decision(policies, &json, |_, decision| warnings(decision));
         insta::assert_snapshot!(lines[0], @"");
     }
@@ -406,8 +407,8 @@ mod tests {
         let image = format!("{}:latest", "é".repeat(2000));
         let container = format!(r#"{{"name":"{}","image":"{image}"}}"#, "c".repeat(63));
         let json = deployment(&name, &vec![container; 40].join(","));
-        let policies =
-            vec![ended(EnforcementMode::Enforce, &"o".repeat(120), &"\u{1b}".repeat(256))];
+        let (owner, reason) = ("o".repeat(120), "\u{1b}".repeat(256));
+        let policies = vec![ended(&"p".repeat(253), EnforcementMode::Enforce, &owner, &reason)];
         let text = with_decision(policies, &json, |subject, decision| {
             denial(&object_name(subject, Some(&"s".repeat(63))), decision, Some(&"u".repeat(500)))
         });
