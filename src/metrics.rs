@@ -8,6 +8,7 @@ mod audit;
 mod beat;
 mod certificates;
 mod connections;
+mod decisions;
 mod exemptions;
 mod family;
 mod leader;
@@ -23,6 +24,8 @@ pub use audit::AuditMetrics;
 pub use beat::BeatMetrics;
 pub use certificates::CertificateMetrics;
 pub use connections::{ConnectionMetrics, Ended};
+pub use decisions::Decided;
+use decisions::DecisionMetrics;
 pub use exemptions::ExemptionMetrics;
 use family::gauges;
 pub use leader::LeaderMetrics;
@@ -57,10 +60,11 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let decisions = DecisionMetrics::new(&registry)?;
         Ok(Self {
-            admission: AdmissionMetrics::new(&registry)?,
+            admission: AdmissionMetrics::new(&registry, decisions.clone())?,
             connections: ConnectionMetrics::new(&registry)?,
-            policies: PolicyMetrics::new(&registry)?,
+            policies: PolicyMetrics::new(&registry, decisions)?,
             audit: AuditMetrics::new(&registry)?,
             leader: LeaderMetrics::new(&registry)?,
             certificates: CertificateMetrics::new(&registry)?,
@@ -109,15 +113,15 @@ mod tests {
     }
 
     #[test]
-    fn a_review_is_counted_by_its_decision_and_a_denial_by_its_rules() {
+    fn a_review_is_counted_by_its_decision_and_while_it_is_answered() {
         let metrics = Metrics::new().unwrap();
-        let denials = &[("forbidLatestTag", "high")];
         let review = ReviewSummary {
             webhook: "validate",
             operation: "CREATE",
             kind: "Pod",
             decision: "deny",
-            denials,
+            decided: &Decided::default(),
+            retry: false,
             patch_operations: 0,
         };
         metrics.admission.judged(&review);
@@ -125,7 +129,6 @@ mod tests {
         let text = String::from_utf8(metrics.expose().unwrap()).unwrap();
         for line in [
             r#"podgate_admission_reviews_total{decision="deny",kind="Pod",operation="CREATE",webhook="validate"} 1"#,
-            r#"podgate_admission_denials_total{rule="forbidLatestTag",severity="high"} 1"#,
             "podgate_admission_in_flight 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

@@ -232,6 +232,7 @@ mod tests {
             worst: Vec::new(),
             exemptions: Vec::new(),
             refused,
+            covers_nothing: None,
         };
         PolicyUpdate { policy: observed.policy.key(), observed: Some(observed) }
     }

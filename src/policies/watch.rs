@@ -90,9 +90,9 @@ pub async fn watch_policies(
         };
         state.send_if_modified(|state| state.refused_since.take().is_some());
         if publish && index.complete() {
-            let (in_force, invalid) = index.count();
-            metrics.loaded(in_force, invalid);
+            let (_, invalid) = index.count();
             let snapshot = Arc::new(index.snapshot().protecting(protected.clone()));
+            metrics.loaded(&snapshot, invalid);
             policies.store(Some(Arc::clone(&snapshot)));
             announcements.policies.send_replace(Some(snapshot));
             announcements.faults.send_replace(index.faults());
