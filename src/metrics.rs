@@ -1,5 +1,6 @@
 //! The metrics. Names and labels are a contract with dashboards and alerts; no label is the name of an object, other
-//! than of policies and namespaces, nor a user or an image.
+//! than of policies and namespaces, nor a user or an image. The names of policies' validations are labels too, a bounded number
+//! of them.
 //!
 //! Each file holds the families of one part; [`Metrics`] registers them all and renders `/metrics`.
 

@@ -365,10 +365,13 @@ mod tests {
             spec.template.spec.containers[0].livenessProbe is missing; declare the port it serves and probe that, or probe by a command (exec); exempt it if it serves nobody
         learn more: podgate explain forbidLatestTag · check before you push: podgate scan -f FILE --policy POLICY
         "#);
-        let policies =
-            vec![ended("p", EnforcementMode::Warn, "team-a", "the vendor's \u{1b}image")];
+        let policies = vec![ended("p", EnforcementMode::Warn, "team-a", "\u{1b}k")];
         let lines = with_decision(policies, &json, |_, decision| warnings(decision));
-        insta::assert_snapshot!(lines[0], @"");
+        insta::assert_snapshot!(lines[0], @r#"podgate: forbidLatestTag (high) web: image is "nginx" (no tag means :latest); exempt until 1969-12-24 (team-a, \u{1b}k)"#);
+        let policies = vec![ended("p", EnforcementMode::Warn, "team-a", &"long ".repeat(40))];
+        let lines = with_decision(policies, &json, |_, decision| warnings(decision));
+        assert!(lines[0].len() <= MAX_WARNING, "{}", lines[0]);
+        assert!(lines[0].contains("; exempt until 1969-12-24 (team-a, "), "{}", lines[0]);
     }
 
     #[test]
@@ -385,6 +388,22 @@ mod tests {
         podgate: forbidLatestTag (high) c3: image is "nginx" (no tag means :latest)
         podgate: and 8 more: podgate scan
         "#);
+    }
+
+    #[test]
+    fn a_warning_names_a_field_that_is_known_by_its_parent_with_it() {
+        for (path, expected) in [
+            ("spec.containers[0].securityContext.capabilities.drop", "capabilities.drop"),
+            ("spec.template.spec.containers[0].resources.limits.memory", "limits.memory"),
+            ("spec.containers[0].securityContext.privileged", "privileged"),
+            ("spec.containers[12].image", "image"),
+            ("spec.template.spec.hostPID", "hostPID"),
+            (r#"metadata.labels["a.b/c"]"#, r#"labels["a.b/c"]"#),
+            ("spec", "spec"),
+            ("", ""),
+        ] {
+            assert_eq!(field(path), expected);
+        }
     }
 
     #[test]

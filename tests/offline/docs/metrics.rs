@@ -107,7 +107,7 @@ fn the_page_of_the_metrics_is_up_to_date() {
     let mut text = format!(
         "{}# Metrics\n\nEvery replica serves them at `/metrics`, on the port of `--metrics-listen` (8080). podgate sets a label `namespace` itself, so \
          a scrape must keep it: `honorLabels: true` in a ServiceMonitor, as the chart's has, `honor_labels: true` in Prometheus. No label is an \
-         object's name, a user or an image, and all values come from closed sets but namespaces and policies.\n\n\
+         object's name, a user or an image, and all values come from closed sets but namespaces, policies and the names of their validations.\n\n\
          The chart brings alerts ([runbooks](runbooks.md)) and dashboards (`dashboards/`) made of these.\n",
         super::NOTE
     );
