@@ -83,6 +83,7 @@ fn scores(preview: &Preview) -> String {
 mod tests {
     use super::super::testing::{awkward, compared, many, nothing, plain};
     use super::*;
+    use crate::analysis::preview::answer::{Change, Standing};
 
     #[test]
     fn the_table_is_a_headline_and_what_it_is_made_of() {
@@ -115,6 +116,20 @@ mod tests {
         (cluster)   91 → 74   Healthy → Degraded
         "#);
         insta::assert_snapshot!(table(&nothing()), @r#"2 policies, enforced, would judge nothing: no workload was found"#);
+    }
+
+    #[test]
+    fn without_workloads_there_is_no_score() {
+        let mut preview = plain();
+        let unscored = Standing { score: None, classification: None };
+        let score = preview.summary.score.as_mut().unwrap();
+        score.before = unscored;
+        let text = table(&preview);
+        assert!(text.contains("; score - → 74\n"), "{text}");
+        assert!(text.ends_with("(cluster)   - → 74    - → Degraded\n"), "{text}");
+        preview.summary.score = Some(Change { before: unscored, after: unscored });
+        let text = table(&preview);
+        assert!(text.lines().next().is_some_and(|it| it.ends_with("at the next start")), "{text}");
     }
 
     #[test]
