@@ -29,6 +29,7 @@ pub mod image;
 pub(crate) mod in_force;
 mod injector;
 pub(crate) mod key;
+pub mod made_pod;
 pub(crate) mod message;
 pub(crate) mod mutation;
 pub mod object;

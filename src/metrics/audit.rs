@@ -17,6 +17,7 @@ pub struct AuditMetrics {
     cluster: IntGaugeVec,
     namespaces: IntGaugeVec,
     pod_events: IntCounter,
+    workload_events: IntCounter,
     reconciles: IntCounter,
     reconcile_errors: IntCounter,
     violations: IntCounterVec,
@@ -52,6 +53,11 @@ impl AuditMetrics {
                 registry,
                 "pod_events_total",
                 "Changes of pods that the audit has seen.",
+            )?,
+            workload_events: counter(
+                registry,
+                "podgate_workload_events_total",
+                "Changes of the workloads that make pods, that the audit has seen.",
             )?,
             reconciles: counter(
                 registry,
@@ -98,7 +104,7 @@ impl AuditMetrics {
             watch_errors: counter(
                 registry,
                 "podgate_pod_watch_errors_total",
-                "Times the watch of pods failed; each is retried.",
+                "Times a watch of pods or workloads failed; each is retried.",
             )?,
             list_seconds: register(
                 registry,
@@ -113,6 +119,10 @@ impl AuditMetrics {
 
     pub fn pod_event(&self) {
         self.pod_events.inc();
+    }
+
+    pub fn workload_event(&self) {
+        self.workload_events.inc();
     }
 
     pub fn reconciled(&self) {

@@ -99,7 +99,7 @@ pub struct Refused {
 }
 
 /// A workload that wants more pods than it has, and whose new pods admission would refuse.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RefusedWorkload {
     pub workload: Arc<WorkloadKey>,
     /// The number of pods that it wants. A CronJob wants one: that of its next run.
