@@ -124,8 +124,8 @@ mod tests {
         let of = |family| series(&metrics, family);
         audit.workloads_refused("shop", Some(3));
         audit.workloads_refused("lab", Some(0));
-        audit.policy("shop", "own", 40, [0; 4], 3);
-        audit.policy("", "all", 40, [0; 4], 0);
+        audit.policy("shop", "own", Some(40), [0; 4], 3);
+        audit.policy("", "all", Some(40), [0; 4], 0);
         assert_eq!(
             of("podgate_workloads_refused"),
             [

@@ -17,7 +17,7 @@ use crate::policy::object::Object;
 use crate::policy::owner;
 use crate::policy::pod_status::PodStatus;
 use crate::policy::policy_set::{EvaluationPlan, PolicySet};
-use crate::policy::score::{Loss, Score, Tally, Weights, Workload};
+use crate::policy::score::{Costs, Loss, Score, Tally, Workload};
 use crate::policy::subject::Subject;
 use crate::policy::workload::Kind;
 
@@ -152,10 +152,11 @@ impl<'p> Analyzer<'p> {
         let mut workloads = 0;
         for (name, namespace) in self.namespaces {
             let tally = namespace.tally();
-            let weights = Weights::live(namespace.plan.policies().iter().map(AsRef::as_ref));
-            loss.add(&tally, &weights);
+            let costs = Costs::of(namespace.plan.policies().iter().map(AsRef::as_ref));
+            loss.add(&tally, &costs);
             workloads += tally.workloads();
-            namespaces.push(namespace.into_score(name, &tally.score(&weights), &mut results));
+            let score = tally.score(&costs);
+            namespaces.push(namespace.into_score(name, score.as_ref(), &mut results));
         }
         // A stable sort: within a workload, the order of the keys remains.
         results.sort_by(|a: &Violation, b| {
@@ -164,16 +165,19 @@ impl<'p> Analyzer<'p> {
             };
             key(a).cmp(&key(b))
         });
-        let Score { points, lost_points } = loss.score();
+        let score = loss.score();
         let counts = Summary {
             documents: self.pods,
             workloads,
             skipped: self.skipped,
             violations: results.len() as u64,
-            score: points,
+            score: score.as_ref().map(|it| it.points),
         };
-        let summary =
-            ClusterScore { counts, classification: loss.score().classification(), lost_points };
+        let summary = ClusterScore {
+            counts,
+            classification: score.as_ref().map(Score::classification),
+            lost_points: score.map(|it| it.lost_points).unwrap_or_default(),
+        };
         Analysis { namespaces, results, summary, faults: self.faults, notes: Vec::new(), own: None }
     }
 }
@@ -220,9 +224,10 @@ impl Namespace<'_> {
     fn into_score(
         self,
         name: String,
-        score: &Score,
+        score: Option<&Score>,
         results: &mut Vec<Violation>,
     ) -> NamespaceScore {
+        let lost_points = score.map(|it| it.lost_points.clone()).unwrap_or_default();
         let mut rules = BTreeMap::new();
         let (workloads, mut pods, before) = (self.workloads.len() as u64, 0, results.len());
         for ((kind, workload), facts) in self.workloads {
@@ -232,7 +237,7 @@ impl Namespace<'_> {
                     rule: found.rule,
                     severity: found.severity,
                     violations: 0,
-                    lost_points: score.lost_points.get(found.rule).copied().unwrap_or(0),
+                    lost_points: lost_points.get(found.rule).copied().unwrap_or(0),
                 });
                 rule.violations += 1;
                 rule.severity = rule.severity.min(found.severity);
@@ -265,13 +270,13 @@ impl Namespace<'_> {
         worst_rules.sort_by_key(|it| (Reverse(it.lost_points), it.severity, it.rule));
         NamespaceScore {
             namespace: name,
-            score: score.points,
-            classification: score.classification(),
+            score: score.map(|it| it.points),
+            classification: score.map(Score::classification),
             workloads,
             pods,
             violations: (results.len() - before) as u64,
             worst_rules,
-            lost_points: score.lost_points.clone(),
+            lost_points,
             policies: self.plan.policies().iter().map(|policy| policy.label.clone()).collect(),
         }
     }

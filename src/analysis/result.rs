@@ -41,8 +41,9 @@ pub struct OwnPolicies {
 #[serde(rename_all = "camelCase")]
 pub struct NamespaceScore {
     pub namespace: String,
-    pub score: u8,
-    pub classification: Classification,
+    /// Null if the namespace has no workload, and so is the class.
+    pub score: Option<u8>,
+    pub classification: Option<Classification>,
     /// Workloads with at least one pod that counts.
     pub workloads: u64,
     /// Pods that count: those that have neither succeeded nor failed.
@@ -73,6 +74,7 @@ pub struct ClusterScore {
     /// `documents` counts the pods that were read, `skipped` those that do not count.
     #[serde(flatten)]
     pub counts: Summary,
-    pub classification: Classification,
+    /// Null if there is no score.
+    pub classification: Option<Classification>,
     pub lost_points: BTreeMap<&'static str, u8>,
 }

@@ -11,7 +11,7 @@ use super::live_score::LiveScore;
 use crate::api::Severity;
 use crate::policy::compile::Policy;
 use crate::policy::observed::{Fault, Summary, Violation, WorkloadKey};
-use crate::policy::score::{Loss, Weights};
+use crate::policy::score::{Costs, Loss};
 
 /// Identifies a violation among the findings of a namespace's pods, in the order in which violations are listed.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -91,8 +91,8 @@ pub(super) struct CellSums {
 }
 
 impl NamespaceCell {
-    pub fn new(weights: Weights) -> Self {
-        Self { scope: LiveScore::new(weights), ..Self::default() }
+    pub fn new(costs: Costs) -> Self {
+        Self { scope: LiveScore::new(costs), ..Self::default() }
     }
 
     /// Replaces a pod's findings of this policy and returns the violations that began or went. `pods` is the number of

@@ -78,8 +78,6 @@ pub struct AuditIndex {
     pods: usize,
     /// The points that all namespaces lose.
     cluster: Loss,
-    /// The namespaces whose score was published.
-    scored: BTreeSet<Arc<str>>,
     unpublished: Unpublished,
 }
 
@@ -116,7 +114,6 @@ impl AuditIndex {
             remembered,
             pods: 0,
             cluster: Loss::default(),
-            scored: BTreeSet::new(),
             unpublished: Unpublished::default(),
         }
     }

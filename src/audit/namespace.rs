@@ -10,7 +10,7 @@ use super::live_score::{LiveScore, ViolatedRule};
 use crate::api::{EnforcementMode, Severity};
 use crate::policy::compile::Policy;
 use crate::policy::observed::{Fault, RefusedWorkload, WorkloadKey};
-use crate::policy::score::{Loss, Weights};
+use crate::policy::score::{Costs, Loss};
 use crate::policy::workload::Kind;
 
 /// The violations of a policy that began or went. Empty where only its counts changed.
@@ -56,9 +56,9 @@ impl AuditedNamespace {
     pub fn replan(
         &mut self,
         policies: BTreeMap<PolicyId, Arc<Policy>>,
-        weights: Weights,
+        costs: Costs,
     ) -> Vec<PolicyId> {
-        self.overall = LiveScore::new(weights);
+        self.overall = LiveScore::new(costs);
         let gone: Vec<_> =
             self.cells.keys().filter(|id| !policies.contains_key(id)).copied().collect();
         for id in &gone {
@@ -66,7 +66,7 @@ impl AuditedNamespace {
         }
         for (id, policy) in &policies {
             if let Some(cell) = self.cells.get_mut(id) {
-                cell.scope.weights = Weights::live([&**policy]);
+                cell.scope.costs = Costs::of([&**policy]);
             }
         }
         self.policies = policies;
@@ -189,10 +189,8 @@ impl AuditedNamespace {
             if before == after {
                 continue;
             }
-            let cell = self
-                .cells
-                .entry(*id)
-                .or_insert_with(|| NamespaceCell::new(Weights::live([&**policy])));
+            let cell =
+                self.cells.entry(*id).or_insert_with(|| NamespaceCell::new(Costs::of([&**policy])));
             let pods = fresh.unwrap_or(pods).into();
             let transitions = cell.change(pod.workload, pods, before, after, policy, began);
             changed.push(PolicyTransitions { policy: *id, transitions });

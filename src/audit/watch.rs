@@ -229,12 +229,12 @@ impl Audit {
         let now = Timestamp::now();
         self.metrics.pods(index.pods());
         if let Some(scores) = index.take_scores() {
-            self.metrics.cluster(scores.cluster.points);
+            self.metrics.cluster(scores.cluster.as_ref().map(|score| score.points));
             for it in &scores.changed {
-                self.metrics.namespace(&it.name, it.score.as_ref().map(|score| score.points));
-                let refused = it.score.is_some().then_some(it.refused);
-                self.metrics.workloads_refused(&it.name, refused);
+                let score = it.score.as_ref().map(|score| score.points);
+                self.metrics.namespace(&it.name, score);
                 self.metrics.open_violations(&it.name, &it.open);
+                self.metrics.workloads_refused(&it.name, score.map(|_| it.refused));
             }
         }
         let changes = index.take_changes();
@@ -251,7 +251,8 @@ impl Audit {
                 let namespace = namespace.as_deref().unwrap_or_default();
                 match observed {
                     Some(it) => {
-                        let (score, refused) = (it.score.points, it.refused.workloads);
+                        let score = it.score.as_ref().map(|score| score.points);
+                        let refused = it.refused.workloads;
                         self.metrics.policy(namespace, name, score, it.open, refused);
                     }
                     None => self.metrics.policy_gone(namespace, name),

@@ -7,13 +7,14 @@ use std::net::SocketAddr;
 use clap::Args;
 
 use super::args::{ClusterArgs, ProtectedArgs};
-use super::columns::{TableCell, align};
+use super::columns::{self, TableCell, align};
 use super::failure::{Failure, block_on};
 use super::serve::address;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{
     Change, Changed, ObservedPolicy, PolicyUpdate, RefusedWorkload, Violation, WorkloadKey,
 };
+use crate::policy::score::Score;
 use crate::runtime::reconcile::{self, AuditOptions, AuditUpdates};
 use crate::telemetry;
 
@@ -154,14 +155,14 @@ fn refused_lines(observed: &ObservedPolicy) -> impl Iterator<Item = String> {
 }
 
 fn row(observed: &ObservedPolicy) -> Vec<TableCell> {
-    let worst = observed.worst.first();
+    let (score, worst) = (observed.score.as_ref(), observed.worst.first());
     let worst =
         worst.map(|it| format!("{} {}/{}", it.fault.id, it.workload.kind, it.workload.name));
     vec![
         TableCell::new(&observed.policy.label),
         TableCell::new(observed.policy.mode.as_str()),
-        TableCell::new(&observed.score.points.to_string()),
-        TableCell::new(&format!("{:?}", observed.score.classification())),
+        TableCell::new(&columns::score(score.map(|it| it.points))),
+        TableCell::new(&columns::class(score.map(Score::classification))),
         TableCell::new(&observed.workloads.to_string()),
         TableCell::new(&observed.refused.workloads.to_string()),
         TableCell::new(&observed.violations().to_string()),
@@ -225,7 +226,7 @@ mod tests {
     fn update(refused: Refused) -> PolicyUpdate {
         let observed = ObservedPolicy {
             policy: policy(),
-            score: Score { points: 50, lost_points: [("forbidLatestTag", 50)].into() },
+            score: Some(Score { points: 50, lost_points: [("forbidLatestTag", 50)].into() }),
             workloads: 2,
             open: [0; 4],
             worst: Vec::new(),

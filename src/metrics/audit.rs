@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Registry};
 
-use super::family::{counter, counters, gauge, gauges, register};
+use super::family::{counter, counters, gauges, register};
 use super::open_violations::OpenViolations;
 use crate::api::Severity;
 
@@ -26,7 +26,7 @@ pub struct AuditMetrics {
     refused: IntGaugeVec,
     refused_in: IntGaugeVec,
     open_in: OpenViolations,
-    pods: IntGauge,
+    pods: IntGaugeVec,
     watch_errors: IntCounter,
     list_seconds: Gauge,
     /// Namespace and name of each policy that has series.
@@ -36,17 +36,17 @@ pub struct AuditMetrics {
 impl AuditMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         Ok(Self {
-            // A vector without labels: a replica that does not lead has no series.
+            // A vector without labels, like that of the pods: a replica that does not lead has no series.
             cluster: gauges(
                 registry,
                 "cluster_health_score",
-                "The mean score of the namespaces that have workloads, 0 to 100.",
+                "The mean score of the namespaces that have workloads, 0 to 100. No series where none has.",
                 &[],
             )?,
             namespaces: gauges(
                 registry,
                 "namespace_health_score",
-                "A namespace's score by all policies in force there, 0 to 100.",
+                "A namespace's score by all policies in force there, 0 to 100. No series without a workload.",
                 &["namespace"],
             )?,
             pod_events: counter(
@@ -84,7 +84,7 @@ impl AuditMetrics {
             scores: gauges(
                 registry,
                 "devopspolicy_health_score",
-                "A policy's score, 0 to 100. The namespace is the policy's, empty for a cluster policy.",
+                "A policy's score, 0 to 100; no series without a workload. The namespace is the policy's, empty for a cluster policy.",
                 &["namespace", "policy"],
             )?,
             refused: gauges(
@@ -100,7 +100,12 @@ impl AuditMetrics {
                 &["namespace"],
             )?,
             open_in: OpenViolations::new(registry)?,
-            pods: gauge(registry, "podgate_audit_pods", "Pods that the audit counts now.")?,
+            pods: gauges(
+                registry,
+                "podgate_audit_pods",
+                "Pods that the audit counts now. No series before the first full picture.",
+                &[],
+            )?,
             watch_errors: counter(
                 registry,
                 "podgate_pod_watch_errors_total",
@@ -142,19 +147,18 @@ impl AuditMetrics {
     }
 
     pub fn pods(&self, pods: usize) {
-        self.pods.set(i64::try_from(pods).unwrap_or(i64::MAX));
+        let pods = i64::try_from(pods).unwrap_or(i64::MAX);
+        self.pods.with_label_values::<&str>(&[]).set(pods);
     }
 
-    pub fn cluster(&self, score: u8) {
-        self.cluster.with_label_values::<&str>(&[]).set(score.into());
+    /// The cluster's score; `None` removes the series.
+    pub fn cluster(&self, score: Option<u8>) {
+        set(&self.cluster, &[], score.map(Into::into));
     }
 
     /// A namespace's score; `None` removes the series.
     pub fn namespace(&self, namespace: &str, score: Option<u8>) {
-        match score {
-            Some(score) => self.namespaces.with_label_values(&[namespace]).set(score.into()),
-            None => drop(self.namespaces.remove_label_values(&[namespace])),
-        }
+        set(&self.namespaces, &[namespace], score.map(Into::into));
     }
 
     /// A violation of a policy began; the namespace of a cluster policy is empty.
@@ -165,10 +169,7 @@ impl AuditMetrics {
     /// The number of a namespace's workloads that lack pods because a policy refuses new ones; `None` removes the
     /// series.
     pub fn workloads_refused(&self, namespace: &str, refused: Option<u64>) {
-        match refused {
-            Some(refused) => set(&self.refused_in, &[namespace], refused),
-            None => drop(self.refused_in.remove_label_values(&[namespace])),
-        }
+        set(&self.refused_in, &[namespace], refused);
     }
 
     /// The open violations of a namespace's workloads, by the rule's id (`RULE` or `RULE/CHECK`) and severity. Series
@@ -177,18 +178,25 @@ impl AuditMetrics {
         self.open_in.set(namespace, open);
     }
 
-    /// A policy's score, its open violations by severity, worst first, and the number of workloads whose new pods it
-    /// refuses.
-    pub fn policy(&self, namespace: &str, policy: &str, score: u8, open: [u64; 4], refused: u64) {
+    /// A policy's score, whose series `None` removes, its open violations by severity, worst first, and the number of
+    /// workloads whose new pods it refuses.
+    pub fn policy(
+        &self,
+        namespace: &str,
+        policy: &str,
+        score: Option<u8>,
+        open: [u64; 4],
+        refused: u64,
+    ) {
         let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
         with_series.insert((namespace.to_owned(), policy.to_owned()));
-        self.scores.with_label_values(&[namespace, policy]).set(score.into());
+        set(&self.scores, &[namespace, policy], score.map(Into::into));
         // A series that starts at 0 shows the first violation as an increase.
         self.violations.with_label_values(&[namespace, policy]).inc_by(0);
         for (severity, open) in SEVERITIES.into_iter().zip(open) {
-            set(&self.open, &[namespace, policy, severity], open);
+            set(&self.open, &[namespace, policy, severity], Some(open));
         }
-        set(&self.refused, &[namespace, policy], refused);
+        set(&self.refused, &[namespace, policy], Some(refused));
     }
 
     /// A policy was deleted.
@@ -209,12 +217,12 @@ impl AuditMetrics {
         self.namespaces.reset();
         self.refused_in.reset();
         self.open_in.reset();
-        self.pods.set(0);
+        self.pods.reset();
     }
 
     fn remove(&self, namespace: &str, policy: &str) {
+        set(&self.scores, &[namespace, policy], None);
         // An error means that there was no such series.
-        drop(self.scores.remove_label_values(&[namespace, policy]));
         drop(self.violations.remove_label_values(&[namespace, policy]));
         drop(self.refused.remove_label_values(&[namespace, policy]));
         for severity in SEVERITIES {
@@ -223,6 +231,13 @@ impl AuditMetrics {
     }
 }
 
-fn set(gauge: &IntGaugeVec, labels: &[&str], value: u64) {
-    gauge.with_label_values(labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+/// Sets a series, or removes it.
+fn set(gauge: &IntGaugeVec, labels: &[&str], value: Option<u64>) {
+    match value {
+        Some(value) => {
+            gauge.with_label_values(labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        // An error means that there was no such series.
+        None => drop(gauge.remove_label_values(labels)),
+    }
 }

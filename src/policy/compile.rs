@@ -273,9 +273,9 @@ impl Policy {
         self.exemptions.iter().position(|it| it.covers(rule, breach, subject, now))
     }
 
-    /// The highest severity of a rule's violations for this policy, which decides the rule's weight in a score; `None`
+    /// The highest severity of a rule's violations for this policy, which decides what the rule costs of a score; `None`
     /// if the policy does not enable the rule.
-    pub fn weight_of(&self, rule: &Rule) -> Option<Severity> {
+    pub fn worst_severity(&self, rule: &Rule) -> Option<Severity> {
         let on = self.spec_checks.iter().any(|it| it.rule.id == rule.id)
             || self.status_checks.iter().any(|it| it.rule.id == rule.id);
         let of_check = |check: Option<Cow<'static, str>>, severity| {

@@ -78,7 +78,8 @@ pub struct BeganKey {
 #[derive(Clone)]
 pub struct ObservedPolicy {
     pub policy: Arc<Policy>,
-    pub score: Score,
+    /// `None` if there is no workload.
+    pub score: Option<Score>,
     /// The number of workloads with at least one counted pod.
     pub workloads: u64,
     /// The number of open violations by severity, worst first.
@@ -141,8 +142,8 @@ impl ObservedPolicy {
         self.open.iter().sum()
     }
 
-    /// The state in one sentence: `Stable: score 72, 3 open violations (2 high, 1 low) in 12 workloads`. Refused
-    /// workloads come first: `refuses new pods of 2 workloads; Stable: ...`.
+    /// The state in one sentence: `Stable: score 72, 3 open violations (2 high, 1 low) in 12 workloads`, or `No score:
+    /// there is no workload to judge`. Refused workloads come first: `refuses new pods of 2 workloads; Stable: ...`.
     pub fn sentence(&self) -> String {
         let audited = self.audited();
         match self.refused.workloads {
@@ -153,8 +154,10 @@ impl ObservedPolicy {
     }
 
     fn audited(&self) -> String {
-        let class = self.score.classification();
-        let points = self.score.points;
+        let Some(score) = &self.score else {
+            return "No score: there is no workload to judge".to_owned();
+        };
+        let (class, points) = (score.classification(), score.points);
         let plural = |count: u64, one: &str| match count {
             1 => format!("1 {one}"),
             count => format!("{count} {one}s"),

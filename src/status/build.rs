@@ -11,6 +11,7 @@ use crate::api::{
 use crate::policy::bundles;
 use crate::policy::in_force::PolicyFault;
 use crate::policy::observed::{ObservedPolicy, ObservedRemediation, Violation};
+use crate::policy::score::Score;
 use crate::policy::text::cut;
 
 /// The longest message that a condition takes (`metav1.Condition`).
@@ -160,7 +161,7 @@ impl PolicyState {
 
 /// The part of the status that comes from the audit.
 fn found(observed: &ObservedPolicy) -> DevOpsPolicyStatus {
-    let score = &observed.score;
+    let score = observed.score.as_ref();
     let namespace = observed.policy.scope.namespace();
     let exemptions = observed.policy.has_exemptions().then(|| ExemptionStatus {
         used: integer(observed.exemptions.used.into()),
@@ -168,17 +169,17 @@ fn found(observed: &ObservedPolicy) -> DevOpsPolicyStatus {
         expired: integer(observed.exemptions.expired.into()),
     });
     DevOpsPolicyStatus {
-        health_score: Some(score.points.into()),
+        health_score: score.map(|it| it.points.into()),
         violations: i64::try_from(observed.violations()).ok(),
-        healthy: Some(score.points >= 80),
+        healthy: score.map(|it| it.points >= 80),
         message: Some(observed.sentence()),
         effective_mode: Some(observed.policy.mode),
-        classification: Some(score.classification()),
+        classification: score.map(Score::classification),
         top_violations: observed.worst.iter().map(|it| top(it, namespace)).collect(),
         refused: refused::status(&observed.refused, namespace),
         lost_points: score
-            .lost_points
-            .iter()
+            .into_iter()
+            .flat_map(|it| &it.lost_points)
             .map(|(rule, points)| ((*rule).to_owned(), i32::from(*points)))
             .collect(),
         bundle: observed.policy.bundle.map(|bundle| BundleStatus {
@@ -219,7 +220,6 @@ mod tests {
     use crate::policy::observed::testing::refused;
     use crate::policy::observed::{Fault, Refused, WorkloadKey};
     use crate::policy::scope::Scope;
-    use crate::policy::score::Score;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -252,7 +252,7 @@ mod tests {
         };
         ObservedPolicy {
             policy: Arc::new(policy),
-            score: Score { points: 0, lost_points: [("forbidLatestTag", 100)].into() },
+            score: Some(Score { points: 70, lost_points: [("forbidLatestTag", 30)].into() }),
             workloads: 1,
             open: [0, 1, 0, 0],
             worst: vec![violation],
@@ -271,11 +271,11 @@ mod tests {
         let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
         let state = |type_| condition(&status, type_).status.as_str();
         assert_eq!(["Ready", "Reconciling", "Stalled"].map(state), ["True", "False", "False"]);
-        assert_eq!((status.health_score, status.violations), (Some(0), Some(1)));
+        assert_eq!((status.health_score, status.violations), (Some(70), Some(1)));
         assert_eq!(status.observed_generation, Some(4));
         assert_eq!(
             status.message.as_deref(),
-            Some("Critical: score 0, 1 open violation (1 high) in 1 workload")
+            Some("Stable: score 70, 1 open violation (1 high) in 1 workload")
         );
         assert_eq!(status.top_violations[0].workload, "Deployment/cart");
     }

@@ -137,12 +137,12 @@ fn index() -> AuditIndex {
 }
 
 /// Begins the lists of pods and of all kinds of workloads.
-fn list_begins(index: &mut AuditIndex) {
+pub fn list_begins(index: &mut AuditIndex) {
     index.list_begins(Kind::Pod);
     MAKERS.into_iter().for_each(|kind| index.list_begins(kind));
 }
 
-fn list_ends(index: &mut AuditIndex, now: Timestamp) {
+pub fn list_ends(index: &mut AuditIndex, now: Timestamp) {
     MAKERS.into_iter().for_each(|kind| index.list_ends(kind, now));
     index.list_ends(Kind::Pod, now);
 }
@@ -183,7 +183,7 @@ fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, St
         let worst: Vec<_> = worst
             .map(|it| format!("{:?} {} {} {}", it.workload, it.fault.id, it.severity, it.pods))
             .collect();
-        let score = (it.score.points, &it.score.lost_points);
+        let score = &it.score;
         let text = format!(
             "{score:?} {} {:?} {:?} {worst:?} {:?}",
             it.workloads, it.open, it.exemptions, it.refused
@@ -195,12 +195,12 @@ fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, St
 
 /// The scores that were reported so far: the cluster's, and those of the namespaces.
 #[derive(Default)]
-struct Scores(u8, BTreeMap<String, u8>);
+struct Scores(Option<u8>, BTreeMap<String, u8>);
 
 impl Scores {
     fn take(&mut self, index: &mut AuditIndex) {
         let Some(scores) = index.take_scores() else { return };
-        self.0 = scores.cluster.points;
+        self.0 = scores.cluster.map(|it| it.points);
         for counts in scores.changed {
             match counts.score {
                 Some(score) => drop(self.1.insert(counts.name, score.points)),
@@ -312,7 +312,8 @@ proptest! {
         scores.take(&mut index);
         let Scores(cluster, by_namespace) = scores;
         prop_assert_eq!(cluster, analysis.summary.counts.score);
-        let expected = analysis.namespaces.iter().map(|it| (it.namespace.clone(), it.score));
+        let scored = analysis.namespaces.iter();
+        let expected = scored.filter_map(|it| Some((it.namespace.clone(), it.score?)));
         prop_assert_eq!(by_namespace, expected.collect());
     }
 }

@@ -14,6 +14,8 @@ use podgate::policy::scope::Scope;
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
+use crate::audit_index::{list_begins, list_ends};
+
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn set(spec: Value) -> Arc<PolicySet> {
@@ -27,10 +29,8 @@ fn set(spec: Value) -> Arc<PolicySet> {
 fn index(spec: Value) -> AuditIndex {
     let mut index = AuditIndex::new(Box::new(|_, _, _| None));
     let _ = index.policies(set(spec), NOW);
-    for kind in MAKERS.into_iter().chain([Kind::Pod]) {
-        index.list_begins(kind);
-        index.list_ends(kind, NOW);
-    }
+    list_begins(&mut index);
+    list_ends(&mut index, NOW);
     index.take_policies(NOW);
     index
 }

@@ -21,6 +21,7 @@ mod observability;
 mod overload;
 mod rules;
 mod scan;
+mod score;
 mod severity;
 mod standalone;
 #[path = "../support/support.rs"]

@@ -83,11 +83,11 @@ fn a_violation_of_several_replicas_is_told_once_by_the_worst_of_them() {
     let [namespace] = &analysis.namespaces[..] else { panic!("{:?}", analysis.namespaces) };
     assert_eq!((namespace.workloads, namespace.pods, namespace.violations), (1, 4, 2));
     assert_eq!(namespace.policies, ["shop/baseline"]);
-    // Restarts: v = (ln 2 + 2 · ln 7 + 0) / (4 · ln 31) = 0.33380, m = ln 1.33380 / ln 2 = 0.41555.
-    // Lost: 100 · (8 · 0.41555 + 5 · 1)/13 = 25.572 + 38.462 = 64.034.
-    assert_eq!((namespace.score, namespace.classification), (36, Classification::Critical));
-    assert_eq!(namespace.lost_points, [("forbidLatestTag", 38), ("maxRestartCount", 26)].into());
-    assert_eq!(analysis.summary.counts.score, 36);
+    // Restarts: v = (ln 2 + 2 · ln 7 + 0) / (4 · ln 31) = 0.33380, and 50 · ln 1.33380 / ln 2 = 20.778 is lost.
+    let standing = (namespace.score, namespace.classification);
+    assert_eq!(standing, (Some(49), Some(Classification::Degraded)));
+    assert_eq!(namespace.lost_points, [("forbidLatestTag", 30), ("maxRestartCount", 21)].into());
+    assert_eq!(analysis.summary.counts.score, Some(49));
 }
 
 #[test]
@@ -102,8 +102,9 @@ fn pods_that_ended_and_namespaces_that_are_not_asked_about_do_not_count() {
     let analysis = analyzed(vec![shop(&json!({"forbidLatestTag": true}))], &["shop"], &pods);
     assert!(analysis.results.is_empty());
     let counts = analysis.summary.counts;
-    assert_eq!((counts.documents, counts.skipped, counts.workloads, counts.score), (3, 3, 0, 100));
-    assert_eq!(analysis.namespaces[0].score, 100);
+    assert_eq!((counts.documents, counts.skipped, counts.workloads, counts.score), (3, 3, 0, None));
+    assert_eq!(analysis.summary.classification, None);
+    assert_eq!((analysis.namespaces[0].score, analysis.namespaces[0].classification), (None, None));
 }
 
 #[test]
@@ -114,21 +115,21 @@ fn the_default_checks_judge_where_no_policy_is_in_force_and_only_there() {
     let silent = shop(&json!({"maxRestartCount": 0}));
     let analysis = analyzed(vec![silent], &["lab", "shop"], &pods);
     let [lab, shop] = &analysis.namespaces[..] else { panic!("{:?}", analysis.namespaces) };
-    assert_eq!((shop.score, shop.violations), (100, 0));
-    // All but restarts: latest, liveness, readiness, and Pending for 600 s; 8 of 20 are kept.
-    assert_eq!((lab.score, lab.violations), (40, 4));
+    assert_eq!((shop.score, shop.violations), (Some(100), 0));
+    // All but restarts: latest, liveness, readiness, and Pending for 600 s.
+    assert_eq!((lab.score, lab.violations), (Some(20), 4));
     assert_eq!(lab.policies, ["default"]);
     let rules: Vec<_> = lab.worst_rules.iter().map(|it| (it.rule, it.lost_points)).collect();
     assert_eq!(
         rules,
         [
-            ("forbidLatestTag", 25),
-            ("forbidPendingDuration", 15),
-            ("requireLivenessProbe", 15),
-            ("requireReadinessProbe", 5),
+            ("forbidLatestTag", 30),
+            ("forbidPendingDuration", 20),
+            ("requireLivenessProbe", 20),
+            ("requireReadinessProbe", 10),
         ]
     );
-    assert_eq!(analysis.summary.counts.score, 70);
+    assert_eq!(analysis.summary.counts.score, Some(60));
 }
 
 #[test]
@@ -139,7 +140,7 @@ fn an_exempt_violation_is_neither_told_nor_counted() {
     let pods = [cart("cart-5d4-a", "nginx", &restarted(9))];
     let analysis = analyzed(vec![shop(&rules)], &["shop"], &pods);
     assert!(lines(&analysis).is_empty());
-    assert_eq!(analysis.summary.counts.score, 100);
+    assert_eq!(analysis.summary.counts.score, Some(100));
 }
 
 #[test]

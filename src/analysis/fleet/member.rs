@@ -34,8 +34,9 @@ pub struct Member {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterFindings {
-    pub score: u8,
-    pub classification: Classification,
+    /// Null if the cluster has no workload, and so is the class.
+    pub score: Option<u8>,
+    pub classification: Option<Classification>,
     pub workloads: u64,
     pub violations: u64,
     pub severities: BySeverity,

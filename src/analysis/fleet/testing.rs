@@ -28,7 +28,8 @@ fn violation(rule: &str, severity: Severity) -> Violation {
 
 pub fn analysis(violations: &[(&str, Severity)], policies: &[(&str, &str)]) -> Analysis {
     let results: Vec<_> = violations.iter().map(|(rule, it)| violation(rule, *it)).collect();
-    let counts = Summary { violations: results.len() as u64, score: 90, ..Summary::default() };
+    let counts =
+        Summary { violations: results.len() as u64, score: Some(90), ..Summary::default() };
     let hash = |(name, hash): &(&str, &str)| ((*name).to_owned(), (*hash).to_owned());
     let hashes = policies.iter().map(hash).collect();
     Analysis {
@@ -36,7 +37,7 @@ pub fn analysis(violations: &[(&str, Severity)], policies: &[(&str, &str)]) -> A
         results,
         summary: ClusterScore {
             counts,
-            classification: Classification::Healthy,
+            classification: Some(Classification::Healthy),
             lost_points: BTreeMap::new(),
         },
         faults: Vec::new(),

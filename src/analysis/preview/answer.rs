@@ -77,8 +77,9 @@ pub struct Change {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Standing {
-    pub score: u8,
-    pub classification: Classification,
+    /// Null if there is no workload, and so is the class.
+    pub score: Option<u8>,
+    pub classification: Option<Classification>,
 }
 
 #[derive(Debug, Serialize)]

@@ -15,7 +15,7 @@ use super::super::totals::Totals;
 use super::{AuditIndex, DEFAULT_CHECKS, NextStep, Replan};
 use crate::policy::observed::WorkloadKey;
 use crate::policy::policy_set::PolicySet;
-use crate::policy::score::Weights;
+use crate::policy::score::Costs;
 
 impl AuditIndex {
     /// Puts policies in force, and judges pods and templates again in each namespace whose policies changed.
@@ -56,7 +56,6 @@ impl AuditIndex {
                 next = NextStep::ListAgain;
             }
         }
-        self.unpublished.mark_scores();
         next
     }
 
@@ -82,7 +81,7 @@ impl AuditIndex {
         let document = plan
             .reads_documents()
             .then(|| self.policies.in_force.namespace_object(Some(namespace)));
-        let weights = Weights::live(plan.policies().iter().map(AsRef::as_ref));
+        let costs = Costs::of(plan.policies().iter().map(AsRef::as_ref));
         let Some(state) = self.namespaces.get_mut(namespace) else { return NextStep::Done };
         let same = state.policies().len() == in_force.len()
             && state.policies().values().zip(in_force.values()).all(|(a, b)| Arc::ptr_eq(a, b));
@@ -94,7 +93,7 @@ impl AuditIndex {
         let known: BTreeSet<_> = state.cells.keys().copied().collect();
         let counted: BTreeMap<_, _> =
             state.cells.iter().map(|(id, cell)| (*id, cell.counted.clone())).collect();
-        for id in state.replan(in_force, weights) {
+        for id in state.replan(in_force, costs) {
             let before = counted.get(&id).cloned().unwrap_or_default();
             if let Some(totals) = self.totals.get_mut(&id) {
                 totals.change(namespace, &before, &CellSums::default());

@@ -17,13 +17,14 @@ use crate::policy::score::Score;
 pub struct NamespaceScores {
     /// The namespaces whose counts changed.
     pub changed: Vec<NamespaceCounts>,
-    pub cluster: Score,
+    /// `None` if no namespace has a workload.
+    pub cluster: Option<Score>,
 }
 
 /// The counts of a namespace, by all policies in force there.
 pub struct NamespaceCounts {
     pub name: String,
-    /// `None` where the namespace is gone.
+    /// `None` where no workload is left.
     pub score: Option<Score>,
     /// The number of open violations by rule or check and severity. What several policies find counts once, by the
     /// highest severity.
@@ -41,8 +42,6 @@ pub(super) struct Unpublished {
     /// Whether `in_namespaces` has been published once.
     pub namespaces_published: bool,
     pub namespaces: BTreeSet<Arc<str>>,
-    /// Whether namespaces may have come or gone.
-    pub scores: bool,
     /// The keys of policies that are gone.
     pub gone: BTreeMap<PolicyId, PolicyKey>,
     /// The workloads whose new pods a policy began to refuse.
@@ -81,11 +80,6 @@ impl Unpublished {
 
     pub fn mark_namespace(&mut self, namespace: &Arc<str>) {
         self.namespaces.insert(Arc::clone(namespace));
-    }
-
-    /// Namespaces may have come or gone.
-    pub fn mark_scores(&mut self) {
-        self.scores = true;
     }
 
     /// Marks the cells whose counts changed, but drops the transitions.
@@ -134,6 +128,5 @@ impl Unpublished {
     ) {
         self.policies.extend(totals.keys());
         self.namespaces.extend(namespaces.cloned());
-        self.scores = true;
     }
 }

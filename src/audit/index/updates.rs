@@ -1,6 +1,6 @@
 //! Takes updates out of the index: what changed since the last call, described for status, reports, Events and metrics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -15,7 +15,6 @@ use crate::api::{RemediationMode, Severity};
 use crate::policy::observed::{
     Change, Changed, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate,
 };
-use crate::policy::score::Score;
 
 /// The most violations listed for a policy, and for a policy in a namespace.
 const WORST: usize = 10;
@@ -88,34 +87,20 @@ impl AuditIndex {
         if !self.settle() {
             return None;
         }
-        let mut names = std::mem::take(&mut self.unpublished.namespaces);
-        if !std::mem::take(&mut self.unpublished.scores) && names.is_empty() {
+        let names = std::mem::take(&mut self.unpublished.namespaces);
+        if names.is_empty() {
             return None;
         }
-        let known: BTreeSet<&str> = self.policies.in_force.namespaces().collect();
-        // A namespace without pods has a score for as long as it exists.
-        names.extend(
-            known.iter().filter(|name| !self.scored.contains(**name)).map(|it| (*it).into()),
-        );
-        names.extend(self.scored.iter().filter(|name| !known.contains(&***name)).cloned());
-        let mut changed = Vec::new();
-        for name in names {
-            let state = self.namespaces.get(&name);
-            let score = match state {
-                Some(state) => Some(state.counted.score()),
-                None => known
-                    .contains(&*name)
-                    .then(|| Score { points: 100, lost_points: BTreeMap::new() }),
-            };
-            if score.is_some() {
-                self.scored.insert(Arc::clone(&name));
-            } else {
-                self.scored.remove(&name);
+        let counts = |name: &Arc<str>| {
+            let state = self.namespaces.get(name);
+            NamespaceCounts {
+                name: name.to_string(),
+                score: state.and_then(|state| state.counted.score()),
+                open: state.map(AuditedNamespace::open_by_rule).unwrap_or_default(),
+                refused: state.map_or(0, AuditedNamespace::refused_workloads),
             }
-            let open = state.map(AuditedNamespace::open_by_rule).unwrap_or_default();
-            let refused = state.map_or(0, AuditedNamespace::refused_workloads);
-            changed.push(NamespaceCounts { name: name.to_string(), score, open, refused });
-        }
+        };
+        let changed = names.iter().map(counts).collect();
         Some(NamespaceScores { changed, cluster: self.cluster.score() })
     }
 

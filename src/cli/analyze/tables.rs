@@ -6,7 +6,6 @@ use std::fmt::Write;
 
 use super::super::columns::{self, Detail, TableCell};
 use crate::analysis::result::Analysis;
-use crate::api::Classification;
 use crate::findings::Violation;
 use crate::policy::text::clip;
 
@@ -37,20 +36,17 @@ pub(crate) fn table(analysis: &Analysis, detail: Detail) -> String {
 fn scores(analysis: &Analysis, detail: Detail) -> String {
     let mut headings =
         vec!["NAMESPACE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS", "LOST POINTS"];
-    let row =
-        |name: &str, score: u8, class: Classification, counts: [u64; 2], lost: &LostPoints| {
-            let [workloads, violations] = counts.map(|count| TableCell::new(&count.to_string()));
-            let (score, class) =
-                (TableCell::new(&score.to_string()), TableCell::new(&format!("{class:?}")));
-            vec![
-                TableCell::new(name),
-                score,
-                class,
-                workloads,
-                violations,
-                TableCell::or_none(&costs(lost, detail)),
-            ]
-        };
+    let row = |name: &str, score, class, counts: [u64; 2], lost: &LostPoints| {
+        let [workloads, violations] = counts.map(|count| TableCell::new(&count.to_string()));
+        vec![
+            TableCell::new(name),
+            TableCell::new(&columns::score(score)),
+            TableCell::new(&columns::class(class)),
+            workloads,
+            violations,
+            TableCell::or_none(&costs(lost, detail)),
+        ]
+    };
     let namespaces = analysis.namespaces.iter().map(|it| {
         let counts = [it.workloads, it.violations];
         row(&it.namespace, it.score, it.classification, counts, &it.lost_points)
@@ -104,7 +100,7 @@ mod tests {
     use super::super::Versioned;
     use super::*;
     use crate::analysis::result::{ClusterScore, NamespaceScore, RuleScore};
-    use crate::api::Severity;
+    use crate::api::{Classification, Severity};
     use crate::findings::Summary;
 
     fn violation(number: usize) -> Violation {
@@ -128,10 +124,10 @@ mod tests {
 
     fn analysis(violations: usize) -> Analysis {
         let lost: LostPoints = [("a", 1), ("b", 2), ("c", 3), ("d", 4)].into();
-        let namespace = |name: &str, score, lost_points: LostPoints| NamespaceScore {
+        let namespace = |name: &str, score: Option<u8>, lost_points: LostPoints| NamespaceScore {
             namespace: name.to_owned(),
             score,
-            classification: Classification::Healthy,
+            classification: score.map(|_| Classification::Healthy),
             workloads: 2,
             pods: 4,
             violations: violations as u64,
@@ -147,8 +143,8 @@ mod tests {
         let violations = (0..violations).map(violation).collect::<Vec<_>>();
         Analysis {
             namespaces: vec![
-                namespace("lab", 100, LostPoints::new()),
-                namespace("shop", 90, lost.clone()),
+                namespace("lab", None, LostPoints::new()),
+                namespace("shop", Some(90), lost.clone()),
             ],
             summary: ClusterScore {
                 counts: Summary {
@@ -156,9 +152,9 @@ mod tests {
                     workloads: 4,
                     skipped: 1,
                     violations: violations.len() as u64,
-                    score: 95,
+                    score: Some(95),
                 },
-                classification: Classification::Healthy,
+                classification: Some(Classification::Healthy),
                 lost_points: lost,
             },
             results: violations,
@@ -172,7 +168,7 @@ mod tests {
     fn the_table_shows_scores_with_what_costs_most_and_the_worst_violations() {
         insta::assert_snapshot!(table(&analysis(1), Detail::Brief), @r#"
         NAMESPACE   SCORE   CLASS     WORKLOADS   VIOLATIONS   LOST POINTS
-        lab         100     Healthy   2           1            <none>
+        lab         -       -         2           1            <none>
         shop        90      Healthy   2           1            d 4, c 3, b 2
         (cluster)   95      Healthy   4           1            d 4, c 3, b 2
 
@@ -188,7 +184,7 @@ mod tests {
     fn the_wide_table_shows_everything() {
         insta::assert_snapshot!(table(&analysis(1), Detail::Full), @r#"
         NAMESPACE   SCORE   CLASS     WORKLOADS   VIOLATIONS   LOST POINTS          POLICIES
-        lab         100     Healthy   2           1            <none>               shop/baseline, every
+        lab         -       -         2           1            <none>               shop/baseline, every
         shop        90      Healthy   2           1            d 4, c 3, b 2, a 1   shop/baseline, every
         (cluster)   95      Healthy   4           1            d 4, c 3, b 2, a 1
 

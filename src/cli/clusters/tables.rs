@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::super::columns::{self, Detail, TableCell};
+use super::super::columns::{self, Detail, NOTHING, TableCell};
 use crate::analysis::fleet::{ClusterFindings, Drift, Fleet, Member};
 
 /// The rules that the brief table shows.
 const SHOWN_RULES: usize = 10;
-/// A cell whose value is unknown or does not exist.
-pub(super) const NOTHING: &str = "-";
 
 /// The clusters, then the violated rules, then the policies that differ.
 pub(super) fn analysis(fleet: &Fleet, detail: Detail) -> String {
@@ -33,7 +31,7 @@ fn clusters(fleet: &Fleet, detail: Detail) -> String {
     let row = |member: &Member| {
         let mut cells = vec![member.context.clone(), member.state.as_str().to_owned()];
         if let Some(found) = &member.found {
-            cells.extend([found.score.to_string(), format!("{:?}", found.classification)]);
+            cells.extend([columns::score(found.score), columns::class(found.classification)]);
             cells.extend([found.workloads, found.violations].map(|count| count.to_string()));
             cells.extend(found.severities.each().map(|(_, count)| count.to_string()));
         } else {

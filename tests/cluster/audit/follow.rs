@@ -28,21 +28,21 @@ fn a_policys_status_follows_deployments_that_are_created_scaled_fixed_and_delete
 ) {
     let shop = audited.namespace("follow");
     shop.policy("baseline", &latest());
-    let status = shop.wait_for_status("a policy without pods", "baseline", violations(0));
-    assert_eq!((&status["healthScore"], &status["healthy"]), (&json!(100), &json!(true)));
+    let status = shop.wait_for_status("a policy without workloads", "baseline", violations(0));
+    for field in ["healthScore", "healthy", "classification"] {
+        assert_eq!(status[field], Value::Null, "{field}");
+    }
+    assert_eq!(status["message"], "No score: there is no workload to judge");
 
     shop.deployment("cart", "nginx", 2);
     let status = shop.wait_for_status("a violation", "baseline", violations(1));
-    assert_eq!(
-        (&status["healthScore"], &status["classification"]),
-        (&json!(0), &json!("Critical"))
-    );
+    assert_eq!((&status["healthScore"], &status["classification"]), (&json!(70), &json!("Stable")));
     let top = &status["topViolations"][0];
     assert_eq!(top["workload"], "Deployment/cart");
     assert_eq!(top["rule"], "forbidLatestTag");
     assert_eq!(top["container"], "web");
     assert_eq!(top["fieldPath"], "spec.containers[0].image");
-    assert_eq!(status["lostPoints"], json!({"forbidLatestTag": 100}));
+    assert_eq!(status["lostPoints"], json!({"forbidLatestTag": 30}));
     let ready = status["conditions"].as_array().unwrap().iter().find(|it| it["type"] == "Ready");
     assert_eq!(ready.unwrap()["status"], "True");
     let generation = shop.get(&["devopspolicy", "baseline"])["metadata"]["generation"].clone();
@@ -55,12 +55,12 @@ fn a_policys_status_follows_deployments_that_are_created_scaled_fixed_and_delete
     );
     let of_namespace = format!("namespace_health_score{{namespace=\"{}\"}}", shop.name);
     assert_eq!(shop.metric(&open), Some(1.0));
-    assert_eq!(shop.metric(&format!("devopspolicy_health_score{labels}")), Some(0.0));
-    assert_eq!(shop.metric(&of_namespace), Some(0.0));
+    assert_eq!(shop.metric(&format!("devopspolicy_health_score{labels}")), Some(70.0));
+    assert_eq!(shop.metric(&of_namespace), Some(70.0));
 
     shop.deployment("api", "nginx:1.29", 1);
     shop.wait_for_status("a compliant workload", "baseline", |status| {
-        status["healthScore"].as_u64().is_some_and(|score| score > 0) && status["violations"] == 1
+        status["healthScore"].as_u64().is_some_and(|score| score > 70) && status["violations"] == 1
     });
     shop.kubectl(&["scale", "deployment", "cart", "--replicas=5"]).ok();
     eventually("five pods", || {
@@ -131,7 +131,7 @@ fn a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go(audi
         "metadata": {"name": "mean"},
         "spec": {"forbidLatestTag": true, "namespaceSelector": {"matchLabels": {"suite": "mean"}}},
     }));
-    let wait_for_mean = |what: &str, score: u64, violations: u64| {
+    let wait_for_mean = |what: &str, score: Value, violations: u64| {
         eventually(what, || {
             let status = audited.get(&["clusterdevopspolicy", "mean"])["status"].clone();
             let arrived = status["healthScore"] == score && status["violations"] == violations;
@@ -139,20 +139,20 @@ fn a_cluster_policy_is_the_mean_of_its_namespaces_and_forgets_those_that_go(audi
         })
         .0
     };
-    let status = wait_for_mean("the mean", 50, 1);
+    let status = wait_for_mean("the mean", json!(85), 1);
     let workload = format!("Deployment/{}/cart", bad.name);
     assert_eq!(status["topViolations"][0]["workload"], workload);
     audited.kubectl(&["delete", "namespace", &bad.name, "--wait=false"]).ok();
     audited
         .kubectl(&["-n", &bad.name, "delete", "pods", "--all", "--force", "--grace-period=0"])
         .ok();
-    wait_for_mean("a deleted namespace", 100, 0);
+    wait_for_mean("a deleted namespace", json!(100), 0);
     eventually("the series of a deleted namespace to go", || {
         let series = format!("namespace_health_score{{namespace=\"{}\"}}", bad.name);
         bad.metric(&series).map_or(Ok(()), |left| Err(left.to_string()))
     });
     audited.kubectl(&["label", "namespace", &good.name, "suite-"]).ok();
-    wait_for_mean("a namespace that is no longer selected", 100, 0);
+    wait_for_mean("a namespace that is no longer selected", Value::Null, 0);
     audited.kubectl(&["delete", "clusterdevopspolicy", "mean"]).ok();
 }
 

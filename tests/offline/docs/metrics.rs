@@ -82,9 +82,10 @@ fn exposition() -> String {
         patch_operations: 0,
     });
     metrics.admission.refused("validate", "shed", "Overloaded");
-    metrics.audit.cluster(100);
+    metrics.audit.cluster(Some(100));
+    metrics.audit.pods(1);
     metrics.audit.namespace("shop", Some(100));
-    metrics.audit.policy("shop", "baseline", 100, [0; 4], 0);
+    metrics.audit.policy("shop", "baseline", Some(100), [0; 4], 0);
     metrics.audit.workloads_refused("shop", Some(0));
     let open = [(("forbidLatestTag".to_owned(), Severity::High), 1)].into();
     metrics.audit.open_violations("shop", &open);

@@ -1,5 +1,6 @@
 //! Words a preview's summary, for the table and the Markdown page.
 
+use super::super::super::columns;
 use super::super::super::formats::count;
 use crate::analysis::preview::answer::{Change, Preview, PreviewViolation, PreviewWorkload};
 use crate::policy::text::clip;
@@ -38,12 +39,10 @@ pub(super) fn compared(preview: &Preview) -> Option<String> {
     ))
 }
 
-/// `62 → 58`, or `62` where it stays.
+/// `62 → 58`, or `62` where it stays; `-` is no score.
 pub(super) fn change(Change { before, after }: Change) -> String {
-    if before.score == after.score {
-        return after.score.to_string();
-    }
-    format!("{} → {}", before.score, after.score)
+    let [before, after] = [before.score, after.score].map(columns::score);
+    if before == after { after } else { format!("{before} → {after}") }
 }
 
 /// `2 of 5`; empty where no pod would be refused.

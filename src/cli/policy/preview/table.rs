@@ -72,11 +72,8 @@ fn scores(preview: &Preview) -> String {
     let changed = preview.namespaces.iter().filter(|it| it.change.before != it.change.after);
     let changed = changed.map(|it| (it.namespace.as_str(), it.change));
     let rows = changed.chain([(TOTAL, total)]).map(|(name, it)| {
-        let class = if it.before.classification == it.after.classification {
-            format!("{:?}", it.after.classification)
-        } else {
-            format!("{:?} → {:?}", it.before.classification, it.after.classification)
-        };
+        let [before, after] = [it.before, it.after].map(|it| columns::class(it.classification));
+        let class = if before == after { after } else { format!("{before} → {after}") };
         vec![TableCell::new(name), TableCell::new(&change(it)), TableCell::new(&class)]
     });
     format!("\n{}", columns::table(&["NAMESPACE", "SCORE", "CLASS"], rows.collect()))

@@ -39,7 +39,7 @@ fn standing(score: u8) -> Standing {
         80.. => Classification::Healthy,
         _ => Classification::Degraded,
     };
-    Standing { score, classification }
+    Standing { score: Some(score), classification: Some(classification) }
 }
 
 /// A policy that nothing is compared with: a workload that is
