@@ -7,6 +7,7 @@ mod bundle;
 mod devops_policy;
 mod enforcement_mode;
 mod exemption;
+mod refused;
 mod remediation;
 mod report;
 mod rules;
@@ -19,6 +20,7 @@ pub use devops_policy::{
 };
 pub use enforcement_mode::EnforcementMode;
 pub use exemption::Exemption;
+pub use refused::{RefusedStatus, RefusedWorkloadStatus};
 pub use remediation::{
     GitOps, RemediatedWorkload, Remediation, RemediationMode, RemediationState, RemediationStatus,
 };

@@ -10,6 +10,7 @@ mod certificates;
 mod connections;
 mod family;
 mod leader;
+mod open_violations;
 mod policies;
 mod remediation;
 
@@ -80,6 +81,7 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Severity;
 
     #[test]
     fn a_review_is_counted_by_its_decision_and_a_denial_by_its_rules() {
@@ -106,5 +108,67 @@ mod tests {
         drop(in_flight);
         let text = String::from_utf8(metrics.expose().unwrap()).unwrap();
         assert!(text.contains("podgate_admission_in_flight 0"), "{text}");
+    }
+
+    /// The series of a family in the exposition.
+    fn series(metrics: &Metrics, family: &str) -> Vec<String> {
+        let text = String::from_utf8(metrics.expose().unwrap()).unwrap();
+        let own = text.lines().filter(|line| line.starts_with(&format!("{family}{{")));
+        own.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn refused_workloads_have_series_as_long_as_their_namespace_and_policy_and_the_leader() {
+        let metrics = Metrics::new().unwrap();
+        let audit = &metrics.audit;
+        let of = |family| series(&metrics, family);
+        audit.workloads_refused("shop", Some(3));
+        audit.workloads_refused("lab", Some(0));
+        audit.policy("shop", "own", Some(40), [0; 4], 3);
+        audit.policy("", "all", Some(40), [0; 4], 0);
+        assert_eq!(
+            of("podgate_workloads_refused"),
+            [
+                r#"podgate_workloads_refused{namespace="lab"} 0"#,
+                r#"podgate_workloads_refused{namespace="shop"} 3"#,
+            ]
+        );
+        assert_eq!(
+            of("devopspolicy_workloads_refused"),
+            [
+                r#"devopspolicy_workloads_refused{namespace="",policy="all"} 0"#,
+                r#"devopspolicy_workloads_refused{namespace="shop",policy="own"} 3"#,
+            ]
+        );
+        audit.workloads_refused("shop", None);
+        audit.policy_gone("shop", "own");
+        assert_eq!(of("podgate_workloads_refused").len(), 1);
+        assert_eq!(of("devopspolicy_workloads_refused").len(), 1);
+        audit.stopped();
+        assert_eq!(of("podgate_workloads_refused").len(), 0);
+        assert_eq!(of("devopspolicy_workloads_refused").len(), 0);
+    }
+
+    #[test]
+    fn the_open_violations_of_a_namespace_are_exactly_those_that_were_set_last() {
+        let metrics = Metrics::new().unwrap();
+        let audit = &metrics.audit;
+        let of = || series(&metrics, "podgate_open_violations");
+        let key = |rule: &str, severity| (rule.to_owned(), severity);
+        let privileged = key("podSecurity/privileged", Severity::Critical);
+        let tag = key("forbidLatestTag", Severity::High);
+        audit.open_violations("shop", &[(privileged.clone(), 2), (tag.clone(), 7)].into());
+        audit.open_violations("lab", &[(tag, 1)].into());
+        audit.open_violations("shop", &[(privileged, 1)].into());
+        let lab =
+            r#"podgate_open_violations{namespace="lab",rule="forbidLatestTag",severity="high"} 1"#;
+        let shop = r#"podgate_open_violations{namespace="shop",rule="podSecurity/privileged",severity="critical"} 1"#;
+        assert_eq!(of(), [lab, shop]);
+        audit.open_violations("shop", &[].into());
+        assert_eq!(of(), [lab]);
+        audit.stopped();
+        assert_eq!(of().len(), 0);
+        audit.open_violations("lab", &[].into());
+        assert_eq!(of().len(), 0);
     }
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::enforcement_mode::EnforcementMode;
+use super::refused::RefusedStatus;
 use super::remediation::RemediationStatus;
 use super::severity::Severity;
 
@@ -59,12 +60,17 @@ pub struct DevOpsPolicyStatus {
     #[schemars(length(max = 10))]
     pub top_violations: Vec<TopViolation>,
 
+    /// The workloads that want more pods than they have, and whose new pods the policy refuses; absent if there are
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedStatus>,
+
     /// The points that each rule costs; their sum is 100 minus the score.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lost_points: BTreeMap<String, i32>,
 
-    /// `Ready`, `Reconciling` and `Stalled`, as kstatus reads them, and `UnknownFields` and `RemediationConflict` while
-    /// they are true. Violations never make `Ready` false.
+    /// `Ready`, `Reconciling` and `Stalled`, as kstatus reads them, and `Refusing`, `UnknownFields` and
+    /// `RemediationConflict` while they are true. Violations never make `Ready` false.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

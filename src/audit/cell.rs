@@ -20,6 +20,13 @@ pub(super) struct OpenViolationKey {
     place: FaultPlace,
 }
 
+impl OpenViolationKey {
+    /// `RULE` or `RULE/CHECK`.
+    pub fn rule(&self) -> &str {
+        &self.place.0.id
+    }
+}
+
 /// A rule or check, a container and a path.
 #[derive(Clone, Debug)]
 struct FaultPlace(Arc<Fault>);
@@ -171,6 +178,12 @@ impl NamespaceCell {
     pub fn open_at(&self, severity: Severity) -> impl Iterator<Item = Violation> {
         let open = self.open.get(severity as usize).into_iter().flatten();
         open.map(move |(key, state)| violation(key, severity, state))
+    }
+
+    /// The open violations with their severity.
+    pub fn open_keys(&self) -> impl Iterator<Item = (&OpenViolationKey, Severity)> {
+        let by_severity = self.open.iter().zip(Severity::ALL);
+        by_severity.flat_map(|(open, severity)| open.keys().map(move |key| (key, severity)))
     }
 
     /// The workloads with an open violation.

@@ -17,6 +17,8 @@ pub(super) struct Totals {
     pub loss: Loss,
     pub workloads: u64,
     pub open: [u64; 4],
+    /// The number of workloads whose new pods the policy refuses.
+    pub refused: u64,
     /// The namespaces with an open violation, by severity, in the order in which they are reported.
     heads: BTreeSet<(Severity, Arc<str>)>,
     /// The namespaces whose reports list results.
@@ -26,7 +28,7 @@ pub(super) struct Totals {
 impl Totals {
     pub fn new(policy: Arc<Policy>) -> Self {
         let (loss, heads, reported) = (Loss::default(), BTreeSet::new(), BTreeSet::new());
-        Self { policy, loss, workloads: 0, open: [0; 4], heads, reported }
+        Self { policy, loss, workloads: 0, open: [0; 4], refused: 0, heads, reported }
     }
 
     /// Replaces a namespace's part of the sums.

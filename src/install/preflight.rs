@@ -5,6 +5,7 @@ mod beat;
 mod check;
 mod holders;
 mod installed;
+mod refused;
 mod rights;
 mod selection;
 mod webhooks;
@@ -27,5 +28,6 @@ pub async fn run(cluster: &Cluster, release_namespace: &str, names: &Names) -> V
     checks.push(beat::beat(cluster, release_namespace).await);
     checks.extend(holders::holders(cluster, release_namespace, names).await);
     checks.extend(installed::policies(cluster).await);
+    checks.extend(refused::refused(cluster).await);
     checks
 }

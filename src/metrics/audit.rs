@@ -1,11 +1,13 @@
 //! Metrics of the audit and of policy statuses, on the leader. A policy's or namespace's series are removed with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Registry};
 
 use super::family::{counter, counters, gauges, register};
+use super::open_violations::OpenViolations;
+use crate::api::Severity;
 
 /// The values of the label `severity`, worst first.
 const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
@@ -15,11 +17,15 @@ pub struct AuditMetrics {
     cluster: IntGaugeVec,
     namespaces: IntGaugeVec,
     pod_events: IntCounter,
+    workload_events: IntCounter,
     reconciles: IntCounter,
     reconcile_errors: IntCounter,
     violations: IntCounterVec,
     open: IntGaugeVec,
     scores: IntGaugeVec,
+    refused: IntGaugeVec,
+    refused_in: IntGaugeVec,
+    open_in: OpenViolations,
     pods: IntGaugeVec,
     watch_errors: IntCounter,
     list_seconds: Gauge,
@@ -47,6 +53,11 @@ impl AuditMetrics {
                 registry,
                 "pod_events_total",
                 "Changes of pods that the audit has seen.",
+            )?,
+            workload_events: counter(
+                registry,
+                "podgate_workload_events_total",
+                "Changes of the workloads that make pods, that the audit has seen.",
             )?,
             reconciles: counter(
                 registry,
@@ -76,6 +87,19 @@ impl AuditMetrics {
                 "A policy's score, 0 to 100; no series without a workload. The namespace is the policy's, empty for a cluster policy.",
                 &["namespace", "policy"],
             )?,
+            refused: gauges(
+                registry,
+                "devopspolicy_workloads_refused",
+                "Workloads that lack pods because the policy refuses new ones. The namespace is the policy's, empty for a cluster policy.",
+                &["namespace", "policy"],
+            )?,
+            refused_in: gauges(
+                registry,
+                "podgate_workloads_refused",
+                "Workloads of a namespace that lack pods because a policy refuses new ones.",
+                &["namespace"],
+            )?,
+            open_in: OpenViolations::new(registry)?,
             pods: gauges(
                 registry,
                 "podgate_audit_pods",
@@ -85,7 +109,7 @@ impl AuditMetrics {
             watch_errors: counter(
                 registry,
                 "podgate_pod_watch_errors_total",
-                "Times the watch of pods failed; each is retried.",
+                "Times a watch of pods or workloads failed; each is retried.",
             )?,
             list_seconds: register(
                 registry,
@@ -100,6 +124,10 @@ impl AuditMetrics {
 
     pub fn pod_event(&self) {
         self.pod_events.inc();
+    }
+
+    pub fn workload_event(&self) {
+        self.workload_events.inc();
     }
 
     pub fn reconciled(&self) {
@@ -125,12 +153,12 @@ impl AuditMetrics {
 
     /// The cluster's score; `None` removes the series.
     pub fn cluster(&self, score: Option<u8>) {
-        set(&self.cluster, &[], score);
+        set(&self.cluster, &[], score.map(Into::into));
     }
 
     /// A namespace's score; `None` removes the series.
     pub fn namespace(&self, namespace: &str, score: Option<u8>) {
-        set(&self.namespaces, &[namespace], score);
+        set(&self.namespaces, &[namespace], score.map(Into::into));
     }
 
     /// A violation of a policy began; the namespace of a cluster policy is empty.
@@ -138,17 +166,37 @@ impl AuditMetrics {
         self.violations.with_label_values(&[namespace, policy]).inc();
     }
 
-    /// A policy's score, whose series `None` removes, and its open violations by severity, worst first.
-    pub fn policy(&self, namespace: &str, policy: &str, score: Option<u8>, open: [u64; 4]) {
+    /// The number of a namespace's workloads that lack pods because a policy refuses new ones; `None` removes the
+    /// series.
+    pub fn workloads_refused(&self, namespace: &str, refused: Option<u64>) {
+        set(&self.refused_in, &[namespace], refused);
+    }
+
+    /// The open violations of a namespace's workloads, by the rule's id (`RULE` or `RULE/CHECK`) and severity. Series
+    /// of others are removed.
+    pub fn open_violations(&self, namespace: &str, open: &BTreeMap<(String, Severity), u64>) {
+        self.open_in.set(namespace, open);
+    }
+
+    /// A policy's score, whose series `None` removes, its open violations by severity, worst first, and the number of
+    /// workloads whose new pods it refuses.
+    pub fn policy(
+        &self,
+        namespace: &str,
+        policy: &str,
+        score: Option<u8>,
+        open: [u64; 4],
+        refused: u64,
+    ) {
         let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
         with_series.insert((namespace.to_owned(), policy.to_owned()));
-        set(&self.scores, &[namespace, policy], score);
+        set(&self.scores, &[namespace, policy], score.map(Into::into));
         // A series that starts at 0 shows the first violation as an increase.
         self.violations.with_label_values(&[namespace, policy]).inc_by(0);
         for (severity, open) in SEVERITIES.into_iter().zip(open) {
-            let gauge = self.open.with_label_values(&[namespace, policy, severity]);
-            gauge.set(i64::try_from(open).unwrap_or(i64::MAX));
+            set(&self.open, &[namespace, policy, severity], Some(open));
         }
+        set(&self.refused, &[namespace, policy], Some(refused));
     }
 
     /// A policy was deleted.
@@ -167,6 +215,8 @@ impl AuditMetrics {
         }
         self.cluster.reset();
         self.namespaces.reset();
+        self.refused_in.reset();
+        self.open_in.reset();
         self.pods.reset();
     }
 
@@ -174,17 +224,20 @@ impl AuditMetrics {
         set(&self.scores, &[namespace, policy], None);
         // An error means that there was no such series.
         drop(self.violations.remove_label_values(&[namespace, policy]));
+        drop(self.refused.remove_label_values(&[namespace, policy]));
         for severity in SEVERITIES {
             drop(self.open.remove_label_values(&[namespace, policy, severity]));
         }
     }
 }
 
-/// Sets a score's series, or removes it.
-fn set(scores: &IntGaugeVec, labels: &[&str], score: Option<u8>) {
-    match score {
-        Some(score) => scores.with_label_values(labels).set(score.into()),
+/// Sets a series, or removes it.
+fn set(gauge: &IntGaugeVec, labels: &[&str], value: Option<u64>) {
+    match value {
+        Some(value) => {
+            gauge.with_label_values(labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
         // An error means that there was no such series.
-        None => drop(scores.remove_label_values(labels)),
+        None => drop(gauge.remove_label_values(labels)),
     }
 }

@@ -21,6 +21,7 @@ impl EventType {
 pub enum EventReason {
     PolicyViolation,
     PolicyViolationResolved,
+    PodsRefused,
     RemediationProposed,
     RemediationConflict,
     Repairing,
@@ -35,6 +36,7 @@ impl EventReason {
         match self {
             Self::PolicyViolation => "PolicyViolation",
             Self::PolicyViolationResolved => "PolicyViolationResolved",
+            Self::PodsRefused => "PodsRefused",
             Self::RemediationProposed => "RemediationProposed",
             Self::RemediationConflict => "RemediationConflict",
             Self::Repairing => "Repairing",
@@ -52,6 +54,7 @@ impl EventReason {
             | Self::Repairing
             | Self::Repaired => EventType::Normal,
             Self::PolicyViolation
+            | Self::PodsRefused
             | Self::RemediationConflict
             | Self::RepairUndone
             | Self::RolledBack

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::refused;
 use crate::api::{
     BundleStatus, DevOpsPolicyStatus, ExemptionStatus, RemediationState, RemediationStatus,
     TopViolation,
@@ -24,6 +25,8 @@ mod condition_type {
     pub const READY: &str = "Ready";
     pub const RECONCILING: &str = "Reconciling";
     pub const STALLED: &str = "Stalled";
+    /// The policy keeps workloads from making pods.
+    pub const REFUSING: &str = "Refusing";
     /// Repairs of the policy are undone by someone else.
     pub const REMEDIATION_CONFLICT: &str = "RemediationConflict";
     /// The policy's expressions read fields that no Pod has.
@@ -34,6 +37,7 @@ mod condition_type {
 mod reason {
     pub const EVALUATED: &str = "Evaluated";
     pub const INVALID_SPEC: &str = "InvalidSpec";
+    pub const PODS_REFUSED: &str = "PodsRefused";
     pub const UNDONE: &str = "Undone";
     pub const NOT_IN_POD_SCHEMA: &str = "NotInPodSchema";
 }
@@ -111,7 +115,11 @@ impl PolicyState {
         let unknown_fields = (!fields.is_empty()).then(|| {
             condition(condition_type::UNKNOWN_FIELDS, reason::NOT_IN_POD_SCHEMA, fields.join("; "))
         });
-        conflict.into_iter().chain(unknown_fields).collect()
+        let refusing = self.observed.as_ref().and_then(|it| {
+            let message = refused::message(&it.refused, it.policy.scope.namespace())?;
+            Some(condition(condition_type::REFUSING, reason::PODS_REFUSED, message))
+        });
+        refusing.into_iter().chain(conflict).chain(unknown_fields).collect()
     }
 
     /// The conditions of kstatus: `Ready`, `Reconciling` and `Stalled`.
@@ -154,6 +162,7 @@ impl PolicyState {
 /// The part of the status that comes from the audit.
 fn found(observed: &ObservedPolicy) -> DevOpsPolicyStatus {
     let score = observed.score.as_ref();
+    let namespace = observed.policy.scope.namespace();
     let exemptions = observed.policy.has_exemptions().then(|| ExemptionStatus {
         used: integer(observed.exemptions.used.into()),
         unused: integer(observed.exemptions.unused.into()),
@@ -166,11 +175,8 @@ fn found(observed: &ObservedPolicy) -> DevOpsPolicyStatus {
         message: Some(observed.sentence()),
         effective_mode: Some(observed.policy.mode),
         classification: score.map(Score::classification),
-        top_violations: observed
-            .worst
-            .iter()
-            .map(|it| top(it, observed.policy.scope.namespace().is_none()))
-            .collect(),
+        top_violations: observed.worst.iter().map(|it| top(it, namespace)).collect(),
+        refused: refused::status(&observed.refused, namespace),
         lost_points: score
             .into_iter()
             .flat_map(|it| &it.lost_points)
@@ -189,15 +195,11 @@ fn integer(number: u64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 
-fn top(violation: &Violation, with_namespace: bool) -> TopViolation {
+/// `namespace` is the policy's.
+fn top(violation: &Violation, namespace: Option<&str>) -> TopViolation {
     let Violation { workload, fault, severity, .. } = violation;
-    let name = if with_namespace {
-        format!("{}/{}/{}", workload.kind, workload.namespace, workload.name)
-    } else {
-        format!("{}/{}", workload.kind, workload.name)
-    };
     TopViolation {
-        workload: cut(name, MAX_WORKLOAD),
+        workload: cut(workload.label_in(namespace), MAX_WORKLOAD),
         rule: fault.id.clone(),
         severity: *severity,
         container: fault.container.clone(),
@@ -215,6 +217,7 @@ mod tests {
     use crate::policy::compile::{Policy, PolicyOrigin};
     use crate::policy::exemption::ExemptionCounts;
     use crate::policy::in_force::Fallback;
+    use crate::policy::observed::testing::refused;
     use crate::policy::observed::{Fault, Refused, WorkloadKey};
     use crate::policy::scope::Scope;
 
@@ -310,6 +313,36 @@ mod tests {
             PolicyState { observed: Some(worse), ..PolicyState::default() }.status(&status, later);
         assert_eq!(next.last_evaluated, Some(Time(later)));
         assert_eq!(condition(&next, "Ready").last_transition_time, Time(NOW), "it did not change");
+    }
+
+    #[test]
+    fn refused_workloads_are_a_condition_and_come_first_in_the_message_while_there_are_any() {
+        let names = ["cart", "web"];
+        let worst = names.map(|name| refused(name, (0, 4), &["forbidLatestTag"])).to_vec();
+        let mut refusing = observed();
+        refusing.refused = Refused { workloads: 2, worst };
+        let refusing = PolicyState { observed: Some(refusing), ..PolicyState::default() };
+        let status = refusing.status(&DevOpsPolicyStatus::default(), NOW);
+        let found = condition(&status, "Refusing");
+        assert_eq!((found.status.as_str(), found.reason.as_str()), ("True", "PodsRefused"));
+        assert!(found.message.contains("Deployment/cart has 0 of 4 pods"), "{}", found.message);
+        assert_eq!(condition(&status, "Ready").status, "True");
+        assert_eq!(
+            status.message.as_deref(),
+            Some(
+                "refuses new pods of 2 workloads; Critical: score 0, 1 open violation (1 high) in 1 workload"
+            )
+        );
+        let listed = status.refused.as_ref().unwrap();
+        assert_eq!((listed.workloads, listed.worst[0].workload.as_str()), (2, "Deployment/cart"));
+        let later = NOW + std::time::Duration::from_hours(1);
+        assert_eq!(refusing.status(&status, later), status, "nothing changed");
+
+        let recovered = PolicyState { observed: Some(observed()), ..PolicyState::default() };
+        let status = recovered.status(&status, later);
+        assert!(status.conditions.iter().all(|it| it.type_ != "Refusing"));
+        assert_eq!(status.refused, None);
+        assert!(serde_json::to_value(&status).unwrap().get("refused").is_none());
     }
 
     #[test]

@@ -25,6 +25,7 @@ mod leadership;
 mod outage;
 mod pod_security;
 mod preview;
+mod refused;
 mod remediation;
 #[path = "../support/support.rs"]
 mod support;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
             outage,
             pod_security,
             preview,
+            refused,
             remediation,
         ],
     )

@@ -12,9 +12,12 @@ use podgate::analysis::result::Analysis;
 use podgate::audit::index::{AuditIndex, NextStep};
 use podgate::audit::pod::ObservedPod;
 use podgate::policy::compile::Policy;
+use podgate::policy::made_pod::{MAKERS, made_pod};
+use podgate::policy::observed::Changed;
 use podgate::policy::policy_set::{NamespaceMetadata, PolicySet};
 use podgate::policy::scope::{Scope, Selection};
 use podgate::policy::text::cut;
+use podgate::policy::workload::Kind;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -34,7 +37,18 @@ enum Step {
         namespace: usize,
         pod: usize,
     },
-    /// The pods are listed again; those whose index is in the mask are gone.
+    Deployment {
+        namespace: usize,
+        owner: usize,
+        image: usize,
+        replicas: u32,
+        running: u32,
+    },
+    DeleteDeployment {
+        namespace: usize,
+        owner: usize,
+    },
+    /// Everything is listed again; pods and Deployments whose index is in the mask are gone.
     List {
         gone: usize,
     },
@@ -52,8 +66,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             |(namespace, pod, image, restarts, phase)| Step::Apply { namespace, pod, image, restarts, phase }
         ),
         2 => (0..3usize, 0..6usize).prop_map(|(namespace, pod)| Step::Delete { namespace, pod }),
+        4 => (0..3usize, 0..3usize, 0..4usize, 0..3u32, 0..3u32).prop_map(
+            |(namespace, owner, image, replicas, running)| Step::Deployment { namespace, owner, image, replicas, running }
+        ),
+        2 => (0..3usize, 0..3usize).prop_map(|(namespace, owner)| Step::DeleteDeployment { namespace, owner }),
         1 => (0..64usize).prop_map(|gone| Step::List { gone }),
-        2 => prop::collection::vec((0..3usize, 0..6usize), 0..4).prop_map(|policies| Step::Policies { policies }),
+        2 => prop::collection::vec((0..3usize, 0..7usize), 0..4).prop_map(|policies| Step::Policies { policies }),
         1 => (0..100u64).prop_map(|seconds| Step::Wait { seconds }),
     ];
     prop::collection::vec(step, 1..40)
@@ -87,10 +105,11 @@ fn policy(scope: usize, spec: usize) -> Arc<Policy> {
     let spec = [
         json!({"forbidLatestTag": true}),
         json!({"forbidLatestTag": true, "maxRestartCount": 2, "severityOverrides": {"forbidLatestTag": "low"}}),
-        json!({"forbidLatestTag": true, "requireLivenessProbe": true, "exemptions": [exempt]}),
+        json!({"forbidLatestTag": true, "requireLivenessProbe": true, "exemptions": [exempt.clone()]}),
         json!({"forbidPendingDuration": 60, "allowedRegistries": ["ghcr.io/team"]}),
         json!({"bundle": "restricted"}),
         json!({"maxRestartCount": 1, "exemptions": [expiring]}),
+        json!({"enforcementMode": "enforce", "forbidLatestTag": true, "exemptions": [exempt]}),
     ][spec]
         .clone();
     let scopes = || match scope {
@@ -117,6 +136,36 @@ fn index() -> AuditIndex {
     AuditIndex::new(Box::new(|_, _, _| None))
 }
 
+/// Begins the lists of pods and of all kinds of workloads.
+pub fn list_begins(index: &mut AuditIndex) {
+    index.list_begins(Kind::Pod);
+    MAKERS.into_iter().for_each(|kind| index.list_begins(kind));
+}
+
+pub fn list_ends(index: &mut AuditIndex, now: Timestamp) {
+    MAKERS.into_iter().for_each(|kind| index.list_ends(kind, now));
+    index.list_ends(Kind::Pod, now);
+}
+
+/// The Deployment of two of the pods.
+fn deployment(namespace: usize, owner: usize, image: usize, replicas: u32, running: u32) -> Value {
+    let mut template = pod(namespace, 2 * owner, image, 0, 0);
+    for field in ["name", "namespace", "ownerReferences", "creationTimestamp"] {
+        template["metadata"].as_object_mut().unwrap().remove(field);
+    }
+    json!({
+        "metadata": {"name": format!("w{owner}"), "namespace": NAMESPACES[namespace]},
+        "spec": {"replicas": replicas, "template": template},
+        "status": {"replicas": running, "updatedReplicas": running},
+    })
+}
+
+fn apply_deployment(index: &mut AuditIndex, deployment: &Value, now: Timestamp) {
+    let made = made_pod(Kind::Deployment, &deployment.to_string()).unwrap();
+    let text = |field: &str| deployment["metadata"][field].as_str().unwrap();
+    index.workload(Kind::Deployment, (text("namespace"), text("name")), made.as_ref(), now);
+}
+
 fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timestamp) -> Analysis {
     let default_checks = PolicySet::default_checks();
     let mut analyzer = Analyzer::new(set, &default_checks, ["lab", "shop"].map(str::to_owned), now);
@@ -135,8 +184,10 @@ fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, St
             .map(|it| format!("{:?} {} {} {}", it.workload, it.fault.id, it.severity, it.pods))
             .collect();
         let score = &it.score;
-        let text =
-            format!("{score:?} {} {:?} {:?} {worst:?}", it.workloads, it.open, it.exemptions);
+        let text = format!(
+            "{score:?} {} {:?} {:?} {worst:?} {:?}",
+            it.workloads, it.open, it.exemptions, it.refused
+        );
         (it.policy.label.clone(), (it.violations(), text))
     });
     statuses.collect()
@@ -150,10 +201,10 @@ impl Scores {
     fn take(&mut self, index: &mut AuditIndex) {
         let Some(scores) = index.take_scores() else { return };
         self.0 = scores.cluster.map(|it| it.points);
-        for (namespace, score) in scores.changed {
-            match score {
-                Some(score) => drop(self.1.insert(namespace, score.points)),
-                None => drop(self.1.remove(&namespace)),
+        for counts in scores.changed {
+            match counts.score {
+                Some(score) => drop(self.1.insert(counts.name, score.points)),
+                None => drop(self.1.remove(&counts.name)),
             }
         }
     }
@@ -166,12 +217,13 @@ proptest! {
     fn after_any_sequence_of_events_the_index_matches_a_fresh_count(steps in steps()) {
         let mut now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
         let mut pods = BTreeMap::new();
+        let mut deployments = BTreeMap::new();
         let mut policies = set(&[]);
         let mut index = index();
         let mut scores = Scores::default();
         let _ = index.policies(Arc::clone(&policies), now);
-        index.list_begins();
-        index.list_ends(now);
+        list_begins(&mut index);
+        list_ends(&mut index, now);
         for step in steps {
             match step {
                 Step::Apply { namespace, pod: name, image, restarts, phase } => {
@@ -183,13 +235,27 @@ proptest! {
                     index.delete(NAMESPACES[namespace], &format!("p{pod}"), now);
                     pods.remove(&(namespace, pod));
                 }
+                Step::Deployment { namespace, owner, image, replicas, running } => {
+                    let object = deployment(namespace, owner, image, replicas, running);
+                    apply_deployment(&mut index, &object, now);
+                    deployments.insert((namespace, owner), object);
+                }
+                Step::DeleteDeployment { namespace, owner } => {
+                    let key = (NAMESPACES[namespace], &*format!("w{owner}"));
+                    index.delete_workload(Kind::Deployment, key, now);
+                    deployments.remove(&(namespace, owner));
+                }
                 Step::List { gone } => {
                     pods.retain(|(_, pod), _| gone & (1 << pod) == 0);
-                    index.list_begins();
+                    deployments.retain(|(_, owner), _| gone & (1 << owner) == 0);
+                    list_begins(&mut index);
                     for pod in pods.values() {
                         index.pod(&observed(pod), now);
                     }
-                    index.list_ends(now);
+                    for deployment in deployments.values() {
+                        apply_deployment(&mut index, deployment, now);
+                    }
+                    list_ends(&mut index, now);
                 }
                 Step::Policies { policies: next } => {
                     policies = set(&next);
@@ -206,21 +272,30 @@ proptest! {
                 scores.take(&mut index);
             }
         }
-        index.list_begins();
+        list_begins(&mut index);
         for pod in pods.values() {
             index.pod(&observed(pod), now);
         }
-        index.list_ends(now);
+        for deployment in deployments.values() {
+            apply_deployment(&mut index, deployment, now);
+        }
+        list_ends(&mut index, now);
         let mut fresh = self::index();
         let _ = fresh.policies(Arc::clone(&policies), now);
-        fresh.list_begins();
+        list_begins(&mut fresh);
+        for deployment in deployments.values() {
+            apply_deployment(&mut fresh, deployment, now);
+        }
         for pod in pods.values() {
             fresh.pod(&observed(pod), now);
         }
-        fresh.list_ends(now);
+        list_ends(&mut fresh, now);
         let counted = statuses(&mut fresh, now);
         prop_assert_eq!(&statuses(&mut index, now), &counted);
 
+        if !deployments.is_empty() {
+            return Ok(());
+        }
         let analysis = analysis(&policies, &pods, now);
         let mut violations = BTreeMap::new();
         for policy in policies.policies() {
@@ -248,9 +323,9 @@ fn violations_that_come_and_go_between_two_ticks_are_no_change() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(1, 0)]), now);
-    index.list_begins();
+    list_begins(&mut index);
     index.pod(&observed(&pod(1, 0, 0, 0, 0)), now);
-    index.list_ends(now);
+    list_ends(&mut index, now);
     assert!(index.take_changes().is_empty(), "existing violations are no change");
     // A pod is replaced by another one of the same workload, and another workload is created and deleted.
     index.delete("shop", "p0", now);
@@ -261,7 +336,9 @@ fn violations_that_come_and_go_between_two_ticks_are_no_change() {
     index.pod(&observed(&pod(1, 1, 1, 0, 0)), now);
     let changes = index.take_changes();
     assert_eq!(changes.len(), 1);
-    assert!(changes[0].gone && changes[0].violation.workload.name == "w0");
+    let closed =
+        |it: &Changed| matches!(it, Changed::Closed(violation) if violation.workload.name == "w0");
+    assert!(closed(&changes[0].what));
 }
 
 #[test]
@@ -269,18 +346,18 @@ fn nothing_is_reported_before_every_pod_was_listed_and_nothing_is_lost_during_a_
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(1, 0)]), now);
-    index.list_begins();
+    list_begins(&mut index);
     index.pod(&observed(&pod(1, 0, 0, 0, 0)), now);
     assert!(index.take_policies(now).is_empty() && index.take_namespaces().is_none());
-    index.list_ends(now);
+    list_ends(&mut index, now);
     assert!(index.take_namespaces().is_some(), "the first result has all namespaces");
     assert!(index.take_namespaces().is_none());
     assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 1);
-    index.list_begins();
+    list_begins(&mut index);
     index.pod(&observed(&pod(1, 2, 0, 0, 0)), now);
     let observed = index.take_policies(now).remove(0).observed.unwrap();
     assert_eq!(observed.violations(), 2, "an unfinished list removes no pods");
-    index.list_ends(now);
+    list_ends(&mut index, now);
     assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 1);
 }
 
@@ -289,14 +366,14 @@ fn a_pod_missing_from_a_new_list_is_removed_even_if_it_grows_old_during_the_list
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(1, 3)]), now);
-    index.list_begins();
+    list_begins(&mut index);
     index.pod(&observed(&pod(1, 0, 2, 0, 1)), now);
-    index.list_ends(now);
-    index.list_begins();
+    list_ends(&mut index, now);
+    list_begins(&mut index);
     let later = now + Duration::from_mins(1);
     let _ = index.age(later);
     assert_eq!(index.take_policies(later)[0].observed.as_ref().unwrap().violations(), 1);
-    index.list_ends(later);
+    list_ends(&mut index, later);
     assert_eq!(index.pods(), 0);
 }
 
@@ -313,9 +390,9 @@ fn an_exemption_that_ends_between_two_ticks_is_not_lost_when_policies_change() {
         Arc::new(PolicySet::new(policies, Arc::clone(&known)))
     };
     let _ = index.policies(set(&[]), now);
-    index.list_begins();
+    list_begins(&mut index);
     index.pod(&observed(&pod(1, 0, 1, 3, 0)), now);
-    index.list_ends(now);
+    list_ends(&mut index, now);
     assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 0);
     let later = now + Duration::from_secs(2);
     let _ = index.policies(set(&[policy(0, 0)]), later);
@@ -339,17 +416,17 @@ fn pods_are_listed_again_when_an_exemption_from_a_rule_that_reads_whole_pods_end
     let known = NAMESPACES.map(|it| (it.to_owned(), NamespaceMetadata::default()));
     let policies = PolicySet::new([Arc::new(policy)], Arc::new(known.into()));
     let whole = |index: &mut AuditIndex, now| {
-        index.list_begins();
+        list_begins(index);
         let pod = pod(1, 0, 1, 0, 0).to_string();
         index.pod(&serde_json::from_str::<ObservedPod<true>>(&pod).unwrap(), now);
-        index.list_ends(now);
+        list_ends(index, now);
         index.take_policies(now)[0].observed.as_ref().unwrap().violations()
     };
     let mut index = index();
     let _ = index.policies(Arc::new(policies), now);
     assert_eq!(whole(&mut index, now), 0);
     let later = now + Duration::from_mins(1);
-    assert_eq!(index.age(later), NextStep::ListPods);
+    assert_eq!(index.age(later), NextStep::ListAgain);
     assert_eq!(whole(&mut index, later), 1);
     assert_eq!(index.age(later), NextStep::Done);
 }
@@ -359,13 +436,13 @@ fn twenty_namespaces_of_a_cluster_policy_have_results_and_all_have_counts() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(2, 0)]), now);
-    index.list_begins();
+    list_begins(&mut index);
     for number in 0..30 {
         let mut pod = pod(1, 0, 0, 0, 0);
         pod["metadata"]["namespace"] = json!(format!("n{number:02}"));
         index.pod(&observed(&pod), now);
     }
-    index.list_ends(now);
+    list_ends(&mut index, now);
     let pictures: Vec<_> =
         index.take_namespaces().unwrap().into_iter().filter_map(|it| it.observed).collect();
     assert_eq!(pictures.len(), 30);
@@ -413,10 +490,10 @@ fn every_fixture_gets_the_same_verdict_from_its_stored_fields_as_from_the_whole_
         for pod in pods {
             let mut index = index();
             let _ = index.policies(Arc::clone(&set), now);
-            index.list_begins();
+            list_begins(&mut index);
             let whole: ObservedPod<true> = serde_json::from_str(&pod.to_string()).unwrap();
             index.pod(&whole, now);
-            index.list_ends(now);
+            list_ends(&mut index, now);
             let namespace = index.take_namespaces().unwrap().into_iter().find_map(|it| it.observed);
             let kept: BTreeSet<_> = namespace
                 .iter()

@@ -21,6 +21,7 @@ use podgate::scan::offline;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use crate::audit_index::{list_begins, list_ends};
 use crate::support::manifests::{held_by, probed_pod};
 
 const NOW: &str = "2026-01-01T01:00:00Z";
@@ -67,11 +68,11 @@ struct Audited {
 fn audited(policies: &[Arc<Policy>], pods: &[Value]) -> Audited {
     let mut index = AuditIndex::new(Box::new(|_, _, _| None));
     let _ = index.policies(Arc::new(set(policies, pods)), now());
-    index.list_begins();
+    list_begins(&mut index);
     for pod in pods {
         index.pod(&serde_json::from_str::<ObservedPod<false>>(&pod.to_string()).unwrap(), now());
     }
-    index.list_ends(now());
+    list_ends(&mut index, now());
     let scores = index.take_scores();
     let policies = index.take_policies(now()).into_iter().filter_map(|it| it.observed);
     let policies = policies.map(|it| {
@@ -83,7 +84,7 @@ fn audited(policies: &[Arc<Policy>], pods: &[Value]) -> Audited {
     Audited {
         cluster: scores.as_ref().and_then(|it| it.cluster.as_ref()).map(|it| it.points),
         namespaces: changed
-            .filter_map(|(name, score)| Some((name.clone(), score.as_ref()?.points)))
+            .filter_map(|it| Some((it.name.clone(), it.score.as_ref()?.points)))
             .collect(),
         policies: policies.collect(),
     }

@@ -1,4 +1,5 @@
-//! Applies changed policies: judges the pods of the namespaces concerned again, from the facts kept of them.
+//! Applies changed policies: judges the pods and templates of the namespaces concerned again, from the facts kept of
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -17,7 +18,7 @@ use crate::policy::policy_set::PolicySet;
 use crate::policy::score::Costs;
 
 impl AuditIndex {
-    /// Puts policies in force, and judges the pods again in each namespace whose policies changed.
+    /// Puts policies in force, and judges pods and templates again in each namespace whose policies changed.
     pub fn policies(&mut self, policies: Arc<PolicySet>, now: Timestamp) -> NextStep {
         // Exemptions that expired since the last call are handled first: `expiry` below only covers later ones.
         let mut next = self.age(now);
@@ -51,8 +52,8 @@ impl AuditIndex {
         (self.ids, self.by_key) = (ids, by_key);
         self.expiry = self.next_expiry(now);
         for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
-            if self.replan(&namespace, Replan::IfChanged, now) == NextStep::ListPods {
-                next = NextStep::ListPods;
+            if self.replan(&namespace, Replan::IfChanged, now) == NextStep::ListAgain {
+                next = NextStep::ListAgain;
             }
         }
         next
@@ -87,7 +88,7 @@ impl AuditIndex {
         if same && state.document == document && replan == Replan::IfChanged {
             return NextStep::Done;
         }
-        let next = if document.is_some() { NextStep::ListPods } else { NextStep::Done };
+        let next = if document.is_some() { NextStep::ListAgain } else { NextStep::Done };
         state.document = document;
         let known: BTreeSet<_> = state.cells.keys().copied().collect();
         let counted: BTreeMap<_, _> =
@@ -126,6 +127,7 @@ impl AuditIndex {
             *counted += 1;
             self.mark_changed(namespace, changed);
         }
+        self.replan_templates(namespace, &counted, &known, now);
         next
     }
 }

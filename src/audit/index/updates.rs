@@ -7,12 +7,13 @@ use jiff::Timestamp;
 
 use super::super::cell::{CellSums, NamespaceCell, Transition};
 use super::super::facts::PolicyId;
+use super::super::namespace::AuditedNamespace;
 use super::super::totals::Totals;
 use super::AuditIndex;
-use super::unpublished::{NamespaceScores, Unpublished};
+use super::unpublished::{NamespaceCounts, NamespaceScores, Unpublished};
 use crate::api::{RemediationMode, Severity};
 use crate::policy::observed::{
-    Change, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate, Refused,
+    Change, Changed, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate,
 };
 
 /// The most violations listed for a policy, and for a policy in a namespace.
@@ -64,12 +65,19 @@ impl AuditIndex {
         Some(updates)
     }
 
-    /// Takes the violations that began or went since the first list was complete.
+    /// Takes what changed since the first list was complete: the violations that began or went, and the workloads whose
+    /// new pods a policy began to refuse.
     pub fn take_changes(&mut self) -> Vec<Change> {
+        self.settle();
         let transitions = self.unpublished.take_transitions();
-        let changes = transitions.filter_map(|(id, Transition { violation, gone })| {
+        let violations = transitions.map(|(id, Transition { violation, gone })| {
+            (id, if gone { Changed::Closed(violation) } else { Changed::Opened(violation) })
+        });
+        let refused = std::mem::take(&mut self.unpublished.refused).into_iter();
+        let changes = violations.chain(refused.map(|(id, it)| (id, Changed::Refused(it))));
+        let changes = changes.filter_map(|(id, what)| {
             let policy = Arc::clone(&self.totals.get(&id)?.policy);
-            Some(Change { policy, violation, gone })
+            Some(Change { policy, what })
         });
         changes.collect()
     }
@@ -83,8 +91,16 @@ impl AuditIndex {
         if names.is_empty() {
             return None;
         }
-        let score = |name: &Arc<str>| self.namespaces.get(name)?.counted.score();
-        let changed = names.iter().map(|name| (name.to_string(), score(name))).collect();
+        let counts = |name: &Arc<str>| {
+            let state = self.namespaces.get(name);
+            NamespaceCounts {
+                name: name.to_string(),
+                score: state.and_then(|state| state.counted.score()),
+                open: state.map(AuditedNamespace::open_by_rule).unwrap_or_default(),
+                refused: state.map_or(0, AuditedNamespace::refused_workloads),
+            }
+        };
+        let changed = names.iter().map(counts).collect();
         Some(NamespaceScores { changed, cluster: self.cluster.score() })
     }
 
@@ -92,6 +108,10 @@ impl AuditIndex {
     fn settle(&mut self) -> bool {
         if !self.complete {
             return false;
+        }
+        for name in self.unpublished.namespaces.iter().cloned().collect::<Vec<_>>() {
+            let begun = self.count_refused(&name);
+            self.unpublished.refused.extend(begun);
         }
         for name in &self.unpublished.namespaces {
             let Some(state) = self.namespaces.get_mut(name) else { continue };
@@ -118,7 +138,7 @@ impl AuditIndex {
             }
         }
         for name in &self.unpublished.namespaces {
-            if self.namespaces.get(name).is_some_and(|state| state.pods.is_empty()) {
+            if self.namespaces.get(name).is_some_and(|state| state.is_empty()) {
                 self.namespaces.remove(name);
             }
         }
@@ -148,7 +168,7 @@ impl AuditIndex {
             open: totals.open,
             worst,
             exemptions: totals.policy.exemptions(&used, now),
-            refused: Refused::default(),
+            refused: self.refused(id, totals.refused),
         }
     }
 

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use podgate::api::Severity;
 use podgate::metrics::{Metrics, ReviewSummary};
 
 /// The page's sections: heading, introduction, and the prefixes of their metrics.
@@ -37,11 +38,13 @@ const PARTS: [(&str, &str, &[&str]); 7] = [
         "`podgate_leader` is of every replica. The rest is of the one that leads: what carries a score, a namespace or a policy has series \
          there only, and they go when it leads no more, or when the namespace or policy is gone; the counters without labels stay and stand \
          still. So take `max by` of gauges and `sum by` of increases: a change of leader then doubles nothing. `namespace` of a \
-         `devopspolicy_` metric is the policy's own, and empty for a cluster policy.",
+         `devopspolicy_` metric is the policy's own, and empty for a cluster policy; that of a `podgate_` metric is the workloads'.",
         &[
             "podgate_leader",
             "podgate_audit_",
             "podgate_pod_",
+            "podgate_workloads_",
+            "podgate_open_violations",
             "pod_events_",
             "cluster_health_",
             "namespace_health_",
@@ -82,7 +85,10 @@ fn exposition() -> String {
     metrics.audit.cluster(Some(100));
     metrics.audit.pods(1);
     metrics.audit.namespace("shop", Some(100));
-    metrics.audit.policy("shop", "baseline", Some(100), [0; 4]);
+    metrics.audit.policy("shop", "baseline", Some(100), [0; 4], 0);
+    metrics.audit.workloads_refused("shop", Some(0));
+    let open = [(("forbidLatestTag".to_owned(), Severity::High), 1)].into();
+    metrics.audit.open_violations("shop", &open);
     metrics.certificates.serves(0, 0);
     metrics.remediation.step("begun");
     metrics.certificates.configuration_trusts("validating");
