@@ -22,7 +22,7 @@ pub const MAX_LAST_GOOD: usize = 131_072;
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DevOpsPolicyStatus {
-    /// 0 (worst) to 100.
+    /// 0 (worst) to 100. Absent without a workload, and so are `healthy` and `classification`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub health_score: Option<i32>,

@@ -211,7 +211,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::api::{DevOpsPolicySpec, Severity};
+    use crate::api::{DevOpsPolicySpec, EnforcementMode, Severity};
     use crate::policy::compile::Policy;
     use crate::policy::observed::Refused;
     use crate::policy::observed::testing::refused;
@@ -220,7 +220,11 @@ mod tests {
 
     fn policy() -> Arc<Policy> {
         let scope = Scope::Namespace("shop".to_owned());
-        Arc::new(Policy::compile(scope, "own".to_owned(), &DevOpsPolicySpec::default()).unwrap())
+        let spec = DevOpsPolicySpec {
+            enforcement_mode: Some(EnforcementMode::Enforce),
+            ..DevOpsPolicySpec::default()
+        };
+        Arc::new(Policy::compile(scope, "own".to_owned(), &spec).unwrap())
     }
 
     fn update(refused: Refused) -> PolicyUpdate {
@@ -269,8 +273,8 @@ mod tests {
         screen.policies(vec![update(Refused { workloads: 1, worst: vec![cart()] })]);
         screen.changes(&[changed(Changed::Refused(cart()))]);
         insta::assert_snapshot!(screen.text(), @r"
-        POLICY     MODE   SCORE   CLASS      WORKLOADS   REFUSED   VIOLATIONS   WORST
-        shop/own   warn   50      Degraded   2           1         0            <none>
+        POLICY     MODE      SCORE   CLASS      WORKLOADS   REFUSED   VIOLATIONS   WORST
+        shop/own   enforce   50      Degraded   2           1         0            <none>
 
         ! Deployment/shop/cart 0 of 4 pods: refused by shop/own: spec.containers[0] breaks forbidLatestTag · spec.containers[0] breaks requiredLabels
         ");

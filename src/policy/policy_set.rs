@@ -205,12 +205,6 @@ impl PolicySet {
         &self.all.policies
     }
 
-    /// The known namespaces that are not protected.
-    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
-        let names = self.namespaces.keys().map(String::as_str);
-        names.filter(|name| !self.protects(name))
-    }
-
     pub fn len(&self) -> usize {
         self.all.policies.len()
     }

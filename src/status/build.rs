@@ -334,6 +334,27 @@ mod tests {
     }
 
     #[test]
+    fn without_a_workload_the_status_has_no_score_and_says_why() {
+        let nothing = ObservedPolicy {
+            score: None,
+            workloads: 0,
+            open: [0; 4],
+            worst: Vec::new(),
+            ..observed()
+        };
+        let desired = PolicyState { observed: Some(nothing), ..PolicyState::default() };
+        let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
+        assert_eq!(
+            (status.health_score, status.healthy, status.classification),
+            (None, None, None)
+        );
+        assert_eq!((status.violations, status.lost_points.len()), (Some(0), 0));
+        let message = status.message.as_deref();
+        assert_eq!(message, Some("No score: there is no workload to judge"));
+        assert_eq!(condition(&status, "Ready").status, "True");
+    }
+
+    #[test]
     fn a_policy_that_enforces_says_whether_the_api_servers_call_podgate() {
         let state = |mode, called| {
             let mut observed = observed();

@@ -26,6 +26,7 @@ mod modes;
 mod outage;
 mod pod_security;
 mod preview;
+mod refused;
 mod remediation;
 #[path = "../support/support.rs"]
 mod support;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
             outage,
             pod_security,
             preview,
+            refused,
             remediation,
         ],
     )
