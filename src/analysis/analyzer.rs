@@ -1,11 +1,15 @@
-//! Judges the pods of a cluster one by one, and keeps only the findings. No I/O.
+//! Judges the pods of a cluster one by one, then its workloads, and keeps only the findings. No I/O.
+//!
+//! The way in: [`Analyzer::pod`] for every pod, then [`Analyzer::workload`] for every object that makes pods.
+
+mod workload;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::result::{Analysis, ClusterScore, NamespaceScore, RuleScore};
+use super::result::{Analysis, ClusterScore, NamespaceScore, RefusedPods, RuleScore};
 use super::violation_key::ViolationKey;
 use crate::api::Severity;
 use crate::cel::tree::Tree;
@@ -21,13 +25,14 @@ use crate::policy::score::{Costs, Loss, Score, Tally, Workload};
 use crate::policy::subject::Subject;
 use crate::policy::workload::Kind;
 
-/// The findings in some namespaces, from the pods read so far.
+/// The findings in some namespaces, from the objects read so far.
 pub struct Analyzer<'p> {
     policies: &'p PolicySet,
     now: Timestamp,
     namespaces: BTreeMap<String, Namespace<'p>>,
     pods: u64,
     skipped: u64,
+    refused: Vec<RefusedPods>,
     faults: Vec<Fault>,
 }
 
@@ -39,6 +44,7 @@ struct Namespace<'p> {
 
 #[derive(Default)]
 struct WorkloadFindings {
+    /// The number of its pods that count; 0 if the findings are those of its template.
     pods: u64,
     score: Workload,
     findings: BTreeMap<ViolationKey, WorstFinding>,
@@ -85,7 +91,7 @@ impl<'p> Analyzer<'p> {
             (name, Namespace { plan, workloads: BTreeMap::new() })
         };
         let namespaces = namespaces.into_iter().map(known).collect();
-        Self { policies, now, namespaces, pods: 0, skipped: 0, faults }
+        Self { policies, now, namespaces, pods: 0, skipped: 0, refused: Vec::new(), faults }
     }
 
     /// Judges a pod, given as the API server's JSON.
@@ -144,7 +150,7 @@ impl<'p> Analyzer<'p> {
         Ok(true)
     }
 
-    /// The analysis of the pods read so far.
+    /// The analysis of the objects read so far.
     pub fn finish(self) -> Analysis {
         let mut results = Vec::new();
         let mut namespaces = Vec::new();
@@ -178,7 +184,17 @@ impl<'p> Analyzer<'p> {
             classification: score.as_ref().map(Score::classification),
             lost_points: score.map(|it| it.lost_points).unwrap_or_default(),
         };
-        Analysis { namespaces, results, summary, faults: self.faults, notes: Vec::new(), own: None }
+        let mut refused = self.refused;
+        refused.sort_by_key(|it| Reverse(it.wanted.saturating_sub(it.running)));
+        Analysis {
+            namespaces,
+            refused,
+            results,
+            summary,
+            faults: self.faults,
+            notes: Vec::new(),
+            own: None,
+        }
     }
 }
 
@@ -194,13 +210,25 @@ impl WorkloadFindings {
             message: breach.sentence(),
             pods: 1,
         };
-        let key = ViolationKey::of(finding);
+        self.add(ViolationKey::of(finding), found);
+    }
+
+    /// Adds the pods of another workload.
+    fn merge(&mut self, other: Self) {
+        self.pods += other.pods;
+        self.score.merge(other.score);
+        for (key, found) in other.findings {
+            self.add(key, found);
+        }
+    }
+
+    fn add(&mut self, key: ViolationKey, found: WorstFinding) {
         match self.findings.get_mut(&key) {
             None => {
                 self.findings.insert(key, found);
             }
             Some(known) => {
-                let pods = known.pods + 1;
+                let pods = known.pods + found.pods;
                 if (found.severity, Reverse(found.degree)) < (known.severity, Reverse(known.degree))
                 {
                     *known = found;
@@ -242,7 +270,9 @@ impl Namespace<'_> {
                 rule.violations += 1;
                 rule.severity = rule.severity.min(found.severity);
                 let mut message = found.message;
-                if facts.pods > 1 {
+                if facts.pods == 0 {
+                    message = format!("{message} (template; no pod runs)");
+                } else if facts.pods > 1 {
                     let (some, all, pod) = (found.pods, facts.pods, found.pod);
                     message = format!("{message} ({some} of {all} pods, such as {pod})");
                 } else if kind != "Pod" {

@@ -52,16 +52,28 @@ impl Workload {
     pub fn add_pod(&mut self, violations: impl IntoIterator<Item = (&'static str, Degree)>) {
         self.pods += 1;
         for (rule, degree) in worst(violations) {
-            match self.degrees.binary_search_by_key(&rule, |(rule, _)| rule) {
-                Ok(place) => {
-                    if let Some((_, sum)) = self.degrees.get_mut(place) {
-                        *sum += u64::from(degree.0);
-                    }
+            self.add_degree(rule, u64::from(degree.0));
+        }
+    }
+
+    /// Adds the pods of another workload.
+    pub fn merge(&mut self, other: Self) {
+        self.pods += other.pods;
+        for (rule, degree) in other.degrees {
+            self.add_degree(rule, degree);
+        }
+    }
+
+    fn add_degree(&mut self, rule: &'static str, degree: u64) {
+        match self.degrees.binary_search_by_key(&rule, |(rule, _)| rule) {
+            Ok(place) => {
+                if let Some((_, sum)) = self.degrees.get_mut(place) {
+                    *sum += degree;
                 }
-                Err(place) => {
-                    self.degrees.reserve_exact(1);
-                    self.degrees.insert(place, (rule, u64::from(degree.0)));
-                }
+            }
+            Err(place) => {
+                self.degrees.reserve_exact(1);
+                self.degrees.insert(place, (rule, degree));
             }
         }
     }

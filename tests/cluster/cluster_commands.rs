@@ -431,7 +431,9 @@ fn a_user_of_one_namespace_gets_that_one_and_a_warning_about_the_others(plane: &
     grant(&["rolebinding", "jane", "-n", "shop", "--role=jane", "--user=jane"]);
     let shop = plane.podgate("jane", &["analyze", "-n", "shop", "-o", "json"]).exits(3).reports(&[
         "the ClusterDevOpsPolicies: cannot be read, so everything is judged without them",
-        "the analysis is incomplete because of a fault",
+        "deployments, statefulsets, daemonsets, replicasets, replicationcontrollers, jobs, cronjobs: cannot be read in \
+         shop, so those without a pod are not judged there: deployments.apps is forbidden",
+        "the analysis is incomplete because of 2 faults",
     ]);
     assert_eq!(shop.json()["namespaces"][0]["score"], 59);
 

@@ -10,6 +10,7 @@
 )]
 
 mod admission;
+mod analysis;
 mod attacks;
 mod audit;
 mod break_glass;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         &Arguments::from_args(),
         suites![
             admission,
+            analysis,
             attacks,
             audit,
             break_glass,

@@ -166,17 +166,24 @@ fn apply_deployment(index: &mut AuditIndex, deployment: &Value, now: Timestamp) 
     index.workload(Kind::Deployment, (text("namespace"), text("name")), made.as_ref(), now);
 }
 
-fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timestamp) -> Analysis {
+/// Objects by the indices of their namespace and name.
+type Objects = BTreeMap<(usize, usize), Value>;
+
+fn analysis(set: &PolicySet, pods: &Objects, deployments: &Objects, now: Timestamp) -> Analysis {
     let default_checks = PolicySet::default_checks();
     let mut analyzer = Analyzer::new(set, &default_checks, ["lab", "shop"].map(str::to_owned), now);
     for pod in pods.values() {
         analyzer.pod(&pod.to_string());
     }
+    for deployment in deployments.values() {
+        analyzer.workload(Kind::Deployment, &deployment.to_string());
+    }
     analyzer.finish()
 }
 
-/// The status of each policy in the index: the number of violations, and everything else as text.
-fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, String)> {
+/// The status of each policy in the index: the numbers of violations and of refused workloads, and everything else as
+/// text.
+fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, ([u64; 2], String)> {
     let updates = index.take_policies(now).into_iter().filter_map(|it| it.observed);
     let statuses = updates.map(|it| {
         let worst = it.worst.iter();
@@ -188,7 +195,7 @@ fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, St
             "{score:?} {} {:?} {:?} {worst:?} {:?}",
             it.workloads, it.open, it.exemptions, it.refused
         );
-        (it.policy.label.clone(), (it.violations(), text))
+        (it.policy.label.clone(), ([it.violations(), it.refused.workloads], text))
     });
     statuses.collect()
 }
@@ -293,22 +300,21 @@ proptest! {
         let counted = statuses(&mut fresh, now);
         prop_assert_eq!(&statuses(&mut index, now), &counted);
 
-        if !deployments.is_empty() {
-            return Ok(());
-        }
-        let analysis = analysis(&policies, &pods, now);
-        let mut violations = BTreeMap::new();
+        let analysis = analysis(&policies, &pods, &deployments, now);
+        let mut expected = BTreeMap::new();
         for policy in policies.policies() {
-            violations.insert(policy.label.clone(), 0);
+            expected.insert(policy.label.clone(), [0, 0]);
         }
-        for found in &analysis.results {
-            if let Some(count) = violations.get_mut(&found.policy) {
-                *count += 1;
+        let violations = analysis.results.iter().map(|it| (&it.policy, 0));
+        let refused = analysis.refused.iter().flat_map(|it| it.policies.iter().map(|it| (it, 1)));
+        for (policy, place) in violations.chain(refused) {
+            if let Some(counts) = expected.get_mut(policy) {
+                counts[place] += 1;
             }
         }
         let counted: BTreeMap<_, _> =
-            counted.into_iter().map(|(policy, (count, _))| (policy, count)).collect();
-        prop_assert_eq!(counted, violations);
+            counted.into_iter().map(|(policy, (counts, _))| (policy, counts)).collect();
+        prop_assert_eq!(counted, expected);
         scores.take(&mut index);
         let Scores(cluster, by_namespace) = scores;
         prop_assert_eq!(cluster, analysis.summary.counts.score);
@@ -569,7 +575,7 @@ fn every_fixture_gets_the_same_verdict_from_its_stored_fields_as_from_the_whole_
                 .flat_map(|it| &it.worst)
                 .map(|it| (it.fault.id.clone(), it.severity.as_str(), it.fault.message.clone()))
                 .collect();
-            let analysis = analysis(&set, &BTreeMap::from([((0, 0), pod.clone())]), now);
+            let analysis = analysis(&set, &BTreeMap::from([((0, 0), pod.clone())]), &Objects::new(), now);
             let whole: BTreeSet<_> = analysis
                 .results
                 .iter()

@@ -15,7 +15,7 @@ pub(super) fn line(report: &Report) -> String {
         (_, workloads) => format!(
             "{} ({}) in {} {read}{score}",
             count(summary.violations, "violation"),
-            by_severity(report),
+            by_severity(report.results.iter().map(|it| it.severity)),
             count(workloads, "workload"),
         ),
     };
@@ -35,8 +35,8 @@ fn read(summary: &Summary) -> String {
 }
 
 /// `1 critical, 6 low`
-fn by_severity(report: &Report) -> String {
-    let number = |severity| report.results.iter().filter(|it| it.severity == severity).count();
+pub(crate) fn by_severity(severities: impl Iterator<Item = Severity> + Clone) -> String {
+    let number = |severity| severities.clone().filter(|it| *it == severity).count();
     let numbers = Severity::ALL.map(|severity| (number(severity), severity)).into_iter();
     let counts =
         numbers.filter(|(number, _)| *number > 0).map(|(n, severity)| format!("{n} {severity}"));
