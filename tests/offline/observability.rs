@@ -133,7 +133,9 @@ fn rules_and_dashboards_name_metrics_that_exist() {
             assert!(recorded.contains(used.as_str()), "{from}: no rule records {}", used.as_str());
         }
     };
-    rules().iter().for_each(|rule| assert_exists(text(rule, "expr"), "a rule"));
+    for rule in rules() {
+        assert_exists(text(&rule, "expr"), "a rule");
+    }
     for (file, dashboard) in values("dashboards", ".json") {
         for panel in items(&dashboard, "panels") {
             items(panel, "targets").for_each(|it| assert_exists(text(it, "expr"), &file));
