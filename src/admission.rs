@@ -33,6 +33,7 @@ mod pool;
 mod refusal;
 pub mod registration;
 mod repairs;
+mod retries;
 pub mod review;
 pub(crate) mod self_registration;
 pub mod server;

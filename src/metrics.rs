@@ -1,5 +1,6 @@
 //! The metrics. Names and labels are a contract with dashboards and alerts; no label is the name of an object, other
-//! than of policies and namespaces, nor a user or an image.
+//! than of policies and namespaces, nor a user or an image. The names of policies' validations are labels too, a bounded number
+//! of them.
 //!
 //! Each file holds the families of one part; [`Metrics`] registers them all and renders `/metrics`.
 
@@ -8,11 +9,13 @@ mod audit;
 mod beat;
 mod certificates;
 mod connections;
+mod decisions;
 mod exemptions;
 mod family;
 mod leader;
 mod open_violations;
 mod policies;
+mod policy_info;
 mod remediation;
 
 use prometheus::{Encoder, Registry, TextEncoder};
@@ -22,6 +25,8 @@ pub use audit::AuditMetrics;
 pub use beat::BeatMetrics;
 pub use certificates::CertificateMetrics;
 pub use connections::{ConnectionMetrics, Ended};
+pub use decisions::Decided;
+use decisions::DecisionMetrics;
 pub use exemptions::ExemptionMetrics;
 use family::gauges;
 pub use leader::LeaderMetrics;
@@ -56,10 +61,11 @@ impl Metrics {
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
         #[cfg(target_os = "linux")]
         registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+        let decisions = DecisionMetrics::new(&registry)?;
         Ok(Self {
-            admission: AdmissionMetrics::new(&registry)?,
+            admission: AdmissionMetrics::new(&registry, decisions.clone())?,
             connections: ConnectionMetrics::new(&registry)?,
-            policies: PolicyMetrics::new(&registry)?,
+            policies: PolicyMetrics::new(&registry, decisions)?,
             audit: AuditMetrics::new(&registry)?,
             leader: LeaderMetrics::new(&registry)?,
             certificates: CertificateMetrics::new(&registry)?,
@@ -86,15 +92,37 @@ mod tests {
     use crate::api::Severity;
 
     #[test]
-    fn a_review_is_counted_by_its_decision_and_a_denial_by_its_rules() {
+    fn a_policy_has_one_series_of_information_until_it_is_gone() {
         let metrics = Metrics::new().unwrap();
-        let denials = &[("forbidLatestTag", "high")];
+        let audit = &metrics.audit;
+        let series = || {
+            let text = String::from_utf8(metrics.expose().unwrap()).unwrap();
+            let lines = text.lines().filter(|line| line.starts_with("devopspolicy_info"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        audit.policy("shop", "own", Some(100), [0; 4], 0);
+        audit.policy_info("shop", "own", "audit", "");
+        audit.policy_info("shop", "own", "enforce", "baseline");
+        let own = r#"devopspolicy_info{bundle="baseline",mode="enforce",namespace="shop",policy="own"} 1"#;
+        assert_eq!(series(), [own]);
+        audit.policy_gone("shop", "own");
+        assert_eq!(series(), Vec::<String>::new());
+        audit.policy("", "all", Some(100), [0; 4], 0);
+        audit.policy_info("", "all", "warn", "");
+        audit.stopped();
+        assert_eq!(series(), Vec::<String>::new(), "another replica leads");
+    }
+
+    #[test]
+    fn a_review_is_counted_by_its_decision_and_while_it_is_answered() {
+        let metrics = Metrics::new().unwrap();
         let review = ReviewSummary {
             webhook: "validate",
             operation: "CREATE",
             kind: "Pod",
             decision: "deny",
-            denials,
+            decided: &Decided::default(),
+            retry: false,
             patch_operations: 0,
         };
         metrics.admission.judged(&review);
@@ -102,7 +130,6 @@ mod tests {
         let text = String::from_utf8(metrics.expose().unwrap()).unwrap();
         for line in [
             r#"podgate_admission_reviews_total{decision="deny",kind="Pod",operation="CREATE",webhook="validate"} 1"#,
-            r#"podgate_admission_denials_total{rule="forbidLatestTag",severity="high"} 1"#,
             "podgate_admission_in_flight 1",
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");

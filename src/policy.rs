@@ -13,8 +13,10 @@
 //! [`compile::Policy`] is the compiled form of a policy's spec, merged over its bundle.
 
 pub mod bundles;
+pub(crate) mod called;
 pub mod compile;
 mod containers;
+mod coverage;
 pub(crate) mod decision;
 pub(crate) mod degree;
 pub mod document;

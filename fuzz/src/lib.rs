@@ -4,6 +4,7 @@ pub mod json;
 pub mod odd;
 pub mod pods;
 
+use std::hash::RandomState;
 use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
@@ -41,6 +42,7 @@ pub fn judge(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
         own_user: None,
         cost: u64::MAX,
         now: Timestamp::UNIX_EPOCH,
+        seed: &RandomState::new(),
     };
     reviewer.validate(body)
 }

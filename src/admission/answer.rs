@@ -5,16 +5,16 @@ use serde::Serialize;
 
 use super::review::{API_VERSION, REVIEW_KIND};
 use crate::policy::decision::Decision;
+use crate::policy::engine::Finding;
 use crate::policy::message;
 use crate::policy::mutation::Injected;
 
 /// The decision of a review whose answer patches the pod.
 pub(super) const MUTATE: &str = "mutate";
 
-/// The names of the policies with violations, sorted, without duplicates.
-pub(super) fn policy_names(decision: &Decision<'_>) -> String {
-    let all = decision.denied.iter().chain(&decision.warned).chain(&decision.recorded);
-    let mut names: Vec<_> = all.map(|finding| finding.policy.label.as_str()).collect();
+/// The names of the policies of findings, sorted, without duplicates.
+pub(super) fn policy_names<'f, 'p: 'f>(findings: impl Iterator<Item = &'f Finding<'p>>) -> String {
+    let mut names: Vec<_> = findings.map(|finding| finding.policy.label.as_str()).collect();
     names.sort_unstable();
     names.dedup();
     names.join(",")
@@ -106,15 +106,11 @@ pub(super) fn invalid(uid: &str, message: String) -> Vec<u8> {
 }
 
 /// The answer to a workload; `denial` is the message, if it is denied.
-pub(super) fn decided(
-    uid: &str,
-    decision: &Decision<'_>,
-    policies: String,
-    denial: Option<String>,
-) -> Vec<u8> {
+pub(super) fn decided(uid: &str, decision: &Decision<'_>, denial: Option<String>) -> Vec<u8> {
     let status = denial.map(|message| Status { code: 403, reason: "Forbidden", message });
+    let all = decision.denied.iter().chain(&decision.warned).chain(&decision.recorded);
     let audit_annotations = AuditAnnotations {
-        policy: policies,
+        policy: policy_names(all),
         decision: decision.outcome().as_str(),
         violations: decision.violations().to_string(),
     };

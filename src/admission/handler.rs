@@ -26,6 +26,7 @@ use super::limits::{Admitted, Limits};
 use super::log_limit::LogLimit;
 use super::mutate::mutate_review;
 use super::refusal::Refusal;
+use super::retries::Retries;
 use super::review::BadReview;
 use super::validate::Reviewer;
 use crate::metrics::{AdmissionMetrics, ReviewSummary};
@@ -65,6 +66,7 @@ struct Webhooks {
     judging: Judging,
     costly: CostQueue,
     log_limit: LogLimit,
+    retries: Retries,
 }
 
 /// How many reviews may be judged now.
@@ -115,6 +117,7 @@ pub fn router(reviews: Reviews, readiness: Readiness) -> Router {
         judging: Judging::new(),
         costly: CostQueue::default(),
         log_limit: LogLimit::default(),
+        retries: Retries::default(),
     });
     let route = |path: WebhookPath| {
         post(move |State(webhooks): State<Arc<Webhooks>>, request: Request| async move {
@@ -146,8 +149,11 @@ async fn answer(webhooks: &Arc<Webhooks>, path: WebhookPath, request: Request) -
     let _in_flight = metrics.in_flight();
     let response = match verdict(webhooks, path, request).await {
         Ok(judged) => {
-            metrics.judged(&summary(path, &judged));
-            if let Some(denial) = &judged.denial {
+            let template = judged.denial.as_ref().and_then(|denial| denial.template);
+            let retry = template
+                .is_some_and(|template| webhooks.retries.is_retry(template, started.into_std()));
+            metrics.judged(&summary(path, &judged, retry));
+            if let Some(denial) = judged.denial.as_ref().filter(|_| !retry) {
                 log_denial(denial, &judged);
             }
             let mut response =
@@ -294,7 +300,8 @@ fn pass(
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
     let now = Timestamp::now();
     let (docs_url, own_user) = (reviews.docs_url.as_deref(), reviews.own_user.as_deref());
-    let reviewer = Reviewer { policies, docs_url, own_user, cost, now };
+    let seed = &webhooks.retries.seed;
+    let reviewer = Reviewer { policies, docs_url, own_user, cost, now, seed };
     let judged = match path {
         WebhookPath::Validate => reviewer.validate(body),
         WebhookPath::Mutate => mutate_review(body, policies, now),
@@ -306,13 +313,14 @@ fn pass(
     Ok(judged?)
 }
 
-fn summary(path: WebhookPath, judged: &Judged) -> ReviewSummary<'_> {
+fn summary(path: WebhookPath, judged: &Judged, retry: bool) -> ReviewSummary<'_> {
     ReviewSummary {
         webhook: path.as_str(),
         operation: judged.operation.as_str(),
         kind: judged.kind.map_or("other", |kind| kind.names().kind),
         decision: judged.decision,
-        denials: judged.denial.as_ref().map(|it| &*it.violations).unwrap_or_default(),
+        decided: &judged.decided,
+        retry,
         patch_operations: judged.patch_operations,
     }
 }

@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::answer;
+use super::retries::DeniedTemplate;
 use super::review::{Operation, Request};
+use crate::metrics::Decided;
 use crate::policy::decision::Outcome;
 use crate::policy::workload::Kind;
 
@@ -21,6 +23,8 @@ pub struct Judged {
     /// Set where expressions exceeded their cost, so that their validations are undecided: the namespace whose turn the
     /// review needs in order to continue.
     pub interrupted: Option<String>,
+    /// What the policies decided, for the metrics.
+    pub decided: Decided,
     /// The denied object and its violations, for the log line; `None` unless denied.
     pub denial: Option<Denial>,
 }
@@ -29,11 +33,12 @@ pub struct Judged {
 pub struct Denial {
     pub object: String,
     pub dry_run: bool,
+    /// The names of the policies that denied, with commas between them.
     pub policies: String,
     /// Each violation's rule, with its check where the rule has several.
     pub rules: Vec<Cow<'static, str>>,
-    /// Rule ID and severity of each violation, both of closed sets.
-    pub violations: Vec<(&'static str, &'static str)>,
+    /// The template of the denied pod, by which its controller's retries are known; `None` for other objects.
+    pub template: Option<DeniedTemplate>,
 }
 
 impl Judged {
@@ -43,7 +48,7 @@ impl Judged {
     }
 
     /// A review with this outcome and answer, without a patch and without a denial to log.
-    pub(super) const fn with_outcome(
+    pub(super) fn with_outcome(
         outcome: Outcome,
         kind: Option<Kind>,
         operation: Operation,
@@ -56,6 +61,7 @@ impl Judged {
             operation,
             patch_operations: 0,
             interrupted: None,
+            decided: Decided::default(),
             denial: None,
         }
     }

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::answer;
 use super::judged::Judged;
 use super::review::{BadReview, Operation, decode, whole_objects};
+use crate::metrics::Decided;
 use crate::policy::mutation::inject;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::workload::Kind;
@@ -43,6 +44,7 @@ pub fn mutate_review(
         operation,
         patch_operations: injected.operations.len(),
         interrupted: None,
+        decided: Decided::default(),
         denial: None,
     })
 }

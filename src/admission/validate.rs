@@ -4,15 +4,18 @@
 //! nor for a violation that the old pod had.
 
 use std::cell::LazyCell;
+use std::hash::RandomState;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::judged::{Denial, Judged};
+use super::retries::DeniedTemplate;
 use super::review::{BadReview, Operation, Request, Trees, decode, pod_in, trees, whole_objects};
 use super::unchanged::{pod_unchanged, template_unchanged};
 use super::{answer, policy_object, repairs};
 use crate::api;
+use crate::metrics::Decided;
 use crate::policy::decision::{Before, OldPod, Outcome, decide};
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, Judgement, judge, judge_as_created};
@@ -34,6 +37,8 @@ pub struct Reviewer<'p> {
     /// The most that all validations may cost together, in CEL's units.
     pub cost: u64,
     pub now: Timestamp,
+    /// The seed of [`DeniedTemplate`].
+    pub seed: &'p RandomState,
 }
 
 impl Reviewer<'_> {
@@ -112,21 +117,18 @@ impl Reviewer<'_> {
             Before::Pod(OldPod { findings, same: &same })
         };
         let decision = decide(findings, &before);
-        let policies = answer::policy_names(&decision);
         let denial = (decision.outcome() == Outcome::Deny).then(|| Denial {
             object: message::object_name(&subject, subject.namespace),
             dry_run: request.dry_run == Some(true),
-            policies: policies.clone(),
+            policies: answer::policy_names(decision.denied.iter()),
             rules: decision.denied.iter().map(Finding::id).collect(),
-            violations: decision
-                .denied
-                .iter()
-                .map(|it| (it.rule.id, it.severity.as_str()))
-                .collect(),
+            template: (kind == Kind::Pod && operation == Operation::Create)
+                .then(|| DeniedTemplate::of(&subject, &decision, self.seed))
+                .flatten(),
         });
         let text = denial.as_ref().map(|it| message::denial(&it.object, &decision, self.docs_url));
         Ok(Judged {
-            answer: answer::decided(&request.uid, &decision, policies, text),
+            answer: answer::decided(&request.uid, &decision, text),
             decision: decision.outcome().as_str(),
             kind: Some(kind),
             operation,
@@ -134,6 +136,7 @@ impl Reviewer<'_> {
             interrupted: documents
                 .were_interrupted()
                 .then(|| subject.namespace.unwrap_or_default().to_owned()),
+            decided: Decided::new(&decision),
             denial,
         })
     }
@@ -196,8 +199,14 @@ mod tests {
                 "object": deployment("nginx"), "oldObject": deployment("nginx:1.29"),
             }});
             let (docs_url, now) = (None, Timestamp::UNIX_EPOCH);
-            let reviewer =
-                Reviewer { policies: &policies, docs_url, own_user, cost: u64::MAX, now };
+            let reviewer = Reviewer {
+                policies: &policies,
+                docs_url,
+                own_user,
+                cost: u64::MAX,
+                now,
+                seed: &RandomState::new(),
+            };
             reviewer.validate(review.to_string().as_bytes()).unwrap().decision
         };
         assert_eq!(decision(Some(own), "UPDATE", own), "warn");

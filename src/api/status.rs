@@ -22,7 +22,7 @@ pub const MAX_LAST_GOOD: usize = 131_072;
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DevOpsPolicyStatus {
-    /// 0 (worst) to 100.
+    /// 0 (worst) to 100. Absent without a workload, and so are `healthy` and `classification`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub health_score: Option<i32>,
@@ -70,8 +70,9 @@ pub struct DevOpsPolicyStatus {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lost_points: BTreeMap<String, i32>,
 
-    /// `Ready`, `Reconciling` and `Stalled`, as kstatus reads them, and `Refusing`, `UnknownFields` and
-    /// `RemediationConflict` while they are true. Violations never make `Ready` false.
+    /// `Ready`, `Reconciling` and `Stalled`, as kstatus reads them; `Enforcing` of a policy with the mode `enforce`,
+    /// which says whether the API servers call podgate; and `Refusing`, `UnknownFields` and `RemediationConflict` while
+    /// they are true. Violations never make `Ready` false; a policy that covers no namespace is not ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -104,6 +105,17 @@ pub enum Classification {
     Stable,
     Degraded,
     Critical,
+}
+
+impl Classification {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "Healthy",
+            Self::Stable => "Stable",
+            Self::Degraded => "Degraded",
+            Self::Critical => "Critical",
+        }
+    }
 }
 
 /// One of the worst violations, with the details to find it.

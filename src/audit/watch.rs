@@ -20,7 +20,9 @@ use super::began::Remembered;
 use super::index::{AuditIndex, NextStep};
 use super::pod::ObservedPod;
 use super::workload::ObservedWorkload;
+use crate::api::BundleName;
 use crate::client::backoff::Doubling;
+use crate::clusters::cause;
 use crate::metrics::AuditMetrics;
 use crate::policy::key::PolicyKey;
 use crate::policy::made_pod::{MAKERS, MadePod};
@@ -165,7 +167,11 @@ impl Audit {
             Err(error) => {
                 self.metrics.watch_failed();
                 let resource = kind.names().resource;
-                tracing::warn!(resource, %error, "a watch of the audit failed; it is tried again");
+                tracing::warn!(
+                    resource,
+                    error = cause(&error),
+                    "a watch of the audit failed; it is tried again"
+                );
                 if kind != Kind::Pod && is_forbidden(&error) {
                     index.list_is_forbidden(kind);
                 }
@@ -255,6 +261,8 @@ impl Audit {
                         let refused = it.refused.workloads;
                         self.metrics.policy(namespace, name, score, it.open, refused);
                         self.metrics.exemptions.set(namespace, name, it.exemption_ends());
+                        let bundle = it.policy.bundle.map_or("", BundleName::as_str);
+                        self.metrics.policy_info(namespace, name, it.policy.mode.as_str(), bundle);
                     }
                     None => self.metrics.policy_gone(namespace, name),
                 }

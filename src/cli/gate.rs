@@ -10,7 +10,7 @@ pub(super) struct GateArgs {
     /// Exit with 1 if a violation is at least this severe
     #[arg(long, value_name = "SEVERITY", value_enum, default_value_t)]
     fail_on: FailOn,
-    /// Exit with 4 if the score is below this; without a workload there is no score, and this passes
+    /// Exit with 4 if the score is below this. Without a workload there is no score, and none is too low
     #[arg(long, value_name = "0-100", value_parser = clap::value_parser!(u8).range(0..=100))]
     min_score: Option<u8>,
 }
@@ -105,5 +105,11 @@ mod tests {
                 "{args:?} with {violations:?} and {score}: {outcome}"
             );
         }
+    }
+
+    #[test]
+    fn where_there_is_no_score_none_is_too_low() {
+        assert_eq!(exit("--min-score 100", &[], None), "passes");
+        assert!(exit("--min-score 100", &[Severity::Low], None).starts_with("1 violation"));
     }
 }

@@ -158,6 +158,8 @@ fn row(observed: &ObservedPolicy) -> Vec<TableCell> {
     let (score, worst) = (observed.score.as_ref(), observed.worst.first());
     let worst =
         worst.map(|it| format!("{} {}/{}", it.fault.id, it.workload.kind, it.workload.name));
+    let nothing = observed.covers_nothing.as_ref().map(|why| format!("covers nothing: {why}"));
+    let worst = nothing.or(worst);
     vec![
         TableCell::new(&observed.policy.label),
         TableCell::new(observed.policy.mode.as_str()),
@@ -173,7 +175,10 @@ fn row(observed: &ObservedPolicy) -> Vec<TableCell> {
 /// A policy's state on one line.
 fn policy_line(update: &PolicyUpdate) -> String {
     match &update.observed {
-        Some(observed) => format!("{}  {}", observed.policy.label, observed.sentence()),
+        Some(observed) => {
+            let (policy, state) = (&observed.policy, observed.sentence());
+            format!("{}  {state}; mode {}", policy.label, policy.mode.as_str())
+        }
         None => format!("{}  gone", update.policy.label()),
     }
 }
@@ -206,7 +211,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::api::{DevOpsPolicySpec, Severity};
+    use crate::api::{DevOpsPolicySpec, EnforcementMode, Severity};
     use crate::policy::compile::Policy;
     use crate::policy::observed::Refused;
     use crate::policy::observed::testing::refused;
@@ -215,7 +220,11 @@ mod tests {
 
     fn policy() -> Arc<Policy> {
         let scope = Scope::Namespace("shop".to_owned());
-        Arc::new(Policy::compile(scope, "own".to_owned(), &DevOpsPolicySpec::default()).unwrap())
+        let spec = DevOpsPolicySpec {
+            enforcement_mode: Some(EnforcementMode::Enforce),
+            ..DevOpsPolicySpec::default()
+        };
+        Arc::new(Policy::compile(scope, "own".to_owned(), &spec).unwrap())
     }
 
     fn update(refused: Refused) -> PolicyUpdate {
@@ -227,6 +236,7 @@ mod tests {
             worst: Vec::new(),
             exemptions: Vec::new(),
             refused,
+            covers_nothing: None,
         };
         PolicyUpdate { policy: observed.policy.key(), observed: Some(observed) }
     }
@@ -263,8 +273,8 @@ mod tests {
         screen.policies(vec![update(Refused { workloads: 1, worst: vec![cart()] })]);
         screen.changes(&[changed(Changed::Refused(cart()))]);
         insta::assert_snapshot!(screen.text(), @r"
-        POLICY     MODE   SCORE   CLASS      WORKLOADS   REFUSED   VIOLATIONS   WORST
-        shop/own   warn   50      Degraded   2           1         0            <none>
+        POLICY     MODE      SCORE   CLASS      WORKLOADS   REFUSED   VIOLATIONS   WORST
+        shop/own   enforce   50      Degraded   2           1         0            <none>
 
         ! Deployment/shop/cart 0 of 4 pods: refused by shop/own: spec.containers[0] breaks forbidLatestTag · spec.containers[0] breaks requiredLabels
         ");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, HistogramOpts, IntCounter, IntCounterVec, IntGauge, Registry};
 
+use super::decisions::{Decided, DecisionMetrics};
 use super::family::{counter, counters, gauge, register};
 
 /// The outcome of one review as label values, each of a closed set.
@@ -14,8 +15,9 @@ pub struct ReviewSummary<'a> {
     /// A judged kind, or `other`.
     pub kind: &'static str,
     pub decision: &'static str,
-    /// Rule and severity of each violation that denied.
-    pub denials: &'a [(&'static str, &'static str)],
+    pub decided: &'a Decided,
+    /// Whether a controller tried again to create a pod that was denied within a minute.
+    pub retry: bool,
     /// The number of operations of the JSON Patch.
     pub patch_operations: usize,
 }
@@ -23,7 +25,8 @@ pub struct ReviewSummary<'a> {
 #[derive(Clone)]
 pub struct AdmissionMetrics {
     reviews: IntCounterVec,
-    denials: IntCounterVec,
+    decisions: DecisionMetrics,
+    repeated_denials: IntCounter,
     refusals: IntCounterVec,
     patch_operations: IntCounter,
     duration: Histogram,
@@ -31,7 +34,10 @@ pub struct AdmissionMetrics {
 }
 
 impl AdmissionMetrics {
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(
+        registry: &Registry,
+        decisions: DecisionMetrics,
+    ) -> Result<Self, prometheus::Error> {
         let duration = HistogramOpts::new(
             "podgate_admission_duration_seconds",
             "Time from a review's headers to its answer.",
@@ -46,11 +52,11 @@ impl AdmissionMetrics {
                 "AdmissionReviews by webhook, operation, kind and decision.",
                 &["webhook", "operation", "kind", "decision"],
             )?,
-            denials: counters(
+            decisions,
+            repeated_denials: counter(
                 registry,
-                "podgate_admission_denials_total",
-                "Violations that denied an object.",
-                &["rule", "severity"],
+                "podgate_admission_repeated_denials_total",
+                "Controllers' retries of one pod template that was denied within a minute: they are no new decisions.",
             )?,
             refusals: counters(
                 registry,
@@ -77,10 +83,10 @@ impl AdmissionMetrics {
         self.reviews
             .with_label_values(&[review.webhook, review.operation, review.kind, review.decision])
             .inc();
-        // The denials are sorted worst first, so equal ones are neighbours.
-        for same in review.denials.chunk_by(|a, b| a == b) {
-            let &[(rule, severity), ..] = same else { continue };
-            self.denials.with_label_values(&[rule, severity]).inc_by(same.len() as u64);
+        if review.retry {
+            self.repeated_denials.inc();
+        } else {
+            self.decisions.count(review.decided);
         }
         if review.patch_operations > 0 {
             self.patch_operations.inc_by(review.patch_operations as u64);

@@ -8,6 +8,7 @@ use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Registry};
 use super::exemptions::ExemptionMetrics;
 use super::family::{counter, counters, gauges, register};
 use super::open_violations::OpenViolations;
+use super::policy_info::PolicyInfo;
 use crate::api::Severity;
 
 /// The values of the label `severity`, worst first.
@@ -28,6 +29,7 @@ pub struct AuditMetrics {
     refused_in: IntGaugeVec,
     open_in: OpenViolations,
     pods: IntGaugeVec,
+    info: PolicyInfo,
     watch_errors: IntCounter,
     list_seconds: Gauge,
     pub exemptions: ExemptionMetrics,
@@ -108,6 +110,7 @@ impl AuditMetrics {
                 "Pods that the audit counts now. No series before the first full picture.",
                 &[],
             )?,
+            info: PolicyInfo::new(registry)?,
             watch_errors: counter(
                 registry,
                 "podgate_pod_watch_errors_total",
@@ -202,6 +205,11 @@ impl AuditMetrics {
         set(&self.refused, &[namespace, policy], Some(refused));
     }
 
+    /// The mode in force of a policy, and its bundle, which is empty without one.
+    pub fn policy_info(&self, namespace: &str, policy: &str, mode: &str, bundle: &str) {
+        self.info.set([namespace, policy], [mode, bundle]);
+    }
+
     /// A policy was deleted.
     pub fn policy_gone(&self, namespace: &str, policy: &str) {
         self.exemptions.set(namespace, policy, std::iter::empty());
@@ -228,6 +236,7 @@ impl AuditMetrics {
     fn remove(&self, namespace: &str, policy: &str) {
         set(&self.scores, &[namespace, policy], None);
         // An error means that there was no such series.
+        self.info.remove([namespace, policy]);
         drop(self.violations.remove_label_values(&[namespace, policy]));
         drop(self.refused.remove_label_values(&[namespace, policy]));
         for severity in SEVERITIES {

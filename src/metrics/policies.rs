@@ -2,10 +2,13 @@
 
 use prometheus::{IntCounter, IntGauge, Registry};
 
+use super::decisions::DecisionMetrics;
 use super::family::{counter, gauge};
+use crate::policy::policy_set::PolicySet;
 
 #[derive(Clone)]
 pub struct PolicyMetrics {
+    decisions: DecisionMetrics,
     in_force: IntGauge,
     invalid: IntGauge,
     load_succeeded: IntGauge,
@@ -13,8 +16,12 @@ pub struct PolicyMetrics {
 }
 
 impl PolicyMetrics {
-    pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+    pub(super) fn new(
+        registry: &Registry,
+        decisions: DecisionMetrics,
+    ) -> Result<Self, prometheus::Error> {
         Ok(Self {
+            decisions,
             in_force: gauge(
                 registry,
                 "podgate_policies_in_force",
@@ -38,9 +45,10 @@ impl PolicyMetrics {
         })
     }
 
-    /// The policies were read: the number in force, and the number that cannot be used.
-    pub fn loaded(&self, in_force: usize, invalid: usize) {
-        self.in_force.set(i64::try_from(in_force).unwrap_or(i64::MAX));
+    /// The policies were read: those that reviews are judged by from now on, and the number that cannot be used.
+    pub fn loaded(&self, in_force: &PolicySet, invalid: usize) {
+        self.decisions.in_force(in_force);
+        self.in_force.set(i64::try_from(in_force.len()).unwrap_or(i64::MAX));
         self.invalid.set(i64::try_from(invalid).unwrap_or(i64::MAX));
         self.load_succeeded.set(1);
     }

@@ -155,7 +155,7 @@ impl Files {
             match compiled {
                 Ok(set) => {
                     tracing::info!(policies = set.len(), "policies reloaded");
-                    metrics.loaded(set.len(), 0);
+                    metrics.loaded(&set, 0);
                     policies.store(Some(Arc::new(set)));
                 }
                 Err(error) => {

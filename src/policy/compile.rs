@@ -260,6 +260,11 @@ impl Policy {
         })
     }
 
+    /// The names of its validations.
+    pub fn validations(&self) -> impl Iterator<Item = &str> {
+        self.validations.iter().map(|(name, _)| &**name)
+    }
+
     /// Whether it enables a rule that reads whole pods.
     pub fn reads_documents(&self) -> bool {
         self.spec_checks.iter().any(|it| it.rule.reads_document)
@@ -286,7 +291,21 @@ impl Policy {
         subject: &Subject<'_>,
         now: Timestamp,
     ) -> Option<usize> {
-        self.exemptions.iter().position(|it| it.covers(rule, breach, subject, now))
+        let covers = |it: &CompiledExemption| !it.expired(now) && it.fits(rule, breach, subject);
+        self.exemptions.iter().position(covers)
+    }
+
+    /// The exemption that covered a violation until it expired; of several, the one that expired last.
+    pub(super) fn expired_exemption(
+        &self,
+        rule: &Rule,
+        breach: &Breach,
+        subject: &Subject<'_>,
+        now: Timestamp,
+    ) -> Option<&Exemption> {
+        let covered =
+            self.exemptions.iter().filter(|it| it.expired(now) && it.fits(rule, breach, subject));
+        covered.max_by_key(|it| it.expires_at).map(|it| &it.exemption)
     }
 
     /// The highest severity of a rule's violations for this policy, which decides what the rule costs of a score; `None`

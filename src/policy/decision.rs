@@ -3,6 +3,7 @@
 
 use std::collections::HashSet;
 
+use super::compile::Policy;
 use super::engine::Finding;
 use super::rule::Breach;
 use crate::api::EnforcementMode;
@@ -60,6 +61,8 @@ pub struct Decision<'p> {
     pub denied: Vec<Finding<'p>>,
     pub warned: Vec<Finding<'p>>,
     pub recorded: Vec<Finding<'p>>,
+    /// The policies in the modes `audit` and `warn` that would deny in the mode `enforce`, each once.
+    pub would_deny: Vec<&'p Policy>,
 }
 
 impl Decision<'_> {
@@ -90,15 +93,22 @@ pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>) -> Decision<'
         Before::SameTemplate => true,
         Before::Pod(old) => old.had(finding, &known),
     };
-    let mut decision = Decision { denied: Vec::new(), warned: Vec::new(), recorded: Vec::new() };
+    let denies = |finding: &Finding<'_>| {
+        finding.severity <= finding.policy.deny_severity && !inherited(finding)
+    };
+    let (denied, warned, recorded) = (Vec::new(), Vec::new(), Vec::new());
+    let mut decision = Decision { denied, warned, recorded, would_deny: Vec::new() };
     for finding in findings {
-        match finding.policy.mode {
+        let Finding { policy, .. } = finding;
+        if policy.mode != EnforcementMode::Enforce
+            && !decision.would_deny.iter().any(|it| it.label == policy.label)
+            && denies(&finding)
+        {
+            decision.would_deny.push(policy);
+        }
+        match policy.mode {
             EnforcementMode::Audit => decision.recorded.push(finding),
-            EnforcementMode::Enforce
-                if finding.severity <= finding.policy.deny_severity && !inherited(&finding) =>
-            {
-                decision.denied.push(finding);
-            }
+            EnforcementMode::Enforce if denies(&finding) => decision.denied.push(finding),
             EnforcementMode::Warn | EnforcementMode::Enforce => decision.warned.push(finding),
         }
     }
@@ -115,11 +125,11 @@ pub fn worst_first(findings: &mut [Finding<'_>]) {
 }
 
 /// The policy's label, the rule's id, the path, and check, container and value if present.
-type FindingKey<'f> = (&'f str, &'static str, &'f str, [Option<&'f str>; 3]);
+pub type FindingKey<'f> = (&'f str, &'static str, &'f str, [Option<&'f str>; 3]);
 
 /// The identity of a violation across versions of a pod. Paths are stable: the API server removes no container from a
 /// pod and appends new ones. The policy is part of it because two policies may have validations with the same name.
-fn finding_key<'f>(finding: &'f Finding<'_>) -> FindingKey<'f> {
+pub fn finding_key<'f>(finding: &'f Finding<'_>) -> FindingKey<'f> {
     let breach = &finding.breach;
     let parts = [breach.check.as_deref(), breach.container.as_deref(), breach.value.as_deref()];
     (&finding.policy.label, finding.rule.id, &breach.path, parts)
@@ -140,7 +150,7 @@ mod tests {
     use super::super::subject::Subject;
     use super::super::workload::Kind;
     use super::*;
-    use crate::api::DevOpsPolicySpec;
+    use crate::api::{DevOpsPolicySpec, Severity};
 
     fn policy(mode: EnforcementMode) -> Policy {
         let spec = DevOpsPolicySpec {
@@ -183,6 +193,30 @@ mod tests {
                 assert_eq!(rules, ["forbidLatestTag", "requireReadinessProbe"]);
             }
         }
+    }
+
+    #[test]
+    fn a_policy_would_deny_what_it_would_deny_in_the_mode_enforce() {
+        use EnforcementMode::{Audit, Enforce, Warn};
+        let would_deny = |policies: &PolicySet, before: &Before<'_>| {
+            let decision = decide(findings(policies, "nginx"), before);
+            decision.would_deny.iter().map(|it| it.name.clone()).collect::<Vec<_>>()
+        };
+        let all = set(&[Audit, Warn, Enforce]);
+        assert_eq!(would_deny(&all, &Before::Nothing), ["audit", "warn"], "each of them once");
+        assert!(would_deny(&all, &Before::SameTemplate).is_empty());
+        let asked = |_: &Breach| panic!("these breaches hold the value found");
+        let before = |image| OldPod { findings: findings(&all, image), same: &asked };
+        assert!(would_deny(&all, &Before::Pod(before("nginx"))).is_empty(), "it had them");
+        assert_eq!(would_deny(&all, &Before::Pod(before("redis"))), ["audit", "warn"]);
+
+        let mild = |severity| {
+            let mut policy = policy(Audit);
+            policy.deny_severity = severity;
+            would_deny(&PolicySet::new([Arc::new(policy)], Arc::default()), &Before::Nothing)
+        };
+        assert_eq!(mild(Severity::High), ["audit"]);
+        assert!(mild(Severity::Critical).is_empty(), "nothing found is as severe");
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::pod_status::RunningPod;
 use super::policy_set::{EvaluationPlan, SharedCheck};
 use super::rule::{Breach, Rule};
 use super::subject::Subject;
-use crate::api::Severity;
+use super::text::{MAX_VALUE, brief};
+use crate::api::{Exemption, Severity};
 
 /// A violation of one policy.
 pub struct Finding<'p> {
@@ -22,12 +23,28 @@ pub struct Finding<'p> {
     pub severity: Severity,
     /// Shared by all policies with the same check.
     pub breach: Arc<Breach>,
+    /// The exemption of the policy that covered the violation until it expired.
+    pub expired: Option<&'p Exemption>,
 }
 
 impl Finding<'_> {
     /// `RULE` or `RULE/CHECK`.
     pub fn id(&self) -> Cow<'static, str> {
         self.breach.id(self.rule)
+    }
+
+    /// `PATH PROBLEM; REMEDY` and, if an exemption has expired, `; exempt until DATE (OWNER, REASON)`.
+    pub fn sentence(&self) -> String {
+        self.breach.sentence() + &self.expiry()
+    }
+
+    /// `; exempt until DATE (OWNER, REASON)`; empty unless an exemption has expired.
+    pub(super) fn expiry(&self) -> String {
+        let Some(Exemption { owner, reason, expires_at: Some(end), .. }) = self.expired else {
+            return String::new();
+        };
+        let text = |text: &str| brief(text.to_owned(), MAX_VALUE);
+        format!("; exempt until {} ({}, {})", end.0.strftime("%F"), text(owner), text(reason))
     }
 }
 
@@ -110,7 +127,12 @@ fn collect<'p, Check>(
                 let worst = if whole { policy.worst_severity(rule) } else { None };
                 let severity = worst.unwrap_or_else(|| policy.severity(rule, &breach));
                 let exemption = policy.exemption(rule, &breach, subject, now);
-                let finding = Finding { policy, rule, severity, breach: Arc::clone(&breach) };
+                let expired = match exemption {
+                    None => policy.expired_exemption(rule, &breach, subject, now),
+                    Some(_) => None,
+                };
+                let breach = Arc::clone(&breach);
+                let finding = Finding { policy, rule, severity, breach, expired };
                 match exemption {
                     None => judgement.violations.push(finding),
                     Some(exemption) => judgement.exempt.push(Exempt { finding, exemption }),

@@ -92,22 +92,15 @@ impl CompiledExemption {
         kinds.find(|(_, kind)| !EXEMPT_KINDS.contains(kind))
     }
 
-    /// Whether the exemption covers a violation: every field that is set matches.
-    pub fn covers(
-        &self,
-        rule: &Rule,
-        breach: &Breach,
-        subject: &Subject<'_>,
-        now: Timestamp,
-    ) -> bool {
+    /// Whether the exemption is about a violation: every field that is set matches.
+    pub fn fits(&self, rule: &Rule, breach: &Breach, subject: &Subject<'_>) -> bool {
         let Exemption { rules, kinds, names, namespaces, containers, .. } = &self.exemption;
         let image = || {
             let image = image_of(breach, subject)?;
             Some(ImageReference::parse(image).map_or(image.to_owned(), |it| it.canonical()))
         };
         let id = breach.id(rule);
-        !self.expired(now)
-            && rules.iter().any(|it| *it == rule.id || *it == id)
+        rules.iter().any(|it| *it == rule.id || *it == id)
             && matches(namespaces.as_deref(), subject.namespace)
             && matches(containers.as_deref(), breach.container.as_deref())
             && (self.images.is_none() || matches(self.images.as_deref(), image().as_deref()))

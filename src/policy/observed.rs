@@ -89,6 +89,8 @@ pub struct ObservedPolicy {
     /// In the order of `spec.exemptions`.
     pub exemptions: Vec<ObservedExemption>,
     pub refused: Refused,
+    /// Why it covers no namespace, as a sentence; `None` if it covers one.
+    pub covers_nothing: Option<String>,
 }
 
 /// The workloads that a policy keeps from making pods.
@@ -154,6 +156,9 @@ impl ObservedPolicy {
     /// The state in one sentence: `Stable: score 72, 3 open violations (2 high, 1 low) in 12 workloads`, or `No score:
     /// there is no workload to judge`. Refused workloads come first: `refuses new pods of 2 workloads; Stable: ...`.
     pub fn sentence(&self) -> String {
+        if let Some(why) = &self.covers_nothing {
+            return format!("covers nothing: {why}");
+        }
         let audited = self.audited();
         match self.refused.workloads {
             0 => audited,

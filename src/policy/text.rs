@@ -2,7 +2,7 @@
 
 /// The longest name or value in a message, in bytes. With it, the first violation of a denial always fits into 900
 /// bytes.
-const MAX_VALUE: usize = 100;
+pub const MAX_VALUE: usize = 100;
 
 /// A value in quotes: cut, and with control characters escaped.
 pub fn quote(value: &str) -> String {

@@ -15,6 +15,7 @@ use crate::leader::claim::Claim;
 use crate::leader::{self, LeaseOptions};
 use crate::metrics::{AuditMetrics, Metrics};
 use crate::policies::watch::Announcements;
+use crate::policy::called::Called;
 use crate::policy::observed::{BeganKey, NamespaceUpdate};
 use crate::remediation::transaction::Transactions;
 use crate::remediation::work::{RemediationScope, Violating, Work};
@@ -42,6 +43,8 @@ pub(super) struct LeaderOptions {
     pub keeping: Option<Keeping>,
     /// Which policies' remediation may write to workloads.
     pub remediation: RemediationScope,
+    /// Whether the API servers call podgate.
+    pub called: watch::Receiver<Called>,
 }
 
 /// The work of a process that contends for the Lease.
@@ -55,6 +58,7 @@ pub(super) struct LeaderWork {
     reports: bool,
     keeping: Option<Keeping>,
     remediation: RemediationScope,
+    called: watch::Receiver<Called>,
     pub on_reconciled: OnReconciled,
 }
 
@@ -75,6 +79,7 @@ impl LeaderWork {
             reports: options.reports,
             keeping: options.keeping,
             remediation: options.remediation,
+            called: options.called,
             on_reconciled: Arc::new(log_reconciled),
         })
     }
@@ -149,7 +154,7 @@ impl LeaderWork {
         let writing = async {
             tokio::join!(
                 stop,
-                reconciler.run(statuses, faults, remediations),
+                reconciler.run(statuses, faults, remediations, self.called.clone()),
                 events(
                     self.client.clone(),
                     claim.clone(),

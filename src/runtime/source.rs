@@ -56,7 +56,7 @@ impl PolicySource {
         match origin {
             PolicyInput::Files(paths) => {
                 let (files, set) = Files::open(paths.clone(), protected)?;
-                metrics.loaded(set.len(), 0);
+                metrics.loaded(&set, 0);
                 policies.store(Some(Arc::new(set)));
                 Ok(Self::Files(files))
             }

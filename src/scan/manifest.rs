@@ -178,7 +178,7 @@ fn violations(file: &str, manifest: &Manifest<'_>, found: &JudgedWorkload<'_>) -
     let violations = findings.iter().map(|finding| {
         let breach = &finding.breach;
         let at = manifest.node.position_of(&breach.path);
-        let mut message = breach.sentence();
+        let mut message = finding.sentence();
         if *assumed && finding.policy.scope.reads_labels() {
             message += " (assuming that the policy's namespaceSelector matches: the input has no Namespace object with the labels)";
         }

@@ -155,6 +155,7 @@ pub(super) mod tests {
             open: [0; 4],
             worst: Vec::new(),
             refused: Refused::default(),
+            covers_nothing: None,
         };
         PolicyState { observed: Some(observed), ..PolicyState::default() }
     }

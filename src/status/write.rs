@@ -19,6 +19,7 @@ use crate::client::backoff::Doubling;
 use crate::leader::claim::{Claim, WriteError};
 use crate::metrics::AuditMetrics;
 use crate::policies::{self, Faults};
+use crate::policy::called::Called;
 use crate::policy::event::EventReason;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Notice, NoticeAbout, ObservedRemediation, PolicyUpdate};
@@ -77,6 +78,7 @@ impl Reconciler {
         mut updates: mpsc::Receiver<Vec<PolicyUpdate>>,
         mut faults: watch::Receiver<Faults>,
         mut remediation: watch::Receiver<Remediations>,
+        mut called: watch::Receiver<Called>,
     ) {
         let mut desired: BTreeMap<PolicyKey, PolicyState> = BTreeMap::new();
         let mut pending = BTreeSet::new();
@@ -85,11 +87,13 @@ impl Reconciler {
         let mut remediation_closed = false;
         let mut clock = tokio::time::interval(TICK);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut called_closed = false;
         take_faults(&mut desired, &mut pending, &faults.borrow_and_update());
         loop {
             let mut wait = None;
             for key in std::mem::take(&mut pending) {
-                let Some(wanted) = desired.get(&key) else { continue };
+                let Some(wanted) = desired.get_mut(&key) else { continue };
+                wanted.called = called.borrow().clone();
                 match tokio::time::timeout(TIMEOUT, self.reconcile(&key, wanted, &mut cache)).await
                 {
                     Ok(Ok(())) => backoff.reset(),
@@ -139,6 +143,11 @@ impl Reconciler {
                             pending.insert(key.clone());
                         }
                     }
+                }
+                changed = called.changed(), if !called_closed => {
+                    called_closed = changed.is_err();
+                    let enforcing = desired.iter().filter(|(_, known)| known.enforces());
+                    pending.extend(enforcing.map(|(key, _)| key.clone()));
                 }
                 changed = faults.changed() => {
                     if changed.is_err() {

@@ -23,9 +23,11 @@ mod footprint;
 mod gitops;
 mod install;
 mod leadership;
+mod modes;
 mod outage;
 mod pod_security;
 mod preview;
+mod refused;
 mod remediation;
 #[path = "../support/support.rs"]
 mod support;
@@ -54,9 +56,11 @@ fn main() -> ExitCode {
             gitops,
             install,
             leadership,
+            modes,
             outage,
             pod_security,
             preview,
+            refused,
             remediation,
         ],
     )

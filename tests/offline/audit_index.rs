@@ -368,6 +368,39 @@ fn nothing_is_reported_before_every_pod_was_listed_and_nothing_is_lost_during_a_
 }
 
 #[test]
+fn a_policy_that_covers_nothing_is_published_again_when_namespaces_come_go_or_change_their_labels()
+{
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let selector = serde_json::from_value(json!({"matchLabels": {"team": "shop"}})).unwrap();
+    let scope = Scope::Cluster(Selection::new(Some(&selector), None).unwrap());
+    let spec = serde_json::from_value(json!({"forbidLatestTag": true})).unwrap();
+    let policy = Arc::new(Policy::compile(scope, "shops".to_owned(), &spec).unwrap());
+    let mut index = index();
+    index.list_begins();
+    index.list_ends(now);
+    // The sentence that is published after the namespaces changed; nothing where the policy's state did not change.
+    let mut after = |namespaces: &[(&str, &str)]| {
+        let known = namespaces.iter().map(|(name, team)| {
+            let labels = BTreeMap::from([("team".to_owned(), (*team).to_owned())]);
+            ((*name).to_owned(), NamespaceMetadata { labels, ..NamespaceMetadata::default() })
+        });
+        let set = PolicySet::new([Arc::clone(&policy)], Arc::new(known.collect()));
+        let _ = index.policies(Arc::new(set), now);
+        let mut updates = index.take_policies(now);
+        let observed = updates.pop()?.observed?;
+        Some(observed.covers_nothing.clone().unwrap_or_else(|| "covers a namespace".to_owned()))
+    };
+    let none = Some("no namespace has the labels team=shop".to_owned());
+    let some = Some("covers a namespace".to_owned());
+    assert_eq!(after(&[("lab", "lab")]), none);
+    assert_eq!(after(&[("lab", "lab"), ("web", "web")]), None);
+    assert_eq!(after(&[("lab", "lab"), ("shop", "shop")]), some);
+    assert_eq!(after(&[("lab", "lab"), ("shop", "web")]), none);
+    assert_eq!(after(&[("lab", "shop")]), some);
+    assert_eq!(after(&[("web", "web")]), none);
+}
+
+#[test]
 fn a_pod_missing_from_a_new_list_is_removed_even_if_it_grows_old_during_the_list() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();

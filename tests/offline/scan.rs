@@ -173,6 +173,18 @@ fn a_finding_names_its_place_its_rule_and_its_policy() {
 }
 
 #[test]
+fn what_an_exemption_no_longer_covers_says_since_when_and_whose_it_was() {
+    let exemption = "{rules: [forbidLatestTag], owner: team-a, reason: a migration, expiresAt: '2020-02-29T12:00:00Z'}";
+    let policy = policy("baseline", "", "DevOpsPolicy", &format!(", exemptions: [{exemption}]"));
+    let folder =
+        Folder::with(&[("app.yaml", &deployment("cart", "shop")), ("policy.yaml", &policy)]);
+    let answer = folder.scan(&["-f", "app.yaml", "--policy", "policy.yaml"]);
+    assert_eq!(answer.code, 1, "{}", answer.stderr);
+    let end = "nginx:VERSION; exempt until 2020-02-29 (team-a, a migration)\"";
+    assert!(answer.stdout.contains(end), "{}", answer.stdout);
+}
+
+#[test]
 fn output_of_helm_and_kustomize_and_kubectl_is_read() {
     let helm = format!(
         "---\n# Source: shop/templates/empty.yaml\n---\n# Source: shop/templates/service.yaml\napiVersion: v1\nkind: Service\nmetadata: {{name: cart}}\n---\n# Source: shop/templates/deployment.yaml\n{}---\n\n---\n",

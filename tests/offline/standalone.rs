@@ -286,6 +286,60 @@ fn a_denial_is_logged_by_names_and_nothing_of_the_object() {
 }
 
 #[test]
+fn the_log_of_a_denial_names_the_policies_that_denied_and_the_audit_log_all_that_object() {
+    let warns = policy("advice", None, "enforcementMode: warn, forbidLatestTag: true");
+    let denies = policy("baseline", None, "enforcementMode: enforce, forbidLatestTag: true");
+    let standalone = Standalone::with(&format!("{warns}---\n{denies}"));
+    let bad = review::create("shop", &workload(Kind::Pod, pod("nginx")));
+    let response = standalone.podgate.review(&bad);
+    assert_eq!(response["auditAnnotations"]["policy"], "advice,baseline");
+    assert_eq!(standalone.podgate.logs("denied")["policies"], "baseline");
+}
+
+/// A controller tries again to create a refused pod, at first many times a minute.
+#[test]
+fn a_controllers_retries_of_a_pod_template_are_one_denial() {
+    let standalone = enforcing();
+    let podgate = &standalone.podgate;
+    let owned = |kind: Kind, controller: &str, image: &str| {
+        let mut object = workload(kind, probed_pod(image));
+        object["metadata"]["ownerReferences"] = json!([{
+            "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": controller, "uid": "u", "controller": true,
+        }]);
+        object
+    };
+    let counted = |series: &str| podgate.metric(series).unwrap_or_default();
+    let mut denials = 0.0;
+    let mut deny = |namespace: &str, object: &Value, decisions: f64, what: &str| {
+        for name in ["web-1", "web-2", "web-3"] {
+            let mut object = object.clone();
+            object["metadata"]["name"] = name.into();
+            let response = podgate.review(&review::create(namespace, &object));
+            assert_eq!(response["allowed"], false, "{what}");
+        }
+        denials += decisions;
+        for series in [
+            r#"podgate_admission_denials_total{rule="forbidLatestTag",severity="high"}"#,
+            r#"podgate_admission_violations_total{mode="enforce",rule="forbidLatestTag",severity="high"}"#,
+            r#"devopspolicy_denied_total{namespace="",policy="baseline"}"#,
+        ] {
+            assert_eq!(counted(series), denials, "{what}: {series}");
+        }
+    };
+    deny("shop", &owned(Kind::Pod, "web-5d4", "nginx"), 1.0, "one template");
+    deny("shop", &owned(Kind::Pod, "web-5d4", "nginx"), 0.0, "the same once more");
+    deny("shop", &owned(Kind::Pod, "web-6e5", "nginx"), 1.0, "another controller");
+    deny("lab", &owned(Kind::Pod, "web-5d4", "nginx"), 1.0, "another namespace");
+    deny("shop", &owned(Kind::Pod, "web-5d4", "redis"), 1.0, "other violations");
+    deny("shop", &workload(Kind::Pod, probed_pod("nginx")), 3.0, "pods of no controller");
+    deny("shop", &owned(Kind::ReplicaSet, "web", "nginx"), 3.0, "templates");
+    assert_eq!(counted("podgate_admission_repeated_denials_total"), 11.0);
+    let reviews = r#"podgate_admission_reviews_total{decision="deny",kind="Pod",operation="CREATE",webhook="validate"}"#;
+    assert_eq!(counted(reviews), 18.0, "every review is counted");
+    assert_eq!(podgate.count_logged("denied"), 10, "a line for each counted denial");
+}
+
+#[test]
 fn a_changed_file_comes_into_force_and_a_broken_one_keeps_the_last_good_policies() {
     let standalone = enforcing();
     let state = "podgate_policy_last_load_successful";

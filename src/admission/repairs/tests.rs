@@ -1,3 +1,4 @@
+use std::hash::RandomState;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -69,7 +70,14 @@ fn asked(
         "object": new, "oldObject": old,
     }});
     let (docs_url, own_user) = (None, Some(OWN));
-    let reviewer = Reviewer { policies: &policies, docs_url, own_user, cost: u64::MAX, now: NOW };
+    let reviewer = Reviewer {
+        policies: &policies,
+        docs_url,
+        own_user,
+        cost: u64::MAX,
+        now: NOW,
+        seed: &RandomState::new(),
+    };
     let judged = reviewer.validate(review.to_string().as_bytes()).unwrap();
     (judged.decision, String::from_utf8(judged.answer).unwrap())
 }

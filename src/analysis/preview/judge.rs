@@ -278,7 +278,7 @@ fn violation(finding: &Finding<'_>, before: Option<&VersionFindings<'_>>) -> Pre
         container: breach.container.clone(),
         path: breach.path.clone(),
         value: breach.value.clone(),
-        message: breach.sentence(),
+        message: finding.sentence(),
         new: before.is_none_or(|it| !it.found.contains(&ViolationKey::of(finding))),
         pods: None,
     }

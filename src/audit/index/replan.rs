@@ -33,11 +33,21 @@ impl AuditIndex {
             });
             ids.insert(address(policy), id);
             by_key.insert(key, id);
+            // Namespaces that come, go or change their labels change it too.
+            let covers_nothing = self.policies.in_force.covers_nothing(policy);
             match self.totals.get_mut(&id) {
-                Some(totals) if Arc::ptr_eq(&totals.policy, policy) => continue,
-                Some(totals) => totals.policy = Arc::clone(policy),
+                Some(totals)
+                    if Arc::ptr_eq(&totals.policy, policy)
+                        && totals.covers_nothing == covers_nothing =>
+                {
+                    continue;
+                }
+                Some(totals) => {
+                    totals.policy = Arc::clone(policy);
+                    totals.covers_nothing = covers_nothing;
+                }
                 None => {
-                    self.totals.insert(id, Totals::new(Arc::clone(policy)));
+                    self.totals.insert(id, Totals::new(Arc::clone(policy), covers_nothing));
                 }
             }
             self.unpublished.mark_policy(id);

@@ -170,6 +170,7 @@ impl AuditIndex {
             worst,
             exemptions: totals.policy.exemptions(&exempted, now),
             refused: self.refused(id, totals.refused),
+            covers_nothing: totals.covers_nothing.clone(),
         }
     }
 

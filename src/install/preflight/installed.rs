@@ -1,5 +1,7 @@
 //! Checks the API server's version, the CRDs and the policies.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
@@ -9,6 +11,7 @@ use kube::runtime::wait::{Condition, conditions};
 use super::check::{Check, CheckSubject};
 use crate::api;
 use crate::clusters::Cluster;
+use crate::findings::FaultKind;
 use crate::policies::list::ClusterPolicies;
 use crate::policy::compile::Policy;
 use crate::policy::exemption::ends_within;
@@ -77,11 +80,14 @@ fn crd_check(
     CheckSubject::Crd.ok(format!("CRD {name} is installed and up to date"))
 }
 
-/// Checks that every policy compiles.
-pub(super) async fn policies(cluster: &Cluster) -> Vec<Check> {
+/// Checks that every policy compiles. Returns those that do, too.
+pub(super) async fn policies(cluster: &Cluster) -> (Vec<Check>, Vec<Arc<Policy>>) {
     let read = match ClusterPolicies::read(cluster, true, std::iter::empty()).await {
         Ok(read) => read,
-        Err(error) => return vec![CheckSubject::Policy.error(error.to_string(), "try again")],
+        Err(error) => {
+            let check = CheckSubject::Policy.error(error.to_string(), "try again");
+            return (vec![check], Vec::new());
+        }
     };
     let count = read.policies.len();
     let plural = if count == 1 { "policy compiles" } else { "policies compile" };
@@ -89,6 +95,12 @@ pub(super) async fn policies(cluster: &Cluster) -> Vec<Check> {
     if read.faults.is_empty() {
         checks.push(CheckSubject::Policy.ok(format!("{count} {plural}")));
     }
+    // The check of CRDs reports a missing CRD.
+    let forbidden = read.faults.iter().filter(|fault| fault.kind != FaultKind::NotServed);
+    checks.extend(forbidden.map(|fault| {
+        let what = format!("{} cannot be seen, so they are not checked", fault.place);
+        CheckSubject::Policy.warning(what, "ask a cluster admin to run podgate check")
+    }));
     checks.extend(read.policies.iter().flat_map(|policy| {
         policy.unknown_fields.iter().map(|field| {
             let what = format!("policy {}: {field}", policy.label);
@@ -105,7 +117,7 @@ pub(super) async fn policies(cluster: &Cluster) -> Vec<Check> {
         CheckSubject::Policy
             .error(what, "correct that field; until then the last version that compiled (status.lastGood) is in force or, where there is none, what of this one compiles, and the rest is undecided")
     }));
-    checks
+    (checks, read.policies)
 }
 
 /// A warning for each exemption that ends within a week, and for one that names a kind that podgate does not judge.

@@ -8,6 +8,7 @@ use super::refusals::Refusals;
 use crate::api::Severity;
 use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
+use crate::policy::message::broken;
 use crate::policy::observed::{Change, Changed, Fault, Violation, WorkloadKey};
 use crate::policy::text::{brief, clip, cut};
 use crate::policy::workload::Kind;
@@ -211,12 +212,13 @@ fn on_workload(topic: &Topic, gathered: &Gathered) -> String {
     let mut faults: Vec<_> = gathered.faults.iter().collect();
     faults.sort_by_key(|(severity, it)| (*severity, &it.id, &it.container, &it.path));
     let rules = faults.iter().map(|(_, it)| &it.id).collect::<BTreeSet<_>>().len();
-    let mut text = format!(
-        "{} {rules} rule{}{}: ",
-        if topic.kind == TopicKind::Closed { "no longer breaks" } else { "breaks" },
-        if rules == 1 { "" } else { "s" },
-        if gathered.more_faults > 0 { " or more" } else { "" },
-    );
+    let breaks = if topic.kind == TopicKind::Closed { "no longer breaks" } else { "breaks" };
+    let broken = if gathered.more_faults > 0 {
+        broken(rules, rules) + " or more"
+    } else {
+        broken(rules, faults.len())
+    };
+    let mut text = format!("{breaks} {broken}: ");
     let tail = policies(gathered);
     let room = MAX_NOTE - tail.len() - " · and 18446744073709551615 more".len();
     let mut omitted = gathered.more_faults;

@@ -39,7 +39,7 @@ fn floating_images_are_refused(cluster: &Cluster, kind: Kind) {
     let path = format!("{}.containers[0].image", kind.names().spec_path);
     for image in ["nginx", "nginx:latest", "registry:5000/nginx"] {
         shop.rejects(&workload(kind, probed_pod(image))).because(&[
-            &format!("{} {}/web breaks 1 rule\n", kind.names().kind, shop.name),
+            &format!("{} {}/web breaks 1 rule", kind.names().kind, shop.name),
             &format!("forbidLatestTag (high) · policy {}/baseline · container \"web\"", shop.name),
             &format!("{path} is \"{image}\""),
         ]);

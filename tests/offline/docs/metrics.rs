@@ -1,12 +1,11 @@
 //! `docs/metrics.md`: names, types, labels and help from `/metrics` after every counted event has happened.
 
+mod series;
+
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs;
 use std::path::Path;
-
-use podgate::api::Severity;
-use podgate::metrics::{Metrics, ReviewSummary};
 
 /// The page's sections: heading, introduction, and the prefixes of their metrics.
 const PARTS: [(&str, &str, &[&str]); 7] = [
@@ -15,8 +14,17 @@ const PARTS: [(&str, &str, &[&str]); 7] = [
         "Of every replica. `webhook` is `validate`, `mutate` or `alive`; `operation` is `CREATE`, `UPDATE` or `other`; `kind` is a judged \
          kind or `other`; `decision` is `allow`, `warn`, `deny`, `mutate`, `error` (an HTTP status instead of a verdict) or `shed` (too \
          many at once; the API server asks again). `reason` of a refusal is a name that the log has too (`Overloaded`, `TooSlow`, `Malformed`, …), and that of \
-         a connection one of `crowded` (another one needed its place), `handshake`, `handshake_timeout`, `no_request`, `idle`. `rule` is a rule's id, `severity` one of `critical`, `high`, `medium`, `low`.",
-        &["podgate_admission_", "podgate_connections_"],
+         a connection one of `crowded` (another one needed its place), `handshake`, `handshake_timeout`, `no_request`, `idle`. `severity` is one of `critical`, `high`, `medium`, `low`, `mode` one of `audit`, `warn`, `enforce`. `rule` is a \
+         rule's id, in `podgate_admission_violations_total` with its check: `podSecurity/CHECK`, `validations/NAME`. Names of validations are \
+         those of the policies in force, 500 at most; further ones count as `validations`. The `namespace` of a policy is empty for a cluster policy; its series begin at 0 when it comes into \
+         force, and end with it. A refused pod is created again by its controller, at first many times a minute: each replica counts a pod template as one denial \
+         a minute, and further tries in `podgate_admission_repeated_denials_total` alone. `podgate_admission_reviews_total` counts every review.",
+        &[
+            "podgate_admission_",
+            "podgate_connections_",
+            "devopspolicy_denied_",
+            "devopspolicy_would_deny_",
+        ],
     ),
     ("Policies", "Of every replica, by its own watch.", &["podgate_policies_", "podgate_policy_"]),
     (
@@ -70,37 +78,8 @@ struct Family {
     labels: String,
 }
 
-/// The text of `/metrics`. A family with labels appears when it has a series.
-fn exposition() -> String {
-    let metrics = Metrics::new().unwrap();
-    metrics.admission.judged(&ReviewSummary {
-        webhook: "validate",
-        operation: "CREATE",
-        kind: "Pod",
-        decision: "deny",
-        denials: &[("forbidLatestTag", "high")],
-        patch_operations: 0,
-    });
-    metrics.admission.refused("validate", "shed", "Overloaded");
-    metrics.audit.cluster(Some(100));
-    metrics.audit.pods(1);
-    metrics.audit.namespace("shop", Some(100));
-    metrics.audit.policy("shop", "baseline", Some(100), [0; 4], 0);
-    metrics.audit.workloads_refused("shop", Some(0));
-    let open = [(("forbidLatestTag".to_owned(), Severity::High), 1)].into();
-    metrics.audit.open_violations("shop", &open);
-    metrics.audit.exemptions.set("shop", "baseline", std::iter::once((0, 0)));
-    metrics.certificates.serves(0, 0);
-    metrics.remediation.step("begun");
-    metrics.certificates.configuration_trusts("validating");
-    metrics.beat.called(std::time::Instant::now());
-    metrics.beat.known_callers(1);
-    metrics.beat.configuration_intact("validating");
-    String::from_utf8(metrics.expose().unwrap()).unwrap()
-}
-
 fn families() -> Vec<Family> {
-    let text = exposition();
+    let text = series::exposition(&series::driven(1, 1));
     let mut families: Vec<Family> = Vec::new();
     for line in text.lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
@@ -128,7 +107,7 @@ fn the_page_of_the_metrics_is_up_to_date() {
     let mut text = format!(
         "{}# Metrics\n\nEvery replica serves them at `/metrics`, on the port of `--metrics-listen` (8080). podgate sets a label `namespace` itself, so \
          a scrape must keep it: `honorLabels: true` in a ServiceMonitor, as the chart's has, `honor_labels: true` in Prometheus. No label is an \
-         object's name, a user or an image, and all values come from closed sets but namespaces and policies.\n\n\
+         object's name, a user or an image, and all values come from closed sets but namespaces, policies and the names of their validations.\n\n\
          The chart brings alerts ([runbooks](runbooks.md)) and dashboards (`dashboards/`) made of these.\n",
         super::NOTE
     );
@@ -145,6 +124,7 @@ fn the_page_of_the_metrics_is_up_to_date() {
     let left: Vec<_> = families.iter().map(|it| &it.name).collect();
     assert!(left.is_empty(), "{left:?} belong to no part of the page; name it in {}", file!());
     text += API_SERVER;
+    text += &series::section();
     super::check("metrics.md", &text);
 }
 

@@ -15,7 +15,8 @@ pub(super) fn line(preview: &Preview) -> String {
     if summary.workloads + summary.pods == 0 {
         return format!("{subject}, enforced, would judge nothing: no workload was found");
     }
-    let score = summary.score.map(|it| format!("; score {}", change(it))).unwrap_or_default();
+    let scored = summary.score.filter(|it| it.before.score.or(it.after.score).is_some());
+    let score = scored.map(|it| format!("; score {}", change(it))).unwrap_or_default();
     format!(
         "{subject}, enforced, would deny {} of {} and refuse {} of {} at the next start{score}",
         summary.denied,

@@ -82,7 +82,7 @@ fn scores(preview: &Preview) -> String {
 mod tests {
     use super::super::testing::{awkward, compared, many, nothing, plain};
     use super::*;
-    use crate::analysis::preview::answer::ExemptionState;
+    use crate::analysis::preview::answer::{Change, ExemptionState, Standing};
     use crate::api::EndsWithin;
 
     #[test]
@@ -126,6 +126,20 @@ mod tests {
         let row = "shop/baseline[1]   used    forbidLatestTag   team cart   2026-01-01T00:00:00Z (within a week)   ";
         let table = table(&preview);
         assert!(table.contains(row), "{table}");
+    }
+
+    #[test]
+    fn without_workloads_there_is_no_score() {
+        let mut preview = plain();
+        let unscored = Standing { score: None, classification: None };
+        let score = preview.summary.score.as_mut().unwrap();
+        score.before = unscored;
+        let text = table(&preview);
+        assert!(text.contains("; score - → 74\n"), "{text}");
+        assert!(text.ends_with("(cluster)   - → 74    - → Degraded\n"), "{text}");
+        preview.summary.score = Some(Change { before: unscored, after: unscored });
+        let text = table(&preview);
+        assert!(text.lines().next().is_some_and(|it| it.ends_with("at the next start")), "{text}");
     }
 
     #[test]

@@ -86,7 +86,7 @@ fn kept(subject: &Subject<'_>, place: &PlacedContainer<'_>) -> Option<Breach> {
         let fix = is_known_non_root(subject, place)
             .then(|| fix(subject, place, PATH, json!(["ALL"])))
             .flatten();
-        return Some(Breach { fix, ..field.breach(None, "is missing", REMEDY) });
+        return Some(Breach { fix, ..field.breach(None, r#"is missing "ALL""#, REMEDY) });
     }
     let names = dropped.iter().map(|name| &**name).collect::<Vec<_>>().join(", ");
     let problem = format!("is {}, which keeps the others", quote(&names));
@@ -125,7 +125,7 @@ mod tests {
     #[test]
     fn restricted_asks_each_container_to_drop_all_and_reports_alone() {
         let path = "spec.containers[0].securityContext.capabilities";
-        let missing = format!("{path}.drop is missing; set it to [\"ALL\"]");
+        let missing = format!("{path}.drop is missing \"ALL\"; set it to [\"ALL\"]");
         for (capabilities, expected) in [
             (json!({"drop": ["ALL"]}), vec![]),
             (json!({"drop": ["NET_RAW", "ALL"], "add": ["NET_BIND_SERVICE"]}), vec![]),

@@ -58,7 +58,7 @@ impl Target<'_> {
         [
             "admission webhook \"validate.podgate.devops.stochastic.io\" denied the request"
                 .to_owned(),
-            format!("{} {}/{name} breaks 1 rule\n", names.kind, self.shop.name),
+            format!("{} {}/{name} breaks 1 rule", names.kind, self.shop.name),
             format!("\n    {pod}{} is ", place.path()),
         ]
     }

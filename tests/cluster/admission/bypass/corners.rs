@@ -25,7 +25,7 @@ pub fn a_suspended_job_is_judged_by_what_its_template_becomes(cluster: &Cluster)
             shop.write(Run::Dry, Write::StrategicPatch, Kind::Job, "web", &change)
         };
         let path = format!("spec.template.{}", place.path());
-        job_with(false).rejection().because(&["Job ", " breaks 1 rule\n", &path]);
+        job_with(false).rejection().because(&["Job ", " breaks 1 rule", &path]);
         job_with(true).object();
     }
 }
@@ -70,7 +70,7 @@ pub fn an_old_violation_is_no_pass_for_the_same_value_in_another_field(cluster: 
     // A pod without any limit would have another QoS class, so the resize sets a CPU limit.
     resize("10m", "0")
         .rejection()
-        .because(&["breaks 1 rule\n", "spec.containers[0].resources.limits.memory is \"0\""]);
+        .because(&["breaks 1 rule", "spec.containers[0].resources.limits.memory is \"0\""]);
 }
 
 /// podgate admits a mirror pod only from the kubelet of its node, and judges any other as an ordinary pod. The API
