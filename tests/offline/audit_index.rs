@@ -376,8 +376,8 @@ fn a_policy_that_covers_nothing_is_published_again_when_namespaces_come_go_or_ch
     let spec = serde_json::from_value(json!({"forbidLatestTag": true})).unwrap();
     let policy = Arc::new(Policy::compile(scope, "shops".to_owned(), &spec).unwrap());
     let mut index = index();
-    index.list_begins();
-    index.list_ends(now);
+    list_begins(&mut index);
+    list_ends(&mut index, now);
     // The sentence that is published after the namespaces changed; nothing where the policy's state did not change.
     let mut after = |namespaces: &[(&str, &str)]| {
         let known = namespaces.iter().map(|(name, team)| {
