@@ -575,7 +575,8 @@ fn every_fixture_gets_the_same_verdict_from_its_stored_fields_as_from_the_whole_
                 .flat_map(|it| &it.worst)
                 .map(|it| (it.fault.id.clone(), it.severity.as_str(), it.fault.message.clone()))
                 .collect();
-            let analysis = analysis(&set, &BTreeMap::from([((0, 0), pod.clone())]), &Objects::new(), now);
+            let analysis =
+                analysis(&set, &BTreeMap::from([((0, 0), pod.clone())]), &Objects::new(), now);
             let whole: BTreeSet<_> = analysis
                 .results
                 .iter()
