@@ -187,7 +187,7 @@ impl WorkloadFindings {
             degree: breach.degree,
             pod: pod.to_owned(),
             value: breach.value.clone(),
-            message: breach.sentence(),
+            message: finding.sentence(),
             pods: 1,
         };
         let key = ViolationKey::of(finding);

@@ -148,6 +148,7 @@ impl Reader<'_, '_> {
         }
         let more = match refused.len() {
             0 | 1 => String::new(),
+            2 => " and 1 more namespace".to_owned(),
             all => format!(" and {} more namespaces", all - 1),
         };
         if let Some((name, message)) = refused.first_key_value() {
