@@ -207,7 +207,7 @@ impl WorkloadFindings {
             degree: breach.degree,
             pod: pod.to_owned(),
             value: breach.value.clone(),
-            message: breach.sentence(),
+            message: finding.sentence(),
             pods: 1,
         };
         self.add(ViolationKey::of(finding), found);

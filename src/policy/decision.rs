@@ -93,7 +93,7 @@ pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>) -> Decision<'
         Before::SameTemplate => true,
         Before::Pod(old) => old.had(finding, &known),
     };
-    let denies = |finding: &Finding<'_>| {
+    let severe_and_new = |finding: &Finding<'_>| {
         finding.severity <= finding.policy.deny_severity && !inherited(finding)
     };
     let (denied, warned, recorded) = (Vec::new(), Vec::new(), Vec::new());
@@ -102,13 +102,13 @@ pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>) -> Decision<'
         let Finding { policy, .. } = finding;
         if policy.mode != EnforcementMode::Enforce
             && !decision.would_deny.iter().any(|it| it.label == policy.label)
-            && denies(&finding)
+            && severe_and_new(&finding)
         {
             decision.would_deny.push(policy);
         }
         match policy.mode {
             EnforcementMode::Audit => decision.recorded.push(finding),
-            EnforcementMode::Enforce if denies(&finding) => decision.denied.push(finding),
+            EnforcementMode::Enforce if severe_and_new(&finding) => decision.denied.push(finding),
             EnforcementMode::Warn | EnforcementMode::Enforce => decision.warned.push(finding),
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use podgate::analysis::analyzer::Analyzer;
 use podgate::analysis::result::Analysis;
+use podgate::api::ExemptionPhase::{Active, Expired, Unused};
 use podgate::audit::index::{AuditIndex, NextStep};
 use podgate::audit::pod::ObservedPod;
 use podgate::policy::compile::Policy;
@@ -376,8 +377,8 @@ fn a_policy_that_covers_nothing_is_published_again_when_namespaces_come_go_or_ch
     let spec = serde_json::from_value(json!({"forbidLatestTag": true})).unwrap();
     let policy = Arc::new(Policy::compile(scope, "shops".to_owned(), &spec).unwrap());
     let mut index = index();
-    index.list_begins();
-    index.list_ends(now);
+    list_begins(&mut index);
+    list_ends(&mut index, now);
     // The sentence that is published after the namespaces changed; nothing where the policy's state did not change.
     let mut after = |namespaces: &[(&str, &str)]| {
         let known = namespaces.iter().map(|(name, team)| {
@@ -473,7 +474,6 @@ fn an_exemption_counts_the_workloads_that_need_it_however_many_pods_and_violatio
         let observed = index.take_policies(now).pop().unwrap().observed.unwrap();
         observed.exemptions.iter().map(|it| (it.phase, it.workloads)).collect::<Vec<_>>()
     };
-    use podgate::api::ExemptionPhase::{Active, Expired, Unused};
     assert_eq!(used(now), [(Active, 4), (Active, 6), (Unused, 0), (Unused, 0)]);
     assert_eq!(used(now + Duration::from_secs(30)), [(Expired, 0); 4]);
 }

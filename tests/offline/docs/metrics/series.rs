@@ -129,7 +129,7 @@ fn policy(index: usize, mode: &str) -> Arc<Policy> {
         "enforcementMode": mode, "forbidLatestTag": true, "requireLivenessProbe": true, "requireReadinessProbe": true,
         "requireImageDigest": true, "allowedRegistries": ["example.com"], "requireResourceRequests": ["cpu"],
         "requireResourceLimits": ["memory"], "requiredLabels": [{"key": "team"}],
-        "podSecurity": if index % 2 == 0 { "restricted" } else { "baseline" },
+        "podSecurity": if index.is_multiple_of(2) { "restricted" } else { "baseline" },
         "validations": validations.collect::<Vec<_>>(),
     });
     let spec = serde_json::from_value(spec).unwrap();
@@ -172,7 +172,7 @@ fn count(metrics: &Metrics) -> BTreeMap<String, usize> {
     let mut family = String::new();
     for line in exposition(metrics).lines() {
         if let Some(help) = line.strip_prefix("# HELP ") {
-            family = help.split(' ').next().unwrap().to_owned();
+            help.split(' ').next().unwrap().clone_into(&mut family);
         } else if !line.starts_with('#') {
             *count.entry(family.clone()).or_default() += 1;
         }
