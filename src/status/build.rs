@@ -416,7 +416,7 @@ mod tests {
         assert_eq!(
             status.message.as_deref(),
             Some(
-                "refuses new pods of 2 workloads; Critical: score 0, 1 open violation (1 high) in 1 workload"
+                "refuses new pods of 2 workloads; Stable: score 70, 1 open violation (1 high) in 1 workload"
             )
         );
         let listed = status.refused.as_ref().unwrap();
