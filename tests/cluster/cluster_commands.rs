@@ -364,7 +364,7 @@ fn the_findings_of_an_analysis_decide_its_exit_code(plane: &Plane) {
     let head = "apiVersion: devops.stochastic.io/v1\nkind: DevOpsPolicy\nmetadata: {name: digests}\nspec: ";
     let given = ["-n", "lab", "--policy", file.to_str().unwrap()];
     std::fs::write(&file, format!("{head}{{requireImageDigest: true}}")).unwrap();
-    analyze(&given).exits(1).prints(&["requireImageDigest 100"]);
+    analyze(&given).exits(1).prints(&["requireImageDigest 20"]);
     std::fs::write(&file, format!("{head}{{requireImageDigests: true}}")).unwrap();
     analyze(&given).exits(2).reports(&["policy.yaml:4:", "requireImageDigests"]);
     analyze(&["-n", "shopp"]).exits(2).reports(&["there is no namespace \"shopp\""]);
