@@ -1,6 +1,6 @@
 //! `make bench`: the cost of the audit, on a real kube-apiserver with real pods of about 9 KB: memory, the time to the
-//! first full audit against a bare paged LIST in the same run, and the CPU time of one pod event, each at several
-//! numbers of pods. `PODS=1000,10000` sets other numbers.
+//! first full audit against a bare paged LIST in the same run, and the CPU time of one event of a pod and of a
+//! Deployment, each at several numbers of pods. `PODS=1000,10000` sets other numbers.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -16,15 +16,19 @@ mod objects;
 #[path = "../tests/support/support.rs"]
 mod support;
 
+use std::fmt::Debug;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, Pod};
-use kube::Client;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
+use kube::core::NamespaceResourceScope;
+use kube::{Client, Resource};
 use podgate::api::ClusterDevOpsPolicy;
-use serde_json::json;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
 use support::binary::{self, Podgate};
 use support::control_plane::{ControlPlane, text};
 use support::{eventually_within, load};
@@ -57,7 +61,7 @@ fn main() {
         load::PODS_OF_A_WORKLOAD
     );
     println!(
-        "   pods   RSS MiB  peak MiB  B a pod   picture s   LIST s  ratio   raw LIST s   CPU of an event µs"
+        "   pods   RSS MiB  peak MiB  B a pod   picture s   LIST s  ratio   raw LIST s  pod event µs  Deployment event µs"
     );
     let (mut made, mut empty) = (0, 0);
     for pods in sizes {
@@ -75,7 +79,7 @@ fn main() {
         }
         let each = (figures.resident.saturating_sub(empty) * 1024).checked_div(pods as u64);
         println!(
-            "{pods:>7} {:>9.1} {:>9.1} {:>8} {:>11.2} {:>8.2} {:>6.2} {:>12.2} {:>20.0}",
+            "{pods:>7} {:>9.1} {:>9.1} {:>8} {:>11.2} {:>8.2} {:>6.2} {:>12.2} {:>13.0} {:>20.0}",
             figures.resident as f64 / 1024.0,
             figures.peak as f64 / 1024.0,
             each.unwrap_or(0),
@@ -83,7 +87,8 @@ fn main() {
             figures.list,
             figures.picture / figures.list,
             figures.raw_list,
-            figures.event * 1e6,
+            figures.pod_event * 1e6,
+            figures.workload_event * 1e6,
         );
     }
 }
@@ -95,7 +100,9 @@ struct Figures {
     picture: f64,
     list: f64,
     raw_list: f64,
-    event: f64,
+    /// CPU time.
+    pod_event: f64,
+    workload_event: f64,
 }
 
 fn measure(
@@ -128,24 +135,55 @@ fn measure(
     let counted = podgate.metric("podgate_audit_pods");
     assert_eq!(counted, Some(pods as f64));
     let resident = memory(&podgate, "VmRSS:");
-    let event = if pods == 0 { 0.0 } else { runtime.block_on(cost_of_an_event(client, &podgate)) };
-    Figures { resident, peak: memory(&podgate, "VmHWM:"), picture, list, raw_list, event }
+    let peak = memory(&podgate, "VmHWM:");
+    let (mut pod_event, mut workload_event) = (0.0, 0.0);
+    if pods > 0 {
+        let image =
+            |image: &str| json!({"spec": {"containers": [{"name": container(), "image": image}]}});
+        pod_event = runtime.block_on(cost_of_an_event::<Pod>(
+            client,
+            &podgate,
+            "p0",
+            "pod_events_total",
+            image,
+        ));
+        workload_event = runtime.block_on(cost_of_an_event::<Deployment>(
+            client,
+            &podgate,
+            "w0",
+            "podgate_workload_events_total",
+            |tag| json!({"spec": {"template": image(tag)}}),
+        ));
+    }
+    Figures { resident, peak, picture, list, raw_list, pod_event, workload_event }
 }
 
-/// Changes a pod's image repeatedly, to one that violates a rule and back; returns the CPU seconds of one change.
-async fn cost_of_an_event(client: &Client, podgate: &Podgate) -> f64 {
-    let api: Api<Pod> = Api::namespaced(client.clone(), "load-0");
-    let pod_events = || podgate.metric("pod_events_total").unwrap_or(0.0);
-    let (events, cpu) = (pod_events(), cpu_seconds(podgate));
+/// Changes the image of a pod or template repeatedly, to one that violates a rule and back; returns the CPU seconds of
+/// one change. `metric` counts the changes that podgate has seen.
+async fn cost_of_an_event<K>(
+    client: &Client,
+    podgate: &Podgate,
+    name: &str,
+    metric: &str,
+    patch: impl Fn(&str) -> Value,
+) -> f64
+where
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + Debug
+        + DeserializeOwned,
+{
+    let api: Api<K> = Api::namespaced(client.clone(), "load-0");
+    let seen = || podgate.metric(metric).unwrap_or(0.0);
+    let (events, cpu) = (seen(), cpu_seconds(podgate));
     for change in 0..EVENTS {
         let tag = if change % 2 == 0 { "latest" } else { "1.0" };
-        let image = format!("ghcr.io/example/checkout:{tag}");
-        let patch = json!({"spec": {"containers": [{"name": container(), "image": image}]}});
-        api.patch("p0", &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
+        let patch = patch(&format!("ghcr.io/example/checkout:{tag}"));
+        api.patch(name, &PatchParams::default(), &Patch::Strategic(patch)).await.unwrap();
     }
     let all = events + EVENTS as f64;
     eventually_within(PATIENCE, "every event", || {
-        if pod_events() >= all { Ok(()) } else { Err(pod_events().to_string()) }
+        if seen() >= all { Ok(()) } else { Err(seen().to_string()) }
     });
     (cpu_seconds(podgate) - cpu) / EVENTS as f64
 }

@@ -7,6 +7,7 @@ mod bundle;
 mod devops_policy;
 mod enforcement_mode;
 mod exemption;
+mod refused;
 mod remediation;
 mod report;
 mod rules;
@@ -18,7 +19,8 @@ pub use devops_policy::{
     ClusterDevOpsPolicy, ClusterDevOpsPolicySpec, DevOpsPolicy, DevOpsPolicySpec,
 };
 pub use enforcement_mode::EnforcementMode;
-pub use exemption::Exemption;
+pub use exemption::{EXEMPT_KINDS, Exemption};
+pub use refused::{RefusedStatus, RefusedWorkloadStatus};
 pub use remediation::{
     GitOps, RemediatedWorkload, Remediation, RemediationMode, RemediationState, RemediationStatus,
 };
@@ -32,7 +34,8 @@ pub use rules::{
 };
 pub use severity::Severity;
 pub use status::{
-    BundleStatus, Classification, DevOpsPolicyStatus, ExemptionStatus, MAX_LAST_GOOD, TopViolation,
+    BundleStatus, Classification, DevOpsPolicyStatus, EndsWithin, ExemptionPhase, ExemptionStatus,
+    ListedExemption, MAX_LAST_GOOD, TopViolation,
 };
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

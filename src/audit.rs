@@ -1,7 +1,9 @@
-//! Audits running pods: keeps compact facts of every pod in the cluster, and what the policies find in them.
+//! Audits running pods and the workloads that make them: keeps compact facts of each, and what the policies find in
+//! them.
 //!
-//! [`watch`] lists and watches the pods and passes each, cut down to its [`pod::ObservedPod`], to the [`index`], which
-//! counts without any I/O and returns what changed. Only the leader and `podgate watch` run it.
+//! [`watch`] lists and watches pods and workloads, and passes each, cut down to its [`pod::ObservedPod`] or
+//! [`workload::ObservedWorkload`], to the [`index`], which counts without any I/O and returns what changed. A workload
+//! without pods is judged by its template. Only the leader and `podgate watch` run it.
 
 mod began;
 mod cell;
@@ -14,3 +16,4 @@ mod namespace;
 pub mod pod;
 mod totals;
 pub mod watch;
+pub mod workload;

@@ -13,6 +13,7 @@ mod probe;
 mod routes;
 
 use std::hash::{BuildHasher, RandomState};
+use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use tokio::sync::watch;
 use crate::clusters::Cluster;
 use crate::metrics::BeatMetrics;
 use crate::nonce::{self, Key};
+use crate::policy::called::Called;
 use lease::{AliveLease, Owner};
 use probe::{Echoed, Probe, ProbeOutcome};
 use routes::{Route, Routes};
@@ -33,9 +35,11 @@ const PERIOD: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_secs(5);
 /// How often a replica that is not ready checks whether it is.
 const NOT_READY: Duration = Duration::from_secs(1);
-/// The number of failures in a row after which they are logged: the Service lists a new replica a little after it is
+/// The number of failures in a row after which they count and are logged: the Service lists a new replica a little after it is
 /// ready.
 const FAILURES: u32 = 3;
+/// How long after its last beat, or its start, a replica that is not ready counts as not called.
+const NOT_READY_LIMIT: Duration = Duration::from_mins(1);
 
 /// A replica's beat.
 pub struct Beat {
@@ -48,9 +52,11 @@ pub struct Beat {
     pub key: nonce::SharedKey,
     /// Whether the webhooks are as they were rendered; an error says what differs.
     pub intact: watch::Receiver<Result<(), String>>,
-    /// Whether this replica takes traffic.
-    pub ready: Arc<dyn Fn() -> bool + Send + Sync>,
+    /// Whether this replica takes traffic; an error says why not.
+    pub ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
     pub metrics: BeatMetrics,
+    /// The verdict, for the statuses of policies.
+    pub called: watch::Sender<Called>,
 }
 
 /// Why a beat failed.
@@ -58,6 +64,8 @@ pub struct Beat {
 enum BeatError {
     #[error("there is no certificate yet, so nonces cannot be signed")]
     NoKey,
+    #[error("podgate is not ready: {0}")]
+    NotReady(String),
     #[error("no API server answers: {0}")]
     NoAnswer(String),
     #[error(
@@ -79,15 +87,25 @@ impl Beat {
     pub async fn run(self) {
         let mut routes = Routes::new(self.cluster.clone());
         let sender = Sender::default();
-        let mut log = BeatLog::default();
-        self.metrics.called(Instant::now());
+        let mut log = BeatLog::new(self.called.clone());
+        let mut last = Instant::now();
+        self.metrics.called(last);
         loop {
-            let pause = if (self.ready)() {
-                let beat = self.beat(&mut routes, &sender).await;
-                log.record(&beat);
-                sender.jitter(if beat.is_ok() { PERIOD } else { SOON })
-            } else {
-                NOT_READY
+            let pause = match (self.ready)() {
+                Ok(()) => {
+                    let beat = self.beat(&mut routes, &sender).await;
+                    log.record(&beat);
+                    if beat.is_ok() {
+                        last = Instant::now();
+                    }
+                    sender.jitter(if beat.is_ok() { PERIOD } else { SOON })
+                }
+                Err(why) => {
+                    if last.elapsed() > NOT_READY_LIMIT {
+                        log.record(&Err(BeatError::NotReady(why)));
+                    }
+                    NOT_READY
+                }
             };
             tokio::time::sleep(pause).await;
         }
@@ -102,9 +120,16 @@ impl Beat {
             // The API servers' own addresses may be unreachable from here.
             outcomes = self.probe(&[routes.usual()], &key, sender).await;
         }
-        let (route, echoed) = combine(outcomes)?;
+        let intact = self.intact.borrow().clone().map_err(BeatError::Changed);
+        let (route, echoed) = match combine(outcomes) {
+            // What was changed says more than that the API server did not call.
+            Err(BeatError::NotCalled(route)) => {
+                return intact.and(Err(BeatError::NotCalled(route)));
+            }
+            combined => combined?,
+        };
         self.metrics.called(Instant::now());
-        self.intact.borrow().clone().map_err(BeatError::Changed)?;
+        intact?;
         self.renew(&route, *echoed).await
     }
 
@@ -190,29 +215,57 @@ impl Sender {
     }
 }
 
-/// Logs when the API servers begin or cease to call podgate.
-#[derive(Default)]
+/// Logs when the API servers begin or cease to call podgate, and publishes it.
 struct BeatLog {
     failures: u32,
     /// What was logged last: whether the API servers call podgate.
     calls: Option<bool>,
+    called: watch::Sender<Called>,
+    /// The kind of the failure that was published last. Of one kind, the texts may differ from beat to beat.
+    published: Option<Discriminant<BeatError>>,
 }
 
 impl BeatLog {
+    fn new(called: watch::Sender<Called>) -> Self {
+        called.send_replace(Called::Undecided);
+        Self { failures: 0, calls: None, called, published: None }
+    }
+
     fn record(&mut self, beat: &Result<(), BeatError>) {
         match beat {
             Ok(()) => {
                 self.failures = 0;
+                self.publish_called();
                 if self.calls.replace(true) != Some(true) {
                     tracing::info!("the API servers call podgate");
                 }
             }
             Err(why) => {
                 self.failures = self.failures.saturating_add(1);
+                match why {
+                    // Nothing is known of API servers that do not answer.
+                    BeatError::NoAnswer(_) => {}
+                    // The API servers called; only the Lease has no owner.
+                    BeatError::NoOwner(_) => self.publish_called(),
+                    why if self.failures >= FAILURES => self.publish_not_called(why),
+                    _ => {}
+                }
                 if self.failures >= FAILURES && self.calls.replace(false) != Some(false) {
                     tracing::warn!(%why, "podgate does not see that the API servers call it");
                 }
             }
+        }
+    }
+
+    fn publish_called(&mut self) {
+        self.published = None;
+        self.called
+            .send_if_modified(|known| std::mem::replace(known, Called::Called) != Called::Called);
+    }
+
+    fn publish_not_called(&mut self, why: &BeatError) {
+        if self.published.replace(discriminant(why)) != Some(discriminant(why)) {
+            self.called.send_replace(Called::NotCalled(why.to_string()));
         }
     }
 }
@@ -261,7 +314,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_logged_when_it_lasts_and_once() {
-        let mut log = BeatLog::default();
+        let mut log = BeatLog::new(watch::Sender::default());
         let failed = || Err(BeatError::NoKey);
         for _ in 0..2 {
             log.record(&failed());
@@ -271,5 +324,34 @@ mod tests {
         assert_eq!(log.calls, Some(false));
         log.record(&Ok(()));
         assert_eq!((log.calls, log.failures), (Some(true), 0));
+    }
+
+    #[test]
+    fn the_verdict_changes_when_failures_last_and_an_api_server_that_is_down_says_nothing() {
+        let (called, verdict) = watch::channel(Called::NoBeat);
+        let mut log = BeatLog::new(called);
+        let mut after = |beat: Result<(), BeatError>, times: u32| {
+            for _ in 0..times {
+                log.record(&beat);
+            }
+            match &*verdict.borrow() {
+                Called::NotCalled(why) => format!("not called: {why}"),
+                other => format!("{other:?}"),
+            }
+        };
+        let silent = || Err(BeatError::NoAnswer("connection refused".to_owned()));
+        let refused =
+            |why: &str| Err(BeatError::Refused { route: "a".to_owned(), message: why.to_owned() });
+        assert_eq!(after(silent(), 9), "Undecided");
+        assert_eq!(after(Ok(()), 1), "Called");
+        assert_eq!(after(silent(), 9), "Called");
+        assert_eq!(after(Ok(()), 1), "Called");
+        assert_eq!(after(refused("one"), 2), "Called");
+        let first = "not called: the API server (a) refuses the beat: one";
+        assert_eq!(after(refused("one"), 1), first);
+        assert_eq!(after(refused("two"), 5), first, "a text that differs is not written again");
+        let changed = after(Err(BeatError::Changed("no webhook".to_owned())), 1);
+        assert!(changed.contains("not as they were rendered: no webhook"), "{changed}");
+        assert_eq!(after(Err(BeatError::NoOwner("podgate".to_owned())), 1), "Called");
     }
 }

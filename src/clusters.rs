@@ -11,4 +11,4 @@ pub(crate) mod side_by_side;
 
 pub(crate) use cluster::Cluster;
 pub(crate) use connect::{Target, connect};
-pub(crate) use error::ClusterError;
+pub(crate) use error::{ClusterError, cause};

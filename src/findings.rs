@@ -52,8 +52,8 @@ pub struct Summary {
     /// Objects of kinds that no policy judges.
     pub skipped: u64,
     pub violations: u64,
-    /// 0 to 100.
-    pub score: u8,
+    /// 0 to 100; null if no workload was judged.
+    pub score: Option<u8>,
 }
 
 /// Something that could not be read or decided.

@@ -18,9 +18,9 @@
 //! - A review: `admission::server` (TLS, HTTP) → `admission::handler` → `admission::review` (decode) →
 //!   `admission::validate` → `policy::engine` → `policy::decision` → `policy::message` → `admission::answer` (encode);
 //!   or, for a pod to be completed, `admission::mutate` → `policy::mutation` → `policy::patch` → `admission::answer`.
-//! - Audit, on the leader: `audit::watch` → `audit::mask` (the fields that rules read) → `audit::index` →
-//!   `policy::engine` → `policy::observed`, which `status` writes into policies' statuses, and `report` into reports
-//!   and Events.
+//! - Audit, on the leader: `audit::watch` → `audit::mask` (the fields that rules read) → `audit::index` (a workload
+//!   without pods by its `policy::made_pod`) → `policy::engine` → `policy::observed`, which `status` writes into
+//!   policies' statuses, and `report` into reports and Events.
 //! - Remediation, on the leader: `policy::observed` → `remediation::work` → `remediation::plan` (pure) →
 //!   `remediation::transaction`. The record of a repair is stored on the workload itself.
 //! - Leader election: `leader::candidate` waits for the Lease → `leader::term` renews it and extends the

@@ -10,9 +10,12 @@ mod beat;
 mod certificates;
 mod connections;
 mod decisions;
+mod exemptions;
 mod family;
 mod leader;
+mod open_violations;
 mod policies;
+mod policy_info;
 mod remediation;
 
 use prometheus::{Encoder, Registry, TextEncoder};
@@ -24,6 +27,7 @@ pub use certificates::CertificateMetrics;
 pub use connections::{ConnectionMetrics, Ended};
 pub use decisions::Decided;
 use decisions::DecisionMetrics;
+pub use exemptions::ExemptionMetrics;
 use family::gauges;
 pub use leader::LeaderMetrics;
 pub use policies::PolicyMetrics;
@@ -85,6 +89,29 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::Severity;
+
+    #[test]
+    fn a_policy_has_one_series_of_information_until_it_is_gone() {
+        let metrics = Metrics::new().unwrap();
+        let audit = &metrics.audit;
+        let series = || {
+            let text = String::from_utf8(metrics.expose().unwrap()).unwrap();
+            let lines = text.lines().filter(|line| line.starts_with("devopspolicy_info"));
+            lines.map(str::to_owned).collect::<Vec<_>>()
+        };
+        audit.policy("shop", "own", Some(100), [0; 4], 0);
+        audit.policy_info("shop", "own", "audit", "");
+        audit.policy_info("shop", "own", "enforce", "baseline");
+        let own = r#"devopspolicy_info{bundle="baseline",mode="enforce",namespace="shop",policy="own"} 1"#;
+        assert_eq!(series(), [own]);
+        audit.policy_gone("shop", "own");
+        assert_eq!(series(), Vec::<String>::new());
+        audit.policy("", "all", Some(100), [0; 4], 0);
+        audit.policy_info("", "all", "warn", "");
+        audit.stopped();
+        assert_eq!(series(), Vec::<String>::new(), "another replica leads");
+    }
 
     #[test]
     fn a_review_is_counted_by_its_decision_and_while_it_is_answered() {
@@ -110,5 +137,67 @@ mod tests {
         drop(in_flight);
         let text = String::from_utf8(metrics.expose().unwrap()).unwrap();
         assert!(text.contains("podgate_admission_in_flight 0"), "{text}");
+    }
+
+    /// The series of a family in the exposition.
+    fn series(metrics: &Metrics, family: &str) -> Vec<String> {
+        let text = String::from_utf8(metrics.expose().unwrap()).unwrap();
+        let own = text.lines().filter(|line| line.starts_with(&format!("{family}{{")));
+        own.map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn refused_workloads_have_series_as_long_as_their_namespace_and_policy_and_the_leader() {
+        let metrics = Metrics::new().unwrap();
+        let audit = &metrics.audit;
+        let of = |family| series(&metrics, family);
+        audit.workloads_refused("shop", Some(3));
+        audit.workloads_refused("lab", Some(0));
+        audit.policy("shop", "own", Some(40), [0; 4], 3);
+        audit.policy("", "all", Some(40), [0; 4], 0);
+        assert_eq!(
+            of("podgate_workloads_refused"),
+            [
+                r#"podgate_workloads_refused{namespace="lab"} 0"#,
+                r#"podgate_workloads_refused{namespace="shop"} 3"#,
+            ]
+        );
+        assert_eq!(
+            of("devopspolicy_workloads_refused"),
+            [
+                r#"devopspolicy_workloads_refused{namespace="",policy="all"} 0"#,
+                r#"devopspolicy_workloads_refused{namespace="shop",policy="own"} 3"#,
+            ]
+        );
+        audit.workloads_refused("shop", None);
+        audit.policy_gone("shop", "own");
+        assert_eq!(of("podgate_workloads_refused").len(), 1);
+        assert_eq!(of("devopspolicy_workloads_refused").len(), 1);
+        audit.stopped();
+        assert_eq!(of("podgate_workloads_refused").len(), 0);
+        assert_eq!(of("devopspolicy_workloads_refused").len(), 0);
+    }
+
+    #[test]
+    fn the_open_violations_of_a_namespace_are_exactly_those_that_were_set_last() {
+        let metrics = Metrics::new().unwrap();
+        let audit = &metrics.audit;
+        let of = || series(&metrics, "podgate_open_violations");
+        let key = |rule: &str, severity| (rule.to_owned(), severity);
+        let privileged = key("podSecurity/privileged", Severity::Critical);
+        let tag = key("forbidLatestTag", Severity::High);
+        audit.open_violations("shop", &[(privileged.clone(), 2), (tag.clone(), 7)].into());
+        audit.open_violations("lab", &[(tag, 1)].into());
+        audit.open_violations("shop", &[(privileged, 1)].into());
+        let lab =
+            r#"podgate_open_violations{namespace="lab",rule="forbidLatestTag",severity="high"} 1"#;
+        let shop = r#"podgate_open_violations{namespace="shop",rule="podSecurity/privileged",severity="critical"} 1"#;
+        assert_eq!(of(), [lab, shop]);
+        audit.open_violations("shop", &[].into());
+        assert_eq!(of(), [lab]);
+        audit.stopped();
+        assert_eq!(of().len(), 0);
+        audit.open_violations("lab", &[].into());
+        assert_eq!(of().len(), 0);
     }
 }

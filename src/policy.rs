@@ -13,8 +13,10 @@
 //! [`compile::Policy`] is the compiled form of a policy's spec, merged over its bundle.
 
 pub mod bundles;
+pub(crate) mod called;
 pub mod compile;
 mod containers;
+mod coverage;
 pub(crate) mod decision;
 pub(crate) mod degree;
 pub mod document;
@@ -29,10 +31,11 @@ pub mod image;
 pub(crate) mod in_force;
 mod injector;
 pub(crate) mod key;
+pub mod made_pod;
 pub(crate) mod message;
 pub(crate) mod mutation;
 pub mod object;
-pub(crate) mod observed;
+pub mod observed;
 pub(crate) mod owner;
 pub mod patch;
 pub(crate) mod pod_schema;

@@ -42,6 +42,7 @@ use crate::certs::Resolver;
 use crate::certs::client_ca::ClientCa;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
+use crate::policy::called::Called;
 
 use availability::Availability;
 use certificates::OpenCertificates;
@@ -132,10 +133,19 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
         tasks.updates.spawn(shared.serving.run(client));
     }
     let rendered = expected.as_ref().map(|it| it.rendered.clone());
+    let (called, is_called) = watch::channel(Called::NoBeat);
     if let (Some(expected), Some(cluster)) = (expected, source.cluster().cloned()) {
         let metrics = metrics.beat.clone();
-        let availability =
-            Availability { cluster, namespace, expected, watched, alive, readiness, metrics };
+        let availability = Availability {
+            cluster,
+            namespace,
+            expected,
+            watched,
+            alive,
+            readiness,
+            metrics,
+            called,
+        };
         tasks.updates.spawn(availability.run(options.role));
     }
     if let (Some(client_ca), Some(path)) = (client_ca, options.client_ca) {
@@ -148,6 +158,7 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
         reports: options.reports,
         keeping,
         remediation: options.remediation,
+        called: is_called,
     };
     if let (Role::Replica, Some(work)) =
         (options.role, LeaderWork::new(&source, leader, metrics.clone()))

@@ -1,4 +1,7 @@
 //! The status of policies: built from observations ([`build`], pure) and written to the API server ([`mod@write`]).
+//! [`exemptions`] words the Events that come with it.
 
 pub mod build;
+mod exemptions;
+mod refused;
 pub mod write;

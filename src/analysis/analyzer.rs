@@ -1,11 +1,15 @@
-//! Judges the pods of a cluster one by one, and keeps only the findings. No I/O.
+//! Judges the pods of a cluster one by one, then its workloads, and keeps only the findings. No I/O.
+//!
+//! The way in: [`Analyzer::pod`] for every pod, then [`Analyzer::workload`] for every object that makes pods.
+
+mod workload;
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::result::{Analysis, ClusterScore, NamespaceScore, RuleScore};
+use super::result::{Analysis, ClusterScore, NamespaceScore, RefusedPods, RuleScore};
 use super::violation_key::ViolationKey;
 use crate::api::Severity;
 use crate::cel::tree::Tree;
@@ -17,17 +21,18 @@ use crate::policy::object::Object;
 use crate::policy::owner;
 use crate::policy::pod_status::PodStatus;
 use crate::policy::policy_set::{EvaluationPlan, PolicySet};
-use crate::policy::score::{Loss, Score, Tally, Weights, Workload};
+use crate::policy::score::{Costs, Loss, Score, Tally, Workload};
 use crate::policy::subject::Subject;
 use crate::policy::workload::Kind;
 
-/// The findings in some namespaces, from the pods read so far.
+/// The findings in some namespaces, from the objects read so far.
 pub struct Analyzer<'p> {
     policies: &'p PolicySet,
     now: Timestamp,
     namespaces: BTreeMap<String, Namespace<'p>>,
     pods: u64,
     skipped: u64,
+    refused: Vec<RefusedPods>,
     faults: Vec<Fault>,
 }
 
@@ -39,6 +44,7 @@ struct Namespace<'p> {
 
 #[derive(Default)]
 struct WorkloadFindings {
+    /// The number of its pods that count; 0 if the findings are those of its template.
     pods: u64,
     score: Workload,
     findings: BTreeMap<ViolationKey, WorstFinding>,
@@ -85,7 +91,7 @@ impl<'p> Analyzer<'p> {
             (name, Namespace { plan, workloads: BTreeMap::new() })
         };
         let namespaces = namespaces.into_iter().map(known).collect();
-        Self { policies, now, namespaces, pods: 0, skipped: 0, faults }
+        Self { policies, now, namespaces, pods: 0, skipped: 0, refused: Vec::new(), faults }
     }
 
     /// Judges a pod, given as the API server's JSON.
@@ -144,7 +150,7 @@ impl<'p> Analyzer<'p> {
         Ok(true)
     }
 
-    /// The analysis of the pods read so far.
+    /// The analysis of the objects read so far.
     pub fn finish(self) -> Analysis {
         let mut results = Vec::new();
         let mut namespaces = Vec::new();
@@ -152,10 +158,11 @@ impl<'p> Analyzer<'p> {
         let mut workloads = 0;
         for (name, namespace) in self.namespaces {
             let tally = namespace.tally();
-            let weights = Weights::live(namespace.plan.policies().iter().map(AsRef::as_ref));
-            loss.add(&tally, &weights);
+            let costs = Costs::of(namespace.plan.policies().iter().map(AsRef::as_ref));
+            loss.add(&tally, &costs);
             workloads += tally.workloads();
-            namespaces.push(namespace.into_score(name, &tally.score(&weights), &mut results));
+            let score = tally.score(&costs);
+            namespaces.push(namespace.into_score(name, score.as_ref(), &mut results));
         }
         // A stable sort: within a workload, the order of the keys remains.
         results.sort_by(|a: &Violation, b| {
@@ -164,17 +171,30 @@ impl<'p> Analyzer<'p> {
             };
             key(a).cmp(&key(b))
         });
-        let Score { points, lost_points } = loss.score();
+        let score = loss.score();
         let counts = Summary {
             documents: self.pods,
             workloads,
             skipped: self.skipped,
             violations: results.len() as u64,
-            score: points,
+            score: score.as_ref().map(|it| it.points),
         };
-        let summary =
-            ClusterScore { counts, classification: loss.score().classification(), lost_points };
-        Analysis { namespaces, results, summary, faults: self.faults, notes: Vec::new(), own: None }
+        let summary = ClusterScore {
+            counts,
+            classification: score.as_ref().map(Score::classification),
+            lost_points: score.map(|it| it.lost_points).unwrap_or_default(),
+        };
+        let mut refused = self.refused;
+        refused.sort_by_key(|it| Reverse(it.wanted.saturating_sub(it.running)));
+        Analysis {
+            namespaces,
+            refused,
+            results,
+            summary,
+            faults: self.faults,
+            notes: Vec::new(),
+            own: None,
+        }
     }
 }
 
@@ -190,13 +210,25 @@ impl WorkloadFindings {
             message: finding.sentence(),
             pods: 1,
         };
-        let key = ViolationKey::of(finding);
+        self.add(ViolationKey::of(finding), found);
+    }
+
+    /// Adds the pods of another workload.
+    fn merge(&mut self, other: Self) {
+        self.pods += other.pods;
+        self.score.merge(other.score);
+        for (key, found) in other.findings {
+            self.add(key, found);
+        }
+    }
+
+    fn add(&mut self, key: ViolationKey, found: WorstFinding) {
         match self.findings.get_mut(&key) {
             None => {
                 self.findings.insert(key, found);
             }
             Some(known) => {
-                let pods = known.pods + 1;
+                let pods = known.pods + found.pods;
                 if (found.severity, Reverse(found.degree)) < (known.severity, Reverse(known.degree))
                 {
                     *known = found;
@@ -220,9 +252,10 @@ impl Namespace<'_> {
     fn into_score(
         self,
         name: String,
-        score: &Score,
+        score: Option<&Score>,
         results: &mut Vec<Violation>,
     ) -> NamespaceScore {
+        let lost_points = score.map(|it| it.lost_points.clone()).unwrap_or_default();
         let mut rules = BTreeMap::new();
         let (workloads, mut pods, before) = (self.workloads.len() as u64, 0, results.len());
         for ((kind, workload), facts) in self.workloads {
@@ -232,12 +265,14 @@ impl Namespace<'_> {
                     rule: found.rule,
                     severity: found.severity,
                     violations: 0,
-                    lost_points: score.lost_points.get(found.rule).copied().unwrap_or(0),
+                    lost_points: lost_points.get(found.rule).copied().unwrap_or(0),
                 });
                 rule.violations += 1;
                 rule.severity = rule.severity.min(found.severity);
                 let mut message = found.message;
-                if facts.pods > 1 {
+                if facts.pods == 0 {
+                    message = format!("{message} (template; no pod runs)");
+                } else if facts.pods > 1 {
                     let (some, all, pod) = (found.pods, facts.pods, found.pod);
                     message = format!("{message} ({some} of {all} pods, such as {pod})");
                 } else if kind != "Pod" {
@@ -265,13 +300,13 @@ impl Namespace<'_> {
         worst_rules.sort_by_key(|it| (Reverse(it.lost_points), it.severity, it.rule));
         NamespaceScore {
             namespace: name,
-            score: score.points,
-            classification: score.classification(),
+            score: score.map(|it| it.points),
+            classification: score.map(Score::classification),
             workloads,
             pods,
             violations: (results.len() - before) as u64,
             worst_rules,
-            lost_points: score.lost_points.clone(),
+            lost_points,
             policies: self.plan.policies().iter().map(|policy| policy.label.clone()).collect(),
         }
     }

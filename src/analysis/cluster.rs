@@ -5,20 +5,22 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
 
 use super::analyzer::Analyzer;
+use super::read::{ResolvedExtent, Unread, read, unread_in};
 use super::result::{Analysis, OwnPolicies};
-use crate::client::list::Pages;
 use crate::clusters::{Cluster, ClusterError};
 use crate::findings::{Fault, FaultKind};
 use crate::policies::list::{ClusterPolicies, Unusable};
 use crate::policy::compile::Policy;
-use crate::policy::policy_set::{Namespaces, PolicySet};
+use crate::policy::made_pod::MAKERS;
+use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
 use crate::policy::text::quote;
+use crate::policy::workload::Kind;
 
 /// Which namespaces to analyze.
 pub enum Extent {
@@ -40,17 +42,6 @@ pub enum AnalysisError {
     Protected(String),
 }
 
-/// The namespaces to analyze.
-#[derive(Default)]
-pub(super) struct ResolvedExtent {
-    pub names: Vec<String>,
-    pub metadata: Namespaces,
-    /// Whether these are all namespaces, so that one list can read the pods of all.
-    pub everywhere: bool,
-    /// Why only one namespace is analyzed although all were requested.
-    pub note: Option<String>,
-}
-
 /// Judges every pod of the extent by the policies in force in its namespace: by the given policies or, if none are
 /// given, by the cluster's own.
 ///
@@ -63,42 +54,69 @@ pub async fn analyze(
     protected: Protected,
     now: Timestamp,
 ) -> Result<Analysis, AnalysisError> {
-    let wanted = resolve(cluster, extent, &protected).await?;
-    let names = || wanted.names.iter().map(String::as_str);
+    let mut wanted = resolve(cluster, extent, &protected).await?;
     let own_policies = given.is_none();
     let found = match given {
         Some(policies) => ClusterPolicies { policies, ..ClusterPolicies::default() },
-        None => ClusterPolicies::read(cluster, wanted.everywhere, names()).await?,
+        None => {
+            let names = wanted.names.iter().map(String::as_str);
+            ClusterPolicies::read(cluster, wanted.everywhere, names).await?
+        }
     };
     let policies = PolicySet::new(found.policies, Arc::new(wanted.metadata.clone()));
     let policies = policies.protecting(protected);
     let default_checks = PolicySet::default_checks();
-    let analyzer = || Analyzer::new(&policies, &default_checks, names().map(str::to_owned), now);
+    let mut analyzer = Analyzer::new(&policies, &default_checks, wanted.names.clone(), now);
 
-    let mut judged = analyzer();
-    let at_once =
-        wanted.everywhere && matches!(pods(cluster, None, &mut judged).await?, Listed::Complete);
-    if !at_once {
-        judged = analyzer();
-        for name in names() {
-            if let Listed::Forbidden(message) = pods(cluster, Some(name), &mut judged).await? {
-                judged.leave_out(name, &format!("its pods cannot be read: {message}"));
-                if judged.is_empty() {
-                    let all: Vec<_> = wanted.note.into_iter().chain([message]).collect();
-                    return Err(ClusterError::Forbidden(all.join("; ")).into());
-                }
-            }
-        }
+    let unread = read(cluster, &wanted, Kind::Pod, |pod| analyzer.pod(pod)).await?;
+    for (name, message) in &unread {
+        analyzer.leave_out(name, &format!("its pods cannot be read: {message}"));
     }
+    if let Some((_, message)) = unread.last_key_value()
+        && analyzer.is_empty()
+    {
+        let all: Vec<_> = wanted.note.into_iter().chain([message.clone()]).collect();
+        return Err(ClusterError::Forbidden(all.join("; ")).into());
+    }
+    wanted.names.retain(|name| !unread.contains_key(name));
+    let unseen = workloads(cluster, &wanted, &mut analyzer).await?;
 
-    let mut analysis = judged.finish();
+    let mut analysis = analyzer.finish();
     let incomplete = found.faults.iter().any(|fault| fault.kind != FaultKind::NotServed);
+    if !own_policies {
+        // Admission does not decide by the given policies.
+        analysis.refused.clear();
+    }
+    analysis.faults.extend(unseen);
     analysis.own = own_policies.then_some(OwnPolicies { hashes: found.hashes, incomplete });
     let unusable = found.unusable.iter().map(unusable);
     let faults = found.faults.into_iter().chain(unusable);
     analysis.faults.splice(0..0, faults);
     analysis.notes.extend(wanted.note);
     Ok(analysis)
+}
+
+/// Judges the workloads, and returns what could not be read.
+async fn workloads(
+    cluster: &Cluster,
+    wanted: &ResolvedExtent,
+    analyzer: &mut Analyzer<'_>,
+) -> Result<Option<Fault>, ClusterError> {
+    let (mut resources, mut unread) = (Vec::new(), Unread::new());
+    for kind in MAKERS {
+        let of_kind = read(cluster, wanted, kind, |json| analyzer.workload(kind, json)).await?;
+        if !of_kind.is_empty() {
+            resources.push(kind.names().resource);
+            for (namespace, message) in of_kind {
+                unread.entry(namespace).or_insert(message);
+            }
+        }
+    }
+    let message = unread.first_key_value().map(|(_, message)| message);
+    Ok(unread_in(&unread).zip(message).map(|(place, message)| {
+        let message = format!("{place}, so those without a pod are not judged there: {message}");
+        Fault::cluster(&resources.join(", "), message)
+    }))
 }
 
 /// Finds the namespaces of an extent.
@@ -166,30 +184,4 @@ async fn one(
 pub(super) fn unusable(policy: &Unusable) -> Fault {
     let message = format!("cannot be used, so nothing is judged by it: {}", policy.error);
     Fault::cluster(&policy.name, message)
-}
-
-/// Whether a list could be read.
-pub(super) enum Listed {
-    Complete,
-    /// The user lacks the permission; the API server's message.
-    Forbidden(String),
-}
-
-/// Judges the pods of one namespace, or of all.
-async fn pods(
-    cluster: &Cluster,
-    namespace: Option<&str>,
-    analyzer: &mut Analyzer<'_>,
-) -> Result<Listed, ClusterError> {
-    let mut pages = Pages::of::<Pod>(&cluster.client, namespace, None);
-    loop {
-        match pages.next().await {
-            Ok(Some(page)) => page.objects().for_each(|pod| analyzer.pod(pod)),
-            Ok(None) => return Ok(Listed::Complete),
-            Err(kube::Error::Api(status)) if status.code == 403 => {
-                return Ok(Listed::Forbidden(status.message));
-            }
-            Err(error) => return Err(cluster.explain(error)),
-        }
-    }
 }

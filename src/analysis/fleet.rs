@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
-use member::worst_first;
+use super::result::RuleCount;
 
-pub use member::{ClusterFindings, Member, RuleCount};
+pub use member::{ClusterFindings, Member};
 pub use state::ClusterState;
 
 /// The result of `podgate clusters analyze`. `-o json` prints it with `apiVersion: podgate/v1` as its first field.
@@ -59,7 +59,7 @@ impl Fleet {
             sum.violations += rule.violations;
         }
         let mut all: Vec<_> = all.into_values().collect();
-        worst_first(&mut all);
+        RuleCount::worst_first(&mut all);
         all
     }
 

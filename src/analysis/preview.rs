@@ -8,20 +8,19 @@ mod created;
 mod judge;
 mod sets;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use kube::core::{ApiResource, GroupVersionKind};
 
 use super::analyzer::Analyzer;
-use super::cluster::{AnalysisError, Extent, Listed, ResolvedExtent, resolve, unusable};
+use super::cluster::{AnalysisError, Extent, resolve, unusable};
+use super::read::{ResolvedExtent, read, unread_in};
 use super::result::Analysis;
-use crate::client::list::Pages;
 use crate::clusters::{Cluster, ClusterError};
 use crate::findings::{Fault, FaultKind};
 use crate::policies::list::ClusterPolicies;
 use crate::policy::compile::Policy;
+use crate::policy::made_pod::MAKERS;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
 use crate::policy::workload::Kind;
@@ -134,29 +133,16 @@ struct Reader<'c, 'p> {
 }
 
 impl Reader<'_, '_> {
-    /// Reads the objects of a kind: with one list if all namespaces are wanted and the user may list them.
+    /// Reads the objects of a kind. Pods come before workloads, whose scores depend on whether they have pods.
     async fn read(&mut self, kind: Kind) -> Result<(), ClusterError> {
-        let wanted = self.wanted;
-        if wanted.everywhere && matches!(self.list(kind, None).await?, Listed::Complete) {
-            return Ok(());
-        }
-        let mut refused = BTreeMap::new();
-        for name in &wanted.names {
-            if let Listed::Forbidden(message) = self.list(kind, Some(name)).await? {
-                refused.insert(name.as_str(), message);
-            }
-        }
-        let more = match refused.len() {
-            0 | 1 => String::new(),
-            2 => " and 1 more namespace".to_owned(),
-            all => format!(" and {} more namespaces", all - 1),
-        };
-        if let Some((name, message)) = refused.first_key_value() {
-            let message = format!("cannot be read in {name}{more}: {message}");
-            self.faults.push(Fault::cluster(kind.names().resource, message));
+        let Self { cluster, wanted, .. } = *self;
+        let unread = read(cluster, wanted, kind, |json| self.judge(kind, json)).await?;
+        if let Some((place, message)) = unread_in(&unread).zip(unread.values().next()) {
+            let fault = Fault::cluster(kind.names().resource, format!("{place}: {message}"));
+            self.faults.push(fault);
         }
         if kind == Kind::Pod {
-            for (name, message) in refused {
+            for (name, message) in &unread {
                 for score in &mut self.scores {
                     score.leave_out(name, &format!("it has no score: {message}"));
                 }
@@ -165,38 +151,16 @@ impl Reader<'_, '_> {
         Ok(())
     }
 
-    /// Reads one list. If it is forbidden, none of its objects was read.
-    async fn list(&mut self, kind: Kind, namespace: Option<&str>) -> Result<Listed, ClusterError> {
-        let names = kind.names();
-        let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
-        let resource = ApiResource::from_gvk_with_plural(&gvk, names.resource);
-        let mut pages = Pages::of_resource(&self.cluster.client, &resource, namespace);
-        let mut begun = false;
-        loop {
-            match pages.next().await {
-                Ok(Some(page)) => {
-                    for json in page.objects() {
-                        begun = true;
-                        self.judge(kind, json);
-                    }
-                }
-                Ok(None) => return Ok(Listed::Complete),
-                Err(kube::Error::Api(status)) if status.code == 403 && !begun => {
-                    return Ok(Listed::Forbidden(status.message));
-                }
-                Err(error) => return Err(self.cluster.explain(error)),
-            }
-        }
-    }
-
     fn judge(&mut self, kind: Kind, json: &str) {
         if let Err(message) = self.judge.object(kind, json) {
             let place = format!("a {}", kind.names().kind);
             self.faults.push(Fault::cluster(&place, format!("cannot be read: {message}")));
         }
-        if kind == Kind::Pod {
-            for score in &mut self.scores {
-                score.pod(json);
+        for score in &mut self.scores {
+            match kind {
+                Kind::Pod => score.pod(json),
+                maker if MAKERS.contains(&maker) => score.workload(maker, json),
+                _ => {}
             }
         }
     }

@@ -170,7 +170,7 @@ policy_spec! {
         printcolumn(name = "Mode", type_ = "string", json_path = ".status.effectiveMode", description = "What happens to a pod that breaks a rule."),
         printcolumn(name = "Score", type_ = "integer", json_path = ".status.healthScore", description = "0 to 100; 80 and more is healthy."),
         printcolumn(name = "Violations", type_ = "integer", json_path = ".status.violations", description = "How many violations are open now."),
-        printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether the policy is compiled, in force and evaluated."),
+        printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether the policy is compiled, in force and evaluated, and covers a namespace."),
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
     )]
     pub struct DevOpsPolicySpec {}
@@ -192,7 +192,7 @@ policy_spec! {
         printcolumn(name = "Mode", type_ = "string", json_path = ".status.effectiveMode", description = "What happens to a pod that breaks a rule."),
         printcolumn(name = "Score", type_ = "integer", json_path = ".status.healthScore", description = "0 to 100; 80 and more is healthy."),
         printcolumn(name = "Violations", type_ = "integer", json_path = ".status.violations", description = "How many violations are open now."),
-        printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether the policy is compiled, in force and evaluated."),
+        printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type==\"Ready\")].status", description = "Whether the policy is compiled, in force and evaluated, and covers a namespace."),
         printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
     )]
     pub struct ClusterDevOpsPolicySpec {

@@ -2,6 +2,22 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+/// The kinds that an exemption may name: those that podgate judges.
+///
+/// `kinds` is decoded as text all the same. A policy that was stored before the CRD had this list may name the kind of
+/// another controller, and its exemption must not end with an upgrade.
+pub const EXEMPT_KINDS: [&str; 9] = [
+    "Pod",
+    "Deployment",
+    "StatefulSet",
+    "DaemonSet",
+    "ReplicaSet",
+    "ReplicationController",
+    "Job",
+    "CronJob",
+    "PodTemplate",
+];
+
 /// Violations that a policy lets pass. Every field that is set must match; a list matches if one of its entries does.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -9,9 +25,13 @@ pub struct Exemption {
     /// Rule ids, `podSecurity/CHECK` or `validations/NAME`.
     #[schemars(length(min = 1, max = 32), inner(length(min = 1, max = 128)))]
     pub rules: Vec<String>,
-    /// Kinds of the object or of the workload that owns it: `Deployment`.
+    /// Kinds of the object or of the workload that owns it: `Deployment`. For the pods of another controller, leave this
+    /// out and list the controller's name in `names`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 16), inner(length(min = 1, max = 63)))]
+    #[schemars(
+        length(min = 1, max = 16),
+        extend("items" = {"type": "string", "enum": EXEMPT_KINDS})
+    )]
     pub kinds: Option<Vec<String>>,
     /// Names of the object or of the workload that owns it; `*` stands for any text, `?` for one character.
     #[serde(default, skip_serializing_if = "Option::is_none")]

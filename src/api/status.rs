@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use kube::KubeSchema;
@@ -6,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::enforcement_mode::EnforcementMode;
+use super::refused::RefusedStatus;
 use super::remediation::RemediationStatus;
 use super::severity::Severity;
 
@@ -20,7 +22,7 @@ pub const MAX_LAST_GOOD: usize = 131_072;
 #[derive(Clone, Debug, Default, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct DevOpsPolicyStatus {
-    /// 0 (worst) to 100.
+    /// 0 (worst) to 100. Absent without a workload, and so are `healthy` and `classification`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 100))]
     pub health_score: Option<i32>,
@@ -59,12 +61,18 @@ pub struct DevOpsPolicyStatus {
     #[schemars(length(max = 10))]
     pub top_violations: Vec<TopViolation>,
 
+    /// The workloads that want more pods than they have, and whose new pods the policy refuses; absent if there are
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused: Option<RefusedStatus>,
+
     /// The points that each rule costs; their sum is 100 minus the score.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub lost_points: BTreeMap<String, i32>,
 
-    /// `Ready`, `Reconciling` and `Stalled`, as kstatus reads them, and `UnknownFields` and `RemediationConflict` while
-    /// they are true. Violations never make `Ready` false.
+    /// `Ready`, `Reconciling` and `Stalled`, as kstatus reads them; `Enforcing` of a policy with the mode `enforce`,
+    /// which says whether the API servers call podgate; and `Refusing`, `UnknownFields` and `RemediationConflict` while
+    /// they are true. Violations never make `Ready` false; a policy that covers no namespace is not ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
@@ -74,7 +82,7 @@ pub struct DevOpsPolicyStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bundle: Option<BundleStatus>,
 
-    /// How many exemptions are in which state.
+    /// The exemptions: how many are in which state, and each of them.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exemptions: Option<ExemptionStatus>,
 
@@ -97,6 +105,17 @@ pub enum Classification {
     Stable,
     Degraded,
     Critical,
+}
+
+impl Classification {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Healthy => "Healthy",
+            Self::Stable => "Stable",
+            Self::Degraded => "Degraded",
+            Self::Critical => "Critical",
+        }
+    }
 }
 
 /// One of the worst violations, with the details to find it.
@@ -131,11 +150,80 @@ pub struct BundleStatus {
     pub version: String,
 }
 
-/// How many of a policy's exemptions are in which state.
+/// A policy's exemptions.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(default)]
 pub struct ExemptionStatus {
+    /// How many are in the state `Active`.
     pub used: i32,
+    /// How many are in the state `Unused`.
     pub unused: i32,
+    /// How many are in the state `Expired`.
     pub expired: i32,
+    /// Each exemption, in the order of `spec.exemptions`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub list: Vec<ListedExemption>,
+}
+
+/// An exemption of a policy, and how many workloads need it. Of longer lists, the first eight entries are repeated here.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListedExemption {
+    #[schemars(length(max = 8), inner(length(max = 128)))]
+    pub rules: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 128)))]
+    pub kinds: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 128)))]
+    pub names: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 128)))]
+    pub namespaces: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 128)))]
+    pub containers: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 8), inner(length(max = 128)))]
+    pub images: Vec<String>,
+    #[schemars(length(max = 128))]
+    pub owner: String,
+    /// Why the violations may pass.
+    #[schemars(length(max = 128))]
+    pub reason: String,
+    /// When it expires.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// `Week` from a week before it expires, `Day` from a day before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ends_within: Option<EndsWithin>,
+    /// The number of workloads with a violation that it lets pass.
+    pub workloads: i32,
+    /// `Active` lets a violation pass; `Unused` would, and there is none; `Expired` lets nothing pass any more.
+    pub state: ExemptionPhase,
+}
+
+/// The state of an exemption.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum ExemptionPhase {
+    Active,
+    Unused,
+    Expired,
+}
+
+/// How near the end of an exemption is.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum EndsWithin {
+    Week,
+    Day,
+}
+
+impl Display for EndsWithin {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Week => "within a week",
+            Self::Day => "within a day",
+        })
+    }
 }

@@ -11,13 +11,20 @@ use super::live_score::LiveScore;
 use crate::api::Severity;
 use crate::policy::compile::Policy;
 use crate::policy::observed::{Fault, Summary, Violation, WorkloadKey};
-use crate::policy::score::{Loss, Weights};
+use crate::policy::score::{Costs, Loss};
 
 /// Identifies a violation among the findings of a namespace's pods, in the order in which violations are listed.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct OpenViolationKey {
     workload: Arc<WorkloadKey>,
     place: FaultPlace,
+}
+
+impl OpenViolationKey {
+    /// `RULE` or `RULE/CHECK`.
+    pub fn rule(&self) -> &str {
+        &self.place.0.id
+    }
 }
 
 /// A rule or check, a container and a path.
@@ -84,8 +91,8 @@ pub(super) struct CellSums {
 }
 
 impl NamespaceCell {
-    pub fn new(weights: Weights) -> Self {
-        Self { scope: LiveScore::new(weights), ..Self::default() }
+    pub fn new(costs: Costs) -> Self {
+        Self { scope: LiveScore::new(costs), ..Self::default() }
     }
 
     /// Replaces a pod's findings of this policy and returns the violations that began or went. `pods` is the number of
@@ -173,6 +180,12 @@ impl NamespaceCell {
         open.map(move |(key, state)| violation(key, severity, state))
     }
 
+    /// The open violations with their severity.
+    pub fn open_keys(&self) -> impl Iterator<Item = (&OpenViolationKey, Severity)> {
+        let by_severity = self.open.iter().zip(Severity::ALL);
+        by_severity.flat_map(|(open, severity)| open.keys().map(move |key| (key, severity)))
+    }
+
     /// The workloads with an open violation.
     pub fn violating(&self) -> Vec<Arc<WorkloadKey>> {
         let open = self.open.iter().flat_map(BTreeMap::keys);
@@ -188,9 +201,14 @@ impl NamespaceCell {
         }
     }
 
-    /// The places in `spec.exemptions` of the exemptions in use here.
-    pub fn used(&self) -> impl Iterator<Item = usize> {
-        self.exempt.keys().map(|(place, _)| usize::from(*place))
+    /// Each exemption and workload with a violation that the exemption lets pass here, as the exemption's place in
+    /// `spec.exemptions`. Places come in ascending order, once for each workload.
+    pub fn exempted(&self) -> impl Iterator<Item = usize> {
+        let mut pairs: Vec<_> =
+            self.exempt.keys().map(|(place, key)| (*place, &key.workload)).collect();
+        // The keys are in the order of places and workloads.
+        pairs.dedup();
+        pairs.into_iter().map(|(place, _)| usize::from(place))
     }
 
     pub fn summary(&self) -> Summary {

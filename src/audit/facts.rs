@@ -10,12 +10,26 @@ use super::pod::CutPod;
 use crate::api::Severity;
 use crate::policy::degree::Degree;
 use crate::policy::observed::{Fault, WorkloadKey};
+use crate::policy::workload::Kind;
 
 /// A pod that has not ended. There may be many, so it is small and shares what it can.
 pub(super) struct TrackedPod {
     pub workload: Arc<WorkloadKey>,
     pub facts: Facts,
     pub findings: Findings,
+    /// The number of the list that last contained it.
+    pub listed: u32,
+}
+
+/// The template of a workload, as the pod that it would make.
+pub(super) struct TrackedTemplate {
+    pub kind: Kind,
+    pub facts: Facts,
+    pub findings: Findings,
+    /// The number of pods that the workload wants.
+    pub wanted: u32,
+    /// The number of pods that it has, by its status.
+    pub running: u32,
     /// The number of the list that last contained it.
     pub listed: u32,
 }

@@ -1,15 +1,17 @@
-//! In-memory state of the audit: the cluster's pods and the policies' findings in them. No I/O and no clock: the caller
+//! In-memory state of the audit: the cluster's pods and workloads, and the policies' findings in them. No I/O and no clock: the caller
 //! passes the time.
 //!
-//! The way in: [`AuditIndex::pod`] and [`AuditIndex::delete`], between [`AuditIndex::list_begins`] and
-//! [`AuditIndex::list_ends`] for a list; [`AuditIndex::policies`] when policies change; [`AuditIndex::age`] as time
-//! passes. The way out: the `take_…` methods in `updates`.
+//! The way in: [`AuditIndex::pod`] and [`AuditIndex::delete`], [`AuditIndex::workload`] and
+//! [`AuditIndex::delete_workload`], between [`AuditIndex::list_begins`] and [`AuditIndex::list_ends`] for the list of a
+//! kind; [`AuditIndex::policies`] when policies change; [`AuditIndex::age`] as time passes. The way out: the `take_…`
+//! methods in `updates`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use self::lists::Lists;
 use self::policy_sets::PolicySets;
 use self::unpublished::Unpublished;
 use super::began::BeganTimes;
@@ -21,12 +23,16 @@ use super::pod::ObservedPod;
 use super::totals::Totals;
 use crate::policy::document::Document;
 use crate::policy::key::PolicyKey;
-use crate::policy::observed::{Fault, WorkloadKey};
+use crate::policy::observed::Fault;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::score::Loss;
+use crate::policy::workload::Kind;
 
+mod lists;
 mod policy_sets;
+mod refused;
 mod replan;
+mod templates;
 mod unpublished;
 mod updates;
 
@@ -39,8 +45,8 @@ const DEFAULT_CHECKS: PolicyId = PolicyId(u32::MAX);
 pub enum NextStep {
     /// Nothing: every pod is judged.
     Done,
-    /// List the pods again: rules read documents, which the index does not keep.
-    ListPods,
+    /// List pods and workloads again: rules read documents, which the index does not keep.
+    ListAgain,
 }
 
 /// Whether [`AuditIndex::replan`] judges pods again whose policies did not change.
@@ -61,9 +67,8 @@ pub struct AuditIndex {
     text_pool: TextPool,
     faults: Interner<Fault>,
     findings: Interner<Box<[PodFinding]>>,
-    /// The number of the last list.
-    list: u32,
-    /// Whether a list has been completed.
+    lists: Lists,
+    /// Whether every kind has been listed.
     complete: bool,
     /// Pods that may exceed a limit on Pending, by the time at which they do.
     due: BTreeSet<Due>,
@@ -73,8 +78,6 @@ pub struct AuditIndex {
     pods: usize,
     /// The points that all namespaces lose.
     cluster: Loss,
-    /// The namespaces whose score was published.
-    scored: BTreeSet<Arc<str>>,
     unpublished: Unpublished,
 }
 
@@ -104,14 +107,13 @@ impl AuditIndex {
             text_pool: TextPool::default(),
             faults: Interner::default(),
             findings: Interner::default(),
-            list: 0,
+            lists: Lists::default(),
             complete: false,
             due: BTreeSet::new(),
             expiry: None,
             remembered,
             pods: 0,
             cluster: Loss::default(),
-            scored: BTreeSet::new(),
             unpublished: Unpublished::default(),
         }
     }
@@ -121,7 +123,7 @@ impl AuditIndex {
         self.pods
     }
 
-    /// Whether the first list of pods is complete.
+    /// Whether pods and workloads have been listed once.
     pub fn complete(&self) -> bool {
         self.complete
     }
@@ -140,7 +142,7 @@ impl AuditIndex {
         let namespace = self.namespace(namespace, now);
         let whole = pod.whole.as_deref();
         let document = whole.and_then(|whole| self.policies.document(&namespace, whole));
-        let list = self.list;
+        let list = self.lists.number(Kind::Pod);
         let known = self.namespaces.get_mut(&namespace).and_then(|it| it.pods.get_mut(name));
         if let Some(known) = known {
             known.listed = list;
@@ -160,22 +162,43 @@ impl AuditIndex {
         }
     }
 
-    /// Begins a list. Pods that it does not contain stay until it ends.
-    pub fn list_begins(&mut self) {
-        self.list = self.list.wrapping_add(1);
+    /// Begins a list of pods or of a kind of workloads. What it does not contain stays until it ends.
+    pub fn list_begins(&mut self, kind: Kind) {
+        self.lists.begins(kind);
     }
 
-    /// Ends a list: removes the pods that it did not contain.
-    pub fn list_ends(&mut self, now: Timestamp) {
-        let mut gone = Vec::new();
-        for (namespace, state) in &self.namespaces {
-            let unlisted = state.pods.iter().filter(|(_, pod)| pod.listed != self.list);
-            gone.extend(unlisted.map(|(name, _)| (Arc::clone(namespace), name.clone())));
+    /// Ends a list: removes what it did not contain.
+    pub fn list_ends(&mut self, kind: Kind, now: Timestamp) {
+        let list = self.lists.number(kind);
+        if kind == Kind::Pod {
+            let mut gone = Vec::new();
+            for (namespace, state) in &self.namespaces {
+                let unlisted = state.pods.iter().filter(|(_, pod)| pod.listed != list);
+                gone.extend(unlisted.map(|(name, _)| (Arc::clone(namespace), name.clone())));
+            }
+            for (namespace, name) in gone {
+                self.put(&namespace, &name, None, now);
+            }
+        } else {
+            self.remove_unlisted_workloads(kind, list, now);
         }
-        for (namespace, name) in gone {
-            self.put(&namespace, &name, None, now);
+        self.lists.ends(kind);
+        self.complete_lists();
+    }
+
+    /// podgate may not list a kind of workloads: the audit does without it.
+    pub fn list_is_forbidden(&mut self, kind: Kind) {
+        self.lists.is_forbidden(kind);
+        self.complete_lists();
+    }
+
+    fn complete_lists(&mut self) {
+        if !self.lists.are_complete() {
+            return;
         }
-        self.complete = true;
+        if !std::mem::replace(&mut self.complete, true) {
+            self.refused_at_first();
+        }
         self.text_pool.sweep();
         self.faults.sweep();
         self.findings.sweep();
@@ -196,8 +219,8 @@ impl AuditIndex {
                 self.unpublished.mark_policy(*id);
             }
             for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
-                if self.replan(&namespace, Replan::Always, now) == NextStep::ListPods {
-                    next = NextStep::ListPods;
+                if self.replan(&namespace, Replan::Always, now) == NextStep::ListAgain {
+                    next = NextStep::ListAgain;
                 }
             }
         }
@@ -243,18 +266,15 @@ impl AuditIndex {
     ) {
         let known = self.namespaces.get(namespace).and_then(|state| state.pods.get(name));
         // A known pod keeps its list number: a pod judged again because time passed was not in the current list.
-        let listed = known.map_or(self.list, |pod| pod.listed);
+        let listed = known.map_or(self.lists.number(Kind::Pod), |pod| pod.listed);
         let known = known.map(|pod| Arc::clone(&pod.findings));
         let json = facts.json(namespace, name);
         let judged =
             self.judged(namespace, &json, document, known.as_deref().map_or(&[], |it| it), now);
         let Some(judged) = judged else { return };
         let (kind, workload) = judged.workload;
-        let workload = WorkloadKey { namespace: namespace.to_string(), kind, name: workload };
-        // All pods of a workload share one key.
-        let known = self.namespaces.get(namespace).and_then(|state| state.key(&workload));
         let pod = TrackedPod {
-            workload: known.unwrap_or_else(|| Arc::new(workload)),
+            workload: self.workload_of_pod(namespace, kind, workload),
             facts,
             findings: self.intern_findings(judged.findings),
             listed,
@@ -314,7 +334,12 @@ impl AuditIndex {
             if let Some(pod) = &before {
                 let workload = &pod.workload;
                 let change = Exchange { workload, before: old, after: None };
-                changed.extend(state.exchange(&change, &began));
+                let mut gone = state.exchange(&change, &began);
+                if state.pods_of(workload) == 0 {
+                    let stands_in = state.templates().contains_key(workload);
+                    self.lists.drop_unknown_ends(workload, stands_in, &mut gone);
+                }
+                changed.extend(gone);
             }
         } else if let Some(pod) = &pod {
             let workload = &pod.workload;

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::facts::{Interner, PodFinding, PolicyId};
 use crate::policy::compile::Policy;
 use crate::policy::document::Document;
-use crate::policy::engine::{Finding, Judgement, judge, judge_running};
+use crate::policy::engine::{Finding, Judgement, judge, judge_as_created, judge_running};
 use crate::policy::object::Object;
 use crate::policy::observed::Fault;
 use crate::policy::owner;
@@ -66,18 +66,50 @@ impl PodJudge<'_> {
         let mut findings = Vec::new();
         self.collect(judge(self.plan, &subject, self.now), &mut findings);
         self.collect(judge_running(self.plan, &subject, &running, self.now), &mut findings);
-        if self.plan.reads_documents() && document.is_none() {
-            findings.retain(|it| !reads_document(it));
-            let in_force = |it: &&PodFinding| self.ids.values().any(|id| *id == it.policy);
-            findings.extend(known.iter().filter(|it| reads_document(it)).filter(in_force).cloned());
-        }
-        findings.sort_by_key(|it| it.policy);
+        self.complete(&mut findings, document, known);
         let waits = running.phase == "Pending" && !running.gated;
         let due = waits.then(|| self.next_limit(running.age_seconds)).flatten();
         let due = due.and_then(|left| self.now.checked_add(left).ok());
         let owner = owner::workload(&subject);
         let workload = (owner.kind.into_owned(), owner.name.into_owned());
         Ok(JudgedPod { workload, findings, due })
+    }
+
+    /// Judges the pod that a workload would make, with the mutations of all policies. `whole` is its JSON where it is
+    /// not cut down.
+    ///
+    /// # Errors
+    /// `json` is not a pod's.
+    pub fn template(
+        &mut self,
+        json: &str,
+        whole: Option<&str>,
+        document: Option<&Document<'_>>,
+        known: &[PodFinding],
+    ) -> Result<Vec<PodFinding>, String> {
+        let object: Object = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let mut subject = Subject::of(Kind::Pod, &object).map_err(|error| error.to_string())?;
+        subject.document = document;
+        let whole = || serde_json::from_str(whole.unwrap_or(json)).ok();
+        let mut findings = Vec::new();
+        self.collect(judge_as_created(self.plan, &subject, whole, self.now), &mut findings);
+        self.complete(&mut findings, document, known);
+        Ok(findings)
+    }
+
+    /// Keeps the earlier findings (`known`) of rules that read documents where there is no document, and sorts.
+    fn complete(
+        &self,
+        findings: &mut Vec<PodFinding>,
+        document: Option<&Document<'_>>,
+        known: &[PodFinding],
+    ) {
+        if self.plan.reads_documents() && document.is_none() {
+            findings.retain(|it| !reads_document(it));
+            let in_force = |it: &&PodFinding| self.ids.values().any(|id| *id == it.policy);
+            findings.extend(known.iter().filter(|it| reads_document(it)).filter(in_force).cloned());
+        }
+        findings.sort_by_key(|it| it.policy);
     }
 
     /// The time until the pod exceeds the next limit on Pending.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::policy::degree::Degree;
 use crate::policy::observed::WorkloadKey;
-use crate::policy::score::{Degrees, Loss, Tally, Weights, Workload};
+use crate::policy::score::{Costs, Degrees, Loss, Tally, Workload};
 
 /// The id of a rule that a pod violates, and to what degree.
 pub(super) type ViolatedRule = (&'static str, Degree);
@@ -13,7 +13,7 @@ pub(super) type ViolatedRule = (&'static str, Degree);
 /// Counts of a policy's rules, or of all policies' rules, in a namespace.
 #[derive(Default)]
 pub(super) struct LiveScore {
-    pub weights: Weights,
+    pub costs: Costs,
     /// Only workloads that violate a rule: there are many workloads
     /// and policies, and most workloads keep most policies.
     violating: HashMap<Arc<WorkloadKey>, Degrees>,
@@ -23,8 +23,8 @@ pub(super) struct LiveScore {
 }
 
 impl LiveScore {
-    pub fn new(weights: Weights) -> Self {
-        Self { weights, ..Self::default() }
+    pub fn new(costs: Costs) -> Self {
+        Self { costs, ..Self::default() }
     }
 
     /// Replaces a pod's violations; `None` where the pod does not exist. `pods` is the number of the workload's pods
@@ -59,13 +59,13 @@ impl LiveScore {
 
     /// The number of pairs of a workload and a rule that it keeps.
     pub fn kept(&self) -> u64 {
-        (self.workloads() * self.weights.rules() as u64).saturating_sub(self.violated)
+        (self.workloads() * self.costs.rules() as u64).saturating_sub(self.violated)
     }
 
     /// The points that the namespace loses, by rule.
     pub fn loss(&self) -> Loss {
         let mut loss = Loss::default();
-        loss.add(&self.tally, &self.weights);
+        loss.add(&self.tally, &self.costs);
         loss
     }
 }

@@ -1,15 +1,17 @@
-//! The pods of one namespace, and the counts of each policy that covers it.
+//! The pods and workloads of one namespace, and the counts of each policy that covers it.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::began::BeganTimes;
 use super::cell::{NamespaceCell, Transition};
-use super::facts::{PodFinding, PolicyId, TrackedPod};
+use super::facts::{PodFinding, PolicyId, TrackedPod, TrackedTemplate};
 use super::live_score::{LiveScore, ViolatedRule};
+use crate::api::{EnforcementMode, Severity};
 use crate::policy::compile::Policy;
-use crate::policy::observed::WorkloadKey;
-use crate::policy::score::{Loss, Weights};
+use crate::policy::observed::{Fault, RefusedWorkload, WorkloadKey};
+use crate::policy::score::{Costs, Loss};
+use crate::policy::workload::Kind;
 
 /// The violations of a policy that began or went. Empty where only its counts changed.
 pub(super) struct PolicyTransitions {
@@ -29,6 +31,10 @@ pub(super) struct AuditedNamespace {
     pub pods: HashMap<Arc<str>, TrackedPod>,
     /// How many pods each workload has.
     workloads: HashMap<Arc<WorkloadKey>, u32>,
+    /// The templates of workloads. One stands in for a pod where its workload has none.
+    templates: HashMap<Arc<WorkloadKey>, TrackedTemplate>,
+    /// The workloads that a policy keeps from making pods, as last counted.
+    pub refused: BTreeMap<PolicyId, BTreeMap<Arc<WorkloadKey>, RefusedWorkload>>,
     /// The Namespace object as rules that read documents see it; `None` where no such rule is in force.
     pub document: Option<serde_json::Value>,
 }
@@ -50,9 +56,9 @@ impl AuditedNamespace {
     pub fn replan(
         &mut self,
         policies: BTreeMap<PolicyId, Arc<Policy>>,
-        weights: Weights,
+        costs: Costs,
     ) -> Vec<PolicyId> {
-        self.overall = LiveScore::new(weights);
+        self.overall = LiveScore::new(costs);
         let gone: Vec<_> =
             self.cells.keys().filter(|id| !policies.contains_key(id)).copied().collect();
         for id in &gone {
@@ -60,7 +66,7 @@ impl AuditedNamespace {
         }
         for (id, policy) in &policies {
             if let Some(cell) = self.cells.get_mut(id) {
-                cell.scope.weights = Weights::live([&**policy]);
+                cell.scope.costs = Costs::of([&**policy]);
             }
         }
         self.policies = policies;
@@ -73,11 +79,16 @@ impl AuditedNamespace {
         pod: &Exchange<'_>,
         began: &BeganTimes<'_>,
     ) -> Vec<PolicyTransitions> {
-        let pods = self.workloads.get(pod.workload).copied().unwrap_or(0);
-        let (before, after) = (pod.before.map(violated), pod.after.map(violated));
-        self.overall.change(pod.workload, pods.into(), before, after);
-        let changed = self.exchange_cells(pod, |_| None, pods, began);
+        let pods = self.pods_of(pod.workload);
         let now = pods + u32::from(pod.after.is_some()) - u32::from(pod.before.is_some());
+        let template = self.templates.get(pod.workload).map(|it| Arc::clone(&it.findings));
+        let template = template.as_ref().map(|findings| &***findings);
+        let counted = Exchange {
+            workload: pod.workload,
+            before: if pods == 0 { template } else { pod.before },
+            after: if now == 0 { template } else { pod.after },
+        };
+        let changed = self.exchange_counted(&counted, began);
         if now == 0 {
             self.workloads.remove(pod.workload);
         } else {
@@ -86,8 +97,66 @@ impl AuditedNamespace {
         changed
     }
 
-    /// Counts a pod that was judged again after [`Self::replan`]. `counted` is the number of its workload's pods that
-    /// were counted since; `known` are the policies that covered this namespace before. Returns an entry for each
+    /// Replaces a workload's template; `None` removes it. Returns an entry for each policy whose counts changed.
+    pub fn exchange_template(
+        &mut self,
+        workload: &Arc<WorkloadKey>,
+        template: Option<TrackedTemplate>,
+        began: &BeganTimes<'_>,
+    ) -> Vec<PolicyTransitions> {
+        let before = self.templates.get(workload).map(|it| Arc::clone(&it.findings));
+        let after = template.as_ref().map(|it| Arc::clone(&it.findings));
+        let changed = if self.pods_of(workload) == 0 {
+            let before = before.as_ref().map(|findings| &***findings);
+            let after = after.as_ref().map(|findings| &***findings);
+            self.exchange_counted(&Exchange { workload, before, after }, began)
+        } else {
+            Vec::new()
+        };
+        match template {
+            Some(template) => drop(self.templates.insert(Arc::clone(workload), template)),
+            None => drop(self.templates.remove(workload)),
+        }
+        changed
+    }
+
+    /// Counts findings instead of others: those of a pod, or of the template that stands in for one.
+    fn exchange_counted(
+        &mut self,
+        pod: &Exchange<'_>,
+        began: &BeganTimes<'_>,
+    ) -> Vec<PolicyTransitions> {
+        let counted = self.counted(pod.workload);
+        let (before, after) = (pod.before.map(violated), pod.after.map(violated));
+        self.overall.change(pod.workload, counted.into(), before, after);
+        self.exchange_cells(pod, |_| None, counted, began)
+    }
+
+    /// The number of a workload's pods.
+    pub fn pods_of(&self, workload: &WorkloadKey) -> u32 {
+        self.workloads.get(workload).copied().unwrap_or(0)
+    }
+
+    /// The number of a workload's pods that are counted; 1 where its template stands in.
+    fn counted(&self, workload: &WorkloadKey) -> u32 {
+        self.pods_of(workload).max(u32::from(self.templates.contains_key(workload)))
+    }
+
+    pub fn templates(&self) -> &HashMap<Arc<WorkloadKey>, TrackedTemplate> {
+        &self.templates
+    }
+
+    pub fn template_mut(&mut self, workload: &WorkloadKey) -> Option<&mut TrackedTemplate> {
+        self.templates.get_mut(workload)
+    }
+
+    /// Whether nothing is known in it.
+    pub fn is_empty(&self) -> bool {
+        self.pods.is_empty() && self.templates.is_empty()
+    }
+
+    /// Counts a pod, or a template without pods, that was judged again after [`Self::replan`]. `counted` is the number
+    /// of its workload's pods that were counted since; `known` are the policies that covered this namespace before. Returns an entry for each
     /// policy whose counts changed.
     pub fn rejudged(
         &mut self,
@@ -98,7 +167,7 @@ impl AuditedNamespace {
     ) -> Vec<PolicyTransitions> {
         let none = None::<std::iter::Empty<_>>;
         self.overall.change(pod.workload, counted.into(), none, pod.after.map(violated));
-        let pods = self.workloads.get(pod.workload).copied().unwrap_or(0);
+        let pods = self.counted(pod.workload);
         let fresh = |id| (!known.contains(&id)).then_some(counted);
         self.exchange_cells(pod, fresh, pods, began)
     }
@@ -120,10 +189,8 @@ impl AuditedNamespace {
             if before == after {
                 continue;
             }
-            let cell = self
-                .cells
-                .entry(*id)
-                .or_insert_with(|| NamespaceCell::new(Weights::live([&**policy])));
+            let cell =
+                self.cells.entry(*id).or_insert_with(|| NamespaceCell::new(Costs::of([&**policy])));
             let pods = fresh.unwrap_or(pods).into();
             let transitions = cell.change(pod.workload, pods, before, after, policy, began);
             changed.push(PolicyTransitions { policy: *id, transitions });
@@ -131,14 +198,72 @@ impl AuditedNamespace {
         changed
     }
 
-    /// The shared key of a workload that has pods.
+    /// The shared key of a workload that has pods or a template.
     pub fn key(&self, workload: &WorkloadKey) -> Option<Arc<WorkloadKey>> {
-        self.workloads.get_key_value(workload).map(|(key, _)| Arc::clone(key))
+        let pods = self.workloads.get_key_value(workload).map(|(key, _)| key);
+        let known = pods.or_else(|| self.templates.get_key_value(workload).map(|(key, _)| key));
+        known.map(Arc::clone)
+    }
+
+    /// The number of open violations of all policies by rule or check and severity. What several policies find counts
+    /// once, by the highest severity.
+    pub fn open_by_rule(&self) -> BTreeMap<(String, Severity), u64> {
+        let mut open = BTreeMap::new();
+        for (key, severity) in self.cells.values().flat_map(NamespaceCell::open_keys) {
+            let known = open.entry(key).or_insert(severity);
+            *known = severity.min(*known);
+        }
+        let mut counts = BTreeMap::new();
+        for (key, severity) in open {
+            *counts.entry((key.rule().to_owned(), severity)).or_default() += 1;
+        }
+        counts
+    }
+
+    /// The number of workloads that a policy keeps from making pods, as last counted.
+    pub fn refused_workloads(&self) -> u64 {
+        let workloads = self.refused.values().flat_map(BTreeMap::keys);
+        workloads.collect::<BTreeSet<_>>().len() as u64
+    }
+
+    /// The workloads that want more pods than they have, and whose new ones admission would refuse, by policy.
+    pub fn count_refused(&self) -> BTreeMap<PolicyId, BTreeMap<Arc<WorkloadKey>, RefusedWorkload>> {
+        let mut refused: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
+        for (workload, template) in &self.templates {
+            let runs = template.kind == Kind::CronJob && self.pods_of(workload) > 0;
+            if template.wanted <= template.running || runs {
+                continue;
+            }
+            for (id, policy) in &self.policies {
+                let faults = denied(of_policy(&template.findings, *id), policy);
+                if !faults.is_empty() {
+                    let (wanted, running) = (template.wanted, template.running);
+                    let workload = Arc::clone(workload);
+                    let refused = refused.entry(*id).or_default();
+                    refused.insert(
+                        Arc::clone(&workload),
+                        RefusedWorkload { workload, wanted, running, faults },
+                    );
+                }
+            }
+        }
+        refused
     }
 }
 
 fn violated(findings: &[PodFinding]) -> impl Iterator<Item = ViolatedRule> {
     findings.iter().filter(|it| it.exemption.is_none()).map(|it| (it.fault.rule, it.degree))
+}
+
+/// The faults for which a policy would deny a new pod, worst first.
+fn denied(findings: &[PodFinding], policy: &Policy) -> Vec<Arc<Fault>> {
+    if policy.mode != EnforcementMode::Enforce {
+        return Vec::new();
+    }
+    let denies = |it: &&PodFinding| it.exemption.is_none() && it.severity <= policy.deny_severity;
+    let mut denied: Vec<_> = findings.iter().filter(denies).collect();
+    denied.sort_by_key(|it| (it.severity, it.fault.rule));
+    denied.into_iter().map(|it| Arc::clone(&it.fault)).collect()
 }
 
 /// The findings of one policy, out of findings in the order of policy ids.

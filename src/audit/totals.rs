@@ -14,9 +14,15 @@ const REPORTED_NAMESPACES: usize = 20;
 
 pub(super) struct Totals {
     pub policy: Arc<Policy>,
+    /// As [`ObservedPolicy::covers_nothing`].
+    ///
+    /// [`ObservedPolicy::covers_nothing`]: crate::policy::observed::ObservedPolicy::covers_nothing
+    pub covers_nothing: Option<String>,
     pub loss: Loss,
     pub workloads: u64,
     pub open: [u64; 4],
+    /// The number of workloads whose new pods the policy refuses.
+    pub refused: u64,
     /// The namespaces with an open violation, by severity, in the order in which they are reported.
     heads: BTreeSet<(Severity, Arc<str>)>,
     /// The namespaces whose reports list results.
@@ -24,9 +30,18 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub fn new(policy: Arc<Policy>) -> Self {
+    pub fn new(policy: Arc<Policy>, covers_nothing: Option<String>) -> Self {
         let (loss, heads, reported) = (Loss::default(), BTreeSet::new(), BTreeSet::new());
-        Self { policy, loss, workloads: 0, open: [0; 4], heads, reported }
+        Self {
+            policy,
+            covers_nothing,
+            loss,
+            workloads: 0,
+            open: [0; 4],
+            refused: 0,
+            heads,
+            reported,
+        }
     }
 
     /// Replaces a namespace's part of the sums.

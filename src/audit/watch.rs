@@ -1,32 +1,38 @@
-//! Lists and watches the cluster's pods for the index, and retries for ever. While the API server does not answer, the
-//! index keeps its state.
+//! Lists and watches the cluster's pods and workloads for the index, and retries for ever. While the API server does
+//! not answer, the index keeps its state.
 
 use std::fmt::Debug;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::stream::{BoxStream, StreamExt};
+use futures::stream::{BoxStream, StreamExt, select_all};
 use jiff::Timestamp;
-use kube::Client;
 use kube::api::Api;
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
+use kube::{Client, Resource};
+use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::time::MissedTickBehavior;
 
 use super::began::Remembered;
 use super::index::{AuditIndex, NextStep};
 use super::pod::ObservedPod;
+use super::workload::ObservedWorkload;
+use crate::api::BundleName;
 use crate::client::backoff::Doubling;
+use crate::clusters::cause;
 use crate::metrics::AuditMetrics;
 use crate::policy::key::PolicyKey;
-use crate::policy::observed::{Change, NamespaceUpdate, PolicyUpdate};
+use crate::policy::made_pod::{MAKERS, MadePod};
+use crate::policy::observed::{Change, Changed, NamespaceUpdate, PolicyUpdate};
 use crate::policy::policy_set::PolicySet;
+use crate::policy::workload::Kind;
 
 /// How long changes are gathered before they are published: a change that is undone within is not worth a write.
 const GATHER: Duration = Duration::from_millis(500);
-/// The pods in a page of a list: a whole page is in memory while it is decoded.
+/// The objects in a page of a list: a whole page is in memory while it is decoded.
 const PAGE: u32 = 250;
 /// The most watch events applied before policies and timers have their turn.
 const AT_ONCE: usize = 256;
@@ -50,11 +56,27 @@ pub struct Audit {
     pub listeners: Listeners,
 }
 
-/// A watch event, of pods decoded with or without their whole JSON.
-enum PodEvent {
+/// A watch event: of pods decoded with or without their whole JSON, or of a kind of workloads.
+enum Watched {
     Cut(Event<ObservedPod<false>>),
     Whole(Event<ObservedPod<true>>),
+    Workload(WorkloadEvent),
 }
+
+/// A watch event of a kind of workloads; each workload with its namespace and name.
+enum WorkloadEvent {
+    ListBegins,
+    Listed((String, String), Made),
+    ListEnds,
+    Changed((String, String), Made),
+    Deleted((String, String)),
+}
+
+/// The pod that a workload would make, as [`ObservedWorkload`] has it.
+type Made = Result<Option<MadePod>, String>;
+
+/// The events of one kind, or of all.
+type Events = BoxStream<'static, (Kind, watcher::Result<Watched>)>;
 
 /// Why [`Audit::follow`] ended.
 enum Followed {
@@ -71,8 +93,8 @@ impl Audit {
         let Some(first) = self.next_policies().await else { return };
         let _ = index.policies(first, Timestamp::now());
         loop {
-            let pods = watch_pods(&self.client, index.reads_documents());
-            match self.follow(&mut index, pods, started).await {
+            let events = watch_all(&self.client, index.reads_documents());
+            match self.follow(&mut index, events, started).await {
                 Followed::ListAgain => {}
                 Followed::PoliciesClosed => return,
             }
@@ -89,21 +111,21 @@ impl Audit {
         }
     }
 
-    /// Applies events until the pods must be listed again or the policies' channel closes.
+    /// Applies events until everything must be listed again or the policies' channel closes.
     async fn follow(
         &mut self,
         index: &mut AuditIndex,
-        pods: BoxStream<'static, watcher::Result<PodEvent>>,
+        events: Events,
         started: Instant,
     ) -> Followed {
-        let mut pods = pin!(pods.ready_chunks(AT_ONCE));
+        let mut events = pin!(events.ready_chunks(AT_ONCE));
         let mut gathered = tokio::time::interval(GATHER);
         gathered.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
-                events = pods.next() => {
-                    for event in events.into_iter().flatten() {
-                        self.apply_event(index, event, started);
+                next = events.next() => {
+                    for (kind, event) in next.into_iter().flatten() {
+                        self.apply_event(index, kind, event, started);
                     }
                 }
                 changed = self.policies.changed() => {
@@ -115,14 +137,14 @@ impl Audit {
                     };
                     let whole = index.reads_documents();
                     let next = index.policies(policies, Timestamp::now());
-                    if next == NextStep::ListPods || whole != index.reads_documents() {
+                    if next == NextStep::ListAgain || whole != index.reads_documents() {
                         return Followed::ListAgain;
                     }
                 }
                 _ = gathered.tick() => {
                     let next = index.age(Timestamp::now());
                     self.publish(index);
-                    if next == NextStep::ListPods {
+                    if next == NextStep::ListAgain {
                         return Followed::ListAgain;
                     }
                 }
@@ -133,16 +155,26 @@ impl Audit {
     fn apply_event(
         &self,
         index: &mut AuditIndex,
-        event: watcher::Result<PodEvent>,
+        kind: Kind,
+        event: watcher::Result<Watched>,
         started: Instant,
     ) {
         let first = !index.complete();
         match event {
-            Ok(PodEvent::Cut(event)) => self.apply(index, event),
-            Ok(PodEvent::Whole(event)) => self.apply(index, event),
+            Ok(Watched::Cut(event)) => self.apply(index, event),
+            Ok(Watched::Whole(event)) => self.apply(index, event),
+            Ok(Watched::Workload(event)) => self.apply_workload(index, kind, event),
             Err(error) => {
                 self.metrics.watch_failed();
-                tracing::warn!(%error, "the watch of pods failed; it is tried again");
+                let resource = kind.names().resource;
+                tracing::warn!(
+                    resource,
+                    error = cause(&error),
+                    "a watch of the audit failed; it is tried again"
+                );
+                if kind != Kind::Pod && is_forbidden(&error) {
+                    index.list_is_forbidden(kind);
+                }
             }
         }
         if first && index.complete() {
@@ -152,12 +184,37 @@ impl Audit {
         }
     }
 
+    fn apply_workload(&self, index: &mut AuditIndex, kind: Kind, event: WorkloadEvent) {
+        let now = Timestamp::now();
+        let mut apply = |(namespace, name): (String, String), made: Made| match made {
+            Ok(made) => index.workload(kind, (&namespace, &name), made.as_ref(), now),
+            Err(error) => {
+                let kind = kind.names().kind;
+                // The API server validates workloads, so this is a fault worth a log line.
+                tracing::error!(kind, namespace, name, error, "a workload cannot be read");
+            }
+        };
+        match event {
+            WorkloadEvent::ListBegins => index.list_begins(kind),
+            WorkloadEvent::Listed(key, made) => apply(key, made),
+            WorkloadEvent::ListEnds => index.list_ends(kind, now),
+            WorkloadEvent::Changed(key, made) => {
+                self.metrics.workload_event();
+                apply(key, made);
+            }
+            WorkloadEvent::Deleted((namespace, name)) => {
+                self.metrics.workload_event();
+                index.delete_workload(kind, (&namespace, &name), now);
+            }
+        }
+    }
+
     fn apply<const WHOLE: bool>(&self, index: &mut AuditIndex, event: Event<ObservedPod<WHOLE>>) {
         let now = Timestamp::now();
         match event {
-            Event::Init => index.list_begins(),
+            Event::Init => index.list_begins(Kind::Pod),
             Event::InitApply(pod) => index.pod(&pod, now),
-            Event::InitDone => index.list_ends(now),
+            Event::InitDone => index.list_ends(Kind::Pod, now),
             Event::Apply(pod) => {
                 self.metrics.pod_event();
                 index.pod(&pod, now);
@@ -178,14 +235,19 @@ impl Audit {
         let now = Timestamp::now();
         self.metrics.pods(index.pods());
         if let Some(scores) = index.take_scores() {
-            self.metrics.cluster(scores.cluster.points);
-            for (namespace, score) in &scores.changed {
-                self.metrics.namespace(namespace, score.as_ref().map(|score| score.points));
+            self.metrics.cluster(scores.cluster.as_ref().map(|score| score.points));
+            for it in &scores.changed {
+                let score = it.score.as_ref().map(|score| score.points);
+                self.metrics.namespace(&it.name, score);
+                self.metrics.open_violations(&it.name, &it.open);
+                self.metrics.workloads_refused(&it.name, score.map(|_| it.refused));
             }
         }
         let changes = index.take_changes();
-        for change in changes.iter().filter(|change| !change.gone) {
-            let PolicyKey { namespace, name } = change.policy.key();
+        for Change { policy, .. } in
+            changes.iter().filter(|it| matches!(it.what, Changed::Opened(_)))
+        {
+            let PolicyKey { namespace, name } = policy.key();
             self.metrics.began(&namespace.unwrap_or_default(), &name);
         }
         self.publish_changes(changes);
@@ -194,7 +256,14 @@ impl Audit {
             for PolicyUpdate { policy: PolicyKey { namespace, name }, observed } in &updates {
                 let namespace = namespace.as_deref().unwrap_or_default();
                 match observed {
-                    Some(it) => self.metrics.policy(namespace, name, it.score.points, it.open),
+                    Some(it) => {
+                        let score = it.score.as_ref().map(|score| score.points);
+                        let refused = it.refused.workloads;
+                        self.metrics.policy(namespace, name, score, it.open, refused);
+                        self.metrics.exemptions.set(namespace, name, it.exemption_ends());
+                        let bundle = it.policy.bundle.map_or("", BundleName::as_str);
+                        self.metrics.policy_info(namespace, name, it.policy.mode.as_str(), bundle);
+                    }
                     None => self.metrics.policy_gone(namespace, name),
                 }
             }
@@ -209,7 +278,7 @@ impl Audit {
         };
         let count = changes.len();
         if listener.try_send(changes).is_err() {
-            tracing::warn!(count, "violations began or went without an Event: too many at once");
+            tracing::warn!(count, "changes without an Event: too many at once");
         }
     }
 }
@@ -222,18 +291,64 @@ fn offer<T>(listener: Option<&mpsc::Sender<Vec<T>>>, take: impl FnOnce() -> Opti
     }
 }
 
-fn watch_pods(client: &Client, whole: bool) -> BoxStream<'static, watcher::Result<PodEvent>> {
-    fn events<const WHOLE: bool>(
-        client: &Client,
-        variant: fn(Event<ObservedPod<WHOLE>>) -> PodEvent,
-    ) -> BoxStream<'static, watcher::Result<PodEvent>>
-    where
-        ObservedPod<WHOLE>: Debug,
-    {
-        watch_objects(Api::all(client.clone()), watcher::Config::default().page_size(PAGE))
-            .backoff(Doubling::default())
-            .map(move |event| event.map(variant))
-            .boxed()
+fn is_forbidden(error: &watcher::Error) -> bool {
+    use watcher::Error::{InitialListFailed, WatchError, WatchStartFailed};
+    match error {
+        InitialListFailed(kube::Error::Api(status))
+        | WatchStartFailed(kube::Error::Api(status)) => status.code == 403,
+        WatchError(status) => status.code == 403,
+        _ => false,
     }
-    if whole { events(client, PodEvent::Whole) } else { events(client, PodEvent::Cut) }
+}
+
+/// Watches pods and every kind of workloads.
+fn watch_all(client: &Client, whole: bool) -> Events {
+    let pods = if whole {
+        watch_kind(client, Kind::Pod, Watched::Whole)
+    } else {
+        watch_kind(client, Kind::Pod, Watched::Cut)
+    };
+    let workloads = [
+        watch_workloads::<0>,
+        watch_workloads::<1>,
+        watch_workloads::<2>,
+        watch_workloads::<3>,
+        watch_workloads::<4>,
+        watch_workloads::<5>,
+        watch_workloads::<6>,
+    ];
+    let workloads: [_; MAKERS.len()] = workloads.map(|watch| watch(client));
+    select_all(workloads.into_iter().chain([pods])).boxed()
+}
+
+fn watch_workloads<const MAKER: usize>(client: &Client) -> Events {
+    let kind = ObservedWorkload::<MAKER>::KIND;
+    watch_kind(client, kind, move |event: Event<ObservedWorkload<MAKER>>| {
+        let key = |it: &ObservedWorkload<MAKER>| {
+            let (namespace, name) = it.key();
+            (namespace.to_owned(), name.to_owned())
+        };
+        let event = match event {
+            Event::Init => WorkloadEvent::ListBegins,
+            Event::InitApply(it) => WorkloadEvent::Listed(key(&it), it.made),
+            Event::InitDone => WorkloadEvent::ListEnds,
+            Event::Apply(it) => WorkloadEvent::Changed(key(&it), it.made),
+            Event::Delete(it) => WorkloadEvent::Deleted(key(&it)),
+        };
+        Watched::Workload(event)
+    })
+}
+
+fn watch_kind<K>(
+    client: &Client,
+    kind: Kind,
+    watched: impl Fn(Event<K>) -> Watched + Send + 'static,
+) -> Events
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+{
+    watch_objects(Api::<K>::all(client.clone()), watcher::Config::default().page_size(PAGE))
+        .backoff(Doubling::default())
+        .map(move |event| (kind, event.map(&watched)))
+        .boxed()
 }

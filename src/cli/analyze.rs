@@ -87,7 +87,7 @@ async fn analyze(args: AnalyzeArgs) -> Result<(), Failure> {
         AnalysisFormat::Yaml => output::yaml(&versioned)?,
     }
     diagnostics::require_complete("analysis", &analysis.faults)?;
-    let severities = analysis.results.iter().map(|violation| violation.severity);
+    let severities = analysis.distinct().into_iter().map(|it| it.violation.severity);
     args.gate.check(severities, analysis.summary.counts.score)
 }
 

@@ -6,11 +6,14 @@ use clap::builder::styling::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
 use super::color::Coloring;
-use crate::api::Severity;
+use crate::api::{Classification, Severity};
 use crate::policy::text::printable;
 
 /// The blanks between two columns, as in kubectl.
 const GAP: usize = 3;
+
+/// A cell whose value is unknown or does not exist.
+pub(super) const NOTHING: &str = "-";
 
 /// How much a table shows.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -54,6 +57,16 @@ fn severity_style(severity: Severity) -> Style {
         Severity::Medium => AnsiColor::Yellow.on_default(),
         Severity::Low => AnsiColor::Cyan.on_default(),
     }
+}
+
+/// A score, or `-` where there is none.
+pub(super) fn score(score: Option<u8>) -> String {
+    score.map_or_else(|| NOTHING.to_owned(), |score| score.to_string())
+}
+
+/// The class of a score, or `-` where there is none.
+pub(super) fn class(class: Option<Classification>) -> String {
+    class.map_or_else(|| NOTHING.to_owned(), |class| format!("{class:?}"))
 }
 
 /// One line for each row, without line breaks. Columns that are empty in all rows are left out.

@@ -10,7 +10,7 @@ pub(super) struct GateArgs {
     /// Exit with 1 if a violation is at least this severe
     #[arg(long, value_name = "SEVERITY", value_enum, default_value_t)]
     fail_on: FailOn,
-    /// Exit with 4 if the score is below this
+    /// Exit with 4 if the score is below this. Without a workload there is no score, and none is too low
     #[arg(long, value_name = "0-100", value_parser = clap::value_parser!(u8).range(0..=100))]
     min_score: Option<u8>,
 }
@@ -43,7 +43,7 @@ impl GateArgs {
     pub(super) fn check(
         &self,
         violations: impl Iterator<Item = Severity>,
-        score: u8,
+        score: Option<u8>,
     ) -> Result<(), Failure> {
         if let Some(least) = self.fail_on.least() {
             let count = violations.filter(|severity| *severity <= least).count();
@@ -54,8 +54,8 @@ impl GateArgs {
                 )));
             }
         }
-        match self.min_score {
-            Some(least) if score < least => Err(Failure::Score(format!(
+        match (self.min_score, score) {
+            (Some(least), Some(score)) if score < least => Err(Failure::Score(format!(
                 "the score is {score}, below the {least} of --min-score"
             ))),
             _ => Ok(()),
@@ -75,10 +75,10 @@ mod tests {
         gate: GateArgs,
     }
 
-    fn exit(args: &str, violations: &[Severity], score: u8) -> String {
+    fn exit(args: &str, violations: &[Severity], score: impl Into<Option<u8>>) -> String {
         let args = std::iter::once("podgate").chain(args.split_whitespace());
         let Ok(Command { gate }) = Command::try_parse_from(args) else { return "usage".to_owned() };
-        match gate.check(violations.iter().copied(), score) {
+        match gate.check(violations.iter().copied(), score.into()) {
             Ok(()) => "passes".to_owned(),
             Err(failure) => failure.to_string(),
         }
@@ -105,5 +105,11 @@ mod tests {
                 "{args:?} with {violations:?} and {score}: {outcome}"
             );
         }
+    }
+
+    #[test]
+    fn where_there_is_no_score_none_is_too_low() {
+        assert_eq!(exit("--min-score 100", &[], None), "passes");
+        assert!(exit("--min-score 100", &[Severity::Low], None).starts_with("1 violation"));
     }
 }

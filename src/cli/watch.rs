@@ -7,15 +7,18 @@ use std::net::SocketAddr;
 use clap::Args;
 
 use super::args::{ClusterArgs, ProtectedArgs};
-use super::columns::{TableCell, align};
+use super::columns::{self, TableCell, align};
 use super::failure::{Failure, block_on};
 use super::serve::address;
 use crate::policy::key::PolicyKey;
-use crate::policy::observed::{Change, ObservedPolicy, PolicyUpdate};
+use crate::policy::observed::{
+    Change, Changed, ObservedPolicy, PolicyUpdate, RefusedWorkload, Violation, WorkloadKey,
+};
+use crate::policy::score::Score;
 use crate::runtime::reconcile::{self, AuditOptions, AuditUpdates};
 use crate::telemetry;
 
-/// The number of changes below the table.
+/// The most refused workloads, and the most changes, below the table.
 const RECENT: usize = 10;
 
 #[derive(Args, Debug)]
@@ -114,7 +117,9 @@ impl Screen {
     }
 
     fn changes(&mut self, changes: &[Change]) {
-        self.recent.extend(changes.iter().map(change_line));
+        // The table shows refused workloads for as long as they are.
+        let violations = changes.iter().filter(|it| !matches!(it.what, Changed::Refused(_)));
+        self.recent.extend(violations.map(change_line));
         let over = self.recent.len().saturating_sub(RECENT);
         self.recent.drain(..over);
     }
@@ -127,7 +132,8 @@ impl Screen {
     }
 
     fn text(&self) -> String {
-        let header = ["POLICY", "MODE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS", "WORST"];
+        let header =
+            ["POLICY", "MODE", "SCORE", "CLASS", "WORKLOADS", "REFUSED", "VIOLATIONS", "WORST"];
         let mut rows = vec![header.map(TableCell::new).into()];
         rows.extend(self.policies.values().map(row));
         let mut text = if self.policies.is_empty() {
@@ -135,24 +141,32 @@ impl Screen {
         } else {
             align(&rows).join("\n") + "\n"
         };
-        if !self.recent.is_empty() {
+        let refused: Vec<_> = self.policies.values().flat_map(refused_lines).take(RECENT).collect();
+        for lines in [&refused, &self.recent].into_iter().filter(|lines| !lines.is_empty()) {
             text.push('\n');
-            text.extend(self.recent.iter().flat_map(|line| [line, "\n"]));
+            text.extend(lines.iter().flat_map(|line| [line, "\n"]));
         }
         text
     }
 }
 
+fn refused_lines(observed: &ObservedPolicy) -> impl Iterator<Item = String> {
+    observed.refused.worst.iter().map(|it| refused_line(it, &observed.policy.label))
+}
+
 fn row(observed: &ObservedPolicy) -> Vec<TableCell> {
-    let worst = observed.worst.first();
+    let (score, worst) = (observed.score.as_ref(), observed.worst.first());
     let worst =
         worst.map(|it| format!("{} {}/{}", it.fault.id, it.workload.kind, it.workload.name));
+    let nothing = observed.covers_nothing.as_ref().map(|why| format!("covers nothing: {why}"));
+    let worst = nothing.or(worst);
     vec![
         TableCell::new(&observed.policy.label),
         TableCell::new(observed.policy.mode.as_str()),
-        TableCell::new(&observed.score.points.to_string()),
-        TableCell::new(&format!("{:?}", observed.score.classification())),
+        TableCell::new(&columns::score(score.map(|it| it.points))),
+        TableCell::new(&columns::class(score.map(Score::classification))),
         TableCell::new(&observed.workloads.to_string()),
+        TableCell::new(&observed.refused.workloads.to_string()),
         TableCell::new(&observed.violations().to_string()),
         TableCell::or_none(&worst.unwrap_or_default()),
     ]
@@ -161,24 +175,119 @@ fn row(observed: &ObservedPolicy) -> Vec<TableCell> {
 /// A policy's state on one line.
 fn policy_line(update: &PolicyUpdate) -> String {
     match &update.observed {
-        Some(observed) => format!("{}  {}", observed.policy.label, observed.sentence()),
+        Some(observed) => {
+            let (policy, state) = (&observed.policy, observed.sentence());
+            format!("{}  {state}; mode {}", policy.label, policy.mode.as_str())
+        }
         None => format!("{}  gone", update.policy.label()),
     }
 }
 
-/// A violation that began or went, on one line.
+/// A change on one line.
 fn change_line(change: &Change) -> String {
-    let Change { policy, violation, gone } = change;
-    let (workload, fault) = (&violation.workload, &violation.fault);
-    let sign = if *gone { '-' } else { '+' };
-    format!(
-        "{sign} {}/{}/{} {} ({}) {}: {}",
-        workload.kind,
-        workload.namespace,
-        workload.name,
-        fault.id,
-        violation.severity,
-        policy.label,
-        fault.message
-    )
+    let policy = &change.policy.label;
+    match &change.what {
+        Changed::Opened(violation) => violation_line('+', violation, policy),
+        Changed::Closed(violation) => violation_line('-', violation, policy),
+        Changed::Refused(refused) => refused_line(refused, policy),
+    }
+}
+
+fn violation_line(sign: char, violation: &Violation, policy: &str) -> String {
+    let Violation { workload, severity, fault, .. } = violation;
+    let WorkloadKey { namespace, kind, name } = &**workload;
+    let (id, message) = (&fault.id, &fault.message);
+    format!("{sign} {kind}/{namespace}/{name} {id} ({severity}) {policy}: {message}")
+}
+
+fn refused_line(refused: &RefusedWorkload, policy: &str) -> String {
+    let WorkloadKey { namespace, kind, name } = &*refused.workload;
+    let (pods, why) = (refused.pods(), refused.why());
+    format!("! {kind}/{namespace}/{name} {pods}: refused by {policy}: {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::api::{DevOpsPolicySpec, EnforcementMode, Severity};
+    use crate::policy::compile::Policy;
+    use crate::policy::observed::Refused;
+    use crate::policy::observed::testing::refused;
+    use crate::policy::scope::Scope;
+    use crate::policy::score::Score;
+
+    fn policy() -> Arc<Policy> {
+        let scope = Scope::Namespace("shop".to_owned());
+        let spec = DevOpsPolicySpec {
+            enforcement_mode: Some(EnforcementMode::Enforce),
+            ..DevOpsPolicySpec::default()
+        };
+        Arc::new(Policy::compile(scope, "own".to_owned(), &spec).unwrap())
+    }
+
+    fn update(refused: Refused) -> PolicyUpdate {
+        let observed = ObservedPolicy {
+            policy: policy(),
+            score: Some(Score { points: 50, lost_points: [("forbidLatestTag", 50)].into() }),
+            workloads: 2,
+            open: [0; 4],
+            worst: Vec::new(),
+            exemptions: Vec::new(),
+            refused,
+            covers_nothing: None,
+        };
+        PolicyUpdate { policy: observed.policy.key(), observed: Some(observed) }
+    }
+
+    fn cart() -> RefusedWorkload {
+        refused("cart", (0, 4), &["forbidLatestTag", "requiredLabels"])
+    }
+
+    fn changed(what: Changed) -> Change {
+        Change { policy: policy(), what }
+    }
+
+    fn violation() -> Violation {
+        let RefusedWorkload { workload, faults, .. } = cart();
+        let (severity, began) = (Severity::High, jiff::Timestamp::UNIX_EPOCH);
+        Violation { workload, severity, fault: Arc::clone(&faults[0]), began, pods: 4 }
+    }
+
+    #[test]
+    fn each_kind_of_change_has_its_sign_and_names_workload_and_policy() {
+        let changes =
+            [Changed::Opened(violation()), Changed::Closed(violation()), Changed::Refused(cart())];
+        let lines: Vec<_> = changes.into_iter().map(|it| change_line(&changed(it))).collect();
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        + Deployment/shop/cart forbidLatestTag (high) shop/own: spec.containers[0] breaks forbidLatestTag
+        - Deployment/shop/cart forbidLatestTag (high) shop/own: spec.containers[0] breaks forbidLatestTag
+        ! Deployment/shop/cart 0 of 4 pods: refused by shop/own: spec.containers[0] breaks forbidLatestTag · spec.containers[0] breaks requiredLabels
+        ");
+    }
+
+    #[test]
+    fn the_table_shows_refused_workloads_as_long_as_they_are_refused() {
+        let mut screen = Screen::default();
+        screen.policies(vec![update(Refused { workloads: 1, worst: vec![cart()] })]);
+        screen.changes(&[changed(Changed::Refused(cart()))]);
+        insta::assert_snapshot!(screen.text(), @r"
+        POLICY     MODE      SCORE   CLASS      WORKLOADS   REFUSED   VIOLATIONS   WORST
+        shop/own   enforce   50      Degraded   2           1         0            <none>
+
+        ! Deployment/shop/cart 0 of 4 pods: refused by shop/own: spec.containers[0] breaks forbidLatestTag · spec.containers[0] breaks requiredLabels
+        ");
+        screen.policies(vec![update(Refused::default())]);
+        assert!(!screen.text().contains("cart"), "{}", screen.text());
+    }
+
+    #[test]
+    fn the_line_of_a_policy_says_first_that_it_refuses_pods() {
+        let line = policy_line(&update(Refused { workloads: 1, worst: vec![cart()] }));
+        assert_eq!(
+            line,
+            "shop/own  refuses new pods of 1 workload; Degraded: score 50, no open violation in 2 workloads"
+        );
+    }
 }

@@ -55,11 +55,14 @@ impl From<Unreadable> for ClusterError {
     }
 }
 
-/// The root cause of an error; the errors around it only say that something inside failed. A credential plugin's output
-/// is left out, because it may hold a token.
-pub(super) fn cause(error: &(dyn std::error::Error + 'static)) -> String {
+/// The root cause of an error, or the API server's message; the errors around it only say that something inside failed.
+/// A credential plugin's output is left out, because it may hold a token.
+pub fn cause(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     loop {
+        if let Some(kube::Error::Api(status)) = cause.downcast_ref() {
+            return status.message.clone();
+        }
         match cause.downcast_ref::<AuthError>() {
             Some(AuthError::AuthExecRun { out, .. }) => {
                 let errors = String::from_utf8_lossy(&out.stderr);

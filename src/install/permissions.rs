@@ -146,6 +146,13 @@ pub static PERMISSIONS: &[Permission] = &[
     cluster(POLICIES, "clusterdevopspolicies", LIST, "know the policies of the cluster"),
     cluster("", "namespaces", LIST, "know which namespaces a policy selects"),
     cluster("", "pods", LIST, "audit what runs"),
+    maker("", "replicationcontrollers"),
+    maker("apps", "deployments"),
+    maker("apps", "statefulsets"),
+    maker("apps", "daemonsets"),
+    maker("apps", "replicasets"),
+    maker("batch", "jobs"),
+    maker("batch", "cronjobs"),
     configuration("validatingwebhookconfigurations", "-validating", FOLLOW, WATCH_CONFIGURATION),
     configuration("mutatingwebhookconfigurations", "-mutating", FOLLOW, WATCH_CONFIGURATION),
     own("", "secrets", Name::TlsSecret, FOLLOW, "serve the certificate that all replicas share"),
@@ -206,6 +213,7 @@ pub static PERMISSIONS: &[Permission] = &[
     owner("apps", "daemonsets"),
     owner("apps", "replicasets"),
     owner("batch", "jobs"),
+    owner("batch", "cronjobs"),
     repaired("deployments"),
     repaired("statefulsets"),
     repaired("daemonsets"),
@@ -222,9 +230,14 @@ const STUCK: &str =
     "delete a StatefulSet's pod that never becomes ready, after its repair was rolled back";
 const FINALIZER: &str = "finish or roll back repairs before a policy is deleted (finalizer)";
 
+/// A kind whose controller makes pods.
+const fn maker(group: &'static str, resource: &'static str) -> Permission {
+    cluster(group, resource, LIST, "see workloads whose pods are refused or not there")
+}
+
 /// A kind whose controller rolls out a changed template.
 const fn repaired(resource: &'static str) -> Permission {
-    let verbs = &["list", "patch"];
+    let verbs = &["patch"];
     Permission {
         need: REPAIR,
         ..cluster("apps", resource, verbs, "repair workloads, and roll repairs back")

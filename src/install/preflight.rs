@@ -5,6 +5,8 @@ mod beat;
 mod check;
 mod holders;
 mod installed;
+mod reach;
+mod refused;
 mod rights;
 mod selection;
 mod webhooks;
@@ -24,8 +26,12 @@ pub async fn run(cluster: &Cluster, release_namespace: &str, names: &Names) -> V
     checks.extend(access::permissions(cluster, release_namespace, names).await);
     checks.extend(installed::crds(cluster).await);
     checks.extend(webhooks::webhooks(cluster).await);
-    checks.push(beat::beat(cluster, release_namespace).await);
+    let (beat, beats) = beat::beat(cluster, release_namespace).await;
+    checks.push(beat);
     checks.extend(holders::holders(cluster, release_namespace, names).await);
-    checks.extend(installed::policies(cluster).await);
+    let (compiled, policies) = installed::policies(cluster).await;
+    checks.extend(compiled);
+    checks.extend(reach::reach(cluster, &policies, beats).await);
+    checks.extend(refused::refused(cluster).await);
     checks
 }

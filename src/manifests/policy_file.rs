@@ -139,6 +139,9 @@ fn policy(object: &Manifest<'_>, namespace: Option<&str>) -> Result<PolicyDocume
         };
         Policy::compile(scope, metadata.name, &spec.unwrap_or_default()).map_err(invalid)?
     };
+    if let Some(fault) = policy.unknown_kind() {
+        return Err(invalid(fault));
+    }
     let at = at("metadata.name");
     if policy.name.is_empty() {
         return Err(ManifestError::new(at, "metadata.name is empty"));

@@ -1,11 +1,15 @@
 //! Metrics of the audit and of policy statuses, on the leader. A policy's or namespace's series are removed with it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Registry};
 
-use super::family::{counter, counters, gauge, gauges, register};
+use super::exemptions::ExemptionMetrics;
+use super::family::{counter, counters, gauges, register};
+use super::open_violations::OpenViolations;
+use super::policy_info::PolicyInfo;
+use crate::api::Severity;
 
 /// The values of the label `severity`, worst first.
 const SEVERITIES: [&str; 4] = ["critical", "high", "medium", "low"];
@@ -15,14 +19,20 @@ pub struct AuditMetrics {
     cluster: IntGaugeVec,
     namespaces: IntGaugeVec,
     pod_events: IntCounter,
+    workload_events: IntCounter,
     reconciles: IntCounter,
     reconcile_errors: IntCounter,
     violations: IntCounterVec,
     open: IntGaugeVec,
     scores: IntGaugeVec,
-    pods: IntGauge,
+    refused: IntGaugeVec,
+    refused_in: IntGaugeVec,
+    open_in: OpenViolations,
+    pods: IntGaugeVec,
+    info: PolicyInfo,
     watch_errors: IntCounter,
     list_seconds: Gauge,
+    pub exemptions: ExemptionMetrics,
     /// Namespace and name of each policy that has series.
     with_series: Arc<Mutex<BTreeSet<(String, String)>>>,
 }
@@ -30,23 +40,28 @@ pub struct AuditMetrics {
 impl AuditMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         Ok(Self {
-            // A vector without labels: a replica that does not lead has no series.
+            // A vector without labels, like that of the pods: a replica that does not lead has no series.
             cluster: gauges(
                 registry,
                 "cluster_health_score",
-                "The mean score of the namespaces that have workloads, 0 to 100.",
+                "The mean score of the namespaces that have workloads, 0 to 100. No series where none has.",
                 &[],
             )?,
             namespaces: gauges(
                 registry,
                 "namespace_health_score",
-                "A namespace's score by all policies in force there, 0 to 100.",
+                "A namespace's score by all policies in force there, 0 to 100. No series without a workload.",
                 &["namespace"],
             )?,
             pod_events: counter(
                 registry,
                 "pod_events_total",
                 "Changes of pods that the audit has seen.",
+            )?,
+            workload_events: counter(
+                registry,
+                "podgate_workload_events_total",
+                "Changes of the workloads that make pods, that the audit has seen.",
             )?,
             reconciles: counter(
                 registry,
@@ -73,14 +88,33 @@ impl AuditMetrics {
             scores: gauges(
                 registry,
                 "devopspolicy_health_score",
-                "A policy's score, 0 to 100. The namespace is the policy's, empty for a cluster policy.",
+                "A policy's score, 0 to 100; no series without a workload. The namespace is the policy's, empty for a cluster policy.",
                 &["namespace", "policy"],
             )?,
-            pods: gauge(registry, "podgate_audit_pods", "Pods that the audit counts now.")?,
+            refused: gauges(
+                registry,
+                "devopspolicy_workloads_refused",
+                "Workloads that lack pods because the policy refuses new ones. The namespace is the policy's, empty for a cluster policy.",
+                &["namespace", "policy"],
+            )?,
+            refused_in: gauges(
+                registry,
+                "podgate_workloads_refused",
+                "Workloads of a namespace that lack pods because a policy refuses new ones.",
+                &["namespace"],
+            )?,
+            open_in: OpenViolations::new(registry)?,
+            pods: gauges(
+                registry,
+                "podgate_audit_pods",
+                "Pods that the audit counts now. No series before the first full picture.",
+                &[],
+            )?,
+            info: PolicyInfo::new(registry)?,
             watch_errors: counter(
                 registry,
                 "podgate_pod_watch_errors_total",
-                "Times the watch of pods failed; each is retried.",
+                "Times a watch of pods or workloads failed; each is retried.",
             )?,
             list_seconds: register(
                 registry,
@@ -89,12 +123,17 @@ impl AuditMetrics {
                     "Time from the start of the audit to the first full picture.",
                 )?,
             )?,
+            exemptions: ExemptionMetrics::new(registry)?,
             with_series: Arc::default(),
         })
     }
 
     pub fn pod_event(&self) {
         self.pod_events.inc();
+    }
+
+    pub fn workload_event(&self) {
+        self.workload_events.inc();
     }
 
     pub fn reconciled(&self) {
@@ -114,19 +153,18 @@ impl AuditMetrics {
     }
 
     pub fn pods(&self, pods: usize) {
-        self.pods.set(i64::try_from(pods).unwrap_or(i64::MAX));
+        let pods = i64::try_from(pods).unwrap_or(i64::MAX);
+        self.pods.with_label_values::<&str>(&[]).set(pods);
     }
 
-    pub fn cluster(&self, score: u8) {
-        self.cluster.with_label_values::<&str>(&[]).set(score.into());
+    /// The cluster's score; `None` removes the series.
+    pub fn cluster(&self, score: Option<u8>) {
+        set(&self.cluster, &[], score.map(Into::into));
     }
 
     /// A namespace's score; `None` removes the series.
     pub fn namespace(&self, namespace: &str, score: Option<u8>) {
-        match score {
-            Some(score) => self.namespaces.with_label_values(&[namespace]).set(score.into()),
-            None => drop(self.namespaces.remove_label_values(&[namespace])),
-        }
+        set(&self.namespaces, &[namespace], score.map(Into::into));
     }
 
     /// A violation of a policy began; the namespace of a cluster policy is empty.
@@ -134,21 +172,47 @@ impl AuditMetrics {
         self.violations.with_label_values(&[namespace, policy]).inc();
     }
 
-    /// A policy's score, and its open violations by severity, worst first.
-    pub fn policy(&self, namespace: &str, policy: &str, score: u8, open: [u64; 4]) {
+    /// The number of a namespace's workloads that lack pods because a policy refuses new ones; `None` removes the
+    /// series.
+    pub fn workloads_refused(&self, namespace: &str, refused: Option<u64>) {
+        set(&self.refused_in, &[namespace], refused);
+    }
+
+    /// The open violations of a namespace's workloads, by the rule's id (`RULE` or `RULE/CHECK`) and severity. Series
+    /// of others are removed.
+    pub fn open_violations(&self, namespace: &str, open: &BTreeMap<(String, Severity), u64>) {
+        self.open_in.set(namespace, open);
+    }
+
+    /// A policy's score, whose series `None` removes, its open violations by severity, worst first, and the number of
+    /// workloads whose new pods it refuses.
+    pub fn policy(
+        &self,
+        namespace: &str,
+        policy: &str,
+        score: Option<u8>,
+        open: [u64; 4],
+        refused: u64,
+    ) {
         let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
         with_series.insert((namespace.to_owned(), policy.to_owned()));
-        self.scores.with_label_values(&[namespace, policy]).set(score.into());
+        set(&self.scores, &[namespace, policy], score.map(Into::into));
         // A series that starts at 0 shows the first violation as an increase.
         self.violations.with_label_values(&[namespace, policy]).inc_by(0);
         for (severity, open) in SEVERITIES.into_iter().zip(open) {
-            let gauge = self.open.with_label_values(&[namespace, policy, severity]);
-            gauge.set(i64::try_from(open).unwrap_or(i64::MAX));
+            set(&self.open, &[namespace, policy, severity], Some(open));
         }
+        set(&self.refused, &[namespace, policy], Some(refused));
+    }
+
+    /// The mode in force of a policy, and its bundle, which is empty without one.
+    pub fn policy_info(&self, namespace: &str, policy: &str, mode: &str, bundle: &str) {
+        self.info.set([namespace, policy], [mode, bundle]);
     }
 
     /// A policy was deleted.
     pub fn policy_gone(&self, namespace: &str, policy: &str) {
+        self.exemptions.set(namespace, policy, std::iter::empty());
         let mut with_series = self.with_series.lock().unwrap_or_else(PoisonError::into_inner);
         if with_series.remove(&(namespace.to_owned(), policy.to_owned())) {
             self.remove(namespace, policy);
@@ -161,17 +225,33 @@ impl AuditMetrics {
         for (namespace, policy) in std::mem::take(&mut *with_series) {
             self.remove(&namespace, &policy);
         }
+        self.exemptions.stopped();
         self.cluster.reset();
         self.namespaces.reset();
-        self.pods.set(0);
+        self.refused_in.reset();
+        self.open_in.reset();
+        self.pods.reset();
     }
 
     fn remove(&self, namespace: &str, policy: &str) {
+        set(&self.scores, &[namespace, policy], None);
         // An error means that there was no such series.
-        drop(self.scores.remove_label_values(&[namespace, policy]));
+        self.info.remove([namespace, policy]);
         drop(self.violations.remove_label_values(&[namespace, policy]));
+        drop(self.refused.remove_label_values(&[namespace, policy]));
         for severity in SEVERITIES {
             drop(self.open.remove_label_values(&[namespace, policy, severity]));
         }
+    }
+}
+
+/// Sets a series, or removes it.
+fn set(gauge: &IntGaugeVec, labels: &[&str], value: Option<u64>) {
+    match value {
+        Some(value) => {
+            gauge.with_label_values(labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        // An error means that there was no such series.
+        None => drop(gauge.remove_label_values(labels)),
     }
 }

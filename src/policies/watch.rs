@@ -22,6 +22,7 @@ use super::Policies;
 use super::index::PolicyIndex;
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy};
 use crate::client::backoff::Doubling;
+use crate::clusters::cause;
 use crate::metrics::PolicyMetrics;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::protected::Protected;
@@ -75,7 +76,10 @@ pub async fn watch_policies(
             Ok(WatchEvent::Namespace(event)) => index.namespace(event),
             Err(error) => {
                 metrics.watch_failed();
-                tracing::warn!(%error, "the watch of policies failed; it is tried again");
+                tracing::warn!(
+                    error = cause(&error),
+                    "the watch of policies failed; it is tried again"
+                );
                 if is_answer(&error) {
                     state.send_modify(|state| {
                         state.refused_since.get_or_insert_with(Instant::now);

@@ -1,13 +1,13 @@
 //! The compiled form of a policy: checks with their parameters, severities, exemptions and mutations.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::bundles;
-use super::exemption::{CompiledExemption, ExemptionCounts};
+use super::exemption::{CompiledExemption, ObservedExemption};
 use super::expressions::Expressions;
 use super::injector::Injector;
 use super::key::PolicyKey;
@@ -16,9 +16,10 @@ use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, Status
 use super::rules::{images, validations};
 use super::scope::{Scope, Selection};
 use super::subject::Subject;
+use super::text::quote;
 use crate::api::{
-    BundleName, ClusterDevOpsPolicySpec, DevOpsPolicySpec, EnforcementMode, Exemption, GitOps,
-    RemediationMode, Severity,
+    BundleName, ClusterDevOpsPolicySpec, DevOpsPolicySpec, EXEMPT_KINDS, EnforcementMode,
+    Exemption, GitOps, RemediationMode, Severity,
 };
 
 /// A compiled policy.
@@ -228,20 +229,35 @@ impl Policy {
         self.exemptions.iter().map(move |it| (&it.exemption, it.expired(now)))
     }
 
-    /// The number of exemptions in each state. `used` has the indexes in `spec.exemptions` of those that exempt
-    /// something.
-    pub fn exemptions(&self, used: &BTreeSet<usize>, now: Timestamp) -> ExemptionCounts {
-        let mut states = ExemptionCounts::default();
-        for (place, exemption) in self.exemptions.iter().enumerate() {
-            if exemption.expired(now) {
-                states.expired += 1;
-            } else if used.contains(&place) {
-                states.used += 1;
-            } else {
-                states.unused += 1;
-            }
-        }
-        states
+    /// The state of each exemption. `used` has the number of workloads with a violation that an exemption lets pass, by
+    /// its index in `spec.exemptions`.
+    pub fn exemptions(
+        &self,
+        used: &BTreeMap<usize, u64>,
+        now: Timestamp,
+    ) -> Vec<ObservedExemption> {
+        let exemptions = self.exemptions.iter().enumerate();
+        exemptions
+            .map(|(place, it)| it.observed(used.get(&place).copied().unwrap_or(0), now))
+            .collect()
+    }
+
+    /// The first kind in its exemptions that podgate does not judge, as a fault. It is one in a file, as it is for the
+    /// CRD; in a policy that was stored before the CRD refused it, it matches the controllers of that kind.
+    pub fn unknown_kind(&self) -> Option<InvalidField> {
+        let mut exemptions = self.exemptions.iter().enumerate();
+        exemptions.find_map(|(index, exemption)| {
+            let (place, kind) = exemption.unknown_kind()?;
+            Some(InvalidField {
+                path: format!("spec.exemptions[{index}].kinds[{place}]"),
+                message: format!(
+                    "podgate does not judge the kind {}; it judges {}. For the pods of another controller, leave kinds \
+                     out and list the controller's name in names",
+                    quote(kind),
+                    EXEMPT_KINDS.join(", ")
+                ),
+            })
+        })
     }
 
     /// The names of its validations.
@@ -292,9 +308,9 @@ impl Policy {
         covered.max_by_key(|it| it.expires_at).map(|it| &it.exemption)
     }
 
-    /// The highest severity of a rule's violations for this policy, which decides the rule's weight in a score; `None`
+    /// The highest severity of a rule's violations for this policy, which decides what the rule costs of a score; `None`
     /// if the policy does not enable the rule.
-    pub fn weight_of(&self, rule: &Rule) -> Option<Severity> {
+    pub fn worst_severity(&self, rule: &Rule) -> Option<Severity> {
         let on = self.spec_checks.iter().any(|it| it.rule.id == rule.id)
             || self.status_checks.iter().any(|it| it.rule.id == rule.id);
         let of_check = |check: Option<Cow<'static, str>>, severity| {

@@ -124,7 +124,7 @@ fn collect<'p, Check>(
             for policy in policies {
                 // An undecided rule could hide any of its checks, so it has the severity of the worst.
                 let whole = breach.undecided && breach.check.is_none();
-                let worst = if whole { policy.weight_of(rule) } else { None };
+                let worst = if whole { policy.worst_severity(rule) } else { None };
                 let severity = worst.unwrap_or_else(|| policy.severity(rule, &breach));
                 let exemption = policy.exemption(rule, &breach, subject, now);
                 let expired = match exemption {
@@ -258,21 +258,21 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_weighs_as_much_as_the_worst_that_it_can_find() {
+    fn a_rules_worst_severity_is_that_of_the_worst_that_it_can_find() {
         let validation = |name: &str, severity: &str| json!({"name": name, "expression": "true", "message": "m", "severity": severity});
-        let weight = |spec: &Value, id: &str| {
+        let worst = |spec: &Value, id: &str| {
             let rule = super::super::registry::find(id).unwrap();
-            policy("p", spec).weight_of(rule).map(Severity::as_str)
+            policy("p", spec).worst_severity(rule).map(Severity::as_str)
         };
         let own = json!({"validations": [validation("a", "low"), validation("b", "high")]});
-        assert_eq!(weight(&own, "validations"), Some("high"));
-        assert_eq!(weight(&own, "podSecurity"), None);
+        assert_eq!(worst(&own, "validations"), Some("high"));
+        assert_eq!(worst(&own, "podSecurity"), None);
         let standard =
             |overrides: Value| json!({"podSecurity": "baseline", "severityOverrides": overrides});
-        assert_eq!(weight(&standard(json!({})), "podSecurity"), Some("high"));
-        assert_eq!(weight(&standard(json!({"podSecurity": "low"})), "podSecurity"), Some("low"));
+        assert_eq!(worst(&standard(json!({})), "podSecurity"), Some("high"));
+        assert_eq!(worst(&standard(json!({"podSecurity": "low"})), "podSecurity"), Some("low"));
         let one = json!({"podSecurity": "low", "podSecurity/privileged": "critical"});
-        assert_eq!(weight(&standard(one), "podSecurity"), Some("critical"));
+        assert_eq!(worst(&standard(one), "podSecurity"), Some("critical"));
     }
 
     #[test]

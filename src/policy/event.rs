@@ -21,6 +21,9 @@ impl EventType {
 pub enum EventReason {
     PolicyViolation,
     PolicyViolationResolved,
+    PodsRefused,
+    /// An exemption ends soon, or has ended.
+    ExemptionEnds,
     RemediationProposed,
     RemediationConflict,
     Repairing,
@@ -35,6 +38,8 @@ impl EventReason {
         match self {
             Self::PolicyViolation => "PolicyViolation",
             Self::PolicyViolationResolved => "PolicyViolationResolved",
+            Self::PodsRefused => "PodsRefused",
+            Self::ExemptionEnds => "ExemptionEnds",
             Self::RemediationProposed => "RemediationProposed",
             Self::RemediationConflict => "RemediationConflict",
             Self::Repairing => "Repairing",
@@ -52,6 +57,8 @@ impl EventReason {
             | Self::Repairing
             | Self::Repaired => EventType::Normal,
             Self::PolicyViolation
+            | Self::PodsRefused
+            | Self::ExemptionEnds
             | Self::RemediationConflict
             | Self::RepairUndone
             | Self::RolledBack

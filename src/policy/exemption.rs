@@ -1,6 +1,6 @@
 //! Exemptions of a policy, compiled, and how they match violations.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::containers::{container_at, containers};
 use super::glob::glob;
@@ -10,16 +10,31 @@ use super::registry::known_id;
 use super::rule::{Breach, InvalidField, Rule};
 use super::scope::Scope;
 use super::subject::Subject;
-use crate::api::{DevOpsPolicySpec, Exemption};
+use crate::api::{DevOpsPolicySpec, EXEMPT_KINDS, EndsWithin, Exemption, ExemptionPhase};
 
-/// The number of a policy's exemptions in each state.
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct ExemptionCounts {
-    /// They exempt at least one violation.
-    pub used: u32,
-    /// They exempt nothing, and have not expired.
-    pub unused: u32,
-    pub expired: u32,
+/// The time before the end of an exemption from which its end is told, and told again.
+const WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
+const DAY: SignedDuration = SignedDuration::from_hours(24);
+
+/// An exemption as the audit observes it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct ObservedExemption {
+    pub phase: ExemptionPhase,
+    /// The number of workloads with a violation that it lets pass.
+    pub workloads: u64,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// How near the end of an exemption is; `None` if it ends later than in a week, never, or has ended.
+pub fn ends_within(exemption: &Exemption, now: Timestamp) -> Option<EndsWithin> {
+    let left = exemption.expires_at.as_ref()?.0.duration_since(now);
+    if left <= SignedDuration::ZERO || left > WEEK {
+        None
+    } else if left > DAY {
+        Some(EndsWithin::Week)
+    } else {
+        Some(EndsWithin::Day)
+    }
 }
 
 /// A compiled exemption.
@@ -59,6 +74,22 @@ impl CompiledExemption {
 
     pub fn expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// Its state, if it lets violations of this many workloads pass.
+    pub fn observed(&self, workloads: u64, now: Timestamp) -> ObservedExemption {
+        let (phase, workloads) = match workloads {
+            _ if self.expired(now) => (ExemptionPhase::Expired, 0),
+            0 => (ExemptionPhase::Unused, 0),
+            workloads => (ExemptionPhase::Active, workloads),
+        };
+        ObservedExemption { phase, workloads, expires_at: self.expires_at }
+    }
+
+    /// The index in `kinds` and the name of the first kind that podgate does not judge.
+    pub fn unknown_kind(&self) -> Option<(usize, &str)> {
+        let mut kinds = self.exemption.kinds.iter().flatten().map(String::as_str).enumerate();
+        kinds.find(|(_, kind)| !EXEMPT_KINDS.contains(kind))
     }
 
     /// Whether the exemption is about a violation: every field that is set matches.
@@ -120,7 +151,36 @@ fn image_of<'a>(breach: &'a Breach, subject: &'a Subject<'_>) -> Option<&'a str>
 
 #[cfg(test)]
 mod tests {
+    use super::super::workload::Kind;
     use super::*;
+
+    #[test]
+    fn an_exemption_may_name_every_kind_that_podgate_judges_and_no_other() {
+        assert_eq!(Kind::ALL.map(|kind| kind.names().kind), EXEMPT_KINDS);
+    }
+
+    #[test]
+    fn the_end_is_near_from_a_week_before_it_until_it_comes() {
+        let ending = |end: Option<&str>| {
+            let exemption =
+                serde_json::json!({"rules": [], "reason": "r", "owner": "o", "expiresAt": end});
+            let exemption = serde_json::from_value(exemption).unwrap();
+            ends_within(&exemption, "2026-01-01T00:00:00Z".parse().unwrap())
+        };
+        for (end, expected) in [
+            ("2026-01-08T00:00:01Z", None),
+            ("2026-01-08T00:00:00Z", Some(EndsWithin::Week)),
+            ("2026-01-02T00:00:01Z", Some(EndsWithin::Week)),
+            ("2026-01-02T00:00:00Z", Some(EndsWithin::Day)),
+            ("2026-01-01T00:00:01Z", Some(EndsWithin::Day)),
+            ("2026-01-01T00:00:00Z", None),
+            ("-009999-01-02T01:59:59Z", None),
+            ("9999-12-30T22:00:00Z", None),
+        ] {
+            assert_eq!(ending(Some(end)), expected, "{end}");
+        }
+        assert_eq!(ending(None), None);
+    }
 
     /// The raw text once matched, so that the registry `nginx.evil.example` passed for the image `nginx`.
     #[test]

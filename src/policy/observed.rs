@@ -1,15 +1,21 @@
 //! The audit's observations of each policy. Status, reports, Events, metrics and the terminal are rendered from them.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::compile::Policy;
 use super::event::EventReason;
-use super::exemption::ExemptionCounts;
+use super::exemption::ObservedExemption;
 use super::key::PolicyKey;
 use super::score::Score;
-use crate::api::{RemediationStatus, Severity};
+use super::text::brief;
+use crate::api::{ExemptionPhase, RemediationStatus, Severity};
+
+/// The faults that a text about a refused workload tells, and the longest message of each, in bytes.
+const TOLD_FAULTS: usize = 3;
+const MAX_MESSAGE: usize = 300;
 
 /// A workload: the top owner of its pods, and the unit in which violations are counted.
 #[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
@@ -17,6 +23,16 @@ pub struct WorkloadKey {
     pub namespace: String,
     pub kind: String,
     pub name: String,
+}
+
+impl WorkloadKey {
+    /// `KIND/NAME` for a policy of this namespace, `KIND/NAMESPACE/NAME` for a cluster policy.
+    pub fn label_in(&self, namespace: Option<&str>) -> String {
+        match namespace {
+            Some(_) => format!("{}/{}", self.kind, self.name),
+            None => format!("{}/{}/{}", self.kind, self.namespace, self.name),
+        }
+    }
 }
 
 /// A breach of a workload's pods, the same in all of them.
@@ -62,15 +78,19 @@ pub struct BeganKey {
 #[derive(Clone)]
 pub struct ObservedPolicy {
     pub policy: Arc<Policy>,
-    pub score: Score,
+    /// `None` if there is no workload.
+    pub score: Option<Score>,
     /// The number of workloads with at least one counted pod.
     pub workloads: u64,
     /// The number of open violations by severity, worst first.
     pub open: [u64; 4],
     /// At most ten open violations, worst first.
     pub worst: Vec<Violation>,
-    pub exemptions: ExemptionCounts,
+    /// In the order of `spec.exemptions`.
+    pub exemptions: Vec<ObservedExemption>,
     pub refused: Refused,
+    /// Why it covers no namespace, as a sentence; `None` if it covers one.
+    pub covers_nothing: Option<String>,
 }
 
 /// The workloads that a policy keeps from making pods.
@@ -83,7 +103,7 @@ pub struct Refused {
 }
 
 /// A workload that wants more pods than it has, and whose new pods admission would refuse.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub struct RefusedWorkload {
     pub workload: Arc<WorkloadKey>,
     /// The number of pods that it wants. A CronJob wants one: that of its next run.
@@ -94,16 +114,64 @@ pub struct RefusedWorkload {
     pub faults: Vec<Arc<Fault>>,
 }
 
+impl RefusedWorkload {
+    /// `0 of 4 pods`.
+    pub fn pods(&self) -> String {
+        let plural = if self.wanted == 1 { "" } else { "s" };
+        format!("{} of {} pod{plural}", self.running, self.wanted)
+    }
+
+    /// The rules or checks that its new pods break, worst first, each once.
+    pub fn rules(&self) -> impl Iterator<Item = &str> {
+        let mut seen = BTreeSet::new();
+        self.faults.iter().map(|it| it.id.as_str()).filter(move |id| seen.insert(*id))
+    }
+
+    /// Why its new pods are refused, on one line: the messages of the worst faults.
+    pub fn why(&self) -> String {
+        let told = self.faults.iter().take(TOLD_FAULTS);
+        let told: Vec<_> = told.map(|it| brief(it.message.clone(), MAX_MESSAGE)).collect();
+        let more = match self.faults.len() - told.len() {
+            0 => String::new(),
+            more => format!(" · and {more} more"),
+        };
+        told.join(" · ") + &more
+    }
+}
+
 impl ObservedPolicy {
     /// The number of open violations.
     pub fn violations(&self) -> u64 {
         self.open.iter().sum()
     }
 
-    /// The state in one sentence: `Stable: score 72, 3 open violations (2 high, 1 low) in 12 workloads`.
+    /// The index in `spec.exemptions` and the end, in seconds since the epoch, of each exemption that is in use and
+    /// expires.
+    pub fn exemption_ends(&self) -> impl Iterator<Item = (usize, i64)> {
+        let used = self.exemptions.iter().enumerate();
+        let used = used.filter(|(_, it)| it.phase == ExemptionPhase::Active);
+        used.filter_map(|(index, it)| Some((index, it.expires_at?.as_second())))
+    }
+
+    /// The state in one sentence: `Stable: score 72, 3 open violations (2 high, 1 low) in 12 workloads`, or `No score:
+    /// there is no workload to judge`. Refused workloads come first: `refuses new pods of 2 workloads; Stable: ...`.
     pub fn sentence(&self) -> String {
-        let class = self.score.classification();
-        let points = self.score.points;
+        if let Some(why) = &self.covers_nothing {
+            return format!("covers nothing: {why}");
+        }
+        let audited = self.audited();
+        match self.refused.workloads {
+            0 => audited,
+            1 => format!("refuses new pods of 1 workload; {audited}"),
+            count => format!("refuses new pods of {count} workloads; {audited}"),
+        }
+    }
+
+    fn audited(&self) -> String {
+        let Some(score) = &self.score else {
+            return "No score: there is no workload to judge".to_owned();
+        };
+        let (class, points) = (score.classification(), score.points);
         let plural = |count: u64, one: &str| match count {
             1 => format!("1 {one}"),
             count => format!("{count} {one}s"),
@@ -175,13 +243,22 @@ pub enum NoticeAbout {
     Workload(WorkloadKey),
 }
 
-/// A violation that opened or closed.
+/// A change of a policy's state that has an Event and a line in `podgate watch`.
 #[derive(Clone)]
 pub struct Change {
     pub policy: Arc<Policy>,
-    pub violation: Violation,
-    /// Whether it closed; else it opened.
-    pub gone: bool,
+    pub what: Changed,
+}
+
+/// What changed.
+#[derive(Clone, Debug)]
+pub enum Changed {
+    /// A violation began.
+    Opened(Violation),
+    /// A violation ended.
+    Closed(Violation),
+    /// Admission would refuse the new pods of a workload that lacks some.
+    Refused(RefusedWorkload),
 }
 
 /// A policy's new state; `None` if the policy was deleted.
@@ -195,4 +272,51 @@ pub struct NamespaceUpdate {
     pub policy: PolicyKey,
     pub namespace: String,
     pub observed: Option<ObservedNamespace>,
+}
+
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+
+    /// A Deployment in `shop` with so many pods of so many, whose new pods break these rules.
+    pub fn refused(
+        name: &str,
+        (running, wanted): (u32, u32),
+        rules: &[&'static str],
+    ) -> RefusedWorkload {
+        let [namespace, kind, name] = ["shop", "Deployment", name].map(str::to_owned);
+        let fault = |rule: &&'static str| Fault {
+            rule,
+            id: (*rule).to_owned(),
+            container: Some("web".to_owned()),
+            path: "spec.containers[0]".to_owned(),
+            message: format!("spec.containers[0] breaks {rule}"),
+            undecided: false,
+        };
+        RefusedWorkload {
+            workload: Arc::new(WorkloadKey { namespace, kind, name }),
+            wanted,
+            running,
+            faults: rules.iter().map(fault).map(Arc::new).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::refused;
+
+    #[test]
+    fn a_refused_workload_tells_its_worst_three_faults_and_each_rule_once() {
+        let rules = ["podSecurity", "podSecurity", "forbidLatestTag", "requiredLabels"];
+        let four = refused("cart", (0, 1), &rules);
+        assert_eq!(four.pods(), "0 of 1 pod");
+        assert_eq!(
+            four.rules().collect::<Vec<_>>(),
+            ["podSecurity", "forbidLatestTag", "requiredLabels"]
+        );
+        let told = rules[..3].iter().map(|rule| format!("spec.containers[0] breaks {rule}"));
+        assert_eq!(four.why(), told.collect::<Vec<_>>().join(" · ") + " · and 1 more");
+        assert_eq!(refused("cart", (3, 4), &["a"]).why(), "spec.containers[0] breaks a");
+    }
 }

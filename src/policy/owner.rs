@@ -46,6 +46,10 @@ pub fn object_names<'a>(subject: &Subject<'a>) -> impl Iterator<Item = ObjectNam
     let own = object_name(subject.kind.names().kind, subject.metadata.map_or("", own_name));
     let workload = workload(subject);
     let cron_job = (workload.kind == "Job").then(|| cron_job_of(&workload.name)).flatten();
+    let cron_job = cron_job.map(|name| ObjectName {
+        kind: Cow::Borrowed("CronJob"),
+        name: Cow::Owned(name.to_owned()),
+    });
     [Some(own), Some(workload), cron_job].into_iter().flatten()
 }
 
@@ -65,12 +69,11 @@ fn deployment_of<'a>(replica_set: &'a str, metadata: &Metadata<'_>) -> Option<&'
     (!hash.is_empty() && !name.is_empty()).then_some(name)
 }
 
-/// The CronJob controller names a Job after the CronJob and the scheduled minute.
-fn cron_job_of<'a>(job: &str) -> Option<ObjectName<'a>> {
+/// The CronJob that a Job is named after: the CronJob controller appends the scheduled minute.
+pub fn cron_job_of(job: &str) -> Option<&str> {
     let (name, minute) = job.rsplit_once('-')?;
     let digits = !minute.is_empty() && minute.bytes().all(|byte| byte.is_ascii_digit());
-    (digits && !name.is_empty())
-        .then(|| ObjectName { kind: Cow::Borrowed("CronJob"), name: Cow::Owned(name.to_owned()) })
+    (digits && !name.is_empty()).then_some(name)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::bundles;
 use super::compile::{Enabled, Policy};
+use super::coverage;
 use super::protected::Protected;
 use super::rule::{Rule, SpecCheck, StatusCheck};
 use super::scope::{Scope, Selection};
@@ -184,6 +185,12 @@ impl PolicySet {
         self.protected.contains(namespace)
     }
 
+    /// Why a policy covers none of the known namespaces, as a sentence; `None` if it covers one.
+    pub fn covers_nothing(&self, policy: &Policy) -> Option<String> {
+        let known = self.namespaces.iter().map(|(name, known)| (name.as_str(), &known.labels));
+        coverage::covers_nothing(&policy.scope, known, &self.protected)
+    }
+
     /// The default checks, for all namespaces; used where no policy is given.
     pub fn default_checks() -> Self {
         let (scope, name) =
@@ -196,12 +203,6 @@ impl PolicySet {
     /// Every policy, in display order.
     pub fn policies(&self) -> &[Arc<Policy>] {
         &self.all.policies
-    }
-
-    /// The known namespaces that are not protected.
-    pub fn namespaces(&self) -> impl Iterator<Item = &str> {
-        let names = self.namespaces.keys().map(String::as_str);
-        names.filter(|name| !self.protects(name))
     }
 
     pub fn len(&self) -> usize {

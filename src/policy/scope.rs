@@ -47,6 +47,16 @@ impl Selection {
         let selector = selector.filter(|selector| !selector.selects_all());
         Ok(Self { selector, excluded: excluded.unwrap_or_default() })
     }
+
+    /// `spec.namespaceSelector`, unless it selects all.
+    pub(super) fn selector(&self) -> Option<&Selector> {
+        self.selector.as_ref()
+    }
+
+    /// Whether the selector matches a namespace's labels.
+    pub(super) fn selects(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.selector.as_ref().is_none_or(|selector| selector.matches(labels))
+    }
 }
 
 impl Scope {

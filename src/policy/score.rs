@@ -1,9 +1,10 @@
 //! The health score of policies, from 0 (worst) to 100.
 //!
-//! The unit is the workload, so the number of replicas and sidecars does not change a score. In a namespace of N
-//! workloads, let v be a rule's sum, over the workloads, of the share of their pods that violate it. The rule loses
-//! m = ln(1 + v) / ln(1 + N): the first violating workload costs most. With w the weights of the rules, the score is
-//! 100 · (1 − Σ w·m / Σ w).
+//! A rule that every workload of a namespace breaks costs points by its severity. The unit is the workload, so the
+//! number of replicas and sidecars does not change a score. In a namespace of N workloads, let v be a rule's sum, over
+//! the workloads, of the share of their pods that violate it. The rule costs points · ln(1 + v) / ln(1 + N): the first
+//! violating workload costs most. The score is 100 less what all rules cost, and not below 0. `docs/score.md` has
+//! examples.
 //!
 //! The way in: a [`Workload`] adds up its pods, a [`Tally`] the workloads of a namespace, a [`Loss`] the namespaces,
 //! and [`Loss::score`] rounds once. All sums are of integers, so the order of additions never changes a score.
@@ -14,11 +15,12 @@ use std::collections::BTreeMap;
 use super::compile::Policy;
 use super::degree::{BILLION, Degree, billionths, float};
 use super::registry::RULES;
-use super::rule::Phase;
 use crate::api::{Classification, Severity};
 
 /// A millionth of a point, more than the error of the logarithms. Without it, exactly half a point might round down.
 const SLACK: u64 = BILLION / 1_000_000;
+/// The points of a namespace that loses none, in billionths.
+const ALL: u64 = 100 * BILLION;
 
 /// The sums of a workload's degrees by rule id, without the number of its pods.
 #[derive(Clone, Debug, Default)]
@@ -50,16 +52,28 @@ impl Workload {
     pub fn add_pod(&mut self, violations: impl IntoIterator<Item = (&'static str, Degree)>) {
         self.pods += 1;
         for (rule, degree) in worst(violations) {
-            match self.degrees.binary_search_by_key(&rule, |(rule, _)| rule) {
-                Ok(place) => {
-                    if let Some((_, sum)) = self.degrees.get_mut(place) {
-                        *sum += u64::from(degree.0);
-                    }
+            self.add_degree(rule, u64::from(degree.0));
+        }
+    }
+
+    /// Adds the pods of another workload.
+    pub fn merge(&mut self, other: Self) {
+        self.pods += other.pods;
+        for (rule, degree) in other.degrees {
+            self.add_degree(rule, degree);
+        }
+    }
+
+    fn add_degree(&mut self, rule: &'static str, degree: u64) {
+        match self.degrees.binary_search_by_key(&rule, |(rule, _)| rule) {
+            Ok(place) => {
+                if let Some((_, sum)) = self.degrees.get_mut(place) {
+                    *sum += degree;
                 }
-                Err(place) => {
-                    self.degrees.reserve_exact(1);
-                    self.degrees.insert(place, (rule, u64::from(degree.0)));
-                }
+            }
+            Err(place) => {
+                self.degrees.reserve_exact(1);
+                self.degrees.insert(place, (rule, degree));
             }
         }
     }
@@ -136,10 +150,10 @@ impl Tally {
         self.workloads
     }
 
-    /// The score of this namespace alone.
-    pub fn score(&self, weights: &Weights) -> Score {
+    /// The score of this namespace alone; `None` if it has no workload.
+    pub fn score(&self, costs: &Costs) -> Option<Score> {
         let mut loss = Loss::default();
-        loss.add(self, weights);
+        loss.add(self, costs);
         loss.score()
     }
 }
@@ -149,50 +163,38 @@ fn share(degrees: u64, pods: u64) -> u64 {
     (2 * degrees + pods) / (2 * pods)
 }
 
-/// The weight of each rule in a score, by rule id: the weight of the highest severity that a policy gives the rule.
+/// The points that each enabled rule costs where every workload breaks it, by rule id.
 #[derive(Clone, Debug, Default)]
-pub struct Weights(BTreeMap<&'static str, u32>);
+pub struct Costs(BTreeMap<&'static str, u32>);
 
-impl Weights {
-    /// The weights for running pods: of every rule that one of the policies enables.
-    pub fn live<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
-        Self::of(policies, |_| true)
-    }
-
-    /// The weights for manifests: without the status rules, which only a running pod can be checked against.
-    pub fn offline<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
-        Self::of(policies, |phase| matches!(phase, Phase::Spec(_)))
-    }
-
-    /// The number of rules.
-    pub fn rules(&self) -> usize {
-        self.0.len()
-    }
-
-    fn of<'p>(
-        policies: impl IntoIterator<Item = &'p Policy>,
-        decidable: impl Fn(&Phase) -> bool,
-    ) -> Self {
-        let mut weights = BTreeMap::new();
+impl Costs {
+    /// The costs of the rules that the policies enable, each by the highest severity that a policy gives the rule.
+    pub fn of<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
+        let mut costs = BTreeMap::new();
         for policy in policies {
-            for rule in RULES.into_iter().filter(|rule| decidable(&rule.phase)) {
-                if let Some(severity) = policy.weight_of(rule) {
-                    let known = weights.entry(rule.id).or_default();
-                    *known = weight(severity).max(*known);
+            for rule in RULES {
+                if let Some(severity) = policy.worst_severity(rule) {
+                    let known = costs.entry(rule.id).or_default();
+                    *known = points(severity).max(*known);
                 }
             }
         }
-        Self(weights)
+        Self(costs)
+    }
+
+    /// The number of enabled rules.
+    pub fn rules(&self) -> usize {
+        self.0.len()
     }
 }
 
-/// The weight of a rule with this severity.
-const fn weight(severity: Severity) -> u32 {
+/// The points that a rule of this severity costs where every workload breaks it.
+const fn points(severity: Severity) -> u32 {
     match severity {
-        Severity::Critical => 8,
-        Severity::High => 5,
-        Severity::Medium => 3,
-        Severity::Low => 1,
+        Severity::Critical => 50,
+        Severity::High => 30,
+        Severity::Medium => 20,
+        Severity::Low => 10,
     }
 }
 
@@ -207,24 +209,24 @@ pub struct Loss {
 }
 
 impl Loss {
-    /// Adds a namespace, with the weights of the rules in force there.
-    pub fn add(&mut self, tally: &Tally, weights: &Weights) {
+    /// Adds a namespace, with the costs of the rules in force there.
+    pub fn add(&mut self, tally: &Tally, costs: &Costs) {
         if tally.workloads == 0 {
             return;
         }
         self.namespaces += 1;
-        let all = f64::from(weights.0.values().sum::<u32>());
-        let mut total = 0.0;
-        for (rule, weight) in &weights.0 {
-            let Some(share) = tally.shares.get(rule) else { continue };
+        let cost = |(rule, share): (&&'static str, &u64)| {
             let violating = float(*share) / float(BILLION);
-            let weighted = f64::from(*weight) * violating.ln_1p() / float(tally.workloads).ln_1p();
-            total += weighted;
-            *self.by_rule.entry(rule).or_default() += billionths(100.0 * weighted / all);
-        }
-        if total > 0.0 {
-            // Not the sum of the rounded parts: a half must stay one.
-            self.total += billionths(100.0 * total / all);
+            let part = violating.ln_1p() / float(tally.workloads).ln_1p();
+            let cost = billionths(f64::from(*costs.0.get(rule)?) * part);
+            (cost > 0).then_some((*rule, cost))
+        };
+        let rules: Vec<_> = tally.shares.iter().filter_map(cost).collect();
+        let sum: u64 = rules.iter().map(|(_, cost)| cost).sum();
+        let lost = sum.min(ALL);
+        self.total += lost;
+        for (rule, cost) in rules {
+            *self.by_rule.entry(rule).or_default() += scaled(cost, lost, sum);
         }
     }
 
@@ -249,17 +251,23 @@ impl Loss {
         self.by_rule.retain(|_, sum| *sum > 0);
     }
 
-    /// The mean over the namespaces; 100 if there are none.
-    pub fn score(&self) -> Score {
+    /// The mean over the namespaces; `None` if there are none.
+    pub fn score(&self) -> Option<Score> {
         if self.namespaces == 0 {
-            return Score { points: 100, lost_points: BTreeMap::new() };
+            return None;
         }
         let point = BILLION * self.namespaces;
-        let kept = (100 * point).saturating_sub(self.total);
+        let kept = (ALL * self.namespaces).saturating_sub(self.total);
         let rounded = (kept + point / 2 + SLACK * self.namespaces) / point;
         let points = u8::try_from(rounded.min(100)).unwrap_or(100);
-        Score { points, lost_points: apportion(&self.by_rule, point, 100 - points) }
+        Some(Score { points, lost_points: apportion(&self.by_rule, point, 100 - points) })
     }
+}
+
+/// `cost` · `lost` / `sum`, rounded down.
+fn scaled(cost: u64, lost: u64, sum: u64) -> u64 {
+    let scaled = u128::from(cost) * u128::from(lost) / u128::from(sum);
+    u64::try_from(scaled).unwrap_or(cost)
 }
 
 /// Splits `sum` points among the rules by the largest-remainder method: each rule gets the whole points of its share,

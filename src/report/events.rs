@@ -1,10 +1,12 @@
-//! Writes Events (`events.k8s.io/v1`) on workloads and policies when violations begin or go, for `kubectl describe` and
-//! `kubectl events`.
+//! Writes Events (`events.k8s.io/v1`) on workloads and policies when violations begin or end and when new pods are
+//! refused, for `kubectl describe` and `kubectl events`.
 //!
-//! [`note`] gathers changes and words the notes, [`queue`] paces them; both are pure.
+//! [`note`] gathers changes and words the notes, those of refused pods by [`refusals`]; [`queue`] paces them. All are
+//! pure.
 
 mod note;
 mod queue;
+mod refusals;
 
 use std::future::pending;
 use std::time::Instant;
@@ -19,7 +21,7 @@ use kube::core::{ApiResource, GroupVersionKind};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep_until;
 
-use self::note::{About, Gathered, MAX_NOTE, Topic};
+use self::note::{About, Gathered, MAX_NOTE, Topic, TopicKind};
 use self::queue::Queue;
 use super::ownership::MANAGED_BY;
 use crate::api::API_VERSION;
@@ -87,17 +89,14 @@ pub async fn events(
         }
         let dropped = queue.take_dropped();
         if dropped > 0 {
-            tracing::warn!(
-                dropped,
-                "more violations began or went than there is room for in Events"
-            );
+            tracing::warn!(dropped, "more changed than there is room for in Events");
         }
     }
-    let waiting_violations = queue.waiting_violations();
-    if waiting_violations > 0 {
+    let waiting_changes = queue.waiting_changes();
+    if waiting_changes > 0 {
         tracing::info!(
-            waiting_violations,
-            "podgate ends before the Events on all violations are written"
+            waiting_changes,
+            "podgate ends before the Events on all changes are written"
         );
     }
 }
@@ -153,8 +152,9 @@ async fn notify(
         },
     };
     let note = cut(notice.note.clone(), MAX_NOTE);
+    let action = if notice.reason == EventReason::ExemptionEnds { AUDIT } else { REMEDIATE };
     let event = Event {
-        action: Some(REMEDIATE.to_owned()),
+        action: Some(action.to_owned()),
         note: Some(note),
         ..bare_event(regarding, notice.reason, instance, Timestamp::now())
     };
@@ -201,10 +201,10 @@ fn event(
     instance: &str,
     now: Timestamp,
 ) -> Event {
-    let reason = if topic.gone {
-        EventReason::PolicyViolationResolved
-    } else {
-        EventReason::PolicyViolation
+    let reason = match topic.kind {
+        TopicKind::Opened => EventReason::PolicyViolation,
+        TopicKind::Closed => EventReason::PolicyViolationResolved,
+        TopicKind::Refused => EventReason::PodsRefused,
     };
     Event {
         action: Some(AUDIT.to_owned()),
@@ -244,6 +244,7 @@ fn bare_event(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
     use std::time::Duration;
 
     use serde_json::json;
@@ -252,6 +253,8 @@ mod tests {
     use super::super::tests::{Script, cluster_policy, policy, refusal, violation};
     use super::*;
     use crate::leader::claim::since_boot;
+    use crate::policy::observed::Changed;
+    use crate::policy::observed::testing::refused;
 
     /// Writes the Events of these changes to an API server with these answers, and returns its requests.
     async fn requests(answers: Vec<(u16, serde_json::Value)>, changes: Vec<Change>) -> Script {
@@ -282,8 +285,7 @@ mod tests {
     async fn a_violation_is_told_on_the_policy_and_on_the_workload_by_its_uid() {
         let change = Change {
             policy: policy("baseline"),
-            violation: violation("cart", "forbidLatestTag"),
-            gone: false,
+            what: Changed::Opened(violation("cart", "forbidLatestTag")),
         };
         let script = requests(vec![created(), uid("1234"), created()], vec![change]).await;
         let events = "POST /apis/events.k8s.io/v1/namespaces/shop/events?";
@@ -318,8 +320,7 @@ mod tests {
     async fn a_cluster_policy_is_told_in_the_namespace_default_and_a_gone_workload_not_at_all() {
         let change = Change {
             policy: cluster_policy("baseline"),
-            violation: violation("cart", "forbidLatestTag"),
-            gone: true,
+            what: Changed::Closed(violation("cart", "forbidLatestTag")),
         };
         let script = requests(vec![created(), refusal(404)], vec![change]).await;
         let asked = script.asked();
@@ -333,20 +334,33 @@ mod tests {
         assert!(event["regarding"].get("namespace").is_none());
     }
 
+    #[tokio::test]
+    async fn refused_pods_of_a_cron_job_are_a_warning_on_it() {
+        let mut refused = refused("report", (0, 1), &["forbidLatestTag"]);
+        Arc::make_mut(&mut refused.workload).kind = "CronJob".to_owned();
+        let change = Change { policy: policy("baseline"), what: Changed::Refused(refused) };
+        let script = requests(vec![created(), uid("1234"), created()], vec![change]).await;
+        assert_eq!(script.asked()[1], "GET /apis/batch/v1/namespaces/shop/cronjobs/report");
+        let event = script.sent(2);
+        let found = ["type", "reason", "note"].map(|field| event[field].as_str().unwrap());
+        let note = "0 of 1 pod: new pods are refused by policy shop/baseline: spec.containers[0] breaks forbidLatestTag";
+        assert_eq!(found, ["Warning", "PodsRefused", note]);
+        assert_eq!(event["regarding"]["kind"], "CronJob");
+    }
+
     #[test]
     fn what_may_be_taken_another_time_waits_and_what_is_refused_does_not() {
         for (code, waits) in [(500, true), (429, true), (403, false), (409, false)] {
             let change = Change {
                 policy: policy("baseline"),
-                violation: violation("cart", "forbidLatestTag"),
-                gone: false,
+                what: Changed::Opened(violation("cart", "forbidLatestTag")),
             };
             let (topic, gathered) = note::gather(&[change]).into_iter().next().unwrap();
             let status = serde_json::from_value(refusal(code).1).unwrap();
             let error = WriteError::Api(kube::Error::Api(status));
             let mut queue = Queue::default();
             failed(&mut queue, topic, gathered, &error);
-            assert_eq!(queue.waiting_violations(), u64::from(waits), "{code}");
+            assert_eq!(queue.waiting_changes(), u64::from(waits), "{code}");
         }
     }
 
@@ -354,7 +368,7 @@ mod tests {
     fn the_name_of_an_event_is_one_however_long_its_objects_is() {
         let name = format!("{}.{}", "a".repeat(199), "b".repeat(53));
         let regarding = ObjectReference { name: Some(name), ..ObjectReference::default() };
-        let topic = Topic { about: About::workload_of("x"), gone: false };
+        let topic = Topic { about: About::workload_of("x"), kind: TopicKind::Opened };
         let event =
             event(regarding, &topic, &Gathered::default(), "podgate-0", Timestamp::UNIX_EPOCH);
         assert_eq!(event.metadata.name.unwrap(), format!("{}.0", "a".repeat(199)));

@@ -22,6 +22,7 @@ use crate::client::backoff::Doubling;
 use crate::client::watch_one::ObjectState;
 use crate::clusters::Cluster;
 use crate::metrics::BeatMetrics;
+use crate::policy::called::Called;
 
 /// How often the metric of known callers is updated.
 const COUNT_INTERVAL: Duration = Duration::from_secs(5);
@@ -35,21 +36,23 @@ pub(super) struct Availability {
     pub alive: Arc<Alive>,
     pub readiness: Readiness,
     pub metrics: BeatMetrics,
+    /// The beat's verdict, for the leader.
+    pub called: watch::Sender<Called>,
 }
 
 impl Availability {
     /// Runs until it is dropped. With [`Role::Webhook`] it verifies the beats of others, and sends none.
     pub async fn run(self, role: Role) {
         let (intact, validating) = watch::channel(Err("they are not known yet".to_owned()));
-        let readiness = Arc::clone(&self.readiness);
         let beat = Beat {
             cluster: self.cluster.clone(),
             namespace: self.namespace.clone(),
             deployment: self.expected.deployment.clone(),
             key: self.alive.key.clone(),
             intact: validating,
-            ready: Arc::new(move || readiness().is_ok()),
+            ready: Arc::clone(&self.readiness),
             metrics: self.metrics.clone(),
+            called: self.called.clone(),
         };
         tokio::join!(
             async {

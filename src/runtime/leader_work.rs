@@ -15,6 +15,7 @@ use crate::leader::claim::Claim;
 use crate::leader::{self, LeaseOptions};
 use crate::metrics::{AuditMetrics, Metrics};
 use crate::policies::watch::Announcements;
+use crate::policy::called::Called;
 use crate::policy::observed::{BeganKey, NamespaceUpdate};
 use crate::remediation::transaction::Transactions;
 use crate::remediation::work::{RemediationScope, Violating, Work};
@@ -23,7 +24,7 @@ use crate::report::existing;
 use crate::report::publish::{ReportMessage, publish};
 use crate::status::write::{Reconciled, Reconciler, Remediations};
 
-/// The most notices of remediation that wait to be written as Events.
+/// The most notices of remediation and of exemptions that wait to be written as Events.
 const MAX_NOTICES: usize = 256;
 
 /// The most batches of changes that wait to be written as Events.
@@ -42,6 +43,8 @@ pub(super) struct LeaderOptions {
     pub keeping: Option<Keeping>,
     /// Which policies' remediation may write to workloads.
     pub remediation: RemediationScope,
+    /// Whether the API servers call podgate.
+    pub called: watch::Receiver<Called>,
 }
 
 /// The work of a process that contends for the Lease.
@@ -55,6 +58,7 @@ pub(super) struct LeaderWork {
     reports: bool,
     keeping: Option<Keeping>,
     remediation: RemediationScope,
+    called: watch::Receiver<Called>,
     pub on_reconciled: OnReconciled,
 }
 
@@ -75,6 +79,7 @@ impl LeaderWork {
             reports: options.reports,
             keeping: options.keeping,
             remediation: options.remediation,
+            called: options.called,
             on_reconciled: Arc::new(log_reconciled),
         })
     }
@@ -125,17 +130,18 @@ impl LeaderWork {
             drop(auditing);
         };
         let on_reconciled = Arc::clone(&self.on_reconciled);
+        let (notices, notices_to_report) = mpsc::channel(MAX_NOTICES);
         let reconciler = Reconciler {
             client: self.client.clone(),
             claim: claim.clone(),
             metrics: self.metrics.audit.clone(),
+            notices: notices.clone(),
             on_reconciled: Box::new(move |reconciled| on_reconciled(reconciled)),
         };
         let faults = self.announcements.faults.subscribe();
         let instance = self.lease.identity.clone();
         let (report_messages, messages) = mpsc::channel(1);
         let (remediation_statuses, remediations) = watch::channel(Remediations::default());
-        let (notices, notices_to_report) = mpsc::channel(MAX_NOTICES);
         let remediation = Work {
             transactions: Transactions { client: self.client.clone(), claim: claim.clone() },
             policies: self.announcements.policies.subscribe(),
@@ -148,7 +154,7 @@ impl LeaderWork {
         let writing = async {
             tokio::join!(
                 stop,
-                reconciler.run(statuses, faults, remediations),
+                reconciler.run(statuses, faults, remediations, self.called.clone()),
                 events(
                     self.client.clone(),
                     claim.clone(),

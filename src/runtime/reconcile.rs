@@ -19,6 +19,7 @@ use crate::audit::watch::Listeners;
 use crate::clusters::Target;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
+use crate::policy::called::Called;
 use crate::policy::observed::{Change, PolicyUpdate};
 use crate::policy::protected::Protected;
 use crate::remediation::work::RemediationScope;
@@ -58,6 +59,7 @@ pub async fn reconcile(
         reports: write.reports,
         keeping: None,
         remediation: write.remediation,
+        called: watch::channel(Called::NoBeat).1,
     };
     let Some(mut work) = LeaderWork::new(&process.source, leader, process.metrics.clone()) else {
         return Err(ServeError::Ended("cluster"));

@@ -16,7 +16,7 @@ use crate::manifests::node::{Content, Node};
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{NamespaceMetadata, Namespaces, PolicySet};
 use crate::policy::protected::Protected;
-use crate::policy::score::{Loss, Tally, Weights, Workload};
+use crate::policy::score::{Costs, Loss, Tally, Workload};
 
 /// Judges every file by the policies. `namespace` is the namespace of objects that name none. `progress` is called with
 /// the size in bytes of each finished file. Each core reads one file at a time; the report is in the order of the
@@ -137,10 +137,9 @@ fn report(judged: Vec<JudgedText>, set: &PolicySet) -> Report {
             tally.add(workload);
         }
         let plan = set.covering(namespace.as_deref()).unwrap_or_else(|unknown| unknown.assumed);
-        let weights = Weights::offline(plan.policies().iter().map(AsRef::as_ref));
-        loss.add(&tally, &weights);
+        loss.add(&tally, &Costs::of(plan.policies().iter().map(AsRef::as_ref)));
     }
     report.summary.violations = report.results.len() as u64;
-    report.summary.score = loss.score().points;
+    report.summary.score = loss.score().map(|score| score.points);
     report
 }

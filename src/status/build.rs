@@ -3,13 +3,17 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::exemptions::exemptions;
+use super::refused;
 use crate::api::{
-    BundleStatus, DevOpsPolicyStatus, ExemptionStatus, RemediationState, RemediationStatus,
+    BundleStatus, DevOpsPolicyStatus, EnforcementMode, RemediationState, RemediationStatus,
     TopViolation,
 };
 use crate::policy::bundles;
+use crate::policy::called::Called;
 use crate::policy::in_force::PolicyFault;
 use crate::policy::observed::{ObservedPolicy, ObservedRemediation, Violation};
+use crate::policy::score::Score;
 use crate::policy::text::cut;
 
 /// The longest message that a condition takes (`metav1.Condition`).
@@ -23,6 +27,10 @@ mod condition_type {
     pub const READY: &str = "Ready";
     pub const RECONCILING: &str = "Reconciling";
     pub const STALLED: &str = "Stalled";
+    /// The policy keeps workloads from making pods.
+    pub const REFUSING: &str = "Refusing";
+    /// The API servers call podgate, so that a policy with the mode `enforce` does enforce.
+    pub const ENFORCING: &str = "Enforcing";
     /// Repairs of the policy are undone by someone else.
     pub const REMEDIATION_CONFLICT: &str = "RemediationConflict";
     /// The policy's expressions read fields that no Pod has.
@@ -33,6 +41,10 @@ mod condition_type {
 mod reason {
     pub const EVALUATED: &str = "Evaluated";
     pub const INVALID_SPEC: &str = "InvalidSpec";
+    pub const PODS_REFUSED: &str = "PodsRefused";
+    pub const COVERS_NOTHING: &str = "CoversNothing";
+    pub const CALLED: &str = "Called";
+    pub const NOT_CALLED: &str = "NotCalled";
     pub const UNDONE: &str = "Undone";
     pub const NOT_IN_POD_SCHEMA: &str = "NotInPodSchema";
 }
@@ -44,14 +56,17 @@ pub(super) struct PolicyState {
     pub fault: Option<PolicyFault>,
     /// The status of its remediation.
     pub remediation: ObservedRemediation,
+    /// Whether the API servers call podgate.
+    pub called: Called,
 }
 
 impl PolicyState {
     /// The new status, given the current one. Times change only if what they are about changes.
     pub fn status(&self, current: &DevOpsPolicyStatus, now: Timestamp) -> DevOpsPolicyStatus {
-        let mut status = self.observed.as_ref().map(found).unwrap_or_default();
+        let mut status = self.observed.as_ref().map(|it| found(it, now)).unwrap_or_default();
         status.observed_generation = self.generation();
         status.conditions = self.conditions(&current.conditions, now);
+        status.conditions.extend(self.enforcing(&current.conditions, now));
         status.last_good = match (&self.observed, &self.fault) {
             (Some(observed), None) => observed.policy.text.as_deref().map(str::to_owned),
             _ => current.last_good.clone(),
@@ -110,36 +125,31 @@ impl PolicyState {
         let unknown_fields = (!fields.is_empty()).then(|| {
             condition(condition_type::UNKNOWN_FIELDS, reason::NOT_IN_POD_SCHEMA, fields.join("; "))
         });
-        conflict.into_iter().chain(unknown_fields).collect()
+        let refusing = self.observed.as_ref().and_then(|it| {
+            let message = refused::message(&it.refused, it.policy.scope.namespace())?;
+            Some(condition(condition_type::REFUSING, reason::PODS_REFUSED, message))
+        });
+        refusing.into_iter().chain(conflict).chain(unknown_fields).collect()
     }
 
-    /// The conditions of kstatus: `Ready`, `Reconciling` and `Stalled`.
+    /// The conditions of kstatus: `Ready`, `Reconciling` and `Stalled`. A policy that covers nothing is not stalled: it
+    /// becomes ready when there is such a namespace, without a change of its spec.
     fn conditions(&self, current: &[Condition], now: Timestamp) -> Vec<Condition> {
         let stalled = self.fault.as_ref();
-        let (reason, message) = match stalled {
-            Some(fault) => (
-                reason::INVALID_SPEC,
-                cut(format!("{}; {}", fault.message, fault.in_force()), MAX_MESSAGE),
-            ),
-            None => (reason::EVALUATED, "compiled, in force and evaluated".to_owned()),
+        let covers_nothing = self.observed.as_ref().and_then(|it| it.covers_nothing.as_ref());
+        let (reason, message) = match (stalled, covers_nothing) {
+            (Some(fault), _) => {
+                (reason::INVALID_SPEC, format!("{}; {}", fault.message, fault.in_force()))
+            }
+            (None, Some(why)) => (reason::COVERS_NOTHING, why.clone()),
+            (None, None) => (reason::EVALUATED, "compiled, in force and evaluated".to_owned()),
         };
         let none = || (reason::EVALUATED, String::new());
-        let condition = |type_: &str, is: bool, (reason, message): (&str, String)| {
-            let status = if is { "True" } else { "False" }.to_owned();
-            let known = current.iter().find(|it| it.type_ == type_ && it.status == status);
-            Condition {
-                type_: type_.to_owned(),
-                reason: reason.to_owned(),
-                message,
-                observed_generation: self.generation(),
-                last_transition_time: known
-                    .map_or(Time(now), |known| known.last_transition_time.clone()),
-                status,
-            }
-        };
         let explanation = || (reason, message.clone());
+        let ready = stalled.is_none() && covers_nothing.is_none();
+        let condition = |type_, is, because| self.state_condition(type_, is, because, current, now);
         vec![
-            condition(condition_type::READY, stalled.is_none(), explanation()),
+            condition(condition_type::READY, ready, explanation()),
             condition(condition_type::RECONCILING, false, none()),
             condition(
                 condition_type::STALLED,
@@ -148,55 +158,84 @@ impl PolicyState {
             ),
         ]
     }
+
+    /// The condition `Enforcing` of a policy with the mode `enforce`, where the process sends beats. Until the beat has
+    /// decided, the condition stays as an earlier leader wrote it.
+    fn enforcing(&self, current: &[Condition], now: Timestamp) -> Option<Condition> {
+        let type_ = condition_type::ENFORCING;
+        let (is, because) = match &self.called {
+            _ if !self.enforces() => return None,
+            Called::NoBeat => return None,
+            Called::Undecided => return current.iter().find(|it| it.type_ == type_).cloned(),
+            Called::Called => (true, (reason::CALLED, "the API servers call podgate".to_owned())),
+            Called::NotCalled(why) => {
+                let message = format!("the API servers are not seen to call podgate: {why}");
+                (false, (reason::NOT_CALLED, message))
+            }
+        };
+        Some(self.state_condition(type_, is, because, current, now))
+    }
+
+    /// Whether the version in force has the mode `enforce`.
+    pub fn enforces(&self) -> bool {
+        self.observed.as_ref().is_some_and(|it| it.policy.mode == EnforcementMode::Enforce)
+    }
+
+    /// A condition that is true or false. Its time changes only with that.
+    fn state_condition(
+        &self,
+        type_: &str,
+        is: bool,
+        (reason, message): (&str, String),
+        current: &[Condition],
+        now: Timestamp,
+    ) -> Condition {
+        let status = if is { "True" } else { "False" }.to_owned();
+        let known = current.iter().find(|it| it.type_ == type_ && it.status == status);
+        Condition {
+            type_: type_.to_owned(),
+            reason: reason.to_owned(),
+            message: cut(message, MAX_MESSAGE),
+            observed_generation: self.generation(),
+            last_transition_time: known
+                .map_or(Time(now), |known| known.last_transition_time.clone()),
+            status,
+        }
+    }
 }
 
 /// The part of the status that comes from the audit.
-fn found(observed: &ObservedPolicy) -> DevOpsPolicyStatus {
-    let score = &observed.score;
-    let exemptions = observed.policy.has_exemptions().then(|| ExemptionStatus {
-        used: integer(observed.exemptions.used.into()),
-        unused: integer(observed.exemptions.unused.into()),
-        expired: integer(observed.exemptions.expired.into()),
-    });
+fn found(observed: &ObservedPolicy, now: Timestamp) -> DevOpsPolicyStatus {
+    let score = observed.score.as_ref();
+    let namespace = observed.policy.scope.namespace();
     DevOpsPolicyStatus {
-        health_score: Some(score.points.into()),
+        health_score: score.map(|it| it.points.into()),
         violations: i64::try_from(observed.violations()).ok(),
-        healthy: Some(score.points >= 80),
+        healthy: score.map(|it| it.points >= 80),
         message: Some(observed.sentence()),
         effective_mode: Some(observed.policy.mode),
-        classification: Some(score.classification()),
-        top_violations: observed
-            .worst
-            .iter()
-            .map(|it| top(it, observed.policy.scope.namespace().is_none()))
-            .collect(),
+        classification: score.map(Score::classification),
+        top_violations: observed.worst.iter().map(|it| top(it, namespace)).collect(),
+        refused: refused::status(&observed.refused, namespace),
         lost_points: score
-            .lost_points
-            .iter()
+            .into_iter()
+            .flat_map(|it| &it.lost_points)
             .map(|(rule, points)| ((*rule).to_owned(), i32::from(*points)))
             .collect(),
         bundle: observed.policy.bundle.map(|bundle| BundleStatus {
             name: bundle.as_str().to_owned(),
             version: bundles::VERSION.to_owned(),
         }),
-        exemptions,
+        exemptions: exemptions(observed, now),
         ..DevOpsPolicyStatus::default()
     }
 }
 
-fn integer(number: u64) -> i32 {
-    i32::try_from(number).unwrap_or(i32::MAX)
-}
-
-fn top(violation: &Violation, with_namespace: bool) -> TopViolation {
+/// `namespace` is the policy's.
+fn top(violation: &Violation, namespace: Option<&str>) -> TopViolation {
     let Violation { workload, fault, severity, .. } = violation;
-    let name = if with_namespace {
-        format!("{}/{}/{}", workload.kind, workload.namespace, workload.name)
-    } else {
-        format!("{}/{}", workload.kind, workload.name)
-    };
     TopViolation {
-        workload: cut(name, MAX_WORKLOAD),
+        workload: cut(workload.label_in(namespace), MAX_WORKLOAD),
         rule: fault.id.clone(),
         severity: *severity,
         container: fault.container.clone(),
@@ -212,11 +251,10 @@ mod tests {
     use super::*;
     use crate::api::{DevOpsPolicySpec, Severity};
     use crate::policy::compile::{Policy, PolicyOrigin};
-    use crate::policy::exemption::ExemptionCounts;
     use crate::policy::in_force::Fallback;
+    use crate::policy::observed::testing::refused;
     use crate::policy::observed::{Fault, Refused, WorkloadKey};
     use crate::policy::scope::Scope;
-    use crate::policy::score::Score;
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -249,12 +287,13 @@ mod tests {
         };
         ObservedPolicy {
             policy: Arc::new(policy),
-            score: Score { points: 0, lost_points: [("forbidLatestTag", 100)].into() },
+            score: Some(Score { points: 70, lost_points: [("forbidLatestTag", 30)].into() }),
             workloads: 1,
             open: [0, 1, 0, 0],
             worst: vec![violation],
-            exemptions: ExemptionCounts::default(),
+            exemptions: Vec::new(),
             refused: Refused::default(),
+            covers_nothing: None,
         }
     }
 
@@ -268,13 +307,84 @@ mod tests {
         let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
         let state = |type_| condition(&status, type_).status.as_str();
         assert_eq!(["Ready", "Reconciling", "Stalled"].map(state), ["True", "False", "False"]);
-        assert_eq!((status.health_score, status.violations), (Some(0), Some(1)));
+        assert_eq!((status.health_score, status.violations), (Some(70), Some(1)));
         assert_eq!(status.observed_generation, Some(4));
         assert_eq!(
             status.message.as_deref(),
-            Some("Critical: score 0, 1 open violation (1 high) in 1 workload")
+            Some("Stable: score 70, 1 open violation (1 high) in 1 workload")
         );
         assert_eq!(status.top_violations[0].workload, "Deployment/cart");
+    }
+
+    #[test]
+    fn a_policy_that_covers_nothing_is_not_ready_and_not_stalled() {
+        let why = "no namespace has the labels team=shop";
+        let nothing = ObservedPolicy { covers_nothing: Some(why.to_owned()), ..observed() };
+        let desired = PolicyState { observed: Some(nothing), ..PolicyState::default() };
+        let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
+        let ready = condition(&status, "Ready");
+        let found = [&ready.status, &ready.reason, &ready.message].map(String::as_str);
+        assert_eq!(found, ["False", "CoversNothing", why]);
+        let state = |type_| condition(&status, type_).status.as_str();
+        assert_eq!(["Reconciling", "Stalled"].map(state), ["False", "False"]);
+        assert_eq!(status.message, Some(format!("covers nothing: {why}")));
+        let desired = PolicyState { observed: Some(observed()), ..PolicyState::default() };
+        let status = desired.status(&status, NOW);
+        assert_eq!(condition(&status, "Ready").status, "True");
+    }
+
+    #[test]
+    fn without_a_workload_the_status_has_no_score_and_says_why() {
+        let nothing = ObservedPolicy {
+            score: None,
+            workloads: 0,
+            open: [0; 4],
+            worst: Vec::new(),
+            ..observed()
+        };
+        let desired = PolicyState { observed: Some(nothing), ..PolicyState::default() };
+        let status = desired.status(&DevOpsPolicyStatus::default(), NOW);
+        assert_eq!(
+            (status.health_score, status.healthy, status.classification),
+            (None, None, None)
+        );
+        assert_eq!((status.violations, status.lost_points.len()), (Some(0), 0));
+        let message = status.message.as_deref();
+        assert_eq!(message, Some("No score: there is no workload to judge"));
+        assert_eq!(condition(&status, "Ready").status, "True");
+    }
+
+    #[test]
+    fn a_policy_that_enforces_says_whether_the_api_servers_call_podgate() {
+        let state = |mode, called| {
+            let mut observed = observed();
+            Arc::get_mut(&mut observed.policy).unwrap().mode = mode;
+            PolicyState { observed: Some(observed), called, ..PolicyState::default() }
+        };
+        let enforcing = |called| state(EnforcementMode::Enforce, called);
+        let found = |status: &DevOpsPolicyStatus| {
+            let found = status.conditions.iter().find(|it| it.type_ == "Enforcing")?;
+            Some(format!("{} {}: {}", found.status, found.reason, found.message))
+        };
+        let none = DevOpsPolicyStatus::default();
+        let called = enforcing(Called::Called).status(&none, NOW);
+        assert_eq!(found(&called).as_deref(), Some("True Called: the API servers call podgate"));
+        let why = "there is no ValidatingWebhookConfiguration".to_owned();
+        let not_called = enforcing(Called::NotCalled(why)).status(&called, NOW);
+        assert_eq!(
+            found(&not_called).as_deref(),
+            Some(
+                "False NotCalled: the API servers are not seen to call podgate: there is no ValidatingWebhookConfiguration"
+            )
+        );
+        // The next leader keeps the condition until its own beat has decided.
+        let next = enforcing(Called::Undecided);
+        assert_eq!(found(&next.status(&not_called, NOW)), found(&not_called));
+        assert_eq!(found(&next.status(&none, NOW)), None);
+        assert_eq!(found(&enforcing(Called::NoBeat).status(&called, NOW)), None);
+        for mode in [EnforcementMode::Audit, EnforcementMode::Warn] {
+            assert_eq!(found(&state(mode, Called::Called).status(&called, NOW)), None);
+        }
     }
 
     #[test]
@@ -289,6 +399,36 @@ mod tests {
             PolicyState { observed: Some(worse), ..PolicyState::default() }.status(&status, later);
         assert_eq!(next.last_evaluated, Some(Time(later)));
         assert_eq!(condition(&next, "Ready").last_transition_time, Time(NOW), "it did not change");
+    }
+
+    #[test]
+    fn refused_workloads_are_a_condition_and_come_first_in_the_message_while_there_are_any() {
+        let names = ["cart", "web"];
+        let worst = names.map(|name| refused(name, (0, 4), &["forbidLatestTag"])).to_vec();
+        let mut refusing = observed();
+        refusing.refused = Refused { workloads: 2, worst };
+        let refusing = PolicyState { observed: Some(refusing), ..PolicyState::default() };
+        let status = refusing.status(&DevOpsPolicyStatus::default(), NOW);
+        let found = condition(&status, "Refusing");
+        assert_eq!((found.status.as_str(), found.reason.as_str()), ("True", "PodsRefused"));
+        assert!(found.message.contains("Deployment/cart has 0 of 4 pods"), "{}", found.message);
+        assert_eq!(condition(&status, "Ready").status, "True");
+        assert_eq!(
+            status.message.as_deref(),
+            Some(
+                "refuses new pods of 2 workloads; Critical: score 0, 1 open violation (1 high) in 1 workload"
+            )
+        );
+        let listed = status.refused.as_ref().unwrap();
+        assert_eq!((listed.workloads, listed.worst[0].workload.as_str()), (2, "Deployment/cart"));
+        let later = NOW + std::time::Duration::from_hours(1);
+        assert_eq!(refusing.status(&status, later), status, "nothing changed");
+
+        let recovered = PolicyState { observed: Some(observed()), ..PolicyState::default() };
+        let status = recovered.status(&status, later);
+        assert!(status.conditions.iter().all(|it| it.type_ != "Refusing"));
+        assert_eq!(status.refused, None);
+        assert!(serde_json::to_value(&status).unwrap().get("refused").is_none());
     }
 
     #[test]

@@ -10,19 +10,25 @@ use kube::runtime::utils::Backoff;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
+use tokio::time::MissedTickBehavior;
 
 use super::build::PolicyState;
+use super::exemptions::notes;
 use crate::api::DevOpsPolicyStatus;
 use crate::client::backoff::Doubling;
 use crate::leader::claim::{Claim, WriteError};
 use crate::metrics::AuditMetrics;
 use crate::policies::{self, Faults};
+use crate::policy::called::Called;
+use crate::policy::event::EventReason;
 use crate::policy::key::PolicyKey;
-use crate::policy::observed::{ObservedRemediation, PolicyUpdate};
+use crate::policy::observed::{Notice, NoticeAbout, ObservedRemediation, PolicyUpdate};
 
 const FIELD_MANAGER: &str = "podgate";
 /// The longest time of a call. A call that hangs must not block the others.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// How often statuses are compared with the time: an exemption comes near its end without an update.
+const TICK: Duration = Duration::from_mins(1);
 
 /// The remediation status of each policy that has remediation.
 pub type Remediations = Arc<BTreeMap<PolicyKey, ObservedRemediation>>;
@@ -41,6 +47,8 @@ pub struct Reconciler {
     pub client: Client,
     pub claim: Claim,
     pub metrics: AuditMetrics,
+    /// Where the Events on exemptions that end are sent.
+    pub notices: mpsc::Sender<Notice>,
     pub on_reconciled: Box<dyn Fn(&Reconciled) + Send + Sync>,
 }
 
@@ -70,17 +78,22 @@ impl Reconciler {
         mut updates: mpsc::Receiver<Vec<PolicyUpdate>>,
         mut faults: watch::Receiver<Faults>,
         mut remediation: watch::Receiver<Remediations>,
+        mut called: watch::Receiver<Called>,
     ) {
         let mut desired: BTreeMap<PolicyKey, PolicyState> = BTreeMap::new();
         let mut pending = BTreeSet::new();
         let mut cache = BTreeMap::new();
         let mut backoff = Doubling::default();
         let mut remediation_closed = false;
+        let mut clock = tokio::time::interval(TICK);
+        clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut called_closed = false;
         take_faults(&mut desired, &mut pending, &faults.borrow_and_update());
         loop {
             let mut wait = None;
             for key in std::mem::take(&mut pending) {
-                let Some(wanted) = desired.get(&key) else { continue };
+                let Some(wanted) = desired.get_mut(&key) else { continue };
+                wanted.called = called.borrow().clone();
                 match tokio::time::timeout(TIMEOUT, self.reconcile(&key, wanted, &mut cache)).await
                 {
                     Ok(Ok(())) => backoff.reset(),
@@ -105,6 +118,7 @@ impl Reconciler {
             };
             tokio::select! {
                 () = retry => {}
+                _ = clock.tick() => pending.extend(outdated(&desired, &cache, Timestamp::now())),
                 update = updates.recv() => {
                     let Some(update) = update else { return };
                     for PolicyUpdate { policy, observed } in update {
@@ -130,6 +144,11 @@ impl Reconciler {
                         }
                     }
                 }
+                changed = called.changed(), if !called_closed => {
+                    called_closed = changed.is_err();
+                    let enforcing = desired.iter().filter(|(_, known)| known.enforces());
+                    pending.extend(enforcing.map(|(key, _)| key.clone()));
+                }
                 changed = faults.changed() => {
                     if changed.is_err() {
                         return;
@@ -148,6 +167,19 @@ impl Reconciler {
             error,
             "cannot write the policy's status; it is tried again"
         );
+    }
+
+    /// Sends the Events on exemptions that end.
+    fn tell(&self, key: &PolicyKey, uid: Option<&str>, notes: Vec<String>) {
+        let Some(uid) = uid else { return };
+        for note in notes {
+            let about = NoticeAbout::Policy { key: key.clone(), uid: uid.to_owned() };
+            let reason = EventReason::ExemptionEnds;
+            tracing::warn!(policy = key.label(), "{note}");
+            if self.notices.try_send(Notice { about, reason, note }).is_err() {
+                tracing::warn!("an exemption ends without an Event: too many at once");
+            }
+        }
     }
 
     async fn reconcile(
@@ -177,6 +209,8 @@ impl Reconciler {
             let status = desired.status(&current.status, Timestamp::now());
             let written = status != current.status;
             if written {
+                let notes = notes(&current.status, &status);
+                let uid = current.uid.clone();
                 let patch = json!({
                     "apiVersion": resource.api_version,
                     "kind": resource.kind,
@@ -187,7 +221,10 @@ impl Reconciler {
                 let patch = Patch::Apply(patch);
                 let call = api.patch_status(&key.name, &params, &patch);
                 match self.claim.write(call).await {
-                    Ok(object) => drop(cache.insert(key.clone(), CachedPolicy::of(&object))),
+                    Ok(object) => {
+                        cache.insert(key.clone(), CachedPolicy::of(&object));
+                        self.tell(key, uid.as_deref(), notes);
+                    }
                     Err(error) if error.code() == Some(404) => return Ok(()),
                     Err(error) if error.code() == Some(409) && try_again => {
                         cache.remove(key);
@@ -231,6 +268,18 @@ impl PolicyState {
     }
 }
 
+/// The policies whose status has changed with the time alone.
+fn outdated(
+    desired: &BTreeMap<PolicyKey, PolicyState>,
+    cache: &BTreeMap<PolicyKey, CachedPolicy>,
+    now: Timestamp,
+) -> Vec<PolicyKey> {
+    let written = desired.iter().filter_map(|(key, state)| Some((key, state, cache.get(key)?)));
+    let outdated =
+        written.filter(|(_, state, cached)| state.status(&cached.status, now) != cached.status);
+    outdated.map(|(key, ..)| key.clone()).collect()
+}
+
 /// Applies the current faults, and adds the policies with changed faults to `pending`.
 fn take_faults(
     desired: &mut BTreeMap<PolicyKey, PolicyState>,
@@ -250,4 +299,81 @@ fn take_faults(
         });
     }
     desired.retain(|_, known| known.observed.is_some() || known.fault.is_some());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::exemptions::tests::{ending, state};
+    use super::*;
+    use crate::client::script::Script;
+    use crate::leader::claim::since_boot;
+    use crate::metrics::Metrics;
+
+    fn key() -> PolicyKey {
+        PolicyKey { namespace: Some("shop".to_owned()), name: "own".to_owned() }
+    }
+
+    #[test]
+    fn a_status_that_the_time_alone_changes_is_written_again() {
+        let begin = "2026-06-01T00:00:00Z";
+        let state = state(&json!([ending()]), &[(0, 1)], begin);
+        let status = state.status(&DevOpsPolicyStatus::default(), begin.parse().unwrap());
+        let cached = CachedPolicy { uid: None, resource_version: None, status };
+        let (desired, cache) = ([(key(), state)].into(), [(key(), cached)].into());
+        for (now, expected) in
+            [("2026-06-22T23:59:59Z", vec![]), ("2026-06-23T00:00:00Z", vec![key()])]
+        {
+            assert_eq!(outdated(&desired, &cache, now.parse().unwrap()), expected, "{now}");
+        }
+    }
+
+    /// The notes that are sent while this is the API server's answer to the new status.
+    async fn told(answer: u16) -> Vec<String> {
+        let before = "2026-06-01T00:00:00Z";
+        let exemptions = json!([ending()]);
+        let status = state(&exemptions, &[(0, 2)], before);
+        let status = status.status(&DevOpsPolicyStatus::default(), before.parse().unwrap());
+        let object = |status: Value| {
+            json!({"apiVersion": "devops.stochastic.io/v1", "kind": "DevOpsPolicy",
+                "metadata": {"name": "own", "namespace": "shop", "uid": "1", "resourceVersion": "1"}, "status": status})
+        };
+        let refusal =
+            json!({"kind": "Status", "status": "Failure", "message": "no", "code": answer});
+        let answered = if answer == 200 { object(json!({})) } else { refusal };
+        let script =
+            Script::new([(200, object(serde_json::to_value(status).unwrap())), (answer, answered)]);
+        let claim = Claim::default();
+        claim.extend(since_boot() + Duration::from_mins(1));
+        let (notices, mut sent) = mpsc::channel(9);
+        let reconciler = Reconciler {
+            client: script.client(),
+            claim,
+            metrics: Metrics::new().unwrap().audit,
+            notices,
+            on_reconciled: Box::new(|_| {}),
+        };
+        let ended = state(&exemptions, &[], "2026-07-01T00:00:00Z");
+        let _ = reconciler.reconcile(&key(), &ended, &mut BTreeMap::new()).await;
+        drop(reconciler);
+        let mut notes = Vec::new();
+        while let Some(Notice { about: NoticeAbout::Policy { uid, .. }, reason, note }) =
+            sent.recv().await
+        {
+            assert_eq!((uid.as_str(), reason), ("1", EventReason::ExemptionEnds));
+            notes.push(note);
+        }
+        notes
+    }
+
+    #[tokio::test]
+    async fn the_end_of_an_exemption_is_told_once_the_status_that_says_so_is_written() {
+        assert_eq!(
+            told(200).await,
+            [
+                "the exemption of forbidLatestTag for cart (team shop: moves in June) ended at 2026-06-30T00:00:00Z; the \
+              violations of 2 workloads are open now, and the policy enforces"
+            ]
+        );
+        assert_eq!(told(403).await, Vec::<String>::new());
+    }
 }

@@ -1,7 +1,9 @@
 //! A real Prometheus scrapes both replicas and the API server through real load: the exposition is valid, every query
-//! of dashboards and rules returns data, and many namespaces do not cause many series.
+//! of dashboards and rules returns data, the dashboards answer people's questions, and many namespaces do not cause many
+//! series.
 
 mod dashboards;
+mod questions;
 mod scrape;
 mod series;
 mod server;
@@ -26,12 +28,9 @@ use server::{Prometheus, tool};
 pub const TRIALS: Trials<World> =
     trials![a_prometheus_gets_what_dashboards_and_alerts_ask_and_no_more_series_than_that,];
 
-/// A cluster policy, a namespace that is audited, and one whose pods are completed.
+/// A cluster policy, and a namespace whose pods are completed. [`questions::policies`] has the others.
 const POLICIES: &str = "
 {apiVersion: devops.stochastic.io/v1, kind: ClusterDevOpsPolicy, metadata: {name: everywhere}, spec: {requireLivenessProbe: true}}
----
-{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {name: audited, namespace: audited},
- spec: {forbidLatestTag: true, maxRestartCount: 3, requireReadinessProbe: true, requireResourceLimits: [memory]}}
 ---
 {apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {name: completed, namespace: completed},
  spec: {mutate: true, requireResourceLimits: [memory], defaultResources: {memoryLimit: 64Mi}}}
@@ -46,7 +45,9 @@ fn a_prometheus_gets_what_dashboards_and_alerts_ask_and_no_more_series_than_that
     world.shop();
     world.namespace("audited");
     world.namespace("completed");
+    questions::deploy(world);
     world.apply(POLICIES);
+    world.apply(&questions::policies());
     world.denies();
     let prometheus = Prometheus::start(world);
     eventually("both replicas to be scraped", || {
@@ -61,6 +62,7 @@ fn a_prometheus_gets_what_dashboards_and_alerts_ask_and_no_more_series_than_that
     every_query_returns_data(world, &prometheus);
     println!("   the load meanwhile: {}", load.end());
     dashboards::variables_offer_values(world, &prometheus);
+    questions::are_answered(world, &prometheus);
     labels_are_podgates_own(&prometheus);
     rules_are_evaluated(world, &prometheus);
     the_exposition_passes_promtool(world);
@@ -82,6 +84,7 @@ fn every_query_returns_data(world: &World, prometheus: &Prometheus) {
         let bad = format!("bad-{round}");
         world.kubectl(&["create", "deployment", &bad, "--image=nginx", "-n", "audited"]);
         world.kubectl(&["run", &bad, "--image=nginx:1.29", "-n", "completed"]);
+        questions::lose_pods(world);
         world
             .kubelet
             .pods()

@@ -10,6 +10,7 @@
 )]
 
 mod admission;
+mod analysis;
 mod attacks;
 mod audit;
 mod break_glass;
@@ -22,9 +23,11 @@ mod footprint;
 mod gitops;
 mod install;
 mod leadership;
+mod modes;
 mod outage;
 mod pod_security;
 mod preview;
+mod refused;
 mod remediation;
 #[path = "../support/support.rs"]
 mod support;
@@ -40,6 +43,7 @@ fn main() -> ExitCode {
         &Arguments::from_args(),
         suites![
             admission,
+            analysis,
             attacks,
             audit,
             break_glass,
@@ -52,9 +56,11 @@ fn main() -> ExitCode {
             gitops,
             install,
             leadership,
+            modes,
             outage,
             pod_security,
             preview,
+            refused,
             remediation,
         ],
     )

@@ -12,9 +12,12 @@ use podgate::analysis::result::Analysis;
 use podgate::audit::index::{AuditIndex, NextStep};
 use podgate::audit::pod::ObservedPod;
 use podgate::policy::compile::Policy;
+use podgate::policy::made_pod::{MAKERS, made_pod};
+use podgate::policy::observed::Changed;
 use podgate::policy::policy_set::{NamespaceMetadata, PolicySet};
 use podgate::policy::scope::{Scope, Selection};
 use podgate::policy::text::cut;
+use podgate::policy::workload::Kind;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -34,7 +37,18 @@ enum Step {
         namespace: usize,
         pod: usize,
     },
-    /// The pods are listed again; those whose index is in the mask are gone.
+    Deployment {
+        namespace: usize,
+        owner: usize,
+        image: usize,
+        replicas: u32,
+        running: u32,
+    },
+    DeleteDeployment {
+        namespace: usize,
+        owner: usize,
+    },
+    /// Everything is listed again; pods and Deployments whose index is in the mask are gone.
     List {
         gone: usize,
     },
@@ -52,8 +66,12 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
             |(namespace, pod, image, restarts, phase)| Step::Apply { namespace, pod, image, restarts, phase }
         ),
         2 => (0..3usize, 0..6usize).prop_map(|(namespace, pod)| Step::Delete { namespace, pod }),
+        4 => (0..3usize, 0..3usize, 0..4usize, 0..3u32, 0..3u32).prop_map(
+            |(namespace, owner, image, replicas, running)| Step::Deployment { namespace, owner, image, replicas, running }
+        ),
+        2 => (0..3usize, 0..3usize).prop_map(|(namespace, owner)| Step::DeleteDeployment { namespace, owner }),
         1 => (0..64usize).prop_map(|gone| Step::List { gone }),
-        2 => prop::collection::vec((0..3usize, 0..6usize), 0..4).prop_map(|policies| Step::Policies { policies }),
+        2 => prop::collection::vec((0..3usize, 0..7usize), 0..4).prop_map(|policies| Step::Policies { policies }),
         1 => (0..100u64).prop_map(|seconds| Step::Wait { seconds }),
     ];
     prop::collection::vec(step, 1..40)
@@ -87,10 +105,11 @@ fn policy(scope: usize, spec: usize) -> Arc<Policy> {
     let spec = [
         json!({"forbidLatestTag": true}),
         json!({"forbidLatestTag": true, "maxRestartCount": 2, "severityOverrides": {"forbidLatestTag": "low"}}),
-        json!({"forbidLatestTag": true, "requireLivenessProbe": true, "exemptions": [exempt]}),
+        json!({"forbidLatestTag": true, "requireLivenessProbe": true, "exemptions": [exempt.clone()]}),
         json!({"forbidPendingDuration": 60, "allowedRegistries": ["ghcr.io/team"]}),
         json!({"bundle": "restricted"}),
         json!({"maxRestartCount": 1, "exemptions": [expiring]}),
+        json!({"enforcementMode": "enforce", "forbidLatestTag": true, "exemptions": [exempt]}),
     ][spec]
         .clone();
     let scopes = || match scope {
@@ -117,43 +136,82 @@ fn index() -> AuditIndex {
     AuditIndex::new(Box::new(|_, _, _| None))
 }
 
-fn analysis(set: &PolicySet, pods: &BTreeMap<(usize, usize), Value>, now: Timestamp) -> Analysis {
+/// Begins the lists of pods and of all kinds of workloads.
+pub fn list_begins(index: &mut AuditIndex) {
+    index.list_begins(Kind::Pod);
+    MAKERS.into_iter().for_each(|kind| index.list_begins(kind));
+}
+
+pub fn list_ends(index: &mut AuditIndex, now: Timestamp) {
+    MAKERS.into_iter().for_each(|kind| index.list_ends(kind, now));
+    index.list_ends(Kind::Pod, now);
+}
+
+/// The Deployment of two of the pods.
+fn deployment(namespace: usize, owner: usize, image: usize, replicas: u32, running: u32) -> Value {
+    let mut template = pod(namespace, 2 * owner, image, 0, 0);
+    for field in ["name", "namespace", "ownerReferences", "creationTimestamp"] {
+        template["metadata"].as_object_mut().unwrap().remove(field);
+    }
+    json!({
+        "metadata": {"name": format!("w{owner}"), "namespace": NAMESPACES[namespace]},
+        "spec": {"replicas": replicas, "template": template},
+        "status": {"replicas": running, "updatedReplicas": running},
+    })
+}
+
+fn apply_deployment(index: &mut AuditIndex, deployment: &Value, now: Timestamp) {
+    let made = made_pod(Kind::Deployment, &deployment.to_string()).unwrap();
+    let text = |field: &str| deployment["metadata"][field].as_str().unwrap();
+    index.workload(Kind::Deployment, (text("namespace"), text("name")), made.as_ref(), now);
+}
+
+/// Objects by the indices of their namespace and name.
+type Objects = BTreeMap<(usize, usize), Value>;
+
+fn analysis(set: &PolicySet, pods: &Objects, deployments: &Objects, now: Timestamp) -> Analysis {
     let default_checks = PolicySet::default_checks();
     let mut analyzer = Analyzer::new(set, &default_checks, ["lab", "shop"].map(str::to_owned), now);
     for pod in pods.values() {
         analyzer.pod(&pod.to_string());
     }
+    for deployment in deployments.values() {
+        analyzer.workload(Kind::Deployment, &deployment.to_string());
+    }
     analyzer.finish()
 }
 
-/// The status of each policy in the index: the number of violations, and everything else as text.
-fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, (u64, String)> {
+/// The status of each policy in the index: the numbers of violations and of refused workloads, and everything else as
+/// text.
+fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, ([u64; 2], String)> {
     let updates = index.take_policies(now).into_iter().filter_map(|it| it.observed);
     let statuses = updates.map(|it| {
         let worst = it.worst.iter();
         let worst: Vec<_> = worst
             .map(|it| format!("{:?} {} {} {}", it.workload, it.fault.id, it.severity, it.pods))
             .collect();
-        let score = (it.score.points, &it.score.lost_points);
-        let text =
-            format!("{score:?} {} {:?} {:?} {worst:?}", it.workloads, it.open, it.exemptions);
-        (it.policy.label.clone(), (it.violations(), text))
+        let score = &it.score;
+        let text = format!(
+            "{score:?} {} {:?} {:?} {worst:?} {:?}",
+            it.workloads, it.open, it.exemptions, it.refused
+        );
+        (it.policy.label.clone(), ([it.violations(), it.refused.workloads], text))
     });
     statuses.collect()
 }
 
 /// The scores that were reported so far: the cluster's, and those of the namespaces.
 #[derive(Default)]
-struct Scores(u8, BTreeMap<String, u8>);
+struct Scores(Option<u8>, BTreeMap<String, u8>);
 
 impl Scores {
     fn take(&mut self, index: &mut AuditIndex) {
         let Some(scores) = index.take_scores() else { return };
-        self.0 = scores.cluster.points;
-        for (namespace, score) in scores.changed {
-            match score {
-                Some(score) => drop(self.1.insert(namespace, score.points)),
-                None => drop(self.1.remove(&namespace)),
+        self.0 = scores.cluster.map(|it| it.points);
+        for counts in scores.changed {
+            match counts.score {
+                Some(score) => drop(self.1.insert(counts.name, score.points)),
+                None => drop(self.1.remove(&counts.name)),
             }
         }
     }
@@ -166,12 +224,13 @@ proptest! {
     fn after_any_sequence_of_events_the_index_matches_a_fresh_count(steps in steps()) {
         let mut now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
         let mut pods = BTreeMap::new();
+        let mut deployments = BTreeMap::new();
         let mut policies = set(&[]);
         let mut index = index();
         let mut scores = Scores::default();
         let _ = index.policies(Arc::clone(&policies), now);
-        index.list_begins();
-        index.list_ends(now);
+        list_begins(&mut index);
+        list_ends(&mut index, now);
         for step in steps {
             match step {
                 Step::Apply { namespace, pod: name, image, restarts, phase } => {
@@ -183,13 +242,27 @@ proptest! {
                     index.delete(NAMESPACES[namespace], &format!("p{pod}"), now);
                     pods.remove(&(namespace, pod));
                 }
+                Step::Deployment { namespace, owner, image, replicas, running } => {
+                    let object = deployment(namespace, owner, image, replicas, running);
+                    apply_deployment(&mut index, &object, now);
+                    deployments.insert((namespace, owner), object);
+                }
+                Step::DeleteDeployment { namespace, owner } => {
+                    let key = (NAMESPACES[namespace], &*format!("w{owner}"));
+                    index.delete_workload(Kind::Deployment, key, now);
+                    deployments.remove(&(namespace, owner));
+                }
                 Step::List { gone } => {
                     pods.retain(|(_, pod), _| gone & (1 << pod) == 0);
-                    index.list_begins();
+                    deployments.retain(|(_, owner), _| gone & (1 << owner) == 0);
+                    list_begins(&mut index);
                     for pod in pods.values() {
                         index.pod(&observed(pod), now);
                     }
-                    index.list_ends(now);
+                    for deployment in deployments.values() {
+                        apply_deployment(&mut index, deployment, now);
+                    }
+                    list_ends(&mut index, now);
                 }
                 Step::Policies { policies: next } => {
                     policies = set(&next);
@@ -206,38 +279,47 @@ proptest! {
                 scores.take(&mut index);
             }
         }
-        index.list_begins();
+        list_begins(&mut index);
         for pod in pods.values() {
             index.pod(&observed(pod), now);
         }
-        index.list_ends(now);
+        for deployment in deployments.values() {
+            apply_deployment(&mut index, deployment, now);
+        }
+        list_ends(&mut index, now);
         let mut fresh = self::index();
         let _ = fresh.policies(Arc::clone(&policies), now);
-        fresh.list_begins();
+        list_begins(&mut fresh);
+        for deployment in deployments.values() {
+            apply_deployment(&mut fresh, deployment, now);
+        }
         for pod in pods.values() {
             fresh.pod(&observed(pod), now);
         }
-        fresh.list_ends(now);
+        list_ends(&mut fresh, now);
         let counted = statuses(&mut fresh, now);
         prop_assert_eq!(&statuses(&mut index, now), &counted);
 
-        let analysis = analysis(&policies, &pods, now);
-        let mut violations = BTreeMap::new();
+        let analysis = analysis(&policies, &pods, &deployments, now);
+        let mut expected = BTreeMap::new();
         for policy in policies.policies() {
-            violations.insert(policy.label.clone(), 0);
+            expected.insert(policy.label.clone(), [0, 0]);
         }
-        for found in &analysis.results {
-            if let Some(count) = violations.get_mut(&found.policy) {
-                *count += 1;
+        let violations = analysis.results.iter().map(|it| (&it.policy, 0));
+        let refused = analysis.refused.iter().flat_map(|it| it.policies.iter().map(|it| (it, 1)));
+        for (policy, place) in violations.chain(refused) {
+            if let Some(counts) = expected.get_mut(policy) {
+                counts[place] += 1;
             }
         }
         let counted: BTreeMap<_, _> =
-            counted.into_iter().map(|(policy, (count, _))| (policy, count)).collect();
-        prop_assert_eq!(counted, violations);
+            counted.into_iter().map(|(policy, (counts, _))| (policy, counts)).collect();
+        prop_assert_eq!(counted, expected);
         scores.take(&mut index);
         let Scores(cluster, by_namespace) = scores;
         prop_assert_eq!(cluster, analysis.summary.counts.score);
-        let expected = analysis.namespaces.iter().map(|it| (it.namespace.clone(), it.score));
+        let scored = analysis.namespaces.iter();
+        let expected = scored.filter_map(|it| Some((it.namespace.clone(), it.score?)));
         prop_assert_eq!(by_namespace, expected.collect());
     }
 }
@@ -247,9 +329,9 @@ fn violations_that_come_and_go_between_two_ticks_are_no_change() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(1, 0)]), now);
-    index.list_begins();
+    list_begins(&mut index);
     index.pod(&observed(&pod(1, 0, 0, 0, 0)), now);
-    index.list_ends(now);
+    list_ends(&mut index, now);
     assert!(index.take_changes().is_empty(), "existing violations are no change");
     // A pod is replaced by another one of the same workload, and another workload is created and deleted.
     index.delete("shop", "p0", now);
@@ -260,7 +342,9 @@ fn violations_that_come_and_go_between_two_ticks_are_no_change() {
     index.pod(&observed(&pod(1, 1, 1, 0, 0)), now);
     let changes = index.take_changes();
     assert_eq!(changes.len(), 1);
-    assert!(changes[0].gone && changes[0].violation.workload.name == "w0");
+    let closed =
+        |it: &Changed| matches!(it, Changed::Closed(violation) if violation.workload.name == "w0");
+    assert!(closed(&changes[0].what));
 }
 
 #[test]
@@ -268,19 +352,52 @@ fn nothing_is_reported_before_every_pod_was_listed_and_nothing_is_lost_during_a_
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(1, 0)]), now);
-    index.list_begins();
+    list_begins(&mut index);
     index.pod(&observed(&pod(1, 0, 0, 0, 0)), now);
     assert!(index.take_policies(now).is_empty() && index.take_namespaces().is_none());
-    index.list_ends(now);
+    list_ends(&mut index, now);
     assert!(index.take_namespaces().is_some(), "the first result has all namespaces");
     assert!(index.take_namespaces().is_none());
     assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 1);
-    index.list_begins();
+    list_begins(&mut index);
     index.pod(&observed(&pod(1, 2, 0, 0, 0)), now);
     let observed = index.take_policies(now).remove(0).observed.unwrap();
     assert_eq!(observed.violations(), 2, "an unfinished list removes no pods");
-    index.list_ends(now);
+    list_ends(&mut index, now);
     assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 1);
+}
+
+#[test]
+fn a_policy_that_covers_nothing_is_published_again_when_namespaces_come_go_or_change_their_labels()
+{
+    let now: Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let selector = serde_json::from_value(json!({"matchLabels": {"team": "shop"}})).unwrap();
+    let scope = Scope::Cluster(Selection::new(Some(&selector), None).unwrap());
+    let spec = serde_json::from_value(json!({"forbidLatestTag": true})).unwrap();
+    let policy = Arc::new(Policy::compile(scope, "shops".to_owned(), &spec).unwrap());
+    let mut index = index();
+    list_begins(&mut index);
+    list_ends(&mut index, now);
+    // The sentence that is published after the namespaces changed; nothing where the policy's state did not change.
+    let mut after = |namespaces: &[(&str, &str)]| {
+        let known = namespaces.iter().map(|(name, team)| {
+            let labels = BTreeMap::from([("team".to_owned(), (*team).to_owned())]);
+            ((*name).to_owned(), NamespaceMetadata { labels, ..NamespaceMetadata::default() })
+        });
+        let set = PolicySet::new([Arc::clone(&policy)], Arc::new(known.collect()));
+        let _ = index.policies(Arc::new(set), now);
+        let mut updates = index.take_policies(now);
+        let observed = updates.pop()?.observed?;
+        Some(observed.covers_nothing.clone().unwrap_or_else(|| "covers a namespace".to_owned()))
+    };
+    let none = Some("no namespace has the labels team=shop".to_owned());
+    let some = Some("covers a namespace".to_owned());
+    assert_eq!(after(&[("lab", "lab")]), none);
+    assert_eq!(after(&[("lab", "lab"), ("web", "web")]), None);
+    assert_eq!(after(&[("lab", "lab"), ("shop", "shop")]), some);
+    assert_eq!(after(&[("lab", "lab"), ("shop", "web")]), none);
+    assert_eq!(after(&[("lab", "shop")]), some);
+    assert_eq!(after(&[("web", "web")]), none);
 }
 
 #[test]
@@ -288,14 +405,14 @@ fn a_pod_missing_from_a_new_list_is_removed_even_if_it_grows_old_during_the_list
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(1, 3)]), now);
-    index.list_begins();
+    list_begins(&mut index);
     index.pod(&observed(&pod(1, 0, 2, 0, 1)), now);
-    index.list_ends(now);
-    index.list_begins();
+    list_ends(&mut index, now);
+    list_begins(&mut index);
     let later = now + Duration::from_mins(1);
     let _ = index.age(later);
     assert_eq!(index.take_policies(later)[0].observed.as_ref().unwrap().violations(), 1);
-    index.list_ends(later);
+    list_ends(&mut index, later);
     assert_eq!(index.pods(), 0);
 }
 
@@ -312,9 +429,9 @@ fn an_exemption_that_ends_between_two_ticks_is_not_lost_when_policies_change() {
         Arc::new(PolicySet::new(policies, Arc::clone(&known)))
     };
     let _ = index.policies(set(&[]), now);
-    index.list_begins();
+    list_begins(&mut index);
     index.pod(&observed(&pod(1, 0, 1, 3, 0)), now);
-    index.list_ends(now);
+    list_ends(&mut index, now);
     assert_eq!(index.take_policies(now)[0].observed.as_ref().unwrap().violations(), 0);
     let later = now + Duration::from_secs(2);
     let _ = index.policies(set(&[policy(0, 0)]), later);
@@ -323,6 +440,42 @@ fn an_exemption_that_ends_between_two_ticks_is_not_lost_when_policies_change() {
     let violations =
         observed.map(|it| (it.policy.label.clone(), it.violations())).collect::<Vec<_>>();
     assert!(violations.contains(&("shop/p1".to_owned(), 1)), "{violations:?}");
+}
+
+#[test]
+fn an_exemption_counts_the_workloads_that_need_it_however_many_pods_and_violations_they_have() {
+    let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
+    let exemption = |rule: &str| json!({"rules": [rule], "reason": "r", "owner": "o", "expiresAt": "2026-01-01T00:01:00Z"});
+    let spec = json!({"forbidLatestTag": true, "requireLivenessProbe": true, "requireReadinessProbe": true,
+    "maxRestartCount": 9, "exemptions": [
+        exemption("forbidLatestTag"), exemption("requireLivenessProbe"), exemption("requireLivenessProbe"),
+        exemption("maxRestartCount"),
+    ]});
+    let spec = serde_json::from_value(spec).unwrap();
+    let everywhere = Scope::Cluster(Selection::default());
+    let policy = Arc::new(Policy::compile(everywhere, "own".to_owned(), &spec).unwrap());
+    let known = NAMESPACES.map(|it| (it.to_owned(), NamespaceMetadata::default()));
+    let mut index = index();
+    let set = PolicySet::new([policy], Arc::new(known.into()));
+    let _ = index.policies(Arc::new(set), now);
+    list_begins(&mut index);
+    // Six pods in each of two namespaces; those of the first Deployment have a good image.
+    let mut pods = Vec::new();
+    for (namespace, name) in [0, 1].into_iter().flat_map(|it| (0..6).map(move |pod| (it, pod))) {
+        pods.push(observed(&pod(namespace, name, usize::from(name < 2), 0, 0)));
+    }
+    for pod in &pods {
+        index.pod(pod, now);
+    }
+    list_ends(&mut index, now);
+    let mut used = |now: Timestamp| {
+        let _ = index.age(now);
+        let observed = index.take_policies(now).pop().unwrap().observed.unwrap();
+        observed.exemptions.iter().map(|it| (it.phase, it.workloads)).collect::<Vec<_>>()
+    };
+    use podgate::api::ExemptionPhase::{Active, Expired, Unused};
+    assert_eq!(used(now), [(Active, 4), (Active, 6), (Unused, 0), (Unused, 0)]);
+    assert_eq!(used(now + Duration::from_secs(30)), [(Expired, 0); 4]);
 }
 
 #[test]
@@ -338,17 +491,17 @@ fn pods_are_listed_again_when_an_exemption_from_a_rule_that_reads_whole_pods_end
     let known = NAMESPACES.map(|it| (it.to_owned(), NamespaceMetadata::default()));
     let policies = PolicySet::new([Arc::new(policy)], Arc::new(known.into()));
     let whole = |index: &mut AuditIndex, now| {
-        index.list_begins();
+        list_begins(index);
         let pod = pod(1, 0, 1, 0, 0).to_string();
         index.pod(&serde_json::from_str::<ObservedPod<true>>(&pod).unwrap(), now);
-        index.list_ends(now);
+        list_ends(index, now);
         index.take_policies(now)[0].observed.as_ref().unwrap().violations()
     };
     let mut index = index();
     let _ = index.policies(Arc::new(policies), now);
     assert_eq!(whole(&mut index, now), 0);
     let later = now + Duration::from_mins(1);
-    assert_eq!(index.age(later), NextStep::ListPods);
+    assert_eq!(index.age(later), NextStep::ListAgain);
     assert_eq!(whole(&mut index, later), 1);
     assert_eq!(index.age(later), NextStep::Done);
 }
@@ -358,13 +511,13 @@ fn twenty_namespaces_of_a_cluster_policy_have_results_and_all_have_counts() {
     let now: Timestamp = "2026-01-01T00:00:30Z".parse().unwrap();
     let mut index = index();
     let _ = index.policies(set(&[(2, 0)]), now);
-    index.list_begins();
+    list_begins(&mut index);
     for number in 0..30 {
         let mut pod = pod(1, 0, 0, 0, 0);
         pod["metadata"]["namespace"] = json!(format!("n{number:02}"));
         index.pod(&observed(&pod), now);
     }
-    index.list_ends(now);
+    list_ends(&mut index, now);
     let pictures: Vec<_> =
         index.take_namespaces().unwrap().into_iter().filter_map(|it| it.observed).collect();
     assert_eq!(pictures.len(), 30);
@@ -412,17 +565,18 @@ fn every_fixture_gets_the_same_verdict_from_its_stored_fields_as_from_the_whole_
         for pod in pods {
             let mut index = index();
             let _ = index.policies(Arc::clone(&set), now);
-            index.list_begins();
+            list_begins(&mut index);
             let whole: ObservedPod<true> = serde_json::from_str(&pod.to_string()).unwrap();
             index.pod(&whole, now);
-            index.list_ends(now);
+            list_ends(&mut index, now);
             let namespace = index.take_namespaces().unwrap().into_iter().find_map(|it| it.observed);
             let kept: BTreeSet<_> = namespace
                 .iter()
                 .flat_map(|it| &it.worst)
                 .map(|it| (it.fault.id.clone(), it.severity.as_str(), it.fault.message.clone()))
                 .collect();
-            let analysis = analysis(&set, &BTreeMap::from([((0, 0), pod.clone())]), now);
+            let analysis =
+                analysis(&set, &BTreeMap::from([((0, 0), pod.clone())]), &Objects::new(), now);
             let whole: BTreeSet<_> = analysis
                 .results
                 .iter()

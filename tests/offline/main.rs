@@ -10,6 +10,7 @@
 
 mod architecture;
 mod audit_index;
+mod audit_workloads;
 mod commands;
 mod docs;
 mod doors;
@@ -20,6 +21,7 @@ mod observability;
 mod overload;
 mod rules;
 mod scan;
+mod score;
 mod severity;
 mod standalone;
 #[path = "../support/support.rs"]

@@ -127,17 +127,41 @@ fn rules_and_dashboards_name_metrics_that_exist() {
     let recorded: BTreeSet<_> =
         rules().iter().filter_map(|it| Some(it["record"].as_str()?.to_owned())).collect();
     let record = Regex::new(r"[a-z_]+:[a-z_]+:[a-z0-9_]+").unwrap();
-    for rule in rules() {
-        let query = text(&rule, "expr");
-        assert_known(query, "a rule");
+    let assert_exists = |query: &str, from: &str| {
+        assert_known(query, from);
         for used in record.find_iter(query) {
-            assert!(recorded.contains(used.as_str()), "no rule records {}", used.as_str());
+            assert!(recorded.contains(used.as_str()), "{from}: no rule records {}", used.as_str());
         }
+    };
+    for rule in rules() {
+        assert_exists(text(&rule, "expr"), "a rule");
     }
     for (file, dashboard) in values("dashboards", ".json") {
         for panel in items(&dashboard, "panels") {
-            items(panel, "targets").for_each(|it| assert_known(text(it, "expr"), &file));
+            items(panel, "targets").for_each(|it| assert_exists(text(it, "expr"), &file));
         }
+    }
+}
+
+/// A renamed reason would silently leave the service level.
+#[test]
+fn the_service_level_counts_reasons_that_refusals_have() {
+    let refusals = read("src/admission/refusal.rs") + &read("src/admission/review.rs");
+    let reasons =
+        Regex::new(r#"podgate_admission_refusals_total\{[^}]*reason=~"([A-Za-z|]+)""#).unwrap();
+    let operations = values("dashboards", "operations.json").remove(0).1.to_string();
+    let mut counted = BTreeSet::new();
+    for query in [read("charts/podgate/rules/podgate.rules.yaml"), operations.replace("\\\"", "\"")]
+    {
+        let found = reasons.captures(&query).expect("the service level counts refusals");
+        counted.insert(found[1].to_owned());
+    }
+    assert_eq!(counted.len(), 1, "rules and dashboard count different reasons: {counted:?}");
+    for reason in counted.iter().flat_map(|it| it.split('|')) {
+        assert!(
+            refusals.contains(&format!("=> \"{reason}\"")),
+            "no refusal has the reason {reason}"
+        );
     }
 }
 

@@ -166,7 +166,7 @@ fn a_finding_names_its_place_its_rule_and_its_policy() {
         "workloads": 1,
         "skipped": 0,
         "violations": 1,
-        "score": 0
+        "score": 70
       }
     }
     "#);
@@ -367,6 +367,7 @@ fn the_exit_code_is_the_first_that_applies() {
         ("bad.yaml", bad),
         ("good.yaml", good),
         ("latest.yaml", &deployment("a", "")),
+        ("service.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"),
         ("empty/x.txt", ""),
     ]);
     for (args, code) in [
@@ -376,8 +377,10 @@ fn the_exit_code_is_the_first_that_applies() {
         ("-f latest.yaml --fail-on high", 1),
         ("-f latest.yaml --fail-on critical", 0),
         ("-f latest.yaml --fail-on never", 0),
-        ("-f latest.yaml --fail-on never --min-score 1", 4),
-        ("-f latest.yaml --min-score 1", 1),
+        ("-f latest.yaml --fail-on never --min-score 71", 4),
+        ("-f latest.yaml --fail-on never --min-score 70", 0),
+        ("-f service.yaml --min-score 100", 0),
+        ("-f latest.yaml --min-score 71", 1),
         ("-f latest.yaml -f missing.yaml", 3),
         ("-f latest.yaml -f missing.yaml -f bad.yaml", 2),
         ("-f latest.yaml -f bad.yaml --fail-on never", 2),
@@ -436,19 +439,20 @@ fn the_score_counts_workloads_that_a_policy_covers() {
     let score = |documents: &[&str]| {
         let answer =
             folder.scan_stdin(&["-f", "-", "--policy", "p.yaml"], &documents.join("---\n"));
-        answer.count("score")
+        answer.report["summary"]["score"].as_u64()
     };
     let bad = deployment("bad", "shop");
     let two = score(&[&good, &bad]);
-    assert!(two > 0 && two < 100, "{two}");
+    assert_eq!(two, Some(81), "30 · ln 2 / ln 3 is lost");
     assert_eq!(
         score(&[&good, &bad, &pod("bad-h-1"), &pod("bad-h-2")]),
         two,
         "its pods are the Deployment's"
     );
     assert_eq!(score(&[&good, &bad, &deployment("elsewhere", "lab")]), two, "no policy covers it");
-    assert_eq!(score(&[&good]), 100);
-    assert_eq!(score(&[]), 100);
+    assert_eq!(score(&[&good]), Some(100));
+    assert_eq!(score(&[&deployment("elsewhere", "lab")]), None);
+    assert_eq!(score(&[]), None);
 }
 
 #[cfg(unix)]

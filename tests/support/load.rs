@@ -1,12 +1,13 @@
-//! Many pods of many workloads, created fast. Each workload's pods have an existing owner, so that they are not
-//! garbage-collected, and its controller does nothing.
+//! Many pods of many workloads, created fast. The owner of a workload's pods is a Deployment that is paused and wants no
+//! pods, so that the pods are not garbage-collected and its controller does nothing.
 
 use std::collections::HashMap;
 use std::ops::Range;
 use std::time::Duration;
 
 use futures::{StreamExt, stream};
-use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Pod, ServiceAccount};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{Namespace, Pod, ServiceAccount};
 use kube::Client;
 use kube::api::{Api, PostParams};
 use serde_json::{Value, json};
@@ -52,12 +53,18 @@ pub async fn pods(
     let owners: Vec<(usize, Value)> = stream::iter(workloads)
         .map(|first| async move {
             let workload = first / PODS_OF_A_WORKLOAD;
-            let api: Api<ConfigMap> =
+            let api: Api<Deployment> =
                 Api::namespaced(client.clone(), &namespace(workload, namespaces));
             let name = format!("w{workload}");
-            let object = serde_json::from_value(json!({"metadata": {"name": name}})).unwrap();
+            let mut template = pod(workload);
+            template["metadata"]["labels"]["workload"] = name.clone().into();
+            let object = json!({"metadata": {"name": name}, "spec": {
+                "paused": true, "replicas": 0, "template": template,
+                "selector": {"matchLabels": {"workload": name}},
+            }});
+            let object = serde_json::from_value(object).unwrap();
             let owner = api.create(&PostParams::default(), &object).await.unwrap();
-            let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": name,
+            let reference = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": name,
                 "uid": owner.metadata.uid, "controller": true});
             (workload, reference)
         })

@@ -14,7 +14,8 @@ for _, condition in ipairs(obj.status.conditions) do
   end
 end
 for _, condition in ipairs(obj.status.conditions) do
-  if condition.type == "Ready" and condition.status == "True" then
+  -- A policy that covers no namespace yet is in force for those to come, and must not keep a sync from making them.
+  if condition.type == "Ready" and (condition.status == "True" or condition.reason == "CoversNothing") then
     return { status = "Healthy", message = obj.status.message or condition.message }
   end
 end

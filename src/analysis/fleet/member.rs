@@ -1,12 +1,11 @@
 //! One cluster of a fleet: its state and the counts of its violations.
 
-use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use super::super::cluster::AnalysisError;
-use super::super::result::Analysis;
+use super::super::result::{Analysis, RuleCount};
 use super::state::ClusterState;
 use crate::api::{Classification, Severity};
 use crate::findings::FaultKind;
@@ -34,10 +33,14 @@ pub struct Member {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ClusterFindings {
-    pub score: u8,
-    pub classification: Classification,
+    /// Null if the cluster has no workload, and so is the class.
+    pub score: Option<u8>,
+    pub classification: Option<Classification>,
     pub workloads: u64,
+    /// Violations; one that several policies find counts once.
     pub violations: u64,
+    /// Workloads that want more pods than they have, and whose new pods admission would deny.
+    pub refused: u64,
     pub severities: BySeverity,
     pub lost_points: BTreeMap<&'static str, u8>,
     /// Sorted by severity, then by violations, most first.
@@ -56,16 +59,6 @@ pub struct BySeverity {
     pub high: u64,
     pub medium: u64,
     pub low: u64,
-}
-
-/// The number of violations of a rule.
-#[derive(Clone, Debug, Eq, PartialEq, Serialize)]
-pub struct RuleCount {
-    /// The rule's id, followed by the check if the rule has several: `podSecurity/hostPathVolumes`.
-    pub rule: String,
-    /// The highest severity of its violations.
-    pub severity: Severity,
-    pub violations: u64,
 }
 
 impl Member {
@@ -112,25 +105,18 @@ impl Member {
 impl ClusterFindings {
     fn of(analysis: Analysis) -> Self {
         let mut severities = BySeverity::default();
-        let mut rules = BTreeMap::<&str, RuleCount>::new();
-        for violation in &analysis.results {
-            severities.count(violation.severity);
-            let rule = rules.entry(&violation.rule).or_insert_with(|| RuleCount {
-                rule: violation.rule.clone(),
-                severity: violation.severity,
-                violations: 0,
-            });
-            rule.severity = rule.severity.min(violation.severity);
-            rule.violations += 1;
+        let distinct = analysis.distinct();
+        for it in &distinct {
+            severities.count(it.violation.severity);
         }
-        let mut rules: Vec<_> = rules.into_values().collect();
-        worst_first(&mut rules);
+        let (violations, rules) = (distinct.len() as u64, RuleCount::of(&distinct));
         let policies_incomplete = analysis.own.as_ref().is_some_and(|own| own.incomplete);
         Self {
             score: analysis.summary.counts.score,
             classification: analysis.summary.classification,
             workloads: analysis.summary.counts.workloads,
-            violations: analysis.summary.counts.violations,
+            violations,
+            refused: analysis.refused.len() as u64,
             severities,
             lost_points: analysis.summary.lost_points,
             rules,
@@ -160,11 +146,4 @@ impl BySeverity {
         ]
         .into_iter()
     }
-}
-
-pub(super) fn worst_first(rules: &mut [RuleCount]) {
-    rules.sort_by(|a, b| {
-        let key = |it: &RuleCount| (it.severity, Reverse(it.violations));
-        key(a).cmp(&key(b)).then_with(|| a.rule.cmp(&b.rule))
-    });
 }

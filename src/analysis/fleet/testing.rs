@@ -7,7 +7,7 @@ use super::Member;
 use crate::api::{Classification, Severity};
 use crate::findings::{Summary, Violation};
 
-fn violation(rule: &str, severity: Severity) -> Violation {
+fn violation(number: usize, rule: &str, severity: Severity) -> Violation {
     Violation {
         file: None,
         line: None,
@@ -19,7 +19,7 @@ fn violation(rule: &str, severity: Severity) -> Violation {
         rule: rule.to_owned(),
         severity,
         container: None,
-        path: "spec".to_owned(),
+        path: format!("spec.containers[{number}]"),
         value: None,
         message: "it is wrong".to_owned(),
         fix: None,
@@ -27,16 +27,19 @@ fn violation(rule: &str, severity: Severity) -> Violation {
 }
 
 pub fn analysis(violations: &[(&str, Severity)], policies: &[(&str, &str)]) -> Analysis {
-    let results: Vec<_> = violations.iter().map(|(rule, it)| violation(rule, *it)).collect();
-    let counts = Summary { violations: results.len() as u64, score: 90, ..Summary::default() };
+    let results = violations.iter().enumerate();
+    let results: Vec<_> = results.map(|(n, (rule, it))| violation(n, rule, *it)).collect();
+    let counts =
+        Summary { violations: results.len() as u64, score: Some(90), ..Summary::default() };
     let hash = |(name, hash): &(&str, &str)| ((*name).to_owned(), (*hash).to_owned());
     let hashes = policies.iter().map(hash).collect();
     Analysis {
         namespaces: Vec::new(),
+        refused: Vec::new(),
         results,
         summary: ClusterScore {
             counts,
-            classification: Classification::Healthy,
+            classification: Some(Classification::Healthy),
             lost_points: BTreeMap::new(),
         },
         faults: Vec::new(),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 
-use crate::api::{Classification, Severity};
+use crate::api::{Classification, EndsWithin, Severity};
 use crate::findings::Fault;
 
 /// A whole preview. `-o json` prints it with `apiVersion: podgate/v1` as its first field.
@@ -77,8 +77,9 @@ pub struct Change {
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Standing {
-    pub score: u8,
-    pub classification: Classification,
+    /// Null if there is no workload, and so is the class.
+    pub score: Option<u8>,
+    pub classification: Option<Classification>,
 }
 
 #[derive(Debug, Serialize)]
@@ -174,6 +175,16 @@ pub struct ExemptionUse {
     pub reason: String,
     pub owner: String,
     pub expires_at: Option<Time>,
+    /// How near its end is; null if it ends later than in a week, never, or has ended.
+    pub ends_within: Option<EndsWithin>,
+}
+
+impl ExemptionUse {
+    /// When it expires, as a cell of a table; empty if it never does.
+    pub fn expires(&self) -> String {
+        let end = self.expires_at.as_ref().map(|end| end.0.to_string()).unwrap_or_default();
+        self.ends_within.map_or(end.clone(), |within| format!("{end} ({within})"))
+    }
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]

@@ -17,6 +17,7 @@ use crate::policy::compile::Policy;
 use crate::policy::decision::{Before, decide};
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge_as_created, judge_running};
+use crate::policy::exemption::ends_within;
 use crate::policy::observed::WorkloadKey;
 use crate::policy::owner;
 use crate::policy::pod_status::PodStatus;
@@ -205,6 +206,7 @@ impl<'p> PreviewJudge<'p> {
                     reason: exemption.reason.clone(),
                     owner: exemption.owner.clone(),
                     expires_at: exemption.expires_at.clone(),
+                    ends_within: ends_within(exemption, self.now),
                 }
             })
         });

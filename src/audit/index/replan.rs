@@ -1,4 +1,5 @@
-//! Applies changed policies: judges the pods of the namespaces concerned again, from the facts kept of them.
+//! Applies changed policies: judges the pods and templates of the namespaces concerned again, from the facts kept of
+//! them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,10 +15,10 @@ use super::super::totals::Totals;
 use super::{AuditIndex, DEFAULT_CHECKS, NextStep, Replan};
 use crate::policy::observed::WorkloadKey;
 use crate::policy::policy_set::PolicySet;
-use crate::policy::score::Weights;
+use crate::policy::score::Costs;
 
 impl AuditIndex {
-    /// Puts policies in force, and judges the pods again in each namespace whose policies changed.
+    /// Puts policies in force, and judges pods and templates again in each namespace whose policies changed.
     pub fn policies(&mut self, policies: Arc<PolicySet>, now: Timestamp) -> NextStep {
         // Exemptions that expired since the last call are handled first: `expiry` below only covers later ones.
         let mut next = self.age(now);
@@ -32,11 +33,21 @@ impl AuditIndex {
             });
             ids.insert(address(policy), id);
             by_key.insert(key, id);
+            // Namespaces that come, go or change their labels change it too.
+            let covers_nothing = self.policies.in_force.covers_nothing(policy);
             match self.totals.get_mut(&id) {
-                Some(totals) if Arc::ptr_eq(&totals.policy, policy) => continue,
-                Some(totals) => totals.policy = Arc::clone(policy),
+                Some(totals)
+                    if Arc::ptr_eq(&totals.policy, policy)
+                        && totals.covers_nothing == covers_nothing =>
+                {
+                    continue;
+                }
+                Some(totals) => {
+                    totals.policy = Arc::clone(policy);
+                    totals.covers_nothing = covers_nothing;
+                }
                 None => {
-                    self.totals.insert(id, Totals::new(Arc::clone(policy)));
+                    self.totals.insert(id, Totals::new(Arc::clone(policy), covers_nothing));
                 }
             }
             self.unpublished.mark_policy(id);
@@ -51,11 +62,10 @@ impl AuditIndex {
         (self.ids, self.by_key) = (ids, by_key);
         self.expiry = self.next_expiry(now);
         for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
-            if self.replan(&namespace, Replan::IfChanged, now) == NextStep::ListPods {
-                next = NextStep::ListPods;
+            if self.replan(&namespace, Replan::IfChanged, now) == NextStep::ListAgain {
+                next = NextStep::ListAgain;
             }
         }
-        self.unpublished.mark_scores();
         next
     }
 
@@ -81,19 +91,19 @@ impl AuditIndex {
         let document = plan
             .reads_documents()
             .then(|| self.policies.in_force.namespace_object(Some(namespace)));
-        let weights = Weights::live(plan.policies().iter().map(AsRef::as_ref));
+        let costs = Costs::of(plan.policies().iter().map(AsRef::as_ref));
         let Some(state) = self.namespaces.get_mut(namespace) else { return NextStep::Done };
         let same = state.policies().len() == in_force.len()
             && state.policies().values().zip(in_force.values()).all(|(a, b)| Arc::ptr_eq(a, b));
         if same && state.document == document && replan == Replan::IfChanged {
             return NextStep::Done;
         }
-        let next = if document.is_some() { NextStep::ListPods } else { NextStep::Done };
+        let next = if document.is_some() { NextStep::ListAgain } else { NextStep::Done };
         state.document = document;
         let known: BTreeSet<_> = state.cells.keys().copied().collect();
         let counted: BTreeMap<_, _> =
             state.cells.iter().map(|(id, cell)| (*id, cell.counted.clone())).collect();
-        for id in state.replan(in_force, weights) {
+        for id in state.replan(in_force, costs) {
             let before = counted.get(&id).cloned().unwrap_or_default();
             if let Some(totals) = self.totals.get_mut(&id) {
                 totals.change(namespace, &before, &CellSums::default());
@@ -127,6 +137,7 @@ impl AuditIndex {
             *counted += 1;
             self.mark_changed(namespace, changed);
         }
+        self.replan_templates(namespace, &counted, &known, now);
         next
     }
 }

@@ -8,15 +8,29 @@ use super::super::cell::Transition;
 use super::super::facts::PolicyId;
 use super::super::namespace::PolicyTransitions;
 use super::super::totals::Totals;
+use crate::api::Severity;
 use crate::policy::key::PolicyKey;
-use crate::policy::observed::{Violation, WorkloadKey};
+use crate::policy::observed::{RefusedWorkload, Violation, WorkloadKey};
 use crate::policy::score::Score;
 
 /// The scores of namespaces by all policies in force there.
 pub struct NamespaceScores {
-    /// The namespaces whose score changed; `None` where the namespace is gone.
-    pub changed: Vec<(String, Option<Score>)>,
-    pub cluster: Score,
+    /// The namespaces whose counts changed.
+    pub changed: Vec<NamespaceCounts>,
+    /// `None` if no namespace has a workload.
+    pub cluster: Option<Score>,
+}
+
+/// The counts of a namespace, by all policies in force there.
+pub struct NamespaceCounts {
+    pub name: String,
+    /// `None` where no workload is left.
+    pub score: Option<Score>,
+    /// The number of open violations by rule or check and severity. What several policies find counts once, by the
+    /// highest severity.
+    pub open: BTreeMap<(String, Severity), u64>,
+    /// The number of workloads that want more pods than they have, and whose new ones admission would refuse.
+    pub refused: u64,
 }
 
 #[derive(Default)]
@@ -28,10 +42,10 @@ pub(super) struct Unpublished {
     /// Whether `in_namespaces` has been published once.
     pub namespaces_published: bool,
     pub namespaces: BTreeSet<Arc<str>>,
-    /// Whether namespaces may have come or gone.
-    pub scores: bool,
     /// The keys of policies that are gone.
     pub gone: BTreeMap<PolicyId, PolicyKey>,
+    /// The workloads whose new pods a policy began to refuse.
+    pub refused: Vec<(PolicyId, RefusedWorkload)>,
     transitions: BTreeMap<TransitionKey, NetTransition>,
 }
 
@@ -66,11 +80,6 @@ impl Unpublished {
 
     pub fn mark_namespace(&mut self, namespace: &Arc<str>) {
         self.namespaces.insert(Arc::clone(namespace));
-    }
-
-    /// Namespaces may have come or gone.
-    pub fn mark_scores(&mut self) {
-        self.scores = true;
     }
 
     /// Marks the cells whose counts changed, but drops the transitions.
@@ -119,6 +128,5 @@ impl Unpublished {
     ) {
         self.policies.extend(totals.keys());
         self.namespaces.extend(namespaces.cloned());
-        self.scores = true;
     }
 }

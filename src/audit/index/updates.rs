@@ -1,20 +1,20 @@
 //! Takes updates out of the index: what changed since the last call, described for status, reports, Events and metrics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::super::cell::{CellSums, NamespaceCell, Transition};
 use super::super::facts::PolicyId;
+use super::super::namespace::AuditedNamespace;
 use super::super::totals::Totals;
 use super::AuditIndex;
-use super::unpublished::{NamespaceScores, Unpublished};
+use super::unpublished::{NamespaceCounts, NamespaceScores, Unpublished};
 use crate::api::{RemediationMode, Severity};
 use crate::policy::observed::{
-    Change, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate, Refused,
+    Change, Changed, NamespaceUpdate, ObservedNamespace, ObservedPolicy, PolicyUpdate,
 };
-use crate::policy::score::Score;
 
 /// The most violations listed for a policy, and for a policy in a namespace.
 const WORST: usize = 10;
@@ -65,12 +65,19 @@ impl AuditIndex {
         Some(updates)
     }
 
-    /// Takes the violations that began or went since the first list was complete.
+    /// Takes what changed since the first list was complete: the violations that began or went, and the workloads whose
+    /// new pods a policy began to refuse.
     pub fn take_changes(&mut self) -> Vec<Change> {
+        self.settle();
         let transitions = self.unpublished.take_transitions();
-        let changes = transitions.filter_map(|(id, Transition { violation, gone })| {
+        let violations = transitions.map(|(id, Transition { violation, gone })| {
+            (id, if gone { Changed::Closed(violation) } else { Changed::Opened(violation) })
+        });
+        let refused = std::mem::take(&mut self.unpublished.refused).into_iter();
+        let changes = violations.chain(refused.map(|(id, it)| (id, Changed::Refused(it))));
+        let changes = changes.filter_map(|(id, what)| {
             let policy = Arc::clone(&self.totals.get(&id)?.policy);
-            Some(Change { policy, violation, gone })
+            Some(Change { policy, what })
         });
         changes.collect()
     }
@@ -80,32 +87,20 @@ impl AuditIndex {
         if !self.settle() {
             return None;
         }
-        let mut names = std::mem::take(&mut self.unpublished.namespaces);
-        if !std::mem::take(&mut self.unpublished.scores) && names.is_empty() {
+        let names = std::mem::take(&mut self.unpublished.namespaces);
+        if names.is_empty() {
             return None;
         }
-        let known: BTreeSet<&str> = self.policies.in_force.namespaces().collect();
-        // A namespace without pods has a score for as long as it exists.
-        names.extend(
-            known.iter().filter(|name| !self.scored.contains(**name)).map(|it| (*it).into()),
-        );
-        names.extend(self.scored.iter().filter(|name| !known.contains(&***name)).cloned());
-        let mut changed = Vec::new();
-        for name in names {
-            let state = self.namespaces.get(&name);
-            let score = match state {
-                Some(state) => Some(state.counted.score()),
-                None => known
-                    .contains(&*name)
-                    .then(|| Score { points: 100, lost_points: BTreeMap::new() }),
-            };
-            if score.is_some() {
-                self.scored.insert(Arc::clone(&name));
-            } else {
-                self.scored.remove(&name);
+        let counts = |name: &Arc<str>| {
+            let state = self.namespaces.get(name);
+            NamespaceCounts {
+                name: name.to_string(),
+                score: state.and_then(|state| state.counted.score()),
+                open: state.map(AuditedNamespace::open_by_rule).unwrap_or_default(),
+                refused: state.map_or(0, AuditedNamespace::refused_workloads),
             }
-            changed.push((name.to_string(), score));
-        }
+        };
+        let changed = names.iter().map(counts).collect();
         Some(NamespaceScores { changed, cluster: self.cluster.score() })
     }
 
@@ -113,6 +108,10 @@ impl AuditIndex {
     fn settle(&mut self) -> bool {
         if !self.complete {
             return false;
+        }
+        for name in self.unpublished.namespaces.iter().cloned().collect::<Vec<_>>() {
+            let begun = self.count_refused(&name);
+            self.unpublished.refused.extend(begun);
         }
         for name in &self.unpublished.namespaces {
             let Some(state) = self.namespaces.get_mut(name) else { continue };
@@ -139,7 +138,7 @@ impl AuditIndex {
             }
         }
         for name in &self.unpublished.namespaces {
-            if self.namespaces.get(name).is_some_and(|state| state.pods.is_empty()) {
+            if self.namespaces.get(name).is_some_and(|state| state.is_empty()) {
                 self.namespaces.remove(name);
             }
         }
@@ -156,20 +155,22 @@ impl AuditIndex {
                 break;
             }
         }
-        let cells = self.namespaces.values().filter_map(|state| state.cells.get(&id));
-        let used = if totals.policy.has_exemptions() {
-            cells.flat_map(NamespaceCell::used).collect()
-        } else {
-            BTreeSet::new()
-        };
+        let mut exempted = BTreeMap::new();
+        if totals.policy.has_exemptions() {
+            let cells = self.namespaces.values().filter_map(|state| state.cells.get(&id));
+            for place in cells.flat_map(NamespaceCell::exempted) {
+                *exempted.entry(place).or_default() += 1;
+            }
+        }
         ObservedPolicy {
             policy: Arc::clone(&totals.policy),
             score: totals.loss.score(),
             workloads: totals.workloads,
             open: totals.open,
             worst,
-            exemptions: totals.policy.exemptions(&used, now),
-            refused: Refused::default(),
+            exemptions: totals.policy.exemptions(&exempted, now),
+            refused: self.refused(id, totals.refused),
+            covers_nothing: totals.covers_nothing.clone(),
         }
     }
 

@@ -5,59 +5,115 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::super::columns::{self, Detail, TableCell};
-use crate::analysis::result::Analysis;
-use crate::api::Classification;
-use crate::findings::Violation;
+use super::super::formats::{by_severity, count};
+use crate::analysis::result::{Analysis, DistinctViolation, RefusedPods, RuleCount};
 use crate::policy::text::clip;
 
-/// The violations that the brief table shows, and the rules of each namespace.
-const SHOWN_VIOLATIONS: usize = 10;
+/// The rows of each table that the brief form shows, and the rules in each namespace's row.
+const SHOWN_ROWS: usize = 10;
 const SHOWN_RULES: usize = 3;
 /// The row of all namespaces together. No namespace can have this name.
 const TOTAL: &str = "(cluster)";
 
 type LostPoints = BTreeMap<&'static str, u8>;
 
-/// The namespaces, then the violations: the worst of them, or all with [`Detail::Full`].
+/// A line of the counts, then the refused workloads, the namespaces, the rules and the violations: the worst of each,
+/// or all with [`Detail::Full`].
 pub(crate) fn table(analysis: &Analysis, detail: Detail) -> String {
-    let mut text = scores(analysis, detail);
-    let results = &analysis.results;
-    let shown =
-        if detail == Detail::Full { results.len() } else { results.len().min(SHOWN_VIOLATIONS) };
-    if shown > 0 {
-        text.push('\n');
-        text.push_str(&violations(results.iter().take(shown), detail));
+    let violations = analysis.distinct();
+    let mut text = format!("{}\n\n", summary(analysis, &violations));
+    if !analysis.refused.is_empty() {
+        let _ = writeln!(text, "Refused now:\n{}", refused(&analysis.refused, detail));
     }
-    if results.len() > shown {
-        let _ = writeln!(text, "and {} more: -o wide", results.len() - shown);
+    text.push_str(&scores(analysis, &violations, detail));
+    if !violations.is_empty() {
+        let _ = write!(text, "\n{}", rules(&violations, detail));
+        let _ = write!(text, "\n{}", list(&violations, detail));
     }
     text
 }
 
-fn scores(analysis: &Analysis, detail: Detail) -> String {
+/// `2 workloads are refused; 5 violations (1 critical, 4 high) in 3 workloads`
+fn summary(analysis: &Analysis, violations: &[DistinctViolation<'_>]) -> String {
+    let workloads = count(analysis.summary.counts.workloads, "workload");
+    let found = match violations.len() as u64 {
+        0 => format!("no violation in {workloads}"),
+        all => {
+            let by_severity = by_severity(violations.iter().map(|it| it.violation.severity));
+            format!("{} ({by_severity}) in {workloads}", count(all, "violation"))
+        }
+    };
+    match analysis.refused.len() as u64 {
+        0 => found,
+        1 => format!("1 workload is refused; {found}"),
+        refused => format!("{refused} workloads are refused; {found}"),
+    }
+}
+
+/// A table of the first rows, and a line that says how many more there are.
+fn worst<T>(
+    headings: &[&str],
+    rows: &[T],
+    detail: Detail,
+    row: impl Fn(&T) -> Vec<TableCell>,
+) -> String {
+    let shown = if detail == Detail::Full { rows.len() } else { rows.len().min(SHOWN_ROWS) };
+    let mut text = columns::table(headings, rows.iter().take(shown).map(row).collect());
+    if rows.len() > shown {
+        let _ = writeln!(text, "and {} more: -o wide", rows.len() - shown);
+    }
+    text
+}
+
+fn refused(refused: &[RefusedPods], detail: Detail) -> String {
+    worst(&["NAMESPACE", "WORKLOAD", "PODS", "POLICY", "MESSAGE"], refused, detail, |it| {
+        vec![
+            TableCell::new(&it.namespace),
+            TableCell::new(&clip(&format!("{}/{}", it.kind, it.name))),
+            TableCell::new(&format!("{} of {}", it.running, count(it.wanted.into(), "pod"))),
+            TableCell::new(&it.policies.join(", ")),
+            TableCell::new(&it.message),
+        ]
+    })
+}
+
+fn rules(violations: &[DistinctViolation<'_>], detail: Detail) -> String {
+    let rules = RuleCount::of(violations);
+    worst(&["SEVERITY", "RULE", "VIOLATIONS"], &rules, detail, |it| {
+        vec![
+            TableCell::new(it.severity.as_str()),
+            TableCell::new(&it.rule),
+            TableCell::new(&it.violations.to_string()),
+        ]
+    })
+}
+
+fn scores(analysis: &Analysis, violations: &[DistinctViolation<'_>], detail: Detail) -> String {
+    let mut by_namespace = BTreeMap::<_, u64>::new();
+    for it in violations {
+        *by_namespace.entry(it.violation.namespace.as_deref()).or_default() += 1;
+    }
     let mut headings =
         vec!["NAMESPACE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS", "LOST POINTS"];
-    let row =
-        |name: &str, score: u8, class: Classification, counts: [u64; 2], lost: &LostPoints| {
-            let [workloads, violations] = counts.map(|count| TableCell::new(&count.to_string()));
-            let (score, class) =
-                (TableCell::new(&score.to_string()), TableCell::new(&format!("{class:?}")));
-            vec![
-                TableCell::new(name),
-                score,
-                class,
-                workloads,
-                violations,
-                TableCell::or_none(&costs(lost, detail)),
-            ]
-        };
+    let row = |name: &str, score, class, counts: [u64; 2], lost: &LostPoints| {
+        let [workloads, violations] = counts.map(|count| TableCell::new(&count.to_string()));
+        vec![
+            TableCell::new(name),
+            TableCell::new(&columns::score(score)),
+            TableCell::new(&columns::class(class)),
+            workloads,
+            violations,
+            TableCell::or_none(&costs(lost, detail)),
+        ]
+    };
     let namespaces = analysis.namespaces.iter().map(|it| {
-        let counts = [it.workloads, it.violations];
+        let violations = by_namespace.get(&Some(it.namespace.as_str())).copied();
+        let counts = [it.workloads, violations.unwrap_or_default()];
         row(&it.namespace, it.score, it.classification, counts, &it.lost_points)
     });
     let mut rows: Vec<_> = namespaces.collect();
     let all = &analysis.summary;
-    let counts = [all.counts.workloads, all.counts.violations];
+    let counts = [all.counts.workloads, violations.len() as u64];
     rows.push(row(TOTAL, all.counts.score, all.classification, counts, &all.lost_points));
     if detail == Detail::Full {
         headings.push("POLICIES");
@@ -77,26 +133,19 @@ fn costs(lost: &LostPoints, detail: Detail) -> String {
     costs.collect::<Vec<_>>().join(", ")
 }
 
-fn violations<'a>(results: impl Iterator<Item = &'a Violation>, detail: Detail) -> String {
-    let mut headings = vec!["SEVERITY", "RULE", "NAMESPACE", "WORKLOAD", "CONTAINER", "MESSAGE"];
-    if detail == Detail::Full {
-        headings.insert(2, "POLICY");
-    }
-    let row = |it: &Violation| {
-        let mut cells = vec![
+fn list(violations: &[DistinctViolation<'_>], detail: Detail) -> String {
+    let headings = ["SEVERITY", "RULE", "POLICY", "NAMESPACE", "WORKLOAD", "CONTAINER", "MESSAGE"];
+    worst(&headings, violations, detail, |DistinctViolation { violation: it, policies }| {
+        vec![
             TableCell::new(it.severity.as_str()),
             TableCell::new(&it.rule),
+            TableCell::new(&policies.join(", ")),
             TableCell::new(it.namespace.as_deref().unwrap_or_default()),
             TableCell::new(&clip(&format!("{}/{}", it.kind, it.name))),
             TableCell::or_none(it.container.as_deref().unwrap_or_default()),
             TableCell::new(&it.message),
-        ];
-        if detail == Detail::Full {
-            cells.insert(2, TableCell::new(&it.policy));
-        }
-        cells
-    };
-    columns::table(&headings, results.map(row).collect())
+        ]
+    })
 }
 
 #[cfg(test)]
@@ -104,8 +153,8 @@ mod tests {
     use super::super::Versioned;
     use super::*;
     use crate::analysis::result::{ClusterScore, NamespaceScore, RuleScore};
-    use crate::api::Severity;
-    use crate::findings::Summary;
+    use crate::api::{Classification, Severity};
+    use crate::findings::{Summary, Violation};
 
     fn violation(number: usize) -> Violation {
         Violation {
@@ -128,10 +177,10 @@ mod tests {
 
     fn analysis(violations: usize) -> Analysis {
         let lost: LostPoints = [("a", 1), ("b", 2), ("c", 3), ("d", 4)].into();
-        let namespace = |name: &str, score, lost_points: LostPoints| NamespaceScore {
+        let namespace = |name: &str, score: Option<u8>, lost_points: LostPoints| NamespaceScore {
             namespace: name.to_owned(),
             score,
-            classification: Classification::Healthy,
+            classification: score.map(|_| Classification::Healthy),
             workloads: 2,
             pods: 4,
             violations: violations as u64,
@@ -147,8 +196,8 @@ mod tests {
         let violations = (0..violations).map(violation).collect::<Vec<_>>();
         Analysis {
             namespaces: vec![
-                namespace("lab", 100, LostPoints::new()),
-                namespace("shop", 90, lost.clone()),
+                namespace("lab", None, LostPoints::new()),
+                namespace("shop", Some(90), lost.clone()),
             ],
             summary: ClusterScore {
                 counts: Summary {
@@ -156,11 +205,12 @@ mod tests {
                     workloads: 4,
                     skipped: 1,
                     violations: violations.len() as u64,
-                    score: 95,
+                    score: Some(95),
                 },
-                classification: Classification::Healthy,
+                classification: Some(Classification::Healthy),
                 lost_points: lost,
             },
+            refused: Vec::new(),
             results: violations,
             faults: Vec::new(),
             notes: Vec::new(),
@@ -168,29 +218,96 @@ mod tests {
         }
     }
 
+    fn refused(running: u32, wanted: u32) -> RefusedPods {
+        RefusedPods {
+            namespace: "shop".to_owned(),
+            kind: "Deployment".to_owned(),
+            name: format!("cart-{wanted}"),
+            wanted,
+            running,
+            policies: vec!["shop/baseline".to_owned(), "every".to_owned()],
+            message: "spec.containers[0].image is \"nginx\"".to_owned(),
+        }
+    }
+
     #[test]
     fn the_table_shows_scores_with_what_costs_most_and_the_worst_violations() {
         insta::assert_snapshot!(table(&analysis(1), Detail::Brief), @r#"
+        1 violation (1 high) in 4 workloads
+
         NAMESPACE   SCORE   CLASS     WORKLOADS   VIOLATIONS   LOST POINTS
-        lab         100     Healthy   2           1            <none>
+        lab         -       -         2           0            <none>
         shop        90      Healthy   2           1            d 4, c 3, b 2
         (cluster)   95      Healthy   4           1            d 4, c 3, b 2
 
-        SEVERITY   RULE              NAMESPACE   WORKLOAD            CONTAINER   MESSAGE
-        high       forbidLatestTag   shop        Deployment/cart-0   <none>      spec.containers[0].image is "nginx"
+        SEVERITY   RULE              VIOLATIONS
+        high       forbidLatestTag   1
+
+        SEVERITY   RULE              POLICY          NAMESPACE   WORKLOAD            CONTAINER   MESSAGE
+        high       forbidLatestTag   shop/baseline   shop        Deployment/cart-0   <none>      spec.containers[0].image is "nginx"
         "#);
         let long = table(&analysis(12), Detail::Brief);
+        assert!(long.starts_with("12 violations (12 high) in 4 workloads\n"), "{long}");
         assert!(long.ends_with("and 2 more: -o wide\n"), "{long}");
-        assert!(!table(&analysis(0), Detail::Brief).contains("SEVERITY"));
+        let none = table(&analysis(0), Detail::Brief);
+        assert!(none.starts_with("no violation in 4 workloads\n"), "{none}");
+        assert!(!none.contains("SEVERITY"), "{none}");
+    }
+
+    #[test]
+    fn the_refused_workloads_come_first() {
+        let mut analysis = analysis(1);
+        analysis.refused = vec![refused(0, 4), refused(0, 1)];
+        let text = table(&analysis, Detail::Brief);
+        let first: Vec<_> = text.lines().take(6).collect();
+        insta::assert_snapshot!(first.join("\n") + "\n", @r#"
+        2 workloads are refused; 1 violation (1 high) in 4 workloads
+
+        Refused now:
+        NAMESPACE   WORKLOAD            PODS          POLICY                 MESSAGE
+        shop        Deployment/cart-4   0 of 4 pods   shop/baseline, every   spec.containers[0].image is "nginx"
+        shop        Deployment/cart-1   0 of 1 pod    shop/baseline, every   spec.containers[0].image is "nginx"
+        "#);
+        analysis.refused.truncate(1);
+        let one = table(&analysis, Detail::Full);
+        assert!(one.starts_with("1 workload is refused; "), "{one}");
+    }
+
+    #[test]
+    fn a_violation_that_two_policies_find_is_one_line_with_both_names() {
+        let mut analysis = analysis(1);
+        let mut second = violation(0);
+        second.policy = "every".to_owned();
+        second.severity = Severity::Low;
+        let mut other = violation(0);
+        other.policy = "every".to_owned();
+        other.message = "another requirement".to_owned();
+        analysis.results.extend([second, other]);
+        let text = table(&analysis, Detail::Brief);
+        let lines: Vec<_> = text.lines().skip(7).collect();
+        insta::assert_snapshot!(lines.join("\n") + "\n", @r#"
+        SEVERITY   RULE              VIOLATIONS
+        high       forbidLatestTag   2
+
+        SEVERITY   RULE              POLICY                 NAMESPACE   WORKLOAD            CONTAINER   MESSAGE
+        high       forbidLatestTag   shop/baseline, every   shop        Deployment/cart-0   <none>      spec.containers[0].image is "nginx"
+        high       forbidLatestTag   every                  shop        Deployment/cart-0   <none>      another requirement
+        "#);
+        assert!(text.starts_with("2 violations (2 high) in 4 workloads\n"), "{text}");
     }
 
     #[test]
     fn the_wide_table_shows_everything() {
         insta::assert_snapshot!(table(&analysis(1), Detail::Full), @r#"
+        1 violation (1 high) in 4 workloads
+
         NAMESPACE   SCORE   CLASS     WORKLOADS   VIOLATIONS   LOST POINTS          POLICIES
-        lab         100     Healthy   2           1            <none>               shop/baseline, every
+        lab         -       -         2           0            <none>               shop/baseline, every
         shop        90      Healthy   2           1            d 4, c 3, b 2, a 1   shop/baseline, every
         (cluster)   95      Healthy   4           1            d 4, c 3, b 2, a 1
+
+        SEVERITY   RULE              VIOLATIONS
+        high       forbidLatestTag   1
 
         SEVERITY   RULE              POLICY          NAMESPACE   WORKLOAD            CONTAINER   MESSAGE
         high       forbidLatestTag   shop/baseline   shop        Deployment/cart-0   <none>      spec.containers[0].image is "nginx"
@@ -202,6 +319,7 @@ mod tests {
     fn the_json_has_these_fields() {
         let mut analysis = analysis(1);
         analysis.namespaces.remove(0);
+        analysis.refused = vec![refused(1, 4)];
         let json = serde_json::to_string_pretty(&Versioned::of(&analysis));
         insta::assert_snapshot!(json.unwrap(), @r#"
         {
@@ -232,6 +350,20 @@ mod tests {
                 "shop/baseline",
                 "every"
               ]
+            }
+          ],
+          "refused": [
+            {
+              "namespace": "shop",
+              "kind": "Deployment",
+              "name": "cart-4",
+              "wanted": 4,
+              "running": 1,
+              "policies": [
+                "shop/baseline",
+                "every"
+              ],
+              "message": "spec.containers[0].image is \"nginx\""
             }
           ],
           "results": [

@@ -124,8 +124,8 @@ impl ClustersAnalyzeArgs {
         self.contexts.complete(&chosen, fleet.unread())?;
         let severities = fleet.found().flat_map(|(_, found)| found.severities.each());
         let severities = severities.flat_map(|(severity, count)| (0..count).map(move |_| severity));
-        let lowest = fleet.found().map(|(_, found)| found.score).min();
-        self.gate.check(severities, lowest.unwrap_or_default())
+        let lowest = fleet.found().filter_map(|(_, found)| found.score).min();
+        self.gate.check(severities, lowest)
     }
 
     fn question(&self) -> Result<ClusterQuery, Failure> {

@@ -5,12 +5,11 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::super::columns::{self, TableCell};
+use super::super::columns::{self, NOTHING, TableCell};
 use super::super::failure::Failure;
 use super::super::output;
 use super::super::output::Versioned;
 use super::contexts::{ContextArgs, UnreadFile, print_message, time};
-use super::tables::NOTHING;
 use crate::analysis::fleet::ClusterState;
 use crate::analysis::reach::{self, Reached};
 use crate::clusters::contexts::Context;

@@ -3,13 +3,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::super::columns::{self, Detail, TableCell};
+use super::super::columns::{self, Detail, NOTHING, TableCell};
 use crate::analysis::fleet::{ClusterFindings, Drift, Fleet, Member};
 
 /// The rules that the brief table shows.
 const SHOWN_RULES: usize = 10;
-/// A cell whose value is unknown or does not exist.
-pub(super) const NOTHING: &str = "-";
 
 /// The clusters, then the violated rules, then the policies that differ.
 pub(super) fn analysis(fleet: &Fleet, detail: Detail) -> String {
@@ -25,7 +23,8 @@ pub(super) fn analysis(fleet: &Fleet, detail: Detail) -> String {
 }
 
 fn clusters(fleet: &Fleet, detail: Detail) -> String {
-    let mut headings = vec!["CONTEXT", "STATE", "SCORE", "CLASS", "WORKLOADS", "VIOLATIONS"];
+    let mut headings =
+        vec!["CONTEXT", "STATE", "SCORE", "CLASS", "WORKLOADS", "REFUSED", "VIOLATIONS"];
     headings.extend(["CRITICAL", "HIGH", "MEDIUM", "LOW"]);
     if detail == Detail::Full {
         headings.extend(["VERSION", "SERVER"]);
@@ -33,11 +32,12 @@ fn clusters(fleet: &Fleet, detail: Detail) -> String {
     let row = |member: &Member| {
         let mut cells = vec![member.context.clone(), member.state.as_str().to_owned()];
         if let Some(found) = &member.found {
-            cells.extend([found.score.to_string(), format!("{:?}", found.classification)]);
-            cells.extend([found.workloads, found.violations].map(|count| count.to_string()));
+            cells.extend([columns::score(found.score), columns::class(found.classification)]);
+            let counts = [found.workloads, found.refused, found.violations];
+            cells.extend(counts.map(|count| count.to_string()));
             cells.extend(found.severities.each().map(|(_, count)| count.to_string()));
         } else {
-            cells.extend([NOTHING; 8].map(str::to_owned));
+            cells.extend([NOTHING; 9].map(str::to_owned));
         }
         if detail == Detail::Full {
             let facts = [&member.version, &member.server];
@@ -121,10 +121,10 @@ mod tests {
     fn clusters_rules_and_policies_that_differ_stand_side_by_side() {
         let fleet = fleet([&[("DevOpsPolicy shop/a", "111111111111")], &[]]);
         insta::assert_snapshot!(analysis(&fleet, Detail::Brief), @"
-        CONTEXT   STATE       SCORE   CLASS     WORKLOADS   VIOLATIONS   CRITICAL   HIGH   MEDIUM   LOW
-        east      Reachable   90      Healthy   0           2            0          1      0        1
-        lost      Forbidden   -       -         -           -            -          -      -        -
-        west      Reachable   90      Healthy   0           1            0          0      0        1
+        CONTEXT   STATE       SCORE   CLASS     WORKLOADS   REFUSED   VIOLATIONS   CRITICAL   HIGH   MEDIUM   LOW
+        east      Reachable   90      Healthy   0           0         2            0          1      0        1
+        lost      Forbidden   -       -         -           -         -            -          -      -        -
+        west      Reachable   90      Healthy   0           0         1            0          0      0        1
 
         SEVERITY   RULE              east   west
         high       forbidLatestTag   1      0
@@ -166,6 +166,7 @@ mod tests {
               "classification": "Healthy",
               "workloads": 0,
               "violations": 2,
+              "refused": 0,
               "severities": {
                 "critical": 0,
                 "high": 1,

@@ -7,18 +7,16 @@ use crate::findings::{Report, Summary};
 pub(super) fn line(report: &Report) -> String {
     let summary = &report.summary;
     let read = read(summary);
+    let score = summary.score.map(|score| format!("; score {score}")).unwrap_or_default();
     let verdict = match (report.results.as_slice(), summary.workloads) {
         ([], 0) => format!("nothing to judge: no workload found {read}"),
-        ([], 1) => format!("the only workload passes {read}; score {}", summary.score),
-        ([], workloads) => {
-            format!("all {workloads} workloads pass {read}; score {}", summary.score)
-        }
+        ([], 1) => format!("the only workload passes {read}{score}"),
+        ([], workloads) => format!("all {workloads} workloads pass {read}{score}"),
         (_, workloads) => format!(
-            "{} ({}) in {} {read}; score {}",
+            "{} ({}) in {} {read}{score}",
             count(summary.violations, "violation"),
-            by_severity(report),
+            by_severity(report.results.iter().map(|it| it.severity)),
             count(workloads, "workload"),
-            summary.score,
         ),
     };
     match report.faults.len() as u64 {
@@ -37,8 +35,8 @@ fn read(summary: &Summary) -> String {
 }
 
 /// `1 critical, 6 low`
-fn by_severity(report: &Report) -> String {
-    let number = |severity| report.results.iter().filter(|it| it.severity == severity).count();
+pub(crate) fn by_severity(severities: impl Iterator<Item = Severity> + Clone) -> String {
+    let number = |severity| severities.clone().filter(|it| *it == severity).count();
     let numbers = Severity::ALL.map(|severity| (number(severity), severity)).into_iter();
     let counts =
         numbers.filter(|(number, _)| *number > 0).map(|(n, severity)| format!("{n} {severity}"));
@@ -66,7 +64,8 @@ mod tests {
 
     #[test]
     fn one_of_a_kind_is_no_plural() {
-        let summary = Summary { documents: 1, workloads: 1, score: 100, ..Summary::default() };
+        let summary =
+            Summary { documents: 1, workloads: 1, score: Some(100), ..Summary::default() };
         insta::assert_snapshot!(line(&Report { summary, ..Report::default() }), @"the only workload passes (1 document); score 100");
     }
 }

@@ -52,7 +52,7 @@ fn awkward() -> Violation {
 }
 
 fn summary(documents: u64, workloads: u64, skipped: u64, violations: u64, score: u8) -> Summary {
-    Summary { documents, workloads, skipped, violations, score }
+    Summary { documents, workloads, skipped, violations, score: Some(score) }
 }
 
 /// These violations, in one workload of a few.

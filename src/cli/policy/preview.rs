@@ -108,7 +108,7 @@ async fn run(args: PreviewArgs) -> Result<(), Failure> {
     }
     diagnostics::require_complete("preview", &preview.faults)?;
     let violations = preview.workloads.iter().flat_map(preview::answer::PreviewWorkload::distinct);
-    let score = preview.summary.score.map_or(100, |score| score.after.score);
+    let score = preview.summary.score.and_then(|score| score.after.score);
     args.gate.check(violations.map(|it| it.severity), score)
 }
 
@@ -172,7 +172,8 @@ mod tests {
               ],
               "reason": "moves in June",
               "owner": "team cart",
-              "expiresAt": "2026-01-01T00:00:00Z"
+              "expiresAt": "2026-01-01T00:00:00Z",
+              "endsWithin": null
             }
           ],
           "namespaces": [

@@ -7,7 +7,9 @@ use super::super::args::bundle_parser;
 use super::super::columns::{self, TableCell};
 use super::super::failure::Failure;
 use super::super::output;
-use crate::api::{BundleName, ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicySpec};
+use crate::api::{
+    BundleName, ClusterDevOpsPolicy, DevOpsPolicy, DevOpsPolicySpec, EnforcementMode,
+};
 use crate::policy::bundles;
 
 #[derive(Args, Debug)]
@@ -80,7 +82,12 @@ fn manifest(bundle: BundleName, kind: PolicyKind) -> Result<String, Failure> {
         }
     };
     let policy = policy.map_err(std::io::Error::other)?;
-    Ok(format!("# podgate's bundle {name}, version {}\n{policy}", bundles::VERSION))
+    let version = bundles::VERSION;
+    // A bundle sets no mode.
+    let mode = EnforcementMode::default().as_str();
+    Ok(format!(
+        "# podgate's bundle {name}, version {version}. Its mode is {mode}, unless enforcementMode says otherwise.\n{policy}"
+    ))
 }
 
 #[cfg(test)]
@@ -117,7 +124,7 @@ mod tests {
     #[test]
     fn a_manifest_says_nothing_that_is_not_set() {
         insta::assert_snapshot!(manifest(BundleName::Restricted, PolicyKind::ClusterDevOpsPolicy).unwrap(), @"
-        # podgate's bundle restricted, version 2
+        # podgate's bundle restricted, version 2. Its mode is audit, unless enforcementMode says otherwise.
         apiVersion: devops.stochastic.io/v1
         kind: ClusterDevOpsPolicy
         metadata:

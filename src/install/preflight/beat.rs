@@ -24,19 +24,32 @@ const WAIT: Duration = Duration::from_secs(10);
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
+/// Whether the API servers are seen to call podgate.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Beats {
+    Seen,
+    Missing,
+    /// The Lease cannot be read.
+    Unseen,
+}
+
 /// Checks whether the API servers call podgate; waits for one late beat.
-pub(super) async fn beat(cluster: &Cluster, namespace: &str) -> Check {
+pub(super) async fn beat(cluster: &Cluster, namespace: &str) -> (Check, Beats) {
     let started = tokio::time::Instant::now();
     loop {
         let check = match read(&cluster.client, namespace).await {
             Ok(Some((lease, now))) => judge(namespace, &lease, now),
-            Ok(None) => return never(namespace),
+            Ok(None) => return (never(namespace), Beats::Missing),
             Err(error) => {
-                return CheckSubject::Webhook.unseen(&format!("Lease {namespace}/{LEASE}"), &error);
+                let lease = format!("Lease {namespace}/{LEASE}");
+                return (CheckSubject::Webhook.unseen(&lease, &error), Beats::Unseen);
             }
         };
-        if check.state == CheckState::Ok || started.elapsed() >= WAIT {
-            return check;
+        if check.state == CheckState::Ok {
+            return (check, Beats::Seen);
+        }
+        if started.elapsed() >= WAIT {
+            return (check, Beats::Missing);
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
@@ -45,7 +58,7 @@ pub(super) async fn beat(cluster: &Cluster, namespace: &str) -> Check {
 fn never(namespace: &str) -> Check {
     CheckSubject::Webhook.warning(
         format!("there is no Lease {namespace}/{LEASE}: podgate was never seen to be called"),
-        "if podgate has run for a minute, see its log and the metric podgate_called",
+        "if podgate runs in another namespace, name it with -n; if it has run here for a minute, see its log and the metric podgate_called",
     )
 }
 

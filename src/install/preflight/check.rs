@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use crate::clusters::cause;
+
 /// The result of one check.
 #[derive(Debug, Serialize)]
 pub struct Check {
@@ -66,7 +68,7 @@ impl CheckSubject {
     /// The check could not read an object; that alone is no fault of the cluster.
     pub(super) fn unseen(self, what: &str, error: &kube::Error) -> Check {
         self.warning(
-            format!("{what} cannot be seen: {error}"),
+            format!("{what} cannot be seen: {}", cause(error)),
             "ask a cluster admin to run podgate check",
         )
     }

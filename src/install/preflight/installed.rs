@@ -1,5 +1,8 @@
 //! Checks the API server's version, the CRDs and the policies.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use kube::api::Api;
@@ -8,7 +11,11 @@ use kube::runtime::wait::{Condition, conditions};
 use super::check::{Check, CheckSubject};
 use crate::api;
 use crate::clusters::Cluster;
+use crate::findings::FaultKind;
 use crate::policies::list::ClusterPolicies;
+use crate::policy::compile::Policy;
+use crate::policy::exemption::ends_within;
+use crate::policy::text::clip;
 
 /// The first minor version of Kubernetes 1 in which every API that podgate uses is stable; the last to become stable
 /// was the validation of custom resources by CEL (`x-kubernetes-validations`).
@@ -73,11 +80,14 @@ fn crd_check(
     CheckSubject::Crd.ok(format!("CRD {name} is installed and up to date"))
 }
 
-/// Checks that every policy compiles.
-pub(super) async fn policies(cluster: &Cluster) -> Vec<Check> {
+/// Checks that every policy compiles. Returns those that do, too.
+pub(super) async fn policies(cluster: &Cluster) -> (Vec<Check>, Vec<Arc<Policy>>) {
     let read = match ClusterPolicies::read(cluster, true, std::iter::empty()).await {
         Ok(read) => read,
-        Err(error) => return vec![CheckSubject::Policy.error(error.to_string(), "try again")],
+        Err(error) => {
+            let check = CheckSubject::Policy.error(error.to_string(), "try again");
+            return (vec![check], Vec::new());
+        }
     };
     let count = read.policies.len();
     let plural = if count == 1 { "policy compiles" } else { "policies compile" };
@@ -85,6 +95,12 @@ pub(super) async fn policies(cluster: &Cluster) -> Vec<Check> {
     if read.faults.is_empty() {
         checks.push(CheckSubject::Policy.ok(format!("{count} {plural}")));
     }
+    // The check of CRDs reports a missing CRD.
+    let forbidden = read.faults.iter().filter(|fault| fault.kind != FaultKind::NotServed);
+    checks.extend(forbidden.map(|fault| {
+        let what = format!("{} cannot be seen, so they are not checked", fault.place);
+        CheckSubject::Policy.warning(what, "ask a cluster admin to run podgate check")
+    }));
     checks.extend(read.policies.iter().flat_map(|policy| {
         policy.unknown_fields.iter().map(|field| {
             let what = format!("policy {}: {field}", policy.label);
@@ -94,18 +110,46 @@ pub(super) async fn policies(cluster: &Cluster) -> Vec<Check> {
             )
         })
     }));
+    let now = Timestamp::now();
+    checks.extend(read.policies.iter().flat_map(|policy| exemptions(policy, now)));
     checks.extend(read.unusable.into_iter().map(|policy| {
         let what = format!("{} cannot be used: {}", policy.name, policy.error);
         CheckSubject::Policy
             .error(what, "correct that field; until then the last version that compiled (status.lastGood) is in force or, where there is none, what of this one compiles, and the rest is undecided")
     }));
-    checks
+    (checks, read.policies)
+}
+
+/// A warning for each exemption that ends within a week, and for one that names a kind that podgate does not judge.
+fn exemptions(policy: &Policy, now: Timestamp) -> Vec<Check> {
+    let ending = policy.exempts(now).enumerate().filter_map(|(index, (exemption, _))| {
+        let within = ends_within(exemption, now)?;
+        let end = &exemption.expires_at.as_ref()?.0;
+        let what = format!(
+            "policy {}: the exemption of {} ({}) ends {within}, at {end}",
+            policy.label,
+            clip(&exemption.rules.join(", ")),
+            clip(&exemption.owner)
+        );
+        let todo = format!(
+            "repair the workloads that need it, or move spec.exemptions[{index}].expiresAt; policy preview lists \
+             the exemptions in use"
+        );
+        Some(CheckSubject::Policy.warning(what, todo))
+    });
+    let unknown = policy.unknown_kind().map(|fault| {
+        let what = format!("policy {}: {fault}", policy.label);
+        CheckSubject::Policy
+            .warning(what, "correct it; the API server refuses it in a new exemption")
+    });
+    ending.chain(unknown).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::check::CheckState;
     use super::*;
+    use crate::policy::scope::Scope;
 
     #[test]
     fn an_api_server_that_is_too_old_is_a_warning_and_an_unknown_version_is_none() {
@@ -135,5 +179,28 @@ mod tests {
         assert_eq!(state(Some(&installed)), CheckState::Ok);
         installed.spec.versions[0].additional_printer_columns = None;
         assert_eq!(state(Some(&installed)), CheckState::Warning);
+    }
+    #[test]
+    fn exemptions_that_end_within_a_week_and_unknown_kinds_are_warnings() {
+        let exemption = |end: &str, kind: &str| {
+            serde_json::json!({"rules": ["forbidLatestTag"], "kinds": [kind], "reason": "r", "owner": "team shop",
+                "expiresAt": end})
+        };
+        let spec = serde_json::json!({"exemptions": [
+            exemption("2026-01-09T00:00:00Z", "Deployment"), exemption("2026-01-03T00:00:00Z", "Job"),
+            exemption("2025-12-31T00:00:00Z", "Workflow"),
+        ]});
+        let scope = Scope::Namespace("shop".to_owned());
+        let spec = serde_json::from_value(spec).unwrap();
+        let policy = Policy::compile(scope, "own".to_owned(), &spec).unwrap();
+        let found = exemptions(&policy, "2026-01-01T00:00:00Z".parse().unwrap());
+        assert!(found.iter().all(|it| it.state == CheckState::Warning));
+        let found: Vec<_> = found.iter().map(|it| it.what.as_str()).collect();
+        assert_eq!(
+            found[0],
+            "policy shop/own: the exemption of forbidLatestTag (team shop) ends within a week, at 2026-01-03T00:00:00Z"
+        );
+        let unknown = "policy shop/own: spec.exemptions[2].kinds[0]: podgate does not judge the kind \"Workflow\"";
+        assert!(found.len() == 2 && found[1].starts_with(unknown), "{found:?}");
     }
 }

@@ -73,6 +73,13 @@ fn selects_by_labels(selector: Option<&LabelSelector>) -> bool {
     })
 }
 
+/// The names of the namespaces that a selector leaves out by name.
+pub(super) fn left_out(selector: Option<&LabelSelector>) -> impl Iterator<Item = String> {
+    let expressions = selector.and_then(|it| it.match_expressions.clone()).into_iter().flatten();
+    let by_name = expressions.filter(|it| it.key == NAME_LABEL && it.operator == "NotIn");
+    by_name.flat_map(|it| it.values.unwrap_or_default())
+}
+
 /// Whether a selector uses the names of namespaces alone.
 fn by_name(selector: Option<&LabelSelector>) -> bool {
     let labels = selector.and_then(|it| it.match_labels.as_ref()).into_iter().flatten();

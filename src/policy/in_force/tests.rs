@@ -103,6 +103,37 @@ fn a_rule_whose_parameters_do_not_compile_is_undecided() {
     assert_eq!((found[0].0.as_str(), found[0].2), ("requiredLabels", true));
 }
 
+/// The CRD took any text as a kind once.
+#[test]
+fn an_exemption_stored_with_a_kind_that_podgate_does_not_judge_still_exempts_the_pods_of_that_controller()
+ {
+    let spec = json!({"forbidLatestTag": true, "requireLivenessProbe": true, "exemptions": [
+        {"rules": ["forbidLatestTag"], "kinds": ["Job", "Workflow"], "reason": "r", "owner": "o"},
+    ]});
+    let resolved = resolve(Some("shop"), &spec, None);
+    assert!(resolved.fault.is_none());
+    let policy = resolved.policy.unwrap();
+    assert_eq!(
+        policy.unknown_kind().unwrap().to_string(),
+        "spec.exemptions[0].kinds[1]: podgate does not judge the kind \"Workflow\"; it judges Pod, Deployment, \
+         StatefulSet, DaemonSet, ReplicaSet, ReplicationController, Job, CronJob, PodTemplate. For the pods of another \
+         controller, leave kinds out and list the controller's name in names"
+    );
+    let set = PolicySet::new([Arc::new(policy)], Arc::default());
+    for (controller, expected) in [("Workflow", 1), ("Task", 2)] {
+        let pod = json!({"metadata": {"name": "etl-x", "ownerReferences": [
+            {"kind": controller, "name": "etl", "controller": true},
+        ]}, "spec": {"containers": [{"name": "web", "image": "nginx"}]}});
+        let text = pod.to_string();
+        let object: Object = serde_json::from_str(&text).unwrap();
+        let mut subject = Subject::of(Kind::Pod, &object).unwrap();
+        subject.namespace = Some("shop");
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        let judgement = judge(set.covering(Some("shop")).unwrap(), &subject, now);
+        assert_eq!(judgement.violations.len(), expected, "{controller}");
+    }
+}
+
 #[test]
 fn of_whom_a_policy_asks_is_never_guessed() {
     let selector = json!({"matchExpressions": [{"key": "a", "operator": "Maybe"}]});

@@ -30,13 +30,16 @@ fn pod() -> impl Strategy<Value = Pod> {
 }
 
 fn namespace() -> impl Strategy<Value = Namespace> {
-    prop::collection::vec(prop::collection::vec(pod(), 1..5), 0..8)
+    prop::collection::vec(prop::collection::vec(pod(), 1..5), 1..8)
 }
 
-fn weights() -> impl Strategy<Value = Weights> {
-    let weight = prop::sample::select(&[8, 5, 3, 1][..]);
-    prop::collection::btree_map(prop::sample::select(&IDS[..]), weight, 0..=IDS.len())
-        .prop_map(Weights)
+fn cost() -> impl Strategy<Value = u32> {
+    prop::sample::select(&[50, 30, 20, 10][..])
+}
+
+fn costs() -> impl Strategy<Value = Costs> {
+    prop::collection::btree_map(prop::sample::select(&IDS[..]), cost(), 0..=IDS.len())
+        .prop_map(Costs)
 }
 
 fn tally(namespace: &Namespace) -> Tally {
@@ -51,30 +54,41 @@ fn tally(namespace: &Namespace) -> Tally {
     tally
 }
 
-fn score(namespace: &Namespace, weights: &Weights) -> Score {
-    tally(namespace).score(weights)
+fn score(namespace: &Namespace, costs: &Costs) -> Score {
+    tally(namespace).score(costs).unwrap()
 }
 
-fn mean(namespaces: &[(Namespace, Weights)]) -> Score {
+fn mean(namespaces: &[(Namespace, Costs)]) -> Option<Score> {
     let mut loss = Loss::default();
-    for (namespace, weights) in namespaces {
-        loss.add(&tally(namespace), weights);
+    for (namespace, costs) in namespaces {
+        loss.add(&tally(namespace), costs);
     }
     loss.score()
 }
 
-fn namespaces() -> impl Strategy<Value = Vec<(Namespace, Weights)>> {
-    prop::collection::vec((namespace(), weights()), 0..6)
+fn namespaces() -> impl Strategy<Value = Vec<(Namespace, Costs)>> {
+    prop::collection::vec(
+        (prop_oneof![1 => Just(Namespace::new()), 4 => namespace()], costs()),
+        0..6,
+    )
 }
 
 proptest! {
     #[test]
     fn a_score_is_bounded_and_its_lost_points_are_the_rest(namespaces in namespaces()) {
-        let Score { points, lost_points } = mean(&namespaces);
+        let Some(Score { points, lost_points }) = mean(&namespaces) else { return Ok(()) };
         prop_assert!(points <= 100);
         prop_assert_eq!(lost_points.values().map(|it| u32::from(*it)).sum::<u32>(), 100 - u32::from(points));
-        let enabled = |rule| namespaces.iter().any(|(_, weights)| weights.0.contains_key(rule));
+        let enabled = |rule| namespaces.iter().any(|(_, costs)| costs.0.contains_key(rule));
         prop_assert!(lost_points.iter().all(|(rule, lost)| *lost > 0 && enabled(rule)));
+    }
+
+    #[test]
+    fn namespaces_without_workloads_have_no_score_and_no_part_in_the_mean(namespaces in namespaces()) {
+        let mut with_workloads = namespaces.clone();
+        with_workloads.retain(|(namespace, _)| !namespace.is_empty());
+        prop_assert_eq!(mean(&namespaces), mean(&with_workloads));
+        prop_assert_eq!(mean(&namespaces).is_none(), with_workloads.is_empty());
     }
 
     #[test]
@@ -100,10 +114,25 @@ proptest! {
         prop_assert_eq!(mean(&namespaces), mean(&other));
     }
 
+    /// The audit takes namespaces and workloads out of the sums as they change.
+    #[test]
+    fn what_is_removed_leaves_no_trace(namespaces in namespaces(), gone in namespaces()) {
+        let mut loss = Loss::default();
+        for (namespace, costs) in namespaces.iter().chain(&gone) {
+            loss.add(&tally(namespace), costs);
+        }
+        for (namespace, costs) in &gone {
+            let mut part = Loss::default();
+            part.add(&tally(namespace), costs);
+            loss.unmerge(&part);
+        }
+        prop_assert_eq!(loss.score(), mean(&namespaces));
+    }
+
     #[test]
     fn replicas_and_sidecars_change_nothing(
         namespace in namespace(),
-        weights in weights(),
+        costs in costs(),
         times in prop::collection::vec(1..9_usize, 8),
     ) {
         // Each workload may scale by a factor of its own, and each pod may have every violation twice.
@@ -112,53 +141,68 @@ proptest! {
             let pod = pods.iter().map(|pod| pod.repeat(2));
             *pods = pod.cycle().take(pods.len() * times).collect();
         }
-        prop_assert_eq!(score(&namespace, &weights), score(&scaled, &weights));
+        prop_assert_eq!(score(&namespace, &costs), score(&scaled, &costs));
     }
 
     #[test]
     fn a_cluster_of_copies_scores_as_the_original(
-        namespace in namespace(), weights in weights(), copies in 1..9_usize,
+        namespace in namespace(), costs in costs(), copies in 1..9_usize,
     ) {
-        let copies = vec![(namespace.clone(), weights.clone()); copies];
-        prop_assert_eq!(mean(&copies), score(&namespace, &weights));
+        let copies = vec![(namespace.clone(), costs.clone()); copies];
+        prop_assert_eq!(mean(&copies), Some(score(&namespace, &costs)));
+    }
+
+    #[test]
+    fn a_rule_that_nobody_breaks_changes_nothing(
+        mut namespace in namespace(), costs in costs(), rule in any::<Index>(), cost in cost(),
+    ) {
+        let rule = *rule.get(&IDS);
+        for pod in namespace.iter_mut().flatten() { pod.retain(|(it, _)| *it != rule); }
+        let (mut with, mut without) = (costs.clone(), costs);
+        with.0.insert(rule, cost);
+        without.0.remove(rule);
+        prop_assert_eq!(score(&namespace, &with), score(&namespace, &without));
     }
 
     #[test]
     fn one_more_violation_never_raises_a_score(
-        namespace in namespace(), weights in weights(), at in any::<[Index; 3]>(), degree in degree(),
+        namespaces in namespaces(), at in any::<[Index; 4]>(), degree in degree(),
     ) {
-        prop_assume!(!namespace.is_empty());
-        let mut worse = namespace.clone();
-        let pods = at[0].get(&namespace).len();
-        let pod = &mut worse[at[0].index(namespace.len())][at[1].index(pods)];
-        pod.push((*at[2].get(&IDS), degree));
-        prop_assert!(score(&worse, &weights).points <= score(&namespace, &weights).points);
+        let mut worse = namespaces.clone();
+        let rule = *at[3].get(&IDS);
+        let namespace = worse.get_mut(at[0].index(namespaces.len().max(1)));
+        let Some((namespace, _)) = namespace.filter(|(it, _)| !it.is_empty()) else { return Ok(()) };
+        let workload = at[1].index(namespace.len());
+        let pod = at[2].index(namespace[workload].len());
+        namespace[workload][pod].push((rule, degree));
+        prop_assert!(mean(&worse).unwrap().points <= mean(&namespaces).unwrap().points);
     }
 
     #[test]
     fn a_clean_workload_never_lowers_a_score_and_one_that_breaks_all_never_raises_it(
-        namespace in namespace(), weights in weights(),
+        namespace in namespace(), costs in costs(),
     ) {
-        let before = score(&namespace, &weights).points;
+        let before = score(&namespace, &costs).points;
         let mut cleaner = namespace.clone();
         cleaner.push(vec![vec![]]);
-        prop_assert!(score(&cleaner, &weights).points >= before);
+        prop_assert!(score(&cleaner, &costs).points >= before);
         let mut worse = namespace;
         worse.push(vec![IDS.map(|rule| (rule, Degree::WHOLE)).to_vec()]);
-        prop_assert!(score(&worse, &weights).points <= before);
+        prop_assert!(score(&worse, &costs).points <= before);
     }
 
-    /// What a rule weighs decides only between it and the others, so what holds is this: more weight on a rule that
-    /// nothing violates never lowers a score, and on one that everything violates never raises it.
     #[test]
-    fn more_weight_moves_a_score_towards_its_rule(namespace in namespace(), weights in weights(), rule in any::<Index>()) {
+    fn a_more_severe_rule_costs_more(namespace in namespace(), costs in costs(), rule in any::<Index>(), cost in cost()) {
         let rule = *rule.get(&IDS);
-        let (mut kept, mut broken) = (namespace.clone(), namespace);
-        for pod in kept.iter_mut().flatten() { pod.retain(|(it, _)| *it != rule); }
-        for pod in broken.iter_mut().flatten() { pod.push((rule, Degree::WHOLE)); }
-        let mut heavier = weights.clone();
-        heavier.0.insert(rule, weights.0.get(rule).map_or(1, |it| it + 1));
-        prop_assert!(score(&kept, &heavier).points >= score(&kept, &weights).points);
-        prop_assert!(score(&broken, &heavier).points <= score(&broken, &weights).points);
+        let (mut light, mut severe) = (costs.clone(), costs);
+        let known = light.0.entry(rule).or_insert(cost);
+        let (low, high) = ((*known).min(cost), (*known).max(cost));
+        light.0.insert(rule, low);
+        severe.0.insert(rule, high);
+        let (light, severe) = (score(&namespace, &light), score(&namespace, &severe));
+        prop_assert!(severe.points <= light.points);
+        // At 0 the points of all rules are scaled, so the remainders of other rules decide too.
+        let lost = |score: &Score| score.lost_points.get(rule).copied().unwrap_or(0);
+        prop_assert!(severe.points == 0 || lost(&severe) >= lost(&light));
     }
 }

@@ -18,7 +18,7 @@ fn policy(spec: &str) -> Policy {
     Policy::compile(Scope::Namespace("shop".to_owned()), "p".to_owned(), &spec).unwrap()
 }
 
-/// The weights are 5, 3, 1, 8 and 3; their sum is 20.
+/// Their points are 30, 20, 10, 50 and 20.
 const DEFAULT_CHECKS: &str = r#"{"forbidLatestTag": true, "requireLivenessProbe": true,
     "requireReadinessProbe": true, "maxRestartCount": 3, "forbidPendingDuration": 300}"#;
 const LATEST: &str = "forbidLatestTag";
@@ -41,49 +41,71 @@ fn tally(workloads: &[&[Pod]]) -> Tally {
     tally
 }
 
-fn shown(score: &Score) -> String {
+fn shown(score: Option<&Score>) -> String {
+    let Some(score) = score else { return "none".to_owned() };
     let lost: Vec<_> = score.lost_points.iter().map(|(rule, it)| format!("{rule} {it}")).collect();
     format!("{} {:?}: {}", score.points, score.classification(), lost.join(", "))
 }
 
+const CLEAN: &[Pod] = &[&[]];
+
+/// One workload with this pod, and 14 clean ones.
+fn one_of_fifteen(pod: Pod) -> String {
+    let pods = [pod];
+    let mut workloads = [CLEAN; 15];
+    workloads[0] = &pods;
+    shown(tally(&workloads).score(&Costs::of([&policy(DEFAULT_CHECKS)])).as_ref())
+}
+
 #[test]
 fn scores_are_what_the_formula_gives_by_hand() {
-    let weights = Weights::live([&policy(DEFAULT_CHECKS)]);
+    let costs = Costs::of([&policy(DEFAULT_CHECKS)]);
     for (workloads, expected) in [
-        // Nothing to judge, and nothing wrong.
-        (&[][..], "100 Healthy: "),
-        (&[&[][..]], "100 Healthy: "),
-        (&[&[&[][..]]], "100 Healthy: "),
-        // All of one: m = ln 2 / ln 2 = 1, and 100 · 5/20 = 25 is lost.
-        (&[&[&[LATEST]]], "75 Stable: forbidLatestTag 25"),
-        // One of three: m = ln 2 / ln 4 = 0.5, and 100 · 2.5/20 = 12.5 is lost; 87.5 rounds up.
-        (&[&[&[LATEST]], &[&[]], &[&[]]], "88 Healthy: forbidLatestTag 12"),
-        // Two of three: m = ln 3 / ln 4 = 0.79248, and 19.812 is lost.
-        (&[&[&[LATEST]], &[&[LATEST]], &[&[]]], "80 Healthy: forbidLatestTag 20"),
-        // Half the replicas of one: v = 0.5, m = ln 1.5 / ln 2 = 0.58496, and 100 · 4.6797/20 = 23.398 is lost.
-        (&[&[&[RESTARTS], &[]]], "77 Stable: maxRestartCount 23"),
-        // Shares of two workloads add up: v = 0.5 + 0.5, m = ln 2 / ln 3 = 0.63093, and 9.464 is lost.
-        (&[&[&[PENDING], &[]], &[&[], &[PENDING]]], "91 Healthy: forbidPendingDuration 9"),
-        // m = 0.5 each: 12.5 + 7.5 + 2.5 = 22.5 is lost, and 77.5 rounds up. Of the 22 points, 12 + 7 + 2 are
-        // whole; of the equal remainders the largest share takes the last.
+        // Nothing to judge.
+        (&[][..], "none"),
+        (&[&[][..]], "none"),
+        (&[CLEAN], "100 Healthy: "),
+        // All of one: ln 2 / ln 2 = 1.
+        (&[&[&[LATEST]]], "70 Stable: forbidLatestTag 30"),
+        // One of three: 30 · ln 2 / ln 4 = 15.
+        (&[&[&[LATEST]], CLEAN, CLEAN], "85 Healthy: forbidLatestTag 15"),
+        // Two of three: 30 · ln 3 / ln 4 = 23.774.
+        (&[&[&[LATEST]], &[&[LATEST]], CLEAN], "76 Stable: forbidLatestTag 24"),
+        // Half the replicas of one: v = 0.5, and 50 · ln 1.5 / ln 2 = 29.248.
+        (&[&[&[RESTARTS], &[]]], "71 Stable: maxRestartCount 29"),
+        // Shares of two workloads add up: v = 0.5 + 0.5, and 20 · ln 2 / ln 3 = 12.619.
+        (&[&[&[PENDING], &[]], &[&[], &[PENDING]]], "87 Healthy: forbidPendingDuration 13"),
+        // Both probes are missing everywhere: not healthy.
         (
-            &[&[&[LATEST, LIVENESS, READINESS]], &[&[]], &[&[]]],
-            "78 Stable: forbidLatestTag 13, requireLivenessProbe 7, requireReadinessProbe 2",
+            &[&[&[LIVENESS, READINESS]], &[&[LIVENESS, READINESS]]],
+            "70 Stable: requireLivenessProbe 20, requireReadinessProbe 10",
         ),
-        // 25 + 15 + 5 = 45.
+        // 30 + 20 + 10 = 60.
         (
             &[&[&[LATEST, LIVENESS, READINESS]]],
-            "55 Degraded: forbidLatestTag 25, requireLivenessProbe 15, requireReadinessProbe 5",
+            "40 Degraded: forbidLatestTag 30, requireLivenessProbe 20, requireReadinessProbe 10",
         ),
-        // 25 + 15 + 5 + 40 + 15 = 100.
+        // 30 + 20 + 10 + 50 + 20 = 130, scaled to 100: 23.077, 15.385, 7.692, 38.462 and 15.385. Of the 100 points, 98
+        // are whole; the largest remainders take the last two.
         (
             &[&[&[LATEST, LIVENESS, READINESS, RESTARTS, PENDING]]],
-            "0 Critical: forbidLatestTag 25, forbidPendingDuration 15, maxRestartCount 40, \
-             requireLivenessProbe 15, requireReadinessProbe 5",
+            "0 Critical: forbidLatestTag 23, forbidPendingDuration 15, maxRestartCount 39, \
+             requireLivenessProbe 15, requireReadinessProbe 8",
         ),
     ] {
-        assert_eq!(shown(&tally(workloads).score(&weights)), expected, "{workloads:?}");
+        assert_eq!(shown(tally(workloads).score(&costs).as_ref()), expected, "{workloads:?}");
     }
+}
+
+#[test]
+fn half_a_point_rounds_up_and_equal_remainders_go_to_the_larger_share() {
+    // One of fifteen: 30 · ln 2 / ln 16 = 7.5; 92.5 rounds up.
+    assert_eq!(one_of_fifteen(&[LATEST]), "93 Healthy: forbidLatestTag 7");
+    // 7.5 + 5 + 2.5 = 15.
+    assert_eq!(
+        one_of_fifteen(&[LATEST, LIVENESS, READINESS]),
+        "85 Healthy: forbidLatestTag 8, requireLivenessProbe 5, requireReadinessProbe 2"
+    );
 }
 
 #[test]
@@ -116,13 +138,13 @@ fn a_pods_worst_container_is_its_degree_and_a_workloads_is_the_mean_of_its_pods(
     }
     let mut tally = Tally::default();
     tally.add(&workload);
-    // v = 0.46868 / 4 = 0.11717, m = ln 1.11717 / ln 2 = 0.15985, and 100 · 8 · 0.15985/20 = 6.394 is lost.
-    let score = tally.score(&Weights::live([&policy(DEFAULT_CHECKS)]));
-    assert_eq!(shown(&score), "94 Healthy: maxRestartCount 6");
+    // v = 0.46868 / 4 = 0.11717, and 50 · ln 1.11717 / ln 2 = 7.992 is lost.
+    let score = tally.score(&Costs::of([&policy(DEFAULT_CHECKS)]));
+    assert_eq!(shown(score.as_ref()), "92 Healthy: maxRestartCount 8");
 }
 
 #[test]
-fn a_rule_weighs_by_its_highest_severity_among_the_policies_that_enable_it() {
+fn a_rule_costs_by_its_highest_severity_among_the_policies_that_enable_it() {
     let low =
         policy(r#"{"forbidLatestTag": true, "severityOverrides": {"forbidLatestTag": "low"}}"#);
     let critical = policy(
@@ -131,34 +153,39 @@ fn a_rule_weighs_by_its_highest_severity_among_the_policies_that_enable_it() {
     let off = policy(
         r#"{"requireLivenessProbe": true, "severityOverrides": {"forbidLatestTag": "critical"}}"#,
     );
-    let weights = |policies: &[&Policy]| Weights::live(policies.iter().copied()).0;
-    assert_eq!(weights(&[&low, &off]), BTreeMap::from([(LATEST, 1), (LIVENESS, 3)]));
-    assert_eq!(weights(&[&critical, &low]), weights(&[&low, &critical]));
-    assert_eq!(weights(&[&critical, &low]), BTreeMap::from([(LATEST, 8)]));
-}
-
-#[test]
-fn rules_that_manifests_cannot_decide_are_in_neither_sum() {
-    let policy = policy(DEFAULT_CHECKS);
-    let weights = Weights::offline([&policy]);
-    assert_eq!(weights.0, BTreeMap::from([(LATEST, 5), (LIVENESS, 3), (READINESS, 1)]));
-    // 100 · 5/9 = 55.6 is lost.
-    let score = tally(&[&[&[LATEST, RESTARTS]]]).score(&weights);
-    assert_eq!(shown(&score), "44 Degraded: forbidLatestTag 56");
+    let costs = |policies: &[&Policy]| Costs::of(policies.iter().copied()).0;
+    assert_eq!(costs(&[&low, &off]), BTreeMap::from([(LATEST, 10), (LIVENESS, 20)]));
+    assert_eq!(costs(&[&critical, &low]), costs(&[&low, &critical]));
+    assert_eq!(costs(&[&critical, &low]), BTreeMap::from([(LATEST, 50)]));
 }
 
 #[test]
 fn a_mean_counts_each_namespace_with_workloads_once_and_by_its_own_rules() {
-    let few = Weights::live([&policy(r#"{"forbidLatestTag": true}"#)]);
-    let all = Weights::live([&policy(DEFAULT_CHECKS)]);
+    let few = Costs::of([&policy(r#"{"forbidLatestTag": true}"#)]);
+    let all = Costs::of([&policy(DEFAULT_CHECKS)]);
     let mut loss = Loss::default();
-    assert_eq!(loss.score().points, 100);
+    assert_eq!(loss.score(), None);
+    loss.add(&tally(&[]), &all);
+    assert_eq!(loss.score(), None);
     loss.add(&tally(&[&[&[LATEST]]]), &few);
     loss.add(&tally(&[&[&[LATEST, RESTARTS] as Pod] as &[Pod]; 7]), &all);
-    loss.add(&tally(&[]), &all);
-    loss.add(&tally(&[&[&[LATEST]]]), &Weights::default());
-    // 100, 25 + 40 and, where no rule is in force, 0 are lost: 55 in the mean.
-    assert_eq!(shown(&loss.score()), "45 Degraded: forbidLatestTag 42, maxRestartCount 13");
+    loss.add(&tally(&[&[&[LATEST]]]), &Costs::default());
+    // 30, 30 + 50 and, where no rule is in force, 0 are lost: 36.667 in the mean.
+    assert_eq!(shown(loss.score().as_ref()), "63 Stable: forbidLatestTag 20, maxRestartCount 17");
+}
+
+#[test]
+fn a_namespace_loses_no_more_than_its_hundred_points_of_a_mean() {
+    let costs = Costs::of([&policy(DEFAULT_CHECKS)]);
+    let mut loss = Loss::default();
+    loss.add(&tally(&[&[&[LATEST, LIVENESS, READINESS, RESTARTS, PENDING]]]), &costs);
+    loss.add(&tally(&[CLEAN]), &costs);
+    // Half of 23.077, 15.385, 38.462, 15.385 and 7.692.
+    assert_eq!(
+        shown(loss.score().as_ref()),
+        "50 Degraded: forbidLatestTag 11, forbidPendingDuration 8, maxRestartCount 19, \
+         requireLivenessProbe 8, requireReadinessProbe 4"
+    );
 }
 
 #[test]
@@ -167,7 +194,7 @@ fn an_exempt_violation_counts_as_none_unless_another_policy_objects() {
         "exemptions": [{"rules": ["forbidLatestTag"], "reason": "r", "owner": "o"}]}"#;
     let score = |specs: &[&str]| {
         let policies: Vec<_> = specs.iter().map(|spec| Arc::new(policy(spec))).collect();
-        let weights = Weights::live(policies.iter().map(AsRef::as_ref));
+        let costs = Costs::of(policies.iter().map(AsRef::as_ref));
         let set = PolicySet::new(policies, Arc::default());
         let pod =
             r#"{"spec": {"containers": [{"name": "a", "image": "nginx", "livenessProbe": {}}]}}"#;
@@ -179,9 +206,8 @@ fn an_exempt_violation_counts_as_none_unless_another_policy_objects() {
         workload.add_pod(found.iter().map(|it| (it.rule.id, it.breach.degree)));
         let mut tally = Tally::default();
         tally.add(&workload);
-        tally.score(&weights).points
+        tally.score(&costs).unwrap().points
     };
     assert_eq!(score(&[exempt]), 100);
-    // 100 · 5/8 = 62.5 is lost; 37.5 rounds up.
-    assert_eq!(score(&[exempt, r#"{"forbidLatestTag": true}"#]), 38);
+    assert_eq!(score(&[exempt, r#"{"forbidLatestTag": true}"#]), 70);
 }

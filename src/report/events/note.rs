@@ -1,13 +1,15 @@
-//! Gathers violations that began or went by the object of their Event, and words the Event's note. Pure.
+//! Gathers changes by the object of their Event, and words the Event's note. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
+use super::refusals::Refusals;
 use crate::api::Severity;
+use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
 use crate::policy::message::broken;
-use crate::policy::observed::{Change, Fault, WorkloadKey};
+use crate::policy::observed::{Change, Changed, Fault, Violation, WorkloadKey};
 use crate::policy::text::{brief, clip, cut};
 use crate::policy::workload::Kind;
 
@@ -43,14 +45,25 @@ impl fmt::Display for About {
     }
 }
 
-/// The topic of an Event: an object's violations that began, or those that went.
+/// The topic of an Event: the changes of one kind to one object.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub(super) struct Topic {
     pub about: About,
-    pub gone: bool,
+    pub kind: TopicKind,
 }
 
-/// The violations of one topic, in bounded memory.
+/// The kind of changes that an Event tells.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum TopicKind {
+    /// Violations that began.
+    Opened,
+    /// Violations that ended.
+    Closed,
+    /// Workloads whose new pods are refused.
+    Refused,
+}
+
+/// The changes of one topic, in bounded memory. Its kind says whether they are violations or refusals.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gathered {
     /// By severity, worst first.
@@ -61,15 +74,20 @@ pub(super) struct Gathered {
     more_faults: u64,
     policies: BTreeSet<String>,
     workloads: BTreeSet<WorkloadKey>,
+    refusals: Refusals,
 }
 
 impl Gathered {
-    /// The number of violations.
+    /// The number of changes.
     pub fn count(&self) -> u64 {
+        self.violations() + self.refusals.count()
+    }
+
+    fn violations(&self) -> u64 {
         self.counts.iter().sum()
     }
 
-    fn add(&mut self, Change { policy, violation, .. }: &Change) {
+    fn add(&mut self, policy: &Policy, violation: &Violation) {
         let severity = violation.severity;
         for (count, of) in self.counts.iter_mut().zip(Severity::ALL) {
             *count += u64::from(of == severity);
@@ -96,7 +114,7 @@ impl Gathered {
         }
     }
 
-    /// Adds violations that were gathered later.
+    /// Adds changes that were gathered later.
     pub fn merge(&mut self, later: Self) {
         for (count, more) in self.counts.iter_mut().zip(later.counts) {
             *count += more;
@@ -111,6 +129,7 @@ impl Gathered {
         for workload in &later.workloads {
             insert(&mut self.workloads, workload, MAX_WORKLOADS);
         }
+        self.refusals.merge(later.refusals);
     }
 }
 
@@ -122,18 +141,22 @@ fn insert<T: Clone + Ord>(set: &mut BTreeSet<T>, item: &T, max: usize) {
     }
 }
 
-/// The [`Kind`] of a workload that an Event can be about: a kind known to podgate that can own pods.
+/// The [`Kind`] of a workload that an Event can be about: a kind known to podgate whose objects have pods.
 pub(super) fn owner_kind(kind: &str) -> Option<Kind> {
-    let owners =
-        Kind::ALL.into_iter().filter(|it| !matches!(it, Kind::CronJob | Kind::PodTemplate));
-    owners.into_iter().find(|it| it.names().kind == kind)
+    let mut owners = Kind::ALL.into_iter().filter(|it| *it != Kind::PodTemplate);
+    owners.find(|it| it.names().kind == kind)
 }
 
 /// Gathers a batch of changes by topic.
 pub(super) fn gather(changes: &[Change]) -> BTreeMap<Topic, Gathered> {
     let mut topics: BTreeMap<Topic, Gathered> = BTreeMap::new();
     for change in changes {
-        let Change { policy, violation, gone } = change;
+        let Change { policy, what } = change;
+        let (told, workload) = match what {
+            Changed::Opened(violation) => (TopicKind::Opened, &violation.workload),
+            Changed::Closed(violation) => (TopicKind::Closed, &violation.workload),
+            Changed::Refused(refused) => (TopicKind::Refused, &refused.workload),
+        };
         let key = policy.key();
         let kind = key.kind();
         let PolicyKey { namespace, name } = key;
@@ -143,10 +166,15 @@ pub(super) fn gather(changes: &[Change]) -> BTreeMap<Topic, Gathered> {
             name,
             uid: origin.uid.clone(),
         });
-        let workload = &violation.workload;
         let of_workload = owner_kind(&workload.kind).map(|_| About::Workload((**workload).clone()));
         for about in of_policy.into_iter().chain(of_workload) {
-            topics.entry(Topic { about, gone: *gone }).or_default().add(change);
+            let gathered = topics.entry(Topic { about, kind: told }).or_default();
+            match what {
+                Changed::Opened(violation) | Changed::Closed(violation) => {
+                    gathered.add(policy, violation);
+                }
+                Changed::Refused(refused) => gathered.refusals.add(&policy.label, refused),
+            }
         }
     }
     topics
@@ -154,39 +182,37 @@ pub(super) fn gather(changes: &[Change]) -> BTreeMap<Topic, Gathered> {
 
 /// The note of an Event.
 pub(super) fn text(topic: &Topic, gathered: &Gathered) -> String {
-    match topic.about {
-        About::Policy { .. } => on_policy(topic, gathered),
-        About::Workload(_) => on_workload(topic, gathered),
-    }
+    let text = match (&topic.about, topic.kind) {
+        (About::Policy { .. }, TopicKind::Opened) => on_policy("began", gathered),
+        (About::Policy { .. }, TopicKind::Closed) => on_policy("ended", gathered),
+        (About::Policy { .. }, TopicKind::Refused) => gathered.refusals.on_policy(),
+        (About::Workload(_), TopicKind::Refused) => gathered.refusals.on_workload(),
+        (About::Workload(_), TopicKind::Opened | TopicKind::Closed) => on_workload(topic, gathered),
+    };
+    cut(text, MAX_NOTE)
 }
 
-fn on_policy(topic: &Topic, gathered: &Gathered) -> String {
+fn on_policy(verb: &str, gathered: &Gathered) -> String {
     let severities = gathered.counts.iter().zip(Severity::ALL).filter(|(count, _)| **count > 0);
     let severities: Vec<_> =
         severities.map(|(count, severity)| format!("{count} {severity}")).collect();
     let workloads = gathered.workloads.iter().take(NAMED).cloned();
     let workloads: Vec<_> = workloads.map(|it| About::Workload(it).to_string()).collect();
     let others = if gathered.workloads.len() > NAMED { " and others" } else { "" };
-    let count = gathered.count();
-    let text = format!(
-        "{count} {} {} ({}): {}{others}",
-        if count == 1 { "violation" } else { "violations" },
-        match (topic.gone, count) {
-            (false, _) => "began",
-            (true, 1) => "is gone",
-            (true, _) => "are gone",
-        },
+    let count = gathered.violations();
+    format!(
+        "{count} violation{} {verb} ({}): {}{others}",
+        if count == 1 { "" } else { "s" },
         severities.join(", "),
         workloads.join(", "),
-    );
-    cut(text, MAX_NOTE)
+    )
 }
 
 fn on_workload(topic: &Topic, gathered: &Gathered) -> String {
     let mut faults: Vec<_> = gathered.faults.iter().collect();
     faults.sort_by_key(|(severity, it)| (*severity, &it.id, &it.container, &it.path));
     let rules = faults.iter().map(|(_, it)| &it.id).collect::<BTreeSet<_>>().len();
-    let breaks = if topic.gone { "no longer breaks" } else { "breaks" };
+    let breaks = if topic.kind == TopicKind::Closed { "no longer breaks" } else { "breaks" };
     let broken = if gathered.more_faults > 0 {
         broken(rules, rules) + " or more"
     } else {
@@ -218,7 +244,7 @@ fn describe(severity: Severity, fault: &Fault, topic: &Topic) -> String {
     let container = fault.container.as_ref();
     let container = container.map(|it| format!(" container \"{}\"", clip(it))).unwrap_or_default();
     let id = clip(&fault.id);
-    if topic.gone {
+    if topic.kind == TopicKind::Closed {
         return format!("{id} ({severity}){container}");
     }
     format!("{id} ({severity}){container}: {}", brief(fault.message.clone(), MAX_MESSAGE))
@@ -242,10 +268,18 @@ impl About {
 mod tests {
     use super::super::super::tests::{cluster_policy, policy, violation};
     use super::*;
-    use crate::policy::compile::Policy;
+    use crate::policy::observed::testing::refused;
 
     fn began(policy: Arc<Policy>, workload: &str, rule: &'static str) -> Change {
-        Change { policy, violation: violation(workload, rule), gone: false }
+        Change { policy, what: Changed::Opened(violation(workload, rule)) }
+    }
+
+    /// The violation of a change.
+    fn of(change: &mut Change) -> &mut Violation {
+        match &mut change.what {
+            Changed::Opened(violation) | Changed::Closed(violation) => violation,
+            Changed::Refused(_) => panic!("it has no violation"),
+        }
     }
 
     /// The Events of a batch: what each is about, and its note.
@@ -258,8 +292,9 @@ mod tests {
     fn a_batch_is_one_event_a_workload_and_one_a_policy() {
         let (own, all) = (policy("baseline"), cluster_policy("all"));
         let mut low = began(Arc::clone(&own), "cart", "requireReadinessProbe");
-        low.violation.severity = Severity::Low;
-        let fault = Arc::make_mut(&mut low.violation.fault);
+        let violation = of(&mut low);
+        violation.severity = Severity::Low;
+        let fault = Arc::make_mut(&mut violation.fault);
         fault.container = None;
         fault.message = "spec.x is missing".to_owned();
         let changes = [
@@ -276,12 +311,12 @@ mod tests {
 
     #[test]
     fn what_went_is_told_apart_from_what_began() {
-        let mut gone = began(policy("baseline"), "cart", "forbidLatestTag");
-        gone.gone = true;
+        let what = Changed::Closed(violation("cart", "forbidLatestTag"));
+        let gone = Change { policy: policy("baseline"), what };
         let changes = [began(policy("baseline"), "cart", "requireLivenessProbe"), gone];
         insta::assert_snapshot!(aggregate(&changes).join("\n"), @r#"
         DevOpsPolicy shop/baseline: 1 violation began (1 high): Deployment shop/cart
-        DevOpsPolicy shop/baseline: 1 violation is gone (1 high): Deployment shop/cart
+        DevOpsPolicy shop/baseline: 1 violation ended (1 high): Deployment shop/cart
         Deployment shop/cart: breaks 1 rule: requireLivenessProbe (high) container "web": spec.containers[0].image is "nginx" (no tag means :latest); pin the version that should run: nginx:VERSION; policy shop/baseline
         Deployment shop/cart: no longer breaks 1 rule: forbidLatestTag (high) container "web"; policy shop/baseline
         "#);
@@ -302,12 +337,13 @@ mod tests {
         let changes: Vec<_> = (0..40)
             .map(|index| {
                 let mut change = began(policy(&"p".repeat(200)), "cart", "forbidLatestTag");
-                let fault = Arc::make_mut(&mut change.violation.fault);
+                let violation = of(&mut change);
+                let fault = Arc::make_mut(&mut violation.fault);
                 fault.path = format!("spec.containers[{index}]");
                 fault.message = "\u{1b}é".repeat(500);
                 fault.container = Some("c".repeat(63));
                 if index == 30 {
-                    change.violation.severity = Severity::Critical;
+                    violation.severity = Severity::Critical;
                 }
                 change
             })
@@ -324,10 +360,90 @@ mod tests {
         }
     }
 
+    fn refusing(policy: Arc<Policy>, workload: &str, pods: (u32, u32)) -> Change {
+        let refused = refused(workload, pods, &["forbidLatestTag", "requiredLabels"]);
+        Change { policy, what: Changed::Refused(refused) }
+    }
+
+    #[test]
+    fn refused_pods_are_told_on_the_workload_with_every_policy_that_refuses_them_and_on_each_policy()
+     {
+        let (own, all) = (policy("baseline"), cluster_policy("all"));
+        let mut report = refusing(Arc::clone(&own), "report", (0, 1));
+        let Changed::Refused(refused) = &mut report.what else { panic!("it is refused") };
+        Arc::make_mut(&mut refused.workload).kind = "CronJob".to_owned();
+        let changes = [
+            refusing(Arc::clone(&own), "cart", (1, 2)),
+            refusing(all, "cart", (1, 2)),
+            refusing(own, "web", (0, 4)),
+            report,
+        ];
+        insta::assert_snapshot!(aggregate(&changes).join("\n"), @r"
+        ClusterDevOpsPolicy all: refuses new pods of 1 workload: Deployment shop/cart (1 of 2 pods)
+        DevOpsPolicy shop/baseline: refuses new pods of 3 workloads: Deployment shop/web (0 of 4 pods), CronJob shop/report (0 of 1 pod), Deployment shop/cart (1 of 2 pods)
+        CronJob shop/report: 0 of 1 pod: new pods are refused by policy shop/baseline: spec.containers[0] breaks forbidLatestTag · spec.containers[0] breaks requiredLabels
+        Deployment shop/cart: 1 of 2 pods: new pods are refused by policy all: spec.containers[0] breaks forbidLatestTag · spec.containers[0] breaks requiredLabels; by policy shop/baseline: spec.containers[0] breaks forbidLatestTag · spec.containers[0] breaks requiredLabels
+        Deployment shop/web: 0 of 4 pods: new pods are refused by policy shop/baseline: spec.containers[0] breaks forbidLatestTag · spec.containers[0] breaks requiredLabels
+        ");
+    }
+
+    #[test]
+    fn a_thousand_refused_workloads_are_one_event_on_the_policy_that_names_the_worst_three() {
+        let changes: Vec<_> = (0..1000)
+            .map(|index| refusing(policy("baseline"), &format!("w{index:03}"), (0, 1 + index % 9)))
+            .collect();
+        let (head, tail) = changes.split_at(7);
+        let topic = |changes| gather(changes).into_iter().next().unwrap();
+        let (topic_of, mut gathered) = topic(head);
+        gathered.merge(topic(tail).1);
+        assert_eq!(
+            text(&topic_of, &gathered),
+            "refuses new pods of 1000 workloads: Deployment shop/w008 (0 of 9 pods), Deployment shop/w017 (0 of 9 pods), Deployment shop/w026 (0 of 9 pods) and others"
+        );
+        assert_eq!(topic_of.kind, TopicKind::Refused);
+    }
+
+    #[test]
+    fn what_is_told_of_a_refused_workload_is_its_newest_state() {
+        let mut gathered = Gathered::default();
+        for pods in [(3, 4), (0, 4)] {
+            let (_, later) =
+                gather(&[refusing(policy("baseline"), "cart", pods)]).pop_last().unwrap();
+            gathered.merge(later);
+        }
+        assert_eq!(gathered.count(), 1);
+        let note = gathered.refusals.on_workload();
+        assert!(
+            note.starts_with("0 of 4 pods: new pods are refused by policy shop/baseline: "),
+            "{note}"
+        );
+    }
+
+    #[test]
+    fn a_note_on_refused_pods_never_outgrows_the_api() {
+        let changes: Vec<_> = (0..40)
+            .map(|index| {
+                let mut change =
+                    refusing(policy(&format!("{index}{}", "p".repeat(240))), "cart", (0, 4));
+                let Changed::Refused(refused) = &mut change.what else { panic!("it is refused") };
+                for fault in &mut refused.faults {
+                    Arc::make_mut(fault).message = "\u{1b}é".repeat(500);
+                }
+                Arc::make_mut(&mut refused.workload).name = "é\n".repeat(500);
+                change
+            })
+            .collect();
+        for (topic, gathered) in gather(&changes) {
+            let text = text(&topic, &gathered);
+            assert!(text.len() <= MAX_NOTE, "{} {text}", text.len());
+            assert!(!text.contains(['\u{1b}', '\n']), "{text}");
+        }
+    }
+
     #[test]
     fn what_no_event_can_be_about_has_none() {
         let mut change = began(policy("baseline"), "cart", "forbidLatestTag");
-        Arc::make_mut(&mut change.violation.workload).kind = "Rollout".to_owned();
+        Arc::make_mut(&mut of(&mut change).workload).kind = "Rollout".to_owned();
         Arc::get_mut(&mut change.policy).unwrap().origin = None;
         assert!(gather(&[change]).is_empty());
     }

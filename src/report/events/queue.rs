@@ -1,10 +1,10 @@
 //! Paces Events, so that a rollout with many violations does not overload the
-//! API server. Changes that arrive while a topic waits are merged into it. Pure.
+//! API server. Refused pods come before violations. Changes that arrive while a topic waits are merged into it. Pure.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use super::note::{Gathered, Topic};
+use super::note::{Gathered, Topic, TopicKind};
 
 /// The Events written at once; then one in each interval.
 const BURST: u32 = 50;
@@ -23,7 +23,7 @@ pub(super) struct Queue {
     full: Option<Instant>,
     /// The topics that were written, and when each may be written again.
     rests: BTreeMap<Topic, Instant>,
-    /// The violations dropped since [`Queue::take_dropped`].
+    /// The changes dropped since [`Queue::take_dropped`].
     dropped: u64,
 }
 
@@ -41,14 +41,15 @@ impl Queue {
         }
     }
 
-    /// Takes the longest-waiting Event that may be written now.
+    /// Takes the longest-waiting Event that may be written now; of refused pods first, because they are an outage.
     pub fn next(&mut self, now: Instant) -> Option<(Topic, Gathered)> {
         self.rests.retain(|_, until| now < *until);
         if self.burst_from().is_some_and(|from| now < from) {
             return None;
         }
         let ready = self.waiting.iter().filter(|(topic, _)| !self.rests.contains_key(*topic));
-        let (topic, _) = ready.min_by_key(|(_, (arrival, _))| *arrival)?;
+        let (topic, _) = ready
+            .min_by_key(|(topic, (arrival, _))| (topic.kind != TopicKind::Refused, *arrival))?;
         let topic = topic.clone();
         let (_, gathered) = self.waiting.remove(&topic)?;
         self.full = Some(self.full.map_or(now, |full| full.max(now)) + INTERVAL);
@@ -69,13 +70,13 @@ impl Queue {
         self.full?.checked_sub(INTERVAL * (BURST - 1))
     }
 
-    /// Takes the number of violations that were dropped since the last call.
+    /// Takes the number of changes that were dropped since the last call.
     pub fn take_dropped(&mut self) -> u64 {
         std::mem::take(&mut self.dropped)
     }
 
-    /// The number of violations whose Events wait.
-    pub fn waiting_violations(&self) -> u64 {
+    /// The number of changes whose Events wait.
+    pub fn waiting_changes(&self) -> u64 {
         self.waiting.values().map(|(_, gathered)| gathered.count()).sum()
     }
 }
@@ -85,14 +86,14 @@ mod tests {
     use super::super::super::tests::{policy, violation};
     use super::super::note::{About, gather};
     use super::*;
-    use crate::policy::observed::Change;
+    use crate::policy::observed::testing::refused;
+    use crate::policy::observed::{Change, Changed};
 
     /// The topic of a violation that began, for the workload only.
     fn began(name: &str) -> BTreeMap<Topic, Gathered> {
         let change = Change {
             policy: policy("baseline"),
-            violation: violation(name, "forbidLatestTag"),
-            gone: false,
+            what: Changed::Opened(violation(name, "forbidLatestTag")),
         };
         let mut topics = gather(&[change]);
         topics.retain(|topic, _| matches!(topic.about, About::Workload(_)));
@@ -143,6 +144,19 @@ mod tests {
     }
 
     #[test]
+    fn refused_pods_do_not_wait_behind_violations() {
+        let (mut queue, now) = (Queue::default(), Instant::now());
+        for index in 0..3 {
+            queue.add(began(&format!("w{index}")));
+        }
+        let what = Changed::Refused(refused("cart", (0, 4), &["forbidLatestTag"]));
+        let mut topics = gather(&[Change { policy: policy("baseline"), what }]);
+        topics.retain(|topic, _| matches!(topic.about, About::Workload(_)));
+        queue.add(topics);
+        assert_eq!(sent(&mut queue, now)[0], "Deployment shop/cart ×1");
+    }
+
+    #[test]
     fn what_finds_no_place_is_counted_and_what_waits_already_is_merged() {
         let mut queue = Queue::default();
         for index in 0..MAX_WAITING + 5 {
@@ -151,6 +165,6 @@ mod tests {
         queue.add(began("w0"));
         assert_eq!(queue.take_dropped(), 5);
         assert_eq!(queue.take_dropped(), 0);
-        assert_eq!(queue.waiting_violations(), MAX_WAITING as u64 + 1);
+        assert_eq!(queue.waiting_changes(), MAX_WAITING as u64 + 1);
     }
 }

@@ -56,6 +56,12 @@ pub fn queries(world: &World) -> Vec<Query> {
     queries
 }
 
+/// The queries of the panel with this title, in its order.
+pub fn of_panel(world: &World, title: &str) -> Vec<String> {
+    let its = queries(world).into_iter().filter(|it| it.from.ends_with(&format!(": {title:?}")));
+    its.map(|it| it.text).collect()
+}
+
 /// Each variable offers something to choose.
 pub fn variables_offer_values(world: &World, prometheus: &Prometheus) {
     for dashboard in dashboards(world) {

@@ -1,4 +1,5 @@
-//! The number of series: a thousand namespaces cause a thousand gauges, and nothing else.
+//! The number of series: a thousand namespaces cause a thousand scores, and a thousand open violations of the one rule
+//! that their pods break, and nothing else.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +15,10 @@ use crate::support::{eventually_within, load};
 
 const NAMESPACES: usize = 1000;
 
-/// The series of each metric from the replicas, except the gauge of each namespace.
+/// The series of each metric from the replicas, except the gauges of each namespace.
 fn series(prometheus: &Prometheus) -> BTreeMap<String, u64> {
-    let query = "count by (__name__) ({job=\"podgate\", endpoint=\"metrics\", __name__!=\"namespace_health_score\"})";
+    let query = "count by (__name__) ({job=\"podgate\", endpoint=\"metrics\", \
+                 __name__!~\"namespace_health_score|podgate_open_violations|podgate_workloads_refused\"})";
     let found = prometheus.query(query).unwrap();
     let count = |it: &Value| it["value"][1].as_str().unwrap().parse().unwrap();
     found
@@ -56,6 +58,10 @@ pub fn of_many_namespaces(world: &World, prometheus: &Prometheus) {
     // A series begins with its first event, which may have come meanwhile, so a few more series are allowed.
     let grown = total(&after).saturating_sub(total(&before));
     assert!(grown < NAMESPACES as u64 / 10, "{grown} more, from {before:?} to {after:?}");
+    let broken = prometheus.query("max by (namespace, rule) (podgate_open_violations)").unwrap();
+    let of_load = broken.iter().filter(|it| it["metric"]["rule"] == "requireLivenessProbe").count();
+    println!("   {} series of open violations, {of_load} of requireLivenessProbe", broken.len());
+    assert!((NAMESPACES..NAMESPACES + 100).contains(&broken.len()), "{}", broken.len());
     world.kubectl(&["delete", "namespace", &load::namespace(0, NAMESPACES)]);
     becomes(others + NAMESPACES - 1);
 }

@@ -83,8 +83,7 @@ fn status_report_event_and_metric_show_the_severity_of_the_policy(audited: &Audi
     };
     let owned = expected.map(|(rule, severity)| (rule.to_owned(), severity.to_owned()));
     assert_eq!(pairs(&status["topViolations"]), owned, "worst first");
-    // Weights 8 and 1, and the one workload breaks both.
-    assert_eq!(status["lostPoints"], json!({"requireReadinessProbe": 89, "forbidLatestTag": 11}));
+    assert_eq!(status["lostPoints"], json!({"requireReadinessProbe": 50, "forbidLatestTag": 10}));
     let report = wait_for_report(&shop, "both violations in the report", |report| {
         report["summary"]["fail"] == 2
     });
@@ -159,13 +158,13 @@ fn podgate_watch_prints_each_change_on_a_line_and_writes_nothing(audited: &Audit
         });
         println!("{line}: after {}", seconds(after));
     };
-    wait_for_line(&format!("{}/own  Healthy: score 100, no open violation", shop.name));
+    wait_for_line(&format!("{}/own  No score: there is no workload to judge", shop.name));
     shop.deployment("cart", "nginx", 1);
     let violation =
         format!("Deployment/{}/cart forbidLatestTag (high) {}/own: ", shop.name, shop.name);
     wait_for_line(&format!("+ {violation}"));
     wait_for_line(&format!(
-        "{}/own  Critical: score 0, 1 open violation (1 high) in 1 workload",
+        "{}/own  Stable: score 70, 1 open violation (1 high) in 1 workload",
         shop.name
     ));
     shop.deployment("cart", "nginx:1.29", 1);

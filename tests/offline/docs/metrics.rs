@@ -46,11 +46,13 @@ const PARTS: [(&str, &str, &[&str]); 7] = [
         "`podgate_leader` is of every replica. The rest is of the one that leads: what carries a score, a namespace or a policy has series \
          there only, and they go when it leads no more, or when the namespace or policy is gone; the counters without labels stay and stand \
          still. So take `max by` of gauges and `sum by` of increases: a change of leader then doubles nothing. `namespace` of a \
-         `devopspolicy_` metric is the policy's own, and empty for a cluster policy.",
+         `devopspolicy_` metric is the policy's own, and empty for a cluster policy; that of a `podgate_` metric is the workloads'.",
         &[
             "podgate_leader",
             "podgate_audit_",
             "podgate_pod_",
+            "podgate_workloads_",
+            "podgate_open_violations",
             "pod_events_",
             "cluster_health_",
             "namespace_health_",

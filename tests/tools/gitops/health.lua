@@ -1,17 +1,19 @@
 -- Runs the health check FILE on statuses that podgate writes: lua health.lua FILE
 local source = assert(io.open(arg[1])):read("a")
 
-local function condition(type, status, message)
-  return { type = type, status = status, message = message or "" }
+local function condition(type, status, message, reason)
+  return { type = type, status = status, message = message or "", reason = reason or "Evaluated" }
 end
 local ready = { condition("Ready", "True", "in force"), condition("Stalled", "False") }
 local stalled = { condition("Ready", "False", "spec.x: bad"), condition("Stalled", "True", "spec.x: bad") }
+local nothing = { condition("Ready", "False", "no namespace has the labels a=b", "CoversNothing"), condition("Stalled", "False") }
 
 for _, case in ipairs({
   { "none yet", nil, "Progressing" },
   { "without conditions", { observedGeneration = 2 }, "Progressing" },
   { "ready", { observedGeneration = 2, conditions = ready }, "Healthy", "in force" },
   { "ready, with violations", { observedGeneration = 2, conditions = ready, message = "Critical: score 0" }, "Healthy", "Critical: score 0" },
+  { "covering no namespace", { observedGeneration = 2, conditions = nothing, message = "covers nothing" }, "Healthy", "covers nothing" },
   { "stalled", { observedGeneration = 2, conditions = stalled }, "Degraded", "spec.x: bad" },
   { "ready, of an earlier version", { observedGeneration = 1, conditions = ready }, "Progressing" },
   { "stalled, of an earlier version", { observedGeneration = 1, conditions = stalled }, "Progressing" },

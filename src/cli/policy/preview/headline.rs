@@ -1,5 +1,6 @@
 //! Words a preview's summary, for the table and the Markdown page.
 
+use super::super::super::columns;
 use super::super::super::formats::count;
 use crate::analysis::preview::answer::{Change, Preview, PreviewViolation, PreviewWorkload};
 use crate::policy::text::clip;
@@ -14,7 +15,8 @@ pub(super) fn line(preview: &Preview) -> String {
     if summary.workloads + summary.pods == 0 {
         return format!("{subject}, enforced, would judge nothing: no workload was found");
     }
-    let score = summary.score.map(|it| format!("; score {}", change(it))).unwrap_or_default();
+    let scored = summary.score.filter(|it| it.before.score.or(it.after.score).is_some());
+    let score = scored.map(|it| format!("; score {}", change(it))).unwrap_or_default();
     format!(
         "{subject}, enforced, would deny {} of {} and refuse {} of {} at the next start{score}",
         summary.denied,
@@ -38,12 +40,10 @@ pub(super) fn compared(preview: &Preview) -> Option<String> {
     ))
 }
 
-/// `62 → 58`, or `62` where it stays.
+/// `62 → 58`, or `62` where it stays; `-` is no score.
 pub(super) fn change(Change { before, after }: Change) -> String {
-    if before.score == after.score {
-        return after.score.to_string();
-    }
-    format!("{} → {}", before.score, after.score)
+    let [before, after] = [before.score, after.score].map(columns::score);
+    if before == after { after } else { format!("{before} → {after}") }
 }
 
 /// `2 of 5`; empty where no pod would be refused.

@@ -88,7 +88,7 @@ fn exemption(it: &ExemptionUse) -> String {
         it.state.as_str(),
         rules.join(", "),
         prose(&it.owner),
-        it.expires_at.as_ref().map(|end| end.0.to_string()).unwrap_or_default(),
+        it.expires(),
         prose(&it.reason),
     )
 }

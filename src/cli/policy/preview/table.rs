@@ -55,13 +55,12 @@ fn workload(it: &PreviewWorkload) -> Vec<TableCell> {
 }
 
 fn exemption(it: &ExemptionUse) -> Vec<TableCell> {
-    let expires = it.expires_at.as_ref().map(|end| end.0.to_string()).unwrap_or_default();
     vec![
         TableCell::new(&format!("{}[{}]", clip(&it.policy), it.index)),
         TableCell::new(it.state.as_str()),
         TableCell::new(&it.rules.join(", ")),
         TableCell::new(&clip(&it.owner)),
-        TableCell::or_none(&expires),
+        TableCell::or_none(&it.expires()),
         TableCell::new(&clip(&it.reason)),
     ]
 }
@@ -72,11 +71,8 @@ fn scores(preview: &Preview) -> String {
     let changed = preview.namespaces.iter().filter(|it| it.change.before != it.change.after);
     let changed = changed.map(|it| (it.namespace.as_str(), it.change));
     let rows = changed.chain([(TOTAL, total)]).map(|(name, it)| {
-        let class = if it.before.classification == it.after.classification {
-            format!("{:?}", it.after.classification)
-        } else {
-            format!("{:?} → {:?}", it.before.classification, it.after.classification)
-        };
+        let [before, after] = [it.before, it.after].map(|it| columns::class(it.classification));
+        let class = if before == after { after } else { format!("{before} → {after}") };
         vec![TableCell::new(name), TableCell::new(&change(it)), TableCell::new(&class)]
     });
     format!("\n{}", columns::table(&["NAMESPACE", "SCORE", "CLASS"], rows.collect()))
@@ -86,6 +82,8 @@ fn scores(preview: &Preview) -> String {
 mod tests {
     use super::super::testing::{awkward, compared, many, nothing, plain};
     use super::*;
+    use crate::analysis::preview::answer::{Change, ExemptionState, Standing};
+    use crate::api::EndsWithin;
 
     #[test]
     fn the_table_is_a_headline_and_what_it_is_made_of() {
@@ -118,6 +116,30 @@ mod tests {
         (cluster)   91 → 74   Healthy → Degraded
         "#);
         insta::assert_snapshot!(table(&nothing()), @r#"2 policies, enforced, would judge nothing: no workload was found"#);
+    }
+
+    #[test]
+    fn an_exemption_that_ends_within_a_week_says_so() {
+        let mut preview = plain();
+        preview.exemptions[1].state = ExemptionState::Used;
+        preview.exemptions[1].ends_within = Some(EndsWithin::Week);
+        let row = "shop/baseline[1]   used    forbidLatestTag   team cart   2026-01-01T00:00:00Z (within a week)   ";
+        let table = table(&preview);
+        assert!(table.contains(row), "{table}");
+    }
+
+    #[test]
+    fn without_workloads_there_is_no_score() {
+        let mut preview = plain();
+        let unscored = Standing { score: None, classification: None };
+        let score = preview.summary.score.as_mut().unwrap();
+        score.before = unscored;
+        let text = table(&preview);
+        assert!(text.contains("; score - → 74\n"), "{text}");
+        assert!(text.ends_with("(cluster)   - → 74    - → Degraded\n"), "{text}");
+        preview.summary.score = Some(Change { before: unscored, after: unscored });
+        let text = table(&preview);
+        assert!(text.lines().next().is_some_and(|it| it.ends_with("at the next start")), "{text}");
     }
 
     #[test]

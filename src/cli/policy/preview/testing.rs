@@ -39,7 +39,7 @@ fn standing(score: u8) -> Standing {
         80.. => Classification::Healthy,
         _ => Classification::Degraded,
     };
-    Standing { score, classification }
+    Standing { score: Some(score), classification: Some(classification) }
 }
 
 /// A policy that nothing is compared with: a workload that is
@@ -72,6 +72,7 @@ pub(super) fn plain() -> Preview {
         owner: "team cart".to_owned(),
         expires_at: end
             .map(|it| k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(it.parse().unwrap())),
+        ends_within: None,
     };
     Preview {
         policies: vec![PreviewedPolicy { policy: "shop/baseline".to_owned(), replaces: false }],

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use podgate::admission::validate::Reviewer;
+use podgate::api::Severity;
 use podgate::metrics::{Decided, Ended, Metrics, ReviewSummary};
 use podgate::policy::compile::Policy;
 use podgate::policy::policy_set::PolicySet;
@@ -19,8 +20,12 @@ use crate::support::review;
 
 const NAMESPACES: usize = 1_000;
 const POLICIES: usize = 200;
-/// The most series of a replica. A family that needs more is worth a thought.
-const MOST: usize = 10_000;
+/// How many rules are broken in each namespace: every check of the restricted Pod Security Standard, and some more.
+const BROKEN: usize = 20;
+/// How many exemptions that expire each policy has.
+const EXEMPTIONS: usize = 5;
+/// The most series of a replica, two thirds of them open violations. A family that needs more is worth a thought.
+const MOST: usize = 35_000;
 /// The page names the families with more series than this.
 const MANY: usize = 100;
 
@@ -36,9 +41,19 @@ pub fn driven(namespaces: usize, policies: usize) -> Metrics {
     {
         metrics.connections.ended(ended);
     }
-    metrics.audit.cluster(100);
-    (0..namespaces).for_each(|it| metrics.audit.namespace(&format!("n{it}"), Some(100)));
-    (0..policies).for_each(|it| metrics.audit.policy("", &format!("p{it}"), 100, [0; 4]));
+    metrics.audit.cluster(Some(100));
+    metrics.audit.pods(1);
+    let open = (0..BROKEN).map(|it| ((format!("rule{it}"), Severity::High), 1)).collect();
+    for namespace in (0..namespaces).map(|it| format!("n{it}")) {
+        metrics.audit.namespace(&namespace, Some(100));
+        metrics.audit.workloads_refused(&namespace, Some(0));
+        metrics.audit.open_violations(&namespace, &open);
+    }
+    for policy in (0..policies).map(|it| format!("p{it}")) {
+        metrics.audit.policy("", &policy, Some(100), [0; 4], 0);
+        metrics.audit.policy_info("", &policy, "enforce", "baseline");
+        metrics.audit.exemptions.set("", &policy, (0..EXEMPTIONS).map(|it| (it, 0)));
+    }
     metrics.certificates.serves(0, 0);
     for step in ["begun", "repaired", "rolled_back", "undone", "conflict"] {
         metrics.remediation.step(step);

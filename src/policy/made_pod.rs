@@ -1,0 +1,361 @@
+//! The pod that a workload's controller would make now, and how many pods it wants.
+//!
+//! The audit and `podgate analyze` judge it where a workload has no pod: a workload that is scaled down, suspended,
+//! between runs, or refused is judged by what it would run.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value, json};
+
+use super::workload::Kind;
+
+/// The kinds of workloads whose controllers make pods.
+pub const MAKERS: [Kind; 7] = [
+    Kind::Deployment,
+    Kind::StatefulSet,
+    Kind::DaemonSet,
+    Kind::ReplicaSet,
+    Kind::ReplicationController,
+    Kind::Job,
+    Kind::CronJob,
+];
+
+/// The hash in the names and labels of pods that a Deployment would make.
+const HASH: &str = "0";
+
+/// A workload, as its controller sees it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct MadePod {
+    /// The pod as JSON, with the metadata and owner that its controller would give it. By its owner it belongs to this
+    /// workload ([`super::owner`]), but for that of a CronJob, which belongs to the run `NAME-0`.
+    pub json: String,
+    /// The number of pods that the workload wants. A CronJob that is not suspended wants one: that of its next run.
+    pub wanted: u32,
+    /// The number of its pods of the present template, by its status; 0 for a CronJob, whose status does not count
+    /// them.
+    pub running: u32,
+}
+
+/// A workload's fields that decide. Each kind has some of them.
+#[derive(Deserialize)]
+struct Workload<'a> {
+    #[serde(borrow, default)]
+    metadata: Metadata<'a>,
+    #[serde(borrow, default)]
+    spec: Spec<'a>,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Metadata<'a> {
+    #[serde(borrow)]
+    name: Cow<'a, str>,
+    #[serde(borrow)]
+    namespace: Cow<'a, str>,
+    deletion_timestamp: Option<IgnoredAny>,
+    owner_references: Option<Vec<Owner>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Owner {
+    controller: Option<bool>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Spec<'a> {
+    replicas: Option<u32>,
+    parallelism: Option<u32>,
+    completions: Option<u32>,
+    suspend: Option<bool>,
+    paused: Option<bool>,
+    #[serde(borrow)]
+    template: Option<Template<'a>>,
+    #[serde(borrow)]
+    job_template: Option<JobTemplate<'a>>,
+}
+
+#[derive(Deserialize)]
+struct JobTemplate<'a> {
+    #[serde(borrow)]
+    spec: Option<JobSpec<'a>>,
+}
+
+#[derive(Deserialize)]
+struct JobSpec<'a> {
+    #[serde(borrow)]
+    template: Option<Template<'a>>,
+}
+
+#[derive(Deserialize)]
+struct Template<'a> {
+    metadata: Option<Map<String, Value>>,
+    #[serde(borrow)]
+    spec: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    replicas: Option<u32>,
+    updated_replicas: Option<u32>,
+    current_number_scheduled: Option<u32>,
+    desired_number_scheduled: Option<u32>,
+    /// The number of a Job's pods, or a list of a CronJob's Jobs.
+    active: Option<Value>,
+    succeeded: Option<u32>,
+    conditions: Option<Vec<Condition>>,
+}
+
+#[derive(Deserialize)]
+struct Condition {
+    #[serde(rename = "type", default)]
+    type_: String,
+    #[serde(default)]
+    status: String,
+}
+
+/// Reads a workload; `None` if it makes no pod of its own: a ReplicaSet or Job that another workload controls, and a
+/// Job that has finished.
+///
+/// # Errors
+/// The JSON is not that of a workload.
+pub fn made_pod(kind: Kind, json: &str) -> Result<Option<MadePod>, serde_json::Error> {
+    let Workload { metadata, spec, status } = serde_json::from_str(json)?;
+    let mut owners = metadata.owner_references.iter().flatten();
+    let controlled = owners.any(|owner| owner.controller == Some(true));
+    if controlled && matches!(kind, Kind::ReplicaSet | Kind::Job) {
+        return Ok(None);
+    }
+    if kind == Kind::Job && status.has_finished() {
+        return Ok(None);
+    }
+    let (mut wanted, running) = pods(kind, &spec, &status);
+    if metadata.deletion_timestamp.is_some() {
+        wanted = 0;
+    }
+    let template = match kind {
+        Kind::CronJob => spec.job_template.and_then(|it| it.spec).and_then(|it| it.template),
+        _ => spec.template,
+    };
+    let Some(Template { metadata: pod, spec: Some(pod_spec) }) = template else { return Ok(None) };
+    let pod = pod_metadata(kind, &metadata, pod.unwrap_or_default());
+    let pod = serde_json::to_string(&pod)?;
+    let json =
+        format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{pod},"spec":{}}}"#, pod_spec.get());
+    Ok(Some(MadePod { json, wanted, running }))
+}
+
+/// The name of the pod that [`made_pod`] returns.
+pub fn name(kind: Kind, workload: &str) -> String {
+    match kind {
+        Kind::Deployment => format!("{workload}-{HASH}-0"),
+        Kind::CronJob => format!("{workload}-0-0"),
+        _ => format!("{workload}-0"),
+    }
+}
+
+/// The metadata of a pod: the template's, with its name, namespace and owner.
+fn pod_metadata(
+    kind: Kind,
+    workload: &Metadata<'_>,
+    mut pod: Map<String, Value>,
+) -> Map<String, Value> {
+    let (owner, name_of_owner) = match kind {
+        Kind::Deployment => (Kind::ReplicaSet, format!("{}-{HASH}", workload.name)),
+        Kind::CronJob => (Kind::Job, format!("{}-0", workload.name)),
+        _ => (kind, workload.name.to_string()),
+    };
+    if kind == Kind::Deployment {
+        let labels = pod.entry("labels").or_insert(Value::Null);
+        if !labels.is_object() {
+            *labels = json!({});
+        }
+        if let Some(labels) = labels.as_object_mut() {
+            labels.insert("pod-template-hash".to_owned(), json!(HASH));
+        }
+    }
+    let names = owner.names();
+    let owner = json!({
+        "apiVersion": names.api_version(), "kind": names.kind, "name": name_of_owner, "controller": true,
+    });
+    pod.insert("name".to_owned(), json!(name(kind, &workload.name)));
+    pod.insert("namespace".to_owned(), json!(workload.namespace));
+    pod.insert("ownerReferences".to_owned(), json!([owner]));
+    pod
+}
+
+/// The number of pods that a workload wants, and the number that it has.
+fn pods(kind: Kind, spec: &Spec<'_>, status: &Status) -> (u32, u32) {
+    let replicas = (spec.replicas.unwrap_or(1), status.replicas.unwrap_or(0));
+    let suspended = spec.suspend == Some(true);
+    match kind {
+        // A rollout that is refused keeps the pods of the old template.
+        Kind::Deployment if spec.paused != Some(true) => {
+            (replicas.0, replicas.1.min(status.updated_replicas.unwrap_or(0)))
+        }
+        Kind::DaemonSet => (
+            status.desired_number_scheduled.unwrap_or(0),
+            status.current_number_scheduled.unwrap_or(0),
+        ),
+        Kind::Job | Kind::CronJob if suspended => (0, 0),
+        Kind::Job => {
+            let active = status.active.as_ref().and_then(Value::as_u64).unwrap_or(0);
+            let active = u32::try_from(active).unwrap_or(u32::MAX);
+            let succeeded = status.succeeded.unwrap_or(0);
+            let left = match spec.completions {
+                Some(completions) => completions.saturating_sub(succeeded),
+                // A work queue: once a pod has succeeded, no new ones are made.
+                None if succeeded > 0 => active,
+                None => u32::MAX,
+            };
+            (spec.parallelism.unwrap_or(1).min(left), active)
+        }
+        Kind::CronJob => (1, 0),
+        _ => replicas,
+    }
+}
+
+impl Status {
+    fn has_finished(&self) -> bool {
+        let mut conditions = self.conditions.iter().flatten();
+        conditions
+            .any(|it| it.status == "True" && matches!(it.type_.as_str(), "Complete" | "Failed"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::object::Object;
+    use super::super::owner;
+    use super::super::subject::Subject;
+    use super::*;
+
+    fn workload(spec: Value, status: Value) -> Value {
+        json!({"metadata": {"name": "cart", "namespace": "shop"}, "spec": spec, "status": status})
+    }
+
+    fn template() -> Value {
+        json!({"metadata": {"labels": {"app": "cart"}}, "spec": {"containers": [{"name": "web"}]}})
+    }
+
+    fn counts(kind: Kind, mut spec: Value, status: Value) -> (u32, u32) {
+        match kind {
+            Kind::CronJob => spec["jobTemplate"] = json!({"spec": {"template": template()}}),
+            _ => spec["template"] = template(),
+        }
+        let made = made_pod(kind, &workload(spec, status).to_string()).unwrap().unwrap();
+        (made.wanted, made.running)
+    }
+
+    #[test]
+    fn the_pod_belongs_to_its_workload_and_its_name_is_known() {
+        for kind in MAKERS {
+            let spec =
+                json!({"template": template(), "jobTemplate": {"spec": {"template": template()}}});
+            let made = made_pod(kind, &workload(spec, json!({})).to_string()).unwrap().unwrap();
+            let object: Object = serde_json::from_str(&made.json).unwrap();
+            let subject = Subject::of(Kind::Pod, &object).unwrap();
+            let owner = owner::workload(&subject);
+            let expected = match kind {
+                Kind::CronJob => ("Job", "cart-0"),
+                _ => (kind.names().kind, "cart"),
+            };
+            assert_eq!((&*owner.kind, &*owner.name), expected);
+            assert_eq!(&*subject.metadata.unwrap().name, name(kind, "cart"));
+            assert_eq!(subject.namespace, Some("shop"));
+            if kind == Kind::CronJob {
+                assert!(
+                    owner::object_names(&subject)
+                        .any(|it| it.kind == "CronJob" && it.name == "cart")
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_workload_lacks_the_pods_that_its_controller_would_make() {
+        for (kind, spec, status, expected) in [
+            (Kind::Deployment, json!({}), json!({}), (1, 0)),
+            (
+                Kind::Deployment,
+                json!({"replicas": 4}),
+                json!({"replicas": 4, "updatedReplicas": 4}),
+                (4, 4),
+            ),
+            // The rollout does not get on.
+            (Kind::Deployment, json!({"replicas": 4}), json!({"replicas": 4}), (4, 0)),
+            (
+                Kind::Deployment,
+                json!({"replicas": 4, "paused": true}),
+                json!({"replicas": 4}),
+                (4, 4),
+            ),
+            (Kind::Deployment, json!({"replicas": 0}), json!({}), (0, 0)),
+            (Kind::StatefulSet, json!({"replicas": 3}), json!({"replicas": 1}), (3, 1)),
+            (Kind::ReplicaSet, json!({"replicas": 3}), json!({"replicas": 3}), (3, 3)),
+            (Kind::ReplicationController, json!({"replicas": 2}), json!({"replicas": 0}), (2, 0)),
+            (
+                Kind::DaemonSet,
+                json!({}),
+                json!({"desiredNumberScheduled": 5, "currentNumberScheduled": 2}),
+                (5, 2),
+            ),
+            (Kind::DaemonSet, json!({}), json!({}), (0, 0)),
+            (Kind::Job, json!({}), json!({}), (1, 0)),
+            (
+                Kind::Job,
+                json!({"parallelism": 3, "completions": 5}),
+                json!({"succeeded": 4, "active": 1}),
+                (1, 1),
+            ),
+            (Kind::Job, json!({"parallelism": 3}), json!({"succeeded": 1, "active": 2}), (2, 2)),
+            (Kind::Job, json!({"suspend": true}), json!({}), (0, 0)),
+            (Kind::CronJob, json!({}), json!({"active": [{"name": "cart-1"}]}), (1, 0)),
+            (Kind::CronJob, json!({"suspend": true}), json!({}), (0, 0)),
+        ] {
+            assert_eq!(
+                counts(kind, spec.clone(), status.clone()),
+                expected,
+                "{kind:?} {spec} {status}"
+            );
+        }
+        let mut deleted = workload(json!({"replicas": 2, "template": template()}), json!({}));
+        deleted["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let made = made_pod(Kind::Deployment, &deleted.to_string()).unwrap().unwrap();
+        assert_eq!((made.wanted, made.running), (0, 0));
+    }
+
+    #[test]
+    fn what_another_workload_controls_or_what_has_finished_makes_no_pod_of_its_own() {
+        let made = |kind, object: &Value| made_pod(kind, &object.to_string()).unwrap();
+        let mut owned = workload(json!({"template": template()}), json!({}));
+        owned["metadata"]["ownerReferences"] =
+            json!([{"kind": "X", "name": "x", "controller": true}]);
+        assert!(made(Kind::ReplicaSet, &owned).is_none() && made(Kind::Job, &owned).is_none());
+        // An operator's StatefulSet is the workload of its pods.
+        assert!(made(Kind::StatefulSet, &owned).is_some());
+        let done = json!({"conditions": [{"type": "Complete", "status": "True"}]});
+        let done = workload(json!({"template": template()}), done);
+        assert!(made(Kind::Job, &done).is_none());
+        assert!(made(Kind::Deployment, &workload(json!({}), json!({}))).is_none());
+    }
+
+    #[test]
+    fn odd_workloads_make_no_pod_and_never_panic() {
+        for odd in ["null", "[]", "{", r#"{"spec": 1}"#, r#"{"spec": {"replicas": -1}}"#] {
+            for kind in MAKERS {
+                assert!(!matches!(made_pod(kind, odd), Ok(Some(_))), "{odd}");
+            }
+        }
+        let labels = json!({"metadata": {"labels": 1}, "spec": {"containers": []}});
+        let odd = workload(json!({"template": labels}), json!({}));
+        assert!(made_pod(Kind::Deployment, &odd.to_string()).unwrap().is_some());
+    }
+}

@@ -1,0 +1,306 @@
+//! The score means the same at every door: `scan`, `analyze`, the audit's metrics and a policy's status. `docs/score.md`
+//! has the scores of twenty clusters, which are computed here.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use podgate::analysis::analyzer::Analyzer;
+use podgate::analysis::result::Analysis;
+use podgate::audit::index::AuditIndex;
+use podgate::audit::pod::ObservedPod;
+use podgate::inputs;
+use podgate::policy::compile::Policy;
+use podgate::policy::policy_set::{NamespaceMetadata, PolicySet};
+use podgate::policy::protected::Protected;
+use podgate::policy::scope::{Scope, Selection};
+use podgate::policy::workload::Kind;
+use podgate::scan::offline;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use crate::audit_index::{list_begins, list_ends};
+use crate::support::manifests::{held_by, probed_pod};
+
+const NOW: &str = "2026-01-01T01:00:00Z";
+/// The restarts that count whole: ten times the allowed 3, and more.
+const MANY_RESTARTS: u32 = 100;
+
+fn now() -> Timestamp {
+    NOW.parse().unwrap()
+}
+
+fn everywhere(spec: &Value) -> Arc<Policy> {
+    let spec = serde_json::from_value(spec.clone()).unwrap();
+    let scope = Scope::Cluster(Selection::default());
+    Arc::new(Policy::compile(scope, "every".to_owned(), &spec).unwrap())
+}
+
+fn namespace(object: &Value) -> &str {
+    object["metadata"]["namespace"].as_str().unwrap()
+}
+
+/// Policies in the namespaces of objects.
+fn set(policies: &[Arc<Policy>], objects: &[Value]) -> PolicySet {
+    let names = objects.iter().map(|it| (namespace(it).to_owned(), NamespaceMetadata::default()));
+    PolicySet::new(policies.to_vec(), Arc::new(names.collect()))
+}
+
+fn analysis(policies: &[Arc<Policy>], pods: &[Value]) -> Analysis {
+    let (set, default_checks) = (set(policies, pods), PolicySet::default_checks());
+    let names = pods.iter().map(|it| namespace(it).to_owned());
+    let mut analyzer = Analyzer::new(&set, &default_checks, names, now());
+    for pod in pods {
+        analyzer.pod(&pod.to_string());
+    }
+    analyzer.finish()
+}
+
+/// The scores that the leader publishes: of the cluster, of the namespaces, and of each policy with its lost points.
+struct Audited {
+    cluster: Option<u8>,
+    namespaces: BTreeMap<String, u8>,
+    policies: Vec<(Option<u8>, BTreeMap<&'static str, u8>)>,
+}
+
+fn audited(policies: &[Arc<Policy>], pods: &[Value]) -> Audited {
+    let mut index = AuditIndex::new(Box::new(|_, _, _| None));
+    let _ = index.policies(Arc::new(set(policies, pods)), now());
+    list_begins(&mut index);
+    for pod in pods {
+        index.pod(&serde_json::from_str::<ObservedPod<false>>(&pod.to_string()).unwrap(), now());
+    }
+    list_ends(&mut index, now());
+    let scores = index.take_scores();
+    let policies = index.take_policies(now()).into_iter().filter_map(|it| it.observed);
+    let policies = policies.map(|it| {
+        let score = it.score.as_ref();
+        let lost_points = score.map(|it| it.lost_points.clone()).unwrap_or_default();
+        (score.map(|it| it.points), lost_points)
+    });
+    let changed = scores.iter().flat_map(|it| &it.changed);
+    Audited {
+        cluster: scores.as_ref().and_then(|it| it.cluster.as_ref()).map(|it| it.points),
+        namespaces: changed
+            .filter_map(|it| Some((it.name.clone(), it.score.as_ref()?.points)))
+            .collect(),
+        policies: policies.collect(),
+    }
+}
+
+fn scanned(policies: &[Arc<Policy>], objects: &[Value]) -> Option<u8> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("objects.json");
+    fs::write(&file, json!({"apiVersion": "v1", "kind": "List", "items": objects}).to_string())
+        .unwrap();
+    let (inputs, faults) = inputs::find(&[file]);
+    let protected = Protected::default();
+    let report = offline::scan(&inputs, policies.to_vec(), protected, None, now(), &|_| ());
+    assert!(faults.is_empty() && report.faults.is_empty(), "{:?}", report.faults);
+    report.summary.score
+}
+
+/// The running pods of an object.
+fn pods_of(object: &Value, replicas: usize) -> Vec<Value> {
+    let kind = object["kind"].as_str().unwrap();
+    let name = object["metadata"]["name"].as_str().unwrap();
+    let status =
+        json!({"phase": "Running", "containerStatuses": [{"name": "web", "restartCount": 0}]});
+    if kind == "Pod" {
+        let mut pod = object.clone();
+        pod["status"] = status;
+        return vec![pod];
+    }
+    let mut pod = object["spec"]["template"].clone();
+    let (owner_kind, owner) = match kind {
+        "Deployment" => {
+            pod["metadata"]["labels"]["pod-template-hash"] = json!("5d4");
+            ("ReplicaSet", format!("{name}-5d4"))
+        }
+        kind => (kind, name.to_owned()),
+    };
+    pod["metadata"]["ownerReferences"] = json!([{
+        "apiVersion": "v1", "kind": owner_kind, "name": owner, "uid": "u", "controller": true,
+    }]);
+    pod["metadata"]["namespace"] = object["metadata"]["namespace"].clone();
+    pod["metadata"]["creationTimestamp"] = json!("2026-01-01T00:00:00Z");
+    pod["status"] = status;
+    let pods = (0..replicas).map(|number| {
+        let mut pod = pod.clone();
+        pod["metadata"]["name"] = json!(format!("{owner}-{number}"));
+        pod
+    });
+    pods.collect()
+}
+
+/// Checks that objects and their pods have the same score at every door. Returns the score.
+fn one_score(spec: &Value, objects: &[(Value, usize)]) -> Option<u8> {
+    let policies = [everywhere(spec)];
+    let manifests: Vec<_> = objects.iter().map(|(object, _)| object.clone()).collect();
+    let pods: Vec<_> =
+        objects.iter().flat_map(|(object, replicas)| pods_of(object, *replicas)).collect();
+    let analysis = analysis(&policies, &pods);
+    let audited = audited(&policies, &pods);
+    let score = analysis.summary.counts.score;
+    assert_eq!(scanned(&policies, &manifests), score, "scan and analyze");
+    assert_eq!(audited.cluster, score, "metrics and analyze");
+    assert_eq!(
+        audited.policies,
+        [(score, analysis.summary.lost_points)],
+        "status and analyze, since one policy covers all"
+    );
+    let scored = analysis.namespaces.iter();
+    let scored = scored.filter_map(|it| Some((it.namespace.clone(), it.score?)));
+    assert_eq!(audited.namespaces, scored.collect(), "the namespaces' metrics and analyze");
+    score
+}
+
+/// The rules of the random objects, and of the page.
+fn rules() -> Value {
+    json!({
+        "forbidLatestTag": true, "requireLivenessProbe": true, "requireReadinessProbe": true,
+        "maxRestartCount": 3, "forbidPendingDuration": 300, "podSecurity": "baseline",
+        "requireResourceLimits": ["memory"],
+    })
+}
+
+/// A pod that keeps all [`rules`].
+fn good_pod(name: &str, namespace: &str) -> Value {
+    let mut spec = probed_pod("nginx:1.29");
+    spec["containers"][0]["resources"] = json!({"limits": {"memory": "64Mi"}});
+    json!({"metadata": {"name": name, "namespace": namespace, "labels": {"app": name}}, "spec": spec})
+}
+
+/// An object of a kind that holds the pod, in the pod's namespace.
+fn in_namespace(kind: Kind, pod: &Value) -> Value {
+    let mut object = held_by(kind, pod);
+    object["metadata"]["namespace"] = pod["metadata"]["namespace"].clone();
+    object
+}
+
+fn breaks(pod: &mut Value, rule: &str) {
+    let container = &mut pod["spec"]["containers"][0];
+    match rule {
+        "forbidLatestTag" => container["image"] = json!("nginx"),
+        "requireLivenessProbe" => drop(container["livenessProbe"].take()),
+        "requireReadinessProbe" => drop(container["readinessProbe"].take()),
+        "requireResourceLimits" => drop(container["resources"].take()),
+        "podSecurity" => pod["spec"]["hostNetwork"] = json!(true),
+        "maxRestartCount" => {
+            pod["status"]["containerStatuses"][0]["restartCount"] = json!(MANY_RESTARTS);
+        }
+        "forbidPendingDuration" => pod["status"]["phase"] = json!("Pending"),
+        other => panic!("no pod here breaks {other}"),
+    }
+}
+
+#[test]
+fn the_demo_application_has_one_score() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/manifests/demo-application.yaml");
+    let text = fs::read_to_string(file).unwrap();
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+    let workloads = documents.into_iter().filter(|it| it["spec"]["template"].is_object());
+    let objects: Vec<_> = workloads
+        .map(|mut object| {
+            object["metadata"]["namespace"] = json!("shop");
+            (object, 2)
+        })
+        .collect();
+    assert!(objects.len() > 10, "{}", objects.len());
+    // 2 of 12 run an image without a tag: 30 · ln 3 / ln 13 = 12.849 is lost.
+    assert_eq!(one_score(&json!({"forbidLatestTag": true}), &objects), Some(87));
+    for bundle in ["permissive", "baseline", "restricted"] {
+        assert!(one_score(&json!({"bundle": bundle}), &objects).is_some());
+    }
+}
+
+/// A namespace, a kind, the number of replicas, and the rules that are broken.
+type Random = (usize, usize, usize, Vec<&'static str>);
+
+fn objects() -> impl Strategy<Value = Vec<Random>> {
+    let rules = [
+        "forbidLatestTag",
+        "requireLivenessProbe",
+        "requireReadinessProbe",
+        "podSecurity",
+        "requireResourceLimits",
+    ];
+    let broken = prop::sample::subsequence(rules.to_vec(), 0..=rules.len());
+    prop::collection::vec((0..3usize, 0..5usize, 1..4usize, broken), 0..12)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn random_workloads_have_one_score(objects in objects(), severity in 0..4usize) {
+        let kinds = [Kind::Pod, Kind::Deployment, Kind::StatefulSet, Kind::DaemonSet, Kind::Job];
+        let objects: Vec<_> = objects.into_iter().enumerate().map(|(number, (namespace, kind, replicas, broken))| {
+            let namespace = ["lab", "shop", "till"][namespace];
+            let mut pod = good_pod(&format!("w{number}"), namespace);
+            for rule in broken {
+                breaks(&mut pod, rule);
+            }
+            if kinds[kind] == Kind::Job {
+                pod["spec"]["restartPolicy"] = json!("Never");
+            }
+            (in_namespace(kinds[kind], &pod), replicas)
+        }).collect();
+        let mut spec = rules();
+        let severity = ["low", "medium", "high", "critical"][severity];
+        spec["severityOverrides"] = json!({"podSecurity": severity});
+        let score = one_score(&spec, &objects);
+        prop_assert_eq!(score.is_none(), objects.is_empty());
+    }
+}
+
+/// The pods of a cluster as the page writes it: `10: RULE 3, RULE 0.5 + 4`. Each workload has two pods.
+fn written(cluster: &str) -> Vec<Value> {
+    let mut pods = Vec::new();
+    for (number, namespace) in cluster.split('+').enumerate() {
+        let (workloads, broken) = namespace.split_once(':').unwrap_or((namespace, ""));
+        let workloads: usize = workloads.trim().parse().unwrap();
+        let first = pods.len();
+        for workload in 0..workloads {
+            let pod = good_pod(&format!("w{workload}"), &format!("n{number}"));
+            pods.extend(pods_of(&in_namespace(Kind::Deployment, &pod), 2));
+        }
+        for broken in broken.split(',').map(str::trim).filter(|it| !it.is_empty()) {
+            let (rule, count) = broken.rsplit_once(' ').unwrap();
+            let violating = match count {
+                "0.5" => 1,
+                whole => 2 * whole.parse::<usize>().unwrap(),
+            };
+            for pod in &mut pods[first..first + violating] {
+                breaks(pod, rule.trim_matches('`'));
+            }
+        }
+    }
+    pods
+}
+
+#[test]
+fn the_clusters_of_the_page_have_the_scores_that_it_says() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/score.md");
+    let page = fs::read_to_string(page).unwrap();
+    let (_, table) = page.split_once("## Twenty clusters").unwrap();
+    let policies = [everywhere(&rules())];
+    let mut lines = 0;
+    for line in table.lines() {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let [_, number, cluster, score, class, _, _] = cells[..] else { continue };
+        if number.parse::<u8>().is_err() {
+            continue;
+        }
+        lines += 1;
+        let pods = written(cluster);
+        let summary = analysis(&policies, &pods).summary;
+        let shown = |it: Option<String>| it.unwrap_or_else(|| "-".to_owned());
+        assert_eq!(shown(summary.counts.score.map(|it| it.to_string())), score, "{line}");
+        assert_eq!(shown(summary.classification.map(|it| format!("{it:?}"))), class, "{line}");
+        assert_eq!(audited(&policies, &pods).cluster, summary.counts.score, "{line}");
+    }
+    assert_eq!(lines, 20);
+}
