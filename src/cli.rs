@@ -53,7 +53,7 @@ enum Command {
     Webhook(webhook::WebhookCommand),
     /// Check API, permissions, CRDs, webhooks and policies, and name the next step for each fault.
     Check(check::CheckArgs),
-    /// Judge a cluster's running pods once: scores, classes, worst rules, lost points.
+    /// Judge a cluster's workloads once: what is refused, scores, worst rules, violations.
     Analyze(analyze::AnalyzeArgs),
     /// List and compare several clusters.
     #[command(subcommand)]

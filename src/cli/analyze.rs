@@ -21,8 +21,12 @@ use crate::policy::compile::Policy;
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "In a namespace where no policy is in force, the five default checks apply. What several pods of a \
-workload have in common is listed once. Nothing is written to the cluster.
+    after_help = "In a namespace where no policy is in force, the five default checks apply. A workload without pods is judged by \
+its template. What several pods of a workload or several policies have in common is listed once; JSON and YAML list it \
+for each policy. Nothing is written to the cluster.
+
+\"Refused now\" lists the workloads that want more pods than they have, and whose new pods admission would deny. It is \
+empty with --policy, by which admission does not decide.
 
 Exit codes: 3 where something could not be read (the rest is analyzed), else 1 by --fail-on and 4 by --min-score.
 
@@ -54,10 +58,10 @@ pub(super) struct AnalyzeArgs {
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
 enum AnalysisFormat {
-    /// The namespaces and the worst violations
+    /// The refused workloads, the namespaces, the rules and the worst violations
     #[default]
     Table,
-    /// More columns and every violation
+    /// More columns and every row
     Wide,
     Json,
     Yaml,

@@ -14,7 +14,7 @@ pub(super) enum ClustersCommand {
     /// List the kubeconfig's contexts: whether each cluster answers,
     /// its Kubernetes version, and whether podgate is installed.
     List(list::ClustersListArgs),
-    /// Judge every cluster's running pods: scores, violations by rule, and policies that differ.
+    /// Judge every cluster's workloads: scores, violations by rule, and policies that differ.
     Analyze(analyze::ClustersAnalyzeArgs),
 }
 

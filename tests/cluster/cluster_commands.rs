@@ -639,6 +639,11 @@ fn an_incomplete_install_is_reported_line_by_line(plane: &Plane) {
             "correct the expression",
         ),
         (
+            &["policy odd covers nothing: no namespace has the labels of=nobody"],
+            "warning",
+            "create or label a namespace",
+        ),
+        (
             &["CRD devopspolicies.devops.stochastic.io is not the one of podgate"],
             "warning",
             "podgate crd install",

@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use podgate::analysis::analyzer::Analyzer;
 use podgate::analysis::result::Analysis;
+use podgate::api::ExemptionPhase::{Active, Expired, Unused};
 use podgate::audit::index::{AuditIndex, NextStep};
 use podgate::audit::pod::ObservedPod;
 use podgate::policy::compile::Policy;
@@ -473,7 +474,6 @@ fn an_exemption_counts_the_workloads_that_need_it_however_many_pods_and_violatio
         let observed = index.take_policies(now).pop().unwrap().observed.unwrap();
         observed.exemptions.iter().map(|it| (it.phase, it.workloads)).collect::<Vec<_>>()
     };
-    use podgate::api::ExemptionPhase::{Active, Expired, Unused};
     assert_eq!(used(now), [(Active, 4), (Active, 6), (Unused, 0), (Unused, 0)]);
     assert_eq!(used(now + Duration::from_secs(30)), [(Expired, 0); 4]);
 }

@@ -29,7 +29,7 @@ use crate::policy::protected::Protected;
 #[derive(Args, Debug)]
 #[command(
     after_help = "All clusters are judged in parallel, each by its own policies, or by those of --policy and --bundle. In a \
-namespace where no policy is in force, the five default checks apply. A policy differs between clusters where its \
+namespace where no policy is in force, the five default checks apply. A violation that several policies find counts once. A policy differs between clusters where its \
 content hash does: the first digits of its spec's SHA-256. Nothing is written to any cluster.
 
 Exit codes: 3 where a cluster or a kubeconfig file could not be fully read (the rest is printed), 2 where --context names \

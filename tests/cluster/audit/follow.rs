@@ -218,9 +218,9 @@ fn an_exemption_counts_as_used_and_what_it_lets_pass_is_no_violation(audited: &A
     };
     assert_eq!(counts(&status), [1, 1, 1]);
     let list = status["exemptions"]["list"].as_array().unwrap();
-    let states: Vec<_> = list.iter().map(|it| (&it["state"], &it["workloads"])).collect();
+    let listed: Vec<_> = list.iter().map(|it| (&it["state"], &it["workloads"])).collect();
     let (active, unused, expired) = (json!("Active"), json!("Unused"), json!("Expired"));
-    assert_eq!(states, [(&active, &json!(1)), (&unused, &json!(0)), (&expired, &json!(0))]);
+    assert_eq!(listed, [(&active, &json!(1)), (&unused, &json!(0)), (&expired, &json!(0))]);
     let end = list[0]["expiresAt"].as_str().unwrap();
     let mut named = list[0].clone();
     for field in ["expiresAt", "state", "workloads"] {
@@ -252,19 +252,19 @@ fn an_exemption_counts_as_used_and_what_it_lets_pass_is_no_violation(audited: &A
     );
     let status = shop.wait_for_status("an exemption that expires", "own", violations(1));
     assert_eq!(counts(&status), [0, 1, 2]);
-    let ended = format!("{exemption} ended at {end}; the violations of 1 workload are open now");
+    let at_end = format!("{exemption} ended at {end}; the violations of 1 workload are open now");
     eventually("the Event at the end", || {
         let notes = notes();
-        notes.contains(&ended).then_some(()).ok_or(format!("{notes:?}"))
+        notes.contains(&at_end).then_some(()).ok_or(format!("{notes:?}"))
     });
     assert_eq!(shop.metric(&series), None, "an exemption that has ended");
     let later = json!({"forbidLatestTag": true, "exemptions": [
         exemption_of("cart", json!({"expiresAt": "2100-01-01T00:00:00Z"})),
     ]});
     shop.policy("own", &later);
-    eventually("the series of an exemption that is used", || match shop.metric(&series) {
-        Some(end) if end == 4_102_444_800.0 => Ok(()),
-        other => Err(format!("{other:?}")),
+    eventually("the series of an exemption that is used", || {
+        let found = shop.metric(&series);
+        if found == Some(4_102_444_800.0) { Ok(()) } else { Err(format!("{found:?}")) }
     });
 }
 

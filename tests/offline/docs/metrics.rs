@@ -51,7 +51,7 @@ const PARTS: [(&str, &str, &[&str]); 7] = [
             "podgate_leader",
             "podgate_audit_",
             "podgate_pod_",
-            "podgate_workloads_",
+            "podgate_workload",
             "podgate_open_violations",
             "pod_events_",
             "cluster_health_",
