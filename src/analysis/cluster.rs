@@ -56,12 +56,10 @@ pub async fn analyze(
 ) -> Result<Analysis, AnalysisError> {
     let mut wanted = resolve(cluster, extent, &protected).await?;
     let own_policies = given.is_none();
+    let names = wanted.names.iter().map(String::as_str);
     let found = match given {
         Some(policies) => ClusterPolicies { policies, ..ClusterPolicies::default() },
-        None => {
-            let names = wanted.names.iter().map(String::as_str);
-            ClusterPolicies::read(cluster, wanted.everywhere, names).await?
-        }
+        None => ClusterPolicies::read(cluster, wanted.everywhere, names).await?,
     };
     let policies = PolicySet::new(found.policies, Arc::new(wanted.metadata.clone()));
     let policies = policies.protecting(protected);

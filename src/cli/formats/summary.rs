@@ -1,5 +1,7 @@
 //! Words a report's summary.
 
+use std::collections::BTreeMap;
+
 use crate::api::Severity;
 use crate::findings::{Report, Summary};
 
@@ -35,11 +37,12 @@ fn read(summary: &Summary) -> String {
 }
 
 /// `1 critical, 6 low`
-pub(crate) fn by_severity(severities: impl Iterator<Item = Severity> + Clone) -> String {
-    let number = |severity| severities.clone().filter(|it| *it == severity).count();
-    let numbers = Severity::ALL.map(|severity| (number(severity), severity)).into_iter();
-    let counts =
-        numbers.filter(|(number, _)| *number > 0).map(|(n, severity)| format!("{n} {severity}"));
+pub(crate) fn by_severity(severities: impl Iterator<Item = Severity>) -> String {
+    let mut numbers = BTreeMap::<Severity, usize>::new();
+    for severity in severities {
+        *numbers.entry(severity).or_default() += 1;
+    }
+    let counts = numbers.into_iter().map(|(severity, number)| format!("{number} {severity}"));
     counts.collect::<Vec<_>>().join(", ")
 }
 
