@@ -259,13 +259,12 @@ impl BeatLog {
 
     fn publish_called(&mut self) {
         self.published = None;
-        self.called
-            .send_if_modified(|known| std::mem::replace(known, Called::Called) != Called::Called);
+        self.called.send_if_modified(|known| std::mem::replace(known, Called::Yes) != Called::Yes);
     }
 
     fn publish_not_called(&mut self, why: &BeatError) {
         if self.published.replace(discriminant(why)) != Some(discriminant(why)) {
-            self.called.send_replace(Called::NotCalled(why.to_string()));
+            self.called.send_replace(Called::No(why.to_string()));
         }
     }
 }
@@ -335,7 +334,7 @@ mod tests {
                 log.record(&beat);
             }
             match &*verdict.borrow() {
-                Called::NotCalled(why) => format!("not called: {why}"),
+                Called::No(why) => format!("not called: {why}"),
                 other => format!("{other:?}"),
             }
         };
@@ -343,15 +342,15 @@ mod tests {
         let refused =
             |why: &str| Err(BeatError::Refused { route: "a".to_owned(), message: why.to_owned() });
         assert_eq!(after(silent(), 9), "Undecided");
-        assert_eq!(after(Ok(()), 1), "Called");
-        assert_eq!(after(silent(), 9), "Called");
-        assert_eq!(after(Ok(()), 1), "Called");
-        assert_eq!(after(refused("one"), 2), "Called");
+        assert_eq!(after(Ok(()), 1), "Yes");
+        assert_eq!(after(silent(), 9), "Yes");
+        assert_eq!(after(Ok(()), 1), "Yes");
+        assert_eq!(after(refused("one"), 2), "Yes");
         let first = "not called: the API server (a) refuses the beat: one";
         assert_eq!(after(refused("one"), 1), first);
         assert_eq!(after(refused("two"), 5), first, "a text that differs is not written again");
         let changed = after(Err(BeatError::Changed("no webhook".to_owned())), 1);
         assert!(changed.contains("not as they were rendered: no webhook"), "{changed}");
-        assert_eq!(after(Err(BeatError::NoOwner("podgate".to_owned())), 1), "Called");
+        assert_eq!(after(Err(BeatError::NoOwner("podgate".to_owned())), 1), "Yes");
     }
 }

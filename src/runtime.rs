@@ -136,17 +136,9 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
     let (called, is_called) = watch::channel(Called::NoBeat);
     if let (Some(expected), Some(cluster)) = (expected, source.cluster().cloned()) {
         let metrics = metrics.beat.clone();
-        let availability = Availability {
-            cluster,
-            namespace,
-            expected,
-            watched,
-            alive,
-            readiness,
-            metrics,
-            called,
-        };
-        tasks.updates.spawn(availability.run(options.role));
+        let availability =
+            Availability { cluster, namespace, expected, watched, alive, readiness, metrics };
+        tasks.updates.spawn(availability.run(options.role, called));
     }
     if let (Some(client_ca), Some(path)) = (client_ca, options.client_ca) {
         tasks.updates.spawn(client_ca.keep_up_to_date(path));

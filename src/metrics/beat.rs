@@ -11,7 +11,7 @@ use super::family::{gauges, register};
 
 #[derive(Clone)]
 pub struct BeatMetrics {
-    called: Called,
+    called: SinceCalled,
     /// A vector without labels: a podgate without a cluster has no series.
     known_callers: IntGaugeVec,
     intact: IntGaugeVec,
@@ -20,7 +20,7 @@ pub struct BeatMetrics {
 impl BeatMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
         Ok(Self {
-            called: register(registry, Called::new()?)?,
+            called: register(registry, SinceCalled::new()?)?,
             known_callers: gauges(
                 registry,
                 "podgate_known_callers",
@@ -66,12 +66,12 @@ impl BeatMetrics {
 
 /// The seconds since the last call, computed at each scrape.
 #[derive(Clone)]
-struct Called {
+struct SinceCalled {
     last: Arc<Mutex<Option<Instant>>>,
     gauge: Gauge,
 }
 
-impl Called {
+impl SinceCalled {
     fn new() -> Result<Self, prometheus::Error> {
         let gauge = Gauge::new(
             "podgate_called",
@@ -81,7 +81,7 @@ impl Called {
     }
 }
 
-impl Collector for Called {
+impl Collector for SinceCalled {
     fn desc(&self) -> Vec<&Desc> {
         self.gauge.desc()
     }

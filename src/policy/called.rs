@@ -9,7 +9,7 @@ pub enum Called {
     /// The beat has not decided yet.
     Undecided,
     /// The API servers call podgate about all that its configuration was rendered for.
-    Called,
+    Yes,
     /// They are not seen to: why, as a sentence.
-    NotCalled(String),
+    No(String),
 }

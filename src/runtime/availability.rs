@@ -36,13 +36,12 @@ pub(super) struct Availability {
     pub alive: Arc<Alive>,
     pub readiness: Readiness,
     pub metrics: BeatMetrics,
-    /// The beat's verdict, for the leader.
-    pub called: watch::Sender<Called>,
 }
 
 impl Availability {
-    /// Runs until it is dropped. With [`Role::Webhook`] it verifies the beats of others, and sends none.
-    pub async fn run(self, role: Role) {
+    /// Runs until it is dropped. With [`Role::Webhook`] it verifies the beats of others, and sends none. `called` takes
+    /// the beat's verdict, for the leader.
+    pub async fn run(self, role: Role, called: watch::Sender<Called>) {
         let (intact, validating) = watch::channel(Err("they are not known yet".to_owned()));
         let beat = Beat {
             cluster: self.cluster.clone(),
@@ -52,7 +51,7 @@ impl Availability {
             intact: validating,
             ready: Arc::clone(&self.readiness),
             metrics: self.metrics.clone(),
-            called: self.called.clone(),
+            called,
         };
         tokio::join!(
             async {

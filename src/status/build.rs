@@ -167,8 +167,8 @@ impl PolicyState {
             _ if !self.enforces() => return None,
             Called::NoBeat => return None,
             Called::Undecided => return current.iter().find(|it| it.type_ == type_).cloned(),
-            Called::Called => (true, (reason::CALLED, "the API servers call podgate".to_owned())),
-            Called::NotCalled(why) => {
+            Called::Yes => (true, (reason::CALLED, "the API servers call podgate".to_owned())),
+            Called::No(why) => {
                 let message = format!("the API servers are not seen to call podgate: {why}");
                 (false, (reason::NOT_CALLED, message))
             }
@@ -367,10 +367,10 @@ mod tests {
             Some(format!("{} {}: {}", found.status, found.reason, found.message))
         };
         let none = DevOpsPolicyStatus::default();
-        let called = enforcing(Called::Called).status(&none, NOW);
+        let called = enforcing(Called::Yes).status(&none, NOW);
         assert_eq!(found(&called).as_deref(), Some("True Called: the API servers call podgate"));
         let why = "there is no ValidatingWebhookConfiguration".to_owned();
-        let not_called = enforcing(Called::NotCalled(why)).status(&called, NOW);
+        let not_called = enforcing(Called::No(why)).status(&called, NOW);
         assert_eq!(
             found(&not_called).as_deref(),
             Some(
@@ -383,7 +383,7 @@ mod tests {
         assert_eq!(found(&next.status(&none, NOW)), None);
         assert_eq!(found(&enforcing(Called::NoBeat).status(&called, NOW)), None);
         for mode in [EnforcementMode::Audit, EnforcementMode::Warn] {
-            assert_eq!(found(&state(mode, Called::Called).status(&called, NOW)), None);
+            assert_eq!(found(&state(mode, Called::Yes).status(&called, NOW)), None);
         }
     }
 
@@ -416,7 +416,7 @@ mod tests {
         assert_eq!(
             status.message.as_deref(),
             Some(
-                "refuses new pods of 2 workloads; Critical: score 0, 1 open violation (1 high) in 1 workload"
+                "refuses new pods of 2 workloads; Stable: score 70, 1 open violation (1 high) in 1 workload"
             )
         );
         let listed = status.refused.as_ref().unwrap();

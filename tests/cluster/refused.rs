@@ -109,8 +109,9 @@ fn podgate(shop: &Namespace<'_>, args: &[&str]) -> Ran {
 }
 
 fn waits_for_metric(shop: &Namespace<'_>, series: &str, value: usize) {
+    let expected = f64::from(u32::try_from(value).unwrap());
     let ((), after) = eventually(series, || match shop.cluster.podgate.metric(series) {
-        Some(found) if found as usize == value => Ok(()),
+        Some(found) if found.to_bits() == expected.to_bits() => Ok(()),
         other => Err(format!("{other:?}")),
     });
     println!("{series} {value}: after {}", seconds(after));

@@ -209,7 +209,11 @@ fn a_large_cluster_has_a_bounded_number_of_series() {
     let metrics = driven(NAMESPACES, POLICIES);
     metrics.policies.loaded(&PolicySet::default(), 0);
     (0..POLICIES).for_each(|it| metrics.audit.policy_gone("", &format!("p{it}")));
-    (0..NAMESPACES).for_each(|it| metrics.audit.namespace(&format!("n{it}"), None));
+    for namespace in (0..NAMESPACES).map(|it| format!("n{it}")) {
+        metrics.audit.namespace(&namespace, None);
+        metrics.audit.workloads_refused(&namespace, None);
+        metrics.audit.open_violations(&namespace, &BTreeMap::new());
+    }
     for (name, series) in count(&metrics) {
         assert!(
             series <= 150,
