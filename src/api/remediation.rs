@@ -106,3 +106,17 @@ pub enum RemediationState {
     Refused,
     Repaired,
 }
+
+impl RemediationState {
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RollingOut => "RollingOut",
+            Self::Conflict => "Conflict",
+            Self::RolledBack => "RolledBack",
+            Self::Undone => "Undone",
+            Self::Proposed => "Proposed",
+            Self::Refused => "Refused",
+            Self::Repaired => "Repaired",
+        }
+    }
+}

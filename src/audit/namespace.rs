@@ -260,8 +260,8 @@ fn denied(findings: &[PodFinding], policy: &Policy) -> Vec<Arc<Fault>> {
     if policy.mode != EnforcementMode::Enforce {
         return Vec::new();
     }
-    let denies = |it: &&PodFinding| it.exemption.is_none() && it.severity <= policy.deny_severity;
-    let mut denied: Vec<_> = findings.iter().filter(denies).collect();
+    let counts = |it: &&PodFinding| it.exemption.is_none() && it.severity <= policy.deny_severity;
+    let mut denied: Vec<_> = findings.iter().filter(counts).collect();
     denied.sort_by_key(|it| (it.severity, it.fault.rule));
     denied.into_iter().map(|it| Arc::clone(&it.fault)).collect()
 }

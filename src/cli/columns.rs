@@ -66,7 +66,7 @@ pub(super) fn score(score: Option<u8>) -> String {
 
 /// The class of a score, or `-` where there is none.
 pub(super) fn class(class: Option<Classification>) -> String {
-    class.map_or_else(|| NOTHING.to_owned(), |class| format!("{class:?}"))
+    class.map_or_else(|| NOTHING.to_owned(), |class| class.as_str().to_owned())
 }
 
 /// One line for each row, without line breaks. Columns that are empty in all rows are left out.

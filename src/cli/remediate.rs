@@ -338,7 +338,7 @@ async fn status(args: StatusArgs) -> Result<(), Failure> {
         let began = record.began.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         rows.push(vec![
             TableCell::new(&work::name(&found.target)),
-            TableCell::new(&format!("{:?}", record.state)),
+            TableCell::new(record.state.as_str()),
             TableCell::new(&began),
             TableCell::new(&policies.join(",")),
             TableCell::new(&record.message),

@@ -287,7 +287,7 @@ mod tests {
         let line = policy_line(&update(Refused { workloads: 1, worst: vec![cart()] }));
         assert_eq!(
             line,
-            "shop/own  refuses new pods of 1 workload; Degraded: score 50, no open violation in 2 workloads"
+            "shop/own  refuses new pods of 1 workload; Degraded: score 50, no open violation in 2 workloads; mode enforce"
         );
     }
 }

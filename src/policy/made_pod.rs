@@ -237,7 +237,7 @@ mod tests {
     use super::super::subject::Subject;
     use super::*;
 
-    fn workload(spec: Value, status: Value) -> Value {
+    fn workload(spec: &Value, status: &Value) -> Value {
         json!({"metadata": {"name": "cart", "namespace": "shop"}, "spec": spec, "status": status})
     }
 
@@ -245,12 +245,12 @@ mod tests {
         json!({"metadata": {"labels": {"app": "cart"}}, "spec": {"containers": [{"name": "web"}]}})
     }
 
-    fn counts(kind: Kind, mut spec: Value, status: Value) -> (u32, u32) {
+    fn counts(kind: Kind, mut spec: Value, status: &Value) -> (u32, u32) {
         match kind {
             Kind::CronJob => spec["jobTemplate"] = json!({"spec": {"template": template()}}),
             _ => spec["template"] = template(),
         }
-        let made = made_pod(kind, &workload(spec, status).to_string()).unwrap().unwrap();
+        let made = made_pod(kind, &workload(&spec, status).to_string()).unwrap().unwrap();
         (made.wanted, made.running)
     }
 
@@ -259,7 +259,7 @@ mod tests {
         for kind in MAKERS {
             let spec =
                 json!({"template": template(), "jobTemplate": {"spec": {"template": template()}}});
-            let made = made_pod(kind, &workload(spec, json!({})).to_string()).unwrap().unwrap();
+            let made = made_pod(kind, &workload(&spec, &json!({})).to_string()).unwrap().unwrap();
             let object: Object = serde_json::from_str(&made.json).unwrap();
             let subject = Subject::of(Kind::Pod, &object).unwrap();
             let owner = owner::workload(&subject);
@@ -320,13 +320,9 @@ mod tests {
             (Kind::CronJob, json!({}), json!({"active": [{"name": "cart-1"}]}), (1, 0)),
             (Kind::CronJob, json!({"suspend": true}), json!({}), (0, 0)),
         ] {
-            assert_eq!(
-                counts(kind, spec.clone(), status.clone()),
-                expected,
-                "{kind:?} {spec} {status}"
-            );
+            assert_eq!(counts(kind, spec.clone(), &status), expected, "{kind:?} {spec} {status}");
         }
-        let mut deleted = workload(json!({"replicas": 2, "template": template()}), json!({}));
+        let mut deleted = workload(&json!({"replicas": 2, "template": template()}), &json!({}));
         deleted["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
         let made = made_pod(Kind::Deployment, &deleted.to_string()).unwrap().unwrap();
         assert_eq!((made.wanted, made.running), (0, 0));
@@ -335,16 +331,16 @@ mod tests {
     #[test]
     fn what_another_workload_controls_or_what_has_finished_makes_no_pod_of_its_own() {
         let made = |kind, object: &Value| made_pod(kind, &object.to_string()).unwrap();
-        let mut owned = workload(json!({"template": template()}), json!({}));
+        let mut owned = workload(&json!({"template": template()}), &json!({}));
         owned["metadata"]["ownerReferences"] =
             json!([{"kind": "X", "name": "x", "controller": true}]);
         assert!(made(Kind::ReplicaSet, &owned).is_none() && made(Kind::Job, &owned).is_none());
         // An operator's StatefulSet is the workload of its pods.
         assert!(made(Kind::StatefulSet, &owned).is_some());
         let done = json!({"conditions": [{"type": "Complete", "status": "True"}]});
-        let done = workload(json!({"template": template()}), done);
+        let done = workload(&json!({"template": template()}), &done);
         assert!(made(Kind::Job, &done).is_none());
-        assert!(made(Kind::Deployment, &workload(json!({}), json!({}))).is_none());
+        assert!(made(Kind::Deployment, &workload(&json!({}), &json!({}))).is_none());
     }
 
     #[test]
@@ -355,7 +351,7 @@ mod tests {
             }
         }
         let labels = json!({"metadata": {"labels": 1}, "spec": {"containers": []}});
-        let odd = workload(json!({"template": labels}), json!({}));
+        let odd = workload(&json!({"template": labels}), &json!({}));
         assert!(made_pod(Kind::Deployment, &odd.to_string()).unwrap().is_some());
     }
 }

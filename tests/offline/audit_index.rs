@@ -140,11 +140,15 @@ fn index() -> AuditIndex {
 /// Begins the lists of pods and of all kinds of workloads.
 pub fn list_begins(index: &mut AuditIndex) {
     index.list_begins(Kind::Pod);
-    MAKERS.into_iter().for_each(|kind| index.list_begins(kind));
+    for kind in MAKERS {
+        index.list_begins(kind);
+    }
 }
 
 pub fn list_ends(index: &mut AuditIndex, now: Timestamp) {
-    MAKERS.into_iter().for_each(|kind| index.list_ends(kind, now));
+    for kind in MAKERS {
+        index.list_ends(kind, now);
+    }
     index.list_ends(Kind::Pod, now);
 }
 

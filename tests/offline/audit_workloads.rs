@@ -50,12 +50,14 @@ fn apply_pod(index: &mut AuditIndex, pod: &Value) {
     index.pod(&pod, NOW);
 }
 
-fn workload(image: &str, spec: Value, status: Value) -> Value {
+fn workload(image: &str, mut spec: Value, status: Value) -> Value {
     let template = json!({"metadata": {"labels": {"app": "cart"}}, "spec": {"containers": [{"name": "web", "image": image}]}});
-    let mut spec = spec;
     spec["template"] = template.clone();
     spec["jobTemplate"] = json!({"spec": {"template": template}});
-    json!({"metadata": {"name": "cart", "namespace": "shop"}, "spec": spec, "status": status})
+    let mut object = json!({"metadata": {"name": "cart", "namespace": "shop"}});
+    object["spec"] = spec;
+    object["status"] = status;
+    object
 }
 
 fn apply(index: &mut AuditIndex, kind: Kind, workload: &Value) {
@@ -245,7 +247,9 @@ fn workloads_that_may_not_be_listed_do_not_keep_pods_from_being_audited() {
     apply_pod(&mut index, &pod("cart-1", ("ReplicaSet", "cart-5d4"), "nginx", 0));
     index.list_ends(Kind::Pod, NOW);
     assert!(!index.complete(), "workloads may follow");
-    MAKERS.into_iter().for_each(|kind| index.list_is_forbidden(kind));
+    for kind in MAKERS {
+        index.list_is_forbidden(kind);
+    }
     assert!(index.complete());
     assert_eq!(state(&mut index).violations(), 1);
     index.delete("shop", "cart-1", NOW);

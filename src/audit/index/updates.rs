@@ -138,7 +138,7 @@ impl AuditIndex {
             }
         }
         for name in &self.unpublished.namespaces {
-            if self.namespaces.get(name).is_some_and(|state| state.is_empty()) {
+            if self.namespaces.get(name).is_some_and(AuditedNamespace::is_empty) {
                 self.namespaces.remove(name);
             }
         }
