@@ -1,5 +1,5 @@
-//! In-memory state of the audit: the cluster's pods and workloads, and the policies' findings in them. No I/O and no clock: the caller
-//! passes the time.
+//! In-memory state of the audit: the cluster's pods and workloads, and the policies' findings in them. No I/O and no
+//! clock: the caller passes the time.
 //!
 //! The way in: [`AuditIndex::pod`] and [`AuditIndex::delete`], [`AuditIndex::workload`] and
 //! [`AuditIndex::delete_workload`], between [`AuditIndex::list_begins`] and [`AuditIndex::list_ends`] for the list of a

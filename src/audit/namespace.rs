@@ -156,8 +156,8 @@ impl AuditedNamespace {
     }
 
     /// Counts a pod, or a template without pods, that was judged again after [`Self::replan`]. `counted` is the number
-    /// of its workload's pods that were counted since; `known` are the policies that covered this namespace before. Returns an entry for each
-    /// policy whose counts changed.
+    /// of its workload's pods that were counted since; `known` are the policies that covered this namespace before.
+    /// Returns an entry for each policy whose counts changed.
     pub fn rejudged(
         &mut self,
         pod: &Exchange<'_>,

@@ -74,42 +74,40 @@ fn which_rule_is_broken_where(world: &World, prometheus: &Prometheus) {
     let deployments = world.kubectl(&["get", "deployments", "-n", "audited", "-o", "name"]);
     // `good` has a version, and `excused` is exempt.
     let bad = deployments.lines().filter(|it| it.contains("/bad-")).count();
+    let bad = u32::try_from(bad).map(f64::from).unwrap();
     eventually_within(PATIENCE, "the violations by namespace and rule", || {
         let found = ask(world, prometheus, "Which rule is broken in which namespace?").remove(0);
         let worst = found.first().map(|it| it["metric"]["namespace"].clone());
         let latest = of(&found, &[("namespace", "audited"), ("rule", "forbidLatestTag")]);
-        if worst == Some("audited".into()) && latest.is_some_and(|it| it == bad as f64) {
+        if worst == Some("audited".into()) && latest == Some(bad) {
             Ok(())
         } else {
             Err(format!("{bad} workloads of {deployments:?} have no version, and found {found:?}"))
         }
     });
     let most = ask(world, prometheus, "Which rules are broken most?").remove(0);
-    assert!(
-        of(&most, &[("rule", "forbidLatestTag")]).is_some_and(|it| it >= bad as f64),
-        "{most:?}"
-    );
+    assert!(of(&most, &[("rule", "forbidLatestTag")]).is_some_and(|it| it >= bad), "{most:?}");
     println!("   {bad} workloads of namespace audited break forbidLatestTag");
 }
 
 fn what_would_be_denied(world: &World, prometheus: &Prometheus) {
     let mut round = 0;
-    let (would, _) = eventually_within(PATIENCE, "what the policy would deny", || {
+    let (denials, _) = eventually_within(PATIENCE, "what the policy would deny", || {
         round += 1;
         let late = format!("late-{round}");
         world.kubectl(&["create", "deployment", &late, "--image=nginx", "-n", "audited"]);
         let answers = ask(world, prometheus, "What would each policy deny if it enforced?");
-        let [info, would, denied] = &answers[..] else { panic!("{answers:?}") };
+        let [info, hypothetical, denied] = &answers[..] else { panic!("{answers:?}") };
         let audited = [("namespace", "audited"), ("policy", "audited")];
         let audits = [&audited[..], &[("mode", "audit")]].concat();
         assert_eq!(of(info, &audits), Some(1.0), "{info:?}");
         assert_eq!(of(denied, &audited), Some(0.0), "a policy in audit denied: {denied:?}");
         // A policy that would deny nothing is a 0, and no gap.
         let enforced = [("namespace", "shop"), ("policy", "baseline")];
-        assert_eq!(of(would, &enforced), Some(0.0), "{would:?}");
-        of(would, &audited).filter(|it| *it > 0.0).ok_or_else(|| format!("{would:?}"))
+        assert_eq!(of(hypothetical, &enforced), Some(0.0), "{hypothetical:?}");
+        of(hypothetical, &audited).filter(|it| *it > 0.0).ok_or_else(|| format!("{hypothetical:?}"))
     });
-    println!("   the policy audited would have denied about {would:.0} reviews in 30 s");
+    println!("   the policy audited would have denied about {denials:.0} reviews in 30 s");
 }
 
 fn which_exemptions_end(world: &World, prometheus: &Prometheus) {
