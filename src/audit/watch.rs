@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use futures::stream::{BoxStream, StreamExt, select_all};
 use jiff::Timestamp;
 use kube::api::Api;
+use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use kube::{Client, Resource};
@@ -305,50 +306,43 @@ fn is_forbidden(error: &watcher::Error) -> bool {
 /// Watches pods and every kind of workloads.
 fn watch_all(client: &Client, whole: bool) -> Events {
     let pods = if whole {
-        watch_kind(client, Kind::Pod, Watched::Whole)
+        watch_kind(Api::all(client.clone()), Kind::Pod, Watched::Whole)
     } else {
-        watch_kind(client, Kind::Pod, Watched::Cut)
+        watch_kind(Api::all(client.clone()), Kind::Pod, Watched::Cut)
     };
-    let workloads = [
-        watch_workloads::<0>,
-        watch_workloads::<1>,
-        watch_workloads::<2>,
-        watch_workloads::<3>,
-        watch_workloads::<4>,
-        watch_workloads::<5>,
-        watch_workloads::<6>,
-    ];
-    let workloads: [_; MAKERS.len()] = workloads.map(|watch| watch(client));
-    select_all(workloads.into_iter().chain([pods])).boxed()
+    let workloads = MAKERS.into_iter().map(|kind| match kind {
+        Kind::ReplicaSet | Kind::Job => watch_workloads::<true>(client, kind),
+        _ => watch_workloads::<false>(client, kind),
+    });
+    select_all(workloads.chain([pods])).boxed()
 }
 
-fn watch_workloads<const MAKER: usize>(client: &Client) -> Events {
-    let kind = ObservedWorkload::<MAKER>::KIND;
-    watch_kind(client, kind, move |event: Event<ObservedWorkload<MAKER>>| {
-        let key = |it: &ObservedWorkload<MAKER>| {
-            let (namespace, name) = it.key();
-            (namespace.to_owned(), name.to_owned())
-        };
+fn watch_workloads<const OWNABLE: bool>(client: &Client, kind: Kind) -> Events {
+    let names = kind.names();
+    let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
+    let resource = ApiResource::from_gvk_with_plural(&gvk, names.resource);
+    let api = Api::all_with(client.clone(), &resource);
+    watch_kind(api, kind, move |event: Event<ObservedWorkload<OWNABLE>>| {
         let event = match event {
             Event::Init => WorkloadEvent::ListBegins,
-            Event::InitApply(it) => WorkloadEvent::Listed(key(&it), it.made),
+            Event::InitApply(it) => WorkloadEvent::Listed(it.key(), it.made(kind)),
             Event::InitDone => WorkloadEvent::ListEnds,
-            Event::Apply(it) => WorkloadEvent::Changed(key(&it), it.made),
-            Event::Delete(it) => WorkloadEvent::Deleted(key(&it)),
+            Event::Apply(it) => WorkloadEvent::Changed(it.key(), it.made(kind)),
+            Event::Delete(it) => WorkloadEvent::Deleted(it.key()),
         };
         Watched::Workload(event)
     })
 }
 
 fn watch_kind<K>(
-    client: &Client,
+    api: Api<K>,
     kind: Kind,
     watched: impl Fn(Event<K>) -> Watched + Send + 'static,
 ) -> Events
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + 'static,
+    K: Resource + Clone + Debug + DeserializeOwned + Send + 'static,
 {
-    watch_objects(Api::<K>::all(client.clone()), watcher::Config::default().page_size(PAGE))
+    watch_objects(api, watcher::Config::default().page_size(PAGE))
         .backoff(Doubling::default())
         .map(move |event| (kind, event.map(&watched)))
         .boxed()

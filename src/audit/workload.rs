@@ -1,52 +1,58 @@
-//! A workload as the watch decodes it: cut down during decoding to the pod that its controller would make.
+//! A workload as the watch decodes it: cut down during decoding to what decides about the pods that it makes.
 
 use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::Resource;
-use kube::core::NamespaceResourceScope;
+use kube::core::{ApiResource, NamespaceResourceScope};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error};
 use serde_json::value::RawValue;
 
-use crate::policy::made_pod::{MAKERS, MadePod, made_pod};
+use crate::policy::made_pod::{MadePod, Workload};
 use crate::policy::workload::Kind;
 
-/// A workload of the kind at this place of [`MAKERS`].
+/// A workload of a kind that the watch knows. With `OWNABLE` it is dropped while it is decoded if something controls
+/// it, as most `ReplicaSets` and many Jobs are.
 #[derive(Clone, Debug)]
-pub struct ObservedWorkload<const MAKER: usize> {
+pub struct ObservedWorkload<const OWNABLE: bool> {
     /// Its name, namespace and resource version.
     metadata: ObjectMeta,
-    /// `None` if it makes no pod of its own; an error if it cannot be read, so that it does not fail a whole list.
-    pub made: Result<Option<MadePod>, String>,
+    /// An error if it cannot be read, so that it does not fail a whole list.
+    workload: Result<Workload, String>,
 }
 
-impl<const MAKER: usize> ObservedWorkload<MAKER> {
-    #[expect(clippy::indexing_slicing, reason = "a place out of bounds does not compile")]
-    pub const KIND: Kind = MAKERS[MAKER];
-
+impl<const OWNABLE: bool> ObservedWorkload<OWNABLE> {
     /// Its namespace and name.
-    pub(super) fn key(&self) -> (&str, &str) {
+    pub(super) fn key(&self) -> (String, String) {
         let ObjectMeta { namespace, name, .. } = &self.metadata;
-        (namespace.as_deref().unwrap_or_default(), name.as_deref().unwrap_or_default())
+        (namespace.clone().unwrap_or_default(), name.clone().unwrap_or_default())
+    }
+
+    /// The pod that a workload of this kind makes; `None` if it makes no pod of its own.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn made(self, kind: Kind) -> Result<Option<MadePod>, String> {
+        self.workload?.made_pod(kind).map_err(|error| error.to_string())
     }
 }
 
-impl<const MAKER: usize> Resource for ObservedWorkload<MAKER> {
-    type DynamicType = ();
+impl<const OWNABLE: bool> Resource for ObservedWorkload<OWNABLE> {
+    type DynamicType = ApiResource;
     type Scope = NamespaceResourceScope;
 
-    fn kind((): &()) -> Cow<'_, str> {
-        Self::KIND.names().kind.into()
+    fn kind(resource: &ApiResource) -> Cow<'_, str> {
+        (&*resource.kind).into()
     }
-    fn group((): &()) -> Cow<'_, str> {
-        Self::KIND.names().group.into()
+    fn group(resource: &ApiResource) -> Cow<'_, str> {
+        (&*resource.group).into()
     }
-    fn version((): &()) -> Cow<'_, str> {
-        Self::KIND.names().version.into()
+    fn version(resource: &ApiResource) -> Cow<'_, str> {
+        (&*resource.version).into()
     }
-    fn plural((): &()) -> Cow<'_, str> {
-        Self::KIND.names().resource.into()
+    fn plural(resource: &ApiResource) -> Cow<'_, str> {
+        (&*resource.plural).into()
     }
     fn meta(&self) -> &ObjectMeta {
         &self.metadata
@@ -56,7 +62,7 @@ impl<const MAKER: usize> Resource for ObservedWorkload<MAKER> {
     }
 }
 
-impl<'de, const MAKER: usize> Deserialize<'de> for ObservedWorkload<MAKER> {
+impl<'de, const OWNABLE: bool> Deserialize<'de> for ObservedWorkload<OWNABLE> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         #[derive(Default, Deserialize)]
         #[serde(default)]
@@ -74,7 +80,13 @@ impl<'de, const MAKER: usize> Deserialize<'de> for ObservedWorkload<MAKER> {
         let Names { name, namespace, resource_version } =
             serde_json::from_str::<Head>(raw).map_err(D::Error::custom)?.metadata;
         let metadata = ObjectMeta { name, namespace, resource_version, ..ObjectMeta::default() };
-        let made = made_pod(Self::KIND, raw).map_err(|error| error.to_string());
-        Ok(Self { metadata, made })
+        let mut workload = Workload::from_json(raw).map_err(|error| error.to_string());
+        if let Ok(workload) = &mut workload
+            && OWNABLE
+            && workload.is_controlled()
+        {
+            workload.drop_template();
+        }
+        Ok(Self { metadata, workload })
     }
 }

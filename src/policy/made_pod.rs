@@ -3,8 +3,6 @@
 //! The audit and `podgate analyze` judge it where a workload has no pod: a workload that is scaled down, suspended,
 //! between runs, or refused is judged by what it would run.
 
-use std::borrow::Cow;
-
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
@@ -39,68 +37,59 @@ pub struct MadePod {
     pub running: u32,
 }
 
-/// A workload's fields that decide. Each kind has some of them.
-#[derive(Deserialize)]
-struct Workload<'a> {
-    #[serde(borrow, default)]
-    metadata: Metadata<'a>,
-    #[serde(borrow, default)]
-    spec: Spec<'a>,
-    #[serde(default)]
+/// The fields of a workload that decide. Each kind has some of them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Workload {
+    metadata: Metadata,
+    spec: Spec,
     status: Status,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Metadata<'a> {
-    #[serde(borrow)]
-    name: Cow<'a, str>,
-    #[serde(borrow)]
-    namespace: Cow<'a, str>,
+struct Metadata {
+    name: String,
+    namespace: String,
     deletion_timestamp: Option<IgnoredAny>,
     owner_references: Option<Vec<Owner>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 struct Owner {
     controller: Option<bool>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
-struct Spec<'a> {
+struct Spec {
     replicas: Option<u32>,
     parallelism: Option<u32>,
     completions: Option<u32>,
     suspend: Option<bool>,
     paused: Option<bool>,
-    #[serde(borrow)]
-    template: Option<Template<'a>>,
-    #[serde(borrow)]
-    job_template: Option<JobTemplate<'a>>,
+    template: Option<Template>,
+    job_template: Option<JobTemplate>,
 }
 
-#[derive(Deserialize)]
-struct JobTemplate<'a> {
-    #[serde(borrow)]
-    spec: Option<JobSpec<'a>>,
+#[derive(Clone, Debug, Deserialize)]
+struct JobTemplate {
+    spec: Option<JobSpec>,
 }
 
-#[derive(Deserialize)]
-struct JobSpec<'a> {
-    #[serde(borrow)]
-    template: Option<Template<'a>>,
+#[derive(Clone, Debug, Deserialize)]
+struct JobSpec {
+    template: Option<Template>,
 }
 
-#[derive(Deserialize)]
-struct Template<'a> {
+#[derive(Clone, Debug, Deserialize)]
+struct Template {
     metadata: Option<Map<String, Value>>,
-    #[serde(borrow)]
-    spec: Option<&'a RawValue>,
+    spec: Option<Box<RawValue>>,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Status {
     replicas: Option<u32>,
@@ -113,7 +102,7 @@ struct Status {
     conditions: Option<Vec<Condition>>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 struct Condition {
     #[serde(rename = "type", default)]
     type_: String,
@@ -127,29 +116,56 @@ struct Condition {
 /// # Errors
 /// The JSON is not that of a workload.
 pub fn made_pod(kind: Kind, json: &str) -> Result<Option<MadePod>, serde_json::Error> {
-    let Workload { metadata, spec, status } = serde_json::from_str(json)?;
-    let mut owners = metadata.owner_references.iter().flatten();
-    let controlled = owners.any(|owner| owner.controller == Some(true));
-    if controlled && matches!(kind, Kind::ReplicaSet | Kind::Job) {
-        return Ok(None);
+    Workload::from_json(json)?.made_pod(kind)
+}
+
+impl Workload {
+    /// # Errors
+    /// The JSON is not that of a workload.
+    pub fn from_json(json: &str) -> Result<Self, serde_json::Error> {
+        serde_json::from_str(json)
     }
-    if kind == Kind::Job && status.has_finished() {
-        return Ok(None);
+
+    /// Whether another object controls it.
+    pub fn is_controlled(&self) -> bool {
+        let mut owners = self.metadata.owner_references.iter().flatten();
+        owners.any(|owner| owner.controller == Some(true))
     }
-    let (mut wanted, running) = pods(kind, &spec, &status);
-    if metadata.deletion_timestamp.is_some() {
-        wanted = 0;
+
+    /// Drops its template, and with that the pod that it would make.
+    pub fn drop_template(&mut self) {
+        (self.spec.template, self.spec.job_template) = (None, None);
     }
-    let template = match kind {
-        Kind::CronJob => spec.job_template.and_then(|it| it.spec).and_then(|it| it.template),
-        _ => spec.template,
-    };
-    let Some(Template { metadata: pod, spec: Some(pod_spec) }) = template else { return Ok(None) };
-    let pod = pod_metadata(kind, &metadata, pod.unwrap_or_default());
-    let pod = serde_json::to_string(&pod)?;
-    let json =
-        format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{pod},"spec":{}}}"#, pod_spec.get());
-    Ok(Some(MadePod { json, wanted, running }))
+
+    /// The pod of a workload of this kind; see [`made_pod`].
+    ///
+    /// # Errors
+    /// The metadata of its template cannot be written as JSON.
+    pub fn made_pod(self, kind: Kind) -> Result<Option<MadePod>, serde_json::Error> {
+        if self.is_controlled() && matches!(kind, Kind::ReplicaSet | Kind::Job) {
+            return Ok(None);
+        }
+        let Self { metadata, spec, status } = self;
+        if kind == Kind::Job && status.has_finished() {
+            return Ok(None);
+        }
+        let (mut wanted, running) = pods(kind, &spec, &status);
+        if metadata.deletion_timestamp.is_some() {
+            wanted = 0;
+        }
+        let template = match kind {
+            Kind::CronJob => spec.job_template.and_then(|it| it.spec).and_then(|it| it.template),
+            _ => spec.template,
+        };
+        let Some(Template { metadata: pod, spec: Some(pod_spec) }) = template else {
+            return Ok(None);
+        };
+        let pod = pod_metadata(kind, &metadata, pod.unwrap_or_default());
+        let pod = serde_json::to_string(&pod)?;
+        let spec = pod_spec.get();
+        let json = format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{pod},"spec":{spec}}}"#);
+        Ok(Some(MadePod { json, wanted, running }))
+    }
 }
 
 /// The name of the pod that [`made_pod`] returns.
@@ -164,13 +180,13 @@ pub fn name(kind: Kind, workload: &str) -> String {
 /// The metadata of a pod: the template's, with its name, namespace and owner.
 fn pod_metadata(
     kind: Kind,
-    workload: &Metadata<'_>,
+    workload: &Metadata,
     mut pod: Map<String, Value>,
 ) -> Map<String, Value> {
     let (owner, name_of_owner) = match kind {
         Kind::Deployment => (Kind::ReplicaSet, format!("{}-{HASH}", workload.name)),
         Kind::CronJob => (Kind::Job, format!("{}-0", workload.name)),
-        _ => (kind, workload.name.to_string()),
+        _ => (kind, workload.name.clone()),
     };
     if kind == Kind::Deployment {
         let labels = pod.entry("labels").or_insert(Value::Null);
@@ -192,7 +208,7 @@ fn pod_metadata(
 }
 
 /// The number of pods that a workload wants, and the number that it has.
-fn pods(kind: Kind, spec: &Spec<'_>, status: &Status) -> (u32, u32) {
+fn pods(kind: Kind, spec: &Spec, status: &Status) -> (u32, u32) {
     let replicas = (spec.replicas.unwrap_or(1), status.replicas.unwrap_or(0));
     let suspended = spec.suspend == Some(true);
     match kind {
