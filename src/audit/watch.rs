@@ -310,19 +310,16 @@ fn watch_all(client: &Client, whole: bool) -> Events {
     } else {
         watch_kind(Api::all(client.clone()), Kind::Pod, Watched::Cut)
     };
-    let workloads = MAKERS.into_iter().map(|kind| match kind {
-        Kind::ReplicaSet | Kind::Job => watch_workloads::<true>(client, kind),
-        _ => watch_workloads::<false>(client, kind),
-    });
+    let workloads = MAKERS.into_iter().map(|kind| watch_workloads(client, kind));
     select_all(workloads.chain([pods])).boxed()
 }
 
-fn watch_workloads<const OWNABLE: bool>(client: &Client, kind: Kind) -> Events {
+fn watch_workloads(client: &Client, kind: Kind) -> Events {
     let names = kind.names();
     let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
     let resource = ApiResource::from_gvk_with_plural(&gvk, names.resource);
     let api = Api::all_with(client.clone(), &resource);
-    watch_kind(api, kind, move |event: Event<ObservedWorkload<OWNABLE>>| {
+    watch_kind(api, kind, move |event: Event<ObservedWorkload>| {
         let event = match event {
             Event::Init => WorkloadEvent::ListBegins,
             Event::InitApply(it) => WorkloadEvent::Listed(it.key(), it.made(kind)),

@@ -245,7 +245,8 @@ impl AuditMetrics {
     }
 }
 
-/// Sets a series, or removes it.
+/// Sets a series, or removes it. Not inlined, for the size of the binary.
+#[inline(never)]
 fn set(gauge: &IntGaugeVec, labels: &[&str], value: Option<u64>) {
     match value {
         Some(value) => {

@@ -5,7 +5,6 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::workload::Kind;
@@ -37,13 +36,13 @@ pub struct MadePod {
     pub running: u32,
 }
 
-/// The fields of a workload that decide. Each kind has some of them.
+/// The fields of a workload that decide.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Workload {
     metadata: Metadata,
-    spec: Spec,
-    status: Status,
+    spec: Value,
+    status: Value,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -51,6 +50,7 @@ pub struct Workload {
 struct Metadata {
     name: String,
     namespace: String,
+    resource_version: String,
     deletion_timestamp: Option<IgnoredAny>,
     owner_references: Option<Vec<Owner>>,
 }
@@ -61,57 +61,8 @@ struct Owner {
     controller: Option<bool>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Spec {
-    replicas: Option<u32>,
-    parallelism: Option<u32>,
-    completions: Option<u32>,
-    suspend: Option<bool>,
-    paused: Option<bool>,
-    template: Option<Template>,
-    job_template: Option<JobTemplate>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct JobTemplate {
-    spec: Option<JobSpec>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct JobSpec {
-    template: Option<Template>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Template {
-    metadata: Option<Map<String, Value>>,
-    spec: Option<Box<RawValue>>,
-}
-
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Status {
-    replicas: Option<u32>,
-    updated_replicas: Option<u32>,
-    current_number_scheduled: Option<u32>,
-    desired_number_scheduled: Option<u32>,
-    /// The number of a Job's pods, or a list of a CronJob's Jobs.
-    active: Option<Value>,
-    succeeded: Option<u32>,
-    conditions: Option<Vec<Condition>>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-struct Condition {
-    #[serde(rename = "type", default)]
-    type_: String,
-    #[serde(default)]
-    status: String,
-}
-
-/// Reads a workload; `None` if it makes no pod of its own: a ReplicaSet or Job that another workload controls, and a
-/// Job that has finished.
+/// Reads a workload; `None` if it makes no pod of its own: a ReplicaSet, `ReplicationController` or Job that something
+/// controls, and a Job that has finished.
 ///
 /// # Errors
 /// The JSON is not that of a workload.
@@ -132,9 +83,25 @@ impl Workload {
         owners.any(|owner| owner.controller == Some(true))
     }
 
-    /// Drops its template, and with that the pod that it would make.
-    pub fn drop_template(&mut self) {
-        (self.spec.template, self.spec.job_template) = (None, None);
+    pub fn namespace(&self) -> &str {
+        &self.metadata.namespace
+    }
+
+    pub fn name(&self) -> &str {
+        &self.metadata.name
+    }
+
+    pub fn resource_version(&self) -> &str {
+        &self.metadata.resource_version
+    }
+
+    /// Drops what nobody needs of a workload that makes no pod of its own: something controls it, and it has none of
+    /// the fields that the API server sets in all other kinds. A cluster has many of them.
+    pub fn drop_controlled(&mut self) {
+        let own = ["strategy", "updateStrategy", "jobTemplate"];
+        if self.is_controlled() && own.iter().all(|field| self.spec.get(field).is_none()) {
+            (self.spec, self.status) = (Value::Null, Value::Null);
+        }
     }
 
     /// The pod of a workload of this kind; see [`made_pod`].
@@ -142,11 +109,13 @@ impl Workload {
     /// # Errors
     /// The metadata of its template cannot be written as JSON.
     pub fn made_pod(self, kind: Kind) -> Result<Option<MadePod>, serde_json::Error> {
-        if self.is_controlled() && matches!(kind, Kind::ReplicaSet | Kind::Job) {
+        if self.is_controlled()
+            && matches!(kind, Kind::ReplicaSet | Kind::ReplicationController | Kind::Job)
+        {
             return Ok(None);
         }
-        let Self { metadata, spec, status } = self;
-        if kind == Kind::Job && status.has_finished() {
+        let Self { metadata, mut spec, status } = self;
+        if kind == Kind::Job && has_finished(&status) {
             return Ok(None);
         }
         let (mut wanted, running) = pods(kind, &spec, &status);
@@ -154,17 +123,19 @@ impl Workload {
             wanted = 0;
         }
         let template = match kind {
-            Kind::CronJob => spec.job_template.and_then(|it| it.spec).and_then(|it| it.template),
-            _ => spec.template,
+            Kind::CronJob => spec.pointer_mut("/jobTemplate/spec/template"),
+            _ => spec.get_mut("template"),
         };
-        let Some(Template { metadata: pod, spec: Some(pod_spec) }) = template else {
-            return Ok(None);
+        let Some(template) = template.filter(|it| it["spec"].is_object()) else { return Ok(None) };
+        let pod = match template["metadata"].take() {
+            Value::Object(pod) => pod,
+            _ => Map::new(),
         };
-        let pod = pod_metadata(kind, &metadata, pod.unwrap_or_default());
-        let pod = serde_json::to_string(&pod)?;
-        let spec = pod_spec.get();
-        let json = format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{pod},"spec":{spec}}}"#);
-        Ok(Some(MadePod { json, wanted, running }))
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": pod_metadata(kind, &metadata, pod), "spec": template["spec"].take(),
+        });
+        Ok(Some(MadePod { json: serde_json::to_string(&pod)?, wanted, running }))
     }
 }
 
@@ -208,42 +179,41 @@ fn pod_metadata(
 }
 
 /// The number of pods that a workload wants, and the number that it has.
-fn pods(kind: Kind, spec: &Spec, status: &Status) -> (u32, u32) {
-    let replicas = (spec.replicas.unwrap_or(1), status.replicas.unwrap_or(0));
-    let suspended = spec.suspend == Some(true);
+fn pods(kind: Kind, spec: &Value, status: &Value) -> (u32, u32) {
+    let number = |of: &Value, field: &str| {
+        of.get(field).and_then(Value::as_u64).map(|it| u32::try_from(it).unwrap_or(u32::MAX))
+    };
+    let status_of = |field: &str| number(status, field).unwrap_or(0);
+    let is = |field: &str| spec.get(field).and_then(Value::as_bool) == Some(true);
+    let replicas = (number(spec, "replicas").unwrap_or(1), status_of("replicas"));
     match kind {
         // A rollout that is refused keeps the pods of the old template.
-        Kind::Deployment if spec.paused != Some(true) => {
-            (replicas.0, replicas.1.min(status.updated_replicas.unwrap_or(0)))
+        Kind::Deployment if !is("paused") => {
+            (replicas.0, replicas.1.min(status_of("updatedReplicas")))
         }
-        Kind::DaemonSet => (
-            status.desired_number_scheduled.unwrap_or(0),
-            status.current_number_scheduled.unwrap_or(0),
-        ),
-        Kind::Job | Kind::CronJob if suspended => (0, 0),
+        Kind::DaemonSet => {
+            (status_of("desiredNumberScheduled"), status_of("currentNumberScheduled"))
+        }
+        Kind::Job | Kind::CronJob if is("suspend") => (0, 0),
         Kind::Job => {
-            let active = status.active.as_ref().and_then(Value::as_u64).unwrap_or(0);
-            let active = u32::try_from(active).unwrap_or(u32::MAX);
-            let succeeded = status.succeeded.unwrap_or(0);
-            let left = match spec.completions {
+            let (active, succeeded) = (status_of("active"), status_of("succeeded"));
+            let left = match number(spec, "completions") {
                 Some(completions) => completions.saturating_sub(succeeded),
                 // A work queue: once a pod has succeeded, no new ones are made.
                 None if succeeded > 0 => active,
                 None => u32::MAX,
             };
-            (spec.parallelism.unwrap_or(1).min(left), active)
+            (number(spec, "parallelism").unwrap_or(1).min(left), active)
         }
         Kind::CronJob => (1, 0),
         _ => replicas,
     }
 }
 
-impl Status {
-    fn has_finished(&self) -> bool {
-        let mut conditions = self.conditions.iter().flatten();
-        conditions
-            .any(|it| it.status == "True" && matches!(it.type_.as_str(), "Complete" | "Failed"))
-    }
+fn has_finished(job: &Value) -> bool {
+    let mut conditions = job.get("conditions").and_then(Value::as_array).into_iter().flatten();
+    conditions
+        .any(|it| it["status"] == "True" && (it["type"] == "Complete" || it["type"] == "Failed"))
 }
 
 #[cfg(test)]
@@ -350,7 +320,9 @@ mod tests {
         let mut owned = workload(&json!({"template": template()}), &json!({}));
         owned["metadata"]["ownerReferences"] =
             json!([{"kind": "X", "name": "x", "controller": true}]);
-        assert!(made(Kind::ReplicaSet, &owned).is_none() && made(Kind::Job, &owned).is_none());
+        for kind in [Kind::ReplicaSet, Kind::ReplicationController, Kind::Job] {
+            assert!(made(kind, &owned).is_none(), "{kind:?}");
+        }
         // An operator's StatefulSet is the workload of its pods.
         assert!(made(Kind::StatefulSet, &owned).is_some());
         let done = json!({"conditions": [{"type": "Complete", "status": "True"}]});
