@@ -6,17 +6,20 @@ use clap::{Args, Subcommand};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
-use kube::runtime::wait::{await_condition, conditions};
+use kube::core::DynamicObject;
 
 use super::args::ClusterArgs;
 use super::failure::{Failure, block_on};
 use super::output;
 use crate::api::{crds, report_crd};
 use crate::clusters::{self, Cluster};
+use crate::install::crd;
 
 const FIELD_MANAGER: &str = "podgate";
 /// The time that the API server has to serve a new resource; it usually takes a second.
 const ESTABLISH_TIMEOUT: Duration = Duration::from_mins(1);
+/// How often the API server is asked whether it does.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 #[derive(Debug, Subcommand)]
 pub(super) enum CrdCommand {
@@ -77,13 +80,12 @@ fn generate(crds: &[CustomResourceDefinition]) -> Result<String, Failure> {
 async fn install(args: InstallArgs) -> Result<(), Failure> {
     let crds = args.crds.crds()?;
     let cluster = clusters::connect(&args.cluster.target()).await?;
-    let api = Api::<CustomResourceDefinition>::all(cluster.client.clone());
-    for crd in crds {
-        let name = crd.name_any();
-        let outcome = apply(&cluster, &api, &name, &crd).await?;
-        let established = await_condition(api.clone(), &name, conditions::is_crd_established());
-        match tokio::time::timeout(ESTABLISH_TIMEOUT, established).await {
-            Ok(Ok(_)) => {}
+    let api = crd::api(cluster.client.clone());
+    for ours in crds {
+        let name = ours.name_any();
+        let outcome = apply(&cluster, &api, &name, &ours).await?;
+        match tokio::time::timeout(ESTABLISH_TIMEOUT, established(&api, &name)).await {
+            Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 return Err(Failure::Cluster(format!("{name} {outcome}, but: {error}")));
             }
@@ -99,10 +101,18 @@ async fn install(args: InstallArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Waits until the API server serves a CRD.
+async fn established(api: &Api<DynamicObject>, name: &str) -> Result<(), kube::Error> {
+    while !crd::is_established(&api.get(name).await?) {
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+    Ok(())
+}
+
 /// Applies a CRD. Returns kubectl's word for the outcome.
 async fn apply(
     cluster: &Cluster,
-    api: &Api<CustomResourceDefinition>,
+    api: &Api<DynamicObject>,
     name: &str,
     crd: &CustomResourceDefinition,
 ) -> Result<&'static str, Failure> {
