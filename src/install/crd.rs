@@ -4,6 +4,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::Client;
 use kube::api::Api;
 use kube::core::{ApiResource, DynamicObject};
+use serde_json::Value;
 
 /// The CRDs of a cluster.
 pub fn api(client: Client) -> Api<DynamicObject> {
@@ -12,6 +13,8 @@ pub fn api(client: Client) -> Api<DynamicObject> {
 
 /// Whether the API server serves the objects of a CRD.
 pub fn is_established(crd: &DynamicObject) -> bool {
-    let mut conditions = crd.data["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.any(|it| it["type"] == "Established" && it["status"] == "True")
+    let conditions = crd.data.pointer("/status/conditions").and_then(Value::as_array);
+    let is = |it: &Value, field: &str, value: &str| it.get(field).is_some_and(|it| it == value);
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|it| is(it, "type", "Established") && is(it, "status", "True"))
 }
