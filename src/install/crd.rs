@@ -18,3 +18,18 @@ pub fn is_established(crd: &DynamicObject) -> bool {
     let mut conditions = conditions.into_iter().flatten();
     conditions.any(|it| is(it, "type", "Established") && is(it, "status", "True"))
 }
+
+/// Whether two values are equal. The API server writes the number 0.0 as 0.
+pub fn is_same(a: &Value, b: &Value) -> bool {
+    match (a, b) {
+        (Value::Number(a), Value::Number(b)) => a.as_f64() == b.as_f64(),
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let same = |(key, a): (&String, &Value)| b.get(key).is_some_and(|b| is_same(a, b));
+            a.len() == b.len() && a.iter().all(same)
+        }
+        _ => a == b,
+    }
+}

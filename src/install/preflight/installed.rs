@@ -71,7 +71,7 @@ fn crd_check(name: &str, installed: Option<&DynamicObject>, versions: &Value) ->
         let todo = format!("see why: kubectl describe crd {name}");
         return CheckSubject::Crd.error(format!("CRD {name} is installed and not served"), todo);
     }
-    if installed.data.pointer("/spec/versions") != Some(versions) {
+    if !installed.data.pointer("/spec/versions").is_some_and(|it| crd::is_same(it, versions)) {
         let what = format!("CRD {name} is not the one of podgate {}", env!("CARGO_PKG_VERSION"));
         return CheckSubject::Crd.warning(what, INSTALL);
     }
