@@ -12,10 +12,8 @@ use jiff::Timestamp;
 use super::result::{Analysis, ClusterScore, NamespaceScore, RefusedPods, RuleScore};
 use super::violation_key::ViolationKey;
 use crate::api::Severity;
-use crate::cel::tree::Tree;
 use crate::findings::{Fault, Summary, Violation};
 use crate::policy::degree::Degree;
-use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge, judge_running};
 use crate::policy::object::Object;
 use crate::policy::owner;
@@ -129,9 +127,7 @@ impl<'p> Analyzer<'p> {
         };
         let document;
         if plan.reads_documents() {
-            let pod = Tree::from_json(json).map_err(|error| error.to_string())?;
-            let namespace = Document::namespace(self.policies.namespace_object(subject.namespace));
-            document = Document::of(Kind::Pod, pod, namespace);
+            document = self.policies.pod_document(subject.namespace, json)?;
             subject.document = Some(&document);
         }
         let mut findings = judge(plan, &subject, self.now).violations;

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use kube::core::{ApiResource, GroupVersionKind};
-
 use crate::client::list::Pages;
+use crate::client::resource;
 use crate::clusters::{Cluster, ClusterError};
 use crate::policy::policy_set::Namespaces;
 use crate::policy::workload::Kind;
@@ -70,10 +69,7 @@ async fn list(
     namespace: Option<&str>,
     each: &mut impl FnMut(&str),
 ) -> Result<Listed, ClusterError> {
-    let names = kind.names();
-    let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
-    let resource = ApiResource::from_gvk_with_plural(&gvk, names.resource);
-    let mut pages = Pages::of_resource(&cluster.client, &resource, namespace);
+    let mut pages = Pages::of_resource(&cluster.client, &resource::of(kind), namespace);
     let mut begun = false;
     loop {
         match pages.next().await {

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use futures::stream::{BoxStream, StreamExt, select_all};
 use jiff::Timestamp;
 use kube::api::Api;
-use kube::core::{ApiResource, GroupVersionKind};
 use kube::runtime::watcher::{self, Event};
 use kube::runtime::{WatchStreamExt, watcher as watch_objects};
 use kube::{Client, Resource};
@@ -23,6 +22,7 @@ use super::pod::ObservedPod;
 use super::workload::ObservedWorkload;
 use crate::api::BundleName;
 use crate::client::backoff::Doubling;
+use crate::client::resource;
 use crate::clusters::cause;
 use crate::metrics::AuditMetrics;
 use crate::policy::key::PolicyKey;
@@ -315,10 +315,7 @@ fn watch_all(client: &Client, whole: bool) -> Events {
 }
 
 fn watch_workloads(client: &Client, kind: Kind) -> Events {
-    let names = kind.names();
-    let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
-    let resource = ApiResource::from_gvk_with_plural(&gvk, names.resource);
-    let api = Api::all_with(client.clone(), &resource);
+    let api = Api::all_with(client.clone(), &resource::of(kind));
     watch_kind(api, kind, move |event: Event<ObservedWorkload>| {
         let event = match event {
             Event::Init => WorkloadEvent::ListBegins,

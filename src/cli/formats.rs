@@ -18,7 +18,7 @@ use super::failure::Failure;
 use super::output::{Versioned, to_json, to_yaml};
 use crate::findings::Report;
 
-pub(super) use summary::{by_severity, count};
+pub(super) use summary::by_severity;
 
 /// The format of a report.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]

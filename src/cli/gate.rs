@@ -4,6 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::failure::Failure;
 use crate::api::Severity;
+use crate::policy::text;
 
 #[derive(Args, Debug)]
 pub(super) struct GateArgs {
@@ -47,10 +48,10 @@ impl GateArgs {
     ) -> Result<(), Failure> {
         if let Some(least) = self.fail_on.least() {
             let count = violations.filter(|severity| *severity <= least).count();
-            let plural = if count == 1 { "" } else { "s" };
             if count > 0 {
                 return Err(Failure::Findings(format!(
-                    "{count} violation{plural} of severity {least} or worse; --fail-on sets which severities count"
+                    "{} of severity {least} or worse; --fail-on sets which severities count",
+                    text::count(count as u64, "violation")
                 )));
             }
         }

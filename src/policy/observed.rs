@@ -10,7 +10,7 @@ use super::event::EventReason;
 use super::exemption::ObservedExemption;
 use super::key::PolicyKey;
 use super::score::Score;
-use super::text::brief;
+use super::text::{brief, count};
 use crate::api::{ExemptionPhase, RemediationStatus, Severity};
 
 /// The faults that a text about a refused workload tells, and the longest message of each, in bytes.
@@ -117,8 +117,7 @@ pub struct RefusedWorkload {
 impl RefusedWorkload {
     /// `0 of 4 pods`.
     pub fn pods(&self) -> String {
-        let plural = if self.wanted == 1 { "" } else { "s" };
-        format!("{} of {} pod{plural}", self.running, self.wanted)
+        format!("{} of {}", self.running, count(self.wanted.into(), "pod"))
     }
 
     /// The rules or checks that its new pods break, worst first, each once.
@@ -162,8 +161,7 @@ impl ObservedPolicy {
         let audited = self.audited();
         match self.refused.workloads {
             0 => audited,
-            1 => format!("refuses new pods of 1 workload; {audited}"),
-            count => format!("refuses new pods of {count} workloads; {audited}"),
+            refused => format!("refuses new pods of {}; {audited}", count(refused, "workload")),
         }
     }
 
@@ -171,14 +169,10 @@ impl ObservedPolicy {
         let Some(score) = &self.score else {
             return "No score: there is no workload to judge".to_owned();
         };
-        let (class, points) = (score.classification(), score.points);
-        let plural = |count: u64, one: &str| match count {
-            1 => format!("1 {one}"),
-            count => format!("{count} {one}s"),
-        };
-        let workloads = plural(self.workloads, "workload");
+        let (class, points) = (score.classification().as_str(), score.points);
+        let workloads = count(self.workloads, "workload");
         if self.violations() == 0 {
-            return format!("{class:?}: score {points}, no open violation in {workloads}");
+            return format!("{class}: score {points}, no open violation in {workloads}");
         }
         let by_severity: Vec<_> = Severity::ALL
             .into_iter()
@@ -186,9 +180,9 @@ impl ObservedPolicy {
             .filter(|(_, open)| *open > 0)
             .map(|(severity, open)| format!("{open} {severity}"))
             .collect();
-        let violations = plural(self.violations(), "open violation");
+        let violations = count(self.violations(), "open violation");
         let by_severity = by_severity.join(", ");
-        format!("{class:?}: score {points}, {violations} ({by_severity}) in {workloads}")
+        format!("{class}: score {points}, {violations} ({by_severity}) in {workloads}")
     }
 }
 

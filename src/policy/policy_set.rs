@@ -12,9 +12,12 @@ use serde_json::{Map, Value, json};
 use super::bundles;
 use super::compile::{Enabled, Policy};
 use super::coverage;
+use super::document::Document;
 use super::protected::Protected;
 use super::rule::{Rule, SpecCheck, StatusCheck};
 use super::scope::{Scope, Selection};
+use super::workload::Kind;
+use crate::cel::tree::Tree;
 
 /// The checks of all policies that cover a namespace, each once: ten policies with the same rule and parameters cost
 /// one check of the pod.
@@ -249,6 +252,20 @@ impl PolicySet {
             present.map(|(field, map)| (field.to_owned(), json!(map))).collect();
         metadata.insert("name".to_owned(), namespace.unwrap_or_default().into());
         json!({ "metadata": metadata })
+    }
+
+    /// A pod of a namespace as rules that read documents see it, from its whole JSON.
+    ///
+    /// # Errors
+    /// The JSON cannot be read.
+    pub fn pod_document<'a>(
+        &self,
+        namespace: Option<&str>,
+        json: &'a str,
+    ) -> Result<Document<'a>, String> {
+        let pod = Tree::from_json(json).map_err(|error| error.to_string())?;
+        let namespace = Document::namespace(self.namespace_object(namespace));
+        Ok(Document::of(Kind::Pod, pod, namespace))
     }
 }
 

@@ -52,6 +52,12 @@ pub fn cut(mut text: String, max: usize) -> String {
     text
 }
 
+/// A number and its noun: `1 violation`, `2 violations`.
+pub fn count(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
+}
+
 /// The FNV-1a hash of 128 bits, in hexadecimal. It is stable across versions, and not cryptographic: someone who makes
 /// two policies collide can already write both.
 pub fn hash(text: &str) -> String {

@@ -8,7 +8,6 @@ use json_patch::PatchOperation;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::Client;
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions};
-use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::{Value, json};
 
 use self::operations::{InFlight, TEMPLATE, changes, marks, test, test_record};
@@ -16,6 +15,7 @@ use super::plan::{KINDS, RepairPatch};
 use super::rollout;
 use crate::api::RemediationState;
 use crate::client::dry_run::DryRun;
+use crate::client::resource;
 use crate::leader::claim::{Claim, WriteError};
 use crate::policy::observed::WorkloadKey;
 use crate::policy::pointer::at;
@@ -91,9 +91,7 @@ pub struct Order {
 impl Transactions {
     /// The API of a kind's objects, in a namespace or in all.
     pub fn api(&self, kind: Kind, namespace: Option<&str>) -> Api<DynamicObject> {
-        let names = kind.names();
-        let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
-        let resource = ApiResource::from_gvk_with_plural(&gvk, names.resource);
+        let resource = resource::of(kind);
         match namespace {
             Some(namespace) => Api::namespaced_with(self.client.clone(), namespace, &resource),
             None => Api::all_with(self.client.clone(), &resource),

@@ -17,7 +17,6 @@ use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::Client;
 use kube::api::{Api, DynamicObject, PostParams};
-use kube::core::{ApiResource, GroupVersionKind};
 use tokio::sync::mpsc::Receiver;
 use tokio::time::sleep_until;
 
@@ -25,6 +24,7 @@ use self::note::{About, Gathered, MAX_NOTE, Topic, TopicKind};
 use self::queue::Queue;
 use super::ownership::MANAGED_BY;
 use crate::api::API_VERSION;
+use crate::client::resource;
 use crate::leader::claim::{Claim, WriteError};
 use crate::policy::event::EventReason;
 use crate::policy::observed::{Change, Notice, NoticeAbout, WorkloadKey};
@@ -179,9 +179,7 @@ async fn workload(
     key: &WorkloadKey,
 ) -> Result<Option<ObjectReference>, kube::Error> {
     let Some(kind) = note::owner_kind(&key.kind) else { return Ok(None) };
-    let names = kind.names();
-    let gvk = GroupVersionKind::gvk(names.group, names.version, names.kind);
-    let resource = ApiResource::from_gvk_with_plural(&gvk, names.resource);
+    let (names, resource) = (kind.names(), resource::of(kind));
     let api = Api::<DynamicObject>::namespaced_with(client.clone(), &key.namespace, &resource);
     let found = api.get_metadata_opt(&key.name).await?;
     Ok(found.map(|found| ObjectReference {

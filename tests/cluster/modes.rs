@@ -6,9 +6,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::support::binary::{self, Podgate};
-use crate::support::control_plane::{ControlPlane, seconds, text};
+use crate::support::control_plane::{ControlPlane, seconds};
 use crate::support::eventually;
 use crate::support::ran::Ran;
+use crate::support::registered::{NAMESPACE, Registered};
 use crate::support::suite::{Suite, Trials, World, trials};
 
 /// In order, because `podgate check` judges the whole cluster.
@@ -24,7 +25,6 @@ const TRIALS: Trials<Served> = trials![
     reconcile_without_a_webhook_says_nothing_of_calls,
 ];
 
-const NAMESPACE: &str = "podgate-system";
 const VALIDATING: &str = "validatingwebhookconfiguration/podgate-validating";
 
 /// A podgate that serves and leads, as a user of its own.
@@ -36,16 +36,7 @@ struct Served {
 
 impl Served {
     fn start() -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let plane = ControlPlane::start();
-        let admin = plane.kubeconfig("admin");
-        let installed = binary::run(&["crd", "install", "--kubeconfig", admin.to_str().unwrap()]);
-        assert!(installed.status.success(), "{}", text(&installed.stderr));
-        plane.kubectl(&["create", "namespace", NAMESPACE]).ok();
-        let certs = tempfile::tempdir().unwrap();
-        let user = plane.kubeconfig_for("podgate").to_str().unwrap().to_owned();
-        let args = ["--register", "--kubeconfig", &user, "--lease-namespace", NAMESPACE];
-        let podgate = Podgate::serve(&args, certs.path());
+        let Registered { podgate, plane, certs, .. } = Registered::start();
         Self { podgate, plane, _certs: certs }
     }
 

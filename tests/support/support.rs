@@ -24,6 +24,7 @@ pub mod ports;
 pub mod proxy;
 pub mod ran;
 pub mod raw;
+pub mod registered;
 pub mod review;
 pub mod role;
 pub mod samples;

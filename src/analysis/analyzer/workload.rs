@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::super::result::RefusedPods;
 use super::{Analyzer, WorkloadFindings};
-use crate::cel::tree::Tree;
 use crate::findings::Fault;
 use crate::policy::decision::{Before, decide};
-use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge_as_created};
 use crate::policy::made_pod::{MadePod, made_pod};
 use crate::policy::object::Object;
@@ -48,9 +46,7 @@ impl Analyzer<'_> {
         let plan = namespace.plan;
         let document;
         if plan.reads_documents() {
-            let pod = Tree::from_json(&json).map_err(|error| error.to_string())?;
-            let namespace = Document::namespace(self.policies.namespace_object(subject.namespace));
-            document = Document::of(Kind::Pod, pod, namespace);
+            document = self.policies.pod_document(subject.namespace, &json)?;
             subject.document = Some(&document);
         }
         let whole = || serde_json::from_str(&json).ok();

@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use crate::cel::tree::Tree;
 use crate::policy::document::Document;
 use crate::policy::policy_set::{EvaluationPlan, PolicySet};
-use crate::policy::workload::Kind;
 
 pub(super) struct PolicySets {
     pub in_force: Arc<PolicySet>,
@@ -26,11 +24,7 @@ impl PolicySets {
 
     /// A pod as rules that read documents see it, from its whole JSON; `None` where no such rule covers the namespace.
     pub fn document<'a>(&self, namespace: &str, whole: &'a str) -> Option<Document<'a>> {
-        if !self.plan(namespace).reads_documents() {
-            return None;
-        }
-        let pod = Tree::from_json(whole).ok()?;
-        let namespace = Document::namespace(self.in_force.namespace_object(Some(namespace)));
-        Some(Document::of(Kind::Pod, pod, namespace))
+        let reads = self.plan(namespace).reads_documents();
+        reads.then(|| self.in_force.pod_document(Some(namespace), whole).ok())?
     }
 }

@@ -32,7 +32,10 @@ impl AuditIndex {
         }
         let pod: ObservedPod<true> = match serde_json::from_str(&made.json) {
             Ok(pod) => pod,
-            Err(error) => return cannot_be_read(kind, namespace, &error.to_string()),
+            Err(error) => {
+                let workload = workload_key(namespace, kind.names().kind, name);
+                return cannot_be_read(&workload, &error.to_string());
+            }
         };
         let facts = Facts::new(&pod.cut, &mut self.text_pool);
         let namespace = self.namespace(namespace, now);
@@ -57,15 +60,8 @@ impl AuditIndex {
         }
         let json = facts.json(&namespace, &made_pod::name(kind, name));
         let known = before.as_deref().map_or(&[][..], |it| it);
-        let judged = self.judged_template(
-            &namespace,
-            kind,
-            &json,
-            Some(&made.json),
-            document.as_ref(),
-            known,
-            now,
-        );
+        let whole = Some(&*made.json);
+        let judged = self.judged_template(&workload, &json, whole, document.as_ref(), known, now);
         let Some(findings) = judged else { return };
         let (wanted, running) = (made.wanted, made.running);
         let template = TrackedTemplate { kind, facts, findings, wanted, running, listed };
@@ -139,7 +135,7 @@ impl AuditIndex {
             let Some(TrackedTemplate { kind, facts, findings, .. }) = template else { continue };
             let (kind, before) = (*kind, Arc::clone(findings));
             let json = facts.json(namespace, &made_pod::name(kind, &workload.name));
-            let judged = self.judged_template(namespace, kind, &json, None, None, &before, now);
+            let judged = self.judged_template(&workload, &json, None, None, &before, now);
             let Some(after) = judged else { continue };
             let Some(state) = self.namespaces.get_mut(namespace) else { continue };
             let Some(template) = state.template_mut(&workload) else { continue };
@@ -155,23 +151,21 @@ impl AuditIndex {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one judgement")]
     fn judged_template(
         &mut self,
-        namespace: &Arc<str>,
-        kind: Kind,
+        workload: &WorkloadKey,
         json: &str,
         whole: Option<&str>,
         document: Option<&Document<'_>>,
         known: &[PodFinding],
         now: Timestamp,
     ) -> Option<Findings> {
-        let plan = self.policies.plan(namespace);
+        let plan = self.policies.plan(&workload.namespace);
         let mut judge = PodJudge { plan, ids: &self.ids, faults: &mut self.faults, now };
         match judge.template(json, whole, document, known) {
             Ok(findings) => Some(self.intern_findings(findings)),
             Err(error) => {
-                cannot_be_read(kind, namespace, &error);
+                cannot_be_read(workload, &error);
                 None
             }
         }
@@ -209,8 +203,7 @@ fn workload_key(namespace: &str, kind: &str, name: &str) -> WorkloadKey {
     WorkloadKey { namespace, kind, name }
 }
 
-fn cannot_be_read(kind: Kind, namespace: &str, error: &str) {
-    let kind = kind.names().kind;
+fn cannot_be_read(WorkloadKey { namespace, kind, name }: &WorkloadKey, error: &str) {
     // The API server validates workloads, so this is a fault worth a log line.
-    tracing::error!(%namespace, kind, error, "a workload cannot be read, and is not audited");
+    tracing::error!(namespace, kind, name, error, "a workload cannot be read, and is not audited");
 }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::super::columns::{self, Detail, TableCell};
-use super::super::formats::{by_severity, count};
+use super::super::formats::by_severity;
 use crate::analysis::result::{Analysis, DistinctViolation, RefusedPods, RuleCount};
 use crate::policy::text::clip;
+use crate::policy::text::count;
 
 /// The rows of each table that the brief form shows, and the rules in each namespace's row.
 const SHOWN_ROWS: usize = 10;

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::super::failure::Failure;
 use crate::clusters::contexts::{Context, Contexts};
+use crate::policy::text;
 use crate::policy::text::{brief, clip};
 
 /// The longest `--timeout`.
@@ -72,9 +73,8 @@ impl ContextArgs {
         }
         // Contexts named by --context were all found.
         if self.context.is_empty() && !chosen.unread.is_empty() {
-            let count = chosen.unread.len();
-            let plural = if count == 1 { "" } else { "s" };
-            missing.push(format!("{count} kubeconfig file{plural} cannot be read"));
+            let files = text::count(chosen.unread.len() as u64, "kubeconfig file");
+            missing.push(format!("{files} cannot be read"));
         }
         if missing.is_empty() {
             return Ok(());

@@ -5,9 +5,10 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use super::summary::{self, count};
+use super::summary;
 use super::violations::{object_name, place};
 use crate::findings::{Fault, Report, Violation};
+use crate::policy::text::count;
 
 /// A suite's cases, by object and rule.
 type Suite<'a> = BTreeMap<(String, &'a str), Vec<&'a Violation>>;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::api::Severity;
 use crate::findings::{Report, Summary};
+use crate::policy::text::count;
 
 /// The report's summary as one sentence without a full stop.
 pub(super) fn line(report: &Report) -> String {
@@ -44,12 +45,6 @@ pub(crate) fn by_severity(severities: impl Iterator<Item = Severity>) -> String 
     }
     let counts = numbers.into_iter().map(|(severity, number)| format!("{number} {severity}"));
     counts.collect::<Vec<_>>().join(", ")
-}
-
-/// `1 violation`, `2 violations`
-pub(crate) fn count(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {noun}{plural}")
 }
 
 #[cfg(test)]

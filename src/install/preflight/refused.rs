@@ -8,6 +8,7 @@ use super::check::{Check, CheckSubject};
 use crate::api::{ClusterDevOpsPolicy, DevOpsPolicy, RefusedStatus, RefusedWorkloadStatus};
 use crate::clusters::Cluster;
 use crate::policy::key::PolicyKey;
+use crate::policy::text;
 
 /// The workloads that a check names.
 const NAMED: usize = 3;
@@ -53,8 +54,8 @@ fn of_policy(json: &str) -> Option<Check> {
     let worst = refused.worst.iter().take(NAMED);
     let mut named: Vec<_> = worst
         .map(|RefusedWorkloadStatus { workload, wanted, running, message, .. }| {
-            let plural = if *wanted == 1 { "" } else { "s" };
-            format!("{workload} has {running} of {wanted} pod{plural} ({message})")
+            let pods = text::count(u64::try_from(*wanted).unwrap_or_default(), "pod");
+            format!("{workload} has {running} of {pods} ({message})")
         })
         .collect();
     let count = usize::try_from(refused.workloads).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::policy::observed::{RefusedWorkload, WorkloadKey};
-use crate::policy::text::{clip, cut};
+use crate::policy::text::{self, clip, cut};
 
 /// The most workloads and policies kept of one topic.
 const MAX_WORKLOADS: usize = 64;
@@ -73,9 +73,12 @@ impl Refusals {
         });
         let named: Vec<_> = named.collect();
         let count = self.count();
-        let plural = if count == 1 { "" } else { "s" };
         let others = if count > named.len() as u64 { " and others" } else { "" };
-        format!("refuses new pods of {count} workload{plural}: {}{others}", named.join(", "))
+        format!(
+            "refuses new pods of {}: {}{others}",
+            text::count(count, "workload"),
+            named.join(", ")
+        )
     }
 
     /// The note on a workload: how many pods it has, and why each policy refuses new ones.

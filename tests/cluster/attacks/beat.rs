@@ -10,6 +10,7 @@ use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, seconds, text};
 use crate::support::eventually;
 use crate::support::kubectl::Kubectl;
+use crate::support::registered::{NAMESPACE, Registered};
 use crate::support::suite::{Alone, trials};
 
 pub const ALONE: Alone = trials![
@@ -17,7 +18,6 @@ pub const ALONE: Alone = trials![
     a_beat_that_stops_shows_in_the_metrics_and_in_check,
 ];
 
-const NAMESPACE: &str = "podgate-system";
 const VALIDATING: &str = "validatingwebhookconfiguration/podgate-validating";
 const INTACT: &str = "podgate_webhook_configuration_intact{configuration=\"validating\"}";
 
@@ -34,16 +34,7 @@ struct Beating {
 
 impl Beating {
     fn start() -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let plane = ControlPlane::start();
-        let admin = plane.kubeconfig("admin");
-        let installed = binary::run(&["crd", "install", "--kubeconfig", admin.to_str().unwrap()]);
-        assert!(installed.status.success(), "{}", text(&installed.stderr));
-        plane.kubectl(&["create", "namespace", NAMESPACE]).ok();
-        let certs = tempfile::tempdir().unwrap();
-        let user = plane.kubeconfig_for("podgate").to_str().unwrap().to_owned();
-        let args = ["--register", "--kubeconfig", &user, "--lease-namespace", NAMESPACE];
-        let podgate = Podgate::serve(&args, certs.path());
+        let Registered { podgate, plane, certs, user } = Registered::start();
         Self { podgate, plane, certs, user }
     }
 

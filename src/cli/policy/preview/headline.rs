@@ -1,9 +1,9 @@
 //! Words a preview's summary, for the table and the Markdown page.
 
 use super::super::super::columns;
-use super::super::super::formats::count;
 use crate::analysis::preview::answer::{Change, Preview, PreviewViolation, PreviewWorkload};
 use crate::policy::text::clip;
+use crate::policy::text::count;
 
 /// The summary as one sentence without a full stop.
 pub(super) fn line(preview: &Preview) -> String {

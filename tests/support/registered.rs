@@ -1,0 +1,31 @@
+//! A podgate that serves, leads, and registers its webhooks itself, as a user of its own, on a control plane of its own.
+
+use super::binary::{self, Podgate};
+use super::control_plane::{ControlPlane, text};
+
+/// podgate's own namespace.
+pub const NAMESPACE: &str = "podgate-system";
+
+pub struct Registered {
+    pub podgate: Podgate,
+    pub plane: ControlPlane,
+    pub certs: tempfile::TempDir,
+    /// The kubeconfig of podgate's user.
+    pub user: String,
+}
+
+impl Registered {
+    pub fn start() -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let plane = ControlPlane::start();
+        let admin = plane.kubeconfig("admin");
+        let installed = binary::run(&["crd", "install", "--kubeconfig", admin.to_str().unwrap()]);
+        assert!(installed.status.success(), "{}", text(&installed.stderr));
+        plane.kubectl(&["create", "namespace", NAMESPACE]).ok();
+        let certs = tempfile::tempdir().unwrap();
+        let user = plane.kubeconfig_for("podgate").to_str().unwrap().to_owned();
+        let args = ["--register", "--kubeconfig", &user, "--lease-namespace", NAMESPACE];
+        let podgate = Podgate::serve(&args, certs.path());
+        Self { podgate, plane, certs, user }
+    }
+}
