@@ -1,7 +1,8 @@
 //! `/validate`: AdmissionReview v1 to a decision. Pure.
 //!
 //! A new object is judged whole. An update is not denied for what was there before: neither for an unchanged template,
-//! nor for a violation that the old pod had.
+//! nor for a violation that the old pod had. A policy in its grace admits what Kubernetes' controllers create, and what
+//! a changed template had before.
 
 use std::cell::LazyCell;
 use std::hash::RandomState;
@@ -12,13 +13,14 @@ use serde_json::Value;
 use super::judged::{Denial, Judged};
 use super::retries::DeniedTemplate;
 use super::review::{BadReview, Operation, Request, Trees, decode, pod_in, trees, whole_objects};
-use super::unchanged::{pod_unchanged, template_unchanged};
+use super::unchanged::{pod_unchanged, template_restarted, template_unchanged};
 use super::{answer, policy_object, repairs};
 use crate::api;
 use crate::metrics::Decided;
-use crate::policy::decision::{Before, OldPod, Outcome, decide};
+use crate::policy::decision::{Before, Old, Outcome, decide};
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, Judgement, judge, judge_as_created};
+use crate::policy::grace::ControllerUsers;
 use crate::policy::message;
 use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::rule::Breach;
@@ -34,6 +36,8 @@ pub struct Reviewer<'p> {
     /// podgate's user name, where it repairs workloads: its repairs and rollbacks must not be denied for violations
     /// that the workload had before.
     pub own_user: Option<&'p str>,
+    /// The users of Kubernetes' controllers, for policies in their grace.
+    pub controllers: &'p ControllerUsers,
     /// The most that all validations may cost together, in CEL's units.
     pub cost: u64,
     pub now: Timestamp,
@@ -91,32 +95,47 @@ impl Reviewer<'_> {
         } else {
             judge_as_created(plan, &subject, || whole_objects(body).object, self.now).violations
         };
-        let same_pod = LazyCell::new(|| pod_unchanged(body));
+        let same_pod = LazyCell::new(|| {
+            if kind == Kind::Pod { pod_unchanged(body) } else { template_restarted(kind, body) }
+        });
         let same = |breach: &Breach| {
             let read = breach.reads.as_deref();
             let read = read.zip(documents.old_object.as_ref()).zip(documents.object.as_ref());
             read.map_or_else(|| *same_pod, |((reads, old), new)| reads.same(&old.pod, &new.pod))
         };
-        let before = if operation == Operation::Create || findings.is_empty() {
-            Before::Nothing
-        } else if kind != Kind::Pod {
-            let own = self.own_user.is_some_and(|own| own == &*request.user_info.username);
-            if template_unchanged(kind, body)
-                || own && repairs::is_repair_step(request, body, self.now)
-            {
-                Before::SameTemplate
-            } else {
-                Before::Nothing
-            }
-        } else {
+        let old = || {
             let mut old = pod_in("oldObject", kind, request.old_object.as_deref())?;
             old.namespace = subject.namespace;
             old.document = documents.old_object.as_ref();
-            let Judgement { violations: mut findings, exempt } = judge(plan, &old, self.now);
+            let Judgement { violations: mut findings, exempt } = if kind == Kind::Pod {
+                judge(plan, &old, self.now)
+            } else {
+                judge_as_created(plan, &old, || whole_objects(body).old_object, self.now)
+            };
             findings.extend(exempt.into_iter().map(|it| it.finding));
-            Before::Pod(OldPod { findings, same: &same })
+            Ok::<_, BadReview>(Old { findings, same: &same })
         };
-        let decision = decide(findings, &before);
+        let own = self.own_user.is_some_and(|own| own == &*request.user_info.username);
+        let before = if findings.is_empty() {
+            Before::Nothing
+        } else if operation == Operation::Create {
+            if self.controllers.created(&subject, &request.user_info.username) {
+                Before::OwnersTemplate
+            } else {
+                Before::Nothing
+            }
+        } else if kind == Kind::Pod {
+            Before::Pod(old()?)
+        } else if template_unchanged(kind, body)
+            || own && repairs::is_repair_step(request, body, self.now)
+        {
+            Before::SameTemplate
+        } else if findings.iter().any(|it| it.policy.in_grace(self.now)) {
+            Before::Template(old()?)
+        } else {
+            Before::Nothing
+        };
+        let decision = decide(findings, &before, self.now);
         let denial = (decision.outcome() == Outcome::Deny).then(|| Denial {
             object: message::object_name(&subject, subject.namespace),
             dry_run: request.dry_run == Some(true),
@@ -203,6 +222,7 @@ mod tests {
                 policies: &policies,
                 docs_url,
                 own_user,
+                controllers: &ControllerUsers::default(),
                 cost: u64::MAX,
                 now,
                 seed: &RandomState::new(),

@@ -62,7 +62,7 @@ impl Analyzer<'_> {
                 workload.record("", finding);
             }
         }
-        let denied = decide(findings, &Before::Nothing).denied;
+        let denied = decide(findings, &Before::OwnersTemplate, self.now).denied;
         if let Some(message) = message(&denied).filter(|_| lacks_pods) {
             let (namespace, (kind, name)) = (name.to_owned(), key);
             let policies: BTreeSet<_> = denied.iter().map(|it| &*it.policy.label).collect();

@@ -159,7 +159,11 @@ impl<'p> PreviewJudge<'p> {
         let mut findings = judgement.violations;
         findings.retain(|it| previewed(it.policy));
         let found = findings.iter().map(ViolationKey::of).collect();
-        VersionFindings { denied: decide(findings, &Before::Nothing).denied, found, exempt }
+        VersionFindings {
+            denied: decide(findings, &Before::Nothing, self.now).denied,
+            found,
+            exempt,
+        }
     }
 
     /// The preview, without the scores.
