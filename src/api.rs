@@ -35,7 +35,7 @@ pub use rules::{
 pub use severity::Severity;
 pub use status::{
     BundleStatus, Classification, DevOpsPolicyStatus, EndsWithin, ExemptionPhase, ExemptionStatus,
-    ListedExemption, MAX_LAST_GOOD, TopViolation,
+    GracePhase, GraceStatus, ListedExemption, MAX_LAST_GOOD, TopViolation,
 };
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

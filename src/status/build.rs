@@ -6,11 +6,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::exemptions::exemptions;
 use super::refused;
 use crate::api::{
-    BundleStatus, DevOpsPolicyStatus, EnforcementMode, RemediationState, RemediationStatus,
-    TopViolation,
+    BundleStatus, DevOpsPolicyStatus, EnforcementMode, GracePhase, GraceStatus, RemediationState,
+    RemediationStatus, TopViolation,
 };
 use crate::policy::bundles;
 use crate::policy::called::Called;
+use crate::policy::compile::Policy;
 use crate::policy::in_force::PolicyFault;
 use crate::policy::observed::{ObservedPolicy, ObservedRemediation, Violation};
 use crate::policy::score::Score;
@@ -214,6 +215,7 @@ fn found(observed: &ObservedPolicy, now: Timestamp) -> DevOpsPolicyStatus {
         healthy: score.map(|it| it.points >= 80),
         message: Some(observed.sentence()),
         effective_mode: Some(observed.policy.mode),
+        grace: grace(&observed.policy, now),
         classification: score.map(Score::classification),
         top_violations: observed.worst.iter().map(|it| top(it, namespace)).collect(),
         refused: refused::status(&observed.refused, namespace),
@@ -229,6 +231,13 @@ fn found(observed: &ObservedPolicy, now: Timestamp) -> DevOpsPolicyStatus {
         exemptions: exemptions(observed, now),
         ..DevOpsPolicyStatus::default()
     }
+}
+
+/// The grace of a policy that enforces.
+fn grace(policy: &Policy, now: Timestamp) -> Option<GraceStatus> {
+    let end = policy.grace_until.filter(|_| policy.mode == EnforcementMode::Enforce)?;
+    let state = if policy.in_grace(now) { GracePhase::Active } else { GracePhase::Ended };
+    Some(GraceStatus { until: Time(end), state })
 }
 
 /// `namespace` is the policy's.
@@ -260,6 +269,29 @@ mod tests {
 
     fn origin(generation: i64) -> PolicyOrigin {
         PolicyOrigin { uid: "u".to_owned(), generation, deleting: None, held: false }
+    }
+
+    #[test]
+    fn the_grace_of_a_policy_that_enforces_is_shown_until_it_ends_and_afterwards() {
+        let grace = |mode: EnforcementMode, now: i64| {
+            let mut observed = observed();
+            let end = Some(Time(Timestamp::from_second(60).unwrap()));
+            let spec = DevOpsPolicySpec {
+                enforcement_mode: Some(mode),
+                grace_until: end,
+                ..DevOpsPolicySpec::default()
+            };
+            let scope = Scope::Namespace("shop".to_owned());
+            let policy = Policy::compile(scope, "baseline".to_owned(), &spec).unwrap();
+            observed.policy = Arc::new(policy);
+            let state = PolicyState { observed: Some(observed), ..PolicyState::default() };
+            let now = Timestamp::from_second(now).unwrap();
+            state.status(&DevOpsPolicyStatus::default(), now).grace.map(|it| (it.until.0, it.state))
+        };
+        let end = Timestamp::from_second(60).unwrap();
+        assert_eq!(grace(EnforcementMode::Enforce, 59), Some((end, GracePhase::Active)));
+        assert_eq!(grace(EnforcementMode::Enforce, 60), Some((end, GracePhase::Ended)));
+        assert_eq!(grace(EnforcementMode::Audit, 59), None);
     }
 
     fn observed() -> ObservedPolicy {
