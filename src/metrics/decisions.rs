@@ -193,8 +193,9 @@ mod tests {
     use super::super::Metrics;
     use super::super::admission::ReviewSummary;
     use super::*;
-    use crate::policy::decision::{Before, decide};
+    use crate::policy::decision::decide;
     use crate::policy::engine::judge;
+    use crate::policy::inherited::Before;
     use crate::policy::object::Object;
     use crate::policy::scope::{Scope, Selection};
     use crate::policy::subject::Subject;

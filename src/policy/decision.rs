@@ -5,8 +5,7 @@ use jiff::Timestamp;
 
 use super::compile::Policy;
 use super::engine::Finding;
-use super::inherited::Inherited;
-use super::rule::Breach;
+use super::inherited::{Before, Inherited};
 use crate::api::EnforcementMode;
 
 /// The outcome of a review.
@@ -29,33 +28,6 @@ impl Outcome {
             Self::Deny => "deny",
         }
     }
-}
-
-/// Which violations an object inherits, from the old object or from its owner. Inherited violations warn instead of
-/// deny.
-pub enum Before<'a> {
-    /// None: the object is new.
-    Nothing,
-    /// All, of policies in their grace: one of Kubernetes' controllers creates the object from a template that is there
-    /// ([`super::grace`]).
-    OwnersTemplate,
-    /// All: the template did not change, so changes of labels, scale or finalizers must not be denied for it.
-    SameTemplate,
-    /// Those of the old template, of policies in their grace. For other policies a changed template is judged whole,
-    /// because its new pods would be denied anyway.
-    Template(Old<'a>),
-    /// Those of the old pod: most fields of a pod cannot be changed, so only new violations deny.
-    Pod(Old<'a>),
-}
-
-/// A pod or a template before an update.
-pub struct Old<'a> {
-    /// Its violations, exempt or not: a pod that was created under an exemption must accept other changes even if the
-    /// exemption has expired, or matches an owner that the change removes.
-    pub findings: Vec<Finding<'a>>,
-    /// Whether all fields that a breach was made from are unchanged. Called if the breach does not hold the value
-    /// found.
-    pub same: &'a dyn Fn(&Breach) -> bool,
 }
 
 /// The findings by their effect, worst first.
@@ -128,7 +100,9 @@ pub fn worst_first(findings: &mut [Finding<'_>]) {
 #[cfg(test)]
 mod tests {
     use super::super::engine::judge;
+    use super::super::inherited::Old;
     use super::super::object::Object;
+    use super::super::rule::Breach;
     use std::sync::Arc;
 
     use jiff::Timestamp;

@@ -28,7 +28,7 @@ const fn creation(created: Kind, owner: Kind, controller: &'static str) -> Creat
     Creation { created, owner, controller }
 }
 
-const CREATIONS: [Creation; 7] = [
+const CREATIONS: [Creation; 9] = [
     creation(Kind::Pod, Kind::ReplicaSet, "replicaset-controller"),
     creation(Kind::Pod, Kind::StatefulSet, "statefulset-controller"),
     creation(Kind::Pod, Kind::DaemonSet, "daemon-set-controller"),
@@ -36,6 +36,8 @@ const CREATIONS: [Creation; 7] = [
     creation(Kind::Pod, Kind::ReplicationController, "replication-controller"),
     creation(Kind::ReplicaSet, Kind::Deployment, "deployment-controller"),
     creation(Kind::Job, Kind::CronJob, "cronjob-controller"),
+    creation(Kind::ControllerRevision, Kind::StatefulSet, "statefulset-controller"),
+    creation(Kind::ControllerRevision, Kind::DaemonSet, "daemon-set-controller"),
 ];
 
 /// The users that Kubernetes' controllers have in a cluster.
@@ -102,11 +104,13 @@ mod tests {
             ("replication-controller", Kind::Pod, "v1", "ReplicationController"),
             ("deployment-controller", Kind::ReplicaSet, "apps/v1", "Deployment"),
             ("cronjob-controller", Kind::Job, "batch/v1", "CronJob"),
+            ("statefulset-controller", Kind::ControllerRevision, "apps/v1", "StatefulSet"),
+            ("daemon-set-controller", Kind::ControllerRevision, "apps/v1", "DaemonSet"),
         ];
         for (name, _, _, _) in all {
             let user = format!("system:serviceaccount:kube-system:{name}");
             for (controller, _, api_version, owned) in all {
-                for kind in Kind::ALL {
+                for kind in Kind::ALL.into_iter().chain([Kind::ControllerRevision]) {
                     let right = all.contains(&(name, kind, api_version, owned));
                     assert_eq!(
                         created(&users, &user, kind, &owner(api_version, owned)),

@@ -3,12 +3,38 @@
 use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
-use super::decision::{Before, Old};
 use super::engine::Finding;
 use super::image::ImageReference;
 use super::object::MAX_ITEMS;
 use super::rule::Breach;
 use super::rules::pod_security::MAX_SHOWN;
+
+/// Which violations an object inherits, from the old object or from its owner. Inherited violations warn instead of
+/// deny.
+pub enum Before<'a> {
+    /// None: the object is new.
+    Nothing,
+    /// All, of policies in their grace: one of Kubernetes' controllers creates the object from a template that is there
+    /// ([`super::grace`]).
+    OwnersTemplate,
+    /// All: the template did not change, so changes of labels, scale or finalizers must not be denied for it.
+    SameTemplate,
+    /// Those of the old template, of policies in their grace. For other policies a changed template is judged whole,
+    /// because its new pods would be denied anyway.
+    Template(Old<'a>),
+    /// Those of the old pod: most fields of a pod cannot be changed, so only new violations deny.
+    Pod(Old<'a>),
+}
+
+/// A pod or a template before an update.
+pub struct Old<'a> {
+    /// Its violations, exempt or not: a pod that was created under an exemption must accept other changes even if the
+    /// exemption has expired, or matches an owner that the change removes.
+    pub findings: Vec<Finding<'a>>,
+    /// Whether all fields that a breach was made from are unchanged. Called if the breach does not hold the value
+    /// found.
+    pub same: &'a dyn Fn(&Breach) -> bool,
+}
 
 /// Whether a violation was there before.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -172,8 +172,9 @@ fn field(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::decision::{Before, decide};
+    use super::super::decision::decide;
     use super::super::engine::judge;
+    use super::super::inherited::Before;
     use super::super::object::Object;
     use std::sync::Arc;
 

@@ -242,6 +242,90 @@ fn a_rollback_by_the_deployment_controller_is_denied_for_what_the_present_templa
     assert_eq!(decided(&policies(&json!({})), &back), "grace", "it was as bad before");
 }
 
+/// The creation of a ControllerRevision of StatefulSet web that holds this `data`.
+fn revision(user: &str, owner: &str, data: &Value) -> Value {
+    let object = json!({
+        "apiVersion": "apps/v1", "kind": "ControllerRevision", "revision": 1, "data": data,
+        "metadata": {"name": "web-7d9", "ownerReferences": [
+            {"apiVersion": "apps/v1", "kind": owner, "name": "web", "uid": "u", "controller": true}]},
+    });
+    let mut review = review::create("shop", &workload(Kind::StatefulSet, pod("nginx")));
+    review["request"]["object"] = object;
+    review["request"]["kind"] =
+        json!({"group": "apps", "version": "v1", "kind": "ControllerRevision"});
+    by(user, review)
+}
+
+/// The data that a controller writes.
+fn data(pod: &Value) -> Value {
+    json!({"spec": {"template": {"$patch": "replace", "metadata": {"labels": {"app": "web"}}, "spec": pod}}})
+}
+
+/// The StatefulSet controller makes the pods of the current revision from its ControllerRevision, which a tenant may
+/// delete and create again under the same name with another template.
+#[test]
+fn a_revision_that_its_controller_did_not_create_is_judged_by_its_template() {
+    let set = policies(&json!({"podSecurity": "baseline"}));
+    let mut privileged = pod("nginx:1.29");
+    privileged["containers"][0]["securityContext"] = json!({"privileged": true});
+    let (decision, response) =
+        judged_at(BEFORE, &set, &revision("jane", "StatefulSet", &data(&privileged)));
+    assert_eq!(decision, "deny");
+    let message = response["status"]["message"].as_str().unwrap();
+    assert!(message.starts_with("ControllerRevision shop/web-7d9 breaks 1 rule\n"), "{message}");
+    let path = "data.spec.template.spec.containers[0].securityContext.privileged is true";
+    assert!(message.contains(path), "{message}");
+    let cases = [
+        ("jane", "DaemonSet", "deny"),
+        ("jane", "Deployment", "deny"),
+        (&account("daemon-set-controller"), "StatefulSet", "deny"),
+        (&account("statefulset-controller"), "StatefulSet", "allow"),
+        (&account("daemon-set-controller"), "DaemonSet", "allow"),
+        ("system:kube-controller-manager", "StatefulSet", "allow"),
+        ("argo", "StatefulSet", "allow"),
+    ];
+    for (user, owner, expected) in cases {
+        for time in [BEFORE, END] {
+            let review = revision(user, owner, &data(&privileged));
+            assert_eq!(judged_at(time, &set, &review).0, expected, "{user} for a {owner}");
+        }
+    }
+    assert_eq!(decided(&set, &revision("jane", "StatefulSet", &data(&pod("nginx:1.29")))), "allow");
+    assert_eq!(
+        decided(&set, &revision("jane", "StatefulSet", &json!({"cpu": 1}))),
+        "allow",
+        "another controller's"
+    );
+}
+
+#[test]
+fn a_revision_whose_template_may_not_be_what_it_seems_breaks_every_rule() {
+    let set = policies(&json!({"podSecurity": "baseline"}));
+    let mut hidden = data(&pod("nginx:1.29"));
+    hidden["spec"]["template"]["spec"]["HostPID"] = json!(true);
+    let mut merged = data(&pod("nginx:1.29"));
+    merged["spec"]["template"].as_object_mut().unwrap().remove("$patch");
+    let list = data(&json!([]));
+    for data in [hidden, merged, list] {
+        let (decision, response) = judged_at(BEFORE, &set, &revision("jane", "StatefulSet", &data));
+        assert_eq!(decision, "deny", "{data}");
+        let message = response["status"]["message"].as_str().unwrap();
+        assert!(
+            message.contains("breaks 2 rules") && message.contains("data could not be judged: "),
+            "{message}"
+        );
+    }
+}
+
+#[test]
+fn validations_read_the_pod_of_a_revision() {
+    let set = policies(&json!({"validations": [
+        {"name": "own", "expression": "object.kind == 'Pod' && object.spec.containers[0].name == 'web'", "message": "m"}]}));
+    let named = |name: &str| data(&json!({"containers": [{"name": name, "image": "nginx:1.29"}]}));
+    assert_eq!(decided(&set, &revision("jane", "StatefulSet", &named("web"))), "allow");
+    assert_eq!(decided(&set, &revision("jane", "StatefulSet", &named("other"))), "deny");
+}
+
 #[test]
 fn a_changed_template_keeps_what_the_old_one_violated_and_is_denied_for_what_is_new() {
     let policies = policies(&json!({"requireImageDigest": true, "requireLivenessProbe": true}));

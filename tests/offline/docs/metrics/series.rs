@@ -80,7 +80,9 @@ fn reviews(metrics: &Metrics, policies: usize) {
     }
     let none = Decided::default();
     for operation in ["CREATE", "UPDATE", "other"] {
-        for kind in Kind::ALL.iter().map(|it| it.names().kind).chain(["other"]) {
+        for kind in
+            Kind::ALL.iter().map(|it| it.names().kind).chain(["ControllerRevision", "other"])
+        {
             for decision in ["allow", "warn", "grace", "deny"] {
                 judged(metrics, "validate", operation, kind, decision, &none);
             }
