@@ -5,6 +5,7 @@
 
 mod bundle;
 mod devops_policy;
+mod effect;
 mod enforcement_mode;
 mod exemption;
 mod refused;
@@ -18,6 +19,7 @@ pub use bundle::BundleName;
 pub use devops_policy::{
     ClusterDevOpsPolicy, ClusterDevOpsPolicySpec, DevOpsPolicy, DevOpsPolicySpec,
 };
+pub use effect::Effect;
 pub use enforcement_mode::EnforcementMode;
 pub use exemption::{EXEMPT_KINDS, Exemption};
 pub use refused::{RefusedStatus, RefusedWorkloadStatus};

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use super::compile::Policy;
 use super::engine::Finding;
 use super::inherited::{Before, Inherited};
-use crate::api::EnforcementMode;
+use crate::api::{Effect, EnforcementMode};
 
 /// The outcome of a review.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -64,19 +64,15 @@ impl<'p> Decision<'p> {
 pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>, now: Timestamp) -> Decision<'p> {
     let (denied, graced, warned, recorded) = Default::default();
     let mut decision = Decision { denied, graced, warned, recorded, would_deny: Vec::new() };
-    for (finding, inherited) in Inherited::of(findings, before) {
-        let policy = finding.policy;
-        let enforced = policy.mode == EnforcementMode::Enforce;
-        let denies = finding.severity <= policy.deny_severity && inherited != Inherited::Always;
-        let in_grace = policy.in_grace(now) && inherited == Inherited::InGrace;
-        if denies && (!enforced || in_grace) && !contains(&decision.would_deny, policy) {
-            decision.would_deny.push(policy);
+    for Effected { finding, effect, would_deny } in effects(findings, before, now) {
+        if would_deny && !contains(&decision.would_deny, finding.policy) {
+            decision.would_deny.push(finding.policy);
         }
-        match policy.mode {
-            EnforcementMode::Audit => decision.recorded.push(finding),
-            EnforcementMode::Enforce if denies && in_grace => decision.graced.push(finding),
-            EnforcementMode::Enforce if denies => decision.denied.push(finding),
-            EnforcementMode::Warn | EnforcementMode::Enforce => decision.warned.push(finding),
+        match effect {
+            Effect::Deny => decision.denied.push(finding),
+            Effect::Grace => decision.graced.push(finding),
+            Effect::Warn => decision.warned.push(finding),
+            Effect::Audit => decision.recorded.push(finding),
         }
     }
     let Decision { denied, graced, warned, recorded, would_deny } = &mut decision;
@@ -85,6 +81,34 @@ pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>, now: Timestam
         worst_first(findings);
     }
     decision
+}
+
+/// A finding with its effect.
+pub struct Effected<'p> {
+    pub finding: Finding<'p>,
+    pub effect: Effect,
+    /// Whether it would deny in the mode `enforce` without grace, and does not.
+    pub would_deny: bool,
+}
+
+/// The effect of each finding, by its policy's mode and grace at this time. The order stays.
+pub fn effects<'p>(
+    findings: Vec<Finding<'p>>,
+    before: &Before<'_>,
+    now: Timestamp,
+) -> impl Iterator<Item = Effected<'p>> {
+    Inherited::of(findings, before).into_iter().map(move |(finding, inherited)| {
+        let policy = finding.policy;
+        let denies = finding.severity <= policy.deny_severity && inherited != Inherited::Always;
+        let in_grace = policy.in_grace(now) && inherited == Inherited::InGrace;
+        let effect = match policy.mode {
+            EnforcementMode::Audit => Effect::Audit,
+            EnforcementMode::Enforce if denies && in_grace => Effect::Grace,
+            EnforcementMode::Enforce if denies => Effect::Deny,
+            EnforcementMode::Warn | EnforcementMode::Enforce => Effect::Warn,
+        };
+        Effected { finding, effect, would_deny: denies && effect != Effect::Deny }
+    })
 }
 
 fn contains(policies: &[&Policy], policy: &Policy) -> bool {

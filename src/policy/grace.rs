@@ -70,6 +70,11 @@ impl ControllerUsers {
     }
 }
 
+/// Whether the object's controlling owner is one for which a controller of Kubernetes creates such objects.
+pub fn by_controller(subject: &Subject<'_>) -> bool {
+    ControllerUsers::default().created(subject, CONTROLLER_MANAGER)
+}
+
 fn owns(owner: &OwnerReference<'_>, kind: Kind) -> bool {
     let names = kind.names();
     *owner.kind == *names.kind && *owner.api_version == *names.api_version()

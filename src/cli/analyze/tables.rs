@@ -171,6 +171,7 @@ mod tests {
             path: "spec.containers[0].image".to_owned(),
             value: Some("nginx".to_owned()),
             message: "spec.containers[0].image is \"nginx\"".to_owned(),
+            decision: None,
             fix: None,
         }
     }
