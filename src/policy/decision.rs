@@ -270,7 +270,7 @@ mod tests {
     }
 
     /// A policy whose grace ends so many seconds after [`NOW`].
-    fn in_grace(mode: EnforcementMode, seconds: i64) -> PolicySet {
+    fn gracious(mode: EnforcementMode, seconds: i64) -> PolicySet {
         let mut policy = policy(mode);
         policy.grace_until = Some(Timestamp::from_second(seconds).unwrap());
         PolicySet::new([Arc::new(policy)], Arc::default())
@@ -289,14 +289,13 @@ mod tests {
             (-1, Outcome::Deny),
             (253_402_207_200, Outcome::Grace),
         ] {
-            let policies = in_grace(EnforcementMode::Enforce, seconds);
+            let policies = gracious(EnforcementMode::Enforce, seconds);
             let decision = decide(findings(&policies, "nginx"), &before, NOW);
             assert_eq!(decision.outcome(), outcome, "{seconds}");
-            let (denied, graced) = (names(&decision.denied), names(&decision.graced));
-            let all = ["forbidLatestTag", "requireReadinessProbe"];
-            let graces = outcome == Outcome::Grace;
-            assert_eq!(if graces { graced } else { denied }, all);
-            assert_eq!(decision.would_deny.len(), usize::from(graces), "once, if it denies not");
+            let in_grace = outcome == Outcome::Grace;
+            let found = if in_grace { &decision.graced } else { &decision.denied };
+            assert_eq!(names(found), ["forbidLatestTag", "requireReadinessProbe"]);
+            assert_eq!(decision.would_deny.len(), usize::from(in_grace), "once, if it denies not");
             let new = decide(findings(&policies, "nginx"), &Before::Nothing, NOW);
             assert_eq!(new.outcome(), Outcome::Deny, "its maker is no controller");
             assert!(new.graced.is_empty() && new.would_deny.is_empty());
@@ -311,7 +310,7 @@ mod tests {
             (decision.outcome(), decision.would_deny.len())
         };
         for (mode, outcome) in [(Audit, Outcome::Allow), (Warn, Outcome::Warn)] {
-            assert_eq!(decision(&in_grace(mode, 1)), (outcome, 1));
+            assert_eq!(decision(&gracious(mode, 1)), (outcome, 1));
         }
         let mut mild = policy(Enforce);
         mild.grace_until = Some(Timestamp::MAX);
@@ -331,7 +330,7 @@ mod tests {
 
     #[test]
     fn under_grace_a_changed_template_is_denied_for_its_new_violations_only() {
-        let policies = in_grace(EnforcementMode::Enforce, 1);
+        let policies = gracious(EnforcementMode::Enforce, 1);
         let same = |_: &Breach| panic!("these breaches hold the value found");
         let before = |image| Old { findings: findings(&policies, image), same: &same };
         let decide =
@@ -351,7 +350,7 @@ mod tests {
         );
         assert!(new.would_deny.is_empty(), "it denies");
 
-        let ended = in_grace(EnforcementMode::Enforce, 0);
+        let ended = gracious(EnforcementMode::Enforce, 0);
         let before = Old { findings: findings(&ended, "nginx"), same: &same };
         let decision = super::decide(findings(&ended, "nginx"), &Before::Template(before), NOW);
         assert_eq!((decision.denied.len(), decision.graced.len()), (2, 0));
