@@ -60,10 +60,11 @@ impl Inherited {
                 findings.iter().map(|it| if had(it) { Self::Always } else { Self::No }).collect()
             }
             Before::Template(old) => {
-                let known: HashSet<_> = old.findings.iter().map(TemplateKey::of).collect();
+                let known: HashSet<_> = old.findings.iter().flat_map(TemplateKey::of).collect();
                 let cut = CutLists::of(&findings);
                 let had = |it| {
-                    let known = known.contains(&TemplateKey::of(it)) && !cut.may_hide(it);
+                    let known = TemplateKey::of(it).iter().all(|key| known.contains(key))
+                        && !cut.may_hide(it);
                     had(old, it, known)
                 };
                 findings.iter().map(|it| if had(it) { Self::InGrace } else { Self::No }).collect()
@@ -119,16 +120,23 @@ struct TemplateKey<'f> {
 }
 
 impl<'f> TemplateKey<'f> {
-    fn of(finding: &'f Finding<'_>) -> Self {
+    /// One key, or one for each capability of a violation that names several.
+    fn of(finding: &'f Finding<'_>) -> Vec<Self> {
         let FindingKey { policy, rule, check, container, path, value } = FindingKey::of(finding);
-        let named = container.is_some() || value.is_some();
-        Self {
-            policy,
-            rule,
-            check,
-            container,
-            path: if named { Cow::Owned(without_indices(path)) } else { Cow::Borrowed(path) },
-            value: value.map(|value| image_repository(path, value).unwrap_or(value.into())),
+        let key = |value: Option<Cow<'f, str>>| {
+            let named = container.is_some() || value.is_some();
+            let path = if named { Cow::Owned(without_indices(path)) } else { Cow::Borrowed(path) };
+            Self { policy, rule, check, container, path, value }
+        };
+        match value {
+            // Whatever it drops, it does not drop all.
+            _ if path.ends_with(".capabilities.drop") => vec![key(None)],
+            Some(names) if path.ends_with(".capabilities.add") => {
+                names.split(", ").map(|name| key(Some(name.into()))).collect()
+            }
+            value => {
+                vec![key(value.map(|value| image_repository(path, value).unwrap_or(value.into())))]
+            }
         }
     }
 }
@@ -295,6 +303,22 @@ mod tests {
             ["podSecurity/hostNamespaces", "podSecurity/hostPathVolumes"]
         );
         assert!(new(&old, &with(json!({}))).is_empty());
+    }
+
+    #[test]
+    fn fewer_capabilities_are_no_new_violation_and_another_one_is() {
+        let of = |names: &[&str]| {
+            let mut container = good();
+            container["securityContext"] = json!({"capabilities": {"add": names}});
+            json!({"containers": [container]})
+        };
+        let old = of(&["NET_ADMIN", "SYS_ADMIN"]);
+        for kept in [&["SYS_ADMIN"][..], &["SYS_ADMIN", "NET_ADMIN"], &["CHOWN"], &[]] {
+            assert!(new(&old, &of(kept)).is_empty(), "{kept:?}");
+        }
+        let check = ["podSecurity/capabilities_baseline good"];
+        assert_eq!(new(&old, &of(&["SYS_ADMIN", "SYS_PTRACE"])), check);
+        assert_eq!(new(&old, &of(&["SYS_ADMIN", ""])), check);
     }
 
     /// A check reports the first violations of a list only.

@@ -378,6 +378,7 @@ mod tests {
               "policy": "shop/baseline",
               "rule": "forbidLatestTag",
               "severity": "high",
+              "decision": null,
               "container": null,
               "path": "spec.containers[0].image",
               "value": "nginx",
