@@ -1,6 +1,7 @@
 //! `spec.graceUntil`: until it ends, an enforcing policy admits what Kubernetes' controllers create from templates that
 //! are there. Whoever takes their place is denied.
 
+use std::fs;
 use std::hash::RandomState;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use podgate::policy::scope::{Scope, Selection};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
+use crate::support::binary::Podgate;
 use crate::support::manifests::{pod, workload};
 use crate::support::review;
 
@@ -397,4 +399,28 @@ fn an_ephemeral_container_is_denied_for_its_own_violations_under_grace_too() {
     }
     let update = review::update("shop", &old, &old);
     assert_eq!(decided(&policies(&json!({})), &update), "warn");
+}
+
+#[test]
+fn the_server_takes_the_users_of_controllers_from_its_flags_and_counts_what_a_grace_admits() {
+    let dir = tempfile::tempdir().unwrap();
+    let policy = dir.path().join("policy.yaml");
+    let spec =
+        "{enforcementMode: enforce, forbidLatestTag: true, graceUntil: '9999-01-01T00:00:00Z'}";
+    let text = format!(
+        "apiVersion: devops.stochastic.io/v1\nkind: ClusterDevOpsPolicy\nmetadata: {{name: p}}\nspec: {spec}\n"
+    );
+    fs::write(&policy, text).unwrap();
+    let policy = policy.to_str().unwrap();
+    let args = ["--standalone", "--policy", policy, "--controller-user", "argo"];
+    let podgate = Podgate::serve(&args, &dir.path().join("certs"));
+    let (pod, user) = creations().remove(0);
+    for (user, allowed) in [(&*user, true), ("argo", true), ("jane", false)] {
+        let answer = podgate.review(&by(user, review::create("shop", &pod)));
+        assert_eq!(answer["allowed"], allowed, "{user}: {answer}");
+    }
+    let reviews = r#"podgate_admission_reviews_total{decision="grace",kind="Pod",operation="CREATE",webhook="validate"}"#;
+    assert_eq!(podgate.metric(reviews), Some(2.0));
+    let would_deny = r#"devopspolicy_would_deny_total{namespace="",policy="p"}"#;
+    assert_eq!(podgate.metric(would_deny), Some(2.0));
 }
