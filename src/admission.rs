@@ -35,6 +35,7 @@ pub mod registration;
 mod repairs;
 mod retries;
 pub mod review;
+mod revisions;
 pub(crate) mod self_registration;
 pub mod server;
 mod unchanged;

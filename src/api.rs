@@ -5,6 +5,7 @@
 
 mod bundle;
 mod devops_policy;
+mod effect;
 mod enforcement_mode;
 mod exemption;
 mod refused;
@@ -18,6 +19,7 @@ pub use bundle::BundleName;
 pub use devops_policy::{
     ClusterDevOpsPolicy, ClusterDevOpsPolicySpec, DevOpsPolicy, DevOpsPolicySpec,
 };
+pub use effect::Effect;
 pub use enforcement_mode::EnforcementMode;
 pub use exemption::{EXEMPT_KINDS, Exemption};
 pub use refused::{RefusedStatus, RefusedWorkloadStatus};
@@ -35,7 +37,7 @@ pub use rules::{
 pub use severity::Severity;
 pub use status::{
     BundleStatus, Classification, DevOpsPolicyStatus, EndsWithin, ExemptionPhase, ExemptionStatus,
-    ListedExemption, MAX_LAST_GOOD, TopViolation,
+    GracePhase, GraceStatus, ListedExemption, MAX_LAST_GOOD, TopViolation,
 };
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

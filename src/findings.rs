@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::api::Severity;
+use crate::api::{Effect, Severity};
 
 /// A whole report. `-o json` prints it with `apiVersion: podgate/v1` as its first field.
 #[derive(Debug, Default, Serialize)]
@@ -31,6 +31,8 @@ pub struct Violation {
     /// The rule's id, followed by the check if the rule has several: `podSecurity/hostPathVolumes`.
     pub rule: String,
     pub severity: Severity,
+    /// What the violation does when the object is created. Null for an object of a cluster, which is there.
+    pub decision: Option<Effect>,
     pub container: Option<String>,
     /// The path of the field at fault, from the object's root.
     pub path: String,

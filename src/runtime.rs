@@ -113,6 +113,7 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
         metrics: metrics.admission.clone(),
         docs_url: options.docs_url.map(Arc::from),
         own_user: source.own_user(options.remediation).await?,
+        controllers: options.controllers,
         alive: Arc::clone(&alive),
     };
     let webhook = Server {

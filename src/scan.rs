@@ -2,5 +2,5 @@
 //! [`fix::fix`] fixes the text of one. Nothing here prints or writes.
 
 pub(crate) mod fix;
-pub(crate) mod manifest;
+pub mod manifest;
 pub mod offline;

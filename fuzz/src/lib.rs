@@ -12,6 +12,7 @@ use podgate::admission::judged::Judged;
 use podgate::admission::review::BadReview;
 use podgate::admission::validate::Reviewer;
 use podgate::manifests::policy_file::{self, ParseOptions};
+use podgate::policy::grace::ControllerUsers;
 use podgate::policy::policy_set::PolicySet;
 use serde_json::Value;
 
@@ -40,6 +41,7 @@ pub fn judge(body: &[u8], policies: &PolicySet) -> Result<Judged, BadReview> {
         policies,
         docs_url: None,
         own_user: None,
+        controllers: &ControllerUsers::default(),
         cost: u64::MAX,
         now: Timestamp::UNIX_EPOCH,
         seed: &RandomState::new(),

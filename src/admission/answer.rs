@@ -108,11 +108,10 @@ pub(super) fn invalid(uid: &str, message: String) -> Vec<u8> {
 /// The answer to a workload; `denial` is the message, if it is denied.
 pub(super) fn decided(uid: &str, decision: &Decision<'_>, denial: Option<String>) -> Vec<u8> {
     let status = denial.map(|message| Status { code: 403, reason: "Forbidden", message });
-    let all = decision.denied.iter().chain(&decision.warned).chain(&decision.recorded);
     let audit_annotations = AuditAnnotations {
-        policy: policy_names(all),
+        policy: policy_names(decision.all()),
         decision: decision.outcome().as_str(),
-        violations: decision.violations().to_string(),
+        violations: decision.all().count().to_string(),
     };
     encode(Response {
         uid,

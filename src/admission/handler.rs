@@ -31,6 +31,7 @@ use super::review::BadReview;
 use super::validate::Reviewer;
 use crate::metrics::{AdmissionMetrics, ReviewSummary};
 use crate::policies::Policies;
+use crate::policy::grace::ControllerUsers;
 use crate::policy::policy_set::PolicySet;
 
 /// How long a review waits for a new namespace's labels.
@@ -56,6 +57,8 @@ pub struct Reviews {
     pub docs_url: Option<Arc<str>>,
     /// podgate's user name, where it repairs workloads.
     pub own_user: Option<Arc<str>>,
+    /// The users of Kubernetes' controllers.
+    pub controllers: ControllerUsers,
     pub alive: Arc<Alive>,
 }
 
@@ -300,8 +303,8 @@ fn pass(
     let policies = policies.as_ref().ok_or(Refusal::NotReady)?;
     let now = Timestamp::now();
     let (docs_url, own_user) = (reviews.docs_url.as_deref(), reviews.own_user.as_deref());
-    let seed = &webhooks.retries.seed;
-    let reviewer = Reviewer { policies, docs_url, own_user, cost, now, seed };
+    let (controllers, seed) = (&reviews.controllers, &webhooks.retries.seed);
+    let reviewer = Reviewer { policies, docs_url, own_user, controllers, cost, now, seed };
     let judged = match path {
         WebhookPath::Validate => reviewer.validate(body),
         WebhookPath::Mutate => mutate_review(body, policies, now),

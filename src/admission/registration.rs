@@ -90,8 +90,8 @@ pub struct WebhookRule {
     pub scope: &'static str,
 }
 
-/// The rules of `/validate` for workloads: creation and update of each kind that runs pods, and nothing else (no Lease,
-/// no Node, no status).
+/// The rules of `/validate` for workloads: creation and update of each kind that runs pods, the creation of revisions,
+/// and nothing else (no Lease, no Node, no status).
 pub fn validate_rules() -> Vec<WebhookRule> {
     let mut rules: Vec<WebhookRule> = Vec::new();
     for kind in Kind::ALL {
@@ -109,6 +109,10 @@ pub fn validate_rules() -> Vec<WebhookRule> {
     for rule in rules.iter_mut().filter(|rule| rule.group.is_empty()) {
         rule.resources.extend(["pods/ephemeralcontainers", "pods/resize"]);
     }
+    // Their template cannot be changed.
+    let names = Kind::ControllerRevision.names();
+    let (group, resources) = (names.group, vec![names.resource]);
+    rules.push(WebhookRule { group, resources, operations: &["CREATE"], scope: "Namespaced" });
     rules
 }
 
@@ -298,7 +302,7 @@ mod tests {
         };
         let registration = registration(service());
         insta::assert_snapshot!(rules(&registration.validating()).join("\n"), @r#"
-        "validate.podgate.devops.stochastic.io" [{"apiGroups":[""],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["pods","replicationcontrollers","podtemplates","pods/ephemeralcontainers","pods/resize"],"scope":"Namespaced"},{"apiGroups":["apps"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["deployments","statefulsets","daemonsets","replicasets"],"scope":"Namespaced"},{"apiGroups":["batch"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["jobs","cronjobs"],"scope":"Namespaced"}]
+        "validate.podgate.devops.stochastic.io" [{"apiGroups":[""],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["pods","replicationcontrollers","podtemplates","pods/ephemeralcontainers","pods/resize"],"scope":"Namespaced"},{"apiGroups":["apps"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["deployments","statefulsets","daemonsets","replicasets"],"scope":"Namespaced"},{"apiGroups":["batch"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["jobs","cronjobs"],"scope":"Namespaced"},{"apiGroups":["apps"],"apiVersions":["v1"],"operations":["CREATE"],"resources":["controllerrevisions"],"scope":"Namespaced"}]
         "policies.podgate.devops.stochastic.io" [{"apiGroups":["devops.stochastic.io"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["devopspolicies","clusterdevopspolicies"],"scope":"*"}]
         "alive.podgate.devops.stochastic.io" [{"apiGroups":["coordination.k8s.io"],"apiVersions":["v1"],"operations":["CREATE","UPDATE"],"resources":["leases"],"scope":"Namespaced"}]
         "#);

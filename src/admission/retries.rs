@@ -8,7 +8,8 @@ use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::policy::decision::{Decision, finding_key};
+use crate::policy::decision::Decision;
+use crate::policy::inherited::FindingKey;
 use crate::policy::subject::Subject;
 
 /// The number of templates that are remembered, in 96 KiB.
@@ -32,7 +33,7 @@ impl DeniedTemplate {
         let mut hasher = seed.build_hasher();
         (subject.namespace, &*owner.api_version, &*owner.kind, &*owner.name).hash(&mut hasher);
         for finding in &decision.denied {
-            finding_key(finding).hash(&mut hasher);
+            FindingKey::of(finding).hash(&mut hasher);
         }
         Some(Self(hasher.finish()))
     }

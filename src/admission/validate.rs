@@ -1,7 +1,8 @@
 //! `/validate`: AdmissionReview v1 to a decision. Pure.
 //!
 //! A new object is judged whole. An update is not denied for what was there before: neither for an unchanged template,
-//! nor for a violation that the old pod had.
+//! nor for a violation that the old pod had. A policy in its grace admits what Kubernetes' controllers create, and what
+//! a changed template had before.
 
 use std::cell::LazyCell;
 use std::hash::RandomState;
@@ -12,13 +13,16 @@ use serde_json::Value;
 use super::judged::{Denial, Judged};
 use super::retries::DeniedTemplate;
 use super::review::{BadReview, Operation, Request, Trees, decode, pod_in, trees, whole_objects};
-use super::unchanged::{pod_unchanged, template_unchanged};
-use super::{answer, policy_object, repairs};
+use super::revisions::Revision;
+use super::unchanged::{pod_unchanged, template_restarted, template_unchanged};
+use super::{answer, policy_object, repairs, revisions};
 use crate::api;
 use crate::metrics::Decided;
-use crate::policy::decision::{Before, OldPod, Outcome, decide};
+use crate::policy::decision::{Decision, Outcome, decide};
 use crate::policy::document::Document;
-use crate::policy::engine::{Finding, Judgement, judge, judge_as_created};
+use crate::policy::engine::{Finding, Judgement, judge, judge_as_created, judge_undecided};
+use crate::policy::grace::ControllerUsers;
+use crate::policy::inherited::{Before, Old};
 use crate::policy::message;
 use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::rule::Breach;
@@ -34,6 +38,8 @@ pub struct Reviewer<'p> {
     /// podgate's user name, where it repairs workloads: its repairs and rollbacks must not be denied for violations
     /// that the workload had before.
     pub own_user: Option<&'p str>,
+    /// The users of Kubernetes' controllers, for policies in their grace.
+    pub controllers: &'p ControllerUsers,
     /// The most that all validations may cost together, in CEL's units.
     pub cost: u64,
     pub now: Timestamp,
@@ -53,6 +59,9 @@ impl Reviewer<'_> {
         if changes && kind.is_none() && &*request.kind.group == api::GROUP {
             return Ok(policy_object::judge(&request, operation, body));
         }
+        if revisions::is_creation(&request, operation) {
+            return self.revision(&request, body);
+        }
         let Some(kind) = kind.filter(|_| changes) else {
             return Ok(Judged::allowed(&request, kind, operation));
         };
@@ -67,6 +76,51 @@ impl Reviewer<'_> {
         self.judge(plan, &request, subject, body)
     }
 
+    /// Judges the creation of a ControllerRevision, which is new whoever asks: as it is written, without the mutations
+    /// of policies.
+    fn revision(&self, request: &Request<'_>, body: &[u8]) -> Result<Judged, BadReview> {
+        let kind = Kind::ControllerRevision;
+        let subject = request.subject(kind)?;
+        let plan = self.policies.covering(subject.namespace);
+        let plan = plan.map_err(|_| BadReview::unknown_namespace(subject.namespace))?;
+        let documents = self.documents(plan, &subject, body);
+        let held = if self.controllers.created(&subject, &request.user_info.username) {
+            // The template of its workload, which was judged there.
+            Revision::Empty
+        } else {
+            revisions::revision(body)
+        };
+        let findings = match held {
+            Revision::Empty => Vec::new(),
+            Revision::Unclear(why) => {
+                judge_undecided(plan, &subject, &revisions::undecided(why), self.now).violations
+            }
+            Revision::Template(held) => {
+                let Subject { namespace, metadata, .. } = subject;
+                let document = documents.object.as_ref();
+                let of_template = Subject::or_empty(kind, &held);
+                let subject = Subject { namespace, metadata, document, ..of_template };
+                judge(plan, &subject, self.now).violations
+            }
+        };
+        let decision = decide(findings, &Before::Nothing, self.now);
+        Ok(self.judged(request, &subject, &decision, &documents))
+    }
+
+    /// The documents of a review whose policies read them.
+    fn documents<'a>(
+        &self,
+        plan: &EvaluationPlan,
+        subject: &Subject<'_>,
+        body: &'a [u8],
+    ) -> Documents<'a> {
+        if !plan.reads_documents() {
+            return Documents::default();
+        }
+        let namespace = self.policies.namespace_object(subject.namespace);
+        Documents::new(subject.kind, body, namespace, self.cost)
+    }
+
     fn judge(
         &self,
         plan: &EvaluationPlan,
@@ -75,12 +129,7 @@ impl Reviewer<'_> {
         body: &[u8],
     ) -> Result<Judged, BadReview> {
         let (kind, operation) = (subject.kind, request.operation()?);
-        let documents = if plan.reads_documents() {
-            let namespace = self.policies.namespace_object(subject.namespace);
-            Documents::new(kind, body, namespace, self.cost)
-        } else {
-            Documents::default()
-        };
+        let documents = self.documents(plan, &subject, body);
         let subject = Subject { document: documents.object.as_ref(), ..subject };
         let findings = if subject.is_mirror_by(&request.user_info.username) {
             // A mirror pod shows a static pod that runs already; a denial would only hide it.
@@ -91,44 +140,72 @@ impl Reviewer<'_> {
         } else {
             judge_as_created(plan, &subject, || whole_objects(body).object, self.now).violations
         };
-        let same_pod = LazyCell::new(|| pod_unchanged(body));
+        let same_pod = LazyCell::new(|| {
+            if kind == Kind::Pod { pod_unchanged(body) } else { template_restarted(kind, body) }
+        });
         let same = |breach: &Breach| {
             let read = breach.reads.as_deref();
             let read = read.zip(documents.old_object.as_ref()).zip(documents.object.as_ref());
             read.map_or_else(|| *same_pod, |((reads, old), new)| reads.same(&old.pod, &new.pod))
         };
-        let before = if operation == Operation::Create || findings.is_empty() {
-            Before::Nothing
-        } else if kind != Kind::Pod {
-            let own = self.own_user.is_some_and(|own| own == &*request.user_info.username);
-            if template_unchanged(kind, body)
-                || own && repairs::is_repair_step(request, body, self.now)
-            {
-                Before::SameTemplate
-            } else {
-                Before::Nothing
-            }
-        } else {
+        let old = || {
             let mut old = pod_in("oldObject", kind, request.old_object.as_deref())?;
             old.namespace = subject.namespace;
             old.document = documents.old_object.as_ref();
-            let Judgement { violations: mut findings, exempt } = judge(plan, &old, self.now);
+            let Judgement { violations: mut findings, exempt } = if kind == Kind::Pod {
+                judge(plan, &old, self.now)
+            } else {
+                judge_as_created(plan, &old, || whole_objects(body).old_object, self.now)
+            };
             findings.extend(exempt.into_iter().map(|it| it.finding));
-            Before::Pod(OldPod { findings, same: &same })
+            Ok::<_, BadReview>(Old { findings, same: &same })
         };
-        let decision = decide(findings, &before);
+        let own = self.own_user.is_some_and(|own| own == &*request.user_info.username);
+        let before = if findings.is_empty() {
+            Before::Nothing
+        } else if operation == Operation::Create {
+            if self.controllers.created(&subject, &request.user_info.username) {
+                Before::OwnersTemplate
+            } else {
+                Before::Nothing
+            }
+        } else if kind == Kind::Pod {
+            Before::Pod(old()?)
+        } else if template_unchanged(kind, body)
+            || own && repairs::is_repair_step(request, body, self.now)
+        {
+            Before::SameTemplate
+        } else if findings.iter().any(|it| it.policy.in_grace(self.now)) {
+            Before::Template(old()?)
+        } else {
+            Before::Nothing
+        };
+        let decision = decide(findings, &before, self.now);
+        Ok(self.judged(request, &subject, &decision, &documents))
+    }
+
+    /// The answer to a review, and its summary.
+    fn judged(
+        &self,
+        request: &Request<'_>,
+        subject: &Subject<'_>,
+        decision: &Decision<'_>,
+        documents: &Documents<'_>,
+    ) -> Judged {
+        let kind = subject.kind;
+        let operation = request.operation().unwrap_or(Operation::Other);
         let denial = (decision.outcome() == Outcome::Deny).then(|| Denial {
-            object: message::object_name(&subject, subject.namespace),
+            object: message::object_name(subject, subject.namespace),
             dry_run: request.dry_run == Some(true),
             policies: answer::policy_names(decision.denied.iter()),
             rules: decision.denied.iter().map(Finding::id).collect(),
             template: (kind == Kind::Pod && operation == Operation::Create)
-                .then(|| DeniedTemplate::of(&subject, &decision, self.seed))
+                .then(|| DeniedTemplate::of(subject, decision, self.seed))
                 .flatten(),
         });
-        let text = denial.as_ref().map(|it| message::denial(&it.object, &decision, self.docs_url));
-        Ok(Judged {
-            answer: answer::decided(&request.uid, &decision, text),
+        let text = denial.as_ref().map(|it| message::denial(&it.object, decision, self.docs_url));
+        Judged {
+            answer: answer::decided(&request.uid, decision, text),
             decision: decision.outcome().as_str(),
             kind: Some(kind),
             operation,
@@ -136,9 +213,9 @@ impl Reviewer<'_> {
             interrupted: documents
                 .were_interrupted()
                 .then(|| subject.namespace.unwrap_or_default().to_owned()),
-            decided: Decided::new(&decision),
+            decided: Decided::new(decision),
             denial,
-        })
+        }
     }
 }
 
@@ -203,6 +280,7 @@ mod tests {
                 policies: &policies,
                 docs_url,
                 own_user,
+                controllers: &ControllerUsers::default(),
                 cost: u64::MAX,
                 now,
                 seed: &RandomState::new(),

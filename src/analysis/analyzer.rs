@@ -288,6 +288,7 @@ impl Namespace<'_> {
                     path: key.path,
                     value: found.value,
                     message,
+                    decision: None,
                     fix: None,
                 });
             }

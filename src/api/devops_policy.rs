@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +31,12 @@ macro_rules! policy_spec {
             /// a warning, `enforce` denies it.
             #[serde(skip_serializing_if = "Option::is_none")]
             pub enforcement_mode: Option<EnforcementMode>,
+
+            /// The end of the grace (RFC 3339). Until then `enforce` admits, with a warning, what Kubernetes' own
+            /// controllers create from templates that are there, and a changed template is denied only for violations
+            /// that the old one did not have. From then on, and without this field, `enforce` denies them.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub grace_until: Option<Time>,
 
             /// Forbids images whose tag is `latest` or missing, which means the same. An image pinned by digest passes.
             #[serde(skip_serializing_if = "Option::is_none")]
@@ -220,6 +226,7 @@ impl ClusterDevOpsPolicySpec {
         shared_fields!(
             self,
             enforcement_mode,
+            grace_until,
             forbid_latest_tag,
             require_liveness_probe,
             require_readiness_probe,
@@ -257,6 +264,7 @@ mod tests {
     fn a_cluster_policy_has_every_rule_of_a_namespaced_one() {
         let spec = json!({
             "enforcementMode": "enforce",
+            "graceUntil": "2027-01-31T00:00:00Z",
             "podSecurity": "restricted",
             "requiredLabels": [{"key": "team"}],
             "validations": [{"name": "a", "expression": "true", "message": "m"}],

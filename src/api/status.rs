@@ -44,6 +44,10 @@ pub struct DevOpsPolicyStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective_mode: Option<EnforcementMode>,
 
+    /// The grace of a policy with the mode `enforce` and `spec.graceUntil`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grace: Option<GraceStatus>,
+
     /// When an evaluation last changed the result.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_evaluated: Option<Time>,
@@ -96,6 +100,22 @@ pub struct DevOpsPolicyStatus {
     /// What remediation did under this policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub remediation: Option<RemediationStatus>,
+}
+
+/// The grace of a policy.
+#[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+pub struct GraceStatus {
+    /// When it ends: `spec.graceUntil`.
+    pub until: Time,
+    /// `Active` until then; `Ended` from then on, so that `spec.graceUntil` changes nothing any more.
+    pub state: GracePhase,
+}
+
+/// The state of a grace.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+pub enum GracePhase {
+    Active,
+    Ended,
 }
 
 /// The class of a health score.

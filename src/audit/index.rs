@@ -72,7 +72,7 @@ pub struct AuditIndex {
     complete: bool,
     /// Pods that may exceed a limit on Pending, by the time at which they do.
     due: BTreeSet<Due>,
-    /// When the next exemption expires.
+    /// When the next exemption expires, or the next grace ends.
     expiry: Option<Timestamp>,
     remembered: Remembered,
     pods: usize,
@@ -214,7 +214,7 @@ impl AuditIndex {
         }
         let mut next = NextStep::Done;
         if self.expiry.is_some_and(|expiry| expiry <= now) {
-            self.expiry = self.next_expiry(now);
+            self.expiry = self.next_end(now);
             for id in self.totals.keys() {
                 self.unpublished.mark_policy(*id);
             }
@@ -227,10 +227,10 @@ impl AuditIndex {
         next
     }
 
-    /// When the next exemption of the policies in force expires.
-    fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+    /// When the next exemption of the policies in force expires, or the next grace ends.
+    fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
         let policies = self.policies.in_force.policies();
-        policies.iter().filter_map(|policy| policy.next_expiry(now)).min()
+        policies.iter().filter_map(|policy| policy.next_end(now)).min()
     }
 
     /// The shared name of a namespace. A new namespace is given its policies.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::began::BeganTimes;
 use super::cell::{NamespaceCell, Transition};
 use super::facts::{PodFinding, PolicyId, TrackedPod, TrackedTemplate};
@@ -23,6 +25,8 @@ pub(super) struct PolicyTransitions {
 pub(super) struct AuditedNamespace {
     /// The policies in force here, by id.
     policies: BTreeMap<PolicyId, Arc<Policy>>,
+    /// Those of them in their grace, which refuse no pod that a controller creates.
+    in_grace: BTreeSet<PolicyId>,
     pub cells: BTreeMap<PolicyId, NamespaceCell>,
     /// The score by all policies in force here, or by the default checks where there are none.
     pub overall: LiveScore,
@@ -57,6 +61,7 @@ impl AuditedNamespace {
         &mut self,
         policies: BTreeMap<PolicyId, Arc<Policy>>,
         costs: Costs,
+        now: Timestamp,
     ) -> Vec<PolicyId> {
         self.overall = LiveScore::new(costs);
         let gone: Vec<_> =
@@ -69,6 +74,8 @@ impl AuditedNamespace {
                 cell.scope.costs = Costs::of([&**policy]);
             }
         }
+        let in_grace = policies.iter().filter(|(_, policy)| policy.in_grace(now));
+        self.in_grace = in_grace.map(|(id, _)| *id).collect();
         self.policies = policies;
         gone
     }
@@ -234,7 +241,7 @@ impl AuditedNamespace {
             if template.wanted <= template.running || runs {
                 continue;
             }
-            for (id, policy) in &self.policies {
+            for (id, policy) in self.policies.iter().filter(|(id, _)| !self.in_grace.contains(id)) {
                 let faults = denied(of_policy(&template.findings, *id), policy);
                 if !faults.is_empty() {
                     let (wanted, running) = (template.wanted, template.running);

@@ -45,6 +45,11 @@ impl Schema {
         Self { kind, types: types.collect() }
     }
 
+    /// The names of the fields of all types.
+    pub fn field_names(&self) -> impl Iterator<Item = &'static str> {
+        self.types.values().flat_map(|fields| fields.keys().copied())
+    }
+
     fn item(item: Item) -> Shape {
         match item {
             Item::Scalar => Shape::Scalar,

@@ -11,7 +11,7 @@ use super::manifests::ManifestArgs;
 use super::{diagnostics, output};
 use crate::inputs::Input;
 use crate::scan::fix::{self, Fixed};
-use crate::scan::manifest::ManifestJudge;
+use crate::scan::manifest::{Creator, ManifestJudge};
 use crate::scan::offline;
 
 #[derive(Args, Debug)]
@@ -54,6 +54,7 @@ impl FixArgs {
             namespace,
             now: Timestamp::now(),
             as_written: true,
+            creator: Creator::User,
         };
         let fixed = offline::in_parallel(&inputs, |input| fix_input(&judge, input));
         let (mut texts, mut patches) = (Vec::new(), Vec::new());

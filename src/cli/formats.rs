@@ -96,6 +96,7 @@ mod tests {
               "policy": "shop/baseline",
               "rule": "forbidLatestTag",
               "severity": "high",
+              "decision": null,
               "container": "web",
               "path": "spec.template.spec.containers[0].image",
               "value": "nginx",
@@ -142,6 +143,7 @@ mod tests {
           policy: shop/baseline
           rule: forbidLatestTag
           severity: high
+          decision: null
           container: web
           path: spec.template.spec.containers[0].image
           value: nginx

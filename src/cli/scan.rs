@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use jiff::Timestamp;
 
@@ -17,6 +17,7 @@ use super::gate::GateArgs;
 use super::manifests::ManifestArgs;
 use super::{diagnostics, output};
 use crate::inputs::Input;
+use crate::scan::manifest::Creator;
 use crate::scan::offline;
 
 /// The duration after which a scan shows its progress.
@@ -42,10 +43,32 @@ pub(super) struct ScanArgs {
     /// Write the report to this file instead of stdout
     #[arg(long, value_name = "FILE")]
     output_file: Option<PathBuf>,
+    /// Who creates the objects, which decides what a policy in its grace denies (spec.graceUntil)
+    #[arg(long = "as", value_name = "WHO", value_enum, default_value_t)]
+    creator: CreatorArg,
     #[command(flatten)]
     color: ColorArgs,
     #[command(flatten)]
     gate: GateArgs,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum CreatorArg {
+    /// A person or a pipeline
+    #[default]
+    User,
+    /// Kubernetes' controllers, for objects with a controller
+    /// among their ownerReferences, such as a ReplicaSet's pods
+    Controller,
+}
+
+impl From<CreatorArg> for Creator {
+    fn from(creator: CreatorArg) -> Self {
+        match creator {
+            CreatorArg::User => Self::User,
+            CreatorArg::Controller => Self::Controller,
+        }
+    }
 }
 
 impl ScanArgs {
@@ -54,8 +77,17 @@ impl ScanArgs {
         let (inputs, unread) = self.manifests.inputs();
         let namespace = self.manifests.namespace.as_deref();
         let protected = self.manifests.protected.list();
+        let creator = self.creator.into();
         let mut report = with_progress(&inputs, |progress| {
-            offline::scan(&inputs, policies, protected, namespace, Timestamp::now(), progress)
+            offline::scan(
+                &inputs,
+                policies,
+                protected,
+                namespace,
+                creator,
+                Timestamp::now(),
+                progress,
+            )
         });
         report.faults.splice(0..0, unread);
         let coloring = match self.output_file {

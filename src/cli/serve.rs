@@ -4,12 +4,14 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 
 use super::args::{ClusterArgs, ProtectedArgs};
 use super::certificates::CertificateArgs;
 use super::failure::{Failure, block_on};
 use crate::admission::server::Drain;
+use crate::policy::grace::ControllerUsers;
 use crate::remediation::work::RemediationScope;
 use crate::runtime::{self, Certificates, PolicyInput, Role, ServeOptions};
 use crate::telemetry;
@@ -83,6 +85,10 @@ struct WebhookArgs {
     /// A page of your own, linked at the end of each denial
     #[arg(long, value_name = "URL")]
     docs_url: Option<String>,
+    /// A user of Kubernetes' controllers, for graceUntil, beside system:kube-controller-manager
+    /// and the service accounts in kube-system; may be repeated
+    #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
+    controller_user: Vec<String>,
     /// The seconds to keep serving after SIGTERM, while endpoints
     /// are removed [default: 10; 0 with --standalone or --register]
     #[arg(long, value_name = "SECONDS")]
@@ -149,6 +155,7 @@ impl WebhookArgs {
             client_ca: self.client_ca,
             policies,
             docs_url: self.docs_url,
+            controllers: ControllerUsers::with(self.controller_user),
             lease_namespace: None,
             reports: false,
             remediation: RemediationScope::None,

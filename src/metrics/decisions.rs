@@ -33,26 +33,26 @@ pub struct Decided {
     denials: BTreeMap<(&'static str, Severity), u64>,
     /// The labels of the policies that denied.
     denied: BTreeSet<String>,
-    /// The labels of the policies that would have denied, were they in the mode `enforce`.
+    /// The labels of the policies that would have denied, were they in the mode `enforce` and not in their grace.
     would_deny: BTreeSet<String>,
 }
 
 impl Decided {
     pub fn new(decision: &Decision<'_>) -> Self {
         let mut decided = Self::default();
-        let Decision { denied, warned, recorded, would_deny } = decision;
-        for finding in denied.iter().chain(warned).chain(recorded) {
+        for finding in decision.all() {
             let labels =
                 (finding.policy.mode.as_str(), finding.id().into_owned(), finding.severity);
             *decided.violations.entry(labels).or_default() += 1;
         }
-        for finding in denied {
+        for finding in &decision.denied {
             *decided.denials.entry((finding.rule.id, finding.severity)).or_default() += 1;
             if !decided.denied.contains(&finding.policy.label) {
                 decided.denied.insert(finding.policy.label.clone());
             }
         }
-        decided.would_deny = would_deny.iter().map(|policy| policy.label.clone()).collect();
+        decided.would_deny =
+            decision.would_deny.iter().map(|policy| policy.label.clone()).collect();
         decided
     }
 }
@@ -108,8 +108,8 @@ impl DecisionMetrics {
             would_deny: counters(
                 registry,
                 "devopspolicy_would_deny_total",
-                "Reviews that the policy, in the mode audit or warn, would have denied in the mode enforce; retries as in \
-                 podgate_admission_denials_total.",
+                "Reviews that the policy, in the mode audit or warn or in its grace, would have denied in the mode enforce \
+                 without grace; retries as in podgate_admission_denials_total.",
                 &["namespace", "policy"],
             )?,
             in_force: Arc::default(),
@@ -193,8 +193,9 @@ mod tests {
     use super::super::Metrics;
     use super::super::admission::ReviewSummary;
     use super::*;
-    use crate::policy::decision::{Before, decide};
+    use crate::policy::decision::decide;
     use crate::policy::engine::judge;
+    use crate::policy::inherited::Before;
     use crate::policy::object::Object;
     use crate::policy::scope::{Scope, Selection};
     use crate::policy::subject::Subject;
@@ -224,7 +225,7 @@ mod tests {
         let subject = Subject::of(Kind::Pod, &object).unwrap();
         let plan = set.covering(Some("shop")).unwrap();
         let found = judge(plan, &subject, Timestamp::UNIX_EPOCH).violations;
-        let decision = decide(found, &Before::Nothing);
+        let decision = decide(found, &Before::Nothing, Timestamp::UNIX_EPOCH);
         metrics.admission.judged(&ReviewSummary {
             webhook: "validate",
             operation: "CREATE",

@@ -29,6 +29,8 @@ pub struct Policy {
     /// `NAMESPACE/NAME`, or the name of a cluster policy.
     pub label: String,
     pub mode: EnforcementMode,
+    /// `spec.graceUntil`
+    pub grace_until: Option<Timestamp>,
     /// The lowest severity that denies in the mode `enforce`.
     pub deny_severity: Severity,
     pub contact: Option<String>,
@@ -116,6 +118,7 @@ impl Policy {
             scope,
             name,
             mode: EnforcementMode::default(),
+            grace_until: None,
             deny_severity: Severity::Low,
             contact: None,
             bundle: None,
@@ -175,6 +178,7 @@ impl Policy {
             .map(|(index, exemption)| CompiledExemption::new(index, exemption, &scope, spec));
         Ok(Self {
             mode: spec.enforcement_mode.unwrap_or_default(),
+            grace_until: spec.grace_until.as_ref().map(|time| time.0),
             deny_severity: spec.deny_severity.unwrap_or(Severity::Low),
             contact: spec.contact.clone(),
             bundle: spec.bundle,
@@ -218,10 +222,15 @@ impl Policy {
         !self.exemptions.is_empty()
     }
 
-    /// The next time at which one of its exemptions expires.
-    pub fn next_expiry(&self, now: Timestamp) -> Option<Timestamp> {
+    /// Whether its grace lasts: it enforces, and `spec.graceUntil` has not come yet.
+    pub fn in_grace(&self, now: Timestamp) -> bool {
+        self.mode == EnforcementMode::Enforce && self.grace_until.is_some_and(|end| now < end)
+    }
+
+    /// The next time at which one of its exemptions expires, or its grace ends.
+    pub fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
         let ends = self.exemptions.iter().filter_map(|it| it.expires_at);
-        ends.filter(|end| *end > now).min()
+        ends.chain(self.grace_until).filter(|end| *end > now).min()
     }
 
     /// The exemptions in the order of `spec.exemptions`, each with whether it has expired.

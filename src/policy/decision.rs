@@ -1,18 +1,20 @@
 //! From findings to one decision: the strictest policy wins, and an update is not denied for violations that the object
 //! had before.
 
-use std::collections::HashSet;
+use jiff::Timestamp;
 
 use super::compile::Policy;
 use super::engine::Finding;
-use super::rule::Breach;
-use crate::api::EnforcementMode;
+use super::inherited::{Before, Inherited};
+use crate::api::{Effect, EnforcementMode};
 
 /// The outcome of a review.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Outcome {
     Allow,
     Warn,
+    /// Admitted, with warnings, only because a policy is in its grace.
+    Grace,
     Deny,
 }
 
@@ -22,53 +24,29 @@ impl Outcome {
         match self {
             Self::Allow => "allow",
             Self::Warn => "warn",
+            Self::Grace => "grace",
             Self::Deny => "deny",
         }
-    }
-}
-
-/// Which violations an update inherits from the old object. Inherited violations warn instead of deny.
-pub enum Before<'a> {
-    /// None: the object is new, or its template changed. A changed template is judged whole, because its new pods would
-    /// be denied anyway.
-    Nothing,
-    /// All: the template did not change, so changes of labels, scale or finalizers must not be denied for it.
-    SameTemplate,
-    /// Those of the old pod: most fields of a pod cannot be changed, so only new violations deny.
-    Pod(OldPod<'a>),
-}
-
-/// A pod before an update.
-pub struct OldPod<'a> {
-    /// Its violations, exempt or not: a pod that was created under an exemption must accept other changes even if the
-    /// exemption has expired, or matches an owner that the change removes.
-    pub findings: Vec<Finding<'a>>,
-    /// Whether all fields that a breach was made from are unchanged. Called if the breach does not hold the value
-    /// found.
-    pub same: &'a dyn Fn(&Breach) -> bool,
-}
-
-impl OldPod<'_> {
-    fn had(&self, finding: &Finding<'_>, known: &HashSet<FindingKey<'_>>) -> bool {
-        let Breach { reads, undecided, .. } = &*finding.breach;
-        let holds_its_value = reads.is_none() && !undecided;
-        known.contains(&finding_key(finding)) && (holds_its_value || (self.same)(&finding.breach))
     }
 }
 
 /// The findings by their effect, worst first.
 pub struct Decision<'p> {
     pub denied: Vec<Finding<'p>>,
+    /// Those that would deny, were their policies not in their grace.
+    pub graced: Vec<Finding<'p>>,
     pub warned: Vec<Finding<'p>>,
     pub recorded: Vec<Finding<'p>>,
-    /// The policies in the modes `audit` and `warn` that would deny in the mode `enforce`, each once.
+    /// The policies that would deny in the mode `enforce` without grace, and do not, each once.
     pub would_deny: Vec<&'p Policy>,
 }
 
-impl Decision<'_> {
+impl<'p> Decision<'p> {
     pub fn outcome(&self) -> Outcome {
         if !self.denied.is_empty() {
             Outcome::Deny
+        } else if !self.graced.is_empty() {
+            Outcome::Grace
         } else if !self.warned.is_empty() {
             Outcome::Warn
         } else {
@@ -76,46 +54,65 @@ impl Decision<'_> {
         }
     }
 
-    /// Violations of every policy, whatever its mode.
-    pub fn violations(&self) -> usize {
-        self.denied.len() + self.warned.len() + self.recorded.len()
+    /// The violations of every policy, whatever its mode.
+    pub fn all(&self) -> impl Iterator<Item = &Finding<'p>> {
+        self.denied.iter().chain(&self.graced).chain(&self.warned).chain(&self.recorded)
     }
 }
 
-/// Sorts findings into denied, warned and recorded, by their policies' modes.
-pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>) -> Decision<'p> {
-    let known: HashSet<_> = match before {
-        Before::Pod(old) => old.findings.iter().map(finding_key).collect(),
-        Before::Nothing | Before::SameTemplate => HashSet::new(),
-    };
-    let inherited = |finding: &Finding<'_>| match before {
-        Before::Nothing => false,
-        Before::SameTemplate => true,
-        Before::Pod(old) => old.had(finding, &known),
-    };
-    let severe_and_new = |finding: &Finding<'_>| {
-        finding.severity <= finding.policy.deny_severity && !inherited(finding)
-    };
-    let (denied, warned, recorded) = (Vec::new(), Vec::new(), Vec::new());
-    let mut decision = Decision { denied, warned, recorded, would_deny: Vec::new() };
-    for finding in findings {
-        let Finding { policy, .. } = finding;
-        if policy.mode != EnforcementMode::Enforce
-            && !decision.would_deny.iter().any(|it| it.label == policy.label)
-            && severe_and_new(&finding)
-        {
-            decision.would_deny.push(policy);
+/// Sorts findings into denied, graced, warned and recorded, by their policies' modes and graces at this time.
+pub fn decide<'p>(findings: Vec<Finding<'p>>, before: &Before<'_>, now: Timestamp) -> Decision<'p> {
+    let (denied, graced, warned, recorded) = Default::default();
+    let mut decision = Decision { denied, graced, warned, recorded, would_deny: Vec::new() };
+    for Effected { finding, effect, would_deny } in effects(findings, before, now) {
+        if would_deny && !contains(&decision.would_deny, finding.policy) {
+            decision.would_deny.push(finding.policy);
         }
-        match policy.mode {
-            EnforcementMode::Audit => decision.recorded.push(finding),
-            EnforcementMode::Enforce if severe_and_new(&finding) => decision.denied.push(finding),
-            EnforcementMode::Warn | EnforcementMode::Enforce => decision.warned.push(finding),
+        match effect {
+            Effect::Deny => decision.denied.push(finding),
+            Effect::Grace => decision.graced.push(finding),
+            Effect::Warn => decision.warned.push(finding),
+            Effect::Audit => decision.recorded.push(finding),
         }
     }
-    for findings in [&mut decision.denied, &mut decision.warned, &mut decision.recorded] {
+    let Decision { denied, graced, warned, recorded, would_deny } = &mut decision;
+    would_deny.retain(|policy| denied.iter().all(|it| it.policy.label != policy.label));
+    for findings in [denied, graced, warned, recorded] {
         worst_first(findings);
     }
     decision
+}
+
+/// A finding with its effect.
+pub struct Effected<'p> {
+    pub finding: Finding<'p>,
+    pub effect: Effect,
+    /// Whether it would deny in the mode `enforce` without grace, and does not.
+    pub would_deny: bool,
+}
+
+/// The effect of each finding, by its policy's mode and grace at this time. The order stays.
+pub fn effects<'p>(
+    findings: Vec<Finding<'p>>,
+    before: &Before<'_>,
+    now: Timestamp,
+) -> impl Iterator<Item = Effected<'p>> {
+    Inherited::of(findings, before).into_iter().map(move |(finding, inherited)| {
+        let policy = finding.policy;
+        let denies = finding.severity <= policy.deny_severity && inherited != Inherited::Always;
+        let in_grace = policy.in_grace(now) && inherited == Inherited::InGrace;
+        let effect = match policy.mode {
+            EnforcementMode::Audit => Effect::Audit,
+            EnforcementMode::Enforce if denies && in_grace => Effect::Grace,
+            EnforcementMode::Enforce if denies => Effect::Deny,
+            EnforcementMode::Warn | EnforcementMode::Enforce => Effect::Warn,
+        };
+        Effected { finding, effect, would_deny: denies && effect != Effect::Deny }
+    })
+}
+
+fn contains(policies: &[&Policy], policy: &Policy) -> bool {
+    policies.iter().any(|it| it.label == policy.label)
 }
 
 /// Sorts findings by severity and rule, for display. Stable: within one severity and rule, policies and containers keep
@@ -124,21 +121,12 @@ pub fn worst_first(findings: &mut [Finding<'_>]) {
     findings.sort_by(|a, b| (a.severity, a.rule.id).cmp(&(b.severity, b.rule.id)));
 }
 
-/// The policy's label, the rule's id, the path, and check, container and value if present.
-pub type FindingKey<'f> = (&'f str, &'static str, &'f str, [Option<&'f str>; 3]);
-
-/// The identity of a violation across versions of a pod. Paths are stable: the API server removes no container from a
-/// pod and appends new ones. The policy is part of it because two policies may have validations with the same name.
-pub fn finding_key<'f>(finding: &'f Finding<'_>) -> FindingKey<'f> {
-    let breach = &finding.breach;
-    let parts = [breach.check.as_deref(), breach.container.as_deref(), breach.value.as_deref()];
-    (&finding.policy.label, finding.rule.id, &breach.path, parts)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::engine::judge;
+    use super::super::inherited::Old;
     use super::super::object::Object;
+    use super::super::rule::Breach;
     use std::sync::Arc;
 
     use jiff::Timestamp;
@@ -151,6 +139,8 @@ mod tests {
     use super::super::workload::Kind;
     use super::*;
     use crate::api::{DevOpsPolicySpec, Severity};
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
     fn policy(mode: EnforcementMode) -> Policy {
         let spec = DevOpsPolicySpec {
@@ -172,7 +162,7 @@ mod tests {
         let json = format!(r#"{{"spec":{{"containers":[{{"name":"web","image":"{image}"}}]}}}}"#);
         let object: Object = serde_json::from_str(&json).unwrap();
         let subject = Subject::of(Kind::Pod, &object).unwrap();
-        judge(set.covering(Some("shop")).unwrap(), &subject, Timestamp::UNIX_EPOCH).violations
+        judge(set.covering(Some("shop")).unwrap(), &subject, NOW).violations
     }
 
     #[test]
@@ -185,9 +175,9 @@ mod tests {
             (vec![Audit, Warn, Enforce], Outcome::Deny),
         ] {
             let policies = set(&modes);
-            let decision = decide(findings(&policies, "nginx"), &Before::Nothing);
+            let decision = decide(findings(&policies, "nginx"), &Before::Nothing, NOW);
             assert_eq!(decision.outcome(), outcome);
-            assert_eq!(decision.violations(), 2 * policies.len());
+            assert_eq!(decision.all().count(), 2 * policies.len());
             let rules: Vec<_> = decision.denied.iter().map(|it| it.rule.id).collect();
             if outcome == Outcome::Deny {
                 assert_eq!(rules, ["forbidLatestTag", "requireReadinessProbe"]);
@@ -199,14 +189,14 @@ mod tests {
     fn a_policy_would_deny_what_it_would_deny_in_the_mode_enforce() {
         use EnforcementMode::{Audit, Enforce, Warn};
         let would_deny = |policies: &PolicySet, before: &Before<'_>| {
-            let decision = decide(findings(policies, "nginx"), before);
+            let decision = decide(findings(policies, "nginx"), before, NOW);
             decision.would_deny.iter().map(|it| it.name.clone()).collect::<Vec<_>>()
         };
         let all = set(&[Audit, Warn, Enforce]);
         assert_eq!(would_deny(&all, &Before::Nothing), ["audit", "warn"], "each of them once");
         assert!(would_deny(&all, &Before::SameTemplate).is_empty());
         let asked = |_: &Breach| panic!("these breaches hold the value found");
-        let before = |image| OldPod { findings: findings(&all, image), same: &asked };
+        let before = |image| Old { findings: findings(&all, image), same: &asked };
         assert!(would_deny(&all, &Before::Pod(before("nginx"))).is_empty(), "it had them");
         assert_eq!(would_deny(&all, &Before::Pod(before("redis"))), ["audit", "warn"]);
 
@@ -222,7 +212,7 @@ mod tests {
     #[test]
     fn an_unchanged_template_is_warned_about_but_never_denied() {
         let policies = set(&[EnforcementMode::Enforce]);
-        let decision = decide(findings(&policies, "nginx"), &Before::SameTemplate);
+        let decision = decide(findings(&policies, "nginx"), &Before::SameTemplate, NOW);
         assert_eq!(decision.outcome(), Outcome::Warn);
         assert_eq!(decision.warned.len(), 2);
     }
@@ -231,10 +221,10 @@ mod tests {
     fn an_updated_pod_is_denied_for_its_new_violations_only() {
         let policies = set(&[EnforcementMode::Enforce]);
         let same = |_: &Breach| panic!("these breaches hold the value found");
-        let before = Before::Pod(OldPod { findings: findings(&policies, "nginx"), same: &same });
-        assert_eq!(decide(findings(&policies, "nginx"), &before).outcome(), Outcome::Warn);
+        let before = Before::Pod(Old { findings: findings(&policies, "nginx"), same: &same });
+        assert_eq!(decide(findings(&policies, "nginx"), &before, NOW).outcome(), Outcome::Warn);
 
-        let decision = decide(findings(&policies, "redis"), &before);
+        let decision = decide(findings(&policies, "redis"), &before, NOW);
         assert_eq!(decision.outcome(), Outcome::Deny);
         assert_eq!(decision.denied.len(), 1);
         assert_eq!(decision.denied[0].breach.value.as_deref(), Some("redis"));
@@ -253,12 +243,12 @@ mod tests {
             };
             for (same, outcome) in [(true, Outcome::Warn), (false, Outcome::Deny)] {
                 let asked = |_: &Breach| same;
-                let before = Before::Pod(OldPod { findings: found(), same: &asked });
-                let decision = decide(found(), &before);
+                let before = Before::Pod(Old { findings: found(), same: &asked });
+                let decision = decide(found(), &before, NOW);
                 assert_eq!(decision.outcome(), outcome);
                 assert_eq!(decision.denied.len(), usize::from(!same));
-                let new = Before::Pod(OldPod { findings: Vec::new(), same: &asked });
-                assert_eq!(decide(found(), &new).denied.len(), 2, "it was not there before");
+                let new = Before::Pod(Old { findings: Vec::new(), same: &asked });
+                assert_eq!(decide(found(), &new, NOW).denied.len(), 2, "it was not there before");
             }
         }
     }
@@ -275,7 +265,94 @@ mod tests {
         let other = Policy::compile(scope, "other".to_owned(), &spec).unwrap();
         let other = PolicySet::new([Arc::new(other)], Arc::default());
         let same = |_: &Breach| true;
-        let before = Before::Pod(OldPod { findings: findings(&policies, "nginx"), same: &same });
-        assert_eq!(decide(findings(&other, "nginx"), &before).outcome(), Outcome::Deny);
+        let before = Before::Pod(Old { findings: findings(&policies, "nginx"), same: &same });
+        assert_eq!(decide(findings(&other, "nginx"), &before, NOW).outcome(), Outcome::Deny);
+    }
+
+    /// A policy whose grace ends so many seconds after [`NOW`].
+    fn gracious(mode: EnforcementMode, seconds: i64) -> PolicySet {
+        let mut policy = policy(mode);
+        policy.grace_until = Some(Timestamp::from_second(seconds).unwrap());
+        PolicySet::new([Arc::new(policy)], Arc::default())
+    }
+
+    fn names(findings: &[Finding<'_>]) -> Vec<&'static str> {
+        findings.iter().map(|it| it.rule.id).collect()
+    }
+
+    #[test]
+    fn until_its_grace_ends_a_policy_does_not_deny_what_a_controller_creates() {
+        let before = Before::OwnersTemplate;
+        for (seconds, outcome) in [
+            (1, Outcome::Grace),
+            (0, Outcome::Deny),
+            (-1, Outcome::Deny),
+            (253_402_207_200, Outcome::Grace),
+        ] {
+            let policies = gracious(EnforcementMode::Enforce, seconds);
+            let decision = decide(findings(&policies, "nginx"), &before, NOW);
+            assert_eq!(decision.outcome(), outcome, "{seconds}");
+            let in_grace = outcome == Outcome::Grace;
+            let found = if in_grace { &decision.graced } else { &decision.denied };
+            assert_eq!(names(found), ["forbidLatestTag", "requireReadinessProbe"]);
+            assert_eq!(decision.would_deny.len(), usize::from(in_grace), "once, if it denies not");
+            let new = decide(findings(&policies, "nginx"), &Before::Nothing, NOW);
+            assert_eq!(new.outcome(), Outcome::Deny, "its maker is no controller");
+            assert!(new.graced.is_empty() && new.would_deny.is_empty());
+        }
+    }
+
+    #[test]
+    fn grace_changes_nothing_for_other_policies_modes_and_severities() {
+        use EnforcementMode::{Audit, Enforce, Warn};
+        let decision = |policies: &PolicySet| {
+            let decision = decide(findings(policies, "nginx"), &Before::OwnersTemplate, NOW);
+            (decision.outcome(), decision.would_deny.len())
+        };
+        for (mode, outcome) in [(Audit, Outcome::Allow), (Warn, Outcome::Warn)] {
+            assert_eq!(decision(&gracious(mode, 1)), (outcome, 1));
+        }
+        let mut mild = policy(Enforce);
+        mild.grace_until = Some(Timestamp::MAX);
+        mild.deny_severity = Severity::High;
+        let mild = PolicySet::new([Arc::new(mild)], Arc::default());
+        let found = decide(findings(&mild, "nginx"), &Before::OwnersTemplate, NOW);
+        assert_eq!(names(&found.graced), ["forbidLatestTag"]);
+        assert_eq!(names(&found.warned), ["requireReadinessProbe"]);
+        let mut graced = policy(Enforce);
+        graced.name = "graced".to_owned();
+        graced.label = "shop/graced".to_owned();
+        graced.grace_until = Some(Timestamp::MAX);
+        let both = [Arc::new(graced), Arc::new(policy(Enforce))];
+        let both = PolicySet::new(both, Arc::default());
+        assert_eq!(decision(&both), (Outcome::Deny, 1), "the other policy denies");
+    }
+
+    #[test]
+    fn under_grace_a_changed_template_is_denied_for_its_new_violations_only() {
+        let policies = gracious(EnforcementMode::Enforce, 1);
+        let same = |_: &Breach| panic!("these breaches hold the value found");
+        let before = |image| Old { findings: findings(&policies, image), same: &same };
+        let decide =
+            |image| decide(findings(&policies, image), &Before::Template(before("nginx")), NOW);
+        let kept = decide("nginx");
+        assert_eq!((kept.outcome(), kept.graced.len()), (Outcome::Grace, 2));
+        assert_eq!(kept.would_deny.len(), 1, "without grace it would be judged whole");
+        assert_eq!(
+            decide("docker.io/library/nginx:latest").outcome(),
+            Outcome::Grace,
+            "the same image"
+        );
+        let new = decide("redis");
+        assert_eq!(
+            (names(&new.denied), names(&new.graced)),
+            (vec!["forbidLatestTag"], vec!["requireReadinessProbe"])
+        );
+        assert!(new.would_deny.is_empty(), "it denies");
+
+        let ended = gracious(EnforcementMode::Enforce, 0);
+        let before = Old { findings: findings(&ended, "nginx"), same: &same };
+        let decision = super::decide(findings(&ended, "nginx"), &Before::Template(before), NOW);
+        assert_eq!((decision.denied.len(), decision.graced.len()), (2, 0));
     }
 }

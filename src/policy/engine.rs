@@ -66,9 +66,7 @@ pub struct Exempt<'p> {
 /// Runs the spec rules. Exemptions that have expired by `now` do not apply.
 pub fn judge<'p>(plan: &'p EvaluationPlan, subject: &Subject<'_>, now: Timestamp) -> Judgement<'p> {
     if subject.is_too_large() {
-        return collect(&plan.spec_checks, subject, now, |_, breaches| {
-            breaches.push(too_large(subject));
-        });
+        return judge_undecided(plan, subject, &too_large(subject), now);
     }
     collect(&plan.spec_checks, subject, now, |check, breaches| check(subject, breaches))
 }
@@ -84,6 +82,16 @@ pub fn judge_as_created<'p>(
     inject(plan, subject, whole, now)
         .and_then(|injected| injected.view(subject, |after| judge(plan, after, now)))
         .unwrap_or_else(|| judge(plan, subject, now))
+}
+
+/// The violation of every rule by an object that cannot be judged, with this breach.
+pub fn judge_undecided<'p>(
+    plan: &'p EvaluationPlan,
+    subject: &Subject<'_>,
+    breach: &Breach,
+    now: Timestamp,
+) -> Judgement<'p> {
+    collect(&plan.spec_checks, subject, now, |_, breaches| breaches.push(breach.clone()))
 }
 
 /// The breach of every rule in a pod that is too large to judge: an error is not a pass.

@@ -120,13 +120,24 @@ fn render(finding: &Finding<'_>, text: &mut String) {
 
 /// The warnings of a review, allowed or denied. kubectl prints one line for each.
 pub fn warnings(decision: &Decision<'_>) -> Vec<String> {
-    let warned = &decision.warned;
-    let shown = if warned.len() > MAX_WARNINGS { MAX_WARNINGS - 1 } else { warned.len() };
-    let mut lines: Vec<_> = warned.iter().take(shown).map(warning).collect();
-    if warned.len() > shown {
-        lines.push(format!("podgate: and {} more: podgate scan", warned.len() - shown));
+    let mut lines: Vec<_> = grace(decision).into_iter().collect();
+    let room = MAX_WARNINGS - lines.len();
+    let warned = decision.graced.len() + decision.warned.len();
+    let shown = if warned > room { room - 1 } else { warned };
+    lines.extend(decision.graced.iter().chain(&decision.warned).take(shown).map(warning));
+    if warned > shown {
+        lines.push(format!("podgate: and {} more: podgate scan", warned - shown));
     }
     lines
+}
+
+/// The line that says until when the object is admitted, and by which policy's grace: of several, the one that ends
+/// first.
+fn grace(decision: &Decision<'_>) -> Option<String> {
+    let ends = decision.graced.iter().filter_map(|it| Some((it.policy.grace_until?, it.policy)));
+    let (end, policy) = ends.min_by_key(|(end, _)| *end)?;
+    let text = format!("podgate: denied from {end} on (graceUntil of policy {})", policy.label);
+    Some(brief(text, MAX_WARNING))
 }
 
 fn warning(finding: &Finding<'_>) -> String {
@@ -161,8 +172,9 @@ fn field(path: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::super::decision::{Before, decide};
+    use super::super::decision::decide;
     use super::super::engine::judge;
+    use super::super::inherited::Before;
     use super::super::object::Object;
     use std::sync::Arc;
 
@@ -195,7 +207,7 @@ mod tests {
         let set = PolicySet::new(policies.into_iter().map(Arc::new), Arc::default());
         let plan = set.covering(Some("shop")).unwrap();
         let findings = judge(plan, &subject, Timestamp::UNIX_EPOCH).violations;
-        let decision = decide(findings, &Before::Nothing);
+        let decision = decide(findings, &Before::Nothing, Timestamp::UNIX_EPOCH);
         read(&subject, &decision)
     }
 

@@ -73,6 +73,7 @@ mod tests {
         let mut fields: Vec<_> = properties.keys().map(String::as_str).collect();
         let not_rules = [
             "enforcementMode",
+            "graceUntil",
             "variables",
             "denySeverity",
             "severityOverrides",

@@ -16,6 +16,8 @@ pub enum Kind {
     Job,
     CronJob,
     PodTemplate,
+    /// A StatefulSet's old template. Only its creation is judged, at admission; it is not among [`Kind::ALL`].
+    ControllerRevision,
 }
 
 /// The API names of a kind.
@@ -48,7 +50,7 @@ pub struct UnknownVersion {
 }
 
 impl Kind {
-    /// Every kind that podgate judges.
+    /// Every kind that podgate judges everywhere.
     pub const ALL: [Self; 9] = [
         Self::Pod,
         Self::Deployment,
@@ -86,6 +88,12 @@ impl Kind {
                 names("batch", "CronJob", "cronjobs", "spec.jobTemplate.spec.template.spec")
             }
             Self::PodTemplate => names("", "PodTemplate", "podtemplates", "template.spec"),
+            Self::ControllerRevision => names(
+                "apps",
+                "ControllerRevision",
+                "controllerrevisions",
+                "data.spec.template.spec",
+            ),
         }
     }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use super::certificates::Certificates;
 use super::source::PolicyInput;
 use crate::admission::server::Drain;
+use crate::policy::grace::ControllerUsers;
 use crate::policy::protected::Protected;
 use crate::remediation::work::RemediationScope;
 
@@ -27,6 +28,8 @@ pub struct ServeOptions {
     pub reports: bool,
     /// Which policies' remediation may write to workloads.
     pub remediation: RemediationScope,
+    /// The users of Kubernetes' controllers.
+    pub controllers: ControllerUsers,
     /// The file with the CA of callers' client certificates; `None` asks callers for no certificate.
     pub client_ca: Option<PathBuf>,
     pub role: Role,

@@ -63,7 +63,7 @@ pub fn fix(judge: &ManifestJudge<'_>, file: &str, text: &str) -> Fixed {
         match judge.workload(&manifest) {
             Ok(None) => {}
             Ok(Some(found)) => {
-                let safe = found.findings.iter().filter_map(|it| it.breach.fix.as_ref());
+                let safe = found.findings.iter().filter_map(|it| it.finding.breach.fix.as_ref());
                 let safe: Vec<_> = safe.collect();
                 fixed.violations += found.findings.len();
                 fixed.left += found.findings.len() - safe.len();
@@ -139,6 +139,7 @@ mod tests {
 
     use jiff::Timestamp;
 
+    use super::super::manifest::Creator;
     use super::*;
     use crate::api::DevOpsPolicySpec;
     use crate::policy::compile::Policy;
@@ -160,6 +161,7 @@ mod tests {
             namespace: None,
             now: Timestamp::UNIX_EPOCH,
             as_written: true,
+            creator: Creator::User,
         };
         fix(&judge, "a.yaml", text)
     }

@@ -8,10 +8,12 @@ use crate::cel::tree::Tree;
 use crate::findings::{Fault, FaultKind, Violation};
 use crate::manifests::documents::{self, Manifest};
 use crate::manifests::error::ManifestError;
-use crate::policy::decision::worst_first;
+use crate::policy::decision::{Effected, effects, worst_first};
 use crate::policy::degree::Degree;
 use crate::policy::document::Document;
-use crate::policy::engine::{Finding, judge, judge_as_created};
+use crate::policy::engine::{judge, judge_as_created};
+use crate::policy::grace::by_controller;
+use crate::policy::inherited::Before;
 use crate::policy::object::Object;
 use crate::policy::owner::{self, ObjectName};
 use crate::policy::patch;
@@ -19,6 +21,16 @@ use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::rule::Fix;
 use crate::policy::subject::Subject;
 use crate::policy::workload::Kind;
+
+/// Who creates the objects.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Creator {
+    /// A person or a pipeline.
+    #[default]
+    User,
+    /// Kubernetes' controllers, where an object's controlling owner is one that they create it for.
+    Controller,
+}
 
 /// Judges manifests by policies.
 pub struct ManifestJudge<'p> {
@@ -28,6 +40,7 @@ pub struct ManifestJudge<'p> {
     pub now: Timestamp,
     /// Whether objects are judged as written, without the changes of policies with `mutate`.
     pub as_written: bool,
+    pub creator: Creator,
 }
 
 /// The findings of one text.
@@ -59,7 +72,8 @@ pub struct JudgedWorkload<'p> {
     pub namespace: Option<String>,
     /// Empty if the object has a `generateName` instead.
     pub name: String,
-    pub findings: Vec<Finding<'p>>,
+    /// Worst first.
+    pub findings: Vec<Effected<'p>>,
     generate_name: String,
     owner: ObjectName<'static>,
     /// Whether a `namespaceSelector` was taken to match because the namespace's labels are unknown.
@@ -135,6 +149,11 @@ impl<'p> ManifestJudge<'p> {
         };
         let mut findings = judgement.violations;
         worst_first(&mut findings);
+        let before = match self.creator {
+            Creator::Controller if by_controller(&subject) => Before::OwnersTemplate,
+            Creator::Controller | Creator::User => Before::Nothing,
+        };
+        let findings = effects(findings, &before, self.now).collect();
         let ObjectName { kind, name } = owner::workload(&subject);
         let owner = ObjectName { kind: kind.into_owned().into(), name: name.into_owned().into() };
         let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
@@ -162,7 +181,11 @@ impl JudgedWorkload<'_> {
     /// `None` if it does not count for the score.
     fn scored(self) -> Option<ScoredWorkload> {
         self.counts.then(|| ScoredWorkload {
-            violations: self.findings.iter().map(|it| (it.rule.id, it.breach.degree)).collect(),
+            violations: self
+                .findings
+                .iter()
+                .map(|Effected { finding: it, .. }| (it.rule.id, it.breach.degree))
+                .collect(),
             namespace: self.namespace,
             workload: self.owner,
         })
@@ -172,10 +195,10 @@ impl JudgedWorkload<'_> {
 /// A workload's violations, as the report lists them.
 fn violations(file: &str, manifest: &Manifest<'_>, found: &JudgedWorkload<'_>) -> Vec<Violation> {
     let JudgedWorkload { namespace, name, findings, generate_name, assumed, .. } = found;
-    let fixable = findings.iter().any(|finding| finding.breach.fix.is_some());
+    let fixable = findings.iter().any(|it| it.finding.breach.fix.is_some());
     let json = if fixable { manifest.node.to_json() } else { Value::Null };
     let name = if name.is_empty() { format!("{generate_name}*") } else { name.clone() };
-    let violations = findings.iter().map(|finding| {
+    let violations = findings.iter().map(|Effected { finding, effect, .. }| {
         let breach = &finding.breach;
         let at = manifest.node.position_of(&breach.path);
         let mut message = finding.sentence();
@@ -192,6 +215,7 @@ fn violations(file: &str, manifest: &Manifest<'_>, found: &JudgedWorkload<'_>) -
             policy: finding.policy.label.clone(),
             rule: finding.id().into_owned(),
             severity: finding.severity,
+            decision: Some(*effect),
             container: breach.container.clone(),
             path: breach.path.clone(),
             value: breach.value.clone(),

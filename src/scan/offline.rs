@@ -8,7 +8,7 @@ use std::thread;
 
 use jiff::Timestamp;
 
-use super::manifest::{JudgedText, ManifestJudge, ScoredWorkload};
+use super::manifest::{Creator, JudgedText, ManifestJudge, ScoredWorkload};
 use crate::findings::Report;
 use crate::inputs::Input;
 use crate::manifests::documents;
@@ -26,11 +26,12 @@ pub fn scan(
     policies: Vec<Arc<Policy>>,
     protected: Protected,
     namespace: Option<&str>,
+    creator: Creator,
     now: Timestamp,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Report {
     let set = set(inputs, policies, protected);
-    let judge = ManifestJudge { policies: &set, namespace, now, as_written: false };
+    let judge = ManifestJudge { policies: &set, namespace, now, as_written: false, creator };
     let judged = in_parallel(inputs, |input| {
         let judged = judge_input(&judge, input);
         progress(input.size());

@@ -5,9 +5,12 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::exemptions::exemptions;
 use super::refused;
-use crate::api::{BundleStatus, DevOpsPolicyStatus, TopViolation};
+use crate::api::{
+    BundleStatus, DevOpsPolicyStatus, EnforcementMode, GracePhase, GraceStatus, TopViolation,
+};
 use crate::policy::bundles;
 use crate::policy::called::Called;
+use crate::policy::compile::Policy;
 use crate::policy::in_force::PolicyFault;
 use crate::policy::observed::{ObservedPolicy, ObservedRemediation, Violation};
 use crate::policy::score::Score;
@@ -71,6 +74,7 @@ fn found(observed: &ObservedPolicy, now: Timestamp) -> DevOpsPolicyStatus {
         healthy: score.map(|it| it.points >= 80),
         message: Some(observed.sentence()),
         effective_mode: Some(observed.policy.mode),
+        grace: grace(&observed.policy, now),
         classification: score.map(Score::classification),
         top_violations: observed.worst.iter().map(|it| top(it, namespace)).collect(),
         refused: refused::status(&observed.refused, namespace),
@@ -86,6 +90,13 @@ fn found(observed: &ObservedPolicy, now: Timestamp) -> DevOpsPolicyStatus {
         exemptions: exemptions(observed, now),
         ..DevOpsPolicyStatus::default()
     }
+}
+
+/// The grace of a policy that enforces.
+fn grace(policy: &Policy, now: Timestamp) -> Option<GraceStatus> {
+    let end = policy.grace_until.filter(|_| policy.mode == EnforcementMode::Enforce)?;
+    let state = if policy.in_grace(now) { GracePhase::Active } else { GracePhase::Ended };
+    Some(GraceStatus { until: Time(end), state })
 }
 
 /// `namespace` is the policy's.

@@ -194,6 +194,22 @@ fn only_what_denies_refuses() {
 }
 
 #[test]
+fn in_its_grace_a_policy_refuses_nothing_and_at_its_end_the_refused_are_told() {
+    let end = Timestamp::from_second(60).unwrap();
+    let mut index =
+        index(json!({"forbidLatestTag": true, "enforcementMode": "enforce", "graceUntil": end}));
+    apply(&mut index, Kind::Deployment, &workload("nginx", json!({"replicas": 2}), json!({})));
+    assert_eq!(changes(&mut index), ["+forbidLatestTag Deployment/cart"]);
+    let graced = state(&mut index);
+    assert_eq!((graced.violations(), graced.refused.workloads), (1, 0), "it counts as ever");
+    let _ = index.age(Timestamp::from_second(59).unwrap());
+    assert!(changes(&mut index).is_empty() && index.take_policies(NOW).is_empty());
+    let _ = index.age(end);
+    assert_eq!(changes(&mut index), ["!Deployment/cart 0 of 2"]);
+    assert_eq!(state(&mut index).refused.workloads, 1);
+}
+
+#[test]
 fn the_pods_of_a_cron_jobs_runs_count_for_it_whichever_is_seen_first() {
     for cron_job_first in [true, false] {
         let mut index = index(json!({"forbidLatestTag": true, "enforcementMode": "enforce"}));

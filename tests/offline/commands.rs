@@ -49,6 +49,20 @@ fn explain_prints_every_rules_page_and_that_of_every_check() {
 }
 
 #[test]
+fn a_grace_that_is_no_duration_or_without_enforcement_is_refused_with_what_to_write() {
+    let apply = ["policy", "apply", "baseline", "--dry-run", "client"];
+    let grace = |args: &[&str]| refuses(&[&apply[..], args].concat());
+    let stderr = grace(&["--mode", "enforce", "--grace", "soon"]);
+    assert!(stderr.contains("write it as a whole number of d or h, such as 30d"), "{stderr}");
+    for mode in [&[][..], &["--mode", "warn"]] {
+        let stderr = grace(&[mode, &["--grace", "30d"]].concat());
+        assert!(stderr.contains("--grace is for --mode enforce"), "{stderr}");
+    }
+    let policy = prints(&[&apply[..], &["--mode", "enforce", "--grace", "30d"]].concat());
+    assert!(policy.contains("graceUntil: "), "{policy}");
+}
+
+#[test]
 fn explain_of_an_unknown_rule_suggests_one() {
     let stderr = refuses(&["explain", "forbidlatestTags"]);
     assert!(stderr.contains("did you mean forbidLatestTag?"), "{stderr}");

@@ -15,6 +15,7 @@ mod commands;
 mod docs;
 mod doors;
 mod fix;
+mod grace;
 mod hostile;
 mod mutate;
 mod observability;

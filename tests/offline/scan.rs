@@ -154,6 +154,7 @@ fn a_finding_names_its_place_its_rule_and_its_policy() {
           "policy": "all",
           "rule": "forbidLatestTag",
           "severity": "high",
+          "decision": "audit",
           "container": "web",
           "path": "spec.template.spec.containers[0].image",
           "value": "nginx",
@@ -499,4 +500,43 @@ fn names_of_an_input_do_not_reach_the_terminal_raw() {
     let answer = folder.scan_stdin(&["-f", "-", "--policy", "all.yaml"], text);
     assert_eq!(answer.code, 2);
     assert!(!answer.stderr.contains('\u{1b}'), "{:?}", answer.stderr);
+}
+
+/// What the webhook decides, for the same object and creator, is in `tests/offline/grace.rs`.
+#[test]
+fn a_finding_says_what_it_does_and_under_grace_it_matters_who_creates_the_object() {
+    let pod = |name: &str, owner: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Pod\nmetadata:\n  name: {name}\n  ownerReferences: [{owner}]\nspec:\n  containers: [{{name: web, image: nginx}}]\n"
+        )
+    };
+    let controller = |api_version: &str| {
+        format!("{{apiVersion: {api_version}, kind: ReplicaSet, name: r, controller: true}}")
+    };
+    let pods = [
+        pod("bare", ""),
+        pod("own", &controller("apps/v1")),
+        pod("foreign", &controller("example.com/v1")),
+        deployment("cart", "shop").replace("apiVersion", "---\napiVersion"),
+    ];
+    let policy = |fields: &str| policy("p", "", "ClusterDevOpsPolicy", fields);
+    let [future, past] = ["9999-01-01T00:00:00Z", "2020-01-01T00:00:00Z"];
+    let enforced = |end: &str| format!(", enforcementMode: enforce, graceUntil: '{end}'");
+    for (fields, who, expected) in [
+        ("", "user", ["audit"; 4]),
+        (", enforcementMode: warn", "controller", ["warn"; 4]),
+        (", enforcementMode: enforce", "controller", ["deny"; 4]),
+        (", enforcementMode: enforce, denySeverity: critical", "user", ["warn"; 4]),
+        (&enforced(future), "user", ["deny"; 4]),
+        (&enforced(future), "controller", ["deny", "grace", "deny", "deny"]),
+        (&enforced(past), "controller", ["deny"; 4]),
+    ] {
+        let folder =
+            Folder::with(&[("app.yaml", &pods.concat()), ("policy.yaml", &policy(fields))]);
+        let args = ["-f", "app.yaml", "--policy", "policy.yaml", "--as", who];
+        let answer = folder.scan(&args);
+        let results = answer.report["results"].as_array().unwrap();
+        let decisions: Vec<_> = results.iter().map(|it| it["decision"].as_str().unwrap()).collect();
+        assert_eq!(decisions, expected, "{fields} {who}");
+    }
 }

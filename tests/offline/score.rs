@@ -18,6 +18,7 @@ use podgate::policy::policy_set::{NamespaceMetadata, PolicySet};
 use podgate::policy::protected::Protected;
 use podgate::policy::scope::{Scope, Selection};
 use podgate::policy::workload::Kind;
+use podgate::scan::manifest::Creator;
 use podgate::scan::offline;
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -133,7 +134,8 @@ fn scanned(policies: &[Arc<Policy>], objects: &[Value]) -> Option<u8> {
         .unwrap();
     let (inputs, faults) = inputs::find(&[file]);
     let protected = Protected::default();
-    let report = offline::scan(&inputs, policies.to_vec(), protected, None, now(), &|_| ());
+    let report =
+        offline::scan(&inputs, policies.to_vec(), protected, None, Creator::User, now(), &|_| ());
     assert!(faults.is_empty() && report.faults.is_empty(), "{:?}", report.faults);
     report.summary.score
 }

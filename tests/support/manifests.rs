@@ -76,7 +76,7 @@ pub fn workload(kind: Kind, mut pod: Value) -> Value {
         Kind::CronJob => {
             json!({"schedule": "0 4 * * *", "jobTemplate": {"spec": {"template": template}}})
         }
-        Kind::PodTemplate => Value::Null,
+        Kind::PodTemplate | Kind::ControllerRevision => Value::Null,
     };
     let names = kind.names();
     let mut object = json!({

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::super::validate::Reviewer;
 use super::*;
 use crate::policy::compile::Policy;
+use crate::policy::grace::ControllerUsers;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::record::{IN_FLIGHT, fingerprint};
 use crate::policy::scope::{Scope, Selection};
@@ -74,6 +75,7 @@ fn asked(
         policies: &policies,
         docs_url,
         own_user,
+        controllers: &ControllerUsers::default(),
         cost: u64::MAX,
         now: NOW,
         seed: &RandomState::new(),

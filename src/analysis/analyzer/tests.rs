@@ -296,7 +296,12 @@ fn what_admission_would_refuse_is_told_with_the_policies_that_deny_it() {
     let mut good = cart("cart-5d4-a", "nginx:1.29", &json!({"phase": "Running"}));
     good["spec"]["containers"][0]["livenessProbe"] = probe;
     let refused = |mode: &str| {
-        let policies = vec![shop(&rules(mode)), policy(everywhere(), &rules(mode))];
+        let mut rules = rules(mode);
+        if mode == "grace" {
+            rules["enforcementMode"] = json!("enforce");
+            rules["graceUntil"] = json!("2026-01-01T00:10:01Z");
+        }
+        let policies = vec![shop(&rules), policy(everywhere(), &rules)];
         let pods = std::slice::from_ref(&good);
         let analysis = analyzed_with(policies, &["shop"], pods, &workloads);
         assert!(!lines(&analysis).iter().any(|it| it.contains("Deployment/cart")));
@@ -319,7 +324,7 @@ fn what_admission_would_refuse_is_told_with_the_policies_that_deny_it() {
             format!("CronJob/report 0/1 {why}"),
         ]
     );
-    assert!(refused("warn").is_empty());
+    assert!(refused("warn").is_empty() && refused("grace").is_empty());
 }
 
 #[test]

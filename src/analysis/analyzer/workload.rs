@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::super::result::RefusedPods;
 use super::{Analyzer, WorkloadFindings};
 use crate::findings::Fault;
-use crate::policy::decision::{Before, decide};
+use crate::policy::decision::decide;
 use crate::policy::engine::{Finding, judge_as_created};
+use crate::policy::inherited::Before;
 use crate::policy::made_pod::{MadePod, made_pod};
 use crate::policy::object::Object;
 use crate::policy::owner;
@@ -58,7 +59,7 @@ impl Analyzer<'_> {
                 workload.record("", finding);
             }
         }
-        let denied = decide(findings, &Before::Nothing).denied;
+        let denied = decide(findings, &Before::OwnersTemplate, self.now).denied;
         if let Some(message) = message(&denied).filter(|_| lacks_pods) {
             let (namespace, (kind, name)) = (name.to_owned(), key);
             let policies: BTreeSet<_> = denied.iter().map(|it| &*it.policy.label).collect();

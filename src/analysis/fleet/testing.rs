@@ -22,6 +22,7 @@ fn violation(number: usize, rule: &str, severity: Severity) -> Violation {
         path: format!("spec.containers[{number}]"),
         value: None,
         message: "it is wrong".to_owned(),
+        decision: None,
         fix: None,
     }
 }

@@ -38,6 +38,8 @@ pub struct PreviewedPolicy {
     pub policy: String,
     /// Whether the cluster already has a version of this policy. The `before` fields refer to that version.
     pub replaces: bool,
+    /// Until when it admits the pods that Kubernetes' controllers create; null without `spec.graceUntil`.
+    pub grace_until: Option<Time>,
 }
 
 /// The counts.
@@ -54,6 +56,8 @@ pub struct PreviewSummary {
     pub pods: u64,
     /// Running pods whose replacements would be refused.
     pub refused_pods: u64,
+    /// Running pods whose replacements would be refused, were no policy in its grace. They are not among `refusedPods`.
+    pub graced_pods: u64,
     /// Running pods whose replacements the versions in force refuse; null if none is in force.
     pub refused_pods_before: Option<u64>,
     /// Violations that would deny workloads.
@@ -137,9 +141,11 @@ pub struct Pods {
     pub running: u64,
     /// Pods whose replacements would be refused.
     pub refused: u64,
+    /// Pods whose replacements only the grace of a policy admits.
+    pub graced: u64,
     /// Pods whose replacements the versions in force refuse; null if none is in force.
     pub refused_before: Option<u64>,
-    /// The violations that refuse them, worst first. Paths are fields of the pods.
+    /// The violations that refuse them, now or after the grace, worst first. Paths are fields of the pods.
     pub violations: Vec<PreviewViolation>,
 }
 

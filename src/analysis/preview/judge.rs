@@ -14,10 +14,12 @@ use super::sets::Sets;
 use crate::api::Severity;
 use crate::cel::tree::Tree;
 use crate::policy::compile::Policy;
-use crate::policy::decision::{Before, decide};
+use crate::policy::decision::{Decision, decide};
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge_as_created, judge_running};
 use crate::policy::exemption::ends_within;
+use crate::policy::grace::by_controller;
+use crate::policy::inherited::Before;
 use crate::policy::observed::WorkloadKey;
 use crate::policy::owner;
 use crate::policy::pod_status::PodStatus;
@@ -54,6 +56,7 @@ struct Row {
     violations: Vec<PreviewViolation>,
     running: u64,
     refused: u64,
+    graced: u64,
     refused_before: u64,
     of_pods: BTreeMap<ViolationKey, PreviewViolation>,
 }
@@ -62,6 +65,8 @@ struct Row {
 #[derive(Default)]
 struct VersionFindings<'p> {
     denied: Vec<Finding<'p>>,
+    /// Those that would deny, were their policies not in their grace.
+    graced: Vec<Finding<'p>>,
     /// All violations, whether they deny the object or not.
     found: BTreeSet<ViolationKey>,
     exempt: Vec<(&'p str, usize)>,
@@ -159,7 +164,10 @@ impl<'p> PreviewJudge<'p> {
         let mut findings = judgement.violations;
         findings.retain(|it| previewed(it.policy));
         let found = findings.iter().map(ViolationKey::of).collect();
-        VersionFindings { denied: decide(findings, &Before::Nothing).denied, found, exempt }
+        // Whoever applies a workload is no controller, and the pods of a controller are made again by it.
+        let before = if by_controller(subject) { Before::OwnersTemplate } else { Before::Nothing };
+        let Decision { denied, graced, .. } = decide(findings, &before, self.now);
+        VersionFindings { denied, graced, found, exempt }
     }
 
     /// The preview, without the scores.
@@ -173,6 +181,7 @@ impl<'p> PreviewJudge<'p> {
             denied_before += u64::from(row.before == Some(Verdict::Denied));
             summary.pods += row.running;
             summary.refused_pods += row.refused;
+            summary.graced_pods += row.graced;
             refused_before += row.refused_before;
             summary.violations += row.violations.len() as u64;
             summary.new_violations += row.violations.iter().filter(|it| it.new).count() as u64;
@@ -228,9 +237,11 @@ impl Row {
     /// Records the findings of recreating one of its pods.
     fn restart(&mut self, before: Option<&VersionFindings<'_>>, after: &VersionFindings<'_>) {
         self.running += 1;
-        self.refused += u64::from(!after.denied.is_empty());
+        let refused = !after.denied.is_empty();
+        self.refused += u64::from(refused);
+        self.graced += u64::from(!refused && !after.graced.is_empty());
         self.refused_before += before.map_or(0, |it| u64::from(!it.denied.is_empty()));
-        for finding in &after.denied {
+        for finding in after.denied.iter().chain(&after.graced) {
             let violation = violation(finding, before);
             let known =
                 self.of_pods.entry(ViolationKey::of(finding)).or_insert_with(|| violation.clone());
@@ -244,7 +255,9 @@ impl Row {
 
     fn is_reported(&self) -> bool {
         let denied = Some(Verdict::Denied);
-        self.verdict == denied || self.before == denied || self.refused + self.refused_before > 0
+        self.verdict == denied
+            || self.before == denied
+            || self.refused + self.graced + self.refused_before > 0
     }
 
     fn into_workload(self, key: WorkloadKey, replaces: bool) -> PreviewWorkload {
@@ -255,6 +268,7 @@ impl Row {
         let pods = (self.running > 0).then(|| Pods {
             running: self.running,
             refused: self.refused,
+            graced: self.graced,
             refused_before: replaces.then_some(self.refused_before),
             violations,
         });
@@ -281,5 +295,55 @@ fn violation(finding: &Finding<'_>, before: Option<&VersionFindings<'_>>) -> Pre
         message: finding.sentence(),
         new: before.is_none_or(|it| !it.found.contains(&ViolationKey::of(finding))),
         pods: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::policy::policy_set::Namespaces;
+    use crate::policy::protected::Protected;
+    use crate::policy::scope::Scope;
+
+    #[test]
+    fn a_grace_admits_the_pods_that_kubernetes_controllers_make_again_and_no_others() {
+        let pod = |name: &str, owner: &str| {
+            json!({
+                "metadata": {"name": name, "namespace": "shop", "ownerReferences": [
+                    {"apiVersion": owner, "kind": "ReplicaSet", "name": name, "controller": true}]},
+                "spec": {"containers": [{"name": "web", "image": "nginx"}]},
+                "status": {"phase": "Running"},
+            })
+        };
+        let deployment = json!({
+            "metadata": {"name": "cart", "namespace": "shop"},
+            "spec": {"template": {"spec": {"containers": [{"name": "web", "image": "nginx"}]}}},
+        });
+        for (end, expected) in
+            [("2027-01-01T00:00:01Z", (1, 1, 1)), ("2027-01-01T00:00:00Z", (1, 2, 0))]
+        {
+            let spec =
+                json!({"enforcementMode": "enforce", "forbidLatestTag": true, "graceUntil": end});
+            let spec = serde_json::from_value(spec).unwrap();
+            let scope = Scope::Namespace("shop".to_owned());
+            let policy = Policy::compile(scope, "own".to_owned(), &spec).unwrap();
+            let protected = Protected::default();
+            let sets = Sets::new(Vec::new(), vec![Arc::new(policy)], Namespaces::new(), &protected);
+            let now = "2027-01-01T00:00:00Z".parse().unwrap();
+            let mut judge = PreviewJudge::new(&sets, ["shop".to_owned()].into_iter(), now);
+            judge.object(Kind::Deployment, &deployment.to_string()).unwrap();
+            judge.object(Kind::Pod, &pod("a", "apps/v1").to_string()).unwrap();
+            judge.object(Kind::Pod, &pod("b", "example.com/v1").to_string()).unwrap();
+            let preview = judge.finish();
+            let summary = &preview.summary;
+            let counts = (summary.denied, summary.refused_pods, summary.graced_pods);
+            assert_eq!(counts, expected, "{end}");
+            assert_eq!(preview.workloads.len(), 3, "what the grace admits is shown too");
+            assert_eq!(preview.policies[0].grace_until.as_ref().unwrap().0, end.parse().unwrap());
+        }
     }
 }

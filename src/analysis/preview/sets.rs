@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
 use super::answer::PreviewedPolicy;
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{Namespaces, PolicySet};
@@ -55,6 +57,7 @@ impl Sets {
         let entry = |it: &Arc<Policy>| PreviewedPolicy {
             policy: it.label.clone(),
             replaces: self.replaced.contains(&it.label),
+            grace_until: it.grace_until.map(Time),
         };
         self.previewed.iter().map(entry).collect()
     }

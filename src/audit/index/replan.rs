@@ -60,7 +60,7 @@ impl AuditIndex {
             self.unpublished.mark_policy_gone(*id, key.clone());
         }
         (self.ids, self.by_key) = (ids, by_key);
-        self.expiry = self.next_expiry(now);
+        self.expiry = self.next_end(now);
         for namespace in self.namespaces.keys().cloned().collect::<Vec<_>>() {
             if self.replan(&namespace, Replan::IfChanged, now) == NextStep::ListAgain {
                 next = NextStep::ListAgain;
@@ -103,7 +103,7 @@ impl AuditIndex {
         let known: BTreeSet<_> = state.cells.keys().copied().collect();
         let counted: BTreeMap<_, _> =
             state.cells.iter().map(|(id, cell)| (*id, cell.counted.clone())).collect();
-        for id in state.replan(in_force, costs) {
+        for id in state.replan(in_force, costs, now) {
             let before = counted.get(&id).cloned().unwrap_or_default();
             if let Some(totals) = self.totals.get_mut(&id) {
                 totals.change(namespace, &before, &CellSums::default());

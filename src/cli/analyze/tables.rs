@@ -172,6 +172,7 @@ mod tests {
             path: "spec.containers[0].image".to_owned(),
             value: Some("nginx".to_owned()),
             message: "spec.containers[0].image is \"nginx\"".to_owned(),
+            decision: None,
             fix: None,
         }
     }
@@ -378,6 +379,7 @@ mod tests {
               "policy": "shop/baseline",
               "rule": "forbidLatestTag",
               "severity": "high",
+              "decision": null,
               "container": null,
               "path": "spec.containers[0].image",
               "value": "nginx",

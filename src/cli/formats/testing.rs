@@ -27,6 +27,7 @@ pub(super) fn plain() -> Violation {
         message: format!(
             "{path} is \"nginx\" (no tag means :latest); pin the version that should run: nginx:VERSION"
         ),
+        decision: None,
         fix: None,
     }
 }
@@ -47,6 +48,7 @@ fn awkward() -> Violation {
         path: String::new(),
         value: Some("no".to_owned()),
         message: "100% \"wrong\" | `a` <b>&\n::error::gotcha\u{1b}[2J\t#1 @all".to_owned(),
+        decision: None,
         fix: None,
     }
 }
@@ -71,6 +73,7 @@ pub(super) fn violated() -> Report {
         path: "spec.template.spec.containers[0].readinessProbe".to_owned(),
         value: None,
         message: "spec.template.spec.containers[0].readinessProbe is missing; add one".to_owned(),
+        decision: None,
         fix: Some(json!([{"op": "add", "path": "/spec", "value": {}}])),
         ..plain()
     };

@@ -137,7 +137,8 @@ mod tests {
           "policies": [
             {
               "policy": "shop/baseline",
-              "replaces": false
+              "replaces": false,
+              "graceUntil": null
             }
           ],
           "summary": {
@@ -146,6 +147,7 @@ mod tests {
             "deniedBefore": null,
             "pods": 12,
             "refusedPods": 7,
+            "gracedPods": 0,
             "refusedPodsBefore": null,
             "violations": 2,
             "newViolations": 2,
@@ -220,6 +222,7 @@ mod tests {
           "pods": {
             "running": 5,
             "refused": 5,
+            "graced": 0,
             "refusedBefore": null,
             "violations": [
               {

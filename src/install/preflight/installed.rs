@@ -110,12 +110,22 @@ pub(super) async fn policies(cluster: &Cluster) -> (Vec<Check>, Vec<Arc<Policy>>
     }));
     let now = Timestamp::now();
     checks.extend(read.policies.iter().flat_map(|policy| exemptions(policy, now)));
+    checks.extend(read.policies.iter().filter_map(|policy| ended_grace(policy, now)));
     checks.extend(read.unusable.into_iter().map(|policy| {
         let what = format!("{} cannot be used: {}", policy.name, policy.error);
         CheckSubject::Policy
             .error(what, "correct that field; until then the last version that compiled (status.lastGood) is in force or, where there is none, what of this one compiles, and the rest is undecided")
     }));
     (checks, read.policies)
+}
+
+/// A warning for a grace that has ended.
+fn ended_grace(policy: &Policy, now: Timestamp) -> Option<Check> {
+    let end = policy.grace_until.filter(|end| *end <= now)?;
+    let what = format!("policy {}: its grace ended at {end}", policy.label);
+    let todo =
+        "remove spec.graceUntil, which changes nothing any more, or move it for another grace";
+    Some(CheckSubject::Policy.warning(what, todo))
 }
 
 /// A warning for each exemption that ends within a week, and for one that names a kind that podgate does not judge.
@@ -177,6 +187,20 @@ mod tests {
         assert_eq!(state(Some(&installed)), CheckState::Ok);
         installed.data["spec"]["versions"][0]["additionalPrinterColumns"].take();
         assert_eq!(state(Some(&installed)), CheckState::Warning);
+    }
+
+    #[test]
+    fn a_grace_that_has_ended_is_a_warning() {
+        let spec =
+            serde_json::json!({"enforcementMode": "enforce", "graceUntil": "2026-01-01T00:00:00Z"});
+        let scope = Scope::Namespace("shop".to_owned());
+        let spec = serde_json::from_value(spec).unwrap();
+        let policy = Policy::compile(scope, "own".to_owned(), &spec).unwrap();
+        let check = |now: &str| ended_grace(&policy, now.parse().unwrap());
+        assert!(check("2025-12-31T23:59:59Z").is_none());
+        let check = check("2026-01-01T00:00:00Z").unwrap();
+        assert_eq!(check.state, CheckState::Warning);
+        assert_eq!(check.what, "policy shop/own: its grace ended at 2026-01-01T00:00:00Z");
     }
 
     #[test]

@@ -58,6 +58,8 @@ mod testing;
 mod user;
 mod volumes;
 
+pub use field::MAX_SHOWN;
+
 use std::borrow::Cow;
 
 use super::super::rule::{Breach, Phase, Rule, examples};

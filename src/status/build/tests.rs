@@ -17,6 +17,29 @@ fn origin(generation: i64) -> PolicyOrigin {
     PolicyOrigin { uid: "u".to_owned(), generation, deleting: None, held: false }
 }
 
+#[test]
+fn the_grace_of_a_policy_that_enforces_is_shown_until_it_ends_and_afterwards() {
+    let grace = |mode: EnforcementMode, now: i64| {
+        let mut observed = observed();
+        let end = Some(Time(Timestamp::from_second(60).unwrap()));
+        let spec = DevOpsPolicySpec {
+            enforcement_mode: Some(mode),
+            grace_until: end,
+            ..DevOpsPolicySpec::default()
+        };
+        let scope = Scope::Namespace("shop".to_owned());
+        let policy = Policy::compile(scope, "baseline".to_owned(), &spec).unwrap();
+        observed.policy = Arc::new(policy);
+        let state = PolicyState { observed: Some(observed), ..PolicyState::default() };
+        let now = Timestamp::from_second(now).unwrap();
+        state.status(&DevOpsPolicyStatus::default(), now).grace.map(|it| (it.until.0, it.state))
+    };
+    let end = Timestamp::from_second(60).unwrap();
+    assert_eq!(grace(EnforcementMode::Enforce, 59), Some((end, GracePhase::Active)));
+    assert_eq!(grace(EnforcementMode::Enforce, 60), Some((end, GracePhase::Ended)));
+    assert_eq!(grace(EnforcementMode::Audit, 59), None);
+}
+
 fn observed() -> ObservedPolicy {
     let scope = Scope::Namespace("shop".to_owned());
     let spec = DevOpsPolicySpec { forbid_latest_tag: Some(true), ..DevOpsPolicySpec::default() };

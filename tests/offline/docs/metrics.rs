@@ -12,7 +12,7 @@ const PARTS: [(&str, &str, &[&str]); 7] = [
     (
         "Admission",
         "Of every replica. `webhook` is `validate`, `mutate` or `alive`; `operation` is `CREATE`, `UPDATE` or `other`; `kind` is a judged \
-         kind or `other`; `decision` is `allow`, `warn`, `deny`, `mutate`, `error` (an HTTP status instead of a verdict) or `shed` (too \
+         kind or `other`; `decision` is `allow`, `warn`, `grace`, `deny`, `mutate`, `error` (an HTTP status instead of a verdict) or `shed` (too \
          many at once; the API server asks again). `reason` of a refusal is a name that the log has too (`Overloaded`, `TooSlow`, `Malformed`, …), and that of \
          a connection one of `crowded` (another one needed its place), `handshake`, `handshake_timeout`, `no_request`, `idle`. `severity` is one of `critical`, `high`, `medium`, `low`, `mode` one of `audit`, `warn`, `enforce`. `rule` is a \
          rule's id, in `podgate_admission_violations_total` with its check: `podSecurity/CHECK`, `validations/NAME`. Names of validations are \

@@ -17,8 +17,12 @@ pub(super) fn line(preview: &Preview) -> String {
     }
     let scored = summary.score.filter(|it| it.before.score.or(it.after.score).is_some());
     let score = scored.map(|it| format!("; score {}", change(it))).unwrap_or_default();
+    let graced = match summary.graced_pods {
+        0 => String::new(),
+        graced => format!(", and {graced} more after the grace"),
+    };
     format!(
-        "{subject}, enforced, would deny {} of {} and refuse {} of {} at the next start{score}",
+        "{subject}, enforced, would deny {} of {} and refuse {} of {} at the next start{graced}{score}",
         summary.denied,
         count(summary.workloads, "workload"),
         summary.refused_pods,
@@ -46,10 +50,14 @@ pub(super) fn change(Change { before, after }: Change) -> String {
     if before == after { after } else { format!("{before} → {after}") }
 }
 
-/// `2 of 5`; empty where no pod would be refused.
+/// `2 of 5`, or `0 of 5 (3 in grace)`; empty where no pod would be refused.
 pub(super) fn share(workload: &PreviewWorkload) -> String {
-    let some = workload.pods.as_ref().filter(|pods| pods.refused > 0);
-    some.map(|pods| format!("{} of {}", pods.refused, pods.running)).unwrap_or_default()
+    let some = workload.pods.as_ref().filter(|pods| pods.refused + pods.graced > 0);
+    some.map(|pods| match pods.graced {
+        0 => format!("{} of {}", pods.refused, pods.running),
+        graced => format!("{} of {} ({graced} in grace)", pods.refused, pods.running),
+    })
+    .unwrap_or_default()
 }
 
 /// The verdict, marked `(new)` where the policies in force decide otherwise.

@@ -119,6 +119,19 @@ mod tests {
     }
 
     #[test]
+    fn pods_that_only_a_grace_admits_are_told_beside_those_that_are_refused() {
+        let mut preview = plain();
+        preview.summary.refused_pods = 2;
+        preview.summary.graced_pods = 5;
+        let pods = preview.workloads[0].pods.as_mut().unwrap();
+        (pods.refused, pods.graced) = (0, 5);
+        let table = table(&preview);
+        let line = "refuse 2 of 12 running pods at the next start, and 5 more after the grace; score 91 → 74";
+        assert!(table.contains(line), "{table}");
+        assert!(table.contains("denied       0 of 5 (5 in grace)   forbidLatestTag"), "{table}");
+    }
+
+    #[test]
     fn an_exemption_that_ends_within_a_week_says_so() {
         let mut preview = plain();
         preview.exemptions[1].state = ExemptionState::Used;

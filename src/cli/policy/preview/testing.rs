@@ -48,6 +48,7 @@ pub(super) fn plain() -> Preview {
     let pods = |refused| Pods {
         running: 5,
         refused,
+        graced: 0,
         refused_before: None,
         violations: vec![violation(Severity::High, "spec.containers[0].image", Some(refused))],
     };
@@ -75,7 +76,11 @@ pub(super) fn plain() -> Preview {
         ends_within: None,
     };
     Preview {
-        policies: vec![PreviewedPolicy { policy: "shop/baseline".to_owned(), replaces: false }],
+        policies: vec![PreviewedPolicy {
+            policy: "shop/baseline".to_owned(),
+            replaces: false,
+            grace_until: None,
+        }],
         summary: PreviewSummary {
             workloads: 3,
             denied: 1,
@@ -137,7 +142,11 @@ pub(super) fn nothing() -> Preview {
         message: "cannot be read in <shop>".to_owned(),
         kind: FaultKind::Cluster,
     };
-    let policy = |name: &str| PreviewedPolicy { policy: name.to_owned(), replaces: false };
+    let policy = |name: &str| PreviewedPolicy {
+        policy: name.to_owned(),
+        replaces: false,
+        grace_until: None,
+    };
     Preview {
         policies: vec![policy("a"), policy("b")],
         summary: PreviewSummary::default(),

@@ -11,6 +11,7 @@ use podgate::admission::validate::Reviewer;
 use podgate::api::Severity;
 use podgate::metrics::{Decided, Ended, Metrics, ReviewSummary};
 use podgate::policy::compile::Policy;
+use podgate::policy::grace::ControllerUsers;
 use podgate::policy::policy_set::PolicySet;
 use podgate::policy::scope::{Scope, Selection};
 use podgate::policy::workload::Kind;
@@ -79,8 +80,10 @@ fn reviews(metrics: &Metrics, policies: usize) {
     }
     let none = Decided::default();
     for operation in ["CREATE", "UPDATE", "other"] {
-        for kind in Kind::ALL.iter().map(|it| it.names().kind).chain(["other"]) {
-            for decision in ["allow", "warn", "deny"] {
+        for kind in
+            Kind::ALL.iter().map(|it| it.names().kind).chain(["ControllerRevision", "other"])
+        {
+            for decision in ["allow", "warn", "grace", "deny"] {
                 judged(metrics, "validate", operation, kind, decision, &none);
             }
         }
@@ -113,6 +116,7 @@ fn violations(policies: &PolicySet) -> Decided {
         policies,
         docs_url: None,
         own_user: None,
+        controllers: &ControllerUsers::default(),
         cost: u64::MAX,
         now: Timestamp::UNIX_EPOCH,
         seed: &RandomState::new(),
