@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::super::violation_key::ViolationKey;
 use super::answer::{
     ExemptionState, ExemptionUse, Pods, Preview, PreviewSummary, PreviewViolation, PreviewWorkload,
-    Verdict,
+    PreviewedPolicy, Verdict,
 };
 use super::created;
 use super::sets::Sets;
@@ -38,6 +38,15 @@ pub struct PreviewJudge<'p> {
     judged: u64,
     /// How many violations only the versions in force find.
     gone: u64,
+    /// By the label of a policy, what it denies or would deny in the mode `enforce`.
+    would_deny: BTreeMap<&'p str, WouldDeny>,
+}
+
+/// What one policy denies, or would deny in the mode `enforce`.
+#[derive(Clone, Copy, Default)]
+struct WouldDeny {
+    workloads: u64,
+    pods: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -65,6 +74,8 @@ struct VersionFindings<'p> {
     /// All violations, whether they deny the object or not.
     found: BTreeSet<ViolationKey>,
     exempt: Vec<(&'p str, usize)>,
+    /// The labels of the policies that deny the object, or would deny it in the mode `enforce`.
+    policies: BTreeSet<&'p str>,
 }
 
 impl<'p> PreviewJudge<'p> {
@@ -80,8 +91,16 @@ impl<'p> PreviewJudge<'p> {
                 Plans { before: plan(&sets.before, &name), after: plan(&sets.after, &name) };
             (previewed(plans.before) || previewed(plans.after)).then_some((name, plans))
         });
-        let (workloads, used) = (BTreeMap::new(), BTreeSet::new());
-        Self { sets, now, namespaces: namespaces.collect(), workloads, used, judged: 0, gone: 0 }
+        Self {
+            sets,
+            now,
+            namespaces: namespaces.collect(),
+            workloads: BTreeMap::new(),
+            used: BTreeSet::new(),
+            judged: 0,
+            gone: 0,
+            would_deny: BTreeMap::new(),
+        }
     }
 
     /// Judges an object, given as the API server's JSON.
@@ -133,6 +152,9 @@ impl<'p> PreviewJudge<'p> {
             if let Some(before) = &before {
                 self.gone += before.found.difference(&after.found).count() as u64;
             }
+            for policy in &after.policies {
+                self.would_deny.entry(policy).or_default().workloads += 1;
+            }
             self.workloads.entry(own).or_default().apply(before.as_ref(), &after);
         }
         if let Some(status) = status {
@@ -140,6 +162,9 @@ impl<'p> PreviewJudge<'p> {
             let previewed =
                 running.exempt.iter().filter(|it| self.sets.is_previewed(it.finding.policy));
             self.used.extend(previewed.map(|it| (it.finding.policy.label.as_str(), it.exemption)));
+            for policy in &after.policies {
+                self.would_deny.entry(policy).or_default().pods += 1;
+            }
             self.workloads.entry(owner).or_default().restart(before.as_ref(), &after);
         }
         Ok(())
@@ -159,12 +184,33 @@ impl<'p> PreviewJudge<'p> {
         let mut findings = judgement.violations;
         findings.retain(|it| previewed(it.policy));
         let found = findings.iter().map(ViolationKey::of).collect();
-        VersionFindings { denied: decide(findings, &Before::Nothing).denied, found, exempt }
+        let decision = decide(findings, &Before::Nothing);
+        let denying = decision.denied.iter().map(|it| it.policy);
+        let policies = denying.chain(decision.would_deny.iter().copied());
+        let policies = policies.map(|it| it.label.as_str()).collect();
+        VersionFindings { denied: decision.denied, found, exempt, policies }
+    }
+
+    fn policies(&self) -> Vec<PreviewedPolicy> {
+        let entry = |policy: &Policy| {
+            let label = policy.label.as_str();
+            let WouldDeny { workloads, pods } =
+                self.would_deny.get(label).copied().unwrap_or_default();
+            PreviewedPolicy {
+                policy: label.to_owned(),
+                replaces: self.sets.replaces_version(policy),
+                mode: policy.mode,
+                would_deny: workloads,
+                would_refuse_pods: pods,
+            }
+        };
+        self.sets.previewed().iter().map(|policy| entry(policy)).collect()
     }
 
     /// The preview, without the scores.
     pub fn finish(self) -> Preview {
         let replaces = self.sets.replaces();
+        let policies = self.policies();
         let mut summary = PreviewSummary { workloads: self.judged, ..PreviewSummary::default() };
         let (mut denied_before, mut refused_before) = (0, 0);
         let mut workloads = Vec::new();
@@ -211,9 +257,17 @@ impl<'p> PreviewJudge<'p> {
             })
         });
         let exemptions = exemptions.collect();
-        let (policies, namespaces) = (self.sets.previewed_policies(), Vec::new());
-        let (faults, notes) = (Vec::new(), Vec::new());
-        Preview { policies, summary, workloads, exemptions, namespaces, faults, notes }
+        Preview {
+            versions: self.sets.versions,
+            policies,
+            summary,
+            workloads,
+            exemptions,
+            namespaces: Vec::new(),
+            observed: None,
+            faults: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 }
 
