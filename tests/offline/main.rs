@@ -19,6 +19,7 @@ mod hostile;
 mod mutate;
 mod observability;
 mod overload;
+mod preview;
 mod rules;
 mod scan;
 mod score;

@@ -27,6 +27,7 @@ pub mod raw;
 pub mod review;
 pub mod role;
 pub mod samples;
+pub mod stub_api;
 pub mod suite;
 pub mod wire;
 
