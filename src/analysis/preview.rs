@@ -4,7 +4,7 @@
 //! of policies: those in force, and those in force after the change. [`answer`] is the result.
 
 pub mod answer;
-mod created;
+pub(super) mod created;
 mod judge;
 mod sets;
 

@@ -140,16 +140,36 @@ pub fn made_pod(kind: Kind, json: &str) -> Result<Option<MadePod>, serde_json::E
     if metadata.deletion_timestamp.is_some() {
         wanted = 0;
     }
+    Ok(json_of(kind, &metadata, spec)?.map(|json| MadePod { json, wanted, running }))
+}
+
+/// The pod, as JSON, that the controller of this very object would make in place of one of its pods, whatever controls
+/// the object: during a rollout the old ReplicaSet still makes pods of its own template. `None` if it has no template.
+///
+/// # Errors
+/// The JSON is not that of a workload.
+pub fn made_again(kind: Kind, json: &str) -> Result<Option<String>, serde_json::Error> {
+    let Workload { metadata, spec, .. } = serde_json::from_str(json)?;
+    json_of(kind, &metadata, spec)
+}
+
+/// The pod of a workload's template.
+fn json_of(
+    kind: Kind,
+    workload: &Metadata<'_>,
+    spec: Spec<'_>,
+) -> Result<Option<String>, serde_json::Error> {
     let template = match kind {
         Kind::CronJob => spec.job_template.and_then(|it| it.spec).and_then(|it| it.template),
         _ => spec.template,
     };
     let Some(Template { metadata: pod, spec: Some(pod_spec) }) = template else { return Ok(None) };
-    let pod = pod_metadata(kind, &metadata, pod.unwrap_or_default());
+    let pod = pod_metadata(kind, workload, pod.unwrap_or_default());
     let pod = serde_json::to_string(&pod)?;
-    let json =
-        format!(r#"{{"apiVersion":"v1","kind":"Pod","metadata":{pod},"spec":{}}}"#, pod_spec.get());
-    Ok(Some(MadePod { json, wanted, running }))
+    Ok(Some(format!(
+        r#"{{"apiVersion":"v1","kind":"Pod","metadata":{pod},"spec":{}}}"#,
+        pod_spec.get()
+    )))
 }
 
 /// The name of the pod that [`made_pod`] returns.
@@ -335,6 +355,8 @@ mod tests {
         owned["metadata"]["ownerReferences"] =
             json!([{"kind": "X", "name": "x", "controller": true}]);
         assert!(made(Kind::ReplicaSet, &owned).is_none() && made(Kind::Job, &owned).is_none());
+        let again = made_again(Kind::ReplicaSet, &owned.to_string()).unwrap().unwrap();
+        assert!(again.contains(r#""name":"cart-0""#), "it makes its own pods again: {again}");
         // An operator's StatefulSet is the workload of its pods.
         assert!(made(Kind::StatefulSet, &owned).is_some());
         let done = json!({"conditions": [{"type": "Complete", "status": "True"}]});

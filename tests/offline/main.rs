@@ -14,6 +14,7 @@ mod audit_workloads;
 mod commands;
 mod docs;
 mod doors;
+mod drain_check;
 mod fix;
 mod hostile;
 mod mutate;

@@ -41,12 +41,17 @@ impl Answers {
         self
     }
 
-    /// The API server refuses it.
-    pub fn forbid(mut self, path: &str) -> Self {
-        let message = format!("{path} is forbidden");
-        let status =
-            json!({"kind": "Status", "code": 403, "reason": "Forbidden", "message": message});
-        self.0.insert(path.to_owned(), (403, status.to_string()));
+    /// The user may not read it.
+    pub fn forbid(self, path: &str) -> Self {
+        self.status(path, 403)
+    }
+
+    /// The API server answers with this status.
+    pub fn status(mut self, path: &str, code: u16) -> Self {
+        let reason = if code == 403 { "Forbidden" } else { "Other" };
+        let message = format!("{path} is refused");
+        let status = json!({"kind": "Status", "code": code, "reason": reason, "message": message});
+        self.0.insert(path.to_owned(), (code, status.to_string()));
         self
     }
 
