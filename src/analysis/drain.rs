@@ -3,7 +3,8 @@
 //!
 //! [`drain_check`] reads the objects; `judge` judges the pod that each pod's controller would make. [`answer`] is the
 //! result. What counts is what an eviction ends: a pod of a DaemonSet too, which `kubectl drain` leaves alone, because
-//! the node that takes a drained node's place needs it.
+//! the node that takes a drained node's place needs it. A StatefulSet's pod counts as of the present template, although
+//! a `partition` of its update strategy may keep an older one.
 
 pub mod answer;
 mod judge;

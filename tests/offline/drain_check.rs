@@ -63,7 +63,7 @@ fn it_names_the_workloads_fails_and_writes_nothing() {
             "workloads": [{
                 "namespace": "shop", "kind": "Deployment", "name": "cart", "refused": 1, "replicas": 2,
                 "policies": ["shop/own"],
-                "message": "spec.containers[0].image is \"nginx\" (no tag means :latest); give a version",
+                "message": "spec.containers[0].image is \"nginx\" (no tag means :latest); pin the version that should run: nginx:VERSION",
             }],
         })
     );

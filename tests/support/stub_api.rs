@@ -48,7 +48,11 @@ impl Answers {
 
     /// The API server answers with this status.
     pub fn status(mut self, path: &str, code: u16) -> Self {
-        let reason = if code == 403 { "Forbidden" } else { "Other" };
+        let reason = match code {
+            403 => "Forbidden",
+            404 => "NotFound",
+            _ => "InternalError",
+        };
         let message = format!("{path} is refused");
         let status = json!({"kind": "Status", "code": code, "reason": reason, "message": message});
         self.0.insert(path.to_owned(), (code, status.to_string()));
