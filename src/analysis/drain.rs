@@ -3,11 +3,11 @@
 //!
 //! [`drain_check`] reads the objects; `judge` judges the pod that each pod's controller would make. [`answer`] is the
 //! result. What counts is what an eviction ends: a pod of a DaemonSet too, which `kubectl drain` leaves alone, because
-//! the node that takes a drained node's place needs it. A StatefulSet's pod counts as of the present template, although
-//! a `partition` of its update strategy may keep an older one.
+//! the node that takes a drained node's place needs it.
 
 pub mod answer;
 mod judge;
+mod partition;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -74,8 +74,14 @@ pub async fn drain_check(
     let policies = policies.protecting(protected);
     let mut judge = DrainJudge::new(&policies, nodes, wanted.names.clone(), now);
 
-    let mut faults: Vec<_> =
-        wanted.note.iter().map(|it| Fault::cluster("the namespaces", it)).collect();
+    let mut faults = Vec::new();
+    if wanted.note.is_some() {
+        let names = wanted.names.join(", ");
+        let message = format!(
+            "cannot be listed, so only the pods of {names} are checked; ask a cluster admin for that permission"
+        );
+        faults.push(Fault::cluster("the namespaces", message));
+    }
     let unread = read(cluster, &wanted, Kind::Pod, |json| judge.pod(json)).await?;
     if let Some((place, message)) = unread_in(&unread).zip(unread.values().next()) {
         faults.push(Fault::cluster("pods", format!("{place}: {message}")));

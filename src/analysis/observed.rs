@@ -83,9 +83,9 @@ pub struct ReviewCounts {
 }
 
 impl ObservedReviews {
-    /// Leaves out the policies whose label is not among these.
-    pub fn retain<'a>(&mut self, labels: impl Iterator<Item = &'a str> + Clone) {
-        self.policies.retain(|it| labels.clone().any(|label| label == it.policy));
+    /// Leaves out the policies whose label is not wanted.
+    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        self.policies.retain(|it| wanted(&it.policy));
     }
 
     /// The reviews of a policy; `None` if no replica that answered has it in force.

@@ -107,6 +107,9 @@ fn what_the_user_may_not_read_makes_the_check_incomplete() {
     .prints(&["2 of 2"]);
     let api = shop("enforce").forbid("/api/v1/pods").forbid("/api/v1/namespaces/shop/pods");
     api.serve().run(&["drain-check", "--all"]).exits(3).reports(&["pods: cannot be read in shop"]);
+    let ran = shop("enforce").forbid("/api/v1/namespaces").serve().run(&["drain-check", "--all"]);
+    ran.exits(3)
+        .reports(&["the namespaces: cannot be listed, so only the pods of default are checked"]);
     // Nodes that cannot be seen may exist.
     let ran = shop("enforce").forbid("/api/v1/nodes/one").serve().run(&["drain-check", "one"]);
     ran.exits(1).reports(&["whether the nodes exist is unknown"]);

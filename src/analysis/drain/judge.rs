@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::super::denial::Denial;
 use super::super::preview::created;
 use super::answer::{DrainCheck, DrainSummary, DrainedWorkload};
+use super::partition::{kept_below, ordinal};
 use crate::cel::tree::Tree;
 use crate::findings::Fault;
 use crate::policy::decision::{Before, decide};
@@ -26,7 +27,7 @@ use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::subject::Subject;
 use crate::policy::workload::Kind;
 
-/// The kinds that make pods themselves: a Deployment makes ReplicaSets, and a CronJob makes Jobs.
+/// The kinds that make pods themselves: a Deployment makes `ReplicaSets`, and a CronJob makes Jobs.
 const CONTROLLERS: [Kind; 5] =
     [Kind::ReplicaSet, Kind::StatefulSet, Kind::DaemonSet, Kind::ReplicationController, Kind::Job];
 
@@ -63,8 +64,8 @@ pub struct DrainJudge<'p> {
 /// What makes a pod again.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 enum Maker {
-    /// A controller of Kubernetes, from its template.
-    Controller { kind: &'static str, namespace: String, name: String },
+    /// A controller of Kubernetes, from its template. The ordinal is that of a StatefulSet's pod, else 0.
+    Controller { kind: &'static str, namespace: String, name: String, ordinal: u32 },
     /// A controller that podgate does not know, or a person: only the pod itself tells what would be made.
     Unknown { namespace: String, pod: String },
 }
@@ -145,11 +146,13 @@ impl<'p> DrainJudge<'p> {
             let kind = CONTROLLERS.into_iter().map(Kind::names).find(|names| {
                 names.kind == &*owner.kind && names.api_version() == *owner.api_version
             })?;
-            Some((kind.kind, owner.name.to_string()))
+            let own = kind.kind == Kind::StatefulSet.names().kind;
+            let ordinal = ordinal(&metadata.name).filter(|_| own).unwrap_or_default();
+            Some((kind.kind, owner.name.to_string(), ordinal))
         });
         let namespace = namespace.clone();
         let maker = match controller {
-            Some((kind, name)) => Maker::Controller { kind, namespace, name },
+            Some((kind, name, ordinal)) => Maker::Controller { kind, namespace, name, ordinal },
             None => Maker::Unknown { namespace, pod: metadata.name.to_string() },
         };
         let denial = self.denial(plan, &subject, || created::whole(Kind::Pod, json));
@@ -187,8 +190,14 @@ impl<'p> DrainJudge<'p> {
         let Some(metadata) = &object.metadata else { return Ok(()) };
         let (namespace, name) = (metadata.namespace.to_string(), metadata.name.to_string());
         let Some(&plan) = self.namespaces.get(&namespace) else { return Ok(()) };
-        let maker = Maker::Controller { kind: kind.names().kind, namespace, name };
-        if !self.evicted.contains_key(&maker) {
+        let maker = |ordinal| Maker::Controller {
+            kind: kind.names().kind,
+            namespace: namespace.clone(),
+            name: name.clone(),
+            ordinal,
+        };
+        let all = maker(0)..=maker(u32::MAX);
+        if self.evicted.range(all.clone()).next().is_none() {
             return Ok(());
         }
         let made = made_again(kind, json).map_err(|error| error.to_string())?;
@@ -196,9 +205,13 @@ impl<'p> DrainJudge<'p> {
         let pod: Object<'_> = serde_json::from_str(&made).map_err(|error| error.to_string())?;
         let subject = Subject::of(Kind::Pod, &pod).map_err(|error| error.to_string())?;
         let denial = self.denial(plan, &subject, || serde_json::from_str(&made).ok());
-        if let Some(evicted) = self.evicted.get_mut(&maker) {
+        let kept = match kind {
+            Kind::StatefulSet => kept_below(json).map_err(|error| error.to_string())?,
+            _ => 0,
+        };
+        for (_, evicted) in self.evicted.range_mut(maker(kept)..=maker(u32::MAX)) {
             evicted.refused = if denial.is_some() { evicted.pods } else { 0 };
-            evicted.denial = denial;
+            evicted.denial.clone_from(&denial);
         }
         Ok(())
     }

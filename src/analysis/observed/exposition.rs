@@ -173,10 +173,10 @@ mod tests {
             r#"a_total{policy="p} 1"#,
             r#"a_total{policy="p\"#,
             r#"a_total{policy="\t"} 1"#,
-            r#"a_total{policy=p} 1"#,
+            r"a_total{policy=p} 1",
             r#"a_total{policy="p" x="y"} 1"#,
             r#"a_total{="p"} 1"#,
-            r#"a_total{,} 1"#,
+            r"a_total{,} 1",
             r#"a_total{policy="p"}"#,
         ] {
             let read = read(&format!("a_total 1\n{line}\n"));

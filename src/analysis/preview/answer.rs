@@ -36,7 +36,8 @@ pub struct Preview {
 impl Preview {
     /// Adds what the replicas have counted for the previewed policies.
     pub fn observe(&mut self, mut observed: ObservedReviews) {
-        observed.retain(self.policies.iter().map(|it| it.policy.as_str()));
+        let labels: BTreeSet<_> = self.policies.iter().map(|it| it.policy.as_str()).collect();
+        observed.retain(|label| labels.contains(label));
         self.observed = Some(observed);
     }
 }

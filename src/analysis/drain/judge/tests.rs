@@ -157,6 +157,22 @@ fn during_a_rollout_each_replica_set_makes_its_own_pods_again() {
 }
 
 #[test]
+fn a_partition_keeps_the_old_pods_of_a_stateful_set() {
+    let of = |name: &str, image| pod(name, "one", image, Some(("apps/v1", "StatefulSet", "db")));
+    let pods = [of("db-0", "nginx"), of("db-1", "nginx"), of("db-2", "nginx")];
+    let mut set = controller("db", "nginx:1.29");
+    set["status"] = json!({"currentRevision": "db-a", "updateRevision": "db-b"});
+    set["spec"]["updateStrategy"] =
+        json!({"type": "RollingUpdate", "rollingUpdate": {"partition": 2}});
+    let spec = no_latest("enforce");
+    let found = check(&spec, Nodes::All, &pods, &[(Kind::StatefulSet, set.clone())]);
+    assert_eq!(shares(&found), ["StatefulSet/db 2 of 3"], "db-2 gets the new template");
+    set["spec"]["updateStrategy"]["rollingUpdate"]["partition"] = json!(0);
+    let found = check(&spec, Nodes::All, &pods, &[(Kind::StatefulSet, set)]);
+    assert!(found.workloads.is_empty());
+}
+
+#[test]
 fn a_pod_that_nothing_known_makes_counts_as_it_is() {
     let foreign = |version| Some((version, "ReplicaSet", "own"));
     let pods = [
