@@ -1,5 +1,5 @@
-//! Which pods of some nodes would be refused if they were evicted now and made again, as a drain does it to all of them.
-//! It never writes.
+//! Which pods of some nodes would be refused if they were evicted now and made again, as a drain does to all of them. It
+//! never writes.
 //!
 //! [`drain_check`] reads the objects; `judge` judges the pod that each pod's controller would make. [`answer`] is the
 //! result. What counts is what an eviction ends: a pod of a DaemonSet too, which `kubectl drain` leaves alone, because

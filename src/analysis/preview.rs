@@ -1,4 +1,5 @@
-//! Previews what policies would do to a live cluster if they were enforced, and what those in force do. It never writes.
+//! Previews what policies would do to a live cluster if they were enforced, and what those in force do. It never
+//! writes.
 //!
 //! [`preview`] reads the objects; `judge` judges each as the webhook would at its creation (`created`), by two `sets`
 //! of policies: those in force, and those in force after the change. [`answer`] is the result.

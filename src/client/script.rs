@@ -12,8 +12,8 @@ use http_body_util::BodyExt;
 use kube::Client;
 use serde_json::Value;
 
-/// An API server that gives scripted answers in order and records the requests. A string is answered as plain text, every
-/// other value as JSON. After the last answer, it answers with status 500.
+/// An API server that gives scripted answers in order and records the requests. A string is answered as plain text,
+/// every other value as JSON. After the last answer, it answers with status 500.
 #[derive(Clone, Default)]
 pub(crate) struct Script {
     answers: Arc<Mutex<Vec<(u16, Value)>>>,

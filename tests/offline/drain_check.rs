@@ -2,17 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::support::stub_api::Answers;
+use crate::support::stub_api::{Answers, named};
 
 const REPLICA_SETS: &str = "/apis/apps/v1/replicasets";
-
-fn named(namespace: Option<&str>, name: &str, mut rest: Value) -> Value {
-    rest["metadata"]["name"] = name.into();
-    if let Some(namespace) = namespace {
-        rest["metadata"]["namespace"] = namespace.into();
-    }
-    rest
-}
 
 fn pod(name: &str, node: &str) -> Value {
     let owner = json!({"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "cart-5d4", "controller": true});

@@ -2,19 +2,11 @@
 
 use serde_json::{Value, json};
 
-use crate::support::stub_api::{Answers, StubApi};
+use crate::support::stub_api::{Answers, StubApi, named};
 
 const POLICIES: &str = "/apis/devops.stochastic.io/v1/devopspolicies";
 const CLUSTER_POLICIES: &str = "/apis/devops.stochastic.io/v1/clusterdevopspolicies";
 const PODS: &str = "/api/v1/namespaces/podgate-system/pods";
-
-fn named(namespace: Option<&str>, name: &str, mut rest: Value) -> Value {
-    rest["metadata"]["name"] = name.into();
-    if let Some(namespace) = namespace {
-        rest["metadata"]["namespace"] = namespace.into();
-    }
-    rest
-}
 
 fn deployment(name: &str, image: &str) -> Value {
     let pod = json!({"containers": [{"name": "web", "image": image}]});

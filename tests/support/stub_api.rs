@@ -88,6 +88,15 @@ impl Answers {
     }
 }
 
+/// An object with this name, and of this namespace if it has one.
+pub fn named(namespace: Option<&str>, name: &str, mut rest: Value) -> Value {
+    rest["metadata"]["name"] = name.into();
+    if let Some(namespace) = namespace {
+        rest["metadata"]["namespace"] = namespace.into();
+    }
+    rest
+}
+
 async fn answer(State(stub): State<Arc<Stub>>, request: Request) -> (StatusCode, String) {
     let path = request.uri().path();
     stub.asked.lock().unwrap().push(format!("{} {path}", request.method()));

@@ -1,7 +1,7 @@
 //! Judges the pods of nodes as they would be made again, one by one. No I/O.
 //!
-//! The way in: [`DrainJudge::pod`] for every pod of the cluster, then [`DrainJudge::controller`] for every object of the
-//! kinds of [`DrainJudge::kinds`].
+//! The way in: [`DrainJudge::pod`] for every pod of the cluster, then [`DrainJudge::controller`] for every object of
+//! [`DrainJudge::kinds`].
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
