@@ -11,6 +11,7 @@ mod columns;
 mod completion;
 mod crd;
 mod diagnostics;
+mod drain_check;
 mod explain;
 mod failure;
 mod fix;
@@ -55,6 +56,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Judge a cluster's workloads once: what is refused, scores, worst rules, violations.
     Analyze(analyze::AnalyzeArgs),
+    /// Show which pods of nodes would be refused if they were evicted now. Writes nothing to the cluster.
+    DrainCheck(drain_check::DrainCheckArgs),
     /// List and compare several clusters.
     #[command(subcommand)]
     Clusters(clusters::ClustersCommand),
@@ -95,6 +98,7 @@ impl Cli {
             Command::Webhook(command) => command.run(),
             Command::Check(args) => args.run(),
             Command::Analyze(args) => args.run(),
+            Command::DrainCheck(args) => args.run(),
             Command::Clusters(command) => command.run(),
             Command::List(command) => command.run(),
             Command::Scan(args) => args.run(),

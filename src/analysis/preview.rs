@@ -1,10 +1,11 @@
-//! Previews what policies would do to a live cluster if they were enforced. It never writes.
+//! Previews what policies would do to a live cluster if they were enforced, and what those in force do. It never
+//! writes.
 //!
 //! [`preview`] reads the objects; `judge` judges each as the webhook would at its creation (`created`), by two `sets`
 //! of policies: those in force, and those in force after the change. [`answer`] is the result.
 
 pub mod answer;
-mod created;
+pub(super) mod created;
 mod judge;
 mod sets;
 
@@ -28,22 +29,42 @@ use answer::{Change, NamespaceChange, Preview, Standing};
 use judge::PreviewJudge;
 use sets::Sets;
 
-/// Previews policies together with the cluster's policies that they do not replace. If every previewed policy has a
-/// namespace, only those namespaces are read.
+/// The policies to preview.
+pub enum Previewed {
+    /// These, in their modes, together with the cluster's policies that they do not replace. If each has a namespace,
+    /// only those namespaces are read.
+    Given(Vec<Arc<Policy>>),
+    /// Those in force in these namespaces, as they are.
+    InForce(Extent),
+}
+
+/// Previews policies.
 ///
 /// # Errors
 /// No namespace can be previewed, or the API server does not answer. A list that it refuses is a fault of the preview.
 pub async fn preview(
     cluster: &Cluster,
-    policies: Vec<Arc<Policy>>,
+    previewed: Previewed,
     protected: Protected,
     now: Timestamp,
 ) -> Result<Preview, AnalysisError> {
-    let (wanted, notes) = resolve_namespaces(cluster, &policies, &protected).await?;
+    let (given, wanted, notes) = match previewed {
+        Previewed::Given(policies) => {
+            let (wanted, notes) = resolve_namespaces(cluster, &policies, &protected).await?;
+            (Some(policies), wanted, notes)
+        }
+        Previewed::InForce(extent) => {
+            (None, resolve(cluster, extent, &protected).await?, Vec::new())
+        }
+    };
     let names = || wanted.names.iter().map(String::as_str);
     let found = ClusterPolicies::read(cluster, wanted.everywhere, names()).await?;
-    let previewed: Vec<_> = policies.iter().map(|it| policy_name(it)).collect();
-    let sets = Sets::new(found.policies, policies, wanted.metadata.clone(), &protected);
+    let replacing: Vec<_> = given.iter().flatten().map(|it| policy_name(it)).collect();
+    let (own, namespaces) = (found.policies, wanted.metadata.clone());
+    let sets = match given {
+        Some(policies) => Sets::new(own, policies, namespaces, &protected),
+        None => Sets::in_force(own, namespaces, &protected),
+    };
     let default_checks = PolicySet::default_checks();
     let analyzer = |set| Analyzer::new(set, &default_checks, names().map(str::to_owned), now);
     let mut reader = Reader {
@@ -62,7 +83,7 @@ pub async fn preview(
     preview.namespaces = changes(&before, &after);
     preview.summary.score =
         any.then(|| Change { before: cluster_standing(&before), after: cluster_standing(&after) });
-    let unusable = found.unusable.iter().filter(|it| !previewed.contains(&it.name)).map(unusable);
+    let unusable = found.unusable.iter().filter(|it| !replacing.contains(&it.name)).map(unusable);
     // Without podgate, the cluster has no policies; that is a note, not a fault.
     let (absent, unread): (Vec<_>, Vec<_>) =
         found.faults.into_iter().partition(|it| it.kind == FaultKind::NotServed);

@@ -12,8 +12,8 @@ use http_body_util::BodyExt;
 use kube::Client;
 use serde_json::Value;
 
-/// An API server that gives scripted answers in order and records the requests. After the last answer, it answers with
-/// status 500.
+/// An API server that gives scripted answers in order and records the requests. A string is answered as plain text,
+/// every other value as JSON. After the last answer, it answers with status 500.
 #[derive(Clone, Default)]
 pub(crate) struct Script {
     answers: Arc<Mutex<Vec<(u16, Value)>>>,
@@ -58,6 +58,10 @@ impl tower_service::Service<Request<kube::client::Body>> for Script {
         let mut answers = self.answers.lock().unwrap();
         let (status, body) =
             if answers.is_empty() { (500, Value::Null) } else { answers.remove(0) };
-        ready(Ok(Response::builder().status(status).body(Body::from(body.to_string())).unwrap()))
+        let body = match body {
+            Value::String(text) => text,
+            json => json.to_string(),
+        };
+        ready(Ok(Response::builder().status(status).body(Body::from(body)).unwrap()))
     }
 }

@@ -114,14 +114,24 @@ impl Workload {
         {
             return Ok(None);
         }
-        let Self { metadata, mut spec, status } = self;
-        if kind == Kind::Job && has_finished(&status) {
+        if kind == Kind::Job && has_finished(&self.status) {
             return Ok(None);
         }
-        let (mut wanted, running) = pods(kind, &spec, &status);
-        if metadata.deletion_timestamp.is_some() {
+        let (mut wanted, running) = pods(kind, &self.spec, &self.status);
+        if self.metadata.deletion_timestamp.is_some() {
             wanted = 0;
         }
+        Ok(self.made_again(kind)?.map(|json| MadePod { json, wanted, running }))
+    }
+
+    /// The pod, as JSON, that the controller of this very object would make in place of one of its pods, whatever
+    /// controls the object: during a rollout the old ReplicaSet still makes pods of its own template. `None` if it has
+    /// no template.
+    ///
+    /// # Errors
+    /// The metadata of its template cannot be written as JSON.
+    pub fn made_again(self, kind: Kind) -> Result<Option<String>, serde_json::Error> {
+        let Self { metadata, mut spec, .. } = self;
         let template = match kind {
             Kind::CronJob => spec.pointer_mut("/jobTemplate/spec/template"),
             _ => spec.get_mut("template"),
@@ -135,7 +145,7 @@ impl Workload {
             "apiVersion": "v1", "kind": "Pod",
             "metadata": pod_metadata(kind, &metadata, pod), "spec": template["spec"].take(),
         });
-        Ok(Some(MadePod { json: serde_json::to_string(&pod)?, wanted, running }))
+        Ok(Some(serde_json::to_string(&pod)?))
     }
 }
 
@@ -323,6 +333,9 @@ mod tests {
         for kind in [Kind::ReplicaSet, Kind::ReplicationController, Kind::Job] {
             assert!(made(kind, &owned).is_none(), "{kind:?}");
         }
+        let again = Workload::from_json(&owned.to_string()).unwrap();
+        let again = again.made_again(Kind::ReplicaSet).unwrap().unwrap();
+        assert!(again.contains(r#""name":"cart-0""#), "it makes its own pods again: {again}");
         // An operator's StatefulSet is the workload of its pods.
         assert!(made(Kind::StatefulSet, &owned).is_some());
         let done = json!({"conditions": [{"type": "Complete", "status": "True"}]});

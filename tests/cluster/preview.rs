@@ -118,7 +118,9 @@ fn old_pods_and_their_template_are_distinguished(cluster: &Cluster) {
     assert_eq!(found["apiVersion"], "podgate/v1");
     assert_eq!(
         found["policies"],
-        json!([{"policy": format!("{}/p", shop.name), "replaces": false}])
+        json!([{
+            "policy": format!("{}/p", shop.name), "replaces": false, "mode": "enforce", "wouldDeny": 1, "wouldRefusePods": 2,
+        }])
     );
     let rolling = workload_in(&found, "Deployment", "rolling");
     assert_eq!((&rolling["verdict"], &rolling["violations"]), (&json!("admitted"), &json!([])));
@@ -184,6 +186,16 @@ fn a_preview_is_compared_with_the_version_in_force(cluster: &Cluster) {
     assert_eq!(counts, [2, 2, 2, 0, 0], "{found}");
     let table = preview(cluster, "admin", &["-", "-n", &shop.name], &new).exits(1).stdout;
     assert!(table.contains("today 2 workloads would be denied"), "{table}");
+    // Without a policy, the one in force is judged as it is.
+    let found = preview(cluster, "admin", &["-n", &shop.name, "-o", "json"], "").exits(1).json();
+    let entry = json!({
+        "policy": format!("{}/p", shop.name), "replaces": false, "mode": "enforce", "wouldDeny": 2, "wouldRefusePods": 0,
+    });
+    assert_eq!(found["policies"], json!([entry]));
+    assert_eq!(
+        (&found["summary"]["denied"], &found["summary"]["deniedBefore"]),
+        (&json!(2), &Value::Null)
+    );
 }
 
 fn exemptions_are_used_unused_and_expired(cluster: &Cluster) {
@@ -247,7 +259,6 @@ fn bad_input_is_refused(cluster: &Cluster) {
     preview(cluster, "admin", &["-"], "apiVersion: v1\nkind: Namespace\n")
         .exits(2)
         .reports(&["there is no policy"]);
-    preview(cluster, "admin", &[], "").exits(2);
     preview(cluster, "admin", &["--bundle", "none"], "").exits(2);
     preview(cluster, "admin", &["--bundle", "baseline", "file.yaml"], "").exits(2);
     let mistyped = ["--bundle", "baseline", "-n", "nowhere"];

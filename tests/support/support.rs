@@ -28,6 +28,7 @@ pub mod registered;
 pub mod review;
 pub mod role;
 pub mod samples;
+pub mod stub_api;
 pub mod suite;
 pub mod wire;
 

@@ -1,12 +1,13 @@
 //! Judges a workload that has no pod, or fewer than it wants, by the pod that its controller would make.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
+use super::super::denial::Denial;
 use super::super::result::RefusedPods;
 use super::{Analyzer, WorkloadFindings};
 use crate::findings::Fault;
 use crate::policy::decision::decide;
-use crate::policy::engine::{Finding, judge_as_created};
+use crate::policy::engine::judge_as_created;
 use crate::policy::inherited::Before;
 use crate::policy::made_pod::{MadePod, made_pod};
 use crate::policy::object::Object;
@@ -60,10 +61,8 @@ impl Analyzer<'_> {
             }
         }
         let denied = decide(findings, &Before::OwnersTemplate, self.now).denied;
-        if let Some(message) = message(&denied).filter(|_| lacks_pods) {
+        if let Some(Denial { policies, message }) = Denial::of(&denied).filter(|_| lacks_pods) {
             let (namespace, (kind, name)) = (name.to_owned(), key);
-            let policies: BTreeSet<_> = denied.iter().map(|it| &*it.policy.label).collect();
-            let policies = policies.into_iter().map(str::to_owned).collect();
             self.refused.push(RefusedPods {
                 namespace,
                 kind,
@@ -95,16 +94,4 @@ fn count_runs_for(
             workloads.entry(cron_job.clone()).or_default().merge(facts);
         }
     }
-}
-
-/// The worst violation that denies a pod, and the number of the others; `None` if there is none.
-fn message(denied: &[Finding<'_>]) -> Option<String> {
-    let worst = denied.first()?.breach.sentence();
-    // Several policies may find the same.
-    let sentences: BTreeSet<_> = denied.iter().map(|it| it.breach.sentence()).collect();
-    Some(match sentences.len() - 1 {
-        0 => worst,
-        1 => format!("{worst} (and 1 more violation)"),
-        more => format!("{worst} (and {more} more violations)"),
-    })
 }

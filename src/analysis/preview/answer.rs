@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde::Serialize;
 
-use crate::api::{Classification, EndsWithin, Severity};
+use super::super::observed::ObservedReviews;
+use crate::api::{Classification, EndsWithin, EnforcementMode, Severity};
 use crate::findings::Fault;
 
 /// A whole preview. `-o json` prints it with `apiVersion: podgate/v1` as its first field.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Preview {
-    /// The previewed policies. Each is judged as if it were enforced, whatever its mode.
+    pub versions: Versions,
     pub policies: Vec<PreviewedPolicy>,
     pub summary: PreviewSummary,
     /// The workloads that would be denied, that have a pod whose replacement would be refused, or that would no longer
@@ -22,6 +23,8 @@ pub struct Preview {
     pub exemptions: Vec<ExemptionUse>,
     /// Sorted by name; only the namespaces whose pods could be read.
     pub namespaces: Vec<NamespaceChange>,
+    /// The reviews of the previewed policies that the running replicas have counted; null if they were not asked.
+    pub observed: Option<ObservedReviews>,
     /// What could not be read or decided. Printed on stderr, and not part of the JSON.
     #[serde(skip)]
     pub faults: Vec<Fault>,
@@ -30,14 +33,39 @@ pub struct Preview {
     pub notes: Vec<String>,
 }
 
+impl Preview {
+    /// Adds what the replicas have counted for the previewed policies.
+    pub fn observe(&mut self, mut observed: ObservedReviews) {
+        let labels: BTreeSet<_> = self.policies.iter().map(|it| it.policy.as_str()).collect();
+        observed.retain(|label| labels.contains(label));
+        self.observed = Some(observed);
+    }
+}
+
+/// Which versions of policies are previewed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Versions {
+    /// Those of files, or a bundle. Each is judged as if it were enforced, whatever its mode.
+    Given,
+    /// Those in force, each in its mode.
+    InForce,
+}
+
 /// A policy that is previewed.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PreviewedPolicy {
     /// `NAMESPACE/NAME`, or only the name of a policy that judges all namespaces.
     pub policy: String,
-    /// Whether the cluster already has a version of this policy. The `before` fields refer to that version.
+    /// Whether the policy replaces the cluster's version of it. The `before` fields refer to that version.
     pub replaces: bool,
+    /// The mode in which it is judged.
+    pub mode: EnforcementMode,
+    /// Workloads that it denies or, in another mode than `enforce`, would deny in that mode.
+    pub would_deny: u64,
+    /// Running pods whose replacements it refuses or would refuse, likewise.
+    pub would_refuse_pods: u64,
     /// Until when it admits the pods that Kubernetes' controllers create; null without `spec.graceUntil`.
     pub grace_until: Option<Time>,
 }

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::super::violation_key::ViolationKey;
 use super::answer::{
     ExemptionState, ExemptionUse, Pods, Preview, PreviewSummary, PreviewViolation, PreviewWorkload,
-    Verdict,
+    PreviewedPolicy, Verdict,
 };
 use super::created;
 use super::sets::Sets;
@@ -40,6 +41,15 @@ pub struct PreviewJudge<'p> {
     judged: u64,
     /// How many violations only the versions in force find.
     gone: u64,
+    /// By the label of a policy, what it denies or would deny in the mode `enforce`.
+    would_deny: BTreeMap<&'p str, WouldDeny>,
+}
+
+/// What one policy denies, or would deny in the mode `enforce`.
+#[derive(Clone, Copy, Default)]
+struct WouldDeny {
+    workloads: u64,
+    pods: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -70,6 +80,8 @@ struct VersionFindings<'p> {
     /// All violations, whether they deny the object or not.
     found: BTreeSet<ViolationKey>,
     exempt: Vec<(&'p str, usize)>,
+    /// The labels of the policies that deny the object, or would deny it in the mode `enforce`.
+    policies: BTreeSet<&'p str>,
 }
 
 impl<'p> PreviewJudge<'p> {
@@ -85,8 +97,16 @@ impl<'p> PreviewJudge<'p> {
                 Plans { before: plan(&sets.before, &name), after: plan(&sets.after, &name) };
             (previewed(plans.before) || previewed(plans.after)).then_some((name, plans))
         });
-        let (workloads, used) = (BTreeMap::new(), BTreeSet::new());
-        Self { sets, now, namespaces: namespaces.collect(), workloads, used, judged: 0, gone: 0 }
+        Self {
+            sets,
+            now,
+            namespaces: namespaces.collect(),
+            workloads: BTreeMap::new(),
+            used: BTreeSet::new(),
+            judged: 0,
+            gone: 0,
+            would_deny: BTreeMap::new(),
+        }
     }
 
     /// Judges an object, given as the API server's JSON.
@@ -138,6 +158,9 @@ impl<'p> PreviewJudge<'p> {
             if let Some(before) = &before {
                 self.gone += before.found.difference(&after.found).count() as u64;
             }
+            for policy in &after.policies {
+                self.would_deny.entry(policy).or_default().workloads += 1;
+            }
             self.workloads.entry(own).or_default().apply(before.as_ref(), &after);
         }
         if let Some(status) = status {
@@ -145,6 +168,9 @@ impl<'p> PreviewJudge<'p> {
             let previewed =
                 running.exempt.iter().filter(|it| self.sets.is_previewed(it.finding.policy));
             self.used.extend(previewed.map(|it| (it.finding.policy.label.as_str(), it.exemption)));
+            for policy in &after.policies {
+                self.would_deny.entry(policy).or_default().pods += 1;
+            }
             self.workloads.entry(owner).or_default().restart(before.as_ref(), &after);
         }
         Ok(())
@@ -166,13 +192,35 @@ impl<'p> PreviewJudge<'p> {
         let found = findings.iter().map(ViolationKey::of).collect();
         // Whoever applies a workload is no controller, and the pods of a controller are made again by it.
         let before = if by_controller(subject) { Before::OwnersTemplate } else { Before::Nothing };
-        let Decision { denied, graced, .. } = decide(findings, &before, self.now);
-        VersionFindings { denied, graced, found, exempt }
+        let decision = decide(findings, &before, self.now);
+        let denying = decision.denied.iter().map(|it| it.policy);
+        let policies = denying.chain(decision.would_deny.iter().copied());
+        let policies = policies.map(|it| it.label.as_str()).collect();
+        let Decision { denied, graced, .. } = decision;
+        VersionFindings { denied, graced, found, exempt, policies }
+    }
+
+    fn policies(&self) -> Vec<PreviewedPolicy> {
+        let entry = |policy: &Policy| {
+            let label = policy.label.as_str();
+            let WouldDeny { workloads, pods } =
+                self.would_deny.get(label).copied().unwrap_or_default();
+            PreviewedPolicy {
+                policy: label.to_owned(),
+                replaces: self.sets.replaces_version(policy),
+                mode: policy.mode,
+                would_deny: workloads,
+                would_refuse_pods: pods,
+                grace_until: policy.grace_until.map(Time),
+            }
+        };
+        self.sets.previewed().iter().map(|policy| entry(policy)).collect()
     }
 
     /// The preview, without the scores.
     pub fn finish(self) -> Preview {
         let replaces = self.sets.replaces();
+        let policies = self.policies();
         let mut summary = PreviewSummary { workloads: self.judged, ..PreviewSummary::default() };
         let (mut denied_before, mut refused_before) = (0, 0);
         let mut workloads = Vec::new();
@@ -220,9 +268,17 @@ impl<'p> PreviewJudge<'p> {
             })
         });
         let exemptions = exemptions.collect();
-        let (policies, namespaces) = (self.sets.previewed_policies(), Vec::new());
-        let (faults, notes) = (Vec::new(), Vec::new());
-        Preview { policies, summary, workloads, exemptions, namespaces, faults, notes }
+        Preview {
+            versions: self.sets.versions,
+            policies,
+            summary,
+            workloads,
+            exemptions,
+            namespaces: Vec::new(),
+            observed: None,
+            faults: Vec::new(),
+            notes: Vec::new(),
+        }
     }
 }
 

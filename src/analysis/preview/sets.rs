@@ -1,11 +1,9 @@
-//! The policies in force, and the policies in force after the change.
+//! The policies in force, and the policies in force after the change, if one is previewed.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-
-use super::answer::PreviewedPolicy;
+use super::answer::Versions;
 use crate::policy::compile::Policy;
 use crate::policy::policy_set::{Namespaces, PolicySet};
 use crate::policy::protected::Protected;
@@ -14,6 +12,7 @@ use crate::policy::protected::Protected;
 pub struct Sets {
     pub before: PolicySet,
     pub after: PolicySet,
+    pub versions: Versions,
     previewed: Vec<Arc<Policy>>,
     labels: BTreeSet<String>,
     /// The labels of the previewed policies that have a version in force.
@@ -32,11 +31,21 @@ impl Sets {
         let labels: BTreeSet<_> = previewed.iter().map(|it| it.label.clone()).collect();
         let replaced = own.iter().map(|it| &it.label).filter(|it| labels.contains(*it));
         let replaced = replaced.cloned().collect();
+        let versions = Versions::Given;
         let others = own.iter().filter(|it| !labels.contains(&it.label));
         let after = PolicySet::new(others.chain(&previewed).cloned(), Arc::clone(&namespaces));
         let before = PolicySet::new(own, namespaces);
         let [before, after] = [before, after].map(|set| set.protecting(protected.clone()));
-        Self { before, after, previewed, labels, replaced }
+        Self { before, after, versions, previewed, labels, replaced }
+    }
+
+    /// The cluster's policies as they are, which nothing replaces.
+    pub fn in_force(own: Vec<Arc<Policy>>, namespaces: Namespaces, protected: &Protected) -> Self {
+        let mut sets = Self::new(own.clone(), Vec::new(), namespaces, protected);
+        sets.versions = Versions::InForce;
+        sets.labels = own.iter().map(|it| it.label.clone()).collect();
+        sets.previewed = own;
+        sets
     }
 
     pub fn previewed(&self) -> &[Arc<Policy>] {
@@ -53,12 +62,8 @@ impl Sets {
         !self.replaced.is_empty()
     }
 
-    pub fn previewed_policies(&self) -> Vec<PreviewedPolicy> {
-        let entry = |it: &Arc<Policy>| PreviewedPolicy {
-            policy: it.label.clone(),
-            replaces: self.replaced.contains(&it.label),
-            grace_until: it.grace_until.map(Time),
-        };
-        self.previewed.iter().map(entry).collect()
+    /// Whether the policy replaces a version in force.
+    pub fn replaces_version(&self, policy: &Policy) -> bool {
+        self.replaced.contains(&policy.label)
     }
 }

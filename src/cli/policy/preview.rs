@@ -18,7 +18,9 @@ use super::super::failure::{Failure, block_on};
 use super::super::gate::GateArgs;
 use super::super::output;
 use super::super::output::Versioned;
-use crate::analysis::preview;
+use crate::analysis::cluster::Extent;
+use crate::analysis::observed;
+use crate::analysis::preview::{self, Previewed};
 use crate::api::{BundleName, DevOpsPolicySpec, EnforcementMode};
 use crate::clusters;
 use crate::manifests::policy_file::ParseOptions;
@@ -28,13 +30,20 @@ use crate::policy::scope::{Scope, Selection};
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Each policy counts as enforced, whatever its mode, beside the cluster's policies and in place of one with \
-the same name. Nothing is written to the cluster.
+    after_help = "Each given policy counts as enforced, whatever its mode, beside the cluster's policies and in place of one \
+with the same name. Without policies, those in force are judged as they are, each in its mode; each has a row with what it \
+would deny if it were enforced. Nothing is written to the cluster.
+
+--observed adds the reviews that the running replicas have counted since they started: those that a policy denied, and \
+those that it would have denied in the mode enforce, of pods that are long gone too. It needs the permissions to list pods \
+and to get pods/proxy in the release's namespace; a line says what was not seen.
 
 Exit codes: 2 where a file cannot be used, 3 where something could not be read (the rest is previewed), else 1 by \
 --fail-on (violations that would deny) and 4 by --min-score (the cluster's score afterwards).
 
 Examples:
+  podgate policy preview                                   # the policies in force
+  podgate policy preview --observed -o json
   podgate policy preview policies/
   podgate policy preview --bundle restricted               # for the whole cluster
   podgate policy preview --bundle baseline -n shop
@@ -42,19 +51,22 @@ Examples:
   kustomize build | podgate policy preview - -o json"
 )]
 pub(crate) struct PreviewArgs {
-    /// A policy file, a folder (read recursively), or - for stdin
-    #[arg(
-        value_name = "FILE|DIR|-",
-        required_unless_present = "bundle",
-        conflicts_with = "bundle"
-    )]
+    /// A policy file, a folder (read recursively), or - for stdin [default: the policies in force]
+    #[arg(value_name = "FILE|DIR|-", conflicts_with = "bundle")]
     policies: Vec<PathBuf>,
     /// A built-in bundle, as a policy for the namespace of -n or for the whole cluster
     #[arg(long, value_name = "NAME", value_parser = bundle_parser())]
     bundle: Option<BundleName>,
-    /// The namespace of a DevOpsPolicy without one [default: the context's]
+    /// The namespace of a DevOpsPolicy without one [default: the context's];
+    /// without policies, the only namespace to judge [default: all]
     #[arg(short, long, value_name = "NAME")]
     namespace: Option<String>,
+    /// Show the reviews that the running replicas have counted, beside what the preview computes
+    #[arg(long)]
+    observed: bool,
+    /// The namespace of podgate's replicas, for --observed
+    #[arg(long, value_name = "NAME", default_value = "podgate-system", requires = "observed")]
+    release_namespace: String,
     #[arg(short, long, value_enum, default_value_t)]
     output: PreviewFormat,
     #[command(flatten)]
@@ -86,19 +98,23 @@ impl PreviewArgs {
 
 async fn run(args: PreviewArgs) -> Result<(), Failure> {
     let cluster = clusters::connect(&args.cluster.target()).await?;
-    let mut policies = if let Some(bundle) = args.bundle {
-        vec![Arc::new(of_bundle(bundle, args.namespace)?)]
+    let default = cluster.client.default_namespace();
+    let previewed = if let Some(bundle) = args.bundle {
+        enforced(vec![Arc::new(of_bundle(bundle, args.namespace)?)])
+    } else if args.policies.is_empty() {
+        let all = || Extent::All { or_else: default.to_owned() };
+        Previewed::InForce(args.namespace.map_or_else(all, Extent::One))
     } else {
-        let default = cluster.client.default_namespace();
         let namespace = args.namespace.as_deref().unwrap_or(default);
         let read = files::read(&args.policies, ParseOptions::gitops_folder(namespace))?;
-        read.into_iter().map(|it| it.document.policy).collect()
+        enforced(read.into_iter().map(|it| it.document.policy).collect())
     };
-    for policy in policies.iter_mut().filter_map(Arc::get_mut) {
-        policy.mode = EnforcementMode::Enforce;
-    }
     let protected = args.protected.list();
-    let preview = preview::preview(&cluster, policies, protected, Timestamp::now()).await?;
+    let mut preview = preview::preview(&cluster, previewed, protected, Timestamp::now()).await?;
+    if args.observed {
+        let observed = observed::observe(&cluster.client, &args.release_namespace).await;
+        preview.observe(observed.map_err(|error| cluster.explain(error))?);
+    }
     diagnostics::report_notes(&preview.notes, &preview.faults);
     match args.output {
         PreviewFormat::Table => output::print(&table::table(&preview))?,
@@ -110,6 +126,14 @@ async fn run(args: PreviewArgs) -> Result<(), Failure> {
     let violations = preview.workloads.iter().flat_map(preview::answer::PreviewWorkload::distinct);
     let score = preview.summary.score.and_then(|score| score.after.score);
     args.gate.check(violations.map(|it| it.severity), score)
+}
+
+/// Given policies, as if they were enforced.
+fn enforced(mut policies: Vec<Arc<Policy>>) -> Previewed {
+    for policy in policies.iter_mut().filter_map(Arc::get_mut) {
+        policy.mode = EnforcementMode::Enforce;
+    }
+    Previewed::Given(policies)
 }
 
 /// The policy of a bundle, for a namespace or for all namespaces.
@@ -134,10 +158,14 @@ mod tests {
         insta::assert_snapshot!(output::to_json(&Versioned::of(&preview)).unwrap(), @r#"
         {
           "apiVersion": "podgate/v1",
+          "versions": "given",
           "policies": [
             {
               "policy": "shop/baseline",
               "replaces": false,
+              "mode": "enforce",
+              "wouldDeny": 1,
+              "wouldRefusePods": 7,
               "graceUntil": null
             }
           ],
@@ -190,7 +218,47 @@ mod tests {
                 "classification": "Degraded"
               }
             }
-          ]
+          ],
+          "observed": null
+        }
+        "#);
+    }
+
+    #[test]
+    fn what_replicas_counted_has_these_fields() {
+        let observed = testing::in_force().observed.unwrap();
+        insta::assert_snapshot!(output::to_json(&observed).unwrap(), @r#"
+        {
+          "replicas": [
+            {
+              "pod": "podgate-a",
+              "since": "2025-11-24T16:01:00Z",
+              "unread": null
+            },
+            {
+              "pod": "podgate-b",
+              "since": "2025-11-24T16:00:00Z",
+              "unread": null
+            },
+            {
+              "pod": "podgate-c",
+              "since": null,
+              "unread": "no answer within 10s"
+            }
+          ],
+          "policies": [
+            {
+              "policy": "shop/baseline",
+              "denied": 12,
+              "wouldDeny": 0
+            },
+            {
+              "policy": "restricted",
+              "denied": 0,
+              "wouldDeny": 1041
+            }
+          ],
+          "unseen": null
         }
         "#);
     }

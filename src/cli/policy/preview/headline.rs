@@ -1,7 +1,11 @@
 //! Words a preview's summary, for the table and the Markdown page.
 
+use std::collections::BTreeMap;
+
 use super::super::super::columns;
-use crate::analysis::preview::answer::{Change, Preview, PreviewViolation, PreviewWorkload};
+use crate::analysis::preview::answer::{
+    Change, Preview, PreviewViolation, PreviewWorkload, PreviewedPolicy, Versions,
+};
 use crate::policy::text::clip;
 use crate::policy::text::count;
 
@@ -10,10 +14,19 @@ pub(super) fn line(preview: &Preview) -> String {
     let summary = &preview.summary;
     let subject = match preview.policies.as_slice() {
         [one] => format!("policy {}", clip(&one.policy)),
+        [] if preview.versions == Versions::InForce => {
+            return "no policy is in force, so nothing is denied; podgate policy preview --bundle baseline shows what \
+                    one would deny"
+                .to_owned();
+        }
         all => format!("{} policies", all.len()),
     };
+    let how = match preview.versions {
+        Versions::Given => "enforced",
+        Versions::InForce => "in force",
+    };
     if summary.workloads + summary.pods == 0 {
-        return format!("{subject}, enforced, would judge nothing: no workload was found");
+        return format!("{subject}, {how}, would judge nothing: no workload was found");
     }
     let scored = summary.score.filter(|it| it.before.score.or(it.after.score).is_some());
     let score = scored.map(|it| format!("; score {}", change(it))).unwrap_or_default();
@@ -22,7 +35,7 @@ pub(super) fn line(preview: &Preview) -> String {
         graced => format!(", and {graced} more after the grace"),
     };
     format!(
-        "{subject}, enforced, would deny {} of {} and refuse {} of {} at the next start{graced}{score}",
+        "{subject}, {how}, would deny {} of {} and refuse {} of {} at the next start{graced}{score}",
         summary.denied,
         count(summary.workloads, "workload"),
         summary.refused_pods,
@@ -78,4 +91,56 @@ pub(super) fn first(workload: &PreviewWorkload) -> Option<(&PreviewViolation, us
     let mut distinct = workload.distinct();
     let first = distinct.next()?;
     Some((first, distinct.count()))
+}
+
+/// The policies that have a row of their own: all, if they have different modes or their reviews were observed.
+pub(super) fn policies(preview: &Preview) -> &[PreviewedPolicy] {
+    if preview.versions == Versions::InForce || preview.observed.is_some() {
+        &preview.policies
+    } else {
+        &[]
+    }
+}
+
+/// `1 workload, 7 pods`: what one policy denies and refuses if it is enforced.
+pub(super) fn if_enforced(policy: &PreviewedPolicy) -> String {
+    let (workloads, pods) = (policy.would_deny, policy.would_refuse_pods);
+    format!("{}, {}", count(workloads, "workload"), count(pods, "pod"))
+}
+
+/// `2 denied, 41 would be denied`: the reviews of one policy; empty where no replica counted them.
+pub(super) fn reviews(preview: &Preview, policy: &PreviewedPolicy) -> String {
+    let counted = preview.observed.as_ref().and_then(|it| it.of(&policy.policy));
+    let words = counted
+        .map(|counts| format!("{} denied, {} would be denied", counts.denied, counts.would_deny));
+    words.unwrap_or_default()
+}
+
+/// Who counted the reviews and since when, and a line for each reason why some were not seen.
+pub(super) fn observed(preview: &Preview) -> Vec<String> {
+    let Some(observed) = &preview.observed else { return Vec::new() };
+    let mut lines = Vec::new();
+    let starts: Vec<_> = observed.replicas.iter().filter_map(|it| it.since.as_ref()).collect();
+    if let Some((first, last)) = starts.iter().min().zip(starts.iter().max()) {
+        let since = if first == last {
+            format!("since {}", first.0)
+        } else {
+            format!("since each started, from {} to {}", first.0, last.0)
+        };
+        let replicas = count(starts.len() as u64, "replica");
+        lines.push(format!("reviews counted by {replicas} {since}"));
+    }
+    if let Some(reason) = &observed.unseen {
+        lines.push(format!("the replicas' counters were not seen: {reason}"));
+    }
+    let mut unread: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for replica in &observed.replicas {
+        if let Some(reason) = &replica.unread {
+            unread.entry(reason).or_default().push(&replica.pod);
+        }
+    }
+    for (reason, pods) in unread {
+        lines.push(format!("the counters of {} were not seen: {reason}", pods.join(", ")));
+    }
+    lines
 }

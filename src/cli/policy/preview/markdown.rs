@@ -3,8 +3,12 @@
 use std::fmt::Write;
 
 use super::super::super::formats::markdown::{code, prose};
-use super::headline::{change, compared, first, line, share, verdict};
-use crate::analysis::preview::answer::{ExemptionUse, NamespaceChange, Preview, PreviewWorkload};
+use super::headline::{
+    change, compared, first, if_enforced, line, observed, policies, reviews, share, verdict,
+};
+use crate::analysis::preview::answer::{
+    ExemptionUse, NamespaceChange, Preview, PreviewWorkload, PreviewedPolicy,
+};
 
 /// The most rows of each table.
 const MAX_ROWS: usize = 50;
@@ -24,6 +28,15 @@ pub(super) fn page(preview: &Preview) -> String {
             rows.map(|it| format!("- {}: {}\n", code(&it.place), prose(&it.message))),
         );
     }
+    for line in observed(preview) {
+        let _ = write!(page, "\n{}\n", prose(&line));
+    }
+    let heading = if preview.observed.is_some() {
+        "| policy | mode | if enforced | reviews |\n|---|---|---|---|\n"
+    } else {
+        "| policy | mode | if enforced |\n|---|---|---|\n"
+    };
+    table(&mut page, heading, policies(preview).iter().map(|it| policy(preview, it)));
     let scores = preview.namespaces.iter().filter(|it| it.change.before != it.change.after);
     table(&mut page, "| namespace | score |\n|---|---|\n", scores.map(score));
     let heading = "| severity | workload | if applied | pods refused | rule | container | what |\n|---|---|---|---|---|---|---|\n";
@@ -55,6 +68,14 @@ fn rows_of(page: &mut String, rows: impl Iterator<Item = String>) {
     }
     if left > 0 {
         let _ = writeln!(page, "\nand {left} more");
+    }
+}
+
+fn policy(preview: &Preview, it: &PreviewedPolicy) -> String {
+    let cells = format!("| {} | {} | {} |", code(&it.policy), it.mode.as_str(), if_enforced(it));
+    match preview.observed {
+        Some(_) => format!("{cells} {} |\n", reviews(preview, it)),
+        None => cells + "\n",
     }
 }
 
@@ -95,7 +116,7 @@ fn exemption(it: &ExemptionUse) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{awkward, compared, many, nothing, plain};
+    use super::super::testing::{awkward, compared, in_force, many, nothing, plain, unseen};
     use super::*;
 
     #[test]
@@ -137,6 +158,40 @@ mod tests {
 
         - `pods`: cannot be read in &lt;shop&gt;
         "#);
+    }
+
+    #[test]
+    fn the_policies_in_force_have_a_row_each_with_what_the_replicas_counted() {
+        insta::assert_snapshot!(page(&in_force()), @r#"
+        ### podgate: 3 policies, in force, would deny 1 of 3 workloads and refuse 7 of 12 running pods at the next start; score 91 → 74
+
+        reviews counted by 2 replicas since each started, from 2025-11-24T16:00:00Z to 2025-11-24T16:01:00Z
+
+        the counters of podgate-c were not seen: no answer within 10s
+
+        | policy | mode | if enforced | reviews |
+        |---|---|---|---|
+        | `shop/baseline` | enforce | 1 workload, 7 pods | 12 denied, 0 would be denied |
+        | `restricted` | audit | 3 workloads, 1 pod | 0 denied, 1041 would be denied |
+        | `new` | warn | 0 workloads, 0 pods |  |
+
+        | namespace | score |
+        |---|---|
+        | `shop` | 85 → 52 |
+
+        | severity | workload | if applied | pods refused | rule | container | what |
+        |---|---|---|---|---|---|---|
+        | high | `Deployment shop/cart` | denied | 5 of 5 | `forbidLatestTag` | `web` | `spec.template.spec.containers[0].image` is "nginx" (no tag means :latest); give a version (and 1 more) |
+        | high | `Deployment shop/rolling` | admitted | 2 of 5 | `forbidLatestTag` | `web` | `spec.containers[0].image` is "nginx" (no tag means :latest); give a version |
+        "#);
+        let unseen = page(&unseen());
+        assert!(unseen.contains("\nthe replicas' counters were not seen: this needs"), "{unseen}");
+        let mut unasked = in_force();
+        unasked.observed = None;
+        let unasked = page(&unasked);
+        assert!(unasked.contains("| policy | mode | if enforced |\n"), "{unasked}");
+        let bars = |line: &str| line.matches('|').count();
+        assert!(unasked.lines().filter(|it| it.contains("restricted")).all(|it| bars(it) == 4));
     }
 
     #[test]

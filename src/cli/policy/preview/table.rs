@@ -3,8 +3,10 @@
 use std::fmt::Write;
 
 use super::super::super::columns::{self, TableCell};
-use super::headline::{change, compared, first, line, share, verdict};
-use crate::analysis::preview::answer::{ExemptionUse, Preview, PreviewWorkload};
+use super::headline::{
+    change, compared, first, if_enforced, line, observed, policies, reviews, share, verdict,
+};
+use crate::analysis::preview::answer::{ExemptionUse, Preview, PreviewWorkload, PreviewedPolicy};
 use crate::policy::text::clip;
 
 /// The most workloads shown, and the most exemptions.
@@ -17,6 +19,15 @@ pub(super) fn table(preview: &Preview) -> String {
     if let Some(compared) = compared(preview) {
         let _ = writeln!(text, "{compared}");
     }
+    let lines: Vec<_> = observed(preview).iter().map(|it| vec![TableCell::new(it)]).collect();
+    for line in columns::align(&lines) {
+        let _ = writeln!(text, "{line}");
+    }
+    let headings: &[&str] = match preview.observed {
+        Some(_) => &["POLICY", "MODE", "IF ENFORCED", "REVIEWS"],
+        None => &["POLICY", "MODE", "IF ENFORCED"],
+    };
+    section(&mut text, headings, policies(preview).iter().map(|it| policy(preview, it)));
     let headings = ["SEVERITY", "NAMESPACE", "WORKLOAD", "IF APPLIED", "PODS REFUSED", "REASON"];
     section(&mut text, &headings, preview.workloads.iter().map(workload));
     let headings = ["EXEMPTION", "STATE", "RULES", "OWNER", "EXPIRES", "REASON"];
@@ -54,6 +65,18 @@ fn workload(it: &PreviewWorkload) -> Vec<TableCell> {
     ]
 }
 
+fn policy(preview: &Preview, it: &PreviewedPolicy) -> Vec<TableCell> {
+    let mut cells = vec![
+        TableCell::new(&clip(&it.policy)),
+        TableCell::new(it.mode.as_str()),
+        TableCell::new(&if_enforced(it)),
+    ];
+    if preview.observed.is_some() {
+        cells.push(TableCell::or_none(&reviews(preview, it)));
+    }
+    cells
+}
+
 fn exemption(it: &ExemptionUse) -> Vec<TableCell> {
     vec![
         TableCell::new(&format!("{}[{}]", clip(&it.policy), it.index)),
@@ -80,9 +103,9 @@ fn scores(preview: &Preview) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{awkward, compared, many, nothing, plain};
+    use super::super::testing::{awkward, compared, in_force, many, nothing, plain, unseen};
     use super::*;
-    use crate::analysis::preview::answer::{Change, ExemptionState, Standing};
+    use crate::analysis::preview::answer::{Change, ExemptionState, Standing, Versions};
     use crate::api::EndsWithin;
 
     #[test]
@@ -129,6 +152,68 @@ mod tests {
         let line = "refuse 2 of 12 running pods at the next start, and 5 more after the grace; score 91 → 74";
         assert!(table.contains(line), "{table}");
         assert!(table.contains("denied       0 of 5 (5 in grace)   forbidLatestTag"), "{table}");
+    }
+
+    #[test]
+    fn the_policies_in_force_have_a_row_each_with_what_the_replicas_counted() {
+        insta::assert_snapshot!(table(&in_force()), @r#"
+        3 policies, in force, would deny 1 of 3 workloads and refuse 7 of 12 running pods at the next start; score 91 → 74
+        reviews counted by 2 replicas since each started, from 2025-11-24T16:00:00Z to 2025-11-24T16:01:00Z
+        the counters of podgate-c were not seen: no answer within 10s
+
+        POLICY          MODE      IF ENFORCED           REVIEWS
+        shop/baseline   enforce   1 workload, 7 pods    12 denied, 0 would be denied
+        restricted      audit     3 workloads, 1 pod    0 denied, 1041 would be denied
+        new             warn      0 workloads, 0 pods   <none>
+
+        SEVERITY   NAMESPACE   WORKLOAD             IF APPLIED   PODS REFUSED   REASON
+        high       shop        Deployment/cart      denied       5 of 5         forbidLatestTag web: spec.template.spec.containers[0].image is "nginx" (no tag means :latest); give a version (and 1 more)
+        high       shop        Deployment/rolling   admitted     2 of 5         forbidLatestTag web: spec.containers[0].image is "nginx" (no tag means :latest); give a version
+
+        NAMESPACE   SCORE     CLASS
+        shop        85 → 52   Healthy → Degraded
+        (cluster)   91 → 74   Healthy → Degraded
+        "#);
+        let unseen = table(&unseen());
+        let line = "the replicas' counters were not seen: this needs the permission to list pods in podgate-system\n";
+        assert!(unseen.contains(line), "{unseen}");
+        assert!(!unseen.contains("counted by"), "{unseen}");
+        let mut unasked = in_force();
+        unasked.observed = None;
+        let unasked = table(&unasked);
+        assert!(unasked.contains("POLICY          MODE      IF ENFORCED\n"), "{unasked}");
+    }
+
+    #[test]
+    fn replicas_that_started_together_and_those_that_fail_alike_are_one_line_each() {
+        let mut preview = in_force();
+        let observed = preview.observed.as_mut().unwrap();
+        observed.replicas[0].since = observed.replicas[1].since.clone();
+        let text = table(&preview);
+        assert!(
+            text.contains("\nreviews counted by 2 replicas since 2025-11-24T16:00:00Z\n"),
+            "{text}"
+        );
+        let observed = preview.observed.as_mut().unwrap();
+        for replica in &mut observed.replicas {
+            replica.since = None;
+            replica.unread = Some("this needs \u{1b}".to_owned());
+        }
+        let text = table(&preview);
+        let line =
+            "\nthe counters of podgate-a, podgate-b, podgate-c were not seen: this needs \\u{1b}\n";
+        assert!(text.contains(line) && !text.contains("counted by"), "{text}");
+    }
+
+    #[test]
+    fn without_a_policy_in_force_the_next_step_is_named() {
+        let mut preview = nothing();
+        preview.versions = Versions::InForce;
+        let judged = "2 policies, in force, would judge nothing: no workload was found\n";
+        assert_eq!(table(&preview).lines().next(), judged.lines().next());
+        preview.policies.clear();
+        let text = table(&preview);
+        assert!(text.starts_with("no policy is in force, so nothing is denied; "), "{text}");
     }
 
     #[test]

@@ -1,10 +1,14 @@
 //! Previews for the formats' tests.
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::analysis::observed::{ObservedPolicy, ObservedReplica, ObservedReviews, ReviewCounts};
 use crate::analysis::preview::answer::{
     Change, ExemptionState, ExemptionUse, NamespaceChange, Pods, Preview, PreviewSummary,
-    PreviewViolation, PreviewWorkload, PreviewedPolicy, Standing, Verdict,
+    PreviewViolation, PreviewWorkload, PreviewedPolicy, Standing, Verdict, Versions,
 };
-use crate::api::{Classification, Severity};
+use crate::api::{Classification, EnforcementMode, Severity};
 use crate::findings::{Fault, FaultKind};
 
 fn violation(severity: Severity, path: &str, pods: Option<u64>) -> PreviewViolation {
@@ -42,6 +46,17 @@ fn standing(score: u8) -> Standing {
     Standing { score: Some(score), classification: Some(classification) }
 }
 
+fn policy(name: &str, mode: EnforcementMode, workloads: u64, pods: u64) -> PreviewedPolicy {
+    PreviewedPolicy {
+        policy: name.to_owned(),
+        replaces: false,
+        mode,
+        would_deny: workloads,
+        would_refuse_pods: pods,
+        grace_until: None,
+    }
+}
+
 /// A policy that nothing is compared with: a workload that is
 /// denied, pods that are older than their template, an exemption.
 pub(super) fn plain() -> Preview {
@@ -71,16 +86,12 @@ pub(super) fn plain() -> Preview {
         rules: vec!["forbidLatestTag".to_owned()],
         reason: "moves in June".to_owned(),
         owner: "team cart".to_owned(),
-        expires_at: end
-            .map(|it| k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(it.parse().unwrap())),
+        expires_at: end.map(|it| Time(it.parse().unwrap())),
         ends_within: None,
     };
     Preview {
-        policies: vec![PreviewedPolicy {
-            policy: "shop/baseline".to_owned(),
-            replaces: false,
-            grace_until: None,
-        }],
+        versions: Versions::Given,
+        policies: vec![policy("shop/baseline", EnforcementMode::Enforce, 1, 7)],
         summary: PreviewSummary {
             workloads: 3,
             denied: 1,
@@ -106,6 +117,7 @@ pub(super) fn plain() -> Preview {
                 change: Change { before: standing(85), after: standing(52) },
             },
         ],
+        observed: None,
         faults: Vec::new(),
         notes: Vec::new(),
     }
@@ -142,17 +154,15 @@ pub(super) fn nothing() -> Preview {
         message: "cannot be read in <shop>".to_owned(),
         kind: FaultKind::Cluster,
     };
-    let policy = |name: &str| PreviewedPolicy {
-        policy: name.to_owned(),
-        replaces: false,
-        grace_until: None,
-    };
+    let policy = |name: &str| policy(name, EnforcementMode::Enforce, 0, 0);
     Preview {
+        versions: Versions::Given,
         policies: vec![policy("a"), policy("b")],
         summary: PreviewSummary::default(),
         workloads: Vec::new(),
         exemptions: Vec::new(),
         namespaces: Vec::new(),
+        observed: None,
         faults: vec![fault],
         notes: Vec::new(),
     }
@@ -178,5 +188,50 @@ pub(super) fn awkward() -> Preview {
 pub(super) fn many(count: usize) -> Preview {
     let mut preview = plain();
     preview.workloads = (0..count).map(|number| workload(&format!("cart-{number}"))).collect();
+    preview
+}
+
+/// The policies in force in their modes, and their reviews. One replica does not answer.
+pub(super) fn in_force() -> Preview {
+    let mut preview = plain();
+    preview.versions = Versions::InForce;
+    preview.policies = vec![
+        policy("shop/baseline", EnforcementMode::Enforce, 1, 7),
+        policy("restricted", EnforcementMode::Audit, 3, 1),
+        policy("new", EnforcementMode::Warn, 0, 0),
+    ];
+    preview.exemptions.clear();
+    let replica = |pod: &str, since: Option<i64>, unread: Option<&str>| ObservedReplica {
+        pod: pod.to_owned(),
+        since: since.map(|it| Time(Timestamp::from_second(it).unwrap())),
+        unread: unread.map(str::to_owned),
+    };
+    let reviews = |policy: &str, denied, would_deny| ObservedPolicy {
+        policy: policy.to_owned(),
+        reviews: ReviewCounts { denied, would_deny },
+    };
+    preview.observe(ObservedReviews {
+        replicas: vec![
+            replica("podgate-a", Some(1_764_000_060), None),
+            replica("podgate-b", Some(1_764_000_000), None),
+            replica("podgate-c", None, Some("no answer within 10s")),
+        ],
+        policies: vec![
+            reviews("shop/baseline", 12, 0),
+            reviews("restricted", 0, 1041),
+            reviews("lab/other", 5, 5),
+        ],
+        unseen: None,
+    });
+    preview
+}
+
+/// The same where the user may not read the replicas.
+pub(super) fn unseen() -> Preview {
+    let mut preview = in_force();
+    preview.observe(ObservedReviews {
+        unseen: Some("this needs the permission to list pods in podgate-system".to_owned()),
+        ..ObservedReviews::default()
+    });
     preview
 }
