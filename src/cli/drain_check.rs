@@ -120,7 +120,7 @@ fn headline(check: &DrainCheck) -> String {
         format!("{} on {}", count(summary.pods, "pod"), count(check.nodes.len() as u64, "node"));
     let graced = match summary.graced {
         0 => String::new(),
-        graced => format!("; {graced} more after the policies' grace"),
+        graced => format!("; {graced} in grace would be after it ends"),
     };
     if summary.refused == 0 {
         return format!("none of {pods} would be refused if they were evicted now{graced}");
@@ -198,7 +198,12 @@ mod tests {
         insta::assert_snapshot!(table(&drained(Vec::new())), @r#"none of 12 pods on 2 nodes would be refused if they were evicted now"#);
         let mut graced = workload("web", 0, 4);
         graced.graced = 2;
-        insta::assert_snapshot!(table(&drained(vec![graced])), @"");
+        insta::assert_snapshot!(table(&drained(vec![graced])), @r#"
+        none of 12 pods on 2 nodes would be refused if they were evicted now; 2 in grace would be after it ends
+
+        NAMESPACE   WORKLOAD         PODS                  POLICY                      REASON
+        shop        Deployment/web   0 of 4 (2 in grace)   shop/baseline, restricted   spec.containers[0].image is "nginx" (no tag means :latest); give a version
+        "#);
         let odd = drained(vec![workload("a\u{1b}[2J", 1, 1)]);
         assert!(!table(&odd).contains('\u{1b}'));
     }
