@@ -119,7 +119,7 @@ fn old_pods_and_their_template_are_distinguished(cluster: &Cluster) {
     assert_eq!(
         found["policies"],
         json!([{
-            "policy": format!("{}/p", shop.name), "replaces": false, "mode": "enforce", "wouldDeny": 1, "wouldRefusePods": 2,
+            "policy": format!("{}/p", shop.name), "replaces": false, "mode": "enforce", "graceUntil": null, "wouldDeny": 1, "wouldRefusePods": 2,
         }])
     );
     let rolling = workload_in(&found, "Deployment", "rolling");
@@ -189,7 +189,7 @@ fn a_preview_is_compared_with_the_version_in_force(cluster: &Cluster) {
     // Without a policy, the one in force is judged as it is.
     let found = preview(cluster, "admin", &["-n", &shop.name, "-o", "json"], "").exits(1).json();
     let entry = json!({
-        "policy": format!("{}/p", shop.name), "replaces": false, "mode": "enforce", "wouldDeny": 2, "wouldRefusePods": 0,
+        "policy": format!("{}/p", shop.name), "replaces": false, "mode": "enforce", "graceUntil": null, "wouldDeny": 2, "wouldRefusePods": 0,
     });
     assert_eq!(found["policies"], json!([entry]));
     assert_eq!(
