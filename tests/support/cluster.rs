@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::binary::{self, Podgate};
-use super::control_plane::{ControlPlane, text};
+use super::control_plane::{ControlPlane, Options, text};
 use super::kubectl::Kubectl;
 use super::manifests::{pod, workload};
 use super::{eventually, review};
@@ -40,14 +40,19 @@ pub struct Cluster {
 
 impl Cluster {
     pub fn start() -> Self {
+        Self::start_with(Options::default(), &[])
+    }
+
+    /// The same on a control plane with these options, with more arguments for podgate.
+    pub fn start_with(options: Options, args: &[&str]) -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let plane = ControlPlane::start();
+        let plane = ControlPlane::start_with(options);
         let kubeconfig = plane.kubeconfig("admin");
         let admin = kubeconfig.to_str().unwrap();
         let installed = binary::run(&["crd", "install", "--kubeconfig", admin]);
         assert!(installed.status.success(), "{}", text(&installed.stderr));
         let cert_dir = kubeconfig.with_file_name("podgate-certs");
-        let args = ["--register", "--kubeconfig", admin];
+        let args = [&["--register", "--kubeconfig", admin], args].concat();
         let podgate = Podgate::serve_by(binary::as_in_the_chart(), &args, &cert_dir);
 
         let runtime = Runtime::new().unwrap();
@@ -248,7 +253,8 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    pub(super) fn new(message: String) -> Self {
+    /// From the API server's message, or what kubectl prints.
+    pub fn new(message: String) -> Self {
         let by_podgate = format!("admission webhook \"{VALIDATE_WEBHOOK}\" denied the request: ");
         assert!(message.contains(&by_podgate), "refused, but not by podgate: {message}");
         Self { message }

@@ -1,0 +1,209 @@
+//! Every node is drained, once in the grace of a policy and once after it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
+use super::controllers::run_now;
+use super::node::{self, NODES, Running, evict};
+use super::{ENDED, LASTS, enforce, named};
+use crate::support::audit;
+use crate::support::binary;
+use crate::support::cluster::{Cluster, Namespace};
+use crate::support::control_plane::seconds;
+use crate::support::eventually;
+use crate::support::manifests::probed_pod;
+use crate::support::ran::Ran;
+use crate::support::suite::{Trials, trials};
+
+pub const TRIALS: Trials<Cluster> = trials![
+    every_evicted_pod_comes_back_until_the_grace_ends_and_then_exactly_the_named_ones_do_not
+];
+
+/// How many workloads of each kind there are: 30. Half of them violate the policy.
+const WORKLOADS: [(Kind, usize); 7] = [
+    (Kind::Deployment, 6),
+    (Kind::StatefulSet, 4),
+    (Kind::DaemonSet, 4),
+    (Kind::ReplicaSet, 4),
+    (Kind::ReplicationController, 4),
+    (Kind::Job, 4),
+    (Kind::CronJob, 4),
+];
+const VIOLATING: &str = "bad";
+
+/// The pods of one workload. A Job has one: the Job controller waits ten seconds after the first lost pod, and twice as
+/// long after each further one.
+const fn pods_of(kind: Kind) -> usize {
+    match kind {
+        Kind::Deployment => 3,
+        Kind::DaemonSet => NODES.len(),
+        Kind::Job | Kind::CronJob => 1,
+        _ => 2,
+    }
+}
+
+/// A pod that violates the policy in one of several ways.
+fn violating(number: usize) -> Value {
+    let mut pod = probed_pod("nginx:1.29");
+    match number % 3 {
+        0 => pod["containers"][0]["image"] = json!("nginx"),
+        1 => pod["hostPID"] = json!(true),
+        _ => pod["containers"][0]["securityContext"] = json!({"privileged": true}),
+    }
+    pod
+}
+
+/// Creates the workloads. The pods of a CronJob are those of a run.
+fn workloads(shop: &Namespace<'_>) {
+    for (kind, count) in WORKLOADS {
+        for number in 0..count {
+            let (word, pod) = match number % 2 {
+                0 => ("good", probed_pod("nginx:1.29")),
+                _ => (VIOLATING, violating(number / 2)),
+            };
+            let name = format!("{}-{word}-{number}", kind.names().kind.to_lowercase());
+            let mut object = named(kind, &name, pod);
+            match kind {
+                Kind::DaemonSet | Kind::Job => {}
+                Kind::CronJob => object["spec"]["schedule"] = json!("0 0 1 1 *"),
+                _ => object["spec"]["replicas"] = json!(pods_of(kind)),
+            }
+            shop.create(&object).unwrap();
+            if kind == Kind::CronJob {
+                run_now(shop, &name);
+            }
+        }
+    }
+}
+
+/// How many pods each workload has.
+fn by_workload(pods: &[Running]) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for pod in pods {
+        *counts.entry(pod.workload.clone()).or_default() += 1;
+    }
+    counts
+}
+
+fn uids(pods: &[Running]) -> BTreeSet<&str> {
+    pods.iter().map(|it| it.uid.as_str()).collect()
+}
+
+/// Evicts every pod, node by node.
+fn drain(shop: &Namespace<'_>, pods: &[Running]) {
+    for node in NODES {
+        let on_node: Vec<_> = pods.iter().filter(|it| it.node == node).collect();
+        assert!(!on_node.is_empty(), "{node} has pods");
+        evict(shop, &on_node);
+    }
+}
+
+/// Runs `podgate drain-check --all` as jane.
+fn drain_check(cluster: &Cluster) -> Ran {
+    let kubeconfig = cluster.plane.kubeconfig("jane");
+    let args = ["drain-check", "--all", "-o", "json", "--kubeconfig"];
+    Ran::of(&binary::run(&[&args[..], &[kubeconfig.to_str().unwrap()]].concat()))
+}
+
+/// Lets jane read what `drain-check` reads, and nothing else.
+fn let_jane_read(cluster: &Cluster) {
+    let rules = json!([
+        {"apiGroups": [""], "resources": ["nodes", "namespaces", "pods", "replicationcontrollers"], "verbs": ["get", "list"]},
+        {"apiGroups": ["apps"], "resources": ["replicasets", "statefulsets", "daemonsets"], "verbs": ["get", "list"]},
+        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list"]},
+        {"apiGroups": ["devops.stochastic.io"], "resources": ["*"], "verbs": ["get", "list"]},
+    ]);
+    let rbac = "rbac.authorization.k8s.io";
+    let metadata = json!({"name": "drain-check"});
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": metadata, "rules": rules},
+        {"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRoleBinding", "metadata": metadata,
+            "subjects": [{"kind": "User", "name": "jane", "apiGroup": rbac}],
+            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "drain-check"}},
+    ]});
+    cluster.plane.kubectl(&["create", "-f", "-"]).given(&list).ok();
+    let may = ["auth", "can-i", "list", "jobs", "--as=jane", "--all-namespaces"];
+    eventually("jane's role", || cluster.plane.kubectl(&may).result());
+}
+
+/// The workloads of a check with this number of pods, which is not 0, by its field.
+fn named_by(check: &Value, field: &str) -> BTreeMap<String, usize> {
+    let count = |it: &Value| usize::try_from(it[field].as_u64().unwrap()).unwrap();
+    let name =
+        |it: &Value| format!("{}/{}", it["kind"].as_str().unwrap(), it["name"].as_str().unwrap());
+    let workloads = check["workloads"].as_array().unwrap().iter();
+    workloads.map(|it| (name(it), count(it))).filter(|(_, count)| *count > 0).collect()
+}
+
+/// The controllers that the real API server refused a pod, because of podgate.
+fn refused_controllers(shop: &Namespace<'_>) -> BTreeSet<String> {
+    let list = shop.cluster.get(&format!("/api/v1/namespaces/{}/events", shop.name));
+    let events =
+        list["items"].as_array().unwrap().iter().filter(|it| it["reason"] == "FailedCreate");
+    let told = |event: &Value| {
+        let (message, about) = (event["message"].as_str().unwrap(), &event["involvedObject"]);
+        assert!(message.contains("podgate") && message.contains("denied the request"), "{message}");
+        format!("{}/{}", about["kind"].as_str().unwrap(), about["name"].as_str().unwrap())
+    };
+    events.map(told).collect()
+}
+
+fn every_evicted_pod_comes_back_until_the_grace_ends_and_then_exactly_the_named_ones_do_not(
+    cluster: &Cluster,
+) {
+    let_jane_read(cluster);
+    let shop = cluster.namespace("drained");
+    workloads(&shop);
+    let wanted: usize = WORKLOADS.iter().map(|(kind, count)| pods_of(*kind) * count).sum();
+    let first = node::until(&shop, "the pods of all workloads", |pods| pods.len() == wanted);
+    let all = by_workload(&first);
+    assert_eq!(all.len(), 30);
+    let is_violating = |name: &str| name.contains("-bad-");
+    let mut violating = all.clone();
+    violating.retain(|name, _| is_violating(name));
+    assert_eq!(violating.len(), 15);
+
+    let rules = json!({"podSecurity": "baseline"});
+    enforce(&shop, &rules, LASTS);
+    let check = drain_check(cluster).exits(0).json();
+    assert_eq!(named_by(&check, "refused"), BTreeMap::new());
+    assert_eq!(named_by(&check, "graced"), violating);
+    assert_eq!(named_by(&check, "replicas"), violating);
+    assert_eq!(check["nodes"], json!(NODES));
+    assert_eq!(check["summary"]["pods"], wanted);
+    drain(&shop, &first);
+    let is_new = |pods: &[Running]| uids(pods).is_disjoint(&uids(&first));
+    let (second, after) = eventually("every pod to be back", || {
+        let pods = node::running(&shop);
+        if is_new(&pods) && by_workload(&pods) == all { Ok(pods) } else { Err(format!("{pods:?}")) }
+    });
+    println!("{} evicted pods were back after {}", first.len(), seconds(after));
+    assert_eq!(refused_controllers(&shop), BTreeSet::new());
+
+    enforce(&shop, &rules, ENDED);
+    let check = drain_check(cluster).exits(1).json();
+    assert_eq!(named_by(&check, "refused"), violating);
+    assert_eq!(named_by(&check, "graced"), BTreeMap::new());
+    assert_eq!(check["summary"]["lost"], violating.len());
+    drain(&shop, &second);
+    let is_bad = |it: &&Running| is_violating(&it.workload);
+    let expected: BTreeSet<_> =
+        second.iter().filter(is_bad).map(|it| it.controller.clone()).collect();
+    let mut others = all.clone();
+    others.retain(|name, _| !is_violating(name));
+    let ((), after) = eventually("all others to be back, and the named ones to be refused", || {
+        let pods = node::running(&shop);
+        let refused = refused_controllers(&shop);
+        let done = by_workload(&pods) == others && refused == expected;
+        if done { Ok(()) } else { Err(format!("refused: {refused:?}; {pods:?}")) }
+    });
+    println!("all others were back after {}", seconds(after));
+
+    let asked = cluster.plane.requests();
+    let of_jane: Vec<_> = asked.iter().filter(|it| audit::user(it) == "jane").collect();
+    assert!(!of_jane.is_empty());
+    let written: Vec<_> = of_jane.into_iter().filter(|it| audit::is_write(it)).collect();
+    assert!(written.is_empty(), "drain-check wrote: {written:?}");
+}
