@@ -1,8 +1,6 @@
 //! Part of `make test`: `podgate policy preview` on a real control plane, beside the webhook whose verdicts it
 //! predicts.
 
-mod mixed;
-
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -15,10 +13,10 @@ use serde_json::{Value, json};
 use crate::support::binary;
 use crate::support::cluster::{Cluster, Namespace};
 use crate::support::control_plane::seconds;
-use crate::support::eventually;
 use crate::support::manifests::{pod, probed_pod, workload};
 use crate::support::ran::Ran;
 use crate::support::suite::{Suite, Trials, World, trials};
+use crate::support::{eventually, mixed};
 
 pub fn suite() -> Suite {
     Suite::in_order().sharing(&World::new(Cluster::start), TRIALS)

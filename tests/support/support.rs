@@ -20,6 +20,7 @@ pub mod foreign;
 pub mod kubectl;
 pub mod load;
 pub mod manifests;
+pub mod mixed;
 pub mod ports;
 pub mod proxy;
 pub mod ran;

@@ -14,6 +14,7 @@ use crate::support::suite::{Trials, trials};
 use crate::support::wire::{Run, Write};
 
 pub const TRIALS: Trials<Cluster> = trials![
+    a_grace_ends_by_the_clock,
     a_cron_job_runs_until_the_grace_ends,
     an_orphan_is_adopted_and_its_successor_is_judged,
     a_job_that_another_controller_manages_gets_pods_from_an_added_user_only,
@@ -25,6 +26,37 @@ pub fn run_now(shop: &Namespace<'_>, cron_job: &str) {
     let status = json!({"status": {"lastScheduleTime": format!("{long_ago:.0}")}});
     let at = format!("{cron_job}/status");
     shop.write(Run::Real, Write::MergePatch, Kind::CronJob, &at, &status).object();
+}
+
+fn a_grace_ends_by_the_clock(cluster: &Cluster) {
+    let shop = cluster.namespace("clock");
+    shop.create(&named(Kind::ReplicaSet, "web", pod("nginx"))).unwrap();
+    let first = node::until(&shop, "the pod", |pods| pods.len() == 1);
+    enforce(&shop, &json!({}), LASTS);
+    let end = Timestamp::now() + SignedDuration::from_secs(8);
+    let end = format!("{end:.0}");
+    let own = ["devopspolicy", "own"];
+    let spec = json!({"spec": {"graceUntil": end}}).to_string();
+    shop.kubectl(&[&["patch"], &own[..], &["--type=merge", "-p", &spec]].concat()).ok();
+    let grace = |state: &str| {
+        eventually(state, || {
+            let policy = shop.kubectl(&[&["get", "-o", "json"], &own[..]].concat()).json();
+            let grace = policy["status"]["grace"].clone();
+            let found = grace == json!({"until": end, "state": state});
+            if found { Ok(()) } else { Err(policy["status"].to_string()) }
+        });
+    };
+    grace("Active");
+    evict(&shop, &[&first[0]]);
+    let second = node::until(&shop, "the pod to be back", |pods| pods.len() == 1);
+    grace("Ended");
+    evict(&shop, &[&second[0]]);
+    let path = format!("namespaces/{}/pods", shop.name);
+    eventually("the refusal of the pod", || {
+        let refused = refused(cluster, &account("replicaset-controller"), &path);
+        if refused > 0 { Ok(()) } else { Err("it was not refused".to_owned()) }
+    });
+    assert!(node::running(&shop).is_empty());
 }
 
 fn a_cron_job_runs_until_the_grace_ends(cluster: &Cluster) {

@@ -47,12 +47,28 @@ const fn pods_of(kind: Kind) -> usize {
 /// A pod that violates the policy in one of several ways.
 fn violating(number: usize) -> Value {
     let mut pod = probed_pod("nginx:1.29");
-    match number % 3 {
+    match number % 4 {
         0 => pod["containers"][0]["image"] = json!("nginx"),
         1 => pod["hostPID"] = json!(true),
-        _ => pod["containers"][0]["securityContext"] = json!({"privileged": true}),
+        2 => pod["containers"][0]["securityContext"] = json!({"privileged": true}),
+        _ => pod["containers"]
+            .as_array_mut()
+            .unwrap()
+            .push(json!({"name": "legacy", "image": "nginx:1.29"})),
     }
     pod
+}
+
+/// The rules beside `forbidLatestTag`. No pod has resources: the policy completes them.
+fn rules() -> Value {
+    json!({
+        "podSecurity": "baseline",
+        "requireResourceRequests": ["cpu"], "defaultResources": {"cpuRequest": "1m"}, "mutate": true,
+        "validations": [{
+            "name": "no-legacy", "expression": "object.spec.containers.all(c, c.name != 'legacy')",
+            "message": "legacy is replaced",
+        }],
+    })
 }
 
 /// Creates the workloads. The pods of a CronJob are those of a run.
@@ -165,8 +181,7 @@ fn every_evicted_pod_comes_back_until_the_grace_ends_and_then_exactly_the_named_
     violating.retain(|name, _| is_violating(name));
     assert_eq!(violating.len(), 15);
 
-    let rules = json!({"podSecurity": "baseline"});
-    enforce(&shop, &rules, LASTS);
+    enforce(&shop, &rules(), LASTS);
     let check = drain_check(cluster).exits(0).json();
     assert_eq!(named_by(&check, "refused"), BTreeMap::new());
     assert_eq!(named_by(&check, "graced"), violating);
@@ -182,7 +197,7 @@ fn every_evicted_pod_comes_back_until_the_grace_ends_and_then_exactly_the_named_
     println!("{} evicted pods were back after {}", first.len(), seconds(after));
     assert_eq!(refused_controllers(&shop), BTreeSet::new());
 
-    enforce(&shop, &rules, ENDED);
+    enforce(&shop, &rules(), ENDED);
     let check = drain_check(cluster).exits(1).json();
     assert_eq!(named_by(&check, "refused"), violating);
     assert_eq!(named_by(&check, "graced"), BTreeMap::new());

@@ -3,7 +3,7 @@
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
-use crate::support::manifests::workload;
+use super::manifests::workload;
 
 /// The node that some pods are bound to.
 pub const NODE: &str = "mixed";
