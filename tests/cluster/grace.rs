@@ -1,10 +1,12 @@
 //! Part of `make test`: a policy that enforces after a grace (`spec.graceUntil`), with the real controllers and the real
 //! scheduler. There is no kubelet; [`node`] stands in for it.
 
+mod checked;
 mod controllers;
 mod drained;
 mod node;
 mod revisions;
+mod rollouts;
 mod templates;
 mod tenants;
 
@@ -23,6 +25,7 @@ pub fn suite() -> Suite {
     let cluster = World::new(start);
     Suite::in_order()
         .sharing(&cluster, drained::TRIALS)
+        .sharing(&cluster, rollouts::TRIALS)
         .sharing(&cluster, tenants::TRIALS)
         .sharing(&cluster, templates::TRIALS)
         .sharing(&cluster, controllers::TRIALS)
@@ -40,6 +43,7 @@ fn start() -> Cluster {
     let options = Options { audit: Some(audit::POLICY), scheduler: true, ..Options::default() };
     let cluster = Cluster::start_with(options, &["--controller-user", QUEUE]);
     node::create(&cluster);
+    checked::let_jane_read(&cluster);
     cluster
 }
 

@@ -1,5 +1,5 @@
 //! The pods of a StatefulSet that its update strategy keeps at the old revision. The StatefulSet controller makes those
-//! below the partition again as they were: `isCurrentRevisionNeeded` in
+//! below the partition again as they were: `newVersionedStatefulSetPod` in
 //! `pkg/controller/statefulset/stateful_set_utils.go` of Kubernetes.
 
 use serde::Deserialize;

@@ -33,30 +33,24 @@ fn a_grace_ends_by_the_clock(cluster: &Cluster) {
     shop.create(&named(Kind::ReplicaSet, "web", pod("nginx"))).unwrap();
     let first = node::until(&shop, "the pod", |pods| pods.len() == 1);
     enforce(&shop, &json!({}), LASTS);
-    let end = Timestamp::now() + SignedDuration::from_secs(8);
+    evict(&shop, &[&first[0]]);
+    let second = node::until(&shop, "the pod to be back", |pods| pods.len() == 1);
+    let end = Timestamp::now() + SignedDuration::from_secs(3);
     let end = format!("{end:.0}");
     let own = ["devopspolicy", "own"];
     let spec = json!({"spec": {"graceUntil": end}}).to_string();
     shop.kubectl(&[&["patch"], &own[..], &["--type=merge", "-p", &spec]].concat()).ok();
-    let grace = |state: &str| {
-        eventually(state, || {
-            let policy = shop.kubectl(&[&["get", "-o", "json"], &own[..]].concat()).json();
-            let grace = policy["status"]["grace"].clone();
-            let found = grace == json!({"until": end, "state": state});
-            if found { Ok(()) } else { Err(policy["status"].to_string()) }
-        });
-    };
-    grace("Active");
-    evict(&shop, &[&first[0]]);
-    let second = node::until(&shop, "the pod to be back", |pods| pods.len() == 1);
-    grace("Ended");
+    eventually("the status to tell the end", || {
+        let policy = shop.kubectl(&[&["get", "-o", "json"], &own[..]].concat()).json();
+        let ended = policy["status"]["grace"] == json!({"until": end, "state": "Ended"});
+        if ended { Ok(()) } else { Err(policy["status"].to_string()) }
+    });
     evict(&shop, &[&second[0]]);
     let path = format!("namespaces/{}/pods", shop.name);
-    eventually("the refusal of the pod", || {
-        let refused = refused(cluster, &account("replicaset-controller"), &path);
-        if refused > 0 { Ok(()) } else { Err("it was not refused".to_owned()) }
+    let user = account("replicaset-controller");
+    node::until(&shop, "the refusal of the pod", |pods| {
+        pods.is_empty() && refused(cluster, &user, &path) > 0
     });
-    assert!(node::running(&shop).is_empty());
 }
 
 fn a_cron_job_runs_until_the_grace_ends(cluster: &Cluster) {

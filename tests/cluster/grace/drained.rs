@@ -5,16 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
+use super::checked::{drain_check, named_by, refused_controllers};
 use super::controllers::run_now;
 use super::node::{self, NODES, Running, evict};
 use super::{ENDED, LASTS, enforce, named};
 use crate::support::audit;
-use crate::support::binary;
 use crate::support::cluster::{Cluster, Namespace};
 use crate::support::control_plane::seconds;
 use crate::support::eventually;
 use crate::support::manifests::probed_pod;
-use crate::support::ran::Ran;
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Cluster> = trials![
@@ -73,11 +72,14 @@ fn rules() -> Value {
 
 /// Creates the workloads. The pods of a CronJob are those of a run.
 fn workloads(shop: &Namespace<'_>) {
+    let mut bad = 0;
     for (kind, count) in WORKLOADS {
         for number in 0..count {
-            let (word, pod) = match number % 2 {
-                0 => ("good", probed_pod("nginx:1.29")),
-                _ => (VIOLATING, violating(number / 2)),
+            let (word, pod) = if number % 2 == 0 {
+                ("good", probed_pod("nginx:1.29"))
+            } else {
+                bad += 1;
+                (VIOLATING, violating(bad))
             };
             let name = format!("{}-{word}-{number}", kind.names().kind.to_lowercase());
             let mut object = named(kind, &name, pod);
@@ -116,76 +118,29 @@ fn drain(shop: &Namespace<'_>, pods: &[Running]) {
     }
 }
 
-/// Runs `podgate drain-check --all` as jane.
-fn drain_check(cluster: &Cluster) -> Ran {
-    let kubeconfig = cluster.plane.kubeconfig("jane");
-    let args = ["drain-check", "--all", "-o", "json", "--kubeconfig"];
-    Ran::of(&binary::run(&[&args[..], &[kubeconfig.to_str().unwrap()]].concat()))
-}
-
-/// Lets jane read what `drain-check` reads, and nothing else.
-fn let_jane_read(cluster: &Cluster) {
-    let rules = json!([
-        {"apiGroups": [""], "resources": ["nodes", "namespaces", "pods", "replicationcontrollers"], "verbs": ["get", "list"]},
-        {"apiGroups": ["apps"], "resources": ["replicasets", "statefulsets", "daemonsets"], "verbs": ["get", "list"]},
-        {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get", "list"]},
-        {"apiGroups": ["devops.stochastic.io"], "resources": ["*"], "verbs": ["get", "list"]},
-    ]);
-    let rbac = "rbac.authorization.k8s.io";
-    let metadata = json!({"name": "drain-check"});
-    let list = json!({"apiVersion": "v1", "kind": "List", "items": [
-        {"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRole", "metadata": metadata, "rules": rules},
-        {"apiVersion": format!("{rbac}/v1"), "kind": "ClusterRoleBinding", "metadata": metadata,
-            "subjects": [{"kind": "User", "name": "jane", "apiGroup": rbac}],
-            "roleRef": {"apiGroup": rbac, "kind": "ClusterRole", "name": "drain-check"}},
-    ]});
-    cluster.plane.kubectl(&["create", "-f", "-"]).given(&list).ok();
-    let may = ["auth", "can-i", "list", "jobs", "--as=jane", "--all-namespaces"];
-    eventually("jane's role", || cluster.plane.kubectl(&may).result());
-}
-
-/// The workloads of a check with this number of pods, which is not 0, by its field.
-fn named_by(check: &Value, field: &str) -> BTreeMap<String, usize> {
-    let count = |it: &Value| usize::try_from(it[field].as_u64().unwrap()).unwrap();
-    let name =
-        |it: &Value| format!("{}/{}", it["kind"].as_str().unwrap(), it["name"].as_str().unwrap());
-    let workloads = check["workloads"].as_array().unwrap().iter();
-    workloads.map(|it| (name(it), count(it))).filter(|(_, count)| *count > 0).collect()
-}
-
-/// The controllers that the real API server refused a pod, because of podgate.
-fn refused_controllers(shop: &Namespace<'_>) -> BTreeSet<String> {
-    let list = shop.cluster.get(&format!("/api/v1/namespaces/{}/events", shop.name));
-    let events =
-        list["items"].as_array().unwrap().iter().filter(|it| it["reason"] == "FailedCreate");
-    let told = |event: &Value| {
-        let (message, about) = (event["message"].as_str().unwrap(), &event["involvedObject"]);
-        assert!(message.contains("podgate") && message.contains("denied the request"), "{message}");
-        format!("{}/{}", about["kind"].as_str().unwrap(), about["name"].as_str().unwrap())
-    };
-    events.map(told).collect()
+fn refused_by_status(shop: &Namespace<'_>) -> Value {
+    shop.kubectl(&["get", "devopspolicy", "own", "-o", "json"]).json()["status"]["refused"].take()
 }
 
 fn every_evicted_pod_comes_back_until_the_grace_ends_and_then_exactly_the_named_ones_do_not(
     cluster: &Cluster,
 ) {
-    let_jane_read(cluster);
     let shop = cluster.namespace("drained");
     workloads(&shop);
     let wanted: usize = WORKLOADS.iter().map(|(kind, count)| pods_of(*kind) * count).sum();
     let first = node::until(&shop, "the pods of all workloads", |pods| pods.len() == wanted);
     let all = by_workload(&first);
     assert_eq!(all.len(), 30);
-    let is_violating = |name: &str| name.contains("-bad-");
+    let is_violating = |name: &str| name.contains(&format!("-{VIOLATING}-"));
     let mut violating = all.clone();
     violating.retain(|name, _| is_violating(name));
     assert_eq!(violating.len(), 15);
 
     enforce(&shop, &rules(), LASTS);
     let check = drain_check(cluster).exits(0).json();
-    assert_eq!(named_by(&check, "refused"), BTreeMap::new());
-    assert_eq!(named_by(&check, "graced"), violating);
-    assert_eq!(named_by(&check, "replicas"), violating);
+    assert_eq!(named_by(&check, &shop, "refused"), BTreeMap::new());
+    assert_eq!(named_by(&check, &shop, "graced"), violating);
+    assert_eq!(named_by(&check, &shop, "replicas"), violating);
     assert_eq!(check["nodes"], json!(NODES));
     assert_eq!(check["summary"]["pods"], wanted);
     drain(&shop, &first);
@@ -196,11 +151,12 @@ fn every_evicted_pod_comes_back_until_the_grace_ends_and_then_exactly_the_named_
     });
     println!("{} evicted pods were back after {}", first.len(), seconds(after));
     assert_eq!(refused_controllers(&shop), BTreeSet::new());
+    assert_eq!(refused_by_status(&shop), Value::Null);
 
     enforce(&shop, &rules(), ENDED);
     let check = drain_check(cluster).exits(1).json();
-    assert_eq!(named_by(&check, "refused"), violating);
-    assert_eq!(named_by(&check, "graced"), BTreeMap::new());
+    assert_eq!(named_by(&check, &shop, "refused"), violating);
+    assert_eq!(named_by(&check, &shop, "graced"), BTreeMap::new());
     assert_eq!(check["summary"]["lost"], violating.len());
     drain(&shop, &second);
     let is_bad = |it: &&Running| is_violating(&it.workload);
@@ -215,6 +171,11 @@ fn every_evicted_pod_comes_back_until_the_grace_ends_and_then_exactly_the_named_
         if done { Ok(()) } else { Err(format!("refused: {refused:?}; {pods:?}")) }
     });
     println!("all others were back after {}", seconds(after));
+    let ((), after) = eventually("the status to count them", || match refused_by_status(&shop) {
+        json if json["workloads"] == violating.len() => Ok(()),
+        json => Err(json.to_string()),
+    });
+    println!("the status counts them after {}", seconds(after));
 
     let asked = cluster.plane.requests();
     let of_jane: Vec<_> = asked.iter().filter(|it| audit::user(it) == "jane").collect();

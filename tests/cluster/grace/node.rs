@@ -106,17 +106,13 @@ pub fn until(
     pods
 }
 
-/// Evicts pods, as `kubectl drain` does, without waiting for their containers.
+/// Evicts pods, as `kubectl drain` does. They go with the next turn of the kubelets.
 pub fn evict(shop: &Namespace<'_>, pods: &[&Running]) {
     let api: Api<Pod> = Api::namespaced(shop.cluster.client.clone(), &shop.name);
-    let at_once = EvictParams {
-        delete_options: Some(DeleteParams::default().grace_period(0)),
-        ..EvictParams::default()
-    };
     let evictions = stream::iter(pods).for_each_concurrent(AT_A_TIME, |pod| {
-        let (api, at_once) = (api.clone(), &at_once);
+        let api = api.clone();
         async move {
-            let evicted = api.evict(&pod.name, at_once).await;
+            let evicted = api.evict(&pod.name, &EvictParams::default()).await;
             evicted.unwrap_or_else(|error| panic!("{} cannot be evicted: {error}", pod.name));
         }
     });
