@@ -128,7 +128,13 @@ impl<'n, 'c> Tenant<'n, 'c> {
 
     /// Creates an object.
     fn create(&self, object: &Value) -> Result<String, String> {
-        let create = self.shop.kubectl(&["create", "-f", "-"]).by(self.kubeconfig.clone());
+        self.create_as(&[], object)
+    }
+
+    /// The same with arguments, such as the user to act as.
+    fn create_as(&self, args: &[&str], object: &Value) -> Result<String, String> {
+        let args = [&["create", "-f", "-"], args].concat();
+        let create = self.shop.kubectl(&args).by(self.kubeconfig.clone());
         let (done, output) = create.given(object).output();
         if done { Ok(output) } else { Err(output) }
     }

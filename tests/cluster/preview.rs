@@ -1,6 +1,8 @@
 //! Part of `make test`: `podgate policy preview` on a real control plane, beside the webhook whose verdicts it
 //! predicts.
 
+mod observed;
+
 use std::collections::BTreeSet;
 use std::time::Instant;
 
@@ -28,6 +30,7 @@ const TRIALS: Trials<Cluster> = trials![
     exemptions_are_used_unused_and_expired,
     unreadable_objects_are_reported_and_the_rest_is_previewed,
     bad_input_is_refused,
+    observed::the_api_servers_reason_why_a_replica_was_not_seen_is_one_line,
     // Last, since its policy is in force everywhere.
     restricted_denies_what_the_preview_names,
 ];

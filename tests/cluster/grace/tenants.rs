@@ -12,6 +12,7 @@ use crate::support::suite::{Trials, trials};
 pub const TRIALS: Trials<Cluster> = trials![
     a_tenants_new_violations_are_denied_under_grace,
     a_tenant_who_names_a_controlling_owner_is_denied_under_grace,
+    a_tenant_whose_user_is_named_like_a_controller_is_denied_under_grace,
     an_end_that_no_clock_reaches_is_refused,
 ];
 
@@ -85,6 +86,25 @@ fn a_tenant_who_names_a_controlling_owner_is_denied_under_grace(cluster: &Cluste
         // The reference alone is no reason.
         shop.accepts(&owned(probed_pod("nginx:1.29")));
     }
+}
+
+/// A tenant has service accounts of any name, and acts as each of them.
+fn a_tenant_whose_user_is_named_like_a_controller_is_denied_under_grace(cluster: &Cluster) {
+    let shop = cluster.namespace("named");
+    let old = shop.create(&named(Kind::ReplicaSet, "old", pod("nginx"))).unwrap();
+    enforce(&shop, &json!({}), LASTS);
+    let tina = Tenant::of(&shop);
+    let name = "replicaset-controller";
+    tina.kubectl(&["create", "serviceaccount", name]).unwrap();
+    let account = format!("--serviceaccount={}:{name}", shop.name);
+    tina.kubectl(&["create", "rolebinding", name, "--clusterrole=edit", &account]).unwrap();
+    let user = format!("--as=system:serviceaccount:{}:{name}", shop.name);
+    let may = ["auth", "can-i", "create", "pods", &user];
+    eventually("the account's role", || shop.kubectl(&may).result());
+    let mut copy = named(Kind::Pod, "old-1", pod("nginx"));
+    let uid = old.metadata.uid.unwrap();
+    copy["metadata"]["ownerReferences"] = json!([owner(Kind::ReplicaSet, "old", &uid)]);
+    denied(tina.create_as(&[&user], &copy)).because(&["image is \"nginx\""]);
 }
 
 fn an_end_that_no_clock_reaches_is_refused(cluster: &Cluster) {
