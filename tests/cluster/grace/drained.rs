@@ -10,10 +10,12 @@ use super::controllers::run_now;
 use super::node::{self, NODES, Running, evict};
 use super::{ENDED, LASTS, enforce, named};
 use crate::support::audit;
+use crate::support::binary;
 use crate::support::cluster::{Cluster, Namespace};
 use crate::support::control_plane::seconds;
 use crate::support::eventually;
 use crate::support::manifests::probed_pod;
+use crate::support::ran::Ran;
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Cluster> = trials![
@@ -118,6 +120,15 @@ fn drain(shop: &Namespace<'_>, pods: &[Running]) {
     }
 }
 
+/// The pods that `podgate policy preview` says are refused, and those that only the grace admits.
+fn previewed(shop: &Namespace<'_>) -> [u64; 2] {
+    let kubeconfig = shop.cluster.plane.kubeconfig("admin");
+    let args = ["policy", "preview", "-n", &shop.name, "-o", "json", "--fail-on", "never"];
+    let args = [&args[..], &["--kubeconfig", kubeconfig.to_str().unwrap()]].concat();
+    let summary = Ran::of(&binary::run(&args)).exits(0).json()["summary"].take();
+    ["refusedPods", "gracedPods"].map(|it| summary[it].as_u64().unwrap())
+}
+
 fn refused_by_status(shop: &Namespace<'_>) -> Value {
     shop.kubectl(&["get", "devopspolicy", "own", "-o", "json"]).json()["status"]["refused"].take()
 }
@@ -143,6 +154,8 @@ fn every_evicted_pod_comes_back_until_the_grace_ends_and_then_exactly_the_named_
     assert_eq!(named_by(&check, &shop, "replicas"), violating);
     assert_eq!(check["nodes"], json!(NODES));
     assert_eq!(check["summary"]["pods"], wanted);
+    let bad_pods = violating.values().sum::<usize>() as u64;
+    assert_eq!(previewed(&shop), [0, bad_pods]);
     drain(&shop, &first);
     let is_new = |pods: &[Running]| uids(pods).is_disjoint(&uids(&first));
     let (second, after) = eventually("every pod to be back", || {
@@ -158,6 +171,7 @@ fn every_evicted_pod_comes_back_until_the_grace_ends_and_then_exactly_the_named_
     assert_eq!(named_by(&check, &shop, "refused"), violating);
     assert_eq!(named_by(&check, &shop, "graced"), BTreeMap::new());
     assert_eq!(check["summary"]["lost"], violating.len());
+    assert_eq!(previewed(&shop), [bad_pods, 0]);
     drain(&shop, &second);
     let is_bad = |it: &&Running| is_violating(&it.workload);
     let expected: BTreeSet<_> =
