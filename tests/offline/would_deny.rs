@@ -53,7 +53,7 @@ fn reviews() -> Vec<Value> {
                 "uid": "u", "controller": true,
             }]);
         }
-        let mut review = if number % 3 == 0 {
+        let mut review = if number.is_multiple_of(3) {
             let mut old = objects[number + Kind::ALL.len()].1.clone();
             old["metadata"] = object["metadata"].clone();
             review::update("shop", &old, &object)
