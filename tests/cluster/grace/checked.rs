@@ -8,11 +8,11 @@ use crate::support::cluster::{Cluster, Namespace};
 use crate::support::ran::Ran;
 use crate::support::{binary, eventually};
 
-/// Runs `podgate drain-check --all` as jane.
-pub fn drain_check(cluster: &Cluster) -> Ran {
+/// Runs `podgate drain-check` on these nodes as jane.
+pub fn drain_check(cluster: &Cluster, nodes: &str) -> Ran {
     let kubeconfig = cluster.plane.kubeconfig("jane");
-    let args = ["drain-check", "--all", "-o", "json", "--kubeconfig"];
-    Ran::of(&binary::run(&[&args[..], &[kubeconfig.to_str().unwrap()]].concat()))
+    let args = ["drain-check", nodes, "-o", "json", "--kubeconfig", kubeconfig.to_str().unwrap()];
+    Ran::of(&binary::run(&args))
 }
 
 /// Lets jane read what `drain-check` reads, and nothing else.

@@ -148,7 +148,7 @@ fn every_evicted_pod_comes_back_until_the_grace_ends_and_then_exactly_the_named_
     assert_eq!(violating.len(), 15);
 
     enforce(&shop, &rules(), LASTS);
-    let check = drain_check(cluster).exits(0).json();
+    let check = drain_check(cluster, "--all").exits(0).json();
     assert_eq!(named_by(&check, &shop, "refused"), BTreeMap::new());
     assert_eq!(named_by(&check, &shop, "graced"), violating);
     assert_eq!(named_by(&check, &shop, "replicas"), violating);
@@ -167,10 +167,17 @@ fn every_evicted_pod_comes_back_until_the_grace_ends_and_then_exactly_the_named_
     assert_eq!(refused_by_status(&shop), Value::Null);
 
     enforce(&shop, &rules(), ENDED);
-    let check = drain_check(cluster).exits(1).json();
+    let check = drain_check(cluster, "--all").exits(1).json();
     assert_eq!(named_by(&check, &shop, "refused"), violating);
     assert_eq!(named_by(&check, &shop, "graced"), BTreeMap::new());
     assert_eq!(check["summary"]["lost"], violating.len());
+    for node in NODES {
+        let there: Vec<_> = second.iter().filter(|it| it.node == node).cloned().collect();
+        let mut expected = by_workload(&there);
+        expected.retain(|name, _| is_violating(name));
+        let check = drain_check(cluster, node).exits(1).json();
+        assert_eq!(named_by(&check, &shop, "refused"), expected, "{node}");
+    }
     assert_eq!(previewed(&shop), [bad_pods, 0]);
     drain(&shop, &second);
     let is_bad = |it: &&Running| is_violating(&it.workload);

@@ -53,7 +53,7 @@ fn in_the_middle_of_rollouts_the_pods_that_are_named_are_refused_and_the_others_
         });
     }
     enforce(&shop, &json!({}), ENDED);
-    let check = drain_check(cluster).exits(1).json();
+    let check = drain_check(cluster, "--all").exits(1).json();
     let of = |counts: [usize; 3]| -> BTreeMap<_, _> {
         let names = ["Deployment/web", "StatefulSet/broken", "StatefulSet/mended"];
         names.map(str::to_owned).into_iter().zip(counts).collect()
