@@ -7,11 +7,12 @@ use super::node::{self, Running};
 use super::{ENDED, LASTS, Tenant, account, denied, enforce, named, refused};
 use crate::support::cluster::{Cluster, Namespace};
 use crate::support::eventually;
-use crate::support::manifests::pod;
+use crate::support::manifests::{in_pod, pod, workload};
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Cluster> = trials![
     an_old_violator_is_restarted_and_updated_until_the_grace_ends,
+    the_templates_of_every_kind_keep_what_they_violate_and_take_nothing_new,
     a_rollback_by_the_deployment_controller_brings_no_violation_back,
 ];
 
@@ -86,6 +87,36 @@ fn replaced(shop: &Namespace<'_>, old: &[Running], image: &str) -> Vec<Running> 
         let is_new = |pod: &Running| old.iter().all(|it| it.uid != pod.uid) && pod.image == image;
         pods.len() == old.len() && pods.iter().all(is_new)
     })
+}
+
+fn the_templates_of_every_kind_keep_what_they_violate_and_take_nothing_new(cluster: &Cluster) {
+    let shop = cluster.namespace("templates");
+    // The template of a Job cannot be changed.
+    let kinds = Kind::ALL.into_iter().filter(|kind| !matches!(kind, Kind::Pod | Kind::Job));
+    let kinds: Vec<_> = kinds.collect();
+    for kind in &kinds {
+        shop.create(&workload(*kind, pod("nginx:1.28"))).unwrap();
+    }
+    let patched = |kind: Kind, container: Value| {
+        shop.patch(kind, "web", &in_pod(kind, json!({"spec": {"containers": [container]}})))
+    };
+    // A run of a CronJob needs no probes.
+    let limits = json!({"requireResourceLimits": ["memory"]});
+    enforce(&shop, &limits, LASTS);
+    for kind in &kinds {
+        patched(*kind, json!({"name": "web", "image": "nginx:1.29"})).unwrap();
+        let another = json!({"name": "other", "image": "nginx:1.29"});
+        let denied = patched(*kind, another).unwrap_err().because(&["breaks 1 rule", "\"other\""]);
+        assert!(!denied.message.contains("\"web\""), "{}", denied.message);
+        let worse = json!({"name": "web", "image": "nginx"});
+        patched(*kind, worse).unwrap_err().because(&["breaks 1 rule", "image is \"nginx\""]);
+    }
+    enforce(&shop, &limits, ENDED);
+    for kind in &kinds {
+        let next = patched(*kind, json!({"name": "web", "image": "nginx:1.30"})).unwrap_err();
+        next.because(&["requireResourceLimits"]);
+        shop.patch(*kind, "web", &json!({"metadata": {"labels": {"team": "shop"}}})).unwrap();
+    }
 }
 
 /// The annotation `deprecated.deployment.rollback.to` makes the Deployment controller write an old template into the
