@@ -3,6 +3,7 @@
 //! The types define the CRDs ([`crds`]), the policy files that `podgate serve --standalone` reads, and the input of the
 //! engine.
 
+mod affected;
 mod bundle;
 mod devops_policy;
 mod effect;
@@ -15,6 +16,7 @@ mod rules;
 mod severity;
 mod status;
 
+pub use affected::{AffectedStatus, AffectedWorkloadStatus};
 pub use bundle::BundleName;
 pub use devops_policy::{
     ClusterDevOpsPolicy, ClusterDevOpsPolicySpec, DevOpsPolicy, DevOpsPolicySpec,

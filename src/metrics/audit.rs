@@ -27,6 +27,10 @@ pub struct AuditMetrics {
     scores: IntGaugeVec,
     refused: IntGaugeVec,
     refused_in: IntGaugeVec,
+    at_risk: IntGaugeVec,
+    at_risk_in: IntGaugeVec,
+    slipped: IntGaugeVec,
+    grace_end: IntGaugeVec,
     open_in: OpenViolations,
     pods: IntGaugeVec,
     info: PolicyInfo,
@@ -103,6 +107,30 @@ impl AuditMetrics {
                 "Workloads of a namespace that lack pods because a policy refuses new ones.",
                 &["namespace"],
             )?,
+            at_risk: gauges(
+                registry,
+                "devopspolicy_pods_at_risk",
+                "Pods that the policy would refuse if they were made again now, whatever its grace. The namespace is the policy's, empty for a cluster policy.",
+                &["namespace", "policy"],
+            )?,
+            at_risk_in: gauges(
+                registry,
+                "podgate_pods_at_risk",
+                "Pods of a namespace that a policy would refuse if they were made again now, whatever its grace.",
+                &["namespace"],
+            )?,
+            slipped: gauges(
+                registry,
+                "devopspolicy_pods_slipped",
+                "Pods that break a rule of the policy and were admitted while podgate did not judge. The namespace is the policy's, empty for a cluster policy.",
+                &["namespace", "policy"],
+            )?,
+            grace_end: gauges(
+                registry,
+                "devopspolicy_grace_end_timestamp_seconds",
+                "When the grace of a policy ends or ended, in seconds since the epoch; no series without one. The namespace is the policy's, empty for a cluster policy.",
+                &["namespace", "policy"],
+            )?,
             open_in: OpenViolations::new(registry)?,
             pods: gauges(
                 registry,
@@ -172,10 +200,11 @@ impl AuditMetrics {
         self.violations.with_label_values(&[namespace, policy]).inc();
     }
 
-    /// The number of a namespace's workloads that lack pods because a policy refuses new ones; `None` removes the
-    /// series.
-    pub fn workloads_refused(&self, namespace: &str, refused: Option<u64>) {
-        set(&self.refused_in, &[namespace], refused);
+    /// The number of a namespace's workloads that lack pods because a policy refuses new ones, and of its pods that one
+    /// would refuse if they were made again; `None` removes the series.
+    pub fn refusals(&self, namespace: &str, counts: Option<(u64, u64)>) {
+        set(&self.refused_in, &[namespace], counts.map(|(refused, _)| refused));
+        set(&self.at_risk_in, &[namespace], counts.map(|(_, at_risk)| at_risk));
     }
 
     /// The open violations of a namespace's workloads, by the rule's id (`RULE` or `RULE/CHECK`) and severity. Series
@@ -205,6 +234,20 @@ impl AuditMetrics {
         set(&self.refused, &[namespace, policy], Some(refused));
     }
 
+    /// The number of pods that a policy would refuse if they were made again, and of those that it did not judge; when
+    /// its grace ends, in seconds since the epoch.
+    pub fn enforced(
+        &self,
+        namespace: &str,
+        policy: &str,
+        [at_risk, slipped]: [u64; 2],
+        grace_end: Option<i64>,
+    ) {
+        set(&self.at_risk, &[namespace, policy], Some(at_risk));
+        set(&self.slipped, &[namespace, policy], Some(slipped));
+        set(&self.grace_end, &[namespace, policy], grace_end.map(|end| end.max(0).cast_unsigned()));
+    }
+
     /// The mode in force of a policy, and its bundle, which is empty without one.
     pub fn policy_info(&self, namespace: &str, policy: &str, mode: &str, bundle: &str) {
         self.info.set([namespace, policy], [mode, bundle]);
@@ -229,6 +272,7 @@ impl AuditMetrics {
         self.cluster.reset();
         self.namespaces.reset();
         self.refused_in.reset();
+        self.at_risk_in.reset();
         self.open_in.reset();
         self.pods.reset();
     }
@@ -238,7 +282,9 @@ impl AuditMetrics {
         // An error means that there was no such series.
         self.info.remove([namespace, policy]);
         drop(self.violations.remove_label_values(&[namespace, policy]));
-        drop(self.refused.remove_label_values(&[namespace, policy]));
+        for gauge in [&self.refused, &self.at_risk, &self.slipped, &self.grace_end] {
+            set(gauge, &[namespace, policy], None);
+        }
         for severity in SEVERITIES {
             drop(self.open.remove_label_values(&[namespace, policy, severity]));
         }

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use podgate::analysis::analyzer::Analyzer;
 use podgate::analysis::result::Analysis;
 use podgate::api::ExemptionPhase::{Active, Expired, Unused};
-use podgate::audit::index::{AuditIndex, NextStep};
+use podgate::audit::index::{AuditIndex, NextStep, Remembered};
 use podgate::audit::pod::ObservedPod;
 use podgate::policy::compile::Policy;
 use podgate::policy::made_pod::{MAKERS, made_pod};
@@ -134,7 +134,7 @@ fn observed(pod: &Value) -> ObservedPod<false> {
 }
 
 fn index() -> AuditIndex {
-    AuditIndex::new(Box::new(|_, _, _| None))
+    AuditIndex::new(Remembered::default())
 }
 
 /// Begins the lists of pods and of all kinds of workloads.
