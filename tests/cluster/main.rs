@@ -29,6 +29,7 @@ mod pod_security;
 mod preview;
 mod refused;
 mod remediation;
+mod slipped;
 #[path = "../support/support.rs"]
 mod support;
 
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
             preview,
             refused,
             remediation,
+            slipped,
         ],
     )
 }
