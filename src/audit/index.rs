@@ -69,7 +69,7 @@ pub struct AuditIndex {
     faults: Interner<Fault>,
     findings: Interner<Box<[PodFinding]>>,
     /// By namespace, as last counted; without those where nothing is counted.
-    standings: HashMap<Arc<str>, Standing>,
+    standings: BTreeMap<Arc<str>, Standing>,
     lists: Lists,
     /// Whether every kind has been listed.
     complete: bool,
@@ -110,7 +110,7 @@ impl AuditIndex {
             text_pool: TextPool::default(),
             faults: Interner::default(),
             findings: Interner::default(),
-            standings: HashMap::new(),
+            standings: BTreeMap::new(),
             lists: Lists::default(),
             complete: false,
             due: BTreeSet::new(),

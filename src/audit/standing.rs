@@ -1,6 +1,8 @@
 //! What the policies that enforce would do to a namespace's pods now, and which of them nobody judged. A namespace that
 //! changed is counted anew.
 
+use std::cmp::Ordering;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -197,12 +199,29 @@ fn add(
     pods: u32,
     denied: &[&PodFinding],
 ) {
-    let workloads = counted.entry(id).or_default();
-    let new = || {
-        let workload = Arc::clone(workload);
-        ViolatingPods { workload, pods: 0, faults: faults(denied) }
-    };
-    workloads.entry(Arc::clone(workload)).or_insert_with(new).pods += pods;
+    let new = ViolatingPods { workload: Arc::clone(workload), pods, faults: faults(denied) };
+    match counted.entry(id).or_default().entry(Arc::clone(workload)) {
+        Entry::Vacant(entry) => drop(entry.insert(new)),
+        Entry::Occupied(mut entry) => {
+            let known = entry.get_mut();
+            known.pods += pods;
+            // Pods come in no order, and the text must not change with it.
+            if worse(&new.faults, &known.faults) {
+                known.faults = new.faults;
+            }
+        }
+    }
+}
+
+/// Whether faults are more than others or, of equally many, come first.
+fn worse(faults: &[Arc<Fault>], than: &[Arc<Fault>]) -> bool {
+    fn messages(faults: &[Arc<Fault>]) -> impl Iterator<Item = &str> {
+        faults.iter().map(|it| it.message.as_str())
+    }
+    match faults.len().cmp(&than.len()) {
+        Ordering::Equal => messages(faults).lt(messages(than)),
+        more => more.is_gt(),
+    }
 }
 
 /// The findings for which a policy would deny a new pod.
