@@ -10,6 +10,7 @@ mod beat;
 mod certificates;
 mod connections;
 mod decisions;
+mod enforced;
 mod exemptions;
 mod family;
 mod leader;
@@ -190,7 +191,7 @@ mod tests {
         };
         audit.refusals("shop", Some((0, 7)));
         audit.policy("shop", "own", Some(40), [0; 4], 0);
-        audit.enforced("shop", "own", [7, 2], Some(90));
+        audit.enforced.set("shop", "own", [7, 2], Some(90));
         let policy = r#"{namespace="shop",policy="own"}"#;
         assert_eq!(
             all(),
@@ -201,7 +202,7 @@ mod tests {
                 r#"podgate_pods_at_risk{namespace="shop"} 7"#.to_owned(),
             ]
         );
-        audit.enforced("shop", "own", [0, 0], None);
+        audit.enforced.set("shop", "own", [0, 0], None);
         assert_eq!(all().len(), 3, "it has no grace any more");
         audit.policy_gone("shop", "own");
         assert_eq!(all().len(), 1);

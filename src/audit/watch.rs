@@ -262,7 +262,7 @@ impl Audit {
                         self.metrics.policy(namespace, name, score, it.open, refused);
                         let pods = [it.at_risk.pods, it.slipped.pods];
                         let grace_end = it.enforced.graced_until().map(Timestamp::as_second);
-                        self.metrics.enforced(namespace, name, pods, grace_end);
+                        self.metrics.enforced.set(namespace, name, pods, grace_end);
                         self.metrics.exemptions.set(namespace, name, it.exemption_ends());
                         let bundle = it.policy.bundle.map_or("", BundleName::as_str);
                         self.metrics.policy_info(namespace, name, it.policy.mode.as_str(), bundle);

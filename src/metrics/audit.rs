@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Registry};
 
+use super::enforced::EnforcedMetrics;
 use super::exemptions::ExemptionMetrics;
-use super::family::{counter, counters, gauges, register};
+use super::family::{counter, counters, gauges, register, set};
 use super::open_violations::OpenViolations;
 use super::policy_info::PolicyInfo;
 use crate::api::Severity;
@@ -27,15 +28,12 @@ pub struct AuditMetrics {
     scores: IntGaugeVec,
     refused: IntGaugeVec,
     refused_in: IntGaugeVec,
-    at_risk: IntGaugeVec,
-    at_risk_in: IntGaugeVec,
-    slipped: IntGaugeVec,
-    grace_end: IntGaugeVec,
     open_in: OpenViolations,
     pods: IntGaugeVec,
     info: PolicyInfo,
     watch_errors: IntCounter,
     list_seconds: Gauge,
+    pub enforced: EnforcedMetrics,
     pub exemptions: ExemptionMetrics,
     /// Namespace and name of each policy that has series.
     with_series: Arc<Mutex<BTreeSet<(String, String)>>>,
@@ -107,30 +105,6 @@ impl AuditMetrics {
                 "Workloads of a namespace that lack pods because a policy refuses new ones.",
                 &["namespace"],
             )?,
-            at_risk: gauges(
-                registry,
-                "devopspolicy_pods_at_risk",
-                "Pods that the policy would refuse if they were made again now, whatever its grace. The namespace is the policy's, empty for a cluster policy.",
-                &["namespace", "policy"],
-            )?,
-            at_risk_in: gauges(
-                registry,
-                "podgate_pods_at_risk",
-                "Pods of a namespace that a policy would refuse if they were made again now, whatever its grace.",
-                &["namespace"],
-            )?,
-            slipped: gauges(
-                registry,
-                "devopspolicy_pods_slipped",
-                "Pods that break a rule of the policy and were admitted while podgate did not judge. The namespace is the policy's, empty for a cluster policy.",
-                &["namespace", "policy"],
-            )?,
-            grace_end: gauges(
-                registry,
-                "devopspolicy_grace_end_timestamp_seconds",
-                "When the grace of a policy ends or ended, in seconds since the epoch; no series without one. The namespace is the policy's, empty for a cluster policy.",
-                &["namespace", "policy"],
-            )?,
             open_in: OpenViolations::new(registry)?,
             pods: gauges(
                 registry,
@@ -151,6 +125,7 @@ impl AuditMetrics {
                     "Time from the start of the audit to the first full picture.",
                 )?,
             )?,
+            enforced: EnforcedMetrics::new(registry)?,
             exemptions: ExemptionMetrics::new(registry)?,
             with_series: Arc::default(),
         })
@@ -204,7 +179,7 @@ impl AuditMetrics {
     /// would refuse if they were made again; `None` removes the series.
     pub fn refusals(&self, namespace: &str, counts: Option<(u64, u64)>) {
         set(&self.refused_in, &[namespace], counts.map(|(refused, _)| refused));
-        set(&self.at_risk_in, &[namespace], counts.map(|(_, at_risk)| at_risk));
+        self.enforced.set_in(namespace, counts.map(|(_, at_risk)| at_risk));
     }
 
     /// The open violations of a namespace's workloads, by the rule's id (`RULE` or `RULE/CHECK`) and severity. Series
@@ -234,20 +209,6 @@ impl AuditMetrics {
         set(&self.refused, &[namespace, policy], Some(refused));
     }
 
-    /// The number of pods that a policy would refuse if they were made again, and of those that it did not judge; when
-    /// its grace ends, in seconds since the epoch.
-    pub fn enforced(
-        &self,
-        namespace: &str,
-        policy: &str,
-        [at_risk, slipped]: [u64; 2],
-        grace_end: Option<i64>,
-    ) {
-        set(&self.at_risk, &[namespace, policy], Some(at_risk));
-        set(&self.slipped, &[namespace, policy], Some(slipped));
-        set(&self.grace_end, &[namespace, policy], grace_end.map(|end| end.max(0).cast_unsigned()));
-    }
-
     /// The mode in force of a policy, and its bundle, which is empty without one.
     pub fn policy_info(&self, namespace: &str, policy: &str, mode: &str, bundle: &str) {
         self.info.set([namespace, policy], [mode, bundle]);
@@ -272,7 +233,7 @@ impl AuditMetrics {
         self.cluster.reset();
         self.namespaces.reset();
         self.refused_in.reset();
-        self.at_risk_in.reset();
+        self.enforced.stopped();
         self.open_in.reset();
         self.pods.reset();
     }
@@ -282,23 +243,10 @@ impl AuditMetrics {
         // An error means that there was no such series.
         self.info.remove([namespace, policy]);
         drop(self.violations.remove_label_values(&[namespace, policy]));
-        for gauge in [&self.refused, &self.at_risk, &self.slipped, &self.grace_end] {
-            set(gauge, &[namespace, policy], None);
-        }
+        set(&self.refused, &[namespace, policy], None);
+        self.enforced.remove(namespace, policy);
         for severity in SEVERITIES {
             drop(self.open.remove_label_values(&[namespace, policy, severity]));
         }
-    }
-}
-
-/// Sets a series, or removes it. Not inlined, for the size of the binary.
-#[inline(never)]
-fn set(gauge: &IntGaugeVec, labels: &[&str], value: Option<u64>) {
-    match value {
-        Some(value) => {
-            gauge.with_label_values(labels).set(i64::try_from(value).unwrap_or(i64::MAX));
-        }
-        // An error means that there was no such series.
-        None => drop(gauge.remove_label_values(labels)),
     }
 }

@@ -116,7 +116,7 @@ impl From<&PartialObjectMeta<Namespace>> for NamespaceMetadata {
 fn labelled(namespace: &PartialObjectMeta<Namespace>) -> Option<Timestamp> {
     let sets_labels = |it: &&ManagedFieldsEntry| {
         let fields = it.fields_v1.as_ref();
-        fields.is_some_and(|fields| !fields.0["f:metadata"]["f:labels"].is_null())
+        fields.is_some_and(|fields| fields.0.pointer("/f:metadata/f:labels").is_some())
     };
     let written = namespace.managed_fields().iter().filter(sets_labels);
     written.filter_map(|it| Some(it.time.as_ref()?.0)).max()
@@ -321,6 +321,29 @@ mod tests {
 
     fn labels(plan: &EvaluationPlan) -> Vec<String> {
         plan.policies().iter().map(|policy| policy.label.clone()).collect()
+    }
+
+    #[test]
+    fn a_namespace_has_its_labels_since_the_last_write_of_one_who_sets_any() {
+        let by = |time: &str, fields: &Value| json!({"manager": "m", "operation": "Update", "apiVersion": "v1", "time": time, "fieldsV1": fields});
+        let labels = json!({"f:metadata": {"f:labels": {".": {}, "f:team": {}}}});
+        let other = json!({"f:metadata": {"f:annotations": {}}, "f:status": {"f:phase": {}}});
+        let labelled = |entries: &[Value]| {
+            let namespace = json!({
+                "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "managedFields": entries},
+            });
+            let namespace: PartialObjectMeta<Namespace> =
+                serde_json::from_value(namespace).unwrap();
+            NamespaceMetadata::from(&namespace).labelled.map(|it| it.to_string())
+        };
+        let entries = [
+            by("2026-01-01T00:00:00Z", &labels),
+            by("2026-01-02T00:00:00Z", &labels),
+            by("2026-01-03T00:00:00Z", &other),
+        ];
+        assert_eq!(labelled(&entries).as_deref(), Some("2026-01-02T00:00:00Z"));
+        assert_eq!(labelled(&entries[2..]), None);
+        assert_eq!(labelled(&[]), None);
     }
 
     #[test]

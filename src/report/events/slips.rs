@@ -85,3 +85,46 @@ impl Slips {
         format!("admitted while podgate did not judge; denied by {}", why.join("; "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::observed::testing::refused;
+
+    fn slipped(name: &str, rules: &[&'static str]) -> ViolatingPods {
+        let refused = refused(name, (0, 1), rules);
+        ViolatingPods { workload: refused.workload, pods: 2, faults: refused.faults }
+    }
+
+    #[test]
+    fn a_policys_note_names_three_workloads_and_a_workloads_note_every_policy() {
+        let mut slips = Slips::default();
+        for name in ["a", "b", "c", "d"] {
+            slips.add("shop/own", &slipped(name, &["forbidLatestTag"]));
+        }
+        assert_eq!(slips.count(), 4);
+        insta::assert_snapshot!(slips.on_policy(), @"4 workloads admitted while podgate did not judge: Deployment shop/a, Deployment shop/b, Deployment shop/c and others");
+        let mut slips = Slips::default();
+        slips.add("shop/own", &slipped("a", &["forbidLatestTag"]));
+        let mut later = Slips::default();
+        later.add("restricted", &slipped("a", &["podSecurity"]));
+        slips.merge(later);
+        assert_eq!(slips.count(), 1);
+        insta::assert_snapshot!(slips.on_workload(), @"admitted while podgate did not judge; denied by policy restricted: spec.containers[0] breaks podSecurity; policy shop/own: spec.containers[0] breaks forbidLatestTag");
+    }
+
+    #[test]
+    fn a_flood_is_gathered_in_bounded_memory_and_short_notes() {
+        let mut slips = Slips::default();
+        for index in 0..1000 {
+            let name = format!("{index}{}", "n".repeat(300));
+            slips.add(
+                &format!("p{index}{}", "p".repeat(300)),
+                &slipped(&name, &["a", "b", "c", "d"]),
+            );
+        }
+        assert_eq!((slips.workloads.len(), slips.why.len()), (MAX_WORKLOADS, MAX_POLICIES));
+        assert_eq!(slips.count(), 1000);
+        assert!(slips.on_policy().len() < 1500 && slips.on_workload().len() < 1500);
+    }
+}

@@ -53,7 +53,7 @@ pub fn driven(namespaces: usize, policies: usize) -> Metrics {
     for policy in (0..policies).map(|it| format!("p{it}")) {
         metrics.audit.policy("", &policy, Some(100), [0; 4], 0);
         metrics.audit.policy_info("", &policy, "enforce", "baseline");
-        metrics.audit.enforced("", &policy, [0, 0], Some(0));
+        metrics.audit.enforced.set("", &policy, [0, 0], Some(0));
         metrics.audit.exemptions.set("", &policy, (0..EXEMPTIONS).map(|it| (it, 0)));
     }
     metrics.certificates.serves(0, 0);
