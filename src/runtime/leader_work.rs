@@ -242,12 +242,17 @@ fn began_now() -> Began {
 }
 
 /// What an earlier leader wrote into the statuses of policies. It is read before this leader writes others, and tried
-/// again for as long as the API server does not answer: without it, nothing would be known of what slipped through.
+/// again for as long as the API server does not answer: without it, nothing would be known of what slipped through. The
+/// audit does not wait for what podgate may not read, or for CRDs that are not there.
 async fn recorded_in_statuses(client: &Client) -> BTreeMap<String, RecordedPolicy> {
     let mut waits = Doubling::default();
     loop {
         match recorded(client).await {
             Ok(recorded) => return recorded,
+            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
+                tracing::warn!(error = %status, "cannot read the statuses of policies; rules deny since now");
+                return BTreeMap::new();
+            }
             Err(error) => {
                 tracing::warn!(%error, "cannot read the statuses of policies; they are read again");
                 tokio::time::sleep(waits.next().unwrap_or_default()).await;
