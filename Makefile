@@ -58,7 +58,7 @@ chart-static: binary
 	tests/tools/chart/unit.sh
 	tests/tools/gitops/health.sh
 
-chart-docs: binary ## Write the chart's README and CRDs, and deploy/install.yaml
+chart-docs: binary ## Write the chart's README, and deploy/install.yaml
 	UPDATE=1 PODGATE=$(TARGET)/debug/podgate tests/tools/chart/current.sh
 
 binary:
@@ -84,7 +84,7 @@ control-plane: ## Build etcd, kube-apiserver, kube-controller-manager, kubectl, 
 	@tests/controlplane/assets.sh > /dev/null
 	@tests/controlplane/vap-eval.sh > /dev/null
 
-docs: ## Write docs/rules.md, docs/cel.md, docs/crd.md, docs/cli.md and docs/metrics.md from the code
+docs: ## Write docs/rules.md, docs/cel.md, docs/crd.md, docs/cli.md, docs/metrics.md and the CRDs from the code
 	UPDATE_DOCS=1 $(CARGO) test --test offline -- docs::
 
 new-rule: ## Make the files of a new rule, and say what to do next: make new-rule NAME=camelCaseName

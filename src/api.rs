@@ -3,6 +3,7 @@
 //! The types define the CRDs ([`crds`]), the policy files that `podgate serve --standalone` reads, and the input of the
 //! engine.
 
+mod affected;
 mod bundle;
 mod devops_policy;
 mod effect;
@@ -15,6 +16,7 @@ mod rules;
 mod severity;
 mod status;
 
+pub use affected::{AffectedStatus, AffectedWorkloadStatus};
 pub use bundle::BundleName;
 pub use devops_policy::{
     ClusterDevOpsPolicy, ClusterDevOpsPolicySpec, DevOpsPolicy, DevOpsPolicySpec,
@@ -53,7 +55,16 @@ pub const API_VERSION: &str = "devops.stochastic.io/v1";
 /// The finalizer of a policy with remediation: it delays deletion until in-flight repairs are finished or rolled back.
 pub const FINALIZER: &str = "devops.stochastic.io/cleanup";
 
-/// The CRDs that podgate needs, in the order in which they are printed and installed.
+/// The CRDs that podgate needs, as YAML, in the order in which they are printed and installed. `make docs` writes them
+/// from the types ([`crds`]): deriving and encoding schemas would make the binary half a megabyte larger.
+pub const CRDS: [&str; 2] = [
+    include_str!("../charts/podgate/definitions/devopspolicies.devops.stochastic.io.yaml"),
+    include_str!("../charts/podgate/definitions/clusterdevopspolicies.devops.stochastic.io.yaml"),
+];
+/// The CRD of reports, which podgate can do without; likewise, from [`report_crd`].
+pub const REPORT_CRD: &str = include_str!("api/report_crd.yaml");
+
+/// The CRDs that podgate needs, from the types.
 pub fn crds() -> Vec<CustomResourceDefinition> {
     vec![DevOpsPolicy::crd(), ClusterDevOpsPolicy::crd()]
 }

@@ -14,6 +14,7 @@ mod live_score;
 mod mask;
 mod namespace;
 pub mod pod;
+mod standing;
 mod totals;
 pub mod watch;
 pub mod workload;

@@ -4,6 +4,6 @@
 
 pub(crate) mod break_glass;
 mod configurations;
-pub(crate) mod crd;
+pub mod crd;
 pub mod permissions;
 pub(crate) mod preflight;

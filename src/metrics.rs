@@ -10,6 +10,7 @@ mod beat;
 mod certificates;
 mod connections;
 mod decisions;
+mod enforced;
 mod exemptions;
 mod family;
 mod leader;
@@ -151,8 +152,8 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let audit = &metrics.audit;
         let of = |family| series(&metrics, family);
-        audit.workloads_refused("shop", Some(3));
-        audit.workloads_refused("lab", Some(0));
+        audit.refusals("shop", Some((3, 7)));
+        audit.refusals("lab", Some((0, 0)));
         audit.policy("shop", "own", Some(40), [0; 4], 3);
         audit.policy("", "all", Some(40), [0; 4], 0);
         assert_eq!(
@@ -169,13 +170,44 @@ mod tests {
                 r#"devopspolicy_workloads_refused{namespace="shop",policy="own"} 3"#,
             ]
         );
-        audit.workloads_refused("shop", None);
+        audit.refusals("shop", None);
         audit.policy_gone("shop", "own");
         assert_eq!(of("podgate_workloads_refused").len(), 1);
         assert_eq!(of("devopspolicy_workloads_refused").len(), 1);
         audit.stopped();
         assert_eq!(of("podgate_workloads_refused").len(), 0);
         assert_eq!(of("devopspolicy_workloads_refused").len(), 0);
+    }
+
+    #[test]
+    fn pods_at_risk_and_slipped_ones_have_series_as_long_as_their_policy_and_the_leader() {
+        let metrics = Metrics::new().unwrap();
+        let audit = &metrics.audit;
+        let all = || {
+            let families =
+                ["pods_at_risk", "pods_slipped", "grace_end_timestamp_seconds"].into_iter();
+            let own = families.flat_map(|it| series(&metrics, &format!("devopspolicy_{it}")));
+            own.chain(series(&metrics, "podgate_pods_at_risk")).collect::<Vec<_>>()
+        };
+        audit.refusals("shop", Some((0, 7)));
+        audit.policy("shop", "own", Some(40), [0; 4], 0);
+        audit.enforced.set("shop", "own", [7, 2], Some(90));
+        let policy = r#"{namespace="shop",policy="own"}"#;
+        assert_eq!(
+            all(),
+            [
+                format!("devopspolicy_pods_at_risk{policy} 7"),
+                format!("devopspolicy_pods_slipped{policy} 2"),
+                format!("devopspolicy_grace_end_timestamp_seconds{policy} 90"),
+                r#"podgate_pods_at_risk{namespace="shop"} 7"#.to_owned(),
+            ]
+        );
+        audit.enforced.set("shop", "own", [0, 0], None);
+        assert_eq!(all().len(), 3, "it has no grace any more");
+        audit.policy_gone("shop", "own");
+        assert_eq!(all().len(), 1);
+        audit.stopped();
+        assert!(all().is_empty());
     }
 
     #[test]

@@ -20,9 +20,9 @@ mod coverage;
 pub(crate) mod decision;
 pub(crate) mod degree;
 pub mod document;
+pub mod enforced;
 pub mod engine;
 pub mod event;
-
 pub(crate) mod exemption;
 mod expressions;
 pub(crate) mod field_path;
@@ -54,5 +54,6 @@ mod rules;
 pub mod scope;
 pub(crate) mod score;
 pub mod subject;
+pub mod terms;
 pub mod text;
 pub mod workload;

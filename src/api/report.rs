@@ -191,7 +191,7 @@ fn as_upstream(schema: &mut Schema) {
     }
 }
 
-/// The CRD of reports, which podgate can do without.
+/// The CRD of reports, which podgate can do without, from the types.
 ///
 /// # Errors
 /// None in practice: the definition is a constant, and a test decodes it.

@@ -6,6 +6,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::affected::AffectedStatus;
 use super::enforcement_mode::EnforcementMode;
 use super::refused::RefusedStatus;
 use super::remediation::RemediationStatus;
@@ -44,7 +45,7 @@ pub struct DevOpsPolicyStatus {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub effective_mode: Option<EnforcementMode>,
 
-    /// The grace of a policy with the mode `enforce` and `spec.graceUntil`.
+    /// The grace of a policy with the mode `enforce`, also once `spec.graceUntil` was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grace: Option<GraceStatus>,
 
@@ -69,6 +70,21 @@ pub struct DevOpsPolicyStatus {
     /// none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub refused: Option<RefusedStatus>,
+
+    /// The pods that the policy would refuse if they were made again now, by the templates of their controllers; a grace
+    /// does not count. Absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at_risk: Option<AffectedStatus>,
+
+    /// The workloads and pods that were made after `enforcedSince` of a rule that they break: they were admitted while
+    /// podgate did not judge. Absent if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub slipped: Option<AffectedStatus>,
+
+    /// Since when each rule denies, by rule or, for validations, `validations/NAME`; absent in other modes than
+    /// `enforce`. A time moves when what the rule demands changes, or the namespaces or exemptions that it is for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub enforced_since: BTreeMap<String, Time>,
 
     /// The points that each rule costs; their sum is 100 minus the score.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -105,7 +121,7 @@ pub struct DevOpsPolicyStatus {
 /// The grace of a policy.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 pub struct GraceStatus {
-    /// When it ends: `spec.graceUntil`.
+    /// When it ends: `spec.graceUntil`, or the time at which that was removed.
     pub until: Time,
     /// `Active` until then; `Ended` from then on, so that `spec.graceUntil` changes nothing any more.
     pub state: GracePhase,

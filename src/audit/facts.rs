@@ -19,6 +19,18 @@ pub(super) struct TrackedPod {
     pub findings: Findings,
     /// The number of the list that last contained it.
     pub listed: u32,
+    pub maker: Maker,
+}
+
+/// Who makes a pod again if it goes, by its controlling owner.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Maker {
+    /// A controller of Kubernetes, whose pods a grace admits.
+    Controller,
+    /// A kubelet, from a file: admission does not judge the mirror pod of a static pod.
+    Kubelet,
+    /// A person, or a controller that podgate does not know.
+    Other,
 }
 
 /// The template of a workload, as the pod that it would make.
@@ -30,6 +42,8 @@ pub(super) struct TrackedTemplate {
     pub wanted: u32,
     /// The number of pods that it has, by its status.
     pub running: u32,
+    /// When its workload was created, in seconds since the epoch.
+    pub created: i64,
     /// The number of the list that last contained it.
     pub listed: u32,
 }
@@ -114,6 +128,11 @@ impl Facts {
         )
     }
 
+    /// When the pod was created, in seconds since the epoch.
+    pub fn created(&self) -> i64 {
+        self.created
+    }
+
     /// Whether every field that a rule reads is equal.
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.texts, &other.texts) && self.created == other.created
@@ -132,13 +151,15 @@ pub(super) struct PodFinding {
     pub degree: Degree,
     /// The place in `spec.exemptions` of the exemption that covers it.
     pub exemption: Option<u16>,
+    /// When the last exemption that covered it expired.
+    pub exempt_until: Option<Timestamp>,
     pub fault: Arc<Fault>,
 }
 
 /// Faults are interned, so equal faults have the same address.
 impl PartialEq for PodFinding {
     fn eq(&self, other: &Self) -> bool {
-        let parts = |it: &Self| (it.policy, it.severity, it.degree, it.exemption);
+        let parts = |it: &Self| (it.policy, it.severity, it.degree, it.exemption, it.exempt_until);
         parts(self) == parts(other) && Arc::ptr_eq(&self.fault, &other.fault)
     }
 }

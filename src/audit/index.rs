@@ -15,11 +15,12 @@ use self::lists::Lists;
 use self::policy_sets::PolicySets;
 use self::unpublished::Unpublished;
 use super::began::BeganTimes;
-pub use super::began::Remembered;
+pub use super::began::{Began, Remembered};
 use super::facts::{Facts, Findings, Interner, PodFinding, PolicyId, TextPool, TrackedPod};
 use super::judge::{JudgedPod, PodJudge, address};
 use super::namespace::{AuditedNamespace, Exchange, PolicyTransitions};
 use super::pod::ObservedPod;
+use super::standing::Standing;
 use super::totals::Totals;
 use crate::policy::document::Document;
 use crate::policy::key::PolicyKey;
@@ -30,8 +31,8 @@ use crate::policy::workload::Kind;
 
 mod lists;
 mod policy_sets;
-mod refused;
 mod replan;
+mod standing;
 mod templates;
 mod unpublished;
 mod updates;
@@ -67,6 +68,8 @@ pub struct AuditIndex {
     text_pool: TextPool,
     faults: Interner<Fault>,
     findings: Interner<Box<[PodFinding]>>,
+    /// By namespace, as last counted; without those where nothing is counted.
+    standings: BTreeMap<Arc<str>, Standing>,
     lists: Lists,
     /// Whether every kind has been listed.
     complete: bool,
@@ -107,6 +110,7 @@ impl AuditIndex {
             text_pool: TextPool::default(),
             faults: Interner::default(),
             findings: Interner::default(),
+            standings: BTreeMap::new(),
             lists: Lists::default(),
             complete: false,
             due: BTreeSet::new(),
@@ -197,7 +201,7 @@ impl AuditIndex {
             return;
         }
         if !std::mem::replace(&mut self.complete, true) {
-            self.refused_at_first();
+            self.stand_at_first();
         }
         self.text_pool.sweep();
         self.faults.sweep();
@@ -278,6 +282,7 @@ impl AuditIndex {
             facts,
             findings: self.intern_findings(judged.findings),
             listed,
+            maker: judged.maker,
         };
         self.put(namespace, name, Some(pod), now);
         self.schedule(namespace, name, judged.due);

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::facts::{Interner, PodFinding, PolicyId};
+use super::facts::{Interner, Maker, PodFinding, PolicyId};
 use crate::policy::compile::Policy;
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, Judgement, judge, judge_as_created, judge_running};
+use crate::policy::grace::by_controller;
 use crate::policy::object::Object;
 use crate::policy::observed::Fault;
 use crate::policy::owner;
@@ -35,6 +36,7 @@ pub(super) struct PodJudge<'a> {
 pub(super) struct JudgedPod {
     /// The workload's kind and name.
     pub workload: (String, String),
+    pub maker: Maker,
     /// In the order of the policies' ids.
     pub findings: Vec<PodFinding>,
     /// When it exceeds the next limit on Pending, if it stays Pending.
@@ -72,7 +74,7 @@ impl PodJudge<'_> {
         let due = due.and_then(|left| self.now.checked_add(left).ok());
         let owner = owner::workload(&subject);
         let workload = (owner.kind.into_owned(), owner.name.into_owned());
-        Ok(JudgedPod { workload, findings, due })
+        Ok(JudgedPod { workload, maker: maker(&subject), findings, due })
     }
 
     /// Judges the pod that a workload would make, with the mutations of all policies. `whole` is its JSON where it is
@@ -140,9 +142,20 @@ impl PodJudge<'_> {
                 severity: finding.severity,
                 degree: finding.breach.degree,
                 exemption: exemption.map(|place| u16::try_from(place).unwrap_or(u16::MAX)),
+                exempt_until: finding.expired.and_then(|it| Some(it.expires_at.as_ref()?.0)),
                 fault,
             });
         }
+    }
+}
+
+fn maker(subject: &Subject<'_>) -> Maker {
+    if subject.mirror_owner().is_some() {
+        Maker::Kubelet
+    } else if by_controller(subject) {
+        Maker::Controller
+    } else {
+        Maker::Other
     }
 }
 

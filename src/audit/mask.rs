@@ -33,7 +33,7 @@ macro_rules! fields {
 pub(super) const METADATA: Mask = fields! {
     "labels" => Mask::Fields(|_| Some(Mask::Whole)),
     "annotations" => Mask::Fields(|key| Annotations::decides(key).then_some(Mask::Whole)),
-    "ownerReferences" => fields! { "kind" => Mask::Whole, "name" => Mask::Whole, "controller" => Mask::Whole },
+    "ownerReferences" => fields! { "apiVersion" => Mask::Whole, "kind" => Mask::Whole, "name" => Mask::Whole, "controller" => Mask::Whole },
 };
 
 pub(super) const SPEC: Mask = fields! {

@@ -9,11 +9,10 @@ use super::began::BeganTimes;
 use super::cell::{NamespaceCell, Transition};
 use super::facts::{PodFinding, PolicyId, TrackedPod, TrackedTemplate};
 use super::live_score::{LiveScore, ViolatedRule};
-use crate::api::{EnforcementMode, Severity};
+use crate::api::Severity;
 use crate::policy::compile::Policy;
-use crate::policy::observed::{Fault, RefusedWorkload, WorkloadKey};
+use crate::policy::observed::WorkloadKey;
 use crate::policy::score::{Costs, Loss};
-use crate::policy::workload::Kind;
 
 /// The violations of a policy that began or went. Empty where only its counts changed.
 pub(super) struct PolicyTransitions {
@@ -37,8 +36,6 @@ pub(super) struct AuditedNamespace {
     workloads: HashMap<Arc<WorkloadKey>, u32>,
     /// The templates of workloads. One stands in for a pod where its workload has none.
     templates: HashMap<Arc<WorkloadKey>, TrackedTemplate>,
-    /// The workloads that a policy keeps from making pods, as last counted.
-    pub refused: BTreeMap<PolicyId, BTreeMap<Arc<WorkloadKey>, RefusedWorkload>>,
     /// The Namespace object as rules that read documents see it; `None` where no such rule is in force.
     pub document: Option<serde_json::Value>,
 }
@@ -53,6 +50,11 @@ pub(super) struct Exchange<'a> {
 impl AuditedNamespace {
     pub fn policies(&self) -> &BTreeMap<PolicyId, Arc<Policy>> {
         &self.policies
+    }
+
+    /// Whether a policy is in its grace here.
+    pub fn in_grace(&self, id: PolicyId) -> bool {
+        self.in_grace.contains(&id)
     }
 
     /// Puts other policies in force. The caller then judges every pod again and counts it with [`Self::rejudged`].
@@ -226,55 +228,14 @@ impl AuditedNamespace {
         }
         counts
     }
-
-    /// The number of workloads that a policy keeps from making pods, as last counted.
-    pub fn refused_workloads(&self) -> u64 {
-        let workloads = self.refused.values().flat_map(BTreeMap::keys);
-        workloads.collect::<BTreeSet<_>>().len() as u64
-    }
-
-    /// The workloads that want more pods than they have, and whose new ones admission would refuse, by policy.
-    pub fn count_refused(&self) -> BTreeMap<PolicyId, BTreeMap<Arc<WorkloadKey>, RefusedWorkload>> {
-        let mut refused: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
-        for (workload, template) in &self.templates {
-            let runs = template.kind == Kind::CronJob && self.pods_of(workload) > 0;
-            if template.wanted <= template.running || runs {
-                continue;
-            }
-            for (id, policy) in self.policies.iter().filter(|(id, _)| !self.in_grace.contains(id)) {
-                let faults = denied(of_policy(&template.findings, *id), policy);
-                if !faults.is_empty() {
-                    let (wanted, running) = (template.wanted, template.running);
-                    let workload = Arc::clone(workload);
-                    let refused = refused.entry(*id).or_default();
-                    refused.insert(
-                        Arc::clone(&workload),
-                        RefusedWorkload { workload, wanted, running, faults },
-                    );
-                }
-            }
-        }
-        refused
-    }
 }
 
 fn violated(findings: &[PodFinding]) -> impl Iterator<Item = ViolatedRule> {
     findings.iter().filter(|it| it.exemption.is_none()).map(|it| (it.fault.rule, it.degree))
 }
 
-/// The faults for which a policy would deny a new pod, worst first.
-fn denied(findings: &[PodFinding], policy: &Policy) -> Vec<Arc<Fault>> {
-    if policy.mode != EnforcementMode::Enforce {
-        return Vec::new();
-    }
-    let counts = |it: &&PodFinding| it.exemption.is_none() && it.severity <= policy.deny_severity;
-    let mut denied: Vec<_> = findings.iter().filter(counts).collect();
-    denied.sort_by_key(|it| (it.severity, it.fault.rule));
-    denied.into_iter().map(|it| Arc::clone(&it.fault)).collect()
-}
-
 /// The findings of one policy, out of findings in the order of policy ids.
-fn of_policy(findings: &[PodFinding], id: PolicyId) -> &[PodFinding] {
+pub(super) fn of_policy(findings: &[PodFinding], id: PolicyId) -> &[PodFinding] {
     let start = findings.partition_point(|it| it.policy < id);
     let end = findings.partition_point(|it| it.policy <= id);
     findings.get(start..end).unwrap_or_default()

@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::cell::CellSums;
+use super::standing::PodSum;
 use crate::api::Severity;
 use crate::policy::compile::Policy;
+use crate::policy::enforced::Enforced;
 use crate::policy::score::Loss;
 
 /// The most namespaces of a cluster policy whose reports list results.
@@ -23,6 +25,10 @@ pub(super) struct Totals {
     pub open: [u64; 4],
     /// The number of workloads whose new pods the policy refuses.
     pub refused: u64,
+    pub at_risk: PodSum,
+    pub slipped: PodSum,
+    /// Since when its rules deny.
+    pub enforced: Enforced,
     /// The namespaces with an open violation, by severity, in the order in which they are reported.
     heads: BTreeSet<(Severity, Arc<str>)>,
     /// The namespaces whose reports list results.
@@ -30,7 +36,7 @@ pub(super) struct Totals {
 }
 
 impl Totals {
-    pub fn new(policy: Arc<Policy>, covers_nothing: Option<String>) -> Self {
+    pub fn new(policy: Arc<Policy>, covers_nothing: Option<String>, enforced: Enforced) -> Self {
         let (loss, heads, reported) = (Loss::default(), BTreeSet::new(), BTreeSet::new());
         Self {
             policy,
@@ -39,6 +45,9 @@ impl Totals {
             workloads: 0,
             open: [0; 4],
             refused: 0,
+            at_risk: PodSum::default(),
+            slipped: PodSum::default(),
+            enforced,
             heads,
             reported,
         }

@@ -89,8 +89,7 @@ impl Audit {
     /// Audits until it is dropped.
     pub async fn run(mut self) {
         let started = Instant::now();
-        let mut index =
-            AuditIndex::new(std::mem::replace(&mut self.remembered, Box::new(|_, _, _| None)));
+        let mut index = AuditIndex::new(std::mem::take(&mut self.remembered));
         let Some(first) = self.next_policies().await else { return };
         let _ = index.policies(first, Timestamp::now());
         loop {
@@ -241,7 +240,7 @@ impl Audit {
                 let score = it.score.as_ref().map(|score| score.points);
                 self.metrics.namespace(&it.name, score);
                 self.metrics.open_violations(&it.name, &it.open);
-                self.metrics.workloads_refused(&it.name, score.map(|_| it.refused));
+                self.metrics.refusals(&it.name, score.map(|_| (it.refused, it.at_risk)));
             }
         }
         let changes = index.take_changes();
@@ -261,6 +260,9 @@ impl Audit {
                         let score = it.score.as_ref().map(|score| score.points);
                         let refused = it.refused.workloads;
                         self.metrics.policy(namespace, name, score, it.open, refused);
+                        let pods = [it.at_risk.pods, it.slipped.pods];
+                        let grace_end = it.enforced.graced_until().map(Timestamp::as_second);
+                        self.metrics.enforced.set(namespace, name, pods, grace_end);
                         self.metrics.exemptions.set(namespace, name, it.exemption_ends());
                         let bundle = it.policy.bundle.map_or("", BundleName::as_str);
                         self.metrics.policy_info(namespace, name, it.policy.mode.as_str(), bundle);

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use kube::core::DynamicObject;
@@ -11,7 +10,7 @@ use kube::core::DynamicObject;
 use super::args::ClusterArgs;
 use super::failure::{Failure, block_on};
 use super::output;
-use crate::api::{crds, report_crd};
+use crate::api::{CRDS, REPORT_CRD};
 use crate::clusters::{self, Cluster};
 use crate::install::crd;
 
@@ -37,15 +36,9 @@ pub(super) struct CrdArgs {
 }
 
 impl CrdArgs {
-    fn crds(&self) -> Result<Vec<CustomResourceDefinition>, Failure> {
-        let mut crds = crds();
-        if self.reports {
-            let crd = report_crd().map_err(|error| {
-                Failure::Input(format!("cannot make the CRD of reports: {error}"))
-            })?;
-            crds.push(crd);
-        }
-        Ok(crds)
+    /// The CRDs as YAML.
+    fn crds(&self) -> impl Iterator<Item = &'static str> {
+        CRDS.into_iter().chain(self.reports.then_some(REPORT_CRD))
     }
 }
 
@@ -60,28 +53,20 @@ pub(super) struct InstallArgs {
 impl CrdCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self {
-            Self::Generate(args) => output::print(&generate(&args.crds()?)?),
+            Self::Generate(args) => {
+                let documents: String = args.crds().map(|crd| format!("---\n{crd}")).collect();
+                output::print(&documents)
+            }
             Self::Install(args) => block_on(install(args)),
         }
     }
 }
 
-fn generate(crds: &[CustomResourceDefinition]) -> Result<String, Failure> {
-    let mut text = String::new();
-    for crd in crds {
-        let yaml = serde_saphyr::to_string(crd)
-            .map_err(|error| Failure::Input(format!("cannot write {}: {error}", crd.name_any())))?;
-        text.push_str("---\n");
-        text.push_str(&yaml);
-    }
-    Ok(text)
-}
-
 async fn install(args: InstallArgs) -> Result<(), Failure> {
-    let crds = args.crds.crds()?;
     let cluster = clusters::connect(&args.cluster.target()).await?;
     let api = crd::api(cluster.client.clone());
-    for ours in crds {
+    for ours in args.crds.crds() {
+        let ours = crd::parse(ours).map_err(Failure::Input)?;
         let name = ours.name_any();
         let outcome = apply(&cluster, &api, &name, &ours).await?;
         match tokio::time::timeout(ESTABLISH_TIMEOUT, established(&api, &name)).await {
@@ -114,7 +99,7 @@ async fn apply(
     cluster: &Cluster,
     api: &Api<DynamicObject>,
     name: &str,
-    crd: &CustomResourceDefinition,
+    crd: &DynamicObject,
 ) -> Result<&'static str, Failure> {
     let before = api.get_opt(name).await.map_err(|error| cluster.explain(error))?;
     let params = PatchParams::apply(FIELD_MANAGER).force();

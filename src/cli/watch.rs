@@ -12,7 +12,8 @@ use super::failure::{Failure, block_on};
 use super::serve::address;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{
-    Change, Changed, ObservedPolicy, PolicyUpdate, RefusedWorkload, Violation, WorkloadKey,
+    Change, Changed, ObservedPolicy, PolicyUpdate, RefusedWorkload, ViolatingPods, Violation,
+    WorkloadKey,
 };
 use crate::policy::score::Score;
 use crate::runtime::reconcile::{self, AuditOptions, AuditUpdates};
@@ -190,6 +191,7 @@ fn change_line(change: &Change) -> String {
         Changed::Opened(violation) => violation_line('+', violation, policy),
         Changed::Closed(violation) => violation_line('-', violation, policy),
         Changed::Refused(refused) => refused_line(refused, policy),
+        Changed::Slipped(slipped) => slipped_line(slipped, policy),
     }
 }
 
@@ -206,6 +208,12 @@ fn refused_line(refused: &RefusedWorkload, policy: &str) -> String {
     format!("! {kind}/{namespace}/{name} {pods}: refused by {policy}: {why}")
 }
 
+fn slipped_line(slipped: &ViolatingPods, policy: &str) -> String {
+    let WorkloadKey { namespace, kind, name } = &*slipped.workload;
+    let why = slipped.why();
+    format!("! {kind}/{namespace}/{name} was admitted while podgate did not judge: {policy}: {why}")
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -213,8 +221,9 @@ mod tests {
     use super::*;
     use crate::api::{DevOpsPolicySpec, EnforcementMode, Severity};
     use crate::policy::compile::Policy;
-    use crate::policy::observed::Refused;
+    use crate::policy::enforced::Enforced;
     use crate::policy::observed::testing::refused;
+    use crate::policy::observed::{Affected, Refused};
     use crate::policy::scope::Scope;
     use crate::policy::score::Score;
 
@@ -236,6 +245,9 @@ mod tests {
             worst: Vec::new(),
             exemptions: Vec::new(),
             refused,
+            at_risk: Affected::default(),
+            slipped: Affected::default(),
+            enforced: Enforced::default(),
             covers_nothing: None,
         };
         PolicyUpdate { policy: observed.policy.key(), observed: Some(observed) }

@@ -11,6 +11,16 @@ pub fn api(client: Client) -> Api<DynamicObject> {
     Api::all_with(client, &ApiResource::erase::<CustomResourceDefinition>(&()))
 }
 
+/// A CRD of this binary.
+///
+/// # Errors
+/// None in practice: a test parses each.
+pub fn parse(yaml: &str) -> Result<DynamicObject, String> {
+    // By way of JSON: decoding a type from YAML adds much to the binary.
+    let value: Value = serde_saphyr::from_str(yaml).map_err(|error| error.to_string())?;
+    serde_json::from_value(value).map_err(|error| error.to_string())
+}
+
 /// Whether the API server serves the objects of a CRD.
 pub fn is_established(crd: &DynamicObject) -> bool {
     let conditions = crd.data.pointer("/status/conditions").and_then(Value::as_array);

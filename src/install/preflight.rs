@@ -6,9 +6,10 @@ mod check;
 mod holders;
 mod installed;
 mod reach;
-mod refused;
+
 mod rights;
 mod selection;
+mod standing;
 mod webhooks;
 
 use super::permissions::Names;
@@ -32,6 +33,6 @@ pub async fn run(cluster: &Cluster, release_namespace: &str, names: &Names) -> V
     let (compiled, policies) = installed::policies(cluster).await;
     checks.extend(compiled);
     checks.extend(reach::reach(cluster, &policies, beats).await);
-    checks.extend(refused::refused(cluster).await);
+    checks.extend(standing::standing(cluster).await);
     checks
 }

@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGaugeVec, Registry};
 
+use super::enforced::EnforcedMetrics;
 use super::exemptions::ExemptionMetrics;
-use super::family::{counter, counters, gauges, register};
+use super::family::{counter, counters, gauges, register, set};
 use super::open_violations::OpenViolations;
 use super::policy_info::PolicyInfo;
 use crate::api::Severity;
@@ -32,6 +33,7 @@ pub struct AuditMetrics {
     info: PolicyInfo,
     watch_errors: IntCounter,
     list_seconds: Gauge,
+    pub enforced: EnforcedMetrics,
     pub exemptions: ExemptionMetrics,
     /// Namespace and name of each policy that has series.
     with_series: Arc<Mutex<BTreeSet<(String, String)>>>,
@@ -123,6 +125,7 @@ impl AuditMetrics {
                     "Time from the start of the audit to the first full picture.",
                 )?,
             )?,
+            enforced: EnforcedMetrics::new(registry)?,
             exemptions: ExemptionMetrics::new(registry)?,
             with_series: Arc::default(),
         })
@@ -172,10 +175,11 @@ impl AuditMetrics {
         self.violations.with_label_values(&[namespace, policy]).inc();
     }
 
-    /// The number of a namespace's workloads that lack pods because a policy refuses new ones; `None` removes the
-    /// series.
-    pub fn workloads_refused(&self, namespace: &str, refused: Option<u64>) {
-        set(&self.refused_in, &[namespace], refused);
+    /// The number of a namespace's workloads that lack pods because a policy refuses new ones, and of its pods that one
+    /// would refuse if they were made again; `None` removes the series.
+    pub fn refusals(&self, namespace: &str, counts: Option<(u64, u64)>) {
+        set(&self.refused_in, &[namespace], counts.map(|(refused, _)| refused));
+        self.enforced.set_in(namespace, counts.map(|(_, at_risk)| at_risk));
     }
 
     /// The open violations of a namespace's workloads, by the rule's id (`RULE` or `RULE/CHECK`) and severity. Series
@@ -229,6 +233,7 @@ impl AuditMetrics {
         self.cluster.reset();
         self.namespaces.reset();
         self.refused_in.reset();
+        self.enforced.stopped();
         self.open_in.reset();
         self.pods.reset();
     }
@@ -238,21 +243,10 @@ impl AuditMetrics {
         // An error means that there was no such series.
         self.info.remove([namespace, policy]);
         drop(self.violations.remove_label_values(&[namespace, policy]));
-        drop(self.refused.remove_label_values(&[namespace, policy]));
+        set(&self.refused, &[namespace, policy], None);
+        self.enforced.remove(namespace, policy);
         for severity in SEVERITIES {
             drop(self.open.remove_label_values(&[namespace, policy, severity]));
         }
-    }
-}
-
-/// Sets a series, or removes it. Not inlined, for the size of the binary.
-#[inline(never)]
-fn set(gauge: &IntGaugeVec, labels: &[&str], value: Option<u64>) {
-    match value {
-        Some(value) => {
-            gauge.with_label_values(labels).set(i64::try_from(value).unwrap_or(i64::MAX));
-        }
-        // An error means that there was no such series.
-        None => drop(gauge.remove_label_values(labels)),
     }
 }

@@ -40,3 +40,15 @@ pub(super) fn gauges(
 ) -> Registered<IntGaugeVec> {
     register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
 }
+
+/// Sets a series, or removes it. Not inlined, for the size of the binary.
+#[inline(never)]
+pub(super) fn set(gauge: &IntGaugeVec, labels: &[&str], value: Option<u64>) {
+    match value {
+        Some(value) => {
+            gauge.with_label_values(labels).set(i64::try_from(value).unwrap_or(i64::MAX));
+        }
+        // An error means that there was no such series.
+        None => drop(gauge.remove_label_values(labels)),
+    }
+}

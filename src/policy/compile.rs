@@ -16,6 +16,7 @@ use super::rule::{Breach, Compiled, InvalidField, Phase, Rule, SpecCheck, Status
 use super::rules::{images, validations};
 use super::scope::{Scope, Selection};
 use super::subject::Subject;
+use super::terms::{Terms, terms};
 use super::text::quote;
 use crate::api::{
     BundleName, ClusterDevOpsPolicySpec, DevOpsPolicySpec, EXEMPT_KINDS, EnforcementMode,
@@ -53,6 +54,8 @@ pub struct Policy {
     /// The fields that its expressions read and that no Pod has: probably a mistake, but no reason to refuse the
     /// policy.
     pub unknown_fields: Vec<InvalidField>,
+    /// What its rules demand, to see whether a version of it demands the same.
+    pub terms: Terms,
     severity_overrides: BTreeMap<String, Severity>,
     /// The validations' names, each with its own severity.
     validations: Vec<(String, Option<Severity>)>,
@@ -131,6 +134,7 @@ impl Policy {
             injector: None,
             text: None,
             unknown_fields: Vec::new(),
+            terms: Terms::new(),
             severity_overrides: BTreeMap::new(),
             validations: Vec::new(),
         }
@@ -184,6 +188,11 @@ impl Policy {
             bundle: spec.bundle,
             pending_limit: spec.forbid_pending_duration,
             repair: Repair::new(spec),
+            terms: terms(
+                &fields,
+                &scope,
+                spec_checks.iter().map(|it| (it.rule.id, it.parameters.as_str())),
+            ),
             exemptions: exemptions.collect::<Result<_, _>>()?,
             spec_checks,
             status_checks,

@@ -22,6 +22,8 @@ pub enum EventReason {
     PolicyViolation,
     PolicyViolationResolved,
     PodsRefused,
+    /// A workload was admitted while podgate did not judge.
+    AdmittedUnjudged,
     /// An exemption ends soon, or has ended.
     ExemptionEnds,
     RemediationProposed,
@@ -39,6 +41,7 @@ impl EventReason {
             Self::PolicyViolation => "PolicyViolation",
             Self::PolicyViolationResolved => "PolicyViolationResolved",
             Self::PodsRefused => "PodsRefused",
+            Self::AdmittedUnjudged => "AdmittedUnjudged",
             Self::ExemptionEnds => "ExemptionEnds",
             Self::RemediationProposed => "RemediationProposed",
             Self::RemediationConflict => "RemediationConflict",
@@ -58,6 +61,7 @@ impl EventReason {
             | Self::Repaired => EventType::Normal,
             Self::PolicyViolation
             | Self::PodsRefused
+            | Self::AdmittedUnjudged
             | Self::ExemptionEnds
             | Self::RemediationConflict
             | Self::RepairUndone

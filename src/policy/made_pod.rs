@@ -3,6 +3,7 @@
 //! The audit and `podgate analyze` judge it where a workload has no pod: a workload that is scaled down, suspended,
 //! between runs, or refused is judged by what it would run.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value, json};
@@ -34,6 +35,8 @@ pub struct MadePod {
     /// The number of its pods of the present template, by its status; 0 for a CronJob, whose status does not count
     /// them.
     pub running: u32,
+    /// When the workload was created, in seconds since the epoch.
+    pub created: i64,
 }
 
 /// The fields of a workload that decide.
@@ -51,6 +54,7 @@ struct Metadata {
     name: String,
     namespace: String,
     resource_version: String,
+    creation_timestamp: Option<Timestamp>,
     deletion_timestamp: Option<IgnoredAny>,
     owner_references: Option<Vec<Owner>>,
 }
@@ -121,7 +125,8 @@ impl Workload {
         if self.metadata.deletion_timestamp.is_some() {
             wanted = 0;
         }
-        Ok(self.made_again(kind)?.map(|json| MadePod { json, wanted, running }))
+        let created = self.metadata.creation_timestamp.unwrap_or_default().as_second();
+        Ok(self.made_again(kind)?.map(|json| MadePod { json, wanted, running, created }))
     }
 
     /// The pod, as JSON, that the controller of this very object would make in place of one of its pods, whatever

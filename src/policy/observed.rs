@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::compile::Policy;
+use super::enforced::Enforced;
 use super::event::EventReason;
 use super::exemption::ObservedExemption;
 use super::key::PolicyKey;
@@ -89,6 +90,12 @@ pub struct ObservedPolicy {
     /// In the order of `spec.exemptions`.
     pub exemptions: Vec<ObservedExemption>,
     pub refused: Refused,
+    /// The pods that the policy would refuse if they were made again now.
+    pub at_risk: Affected,
+    /// What was admitted while nobody judged.
+    pub slipped: Affected,
+    /// Since when its rules deny.
+    pub enforced: Enforced,
     /// Why it covers no namespace, as a sentence; `None` if it covers one.
     pub covers_nothing: Option<String>,
 }
@@ -100,6 +107,37 @@ pub struct Refused {
     pub workloads: u64,
     /// At most ten of them, those that lack the most pods first.
     pub worst: Vec<RefusedWorkload>,
+}
+
+/// Pods of workloads that break rules of a policy that enforces.
+#[derive(Clone, Debug, Default)]
+pub struct Affected {
+    /// The number of pods. A CronJob counts one between its runs, and so does a slipped workload without pods.
+    pub pods: u64,
+    pub workloads: u64,
+    /// At most ten of the workloads, those with the most pods first.
+    pub worst: Vec<ViolatingPods>,
+}
+
+/// The pods of a workload that break rules of a policy that enforces.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ViolatingPods {
+    pub workload: Arc<WorkloadKey>,
+    pub pods: u32,
+    /// The policy's faults, worst first.
+    pub faults: Vec<Arc<Fault>>,
+}
+
+impl ViolatingPods {
+    /// The rules or checks that the pods break, worst first, each once.
+    pub fn rules(&self) -> impl Iterator<Item = &str> {
+        rules(&self.faults)
+    }
+
+    /// What is wrong with them, on one line: the messages of the worst faults.
+    pub fn why(&self) -> String {
+        why(&self.faults)
+    }
 }
 
 /// A workload that wants more pods than it has, and whose new pods admission would refuse.
@@ -122,20 +160,28 @@ impl RefusedWorkload {
 
     /// The rules or checks that its new pods break, worst first, each once.
     pub fn rules(&self) -> impl Iterator<Item = &str> {
-        let mut seen = BTreeSet::new();
-        self.faults.iter().map(|it| it.id.as_str()).filter(move |id| seen.insert(*id))
+        rules(&self.faults)
     }
 
     /// Why its new pods are refused, on one line: the messages of the worst faults.
     pub fn why(&self) -> String {
-        let told = self.faults.iter().take(TOLD_FAULTS);
-        let told: Vec<_> = told.map(|it| brief(it.message.clone(), MAX_MESSAGE)).collect();
-        let more = match self.faults.len() - told.len() {
-            0 => String::new(),
-            more => format!(" · and {more} more"),
-        };
-        told.join(" · ") + &more
+        why(&self.faults)
     }
+}
+
+fn rules(faults: &[Arc<Fault>]) -> impl Iterator<Item = &str> {
+    let mut seen = BTreeSet::new();
+    faults.iter().map(|it| it.id.as_str()).filter(move |id| seen.insert(*id))
+}
+
+fn why(faults: &[Arc<Fault>]) -> String {
+    let told = faults.iter().take(TOLD_FAULTS);
+    let told: Vec<_> = told.map(|it| brief(it.message.clone(), MAX_MESSAGE)).collect();
+    let more = match faults.len() - told.len() {
+        0 => String::new(),
+        more => format!(" · and {more} more"),
+    };
+    told.join(" · ") + &more
 }
 
 impl ObservedPolicy {
@@ -253,6 +299,8 @@ pub enum Changed {
     Closed(Violation),
     /// Admission would refuse the new pods of a workload that lacks some.
     Refused(RefusedWorkload),
+    /// A workload or pods of it were admitted while nobody judged.
+    Slipped(ViolatingPods),
 }
 
 /// A policy's new state; `None` if the policy was deleted.

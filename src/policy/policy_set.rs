@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::ResourceExt;
 use kube::core::PartialObjectMeta;
 use serde_json::{Map, Value, json};
@@ -98,12 +100,26 @@ fn share<Check>(
 pub struct NamespaceMetadata {
     pub labels: BTreeMap<String, String>,
     pub annotations: BTreeMap<String, String>,
+    /// When the one who last changed any of its labels last wrote the namespace, by `metadata.managedFields`: it has had
+    /// its labels since then or longer. `None` if it does not say.
+    pub labelled: Option<Timestamp>,
 }
 
 impl From<&PartialObjectMeta<Namespace>> for NamespaceMetadata {
     fn from(namespace: &PartialObjectMeta<Namespace>) -> Self {
-        Self { labels: namespace.labels().clone(), annotations: namespace.annotations().clone() }
+        let labels = namespace.labels().clone();
+        Self { labels, annotations: namespace.annotations().clone(), labelled: labelled(namespace) }
     }
+}
+
+/// The latest time at which one wrote the namespace who has set a label of it.
+fn labelled(namespace: &PartialObjectMeta<Namespace>) -> Option<Timestamp> {
+    let sets_labels = |it: &&ManagedFieldsEntry| {
+        let fields = it.fields_v1.as_ref();
+        fields.is_some_and(|fields| fields.0.pointer("/f:metadata/f:labels").is_some())
+    };
+    let written = namespace.managed_fields().iter().filter(sets_labels);
+    written.filter_map(|it| Some(it.time.as_ref()?.0)).max()
 }
 
 /// The known namespaces, by name.
@@ -184,6 +200,16 @@ impl PolicySet {
     }
 
     /// Whether a namespace is protected: no policy judges it.
+    /// Since when a policy at the least covers a namespace that it covers now; `None` if it covers it whatever labels the
+    /// namespace has. Labels that are not known may have come just now.
+    pub fn covered_since(&self, policy: &Policy, namespace: &str) -> Option<Timestamp> {
+        let known = || self.namespaces.get(namespace);
+        policy
+            .scope
+            .reads_labels()
+            .then(|| known().map_or(Timestamp::MAX, |it| it.labelled.unwrap_or(Timestamp::MIN)))
+    }
+
     pub fn protects(&self, namespace: &str) -> bool {
         self.protected.contains(namespace)
     }
@@ -244,7 +270,7 @@ impl PolicySet {
     /// The Namespace object that CEL rules read: the name, and known labels and annotations.
     pub fn namespace_object(&self, namespace: Option<&str>) -> Value {
         let known = namespace.and_then(|name| self.namespaces.get(name));
-        let NamespaceMetadata { labels, annotations } = known.cloned().unwrap_or_default();
+        let NamespaceMetadata { labels, annotations, .. } = known.cloned().unwrap_or_default();
         // The API server omits empty maps.
         let maps = [("labels", labels), ("annotations", annotations)];
         let present = maps.into_iter().filter(|(_, map)| !map.is_empty());
@@ -295,6 +321,29 @@ mod tests {
 
     fn labels(plan: &EvaluationPlan) -> Vec<String> {
         plan.policies().iter().map(|policy| policy.label.clone()).collect()
+    }
+
+    #[test]
+    fn a_namespace_has_its_labels_since_the_last_write_of_one_who_sets_any() {
+        let by = |time: &str, fields: &Value| json!({"manager": "m", "operation": "Update", "apiVersion": "v1", "time": time, "fieldsV1": fields});
+        let labels = json!({"f:metadata": {"f:labels": {".": {}, "f:team": {}}}});
+        let other = json!({"f:metadata": {"f:annotations": {}}, "f:status": {"f:phase": {}}});
+        let labelled = |entries: &[Value]| {
+            let namespace = json!({
+                "apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "managedFields": entries},
+            });
+            let namespace: PartialObjectMeta<Namespace> =
+                serde_json::from_value(namespace).unwrap();
+            NamespaceMetadata::from(&namespace).labelled.map(|it| it.to_string())
+        };
+        let entries = [
+            by("2026-01-01T00:00:00Z", &labels),
+            by("2026-01-02T00:00:00Z", &labels),
+            by("2026-01-03T00:00:00Z", &other),
+        ];
+        assert_eq!(labelled(&entries).as_deref(), Some("2026-01-02T00:00:00Z"));
+        assert_eq!(labelled(&entries[2..]), None);
+        assert_eq!(labelled(&[]), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The table of all rules, and the lookup of rules and checks by id.
 
-use super::rule::Rule;
+use super::rule::{Phase, Rule};
 use super::rules;
 use crate::api::DevOpsPolicySpec;
 
@@ -23,6 +23,11 @@ pub static RULES: [&Rule; 12] = [
 /// The rule with this id.
 pub fn find(id: &str) -> Option<&'static Rule> {
     RULES.into_iter().find(|rule| rule.id == id)
+}
+
+/// Whether the rule with this id judges specs, so that admission can deny for it.
+pub fn denies(id: &str) -> bool {
+    find(id).is_some_and(|rule| matches!(rule.phase, Phase::Spec(_)))
 }
 
 /// Checks that an id of a policy's spec names a rule, or a check as `RULE/CHECK`.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use super::document::Document;
-use super::object::{Annotations, Container, List, Metadata, Object, PodSpec};
+use super::object::{Annotations, Container, List, Metadata, Object, OwnerReference, PodSpec};
 use super::workload::Kind;
 
 /// Why an object contains no pod to judge.
@@ -97,12 +97,18 @@ impl<'a> Subject<'a> {
     /// node and makes the Node its controller (`CreateMirrorPod` in `pkg/kubelet/pod/mirror_client.go` of Kubernetes).
     /// Anyone can write such fields; [`Self::is_mirror_by`] also checks the user.
     pub fn mirrored_node(&self) -> Option<&'a str> {
-        let metadata = self.metadata.filter(|_| self.kind == Kind::Pod)?;
         let node = &*self.spec.node_name;
-        let owner = metadata.controller.as_ref()?;
-        let by_node = (&*owner.api_version, &*owner.kind, &*owner.name) == ("v1", "Node", node);
+        let owner = self.mirror_owner()?;
+        (*owner.name == *node && !node.is_empty()).then_some(node)
+    }
+
+    /// The Node that owns it, if it is marked as the mirror pod of a static pod. A kubelet deletes every marked pod of
+    /// its node that mirrors none, and the API server demands the node's name of it, so the audit may believe the mark.
+    pub fn mirror_owner(&self) -> Option<&'a OwnerReference<'a>> {
+        let metadata = self.metadata.filter(|_| self.kind == Kind::Pod)?;
         let marked = metadata.annotations.as_ref().is_some_and(Annotations::claims_mirror);
-        (marked && by_node && !node.is_empty()).then_some(node)
+        let owner = metadata.controller.as_ref().filter(|_| marked)?;
+        ((&*owner.api_version, &*owner.kind) == ("v1", "Node")).then_some(owner)
     }
 
     /// Whether this user is a kubelet that creates the mirror pod of a static pod on its own node. The static pod

@@ -7,6 +7,7 @@
 mod note;
 mod queue;
 mod refusals;
+mod slips;
 
 use std::future::pending;
 use std::time::Instant;
@@ -203,6 +204,7 @@ fn event(
         TopicKind::Opened => EventReason::PolicyViolation,
         TopicKind::Closed => EventReason::PolicyViolationResolved,
         TopicKind::Refused => EventReason::PodsRefused,
+        TopicKind::Slipped => EventReason::AdmittedUnjudged,
     };
     Event {
         action: Some(AUDIT.to_owned()),

@@ -1,6 +1,7 @@
 //! The leader's work: audit, statuses, reports, Events, remediation, and the keeping of certificates. All of it ends
 //! when the Lease is lost.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use kube::Client;
@@ -8,20 +9,23 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::certificates::Keeping;
 use super::source::PolicySource;
-use crate::audit::index::Remembered;
+use crate::audit::index::{Began, Remembered};
 use crate::audit::watch::{Audit, Listeners};
 use crate::certs::keeper::Keeper;
+use crate::client::backoff::Doubling;
 use crate::leader::claim::Claim;
 use crate::leader::{self, LeaseOptions};
 use crate::metrics::{AuditMetrics, Metrics};
 use crate::policies::watch::Announcements;
 use crate::policy::called::Called;
+use crate::policy::enforced::RecordedPolicy;
 use crate::policy::observed::{BeganKey, NamespaceUpdate};
 use crate::remediation::transaction::Transactions;
 use crate::remediation::work::{RemediationScope, Violating, Work};
 use crate::report::events::events;
 use crate::report::existing;
 use crate::report::publish::{ReportMessage, publish};
+use crate::status::recorded::recorded;
 use crate::status::write::{Reconciled, Reconciler, Remediations};
 
 /// The most notices of remediation and of exemptions that wait to be written as Events.
@@ -109,8 +113,9 @@ impl LeaderWork {
     async fn audit(self, claim: Claim, mut shutdown: watch::Receiver<bool>) {
         let series = AuditSeries(self.metrics.audit.clone());
         let reports = self.reports && serves_reports(&self.client).await;
-        let remembered =
-            if reports { began_in_reports(&self.client).await } else { nothing_remembered() };
+        let policies = recorded_in_statuses(&self.client).await;
+        let began = if reports { began_in_reports(&self.client).await } else { began_now() };
+        let remembered = Remembered { began, policies };
         let (policies, statuses) = mpsc::channel(1);
         let (namespaces, namespace_updates) = mpsc::channel(1);
         let (changes, changes_to_report) = mpsc::channel(MAX_BATCHES);
@@ -212,13 +217,13 @@ async fn serves_reports(client: &Client) -> bool {
 }
 
 /// When violations began, from the reports that an earlier leader wrote.
-async fn began_in_reports(client: &Client) -> Remembered {
+async fn began_in_reports(client: &Client) -> Began {
     let began = match existing::began(client).await {
         Ok(began) if !began.is_empty() => began,
-        Ok(_) => return nothing_remembered(),
+        Ok(_) => return began_now(),
         Err(error) => {
             tracing::warn!(%error, "cannot read when violations began; they begin anew");
-            return nothing_remembered();
+            return began_now();
         }
     };
     Box::new(move |policy, workload, fault| {
@@ -232,8 +237,28 @@ async fn began_in_reports(client: &Client) -> Remembered {
     })
 }
 
-pub(super) fn nothing_remembered() -> Remembered {
+fn began_now() -> Began {
     Box::new(|_, _, _| None)
+}
+
+/// What an earlier leader wrote into the statuses of policies. It is read before this leader writes others, and tried
+/// again for as long as the API server does not answer: without it, nothing would be known of what slipped through. The
+/// audit does not wait for what podgate may not read, or for CRDs that are not there.
+async fn recorded_in_statuses(client: &Client) -> BTreeMap<String, RecordedPolicy> {
+    let mut waits = Doubling::default();
+    loop {
+        match recorded(client).await {
+            Ok(recorded) => return recorded,
+            Err(kube::Error::Api(status)) if matches!(status.code, 403 | 404) => {
+                tracing::warn!(error = %status, "cannot read the statuses of policies; rules deny since now");
+                return BTreeMap::new();
+            }
+            Err(error) => {
+                tracing::warn!(%error, "cannot read the statuses of policies; they are read again");
+                tokio::time::sleep(waits.next().unwrap_or_default()).await;
+            }
+        }
+    }
 }
 
 /// Forwards the audit's updates to remediation and to the reports. The first update is complete: it lists every

@@ -9,12 +9,11 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::error::ServeError;
-use super::leader_work::{
-    LeaderOptions, LeaderWork, OnReconciled, nothing_remembered, start_audit,
-};
+use super::leader_work::{LeaderOptions, LeaderWork, OnReconciled, start_audit};
 use super::source::{PolicyInput, PolicySource};
 use super::{listen, metrics_endpoint, signals};
 use crate::admission::server::{self, Drain};
+use crate::audit::index::Remembered;
 use crate::audit::watch::Listeners;
 use crate::clusters::Target;
 use crate::metrics::Metrics;
@@ -94,7 +93,7 @@ pub async fn observe(
     let auditing = start_audit(
         &cluster.client,
         announcements,
-        nothing_remembered(),
+        Remembered::default(),
         process.metrics.audit.clone(),
         listeners,
     );

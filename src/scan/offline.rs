@@ -75,7 +75,8 @@ fn namespaces_in(text: &str) -> Namespaces {
         if let (Some(metadata), Some(name), ("v1", "Namespace")) = (metadata, name, kind) {
             let labels = pairs(metadata.get("labels"));
             let annotations = pairs(metadata.get("annotations"));
-            namespaces.insert(name.to_owned(), NamespaceMetadata { labels, annotations });
+            namespaces
+                .insert(name.to_owned(), NamespaceMetadata { labels, annotations, labelled: None });
         }
     }
     // The API server gives every namespace its name as a label.

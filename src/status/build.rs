@@ -4,13 +4,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::exemptions::exemptions;
-use super::refused;
-use crate::api::{
-    BundleStatus, DevOpsPolicyStatus, EnforcementMode, GracePhase, GraceStatus, TopViolation,
-};
+use super::{affected, refused};
+use crate::api::{BundleStatus, DevOpsPolicyStatus, GracePhase, GraceStatus, TopViolation};
 use crate::policy::bundles;
 use crate::policy::called::Called;
-use crate::policy::compile::Policy;
+use crate::policy::enforced::Enforced;
 use crate::policy::in_force::PolicyFault;
 use crate::policy::observed::{ObservedPolicy, ObservedRemediation, Violation};
 use crate::policy::score::Score;
@@ -74,10 +72,17 @@ fn found(observed: &ObservedPolicy, now: Timestamp) -> DevOpsPolicyStatus {
         healthy: score.map(|it| it.points >= 80),
         message: Some(observed.sentence()),
         effective_mode: Some(observed.policy.mode),
-        grace: grace(&observed.policy, now),
+        grace: grace(&observed.enforced, now),
         classification: score.map(Score::classification),
         top_violations: observed.worst.iter().map(|it| top(it, namespace)).collect(),
         refused: refused::status(&observed.refused, namespace),
+        at_risk: affected::status(&observed.at_risk, namespace),
+        slipped: affected::status(&observed.slipped, namespace),
+        enforced_since: observed
+            .enforced
+            .times()
+            .map(|(id, at)| (id.to_owned(), Time(at)))
+            .collect(),
         lost_points: score
             .into_iter()
             .flat_map(|it| &it.lost_points)
@@ -93,9 +98,9 @@ fn found(observed: &ObservedPolicy, now: Timestamp) -> DevOpsPolicyStatus {
 }
 
 /// The grace of a policy that enforces.
-fn grace(policy: &Policy, now: Timestamp) -> Option<GraceStatus> {
-    let end = policy.grace_until.filter(|_| policy.mode == EnforcementMode::Enforce)?;
-    let state = if policy.in_grace(now) { GracePhase::Active } else { GracePhase::Ended };
+fn grace(enforced: &Enforced, now: Timestamp) -> Option<GraceStatus> {
+    let end = enforced.graced_until()?;
+    let state = if now < end { GracePhase::Active } else { GracePhase::Ended };
     Some(GraceStatus { until: Time(end), state })
 }
 

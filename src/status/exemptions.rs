@@ -134,7 +134,8 @@ pub(super) mod tests {
     use super::*;
     use crate::api::{EndsWithin, crds};
     use crate::policy::compile::Policy;
-    use crate::policy::observed::Refused;
+    use crate::policy::enforced::Enforced;
+    use crate::policy::observed::{Affected, Refused};
     use crate::policy::scope::Scope;
     use crate::policy::score::Score;
 
@@ -155,6 +156,9 @@ pub(super) mod tests {
             open: [0; 4],
             worst: Vec::new(),
             refused: Refused::default(),
+            at_risk: Affected::default(),
+            slipped: Affected::default(),
+            enforced: Enforced::default(),
             covers_nothing: None,
         };
         PolicyState { observed: Some(observed), ..PolicyState::default() }

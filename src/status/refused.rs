@@ -5,10 +5,10 @@ use crate::api::{RefusedStatus, RefusedWorkloadStatus};
 use crate::policy::observed::{Refused, RefusedWorkload};
 use crate::policy::text::cut;
 
-/// The longest texts and the most rules of a workload in `status.refused` (the CRD's limits).
-const MAX_WORKLOAD: usize = 512;
-const MAX_RULES: usize = 10;
-const MAX_MESSAGE: usize = 1024;
+/// The longest texts and the most rules of a workload in a status (the CRD's limits).
+pub(super) const MAX_WORKLOAD: usize = 512;
+pub(super) const MAX_RULES: usize = 10;
+pub(super) const MAX_MESSAGE: usize = 1024;
 /// The workloads that the condition names.
 const NAMED: usize = 3;
 
@@ -53,7 +53,7 @@ pub(super) fn message(refused: &Refused, namespace: Option<&str>) -> Option<Stri
     ))
 }
 
-fn integer(number: u64) -> i32 {
+pub(super) fn integer(number: u64) -> i32 {
     i32::try_from(number).unwrap_or(i32::MAX)
 }
 

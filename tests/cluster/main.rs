@@ -30,6 +30,7 @@ mod pod_security;
 mod preview;
 mod refused;
 mod remediation;
+mod slipped;
 #[path = "../support/support.rs"]
 mod support;
 
@@ -64,6 +65,7 @@ fn main() -> ExitCode {
             preview,
             refused,
             remediation,
+            slipped,
         ],
     )
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use podgate::analysis::analyzer::Analyzer;
 use podgate::analysis::result::Analysis;
+use podgate::api::EnforcementMode;
 use podgate::api::ExemptionPhase::{Active, Expired, Unused};
-use podgate::audit::index::{AuditIndex, NextStep};
+use podgate::audit::index::{AuditIndex, NextStep, Remembered};
 use podgate::audit::pod::ObservedPod;
 use podgate::policy::compile::Policy;
 use podgate::policy::made_pod::{MAKERS, made_pod};
@@ -134,7 +135,7 @@ fn observed(pod: &Value) -> ObservedPod<false> {
 }
 
 fn index() -> AuditIndex {
-    AuditIndex::new(Box::new(|_, _, _| None))
+    AuditIndex::new(Remembered::default())
 }
 
 /// Begins the lists of pods and of all kinds of workloads.
@@ -186,9 +187,9 @@ fn analysis(set: &PolicySet, pods: &Objects, deployments: &Objects, now: Timesta
     analyzer.finish()
 }
 
-/// The status of each policy in the index: the numbers of violations and of refused workloads, and everything else as
-/// text.
-fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, ([u64; 2], String)> {
+/// The status of each policy in the index: the numbers of violations, of refused workloads and of pods at risk, and
+/// everything else as text.
+fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, ([u64; 3], String)> {
     let updates = index.take_policies(now).into_iter().filter_map(|it| it.observed);
     let statuses = updates.map(|it| {
         let worst = it.worst.iter();
@@ -197,12 +198,29 @@ fn statuses(index: &mut AuditIndex, now: Timestamp) -> BTreeMap<String, ([u64; 2
             .collect();
         let score = &it.score;
         let text = format!(
-            "{score:?} {} {:?} {:?} {worst:?} {:?}",
-            it.workloads, it.open, it.exemptions, it.refused
+            "{score:?} {} {:?} {:?} {worst:?} {:?} {:?}",
+            it.workloads, it.open, it.exemptions, it.refused, it.at_risk
         );
-        (it.policy.label.clone(), ([it.violations(), it.refused.workloads], text))
+        (it.policy.label.clone(), ([it.violations(), it.refused.workloads, it.at_risk.pods], text))
     });
     statuses.collect()
+}
+
+/// The pods that a policy would refuse if they were made again: only one of the specs enforces, and it forbids images
+/// without a tag, but not of `w1`.
+fn pods_at_risk(policy: &Policy, pods: &Objects, deployments: &Objects) -> u64 {
+    let at_risk = pods.iter().filter(|((namespace, pod), object)| {
+        let owner = pod / 2;
+        let ended = object["status"]["phase"] == "Succeeded";
+        let own = &object["spec"];
+        let template =
+            deployments.get(&(*namespace, owner)).map(|it| &it["spec"]["template"]["spec"]);
+        let image = template.unwrap_or(own)["containers"][0]["image"].as_str().unwrap();
+        let latest = ["nginx", "registry:5000/app"].contains(&image);
+        let covered = policy.scope.covers(NAMESPACES[*namespace], None) && *namespace != 2;
+        !ended && latest && covered && owner != 1
+    });
+    if policy.mode == EnforcementMode::Enforce { at_risk.count() as u64 } else { 0 }
 }
 
 /// The scores that were reported so far: the cluster's, and those of the namespaces.
@@ -308,7 +326,8 @@ proptest! {
         let analysis = analysis(&policies, &pods, &deployments, now);
         let mut expected = BTreeMap::new();
         for policy in policies.policies() {
-            expected.insert(policy.label.clone(), [0, 0]);
+            let at_risk = pods_at_risk(policy, &pods, &deployments);
+            expected.insert(policy.label.clone(), [0, 0, at_risk]);
         }
         let violations = analysis.results.iter().map(|it| (&it.policy, 0));
         let refused = analysis.refused.iter().flat_map(|it| it.policies.iter().map(|it| (it, 1)));

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use podgate::audit::index::AuditIndex;
+use podgate::audit::index::{AuditIndex, Remembered};
 use podgate::audit::pod::ObservedPod;
 use podgate::policy::compile::Policy;
 use podgate::policy::made_pod::{MAKERS, made_pod};
@@ -27,7 +27,7 @@ fn set(spec: Value) -> Arc<PolicySet> {
 
 /// An index in which the list of every kind is complete.
 fn index(spec: Value) -> AuditIndex {
-    let mut index = AuditIndex::new(Box::new(|_, _, _| None));
+    let mut index = AuditIndex::new(Remembered::default());
     let _ = index.policies(set(spec), NOW);
     list_begins(&mut index);
     list_ends(&mut index, NOW);
@@ -81,6 +81,7 @@ fn changes(index: &mut AuditIndex) -> Vec<String> {
         Changed::Refused(it) => {
             format!("!{}/{} {} of {}", it.workload.kind, it.workload.name, it.running, it.wanted)
         }
+        Changed::Slipped(it) => panic!("{it:?} was made before the policy"),
     });
     changes.collect()
 }
@@ -257,7 +258,7 @@ fn what_several_policies_find_is_one_open_violation_of_the_worst_severity() {
 
 #[test]
 fn workloads_that_may_not_be_listed_do_not_keep_pods_from_being_audited() {
-    let mut index = AuditIndex::new(Box::new(|_, _, _| None));
+    let mut index = AuditIndex::new(Remembered::default());
     let _ = index.policies(set(json!({"forbidLatestTag": true})), NOW);
     index.list_begins(Kind::Pod);
     apply_pod(&mut index, &pod("cart-1", ("ReplicaSet", "cart-5d4"), "nginx", 0));

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
+use podgate::api::{CRDS, REPORT_CRD, crds, report_crd};
 use podgate::policy::registry::RULES;
 use podgate::policy::rule::{Phase, Rule};
 use serde_json::Value;
@@ -15,17 +16,19 @@ use serde_json::Value;
 const NOTE: &str = "<!-- Made from the code by `make docs`. -->\n";
 
 fn check(file: &str, expected: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs").join(file);
+    check_file(&format!("docs/{file}"), expected);
+}
+
+/// The same for a file anywhere in the repository.
+fn check_file(file: &str, expected: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("UPDATE_DOCS").is_some() {
         fs::write(&path, expected).unwrap();
         return;
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
     let differs = found.lines().zip(expected.lines()).position(|(a, b)| a != b);
-    assert!(
-        found == expected,
-        "docs/{file} is out of date from line {differs:?} on; run: make docs"
-    );
+    assert!(found == expected, "{file} is out of date from line {differs:?} on; run: make docs");
 }
 
 #[test]
@@ -71,11 +74,27 @@ fn phase(rule: &Rule) -> &'static str {
 }
 
 #[test]
+fn the_crds_in_the_binary_and_in_the_chart_are_those_of_the_types() {
+    let yaml = |crd: &_| serde_saphyr::to_string(crd).unwrap();
+    let names = ["devopspolicies", "clusterdevopspolicies"];
+    for ((name, crd), embedded) in names.iter().zip(crds()).zip(CRDS) {
+        let text = yaml(&crd);
+        check_file(&format!("charts/podgate/definitions/{name}.devops.stochastic.io.yaml"), &text);
+        let embedded = podgate::install::crd::parse(embedded).unwrap();
+        assert_eq!(embedded.metadata.name, crd.metadata.name);
+    }
+    let report = report_crd().unwrap();
+    check_file("src/api/report_crd.yaml", &yaml(&report));
+    let embedded = podgate::install::crd::parse(REPORT_CRD);
+    assert_eq!(embedded.unwrap().metadata.name, report.metadata.name, "build again");
+}
+
+#[test]
 fn the_page_of_the_custom_resources_is_up_to_date() {
     let mut text = format!(
         "{NOTE}# Custom resources\n\nGroup `devops.stochastic.io`, version `v1`. `podgate crd generate` prints them.\n"
     );
-    for crd in podgate::api::crds() {
+    for crd in crds() {
         let crd = serde_json::to_value(crd).unwrap();
         let names = &crd["spec"]["names"];
         let schema = &crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"];

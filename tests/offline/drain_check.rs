@@ -53,7 +53,8 @@ fn it_names_the_workloads_fails_and_writes_nothing() {
             "nodes": ["one"],
             "summary": {"pods": 1, "refused": 1, "graced": 0, "lost": 0},
             "workloads": [{
-                "namespace": "shop", "kind": "Deployment", "name": "cart", "refused": 1, "graced": 0, "replicas": 2,
+                "namespace": "shop", "kind": "Deployment", "name": "cart", "refused": 1, "graced": 0,
+                "replicas": 2,
                 "policies": ["shop/own"],
                 "message": "spec.containers[0].image is \"nginx\" (no tag means :latest); pin the version that should run: nginx:VERSION",
             }],

@@ -10,6 +10,7 @@
 
 mod architecture;
 mod audit_index;
+mod audit_standing;
 mod audit_workloads;
 mod commands;
 mod docs;

@@ -68,9 +68,9 @@ fn without_arguments_the_policies_in_force_are_judged_each_in_its_mode() {
     assert_eq!(
         found["policies"],
         json!([
-            {"policy": "shop/tags", "replaces": false, "mode": "enforce", "graceUntil": null, "wouldDeny": 2, "wouldRefusePods": 1},
-            {"policy": "shop/probes", "replaces": false, "mode": "warn", "graceUntil": null, "wouldDeny": 4, "wouldRefusePods": 2},
-            {"policy": "digests", "replaces": false, "mode": "audit", "graceUntil": null, "wouldDeny": 4, "wouldRefusePods": 2},
+            {"policy": "shop/tags", "replaces": false, "mode": "enforce", "wouldDeny": 2, "wouldRefusePods": 1, "graceUntil": null},
+            {"policy": "shop/probes", "replaces": false, "mode": "warn", "wouldDeny": 4, "wouldRefusePods": 2, "graceUntil": null},
+            {"policy": "digests", "replaces": false, "mode": "audit", "wouldDeny": 4, "wouldRefusePods": 2, "graceUntil": null},
         ])
     );
     // Only the policy that enforces denies: the Deployment and the pod without a version.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use podgate::analysis::analyzer::Analyzer;
 use podgate::analysis::result::Analysis;
-use podgate::audit::index::AuditIndex;
+use podgate::audit::index::{AuditIndex, Remembered};
 use podgate::audit::pod::ObservedPod;
 use podgate::inputs;
 use podgate::policy::compile::Policy;
@@ -98,7 +98,7 @@ struct Audited {
 }
 
 fn audited(policies: &[Arc<Policy>], cluster: &Cluster) -> Audited {
-    let mut index = AuditIndex::new(Box::new(|_, _, _| None));
+    let mut index = AuditIndex::new(Remembered::default());
     let _ = index.policies(Arc::new(cluster.set(policies)), now());
     list_begins(&mut index);
     for (kind, workload) in cluster.makers() {

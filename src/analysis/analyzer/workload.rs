@@ -27,7 +27,7 @@ impl Analyzer<'_> {
 
     fn judge_workload(&mut self, kind: Kind, json: &str) -> Result<(), String> {
         let made = made_pod(kind, json).map_err(|error| error.to_string())?;
-        let Some(MadePod { json, wanted, running }) = made else { return Ok(()) };
+        let Some(MadePod { json, wanted, running, .. }) = made else { return Ok(()) };
         let object: Object = serde_json::from_str(&json).map_err(|error| error.to_string())?;
         let mut subject = Subject::of(Kind::Pod, &object).map_err(|error| error.to_string())?;
         let known = subject.namespace.and_then(|name| self.namespaces.get_mut(name));

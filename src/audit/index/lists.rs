@@ -6,7 +6,6 @@ use super::super::namespace::PolicyTransitions;
 use crate::policy::made_pod::MAKERS;
 use crate::policy::observed::WorkloadKey;
 use crate::policy::registry;
-use crate::policy::rule::Phase;
 use crate::policy::workload::Kind;
 
 /// The lists of all kinds, by kind.
@@ -78,14 +77,11 @@ impl Lists {
         stands_in: bool,
         changed: &mut [PolicyTransitions],
     ) {
-        let of_template = |rule: &str| {
-            registry::find(rule).is_some_and(|rule| matches!(rule.phase, Phase::Spec(_)))
-        };
         for PolicyTransitions { transitions, .. } in changed {
             transitions.retain(|it| {
                 let rule = it.violation.fault.rule;
                 !it.gone
-                    || (stands_in && of_template(rule))
+                    || (stands_in && registry::denies(rule))
                     || (!stands_in && self.know_ends_of(&workload.kind))
             });
         }

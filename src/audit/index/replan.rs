@@ -13,6 +13,7 @@ use super::super::judge::address;
 use super::super::namespace::Exchange;
 use super::super::totals::Totals;
 use super::{AuditIndex, DEFAULT_CHECKS, NextStep, Replan};
+use crate::policy::enforced::Enforced;
 use crate::policy::observed::WorkloadKey;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::score::Costs;
@@ -43,11 +44,16 @@ impl AuditIndex {
                     continue;
                 }
                 Some(totals) => {
+                    totals.enforced = totals.enforced.next(policy, now);
                     totals.policy = Arc::clone(policy);
                     totals.covers_nothing = covers_nothing;
                 }
                 None => {
-                    self.totals.insert(id, Totals::new(Arc::clone(policy), covers_nothing));
+                    let recorded = self.remembered.policies.get(&policy.label);
+                    let recorded = recorded.filter(|_| !self.complete).map(|it| &it.enforced);
+                    let enforced = recorded.unwrap_or(&Enforced::default()).next(policy, now);
+                    let totals = Totals::new(Arc::clone(policy), covers_nothing, enforced);
+                    self.totals.insert(id, totals);
                 }
             }
             self.unpublished.mark_policy(id);

@@ -64,7 +64,8 @@ impl AuditIndex {
         let judged = self.judged_template(&workload, &json, whole, document.as_ref(), known, now);
         let Some(findings) = judged else { return };
         let (wanted, running) = (made.wanted, made.running);
-        let template = TrackedTemplate { kind, facts, findings, wanted, running, listed };
+        let created = made.created;
+        let template = TrackedTemplate { kind, facts, findings, wanted, running, created, listed };
         self.put_template(&namespace, &workload, Some(template), now);
         if kind == Kind::CronJob && before.is_none() {
             self.adopt_runs(&namespace, name, now);

@@ -10,7 +10,7 @@ use super::super::namespace::PolicyTransitions;
 use super::super::totals::Totals;
 use crate::api::Severity;
 use crate::policy::key::PolicyKey;
-use crate::policy::observed::{RefusedWorkload, Violation, WorkloadKey};
+use crate::policy::observed::{Changed, Violation, WorkloadKey};
 use crate::policy::score::Score;
 
 /// The scores of namespaces by all policies in force there.
@@ -31,6 +31,8 @@ pub struct NamespaceCounts {
     pub open: BTreeMap<(String, Severity), u64>,
     /// The number of workloads that want more pods than they have, and whose new ones admission would refuse.
     pub refused: u64,
+    /// The number of pods that a policy would refuse if they were made again.
+    pub at_risk: u64,
 }
 
 #[derive(Default)]
@@ -44,8 +46,8 @@ pub(super) struct Unpublished {
     pub namespaces: BTreeSet<Arc<str>>,
     /// The keys of policies that are gone.
     pub gone: BTreeMap<PolicyId, PolicyKey>,
-    /// The workloads whose new pods a policy began to refuse.
-    pub refused: Vec<(PolicyId, RefusedWorkload)>,
+    /// The workloads whose new pods a policy began to refuse, and those that nobody judged.
+    pub begun: Vec<(PolicyId, Changed)>,
     transitions: BTreeMap<TransitionKey, NetTransition>,
 }
 

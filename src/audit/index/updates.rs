@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use super::super::cell::{CellSums, NamespaceCell, Transition};
 use super::super::facts::PolicyId;
 use super::super::namespace::AuditedNamespace;
+use super::super::standing::Standing;
 use super::super::totals::Totals;
 use super::AuditIndex;
 use super::unpublished::{NamespaceCounts, NamespaceScores, Unpublished};
@@ -65,16 +66,15 @@ impl AuditIndex {
         Some(updates)
     }
 
-    /// Takes what changed since the first list was complete: the violations that began or went, and the workloads whose
-    /// new pods a policy began to refuse.
+    /// Takes what changed since the first list was complete: the violations that began or went, the workloads whose new
+    /// pods a policy began to refuse, and those that nobody judged.
     pub fn take_changes(&mut self) -> Vec<Change> {
         self.settle();
         let transitions = self.unpublished.take_transitions();
         let violations = transitions.map(|(id, Transition { violation, gone })| {
             (id, if gone { Changed::Closed(violation) } else { Changed::Opened(violation) })
         });
-        let refused = std::mem::take(&mut self.unpublished.refused).into_iter();
-        let changes = violations.chain(refused.map(|(id, it)| (id, Changed::Refused(it))));
+        let changes = violations.chain(std::mem::take(&mut self.unpublished.begun));
         let changes = changes.filter_map(|(id, what)| {
             let policy = Arc::clone(&self.totals.get(&id)?.policy);
             Some(Change { policy, what })
@@ -92,12 +92,13 @@ impl AuditIndex {
             return None;
         }
         let counts = |name: &Arc<str>| {
-            let state = self.namespaces.get(name);
+            let (state, standing) = (self.namespaces.get(name), self.standings.get(name));
             NamespaceCounts {
                 name: name.to_string(),
                 score: state.and_then(|state| state.counted.score()),
                 open: state.map(AuditedNamespace::open_by_rule).unwrap_or_default(),
-                refused: state.map_or(0, AuditedNamespace::refused_workloads),
+                refused: standing.map_or(0, Standing::refused_workloads),
+                at_risk: standing.map_or(0, Standing::pods_at_risk),
             }
         };
         let changed = names.iter().map(counts).collect();
@@ -110,8 +111,8 @@ impl AuditIndex {
             return false;
         }
         for name in self.unpublished.namespaces.iter().cloned().collect::<Vec<_>>() {
-            let begun = self.count_refused(&name);
-            self.unpublished.refused.extend(begun);
+            let begun = self.stand(&name);
+            self.unpublished.begun.extend(begun);
         }
         for name in &self.unpublished.namespaces {
             let Some(state) = self.namespaces.get_mut(name) else { continue };
@@ -170,6 +171,9 @@ impl AuditIndex {
             worst,
             exemptions: totals.policy.exemptions(&exempted, now),
             refused: self.refused(id, totals.refused),
+            at_risk: self.affected(id, totals.at_risk, |it| &it.at_risk),
+            slipped: self.affected(id, totals.slipped, |it| &it.slipped),
+            enforced: totals.enforced.clone(),
             covers_nothing: totals.covers_nothing.clone(),
         }
     }

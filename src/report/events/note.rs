@@ -5,6 +5,7 @@ use std::fmt::{self, Write};
 use std::sync::Arc;
 
 use super::refusals::Refusals;
+use super::slips::Slips;
 use crate::api::Severity;
 use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
@@ -61,9 +62,11 @@ pub(super) enum TopicKind {
     Closed,
     /// Workloads whose new pods are refused.
     Refused,
+    /// Workloads that were admitted while podgate did not judge.
+    Slipped,
 }
 
-/// The changes of one topic, in bounded memory. Its kind says whether they are violations or refusals.
+/// The changes of one topic, in bounded memory. Its kind says which of them there are.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gathered {
     /// By severity, worst first.
@@ -75,12 +78,13 @@ pub(super) struct Gathered {
     policies: BTreeSet<String>,
     workloads: BTreeSet<WorkloadKey>,
     refusals: Refusals,
+    slips: Slips,
 }
 
 impl Gathered {
     /// The number of changes.
     pub fn count(&self) -> u64 {
-        self.violations() + self.refusals.count()
+        self.violations() + self.refusals.count() + self.slips.count()
     }
 
     fn violations(&self) -> u64 {
@@ -130,6 +134,7 @@ impl Gathered {
             insert(&mut self.workloads, workload, MAX_WORKLOADS);
         }
         self.refusals.merge(later.refusals);
+        self.slips.merge(later.slips);
     }
 }
 
@@ -156,6 +161,7 @@ pub(super) fn gather(changes: &[Change]) -> BTreeMap<Topic, Gathered> {
             Changed::Opened(violation) => (TopicKind::Opened, &violation.workload),
             Changed::Closed(violation) => (TopicKind::Closed, &violation.workload),
             Changed::Refused(refused) => (TopicKind::Refused, &refused.workload),
+            Changed::Slipped(slipped) => (TopicKind::Slipped, &slipped.workload),
         };
         let key = policy.key();
         let kind = key.kind();
@@ -174,6 +180,7 @@ pub(super) fn gather(changes: &[Change]) -> BTreeMap<Topic, Gathered> {
                     gathered.add(policy, violation);
                 }
                 Changed::Refused(refused) => gathered.refusals.add(&policy.label, refused),
+                Changed::Slipped(slipped) => gathered.slips.add(&policy.label, slipped),
             }
         }
     }
@@ -187,6 +194,8 @@ pub(super) fn text(topic: &Topic, gathered: &Gathered) -> String {
         (About::Policy { .. }, TopicKind::Closed) => on_policy("ended", gathered),
         (About::Policy { .. }, TopicKind::Refused) => gathered.refusals.on_policy(),
         (About::Workload(_), TopicKind::Refused) => gathered.refusals.on_workload(),
+        (About::Policy { .. }, TopicKind::Slipped) => gathered.slips.on_policy(),
+        (About::Workload(_), TopicKind::Slipped) => gathered.slips.on_workload(),
         (About::Workload(_), TopicKind::Opened | TopicKind::Closed) => on_workload(topic, gathered),
     };
     cut(text, MAX_NOTE)

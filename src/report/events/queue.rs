@@ -41,7 +41,8 @@ impl Queue {
         }
     }
 
-    /// Takes the longest-waiting Event that may be written now; of refused pods first, because they are an outage.
+    /// Takes the longest-waiting Event that may be written now; of refused pods and of what nobody judged first: the
+    /// former are an outage, the latter a hole.
     pub fn next(&mut self, now: Instant) -> Option<(Topic, Gathered)> {
         self.rests.retain(|_, until| now < *until);
         if self.burst_from().is_some_and(|from| now < from) {
@@ -49,7 +50,7 @@ impl Queue {
         }
         let ready = self.waiting.iter().filter(|(topic, _)| !self.rests.contains_key(*topic));
         let (topic, _) = ready
-            .min_by_key(|(topic, (arrival, _))| (topic.kind != TopicKind::Refused, *arrival))?;
+            .min_by_key(|(topic, (arrival, _))| (topic.kind < TopicKind::Refused, *arrival))?;
         let topic = topic.clone();
         let (_, gathered) = self.waiting.remove(&topic)?;
         self.full = Some(self.full.map_or(now, |full| full.max(now)) + INTERVAL);

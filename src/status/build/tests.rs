@@ -6,9 +6,10 @@ use super::*;
 use crate::api::{DevOpsPolicySpec, EnforcementMode, Severity};
 use crate::policy::called::Called;
 use crate::policy::compile::{Policy, PolicyOrigin};
+use crate::policy::enforced::Enforced;
 use crate::policy::in_force::Fallback;
 use crate::policy::observed::testing::refused;
-use crate::policy::observed::{Fault, Refused, WorkloadKey};
+use crate::policy::observed::{Affected, Fault, Refused, WorkloadKey};
 use crate::policy::scope::Scope;
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -29,6 +30,7 @@ fn the_grace_of_a_policy_that_enforces_is_shown_until_it_ends_and_afterwards() {
         };
         let scope = Scope::Namespace("shop".to_owned());
         let policy = Policy::compile(scope, "baseline".to_owned(), &spec).unwrap();
+        observed.enforced = Enforced::default().next(&policy, NOW);
         observed.policy = Arc::new(policy);
         let state = PolicyState { observed: Some(observed), ..PolicyState::default() };
         let now = Timestamp::from_second(now).unwrap();
@@ -70,6 +72,9 @@ fn observed() -> ObservedPolicy {
         worst: vec![violation],
         exemptions: Vec::new(),
         refused: Refused::default(),
+        at_risk: Affected::default(),
+        slipped: Affected::default(),
+        enforced: Enforced::default(),
         covers_nothing: None,
     }
 }

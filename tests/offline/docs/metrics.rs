@@ -49,6 +49,7 @@ const PARTS: [(&str, &str, &[&str]); 7] = [
          `devopspolicy_` metric is the policy's own, and empty for a cluster policy; that of a `podgate_` metric is the workloads'.",
         &[
             "podgate_leader",
+            "podgate_pods_at_risk",
             "podgate_audit_",
             "podgate_pod_",
             "podgate_workload",

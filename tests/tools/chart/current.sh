@@ -19,17 +19,6 @@ generated() {
 readme() { "$scratch/chart" readme "$chart/README.md" "$chart/values.yaml" | generated "$chart/README.md"; }
 passes "the chart's README has the values and comments of values.yaml" readme
 
-definitions() {
-  "$podgate" crd generate | awk -v folder="$scratch" '
-    /^---$/ { n++; next }
-    { print > (folder "/crd" n) }'
-  local crd
-  for crd in "$scratch"/crd[0-9]*; do
-    generated "$chart/definitions/$(sed -n 's/^  name: //p;/^spec:/q' "$crd").yaml" <"$crd" || return 1
-  done
-  [ "$(ls "$scratch"/crd[0-9]* | wc -l)" = "$(ls "$chart"/definitions | wc -l)" ]
-}
-passes "the chart's CRDs equal podgate crd generate" definitions
 crds() {
   "$podgate" crd generate >"$scratch/crds.yaml"
   render defaults >"$scratch/rendered.yaml"

@@ -10,7 +10,7 @@ fn began(policy: Arc<Policy>, workload: &str, rule: &'static str) -> Change {
 fn of(change: &mut Change) -> &mut Violation {
     match &mut change.what {
         Changed::Opened(violation) | Changed::Closed(violation) => violation,
-        Changed::Refused(_) => panic!("it has no violation"),
+        Changed::Refused(_) | Changed::Slipped(_) => panic!("it has no violation"),
     }
 }
 

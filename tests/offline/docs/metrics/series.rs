@@ -47,12 +47,13 @@ pub fn driven(namespaces: usize, policies: usize) -> Metrics {
     let open = (0..BROKEN).map(|it| ((format!("rule{it}"), Severity::High), 1)).collect();
     for namespace in (0..namespaces).map(|it| format!("n{it}")) {
         metrics.audit.namespace(&namespace, Some(100));
-        metrics.audit.workloads_refused(&namespace, Some(0));
+        metrics.audit.refusals(&namespace, Some((0, 0)));
         metrics.audit.open_violations(&namespace, &open);
     }
     for policy in (0..policies).map(|it| format!("p{it}")) {
         metrics.audit.policy("", &policy, Some(100), [0; 4], 0);
         metrics.audit.policy_info("", &policy, "enforce", "baseline");
+        metrics.audit.enforced.set("", &policy, [0, 0], Some(0));
         metrics.audit.exemptions.set("", &policy, (0..EXEMPTIONS).map(|it| (it, 0)));
     }
     metrics.certificates.serves(0, 0);
@@ -215,7 +216,7 @@ fn a_large_cluster_has_a_bounded_number_of_series() {
     (0..POLICIES).for_each(|it| metrics.audit.policy_gone("", &format!("p{it}")));
     for namespace in (0..NAMESPACES).map(|it| format!("n{it}")) {
         metrics.audit.namespace(&namespace, None);
-        metrics.audit.workloads_refused(&namespace, None);
+        metrics.audit.refusals(&namespace, None);
         metrics.audit.open_violations(&namespace, &BTreeMap::new());
     }
     for (name, series) in count(&metrics) {
