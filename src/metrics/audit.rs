@@ -43,6 +43,8 @@ pub struct AuditMetrics {
 
 impl AuditMetrics {
     pub(super) fn new(registry: &Registry) -> Result<Self, prometheus::Error> {
+        let of_policy = |name, help| gauges(registry, name, help, &["namespace", "policy"]);
+        let in_namespace = |name, help| gauges(registry, name, help, &["namespace"]);
         Ok(Self {
             // A vector without labels, like that of the pods: a replica that does not lead has no series.
             cluster: gauges(
@@ -51,11 +53,9 @@ impl AuditMetrics {
                 "The mean score of the namespaces that have workloads, 0 to 100. No series where none has.",
                 &[],
             )?,
-            namespaces: gauges(
-                registry,
+            namespaces: in_namespace(
                 "namespace_health_score",
                 "A namespace's score by all policies in force there, 0 to 100. No series without a workload.",
-                &["namespace"],
             )?,
             pod_events: counter(
                 registry,
@@ -89,47 +89,33 @@ impl AuditMetrics {
                 "Violations that are open now. The namespace is the policy's, empty for a cluster policy.",
                 &["namespace", "policy", "severity"],
             )?,
-            scores: gauges(
-                registry,
+            scores: of_policy(
                 "devopspolicy_health_score",
                 "A policy's score, 0 to 100; no series without a workload. The namespace is the policy's, empty for a cluster policy.",
-                &["namespace", "policy"],
             )?,
-            refused: gauges(
-                registry,
+            refused: of_policy(
                 "devopspolicy_workloads_refused",
                 "Workloads that lack pods because the policy refuses new ones. The namespace is the policy's, empty for a cluster policy.",
-                &["namespace", "policy"],
             )?,
-            refused_in: gauges(
-                registry,
+            refused_in: in_namespace(
                 "podgate_workloads_refused",
                 "Workloads of a namespace that lack pods because a policy refuses new ones.",
-                &["namespace"],
             )?,
-            at_risk: gauges(
-                registry,
+            at_risk: of_policy(
                 "devopspolicy_pods_at_risk",
                 "Pods that the policy would refuse if they were made again now, whatever its grace. The namespace is the policy's, empty for a cluster policy.",
-                &["namespace", "policy"],
             )?,
-            at_risk_in: gauges(
-                registry,
+            at_risk_in: in_namespace(
                 "podgate_pods_at_risk",
                 "Pods of a namespace that a policy would refuse if they were made again now, whatever its grace.",
-                &["namespace"],
             )?,
-            slipped: gauges(
-                registry,
+            slipped: of_policy(
                 "devopspolicy_pods_slipped",
                 "Pods that break a rule of the policy and were admitted while podgate did not judge. The namespace is the policy's, empty for a cluster policy.",
-                &["namespace", "policy"],
             )?,
-            grace_end: gauges(
-                registry,
+            grace_end: of_policy(
                 "devopspolicy_grace_end_timestamp_seconds",
                 "When the grace of a policy ends or ended, in seconds since the epoch; no series without one. The namespace is the policy's, empty for a cluster policy.",
-                &["namespace", "policy"],
             )?,
             open_in: OpenViolations::new(registry)?,
             pods: gauges(

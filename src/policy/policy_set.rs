@@ -116,7 +116,7 @@ impl From<&PartialObjectMeta<Namespace>> for NamespaceMetadata {
 fn labelled(namespace: &PartialObjectMeta<Namespace>) -> Option<Timestamp> {
     let sets_labels = |it: &&ManagedFieldsEntry| {
         let fields = it.fields_v1.as_ref();
-        fields.is_some_and(|fields| !fields.0["f:metadata"]["f:labels"].is_null())
+        fields.is_some_and(|fields| fields.0.pointer("/f:metadata/f:labels").is_some())
     };
     let written = namespace.managed_fields().iter().filter(sets_labels);
     written.filter_map(|it| Some(it.time.as_ref()?.0)).max()

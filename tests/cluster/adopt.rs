@@ -184,9 +184,9 @@ fn audit(shop: &Namespace<'_>) {
 
 fn watch_what_would_be_denied(shop: &Namespace<'_>) {
     let step = Step::of(shop, "3. Watch what would be denied");
-    let counter =
+    let series =
         format!("devopspolicy_would_deny_total{{namespace=\"{}\",policy=\"baseline\"}}", shop.name);
-    let seen = || shop.cluster.podgate.metric(&counter).unwrap();
+    let seen = || shop.cluster.podgate.metric(&series).unwrap();
     let before = seen();
     // The pod of a pipeline, which no preview will find.
     shop.create(&bare("pipeline", VIOLATING)).unwrap();
@@ -195,7 +195,7 @@ fn watch_what_would_be_denied(shop: &Namespace<'_>) {
         .ok();
     let counted = seen() - before;
     assert!((counted - 1.0).abs() < f64::EPSILON, "{counted} reviews would have been denied");
-    // `podgate policy preview --observed` reads the same counter, of podgates that are pods; here none is.
+    // `podgate policy preview --observed` reads the same series, of podgates that are pods; here none is.
     step.has("policy preview --observed");
     step.runs("policy apply baseline -n shop --mode warn", 0);
     waits(shop, "the mode warn", |it| it["effectiveMode"] == "warn");
