@@ -234,7 +234,10 @@ impl AuditIndex {
     /// When the next exemption of the policies in force expires, or the next grace ends.
     fn next_end(&self, now: Timestamp) -> Option<Timestamp> {
         let policies = self.policies.in_force.policies();
-        policies.iter().filter_map(|policy| policy.next_end(now)).min()
+        let ends = policies.iter().filter_map(|policy| policy.next_end(now));
+        // One that was taken back is in no policy any more.
+        let graces = self.totals.values().filter_map(|it| it.enforced.graced_until());
+        ends.chain(graces.filter(|end| *end > now)).min()
     }
 
     /// The shared name of a namespace. A new namespace is given its policies.

@@ -199,7 +199,6 @@ impl PolicySet {
         Self { protected, ..self }
     }
 
-    /// Whether a namespace is protected: no policy judges it.
     /// Since when a policy at the least covers a namespace that it covers now; `None` if it covers it whatever labels the
     /// namespace has. Labels that are not known may have come just now.
     pub fn covered_since(&self, policy: &Policy, namespace: &str) -> Option<Timestamp> {
@@ -210,6 +209,7 @@ impl PolicySet {
             .then(|| known().map_or(Timestamp::MAX, |it| it.labelled.unwrap_or(Timestamp::MIN)))
     }
 
+    /// Whether a namespace is protected: no policy judges it.
     pub fn protects(&self, namespace: &str) -> bool {
         self.protected.contains(namespace)
     }

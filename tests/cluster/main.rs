@@ -10,6 +10,7 @@
 )]
 
 mod admission;
+mod adopt;
 mod analysis;
 mod attacks;
 mod audit;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         &Arguments::from_args(),
         suites![
             admission,
+            adopt,
             analysis,
             attacks,
             audit,

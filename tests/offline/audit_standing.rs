@@ -292,6 +292,21 @@ fn under_grace_the_pods_of_controllers_did_not_slip_and_everything_else_did() {
     assert_eq!(world.slipped(), ["Deployment/cart 1"]);
 }
 
+/// A grace that is taken back ends with the next whole second, at which no version of the policy changes. Before, the
+/// status called it active until something else changed.
+#[test]
+fn the_end_of_a_grace_that_was_taken_back_is_an_update_of_the_policy() {
+    let mut world = World::with(&enforcing(&json!({"graceUntil": at(THEN + 100).to_string()})));
+    let moment: Timestamp = "1970-01-01T00:17:40.25Z".parse().unwrap();
+    let set = set(policy(&enforcing(&json!({}))), NamespaceMetadata::default());
+    let _ = world.index.policies(set, moment);
+    assert_eq!(world.state().enforced.graced_until(), Some(at(THEN + 61)));
+    let _ = world.index.age(at(THEN + 60));
+    assert!(world.index.take_policies(at(THEN + 60)).is_empty());
+    let _ = world.index.age(at(THEN + 61));
+    assert_eq!(world.index.take_policies(at(THEN + 61)).len(), 1);
+}
+
 #[test]
 fn a_rule_that_is_added_later_and_an_exemption_that_ends_make_nothing_slip() {
     let mut world = World::with(&enforcing(&json!({})));

@@ -196,3 +196,23 @@ fn dashboards_work_with_any_data_source_and_explain_each_panel() {
         }
     }
 }
+
+/// A panel's question, in backticks, is how a page names it.
+#[test]
+fn every_question_that_a_page_refers_to_is_the_title_of_a_panel() {
+    let dashboards = values("dashboards", ".json");
+    let panels = dashboards.iter().flat_map(|(_, dashboard)| items(dashboard, "panels"));
+    let titles: BTreeSet<_> = panels.map(|panel| text(panel, "title")).collect();
+    let question = Regex::new(r"`([A-Z][^`]+\?)`").unwrap();
+    let mut found = 0;
+    for page in ["docs/runbooks.md", "docs/guides/adopt.md", "docs/operations.md", "docs/audit.md"]
+    {
+        let page_text = read(page);
+        for named in question.captures_iter(&page_text) {
+            let named = named[1].split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(titles.contains(named.as_str()), "{page}: no panel asks {named:?}");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "{found} questions were found");
+}

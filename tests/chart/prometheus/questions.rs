@@ -1,6 +1,6 @@
 //! The questions that people bring to the dashboards, answered by the dashboards' own queries: which rule is broken most
-//! in which namespace, what a policy would deny, which workloads are refused, which exemptions end within a week, and how
-//! the error budget stands.
+//! in which namespace, what a policy would deny, which pods are at risk and until when a grace lets them come back, which
+//! workloads are refused, which exemptions end within a week, and how the error budget stands.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -14,24 +14,34 @@ use crate::support::eventually_within;
 
 /// The namespace with a workload that ran before its policy enforced.
 const REFUSED: &str = "refused";
-/// The days until the exemption of the policy `audited` ends.
+/// The namespace with a workload that violates a policy in its grace, and the number of its pods.
+const GRACED: &str = "graced";
+const PODS: u8 = 2;
+/// The days until the exemption of the policy `audited` and the grace of the policy `graced` end.
 const DAYS: i64 = 3;
 
-/// A workload that runs now and is refused once [`policies`] are in force.
+/// Workloads that run now; once [`policies`] are in force, the one is refused, and the other is in its grace.
 pub fn deploy(world: &World) {
-    world.namespace(REFUSED);
-    world.kubectl(&["create", "deployment", "web", "--image=nginx", "--replicas=2", "-n", REFUSED]);
-    world.kubectl(&["rollout", "status", "deployment", "web", "-n", REFUSED, "--timeout=60s"]);
+    for namespace in [REFUSED, GRACED] {
+        let web = ["deployment", "web", "-n", namespace];
+        let replicas = format!("--replicas={PODS}");
+        world.namespace(namespace);
+        world.kubectl(&[&["create"], &web[..], &["--image=nginx", &replicas]].concat());
+        world.kubectl(&[&["rollout", "status"], &web[..], &["--timeout=60s"]].concat());
+    }
     world.kubectl(&["create", "deployment", "excused", "--image=nginx", "-n", "audited"]);
 }
 
-/// A policy that refuses that workload, and one in `audit` with an exemption that ends soon.
+/// A policy that refuses its workload, one in its grace, and one in `audit` with an exemption that ends soon.
 pub fn policies() -> String {
     let end = Timestamp::now() + SignedDuration::from_hours(24 * DAYS);
     format!(
         "
 {{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {{name: strict, namespace: {REFUSED}}},
  spec: {{enforcementMode: enforce, forbidLatestTag: true}}}}
+---
+{{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {{name: own, namespace: {GRACED}}},
+ spec: {{enforcementMode: enforce, graceUntil: '{end:.0}', forbidLatestTag: true}}}}
 ---
 {{apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {{name: audited, namespace: audited}},
  spec: {{forbidLatestTag: true, maxRestartCount: 3, requireReadinessProbe: true, requireResourceLimits: [memory],
@@ -48,6 +58,7 @@ pub fn lose_pods(world: &World) {
 pub fn are_answered(world: &World, prometheus: &Prometheus) {
     which_rule_is_broken_where(world, prometheus);
     what_would_be_denied(world, prometheus);
+    which_pods_are_at_risk(world, prometheus);
     which_exemptions_end(world, prometheus);
     how_the_budget_stands(world, prometheus);
     which_workloads_are_refused(world, prometheus);
@@ -108,6 +119,30 @@ fn what_would_be_denied(world: &World, prometheus: &Prometheus) {
         of(hypothetical, &audited).filter(|it| *it > 0.0).ok_or_else(|| format!("{hypothetical:?}"))
     });
     println!("   the policy audited would have denied about {denials:.0} reviews in 30 s");
+}
+
+fn which_pods_are_at_risk(world: &World, prometheus: &Prometheus) {
+    let graced = [("namespace", GRACED)];
+    let by_policy = [&graced[..], &[("policy", "own")]].concat();
+    eventually_within(PATIENCE, "the pods at risk", || {
+        let policies = ask(world, prometheus, "Which policies put pods at risk?").remove(0);
+        let namespaces = ask(world, prometheus, "Which namespaces have pods at risk?").remove(0);
+        let found = [of(&policies, &by_policy), of(&namespaces, &graced)];
+        let all = [Some(f64::from(PODS)); 2];
+        if found == all { Ok(()) } else { Err(format!("{policies:?} {namespaces:?}")) }
+    });
+    let ends = ask(world, prometheus, "When does each grace end?").remove(0);
+    assert_eq!(ends.len(), 1, "{ends:?}");
+    let left = of(&ends, &by_policy).unwrap_or_else(|| panic!("{ends:?}"));
+    let day = 24.0 * 3600.0;
+    assert!((2.0 * day..=3.0 * day).contains(&left), "it ends in {left} seconds");
+    eventually_within(PATIENCE, "PodgateGraceEnds to fire", || {
+        let fired =
+            prometheus.query("ALERTS{alertname=\"PodgateGraceEnds\", alertstate=\"firing\"}")?;
+        if of(&fired, &by_policy).is_some() { Ok(()) } else { Err(format!("{fired:?}")) }
+    });
+    let told = prometheus.ask("alerts", &[]).unwrap().to_string();
+    assert!(told.contains("After that 2 of the pods"), "the alert does not count the pods: {told}");
 }
 
 fn which_exemptions_end(world: &World, prometheus: &Prometheus) {

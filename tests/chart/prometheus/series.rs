@@ -18,7 +18,8 @@ const NAMESPACES: usize = 1000;
 /// The series of each metric from the replicas, except the gauges of each namespace.
 fn series(prometheus: &Prometheus) -> BTreeMap<String, u64> {
     let query = "count by (__name__) ({job=\"podgate\", endpoint=\"metrics\", \
-                 __name__!~\"namespace_health_score|podgate_open_violations|podgate_workloads_refused\"})";
+                 __name__!~\"namespace_health_score|podgate_open_violations|podgate_workloads_refused\
+                 |podgate_pods_at_risk\"})";
     let found = prometheus.query(query).unwrap();
     let count = |it: &Value| it["value"][1].as_str().unwrap().parse().unwrap();
     found
