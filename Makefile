@@ -92,7 +92,7 @@ new-rule: ## Make the files of a new rule, and say what to do next: make new-rul
 
 # Packed relocations (glibc 2.36 or newer) take a hundredth of the room.
 static: ## The release binary, static, in TARGET/static
-	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" $(CARGO) rustc --release --locked --bin podgate --target $(HOST) -- -C link-arg=-Wl,--icf=all -C llvm-args=-inline-threshold=100
+	RUSTFLAGS="-C target-feature=+crt-static -C link-arg=-Wl,-z,pack-relative-relocs" $(CARGO) rustc --release --locked --bin podgate --target $(HOST) -- -C link-arg=-Wl,--icf=all -C llvm-args=-inline-threshold=40
 	mkdir -p $(TARGET)/static
 	cp $(TARGET)/$(HOST)/release/podgate $(TARGET)/static/podgate
 
