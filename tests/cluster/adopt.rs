@@ -193,6 +193,7 @@ fn watch_what_would_be_denied(shop: &Namespace<'_>) {
     shop.create(&bare("good-pipeline", MENDED)).unwrap();
     shop.kubectl(&["delete", "pod", "pipeline", "good-pipeline", "--force", "--grace-period=0"])
         .ok();
+    // Both were counted when they were answered.
     let counted = seen() - before;
     assert!((counted - 1.0).abs() < f64::EPSILON, "{counted} reviews would have been denied");
     // `podgate policy preview --observed` reads the same series, of podgates that are pods; here none is.

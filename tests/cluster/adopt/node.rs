@@ -53,7 +53,9 @@ async fn run_pods(client: Client, namespace: &str) {
                 let _ = api.delete(&name, &DeleteParams::default().grace_period(0)).await;
                 continue;
             }
-            if pod.status.as_ref().and_then(|it| it.phase.as_deref()) == Some("Running") {
+            let conditions = pod.status.iter().flat_map(|it| it.conditions.iter().flatten());
+            // The controller of nodes takes it away from pods of a node without a Lease.
+            if conditions.into_iter().any(|it| it.type_ == "Ready" && it.status == "True") {
                 continue;
             }
             if pod.spec.is_some_and(|it| it.node_name.is_none()) {
