@@ -54,7 +54,7 @@ impl CrdCommand {
     pub(super) fn run(self) -> Result<(), Failure> {
         match self {
             Self::Generate(args) => {
-                let documents: String = args.crds().map(|crd| format!("---\n{crd}")).collect();
+                let documents: String = args.crds().flat_map(|crd| ["---\n", crd]).collect();
                 output::print(&documents)
             }
             Self::Install(args) => block_on(install(args)),

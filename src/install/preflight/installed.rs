@@ -54,7 +54,7 @@ pub(super) async fn crds(cluster: &Cluster) -> Vec<Check> {
     for ours in api::CRDS {
         let Ok(ours) = crd::parse(ours) else { continue };
         let name = ours.name_any();
-        let versions = ours.data["spec"]["versions"].clone();
+        let versions = ours.data.pointer("/spec/versions").cloned().unwrap_or_default();
         checks.push(match api.get_opt(&name).await {
             Ok(installed) => crd_check(&name, installed.as_ref(), &versions),
             Err(error) => CheckSubject::Crd.unseen(&format!("CRD {name}"), &error),
