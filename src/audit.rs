@@ -3,7 +3,8 @@
 //!
 //! [`watch`] lists and watches pods and workloads, and passes each, cut down to its [`pod::ObservedPod`] or
 //! [`workload::ObservedWorkload`], to the [`index`], which counts without any I/O and returns what changed. A workload
-//! without pods is judged by its template. Only the leader and `podgate watch` run it.
+//! without pods is judged by its template. [`standing`] counts what the policies would refuse, and what they never judged.
+//! Only the leader and `podgate watch` run it.
 
 mod began;
 mod cell;

@@ -6,8 +6,7 @@
 
 mod note;
 mod queue;
-mod refusals;
-mod slips;
+mod told;
 
 use std::future::pending;
 use std::time::Instant;

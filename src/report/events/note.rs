@@ -4,8 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Write};
 use std::sync::Arc;
 
-use super::refusals::Refusals;
-use super::slips::Slips;
+use super::told::Told;
 use crate::api::Severity;
 use crate::policy::compile::Policy;
 use crate::policy::key::PolicyKey;
@@ -77,14 +76,14 @@ pub(super) struct Gathered {
     more_faults: u64,
     policies: BTreeSet<String>,
     workloads: BTreeSet<WorkloadKey>,
-    refusals: Refusals,
-    slips: Slips,
+    refused: Told,
+    slipped: Told,
 }
 
 impl Gathered {
     /// The number of changes.
     pub fn count(&self) -> u64 {
-        self.violations() + self.refusals.count() + self.slips.count()
+        self.violations() + self.refused.count() + self.slipped.count()
     }
 
     fn violations(&self) -> u64 {
@@ -133,8 +132,8 @@ impl Gathered {
         for workload in &later.workloads {
             insert(&mut self.workloads, workload, MAX_WORKLOADS);
         }
-        self.refusals.merge(later.refusals);
-        self.slips.merge(later.slips);
+        self.refused.merge(later.refused);
+        self.slipped.merge(later.slipped);
     }
 }
 
@@ -179,8 +178,8 @@ pub(super) fn gather(changes: &[Change]) -> BTreeMap<Topic, Gathered> {
                 Changed::Opened(violation) | Changed::Closed(violation) => {
                     gathered.add(policy, violation);
                 }
-                Changed::Refused(refused) => gathered.refusals.add(&policy.label, refused),
-                Changed::Slipped(slipped) => gathered.slips.add(&policy.label, slipped),
+                Changed::Refused(refused) => gathered.refused.add_refused(&policy.label, refused),
+                Changed::Slipped(slipped) => gathered.slipped.add_slipped(&policy.label, slipped),
             }
         }
     }
@@ -192,10 +191,10 @@ pub(super) fn text(topic: &Topic, gathered: &Gathered) -> String {
     let text = match (&topic.about, topic.kind) {
         (About::Policy { .. }, TopicKind::Opened) => on_policy("began", gathered),
         (About::Policy { .. }, TopicKind::Closed) => on_policy("ended", gathered),
-        (About::Policy { .. }, TopicKind::Refused) => gathered.refusals.on_policy(),
-        (About::Workload(_), TopicKind::Refused) => gathered.refusals.on_workload(),
-        (About::Policy { .. }, TopicKind::Slipped) => gathered.slips.on_policy(),
-        (About::Workload(_), TopicKind::Slipped) => gathered.slips.on_workload(),
+        (About::Policy { .. }, TopicKind::Refused) => gathered.refused.refused_by_policy(),
+        (About::Workload(_), TopicKind::Refused) => gathered.refused.refused(),
+        (About::Policy { .. }, TopicKind::Slipped) => gathered.slipped.slipped_policy(),
+        (About::Workload(_), TopicKind::Slipped) => gathered.slipped.slipped(),
         (About::Workload(_), TopicKind::Opened | TopicKind::Closed) => on_workload(topic, gathered),
     };
     cut(text, MAX_NOTE)

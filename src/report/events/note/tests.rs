@@ -142,7 +142,7 @@ fn what_is_told_of_a_refused_workload_is_its_newest_state() {
         gathered.merge(later);
     }
     assert_eq!(gathered.count(), 1);
-    let note = gathered.refusals.on_workload();
+    let note = gathered.refused.refused();
     assert!(
         note.starts_with("0 of 4 pods: new pods are refused by policy shop/baseline: "),
         "{note}"
