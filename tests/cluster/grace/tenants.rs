@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{LASTS, Tenant, denied, enforce, named, node, owner};
 use crate::support::cluster::Cluster;
 use crate::support::eventually;
-use crate::support::manifests::{pod, probed_pod};
+use crate::support::manifests::{APPLIED, pod, probed_pod};
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<Cluster> = trials![
@@ -23,16 +23,7 @@ fn a_tenants_new_violations_are_denied_under_grace(cluster: &Cluster) {
     let old = node::until(&shop, "the pod of old", |pods| pods.len() == 1).remove(0);
     enforce(&shop, &json!({"podSecurity": "baseline"}), LASTS);
     let tina = Tenant::of(&shop);
-    for kind in [
-        Kind::Pod,
-        Kind::Deployment,
-        Kind::StatefulSet,
-        Kind::DaemonSet,
-        Kind::ReplicaSet,
-        Kind::ReplicationController,
-        Kind::Job,
-        Kind::CronJob,
-    ] {
+    for kind in APPLIED {
         let new = tina.create(&named(kind, "new", pod("nginx")));
         denied(new).because(&["forbidLatestTag", "image is \"nginx\""]);
         tina.kubectl(&["get", kind.names().resource, "new"]).unwrap_err();
