@@ -55,4 +55,5 @@ pub mod scope;
 pub(crate) mod score;
 pub mod subject;
 pub mod text;
+pub mod vap;
 pub mod workload;

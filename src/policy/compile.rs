@@ -53,6 +53,8 @@ pub struct Policy {
     /// The fields that its expressions read and that no Pod has: probably a mistake, but no reason to refuse the
     /// policy.
     pub unknown_fields: Vec<InvalidField>,
+    /// The effective spec: merged over its bundle.
+    pub(super) spec: Arc<DevOpsPolicySpec>,
     severity_overrides: BTreeMap<String, Severity>,
     /// The validations' names, each with its own severity.
     validations: Vec<(String, Option<Severity>)>,
@@ -102,6 +104,9 @@ impl Repair {
     }
 }
 
+/// The start of [`Enabled::parameters`] of a part that did not compile.
+pub(super) const UNDECIDED: &str = "undecided";
+
 /// The check of a rule that a policy enables.
 pub(super) struct Enabled<Check> {
     pub rule: &'static Rule,
@@ -131,6 +136,7 @@ impl Policy {
             injector: None,
             text: None,
             unknown_fields: Vec::new(),
+            spec: Arc::default(),
             severity_overrides: BTreeMap::new(),
             validations: Vec::new(),
         }
@@ -189,6 +195,7 @@ impl Policy {
             status_checks,
             injector: Injector::new(spec)?,
             unknown_fields: Expressions::unknown_fields(spec)?,
+            spec: Arc::new(DevOpsPolicySpec::clone(spec)),
             severity_overrides,
             validations: spec
                 .validations
@@ -267,6 +274,11 @@ impl Policy {
                 ),
             })
         })
+    }
+
+    /// Whether parts of its spec did not compile ([`super::in_force`]), so that they are undecided.
+    pub(super) fn has_undecided_parts(&self) -> bool {
+        self.spec_checks.iter().any(|it| it.parameters.starts_with(UNDECIDED))
     }
 
     /// The names of its validations.

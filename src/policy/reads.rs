@@ -19,6 +19,10 @@ impl From<ObjectReads> for Reads {
 }
 
 impl Reads {
+    pub(super) const fn of_object(&self) -> &ObjectReads {
+        &self.0
+    }
+
     /// Whether two versions of a pod are equal in all these fields. Fields that only the API server and the kubelet
     /// write are compared only if the expression reads them by name.
     pub fn same(&self, old: &Tree<'_>, new: &Tree<'_>) -> bool {

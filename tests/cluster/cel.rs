@@ -9,7 +9,7 @@ mod compare;
 mod corpus;
 mod generate;
 mod hostile;
-mod judge;
+pub mod judge;
 mod podgate;
 mod random;
 mod render;

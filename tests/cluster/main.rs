@@ -21,6 +21,7 @@ mod cluster_commands;
 mod fleet;
 mod footprint;
 mod gitops;
+mod in_tree;
 mod install;
 mod leadership;
 mod modes;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
             fleet,
             footprint,
             gitops,
+            in_tree,
             install,
             leadership,
             modes,

@@ -1,0 +1,195 @@
+//! Both sides: a write goes through podgate's webhook, and through the compiled policies.
+
+use std::collections::BTreeSet;
+use std::hash::RandomState;
+use std::sync::Arc;
+
+use podgate::admission::validate::Reviewer;
+use podgate::policy::grace::ControllerUsers;
+use podgate::policy::policy_set::PolicySet;
+use podgate::policy::protected::Protected;
+use podgate::policy::vap::groups::groups;
+use podgate::policy::vap::{self, Loss, Options};
+use podgate::policy::workload::Kind;
+use serde_json::{Value, json};
+
+use crate::cel::judge::{Judge, Request, Verdict, Change};
+use crate::support::review;
+
+/// The time of every write.
+pub const NOW: &str = "2026-06-01T00:00:00Z";
+/// A user of Kubernetes' controllers that the admin added.
+pub const CONTROLLER: &str = "argo";
+
+/// The judge, and podgate with the same policies.
+pub struct Door {
+    judge: Judge,
+    set: PolicySet,
+    pub losses: Vec<Loss>,
+}
+
+/// The result of a comparison, if both sides judged.
+#[derive(Debug, Default)]
+pub struct Compared {
+    pub denied: bool,
+    /// The findings that both sides name.
+    pub findings: BTreeSet<String>,
+}
+
+impl Door {
+    /// Compiles policies of files, and has them written.
+    pub fn open(judge: Judge, set: PolicySet) -> Self {
+        let mut door = Self { judge, set, losses: Vec::new() };
+        let controllers = ControllerUsers::with(vec![CONTROLLER.to_owned()]);
+        let protected = Protected::default();
+        let options = Options {
+            prefix: "podgate",
+            suffix: "",
+            protected: &protected,
+            controllers: &controllers,
+        };
+        let mut objects = Vec::new();
+        for group in groups(door.set.policies(), &protected) {
+            let compiled = vap::compile(&group, &options);
+            door.losses.extend(compiled.losses);
+            objects.extend(compiled.objects.into_iter().flat_map(|it| [it.policy, it.binding]));
+        }
+        let namespaces = ["shop", "lab", "kube-system"].map(|name| {
+            json!({"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}})
+        });
+        let request = Request {
+            namespaces: Some(&namespaces),
+            objects: Some(&objects),
+            ..Request::default()
+        };
+        for (written, object) in door.judge.ask(&request).objects.iter().zip(&objects) {
+            let (refused, warnings, too_new) =
+                (&written.refused, &written.warnings, &written.too_new);
+            let clean = refused.is_empty() && warnings.is_empty() && too_new.is_empty();
+            assert!(clean, "{refused}\n{warnings:#?}\n{too_new:#?}\n{object:#}");
+        }
+        door
+    }
+
+    pub fn close(self) -> Judge {
+        self.judge
+    }
+
+    /// Sends writes through both sides; a difference is an error with both answers.
+    pub fn compare(&mut self, writes: &[Change]) -> Vec<Result<Compared, String>> {
+        let request = Request { writes: Some(writes), ..Request::default() };
+        let verdicts = self.judge.ask(&request).verdicts;
+        assert_eq!(verdicts.len(), writes.len());
+        writes.iter().zip(&verdicts).map(|(write, verdict)| self.both(write, verdict)).collect()
+    }
+
+    fn both(&self, write: &Change, verdict: &Verdict) -> Result<Compared, String> {
+        if !verdict.refused.is_empty() {
+            return Err(format!("the judge cannot: {}\n{}", verdict.refused, write.object));
+        }
+        let response = self.podgate(write, verdict);
+        let message = response["status"]["message"].as_str().unwrap_or_default();
+        let [ours, theirs] = [podgate_findings(message), their_findings(&verdict.denied)];
+        let denied = response["allowed"] == false;
+        let whole = ours.is_some() && theirs.is_some();
+        if denied == !verdict.denied.is_empty() && (!whole || ours == theirs) {
+            return Ok(Compared { denied, findings: ours.unwrap_or_default() });
+        }
+        let (ours, theirs) = (ours.unwrap_or_default(), theirs.unwrap_or_default());
+        let only = |one: &BTreeSet<String>, other| {
+            one.difference(other).cloned().collect::<Vec<_>>().join("\n  ")
+        };
+        Err(format!(
+            "object {}\nold {}\nuser {}\nonly podgate:\n  {}\nonly in-tree:\n  {}\npodgate: {denied} {message}\nin-tree: {}",
+            verdict.object,
+            verdict.old_object,
+            write.user,
+            only(&ours, &theirs),
+            only(&theirs, &ours),
+            verdict.denied
+        ))
+    }
+
+    /// podgate's answer, for the objects as the API server sends them.
+    fn podgate(&self, write: &Change, verdict: &Verdict) -> Value {
+        let mut review = match &verdict.old_object {
+            Value::Null => review::create(&write.namespace, &verdict.object),
+            old => review::update(&write.namespace, old, &verdict.object),
+        };
+        review["request"]["userInfo"]["username"] = json!(write.user);
+        let reviewer = Reviewer {
+            policies: &self.set,
+            docs_url: None,
+            own_user: None,
+            controllers: &ControllerUsers::with(vec![CONTROLLER.to_owned()]),
+            cost: u64::MAX,
+            now: NOW.parse().unwrap(),
+            seed: &RandomState::new(),
+        };
+        let judged = reviewer.validate(review.to_string().as_bytes()).unwrap();
+        let mut answer: Value = serde_json::from_slice(&judged.answer).unwrap();
+        answer["response"].take()
+    }
+}
+
+/// The creation of an object.
+pub fn creation(object: &Value) -> Change {
+    let mut object = object.clone();
+    object["metadata"]["creationTimestamp"] = json!(NOW);
+    Change { object, namespace: "shop".to_owned(), user: "jane".to_owned(), ..Change::default() }
+}
+
+/// An update, which the API server stamps with the time.
+pub fn update(old: &Value, new: &Value) -> Change {
+    let mut object = new.clone();
+    object["metadata"]["managedFields"] = json!([{"manager": "kubectl", "operation": "Update", "apiVersion": "v1", "time": NOW, "fieldsType": "FieldsV1", "fieldsV1": {}}]);
+    Change {
+        old_object: old.clone(),
+        object,
+        namespace: "shop".to_owned(),
+        user: "jane".to_owned(),
+        ..Change::default()
+    }
+}
+
+/// The set of these policies, each from its name and spec.
+pub fn set(policies: &[(&str, &Value)]) -> PolicySet {
+    use podgate::policy::compile::Policy;
+    use podgate::policy::scope::{Scope, Selection};
+    let compile = |(name, spec): &(&str, &Value)| {
+        let spec = serde_json::from_value((*spec).clone()).unwrap();
+        let scope = Scope::Cluster(Selection::default());
+        Arc::new(Policy::compile(scope, (*name).to_owned(), &spec).unwrap())
+    };
+    PolicySet::new(policies.iter().map(compile), Arc::default())
+}
+
+/// The findings of a denial, each on one line; `None` if it does not tell them all.
+fn podgate_findings(message: &str) -> Option<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    let mut lines = message.lines().skip(1);
+    while let Some(head) = lines.next().and_then(|line| line.strip_prefix("  ")) {
+        if head.starts_with("and ") {
+            return None;
+        }
+        found.insert(format!("{head}: {}", lines.next()?.trim_start()));
+    }
+    Some(found)
+}
+
+fn their_findings(message: &str) -> Option<BTreeSet<String>> {
+    if message.is_empty() {
+        return Some(BTreeSet::new());
+    }
+    let (_, told) = message.split_once(" denied request: ")?;
+    let (_, found) =
+        told.split_once(" violations: ").or_else(|| told.split_once(" violation: "))?;
+    let found: BTreeSet<_> = found.split(" | ").map(str::to_owned).collect();
+    let cut = found.iter().any(|it| it.starts_with("and ")) || told.ends_with('…');
+    (!cut).then(|| found.into_iter().filter(|it| !it.starts_with("contact: ")).collect())
+}
+
+/// An object of every kind with the pod, in the form of a manifest.
+pub fn of_every_kind(pod: &Value) -> impl Iterator<Item = Value> + use<'_> {
+    Kind::ALL.into_iter().map(|kind| crate::support::manifests::held_by(kind, pod))
+}
