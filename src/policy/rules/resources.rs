@@ -49,7 +49,9 @@ impl Wanted {
                 }
             }
         };
-        let is_given = |of: &str| format!("quantity({}.orValue('0')).sign() > 0", amount(of));
+        let is_given = |of: &str| {
+            format!("quantity({}.orValue('0')).isGreaterThan(quantity('0'))", amount(of))
+        };
         let found = amount("x.c");
         let problem = format!(
             "({found}.hasValue() ? 'is ' + {} + ', which is none' : 'is missing')",
@@ -65,7 +67,7 @@ impl Wanted {
         if self.resource == ComputeResource::EphemeralStorage {
             finding
         } else {
-            finding.unless(&is_given("p"))
+            finding.unless(&is_given("p.spec"))
         }
     }
 }

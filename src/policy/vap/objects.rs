@@ -19,7 +19,7 @@ const MAX_CHARACTERS: usize = 1000;
 /// The longest list of losses, in bytes: all annotations of an object together may have 256 KiB.
 const MAX_LOSSES: usize = 16 * 1024;
 
-pub fn objects(
+pub(super) fn objects(
     group: &Group<'_>,
     action: Action,
     entries: &[&Entry<'_>],

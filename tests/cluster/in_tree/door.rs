@@ -13,7 +13,7 @@ use podgate::policy::vap::{self, Loss, Options};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
-use crate::cel::judge::{Judge, Request, Verdict, Change};
+use crate::cel::judge::{Change, Judge, Request, Verdict, Written};
 use crate::support::review;
 
 /// The time of every write.
@@ -63,10 +63,8 @@ impl Door {
             ..Request::default()
         };
         for (written, object) in door.judge.ask(&request).objects.iter().zip(&objects) {
-            let (refused, warnings, too_new) =
-                (&written.refused, &written.warnings, &written.too_new);
-            let clean = refused.is_empty() && warnings.is_empty() && too_new.is_empty();
-            assert!(clean, "{refused}\n{warnings:#?}\n{too_new:#?}\n{object:#}");
+            let faults = faults(written);
+            assert!(faults.is_empty(), "{}: {faults}", object["metadata"]["name"]);
         }
         door
     }
@@ -130,6 +128,14 @@ impl Door {
         let mut answer: Value = serde_json::from_slice(&judged.answer).unwrap();
         answer["response"].take()
     }
+}
+
+/// What the API server holds against an object, without the expressions, which are long.
+fn faults(written: &Written) -> String {
+    let Written { refused, warnings, too_new } = written;
+    let all = warnings.iter().chain(too_new).chain([refused]).flat_map(|it| it.lines());
+    let told = all.filter(|line| !line.starts_with(" |"));
+    told.map(|line| line.chars().take(300).collect::<String>() + "\n").collect()
 }
 
 /// The creation of an object.
