@@ -199,8 +199,8 @@ fn variables(entries: &[&Entry<'_>], own: &[Variable], compared: &Compared<'_>) 
         old_templates: compared.grace,
     };
     let mut all = pods::variables(needs);
-    all.extend(exemptions.variables());
     all.extend(compared.variables());
+    all.extend(exemptions.variables());
     all.extend(own.iter().map(|it| variable(it.name.clone(), it.expression.clone())));
     let mut names = Vec::new();
     let mut at = 0;

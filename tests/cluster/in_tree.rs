@@ -4,10 +4,12 @@
 
 mod door;
 mod fixtures;
+mod generate;
+mod random;
 
 use crate::support::suite::Suite;
 
 pub fn suite() -> Suite {
     // The judge uses all processors.
-    Suite::of(1).alone(fixtures::TRIALS)
+    Suite::of(1).alone(fixtures::TRIALS).alone(random::TRIALS).long(|it| it.alone(random::LONG))
 }

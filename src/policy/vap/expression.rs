@@ -5,6 +5,9 @@ use std::fmt::Write;
 use super::super::glob;
 use super::super::text::MAX_VALUE;
 
+/// Stands for text that is not printable ASCII, or has quotes: CEL cannot escape it as podgate does.
+pub const NO_PLAIN_TEXT: &str = "(no plain text)";
+
 /// A string literal.
 pub fn text(value: &str) -> String {
     let mut literal = String::with_capacity(value.len() + 2);
@@ -66,13 +69,12 @@ fn glob_matches(pattern: &str, value: &str) -> String {
     format!("(size({value}) <= {} && {value}.matches({}))", glob::MAX_TEXT, text(&regex))
 }
 
-/// A string as [`super::super::text::clip`] shows it. Text beyond printable ASCII is not shown: CEL cannot escape it as
-/// podgate does.
+/// A string as [`super::super::text::clip`] shows it, or [`NO_PLAIN_TEXT`].
 pub fn clip(value: &str) -> String {
     let kept = MAX_VALUE - '…'.len_utf8();
     format!(
         "[{value}].map(s, (size(s) > {MAX_VALUE} ? s.substring(0, {kept}) : s).matches('^[ !#-&(-\\\\[\\\\]-~]*$') ? \
-         (size(s) > {MAX_VALUE} ? s.substring(0, {kept}) + '…' : s) : '(no plain text)')[0]"
+         (size(s) > {MAX_VALUE} ? s.substring(0, {kept}) + '…' : s) : '{NO_PLAIN_TEXT}')[0]"
     )
 }
 

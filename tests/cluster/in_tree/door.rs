@@ -28,12 +28,63 @@ pub struct Door {
     pub losses: Vec<Loss>,
 }
 
-/// The result of a comparison, if both sides judged.
+/// The result of a comparison in which both sides agree.
 #[derive(Debug, Default)]
 pub struct Compared {
     pub denied: bool,
-    /// The findings that both sides name.
-    pub findings: BTreeSet<String>,
+    /// The number of findings that both sides name.
+    pub findings: usize,
+}
+
+/// The results of comparisons.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub denied: usize,
+    pub passed: usize,
+    pub findings: usize,
+    pub differences: Vec<String>,
+}
+
+impl Tally {
+    pub fn of(door: &mut Door, writes: &[Change]) -> Self {
+        let mut tally = Self::default();
+        for outcome in door.compare(writes) {
+            match outcome {
+                Ok(Compared { denied, findings }) => {
+                    tally.findings += findings;
+                    *(if denied { &mut tally.denied } else { &mut tally.passed }) += 1;
+                }
+                Err(difference) => tally.differences.push(difference),
+            }
+        }
+        tally
+    }
+
+    /// Adds a tally, whose differences are about `what`.
+    pub fn add(&mut self, other: Self, what: &str) {
+        self.denied += other.denied;
+        self.passed += other.passed;
+        self.findings += other.findings;
+        self.differences.extend(other.differences.into_iter().map(|it| format!("{what}\n{it}")));
+    }
+
+    /// # Errors
+    /// The first differences, or that fewer than `least` were denied or passed.
+    pub fn finish(self, what: &str, least: usize) -> Result<(), String> {
+        let Self { denied, passed, findings, differences } = self;
+        println!(
+            "{what}: {denied} denied with {findings} findings, {passed} passed, {} differences",
+            differences.len()
+        );
+        if !differences.is_empty() {
+            let first: Vec<_> = differences.iter().take(3).map(String::as_str).collect();
+            return Err(first.join("\n\n"));
+        }
+        if denied < least || passed < least {
+            return Err(format!("{what}: fewer than {least} were denied or passed"));
+        }
+        Ok(())
+    }
 }
 
 impl Door {
@@ -89,9 +140,10 @@ impl Door {
         let message = response["status"]["message"].as_str().unwrap_or_default();
         let [ours, theirs] = [podgate_findings(message), their_findings(&verdict.denied)];
         let denied = response["allowed"] == false;
-        let whole = ours.is_some() && theirs.is_some();
-        if denied == !verdict.denied.is_empty() && (!whole || ours == theirs) {
-            return Ok(Compared { denied, findings: ours.unwrap_or_default() });
+        let agree =
+            ours.as_ref().zip(theirs.as_ref()).is_none_or(|(ours, theirs)| agree(ours, theirs));
+        if denied == !verdict.denied.is_empty() && agree {
+            return Ok(Compared { denied, findings: ours.map_or(0, |it| it.len()) });
         }
         let (ours, theirs) = (ours.unwrap_or_default(), theirs.unwrap_or_default());
         let only = |one: &BTreeSet<String>, other| {
@@ -128,6 +180,20 @@ impl Door {
         let mut answer: Value = serde_json::from_slice(&judged.answer).unwrap();
         answer["response"].take()
     }
+}
+
+/// Whether both sides name the same findings. The compiled policies do not show text beyond printable ASCII.
+fn agree(ours: &BTreeSet<String>, theirs: &BTreeSet<String>) -> bool {
+    let shows =
+        |theirs: &String, ours: &String| match theirs.split_once(vap::expression::NO_PLAIN_TEXT) {
+            None => ours == theirs,
+            Some((start, rest)) => {
+                let end = rest.rsplit(vap::expression::NO_PLAIN_TEXT).next().unwrap_or_default();
+                ours.starts_with(start) && ours.ends_with(end)
+            }
+        };
+    theirs.iter().all(|it| ours.iter().any(|ours| shows(it, ours)))
+        && ours.iter().all(|it| theirs.iter().any(|theirs| shows(theirs, it)))
 }
 
 /// What the API server holds against an object, without the expressions, which are long.
