@@ -6,7 +6,7 @@
 //! them, `CEL_CASES` sets the number of random policies, `CEL_SEED` their seed.
 
 mod compare;
-mod corpus;
+pub mod corpus;
 mod generate;
 mod hostile;
 pub mod judge;

@@ -3,6 +3,7 @@
 //! which also validates and type checks the objects, and compiles them as Kubernetes 1.33 would.
 
 mod door;
+mod expressions;
 mod fixtures;
 mod generate;
 mod random;
@@ -11,5 +12,9 @@ use crate::support::suite::Suite;
 
 pub fn suite() -> Suite {
     // The judge uses all processors.
-    Suite::of(1).alone(fixtures::TRIALS).alone(random::TRIALS).long(|it| it.alone(random::LONG))
+    Suite::of(1)
+        .alone(fixtures::TRIALS)
+        .alone(expressions::TRIALS)
+        .alone(random::TRIALS)
+        .long(|it| it.alone(expressions::LONG).alone(random::LONG))
 }

@@ -117,6 +117,8 @@ pub struct Request<'a> {
     /// `ValidatingAdmissionPolicies`, each before its bindings; they replace those that were written before.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub objects: Option<&'a [Value]>,
+    /// Whether they are written without type checks, which take seconds.
+    pub quick: bool,
     /// What these policies judge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writes: Option<&'a [Change]>,

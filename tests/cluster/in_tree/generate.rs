@@ -201,39 +201,58 @@ fn images() -> Vec<&'static str> {
 
 /// A text that is an image, or nearly one.
 pub fn image(random: &mut Random) -> String {
-    let parts = [
-        "nginx",
-        "library",
-        "/",
-        "/",
-        ":",
-        "@",
-        "ghcr.io",
-        "docker.io",
-        "index.docker.io",
-        "localhost",
-        "latest",
-        "1.29",
-        "sha256:",
-        "5000",
-        ".",
-        "-",
-        "_",
-        "__",
-        "A",
-        "[::1]",
-        " ",
-        "\t",
-        "é",
-        "team",
-        "web",
-        "\"",
-        "sha512:",
-        "0123456789012345678901234567890123456789012345678901234567890123",
+    const HEX: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let hosts = [
         "",
+        "",
+        "",
+        "ghcr.io/",
+        "docker.io/",
+        "Index.docker.io/",
+        "localhost/",
+        "r-1.x:5000/",
+        "[::1]:80/",
+        "-x.y/",
+        "A/",
+        "x:/",
     ];
-    let count = 1 + random.below(9);
-    (0..count).map(|_| *random.of(&parts)).collect()
+    let paths = [
+        "nginx",
+        "library/nginx",
+        "team/web",
+        "a__b/c.d/e--f",
+        "a_-b",
+        "Team/web",
+        "",
+        "a//b",
+        "web",
+        "x.y/z",
+    ];
+    let tags = ["", "", ":latest", ":1.29", ":1-2_3.4", ":", ":-1", ":a/b", ":é"];
+    let digests = [
+        "",
+        "",
+        "",
+        "@sha256:HEX",
+        "@sha512:HEXHEX",
+        "@sha256:HE",
+        "@md5:HEX",
+        "@",
+        "@sha256:HEX@x",
+    ];
+    let parts = [random.of(&hosts), random.of(&paths), random.of(&tags), random.of(&digests)];
+    let mut image = parts.map(|it| *it).concat().replace("HEX", HEX);
+    if random.one_in(8) {
+        let odd = [" ", "\t", "/", ":", "@", "_", "\"", "\\", "A"];
+        image.insert_str(
+            random.below(image.len() + 1).min(image.floor_char_boundary(3)),
+            *random.of(&odd),
+        );
+    }
+    if random.one_in(50) {
+        image = format!("{}/{image}", "a".repeat(250 + random.below(900)));
+    }
+    image
 }
 
 /// A random policy that enforces.

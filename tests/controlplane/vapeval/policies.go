@@ -60,17 +60,17 @@ func newHooks() *hooks {
 	}
 }
 
-// add takes objects as the API server does: defaulted, validated, type checked and compiled.
-func (h *hooks) add(objects []json.RawMessage) []written {
+// add takes objects as the API server does: defaulted, validated and compiled and, unless it must be quick, type checked.
+func (h *hooks) add(objects []json.RawMessage, quick bool) []written {
 	h.list = nil
 	answers := make([]written, len(objects))
 	for i, raw := range objects {
-		answers[i] = h.write(raw)
+		answers[i] = h.write(raw, quick)
 	}
 	return answers
 }
 
-func (h *hooks) write(raw json.RawMessage) (answer written) {
+func (h *hooks) write(raw json.RawMessage, quick bool) (answer written) {
 	object, _, err := h.decoder.Decode(raw, nil, nil)
 	if err != nil {
 		return written{Refused: err.Error()}
@@ -84,10 +84,12 @@ func (h *hooks) write(raw json.RawMessage) (answer written) {
 		if err := h.scheme.Convert(typed, policy, nil); err != nil {
 			return written{Refused: err.Error()}
 		}
-		for _, warning := range h.checker.Check(policy) {
-			answer.Warnings = append(answer.Warnings, warning.FieldRef+": "+warning.Warning)
+		if !quick {
+			for _, warning := range h.checker.Check(policy) {
+				answer.Warnings = append(answer.Warnings, warning.FieldRef+": "+warning.Warning)
+			}
+			answer.TooNew = tooNew(policy)
 		}
-		answer.TooNew = tooNew(policy)
 		h.list = append(h.list, validating.PolicyHook{Policy: policy, Evaluator: compilePolicy(policy)})
 	case *admissionregistration.ValidatingAdmissionPolicyBinding:
 		if faults := validation.ValidateValidatingAdmissionPolicyBinding(typed); len(faults) > 0 {
