@@ -31,6 +31,7 @@ use self::groups::Group;
 use self::pods::{Needs, Variable, variable};
 use super::compile::Policy;
 use super::grace::ControllerUsers;
+use super::object::{MAX_ITEMS, MAX_WEIGHT};
 use super::protected::Protected;
 use super::registry::RULES;
 use super::rule::{Breach, Rule};
@@ -49,6 +50,11 @@ pub struct Options<'a> {
     pub protected: &'a Protected,
     /// The users of Kubernetes' controllers, for policies in their grace.
     pub controllers: &'a ControllerUsers,
+    /// A condition in CEL under which only what a removal of fields can cause is judged, and only in updates: the API
+    /// server puts no time on a write that only removes fields. `None` judges everything.
+    pub removals_if: Option<&'a str>,
+    /// A text in CEL at the end of a denial.
+    pub ending: Option<&'a str>,
 }
 
 /// The end of the names of policies that an API server reads from files (KEP-5793).
@@ -219,13 +225,48 @@ fn variables(entries: &[&Entry<'_>], own: &[Variable], compared: &Compared<'_>) 
         let each = names.iter().map(|name| format!("variables.{name}[{place}]"));
         each.collect::<Vec<_>>().join(" + ")
     };
-    all.push(variable("found", of(0)));
-    all.extend(compared.after(&of(1)));
+    let large = too_large(entries, &exemptions, compared);
+    let found =
+        |place: usize| format!("variables.large[{place}] ? {}[{place}] : {}", large, of(place));
+    all.push(pods::large());
+    all.push(variable("found", found(0)));
+    all.extend(compared.after(&found(1)));
     all
 }
 
+/// The violations of every rule by a pod that podgate does not judge either: for each pod, a list.
+fn too_large(
+    entries: &[&Entry<'_>],
+    exemptions: &Exemptions<'_>,
+    compared: &Compared<'_>,
+) -> String {
+    let mut rules: Vec<(usize, &str)> = Vec::new();
+    let mut lists = Vec::new();
+    for entry in entries {
+        if rules.contains(&(entry.index, entry.rule.id)) {
+            continue;
+        }
+        rules.push((entry.index, entry.rule.id));
+        let finding = CelFinding::of_pod("spec", "true")
+            .because(
+                expression::text(""),
+                expression::text(&format!(
+                    "could not be judged: it has more than {MAX_ITEMS} containers or volumes, or more than {MAX_WEIGHT} \
+                     ports and capabilities"
+                )),
+            )
+            .remedy("make it several pods");
+        let Entry { index, policy, rule, severity, .. } = **entry;
+        let severity = policy.worst_severity(rule).unwrap_or(severity);
+        let whole = Entry { index, policy, rule, id: Cow::Borrowed(rule.id), severity, finding };
+        lists.push(list(&whole, &format!("large{}", lists.len()), exemptions, compared));
+    }
+    format!("variables.ctx.map(p, {})", lists.join(" + "))
+}
+
 /// The list of an entry's violations in the pod `p`: maps of `k` (what tells it from others), `t` (its text) and, where
-/// they are needed, `p` (the policy's label) and `g` (what stays the same when a template changes).
+/// they are needed, `p` (the policy's label), `g` (what stays the same when a template changes) and `r` (whether a removal
+/// can cause it).
 fn list(
     entry: &Entry<'_>,
     name: &str,
@@ -266,5 +307,13 @@ fn list(
     if compared.grace {
         fields += &format!(", 'g': {}", before::lasting(finding, name, container.is_some()));
     }
+    if compared.removals_if.is_some() {
+        // Where podgate completes pods, what is missing may be what it adds.
+        let by_removal = finding.by_removal && policy.injector.is_none();
+        fields += if by_removal { ", 'r': 'yes'" } else { ", 'r': ''" };
+    }
     format!("{each}.filter(x, {broken}).map(x, {{{fields}}})")
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 //! messages with the same findings. The judge is the API server's own plugin in process (`tests/controlplane/vapeval`),
 //! which also validates and type checks the objects, and compiles them as Kubernetes 1.33 would.
 
+mod corners;
 mod door;
 mod expressions;
 mod fixtures;
@@ -14,6 +15,7 @@ pub fn suite() -> Suite {
     // The judge uses all processors.
     Suite::of(1)
         .alone(fixtures::TRIALS)
+        .alone(corners::TRIALS)
         .alone(expressions::TRIALS)
         .alone(random::TRIALS)
         .long(|it| it.alone(expressions::LONG).alone(random::LONG))

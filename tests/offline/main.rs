@@ -29,3 +29,4 @@ mod severity;
 mod standalone;
 #[path = "../support/support.rs"]
 mod support;
+mod to_vap;

@@ -119,8 +119,14 @@ impl ToVapArgs {
         let protected = self.protected.list();
         let controllers = ControllerUsers::with(self.controller_user.clone());
         let suffix = if self.r#static { STATIC } else { "" };
-        let options =
-            Options { prefix: PREFIX, suffix, protected: &protected, controllers: &controllers };
+        let options = Options {
+            prefix: PREFIX,
+            suffix,
+            protected: &protected,
+            controllers: &controllers,
+            removals_if: None,
+            ending: None,
+        };
         let mut text = format!(
             "# Made by podgate policy to-vap, for Kubernetes {OLDEST_KUBERNETES} or newer.\n"
         );

@@ -3,22 +3,24 @@
 
 use super::super::compile::Policy;
 use super::super::grace::ControllerUsers;
-use super::Entry;
 use super::exempt::{controller, is_over, stamps};
 use super::expression::{text, texts};
 use super::form::CelFinding;
 use super::pods::{Variable, variable};
+use super::{Entry, Options};
 
 /// How the violations of a policy object are compared with those that were there before.
 pub struct Compared<'p> {
     policies: Vec<&'p Policy>,
     controllers: &'p ControllerUsers,
+    /// As [`super::Options::removals_if`].
+    pub removals_if: Option<&'p str>,
     /// Whether one of its policies has a grace.
     pub grace: bool,
 }
 
 impl<'p> Compared<'p> {
-    pub fn new(entries: &[&Entry<'p>], denies: bool, controllers: &'p ControllerUsers) -> Self {
+    pub fn new(entries: &[&Entry<'p>], denies: bool, options: &Options<'p>) -> Self {
         let mut policies: Vec<&Policy> = Vec::new();
         for entry in entries {
             if policies.iter().all(|it| it.label != entry.policy.label) {
@@ -26,7 +28,8 @@ impl<'p> Compared<'p> {
             }
         }
         let grace = denies && policies.iter().any(|it| it.grace_until.is_some());
-        Self { policies, controllers, grace }
+        let Options { controllers, removals_if, .. } = *options;
+        Self { policies, controllers, removals_if, grace }
     }
 
     /// Whether a violation must say whose it is.
@@ -78,7 +81,12 @@ impl<'p> Compared<'p> {
         } else {
             format!("!({kept})")
         };
-        all.push(variable("denied", format!("variables.found.filter(f, {denied})")));
+        let judged = self.removals_if.map_or_else(String::new, |condition| {
+            all.push(variable("removalsOnly", condition));
+            "(!variables.removalsOnly || request.operation == 'UPDATE' && f.r == 'yes') && "
+                .to_owned()
+        });
+        all.push(variable("denied", format!("variables.found.filter(f, {judged}{denied})")));
         all
     }
 

@@ -27,7 +27,7 @@ pub(super) fn objects(
     losses: &[Loss],
     options: &Options<'_>,
 ) -> CompiledPolicy {
-    let compared = Compared::new(entries, action == Action::Deny, options.controllers);
+    let compared = Compared::new(entries, action == Action::Deny, options);
     let own: &[Variable] = if entries.iter().any(|it| it.rule.reads_document) { own } else { &[] };
     let variables: Vec<_> = variables(entries, own, &compared)
         .into_iter()
@@ -66,7 +66,7 @@ pub(super) fn objects(
             "variables": variables,
             "validations": [{
                 "expression": "size(variables.denied) == 0",
-                "messageExpression": message(&compared),
+                "messageExpression": message(&compared, options.ending),
                 "reason": "Forbidden",
             }],
         },
@@ -114,7 +114,7 @@ fn is_no_mirror() -> &'static str {
 }
 
 /// One line, because the API server drops a message of several: the object, and each violation, or the first that fit.
-fn message(compared: &Compared<'_>) -> String {
+fn message(compared: &Compared<'_>, ending: Option<&str>) -> String {
     let name = format!(
         "dyn(object).metadata.?name.orValue('') != '' ? {} : {} + '*'",
         clip("dyn(object).metadata.?name.orValue('')"),
@@ -129,6 +129,6 @@ fn message(compared: &Compared<'_>) -> String {
          (n < size(variables.denied) ? ' | and ' + string(size(variables.denied) - n) + ' more' : ''){})].map(all, \
          all.filter(t, size(bytes(t)) <= {MAX_MESSAGE})[?0].orValue(all[4].substring(0, \
          size(all[4]) < {MAX_CHARACTERS} ? size(all[4]) : {MAX_CHARACTERS})))[0]",
-        compared.contacts(),
+        compared.contacts() + &ending.map(|it| format!(" + {it}")).unwrap_or_default(),
     )
 }

@@ -2,38 +2,18 @@
 
 use super::super::compile::Policy;
 use super::super::expressions::Expressions;
-use super::super::reads::Reads;
-use super::expression::text;
+use super::super::reads::{Reads, SERVER_METADATA};
+use super::super::text::printable;
+use super::expression::{text, texts};
 use super::form::CelFinding;
 use super::pods::{Variable, variable};
 use crate::api::Validation;
-use crate::cel::reads::{ObjectReads, PathStep};
+use crate::cel::reads::{End, PathStep};
 use crate::cel::rename::rename;
 
-/// A pod that expressions read: the new one, or the one before an update.
-#[derive(Clone, Copy)]
-enum Pod {
-    New,
-    Old,
-}
-
-impl Pod {
-    /// The variable that stands for `object`.
-    const fn object(self) -> &'static str {
-        match self {
-            Self::New => "variables.own",
-            Self::Old => "variables.was",
-        }
-    }
-
-    /// The name of a policy's variable, by the policy's place in its group.
-    fn variable(self, policy: usize, name: &str) -> String {
-        match self {
-            Self::New => format!("own{policy}_{name}"),
-            Self::Old => format!("was{policy}_{name}"),
-        }
-    }
-}
+/// What stands for `object`: the new pod, and the one before an update.
+const NEW: &str = "variables.own";
+const OLD: &str = "variables.was";
 
 /// The findings of a policy's validations. Adds the variables that they read.
 pub fn findings(policy: &Policy, index: usize, variables: &mut Vec<Variable>) -> Vec<CelFinding> {
@@ -49,10 +29,7 @@ pub fn findings(policy: &Policy, index: usize, variables: &mut Vec<Variable>) ->
     let mut lost: Vec<(&str, String)> = Vec::new();
     for it in own {
         match rewritten(&it.expression, index, &lost) {
-            Ok([new, old]) => {
-                variables.push(variable(Pod::New.variable(index, &it.name), new));
-                variables.push(variable(Pod::Old.variable(index, &it.name), old));
-            }
+            Ok(expression) => variables.push(variable(name_of(index, &it.name), expression)),
             Err(reason) => lost.push((&it.name, reason)),
         }
     }
@@ -60,15 +37,7 @@ pub fn findings(policy: &Policy, index: usize, variables: &mut Vec<Variable>) ->
     let finding = |(place, it): (usize, &Validation)| {
         let reads = compiled.as_ref().ok().and_then(|it| it.reads(place));
         let found = match rewritten(&it.expression, index, &lost) {
-            Ok([new, old]) => {
-                // An update inherits it only if what the expression reads is unchanged.
-                let same = reads.map_or_else(|| "false".to_owned(), |it| same(it));
-                let value =
-                    format!("(p.old || size(variables.pods) < 2 || ({same}) ? '' : 'changed')");
-                CelFinding::of_list("[0]", format!("(p.old ? !({old}) : !({new}))"))
-                    .because(value, text(&super::super::text::printable(&it.message)))
-                    .by_removal()
-            }
+            Ok(expression) => finding(&expression, reads.map(AsRef::as_ref), &it.message),
             Err(reason) => CelFinding::lost(reason),
         };
         let check = Some(it.name.clone().into());
@@ -77,23 +46,39 @@ pub fn findings(policy: &Policy, index: usize, variables: &mut Vec<Variable>) ->
     validations.iter().enumerate().map(finding).collect()
 }
 
-/// The expression for the new pod, and for the old one.
-fn rewritten(source: &str, policy: usize, lost: &[(&str, String)]) -> Result<[String; 2], String> {
-    let of = |pod: Pod| {
-        let root = |name: &str| (name == "object").then(|| pod.object().to_owned());
-        rename(source, root, |name| {
-            let known = lost.iter().all(|(lost, _)| *lost != name);
-            known.then(|| pod.variable(policy, name))
-        })
-    };
-    if let Some((name, reason)) = lost.iter().find(|(name, _)| source.contains(name)) {
-        return Err(format!("its variable {name} is left out: {reason}"));
+/// An update inherits what a validation finds if all that it reads is unchanged: then the old pod had it too, also if it
+/// is an error. So the validation is not evaluated on the old pod.
+fn finding(expression: &str, reads: Option<&Reads>, message: &str) -> CelFinding {
+    let same = reads.map_or_else(|| "false".to_owned(), same);
+    let kept = format!("(request.kind.kind == 'Pod' && size(variables.pods) > 1 && {same})");
+    // During a grace, the finding of a template is compared with the old one by this value.
+    let value = format!("(p.old || size(variables.pods) < 2 || {same} ? '' : 'changed')");
+    CelFinding::of_list("[0]", format!("p.old || !({kept} || ({expression}))"))
+        .because(value, text(&printable(message)))
+        .by_removal()
+}
+
+/// The name of a policy's variable, by the policy's place in its group.
+fn name_of(policy: usize, variable: &str) -> String {
+    format!("own{policy}_{variable}")
+}
+
+/// An expression that reads the new pod.
+fn rewritten(source: &str, policy: usize, lost: &[(&str, String)]) -> Result<String, String> {
+    let root = |name: &str| (name == "object").then(|| NEW.to_owned());
+    let reads = std::cell::Cell::new(None);
+    let renamed = rename(source, root, |name| {
+        reads.set(reads.get().or_else(|| lost.iter().find(|(lost, _)| *lost == name)));
+        Some(name_of(policy, name))
+    });
+    match reads.get() {
+        Some((name, reason)) => Err(format!("its variable {name} is left out: {reason}")),
+        None => renamed,
     }
-    Ok([of(Pod::New)?, of(Pod::Old)?])
 }
 
 /// The pods as expressions read them: of a template, the Pod that it would make.
-fn views() -> [Variable; 3] {
+fn views() -> [Variable; 5] {
     [
         variable(
             "views",
@@ -104,32 +89,58 @@ fn views() -> [Variable; 3] {
         ),
         variable("own", "dyn(variables.views[0])"),
         variable("was", "dyn(variables.views[1])"),
+        written("wasWritten", OLD),
+        written("ownWritten", NEW),
     ]
 }
 
-/// Whether both pods are the same in what an expression reads.
+/// The variables of the old and the new pod without the fields that only the API server and the kubelet write.
+const WRITTEN: [&str; 2] = ["variables.wasWritten", "variables.ownWritten"];
+
+fn written(name: &str, object: &str) -> Variable {
+    let expression = format!(
+        "dyn({object}.transformMap(k, v, k != 'status', k == 'metadata' ? \
+         dyn(v.transformMap(f, w, !(f in {}), w)) : dyn(v)))",
+        texts(&SERVER_METADATA)
+    );
+    variable(name, expression)
+}
+
+/// Whether both pods are the same in what an expression reads, as [`Reads::same`] compares them.
 fn same(reads: &Reads) -> String {
-    let reads: &ObjectReads = reads.of_object();
-    let each = reads.paths().map(|path| {
-        let [old, new] = [Pod::Old, Pod::New].map(|pod| value(pod.object(), &path.steps, 0));
+    let pods = if reads.names_server_fields() { [OLD, NEW] } else { WRITTEN };
+    let each = reads.of_object().paths().map(|path| {
+        let [old, new] = pods.map(|pod| value(pod, &path.steps, path.end, 0));
         format!("{old} == {new}")
     });
     let all: Vec<_> = each.collect();
-    if all.is_empty() { "true".to_owned() } else { all.join(" && ") }
+    if all.is_empty() { "true".to_owned() } else { format!("({})", all.join(" && ")) }
 }
 
-/// What is at a path of a value: an optional, or a map by place or key of what is at it in each element.
-fn value(from: &str, steps: &[PathStep], depth: usize) -> String {
+/// What is at a path of a value, as a list: whether each field on the way is there, and the end of the path.
+fn value(from: &str, steps: &[PathStep], end: End, depth: usize) -> String {
     let fields = steps.iter().take_while(|it| matches!(it, PathStep::Field(_))).count();
     let (fields, rest) = steps.split_at_checked(fields).unwrap_or_default();
-    let mut path = format!("optional.of({from})");
+    let mut path = format!("optional.of(dyn({from}))");
+    let mut parts = Vec::new();
     for step in fields {
         if let PathStep::Field(name) = step {
             path += &format!("[?{}]", text(name));
+            parts.push(format!("dyn({path}.hasValue())"));
         }
     }
-    let Some((_, rest)) = rest.split_first() else { return path };
-    let element = format!("e{depth}");
-    let below = value(&element, rest, depth + 1);
-    format!("{path}.orValue(dyn({{}})).transformMap(k{depth}, {element}, {below})")
+    let (element, key) = (format!("e{depth}"), format!("k{depth}"));
+    let last = match (rest.split_first(), end) {
+        (Some((_, rest)), _) => {
+            let below = value(&element, rest, end, depth + 1);
+            format!("{path}.optMap(v, v.transformMap({key}, {element}, {below}))")
+        }
+        (None, End::Presence) => format!("{path}.hasValue()"),
+        (None, End::Keys) => format!(
+            "{path}.optMap(v, type(v) == list || type(v) == map ? dyn(v.transformMap({key}, {element}, true)) : dyn(v))"
+        ),
+        (None, End::Whole) => path,
+    };
+    parts.push(format!("dyn({last})"));
+    format!("[{}]", parts.join(", "))
 }

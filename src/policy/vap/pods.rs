@@ -6,6 +6,7 @@
 //! contexts) and, where they are needed, `img` (images). An element of a list has `at`, the path from the object's
 //! root; `pt`, the same without the place in the list; `n`, the container's name; and `im`, its image in canonical form.
 
+use super::super::object::MAX_ITEMS;
 use super::expression::text;
 
 /// A variable of a policy.
@@ -58,12 +59,18 @@ pub fn is_changed() -> String {
     format!("request.operation == 'CREATE' || !({same})")
 }
 
+/// A list of the spec of the pod `p`; empty if it is absent, or null as the API server's own types write no containers.
+fn items(list: &str) -> String {
+    format!("[p.spec.?{list}.orValue(null)].map(l, l == null ? dyn([]) : l)[0]")
+}
+
 /// The elements of a container list.
 fn containers(list: &str, role: &str) -> String {
     format!(
-        "p.spec.?{list}.orValue([]).transformList(i, c, {{'at': dyn(variables.at + 'spec.{list}[' + string(i) + '].'), \
+        "{}.transformList(i, c, {{'at': dyn(variables.at + 'spec.{list}[' + string(i) + '].'), \
          'pt': dyn(variables.at + 'spec.{list}[].'), 'role': dyn({role}), 'n': c.name, 'c': c, \
-         'sc': c.?securityContext.orValue(dyn({{}}))}})"
+         'sc': c.?securityContext.orValue(dyn({{}}))}})",
+        items(list),
     )
 }
 
@@ -123,6 +130,13 @@ pub fn variables(needs: Needs) -> Vec<Variable> {
         ),
     ));
     all
+}
+
+/// Whether each pod has more containers or volumes than are judged: then its lists are not looked at.
+pub fn large() -> Variable {
+    let longer = |list: &str| format!("size({}) > {MAX_ITEMS}", items(list));
+    let lists = ["initContainers", "containers", "ephemeralContainers", "volumes"].map(longer);
+    variable("large", format!("variables.pods.map(p, {})", lists.join(" || ")))
 }
 
 /// The longest image that is parsed, in characters: no image that could run is longer.

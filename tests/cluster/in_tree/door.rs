@@ -93,15 +93,20 @@ impl Tally {
 impl Door {
     /// Compiles policies of files, and has them written.
     pub fn open(judge: Judge, set: PolicySet) -> Self {
-        Self::new(judge, set, false)
+        Self::new(judge, set, false, None)
     }
 
     /// The same without type checks.
     pub fn open_quickly(judge: Judge, set: PolicySet) -> Self {
-        Self::new(judge, set, true)
+        Self::new(judge, set, true, None)
     }
 
-    fn new(judge: Judge, set: PolicySet, quick: bool) -> Self {
+    /// The same for policies that judge only removals if a condition holds.
+    pub fn open_for_removals(judge: Judge, set: PolicySet, condition: &str) -> Self {
+        Self::new(judge, set, false, Some(condition))
+    }
+
+    fn new(judge: Judge, set: PolicySet, quick: bool, removals_if: Option<&str>) -> Self {
         let mut door = Self { judge, set, losses: Vec::new() };
         let controllers = ControllerUsers::with(vec![CONTROLLER.to_owned()]);
         let protected = Protected::default();
@@ -110,6 +115,8 @@ impl Door {
             suffix: "",
             protected: &protected,
             controllers: &controllers,
+            removals_if,
+            ending: Some("' | see ' + request.namespace"),
         };
         let mut objects = Vec::new();
         for group in groups(door.set.policies(), &protected) {
@@ -117,7 +124,7 @@ impl Door {
             door.losses.extend(compiled.losses);
             objects.extend(compiled.objects.into_iter().flat_map(|it| [it.policy, it.binding]));
         }
-        let namespaces = ["shop", "lab", "kube-system"].map(|name| {
+        let namespaces = ["shop", "lab", "kube-system", "other"].map(|name| {
             json!({"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}})
         });
         let request = Request {
@@ -173,6 +180,19 @@ impl Door {
             only(&theirs, &ours),
             verdict.denied
         ))
+    }
+
+    /// The denials of the compiled policies alone; empty for what passes.
+    pub fn denials(&mut self, writes: &[Change]) -> Vec<String> {
+        let request = Request { writes: Some(writes), ..Request::default() };
+        let verdicts = self.judge.ask(&request).verdicts;
+        verdicts
+            .into_iter()
+            .map(|it| {
+                assert_eq!(it.refused, "");
+                it.denied
+            })
+            .collect()
     }
 
     /// podgate's answer, for the objects as the API server sends them.
@@ -277,7 +297,8 @@ fn their_findings(message: &str) -> Option<BTreeSet<String>> {
         told.split_once(" violations: ").or_else(|| told.split_once(" violation: "))?;
     let found: BTreeSet<_> = found.split(" | ").map(str::to_owned).collect();
     let cut = found.iter().any(|it| it.starts_with("and ")) || told.ends_with('…');
-    (!cut).then(|| found.into_iter().filter(|it| !it.starts_with("contact: ")).collect())
+    let told = |it: &String| it.starts_with("contact: ") || it.starts_with("see ");
+    (!cut).then(|| found.into_iter().filter(|it| !told(it)).collect())
 }
 
 /// An object of every kind with the pod, in the form of a manifest.

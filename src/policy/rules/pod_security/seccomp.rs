@@ -70,7 +70,8 @@ pub fn restricted_in_cel() -> Vec<CelFinding> {
         .at("securityContext.seccompProfile")
         .remedy(REMEDY_MISSING)
         .by_removal();
-    vec![unconfined_in_cel(REMEDY_RESTRICTED).unless(WINDOWS), missing.unless(&given)]
+    // Without `os: windows`, what Windows hid is a violation.
+    vec![unconfined_in_cel(REMEDY_RESTRICTED).unless(WINDOWS).by_removal(), missing.unless(&given)]
 }
 
 fn unconfined_in_cel(remedy: &str) -> CelFinding {
