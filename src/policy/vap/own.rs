@@ -65,6 +65,11 @@ fn name_of(policy: usize, variable: &str) -> String {
 
 /// An expression that reads the new pod.
 fn rewritten(source: &str, policy: usize, lost: &[(&str, String)]) -> Result<String, String> {
+    if !reads_known_namespace(source) {
+        return Err("it reads namespaceObject otherwise than by its name, labels or annotations, which alone podgate \
+                    knows; read a single one"
+            .to_owned());
+    }
     let root = |name: &str| (name == "object").then(|| NEW.to_owned());
     let reads = std::cell::Cell::new(None);
     let renamed = rename(source, root, |name| {
@@ -75,6 +80,18 @@ fn rewritten(source: &str, policy: usize, lost: &[(&str, String)]) -> Result<Str
         Some((name, reason)) => Err(format!("its variable {name} is left out: {reason}")),
         None => renamed,
     }
+}
+
+/// Whether an expression reads only what podgate knows of a namespace: of another field it is undecided, and the API
+/// server is not.
+fn reads_known_namespace(source: &str) -> bool {
+    let known = ["metadata.name", "metadata.labels", "metadata.annotations"];
+    source.split("namespaceObject").skip(1).all(|rest| {
+        let path: String =
+            rest.chars().filter(|it| !it.is_whitespace() && *it != '?').take(24).collect();
+        let path = path.strip_prefix('.').unwrap_or_default();
+        known.iter().any(|it| path.starts_with(it))
+    })
 }
 
 /// The pods as expressions read them: of a template, the Pod that it would make.
@@ -130,15 +147,15 @@ fn value(from: &str, steps: &[PathStep], end: End, depth: usize) -> String {
         }
     }
     let (element, key) = (format!("e{depth}"), format!("k{depth}"));
+    let each = |below: &str| {
+        format!(
+            "{path}.optMap(v, type(v) == list || type(v) == map ? dyn(v.transformMap({key}, {element}, {below})) : dyn(v))"
+        )
+    };
     let last = match (rest.split_first(), end) {
-        (Some((_, rest)), _) => {
-            let below = value(&element, rest, end, depth + 1);
-            format!("{path}.optMap(v, v.transformMap({key}, {element}, {below}))")
-        }
+        (Some((_, rest)), _) => each(&value(&element, rest, end, depth + 1)),
         (None, End::Presence) => format!("{path}.hasValue()"),
-        (None, End::Keys) => format!(
-            "{path}.optMap(v, type(v) == list || type(v) == map ? dyn(v.transformMap({key}, {element}, true)) : dyn(v))"
-        ),
+        (None, End::Keys) => each("true"),
         (None, End::Whole) => path,
     };
     parts.push(format!("dyn({last})"));

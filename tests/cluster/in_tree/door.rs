@@ -7,7 +7,7 @@ use std::sync::Arc;
 use podgate::admission::validate::Reviewer;
 use podgate::policy::compile::Policy;
 use podgate::policy::grace::ControllerUsers;
-use podgate::policy::policy_set::PolicySet;
+use podgate::policy::policy_set::{NamespaceMetadata, Namespaces, PolicySet};
 use podgate::policy::protected::Protected;
 use podgate::policy::scope::{Scope, Selection};
 use podgate::policy::vap::groups::groups;
@@ -124,9 +124,12 @@ impl Door {
             door.losses.extend(compiled.losses);
             objects.extend(compiled.objects.into_iter().flat_map(|it| [it.policy, it.binding]));
         }
-        let namespaces = ["shop", "lab", "kube-system", "other"].map(|name| {
-            json!({"metadata": {"name": name, "labels": {"kubernetes.io/metadata.name": name}}})
-        });
+        let namespaces: Vec<_> = known_namespaces()
+            .into_iter()
+            .map(|(name, NamespaceMetadata { labels, annotations })| {
+                json!({"metadata": {"name": name, "labels": labels, "annotations": annotations}})
+            })
+            .collect();
         let request = Request {
             namespaces: Some(&namespaces),
             objects: Some(&objects),
@@ -259,6 +262,19 @@ pub fn update(old: &Value, new: &Value) -> Change {
     }
 }
 
+/// The namespaces, with a label and an annotation.
+fn known_namespaces() -> Namespaces {
+    let of = |name: &str| {
+        let labels = [("kubernetes.io/metadata.name", name), ("team", "a")];
+        let entry = |(key, value): (&str, &str)| (key.to_owned(), value.to_owned());
+        NamespaceMetadata {
+            labels: labels.map(entry).into(),
+            annotations: [("owner", "jane")].map(entry).into(),
+        }
+    };
+    ["shop", "lab", "kube-system", "other"].map(|name| (name.to_owned(), of(name))).into()
+}
+
 /// Whether podgate compiles a policy.
 pub fn compiles(spec: &Value) -> bool {
     let spec = serde_json::from_value(spec.clone()).unwrap();
@@ -272,7 +288,7 @@ pub fn set(policies: &[(&str, &Value)]) -> PolicySet {
         let scope = Scope::Cluster(Selection::default());
         Arc::new(Policy::compile(scope, (*name).to_owned(), &spec).unwrap())
     };
-    PolicySet::new(policies.iter().map(compile), Arc::default())
+    PolicySet::new(policies.iter().map(compile), Arc::new(known_namespaces()))
 }
 
 /// The findings of a denial, each on one line; `None` if it does not tell them all.
