@@ -4,10 +4,13 @@ use serde_json::{Value, json};
 
 use super::super::workload::Kind;
 use super::before::Compared;
+use super::compiled::{CompiledPolicy, Loss};
+use super::entry::{Action, Entry};
 use super::expression::clip;
+use super::findings::variables;
 use super::groups::Group;
+use super::options::Options;
 use super::pods::{Variable, is_changed};
-use super::{Action, CompiledPolicy, Entry, Loss, Options, variables};
 
 const API_VERSION: &str = "admissionregistration.k8s.io/v1";
 /// What the policy does not do, one sentence a line.

@@ -133,7 +133,7 @@ pub fn variables(needs: Needs) -> Vec<Variable> {
 }
 
 /// Whether each pod has more containers or volumes than are judged: then its lists are not looked at.
-pub fn large() -> Variable {
+pub fn is_large() -> Variable {
     let longer = |list: &str| format!("size({}) > {MAX_ITEMS}", items(list));
     let lists = ["initContainers", "containers", "ephemeralContainers", "volumes"].map(longer);
     variable("large", format!("variables.pods.map(p, {})", lists.join(" || ")))
