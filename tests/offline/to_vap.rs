@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::support::binary::run;
 
-const POLICY: &str = r#"
+const POLICY: &str = r"
 apiVersion: devops.stochastic.io/v1
 kind: ClusterDevOpsPolicy
 metadata: {name: all}
@@ -16,13 +16,13 @@ apiVersion: devops.stochastic.io/v1
 kind: DevOpsPolicy
 metadata: {name: own, namespace: shop}
 spec: {requiredLabels: [{key: team}], maxRestartCount: 3}
-"#;
-const MUTATING: &str = r#"
+";
+const MUTATING: &str = r"
 apiVersion: devops.stochastic.io/v1
 kind: DevOpsPolicy
 metadata: {name: p, namespace: shop}
 spec: {mutate: true, requireLivenessProbe: true}
-"#;
+";
 
 /// The exit code, the objects and the stderr of the command on a policy file.
 fn to_vap(policy: &str, args: &[&str]) -> (Option<i32>, Vec<Value>, String) {

@@ -1,6 +1,7 @@
 //! The variables of a policy object: the violations of each policy, of the new pod and of the old one.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 
 use super::super::object::{MAX_ITEMS, MAX_WEIGHT};
 use super::super::text::clip as clip_text;
@@ -122,10 +123,10 @@ fn list(
         named.unwrap_or_default(),
     );
     if compared.by_policy() {
-        fields += &format!(", 'p': {}", text(&policy.label));
+        let _ = write!(fields, ", 'p': {}", text(&policy.label));
     }
     if compared.grace {
-        fields += &format!(", 'g': {}", lasting(finding, name, container.is_some()));
+        let _ = write!(fields, ", 'g': {}", lasting(finding, name, container.is_some()));
     }
     if compared.removals_if.is_some() {
         // Where podgate completes pods, what is missing may be what it adds.

@@ -38,18 +38,16 @@ pub(super) fn objects(
         .collect();
     let effect = action.as_str().to_lowercase();
     let name = format!("{}-{}-{effect}{}", options.prefix, group.name, options.suffix);
-    let mut metadata = json!({
-        "name": name,
-        "labels": {"app.kubernetes.io/managed-by": "podgate"},
-    });
     let labels: std::collections::BTreeSet<_> = entries.iter().map(|it| &it.policy.label).collect();
     let lost: Vec<_> =
         losses.iter().filter(|it| labels.contains(&it.policy)).map(ToString::to_string).collect();
-    let mut binding_metadata = metadata.clone();
-    if !lost.is_empty() {
-        let lost = super::super::text::cut(lost.join("\n"), MAX_LOSSES);
-        metadata["annotations"] = json!({LOSSES: lost});
-    }
+    let lost = super::super::text::cut(lost.join("\n"), MAX_LOSSES);
+    let managed = json!({"app.kubernetes.io/managed-by": "podgate"});
+    let metadata = if lost.is_empty() {
+        json!({"name": name, "labels": managed})
+    } else {
+        json!({"name": name, "labels": managed, "annotations": {LOSSES: lost}})
+    };
     let policy = json!({
         "apiVersion": API_VERSION,
         "kind": "ValidatingAdmissionPolicy",
@@ -77,7 +75,7 @@ pub(super) fn objects(
     let binding = json!({
         "apiVersion": API_VERSION,
         "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": binding_metadata.take(),
+        "metadata": {"name": name, "labels": managed},
         "spec": {"policyName": name, "validationActions": [action.as_str()]},
     });
     CompiledPolicy { name, action, policy, binding }
