@@ -16,6 +16,7 @@ pub fn suite() -> Suite {
     Suite::of(1)
         .alone(fixtures::TRIALS)
         .alone(corners::TRIALS)
+        .alone(corners::REMOVALS)
         .alone(expressions::TRIALS)
         .alone(random::TRIALS)
         .long(|it| it.alone(expressions::LONG).alone(random::LONG))
