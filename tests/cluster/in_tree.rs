@@ -7,6 +7,7 @@ mod door;
 mod expressions;
 mod fixtures;
 mod generate;
+mod live;
 mod random;
 
 use crate::support::suite::Suite;
@@ -19,5 +20,6 @@ pub fn suite() -> Suite {
         .alone(corners::REMOVALS)
         .alone(expressions::TRIALS)
         .alone(random::TRIALS)
+        .alone(live::TRIALS)
         .long(|it| it.alone(expressions::LONG).alone(random::LONG))
 }
