@@ -45,7 +45,7 @@ fn a_clusters_policies_are_in_force_in_its_api_server_without_podgate() {
         String::from_utf8(output.stdout).unwrap()
     };
     let crds = plane.kubectl(&["apply", "--server-side", "-f", "-"]);
-    crds.given(&podgate(&["crd"])).ok();
+    crds.given(&podgate(&["crd", "generate"])).ok();
     for namespace in ["shop", "lab"] {
         plane.kubectl(&["create", "namespace", namespace]).ok();
     }
