@@ -43,7 +43,7 @@ fn thousands_of_random_image_references_get_the_verdict_of_podgate() -> Result<(
 }
 
 fn random_writes_get_the_verdict_of_podgate_by_random_policies() -> Result<(), String> {
-    writes(10, 60)
+    writes(6, 80)
 }
 
 fn thousands_of_random_writes_get_the_verdict_of_podgate() -> Result<(), String> {
