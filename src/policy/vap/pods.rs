@@ -139,8 +139,8 @@ pub fn is_large() -> Variable {
     variable("large", format!("variables.pods.map(p, {})", lists.join(" || ")))
 }
 
-/// The longest image that is parsed, in characters: no image that could run is longer.
-const MAX_IMAGE: usize = 1100;
+/// The longest image that is parsed, in characters: no image that could run is longer, and only why it is none may differ.
+const MAX_IMAGE: usize = 4096;
 
 /// The images of a pod, parsed step by step as [`super::super::image::ImageReference`] does. `bad` is why it is none.
 fn images() -> [Variable; 4] {
