@@ -47,7 +47,7 @@ fn random_writes_get_the_verdict_of_podgate_by_random_policies() -> Result<(), S
 }
 
 fn thousands_of_random_writes_get_the_verdict_of_podgate() -> Result<(), String> {
-    writes(150, 150)
+    writes(60, 150)
 }
 
 fn pods(count: usize) -> Result<(), String> {
