@@ -61,6 +61,7 @@ mod parser;
 mod plan;
 pub mod program;
 pub mod reads;
+pub mod rename;
 mod runtime_type;
 pub mod schema;
 mod set;

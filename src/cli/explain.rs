@@ -120,6 +120,7 @@ fn nearest(rules: &[&Rule], name: &str) -> Option<String> {
 mod tests {
     use super::*;
     use crate::api::Severity;
+    use crate::policy::vap::form::Form;
 
     static SECURITY: Rule = Rule {
         id: "podSecurity",
@@ -128,6 +129,7 @@ mod tests {
         reads: &[],
         checks: &["hostPathVolumes", "runAsNonRoot"],
         reads_document: false,
+        vap: Form::None(""),
         source: "//! Meets a Pod\n//! Security Standard.\n//!\n//! - `runAsNonRoot`: true in the pod\n//!   or in every container.\n//! - `more`: x.\n",
         examples: ["# not shown\nkind: Pod\n\nspec: 1\n", "kind: Pod\nspec: 2\n"],
     };
@@ -138,6 +140,7 @@ mod tests {
         reads: &[],
         checks: &[],
         reads_document: false,
+        vap: Form::None(""),
         source: "//! Rules of your own.\n",
         examples: ["", ""],
     };

@@ -7,6 +7,7 @@ mod import;
 mod preview;
 mod release;
 mod show;
+mod to_vap;
 
 use clap::Subcommand;
 
@@ -28,6 +29,8 @@ pub(super) enum PolicyCommand {
     Diff(diff::DiffArgs),
     /// Show what policies would deny in a live cluster if they were enforced. Writes nothing.
     Preview(preview::PreviewArgs),
+    /// Print policies as the API server's own (ValidatingAdmissionPolicy), which judge without podgate.
+    ToVap(to_vap::ToVapArgs),
     /// Remove podgate's finalizer from policies, where podgate is not running.
     Release(release::ReleaseArgs),
 }
@@ -42,6 +45,7 @@ impl PolicyCommand {
             Self::Import(args) => args.run(),
             Self::Diff(args) => args.run(),
             Self::Preview(args) => args.run(),
+            Self::ToVap(args) => args.run(),
             Self::Release(args) => args.run(),
         }
     }

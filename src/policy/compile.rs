@@ -56,6 +56,8 @@ pub struct Policy {
     pub unknown_fields: Vec<InvalidField>,
     /// What its rules demand, to see whether a version of it demands the same.
     pub terms: Terms,
+    /// The effective spec: merged over its bundle.
+    pub(super) spec: Arc<DevOpsPolicySpec>,
     severity_overrides: BTreeMap<String, Severity>,
     /// The validations' names, each with its own severity.
     validations: Vec<(String, Option<Severity>)>,
@@ -105,6 +107,9 @@ impl Repair {
     }
 }
 
+/// The start of [`Enabled::parameters`] of a part that did not compile.
+pub(super) const UNDECIDED: &str = "undecided";
+
 /// The check of a rule that a policy enables.
 pub(super) struct Enabled<Check> {
     pub rule: &'static Rule,
@@ -135,6 +140,7 @@ impl Policy {
             text: None,
             unknown_fields: Vec::new(),
             terms: Terms::new(),
+            spec: Arc::default(),
             severity_overrides: BTreeMap::new(),
             validations: Vec::new(),
         }
@@ -198,6 +204,7 @@ impl Policy {
             status_checks,
             injector: Injector::new(spec)?,
             unknown_fields: Expressions::unknown_fields(spec)?,
+            spec: Arc::new(DevOpsPolicySpec::clone(spec)),
             severity_overrides,
             validations: spec
                 .validations
@@ -276,6 +283,11 @@ impl Policy {
                 ),
             })
         })
+    }
+
+    /// Whether parts of its spec did not compile ([`super::in_force`]), so that they are undecided.
+    pub(super) fn has_undecided_parts(&self) -> bool {
+        self.spec_checks.iter().any(|it| it.parameters.starts_with(UNDECIDED))
     }
 
     /// The names of its validations.

@@ -40,12 +40,17 @@ impl Finding<'_> {
 
     /// `; exempt until DATE (OWNER, REASON)`; empty unless an exemption has expired.
     pub(super) fn expiry(&self) -> String {
-        let Some(Exemption { owner, reason, expires_at: Some(end), .. }) = self.expired else {
-            return String::new();
-        };
-        let text = |text: &str| brief(text.to_owned(), MAX_VALUE);
-        format!("; exempt until {} ({}, {})", end.0.strftime("%F"), text(owner), text(reason))
+        self.expired.map(told_end).unwrap_or_default()
     }
+}
+
+/// The end of an exemption, as the end of a sentence; empty if it never ends.
+pub(super) fn told_end(exemption: &Exemption) -> String {
+    let Exemption { owner, reason, expires_at: Some(end), .. } = exemption else {
+        return String::new();
+    };
+    let text = |text: &str| brief(text.to_owned(), MAX_VALUE);
+    format!("; exempt until {} ({}, {})", end.0.strftime("%F"), text(owner), text(reason))
 }
 
 /// The findings of all policies on a pod.

@@ -72,6 +72,11 @@ impl CompiledExemption {
         Ok(Self { exemption: exemption.clone(), images, expires_at })
     }
 
+    /// Its image patterns in canonical form.
+    pub fn images(&self) -> Option<&[String]> {
+        self.images.as_deref()
+    }
+
     pub fn expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now)
     }

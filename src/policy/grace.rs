@@ -6,6 +6,7 @@
 
 use super::object::OwnerReference;
 use super::subject::Subject;
+use super::vap::expression::texts;
 use super::workload::Kind;
 
 /// The user of the controller manager where its controllers have no service accounts of their own
@@ -61,6 +62,20 @@ impl ControllerUsers {
                 it.created == subject.kind && owns(owner, it.owner) && self.is(user, it.controller)
             })
         })
+    }
+
+    pub(super) fn more(&self) -> &[String] {
+        &self.more
+    }
+
+    /// What controllers create, as a list in CEL: created kind, owner's kind and apiVersion, and controller.
+    pub(super) fn table() -> String {
+        let judged = CREATIONS.iter().filter(|it| it.created != Kind::ControllerRevision);
+        let rows = judged.map(|Creation { created, owner, controller }| {
+            let owner = owner.names();
+            texts(&[created.names().kind, owner.kind, &owner.api_version(), controller])
+        });
+        format!("[{}]", rows.collect::<Vec<_>>().join(", "))
     }
 
     fn is(&self, user: &str, controller: &str) -> bool {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::compile::{Enabled, Policy, PolicyOrigin};
+use super::compile::{Enabled, Policy, PolicyOrigin, UNDECIDED};
 use super::field_path::{Step, steps};
 use super::registry;
 use super::rule::{Breach, InvalidField, Phase, Rule, SpecCheck};
@@ -171,7 +171,7 @@ impl Undecided {
     /// The check that reports it for every object.
     fn check(self) -> Enabled<SpecCheck> {
         let Self { rule, check, severity, why } = self;
-        let parameters = format!("undecided {check:?} {severity:?} {why}");
+        let parameters = format!("{UNDECIDED} {check:?} {severity:?} {why}");
         let found: SpecCheck = Box::new(move |_, breaches| {
             breaches.push(Breach {
                 check: check.clone().map(Into::into),

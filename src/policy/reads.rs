@@ -10,7 +10,7 @@ pub struct Reads(ObjectReads);
 
 /// Metadata that the API server changes on every write. An expression that reads all of the metadata does not mean
 /// these.
-const SERVER_METADATA: [&str; 2] = ["generation", "resourceVersion"];
+pub(super) const SERVER_METADATA: [&str; 2] = ["generation", "resourceVersion"];
 
 impl From<ObjectReads> for Reads {
     fn from(reads: ObjectReads) -> Self {
@@ -19,6 +19,10 @@ impl From<ObjectReads> for Reads {
 }
 
 impl Reads {
+    pub(super) const fn of_object(&self) -> &ObjectReads {
+        &self.0
+    }
+
     /// Whether two versions of a pod are equal in all these fields. Fields that only the API server and the kubelet
     /// write are compared only if the expression reads them by name.
     pub fn same(&self, old: &Tree<'_>, new: &Tree<'_>) -> bool {
@@ -26,7 +30,7 @@ impl Reads {
         same(old, new) || !self.names_server_fields() && same(&written(old), &written(new))
     }
 
-    fn names_server_fields(&self) -> bool {
+    pub(super) fn names_server_fields(&self) -> bool {
         let field = |step: Option<&PathStep>| match step {
             Some(PathStep::Field(name)) => Some(Name::clone(name)),
             _ => None,

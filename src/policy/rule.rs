@@ -12,6 +12,7 @@ use super::pod_status::RunningPod;
 use super::reads::Reads;
 use super::subject::Subject;
 use super::text::printable;
+use super::vap::form::Form;
 
 /// A rule. The registry lists them all.
 pub struct Rule {
@@ -26,6 +27,8 @@ pub struct Rule {
     pub checks: &'static [&'static str],
     /// Whether it reads the whole pod ([`Subject::document`]), which costs more to decode than the view.
     pub reads_document: bool,
+    /// How the API server judges it by policies of its own.
+    pub vap: Form,
     /// The source of the rule's file, whose module comment is the rule's page.
     pub source: &'static str,
     /// The fixtures of a pod that fails and of one that passes, as YAML.

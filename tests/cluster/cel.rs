@@ -6,10 +6,10 @@
 //! them, `CEL_CASES` sets the number of random policies, `CEL_SEED` their seed.
 
 mod compare;
-mod corpus;
+pub mod corpus;
 mod generate;
 mod hostile;
-mod judge;
+pub mod judge;
 mod podgate;
 mod random;
 mod render;

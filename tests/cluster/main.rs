@@ -23,6 +23,7 @@ mod fleet;
 mod footprint;
 mod gitops;
 mod grace;
+mod in_tree;
 mod install;
 mod leadership;
 mod modes;
@@ -59,6 +60,7 @@ fn main() -> ExitCode {
             footprint,
             gitops,
             grace,
+            in_tree,
             install,
             leadership,
             modes,

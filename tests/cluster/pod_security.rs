@@ -3,7 +3,7 @@
 //! and in the same containers. podgate judges each pod twice: as it was submitted, and as the API server has
 //! defaulted it.
 
-mod corpus;
+pub mod corpus;
 mod judges;
 
 use std::collections::{BTreeMap, BTreeSet};

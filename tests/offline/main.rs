@@ -30,4 +30,5 @@ mod severity;
 mod standalone;
 #[path = "../support/support.rs"]
 mod support;
+mod to_vap;
 mod would_deny;

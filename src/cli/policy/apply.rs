@@ -61,7 +61,7 @@ pub(crate) struct PolicyApplyArgs {
 }
 
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
-enum ModeArg {
+pub(super) enum ModeArg {
     /// Record the violation
     #[default]
     Audit,

@@ -9,8 +9,10 @@ use super::super::image::ImageReference;
 use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};
 use super::super::subject::Subject;
 use super::super::text::{clip, quote};
-use super::images::images;
-use crate::api::Severity;
+use super::super::vap::expression::{any, clip as clipped, quote as quoted, text};
+use super::super::vap::form::{CelFinding, Form};
+use super::images::{REPOSITORY, images};
+use crate::api::{DevOpsPolicySpec, Severity};
 
 /// The most entries that a remedy lists.
 const MAX_LISTED: usize = 3;
@@ -27,6 +29,7 @@ pub static RULE: Rule = Rule {
     reads: &[],
     checks: &[],
     reads_document: false,
+    vap: Form::Cel(in_cel),
     source: include_str!("allowed_registries.rs"),
     examples: examples!("allowedRegistries", "fail", "pass"),
 };
@@ -59,6 +62,16 @@ impl Allowed {
         }
         let host = reference.registry().to_ascii_lowercase();
         Ok(Self { written: entry.to_owned(), host, path: path.to_owned() })
+    }
+
+    /// Whether the entry allows the image `x`.
+    fn in_cel(&self) -> String {
+        let host = format!("x.reg.lowerAscii() == {}", text(&self.host));
+        if self.path.is_empty() {
+            return host;
+        }
+        let (path, below) = (text(&self.path), text(&format!("{}/", self.path)));
+        format!("{host} && (x.repo == {path} || x.repo.startsWith({below}))")
     }
 
     fn allows(&self, image: &ImageReference<'_>, repository: &str) -> bool {
@@ -109,6 +122,24 @@ fn remedy(allowed: &[Allowed]) -> String {
     let more = allowed.len().saturating_sub(MAX_LISTED);
     let more = if more == 0 { String::new() } else { format!(" or {more} more") };
     format!("take it from {}{more}", listed.join(", "))
+}
+
+fn in_cel(spec: &DevOpsPolicySpec) -> Vec<CelFinding> {
+    let Some(entries) = &spec.allowed_registries else { return Vec::new() };
+    let entries = entries.iter().enumerate();
+    let allowed: Vec<_> =
+        entries.filter_map(|(index, entry)| Allowed::parse(index, entry).ok()).collect();
+    let allows: Vec<_> = allowed.iter().map(Allowed::in_cel).collect();
+    let whole = "(x.reg + '/' + x.repo)";
+    let problem = format!(
+        "'is ' + {} + (x.bad != '' ? ', which is no image reference: ' + x.bad : x.name == {whole} ? \
+         ', whose registry is not allowed' : ', which is ' + {} + ': that registry is not allowed')",
+        quoted("x.i"),
+        clipped(whole),
+    );
+    let broken = format!("x.bad != '' || !{}", any(&allows));
+    let found = CelFinding::of_images(broken).at_path("x.at").because("x.i", problem);
+    vec![found.remedy(&remedy(&allowed)).lasting(REPOSITORY)]
 }
 
 #[cfg(test)]

@@ -10,9 +10,11 @@
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, Phase, Rule, examples};
 use super::super::subject::Subject;
-use super::super::text::{clip, quote};
-use super::images::{images, retag};
-use crate::api::{ImageTag, Severity};
+use super::super::text::{self, quote};
+use super::super::vap::expression::{clip, quote as quoted};
+use super::super::vap::form::{CelFinding, Form};
+use super::images::{REPOSITORY, images, retag};
+use crate::api::{DevOpsPolicySpec, ImageTag, Severity};
 
 pub static RULE: Rule = Rule {
     id: "forbidLatestTag",
@@ -27,6 +29,7 @@ pub static RULE: Rule = Rule {
     reads: &["imageTags"],
     checks: &[],
     reads_document: false,
+    vap: Form::Cel(in_cel),
     source: include_str!("forbid_latest_tag.rs"),
     examples: examples!("forbidLatestTag", "fail", "fixed"),
 };
@@ -37,7 +40,7 @@ fn check(subject: &Subject<'_>, tags: &[ImageTag], breaches: &mut Vec<Breach>) {
             Ok(reference) if !reference.floats_on_latest() => continue,
             Ok(reference) => {
                 let why = if reference.tag.is_none() { " (no tag means :latest)" } else { "" };
-                let name = clip(reference.name);
+                let name = text::clip(reference.name);
                 (why.to_owned(), format!("pin the version that should run: {name}:VERSION"))
             }
             Err(error) => (
@@ -48,6 +51,23 @@ fn check(subject: &Subject<'_>, tags: &[ImageTag], breaches: &mut Vec<Breach>) {
         let problem = format!("is {}{why}", quote(image.text));
         breaches.push(image.breach(problem, remedy, retag(tags, image.text, |_| true)));
     }
+}
+
+fn in_cel(spec: &DevOpsPolicySpec) -> Vec<CelFinding> {
+    if spec.forbid_latest_tag != Some(true) {
+        return Vec::new();
+    }
+    let problem = format!(
+        "'is ' + {} + (x.bad != '' ? ', which is no image reference: ' + x.bad : x.tagged ? '' : ' (no tag means :latest)')",
+        quoted("x.i")
+    );
+    let remedy = format!(
+        "(x.bad != '' ? 'write it as NAME:VERSION' : 'pin the version that should run: ' + {} + ':VERSION')",
+        clip("x.name")
+    );
+    let broken = "x.bad != '' || !x.pinned && (!x.tagged || x.tag == 'latest')";
+    let found = CelFinding::of_images(broken).at_path("x.at").because("x.i", problem);
+    vec![found.remedy_of(remedy).lasting(REPOSITORY)]
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use super::super::pod_status::RunningPod;
 use super::super::rule::{Breach, Phase, Rule, examples};
+use super::super::vap::form::Form;
 use crate::api::Severity;
 
 pub static RULE: Rule = Rule {
@@ -17,6 +18,7 @@ pub static RULE: Rule = Rule {
     reads: &[],
     checks: &[],
     reads_document: false,
+    vap: Form::None("it is about a running pod's status, so it never denies"),
     source: include_str!("forbid_pending_duration.rs"),
     examples: examples!("forbidPendingDuration", "fail", "pass"),
 };

@@ -111,3 +111,6 @@ pub fn retag(tags: &[ImageTag], image: &str, wanted: impl Fn(&str) -> bool) -> O
     let to = &tags.iter().find(replaced)?.to;
     Some(versioned(reference.name, to))
 }
+
+/// What of an image stays the same in a new version, in CEL: its registry and repository.
+pub const REPOSITORY: &str = "(x.bad != '' ? x.i : x.reg.lowerAscii() + '/' + x.repo)";

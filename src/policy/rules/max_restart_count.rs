@@ -6,6 +6,7 @@
 use super::super::degree::restart_degree;
 use super::super::pod_status::RunningPod;
 use super::super::rule::{Breach, Phase, Rule, examples};
+use super::super::vap::form::Form;
 use crate::api::Severity;
 
 pub static RULE: Rule = Rule {
@@ -18,6 +19,7 @@ pub static RULE: Rule = Rule {
     reads: &[],
     checks: &[],
     reads_document: false,
+    vap: Form::None("it is about a running pod's status, so it never denies"),
     source: include_str!("max_restart_count.rs"),
     examples: examples!("maxRestartCount", "fail", "pass"),
 };

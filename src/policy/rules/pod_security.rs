@@ -64,8 +64,9 @@ use std::borrow::Cow;
 
 use super::super::rule::{Breach, Phase, Rule, examples};
 use super::super::subject::Subject;
+use super::super::vap::form::{CelFinding, Form};
 use crate::api::PodSecurityLevel::{self, Baseline, Restricted};
-use crate::api::Severity;
+use crate::api::{DevOpsPolicySpec, Severity};
 
 pub static RULE: Rule = Rule {
     id: "podSecurity",
@@ -84,6 +85,7 @@ pub static RULE: Rule = Rule {
     reads: &[],
     checks: &IDS,
     reads_document: false,
+    vap: Form::Cel(in_cel),
     source: include_str!("pod_security.rs"),
     examples: examples!("podSecurity", "fail", "pass"),
 };
@@ -97,41 +99,77 @@ struct Check {
     overrides: Option<&'static str>,
     /// One breach for each field at fault.
     find: fn(&Subject<'_>) -> Vec<Breach>,
+    /// The same in CEL.
+    in_cel: fn() -> Vec<CelFinding>,
 }
 
 /// The checks, in the order in which Pod Security admission reports them.
 static CHECKS: [Check; 19] = [
-    baseline("appArmorProfile", app_armor::profile),
-    baseline("capabilities_baseline", capabilities::baseline),
-    baseline("hostNamespaces", host::namespaces),
-    baseline("hostPathVolumes", volumes::host_path),
-    baseline("hostPorts", host::ports),
-    baseline("hostProbesAndHostLifecycle", host::probes_and_lifecycle),
-    baseline("privileged", privileges::privileged),
-    baseline("procMount", kernel::proc_mount_baseline),
-    baseline("seLinuxOptions", se_linux::options),
-    baseline("seccompProfile_baseline", seccomp::baseline),
-    baseline("sysctls", kernel::sysctls),
-    baseline("windowsHostProcess", host::windows_process),
-    restricted("allowPrivilegeEscalation", None, privileges::escalation),
-    restricted("capabilities_restricted", Some("capabilities_baseline"), capabilities::restricted),
-    restricted("procMount_restricted", Some("procMount"), kernel::proc_mount_restricted),
-    restricted("restrictedVolumes", Some("hostPathVolumes"), volumes::restricted),
-    restricted("runAsNonRoot", None, user::non_root),
-    restricted("runAsUser", None, user::root),
-    restricted("seccompProfile_restricted", Some("seccompProfile_baseline"), seccomp::restricted),
+    baseline("appArmorProfile", app_armor::profile, app_armor::profile_in_cel),
+    baseline("capabilities_baseline", capabilities::baseline, capabilities::baseline_in_cel),
+    baseline("hostNamespaces", host::namespaces, host::namespaces_in_cel),
+    baseline("hostPathVolumes", volumes::host_path, volumes::host_path_in_cel),
+    baseline("hostPorts", host::ports, host::ports_in_cel),
+    baseline(
+        "hostProbesAndHostLifecycle",
+        host::probes_and_lifecycle,
+        host::probes_and_lifecycle_in_cel,
+    ),
+    baseline("privileged", privileges::privileged, privileges::privileged_in_cel),
+    baseline("procMount", kernel::proc_mount_baseline, kernel::proc_mount_baseline_in_cel),
+    baseline("seLinuxOptions", se_linux::options, se_linux::options_in_cel),
+    baseline("seccompProfile_baseline", seccomp::baseline, seccomp::baseline_in_cel),
+    baseline("sysctls", kernel::sysctls, kernel::sysctls_in_cel),
+    baseline("windowsHostProcess", host::windows_process, host::windows_process_in_cel),
+    restricted(
+        "allowPrivilegeEscalation",
+        None,
+        privileges::escalation,
+        privileges::escalation_in_cel,
+    ),
+    restricted(
+        "capabilities_restricted",
+        Some("capabilities_baseline"),
+        capabilities::restricted,
+        capabilities::restricted_in_cel,
+    ),
+    restricted(
+        "procMount_restricted",
+        Some("procMount"),
+        kernel::proc_mount_restricted,
+        kernel::proc_mount_restricted_in_cel,
+    ),
+    restricted(
+        "restrictedVolumes",
+        Some("hostPathVolumes"),
+        volumes::restricted,
+        volumes::restricted_in_cel,
+    ),
+    restricted("runAsNonRoot", None, user::non_root, user::non_root_in_cel),
+    restricted("runAsUser", None, user::root, user::root_in_cel),
+    restricted(
+        "seccompProfile_restricted",
+        Some("seccompProfile_baseline"),
+        seccomp::restricted,
+        seccomp::restricted_in_cel,
+    ),
 ];
 
-const fn baseline(id: &'static str, find: fn(&Subject<'_>) -> Vec<Breach>) -> Check {
-    Check { id, level: Baseline, overrides: None, find }
+const fn baseline(
+    id: &'static str,
+    find: fn(&Subject<'_>) -> Vec<Breach>,
+    in_cel: fn() -> Vec<CelFinding>,
+) -> Check {
+    Check { id, level: Baseline, overrides: None, find, in_cel }
 }
 
 const fn restricted(
     id: &'static str,
     overrides: Option<&'static str>,
     find: fn(&Subject<'_>) -> Vec<Breach>,
+    in_cel: fn() -> Vec<CelFinding>,
 ) -> Check {
-    Check { id, level: Restricted, overrides, find }
+    Check { id, level: Restricted, overrides, find, in_cel }
 }
 
 #[expect(clippy::indexing_slicing, reason = "the compiler evaluates it")]
@@ -144,6 +182,15 @@ static IDS: [&str; CHECKS.len()] = {
     }
     ids
 };
+
+fn in_cel(spec: &DevOpsPolicySpec) -> Vec<CelFinding> {
+    let checks = spec.pod_security.into_iter().flat_map(checks_of);
+    let found = checks.flat_map(|check| {
+        let named = |it| CelFinding { check: Some(Cow::Borrowed(check.id)), ..it };
+        (check.in_cel)().into_iter().map(named)
+    });
+    found.collect()
+}
 
 fn checks_of(level: PodSecurityLevel) -> impl Iterator<Item = &'static Check> {
     let overridden = |id| CHECKS.iter().any(|check| check.overrides == Some(id));

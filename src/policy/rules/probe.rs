@@ -6,6 +6,8 @@ use super::super::containers::{ContainerRole, containers};
 use super::super::object::Container;
 use super::super::rule::{Breach, Fix};
 use super::super::subject::Subject;
+use super::super::vap::expression::text;
+use super::super::vap::form::CelFinding;
 use crate::api::DefaultProbe;
 
 /// Reports each container that needs a probe and has none.
@@ -74,6 +76,29 @@ fn default_probe(default: &DefaultProbe, container: &Container<'_>) -> Option<Va
         }
     }
     Some(probe)
+}
+
+/// The same in CEL.
+pub fn in_cel(field: &str) -> CelFinding {
+    // A rule that restarts a container after success, and the policy that says it ends: `Subject::ends`.
+    let restarts = "x.c.?restartPolicyRules.orValue([]).exists(r, !has(r.exitCodes) || \
+                    (r.exitCodes.?operator.orValue('') == 'In' ? 0 in r.exitCodes.?values.orValue([]) : \
+                    r.exitCodes.?operator.orValue('') == 'NotIn' ? !(0 in r.exitCodes.?values.orValue([])) : true))";
+    let once = "in ['Never', 'OnFailure']";
+    let ends = format!(
+        "!{restarts} && (x.c.?restartPolicy.orValue('') == '' ? request.kind.kind in ['Job', 'CronJob'] || \
+         p.spec.?restartPolicy.orValue('') {once} : x.c.restartPolicy {once})"
+    );
+    let broken = format!("x.role in ['app', 'sidecar'] && !has(x.c.{field}) && !({ends})");
+    let remedy = format!(
+        "x.c.?ports.orValue([]).filter(y, y.?protocol.orValue('') in ['', 'TCP'])\
+         .map(y, {} + string(y.containerPort) + '}}}}')[?0].orValue({})",
+        text(&format!("add one, such as {field}: {{tcpSocket: {{port: ")),
+        text(
+            "declare the port it serves and probe that, or probe by a command (exec); exempt it if it serves nobody"
+        ),
+    );
+    CelFinding::of_containers(broken).at(field).remedy_of(remedy).by_removal()
 }
 
 #[cfg(test)]

@@ -6,9 +6,11 @@
 use super::super::image::ImageReference;
 use super::super::rule::{Breach, Phase, Rule, examples};
 use super::super::subject::Subject;
-use super::super::text::{clip, quote};
-use super::images::{images, retag};
-use crate::api::{ImageTag, Severity};
+use super::super::text::{self, quote};
+use super::super::vap::expression::{clip, quote as quoted};
+use super::super::vap::form::{CelFinding, Form};
+use super::images::{REPOSITORY, images, retag};
+use crate::api::{DevOpsPolicySpec, ImageTag, Severity};
 
 pub static RULE: Rule = Rule {
     id: "requireImageDigest",
@@ -23,6 +25,7 @@ pub static RULE: Rule = Rule {
     reads: &["imageTags"],
     checks: &[],
     reads_document: false,
+    vap: Form::Cel(in_cel),
     source: include_str!("require_image_digest.rs"),
     examples: examples!("requireImageDigest", "fail", "fixed"),
 };
@@ -31,7 +34,7 @@ fn check(subject: &Subject<'_>, tags: &[ImageTag], breaches: &mut Vec<Breach>) {
     for image in images(subject) {
         let (why, named) = match ImageReference::parse(image.text) {
             Ok(reference) if reference.digest.is_some() => continue,
-            Ok(_) => ("which names no digest".to_owned(), clip(image.text)),
+            Ok(_) => ("which names no digest".to_owned(), text::clip(image.text)),
             Err(error) => {
                 (format!("which is no image reference: {error}"), "nginx:1.29".to_owned())
             }
@@ -41,6 +44,22 @@ fn check(subject: &Subject<'_>, tags: &[ImageTag], breaches: &mut Vec<Breach>) {
         let pinned = retag(tags, image.text, |to| to.contains(':'));
         breaches.push(image.breach(problem, remedy, pinned));
     }
+}
+
+fn in_cel(spec: &DevOpsPolicySpec) -> Vec<CelFinding> {
+    if spec.require_image_digest != Some(true) {
+        return Vec::new();
+    }
+    let problem = format!(
+        "'is ' + {} + ', ' + (x.bad != '' ? 'which is no image reference: ' + x.bad : 'which names no digest')",
+        quoted("x.i")
+    );
+    let remedy = format!(
+        "'pin it, as ' + (x.bad != '' ? 'nginx:1.29' : {}) + '@sha256:DIGEST'",
+        clip("x.i")
+    );
+    let found = CelFinding::of_images("x.bad != '' || !x.pinned").at_path("x.at");
+    vec![found.because("x.i", problem).remedy_of(remedy).lasting(REPOSITORY)]
 }
 
 #[cfg(test)]

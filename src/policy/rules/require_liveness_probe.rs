@@ -8,6 +8,7 @@
 //! port can be probed by a command, or be exempt.
 
 use super::super::rule::{Phase, Rule, examples};
+use super::super::vap::form::Form;
 use super::probe;
 use crate::api::Severity;
 
@@ -32,6 +33,10 @@ pub static RULE: Rule = Rule {
     reads: &["defaultProbe"],
     checks: &[],
     reads_document: false,
+    vap: Form::Cel(|spec| match spec.require_liveness_probe {
+        Some(true) => vec![probe::in_cel("livenessProbe")],
+        _ => Vec::new(),
+    }),
     source: include_str!("require_liveness_probe.rs"),
     examples: examples!("requireLivenessProbe", "fail", "fixed"),
 };

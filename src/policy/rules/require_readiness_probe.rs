@@ -9,6 +9,7 @@
 //! port can be probed by a command, or be exempt.
 
 use super::super::rule::{Phase, Rule, examples};
+use super::super::vap::form::Form;
 use super::probe;
 use crate::api::Severity;
 
@@ -33,6 +34,10 @@ pub static RULE: Rule = Rule {
     reads: &["defaultProbe"],
     checks: &[],
     reads_document: false,
+    vap: Form::Cel(|spec| match spec.require_readiness_probe {
+        Some(true) => vec![probe::in_cel("readinessProbe")],
+        _ => Vec::new(),
+    }),
     source: include_str!("require_readiness_probe.rs"),
     examples: examples!("requireReadinessProbe", "fail", "fixed"),
 };

@@ -7,6 +7,7 @@
 //! it.
 
 use super::super::rule::{Phase, Rule, examples};
+use super::super::vap::form::Form;
 use super::resources::{Asked, Side};
 use crate::api::Severity;
 
@@ -21,6 +22,10 @@ pub static RULE: Rule = Rule {
     reads: &["defaultResources"],
     checks: &[],
     reads_document: false,
+    vap: Form::Cel(|spec| {
+        let asked = spec.require_resource_limits.as_ref();
+        asked.map_or_else(Vec::new, |it| Asked::in_cel(Side::Limits, it, spec))
+    }),
     source: include_str!("require_resource_limits.rs"),
     examples: examples!("requireResourceLimits", "fail", "fixed"),
 };

@@ -8,6 +8,7 @@
 //! it.
 
 use super::super::rule::{Phase, Rule, examples};
+use super::super::vap::form::Form;
 use super::resources::{Asked, Side};
 use crate::api::Severity;
 
@@ -22,6 +23,10 @@ pub static RULE: Rule = Rule {
     reads: &["defaultResources"],
     checks: &[],
     reads_document: false,
+    vap: Form::Cel(|spec| {
+        let asked = spec.require_resource_requests.as_ref();
+        asked.map_or_else(Vec::new, |it| Asked::in_cel(Side::Requests, it, spec))
+    }),
     source: include_str!("require_resource_requests.rs"),
     examples: examples!("requireResourceRequests", "fail", "fixed"),
 };

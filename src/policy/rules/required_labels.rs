@@ -10,7 +10,10 @@ use super::super::object::{MAX_ENTRIES, Pairs};
 use super::super::rule::{Breach, InvalidField, Phase, Rule, examples};
 use super::super::subject::Subject;
 use super::super::text::{clip, quote};
-use crate::api::{RequiredLabel, Severity};
+use super::super::vap::expression::{quote as quoted, text};
+use super::super::vap::form::{CelFinding, Form};
+use crate::api::{DevOpsPolicySpec, RequiredLabel, Severity};
+use crate::cel::library::check_pattern;
 
 /// The most memory of a compiled pattern, in bytes, so that no policy takes more.
 const MAX_PATTERN_SIZE: usize = 256 * 1024;
@@ -29,6 +32,7 @@ pub static RULE: Rule = Rule {
     reads: &[],
     checks: &[],
     reads_document: false,
+    vap: Form::Cel(in_cel),
     source: include_str!("required_labels.rs"),
     examples: examples!("requiredLabels", "fail", "pass"),
 };
@@ -102,6 +106,58 @@ fn reason(error: &regex::Error) -> String {
     let text = error.to_string();
     let last = text.lines().last().unwrap_or_default();
     format!("it is no regular expression: {}", last.trim_start_matches("error: "))
+}
+
+fn in_cel(spec: &DevOpsPolicySpec) -> Vec<CelFinding> {
+    spec.required_labels.iter().flatten().map(label_in_cel).collect()
+}
+
+fn label_in_cel(RequiredLabel { key, pattern }: &RequiredLabel) -> CelFinding {
+    let name = text(key);
+    let field = format!("metadata.labels[\"{}\"]", clip(key));
+    let Some(pattern) = pattern else {
+        let found = CelFinding::of_pod(&field, format!("!({name} in p.labels)"));
+        return found.because(name, text("is missing")).remedy("add the label").by_removal();
+    };
+    let whole = format!("^(?:{pattern})$");
+    if let Err(reason) = is_same_in_re2(&whole) {
+        return CelFinding::lost(format!("the pattern of {key}: {reason}"));
+    }
+    let (start, shown) = (text(&format!("{key}=")), clip(pattern));
+    CelFinding::of_pod(
+        &field,
+        format!("!({name} in p.labels && p.labels[{name}].matches({}))", text(&whole)),
+    )
+    .because(
+        format!("({name} in p.labels ? {start} + p.labels[{name}] : {name})"),
+        format!(
+            "({name} in p.labels ? 'is ' + {} : 'is missing')",
+            quoted(&format!("p.labels[?{name}].orValue('')"))
+        ),
+    )
+    .remedy_of(format!(
+        "({name} in p.labels ? {} : {})",
+        text(&format!("give it a value that matches {shown}")),
+        text(&format!("add it with a value that matches {shown}")),
+    ))
+    .by_removal()
+}
+
+/// Whether the API server's regular expressions (RE2) read a pattern as podgate's do: labels are ASCII, so only syntax
+/// that one of them lacks matters.
+fn is_same_in_re2(pattern: &str) -> Result<(), String> {
+    check_pattern(pattern).map_err(|error| format!("in CEL, {error}"))?;
+    let other =
+        ["&&", "--", "~~", "\\<", "\\>", "\\b{"].into_iter().find(|it| pattern.contains(it));
+    let nested = pattern.match_indices('[').any(|(at, _)| {
+        let before = pattern.get(..at).unwrap_or_default();
+        before.rfind('[').is_some_and(|open| !before.get(open..).unwrap_or_default().contains(']'))
+    });
+    match other {
+        Some(syntax) => Err(format!("{syntax} means something else in CEL")),
+        None if nested => Err("a [ in brackets means something else in CEL; write \\[".to_owned()),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -7,6 +7,8 @@ use super::super::object::{Quantities, QuantityText, Resources};
 use super::super::rule::{Breach, Fix, InvalidField};
 use super::super::subject::Subject;
 use super::super::text::quote;
+use super::super::vap::expression::{quote as quoted, text};
+use super::super::vap::form::CelFinding;
 use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec};
 use crate::cel::library::quantity::amount::Amount;
 
@@ -33,6 +35,41 @@ struct Wanted {
     default: Option<String>,
     /// The default request beside a default limit: without a request, the API server would copy the limit.
     default_request: Option<String>,
+}
+
+impl Wanted {
+    fn in_cel(&self, side: Side) -> CelFinding {
+        let (side_name, name) = (side.as_str(), self.resource.as_str());
+        let amount = |of: &str| {
+            let limit = format!("{of}.?resources.?limits[?{}]", text(name));
+            match side {
+                Side::Limits => limit,
+                Side::Requests => {
+                    format!("{of}.?resources.?requests[?{}].or({limit})", text(name))
+                }
+            }
+        };
+        let is_given = |of: &str| {
+            format!("quantity({}.orValue('0')).isGreaterThan(quantity('0'))", amount(of))
+        };
+        let found = amount("x.c");
+        let problem = format!(
+            "({found}.hasValue() ? 'is ' + {} + ', which is none' : 'is missing')",
+            quoted(&format!("{found}.orValue('')"))
+        );
+        let example = self.default.as_deref().unwrap_or(example(self.resource));
+        let broken = format!("x.role != 'ephemeral' && !({})", is_given("x.c"));
+        let finding = CelFinding::of_containers(broken)
+            .at(&format!("resources.{side_name}.{name}"))
+            .because(format!("{found}.orValue('')"), problem)
+            .remedy(&format!("set it, such as {name}: {example}"))
+            .by_removal();
+        if self.resource == ComputeResource::EphemeralStorage {
+            finding
+        } else {
+            finding.unless(&is_given("p.spec"))
+        }
+    }
 }
 
 /// What a policy requires on one side.
@@ -64,6 +101,16 @@ impl Asked {
             default_request: default(Side::Requests, resource).filter(|_| side == Side::Limits),
         });
         Ok(Self { side, wanted: wanted.collect() })
+    }
+
+    /// The same in CEL; nothing of a spec that does not compile.
+    pub fn in_cel(
+        side: Side,
+        resources: &[ComputeResource],
+        spec: &DevOpsPolicySpec,
+    ) -> Vec<CelFinding> {
+        let asked = Self::new(side, resources, spec);
+        asked.iter().flat_map(|it| &it.wanted).map(|it| it.in_cel(side)).collect()
     }
 
     /// Reports each container that lacks a required resource.
@@ -115,11 +162,7 @@ impl Asked {
         };
         let (side, name) = (self.side.as_str(), resource.as_str());
         let path = place.path(subject, &format!("resources.{side}.{name}"));
-        let example = default.as_deref().unwrap_or(match resource {
-            ComputeResource::Cpu => "100m",
-            ComputeResource::Memory => "128Mi",
-            ComputeResource::EphemeralStorage => "1Gi",
-        });
+        let example = default.as_deref().unwrap_or(example(*resource));
         let request = of(resources.and_then(|it| it.requests.as_ref()), *resource);
         let requested = request.is_some();
         let fits = default.as_ref().filter(|default| {
@@ -142,6 +185,15 @@ impl Asked {
             remedy: format!("set it, such as {name}: {example}"),
             ..Breach::default()
         })
+    }
+}
+
+/// An amount for a container without one.
+const fn example(resource: ComputeResource) -> &'static str {
+    match resource {
+        ComputeResource::Cpu => "100m",
+        ComputeResource::Memory => "128Mi",
+        ComputeResource::EphemeralStorage => "1Gi",
     }
 }
 

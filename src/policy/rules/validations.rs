@@ -24,6 +24,7 @@
 use super::super::expressions::Expressions;
 use super::super::rule::{Breach, Phase, Rule, examples};
 use super::super::subject::Subject;
+use super::super::vap::form::Form;
 use crate::api::{Severity, Validation};
 
 pub static RULE: Rule = Rule {
@@ -43,6 +44,7 @@ pub static RULE: Rule = Rule {
     reads: &["variables"],
     checks: &[],
     reads_document: true,
+    vap: Form::Own,
     source: include_str!("validations.rs"),
     examples: examples!("validations", "fail", "pass"),
 };

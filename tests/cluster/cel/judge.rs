@@ -114,6 +114,51 @@ pub struct Request<'a> {
     pub namespaces: Option<&'a [Value]>,
     pub functions: bool,
     pub units: &'a [Unit],
+    /// `ValidatingAdmissionPolicies`, each before its bindings; they replace those that were written before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub objects: Option<&'a [Value]>,
+    /// Whether they are written without type checks, which take seconds.
+    pub quick: bool,
+    /// What these policies judge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub writes: Option<&'a [Change]>,
+}
+
+/// A change in a namespace: an update if there is an old object.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Change {
+    pub object: Value,
+    pub old_object: Value,
+    pub namespace: String,
+    pub subresource: String,
+    pub user: String,
+}
+
+/// What the API server says of a policy or a binding.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Written {
+    /// Why it refuses the object.
+    pub refused: String,
+    /// What its type checker finds.
+    pub warnings: Vec<String>,
+    /// Expressions that Kubernetes 1.33 would refuse.
+    pub too_new: Vec<String>,
+}
+
+/// What the policies say of a write.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct Verdict {
+    /// Why the write cannot be judged.
+    pub refused: String,
+    /// The message of the denial; empty if the write is admitted.
+    pub denied: String,
+    pub warnings: Vec<String>,
+    /// The objects as the API server sends them to a webhook.
+    pub object: Value,
+    pub old_object: Value,
 }
 
 #[derive(Default, Deserialize)]
@@ -124,6 +169,8 @@ pub struct Answer {
     pub namespaces: Vec<Loaded>,
     pub units: Vec<UnitAnswer>,
     pub functions: Option<Functions>,
+    pub objects: Vec<Written>,
+    pub verdicts: Vec<Verdict>,
 }
 
 /// An object as the API server reads it, or the error.

@@ -15,9 +15,9 @@ pub struct Case {
 }
 
 /// A field, as a JSON pointer from the container or the pod, and its values.
-type Field = (&'static str, Vec<Value>);
+pub type Field = (&'static str, Vec<Value>);
 
-const CONTAINERS: [&str; 4] = [
+pub const CONTAINERS: [&str; 4] = [
     "/spec/initContainers/0",
     "/spec/initContainers/1",
     "/spec/containers/0",
@@ -80,7 +80,7 @@ impl Case {
 }
 
 /// Sets a value at a JSON pointer, and creates missing parents. `-` is a new item of a list.
-fn set(at: &mut Value, pointer: &str, value: &Value) {
+pub fn set(at: &mut Value, pointer: &str, value: &Value) {
     let Some((_, rest)) = pointer.split_once('/') else {
         *at = value.clone();
         return;
@@ -174,7 +174,7 @@ pub fn bases() -> Vec<(&'static str, Value)> {
     ]
 }
 
-fn container_fields() -> Vec<Field> {
+pub fn container_fields() -> Vec<Field> {
     let mut fields = both_fields();
     let adding = ["AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID", "KILL", "MKNOD"];
     let more = ["NET_BIND_SERVICE", "SETFCAP", "SETGID", "SETPCAP", "SETUID", "SYS_CHROOT"];
@@ -238,7 +238,7 @@ fn container_fields() -> Vec<Field> {
     fields
 }
 
-fn pod_fields() -> Vec<Field> {
+pub fn pod_fields() -> Vec<Field> {
     let flags = || vec![json!(true), json!(false), json!(null)];
     let mut fields: Vec<Field> = vec![
         ("/spec/securityContext", vec![json!(null), json!({})]),

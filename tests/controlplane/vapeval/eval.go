@@ -1,9 +1,12 @@
-// Package vapeval says what the API server's own ValidatingAdmissionPolicy plugin says of CEL expressions on pods.
+// Package vapeval says what the API server's own ValidatingAdmissionPolicy plugin says of CEL expressions on pods,
+// and of policies on writes.
 package vapeval
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -22,6 +25,12 @@ type request struct {
 	Functions bool `json:"functions"`
 	// What to compile, as stored expressions, and to evaluate on each pod that is loaded.
 	Units []unit `json:"units"`
+	// ValidatingAdmissionPolicies, each before its bindings. What was written before is forgotten.
+	Objects []json.RawMessage `json:"objects"`
+	// Whether they are written without type checks, which take seconds.
+	Quick bool `json:"quick"`
+	// What these policies judge, in the namespaces that are loaded.
+	Writes []change `json:"writes"`
 }
 
 type answer struct {
@@ -30,6 +39,8 @@ type answer struct {
 	Namespaces []loaded     `json:"namespaces,omitempty"`
 	Units      []unitAnswer `json:"units,omitempty"`
 	Functions  *functions   `json:"functions,omitempty"`
+	Objects    []written    `json:"objects,omitempty"`
+	Verdicts   []verdict    `json:"verdicts,omitempty"`
 }
 
 // A loaded object as the API server would send it, or why there is none.
@@ -95,19 +106,40 @@ func (j *judge) answer(asked *request, given *answer) error {
 		given.Functions = declared
 	}
 	given.Units = make([]unitAnswer, len(asked.Units))
+	parallel(len(asked.Units), func(i int) { given.Units[i] = j.unit(&asked.Units[i]) })
+	if asked.Objects != nil {
+		if j.hooks == nil {
+			j.hooks = newHooks()
+		}
+		given.Objects = j.hooks.add(asked.Objects, asked.Quick)
+	}
+	if asked.Writes != nil {
+		if j.hooks == nil {
+			return errors.New("there are no policies to judge by")
+		}
+		dispatcher := newDispatcher(j.namespaces)
+		given.Verdicts = make([]verdict, len(asked.Writes))
+		parallel(len(asked.Writes), func(i int) {
+			given.Verdicts[i] = j.hooks.dispatch(context.Background(), dispatcher, &asked.Writes[i])
+		})
+	}
+	return nil
+}
+
+// parallel calls a function with each number below count.
+func parallel(count int, call func(int)) {
 	var wait sync.WaitGroup
 	next := make(chan int)
 	for range runtime.GOMAXPROCS(0) {
 		wait.Go(func() {
 			for i := range next {
-				given.Units[i] = j.unit(&asked.Units[i])
+				call(i)
 			}
 		})
 	}
-	for i := range asked.Units {
+	for i := range count {
 		next <- i
 	}
 	close(next)
 	wait.Wait()
-	return nil
 }

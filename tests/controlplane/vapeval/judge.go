@@ -80,6 +80,8 @@ type judge struct {
 	table      *celgo.Env
 	pods       []pod
 	namespaces []namespace
+	// Made when the first policy is written: the schemas of the type checker take a second.
+	hooks *hooks
 }
 
 // The plugin compiles validations with an authorizer at hand.

@@ -4,6 +4,8 @@ use super::super::super::object::{Annotations, MAX_ITEMS};
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
 use super::super::super::text::clip;
+use super::super::super::vap::expression::clip as clipped;
+use super::super::super::vap::form::CelFinding;
 use super::field::{Field, annotations, contexts};
 
 /// The most annotations that are reported: one for every container of the largest pod that is judged. The API server
@@ -37,6 +39,30 @@ pub fn profile(subject: &Subject<'_>) -> Vec<Breach> {
         })
     });
     fields.chain(annotations.take(MAX_ANNOTATIONS)).chain(unseen).collect()
+}
+
+pub fn profile_in_cel() -> Vec<CelFinding> {
+    let prefix = Annotations::APPARMOR_PREFIX;
+    // A map has no order, so the keys are sorted by the text that is shown.
+    let annotated = format!(
+        "p.ann.map(k, k).filter(k, k.startsWith('{prefix}')).map(k, {{'k': k, 'v': p.ann[k], 'n': dyn(k.substring({})), \
+         'im': dyn(p.cs.filter(c, c.n == k.substring({})).map(c, c.?im.orValue(''))[?0].orValue(''))}})",
+        prefix.len(),
+        prefix.len(),
+    );
+    vec![
+        CelFinding::of_contexts(
+            "has(x.sc.appArmorProfile) && !(x.sc.appArmorProfile.?type.orValue('') in ['RuntimeDefault', 'Localhost'])",
+        )
+        .at("appArmorProfile.type")
+        .holding("x.sc.appArmorProfile.?type.orValue('')")
+        .remedy("remove it, or set it to RuntimeDefault or Localhost"),
+        CelFinding::of_containers("!(x.v in ['', 'runtime/default']) && !x.v.startsWith('localhost/')")
+            .each(annotated)
+            .at_path(format!("variables.at + 'metadata.annotations[\"' + {} + '\"]'", clipped("x.k")))
+            .holding("x.v")
+            .remedy("remove it, or set it to runtime/default or localhost/PROFILE"),
+    ]
 }
 
 #[cfg(test)]

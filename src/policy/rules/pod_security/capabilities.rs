@@ -7,7 +7,9 @@ use super::super::super::object::{Capabilities, List};
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
 use super::super::super::text::quote;
-use super::exceptions::is_windows;
+use super::super::super::vap::expression::{quote as quoted, text, texts};
+use super::super::super::vap::form::CelFinding;
+use super::exceptions::{WINDOWS, is_windows};
 use super::field::{Field, fix};
 use super::user::is_known_non_root;
 
@@ -95,6 +97,42 @@ fn kept(subject: &Subject<'_>, place: &PlacedContainer<'_>) -> Option<Breach> {
 
 fn capabilities<'a>(place: &PlacedContainer<'a>) -> Option<&'a Capabilities<'a>> {
     place.container.security_context.as_deref()?.capabilities.as_ref()
+}
+
+pub fn baseline_in_cel() -> Vec<CelFinding> {
+    vec![added_in_cel("baseline", &DEFAULT)]
+}
+
+pub fn restricted_in_cel() -> Vec<CelFinding> {
+    let dropped = "x.sc.?capabilities.?drop.orValue([])";
+    let names = format!("{dropped}.join(', ')");
+    let kept = CelFinding::of_containers(format!("!('ALL' in {dropped})"))
+        .at("securityContext.capabilities.drop")
+        .because(
+            names.clone(),
+            format!(
+                "(size({dropped}) == 0 ? {} : 'is ' + {} + ', which keeps the others')",
+                text(r#"is missing "ALL""#),
+                quoted(&names)
+            ),
+        )
+        .remedy(r#"set it to ["ALL"]"#)
+        .lasting("''")
+        .by_removal();
+    let added = added_in_cel("restricted", &["NET_BIND_SERVICE"]);
+    // Without `os: windows`, what Windows hid is a violation.
+    vec![kept.unless(WINDOWS), added.unless(WINDOWS).by_removal()]
+}
+
+fn added_in_cel(level: &str, allowed: &[&str]) -> CelFinding {
+    let forbidden =
+        format!("x.sc.?capabilities.?add.orValue([]).filter(y, !(y in {}))", texts(allowed));
+    let names = format!("{forbidden}.join(', ')");
+    CelFinding::of_containers(format!("size({forbidden}) > 0"))
+        .at("securityContext.capabilities.add")
+        .because(names.clone(), format!("'holds ' + {}", quoted(&names)))
+        .remedy(&format!("leave only what {level} allows: {}", allowed.join(", ")))
+        .each_lasting(forbidden)
 }
 
 #[cfg(test)]

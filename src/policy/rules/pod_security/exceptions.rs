@@ -12,3 +12,8 @@ pub fn is_windows(spec: &PodSpec<'_>) -> bool {
 pub fn has_user_namespace(spec: &PodSpec<'_>) -> bool {
     spec.host_users == Some(false)
 }
+
+/// [`is_windows`] of the pod `p`, in CEL.
+pub const WINDOWS: &str = "p.spec.?os.?name.orValue('') == 'windows'";
+/// [`has_user_namespace`] of the pod `p`, in CEL.
+pub const USER_NAMESPACE: &str = "p.spec.?hostUsers.orValue(true) == false";

@@ -4,6 +4,7 @@ use super::super::super::containers::{PlacedContainer, containers};
 use super::super::super::object::{Container, Handler, List};
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
+use super::super::super::vap::form::CelFinding;
 use super::field::{Context, Field, contexts, shown_beside};
 
 /// `hostNamespaces`: in the namespaces of the node, a pod sees the node's traffic, processes and shared memory.
@@ -117,6 +118,66 @@ pub fn windows_process(subject: &Subject<'_>) -> Vec<Breach> {
             field.true_breach("remove it, or set it to false")
         })
         .collect()
+}
+
+pub fn namespaces_in_cel() -> Vec<CelFinding> {
+    let shared = ["hostNetwork", "hostPID", "hostIPC"].map(|field| {
+        let found =
+            CelFinding::of_pod(&format!("spec.{field}"), format!("p.spec.?{field}.orValue(false)"));
+        found.is_true().remedy("remove it, or set it to false")
+    });
+    shared.into()
+}
+
+pub fn ports_in_cel() -> Vec<CelFinding> {
+    let network = "p.spec.?hostNetwork.orValue(false)";
+    let is_of_node =
+        format!("(y.?hostPort.orValue(0) != 0 || {network} && y.?containerPort.orValue(0) != 0)");
+    // Kubernetes 1.33 cannot flatten lists, so the places of the ports go through a text: `CONTAINER:PORT,…`.
+    let places = format!(
+        "p.cs.transformList(i, c, c.c.?ports.orValue([]).transformList(k, y, {is_of_node}, string(i) + ':' + string(k))\
+         .join(',')).join(',').split(',').filter(s, s != '').map(s, s.split(':')).map(s, \
+         [p.cs[int(s[0])]].map(c, {{'at': c.at, 'pt': c.pt, 'n': c.n, 'im': c.?im.orValue(dyn('')), 'k': dyn(int(s[1])), \
+         'y': c.c.ports[int(s[1])]}})[0])"
+    );
+    let given = "x.y.?hostPort.orValue(0) != 0";
+    let number = format!("string({given} ? x.y.hostPort : x.y.containerPort)");
+    let found = CelFinding::of_containers("true")
+        .each(places)
+        .at_path(format!("x.at + 'ports[' + string(x.k) + '].' + ({given} ? 'hostPort' : 'containerPort')"))
+        .because(
+            number.clone(),
+            format!("'is ' + {number} + ({network} ? ', which hostNetwork makes a port of the node' : '')"),
+        )
+        .remedy_of(format!(
+            "({network} ? 'remove hostNetwork and hostPort' : 'remove it') + ', and reach the pod through a Service'"
+        ));
+    vec![found]
+}
+
+pub fn probes_and_lifecycle_in_cel() -> Vec<CelFinding> {
+    let names = [
+        "livenessProbe",
+        "readinessProbe",
+        "startupProbe",
+        "lifecycle.postStart",
+        "lifecycle.preStop",
+    ];
+    let found = names.into_iter().flat_map(|name| {
+        ["httpGet", "tcpSocket"].map(|protocol| {
+            let host = format!("x.c.?{}.?{protocol}.?host.orValue('')", name.replace('.', ".?"));
+            CelFinding::of_containers(format!("{host} != ''"))
+                .at(&format!("{name}.{protocol}.host"))
+                .holding(&host)
+                .remedy("remove it: without a host, the container itself is asked")
+        })
+    });
+    found.collect()
+}
+
+pub fn windows_process_in_cel() -> Vec<CelFinding> {
+    let found = CelFinding::of_contexts("x.sc.?windowsOptions.?hostProcess.orValue(false)");
+    vec![found.at("windowsOptions.hostProcess").is_true().remedy("remove it, or set it to false")]
 }
 
 #[cfg(test)]

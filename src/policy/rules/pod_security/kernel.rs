@@ -3,7 +3,9 @@
 use super::super::super::containers::containers;
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
-use super::exceptions::has_user_namespace;
+use super::super::super::vap::expression::texts;
+use super::super::super::vap::form::CelFinding;
+use super::exceptions::{USER_NAMESPACE, has_user_namespace};
 use super::field::{Field, MAX_SHOWN};
 
 /// The sysctls that affect only the pod.
@@ -22,18 +24,23 @@ const SAFE_SYSCTLS: [&str; 12] = [
     "net.ipv4.tcp_wmem",
 ];
 
+const REMEDY: &str = "set it to Default, or give the pod a user namespace: hostUsers: false";
+const REMEDY_RESTRICTED: &str = "remove it, or set it to Default";
+const REMEDY_SYSCTL: &str =
+    "remove it: it reaches beyond the pod (podgate explain podSecurity lists those that do not)";
+
 /// `procMount`: the runtime hides the parts of /proc that expose or change the node. In a user namespace, the pod
 /// cannot use them anyway.
 pub fn proc_mount_baseline(subject: &Subject<'_>) -> Vec<Breach> {
     if has_user_namespace(subject.spec) {
         return Vec::new();
     }
-    proc_mount(subject, "set it to Default, or give the pod a user namespace: hostUsers: false")
+    proc_mount(subject, REMEDY)
 }
 
 /// `procMount_restricted`: the same, also in a user namespace.
 pub fn proc_mount_restricted(subject: &Subject<'_>) -> Vec<Breach> {
-    proc_mount(subject, "remove it, or set it to Default")
+    proc_mount(subject, REMEDY_RESTRICTED)
 }
 
 fn proc_mount(subject: &Subject<'_>, remedy: &str) -> Vec<Breach> {
@@ -60,10 +67,38 @@ pub fn sysctls(subject: &Subject<'_>) -> Vec<Breach> {
         .take(MAX_SHOWN);
     let breach = reaching.map(|(index, sysctl)| {
         let path = format!("spec.securityContext.sysctls[{index}].name");
-        let remedy = "remove it: it reaches beyond the pod (podgate explain podSecurity lists those that do not)";
-        Field::of_pod(subject, &path).value_breach(&sysctl.name, remedy)
+        Field::of_pod(subject, &path).value_breach(&sysctl.name, REMEDY_SYSCTL)
     });
     breach.chain(unseen).collect()
+}
+
+pub fn proc_mount_baseline_in_cel() -> Vec<CelFinding> {
+    vec![proc_mount_in_cel(REMEDY).unless(USER_NAMESPACE)]
+}
+
+pub fn proc_mount_restricted_in_cel() -> Vec<CelFinding> {
+    vec![proc_mount_in_cel(REMEDY_RESTRICTED)]
+}
+
+fn proc_mount_in_cel(remedy: &str) -> CelFinding {
+    CelFinding::of_containers("x.sc.?procMount.orValue('Default') != 'Default'")
+        .at("securityContext.procMount")
+        .holding("x.sc.procMount")
+        .remedy(remedy)
+        // Without hostUsers, /proc that a user namespace hid is a violation.
+        .by_removal()
+}
+
+pub fn sysctls_in_cel() -> Vec<CelFinding> {
+    let reaching = format!(
+        "p.spec.?securityContext.?sysctls.orValue([]).transformList(k, y, !(y.name in {}), {{'k': dyn(k), 'y': y}})",
+        texts(&SAFE_SYSCTLS)
+    );
+    let found = CelFinding::of_list(&reaching, "true")
+        .at_path("variables.at + 'spec.securityContext.sysctls[' + string(x.k) + '].name'")
+        .holding("x.y.name")
+        .remedy(REMEDY_SYSCTL);
+    vec![found]
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@ use super::super::super::containers::containers;
 use super::super::super::object::{List, SecurityContext, Text};
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
-use super::exceptions::is_windows;
+use super::super::super::vap::form::CelFinding;
+use super::exceptions::{WINDOWS, is_windows};
 use super::field::{Field, fix};
 
 /// `privileged`: a privileged container has every capability and every device of the node.
@@ -51,6 +52,23 @@ fn needs_escalation(context: &SecurityContext<'_>) -> bool {
     let may_add =
         |list: &List<Text<'_>>| list.is_cut() || list.iter().any(|name| &**name == "CAP_SYS_ADMIN");
     context.privileged == Some(true) || added.is_some_and(may_add)
+}
+
+pub fn privileged_in_cel() -> Vec<CelFinding> {
+    let found = CelFinding::of_containers("x.sc.?privileged.orValue(false)");
+    vec![found.at("securityContext.privileged").is_true().remedy("remove it, or set it to false")]
+}
+
+pub fn escalation_in_cel() -> Vec<CelFinding> {
+    let found = CelFinding::of_containers("x.sc.?allowPrivilegeEscalation.orValue(true)")
+        .at("securityContext.allowPrivilegeEscalation")
+        .because(
+            "(has(x.sc.allowPrivilegeEscalation) ? 'true' : '')",
+            "(has(x.sc.allowPrivilegeEscalation) ? 'is true' : 'is missing, which allows it')",
+        )
+        .remedy("set it to false")
+        .by_removal();
+    vec![found.unless(WINDOWS)]
 }
 
 #[cfg(test)]

@@ -2,6 +2,8 @@
 
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
+use super::super::super::vap::expression::texts;
+use super::super::super::vap::form::CelFinding;
 use super::field::contexts;
 
 /// The types that confine a container.
@@ -26,6 +28,19 @@ pub fn options(subject: &Subject<'_>) -> Vec<Breach> {
         }
     }
     found
+}
+
+pub fn options_in_cel() -> Vec<CelFinding> {
+    let of = |field: &str| format!("x.sc.?seLinuxOptions.?{field}.orValue('')");
+    let found = |field: &str, broken: String, remedy: &str| {
+        let found = CelFinding::of_contexts(broken).at(&format!("seLinuxOptions.{field}"));
+        found.holding(&of(field)).remedy(remedy)
+    };
+    let unconfined = format!("!({} in [''] + {})", of("type"), texts(&TYPES));
+    let types = format!("remove it, or set it to one of {}", TYPES.join(", "));
+    let mut all = vec![found("type", unconfined, &types)];
+    all.extend(["user", "role"].map(|it| found(it, format!("{} != ''", of(it)), "remove it")));
+    all
 }
 
 #[cfg(test)]

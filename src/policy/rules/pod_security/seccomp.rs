@@ -6,13 +6,19 @@ use super::super::super::containers::{PlacedContainer, containers};
 use super::super::super::object::SecurityContext;
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
-use super::exceptions::is_windows;
+use super::super::super::vap::form::CelFinding;
+use super::exceptions::{WINDOWS, is_windows};
 use super::field::{Field, annotations, contexts, fix};
+
+const REMEDY: &str = "remove it, or set it to RuntimeDefault or Localhost";
+const REMEDY_RESTRICTED: &str = "set it to RuntimeDefault or Localhost";
+const REMEDY_MISSING: &str =
+    "set its type to RuntimeDefault or Localhost, here or once in the pod's securityContext";
 
 /// `seccompProfile_baseline`: the profile is not `Unconfined`. A pod without a profile passes, although many nodes then
 /// filter nothing.
 pub fn baseline(subject: &Subject<'_>) -> Vec<Breach> {
-    unconfined(subject, "remove it, or set it to RuntimeDefault or Localhost").collect()
+    unconfined(subject, REMEDY).collect()
 }
 
 /// `seccompProfile_restricted`: every container has a profile, its own or the pod's. Windows has no seccomp.
@@ -20,7 +26,7 @@ pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
     if is_windows(subject.spec) {
         return Vec::new();
     }
-    let unconfined = unconfined(subject, "set it to RuntimeDefault or Localhost");
+    let unconfined = unconfined(subject, REMEDY_RESTRICTED);
     // A fault in the pod's profile is reported once: its fix covers the containers.
     let of_pod = subject.spec.security_context.as_ref().and_then(profile);
     let without = containers(subject.spec).filter(|place| {
@@ -49,10 +55,32 @@ fn missing(subject: &Subject<'_>, place: &PlacedContainer<'_>) -> Breach {
     let annotated =
         annotations(subject).is_some_and(|it| it.may_have_seccomp(&place.container.name));
     let default = || fix(subject, place, PATH, json!({"type": "RuntimeDefault"}));
-    let remedy =
-        "set its type to RuntimeDefault or Localhost, here or once in the pod's securityContext";
-    let breach = Field::of_container(subject, place, PATH).breach(None, "is missing", remedy);
+    let breach =
+        Field::of_container(subject, place, PATH).breach(None, "is missing", REMEDY_MISSING);
     Breach { fix: if annotated { None } else { default() }, ..breach }
+}
+
+pub fn baseline_in_cel() -> Vec<CelFinding> {
+    vec![unconfined_in_cel(REMEDY)]
+}
+
+pub fn restricted_in_cel() -> Vec<CelFinding> {
+    let given = format!("{WINDOWS} || p.spec.?securityContext.?seccompProfile.hasValue()");
+    let missing = CelFinding::of_containers("!has(x.sc.seccompProfile)")
+        .at("securityContext.seccompProfile")
+        .remedy(REMEDY_MISSING)
+        .by_removal();
+    // Without `os: windows`, what Windows hid is a violation.
+    vec![unconfined_in_cel(REMEDY_RESTRICTED).unless(WINDOWS).by_removal(), missing.unless(&given)]
+}
+
+fn unconfined_in_cel(remedy: &str) -> CelFinding {
+    CelFinding::of_contexts(
+        "has(x.sc.seccompProfile) && !(x.sc.seccompProfile.?type.orValue('') in ['RuntimeDefault', 'Localhost'])",
+    )
+    .at("seccompProfile.type")
+    .holding("x.sc.seccompProfile.?type.orValue('')")
+    .remedy(remedy)
 }
 
 #[cfg(test)]

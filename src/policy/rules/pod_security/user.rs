@@ -4,8 +4,12 @@ use super::super::super::containers::{PlacedContainer, containers};
 use super::super::super::object::SecurityContext;
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
-use super::exceptions::has_user_namespace;
+use super::super::super::vap::expression::text;
+use super::super::super::vap::form::CelFinding;
+use super::exceptions::{USER_NAMESPACE, has_user_namespace};
 use super::field::{Context, Field, contexts};
+
+const REMEDY: &str = "set it to true, here or once in the pod's securityContext, for an image whose user is not root";
 
 /// `runAsNonRoot`: if it is true, the kubelet does not start a container as root. A container without the field has the
 /// pod's.
@@ -27,9 +31,8 @@ pub fn non_root(subject: &Subject<'_>) -> Vec<Breach> {
     let without = containers(subject.spec)
         .filter(|place| !of_pod && !given(place.container.security_context.as_deref()));
     let missing = without.map(|place| {
-        let remedy = "set it to true, here or once in the pod's securityContext, for an image whose user is not root";
         let field = Field::of_container(subject, &place, "securityContext.runAsNonRoot");
-        field.breach(None, "is missing", remedy)
+        field.breach(None, "is missing", REMEDY)
     });
     explicit.chain(missing).collect()
 }
@@ -55,6 +58,26 @@ pub fn root(subject: &Subject<'_>) -> Vec<Breach> {
         field.breach(Some("0"), "is 0, which is root", "remove it, or give another user's number")
     });
     root.collect()
+}
+
+pub fn non_root_in_cel() -> Vec<CelFinding> {
+    let explicit = CelFinding::of_contexts("!x.sc.?runAsNonRoot.orValue(true)")
+        .at("runAsNonRoot")
+        .because(text("false"), text("is false"))
+        .remedy("set it to true");
+    let given = format!("{USER_NAMESPACE} || p.spec.?securityContext.?runAsNonRoot.hasValue()");
+    let missing = CelFinding::of_containers("!has(x.sc.runAsNonRoot)")
+        .at("securityContext.runAsNonRoot")
+        .remedy(REMEDY);
+    vec![explicit.unless(USER_NAMESPACE).by_removal(), missing.unless(&given).by_removal()]
+}
+
+pub fn root_in_cel() -> Vec<CelFinding> {
+    let found = CelFinding::of_contexts("x.sc.?runAsUser.orValue(1) == 0")
+        .at("runAsUser")
+        .because(text("0"), text("is 0, which is root"))
+        .remedy("remove it, or give another user's number");
+    vec![found.unless(USER_NAMESPACE).by_removal()]
 }
 
 #[cfg(test)]

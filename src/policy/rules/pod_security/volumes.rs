@@ -4,6 +4,8 @@ use super::super::super::object::Volume;
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
 use super::super::super::text::{clip, quote};
+use super::super::super::vap::expression::{quote as quoted, texts};
+use super::super::super::vap::form::CelFinding;
 use super::field::{Field, MAX_SHOWN};
 
 /// The kinds that restricted allows: from the API, from a driver, or deleted with the pod.
@@ -52,6 +54,34 @@ pub fn restricted(subject: &Subject<'_>) -> Vec<Breach> {
 
 fn volumes<'a>(subject: &Subject<'a>) -> impl Iterator<Item = (usize, &'a Volume<'a>)> {
     subject.spec.volumes.iter().flatten().enumerate()
+}
+
+pub fn host_path_in_cel() -> Vec<CelFinding> {
+    let path = "x.v.hostPath.?path.orValue('')";
+    let problem = format!("'is ' + {} + ' (volume ' + {} + ')'", quoted(path), quoted("x.v.name"));
+    let found = CelFinding::of_list(&volumes_in_cel("has(v.hostPath)"), "true")
+        .at_path("variables.at + 'spec.volumes[' + string(x.k) + '].hostPath'")
+        .because(path, problem)
+        .remedy("use another kind of volume, such as emptyDir or persistentVolumeClaim");
+    vec![found]
+}
+
+pub fn restricted_in_cel() -> Vec<CelFinding> {
+    let known = texts(&[&["name"], ALLOWED.as_slice()].concat());
+    let forbidden = format!("v.exists(y, !(y in {known}))");
+    // The API server allows one source.
+    let source = format!("x.v.filter(y, !(y in {known}))[0]");
+    let problem = format!("'is a kind restricted forbids (volume ' + {} + ')'", quoted("x.v.name"));
+    let found = CelFinding::of_list(&volumes_in_cel(&forbidden), "true")
+        .at_path(format!("variables.at + 'spec.volumes[' + string(x.k) + '].' + {source}"))
+        .because(source, problem)
+        .remedy(&format!("use one of {}", ALLOWED.join(", ")));
+    vec![found]
+}
+
+/// The volumes `v` that meet a condition, as `v` and their places `k`.
+fn volumes_in_cel(condition: &str) -> String {
+    format!("p.spec.?volumes.orValue([]).transformList(k, v, {condition}, {{'k': dyn(k), 'v': v}})")
 }
 
 #[cfg(test)]

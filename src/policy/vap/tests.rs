@@ -1,0 +1,195 @@
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::super::grace::ControllerUsers;
+use super::super::policy_set::PolicySet;
+use super::super::protected::Protected;
+use super::super::registry;
+use super::super::rule::Phase;
+use super::super::rules::pod_security;
+use super::super::scope::{Scope, Selection};
+use super::groups::groups;
+use super::objects::LOSSES;
+use super::*;
+
+fn policy(scope: Scope, name: &str, spec: &Value) -> Arc<Policy> {
+    let spec = serde_json::from_value(spec.clone()).unwrap();
+    Arc::new(Policy::compile(scope, name.to_owned(), &spec).unwrap())
+}
+
+fn everywhere() -> Scope {
+    Scope::Cluster(Selection::default())
+}
+
+/// The objects of policies, by name, and the losses.
+fn compiled(policies: Vec<Arc<Policy>>, suffix: &str) -> (Vec<CompiledPolicy>, Vec<Loss>) {
+    let set = PolicySet::new(policies, Arc::default());
+    let protected = Protected::with(["cni".to_owned()]);
+    let controllers = ControllerUsers::default();
+    let options = Options {
+        prefix: "podgate",
+        suffix,
+        protected: &protected,
+        controllers: &controllers,
+        removals_if: None,
+        ending: None,
+    };
+    let (mut objects, mut losses) = (Vec::new(), Vec::new());
+    for group in groups(set.policies(), &protected) {
+        let compiled = compile(&group, &options);
+        objects.extend(compiled.objects);
+        losses.extend(compiled.losses);
+    }
+    (objects, losses)
+}
+
+fn names(spec: &Value) -> Vec<String> {
+    let (objects, _) = compiled(vec![policy(everywhere(), "p", spec)], "");
+    let action = |it: &CompiledPolicy| it.binding["spec"]["validationActions"].to_string();
+    objects.iter().map(|it| format!("{} {}", it.name, action(it))).collect()
+}
+
+#[test]
+fn every_rule_has_a_form_in_cel_or_says_why_not() {
+    for rule in registry::RULES {
+        match (&rule.vap, &rule.phase) {
+            (Form::None(reason), Phase::Status(_)) => assert!(reason.len() > 20, "{}", rule.id),
+            (Form::None(_), Phase::Spec(_)) => panic!("{} is judged at admission", rule.id),
+            (Form::Own, _) => assert_eq!(rule.id, "validations"),
+            (Form::Cel(_), _) => {}
+        }
+    }
+}
+
+#[test]
+fn every_check_of_pod_security_has_a_form_in_cel() {
+    let mut found = BTreeSet::new();
+    for level in ["baseline", "restricted"] {
+        let Form::Cel(findings) = pod_security::RULE.vap else { unreachable!() };
+        let spec = serde_json::from_value(json!({"podSecurity": level})).unwrap();
+        found.extend(findings(&spec).into_iter().filter_map(|it| it.check));
+    }
+    let checks: BTreeSet<_> =
+        pod_security::RULE.checks.iter().map(|it| Cow::Borrowed(*it)).collect();
+    assert_eq!(found, checks);
+}
+
+#[test]
+fn a_mode_becomes_the_action_of_a_binding_and_a_deny_severity_makes_two_objects() {
+    let rules =
+        json!({"forbidLatestTag": true, "requireReadinessProbe": true, "maxRestartCount": 3});
+    let with = |fields: Value| {
+        let mut spec = rules.clone();
+        spec.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+        names(&spec)
+    };
+    assert_eq!(with(json!({})), [r#"podgate-elsewhere-audit ["Audit"]"#]);
+    assert_eq!(with(json!({"enforcementMode": "warn"})), [r#"podgate-elsewhere-warn ["Warn"]"#]);
+    let enforce = json!({"enforcementMode": "enforce"});
+    assert_eq!(with(enforce), [r#"podgate-elsewhere-deny ["Deny"]"#]);
+    assert_eq!(
+        with(json!({"enforcementMode": "enforce", "denySeverity": "high"})),
+        [r#"podgate-elsewhere-deny ["Deny"]"#, r#"podgate-elsewhere-warn ["Warn"]"#]
+    );
+    assert_eq!(names(&json!({"maxRestartCount": 3})), [""; 0], "a status never denies");
+}
+
+#[test]
+fn policies_that_cover_the_same_namespaces_are_one_object() {
+    let spec = json!({"forbidLatestTag": true});
+    let selection = |selector: &Value, excluded: &[&str]| {
+        let selector = serde_json::from_value(selector.clone()).unwrap();
+        let excluded = excluded.iter().map(|it| (*it).to_owned()).collect();
+        Scope::Cluster(Selection::new(Some(&selector), Some(excluded)).unwrap())
+    };
+    let everything = json!({});
+    let team = json!({"matchLabels": {"team": "a"}, "matchExpressions": [{"key": "env", "operator": "Exists"}]});
+    let (objects, _) = compiled(
+        vec![
+            policy(everywhere(), "all", &spec),
+            policy(selection(&everything, &["lab", "old"]), "most", &spec),
+            policy(Scope::Namespace("shop".to_owned()), "own", &spec),
+            policy(Scope::Namespace("kube-system".to_owned()), "never", &spec),
+            policy(selection(&team, &["lab"]), "team", &spec),
+            policy(selection(&team, &["lab"]), "team-too", &spec),
+        ],
+        "",
+    );
+    let told = objects.iter().map(|it| {
+        let found = it.policy["spec"]["variables"].to_string();
+        let of = ["all", "most", "shop/own", "kube-system/never", "team", "team-too"];
+        let of: Vec<_> =
+            of.into_iter().filter(|name| found.contains(&format!("policy {name}'"))).collect();
+        let selector = &it.policy["spec"]["matchConstraints"]["namespaceSelector"];
+        format!("{}: {}\n  {selector}", it.name, of.join(", "))
+    });
+    insta::assert_snapshot!(told.collect::<Vec<_>>().join("\n"), @r#"
+    podgate-elsewhere-audit: all, most
+      {"matchExpressions":[{"key":"kubernetes.io/metadata.name","operator":"NotIn","values":["kube-system","kube-node-lease","kube-public","cni","lab","old","shop"]}]}
+    podgate-in-44f9d9ecd2-audit: all
+      {"matchExpressions":[{"key":"kubernetes.io/metadata.name","operator":"In","values":["lab","old"]}]}
+    podgate-in-shop-audit: all, most, shop/own
+      {"matchExpressions":[{"key":"kubernetes.io/metadata.name","operator":"In","values":["shop"]}]}
+    podgate-by-label-d0e2f484a9-audit: team, team-too
+      {"matchExpressions":[{"key":"team","operator":"In","values":["a"]},{"key":"env","operator":"Exists"},{"key":"kubernetes.io/metadata.name","operator":"NotIn","values":["kube-system","kube-node-lease","kube-public","cni","lab"]}]}
+    "#);
+}
+
+#[test]
+fn names_of_static_manifests_have_the_end_that_the_api_server_wants() {
+    let spec = json!({"forbidLatestTag": true});
+    let (objects, _) = compiled(vec![policy(everywhere(), "p", &spec)], STATIC);
+    let name = "podgate-elsewhere-audit.static.k8s.io";
+    assert_eq!(objects[0].policy["metadata"]["name"], name);
+    assert_eq!(objects[0].binding["metadata"]["name"], name);
+    assert_eq!(objects[0].binding["spec"]["policyName"], name);
+}
+
+#[test]
+fn what_the_api_server_cannot_judge_is_told_with_the_reason_and_noted_on_the_object() {
+    let validation = |name: &str, expression: &str| json!({"name": name, "expression": expression, "message": "m"});
+    let spec = json!({
+        "mutate": true,
+        "requiredLabels": [{"key": "a", "pattern": "[a-z&&[^x]]"}, {"key": "b", "pattern": r"\bx"}, {"key": "c", "pattern": r"\<x"}],
+        "variables": [{"name": "odd", "expression": ".object.spec"}],
+        "validations": [
+            validation("kept", "object.spec.hostPID == true"),
+            validation("hidden", "[1].all(object, object == 1)"),
+            validation("odd", "has(variables.odd.hostPID)"),
+            validation("indexed", "variables == variables"),
+        ],
+    });
+    let (objects, losses) = compiled(vec![policy(everywhere(), "p", &spec)], "");
+    let told: Vec<_> = losses.iter().map(ToString::to_string).collect();
+    insta::assert_snapshot!(told.join("\n"), @r"
+    policy p: mutate: nothing is added to a pod, and a template is judged as it is written
+    policy p: requiredLabels: the pattern of a: && means something else in CEL
+    policy p: requiredLabels: the pattern of c: \< means something else in CEL
+    policy p: validations/hidden: a macro's variable has the name object; give it another
+    policy p: validations/indexed: it reads variables otherwise than as variables.NAME
+    policy p: validations/odd: its variable odd is left out: it writes .object; write object
+    ");
+    assert_eq!(objects[0].policy["metadata"]["annotations"][LOSSES], told.join("\n"));
+    let text = objects[0].policy["spec"].to_string();
+    assert!(text.contains("validations/kept") && !text.contains("validations/odd"));
+}
+
+#[test]
+fn a_literal_is_one_whatever_the_text() {
+    for (value, literal) in [
+        ("it's", r"'it\'s'"),
+        (r"a\b", r"'a\\b'"),
+        ("a\nb\t\u{1}\u{7f}", r"'a\nb\t\u0001\u007f'"),
+        ("é…", "'é…'"),
+    ] {
+        assert_eq!(expression::text(value), literal);
+    }
+    assert_eq!(expression::any(&[]), "false");
+    assert_eq!(
+        expression::globs(&["a.b", "a.*?"], "x.n"),
+        r"(x.n == 'a.b' || (size(x.n) <= 1024 && x.n.matches('^(?s:a\\..*.)$')))"
+    );
+}
