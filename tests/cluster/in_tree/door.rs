@@ -126,7 +126,7 @@ impl Door {
         }
         let namespaces: Vec<_> = known_namespaces()
             .into_iter()
-            .map(|(name, NamespaceMetadata { labels, annotations })| {
+            .map(|(name, NamespaceMetadata { labels, annotations, .. })| {
                 json!({"metadata": {"name": name, "labels": labels, "annotations": annotations}})
             })
             .collect();
@@ -270,6 +270,7 @@ fn known_namespaces() -> Namespaces {
         NamespaceMetadata {
             labels: labels.map(entry).into(),
             annotations: [("owner", "jane")].map(entry).into(),
+            labelled: None,
         }
     };
     ["shop", "lab", "kube-system", "other"].map(|name| (name.to_owned(), of(name))).into()
