@@ -16,6 +16,8 @@ pub const HA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podgate/values
 pub const HA_REPLICAS: usize = 3;
 /// The timeout, enough for three draining replicas.
 const TIMEOUT: &str = "--timeout=10m";
+/// How often an upgrade is tried again because podgate renewed its Lease meanwhile.
+const LEASE_RENEWED: usize = 5;
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Helm {
@@ -65,7 +67,14 @@ impl Helm {
 
     fn succeeds(self, world: &World, args: &[&str]) -> String {
         let started = Instant::now();
-        let printed = self.run(world, args);
+        let mut printed = self.run(world, args);
+        // With --force, Helm replaces objects by the version that it has read, and podgate renews its Lease all the time.
+        for _ in 0..LEASE_RENEWED {
+            if !matches!(&printed, Err(error) if error.contains("the object has been modified")) {
+                break;
+            }
+            printed = self.run(world, args);
+        }
         let printed = printed.unwrap_or_else(|error| panic!("{self:?}: helm {args:?}: {error}"));
         println!("   helm {:?}: {} took {}", self, args[0], seconds(started.elapsed()));
         printed
