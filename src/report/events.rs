@@ -1,7 +1,7 @@
 //! Writes Events (`events.k8s.io/v1`) on workloads and policies when violations begin or end and when new pods are
 //! refused, for `kubectl describe` and `kubectl events`.
 //!
-//! [`note`] gathers changes and words the notes, those of refused pods by [`refusals`]; [`queue`] paces them. All are
+//! [`note`] gathers changes and words the notes, those of refused pods by [`told`]; [`queue`] paces them. All are
 //! pure.
 
 mod note;
