@@ -70,12 +70,27 @@ impl Standing {
                 }
             }
         }
+        let by_template: BTreeSet<_> = standing
+            .slipped
+            .iter()
+            .flat_map(|(id, workloads)| {
+                workloads.keys().map(|workload| (*id, Arc::clone(workload)))
+            })
+            .collect();
         let pods = state.pods.values().filter(|pod| pod.maker != Maker::Kubelet);
         for pod in pods.filter(|pod| !pod.findings.is_empty()) {
             for by in &enforcing {
                 let denied = denied(of_policy(&pod.findings, by.id), by.policy);
-                if !denied.is_empty() {
-                    standing.pod(by, &denied, pod, state.templates().get(&pod.workload));
+                if denied.is_empty() {
+                    continue;
+                }
+                if !state.templates().contains_key(&pod.workload) {
+                    add(&mut standing.at_risk, by.id, &pod.workload, 1, &denied);
+                }
+                // With a slipped template, each of its pods is counted already.
+                let counted = by_template.contains(&(by.id, Arc::clone(&pod.workload)));
+                if !counted && by.missed_pod(&denied, pod) {
+                    add(&mut standing.slipped, by.id, &pod.workload, 1, &denied);
                 }
             }
         }
@@ -109,29 +124,6 @@ impl Standing {
         }
     }
 
-    /// Counts a pod for which a policy would deny a new one.
-    fn pod(
-        &mut self,
-        by: &Enforcing<'_>,
-        denied: &[&PodFinding],
-        pod: &TrackedPod,
-        template: Option<&TrackedTemplate>,
-    ) {
-        if template.is_none() {
-            add(&mut self.at_risk, by.id, &pod.workload, 1, denied);
-        }
-        // With a slipped template, each of its pods is counted already.
-        let slipped_with = template.is_some_and(|template| {
-            let denied = self::denied(of_policy(&template.findings, by.id), by.policy);
-            by.judging.missed(&denied, template.created, None)
-        });
-        let controlled = pod.maker == Maker::Controller;
-        let graced_until = by.judging.enforced.graced_until().filter(|_| controlled);
-        if !slipped_with && by.judging.missed(denied, pod.facts.created(), graced_until) {
-            add(&mut self.slipped, by.id, &pod.workload, 1, denied);
-        }
-    }
-
     /// The number of workloads that a policy keeps from making pods.
     pub fn refused_workloads(&self) -> u64 {
         let workloads = self.refused.values().flat_map(BTreeMap::keys);
@@ -146,6 +138,15 @@ impl Standing {
             *most = u64::from(it.pods).max(*most);
         }
         pods.into_values().sum()
+    }
+}
+
+impl Enforcing<'_> {
+    /// Whether the policy would have denied a pod with these findings, had it judged it.
+    fn missed_pod(&self, denied: &[&PodFinding], pod: &TrackedPod) -> bool {
+        let controlled = pod.maker == Maker::Controller;
+        let graced_until = self.judging.enforced.graced_until().filter(|_| controlled);
+        self.judging.missed(denied, pod.facts.created(), graced_until)
     }
 }
 

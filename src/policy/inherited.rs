@@ -4,10 +4,12 @@ use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
 
 use super::engine::Finding;
+use super::grace::by_controller;
 use super::image::ImageReference;
 use super::object::MAX_ITEMS;
 use super::rule::Breach;
 use super::rules::pod_security::MAX_SHOWN;
+use super::subject::Subject;
 
 /// Which violations an object inherits, from the old object or from its owner. Inherited violations warn instead of
 /// deny.
@@ -24,6 +26,13 @@ pub enum Before<'a> {
     Template(Old<'a>),
     /// Those of the old pod: most fields of a pod cannot be changed, so only new violations deny.
     Pod(Old<'a>),
+}
+
+impl Before<'_> {
+    /// That of an object whose creator is not known, as its controlling owner's controller would create it again.
+    pub fn made_again(subject: &Subject<'_>) -> Self {
+        if by_controller(subject) { Self::OwnersTemplate } else { Self::Nothing }
+    }
 }
 
 /// A pod or a template before an update.

@@ -12,7 +12,6 @@ use crate::policy::decision::{Effected, effects, worst_first};
 use crate::policy::degree::Degree;
 use crate::policy::document::Document;
 use crate::policy::engine::{judge, judge_as_created};
-use crate::policy::grace::by_controller;
 use crate::policy::inherited::Before;
 use crate::policy::object::Object;
 use crate::policy::owner::{self, ObjectName};
@@ -150,8 +149,8 @@ impl<'p> ManifestJudge<'p> {
         let mut findings = judgement.violations;
         worst_first(&mut findings);
         let before = match self.creator {
-            Creator::Controller if by_controller(&subject) => Before::OwnersTemplate,
-            Creator::Controller | Creator::User => Before::Nothing,
+            Creator::Controller => Before::made_again(&subject),
+            Creator::User => Before::Nothing,
         };
         let findings = effects(findings, &before, self.now).collect();
         let ObjectName { kind, name } = owner::workload(&subject);

@@ -17,15 +17,11 @@ pub(super) fn status(affected: &Affected, namespace: Option<&str>) -> Option<Aff
 fn workload(affected: &ViolatingPods, namespace: Option<&str>) -> AffectedWorkloadStatus {
     let rules = affected.rules().take(MAX_RULES).map(str::to_owned);
     AffectedWorkloadStatus {
-        workload: label(affected, namespace),
+        workload: cut(affected.workload.label_in(namespace), MAX_WORKLOAD),
         pods: integer(affected.pods.into()),
         rules: rules.collect(),
         message: cut(affected.why(), MAX_MESSAGE),
     }
-}
-
-fn label(affected: &ViolatingPods, namespace: Option<&str>) -> String {
-    cut(affected.workload.label_in(namespace), MAX_WORKLOAD)
 }
 
 #[cfg(test)]

@@ -18,7 +18,6 @@ use crate::findings::Fault;
 use crate::policy::decision::{Decision, decide};
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge_as_created};
-use crate::policy::grace::by_controller;
 use crate::policy::inherited::Before;
 use crate::policy::made_pod::Workload;
 use crate::policy::object::Object;
@@ -252,7 +251,7 @@ impl<'p> DrainJudge<'p> {
         });
         let subject = Subject { document: document.as_ref(), ..*subject };
         let findings = judge_as_created(plan, &subject, whole, self.now).violations;
-        let before = if by_controller(&subject) { Before::OwnersTemplate } else { Before::Nothing };
+        let before = Before::made_again(&subject);
         let Decision { denied, graced, .. } = decide(findings, &before, self.now);
         let refusal = |findings: &[Finding<'_>], in_grace| {
             Denial::of(findings).map(|denial| Refusal { denial, in_grace })

@@ -19,7 +19,6 @@ use crate::policy::decision::{Decision, decide};
 use crate::policy::document::Document;
 use crate::policy::engine::{Finding, judge_as_created, judge_running};
 use crate::policy::exemption::ends_within;
-use crate::policy::grace::by_controller;
 use crate::policy::inherited::Before;
 use crate::policy::observed::WorkloadKey;
 use crate::policy::owner;
@@ -191,7 +190,7 @@ impl<'p> PreviewJudge<'p> {
         findings.retain(|it| previewed(it.policy));
         let found = findings.iter().map(ViolationKey::of).collect();
         // Whoever applies a workload is no controller, and the pods of a controller are made again by it.
-        let before = if by_controller(subject) { Before::OwnersTemplate } else { Before::Nothing };
+        let before = Before::made_again(subject);
         let decision = decide(findings, &before, self.now);
         let denying = decision.denied.iter().map(|it| it.policy);
         let policies = denying.chain(decision.would_deny.iter().copied());

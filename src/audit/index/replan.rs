@@ -50,7 +50,7 @@ impl AuditIndex {
                 }
                 None => {
                     let recorded = self.remembered.policies.get(&policy.label);
-                    let recorded = recorded.filter(|_| !self.complete).map(|it| &it.enforced);
+                    let recorded = recorded.map(|it| &it.enforced);
                     let enforced = recorded.unwrap_or(&Enforced::default()).next(policy, now);
                     let totals = Totals::new(Arc::clone(policy), covers_nothing, enforced);
                     self.totals.insert(id, totals);

@@ -26,6 +26,8 @@ impl AuditIndex {
             let new: Vec<_> = new.collect();
             self.unpublished.begun.extend(new);
         }
+        // A policy that comes from now on is a new one.
+        self.remembered.policies.clear();
     }
 
     /// Whether the status that an earlier leader wrote lists a slipped workload.
