@@ -9,11 +9,14 @@
 //! they read, [`exempt`] the exemptions, [`own`] the policies' own expressions, [`before`] what an update may keep, and
 //! [`objects`] writes the documents.
 //!
+//! [`floor`] makes of them the objects that judge only while podgate is away.
+//!
 //! The objects need Kubernetes 1.33. A run-time error, also an exceeded cost limit, denies (`failurePolicy: Fail`).
 
 mod before;
 mod exempt;
 pub mod expression;
+pub mod floor;
 pub mod form;
 pub mod groups;
 pub mod objects;
@@ -96,6 +99,8 @@ pub struct CompiledPolicy {
     pub action: Action,
     pub policy: Value,
     pub binding: Value,
+    /// Whether an update that only removes fields can cause one of its violations.
+    pub by_removal: bool,
 }
 
 /// What the API server cannot judge as podgate does.
@@ -129,6 +134,14 @@ struct Entry<'p> {
     id: Cow<'static, str>,
     severity: Severity,
     finding: CelFinding,
+}
+
+impl Entry<'_> {
+    /// Whether an update that only removes fields can cause it. Where podgate completes pods, what is missing may be what
+    /// it adds.
+    fn by_removal(&self) -> bool {
+        self.finding.by_removal && self.policy.injector.is_none()
+    }
 }
 
 /// Compiles the policies of a group.
@@ -308,9 +321,7 @@ fn list(
         fields += &format!(", 'g': {}", before::lasting(finding, name, container.is_some()));
     }
     if compared.removals_if.is_some() {
-        // Where podgate completes pods, what is missing may be what it adds.
-        let by_removal = finding.by_removal && policy.injector.is_none();
-        fields += if by_removal { ", 'r': 'yes'" } else { ", 'r': ''" };
+        fields += if entry.by_removal() { ", 'r': 'yes'" } else { ", 'r': ''" };
     }
     format!("{each}.filter(x, {broken}).map(x, {{{fields}}})")
 }

@@ -9,7 +9,7 @@ use super::groups::Group;
 use super::pods::{Variable, is_changed};
 use super::{Action, CompiledPolicy, Entry, Loss, Options, variables};
 
-const API_VERSION: &str = "admissionregistration.k8s.io/v1";
+pub(super) const API_VERSION: &str = "admissionregistration.k8s.io/v1";
 /// What the policy does not do, one sentence a line.
 pub const LOSSES: &str = "devops.stochastic.io/losses";
 /// The longest message, in bytes: the API server drops one above 5 KiB.
@@ -77,7 +77,8 @@ pub(super) fn objects(
         "metadata": binding_metadata.take(),
         "spec": {"policyName": name, "validationActions": [action.as_str()]},
     });
-    CompiledPolicy { name, action, policy, binding }
+    let by_removal = entries.iter().any(|it| it.by_removal());
+    CompiledPolicy { name, action, policy, binding, by_removal }
 }
 
 /// The writes that are judged: those of podgate's webhook, but for revisions.
