@@ -12,6 +12,7 @@ mod connections;
 mod decisions;
 mod exemptions;
 mod family;
+mod floor;
 mod leader;
 mod open_violations;
 mod policies;
@@ -29,6 +30,7 @@ pub use decisions::Decided;
 use decisions::DecisionMetrics;
 pub use exemptions::ExemptionMetrics;
 use family::gauges;
+pub use floor::FloorMetrics;
 pub use leader::LeaderMetrics;
 pub use policies::PolicyMetrics;
 pub use remediation::RemediationMetrics;
@@ -45,6 +47,7 @@ pub struct Metrics {
     pub certificates: CertificateMetrics,
     pub remediation: RemediationMetrics,
     pub beat: BeatMetrics,
+    pub floor: FloorMetrics,
 }
 
 impl Metrics {
@@ -71,6 +74,7 @@ impl Metrics {
             certificates: CertificateMetrics::new(&registry)?,
             remediation: RemediationMetrics::new(&registry)?,
             beat: BeatMetrics::new(&registry)?,
+            floor: FloorMetrics::new(&registry)?,
             registry,
         })
     }

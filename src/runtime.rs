@@ -38,18 +38,20 @@ use crate::admission::handler::{self, Readiness, Reviews};
 use crate::admission::registration::{MUTATING, Registration, VALIDATING};
 use crate::admission::self_registration::SelfRegistration;
 use crate::admission::server::{Drain, Server};
+use crate::beat::FloorBeat;
 use crate::certs::Resolver;
 use crate::certs::client_ca::ClientCa;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::policy::called::Called;
+use crate::policy::floor_state::Canary;
 
 use availability::Availability;
 use certificates::OpenCertificates;
 pub use certificates::{Certificates, SharedCertificates};
 pub use error::ServeError;
 pub use expected::WebhookValues;
-use leader_work::{LeaderOptions, LeaderWork};
+use leader_work::{Keep, LeaderOptions, LeaderWork};
 pub use options::{Role, ServeOptions};
 pub use source::PolicyInput;
 use source::PolicySource;
@@ -113,7 +115,7 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
         metrics: metrics.admission.clone(),
         docs_url: options.docs_url.map(Arc::from),
         own_user: source.own_user(options.remediation).await?,
-        controllers: options.controllers,
+        controllers: options.controllers.clone(),
         alive: Arc::clone(&alive),
     };
     let webhook = Server {
@@ -134,11 +136,27 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
         tasks.updates.spawn(shared.serving.run(client));
     }
     let rendered = expected.as_ref().map(|it| it.rendered.clone());
+    let (canary, canary_seen) = watch::channel(Canary::Undecided);
+    let keep = expected.as_ref().filter(|_| options.floor).map(|expected| {
+        let floor = expected.floor(&namespace, source.protected(), options.controllers);
+        Keep { floor: Arc::new(floor), owner: expected.floor_owner(), canary: canary_seen }
+    });
     let (called, is_called) = watch::channel(Called::NoBeat);
     if let (Some(expected), Some(cluster)) = (expected, source.cluster().cloned()) {
+        let floor = keep
+            .as_ref()
+            .map(|_| FloorBeat::new(metrics.floor.clone(), canary, std::time::Instant::now()));
         let metrics = metrics.beat.clone();
-        let availability =
-            Availability { cluster, namespace, expected, watched, alive, readiness, metrics };
+        let availability = Availability {
+            cluster,
+            namespace,
+            expected,
+            watched,
+            alive,
+            readiness,
+            metrics,
+            floor,
+        };
         tasks.updates.spawn(availability.run(options.role, called));
     }
     if let (Some(client_ca), Some(path)) = (client_ca, options.client_ca) {
@@ -152,6 +170,7 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
         keeping,
         remediation: options.remediation,
         called: is_called,
+        floor: keep,
     };
     if let (Role::Replica, Some(work)) =
         (options.role, LeaderWork::new(&source, leader, metrics.clone()))

@@ -17,17 +17,20 @@ pub(super) const FIELD_MANAGER: &str = "podgate-beat";
 /// The age up to which `renewTime` is not written again, so that one of several replicas writes it.
 const NEW: Duration = Duration::from_secs(8);
 /// `leaseDurationSeconds`: after it, `renewTime` counts as stale.
-const LASTS_SECONDS: i32 = 30;
+pub(super) const LASTS_SECONDS: i32 = 30;
 
 /// The Lease as the API server returned it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct AliveLease(pub Lease);
 
 impl AliveLease {
+    pub fn renew_time(&self) -> Option<Timestamp> {
+        Some(self.0.spec.as_ref()?.renew_time.as_ref()?.0)
+    }
+
     /// Whether it was renewed so recently that it need not be renewed now.
     pub fn is_new(&self, now: Timestamp) -> bool {
-        let renewed = self.0.spec.as_ref().and_then(|it| it.renew_time.as_ref());
-        let age = renewed.map(|renewed| now.duration_since(renewed.0));
+        let age = self.renew_time().map(|renewed| now.duration_since(renewed));
         age.and_then(|age| Duration::try_from(age).ok()).is_some_and(|age| age < NEW)
     }
 

@@ -9,9 +9,10 @@ use kube::api::{GetParams, PostParams};
 use kube::client::Body;
 use kube::core::{Request, Status};
 
-use super::lease::{AliveLease, FIELD_MANAGER};
+use super::lease::{AliveLease, FIELD_MANAGER, LASTS_SECONDS};
 use crate::client::dry_run::DryRun;
 use crate::nonce::{Key, LEASE};
+use crate::policy::vap::floor;
 
 /// The timeout of a call; the API server itself waits three seconds for a webhook.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +41,8 @@ pub(super) struct Echoed {
     stamp: Timestamp,
     /// When the answer came.
     at: Instant,
+    /// The `renewTime` that the floor's canary told; `None` where the API server has none.
+    canary: Option<Timestamp>,
 }
 
 impl Echoed {
@@ -48,6 +51,19 @@ impl Echoed {
     pub fn now(&self) -> Timestamp {
         let passed = SignedDuration::try_from(self.at.elapsed()).unwrap_or_default();
         self.stamp.checked_add(passed).unwrap_or(self.stamp)
+    }
+
+    /// Whether the API server knows a recent beat, as the floor's canary told it.
+    ///
+    /// # Errors
+    /// Why not, as a sentence.
+    pub fn canary(&self) -> Result<(), String> {
+        let told = self.canary.ok_or("it does not evaluate the floor's canary")?;
+        let age = self.stamp.duration_since(told);
+        if age > SignedDuration::from_secs(i64::from(LASTS_SECONDS)) {
+            return Err(format!("the newest beat that it knows is that of {told}"));
+        }
+        Ok(())
     }
 }
 
@@ -86,7 +102,8 @@ impl Probe<'_> {
         }
         let no_stamp = || "its answer has no managedFields, which give the time of its clock";
         let stamp = written.stamp().ok_or_else(|| CallError::no_answer(no_stamp()))?;
-        Ok(ProbeOutcome::Echoed(Box::new(Echoed { lease, stamp, at: Instant::now() })))
+        let canary = warnings.iter().find_map(|it| floor::told(it)?.parse().ok());
+        Ok(ProbeOutcome::Echoed(Box::new(Echoed { lease, stamp, at: Instant::now(), canary })))
     }
 }
 
@@ -184,7 +201,7 @@ fn status(code: u16, body: &[u8]) -> Status {
 #[cfg(test)]
 impl Echoed {
     pub(super) fn example() -> Self {
-        Self { lease: None, stamp: Timestamp::UNIX_EPOCH, at: Instant::now() }
+        Self { lease: None, stamp: Timestamp::UNIX_EPOCH, at: Instant::now(), canary: None }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::admission::alive::Alive;
 use crate::admission::handler::Readiness;
 use crate::admission::intact;
 use crate::admission::registration::{MUTATING, VALIDATING};
-use crate::beat::Beat;
+use crate::beat::{Beat, FloorBeat};
 use crate::certs::configuration::WebhookKind;
 use crate::certs::objects::WatchedObjects;
 use crate::client::backoff::Doubling;
@@ -36,12 +36,14 @@ pub(super) struct Availability {
     pub alive: Arc<Alive>,
     pub readiness: Readiness,
     pub metrics: BeatMetrics,
+    /// Where the floor is kept.
+    pub floor: Option<FloorBeat>,
 }
 
 impl Availability {
     /// Runs until it is dropped. With [`Role::Webhook`] it verifies the beats of others, and sends none. `called` takes
     /// the beat's verdict, for the leader.
-    pub async fn run(self, role: Role, called: watch::Sender<Called>) {
+    pub async fn run(mut self, role: Role, called: watch::Sender<Called>) {
         let (intact, validating) = watch::channel(Err("they are not known yet".to_owned()));
         let beat = Beat {
             cluster: self.cluster.clone(),
@@ -52,6 +54,7 @@ impl Availability {
             ready: Arc::clone(&self.readiness),
             metrics: self.metrics.clone(),
             called,
+            floor: self.floor.take(),
         };
         tokio::join!(
             async {

@@ -11,6 +11,7 @@ use crate::api::{
 use crate::policy::bundles;
 use crate::policy::called::Called;
 use crate::policy::compile::Policy;
+use crate::policy::floor_state::FloorState;
 use crate::policy::in_force::PolicyFault;
 use crate::policy::observed::{ObservedPolicy, ObservedRemediation, Violation};
 use crate::policy::score::Score;
@@ -29,6 +30,8 @@ pub(super) struct PolicyState {
     pub remediation: ObservedRemediation,
     /// Whether the API servers call podgate.
     pub called: Called,
+    /// What the floor holds.
+    pub floor: FloorState,
 }
 
 impl PolicyState {
@@ -38,6 +41,7 @@ impl PolicyState {
         status.observed_generation = self.generation();
         status.conditions = self.conditions(&current.conditions, now);
         status.conditions.extend(self.enforcing(&current.conditions, now));
+        status.conditions.extend(self.floor(&current.conditions, now));
         status.last_good = match (&self.observed, &self.fault) {
             (Some(observed), None) => observed.policy.text.as_deref().map(str::to_owned),
             _ => current.last_good.clone(),

@@ -1,0 +1,289 @@
+//! Keeps the floor ([`crate::policy::vap::floor`]) in the cluster: the leader applies its objects, updates them with the
+//! policies, and prunes what is left over. The way in is [`FloorWork::run`].
+//!
+//! A binding is created only while podgate is heard and every API server knows its newest beat, so that no binding
+//! judges before its parameter is known, and none comes back after somebody has broken the glass. The canary's binding
+//! stays in any case: the API server's informer of the parameter ends with the last binding, and does not come back
+//! (kubernetes#130887).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+use crate::leader::claim::{Claim, WriteError};
+use crate::metrics::FloorMetrics;
+use crate::policy::called::Called;
+use crate::policy::floor_state::{Canary, FloorState, Kept};
+use crate::policy::policy_set::PolicySet;
+use crate::policy::text::hash;
+use crate::policy::vap::floor::{Floor, FloorObject, FloorObjects, LABEL};
+
+const FIELD_MANAGER: &str = "podgate-floor";
+/// How often the objects are compared with what was applied.
+const TICK: Duration = Duration::from_mins(1);
+/// The longest time of a pass.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Of the wait after failures, in powers of two seconds.
+const MAX_DOUBLINGS: u32 = 6;
+
+/// The leader's work on the floor.
+pub struct FloorWork {
+    pub client: Client,
+    pub claim: Claim,
+    pub floor: Arc<Floor>,
+    /// The name of the ClusterRole that owns the objects, so that they are garbage-collected with it; `None` where
+    /// podgate is not installed by the chart.
+    pub owner: Option<String>,
+    pub policies: watch::Receiver<Option<Arc<PolicySet>>>,
+    pub called: watch::Receiver<Called>,
+    pub canary: watch::Receiver<Canary>,
+    pub metrics: FloorMetrics,
+    pub state: watch::Sender<FloorState>,
+}
+
+/// Why a pass failed.
+#[derive(Debug, thiserror::Error)]
+enum FloorError {
+    #[error("this podgate does not lead")]
+    NotLeading,
+    #[error("{0}")]
+    Api(String),
+    #[error("there is no ClusterRole {0}, which would own the objects; helm upgrade restores it")]
+    NoOwner(String),
+    #[error("no answer within {TIMEOUT:?}")]
+    NoAnswer,
+}
+
+impl FloorError {
+    fn of(what: &str, error: WriteError) -> Self {
+        match error {
+            WriteError::NotLeading => Self::NotLeading,
+            WriteError::Api(error) => Self::Api(format!("{what}: {error}")),
+        }
+    }
+}
+
+/// The objects of a kind.
+struct Objects {
+    api: Api<DynamicObject>,
+    /// The generations of those that exist, by name.
+    existing: BTreeMap<String, Option<i64>>,
+}
+
+/// What was applied, by kind and name: the hash of the object, and the generation that it got.
+type Applied = BTreeMap<(&'static str, String), (String, Option<i64>)>;
+
+const POLICY: &str = "ValidatingAdmissionPolicy";
+const BINDING: &str = "ValidatingAdmissionPolicyBinding";
+
+impl FloorWork {
+    /// Keeps the floor until it is dropped, or this replica is not the leader any more.
+    pub async fn run(mut self) {
+        let series = Series(self.metrics.clone());
+        let mut applied = Applied::new();
+        let mut failures = 0;
+        loop {
+            let set = self.policies.borrow_and_update().clone();
+            let heard = *self.called.borrow_and_update() == Called::Yes;
+            let canary = self.canary.borrow_and_update().clone();
+            if let Some(set) = set {
+                let objects = self.floor.objects(set.policies());
+                let fresh = heard && canary == Canary::Fresh;
+                let pass = self.keep(&objects, fresh, &mut applied);
+                let kept = tokio::time::timeout(TIMEOUT, pass).await;
+                let kept = kept.unwrap_or(Err(FloorError::NoAnswer));
+                failures = match &kept {
+                    Err(FloorError::NotLeading) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "the floor cannot be kept; it is tried again");
+                        (failures + 1).min(MAX_DOUBLINGS)
+                    }
+                    Ok(_) => 0,
+                };
+                self.publish(kept, canary, objects.missing);
+            }
+            let wait = if failures == 0 { TICK } else { Duration::from_secs(1 << failures) };
+            if failures > 0 {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            let changed = tokio::select! {
+                () = tokio::time::sleep(wait) => Ok(()),
+                changed = self.policies.changed() => changed,
+                changed = self.called.changed() => changed,
+                changed = self.canary.changed() => changed,
+            };
+            if changed.is_err() {
+                // The senders end with the process.
+                tokio::time::sleep(wait).await;
+            }
+        }
+        drop(series);
+    }
+
+    /// Makes the cluster's objects those of the floor. Returns the bindings that wait until podgate is heard.
+    async fn keep(
+        &self,
+        objects: &FloorObjects,
+        fresh: bool,
+        applied: &mut Applied,
+    ) -> Result<Vec<String>, FloorError> {
+        let owner = self.owner().await?;
+        let mut policies = self.existing(POLICY).await?;
+        let mut bindings = self.existing(BINDING).await?;
+        let canary = self.floor.canary();
+        let canaries = std::iter::once((&canary, true));
+        let all: Vec<_> = canaries.chain(objects.judging.iter().map(|it| (it, fresh))).collect();
+        let mut failed = None;
+        let mut waiting = Vec::new();
+        for (object, create) in &all {
+            let FloorObject { name, policy, binding } = object;
+            if !create && !bindings.existing.contains_key(name) {
+                waiting.push(name.clone());
+                continue;
+            }
+            // One object that the API server refuses does not hold up the others.
+            for (kind, of_kind, wanted) in
+                [(POLICY, &mut policies, policy), (BINDING, &mut bindings, binding)]
+            {
+                match self.apply(kind, of_kind, name, wanted, owner.as_ref(), applied).await {
+                    Ok(()) => {}
+                    Err(FloorError::NotLeading) => return Err(FloorError::NotLeading),
+                    Err(error) => {
+                        failed = failed.or(Some(error));
+                        break;
+                    }
+                }
+            }
+        }
+        let wanted: BTreeSet<_> = all.iter().map(|(it, _)| it.name.as_str()).collect();
+        // A binding goes before its policy.
+        for (kind, of_kind) in [(BINDING, &bindings), (POLICY, &policies)] {
+            for name in of_kind.existing.keys().filter(|it| !wanted.contains(it.as_str())) {
+                self.prune(kind, of_kind, name).await?;
+                applied.remove(&(kind, name.clone()));
+            }
+        }
+        let judge = objects.judging.iter().filter(|it| bindings.existing.contains_key(&it.name));
+        self.metrics.policies(judge.count());
+        failed.map_or(Ok(waiting), Err)
+    }
+
+    /// An owner reference to the ClusterRole.
+    async fn owner(&self) -> Result<Option<Value>, FloorError> {
+        let Some(name) = &self.owner else { return Ok(None) };
+        let resource = resource("rbac.authorization.k8s.io", "ClusterRole", "clusterroles");
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        let role = api.get_metadata_opt(name).await;
+        let role = role.map_err(|error| FloorError::of("ClusterRole", error.into()))?;
+        let role = role.filter(|it| it.metadata.deletion_timestamp.is_none());
+        let uid = role.and_then(|it| it.metadata.uid);
+        let uid = uid.ok_or_else(|| FloorError::NoOwner(name.clone()))?;
+        Ok(Some(json!([{
+            "apiVersion": resource.api_version, "kind": resource.kind, "name": name, "uid": uid,
+        }])))
+    }
+
+    /// The floor's objects of a kind.
+    async fn existing(&self, kind: &str) -> Result<Objects, FloorError> {
+        let plural = if kind == POLICY {
+            "validatingadmissionpolicies"
+        } else {
+            "validatingadmissionpolicybindings"
+        };
+        let resource = resource("admissionregistration.k8s.io", kind, plural);
+        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        let own = ListParams::default().labels(&format!("{LABEL}={}", self.floor.release));
+        let listed = api.list_metadata(&own).await;
+        let listed = listed.map_err(|error| FloorError::of(plural, error.into()))?;
+        let existing = listed.items.into_iter().filter_map(|it| {
+            let metadata = it.metadata;
+            Some((metadata.name?, metadata.generation))
+        });
+        Ok(Objects { api, existing: existing.collect() })
+    }
+
+    /// Applies an object, unless it is as it was applied.
+    async fn apply(
+        &self,
+        kind: &'static str,
+        objects: &mut Objects,
+        name: &str,
+        wanted: &Value,
+        owner: Option<&Value>,
+        applied: &mut Applied,
+    ) -> Result<(), FloorError> {
+        let mut wanted = wanted.clone();
+        if let Some(owner) = owner {
+            wanted["metadata"]["ownerReferences"] = owner.clone();
+        }
+        let key = (kind, name.to_owned());
+        let is = hash(&wanted.to_string());
+        let known = applied.get(&key).map(|(hash, generation)| (hash, generation));
+        if objects.existing.get(name).is_some_and(|it| known == Some((&is, it))) {
+            return Ok(());
+        }
+        let params = PatchParams::apply(FIELD_MANAGER).force();
+        let patch = Patch::Apply(wanted);
+        let written = self.claim.write(objects.api.patch(name, &params, &patch)).await;
+        let written = written.map_err(|error| FloorError::of(&format!("{kind} {name}"), error))?;
+        tracing::info!(kind, name, "the floor's object is applied");
+        let generation = written.metadata.generation;
+        objects.existing.insert(name.to_owned(), generation);
+        applied.insert(key, (is, generation));
+        Ok(())
+    }
+
+    async fn prune(&self, kind: &str, objects: &Objects, name: &str) -> Result<(), FloorError> {
+        let params = DeleteParams::default();
+        match self.claim.write(objects.api.delete(name, &params)).await {
+            Ok(_) => tracing::info!(kind, name, "the floor's object is deleted"),
+            Err(error) if error.code() == Some(404) => {}
+            Err(error) => return Err(FloorError::of(&format!("{kind} {name}"), error)),
+        }
+        Ok(())
+    }
+
+    /// Tells the statuses of policies.
+    fn publish(
+        &self,
+        kept: Result<Vec<String>, FloorError>,
+        canary: Canary,
+        missing: BTreeMap<String, Vec<String>>,
+    ) {
+        let ready = match (kept, canary) {
+            (Err(error), _) => Some(Err(error.to_string())),
+            (Ok(_), Canary::Stale(why)) => Some(Err(why)),
+            (Ok(_), Canary::Undecided) => None,
+            (Ok(waiting), Canary::Fresh) if !waiting.is_empty() => Some(Err(format!(
+                "podgate is not heard, and these bindings do not exist, which it creates when it is heard: {}",
+                waiting.join(", ")
+            ))),
+            (Ok(_), Canary::Fresh) => Some(Ok(())),
+        };
+        let state = FloorState { kept: Some(Kept { ready, missing: Some(missing) }) };
+        self.state.send_if_modified(|known| {
+            let changed = *known != state;
+            *known = state;
+            changed
+        });
+    }
+}
+
+fn resource(group: &str, kind: &str, plural: &str) -> ApiResource {
+    ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, "v1", kind), plural)
+}
+
+/// The leader's series. Dropping it removes them.
+struct Series(FloorMetrics);
+
+impl Drop for Series {
+    fn drop(&mut self) {
+        self.0.stopped();
+    }
+}
