@@ -1,10 +1,13 @@
 //! Keeps the floor ([`crate::policy::vap::floor`]) in the cluster: the leader applies its objects, updates them with the
 //! policies, and prunes what is left over. The way in is [`FloorWork::run`].
 //!
-//! A binding is created only while podgate is heard and every API server knows its newest beat, so that no binding
-//! judges before its parameter is known, and none comes back after somebody has broken the glass. The canary's binding
-//! stays in any case: the API server's informer of the parameter ends with the last binding, and does not come back
-//! (kubernetes#130887).
+//! A binding is created only while podgate is heard and every API server knows its newest beat, so that none judges
+//! before its parameter is known.
+//!
+//! Breaking the glass is deleting the bindings. The leader never leaves a policy without its binding, so one that has
+//! none says that the glass is broken. Then the leader creates no binding until somebody deletes the policies too. The
+//! canary's binding judges nothing, and comes back in any case: the API server's informer of the parameter ends with the
+//! last binding, and does not come back (kubernetes#130887).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,7 +25,7 @@ use crate::policy::called::Called;
 use crate::policy::floor_state::{Canary, FloorState, Kept};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::text::hash;
-use crate::policy::vap::floor::{Floor, FloorObject, FloorObjects, LABEL};
+use crate::policy::vap::floor::{Floor, FloorObject, FloorObjects, LABEL, mend};
 
 const FIELD_MANAGER: &str = "podgate-floor";
 /// How often the objects are compared with what was applied.
@@ -67,6 +70,14 @@ impl FloorError {
             WriteError::Api(error) => Self::Api(format!("{what}: {error}")),
         }
     }
+}
+
+/// What of a floor is not in force.
+struct Floored {
+    /// The policies without a binding: somebody has broken the glass.
+    unbound: Vec<String>,
+    /// The policies that wait until podgate is heard.
+    waiting: Vec<String>,
 }
 
 /// The objects of a kind.
@@ -126,34 +137,42 @@ impl FloorWork {
         drop(series);
     }
 
-    /// Makes the cluster's objects those of the floor. Returns the bindings that wait until podgate is heard.
+    /// Makes the cluster's objects those of the floor. `heard`: whether every API server knows podgate's newest beat.
     async fn keep(
         &self,
         objects: &FloorObjects,
-        fresh: bool,
+        heard: bool,
         applied: &mut Applied,
-    ) -> Result<Vec<String>, FloorError> {
+    ) -> Result<Floored, FloorError> {
         let owner = self.owner().await?;
         let mut policies = self.existing(POLICY).await?;
         let mut bindings = self.existing(BINDING).await?;
         let canary = self.floor.canary();
+        let bound = |it: &&String| bindings.existing.contains_key(*it) || **it == canary.name;
+        let unbound = policies.existing.keys().filter(|it| !bound(it)).cloned();
+        let unbound: Vec<_> = unbound.collect();
+        let create = heard && unbound.is_empty();
         let canaries = std::iter::once((&canary, true));
-        let all: Vec<_> = canaries.chain(objects.judging.iter().map(|it| (it, fresh))).collect();
+        let judging = objects.judging.iter().map(|it| (it, create));
         let mut failed = None;
         let mut waiting = Vec::new();
-        for (object, create) in &all {
-            let FloorObject { name, policy, binding } = object;
-            if !create && !bindings.existing.contains_key(name) {
+        for (FloorObject { name, policy, binding }, create) in canaries.chain(judging) {
+            let exists = policies.existing.contains_key(name);
+            let bound = bindings.existing.contains_key(name);
+            if !create && !exists {
                 waiting.push(name.clone());
                 continue;
             }
-            // One object that the API server refuses does not hold up the others.
-            for (kind, of_kind, wanted) in
-                [(POLICY, &mut policies, policy), (BINDING, &mut bindings, binding)]
-            {
+            // The binding first: without its policy it does nothing.
+            let both = [(BINDING, &mut bindings, binding), (POLICY, &mut policies, policy)];
+            for (kind, of_kind, wanted) in both {
+                if kind == BINDING && !create && !bound {
+                    continue;
+                }
                 match self.apply(kind, of_kind, name, wanted, owner.as_ref(), applied).await {
                     Ok(()) => {}
                     Err(FloorError::NotLeading) => return Err(FloorError::NotLeading),
+                    // One object that the API server refuses does not hold up the others.
                     Err(error) => {
                         failed = failed.or(Some(error));
                         break;
@@ -161,17 +180,22 @@ impl FloorWork {
                 }
             }
         }
-        let wanted: BTreeSet<_> = all.iter().map(|(it, _)| it.name.as_str()).collect();
-        // A binding goes before its policy.
-        for (kind, of_kind) in [(BINDING, &bindings), (POLICY, &policies)] {
-            for name in of_kind.existing.keys().filter(|it| !wanted.contains(it.as_str())) {
-                self.prune(kind, of_kind, name).await?;
-                applied.remove(&(kind, name.clone()));
+        if unbound.is_empty() {
+            let wanted: BTreeSet<_> = objects.judging.iter().map(|it| &it.name).collect();
+            // The policy first: without its policy a binding does nothing.
+            for (kind, of_kind) in [(POLICY, &policies), (BINDING, &bindings)] {
+                let names = of_kind.existing.keys();
+                for name in names.filter(|it| !wanted.contains(it) && **it != canary.name) {
+                    self.prune(kind, of_kind, name).await?;
+                    applied.remove(&(kind, name.clone()));
+                }
             }
         }
-        let judge = objects.judging.iter().filter(|it| bindings.existing.contains_key(&it.name));
-        self.metrics.policies(judge.count());
-        failed.map_or(Ok(waiting), Err)
+        let has = |it: &&FloorObject| {
+            policies.existing.contains_key(&it.name) && bindings.existing.contains_key(&it.name)
+        };
+        self.metrics.policies(objects.judging.iter().filter(has).count());
+        failed.map_or(Ok(Floored { unbound, waiting }), Err)
     }
 
     /// An owner reference to the ClusterRole.
@@ -252,18 +276,25 @@ impl FloorWork {
     /// Tells the statuses of policies.
     fn publish(
         &self,
-        kept: Result<Vec<String>, FloorError>,
+        kept: Result<Floored, FloorError>,
         canary: Canary,
         missing: BTreeMap<String, Vec<String>>,
     ) {
         let ready = match (kept, canary) {
             (Err(error), _) => Some(Err(error.to_string())),
+            (Ok(Floored { unbound, .. }), _) if !unbound.is_empty() => Some(Err(format!(
+                "the glass is broken: somebody has deleted the bindings of {}; to mend it: {}",
+                unbound.join(", "),
+                mend(&self.floor.release)
+            ))),
             (Ok(_), Canary::Stale(why)) => Some(Err(why)),
             (Ok(_), Canary::Undecided) => None,
-            (Ok(waiting), Canary::Fresh) if !waiting.is_empty() => Some(Err(format!(
-                "podgate is not heard, and these bindings do not exist, which it creates when it is heard: {}",
-                waiting.join(", ")
-            ))),
+            (Ok(Floored { waiting, .. }), Canary::Fresh) if !waiting.is_empty() => {
+                Some(Err(format!(
+                    "{} are created when the API servers are seen to call podgate",
+                    waiting.join(", ")
+                )))
+            }
             (Ok(_), Canary::Fresh) => Some(Ok(())),
         };
         let state = FloorState { kept: Some(Kept { ready, missing: Some(missing) }) };

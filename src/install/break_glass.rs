@@ -1,12 +1,13 @@
-//! `podgate webhook delete`: the API server stops calling podgate, at once and in whatever state podgate is. (The API
-//! server calls no webhook for webhook configurations, so the deletion cannot be blocked.)
+//! `podgate webhook delete`: the API server stops calling podgate, at once and in whatever state podgate is, and no floor
+//! judges in its place. (The API server calls no webhook for webhook configurations and for its own policies, so the
+//! deletion cannot be blocked.)
 
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
 use kube::api::{Api, DeleteParams};
 
-use super::configurations;
+use super::{configurations, floors};
 use crate::certs::configuration::WebhookKind;
 use crate::client::dry_run::DryRun;
 use crate::clusters::{Cluster, ClusterError};
@@ -20,12 +21,13 @@ pub enum Removal {
     Shared(String),
 }
 
-/// Deletes every configuration that calls podgate.
+/// Deletes every configuration that calls podgate, and before that the bindings of every floor, which would judge
+/// instead.
 ///
 /// # Errors
 /// The API server does not answer, or refuses.
 pub async fn delete(cluster: &Cluster, dry_run: DryRun) -> Result<Vec<Removal>, ClusterError> {
-    let mut removals = Vec::new();
+    let mut removals = floor(cluster, dry_run).await.map_err(|error| cluster.explain(error))?;
     for kind in WebhookKind::ALL {
         let listed = configurations::list(cluster, kind).await;
         for configuration in listed.map_err(|error| cluster.explain(error))? {
@@ -44,6 +46,22 @@ pub async fn delete(cluster: &Cluster, dry_run: DryRun) -> Result<Vec<Removal>, 
                 .map_err(|error| cluster.explain(error))?;
             removals.push(Removal::Deleted(label));
         }
+    }
+    Ok(removals)
+}
+
+/// Deletes the bindings of floors, where the cluster has such.
+async fn floor(cluster: &Cluster, dry_run: DryRun) -> Result<Vec<Removal>, kube::Error> {
+    let api = floors::api(cluster, floors::BINDING);
+    let params = DeleteParams { dry_run: dry_run == DryRun::Yes, ..DeleteParams::default() };
+    let mut removals = Vec::new();
+    for name in floors::names(&api).await? {
+        match api.delete(&name, &params).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(error),
+        }
+        removals.push(Removal::Deleted(format!("{}/{name}", floors::BINDING.to_lowercase())));
     }
     Ok(removals)
 }

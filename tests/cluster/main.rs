@@ -19,6 +19,7 @@ mod cel;
 mod certificates;
 mod cluster_commands;
 mod fleet;
+mod floor;
 mod footprint;
 mod gitops;
 mod in_tree;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
             certificates,
             cluster_commands,
             fleet,
+            floor,
             footprint,
             gitops,
             in_tree,

@@ -27,6 +27,8 @@ use crate::api::EnforcementMode;
 pub const LABEL: &str = "devops.stochastic.io/floor";
 /// The most policies that judge. At its start, an API server waits up to a second for the parameter of each.
 pub const MAX_POLICIES: usize = 10;
+/// The end of the canary's name.
+pub const CANARY: &str = "-floor-canary";
 /// Before the time in the canary's warning.
 const WARNING: &str = "podgate floor ";
 
@@ -107,7 +109,7 @@ impl Floor {
 
     /// The policy that tells, in a dry run of an update of the Lease, which `renewTime` an API server knows.
     pub fn canary(&self) -> FloorObject {
-        let name = format!("{}-floor-canary", self.release);
+        let name = format!("{}{CANARY}", self.release);
         let policy = json!({
             "apiVersion": API_VERSION,
             "kind": "ValidatingAdmissionPolicy",
@@ -190,6 +192,11 @@ impl Floor {
 /// The command that ends the floor of a release.
 pub fn break_glass(release: &str) -> String {
     format!("kubectl delete validatingadmissionpolicybindings -l {LABEL}={release}")
+}
+
+/// The command after which the leader makes the floor anew.
+pub fn mend(release: &str) -> String {
+    format!("kubectl delete validatingadmissionpolicies -l {LABEL}={release}")
 }
 
 /// The `renewTime` in a warning of the canary, as RFC 3339.
