@@ -5,9 +5,7 @@
 //! before its parameter is known.
 //!
 //! Breaking the glass is deleting the bindings. The leader never leaves a policy without its binding, so one that has
-//! none says that the glass is broken. Then the leader creates no binding until somebody deletes the policies too. The
-//! canary's binding judges nothing, and comes back in any case: the API server's informer of the parameter ends with the
-//! last binding, and does not come back (kubernetes#130887).
+//! none says that the glass is broken. Then the leader creates no binding until somebody deletes the policies too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -30,6 +28,8 @@ use crate::policy::vap::floor::{Floor, FloorObject, FloorObjects, LABEL, mend};
 const FIELD_MANAGER: &str = "podgate-floor";
 /// How often the objects are compared with what was applied.
 const TICK: Duration = Duration::from_mins(1);
+/// The same while not all of them are in force.
+const SOON: Duration = Duration::from_secs(10);
 /// The longest time of a pass.
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Of the wait after failures, in powers of two seconds.
@@ -100,6 +100,7 @@ impl FloorWork {
         let mut applied = Applied::new();
         let mut failures = 0;
         loop {
+            let mut wait = TICK;
             let set = self.policies.borrow_and_update().clone();
             let heard = *self.called.borrow_and_update() == Called::Yes;
             let canary = self.canary.borrow_and_update().clone();
@@ -109,17 +110,22 @@ impl FloorWork {
                 let pass = self.keep(&objects, fresh, &mut applied);
                 let kept = tokio::time::timeout(TIMEOUT, pass).await;
                 let kept = kept.unwrap_or(Err(FloorError::NoAnswer));
-                failures = match &kept {
+                match &kept {
                     Err(FloorError::NotLeading) => break,
                     Err(error) => {
                         tracing::warn!(%error, "the floor cannot be kept; it is tried again");
-                        (failures + 1).min(MAX_DOUBLINGS)
+                        failures = (failures + 1).min(MAX_DOUBLINGS);
+                        wait = Duration::from_secs(1 << failures);
                     }
-                    Ok(_) => 0,
-                };
+                    Ok(floored) => {
+                        failures = 0;
+                        if !floored.unbound.is_empty() || !floored.waiting.is_empty() {
+                            wait = SOON;
+                        }
+                    }
+                }
                 self.publish(kept, canary, objects.missing);
             }
-            let wait = if failures == 0 { TICK } else { Duration::from_secs(1 << failures) };
             if failures > 0 {
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
@@ -148,9 +154,8 @@ impl FloorWork {
         let mut policies = self.existing(POLICY).await?;
         let mut bindings = self.existing(BINDING).await?;
         let canary = self.floor.canary();
-        let bound = |it: &&String| bindings.existing.contains_key(*it) || **it == canary.name;
-        let unbound = policies.existing.keys().filter(|it| !bound(it)).cloned();
-        let unbound: Vec<_> = unbound.collect();
+        let unbound = policies.existing.keys().filter(|it| !bindings.existing.contains_key(*it));
+        let unbound: Vec<_> = unbound.cloned().collect();
         let create = heard && unbound.is_empty();
         let canaries = std::iter::once((&canary, true));
         let judging = objects.judging.iter().map(|it| (it, create));
@@ -181,11 +186,13 @@ impl FloorWork {
             }
         }
         if unbound.is_empty() {
-            let wanted: BTreeSet<_> = objects.judging.iter().map(|it| &it.name).collect();
+            // The canary has not the label, so it is not among those that were listed.
+            let judging = objects.judging.iter().map(|it| &it.name);
+            let wanted: BTreeSet<_> = judging.chain([&canary.name]).collect();
             // The policy first: without its policy a binding does nothing.
             for (kind, of_kind) in [(POLICY, &policies), (BINDING, &bindings)] {
                 let names = of_kind.existing.keys();
-                for name in names.filter(|it| !wanted.contains(it) && **it != canary.name) {
+                for name in names.filter(|it| !wanted.contains(it)) {
                     self.prune(kind, of_kind, name).await?;
                     applied.remove(&(kind, name.clone()));
                 }
@@ -256,10 +263,13 @@ impl FloorWork {
         let patch = Patch::Apply(wanted);
         let written = self.claim.write(objects.api.patch(name, &params, &patch)).await;
         let written = written.map_err(|error| FloorError::of(&format!("{kind} {name}"), error))?;
-        tracing::info!(kind, name, "the floor's object is applied");
         let generation = written.metadata.generation;
+        let new = (is, generation);
+        if applied.get(&key) != Some(&new) {
+            tracing::info!(kind, name, "the floor's object is applied");
+        }
         objects.existing.insert(name.to_owned(), generation);
-        applied.insert(key, (is, generation));
+        applied.insert(key, new);
         Ok(())
     }
 
@@ -318,3 +328,6 @@ impl Drop for Series {
         self.0.stopped();
     }
 }
+
+#[cfg(test)]
+mod tests;

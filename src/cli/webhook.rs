@@ -86,6 +86,8 @@ enum FailurePolicyArg {
 #[command(
     after_help = "No request is judged until the configurations exist again. Restore them with helm upgrade, with
 podgate webhook config --service NAMESPACE/NAME | kubectl apply -f -, or with podgate serve --register.
+Where podgate keeps a floor, its bindings are deleted too, and stay away until its policies are deleted:
+kubectl delete validatingadmissionpolicies -l devops.stochastic.io/floor=RELEASE
 
 Examples:
   podgate webhook delete

@@ -287,8 +287,7 @@ fn a_broken_glass_stays_broken_until_it_is_mended(it: &Floor) {
     assert_eq!(names(), canary);
     it.plane.kubectl(&mend.split(' ').skip(1).collect::<Vec<_>>()).ok();
     it.heard();
-    assert_eq!(names().lines().count(), 2, "{}", names());
-    // The API server's informer of Leases works, too.
+    assert_eq!(names().lines().count(), 1, "{}", names());
     it.kill();
     it.denied_by(FLOOR);
     it.heard();

@@ -3,7 +3,7 @@
 use super::super::floors;
 use super::check::{Check, CheckSubject};
 use crate::clusters::Cluster;
-use crate::policy::vap::floor::{CANARY, mend};
+use crate::policy::vap::floor::mend;
 
 pub(super) async fn floor(cluster: &Cluster, release: &str) -> Check {
     let policies = floors::names(&floors::api(cluster, floors::POLICY)).await;
@@ -15,9 +15,8 @@ pub(super) async fn floor(cluster: &Cluster, release: &str) -> Check {
 }
 
 fn judge(policies: &[String], bindings: &[String], release: &str) -> Check {
-    let judging: Vec<_> = policies.iter().filter(|it| !it.ends_with(CANARY)).collect();
-    let unbound: Vec<_> = judging.iter().filter(|it| !bindings.contains(it)).collect();
-    if judging.is_empty() {
+    let unbound: Vec<_> = policies.iter().filter(|it| !bindings.contains(it)).collect();
+    if policies.is_empty() {
         return CheckSubject::Webhook
             .ok("there is no floor: while podgate is away, the webhooks' failurePolicy decides");
     }
@@ -26,14 +25,14 @@ fn judge(policies: &[String], bindings: &[String], release: &str) -> Check {
             format!(
                 "the glass is broken: {} of {} policies of the floor have no binding, so they do not judge while podgate is away",
                 unbound.len(),
-                judging.len()
+                policies.len()
             ),
             format!("to mend it: {}", mend(release)),
         );
     }
     CheckSubject::Webhook.ok(format!(
         "a floor of {} ValidatingAdmissionPolicies judges while podgate is away",
-        judging.len()
+        policies.len()
     ))
 }
 
@@ -49,10 +48,9 @@ mod tests {
             let check = judge(&owned(policies), &owned(bindings), "podgate");
             (check.state, check.what)
         };
-        let canary = "podgate-floor-canary";
-        let (state, what) = found(&[canary], &[]);
+        let (state, what) = found(&[], &[]);
         assert!(state == CheckState::Ok && what.starts_with("there is no floor"), "{what}");
-        let (state, what) = found(&["podgate-floor-elsewhere-deny", canary], &[canary]);
+        let (state, what) = found(&["podgate-floor-elsewhere-deny"], &[]);
         assert!(state == CheckState::Warning && what.contains("1 of 1"), "{what}");
         let (state, _) =
             found(&["podgate-floor-elsewhere-deny"], &["podgate-floor-elsewhere-deny"]);

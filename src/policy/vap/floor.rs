@@ -23,12 +23,10 @@ use super::objects::API_VERSION;
 use super::{Action, CompiledPolicy, Options, compile};
 use crate::api::EnforcementMode;
 
-/// The label of the floor's policies and bindings; its value is the release's full name.
+/// The label of the policies that judge, and of their bindings; its value is the release's full name.
 pub const LABEL: &str = "devops.stochastic.io/floor";
 /// The most policies that judge. At its start, an API server waits up to a second for the parameter of each.
 pub const MAX_POLICIES: usize = 10;
-/// The end of the canary's name.
-pub const CANARY: &str = "-floor-canary";
 /// Before the time in the canary's warning.
 const WARNING: &str = "podgate floor ";
 
@@ -107,9 +105,11 @@ impl Floor {
         FloorObjects { judging, missing }
     }
 
-    /// The policy that tells, in a dry run of an update of the Lease, which `renewTime` an API server knows.
+    /// The policy that tells, in a dry run of an update of the Lease, which `renewTime` an API server knows. It judges
+    /// nothing, so it has not the label by which somebody breaks the glass: the API server's informer of the parameter ends
+    /// with the last binding, and does not come back (kubernetes#130887).
     pub fn canary(&self) -> FloorObject {
-        let name = format!("{}{CANARY}", self.release);
+        let name = format!("{}-floor-canary", self.release);
         let policy = json!({
             "apiVersion": API_VERSION,
             "kind": "ValidatingAdmissionPolicy",
@@ -140,7 +140,7 @@ impl Floor {
             "metadata": {"name": name},
             "spec": {"policyName": name, "validationActions": ["Warn"]},
         });
-        self.of_lease(name, policy, binding)
+        self.of_lease(name, policy, binding, None)
     }
 
     /// A compiled policy that judges only while podgate is away.
@@ -156,11 +156,17 @@ impl Floor {
             conditions.insert(0, json!({"name": "away", "expression": awake}));
             conditions.extend(own);
         }
-        self.of_lease(name, policy, binding)
+        self.of_lease(name, policy, binding, Some(&self.release))
     }
 
     /// A policy with the Lease as its parameter.
-    fn of_lease(&self, name: String, mut policy: Value, mut binding: Value) -> FloorObject {
+    fn of_lease(
+        &self,
+        name: String,
+        mut policy: Value,
+        mut binding: Value,
+        label: Option<&str>,
+    ) -> FloorObject {
         policy["spec"]["paramKind"] =
             json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"});
         binding["spec"]["paramRef"] = json!({
@@ -169,8 +175,10 @@ impl Floor {
             "parameterNotFoundAction": "Allow",
         });
         for object in [&mut policy, &mut binding] {
-            object["metadata"]["labels"] =
-                json!({"app.kubernetes.io/managed-by": "podgate", LABEL: self.release});
+            object["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "podgate"});
+            if let Some(label) = label {
+                object["metadata"]["labels"][LABEL] = json!(label);
+            }
         }
         FloorObject { name, policy, binding }
     }
