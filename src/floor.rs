@@ -99,13 +99,18 @@ impl FloorWork {
         let series = Series(self.metrics.clone());
         let mut applied = Applied::new();
         let mut failures = 0;
+        // The objects of the newest policies.
+        let mut compiled: Option<(Arc<PolicySet>, FloorObjects)> = None;
         loop {
             let mut wait = TICK;
             let set = self.policies.borrow_and_update().clone();
             let heard = *self.called.borrow_and_update() == Called::Yes;
             let canary = self.canary.borrow_and_update().clone();
             if let Some(set) = set {
-                let objects = self.floor.objects(set.policies());
+                let (_, objects) = match compiled.take() {
+                    Some((known, objects)) if Arc::ptr_eq(&known, &set) => (known, objects),
+                    _ => (Arc::clone(&set), self.floor.objects(set.policies())),
+                };
                 let fresh = heard && canary == Canary::Fresh;
                 let pass = self.keep(&objects, fresh, &mut applied);
                 let kept = tokio::time::timeout(TIMEOUT, pass).await;
@@ -124,7 +129,8 @@ impl FloorWork {
                         }
                     }
                 }
-                self.publish(kept, canary, objects.missing);
+                self.publish(kept, canary, objects.missing.clone());
+                compiled = Some((set, objects));
             }
             if failures > 0 {
                 tokio::time::sleep(Duration::from_secs(1)).await;
@@ -222,16 +228,10 @@ impl FloorWork {
 
     /// The floor's objects of a kind.
     async fn existing(&self, kind: &str) -> Result<Objects, FloorError> {
-        let plural = if kind == POLICY {
-            "validatingadmissionpolicies"
-        } else {
-            "validatingadmissionpolicybindings"
-        };
-        let resource = resource("admissionregistration.k8s.io", kind, plural);
-        let api = Api::<DynamicObject>::all_with(self.client.clone(), &resource);
+        let api = api(&self.client, kind);
         let own = ListParams::default().labels(&format!("{LABEL}={}", self.floor.release));
         let listed = api.list_metadata(&own).await;
-        let listed = listed.map_err(|error| FloorError::of(plural, error.into()))?;
+        let listed = listed.map_err(|error| FloorError::of(kind, error.into()))?;
         let existing = listed.items.into_iter().filter_map(|it| {
             let metadata = it.metadata;
             Some((metadata.name?, metadata.generation))
@@ -314,6 +314,28 @@ impl FloorWork {
             changed
         });
     }
+}
+
+/// Deletes what judges.
+///
+/// # Errors
+/// The API server's error.
+pub async fn remove(client: &Client, release: &str) -> Result<(), kube::Error> {
+    let own = ListParams::default().labels(&format!("{LABEL}={release}"));
+    for kind in [POLICY, BINDING] {
+        api(client, kind).delete_collection(&DeleteParams::default(), &own).await?;
+    }
+    Ok(())
+}
+
+fn api(client: &Client, kind: &str) -> Api<DynamicObject> {
+    let plural = if kind == POLICY {
+        "validatingadmissionpolicies"
+    } else {
+        "validatingadmissionpolicybindings"
+    };
+    let resource = resource("admissionregistration.k8s.io", kind, plural);
+    Api::all_with(client.clone(), &resource)
 }
 
 fn resource(group: &str, kind: &str, plural: &str) -> ApiResource {

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use kube::Client;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -41,15 +42,18 @@ use crate::admission::server::{Drain, Server};
 use crate::beat::FloorBeat;
 use crate::certs::Resolver;
 use crate::certs::client_ca::ClientCa;
+use crate::floor;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::policy::called::Called;
 use crate::policy::floor_state::Canary;
+use crate::policy::vap::floor::break_glass;
 
 use availability::Availability;
 use certificates::OpenCertificates;
 pub use certificates::{Certificates, SharedCertificates};
 pub use error::ServeError;
+use expected::DEFAULT_RELEASE;
 pub use expected::WebhookValues;
 use leader_work::{Keep, LeaderOptions, LeaderWork};
 pub use options::{Role, ServeOptions};
@@ -191,7 +195,8 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
     };
     tracing::info!("draining");
     drain.send_replace(true);
-    tasks.shut_down(registration.as_ref(), outcome).await
+    let floor = source.registering_client().filter(|_| options.floor);
+    tasks.shut_down(registration.as_ref(), floor, outcome).await
 }
 
 /// The tasks of a process that serves. Dropping them aborts them.
@@ -223,6 +228,7 @@ impl Tasks {
     async fn shut_down(
         mut self,
         registration: Option<&SelfRegistration>,
+        floor: Option<Client>,
         outcome: Result<(), ServeError>,
     ) -> Result<(), ServeError> {
         if let Some(registration) = registration {
@@ -232,6 +238,10 @@ impl Tasks {
         // The leader ends before the last connection does, so that another replica leads soon; it takes a few seconds
         // at most.
         while self.leader.join_next().await.is_some() {}
+        if let Some(client) = floor {
+            // Only now, or the leader would make it anew.
+            remove_floor(&client).await;
+        }
         outcome?;
         while self.servers.join_next().await.is_some() {}
         Ok(())
@@ -274,6 +284,21 @@ async fn register(
     registration.write(rendered).await?;
     tracing::info!(configurations = ?[VALIDATING, MUTATING], "registered");
     Ok(())
+}
+
+/// Removes the floor of `--register`.
+async fn remove_floor(client: &Client) {
+    let removed = tokio::time::timeout(UNREGISTER_TIMEOUT, floor::remove(client, DEFAULT_RELEASE));
+    match removed.await {
+        Ok(Ok(())) => tracing::info!("the floor is removed"),
+        Ok(Err(error)) => {
+            tracing::error!(%error, advice = break_glass(DEFAULT_RELEASE), "the floor is left behind");
+        }
+        Err(_) => {
+            let advice = break_glass(DEFAULT_RELEASE);
+            tracing::error!(advice, "the floor may be left behind: no answer");
+        }
+    }
 }
 
 async fn unregister(registration: &SelfRegistration) {

@@ -17,7 +17,7 @@ pub(super) const FIELD_MANAGER: &str = "podgate-beat";
 /// The age up to which `renewTime` is not written again, so that one of several replicas writes it.
 const NEW: Duration = Duration::from_secs(8);
 /// `leaseDurationSeconds`: after it, `renewTime` counts as stale.
-pub(super) const LASTS_SECONDS: i32 = 30;
+const LASTS_SECONDS: i32 = 30;
 
 /// The Lease as the API server returned it.
 #[derive(Clone, Debug, Default)]

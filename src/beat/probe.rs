@@ -9,7 +9,7 @@ use kube::api::{GetParams, PostParams};
 use kube::client::Body;
 use kube::core::{Request, Status};
 
-use super::lease::{AliveLease, FIELD_MANAGER, LASTS_SECONDS};
+use super::lease::{AliveLease, FIELD_MANAGER};
 use crate::client::dry_run::DryRun;
 use crate::nonce::{Key, LEASE};
 use crate::policy::vap::floor;
@@ -53,15 +53,22 @@ impl Echoed {
         self.stamp.checked_add(passed).unwrap_or(self.stamp)
     }
 
-    /// Whether the API server knows a recent beat, as the floor's canary told it.
+    /// Whether the floor of this API server sleeps for what is written now: its clock is then not far from that of the one
+    /// that stamped the newest beat, and it knows that beat.
     ///
     /// # Errors
     /// Why not, as a sentence.
     pub fn canary(&self) -> Result<(), String> {
         let told = self.canary.ok_or("it does not evaluate the floor's canary")?;
-        let age = self.stamp.duration_since(told);
-        if age > SignedDuration::from_secs(i64::from(LASTS_SECONDS)) {
+        let age = self.stamp.duration_since(told).as_secs();
+        if age > floor::LATEST_SECONDS {
             return Err(format!("the newest beat that it knows is that of {told}"));
+        }
+        if age < -floor::EARLIEST_SECONDS {
+            return Err(format!(
+                "its clock is {} s behind that of the API server that stamped the newest beat; compare their clocks",
+                -age
+            ));
         }
         Ok(())
     }
@@ -265,6 +272,27 @@ mod tests {
         let client = Client::new(ApiServer(webhook.map(|key| Arc::new(Key::of(key)))), "default");
         let probe = Probe { namespace: "podgate-system", key: &Key::of("own") };
         probe.run(&client, || "a-1".to_owned()).await
+    }
+
+    #[test]
+    fn a_canary_is_fresh_while_the_floor_sleeps() {
+        let canary = |age: Option<i64>| {
+            let told = age.map(|age| Timestamp::UNIX_EPOCH - SignedDuration::from_secs(age));
+            Echoed { canary: told, ..Echoed::example() }.canary()
+        };
+        for (age, why) in [
+            (Some(0), ""),
+            (Some(30), ""),
+            (Some(31), "the newest beat that it knows is that of 1969-12-31T23:59:29Z"),
+            (Some(-15), ""),
+            (Some(-16), "its clock is 16 s behind"),
+            (None, "does not evaluate"),
+        ] {
+            match canary(age) {
+                Ok(()) => assert_eq!(why, "", "{age:?}"),
+                Err(found) => assert!(!why.is_empty() && found.contains(why), "{age:?}: {found}"),
+            }
+        }
     }
 
     #[tokio::test]

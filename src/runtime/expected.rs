@@ -76,4 +76,4 @@ impl ExpectedConfigurations {
 }
 
 /// The name in the place of the release's, where podgate registers itself.
-const DEFAULT_RELEASE: &str = "podgate";
+pub(super) const DEFAULT_RELEASE: &str = "podgate";

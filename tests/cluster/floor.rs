@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
-use crate::support::binary::Podgate;
+use crate::support::binary::{self, Podgate};
 use crate::support::control_plane::{ControlPlane, seconds};
 use crate::support::eventually;
 use crate::support::kubectl::Kubectl;
 use crate::support::manifests::{pod, probed_pod, workload};
+use crate::support::ran::Ran;
 use crate::support::registered::{self, NAMESPACE, Registered};
 use crate::support::suite::{Suite, Trials, World, trials};
 
@@ -25,6 +26,8 @@ const TRIALS: Trials<Floor> = trials![
     a_floor_wakes_when_podgate_is_killed_and_sleeps_when_it_is_back,
     a_lease_of_another_time_wakes_the_floor_and_without_one_everything_passes,
     a_broken_glass_stays_broken_until_it_is_mended,
+    webhook_delete_breaks_the_glass_too,
+    a_podgate_that_registered_itself_leaves_no_floor,
 ];
 
 /// The longest time from the last beat until the floor is awake.
@@ -71,6 +74,16 @@ impl Floor {
         self.serves();
         self.has("FloorReady", "True Kept");
         self.has("FloorComplete", "True AllCompiled");
+    }
+
+    /// Waits until `podgate check` prints this.
+    fn checks(&self, expected: &str) {
+        let admin = self.plane.kubeconfig("admin");
+        let check = ["check", "-n", NAMESPACE, "--kubeconfig", admin.to_str().unwrap()];
+        eventually(expected, || match Ran::of(&binary::run(&check)).stdout {
+            found if found.contains(expected) => Ok(()),
+            other => Err(other),
+        });
     }
 
     /// Waits until the policy has a condition: `STATUS REASON: MESSAGE`.
@@ -291,4 +304,30 @@ fn a_broken_glass_stays_broken_until_it_is_mended(it: &Floor) {
     it.kill();
     it.denied_by(FLOOR);
     it.heard();
+}
+
+fn webhook_delete_breaks_the_glass_too(it: &Floor) {
+    it.heard();
+    it.checks("a floor of 1 ValidatingAdmissionPolicies judges while podgate is away");
+    let admin = it.plane.kubeconfig("admin");
+    let deleted = ["webhook", "delete", "--kubeconfig", admin.to_str().unwrap()];
+    let deleted = Ran::of(&binary::run(&deleted)).exits(0);
+    deleted.prints(&["validatingadmissionpolicybinding/podgate-floor-in-shop-deny deleted"]);
+    it.create(&violating()).unwrap();
+    it.has("FloorReady", "the glass is broken");
+    it.checks("the glass is broken: 1 of 1 policies");
+    it.create(&violating()).unwrap();
+    it.kill();
+    it.plane.kubectl(&["delete", "validatingadmissionpolicies", "-l", OURS]).ok();
+    it.heard();
+}
+
+fn a_podgate_that_registered_itself_leaves_no_floor(it: &Floor) {
+    it.heard();
+    let mut podgate = it.podgate.lock().unwrap().take().unwrap();
+    podgate.signal("TERM");
+    let (status, _) = podgate.ended();
+    assert!(status.success(), "{}", podgate.whole_log());
+    let left = ["get", "validatingadmissionpolicies,validatingadmissionpolicybindings", "-l", OURS];
+    assert_eq!(it.plane.kubectl(&[&left[..], &["-o", "name"]].concat()).ok(), "");
 }

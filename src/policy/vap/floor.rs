@@ -27,6 +27,9 @@ use crate::api::EnforcementMode;
 pub const LABEL: &str = "devops.stochastic.io/floor";
 /// The most policies that judge. At its start, an API server waits up to a second for the parameter of each.
 pub const MAX_POLICIES: usize = 10;
+/// How far the time of a write may be before that of the last beat, and after it, for podgate to be heard.
+pub const EARLIEST_SECONDS: i64 = 15;
+pub const LATEST_SECONDS: i64 = 30;
 /// Before the time in the canary's warning.
 const WARNING: &str = "podgate floor ";
 
@@ -218,8 +221,8 @@ pub fn told(warning: &str) -> Option<&str> {
 fn away() -> String {
     let written = stamps().expression;
     format!(
-        "!{}.exists(beat, [{written}].exists(written, written.exists(w, w >= beat - duration('15s')) && \
-         written.all(w, w <= beat + duration('30s'))))",
+        "!{}.exists(beat, [{written}].exists(written, written.exists(w, w >= beat - duration('{EARLIEST_SECONDS}s')) && \
+         written.all(w, w <= beat + duration('{LATEST_SECONDS}s'))))",
         beats()
     )
 }
