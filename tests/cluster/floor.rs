@@ -2,8 +2,8 @@
 //! API server judge instead; it comes back, and they sleep.
 
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
+use jiff::{SignedDuration, Timestamp};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ const TRIALS: Trials<Floor> = trials![
 ];
 
 /// The longest time from the last beat until the floor is awake.
-const WAKES: Duration = Duration::from_secs(45);
+const WAKES: SignedDuration = SignedDuration::from_secs(45);
 const SHOP: &str = "shop";
 const WEBHOOK: &str =
     "admission webhook \"validate.podgate.devops.stochastic.io\" denied the request";
@@ -130,6 +130,12 @@ impl Floor {
         self.kubectl(&["replace", "-f", "-"]).given(object).result()
     }
 
+    /// The `renewTime` of the Lease.
+    fn renewed(&self) -> String {
+        let path = "jsonpath={.spec.renewTime}";
+        self.plane.kubectl(&["get", LEASE, "-n", NAMESPACE, "-o", path]).ok()
+    }
+
     /// Waits until a violating pod is denied by whom this names.
     fn denied_by(&self, whom: &str) -> String {
         let what = format!("a denial by: {whom}");
@@ -201,10 +207,10 @@ fn a_floor_wakes_when_podgate_is_killed_and_sleeps_when_it_is_back(it: &Floor) {
     it.heard();
     let deployed = it.deployed();
     it.kill();
-    let killed = Instant::now();
+    let last_beat = it.renewed();
     let why = it.denied_by(FLOOR);
-    let after = killed.elapsed();
-    assert!(after < WAKES, "it is awake after {}", seconds(after));
+    let after = Timestamp::now().duration_since(last_beat.parse().unwrap());
+    assert!(after < WAKES, "it is awake {after} after the last beat");
     for words in [
         "spec.containers[0].image",
         "forbidLatestTag",
@@ -221,8 +227,6 @@ fn a_floor_wakes_when_podgate_is_killed_and_sleeps_when_it_is_back(it: &Floor) {
     let mut latest = deployed.clone();
     container(&mut latest)["image"] = json!("nginx");
     let removed = without_probe(&deployed);
-    let last_beat =
-        it.plane.kubectl(&["get", LEASE, "-n", NAMESPACE, "-o", "jsonpath={.spec.renewTime}"]).ok();
     let last_beat = format!("{}Z", &last_beat[..19]);
     for (name, object) in [("a change", &latest), ("a removal", &removed)] {
         for (stamps, time) in [
@@ -250,10 +254,40 @@ fn a_floor_wakes_when_podgate_is_killed_and_sleeps_when_it_is_back(it: &Floor) {
     let mut newer = deployed;
     container(&mut newer)["image"] = json!("nginx:1.31");
     it.replace(&newer).unwrap();
+    other_ways_to_write_are_judged(it);
 
     it.heard();
     let why = it.denied_by(WEBHOOK);
     assert!(!why.contains("podgate is away"), "{why}");
+}
+
+/// Generated names, server-side apply, and subresources, while the floor is awake.
+fn other_ways_to_write_are_judged(it: &Floor) {
+    let mut named = violating();
+    named["metadata"] = json!({"generateName": "web-"});
+    let why = it.create(&named).unwrap_err();
+    assert!(why.contains(FLOOR) && why.contains("Pod shop/web-* has"), "{why}");
+
+    let apply =
+        |object: &Value| it.kubectl(&["apply", "--server-side", "-f", "-"]).given(object).result();
+    let mut applied = workload(Kind::Deployment, probed_pod("nginx:1.29"));
+    applied["metadata"]["name"] = json!("applied");
+    apply(&applied).unwrap();
+    let why = apply(&without_probe(&applied)).unwrap_err();
+    assert!(why.contains(FLOOR) && why.contains("requireLivenessProbe"), "{why}");
+
+    let mut debugged = compliant();
+    debugged["metadata"]["name"] = json!("debugged");
+    it.kubectl(&["create", "-f", "-"]).given(&debugged).ok();
+    let mut debugged = it.kubectl(&["get", "pod", "debugged", "-o", "json"]).json();
+    let path = format!("/api/v1/namespaces/{SHOP}/pods/debugged/ephemeralcontainers");
+    let mut debug = |image: &str| {
+        debugged["spec"]["ephemeralContainers"] = json!([{"name": "debug", "image": image}]);
+        it.plane.kubectl(&["replace", "--raw", &path, "-f", "-"]).given(&debugged).result()
+    };
+    let why = debug("busybox").unwrap_err();
+    assert!(why.contains(FLOOR) && why.contains("ephemeralContainers[0]"), "{why}");
+    debug("busybox:1.37").unwrap();
 }
 
 fn a_lease_of_another_time_wakes_the_floor_and_without_one_everything_passes(it: &Floor) {
