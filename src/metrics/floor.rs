@@ -119,7 +119,8 @@ mod tests {
         let floor = &metrics.floor;
         let told = || {
             let text = String::from_utf8(metrics.expose().unwrap()).unwrap();
-            let lines = text.lines().filter(|line| line.starts_with("podgate_floor_"));
+            let lines =
+                text.lines().filter(|line| line.contains("_floor_") && !line.starts_with('#'));
             lines.map(str::to_owned).collect::<Vec<_>>()
         };
         assert_eq!(told(), [""; 0]);

@@ -32,6 +32,8 @@ const TRIALS: Trials<Floor> = trials![
 
 /// The longest time from the last beat until the floor is awake.
 const WAKES: SignedDuration = SignedDuration::from_secs(45);
+/// The age of the last beat while podgate is heard.
+const NEW_SECONDS: i64 = 15;
 const SHOP: &str = "shop";
 const WEBHOOK: &str =
     "admission webhook \"validate.podgate.devops.stochastic.io\" denied the request";
@@ -74,6 +76,16 @@ impl Floor {
         self.serves();
         self.has("FloorReady", "True Kept");
         self.has("FloorComplete", "True AllCompiled");
+        // An earlier leader may have written the conditions.
+        eventually("a new beat", || {
+            let renewed = self.renewed();
+            let age = renewed.parse().map(|it| Timestamp::now().duration_since(it));
+            if age.is_ok_and(|it: SignedDuration| it.as_secs() < NEW_SECONDS) {
+                Ok(())
+            } else {
+                Err(renewed)
+            }
+        });
     }
 
     /// Waits until `podgate check` prints this.
@@ -130,10 +142,18 @@ impl Floor {
         self.kubectl(&["replace", "-f", "-"]).given(object).result()
     }
 
-    /// The `renewTime` of the Lease.
+    /// The `renewTime` of the Lease; empty if there is none.
     fn renewed(&self) -> String {
-        let path = "jsonpath={.spec.renewTime}";
-        self.plane.kubectl(&["get", LEASE, "-n", NAMESPACE, "-o", path]).ok()
+        let read = [
+            "get",
+            LEASE,
+            "-n",
+            NAMESPACE,
+            "--ignore-not-found",
+            "-o",
+            "jsonpath={.spec.renewTime}",
+        ];
+        self.plane.kubectl(&read).ok()
     }
 
     /// Waits until a violating pod is denied by whom this names.
