@@ -35,6 +35,8 @@
 //! - Graceful shutdown: `runtime::signals` → `runtime` → `admission::server` drains, and `leader` releases the Lease.
 //! - The policies of a cluster: `policies::watch` → `policies::index` → `policy::in_force` → `policy::compile` →
 //!   `policy::policy_set`.
+//! - Policies for the API server itself: `policy::vap::groups` → `policy::vap`, from the CEL form in each rule's file →
+//!   `cli::policy`.
 //! - The policies of a git repository: `policies::files` → `manifests::policy_file` → `manifests::canonical` →
 //!   `gitops::apply` or, to compare them, `gitops::live`.
 //! - A manifest: `inputs` (files) → `manifests::documents` (YAML with positions) → `scan::manifest` →

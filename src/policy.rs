@@ -10,6 +10,8 @@
 //! 5. [`decision::decide`] turns the findings into allow, warn or deny. [`message`] renders them for people, [`score`]
 //!    computes the health score, and [`patch`] makes the JSON Patch that fixes them.
 //!
+//! [`vap`] compiles policies into those of the API server itself.
+//!
 //! [`compile::Policy`] is the compiled form of a policy's spec, merged over its bundle.
 
 pub mod bundles;

@@ -7,6 +7,7 @@ mod door;
 mod expressions;
 mod fixtures;
 mod generate;
+mod live;
 mod random;
 
 use crate::support::suite::Suite;
@@ -16,7 +17,9 @@ pub fn suite() -> Suite {
     Suite::of(1)
         .alone(fixtures::TRIALS)
         .alone(corners::TRIALS)
+        .alone(corners::REMOVALS)
         .alone(expressions::TRIALS)
         .alone(random::TRIALS)
+        .alone(live::TRIALS)
         .long(|it| it.alone(expressions::LONG).alone(random::LONG))
 }

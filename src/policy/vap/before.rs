@@ -3,11 +3,12 @@
 
 use super::super::compile::Policy;
 use super::super::grace::ControllerUsers;
+use super::entry::Entry;
 use super::exempt::{controller, is_over, stamps};
 use super::expression::{text, texts};
 use super::form::CelFinding;
+use super::options::Options;
 use super::pods::{Variable, variable};
-use super::{Entry, Options};
 
 /// How the violations of a policy object are compared with those that were there before.
 pub struct Compared<'p> {

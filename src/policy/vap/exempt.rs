@@ -3,7 +3,7 @@
 use super::super::engine::told_end;
 use super::super::exemption::CompiledExemption;
 use super::super::glob;
-use super::Entry;
+use super::entry::Entry;
 use super::expression::{any, globs, text, texts};
 use super::form::Known;
 use super::pods::{Variable, variable};

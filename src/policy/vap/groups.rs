@@ -61,7 +61,7 @@ pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Gro
             known.iter().map(|it| &it.label).eq(set.iter().map(|it| &it.label))
         };
         match by_set.iter_mut().find(same) {
-            Some((_, names)) => names.push(name),
+            Some((_, together)) => together.push(name),
             None => by_set.push((set, vec![name])),
         }
     }
@@ -78,7 +78,7 @@ pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Gro
     groups.extend(by_set.into_iter().map(|(policies, names)| Group {
         name: match &*names {
             [name] => format!("in-{name}"),
-            names => format!("in-{}", short(&names.join(","))),
+            several => format!("in-{}", short(&several.join(","))),
         },
         policies,
         namespaces: by_name("In", &names),

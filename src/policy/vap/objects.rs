@@ -4,10 +4,13 @@ use serde_json::{Value, json};
 
 use super::super::workload::Kind;
 use super::before::Compared;
+use super::compiled::{CompiledPolicy, Loss};
+use super::entry::{Action, Entry};
 use super::expression::clip;
+use super::findings::variables;
 use super::groups::Group;
+use super::options::Options;
 use super::pods::{Variable, is_changed};
-use super::{Action, CompiledPolicy, Entry, Loss, Options, variables};
 
 pub(super) const API_VERSION: &str = "admissionregistration.k8s.io/v1";
 /// What the policy does not do, one sentence a line.
@@ -35,18 +38,16 @@ pub(super) fn objects(
         .collect();
     let effect = action.as_str().to_lowercase();
     let name = format!("{}-{}-{effect}{}", options.prefix, group.name, options.suffix);
-    let mut metadata = json!({
-        "name": name,
-        "labels": {"app.kubernetes.io/managed-by": "podgate"},
-    });
     let labels: std::collections::BTreeSet<_> = entries.iter().map(|it| &it.policy.label).collect();
     let lost: Vec<_> =
         losses.iter().filter(|it| labels.contains(&it.policy)).map(ToString::to_string).collect();
-    let mut binding_metadata = metadata.clone();
-    if !lost.is_empty() {
-        let lost = super::super::text::cut(lost.join("\n"), MAX_LOSSES);
-        metadata["annotations"] = json!({LOSSES: lost});
-    }
+    let lost = super::super::text::cut(lost.join("\n"), MAX_LOSSES);
+    let managed = json!({"app.kubernetes.io/managed-by": "podgate"});
+    let metadata = if lost.is_empty() {
+        json!({"name": name, "labels": managed})
+    } else {
+        json!({"name": name, "labels": managed, "annotations": {LOSSES: lost}})
+    };
     let policy = json!({
         "apiVersion": API_VERSION,
         "kind": "ValidatingAdmissionPolicy",
@@ -74,7 +75,7 @@ pub(super) fn objects(
     let binding = json!({
         "apiVersion": API_VERSION,
         "kind": "ValidatingAdmissionPolicyBinding",
-        "metadata": binding_metadata.take(),
+        "metadata": {"name": name, "labels": managed},
         "spec": {"policyName": name, "validationActions": [action.as_str()]},
     });
     let by_removal = entries.iter().any(|it| it.by_removal());

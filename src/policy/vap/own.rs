@@ -1,5 +1,7 @@
 //! A policy's own expressions (`validations` and `variables`), rewritten to read the pod of the object.
 
+use std::fmt::Write;
+
 use super::super::compile::Policy;
 use super::super::expressions::Expressions;
 use super::super::reads::{Reads, SERVER_METADATA};
@@ -142,7 +144,7 @@ fn value(from: &str, steps: &[PathStep], end: End, depth: usize) -> String {
     let mut parts = Vec::new();
     for step in fields {
         if let PathStep::Field(name) = step {
-            path += &format!("[?{}]", text(name));
+            let _ = write!(path, "[?{}]", text(name));
             parts.push(format!("dyn({path}.hasValue())"));
         }
     }

@@ -133,14 +133,14 @@ pub fn variables(needs: Needs) -> Vec<Variable> {
 }
 
 /// Whether each pod has more containers or volumes than are judged: then its lists are not looked at.
-pub fn large() -> Variable {
+pub fn is_large() -> Variable {
     let longer = |list: &str| format!("size({}) > {MAX_ITEMS}", items(list));
     let lists = ["initContainers", "containers", "ephemeralContainers", "volumes"].map(longer);
     variable("large", format!("variables.pods.map(p, {})", lists.join(" || ")))
 }
 
-/// The longest image that is parsed, in characters: no image that could run is longer.
-const MAX_IMAGE: usize = 1100;
+/// The longest image that is parsed, in characters: no image that could run is longer, and only why it is none may differ.
+const MAX_IMAGE: usize = 4096;
 
 /// The images of a pod, parsed step by step as [`super::super::image::ImageReference`] does. `bad` is why it is none.
 fn images() -> [Variable; 4] {

@@ -167,7 +167,7 @@ impl Door {
         let denied = response["allowed"] == false;
         let agree =
             ours.as_ref().zip(theirs.as_ref()).is_none_or(|(ours, theirs)| agree(ours, theirs));
-        if denied == !verdict.denied.is_empty() && agree {
+        if denied != verdict.denied.is_empty() && agree {
             return Ok(Some(Compared { denied, findings: ours.map_or(0, |it| it.len()) }));
         }
         let (ours, theirs) = (ours.unwrap_or_default(), theirs.unwrap_or_default());

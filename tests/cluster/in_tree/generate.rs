@@ -88,14 +88,8 @@ impl Generator {
                 ],
             ),
             ("/metadata/labels/team", vec![json!("cart"), json!("Cart!"), json!(null), json!("")]),
-            ("/metadata/labels/app.kubernetes.io~1name", vec![json!("web"), json!(null)]),
+            ("/metadata/labels/name", vec![json!("web"), json!(null)]),
         ]);
-        for (field, _) in &mut pods {
-            // Of a key with a slash, the label is set by `label`.
-            if field.contains("~1") {
-                *field = "/metadata/labels/name";
-            }
-        }
         Self { bases: corpus::bases().into_iter().map(|(_, pod)| pod).collect(), containers, pods }
     }
 
@@ -118,14 +112,13 @@ impl Generator {
         let (field, values) = random.of(fields);
         set(pod, &format!("{at}{field}"), random.of(values));
     }
+}
 
-    /// An object of a random kind with a pod, as a controller or a person would write it.
-    pub fn holding(&self, pod: &Value, random: &mut Random) -> Value {
-        let kind = *random.of(&Kind::ALL);
-        let mut object = held_by(kind, pod);
-        own(&mut object, random);
-        object
-    }
+/// An object of a random kind with a pod, as a controller or a person would write it.
+pub fn holding(pod: &Value, random: &mut Random) -> Value {
+    let mut object = held_by(*random.of(&Kind::ALL), pod);
+    own(&mut object, random);
+    object
 }
 
 /// Gives an object a name and, sometimes, an owner.
@@ -244,10 +237,9 @@ pub fn image(random: &mut Random) -> String {
     let mut image = parts.map(|it| *it).concat().replace("HEX", HEX);
     if random.one_in(8) {
         let odd = [" ", "\t", "/", ":", "@", "_", "\"", "\\", "A"];
-        image.insert_str(
-            random.below(image.len() + 1).min(image.floor_char_boundary(3)),
-            *random.of(&odd),
-        );
+        let at = image.floor_char_boundary(random.below(4).min(image.len()));
+        let chosen = random.of(&odd);
+        image.insert_str(at, chosen);
     }
     if random.one_in(50) {
         image = format!("{}/{image}", "a".repeat(250 + random.below(900)));
@@ -289,7 +281,7 @@ pub fn policy(random: &mut Random) -> Value {
     if random.one_in(3) {
         put(
             "requiredLabels",
-            json!([{"key": "team", "pattern": "[a-z]+|x'y\\\\"}, {"key": "app.kubernetes.io/name"}]),
+            json!([{"key": "team", "pattern": "[a-z]+|x'y\\\\"}, {"key": "name"}]),
         );
     }
     if random.one_in(2) {

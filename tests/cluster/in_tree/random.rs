@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::door::{Door, Tally, creation, set, update};
-use super::generate::{Generator, Random, image, own, policy, user};
+use super::generate::{Generator, Random, holding, image, own, policy, user};
 use crate::cel::judge::{Change, Judge};
 use crate::support::manifests::held_by;
 use crate::support::suite::{Alone, trials};
@@ -27,7 +27,7 @@ const CHECKED: usize = 2;
 const SEED: u64 = 20;
 
 fn random_pods_get_the_verdict_of_podgate_at_both_levels_of_pod_security() -> Result<(), String> {
-    pods(300)
+    pods(200)
 }
 
 fn thousands_of_random_pods_get_the_verdict_of_podgate() -> Result<(), String> {
@@ -35,7 +35,7 @@ fn thousands_of_random_pods_get_the_verdict_of_podgate() -> Result<(), String> {
 }
 
 fn random_image_references_get_the_verdict_of_podgate() -> Result<(), String> {
-    references(600)
+    references(500)
 }
 
 fn thousands_of_random_image_references_get_the_verdict_of_podgate() -> Result<(), String> {
@@ -43,11 +43,11 @@ fn thousands_of_random_image_references_get_the_verdict_of_podgate() -> Result<(
 }
 
 fn random_writes_get_the_verdict_of_podgate_by_random_policies() -> Result<(), String> {
-    writes(12, 60)
+    writes(6, 80)
 }
 
 fn thousands_of_random_writes_get_the_verdict_of_podgate() -> Result<(), String> {
-    writes(150, 150)
+    writes(60, 150)
 }
 
 fn pods(count: usize) -> Result<(), String> {
@@ -60,7 +60,7 @@ fn pods(count: usize) -> Result<(), String> {
         let writes: Vec<_> = (0..count)
             .map(|_| {
                 let pod = generator.pod(&mut random);
-                creation(&generator.holding(&pod, &mut random))
+                creation(&holding(&pod, &mut random))
             })
             .collect();
         let tally = Tally::of(&mut door, &writes);
@@ -114,7 +114,7 @@ fn write(generator: &Generator, random: &mut Random) -> Change {
     let old = generator.pod(random);
     let user = user(random);
     if random.one_in(2) {
-        return Change { user, ..creation(&generator.holding(&old, random)) };
+        return Change { user, ..creation(&holding(&old, random)) };
     }
     let mut new = old.clone();
     for _ in 0..random.below(4) {
