@@ -236,7 +236,7 @@ fn canary(outcomes: &[(Route, ProbeOutcome)]) -> Option<Result<(), String>> {
     let told = echoed.map(|(route, it)| {
         it.canary().map_err(|why| format!("of the API server ({}): {why}", route.name))
     });
-    told.reduce(|one, other| one.and(other))
+    told.reduce(Result::and)
 }
 
 /// Combines the outcomes of all routes: each API server that answers must have called podgate, and one must have

@@ -23,7 +23,7 @@ use crate::policy::called::Called;
 use crate::policy::floor_state::{Canary, FloorState, Kept};
 use crate::policy::policy_set::PolicySet;
 use crate::policy::text::hash;
-use crate::policy::vap::floor::{Floor, FloorObject, FloorObjects, LABEL, mend};
+use crate::policy::vap::floor::{Floor, FloorObject, FloorObjects, LABEL, mend, put};
 
 const FIELD_MANAGER: &str = "podgate-floor";
 /// How often the objects are compared with what was applied.
@@ -40,7 +40,7 @@ pub struct FloorWork {
     pub client: Client,
     pub claim: Claim,
     pub floor: Arc<Floor>,
-    /// The name of the ClusterRole that owns the objects, so that they are garbage-collected with it; `None` where
+    /// The name of the `ClusterRole` that owns the objects, so that they are garbage-collected with it; `None` where
     /// podgate is not installed by the chart.
     pub owner: Option<String>,
     pub policies: watch::Receiver<Option<Arc<PolicySet>>>,
@@ -211,7 +211,7 @@ impl FloorWork {
         failed.map_or(Ok(Floored { unbound, waiting }), Err)
     }
 
-    /// An owner reference to the ClusterRole.
+    /// An owner reference to the `ClusterRole`.
     async fn owner(&self) -> Result<Option<Value>, FloorError> {
         let Some(name) = &self.owner else { return Ok(None) };
         let resource = resource("rbac.authorization.k8s.io", "ClusterRole", "clusterroles");
@@ -251,7 +251,7 @@ impl FloorWork {
     ) -> Result<(), FloorError> {
         let mut wanted = wanted.clone();
         if let Some(owner) = owner {
-            wanted["metadata"]["ownerReferences"] = owner.clone();
+            put(&mut wanted, "/metadata", "ownerReferences", owner.clone());
         }
         let key = (kind, name.to_owned());
         let is = hash(&wanted.to_string());

@@ -14,6 +14,7 @@ mod availability;
 mod certificates;
 mod error;
 mod expected;
+mod floor;
 mod leader_work;
 mod listen;
 mod metrics_endpoint;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
 use kube::Client;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -39,23 +41,18 @@ use crate::admission::handler::{self, Readiness, Reviews};
 use crate::admission::registration::{MUTATING, Registration, VALIDATING};
 use crate::admission::self_registration::SelfRegistration;
 use crate::admission::server::{Drain, Server};
-use crate::beat::FloorBeat;
 use crate::certs::Resolver;
 use crate::certs::client_ca::ClientCa;
-use crate::floor;
 use crate::metrics::Metrics;
 use crate::policies::Policies;
 use crate::policy::called::Called;
-use crate::policy::floor_state::Canary;
-use crate::policy::vap::floor::break_glass;
 
 use availability::Availability;
 use certificates::OpenCertificates;
 pub use certificates::{Certificates, SharedCertificates};
 pub use error::ServeError;
-use expected::DEFAULT_RELEASE;
 pub use expected::WebhookValues;
-use leader_work::{Keep, LeaderOptions, LeaderWork};
+use leader_work::{LeaderOptions, LeaderWork};
 pub use options::{Role, ServeOptions};
 pub use source::PolicyInput;
 use source::PolicySource;
@@ -88,10 +85,7 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
     let capacities = listen::capacities();
     let resolver = Resolver::default();
     let client_ca = options.client_ca.as_deref().map(ClientCa::read).transpose()?;
-    let tls = client_ca.clone().map_or_else(
-        || resolver.server_config(),
-        |client_ca| resolver.server_config_for(client_ca),
-    );
+    let tls = tls_config(&resolver, client_ca.clone());
     let callers = Callers::default();
     let alive = Arc::new(Alive::reporting_to(callers.clone()));
     let namespace = source.release_namespace(options.lease_namespace.as_deref());
@@ -140,28 +134,15 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
         tasks.updates.spawn(shared.serving.run(client));
     }
     let rendered = expected.as_ref().map(|it| it.rendered.clone());
-    let (canary, canary_seen) = watch::channel(Canary::Undecided);
-    let keep = expected.as_ref().filter(|_| options.floor).map(|expected| {
-        let floor = expected.floor(&namespace, source.protected(), options.controllers);
-        Keep { floor: Arc::new(floor), owner: expected.floor_owner(), canary: canary_seen }
-    });
+    let kept = expected.as_ref().filter(|_| options.floor);
+    let (keep, floor_beat) =
+        floor::open(kept, &namespace, &source, options.controllers, &metrics.floor).unzip();
     let (called, is_called) = watch::channel(Called::NoBeat);
     if let (Some(expected), Some(cluster)) = (expected, source.cluster().cloned()) {
-        let floor = keep
-            .as_ref()
-            .map(|_| FloorBeat::new(metrics.floor.clone(), canary, std::time::Instant::now()));
         let metrics = metrics.beat.clone();
-        let availability = Availability {
-            cluster,
-            namespace,
-            expected,
-            watched,
-            alive,
-            readiness,
-            metrics,
-            floor,
-        };
-        tasks.updates.spawn(availability.run(options.role, called));
+        let availability =
+            Availability { cluster, namespace, expected, watched, alive, readiness, metrics };
+        tasks.updates.spawn(availability.run(options.role, called, floor_beat));
     }
     if let (Some(client_ca), Some(path)) = (client_ca, options.client_ca) {
         tasks.updates.spawn(client_ca.keep_up_to_date(path));
@@ -197,6 +178,14 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
     drain.send_replace(true);
     let floor = source.registering_client().filter(|_| options.floor);
     tasks.shut_down(registration.as_ref(), floor, outcome).await
+}
+
+/// With a client CA, callers must have a certificate of it.
+fn tls_config(resolver: &Resolver, client_ca: Option<ClientCa>) -> Arc<ServerConfig> {
+    match client_ca {
+        Some(client_ca) => resolver.server_config_for(client_ca),
+        None => resolver.server_config(),
+    }
 }
 
 /// The tasks of a process that serves. Dropping them aborts them.
@@ -239,8 +228,7 @@ impl Tasks {
         // at most.
         while self.leader.join_next().await.is_some() {}
         if let Some(client) = floor {
-            // Only now, or the leader would make it anew.
-            remove_floor(&client).await;
+            floor::remove(&client).await;
         }
         outcome?;
         while self.servers.join_next().await.is_some() {}
@@ -284,21 +272,6 @@ async fn register(
     registration.write(rendered).await?;
     tracing::info!(configurations = ?[VALIDATING, MUTATING], "registered");
     Ok(())
-}
-
-/// Removes the floor of `--register`.
-async fn remove_floor(client: &Client) {
-    let removed = tokio::time::timeout(UNREGISTER_TIMEOUT, floor::remove(client, DEFAULT_RELEASE));
-    match removed.await {
-        Ok(Ok(())) => tracing::info!("the floor is removed"),
-        Ok(Err(error)) => {
-            tracing::error!(%error, advice = break_glass(DEFAULT_RELEASE), "the floor is left behind");
-        }
-        Err(_) => {
-            let advice = break_glass(DEFAULT_RELEASE);
-            tracing::error!(advice, "the floor may be left behind: no answer");
-        }
-    }
 }
 
 async fn unregister(registration: &SelfRegistration) {

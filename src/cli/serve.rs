@@ -43,7 +43,7 @@ pub(super) struct ServeArgs {
     /// The policies whose remediation may change workloads: none, cluster policies, or all policies
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t, conflicts_with = "standalone")]
     remediation: RemediationArg,
-    /// Keep the floor: the policies that deny as the API server's own ValidatingAdmissionPolicies,
+    /// Keep the floor: the policies that deny as the API server's own,
     /// which judge only while it hears nothing of podgate (Kubernetes 1.33)
     #[arg(long, conflicts_with = "standalone", requires = "beats")]
     floor: bool,

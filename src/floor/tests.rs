@@ -121,8 +121,8 @@ async fn the_cluster_role_of_the_chart_owns_every_object_and_without_it_there_is
     let role = (200, json!({"metadata": {"name": "podgate-floor", "uid": "u1"}}));
     let answers = [role, list(&[]), list(&[])].into_iter();
     let script = Script::new(answers.chain(std::iter::repeat_n(written(), 4)));
-    let owned = work(&script, Some("podgate-floor"));
-    let _ = owned.keep(&objects(&owned), true, &mut Applied::new()).await.unwrap();
+    let installed = work(&script, Some("podgate-floor"));
+    let _ = installed.keep(&objects(&installed), true, &mut Applied::new()).await.unwrap();
     for at in 3..7 {
         let owner = json!([{
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": "podgate-floor", "uid": "u1",

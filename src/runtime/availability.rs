@@ -36,14 +36,12 @@ pub(super) struct Availability {
     pub alive: Arc<Alive>,
     pub readiness: Readiness,
     pub metrics: BeatMetrics,
-    /// Where the floor is kept.
-    pub floor: Option<FloorBeat>,
 }
 
 impl Availability {
     /// Runs until it is dropped. With [`Role::Webhook`] it verifies the beats of others, and sends none. `called` takes
     /// the beat's verdict, for the leader.
-    pub async fn run(mut self, role: Role, called: watch::Sender<Called>) {
+    pub async fn run(self, role: Role, called: watch::Sender<Called>, floor: Option<FloorBeat>) {
         let (intact, validating) = watch::channel(Err("they are not known yet".to_owned()));
         let beat = Beat {
             cluster: self.cluster.clone(),
@@ -54,7 +52,7 @@ impl Availability {
             ready: Arc::clone(&self.readiness),
             metrics: self.metrics.clone(),
             called,
-            floor: self.floor.take(),
+            floor,
         };
         tokio::join!(
             async {

@@ -4,10 +4,6 @@ use k8s_openapi::api::admissionregistration::v1::MatchCondition;
 use serde_json::Value;
 
 use crate::admission::registration::{Endpoint, FailurePolicy, Registration};
-use crate::nonce::LEASE;
-use crate::policy::grace::ControllerUsers;
-use crate::policy::protected::Protected;
-use crate::policy::vap::floor::Floor;
 
 /// The chart values that the webhook configurations depend on, beside the release's name and namespace.
 #[derive(Clone, Debug, Default)]
@@ -49,31 +45,3 @@ pub(super) struct ExpectedConfigurations {
     /// The release's Deployment; `None` where podgate registers itself.
     pub deployment: Option<String>,
 }
-
-impl ExpectedConfigurations {
-    /// The floor below these webhooks.
-    pub fn floor(
-        &self,
-        namespace: &str,
-        protected: Protected,
-        controllers: ControllerUsers,
-    ) -> Floor {
-        let conditions = self.rendered.match_conditions.iter().map(|it| it.expression.clone());
-        Floor {
-            release: self.deployment.clone().unwrap_or_else(|| DEFAULT_RELEASE.to_owned()),
-            namespace: namespace.to_owned(),
-            lease: LEASE,
-            conditions: conditions.collect(),
-            protected,
-            controllers,
-        }
-    }
-
-    /// The ClusterRole that comes and goes with the chart's `floor.enabled`.
-    pub fn floor_owner(&self) -> Option<String> {
-        self.deployment.as_ref().map(|release| format!("{release}-floor"))
-    }
-}
-
-/// The name in the place of the release's, where podgate registers itself.
-pub(super) const DEFAULT_RELEASE: &str = "podgate";

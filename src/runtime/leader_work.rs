@@ -7,6 +7,7 @@ use kube::Client;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::certificates::Keeping;
+use super::floor::Keep;
 use super::source::PolicySource;
 use crate::audit::index::Remembered;
 use crate::audit::watch::{Audit, Listeners};
@@ -17,9 +18,8 @@ use crate::leader::{self, LeaseOptions};
 use crate::metrics::{AuditMetrics, Metrics};
 use crate::policies::watch::Announcements;
 use crate::policy::called::Called;
-use crate::policy::floor_state::{Canary, FloorState, Kept};
+use crate::policy::floor_state::{FloorState, Kept};
 use crate::policy::observed::{BeganKey, NamespaceUpdate};
-use crate::policy::vap::floor::Floor;
 use crate::remediation::transaction::Transactions;
 use crate::remediation::work::{RemediationScope, Violating, Work};
 use crate::report::events::events;
@@ -50,15 +50,6 @@ pub(super) struct LeaderOptions {
     pub called: watch::Receiver<Called>,
     /// The floor to keep.
     pub floor: Option<Keep>,
-}
-
-/// The floor that a leader keeps.
-#[derive(Clone)]
-pub(super) struct Keep {
-    pub floor: Arc<Floor>,
-    /// As [`FloorWork::owner`].
-    pub owner: Option<String>,
-    pub canary: watch::Receiver<Canary>,
 }
 
 /// The work of a process that contends for the Lease.
@@ -248,7 +239,7 @@ async fn keep_floor(floor: Option<FloorWork>) {
     if let Some(floor) = floor {
         floor.run().await;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// Whether the cluster serves reports; also where the API server does not say, since failed writes are retried.

@@ -152,13 +152,16 @@ impl PolicyState {
             let message = format!("the floor does not hold {}", missing.join("; "));
             (false, (reason::PARTS_MISSING, message))
         });
-        let conditions =
-            [(condition_type::FLOOR_READY, ready), (condition_type::FLOOR_COMPLETE, complete)];
-        let of = |(type_, known): (&str, Option<(bool, (&str, String))>)| match known {
-            Some((is, because)) => Some(self.state_condition(type_, is, because, current, now)),
-            None => current.iter().find(|it| it.type_ == type_).cloned(),
-        };
-        conditions.into_iter().filter_map(of).collect()
+        let mut conditions = Vec::new();
+        for (type_, known) in
+            [(condition_type::FLOOR_READY, ready), (condition_type::FLOOR_COMPLETE, complete)]
+        {
+            conditions.extend(match known {
+                Some((is, because)) => Some(self.state_condition(type_, is, because, current, now)),
+                None => current.iter().find(|it| it.type_ == type_).cloned(),
+            });
+        }
+        conditions
     }
 
     /// Whether the version in force has the mode `enforce`.

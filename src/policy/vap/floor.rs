@@ -155,7 +155,8 @@ impl Floor {
         let own = self.conditions.iter().enumerate().map(
             |(at, expression)| json!({"name": format!("webhook-{at}"), "expression": expression}),
         );
-        if let Some(conditions) = policy["spec"]["matchConditions"].as_array_mut() {
+        let conditions = policy.pointer_mut("/spec/matchConditions").and_then(Value::as_array_mut);
+        if let Some(conditions) = conditions {
             conditions.insert(0, json!({"name": "away", "expression": awake}));
             conditions.extend(own);
         }
@@ -170,17 +171,19 @@ impl Floor {
         mut binding: Value,
         label: Option<&str>,
     ) -> FloorObject {
-        policy["spec"]["paramKind"] =
-            json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"});
-        binding["spec"]["paramRef"] = json!({
+        let kind = json!({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease"});
+        put(&mut policy, "/spec", "paramKind", kind);
+        let lease = json!({
             "name": self.lease,
             "namespace": self.namespace,
             "parameterNotFoundAction": "Allow",
         });
+        put(&mut binding, "/spec", "paramRef", lease);
         for object in [&mut policy, &mut binding] {
-            object["metadata"]["labels"] = json!({"app.kubernetes.io/managed-by": "podgate"});
+            let managed = json!({"app.kubernetes.io/managed-by": "podgate"});
+            put(object, "/metadata", "labels", managed);
             if let Some(label) = label {
-                object["metadata"]["labels"][LABEL] = json!(label);
+                put(object, "/metadata/labels", LABEL, json!(label));
             }
         }
         FloorObject { name, policy, binding }
@@ -197,6 +200,13 @@ impl Floor {
             break_glass(&self.release)
         ));
         format!("(variables.removalsOnly ? {removal} : {since} + {} + {glass})", last_beat())
+    }
+}
+
+/// Sets a field of the object at a JSON pointer.
+pub fn put(document: &mut Value, at: &str, field: &str, value: Value) {
+    if let Some(object) = document.pointer_mut(at).and_then(Value::as_object_mut) {
+        object.insert(field.to_owned(), value);
     }
 }
 
