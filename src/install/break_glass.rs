@@ -19,6 +19,8 @@ pub enum Removal {
     Deleted(String),
     /// It is kept: it has webhooks of somebody else too.
     Shared(String),
+    /// The bindings of floors may be left, for this reason.
+    FloorLeft(String),
 }
 
 /// Deletes every configuration that calls podgate, and before that the bindings of every floor, which would judge
@@ -27,7 +29,11 @@ pub enum Removal {
 /// # Errors
 /// The API server does not answer, or refuses.
 pub async fn delete(cluster: &Cluster, dry_run: DryRun) -> Result<Vec<Removal>, ClusterError> {
-    let mut removals = floor(cluster, dry_run).await.map_err(|error| cluster.explain(error))?;
+    let mut removals = Vec::new();
+    if let Err(error) = floor(cluster, dry_run, &mut removals).await {
+        // Who may delete only the configurations shall do that.
+        removals.push(Removal::FloorLeft(cluster.explain(error).to_string()));
+    }
     for kind in WebhookKind::ALL {
         let listed = configurations::list(cluster, kind).await;
         for configuration in listed.map_err(|error| cluster.explain(error))? {
@@ -51,10 +57,13 @@ pub async fn delete(cluster: &Cluster, dry_run: DryRun) -> Result<Vec<Removal>, 
 }
 
 /// Deletes the bindings of floors, where the cluster has such.
-async fn floor(cluster: &Cluster, dry_run: DryRun) -> Result<Vec<Removal>, kube::Error> {
+async fn floor(
+    cluster: &Cluster,
+    dry_run: DryRun,
+    removals: &mut Vec<Removal>,
+) -> Result<(), kube::Error> {
     let api = floors::api(cluster, floors::BINDING);
     let params = DeleteParams { dry_run: dry_run == DryRun::Yes, ..DeleteParams::default() };
-    let mut removals = Vec::new();
     for name in floors::names(&api).await? {
         match api.delete(&name, &params).await {
             Ok(_) => {}
@@ -63,7 +72,7 @@ async fn floor(cluster: &Cluster, dry_run: DryRun) -> Result<Vec<Removal>, kube:
         }
         removals.push(Removal::Deleted(format!("{}/{name}", floors::BINDING.to_lowercase())));
     }
-    Ok(removals)
+    Ok(())
 }
 
 async fn delete_one(
