@@ -25,6 +25,7 @@ const TRIALS: Trials<Floor> = trials![
     while_podgate_is_heard_it_judges_itself_and_the_floor_only_removals,
     the_type_checker_finds_nothing_in_the_floors_policies,
     a_floor_wakes_when_podgate_is_killed_and_sleeps_when_it_is_back,
+    a_floor_wakes_when_podgate_is_suspended_and_when_its_configuration_is_gone,
     a_lease_of_another_time_wakes_the_floor_and_without_one_everything_passes,
     a_broken_glass_stays_broken_until_it_is_mended,
     webhook_delete_breaks_the_glass_too,
@@ -292,6 +293,25 @@ fn a_floor_wakes_when_podgate_is_killed_and_sleeps_when_it_is_back(it: &Floor) {
     it.heard();
     let why = it.denied_by(WEBHOOK);
     assert!(!why.contains("podgate is away"), "{why}");
+}
+
+fn a_floor_wakes_when_podgate_is_suspended_and_when_its_configuration_is_gone(it: &Floor) {
+    it.heard();
+    let signal = |name: &str| it.podgate.lock().unwrap().as_ref().unwrap().signal(name);
+    signal("STOP");
+    it.denied_by(FLOOR);
+    it.create(&compliant()).unwrap();
+    signal("CONT");
+    it.denied_by(WEBHOOK);
+
+    // podgate runs, and is not asked.
+    it.plane.kubectl(&["delete", "validatingwebhookconfiguration", "podgate-validating"]).ok();
+    it.denied_by(FLOOR);
+    assert_eq!(it.metric("podgate_floor_awake"), Some(1.0));
+    it.create(&compliant()).unwrap();
+    it.kill();
+    it.heard();
+    it.denied_by(WEBHOOK);
 }
 
 /// Generated names, server-side apply, and subresources, while the floor is awake.
