@@ -307,7 +307,10 @@ fn a_floor_wakes_when_podgate_is_suspended_and_when_its_configuration_is_gone(it
     // podgate runs, and is not asked.
     it.plane.kubectl(&["delete", "validatingwebhookconfiguration", "podgate-validating"]).ok();
     it.denied_by(FLOOR);
-    assert_eq!(it.metric("podgate_floor_awake"), Some(1.0));
+    eventually("the metric", || match it.metric("podgate_floor_awake") {
+        Some(1.0) => Ok(()),
+        other => Err(format!("{other:?}")),
+    });
     it.create(&compliant()).unwrap();
     it.kill();
     it.heard();
