@@ -26,6 +26,7 @@ const TRIALS: Trials<Floor> = trials![
     the_type_checker_finds_nothing_in_the_floors_policies,
     a_floor_wakes_when_podgate_is_killed_and_sleeps_when_it_is_back,
     a_floor_wakes_when_podgate_is_suspended_and_when_its_configuration_is_gone,
+    an_api_server_that_starts_while_podgate_is_away_admits_what_complies,
     a_lease_of_another_time_wakes_the_floor_and_without_one_everything_passes,
     a_broken_glass_stays_broken_until_it_is_mended,
     webhook_delete_breaks_the_glass_too,
@@ -313,6 +314,19 @@ fn a_floor_wakes_when_podgate_is_suspended_and_when_its_configuration_is_gone(it
     });
     it.create(&compliant()).unwrap();
     it.kill();
+    it.heard();
+    it.denied_by(WEBHOOK);
+}
+
+fn an_api_server_that_starts_while_podgate_is_away_admits_what_complies(it: &Floor) {
+    it.heard();
+    it.kill();
+    it.denied_by(FLOOR);
+    it.plane.kill_api_server();
+    it.plane.restart_api_server();
+    let (_, after) = eventually("a compliant pod to pass", || it.create(&compliant()));
+    println!("   a compliant pod passes {} after the API server was ready", seconds(after));
+    it.denied_by(FLOOR);
     it.heard();
     it.denied_by(WEBHOOK);
 }
