@@ -15,16 +15,18 @@ mod routes;
 use std::hash::{BuildHasher, RandomState};
 use std::mem::{Discriminant, discriminant};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use jiff::Timestamp;
 use tokio::sync::watch;
 
 use crate::clusters::Cluster;
-use crate::metrics::BeatMetrics;
+use crate::metrics::{BeatMetrics, FloorMetrics};
 use crate::nonce::{self, Key};
 use crate::policy::called::Called;
+use crate::policy::floor_state::Canary;
 use lease::{AliveLease, Owner};
 use probe::{Echoed, Probe, ProbeOutcome};
 use routes::{Route, Routes};
@@ -57,6 +59,46 @@ pub struct Beat {
     pub metrics: BeatMetrics,
     /// The verdict, for the statuses of policies.
     pub called: watch::Sender<Called>,
+    /// Where the floor is kept.
+    pub floor: Option<FloorBeat>,
+}
+
+/// What the beat tells of the floor.
+pub struct FloorBeat {
+    metrics: FloorMetrics,
+    /// Whether every API server knows the newest beat.
+    canary: watch::Sender<Canary>,
+    /// The number of beats in a row after which one did not.
+    stale: AtomicU32,
+}
+
+impl FloorBeat {
+    /// `kept` is the time from which on the floor is kept.
+    pub fn new(metrics: FloorMetrics, canary: watch::Sender<Canary>, kept: Instant) -> Self {
+        metrics.kept(kept);
+        Self { metrics, canary, stale: AtomicU32::new(0) }
+    }
+
+    /// Publishes what a beat has found; a failure only when it lasts. `None` is a beat that no API server answered.
+    fn tell(&self, found: Option<Result<(), String>>) {
+        let new = match found {
+            None => return,
+            Some(Ok(())) => {
+                self.stale.store(0, Ordering::Relaxed);
+                Canary::Fresh
+            }
+            Some(Err(_)) if self.stale.fetch_add(1, Ordering::Relaxed) + 1 < FAILURES => return,
+            Some(Err(why)) => Canary::Stale(why),
+        };
+        self.canary.send_if_modified(|known| {
+            // The texts differ from beat to beat.
+            let same = discriminant(known) == discriminant(&new);
+            if !same {
+                *known = new;
+            }
+            !same
+        });
+    }
 }
 
 /// Why a beat failed.
@@ -120,6 +162,9 @@ impl Beat {
             // The API servers' own addresses may be unreachable from here.
             outcomes = self.probe(&[routes.usual()], &key, sender).await;
         }
+        if let Some(floor) = &self.floor {
+            floor.tell(canary(&outcomes));
+        }
         let intact = self.intact.borrow().clone().map_err(BeatError::Changed);
         let (route, echoed) = match combine(outcomes) {
             // What was changed says more than that the API server did not call.
@@ -150,7 +195,8 @@ impl Beat {
     /// Writes the time of the beat into the Lease, unless another replica has just done so.
     async fn renew(&self, route: &Route, echoed: Echoed) -> Result<(), BeatError> {
         let stamp = echoed.now();
-        if echoed.lease.as_ref().is_some_and(|lease| lease.is_new(stamp)) {
+        if let Some(lease) = echoed.lease.as_ref().filter(|lease| lease.is_new(stamp)) {
+            self.renewed(lease.renew_time(), stamp);
             return Ok(());
         }
         let owner = match (&echoed.lease, &self.deployment) {
@@ -166,8 +212,31 @@ impl Beat {
         };
         let lease = AliveLease::renewed(echoed.lease, stamp, owner);
         let written = probe::write(&route.client, &self.namespace, &lease).await;
-        written.map_err(|message| BeatError::Refused { route: route.name.clone(), message })
+        written.map_err(|message| BeatError::Refused { route: route.name.clone(), message })?;
+        self.renewed(Some(stamp), stamp);
+        Ok(())
     }
+
+    /// Counts a beat of this time, when the API server's clock shows `now`.
+    fn renewed(&self, time: Option<Timestamp>, now: Timestamp) {
+        if let (Some(floor), Some(time)) = (&self.floor, time) {
+            let age = Duration::try_from(now.duration_since(time)).unwrap_or_default();
+            let at = Instant::now().checked_sub(age).unwrap_or_else(Instant::now);
+            floor.metrics.renewed(time.as_duration().as_secs_f64(), at);
+        }
+    }
+}
+
+/// Whether each API server that answered knows a recent beat; `None` if none answered.
+fn canary(outcomes: &[(Route, ProbeOutcome)]) -> Option<Result<(), String>> {
+    let echoed = outcomes.iter().filter_map(|(route, outcome)| match outcome {
+        ProbeOutcome::Echoed(it) => Some((route, it)),
+        _ => None,
+    });
+    let told = echoed.map(|(route, it)| {
+        it.canary().map_err(|why| format!("of the API server ({}): {why}", route.name))
+    });
+    told.reduce(Result::and)
 }
 
 /// Combines the outcomes of all routes: each API server that answers must have called podgate, and one must have
@@ -298,6 +367,26 @@ mod tests {
         ] {
             let found = combined(answers);
             assert!(found.contains(why), "{why}: {found}");
+        }
+    }
+
+    #[test]
+    fn the_canary_is_stale_after_three_beats_in_a_row_and_fresh_after_one() {
+        let metrics = crate::metrics::Metrics::new().unwrap().floor;
+        let (sender, canary) = watch::channel(Canary::Undecided);
+        let floor = FloorBeat::new(metrics, sender, Instant::now());
+        let stale = |why: &str| Some(Err(why.to_owned()));
+        for (found, expected) in [
+            (None, Canary::Undecided),
+            (stale("a"), Canary::Undecided),
+            (stale("b"), Canary::Undecided),
+            (stale("c"), Canary::Stale("c".to_owned())),
+            (stale("d"), Canary::Stale("c".to_owned())),
+            (Some(Ok(())), Canary::Fresh),
+            (stale("e"), Canary::Fresh),
+        ] {
+            floor.tell(found);
+            assert_eq!(*canary.borrow(), expected);
         }
     }
 

@@ -5,5 +5,6 @@
 pub(crate) mod break_glass;
 mod configurations;
 pub mod crd;
+mod floors;
 pub mod permissions;
 pub(crate) mod preflight;

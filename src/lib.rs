@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! cli → runtime → install
-//!   → {admission, analysis, audit, beat, certs, gitops, remediation, report, scan, status}
+//!   → {admission, analysis, audit, beat, certs, floor, gitops, remediation, report, scan, status}
 //!   → policies → {clusters, inputs, leader} → {client, metrics, nonce, telemetry}
 //!   → manifests → {findings, policy} → {api, cel}
 //! ```
@@ -30,6 +30,8 @@
 //!   handshake.
 //! - Availability: `beat` sends a `nonce` through every API server → `admission::alive` verifies it, and learns the API
 //!   server's address → its echo comes back to `beat`, which renews the Lease `podgate-alive`.
+//! - The floor, on the leader: `policy::policy_set` → `policy::vap` (pure) → `floor`, which applies the objects while
+//!   `beat` says that podgate is heard; `status` writes whether they are there.
 //! - Graceful shutdown: `runtime::signals` → `runtime` → `admission::server` drains, and `leader` releases the Lease.
 //! - The policies of a cluster: `policies::watch` → `policies::index` → `policy::in_force` → `policy::compile` →
 //!   `policy::policy_set`.
@@ -53,6 +55,7 @@ pub mod cli;
 pub mod client;
 pub mod clusters;
 pub mod findings;
+pub(crate) mod floor;
 pub mod gitops;
 pub mod inputs;
 pub mod install;

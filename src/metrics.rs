@@ -13,6 +13,7 @@ mod decisions;
 mod enforced;
 mod exemptions;
 mod family;
+mod floor;
 mod leader;
 mod open_violations;
 mod policies;
@@ -30,6 +31,7 @@ pub use decisions::Decided;
 use decisions::DecisionMetrics;
 pub use exemptions::ExemptionMetrics;
 use family::gauges;
+pub use floor::FloorMetrics;
 pub use leader::LeaderMetrics;
 pub use policies::PolicyMetrics;
 pub use remediation::RemediationMetrics;
@@ -46,6 +48,7 @@ pub struct Metrics {
     pub certificates: CertificateMetrics,
     pub remediation: RemediationMetrics,
     pub beat: BeatMetrics,
+    pub floor: FloorMetrics,
 }
 
 impl Metrics {
@@ -72,6 +75,7 @@ impl Metrics {
             certificates: CertificateMetrics::new(&registry)?,
             remediation: RemediationMetrics::new(&registry)?,
             beat: BeatMetrics::new(&registry)?,
+            floor: FloorMetrics::new(&registry)?,
             registry,
         })
     }

@@ -28,6 +28,7 @@ pub mod event;
 pub(crate) mod exemption;
 mod expressions;
 pub(crate) mod field_path;
+pub mod floor_state;
 mod glob;
 pub mod grace;
 pub mod image;

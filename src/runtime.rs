@@ -14,6 +14,7 @@ mod availability;
 mod certificates;
 mod error;
 mod expected;
+mod floor;
 mod leader_work;
 mod listen;
 mod metrics_endpoint;
@@ -27,6 +28,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use kube::Client;
+use rustls::ServerConfig;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -82,10 +85,7 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
     let capacities = listen::capacities();
     let resolver = Resolver::default();
     let client_ca = options.client_ca.as_deref().map(ClientCa::read).transpose()?;
-    let tls = client_ca.clone().map_or_else(
-        || resolver.server_config(),
-        |client_ca| resolver.server_config_for(client_ca),
-    );
+    let tls = tls_config(&resolver, client_ca.clone());
     let callers = Callers::default();
     let alive = Arc::new(Alive::reporting_to(callers.clone()));
     let namespace = source.release_namespace(options.lease_namespace.as_deref());
@@ -113,7 +113,7 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
         metrics: metrics.admission.clone(),
         docs_url: options.docs_url.map(Arc::from),
         own_user: source.own_user(options.remediation).await?,
-        controllers: options.controllers,
+        controllers: options.controllers.clone(),
         alive: Arc::clone(&alive),
     };
     let webhook = Server {
@@ -134,12 +134,15 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
         tasks.updates.spawn(shared.serving.run(client));
     }
     let rendered = expected.as_ref().map(|it| it.rendered.clone());
+    let kept = expected.as_ref().filter(|_| options.floor);
+    let (keep, floor_beat) =
+        floor::open(kept, &namespace, &source, options.controllers, &metrics.floor).unzip();
     let (called, is_called) = watch::channel(Called::NoBeat);
     if let (Some(expected), Some(cluster)) = (expected, source.cluster().cloned()) {
         let metrics = metrics.beat.clone();
         let availability =
             Availability { cluster, namespace, expected, watched, alive, readiness, metrics };
-        tasks.updates.spawn(availability.run(options.role, called));
+        tasks.updates.spawn(availability.run(options.role, called, floor_beat));
     }
     if let (Some(client_ca), Some(path)) = (client_ca, options.client_ca) {
         tasks.updates.spawn(client_ca.keep_up_to_date(path));
@@ -152,6 +155,7 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
         keeping,
         remediation: options.remediation,
         called: is_called,
+        floor: keep,
     };
     if let (Role::Replica, Some(work)) =
         (options.role, LeaderWork::new(&source, leader, metrics.clone()))
@@ -172,7 +176,16 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
     };
     tracing::info!("draining");
     drain.send_replace(true);
-    tasks.shut_down(registration.as_ref(), outcome).await
+    let floor = source.registering_client().filter(|_| options.floor);
+    tasks.shut_down(registration.as_ref(), floor, outcome).await
+}
+
+/// With a client CA, callers must have a certificate of it.
+fn tls_config(resolver: &Resolver, client_ca: Option<ClientCa>) -> Arc<ServerConfig> {
+    match client_ca {
+        Some(client_ca) => resolver.server_config_for(client_ca),
+        None => resolver.server_config(),
+    }
 }
 
 /// The tasks of a process that serves. Dropping them aborts them.
@@ -204,6 +217,7 @@ impl Tasks {
     async fn shut_down(
         mut self,
         registration: Option<&SelfRegistration>,
+        floor: Option<Client>,
         outcome: Result<(), ServeError>,
     ) -> Result<(), ServeError> {
         if let Some(registration) = registration {
@@ -213,6 +227,9 @@ impl Tasks {
         // The leader ends before the last connection does, so that another replica leads soon; it takes a few seconds
         // at most.
         while self.leader.join_next().await.is_some() {}
+        if let Some(client) = floor {
+            floor::remove(&client).await;
+        }
         outcome?;
         while self.servers.join_next().await.is_some() {}
         Ok(())

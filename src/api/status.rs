@@ -91,8 +91,9 @@ pub struct DevOpsPolicyStatus {
     pub lost_points: BTreeMap<String, i32>,
 
     /// `Ready`, `Reconciling` and `Stalled`, as kstatus reads them; `Enforcing` of a policy with the mode `enforce`,
-    /// which says whether the API servers call podgate; and `Refusing`, `UnknownFields` and `RemediationConflict` while
-    /// they are true. Violations never make `Ready` false; a policy that covers no namespace is not ready.
+    /// which says whether the API servers call podgate, and, where podgate keeps a floor, its `FloorReady` and
+    /// `FloorComplete`; and `Refusing`, `UnknownFields` and `RemediationConflict` while they are true. Violations never
+    /// make `Ready` false; a policy that covers no namespace is not ready.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]

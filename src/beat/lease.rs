@@ -24,10 +24,13 @@ const LASTS_SECONDS: i32 = 30;
 pub(super) struct AliveLease(pub Lease);
 
 impl AliveLease {
+    pub fn renew_time(&self) -> Option<Timestamp> {
+        Some(self.0.spec.as_ref()?.renew_time.as_ref()?.0)
+    }
+
     /// Whether it was renewed so recently that it need not be renewed now.
     pub fn is_new(&self, now: Timestamp) -> bool {
-        let renewed = self.0.spec.as_ref().and_then(|it| it.renew_time.as_ref());
-        let age = renewed.map(|renewed| now.duration_since(renewed.0));
+        let age = self.renew_time().map(|renewed| now.duration_since(renewed));
         age.and_then(|age| Duration::try_from(age).ok()).is_some_and(|age| age < NEW)
     }
 

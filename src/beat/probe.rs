@@ -12,6 +12,7 @@ use kube::core::{Request, Status};
 use super::lease::{AliveLease, FIELD_MANAGER};
 use crate::client::dry_run::DryRun;
 use crate::nonce::{Key, LEASE};
+use crate::policy::vap::floor;
 
 /// The timeout of a call; the API server itself waits three seconds for a webhook.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -40,6 +41,8 @@ pub(super) struct Echoed {
     stamp: Timestamp,
     /// When the answer came.
     at: Instant,
+    /// The `renewTime` that the floor's canary told; `None` where the API server has none.
+    canary: Option<Timestamp>,
 }
 
 impl Echoed {
@@ -48,6 +51,26 @@ impl Echoed {
     pub fn now(&self) -> Timestamp {
         let passed = SignedDuration::try_from(self.at.elapsed()).unwrap_or_default();
         self.stamp.checked_add(passed).unwrap_or(self.stamp)
+    }
+
+    /// Whether the floor of this API server sleeps for what is written now: its clock is then not far from that of the one
+    /// that stamped the newest beat, and it knows that beat.
+    ///
+    /// # Errors
+    /// Why not, as a sentence.
+    pub fn canary(&self) -> Result<(), String> {
+        let told = self.canary.ok_or("it does not evaluate the floor's canary")?;
+        let age = self.stamp.duration_since(told).as_secs();
+        if age > floor::LATEST_SECONDS {
+            return Err(format!("the newest beat that it knows is that of {told}"));
+        }
+        if age < -floor::EARLIEST_SECONDS {
+            return Err(format!(
+                "its clock is {} s behind that of the API server that stamped the newest beat; compare their clocks",
+                -age
+            ));
+        }
+        Ok(())
     }
 }
 
@@ -86,7 +109,8 @@ impl Probe<'_> {
         }
         let no_stamp = || "its answer has no managedFields, which give the time of its clock";
         let stamp = written.stamp().ok_or_else(|| CallError::no_answer(no_stamp()))?;
-        Ok(ProbeOutcome::Echoed(Box::new(Echoed { lease, stamp, at: Instant::now() })))
+        let canary = warnings.iter().find_map(|it| floor::told(it)?.parse().ok());
+        Ok(ProbeOutcome::Echoed(Box::new(Echoed { lease, stamp, at: Instant::now(), canary })))
     }
 }
 
@@ -184,7 +208,7 @@ fn status(code: u16, body: &[u8]) -> Status {
 #[cfg(test)]
 impl Echoed {
     pub(super) fn example() -> Self {
-        Self { lease: None, stamp: Timestamp::UNIX_EPOCH, at: Instant::now() }
+        Self { lease: None, stamp: Timestamp::UNIX_EPOCH, at: Instant::now(), canary: None }
     }
 }
 
@@ -248,6 +272,27 @@ mod tests {
         let client = Client::new(ApiServer(webhook.map(|key| Arc::new(Key::of(key)))), "default");
         let probe = Probe { namespace: "podgate-system", key: &Key::of("own") };
         probe.run(&client, || "a-1".to_owned()).await
+    }
+
+    #[test]
+    fn a_canary_is_fresh_while_the_floor_sleeps() {
+        let canary = |age: Option<i64>| {
+            let told = age.map(|age| Timestamp::UNIX_EPOCH - SignedDuration::from_secs(age));
+            Echoed { canary: told, ..Echoed::example() }.canary()
+        };
+        for (age, why) in [
+            (Some(0), ""),
+            (Some(30), ""),
+            (Some(31), "the newest beat that it knows is that of 1969-12-31T23:59:29Z"),
+            (Some(-15), ""),
+            (Some(-16), "its clock is 16 s behind"),
+            (None, "does not evaluate"),
+        ] {
+            match canary(age) {
+                Ok(()) => assert_eq!(why, "", "{age:?}"),
+                Err(found) => assert!(!why.is_empty() && found.contains(why), "{age:?}: {found}"),
+            }
+        }
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use crate::runtime::{SharedCertificates, WebhookValues};
 pub(super) struct CertificateArgs {
     /// Serve the certificate of the Secret that all replicas share; MODE
     /// says who maintains it [default: a certificate of this process alone]
-    #[arg(long, value_name = "MODE", value_enum, conflicts_with_all = ["standalone", "cert_dir"])]
+    #[arg(long, value_name = "MODE", value_enum, group = "beats", conflicts_with_all = ["standalone", "cert_dir"])]
     certificates: Option<CertificateMode>,
     /// The name of that Secret, in podgate's own namespace
     #[arg(long, value_name = "NAME", default_value = "podgate-tls", requires = "certificates")]

@@ -32,7 +32,7 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     webhook: WebhookArgs,
     /// For development: write the webhook configurations to the cluster, and remove them at the end
-    #[arg(long, conflicts_with_all = ["standalone", "certificates"])]
+    #[arg(long, group = "beats", conflicts_with_all = ["standalone", "certificates"])]
     register: bool,
     /// The namespace of the Lease whose holder writes [default: this pod's namespace, or the context's]
     #[arg(long, value_name = "NAME", conflicts_with = "standalone")]
@@ -43,6 +43,10 @@ pub(super) struct ServeArgs {
     /// The policies whose remediation may change workloads: none, cluster policies, or all policies
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t, conflicts_with = "standalone")]
     remediation: RemediationArg,
+    /// Keep the floor: the policies that deny as the API server's own,
+    /// which judge only while it hears nothing of podgate (Kubernetes 1.33)
+    #[arg(long, conflicts_with = "standalone", requires = "beats")]
+    floor: bool,
 }
 
 #[derive(Args, Debug)]
@@ -110,6 +114,7 @@ impl ServeArgs {
             lease_namespace: self.lease_namespace,
             reports: self.reports == ReportsArg::Auto,
             remediation: self.remediation.allowed(),
+            floor: self.floor,
             role: Role::Replica,
             ..self.webhook.options(self.register)?
         };
@@ -159,6 +164,7 @@ impl WebhookArgs {
             lease_namespace: None,
             reports: false,
             remediation: RemediationScope::None,
+            floor: false,
             role: Role::Webhook,
             protected: self.protected.list(),
             drain: Drain {

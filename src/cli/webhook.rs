@@ -15,6 +15,7 @@ use crate::admission::registration::{Endpoint, FailurePolicy, Registration};
 use crate::client::dry_run::DryRun;
 use crate::clusters;
 use crate::install::break_glass::{self, Removal};
+use crate::policy::vap::floor::LABEL;
 
 #[derive(Subcommand)]
 pub(super) enum WebhookCommand {
@@ -86,6 +87,8 @@ enum FailurePolicyArg {
 #[command(
     after_help = "No request is judged until the configurations exist again. Restore them with helm upgrade, with
 podgate webhook config --service NAMESPACE/NAME | kubectl apply -f -, or with podgate serve --register.
+Where podgate keeps a floor, its bindings are deleted too, and stay away until its policies are deleted:
+kubectl delete validatingadmissionpolicies -l devops.stochastic.io/floor=RELEASE
 
 Examples:
   podgate webhook delete
@@ -179,19 +182,26 @@ async fn delete(args: DeleteArgs) -> Result<(), Failure> {
     let dry_run = if args.dry_run { DryRun::Yes } else { DryRun::No };
     let removals = break_glass::delete(&cluster, dry_run).await?;
     let suffix = if args.dry_run { " (dry run)" } else { "" };
-    let mut shared = Vec::new();
+    let (mut shared, mut floor_left) = (Vec::new(), None);
     for removal in &removals {
         match removal {
             Removal::Deleted(label) => output::print(&format!("{label} deleted{suffix}\n"))?,
             Removal::Shared(label) => shared.push(label.as_str()),
+            Removal::FloorLeft(why) => floor_left = Some(why),
         }
     }
-    if removals.is_empty() {
+    if removals.iter().all(|it| matches!(it, Removal::FloorLeft(_))) {
         eprintln!("podgate: no webhook configuration calls podgate; there is nothing to delete");
     } else if !args.dry_run {
         eprintln!(
             "podgate: no request is judged any more; restore with: helm upgrade, or podgate webhook config --service NAMESPACE/NAME | kubectl apply -f -"
         );
+    }
+    if let Some(why) = floor_left {
+        return Err(Failure::Cluster(format!(
+            "a floor may judge half a minute later, because its bindings cannot be deleted: {why}; somebody who may should \
+             run: kubectl delete validatingadmissionpolicybindings -l {LABEL}"
+        )));
     }
     if shared.is_empty() {
         return Ok(());

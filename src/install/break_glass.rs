@@ -1,12 +1,13 @@
-//! `podgate webhook delete`: the API server stops calling podgate, at once and in whatever state podgate is. (The API
-//! server calls no webhook for webhook configurations, so the deletion cannot be blocked.)
+//! `podgate webhook delete`: the API server stops calling podgate, at once and in whatever state podgate is, and no floor
+//! judges in its place. (The API server calls no webhook for webhook configurations and for its own policies, so the
+//! deletion cannot be blocked.)
 
 use k8s_openapi::api::admissionregistration::v1::{
     MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
 };
 use kube::api::{Api, DeleteParams};
 
-use super::configurations;
+use super::{configurations, floors};
 use crate::certs::configuration::WebhookKind;
 use crate::client::dry_run::DryRun;
 use crate::clusters::{Cluster, ClusterError};
@@ -18,14 +19,21 @@ pub enum Removal {
     Deleted(String),
     /// It is kept: it has webhooks of somebody else too.
     Shared(String),
+    /// The bindings of floors may be left, for this reason.
+    FloorLeft(String),
 }
 
-/// Deletes every configuration that calls podgate.
+/// Deletes every configuration that calls podgate, and before that the bindings of every floor, which would judge
+/// instead.
 ///
 /// # Errors
 /// The API server does not answer, or refuses.
 pub async fn delete(cluster: &Cluster, dry_run: DryRun) -> Result<Vec<Removal>, ClusterError> {
     let mut removals = Vec::new();
+    if let Err(error) = floor(cluster, dry_run, &mut removals).await {
+        // Who may delete only the configurations shall do that.
+        removals.push(Removal::FloorLeft(cluster.explain(error).to_string()));
+    }
     for kind in WebhookKind::ALL {
         let listed = configurations::list(cluster, kind).await;
         for configuration in listed.map_err(|error| cluster.explain(error))? {
@@ -46,6 +54,25 @@ pub async fn delete(cluster: &Cluster, dry_run: DryRun) -> Result<Vec<Removal>, 
         }
     }
     Ok(removals)
+}
+
+/// Deletes the bindings of floors, where the cluster has such.
+async fn floor(
+    cluster: &Cluster,
+    dry_run: DryRun,
+    removals: &mut Vec<Removal>,
+) -> Result<(), kube::Error> {
+    let api = floors::api(cluster, floors::BINDING);
+    let params = DeleteParams { dry_run: dry_run == DryRun::Yes, ..DeleteParams::default() };
+    for name in floors::names(&api).await? {
+        match api.delete(&name, &params).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => return Err(error),
+        }
+        removals.push(Removal::Deleted(format!("{}/{name}", floors::BINDING.to_lowercase())));
+    }
+    Ok(())
 }
 
 async fn delete_one(

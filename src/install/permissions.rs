@@ -223,7 +223,39 @@ pub static PERMISSIONS: &[Permission] = &[
         need: REPAIR,
         ..cluster(POLICIES, "clusterdevopspolicies", &["patch"], FINALIZER)
     },
+    floor("validatingadmissionpolicies"),
+    floor("validatingadmissionpolicybindings"),
+    Permission {
+        need: FLOOR,
+        ..cluster(
+            "coordination.k8s.io",
+            "leases",
+            &["get"],
+            "write policies whose parameter is a Lease",
+        )
+    },
+    Permission {
+        need: FLOOR,
+        name: Name::OfRelease("-floor"),
+        ..cluster(
+            "rbac.authorization.k8s.io",
+            "clusterroles",
+            &["get"],
+            "have the floor garbage-collected with the release",
+        )
+    },
 ];
+
+const FLOOR: Need = Need::For("a podgate that keeps a floor");
+
+/// A kind of the floor's objects.
+const fn floor(resource: &'static str) -> Permission {
+    let verbs = &["list", "create", "patch", "delete"];
+    Permission {
+        need: FLOOR,
+        ..cluster(WEBHOOKS, resource, verbs, "keep the policies that judge while podgate is away")
+    }
+}
 
 const REPAIR: Need = Need::For("remediation");
 const STUCK: &str =
@@ -274,7 +306,8 @@ mod tests {
     fn what_holds_secrets_and_leases_is_asked_in_one_namespace_only_and_by_name() {
         let sensitive =
             PERMISSIONS.iter().filter(|it| ["secrets", "leases"].contains(&it.resource));
-        for it in sensitive {
+        // The API server asks for the whole cluster, whatever Lease a policy names.
+        for it in sensitive.filter(|it| it.need != FLOOR) {
             assert!(it.scope == Scope::Release && it.name != Name::Any, "{it:?}");
             assert!(!it.verbs.contains(&"list"), "{it:?}");
         }

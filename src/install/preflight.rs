@@ -3,6 +3,7 @@
 mod access;
 mod beat;
 mod check;
+mod floor;
 mod holders;
 mod installed;
 mod reach;
@@ -29,6 +30,7 @@ pub async fn run(cluster: &Cluster, release_namespace: &str, names: &Names) -> V
     checks.extend(webhooks::webhooks(cluster).await);
     let (beat, beats) = beat::beat(cluster, release_namespace).await;
     checks.push(beat);
+    checks.push(floor::floor(cluster, &names.release).await);
     checks.extend(holders::holders(cluster, release_namespace, names).await);
     let (compiled, policies) = installed::policies(cluster).await;
     checks.extend(compiled);

@@ -9,6 +9,8 @@
 //! they read, [`findings`] the violations, [`exempt`] the exemptions, [`own`] the policies' own expressions, [`before`]
 //! what an update may keep, and [`objects`] writes the documents.
 //!
+//! [`floor`] makes of them the objects that judge only while podgate is away.
+//!
 //! The objects need Kubernetes 1.33. A run-time error, also an exceeded cost limit, denies (`failurePolicy: Fail`).
 
 mod before;
@@ -17,6 +19,7 @@ mod entry;
 mod exempt;
 pub mod expression;
 mod findings;
+pub mod floor;
 pub mod form;
 pub mod groups;
 pub mod objects;

@@ -15,7 +15,7 @@ use crate::admission::alive::Alive;
 use crate::admission::handler::Readiness;
 use crate::admission::intact;
 use crate::admission::registration::{MUTATING, VALIDATING};
-use crate::beat::Beat;
+use crate::beat::{Beat, FloorBeat};
 use crate::certs::configuration::WebhookKind;
 use crate::certs::objects::WatchedObjects;
 use crate::client::backoff::Doubling;
@@ -41,7 +41,7 @@ pub(super) struct Availability {
 impl Availability {
     /// Runs until it is dropped. With [`Role::Webhook`] it verifies the beats of others, and sends none. `called` takes
     /// the beat's verdict, for the leader.
-    pub async fn run(self, role: Role, called: watch::Sender<Called>) {
+    pub async fn run(self, role: Role, called: watch::Sender<Called>, floor: Option<FloorBeat>) {
         let (intact, validating) = watch::channel(Err("they are not known yet".to_owned()));
         let beat = Beat {
             cluster: self.cluster.clone(),
@@ -52,6 +52,7 @@ impl Availability {
             ready: Arc::clone(&self.readiness),
             metrics: self.metrics.clone(),
             called,
+            floor,
         };
         tokio::join!(
             async {

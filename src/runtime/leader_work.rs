@@ -8,17 +8,20 @@ use kube::Client;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::certificates::Keeping;
+use super::floor::Keep;
 use super::source::PolicySource;
 use crate::audit::index::{Began, Remembered};
 use crate::audit::watch::{Audit, Listeners};
 use crate::certs::keeper::Keeper;
 use crate::client::backoff::Doubling;
+use crate::floor::FloorWork;
 use crate::leader::claim::Claim;
 use crate::leader::{self, LeaseOptions};
 use crate::metrics::{AuditMetrics, Metrics};
 use crate::policies::watch::Announcements;
 use crate::policy::called::Called;
 use crate::policy::enforced::RecordedPolicy;
+use crate::policy::floor_state::{FloorState, Kept};
 use crate::policy::observed::{BeganKey, NamespaceUpdate};
 use crate::remediation::transaction::Transactions;
 use crate::remediation::work::{RemediationScope, Violating, Work};
@@ -49,6 +52,8 @@ pub(super) struct LeaderOptions {
     pub remediation: RemediationScope,
     /// Whether the API servers call podgate.
     pub called: watch::Receiver<Called>,
+    /// The floor to keep.
+    pub floor: Option<Keep>,
 }
 
 /// The work of a process that contends for the Lease.
@@ -63,6 +68,8 @@ pub(super) struct LeaderWork {
     keeping: Option<Keeping>,
     remediation: RemediationScope,
     called: watch::Receiver<Called>,
+    floor: Option<Keep>,
+    floor_state: watch::Sender<FloorState>,
     pub on_reconciled: OnReconciled,
 }
 
@@ -84,6 +91,10 @@ impl LeaderWork {
             keeping: options.keeping,
             remediation: options.remediation,
             called: options.called,
+            floor_state: watch::Sender::new(FloorState {
+                kept: options.floor.as_ref().map(|_| Kept::default()),
+            }),
+            floor: options.floor,
             on_reconciled: Arc::new(log_reconciled),
         })
     }
@@ -103,10 +114,27 @@ impl LeaderWork {
         // replica.
         let keeping = self.keeping.clone();
         let keeper = keeping.map(|it| it.keeper(self.client.clone(), claim.clone()));
+        let floor = self.floor_work(&claim);
         tokio::select! {
             () = self.audit(claim, shutdown) => {}
             () = keep(keeper) => {}
+            () = keep_floor(floor) => {}
         }
+    }
+
+    fn floor_work(&self, claim: &Claim) -> Option<FloorWork> {
+        let Keep { floor, owner, canary } = self.floor.clone()?;
+        Some(FloorWork {
+            client: self.client.clone(),
+            claim: claim.clone(),
+            floor,
+            owner,
+            policies: self.announcements.policies.subscribe(),
+            called: self.called.clone(),
+            canary,
+            metrics: self.metrics.floor.clone(),
+            state: self.floor_state.clone(),
+        })
     }
 
     /// Audits and writes until it is dropped or, at a shutdown, until everything found is written.
@@ -159,7 +187,13 @@ impl LeaderWork {
         let writing = async {
             tokio::join!(
                 stop,
-                reconciler.run(statuses, faults, remediations, self.called.clone()),
+                reconciler.run(
+                    statuses,
+                    faults,
+                    remediations,
+                    self.called.clone(),
+                    self.floor_state.subscribe()
+                ),
                 events(
                     self.client.clone(),
                     claim.clone(),
@@ -203,6 +237,14 @@ async fn keep(keeper: Option<Keeper>) {
         Some(keeper) => keeper.run().await,
         None => std::future::pending().await,
     }
+}
+
+/// Keeps the floor. Its end alone does not end the leader's work.
+async fn keep_floor(floor: Option<FloorWork>) {
+    if let Some(floor) = floor {
+        floor.run().await;
+    }
+    std::future::pending::<()>().await;
 }
 
 /// Whether the cluster serves reports; also where the API server does not say, since failed writes are retried.

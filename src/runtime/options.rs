@@ -32,6 +32,8 @@ pub struct ServeOptions {
     pub controllers: ControllerUsers,
     /// The file with the CA of callers' client certificates; `None` asks callers for no certificate.
     pub client_ca: Option<PathBuf>,
+    /// Whether the leader keeps the floor.
+    pub floor: bool,
     pub role: Role,
 }
 

@@ -59,6 +59,7 @@ pub async fn reconcile(
         keeping: None,
         remediation: write.remediation,
         called: watch::channel(Called::NoBeat).1,
+        floor: None,
     };
     let Some(mut work) = LeaderWork::new(&process.source, leader, process.metrics.clone()) else {
         return Err(ServeError::Ended("cluster"));

@@ -9,6 +9,7 @@ use crate::api::{BundleStatus, DevOpsPolicyStatus, GracePhase, GraceStatus, TopV
 use crate::policy::bundles;
 use crate::policy::called::Called;
 use crate::policy::enforced::Enforced;
+use crate::policy::floor_state::FloorState;
 use crate::policy::in_force::PolicyFault;
 use crate::policy::observed::{ObservedPolicy, ObservedRemediation, Violation};
 use crate::policy::score::Score;
@@ -27,6 +28,8 @@ pub(super) struct PolicyState {
     pub remediation: ObservedRemediation,
     /// Whether the API servers call podgate.
     pub called: Called,
+    /// What the floor holds.
+    pub floor: FloorState,
 }
 
 impl PolicyState {
@@ -36,6 +39,7 @@ impl PolicyState {
         status.observed_generation = self.generation();
         status.conditions = self.conditions(&current.conditions, now);
         status.conditions.extend(self.enforcing(&current.conditions, now));
+        status.conditions.extend(self.floor(&current.conditions, now));
         status.last_good = match (&self.observed, &self.fault) {
             (Some(observed), None) => observed.policy.text.as_deref().map(str::to_owned),
             _ => current.last_good.clone(),

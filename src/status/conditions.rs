@@ -21,6 +21,10 @@ mod condition_type {
     pub const REFUSING: &str = "Refusing";
     /// The API servers call podgate, so that a policy with the mode `enforce` does enforce.
     pub const ENFORCING: &str = "Enforcing";
+    /// The API servers have the floor, and know podgate's newest beat.
+    pub const FLOOR_READY: &str = "FloorReady";
+    /// The floor holds all that the policy denies.
+    pub const FLOOR_COMPLETE: &str = "FloorComplete";
     /// Repairs of the policy are undone by someone else.
     pub const REMEDIATION_CONFLICT: &str = "RemediationConflict";
     /// The policy's expressions read fields that no Pod has.
@@ -35,6 +39,10 @@ mod reason {
     pub const COVERS_NOTHING: &str = "CoversNothing";
     pub const CALLED: &str = "Called";
     pub const NOT_CALLED: &str = "NotCalled";
+    pub const KEPT: &str = "Kept";
+    pub const NOT_KEPT: &str = "NotKept";
+    pub const ALL_COMPILED: &str = "AllCompiled";
+    pub const PARTS_MISSING: &str = "PartsMissing";
     pub const UNDONE: &str = "Undone";
     pub const NOT_IN_POD_SCHEMA: &str = "NotInPodSchema";
 }
@@ -114,6 +122,46 @@ impl PolicyState {
             }
         };
         Some(self.state_condition(type_, is, because, current, now))
+    }
+
+    /// The conditions `FloorReady` and `FloorComplete` of a policy with the mode `enforce`, where a floor is kept. Until
+    /// the floor is known, they stay as an earlier leader wrote them.
+    pub(super) fn floor(&self, current: &[Condition], now: Timestamp) -> Vec<Condition> {
+        let Some(kept) = self.floor.kept.as_ref().filter(|_| self.enforces()) else {
+            return Vec::new();
+        };
+        let ready = kept.ready.as_ref().map(|ready| match ready {
+            Ok(()) => {
+                let is = "while podgate is away, the API servers judge by themselves";
+                (true, (reason::KEPT, is.to_owned()))
+            }
+            Err(why) => {
+                let message = format!("the API servers may not judge while podgate is away: {why}");
+                (false, (reason::NOT_KEPT, message))
+            }
+        });
+        let label = self.observed.as_ref().map(|it| &it.policy.label);
+        let missing = kept.missing.as_ref().zip(label).and_then(|(all, label)| all.get(label));
+        let complete = missing.map(|missing| {
+            if missing.is_empty() {
+                return (
+                    true,
+                    (reason::ALL_COMPILED, "the floor holds all that it denies".to_owned()),
+                );
+            }
+            let message = format!("the floor does not hold {}", missing.join("; "));
+            (false, (reason::PARTS_MISSING, message))
+        });
+        let mut conditions = Vec::new();
+        for (type_, known) in
+            [(condition_type::FLOOR_READY, ready), (condition_type::FLOOR_COMPLETE, complete)]
+        {
+            conditions.extend(match known {
+                Some((is, because)) => Some(self.state_condition(type_, is, because, current, now)),
+                None => current.iter().find(|it| it.type_ == type_).cloned(),
+            });
+        }
+        conditions
     }
 
     /// Whether the version in force has the mode `enforce`.

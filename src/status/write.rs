@@ -21,6 +21,7 @@ use crate::metrics::AuditMetrics;
 use crate::policies::{self, Faults};
 use crate::policy::called::Called;
 use crate::policy::event::EventReason;
+use crate::policy::floor_state::FloorState;
 use crate::policy::key::PolicyKey;
 use crate::policy::observed::{Notice, NoticeAbout, ObservedRemediation, PolicyUpdate};
 
@@ -79,6 +80,7 @@ impl Reconciler {
         mut faults: watch::Receiver<Faults>,
         mut remediation: watch::Receiver<Remediations>,
         mut called: watch::Receiver<Called>,
+        mut floor: watch::Receiver<FloorState>,
     ) {
         let mut desired: BTreeMap<PolicyKey, PolicyState> = BTreeMap::new();
         let mut pending = BTreeSet::new();
@@ -87,13 +89,14 @@ impl Reconciler {
         let mut remediation_closed = false;
         let mut clock = tokio::time::interval(TICK);
         clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut called_closed = false;
+        let (mut called_closed, mut floor_closed) = (false, false);
         take_faults(&mut desired, &mut pending, &faults.borrow_and_update());
         loop {
             let mut wait = None;
             for key in std::mem::take(&mut pending) {
                 let Some(wanted) = desired.get_mut(&key) else { continue };
                 wanted.called = called.borrow().clone();
+                wanted.floor = floor.borrow().clone();
                 match tokio::time::timeout(TIMEOUT, self.reconcile(&key, wanted, &mut cache)).await
                 {
                     Ok(Ok(())) => backoff.reset(),
@@ -146,6 +149,11 @@ impl Reconciler {
                 }
                 changed = called.changed(), if !called_closed => {
                     called_closed = changed.is_err();
+                    let enforcing = desired.iter().filter(|(_, known)| known.enforces());
+                    pending.extend(enforcing.map(|(key, _)| key.clone()));
+                }
+                changed = floor.changed(), if !floor_closed => {
+                    floor_closed = changed.is_err();
                     let enforcing = desired.iter().filter(|(_, known)| known.enforces());
                     pending.extend(enforcing.map(|(key, _)| key.clone()));
                 }

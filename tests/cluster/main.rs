@@ -20,6 +20,7 @@ mod cel;
 mod certificates;
 mod cluster_commands;
 mod fleet;
+mod floor;
 mod footprint;
 mod gitops;
 mod grace;
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
             certificates,
             cluster_commands,
             fleet,
+            floor,
             footprint,
             gitops,
             grace,

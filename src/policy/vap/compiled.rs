@@ -10,6 +10,8 @@ pub struct CompiledPolicy {
     pub action: Action,
     pub policy: Value,
     pub binding: Value,
+    /// Whether an update that only removes fields can cause one of its violations.
+    pub by_removal: bool,
 }
 
 /// What the API server cannot judge as podgate does.

@@ -129,9 +129,7 @@ fn list(
         let _ = write!(fields, ", 'g': {}", lasting(finding, name, container.is_some()));
     }
     if compared.removals_if.is_some() {
-        // Where podgate completes pods, what is missing may be what it adds.
-        let by_removal = finding.by_removal && policy.injector.is_none();
-        fields += if by_removal { ", 'r': 'yes'" } else { ", 'r': ''" };
+        fields += if entry.by_removal() { ", 'r': 'yes'" } else { ", 'r': ''" };
     }
     format!("{each}.filter(x, {broken}).map(x, {{{fields}}})")
 }

@@ -12,7 +12,7 @@ use super::groups::Group;
 use super::options::Options;
 use super::pods::{Variable, is_changed};
 
-const API_VERSION: &str = "admissionregistration.k8s.io/v1";
+pub(super) const API_VERSION: &str = "admissionregistration.k8s.io/v1";
 /// What the policy does not do, one sentence a line.
 pub const LOSSES: &str = "devops.stochastic.io/losses";
 /// The longest message, in bytes: the API server drops one above 5 KiB.
@@ -78,7 +78,8 @@ pub(super) fn objects(
         "metadata": {"name": name, "labels": managed},
         "spec": {"policyName": name, "validationActions": [action.as_str()]},
     });
-    CompiledPolicy { name, action, policy, binding }
+    let by_removal = entries.iter().any(|it| it.by_removal());
+    CompiledPolicy { name, action, policy, binding, by_removal }
 }
 
 /// The writes that are judged: those of podgate's webhook, but for revisions.

@@ -7,6 +7,7 @@ use crate::api::{DevOpsPolicySpec, EnforcementMode, Severity};
 use crate::policy::called::Called;
 use crate::policy::compile::{Policy, PolicyOrigin};
 use crate::policy::enforced::Enforced;
+use crate::policy::floor_state::{FloorState, Kept};
 use crate::policy::in_force::Fallback;
 use crate::policy::observed::testing::refused;
 use crate::policy::observed::{Affected, Fault, Refused, WorkloadKey};
@@ -159,6 +160,53 @@ fn a_policy_that_enforces_says_whether_the_api_servers_call_podgate() {
     for mode in [EnforcementMode::Audit, EnforcementMode::Warn] {
         assert_eq!(found(&state(mode, Called::Yes).status(&called, NOW)), None);
     }
+}
+
+#[test]
+fn a_policy_that_enforces_says_whether_a_floor_holds_it_where_one_is_kept() {
+    let state = |mode, floor| {
+        let mut observed = observed();
+        Arc::get_mut(&mut observed.policy).unwrap().mode = mode;
+        PolicyState { observed: Some(observed), floor, ..PolicyState::default() }
+    };
+    let enforcing = |floor| state(EnforcementMode::Enforce, floor);
+    let found = |status: &DevOpsPolicyStatus| {
+        let of = status.conditions.iter().filter(|it| it.type_.starts_with("Floor"));
+        of.map(|it| format!("{} {} {}: {}", it.type_, it.status, it.reason, it.message))
+            .collect::<Vec<_>>()
+    };
+    let label = observed().policy.label.clone();
+    let kept = |ready: Option<Result<(), &str>>, missing: &[&str]| FloorState {
+        kept: Some(Kept {
+            ready: ready.map(|it| it.map_err(str::to_owned)),
+            missing: Some(
+                [(label.clone(), missing.iter().map(|it| (*it).to_owned()).collect())].into(),
+            ),
+        }),
+    };
+    let none = DevOpsPolicyStatus::default();
+    let whole = enforcing(kept(Some(Ok(())), &[])).status(&none, NOW);
+    assert_eq!(
+        found(&whole),
+        [
+            "FloorReady True Kept: while podgate is away, the API servers judge by themselves",
+            "FloorComplete True AllCompiled: the floor holds all that it denies",
+        ]
+    );
+    let lacking = enforcing(kept(Some(Err("no room")), &["a", "b"])).status(&whole, NOW);
+    assert_eq!(
+        found(&lacking),
+        [
+            "FloorReady False NotKept: the API servers may not judge while podgate is away: no room",
+            "FloorComplete False PartsMissing: the floor does not hold a; b",
+        ]
+    );
+    // The next leader keeps both until it knows more.
+    let unknown = FloorState { kept: Some(Kept::default()) };
+    assert_eq!(found(&enforcing(unknown).status(&lacking, NOW)), found(&lacking));
+    assert_eq!(found(&enforcing(FloorState::default()).status(&lacking, NOW)), [""; 0]);
+    let warns = state(EnforcementMode::Warn, kept(Some(Ok(())), &[]));
+    assert_eq!(found(&warns.status(&lacking, NOW)), [""; 0]);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 /// The page's sections: heading, introduction, and the prefixes of their metrics.
-const PARTS: [(&str, &str, &[&str]); 7] = [
+const PARTS: [(&str, &str, &[&str]); 8] = [
     (
         "Admission",
         "Of every replica. `webhook` is `validate`, `mutate` or `alive`; `operation` is `CREATE`, `UPDATE` or `other`; `kind` is a judged \
@@ -40,6 +40,12 @@ const PARTS: [(&str, &str, &[&str]); 7] = [
          take `min by`: one that is heard speaks for all. `configuration` is `validating` or `mutating`; `podgate_webhook_configuration_intact` \
          has no series where there is no configuration.",
         &["podgate_called", "podgate_known_callers", "podgate_webhook_configuration_intact"],
+    ),
+    (
+        "The floor",
+        "Of every replica with `--floor`; `podgate_floor_policies` of the one that leads. Each replica knows the beats that it sees: take `max by` of the \
+         time, and `min by` of `podgate_floor_awake`. Where no podgate runs there are no series, and the floor judges.",
+        &["podgate_floor_"],
     ),
     (
         "Leader and audit",

@@ -62,6 +62,8 @@ pub fn driven(namespaces: usize, policies: usize) -> Metrics {
     }
     metrics.beat.called(std::time::Instant::now());
     metrics.beat.known_callers(1);
+    metrics.floor.policies(1);
+    metrics.floor.renewed(1.0, std::time::Instant::now());
     for configuration in ["validating", "mutating"] {
         metrics.certificates.configuration_trusts(configuration);
         metrics.beat.configuration_intact(configuration);
