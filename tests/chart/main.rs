@@ -12,6 +12,7 @@
 
 mod beat;
 mod certificates;
+mod floor;
 mod harness;
 mod helm;
 mod install;
@@ -60,6 +61,8 @@ fn suite() -> Suite {
         .long(|it| it.renewing(&world, rollout::LONG))
         .renewing(&world, beat::TRIALS)
         .renewing(&world, outage::TRIALS)
+        .renewing(&world, floor::TRIALS)
+        .long(|it| it.renewing(&world, floor::LONG))
         .renewing(&world, certificates::TRIALS)
         .renewing(&world, permissions::TRIALS)
         .long(|it| it.renewing(&world, permissions::LONG))

@@ -20,6 +20,9 @@ use crate::support::suite::{Trials, trials};
 pub const TRIALS: Trials<World> = trials![the_roles_of_the_chart_are_the_table_of_permissions];
 pub const LONG: Trials<World> = trials![each_rule_of_the_roles_is_needed];
 
+/// The ClusterRole that comes with the floor.
+const FLOOR: &str = "podgate-floor";
+
 /// A single right: one verb on one resource.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Right {
@@ -62,17 +65,24 @@ fn rights_of(rule: &PolicyRule, cluster: bool) -> Vec<Right> {
     rights
 }
 
+/// The rules of the ClusterRoles, with that of the floor if it is enabled, and of the Role.
 fn rules(world: &World) -> (Vec<PolicyRule>, Vec<PolicyRule>) {
     let cluster = world.get(&["clusterrole", RELEASE]).unwrap();
     let own = world.get(&["role", RELEASE, "-n", NAMESPACE]).unwrap();
-    let cluster: ClusterRole = serde_json::from_value(cluster).unwrap();
+    let mut cluster = cluster_rules(cluster);
+    cluster.extend(world.get(&["clusterrole", FLOOR]).into_iter().flat_map(cluster_rules));
     let own: Role = serde_json::from_value(own).unwrap();
-    (cluster.rules.unwrap(), own.rules.unwrap())
+    (cluster, own.rules.unwrap())
+}
+
+fn cluster_rules(role: Value) -> Vec<PolicyRule> {
+    let role: ClusterRole = serde_json::from_value(role).unwrap();
+    role.rules.unwrap()
 }
 
 fn the_roles_of_the_chart_are_the_table_of_permissions(world: &World) {
     Helm::Four.install(world, &[]);
-    // The floor's are in a role of their own (charts/podgate/tests/floor_test.yaml).
+    // The trial of the floor compares the role that comes with it.
     let of_floor = |it: &Permission| it.need == Need::For("a podgate that keeps a floor");
     compare(world, |it| !matches!(it.need, Need::For("remediation")) && !of_floor(it));
     Helm::Four.upgrade(world, &["--set=remediation.enabled=true"]);
@@ -84,7 +94,7 @@ fn the_roles_of_the_chart_are_the_table_of_permissions(world: &World) {
 }
 
 /// Compares the roles with the part of the table that these settings need.
-fn compare(world: &World, needed: impl Fn(&Permission) -> bool) {
+pub fn compare(world: &World, needed: impl Fn(&Permission) -> bool) {
     let (cluster, own) = rules(world);
     let cluster = cluster.iter().flat_map(|rule| rights_of(rule, true));
     let granted: BTreeSet<_> =
