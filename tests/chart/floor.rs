@@ -2,6 +2,8 @@
 //! leader compiled into the API server judge instead; the cluster works meanwhile, and podgate comes back by itself.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -28,16 +30,19 @@ pub const LONG: Trials<World> = trials![
     a_floor_without_its_namespace_denies_nothing,
     a_floor_without_the_crds_denies_nothing,
     a_floor_without_its_lease_denies_nothing_and_is_back_with_podgate,
+    a_broken_glass_is_mended_as_the_notes_say,
 ];
 
 /// The values for a floor.
-pub const FLOOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podgate/values-floor.yaml");
+const FLOOR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podgate/values-floor.yaml");
 /// The number of their replicas.
-pub const REPLICAS: usize = 3;
+const REPLICAS: usize = 3;
 /// Replicas that end at once, because nothing here is about rollouts.
 const QUICK: &str = "--set=shutdownDelaySeconds=0,drainTimeoutSeconds=1";
 /// The longest time from the last beat until the floor is awake, by the API server's stamps.
 const WAKES: SignedDuration = SignedDuration::from_secs(45);
+/// The pause between two looks at the replicas' metrics.
+const SAMPLED: Duration = Duration::from_millis(250);
 const LEASE: &str = "podgate-alive";
 /// The policy of the shop, and its binding.
 const JUDGES: &str = "podgate-floor-in-shop-deny";
@@ -62,25 +67,19 @@ fn a_floor_judges_while_podgate_is_dead_and_goes_and_comes_with_its_value_and_re
     has_no_conditions_of_a_floor(world);
     // A leader that still had the flag was refused.
     excuses_the_floor(world);
-    world.kubelet.hold();
-    assert_eq!(world.kubelet.kill_all(), REPLICAS);
+    kills(world);
     creates(world, BAD).expect("nothing judges");
     world.kubelet.release();
 
-    // On: the API server is still the same (kubernetes#130887).
-    let notes = Helm::Four.upgrade(world, &["--values", FLOOR, QUICK]);
+    // On, and uninstalled and installed: the API server is still the same (kubernetes#130887).
+    Helm::Four.upgrade(world, &["--values", FLOOR, QUICK]);
     ready(world);
     dies(world);
+    leaves(world, Helm::Four);
+    let notes = installed(world, Helm::Four);
+    dies(world);
     breaks_the_glass(world, &notes);
-    mends_it(world);
-
-    dies(world);
     leaves(world, Helm::Four);
-    world.kubelet.release();
-    installed(world, Helm::Four);
-    dies(world);
-    leaves(world, Helm::Four);
-    world.kubelet.release();
     world.forget_all();
 }
 
@@ -132,11 +131,9 @@ fn a_floor_without_the_crds_denies_nothing(world: &World) {
             left => Err(left),
         }
     });
-    world.kubelet.hold();
-    assert_eq!(world.kubelet.kill_all(), REPLICAS);
+    kills(world);
     creates(world, BAD).expect("nothing judges");
     leaves(world, Helm::Four);
-    world.kubelet.release();
 
     // podgate is dead: the floor is that of its last policies until the release is uninstalled.
     installed(world, Helm::Four);
@@ -144,7 +141,6 @@ fn a_floor_without_the_crds_denies_nothing(world: &World) {
     deletes_the_crds(world);
     floor_denies(world).unwrap();
     leaves(world, Helm::Four);
-    world.kubelet.release();
     world.forget_all();
 }
 
@@ -158,7 +154,22 @@ fn a_floor_without_its_lease_denies_nothing_and_is_back_with_podgate(world: &Wor
     ready(world);
     dies(world);
     leaves(world, Helm::Four);
+    world.forget_all();
+}
+
+fn a_broken_glass_is_mended_as_the_notes_say(world: &World) {
+    let notes = installed(world, Helm::Four);
+    dies(world);
+    breaks_the_glass(world, &notes);
     world.kubelet.release();
+    Helm::Four.upgrade(world, &["--values", FLOOR, QUICK]);
+    let begins = "To restore the floor, in both cases: kubectl ";
+    let line = notes.lines().find_map(|line| line.strip_prefix(begins));
+    world.kubectl(&line.expect("the notes say how").split(' ').collect::<Vec<_>>());
+    world.runs(REPLICAS);
+    ready(world);
+    dies(world);
+    leaves(world, Helm::Four);
     world.forget_all();
 }
 
@@ -193,10 +204,16 @@ pub fn ready(world: &World) {
     println!("   FloorReady after {}, podgate denies {} later", seconds(after), seconds(denies));
 }
 
-/// Kills all of podgate, which is held, and waits until the floor judges: soon enough, and rightly.
-fn dies(world: &World) {
+/// Kills all of podgate, which stays dead, after a rollout has ended.
+fn kills(world: &World) {
+    world.runs(REPLICAS);
     world.kubelet.hold();
     assert_eq!(world.kubelet.kill_all(), REPLICAS);
+}
+
+/// Kills all of podgate and waits until the floor judges: soon enough, and rightly.
+fn dies(world: &World) {
+    kills(world);
     let last_beat = renewed(world).expect("there was a beat");
     let (why, _) = eventually("a denial by the floor", || floor_denies(world));
     let stamp = creates(world, GOOD).expect("what complies passes");
@@ -304,8 +321,39 @@ fn comes_back_from_an_empty_namespace(world: &World) {
     sleeps(world);
 }
 
-/// Asserts that every replica says that the floor sleeps.
-pub fn sleeps(world: &World) {
+/// Asserts that no replica says that the floor is awake, at any time until this has ended.
+pub fn sleeps_throughout(world: &World, act: impl FnOnce()) {
+    let ended = AtomicBool::new(false);
+    let (mut asked, mut awake) = (0, BTreeSet::new());
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::SeqCst) {
+                for pod in world.kubelet.pods() {
+                    let Some(address) = pod.address() else { continue };
+                    // A replica that starts or has ended does not answer.
+                    let Ok(Some(said)) = beat::series(&address, "podgate_floor_awake ") else {
+                        continue;
+                    };
+                    asked += 1;
+                    if said != 0.0 {
+                        awake.insert(pod.name.clone());
+                    }
+                }
+                std::thread::sleep(SAMPLED);
+            }
+        });
+        let acted = catch_unwind(AssertUnwindSafe(act));
+        ended.store(true, Ordering::SeqCst);
+        if let Err(panic) = acted {
+            resume_unwind(panic);
+        }
+    });
+    println!("   podgate_floor_awake was asked {asked} times");
+    assert!(asked > 0 && awake.is_empty(), "these said that the floor is awake: {awake:?}");
+}
+
+/// Waits until every replica says that the floor sleeps.
+fn sleeps(world: &World) {
     for pod in world.kubelet.pods() {
         eventually("podgate_floor_awake 0", || {
             let address = pod.address().ok_or("the pod has no address yet")?;
@@ -325,21 +373,13 @@ fn breaks_the_glass(world: &World, notes: &str) {
     println!("   the glass is broken");
 }
 
-/// Follows them back, after podgate's containers may start again.
-fn mends_it(world: &World) {
-    world.kubelet.release();
-    Helm::Four.upgrade(world, &["--values", FLOOR, QUICK]);
-    world.kubectl(&["delete", "validatingadmissionpolicies", "-l", OURS]);
-    world.runs(REPLICAS);
-    ready(world);
-}
-
 /// Uninstalls podgate, which is dead: nothing judges any more, and only the anchor is left.
 fn leaves(world: &World, helm: Helm) {
     helm.uninstall(world);
     creates_soon(world);
     world.is_clean();
     only_the_anchor_is_left(world);
+    world.kubelet.release();
 }
 
 fn only_the_anchor_is_left(world: &World) {
