@@ -147,7 +147,9 @@ fn a_floor_without_the_crds_denies_nothing(world: &World) {
 fn a_floor_without_its_lease_denies_nothing_and_is_back_with_podgate(world: &World) {
     installed(world, Helm::Four);
     dies(world);
-    world.kubectl(&["delete", "lease", LEASE, "-n", NAMESPACE]);
+    // What podgate writes again is Helm's again: the uninstall leaves nothing.
+    world.kubectl(&["delete", "leases", "--all", "-n", NAMESPACE]);
+    world.kubectl(&["delete", "secret", "podgate-tls", "-n", NAMESPACE]);
     creates_soon(world);
     world.kubelet.release();
     println!("   podgate denies {} after its containers may start again", seconds(world.denies()));
