@@ -10,7 +10,7 @@ use jiff::SignedDuration;
 use podgate::install::permissions::Need;
 use serde_json::Value;
 
-use super::helm::{Helm, RELEASE};
+use super::helm::{CHART, Helm, RELEASE};
 use super::permissions;
 use super::world::{NAMESPACE, World};
 use crate::support::control_plane::seconds;
@@ -30,6 +30,7 @@ pub const LONG: Trials<World> = trials![
     a_floor_without_its_namespace_denies_nothing,
     a_floor_without_the_crds_denies_nothing,
     a_floor_without_its_lease_denies_nothing_and_is_back_with_podgate,
+    a_floor_can_be_disabled_while_podgate_is_dead,
     a_broken_glass_is_mended_as_the_notes_say,
 ];
 
@@ -143,6 +144,22 @@ fn a_floor_without_its_lease_denies_nothing_and_is_back_with_podgate(world: &Wor
     creates_soon(world);
     world.kubelet.release();
     println!("   podgate denies {} after its containers may start again", seconds(world.denies()));
+    ready(world);
+    dies(world);
+    leaves(world, Helm::Four);
+    world.forget_all();
+}
+
+fn a_floor_can_be_disabled_while_podgate_is_dead(world: &World) {
+    installed(world, Helm::Four);
+    dies(world);
+    // Without --wait, because the pods stay dead.
+    let off = ["upgrade", RELEASE, CHART, "--reuse-values", "--set=floor.enabled=false"];
+    Helm::Four.run(world, &off).unwrap();
+    creates_soon(world);
+    only_the_anchor_is_left(world);
+    world.kubelet.release();
+    Helm::Four.upgrade(world, &["--values", FLOOR, QUICK]);
     ready(world);
     dies(world);
     leaves(world, Helm::Four);
