@@ -17,7 +17,7 @@ use crate::support::control_plane::seconds;
 use crate::support::eventually;
 use crate::support::suite::{Trials, trials};
 use state::{
-    BAD, GOOD, JUDGES, KINDS, OURS, creates, creates_soon, floor_denies,
+    BAD, GOOD, JUDGES, KINDS, LEASE, OURS, creates, creates_soon, floor_denies,
     has_no_conditions_of_a_floor, only_the_anchor_is_left, renewed, sleeps,
 };
 pub use state::{ready, sleeps_throughout};
@@ -138,8 +138,8 @@ fn a_floor_without_the_crds_denies_nothing(world: &World) {
 fn a_floor_without_its_lease_denies_nothing_and_is_back_with_podgate(world: &World) {
     installed(world, Helm::Four);
     dies(world);
-    // What podgate writes again is Helm's again: the uninstall leaves nothing.
-    world.kubectl(&["delete", "leases", "--all", "-n", NAMESPACE]);
+    // The Secret that podgate writes again is Helm's again: the uninstall leaves nothing.
+    world.kubectl(&["delete", "lease", LEASE, "-n", NAMESPACE]);
     world.kubectl(&["delete", "secret", "podgate-tls", "-n", NAMESPACE]);
     creates_soon(world);
     world.kubelet.release();
