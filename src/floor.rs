@@ -4,8 +4,10 @@
 //! A binding is created only while podgate is heard and every API server knows its newest beat, so that none judges
 //! before its parameter is known.
 //!
-//! Breaking the glass is deleting the bindings. The leader never leaves a policy without its binding, so one that has
-//! none says that the glass is broken. Then the leader creates no binding until somebody deletes the policies too.
+//! Breaking the glass is deleting the bindings, so a policy that has none says that the glass is broken. Then the leader
+//! creates no binding until somebody deletes the policies too. A policy has to exist before its binding: the API server
+//! reads the parameter's kind in it, which who writes the binding must be allowed to read. So one that waits for its
+//! binding is marked by an annotation ([`UNBOUND`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,6 +36,9 @@ const SOON: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(30);
 /// Of the wait after failures, in powers of two seconds.
 const MAX_DOUBLINGS: u32 = 6;
+
+/// The annotation of a policy that the leader has just created, until it has created the binding too.
+const UNBOUND: &str = "devops.stochastic.io/floor-unbound";
 
 /// The leader's work on the floor.
 pub struct FloorWork {
@@ -85,6 +90,8 @@ struct Objects {
     api: Api<DynamicObject>,
     /// The generations of those that exist, by name.
     existing: BTreeMap<String, Option<i64>>,
+    /// Those with the annotation [`UNBOUND`].
+    marked: BTreeSet<String>,
 }
 
 /// What was applied, by kind and name: the hash of the object, and the generation that it got.
@@ -160,27 +167,29 @@ impl FloorWork {
         let mut policies = self.existing(POLICY).await?;
         let mut bindings = self.existing(BINDING).await?;
         let canary = self.floor.canary();
-        let unbound = policies.existing.keys().filter(|it| !bindings.existing.contains_key(*it));
+        let unbound = policies
+            .existing
+            .keys()
+            .filter(|it| !bindings.existing.contains_key(*it) && !policies.marked.contains(*it));
         let unbound: Vec<_> = unbound.cloned().collect();
         let create = heard && unbound.is_empty();
         let canaries = std::iter::once((&canary, true));
         let judging = objects.judging.iter().map(|it| (it, create));
         let mut failed = None;
         let mut waiting = Vec::new();
-        for (FloorObject { name, policy, binding }, create) in canaries.chain(judging) {
+        for (object, create) in canaries.chain(judging) {
+            let name = &object.name;
             let exists = policies.existing.contains_key(name);
             let bound = bindings.existing.contains_key(name);
-            if !create && !exists {
+            if !create && (!exists || !bound && policies.marked.contains(name)) {
                 waiting.push(name.clone());
                 continue;
             }
-            // The binding first: without its policy it does nothing.
-            let both = [(BINDING, &mut bindings, binding), (POLICY, &mut policies, policy)];
-            for (kind, of_kind, wanted) in both {
-                if kind == BINDING && !create && !bound {
-                    continue;
-                }
-                match self.apply(kind, of_kind, name, wanted, owner.as_ref(), applied).await {
+            // The canary is not among those that were listed, and nobody breaks the glass by it.
+            let marks = create && !bound && *name != canary.name;
+            for (kind, wanted) in writes(object, marks, create || bound) {
+                let of_kind = if kind == POLICY { &mut policies } else { &mut bindings };
+                match self.apply(kind, of_kind, name, &wanted, owner.as_ref(), applied).await {
                     Ok(()) => {}
                     Err(FloorError::NotLeading) => return Err(FloorError::NotLeading),
                     // One object that the API server refuses does not hold up the others.
@@ -232,11 +241,15 @@ impl FloorWork {
         let own = ListParams::default().labels(&format!("{LABEL}={}", self.floor.release));
         let listed = api.list_metadata(&own).await;
         let listed = listed.map_err(|error| FloorError::of(kind, error.into()))?;
-        let existing = listed.items.into_iter().filter_map(|it| {
-            let metadata = it.metadata;
-            Some((metadata.name?, metadata.generation))
-        });
-        Ok(Objects { api, existing: existing.collect() })
+        let (mut existing, mut marked) = (BTreeMap::new(), BTreeSet::new());
+        for metadata in listed.items.into_iter().map(|it| it.metadata) {
+            let Some(name) = metadata.name else { continue };
+            if metadata.annotations.is_some_and(|it| it.contains_key(UNBOUND)) {
+                marked.insert(name.clone());
+            }
+            existing.insert(name, metadata.generation);
+        }
+        Ok(Objects { api, existing, marked })
     }
 
     /// Applies an object, unless it is as it was applied.
@@ -314,6 +327,26 @@ impl FloorWork {
             changed
         });
     }
+}
+
+/// The kinds and objects to apply, in order. `marks`: whether the policy has the annotation until the binding exists.
+fn writes(object: &FloorObject, marks: bool, binds: bool) -> Vec<(&'static str, Value)> {
+    let FloorObject { policy, binding, .. } = object;
+    let mut writes = Vec::new();
+    if marks {
+        let mut marked = policy.clone();
+        put(&mut marked, "/metadata", "annotations", json!({UNBOUND: "true"}));
+        writes.push((POLICY, marked));
+    } else {
+        writes.push((POLICY, policy.clone()));
+    }
+    if binds {
+        writes.push((BINDING, binding.clone()));
+    }
+    if marks {
+        writes.push((POLICY, policy.clone()));
+    }
+    writes
 }
 
 /// Deletes what judges.

@@ -59,7 +59,7 @@ struct State {
     deleted: Option<Instant>,
     /// The last error that was logged; a repeated one is not logged again.
     logged: Option<String>,
-    /// Helm's ownership metadata of the Secret.
+    /// Helm's ownership metadata of the Secret, or of the release.
     belongings: ObjectMeta,
 }
 
@@ -127,6 +127,12 @@ impl Keeper {
             ObjectState::Absent => {
                 if state.deleted.get_or_insert_with(Instant::now).elapsed() < DELETED {
                     return soon(state.good.as_ref().map(Keyring::bundle));
+                }
+                // It was deleted before this process started.
+                if state.belongings == ObjectMeta::default()
+                    && let ObjectState::Present(known) = &*self.watched.validating.borrow()
+                {
+                    state.belongings = ownership(&known.metadata);
                 }
                 None
             }
@@ -222,16 +228,16 @@ impl Keeper {
         keyring: &Keyring,
     ) -> Result<(), KeepError> {
         let name = &self.names.secret;
+        let metadata = ObjectMeta {
+            name: Some(name.clone()),
+            uid: secret.and_then(ResourceExt::uid),
+            resource_version: secret.and_then(ResourceExt::resource_version),
+            ..belongings.clone()
+        };
         let patch = json!({
             "apiVersion": "v1",
             "kind": "Secret",
-            "metadata": {
-                "name": name,
-                "uid": secret.and_then(ResourceExt::uid),
-                "resourceVersion": secret.and_then(ResourceExt::resource_version),
-                "labels": belongings.labels,
-                "annotations": belongings.annotations,
-            },
+            "metadata": metadata,
             "data": keyring.data(),
         });
         let api = Api::<Secret>::namespaced(self.client.clone(), &self.names.namespace);

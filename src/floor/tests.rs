@@ -8,6 +8,8 @@ use crate::policy::protected::Protected;
 use crate::policy::scope::{Scope, Selection};
 
 const DENY: &str = "podgate-floor-elsewhere-deny";
+/// After the name of a policy in a list: it has the annotation.
+const MARKED: &str = " marked";
 
 fn work(script: &Script, owner: Option<&str>) -> FloorWork {
     FloorWork {
@@ -39,7 +41,12 @@ fn objects(work: &FloorWork) -> FloorObjects {
 }
 
 fn list(names: &[&str]) -> (u16, Value) {
-    let item = |name: &&str| json!({"metadata": {"name": name, "generation": 1}});
+    let item = |name: &&str| match name.strip_suffix(MARKED) {
+        None => json!({"metadata": {"name": name, "generation": 1}}),
+        Some(name) => {
+            json!({"metadata": {"name": name, "generation": 1, "annotations": {UNBOUND: "true"}}})
+        }
+    };
     (200, json!({"metadata": {}, "items": names.iter().map(item).collect::<Vec<_>>()}))
 }
 
@@ -66,23 +73,50 @@ async fn asked(heard: bool, policies: &[&str], bindings: &[&str]) -> Vec<String>
     script.asked().iter().skip(2).map(short).collect()
 }
 
-const CANARIES: [&str; 2] = ["PATCH b/canary", "PATCH p/canary"];
+const CANARIES: [&str; 2] = ["PATCH p/canary", "PATCH b/canary"];
+const POLICY_ALONE: &str = "PATCH p/elsewhere-deny";
+const ALL: [&str; 2] = [POLICY_ALONE, "PATCH b/elsewhere-deny"];
 
+/// As the chart's podgate, the leader may not read everything: the API server refused a binding whose policy did not exist,
+/// and so the chart's floor never came to be.
 #[tokio::test]
-async fn what_judges_is_created_when_podgate_is_heard_and_its_binding_first() {
+async fn what_judges_is_created_when_podgate_is_heard_and_its_policy_first() {
     assert_eq!(asked(false, &[], &[]).await, CANARIES);
-    let all = ["PATCH b/elsewhere-deny", "PATCH p/elsewhere-deny"];
-    assert_eq!(asked(true, &[], &[]).await, [CANARIES, all].concat());
+    let created = [&CANARIES[..], &ALL, &[POLICY_ALONE]].concat();
+    assert_eq!(asked(true, &[], &[]).await, created);
     assert_eq!(
         asked(false, &[DENY], &[DENY]).await,
-        [CANARIES, all].concat(),
+        [CANARIES, ALL].concat(),
         "what exists is updated also while podgate is away"
     );
 }
 
 #[tokio::test]
+async fn a_policy_whose_creator_ended_before_the_binding_is_no_broken_glass() {
+    let marked = format!("{DENY}{MARKED}");
+    let created = [&CANARIES[..], &ALL, &[POLICY_ALONE]].concat();
+    assert_eq!(asked(true, &[&marked], &[]).await, created);
+    assert_eq!(asked(false, &[&marked], &[]).await, CANARIES, "it waits for podgate");
+    assert_eq!(
+        asked(false, &[&marked], &[DENY]).await,
+        [CANARIES, ALL].concat(),
+        "it ended before it took the mark away"
+    );
+}
+
+#[tokio::test]
+async fn the_mark_goes_when_the_binding_is_there() {
+    let script =
+        Script::new([list(&[]), list(&[])].into_iter().chain(std::iter::repeat_n(written(), 5)));
+    let work = work(&script, None);
+    let _ = work.keep(&objects(&work), true, &mut Applied::new()).await.unwrap();
+    let marked = |at: usize| script.sent(at)["metadata"]["annotations"][UNBOUND] == "true";
+    assert_eq!([2, 4, 6].map(marked), [false, true, false]);
+}
+
+#[tokio::test]
 async fn a_policy_without_its_binding_is_a_broken_glass_that_the_leader_does_not_mend() {
-    let updated = ["PATCH b/canary", "PATCH p/canary", "PATCH p/elsewhere-deny"];
+    let updated = [&CANARIES[..], &[POLICY_ALONE]].concat();
     assert_eq!(asked(true, &[DENY], &[]).await, updated);
     assert_eq!(
         asked(true, &["podgate-floor-in-lab-deny"], &[]).await,
@@ -103,14 +137,14 @@ async fn what_was_applied_is_applied_again_only_if_it_changed() {
     let script = Script::new(
         [list(&[]), list(&[])]
             .into_iter()
-            .chain(std::iter::repeat_n(written(), 4))
+            .chain(std::iter::repeat_n(written(), 5))
             .chain([list(&[DENY]), list(&[DENY]), written(), written()])
             .chain([list(&[]), list(&[DENY])])
-            .chain(std::iter::repeat_n(written(), 4)),
+            .chain(std::iter::repeat_n(written(), 3)),
     );
     let work = work(&script, None);
     let mut applied = Applied::new();
-    for expected in [6, 10, 15] {
+    for expected in [7, 11, 16] {
         let _ = work.keep(&objects(&work), true, &mut applied).await.unwrap();
         assert_eq!(script.asked().len(), expected, "{:?}", script.asked());
     }
@@ -120,10 +154,10 @@ async fn what_was_applied_is_applied_again_only_if_it_changed() {
 async fn the_cluster_role_of_the_chart_owns_every_object_and_without_it_there_is_none() {
     let role = (200, json!({"metadata": {"name": "podgate-floor", "uid": "u1"}}));
     let answers = [role, list(&[]), list(&[])].into_iter();
-    let script = Script::new(answers.chain(std::iter::repeat_n(written(), 4)));
+    let script = Script::new(answers.chain(std::iter::repeat_n(written(), 5)));
     let installed = work(&script, Some("podgate-floor"));
     let _ = installed.keep(&objects(&installed), true, &mut Applied::new()).await.unwrap();
-    for at in 3..7 {
+    for at in 3..8 {
         let owner = json!([{
             "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "name": "podgate-floor", "uid": "u1",
         }]);

@@ -77,6 +77,12 @@ fn replicas_beat_and_share_one_write_and_the_lease_goes_with_the_release(world: 
     world.forget_all();
 }
 
+/// The value of a series of the pod with this address.
+pub fn series(address: &str, name: &str) -> Result<Option<f64>, String> {
+    let exposed = metrics(address)?;
+    Ok(exposed.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok()))
+}
+
 /// The metrics of a pod.
 fn metrics(address: &str) -> Result<String, String> {
     let text = ureq::get(format!("http://{address}:8080/metrics")).call();

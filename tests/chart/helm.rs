@@ -9,7 +9,7 @@ use crate::support::control_plane::{seconds, text};
 
 /// The name of the release and of all its objects.
 pub const RELEASE: &str = "podgate";
-const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podgate");
+pub const CHART: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podgate");
 /// The values for a highly available install.
 pub const HA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/charts/podgate/values-ha.yaml");
 /// The number of its replicas.

@@ -12,6 +12,7 @@
 
 mod beat;
 mod certificates;
+mod floor;
 mod harness;
 mod helm;
 mod install;
@@ -46,6 +47,7 @@ const SUITES: &[Named] = &[
     ("install", || one_world(install::TRIALS, &[])),
     ("prometheus", || one_world(prometheus::TRIALS, &[])),
     ("rollout", || one_world(rollout::TRIALS, rollout::LONG)),
+    ("floor", || one_world(floor::TRIALS, floor::LONG)),
     ("beat", || one_world(beat::TRIALS, &[])),
     ("outage", || one_world(outage::TRIALS, &[])),
     ("permissions", || one_world(permissions::TRIALS, permissions::LONG)),

@@ -59,7 +59,7 @@ fn a_cluster_outlives_all_replicas(world: &World) {
 }
 
 /// Each node's Lease is renewed, and its status can be written.
-fn nodes_live(world: &World) {
+pub fn nodes_live(world: &World) {
     let before = world.kubelet.heartbeats();
     let ((), after) = eventually("two more heartbeats of each node", || {
         let now = world.kubelet.heartbeats();
@@ -87,7 +87,7 @@ fn nodes_live(world: &World) {
 }
 
 /// Other objects than pods can still be written in a namespace.
-fn accepts_writes(world: &World, namespace: &str) {
+pub fn accepts_writes(world: &World, namespace: &str) {
     let lease = format!(
         "{{apiVersion: coordination.k8s.io/v1, kind: Lease, metadata: {{name: outage, namespace: {namespace}}}, \
          spec: {{holderIdentity: somebody}}}}"

@@ -9,16 +9,23 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role};
 use podgate::install::permissions::{Names, Need, PERMISSIONS, Permission, Scope};
 use serde_json::{Value, json};
 
+use super::floor;
 use super::helm::{Helm, RELEASE};
 use super::kubelet::now;
 use super::provoke::provoke;
+use super::release::SHOP;
 use super::world::{NAMESPACE, World};
 use crate::support::audit;
 use crate::support::binary;
+use crate::support::eventually;
 use crate::support::suite::{Trials, trials};
 
 pub const TRIALS: Trials<World> = trials![the_roles_of_the_chart_are_the_table_of_permissions];
-pub const LONG: Trials<World> = trials![each_rule_of_the_roles_is_needed];
+pub const LONG: Trials<World> =
+    trials![each_rule_of_the_roles_is_needed, each_rule_of_the_floors_role_is_needed];
+
+/// The ClusterRole that comes with the floor.
+const FLOOR: &str = "podgate-floor";
 
 /// A single right: one verb on one resource.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -62,17 +69,24 @@ fn rights_of(rule: &PolicyRule, cluster: bool) -> Vec<Right> {
     rights
 }
 
+/// The rules of the ClusterRoles, with that of the floor if it is enabled, and of the Role.
 fn rules(world: &World) -> (Vec<PolicyRule>, Vec<PolicyRule>) {
     let cluster = world.get(&["clusterrole", RELEASE]).unwrap();
     let own = world.get(&["role", RELEASE, "-n", NAMESPACE]).unwrap();
-    let cluster: ClusterRole = serde_json::from_value(cluster).unwrap();
+    let mut cluster = cluster_rules(cluster);
+    cluster.extend(world.get(&["clusterrole", FLOOR]).into_iter().flat_map(cluster_rules));
     let own: Role = serde_json::from_value(own).unwrap();
-    (cluster.rules.unwrap(), own.rules.unwrap())
+    (cluster, own.rules.unwrap())
+}
+
+fn cluster_rules(role: Value) -> Vec<PolicyRule> {
+    let role: ClusterRole = serde_json::from_value(role).unwrap();
+    role.rules.unwrap()
 }
 
 fn the_roles_of_the_chart_are_the_table_of_permissions(world: &World) {
     Helm::Four.install(world, &[]);
-    // The floor's are in a role of their own (charts/podgate/tests/floor_test.yaml).
+    // The trial of the floor compares the role that comes with it.
     let of_floor = |it: &Permission| it.need == Need::For("a podgate that keeps a floor");
     compare(world, |it| !matches!(it.need, Need::For("remediation")) && !of_floor(it));
     Helm::Four.upgrade(world, &["--set=remediation.enabled=true"]);
@@ -84,7 +98,7 @@ fn the_roles_of_the_chart_are_the_table_of_permissions(world: &World) {
 }
 
 /// Compares the roles with the part of the table that these settings need.
-fn compare(world: &World, needed: impl Fn(&Permission) -> bool) {
+pub fn compare(world: &World, needed: impl Fn(&Permission) -> bool) {
     let (cluster, own) = rules(world);
     let cluster = cluster.iter().flat_map(|rule| rights_of(rule, true));
     let granted: BTreeSet<_> =
@@ -127,17 +141,72 @@ fn each_rule_of_the_roles_is_needed(world: &World) {
     world.denies();
     world.nothing_was_forbidden();
     let (cluster, own) = rules(world);
+    all_are_needed(world, &[("clusterrole", RELEASE, &cluster), ("role", RELEASE, &own)], |_| true);
+    Helm::Four.uninstall(world);
+    world.is_clean();
+    world.kubectl(&["delete", "crd", "reports.openreports.io"]);
+    world.forget_all();
+}
+
+fn each_rule_of_the_floors_role_is_needed(world: &World) {
+    let quick = "--set=shutdownDelaySeconds=0,drainTimeoutSeconds=1,replicas=1,floor.enabled=true";
+    Helm::Four.install(world, &[quick]);
+    world.shop();
+    floor::ready(world);
+    world.nothing_was_forbidden();
+    let rules = cluster_rules(world.get(&["clusterrole", FLOOR]).unwrap());
+    let of_leases = |it: &Right| it.resource == "leases";
+    all_are_needed(world, &[("clusterrole", FLOOR, &rules)], |it| !of_leases(it));
+
+    // This one is needed not by a request of podgate, but by what the API server asks of who writes such a policy.
+    let (at, right) = (rules.iter().enumerate())
+        .find_map(|(at, rule)| Some((at, rights_of(rule, true).into_iter().find(of_leases)?)))
+        .unwrap();
+    set(world, "clusterrole", FLOOR, &without(&rules, at, &right));
+    provoke(world, &Right { verb: "create".to_owned(), ..of_policies() }, 0);
+    eventually("the policy to say that its floor is not kept", || {
+        let policy = world.get(&["devopspolicy", "baseline", "-n", SHOP]).unwrap();
+        let status = policy["status"].to_string();
+        let says = status.contains("NotKept") && status.contains("spec.paramKind: Forbidden");
+        if says { Ok(()) } else { Err(status) }
+    });
+    println!("   without {right}: the floor is not kept");
+    set(world, "clusterrole", FLOOR, &json!(rules));
+    recover(world, &right);
+    floor::ready(world);
+    Helm::Four.uninstall(world);
+    world.is_clean();
+    world.forget_all();
+}
+
+/// A right about the floor's policies.
+fn of_policies() -> Right {
+    Right {
+        cluster: true,
+        group: "admissionregistration.k8s.io".to_owned(),
+        resource: "validatingadmissionpolicies".to_owned(),
+        name: None,
+        verb: String::new(),
+    }
+}
+
+/// Takes each right of these roles away and gives it back; asserts that podgate was refused something meanwhile.
+fn all_are_needed(
+    world: &World,
+    roles: &[(&str, &str, &Vec<PolicyRule>)],
+    tried: impl Fn(&Right) -> bool,
+) {
     let mut needless = Vec::new();
     let mut count = 0;
-    for (kind, all) in [("clusterrole", &cluster), ("role", &own)] {
+    for (kind, name, all) in roles {
         for (at, rule) in all.iter().enumerate() {
-            for right in rights_of(rule, kind == "clusterrole") {
+            for right in rights_of(rule, *kind == "clusterrole").into_iter().filter(&tried) {
                 count += 1;
                 let without = without(all, at, &right);
                 let since = now();
-                set(world, kind, &without);
+                set(world, kind, name, &without);
                 let refused = misses(world, &right, &since);
-                set(world, kind, &json!(all));
+                set(world, kind, name, &json!(all));
                 recover(world, &right);
                 match refused {
                     Some(refusal) => println!("   without {right}: {refusal} is refused"),
@@ -148,10 +217,6 @@ fn each_rule_of_the_roles_is_needed(world: &World) {
     }
     println!("   {count} rights");
     assert!(needless.is_empty(), "these rights are not needed:\n  {}", needless.join("\n  "));
-    Helm::Four.uninstall(world);
-    world.is_clean();
-    world.kubectl(&["delete", "crd", "reports.openreports.io"]);
-    world.forget_all();
 }
 
 /// The rules without one right.
@@ -169,9 +234,9 @@ fn without(rules: &[PolicyRule], at: usize, right: &Right) -> Value {
     json!(left)
 }
 
-fn set(world: &World, kind: &str, rules: &Value) {
+fn set(world: &World, kind: &str, name: &str, rules: &Value) {
     let patch = json!({"rules": rules}).to_string();
-    world.kubectl(&["patch", kind, RELEASE, "-n", NAMESPACE, "--type=merge", "-p", &patch]);
+    world.kubectl(&["patch", kind, name, "-n", NAMESPACE, "--type=merge", "-p", &patch]);
 }
 
 /// The refusals to podgate since a time, while it has reasons to use the right.

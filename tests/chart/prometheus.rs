@@ -35,7 +35,8 @@ const POLICIES: &str = "
 {apiVersion: devops.stochastic.io/v1, kind: DevOpsPolicy, metadata: {name: completed, namespace: completed},
  spec: {mutate: true, requireResourceLimits: [memory], defaultResources: {memoryLimit: 64Mi}}}
 ";
-const SETTINGS: &str = "--set=metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboards.enabled=true";
+/// With a floor, because a row of a dashboard is about it.
+const SETTINGS: &str = "--set=floor.enabled=true,metrics.serviceMonitor.enabled=true,metrics.prometheusRule.enabled=true,metrics.dashboards.enabled=true";
 /// The timeout for every query: some have a long range, and some need violations to appear first.
 const PATIENCE: Duration = Duration::from_mins(4);
 

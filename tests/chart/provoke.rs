@@ -32,6 +32,16 @@ pub fn provoke(world: &World, right: &Right, attempt: usize) {
             let patch = "[{\"op\": \"remove\", \"path\": \"/webhooks/0/clientConfig/caBundle\"}]";
             world.kubectl(&["patch", configurations, &name, "--type=json", "-p", patch]);
         }
+        (floor, verb) if floor.starts_with("validatingadmissionpolic") => {
+            // The canary is applied at every start.
+            match verb {
+                "create" => drop(world.kubectl(&["delete", floor, "podgate-floor-canary"])),
+                "delete" => left_over(world),
+                _ => {}
+            }
+            restart(world);
+        }
+        ("clusterroles", _) => restart(world),
         ("reports", verb) => report(world, verb, attempt),
         ("pods" | "namespaces" | "secrets" | "leases", "list" | "watch" | "update")
         | ("secrets" | "leases", "get")
@@ -52,6 +62,20 @@ pub fn provoke(world: &World, right: &Right, attempt: usize) {
         }
         _ => violations(world),
     }
+}
+
+/// Objects of a floor that podgate does not know, and so prunes.
+fn left_over(world: &World) {
+    let metadata = "{name: podgate-floor-left-over, labels: {devops.stochastic.io/floor: podgate}}";
+    world.apply(&format!(
+        "{{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicyBinding, metadata: {metadata}, \
+         spec: {{policyName: podgate-floor-left-over, validationActions: [Audit]}}}}
+---
+{{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingAdmissionPolicy, metadata: {metadata}, \
+         spec: {{failurePolicy: Ignore, validations: [{{expression: 'true'}}], matchConstraints: {{resourceRules: [\
+         {{apiGroups: [example.com], apiVersions: [v1], operations: [CREATE], resources: [nothing]}}]}}}}}}
+"
+    ));
 }
 
 fn restart(world: &World) {

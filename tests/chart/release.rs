@@ -16,7 +16,14 @@ const CONFIGURATIONS: &str = "validatingwebhookconfigurations,mutatingwebhookcon
 /// The kinds of a release's objects, without the namespace and those that outlive the release.
 const ITS_KINDS: &str = "deployments,replicasets,pods,services,endpointslices,serviceaccounts,secrets,leases,roles,\
     rolebindings,clusterroles,clusterrolebindings,poddisruptionbudgets,networkpolicies,configmaps,jobs,\
-    validatingwebhookconfigurations,mutatingwebhookconfigurations";
+    validatingwebhookconfigurations,mutatingwebhookconfigurations,validatingadmissionpolicies,\
+    validatingadmissionpolicybindings";
+/// What stays after a release with a floor: API servers do not notice a new parameter kind after the last binding with it
+/// was deleted (kubernetes#130887), so the next floor would not wake. Deleting it is not part of any test.
+pub const ANCHOR: [&str; 2] = [
+    "validatingadmissionpolicy.admissionregistration.k8s.io/podgate-podgate-system-anchor",
+    "validatingadmissionpolicybinding.admissionregistration.k8s.io/podgate-podgate-system-anchor",
+];
 
 impl World {
     /// Creates a namespace in which `forbidLatestTag` is enforced as soon as podgate knows it.
@@ -80,7 +87,8 @@ impl World {
                 self.kubelet.kill_all();
             }
             let all = self.kubectl(&["get", ITS_KINDS, "-A", "-o", "name"]);
-            let left: Vec<_> = all.lines().filter(|name| name.contains("podgate")).collect();
+            let its = |name: &&str| name.contains("podgate") && !ANCHOR.contains(name);
+            let left: Vec<_> = all.lines().filter(its).collect();
             if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
         });
         assert_eq!(self.configurations(), Vec::<Value>::new());
@@ -105,12 +113,16 @@ impl World {
         self.is_clean();
     }
 
-    /// Runs the command from the release notes for a podgate that blocks the cluster.
+    /// Runs the kubectl commands from the release notes for a podgate that blocks the cluster: the first ones, up to the
+    /// text that follows them.
     pub fn breaks_glass(&self, notes: &str) {
-        let begins = "kubectl delete validatingwebhookconfiguration/";
-        let line = notes.lines().map(str::trim).find(|line| line.starts_with(begins));
-        let words: Vec<_> = line.expect("the notes say how").split(' ').skip(1).collect();
-        self.kubectl(&words);
+        let (commands, _) = notes.split_once("From then on").expect("the notes say how");
+        let commands = commands.lines().filter_map(|line| line.trim().strip_prefix("kubectl "));
+        let commands: Vec<Vec<_>> = commands.map(|it| it.split(' ').collect()).collect();
+        assert!(!commands.is_empty(), "{notes}");
+        for words in commands {
+            self.kubectl(&words);
+        }
     }
 
     /// Asserts that `podgate check` finds nothing wrong.
