@@ -22,6 +22,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::client::api_time::ApiTime;
 use crate::clusters::Cluster;
 use crate::metrics::{BeatMetrics, FloorMetrics};
 use crate::nonce::{self, Key};
@@ -52,6 +53,8 @@ pub struct Beat {
     /// garbage-collect it.
     pub deployment: Option<String>,
     pub key: nonce::SharedKey,
+    /// The API servers' time, for the nonces of this replica and of others.
+    pub api_time: ApiTime,
     /// Whether the webhooks are as they were rendered; an error says what differs.
     pub intact: watch::Receiver<Result<(), String>>,
     /// Whether this replica takes traffic; an error says why not.
@@ -116,6 +119,11 @@ enum BeatError {
     NotCalled(String),
     #[error("the API server ({route}) refuses the beat: {message}")]
     Refused { route: String, message: String },
+    #[error(
+        "the API server ({0}) announces itself, and has not answered for half a minute, so it is not known whether it \
+         calls podgate; let podgate reach it: kubectl get endpointslice kubernetes -n default"
+    )]
+    CutOff(String),
     #[error("the webhooks are not as they were rendered: {0}; helm upgrade restores them")]
     Changed(String),
     #[error(
@@ -158,7 +166,10 @@ impl Beat {
         let key = self.key.key().ok_or(BeatError::NoKey)?;
         let all = routes.each().await;
         let mut outcomes = self.probe(&all, &key, sender).await;
-        if outcomes.iter().all(|(_, outcome)| matches!(outcome, ProbeOutcome::NoAnswer(_))) {
+        let silent = |outcome: &ProbeOutcome| matches!(outcome, ProbeOutcome::NoAnswer(_));
+        let answered = outcomes.iter().map(|(route, outcome)| (route, !silent(outcome)));
+        let cut_off = routes.cut_off(answered, Instant::now());
+        if outcomes.iter().all(|(_, outcome)| silent(outcome)) {
             // The API servers' own addresses may be unreachable from here.
             outcomes = self.probe(&[routes.usual()], &key, sender).await;
         }
@@ -173,6 +184,9 @@ impl Beat {
             }
             combined => combined?,
         };
+        if let Some(route) = cut_off {
+            return Err(BeatError::CutOff(route));
+        }
         self.metrics.called(Instant::now());
         intact?;
         self.renew(&route, *echoed).await
@@ -185,7 +199,7 @@ impl Beat {
         key: &Key,
         sender: &Sender,
     ) -> Vec<(Route, ProbeOutcome)> {
-        let probe = Probe { namespace: &self.namespace, key };
+        let probe = Probe { namespace: &self.namespace, key, time: &self.api_time };
         let probed = routes.iter().map(|route| async {
             (route.clone(), probe.run(&route.client, || sender.next()).await)
         });
@@ -211,7 +225,7 @@ impl Beat {
             }
         };
         let lease = AliveLease::renewed(echoed.lease, stamp, owner);
-        let written = probe::write(&route.client, &self.namespace, &lease).await;
+        let written = probe::write(&route.client, &self.namespace, &lease, &self.api_time).await;
         written.map_err(|message| BeatError::Refused { route: route.name.clone(), message })?;
         self.renewed(Some(stamp), stamp);
         Ok(())
@@ -347,8 +361,11 @@ mod tests {
     async fn one_api_server_that_does_not_call_is_not_hidden_by_those_that_do_and_one_that_is_down_counts_for_nothing()
      {
         let combined = |answers: Vec<ProbeOutcome>| {
-            let route =
-                |name: usize| Route { name: name.to_string(), client: Script::default().client() };
+            let route = |name: usize| Route {
+                name: name.to_string(),
+                client: Script::default().client(),
+                address: None,
+            };
             let answers = answers.into_iter().enumerate();
             match combine(answers.map(|(at, answer)| (route(at), answer)).collect()) {
                 Ok((route, _)) => format!("heard by {}", route.name),
