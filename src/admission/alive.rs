@@ -349,6 +349,20 @@ mod tests {
     }
 
     #[test]
+    fn the_clocks_of_two_api_servers_may_differ_as_far_as_a_floor_sleeps() {
+        for (ahead, allowed) in [(10, true), (15, true), (16, false)] {
+            let alive = alive();
+            let time = now().checked_add(ahead.seconds()).unwrap();
+            let real = review(|it| {
+                it["dryRun"] = json!(false);
+                it["object"]["metadata"] = json!({"name": LEASE});
+                it["object"]["spec"]["renewTime"] = json!(time.to_string());
+            });
+            assert_eq!(answer(&alive, &real)["allowed"], allowed, "{ahead} s");
+        }
+    }
+
+    #[test]
     fn a_clock_that_is_an_hour_off_decides_nothing_once_an_api_server_has_told_its_time() {
         for told in ["Fri, 15 Jan 2027 07:00:00 GMT", "Fri, 15 Jan 2027 09:00:00 GMT"] {
             let alive = alive();

@@ -228,9 +228,13 @@ fn compliant() -> Value {
 
 fn compliant_pod(image: &str) -> Value {
     let mut pod = probed_pod(image);
-    let memory = json!({"memory": "64Mi"});
-    pod["containers"][0]["resources"] = json!({"limits": memory, "requests": memory});
+    pod["containers"][0]["resources"] = memory("64Mi");
     pod
+}
+
+/// Resources with this limit of memory, of one QoS class whatever it is.
+fn memory(amount: &str) -> Value {
+    json!({"limits": {"memory": amount}, "requests": {"cpu": "10m", "memory": amount}})
 }
 
 /// A Deployment without pods.

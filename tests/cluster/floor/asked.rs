@@ -84,7 +84,7 @@ pub(super) trait Asked {
         let denied = self.denied_by(FLOOR);
         let (last, now) = (self.renewed().parse::<Timestamp>().unwrap(), self.now());
         let after = now.duration_since(last);
-        println!("   {why}: awake {after:#} after the last beat");
+        println!("   {why}: awake {:.1} s after the last beat", after.as_secs_f64());
         assert!(after < WAKES, "{why}: it is awake {after} after the last beat");
         denied
     }

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 use super::asked::Asked;
 use super::{
-    FLOOR, Floor, SHOP, WEBHOOK, compliant, container, deployment, named, violating, without_probe,
+    FLOOR, Floor, SHOP, WEBHOOK, compliant, container, deployment, memory, named, violating,
+    without_probe,
 };
 use crate::support::eventually;
 use crate::support::suite::{Trials, trials};
@@ -171,9 +172,8 @@ fn pods(it: &Floor, last_beat: &str) -> Attempts {
         it.plane.kubectl(&["replace", "--raw", &path, "-f", "-"]).given(&debugged).result()
     };
     let resize = |amount: &str| {
-        let memory = json!({"memory": amount});
-        let resources = json!({"limits": memory, "requests": memory});
-        let change = json!({"spec": {"containers": [{"name": "web", "resources": resources}]}});
+        let change =
+            json!({"spec": {"containers": [{"name": "web", "resources": memory(amount)}]}});
         it.patch(&["pod", "debugged", "--subresource=resize"], "strategic", &change)
     };
     let patched = it.kubectl(&["debug", "debugged", "--image=busybox", "--attach=false"]);
