@@ -14,9 +14,7 @@ use kube::api::Api;
 
 use crate::clusters::Cluster;
 
-/// How often the API servers' addresses are read.
-const REFRESH: Duration = Duration::from_mins(1);
-/// How long reading them from one API server may take.
+/// How long reading the API servers' addresses from one of them may take.
 const READ_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long an API server that announces itself may be silent. The address of one that is down is removed after at most
 /// 25 s: it lives for 15 s, and the others look every 10 s (`pkg/controlplane/instance.go` in the Kubernetes sources).
@@ -40,14 +38,13 @@ pub(super) struct Route {
 pub(super) struct Routes {
     cluster: Cluster,
     known: Vec<(SocketAddr, Client)>,
-    refreshed: Option<Instant>,
     /// Since when API servers have not answered, although another did.
     silent: BTreeMap<SocketAddr, Instant>,
 }
 
 impl Routes {
     pub fn new(cluster: Cluster) -> Self {
-        Self { cluster, known: Vec::new(), refreshed: None, silent: BTreeMap::new() }
+        Self { cluster, known: Vec::new(), silent: BTreeMap::new() }
     }
 
     /// The route of all other requests: the kubeconfig's or the pod's address of the cluster.
@@ -56,15 +53,9 @@ impl Routes {
         Route { name: "by its usual address".to_owned(), client, address: None }
     }
 
-    /// One route to each API server; the usual route where their addresses are unknown.
+    /// One route to each API server that announces itself now; the usual route where their addresses are unknown.
     pub async fn each(&mut self) -> Vec<Route> {
-        // Whether one that is silent still announces itself is read before each beat.
-        if !self.silent.is_empty()
-            || self.refreshed.is_none_or(|refreshed| refreshed.elapsed() > REFRESH)
-        {
-            self.refresh().await;
-            self.refreshed = Some(Instant::now());
-        }
+        self.refresh().await;
         if self.known.is_empty() {
             return vec![self.usual()];
         }

@@ -149,6 +149,7 @@ fn other_managers(it: &Floor) -> Attempts {
             it.apply(&without_probe(&deployment("applied")), "owner"),
         ),
         ("the image of another manager", it.apply(&latest, "thief")),
+        ("a creation by server-side apply", it.apply(&named("new", latest.clone()), "thief")),
     ]
 }
 
