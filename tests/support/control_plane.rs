@@ -162,6 +162,20 @@ impl ControlPlane {
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     }
 
+    /// Starts a killed API server again, on the same port and the same etcd, and waits until it is ready.
+    pub fn restart_api_server(&self) {
+        let mut running = self.api_server.lock().unwrap();
+        assert!(running.is_none(), "kill it first");
+        *running = Some(api_server(&self.assets, self.dir.path(), &self.ports, self.options));
+    }
+
+    /// Ends the controllers and starts them again with this lag of endpoints.
+    pub fn restart_controllers(&self, endpoint_lag: Duration) {
+        let mut running = self.controllers.lock().unwrap();
+        running.take();
+        *running = Some(controllers(&self.assets, self.dir.path(), endpoint_lag));
+    }
+
     /// Starts another API server on the same etcd, at this address and the same port, in another network: by this
     /// command, such as `ip netns exec NAME`. Both announce themselves.
     pub fn start_sibling(&self, address: Ipv4Addr, by: &[&str]) -> Sibling {
@@ -189,20 +203,6 @@ impl ControlPlane {
             asked.result()
         });
         sibling
-    }
-
-    /// Starts a killed API server again, on the same port and the same etcd, and waits until it is ready.
-    pub fn restart_api_server(&self) {
-        let mut running = self.api_server.lock().unwrap();
-        assert!(running.is_none(), "kill it first");
-        *running = Some(api_server(&self.assets, self.dir.path(), &self.ports, self.options));
-    }
-
-    /// Ends the controllers and starts them again with this lag of endpoints.
-    pub fn restart_controllers(&self, endpoint_lag: Duration) {
-        let mut running = self.controllers.lock().unwrap();
-        running.take();
-        *running = Some(controllers(&self.assets, self.dir.path(), endpoint_lag));
     }
 
     /// The address and port of the API server.
