@@ -136,6 +136,13 @@ pub(super) async fn write(
     }
 }
 
+/// Asks an API server for the Lease, only to learn its time: each answer has it, also a refusal.
+pub(super) async fn learn_time(client: &Client, namespace: &str, time: &ApiTime) {
+    if let Err(CallError::NoAnswer(why)) = read(client, namespace, time).await {
+        tracing::debug!(why, "the API server's time is not known");
+    }
+}
+
 /// Why a call failed.
 enum CallError {
     Status(Box<Status>),
@@ -310,6 +317,18 @@ mod tests {
                 Err(found) => assert!(!why.is_empty() && found.contains(why), "{age:?}: {found}"),
             }
         }
+    }
+
+    #[tokio::test]
+    async fn every_answer_tells_the_time_also_one_without_the_lease() {
+        let client = Client::new(ApiServer(None), "default");
+        let time = ApiTime::default();
+        learn_time(&client, "podgate-system", &time).await;
+        let told = time
+            .at(Instant::now())
+            .unwrap()
+            .duration_since("2027-01-15T08:00:00Z".parse().unwrap());
+        assert!(!told.is_negative() && told.as_secs() < 60, "{told:?}");
     }
 
     #[tokio::test]

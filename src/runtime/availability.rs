@@ -57,8 +57,9 @@ impl Availability {
         };
         tokio::join!(
             async {
-                if role == Role::Replica {
-                    beat.run().await;
+                match role {
+                    Role::Replica => beat.run().await,
+                    Role::Webhook => beat.listen().await,
                 }
             },
             self.watch_own_configurations(),

@@ -232,7 +232,7 @@ fn compliant_pod(image: &str) -> Value {
     pod
 }
 
-/// Resources with this limit of memory, of one QoS class whatever it is.
+/// Resources with this limit of memory. A request of CPU keeps the class of the pod, which a resize may not change.
 fn memory(amount: &str) -> Value {
     json!({"limits": {"memory": amount}, "requests": {"cpu": "10m", "memory": amount}})
 }
