@@ -8,6 +8,7 @@
 //! `renewTime` is in the API server's time. It is written only if the other webhooks are as they were rendered too: a
 //! fresh `renewTime` says that objects are reviewed, not only that podgate runs.
 
+mod error;
 mod lease;
 mod log;
 mod probe;
@@ -29,8 +30,9 @@ use crate::metrics::{BeatMetrics, FloorMetrics};
 use crate::nonce::{self, Key};
 use crate::policy::called::Called;
 use crate::policy::floor_state::Canary;
+use error::BeatError;
 use lease::{AliveLease, Owner};
-use log::BeatLog;
+use log::{BeatLog, FAILURES};
 use probe::{Echoed, Probe, ProbeOutcome};
 use routes::{Route, Routes};
 
@@ -40,9 +42,6 @@ const PERIOD: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_secs(5);
 /// How often a replica that is not ready checks whether it is.
 const NOT_READY: Duration = Duration::from_secs(1);
-/// The number of failures in a row after which they count and are logged: the Service lists a new replica a little after it is
-/// ready.
-const FAILURES: u32 = 3;
 /// How long after its last beat, or its start, a replica that is not ready counts as not called.
 const NOT_READY_LIMIT: Duration = Duration::from_mins(1);
 
@@ -104,34 +103,6 @@ impl FloorBeat {
             !same
         });
     }
-}
-
-/// Why a beat failed.
-#[derive(Debug, thiserror::Error)]
-enum BeatError {
-    #[error("there is no certificate yet, so nonces cannot be signed")]
-    NoKey,
-    #[error("podgate is not ready: {0}")]
-    NotReady(String),
-    #[error("no API server answers: {0}")]
-    NoAnswer(String),
-    #[error(
-        "the API server ({0}) admitted a beat without calling podgate; compare the webhook alive. with: podgate webhook config"
-    )]
-    NotCalled(String),
-    #[error("the API server ({route}) refuses the beat: {message}")]
-    Refused { route: String, message: String },
-    #[error(
-        "the API server ({0}) announces itself, and has not answered for half a minute, so it is not known whether it \
-         calls podgate; let podgate reach it: kubectl get endpointslice kubernetes -n default"
-    )]
-    CutOff(String),
-    #[error("the webhooks are not as they were rendered: {0}; helm upgrade restores them")]
-    Changed(String),
-    #[error(
-        "the Deployment {0}, which would own the Lease, does not exist; name it with --release"
-    )]
-    NoOwner(String),
 }
 
 impl Beat {

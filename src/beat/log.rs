@@ -4,8 +4,12 @@ use std::mem::{Discriminant, discriminant};
 
 use tokio::sync::watch;
 
-use super::{BeatError, FAILURES};
+use super::error::BeatError;
 use crate::policy::called::Called;
+
+/// The number of failures in a row after which they count and are logged: the Service lists a new replica a little after it is
+/// ready.
+pub(super) const FAILURES: u32 = 3;
 
 /// Logs when the API servers begin or cease to call podgate, and publishes it.
 pub(super) struct BeatLog {
