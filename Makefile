@@ -40,13 +40,14 @@ chart-suites: binary control-plane
 	tests/tools/debian.sh prometheus prometheus > /dev/null
 	$(CARGO) test --test chart
 
-soak: binary control-plane ## The chart's suites, CEL's and those of compiled policies, with those that take long (half an hour more)
+soak: binary control-plane ## The chart's suites, CEL's, those of compiled policies and of the floor, with those that take long (half an hour more)
 	tests/tools/tool.sh helm3 > /dev/null
 	tests/tools/tool.sh helm4 > /dev/null
 	tests/tools/debian.sh prometheus prometheus > /dev/null
 	$(CARGO) test --test chart -- --include-ignored
 	$(CARGO) test --test cluster -- cel:: --include-ignored
 	$(CARGO) test --test cluster -- in_tree:: --include-ignored
+	$(CARGO) test --test cluster -- floor:: --include-ignored
 
 alerts: ## Recording rules and alerts: valid, and each alert fires when it should
 	tests/prometheus/run.sh

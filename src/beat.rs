@@ -8,12 +8,14 @@
 //! `renewTime` is in the API server's time. It is written only if the other webhooks are as they were rendered too: a
 //! fresh `renewTime` says that objects are reviewed, not only that podgate runs.
 
+mod error;
 mod lease;
+mod log;
 mod probe;
 mod routes;
 
 use std::hash::{BuildHasher, RandomState};
-use std::mem::{Discriminant, discriminant};
+use std::mem::discriminant;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -22,12 +24,15 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
+use crate::client::api_time::ApiTime;
 use crate::clusters::Cluster;
 use crate::metrics::{BeatMetrics, FloorMetrics};
 use crate::nonce::{self, Key};
 use crate::policy::called::Called;
 use crate::policy::floor_state::Canary;
+use error::BeatError;
 use lease::{AliveLease, Owner};
+use log::{BeatLog, FAILURES};
 use probe::{Echoed, Probe, ProbeOutcome};
 use routes::{Route, Routes};
 
@@ -37,9 +42,6 @@ const PERIOD: Duration = Duration::from_secs(10);
 const SOON: Duration = Duration::from_secs(5);
 /// How often a replica that is not ready checks whether it is.
 const NOT_READY: Duration = Duration::from_secs(1);
-/// The number of failures in a row after which they count and are logged: the Service lists a new replica a little after it is
-/// ready.
-const FAILURES: u32 = 3;
 /// How long after its last beat, or its start, a replica that is not ready counts as not called.
 const NOT_READY_LIMIT: Duration = Duration::from_mins(1);
 
@@ -52,6 +54,8 @@ pub struct Beat {
     /// garbage-collect it.
     pub deployment: Option<String>,
     pub key: nonce::SharedKey,
+    /// The API servers' time, for the nonces of this replica and of others.
+    pub api_time: ApiTime,
     /// Whether the webhooks are as they were rendered; an error says what differs.
     pub intact: watch::Receiver<Result<(), String>>,
     /// Whether this replica takes traffic; an error says why not.
@@ -101,29 +105,6 @@ impl FloorBeat {
     }
 }
 
-/// Why a beat failed.
-#[derive(Debug, thiserror::Error)]
-enum BeatError {
-    #[error("there is no certificate yet, so nonces cannot be signed")]
-    NoKey,
-    #[error("podgate is not ready: {0}")]
-    NotReady(String),
-    #[error("no API server answers: {0}")]
-    NoAnswer(String),
-    #[error(
-        "the API server ({0}) admitted a beat without calling podgate; compare the webhook alive. with: podgate webhook config"
-    )]
-    NotCalled(String),
-    #[error("the API server ({route}) refuses the beat: {message}")]
-    Refused { route: String, message: String },
-    #[error("the webhooks are not as they were rendered: {0}; helm upgrade restores them")]
-    Changed(String),
-    #[error(
-        "the Deployment {0}, which would own the Lease, does not exist; name it with --release"
-    )]
-    NoOwner(String),
-}
-
 impl Beat {
     /// Beats until the future is dropped.
     pub async fn run(self) {
@@ -153,12 +134,24 @@ impl Beat {
         }
     }
 
+    /// Sends no beat, and learns the API servers' time, by which those of other replicas are judged, until the future is
+    /// dropped.
+    pub async fn listen(self) {
+        loop {
+            probe::learn_time(&self.cluster.client, &self.namespace, &self.api_time).await;
+            tokio::time::sleep(PERIOD).await;
+        }
+    }
+
     /// Sends a nonce through every API server; each one that answers must call podgate.
     async fn beat(&self, routes: &mut Routes, sender: &Sender) -> Result<(), BeatError> {
         let key = self.key.key().ok_or(BeatError::NoKey)?;
         let all = routes.each().await;
         let mut outcomes = self.probe(&all, &key, sender).await;
-        if outcomes.iter().all(|(_, outcome)| matches!(outcome, ProbeOutcome::NoAnswer(_))) {
+        let silent = |outcome: &ProbeOutcome| matches!(outcome, ProbeOutcome::NoAnswer(_));
+        let answered = outcomes.iter().map(|(route, outcome)| (route, !silent(outcome)));
+        let cut_off = routes.cut_off(answered, Instant::now());
+        if outcomes.iter().all(|(_, outcome)| silent(outcome)) {
             // The API servers' own addresses may be unreachable from here.
             outcomes = self.probe(&[routes.usual()], &key, sender).await;
         }
@@ -173,6 +166,9 @@ impl Beat {
             }
             combined => combined?,
         };
+        if let Some(route) = cut_off {
+            return Err(BeatError::CutOff(route));
+        }
         self.metrics.called(Instant::now());
         intact?;
         self.renew(&route, *echoed).await
@@ -185,7 +181,7 @@ impl Beat {
         key: &Key,
         sender: &Sender,
     ) -> Vec<(Route, ProbeOutcome)> {
-        let probe = Probe { namespace: &self.namespace, key };
+        let probe = Probe { namespace: &self.namespace, key, time: &self.api_time };
         let probed = routes.iter().map(|route| async {
             (route.clone(), probe.run(&route.client, || sender.next()).await)
         });
@@ -211,7 +207,7 @@ impl Beat {
             }
         };
         let lease = AliveLease::renewed(echoed.lease, stamp, owner);
-        let written = probe::write(&route.client, &self.namespace, &lease).await;
+        let written = probe::write(&route.client, &self.namespace, &lease, &self.api_time).await;
         written.map_err(|message| BeatError::Refused { route: route.name.clone(), message })?;
         self.renewed(Some(stamp), stamp);
         Ok(())
@@ -284,60 +280,6 @@ impl Sender {
     }
 }
 
-/// Logs when the API servers begin or cease to call podgate, and publishes it.
-struct BeatLog {
-    failures: u32,
-    /// What was logged last: whether the API servers call podgate.
-    calls: Option<bool>,
-    called: watch::Sender<Called>,
-    /// The kind of the failure that was published last. Of one kind, the texts may differ from beat to beat.
-    published: Option<Discriminant<BeatError>>,
-}
-
-impl BeatLog {
-    fn new(called: watch::Sender<Called>) -> Self {
-        called.send_replace(Called::Undecided);
-        Self { failures: 0, calls: None, called, published: None }
-    }
-
-    fn record(&mut self, beat: &Result<(), BeatError>) {
-        match beat {
-            Ok(()) => {
-                self.failures = 0;
-                self.publish_called();
-                if self.calls.replace(true) != Some(true) {
-                    tracing::info!("the API servers call podgate");
-                }
-            }
-            Err(why) => {
-                self.failures = self.failures.saturating_add(1);
-                match why {
-                    // Nothing is known of API servers that do not answer.
-                    BeatError::NoAnswer(_) => {}
-                    // The API servers called; only the Lease has no owner.
-                    BeatError::NoOwner(_) => self.publish_called(),
-                    why if self.failures >= FAILURES => self.publish_not_called(why),
-                    _ => {}
-                }
-                if self.failures >= FAILURES && self.calls.replace(false) != Some(false) {
-                    tracing::warn!(%why, "podgate does not see that the API servers call it");
-                }
-            }
-        }
-    }
-
-    fn publish_called(&mut self) {
-        self.published = None;
-        self.called.send_if_modified(|known| std::mem::replace(known, Called::Yes) != Called::Yes);
-    }
-
-    fn publish_not_called(&mut self, why: &BeatError) {
-        if self.published.replace(discriminant(why)) != Some(discriminant(why)) {
-            self.called.send_replace(Called::No(why.to_string()));
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -347,8 +289,11 @@ mod tests {
     async fn one_api_server_that_does_not_call_is_not_hidden_by_those_that_do_and_one_that_is_down_counts_for_nothing()
      {
         let combined = |answers: Vec<ProbeOutcome>| {
-            let route =
-                |name: usize| Route { name: name.to_string(), client: Script::default().client() };
+            let route = |name: usize| Route {
+                name: name.to_string(),
+                client: Script::default().client(),
+                address: None,
+            };
             let answers = answers.into_iter().enumerate();
             match combine(answers.map(|(at, answer)| (route(at), answer)).collect()) {
                 Ok((route, _)) => format!("heard by {}", route.name),
@@ -398,48 +343,5 @@ mod tests {
         assert_ne!(first, second);
         let pause = one.jitter(PERIOD);
         assert!((PERIOD * 9 / 10..PERIOD * 11 / 10).contains(&pause), "{pause:?}");
-    }
-
-    #[test]
-    fn a_failure_is_logged_when_it_lasts_and_once() {
-        let mut log = BeatLog::new(watch::Sender::default());
-        let failed = || Err(BeatError::NoKey);
-        for _ in 0..2 {
-            log.record(&failed());
-            assert_eq!(log.calls, None);
-        }
-        log.record(&failed());
-        assert_eq!(log.calls, Some(false));
-        log.record(&Ok(()));
-        assert_eq!((log.calls, log.failures), (Some(true), 0));
-    }
-
-    #[test]
-    fn the_verdict_changes_when_failures_last_and_an_api_server_that_is_down_says_nothing() {
-        let (called, verdict) = watch::channel(Called::NoBeat);
-        let mut log = BeatLog::new(called);
-        let mut after = |beat: Result<(), BeatError>, times: u32| {
-            for _ in 0..times {
-                log.record(&beat);
-            }
-            match &*verdict.borrow() {
-                Called::No(why) => format!("not called: {why}"),
-                other => format!("{other:?}"),
-            }
-        };
-        let silent = || Err(BeatError::NoAnswer("connection refused".to_owned()));
-        let refused =
-            |why: &str| Err(BeatError::Refused { route: "a".to_owned(), message: why.to_owned() });
-        assert_eq!(after(silent(), 9), "Undecided");
-        assert_eq!(after(Ok(()), 1), "Yes");
-        assert_eq!(after(silent(), 9), "Yes");
-        assert_eq!(after(Ok(()), 1), "Yes");
-        assert_eq!(after(refused("one"), 2), "Yes");
-        let first = "not called: the API server (a) refuses the beat: one";
-        assert_eq!(after(refused("one"), 1), first);
-        assert_eq!(after(refused("two"), 5), first, "a text that differs is not written again");
-        let changed = after(Err(BeatError::Changed("no webhook".to_owned())), 1);
-        assert!(changed.contains("not as they were rendered: no webhook"), "{changed}");
-        assert_eq!(after(Err(BeatError::NoOwner("podgate".to_owned())), 1), "Yes");
     }
 }

@@ -1,6 +1,7 @@
 //! Requests to an API server: lists by pages ([`list`]), a watch of one object by its name ([`watch_one`]), the
-//! resources of kinds ([`resource`]), and the wait after a failed request ([`backoff`]).
+//! resources of kinds ([`resource`]), the wait after a failed request ([`backoff`]), and the API servers' time ([`api_time`]).
 
+pub(crate) mod api_time;
 pub(crate) mod backoff;
 pub(crate) mod dry_run;
 pub(crate) mod helm_ownership;

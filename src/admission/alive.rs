@@ -19,12 +19,15 @@ use super::callers::Callers;
 use super::judged::Judged;
 use super::log_limit::LogLimit;
 use super::review::{BadReview, Operation, Request, decode};
+use crate::client::api_time::ApiTime;
 use crate::nonce::{self, ANNOTATION, FRESH_MILLISECONDS, Issued, LEASE};
 use crate::policy::decision::Outcome;
 use crate::policy::text;
+use crate::policy::vap::floor;
 
-/// How far `renewTime` may be ahead of this replica's clock.
-const AHEAD_SECONDS: i64 = 5;
+/// How far `renewTime` may be ahead of the time that an API server told last. API servers' clocks may differ as far as
+/// the floor allows.
+const AHEAD_SECONDS: i64 = floor::EARLIEST_SECONDS;
 /// The most nonces that are remembered. Only podgate can sign one, and a replica sends one to each API server in 10 s.
 const MAX_USED: usize = 10_000;
 
@@ -35,6 +38,8 @@ pub struct Alive {
     /// The user name by which the API server knows podgate; unset until it is known.
     pub own_user: OnceLock<Arc<str>>,
     pub callers: Callers,
+    /// The API servers' time, by which nonces and `renewTime` are judged; before it is known, this replica's clock.
+    pub api_time: ApiTime,
     /// The nonces that were used, while they are fresh.
     used: Mutex<BTreeSet<Issued>>,
     log_limit: LogLimit,
@@ -158,14 +163,15 @@ impl Alive {
         request: &Request<'_>,
         lease: &LeaseView,
         from: IpAddr,
-        Now { time: now, instant }: Now,
+        Now { time, instant }: Now,
     ) -> Result<Vec<String>, String> {
+        let now = self.api_time.at(instant).unwrap_or(time);
         let renewed = lease.spec.renew_time.as_deref().and_then(|it| it.parse::<Timestamp>().ok());
         let renewed = renewed.ok_or("its spec.renewTime is missing, or no time")?;
         let latest = now.checked_add(AHEAD_SECONDS.seconds()).unwrap_or(now);
         if renewed > latest {
             return Err(format!(
-                "its spec.renewTime is more than {AHEAD_SECONDS} s from now; compare the clocks of the nodes"
+                "its spec.renewTime is more than {AHEAD_SECONDS} s from now; compare the clocks of the API servers"
             ));
         }
         let annotations = lease.metadata.annotations.as_ref();
@@ -298,8 +304,8 @@ mod tests {
         let cases: [(&str, Change); 15] = [
             ("only podgate itself", Box::new(|it| it["userInfo"]["username"] = json!("admin"))),
             ("only podgate itself", Box::new(|it| it["userInfo"] = json!({}))),
-            ("more than 5 s from now", Box::new(time(json!("2027-01-15T08:00:06.000000Z")))),
-            ("more than 5 s from now", Box::new(time(json!("9999-01-01T00:00:00.000000Z")))),
+            ("more than 15 s from now", Box::new(time(json!("2027-01-15T08:00:16.000000Z")))),
+            ("more than 15 s from now", Box::new(time(json!("9999-01-01T00:00:00.000000Z")))),
             ("missing, or no time", Box::new(time(json!("9999-12-31T23:59:59.999999Z")))),
             ("missing, or no time", Box::new(time(json!("soon")))),
             ("missing, or no time", Box::new(time(json!(null)))),
@@ -340,6 +346,42 @@ mod tests {
         let answered = answer(&alive, &real);
         assert_eq!((&answered["allowed"], &answered["warnings"]), (&json!(true), &Value::Null));
         assert!(!known(&alive));
+    }
+
+    #[test]
+    fn the_clocks_of_two_api_servers_may_differ_as_far_as_a_floor_sleeps() {
+        for (ahead, allowed) in [(10, true), (15, true), (16, false)] {
+            let alive = alive();
+            let time = now().checked_add(ahead.seconds()).unwrap();
+            let real = review(|it| {
+                it["dryRun"] = json!(false);
+                it["object"]["metadata"] = json!({"name": LEASE});
+                it["object"]["spec"]["renewTime"] = json!(time.to_string());
+            });
+            assert_eq!(answer(&alive, &real)["allowed"], allowed, "{ahead} s");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_an_hour_off_decides_nothing_once_an_api_server_has_told_its_time() {
+        for told in ["Fri, 15 Jan 2027 07:00:00 GMT", "Fri, 15 Jan 2027 09:00:00 GMT"] {
+            let alive = alive();
+            alive.api_time.learn(told, Instant::now());
+            let stale = answer(&alive, &review(|_| {}));
+            assert_eq!(stale["allowed"], false, "a beat by this replica's clock: {told}");
+            let told: Timestamp = told
+                .replace("Fri, 15 Jan 2027 ", "2027-01-15T")
+                .replace(" GMT", "Z")
+                .parse()
+                .unwrap();
+            let own = review(|it| {
+                let nonce = Key::of("a private key").nonce("0a1b-2", told);
+                it["object"]["metadata"]["annotations"][ANNOTATION] = json!(nonce);
+                it["object"]["spec"]["renewTime"] =
+                    json!(told.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string());
+            });
+            assert_eq!(answer(&alive, &own)["allowed"], true, "{told}");
+        }
     }
 
     #[test]

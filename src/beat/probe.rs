@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use axum::http::header::DATE;
 use http_body_util::{BodyExt, Limited};
 use jiff::{SignedDuration, Timestamp};
 use kube::Client;
@@ -10,6 +11,7 @@ use kube::client::Body;
 use kube::core::{Request, Status};
 
 use super::lease::{AliveLease, FIELD_MANAGER};
+use crate::client::api_time::ApiTime;
 use crate::client::dry_run::DryRun;
 use crate::nonce::{Key, LEASE};
 use crate::policy::vap::floor;
@@ -77,6 +79,8 @@ impl Echoed {
 pub(super) struct Probe<'a> {
     pub namespace: &'a str,
     pub key: &'a Key,
+    /// Learns the API servers' time, by which the replica that is called judges the nonce.
+    pub time: &'a ApiTime,
 }
 
 impl Probe<'_> {
@@ -98,12 +102,12 @@ impl Probe<'_> {
     }
 
     async fn attempt(&self, client: &Client, sender: &str) -> Result<ProbeOutcome, CallError> {
-        let lease = read(client, self.namespace).await?;
-        let now = Timestamp::now();
+        let lease = read(client, self.namespace, self.time).await?;
+        let now = self.time.at(Instant::now()).unwrap_or_else(Timestamp::now);
         let nonce = self.key.nonce(sender, now);
         let beat = AliveLease::renewed(lease.clone(), now, None).with_nonce(nonce.clone());
         let Answered { lease: written, warnings } =
-            put(client, self.namespace, &beat, DryRun::Yes).await?;
+            put(client, self.namespace, &beat, DryRun::Yes, self.time).await?;
         if !warnings.iter().any(|warning| self.key.is_echo(&nonce, warning)) {
             return Ok(ProbeOutcome::NotCalled);
         }
@@ -122,12 +126,20 @@ pub(super) async fn write(
     client: &Client,
     namespace: &str,
     lease: &AliveLease,
+    time: &ApiTime,
 ) -> Result<(), String> {
-    match put(client, namespace, lease, DryRun::No).await {
+    match put(client, namespace, lease, DryRun::No, time).await {
         Ok(_) => Ok(()),
         Err(CallError::Status(status)) if status.code == 409 => Ok(()),
         Err(CallError::Status(status)) => Err(status.message),
         Err(CallError::NoAnswer(why)) => Err(why),
+    }
+}
+
+/// Asks an API server for the Lease, only to learn its time: each answer has it, also a refusal.
+pub(super) async fn learn_time(client: &Client, namespace: &str, time: &ApiTime) {
+    if let Err(CallError::NoAnswer(why)) = read(client, namespace, time).await {
+        tracing::debug!(why, "the API server's time is not known");
     }
 }
 
@@ -153,9 +165,13 @@ fn requests(namespace: &str) -> Request {
     Request::new(format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"))
 }
 
-async fn read(client: &Client, namespace: &str) -> Result<Option<AliveLease>, CallError> {
+async fn read(
+    client: &Client,
+    namespace: &str,
+    time: &ApiTime,
+) -> Result<Option<AliveLease>, CallError> {
     let request = requests(namespace).get(LEASE, &GetParams::default());
-    match send(client, request.map_err(CallError::no_answer)?).await {
+    match send(client, request.map_err(CallError::no_answer)?, time).await {
         Ok(answered) => Ok(Some(answered.lease)),
         Err(CallError::Status(status)) if status.code == 404 => Ok(None),
         Err(error) => Err(error),
@@ -168,21 +184,26 @@ async fn put(
     namespace: &str,
     lease: &AliveLease,
     dry_run: DryRun,
+    time: &ApiTime,
 ) -> Result<Answered, CallError> {
     let dry_run = dry_run == DryRun::Yes;
     let params = PostParams { dry_run, field_manager: Some(FIELD_MANAGER.to_owned()) };
     let body = serde_json::to_vec(&lease.0).map_err(CallError::no_answer)?;
     let request = requests(namespace).replace(LEASE, &params, body);
-    send(client, request.map_err(CallError::no_answer)?).await
+    send(client, request.map_err(CallError::no_answer)?, time).await
 }
 
 async fn send(
     client: &Client,
     request: axum::http::Request<Vec<u8>>,
+    time: &ApiTime,
 ) -> Result<Answered, CallError> {
     let call = async {
         let response = client.send(request.map(Body::from)).await.map_err(CallError::no_answer)?;
         let (head, body) = response.into_parts();
+        if let Some(date) = head.headers.get(DATE).and_then(|it| it.to_str().ok()) {
+            time.learn(date, Instant::now());
+        }
         let body = Limited::new(body, MAX_ANSWER).collect().await.map_err(CallError::no_answer)?;
         let body = body.to_bytes();
         if !head.status.is_success() {
@@ -249,6 +270,7 @@ mod tests {
                     let status = json!({"kind": "Status", "code": 404, "message": "not found"});
                     return Ok(Response::builder()
                         .status(404)
+                        .header(DATE, "Fri, 15 Jan 2027 08:00:00 GMT")
                         .body(status.to_string().into())
                         .unwrap());
                 }
@@ -257,6 +279,7 @@ mod tests {
                 let mut lease: Value = serde_json::from_slice(&body).unwrap();
                 let nonce =
                     lease["metadata"]["annotations"][ANNOTATION].as_str().unwrap().to_owned();
+                assert!(nonce.starts_with("18000000"), "in the API server's time: {nonce}");
                 lease["metadata"]["managedFields"] = json!([{"manager": FIELD_MANAGER, "operation": "Update", "time": "2027-01-15T08:00:00Z"}]);
                 let mut answer =
                     Response::builder().header("warning", "299 - \"another webhook's\"");
@@ -270,7 +293,8 @@ mod tests {
 
     async fn probed(webhook: Option<&str>) -> ProbeOutcome {
         let client = Client::new(ApiServer(webhook.map(|key| Arc::new(Key::of(key)))), "default");
-        let probe = Probe { namespace: "podgate-system", key: &Key::of("own") };
+        let time = ApiTime::default();
+        let probe = Probe { namespace: "podgate-system", key: &Key::of("own"), time: &time };
         probe.run(&client, || "a-1".to_owned()).await
     }
 
@@ -293,6 +317,18 @@ mod tests {
                 Err(found) => assert!(!why.is_empty() && found.contains(why), "{age:?}: {found}"),
             }
         }
+    }
+
+    #[tokio::test]
+    async fn every_answer_tells_the_time_also_one_without_the_lease() {
+        let client = Client::new(ApiServer(None), "default");
+        let time = ApiTime::default();
+        learn_time(&client, "podgate-system", &time).await;
+        let told = time
+            .at(Instant::now())
+            .unwrap()
+            .duration_since("2027-01-15T08:00:00Z".parse().unwrap());
+        assert!(!told.is_negative() && told.as_secs() < 60, "{told:?}");
     }
 
     #[tokio::test]

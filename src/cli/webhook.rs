@@ -192,7 +192,7 @@ async fn delete(args: DeleteArgs) -> Result<(), Failure> {
     }
     if removals.iter().all(|it| matches!(it, Removal::FloorLeft(_))) {
         eprintln!("podgate: no webhook configuration calls podgate; there is nothing to delete");
-    } else if !args.dry_run {
+    } else if !args.dry_run && floor_left.is_none() {
         eprintln!(
             "podgate: no request is judged any more; restore with: helm upgrade, or podgate webhook config --service NAMESPACE/NAME | kubectl apply -f -"
         );

@@ -48,6 +48,7 @@ impl Availability {
             namespace: self.namespace.clone(),
             deployment: self.expected.deployment.clone(),
             key: self.alive.key.clone(),
+            api_time: self.alive.api_time.clone(),
             intact: validating,
             ready: Arc::clone(&self.readiness),
             metrics: self.metrics.clone(),
@@ -56,8 +57,9 @@ impl Availability {
         };
         tokio::join!(
             async {
-                if role == Role::Replica {
-                    beat.run().await;
+                match role {
+                    Role::Replica => beat.run().await,
+                    Role::Webhook => beat.listen().await,
                 }
             },
             self.watch_own_configurations(),

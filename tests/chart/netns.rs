@@ -2,8 +2,11 @@
 //! a bridge connects the networks of nodes and pods. Nothing outside is reached or changed. When the first process of
 //! the namespaces ends, the kernel kills all others.
 //!
-//! The way in: `main` calls [`enter`] first; each pod and node then has a [`Network`].
+//! The way in: `main` calls [`enter`] first; each pod and node then has a [`Network`]. A suite of which only some trials
+//! need a network of their own runs these again by [`run_inside`].
+#![allow(dead_code, reason = "each home uses its own part")]
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -21,16 +24,27 @@ const INSIDE: &str = "PODGATE_CHART_NETWORK";
 
 /// Runs this binary again in new namespaces and returns its exit status; `None` in the process inside.
 pub fn enter() -> Option<ExitCode> {
-    if std::env::var_os(INSIDE).is_some() {
+    if inside() {
         set_up();
         return None;
     }
+    Some(run_inside(std::env::args_os().skip(1)))
+}
+
+/// Whether this process was started by [`run_inside`].
+pub fn inside() -> bool {
+    std::env::var_os(INSIDE).is_some()
+}
+
+/// Runs this binary with these arguments in new namespaces and returns its exit status. There, the first thing is
+/// [`set_up`].
+pub fn run_inside(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let mut unshare = Command::new("unshare");
     unshare.args(["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]);
     if !text(&Command::new("id").arg("-u").output().unwrap().stdout).trim().eq("0") {
         unshare.args(["--user", "--map-root-user"]);
     }
-    unshare.arg(std::env::current_exe().unwrap()).args(std::env::args_os().skip(1));
+    unshare.arg(std::env::current_exe().unwrap()).args(args);
     // An ordinary user's PATH may lack the folder of `ip`.
     let path = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     // The pipe closes when this process ends, and then the process inside ends.
@@ -42,7 +56,7 @@ pub fn enter() -> Option<ExitCode> {
         }
         Err(error) => {
             eprintln!("cannot run unshare, of util-linux, which these tests need: {error}");
-            return Some(ExitCode::from(3));
+            return ExitCode::from(3);
         }
     };
     if status.code().is_none_or(|code| code != 0 && code != 101) {
@@ -52,10 +66,11 @@ pub fn enter() -> Option<ExitCode> {
         );
     }
     let code = status.code().and_then(|code| u8::try_from(code).ok());
-    Some(code.map_or(ExitCode::FAILURE, ExitCode::from))
+    code.map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
-fn set_up() {
+/// Makes the network inside.
+pub fn set_up() {
     std::thread::spawn(|| {
         let _ = std::io::stdin().read(&mut [0]);
         std::process::exit(3);
@@ -102,6 +117,18 @@ impl Network {
         Self { name, address }
     }
 
+    /// Fails every packet that a program in this network sends to a TCP port of another one, until the value is dropped.
+    pub fn cut(&self, to: Ipv4Addr, port: u16) -> Cut {
+        let rule = format!("to {to} ipproto tcp dport {port} prohibit");
+        ip(&format!("-n {} rule add {rule}", self.name));
+        Cut { network: self.name.clone(), rule }
+    }
+
+    /// The command before a program's to run it in this network.
+    pub fn by(&self) -> [&str; 4] {
+        ["ip", "netns", "exec", &self.name]
+    }
+
     /// A command that runs a program in this network, and in a mount namespace of its own. Its environment is empty but
     /// for a PATH.
     pub fn command(&self) -> Command {
@@ -111,6 +138,18 @@ impl Network {
             .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
         command.args(["netns", "exec", &self.name]);
         command
+    }
+}
+
+/// A connection that is cut.
+pub struct Cut {
+    network: String,
+    rule: String,
+}
+
+impl Drop for Cut {
+    fn drop(&mut self) {
+        ip(&format!("-n {} rule del {}", self.network, self.rule));
     }
 }
 

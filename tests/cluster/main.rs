@@ -28,6 +28,8 @@ mod in_tree;
 mod install;
 mod leadership;
 mod modes;
+#[path = "../chart/netns.rs"]
+mod netns;
 mod outage;
 mod pod_security;
 mod preview;

@@ -99,13 +99,19 @@ impl ControlPlane {
         let at = |name: &str| dir.path().join(name).display().to_string();
 
         let etcd_client = format!("http://127.0.0.1:{etcd_port}");
+        // API servers in other networks reach it there.
+        let etcd_clients = if options.address == Ipv4Addr::LOCALHOST {
+            etcd_client.clone()
+        } else {
+            format!("{etcd_client},http://{}:{etcd_port}", options.address)
+        };
         let etcd_peer = format!("http://127.0.0.1:{peer_port}");
         let etcd = Process::start(
             &assets.join("etcd"),
             dir.path(),
             &[
                 &format!("--data-dir={}", at("etcd")),
-                &format!("--listen-client-urls={etcd_client}"),
+                &format!("--listen-client-urls={etcd_clients}"),
                 &format!("--advertise-client-urls={etcd_client}"),
                 &format!("--listen-peer-urls={etcd_peer}"),
                 &format!("--initial-advertise-peer-urls={etcd_peer}"),
@@ -168,6 +174,35 @@ impl ControlPlane {
         let mut running = self.controllers.lock().unwrap();
         running.take();
         *running = Some(controllers(&self.assets, self.dir.path(), endpoint_lag));
+    }
+
+    /// Starts another API server on the same etcd, at this address and the same port, in another network: by this
+    /// command, such as `ip netns exec NAME`. Both announce themselves.
+    pub fn start_sibling(&self, address: Ipv4Addr, by: &[&str]) -> Sibling {
+        let mut args = arguments(self.dir.path(), &self.ports, self.options);
+        // The last of several counts.
+        args.push(format!("--etcd-servers=http://{}:{}", self.options.address, self.ports.etcd));
+        args.push(format!("--bind-address={address}"));
+        args.push(format!("--advertise-address={address}"));
+        let program = self.assets.join("kube-apiserver").display().to_string();
+        let args = args.iter().map(String::as_str);
+        let args: Vec<_> = by.iter().skip(1).copied().chain([&*program]).chain(args).collect();
+        let process = Process::start(Path::new(by[0]), self.dir.path(), &args);
+        let url = format!("https://{}", SocketAddrV4::new(address, self.ports.api_server));
+        let kubeconfig = fs::read_to_string(self.kubeconfig("admin")).unwrap();
+        let mut kubeconfig: Value = serde_json::from_str(&kubeconfig).unwrap();
+        let cluster = &mut kubeconfig["clusters"][0]["cluster"];
+        cluster["server"] = Value::from(url);
+        cluster["tls-server-name"] = Value::from("kubernetes.default.svc");
+        let path = self.dir.path().join("admin-of-the-sibling");
+        fs::write(&path, kubeconfig.to_string()).unwrap();
+        let mut sibling = Sibling { process, kubeconfig: path };
+        let asked = self.kubectl(&["get", "--raw", "/readyz"]).by(sibling.kubeconfig.clone());
+        eventually("the other API server to be ready", || {
+            sibling.process.check_alive();
+            asked.result()
+        });
+        sibling
     }
 
     /// The address and port of the API server.
@@ -241,8 +276,15 @@ impl ControlPlane {
     }
 }
 
-/// Starts an API server and waits until it is ready.
-fn api_server(assets: &Path, dir: &Path, ports: &Ports, options: Options) -> Process {
+/// Another API server of a control plane.
+pub struct Sibling {
+    process: Process,
+    /// The admin's, for this API server.
+    pub kubeconfig: PathBuf,
+}
+
+/// The arguments of an API server.
+fn arguments(dir: &Path, ports: &Ports, options: Options) -> Vec<String> {
     let at = |name: &str| dir.join(name).display().to_string();
     let mut args = vec![
         format!("--etcd-servers=http://127.0.0.1:{}", ports.etcd),
@@ -267,6 +309,12 @@ fn api_server(assets: &Path, dir: &Path, ports: &Ports, options: Options) -> Pro
         args.push(format!("--audit-policy-file={}", at("audit-policy")));
         args.push(format!("--audit-log-path={}", at(audit::LOG)));
     }
+    args
+}
+
+/// Starts an API server and waits until it is ready.
+fn api_server(assets: &Path, dir: &Path, ports: &Ports, options: Options) -> Process {
+    let args = arguments(dir, ports, options);
     let args: Vec<_> = args.iter().map(String::as_str).collect();
     let mut api_server = Process::start(&assets.join("kube-apiserver"), dir, &args);
     let asked = Kubectl::of(assets, dir.join("admin"), &["get", "--raw", "/readyz"]);
@@ -307,7 +355,7 @@ pub fn text(bytes: &[u8]) -> String {
 }
 
 /// The programs; `tests/controlplane/assets.sh` prints their folder, and builds them if needed.
-fn assets() -> PathBuf {
+pub fn assets() -> PathBuf {
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/controlplane/assets.sh");
     let found = Command::new(script).stderr(Stdio::inherit()).output().unwrap();
     assert!(found.status.success(), "{script} failed");
