@@ -21,8 +21,8 @@ use crate::policy::grace::ControllerUsers;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::scope::{Scope, Selection};
 use crate::policy::text::count;
-use crate::policy::vap::groups::groups;
-use crate::policy::vap::{self, OLDEST_KUBERNETES, Options, STATIC};
+use crate::policy::vap::groups::{add_mutating, groups, mutating_groups};
+use crate::policy::vap::{self, OLDEST_KUBERNETES, Options, STATIC, mutating};
 
 /// The first part of every object's name.
 const PREFIX: &str = "podgate";
@@ -61,6 +61,9 @@ pub(crate) struct ToVapArgs {
     /// Fail, and print no object, if the API server cannot judge all that podgate judges
     #[arg(long)]
     strict: bool,
+    /// Also print MutatingAdmissionPolicies, which add to pods what the policies' mutate adds; they need Kubernetes 1.36
+    #[arg(long)]
+    mutate: bool,
     /// Name the objects as an API server must find them in its folder of static manifests (KEP-5793)
     #[arg(long = "static")]
     r#static: bool,
@@ -127,19 +130,19 @@ impl ToVapArgs {
             removals_if: None,
             ending: None,
         };
-        let mut text = format!(
-            "# Made by podgate policy to-vap, for Kubernetes {OLDEST_KUBERNETES} or newer.\n"
-        );
-        let mut objects = 0;
-        for group in groups(set.policies(), &protected) {
-            let compiled = vap::compile(&group, &options);
-            for object in compiled.objects.iter().flat_map(|it| [&it.policy, &it.binding]) {
-                if objects > 0 {
-                    text.push_str("---\n");
-                }
-                text += &output::to_yaml(object)?;
-                objects += 1;
+        let oldest = if self.mutate { mutating::OLDEST_KUBERNETES } else { OLDEST_KUBERNETES };
+        let mut objects = Vec::new();
+        let mut groups = groups(set.policies(), &protected);
+        if self.mutate {
+            for group in mutating_groups(set.policies(), &protected) {
+                let compiled = mutating::compile(&group, &options);
+                objects.extend(compiled.into_iter().flat_map(|it| [it.policy, it.binding]));
             }
+            add_mutating(&mut groups, set.policies());
+        }
+        for group in groups {
+            let compiled = vap::compile(&group, &options);
+            objects.extend(compiled.objects.into_iter().flat_map(|it| [it.policy, it.binding]));
             lost.extend(compiled.losses.iter().map(ToString::to_string));
         }
         // A policy may be in several groups.
@@ -155,10 +158,14 @@ impl ToVapArgs {
             );
             return Err(Failure::Findings(message));
         }
-        if objects == 0 {
+        if objects.is_empty() {
             eprintln!("podgate: no policy has a rule that the API server can judge");
             return Ok(());
         }
-        output::print(&text)
+        let documents: Result<Vec<_>, _> = objects.iter().map(output::to_yaml).collect();
+        let text = documents?.join("---\n");
+        output::print(&format!(
+            "# Made by podgate policy to-vap, for Kubernetes {oldest} or newer.\n{text}"
+        ))
     }
 }

@@ -24,13 +24,34 @@ pub struct Group<'p> {
     pub policies: Vec<&'p Policy>,
     /// The `namespaceSelector` of its namespaces, without protected ones.
     pub namespaces: Value,
+    /// The policies that may add to pods in its namespaces, in the order in which they do; none if the API server is
+    /// not to add to pods.
+    pub mutating: Vec<&'p Policy>,
+}
+
+/// The groups of policies that add to pods. Which policy adds first depends on all that cover a namespace, so a policy
+/// that selects by labels is in every group, where it asks for the labels.
+pub fn mutating_groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Group<'p>> {
+    let mutating = policies.iter().map(Arc::as_ref).filter(|it| it.injector.is_some());
+    let mut groups = by_names(&mutating.collect::<Vec<_>>(), protected);
+    for group in &mut groups {
+        group.mutating.clone_from(&group.policies);
+    }
+    groups
+}
+
+/// Names, in each group, the policies that add to pods of its namespaces.
+pub fn add_mutating<'p>(groups: &mut [Group<'p>], policies: &'p [Arc<Policy>]) {
+    for group in groups {
+        let all = policies.iter().map(Arc::as_ref).filter(|it| it.injector.is_some());
+        group.mutating = all.collect();
+    }
 }
 
 /// Sorts policies, in display order, into groups. Namespaces that policies name, because they are in them or exclude
 /// them, are told apart; a policy that selects by labels is a group with those that select the same, because which
 /// namespaces have which labels changes.
 pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Group<'p>> {
-    let mut named = BTreeSet::new();
     let mut selected: BTreeMap<String, (Value, Vec<&Policy>)> = BTreeMap::new();
     let mut others: Vec<&Policy> = Vec::new();
     for policy in policies.iter().map(Arc::as_ref) {
@@ -40,24 +61,40 @@ pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Gro
                 let key = selector.to_string();
                 selected.entry(key).or_insert((selector, Vec::new())).1.push(policy);
             }
+            _ => others.push(policy),
+        }
+    }
+    let mut groups = by_names(&others, protected);
+    groups.extend(selected.into_iter().map(|(key, (namespaces, policies))| Group {
+        name: format!("by-label-{}", short(&key)),
+        policies,
+        namespaces,
+        mutating: Vec::new(),
+    }));
+    groups
+}
+
+/// The groups of the namespaces that policies name, and of all others.
+fn by_names<'p>(policies: &[&'p Policy], protected: &Protected) -> Vec<Group<'p>> {
+    let mut named: BTreeSet<&'p str> = BTreeSet::new();
+    for policy in policies {
+        match &policy.scope {
             Scope::Cluster(Selection { excluded, .. }) => {
                 named.extend(excluded.iter().map(String::as_str));
-                others.push(policy);
             }
             Scope::Namespace(own) => {
                 named.insert(own.as_str());
-                others.push(policy);
             }
         }
     }
     named.retain(|name| !protected.contains(name));
-    let covering = |namespace: &str| -> Vec<&Policy> {
-        others.iter().copied().filter(|it| it.scope.covers(namespace, None)).collect()
+    let covering = |namespace: &str| -> Vec<&'p Policy> {
+        policies.iter().copied().filter(|it| it.scope.covers(namespace, None)).collect()
     };
-    let mut by_set: Vec<(Vec<&Policy>, Vec<&str>)> = Vec::new();
+    let mut by_set: Vec<(Vec<&'p Policy>, Vec<&str>)> = Vec::new();
     for name in &named {
         let set = covering(name);
-        let same = |(known, _): &&mut (Vec<&Policy>, Vec<&str>)| {
+        let same = |(known, _): &&mut (Vec<&'p Policy>, Vec<&str>)| {
             known.iter().map(|it| &it.label).eq(set.iter().map(|it| &it.label))
         };
         match by_set.iter_mut().find(same) {
@@ -74,6 +111,7 @@ pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Gro
         name: "elsewhere".to_owned(),
         policies: elsewhere,
         namespaces: by_name("NotIn", &outside),
+        mutating: Vec::new(),
     });
     groups.extend(by_set.into_iter().map(|(policies, names)| Group {
         name: match &*names {
@@ -82,11 +120,7 @@ pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Gro
         },
         policies,
         namespaces: by_name("In", &names),
-    }));
-    groups.extend(selected.into_iter().map(|(key, (namespaces, policies))| Group {
-        name: format!("by-label-{}", short(&key)),
-        policies,
-        namespaces,
+        mutating: Vec::new(),
     }));
     groups.retain(|it| !it.policies.is_empty());
     groups
