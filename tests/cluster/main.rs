@@ -28,6 +28,7 @@ mod in_tree;
 mod install;
 mod leadership;
 mod modes;
+mod mutating;
 mod outage;
 mod pod_security;
 mod preview;
@@ -66,6 +67,7 @@ fn main() -> ExitCode {
             install,
             leadership,
             modes,
+            mutating,
             outage,
             pod_security,
             preview,

@@ -85,8 +85,7 @@ fn variables(policies: &[&Policy]) -> Option<Vec<Variable>> {
     let entries: Vec<_> = fixes.iter().map(|(entry, _)| entry).chain(&tags).collect();
     let exemptions = Exemptions::of(&entries);
     let canonical = exemptions.read_images();
-    let needs =
-        Needs { images: canonical || !tags.is_empty(), canonical, ..Needs::default() };
+    let needs = Needs { images: canonical || !tags.is_empty(), canonical, ..Needs::default() };
     let mut all = pod_variables(needs);
     // The violations' context is of no use here.
     all.retain(|it| it.name != "ctx");

@@ -32,10 +32,7 @@ pub fn variables(
     };
     let mut all = vec![variable(
         "fill0",
-        format!(
-            "variables.cs[0].filter(x, x.role != 'ephemeral').map(x, {})",
-            record(image, "[]")
-        ),
+        format!("variables.cs[0].filter(x, x.role != 'ephemeral').map(x, {})", record(image, "[]")),
     )];
     let mut rest = fixes;
     while let Some((first, _)) = rest.first() {
@@ -71,9 +68,9 @@ fn items(entry: &Entry<'_>, fix: &CelFix, exemptions: &Exemptions<'_>) -> Vec<St
             "({condition} ? [{{'f': dyn('{field}'), 'v': dyn({value}), 'p': dyn({label})}}] : [])"
         )
     };
-    let beside = beside.iter().map(|(field, value)| {
-        item(&format!("{conditions} && {}", is_absent(field)), field, value)
-    });
+    let beside = beside
+        .iter()
+        .map(|(field, value)| item(&format!("{conditions} && {}", is_absent(field)), field, value));
     beside.chain([item(&conditions, field, value)]).collect()
 }
 

@@ -18,10 +18,7 @@ const FIELDS: [&str; 12] =
     ["at", "n", "i", "name", "g", "r", "tag", "im", "cur", "by", "seen", "end"];
 
 /// `exempt` is whether a policy, by its place, exempts the image `x`.
-pub fn variables(
-    policies: &[&Policy],
-    exempt: impl Fn(usize) -> Option<String>,
-) -> Vec<Variable> {
+pub fn variables(policies: &[&Policy], exempt: impl Fn(usize) -> Option<String>) -> Vec<Variable> {
     let (mut table, mut blocked, mut graph) = (Vec::new(), Vec::new(), Graph::default());
     for (index, policy) in policies.iter().enumerate() {
         let tags = policy.injector.iter().flat_map(|it| &it.image_tags);
@@ -37,7 +34,10 @@ pub fn variables(
         }
     }
     if table.is_empty() {
-        return vec![variable("retagged", "variables.pods.filter(x, false).map(x, {'at': dyn('')})")];
+        return vec![variable(
+            "retagged",
+            "variables.pods.filter(x, false).map(x, {'at': dyn('')})",
+        )];
     }
     let allowed =
         if blocked.is_empty() { String::new() } else { format!(" && !({})", blocked.join(" || ")) };
@@ -146,7 +146,11 @@ mod tests {
             let mut graph = Graph::default();
             for (from, to) in entries {
                 let to = (*to).to_owned();
-                graph.add("docker.io/library/nginx".to_owned(), from, (!to.contains(':')).then_some(&to));
+                graph.add(
+                    "docker.io/library/nginx".to_owned(),
+                    from,
+                    (!to.contains(':')).then_some(&to),
+                );
             }
             graph.longest_chain()
         };
