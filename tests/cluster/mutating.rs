@@ -1,5 +1,5 @@
 //! Part of `make test`: `podgate policy to-vap --mutate` against podgate's own mutating webhook, on a real API server.
-//! The same pods are created, by dry run, in namespaces where podgate is called (`in-hook-…`), and in namespaces with the
+//! The same objects are created, by dry run, in namespaces where podgate is called (`in-hook-…`), and in namespaces with the
 //! same policies where only the API server's own objects are (`in-tree-…`, which are protected from podgate).
 
 mod generate;
@@ -23,6 +23,8 @@ pub fn suite() -> Suite {
 
 const TRIALS: Trials<Twins> = trials![
     random_pods_get_what_podgates_webhook_adds,
+    a_template_passes_where_its_pods_will_and_stays_as_it_was_written,
+    the_type_checker_finds_nothing,
     a_pod_that_is_complete_stays_as_it_is,
     containers_that_a_webhook_adds_afterwards_are_completed_too,
     the_first_policy_wins_also_where_one_selects_by_labels,
@@ -46,7 +48,7 @@ fn random_pods(twins: &Twins, seed: u64, count: usize) {
     let (pods, mut random) = (Pods::new(), Random::new(seed));
     let (mut changed, mut denied, mut refused, mut differences) = (0, 0, 0, Vec::new());
     for set in 0..twins::SETS {
-        let wanted: Vec<_> = (0..count).map(|_| pods.pod(&mut random)).collect();
+        let wanted: Vec<_> = (0..count).map(|_| pods.object(&mut random)).collect();
         let [by_hook, by_tree] = twins.both(&set.to_string(), &wanted);
         for ((pod, hook), tree) in wanted.iter().zip(by_hook).zip(by_tree) {
             if hook != tree {
@@ -85,6 +87,33 @@ fn terse() -> Value {
             "containers": [{"name": "web", "image": "nginx", "ports": [{"containerPort": 8080}]}],
         }),
     )
+}
+
+/// A template is judged as its pods, with what they get.
+fn a_template_passes_where_its_pods_will_and_stays_as_it_was_written(twins: &Twins) {
+    let templates: Vec<_> = Kind::ALL
+        .into_iter()
+        .filter(|kind| *kind != Kind::Pod)
+        .map(|kind| workload(kind, terse()["spec"].clone()))
+        .collect();
+    let [hook, tree] = twins.both("strict", &templates);
+    for ((template, hook), tree) in templates.iter().zip(hook).zip(tree) {
+        assert_eq!(hook, tree, "{template}");
+        let taken = hook.admitted().unwrap_or_else(|| panic!("refused: {template}"));
+        assert!(!taken.to_string().contains("livenessProbe"), "{taken}");
+    }
+    let mut root = templates;
+    for template in &mut root {
+        let text = template.to_string().replace("\"runAsNonRoot\":true", "\"runAsNonRoot\":false");
+        *template = serde_json::from_str(&text).unwrap();
+    }
+    let denied = vec![Outcome::Denied; root.len()];
+    assert_eq!(twins.both("strict", &root), [denied.clone(), denied]);
+}
+
+fn the_type_checker_finds_nothing(twins: &Twins) {
+    let (warnings, _) = eventually("the type checks", || twins.type_checks());
+    assert!(warnings.is_empty(), "{}", warnings.join("\n"));
 }
 
 fn a_pod_that_is_complete_stays_as_it_is(twins: &Twins) {

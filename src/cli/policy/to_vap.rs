@@ -21,7 +21,7 @@ use crate::policy::grace::ControllerUsers;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::scope::{Scope, Selection};
 use crate::policy::text::count;
-use crate::policy::vap::groups::{add_mutating, groups, mutating_groups};
+use crate::policy::vap::groups::{groups, mutated_groups, mutating_groups};
 use crate::policy::vap::{self, OLDEST_KUBERNETES, Options, STATIC, mutating};
 
 /// The first part of every object's name.
@@ -132,15 +132,14 @@ impl ToVapArgs {
         };
         let oldest = if self.mutate { mutating::OLDEST_KUBERNETES } else { OLDEST_KUBERNETES };
         let mut objects = Vec::new();
-        let mut groups = groups(set.policies(), &protected);
         if self.mutate {
             for group in mutating_groups(set.policies(), &protected) {
                 let compiled = mutating::compile(&group, &options);
                 objects.extend(compiled.into_iter().flat_map(|it| [it.policy, it.binding]));
             }
-            add_mutating(&mut groups, set.policies());
         }
-        for group in groups {
+        let sort = if self.mutate { mutated_groups } else { groups };
+        for group in sort(set.policies(), &protected) {
             let compiled = vap::compile(&group, &options);
             objects.extend(compiled.objects.into_iter().flat_map(|it| [it.policy, it.binding]));
             lost.extend(compiled.losses.iter().map(ToString::to_string));

@@ -32,26 +32,31 @@ pub struct Group<'p> {
 /// The groups of policies that add to pods. Which policy adds first depends on all that cover a namespace, so a policy
 /// that selects by labels is in every group, where it asks for the labels.
 pub fn mutating_groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Group<'p>> {
-    let mutating = policies.iter().map(Arc::as_ref).filter(|it| it.injector.is_some());
-    let mut groups = by_names(&mutating.collect::<Vec<_>>(), protected);
-    for group in &mut groups {
-        group.mutating.clone_from(&group.policies);
-    }
-    groups
+    let mutating = mutating(policies);
+    by_names(&mutating, &mutating, protected)
 }
 
-/// Names, in each group, the policies that add to pods of its namespaces.
-pub fn add_mutating<'p>(groups: &mut [Group<'p>], policies: &'p [Arc<Policy>]) {
-    for group in groups {
-        let all = policies.iter().map(Arc::as_ref).filter(|it| it.injector.is_some());
-        group.mutating = all.collect();
-    }
+fn mutating(policies: &[Arc<Policy>]) -> Vec<&Policy> {
+    policies.iter().map(Arc::as_ref).filter(|it| it.injector.is_some()).collect()
 }
 
 /// Sorts policies, in display order, into groups. Namespaces that policies name, because they are in them or exclude
 /// them, are told apart; a policy that selects by labels is a group with those that select the same, because which
 /// namespaces have which labels changes.
 pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Group<'p>> {
+    sorted(policies, &[], protected)
+}
+
+/// The same where the API server adds to pods ([`mutating_groups`]).
+pub fn mutated_groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Group<'p>> {
+    sorted(policies, &mutating(policies), protected)
+}
+
+fn sorted<'p>(
+    policies: &'p [Arc<Policy>],
+    mutating: &[&'p Policy],
+    protected: &Protected,
+) -> Vec<Group<'p>> {
     let mut selected: BTreeMap<String, (Value, Vec<&Policy>)> = BTreeMap::new();
     let mut others: Vec<&Policy> = Vec::new();
     for policy in policies.iter().map(Arc::as_ref) {
@@ -64,18 +69,22 @@ pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Gro
             _ => others.push(policy),
         }
     }
-    let mut groups = by_names(&others, protected);
+    let mut groups = by_names(&others, mutating, protected);
     groups.extend(selected.into_iter().map(|(key, (namespaces, policies))| Group {
         name: format!("by-label-{}", short(&key)),
         policies,
         namespaces,
-        mutating: Vec::new(),
+        mutating: mutating.to_vec(),
     }));
     groups
 }
 
 /// The groups of the namespaces that policies name, and of all others.
-fn by_names<'p>(policies: &[&'p Policy], protected: &Protected) -> Vec<Group<'p>> {
+fn by_names<'p>(
+    policies: &[&'p Policy],
+    mutating: &[&'p Policy],
+    protected: &Protected,
+) -> Vec<Group<'p>> {
     let mut named: BTreeSet<&'p str> = BTreeSet::new();
     for policy in policies {
         match &policy.scope {
@@ -90,6 +99,11 @@ fn by_names<'p>(policies: &[&'p Policy], protected: &Protected) -> Vec<Group<'p>
     named.retain(|name| !protected.contains(name));
     let covering = |namespace: &str| -> Vec<&'p Policy> {
         policies.iter().copied().filter(|it| it.scope.covers(namespace, None)).collect()
+    };
+    // A policy that selects by labels may cover any.
+    let mutating_in = |names: &[&str]| -> Vec<&'p Policy> {
+        let covers = |it: &&Policy| names.iter().any(|name| it.scope.covers(name, None));
+        mutating.iter().copied().filter(covers).collect()
     };
     let mut by_set: Vec<(Vec<&'p Policy>, Vec<&str>)> = Vec::new();
     for name in &named {
@@ -111,7 +125,7 @@ fn by_names<'p>(policies: &[&'p Policy], protected: &Protected) -> Vec<Group<'p>
         name: "elsewhere".to_owned(),
         policies: elsewhere,
         namespaces: by_name("NotIn", &outside),
-        mutating: Vec::new(),
+        mutating: mutating_in(&[""]),
     });
     groups.extend(by_set.into_iter().map(|(policies, names)| Group {
         name: match &*names {
@@ -120,7 +134,7 @@ fn by_names<'p>(policies: &[&'p Policy], protected: &Protected) -> Vec<Group<'p>
         },
         policies,
         namespaces: by_name("In", &names),
-        mutating: Vec::new(),
+        mutating: mutating_in(&names),
     }));
     groups.retain(|it| !it.policies.is_empty());
     groups

@@ -10,6 +10,9 @@ mod fill;
 mod images;
 mod mark;
 mod patch;
+mod template;
+
+pub use template::variables as of_templates;
 
 use serde_json::{Value, json};
 
@@ -37,7 +40,7 @@ pub struct MutatingPolicy {
 
 /// Compiles what the policies of a group of [`super::groups::mutating_groups`] add; `None` if it is nothing.
 pub fn compile(group: &Group<'_>, options: &Options<'_>) -> Option<MutatingPolicy> {
-    let variables: Vec<_> = variables(&group.mutating)?
+    let variables: Vec<_> = variables(&group.mutating, stamps())?
         .into_iter()
         .map(|Variable { name, expression }| json!({"name": name, "expression": expression}))
         .collect();
@@ -76,8 +79,9 @@ pub fn compile(group: &Group<'_>, options: &Options<'_>) -> Option<MutatingPolic
     Some(MutatingPolicy { policy, binding })
 }
 
-/// The variables, of which the last are those that [`patch`] reads; `None` if nothing can be added.
-fn variables(policies: &[&Policy]) -> Option<Vec<Variable>> {
+/// What is added to the pod: `retagged`, `filled`, `added` and `mark`, which [`patch`] reads. `None` if nothing can be
+/// added. `stamps` has the time of the write.
+fn variables(policies: &[&Policy], stamps: Variable) -> Option<Vec<Variable>> {
     let (fixes, tags) = (fixes(policies), tags(policies));
     if fixes.is_empty() && tags.is_empty() {
         return None;
@@ -89,7 +93,7 @@ fn variables(policies: &[&Policy]) -> Option<Vec<Variable>> {
     let mut all = pod_variables(needs);
     // The violations' context is of no use here.
     all.retain(|it| it.name != "ctx");
-    all.extend([is_large(), stamps(), controller()]);
+    all.extend([is_large(), stamps, controller()]);
     all.extend(exemptions.variables());
     all.extend(covers::variables(policies));
     all.extend(images::variables(policies, |index| {

@@ -32,7 +32,7 @@ pub(super) fn objects(
 ) -> CompiledPolicy {
     let compared = Compared::new(entries, action == Action::Deny, options);
     let own: &[Variable] = if entries.iter().any(|it| it.rule.reads_document) { own } else { &[] };
-    let variables: Vec<_> = variables(entries, own, &compared)
+    let variables: Vec<_> = variables(entries, own, &compared, &group.mutating)
         .into_iter()
         .map(|Variable { name, expression }| json!({"name": name, "expression": expression}))
         .collect();

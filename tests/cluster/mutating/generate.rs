@@ -1,9 +1,11 @@
 //! Random policies with `mutate`, and pods for them.
 
+use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
 use crate::in_tree::generate::{self as in_tree, Generator, Random};
 use crate::pod_security::corpus::{CONTAINERS, set};
+use crate::support::manifests::held_by;
 
 /// The images of the pods, of which `imageTags` name some.
 const IMAGES: [&str; 12] = [
@@ -28,6 +30,20 @@ pub struct Pods(Generator);
 impl Pods {
     pub fn new() -> Self {
         Self(Generator::new())
+    }
+
+    /// A pod, or a workload with it.
+    pub fn object(&self, random: &mut Random) -> Value {
+        let pod = self.pod(random);
+        if !random.one_in(4) {
+            return pod;
+        }
+        let kind = *random.of(&Kind::ALL);
+        let mut object = held_by(kind, &pod);
+        if kind == Kind::Pod {
+            in_tree::own(&mut object, random);
+        }
+        object
     }
 
     pub fn pod(&self, random: &mut Random) -> Value {

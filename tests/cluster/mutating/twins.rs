@@ -18,11 +18,11 @@ use crate::support::manifests::{pod, workload};
 use crate::support::review;
 
 /// The number of pairs with random policies.
-pub const SETS: usize = 8;
+pub const SETS: usize = 6;
 /// A pair with a complete policy of its own, and a cluster's policy that selects it by a label.
 pub const SHOP: &str = "shop";
 /// The pairs with policies of a kind.
-const SPECIAL: [&str; 2] = [SHOP, "mesh"];
+const SPECIAL: [&str; 3] = [SHOP, "mesh", "strict"];
 /// Where podgate is called, and where it is not. Both names are equally long, because an annotation names them.
 const SIDES: [&str; 2] = ["in-hook", "in-tree"];
 /// The requests at a time.
@@ -90,7 +90,10 @@ impl Twins {
         for (number, pair) in pairs.iter().enumerate() {
             let special = SPECIAL.contains(&pair.as_str());
             let mode = if number % 2 == 0 || special { "audit" } else { "enforce" };
-            let own = if special { completing() } else { policy(&mut random, mode) };
+            let mut own = if special { completing() } else { policy(&mut random, mode) };
+            if pair == "strict" {
+                own["enforcementMode"] = json!("enforce");
+            }
             for side in SIDES {
                 // Some pairs have no policy of their own, so that they share an object.
                 if number % 4 != 3 || special {
@@ -106,7 +109,7 @@ impl Twins {
                 SHOP => {
                     json!({"mutate": true, "defaultResources": {"memoryLimit": "128Mi", "cpuLimit": "2"}})
                 }
-                "mesh" => continue,
+                "mesh" | "strict" => continue,
                 _ => policy(&mut random, mode),
             };
             chosen["namespaceSelector"] = if number % 2 == 0 {
@@ -226,6 +229,26 @@ impl Twins {
         self.policies.to_string()
     }
 
+    /// What the type checker says of the compiled policies that judge; an error if it has not seen all.
+    pub fn type_checks(&self) -> Result<Vec<String>, String> {
+        let list = self
+            .cluster
+            .plane
+            .kubectl(&["get", "validatingadmissionpolicies", "-o", "json"])
+            .result()?;
+        let list: Value = serde_json::from_str(&list).unwrap();
+        let mut warnings = Vec::new();
+        for policy in list["items"].as_array().unwrap() {
+            let checking = policy["status"].get("typeChecking").ok_or("not checked yet")?;
+            warnings.extend(
+                checking
+                    .get("expressionWarnings")
+                    .map(|it| format!("{}: {it}", policy["metadata"]["name"])),
+            );
+        }
+        Ok(warnings)
+    }
+
     /// What becomes of pods in both namespaces of a pair.
     pub fn both(&self, pair: &str, pods: &[Value]) -> [Vec<Outcome>; 2] {
         self.namespaces(pair).map(|it| {
@@ -239,7 +262,9 @@ impl Twins {
 /// What becomes of a pod as it is written, also with nulls.
 async fn outcome(client: &Client, namespace: &str, pod: &Value) -> Outcome {
     let params = PostParams { dry_run: true, ..PostParams::default() };
-    let url = format!("/api/v1/namespaces/{namespace}/pods");
+    let names = review::kind_of(pod).names();
+    let group = if names.group.is_empty() { "api" } else { "apis" };
+    let url = format!("/{group}/{}/namespaces/{namespace}/{}", names.api_version(), names.resource);
     let request = Request::new(url).create(&params, pod.to_string().into_bytes()).unwrap();
     let same = |text: &str| text.replace("in-tree-", "in-hook-");
     match client.request_text(request).await {
