@@ -102,7 +102,7 @@ fn variables(policies: &[&Policy], stamps: Variable) -> Option<Vec<Variable>> {
         (!covers.is_empty()).then(|| any(&covers))
     }));
     all.extend(fill::variables(&fixes, canonical, &exemptions));
-    all.extend(mark::variables());
+    all.extend(mark::variables(policies));
     Some(all)
 }
 

@@ -4,8 +4,8 @@ use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
 use crate::in_tree::generate::{self as in_tree, Generator, Random};
-use crate::pod_security::corpus::{CONTAINERS, set};
-use crate::support::manifests::held_by;
+use crate::pod_security::corpus::{self, CONTAINERS, set};
+use crate::support::manifests::workload;
 
 /// The images of the pods, of which `imageTags` name some.
 const IMAGES: [&str; 12] = [
@@ -25,11 +25,14 @@ const IMAGES: [&str; 12] = [
 const DIGEST: &str = "sha256:0123456789012345678901234567890123456789012345678901234567890123";
 
 /// Random pods.
-pub struct Pods(Generator);
+pub struct Pods {
+    bases: Vec<(&'static str, Value)>,
+    fields: Generator,
+}
 
 impl Pods {
     pub fn new() -> Self {
-        Self(Generator::new())
+        Self { bases: corpus::bases(), fields: Generator::new() }
     }
 
     /// A pod, or a workload with it.
@@ -39,15 +42,14 @@ impl Pods {
             return pod;
         }
         let kind = *random.of(&Kind::ALL);
-        let mut object = held_by(kind, &pod);
-        if kind == Kind::Pod {
-            in_tree::own(&mut object, random);
-        }
-        object
+        if kind == Kind::Pod { pod } else { workload(kind, pod["spec"].clone()) }
     }
 
     pub fn pod(&self, random: &mut Random) -> Value {
-        let mut pod = self.0.pod(random);
+        let mut pod = random.of(&self.bases).1.clone();
+        for _ in 0..random.below(3) {
+            self.fields.change(&mut pod, random);
+        }
         for container in CONTAINERS {
             let mut put = |field: &str, values: &[Value], times: usize| {
                 if random.one_in(times) {

@@ -9,7 +9,7 @@ use crate::policy::scope::Scope;
 
 /// A variable for each policy that does not cover every namespace, by the policy's place.
 pub fn variables(policies: &[&Policy]) -> Vec<Variable> {
-    let mut all = vec![variable("labels", "namespaceObject.metadata.?labels.orValue({})")];
+    let mut all = vec![variable("nsLabels", "namespaceObject.metadata.?labels.orValue({})")];
     let own = policies.iter().enumerate().filter_map(|(index, policy)| {
         Some(variable(format!("covers{index}"), condition(&policy.scope)?))
     });
@@ -34,7 +34,7 @@ fn condition(scope: &Scope) -> Option<String> {
     let selector = selection.selector().cloned().map(LabelSelector::from).unwrap_or_default();
     let is_in = |key: &str, values: &[String]| {
         let key = text(key);
-        format!("{key} in variables.labels && variables.labels[{key}] in {}", texts(values))
+        format!("{key} in variables.nsLabels && variables.nsLabels[{key}] in {}", texts(values))
     };
     for (key, value) in selector.match_labels.iter().flatten() {
         conditions.push(is_in(key, std::slice::from_ref(value)));
@@ -44,8 +44,8 @@ fn condition(scope: &Scope) -> Option<String> {
         conditions.push(match it.operator.as_str() {
             "In" => is_in(&it.key, values),
             "NotIn" => format!("!({})", is_in(&it.key, values)),
-            "Exists" => format!("{} in variables.labels", text(&it.key)),
-            _ => format!("!({} in variables.labels)", text(&it.key)),
+            "Exists" => format!("{} in variables.nsLabels", text(&it.key)),
+            _ => format!("!({} in variables.nsLabels)", text(&it.key)),
         });
     }
     (!conditions.is_empty()).then(|| conditions.join(" && "))

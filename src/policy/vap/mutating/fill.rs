@@ -5,7 +5,7 @@
 
 use super::super::entry::Entry;
 use super::super::exempt::Exemptions;
-use super::super::expression::text;
+use super::super::expression::{any, text};
 use super::super::form::CelFix;
 use super::super::pods::{Variable, variable};
 use super::covers::covers;
@@ -39,8 +39,7 @@ pub fn variables(
         let own = rest.iter().take_while(|(it, _)| it.index == first.index).count();
         let (own, others) = rest.split_at_checked(own).unwrap_or_default();
         rest = others;
-        let items: Vec<_> =
-            own.iter().flat_map(|(entry, fix)| items(entry, fix, exemptions)).collect();
+        let items = items(own, exemptions);
         let number = all.len();
         all.push(variable(
             format!("fill{number}"),
@@ -55,23 +54,35 @@ pub fn variables(
     all
 }
 
-/// The lists of what a fix adds to the container `x`.
-fn items(entry: &Entry<'_>, fix: &CelFix, exemptions: &Exemptions<'_>) -> Vec<String> {
-    let CelFix { field, when, value, beside } = fix;
-    let label = text(&escaped(&entry.policy.label));
-    let mut conditions: Vec<_> = covers(entry.index, entry.policy).into_iter().collect();
-    conditions.extend([is_absent(field), when.clone()]);
-    conditions.extend(exemptions.cover(entry).map(|it| format!("!{it}")));
-    let conditions = conditions.join(" && ");
-    let item = |condition: &str, field: &str, value: &str| {
+/// The lists of what a policy's fixes add to the container `x`, each field once.
+fn items(fixes: &[(Entry<'_>, CelFix)], exemptions: &Exemptions<'_>) -> Vec<String> {
+    let mut fields: Vec<(&str, &str, Vec<String>)> = Vec::new();
+    for (entry, CelFix { field, when, value, beside }) in fixes {
+        let mut conditions: Vec<_> = covers(entry.index, entry.policy).into_iter().collect();
+        conditions.extend([is_absent(field), when.clone()]);
+        conditions.extend(exemptions.cover(entry).map(|it| format!("!{it}")));
+        let conditions = conditions.join(" && ");
+        let beside = beside
+            .as_ref()
+            .map(|(field, value)| (field, value, format!("{conditions} && {}", is_absent(field))));
+        for (field, value, conditions) in
+            beside.into_iter().chain([(field, value, conditions.clone())])
+        {
+            match fields.iter_mut().find(|(known, ..)| known == field) {
+                Some((.., any)) => any.push(conditions),
+                None => fields.push((field, value, vec![conditions])),
+            }
+        }
+    }
+    let label = fixes.first().map(|(entry, _)| text(&escaped(&entry.policy.label)));
+    let label = label.unwrap_or_default();
+    let item = |(field, value, conditions): (&str, &str, Vec<String>)| {
         format!(
-            "({condition} ? [{{'f': dyn('{field}'), 'v': dyn({value}), 'p': dyn({label})}}] : [])"
+            "({} ? [{{'f': dyn('{field}'), 'v': dyn({value}), 'p': dyn({label})}}] : [])",
+            any(&conditions)
         )
     };
-    let beside = beside
-        .iter()
-        .map(|(field, value)| item(&format!("{conditions} && {}", is_absent(field)), field, value));
-    beside.chain([item(&conditions, field, value)]).collect()
+    fields.into_iter().map(item).collect()
 }
 
 fn is_absent(field: &str) -> String {
