@@ -46,8 +46,10 @@ pub fn compile(group: &Group<'_>, options: &Options<'_>) -> Compiled {
     let mut losses = Vec::new();
     let mut entries = Vec::new();
     let mut own = Vec::new();
+    let mutates =
+        !group.mutating.is_empty() && mutating::of_templates(&group.mutating, true).is_ok();
     for (index, policy) in group.policies.iter().enumerate() {
-        losses.extend(policy_losses(policy, !group.mutating.is_empty()));
+        losses.extend(policy_losses(policy, mutates));
         for rule in RULES {
             let findings = match rule.vap {
                 Form::Cel(findings) => findings(&policy.spec),

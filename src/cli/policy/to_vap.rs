@@ -33,6 +33,9 @@ const PREFIX: &str = "podgate";
 webhook denies and says. They need Kubernetes 1.33 or newer. Policies that cover the same namespaces are one object, or two
 where denySeverity makes some violations warnings. The mode enforce becomes Deny, warn Warn, and audit Audit.
 
+With --mutate, the API server also adds to pods what the policies' mutate adds, and judges a template with what its pods
+will get. That needs Kubernetes 1.36. Without it, mutate is not done.
+
 What the API server cannot judge is printed to stderr, and stands in the annotation devops.stochastic.io/losses. Rules of
 a running pod's status (maxRestartCount, forbidPendingDuration) are no loss: they never deny.
 
@@ -42,6 +45,7 @@ Examples:
   podgate policy to-vap policies/ | kubectl apply -f -
   podgate policy to-vap --bundle restricted --mode enforce
   podgate policy to-vap                                     # the cluster's policies
+  podgate policy to-vap policies/ --mutate
   podgate policy to-vap policies/ --strict --static > /etc/kubernetes/admission/podgate.yaml"
 )]
 pub(crate) struct ToVapArgs {
@@ -61,7 +65,7 @@ pub(crate) struct ToVapArgs {
     /// Fail, and print no object, if the API server cannot judge all that podgate judges
     #[arg(long)]
     strict: bool,
-    /// Also print MutatingAdmissionPolicies, which add to pods what the policies' mutate adds; they need Kubernetes 1.36
+    /// Also print mutating policies, which add to pods what the policies' mutate adds; they need Kubernetes 1.36
     #[arg(long)]
     mutate: bool,
     /// Name the objects as an API server must find them in its folder of static manifests (KEP-5793)
