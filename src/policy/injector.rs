@@ -8,13 +8,14 @@ use super::rules::{
 use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec, ImageTag};
 
 /// The rules whose fixes fill in absent fields.
-static FILLING: [&Rule; 5] = [
+pub(super) static FILLING: [&Rule; 5] = [
     &require_resource_requests::RULE,
     &require_resource_limits::RULE,
     &require_liveness_probe::RULE,
     &require_readiness_probe::RULE,
     &pod_security::RULE,
 ];
+
 /// What one policy with `mutate` adds to pods.
 pub(super) struct Injector {
     pub image_tags: Vec<ImageTag>,
@@ -30,17 +31,7 @@ impl Injector {
         if spec.mutate != Some(true) {
             return Ok(None);
         }
-        // Default resources apply even if no rule requires resources.
-        let given = spec.default_resources.clone().unwrap_or_default();
-        let DefaultResources { cpu_request, cpu_limit, memory_request, memory_limit } = given;
-        let asking = DevOpsPolicySpec {
-            require_resource_requests: Some(resources(
-                cpu_request.is_some(),
-                memory_request.is_some(),
-            )),
-            require_resource_limits: Some(resources(cpu_limit.is_some(), memory_limit.is_some())),
-            ..spec.clone()
-        };
+        let asking = asking(spec);
         let mut fillings = Vec::new();
         for rule in FILLING {
             if let Phase::Spec(compile) = rule.phase
@@ -50,6 +41,17 @@ impl Injector {
             }
         }
         Ok(Some(Self { image_tags: spec.image_tags.clone().unwrap_or_default(), fillings }))
+    }
+}
+
+/// The spec whose rules ask for what a policy adds: default resources apply even if no rule requires resources.
+pub(super) fn asking(spec: &DevOpsPolicySpec) -> DevOpsPolicySpec {
+    let given = spec.default_resources.clone().unwrap_or_default();
+    let DefaultResources { cpu_request, cpu_limit, memory_request, memory_limit } = given;
+    DevOpsPolicySpec {
+        require_resource_requests: Some(resources(cpu_request.is_some(), memory_request.is_some())),
+        require_resource_limits: Some(resources(cpu_limit.is_some(), memory_limit.is_some())),
+        ..spec.clone()
     }
 }
 

@@ -27,8 +27,10 @@ use super::subject::Subject;
 use crate::cel::tree::Tree;
 use mark::AddedFields;
 
+pub use mark::{MAX_VALUE, MUTATED_BY};
+
 /// The rules that image tags serve.
-static TAGGING: [&Rule; 2] = [&forbid_latest_tag::RULE, &require_image_digest::RULE];
+pub(super) static TAGGING: [&Rule; 2] = [&forbid_latest_tag::RULE, &require_image_digest::RULE];
 
 /// An object after its injections.
 pub struct Injected<'p> {

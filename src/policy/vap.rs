@@ -9,6 +9,8 @@
 //! they read, [`findings`] the violations, [`exempt`] the exemptions, [`own`] the policies' own expressions, [`before`]
 //! what an update may keep, and [`objects`] writes the documents.
 //!
+//! [`mutating`] makes the objects that add to pods what podgate adds, if asked to.
+//!
 //! [`floor`] makes of them the objects that judge only while podgate is away.
 //!
 //! The objects need Kubernetes 1.33. A run-time error, also an exceeded cost limit, denies (`failurePolicy: Fail`).
@@ -22,6 +24,7 @@ mod findings;
 pub mod floor;
 pub mod form;
 pub mod groups;
+pub mod mutating;
 pub mod objects;
 mod options;
 mod own;
@@ -43,8 +46,10 @@ pub fn compile(group: &Group<'_>, options: &Options<'_>) -> Compiled {
     let mut losses = Vec::new();
     let mut entries = Vec::new();
     let mut own = Vec::new();
+    let mutates =
+        !group.mutating.is_empty() && mutating::of_templates(&group.mutating, true).is_ok();
     for (index, policy) in group.policies.iter().enumerate() {
-        losses.extend(policy_losses(policy));
+        losses.extend(policy_losses(policy, mutates));
         for rule in RULES {
             let findings = match rule.vap {
                 Form::Cel(findings) => findings(&policy.spec),
@@ -80,7 +85,7 @@ pub fn compile(group: &Group<'_>, options: &Options<'_>) -> Compiled {
 }
 
 /// What of a whole policy the API server does not do.
-fn policy_losses(policy: &Policy) -> Vec<Loss> {
+fn policy_losses(policy: &Policy, mutates: bool) -> Vec<Loss> {
     let mut losses = Vec::new();
     let mut lose = |what: &str, reason: &str| {
         losses.push(Loss {
@@ -89,7 +94,7 @@ fn policy_losses(policy: &Policy) -> Vec<Loss> {
             reason: reason.to_owned(),
         });
     };
-    if policy.injector.is_some() {
+    if policy.injector.is_some() && !mutates {
         lose("mutate", "nothing is added to a pod, and a template is judged as it is written");
     }
     if policy.has_undecided_parts() {

@@ -6,7 +6,7 @@ mod corners;
 mod door;
 mod expressions;
 mod fixtures;
-mod generate;
+pub mod generate;
 mod live;
 mod random;
 

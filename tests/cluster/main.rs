@@ -28,6 +28,7 @@ mod in_tree;
 mod install;
 mod leadership;
 mod modes;
+mod mutating;
 #[path = "../chart/netns.rs"]
 mod netns;
 mod outage;
@@ -67,6 +68,7 @@ const SUITES: &[Named] = suites![
     gitops,
     in_tree,
     install,
+    mutating,
     outage,
     pod_security,
     preview,

@@ -83,6 +83,20 @@ fn what_is_lost_is_told_and_strict_prints_nothing_then() {
 }
 
 #[test]
+fn with_mutate_nothing_of_it_is_lost_and_objects_that_add_come_first() {
+    let adding = MUTATING.replace("mutate: true", "mutate: true, defaultProbe: {}");
+    let (code, objects, stderr) = to_vap(&adding, &["--mutate", "--strict"]);
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    let kinds: Vec<_> = objects.iter().map(|it| it["kind"].as_str().unwrap()).collect();
+    let expected = ["Mutating", "Validating"].map(|it| format!("{it}AdmissionPolicy"));
+    let expected = expected.iter().flat_map(|it| [it.clone(), format!("{it}Binding")]);
+    assert_eq!(kinds, expected.collect::<Vec<_>>());
+    assert_eq!(names(&objects)[0], "podgate-in-shop-mutate");
+    let (_, objects, stderr) = to_vap(POLICY, &["--mutate"]);
+    assert_eq!((objects.len(), stderr.as_str()), (6, ""), "no policy adds anything");
+}
+
+#[test]
 fn a_bundle_has_the_mode_and_the_namespace_that_are_asked_for() {
     let bundle = |args: &[&str]| {
         let output = run(&[&["policy", "to-vap", "--bundle", "restricted"], args].concat());

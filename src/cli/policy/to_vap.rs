@@ -21,8 +21,8 @@ use crate::policy::grace::ControllerUsers;
 use crate::policy::policy_set::PolicySet;
 use crate::policy::scope::{Scope, Selection};
 use crate::policy::text::count;
-use crate::policy::vap::groups::groups;
-use crate::policy::vap::{self, OLDEST_KUBERNETES, Options, STATIC};
+use crate::policy::vap::groups::{groups, mutated_groups, mutating_groups};
+use crate::policy::vap::{self, OLDEST_KUBERNETES, Options, STATIC, mutating};
 
 /// The first part of every object's name.
 const PREFIX: &str = "podgate";
@@ -33,6 +33,9 @@ const PREFIX: &str = "podgate";
 webhook denies and says. They need Kubernetes 1.33 or newer. Policies that cover the same namespaces are one object, or two
 where denySeverity makes some violations warnings. The mode enforce becomes Deny, warn Warn, and audit Audit.
 
+With --mutate, the API server also adds to pods what the policies' mutate adds, and judges a template with what its pods
+will get. That needs Kubernetes 1.36. Without it, mutate is not done.
+
 What the API server cannot judge is printed to stderr, and stands in the annotation devops.stochastic.io/losses. Rules of
 a running pod's status (maxRestartCount, forbidPendingDuration) are no loss: they never deny.
 
@@ -42,6 +45,7 @@ Examples:
   podgate policy to-vap policies/ | kubectl apply -f -
   podgate policy to-vap --bundle restricted --mode enforce
   podgate policy to-vap                                     # the cluster's policies
+  podgate policy to-vap policies/ --mutate
   podgate policy to-vap policies/ --strict --static > /etc/kubernetes/admission/podgate.yaml"
 )]
 pub(crate) struct ToVapArgs {
@@ -61,6 +65,9 @@ pub(crate) struct ToVapArgs {
     /// Fail, and print no object, if the API server cannot judge all that podgate judges
     #[arg(long)]
     strict: bool,
+    /// Also print mutating policies, which add to pods what the policies' mutate adds; they need Kubernetes 1.36
+    #[arg(long)]
+    mutate: bool,
     /// Name the objects as an API server must find them in its folder of static manifests (KEP-5793)
     #[arg(long = "static")]
     r#static: bool,
@@ -127,19 +134,18 @@ impl ToVapArgs {
             removals_if: None,
             ending: None,
         };
-        let mut text = format!(
-            "# Made by podgate policy to-vap, for Kubernetes {OLDEST_KUBERNETES} or newer.\n"
-        );
-        let mut objects = 0;
-        for group in groups(set.policies(), &protected) {
-            let compiled = vap::compile(&group, &options);
-            for object in compiled.objects.iter().flat_map(|it| [&it.policy, &it.binding]) {
-                if objects > 0 {
-                    text.push_str("---\n");
-                }
-                text += &output::to_yaml(object)?;
-                objects += 1;
+        let oldest = if self.mutate { mutating::OLDEST_KUBERNETES } else { OLDEST_KUBERNETES };
+        let mut objects = Vec::new();
+        if self.mutate {
+            for group in mutating_groups(set.policies(), &protected) {
+                let compiled = mutating::compile(&group, &options);
+                objects.extend(compiled.into_iter().flat_map(|it| [it.policy, it.binding]));
             }
+        }
+        let sort = if self.mutate { mutated_groups } else { groups };
+        for group in sort(set.policies(), &protected) {
+            let compiled = vap::compile(&group, &options);
+            objects.extend(compiled.objects.into_iter().flat_map(|it| [it.policy, it.binding]));
             lost.extend(compiled.losses.iter().map(ToString::to_string));
         }
         // A policy may be in several groups.
@@ -155,10 +161,14 @@ impl ToVapArgs {
             );
             return Err(Failure::Findings(message));
         }
-        if objects == 0 {
+        if objects.is_empty() {
             eprintln!("podgate: no policy has a rule that the API server can judge");
             return Ok(());
         }
-        output::print(&text)
+        let documents: Result<Vec<_>, _> = objects.iter().map(output::to_yaml).collect();
+        let text = documents?.join("---\n");
+        output::print(&format!(
+            "# Made by podgate policy to-vap, for Kubernetes {oldest} or newer.\n{text}"
+        ))
     }
 }

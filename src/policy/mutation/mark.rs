@@ -12,7 +12,7 @@ use super::super::subject::Subject;
 /// The annotation's key.
 pub const MUTATED_BY: &str = "devops.stochastic.io/mutated-by";
 /// The longest value, in bytes. The API server allows 256 KiB for all annotations of an object.
-const MAX_VALUE: usize = 4096;
+pub const MAX_VALUE: usize = 4096;
 
 /// The fields that each policy added, by the policy's label, as paths from the object's root.
 pub(super) type AddedFields = BTreeMap<String, BTreeSet<String>>;

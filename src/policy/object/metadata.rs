@@ -82,7 +82,7 @@ impl<'a> Annotations<'a> {
     pub const APPARMOR_PREFIX: &'static str = "container.apparmor.security.beta.kubernetes.io/";
     /// The prefix of seccomp annotations. The kubelet ignores them now, but the API server compares them with the
     /// field.
-    const SECCOMP_PREFIX: &'static str = "container.seccomp.security.alpha.kubernetes.io/";
+    pub const SECCOMP_PREFIX: &'static str = "container.seccomp.security.alpha.kubernetes.io/";
 
     /// Whether rules read the annotation of this name.
     pub fn decides(key: &str) -> bool {

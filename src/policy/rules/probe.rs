@@ -78,8 +78,31 @@ fn default_probe(default: &DefaultProbe, container: &Container<'_>) -> Option<Va
     Some(probe)
 }
 
+/// The default probe in CEL, as [`default_probe`] makes it: whether the container declares its port, and the probe.
+fn default_in_cel(default: &DefaultProbe) -> (String, String) {
+    let ports = "x.c.?ports.orValue([]).filter(y, y.?protocol.orValue('') in ['', 'TCP'])";
+    let asked = default.http_get.as_ref().map(|get| get.port).or(default.tcp_port);
+    let (declared, port) = match asked {
+        Some(port) => (format!("{ports}.exists(y, y.containerPort == {port})"), port.to_string()),
+        None => (format!("size({ports}) == 1"), format!("{ports}[0].containerPort")),
+    };
+    let action = match &default.http_get {
+        Some(get) => {
+            format!("'httpGet': dyn({{'path': dyn({}), 'port': dyn({port})}})", text(&get.path))
+        }
+        None => format!("'tcpSocket': dyn({{'port': {port}}})"),
+    };
+    let times = [
+        ("initialDelaySeconds", default.initial_delay_seconds),
+        ("periodSeconds", default.period_seconds),
+    ];
+    let times =
+        times.iter().filter_map(|(field, it)| Some(format!(", '{field}': dyn({})", (*it)?)));
+    (declared, format!("{{{action}{}}}", times.collect::<String>()))
+}
+
 /// The same in CEL.
-pub fn in_cel(field: &str) -> CelFinding {
+pub fn in_cel(field: &str, default: Option<&DefaultProbe>) -> CelFinding {
     // A rule that restarts a container after success, and the policy that says it ends: `Subject::ends`.
     let restarts = "x.c.?restartPolicyRules.orValue([]).exists(r, !has(r.exitCodes) || \
                     (r.exitCodes.?operator.orValue('') == 'In' ? 0 in r.exitCodes.?values.orValue([]) : \
@@ -98,7 +121,10 @@ pub fn in_cel(field: &str) -> CelFinding {
             "declare the port it serves and probe that, or probe by a command (exec); exempt it if it serves nobody"
         ),
     );
-    CelFinding::of_containers(broken).at(field).remedy_of(remedy).by_removal()
+    let finding =
+        CelFinding::of_containers(broken.clone()).at(field).remedy_of(remedy).by_removal();
+    let Some((declared, probe)) = default.map(default_in_cel) else { return finding };
+    finding.fixed(field, &probe, format!("x.role == 'app' && {broken} && {declared}"))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     vap: Form::Cel(|spec| match spec.require_liveness_probe {
-        Some(true) => vec![probe::in_cel("livenessProbe")],
+        Some(true) => vec![probe::in_cel("livenessProbe", spec.default_probe.as_ref())],
         _ => Vec::new(),
     }),
     source: include_str!("require_liveness_probe.rs"),

@@ -35,7 +35,7 @@ pub static RULE: Rule = Rule {
     checks: &[],
     reads_document: false,
     vap: Form::Cel(|spec| match spec.require_readiness_probe {
-        Some(true) => vec![probe::in_cel("readinessProbe")],
+        Some(true) => vec![probe::in_cel("readinessProbe", spec.default_probe.as_ref())],
         _ => Vec::new(),
     }),
     source: include_str!("require_readiness_probe.rs"),

@@ -8,7 +8,7 @@ use super::super::rule::{Breach, Fix, InvalidField};
 use super::super::subject::Subject;
 use super::super::text::quote;
 use super::super::vap::expression::{quote as quoted, text};
-use super::super::vap::form::CelFinding;
+use super::super::vap::form::{CelFinding, CelFix};
 use crate::api::{ComputeResource, DefaultResources, DevOpsPolicySpec};
 use crate::cel::library::quantity::amount::Amount;
 
@@ -64,11 +64,41 @@ impl Wanted {
             .because(format!("{found}.orValue('')"), problem)
             .remedy(&format!("set it, such as {name}: {example}"))
             .by_removal();
+        let finding = CelFinding { fix: self.fix_in_cel(side), ..finding };
         if self.resource == ComputeResource::EphemeralStorage {
             finding
         } else {
             finding.unless(&is_given("p.spec"))
         }
+    }
+
+    /// The default in CEL, as [`Asked::breach`] has it.
+    fn fix_in_cel(&self, side: Side) -> Option<CelFix> {
+        let (default, name) = (self.default.as_deref()?, self.resource.as_str());
+        let field = |side: Side| format!("resources.{}.{name}", side.as_str());
+        let [requests, limits] = [Side::Requests, Side::Limits].map(field);
+        let fits = match side {
+            // A limit counts as the request.
+            Side::Requests => format!(
+                "!x.c.?{}.hasValue() && !x.add.exists(y, y.f == '{limits}')",
+                limits.replace('.', ".?")
+            ),
+            Side::Limits => format!(
+                "!quantity(x.c.?{}.orValue(x.add.filter(y, y.f == '{requests}').map(y, y.v)[?0].orValue('0')))\
+                 .isGreaterThan(quantity({}))",
+                requests.replace('.', ".?"),
+                text(default)
+            ),
+        };
+        let of_pod = [&requests, &limits]
+            .map(|field| format!("p.spec.?{}.hasValue()", field.replace('.', ".?")));
+        let request = self.default_request.as_deref();
+        Some(CelFix {
+            field: field(side),
+            when: format!("!({}) && {fits}", of_pod.join(" || ")),
+            value: text(default),
+            beside: request.map(|it| (requests, text(it))),
+        })
     }
 }
 

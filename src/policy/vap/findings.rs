@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::fmt::Write;
 
+use super::super::compile::Policy;
 use super::super::object::{MAX_ITEMS, MAX_WEIGHT};
 use super::super::text::clip as clip_text;
 use super::before::{Compared, lasting};
@@ -10,6 +11,7 @@ use super::entry::Entry;
 use super::exempt::Exemptions;
 use super::expression::{clip, text};
 use super::form::{CelFinding, Known};
+use super::mutating::of_templates;
 use super::pods::{Needs, Variable, is_large, variable, variables as pod_variables};
 
 /// The variables of the findings, and of what they read.
@@ -17,6 +19,7 @@ pub fn variables(
     entries: &[&Entry<'_>],
     own: &[Variable],
     compared: &Compared<'_>,
+    mutating: &[&Policy],
 ) -> Vec<Variable> {
     let exemptions = Exemptions::of(entries);
     let reads = |name: &str| {
@@ -30,6 +33,12 @@ pub fn variables(
         old_templates: compared.grace,
     };
     let mut all = pod_variables(needs);
+    // It was renamed from expressions of our own.
+    let created = of_templates(mutating, needs.old_templates).unwrap_or_default();
+    if !created.is_empty() {
+        all.retain(|it| it.name != "pods");
+        all.splice(0..0, created);
+    }
     all.extend(compared.variables());
     all.extend(exemptions.variables());
     all.extend(own.iter().map(|it| variable(it.name.clone(), it.expression.clone())));

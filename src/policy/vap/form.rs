@@ -27,6 +27,19 @@ pub enum Known {
     Never,
 }
 
+/// What podgate adds to a container that breaks the rule, in CEL. In it, `x.add` lists what policies have added before:
+/// `f` is the field, and `v` its value.
+#[derive(Clone, Debug)]
+pub struct CelFix {
+    /// The path from the container: `resources.limits.cpu`. It is added where it is absent.
+    pub field: String,
+    /// Whether it is safe.
+    pub when: String,
+    pub value: String,
+    /// A field and its value to add with it, if that is absent too, as [`super::super::rule::Fix::beside`].
+    pub beside: Option<(String, String)>,
+}
+
 /// One kind of violation, with every text as a CEL expression.
 #[derive(Clone, Debug)]
 pub struct CelFinding {
@@ -55,6 +68,8 @@ pub struct CelFinding {
     pub each_lasting: Option<String>,
     /// Why a policy cannot be judged whole by the API server: this part of the rule is left out.
     pub lost: Option<String>,
+    /// What podgate adds by this rule; `None` if it adds nothing.
+    pub fix: Option<CelFix>,
 }
 
 impl CelFinding {
@@ -74,6 +89,7 @@ impl CelFinding {
             lasting: None,
             each_lasting: None,
             lost: None,
+            fix: None,
         }
     }
 
@@ -174,6 +190,13 @@ impl CelFinding {
     #[must_use]
     pub fn each_lasting(self, list: String) -> Self {
         Self { each_lasting: Some(list), ..self }
+    }
+
+    /// What podgate adds to a container.
+    #[must_use]
+    pub fn fixed(self, field: &str, value: &str, when: impl Into<String>) -> Self {
+        let (field, value) = (field.to_owned(), value.to_owned());
+        Self { fix: Some(CelFix { field, when: when.into(), value, beside: None }), ..self }
     }
 
     #[must_use]

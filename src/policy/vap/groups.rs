@@ -24,13 +24,39 @@ pub struct Group<'p> {
     pub policies: Vec<&'p Policy>,
     /// The `namespaceSelector` of its namespaces, without protected ones.
     pub namespaces: Value,
+    /// The policies that may add to pods in its namespaces, in the order in which they do; none if the API server is
+    /// not to add to pods.
+    pub mutating: Vec<&'p Policy>,
+}
+
+/// The groups of policies that add to pods. Which policy adds first depends on all that cover a namespace, so a policy
+/// that selects by labels is in every group, where it asks for the labels.
+pub fn mutating_groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Group<'p>> {
+    let mutating = mutating(policies);
+    by_names(&mutating, &mutating, protected)
+}
+
+fn mutating(policies: &[Arc<Policy>]) -> Vec<&Policy> {
+    policies.iter().map(Arc::as_ref).filter(|it| it.injector.is_some()).collect()
 }
 
 /// Sorts policies, in display order, into groups. Namespaces that policies name, because they are in them or exclude
 /// them, are told apart; a policy that selects by labels is a group with those that select the same, because which
 /// namespaces have which labels changes.
 pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Group<'p>> {
-    let mut named = BTreeSet::new();
+    sorted(policies, &[], protected)
+}
+
+/// The same where the API server adds to pods ([`mutating_groups`]).
+pub fn mutated_groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Group<'p>> {
+    sorted(policies, &mutating(policies), protected)
+}
+
+fn sorted<'p>(
+    policies: &'p [Arc<Policy>],
+    mutating: &[&'p Policy],
+    protected: &Protected,
+) -> Vec<Group<'p>> {
     let mut selected: BTreeMap<String, (Value, Vec<&Policy>)> = BTreeMap::new();
     let mut others: Vec<&Policy> = Vec::new();
     for policy in policies.iter().map(Arc::as_ref) {
@@ -40,24 +66,49 @@ pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Gro
                 let key = selector.to_string();
                 selected.entry(key).or_insert((selector, Vec::new())).1.push(policy);
             }
+            _ => others.push(policy),
+        }
+    }
+    let mut groups = by_names(&others, mutating, protected);
+    groups.extend(selected.into_iter().map(|(key, (namespaces, policies))| Group {
+        name: format!("by-label-{}", short(&key)),
+        policies,
+        namespaces,
+        mutating: mutating.to_vec(),
+    }));
+    groups
+}
+
+/// The groups of the namespaces that policies name, and of all others.
+fn by_names<'p>(
+    policies: &[&'p Policy],
+    mutating: &[&'p Policy],
+    protected: &Protected,
+) -> Vec<Group<'p>> {
+    let mut named: BTreeSet<&'p str> = BTreeSet::new();
+    for policy in policies {
+        match &policy.scope {
             Scope::Cluster(Selection { excluded, .. }) => {
                 named.extend(excluded.iter().map(String::as_str));
-                others.push(policy);
             }
             Scope::Namespace(own) => {
                 named.insert(own.as_str());
-                others.push(policy);
             }
         }
     }
     named.retain(|name| !protected.contains(name));
-    let covering = |namespace: &str| -> Vec<&Policy> {
-        others.iter().copied().filter(|it| it.scope.covers(namespace, None)).collect()
+    let covering = |namespace: &str| -> Vec<&'p Policy> {
+        policies.iter().copied().filter(|it| it.scope.covers(namespace, None)).collect()
     };
-    let mut by_set: Vec<(Vec<&Policy>, Vec<&str>)> = Vec::new();
+    // A policy that selects by labels may cover any.
+    let mutating_in = |names: &[&str]| -> Vec<&'p Policy> {
+        let covers = |it: &&Policy| names.iter().any(|name| it.scope.covers(name, None));
+        mutating.iter().copied().filter(covers).collect()
+    };
+    let mut by_set: Vec<(Vec<&'p Policy>, Vec<&str>)> = Vec::new();
     for name in &named {
         let set = covering(name);
-        let same = |(known, _): &&mut (Vec<&Policy>, Vec<&str>)| {
+        let same = |(known, _): &&mut (Vec<&'p Policy>, Vec<&str>)| {
             known.iter().map(|it| &it.label).eq(set.iter().map(|it| &it.label))
         };
         match by_set.iter_mut().find(same) {
@@ -74,6 +125,7 @@ pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Gro
         name: "elsewhere".to_owned(),
         policies: elsewhere,
         namespaces: by_name("NotIn", &outside),
+        mutating: mutating_in(&[""]),
     });
     groups.extend(by_set.into_iter().map(|(policies, names)| Group {
         name: match &*names {
@@ -82,11 +134,7 @@ pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Gro
         },
         policies,
         namespaces: by_name("In", &names),
-    }));
-    groups.extend(selected.into_iter().map(|(key, (namespaces, policies))| Group {
-        name: format!("by-label-{}", short(&key)),
-        policies,
-        namespaces,
+        mutating: mutating_in(&names),
     }));
     groups.retain(|it| !it.policies.is_empty());
     groups

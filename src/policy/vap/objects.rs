@@ -32,7 +32,7 @@ pub(super) fn objects(
 ) -> CompiledPolicy {
     let compared = Compared::new(entries, action == Action::Deny, options);
     let own: &[Variable] = if entries.iter().any(|it| it.rule.reads_document) { own } else { &[] };
-    let variables: Vec<_> = variables(entries, own, &compared)
+    let variables: Vec<_> = variables(entries, own, &compared, &group.mutating)
         .into_iter()
         .map(|Variable { name, expression }| json!({"name": name, "expression": expression}))
         .collect();
@@ -42,7 +42,7 @@ pub(super) fn objects(
     let lost: Vec<_> =
         losses.iter().filter(|it| labels.contains(&it.policy)).map(ToString::to_string).collect();
     let lost = super::super::text::cut(lost.join("\n"), MAX_LOSSES);
-    let managed = json!({"app.kubernetes.io/managed-by": "podgate"});
+    let managed = managed();
     let metadata = if lost.is_empty() {
         json!({"name": name, "labels": managed})
     } else {
@@ -82,6 +82,11 @@ pub(super) fn objects(
     CompiledPolicy { name, action, policy, binding, by_removal }
 }
 
+/// The labels of every object.
+pub(super) fn managed() -> Value {
+    json!({"app.kubernetes.io/managed-by": "podgate"})
+}
+
 /// The writes that are judged: those of podgate's webhook, but for revisions.
 fn rules() -> Vec<Value> {
     let mut groups: Vec<(&str, Vec<&str>)> = Vec::new();
@@ -107,7 +112,7 @@ fn rules() -> Vec<Value> {
 }
 
 /// As [`super::super::subject::Subject::is_mirror_by`]: the kubelet shows a static pod, which runs whatever is answered.
-fn is_no_mirror() -> &'static str {
+pub(super) fn is_no_mirror() -> &'static str {
     "request.kind.kind != 'Pod' || dyn(object).spec.?nodeName.orValue('') == '' || \
      request.userInfo.username != 'system:node:' + dyn(object).spec.nodeName || \
      !dyn(object).metadata.?annotations[?'kubernetes.io/config.mirror'].hasValue() || \

@@ -39,7 +39,7 @@ fn by_kind(pod: &str, pod_template: &str, cron_job: &str, other: &str) -> String
 }
 
 /// The pod or template in an object.
-fn pod_in(object: &str) -> String {
+pub fn pod_in(object: &str) -> String {
     by_kind(
         &format!("dyn({object})"),
         &format!("dyn({object}).template"),

@@ -193,3 +193,90 @@ fn a_literal_is_one_whatever_the_text() {
         r"(x.n == 'a.b' || (size(x.n) <= 1024 && x.n.matches('^(?s:a\\..*.)$')))"
     );
 }
+
+fn shop() -> Scope {
+    Scope::Namespace("shop".to_owned())
+}
+
+/// The objects that add, as JSON, and the losses of those that judge beside them.
+fn mutating(policies: Vec<Arc<Policy>>) -> (Vec<Value>, Vec<Loss>) {
+    let set = PolicySet::new(policies, Arc::default());
+    let (protected, controllers) = (Protected::default(), ControllerUsers::default());
+    let options = Options {
+        prefix: "podgate",
+        suffix: STATIC,
+        protected: &protected,
+        controllers: &controllers,
+        removals_if: None,
+        ending: None,
+    };
+    let adding = groups::mutating_groups(set.policies(), &protected);
+    let adding = adding.iter().filter_map(|it| mutating::compile(it, &options));
+    let judging = groups::mutated_groups(set.policies(), &protected);
+    let losses = judging.iter().flat_map(|it| compile(it, &options).losses);
+    (adding.flat_map(|it| [it.policy, it.binding]).collect(), losses.collect())
+}
+
+#[test]
+fn what_policies_add_is_an_object_that_denies_nothing_and_is_asked_again() {
+    let labelled: k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector =
+        serde_json::from_value(json!({"matchLabels": {"team": "it's"}})).unwrap();
+    let labelled = Scope::Cluster(Selection::new(Some(&labelled), None).unwrap());
+    let adds = json!({"mutate": true, "defaultResources": {"memoryLimit": "1Gi"}});
+    let (objects, losses) = mutating(vec![
+        policy(labelled, "labelled", &adds),
+        policy(shop(), "own", &json!({"mutate": true, "podSecurity": "restricted"})),
+        policy(shop(), "silent", &json!({"podSecurity": "restricted"})),
+    ]);
+    assert_eq!(losses, []);
+    let names: Vec<_> = objects.iter().map(|it| it["metadata"]["name"].as_str().unwrap()).collect();
+    let (elsewhere, own) =
+        ("podgate-elsewhere-mutate.static.k8s.io", "podgate-in-shop-mutate.static.k8s.io");
+    assert_eq!(names, [elsewhere, elsewhere, own, own]);
+    for pair in objects.chunks(2) {
+        let spec = &pair[0]["spec"];
+        assert_eq!(pair[0]["kind"], "MutatingAdmissionPolicy");
+        assert_eq!(spec["failurePolicy"], "Ignore");
+        assert_eq!(spec["reinvocationPolicy"], "IfNeeded");
+        assert_eq!(spec["matchConstraints"]["resourceRules"][0]["operations"], json!(["CREATE"]));
+        assert_eq!(pair[1]["kind"], "MutatingAdmissionPolicyBinding");
+        assert_eq!(pair[1]["spec"], json!({"policyName": pair[0]["metadata"]["name"]}));
+        // The policy that selects by labels adds in both groups, where it asks for them.
+        let text = spec.to_string();
+        assert!(text.contains(r"variables.nsLabels['team'] in ['it\\\\'s']"), "{text}");
+        assert_eq!(text.contains("seccompProfile"), pair[0]["metadata"]["name"] == own);
+    }
+}
+
+#[test]
+fn a_policy_that_can_add_nothing_is_no_object() {
+    let audited = json!({"mutate": true, "podSecurity": "baseline", "requireLivenessProbe": true});
+    let (objects, losses) = mutating(vec![policy(shop(), "p", &audited)]);
+    assert_eq!((objects.len(), losses.len()), (0, 0));
+    let (objects, _) = mutating(vec![policy(shop(), "p", &json!({"forbidLatestTag": true}))]);
+    assert!(objects.is_empty());
+}
+
+/// A template is judged by expressions that were renamed; one that cannot be would be a loss.
+#[test]
+fn whatever_is_added_templates_are_judged_with_it() {
+    let tags = json!([{"image": "nginx", "from": "latest", "to": "1.29"}]);
+    let everything = json!({
+        "mutate": true, "podSecurity": "restricted", "requireLivenessProbe": true, "requireReadinessProbe": true,
+        "imageTags": tags, "defaultProbe": {"httpGet": {"path": "/// 'it' \"is\"", "port": 80}},
+        "defaultResources": {"cpuRequest": "1m", "cpuLimit": "1", "memoryRequest": "1Mi", "memoryLimit": "1Gi"},
+        "graceUntil": "2030-01-01T00:00:00Z", "enforcementMode": "enforce",
+        "exemptions": [{
+            "rules": ["podSecurity", "requireImageDigest"], "images": ["nginx*"], "names": ["// x"],
+            "expiresAt": "2030-01-01T00:00:00Z", "reason": "r", "owner": "o",
+        }],
+    });
+    let policies = [policy(everywhere(), "all", &everything), policy(shop(), "own", &everything)];
+    let policies: Vec<_> = policies.iter().map(Arc::as_ref).collect();
+    for old in [false, true] {
+        let variables = mutating::of_templates(&policies, old).unwrap();
+        let names: std::collections::HashSet<_> = variables.iter().map(|it| &it.name).collect();
+        assert_eq!(names.len(), variables.len());
+        assert_eq!(variables.iter().any(|it| it.name == "old_created"), old);
+    }
+}

@@ -10,8 +10,8 @@ use super::super::super::text::quote;
 use super::super::super::vap::expression::{quote as quoted, text, texts};
 use super::super::super::vap::form::CelFinding;
 use super::exceptions::{WINDOWS, is_windows};
-use super::field::{Field, fix};
-use super::user::is_known_non_root;
+use super::field::{CONTAINER, Field, fix};
+use super::user::{KNOWN_NON_ROOT, is_known_non_root};
 
 /// The default capabilities of container runtimes without `NET_RAW`, with which a pod can spoof addresses.
 const DEFAULT: [&str; 13] = [
@@ -118,7 +118,12 @@ pub fn restricted_in_cel() -> Vec<CelFinding> {
         )
         .remedy(r#"set it to ["ALL"]"#)
         .lasting("''")
-        .by_removal();
+        .by_removal()
+        .fixed(
+            "securityContext.capabilities.drop",
+            "['ALL']",
+            format!("{CONTAINER} && {KNOWN_NON_ROOT}"),
+        );
     let added = added_in_cel("restricted", &["NET_BIND_SERVICE"]);
     // Without `os: windows`, what Windows hid is a violation.
     vec![kept.unless(WINDOWS), added.unless(WINDOWS).by_removal()]

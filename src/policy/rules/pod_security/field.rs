@@ -116,6 +116,10 @@ pub fn fix(
     Some(Fix::new(place.path(subject, path), value))
 }
 
+/// Whether a fix is safe for the container `x`, in CEL.
+pub const CONTAINER: &str = "x.role != 'ephemeral' && p.spec.?os.?name.orValue('') != 'windows' && \
+    p.spec.?nodeSelector[?'kubernetes.io/os'].orValue('') != 'windows'";
+
 /// The pod's annotations.
 pub fn annotations<'a>(subject: &Subject<'a>) -> Option<&'a Annotations<'a>> {
     subject.pod_metadata?.annotations.as_ref()

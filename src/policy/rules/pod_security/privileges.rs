@@ -8,7 +8,7 @@ use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
 use super::super::super::vap::form::CelFinding;
 use super::exceptions::{WINDOWS, is_windows};
-use super::field::{Field, fix};
+use super::field::{CONTAINER, Field, fix};
 
 /// `privileged`: a privileged container has every capability and every device of the node.
 pub fn privileged(subject: &Subject<'_>) -> Vec<Breach> {
@@ -68,6 +68,11 @@ pub fn escalation_in_cel() -> Vec<CelFinding> {
         )
         .remedy("set it to false")
         .by_removal();
+    let when = format!(
+        "{CONTAINER} && !x.sc.?privileged.orValue(false) && \
+         !('CAP_SYS_ADMIN' in x.sc.?capabilities.?add.orValue([]))"
+    );
+    let found = found.fixed("securityContext.allowPrivilegeEscalation", "false", when);
     vec![found.unless(WINDOWS)]
 }
 

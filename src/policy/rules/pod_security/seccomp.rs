@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::super::super::containers::{PlacedContainer, containers};
-use super::super::super::object::SecurityContext;
+use super::super::super::object::{Annotations, SecurityContext};
 use super::super::super::rule::Breach;
 use super::super::super::subject::Subject;
 use super::super::super::vap::form::CelFinding;
 use super::exceptions::{WINDOWS, is_windows};
-use super::field::{Field, annotations, contexts, fix};
+use super::field::{CONTAINER, Field, annotations, contexts, fix};
 
 const REMEDY: &str = "remove it, or set it to RuntimeDefault or Localhost";
 const REMEDY_RESTRICTED: &str = "set it to RuntimeDefault or Localhost";
@@ -69,7 +69,16 @@ pub fn restricted_in_cel() -> Vec<CelFinding> {
     let missing = CelFinding::of_containers("!has(x.sc.seccompProfile)")
         .at("securityContext.seccompProfile")
         .remedy(REMEDY_MISSING)
-        .by_removal();
+        .by_removal()
+        .fixed(
+            "securityContext.seccompProfile",
+            "{'type': 'RuntimeDefault'}",
+            format!(
+                "{CONTAINER} && !p.spec.?securityContext.?seccompProfile.hasValue() && \
+                 !('{}' + x.n in p.?metadata.?annotations.orValue(dyn({{}})))",
+                Annotations::SECCOMP_PREFIX
+            ),
+        );
     // Without `os: windows`, what Windows hid is a violation.
     vec![unconfined_in_cel(REMEDY_RESTRICTED).unless(WINDOWS).by_removal(), missing.unless(&given)]
 }

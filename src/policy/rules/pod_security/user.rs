@@ -47,6 +47,10 @@ pub fn is_known_non_root(subject: &Subject<'_>, place: &PlacedContainer<'_>) -> 
     user.map_or(non_root == Some(true), |user| user != 0)
 }
 
+/// The same of the container `x`, in CEL.
+pub const KNOWN_NON_ROOT: &str = "[x.sc.?runAsUser.or(p.spec.?securityContext.?runAsUser)].map(u, u.hasValue() ? u.value() != 0 : \
+    x.sc.?runAsNonRoot.or(p.spec.?securityContext.?runAsNonRoot).orValue(false))[0]";
+
 /// `runAsUser`: a container may leave the user to its image, but may not set root.
 pub fn root(subject: &Subject<'_>) -> Vec<Breach> {
     if has_user_namespace(subject.spec) {
