@@ -36,6 +36,7 @@ pub(super) fn open(
     namespace: &str,
     source: &PolicySource,
     controllers: ControllerUsers,
+    own_user: Option<&str>,
     metrics: &FloorMetrics,
 ) -> Option<(Keep, FloorBeat)> {
     let ExpectedConfigurations { rendered, deployment } = expected?;
@@ -45,6 +46,7 @@ pub(super) fn open(
         namespace: namespace.to_owned(),
         lease: LEASE,
         conditions: conditions.collect(),
+        own_user: own_user.map(str::to_owned),
         protected: source.protected(),
         controllers,
     };

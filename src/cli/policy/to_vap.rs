@@ -125,6 +125,7 @@ impl ToVapArgs {
             protected: &protected,
             controllers: &controllers,
             removals_if: None,
+            passed: None,
             ending: None,
         };
         let mut text = format!(

@@ -24,6 +24,8 @@ pub struct Group<'p> {
     pub policies: Vec<&'p Policy>,
     /// The `namespaceSelector` of its namespaces, without protected ones.
     pub namespaces: Value,
+    /// Whether a policy with `mutate`, of this or another group, may cover some of its namespaces.
+    pub mutated: bool,
 }
 
 /// Sorts policies, in display order, into groups. Namespaces that policies name, because they are in them or exclude
@@ -65,6 +67,9 @@ pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Gro
             None => by_set.push((set, vec![name])),
         }
     }
+    let mutates = |it: &&Policy| it.injector.is_some();
+    let by_label = selected.values().flat_map(|(_, policies)| policies).any(mutates);
+    let anywhere = by_label || others.iter().any(mutates);
     let mut groups = Vec::new();
     // No namespace has an empty name.
     let elsewhere = covering("");
@@ -72,6 +77,7 @@ pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Gro
         protected.names().iter().map(String::as_str).chain(named.iter().copied()).collect();
     groups.push(Group {
         name: "elsewhere".to_owned(),
+        mutated: by_label || elsewhere.iter().any(mutates),
         policies: elsewhere,
         namespaces: by_name("NotIn", &outside),
     });
@@ -80,11 +86,13 @@ pub fn groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -> Vec<Gro
             [name] => format!("in-{name}"),
             several => format!("in-{}", short(&several.join(","))),
         },
+        mutated: by_label || policies.iter().any(mutates),
         policies,
         namespaces: by_name("In", &names),
     }));
     groups.extend(selected.into_iter().map(|(key, (namespaces, policies))| Group {
         name: format!("by-label-{}", short(&key)),
+        mutated: anywhere,
         policies,
         namespaces,
     }));

@@ -35,6 +35,7 @@ fn compiled(policies: Vec<Arc<Policy>>, suffix: &str) -> (Vec<CompiledPolicy>, V
         protected: &protected,
         controllers: &controllers,
         removals_if: None,
+        passed: None,
         ending: None,
     };
     let (mut objects, mut losses) = (Vec::new(), Vec::new());

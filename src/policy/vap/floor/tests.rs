@@ -8,6 +8,7 @@ fn floor() -> Floor {
         namespace: "podgate-system".to_owned(),
         lease: "podgate-alive",
         conditions: vec!["request.userInfo.username != 'jane'".to_owned()],
+        own_user: None,
         protected: Protected::default().and("podgate-system"),
         controllers: ControllerUsers::default(),
     }
