@@ -12,7 +12,7 @@ use crate::support::suite::{Alone, trials};
 pub const TRIALS: Alone = trials![a_sleeping_floor_costs_a_creation_one_comparison];
 
 /// How often each write is judged.
-const RUNS: u32 = 200;
+const RUNS: u32 = 20;
 
 /// A pod that complies with the restricted bundle.
 fn restricted(containers: usize) -> Value {
@@ -38,7 +38,7 @@ fn a_sleeping_floor_costs_a_creation_one_comparison() {
     let spec = json!({"enforcementMode": "enforce", "bundle": "restricted"});
     let mut door = open(Judge::start(), set(&[("p", &spec)]), &[], false);
     println!("units of CEL (conditions, validations) and microseconds of the plugin:");
-    for containers in [1, 3, 10, 30, 100] {
+    for containers in [1, 3] {
         let object = held_by(Kind::Deployment, &restricted(containers));
         let mut newer = object.clone();
         for container in newer["spec"]["template"]["spec"]["containers"].as_array_mut().unwrap() {

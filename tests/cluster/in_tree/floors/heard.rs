@@ -31,7 +31,7 @@ fn a_sleeping_floor_denies_only_what_podgate_denies() -> Result<(), String> {
 }
 
 fn a_sleeping_floor_denies_only_what_podgate_denies_in_thousands_of_writes() -> Result<(), String> {
-    sleeping(80, 200)
+    sleeping(40, 150)
 }
 
 fn what_a_removal_causes_is_denied_whatever_stamps_are_sent() -> Result<(), String> {
@@ -39,7 +39,7 @@ fn what_a_removal_causes_is_denied_whatever_stamps_are_sent() -> Result<(), Stri
 }
 
 fn what_thousands_of_removals_cause_is_denied_whatever_stamps_are_sent() -> Result<(), String> {
-    removals(40, 250)
+    removals(20, 200)
 }
 
 /// Random writes by random policies.
@@ -173,6 +173,9 @@ fn removal(generator: &Generator, random: &mut Random) -> Change {
     for _ in 0..=random.below(3) {
         let mut fields = Vec::new();
         optional(&new, "", &mut fields);
+        if fields.is_empty() {
+            break;
+        }
         let at = random.of(&fields).clone();
         let (parent, field) = at.rsplit_once('/').unwrap();
         match new.pointer_mut(parent).unwrap() {
@@ -205,7 +208,8 @@ fn complete(mut pod: Value) -> Value {
 
 /// The pointers of what an update may remove.
 fn optional(value: &Value, at: &str, found: &mut Vec<String>) {
-    const NEEDED: [&str; 13] = [
+    const NEEDED: [&str; 14] = [
+        "type",
         "apiVersion",
         "kind",
         "name",
