@@ -53,9 +53,9 @@ impl Client {
     }
 
     /// Patches an object, if there is an API server.
-    pub fn try_patch(&self, path: &str, patch: &str) -> Result<(), ureq::Error> {
+    pub fn try_patch(&self, path: &str, change: &str) -> Result<(), ureq::Error> {
         let request = self.agent.patch(format!("{}{path}", self.server));
-        let sent = request.header("content-type", "application/merge-patch+json").send(patch)?;
+        let sent = request.header("content-type", "application/merge-patch+json").send(change)?;
         assert!(sent.status().is_success(), "{path}: {}", sent.status());
         Ok(())
     }

@@ -13,6 +13,7 @@
 //! what it adds, so updates of templates without a stamp of their own pass. podgate's own repairs pass too.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -171,7 +172,7 @@ impl Floor {
             removes += " && request.kind.kind == 'Pod'";
         }
         if let Some(own) = &self.own_user {
-            removes += &format!(" && request.userInfo.username != {}", text(own));
+            let _ = write!(removes, " && request.userInfo.username != {}", text(own));
         }
         if by_removal {
             awake = format!("{removes} || {awake}");
