@@ -113,13 +113,13 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
         metrics: metrics.admission.clone(),
         docs_url: options.docs_url.map(Arc::from),
         own_user: source.own_user(options.remediation).await?,
-        controllers: options.controllers.clone(),
+        controllers: options.controllers,
         alive: Arc::clone(&alive),
     };
     let webhook = Server {
         tls: Some(tls),
         asks_certificates: client_ca.is_some(),
-        router: handler::router(reviews, Arc::clone(&readiness)),
+        router: handler::router(reviews.clone(), Arc::clone(&readiness)),
         connections: Connections::new(capacities.webhook, callers, metrics.connections.clone()),
     };
     let plain = metrics_endpoint::server(&metrics, Arc::clone(&readiness), capacities.plain);
@@ -136,7 +136,7 @@ async fn run(options: ServeOptions, signals: watch::Receiver<u32>) -> Result<(),
     let rendered = expected.as_ref().map(|it| it.rendered.clone());
     let kept = expected.as_ref().filter(|_| options.floor);
     let (keep, floor_beat) =
-        floor::open(kept, &namespace, &source, options.controllers, &metrics.floor).unzip();
+        floor::open(kept, &namespace, &source, &reviews, &metrics.floor).unzip();
     let (called, is_called) = watch::channel(Called::NoBeat);
     if let (Some(expected), Some(cluster)) = (expected, source.cluster().cloned()) {
         let metrics = metrics.beat.clone();

@@ -8,6 +8,9 @@ use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
 use crate::support::PATIENCE;
 
+/// The path of Leases, before the namespace.
+pub const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces";
+
 pub struct Client {
     agent: ureq::Agent,
     server: String,
@@ -41,11 +44,39 @@ impl Client {
         (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
     }
 
+    /// Replaces an object; returns the status and body of the response.
+    pub fn put(&self, path: &str, object: &str) -> (u16, String) {
+        let request = self.agent.put(format!("{}{path}", self.server));
+        let sent = request.header("content-type", "application/json").send(object);
+        let mut response = sent.unwrap();
+        (response.status().as_u16(), response.body_mut().read_to_string().unwrap())
+    }
+
+    /// Patches an object, if there is an API server.
+    pub fn try_patch(&self, path: &str, change: &str) -> Result<(), ureq::Error> {
+        let request = self.agent.patch(format!("{}{path}", self.server));
+        let sent = request.header("content-type", "application/merge-patch+json").send(change)?;
+        assert!(sent.status().is_success(), "{path}: {}", sent.status());
+        Ok(())
+    }
+
+    pub fn get(&self, path: &str) -> (u16, String) {
+        let mut response = self.agent.get(format!("{}{path}", self.server)).call().unwrap();
+        let body = response.body_mut().with_config().limit(u64::MAX).read_to_string().unwrap();
+        (response.status().as_u16(), body)
+    }
+
+    /// A metric of the API server without labels.
+    pub fn metric(&self, name: &str) -> f64 {
+        let (_, text) = self.get("/metrics");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap().parse().unwrap()
+    }
+
     /// The calls of a webhook so far, from the API server's metrics.
     pub fn calls(&self, webhook: &str) -> Calls {
         const METRIC: &str = "apiserver_admission_webhook_admission_duration_seconds";
-        let mut response = self.agent.get(format!("{}/metrics", self.server)).call().unwrap();
-        let text = response.body_mut().with_config().limit(u64::MAX).read_to_string().unwrap();
+        let (_, text) = self.get("/metrics");
         let label = format!("name=\"{webhook}\"");
         let total = |suffix: &str| -> f64 {
             let series = format!("{METRIC}_{suffix}{{");

@@ -13,6 +13,8 @@ pub struct Lane {
     pub body: String,
     /// The milliseconds of each request, by round.
     pub rounds: Vec<Vec<f64>>,
+    /// The API server's CPU time in the rounds, in milliseconds.
+    pub cpu: f64,
     /// The count of webhook calls before the rounds.
     before: Vec<Calls>,
 }
@@ -24,6 +26,7 @@ impl Lane {
             path: client::path(kind, variant.namespace),
             body: objects::object(kind, objects::compliant()).to_string(),
             rounds: Vec::new(),
+            cpu: 0.0,
             before: Vec::new(),
         }
     }
@@ -31,6 +34,10 @@ impl Lane {
     /// Discards the measurements so far.
     pub fn start(&mut self, client: &Client) {
         self.before = self.calls(client);
+    }
+
+    fn cpu_of_a_request(&self) -> f64 {
+        self.cpu / self.rounds.iter().map(Vec::len).sum::<usize>() as f64
     }
 
     fn calls(&self, client: &Client) -> Vec<Calls> {
@@ -48,8 +55,17 @@ impl Lane {
 /// Prints the lanes of one kind. The first is the baseline, without webhooks.
 pub fn print(lanes: &[Lane], client: &Client) {
     println!(
-        "{:<18} {:>8} {:>7} {:>7} {:>7} {:>8} {:>8}   {:<19} p99 ÷ null's",
-        "", "requests", "p50 ms", "p90 ms", "p99 ms", "adds ms", "waits ms", "adds ÷ null's"
+        "{:<18} {:>8} {:>7} {:>7} {:>7} {:>8} {:>8} {:>7} {:>8}   {:<19} p99 ÷ null's",
+        "",
+        "requests",
+        "p50 ms",
+        "p90 ms",
+        "p99 ms",
+        "adds ms",
+        "waits ms",
+        "CPU ms",
+        "adds CPU",
+        "adds ÷ null's"
     );
     for lane in lanes {
         let all = lane.rounds.concat();
@@ -58,12 +74,14 @@ pub fn print(lanes: &[Lane], client: &Client) {
         let added = adds(lane, &lanes[0]);
         let of_null = ratios(&added, &adds(null, &lanes[0]));
         let tails = ratios(&by_round(lane, 99), &by_round(null, 99));
+        let cpu = lane.cpu_of_a_request();
         println!(
-            "{:<18} {:>8} {p50:>7.2} {p90:>7.2} {p99:>7.2} {:>8.2} {:>8.3}   {:<19} {}",
+            "{:<18} {:>8} {p50:>7.2} {p90:>7.2} {p99:>7.2} {:>8.2} {:>8.3} {cpu:>7.2} {:>8.2}   {:<19} {}",
             lane.variant.name,
             all.len(),
             spread(added).1,
             lane.waited(client),
+            cpu - lanes[0].cpu_of_a_request(),
             with_range(of_null),
             with_range(tails),
         );

@@ -1,8 +1,8 @@
 //! `make bench`: what admission adds to a write through a real kube-apiserver.
 //!
 //! The benchmark creates the same compliant objects by dry run, in a namespace for each variant: without webhooks, with
-//! a null webhook on podgate's own server, with podgate, and with the same rules in CEL inside the API server. The
-//! variants take short turns, so that a slow moment of the machine affects all; comparisons are within a round. Client,
+//! a null webhook on podgate's own server, with podgate, with the same rules in CEL inside the API server, and with a
+//! floor, asleep and awake. CPU is that of the API server. The variants take short turns, so that a slow moment of the machine affects all; comparisons are within a round. Client,
 //! API server, etcd and webhooks share the machine's cores, unlike in a cluster: read the ratios.
 #![allow(
     clippy::unwrap_used,
@@ -17,7 +17,10 @@ mod check;
 mod client;
 mod expressions;
 mod figures;
+mod floors;
+mod leases;
 mod objects;
+mod process;
 #[path = "../servers/servers.rs"]
 mod servers;
 #[path = "../../tests/support/support.rs"]
@@ -30,6 +33,7 @@ use std::time::Instant;
 use client::Client;
 use figures::Lane;
 use podgate::policy::workload::Kind;
+use process::cpu_seconds;
 use serde_json::json;
 use servers::{NULL_SERVER, Server};
 use support::binary;
@@ -70,9 +74,11 @@ fn main() {
     let ca_pem = std::fs::read_to_string(certs.join("ca.crt")).unwrap();
     let endpoints =
         Endpoints { null: null.listen.clone(), podgate: podgate.listen.clone(), ca_pem };
-    let items: Vec<_> = VARIANTS.iter().flat_map(|it| it.objects(&endpoints)).collect();
+    let mut items = floors::leases().to_vec();
+    items.extend(VARIANTS.iter().flat_map(|it| it.objects(&endpoints)));
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items}).to_string();
     plane.kubectl(&["create", "-f", "-"]).given(&list).ok();
+    floors::beat(&kubeconfig);
 
     let clients: Vec<_> =
         (0..*CLIENTS.iter().max().unwrap()).map(|_| Client::new(&kubeconfig)).collect();
@@ -85,13 +91,15 @@ fn main() {
     );
     for count in CLIENTS {
         for kind in [Kind::Deployment, Kind::Pod] {
-            measure(kind, &clients[..count]);
+            measure(kind, &clients[..count], plane.api_server_id());
         }
     }
+    drop(plane);
+    leases::run();
 }
 
-/// Runs the variants in turns with one kind, and prints the results.
-fn measure(kind: Kind, clients: &[Client]) {
+/// Runs the variants in turns with one kind, and prints the results. `api_server` is its process.
+fn measure(kind: Kind, clients: &[Client], api_server: u32) {
     let own = VARIANTS.iter().filter(|it| it.kinds().contains(&kind));
     let mut lanes: Vec<_> = own.map(|it| Lane::new(it, kind)).collect();
     for lane in &mut lanes {
@@ -107,7 +115,9 @@ fn measure(kind: Kind, clients: &[Client]) {
         }
         for _ in 0..TURNS_PER_ROUND {
             for lane in &mut lanes {
+                let before = cpu_seconds(api_server);
                 let times = drive(clients, lane);
+                lane.cpu += (cpu_seconds(api_server) - before) * 1e3;
                 lane.rounds.last_mut().unwrap().extend(times);
             }
         }

@@ -5,6 +5,7 @@ use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
 use crate::expressions::{self, DEFAULT_CHECKS, ORDINARY};
+use crate::floors::{self, Floored};
 
 pub struct Variant {
     pub name: &'static str,
@@ -25,6 +26,8 @@ pub enum By {
     Expressions,
     /// A `ValidatingAdmissionPolicy` with the expressions of `Validations`.
     SameExpressions,
+    /// The floor of this number of policies with the default checks, each an object of its own.
+    Floor(Floored, usize),
 }
 
 const fn variant(name: &'static str, namespace: &'static str, by: By, mutating: bool) -> Variant {
@@ -32,13 +35,17 @@ const fn variant(name: &'static str, namespace: &'static str, by: By, mutating: 
 }
 
 /// The first is the baseline.
-pub const VARIANTS: [Variant; 8] = [
+pub const VARIANTS: [Variant; 12] = [
     variant("nothing", "nothing", By::Nobody, false),
     variant("null webhook", "null", By::NullWebhook, false),
     variant("podgate", "podgate", By::Podgate, false),
     variant("in-tree, CEL", "cel", By::Expressions, false),
     variant("podgate, validations", "validations", By::Validations, false),
     variant("in-tree, the same", "same", By::SameExpressions, false),
+    variant("floor, asleep", "floor-asleep", By::Floor(Floored::Asleep, 1), false),
+    variant("floor, awake", "floor-awake", By::Floor(Floored::Awake, 1), false),
+    variant("10, asleep", "floors-asleep", By::Floor(Floored::Asleep, 10), false),
+    variant("10, awake", "floors-awake", By::Floor(Floored::Awake, 10), false),
     variant("null webhook, both", "null-both", By::NullWebhook, true),
     variant("podgate, both", "podgate-both", By::Podgate, true),
 ];
@@ -58,7 +65,7 @@ impl Variant {
 
     /// Whether it denies violations of the default checks.
     pub fn decides(&self) -> bool {
-        !matches!(self.by, By::Nobody | By::NullWebhook)
+        !matches!(self.by, By::Nobody | By::NullWebhook | By::Floor(Floored::Asleep, _))
     }
 
     /// Whether it is the null webhook, the reference of other variants.
@@ -69,7 +76,7 @@ impl Variant {
     /// The names of its webhooks.
     pub fn webhooks(&self) -> Vec<String> {
         let doors = match (self.by, self.mutating) {
-            (By::Nobody | By::Expressions | By::SameExpressions, _) => &[][..],
+            (By::Nobody | By::Expressions | By::SameExpressions | By::Floor(..), _) => &[][..],
             (_, false) => &["validate"],
             (_, true) => &["validate", "mutate"],
         };
@@ -92,6 +99,10 @@ impl Variant {
                 objects.extend(expressions::objects(self.namespace, &DEFAULT_CHECKS));
             }
             By::SameExpressions => objects.extend(expressions::objects(self.namespace, &ORDINARY)),
+            By::Floor(state, policies) => {
+                let spec = self.policy()["spec"].take();
+                objects.extend(floors::objects(state, self.namespace, policies, &spec));
+            }
         }
         objects
     }

@@ -47,6 +47,7 @@ const ANSWER_TIME: Duration = Duration::from_millis(200);
 pub type Readiness = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
 
 /// What the webhooks need to judge reviews.
+#[derive(Clone)]
 pub struct Reviews {
     pub policies: Policies,
     /// The policies at each change. If its sender was dropped, reviews wait for no change.

@@ -20,6 +20,7 @@ fn work(script: &Script, owner: Option<&str>) -> FloorWork {
             namespace: "podgate-system".to_owned(),
             lease: LEASE,
             conditions: Vec::new(),
+            own_user: None,
             protected: Protected::default(),
             controllers: ControllerUsers::default(),
         }),

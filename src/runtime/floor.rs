@@ -8,12 +8,12 @@ use tokio::sync::watch;
 
 use super::expected::ExpectedConfigurations;
 use super::source::PolicySource;
+use crate::admission::handler::Reviews;
 use crate::beat::FloorBeat;
 use crate::floor;
 use crate::metrics::FloorMetrics;
 use crate::nonce::LEASE;
 use crate::policy::floor_state::Canary;
-use crate::policy::grace::ControllerUsers;
 use crate::policy::vap::floor::{Floor, break_glass};
 
 /// The name in the place of the release's, where podgate registers itself.
@@ -30,12 +30,12 @@ pub(super) struct Keep {
     pub canary: watch::Receiver<Canary>,
 }
 
-/// The floor below these webhooks, if it is to be kept: for the leader and for the beat.
+/// The floor below these webhooks and reviews, if it is to be kept: for the leader and for the beat.
 pub(super) fn open(
     expected: Option<&ExpectedConfigurations>,
     namespace: &str,
     source: &PolicySource,
-    controllers: ControllerUsers,
+    reviews: &Reviews,
     metrics: &FloorMetrics,
 ) -> Option<(Keep, FloorBeat)> {
     let ExpectedConfigurations { rendered, deployment } = expected?;
@@ -45,8 +45,9 @@ pub(super) fn open(
         namespace: namespace.to_owned(),
         lease: LEASE,
         conditions: conditions.collect(),
+        own_user: reviews.own_user.as_deref().map(str::to_owned),
         protected: source.protected(),
-        controllers,
+        controllers: reviews.controllers.clone(),
     };
     // The chart's ClusterRole that comes and goes with floor.enabled.
     let owner = deployment.as_ref().map(|release| format!("{release}-floor"));

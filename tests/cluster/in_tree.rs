@@ -6,6 +6,7 @@ mod corners;
 mod door;
 mod expressions;
 mod fixtures;
+mod floors;
 pub mod generate;
 mod live;
 mod random;
@@ -20,6 +21,11 @@ pub fn suite() -> Suite {
         .alone(corners::REMOVALS)
         .alone(expressions::TRIALS)
         .alone(random::TRIALS)
+        .alone(floors::away::TRIALS)
+        .alone(floors::heard::TRIALS)
+        .alone(floors::lease::TRIALS)
+        .alone(floors::costs::TRIALS)
         .alone(live::TRIALS)
         .long(|it| it.alone(expressions::LONG).alone(random::LONG))
+        .long(|it| it.alone(floors::away::LONG).alone(floors::heard::LONG))
 }

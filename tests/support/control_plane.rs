@@ -162,6 +162,11 @@ impl ControlPlane {
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     }
 
+    /// The process id of the running API server.
+    pub fn api_server_id(&self) -> u32 {
+        self.api_server.lock().unwrap().as_ref().unwrap().program()
+    }
+
     /// Starts a killed API server again, on the same port and the same etcd, and waits until it is ready.
     pub fn restart_api_server(&self) {
         let mut running = self.api_server.lock().unwrap();

@@ -132,6 +132,7 @@ impl ToVapArgs {
             protected: &protected,
             controllers: &controllers,
             removals_if: None,
+            passed: None,
             ending: None,
         };
         let oldest = if self.mutate { mutating::OLDEST_KUBERNETES } else { OLDEST_KUBERNETES };

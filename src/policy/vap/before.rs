@@ -16,6 +16,8 @@ pub struct Compared<'p> {
     controllers: &'p ControllerUsers,
     /// As [`super::Options::removals_if`].
     pub removals_if: Option<&'p str>,
+    /// As [`super::Options::passed`].
+    passed: Option<&'p str>,
     /// Whether one of its policies has a grace.
     pub grace: bool,
 }
@@ -29,8 +31,8 @@ impl<'p> Compared<'p> {
             }
         }
         let grace = denies && policies.iter().any(|it| it.grace_until.is_some());
-        let Options { controllers, removals_if, .. } = *options;
-        Self { policies, controllers, removals_if, grace }
+        let Options { controllers, removals_if, passed, .. } = *options;
+        Self { policies, controllers, removals_if, passed, grace }
     }
 
     /// Whether a violation must say whose it is.
@@ -40,7 +42,14 @@ impl<'p> Compared<'p> {
 
     /// What the comparison and the exemptions read.
     pub fn variables(&self) -> Vec<Variable> {
-        let mut all = vec![stamps(), controller()];
+        let mut stamps = stamps();
+        if let Some(passed) = self.passed {
+            stamps.expression = format!("({}) + {passed}", stamps.expression);
+        }
+        let mut all = vec![stamps, controller()];
+        if let Some(condition) = self.removals_if {
+            all.push(variable("removalsOnly", condition));
+        }
         if self.grace {
             let more = self.controllers.more();
             all.push(variable(
@@ -82,11 +91,11 @@ impl<'p> Compared<'p> {
         } else {
             format!("!({kept})")
         };
-        let judged = self.removals_if.map_or_else(String::new, |condition| {
-            all.push(variable("removalsOnly", condition));
-            "(!variables.removalsOnly || request.operation == 'UPDATE' && f.r == 'yes') && "
-                .to_owned()
-        });
+        let judged = if self.removals_if.is_some() {
+            "(!variables.removalsOnly || request.operation == 'UPDATE') && "
+        } else {
+            ""
+        };
         all.push(variable("denied", format!("variables.found.filter(f, {judged}{denied})")));
         all
     }

@@ -47,11 +47,3 @@ pub struct Entry<'p> {
     pub severity: Severity,
     pub finding: CelFinding,
 }
-
-impl Entry<'_> {
-    /// Whether an update that only removes fields can cause it. Where podgate completes pods, what is missing may be what
-    /// it adds.
-    pub fn by_removal(&self) -> bool {
-        self.finding.by_removal && self.policy.injector.is_none()
-    }
-}

@@ -99,8 +99,8 @@ fn too_large(
 }
 
 /// The list of an entry's violations in the pod `p`: maps of `k` (what tells it from others), `t` (its text) and, where
-/// they are needed, `p` (the policy's label), `g` (what stays the same when a template changes) and `r` (whether a removal
-/// can cause it).
+/// they are needed, `p` (the policy's label) and `g` (what stays the same when a template changes). Where only removals are
+/// judged, the list of what a removal cannot cause is empty.
 fn list(
     entry: &Entry<'_>,
     name: &str,
@@ -137,8 +137,9 @@ fn list(
     if compared.grace {
         let _ = write!(fields, ", 'g': {}", lasting(finding, name, container.is_some()));
     }
-    if compared.removals_if.is_some() {
-        fields += if entry.by_removal() { ", 'r': 'yes'" } else { ", 'r': ''" };
+    let list = format!("{each}.filter(x, {broken}).map(x, {{{fields}}})");
+    if compared.removals_if.is_some() && !finding.by_removal {
+        return format!("(variables.removalsOnly ? [] : {list})");
     }
-    format!("{each}.filter(x, {broken}).map(x, {{{fields}}})")
+    list
 }

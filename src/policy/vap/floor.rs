@@ -6,9 +6,14 @@
 //! comparison. A Lease that does not exist lets everything pass; one that was set to another time wakes the floor.
 //!
 //! An update that only removes fields has no stamp, and a client can send old ones along. So what a removal can cause is
-//! judged in updates also while podgate is heard.
+//! judged in updates also while podgate is heard. Such an update has the time of the last beat, if an exemption or a
+//! grace ends.
+//!
+//! A floor never denies what podgate admits: where a policy completes pods (`mutate`), podgate admits templates that lack
+//! what it adds, so updates of templates without a stamp of their own pass. podgate's own repairs pass too.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -20,7 +25,7 @@ use super::exempt::stamps;
 use super::expression::text;
 use super::groups::groups;
 use super::objects::API_VERSION;
-use super::{Action, CompiledPolicy, Options, compile};
+use super::{Action, CompiledPolicy, Loss, Options, compile};
 use crate::api::EnforcementMode;
 
 /// The label of the policies that judge, and of their bindings; its value is the release's full name.
@@ -30,6 +35,8 @@ pub const MAX_POLICIES: usize = 10;
 /// How far the time of a write may be before that of the last beat, and after it, for podgate to be heard.
 pub const EARLIEST_SECONDS: i64 = 15;
 pub const LATEST_SECONDS: i64 = 30;
+/// What no floor holds where a policy completes pods.
+const REMOVALS_OF_TEMPLATES: &str = "mutate: an update of a template that only removes fields is not judged where a policy completes pods";
 /// Before the time in the canary's warning.
 const WARNING: &str = "podgate floor ";
 
@@ -43,6 +50,8 @@ pub struct Floor {
     pub lease: &'static str,
     /// The expressions of `webhook.matchConditions`: of what they exclude, podgate is never asked.
     pub conditions: Vec<String>,
+    /// podgate's own user name, where it repairs workloads: its repairs may leave and take back what is missing.
+    pub own_user: Option<String>,
     pub protected: Protected,
     pub controllers: ControllerUsers,
 }
@@ -69,7 +78,7 @@ impl Floor {
         let mut missing: BTreeMap<String, Vec<String>> = policies
             .iter()
             .filter(|it| enforces(it))
-            .map(|it| (it.label.clone(), of_policy(it)))
+            .map(|it| (it.label.clone(), of_exemptions(it)))
             .collect();
         let prefix = format!("{}-floor", self.release);
         let (asleep, ending) = (format!("!({})", away()), self.ending());
@@ -79,22 +88,27 @@ impl Floor {
             protected: &self.protected,
             controllers: &self.controllers,
             removals_if: Some(&asleep),
+            passed: Some(beats()),
             ending: Some(&ending),
         };
         let mut judging: Vec<FloorObject> = Vec::new();
         for group in groups(policies, &self.protected) {
             let compiled = compile(&group, &options);
-            for loss in compiled.losses {
-                let Some(known) = missing.get_mut(&loss.policy) else { continue };
-                let loss = format!("{}: {}", loss.what, loss.reason);
-                if !known.contains(&loss) {
-                    known.push(loss);
+            let mut miss = |policy: &str, what: String| {
+                if let Some(known) = missing.get_mut(policy).filter(|it| !it.contains(&what)) {
+                    known.push(what);
                 }
+            };
+            for policy in group.policies.iter().filter(|_| group.mutated) {
+                miss(&policy.label, REMOVALS_OF_TEMPLATES.to_owned());
+            }
+            for Loss { policy, what, reason } in compiled.losses {
+                miss(&policy, format!("{what}: {reason}"));
             }
             let denies = compiled.objects.into_iter().find(|it| it.action == Action::Deny);
             let Some(denies) = denies else { continue };
             if judging.len() < MAX_POLICIES {
-                judging.push(self.asleep(denies));
+                judging.push(self.asleep(denies, group.mutated));
                 continue;
             }
             for policy in group.policies.iter().filter(|it| enforces(it)) {
@@ -146,12 +160,23 @@ impl Floor {
         self.of_lease(name, policy, binding, None)
     }
 
-    /// A compiled policy that judges only while podgate is away.
-    fn asleep(&self, compiled: CompiledPolicy) -> FloorObject {
+    /// A compiled policy that judges only while podgate is away, and removals. Where a policy with `mutate` completes what
+    /// a template lacks, it must be certain that podgate is away from the update of a template.
+    fn asleep(&self, compiled: CompiledPolicy, mutated: bool) -> FloorObject {
         let CompiledPolicy { name, mut policy, binding, by_removal, .. } = compiled;
-        let away = away();
-        let awake =
-            if by_removal { format!("request.operation == 'UPDATE' || {away}") } else { away };
+        let mut awake = away();
+        let mut removes = "request.operation == 'UPDATE'".to_owned();
+        if mutated {
+            let late = is_late();
+            awake = format!("({removes} && request.kind.kind != 'Pod' ? {late} : {awake})");
+            removes += " && request.kind.kind == 'Pod'";
+        }
+        if let Some(own) = &self.own_user {
+            let _ = write!(removes, " && request.userInfo.username != {}", text(own));
+        }
+        if by_removal {
+            awake = format!("{removes} || {awake}");
+        }
         let own = self.conditions.iter().enumerate().map(
             |(at, expression)| json!({"name": format!("webhook-{at}"), "expression": expression}),
         );
@@ -194,12 +219,16 @@ impl Floor {
         let removal = text(
             " | podgate is heard, but the API server itself judges updates, which can remove fields unseen",
         );
+        let unsure = text(
+            " | the API server itself judges updates that only remove fields; podgate's last beat was at ",
+        );
         let since = text(" | podgate is away since its last beat at ");
-        let glass = text(&format!(
-            ", so the API server judges by itself; to break the glass: {}",
-            break_glass(&self.release)
-        ));
-        format!("(variables.removalsOnly ? {removal} : {since} + {} + {glass})", last_beat())
+        let glass = text(&format!("; to break the glass: {}", break_glass(&self.release)));
+        format!(
+            "(variables.removalsOnly ? {removal} : (request.operation == 'UPDATE' && !{} ? {unsure} : {since}) + {} + {glass})",
+            is_late(),
+            last_beat()
+        )
     }
 }
 
@@ -237,6 +266,16 @@ fn away() -> String {
     )
 }
 
+/// Whether a write was certainly stamped after podgate's last beat, and too late for podgate to be heard, in CEL. An update
+/// that only removes fields has older stamps, unless somebody has forged them.
+fn is_late() -> String {
+    let written = stamps().expression;
+    format!(
+        "{}.all(beat, ({written}).exists(w, w > beat && w - duration('{LATEST_SECONDS}s') > beat))",
+        beats()
+    )
+}
+
 /// The time of the last beat as a list, which is empty if there is none.
 fn beats() -> &'static str {
     "[dyn(params).?spec.?renewTime.orValue(null)].filter(b, b != null).map(b, timestamp(b))"
@@ -247,19 +286,11 @@ fn last_beat() -> String {
     format!("[{}].map(b, size(b) == 0 ? 'no time' : string(b[0]))[0]", beats())
 }
 
-/// What of a policy no floor holds.
-fn of_policy(policy: &Policy) -> Vec<String> {
-    let mut missing = Vec::new();
-    if policy.exemptions.iter().any(|it| it.expires_at.is_some()) {
-        missing.push(
-            "exemptions: one that has expired still covers an update that only removes fields"
-                .to_owned(),
-        );
-    }
-    if policy.injector.is_some() {
-        missing.push("mutate: an update that only removes fields is not judged".to_owned());
-    }
-    missing
+/// What no floor holds of exemptions that expire.
+fn of_exemptions(policy: &Policy) -> Vec<String> {
+    let expires = policy.exemptions.iter().any(|it| it.expires_at.is_some());
+    let missing = "exemptions: one that expires after podgate's last beat still covers an update that only removes fields";
+    expires.then(|| missing.to_owned()).into_iter().collect()
 }
 
 #[cfg(test)]

@@ -24,6 +24,8 @@ pub struct Group<'p> {
     pub policies: Vec<&'p Policy>,
     /// The `namespaceSelector` of its namespaces, without protected ones.
     pub namespaces: Value,
+    /// Whether a policy with `mutate`, of this or another group, may cover some of its namespaces.
+    pub mutated: bool,
     /// The policies that may add to pods in its namespaces, in the order in which they do; none if the API server is
     /// not to add to pods.
     pub mutating: Vec<&'p Policy>,
@@ -37,7 +39,11 @@ pub fn mutating_groups<'p>(policies: &'p [Arc<Policy>], protected: &Protected) -
 }
 
 fn mutating(policies: &[Arc<Policy>]) -> Vec<&Policy> {
-    policies.iter().map(Arc::as_ref).filter(|it| it.injector.is_some()).collect()
+    policies.iter().map(Arc::as_ref).filter(mutates).collect()
+}
+
+fn mutates(policy: &&Policy) -> bool {
+    policy.injector.is_some()
 }
 
 /// Sorts policies, in display order, into groups. Namespaces that policies name, because they are in them or exclude
@@ -69,9 +75,15 @@ fn sorted<'p>(
             _ => others.push(policy),
         }
     }
+    let by_label = selected.values().flat_map(|(_, policies)| policies).any(mutates);
+    let anywhere = by_label || others.iter().any(mutates);
     let mut groups = by_names(&others, mutating, protected);
+    for group in &mut groups {
+        group.mutated |= by_label;
+    }
     groups.extend(selected.into_iter().map(|(key, (namespaces, policies))| Group {
         name: format!("by-label-{}", short(&key)),
+        mutated: anywhere,
         policies,
         namespaces,
         mutating: mutating.to_vec(),
@@ -123,6 +135,7 @@ fn by_names<'p>(
         protected.names().iter().map(String::as_str).chain(named.iter().copied()).collect();
     groups.push(Group {
         name: "elsewhere".to_owned(),
+        mutated: elsewhere.iter().any(mutates),
         policies: elsewhere,
         namespaces: by_name("NotIn", &outside),
         mutating: mutating_in(&[""]),
@@ -132,6 +145,7 @@ fn by_names<'p>(
             [name] => format!("in-{name}"),
             several => format!("in-{}", short(&several.join(","))),
         },
+        mutated: policies.iter().any(mutates),
         policies,
         namespaces: by_name("In", &names),
         mutating: mutating_in(&names),

@@ -78,7 +78,7 @@ pub(super) fn objects(
         "metadata": {"name": name, "labels": managed},
         "spec": {"policyName": name, "validationActions": [action.as_str()]},
     });
-    let by_removal = entries.iter().any(|it| it.by_removal());
+    let by_removal = entries.iter().any(|it| it.finding.by_removal);
     CompiledPolicy { name, action, policy, binding, by_removal }
 }
 

@@ -19,6 +19,8 @@ pub struct Options<'a> {
     /// A condition in CEL under which only what a removal of fields can cause is judged, and only in updates: the API
     /// server puts no time on a write that only removes fields. `None` judges everything.
     pub removals_if: Option<&'a str>,
+    /// A list in CEL of times that have passed when a write is judged, beside its own.
+    pub passed: Option<&'a str>,
     /// A text in CEL at the end of a denial.
     pub ending: Option<&'a str>,
 }

@@ -35,6 +35,7 @@ fn compiled(policies: Vec<Arc<Policy>>, suffix: &str) -> (Vec<CompiledPolicy>, V
         protected: &protected,
         controllers: &controllers,
         removals_if: None,
+        passed: None,
         ending: None,
     };
     let (mut objects, mut losses) = (Vec::new(), Vec::new());
@@ -208,6 +209,7 @@ fn mutating(policies: Vec<Arc<Policy>>) -> (Vec<Value>, Vec<Loss>) {
         protected: &protected,
         controllers: &controllers,
         removals_if: None,
+        passed: None,
         ending: None,
     };
     let adding = groups::mutating_groups(set.policies(), &protected);

@@ -119,9 +119,14 @@ pub struct Request<'a> {
     pub objects: Option<&'a [Value]>,
     /// Whether they are written without type checks, which take seconds.
     pub quick: bool,
+    /// Leases, which policies may have as their parameter; they replace those that were there before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub params: Option<&'a [Value]>,
     /// What these policies judge.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub writes: Option<&'a [Change]>,
+    /// How often each write is judged to tell what it costs; not at all if it is 0.
+    pub costs: u32,
 }
 
 /// A change in a namespace: an update if there is an old object.
@@ -159,6 +164,16 @@ pub struct Verdict {
     /// The objects as the API server sends them to a webhook.
     pub object: Value,
     pub old_object: Value,
+    /// If it was asked for.
+    pub cost: Option<Cost>,
+}
+
+/// What a write costs in all policies together, in the API server's units, and how long its plugin takes.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+pub struct Cost {
+    pub conditions: u64,
+    pub validations: u64,
+    pub microseconds: f64,
 }
 
 #[derive(Default, Deserialize)]

@@ -9,7 +9,7 @@ use podgate::policy::scope::{Scope, Selection};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
-use super::door::{Door, Tally, creation, set, update};
+use super::door::{Door, Open, Tally, creation, set, update};
 use crate::cel::judge::{Change, Judge};
 use crate::support::manifests::{held_by, pod, probed_pod, workload};
 use crate::support::suite::{Alone, trials};
@@ -32,7 +32,11 @@ fn strict() -> Value {
 }
 
 fn a_mirror_pod_passes_from_the_kubelet_of_its_node_alone() -> Result<(), String> {
-    let mut door = Door::open(Judge::start(), set(&[("p", &strict())]));
+    mirror_pods(Door::open)
+}
+
+pub fn mirror_pods(open: Open) -> Result<(), String> {
+    let mut door = open(Judge::start(), set(&[("p", &strict())]));
     let owner =
         json!([{"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": "u", "controller": true}]);
     let mut mirror = workload(Kind::Pod, pod("nginx"));
@@ -65,9 +69,13 @@ fn a_mirror_pod_passes_from_the_kubelet_of_its_node_alone() -> Result<(), String
 }
 
 fn a_pod_too_large_to_judge_is_a_violation_of_every_rule() -> Result<(), String> {
+    large_pods(Door::open)
+}
+
+pub fn large_pods(open: Open) -> Result<(), String> {
     let mut spec = strict();
     spec["exemptions"][0] = json!({"rules": ["requireLivenessProbe"], "reason": "r", "owner": "o"});
-    let mut door = Door::open(Judge::start(), set(&[("p", &spec)]));
+    let mut door = open(Judge::start(), set(&[("p", &spec)]));
     let many = |count: usize| {
         let container = |index: usize| json!({"name": format!("c{index}"), "image": "nginx:1.29"});
         json!({"metadata": {"name": "web"}, "spec": {"containers": (0..count).map(container).collect::<Vec<_>>()}})
@@ -92,6 +100,10 @@ fn a_pod_too_large_to_judge_is_a_violation_of_every_rule() -> Result<(), String>
 }
 
 fn each_namespace_is_judged_by_the_policies_that_cover_it() -> Result<(), String> {
+    namespaces(Door::open)
+}
+
+pub fn namespaces(open: Open) -> Result<(), String> {
     let policy = |scope: Scope, name: &str, spec: Value| {
         let spec = serde_json::from_value(spec).unwrap();
         Arc::new(Policy::compile(scope, name.to_owned(), &spec).unwrap())
@@ -113,7 +125,7 @@ fn each_namespace_is_judged_by_the_policies_that_cover_it() -> Result<(), String
         ],
         Arc::default(),
     );
-    let mut door = Door::open(Judge::start(), set);
+    let mut door = open(Judge::start(), set);
     let mut changes = Vec::new();
     for namespace in ["shop", "lab", "kube-system", "other"] {
         for object in
@@ -130,6 +142,10 @@ fn each_namespace_is_judged_by_the_policies_that_cover_it() -> Result<(), String
 }
 
 fn a_demo_application_gets_the_verdict_of_podgate() -> Result<(), String> {
+    demo_application(Door::open)
+}
+
+pub fn demo_application(open: Open) -> Result<(), String> {
     let manifests = include_str!("../../manifests/demo-application.yaml");
     let objects: Vec<Value> = serde_saphyr::from_multiple(manifests).unwrap();
     let deployments = objects.iter().filter(|it| it["kind"] == "Deployment");
@@ -154,7 +170,7 @@ fn a_demo_application_gets_the_verdict_of_podgate() -> Result<(), String> {
         json!({"enforcementMode": "enforce", "bundle": "baseline"}),
         json!({"enforcementMode": "enforce", "bundle": "restricted"}),
     ] {
-        let mut door = Door::open(judge, set(&[("p", &spec)]));
+        let mut door = open(judge, set(&[("p", &spec)]));
         Tally::of(&mut door, &changes).finish("demo application", 6)?;
         judge = door.close();
     }

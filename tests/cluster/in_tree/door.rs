@@ -15,7 +15,7 @@ use podgate::policy::vap::{self, Loss, Options};
 use podgate::policy::workload::Kind;
 use serde_json::{Value, json};
 
-use crate::cel::judge::{Change, Judge, Request, Verdict, Written};
+use crate::cel::judge::{Change, Cost, Judge, Request, Verdict, Written};
 use crate::support::review;
 
 /// The time of every write.
@@ -30,6 +30,20 @@ pub struct Door {
     pub losses: Vec<Loss>,
 }
 
+/// What both sides say of a write.
+pub struct Answers {
+    pub podgate: Answer,
+    pub in_tree: Answer,
+}
+
+/// What one side says of a write.
+pub struct Answer {
+    pub denied: bool,
+    message: String,
+    /// `None` if the message does not tell them all.
+    pub findings: Option<BTreeSet<String>>,
+}
+
 /// The result of a comparison in which both sides agree.
 #[derive(Debug, Default)]
 pub struct Compared {
@@ -37,6 +51,9 @@ pub struct Compared {
     /// The number of findings that both sides name.
     pub findings: usize,
 }
+
+/// How policies are compiled and written.
+pub type Open = fn(Judge, PolicySet) -> Door;
 
 /// The results of comparisons.
 #[derive(Debug, Default)]
@@ -48,9 +65,15 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Of writes that both sides must judge alike.
     pub fn of(door: &mut Door, writes: &[Change]) -> Self {
+        Self::by(door, writes, Answers::are_equal)
+    }
+
+    /// Of writes whose answers must agree in this sense. What is counted is what the compiled policies say.
+    pub fn by(door: &mut Door, writes: &[Change], agree: impl Fn(&Answers) -> bool) -> Self {
         let mut tally = Self::default();
-        for outcome in door.compare(writes) {
+        for outcome in door.compare(writes, agree) {
             match outcome {
                 Ok(None) => {}
                 Ok(Some(Compared { denied, findings })) => {
@@ -107,23 +130,33 @@ impl Door {
     }
 
     fn new(judge: Judge, set: PolicySet, quick: bool, removals_if: Option<&str>) -> Self {
-        let mut door = Self { judge, set, losses: Vec::new() };
-        let controllers = ControllerUsers::with(vec![CONTROLLER.to_owned()]);
-        let protected = Protected::default();
+        let (protected, controllers) = (Protected::default(), controllers());
         let options = Options {
             prefix: "podgate",
             suffix: "",
             protected: &protected,
             controllers: &controllers,
             removals_if,
+            passed: None,
             ending: Some("' | see ' + request.namespace"),
         };
-        let mut objects = Vec::new();
-        for group in groups(door.set.policies(), &protected) {
+        let (mut objects, mut losses) = (Vec::new(), Vec::new());
+        for group in groups(set.policies(), &protected) {
             let compiled = vap::compile(&group, &options);
-            door.losses.extend(compiled.losses);
+            losses.extend(compiled.losses);
             objects.extend(compiled.objects.into_iter().flat_map(|it| [it.policy, it.binding]));
         }
+        Self::of_objects(judge, set, quick, &objects, losses)
+    }
+
+    /// podgate with these policies, and these objects for the API server, each policy before its binding.
+    pub fn of_objects(
+        mut judge: Judge,
+        set: PolicySet,
+        quick: bool,
+        objects: &[Value],
+        losses: Vec<Loss>,
+    ) -> Self {
         let namespaces: Vec<_> = known_namespaces()
             .into_iter()
             .map(|(name, NamespaceMetadata { labels, annotations, .. })| {
@@ -132,57 +165,71 @@ impl Door {
             .collect();
         let request = Request {
             namespaces: Some(&namespaces),
-            objects: Some(&objects),
+            objects: Some(objects),
             quick,
             ..Request::default()
         };
-        for (written, object) in door.judge.ask(&request).objects.iter().zip(&objects) {
+        for (written, object) in judge.ask(&request).objects.iter().zip(objects) {
             let faults = faults(written);
             assert!(faults.is_empty(), "{}: {faults}", object["metadata"]["name"]);
         }
-        door
+        Self { judge, set, losses }
+    }
+
+    /// Replaces the Leases, which the objects may have as their parameter.
+    pub fn set_params(&mut self, leases: &[Value]) {
+        self.judge.ask(&Request { params: Some(leases), ..Request::default() });
+    }
+
+    /// What each write costs the API server.
+    pub fn costs(&mut self, writes: &[Change], runs: u32) -> Vec<Cost> {
+        let request = Request { writes: Some(writes), costs: runs, ..Request::default() };
+        let verdicts = self.judge.ask(&request).verdicts;
+        verdicts.into_iter().map(|it| it.cost.expect("it is judged")).collect()
     }
 
     pub fn close(self) -> Judge {
         self.judge
     }
 
-    /// Sends writes through both sides; a difference is an error with both answers. `None` is for what is no object of
-    /// its kind, which an API server refuses before any policy sees it.
-    pub fn compare(&mut self, writes: &[Change]) -> Vec<Result<Option<Compared>, String>> {
+    /// Sends writes through both sides; answers that do not agree are an error with both. `None` is for what is no object
+    /// of its kind, which an API server refuses before any policy sees it.
+    pub fn compare(
+        &mut self,
+        writes: &[Change],
+        agree: impl Fn(&Answers) -> bool,
+    ) -> Vec<Result<Option<Compared>, String>> {
         let request = Request { writes: Some(writes), ..Request::default() };
         let verdicts = self.judge.ask(&request).verdicts;
         assert_eq!(verdicts.len(), writes.len());
-        writes.iter().zip(&verdicts).map(|(write, verdict)| self.both(write, verdict)).collect()
+        let both = |(write, verdict): (&Change, &Verdict)| {
+            let Some(answers) = self.answers(write, verdict) else { return Ok(None) };
+            let Answer { denied, findings, .. } = &answers.in_tree;
+            let findings = findings.as_ref().map_or(0, BTreeSet::len);
+            let compared = Compared { denied: *denied, findings };
+            if agree(&answers) { Ok(Some(compared)) } else { Err(told(write, verdict, &answers)) }
+        };
+        writes.iter().zip(&verdicts).map(both).collect()
     }
 
-    fn both(&self, write: &Change, verdict: &Verdict) -> Result<Option<Compared>, String> {
+    fn answers(&self, write: &Change, verdict: &Verdict) -> Option<Answers> {
         if !verdict.refused.is_empty() {
             assert!(verdict.refused.starts_with("json: "), "{}: {}", verdict.refused, write.object);
-            return Ok(None);
+            return None;
         }
         let response = self.podgate(write, verdict);
         let message = response["status"]["message"].as_str().unwrap_or_default();
-        let [ours, theirs] = [podgate_findings(message), their_findings(&verdict.denied)];
-        let denied = response["allowed"] == false;
-        let agree =
-            ours.as_ref().zip(theirs.as_ref()).is_none_or(|(ours, theirs)| agree(ours, theirs));
-        if denied != verdict.denied.is_empty() && agree {
-            return Ok(Some(Compared { denied, findings: ours.map_or(0, |it| it.len()) }));
-        }
-        let (ours, theirs) = (ours.unwrap_or_default(), theirs.unwrap_or_default());
-        let only = |one: &BTreeSet<String>, other| {
-            one.difference(other).cloned().collect::<Vec<_>>().join("\n  ")
+        let podgate = Answer {
+            denied: response["allowed"] == false,
+            findings: podgate_findings(message),
+            message: message.to_owned(),
         };
-        Err(format!(
-            "object {}\nold {}\nuser {}\nonly podgate:\n  {}\nonly in-tree:\n  {}\npodgate: {denied} {message}\nin-tree: {}",
-            verdict.object,
-            verdict.old_object,
-            write.user,
-            only(&ours, &theirs),
-            only(&theirs, &ours),
-            verdict.denied
-        ))
+        let in_tree = Answer {
+            denied: !verdict.denied.is_empty(),
+            findings: their_findings(&verdict.denied),
+            message: verdict.denied.clone(),
+        };
+        Some(Answers { podgate, in_tree })
     }
 
     /// The denials of the compiled policies alone; empty for what passes.
@@ -209,7 +256,7 @@ impl Door {
             policies: &self.set,
             docs_url: None,
             own_user: None,
-            controllers: &ControllerUsers::with(vec![CONTROLLER.to_owned()]),
+            controllers: &controllers(),
             cost: u64::MAX,
             now: NOW.parse().unwrap(),
             seed: &RandomState::new(),
@@ -220,18 +267,70 @@ impl Door {
     }
 }
 
-/// Whether both sides name the same findings. The compiled policies do not show text beyond printable ASCII.
-fn agree(ours: &BTreeSet<String>, theirs: &BTreeSet<String>) -> bool {
-    let shows =
-        |theirs: &String, ours: &String| match theirs.split_once(vap::expression::NO_PLAIN_TEXT) {
-            None => ours == theirs,
-            Some((start, rest)) => {
-                let end = rest.rsplit(vap::expression::NO_PLAIN_TEXT).next().unwrap_or_default();
-                ours.starts_with(start) && ours.ends_with(end)
-            }
+impl Answers {
+    /// Whether both sides say the same.
+    pub fn are_equal(&self) -> bool {
+        let Some((ours, theirs)) = self.findings() else {
+            return self.podgate.denied == self.in_tree.denied;
         };
-    theirs.iter().all(|it| ours.iter().any(|ours| shows(it, ours)))
-        && ours.iter().all(|it| theirs.iter().any(|theirs| shows(theirs, it)))
+        self.podgate.denied == self.in_tree.denied
+            && every(theirs, |it| ours.iter().any(|ours| shows(it, ours)))
+            && every(ours, |it| theirs.iter().any(|theirs| shows(theirs, it)))
+    }
+
+    /// Whether the compiled policies deny only what podgate denies, for findings that podgate has.
+    pub fn are_of_podgate(&self) -> bool {
+        let ours = |it: &String, ours: &BTreeSet<String>| ours.iter().any(|ours| shows(it, ours));
+        !self.in_tree.denied
+            || self.podgate.denied
+                && self.findings().is_none_or(|(known, theirs)| every(theirs, |it| ours(it, known)))
+    }
+
+    /// The findings of podgate and of the compiled policies, if both tell all.
+    pub fn findings(&self) -> Option<(&BTreeSet<String>, &BTreeSet<String>)> {
+        self.podgate.findings.as_ref().zip(self.in_tree.findings.as_ref())
+    }
+}
+
+fn every(findings: &BTreeSet<String>, has: impl Fn(&String) -> bool) -> bool {
+    findings.iter().all(has)
+}
+
+/// Whether a finding of the compiled policies is this one of podgate. They do not show text beyond printable ASCII.
+pub fn shows(theirs: &str, ours: &str) -> bool {
+    match theirs.split_once(vap::expression::NO_PLAIN_TEXT) {
+        None => ours == theirs,
+        Some((start, rest)) => {
+            let end = rest.rsplit(vap::expression::NO_PLAIN_TEXT).next().unwrap_or_default();
+            ours.starts_with(start) && ours.ends_with(end)
+        }
+    }
+}
+
+/// A difference, for people.
+fn told(write: &Change, verdict: &Verdict, answers: &Answers) -> String {
+    let Answers { podgate, in_tree } = answers;
+    let only = |one: &Answer, other: &Answer| {
+        let findings = |of: &Answer| of.findings.clone().unwrap_or_default();
+        let only: Vec<_> = findings(one).difference(&findings(other)).cloned().collect();
+        only.join("\n  ")
+    };
+    format!(
+        "object {}\nold {}\nuser {}\nonly podgate:\n  {}\nonly in-tree:\n  {}\npodgate: {} {}\nin-tree: {}",
+        verdict.object,
+        verdict.old_object,
+        write.user,
+        only(podgate, in_tree),
+        only(in_tree, podgate),
+        podgate.denied,
+        podgate.message,
+        in_tree.message
+    )
+}
+
+/// The users of Kubernetes' controllers.
+pub fn controllers() -> ControllerUsers {
+    ControllerUsers::with(vec![CONTROLLER.to_owned()])
 }
 
 /// What the API server holds against an object, without the expressions, which are long.
@@ -314,7 +413,11 @@ fn their_findings(message: &str) -> Option<BTreeSet<String>> {
         told.split_once(" violations: ").or_else(|| told.split_once(" violation: "))?;
     let found: BTreeSet<_> = found.split(" | ").map(str::to_owned).collect();
     let cut = found.iter().any(|it| it.starts_with("and ")) || told.ends_with('…');
-    let told = |it: &String| it.starts_with("contact: ") || it.starts_with("see ");
+    let told = |it: &String| {
+        ["contact: ", "see ", "podgate is ", "the API server itself "]
+            .iter()
+            .any(|start| it.starts_with(start))
+    };
     (!cut).then(|| found.into_iter().filter(|it| !told(it)).collect())
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::door::{Door, Tally, creation, set, update};
+use super::door::{Door, Open, Tally, creation, set, update};
 use super::generate::{Generator, Random, holding, image, own, policy, user};
 use crate::cel::judge::{Change, Judge};
 use crate::support::manifests::held_by;
@@ -24,39 +24,40 @@ pub const LONG: Alone<Result<(), String>> = trials![
 /// The number of random policies whose objects are type checked.
 const CHECKED: usize = 2;
 /// The seed of the random numbers.
-const SEED: u64 = 20;
+pub const SEED: u64 = 20;
 
 fn random_pods_get_the_verdict_of_podgate_at_both_levels_of_pod_security() -> Result<(), String> {
-    pods(200)
+    pods(200, Door::open)
 }
 
 fn thousands_of_random_pods_get_the_verdict_of_podgate() -> Result<(), String> {
-    pods(5_000)
+    pods(5_000, Door::open)
 }
 
 fn random_image_references_get_the_verdict_of_podgate() -> Result<(), String> {
-    references(500)
+    references(500, Door::open)
 }
 
 fn thousands_of_random_image_references_get_the_verdict_of_podgate() -> Result<(), String> {
-    references(6_000)
+    references(6_000, Door::open)
 }
 
 fn random_writes_get_the_verdict_of_podgate_by_random_policies() -> Result<(), String> {
-    writes(6, 80)
+    writes(6, 80, [Door::open, Door::open_quickly])
 }
 
 fn thousands_of_random_writes_get_the_verdict_of_podgate() -> Result<(), String> {
-    writes(60, 150)
+    writes(60, 150, [Door::open, Door::open_quickly])
 }
 
-fn pods(count: usize) -> Result<(), String> {
+/// Random pods in random objects, at both levels.
+pub fn pods(count: usize, open: Open) -> Result<(), String> {
     let generator = Generator::new();
     let mut judge = Judge::start();
     for level in ["baseline", "restricted"] {
         let mut random = Random::new(SEED);
         let spec = json!({"enforcementMode": "enforce", "podSecurity": level});
-        let mut door = Door::open(judge, set(&[("p", &spec)]));
+        let mut door = open(judge, set(&[("p", &spec)]));
         let writes: Vec<_> = (0..count)
             .map(|_| {
                 let pod = generator.pod(&mut random);
@@ -70,14 +71,15 @@ fn pods(count: usize) -> Result<(), String> {
     Ok(())
 }
 
-fn references(count: usize) -> Result<(), String> {
+/// Random image references.
+pub fn references(count: usize, open: Open) -> Result<(), String> {
     let mut random = Random::new(SEED);
     let spec = json!({
         "enforcementMode": "enforce", "forbidLatestTag": true, "requireImageDigest": true,
         "allowedRegistries": ["docker.io/library", "ghcr.io", "localhost"],
         "exemptions": [{"rules": ["requireImageDigest"], "images": ["nginx*", "*web"], "reason": "r", "owner": "o"}],
     });
-    let mut door = Door::open(Judge::start(), set(&[("p", &spec)]));
+    let mut door = open(Judge::start(), set(&[("p", &spec)]));
     let writes: Vec<_> = (0..count)
         .map(|_| {
             let container = json!({"name": "web", "image": image(&mut random)});
@@ -91,7 +93,8 @@ fn references(count: usize) -> Result<(), String> {
     tally.finish("images", count / 50)
 }
 
-fn writes(policies: usize, count: usize) -> Result<(), String> {
+/// Random writes by random policies. The second way opens all but the first policies, without type checks.
+pub fn writes(policies: usize, count: usize, open: [Open; 2]) -> Result<(), String> {
     let generator = Generator::new();
     let mut random = Random::new(SEED);
     let mut judge = Judge::start();
@@ -99,7 +102,7 @@ fn writes(policies: usize, count: usize) -> Result<(), String> {
     for number in 0..policies {
         let specs = [policy(&mut random), policy(&mut random)];
         let named: Vec<(&str, &Value)> = ["a", "b"].into_iter().zip(&specs).collect();
-        let open = if number < CHECKED { Door::open } else { Door::open_quickly };
+        let open = open[usize::from(number >= CHECKED)];
         let mut door = open(judge, set(&named));
         let writes: Vec<_> = (0..count).map(|_| write(&generator, &mut random)).collect();
         let tally = Tally::of(&mut door, &writes);
@@ -110,7 +113,7 @@ fn writes(policies: usize, count: usize) -> Result<(), String> {
 }
 
 /// A creation, or an update that changes a few fields.
-fn write(generator: &Generator, random: &mut Random) -> Change {
+pub fn write(generator: &Generator, random: &mut Random) -> Change {
     let old = generator.pod(random);
     let user = user(random);
     if random.one_in(2) {

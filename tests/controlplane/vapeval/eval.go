@@ -29,8 +29,12 @@ type request struct {
 	Objects []json.RawMessage `json:"objects"`
 	// Whether they are written without type checks, which take seconds.
 	Quick bool `json:"quick"`
+	// Leases, which policies may have as their parameter. What was there before is forgotten.
+	Params []json.RawMessage `json:"params"`
 	// What these policies judge, in the namespaces that are loaded.
 	Writes []change `json:"writes"`
+	// How often each write is judged to tell what it costs; not at all if it is 0.
+	Costs int `json:"costs"`
 }
 
 type answer struct {
@@ -113,6 +117,14 @@ func (j *judge) answer(asked *request, given *answer) error {
 		}
 		given.Objects = j.hooks.add(asked.Objects, asked.Quick)
 	}
+	if asked.Params != nil {
+		if j.hooks == nil {
+			j.hooks = newHooks()
+		}
+		if err := j.hooks.params.replace(asked.Params); err != nil {
+			return err
+		}
+	}
 	if asked.Writes != nil {
 		if j.hooks == nil {
 			return errors.New("there are no policies to judge by")
@@ -122,6 +134,13 @@ func (j *judge) answer(asked *request, given *answer) error {
 		parallel(len(asked.Writes), func(i int) {
 			given.Verdicts[i] = j.hooks.dispatch(context.Background(), dispatcher, &asked.Writes[i])
 		})
+		if asked.Costs > 0 {
+			for i := range asked.Writes {
+				if given.Verdicts[i].Refused == "" {
+					given.Verdicts[i].Cost = j.hooks.cost(context.Background(), dispatcher, &asked.Writes[i], asked.Costs)
+				}
+			}
+		}
 	}
 	return nil
 }

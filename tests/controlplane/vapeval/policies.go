@@ -37,7 +37,11 @@ type written struct {
 
 // Policies with their bindings, as the plugin holds them.
 type hooks struct {
-	list    []validating.PolicyHook
+	list []validating.PolicyHook
+	// Of each policy of the list.
+	evaluators []evaluators
+	// What they have as their parameter.
+	params  *leases
 	decoder runtime.Decoder
 	scheme  *runtime.Scheme
 	checker *validating.TypeChecker
@@ -51,6 +55,7 @@ func newHooks() *hooks {
 		mapper.Add(kind.kind, meta.RESTScopeNamespace)
 	}
 	return &hooks{
+		params:  newLeases(),
 		decoder: serializer.NewCodecFactory(internal, serializer.EnableStrict).UniversalDecoder(),
 		scheme:  internal,
 		checker: &validating.TypeChecker{
@@ -62,7 +67,7 @@ func newHooks() *hooks {
 
 // add takes objects as the API server does: defaulted, validated and compiled and, unless it must be quick, type checked.
 func (h *hooks) add(objects []json.RawMessage, quick bool) []written {
-	h.list = nil
+	h.list, h.evaluators = nil, nil
 	answers := make([]written, len(objects))
 	for i, raw := range objects {
 		answers[i] = h.write(raw, quick)
@@ -90,7 +95,16 @@ func (h *hooks) write(raw json.RawMessage, quick bool) (answer written) {
 			}
 			answer.TooNew = tooNew(policy)
 		}
-		h.list = append(h.list, validating.PolicyHook{Policy: policy, Evaluator: compilePolicy(policy)})
+		hook := validating.PolicyHook{Policy: policy}
+		if kind := policy.Spec.ParamKind; kind != nil {
+			if *kind != leaseKind {
+				return written{Refused: fmt.Sprintf("the only parameters here are Leases: %s", kind)}
+			}
+			hook.ParamInformer, hook.ParamScope = h.params, meta.RESTScopeNamespace
+		}
+		var parts evaluators
+		hook.Evaluator, parts = compilePolicy(policy)
+		h.list, h.evaluators = append(h.list, hook), append(h.evaluators, parts)
 	case *admissionregistration.ValidatingAdmissionPolicyBinding:
 		if faults := validation.ValidateValidatingAdmissionPolicyBinding(typed); len(faults) > 0 {
 			return written{Refused: faults.ToAggregate().Error()}
@@ -113,7 +127,7 @@ func (h *hooks) write(raw json.RawMessage, quick bool) (answer written) {
 }
 
 // compilePolicy does what the plugin's function of this name does, which it keeps to itself.
-func compilePolicy(policy *admissionv1.ValidatingAdmissionPolicy) validating.Validator {
+func compilePolicy(policy *admissionv1.ValidatingAdmissionPolicy) (validating.Validator, evaluators) {
 	compiler, err := cel.NewCompositedCompiler(environment.MustBaseEnvSet(version.MajorMinor(1, 36)))
 	if err != nil {
 		panic(err)
@@ -125,13 +139,15 @@ func compilePolicy(policy *admissionv1.ValidatingAdmissionPolicy) validating.Val
 		accessor := &validating.Variable{Name: variable.Name, Expression: variable.Expression}
 		compiler.CompileAndStoreVariable(accessor, declared, stored)
 	}
+	var parts evaluators
 	var matcher matchconditions.Matcher
 	if count := len(policy.Spec.MatchConditions); count > 0 {
 		conditions := make([]cel.ExpressionAccessor, count)
 		for i := range policy.Spec.MatchConditions {
 			conditions[i] = (*matchconditions.MatchCondition)(&policy.Spec.MatchConditions[i])
 		}
-		matcher = matchconditions.NewMatcher(compiler.CompileCondition(conditions, declared, stored), policy.Spec.FailurePolicy, "policy", "validate", policy.Name)
+		parts.conditions = compiler.CompileCondition(conditions, declared, stored)
+		matcher = matchconditions.NewMatcher(parts.conditions, policy.Spec.FailurePolicy, "policy", "validate", policy.Name)
 	}
 	var validations, messages []cel.ExpressionAccessor
 	for _, it := range policy.Spec.Validations {
@@ -142,11 +158,9 @@ func compilePolicy(policy *admissionv1.ValidatingAdmissionPolicy) validating.Val
 		}
 		messages = append(messages, told)
 	}
-	return validating.NewValidator(
-		compiler.CompileCondition(validations, declared, stored), matcher,
-		compiler.CompileCondition(nil, declared, stored),
-		compiler.CompileCondition(messages, message, stored),
-		policy.Spec.FailurePolicy, nil)
+	parts.validations = compiler.CompileCondition(validations, declared, stored)
+	parts.messages = compiler.CompileCondition(messages, message, stored)
+	return validating.NewValidator(parts.validations, matcher, compiler.CompileCondition(nil, declared, stored), parts.messages, policy.Spec.FailurePolicy, nil), parts
 }
 
 // tooNew are the expressions that the oldest API server would refuse as new ones.

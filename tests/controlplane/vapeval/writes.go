@@ -40,6 +40,7 @@ type verdict struct {
 	Warnings  []string       `json:"warnings,omitempty"`
 	Object    runtime.Object `json:"object,omitempty"`
 	OldObject runtime.Object `json:"oldObject,omitempty"`
+	Cost      *cost          `json:"cost,omitempty"`
 }
 
 type kind struct {
@@ -87,6 +88,7 @@ func (k *kind) decode(raw json.RawMessage, namespace string) (runtime.Object, er
 type dispatcher struct {
 	generic.Dispatcher[validating.PolicyHook]
 	interfaces admission.ObjectInterfaces
+	namespace  func(name string) (*corev1.Namespace, error)
 }
 
 func newDispatcher(namespaces []namespace) dispatcher {
@@ -96,34 +98,47 @@ func newDispatcher(namespaces []namespace) dispatcher {
 			panic(err)
 		}
 	}
-	matcher := generic.NewPolicyMatcher(matching.NewMatcher(corelisters.NewNamespaceLister(known), nil))
-	return dispatcher{validating.NewDispatcher(nil, matcher), admission.NewObjectInterfacesFromScheme(scheme.Scheme)}
+	lister := corelisters.NewNamespaceLister(known)
+	matcher := generic.NewPolicyMatcher(matching.NewMatcher(lister, nil))
+	return dispatcher{validating.NewDispatcher(nil, matcher), admission.NewObjectInterfacesFromScheme(scheme.Scheme), lister.Get}
 }
 
 func (d dispatcher) judge(ctx context.Context, asked *change, hooks []validating.PolicyHook) (answer verdict) {
-	kind, err := kindOf(asked.Object)
+	_, attributes, err := d.read(asked)
 	if err != nil {
 		return verdict{Refused: err.Error()}
 	}
-	if answer.Object, err = kind.decode(asked.Object, asked.Namespace); err != nil {
-		return verdict{Refused: err.Error()}
-	}
-	operation, options := admission.Create, runtime.Object(&metav1.CreateOptions{})
-	if len(asked.OldObject) > 0 && string(asked.OldObject) != "null" {
-		if answer.OldObject, err = kind.decode(asked.OldObject, asked.Namespace); err != nil {
-			return verdict{Refused: err.Error()}
-		}
-		operation, options = admission.Update, &metav1.UpdateOptions{}
-	}
-	resource := schema.GroupVersionResource{Group: kind.kind.Group, Version: kind.kind.Version, Resource: kind.resource}
-	name := answer.Object.(metav1.Object).GetName()
-	attributes := admission.NewAttributesRecord(answer.Object, answer.OldObject, kind.kind, asked.Namespace, name, resource, asked.Subresource, operation, options, false, &user.DefaultInfo{Name: asked.User})
+	answer.Object, answer.OldObject = attributes.GetObject(), attributes.GetOldObject()
 	told := &recorder{}
 	if err := d.Dispatch(warning.WithWarningRecorder(ctx, told), attributes, d.interfaces, hooks); err != nil {
 		answer.Denied = err.Error()
 	}
 	answer.Warnings = told.warnings
 	return answer
+}
+
+// read decodes a change.
+func (d dispatcher) read(asked *change) (*kind, admission.Attributes, error) {
+	kind, err := kindOf(asked.Object)
+	if err != nil {
+		return nil, nil, err
+	}
+	object, err := kind.decode(asked.Object, asked.Namespace)
+	if err != nil {
+		return nil, nil, err
+	}
+	var oldObject runtime.Object
+	operation, options := admission.Create, runtime.Object(&metav1.CreateOptions{})
+	if len(asked.OldObject) > 0 && string(asked.OldObject) != "null" {
+		if oldObject, err = kind.decode(asked.OldObject, asked.Namespace); err != nil {
+			return nil, nil, err
+		}
+		operation, options = admission.Update, &metav1.UpdateOptions{}
+	}
+	resource := schema.GroupVersionResource{Group: kind.kind.Group, Version: kind.kind.Version, Resource: kind.resource}
+	name := object.(metav1.Object).GetName()
+	attributes := admission.NewAttributesRecord(object, oldObject, kind.kind, asked.Namespace, name, resource, asked.Subresource, operation, options, false, &user.DefaultInfo{Name: asked.User})
+	return kind, attributes, nil
 }
 
 type recorder struct{ warnings []string }

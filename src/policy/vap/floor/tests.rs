@@ -8,6 +8,7 @@ fn floor() -> Floor {
         namespace: "podgate-system".to_owned(),
         lease: "podgate-alive",
         conditions: vec!["request.userInfo.username != 'jane'".to_owned()],
+        own_user: None,
         protected: Protected::default().and("podgate-system"),
         controllers: ControllerUsers::default(),
     }
@@ -112,4 +113,46 @@ fn the_canarys_time_is_read_from_a_warning() {
     for other in ["299 - \"podgate beat x\"", ""] {
         assert_eq!(told(other), None);
     }
+}
+
+#[test]
+fn updates_of_templates_need_a_late_stamp_where_a_policy_completes_pods() {
+    let requires = || json!({"requireLivenessProbe": true, "enforcementMode": "enforce"});
+    let completes = || json!({"requireLivenessProbe": true, "mutate": true});
+    let conditional = |floor: &FloorObjects, name: &str| {
+        let object = floor.judging.iter().find(|it| it.name == name).unwrap();
+        let condition = &object.policy["spec"]["matchConditions"][0]["expression"];
+        condition.as_str().unwrap().contains(&is_late())
+    };
+    let own = of(&[
+        (Some("shop"), "requires", requires()),
+        (Some("lab"), "requires", requires()),
+        (Some("lab"), "completes", completes()),
+    ]);
+    assert!(!conditional(&own, "podgate-floor-in-shop-deny"));
+    assert!(conditional(&own, "podgate-floor-in-lab-deny"));
+    assert!(own.missing["shop/requires"].is_empty());
+    assert_eq!(own.missing["lab/requires"], [REMOVALS_OF_TEMPLATES]);
+    let everywhere =
+        of(&[(Some("shop"), "requires", requires()), (None, "completes", completes())]);
+    assert!(conditional(&everywhere, "podgate-floor-in-shop-deny"));
+}
+
+#[test]
+fn podgates_own_user_may_remove_while_it_is_heard() {
+    let mut floor = floor();
+    floor.own_user = Some("system:serviceaccount:podgate-system:podgate".to_owned());
+    let spec = json!({"requireLivenessProbe": true, "enforcementMode": "enforce"});
+    let scope = Scope::Cluster(Selection::default());
+    let policy =
+        Policy::compile(scope, "p".to_owned(), &serde_json::from_value(spec).unwrap()).unwrap();
+    let object = floor.objects(&[Arc::new(policy)]).judging.remove(0);
+    assert_eq!(
+        object.policy["spec"]["matchConditions"][0]["expression"],
+        format!(
+            "request.operation == 'UPDATE' && request.userInfo.username != \
+             'system:serviceaccount:podgate-system:podgate' || {}",
+            away()
+        )
+    );
 }
