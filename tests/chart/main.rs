@@ -1,5 +1,5 @@
 //! Part of `make test-chart`: podgate installed by Helm from its chart, in a real control plane whose nodes run the
-//! real binary. `cargo test --test chart` runs it; plain `cargo test` does not. It makes a network of its own
+//! real binary. `cargo test --test chart` runs it; plain `cargo test` does not. Each suite makes a network of its own
 //! (`netns`), in which one control plane serves the tests, one after the other; after a failed test, the next one gets
 //! a new one. Each cleans up by uninstalling. Times are printed, never asserted.
 #![allow(
@@ -35,38 +35,40 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
-use support::suite::{self, Renewed, Suite};
+use support::suite::{self, Named, Renewed, Suite, Trials};
 use world::World;
 
 /// The number of log lines that are printed for each pod when a trial fails.
 const LOG_LINES: usize = 40;
 
+/// Each has its own world, and those that take long come first. `make soak` also runs the long trials.
+const SUITES: &[Named] = &[
+    ("certificates", || one_world(certificates::TRIALS, &[])),
+    ("install", || one_world(install::TRIALS, &[])),
+    ("floor", || one_world(floor::TRIALS, floor::LONG)),
+    ("prometheus", || one_world(prometheus::TRIALS, &[])),
+    ("rollout", || one_world(rollout::TRIALS, rollout::LONG)),
+    ("beat", || one_world(beat::TRIALS, &[])),
+    ("outage", || one_world(outage::TRIALS, &[])),
+    ("permissions", || one_world(permissions::TRIALS, permissions::LONG)),
+    ("harness", || one_world(harness::TRIALS, &[])),
+    ("remediation", || one_world(remediation::TRIALS, &[])),
+];
+
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
+    if let Some(ended) = suite::run_each(&arguments, SUITES) {
+        return ended;
+    }
     if !arguments.list
         && let Some(ended) = netns::enter()
     {
         return ended;
     }
-    suite::run(&arguments, &[("chart", suite)])
+    suite::run(&arguments, SUITES)
 }
 
-/// All trials, the most important first. `make soak` also runs the long ones.
-fn suite() -> Suite {
+fn one_world(trials: Trials<World>, long: Trials<World>) -> Suite {
     let world = Renewed::new(World::start, |world| world.kubelet.print_logs(LOG_LINES));
-    Suite::in_order()
-        .renewing(&world, harness::TRIALS)
-        .renewing(&world, install::TRIALS)
-        .renewing(&world, rollout::TRIALS)
-        .long(|it| it.renewing(&world, rollout::LONG))
-        .renewing(&world, beat::TRIALS)
-        .renewing(&world, outage::TRIALS)
-        .renewing(&world, floor::TRIALS)
-        .long(|it| it.renewing(&world, floor::LONG))
-        .renewing(&world, certificates::TRIALS)
-        .renewing(&world, permissions::TRIALS)
-        .long(|it| it.renewing(&world, permissions::LONG))
-        .renewing(&world, remediation::TRIALS)
-        // It comes last because its thousand namespaces take long to delete.
-        .renewing(&world, prometheus::TRIALS)
+    Suite::in_order().renewing(&world, trials).long(|it| it.renewing(&world, long))
 }

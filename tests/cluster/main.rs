@@ -1,6 +1,6 @@
-//! Part of `make test`: the suites that need the control plane of `tests/controlplane`, or the judge of CEL. They run
-//! one after another, each with its own number of parallel trials; `cargo test --test cluster -- attacks::` runs one
-//! suite, and the name of a trial runs that trial.
+//! Part of `make test`: the suites that need the control plane of `tests/controlplane`, or the judge of CEL. Each runs
+//! in a process of its own, two at a time, with its own number of parallel trials; `cargo test --test cluster --
+//! attacks::` runs one suite, and the name of a trial runs that trial.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -41,37 +41,38 @@ use std::process::ExitCode;
 
 use libtest_mimic::Arguments;
 
-use support::suite::{self, suites};
+use support::suite::{self, Named, suites};
+
+/// Those that take long come first, so that none of them is left alone at the end.
+const SUITES: &[Named] = suites![
+    attacks,
+    floor,
+    footprint,
+    remediation,
+    modes,
+    leadership,
+    certificates,
+    grace,
+    fleet,
+    admission,
+    adopt,
+    analysis,
+    audit,
+    break_glass,
+    callers,
+    cel,
+    cluster_commands,
+    gitops,
+    in_tree,
+    install,
+    outage,
+    pod_security,
+    preview,
+    refused,
+    slipped,
+];
 
 fn main() -> ExitCode {
-    suite::run(
-        &Arguments::from_args(),
-        suites![
-            admission,
-            adopt,
-            analysis,
-            attacks,
-            audit,
-            break_glass,
-            callers,
-            cel,
-            certificates,
-            cluster_commands,
-            fleet,
-            floor,
-            footprint,
-            gitops,
-            grace,
-            in_tree,
-            install,
-            leadership,
-            modes,
-            outage,
-            pod_security,
-            preview,
-            refused,
-            remediation,
-            slipped,
-        ],
-    )
+    let arguments = Arguments::from_args();
+    suite::run_each(&arguments, SUITES).unwrap_or_else(|| suite::run(&arguments, SUITES))
 }

@@ -10,8 +10,9 @@
 //! const TRIALS: Trials<Cluster> = trials![a_pod_is_denied, a_pod_is_admitted];
 //! ```
 
+use std::io::{BufRead, BufReader};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Instant;
 
@@ -238,19 +239,71 @@ fn called(path: &str) -> &str {
 /// A suite's name, and the function that creates it.
 pub type Named = (&'static str, fn() -> Suite);
 
-/// Runs these suites one after another, filtered by the command line.
+/// Set in a process that runs one suite of several: its name.
+const SUITE: &str = "PODGATE_TEST_SUITE";
+/// Many suites mostly wait, for a Lease or a timeout, so two at a time use the machine well.
+const AT_ONCE: usize = 2;
+
+/// Runs each suite in a process of its own, two at a time, if the command line asks for several; each line of output
+/// names its suite. `None` where this process is to [`run`] the one that is asked for.
+pub fn run_each(arguments: &Arguments, suites: &[Named]) -> Option<ExitCode> {
+    if arguments.list || std::env::var_os(SUITE).is_some() {
+        return None;
+    }
+    let names: Vec<_> = asked(arguments, suites).into_iter().map(|(name, _)| name).collect();
+    if names.len() < 2 {
+        return None;
+    }
+    let queue = Mutex::new(names.into_iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let failed = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(name) = next() {
+                    let started = Instant::now();
+                    let passed = run_apart(name);
+                    let took = seconds(started.elapsed());
+                    println!(
+                        "suite {name} {} {took}",
+                        if passed { "took" } else { "FAILED after" }
+                    );
+                    if !passed {
+                        failed.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+                    }
+                }
+            });
+        }
+    });
+    Some(ended(&failed.into_inner().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// Runs this program again for one suite; whether it passed.
+fn run_apart(name: &str) -> bool {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(std::env::args_os().skip(1)).env(SUITE, name).stdin(Stdio::null());
+    let spawned = command.stdout(writer.try_clone().unwrap()).stderr(writer).spawn();
+    // It holds the writing ends, so that the pipe would not end with the process.
+    drop(command);
+    for line in BufReader::new(reader).split(b'\n').map_while(Result::ok) {
+        println!("{name} | {}", String::from_utf8_lossy(&line));
+    }
+    spawned.unwrap().wait().unwrap().success()
+}
+
+/// Runs the suites that the command line asks for, one after another.
 pub fn run(arguments: &Arguments, suites: &[Named]) -> ExitCode {
     if arguments.list {
         let trials = suites.iter().flat_map(|(_, suite)| suite().trials).collect();
         return libtest_mimic::run(arguments, trials).exit_code();
     }
-    let (mut asked, mut failed) = (false, Vec::new());
-    for (name, suite) in suites {
-        let suite = suite();
-        if suite.trials.iter().all(|it| arguments.is_filtered_out(it)) {
-            continue;
-        }
-        asked = true;
+    let asked = asked(arguments, suites);
+    if asked.is_empty() {
+        println!("no trial has this name; --list shows all");
+    }
+    let mut failed = Vec::new();
+    for (name, suite) in asked {
         println!("\nsuite {name}");
         let mut arguments = arguments.clone();
         if suite.in_order {
@@ -258,22 +311,31 @@ pub fn run(arguments: &Arguments, suites: &[Named]) -> ExitCode {
         }
         arguments.test_threads.get_or_insert(suite.threads);
         if libtest_mimic::run(&arguments, suite.trials).has_failed() {
-            failed.push(*name);
+            failed.push(name);
         }
         for check in suite.last {
             if let Err(why) = check() {
                 eprintln!("suite {name}: {why}");
-                failed.push(*name);
+                failed.push(name);
             }
         }
     }
-    if !asked {
-        println!("no trial has this name; --list shows all");
-    }
+    failed.dedup();
+    ended(&failed)
+}
+
+/// The suites with a trial that the command line asks for.
+fn asked(arguments: &Arguments, suites: &[Named]) -> Vec<(&'static str, Suite)> {
+    let only = std::env::var(SUITE).ok();
+    let suites = suites.iter().filter(|(name, _)| only.as_deref().is_none_or(|it| it == *name));
+    let asked = suites.map(|(name, suite)| (*name, suite()));
+    asked.filter(|(_, it)| !it.trials.iter().all(|it| arguments.is_filtered_out(it))).collect()
+}
+
+fn ended(failed: &[&str]) -> ExitCode {
     if failed.is_empty() {
         return ExitCode::SUCCESS;
     }
-    failed.dedup();
     eprintln!("failed suites: {}", failed.join(", "));
     ExitCode::FAILURE
 }
