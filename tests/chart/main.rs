@@ -45,6 +45,7 @@ const LOG_LINES: usize = 40;
 const SUITES: &[Named] = &[
     ("certificates", || one_world(certificates::TRIALS, &[])),
     ("install", || one_world(install::TRIALS, &[])),
+    ("floor", || one_world(floor::TRIALS, floor::LONG)),
     ("prometheus", || one_world(prometheus::TRIALS, &[])),
     ("rollout", || one_world(rollout::TRIALS, rollout::LONG)),
     ("floor", || one_world(floor::TRIALS, floor::LONG)),

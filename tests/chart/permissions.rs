@@ -24,7 +24,7 @@ pub const TRIALS: Trials<World> = trials![the_roles_of_the_chart_are_the_table_o
 pub const LONG: Trials<World> =
     trials![each_rule_of_the_roles_is_needed, each_rule_of_the_floors_role_is_needed];
 
-/// The ClusterRole that comes with the floor.
+/// The `ClusterRole` that comes with the floor.
 const FLOOR: &str = "podgate-floor";
 
 /// A single right: one verb on one resource.
@@ -69,7 +69,7 @@ fn rights_of(rule: &PolicyRule, cluster: bool) -> Vec<Right> {
     rights
 }
 
-/// The rules of the ClusterRoles, with that of the floor if it is enabled, and of the Role.
+/// The rules of each `ClusterRole`, with that of the floor if it is enabled, and of the Role.
 fn rules(world: &World) -> (Vec<PolicyRule>, Vec<PolicyRule>) {
     let cluster = world.get(&["clusterrole", RELEASE]).unwrap();
     let own = world.get(&["role", RELEASE, "-n", NAMESPACE]).unwrap();

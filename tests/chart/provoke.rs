@@ -41,10 +41,9 @@ pub fn provoke(world: &World, right: &Right, attempt: usize) {
             }
             restart(world);
         }
-        ("clusterroles", _) => restart(world),
         ("reports", verb) => report(world, verb, attempt),
         ("pods" | "namespaces" | "secrets" | "leases", "list" | "watch" | "update")
-        | ("secrets" | "leases", "get")
+        | ("secrets" | "leases" | "clusterroles", "get")
         | (_, "list" | "watch") => restart(world),
         (configurations, "get") if configurations.ends_with("webhookconfigurations") => {
             restart(world);
