@@ -1,5 +1,7 @@
 //! The findings of `scan` and `analyze`. The field names are those of their JSON, which other programs rely on.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::api::{Effect, Severity};
@@ -9,6 +11,7 @@ use crate::api::{Effect, Severity};
 pub struct Report {
     pub results: Vec<Violation>,
     pub summary: Summary,
+    pub unjudged: Unjudged,
     /// What could not be read or decided. Printed on stderr, and not part of the JSON.
     #[serde(skip)]
     pub faults: Vec<Fault>,
@@ -56,6 +59,24 @@ pub struct Summary {
     pub violations: u64,
     /// 0 to 100; null if no workload was judged.
     pub score: Option<u8>,
+}
+
+/// What the input holds besides what was judged. None of it counts as passing.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Unjudged {
+    /// What was passed over in folders, as counts of files, or of documents in files with several.
+    pub passed_over: BTreeMap<PassedOver, u64>,
+}
+
+/// What was passed over in a folder.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum PassedOver {
+    /// It is no Kubernetes object, and does not look like one: a file of another program.
+    Other,
+    /// A template, which is no YAML before it is rendered.
+    Template,
 }
 
 /// Something that could not be read or decided.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use crate::findings::{Fault, FaultKind};
 use crate::manifests::documents;
+use crate::manifests::error::ManifestError;
 
 /// The largest file that is read, in bytes. A file is held in memory as a whole.
 const MAX_FILE: u64 = 256 * 1024 * 1024;
@@ -16,6 +17,8 @@ const MAX_FILE: u64 = 256 * 1024 * 1024;
 pub struct Input {
     /// The path as given on the command line, or the path below a given folder.
     pub name: String,
+    /// Whether it was found in a folder, rather than named on the command line.
+    pub in_folder: bool,
     source: Source,
 }
 
@@ -48,14 +51,14 @@ impl Input {
     /// The file cannot be read, is too large, or is not UTF-8 text.
     pub fn read<T>(&self, work: impl FnOnce(&str) -> T) -> Result<T, Fault> {
         let bytes = self.bytes()?;
-        documents::text(&bytes).map(work).map_err(|error| Fault {
-            place: format!("{}:{}", self.name, error.at),
-            message: error.message,
-            kind: FaultKind::Input,
-        })
+        documents::text(&bytes).map(work).map_err(|error| no_text(&self.name, error))
     }
 
-    fn bytes(&self) -> Result<Cow<'_, [u8]>, Fault> {
+    /// Its content.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is too large.
+    pub(crate) fn bytes(&self) -> Result<Cow<'_, [u8]>, Fault> {
         match &self.source {
             Source::Bytes(bytes) => Ok(Cow::Borrowed(bytes)),
             Source::File(_) if self.size() > MAX_FILE => Err(too_large(&self.name)),
@@ -64,6 +67,12 @@ impl Input {
             }
         }
     }
+}
+
+/// The fault of bytes that are no text.
+pub(crate) fn no_text(name: &str, error: ManifestError) -> Fault {
+    let place = format!("{name}:{}", error.at);
+    Fault { place, message: error.message, kind: FaultKind::Input }
 }
 
 /// Finds the files of paths: a file, a folder with everything below it, or `-` for stdin. The order is that of the
@@ -80,7 +89,7 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<Fault>) {
                 found.faults.push(empty(path));
             }
         } else {
-            found.file(path);
+            found.file(path, false);
         }
     }
     (found.inputs, found.faults)
@@ -107,14 +116,14 @@ impl Search {
         }
     }
 
-    fn file(&mut self, path: &Path) {
+    fn file(&mut self, path: &Path, in_folder: bool) {
         self.manifests += 1;
         match fs::metadata(path) {
             Err(error) => self.unreadable(path, &error),
             Ok(metadata) if metadata.is_file() => {
                 if self.is_new(path) {
-                    let source = Source::File(path.to_owned());
-                    self.inputs.push(Input { name: path.display().to_string(), source });
+                    let (name, source) = (name(path), Source::File(path.to_owned()));
+                    self.inputs.push(Input { name, in_folder, source });
                 }
             }
             // A pipe, such as a shell's <(helm template …).
@@ -147,7 +156,7 @@ impl Search {
             if entry.is_dir() {
                 self.folder(&entry);
             } else if is_manifest(&entry) {
-                self.file(&entry);
+                self.file(&entry, true);
             }
         }
     }
@@ -158,7 +167,9 @@ impl Search {
         let mut bytes = Vec::new();
         match reader.take(MAX_FILE + 1).read_to_end(&mut bytes) {
             Ok(_) if bytes.len() as u64 > MAX_FILE => self.faults.push(too_large(&name)),
-            Ok(_) => self.inputs.push(Input { name, source: Source::Bytes(bytes) }),
+            Ok(_) => {
+                self.inputs.push(Input { name, in_folder: false, source: Source::Bytes(bytes) });
+            }
             Err(error) => self.unreadable(path, &error),
         }
     }
@@ -166,6 +177,11 @@ impl Search {
     fn unreadable(&mut self, path: &Path, error: &std::io::Error) {
         self.faults.push(unreadable(&path.display().to_string(), error));
     }
+}
+
+/// A path for people; below the working directory without `./`.
+fn name(path: &Path) -> String {
+    path.strip_prefix(".").unwrap_or(path).display().to_string()
 }
 
 fn is_manifest(path: &Path) -> bool {

@@ -4,3 +4,4 @@
 pub(crate) mod fix;
 pub mod manifest;
 pub mod offline;
+pub mod passed_over;

@@ -17,8 +17,11 @@ use crate::policy::scope::{Scope, Selection};
 
 #[derive(Args, Debug)]
 pub(super) struct ManifestArgs {
-    /// A manifest, a folder (read recursively), or - for stdin; may be repeated
-    #[arg(short, long = "filename", value_name = "FILE|DIR|-", required = true)]
+    /// A manifest, a folder (read recursively), or - for stdin [default: the working directory]
+    #[arg(value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// The same as PATH, as in kubectl; may be repeated
+    #[arg(short, long = "filename", value_name = "PATH")]
     file: Vec<PathBuf>,
     /// A policy file or a folder of them; may be repeated [default: the five default checks]
     #[arg(long, value_name = "FILE|DIR")]
@@ -36,7 +39,8 @@ pub(super) struct ManifestArgs {
 impl ManifestArgs {
     /// The input files, and the faults of paths that cannot be read.
     pub(super) fn inputs(&self) -> (Vec<Input>, Vec<Fault>) {
-        inputs::find(&self.file)
+        let paths: Vec<_> = self.paths.iter().chain(&self.file).cloned().collect();
+        if paths.is_empty() { inputs::find(&[PathBuf::from(".")]) } else { inputs::find(&paths) }
     }
 
     /// The policies to judge by: those of the flags, else the default checks.

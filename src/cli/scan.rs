@@ -29,11 +29,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 4 by --min-score, else 0. A fault in one file does not stop the scan of the others.
 
 Examples:
-  podgate scan -f deploy/
-  podgate scan -f deploy/ --policy policies/ -n shop -o wide
-  helm template shop chart/ | podgate scan -f - --bundle restricted
-  kustomize build overlays/prod | podgate scan -f - -o sarif --output-file podgate.sarif
-  podgate scan -f deploy/ -o github --fail-on high --min-score 80"
+  podgate scan
+  podgate scan deploy/ --policy policies/ -n shop -o wide
+  helm template shop chart/ | podgate scan - --bundle restricted
+  kustomize build overlays/prod | podgate scan - -o sarif --output-file podgate.sarif
+  podgate scan deploy/ -o github --fail-on high --min-score 80"
 )]
 pub(super) struct ScanArgs {
     #[command(flatten)]

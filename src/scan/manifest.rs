@@ -1,11 +1,14 @@
 //! Judges the objects of one text.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::passed_over::{self, Source};
 use crate::cel::tree::Tree;
-use crate::findings::{Fault, FaultKind, Violation};
+use crate::findings::{Fault, FaultKind, PassedOver, Violation};
 use crate::manifests::documents::{self, Manifest};
 use crate::manifests::error::ManifestError;
 use crate::policy::decision::{Effected, effects, worst_first};
@@ -47,12 +50,14 @@ pub struct ManifestJudge<'p> {
 pub struct JudgedText {
     pub violations: Vec<Violation>,
     pub faults: Vec<Fault>,
-    /// Objects, `List` items included.
+    /// Objects that could be read, `List` items included.
     pub documents: u64,
     /// Objects that run pods.
     pub workloads: u64,
     /// Objects that do not run pods.
     pub skipped: u64,
+    /// Documents that were passed over.
+    pub passed_over: BTreeMap<PassedOver, u64>,
     /// The workloads that count for the score.
     pub scored: Vec<ScoredWorkload>,
 }
@@ -83,25 +88,32 @@ pub struct JudgedWorkload<'p> {
 
 impl<'p> ManifestJudge<'p> {
     /// Judges every object of a text. `file` is the text's name in the findings.
-    pub fn judge(&self, file: &str, text: &str) -> JudgedText {
+    pub fn judge(&self, file: &str, text: &str, source: Source) -> JudgedText {
         let mut judged = JudgedText::default();
+        if source.holds_no_object(text) {
+            judged.pass_over(PassedOver::Other);
+            return judged;
+        }
         for object in documents::read(text) {
             let manifest = match object {
                 Ok(manifest) => manifest,
                 Err(error) => {
-                    judged.faults.push(input_fault(file, error));
+                    judged.refuse(file, text, source, error);
                     continue;
                 }
             };
-            judged.documents += 1;
             match self.workload(&manifest) {
                 Ok(Some(found)) => {
+                    judged.documents += 1;
                     judged.workloads += 1;
                     judged.violations.extend(violations(file, &manifest, &found));
                     judged.scored.extend(found.scored());
                 }
-                Ok(None) => judged.skipped += 1,
-                Err(error) => judged.faults.push(input_fault(file, error)),
+                Ok(None) => {
+                    judged.documents += 1;
+                    judged.skipped += 1;
+                }
+                Err(error) => judged.refuse(file, text, source, error),
             }
         }
         judged
@@ -118,7 +130,7 @@ impl<'p> ManifestJudge<'p> {
         let node = &manifest.node;
         if manifest.api_version.is_empty() {
             let message = "it has no apiVersion, so it is no Kubernetes object";
-            return Err(ManifestError::new(node.at, message));
+            return Err(ManifestError::no_object(node.at, message));
         }
         let (group, version) =
             manifest.api_version.rsplit_once('/').unwrap_or(("", &manifest.api_version));
@@ -172,6 +184,20 @@ impl<'p> ManifestJudge<'p> {
         match self.policies.covering(namespace) {
             Ok(plan) => (plan, namespace.is_none()),
             Err(unknown) => (unknown.assumed, true),
+        }
+    }
+}
+
+impl JudgedText {
+    fn pass_over(&mut self, what: PassedOver) {
+        *self.passed_over.entry(what).or_default() += 1;
+    }
+
+    /// Counts a document that cannot be judged: as passed over, or as a fault.
+    fn refuse(&mut self, file: &str, text: &str, source: Source, error: ManifestError) {
+        match passed_over::of(source, text, &error) {
+            Some(what) => self.pass_over(what),
+            None => self.faults.push(input_fault(file, error)),
         }
     }
 }
@@ -231,6 +257,6 @@ fn patch_of(object: &Value, fix: &Fix) -> Option<Value> {
 }
 
 pub(super) fn input_fault(file: &str, error: ManifestError) -> Fault {
-    let ManifestError { at, message } = error;
+    let ManifestError { at, message, .. } = error;
     Fault { place: format!("{file}:{at}"), message, kind: FaultKind::Input }
 }

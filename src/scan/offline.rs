@@ -9,6 +9,7 @@ use std::thread;
 use jiff::Timestamp;
 
 use super::manifest::{Creator, JudgedText, ManifestJudge, ScoredWorkload};
+use super::passed_over::{self, Unreadable};
 use crate::findings::Report;
 use crate::inputs::Input;
 use crate::manifests::documents;
@@ -53,8 +54,13 @@ pub fn set(inputs: &[Input], policies: Vec<Arc<Policy>>, protected: Protected) -
 }
 
 fn judge_input(judge: &ManifestJudge<'_>, input: &Input) -> JudgedText {
-    let judged = input.read(|text| judge.judge(&input.name, text));
-    judged.unwrap_or_else(|fault| JudgedText { faults: vec![fault], ..JudgedText::default() })
+    let judged = passed_over::read(input, |text, source| judge.judge(&input.name, text, source));
+    judged.unwrap_or_else(|unreadable| match unreadable {
+        Unreadable::Fault(fault) => JudgedText { faults: vec![fault], ..JudgedText::default() },
+        Unreadable::PassedOver(what) => {
+            JudgedText { passed_over: BTreeMap::from([(what, 1)]), ..JudgedText::default() }
+        }
+    })
 }
 
 /// The `Namespace` objects of a file. Its errors are reported when the file is judged.
@@ -125,6 +131,9 @@ fn report(judged: Vec<JudgedText>, set: &PolicySet) -> Report {
         report.summary.documents += file.documents;
         report.summary.workloads += file.workloads;
         report.summary.skipped += file.skipped;
+        for (what, count) in file.passed_over {
+            *report.unjudged.passed_over.entry(what).or_default() += count;
+        }
         report.results.extend(file.violations);
         report.faults.extend(file.faults);
         for ScoredWorkload { namespace, workload, violations } in file.scored {

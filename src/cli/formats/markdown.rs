@@ -13,6 +13,9 @@ const MAX_BYTES: usize = 60_000;
 
 pub(super) fn page(report: &Report) -> String {
     let mut page = format!("### podgate: {}\n", prose(&summary::line(report)));
+    for line in summary::unjudged(report) {
+        let _ = writeln!(page, "\n{}", prose(&line));
+    }
     if !report.faults.is_empty() {
         page.push('\n');
     }

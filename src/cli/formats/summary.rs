@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::api::Severity;
-use crate::findings::{Report, Summary};
+use crate::findings::{PassedOver, Report, Summary, Unjudged};
 use crate::policy::text::count;
 
 /// The report's summary as one sentence without a full stop.
@@ -25,6 +25,24 @@ pub(super) fn line(report: &Report) -> String {
     match report.faults.len() as u64 {
         0 => verdict,
         faults => format!("{verdict}; {} could not be judged", count(faults, "input")),
+    }
+}
+
+/// What was not judged, a line each without a line break.
+pub(super) fn unjudged(report: &Report) -> Vec<String> {
+    let Unjudged { passed_over } = &report.unjudged;
+    let passed_over = passed_over.iter().map(|(what, number)| passed(*what, *number));
+    let passed_over: Vec<_> = passed_over.collect();
+    let line = |what: &str, listed: &[String]| {
+        (!listed.is_empty()).then(|| format!("{what}: {}", listed.join(", ")))
+    };
+    [line("passed over", &passed_over)].into_iter().flatten().collect()
+}
+
+fn passed(what: PassedOver, number: u64) -> String {
+    match what {
+        PassedOver::Other => format!("{} of other programs", count(number, "file")),
+        PassedOver::Template => count(number, "template"),
     }
 }
 

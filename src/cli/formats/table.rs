@@ -87,7 +87,10 @@ fn wide_row(violation: &Violation, coloring: Coloring) -> Vec<TableCell> {
 
 /// The summary, and the next commands where there are violations.
 fn ending(report: &Report) -> String {
-    let summary = summary::line(report);
+    let mut summary = summary::line(report);
+    for line in summary::unjudged(report) {
+        summary = summary + "\n" + &printable(&line);
+    }
     let Some(worst) = worst_first(&report.results).first().map(|worst| &worst.rule) else {
         return summary + "\n";
     };
