@@ -17,18 +17,43 @@ const MAX_FILE: u64 = 256 * 1024 * 1024;
 pub struct Input {
     /// The path as given on the command line, or the path below a given folder.
     pub name: String,
-    /// Whether it was found in a folder, rather than named on the command line.
-    pub in_folder: bool,
+    pub origin: Origin,
     source: Source,
+}
+
+/// How an input came to be one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Origin {
+    /// A person named it on the command line.
+    Named,
+    /// It was found in a folder, beside files of other programs.
+    Folder,
+    /// So was this, among the templates of a chart that is not rendered.
+    Template,
+    /// A program rendered it.
+    Rendered(RenderedFrom),
+}
+
+/// What a text was rendered from.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RenderedFrom {
+    /// The Helm chart of a folder.
+    Chart(PathBuf),
+    /// A kustomization, by the name of its file.
+    Kustomization(String),
 }
 
 enum Source {
     File(PathBuf),
-    /// The content of stdin or of a pipe, which can be read only once.
+    /// The content of stdin or of a pipe, which can be read only once, or what was rendered.
     Bytes(Vec<u8>),
 }
 
 impl Input {
+    pub(crate) fn rendered(name: String, from: RenderedFrom, bytes: Vec<u8>) -> Self {
+        Self { name, origin: Origin::Rendered(from), source: Source::Bytes(bytes) }
+    }
+
     /// The path of a regular file; `None` for stdin and pipes.
     pub fn path(&self) -> Option<&Path> {
         match &self.source {
@@ -89,7 +114,7 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<Fault>) {
                 found.faults.push(empty(path));
             }
         } else {
-            found.file(path, false);
+            found.file(path, Origin::Named);
         }
     }
     (found.inputs, found.faults)
@@ -116,14 +141,14 @@ impl Search {
         }
     }
 
-    fn file(&mut self, path: &Path, in_folder: bool) {
+    fn file(&mut self, path: &Path, origin: Origin) {
         self.manifests += 1;
         match fs::metadata(path) {
             Err(error) => self.unreadable(path, &error),
             Ok(metadata) if metadata.is_file() => {
                 if self.is_new(path) {
                     let (name, source) = (name(path), Source::File(path.to_owned()));
-                    self.inputs.push(Input { name, in_folder, source });
+                    self.inputs.push(Input { name, origin, source });
                 }
             }
             // A pipe, such as a shell's <(helm template …).
@@ -156,7 +181,7 @@ impl Search {
             if entry.is_dir() {
                 self.folder(&entry);
             } else if is_manifest(&entry) {
-                self.file(&entry, true);
+                self.file(&entry, Origin::Folder);
             }
         }
     }
@@ -168,7 +193,11 @@ impl Search {
         match reader.take(MAX_FILE + 1).read_to_end(&mut bytes) {
             Ok(_) if bytes.len() as u64 > MAX_FILE => self.faults.push(too_large(&name)),
             Ok(_) => {
-                self.inputs.push(Input { name, in_folder: false, source: Source::Bytes(bytes) });
+                self.inputs.push(Input {
+                    name,
+                    origin: Origin::Named,
+                    source: Source::Bytes(bytes),
+                });
             }
             Err(error) => self.unreadable(path, &error),
         }

@@ -14,11 +14,13 @@ use crate::scan::fix::{self, Fixed};
 use crate::scan::manifest::{Creator, ManifestJudge};
 use crate::scan::offline;
 use crate::scan::passed_over::{self, Unreadable};
+use crate::scan::repository::{self, Rendering, Repository};
 
 #[derive(Args, Debug)]
 #[command(
     after_help = "A fix is safe where the policy has the value (imageTags, defaultProbe, defaultResources), or where
-podSecurity: restricted requires a field that is absent. Comments and order stay.
+podSecurity: restricted requires a field that is absent. Comments and order stay. In folders, files that are no
+manifests are passed over, and templates of charts and patches of kustomizations are not edited.
 
 Examples:
   podgate fix deploy.yaml --policy policies/ > fixed.yaml
@@ -47,6 +49,7 @@ enum FixFormat {
 impl FixArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let (inputs, mut faults) = self.manifests.inputs();
+        let Repository { inputs, .. } = repository::read(inputs, &Rendering::Never);
         let policies =
             offline::set(&inputs, self.manifests.policies()?, self.manifests.protected.list());
         let namespace = self.manifests.namespace.as_deref();

@@ -13,26 +13,32 @@ use jiff::Timestamp;
 use super::color::{ColorArgs, Coloring};
 use super::failure::Failure;
 use super::formats::{self, ReportFormat};
-use super::gate::GateArgs;
+use super::gate::ManifestGateArgs;
 use super::manifests::ManifestArgs;
 use super::{diagnostics, output};
 use crate::inputs::Input;
 use crate::scan::manifest::Creator;
 use crate::scan::offline;
+use crate::scan::repository::{self, Rendering, Repository};
 
 /// The duration after which a scan shows its progress.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Args, Debug)]
 #[command(
-    after_help = "Exit codes, the first that applies: 2 where something could not be read or judged, 3 on I/O, 1 by --fail-on,
-4 by --min-score, else 0. A fault in one file does not stop the scan of the others.
+    after_help = "In folders, files that are no manifests are passed over and counted; a broken manifest is a fault.
+Charts and kustomizations in folders are rendered by your own helm, kustomize or kubectl.
+
+Exit codes, the first that applies: 2 where something could not be read or judged, 3 on I/O, 1 by --fail-on,
+4 by --min-score, else 0. A fault in one file does not stop the scan of the others; with --fail-on never
+it counts only where nothing could be read.
 
 Examples:
   podgate scan
   podgate scan deploy/ --policy policies/ -n shop -o wide
-  helm template shop chart/ | podgate scan - --bundle restricted
-  kustomize build overlays/prod | podgate scan - -o sarif --output-file podgate.sarif
+  podgate scan chart/ --helm-values values-prod.yaml --bundle restricted
+  helm template shop chart/ --set image.tag=1.29 | podgate scan -
+  podgate scan overlays/prod -o sarif --output-file podgate.sarif
   podgate scan deploy/ -o github --fail-on high --min-score 80"
 )]
 pub(super) struct ScanArgs {
@@ -46,10 +52,16 @@ pub(super) struct ScanArgs {
     /// Who creates the objects, which decides what a policy in its grace denies (spec.graceUntil)
     #[arg(long = "as", value_name = "WHO", value_enum, default_value_t)]
     creator: CreatorArg,
+    /// Whether charts and kustomizations in folders are rendered
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    render: Render,
+    /// A values file for every chart that is rendered; may be repeated
+    #[arg(long, value_name = "FILE")]
+    helm_values: Vec<PathBuf>,
     #[command(flatten)]
     color: ColorArgs,
     #[command(flatten)]
-    gate: GateArgs,
+    gate: ManifestGateArgs,
 }
 
 #[derive(Clone, Copy, Debug, Default, ValueEnum)]
@@ -60,6 +72,16 @@ enum CreatorArg {
     /// Kubernetes' controllers, for objects with a controller
     /// among their ownerReferences, such as a ReplicaSet's pods
     Controller,
+}
+
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, ValueEnum)]
+enum Render {
+    /// By the helm, kustomize or kubectl on the PATH, where they are there
+    #[default]
+    Auto,
+    /// Never: no program is run. Charts are not judged, and the resources
+    /// of kustomizations are judged without patches
+    Never,
 }
 
 impl From<CreatorArg> for Creator {
@@ -75,6 +97,9 @@ impl ScanArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let policies = self.manifests.policies()?;
         let (inputs, unread) = self.manifests.inputs();
+        let Repository { inputs, unjudged, faults, notes } =
+            repository::read(inputs, &self.rendering()?);
+        diagnostics::report_notes(&notes, &[]);
         let namespace = self.manifests.namespace.as_deref();
         let protected = self.manifests.protected.list();
         let creator = self.creator.into();
@@ -89,7 +114,8 @@ impl ScanArgs {
                 progress,
             )
         });
-        report.faults.splice(0..0, unread);
+        report.faults.splice(0..0, unread.into_iter().chain(faults));
+        report.unjudged.add(unjudged);
         let coloring = match self.output_file {
             Some(_) => Coloring::Plain,
             None => self.color.coloring(),
@@ -101,8 +127,23 @@ impl ScanArgs {
                 Failure::Cluster(format!("cannot write {}: {error}", path.display()))
             })?,
         }
-        diagnostics::report_faults(&report.faults)?;
-        self.gate.check(report.results.iter().map(|it| it.severity), report.summary.score)
+        self.gate.check(&report)
+    }
+}
+
+impl ScanArgs {
+    fn rendering(&self) -> Result<Rendering, Failure> {
+        if let Some(missing) = self.helm_values.iter().find(|it| !it.is_file()) {
+            let missing = missing.display();
+            return Err(Failure::Input(format!("--helm-values {missing}: there is no such file")));
+        }
+        Ok(match self.render {
+            Render::Never => Rendering::Never,
+            Render::Auto => Rendering::Auto {
+                values: self.helm_values.clone(),
+                namespace: self.manifests.namespace.clone(),
+            },
+        })
     }
 }
 

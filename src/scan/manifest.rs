@@ -1,16 +1,14 @@
 //! Judges the objects of one text.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::passed_over::{self, Source};
 use crate::cel::tree::Tree;
-use crate::findings::{Fault, FaultKind, PassedOver, Violation};
+use crate::findings::{Fault, FaultKind, PassedOver, Unjudged, Violation};
 use crate::manifests::documents::{self, Manifest};
-use crate::manifests::error::ManifestError;
+use crate::manifests::error::{Cause, ManifestError};
 use crate::policy::decision::{Effected, effects, worst_first};
 use crate::policy::degree::Degree;
 use crate::policy::document::Document;
@@ -22,6 +20,7 @@ use crate::policy::patch;
 use crate::policy::policy_set::{EvaluationPlan, PolicySet};
 use crate::policy::rule::Fix;
 use crate::policy::subject::Subject;
+use crate::policy::text;
 use crate::policy::workload::Kind;
 
 /// Who creates the objects.
@@ -50,14 +49,13 @@ pub struct ManifestJudge<'p> {
 pub struct JudgedText {
     pub violations: Vec<Violation>,
     pub faults: Vec<Fault>,
-    /// Objects that could be read, `List` items included.
+    /// Objects, `List` items included.
     pub documents: u64,
-    /// Objects that run pods.
+    /// Objects that run pods, and that a policy judged.
     pub workloads: u64,
     /// Objects that do not run pods.
     pub skipped: u64,
-    /// Documents that were passed over.
-    pub passed_over: BTreeMap<PassedOver, u64>,
+    pub unjudged: Unjudged,
     /// The workloads that count for the score.
     pub scored: Vec<ScoredWorkload>,
 }
@@ -82,16 +80,25 @@ pub struct JudgedWorkload<'p> {
     owner: ObjectName<'static>,
     /// Whether a `namespaceSelector` was taken to match because the namespace's labels are unknown.
     assumed: bool,
-    /// Whether any policy is in force for the workload. One without policies does not count for the score.
-    counts: bool,
+    standing: Standing,
+}
+
+/// Whether policies judge a workload.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Standing {
+    Judged,
+    /// No policy covers its namespace.
+    Uncovered,
+    /// Its namespace is protected.
+    Protected,
 }
 
 impl<'p> ManifestJudge<'p> {
     /// Judges every object of a text. `file` is the text's name in the findings.
     pub fn judge(&self, file: &str, text: &str, source: Source) -> JudgedText {
         let mut judged = JudgedText::default();
-        if source.holds_no_object(text) {
-            judged.pass_over(PassedOver::Other);
+        if let Some(what) = source.unread(text) {
+            judged.pass_over(what);
             return judged;
         }
         for object in documents::read(text) {
@@ -105,15 +112,16 @@ impl<'p> ManifestJudge<'p> {
             match self.workload(&manifest) {
                 Ok(Some(found)) => {
                     judged.documents += 1;
-                    judged.workloads += 1;
-                    judged.violations.extend(violations(file, &manifest, &found));
-                    judged.scored.extend(found.scored());
+                    judged.workload(file, &manifest, found);
                 }
                 Ok(None) => {
                     judged.documents += 1;
-                    judged.skipped += 1;
+                    judged.skip(&manifest);
                 }
-                Err(error) => judged.refuse(file, text, source, error),
+                Err(error) => {
+                    judged.documents += u64::from(error.cause == Cause::Broken);
+                    judged.refuse(file, text, source, error);
+                }
             }
         }
         judged
@@ -137,7 +145,12 @@ impl<'p> ManifestJudge<'p> {
         let kind = Kind::find(group, version, &manifest.kind).map_err(|error| {
             ManifestError::new(node.position_of("apiVersion"), error.to_string())
         })?;
-        let Some(kind) = kind else { return Ok(None) };
+        let Some(kind) = kind else {
+            Kind::refuse_unserved(&manifest.api_version, &manifest.kind).map_err(|error| {
+                ManifestError::new(node.position_of("apiVersion"), error.to_string())
+            })?;
+            return Ok(None);
+        };
         let view = <Object as Deserialize>::deserialize(node)
             .map_err(|error| ManifestError::new(error.at.unwrap_or(node.at), error.to_string()))?;
         let mut subject = Subject::of(kind, &view)
@@ -167,15 +180,21 @@ impl<'p> ManifestJudge<'p> {
         let findings = effects(findings, &before, self.now).collect();
         let ObjectName { kind, name } = owner::workload(&subject);
         let owner = ObjectName { kind: kind.into_owned().into(), name: name.into_owned().into() };
-        let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
+        let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
         Ok(Some(JudgedWorkload {
             namespace: subject.namespace.map(str::to_owned),
-            name: text(subject.metadata.map(|it| &*it.name)),
+            name: owned(subject.metadata.map(|it| &*it.name)),
             findings,
-            generate_name: text(subject.metadata.map(|it| &*it.generate_name)),
+            generate_name: owned(subject.metadata.map(|it| &*it.generate_name)),
             owner,
             assumed,
-            counts: !plan.policies().is_empty(),
+            standing: if subject.namespace.is_some_and(|it| self.policies.protects(it)) {
+                Standing::Protected
+            } else if plan.policies().is_empty() {
+                Standing::Uncovered
+            } else {
+                Standing::Judged
+            },
         }))
     }
 
@@ -189,8 +208,40 @@ impl<'p> ManifestJudge<'p> {
 }
 
 impl JudgedText {
+    /// A text that was passed over as a whole.
+    pub(super) fn passed_over(what: PassedOver) -> Self {
+        let mut judged = Self::default();
+        judged.pass_over(what);
+        judged
+    }
+
+    /// A text that could not be read.
+    pub(super) fn faulty(fault: Fault) -> Self {
+        Self { faults: vec![fault], ..Self::default() }
+    }
+
     fn pass_over(&mut self, what: PassedOver) {
-        *self.passed_over.entry(what).or_default() += 1;
+        *self.unjudged.passed_over.entry(what).or_default() += 1;
+    }
+
+    fn skip(&mut self, manifest: &Manifest<'_>) {
+        self.skipped += 1;
+        let name = kind_name(&manifest.api_version, &manifest.kind);
+        *self.unjudged.kinds.entry(name).or_default() += 1;
+    }
+
+    fn workload(&mut self, file: &str, manifest: &Manifest<'_>, found: JudgedWorkload<'_>) {
+        match (found.standing, &found.namespace) {
+            (Standing::Protected, Some(namespace)) => {
+                *self.unjudged.protected.entry(namespace.clone()).or_default() += 1;
+            }
+            (Standing::Judged, _) => {
+                self.workloads += 1;
+                self.violations.extend(violations(file, manifest, &found));
+                self.scored.push(found.scored());
+            }
+            _ => self.unjudged.uncovered += 1,
+        }
     }
 
     /// Counts a document that cannot be judged: as passed over, or as a fault.
@@ -202,10 +253,19 @@ impl JudgedText {
     }
 }
 
+/// The name of a kind that is not judged: as kubectl has it (`Job.batch.volcano.sh`) where podgate judges another kind
+/// of its name.
+fn kind_name(api_version: &str, kind: &str) -> String {
+    let namesake = Kind::ALL.iter().any(|known| known.names().kind == kind);
+    match api_version.rsplit_once('/') {
+        Some((group, _)) if namesake => text::clip(&format!("{kind}.{group}")),
+        _ => text::clip(kind),
+    }
+}
+
 impl JudgedWorkload<'_> {
-    /// `None` if it does not count for the score.
-    fn scored(self) -> Option<ScoredWorkload> {
-        self.counts.then(|| ScoredWorkload {
+    fn scored(self) -> ScoredWorkload {
+        ScoredWorkload {
             violations: self
                 .findings
                 .iter()
@@ -213,7 +273,7 @@ impl JudgedWorkload<'_> {
                 .collect(),
             namespace: self.namespace,
             workload: self.owner,
-        })
+        }
     }
 }
 

@@ -10,8 +10,9 @@ use jiff::Timestamp;
 
 use super::manifest::{Creator, JudgedText, ManifestJudge, ScoredWorkload};
 use super::passed_over::{self, Unreadable};
+use super::rendered;
 use crate::findings::Report;
-use crate::inputs::Input;
+use crate::inputs::{Input, Origin};
 use crate::manifests::documents;
 use crate::manifests::node::{Content, Node};
 use crate::policy::compile::Policy;
@@ -54,12 +55,16 @@ pub fn set(inputs: &[Input], policies: Vec<Arc<Policy>>, protected: Protected) -
 }
 
 fn judge_input(judge: &ManifestJudge<'_>, input: &Input) -> JudgedText {
-    let judged = passed_over::read(input, |text, source| judge.judge(&input.name, text, source));
-    judged.unwrap_or_else(|unreadable| match unreadable {
-        Unreadable::Fault(fault) => JudgedText { faults: vec![fault], ..JudgedText::default() },
-        Unreadable::PassedOver(what) => {
-            JudgedText { passed_over: BTreeMap::from([(what, 1)]), ..JudgedText::default() }
+    let judged = passed_over::read(input, |text, source| {
+        let mut judged = judge.judge(&input.name, text, source);
+        if let Origin::Rendered(from) = &input.origin {
+            rendered::place(&mut judged, text, from);
         }
+        judged
+    });
+    judged.unwrap_or_else(|unreadable| match unreadable {
+        Unreadable::Fault(fault) => JudgedText::faulty(fault),
+        Unreadable::PassedOver(what) => JudgedText::passed_over(what),
     })
 }
 
@@ -101,7 +106,7 @@ fn pairs(node: Option<&Node<'_>>) -> BTreeMap<String, String> {
 }
 
 /// Runs `work` on every input, one at a time on each core. The results are in the order of the inputs.
-pub fn in_parallel<T: Send>(inputs: &[Input], work: impl Fn(&Input) -> T + Sync) -> Vec<T> {
+pub fn in_parallel<I: Sync, T: Send>(inputs: &[I], work: impl Fn(&I) -> T + Sync) -> Vec<T> {
     let next = AtomicUsize::new(0);
     let done = Mutex::new(Vec::with_capacity(inputs.len()));
     let worker = || {
@@ -131,9 +136,7 @@ fn report(judged: Vec<JudgedText>, set: &PolicySet) -> Report {
         report.summary.documents += file.documents;
         report.summary.workloads += file.workloads;
         report.summary.skipped += file.skipped;
-        for (what, count) in file.passed_over {
-            *report.unjudged.passed_over.entry(what).or_default() += count;
-        }
+        report.unjudged.add(file.unjudged);
         report.results.extend(file.violations);
         report.faults.extend(file.faults);
         for ScoredWorkload { namespace, workload, violations } in file.scored {

@@ -1,7 +1,7 @@
 //! Tells manifests of Kubernetes from everything else in a folder: values, templates, files of other programs.
 
 use crate::findings::{Fault, PassedOver};
-use crate::inputs::{self, Input};
+use crate::inputs::{self, Input, Origin};
 use crate::manifests::documents;
 use crate::manifests::error::{Cause, ManifestError};
 
@@ -12,16 +12,35 @@ pub enum Source {
     Named,
     /// It was found in a folder, beside files of other programs.
     Folder,
+    /// So was this, among the templates of a chart: with a template's marks it is no manifest, even if it is YAML.
+    Template,
 }
 
 /// What the usual template languages open their expressions with: Helm and Go, Jinja, ERB.
 const TEMPLATE_MARKS: [&str; 3] = ["{{", "{%", "<%"];
 
 impl Source {
-    /// Whether a text can be passed over unread: no object is without this key.
-    pub(super) fn holds_no_object(self, text: &str) -> bool {
-        self == Self::Folder && !text.contains("apiVersion") && !text.trim().is_empty()
+    pub(super) fn of(origin: &Origin) -> Self {
+        match origin {
+            Origin::Named | Origin::Rendered(_) => Self::Named,
+            Origin::Folder => Self::Folder,
+            Origin::Template => Self::Template,
+        }
     }
+
+    /// What a text is passed over as unread: a template of a chart, or a text without the key that every object has.
+    pub(super) fn unread(self, text: &str) -> Option<PassedOver> {
+        match self {
+            Self::Named => None,
+            Self::Template if has_marks(text) => Some(PassedOver::Template),
+            _ if text.trim().is_empty() || text.contains("apiVersion") => None,
+            _ => Some(PassedOver::Other),
+        }
+    }
+}
+
+fn has_marks(text: &str) -> bool {
+    TEMPLATE_MARKS.iter().any(|mark| text.contains(mark))
 }
 
 /// Why the text of an input cannot be had.
@@ -35,11 +54,11 @@ pub enum Unreadable {
 /// # Errors
 /// It cannot be read, or is no text.
 pub fn read<T>(input: &Input, work: impl FnOnce(&str, Source) -> T) -> Result<T, Unreadable> {
-    let source = if input.in_folder { Source::Folder } else { Source::Named };
+    let source = Source::of(&input.origin);
     let bytes = input.bytes().map_err(Unreadable::Fault)?;
     match documents::text(&bytes) {
         Ok(text) => Ok(work(text, source)),
-        Err(error) => Err(match no_text(&bytes).filter(|_| input.in_folder) {
+        Err(error) => Err(match no_text(&bytes).filter(|_| source != Source::Named) {
             Some(what) => Unreadable::PassedOver(what),
             None => Unreadable::Fault(inputs::no_text(&input.name, error)),
         }),
@@ -50,14 +69,14 @@ pub fn read<T>(input: &Input, work: impl FnOnce(&str, Source) -> T) -> Result<T,
 pub(super) fn of(source: Source, text: &str, error: &ManifestError) -> Option<PassedOver> {
     match (source, error.cause) {
         (Source::Named, _) => None,
-        (Source::Folder, Cause::NoObject) => Some(PassedOver::Other),
-        (Source::Folder, Cause::Broken) => broken(text),
+        (_, Cause::NoObject) => Some(PassedOver::Other),
+        (_, Cause::Broken) => broken(text),
     }
 }
 
 /// What a text of a folder that cannot be read is passed over as; `None` if it looks like a manifest.
 fn broken(text: &str) -> Option<PassedOver> {
-    if TEMPLATE_MARKS.iter().any(|mark| text.contains(mark)) {
+    if has_marks(text) {
         Some(PassedOver::Template)
     } else if looks_like_a_manifest(text) {
         None

@@ -1,6 +1,7 @@
 //! Part of `make test`: `podgate scan` as the real binary, on files that the tests write.
 
 mod folders;
+mod kinds;
 
 use std::fmt::Write as _;
 use std::fs;
@@ -8,7 +9,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::support::binary;
@@ -172,8 +173,14 @@ fn a_finding_names_its_place_its_rule_and_its_policy() {
         "score": 70
       },
       "unjudged": {
-        "passedOver": {}
-      }
+        "kinds": {},
+        "protected": {},
+        "uncovered": 0,
+        "passedOver": {},
+        "unrenderedCharts": 0,
+        "unrenderedKustomizations": 0
+      },
+      "faults": []
     }
     "#);
 }
@@ -301,7 +308,8 @@ fn an_object_without_a_namespace_takes_the_one_given_and_else_every_policy_judge
     );
     let protected = folder.scan(&with("kube-system"));
     assert_eq!(protected.objections(), ["somewhere lab/lab", "somewhere all"]);
-    assert_eq!(protected.count("workloads"), 2);
+    assert_eq!(protected.count("workloads"), 1);
+    assert_eq!(protected.report["unjudged"]["protected"], json!({"kube-system": 1}));
 }
 
 #[test]
@@ -377,6 +385,7 @@ fn the_exit_code_is_the_first_that_applies() {
         ("latest.yaml", &deployment("a", "")),
         ("service.yaml", "apiVersion: v1\nkind: Service\nmetadata: {name: web}\n"),
         ("empty/x.txt", ""),
+        ("enforced/p.yaml", &policy("strict", "", "DevOpsPolicy", ", enforcementMode: enforce")),
     ]);
     for (args, code) in [
         ("-f good.yaml", 0),
@@ -391,7 +400,13 @@ fn the_exit_code_is_the_first_that_applies() {
         ("-f latest.yaml --min-score 71", 1),
         ("-f latest.yaml -f missing.yaml", 3),
         ("-f latest.yaml -f missing.yaml -f bad.yaml", 2),
-        ("-f latest.yaml -f bad.yaml --fail-on never", 2),
+        ("-f latest.yaml -f bad.yaml --fail-on never", 0),
+        ("-f latest.yaml -f bad.yaml --fail-on denied", 2),
+        ("-f bad.yaml --fail-on never", 2),
+        ("-f missing.yaml --fail-on never", 3),
+        ("-f latest.yaml -f bad.yaml --fail-on never --min-score 71", 4),
+        ("-f latest.yaml --fail-on denied", 0),
+        ("-f latest.yaml --fail-on denied --policy enforced", 1),
         ("-f latest.yaml -f empty", 2),
         ("-f good.yaml --output-file absent/report.json", 3),
     ] {

@@ -1,5 +1,6 @@
 //! Words a report's summary.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
 use crate::api::Severity;
@@ -30,19 +31,46 @@ pub(super) fn line(report: &Report) -> String {
 
 /// What was not judged, a line each without a line break.
 pub(super) fn unjudged(report: &Report) -> Vec<String> {
-    let Unjudged { passed_over } = &report.unjudged;
+    let Unjudged {
+        kinds,
+        protected,
+        uncovered,
+        passed_over,
+        unrendered_charts,
+        unrendered_kustomizations,
+    } = &report.unjudged;
+    let unrendered = [(unrendered_charts, "chart"), (unrendered_kustomizations, "kustomization")];
+    let unrendered = unrendered.into_iter().filter(|(number, _)| **number > 0);
+    let unrendered: Vec<_> = unrendered.map(|(number, what)| count(*number, what)).collect();
+    let mut kinds: Vec<_> = kinds.iter().collect();
+    kinds.sort_by_key(|(_, number)| Reverse(**number));
+    let kinds: Vec<_> = kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
+    let protected = protected.iter().map(|(namespace, number)| {
+        format!("{} in the protected namespace {namespace}", count(*number, "workload"))
+    });
+    let uncovered = (*uncovered > 0)
+        .then(|| format!("{} in namespaces that no policy covers", count(*uncovered, "workload")));
+    let unjudged: Vec<_> = protected.chain(uncovered).collect();
     let passed_over = passed_over.iter().map(|(what, number)| passed(*what, *number));
     let passed_over: Vec<_> = passed_over.collect();
     let line = |what: &str, listed: &[String]| {
         (!listed.is_empty()).then(|| format!("{what}: {}", listed.join(", ")))
     };
-    [line("passed over", &passed_over)].into_iter().flatten().collect()
+    let lines = [
+        line("not judged", &unjudged),
+        line("not rendered", &unrendered),
+        line("skipped, since they run no pods", &kinds),
+        line("passed over", &passed_over),
+    ];
+    lines.into_iter().flatten().collect()
 }
 
 fn passed(what: PassedOver, number: u64) -> String {
     match what {
         PassedOver::Other => format!("{} of other programs", count(number, "file")),
         PassedOver::Template => count(number, "template"),
+        PassedOver::Chart => format!("{} of charts", count(number, "file")),
+        PassedOver::Kustomization => format!("{} of kustomizations", count(number, "file")),
     }
 }
 

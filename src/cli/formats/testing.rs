@@ -9,7 +9,7 @@ use crate::api::Severity;
 use crate::findings::{Fault, FaultKind, Report, Summary, Violation};
 
 /// A violation of an object with nothing awkward about it.
-pub(super) fn plain() -> Violation {
+pub(crate) fn plain() -> Violation {
     let path = "spec.template.spec.containers[0].image";
     Violation {
         file: Some("deploy/cart.yaml".to_owned()),
