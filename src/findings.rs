@@ -1,5 +1,7 @@
 //! The findings of `scan` and `analyze`. The field names are those of their JSON, which other programs rely on.
 
+pub mod baseline;
+
 use std::collections::BTreeMap;
 
 use serde::Serialize;
@@ -11,6 +13,8 @@ use crate::api::{Effect, Severity};
 pub struct Report {
     pub results: Vec<Violation>,
     pub summary: Summary,
+    /// The violations that a baseline knows, which are not among the results; null without a baseline.
+    pub known: Option<u64>,
     pub unjudged: Unjudged,
     /// What could not be read or decided. Printed on stderr too.
     pub faults: Vec<Fault>,
@@ -115,6 +119,10 @@ pub enum PassedOver {
     Chart,
     /// A part of a kustomization: a patch, a setting, or what was rendered with it.
     Kustomization,
+    /// A file or folder that `.podgateignore` or `--exclude` names.
+    Excluded,
+    /// A folder of dependencies: `node_modules`, `vendor`.
+    Dependencies,
 }
 
 /// Something that could not be read or decided.

@@ -1,12 +1,15 @@
 //! Finds and reads the files that are named on the command line.
 
+mod ignore;
+
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
-use crate::findings::{Fault, FaultKind};
+use self::ignore::Patterns;
+use crate::findings::{Fault, FaultKind, PassedOver};
 use crate::manifests::documents;
 use crate::manifests::error::ManifestError;
 
@@ -104,11 +107,50 @@ pub(crate) fn no_text(name: &str, error: ManifestError) -> Fault {
 /// paths; within a folder, files are sorted by name. Each file is found once.
 pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<Fault>) {
     let mut found = Search::default();
-    for path in paths {
+    found.paths(paths);
+    (found.inputs, found.faults)
+}
+
+/// What was found in a repository.
+pub struct Found {
+    pub inputs: Vec<Input>,
+    pub faults: Vec<Fault>,
+    pub passed_over: BTreeMap<PassedOver, u64>,
+}
+
+/// Finds the files of paths as [`find`] does, without those of folders that `.podgateignore` files or these patterns
+/// name, and without folders of dependencies.
+pub fn find_manifests(paths: &[PathBuf], exclude: &[String]) -> Found {
+    let mut found = Search { repository: true, ..Search::default() };
+    match Patterns::parse(Path::new("."), exclude.iter().map(String::as_str)) {
+        Ok(patterns) => found.excluded = Some(patterns),
+        Err((_, message)) => {
+            let place = "--exclude".to_owned();
+            found.faults.push(Fault { place, message, kind: FaultKind::Input });
+        }
+    }
+    found.paths(paths);
+    Found { inputs: found.inputs, faults: found.faults, passed_over: found.passed_over }
+}
+
+/// Folders of other people's files, which nobody applies from there.
+const DEPENDENCIES: [&str; 2] = ["node_modules", "vendor"];
+
+impl Search {
+    fn paths(&mut self, paths: &[PathBuf]) {
+        for path in paths {
+            self.path(path);
+        }
+    }
+
+    fn path(&mut self, path: &Path) {
+        let found = self;
         if path.as_os_str() == "-" {
             found.stream(path, std::io::stdin().lock());
         } else if path.is_dir() {
             let before = found.manifests;
+            let outer = found.outer_patterns(path);
+            found.patterns = outer;
             found.folder(path);
             if found.manifests == before {
                 found.faults.push(empty(path));
@@ -117,7 +159,43 @@ pub fn find(paths: &[PathBuf]) -> (Vec<Input>, Vec<Fault>) {
             found.file(path, Origin::Named);
         }
     }
-    (found.inputs, found.faults)
+
+    /// The patterns of the folders between the working directory and a folder, the outermost first.
+    fn outer_patterns(&mut self, folder: &Path) -> Vec<Patterns> {
+        let simple =
+            folder.components().all(|it| matches!(it, Component::CurDir | Component::Normal(_)));
+        let mut outer: Vec<_> = folder.ancestors().skip(1).filter(|_| simple).collect();
+        outer.reverse();
+        outer.iter().filter_map(|folder| self.patterns_in(folder)).collect()
+    }
+
+    /// The patterns of a folder's own file.
+    fn patterns_in(&mut self, folder: &Path) -> Option<Patterns> {
+        let path = folder.join(ignore::FILE_NAME);
+        if !self.repository || !path.is_file() {
+            return None;
+        }
+        let text =
+            fs::read_to_string(&path).map_err(|error| self.unreadable(&path, &error)).ok()?;
+        let patterns = Patterns::parse(folder, text.lines());
+        patterns
+            .map_err(|(line, message)| {
+                let place = format!("{}:{line}", name(&path));
+                self.faults.push(Fault { place, message, kind: FaultKind::Input });
+            })
+            .ok()
+    }
+
+    /// What an entry of a folder is passed over as.
+    fn passed_over(&self, path: &Path, is_folder: bool) -> Option<PassedOver> {
+        let name = path.file_name().unwrap_or_default();
+        if self.repository && is_folder && DEPENDENCIES.iter().any(|it| name == *it) {
+            return Some(PassedOver::Dependencies);
+        }
+        let last = self.excluded.iter().chain(self.patterns.iter().rev());
+        let decided = last.filter_map(|patterns| patterns.ignores(path, is_folder)).next();
+        decided.unwrap_or(false).then_some(PassedOver::Excluded)
+    }
 }
 
 #[derive(Default)]
@@ -128,6 +206,13 @@ struct Search {
     manifests: usize,
     /// The real paths of visited files and folders, so that a repeated path or a loop of symbolic links is read once.
     visited: HashSet<PathBuf>,
+    /// Whether folders are repositories, with files of other programs.
+    repository: bool,
+    /// The patterns of the command line.
+    excluded: Option<Patterns>,
+    /// The patterns of the folders that the search is in, the outermost first.
+    patterns: Vec<Patterns>,
+    passed_over: BTreeMap<PassedOver, u64>,
 }
 
 impl Search {
@@ -173,17 +258,28 @@ impl Search {
             }
         };
         entries.sort();
+        let own = self.patterns_in(path);
+        let outer = self.patterns.len();
+        self.patterns.extend(own);
         for entry in entries {
             let name = entry.file_name().unwrap_or_default().to_string_lossy();
             if name.starts_with('.') {
                 continue;
             }
-            if entry.is_dir() {
+            let is_folder = entry.is_dir();
+            if !is_folder && !is_manifest(&entry) && !(self.repository && name == "Kustomization") {
+                continue;
+            }
+            if let Some(what) = self.passed_over(&entry, is_folder) {
+                self.manifests += 1;
+                *self.passed_over.entry(what).or_default() += 1;
+            } else if is_folder {
                 self.folder(&entry);
-            } else if is_manifest(&entry) {
+            } else {
                 self.file(&entry, Origin::Folder);
             }
         }
+        self.patterns.truncate(outer);
     }
 
     /// Reads stdin or a pipe, which can be read only once.

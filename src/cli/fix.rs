@@ -9,7 +9,7 @@ use serde_json::json;
 use super::failure::Failure;
 use super::manifests::ManifestArgs;
 use super::{diagnostics, output};
-use crate::inputs::Input;
+use crate::inputs::{Found, Input};
 use crate::scan::fix::{self, Fixed};
 use crate::scan::manifest::{Creator, ManifestJudge};
 use crate::scan::offline;
@@ -48,7 +48,7 @@ enum FixFormat {
 
 impl FixArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let (inputs, mut faults) = self.manifests.inputs();
+        let Found { inputs, mut faults, .. } = self.manifests.inputs();
         let Repository { inputs, .. } = repository::read(inputs, &Rendering::Never);
         let policies =
             offline::set(&inputs, self.manifests.policies()?, self.manifests.protected.list());

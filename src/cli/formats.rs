@@ -111,6 +111,7 @@ mod tests {
             "violations": 1,
             "score": 71
           },
+          "known": null,
           "unjudged": {
             "kinds": {},
             "protected": {},
@@ -133,6 +134,7 @@ mod tests {
             "violations": 0,
             "score": 100
           },
+          "known": null,
           "unjudged": {
             "kinds": {},
             "protected": {},
@@ -178,6 +180,7 @@ mod tests {
           skipped: 0
           violations: 1
           score: 71
+        known: null
         unjudged:
           kinds: {}
           protected: {}
@@ -196,6 +199,7 @@ mod tests {
           skipped: 1
           violations: 0
           score: 100
+        known: null
         unjudged:
           kinds: {}
           protected: {}
@@ -216,6 +220,7 @@ mod tests {
                 "apiVersion": "podgate/v1",
                 "results": report.results,
                 "summary": report.summary,
+                "known": report.known,
                 "unjudged": report.unjudged,
                 "faults": report.faults,
             });

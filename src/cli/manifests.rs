@@ -8,8 +8,7 @@ use clap::Args;
 use super::args::{ProtectedArgs, bundle_parser};
 use super::failure::Failure;
 use crate::api::{BundleName, DevOpsPolicySpec};
-use crate::findings::Fault;
-use crate::inputs::{self, Input};
+use crate::inputs::{self, Found};
 use crate::policies::files;
 use crate::policy::bundles;
 use crate::policy::compile::Policy;
@@ -23,6 +22,10 @@ pub(super) struct ManifestArgs {
     /// The same as PATH, as in kubectl; may be repeated
     #[arg(short, long = "filename", value_name = "PATH")]
     file: Vec<PathBuf>,
+    /// Files and folders in PATH that are not read, as a line of a .podgateignore file
+    /// in the working directory; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    exclude: Vec<String>,
     /// A policy file or a folder of them; may be repeated [default: the five default checks]
     #[arg(long, value_name = "FILE|DIR")]
     policy: Vec<PathBuf>,
@@ -37,10 +40,11 @@ pub(super) struct ManifestArgs {
 }
 
 impl ManifestArgs {
-    /// The input files, and the faults of paths that cannot be read.
-    pub(super) fn inputs(&self) -> (Vec<Input>, Vec<Fault>) {
+    /// The input files, what was passed over, and the faults of paths that cannot be read.
+    pub(super) fn inputs(&self) -> Found {
         let paths: Vec<_> = self.paths.iter().chain(&self.file).cloned().collect();
-        if paths.is_empty() { inputs::find(&[PathBuf::from(".")]) } else { inputs::find(&paths) }
+        let paths = if paths.is_empty() { vec![PathBuf::from(".")] } else { paths };
+        inputs::find_manifests(&paths, &self.exclude)
     }
 
     /// The policies to judge by: those of the flags, else the default checks.

@@ -1,7 +1,7 @@
 //! `podgate scan`
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::Duration;
@@ -16,7 +16,9 @@ use super::formats::{self, ReportFormat};
 use super::gate::ManifestGateArgs;
 use super::manifests::ManifestArgs;
 use super::{diagnostics, output};
-use crate::inputs::Input;
+use crate::findings::baseline::Baseline;
+use crate::findings::{Unjudged, Violation};
+use crate::inputs::{Found, Input};
 use crate::scan::manifest::Creator;
 use crate::scan::offline;
 use crate::scan::repository::{self, Rendering, Repository};
@@ -39,6 +41,7 @@ Examples:
   podgate scan chart/ --helm-values values-prod.yaml --bundle restricted
   helm template shop chart/ --set image.tag=1.29 | podgate scan -
   podgate scan overlays/prod -o sarif --output-file podgate.sarif
+  podgate scan --write-baseline .podgate-baseline.json && podgate scan --baseline .podgate-baseline.json
   podgate scan deploy/ -o github --fail-on high --min-score 80"
 )]
 pub(super) struct ScanArgs {
@@ -58,6 +61,12 @@ pub(super) struct ScanArgs {
     /// A values file for every chart that is rendered; may be repeated
     #[arg(long, value_name = "FILE")]
     helm_values: Vec<PathBuf>,
+    /// Leaves out the violations that this file knows, so that only new ones are shown and fail
+    #[arg(long, value_name = "FILE")]
+    baseline: Option<PathBuf>,
+    /// Writes this file, in which every violation that is there now is known
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline")]
+    write_baseline: Option<PathBuf>,
     #[command(flatten)]
     color: ColorArgs,
     #[command(flatten)]
@@ -96,7 +105,8 @@ impl From<CreatorArg> for Creator {
 impl ScanArgs {
     pub(super) fn run(self) -> Result<(), Failure> {
         let policies = self.manifests.policies()?;
-        let (inputs, unread) = self.manifests.inputs();
+        let baseline = self.baseline.as_deref().map(read_baseline).transpose()?;
+        let Found { inputs, faults: unread, passed_over } = self.manifests.inputs();
         let Repository { inputs, unjudged, faults, notes } =
             repository::read(inputs, &self.rendering()?);
         diagnostics::report_notes(&notes, &[]);
@@ -116,6 +126,15 @@ impl ScanArgs {
         });
         report.faults.splice(0..0, unread.into_iter().chain(faults));
         report.unjudged.add(unjudged);
+        report.unjudged.add(Unjudged { passed_over, ..Unjudged::default() });
+        let baseline = match &self.write_baseline {
+            Some(path) => Some(write_baseline(path, &report.results)?),
+            None => baseline,
+        };
+        if let Some(baseline) = baseline {
+            report.known = Some(baseline.remove(&mut report.results));
+            report.summary.violations = report.results.len() as u64;
+        }
         let coloring = match self.output_file {
             Some(_) => Coloring::Plain,
             None => self.color.coloring(),
@@ -145,6 +164,30 @@ impl ScanArgs {
             },
         })
     }
+}
+
+fn read_baseline(path: &Path) -> Result<Baseline, Failure> {
+    let failed = |why: String| {
+        let path = path.display();
+        Failure::Input(format!(
+            "{path}: {why}; write it anew: podgate scan --write-baseline {path}"
+        ))
+    };
+    let bytes = fs::read(path).map_err(|error| failed(format!("cannot read it: {error}")))?;
+    let baseline: Result<Baseline, _> = serde_json::from_slice(&bytes);
+    let baseline = baseline.map_err(|error| failed(format!("it is no baseline: {error}")))?;
+    if baseline.is_one() {
+        Ok(baseline)
+    } else {
+        Err(failed("it is no Baseline of podgate/v1".to_owned()))
+    }
+}
+
+fn write_baseline(path: &Path, violations: &[Violation]) -> Result<Baseline, Failure> {
+    let baseline = Baseline::of(violations);
+    fs::write(path, output::to_json(&baseline)?)
+        .map_err(|error| Failure::Cluster(format!("cannot write {}: {error}", path.display())))?;
+    Ok(baseline)
 }
 
 /// Runs `work` with a progress bar on a terminal's stderr, if it takes long. `work` reports the bytes done.

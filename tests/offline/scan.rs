@@ -172,6 +172,7 @@ fn a_finding_names_its_place_its_rule_and_its_policy() {
         "violations": 1,
         "score": 70
       },
+      "known": null,
       "unjudged": {
         "kinds": {},
         "protected": {},

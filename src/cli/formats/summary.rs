@@ -14,6 +14,9 @@ pub(super) fn line(report: &Report) -> String {
     let score = summary.score.map(|score| format!("; score {score}")).unwrap_or_default();
     let verdict = match (report.results.as_slice(), summary.workloads) {
         ([], 0) => format!("nothing to judge: no workload found {read}"),
+        ([], workloads) if report.known.is_some_and(|known| known > 0) => {
+            format!("no new violation in {} {read}{score}", count(workloads, "workload"))
+        }
         ([], 1) => format!("the only workload passes {read}{score}"),
         ([], workloads) => format!("all {workloads} workloads pass {read}{score}"),
         (_, workloads) => format!(
@@ -22,6 +25,12 @@ pub(super) fn line(report: &Report) -> String {
             by_severity(report.results.iter().map(|it| it.severity)),
             count(workloads, "workload"),
         ),
+    };
+    let verdict = match report.known {
+        Some(known) if known > 0 => {
+            format!("{verdict}; {} known", count(known, "violation"))
+        }
+        _ => verdict,
     };
     match report.faults.len() as u64 {
         0 => verdict,
@@ -71,6 +80,10 @@ fn passed(what: PassedOver, number: u64) -> String {
         PassedOver::Template => count(number, "template"),
         PassedOver::Chart => format!("{} of charts", count(number, "file")),
         PassedOver::Kustomization => format!("{} of kustomizations", count(number, "file")),
+        PassedOver::Excluded => format!("{number} excluded"),
+        PassedOver::Dependencies => {
+            format!("{} of dependencies (node_modules, vendor)", count(number, "folder"))
+        }
     }
 }
 
