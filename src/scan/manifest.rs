@@ -119,8 +119,9 @@ impl<'p> ManifestJudge<'p> {
                     judged.skip(&manifest);
                 }
                 Err(error) => {
-                    judged.documents += u64::from(error.cause == Cause::Broken);
-                    judged.refuse(file, text, source, error);
+                    let is_object = error.cause == Cause::Broken;
+                    let is_fault = judged.refuse(file, text, source, error);
+                    judged.documents += u64::from(is_object && is_fault);
                 }
             }
         }
@@ -244,12 +245,14 @@ impl JudgedText {
         }
     }
 
-    /// Counts a document that cannot be judged: as passed over, or as a fault.
-    fn refuse(&mut self, file: &str, text: &str, source: Source, error: ManifestError) {
-        match passed_over::of(source, text, &error) {
+    /// Counts a document that cannot be judged: as passed over, or as a fault; whether it is a fault.
+    fn refuse(&mut self, file: &str, text: &str, source: Source, error: ManifestError) -> bool {
+        let passed_over = passed_over::of(source, text, &error);
+        match passed_over {
             Some(what) => self.pass_over(what),
             None => self.faults.push(input_fault(file, error)),
         }
+        passed_over.is_none()
     }
 }
 

@@ -70,6 +70,8 @@ pub(super) fn of(source: Source, text: &str, error: &ManifestError) -> Option<Pa
     match (source, error.cause) {
         (Source::Named, _) => None,
         (_, Cause::NoObject) => Some(PassedOver::Other),
+        // The value at fault is a placeholder of envsubst or Flux, which is replaced before anybody applies it.
+        (_, Cause::Broken) if error.message.contains("\"${") => Some(PassedOver::Template),
         (_, Cause::Broken) => broken(text),
     }
 }
@@ -94,6 +96,7 @@ fn no_text(bytes: &[u8]) -> Option<PassedOver> {
 
 /// Whether a text has an `apiVersion` and a `kind` at its top level.
 fn looks_like_a_manifest(text: &str) -> bool {
+    let text = text.trim_start_matches('\u{feff}');
     let json = text.trim_start().starts_with(['{', '[']);
     let has = |key: &str| match json {
         true => text.contains(&format!("\"{key}\"")),

@@ -1,7 +1,12 @@
 //! Part of `make test`: `podgate scan` as the real binary, on files that the tests write.
 
+mod baseline;
+mod exclude;
 mod folders;
 mod kinds;
+mod render;
+mod repositories;
+mod stubs;
 
 use std::fmt::Write as _;
 use std::fs;

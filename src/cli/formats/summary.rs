@@ -7,6 +7,9 @@ use crate::api::Severity;
 use crate::findings::{PassedOver, Report, Summary, Unjudged};
 use crate::policy::text::count;
 
+/// The most kinds that are named; JSON has them all.
+const MAX_KINDS: usize = 10;
+
 /// The report's summary as one sentence without a full stop.
 pub(super) fn line(report: &Report) -> String {
     let summary = &report.summary;
@@ -53,7 +56,11 @@ pub(super) fn unjudged(report: &Report) -> Vec<String> {
     let unrendered: Vec<_> = unrendered.map(|(number, what)| count(*number, what)).collect();
     let mut kinds: Vec<_> = kinds.iter().collect();
     kinds.sort_by_key(|(_, number)| Reverse(**number));
-    let kinds: Vec<_> = kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
+    let others = kinds.split_off(kinds.len().min(MAX_KINDS)).len() as u64;
+    let mut kinds: Vec<_> = kinds.iter().map(|(kind, number)| format!("{number} {kind}")).collect();
+    if others > 0 {
+        kinds.push(count(others, "other kind"));
+    }
     let protected = protected.iter().map(|(namespace, number)| {
         format!("{} in the protected namespace {namespace}", count(*number, "workload"))
     });
@@ -117,6 +124,20 @@ mod tests {
         insta::assert_snapshot!(line(&clean()), @"all 5 workloads pass (12 documents, 2 skipped); score 100");
         insta::assert_snapshot!(line(&faulty()), @"nothing to judge: no workload found (1 document, 1 skipped); 1 input could not be judged");
         insta::assert_snapshot!(line(&Report::default()), @"nothing to judge: no workload found (0 documents)");
+    }
+
+    #[test]
+    fn the_most_frequent_kinds_are_named_and_the_others_counted() {
+        let kinds = (1..=12).map(|number| (format!("Kind{number}"), number)).collect();
+        let report =
+            Report { unjudged: Unjudged { kinds, ..Unjudged::default() }, ..Report::default() };
+        let lines = unjudged(&report);
+        let [line] = lines.as_slice() else { panic!("{lines:?}") };
+        assert!(
+            line.starts_with("skipped, since they run no pods: 12 Kind12, 11 Kind11"),
+            "{line}"
+        );
+        assert!(line.ends_with(", 3 Kind3, 2 other kinds"), "{line}");
     }
 
     #[test]

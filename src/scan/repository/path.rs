@@ -28,7 +28,10 @@ pub(super) fn shown(path: &Path) -> String {
 
 /// A path that no program takes for a flag or for a name in a registry.
 pub(super) fn argument(path: &Path) -> PathBuf {
-    if path.is_absolute() { path.to_owned() } else { Path::new(".").join(path) }
+    if path.is_absolute() {
+        return path.to_owned();
+    }
+    Path::new(".").join(path.strip_prefix(".").unwrap_or(path))
 }
 
 #[cfg(test)]
@@ -47,7 +50,9 @@ mod tests {
         ] {
             assert_eq!(normal(Path::new(path)), Path::new(expected), "{path}");
         }
-        assert_eq!(argument(Path::new("-a")), Path::new("./-a"));
+        for (path, expected) in [("-a", "./-a"), ("./a", "./a"), (".", "./"), ("/a", "/a")] {
+            assert_eq!(argument(Path::new(path)).to_str(), Some(expected));
+        }
         assert_eq!((shown(Path::new("./a")), shown(Path::new("."))), ("a".into(), ".".into()));
     }
 }

@@ -50,6 +50,8 @@ fn a_workload_in_a_protected_or_an_uncovered_namespace_is_told_and_does_not_pass
     assert_eq!(unjudged["uncovered"], 1);
     let text = printed(&folder, &args);
     insta::assert_snapshot!(text, @r"
+    the only workload passes (4 documents); score 100
+    not judged: 1 workload in the protected namespace kube-system, 1 workload in the protected namespace platform, 1 workload in namespaces that no policy covers
     ");
 }
 
